@@ -1,1 +1,11 @@
-//! placeholder
+//! What a container registry holds, what names what in it, and what is wrong with it.
+//!
+//! A registry is a graph: tags name manifests, an index names child manifests, a manifest names a config and layers.
+//! [`storage`] reads a registry:2 tree from disk, [`graph`] holds what it found, [`audit`] answers which references
+//! do not hold. The library prints nothing, reads no environment, never exits and never panics on input.
+
+pub mod graph;
+pub mod oci;
+#[cfg(feature = "storage")]
+pub mod storage;
+pub mod text;

@@ -1,0 +1,66 @@
+//! What is known of the bytes filed under one digest.
+
+use super::Seconds;
+
+/// Whether a blob's `data` file is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Presence {
+    /// Not looked for yet.
+    #[default]
+    Unseen,
+    /// A regular file.
+    Present,
+    /// Looked for and not there.
+    Absent,
+    /// Could not be looked at: unknown.
+    Unread,
+}
+
+/// Whether the bytes hash to the digest they are filed under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Content {
+    /// Not hashed.
+    #[default]
+    Unhashed,
+    /// They do.
+    Right,
+    /// They do not.
+    Wrong,
+    /// They could not be read: unknown.
+    Unread,
+}
+
+/// The bytes filed under one digest. 24 bytes; one for each digest of the registry.
+#[derive(Debug, Clone, Copy)]
+pub struct Blob {
+    /// Size in bytes; 0 unless present.
+    pub size: u64,
+    /// Last change of the file; 0 unless present.
+    pub modified: Seconds,
+    /// Number of the manifest read from these bytes; the maximum when none was.
+    pub(super) manifest: u32,
+    /// Whether the file is there.
+    pub presence: Presence,
+    /// Whether the bytes are the right ones.
+    pub content: Content,
+}
+
+impl Default for Blob {
+    fn default() -> Self {
+        Self {
+            size: 0,
+            modified: 0,
+            manifest: u32::MAX,
+            presence: Presence::default(),
+            content: Content::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_blob_stays_small() {
+        assert_eq!(size_of::<super::Blob>(), 24);
+    }
+}

@@ -1,0 +1,112 @@
+//! Interning: every digest of a registry once, 32 bytes for SHA-256, found again through 4 bytes.
+
+use std::hash::{BuildHasher as _, RandomState};
+
+use hashbrown::HashTable;
+
+use crate::oci::Digest;
+
+/// A digest's number in one graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(u32);
+
+impl NodeId {
+    pub(super) const fn from_index(index: u32) -> Self {
+        Self(index)
+    }
+
+    /// The number, for indexing.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Digests by number and numbers by digest.
+///
+/// Whoever pushes can choose digests, so the hash is keyed. Almost all digests are SHA-256: only these are kept in the
+/// dense table; a longer one has an empty row there and its own list.
+#[derive(Debug, Default)]
+pub struct DigestTable {
+    rows: Vec<[u8; 32]>,
+    /// Digests of other algorithms by number, in ascending order of the number.
+    long: Vec<(NodeId, Digest)>,
+    numbers: HashTable<NodeId>,
+    keys: RandomState,
+}
+
+impl DigestTable {
+    /// The number of a digest, given to it now if it has none.
+    ///
+    /// # Panics
+    /// At more than 4,294,967,295 digests; their table alone would take 128 GiB.
+    pub fn intern(&mut self, digest: &Digest) -> NodeId {
+        if let Some(node) = self.find(digest) {
+            return node;
+        }
+        #[expect(clippy::expect_used, reason = "documented: no memory holds that many")]
+        let node = NodeId(u32::try_from(self.rows.len()).expect("fewer than 2^32 digests"));
+        if let Ok(row) = <[u8; 32]>::try_from(digest.as_bytes()) {
+            self.rows.push(row);
+        } else {
+            self.rows.push([0; 32]);
+            self.long.push((node, *digest));
+        }
+        let hash = self.keys.hash_one(digest.as_bytes());
+        let (rows, long, keys) = (&self.rows, &self.long, &self.keys);
+        self.numbers.insert_unique(hash, node, |node| keys.hash_one(lookup(rows, long, *node).as_bytes()));
+        node
+    }
+
+    /// The number of a digest that was interned.
+    pub fn find(&self, digest: &Digest) -> Option<NodeId> {
+        let hash = self.keys.hash_one(digest.as_bytes());
+        self.numbers.find(hash, |node| lookup(&self.rows, &self.long, *node) == *digest).copied()
+    }
+
+    /// The digest of a number given out by this table.
+    pub fn digest(&self, node: NodeId) -> Digest {
+        lookup(&self.rows, &self.long, node)
+    }
+
+    /// Number of digests.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no digest.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+fn lookup(rows: &[[u8; 32]], long: &[(NodeId, Digest)], node: NodeId) -> Digest {
+    if !long.is_empty()
+        && let Ok(at) = long.binary_search_by_key(&node, |(node, _)| *node)
+    {
+        return long[at].1;
+    }
+    Digest::from_sha256(rows[node.index()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::Algorithm;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn numbers_and_digests_go_both_ways(contents in prop::collection::vec((any::<u8>(), 0_usize..3), 0..200)) {
+            let mut table = DigestTable::default();
+            let digests: Vec<_> =
+                contents.iter().map(|(content, which)| Digest::of(Algorithm::ALL[*which], &[*content])).collect();
+            let nodes: Vec<_> = digests.iter().map(|digest| table.intern(digest)).collect();
+            for (digest, node) in digests.iter().zip(&nodes) {
+                prop_assert_eq!(table.digest(*node), *digest);
+                prop_assert_eq!(table.find(digest), Some(*node));
+            }
+            let distinct: std::collections::BTreeSet<_> = digests.iter().collect();
+            prop_assert_eq!(distinct.len(), table.len());
+        }
+    }
+}

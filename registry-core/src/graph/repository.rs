@@ -1,0 +1,200 @@
+//! One repository: its tags, revision links, layer links and uploads.
+
+use super::{NodeId, Seconds};
+
+/// Why a link file names nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LinkFault {
+    /// 0 bytes: a write that was cut off.
+    Empty,
+    /// A digest, but with bytes around it, such as a newline.
+    Padded,
+    /// Something else, also a file that is far too long.
+    NoDigest,
+    /// A folder stands at the place of the file, or a file at the place of its folder.
+    NoFile,
+}
+
+impl LinkFault {
+    /// The fault as a lower-case fragment that follows "the link".
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Empty => "is empty (0 bytes)",
+            Self::Padded => "has bytes beside the digest",
+            Self::NoDigest => "holds no digest",
+            Self::NoFile => "is no file",
+        }
+    }
+}
+
+/// What a link file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// There is no such file.
+    Absent,
+    /// It names this digest.
+    Names(NodeId),
+    /// It names nothing: the server answers 500.
+    Invalid(LinkFault),
+    /// It could not be read: unknown.
+    Unread,
+}
+
+/// A link below `revisions/` or `_layers/`: the digest of its path, and what the file says. 16 bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct LinkEntry {
+    /// The digest of the path.
+    pub node: NodeId,
+    /// Last change of the file.
+    pub modified: Seconds,
+    /// What the file says; never [`Link::Absent`].
+    pub link: Link,
+}
+
+/// A tag.
+#[derive(Debug, Clone)]
+pub struct TagEntry {
+    /// Its name, legal in the grammar.
+    pub name: Box<str>,
+    /// What `current/link` says.
+    pub current: Link,
+    /// Whether a file stands at the place of the tag's folder: listed as a tag by 2.8, which answers 500 to it.
+    pub is_file: bool,
+    /// Digests that the tag ever had, as far as their links in `index/` are there.
+    pub history: Box<[NodeId]>,
+}
+
+/// An upload under way, or left behind.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// Name of its folder, control characters escaped.
+    pub id: Box<str>,
+    /// What `startedat` says, in seconds since 1970; `None` when absent or unreadable: the server never purges it.
+    pub started_at: Option<i64>,
+    /// Newest change of its folder and files.
+    pub modified: Seconds,
+    /// Bytes received so far.
+    pub bytes: u64,
+}
+
+/// Whether a folder is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Part {
+    /// It is not.
+    #[default]
+    Absent,
+    /// It is, and was read as a whole.
+    Present,
+    /// It is, or may be, and something in it could not be read: what was not seen there is unknown.
+    Unread,
+}
+
+/// One repository.
+#[derive(Debug, Default)]
+pub struct Repository {
+    /// Its name; for an illegal one, with control characters escaped.
+    pub name: Box<str>,
+    /// Whether a registry serves a repository of that name. If not it has no tags here, but its links protect blobs.
+    pub is_legal: bool,
+    /// `_manifests`.
+    pub manifests: Part,
+    /// `_manifests/revisions`.
+    pub revisions_part: Part,
+    /// `_manifests/tags`.
+    pub tags_part: Part,
+    /// `_layers`.
+    pub layers_part: Part,
+    /// Tags, ordered by name.
+    pub tags: Vec<TagEntry>,
+    /// Uploads, ordered by id.
+    pub uploads: Vec<Upload>,
+    revisions: Vec<LinkEntry>,
+    layers: Vec<LinkEntry>,
+}
+
+impl Repository {
+    /// Revision links, ordered by node.
+    pub fn revisions(&self) -> &[LinkEntry] {
+        &self.revisions
+    }
+
+    /// Layer links, ordered by node.
+    pub fn layers(&self) -> &[LinkEntry] {
+        &self.layers
+    }
+
+    /// Files the revision links.
+    pub fn set_revisions(&mut self, mut links: Vec<LinkEntry>) {
+        links.sort_unstable_by_key(|entry| entry.node);
+        self.revisions = links;
+    }
+
+    /// Files the layer links.
+    pub fn set_layers(&mut self, mut links: Vec<LinkEntry>) {
+        links.sort_unstable_by_key(|entry| entry.node);
+        self.layers = links;
+    }
+
+    /// The revision link of a digest: absent only when its folder could be read.
+    pub fn revision(&self, node: NodeId) -> Link {
+        find(&self.revisions, node).map_or(missing(self.revisions_part), |entry| entry.link)
+    }
+
+    /// The layer link of a digest: absent only when its folder could be read.
+    pub fn layer(&self, node: NodeId) -> Link {
+        find(&self.layers, node).map_or(missing(self.layers_part), |entry| entry.link)
+    }
+
+    /// The time of a revision link.
+    pub fn revision_entry(&self, node: NodeId) -> Option<&LinkEntry> {
+        find(&self.revisions, node)
+    }
+
+    /// The time of a layer link.
+    pub fn layer_entry(&self, node: NodeId) -> Option<&LinkEntry> {
+        find(&self.layers, node)
+    }
+
+    /// Changes a revision link after a second look; [`Link::Absent`] removes it.
+    pub fn put_revision(&mut self, entry: LinkEntry) {
+        put(&mut self.revisions, entry);
+    }
+
+    /// Changes a layer link after a second look; [`Link::Absent`] removes it.
+    pub fn put_layer(&mut self, entry: LinkEntry) {
+        put(&mut self.layers, entry);
+    }
+
+    /// A tag by name.
+    pub fn tag(&self, name: &str) -> Option<&TagEntry> {
+        self.tags.binary_search_by(|tag| (*tag.name).cmp(name)).ok().map(|at| &self.tags[at])
+    }
+}
+
+const fn missing(part: Part) -> Link {
+    match part {
+        Part::Unread => Link::Unread,
+        Part::Absent | Part::Present => Link::Absent,
+    }
+}
+
+fn find(links: &[LinkEntry], node: NodeId) -> Option<&LinkEntry> {
+    links.binary_search_by_key(&node, |entry| entry.node).ok().map(|at| &links[at])
+}
+
+fn put(links: &mut Vec<LinkEntry>, entry: LinkEntry) {
+    match (links.binary_search_by_key(&entry.node, |entry| entry.node), entry.link) {
+        (Ok(at), Link::Absent) => drop(links.remove(at)),
+        (Ok(at), _) => links[at] = entry,
+        (Err(_), Link::Absent) => {}
+        (Err(at), _) => links.insert(at, entry),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_link_stays_small() {
+        assert_eq!(size_of::<super::LinkEntry>(), 16);
+    }
+}

@@ -1,0 +1,110 @@
+//! Descriptors, the references inside a manifest, and the platform that one may name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Digest, MediaType};
+
+/// One reference of a manifest, as far as it could be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Descriptor {
+    /// What the referenced bytes are said to be; `None` when absent or empty.
+    pub media_type: Option<MediaType>,
+    /// What is referenced; `None` when the text is no digest (a `Problem` says so).
+    pub digest: Option<Digest>,
+    /// Declared size in bytes; 0 when absent, as a server reads it; negative as written.
+    pub size: i64,
+    /// Whether the bytes live elsewhere: a client does not ask the registry for them.
+    pub has_urls: bool,
+    /// The platform an index gives this entry.
+    pub platform: Option<Platform>,
+    /// Whether this is a BuildKit attestation (annotation `vnd.docker.reference.type`).
+    pub is_attestation: bool,
+}
+
+/// An operating system and a processor: `linux/arm64/v8`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Platform {
+    /// Operating system, such as `linux`.
+    pub os: Box<str>,
+    /// Processor architecture, such as `arm64`.
+    pub architecture: Box<str>,
+    /// Variant of the architecture, such as `v8`; empty when there is none.
+    pub variant: Box<str>,
+}
+
+impl Platform {
+    /// Whether an image for `self` serves somebody who asks for `wanted`.
+    ///
+    /// No variant in `wanted` takes any; `arm64` without variant and `arm64/v8` are the same.
+    pub fn satisfies(&self, wanted: &Self) -> bool {
+        let variant = |platform: &Self| match (&*platform.architecture, &*platform.variant) {
+            ("arm64", "") => "v8".to_owned(),
+            (_, variant) => variant.to_owned(),
+        };
+        self.os == wanted.os
+            && self.architecture == wanted.architecture
+            && (wanted.variant.is_empty() || variant(self) == variant(wanted))
+    }
+
+    /// Whether this is the placeholder that attestations carry.
+    pub fn is_unknown(&self) -> bool {
+        (&*self.os == "unknown" || self.os.is_empty())
+            && (&*self.architecture == "unknown" || self.architecture.is_empty())
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = format!("{}/{}", self.os, self.architecture);
+        if !self.variant.is_empty() {
+            text.push('/');
+            text.push_str(&self.variant);
+        }
+        out.pad(&text)
+    }
+}
+
+/// A text that names no platform.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a platform: write it as os/architecture or os/architecture/variant, such as linux/arm64")]
+pub struct ParsePlatformError;
+
+impl FromStr for Platform {
+    type Err = ParsePlatformError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.split('/');
+        let (Some(os), Some(architecture)) = (parts.next(), parts.next()) else {
+            return Err(ParsePlatformError);
+        };
+        let variant = parts.next();
+        if os.is_empty() || architecture.is_empty() || variant == Some("") || parts.next().is_some() {
+            return Err(ParsePlatformError);
+        }
+        Ok(Self {
+            os: os.into(),
+            architecture: architecture.into(),
+            variant: variant.unwrap_or_default().into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn platforms_match_with_the_variant_left_open() {
+        let platform = |text: &str| text.parse::<Platform>().unwrap();
+        assert!(platform("linux/arm64/v8").satisfies(&platform("linux/arm64")));
+        assert!(platform("linux/arm64").satisfies(&platform("linux/arm64/v8")));
+        assert!(platform("linux/arm/v7").satisfies(&platform("linux/arm")));
+        assert!(!platform("linux/arm/v6").satisfies(&platform("linux/arm/v7")));
+        assert!(!platform("windows/amd64").satisfies(&platform("linux/amd64")));
+        for bad in ["", "linux", "linux/", "/amd64", "a/b/", "a/b/c/d"] {
+            assert!(bad.parse::<Platform>().is_err(), "{bad:?} was taken");
+        }
+        insta::assert_snapshot!("linux".parse::<Platform>().unwrap_err(), @"not a platform: write it as os/architecture or os/architecture/variant, such as linux/arm64");
+    }
+}

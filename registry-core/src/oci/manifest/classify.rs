@@ -1,0 +1,126 @@
+//! Envelope to manifest: which kind it is, which faults make a registry refuse it, what it references.
+
+use super::lenient::{Envelope, Fault, FsLayer, RawDescriptor, Step, pointer};
+use super::{Defect, Kind, Manifest, Problem, Reference, Role};
+use crate::oci::{Descriptor, Digest, MediaType};
+
+/// Fields whose type a registry checks, whatever the kind.
+const VERSIONED: &[&str] = &["schemaVersion", "mediaType"];
+
+pub(super) fn classify(mut envelope: Envelope, faults: Vec<Fault>) -> Manifest {
+    let media_type = envelope.media_type();
+    let faulty = |key| faults.iter().any(|fault| fault.path.first() == Some(&Step::Key(key)));
+    let refuse = |message: String| Problem { defect: Defect::Refused, pointer: String::new(), message };
+    let mut problems = Vec::new();
+
+    let (kind, checked): (Kind, &[&str]) = match (envelope.schema_version.unwrap_or(0), &media_type) {
+        (1, _) => (Kind::Schema1, &["name", "tag", "architecture", "fsLayers", "history"]),
+        (2, Some(MediaType::OciManifest)) => (Kind::Image, &["config", "layers", "annotations"]),
+        (2, Some(MediaType::DockerManifest)) => (Kind::Image, &["config", "layers"]),
+        (2, Some(MediaType::OciIndex | MediaType::DockerList)) => (Kind::Index, &["manifests"]),
+        (2, None) if envelope.manifests.is_some() || faulty("manifests") => (Kind::Index, &["manifests"]),
+        (2, None) => (Kind::Image, &["config", "layers", "annotations"]),
+        (2, Some(other)) => {
+            problems.push(refuse(format!("unknown manifest type {:?}", other.as_str())));
+            (Kind::Opaque, &[])
+        }
+        (version, Some(other)) => {
+            problems.push(refuse(format!("schemaVersion {version} with media type {:?}", other.as_str())));
+            (Kind::Opaque, &[])
+        }
+        (version, None) => {
+            problems.push(refuse(format!("schemaVersion is {version}, and only 1 and 2 are known")));
+            (Kind::Opaque, &[])
+        }
+    };
+
+    for fault in faults {
+        let refused = match fault.path.first() {
+            None => true,
+            Some(Step::Key(key)) => VERSIONED.contains(key) || checked.contains(key),
+            Some(Step::Index(_)) => false,
+        };
+        // A registry knows `features` only of an index entry's platform.
+        let overlooked = kind == Kind::Image && fault.path.contains(&Step::Key("features"));
+        if refused && !overlooked {
+            let message = format!("should be {}", fault.expected);
+            problems.push(Problem { defect: Defect::Refused, pointer: pointer(&fault.path), message });
+        }
+    }
+
+    let mut reader = References { references: Vec::new(), problems };
+    if matches!(kind, Kind::Image | Kind::Opaque) {
+        if let Some(config) = envelope.config.take() {
+            reader.push(Role::Config, &[Step::Key("config")], Some(config));
+        }
+        reader.push_all("layers", envelope.layers.take(), |_| Role::Layer);
+    }
+    if matches!(kind, Kind::Index | Kind::Opaque) {
+        reader.push_all("manifests", envelope.manifests.take(), |raw| match raw.media_type.as_deref() {
+            None | Some("") => Role::Child,
+            Some(text) if MediaType::new(text).is_manifest() => Role::Child,
+            Some(_) => Role::Layer,
+        });
+    }
+    if kind == Kind::Opaque {
+        reader.push_all("blobs", envelope.blobs.take(), |_| Role::Layer);
+    }
+    if matches!(kind, Kind::Schema1 | Kind::Opaque) {
+        for (index, layer) in envelope.fs_layers.take().unwrap_or_default().into_iter().enumerate() {
+            let digest = layer.and_then(|FsLayer { blob_sum }| blob_sum);
+            let mut raw = RawDescriptor::default();
+            raw.digest = digest;
+            reader.push(Role::Layer, &[Step::Key("fsLayers"), Step::Index(index)], Some(raw));
+        }
+    }
+    let subject = envelope.subject.and_then(|raw| raw.digest).and_then(|text| text.parse::<Digest>().ok());
+    Manifest { kind, media_type, references: reader.references, subject, problems: reader.problems }
+}
+
+struct References {
+    references: Vec<Reference>,
+    problems: Vec<Problem>,
+}
+
+impl References {
+    fn push_all(
+        &mut self,
+        key: &'static str,
+        list: Option<Vec<Option<RawDescriptor>>>,
+        role: impl Fn(&RawDescriptor) -> Role,
+    ) {
+        for (index, raw) in list.unwrap_or_default().into_iter().enumerate() {
+            let role = raw.as_ref().map_or(Role::Layer, &role);
+            self.push(role, &[Step::Key(key), Step::Index(index)], raw);
+        }
+    }
+
+    /// Adds a reference; `None` is a null, which a registry reads as a descriptor without digest.
+    fn push(&mut self, role: Role, path: &[Step], raw: Option<RawDescriptor>) {
+        let mut raw = raw.unwrap_or_default();
+        let text = raw.digest.take().unwrap_or_default();
+        let digest = text.parse::<Digest>();
+        let size = raw.size.unwrap_or(0);
+        let descriptor = Descriptor {
+            media_type: raw.media_type.as_deref().filter(|text| !text.is_empty()).map(MediaType::new),
+            digest: digest.ok(),
+            size,
+            has_urls: raw.has_urls(),
+            is_attestation: raw.is_attestation(),
+            platform: raw.platform(),
+        };
+        if !descriptor.has_urls {
+            let at = pointer(path);
+            let mut part = |pointer, message| {
+                self.problems.push(Problem { defect: Defect::Part, pointer, message });
+            };
+            if let Err(error) = digest {
+                let shown: String = text.chars().take(100).collect();
+                part(format!("{at}/digest"), format!("{shown:?} is no digest: {error}"));
+            } else if size < 0 {
+                part(format!("{at}/size"), format!("the size is negative ({size})"));
+            }
+        }
+        self.references.push(Reference { role, descriptor });
+    }
+}

@@ -1,0 +1,14 @@
+//! The words of the OCI image and distribution specifications: digests, names, media types, descriptors,
+//! manifests. Pure parsing of text and bytes; nothing here reads a file or a socket.
+
+mod descriptor;
+mod digest;
+pub mod manifest;
+mod media_type;
+mod name;
+
+pub use descriptor::{Descriptor, Platform};
+pub use digest::{Algorithm, Digest, Hasher, ParseDigestError};
+pub use manifest::Manifest;
+pub use media_type::MediaType;
+pub use name::{NameError, RepositoryName, Tag};

@@ -1,0 +1,201 @@
+//! Repository names and tags: what a registry's grammar takes and refuses
+//! (`vendor/…/distribution/reference/regexp.go @ v3.1.1`).
+
+use std::fmt;
+
+/// Longest repository name in characters, the slashes included.
+const NAME_MAX: usize = 255;
+/// Longest tag in characters.
+const TAG_MAX: usize = 128;
+
+/// Why a text is no repository name, or no tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing there.
+    #[error("the name is empty")]
+    Empty,
+    /// Over 255 (repository) or 128 (tag) characters.
+    #[error("the name is longer than {0} characters")]
+    TooLong(usize),
+    /// A character or a sequence that the grammar refuses.
+    #[error("the name holds characters that a registry refuses")]
+    Grammar,
+}
+
+/// A legal repository name, such as `team/app`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RepositoryName(Box<str>);
+
+impl RepositoryName {
+    /// Checks a name.
+    ///
+    /// Components are runs of `a-z0-9` joined by one `.`, one or two `_`, or any run of `-`. The first of several
+    /// may also be a host name, which may hold upper case: `Foo/bar` is legal, `FOO` and `foo/Bar` are not.
+    ///
+    /// # Errors
+    /// When a registry would refuse it.
+    pub fn new(name: &str) -> Result<Self, NameError> {
+        if name.is_empty() {
+            return Err(NameError::Empty);
+        }
+        if name.len() > NAME_MAX {
+            return Err(NameError::TooLong(NAME_MAX));
+        }
+        let mut rest = name;
+        if let Some((first, others)) = name.split_once('/')
+            && is_host(first)
+        {
+            rest = others;
+        }
+        if rest.split('/').all(is_component) { Ok(Self(name.into())) } else { Err(NameError::Grammar) }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RepositoryName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(&self.0)
+    }
+}
+
+/// A legal tag, such as `v1.2`. `_layers` and `current` are legal tags too.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag(Box<str>);
+
+impl Tag {
+    /// Checks a tag: a letter, digit or `_`, then up to 127 of these, `.` and `-`.
+    ///
+    /// # Errors
+    /// When a registry would refuse it.
+    pub fn new(tag: &str) -> Result<Self, NameError> {
+        let mut bytes = tag.bytes();
+        let Some(first) = bytes.next() else { return Err(NameError::Empty) };
+        if tag.len() > TAG_MAX {
+            return Err(NameError::TooLong(TAG_MAX));
+        }
+        let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if word(first) && bytes.all(|byte| word(byte) || byte == b'.' || byte == b'-') {
+            Ok(Self(tag.into()))
+        } else {
+            Err(NameError::Grammar)
+        }
+    }
+
+    /// The tag as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is a fallback or signature tag: `sha256-<64 hex>`, with or without `.sig`, `.att`, `.sbom`.
+    pub fn follows_a_digest(&self) -> bool {
+        let stem =
+            [".sig", ".att", ".sbom"].iter().find_map(|end| self.0.strip_suffix(end)).unwrap_or(&self.0);
+        stem.strip_prefix("sha256-").is_some_and(|hex| {
+            hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        })
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(&self.0)
+    }
+}
+
+/// One or more runs of `[A-Za-z0-9-]` that neither start nor end with `-`, joined by dots. A port is no part of a
+/// repository name: servers answer 500 to it.
+fn is_host(text: &str) -> bool {
+    text.split('.').all(|label| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    })
+}
+
+fn is_component(text: &str) -> bool {
+    let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = text.as_bytes();
+    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
+    if !alphanumeric(*first) || !alphanumeric(*last) {
+        return false;
+    }
+    bytes.chunk_by(|a, b| alphanumeric(*a) == alphanumeric(*b)).all(|run| {
+        alphanumeric(run[0])
+            || run == b"."
+            || run == b"_"
+            || run == b"__"
+            || run.iter().all(|byte| *byte == b'-')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // What registry 2.8.2 and 3.1.1 took and refused when they were asked.
+    #[test]
+    fn repository_names_are_judged_as_servers_judge_them() {
+        let component_of_255 = "a".repeat(255);
+        let components_101 = ["a"; 101].join("/");
+        for good in [
+            "a",
+            "0",
+            "a/b/c",
+            "Foo/bar",
+            "my.host/x",
+            "a__b",
+            "a--b",
+            "a.b",
+            &component_of_255,
+            &components_101,
+        ] {
+            assert!(RepositoryName::new(good).is_ok(), "{good} was refused");
+        }
+        let too_long = "a".repeat(256);
+        for bad in [
+            "",
+            "FOO",
+            "foo/Bar",
+            "a___b",
+            "a..b",
+            "_x",
+            "x_",
+            "a/_layers",
+            "a//b",
+            "/a",
+            "a/",
+            "localhost:5000/x",
+            "a b",
+            "a\n",
+            "ä",
+            &too_long,
+        ] {
+            assert!(RepositoryName::new(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn tags_are_judged_as_servers_judge_them() {
+        let longest = "t".repeat(128);
+        for good in ["v1", "_", "_layers", "_manifests", "current", "1.0-rc.1", "A", &longest] {
+            assert!(Tag::new(good).is_ok(), "{good} was refused");
+        }
+        let too_long = "t".repeat(129);
+        for bad in ["", ".hidden", "-x", "a b", "a/b", "a\u{1b}[0m", &too_long] {
+            assert!(Tag::new(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn fallback_tags_are_recognised() {
+        let stem = format!("sha256-{}", "0".repeat(64));
+        let follows = |text: &str| Tag::new(text).unwrap().follows_a_digest();
+        assert!(follows(&stem) && follows(&format!("{stem}.sig")) && follows(&format!("{stem}.sbom")));
+        assert!(!follows("sha256-0") && !follows(&format!("{stem}.zip")) && !follows("latest"));
+    }
+}

@@ -1,0 +1,261 @@
+//! Folders by file descriptor: every path is resolved by the kernel below an open folder, so that a folder swapped
+//! for a symbolic link is noticed, not followed. `openat2` (Linux 5.6) does it in one call; without it each component
+//! is opened on its own.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxFlags};
+use rustix::io::Errno;
+
+use super::{Folder, FolderError, Kind, Result, Stat, seconds};
+
+/// Room for one listing call; large folders take several.
+const LIST_BUFFER: usize = 32 << 10;
+/// Most symbolic links to folders that one walk follows: a planted knot of links ends somewhere.
+const MAX_FOLLOWED: u32 = 10_000;
+/// Deepest chain of folders opened through each other, a guard against loops of followed links.
+const MAX_DEPTH: usize = 512;
+
+/// A folder held open by a file descriptor.
+#[derive(Debug)]
+pub struct FdFolder {
+    fd: OwnedFd,
+    walk: Arc<Walk>,
+    /// Device and inode of this folder and of those it was reached through; kept only when links are followed.
+    ancestors: Vec<(u64, u64)>,
+    was_listed: bool,
+}
+
+/// What all folders of one walk share.
+#[derive(Debug)]
+struct Walk {
+    has_openat2: bool,
+    follow: bool,
+    followed: AtomicU32,
+}
+
+impl FdFolder {
+    /// Opens the folder at a path, which itself may be or contain symbolic links. `follow` also follows those to
+    /// folders below it; never those in the place of files.
+    ///
+    /// # Errors
+    /// Whatever the system answers.
+    pub fn open_root(path: &Path, follow: bool) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(path, flags, Mode::empty())?;
+        let probe = rustix::fs::openat2(&fd, ".", flags, Mode::empty(), ResolveFlags::BENEATH);
+        let walk = Walk { has_openat2: probe.is_ok(), follow, followed: AtomicU32::new(0) };
+        let mut folder = Self { fd, walk: Arc::new(walk), ancestors: Vec::new(), was_listed: false };
+        if follow {
+            folder.ancestors.push(identity(&folder.fd)?);
+        }
+        Ok(folder)
+    }
+
+    /// Opens below this folder without following a symbolic link anywhere on the way.
+    fn open_strictly(&self, path: &Path, flags: OFlags) -> Result<OwnedFd> {
+        let flags = flags | OFlags::CLOEXEC;
+        if self.walk.has_openat2 {
+            let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+            return Ok(rustix::fs::openat2(&self.fd, path, flags, Mode::empty(), resolve)?);
+        }
+        let mut parent: Option<OwnedFd> = None;
+        let mut components = path.components().peekable();
+        while let Some(component) = components.next() {
+            let (Component::Normal(_) | Component::CurDir) = component else {
+                return Err(outside());
+            };
+            let name = component.as_os_str();
+            let last = components.peek().is_none();
+            let flags = if last { flags } else { OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC };
+            let at = parent.as_ref().unwrap_or(&self.fd);
+            let opened = rustix::fs::openat(at, name, flags | OFlags::NOFOLLOW, Mode::empty());
+            let opened = match opened {
+                // O_NOFOLLOW with O_DIRECTORY says "no directory" of a symbolic link; the difference matters here.
+                Err(Errno::NOTDIR) if is_symlink(at, name) => Err(Errno::LOOP),
+                other => other,
+            }?;
+            parent = Some(opened);
+        }
+        parent.ok_or_else(outside)
+    }
+
+    /// Opens a file; where links are followed, those on the way to it but not at its place.
+    fn open_file(&self, path: &Path) -> Result<OwnedFd> {
+        // O_NONBLOCK: opening a FIFO must not wait for somebody to write into it.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        if self.walk.follow {
+            return Ok(rustix::fs::openat(&self.fd, path, flags, Mode::empty())?);
+        }
+        self.open_strictly(path, flags)
+    }
+}
+
+impl From<Errno> for FolderError {
+    fn from(errno: Errno) -> Self {
+        match errno {
+            Errno::NOENT => Self::NotFound,
+            Errno::NOTDIR => Self::NotAFolder,
+            Errno::LOOP => Self::Symlink,
+            other => Self::Io(other.into()),
+        }
+    }
+}
+
+/// A path that is empty, absolute or climbs: none is ever built here.
+fn outside() -> FolderError {
+    FolderError::Io(io::ErrorKind::InvalidInput.into())
+}
+
+fn identity(fd: &OwnedFd) -> io::Result<(u64, u64)> {
+    let stat = rustix::fs::fstat(fd)?;
+    #[expect(clippy::unnecessary_cast, reason = "the fields have other types on other architectures")]
+    Ok((stat.st_dev as u64, stat.st_ino as u64))
+}
+
+fn is_symlink(at: &OwnedFd, name: &OsStr) -> bool {
+    rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+}
+
+const fn kind(file_type: FileType) -> Kind {
+    match file_type {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Folder,
+        FileType::Symlink => Kind::Symlink,
+        _ => Kind::Other,
+    }
+}
+
+fn stat_of(statx: &Statx) -> Stat {
+    Stat {
+        kind: kind(FileType::from_raw_mode(u32::from(statx.stx_mode))),
+        size: statx.stx_size,
+        modified: seconds(statx.stx_mtime.tv_sec),
+    }
+}
+
+const WANTED: StatxFlags = StatxFlags::TYPE.union(StatxFlags::SIZE).union(StatxFlags::MTIME);
+
+fn stat_fd(fd: &OwnedFd) -> Result<Stat> {
+    Ok(stat_of(&rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, WANTED)?))
+}
+
+impl Folder for FdFolder {
+    fn open(&self, path: &Path) -> Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let walk = Arc::clone(&self.walk);
+        if !walk.follow {
+            return Ok(Self {
+                fd: self.open_strictly(path, flags)?,
+                walk,
+                ancestors: Vec::new(),
+                was_listed: false,
+            });
+        }
+        let (fd, followed) = match self.open_strictly(path, flags) {
+            Err(FolderError::Symlink) => {
+                (rustix::fs::openat(&self.fd, path, flags | OFlags::CLOEXEC, Mode::empty())?, true)
+            }
+            other => (other?, false),
+        };
+        let identity = identity(&fd)?;
+        let too_many = followed && walk.followed.fetch_add(1, Ordering::Relaxed) >= MAX_FOLLOWED;
+        if too_many || self.ancestors.contains(&identity) || self.ancestors.len() >= MAX_DEPTH {
+            return Err(FolderError::Symlink);
+        }
+        let mut ancestors = self.ancestors.clone();
+        ancestors.push(identity);
+        Ok(Self { fd, walk, ancestors, was_listed: false })
+    }
+
+    fn list(&mut self, each: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
+        // The position of a listing belongs to the open file: hence `&mut self`, and back to the start.
+        if std::mem::replace(&mut self.was_listed, true) {
+            rustix::fs::seek(&self.fd, rustix::fs::SeekFrom::Start(0))?;
+        }
+        let mut buffer = Vec::with_capacity(LIST_BUFFER);
+        let mut entries = RawDir::new(&self.fd, buffer.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            // Some file systems do not say the kind in a listing.
+            let kind = match entry.file_type() {
+                FileType::Unknown => self.stat(Path::new(name))?.kind,
+                known => kind(known),
+            };
+            // With links followed, one to a folder counts as that folder; opening it tells more.
+            let leads_to_folder = || {
+                rustix::fs::statat(&self.fd, name, AtFlags::empty())
+                    .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+            };
+            let followed = kind == Kind::Symlink && self.walk.follow && leads_to_folder();
+            each(name, if followed { Kind::Folder } else { kind });
+        }
+        Ok(())
+    }
+
+    fn stat(&self, path: &Path) -> Result<Stat> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(outside());
+        };
+        if parent.as_os_str().is_empty() {
+            return Ok(stat_of(&rustix::fs::statx(&self.fd, name, flags, WANTED)?));
+        }
+        if self.walk.follow {
+            return Ok(stat_of(&rustix::fs::statx(&self.fd, path, flags, WANTED)?));
+        }
+        let parent = self.open_strictly(parent, OFlags::PATH | OFlags::DIRECTORY)?;
+        Ok(stat_of(&rustix::fs::statx(&parent, name, flags, WANTED)?))
+    }
+
+    fn stat_inside(&self, folder: &OsStr, name: &str) -> Result<Stat> {
+        let path = Path::new(folder).join(name);
+        Ok(stat_of(&rustix::fs::statx(&self.fd, &path, AtFlags::SYMLINK_NOFOLLOW, WANTED)?))
+    }
+
+    fn read(&self, path: &Path, limit: usize, into: &mut Vec<u8>) -> Result<Stat> {
+        into.clear();
+        let fd = self.open_file(path)?;
+        let stat = stat_fd(&fd)?;
+        if stat.kind != Kind::File {
+            return Ok(stat);
+        }
+        let wanted = usize::try_from(stat.size).unwrap_or(usize::MAX).min(limit);
+        into.resize(wanted, 0);
+        let mut filled = 0;
+        while filled < wanted {
+            match rustix::io::retry_on_intr(|| rustix::io::read(&fd, &mut into[filled..]))? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        into.truncate(filled);
+        Ok(stat)
+    }
+
+    fn stream(&self, path: &Path, buffer: &mut [u8], each: &mut dyn FnMut(&[u8])) -> Result<Stat> {
+        let fd = self.open_file(path)?;
+        let stat = stat_fd(&fd)?;
+        if stat.kind != Kind::File {
+            return Ok(stat);
+        }
+        loop {
+            let count = rustix::io::retry_on_intr(|| rustix::io::read(&fd, &mut *buffer))?;
+            if count == 0 {
+                return Ok(stat);
+            }
+            each(&buffer[..count]);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The trait behind which a tree is read, so that another source (an object store, an archive) can take its place
+//! without touching the scan or the audit. Two implementations: fd-relative on Linux, by path elsewhere.
+
+#[cfg(target_os = "linux")]
+mod fd;
+mod portable;
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+
+#[cfg(target_os = "linux")]
+pub use fd::FdFolder;
+pub use portable::PathFolder;
+
+use crate::graph::Seconds;
+
+/// What an entry of a folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A symbolic link, whatever it points to.
+    Symlink,
+    /// A FIFO, a socket, a device.
+    Other,
+}
+
+impl Kind {
+    /// The kind as a lower-case fragment with its article.
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::File => "a file",
+            Self::Folder => "a folder",
+            Self::Symlink => "a symbolic link (not followed)",
+            Self::Other => "a FIFO, socket or device",
+        }
+    }
+}
+
+/// What the file system says about an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// What it is.
+    pub kind: Kind,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last change of the content.
+    pub modified: Seconds,
+}
+
+/// Why an entry could not be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// It is not there: the only answer that means "absent".
+    #[error("not found")]
+    NotFound,
+    /// A file stands where a folder on the way to it belongs.
+    #[error("a file in the place of a folder")]
+    NotAFolder,
+    /// A symbolic link on the way that is not followed.
+    #[error("{}", Kind::Symlink.describe())]
+    Symlink,
+    /// Anything else that the source answers.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// What looking for an entry gives.
+pub type Result<T> = std::result::Result<T, FolderError>;
+
+/// A folder of a tree, open for reading. Paths are relative to it, consist of plain names, and never leave it.
+pub trait Folder: Sized + Send + Sync {
+    /// Opens a folder below this one.
+    ///
+    /// # Errors
+    /// See [`FolderError`].
+    fn open(&self, path: &Path) -> Result<Self>;
+
+    /// Calls `each` with the name and kind of every entry, in no particular order, `.` and `..` left out.
+    ///
+    /// # Errors
+    /// Whatever the source answers. Entries before the error were reported, so the listing is incomplete.
+    fn list(&mut self, each: &mut dyn FnMut(&OsStr, Kind)) -> Result<()>;
+
+    /// Looks at an entry; a symbolic link itself, not its target.
+    ///
+    /// # Errors
+    /// See [`FolderError`].
+    fn stat(&self, path: &Path) -> Result<Stat>;
+
+    /// Looks at `folder/name`, when a listing of this folder has just shown `folder` to be a folder. Cheaper than
+    /// [`Folder::stat`]; whoever swaps `folder` for a symbolic link in between shows a size and a time from
+    /// elsewhere, never content.
+    ///
+    /// # Errors
+    /// See [`FolderError`].
+    fn stat_inside(&self, folder: &OsStr, name: &str) -> Result<Stat> {
+        self.stat(&Path::new(folder).join(name))
+    }
+
+    /// Replaces `into` by the first `limit` bytes of a file. For what is no regular file only the `Stat` comes back.
+    ///
+    /// # Errors
+    /// See [`FolderError`].
+    fn read(&self, path: &Path, limit: usize, into: &mut Vec<u8>) -> Result<Stat>;
+
+    /// Calls `each` with the bytes of a file, piece by piece, using `buffer` as room for them.
+    /// For what is no regular file only the `Stat` comes back.
+    ///
+    /// # Errors
+    /// See [`FolderError`].
+    fn stream(&self, path: &Path, buffer: &mut [u8], each: &mut dyn FnMut(&[u8])) -> Result<Stat>;
+}
+
+/// Seconds since 1970 as they are kept: 0 for earlier, the maximum for later than 2106.
+pub(crate) fn seconds(since_1970: i64) -> Seconds {
+    Seconds::try_from(since_1970.max(0)).unwrap_or(Seconds::MAX)
+}

@@ -1,0 +1,150 @@
+//! Folders by path, for systems without the Linux calls, and as the yardstick of the fd-relative walk in tests.
+//! It looks before it opens; who swaps an entry in between can mislead it.
+
+use std::ffi::OsStr;
+use std::fs::{File, Metadata};
+use std::io::{self, Read as _};
+use std::path::{Component, Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use walkdir::WalkDir;
+
+use super::{Folder, FolderError, Kind, Result, Stat, seconds};
+
+/// A folder known by its path.
+#[derive(Debug)]
+pub struct PathFolder {
+    path: PathBuf,
+    follow: bool,
+}
+
+impl PathFolder {
+    /// Opens the folder at a path. `follow` also follows symbolic links to folders below it.
+    ///
+    /// # Errors
+    /// Whatever the system answers.
+    pub fn open_root(path: &Path, follow: bool) -> io::Result<Self> {
+        let path = path.canonicalize()?;
+        if !path.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(Self { path, follow })
+    }
+
+    /// The full path, when no component on the way is a symbolic link.
+    fn resolve(&self, path: &Path) -> Result<PathBuf> {
+        let mut full = self.path.clone();
+        let mut components = path.components().peekable();
+        while let Some(component) = components.next() {
+            match component {
+                Component::Normal(name) => full.push(name),
+                Component::CurDir => continue,
+                _ => return Err(FolderError::Io(io::ErrorKind::InvalidInput.into())),
+            }
+            if components.peek().is_some()
+                && !self.follow
+                && full.symlink_metadata().map_err(reached)?.is_symlink()
+            {
+                return Err(FolderError::Symlink);
+            }
+        }
+        Ok(full)
+    }
+
+    fn open_file(&self, path: &Path) -> Result<(Stat, Option<File>)> {
+        let full = self.resolve(path)?;
+        let stat = stat_of(&full.symlink_metadata().map_err(reached)?);
+        match stat.kind {
+            Kind::Symlink => Err(FolderError::Symlink),
+            Kind::File => Ok((stat, Some(File::open(full).map_err(reached)?))),
+            Kind::Folder | Kind::Other => Ok((stat, None)),
+        }
+    }
+}
+
+fn reached(error: io::Error) -> FolderError {
+    match error.kind() {
+        io::ErrorKind::NotFound => FolderError::NotFound,
+        io::ErrorKind::NotADirectory => FolderError::NotAFolder,
+        _ => FolderError::Io(error),
+    }
+}
+
+fn kind(file_type: std::fs::FileType) -> Kind {
+    if file_type.is_symlink() {
+        Kind::Symlink
+    } else if file_type.is_dir() {
+        Kind::Folder
+    } else if file_type.is_file() {
+        Kind::File
+    } else {
+        Kind::Other
+    }
+}
+
+fn stat_of(metadata: &Metadata) -> Stat {
+    let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let modified = since.map_or(0, |since| seconds(i64::try_from(since.as_secs()).unwrap_or(i64::MAX)));
+    Stat { kind: kind(metadata.file_type()), size: metadata.len(), modified }
+}
+
+impl Folder for PathFolder {
+    fn open(&self, path: &Path) -> Result<Self> {
+        let full = self.resolve(path)?;
+        let metadata = full.symlink_metadata().map_err(reached)?;
+        if metadata.is_symlink() {
+            if !self.follow {
+                return Err(FolderError::Symlink);
+            }
+            let target = full.canonicalize().map_err(reached)?;
+            if self.path.canonicalize().map_err(reached)?.starts_with(&target) {
+                return Err(FolderError::Symlink);
+            }
+            return Self::open_root(&target, true).map_err(reached);
+        }
+        if !metadata.is_dir() {
+            return Err(FolderError::NotAFolder);
+        }
+        Ok(Self { path: full, follow: self.follow })
+    }
+
+    fn list(&mut self, each: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
+        for entry in WalkDir::new(&self.path).min_depth(1).max_depth(1).follow_links(false) {
+            let entry = entry.map_err(io::Error::from)?;
+            let mut kind = kind(entry.file_type());
+            if kind == Kind::Symlink && self.follow && entry.path().is_dir() {
+                kind = Kind::Folder;
+            }
+            each(entry.file_name(), kind);
+        }
+        Ok(())
+    }
+
+    fn stat(&self, path: &Path) -> Result<Stat> {
+        Ok(stat_of(&self.resolve(path)?.symlink_metadata().map_err(reached)?))
+    }
+
+    fn read(&self, path: &Path, limit: usize, into: &mut Vec<u8>) -> Result<Stat> {
+        into.clear();
+        let (stat, file) = self.open_file(path)?;
+        if let Some(file) = file {
+            file.take(limit as u64).read_to_end(into)?;
+        }
+        Ok(stat)
+    }
+
+    fn stream(&self, path: &Path, buffer: &mut [u8], each: &mut dyn FnMut(&[u8])) -> Result<Stat> {
+        let (stat, file) = self.open_file(path)?;
+        if let Some(mut file) = file {
+            loop {
+                match file.read(buffer) {
+                    Ok(0) => break,
+                    Ok(count) => each(&buffer[..count]),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(stat)
+    }
+}

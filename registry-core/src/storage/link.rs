@@ -1,0 +1,51 @@
+//! Link files: what their bytes say. Which file is read is the scan's matter.
+
+use crate::graph::LinkFault;
+use crate::oci::Digest;
+
+/// Most bytes of a link file that are read. The longest digest has 135; what is longer than this is no link.
+pub const LINK_MAX: usize = 256;
+
+/// Reads the bytes of a link file, of which at least the first [`LINK_MAX`] + 1 must be given.
+///
+/// # Errors
+/// As strict as the server: not a byte may stand beside the digest (`registry/storage/linkedblobstore.go @ v2.8.3`).
+pub fn read_link(bytes: &[u8]) -> Result<Digest, LinkFault> {
+    if bytes.is_empty() {
+        return Err(LinkFault::Empty);
+    }
+    if bytes.len() > LINK_MAX {
+        return Err(LinkFault::NoDigest);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| LinkFault::NoDigest)?;
+    text.parse().map_err(|_| {
+        if text.trim().parse::<Digest>().is_ok() { LinkFault::Padded } else { LinkFault::NoDigest }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::Algorithm;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_the_bare_digest_is_a_link() {
+        let digest = Digest::of(Algorithm::Sha256, b"");
+        assert_eq!(read_link(digest.to_string().as_bytes()), Ok(digest));
+        assert_eq!(read_link(b""), Err(LinkFault::Empty));
+        assert_eq!(read_link(format!("{digest}\n").as_bytes()), Err(LinkFault::Padded));
+        assert_eq!(read_link(b"latest"), Err(LinkFault::NoDigest));
+        assert_eq!(read_link(&[0xFF; 71]), Err(LinkFault::NoDigest));
+        assert_eq!(read_link(&[b' '; LINK_MAX + 1]), Err(LinkFault::NoDigest));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_link_or_a_fault(bytes: Vec<u8>) {
+            if let Ok(digest) = read_link(&bytes) {
+                prop_assert_eq!(digest.to_string().into_bytes(), bytes);
+            }
+        }
+    }
+}

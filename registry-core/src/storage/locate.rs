@@ -1,0 +1,159 @@
+//! Finding the registries that a path means: a rootdirectory, its `docker/registry/v2`, or a folder of several.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where a registry keeps everything below its rootdirectory.
+const V2: &str = "docker/registry/v2";
+/// How deep below a folder registries are looked for.
+const MAX_DEPTH: usize = 4;
+/// How many folders are looked into for registries.
+const MAX_FOLDERS: usize = 20_000;
+
+/// A registry that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located {
+    /// The path to show: as it was given, followed by where below it the registry lies.
+    pub name: PathBuf,
+    /// Its `docker/registry/v2`.
+    pub v2: PathBuf,
+    /// Its rootdirectory, when it is known: there a pull-through cache keeps `scheduler-state.json`.
+    pub root: Option<PathBuf>,
+}
+
+/// Why no registry was found.
+#[derive(Debug, thiserror::Error)]
+pub enum LocateError {
+    /// The path itself cannot be looked at.
+    #[error("cannot open {path}: {error}", path = .0.display(), error = .1)]
+    Unreadable(PathBuf, #[source] io::Error),
+    /// The path is no folder.
+    #[error("{path} is no folder: name the rootdirectory of a registry (the one that holds docker/registry/v2)", path = .0.display())]
+    NoFolder(PathBuf),
+    /// There is no registry at or below the path.
+    #[error(
+        "no registry in {path}: looked for docker/registry/v2, for blobs and repositories, and in folders up to {MAX_DEPTH} levels below for docker/registry/v2",
+        path = .0.display()
+    )]
+    Nothing(PathBuf),
+    /// A symbolic link stands where a folder of the registry belongs.
+    #[error("{path} is a symbolic link, which is not followed (--follow-symlinks does)", path = .0.display())]
+    Symlink(PathBuf),
+}
+
+/// Finds the registries that `path` means, ordered by path. Symbolic links in `path` itself are followed; below it only
+/// when `follow` says so, and never in the search for several.
+///
+/// # Errors
+/// When there is none.
+pub fn locate(path: &Path, follow: bool) -> Result<Vec<Located>, LocateError> {
+    let real = path.canonicalize().map_err(|error| LocateError::Unreadable(path.into(), error))?;
+    if !real.is_dir() {
+        return Err(LocateError::NoFolder(path.into()));
+    }
+    std::fs::read_dir(&real).map_err(|error| LocateError::Unreadable(path.into(), error))?;
+    if let Some(v2) = rootdirectory(&real, follow)? {
+        return Ok(vec![Located { name: path.into(), v2, root: Some(real) }]);
+    }
+    if real.join("blobs").is_dir() || real.join("repositories").is_dir() || real.ends_with(V2) {
+        let root = real.ends_with(V2).then(|| real.ancestors().nth(3).map(Path::to_path_buf)).flatten();
+        return Ok(vec![Located { name: path.into(), v2: real, root }]);
+    }
+    let found = several(path, &real);
+    if found.is_empty() { Err(LocateError::Nothing(path.into())) } else { Ok(found) }
+}
+
+/// The `docker/registry/v2` of a rootdirectory.
+fn rootdirectory(root: &Path, follow: bool) -> Result<Option<PathBuf>, LocateError> {
+    let mut at = root.to_path_buf();
+    for part in V2.split('/') {
+        at.push(part);
+        match at.symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(LocateError::Unreadable(at, error)),
+            Ok(metadata) if metadata.is_symlink() && !follow => return Err(LocateError::Symlink(at)),
+            Ok(_) if at.is_dir() => {}
+            Ok(_) => return Ok(None),
+        }
+    }
+    Ok(Some(at))
+}
+
+fn several(name: &Path, root: &Path) -> Vec<Located> {
+    let mut found = Vec::new();
+    let mut queue = VecDeque::from([(PathBuf::new(), 0)]);
+    let mut looked = 0;
+    while let Some((below, depth)) = queue.pop_front() {
+        looked += 1;
+        let folder = root.join(&below);
+        if let Ok(Some(v2)) = rootdirectory(&folder, false) {
+            found.push(Located { name: name.join(&below), v2, root: Some(folder) });
+            continue;
+        }
+        if depth == MAX_DEPTH || looked + queue.len() > MAX_FOLDERS {
+            continue;
+        }
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                queue.push_back((below.join(entry.file_name()), depth + 1));
+            }
+        }
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(paths: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for path in paths {
+            std::fs::create_dir_all(folder.path().join(path)).unwrap();
+        }
+        folder
+    }
+
+    fn names(root: &Path) -> Vec<String> {
+        let found = locate(root, false).unwrap();
+        found.iter().map(|one| one.name.strip_prefix(root).unwrap().display().to_string()).collect()
+    }
+
+    fn error(root: &Path) -> String {
+        locate(root, false).unwrap_err().to_string().replace(&*root.to_string_lossy(), "ROOT")
+    }
+
+    #[test]
+    fn a_rootdirectory_its_v2_and_a_folder_of_several() {
+        let one = folder(&["docker/registry/v2/blobs"]);
+        assert_eq!(names(one.path()), [""]);
+        let v2 = locate(&one.path().join("docker/registry/v2"), false).unwrap();
+        assert_eq!(v2[0].root.as_deref(), Some(one.path().canonicalize().unwrap().as_path()));
+        let several = folder(&["b/data/docker/registry/v2", "a/docker/registry/v2", "c"]);
+        assert_eq!(names(several.path()), ["a", "b/data"]);
+    }
+
+    #[test]
+    fn errors_say_what_was_looked_for() {
+        let foreign = folder(&["etc"]);
+        insta::assert_snapshot!(error(foreign.path()), @"no registry in ROOT: looked for docker/registry/v2, for blobs and repositories, and in folders up to 4 levels below for docker/registry/v2");
+        insta::assert_snapshot!(error(&foreign.path().join("gone")).replace(&*foreign.path().to_string_lossy(), "…"), @"cannot open ROOT: No such file or directory (os error 2)");
+        let file = foreign.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        insta::assert_snapshot!(error(&file), @"ROOT is no folder: name the rootdirectory of a registry (the one that holds docker/registry/v2)");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_the_place_of_a_folder_is_named() {
+        let root = folder(&["elsewhere/registry/v2"]);
+        std::os::unix::fs::symlink(root.path().join("elsewhere"), root.path().join("docker")).unwrap();
+        assert!(
+            error(root.path())
+                .ends_with("docker is a symbolic link, which is not followed (--follow-symlinks does)")
+        );
+        assert_eq!(locate(root.path(), true).unwrap().len(), 1);
+    }
+}

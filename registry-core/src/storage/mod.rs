@@ -1,0 +1,18 @@
+//! A registry:2 tree on disk: where things lie, how they are read without leaving the tree, and the scan that fills a
+//! [`Graph`](crate::graph::Graph). Decides nothing: what is damage is [`crate::audit`]'s matter.
+
+pub mod folder;
+mod link;
+mod locate;
+pub mod path;
+mod progress;
+mod scan;
+mod tree;
+
+pub use folder::{Folder, FolderError, Kind, Stat};
+pub use link::{LINK_MAX, read_link};
+pub use locate::{LocateError, Located, locate};
+pub use path::Place;
+pub use progress::{Phase, Progress};
+pub use scan::ScanOptions;
+pub use tree::{DiskFolder, OpenOptions, Tree};

@@ -1,0 +1,277 @@
+//! Blobs: which `data` files there are, their sizes and times. Their bytes are read elsewhere.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::super::folder::{self, Folder, FolderError, Kind, Stat};
+use super::super::path::{Place, shard_byte};
+use super::links::{digest, folder_name};
+use super::{Notes, Shared, is_harmless};
+use crate::graph::{Blob, Content, Graph, Link, NodeId, Presence};
+use crate::oci::{Algorithm, Digest};
+use crate::text::escape_os;
+
+/// Blobs looked at by one task.
+const BATCH: usize = 512;
+
+/// Lists all of `blobs/`.
+pub(super) fn read<F: Folder>(v2: &F, shared: &Shared<'_>) {
+    let mut notes = Notes::default();
+    let mut algorithms = Vec::new();
+    let mut unread = Vec::new();
+    let opened = v2.open(Path::new("blobs")).and_then(|mut folder| {
+        folder.list(&mut |entry, kind| {
+            let shown = escape_os(entry);
+            match (Algorithm::from_name(&shown), kind) {
+                (Some(algorithm), Kind::Folder) => algorithms.push(algorithm),
+                (Some(algorithm), Kind::Symlink) => {
+                    notes.unread(Place::BlobAlgorithm(algorithm), None, kind.describe());
+                    unread.push((Some(algorithm), None));
+                }
+                _ if is_harmless(&shown) => {}
+                _ => notes.stray(
+                    format!("{}/{shown}", Place::Blobs),
+                    None,
+                    format!(
+                        "{} among digest algorithms; a collector aborts on a data file there",
+                        kind.describe()
+                    ),
+                ),
+            }
+        })?;
+        Ok(folder)
+    });
+    match &opened {
+        Err(FolderError::NotFound) => {}
+        Err(error) => {
+            notes.unread(Place::Blobs, None, error);
+            unread.push((None, None));
+            shared.graph().has_blobs_folder = true;
+        }
+        Ok(_) => shared.graph().has_blobs_folder = true,
+    }
+    if let Ok(folder) = opened {
+        for algorithm in algorithms {
+            match folder.open(Path::new(algorithm.name())) {
+                Ok(folder) => one_algorithm(folder, algorithm, &mut notes, shared),
+                Err(error) => {
+                    notes.unread(Place::BlobAlgorithm(algorithm), None, &error);
+                    unread.push((Some(algorithm), None));
+                }
+            }
+        }
+    }
+    let mut graph = shared.graph();
+    graph.unread_shards.extend(unread);
+    graph.blobs_listed = true;
+    notes.hand_over(&mut graph);
+}
+
+fn one_algorithm<F: Folder>(mut folder: F, algorithm: Algorithm, notes: &mut Notes, shared: &Shared<'_>) {
+    let (mut shards, mut unread) = (Vec::new(), Vec::new());
+    let listed = folder.list(&mut |entry, kind| {
+        let shown = escape_os(entry);
+        match (shard_byte(&shown), kind) {
+            (Some(byte), Kind::Folder) => shards.push(byte),
+            (Some(byte), Kind::Symlink) => {
+                notes.unread(Place::BlobShard(algorithm, byte), None, kind.describe());
+                unread.push((Some(algorithm), Some(byte)));
+            }
+            _ if is_harmless(&shown) => {}
+            _ => notes.stray(
+                format!("{}/{shown}", Place::BlobAlgorithm(algorithm)),
+                None,
+                format!("{} that is no shard; a collector aborts on a data file there", kind.describe()),
+            ),
+        }
+    });
+    if let Err(error) = listed {
+        notes.unread(Place::BlobAlgorithm(algorithm), None, &error);
+        unread.push((Some(algorithm), None));
+    }
+    shared.graph().unread_shards.extend(unread);
+    shards.par_iter().for_each(|byte| {
+        let mut notes = Notes::default();
+        let opened = folder.open(Path::new(&format!("{byte:02x}")));
+        if let Err(error) = opened.and_then(|folder| shard(folder, (algorithm, *byte), &mut notes, shared)) {
+            notes.unread(Place::BlobShard(algorithm, *byte), None, &error);
+            shared.graph().unread_shards.push((Some(algorithm), Some(*byte)));
+        }
+        notes.hand_over(&mut shared.graph());
+    });
+}
+
+fn shard<F: Folder>(
+    mut folder: F,
+    (algorithm, byte): (Algorithm, u8),
+    notes: &mut Notes,
+    shared: &Shared<'_>,
+) -> folder::Result<()> {
+    let (mut digests, mut odd) = (Vec::new(), Vec::new());
+    let listed = folder.list(&mut |entry, kind| {
+        let found = digest(algorithm, entry).filter(|digest| digest.as_bytes()[0] == byte);
+        let shown = || escape_os(entry);
+        match (found, kind) {
+            (Some(digest), Kind::Folder) => digests.push(digest),
+            (Some(digest), Kind::Symlink) => {
+                notes.unread(Place::BlobFolder(digest), None, kind.describe());
+                odd.push(digest);
+            }
+            _ if is_harmless(&shown()) => {}
+            _ => notes.stray(
+                format!("{}/{}", Place::BlobShard(algorithm, byte), shown()),
+                None,
+                format!(
+                    "{} that is no digest of this shard; a collector aborts on a data file there",
+                    kind.describe()
+                ),
+            ),
+        }
+    });
+    // What was seen before the error is looked at all the same; the rest is unknown.
+    let batches: Vec<_> = digests.par_chunks(BATCH).map(|digests| batch(&folder, digests)).collect();
+    let mut graph = shared.graph();
+    for digest in odd {
+        let node = graph.intern(&digest);
+        graph.blob_mut(node).presence = Presence::Unread;
+    }
+    for (found, more) in batches {
+        shared.progress.add_files(found.len());
+        for (digest, look) in found {
+            let node = graph.intern(&digest);
+            look.file(graph.blob_mut(node));
+        }
+        notes.unread.extend(more.unread);
+        notes.strays.extend(more.strays);
+    }
+    listed
+}
+
+/// What a look at a blob's `data` showed.
+#[derive(Clone, Copy)]
+pub(super) enum Look {
+    Present(Stat),
+    Absent,
+    Unread,
+}
+
+impl Look {
+    pub(super) fn file(self, blob: &mut Blob) {
+        match self {
+            Self::Present(stat) => {
+                if blob.presence == Presence::Present
+                    && (blob.size, blob.modified) != (stat.size, stat.modified)
+                {
+                    blob.content = Content::Unhashed;
+                }
+                (blob.presence, blob.size, blob.modified) = (Presence::Present, stat.size, stat.modified);
+            }
+            Self::Absent => blob.presence = Presence::Absent,
+            Self::Unread => blob.presence = Presence::Unread,
+        }
+    }
+
+    /// Judges the answer of a look at `data`.
+    pub(super) fn judge(answer: folder::Result<Stat>, digest: Digest, notes: &mut Notes) -> Self {
+        match answer {
+            Ok(stat) if stat.kind == Kind::File => Self::Present(stat),
+            Ok(stat) if stat.kind == Kind::Folder => {
+                notes.stray(Place::BlobData(digest), None, "a folder in the place of a file");
+                Self::Absent
+            }
+            Ok(stat) => {
+                notes.unread(
+                    Place::BlobData(digest),
+                    None,
+                    format!("{} in the place of a file", stat.kind.describe()),
+                );
+                Self::Unread
+            }
+            Err(FolderError::NotFound | FolderError::NotAFolder) => Self::Absent,
+            Err(error) => {
+                notes.unread(Place::BlobData(digest), None, &error);
+                Self::Unread
+            }
+        }
+    }
+}
+
+fn batch<F: Folder>(folder: &F, digests: &[Digest]) -> (Vec<(Digest, Look)>, Notes) {
+    let mut notes = Notes::default();
+    let looks = digests
+        .iter()
+        .map(|digest| {
+            let name: OsString = folder_name(digest);
+            (*digest, Look::judge(folder.stat_inside(&name, "data"), *digest, &mut notes))
+        })
+        .filter(|(_, look)| !matches!(look, Look::Absent))
+        .collect();
+    (looks, notes)
+}
+
+/// Looks at single blobs, by path from the root.
+pub(super) fn look_at<F: Folder>(v2: &F, digests: &[Digest], notes: &mut Notes) -> Vec<(Digest, Look)> {
+    let batches: Vec<_> = digests
+        .par_chunks(BATCH)
+        .map(|digests| {
+            let mut notes = Notes::default();
+            let looks: Vec<_> = digests
+                .iter()
+                .map(|digest| {
+                    let path = Place::BlobData(*digest).to_string();
+                    (*digest, Look::judge(v2.stat(Path::new(&path)), *digest, &mut notes))
+                })
+                .collect();
+            (looks, notes)
+        })
+        .collect();
+    let mut all = Vec::with_capacity(digests.len());
+    for (looks, more) in batches {
+        all.extend(looks);
+        notes.unread.extend(more.unread);
+        notes.strays.extend(more.strays);
+    }
+    all
+}
+
+/// Looks at every blob that the repositories read so far refer to; for a scan of some repositories only.
+pub(super) fn look_at_references<F: Folder>(v2: &F, shared: &Shared<'_>) {
+    let mut notes = Notes::default();
+    let digests: Vec<Digest> = {
+        let graph = shared.graph();
+        let nodes: BTreeSet<NodeId> = referenced(&graph);
+        nodes.into_iter().map(|node| graph.digest(node)).collect()
+    };
+    let looks = look_at(v2, &digests, &mut notes);
+    shared.progress.add_files(looks.len());
+    let mut graph = shared.graph();
+    for (digest, look) in looks {
+        let node = graph.intern(&digest);
+        look.file(graph.blob_mut(node));
+    }
+    graph.has_blobs_folder = v2.stat(Path::new("blobs")).is_ok();
+    notes.hand_over(&mut graph);
+}
+
+fn referenced(graph: &Graph) -> BTreeSet<NodeId> {
+    let unseen = |node: &NodeId| graph.blob(*node).presence == Presence::Unseen;
+    let mut nodes = BTreeSet::new();
+    for repository in &graph.repositories {
+        for entry in repository.layers().iter().chain(repository.revisions()) {
+            nodes.insert(entry.node);
+            if let Link::Names(target) = entry.link {
+                nodes.insert(target);
+            }
+        }
+    }
+    for node in graph.nodes() {
+        if let Some(manifest) = graph.manifest(node) {
+            nodes.extend(graph.edges(manifest).iter().filter_map(|edge| edge.target));
+        }
+    }
+    nodes.retain(unseen);
+    nodes
+}

@@ -1,0 +1,100 @@
+//! Hashing the bytes of blobs.
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::super::folder::{Folder, Kind};
+use super::super::path::Place;
+use super::super::progress::Progress;
+use super::{Notes, Shared};
+use crate::graph::{Content, Graph, Link, NodeId, Presence};
+use crate::oci::{Digest, Hasher};
+
+/// Bytes read at once: more gains nothing, less costs calls.
+const BUFFER: usize = 256 << 10;
+
+/// Hashes every blob that was not hashed yet, and the bytes behind every alias by the alias' own algorithm.
+pub(super) fn read<F: Folder>(v2: &F, shared: &Shared<'_>) {
+    let mut wanted: Vec<_> = {
+        let graph = shared.graph();
+        let unhashed = |node: &NodeId| {
+            let blob = graph.blob(*node);
+            blob.presence == Presence::Present && blob.content == Content::Unhashed
+        };
+        let blobs = graph.nodes().filter(unhashed).map(|node| (node, graph.digest(node), node));
+        blobs
+            .chain(aliases(&graph))
+            .map(|(node, digest, at)| (graph.blob(at).size, node, digest, graph.digest(at)))
+            .collect()
+    };
+    // The largest first: none is left to a single thread at the end.
+    wanted.sort_unstable_by_key(|(size, node, ..)| (std::cmp::Reverse(*size), *node));
+    shared.progress.expect_bytes(wanted.iter().map(|(size, ..)| size).sum());
+    wanted.par_iter().with_max_len(1).for_each(|(_, node, digest, at)| {
+        let mut notes = Notes::default();
+        let content = hash(v2, *digest, *at, shared.progress, &mut notes);
+        let mut graph = shared.graph();
+        graph.blob_mut(*node).content = content;
+        notes.hand_over(&mut graph);
+    });
+}
+
+/// Links that name a digest of another algorithm, once each: the alias, and the node its bytes are filed under.
+fn aliases(graph: &Graph) -> Vec<(NodeId, Digest, NodeId)> {
+    let mut found = Vec::new();
+    for repository in &graph.repositories {
+        for entry in repository.layers() {
+            if let Link::Names(target) = entry.link
+                && target != entry.node
+                && graph.digest(target).algorithm() != graph.digest(entry.node).algorithm()
+                && graph.blob(target).presence == Presence::Present
+            {
+                found.push((entry.node, graph.digest(entry.node), target));
+            }
+        }
+    }
+    found.sort_unstable();
+    found.dedup_by_key(|(node, ..)| *node);
+    found
+}
+
+/// Whether the bytes filed under `at` hash to `digest`.
+pub(super) fn hash<F: Folder>(
+    v2: &F,
+    digest: Digest,
+    at: Digest,
+    progress: &Progress,
+    notes: &mut Notes,
+) -> Content {
+    thread_local! {
+        static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    let path = Place::BlobData(at).to_string();
+    let mut hasher = Hasher::new(digest.algorithm());
+    let answer = ROOM.with_borrow_mut(|room| {
+        room.resize(BUFFER, 0);
+        v2.stream(Path::new(&path), room, &mut |bytes| {
+            hasher.update(bytes);
+            progress.add_bytes(bytes.len());
+        })
+    });
+    match answer {
+        Ok(stat) if stat.kind == Kind::File => {
+            if hasher.finish() == digest {
+                Content::Right
+            } else {
+                Content::Wrong
+            }
+        }
+        Ok(stat) => {
+            notes.unread(path, None, stat.kind.describe());
+            Content::Unread
+        }
+        Err(error) => {
+            notes.unread(path, None, &error);
+            Content::Unread
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Revision links and layer links of one repository.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::super::folder::{Folder, FolderError, Kind};
+use super::super::link::{LINK_MAX, read_link};
+use super::super::path::Place;
+use super::{Notes, Shared, is_harmless};
+use crate::graph::{Graph, Link, LinkEntry, LinkFault, Part, Seconds};
+use crate::oci::{Algorithm, Digest};
+use crate::text::escape_os;
+
+/// Links read by one task.
+const BATCH: usize = 256;
+
+/// Which of the two folders of links.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    Revisions,
+    Layers,
+}
+
+impl Which {
+    /// Path below the repository.
+    pub(super) const fn folder(self) -> &'static str {
+        match self {
+            Self::Revisions => "_manifests/revisions",
+            Self::Layers => "_layers",
+        }
+    }
+
+    fn place(self, name: &str) -> Place<'_> {
+        match self {
+            Self::Revisions => Place::Revisions(name),
+            Self::Layers => Place::Layers(name),
+        }
+    }
+
+    pub(super) fn link(self, name: &str, digest: Digest) -> Place<'_> {
+        match self {
+            Self::Revisions => Place::RevisionLink(name, digest),
+            Self::Layers => Place::LayerLink(name, digest),
+        }
+    }
+}
+
+/// What a link file says, not interned yet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Says {
+    Digest(Digest),
+    /// The digest of its path: by far the most frequent.
+    Itself,
+    Fault(LinkFault),
+    Unread,
+}
+
+impl Says {
+    pub(super) fn into_link(self, itself: Option<Digest>, graph: &mut Graph) -> Link {
+        match (self, itself) {
+            (Self::Digest(digest), _) | (Self::Itself, Some(digest)) => Link::Names(graph.intern(&digest)),
+            (Self::Fault(fault), _) => Link::Invalid(fault),
+            (Self::Unread | Self::Itself, _) => Link::Unread,
+        }
+    }
+}
+
+/// Reads the link file at `path`; `None` when there is none. What goes wrong is said, and noted by the caller.
+pub(super) fn read_file<F: Folder>(
+    folder: &F,
+    path: &Path,
+    buffer: &mut Vec<u8>,
+) -> Result<Option<(Result<Digest, LinkFault>, Seconds)>, String> {
+    match folder.read(path, LINK_MAX + 1, buffer) {
+        Ok(stat) => match stat.kind {
+            Kind::File => Ok(Some((read_link(buffer), stat.modified))),
+            Kind::Folder => Ok(Some((Err(LinkFault::NoFile), stat.modified))),
+            Kind::Symlink | Kind::Other => {
+                Err(format!("{} in the place of a link file", stat.kind.describe()))
+            }
+        },
+        Err(FolderError::NotFound) => Ok(None),
+        Err(FolderError::NotAFolder) => Ok(Some((Err(LinkFault::NoFile), 0))),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The links of one folder, not interned yet.
+#[derive(Default)]
+pub(super) struct Read {
+    pub(super) part: Part,
+    pub(super) links: Vec<(Digest, Says, Seconds)>,
+}
+
+impl Read {
+    pub(super) fn into_entries(self, graph: &mut Graph) -> Vec<LinkEntry> {
+        let mut entries = Vec::with_capacity(self.links.len());
+        for (digest, says, modified) in self.links {
+            let node = graph.intern(&digest);
+            entries.push(LinkEntry { node, modified, link: says.into_link(Some(digest), graph) });
+        }
+        entries
+    }
+}
+
+pub(super) fn read<F: Folder>(
+    repository: &F,
+    name: &str,
+    which: Which,
+    notes: &mut Notes,
+    shared: &Shared<'_>,
+) -> Read {
+    let mut read = Read { part: Part::Present, links: Vec::new() };
+    let mut algorithms = Vec::new();
+    let mut root = match repository.open(Path::new(which.folder())) {
+        Ok(root) => root,
+        Err(FolderError::NotFound) => return Read::default(),
+        Err(FolderError::NotAFolder) => {
+            notes.stray(which.place(name), Some(name), "a file in the place of a folder");
+            return Read::default();
+        }
+        Err(error) => {
+            notes.unread(which.place(name), Some(name), &error);
+            return Read { part: Part::Unread, ..Read::default() };
+        }
+    };
+    let listed = root.list(&mut |entry, kind| {
+        let shown = escape_os(entry);
+        let path = || format!("{}/{shown}", which.place(name));
+        match (Algorithm::from_name(&shown), kind) {
+            (Some(algorithm), Kind::Folder) => algorithms.push(algorithm),
+            (Some(_), Kind::Symlink) => {
+                notes.unread(path(), Some(name), kind.describe());
+                read.part = Part::Unread;
+            }
+            _ if is_harmless(&shown) => {}
+            _ => notes.stray(path(), Some(name), format!("{} among digest algorithms", kind.describe())),
+        }
+    });
+    if let Err(error) = listed {
+        notes.unread(which.place(name), Some(name), &error);
+        read.part = Part::Unread;
+    }
+    for algorithm in algorithms {
+        let path = format!("{}/{}", which.place(name), algorithm.name());
+        match root.open(Path::new(algorithm.name())) {
+            Ok(folder) => one_algorithm(folder, name, (which, algorithm), &mut read, notes, shared),
+            Err(error) => {
+                notes.unread(path, Some(name), &error);
+                read.part = Part::Unread;
+            }
+        }
+    }
+    read
+}
+
+fn one_algorithm<F: Folder>(
+    mut folder: F,
+    name: &str,
+    (which, algorithm): (Which, Algorithm),
+    read: &mut Read,
+    notes: &mut Notes,
+    shared: &Shared<'_>,
+) {
+    let mut digests = Vec::new();
+    let listed = folder.list(&mut |entry, kind| match (digest(algorithm, entry), kind) {
+        (Some(digest), Kind::Folder) => digests.push(digest),
+        (Some(digest), Kind::Symlink) => {
+            notes.unread(which.link(name, digest), Some(name), kind.describe());
+            read.links.push((digest, Says::Unread, 0));
+        }
+        (Some(digest), Kind::File | Kind::Other) => {
+            read.links.push((digest, Says::Fault(LinkFault::NoFile), 0));
+        }
+        (None, _) => {
+            let shown = escape_os(entry);
+            if !is_harmless(&shown) {
+                let path = format!("{}/{}/{shown}", which.place(name), algorithm.name());
+                notes.stray(
+                    path,
+                    Some(name),
+                    format!("{} whose name is no {} hash", kind.describe(), algorithm.name()),
+                );
+            }
+        }
+    });
+    if let Err(error) = listed {
+        let path = format!("{}/{}", which.place(name), algorithm.name());
+        notes.unread(path, Some(name), &error);
+        read.part = Part::Unread;
+    }
+    let batches: Vec<_> = digests
+        .par_chunks(BATCH)
+        .map(|digests| {
+            let batch = batch(&folder, name, which, digests);
+            shared.progress.add_files(0);
+            batch
+        })
+        .collect();
+    for (links, more) in batches {
+        read.links.extend(links);
+        notes.unread.extend(more.unread);
+    }
+}
+
+fn batch<F: Folder>(
+    folder: &F,
+    name: &str,
+    which: Which,
+    digests: &[Digest],
+) -> (Vec<(Digest, Says, Seconds)>, Notes) {
+    let (mut links, mut notes) = (Vec::with_capacity(digests.len()), Notes::default());
+    let (mut path, mut buffer) = (String::new(), Vec::with_capacity(LINK_MAX + 1));
+    for digest in digests {
+        path.clear();
+        digest.push_hex(&mut path);
+        path.push_str("/link");
+        match read_file(folder, Path::new(&path), &mut buffer) {
+            Ok(None) => {}
+            Ok(Some((Ok(named), modified))) if named == *digest => {
+                links.push((*digest, Says::Itself, modified))
+            }
+            Ok(Some((Ok(named), modified))) => links.push((*digest, Says::Digest(named), modified)),
+            Ok(Some((Err(fault), modified))) => links.push((*digest, Says::Fault(fault), modified)),
+            Err(error) => {
+                notes.unread(which.link(name, *digest), Some(name), error);
+                links.push((*digest, Says::Unread, 0));
+            }
+        }
+    }
+    (links, notes)
+}
+
+/// The digest that a folder name spells.
+pub(super) fn digest(algorithm: Algorithm, entry: &OsStr) -> Option<Digest> {
+    Digest::from_hex(algorithm, entry.to_str()?).ok()
+}
+
+/// A digest as a folder name.
+pub(super) fn folder_name(digest: &Digest) -> OsString {
+    digest.hex().into()
+}

@@ -1,0 +1,222 @@
+//! Finding repositories: every folder below `repositories/` that holds a reserved one. Their parts are read by the
+//! neighbours of this file.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
+
+use rayon::Scope;
+
+use super::super::folder::{Folder, FolderError, Kind};
+use super::super::path::Place;
+use super::{Notes, Shared, is_harmless, links, tags, uploads};
+use crate::graph::{Part, Repository};
+use crate::oci::RepositoryName;
+use crate::text::escape_os;
+
+/// Longest name in bytes that is still looked into: far over the 255 that a registry takes.
+const NAME_MAX: usize = 4096;
+
+pub(super) fn read<F: Folder>(v2: &F, shared: &Shared<'_>) {
+    match v2.open(Path::new("repositories")) {
+        Ok(folder) => {
+            shared.graph().has_repositories_folder = true;
+            rayon::scope(|scope| visit(scope, folder, String::new(), true, shared));
+        }
+        Err(FolderError::NotFound) => {}
+        Err(error) => {
+            shared.graph().has_repositories_folder = true;
+            let mut notes = Notes::default();
+            notes.unread(Place::Repositories, None, &error);
+            notes.hand_over(&mut shared.graph());
+        }
+    }
+}
+
+/// Looks into a folder of `repositories/`; `name` is its path below that, `clean` whether the name is valid text.
+fn visit<'s, F: Folder + 's>(
+    scope: &Scope<'s>,
+    mut folder: F,
+    name: String,
+    clean: bool,
+    shared: &'s Shared<'_>,
+) {
+    let mut notes = Notes::default();
+    let mut found = Found::default();
+    let mut inner = Vec::new();
+    let listed = folder.list(&mut |entry, kind| {
+        if let Some(child) = found.sort(&name, entry, kind, &mut notes) {
+            inner.push(child);
+        }
+    });
+    if let Err(error) = listed {
+        notes.unread(here(&name), owner(&name), &error);
+        found.is_repository |= !name.is_empty();
+        found.is_incomplete = true;
+    }
+    let folder = Arc::new(folder);
+    for child in inner {
+        let path = if name.is_empty() { child.shown.clone() } else { format!("{name}/{}", child.shown) };
+        let (folder, clean) = (Arc::clone(&folder), clean && child.clean);
+        scope.spawn(move |scope| match folder.open(Path::new(&child.name)) {
+            Ok(inner) => visit(scope, inner, path, clean, shared),
+            Err(error) => {
+                let mut notes = Notes::default();
+                notes.unread(here(&path), Some(&path), &error);
+                notes.hand_over(&mut shared.graph());
+            }
+        });
+    }
+    if found.is_repository && shared.options.only.is_none_or(|only| only(&name)) {
+        repository(&*folder, &name, clean, &found, &mut notes, shared);
+    }
+    notes.hand_over(&mut shared.graph());
+}
+
+fn here(name: &str) -> String {
+    if name.is_empty() { Place::Repositories.to_string() } else { Place::Repository(name).to_string() }
+}
+
+fn owner(name: &str) -> Option<&str> {
+    if name.is_empty() { None } else { Some(name) }
+}
+
+/// A folder that may hold, or lead to, a repository.
+struct Child {
+    name: std::ffi::OsString,
+    shown: String,
+    clean: bool,
+}
+
+/// What a listing showed of a repository's own folders.
+#[derive(Default)]
+struct Found {
+    is_repository: bool,
+    is_incomplete: bool,
+    layers: Option<Kind>,
+    manifests: Option<Kind>,
+    uploads: Option<Kind>,
+}
+
+impl Found {
+    fn sort(&mut self, name: &str, entry: &OsStr, kind: Kind, notes: &mut Notes) -> Option<Child> {
+        let shown = escape_os(entry);
+        let path = || format!("{}/{shown}", here(name));
+        let part = match &*shown {
+            "_layers" => Some(&mut self.layers),
+            "_manifests" => Some(&mut self.manifests),
+            "_uploads" => Some(&mut self.uploads),
+            _ => None,
+        };
+        if let Some(part) = part.filter(|_| !name.is_empty()) {
+            *part = Some(kind);
+            self.is_repository = true;
+            match kind {
+                Kind::Folder => {}
+                Kind::Symlink => notes.unread(path(), Some(name), kind.describe()),
+                Kind::File | Kind::Other => {
+                    notes.stray(path(), Some(name), format!("{} in the place of a folder", kind.describe()));
+                }
+            }
+            return None;
+        }
+        if is_harmless(&shown) {
+            return None;
+        }
+        if shown.starts_with('_') {
+            notes.stray(path(), owner(name), "no folder of that name belongs into a repository");
+            return None;
+        }
+        match kind {
+            Kind::Symlink => notes.unread(path(), None, kind.describe()),
+            Kind::File | Kind::Other => {
+                notes.stray(path(), owner(name), format!("{} among repositories", kind.describe()));
+            }
+            Kind::Folder if name.len() + entry.len() >= NAME_MAX => {
+                notes.unread(path(), None, "nested too deep")
+            }
+            Kind::Folder => {
+                let clean = entry.to_str().is_some_and(|text| text == shown);
+                return Some(Child { name: entry.into(), shown, clean });
+            }
+        }
+        None
+    }
+}
+
+/// Whether a folder that a listing showed as `kind` is to be read.
+fn part(kind: Option<Kind>, incomplete: bool) -> Part {
+    match kind {
+        Some(Kind::Folder) => Part::Present,
+        Some(Kind::Symlink) => Part::Unread,
+        Some(Kind::File | Kind::Other) => Part::Absent,
+        None if incomplete => Part::Unread,
+        None => Part::Absent,
+    }
+}
+
+fn repository<F: Folder>(
+    folder: &F,
+    name: &str,
+    clean: bool,
+    found: &Found,
+    notes: &mut Notes,
+    shared: &Shared<'_>,
+) {
+    let is_legal = clean && RepositoryName::new(name).is_ok();
+    if !is_legal {
+        notes.stray(here(name), None, "a registry refuses this repository name; its collector aborts on it");
+    }
+    let mut repository = Repository::default();
+    repository.name = name.into();
+    repository.is_legal = is_legal;
+    repository.manifests = part(found.manifests, found.is_incomplete);
+    repository.layers_part = part(found.layers, found.is_incomplete);
+    // Tags before revisions before layers: see the module above.
+    repository.tags_part = repository.manifests;
+    repository.revisions_part = repository.manifests;
+    let mut read = tags::Read::default();
+    let mut revisions = links::Read::default();
+    if repository.manifests == Part::Present {
+        manifests_folder(folder, name, notes);
+        read = tags::read(folder, name, is_legal, notes, shared);
+        revisions = links::read(folder, name, links::Which::Revisions, notes, shared);
+        repository.tags_part = read.part;
+        repository.revisions_part = revisions.part;
+    }
+    let mut layers = links::Read::default();
+    if repository.layers_part == Part::Present {
+        layers = links::read(folder, name, links::Which::Layers, notes, shared);
+        repository.layers_part = layers.part;
+    }
+    if found.uploads == Some(Kind::Folder) {
+        repository.uploads = uploads::read(folder, name, notes);
+    }
+    let files = read.files() + revisions.links.len() + layers.links.len();
+    shared.progress.add_files(files);
+
+    let mut graph = shared.graph();
+    repository.tags = read.into_entries(&mut graph);
+    let revisions = revisions.into_entries(&mut graph);
+    repository.set_revisions(revisions);
+    let layers = layers.into_entries(&mut graph);
+    repository.set_layers(layers);
+    graph.repositories.push(repository);
+}
+
+/// Notes what has no place in `_manifests`.
+fn manifests_folder<F: Folder>(folder: &F, name: &str, notes: &mut Notes) {
+    let listed = folder.open(Path::new("_manifests")).and_then(|mut folder| {
+        folder.list(&mut |entry, kind| {
+            let shown = escape_os(entry);
+            let is_part = matches!(&*shown, "revisions" | "tags");
+            if !(is_part && matches!(kind, Kind::Folder | Kind::Symlink) || is_harmless(&shown)) {
+                let path = format!("{}/{shown}", Place::Manifests(name));
+                notes.stray(path, Some(name), format!("{} beside revisions and tags", kind.describe()));
+            }
+        })
+    });
+    if let Err(error) = listed {
+        notes.unread(Place::Manifests(name), Some(name), &error);
+    }
+}

@@ -1,0 +1,169 @@
+//! The second look: reads again, by path, exactly what a question doubts.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::super::folder::{Folder, FolderError, Kind};
+use super::super::link::LINK_MAX;
+use super::super::path::Place;
+use super::super::progress::{Phase, Progress};
+use super::links::{Which, read_file};
+use super::{Notes, blobs, content, manifests};
+use crate::graph::{Content, Doubt, Graph, Link, LinkEntry, LinkFault, NodeId, Part, Presence, Seconds};
+use crate::oci::Digest;
+
+/// What reading a link again gave, not interned yet.
+struct Again {
+    doubt: Doubt,
+    answer: Result<Option<(Result<Digest, LinkFault>, Seconds)>, String>,
+    path: String,
+}
+
+pub(in super::super) fn settle<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], progress: &Progress) {
+    progress.enter(Phase::SecondLook);
+    let mut notes = Notes::default();
+    links(v2, graph, doubts, &mut notes);
+    for doubt in doubts {
+        if let Doubt::LayersFolder(at) = doubt {
+            layers_folder(v2, graph, *at as usize, &mut notes);
+        }
+    }
+    bytes(v2, graph, doubts, &mut notes);
+    contents(v2, graph, doubts, progress, &mut notes);
+    notes.hand_over(graph);
+    graph.unread.sort_unstable();
+    graph.unread.dedup_by(|a, b| a.path == b.path);
+    graph.strays.sort_unstable();
+    graph.strays.dedup_by(|a, b| a.path == b.path);
+}
+
+fn links<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], notes: &mut Notes) {
+    let paths: Vec<_> =
+        doubts.iter().filter_map(|doubt| path(graph, *doubt).map(|path| (*doubt, path))).collect();
+    let again: Vec<_> = paths
+        .into_par_iter()
+        .map(|(doubt, path)| {
+            let answer = read_file(v2, Path::new(&path), &mut Vec::with_capacity(LINK_MAX + 1));
+            Again { doubt, answer, path }
+        })
+        .collect();
+    for Again { doubt, answer, path } in again {
+        let (link, modified) = match answer {
+            Ok(None) => (Link::Absent, 0),
+            Ok(Some((Ok(digest), modified))) => (Link::Names(graph.intern(&digest)), modified),
+            Ok(Some((Err(fault), modified))) => (Link::Invalid(fault), modified),
+            Err(error) => {
+                let repository = Place::parse(&path).and_then(|place| place.repository().map(str::to_owned));
+                notes.unread(&path, repository.as_deref(), error);
+                (Link::Unread, 0)
+            }
+        };
+        match doubt {
+            Doubt::Tag(at, tag) => {
+                if let Some(tag) = graph.repositories[at as usize].tags.get_mut(tag as usize) {
+                    tag.is_file = tag.is_file && link == Link::Invalid(LinkFault::NoFile);
+                    tag.current = link;
+                }
+            }
+            Doubt::Revision(at, node) => {
+                graph.repositories[at as usize].put_revision(LinkEntry { node, modified, link });
+            }
+            Doubt::Layer(at, node) => {
+                graph.repositories[at as usize].put_layer(LinkEntry { node, modified, link })
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The path of a doubted link.
+fn path(graph: &Graph, doubt: Doubt) -> Option<String> {
+    let name = |at: u32| graph.repositories.get(at as usize).map(|repository| &*repository.name);
+    Some(match doubt {
+        Doubt::Tag(at, tag) => {
+            let tag = graph.repositories.get(at as usize)?.tags.get(tag as usize)?;
+            Place::TagLink(name(at)?, &tag.name).to_string()
+        }
+        Doubt::Revision(at, node) => Which::Revisions.link(name(at)?, graph.digest(node)).to_string(),
+        Doubt::Layer(at, node) => Which::Layers.link(name(at)?, graph.digest(node)).to_string(),
+        _ => return None,
+    })
+}
+
+fn layers_folder<F: Folder>(v2: &F, graph: &mut Graph, at: usize, notes: &mut Notes) {
+    let Some(repository) = graph.repositories.get_mut(at) else { return };
+    let path = Place::Layers(&repository.name).to_string();
+    repository.layers_part = match v2.stat(Path::new(&path)) {
+        Ok(stat) if stat.kind == Kind::Folder => Part::Present,
+        Ok(stat) if stat.kind == Kind::Symlink => Part::Unread,
+        Ok(_) => Part::Absent,
+        Err(FolderError::NotFound | FolderError::NotAFolder) => Part::Absent,
+        Err(error) => {
+            notes.unread(path, Some(&repository.name), &error);
+            Part::Unread
+        }
+    };
+}
+
+/// Looks at blobs again, and reads those that are manifests, with the children that come to light.
+fn bytes<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], notes: &mut Notes) {
+    let plain: Vec<Digest> = doubts
+        .iter()
+        .filter_map(|doubt| if let Doubt::Blob(node) = doubt { Some(graph.digest(*node)) } else { None })
+        .collect();
+    for (digest, look) in blobs::look_at(v2, &plain, notes) {
+        let node = graph.intern(&digest);
+        look.file(graph.blob_mut(node));
+    }
+    let mut asked = HashSet::new();
+    let mut frontier: Vec<NodeId> = doubts
+        .iter()
+        .filter_map(|doubt| if let Doubt::Manifest(node) = doubt { Some(*node) } else { None })
+        .filter(|node| asked.insert(*node))
+        .collect();
+    while !frontier.is_empty() {
+        let wanted: Vec<_> = frontier.iter().map(|node| (*node, graph.digest(*node))).collect();
+        let batches: Vec<_> = wanted
+            .par_chunks(64)
+            .map(|wanted| {
+                let mut notes = Notes::default();
+                (manifests::batch(v2, wanted, &mut notes), notes)
+            })
+            .collect();
+        frontier = Vec::new();
+        for (found, more) in batches {
+            for found in found {
+                found.file(graph, &mut asked, &mut frontier);
+            }
+            notes.unread.extend(more.unread);
+            notes.strays.extend(more.strays);
+        }
+        frontier.retain(|node| graph.manifest(*node).is_none());
+    }
+}
+
+fn contents<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], progress: &Progress, notes: &mut Notes) {
+    let wanted: BTreeSet<_> = doubts
+        .iter()
+        .filter_map(|doubt| if let Doubt::Content(node) = doubt { Some(*node) } else { None })
+        .filter(|node| graph.blob(*node).presence == Presence::Present)
+        .map(|node| (node, graph.digest(node)))
+        .collect();
+    let done: Vec<_> = wanted
+        .into_par_iter()
+        .map(|(node, digest)| {
+            let mut notes = Notes::default();
+            (node, content::hash(v2, digest, digest, progress, &mut notes), notes)
+        })
+        .collect();
+    for (node, found, more) in done {
+        let blob = graph.blob_mut(node);
+        blob.content = found;
+        if found == Content::Unread {
+            blob.presence = Presence::Unread;
+        }
+        notes.unread.extend(more.unread);
+    }
+}

@@ -1,0 +1,180 @@
+//! Tags of one repository: what each names now, and what it named before.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::super::folder::{Folder, FolderError, Kind};
+use super::super::link::LINK_MAX;
+use super::super::path::Place;
+use super::links::{Says, digest, read_file};
+use super::{Notes, Shared, is_harmless};
+use crate::graph::{Graph, Link, Part, TagEntry};
+use crate::oci::{Algorithm, Digest, Tag};
+use crate::text::escape_os;
+
+/// Tags read by one task.
+const BATCH: usize = 64;
+
+/// A tag, not interned yet.
+struct RawTag {
+    name: Box<str>,
+    current: Option<Says>,
+    is_file: bool,
+    history: Vec<Digest>,
+}
+
+/// The tags of one repository.
+#[derive(Default)]
+pub(super) struct Read {
+    pub(super) part: Part,
+    tags: Vec<RawTag>,
+}
+
+impl Read {
+    /// Number of link files read.
+    pub(super) fn files(&self) -> usize {
+        self.tags.iter().map(|tag| 1 + tag.history.len()).sum()
+    }
+
+    /// Interns everything; ordered by name.
+    pub(super) fn into_entries(self, graph: &mut Graph) -> Vec<TagEntry> {
+        let mut entries: Vec<_> = self
+            .tags
+            .into_iter()
+            .map(|tag| TagEntry {
+                current: tag.current.map_or(Link::Absent, |says| says.into_link(None, graph)),
+                history: tag.history.iter().map(|digest| graph.intern(digest)).collect(),
+                is_file: tag.is_file,
+                name: tag.name,
+            })
+            .collect();
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        entries
+    }
+}
+
+pub(super) fn read<F: Folder>(
+    repository: &F,
+    name: &str,
+    is_legal: bool,
+    notes: &mut Notes,
+    shared: &Shared<'_>,
+) -> Read {
+    let mut read = Read { part: Part::Present, tags: Vec::new() };
+    let mut folder = match repository.open(Path::new("_manifests/tags")) {
+        Ok(folder) => folder,
+        Err(FolderError::NotFound) => return Read::default(),
+        Err(FolderError::NotAFolder) => {
+            notes.stray(Place::Tags(name), Some(name), "a file in the place of a folder");
+            return Read::default();
+        }
+        Err(error) => {
+            notes.unread(Place::Tags(name), Some(name), &error);
+            return Read { part: Part::Unread, ..Read::default() };
+        }
+    };
+    let mut names: Vec<OsString> = Vec::new();
+    let listed = folder.list(&mut |entry, kind| {
+        let shown = escape_os(entry);
+        let Ok(tag) = Tag::new(&shown) else {
+            if !is_harmless(&shown) {
+                let path = format!("{}/{shown}", Place::Tags(name));
+                notes.stray(path, Some(name), "no legal tag name, although the server lists it as a tag");
+            }
+            return;
+        };
+        if !is_legal {
+            return;
+        }
+        let raw =
+            |current, is_file| RawTag { name: tag.as_str().into(), current, is_file, history: Vec::new() };
+        match kind {
+            Kind::Folder => names.push(entry.into()),
+            Kind::File | Kind::Other => read.tags.push(raw(None, true)),
+            Kind::Symlink => {
+                notes.unread(Place::TagFolder(name, tag.as_str()), Some(name), kind.describe());
+                read.tags.push(raw(Some(Says::Unread), false));
+            }
+        }
+    });
+    if let Err(error) = listed {
+        notes.unread(Place::Tags(name), Some(name), &error);
+        read.part = Part::Unread;
+    }
+    let batches: Vec<_> = names
+        .par_chunks(BATCH)
+        .map(|names| {
+            let mut notes = Notes::default();
+            let mut buffer = Vec::with_capacity(LINK_MAX + 1);
+            let tags: Vec<_> =
+                names.iter().filter_map(|tag| one(&folder, name, tag, &mut buffer, &mut notes)).collect();
+            shared.progress.add_files(0);
+            (tags, notes)
+        })
+        .collect();
+    for (tags, more) in batches {
+        read.tags.extend(tags);
+        notes.unread.extend(more.unread);
+        notes.strays.extend(more.strays);
+    }
+    read
+}
+
+fn one<F: Folder>(
+    tags: &F,
+    name: &str,
+    tag: &OsStr,
+    buffer: &mut Vec<u8>,
+    notes: &mut Notes,
+) -> Option<RawTag> {
+    let text = tag.to_str()?;
+    let current = current(tags, name, text, buffer, notes);
+    let mut history = Vec::new();
+    // Only sha256 is ever filed here; another algorithm's folder is for the strict pass.
+    let path = Path::new(tag).join("index/sha256");
+    let listed = tags.open(&path).and_then(|mut folder| {
+        let mut found = Vec::new();
+        folder.list(&mut |entry, kind| {
+            if kind == Kind::Folder
+                && let Some(digest) = digest(Algorithm::Sha256, entry)
+            {
+                found.push((entry.to_owned(), digest));
+            }
+        })?;
+        history.extend(
+            found
+                .iter()
+                .filter(|(entry, _)| folder.stat_inside(entry, "link").is_ok())
+                .map(|(_, digest)| *digest),
+        );
+        Ok(())
+    });
+    match listed {
+        Ok(()) | Err(FolderError::NotFound | FolderError::NotAFolder) => {}
+        Err(error) => {
+            notes.unread(Place::TagIndexAlgorithm(name, text, Algorithm::Sha256), Some(name), &error)
+        }
+    }
+    Some(RawTag { name: text.into(), current, is_file: false, history })
+}
+
+/// What a tag's link says; `None` when it is absent.
+pub(super) fn current<F: Folder>(
+    tags: &F,
+    name: &str,
+    tag: &str,
+    buffer: &mut Vec<u8>,
+    notes: &mut Notes,
+) -> Option<Says> {
+    match read_file(tags, Path::new(&format!("{tag}/current/link")), buffer) {
+        Ok(None) => None,
+        Ok(Some((Ok(digest), _))) => Some(Says::Digest(digest)),
+        Ok(Some((Err(fault), _))) => Some(Says::Fault(fault)),
+        Err(error) => {
+            notes.unread(Place::TagLink(name, tag), Some(name), error);
+            Some(Says::Unread)
+        }
+    }
+}

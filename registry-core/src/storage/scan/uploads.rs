@@ -1,0 +1,60 @@
+//! Uploads of one repository: under way, or left behind.
+
+use std::path::Path;
+
+use super::super::folder::{Folder, Kind};
+use super::super::path::Place;
+use super::{Notes, is_harmless};
+use crate::graph::{Seconds, Upload};
+use crate::text::{escape, escape_os};
+
+pub(super) fn read<F: Folder>(repository: &F, name: &str, notes: &mut Notes) -> Vec<Upload> {
+    let mut ids = Vec::new();
+    let opened = repository.open(Path::new("_uploads")).and_then(|mut folder| {
+        folder.list(&mut |entry, kind| {
+            let shown = escape_os(entry);
+            match kind {
+                Kind::Folder => ids.push((entry.to_owned(), shown)),
+                Kind::Symlink => notes.unread(Place::UploadFolder(name, &shown), Some(name), kind.describe()),
+                Kind::File | Kind::Other if is_harmless(&shown) => {}
+                Kind::File | Kind::Other => {
+                    notes.stray(
+                        Place::UploadFolder(name, &shown),
+                        Some(name),
+                        format!("{} among uploads", kind.describe()),
+                    );
+                }
+            }
+        })?;
+        Ok(folder)
+    });
+    let folder = match opened {
+        Ok(folder) => folder,
+        Err(error) => {
+            notes.unread(Place::Uploads(name), Some(name), &error);
+            return Vec::new();
+        }
+    };
+    let mut buffer = Vec::new();
+    let mut uploads = Vec::with_capacity(ids.len());
+    for (entry, id) in ids {
+        let path = |file: &str| Path::new(&entry).join(file);
+        let data = folder.stat(&path("data")).ok().filter(|stat| stat.kind == Kind::File);
+        let started = folder.read(&path("startedat"), 64, &mut buffer).ok();
+        let own = folder.stat(Path::new(&entry)).ok();
+        let newest = [data, started, own].into_iter().flatten().map(|stat| stat.modified).max();
+        uploads.push(Upload {
+            id: escape(&id).into(),
+            started_at: started.and_then(|_| moment(&buffer)),
+            modified: newest.unwrap_or(Seconds::MAX),
+            bytes: data.map_or(0, |stat| stat.size),
+        });
+    }
+    uploads.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    uploads
+}
+
+/// Seconds since 1970 that an RFC 3339 text says.
+fn moment(bytes: &[u8]) -> Option<i64> {
+    std::str::from_utf8(bytes).ok()?.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
+}

@@ -1,0 +1,87 @@
+//! One registry, open for reading.
+
+use std::io;
+use std::path::Path;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use super::folder::{Folder, Kind};
+use super::locate::Located;
+use super::progress::Progress;
+use super::scan::{self, ScanOptions};
+use crate::graph::{Doubt, Graph};
+
+/// The best folder of this system.
+#[cfg(target_os = "linux")]
+pub type DiskFolder = super::folder::FdFolder;
+/// The best folder of this system.
+#[cfg(not(target_os = "linux"))]
+pub type DiskFolder = super::folder::PathFolder;
+
+/// How a tree is opened.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OpenOptions {
+    /// Follow symbolic links to folders below the root; never those in the place of link and data files.
+    pub follow_symlinks: bool,
+    /// How many requests to the file system are under way at once; 0 takes 8 a processor, at least 16: disks and
+    /// networks answer many at once, and a warm cache does not mind.
+    pub jobs: usize,
+}
+
+/// A registry, open for reading: its `docker/registry/v2`.
+#[derive(Debug)]
+pub struct Tree<F> {
+    pub(super) v2: F,
+    pub(super) pool: ThreadPool,
+    has_scheduler_state: bool,
+}
+
+impl Tree<DiskFolder> {
+    /// Opens a registry on disk.
+    ///
+    /// # Errors
+    /// When its folder cannot be opened, or no thread be started.
+    pub fn open(located: &Located, options: &OpenOptions) -> io::Result<Self> {
+        let v2 = DiskFolder::open_root(&located.v2, options.follow_symlinks)?;
+        let has_scheduler_state = match &located.root {
+            Some(root) => DiskFolder::open_root(root, false)?
+                .stat(Path::new("scheduler-state.json"))
+                .is_ok_and(|stat| stat.kind == Kind::File),
+            None => false,
+        };
+        Self::from_folder(v2, has_scheduler_state, options.jobs)
+    }
+}
+
+impl<F: Folder> Tree<F> {
+    /// Takes a folder that holds what `docker/registry/v2` holds, from any source. `has_scheduler_state` tells whether
+    /// the rootdirectory holds the `scheduler-state.json` of a pull-through cache.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn from_folder(v2: F, has_scheduler_state: bool, jobs: usize) -> io::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let jobs = if jobs == 0 { (cores * 8).clamp(16, 128) } else { jobs.min(1024) };
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(jobs)
+            .thread_name(|number| format!("walk-{number}"))
+            .build()
+            .map_err(io::Error::other)?;
+        Ok(Self { v2, pool, has_scheduler_state })
+    }
+
+    /// Reads everything that the audit needs: one read of each link and manifest, one look at each blob.
+    /// What cannot be read is noted in the graph; this never fails.
+    pub fn scan(&self, options: &ScanOptions<'_>, progress: &Progress) -> Graph {
+        self.pool.install(|| {
+            let mut graph = scan::scan(&self.v2, options, progress);
+            graph.has_scheduler_state = self.has_scheduler_state;
+            graph
+        })
+    }
+
+    /// Reads again what a question doubts, and puts what is found into the graph.
+    pub fn settle(&self, graph: &mut Graph, doubts: &[Doubt], progress: &Progress) {
+        self.pool.install(|| scan::settle(&self.v2, graph, doubts, progress));
+    }
+}

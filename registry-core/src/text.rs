@@ -1,0 +1,53 @@
+//! Names from disk and from manifests as text that is safe to print: no control character, nothing lost.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+
+/// Escapes what could steer a terminal or break a line: control characters, bidirectional overrides, backslashes.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        push(&mut out, character);
+    }
+    out
+}
+
+/// The same for a file name, which may not be UTF-8: other bytes become `\xNN`.
+pub fn escape_os(name: &OsStr) -> String {
+    let mut out = String::with_capacity(name.len());
+    for chunk in name.as_encoded_bytes().utf8_chunks() {
+        chunk.valid().chars().for_each(|character| push(&mut out, character));
+        for byte in chunk.invalid() {
+            let _ = write!(out, "\\x{byte:02x}");
+        }
+    }
+    out
+}
+
+fn push(out: &mut String, character: char) {
+    let steers = matches!(character,
+        '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if character == '\\' || character.is_control() || steers {
+        out.extend(character.escape_default());
+    } else {
+        out.push(character);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_steers_a_terminal_gets_through() {
+        assert_eq!(escape("a\u{1b}[31m\nb\\"), r"a\u{1b}[31m\nb\\");
+        assert_eq!(escape("x\u{202e}y ä"), r"x\u{202e}y ä");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn invalid_utf8_is_kept_as_hexadecimal() {
+        use std::os::unix::ffi::OsStrExt as _;
+        assert_eq!(escape_os(OsStr::from_bytes(b"a\xffb\n")), r"a\xffb\n");
+    }
+}
