@@ -1,2 +1,233 @@
-//! placeholder
-fn main() {}
+//! The command line: make a tree, or run the comparisons with other programs and report.
+//!
+//! What is compared is in `compare`, which programs in `peers`, how a command is timed in `measure`, the arithmetic
+//! in `stats` and the output in `report`. The trees come from the library of this package.
+
+mod compare;
+mod measure;
+mod peers;
+mod report;
+mod stats;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use registry_benches::tree::{self, Large, Shape};
+
+use crate::compare::Setup;
+use crate::peers::Peers;
+use crate::report::{Machine, Report};
+
+/// Make large registry trees, and compare registry-fsck with other programs on them.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a valid registry tree; the same options give the same bytes.
+    MakeTree {
+        #[command(flatten)]
+        size: Size,
+        /// Add large layers of this many bytes in all (K, M and G are powers of 1024).
+        #[arg(long, value_name = "BYTES", value_parser = bytes)]
+        large_bytes: Option<u64>,
+        /// Smallest large layer.
+        #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "4M")]
+        large_min: u64,
+        /// Largest large layer.
+        #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64M")]
+        large_max: u64,
+        /// Where: a folder that is missing or empty. It becomes the registry's root directory.
+        dir: PathBuf,
+    },
+    /// Run the comparisons. Exit status: 0 every target met, 1 a target missed, 2 something failed.
+    Run(Run),
+}
+
+/// How many small files. Without these options: 300 repositories of 30 tags, about 400,000 files.
+#[derive(Debug, Args)]
+struct Size {
+    /// As near to this many files as whole tags allow.
+    #[arg(long, conflicts_with = "repositories")]
+    files: Option<u64>,
+    /// Repositories.
+    #[arg(long, default_value_t = 300)]
+    repositories: u32,
+    /// Tags in each repository.
+    #[arg(long, default_value_t = 30)]
+    tags: u32,
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// Use this tree for the scan instead of making one. It must have no damage.
+    #[arg(long, value_name = "DIR")]
+    tree: Option<PathBuf>,
+    /// Use this tree for `scan --content` instead of making one.
+    #[arg(long, value_name = "DIR")]
+    content_tree: Option<PathBuf>,
+    #[command(flatten)]
+    size: Size,
+    /// Bytes of large layers in the tree made for `scan --content`.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1500M")]
+    content_bytes: u64,
+    /// Sizes in files of the trees made for the growth, ascending.
+    #[arg(
+        long,
+        value_name = "FILES",
+        value_delimiter = ',',
+        default_value = "50000,100000,200000,400000,800000"
+    )]
+    growth: Vec<u64>,
+    /// How often the two commands of a comparison run after each other.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    pairs: u32,
+    /// Only this comparison (repeatable).
+    #[arg(long, value_enum)]
+    only: Vec<Part>,
+    /// The registry-fsck to measure; else the one beside this program, else the one in PATH.
+    #[arg(long, value_name = "PATH")]
+    fsck: Option<PathBuf>,
+    /// One more argument for every `registry-fsck scan` (repeatable).
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    fsck_arg: Vec<String>,
+    /// Where to make the trees. At most two exist at a time, about 10 GB; an interrupted run leaves them behind.
+    #[arg(long, value_name = "DIR")]
+    tmp: Option<PathBuf>,
+    /// Do not drop the page cache for cold figures.
+    #[arg(long)]
+    no_cold: bool,
+    /// Write the figures to this file as well.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// A comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// `scan` with `garbage-collect --dry-run` and `find`.
+    Scan,
+    /// `scan --content` with two `openssl dgst`.
+    Content,
+    /// `scan` on trees of growing size.
+    Growth,
+}
+
+impl Size {
+    fn shape(&self) -> Shape {
+        match self.files {
+            Some(files) => Shape::for_files(files, self.tags),
+            None => Shape::new(self.repositories, self.tags),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::MakeTree { size, large_bytes, large_min, large_max, dir } => {
+            let large = large_bytes.map(|total| Large { total, min: large_min, max: large_max });
+            make_tree(&Shape { large, ..size.shape() }, &dir).map(|()| true)
+        }
+        Command::Run(options) => run(&options),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("registry-benches: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn make_tree(shape: &Shape, dir: &PathBuf) -> Result<()> {
+    if let Ok(mut entries) = fs::read_dir(dir) {
+        ensure!(entries.next().is_none(), "{} is not empty", dir.display());
+    }
+    let made = tree::generate(dir, shape)?;
+    println!(
+        "{}: {} files, {} directories, {} bytes",
+        dir.display(),
+        made.files,
+        made.directories,
+        made.bytes
+    );
+    Ok(())
+}
+
+fn run(options: &Run) -> Result<bool> {
+    let machine = Machine::look()?;
+    let wanted = |part: Part| options.only.is_empty() || options.only.contains(&part);
+    let mut names = vec!["time"];
+    if wanted(Part::Scan) {
+        names.extend(["docker-registry", "find"]);
+    }
+    if wanted(Part::Content) {
+        names.push("openssl");
+    }
+    let peers = Peers::locate(options.fsck.as_deref(), &names)?;
+    let tmp = options.tmp.clone().unwrap_or_else(std::env::temp_dir);
+    let setup = Setup {
+        basis: machine.basis(),
+        peers: &peers,
+        pairs: options.pairs,
+        fsck_args: &options.fsck_arg,
+        cold: !options.no_cold,
+        tmp: &tmp,
+    };
+    let mut report = Report { machine, programs: peers.versions()?, sections: Vec::new() };
+    if wanted(Part::Scan) {
+        report.sections.push(compare::scan(&setup, options.tree.as_deref(), &options.size.shape())?);
+    }
+    if wanted(Part::Content) {
+        let large = Large { total: options.content_bytes, min: 4 << 20, max: 64 << 20 };
+        report.sections.push(compare::content(&setup, options.content_tree.as_deref(), large)?);
+    }
+    if wanted(Part::Growth) {
+        report.sections.push(compare::growth(&setup, &options.growth)?);
+    }
+    print!("{}", report.markdown());
+    if let Some(path) = &options.json {
+        fs::write(path, format!("{:#}\n", report.json())).with_context(|| path.display().to_string())?;
+    }
+    Ok(report.all_met())
+}
+
+/// Parse `1500M`.
+fn bytes(text: &str) -> Result<u64> {
+    let digits = text.trim_end_matches(['K', 'M', 'G']);
+    let shift = match &text[digits.len()..] {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        unit => bail!("unknown unit {unit}"),
+    };
+    digits.parse::<u64>()?.checked_mul(1 << shift).context("too large")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_with_units() {
+        assert_eq!(bytes("1500M").unwrap(), 1500 << 20);
+        assert_eq!(bytes("12").unwrap(), 12);
+        assert!(bytes("12X").is_err() && bytes("1MM").is_err() && bytes("M").is_err());
+    }
+}

@@ -1,2 +1,37 @@
-//! placeholder
-fn main() {}
+//! `registry-fsck`: parse, call the library, render. What is damage is decided in registry-core.
+
+mod args;
+mod exit;
+mod interrupt;
+mod log;
+mod progress;
+mod render;
+mod scan;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, everything else is a usage error.
+            let status = if error.use_stderr() { exit::USAGE } else { exit::NOTHING_WRONG };
+            let _ = error.print();
+            return ExitCode::from(status);
+        }
+    };
+    log::start(cli.common());
+    let status = match &cli.command {
+        args::Command::Scan(args) => scan::run(args),
+    };
+    match status {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            log::failure(&failure);
+            ExitCode::from(failure.status())
+        }
+    }
+}

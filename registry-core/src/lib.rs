@@ -4,8 +4,10 @@
 //! [`storage`] reads a registry:2 tree from disk, [`graph`] holds what it found, [`audit`] answers which references
 //! do not hold. The library prints nothing, reads no environment, never exits and never panics on input.
 
+pub mod audit;
 pub mod graph;
 pub mod oci;
+pub mod path;
 #[cfg(feature = "storage")]
 pub mod storage;
 pub mod text;

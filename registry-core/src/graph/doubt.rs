@@ -19,4 +19,6 @@ pub enum Doubt {
     Blob(NodeId),
     /// Whether the bytes of a blob are the right ones.
     Content(NodeId),
+    /// The platform that an image's configuration names.
+    Platform(NodeId),
 }

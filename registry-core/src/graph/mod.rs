@@ -15,6 +15,8 @@ pub use doubt::Doubt;
 pub use manifest::{Edge, ManifestNode};
 pub use repository::{Link, LinkEntry, LinkFault, Part, Repository, TagEntry, Upload};
 
+use std::collections::HashMap;
+
 use crate::oci::{Algorithm, Digest, Manifest, Platform};
 use manifest::Manifests;
 
@@ -62,6 +64,7 @@ pub struct Graph {
     digests: DigestTable,
     blobs: Vec<Blob>,
     manifests: Manifests,
+    config_platforms: HashMap<NodeId, Option<Platform>>,
     /// All repositories, ordered by name.
     pub repositories: Vec<Repository>,
     /// What could not be read.
@@ -146,6 +149,16 @@ impl Graph {
     /// A platform that an edge names.
     pub fn platform(&self, edge: &Edge) -> Option<&Platform> {
         self.manifests.platform(edge)
+    }
+
+    /// The platform that an image's configuration names; `Some(None)` when it was read and names none.
+    pub fn config_platform(&self, config: NodeId) -> Option<Option<&Platform>> {
+        self.config_platforms.get(&config).map(Option::as_ref)
+    }
+
+    /// Files the platform that an image's configuration names.
+    pub fn set_config_platform(&mut self, config: NodeId, platform: Option<Platform>) {
+        self.config_platforms.insert(config, platform);
     }
 
     /// Number of manifests read.

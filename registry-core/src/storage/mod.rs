@@ -4,7 +4,7 @@
 pub mod folder;
 mod link;
 mod locate;
-pub mod path;
+
 mod progress;
 mod scan;
 mod tree;
@@ -12,7 +12,7 @@ mod tree;
 pub use folder::{Folder, FolderError, Kind, Stat};
 pub use link::{LINK_MAX, read_link};
 pub use locate::{LocateError, Located, locate};
-pub use path::Place;
+
 pub use progress::{Phase, Progress};
 pub use scan::ScanOptions;
 pub use tree::{DiskFolder, OpenOptions, Tree};

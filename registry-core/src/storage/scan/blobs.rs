@@ -7,11 +7,11 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::super::folder::{self, Folder, FolderError, Kind, Stat};
-use super::super::path::{Place, shard_byte};
 use super::links::{digest, folder_name};
 use super::{Notes, Shared, is_harmless};
 use crate::graph::{Blob, Content, Graph, Link, NodeId, Presence};
 use crate::oci::{Algorithm, Digest};
+use crate::path::{Place, shard_byte};
 use crate::text::escape_os;
 
 /// Blobs looked at by one task.

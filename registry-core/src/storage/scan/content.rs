@@ -6,11 +6,11 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::super::folder::{Folder, Kind};
-use super::super::path::Place;
 use super::super::progress::Progress;
 use super::{Notes, Shared};
 use crate::graph::{Content, Graph, Link, NodeId, Presence};
 use crate::oci::{Digest, Hasher};
+use crate::path::Place;
 
 /// Bytes read at once: more gains nothing, less costs calls.
 const BUFFER: usize = 256 << 10;

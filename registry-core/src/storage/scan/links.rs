@@ -7,10 +7,10 @@ use rayon::prelude::*;
 
 use super::super::folder::{Folder, FolderError, Kind};
 use super::super::link::{LINK_MAX, read_link};
-use super::super::path::Place;
 use super::{Notes, Shared, is_harmless};
 use crate::graph::{Graph, Link, LinkEntry, LinkFault, Part, Seconds};
 use crate::oci::{Algorithm, Digest};
+use crate::path::Place;
 use crate::text::escape_os;
 
 /// Links read by one task.

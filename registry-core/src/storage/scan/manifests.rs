@@ -6,12 +6,12 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::super::folder::{Folder, Kind, Stat};
-use super::super::path::Place;
 use super::blobs::Look;
 use super::{Notes, Shared};
 use crate::graph::{Content, Graph, Link, NodeId, Presence};
 use crate::oci::manifest::{MAX_BYTES, Role};
 use crate::oci::{Digest, Manifest};
+use crate::path::Place;
 
 /// Manifests read by one task.
 const BATCH: usize = 64;

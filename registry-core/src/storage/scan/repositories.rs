@@ -8,10 +8,10 @@ use std::sync::Arc;
 use rayon::Scope;
 
 use super::super::folder::{Folder, FolderError, Kind};
-use super::super::path::Place;
 use super::{Notes, Shared, is_harmless, links, tags, uploads};
 use crate::graph::{Part, Repository};
 use crate::oci::RepositoryName;
+use crate::path::Place;
 use crate::text::escape_os;
 
 /// Longest name in bytes that is still looked into: far over the 255 that a registry takes.

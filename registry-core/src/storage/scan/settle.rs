@@ -7,12 +7,12 @@ use rayon::prelude::*;
 
 use super::super::folder::{Folder, FolderError, Kind};
 use super::super::link::LINK_MAX;
-use super::super::path::Place;
 use super::super::progress::{Phase, Progress};
 use super::links::{Which, read_file};
 use super::{Notes, blobs, content, manifests};
 use crate::graph::{Content, Doubt, Graph, Link, LinkEntry, LinkFault, NodeId, Part, Presence, Seconds};
-use crate::oci::Digest;
+use crate::oci::{Digest, Platform};
+use crate::path::Place;
 
 /// What reading a link again gave, not interned yet.
 struct Again {
@@ -32,6 +32,7 @@ pub(in super::super) fn settle<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[D
     }
     bytes(v2, graph, doubts, &mut notes);
     contents(v2, graph, doubts, progress, &mut notes);
+    platforms(v2, graph, doubts, &mut notes);
     notes.hand_over(graph);
     graph.unread.sort_unstable();
     graph.unread.dedup_by(|a, b| a.path == b.path);
@@ -165,5 +166,53 @@ fn contents<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], progress: &P
             blob.presence = Presence::Unread;
         }
         notes.unread.extend(more.unread);
+    }
+}
+
+/// Most bytes of an image's configuration that are read for its platform.
+const CONFIG_MAX: usize = 16 << 20;
+
+fn platforms<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], notes: &mut Notes) {
+    let wanted: BTreeSet<_> = doubts
+        .iter()
+        .filter_map(|doubt| if let Doubt::Platform(node) = doubt { Some(*node) } else { None })
+        .map(|node| (node, graph.digest(node)))
+        .collect();
+    let found: Vec<_> = wanted
+        .into_par_iter()
+        .map(|(node, digest)| {
+            let (mut notes, mut buffer) = (Notes::default(), Vec::new());
+            let path = Place::BlobData(digest).to_string();
+            let platform = match v2.read(Path::new(&path), CONFIG_MAX, &mut buffer) {
+                Ok(_) => {
+                    serde_json::from_slice::<ConfigPlatform>(&buffer).ok().map(ConfigPlatform::into_platform)
+                }
+                Err(FolderError::NotFound) => None,
+                Err(error) => {
+                    notes.unread(path, None, error);
+                    None
+                }
+            };
+            (node, platform, notes)
+        })
+        .collect();
+    for (node, platform, more) in found {
+        graph.set_config_platform(node, platform);
+        notes.unread.extend(more.unread);
+    }
+}
+
+/// The part of an image's configuration that names its platform.
+#[derive(serde::Deserialize)]
+struct ConfigPlatform {
+    os: Box<str>,
+    architecture: Box<str>,
+    #[serde(default)]
+    variant: Box<str>,
+}
+
+impl ConfigPlatform {
+    fn into_platform(self) -> Platform {
+        Platform { os: self.os, architecture: self.architecture, variant: self.variant }
     }
 }

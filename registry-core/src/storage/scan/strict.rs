@@ -7,9 +7,9 @@ use std::sync::Arc;
 use rayon::Scope;
 
 use super::super::folder::{Folder, Kind};
-use super::super::path::Place;
 use super::{Notes, Shared};
 use crate::graph::TempFile;
+use crate::path::Place;
 use crate::text::escape_os;
 
 pub(super) fn read<F: Folder>(v2: &F, shared: &Shared<'_>) {

@@ -7,11 +7,11 @@ use rayon::prelude::*;
 
 use super::super::folder::{Folder, FolderError, Kind};
 use super::super::link::LINK_MAX;
-use super::super::path::Place;
 use super::links::{Says, digest, read_file};
 use super::{Notes, Shared, is_harmless};
 use crate::graph::{Graph, Link, Part, TagEntry};
 use crate::oci::{Algorithm, Digest, Tag};
+use crate::path::Place;
 use crate::text::escape_os;
 
 /// Tags read by one task.

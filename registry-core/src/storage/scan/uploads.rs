@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::super::folder::{Folder, Kind};
-use super::super::path::Place;
 use super::{Notes, is_harmless};
 use crate::graph::{Seconds, Upload};
+use crate::path::Place;
 use crate::text::{escape, escape_os};
 
 pub(super) fn read<F: Folder>(repository: &F, name: &str, notes: &mut Notes) -> Vec<Upload> {

@@ -1,0 +1,261 @@
+//! The three comparisons: which commands run in turns on which tree, and what is claimed of them.
+//!
+//! Trees that are made for a comparison are removed after it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use registry_benches::tree::{self, Large, Shape};
+use tempfile::TempDir;
+
+use crate::measure::{self, Job, Pairs, Usage};
+use crate::peers::{self, GcConfig, Peers};
+use crate::report::{Basis, Claim, Section, Target, Timing};
+use crate::stats::Summary;
+
+/// More would not fit on a command line of `openssl`.
+const OPENSSL_FILES: usize = 8000;
+
+/// What all comparisons need.
+#[derive(Debug)]
+pub struct Setup<'a> {
+    /// What ratios are judged by.
+    pub basis: Basis,
+    /// The programs.
+    pub peers: &'a Peers,
+    /// How often two commands take turns.
+    pub pairs: u32,
+    /// More arguments for each scan.
+    pub fsck_args: &'a [String],
+    /// Whether to measure with a cold cache too.
+    pub cold: bool,
+    /// Where to make trees.
+    pub tmp: &'a Path,
+}
+
+/// A tree to measure on; one that was made goes away with it.
+#[derive(Debug)]
+struct Tree {
+    root: PathBuf,
+    made: Option<TempDir>,
+    files: u64,
+    bytes: u64,
+}
+
+impl Setup<'_> {
+    fn tree(&self, given: Option<&Path>, shape: &Shape) -> Result<Tree> {
+        if let Some(dir) = given {
+            let root = fs::canonicalize(dir)?;
+            let files = measure::files(&root)?;
+            let bytes = files.iter().map(|(_, size)| size).sum();
+            return Ok(Tree { root, made: None, files: files.len() as u64, bytes });
+        }
+        eprintln!("making a tree of {} files", shape.files());
+        let dir = tempfile::Builder::new().prefix("registry-benches-").tempdir_in(self.tmp)?;
+        let made = tree::generate(dir.path(), shape)?;
+        Ok(Tree {
+            root: fs::canonicalize(dir.path())?,
+            made: Some(dir),
+            files: made.files,
+            bytes: made.bytes,
+        })
+    }
+
+    fn run(&self, job: &Job) -> Result<Usage> {
+        eprintln!("{}", job.name);
+        measure::run(self.peers.time(), job)
+    }
+
+    fn pairs(&self, a: &Job, b: &Job) -> Result<Pairs> {
+        measure::pairs(self.peers.time(), a, b, self.pairs)
+    }
+
+    fn claim(&self, what: &str, pairs: &Pairs, target: Target) -> Claim {
+        Claim {
+            what: what.to_owned(),
+            wall: Some(pairs.ratio(|run| run.wall)),
+            other: pairs.ratio(|run| run.cpu),
+            basis: self.basis,
+            target,
+        }
+    }
+
+    fn cold(&self, jobs: &[&Job]) -> Result<Option<Result<Vec<Timing>, String>>> {
+        if !self.cold {
+            return Ok(None);
+        }
+        let mut timings = Vec::new();
+        for job in jobs {
+            if let Err(why) = measure::drop_caches() {
+                return Ok(Some(Err(format!("{why:#}"))));
+            }
+            timings.push(Timing::of(&job.name, &[self.run(job)?]));
+        }
+        Ok(Some(Ok(timings)))
+    }
+}
+
+/// `scan` with the registry's garbage collector and with `find`.
+pub fn scan(setup: &Setup<'_>, given: Option<&Path>, shape: &Shape) -> Result<Section> {
+    let tree = setup.tree(given, shape)?;
+    let config = GcConfig::new(&tree.root)?;
+    let scan = setup.peers.scan("registry-fsck scan", &tree.root, setup.fsck_args, &[]);
+    let gc = setup.peers.garbage_collect(&config);
+    let find = setup.peers.find(&tree.root);
+
+    // The warming run of the collector tells whether it sees the tree as it should.
+    eprintln!("{}", gc.name);
+    let eligible = peers::eligible(&gc)?;
+    ensure!(
+        given.is_some() || eligible.contains(", 0 blobs and 0 manifests eligible"),
+        "the tree made here has garbage in it: {eligible}"
+    );
+    setup.run(&find)?;
+    setup.run(&scan)?;
+
+    let with_gc = setup.pairs(&gc, &scan)?;
+    let with_find = setup.pairs(&scan, &find)?;
+    Ok(Section {
+        title: "Scan",
+        tree: format!(
+            "Tree: {} files, {}. The collector says: {eligible}.",
+            tree.files,
+            mebibytes(tree.bytes)
+        ),
+        claims: vec![
+            setup.claim("`garbage-collect --dry-run` / `scan`", &with_gc, Target::AtLeast(10.0)),
+            setup.claim("`scan` / `find`", &with_find, Target::AtMost(0.5)),
+        ],
+        timings: vec![
+            Timing::of(&scan.name, with_gc.b.iter().chain(&with_find.a)),
+            Timing::of(&gc.name, &with_gc.a),
+            Timing::of(&find.name, &with_find.b),
+        ],
+        cold: setup.cold(&[&scan, &find, &gc])?,
+    })
+}
+
+/// `scan --content` with `openssl dgst` on the same blobs.
+pub fn content(setup: &Setup<'_>, given: Option<&Path>, large: Large) -> Result<Section> {
+    let tree = setup.tree(given, &Shape::new(0, 0).with_large(large))?;
+    let blobs = measure::files(&tree.root.join("docker/registry/v2/blobs"))?;
+    ensure!(
+        (1..=OPENSSL_FILES).contains(&blobs.len()),
+        "{}: {} blobs, and openssl takes 1 to {OPENSSL_FILES}",
+        tree.root.display(),
+        blobs.len()
+    );
+    let bytes: u64 = blobs.iter().map(|(_, size)| size).sum();
+    let scan = setup.peers.scan("registry-fsck scan --content", &tree.root, setup.fsck_args, &["--content"]);
+    let openssl = setup.peers.openssl(&blobs);
+    setup.run(&openssl)?;
+    setup.run(&scan)?;
+    let pairs = setup.pairs(&openssl, &scan)?;
+    let mib = bytes as f64 / f64::from(1 << 20);
+    let rate = |runs: &[Usage]| mib / Summary::of(runs.iter().map(|run| run.wall)).median;
+    Ok(Section {
+        title: "Content",
+        tree: format!(
+            "Tree: {} blobs of together {}, {} files in all. `scan --content`: {:.0} MiB/s, `openssl`: {:.0} MiB/s.",
+            blobs.len(),
+            mebibytes(bytes),
+            tree.files,
+            rate(&pairs.b),
+            rate(&pairs.a)
+        ),
+        claims: vec![setup.claim("throughput, `scan --content` / `openssl`", &pairs, Target::AtLeast(0.9))],
+        timings: vec![Timing::of(&scan.name, &pairs.b), Timing::of(&openssl.name, &pairs.a)],
+        cold: None,
+    })
+}
+
+/// `scan` on trees that double in size, each in turns with the one before it.
+pub fn growth(setup: &Setup<'_>, sizes: &[u64]) -> Result<Section> {
+    ensure!(
+        sizes.len() > 1 && sizes.is_sorted_by(|a, b| a < b),
+        "the growth needs two or more ascending sizes"
+    );
+    let mut claims = Vec::new();
+    let mut trees: Vec<(u64, String, Vec<Usage>)> = Vec::new();
+    let mut below: Option<(Tree, Job)> = None;
+    for &size in sizes {
+        let tree = setup.tree(None, &Shape::for_files(size, 30))?;
+        let scan =
+            setup.peers.scan(&format!("scan of {} files", tree.files), &tree.root, setup.fsck_args, &[]);
+        setup.run(&scan)?;
+        let mut runs = Vec::new();
+        if let Some((smaller, smaller_scan)) = below.take() {
+            setup.run(&smaller_scan)?;
+            let pairs = setup.pairs(&scan, &smaller_scan)?;
+            let doublings = (tree.files as f64 / smaller.files as f64).log2();
+            let each = |ratio: Summary| Summary {
+                median: ratio.median.powf(doublings.recip()),
+                min: ratio.min.powf(doublings.recip()),
+                max: ratio.max.powf(doublings.recip()),
+            };
+            claims.push(Claim {
+                what: format!("per doubling, {} to {} files", smaller.files, tree.files),
+                wall: Some(each(pairs.ratio(|run| run.wall))),
+                other: each(pairs.ratio(|run| run.cpu)),
+                basis: Basis::Cpu,
+                target: Target::AtMost(2.2),
+            });
+            if let Some((_, _, runs_below)) = trees.last_mut() {
+                runs_below.extend(pairs.b);
+            }
+            runs = pairs.a;
+            remove(smaller)?;
+        }
+        trees.push((tree.files, scan.name.clone(), runs));
+        below = Some((tree, scan));
+    }
+    claims.push(memory(&trees));
+    Ok(Section {
+        title: "Growth",
+        tree: "One tree of each size; of two neighbours the scans run in turns.".to_owned(),
+        claims,
+        timings: trees.iter().map(|(_, name, runs)| Timing::of(name, runs)).collect(),
+        cold: None,
+    })
+}
+
+/// How much larger the peak is on the largest tree than on the smallest, by the number of files it has more.
+fn memory(trees: &[(u64, String, Vec<Usage>)]) -> Claim {
+    let peak = |runs: &[Usage]| Summary::of(runs.iter().map(|run| run.peak as f64));
+    let ((few, _, small), (many, _, big)) = (&trees[0], &trees[trees.len() - 1]);
+    let (small, big, added) = (peak(small), peak(big), (many - few) as f64);
+    Claim {
+        what: "bytes of peak memory per added file, smallest to largest tree".to_owned(),
+        wall: None,
+        other: Summary {
+            median: (big.median - small.median) / added,
+            min: (big.min - small.max) / added,
+            max: (big.max - small.min) / added,
+        },
+        basis: Basis::Memory,
+        target: Target::AtMost(128.0),
+    }
+}
+
+fn remove(tree: Tree) -> Result<()> {
+    Ok(tree.made.map_or(Ok(()), TempDir::close)?)
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_by_added_file() {
+        let run = |kib: u64| Usage { wall: 1.0, cpu: 1.0, peak: kib * 1024 };
+        let tree = |files, kib| (files, String::new(), vec![run(kib)]);
+        let claim = memory(&[tree(1000, 10), tree(2000, 500), tree(5000, 410)]);
+        assert!((claim.other.median - 102.4).abs() < 1e-9);
+        assert!(claim.met());
+    }
+}

@@ -1,0 +1,162 @@
+//! Blobs, links and directories on disk, in the layout of registry:2, and the count of what was written.
+//!
+//! Nothing here knows what a manifest is.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::Made;
+
+/// A tree being written, by several threads at once.
+#[derive(Debug)]
+pub(super) struct Store {
+    v2: PathBuf,
+    files: AtomicU64,
+    directories: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// A blob that has been written.
+#[derive(Debug, Clone)]
+pub(super) struct Blob {
+    hex: String,
+    size: u64,
+}
+
+/// A repository being written, by one thread.
+#[derive(Debug)]
+pub(super) struct Repository<'a> {
+    store: &'a Store,
+    root: PathBuf,
+    pub(super) name: String,
+}
+
+impl Store {
+    pub(super) fn create(root: &Path) -> io::Result<Self> {
+        let store = Store {
+            v2: root.join("docker/registry/v2"),
+            files: AtomicU64::new(0),
+            directories: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        };
+        fs::create_dir_all(root).map_err(|error| at(root, &error))?;
+        store.directory(&store.v2.join("blobs/sha256"))?;
+        store.directory(&store.v2.join("repositories"))?;
+        Ok(store)
+    }
+
+    pub(super) fn made(&self) -> Made {
+        Made {
+            files: self.files.load(Relaxed),
+            directories: self.directories.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+        }
+    }
+
+    /// Write a blob. Two of the same bytes would break the promised number of files, so they are refused.
+    pub(super) fn blob(&self, bytes: &[u8]) -> io::Result<Blob> {
+        let hex = hex(&Sha256::digest(bytes));
+        let dir = self.v2.join("blobs/sha256").join(&hex[..2]).join(&hex);
+        if !self.directory(&dir)? {
+            return Err(at(&dir, &ErrorKind::AlreadyExists.into()));
+        }
+        self.file(&dir.join("data"), bytes)?;
+        Ok(Blob { hex, size: bytes.len() as u64 })
+    }
+
+    pub(super) fn document(&self, document: &Value) -> io::Result<Blob> {
+        self.blob(document.to_string().as_bytes())
+    }
+
+    pub(super) fn repository(&self, name: String) -> io::Result<Repository<'_>> {
+        let root = self.v2.join("repositories").join(&name);
+        self.directory(&root.join("_layers/sha256"))?;
+        self.directory(&root.join("_manifests/revisions/sha256"))?;
+        self.directory(&root.join("_manifests/tags"))?;
+        self.directory(&root.join("_uploads"))?;
+        Ok(Repository { store: self, root, name })
+    }
+
+    /// Make a directory and those above it; whether it was missing.
+    fn directory(&self, dir: &Path) -> io::Result<bool> {
+        match fs::create_dir(dir) {
+            Ok(()) => {
+                self.directories.fetch_add(1, Relaxed);
+                Ok(true)
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.directory(dir.parent().ok_or(error)?)?;
+                self.directory(dir)
+            }
+            Err(error) => Err(at(dir, &error)),
+        }
+    }
+
+    fn file(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        fs::write(path, bytes).map_err(|error| at(path, &error))?;
+        self.files.fetch_add(1, Relaxed);
+        self.bytes.fetch_add(bytes.len() as u64, Relaxed);
+        Ok(())
+    }
+
+    fn link(&self, dir: &Path, blob: &Blob) -> io::Result<()> {
+        self.directory(dir)?;
+        self.file(&dir.join("link"), blob.digest().as_bytes())
+    }
+}
+
+impl Blob {
+    pub(super) fn digest(&self) -> String {
+        format!("sha256:{}", self.hex)
+    }
+
+    /// The digest without its algorithm.
+    pub(super) fn hex(&self) -> &str {
+        &self.hex
+    }
+
+    pub(super) fn descriptor(&self, media_type: &str) -> Value {
+        json!({ "mediaType": media_type, "digest": self.digest(), "size": self.size })
+    }
+}
+
+impl Repository<'_> {
+    pub(super) fn store(&self) -> &Store {
+        self.store
+    }
+
+    /// Let a layer or a config be read through this repository.
+    pub(super) fn link_layer(&self, blob: &Blob) -> io::Result<()> {
+        self.store.link(&self.root.join("_layers/sha256").join(&blob.hex), blob)
+    }
+
+    /// Write a manifest and make it one of this repository.
+    pub(super) fn manifest(&self, document: &Value) -> io::Result<Blob> {
+        let blob = self.store.document(document)?;
+        self.store.link(&self.root.join("_manifests/revisions/sha256").join(&blob.hex), &blob)?;
+        Ok(blob)
+    }
+
+    pub(super) fn tag(&self, tag: &str, manifest: &Blob) -> io::Result<()> {
+        let dir = self.root.join("_manifests/tags").join(tag);
+        self.store.directory(&dir)?;
+        self.store.link(&dir.join("current"), manifest)?;
+        self.store.link(&dir.join("index/sha256").join(&manifest.hex), manifest)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles.map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect()
+}
+
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}

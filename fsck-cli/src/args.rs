@@ -1,0 +1,175 @@
+//! The command line, as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use globset::{Glob, GlobBuilder};
+use registry_core::oci::Platform;
+
+/// Audit registry:2 and registry:3 storage as the graph it is.
+#[derive(Debug, Parser)]
+#[command(name = "registry-fsck", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Cli {
+    /// The options that every command has.
+    pub const fn common(&self) -> &Common {
+        match &self.command {
+            Command::Scan(args) => &args.common,
+        }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Audit registry trees on disk
+    Scan(Box<ScanArgs>),
+}
+
+/// Options of `scan`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit status, OR-ed: 0 nothing wrong; 4 errors remain; 8 not everything could be looked at; 16 usage; \
+130 (alone) interrupted. Warnings and garbage alone exit 0.")]
+pub struct ScanArgs {
+    /// A rootdirectory, its docker/registry/v2, or a folder of several registries
+    #[arg(required = true, value_name = "ROOT")]
+    pub roots: Vec<PathBuf>,
+
+    /// Hash every byte of every blob
+    #[arg(long)]
+    pub content: bool,
+
+    /// Open leaf folders too and report everything that has no place there
+    #[arg(long)]
+    pub strict: bool,
+
+    /// Whether images are pushed here, or this is a pull-through cache; auto looks for scheduler-state.json
+    #[arg(long, value_enum, default_value_t = RoleArg::Auto)]
+    pub role: RoleArg,
+
+    /// Repositories whose index children may be absent on purpose (repeatable)
+    #[arg(long, value_name = "GLOB", value_parser = glob)]
+    pub sparse: Vec<Glob>,
+
+    /// A platform that every image must have, such as linux/arm64 (repeatable)
+    #[arg(long, value_name = "PLATFORM")]
+    pub require_platform: Vec<Platform>,
+
+    /// Younger than this, what no tag reaches is a push under way
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
+    pub min_age: u32,
+
+    /// Follow symbolic links to folders; never those in the place of link and data files
+    #[arg(long)]
+    pub follow_symlinks: bool,
+
+    /// Write every piece of garbage to this file, as JSON Lines
+    #[arg(long, value_name = "FILE")]
+    pub list_garbage: Option<PathBuf>,
+
+    /// An earlier JSON report: findings are marked new or known, resolved ones listed
+    #[arg(long, value_name = "REPORT")]
+    pub baseline: Option<PathBuf>,
+
+    /// Findings to live with: a TOML file of [[ignore]] entries with code, repository, reason, expires
+    #[arg(long, value_name = "FILE")]
+    pub ignore: Option<PathBuf>,
+
+    /// What makes the exit status 4: errors, warnings too, or only errors that --baseline lacks
+    #[arg(long, value_enum, default_value_t = FailOn::Error)]
+    pub fail_on: FailOn,
+
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options that every command has.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Form of the report on standard output
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+
+    /// Requests to the file system under way at once [default: 8 a processor, at least 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+
+    /// Only repositories that match (repeatable); garbage cannot be known then
+    #[arg(long, value_name = "GLOB", value_parser = glob)]
+    pub repository: Vec<Glob>,
+
+    /// Write metrics to this file, for the textfile collector of a node exporter
+    #[arg(long, value_name = "PATH")]
+    pub metrics_file: Option<PathBuf>,
+
+    /// A progress line on standard error
+    #[arg(long, value_enum, default_value_t = When::Auto)]
+    pub progress: When,
+
+    /// Colour in the report
+    #[arg(long, value_enum, default_value_t = When::Auto)]
+    pub color: When,
+
+    /// Form of log lines on standard error
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub log_format: Output,
+
+    /// Log errors only, print the summary only
+    #[arg(long, short, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Say more: nothing in the report is shortened
+    #[arg(long, short, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Text for people, JSON for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Text,
+    Json,
+}
+
+/// When to show something that only a terminal should see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What a registry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RoleArg {
+    Primary,
+    Cache,
+    Auto,
+}
+
+/// What makes a run fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    Error,
+    Warning,
+    New,
+}
+
+/// A glob over repository names; `*` crosses `/`.
+fn glob(text: &str) -> Result<Glob, globset::Error> {
+    GlobBuilder::new(text).literal_separator(false).build()
+}
+
+/// A duration such as `90m`, `1h 30m` or `2d`, in seconds.
+fn duration(text: &str) -> Result<u32, String> {
+    let span: jiff::Span = text.parse().map_err(|_| "write it as 90m, 1h or 2d".to_owned())?;
+    let seconds = span
+        .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
+        .map_err(|_| "give days, hours, minutes or seconds".to_owned())?
+        .as_secs();
+    u32::try_from(seconds).map_err(|_| "a duration from 0 s to 136 years is needed".to_owned())
+}

@@ -1,0 +1,136 @@
+//! Metrics in the Prometheus text format, for a textfile collector.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use registry_core::audit::{Code, Garbage, Report, Source};
+
+/// Writes the metrics so that a reader sees the old file or the new one, never half of one.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write(path: &Path, report: &Report, garbage: &[(Arc<str>, Garbage)]) -> std::io::Result<()> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".registry-fsck-").tempfile_in(folder)?;
+    file.write_all(render(report, garbage).as_bytes())?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        // A collector runs as another user.
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// What one metric says of one source.
+type Value<'a> = &'a dyn Fn(&Source) -> String;
+
+fn render(report: &Report, garbage: &[(Arc<str>, Garbage)]) -> String {
+    let mut out = String::new();
+    let count = |of: usize| of.to_string();
+    let broken =
+        |source: &Source| count(report.broken_tags.iter().filter(|tag| tag.source == source.name).count());
+    let unknown =
+        |source: &Source| count(report.unknown_tags.iter().filter(|tag| tag.source == source.name).count());
+    let hidden = |source: &Source| {
+        report.unread.iter().any(|unread| {
+            unread.source == source.name && matches!(&*unread.path, "." | "repositories" | "blobs")
+        })
+    };
+    let metrics: [(&str, &str, Value<'_>); 7] = [
+        ("registry_manifest_integrity_failures", "Tags that cannot be pulled whole.", &broken),
+        (
+            "registry_manifest_integrity_catalog_accessible",
+            "Whether the repositories could be listed (1) or not (0).",
+            &|source| u8::from(!hidden(source)).to_string(),
+        ),
+        ("registry_manifest_integrity_repos_checked", "Repositories looked at.", &|source| {
+            source.repositories.to_string()
+        }),
+        ("registry_manifest_integrity_tags_checked", "Tags judged whole or broken.", &|source| {
+            let unknown = report.unknown_tags.iter().filter(|tag| tag.source == source.name).count() as u64;
+            source.tags.saturating_sub(unknown).to_string()
+        }),
+        ("registry_manifest_integrity_indexes_checked", "Image indexes looked at.", &|source| {
+            source.indexes.to_string()
+        }),
+        (
+            "registry_manifest_integrity_last_run_timestamp",
+            "When this run began, in seconds since 1970.",
+            &|_| report.started_at.as_second().to_string(),
+        ),
+        ("registry_unknown_tags", "Tags of which it is not known whether they can be pulled.", &unknown),
+    ];
+    for (name, help, value) in metrics {
+        head(&mut out, name, help);
+        for source in &report.sources {
+            let _ = writeln!(out, "{name}{{instance=\"{}\"}} {}", label(&source.name), value(source));
+        }
+        // A root that could not be opened has no source; its alert must still fire.
+        for unread in report
+            .unread
+            .iter()
+            .filter(|unread| report.sources.iter().all(|source| source.name != unread.source))
+        {
+            let value = match name {
+                "registry_manifest_integrity_catalog_accessible" => "0".to_owned(),
+                "registry_manifest_integrity_last_run_timestamp" => report.started_at.as_second().to_string(),
+                _ => continue,
+            };
+            let _ = writeln!(out, "{name}{{instance=\"{}\"}} {value}", label(&unread.source));
+        }
+    }
+    findings(&mut out, report);
+    bytes(&mut out, garbage);
+    let name = "registry_run_duration_seconds";
+    head(&mut out, name, "How long this run took.");
+    for source in &report.sources {
+        let _ =
+            writeln!(out, "{name}{{instance=\"{}\"}} {:.3}", label(&source.name), report.duration_seconds);
+    }
+    out
+}
+
+fn findings(out: &mut String, report: &Report) {
+    let name = "registry_findings";
+    head(out, name, "Findings by code (docs/findings.md).");
+    let mut counts: BTreeMap<(&str, Code), u64> = BTreeMap::new();
+    for finding in &report.findings {
+        *counts.entry((&finding.source, finding.code)).or_default() += 1;
+    }
+    for source in &report.sources {
+        for code in Code::ALL {
+            let count = counts.get(&(&*source.name, *code)).copied().unwrap_or(0);
+            let _ = writeln!(out, "{name}{{instance=\"{}\",code=\"{code}\"}} {count}", label(&source.name));
+        }
+    }
+}
+
+/// Of a source whose garbage is not known nothing is said.
+fn bytes(out: &mut String, garbage: &[(Arc<str>, Garbage)]) {
+    let name = "registry_garbage_bytes";
+    head(out, name, "Bytes that nothing references, by what frees them.");
+    for (source, garbage) in garbage {
+        for (kind, bytes) in [
+            ("unreferenced", garbage.unreferenced.bytes),
+            ("untagged", garbage.untagged.bytes),
+            ("stale_uploads", garbage.stale_upload_bytes),
+        ] {
+            let _ = writeln!(out, "{name}{{instance=\"{}\",kind=\"{kind}\"}} {bytes}", label(source));
+        }
+    }
+}
+
+fn head(out: &mut String, name: &str, help: &str) {
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
+}
+
+/// A label's value: backslash, quote and newline escaped.
+fn label(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

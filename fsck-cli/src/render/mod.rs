@@ -1,0 +1,37 @@
+//! A report in the form that was asked for. Nothing is decided here.
+
+pub mod metrics;
+mod text;
+
+use std::io::{self, BufWriter, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use registry_core::audit::Report;
+
+use crate::args::{Common, Output, When};
+
+/// Prints a report to standard output. A reader that went away is no error: `registry-fsck … | head` is fine.
+///
+/// # Errors
+/// When it cannot be written for another reason.
+pub fn print(common: &Common, report: &Report) -> io::Result<()> {
+    let choice = match common.color {
+        When::Auto => AutoStream::choice(&io::stdout()),
+        When::Always => ColorChoice::Always,
+        When::Never => ColorChoice::Never,
+    };
+    let mut out = BufWriter::with_capacity(64 << 10, AutoStream::new(io::stdout(), choice));
+    let printed = match common.output {
+        Output::Json => json(report, &mut out),
+        Output::Text => text::write(report, common, &mut out),
+    };
+    match printed.and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+fn json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, report)?;
+    out.write_all(b"\n")
+}

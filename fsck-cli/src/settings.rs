@@ -1,0 +1,96 @@
+//! Files named on the command line: the baseline and the ignore file.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow, bail};
+use globset::GlobBuilder;
+use jiff::civil::Date;
+use registry_core::audit::{Code, Ignore, Report, SCHEMA};
+use serde::Deserialize;
+
+/// Most bytes of a file that is named on the command line.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// Reads an earlier report.
+///
+/// # Errors
+/// When it cannot be read, or is no report of this schema.
+pub fn baseline(path: &Path) -> anyhow::Result<Report> {
+    #[derive(Deserialize)]
+    struct Head {
+        schema: Option<String>,
+    }
+    let text = read(path).with_context(|| format!("cannot read the baseline {}", path.display()))?;
+    let head: Head = serde_json::from_str(&text)
+        .map_err(|error| anyhow!("the baseline {} is no JSON: {error}", path.display()))?;
+    match head.schema.as_deref() {
+        Some(SCHEMA) => {}
+        Some(other) => bail!("the baseline {} has schema {other:?}; {SCHEMA:?} is needed", path.display()),
+        None => bail!(
+            "the baseline {} is no report: it has no schema (write one with --output json)",
+            path.display()
+        ),
+    }
+    serde_json::from_str(&text).map_err(|error| {
+        anyhow!("the baseline {} is no report of schema {SCHEMA:?}: {error}", path.display())
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IgnoreFile {
+    #[serde(default)]
+    ignore: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    code: String,
+    repository: String,
+    reason: String,
+    expires: toml::Value,
+}
+
+/// Reads an ignore file.
+///
+/// # Errors
+/// When it cannot be read, or an entry lacks a key, has an unknown one, or one that says nothing.
+pub fn ignore(path: &Path) -> anyhow::Result<Vec<Ignore>> {
+    let text = read(path).with_context(|| format!("cannot read the ignore file {}", path.display()))?;
+    let file: IgnoreFile = toml::from_str(&text)
+        .map_err(|error| anyhow!("the ignore file {} is unusable: {error}", path.display()))?;
+    let numbered = file.ignore.into_iter().enumerate();
+    numbered
+        .map(|(number, entry)| {
+            one(&entry).with_context(|| format!("entry {} of the ignore file {}", number + 1, path.display()))
+        })
+        .collect()
+}
+
+fn one(entry: &Entry) -> anyhow::Result<Ignore> {
+    let code: Code = entry.code.parse().map_err(|error| anyhow!("{:?}: {error}", entry.code))?;
+    let glob = GlobBuilder::new(&entry.repository).literal_separator(false).build()?;
+    if entry.reason.trim().is_empty() {
+        bail!("the reason is empty: say why this finding may stay");
+    }
+    let expires = match &entry.expires {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Datetime(date) => date.to_string(),
+        other => bail!("expires is {}, and a date such as 2027-01-31 is needed", other.type_str()),
+    };
+    let expires: Date = expires
+        .parse()
+        .map_err(|_| anyhow!("expires is {expires:?}, and a date such as 2027-01-31 is needed"))?;
+    Ok(Ignore { code, repository: glob.compile_matcher(), reason: entry.reason.clone(), expires })
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let file = std::fs::File::open(path)?;
+    if file.take(MAX_BYTES + 1).read_to_string(&mut text)? as u64 > MAX_BYTES {
+        bail!("it is larger than 1 GiB");
+    }
+    Ok(text)
+}

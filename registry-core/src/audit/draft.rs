@@ -1,0 +1,79 @@
+//! A finding in the making: still with nodes and tag numbers instead of texts.
+
+use super::code::{Code, Severity};
+use super::finding::Repair;
+use crate::graph::NodeId;
+
+/// What makes two drafts of one repository the same damage.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    code: Code,
+    node: Option<NodeId>,
+    detail: String,
+}
+
+/// A finding in the making.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub(super) key: Key,
+    pub(super) code: Code,
+    pub(super) severity: Severity,
+    pub(super) node: Option<NodeId>,
+    pub(super) parent: Option<NodeId>,
+    pub(super) platform: Option<String>,
+    pub(super) path: String,
+    pub(super) message: String,
+    pub(super) repair: Option<Repair>,
+    /// Tags that reach it, by index; filled when findings are carried up.
+    pub(super) tags: Vec<u32>,
+}
+
+impl Draft {
+    /// A damage to, or at, one digest.
+    pub(super) fn new(
+        code: Code,
+        node: Option<NodeId>,
+        path: impl ToString,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            key: Key { code, node, detail: String::new() },
+            code,
+            severity: code.severity(),
+            node,
+            parent: None,
+            platform: None,
+            path: path.to_string(),
+            message: message.into(),
+            repair: None,
+            tags: Vec::new(),
+        }
+    }
+
+    /// Tells damages apart that share code and digest.
+    pub(super) fn apart_by(mut self, detail: impl Into<String>) -> Self {
+        self.key.detail = detail.into();
+        self
+    }
+
+    /// Makes two codes one damage: whichever is filed first.
+    pub(super) fn same_as(mut self, code: Code) -> Self {
+        self.key.code = code;
+        self
+    }
+
+    pub(super) fn parent(mut self, parent: NodeId) -> Self {
+        self.parent = Some(parent);
+        self
+    }
+
+    pub(super) fn severity(mut self, severity: Severity) -> Self {
+        self.severity = severity;
+        self
+    }
+
+    pub(super) fn repair(mut self, repair: Option<Repair>) -> Self {
+        self.repair = repair;
+        self
+    }
+}

@@ -1,0 +1,110 @@
+//! One finding: one damage or oddity, as data. Rendering is a binary's matter.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::code::{Code, Severity};
+use crate::oci::Digest;
+
+/// What a local repair would do about a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Repair {
+    /// Write the missing link: the bytes are here and hash right.
+    Relink,
+    /// Write the link anew: the bytes are here and hash right.
+    Rewrite,
+    /// Set the tag to the one entry of its history that still resolves.
+    Restore,
+    /// Write the layer links that the repository's manifests need.
+    Rebuild,
+    /// Move the wrong bytes out of the way, so that the next push can heal them.
+    Quarantine,
+    /// Move the stray entry out of the way.
+    MoveAside,
+    /// Remove the leftover.
+    Remove,
+}
+
+/// Tags of one repository, shared between the findings that the same tags reach.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tags(Arc<[Arc<str>]>);
+
+impl Tags {
+    /// Takes tags in their final order.
+    pub fn new(tags: impl IntoIterator<Item = Arc<str>>) -> Self {
+        Self(tags.into_iter().collect())
+    }
+}
+
+impl Deref for Tags {
+    type Target = [Arc<str>];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Serialize for Tags {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter().map(|tag| &**tag))
+    }
+}
+
+impl<'de> Deserialize<'de> for Tags {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::new(Vec::<String>::deserialize(deserializer)?.into_iter().map(Arc::from)))
+    }
+}
+
+/// One damage or oddity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What it is.
+    pub code: Code,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The registry: the name of its source.
+    pub source: Arc<str>,
+    /// The repository, if it lies in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<Arc<str>>,
+    /// All tags through which a client reaches it.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub tags: Tags,
+    /// The digest that is concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// The manifest whose reference does not hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Digest>,
+    /// The platform that the parent gives the digest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// Where it lies, below the registry's `docker/registry/v2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// What is wrong, as a lower-case fragment for a person.
+    pub message: String,
+    /// What a local repair would do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repair: Option<Repair>,
+    /// Whether an earlier report lacks it; absent when none was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new: Option<bool>,
+}
+
+impl Finding {
+    /// What makes two findings of two reports the same one: everything but wording, tags and repair.
+    pub fn identity(&self) -> impl Ord + Eq + std::hash::Hash + '_ {
+        (&*self.source, self.code, self.repository.as_deref(), self.digest, self.parent, self.path.as_deref())
+    }
+
+    /// The order of a report: source, repository, tag, digest, code, and what else tells findings apart.
+    pub(super) fn order(&self) -> impl Ord + '_ {
+        let rest = (self.parent, self.path.as_deref(), &*self.message);
+        (&*self.source, self.repository.as_deref(), self.tags.first(), self.digest, self.code, rest)
+    }
+}

@@ -1,0 +1,66 @@
+//! Setting findings aside that somebody has decided to live with, for a reason and for a time.
+
+use std::collections::HashMap;
+
+use globset::GlobMatcher;
+use jiff::civil::Date;
+
+use super::code::Code;
+use super::report::{IgnoreUse, Report};
+
+/// One decision to live with a finding.
+#[derive(Debug, Clone)]
+pub struct Ignore {
+    /// The code that is meant.
+    pub code: Code,
+    /// The repositories that are meant; findings without repository match `*` only.
+    pub repository: GlobMatcher,
+    /// Why.
+    pub reason: String,
+    /// Last day on which it counts.
+    pub expires: Date,
+}
+
+/// Takes what the entries match out of the report: findings, and tags that nothing else breaks. An entry that matches
+/// nothing or has expired becomes a warning. `today` is the date to judge by.
+pub fn set_aside(report: &mut Report, entries: &[Ignore], today: Date) {
+    let mut matched = vec![0_u64; entries.len()];
+    let mut numbers = HashMap::new();
+    let mut kept = Vec::with_capacity(report.findings.len());
+    for (old, finding) in report.findings.drain(..).enumerate() {
+        let repository = finding.repository.as_deref().unwrap_or("");
+        let entry = entries.iter().position(|entry| {
+            entry.code == finding.code && entry.expires >= today && entry.repository.is_match(repository)
+        });
+        if let Some(entry) = entry {
+            matched[entry] += 1;
+        } else {
+            numbers.insert(old, kept.len());
+            kept.push(finding);
+        }
+    }
+    report.findings = kept;
+    for tag in &mut report.broken_tags {
+        tag.findings = tag.findings.iter().filter_map(|old| numbers.get(old).copied()).collect();
+    }
+    report.broken_tags.retain(|tag| !tag.findings.is_empty());
+    let uses = entries.iter().zip(matched).map(|(entry, matched)| {
+        let warning = if entry.expires < today {
+            Some(format!("expired on {}", entry.expires))
+        } else if matched == 0 {
+            Some("matches nothing".to_owned())
+        } else {
+            None
+        };
+        IgnoreUse {
+            code: entry.code,
+            repository: entry.repository.glob().glob().to_owned(),
+            reason: entry.reason.clone(),
+            expires: entry.expires,
+            matched,
+            warning,
+        }
+    });
+    report.ignored = Some(uses.collect());
+    report.count();
+}

@@ -1,0 +1,47 @@
+//! How an audit is asked.
+
+use globset::GlobSet;
+
+use super::report::Role;
+use crate::graph::Seconds;
+use crate::oci::Platform;
+
+/// Age after which an upload is stale: what `registry` purges by default (`registry/handlers/app.go @ v2.8.3`).
+pub const UPLOAD_STALE_AFTER: Seconds = 168 * 3600;
+
+/// How an audit is asked. The clock is an argument: an audit is a pure function.
+#[derive(Debug, Clone)]
+pub struct AuditOptions {
+    /// Now, in seconds since 1970.
+    pub now: Seconds,
+    /// Younger than this, what no tag reaches is a push under way. Seconds.
+    pub min_age: Seconds,
+    /// Every byte was hashed: wrong bytes of the right size break a tag.
+    pub content: bool,
+    /// Home or cache; `None` lets `scheduler-state.json` decide.
+    pub role: Option<Role>,
+    /// Repositories whose children may be absent on purpose.
+    pub sparse: GlobSet,
+    /// Platforms that every image must have.
+    pub require_platforms: Vec<Platform>,
+}
+
+impl Default for AuditOptions {
+    fn default() -> Self {
+        Self {
+            now: Seconds::MAX,
+            min_age: 3600,
+            content: false,
+            role: None,
+            sparse: GlobSet::empty(),
+            require_platforms: Vec::new(),
+        }
+    }
+}
+
+impl AuditOptions {
+    /// Whether something changed so recently that it may be part of a push under way. The future counts as recent.
+    pub(super) fn is_young(&self, modified: Seconds) -> bool {
+        modified.saturating_add(self.min_age) > self.now
+    }
+}

@@ -1,0 +1,271 @@
+//! The report: one shape for every audit, `registry-fsck/report/1`. Absent fields are left out, never null.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::code::{Code, Severity};
+use super::finding::Finding;
+
+/// The schema that this version writes and reads.
+pub const SCHEMA: &str = "registry-fsck/report/1";
+
+/// What an audit found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The subcommand.
+    pub command: String,
+    /// Version of the tool.
+    pub version: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took, in seconds.
+    pub duration_seconds: f64,
+    /// The process's exit status.
+    pub exit_status: u8,
+    /// How it was asked.
+    pub options: ReportOptions,
+    /// What was looked at, ordered by name.
+    pub sources: Vec<Source>,
+    /// What was found, ordered by source, repository, tag, digest, code.
+    pub findings: Vec<Finding>,
+    /// Tags that cannot be pulled whole.
+    pub broken_tags: Vec<BrokenTag>,
+    /// Tags of which that is not known.
+    pub unknown_tags: Vec<UnknownTag>,
+    /// What could not be read.
+    pub unread: Vec<UnreadPath>,
+    /// What nothing references any more; left out when it cannot be known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub garbage: Option<Garbage>,
+    /// How many tags were judged.
+    pub coverage: Coverage,
+    /// Findings of the baseline that are gone; left out without a baseline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<Vec<Finding>>,
+    /// What was set aside by the ignore file; left out without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ignored: Option<Vec<IgnoreUse>>,
+    /// Counts.
+    pub summary: Summary,
+}
+
+/// How an audit was asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReportOptions {
+    /// Every byte was hashed.
+    pub content: bool,
+    /// Leaf folders were opened too.
+    pub strict: bool,
+    /// Younger than this, what no tag reaches is a push under way. Seconds.
+    pub min_age_seconds: u64,
+    /// Repositories looked at; empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<String>,
+    /// Repositories whose children may be absent on purpose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sparse: Vec<String>,
+    /// Platforms that every image must have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub require_platforms: Vec<String>,
+}
+
+/// What kind of place was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceKind {
+    /// A registry:2 tree on disk.
+    Tree,
+    /// A registry asked over HTTP.
+    Registry,
+}
+
+/// Whether a registry is the home of its images or a cache of another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Images are pushed here: what is absent is lost.
+    Primary,
+    /// A pull-through cache: what is absent was not fetched, or has expired.
+    Cache,
+}
+
+/// One registry that was looked at. Counts are of what could be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// What kind of place it is.
+    pub kind: SourceKind,
+    /// Path or URL.
+    pub name: Arc<str>,
+    /// Home or cache.
+    pub role: Role,
+    /// Whether everything could be read.
+    pub complete: bool,
+    /// Repositories of legal name.
+    pub repositories: u64,
+    /// Tags in them.
+    pub tags: u64,
+    /// Revision links.
+    pub manifests: u64,
+    /// Of these, image indexes and manifest lists.
+    pub indexes: u64,
+    /// Layer links.
+    pub layer_links: u64,
+    /// Blobs, the manifests' own included.
+    pub blobs: u64,
+    /// Their bytes.
+    pub blob_bytes: u64,
+    /// Uploads, under way or left behind.
+    pub uploads: u64,
+}
+
+/// A tag that cannot be pulled whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokenTag {
+    /// The registry.
+    pub source: Arc<str>,
+    /// The repository.
+    pub repository: Arc<str>,
+    /// The tag.
+    pub tag: Arc<str>,
+    /// Why: indexes into the report's findings.
+    pub findings: Vec<usize>,
+}
+
+/// A tag of which it is not known whether it can be pulled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnknownTag {
+    /// The registry.
+    pub source: Arc<str>,
+    /// The repository.
+    pub repository: Arc<str>,
+    /// The tag.
+    pub tag: Arc<str>,
+    /// What could not be read.
+    pub reason: String,
+}
+
+/// Something that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreadPath {
+    /// The registry, or the path that was given.
+    pub source: Arc<str>,
+    /// Where, below the registry's `docker/registry/v2`.
+    pub path: String,
+    /// Why.
+    pub error: String,
+}
+
+/// Blobs that nothing references: any collection frees them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreferenced {
+    /// How many.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Manifests that no tag reaches, and the blobs that only they reach: an untagged collection frees them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Untagged {
+    /// How many revision links.
+    pub manifests: u64,
+    /// How many blobs, the manifests' own included.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What nothing references any more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Garbage {
+    /// Reached by no manifest.
+    pub unreferenced: Unreferenced,
+    /// Reached by untagged manifests only.
+    pub untagged: Untagged,
+    /// Layer links that no manifest of their repository needs, dangling ones included.
+    pub layer_links: u64,
+    /// Uploads that nobody finishes any more.
+    pub stale_uploads: u64,
+    /// Their bytes.
+    pub stale_upload_bytes: u64,
+}
+
+impl Garbage {
+    /// Adds another registry's.
+    pub fn add(&mut self, other: &Self) {
+        self.unreferenced.blobs += other.unreferenced.blobs;
+        self.unreferenced.bytes += other.unreferenced.bytes;
+        self.untagged.manifests += other.untagged.manifests;
+        self.untagged.blobs += other.untagged.blobs;
+        self.untagged.bytes += other.untagged.bytes;
+        self.layer_links += other.layer_links;
+        self.stale_uploads += other.stale_uploads;
+        self.stale_upload_bytes += other.stale_upload_bytes;
+    }
+}
+
+/// How many tags were judged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Tags there are.
+    pub tags_total: u64,
+    /// Tags judged whole or broken.
+    pub tags_checked: u64,
+}
+
+/// An entry of the ignore file, and what it did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IgnoreUse {
+    /// The code it names.
+    pub code: Code,
+    /// The repositories it names.
+    pub repository: String,
+    /// Why, in the words of whoever wrote it.
+    pub reason: String,
+    /// Last day on which it counts.
+    pub expires: jiff::civil::Date,
+    /// How many findings it set aside.
+    pub matched: u64,
+    /// Why it is a warning: nothing matched it, or it has expired.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+}
+
+/// Counts of a report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Findings of severity error.
+    pub errors: u64,
+    /// Findings of severity warning, and ignore entries that are one.
+    pub warnings: u64,
+    /// Findings of severity info.
+    pub infos: u64,
+    /// Tags that cannot be pulled whole.
+    pub broken_tags: u64,
+    /// Tags of which that is not known.
+    pub unknown_tags: u64,
+    /// Findings of the baseline that are gone.
+    pub resolved: u64,
+}
+
+impl Report {
+    /// Counts everything anew.
+    pub fn count(&mut self) {
+        let of =
+            |severity| self.findings.iter().filter(|finding| finding.severity == severity).count() as u64;
+        let stale = self.ignored.iter().flatten().filter(|entry| entry.warning.is_some()).count() as u64;
+        self.summary = Summary {
+            errors: of(Severity::Error),
+            warnings: of(Severity::Warning) + stale,
+            infos: of(Severity::Info),
+            broken_tags: self.broken_tags.len() as u64,
+            unknown_tags: self.unknown_tags.len() as u64,
+            resolved: self.resolved.as_ref().map_or(0, Vec::len) as u64,
+        };
+        self.coverage.tags_checked = self.coverage.tags_total.saturating_sub(self.summary.unknown_tags);
+    }
+}

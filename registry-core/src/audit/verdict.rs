@@ -1,0 +1,415 @@
+//! The verdict on one repository: which references do not hold, and which tags that breaks.
+//!
+//! Every manifest is visited once, whatever number of tags reach it; damage is filed where it lies and carried up to
+//! the tags afterwards.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::access::{Answer, LayerAnswer, View};
+use super::code::Code;
+use super::draft::{Draft, Key};
+use super::words;
+use crate::graph::{Doubt, Edge, Link, LinkFault, ManifestNode, NodeId, Presence};
+use crate::oci::Algorithm;
+use crate::oci::manifest::{Defect, Kind, Role};
+
+/// What a repository is excused from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leniency {
+    /// A cache: what is absent was not fetched, or has expired.
+    pub(super) is_cache: bool,
+    /// Children without revision link may be absent on purpose.
+    pub(super) is_sparse: bool,
+    /// Wrong bytes of the right size break a tag.
+    pub(super) content: bool,
+}
+
+/// A manifest that was visited.
+#[derive(Debug)]
+pub(super) struct Visit {
+    /// The references that led here: a manifest, and the number of its edge.
+    pub(super) parents: Vec<(NodeId, usize)>,
+    /// Tags that name it: indexes among the repository's tags.
+    pub(super) tags: Vec<u32>,
+    /// Whether a tag reaches it.
+    pub(super) from_tag: bool,
+    /// What the server answers.
+    pub(super) answer: Answer,
+    /// Findings that lie here, and whether a client who pulls this manifest runs into them.
+    own: Vec<(usize, bool)>,
+    unknown: Option<String>,
+}
+
+/// All that was found out about one repository.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    pub(super) visits: HashMap<NodeId, Visit>,
+    pub(super) drafts: Vec<Draft>,
+    /// Broken tags by index, with the drafts that break them.
+    pub(super) broken: BTreeMap<u32, Vec<usize>>,
+    /// Tags that are not known to be broken, with what could not be read.
+    pub(super) unknown: BTreeMap<u32, String>,
+    pub(super) doubts: Vec<Doubt>,
+}
+
+/// The walk over one repository.
+pub(super) struct Judge<'g> {
+    view: View<'g>,
+    at: u32,
+    leniency: Leniency,
+    verdict: Verdict,
+    filed: HashMap<Key, usize>,
+    layers: HashMap<NodeId, LayerAnswer>,
+}
+
+impl<'g> Judge<'g> {
+    /// Judges the repository with index `at`.
+    pub(super) fn judge(view: View<'g>, at: u32, leniency: Leniency) -> Verdict {
+        let mut judge = Judge {
+            view,
+            at,
+            leniency,
+            verdict: Verdict::default(),
+            filed: HashMap::new(),
+            layers: HashMap::new(),
+        };
+        judge.tags();
+        judge.walk(true);
+        for entry in view.repository.revisions() {
+            judge.enter(entry.node, None);
+        }
+        judge.walk(false);
+        judge.manifests();
+        judge.carry_up();
+        judge.verdict
+    }
+
+    /// Reads the tags' links and enters what they name.
+    fn tags(&mut self) {
+        let repository = self.view.repository;
+        for (index, tag) in (0_u32..).zip(&repository.tags) {
+            let fault = match tag.current {
+                _ if tag.is_file => {
+                    Some((Code::TagLinkInvalid, "a file stands in the place of its folder".into()))
+                }
+                Link::Names(node) if self.view.graph.digest(node).algorithm() == Algorithm::Sha256 => {
+                    self.enter(node, None);
+                    if let Some(visit) = self.verdict.visits.get_mut(&node) {
+                        visit.tags.push(index);
+                    }
+                    None
+                }
+                Link::Names(_) => Some((Code::TagLinkInvalid, "its link names no sha256 digest".into())),
+                Link::Absent => Some((Code::TagLinkMissing, "it has no current/link".into())),
+                Link::Invalid(fault) => Some((Code::TagLinkInvalid, words::link("its link", fault))),
+                Link::Unread => {
+                    self.verdict.unknown.insert(index, "the tag's link could not be read".into());
+                    None
+                }
+            };
+            if let Some((code, message)) = fault {
+                self.verdict.doubts.push(Doubt::Tag(self.at, index));
+                let draft = words::tag(self.view, tag, index, code, message);
+                self.verdict.broken.insert(index, vec![self.verdict.drafts.len()]);
+                self.verdict.drafts.push(draft);
+            }
+        }
+    }
+
+    /// Notes that something leads to a manifest; visits it if nobody has.
+    fn enter(&mut self, node: NodeId, parent: Option<(NodeId, usize)>) -> bool {
+        let view = self.view;
+        let mut is_new = false;
+        let visit = self.verdict.visits.entry(node).or_insert_with(|| {
+            is_new = true;
+            let answer = view.manifest(node);
+            Visit { parents: vec![], tags: vec![], from_tag: false, answer, own: vec![], unknown: None }
+        });
+        visit.parents.extend(parent);
+        is_new
+    }
+
+    /// Follows children from everything entered and not walked yet.
+    fn walk(&mut self, from_tag: bool) {
+        let mut frontier: Vec<NodeId> = self.verdict.visits.keys().copied().collect();
+        if !from_tag {
+            frontier.retain(|node| !self.verdict.visits[node].from_tag);
+        }
+        while let Some(node) = frontier.pop() {
+            if let Some(visit) = self.verdict.visits.get_mut(&node) {
+                visit.from_tag = from_tag;
+            }
+            let Some(manifest) = self.served(node) else { continue };
+            for (number, edge) in self.view.graph.edges(manifest).iter().enumerate() {
+                if let Some(child) = edge.target.filter(|_| edge.role == Role::Child && !edge.has_urls)
+                    && self.enter(child, Some((node, number)))
+                {
+                    frontier.push(child);
+                }
+            }
+        }
+    }
+
+    /// The manifest that a client gets to read.
+    fn served(&self, node: NodeId) -> Option<&'g ManifestNode> {
+        let is_served = matches!(self.verdict.visits.get(&node)?.answer, Answer::Served { .. });
+        self.view.graph.manifest(node).filter(|_| is_served)
+    }
+
+    /// Files what is wrong with every manifest visited and with what it references.
+    fn manifests(&mut self) {
+        let mut nodes: Vec<NodeId> = self.verdict.visits.keys().copied().collect();
+        nodes.sort_unstable_by_key(|node| self.view.graph.digest(*node));
+        for node in nodes {
+            self.answer(node);
+            if let Some(manifest) = self.served(node) {
+                self.parts(node, manifest);
+            }
+        }
+    }
+
+    /// Files what is wrong with the answer to a manifest itself.
+    fn answer(&mut self, node: NodeId) {
+        let Some(visit) = self.verdict.visits.get(&node) else { return };
+        let (from_tag, answer) = (visit.from_tag, visit.answer.clone());
+        let absent = matches!(answer, Answer::Unlinked | Answer::Missing(_));
+        let unlinked = self.view.repository.revision(node) == Link::Absent;
+        let is_child_only = visit.tags.is_empty();
+        if absent && (self.leniency.is_cache || self.leniency.is_sparse && unlinked && is_child_only) {
+            return;
+        }
+        let breaks = match &answer {
+            Answer::Served { right: true, .. } => return,
+            Answer::Served { right: false, .. } => false,
+            Answer::Unknown(reason) => {
+                let digest = self.view.graph.digest(node);
+                self.set_unknown(node, format!("{digest}: {reason}"));
+                return;
+            }
+            Answer::Unasked => {
+                self.verdict.doubts.push(Doubt::Manifest(node));
+                self.set_unknown(node, format!("{} was not read", self.view.graph.digest(node)));
+                return;
+            }
+            _ => true,
+        };
+        if from_tag {
+            self.verdict.doubts.extend([
+                Doubt::Revision(self.at, node),
+                Doubt::Layer(self.at, node),
+                Doubt::Manifest(node),
+            ]);
+        }
+        // Too large to have been read: whether it may be moved away depends on its hash.
+        if matches!(answer, Answer::Unreadable(_)) && self.view.has_right_bytes(node).is_none() {
+            self.verdict.doubts.push(Doubt::Content(node));
+        }
+        let draft = words::manifest(self.view, node, visit);
+        self.file(node, draft, breaks);
+    }
+
+    /// Files what is wrong with the references of a manifest that is served.
+    fn parts(&mut self, node: NodeId, manifest: &ManifestNode) {
+        for problem in manifest.problems.iter().filter(|problem| problem.defect == Defect::Part) {
+            let draft = words::descriptor(self.view, node, &problem.pointer, &problem.message);
+            self.file(node, draft, true);
+        }
+        let has_sizes = manifest.kind != Kind::Schema1;
+        for (number, edge) in self.view.graph.edges(manifest).iter().enumerate() {
+            let Some(target) = edge.target.filter(|_| !edge.has_urls) else { continue };
+            if edge.role == Role::Child {
+                self.child_size(node, manifest, number, edge, target);
+            } else {
+                let size = u64::try_from(edge.size).ok().filter(|_| has_sizes);
+                self.layer(node, manifest, (number, edge, target), size);
+            }
+        }
+    }
+
+    fn child_size(
+        &mut self,
+        node: NodeId,
+        manifest: &ManifestNode,
+        number: usize,
+        edge: &Edge,
+        child: NodeId,
+    ) {
+        let Some(child_manifest) = self.served(child) else { return };
+        let actual = self.view.graph.blob(child).size;
+        if child_manifest.kind != Kind::Schema1 && edge.size >= 0 && u64::try_from(edge.size) != Ok(actual) {
+            let draft = words::size_lie(self.view, (node, manifest, number), child, actual);
+            self.file(node, draft, true);
+        }
+    }
+
+    fn layer(
+        &mut self,
+        node: NodeId,
+        manifest: &ManifestNode,
+        (number, edge, target): (usize, &Edge, NodeId),
+        size: Option<u64>,
+    ) {
+        let view = self.view;
+        let answer = self.layers.entry(target).or_insert_with(|| view.layer(target)).clone();
+        let from_tag = self.verdict.visits.get(&node).is_some_and(|visit| visit.from_tag);
+        let mut doubts = vec![Doubt::Layer(self.at, target), Doubt::Blob(target)];
+        let part = words::Part { manifest: node, role: edge.role, target };
+        let (draft, breaks) = match answer {
+            LayerAnswer::Served(end) => {
+                doubts.push(Doubt::Blob(end));
+                match self.sizes((node, manifest, number), part, end, size) {
+                    Some(found) => found,
+                    None => return,
+                }
+            }
+            LayerAnswer::Unknown(reason) => {
+                self.set_unknown(node, format!("{}: {reason}", view.graph.digest(target)));
+                return;
+            }
+            LayerAnswer::NoFolder | LayerAnswer::Unlinked(_) | LayerAnswer::NoBytes(_)
+                if self.leniency.is_cache =>
+            {
+                return;
+            }
+            LayerAnswer::NoFolder => {
+                doubts.push(Doubt::LayersFolder(self.at));
+                (words::layers_folder(view, true), true)
+            }
+            LayerAnswer::Unlinked(end) | LayerAnswer::Invalid(end, _) => {
+                doubts.extend([Doubt::Layer(self.at, end), Doubt::Blob(end)]);
+                self.want_content(end);
+                (words::layer_link(view, part, &answer), true)
+            }
+            LayerAnswer::Mismatch(link, _, sent) => {
+                doubts.extend([Doubt::Layer(self.at, link), Doubt::Blob(link)]);
+                self.want_content(link);
+                let same_size =
+                    sent.is_some_and(|sent| size.is_none_or(|size| view.graph.blob(sent).size == size));
+                (words::layer_link(view, part, &answer), !same_size || self.leniency.content)
+            }
+            LayerAnswer::WrongAlias(..) => (words::layer_link(view, part, &answer), self.leniency.content),
+            LayerAnswer::NoBytes(end) => {
+                doubts.push(Doubt::Blob(end));
+                (words::blob_missing(view, part, end), true)
+            }
+        };
+        if from_tag {
+            self.verdict.doubts.extend(doubts);
+        }
+        self.file(node, draft, breaks);
+    }
+
+    /// Judges bytes that are sent with 200.
+    fn sizes(
+        &mut self,
+        at: (NodeId, &ManifestNode, usize),
+        part: words::Part,
+        end: NodeId,
+        size: Option<u64>,
+    ) -> Option<(Draft, bool)> {
+        let actual = self.view.graph.blob(end).size;
+        let right = self.view.has_right_bytes(end);
+        if size.is_none_or(|size| size == actual) {
+            return (right == Some(false)).then(|| {
+                (
+                    words::wrong_blob(self.view, part, end, Code::BlobDigestMismatch, size),
+                    self.leniency.content,
+                )
+            });
+        }
+        match right {
+            None => {
+                self.want_content(end);
+                None
+            }
+            Some(true) => Some((words::size_lie(self.view, at, part.target, actual), true)),
+            Some(false) => {
+                Some((words::wrong_blob(self.view, part, end, Code::BlobSizeMismatch, size), true))
+            }
+        }
+    }
+
+    /// Asks for a blob to be hashed, where that decides what is said.
+    fn want_content(&mut self, node: NodeId) {
+        let blob = self.view.graph.blob(node);
+        if blob.presence == Presence::Present && self.view.has_right_bytes(node).is_none() {
+            self.verdict.doubts.push(Doubt::Content(node));
+        }
+    }
+
+    fn set_unknown(&mut self, node: NodeId, reason: String) {
+        if let Some(visit) = self.verdict.visits.get_mut(&node) {
+            visit.unknown.get_or_insert(reason);
+        }
+    }
+
+    /// Files a finding once, and notes that `node` is where a client meets it.
+    fn file(&mut self, node: NodeId, draft: Draft, breaks: bool) {
+        let drafts = &mut self.verdict.drafts;
+        let number = *self.filed.entry(draft.key.clone()).or_insert_with(|| {
+            drafts.push(draft);
+            drafts.len() - 1
+        });
+        if let Some(visit) = self.verdict.visits.get_mut(&node) {
+            visit.own.push((number, breaks));
+        }
+    }
+
+    /// Carries findings and unread places from where they lie up to the tags.
+    fn carry_up(&mut self) {
+        let marked: Vec<NodeId> = self
+            .verdict
+            .visits
+            .iter()
+            .filter(|(_, visit)| !visit.own.is_empty() || visit.unknown.is_some())
+            .map(|(node, _)| *node)
+            .collect();
+        for node in marked {
+            let tags = self.tags_above(node);
+            let Some(visit) = self.verdict.visits.get(&node) else { continue };
+            for (draft, breaks) in &visit.own {
+                self.verdict.drafts[*draft].tags.extend(&tags);
+                if *breaks {
+                    for tag in &tags {
+                        self.verdict.broken.entry(*tag).or_default().push(*draft);
+                    }
+                }
+            }
+            if let Some(reason) = &visit.unknown {
+                for tag in &tags {
+                    self.verdict.unknown.entry(*tag).or_insert_with(|| reason.clone());
+                }
+            }
+        }
+        for draft in &mut self.verdict.drafts {
+            draft.tags.sort_unstable();
+            draft.tags.dedup();
+        }
+        for drafts in self.verdict.broken.values_mut() {
+            drafts.sort_unstable();
+            drafts.dedup();
+        }
+        let broken = &self.verdict.broken;
+        self.verdict.unknown.retain(|tag, _| !broken.contains_key(tag));
+    }
+
+    /// All tags from which a manifest is reached.
+    fn tags_above(&self, node: NodeId) -> Vec<u32> {
+        let (mut tags, mut seen, mut frontier) = (Vec::new(), HashSet::from([node]), vec![node]);
+        while let Some(node) = frontier.pop() {
+            let Some(visit) = self.verdict.visits.get(&node) else { continue };
+            tags.extend(&visit.tags);
+            frontier.extend(
+                visit.parents.iter().map(|(parent, _)| *parent).filter(|parent| seen.insert(*parent)),
+            );
+        }
+        tags.sort_unstable();
+        tags.dedup();
+        tags
+    }
+}
+
+/// Whether a link holds something that is no digest.
+pub(super) const fn is_invalid(link: Link) -> Option<LinkFault> {
+    if let Link::Invalid(fault) = link { Some(fault) } else { None }
+}

@@ -1,0 +1,283 @@
+//! What is said about each damage: code, place, message, repair. What is damage is decided elsewhere.
+//!
+//! Messages are fragments that read on after "team/app:v1 cannot be pulled: ".
+
+use super::access::{Answer, Lack, LayerAnswer, View};
+use super::code::{Code, Severity};
+use super::draft::Draft;
+use super::finding::Repair;
+use super::verdict::Visit;
+use crate::graph::{LinkFault, ManifestNode, NodeId, Presence, TagEntry};
+use crate::oci::Digest;
+use crate::oci::manifest::{Kind, Role};
+use crate::path::Place;
+
+/// A reference to a config or layer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    pub(super) manifest: NodeId,
+    pub(super) role: Role,
+    pub(super) target: NodeId,
+}
+
+/// "its link is empty (0 bytes)".
+pub(super) fn link(what: &str, fault: LinkFault) -> String {
+    format!("{what} {}", fault.describe())
+}
+
+/// The first characters of a digest, enough to tell it from others.
+pub(super) fn short(digest: &Digest) -> String {
+    let mut text = digest.to_string();
+    text.truncate(digest.algorithm().name().len() + 13);
+    text
+}
+
+/// Damage to a tag itself.
+pub(super) fn tag(view: View<'_>, tag: &TagEntry, index: u32, code: Code, message: String) -> Draft {
+    let resolves = |node: &&NodeId| {
+        matches!(view.manifest(**node), Answer::Served { right: true, through_layers: false })
+    };
+    let left: Vec<_> = tag.history.iter().filter(resolves).collect();
+    let (repair, history) = match &left[..] {
+        _ if tag.is_file => (None, String::new()),
+        [one] => (
+            Some(Repair::Restore),
+            format!("; its history has one entry that resolves, {}", short(&view.graph.digest(**one))),
+        ),
+        [] => (None, "; no entry of its history resolves".into()),
+        several => (
+            None,
+            format!(
+                "; {} entries of its history resolve, so the right one is for you to choose",
+                several.len()
+            ),
+        ),
+    };
+    let path = if tag.is_file {
+        Place::TagFolder(&view.repository.name, &tag.name).to_string()
+    } else {
+        Place::TagLink(&view.repository.name, &tag.name).to_string()
+    };
+    let mut draft = Draft::new(code, None, path, message + &history).repair(repair).apart_by(&*tag.name);
+    draft.tags.push(index);
+    draft
+}
+
+/// Who a manifest is to somebody who pulls the tag.
+fn who(
+    view: View<'_>,
+    node: NodeId,
+    visit: &Visit,
+    edge: Option<(NodeId, usize)>,
+) -> (String, Option<String>) {
+    let digest = view.graph.digest(node);
+    if !visit.tags.is_empty() {
+        let is_index = view.graph.manifest(node).is_some_and(|manifest| manifest.kind == Kind::Index);
+        return (if is_index { "its image index" } else { "its manifest" }.into(), None);
+    }
+    let Some((parent, number)) = edge else { return (format!("untagged manifest {}", short(&digest)), None) };
+    let edge = view.graph.manifest(parent).and_then(|manifest| view.graph.edges(manifest).get(number));
+    let platform = edge.and_then(|edge| view.graph.platform(edge)).filter(|platform| !platform.is_unknown());
+    match (platform, edge.is_some_and(|edge| edge.is_attestation)) {
+        (_, true) => (format!("an attestation ({})", short(&digest)), None),
+        (Some(platform), false) => (platform.to_string(), Some(platform.to_string())),
+        (None, false) => (format!("child {}", short(&digest)), None),
+    }
+}
+
+/// Damage to a manifest.
+pub(super) fn manifest(view: View<'_>, node: NodeId, visit: &Visit) -> Draft {
+    // Of several parents always the same one is named, whatever the order of the walk.
+    let edge =
+        visit.parents.iter().copied().min_by_key(|(parent, number)| (view.graph.digest(*parent), *number));
+    let edge = edge.filter(|_| visit.tags.is_empty());
+    let (who, platform) = who(view, node, visit, edge);
+    let digest = view.graph.digest(node);
+    let link_path = Place::RevisionLink(&view.repository.name, digest).to_string();
+    let data_path = Place::BlobData(digest).to_string();
+    let is_tagged = !visit.tags.is_empty();
+    let whole = view.has_right_bytes(node) == Some(true)
+        && view.graph.manifest(node).is_some_and(|manifest| manifest.refusal().is_none());
+    let rewrite = if whole { Some(Repair::Rewrite) } else { None };
+    let bytes = if whole { "; its bytes are here" } else { "; its bytes are not here whole" };
+    let draft = match &visit.answer {
+        Answer::Unlinked => {
+            let code = if is_tagged { Code::TagTargetUnlinked } else { Code::ChildLinkMissing };
+            let message = format!("{who} has lost its revision link; its bytes are here");
+            Draft::new(code, Some(node), link_path, message).repair(Some(Repair::Relink))
+        }
+        Answer::Missing(lack) => {
+            let code = match (is_tagged, edge) {
+                (true, _) => Code::TagTargetMissing,
+                (false, Some(_)) => Code::ChildMissing,
+                (false, None) => Code::ManifestMissing,
+            };
+            let (path, how) = match lack {
+                Lack::Both => (link_path, "is gone: neither a revision link nor its bytes are here"),
+                Lack::Bytes => (data_path, "is gone: its revision link is here, its bytes are not"),
+                Lack::LinkAndRightBytes => (
+                    data_path,
+                    "is gone: it has no revision link, and the file under its digest holds something else",
+                ),
+            };
+            Draft::new(code, Some(node), path, format!("{who} {how}"))
+        }
+        Answer::LinkInvalid(fault) => {
+            let message = link(&format!("{who}: the revision link"), *fault) + bytes;
+            let repair = rewrite.filter(|_| *fault != LinkFault::NoFile);
+            Draft::new(Code::RevisionLinkInvalid, Some(node), link_path, message).repair(repair)
+        }
+        Answer::LinkMismatch(other) => {
+            let other = short(&view.graph.digest(*other));
+            let message = format!("{who}: the revision link names {other} instead{bytes}");
+            Draft::new(Code::RevisionLinkMismatch, Some(node), link_path, message).repair(rewrite)
+        }
+        Answer::Unreadable(why) => {
+            let wrong = view.has_right_bytes(node) == Some(false);
+            let message = format!("{who} is unreadable: {why}");
+            let repair = wrong.then_some(Repair::Quarantine);
+            Draft::new(Code::ManifestUnreadable, Some(node), data_path, message).repair(repair)
+        }
+        Answer::WrongBytes | Answer::Served { .. } | Answer::Unknown(_) | Answer::Unasked => {
+            let message = format!("{who}: the manifest's bytes do not hash to its digest");
+            Draft::new(Code::ManifestDigestMismatch, Some(node), data_path, message)
+                .repair(Some(Repair::Quarantine))
+        }
+    };
+    let mut draft = draft;
+    draft.parent = edge.map(|(parent, _)| parent);
+    draft.platform = platform;
+    draft
+}
+
+/// A descriptor that cannot be asked for.
+pub(super) fn descriptor(view: View<'_>, manifest: NodeId, pointer: &str, message: &str) -> Draft {
+    let digest = view.graph.digest(manifest);
+    let text = format!("{pointer} in manifest {}: {message}", short(&digest));
+    Draft::new(Code::DescriptorInvalid, Some(manifest), Place::BlobData(digest), text).apart_by(pointer)
+}
+
+/// Right bytes whose descriptor gives them another size.
+pub(super) fn size_lie(
+    view: View<'_>,
+    (node, manifest, number): (NodeId, &ManifestNode, usize),
+    target: NodeId,
+    actual: u64,
+) -> Draft {
+    let edges = view.graph.edges(manifest);
+    let pointer = match (manifest.kind, edges.get(number).map(|edge| edge.role)) {
+        (Kind::Index, _) => format!("/manifests/{number}/size"),
+        (_, Some(Role::Config)) => "/config/size".into(),
+        _ => {
+            let configs = edges.iter().filter(|edge| edge.role == Role::Config).count();
+            format!("/layers/{}/size", number.saturating_sub(configs))
+        }
+    };
+    let declared = edges.get(number).map_or(0, |edge| edge.size);
+    let message = format!(
+        "{pointer} in manifest {} says {declared} bytes; {} has {actual} and they are right",
+        short(&view.graph.digest(node)),
+        short(&view.graph.digest(target)),
+    );
+    let path = Place::BlobData(view.graph.digest(node));
+    Draft::new(Code::DescriptorSizeMismatch, Some(target), path, message)
+        .apart_by(view.graph.digest(node).to_string())
+        .parent(node)
+}
+
+/// A repository without `_layers`.
+pub(super) fn layers_folder(view: View<'_>, is_needed: bool) -> Draft {
+    let path = Place::Layers(&view.repository.name);
+    let collectors = "a 2.x collector takes every blob of this repository, a 3.x one aborts";
+    if is_needed {
+        let message = format!(
+            "the repository has no _layers folder, so no config and no layer is served; {collectors}"
+        );
+        Draft::new(Code::LayersFolderMissing, None, path, message).repair(Some(Repair::Rebuild))
+    } else {
+        let message =
+            format!("the repository has manifests and no _layers folder, though none needs it; {collectors}");
+        Draft::new(Code::LayersFolderMissing, None, path, message)
+            .severity(Severity::Warning)
+            .repair(Some(Repair::Rebuild))
+    }
+}
+
+fn name(view: View<'_>, part: Part, node: NodeId) -> String {
+    let role = if part.role == Role::Config { "config" } else { "layer" };
+    format!("{role} {}", short(&view.graph.digest(node)))
+}
+
+/// Damage to the layer link of a config or layer.
+pub(super) fn layer_link(view: View<'_>, part: Part, answer: &LayerAnswer) -> Draft {
+    let path = |node| Place::LayerLink(&view.repository.name, view.graph.digest(node));
+    let bytes = |node| match (view.has_right_bytes(node), view.graph.blob(node).presence) {
+        (Some(true), _) => ("; its bytes are here", true),
+        (None, _) => ("; its bytes are here, not hashed", false),
+        (Some(false), Presence::Present) => ("; the file under its digest holds something else", false),
+        (Some(false), _) => ("; its bytes are gone too", false),
+    };
+    let draft = match answer {
+        LayerAnswer::Invalid(node, fault) => {
+            let (text, whole) = bytes(*node);
+            let message = link(&format!("{}: the layer link", name(view, part, *node)), *fault) + text;
+            let repair = (whole && *fault != LinkFault::NoFile).then_some(Repair::Relink);
+            Draft::new(Code::LayerLinkInvalid, Some(*node), path(*node), message).repair(repair)
+        }
+        LayerAnswer::Mismatch(node, other, _) => {
+            let (text, whole) = bytes(*node);
+            let other = short(&view.graph.digest(*other));
+            let message = format!("{}: the layer link names {other} instead{text}", name(view, part, *node));
+            let repair = whole.then_some(Repair::Relink);
+            Draft::new(Code::LayerLinkMismatch, Some(*node), path(*node), message).repair(repair)
+        }
+        LayerAnswer::WrongAlias(node, target) => {
+            let target = short(&view.graph.digest(*target));
+            let message =
+                format!("{}: the layer link names {target}, whose bytes are others", name(view, part, *node));
+            Draft::new(Code::LayerLinkMismatch, Some(*node), path(*node), message)
+        }
+        LayerAnswer::Unlinked(node) => {
+            let (text, whole) = bytes(*node);
+            let message = format!("{} has no layer link here{text}", name(view, part, *node));
+            let repair = whole.then_some(Repair::Relink);
+            Draft::new(Code::LayerLinkMissing, Some(*node), path(*node), message).repair(repair)
+        }
+        LayerAnswer::Served(_)
+        | LayerAnswer::NoFolder
+        | LayerAnswer::NoBytes(_)
+        | LayerAnswer::Unknown(_) => {
+            Draft::new(Code::LayerLinkMissing, Some(part.target), path(part.target), "no layer link")
+        }
+    };
+    draft.parent(part.manifest)
+}
+
+/// A config or layer whose bytes are gone.
+pub(super) fn blob_missing(view: View<'_>, part: Part, node: NodeId) -> Draft {
+    let message = format!("{} is gone: its layer link is here, its bytes are not", name(view, part, node));
+    Draft::new(Code::BlobMissing, Some(node), Place::BlobData(view.graph.digest(node)), message)
+        .parent(part.manifest)
+}
+
+/// A config or layer whose bytes are wrong.
+pub(super) fn wrong_blob(
+    view: View<'_>,
+    part: Part,
+    node: NodeId,
+    code: Code,
+    declared: Option<u64>,
+) -> Draft {
+    let actual = view.graph.blob(node).size;
+    let who = name(view, part, node);
+    let message = match declared.filter(|declared| *declared != actual) {
+        Some(declared) => {
+            format!("{who} is damaged: {actual} bytes instead of {declared}, and they hash wrong")
+        }
+        None => format!("{who} is damaged: its {actual} bytes hash wrong"),
+    };
+    Draft::new(code, Some(node), Place::BlobData(view.graph.digest(node)), message)
+        .same_as(Code::BlobSizeMismatch)
+        .parent(part.manifest)
+        .repair(Some(Repair::Quarantine))
+}
