@@ -1,0 +1,284 @@
+//! Law L3: the offline verdict on every tag equals what a real server answers to a plain client that GETs all of it.
+//! The judge is Debian's `docker-registry` 2.8.2 and an HTTP client that knows nothing of our audit.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use registry_core::oci::manifest::{Kind, Role};
+use registry_core::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
+use registry_fixtures::random::random_tree;
+
+use crate::support::{broken, report};
+
+/// Random trees judged by default; `REGISTRY_FSCK_CASES` asks for another number.
+const CASES: u64 = 600;
+/// Where the seeds begin; `REGISTRY_FSCK_SEED` asks for another place.
+const FIRST_SEED: u64 = 1;
+
+/// A real server whose tree can be exchanged while it runs: it keeps no cache.
+struct Server {
+    process: Child,
+    address: String,
+    folder: tempfile::TempDir,
+}
+
+impl Server {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        std::fs::create_dir(&root).unwrap();
+        let config = folder.path().join("config.yml");
+        let text = format!(
+            "version: 0.1\nlog: {{level: info, accesslog: {{disabled: true}}}}\nstorage:\n  filesystem: {{rootdirectory: '{}'}}\n  \
+             maintenance: {{uploadpurging: {{enabled: false}}}}\nhttp: {{addr: '127.0.0.1:0'}}\n",
+            root.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut process = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("docker-registry is not installed (Debian's package docker-registry)");
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let address = loop {
+            let line = lines.next().expect("the server ended before it listened").unwrap();
+            if let Some((_, rest)) = line.split_once("listening on ") {
+                break rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
+            }
+        };
+        // Its log must be read on, or it would block.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { process, address, folder }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    /// Serves another tree.
+    fn serve(&self, tree: &Path) {
+        let here = self.root().join("docker");
+        if here.exists() {
+            std::fs::remove_dir_all(&here).unwrap();
+        }
+        std::fs::rename(tree.join("docker"), here).unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A client that GETs a tag whole.
+struct Client<'s> {
+    agent: ureq::Agent,
+    server: &'s Server,
+    content: bool,
+}
+
+const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
+    application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json, \
+    application/vnd.docker.distribution.manifest.v1+json, application/vnd.docker.distribution.manifest.v1+prettyjws";
+
+impl<'s> Client<'s> {
+    fn new(server: &'s Server, content: bool) -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(30)))
+            .build();
+        Self { agent: config.into(), server, content }
+    }
+
+    /// The body of a 200 answer, and its content type; `Err` says what came instead.
+    fn get(&self, path: &str) -> Result<(Vec<u8>, String), String> {
+        let url = format!("http://{}/v2/{path}", self.server.address);
+        let answer = self.agent.get(&url).header("Accept", ACCEPT).call();
+        let mut answer = answer.map_err(|error| format!("{path}: {error}"))?;
+        let kind = answer.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
+        if answer.status() != 200 {
+            return Err(format!("{path}: {}", answer.status()));
+        }
+        let mut body = Vec::new();
+        answer.body_mut().as_reader().read_to_end(&mut body).map_err(|error| format!("{path}: {error}"))?;
+        Ok((body, kind))
+    }
+
+    /// Pulls a tag: the digest that its bytes must have is what its link says.
+    fn tag(&self, repository: &str, tag: &str) -> Result<(), String> {
+        let link = self.server.root().join(format!(
+            "docker/registry/v2/repositories/{repository}/_manifests/tags/{tag}/current/link"
+        ));
+        let (body, kind) = self.get(&format!("{repository}/manifests/{tag}"))?;
+        let digest = std::fs::read_to_string(link).map_err(|error| error.to_string())?;
+        self.manifest(repository, &digest, &body, &kind, None, &mut BTreeSet::new())
+    }
+
+    fn manifest(
+        &self,
+        repository: &str,
+        digest: &str,
+        body: &[u8],
+        kind: &str,
+        size: Option<i64>,
+        seen: &mut BTreeSet<String>,
+    ) -> Result<(), String> {
+        let manifest = Manifest::parse(body);
+        let is_schema1 = kind.contains("docker.distribution.manifest.v1+");
+        if !is_schema1 {
+            if size.is_some_and(|size| usize::try_from(size) != Ok(body.len())) {
+                return Err(format!("{digest}: {} bytes instead of {size:?}", body.len()));
+            }
+            check(digest, body)?;
+        } else if manifest.kind != Kind::Schema1 {
+            return Err(format!("{digest}: schema 1 by its type only"));
+        }
+        if !seen.insert(digest.to_owned()) {
+            return Ok(());
+        }
+        for reference in &manifest.references {
+            let descriptor = &reference.descriptor;
+            if descriptor.has_urls {
+                continue;
+            }
+            let Some(target) = descriptor.digest else { return Err(format!("{digest}: a part without digest")) };
+            if descriptor.size < 0 {
+                return Err(format!("{digest}: a part of negative size"));
+            }
+            if reference.role == Role::Child {
+                let (body, kind) = self.get(&format!("{repository}/manifests/{target}"))?;
+                self.manifest(repository, &target.to_string(), &body, &kind, Some(descriptor.size), seen)?;
+            } else {
+                let (body, _) = self.get(&format!("{repository}/blobs/{target}"))?;
+                if !is_schema1 && usize::try_from(descriptor.size) != Ok(body.len()) {
+                    return Err(format!("{target}: {} bytes instead of {}", body.len(), descriptor.size));
+                }
+                if self.content {
+                    check(&target.to_string(), &body)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check(digest: &str, body: &[u8]) -> Result<(), String> {
+    let wanted: Digest = digest.parse().map_err(|error| format!("{digest:?}: {error}"))?;
+    let found = Digest::of(wanted.algorithm(), body);
+    if found == wanted { Ok(()) } else { Err(format!("{digest}: the bytes hash to {found}")) }
+}
+
+/// All tags of a tree: legal names in `tags/` of repositories with legal names.
+fn tags(v2: &Path) -> Vec<(String, String)> {
+    fn visit(folder: &Path, name: &str, found: &mut Vec<(String, String)>) {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let Ok(part) = entry.file_name().into_string() else { continue };
+            if part == "_manifests" && RepositoryName::new(name).is_ok() {
+                let tags = std::fs::read_dir(entry.path().join("tags")).into_iter().flatten().flatten();
+                let names = tags.filter_map(|tag| tag.file_name().into_string().ok());
+                found.extend(names.filter(|tag| Tag::new(tag).is_ok()).map(|tag| (name.to_owned(), tag)));
+            } else if !part.starts_with('_') && entry.path().is_dir() {
+                let inner = if name.is_empty() { part } else { format!("{name}/{part}") };
+                visit(&entry.path(), &inner, found);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    visit(&v2.join("repositories"), "", &mut found);
+    found
+}
+
+/// What the server says and what the audit says must be the same; the differences, if there are any.
+fn differences(server: &Server, content: bool) -> Vec<String> {
+    let client = Client::new(server, content);
+    let mut failing = std::collections::BTreeMap::new();
+    for (repository, tag) in tags(&server.root().join("docker/registry/v2")) {
+        if let Err(why) = client.tag(&repository, &tag) {
+            failing.insert(format!("{repository}:{tag}"), why);
+        }
+    }
+    let options: &[&str] = if content { &["--content", "--jobs", "2"] } else { &["--jobs", "2"] };
+    let report = report(&server.root(), options);
+    let claimed = broken(&report);
+    let mut found = Vec::new();
+    for (tag, why) in &failing {
+        if !claimed.contains(tag) {
+            found.push(format!("{tag} fails on the server and is whole to us: {why}"));
+        }
+    }
+    for tag in claimed.iter().filter(|tag| !failing.contains_key(*tag)) {
+        let whys: Vec<_> = report["broken_tags"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|one| format!("{}:{}", one["repository"].as_str().unwrap(), one["tag"].as_str().unwrap()) == **tag)
+            .flat_map(|one| one["findings"].as_array().unwrap())
+            .map(|number| report["findings"][usize::try_from(number.as_u64().unwrap()).unwrap()]["message"].to_string())
+            .collect();
+        found.push(format!("{tag} is served whole and broken to us: {}", whys.join("; ")));
+    }
+    found
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+#[test]
+#[ignore = "needs the real docker-registry 2.8.2"]
+fn verdicts_on_random_damage_equal_those_of_a_real_server() {
+    let (cases, first) = (number("REGISTRY_FSCK_CASES", CASES), number("REGISTRY_FSCK_SEED", FIRST_SEED));
+    println!("{cases} trees from seed {first} on");
+    let workers = 2;
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers)
+            .map(|worker| {
+                scope.spawn(move || {
+                    let server = Server::start();
+                    let mut failures = Vec::new();
+                    for seed in (first..first + cases).filter(|seed| seed % workers == worker) {
+                        let (tree, story) = random_tree(seed);
+                        server.serve(tree.root());
+                        for content in [false, true] {
+                            let found = differences(&server, content);
+                            if !found.is_empty() {
+                                failures.push(format!(
+                                    "seed {seed}, content {content}:\n  {}\n  tree: {}",
+                                    found.join("\n  "),
+                                    story.join("\n        ")
+                                ));
+                            }
+                        }
+                    }
+                    failures
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(failures.is_empty(), "{} disagreements:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+#[ignore = "needs the real docker-registry 2.8.2"]
+fn verdicts_on_real_trees_equal_those_of_a_real_server() {
+    let server = Server::start();
+    for name in ["pristine-2.8.2", "sha512-alias", "sparse-index-v3"] {
+        let tree = registry_fixtures::trees::unpack(name);
+        server.serve(tree.path());
+        assert_eq!(differences(&server, true), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn the_client_hashes_what_it_gets() {
+    let digest = Digest::of(Algorithm::Sha256, b"x").to_string();
+    assert!(check(&digest, b"x").is_ok() && check(&digest, b"y").is_err() && check("x", b"x").is_err());
+}
