@@ -9,7 +9,7 @@ use super::options::{AuditOptions, UPLOAD_STALE_AFTER};
 use super::report::Garbage;
 use super::verdict::is_invalid;
 use super::words::short;
-use crate::graph::{Graph, Link, NodeId, Part, Presence, Repository, Seconds};
+use crate::graph::{Doubt, Graph, Link, LinkEntry, NodeId, Part, Presence, Repository, Seconds};
 use crate::oci::manifest::Role;
 use crate::path::Place;
 
@@ -84,13 +84,20 @@ pub(super) struct Survey {
     /// Findings of the whole registry.
     pub(super) of_root: Vec<Draft>,
     pub(super) pieces: Vec<Piece>,
+    /// Links whose time decides and was not asked for.
+    pub(super) doubts: Vec<Doubt>,
 }
 
 /// Surveys a whole registry. Only to be asked when every repository was read.
 pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Survey {
     let mut survey = Survey::default();
-    let kept: Vec<Kept> =
-        graph.repositories.iter().map(|repository| keep(graph, repository, options)).collect();
+    let mut doubts = Vec::new();
+    let kept: Vec<Kept> = (0_u32..)
+        .zip(&graph.repositories)
+        .map(|(at, repository)| {
+            keep(graph, repository, options, &mut |node| doubts.push(Doubt::Revision(at, node)))
+        })
+        .collect();
     let (mut reached, mut staying) = (Set::new(graph), Set::new(graph));
     let mut stack = Vec::new();
     for (repository, kept) in graph.repositories.iter().zip(&kept) {
@@ -108,16 +115,19 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Surve
         }
     }
     // An alias protects the bytes it stands for; an opaque repository, and a link just written, whatever it links.
-    for (repository, kept) in graph.repositories.iter().zip(&kept) {
+    for (at, (repository, kept)) in (0_u32..).zip(graph.repositories.iter().zip(&kept)) {
         for entry in repository.layers() {
             let Some(target) = named(entry.link) else { continue };
             for set in [&mut reached, &mut staying] {
-                if kept.is_opaque
-                    || options.is_young(entry.modified)
-                    || set.has(entry.node) && target != entry.node
-                {
-                    set.add(entry.node);
+                if set.has(target) || graph.blob(target).presence != Presence::Present {
+                    continue;
+                }
+                let is_alias_of_kept = target != entry.node && set.has(entry.node);
+                if kept.is_opaque || is_alias_of_kept || options.is_young(entry.modified) {
                     set.add(target);
+                    if entry.modified == LinkEntry::UNASKED {
+                        doubts.push(Doubt::Layer(at, entry.node));
+                    }
                 }
             }
         }
@@ -143,6 +153,7 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Surve
     }
     temp_files(graph, options, &mut survey, list);
     survey.garbage = is_known.then_some(garbage);
+    survey.doubts.append(&mut doubts);
     survey
 }
 
@@ -165,7 +176,8 @@ fn roots(repository: &Repository) -> impl Iterator<Item = NodeId> + '_ {
     })
 }
 
-fn keep(graph: &Graph, repository: &Repository, options: &AuditOptions) -> Kept {
+/// `ask` is called with the revision links whose time decides and was not asked for.
+fn keep(graph: &Graph, repository: &Repository, options: &AuditOptions, ask: &mut dyn FnMut(NodeId)) -> Kept {
     let revisions = repository.revisions();
     let mut kept = Kept { revisions: vec![false; revisions.len()], ..Kept::default() };
     let position = |node: NodeId| revisions.binary_search_by_key(&node, |entry| entry.node).ok();
@@ -240,6 +252,9 @@ fn keep(graph: &Graph, repository: &Repository, options: &AuditOptions) -> Kept 
         if !kept.revisions[at] && options.is_young(entry.modified.max(graph.blob(entry.node).modified)) {
             kept.young += 1;
             stack.push(entry.node);
+            if entry.modified == LinkEntry::UNASKED {
+                ask(entry.node);
+            }
         }
     }
     spread(&mut stack, &mut kept, &mut seen);
@@ -360,6 +375,9 @@ fn links(
     for entry in repository.layers().iter().filter(|entry| needed.binary_search(&entry.node).is_err()) {
         if options.is_young(entry.modified) {
             young += 1;
+            if entry.modified == LinkEntry::UNASKED {
+                survey.doubts.push(Doubt::Layer(u32::try_from(index).unwrap_or(u32::MAX), entry.node));
+            }
             continue;
         }
         match entry.link {

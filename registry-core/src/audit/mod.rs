@@ -74,13 +74,14 @@ pub fn audit(graph: &Graph, name: &str, options: &AuditOptions, list: bool) -> A
             is_sparse: options.sparse.is_match(&*repository.name),
             content: options.content,
         };
-        let mut verdict = Judge::judge(view, u32::try_from(index).unwrap_or(u32::MAX), leniency);
+        let at = u32::try_from(index).unwrap_or(u32::MAX);
+        let mut verdict = Judge::judge(view, at, leniency);
         platforms::check(view, &mut verdict, &options.require_platforms);
         if lacks_layers_folder(repository, &verdict) && role != Role::Cache {
             verdict.drafts.push(words::layers_folder(view, false));
         }
         verdict.drafts.extend(hazards::of_repository(view, &verdict, &plainly_named));
-        set_aside_young(view, &mut verdict, options);
+        set_aside_young(view, at, &mut verdict, options);
         collected.take(graph, &source, repository, verdict);
     }
     for (index, draft) in hazards::across_repositories(graph) {
@@ -93,6 +94,7 @@ pub fn audit(graph: &Graph, name: &str, options: &AuditOptions, list: bool) -> A
     if graph.blobs_listed {
         survey = garbage::survey(graph, options, list);
     }
+    collected.doubts.append(&mut survey.doubts);
     for (index, draft) in survey.of_repository {
         collected.push(graph, &source, Some(&graph.repositories[index]), draft);
     }
@@ -132,21 +134,30 @@ fn lacks_layers_folder(repository: &Repository, verdict: &Verdict) -> bool {
 }
 
 /// Calls what is wrong with young manifests that no tag reaches a push under way.
-fn set_aside_young(view: View<'_>, verdict: &mut Verdict, options: &AuditOptions) {
-    let newest = |node: NodeId| {
-        let link = |entry: Option<&LinkEntry>| entry.map_or(0, |entry| entry.modified);
+fn set_aside_young(view: View<'_>, at: u32, verdict: &mut Verdict, options: &AuditOptions) {
+    let mut doubts = Vec::new();
+    let mut newest = |node: NodeId| {
         let (revision, layer) = (view.repository.revision_entry(node), view.repository.layer_entry(node));
+        for (entry, doubt) in [(revision, Doubt::Revision(at, node)), (layer, Doubt::Layer(at, node))] {
+            if entry.is_some_and(|entry| entry.modified == LinkEntry::UNASKED) {
+                doubts.push(doubt);
+            }
+        }
+        let link = |entry: Option<&LinkEntry>| entry.map_or(0, |entry| entry.modified);
         link(revision).max(link(layer)).max(view.graph.blob(node).modified)
     };
     // Broken tags refer to drafts by number, and none of those is set aside: a tag reaches it.
     for draft in &mut verdict.drafts {
+        if !draft.tags.is_empty() || draft.code >= Code::GcHazard {
+            continue;
+        }
         let involved = [draft.node, draft.parent].into_iter().flatten();
-        let is_young = involved.map(newest).max().is_some_and(|newest| options.is_young(newest));
-        if is_young && draft.tags.is_empty() && draft.code < Code::GcHazard {
+        if involved.map(&mut newest).max().is_some_and(|newest| options.is_young(newest)) {
             (draft.code, draft.severity, draft.repair) = (Code::InFlight, Severity::Info, None);
             draft.message.push_str("; young, and no tag reaches it: a push under way");
         }
     }
+    verdict.doubts.append(&mut doubts);
 }
 
 #[derive(Default)]

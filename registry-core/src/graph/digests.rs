@@ -1,8 +1,8 @@
 //! Interning: every digest of a registry once, 32 bytes for SHA-256, found again through 4 bytes.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::oci::Digest;
 
@@ -31,7 +31,7 @@ pub struct DigestTable {
     /// Digests of other algorithms by number, in ascending order of the number.
     long: Vec<(NodeId, Digest)>,
     numbers: HashTable<NodeId>,
-    keys: RandomState,
+    keys: DefaultHashBuilder,
 }
 
 impl DigestTable {

@@ -45,10 +45,15 @@ pub enum Link {
 pub struct LinkEntry {
     /// The digest of the path.
     pub node: NodeId,
-    /// Last change of the file.
+    /// Last change of the file; [`LinkEntry::UNASKED`] while nobody has asked for it.
     pub modified: Seconds,
     /// What the file says; never [`Link::Absent`].
     pub link: Link,
+}
+
+impl LinkEntry {
+    /// The time of a link that was read without asking for it. Counts as the future, so as young, until it is asked.
+    pub const UNASKED: Seconds = Seconds::MAX;
 }
 
 /// A tag.

@@ -106,11 +106,14 @@ impl Digest {
             return Err(wrong);
         }
         let mut bytes = [0; 64];
+        // No early end: a scan parses every folder name of a tree here, and almost all are right.
+        let mut all = 0;
         for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
-            let (Some(high), Some(low)) = (nibble(pair[0]), nibble(pair[1])) else { return Err(wrong) };
-            *byte = high << 4 | low;
+            let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
+            all |= high | low;
+            *byte = high << 4 | low & 15;
         }
-        Ok(Self { algorithm, bytes })
+        if all > 15 { Err(wrong) } else { Ok(Self { algorithm, bytes }) }
     }
 
     /// The algorithm before the colon.
@@ -140,13 +143,16 @@ impl Digest {
     }
 }
 
-const fn nibble(character: u8) -> Option<u8> {
-    match character {
-        b'0'..=b'9' => Some(character - b'0'),
-        b'a'..=b'f' => Some(character - b'a' + 10),
-        _ => None,
+/// The value of each lower-case hexadecimal character; 255 for every other byte.
+const NIBBLES: [u8; 256] = {
+    let mut table = [255; 256];
+    let mut value = 0;
+    while value < 16 {
+        table[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
     }
-}
+    table
+};
 
 impl FromStr for Digest {
     type Err = ParseDigestError;

@@ -138,10 +138,13 @@ fn stat_of(statx: &Statx) -> Stat {
         kind: kind(FileType::from_raw_mode(u32::from(statx.stx_mode))),
         size: statx.stx_size,
         modified: seconds(statx.stx_mtime.tv_sec),
+        // A folder's own name, its `.`, and the `..` of each inner folder; file systems that do not count say 1.
+        subfolders: u64::from(statx.stx_nlink).checked_sub(2),
     }
 }
 
-const WANTED: StatxFlags = StatxFlags::TYPE.union(StatxFlags::SIZE).union(StatxFlags::MTIME);
+const WANTED: StatxFlags =
+    StatxFlags::TYPE.union(StatxFlags::SIZE).union(StatxFlags::MTIME).union(StatxFlags::NLINK);
 
 fn stat_fd(fd: &OwnedFd) -> Result<Stat> {
     Ok(stat_of(&rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, WANTED)?))
@@ -242,6 +245,11 @@ impl Folder for FdFolder {
         }
         into.truncate(filled);
         Ok(stat)
+    }
+
+    fn peek(&self, path: &Path, room: &mut [u8]) -> Result<usize> {
+        let fd = self.open_file(path)?;
+        Ok(rustix::io::retry_on_intr(|| rustix::io::read(&fd, &mut *room))?)
     }
 
     fn stream(&self, path: &Path, buffer: &mut [u8], each: &mut dyn FnMut(&[u8])) -> Result<Stat> {

@@ -49,6 +49,8 @@ pub struct Stat {
     pub size: u64,
     /// Last change of the content.
     pub modified: Seconds,
+    /// How many folders a folder holds, where the file system counts them; `None` where it does not.
+    pub subfolders: Option<u64>,
 }
 
 /// Why an entry could not be reached.
@@ -106,6 +108,18 @@ pub trait Folder: Sized + Send + Sync {
     /// # Errors
     /// See [`FolderError`].
     fn read(&self, path: &Path, limit: usize, into: &mut Vec<u8>) -> Result<Stat>;
+
+    /// Reads the first bytes of a file into `room` with as few requests as can be, and without a look at what it is:
+    /// what is no regular file gives an error, nothing, or anything. For files of which one content is expected.
+    ///
+    /// # Errors
+    /// See [`FolderError`].
+    fn peek(&self, path: &Path, room: &mut [u8]) -> Result<usize> {
+        let mut bytes = Vec::new();
+        self.read(path, room.len(), &mut bytes)?;
+        room[..bytes.len()].copy_from_slice(&bytes);
+        Ok(bytes.len())
+    }
 
     /// Calls `each` with the bytes of a file, piece by piece, using `buffer` as room for them.
     /// For what is no regular file only the `Stat` comes back.

@@ -85,7 +85,7 @@ fn kind(file_type: std::fs::FileType) -> Kind {
 fn stat_of(metadata: &Metadata) -> Stat {
     let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let modified = since.map_or(0, |since| seconds(i64::try_from(since.as_secs()).unwrap_or(i64::MAX)));
-    Stat { kind: kind(metadata.file_type()), size: metadata.len(), modified }
+    Stat { kind: kind(metadata.file_type()), size: metadata.len(), modified, subfolders: None }
 }
 
 impl Folder for PathFolder {

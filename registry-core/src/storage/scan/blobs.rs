@@ -1,6 +1,6 @@
 //! Blobs: which `data` files there are, their sizes and times. Their bytes are read elsewhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::super::folder::{self, Folder, FolderError, Kind, Stat};
 use super::links::{digest, folder_name};
-use super::{Notes, Shared, is_harmless};
+use super::{Notes, Shared, is_harmless, manifests};
 use crate::graph::{Blob, Content, Graph, Link, NodeId, Presence};
 use crate::oci::{Algorithm, Digest};
 use crate::path::{Place, shard_byte};
@@ -18,7 +18,7 @@ use crate::text::escape_os;
 const BATCH: usize = 512;
 
 /// Lists all of `blobs/`.
-pub(super) fn read<F: Folder>(v2: &F, shared: &Shared<'_>) {
+pub(super) fn read<F: Folder>(v2: &F, named: &HashSet<NodeId>, shared: &Shared<'_>) {
     let mut notes = Notes::default();
     let mut algorithms = Vec::new();
     let mut unread = Vec::new();
@@ -56,7 +56,7 @@ pub(super) fn read<F: Folder>(v2: &F, shared: &Shared<'_>) {
     if let Ok(folder) = opened {
         for algorithm in algorithms {
             match folder.open(Path::new(algorithm.name())) {
-                Ok(folder) => one_algorithm(folder, algorithm, &mut notes, shared),
+                Ok(folder) => one_algorithm(folder, (algorithm, named), &mut notes, shared),
                 Err(error) => {
                     notes.unread(Place::BlobAlgorithm(algorithm), None, &error);
                     unread.push((Some(algorithm), None));
@@ -70,7 +70,12 @@ pub(super) fn read<F: Folder>(v2: &F, shared: &Shared<'_>) {
     notes.hand_over(&mut graph);
 }
 
-fn one_algorithm<F: Folder>(mut folder: F, algorithm: Algorithm, notes: &mut Notes, shared: &Shared<'_>) {
+fn one_algorithm<F: Folder>(
+    mut folder: F,
+    (algorithm, named): (Algorithm, &HashSet<NodeId>),
+    notes: &mut Notes,
+    shared: &Shared<'_>,
+) {
     let (mut shards, mut unread) = (Vec::new(), Vec::new());
     let listed = folder.list(&mut |entry, kind| {
         let shown = escape_os(entry);
@@ -96,7 +101,9 @@ fn one_algorithm<F: Folder>(mut folder: F, algorithm: Algorithm, notes: &mut Not
     shards.par_iter().for_each(|byte| {
         let mut notes = Notes::default();
         let opened = folder.open(Path::new(&format!("{byte:02x}")));
-        if let Err(error) = opened.and_then(|folder| shard(folder, (algorithm, *byte), &mut notes, shared)) {
+        if let Err(error) =
+            opened.and_then(|folder| shard(folder, (algorithm, *byte), named, &mut notes, shared))
+        {
             notes.unread(Place::BlobShard(algorithm, *byte), None, &error);
             shared.graph().unread_shards.push((Some(algorithm), Some(*byte)));
         }
@@ -107,6 +114,7 @@ fn one_algorithm<F: Folder>(mut folder: F, algorithm: Algorithm, notes: &mut Not
 fn shard<F: Folder>(
     mut folder: F,
     (algorithm, byte): (Algorithm, u8),
+    named: &HashSet<NodeId>,
     notes: &mut Notes,
     shared: &Shared<'_>,
 ) -> folder::Result<()> {
@@ -132,8 +140,16 @@ fn shard<F: Folder>(
         }
     });
     // What was seen before the error is looked at all the same; the rest is unknown.
-    let batches: Vec<_> = digests.par_chunks(BATCH).map(|digests| batch(&folder, digests)).collect();
+    let (manifests, plain) = split(&shared.graph(), named, digests);
+    let batches: Vec<_> = plain.par_chunks(BATCH).map(|digests| batch(&folder, digests)).collect();
+    let read: Vec<_> = manifests.par_chunks(BATCH).map(|wanted| read_manifests(&folder, wanted)).collect();
     let mut graph = shared.graph();
+    for (found, more) in read {
+        shared.progress.add_files(found.len());
+        found.into_iter().for_each(|found| found.file(&mut graph));
+        notes.unread.extend(more.unread);
+        notes.strays.extend(more.strays);
+    }
     for digest in odd {
         let node = graph.intern(&digest);
         graph.blob_mut(node).presence = Presence::Unread;
@@ -148,6 +164,33 @@ fn shard<F: Folder>(
         notes.strays.extend(more.strays);
     }
     listed
+}
+
+/// Parts the blobs that a repository calls a manifest from the others.
+fn split(
+    graph: &Graph,
+    named: &HashSet<NodeId>,
+    digests: Vec<Digest>,
+) -> (Vec<(NodeId, Digest)>, Vec<Digest>) {
+    let (mut manifests, mut plain) = (Vec::new(), Vec::with_capacity(digests.len()));
+    for digest in digests {
+        match graph.digests().find(&digest).filter(|node| named.contains(node)) {
+            Some(node) => manifests.push((node, digest)),
+            None => plain.push(digest),
+        }
+    }
+    (manifests, plain)
+}
+
+/// Reads manifests at once instead of looking at them first and opening them later.
+fn read_manifests<F: Folder>(folder: &F, wanted: &[(NodeId, Digest)]) -> (Vec<manifests::Found>, Notes) {
+    let (mut notes, mut buffer) = (Notes::default(), Vec::new());
+    let read = |(node, digest): &(NodeId, Digest)| {
+        let path = Path::new(&folder_name(digest)).join("data");
+        manifests::one(folder, &path, (*node, *digest), &mut buffer, &mut notes)
+    };
+    let found = wanted.iter().map(read).collect();
+    (found, notes)
 }
 
 /// What a look at a blob's `data` showed.

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::super::folder::{Folder, Kind, Stat};
 use super::blobs::Look;
 use super::{Notes, Shared};
-use crate::graph::{Content, Graph, Link, NodeId, Presence};
+use crate::graph::{Content, Graph, Link, NodeId, Presence, Repository};
 use crate::oci::manifest::{MAX_BYTES, Role};
 use crate::oci::{Digest, Manifest};
 use crate::path::Place;
@@ -25,36 +25,49 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Puts it into the graph; adds the children that were not asked for yet to `next`.
-    pub(super) fn file(self, graph: &mut Graph, asked: &mut HashSet<NodeId>, next: &mut Vec<NodeId>) {
+    /// Puts it into the graph.
+    pub(super) fn file(self, graph: &mut Graph) {
         self.look.file(graph.blob_mut(self.node));
         if let Some(manifest) = &self.manifest {
             graph.set_manifest(self.node, manifest);
             graph.blob_mut(self.node).content = self.content;
         }
-        let Some(manifest) = graph.manifest(self.node).filter(|_| self.manifest.is_some()) else { return };
-        let children = graph.edges(manifest).iter().filter(|edge| edge.role == Role::Child && !edge.has_urls);
-        next.extend(children.filter_map(|edge| edge.target).filter(|child| asked.insert(*child)));
     }
 }
 
-/// Reads everything that is called a manifest, down to the leaves of every index.
-pub(super) fn read<F: Folder>(v2: &F, shared: &Shared<'_>) {
-    let mut asked = HashSet::new();
+/// What the links of all repositories call a manifest.
+pub(super) fn named(graph: &Graph) -> HashSet<NodeId> {
+    graph.repositories.iter().flat_map(named_by).collect()
+}
+
+/// Reads everything that is called a manifest and was not read with the blobs, down to the leaves of every index.
+pub(super) fn read<F: Folder>(v2: &F, asked: &mut HashSet<NodeId>, shared: &Shared<'_>) {
     let mut frontier: Vec<NodeId> = {
         let graph = shared.graph();
+        let read = asked.iter().copied().filter(|node| graph.manifest(*node).is_some());
+        let children: Vec<_> = read.flat_map(|node| children(&graph, node)).collect();
+        let unread = asked.iter().copied().filter(|node| graph.manifest(*node).is_none());
         let mut first: Vec<_> =
-            graph.repositories.iter().flat_map(named).filter(|node| asked.insert(*node)).collect();
+            unread.chain(children.into_iter().filter(|node| !asked.contains(node))).collect();
         first.sort_unstable();
+        first.dedup();
         first
     };
+    asked.extend(&frontier);
     while !frontier.is_empty() {
-        frontier = read_these(v2, &frontier, &mut asked, shared);
+        frontier = read_these(v2, &frontier, asked, shared);
     }
+}
+
+/// The children that the registry is asked for when an index is pulled.
+pub(super) fn children(graph: &Graph, node: NodeId) -> Vec<NodeId> {
+    let Some(manifest) = graph.manifest(node) else { return Vec::new() };
+    let children = graph.edges(manifest).iter().filter(|edge| edge.role == Role::Child && !edge.has_urls);
+    children.filter_map(|edge| edge.target).collect()
 }
 
 /// What the links of a repository call a manifest.
-fn named(repository: &crate::graph::Repository) -> impl Iterator<Item = NodeId> + '_ {
+fn named_by(repository: &Repository) -> impl Iterator<Item = NodeId> + '_ {
     let target = |link: Link| match link {
         Link::Names(node) => Some(node),
         _ => None,
@@ -79,32 +92,44 @@ fn read_these<F: Folder>(
         let may_be_there = |node: &NodeId| graph.blob(*node).presence != Presence::Absent;
         nodes.iter().filter(|node| may_be_there(node)).map(|node| (*node, graph.digest(*node))).collect()
     };
-    let asked = std::sync::Mutex::new((asked, Vec::new()));
     wanted.par_chunks(BATCH).for_each(|wanted| {
         let mut notes = Notes::default();
         let found = batch(v2, wanted, &mut notes);
         shared.progress.add_files(found.len());
-        let mut asked = asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (asked, next) = &mut *asked;
         let mut graph = shared.graph();
         for found in found {
-            found.file(&mut graph, asked, next);
+            found.file(&mut graph);
         }
         notes.hand_over(&mut graph);
     });
-    asked.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).1
+    let graph = shared.graph();
+    let mut next: Vec<_> = wanted.iter().flat_map(|(node, _)| children(&graph, *node)).collect();
+    next.retain(|node| asked.insert(*node));
+    next
 }
 
 /// Reads some manifests.
 pub(super) fn batch<F: Folder>(v2: &F, wanted: &[(NodeId, Digest)], notes: &mut Notes) -> Vec<Found> {
     let mut buffer = Vec::new();
-    wanted.iter().map(|(node, digest)| one(v2, *node, *digest, &mut buffer, notes)).collect()
+    wanted
+        .iter()
+        .map(|(node, digest)| {
+            let path = Place::BlobData(*digest).to_string();
+            one(v2, Path::new(&path), (*node, *digest), &mut buffer, notes)
+        })
+        .collect()
 }
 
-fn one<F: Folder>(v2: &F, node: NodeId, digest: Digest, buffer: &mut Vec<u8>, notes: &mut Notes) -> Found {
-    let path = Place::BlobData(digest).to_string();
+/// Reads the manifest filed at a path.
+pub(super) fn one<F: Folder>(
+    folder: &F,
+    path: &Path,
+    (node, digest): (NodeId, Digest),
+    buffer: &mut Vec<u8>,
+    notes: &mut Notes,
+) -> Found {
     let limit = usize::try_from(MAX_BYTES).unwrap_or(usize::MAX) + 1;
-    let answer = v2.read(Path::new(&path), limit, buffer);
+    let answer = folder.read(path, limit, buffer);
     let is_file = |stat: &Stat| stat.kind == Kind::File;
     let (content, manifest) = match &answer {
         // More than a registry serves: not kept, and hashed only if somebody doubts it.

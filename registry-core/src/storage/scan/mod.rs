@@ -1,5 +1,6 @@
-//! The scan: a tree into a graph. Repositories first (tags, then revisions, then layers), blobs next, manifests last:
-//! a push writes in the opposite order, so what a push leaves while we read never looks like damage.
+//! The scan: a tree into a graph. Repositories first (tags, then revisions, then layers), blobs next, and with them the
+//! manifests that a repository names: a push writes in the opposite order, so what a push leaves while we read never
+//! looks like damage. What an index names beyond that is read last.
 
 mod blobs;
 mod content;
@@ -92,12 +93,13 @@ pub(super) fn scan<F: Folder>(v2: &F, options: &ScanOptions<'_>, progress: &Prog
     root(v2, &shared);
     repositories::read(v2, &shared);
     shared.graph().seal();
+    let mut asked = manifests::named(&shared.graph());
     if options.only.is_none() {
         progress.enter(Phase::Blobs);
-        blobs::read(v2, &shared);
+        blobs::read(v2, &asked, &shared);
     }
     progress.enter(Phase::Manifests);
-    manifests::read(v2, &shared);
+    manifests::read(v2, &mut asked, &shared);
     if options.only.is_some() {
         progress.enter(Phase::Blobs);
         blobs::look_at_references(v2, &shared);

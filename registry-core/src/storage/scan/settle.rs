@@ -133,15 +133,16 @@ fn bytes<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], notes: &mut Not
                 (manifests::batch(v2, wanted, &mut notes), notes)
             })
             .collect();
-        frontier = Vec::new();
+        let looked_at = std::mem::take(&mut frontier);
         for (found, more) in batches {
             for found in found {
-                found.file(graph, &mut asked, &mut frontier);
+                found.file(graph);
             }
             notes.unread.extend(more.unread);
             notes.strays.extend(more.strays);
         }
-        frontier.retain(|node| graph.manifest(*node).is_none());
+        let children = looked_at.iter().flat_map(|node| manifests::children(graph, *node));
+        frontier.extend(children.filter(|node| graph.manifest(*node).is_none() && asked.insert(*node)));
     }
 }
 

@@ -108,8 +108,10 @@ pub(super) fn read<F: Folder>(
         .map(|names| {
             let mut notes = Notes::default();
             let mut buffer = Vec::with_capacity(LINK_MAX + 1);
-            let tags: Vec<_> =
-                names.iter().filter_map(|tag| one(&folder, name, tag, &mut buffer, &mut notes)).collect();
+            let tags: Vec<_> = names
+                .iter()
+                .filter_map(|tag| one(&folder, name, tag, shared.options.strict, &mut buffer, &mut notes))
+                .collect();
             shared.progress.add_files(0);
             (tags, notes)
         })
@@ -122,16 +124,34 @@ pub(super) fn read<F: Folder>(
     read
 }
 
+/// Whether a tag's history holds nothing but what it names now, where the file system tells without a listing.
+fn was_never_moved<F: Folder>(tags: &F, tag: &OsStr, current: &Digest) -> bool {
+    if current.algorithm() != Algorithm::Sha256 {
+        return false;
+    }
+    let index = Path::new(tag).join("index/sha256");
+    tags.stat(&index).is_ok_and(|stat| stat.kind == Kind::Folder && stat.subfolders == Some(1))
+        && tags.stat(&index.join(current.hex()).join("link")).is_ok_and(|stat| stat.kind == Kind::File)
+}
+
 fn one<F: Folder>(
     tags: &F,
     name: &str,
     tag: &OsStr,
+    is_strict: bool,
     buffer: &mut Vec<u8>,
     notes: &mut Notes,
 ) -> Option<RawTag> {
     let text = tag.to_str()?;
     let current = current(tags, name, text, buffer, notes);
     let mut history = Vec::new();
+    if let Some(Says::Digest(digest)) = current
+        && !is_strict
+        && was_never_moved(tags, tag, &digest)
+    {
+        history.push(digest);
+        return Some(RawTag { name: text.into(), current, is_file: false, history });
+    }
     // Only sha256 is ever filed here; another algorithm's folder is for the strict pass.
     let path = Path::new(tag).join("index/sha256");
     let listed = tags.open(&path).and_then(|mut folder| {
