@@ -182,6 +182,7 @@ impl<'g> Judge<'g> {
             Answer::Served { right: true, .. } => return,
             Answer::Served { right: false, .. } => false,
             Answer::Unknown(reason) => {
+                self.verdict.doubts.extend([Doubt::Revision(self.at, node), Doubt::Manifest(node)]);
                 let digest = self.view.graph.digest(node);
                 self.set_unknown(node, format!("{digest}: {reason}"));
                 return;
@@ -263,6 +264,8 @@ impl<'g> Judge<'g> {
                 }
             }
             LayerAnswer::Unknown(reason) => {
+                // Looked at again: an error may pass, and what came to light in a second look was not looked for yet.
+                self.verdict.doubts.extend(doubts);
                 self.set_unknown(node, format!("{}: {reason}", view.graph.digest(target)));
                 return;
             }

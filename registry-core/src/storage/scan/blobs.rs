@@ -1,7 +1,6 @@
 //! Blobs: which `data` files there are, their sizes and times. Their bytes are read elsewhere.
 
 use std::collections::{BTreeSet, HashSet};
-use std::ffi::OsString;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -140,8 +139,8 @@ fn shard<F: Folder>(
         }
     });
     // What was seen before the error is looked at all the same; the rest is unknown.
-    let (manifests, plain) = split(&shared.graph(), named, digests);
-    let batches: Vec<_> = plain.par_chunks(BATCH).map(|digests| batch(&folder, digests)).collect();
+    let (manifests, plain) = split(&mut shared.graph(), named, digests);
+    let batches: Vec<_> = plain.par_chunks(BATCH).map(|wanted| batch(&folder, wanted)).collect();
     let read: Vec<_> = manifests.par_chunks(BATCH).map(|wanted| read_manifests(&folder, wanted)).collect();
     let mut graph = shared.graph();
     for (found, more) in read {
@@ -156,8 +155,7 @@ fn shard<F: Folder>(
     }
     for (found, more) in batches {
         shared.progress.add_files(found.len());
-        for (digest, look) in found {
-            let node = graph.intern(&digest);
+        for (node, look) in found {
             look.file(graph.blob_mut(node));
         }
         notes.unread.extend(more.unread);
@@ -166,26 +164,19 @@ fn shard<F: Folder>(
     listed
 }
 
+/// A blob to be looked at.
+type Wanted = (NodeId, Digest);
+
 /// Parts the blobs that a repository calls a manifest from the others.
-fn split(
-    graph: &Graph,
-    named: &HashSet<NodeId>,
-    digests: Vec<Digest>,
-) -> (Vec<(NodeId, Digest)>, Vec<Digest>) {
-    let (mut manifests, mut plain) = (Vec::new(), Vec::with_capacity(digests.len()));
-    for digest in digests {
-        match graph.digests().find(&digest).filter(|node| named.contains(node)) {
-            Some(node) => manifests.push((node, digest)),
-            None => plain.push(digest),
-        }
-    }
-    (manifests, plain)
+fn split(graph: &mut Graph, named: &HashSet<NodeId>, digests: Vec<Digest>) -> (Vec<Wanted>, Vec<Wanted>) {
+    let numbered = digests.into_iter().map(|digest| (graph.intern(&digest), digest));
+    numbered.partition(|(node, _)| named.contains(node))
 }
 
 /// Reads manifests at once instead of looking at them first and opening them later.
-fn read_manifests<F: Folder>(folder: &F, wanted: &[(NodeId, Digest)]) -> (Vec<manifests::Found>, Notes) {
+fn read_manifests<F: Folder>(folder: &F, wanted: &[Wanted]) -> (Vec<manifests::Found>, Notes) {
     let (mut notes, mut buffer) = (Notes::default(), Vec::new());
-    let read = |(node, digest): &(NodeId, Digest)| {
+    let read = |(node, digest): &Wanted| {
         let path = Path::new(&folder_name(digest)).join("data");
         manifests::one(folder, &path, (*node, *digest), &mut buffer, &mut notes)
     };
@@ -242,13 +233,12 @@ impl Look {
     }
 }
 
-fn batch<F: Folder>(folder: &F, digests: &[Digest]) -> (Vec<(Digest, Look)>, Notes) {
+fn batch<F: Folder>(folder: &F, wanted: &[Wanted]) -> (Vec<(NodeId, Look)>, Notes) {
     let mut notes = Notes::default();
-    let looks = digests
+    let looks = wanted
         .iter()
-        .map(|digest| {
-            let name: OsString = folder_name(digest);
-            (*digest, Look::judge(folder.stat_inside(&name, "data"), *digest, &mut notes))
+        .map(|(node, digest)| {
+            (*node, Look::judge(folder.stat_inside(&folder_name(digest), "data"), *digest, &mut notes))
         })
         .filter(|(_, look)| !matches!(look, Look::Absent))
         .collect();
