@@ -16,8 +16,8 @@ pub(super) enum Answer {
     Missing(Lack),
     /// 500.
     LinkInvalid(LinkFault),
-    /// 200 or 500, but not what was asked for.
-    LinkMismatch(NodeId),
+    /// The link names another manifest: 200 or 500, and `sent` when a client cannot tell that from the right one.
+    LinkMismatch { target: NodeId, sent: bool },
     /// 500, and why.
     Unreadable(String),
     /// 200, with bytes that do not hash to the digest.
@@ -72,7 +72,7 @@ impl View<'_> {
     pub(super) fn manifest(&self, node: NodeId) -> Answer {
         match self.repository.revision(node) {
             Link::Names(target) if target == node => self.bytes(node, true),
-            Link::Names(target) => Answer::LinkMismatch(target),
+            Link::Names(target) => Answer::LinkMismatch { target, sent: self.passes_for(target, node) },
             Link::Invalid(fault) => Answer::LinkInvalid(fault),
             Link::Unread => Answer::Unknown("its revision link could not be read".into()),
             Link::Absent => match self.repository.layer(node) {
@@ -86,6 +86,16 @@ impl View<'_> {
                 Link::Names(_) | Link::Invalid(_) | Link::Absent => self.bytes(node, false),
             },
         }
+    }
+
+    /// Whether a client who asks for `node` and is sent what is filed under `target` cannot tell: the bytes are the
+    /// right ones, filed under the wrong digest, or schema 1, of which a client sees no digest.
+    fn passes_for(&self, target: NodeId, node: NodeId) -> bool {
+        self.graph.blob(target).presence == Presence::Present
+            && self.graph.manifest(target).is_some_and(|manifest| {
+                let is_right = self.graph.real_digest(target) == Some(node);
+                manifest.refusal().is_none() && (is_right || manifest.kind == Kind::Schema1)
+            })
     }
 
     /// The bytes of a manifest, of which the link has been looked at.

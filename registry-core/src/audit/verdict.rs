@@ -139,7 +139,7 @@ impl<'g> Judge<'g> {
             if let Some(visit) = self.verdict.visits.get_mut(&node) {
                 visit.from_tag = from_tag;
             }
-            let Some(manifest) = self.served(node) else { continue };
+            let Some((_, manifest)) = self.served(node) else { continue };
             for (number, edge) in self.view.graph.edges(manifest).iter().enumerate() {
                 if let Some(child) = edge.target.filter(|_| edge.role == Role::Child && !edge.has_urls)
                     && self.enter(child, Some((node, number)))
@@ -150,10 +150,14 @@ impl<'g> Judge<'g> {
         }
     }
 
-    /// The manifest that a client gets to read.
-    fn served(&self, node: NodeId) -> Option<&'g ManifestNode> {
-        let is_served = matches!(self.verdict.visits.get(&node)?.answer, Answer::Served { .. });
-        self.view.graph.manifest(node).filter(|_| is_served)
+    /// The manifest that a client gets to read, and the digest that it is filed under.
+    fn served(&self, node: NodeId) -> Option<(NodeId, &'g ManifestNode)> {
+        let at = match self.verdict.visits.get(&node)?.answer {
+            Answer::Served { .. } => node,
+            Answer::LinkMismatch { target, sent: true } => target,
+            _ => return None,
+        };
+        self.view.graph.manifest(at).map(|manifest| (at, manifest))
     }
 
     /// Files what is wrong with every manifest visited and with what it references.
@@ -162,7 +166,7 @@ impl<'g> Judge<'g> {
         nodes.sort_unstable_by_key(|node| self.view.graph.digest(*node));
         for node in nodes {
             self.answer(node);
-            if let Some(manifest) = self.served(node) {
+            if let Some((_, manifest)) = self.served(node) {
                 self.parts(node, manifest);
             }
         }
@@ -180,7 +184,7 @@ impl<'g> Judge<'g> {
         }
         let breaks = match &answer {
             Answer::Served { right: true, .. } => return,
-            Answer::Served { right: false, .. } => false,
+            Answer::Served { right: false, .. } | Answer::LinkMismatch { sent: true, .. } => false,
             Answer::Unknown(reason) => {
                 self.verdict.doubts.extend([Doubt::Revision(self.at, node), Doubt::Manifest(node)]);
                 let digest = self.view.graph.digest(node);
@@ -235,8 +239,8 @@ impl<'g> Judge<'g> {
         edge: &Edge,
         child: NodeId,
     ) {
-        let Some(child_manifest) = self.served(child) else { return };
-        let actual = self.view.graph.blob(child).size;
+        let Some((at, child_manifest)) = self.served(child) else { return };
+        let actual = self.view.graph.blob(at).size;
         if child_manifest.kind != Kind::Schema1 && edge.size >= 0 && u64::try_from(edge.size) != Ok(actual) {
             let draft = words::size_lie(self.view, (node, manifest, number), child, actual);
             self.file(node, draft, true);
@@ -288,7 +292,8 @@ impl<'g> Judge<'g> {
                 self.want_content(link);
                 let same_size =
                     sent.is_some_and(|sent| size.is_none_or(|size| view.graph.blob(sent).size == size));
-                (words::layer_link(view, part, &answer), !same_size || self.leniency.content)
+                let is_right = sent.is_some_and(|sent| view.graph.real_digest(sent) == Some(target));
+                (words::layer_link(view, part, &answer), !same_size || self.leniency.content && !is_right)
             }
             LayerAnswer::WrongAlias(..) => (words::layer_link(view, part, &answer), self.leniency.content),
             LayerAnswer::NoBytes(end) => {

@@ -127,8 +127,8 @@ pub(super) fn manifest(view: View<'_>, node: NodeId, visit: &Visit) -> Draft {
             let repair = rewrite.filter(|_| *fault != LinkFault::NoFile);
             Draft::new(Code::RevisionLinkInvalid, Some(node), link_path, message).repair(repair)
         }
-        Answer::LinkMismatch(other) => {
-            let other = short(&view.graph.digest(*other));
+        Answer::LinkMismatch { target, .. } => {
+            let other = short(&view.graph.digest(*target));
             let message = format!("{who}: the revision link names {other} instead{bytes}");
             Draft::new(Code::RevisionLinkMismatch, Some(node), link_path, message).repair(rewrite)
         }

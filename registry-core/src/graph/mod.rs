@@ -64,6 +64,7 @@ pub struct Graph {
     digests: DigestTable,
     blobs: Vec<Blob>,
     manifests: Manifests,
+    wrong_bytes: HashMap<NodeId, NodeId>,
     config_platforms: HashMap<NodeId, Option<Platform>>,
     /// All repositories, ordered by name.
     pub repositories: Vec<Repository>,
@@ -149,6 +150,23 @@ impl Graph {
     /// A platform that an edge names.
     pub fn platform(&self, edge: &Edge) -> Option<&Platform> {
         self.manifests.platform(edge)
+    }
+
+    /// What the bytes filed under a digest really hash to, where that is known and another digest.
+    pub fn real_digest(&self, node: NodeId) -> Option<NodeId> {
+        self.wrong_bytes.get(&node).copied()
+    }
+
+    /// Files what hashing a blob gave; `found` is what its bytes hash to by the algorithm of its digest.
+    pub fn set_content(&mut self, node: NodeId, found: &Digest) {
+        if *found == self.digest(node) {
+            self.blobs[node.index()].content = Content::Right;
+            self.wrong_bytes.remove(&node);
+        } else {
+            self.blobs[node.index()].content = Content::Wrong;
+            let found = self.intern(found);
+            self.wrong_bytes.insert(node, found);
+        }
     }
 
     /// The platform that an image's configuration names; `Some(None)` when it was read and names none.

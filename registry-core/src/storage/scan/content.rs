@@ -5,11 +5,11 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::super::folder::{Folder, Kind};
+use super::super::folder::{Folder, FolderError, Kind};
 use super::super::progress::Progress;
 use super::{Notes, Shared};
 use crate::graph::{Content, Graph, Link, NodeId, Presence};
-use crate::oci::{Digest, Hasher};
+use crate::oci::{Algorithm, Digest, Hasher};
 use crate::path::Place;
 
 /// Bytes read at once: more gains nothing, less costs calls.
@@ -34,9 +34,9 @@ pub(super) fn read<F: Folder>(v2: &F, shared: &Shared<'_>) {
     shared.progress.expect_bytes(wanted.iter().map(|(size, ..)| size).sum());
     wanted.par_iter().with_max_len(1).for_each(|(_, node, digest, at)| {
         let mut notes = Notes::default();
-        let content = hash(v2, *digest, *at, shared.progress, &mut notes);
+        let found = hash(v2, digest.algorithm(), *at, shared.progress);
         let mut graph = shared.graph();
-        graph.blob_mut(*node).content = content;
+        file(&mut graph, (*node, *at), found, &mut notes);
         notes.hand_over(&mut graph);
     });
 }
@@ -60,41 +60,46 @@ fn aliases(graph: &Graph) -> Vec<(NodeId, Digest, NodeId)> {
     found
 }
 
-/// Whether the bytes filed under `at` hash to `digest`.
+/// What the bytes filed under `at` hash to.
 pub(super) fn hash<F: Folder>(
     v2: &F,
-    digest: Digest,
+    algorithm: Algorithm,
     at: Digest,
     progress: &Progress,
-    notes: &mut Notes,
-) -> Content {
+) -> Result<Digest, FolderError> {
     thread_local! {
         static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     }
     let path = Place::BlobData(at).to_string();
-    let mut hasher = Hasher::new(digest.algorithm());
-    let answer = ROOM.with_borrow_mut(|room| {
+    let mut hasher = Hasher::new(algorithm);
+    let stat = ROOM.with_borrow_mut(|room| {
         room.resize(BUFFER, 0);
         v2.stream(Path::new(&path), room, &mut |bytes| {
             hasher.update(bytes);
             progress.add_bytes(bytes.len());
         })
-    });
-    match answer {
-        Ok(stat) if stat.kind == Kind::File => {
-            if hasher.finish() == digest {
-                Content::Right
-            } else {
-                Content::Wrong
-            }
-        }
-        Ok(stat) => {
-            notes.unread(path, None, stat.kind.describe());
-            Content::Unread
-        }
+    })?;
+    match stat.kind {
+        Kind::File => Ok(hasher.finish()),
+        other => Err(FolderError::Io(std::io::Error::other(other.describe()))),
+    }
+}
+
+/// Files what hashing the blob of `at` gave; `node` is `at` itself or an alias of it.
+pub(super) fn file(
+    graph: &mut Graph,
+    (node, at): (NodeId, Digest),
+    found: Result<Digest, FolderError>,
+    notes: &mut Notes,
+) {
+    match found {
+        Ok(found) => graph.set_content(node, &found),
+        // Deleted since it was listed.
+        Err(FolderError::NotFound) => graph.blob_mut(node).presence = Presence::Absent,
         Err(error) => {
-            notes.unread(path, None, &error);
-            Content::Unread
+            notes.unread(Place::BlobData(at), None, error);
+            let blob = graph.blob_mut(node);
+            (blob.content, blob.presence) = (Content::Unread, Presence::Unread);
         }
     }
 }

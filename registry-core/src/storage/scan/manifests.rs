@@ -20,7 +20,8 @@ const BATCH: usize = 64;
 pub(super) struct Found {
     node: NodeId,
     look: Look,
-    content: Content,
+    /// What the bytes hash to; `None` when they were not hashed.
+    digest: Option<Digest>,
     manifest: Option<Manifest>,
 }
 
@@ -30,7 +31,10 @@ impl Found {
         self.look.file(graph.blob_mut(self.node));
         if let Some(manifest) = &self.manifest {
             graph.set_manifest(self.node, manifest);
-            graph.blob_mut(self.node).content = self.content;
+            match &self.digest {
+                Some(digest) => graph.set_content(self.node, digest),
+                None => graph.blob_mut(self.node).content = Content::Unhashed,
+            }
         }
     }
 }
@@ -131,18 +135,16 @@ pub(super) fn one<F: Folder>(
     let limit = usize::try_from(MAX_BYTES).unwrap_or(usize::MAX) + 1;
     let answer = folder.read(path, limit, buffer);
     let is_file = |stat: &Stat| stat.kind == Kind::File;
-    let (content, manifest) = match &answer {
+    let (hashed, manifest) = match &answer {
         // More than a registry serves: not kept, and hashed only if somebody doubts it.
         Ok(stat) if is_file(stat) && stat.size > MAX_BYTES => {
             let message = format!("larger than 4 MiB ({} bytes)", stat.size);
-            (Content::Unhashed, Some(Manifest::refused(message)))
+            (None, Some(Manifest::refused(message)))
         }
         Ok(stat) if is_file(stat) => {
-            let right = Digest::of(digest.algorithm(), buffer) == digest;
-            let content = if right { Content::Right } else { Content::Wrong };
-            (content, Some(Manifest::parse(buffer)))
+            (Some(Digest::of(digest.algorithm(), buffer)), Some(Manifest::parse(buffer)))
         }
-        _ => (Content::Unhashed, None),
+        _ => (None, None),
     };
-    Found { node, look: Look::judge(answer, digest, notes), content, manifest }
+    Found { node, look: Look::judge(answer, digest, notes), digest: hashed, manifest }
 }

@@ -10,7 +10,7 @@ use super::super::link::LINK_MAX;
 use super::super::progress::{Phase, Progress};
 use super::links::{Which, read_file};
 use super::{Notes, blobs, content, manifests};
-use crate::graph::{Content, Doubt, Graph, Link, LinkEntry, LinkFault, NodeId, Part, Presence, Seconds};
+use crate::graph::{Doubt, Graph, Link, LinkEntry, LinkFault, NodeId, Part, Presence, Seconds};
 use crate::oci::{Digest, Platform};
 use crate::path::Place;
 
@@ -155,18 +155,10 @@ fn contents<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], progress: &P
         .collect();
     let done: Vec<_> = wanted
         .into_par_iter()
-        .map(|(node, digest)| {
-            let mut notes = Notes::default();
-            (node, content::hash(v2, digest, digest, progress, &mut notes), notes)
-        })
+        .map(|(node, digest)| (node, digest, content::hash(v2, digest.algorithm(), digest, progress)))
         .collect();
-    for (node, found, more) in done {
-        let blob = graph.blob_mut(node);
-        blob.content = found;
-        if found == Content::Unread {
-            blob.presence = Presence::Unread;
-        }
-        notes.unread.extend(more.unread);
+    for (node, digest, found) in done {
+        content::file(graph, (node, digest), found, notes);
     }
 }
 

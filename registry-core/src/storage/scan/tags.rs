@@ -191,7 +191,9 @@ pub(super) fn current<F: Folder>(
     let path = format!("{tag}/current/link");
     let mut room = [0; LINK_MAX + 1];
     // One look is enough for a link as it should be; the kind of file matters only where it is not.
-    if let Some(digest) = tags.peek(Path::new(&path), &mut room).ok().and_then(|count| read_link(&room[..count]).ok()) {
+    if let Some(digest) =
+        tags.peek(Path::new(&path), &mut room).ok().and_then(|count| read_link(&room[..count]).ok())
+    {
         return Some(Says::Digest(digest));
     }
     match read_file(tags, Path::new(&path), buffer) {
