@@ -1,0 +1,42 @@
+//! The library's hot paths, one at a time: parsing a manifest, scanning a small tree, auditing its graph.
+//! Whole-program comparisons with peers are the runner's matter (`registry-benches run`).
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use registry_benches::tree::{Shape, generate};
+use registry_core::audit::{AuditOptions, audit};
+use registry_core::oci::Manifest;
+use registry_core::storage::{OpenOptions, Progress, ScanOptions, Tree, locate};
+
+fn manifest(criterion: &mut Criterion) {
+    let layer = format!(r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","size":123456,"digest":"sha256:{}"}}"#, "ab".repeat(32));
+    let layers = vec![layer.as_str(); 8].join(",");
+    let text = format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{layer},"layers":[{layers}]}}"#
+    );
+    let mut group = criterion.benchmark_group("manifest");
+    group.throughput(Throughput::Bytes(text.len() as u64));
+    group.bench_function("parse an image of 8 layers", |bencher| {
+        bencher.iter(|| Manifest::parse(black_box(text.as_bytes())));
+    });
+    group.finish();
+}
+
+fn tree(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let made = generate(folder.path(), &Shape::new(10, 20)).expect("a tree");
+    let located = locate(folder.path(), false).expect("a registry");
+    let tree = Tree::open(&located[0], &OpenOptions::default()).expect("a tree");
+    let progress = Progress::default();
+    let mut group = criterion.benchmark_group("tree");
+    group.throughput(Throughput::Elements(made.files)).sample_size(20);
+    group.bench_function("scan", |bencher| bencher.iter(|| tree.scan(&ScanOptions::default(), &progress)));
+    let graph = tree.scan(&ScanOptions::default(), &progress);
+    let options = AuditOptions::default();
+    group.bench_function("audit", |bencher| bencher.iter(|| audit(black_box(&graph), "bench", &options, false)));
+    group.finish();
+}
+
+criterion_group!(benches, manifest, tree);
+criterion_main!(benches);
