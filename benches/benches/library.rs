@@ -10,8 +10,11 @@ use registry_core::oci::Manifest;
 use registry_core::storage::{OpenOptions, Progress, ScanOptions, Tree, locate};
 
 fn manifest(criterion: &mut Criterion) {
-    let layer = format!(r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","size":123456,"digest":"sha256:{}"}}"#, "ab".repeat(32));
-    let layers = vec![layer.as_str(); 8].join(",");
+    let layer = format!(
+        r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","size":123456,"digest":"sha256:{}"}}"#,
+        "ab".repeat(32)
+    );
+    let layers = [layer.as_str(); 8].join(",");
     let text = format!(
         r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{layer},"layers":[{layers}]}}"#
     );
@@ -34,7 +37,9 @@ fn tree(criterion: &mut Criterion) {
     group.bench_function("scan", |bencher| bencher.iter(|| tree.scan(&ScanOptions::default(), &progress)));
     let graph = tree.scan(&ScanOptions::default(), &progress);
     let options = AuditOptions::default();
-    group.bench_function("audit", |bencher| bencher.iter(|| audit(black_box(&graph), "bench", &options, false)));
+    group.bench_function("audit", |bencher| {
+        bencher.iter(|| audit(black_box(&graph), "bench", &options, false))
+    });
     group.finish();
 }
 

@@ -39,13 +39,10 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
     let line = progress::Line::show(&args.common, &progress);
     let mut report = empty(args, started_at);
     let mut extra = Extra::default();
+    let mut registries = Vec::new();
     for root in &args.roots {
         match locate(root, args.follow_symlinks) {
-            Ok(found) => {
-                for located in found {
-                    plan.one(&located, &progress, &mut report, &mut extra);
-                }
-            }
+            Ok(found) => registries.extend(found),
             Err(error) => {
                 tracing::error!("{}", escape(&error.to_string()));
                 let source: Arc<str> = escape_os(root.as_os_str()).into();
@@ -53,15 +50,22 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
             }
         }
     }
+    // A report is ordered by source; a registry that is named twice is audited once.
+    registries.sort_by(|a, b| a.name.cmp(&b.name));
+    registries.dedup_by(|a, b| a.v2 == b.v2);
+    for located in &registries {
+        plan.one(located, &progress, &mut report, &mut extra);
+    }
     drop(line);
 
     report.count();
+    // Compared first: what is ignored today is still there, not resolved.
+    if let Some(earlier) = &earlier {
+        audit::compare(&mut report, earlier);
+    }
     if let Some(ignores) = &ignores {
         let today = started_at.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
         audit::set_aside(&mut report, ignores, today);
-    }
-    if let Some(earlier) = &earlier {
-        audit::compare(&mut report, earlier);
     }
     report.duration_seconds = started.elapsed().as_secs_f64();
     report.exit_status = exit::of(&report, args.fail_on);

@@ -38,6 +38,9 @@ pub fn write(report: &Report, common: &Common, out: &mut dyn Write) -> io::Resul
     summary(report, out)
 }
 
+/// Numbered findings by source, repository and the tags that reach them.
+type Groups<'r> = BTreeMap<(&'r str, &'r str, &'r Tags), Vec<(usize, &'r Finding)>>;
+
 struct Page<'r, 'o> {
     report: &'r Report,
     verbose: bool,
@@ -50,7 +53,7 @@ impl<'r> Page<'r, '_> {
     fn broken(&mut self) -> io::Result<()> {
         let breaking: BTreeSet<usize> =
             self.report.broken_tags.iter().flat_map(|tag| tag.findings.iter().copied()).collect();
-        let mut groups: BTreeMap<(&str, &str, &Tags), Vec<(usize, &Finding)>> = BTreeMap::new();
+        let mut groups: Groups<'_> = BTreeMap::new();
         for (number, finding) in self.report.findings.iter().enumerate() {
             if finding.severity == Severity::Error && !finding.tags.is_empty() {
                 let repository = finding.repository.as_deref().unwrap_or("");
@@ -186,7 +189,7 @@ impl<'r> Page<'r, '_> {
             let what = format!("{} in {}", entry.code, escape(&entry.repository));
             match &entry.warning {
                 Some(warning) => {
-                    writeln!(self.out, "{ODD}warning{ODD:#} ignore entry for {what} {warning}; remove it")?
+                    writeln!(self.out, "{ODD}warning{ODD:#} ignore entry for {what} {warning}; remove it")?;
                 }
                 None => {
                     let (count, expires) = (entry.matched, entry.expires);

@@ -161,6 +161,41 @@ mod tests {
     #[test]
     fn codes_and_severities_are_a_contract() {
         let list: Vec<_> = Code::ALL.iter().map(|code| format!("{:8}{code}", code.severity())).collect();
-        insta::assert_snapshot!(list.join("\n"), @"");
+        insta::assert_snapshot!(list.join("\n"), @r"
+        error   tag-link-missing
+        error   tag-link-invalid
+        error   tag-target-unlinked
+        error   tag-target-missing
+        error   child-link-missing
+        error   child-missing
+        error   revision-link-invalid
+        error   revision-link-mismatch
+        warning manifest-missing
+        error   manifest-unreadable
+        error   manifest-digest-mismatch
+        error   layers-folder-missing
+        error   layer-link-missing
+        error   layer-link-invalid
+        error   layer-link-mismatch
+        error   descriptor-invalid
+        error   descriptor-size-mismatch
+        error   blob-missing
+        error   blob-size-mismatch
+        error   blob-digest-mismatch
+        error   server-error
+        error   path-unread
+        error   platform-missing
+        warning gc-hazard
+        warning referrer-untagged
+        warning path-unexpected
+        info    layer-link-dangling
+        info    layer-link-unreferenced
+        info    tag-history-dangling
+        info    upload-stale
+        info    temp-file-stale
+        info    manifest-untagged
+        info    blob-unreferenced
+        info    in-flight
+        ");
     }
 }

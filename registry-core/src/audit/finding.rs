@@ -98,7 +98,7 @@ pub struct Finding {
 
 impl Finding {
     /// What makes two findings of two reports the same one: everything but wording, tags and repair.
-    pub fn identity(&self) -> impl Ord + Eq + std::hash::Hash + '_ {
+    pub fn identity(&self) -> impl Ord + std::hash::Hash + '_ {
         (&*self.source, self.code, self.repository.as_deref(), self.digest, self.parent, self.path.as_deref())
     }
 

@@ -31,7 +31,7 @@ impl Algorithm {
     }
 
     /// Length of the hash in bytes; its hexadecimal form has twice as many characters.
-    pub const fn len(self) -> usize {
+    pub const fn hash_len(self) -> usize {
         match self {
             Self::Sha256 => 32,
             Self::Sha384 => 48,
@@ -80,7 +80,7 @@ impl Digest {
     /// Makes a digest of a hash. `None` when the length is not the algorithm's.
     pub fn from_bytes(algorithm: Algorithm, hash: &[u8]) -> Option<Self> {
         let mut bytes = [0; 64];
-        if hash.len() != algorithm.len() {
+        if hash.len() != algorithm.hash_len() {
             return None;
         }
         bytes[..hash.len()].copy_from_slice(hash);
@@ -100,9 +100,9 @@ impl Digest {
     /// # Errors
     /// When it is not exactly the algorithm's number of lower-case hexadecimal characters.
     pub fn from_hex(algorithm: Algorithm, hex: &str) -> Result<Self, ParseDigestError> {
-        let wrong = ParseDigestError::Hex(algorithm.len() * 2);
+        let wrong = ParseDigestError::Hex(algorithm.hash_len() * 2);
         let hex = hex.as_bytes();
-        if hex.len() != algorithm.len() * 2 {
+        if hex.len() != algorithm.hash_len() * 2 {
             return Err(wrong);
         }
         let mut bytes = [0; 64];
@@ -123,12 +123,12 @@ impl Digest {
 
     /// The hash: 32, 48 or 64 bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.algorithm.len()]
+        &self.bytes[..self.algorithm.hash_len()]
     }
 
     /// The part behind the colon.
     pub fn hex(&self) -> String {
-        let mut text = String::with_capacity(self.algorithm.len() * 2);
+        let mut text = String::with_capacity(self.algorithm.hash_len() * 2);
         self.push_hex(&mut text);
         text
     }
@@ -166,7 +166,7 @@ impl FromStr for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::with_capacity(8 + self.algorithm.len() * 2);
+        let mut text = String::with_capacity(8 + self.algorithm.hash_len() * 2);
         text.push_str(self.algorithm.name());
         text.push(':');
         self.push_hex(&mut text);

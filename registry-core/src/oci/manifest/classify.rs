@@ -56,10 +56,9 @@ pub(super) fn classify(mut envelope: Envelope, faults: Vec<Fault>) -> Manifest {
         reader.push_all("layers", envelope.layers.take(), |_| Role::Layer);
     }
     if matches!(kind, Kind::Index | Kind::Opaque) {
-        reader.push_all("manifests", envelope.manifests.take(), |raw| match raw.media_type.as_deref() {
-            None | Some("") => Role::Child,
-            Some(text) if MediaType::new(text).is_manifest() => Role::Child,
-            Some(_) => Role::Layer,
+        reader.push_all("manifests", envelope.manifests.take(), |raw| match &raw.media_type {
+            Some(given) if !given.as_str().is_empty() && !given.is_manifest() => Role::Layer,
+            _ => Role::Child,
         });
     }
     if kind == Kind::Opaque {
@@ -73,7 +72,7 @@ pub(super) fn classify(mut envelope: Envelope, faults: Vec<Fault>) -> Manifest {
             reader.push(Role::Layer, &[Step::Key("fsLayers"), Step::Index(index)], Some(raw));
         }
     }
-    let subject = envelope.subject.and_then(|raw| raw.digest).and_then(|text| text.parse::<Digest>().ok());
+    let subject = envelope.subject.and_then(|raw| raw.digest).and_then(|raw| raw.0.ok());
     Manifest { kind, media_type, references: reader.references, subject, problems: reader.problems }
 }
 
@@ -98,12 +97,11 @@ impl References {
     /// Adds a reference; `None` is a null, which a registry reads as a descriptor without digest.
     fn push(&mut self, role: Role, path: &[Step], raw: Option<RawDescriptor>) {
         let mut raw = raw.unwrap_or_default();
-        let text = raw.digest.take().unwrap_or_default();
-        let digest = text.parse::<Digest>();
+        let digest = raw.digest.take().map_or(Err(String::new()), |raw| raw.0);
         let size = raw.size.unwrap_or(0);
         let descriptor = Descriptor {
-            media_type: raw.media_type.as_deref().filter(|text| !text.is_empty()).map(MediaType::new),
-            digest: digest.ok(),
+            media_type: raw.media_type.take().filter(|given| !given.as_str().is_empty()),
+            digest: digest.as_ref().ok().copied(),
             size,
             has_urls: raw.has_urls(),
             is_attestation: raw.is_attestation(),
@@ -114,9 +112,9 @@ impl References {
             let mut part = |pointer, message| {
                 self.problems.push(Problem { defect: Defect::Part, pointer, message });
             };
-            if let Err(error) = digest {
-                let shown: String = text.chars().take(100).collect();
-                part(format!("{at}/digest"), format!("{shown:?} is no digest: {error}"));
+            if let Err(text) = digest {
+                let why = text.parse::<Digest>().err().map_or_else(String::new, |error| error.to_string());
+                part(format!("{at}/digest"), format!("{text:?} is no digest: {why}"));
             } else if size < 0 {
                 part(format!("{at}/size"), format!("the size is negative ({size})"));
             }

@@ -16,7 +16,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Envelope, Vec<Fault>), String> {
     if depth(bytes) > MAX_DEPTH {
         return Err(format!("nested deeper than {MAX_DEPTH} levels"));
     }
-    let text = String::from_utf8_lossy(bytes);
+    let text = std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
     decode(&text).or_else(|error| match without_lone_surrogates(&text) {
         Cow::Owned(mended) => decode(&mended).map_err(|_| error),
         Cow::Borrowed(_) => Err(error),

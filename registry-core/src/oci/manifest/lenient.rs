@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::super::{MediaType, Platform};
+use super::super::{Digest, MediaType, Platform};
 
 /// A step from a value to one inside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -267,11 +267,29 @@ impl Shape for RawPlatform {
     }
 }
 
+/// What a descriptor gives as its digest: one, or the text that is none.
+#[derive(Debug)]
+pub(super) struct RawDigest(pub(super) Result<Digest, String>);
+
+impl Shape for RawDigest {
+    const NAME: &'static str = "a string";
+    fn text(text: &str) -> Option<Self> {
+        Some(Self(text.parse().map_err(|_| text.chars().take(100).collect())))
+    }
+}
+
+impl Shape for MediaType {
+    const NAME: &'static str = "a string";
+    fn text(text: &str) -> Option<Self> {
+        Some(Self::new(text))
+    }
+}
+
 /// A descriptor as written.
 #[derive(Debug, Default)]
 pub(super) struct RawDescriptor {
-    pub(super) media_type: Option<String>,
-    pub(super) digest: Option<String>,
+    pub(super) media_type: Option<MediaType>,
+    pub(super) digest: Option<RawDigest>,
     pub(super) size: Option<i64>,
     urls: Option<Vec<Option<String>>>,
     annotations: Option<Annotations>,
@@ -310,7 +328,7 @@ impl Shape for RawDescriptor {
 /// An entry of schema 1's `fsLayers`.
 #[derive(Debug)]
 pub(super) struct FsLayer {
-    pub(super) blob_sum: Option<String>,
+    pub(super) blob_sum: Option<RawDigest>,
 }
 
 impl Shape for FsLayer {
@@ -340,7 +358,7 @@ impl Shape for History {
 #[derive(Debug, Default)]
 pub(super) struct Envelope {
     pub(super) schema_version: Option<i64>,
-    media_type: Option<String>,
+    media_type: Option<MediaType>,
     pub(super) config: Option<RawDescriptor>,
     pub(super) layers: Option<Vec<Option<RawDescriptor>>>,
     pub(super) manifests: Option<Vec<Option<RawDescriptor>>>,
@@ -352,7 +370,7 @@ pub(super) struct Envelope {
 impl Envelope {
     /// The media type, if there is one.
     pub(super) fn media_type(&self) -> Option<MediaType> {
-        self.media_type.as_deref().filter(|text| !text.is_empty()).map(MediaType::new)
+        self.media_type.clone().filter(|media_type| !media_type.as_str().is_empty())
     }
 }
 

@@ -87,20 +87,20 @@ pub trait Folder: Sized + Send + Sync {
     /// Whatever the source answers. Entries before the error were reported, so the listing is incomplete.
     fn list(&mut self, each: &mut dyn FnMut(&OsStr, Kind)) -> Result<()>;
 
-    /// Looks at an entry; a symbolic link itself, not its target.
+    /// Looks at an entry, `.` for the folder itself; a symbolic link itself, not its target.
     ///
     /// # Errors
     /// See [`FolderError`].
     fn stat(&self, path: &Path) -> Result<Stat>;
 
-    /// Looks at `folder/name`, when a listing of this folder has just shown `folder` to be a folder. Cheaper than
-    /// [`Folder::stat`]; whoever swaps `folder` for a symbolic link in between shows a size and a time from
-    /// elsewhere, never content.
+    /// Looks at a path of two names, of which a listing of this folder has just shown the first to be a folder.
+    /// Cheaper than [`Folder::stat`]; whoever swaps that folder for a symbolic link in between shows a size and a time
+    /// from elsewhere, never content.
     ///
     /// # Errors
     /// See [`FolderError`].
-    fn stat_inside(&self, folder: &OsStr, name: &str) -> Result<Stat> {
-        self.stat(&Path::new(folder).join(name))
+    fn stat_inside(&self, path: &Path) -> Result<Stat> {
+        self.stat(path)
     }
 
     /// Replaces `into` by the first `limit` bytes of a file. For what is no regular file only the `Stat` comes back.

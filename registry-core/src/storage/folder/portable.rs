@@ -121,6 +121,9 @@ impl Folder for PathFolder {
     }
 
     fn stat(&self, path: &Path) -> Result<Stat> {
+        if path == Path::new(".") {
+            return Ok(stat_of(&self.path.symlink_metadata().map_err(reached)?));
+        }
         Ok(stat_of(&self.resolve(path)?.symlink_metadata().map_err(reached)?))
     }
 

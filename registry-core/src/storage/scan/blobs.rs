@@ -6,7 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::super::folder::{self, Folder, FolderError, Kind, Stat};
-use super::links::{digest, folder_name};
+use super::links::digest;
 use super::{Notes, Shared, is_harmless, manifests};
 use crate::graph::{Blob, Content, Graph, Link, NodeId, Presence};
 use crate::oci::{Algorithm, Digest};
@@ -177,8 +177,8 @@ fn split(graph: &mut Graph, named: &HashSet<NodeId>, digests: Vec<Digest>) -> (V
 fn read_manifests<F: Folder>(folder: &F, wanted: &[Wanted]) -> (Vec<manifests::Found>, Notes) {
     let (mut notes, mut buffer) = (Notes::default(), Vec::new());
     let read = |(node, digest): &Wanted| {
-        let path = Path::new(&folder_name(digest)).join("data");
-        manifests::one(folder, &path, (*node, *digest), &mut buffer, &mut notes)
+        let path = format!("{}/data", digest.hex());
+        manifests::one(folder, Path::new(&path), (*node, *digest), &mut buffer, &mut notes)
     };
     let found = wanted.iter().map(read).collect();
     (found, notes)
@@ -234,11 +234,14 @@ impl Look {
 }
 
 fn batch<F: Folder>(folder: &F, wanted: &[Wanted]) -> (Vec<(NodeId, Look)>, Notes) {
-    let mut notes = Notes::default();
+    let (mut notes, mut path) = (Notes::default(), String::new());
     let looks = wanted
         .iter()
         .map(|(node, digest)| {
-            (*node, Look::judge(folder.stat_inside(&folder_name(digest), "data"), *digest, &mut notes))
+            path.clear();
+            digest.push_hex(&mut path);
+            path.push_str("/data");
+            (*node, Look::judge(folder.stat_inside(Path::new(&path)), *digest, &mut notes))
         })
         .filter(|(_, look)| !matches!(look, Look::Absent))
         .collect();

@@ -1,6 +1,6 @@
 //! Revision links and layer links of one repository.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -67,12 +67,15 @@ impl Says {
     }
 }
 
+/// What a link file says, and its last change.
+pub(super) type LinkFile = (Result<Digest, LinkFault>, Seconds);
+
 /// Reads the link file at `path`; `None` when there is none. What goes wrong is said, and noted by the caller.
 pub(super) fn read_file<F: Folder>(
     folder: &F,
     path: &Path,
     buffer: &mut Vec<u8>,
-) -> Result<Option<(Result<Digest, LinkFault>, Seconds)>, String> {
+) -> Result<Option<LinkFile>, String> {
     match folder.read(path, LINK_MAX + 1, buffer) {
         Ok(stat) => match stat.kind {
             Kind::File => Ok(Some((read_link(buffer), stat.modified))),
@@ -231,7 +234,7 @@ fn batch<F: Folder>(
         match read_file(folder, Path::new(&path), &mut buffer) {
             Ok(None) => {}
             Ok(Some((Ok(named), modified))) if named == *digest => {
-                links.push((*digest, Says::Itself, modified))
+                links.push((*digest, Says::Itself, modified));
             }
             Ok(Some((Ok(named), modified))) => links.push((*digest, Says::Digest(named), modified)),
             Ok(Some((Err(fault), modified))) => links.push((*digest, Says::Fault(fault), modified)),
@@ -247,9 +250,4 @@ fn batch<F: Folder>(
 /// The digest that a folder name spells.
 pub(super) fn digest(algorithm: Algorithm, entry: &OsStr) -> Option<Digest> {
     Digest::from_hex(algorithm, entry.to_str()?).ok()
-}
-
-/// A digest as a folder name.
-pub(super) fn folder_name(digest: &Digest) -> OsString {
-    digest.hex().into()
 }

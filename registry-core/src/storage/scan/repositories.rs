@@ -133,7 +133,7 @@ impl Found {
                 notes.stray(path(), owner(name), format!("{} among repositories", kind.describe()));
             }
             Kind::Folder if name.len() + entry.len() >= NAME_MAX => {
-                notes.unread(path(), None, "nested too deep")
+                notes.unread(path(), None, "nested too deep");
             }
             Kind::Folder => {
                 let clean = entry.to_str().is_some_and(|text| text == shown);

@@ -8,16 +8,16 @@ use rayon::prelude::*;
 use super::super::folder::{Folder, FolderError, Kind};
 use super::super::link::LINK_MAX;
 use super::super::progress::{Phase, Progress};
-use super::links::{Which, read_file};
+use super::links::{LinkFile, Which, read_file};
 use super::{Notes, blobs, content, manifests};
-use crate::graph::{Doubt, Graph, Link, LinkEntry, LinkFault, NodeId, Part, Presence, Seconds};
+use crate::graph::{Doubt, Graph, Link, LinkEntry, LinkFault, NodeId, Part, Presence};
 use crate::oci::{Digest, Platform};
 use crate::path::Place;
 
 /// What reading a link again gave, not interned yet.
 struct Again {
     doubt: Doubt,
-    answer: Result<Option<(Result<Digest, LinkFault>, Seconds)>, String>,
+    answer: Result<Option<LinkFile>, String>,
     path: String,
 }
 
@@ -72,7 +72,7 @@ fn links<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], notes: &mut Not
                 graph.repositories[at as usize].put_revision(LinkEntry { node, modified, link });
             }
             Doubt::Layer(at, node) => {
-                graph.repositories[at as usize].put_layer(LinkEntry { node, modified, link })
+                graph.repositories[at as usize].put_layer(LinkEntry { node, modified, link });
             }
             _ => {}
         }

@@ -125,13 +125,13 @@ pub(super) fn read<F: Folder>(
 }
 
 /// Whether a tag's history holds nothing but what it names now, where the file system tells without a listing.
-fn was_never_moved<F: Folder>(tags: &F, tag: &OsStr, current: &Digest) -> bool {
-    if current.algorithm() != Algorithm::Sha256 {
-        return false;
-    }
-    let index = Path::new(tag).join("index/sha256");
-    tags.stat(&index).is_ok_and(|stat| stat.kind == Kind::Folder && stat.subfolders == Some(1))
-        && tags.stat(&index.join(current.hex()).join("link")).is_ok_and(|stat| stat.kind == Kind::File)
+fn was_never_moved<F: Folder>(history: &F, current: Option<Says>) -> Option<Digest> {
+    let Some(Says::Digest(digest)) = current else { return None };
+    let is_one = history.stat(Path::new(".")).is_ok_and(|stat| stat.subfolders == Some(1));
+    let link = || history.stat_inside(&Path::new(&digest.hex()).join("link"));
+    let is_this =
+        is_one && digest.algorithm() == Algorithm::Sha256 && link().is_ok_and(|stat| stat.kind == Kind::File);
+    is_this.then_some(digest)
 }
 
 fn one<F: Folder>(
@@ -145,16 +145,13 @@ fn one<F: Folder>(
     let text = tag.to_str()?;
     let current = current(tags, name, text, buffer, notes);
     let mut history = Vec::new();
-    if let Some(Says::Digest(digest)) = current
-        && !is_strict
-        && was_never_moved(tags, tag, &digest)
-    {
-        history.push(digest);
-        return Some(RawTag { name: text.into(), current, is_file: false, history });
-    }
     // Only sha256 is ever filed here; another algorithm's folder is for the strict pass.
     let path = Path::new(tag).join("index/sha256");
     let listed = tags.open(&path).and_then(|mut folder| {
+        if let Some(only) = was_never_moved(&folder, current).filter(|_| !is_strict) {
+            history.push(only);
+            return Ok(());
+        }
         let mut found = Vec::new();
         folder.list(&mut |entry, kind| {
             if kind == Kind::Folder
@@ -166,7 +163,7 @@ fn one<F: Folder>(
         history.extend(
             found
                 .iter()
-                .filter(|(entry, _)| folder.stat_inside(entry, "link").is_ok())
+                .filter(|(entry, _)| folder.stat_inside(&Path::new(entry).join("link")).is_ok())
                 .map(|(_, digest)| *digest),
         );
         Ok(())
@@ -174,7 +171,7 @@ fn one<F: Folder>(
     match listed {
         Ok(()) | Err(FolderError::NotFound | FolderError::NotAFolder) => {}
         Err(error) => {
-            notes.unread(Place::TagIndexAlgorithm(name, text, Algorithm::Sha256), Some(name), &error)
+            notes.unread(Place::TagIndexAlgorithm(name, text, Algorithm::Sha256), Some(name), &error);
         }
     }
     Some(RawTag { name: text.into(), current, is_file: false, history })
