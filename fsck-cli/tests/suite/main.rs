@@ -1,7 +1,12 @@
 //! Tests of the program, in one binary.
 
+mod bad_input;
+mod exit;
+mod files;
+mod json;
 mod real_server;
 mod support;
+mod text;
 
 #[test]
 fn no_test_file_is_forgotten() {

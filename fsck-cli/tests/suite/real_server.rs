@@ -102,7 +102,12 @@ impl<'s> Client<'s> {
         let url = format!("http://{}/v2/{path}", self.server.address);
         let answer = self.agent.get(&url).header("Accept", ACCEPT).call();
         let mut answer = answer.map_err(|error| format!("{path}: {error}"))?;
-        let kind = answer.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
+        let kind = answer
+            .headers()
+            .get("content-type")
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("")
+            .to_owned();
         if answer.status() != 200 {
             return Err(format!("{path}: {}", answer.status()));
         }
@@ -113,9 +118,10 @@ impl<'s> Client<'s> {
 
     /// Pulls a tag: the digest that its bytes must have is what its link says.
     fn tag(&self, repository: &str, tag: &str) -> Result<(), String> {
-        let link = self.server.root().join(format!(
-            "docker/registry/v2/repositories/{repository}/_manifests/tags/{tag}/current/link"
-        ));
+        let link = self
+            .server
+            .root()
+            .join(format!("docker/registry/v2/repositories/{repository}/_manifests/tags/{tag}/current/link"));
         let (body, kind) = self.get(&format!("{repository}/manifests/{tag}"))?;
         let digest = std::fs::read_to_string(link).map_err(|error| error.to_string())?;
         self.manifest(repository, &digest, &body, &kind, None, &mut BTreeSet::new())
@@ -148,7 +154,9 @@ impl<'s> Client<'s> {
             if descriptor.has_urls {
                 continue;
             }
-            let Some(target) = descriptor.digest else { return Err(format!("{digest}: a part without digest")) };
+            let Some(target) = descriptor.digest else {
+                return Err(format!("{digest}: a part without digest"));
+            };
             if descriptor.size < 0 {
                 return Err(format!("{digest}: a part of negative size"));
             }
@@ -218,9 +226,13 @@ fn differences(server: &Server, content: bool) -> Vec<String> {
             .as_array()
             .unwrap()
             .iter()
-            .filter(|one| format!("{}:{}", one["repository"].as_str().unwrap(), one["tag"].as_str().unwrap()) == **tag)
+            .filter(|one| {
+                format!("{}:{}", one["repository"].as_str().unwrap(), one["tag"].as_str().unwrap()) == **tag
+            })
             .flat_map(|one| one["findings"].as_array().unwrap())
-            .map(|number| report["findings"][usize::try_from(number.as_u64().unwrap()).unwrap()]["message"].to_string())
+            .map(|number| {
+                report["findings"][usize::try_from(number.as_u64().unwrap()).unwrap()]["message"].to_string()
+            })
             .collect();
         found.push(format!("{tag} is served whole and broken to us: {}", whys.join("; ")));
     }

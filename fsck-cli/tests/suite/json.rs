@@ -1,0 +1,363 @@
+//! The JSON report, as scripts read it: a contract.
+
+use std::collections::BTreeSet;
+
+use registry_core::audit::{Finding, Report};
+use registry_fixtures::{TreeBuilder, trees};
+use serde_json::Value;
+
+use crate::support::{Ran, fsck, ran, run};
+use crate::text::ruin;
+
+fn keys(value: &Value) -> BTreeSet<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+/// Every key of `must` is there, and no other than those of `may`.
+fn assert_keys(value: &Value, must: &str, may: &str) {
+    let words = |text: &'static str| text.split(' ').filter(|word| !word.is_empty()).collect::<BTreeSet<_>>();
+    let (must, may) = (must.to_owned(), may.to_owned());
+    let (must, may) = (words(must.leak()), words(may.leak()));
+    let found = keys(value);
+    assert!(must.is_subset(&found), "{:?} is missing in {value}", must.difference(&found));
+    let known: BTreeSet<_> = must.union(&may).copied().collect();
+    assert!(found.is_subset(&known), "{:?} is not in the contract: {value}", found.difference(&known));
+}
+
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.iter().any(has_null),
+        Value::Object(map) => map.values().any(has_null),
+        _ => false,
+    }
+}
+
+fn json(tree: &TreeBuilder, options: &[&str]) -> Ran {
+    ran(tree.root(), &[options, &["--output", "json"]].concat())
+}
+
+#[test]
+fn the_shape_is_that_of_the_contract() {
+    let tree = ruin();
+    let report = json(&tree, &[]).json();
+    let top = "schema command version started_at duration_seconds exit_status options sources findings broken_tags \
+               unknown_tags unread coverage summary";
+    assert_keys(&report, top, "garbage");
+    assert_keys(&report["options"], "content strict min_age_seconds", "");
+    for source in report["sources"].as_array().unwrap() {
+        let must = "kind name role complete repositories tags manifests indexes layer_links blobs blob_bytes uploads";
+        assert_keys(source, must, "");
+    }
+    for finding in report["findings"].as_array().unwrap() {
+        let may = "repository tags digest parent platform path repair";
+        assert_keys(finding, "code severity source message", may);
+        assert!(finding.get("tags").is_none_or(|tags| tags != &serde_json::json!([])), "{finding}");
+    }
+    for tag in report["broken_tags"].as_array().unwrap() {
+        assert_keys(tag, "source repository tag findings", "");
+    }
+    for tag in report["unknown_tags"].as_array().unwrap() {
+        assert_keys(tag, "source repository tag reason", "");
+    }
+    for unread in report["unread"].as_array().unwrap() {
+        assert_keys(unread, "source path error", "");
+    }
+    assert_keys(&report["coverage"], "tags_total tags_checked", "");
+    assert_keys(&report["summary"], "errors warnings infos broken_tags unknown_tags resolved", "");
+    assert!(!has_null(&report));
+    assert_eq!(report["schema"], "registry-fsck/report/1");
+    assert_eq!(report["command"], "scan");
+}
+
+#[test]
+fn garbage_has_its_shape_and_is_absent_when_it_cannot_be_known() {
+    let tree = TreeBuilder::new();
+    let report = json(&tree, &[]).json();
+    let garbage = &report["garbage"];
+    assert_keys(garbage, "unreferenced untagged layer_links stale_uploads stale_upload_bytes", "");
+    assert_keys(&garbage["unreferenced"], "blobs bytes", "");
+    assert_keys(&garbage["untagged"], "manifests blobs bytes", "");
+    let some = json(&tree, &["--repository", "*"]).json();
+    assert!(some.get("garbage").is_none());
+    assert_eq!(some["options"]["repositories"], serde_json::json!(["*"]));
+}
+
+#[test]
+fn what_needs_a_baseline_is_absent_without_one() {
+    let tree = ruin();
+    let first = json(&tree, &[]);
+    let file = tree.root().join("baseline.json");
+    std::fs::write(&file, &first.stdout).unwrap();
+    let report = json(&tree, &["--baseline", file.to_str().unwrap()]).json();
+    assert_eq!(report["resolved"], serde_json::json!([]));
+    for finding in report["findings"].as_array().unwrap() {
+        assert_eq!(finding["new"], false, "{finding}");
+    }
+    assert!(report.get("ignored").is_none() && first.json().get("resolved").is_none());
+}
+
+#[test]
+fn two_runs_differ_in_time_only() {
+    let tree = ruin();
+    let timeless = || {
+        let mut report = json(&tree, &["--content", "--strict"]).json();
+        report["started_at"].take();
+        report["duration_seconds"].take();
+        report
+    };
+    let first = timeless();
+    for _ in 0..5 {
+        assert_eq!(first, timeless());
+    }
+    let text = |jobs: &str| {
+        let report = json(&tree, &["--content", "--strict", "--jobs", jobs]);
+        let lines: Vec<_> = report.stdout.lines().map(str::to_owned).collect();
+        lines
+            .into_iter()
+            .filter(|line| !line.contains("_at\"") && !line.contains("_seconds\""))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(text("1"), text("64"));
+}
+
+/// Source, repository, tag, digest, code.
+fn order(finding: &Finding) -> impl Ord + '_ {
+    let digest = finding.digest.map(|digest| digest.to_string());
+    (&*finding.source, finding.repository.as_deref(), finding.tags.first(), digest, finding.code)
+}
+
+#[test]
+fn findings_and_tags_are_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["b", "a", "c"] {
+        std::fs::rename(ruin().root().join("docker"), {
+            let at = folder.path().join(name);
+            std::fs::create_dir(&at).unwrap();
+            at.join("docker")
+        })
+        .unwrap();
+    }
+    let roots = ["b", "c", "a"].map(|name| folder.path().join(name));
+    let report = run(fsck().args(["scan", "--output", "json"]).args(roots)).typed();
+    assert!(report.findings.is_sorted_by(|a, b| order(a) <= order(b)));
+    assert!(report.sources.is_sorted_by(|a, b| a.name < b.name) && report.sources.len() == 3);
+    let name =
+        |tag: &registry_core::audit::BrokenTag| (tag.source.clone(), tag.repository.clone(), tag.tag.clone());
+    let names: Vec<_> = report.broken_tags.iter().map(name).collect();
+    assert!(names.is_sorted() && names.len() == 36, "{names:?}");
+    check_tags(&report);
+}
+
+#[test]
+fn broken_tags_point_at_findings_of_their_own() {
+    let report = json(&ruin(), &[]).typed();
+    check_tags(&report);
+    for trial in 0..25 {
+        let (tree, _) = registry_fixtures::random::random_tree(trial);
+        check_tags(&json(&tree, &[]).typed());
+    }
+}
+
+/// Every number of a broken tag is a finding that names this tag; a tag is broken or unknown, not both.
+fn check_tags(report: &Report) {
+    for broken in &report.broken_tags {
+        assert!(!broken.findings.is_empty() && broken.findings.is_sorted());
+        for number in &broken.findings {
+            let finding = &report.findings[*number];
+            assert_eq!(
+                (&finding.source, finding.repository.as_ref()),
+                (&broken.source, Some(&broken.repository))
+            );
+            assert!(finding.tags.contains(&broken.tag), "{broken:?} and {finding:?}");
+        }
+        let unknown = |tag: &&registry_core::audit::UnknownTag| {
+            (&tag.source, &tag.repository, &tag.tag) == (&broken.source, &broken.repository, &broken.tag)
+        };
+        assert!(!report.unknown_tags.iter().any(|tag| unknown(&tag)));
+    }
+    assert_eq!(report.summary.broken_tags, report.broken_tags.len() as u64);
+    assert_eq!(report.summary.unknown_tags, report.unknown_tags.len() as u64);
+    assert_eq!(report.coverage.tags_total, report.coverage.tags_checked + report.summary.unknown_tags);
+    let mut counted = report.clone();
+    counted.count();
+    assert_eq!(counted.summary, report.summary);
+}
+
+#[test]
+fn the_exit_status_is_that_of_the_process() {
+    for trial in 0..15 {
+        let (mut tree, _) = registry_fixtures::random::random_tree(trial);
+        if trial % 3 == 0 {
+            tree.break_symlink(&tree.repositories().join("link"), std::path::Path::new("/nowhere"));
+        }
+        for options in [&[][..], &["--fail-on", "warning"], &["--content", "--strict"]] {
+            let done = json(&tree, options);
+            assert_eq!(done.json()["exit_status"], done.status, "seed {trial} {options:?}");
+        }
+    }
+}
+
+#[test]
+fn options_are_told() {
+    let tree = TreeBuilder::new();
+    let options =
+        ["--content", "--strict", "--min-age", "1h 30m", "--repository", "team/*", "--repository", "a?"];
+    let more =
+        ["--sparse", "*-sparse", "--require-platform", "linux/arm64", "--require-platform", "linux/arm/v7"];
+    let report = json(&tree, &[&options[..], &more[..]].concat()).json();
+    insta::assert_json_snapshot!(report["options"], @r#"
+    {
+      "content": true,
+      "min_age_seconds": 5400,
+      "repositories": [
+        "team/*",
+        "a?"
+      ],
+      "require_platforms": [
+        "linux/arm64",
+        "linux/arm/v7"
+      ],
+      "sparse": [
+        "*-sparse"
+      ],
+      "strict": true
+    }
+    "#);
+    let seconds = |text: &str| json(&tree, &["--min-age", text]).json()["options"]["min_age_seconds"].clone();
+    assert_eq!(["0s", "2d", "1h"].map(seconds), [0, 172_800, 3600]);
+}
+
+#[test]
+fn a_report_comes_back_through_the_library_unchanged() {
+    let tree = ruin();
+    let baseline = tree.root().join("baseline.json");
+    std::fs::write(&baseline, json(&tree, &[]).stdout).unwrap();
+    let ignore = tree.root().join("ignore.toml");
+    let entry =
+        "[[ignore]]\ncode = 'blob-missing'\nrepository = '*'\nreason = 'known'\nexpires = '2999-12-31'\n";
+    std::fs::write(&ignore, entry).unwrap();
+    let (baseline, ignore) = (baseline.to_str().unwrap(), ignore.to_str().unwrap());
+    for options in [&[][..], &["--baseline", baseline], &["--ignore", ignore], &["--repository", "web"]] {
+        let done = json(&tree, options);
+        assert_eq!(serde_json::to_value(done.typed()).unwrap(), done.json(), "{options:?}");
+    }
+}
+
+#[test]
+fn one_finding_in_full() {
+    let root = trees::carried();
+    let _masked = crate::support::masked(&root);
+    let report = ran(&root, &["--output", "json"]);
+    insta::assert_snapshot!(report.stdout, @r#"
+    {
+      "schema": "registry-fsck/report/1",
+      "command": "scan",
+      "version": "0.1.0",
+      "started_at": …,
+      "duration_seconds": …,
+      "exit_status": 4,
+      "options": {
+        "content": false,
+        "strict": false,
+        "min_age_seconds": 3600
+      },
+      "sources": [
+        {
+          "kind": "tree",
+          "name": "ROOT",
+          "role": "primary",
+          "complete": true,
+          "repositories": 3,
+          "tags": 3,
+          "manifests": 3,
+          "indexes": 1,
+          "layer_links": 8,
+          "blobs": 7,
+          "blob_bytes": 1619,
+          "uploads": 0
+        }
+      ],
+      "findings": [
+        {
+          "code": "child-link-missing",
+          "severity": "error",
+          "source": "ROOT",
+          "repository": "main",
+          "tags": [
+            "x"
+          ],
+          "digest": "sha256:67362463ba94…",
+          "parent": "sha256:6ce99f75e712…",
+          "platform": "linux/amd64",
+          "path": "repositories/main/_manifests/revisions/sha256/67362463ba94…/link",
+          "message": "linux/amd64 has lost its revision link; its bytes are here",
+          "repair": "relink"
+        },
+        {
+          "code": "child-link-missing",
+          "severity": "error",
+          "source": "ROOT",
+          "repository": "main",
+          "tags": [
+            "x"
+          ],
+          "digest": "sha256:f33fa92d19aa…",
+          "parent": "sha256:6ce99f75e712…",
+          "platform": "linux/arm64",
+          "path": "repositories/main/_manifests/revisions/sha256/f33fa92d19aa…/link",
+          "message": "linux/arm64 has lost its revision link; its bytes are here",
+          "repair": "relink"
+        }
+      ],
+      "broken_tags": [
+        {
+          "source": "ROOT",
+          "repository": "main",
+          "tag": "x",
+          "findings": [
+            0,
+            1
+          ]
+        }
+      ],
+      "unknown_tags": [],
+      "unread": [],
+      "garbage": {
+        "unreferenced": {
+          "blobs": 0,
+          "bytes": 0
+        },
+        "untagged": {
+          "manifests": 0,
+          "blobs": 0,
+          "bytes": 0
+        },
+        "layer_links": 0,
+        "stale_uploads": 0,
+        "stale_upload_bytes": 0
+      },
+      "coverage": {
+        "tags_total": 3,
+        "tags_checked": 3
+      },
+      "summary": {
+        "errors": 2,
+        "warnings": 0,
+        "infos": 0,
+        "broken_tags": 1,
+        "unknown_tags": 0,
+        "resolved": 0
+      }
+    }
+    "#);
+}
+
+#[test]
+fn a_root_that_cannot_be_opened_is_in_the_report() {
+    let done = run(fsck().args(["scan", "--output", "json", "/nonexistent/registry"]));
+    let report = done.json();
+    assert_eq!((done.status, &report["exit_status"]), (8, &serde_json::json!(8)));
+    assert_eq!(report["unread"][0]["source"], "/nonexistent/registry");
+    assert!(report.get("garbage").is_none() && report["sources"] == serde_json::json!([]));
+}

@@ -1,0 +1,320 @@
+//! The text report, whole: what a person on call reads.
+
+use std::time::Duration;
+
+use registry_fixtures::{DescriptorDamage, ImageSpec, Part, TreeBuilder, layer_bytes, trees};
+
+use crate::support::{fsck, masked, ran, run, text};
+
+const OLD: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// One of almost everything, in four repositories. Nothing in it is young.
+pub fn ruin() -> TreeBuilder {
+    let mut tree = TreeBuilder::new();
+    let multi = tree.multi_platform("team/app", Some("v1"), &["linux/amd64", "linux/arm64"]);
+    tree.tag("team/app", "stable", &multi.digest);
+    let v2 = tree.image("team/app", Some("v2"), "v2");
+    let v3 = tree.image("team/app", Some("v3"), "v3");
+    tree.tag("team/app", "v4", &v3.digest)
+        .tag("team/app", "v5", &v3.digest)
+        .tag("team/app", "v6", &v3.digest);
+    let unlinked = tree.image("team/app", Some("v7"), "v7");
+    tree.break_revision_link_missing("team/app", &multi.images[1].digest);
+    tree.break_layer_link_missing("team/app", &v2.layers[0]).break_blob_missing(&v2.config);
+    tree.break_tag_link_empty("team/app", "v4").break_tag_target("team/app", "v5");
+    tree.break_tag_is_file("team/app", "v6").break_revision_link_missing("team/app", &unlinked.digest);
+    tree.break_history_dangling("team/app", "v2");
+
+    let short = tree.image("web", Some("1"), "web1");
+    let lie = ImageSpec {
+        damage: vec![
+            (Part::Layer(0), DescriptorDamage::SizeTooBig),
+            (Part::Layer(1), DescriptorDamage::DigestText),
+        ],
+        ..ImageSpec::docker("web2")
+    };
+    tree.image_with("web", Some("2"), &lie);
+    let altered = tree.image("web", Some("3"), "web3");
+    let broken_json = tree.image("web", Some("4"), "web4");
+    tree.break_blob_truncated(&short.layers[1]).break_blob_zero(&short.config);
+    tree.break_manifest_altered(&altered.digest).break_manifest_not_json(&broken_json.digest);
+
+    let bare = tree.image("legacy", Some("1"), "legacy");
+    tree.break_layers_folder("legacy");
+    tree.referrer("web", &bare.digest);
+
+    tree.image("sound", Some("1"), "sound");
+    tree.image("sound", None, "untagged");
+    tree.blob(b"nobody needs this");
+    tree.layer("sound", b"linked and needed by no manifest");
+    tree.upload("sound", b"half a layer", Some("2024-01-02T03:04:05Z"));
+    tree.break_stray_tag_name("sound", ".hidden").break_illegal_repository_name("Upper");
+    tree.break_temp_file(&tree.tag_link("sound", "1"));
+    let moved = tree.tag_link("sound", "moved");
+    tree.tag("sound", "moved", &multi.digest).break_moved_behind_symlink(&moved);
+    tree.age_all(OLD);
+    tree
+}
+
+/// 500 tags on 500 images that share one layer, which is gone.
+fn shared_damage() -> TreeBuilder {
+    let mut tree = TreeBuilder::new();
+    let base = tree.layer("big", &layer_bytes("base", 1000));
+    for number in 0..500 {
+        let spec =
+            ImageSpec { shared: vec![base.clone()], layers: 1, ..ImageSpec::oci(&format!("big{number}")) };
+        tree.image_with("big", Some(&format!("v{number:03}")), &spec);
+    }
+    tree.break_blob_missing(&base).age_all(OLD);
+    tree
+}
+
+#[test]
+fn the_carried_tree() {
+    let root = trees::carried();
+    let _masked = masked(&root);
+    insta::assert_snapshot!(text(&root, &[]), @r"
+    main:x cannot be pulled:
+      linux/amd64 has lost its revision link; its bytes are here, repairable [child-link-missing]
+      linux/arm64 has lost its revision link; its bytes are here, repairable [child-link-missing]
+        to mend it: let docker/registry/v2/repositories/main/_manifests/revisions/sha256/67362463ba94…/link hold exactly sha256:67362463ba94… (71 bytes, no newline)
+        to mend it: let docker/registry/v2/repositories/main/_manifests/revisions/sha256/f33fa92d19aa…/link hold exactly sha256:f33fa92d19aa… (71 bytes, no newline)
+    Run no garbage collector before these links are mended: it deletes the bytes that lack one.
+    garbage: 0 B in 0 blobs that a plain collection frees; 0 B more in 0 blobs under 0 untagged manifests that only an untagged one frees
+    looked at ROOT (primary): 3 repositories, 3 tags, 3 manifests of which 1 index, 8 layer links, 7 blobs (1.58 KiB), 0 uploads
+      garbage-collect --delete-untagged of registry 2.x deletes the children of every tagged index; do not use it here
+    registry-fsck scan: broken_tags=1 unknown_tags=0 errors=2 warnings=0 infos=0 repairable=2 tags=3 unread=0 exit_status=4 seconds=…
+    ");
+}
+
+#[test]
+fn the_pristine_tree() {
+    let root = trees::unpack(trees::PRISTINE);
+    let _masked = masked(root.path());
+    insta::assert_snapshot!(text(root.path(), &["--content", "--strict"]), @r"
+    warning referrer-untagged: art/subject: referrer of sha256:bab250d4f5fd that no tag and no index names: every untagged collection deletes it
+    info layer-link-unreferenced: half/pushed: 1 layer link that no manifest needs
+    info manifest-untagged: app/single: 2 manifests that no tag reaches: only an untagged collection frees them
+    info blob-unreferenced: blobs: 1 blob that no manifest references, 111 bytes: a plain collection frees them
+    garbage: 111 B in 1 blob that a plain collection frees; 1.27 KiB more in 6 blobs under 2 untagged manifests that only an untagged one frees
+    leftovers: 1 layer link that nothing needs, 0 stale uploads (0 B)
+    looked at ROOT (primary): 15 repositories, 17 tags, 32 manifests of which 8 indexes, 49 layer links, 78 blobs (18.99 KiB), 1 upload
+      garbage-collect --delete-untagged of registry 2.x deletes the children of every tagged index; do not use it here
+    registry-fsck scan: broken_tags=0 unknown_tags=0 errors=0 warnings=1 infos=3 repairable=0 tags=17 unread=0 exit_status=0 seconds=…
+    ");
+}
+
+#[test]
+fn the_pull_through_cache() {
+    let root = trees::unpack(trees::PULL_THROUGH);
+    let _masked = masked(root.path());
+    insta::assert_snapshot!(text(root.path(), &[]), @r"
+    warning gc-hazard: repositories: a pull-through cache with 2 repositories without _layers: a 2.x collector deletes what they hold, a 3.x one aborts
+    garbage: 0 B in 0 blobs that a plain collection frees; 0 B more in 0 blobs under 0 untagged manifests that only an untagged one frees
+    looked at ROOT (cache): 3 repositories, 3 tags, 4 manifests of which 2 indexes, 2 layer links, 6 blobs (2.67 KiB), 0 uploads
+      garbage-collect --delete-untagged of registry 2.x deletes the children of every tagged index; do not use it here
+    registry-fsck scan: broken_tags=0 unknown_tags=0 errors=0 warnings=1 infos=0 repairable=0 tags=3 unread=0 exit_status=0 seconds=…
+    ");
+}
+
+#[test]
+fn many_kinds_of_damage() {
+    let tree = ruin();
+    let _masked = masked(tree.root());
+    insta::assert_snapshot!(text(tree.root(), &[]), @r#"
+    legacy:1 cannot be pulled: the repository has no _layers folder, so no config and no layer is served; a 2.x collector takes every blob of this repository, a 3.x one aborts, repairable [layers-folder-missing]
+    team/app (stable, v1: 2 tags) cannot be pulled: linux/arm64 has lost its revision link; its bytes are here, repairable [child-link-missing]
+        to mend it: let docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/6e03a9d40794…/link hold exactly sha256:6e03a9d40794… (71 bytes, no newline)
+    team/app:v2 cannot be pulled:
+      layer sha256:58095ed7b11b has no layer link here; its bytes are here, repairable [layer-link-missing]
+      config sha256:9b48691575b5 is gone: its layer link is here, its bytes are not [blob-missing]
+        to mend it: let docker/registry/v2/repositories/team/app/_layers/sha256/58095ed7b11b…/link hold exactly sha256:58095ed7b11b… (71 bytes, no newline)
+    team/app:v4 cannot be pulled: its link is empty (0 bytes); its history has one entry that resolves, sha256:84c5219d558e, repairable [tag-link-invalid]
+    team/app:v5 cannot be pulled: its manifest is gone: neither a revision link nor its bytes are here [tag-target-missing]
+    team/app:v6 cannot be pulled: a file stands in the place of its folder [tag-link-invalid]
+    team/app:v7 cannot be pulled: its manifest has lost its revision link; its bytes are here, repairable [tag-target-unlinked]
+        to mend it: let docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/f2d5a837c151…/link hold exactly sha256:f2d5a837c151… (71 bytes, no newline)
+    web:1 cannot be pulled:
+      config sha256:9f3c8674ba0d is damaged: 0 bytes instead of 261, and they hash wrong; moved aside, the next push can heal it [blob-size-mismatch]
+      layer sha256:beb8118001fb is damaged: 50 bytes instead of 101, and they hash wrong; moved aside, the next push can heal it [blob-size-mismatch]
+    web:2 cannot be pulled:
+      /layers/1/digest in manifest sha256:07d988b11cef: "no digest" is no digest: not of the form <algorithm>:<hex> [descriptor-invalid]
+      /layers/0/size in manifest sha256:07d988b11cef says 101 bytes; sha256:28224ecb1660 has 100 and they are right [descriptor-size-mismatch]
+    web:3 cannot be pulled: its manifest: the manifest's bytes do not hash to its digest; moved aside, the next push can heal it [manifest-digest-mismatch]
+    web:4 cannot be pulled: its manifest is unreadable: not JSON: line 1, column 2; moved aside, the next push can heal it [manifest-unreadable]
+    Run no garbage collector before these links are mended: it deletes the bytes that lack one.
+    sound:moved could not be judged: the tag's link could not be read
+    error path-unread: sound: not read: a symbolic link (not followed)
+        repositories/sound/_manifests/tags/moved/current/link
+    warning path-unexpected: repositories/Upper: a registry refuses this repository name; its collector aborts on it
+    warning path-unexpected: sound: no legal tag name, although the server lists it as a tag
+        repositories/sound/_manifests/tags/.hidden
+    info layer-link-unreferenced: sound: 1 layer link that no manifest needs
+    info tag-history-dangling: sound: 1 entry of tag histories that no longer resolve
+    info tag-history-dangling: team/app: 1 entry of tag histories that no longer resolve
+    info upload-stale: sound: 1 upload older than 168 h, 12 bytes
+    info manifest-untagged: sound: 1 manifest that no tag reaches: only an untagged collection frees them
+    info blob-unreferenced: blobs: 2 blobs that no manifest references, 49 bytes: a plain collection frees them
+    garbage: 49 B in 2 blobs that a plain collection frees; 1021 B more in 4 blobs under 1 untagged manifest that only an untagged one frees
+    leftovers: 1 layer link that nothing needs, 1 stale upload (12 B)
+    looked at ROOT (primary, not read completely): 4 repositories, 15 tags, 14 manifests of which 1 index, 39 layer links, 59 blobs (14.23 KiB), 1 upload
+      garbage-collect --delete-untagged of registry 2.x deletes the children of every tagged index; do not use it here
+    registry-fsck scan: broken_tags=12 unknown_tags=1 errors=15 warnings=2 infos=6 repairable=5 tags=15 unread=1 exit_status=12 seconds=…
+    "#);
+}
+
+#[test]
+fn an_empty_registry() {
+    let tree = TreeBuilder::new();
+    let _masked = masked(tree.root());
+    insta::assert_snapshot!(text(tree.root(), &[]), @r"
+    garbage: 0 B in 0 blobs that a plain collection frees; 0 B more in 0 blobs under 0 untagged manifests that only an untagged one frees
+    looked at ROOT (primary): 0 repositories, 0 tags, 0 manifests of which 0 indexes, 0 layer links, 0 blobs (0 B), 0 uploads
+    registry-fsck scan: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=0 exit_status=0 seconds=…
+    ");
+}
+
+#[test]
+fn five_hundred_tags_and_one_damage() {
+    let tree = shared_damage();
+    let _masked = masked(tree.root());
+    let report = text(tree.root(), &[]);
+    insta::assert_snapshot!(report, @r"
+    big (v000, v001, v002 and 497 more: 500 tags) cannot be pulled: layer sha256:941523caacab is gone: its layer link is here, its bytes are not [blob-missing]
+    garbage: 0 B in 0 blobs that a plain collection frees; 0 B more in 0 blobs under 0 untagged manifests that only an untagged one frees
+    looked at ROOT (primary): 1 repository, 500 tags, 500 manifests of which 0 indexes, 1001 layer links, 1500 blobs (448.62 KiB), 0 uploads
+    registry-fsck scan: broken_tags=500 unknown_tags=0 errors=1 warnings=0 infos=0 repairable=0 tags=500 unread=0 exit_status=4 seconds=…
+    ");
+    assert!(report.len() < 2000, "{} bytes", report.len());
+}
+
+#[test]
+fn everything_is_said_with_v() {
+    let tree = shared_damage();
+    let report = text(tree.root(), &["-v"]);
+    for number in 0..500 {
+        assert_eq!(report.matches(&format!("v{number:03}")).count(), 1, "v{number:03}");
+    }
+    assert_eq!(report.matches("[blob-missing]").count(), 1, "{report}");
+}
+
+#[test]
+fn findings_below_error_are_shortened_unless_v() {
+    let mut tree = TreeBuilder::new();
+    tree.image("a", Some("v1"), "x");
+    for number in 0..25 {
+        tree.break_stray_tag_name("a", &format!("-stray{number:02}"));
+    }
+    tree.age_all(OLD);
+    let lines = |options: &[&str]| text(tree.root(), options).matches("stray").count();
+    assert_eq!((lines(&[]), lines(&["-v"])), (10, 25));
+    assert!(text(tree.root(), &[]).contains("15 more (-v shows them)"));
+}
+
+#[test]
+fn groups_that_overlap() {
+    let mut tree = TreeBuilder::new();
+    let (ab, bc) = (tree.layer("o", b"shared by a and b"), tree.layer("o", b"shared by b and c"));
+    let mut push = |tag: &str, shared: &[&registry_fixtures::Digest]| {
+        let shared = shared.iter().map(|layer| (*layer).clone()).collect();
+        tree.image_with("o", Some(tag), &ImageSpec { shared, ..ImageSpec::oci(tag) })
+    };
+    let a = push("a", &[&ab]);
+    push("b", &[&ab, &bc]);
+    push("c", &[&bc]);
+    tree.break_blob_missing(&ab).break_layer_link_missing("o", &bc).break_blob_truncated(&a.layers[0]);
+    tree.age_all(OLD);
+    let _masked = masked(tree.root());
+    insta::assert_snapshot!(text(tree.root(), &[]), @r"
+    o:a cannot be pulled: layer sha256:3563bcccdbc8 is damaged: 50 bytes instead of 100, and they hash wrong; moved aside, the next push can heal it [blob-size-mismatch]
+    o (a, b: 2 tags) cannot be pulled: layer sha256:45a463fe2208 is gone: its layer link is here, its bytes are not [blob-missing]
+    o (b, c: 2 tags) cannot be pulled: layer sha256:9c3edfe27aa0 has no layer link here; its bytes are here, repairable [layer-link-missing]
+        to mend it: let docker/registry/v2/repositories/o/_layers/sha256/9c3edfe27aa0…/link hold exactly sha256:9c3edfe27aa0… (71 bytes, no newline)
+    Run no garbage collector before these links are mended: it deletes the bytes that lack one.
+    garbage: 0 B in 0 blobs that a plain collection frees; 0 B more in 0 blobs under 0 untagged manifests that only an untagged one frees
+    looked at ROOT (primary): 1 repository, 3 tags, 3 manifests of which 0 indexes, 10 layer links, 13 blobs (3.83 KiB), 0 uploads
+    registry-fsck scan: broken_tags=3 unknown_tags=0 errors=3 warnings=0 infos=0 repairable=1 tags=3 unread=0 exit_status=4 seconds=…
+    ");
+}
+
+#[test]
+fn quiet_is_one_line() {
+    let tree = ruin();
+    let _masked = masked(tree.root());
+    insta::assert_snapshot!(text(tree.root(), &["--quiet"]), @"registry-fsck scan: broken_tags=12 unknown_tags=1 errors=15 warnings=2 infos=6 repairable=5 tags=15 unread=1 exit_status=12 seconds=…");
+}
+
+#[test]
+fn several_registries_below_one_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut one = TreeBuilder::in_folder(&folder.path().join("one"));
+    one.image("app", Some("v1"), "x");
+    let mut two = TreeBuilder::in_folder(&folder.path().join("deep/er/two"));
+    let image = two.image("app", Some("v1"), "y");
+    two.break_blob_missing(&image.layers[0]);
+    two.break_stray_data();
+    std::fs::create_dir(folder.path().join("backup")).unwrap();
+    one.age_all(OLD);
+    two.age_all(OLD);
+    let _masked = masked(folder.path());
+    insta::assert_snapshot!(text(folder.path(), &[]), @r"
+    ROOT/deep/er/two: app:v1 cannot be pulled: layer sha256:21fae2eff4fa is gone: its layer link is here, its bytes are not [blob-missing]
+    warning path-unexpected: ROOT/deep/er/two: blobs/data: a file among digest algorithms; a collector aborts on a data file there
+    garbage: 0 B in 0 blobs that a plain collection frees; 0 B more in 0 blobs under 0 untagged manifests that only an untagged one frees
+    looked at ROOT/deep/er/two (primary): 1 repository, 1 tag, 1 manifest of which 0 indexes, 3 layer links, 3 blobs (914 B), 0 uploads
+    looked at ROOT/one (primary): 1 repository, 1 tag, 1 manifest of which 0 indexes, 3 layer links, 4 blobs (1014 B), 0 uploads
+    registry-fsck scan: broken_tags=1 unknown_tags=0 errors=1 warnings=1 infos=0 repairable=0 tags=2 unread=0 exit_status=4 seconds=…
+    ");
+}
+
+#[test]
+fn colour_is_only_where_it_was_asked_for() {
+    let tree = ruin();
+    let plain = text(tree.root(), &[]);
+    let always = text(tree.root(), &["--color", "always"]);
+    assert!(!plain.contains('\u{1b}') && always.contains("\u{1b}[1m\u{1b}[31m"), "{always}");
+    let cut = |report: &str| report.rsplit_once(" seconds=").unwrap().0.to_owned();
+    assert_eq!(cut(&text(tree.root(), &["--color", "never"])), cut(&plain));
+    // Colour changes nothing but colour.
+    let mut stripped = String::new();
+    let mut rest = &*always;
+    while let Some((before, after)) = rest.split_once('\u{1b}') {
+        stripped.push_str(before);
+        rest = after.split_once('m').unwrap().1;
+    }
+    stripped.push_str(rest);
+    assert_eq!(cut(&stripped), cut(&plain));
+}
+
+#[test]
+fn the_environment_does_not_beat_the_flag() {
+    let root = trees::carried();
+    let run_with = |name: &str, color: &str| {
+        let mut command = fsck();
+        command.env(name, "1").args(["scan", "--color", color]).arg(&root);
+        run(&mut command).stdout.contains('\u{1b}')
+    };
+    assert!(run_with("NO_COLOR", "always") && !run_with("CLICOLOR_FORCE", "never"));
+    assert!(!run_with("NO_COLOR", "auto") && run_with("CLICOLOR_FORCE", "auto"));
+}
+
+#[test]
+fn json_has_no_colour_even_when_forced() {
+    let report = ran(&trees::carried(), &["--output", "json", "--color", "always"]);
+    assert!(!report.stdout.contains('\u{1b}') && report.json()["exit_status"] == 4);
+}
+
+#[test]
+fn results_go_to_standard_output_and_nothing_else_does() {
+    let done = ran(&trees::carried(), &[]);
+    assert_eq!(done.stderr, "");
+    let done = ran(&trees::carried(), &["--progress", "always", "--repository", "nothing*"]);
+    assert!(!done.stdout.contains("files") && done.stderr.contains("matches --repository"), "{done:?}");
+}
+
+#[test]
+fn a_log_in_json_is_json_line_by_line() {
+    let done = ran(&trees::carried(), &["--log-format", "json", "--repository", "nothing*"]);
+    let line: serde_json::Value = serde_json::from_str(done.stderr.trim()).unwrap();
+    assert_eq!(line["level"], "WARN");
+}

@@ -1,0 +1,82 @@
+//! Whole folders that are gone: one builder call, one report.
+
+use insta::assert_snapshot;
+
+use crate::support::{APP, after};
+
+#[test]
+fn layers_gone_404_for_every_blob() {
+    assert_snapshot!(after(|base| { base.tree.break_layers_folder(APP); }), @"
+    error layers-folder-missing team/app:v1,v2 | the repository has no _layers folder, so no config and no layer is served; a 2.x collector takes every blob of this repository, a 3.x one aborts | repositories/team/app/_layers | Rebuild
+    broken: team/app:v1 by layers-folder-missing
+    broken: team/app:v2 by layers-folder-missing
+    ");
+}
+
+#[test]
+fn layers_gone_where_no_manifest_needs_one_is_a_warning() {
+    assert_snapshot!(after(|base| {
+        base.tree.index("empty", Some("v1"), &[]);
+        base.tree.layer("empty", b"x");
+        base.tree.break_layers_folder("empty");
+    }), @"
+    info blob-unreferenced - | 1 blob that no manifest references, 1 byte: a plain collection frees them | blobs
+    warning layers-folder-missing empty | the repository has manifests and no _layers folder, though none needs it; a 2.x collector takes every blob of this repository, a 3.x one aborts | repositories/empty/_layers | Rebuild
+    garbage: 1 blobs (1 bytes) unreferenced
+    ");
+}
+
+#[test]
+fn manifests_gone_404() {
+    assert_snapshot!(after(|base| { base.tree.break_manifests_folder(APP); }), @"
+    info blob-unreferenced - | 13 blobs that no manifest references, 3539 bytes: a plain collection frees them | blobs
+    info layer-link-unreferenced team/app | 9 layer links that no manifest needs | repositories/team/app/_layers | Remove
+    garbage: 13 blobs (3539 bytes) unreferenced, 9 layer links
+    ");
+}
+
+#[test]
+fn tags_gone_leaves_untagged_manifests() {
+    assert_snapshot!(after(|base| { base.tree.break_tags_folder(APP); }), @"
+    info manifest-untagged team/app | 4 manifests that no tag reaches: only an untagged collection frees them | repositories/team/app/_manifests/revisions
+    garbage: 4 manifests untagged, 13 blobs (3539 bytes) untagged
+    ");
+}
+
+#[test]
+fn revisions_gone_404_for_every_tag() {
+    assert_snapshot!(after(|base| { base.tree.break_revisions_folder(APP); }), @"
+    error tag-target-unlinked team/app:v1 sha256:one | its manifest has lost its revision link; its bytes are here | repositories/team/app/_manifests/revisions/sha256/one/link | Relink
+    error tag-target-unlinked team/app:v2 sha256:index | its image index has lost its revision link; its bytes are here | repositories/team/app/_manifests/revisions/sha256/index/link | Relink
+    broken: team/app:v1 by tag-target-unlinked
+    broken: team/app:v2 by tag-target-unlinked
+    ");
+}
+
+#[test]
+fn repositories_gone() {
+    assert_snapshot!(after(|base| { base.tree.break_repositories_folder(); }), @"
+    warning gc-hazard - | there is no repositories folder: every collector aborts on that | repositories
+    info blob-unreferenced - | 17 blobs that no manifest references, 4555 bytes: a plain collection frees them | blobs
+    garbage: 17 blobs (4555 bytes) unreferenced
+    ");
+}
+
+#[test]
+fn blobs_gone() {
+    let report = after(|base| {
+        base.tree.break_blobs_folder();
+    });
+    let lines: Vec<_> = report.lines().filter(|line| !line.starts_with("info")).collect();
+    assert_snapshot!(lines[..lines.len() - 1].join("\n"), @"
+    warning gc-hazard - | there is no blobs folder: every collector aborts on that | blobs
+    error tag-target-missing lib:v1 sha256:lib | its manifest is gone: its revision link is here, its bytes are not | blobs/sha256/xx/lib/data
+    warning manifest-missing team/app sha256:arm | untagged manifest sha256:arm is gone: its revision link is here, its bytes are not | blobs/sha256/xx/arm/data
+    warning manifest-missing team/app sha256:amd | untagged manifest sha256:amd is gone: its revision link is here, its bytes are not | blobs/sha256/xx/amd/data
+    error tag-target-missing team/app:v1 sha256:one | its manifest is gone: its revision link is here, its bytes are not | blobs/sha256/xx/one/data
+    error tag-target-missing team/app:v2 sha256:index | its manifest is gone: its revision link is here, its bytes are not | blobs/sha256/xx/index/data
+    broken: lib:v1 by tag-target-missing
+    broken: team/app:v1 by tag-target-missing
+    broken: team/app:v2 by tag-target-missing
+    ");
+}

@@ -1,0 +1,178 @@
+//! Damage to tags: one builder call, one report. What the server answers is in the name of the test.
+
+use insta::assert_snapshot;
+
+use crate::support::{APP, after};
+
+#[test]
+fn link_missing_404() {
+    assert_snapshot!(after(|base| { base.tree.break_tag_link_missing(APP, "v1"); }), @"
+    error tag-link-missing team/app:v1 | it has no current/link; its history has one entry that resolves, sha256:one | repositories/team/app/_manifests/tags/v1/current/link | Restore
+    broken: team/app:v1 by tag-link-missing
+    ");
+}
+
+#[test]
+fn link_empty_500() {
+    assert_snapshot!(after(|base| { base.tree.break_tag_link_empty(APP, "v1"); }), @"
+    error tag-link-invalid team/app:v1 | its link is empty (0 bytes); its history has one entry that resolves, sha256:one | repositories/team/app/_manifests/tags/v1/current/link | Restore
+    broken: team/app:v1 by tag-link-invalid
+    ");
+}
+
+#[test]
+fn link_of_text_500() {
+    assert_snapshot!(after(|base| { base.tree.break_tag_link_text(APP, "v2"); }), @"
+    error tag-link-invalid team/app:v2 | its link holds no digest; its history has one entry that resolves, sha256:index | repositories/team/app/_manifests/tags/v2/current/link | Restore
+    broken: team/app:v2 by tag-link-invalid
+    ");
+}
+
+#[test]
+fn link_with_newline_500() {
+    assert_snapshot!(after(|base| { base.tree.break_tag_link_newline(APP, "v1"); }), @"
+    error tag-link-invalid team/app:v1 | its link has bytes beside the digest; its history has one entry that resolves, sha256:one | repositories/team/app/_manifests/tags/v1/current/link | Restore
+    broken: team/app:v1 by tag-link-invalid
+    ");
+}
+
+#[test]
+fn link_of_binary_500() {
+    assert_snapshot!(after(|base| { base.tree.break_tag_link_binary(APP, "v1"); }), @"
+    error tag-link-invalid team/app:v1 | its link holds no digest; its history has one entry that resolves, sha256:one | repositories/team/app/_manifests/tags/v1/current/link | Restore
+    broken: team/app:v1 by tag-link-invalid
+    ");
+}
+
+#[test]
+fn link_of_5_gb_500() {
+    assert_snapshot!(after(|base| { base.tree.break_tag_link_huge(APP, "v1"); }), @"
+    error tag-link-invalid team/app:v1 | its link holds no digest; its history has one entry that resolves, sha256:one | repositories/team/app/_manifests/tags/v1/current/link | Restore
+    broken: team/app:v1 by tag-link-invalid
+    ");
+}
+
+#[test]
+fn link_naming_sha512_404() {
+    let report = after(|base| {
+        base.tree.break_tag_link_sha512(APP, "v1");
+    });
+    let lines: Vec<_> = report.lines().filter(|line| !line.starts_with("info")).take(2).collect();
+    assert_snapshot!(lines.join("\n"), @"
+    error tag-link-invalid team/app:v1 | its link names no sha256 digest; its history has one entry that resolves, sha256:one | repositories/team/app/_manifests/tags/v1/current/link | Restore
+    broken: team/app:v1 by tag-link-invalid
+    ");
+}
+
+#[test]
+fn link_is_a_folder_500() {
+    assert_snapshot!(after(|base| { base.tree.break_tag_link_is_folder(APP, "v1"); }), @"
+    error tag-link-invalid team/app:v1 | its link is no file; its history has one entry that resolves, sha256:one | repositories/team/app/_manifests/tags/v1/current/link | Restore
+    broken: team/app:v1 by tag-link-invalid
+    ");
+}
+
+#[test]
+fn target_nowhere_404() {
+    assert_snapshot!(after(|base| {
+        let target = base.tree.break_tag_target(APP, "v1");
+        base.names.put(&target, "nowhere");
+    }), @"
+    info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees them | repositories/team/app/_manifests/revisions
+    error tag-target-missing team/app:v1 sha256:nowhere | its manifest is gone: neither a revision link nor its bytes are here | repositories/team/app/_manifests/revisions/sha256/nowhere/link
+    broken: team/app:v1 by tag-target-missing
+    garbage: 1 manifests untagged, 4 blobs (1016 bytes) untagged
+    ");
+}
+
+#[test]
+fn target_is_a_sound_image_200() {
+    assert_snapshot!(after(|base| { base.tree.break_tag_target_other(APP, "v1", &base.index.digest); }), @"
+    info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees them | repositories/team/app/_manifests/revisions
+    garbage: 1 manifests untagged, 4 blobs (1016 bytes) untagged
+    ");
+}
+
+#[test]
+fn target_is_a_config_500() {
+    assert_snapshot!(after(|base| { base.tree.break_tag_target_other(APP, "v1", &base.one.config); }), @"
+    error manifest-unreadable team/app:v1 sha256:one-config | its manifest is unreadable: schemaVersion is 0, and only 1 and 2 are known | blobs/sha256/xx/one-config/data
+    broken: team/app:v1 by manifest-unreadable
+    ");
+}
+
+#[test]
+fn target_of_another_repository_404() {
+    assert_snapshot!(after(|base| { base.tree.break_tag_target_other(APP, "v1", &base.lib.digest); }), @"
+    info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees them | repositories/team/app/_manifests/revisions
+    error tag-target-unlinked team/app:v1 sha256:lib | its manifest has lost its revision link; its bytes are here | repositories/team/app/_manifests/revisions/sha256/lib/link | Relink
+    broken: team/app:v1 by tag-target-unlinked
+    garbage: 1 manifests untagged, 4 blobs (1016 bytes) untagged
+    ");
+}
+
+#[test]
+fn file_in_the_place_of_a_tag_500() {
+    assert_snapshot!(after(|base| { base.tree.break_tag_is_file(APP, "v1"); }), @"
+    error tag-link-invalid team/app:v1 | a file stands in the place of its folder | repositories/team/app/_manifests/tags/v1
+    broken: team/app:v1 by tag-link-invalid
+    ");
+}
+
+#[test]
+fn folder_gone_leaves_an_untagged_manifest() {
+    assert_snapshot!(after(|base| { base.tree.break_tag_folder_missing(APP, "v1"); }), @"
+    info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees them | repositories/team/app/_manifests/revisions
+    garbage: 1 manifests untagged, 4 blobs (1016 bytes) untagged
+    ");
+}
+
+#[test]
+fn history_dangles() {
+    assert_snapshot!(after(|base| { base.tree.break_history_dangling(APP, "v1"); }), @"info tag-history-dangling team/app | 1 entry of tag histories that no longer resolve | repositories/team/app/_manifests/tags | Remove");
+}
+
+#[test]
+fn history_missing_is_no_finding() {
+    assert_snapshot!(after(|base| { base.tree.break_history_missing(APP, "v1"); }), @"nothing");
+}
+
+#[test]
+fn history_entry_empty_is_no_finding() {
+    assert_snapshot!(after(|base| { base.tree.break_history_empty(APP, "v1", &base.one.digest); }), @"nothing");
+}
+
+#[test]
+fn link_missing_with_two_entries_left_is_for_a_person() {
+    assert_snapshot!(after(|base| {
+        let newer = base.image(APP, Some("v1"), "newer").digest;
+        base.tree.break_tag_link_missing(APP, "v1");
+        base.tree.break_tag_link_missing(APP, "v2");
+        base.tree.tag(APP, "v2", &newer).break_tag_link_missing(APP, "v2");
+    }), @"
+    error tag-link-missing team/app:v1 | it has no current/link; 2 entries of its history resolve, so the right one is for you to choose | repositories/team/app/_manifests/tags/v1/current/link
+    error tag-link-missing team/app:v2 | it has no current/link; 2 entries of its history resolve, so the right one is for you to choose | repositories/team/app/_manifests/tags/v2/current/link
+    broken: team/app:v1 by tag-link-missing
+    broken: team/app:v2 by tag-link-missing
+    ");
+}
+
+#[test]
+fn link_missing_without_history() {
+    assert_snapshot!(after(|base| {
+        base.tree.break_tag_link_missing(APP, "v1").break_history_missing(APP, "v1");
+    }), @"
+    error tag-link-missing team/app:v1 | it has no current/link; no entry of its history resolves | repositories/team/app/_manifests/tags/v1/current/link
+    broken: team/app:v1 by tag-link-missing
+    ");
+}
+
+#[test]
+fn names_that_are_no_tags_are_strays() {
+    assert_snapshot!(after(|base| {
+        base.tree.break_stray_tag_name(APP, ".hidden").break_stray_tag_name(APP, &"t".repeat(129));
+    }), @"
+    warning path-unexpected team/app | no legal tag name, although the server lists it as a tag | repositories/team/app/_manifests/tags/.hidden | MoveAside
+    warning path-unexpected team/app | no legal tag name, although the server lists it as a tag | repositories/team/app/_manifests/tags/ttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt | MoveAside
+    ");
+}

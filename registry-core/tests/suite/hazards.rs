@@ -1,0 +1,66 @@
+//! What makes a collector abort, or delete what is reachable, though the server answers all right.
+
+use insta::assert_snapshot;
+
+use crate::support::{APP, Sight, after, after_seen};
+
+#[test]
+fn schema_1() {
+    assert_snapshot!(after(|base| {
+        let layers = base.one.layers.clone();
+        let old = base.tree.schema1(APP, "old", &layers);
+        let older = base.tree.schema1(APP, "older", &layers);
+        base.names.put(&old, "old");
+        base.names.put(&older, "older");
+    }), @"warning gc-hazard team/app sha256:old | 2 schema 1 manifests: registry 3 cannot read them, and its collector aborts on them | repositories/team/app/_manifests/revisions/sha256/old/link");
+}
+
+#[test]
+fn a_child_served_only_through_its_layer_link() {
+    assert_snapshot!(after(|base| { base.tree.break_revision_only_as_layer(APP, &base.arm.digest); }), @"warning gc-hazard team/app sha256:arm | manifest sha256:arm is served only through its layer link: registry 3 answers 404, and every collector deletes its config and layers; writing its revision link mends it | repositories/team/app/_manifests/revisions/sha256/arm/link");
+}
+
+#[test]
+fn an_index_in_two_repositories_of_which_the_first_has_a_gap() {
+    let push = |base: &mut crate::support::Base, with_gap: &str| {
+        let mut index = None;
+        for repo in ["aaa", "bbb"] {
+            let child = base.image(repo, None, "child");
+            index = Some((base.tree.index(repo, Some("v1"), &[child.child()]), child));
+        }
+        let (index, child) = index.unwrap();
+        base.names.put(&index.digest, "both");
+        base.tree.break_revision_link_missing(with_gap, &child.digest);
+    };
+    assert_snapshot!(after(|base| push(base, "aaa")), @"
+    error child-link-missing aaa:v1 sha256:child of sha256:both for linux/amd64 | linux/amd64 has lost its revision link; its bytes are here | repositories/aaa/_manifests/revisions/sha256/child/link | Relink
+    warning gc-hazard bbb sha256:child | child sha256:child is linked here and not in aaa, which holds the same index: an untagged 3.x collection would delete its config and layers; mend aaa first | repositories/bbb/_manifests/revisions/sha256/child/link
+    broken: aaa:v1 by child-link-missing
+    ");
+    assert_snapshot!(after(|base| push(base, "bbb")), @"
+    error child-link-missing bbb:v1 sha256:child of sha256:both for linux/amd64 | linux/amd64 has lost its revision link; its bytes are here | repositories/bbb/_manifests/revisions/sha256/child/link | Relink
+    broken: bbb:v1 by child-link-missing
+    ");
+}
+
+#[test]
+fn a_cache_without_layers() {
+    assert_snapshot!(after(|base| {
+        base.tree.break_layers_folder(APP).break_scheduler_state("{}");
+    }), @"warning gc-hazard - | a pull-through cache with 1 repository without _layers: a 2.x collector deletes what they hold, a 3.x one aborts | repositories");
+}
+
+#[test]
+fn an_empty_tree_lacks_nothing_but_its_folders() {
+    let tree = registry_fixtures::TreeBuilder::new();
+    assert_eq!(crate::support::text(&Sight::default().look(tree.root()), &Default::default()), "nothing");
+}
+
+#[test]
+fn a_buildkit_cache_is_sound() {
+    let content = Sight { content: true, strict: true, ..Sight::default() };
+    assert_snapshot!(after_seen(&content, |base| {
+        let layers = base.one.layers.clone();
+        base.tree.buildkit_cache(APP, Some("cache"), &layers);
+    }), @"nothing");
+}

@@ -1,0 +1,245 @@
+//! What should not be there: strays, temporary files, links that nothing needs, uploads, special files.
+
+use std::time::SystemTime;
+
+use insta::assert_snapshot;
+use registry_fixtures::Digest;
+
+use crate::support::{APP, Base, DAY, HOUR, Sight, after, after_seen, age};
+
+/// A look that opens every folder.
+fn strict() -> Sight<'static> {
+    Sight { strict: true, ..Sight::default() }
+}
+
+#[test]
+fn stray_data_file() {
+    assert_snapshot!(after(|base| { base.tree.break_stray_data(); }), @"warning path-unexpected - | a file among digest algorithms; a collector aborts on a data file there | blobs/data | MoveAside");
+}
+
+#[test]
+fn shard_of_one_character() {
+    assert_snapshot!(after(|base| { base.tree.break_short_blob_folder(); }), @"warning path-unexpected - | a folder that is no shard; a collector aborts on a data file there | blobs/sha256/x | MoveAside");
+}
+
+#[test]
+fn repository_of_an_illegal_name() {
+    assert_snapshot!(after(|base| {
+        base.tree.break_illegal_repository_name("UPPER").break_illegal_repository_name("a..b/c");
+    }), @"
+    warning path-unexpected - | a registry refuses this repository name; its collector aborts on it | repositories/UPPER | MoveAside
+    warning path-unexpected - | a registry refuses this repository name; its collector aborts on it | repositories/a..b/c | MoveAside
+    ");
+}
+
+#[test]
+fn an_illegal_repository_protects_its_blobs() {
+    let report = after(|base| {
+        base.image("Team/App", Some("v1"), "hidden");
+    });
+    assert!(report.starts_with("warning path-unexpected -") && !report.contains("unreferenced"), "{report}");
+}
+
+#[test]
+fn temporary_files() {
+    let leave = |base: &mut Base| {
+        base.tree.break_temp_file(&base.tree.tag_link(APP, "v1"));
+        base.tree.break_temp_file(&base.tree.blob_path(&base.one.layers[0]));
+    };
+    assert_snapshot!(after(leave), @"nothing");
+    assert_snapshot!(after_seen(&strict(), leave), @"
+    info temp-file-stale - | temporary file of a write that never finished, 50 bytes | blobs/sha256/xx/one-layer1/data.3a6eb079-0f39-4ac8-87c9-4f3856b2dd2c.tmp | Remove
+    info temp-file-stale team/app | temporary file of a write that never finished, 35 bytes | repositories/team/app/_manifests/tags/v1/current/link.b1b1bdb4-80c6-41d0-8753-00d9bff7d9cb.tmp | Remove
+    ");
+    assert_snapshot!(after_seen(&Sight { later: HOUR / 2, ..strict() }, leave), @"nothing");
+}
+
+#[test]
+fn names_that_lie_everywhere() {
+    assert_snapshot!(after(|base| { base.tree.break_harmless_strays(&base.one.layers[0]); }), @"nothing");
+    assert_snapshot!(after_seen(&strict(), |base| {
+        base.tree.break_harmless_strays(&base.one.layers[0]);
+    }), @"
+    warning path-unexpected - | a file that has no place here | blobs/sha256/xx/one-layer1/note.txt | MoveAside
+    warning path-unexpected - | a file that has no place here | repositories/.DS_Store | MoveAside
+    ");
+}
+
+#[test]
+fn a_name_that_is_no_utf8() {
+    let leave = |base: &mut Base| {
+        base.tree.break_illegal_utf8_name(&base.tree.tags_folder(APP));
+        base.tree.break_illegal_utf8_name(&base.tree.repositories());
+        base.tree.break_illegal_utf8_name(&base.tree.layers_folder(APP).join("sha256"));
+        base.tree.break_illegal_utf8_name(&base.tree.blob_folder(&base.one.layers[0]));
+    };
+    assert_snapshot!(after(leave), @r"
+    warning path-unexpected - | a file among repositories | repositories/bad-\xff\xfe-name | MoveAside
+    warning path-unexpected team/app | a file whose name is no sha256 hash | repositories/team/app/_layers/sha256/bad-\xff\xfe-name | MoveAside
+    warning path-unexpected team/app | no legal tag name, although the server lists it as a tag | repositories/team/app/_manifests/tags/bad-\xff\xfe-name | MoveAside
+    ");
+    let mut base = Base::new();
+    leave(&mut base);
+    let strays = strict().look(base.tree.root()).findings;
+    assert_eq!(
+        strays.iter().filter(|stray| stray.path.as_deref().unwrap().contains(r"bad-\xff\xfe")).count(),
+        4
+    );
+}
+
+#[test]
+fn a_layer_link_that_no_manifest_needs() {
+    assert_snapshot!(after(|base| { base.tree.layer_link(APP, &base.lib.layers[0]); }), @"
+    info layer-link-unreferenced team/app | 1 layer link that no manifest needs | repositories/team/app/_layers | Remove
+    garbage: 1 layer links
+    ");
+}
+
+#[test]
+fn a_layer_link_that_no_manifest_needs_and_whose_bytes_are_gone() {
+    assert_snapshot!(after(|base| { base.tree.layer_link(APP, &Digest::nowhere("layer")); }), @"
+    info layer-link-dangling team/app | 1 layer link that no manifest needs and whose bytes are gone | repositories/team/app/_layers | Remove
+    garbage: 1 layer links
+    ");
+}
+
+#[test]
+fn a_layer_link_that_no_manifest_needs_and_that_says_nothing() {
+    assert_snapshot!(after(|base| {
+        base.tree.layer_link(APP, &base.lib.layers[0]);
+        base.tree.break_layer_link_empty(APP, &base.lib.layers[0]);
+    }), @"warning gc-hazard team/app sha256:lib-layer1 | the layer link of sha256:lib-layer1, which no manifest needs, is empty (0 bytes): a 3.x collector aborts on it; remove it | repositories/team/app/_layers/sha256/lib-layer1/link");
+}
+
+/// When an upload started, some time before the look.
+fn started(sight: &Sight<'_>, before: std::time::Duration) -> String {
+    let time = SystemTime::now() + sight.later - before;
+    jiff::Timestamp::try_from(time).unwrap().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[test]
+fn uploads_are_stale_after_168_hours_by_startedat() {
+    let sight = Sight::default();
+    for (hours, is_stale) in [(1, false), (167, false), (169, true)] {
+        let started = started(&sight, hours * HOUR);
+        let report = after_seen(&sight, |base| {
+            base.tree.upload(APP, b"so far", Some(&started));
+        });
+        assert_eq!(report.contains("upload-stale"), is_stale, "{hours} h: {report}");
+    }
+}
+
+#[test]
+fn uploads_are_stale_after_168_hours_by_mtime_when_startedat_says_nothing() {
+    for (hours, is_stale) in [(1_u32, false), (167, false), (169, true)] {
+        let sight = Sight { later: hours * HOUR, ..Sight::default() };
+        let report = after_seen(&sight, |base| {
+            let id = base.tree.upload(APP, b"so far", Some("2020-01-02T03:04:05Z"));
+            base.tree.break_upload_without_startedat(APP, &id);
+        });
+        assert_eq!(report.contains("upload-stale"), is_stale, "{hours} h: {report}");
+        let report = after_seen(&sight, |base| {
+            base.tree.upload(APP, b"so far", Some("yesterday"));
+        });
+        assert_eq!(report.contains("upload-stale"), is_stale, "{hours} h: {report}");
+    }
+}
+
+#[test]
+fn an_upload_that_still_grows_is_not_stale() {
+    let sight = Sight::default();
+    let report = after_seen(&sight, |base| {
+        let id = base.tree.upload(APP, b"so far", Some("2020-01-02T03:04:05Z"));
+        age(&base.tree.upload_folder(APP, &id).join("data"), &sight, HOUR / 2);
+    });
+    assert_snapshot!(report, @"nothing");
+}
+
+#[test]
+fn stale_uploads() {
+    assert_snapshot!(after(|base| {
+        base.tree.upload(APP, b"some bytes", Some("2020-01-02T03:04:05Z"));
+        let id = base.tree.upload(APP, b"more bytes so far", Some("2020-01-02T03:04:05Z"));
+        base.tree.break_upload_without_startedat(APP, &id);
+    }), @"
+    info upload-stale team/app | 2 uploads older than 168 h, 27 bytes; the server never purges 1 of them, which have no readable startedat | repositories/team/app/_uploads | Remove
+    garbage: 2 uploads (27 bytes)
+    ");
+}
+
+#[test]
+fn history_of_a_moved_tag_dangles_only_when_its_manifest_is_gone() {
+    let moved = |base: &mut Base| {
+        let newer = base.image(APP, Some("v1"), "newer").digest;
+        assert_ne!(newer, base.one.digest);
+    };
+    assert_snapshot!(after(moved), @"
+    info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees them | repositories/team/app/_manifests/revisions
+    garbage: 1 manifests untagged, 4 blobs (1016 bytes) untagged
+    ");
+    assert_snapshot!(after(|base| {
+        moved(base);
+        base.tree.break_revision_link_missing(APP, &base.one.digest);
+    }), @"
+    info blob-unreferenced - | 4 blobs that no manifest references, 1016 bytes: a plain collection frees them | blobs
+    info layer-link-unreferenced team/app | 3 layer links that no manifest needs | repositories/team/app/_layers | Remove
+    info tag-history-dangling team/app | 1 entry of tag histories that no longer resolve | repositories/team/app/_manifests/tags | Remove
+    garbage: 4 blobs (1016 bytes) unreferenced, 3 layer links
+    ");
+}
+
+#[test]
+fn symbolic_links_are_unread_and_never_missing() {
+    assert_snapshot!(after(|base| {
+        let link = base.tree.tag_link(APP, "v1");
+        base.tree.break_moved_behind_symlink(&link);
+    }), @"
+    error path-unread team/app | not read: a symbolic link (not followed) | repositories/team/app/_manifests/tags/v1/current/link
+    unknown: team/app:v1 as the tag's link could not be read
+    ");
+    assert_snapshot!(after(|base| {
+        let link = base.tree.revision_link(APP, &base.arm.digest);
+        base.tree.break_symlink(&link, "/nowhere".as_ref());
+    }), @"
+    error path-unread team/app | not read: a symbolic link (not followed) | repositories/team/app/_manifests/revisions/sha256/arm/link
+    unknown: team/app:v2 as sha256:arm: its revision link could not be read
+    ");
+}
+
+#[test]
+fn a_fifo_in_the_place_of_a_link_is_unread() {
+    assert_snapshot!(after(|base| { base.tree.break_fifo(&base.tree.tag_link(APP, "v1")); }), @"
+    error path-unread team/app | not read: a FIFO, socket or device in the place of a link file | repositories/team/app/_manifests/tags/v1/current/link
+    unknown: team/app:v1 as the tag's link could not be read
+    ");
+    assert_snapshot!(after(|base| {
+        base.tree.break_fifo(&base.tree.layer_link_path(APP, &base.one.layers[0]));
+    }), @"
+    error path-unread team/app | not read: a FIFO, socket or device in the place of a link file | repositories/team/app/_layers/sha256/one-layer1/link
+    unknown: team/app:v1 as sha256:one-layer1: its layer link could not be read
+    ");
+}
+
+/// `root` reads whatever it likes: for it there is nothing to see here. `walk` has failures that do not need another
+/// user.
+#[test]
+fn what_permissions_forbid_is_unread() {
+    let mut base = Base::new();
+    let layers = base.tree.layers_folder(APP);
+    base.tree.break_unreadable(&layers);
+    if std::fs::read_dir(&layers).is_ok() {
+        assert_eq!(base.report(), "nothing");
+        return;
+    }
+    let report = base.report_with(&Sight { later: DAY, ..Sight::default() });
+    assert!(report.contains("error path-unread") && !report.contains("broken:"), "{report}");
+}
+
+#[test]
+fn a_missing_platform() {
+    let sight = Sight { platforms: &["linux/amd64", "linux/arm64"], ..Sight::default() };
+    assert_snapshot!(after_seen(&sight, |_| ()), @"
+    error platform-missing lib:v1 sha256:lib for linux/arm64 | the image has no linux/arm64 (it has linux/amd64) | repositories/lib/_manifests/tags/v1/current/link
+    error platform-missing team/app:v1 sha256:one for linux/arm64 | the image has no linux/arm64 (it has linux/amd64) | repositories/team/app/_manifests/tags/v1/current/link
+    ");
+}

@@ -1,0 +1,334 @@
+//! The walk: what it sees, what it does not follow, and that it ends. The fd-relative folder is held against `walkdir`
+//! and against the folder by path.
+#![cfg(target_os = "linux")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use registry_core::audit::{Audit, Code};
+use registry_core::storage::folder::{FdFolder, PathFolder};
+use registry_core::storage::{Folder, Kind, OpenOptions, Tree, locate};
+use registry_fixtures::TreeBuilder;
+use registry_fixtures::random::random_tree;
+
+use crate::support::{APP, Base, DAY, Names, Sight, text};
+
+/// What a walk saw: kind and, of a file, size by path.
+type Seen = BTreeMap<PathBuf, (Kind, u64)>;
+
+/// Everything below a folder, each folder opened through the one above it.
+fn walked<F: Folder>(folder: &mut F, at: &Path, seen: &mut Seen) {
+    let mut entries = Vec::new();
+    folder.list(&mut |name, kind| entries.push((name.to_owned(), kind))).unwrap();
+    for (name, kind) in entries {
+        let path = at.join(&name);
+        let stat = folder.stat(Path::new(&name)).unwrap();
+        assert_eq!(stat.kind, kind, "{}", path.display());
+        if kind == Kind::Folder {
+            walked(&mut folder.open(Path::new(&name)).unwrap(), &path, seen);
+        }
+        if kind == Kind::File {
+            let mut bytes = Vec::new();
+            folder.read(Path::new(&name), 1 << 20, &mut bytes).unwrap();
+            assert_eq!(bytes.len() as u64, stat.size);
+        }
+        seen.insert(path, (kind, if kind == Kind::File { stat.size } else { 0 }));
+    }
+}
+
+/// What `walkdir` sees.
+fn expected(root: &Path) -> Seen {
+    let mut seen = Seen::new();
+    for entry in walkdir::WalkDir::new(root).min_depth(1) {
+        let entry = entry.unwrap();
+        let path = entry.path().strip_prefix(root).unwrap().to_path_buf();
+        let kind = match entry.file_type() {
+            kind if kind.is_symlink() => Kind::Symlink,
+            kind if kind.is_dir() => Kind::Folder,
+            kind if kind.is_file() => Kind::File,
+            _ => Kind::Other,
+        };
+        seen.insert(path, (kind, if kind == Kind::File { entry.metadata().unwrap().len() } else { 0 }));
+    }
+    seen
+}
+
+#[derive(Debug, Clone)]
+enum Planted {
+    File(usize),
+    Folder,
+    Link(&'static str),
+    Fifo,
+}
+
+fn planted() -> impl Strategy<Value = Planted> {
+    prop_oneof![
+        4 => (0_usize..5000).prop_map(Planted::File),
+        3 => Just(Planted::Folder),
+        2 => prop::sample::select(vec!["/", ".", "..", "a", "nowhere", "/etc/passwd"]).prop_map(Planted::Link),
+        1 => Just(Planted::Fifo),
+    ]
+}
+
+/// Plants something below `root`, unless something else is in the way: nothing is ever made through a link.
+fn plant(root: &Path, names: &[String], planted: &Planted) {
+    let mut path = root.to_path_buf();
+    let Some((last, folders)) = names.split_last() else { return };
+    if names.iter().any(|name| name == "." || name == "..") {
+        return;
+    }
+    for name in folders {
+        path.push(name);
+        let is_free = path.symlink_metadata().is_err();
+        if is_free {
+            fs::create_dir(&path).unwrap();
+        } else if !path.symlink_metadata().unwrap().is_dir() {
+            return;
+        }
+    }
+    path.push(last);
+    if path.symlink_metadata().is_ok() {
+        return;
+    }
+    match planted {
+        Planted::File(size) => fs::write(&path, vec![b'x'; *size]).unwrap(),
+        Planted::Folder => fs::create_dir(&path).unwrap(),
+        Planted::Link(target) => symlink(target, &path).unwrap(),
+        Planted::Fifo => assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success()),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_folder_sees_what_walkdir_sees(
+        entries in prop::collection::vec((prop::collection::vec("[ab.é]{1,3}|[a-z]{60}", 1..5), planted()), 0..40),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        for (names, planted) in entries {
+            plant(folder.path(), &names, &planted);
+        }
+        let wanted = expected(folder.path());
+        let (mut by_fd, mut by_path) = (Seen::new(), Seen::new());
+        walked(&mut FdFolder::open_root(folder.path(), false).unwrap(), Path::new(""), &mut by_fd);
+        walked(&mut PathFolder::open_root(folder.path(), false).unwrap(), Path::new(""), &mut by_path);
+        prop_assert_eq!(&by_fd, &wanted);
+        prop_assert_eq!(&by_path, &wanted);
+    }
+}
+
+#[test]
+fn a_listing_can_be_taken_twice() {
+    let base = Base::new();
+    let mut folder = FdFolder::open_root(&base.tree.v2(), false).unwrap();
+    for _ in 0..2 {
+        let mut names = Vec::new();
+        folder.list(&mut |name, _| names.push(name.to_owned())).unwrap();
+        names.sort();
+        assert_eq!(names, ["blobs", "repositories"]);
+    }
+}
+
+#[test]
+fn no_path_climbs_out_of_a_folder() {
+    let base = Base::new();
+    fs::write(base.tree.root().join("secret"), "x").unwrap();
+    fn check<F: Folder>(folder: &F) {
+        for path in ["../../../secret", "/etc/passwd", "blobs/../../../../secret"] {
+            let mut bytes = Vec::new();
+            assert!(folder.read(Path::new(path), 10, &mut bytes).is_err() && bytes.is_empty(), "{path}");
+            assert!(folder.stat(Path::new(path)).is_err() && folder.open(Path::new(path)).is_err(), "{path}");
+        }
+    }
+    check(&FdFolder::open_root(&base.tree.v2(), false).unwrap());
+    check(&PathFolder::open_root(&base.tree.v2(), false).unwrap());
+}
+
+/// Everything that an audit says.
+fn all(audit: &Audit) -> String {
+    let mut pieces: Vec<_> = audit.pieces.iter().map(|piece| format!("{piece:?}")).collect();
+    pieces.sort();
+    format!("{}\n{}\n{:?}", text(audit, &Names::default()), pieces.join("\n"), audit.source)
+}
+
+#[test]
+fn both_folders_give_the_same_audit() {
+    for seed in 0..40 {
+        let (tree, story) = random_tree(seed);
+        let sight =
+            Sight { content: seed % 4 == 0, strict: seed % 3 == 0, later: 10 * DAY, ..Sight::default() };
+        let by_fd = Tree::from_folder(FdFolder::open_root(&tree.v2(), false).unwrap(), false, 4).unwrap();
+        let by_path = Tree::from_folder(PathFolder::open_root(&tree.v2(), false).unwrap(), false, 4).unwrap();
+        let (by_fd, by_path) = (all(&sight.audit(&by_fd).1), all(&sight.audit(&by_path).1));
+        assert!(by_fd == by_path, "{by_fd}\n--\n{by_path}\n{story:#?}");
+    }
+}
+
+/// Every folder and file that can stand behind a link, and whether it is a folder.
+fn levels(base: &Base) -> Vec<(PathBuf, bool)> {
+    let tree = &base.tree;
+    let up = |path: PathBuf, levels: usize| path.ancestors().nth(levels).unwrap().to_path_buf();
+    let (one, arm) = (&base.one, &base.arm);
+    let (data, layer) = (tree.blob_path(&one.digest), tree.blob_path(&one.layers[0]));
+    let (revision, link) = (tree.revision_link(APP, &arm.digest), tree.layer_link_path(APP, &one.layers[0]));
+    let current = tree.tag_link(APP, "v1");
+    let mut levels =
+        vec![(tree.blobs(), true), (tree.repositories(), true), (up(tree.repository(APP), 1), true)];
+    levels.extend([(tree.repository(APP), true), (tree.manifests_folder(APP), true)]);
+    for (file, depth) in [(data, 3), (layer, 2), (revision, 3), (link, 3), (current, 3)] {
+        levels.push((file.clone(), false));
+        levels.extend((1..=depth).map(|above| (up(file.clone(), above), true)));
+    }
+    levels
+}
+
+#[test]
+fn links_are_never_followed_and_what_is_behind_them_is_unknown() {
+    for number in 0..levels(&Base::new()).len() {
+        let mut base = Base::new();
+        let (path, _) = levels(&base)[number].clone();
+        base.tree.break_moved_behind_symlink(&path);
+        let audit = Sight { strict: number % 2 == 0, ..Sight::default() }.look(base.tree.root());
+        let shown = text(&audit, &base.names);
+        let below = path.strip_prefix(base.tree.v2()).unwrap().to_string_lossy().into_owned();
+        assert!(
+            audit.unread.iter().any(|unread| unread.path.starts_with(&below)),
+            "{below} is not noted: {shown}"
+        );
+        let others = audit.findings.iter().filter(|finding| finding.code != Code::PathUnread);
+        assert_eq!(others.count(), 0, "{below}: {shown}");
+        assert!(audit.broken_tags.is_empty() && audit.pieces.is_empty(), "{below}: {shown}");
+    }
+}
+
+#[test]
+fn followed_on_wish_are_links_to_folders_and_to_nothing_else() {
+    for number in 0..levels(&Base::new()).len() {
+        let mut base = Base::new();
+        let (path, is_folder) = levels(&base)[number].clone();
+        base.tree.break_moved_behind_symlink(&path);
+        let audit = Sight { follow: true, ..Sight::default() }.look(base.tree.root());
+        let shown = text(&audit, &base.names);
+        assert_eq!(audit.unknown_tags.is_empty(), is_folder, "{}: {shown}", path.display());
+        assert!(audit.broken_tags.is_empty() && audit.pieces.is_empty(), "{}: {shown}", path.display());
+    }
+}
+
+#[test]
+fn the_root_may_be_a_link() {
+    let base = Base::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("root");
+    symlink(base.tree.root(), &link).unwrap();
+    assert_eq!(text(&Sight::default().look(&link), &base.names), "nothing");
+    let v2 = elsewhere.path().join("v2");
+    symlink(base.tree.v2(), &v2).unwrap();
+    assert_eq!(text(&Sight::default().look(&v2), &base.names), "nothing");
+}
+
+/// A tree with a link at `from`, below `docker/registry/v2`.
+fn linked(links: &[(&str, &str)]) -> Base {
+    let base = Base::new();
+    for (from, to) in links {
+        let from = base.tree.v2().join(from);
+        fs::create_dir_all(from.parent().unwrap()).unwrap();
+        symlink(to, from).unwrap();
+    }
+    base
+}
+
+#[test]
+fn loops_of_links_end() {
+    let loops: [&[(&str, &str)]; 5] = [
+        &[("repositories/loop", "loop")],
+        &[("repositories/team/up", "..")],
+        &[("repositories/x/to-y", "../y"), ("repositories/y/to-x", "../x")],
+        &[("blobs/sha256/ff", "..")],
+        &[("repositories/root", "/")],
+    ];
+    for links in loops {
+        let base = linked(links);
+        for follow in [false, true] {
+            if follow && links[0].1 == "/" {
+                continue; // that would be a walk over the machine
+            }
+            for strict in [false, true] {
+                let audit = Sight { follow, strict, ..Sight::default() }.look(base.tree.root());
+                assert!(audit.broken_tags.is_empty(), "{links:?}: {}", text(&audit, &base.names));
+                assert!(!audit.unread.is_empty() || follow, "{links:?}: {}", text(&audit, &base.names));
+            }
+        }
+    }
+}
+
+/// Twenty folders, each with two links to the next: a million ways to the last.
+#[test]
+fn a_knot_of_links_ends() {
+    let base = Base::new();
+    let knot = base.tree.root().join("knot");
+    for number in 0..20 {
+        let folder = knot.join(number.to_string());
+        fs::create_dir_all(&folder).unwrap();
+        for name in ["a", "b"] {
+            symlink(knot.join((number + 1).to_string()), folder.join(name)).unwrap();
+        }
+    }
+    symlink(knot.join("0"), base.tree.repositories().join("knot")).unwrap();
+    let audit = Sight { follow: true, ..Sight::default() }.look(base.tree.root());
+    assert!(audit.broken_tags.is_empty() && !audit.unread.is_empty());
+}
+
+#[test]
+fn a_fifo_anywhere_keeps_nobody_waiting() {
+    let places: [fn(&mut Base) -> PathBuf; 9] = [
+        |base| base.tree.tag_link(APP, "v1"),
+        |base| base.tree.revision_link(APP, &base.arm.digest),
+        |base| base.tree.layer_link_path(APP, &base.one.layers[0]),
+        |base| base.tree.blob_path(&base.one.digest),
+        |base| base.tree.blob_path(&base.one.layers[0]),
+        |base| base.tree.blob_folder(&base.one.config),
+        |base| base.tree.history_link(APP, "v1", &base.one.digest),
+        |base| {
+            let id = base.tree.upload(APP, b"so far", Some("2020-01-02T03:04:05Z"));
+            base.tree.upload_folder(APP, &id).join("startedat")
+        },
+        |base| base.tree.v2().join("repositories/pipe"),
+    ];
+    for place in places {
+        for follow in [false, true] {
+            let mut base = Base::new();
+            let path = place(&mut base);
+            base.tree.break_fifo(&path);
+            let sight = Sight { content: true, strict: true, follow, ..Sight::default() };
+            let report = base.report_with(&sight);
+            assert_ne!(report, "nothing", "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn folders_within_folders_end() {
+    let base = Base::new();
+    let mut path = base.tree.repositories();
+    path.extend(["a"; 400]);
+    fs::create_dir_all(path.join("_layers")).unwrap();
+    let audit = Sight { strict: true, ..Sight::default() }.look(base.tree.root());
+    let [finding] = &audit.findings[..] else { panic!("{}", text(&audit, &base.names)) };
+    assert_eq!(finding.code, Code::PathUnexpected);
+}
+
+#[test]
+fn a_tree_is_found_and_opened_by_its_v2() {
+    let base = Base::new();
+    let found = locate(&base.tree.v2(), false).unwrap();
+    assert!(Tree::open(&found[0], &OpenOptions::default()).is_ok());
+    fs::remove_dir_all(base.tree.v2()).unwrap();
+    assert!(Tree::open(&found[0], &OpenOptions::default()).is_err());
+    let empty = TreeBuilder::new();
+    let audit = Sight::default().look(empty.root());
+    assert_eq!((audit.source.repositories, audit.source.complete), (0, true));
+}
