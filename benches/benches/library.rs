@@ -29,7 +29,7 @@ fn manifest(criterion: &mut Criterion) {
 fn tree(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let made = generate(folder.path(), &Shape::new(10, 20)).expect("a tree");
-    let located = locate(folder.path(), false).expect("a registry");
+    let located = locate(folder.path(), false).registries;
     let tree = Tree::open(&located[0], &OpenOptions::default()).expect("a tree");
     let progress = Progress::default();
     let mut group = criterion.benchmark_group("tree");

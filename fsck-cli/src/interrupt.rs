@@ -1,5 +1,6 @@
 //! ^C and SIGTERM: a scan writes nothing, so it says how far it came and ends at once.
 
+use std::io::Write as _;
 use std::sync::{Arc, OnceLock};
 
 use registry_core::storage::Progress;
@@ -13,8 +14,10 @@ pub fn watch(progress: &Arc<Progress>) {
     }
     let installed = ctrlc::set_handler(|| {
         if let Some(progress) = WATCHED.get() {
-            eprintln!(
-                "\nregistry-fsck: interrupted while {}, after {} files; nothing was changed, no report is given",
+            // Whoever reads standard error may be gone; that must not keep the process alive.
+            let _ = writeln!(
+                std::io::stderr(),
+                "\nregistry-fsck: interrupted while {}, after {} files; nothing was changed",
                 progress.phase().describe(),
                 progress.files()
             );

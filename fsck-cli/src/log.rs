@@ -33,6 +33,5 @@ pub fn failure(failure: &Failure) {
         }
         source = error.source();
     }
-    let hint = if matches!(failure, Failure::Usage(_)) { "; try --help" } else { "" };
-    tracing::error!("{}{hint}", registry_core::text::escape(&message));
+    tracing::error!("{}", registry_core::text::without_controls(&message));
 }

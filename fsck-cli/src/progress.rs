@@ -1,6 +1,6 @@
 //! A line on standard error that says what a scan is doing. It polls counters; the scan does not know of it.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -57,11 +57,11 @@ fn draw(stop: &AtomicBool, progress: &Progress, forced: bool) {
         while !stop.load(Ordering::Relaxed) {
             std::thread::sleep(TICK);
             if said.elapsed() > Duration::from_secs(5) {
-                eprintln!("{}", message(progress, started.elapsed()));
+                let _ = writeln!(std::io::stderr(), "{}", message(progress, started.elapsed()));
                 said = Instant::now();
             }
         }
-        eprintln!("{}", message(progress, started.elapsed()));
+        let _ = writeln!(std::io::stderr(), "{}", message(progress, started.elapsed()));
         return;
     }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());

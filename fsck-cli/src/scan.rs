@@ -1,11 +1,12 @@
 //! The command `scan`: find the registries, audit each, make one report, render it.
 
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use jiff::Timestamp;
 use registry_core::audit::{
@@ -30,6 +31,11 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
             "--fail-on new needs --baseline: what is new is told by an earlier report"
         )));
     }
+    if args.list_garbage.is_some() && !args.common.repository.is_empty() {
+        let why =
+            "--list-garbage cannot go with --repository: what other repositories need is not known then";
+        return Err(Failure::Usage(anyhow!(why)));
+    }
     let earlier = args.baseline.as_deref().map(settings::baseline).transpose().map_err(Failure::Usage)?;
     let ignores = args.ignore.as_deref().map(settings::ignore).transpose().map_err(Failure::Usage)?;
     let plan = Plan::new(args, started_at).map_err(Failure::Usage)?;
@@ -41,18 +47,18 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
     let mut extra = Extra::default();
     let mut registries = Vec::new();
     for root in &args.roots {
-        match locate(root, args.follow_symlinks) {
-            Ok(found) => registries.extend(found),
-            Err(error) => {
-                tracing::error!("{}", escape(&error.to_string()));
-                let source: Arc<str> = escape_os(root.as_os_str()).into();
-                report.unread.push(UnreadPath { source, path: ".".into(), error: error.to_string() });
-            }
+        let found = locate(root, args.follow_symlinks);
+        registries.extend(found.registries);
+        for error in found.errors {
+            tracing::error!("{}", escape(&error.to_string()));
+            let source: Arc<str> = escape_os(root.as_os_str()).into();
+            report.unread.push(UnreadPath { source, path: ".".into(), error: error.to_string() });
         }
     }
     // A report is ordered by source; a registry that is named twice is audited once.
     registries.sort_by(|a, b| a.name.cmp(&b.name));
-    registries.dedup_by(|a, b| a.v2 == b.v2);
+    let mut seen = HashSet::new();
+    registries.retain(|located| seen.insert(located.v2.clone()));
     for located in &registries {
         plan.one(located, &progress, &mut report, &mut extra);
     }
@@ -61,6 +67,10 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
     report.count();
     // Compared first: what is ignored today is still there, not resolved.
     if let Some(earlier) = &earlier {
+        let is_shared = |name: &Arc<str>| earlier.sources.iter().any(|source| source.name == *name);
+        if !report.sources.iter().any(|source| is_shared(&source.name)) {
+            tracing::warn!("the baseline is of other sources: name ROOT as it was named then, or all is new");
+        }
         audit::compare(&mut report, earlier);
     }
     if let Some(ignores) = &ignores {
@@ -69,26 +79,48 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
     }
     report.duration_seconds = started.elapsed().as_secs_f64();
     report.exit_status = exit::of(&report, args.fail_on);
-    write(args, &report, &extra)?;
+    if !args.common.repository.is_empty() && report.sources.iter().all(|source| source.repositories == 0) {
+        report.exit_status |= exit::USAGE;
+    }
+    if !write_files(args, &report, &extra) {
+        report.exit_status |= exit::INCOMPLETE;
+    }
+    render::print(&args.common, &report).context("cannot write the report").map_err(Failure::Io)?;
     Ok(report.exit_status)
 }
 
-/// Writes everything that was asked for. The report comes first: it is not lost when a file cannot be written.
-fn write(args: &ScanArgs, report: &Report, extra: &Extra) -> Result<(), Failure> {
-    let printed = render::print(&args.common, report);
+/// Writes the files that were asked for; whether all could be. One that cannot be written does not hinder the others.
+fn write_files(args: &ScanArgs, report: &Report, extra: &Extra) -> bool {
+    let mut all = true;
+    let mut note = |what: &str, path: &Path, written: anyhow::Result<()>| {
+        if let Err(error) = written {
+            tracing::error!("cannot write the {what} {}: {error}", escape_os(path.as_os_str()));
+            all = false;
+        }
+    };
     if let Some(path) = &args.list_garbage {
-        let failed = || format!("cannot write the list of garbage {}", path.display());
-        garbage(path, &extra.pieces).with_context(failed).map_err(Failure::Io)?;
+        note("list of garbage", path, garbage(path, &extra.pieces));
     }
     if let Some(path) = &args.common.metrics_file {
-        let failed = || format!("cannot write the metrics file {}", path.display());
-        render::metrics::write(path, report, &extra.garbage).with_context(failed).map_err(Failure::Io)?;
+        note("metrics file", path, render::metrics::write(path, report, &extra.garbage));
     }
-    printed.context("cannot write the report").map_err(Failure::Io)
+    all
+}
+
+/// Refuses to write in the place of a FIFO, a device or a folder.
+///
+/// # Errors
+/// When something other than a regular file stands there.
+pub fn refuse_non_file(path: &Path) -> anyhow::Result<()> {
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_file() => bail!("there is something that is no regular file"),
+        _ => Ok(()),
+    }
 }
 
 /// One line of JSON a piece.
 fn garbage(path: &Path, pieces: &[(Arc<str>, audit::Piece)]) -> anyhow::Result<()> {
+    refuse_non_file(path)?;
     let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
     for (source, piece) in pieces {
         let mut line = serde_json::Map::new();
@@ -173,7 +205,7 @@ impl<'a> Plan<'a> {
         });
         // Freeing a graph node by node takes as long as reading one; the process ends soon anyway.
         std::mem::forget(graph);
-        if self.only.is_some() && graph_is_empty(&audit) {
+        if self.only.is_some() && audit.source.repositories == 0 {
             tracing::warn!("{name}: no repository matches --repository");
         }
         if audit.looks_like_cache {
@@ -181,10 +213,6 @@ impl<'a> Plan<'a> {
         }
         merge(report, audit, extra);
     }
-}
-
-fn graph_is_empty(audit: &Audit) -> bool {
-    audit.source.repositories == 0
 }
 
 fn set(globs: &[Glob]) -> anyhow::Result<GlobSet> {

@@ -59,14 +59,23 @@ struct Entry {
 /// When it cannot be read, or an entry lacks a key, has an unknown one, or one that says nothing.
 pub fn ignore(path: &Path) -> anyhow::Result<Vec<Ignore>> {
     let text = read(path).with_context(|| format!("cannot read the ignore file {}", path.display()))?;
-    let file: IgnoreFile = toml::from_str(&text)
-        .map_err(|error| anyhow!("the ignore file {} is unusable: {error}", path.display()))?;
+    let file: IgnoreFile = toml::from_str(&text).map_err(|error| {
+        anyhow!("the ignore file {} is unusable: {}", path.display(), place(&text, &error))
+    })?;
     let numbered = file.ignore.into_iter().enumerate();
     numbered
         .map(|(number, entry)| {
             one(&entry).with_context(|| format!("entry {} of the ignore file {}", number + 1, path.display()))
         })
         .collect()
+}
+
+/// "line 4: unknown field …", on one line.
+fn place(text: &str, error: &toml::de::Error) -> String {
+    let line =
+        error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
+    let message = error.message().replace('\n', " ");
+    line.map_or_else(|| message.clone(), |line| format!("line {line}: {message}"))
 }
 
 fn one(entry: &Entry) -> anyhow::Result<Ignore> {

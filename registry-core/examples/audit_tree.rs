@@ -3,7 +3,11 @@
 //! ```sh
 //! cargo run --example audit_tree -- /var/lib/registry
 //! ```
-#![expect(clippy::disallowed_macros, clippy::disallowed_methods, reason = "a program prints; the library does not")]
+#![expect(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    reason = "a program prints; the library does not"
+)]
 
 use std::error::Error;
 use std::path::Path;
@@ -18,7 +22,11 @@ use registry_core::storage::{OpenOptions, Progress, ScanOptions, Tree, locate};
 /// as [`unread`](registry_core::audit::Audit::unread).
 pub fn broken_tags(root: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     let mut lines = Vec::new();
-    for located in locate(root, false)? {
+    let found = locate(root, false);
+    if let Some(error) = found.errors.into_iter().next() {
+        return Err(error.into());
+    }
+    for located in found.registries {
         let tree = Tree::open(&located, &OpenOptions::default())?;
         let progress = Progress::default();
         let mut graph = tree.scan(&ScanOptions::default(), &progress);

@@ -12,7 +12,17 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-/// The same for a file name, which may not be UTF-8: other bytes become `\xNN`.
+/// Replaces only what could steer a terminal or break a line, and keeps backslashes: for text that was escaped where it
+/// came in, as a second line of defence where it goes out.
+pub fn without_controls(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character == '\\' { out.push('\\') } else { push(&mut out, character) }
+    }
+    out
+}
+
+/// The same as [`escape`] for a file name, which may not be UTF-8: other bytes become `\xNN`.
 pub fn escape_os(name: &OsStr) -> String {
     let mut out = String::with_capacity(name.len());
     for chunk in name.as_encoded_bytes().utf8_chunks() {

@@ -12,7 +12,8 @@ use registry_core::audit::{Code, Garbage, Report, Source};
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write(path: &Path, report: &Report, garbage: &[(Arc<str>, Garbage)]) -> std::io::Result<()> {
+pub fn write(path: &Path, report: &Report, garbage: &[(Arc<str>, Garbage)]) -> anyhow::Result<()> {
+    crate::scan::refuse_non_file(path)?;
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".registry-fsck-").tempfile_in(folder)?;
     file.write_all(render(report, garbage).as_bytes())?;
@@ -23,7 +24,7 @@ pub fn write(path: &Path, report: &Report, garbage: &[(Arc<str>, Garbage)]) -> s
         file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
     }
     file.as_file().sync_all()?;
-    file.persist(path)?;
+    file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 

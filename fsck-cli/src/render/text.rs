@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use indicatif::HumanBytes;
 use registry_core::audit::{Code, Finding, Repair, Report, Severity, Tags};
-use registry_core::text::escape;
+use registry_core::text::without_controls as safe;
 
 use crate::args::Common;
 
@@ -25,6 +25,7 @@ const DIM: Style = Style::new().dimmed();
 pub fn write(report: &Report, common: &Common, out: &mut dyn Write) -> io::Result<()> {
     if !common.quiet {
         let mut page = Page { report, verbose: common.verbose > 0, several: report.sources.len() > 1, out };
+        page.collectors()?;
         page.broken()?;
         page.unknown()?;
         page.other(Severity::Error)?;
@@ -34,6 +35,7 @@ pub fn write(report: &Report, common: &Common, out: &mut dyn Write) -> io::Resul
         page.resolved()?;
         page.garbage()?;
         page.sources()?;
+        page.untagged_collection()?;
     }
     summary(report, out)
 }
@@ -63,29 +65,20 @@ impl<'r> Page<'r, '_> {
                     .push((number, finding));
             }
         }
-        let mut relink = false;
         for ((source, repository, tags), findings) in &groups {
             let breaks = findings.iter().any(|(number, _)| breaking.contains(number));
             let state = if breaks { "cannot be pulled" } else { "is damaged" };
             write!(self.out, "{BAD}{}{BAD:#} {state}:", self.image(source, repository, tags))?;
             if let [(_, only)] = &findings[..] {
                 writeln!(self.out, " {}", sentence(only))?;
-            } else {
-                writeln!(self.out)?;
-                for (_, finding) in findings {
-                    writeln!(self.out, "  {}", sentence(finding))?;
-                }
+                self.remedy(only)?;
+                continue;
             }
+            writeln!(self.out)?;
             for (_, finding) in findings {
-                relink |= finding.repair == Some(Repair::Relink) || finding.repair == Some(Repair::Rewrite);
+                writeln!(self.out, "  {}", sentence(finding))?;
                 self.remedy(finding)?;
             }
-        }
-        if relink {
-            writeln!(
-                self.out,
-                "{ODD}Run no garbage collector before these links are mended: it deletes the bytes that lack one.{ODD:#}"
-            )?;
         }
         Ok(())
     }
@@ -93,36 +86,40 @@ impl<'r> Page<'r, '_> {
     /// "team/app:v1", "team/app (v1, v2, v3 and 497 more tags)".
     fn image(&self, source: &str, repository: &str, tags: &[std::sync::Arc<str>]) -> String {
         let prefix = if self.several { format!("{source}: ") } else { String::new() };
-        let repository = escape(repository);
+        let repository = safe(repository);
         match tags {
             [] => format!("{prefix}{repository}"),
-            [one] => format!("{prefix}{repository}:{}", escape(one)),
+            [one] => format!("{prefix}{repository}:{}", safe(one)),
             many => {
                 let shown = if self.verbose { many.len() } else { TAGS_SHOWN };
-                let names: Vec<_> = many.iter().take(shown).map(|tag| escape(tag)).collect();
+                let names: Vec<_> = many.iter().take(shown).map(|tag| safe(tag)).collect();
                 let more = match many.len().saturating_sub(shown) {
                     0 => String::new(),
                     more => format!(" and {more} more"),
                 };
-                format!("{prefix}{repository} ({}{more}: {} tags)", names.join(", "), many.len())
+                format!("{prefix}{repository} ({} tags: {}{more})", many.len(), names.join(", "))
             }
         }
     }
 
-    /// What to do by hand about a link.
+    /// What to do by hand, as commands to be pasted below the rootdirectory.
     fn remedy(&mut self, finding: &Finding) -> io::Result<()> {
-        let (Some(Repair::Relink | Repair::Rewrite), Some(digest), Some(path)) =
-            (finding.repair, finding.digest, &finding.path)
-        else {
-            return Ok(());
-        };
-        let digest = digest.to_string();
-        writeln!(
-            self.out,
-            "    {DIM}to mend it: let docker/registry/v2/{} hold exactly {digest} ({} bytes, no newline){DIM:#}",
-            escape(path),
-            digest.len()
-        )
+        let (Some(repair), Some(path)) = (finding.repair, &finding.path) else { return Ok(()) };
+        let path = format!("docker/registry/v2/{}", safe(path));
+        match (repair, finding.digest) {
+            (Repair::Relink | Repair::Rewrite, Some(digest)) => {
+                let folder = path.trim_end_matches("/link");
+                writeln!(self.out, "    {DIM}mkdir -p {folder} && printf %s {digest} > {path}{DIM:#}")
+            }
+            (Repair::Quarantine, _) => {
+                let folder = path.trim_end_matches("/data");
+                writeln!(
+                    self.out,
+                    "    {DIM}to heal it: move {folder} out of the registry, then push the image again{DIM:#}"
+                )
+            }
+            _ => Ok(()),
+        }
     }
 
     fn unknown(&mut self) -> io::Result<()> {
@@ -132,7 +129,7 @@ impl<'r> Page<'r, '_> {
         }
         for ((source, repository, reason), tags) in by_reason {
             let image = self.image(source, repository, &tags);
-            writeln!(self.out, "{ODD}{image}{ODD:#} could not be judged: {}", escape(reason))?;
+            writeln!(self.out, "{ODD}{image}{ODD:#} could not be judged: {}", safe(reason))?;
         }
         // A path that was never a registry has no finding.
         let sources: BTreeSet<&str> = self.report.sources.iter().map(|source| &*source.name).collect();
@@ -140,8 +137,8 @@ impl<'r> Page<'r, '_> {
             writeln!(
                 self.out,
                 "{BAD}{}{BAD:#} was not audited: {}",
-                escape(&unread.source),
-                escape(&unread.error)
+                safe(&unread.source),
+                safe(&unread.error)
             )?;
         }
         Ok(())
@@ -165,12 +162,12 @@ impl<'r> Page<'r, '_> {
             for finding in findings.iter().take(shown) {
                 let place = match (&finding.repository, &finding.path) {
                     (Some(repository), _) => self.image(&finding.source, repository, &finding.tags),
-                    (None, Some(path)) if self.several => format!("{}: {}", finding.source, escape(path)),
-                    (None, path) => escape(path.as_deref().unwrap_or("")),
+                    (None, Some(path)) if self.several => format!("{}: {}", finding.source, safe(path)),
+                    (None, path) => safe(path.as_deref().unwrap_or("")),
                 };
                 writeln!(self.out, "{style}{severity}{style:#} {code}: {place}: {}", sentence(finding))?;
                 if finding.repository.is_some() && matches!(code, Code::PathUnread | Code::PathUnexpected) {
-                    writeln!(self.out, "    {DIM}{}{DIM:#}", escape(finding.path.as_deref().unwrap_or("")))?;
+                    writeln!(self.out, "    {DIM}{}{DIM:#}", safe(finding.path.as_deref().unwrap_or("")))?;
                 }
                 if severity == Severity::Error {
                     self.remedy(finding)?;
@@ -186,7 +183,7 @@ impl<'r> Page<'r, '_> {
 
     fn ignored(&mut self) -> io::Result<()> {
         for entry in self.report.ignored.iter().flatten() {
-            let what = format!("{} in {}", entry.code, escape(&entry.repository));
+            let what = format!("{} in {}", entry.code, safe(&entry.repository));
             match &entry.warning {
                 Some(warning) => {
                     writeln!(self.out, "{ODD}warning{ODD:#} ignore entry for {what} {warning}; remove it")?;
@@ -196,7 +193,7 @@ impl<'r> Page<'r, '_> {
                     writeln!(
                         self.out,
                         "ignored until {expires}: {count} x {what} ({})",
-                        escape(&entry.reason)
+                        safe(&entry.reason)
                     )?;
                 }
             }
@@ -212,7 +209,7 @@ impl<'r> Page<'r, '_> {
                 self.out,
                 "{GOOD}resolved{GOOD:#} {}: {place}: {}",
                 finding.code,
-                escape(&finding.message)
+                safe(&finding.message)
             )?;
         }
         Ok(())
@@ -228,6 +225,11 @@ impl<'r> Page<'r, '_> {
             return writeln!(self.out, "garbage: not known, because {why}");
         };
         let (plain, untagged) = (garbage.unreferenced, garbage.untagged);
+        if plain.blobs + untagged.manifests + untagged.blobs + garbage.layer_links + garbage.stale_uploads
+            == 0
+        {
+            return writeln!(self.out, "garbage: none");
+        }
         writeln!(
             self.out,
             "garbage: {} in {} that a plain collection frees; {} more in {} under {} that only an untagged one frees",
@@ -256,7 +258,7 @@ impl<'r> Page<'r, '_> {
             writeln!(
                 self.out,
                 "looked at {} ({role}{complete}): {}, {}, {} of which {}, {}, {} ({}), {}",
-                escape(&source.name),
+                safe(&source.name),
                 number(source.repositories, "repository", "repositories"),
                 count(source.tags, "tag"),
                 count(source.manifests, "manifest"),
@@ -266,24 +268,55 @@ impl<'r> Page<'r, '_> {
                 HumanBytes(source.blob_bytes),
                 count(source.uploads, "upload"),
             )?;
-            if source.indexes > 0 {
-                writeln!(
-                    self.out,
-                    "{DIM}  garbage-collect --delete-untagged of registry 2.x deletes the children of every tagged index; do not use it here{DIM:#}"
-                )?;
-            }
         }
         Ok(())
+    }
+
+    /// What a collector would do to this registry, before anybody runs one.
+    fn collectors(&mut self) -> io::Result<()> {
+        let loses = |finding: &&Finding| {
+            finding.severity == Severity::Error
+                && matches!(finding.repair, Some(Repair::Relink | Repair::Rewrite | Repair::Rebuild))
+        };
+        if self.report.findings.iter().any(|finding| loses(&finding)) {
+            writeln!(
+                self.out,
+                "{BAD}Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.{BAD:#}"
+            )?;
+            writeln!(
+                self.out,
+                "{DIM}Commands below are for the rootdirectory; give what they make the owner of its neighbours.{DIM:#}"
+            )?;
+        }
+        Ok(())
+    }
+
+    /// What holds for every registry with image indexes, said once.
+    fn untagged_collection(&mut self) -> io::Result<()> {
+        let names: Vec<_> = self
+            .report
+            .sources
+            .iter()
+            .filter(|source| source.indexes > 0)
+            .map(|source| safe(&source.name))
+            .collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            self.out,
+            "{ODD}Never run garbage-collect --delete-untagged of registry 2.x on {}: it deletes the children of every tagged index.{ODD:#}",
+            names.join(", ")
+        )
     }
 }
 
 /// The message, what can be done locally, and whether it is new.
 fn sentence(finding: &Finding) -> String {
-    let mut text = escape(&finding.message);
+    let mut text = safe(&finding.message);
     text.push_str(match finding.repair {
         Some(Repair::Relink | Repair::Rewrite | Repair::Rebuild | Repair::Restore) => ", repairable",
-        Some(Repair::Quarantine) => "; moved aside, the next push can heal it",
-        Some(Repair::MoveAside | Repair::Remove) | None => "",
+        Some(Repair::Quarantine | Repair::MoveAside | Repair::Remove) | None => "",
     });
     match finding.new {
         Some(true) => text.push_str(" [new]"),
@@ -318,8 +351,9 @@ fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         repairable.count()
     )?;
     if report.resolved.is_some() {
-        let new = report.findings.iter().filter(|finding| finding.new == Some(true)).count();
-        write!(out, " new={new} resolved={}", sum.resolved)?;
+        let is_new = |finding: &&Finding| finding.new == Some(true) && finding.severity == Severity::Error;
+        let new = report.findings.iter().filter(is_new).count();
+        write!(out, " new_errors={new} resolved={}", sum.resolved)?;
     }
     writeln!(
         out,

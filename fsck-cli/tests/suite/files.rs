@@ -55,20 +55,20 @@ mod baseline {
         tree.revision("web", &Digest::from_text(child));
         let _masked = masked(tree.root());
         let done = ran(tree.root(), &["--baseline", &baseline]);
-        insta::assert_snapshot!(done.stdout, @r"
-    team/app:v1 cannot be pulled: its manifest is gone: neither a revision link nor its bytes are here [known] [tag-target-missing]
-    team/app:v2 cannot be pulled: its manifest has lost its revision link; its bytes are here, repairable [new] [tag-target-unlinked]
-        to mend it: let docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/e74cb118adb5…/link hold exactly sha256:e74cb118adb5… (71 bytes, no newline)
-    Run no garbage collector before these links are mended: it deletes the bytes that lack one.
-    info manifest-untagged: team/app: 1 manifest that no tag reaches: only an untagged collection frees them [known]
-    info manifest-untagged: web: 1 manifest that no tag reaches: only an untagged collection frees them [known]
-    info blob-unreferenced: blobs: 1 blob that no manifest references, 7 bytes: a plain collection frees them [known]
-    resolved blob-missing: team/app:v2: config sha256:9b48691575b5 is gone: its layer link is here, its bytes are not
-    resolved tag-target-unlinked: web:v1: its manifest has lost its revision link; its bytes are here
-    garbage: 7 B in 1 blob that a plain collection frees; 1.99 KiB more in 8 blobs under 2 untagged manifests that only an untagged one frees
-    looked at ROOT (primary): 2 repositories, 3 tags, 3 manifests of which 0 indexes, 12 layer links, 16 blobs (3.73 KiB), 0 uploads
-    registry-fsck scan: broken_tags=2 unknown_tags=0 errors=2 warnings=0 infos=3 repairable=1 new=1 resolved=2 tags=3 unread=0 exit_status=4 seconds=…
-    ");
+        insta::assert_snapshot!(done.stdout, @"
+        Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.
+        Commands below are for the rootdirectory; give what they make the owner of its neighbours.
+        team/app:v1 cannot be pulled: its manifest is gone: neither a revision link nor its bytes are here [known] [tag-target-missing]
+        team/app:v2 cannot be pulled: its manifest has lost its revision link; its bytes are here, repairable [new] [tag-target-unlinked]
+            mkdir -p docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/e74cb118adb5… && printf %s sha256:e74cb118adb5… > docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/e74cb118adb5…/link
+        info manifest-untagged: team/app: 1 manifest that no tag reaches: only an untagged collection frees them [known]
+        info manifest-untagged: web: 1 manifest that no tag reaches: only an untagged collection frees them [known]
+        info blob-unreferenced: blobs: 1 blob that no manifest references, 7 bytes: a plain collection frees them [known]
+        resolved tag-target-unlinked: web:v1: its manifest has lost its revision link; its bytes are here
+        garbage: 7 B in 1 blob that a plain collection frees; 1.99 KiB more in 8 blobs under 2 untagged manifests that only an untagged one frees
+        looked at ROOT (primary): 2 repositories, 3 tags, 3 manifests of which 0 indexes, 12 layer links, 16 blobs (3.73 KiB), 0 uploads
+        registry-fsck scan: broken_tags=2 unknown_tags=0 errors=2 warnings=0 infos=3 repairable=1 new_errors=1 resolved=1 tags=3 unread=0 exit_status=4 seconds=…
+        ");
         let report = ran(tree.root(), &["--baseline", &baseline, "--output", "json"]).typed();
         let new: Vec<_> = report.findings.iter().filter(|finding| finding.new == Some(true)).collect();
         assert_eq!(new.iter().map(|finding| finding.code).collect::<Vec<_>>(), [Code::TagTargetUnlinked]);
@@ -116,17 +116,17 @@ mod baseline {
         said.push_str(&format!("missing: {}", done.stderr));
         let _masked = masked(tree.root());
         insta::assert_snapshot!(said, @r#"
-    not JSON: ERROR the baseline ROOT/bad.json is no JSON: expected value at line 1 column 1; try --help
-    empty: ERROR the baseline ROOT/bad.json is no JSON: EOF while parsing a value at line 1 column 0; try --help
-    another schema: ERROR the baseline ROOT/bad.json has schema "registry-fsck/report/9"; "registry-fsck/report/1" is needed; try --help
-    no schema: ERROR the baseline ROOT/bad.json is no report: it has no schema (write one with --output json); try --help
-    a list: ERROR the baseline ROOT/bad.json is no JSON: invalid length 0, expected struct Head with 1 element at line 1 column 2; try --help
-    schema is a number: ERROR the baseline ROOT/bad.json is no JSON: invalid type: integer `1`, expected a string at line 1 column 12; try --help
-    half a report: ERROR the baseline ROOT/bad.json is no report of schema "registry-fsck/report/1": missing field `version` at line 1 column 55; try --help
-    cut off: ERROR the baseline ROOT/bad.json is no JSON: EOF while parsing a string at line 13 column 3; try --help
-    an unknown code: ERROR the baseline ROOT/bad.json is no report of schema "registry-fsck/report/1": unknown variant `tag-target-eaten`, expected one of `tag-link-missing`, `tag-link-invalid`, `tag-target-unlinked`, `tag-target-missing`, `child-link-missing`, `child-missing`, `revision-link-invalid`, `revision-link-mismatch`, `manifest-missing`, `manifest-unreadable`, `manifest-digest-mismatch`, `layers-folder-missing`, `layer-link-missing`, `layer-link-invalid`, `layer-link-mismatch`, `descriptor-invalid`, `descriptor-size-mismatch`, `blob-missing`, `blob-size-mismatch`, `blob-digest-mismatch`, `server-error`, `path-unread`, `platform-missing`, `gc-hazard`, `referrer-untagged`, `path-unexpected`, `layer-link-dangling`, `layer-link-unreferenced`, `tag-history-dangling`, `upload-stale`, `temp-file-stale`, `manifest-untagged`, `blob-unreferenced`, `in-flight` at line 46 column 32; try --help
-    missing: ERROR cannot read the baseline ROOT/missing.json: No such file or directory (os error 2); try --help
-    "#);
+        not JSON: ERROR the baseline ROOT/bad.json is no JSON: expected value at line 1 column 1
+        empty: ERROR the baseline ROOT/bad.json is no JSON: EOF while parsing a value at line 1 column 0
+        another schema: ERROR the baseline ROOT/bad.json has schema "registry-fsck/report/9"; "registry-fsck/report/1" is needed
+        no schema: ERROR the baseline ROOT/bad.json is no report: it has no schema (write one with --output json)
+        a list: ERROR the baseline ROOT/bad.json is no JSON: invalid length 0, expected struct Head with 1 element at line 1 column 2
+        schema is a number: ERROR the baseline ROOT/bad.json is no JSON: invalid type: integer `1`, expected a string at line 1 column 12
+        half a report: ERROR the baseline ROOT/bad.json is no report of schema "registry-fsck/report/1": missing field `version` at line 1 column 55
+        cut off: ERROR the baseline ROOT/bad.json is no JSON: EOF while parsing a string at line 13 column 3
+        an unknown code: ERROR the baseline ROOT/bad.json is no report of schema "registry-fsck/report/1": unknown variant `tag-target-eaten`, expected one of `tag-link-missing`, `tag-link-invalid`, `tag-target-unlinked`, `tag-target-missing`, `child-link-missing`, `child-missing`, `revision-link-invalid`, `revision-link-mismatch`, `manifest-missing`, `manifest-unreadable`, `manifest-digest-mismatch`, `layers-folder-missing`, `layer-link-missing`, `layer-link-invalid`, `layer-link-mismatch`, `descriptor-invalid`, `descriptor-size-mismatch`, `blob-missing`, `blob-size-mismatch`, `blob-digest-mismatch`, `server-error`, `path-unread`, `platform-missing`, `gc-hazard`, `referrer-untagged`, `path-unexpected`, `layer-link-dangling`, `layer-link-unreferenced`, `tag-history-dangling`, `upload-stale`, `temp-file-stale`, `manifest-untagged`, `blob-unreferenced`, `in-flight` at line 46 column 32
+        missing: ERROR cannot read the baseline ROOT/missing.json: No such file or directory (os error 2)
+        "#);
     }
 }
 
@@ -181,21 +181,22 @@ mod ignore {
         let unmatched = ENTRY.replace("team/*", "elsewhere/*");
         let _masked = masked(tree.root());
         let done = with(&tree, &[ENTRY, &expired, &unmatched].join("\n"), &[]);
-        insta::assert_snapshot!(done.stdout, @r"
-    team/app:v1 cannot be pulled: its manifest is gone: neither a revision link nor its bytes are here [tag-target-missing]
-    web:v1 cannot be pulled: its manifest has lost its revision link; its bytes are here, repairable [tag-target-unlinked]
-        to mend it: let docker/registry/v2/repositories/web/_manifests/revisions/sha256/fab89dfc1071…/link hold exactly sha256:fab89dfc1071… (71 bytes, no newline)
-    Run no garbage collector before these links are mended: it deletes the bytes that lack one.
-    ignored until 2999-12-31: 1 x blob-missing in team/* (rebuilt on Monday)
-    warning ignore entry for blob-missing in team/* expired on 2001-12-31; remove it
-    warning ignore entry for blob-missing in elsewhere/* matches nothing; remove it
-    info manifest-untagged: team/app: 1 manifest that no tag reaches: only an untagged collection frees them
-    info manifest-untagged: web: 1 manifest that no tag reaches: only an untagged collection frees them
-    info blob-unreferenced: blobs: 1 blob that no manifest references, 7 bytes: a plain collection frees them
-    garbage: 7 B in 1 blob that a plain collection frees; 1.99 KiB more in 8 blobs under 2 untagged manifests that only an untagged one frees
-    looked at ROOT (primary): 2 repositories, 3 tags, 3 manifests of which 0 indexes, 12 layer links, 16 blobs (3.73 KiB), 0 uploads
-    registry-fsck scan: broken_tags=2 unknown_tags=0 errors=2 warnings=2 infos=3 repairable=1 tags=3 unread=0 exit_status=4 seconds=…
-    ");
+        insta::assert_snapshot!(done.stdout, @"
+        Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.
+        Commands below are for the rootdirectory; give what they make the owner of its neighbours.
+        team/app:v1 cannot be pulled: its manifest is gone: neither a revision link nor its bytes are here [tag-target-missing]
+        web:v1 cannot be pulled: its manifest has lost its revision link; its bytes are here, repairable [tag-target-unlinked]
+            mkdir -p docker/registry/v2/repositories/web/_manifests/revisions/sha256/fab89dfc1071… && printf %s sha256:fab89dfc1071… > docker/registry/v2/repositories/web/_manifests/revisions/sha256/fab89dfc1071…/link
+        ignored until 2999-12-31: 1 x blob-missing in team/* (rebuilt on Monday)
+        warning ignore entry for blob-missing in team/* expired on 2001-12-31; remove it
+        warning ignore entry for blob-missing in elsewhere/* matches nothing; remove it
+        info manifest-untagged: team/app: 1 manifest that no tag reaches: only an untagged collection frees them
+        info manifest-untagged: web: 1 manifest that no tag reaches: only an untagged collection frees them
+        info blob-unreferenced: blobs: 1 blob that no manifest references, 7 bytes: a plain collection frees them
+        garbage: 7 B in 1 blob that a plain collection frees; 1.99 KiB more in 8 blobs under 2 untagged manifests that only an untagged one frees
+        looked at ROOT (primary): 2 repositories, 3 tags, 3 manifests of which 0 indexes, 12 layer links, 16 blobs (3.73 KiB), 0 uploads
+        registry-fsck scan: broken_tags=2 unknown_tags=0 errors=2 warnings=2 infos=3 repairable=1 tags=3 unread=0 exit_status=4 seconds=…
+        ");
         let quiet = with(&TreeBuilder::new(), &unmatched, &["--fail-on", "warning"]);
         assert_eq!(quiet.status, 4, "{quiet:?}");
     }
@@ -237,20 +238,20 @@ mod ignore {
         }
         let _masked = masked(tree.root());
         insta::assert_snapshot!(said, @r#"
-    an unknown key: ERROR the ignore file ROOT/ignore.toml is unusable: TOML parse error at line 4, column 1\n  |\n4 | raison = 'rebuilt on Monday'\n  | ^^^^^^\nunknown field `raison`, expected one of `code`, `repository`, `reason`, `expires`\n; try --help
-    one key too many: ERROR the ignore file ROOT/ignore.toml is unusable: TOML parse error at line 6, column 1\n  |\n6 | severity = 'error'\n  | ^^^^^^^^\nunknown field `severity`, expected one of `code`, `repository`, `reason`, `expires`\n; try --help
-    another table: ERROR the ignore file ROOT/ignore.toml is unusable: TOML parse error at line 1, column 3\n  |\n1 | [[ignored]]\n  |   ^^^^^^^\nunknown field `ignored`, expected `ignore`\n; try --help
-    no TOML: ERROR the ignore file ROOT/ignore.toml is unusable: TOML parse error at line 1, column 7\n  |\n1 | code: blob-missing\n  |       ^\nkey with no value, expected `=`\n; try --help
-    no reason: ERROR the ignore file ROOT/ignore.toml is unusable: TOML parse error at line 1, column 1\n  |\n1 | [[ignore]]\n  | ^^^^^^^^^^\nmissing field `reason`\n; try --help
-    an empty reason: ERROR entry 1 of the ignore file ROOT/ignore.toml: the reason is empty: say why this finding may stay; try --help
-    no expiry: ERROR the ignore file ROOT/ignore.toml is unusable: TOML parse error at line 1, column 1\n  |\n1 | [[ignore]]\n  | ^^^^^^^^^^\nmissing field `expires`\n; try --help
-    a date that is none: ERROR entry 1 of the ignore file ROOT/ignore.toml: expires is "2999-02-30", and a date such as 2027-01-31 is needed; try --help
-    words for a date: ERROR entry 1 of the ignore file ROOT/ignore.toml: expires is "next year", and a date such as 2027-01-31 is needed; try --help
-    a number for a date: ERROR entry 1 of the ignore file ROOT/ignore.toml: expires is integer, and a date such as 2027-01-31 is needed; try --help
-    an unknown code: ERROR entry 1 of the ignore file ROOT/ignore.toml: "blob-mising": no such finding code (docs/findings.md lists them); try --help
-    a bad glob: ERROR entry 1 of the ignore file ROOT/ignore.toml: error parsing glob 'team/[': unclosed character class; missing ']'; try --help
-    second entry: ERROR entry 2 of the ignore file ROOT/ignore.toml: error parsing glob '{': unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?); try --help
-    "#);
+        an unknown key: ERROR the ignore file ROOT/ignore.toml is unusable: line 4: unknown field `raison`, expected one of `code`, `repository`, `reason`, `expires`
+        one key too many: ERROR the ignore file ROOT/ignore.toml is unusable: line 6: unknown field `severity`, expected one of `code`, `repository`, `reason`, `expires`
+        another table: ERROR the ignore file ROOT/ignore.toml is unusable: line 1: unknown field `ignored`, expected `ignore`
+        no TOML: ERROR the ignore file ROOT/ignore.toml is unusable: line 1: key with no value, expected `=`
+        no reason: ERROR the ignore file ROOT/ignore.toml is unusable: line 1: missing field `reason`
+        an empty reason: ERROR entry 1 of the ignore file ROOT/ignore.toml: the reason is empty: say why this finding may stay
+        no expiry: ERROR the ignore file ROOT/ignore.toml is unusable: line 1: missing field `expires`
+        a date that is none: ERROR entry 1 of the ignore file ROOT/ignore.toml: expires is "2999-02-30", and a date such as 2027-01-31 is needed
+        words for a date: ERROR entry 1 of the ignore file ROOT/ignore.toml: expires is "next year", and a date such as 2027-01-31 is needed
+        a number for a date: ERROR entry 1 of the ignore file ROOT/ignore.toml: expires is integer, and a date such as 2027-01-31 is needed
+        an unknown code: ERROR entry 1 of the ignore file ROOT/ignore.toml: "blob-mising": no such finding code (docs/findings.md lists them)
+        a bad glob: ERROR entry 1 of the ignore file ROOT/ignore.toml: error parsing glob 'team/[': unclosed character class; missing ']'
+        second entry: ERROR entry 2 of the ignore file ROOT/ignore.toml: error parsing glob '{': unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)
+        "#);
     }
 
     #[test]
@@ -274,13 +275,21 @@ mod garbage {
         let text = std::fs::read_to_string(&list).unwrap();
         let _masked = masked(tree.root());
         insta::assert_snapshot!(text, @r#"
-    {"bytes":18,"code":"blob-unreferenced","digest":"sha256:74030281ccc0…","path":"blobs/sha256/74/74030281ccc0…/data","source":"ROOT"}
-    {"bytes":7,"code":"blob-unreferenced","digest":"sha256:795b6904e54f…","path":"blobs/sha256/79/795b6904e54f…/data","source":"ROOT"}
-    {"bytes":555,"code":"manifest-untagged","digest":"sha256:972086ff1956…","path":"repositories/team/app/_manifests/revisions/sha256/972086ff1956…/link","repository":"team/app","source":"ROOT"}
-    {"bytes":555,"code":"manifest-untagged","digest":"sha256:28764f317e1e…","path":"repositories/web/_manifests/revisions/sha256/28764f317e1e…/link","repository":"web","source":"ROOT"}
-    {"bytes":0,"code":"layer-link-unreferenced","digest":"sha256:74030281ccc0…","path":"repositories/web/_layers/sha256/74030281ccc0…/link","repository":"web","source":"ROOT"}
-    {"bytes":4,"code":"upload-stale","path":"repositories/web/_uploads/5dd2b57a-7a70-4810-8c54-67bde3d56b6c","repository":"web","source":"ROOT"}
-    "#);
+        {"bytes":265,"code":"manifest-untagged","digest":"sha256:19145d85a059…","path":"blobs/sha256/19/19145d85a059…/data","source":"ROOT"}
+        {"bytes":555,"code":"manifest-untagged","digest":"sha256:28764f317e1e…","path":"blobs/sha256/28/28764f317e1e…/data","source":"ROOT"}
+        {"bytes":101,"code":"manifest-untagged","digest":"sha256:3cb404eccf40…","path":"blobs/sha256/3c/3cb404eccf40…/data","source":"ROOT"}
+        {"bytes":101,"code":"manifest-untagged","digest":"sha256:464599bb0992…","path":"blobs/sha256/46/464599bb0992…/data","source":"ROOT"}
+        {"bytes":259,"code":"manifest-untagged","digest":"sha256:694a73d7af9a…","path":"blobs/sha256/69/694a73d7af9a…/data","source":"ROOT"}
+        {"bytes":18,"code":"blob-unreferenced","digest":"sha256:74030281ccc0…","path":"blobs/sha256/74/74030281ccc0…/data","source":"ROOT"}
+        {"bytes":7,"code":"blob-unreferenced","digest":"sha256:795b6904e54f…","path":"blobs/sha256/79/795b6904e54f…/data","source":"ROOT"}
+        {"bytes":100,"code":"manifest-untagged","digest":"sha256:7c8eba92da10…","path":"blobs/sha256/7c/7c8eba92da10…/data","source":"ROOT"}
+        {"bytes":555,"code":"manifest-untagged","digest":"sha256:972086ff1956…","path":"blobs/sha256/97/972086ff1956…/data","source":"ROOT"}
+        {"bytes":100,"code":"manifest-untagged","digest":"sha256:f81174748cf9…","path":"blobs/sha256/f8/f81174748cf9…/data","source":"ROOT"}
+        {"bytes":0,"code":"manifest-untagged","digest":"sha256:972086ff1956…","path":"repositories/team/app/_manifests/revisions/sha256/972086ff1956…/link","repository":"team/app","source":"ROOT"}
+        {"bytes":0,"code":"layer-link-unreferenced","digest":"sha256:74030281ccc0…","path":"repositories/web/_layers/sha256/74030281ccc0…/link","repository":"web","source":"ROOT"}
+        {"bytes":0,"code":"manifest-untagged","digest":"sha256:28764f317e1e…","path":"repositories/web/_manifests/revisions/sha256/28764f317e1e…/link","repository":"web","source":"ROOT"}
+        {"bytes":4,"code":"upload-stale","path":"repositories/web/_uploads/5dd2b57a-7a70-4810-8c54-67bde3d56b6c","repository":"web","source":"ROOT"}
+        "#);
         let mut bytes: BTreeMap<String, u64> = BTreeMap::new();
         for line in text.lines() {
             let piece: serde_json::Value = serde_json::from_str(line).unwrap();

@@ -73,16 +73,17 @@ fn shared_damage() -> TreeBuilder {
 fn the_carried_tree() {
     let root = trees::carried();
     let _masked = masked(&root);
-    insta::assert_snapshot!(text(&root, &[]), @r"
+    insta::assert_snapshot!(text(&root, &[]), @"
+    Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.
+    Commands below are for the rootdirectory; give what they make the owner of its neighbours.
     main:x cannot be pulled:
       linux/amd64 has lost its revision link; its bytes are here, repairable [child-link-missing]
+        mkdir -p docker/registry/v2/repositories/main/_manifests/revisions/sha256/67362463ba94… && printf %s sha256:67362463ba94… > docker/registry/v2/repositories/main/_manifests/revisions/sha256/67362463ba94…/link
       linux/arm64 has lost its revision link; its bytes are here, repairable [child-link-missing]
-        to mend it: let docker/registry/v2/repositories/main/_manifests/revisions/sha256/67362463ba94…/link hold exactly sha256:67362463ba94… (71 bytes, no newline)
-        to mend it: let docker/registry/v2/repositories/main/_manifests/revisions/sha256/f33fa92d19aa…/link hold exactly sha256:f33fa92d19aa… (71 bytes, no newline)
-    Run no garbage collector before these links are mended: it deletes the bytes that lack one.
-    garbage: 0 B in 0 blobs that a plain collection frees; 0 B more in 0 blobs under 0 untagged manifests that only an untagged one frees
+        mkdir -p docker/registry/v2/repositories/main/_manifests/revisions/sha256/f33fa92d19aa… && printf %s sha256:f33fa92d19aa… > docker/registry/v2/repositories/main/_manifests/revisions/sha256/f33fa92d19aa…/link
+    garbage: none
     looked at ROOT (primary): 3 repositories, 3 tags, 3 manifests of which 1 index, 8 layer links, 7 blobs (1.58 KiB), 0 uploads
-      garbage-collect --delete-untagged of registry 2.x deletes the children of every tagged index; do not use it here
+    Never run garbage-collect --delete-untagged of registry 2.x on ROOT: it deletes the children of every tagged index.
     registry-fsck scan: broken_tags=1 unknown_tags=0 errors=2 warnings=0 infos=0 repairable=2 tags=3 unread=0 exit_status=4 seconds=…
     ");
 }
@@ -91,7 +92,7 @@ fn the_carried_tree() {
 fn the_pristine_tree() {
     let root = trees::unpack(trees::PRISTINE);
     let _masked = masked(root.path());
-    insta::assert_snapshot!(text(root.path(), &["--content", "--strict"]), @r"
+    insta::assert_snapshot!(text(root.path(), &["--content", "--strict"]), @"
     warning referrer-untagged: art/subject: referrer of sha256:bab250d4f5fd that no tag and no index names: every untagged collection deletes it
     info layer-link-unreferenced: half/pushed: 1 layer link that no manifest needs
     info manifest-untagged: app/single: 2 manifests that no tag reaches: only an untagged collection frees them
@@ -99,7 +100,7 @@ fn the_pristine_tree() {
     garbage: 111 B in 1 blob that a plain collection frees; 1.27 KiB more in 6 blobs under 2 untagged manifests that only an untagged one frees
     leftovers: 1 layer link that nothing needs, 0 stale uploads (0 B)
     looked at ROOT (primary): 15 repositories, 17 tags, 32 manifests of which 8 indexes, 49 layer links, 78 blobs (18.99 KiB), 1 upload
-      garbage-collect --delete-untagged of registry 2.x deletes the children of every tagged index; do not use it here
+    Never run garbage-collect --delete-untagged of registry 2.x on ROOT: it deletes the children of every tagged index.
     registry-fsck scan: broken_tags=0 unknown_tags=0 errors=0 warnings=1 infos=3 repairable=0 tags=17 unread=0 exit_status=0 seconds=…
     ");
 }
@@ -108,11 +109,11 @@ fn the_pristine_tree() {
 fn the_pull_through_cache() {
     let root = trees::unpack(trees::PULL_THROUGH);
     let _masked = masked(root.path());
-    insta::assert_snapshot!(text(root.path(), &[]), @r"
+    insta::assert_snapshot!(text(root.path(), &[]), @"
     warning gc-hazard: repositories: a pull-through cache with 2 repositories without _layers: a 2.x collector deletes what they hold, a 3.x one aborts
-    garbage: 0 B in 0 blobs that a plain collection frees; 0 B more in 0 blobs under 0 untagged manifests that only an untagged one frees
+    garbage: none
     looked at ROOT (cache): 3 repositories, 3 tags, 4 manifests of which 2 indexes, 2 layer links, 6 blobs (2.67 KiB), 0 uploads
-      garbage-collect --delete-untagged of registry 2.x deletes the children of every tagged index; do not use it here
+    Never run garbage-collect --delete-untagged of registry 2.x on ROOT: it deletes the children of every tagged index.
     registry-fsck scan: broken_tags=0 unknown_tags=0 errors=0 warnings=1 infos=0 repairable=0 tags=3 unread=0 exit_status=0 seconds=…
     ");
 }
@@ -122,27 +123,32 @@ fn many_kinds_of_damage() {
     let tree = ruin();
     let _masked = masked(tree.root());
     insta::assert_snapshot!(text(tree.root(), &[]), @r#"
+    Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.
+    Commands below are for the rootdirectory; give what they make the owner of its neighbours.
     legacy:1 cannot be pulled: the repository has no _layers folder, so no config and no layer is served; a 2.x collector takes every blob of this repository, a 3.x one aborts, repairable [layers-folder-missing]
-    team/app (stable, v1: 2 tags) cannot be pulled: linux/arm64 has lost its revision link; its bytes are here, repairable [child-link-missing]
-        to mend it: let docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/6e03a9d40794…/link hold exactly sha256:6e03a9d40794… (71 bytes, no newline)
+    team/app (2 tags: stable, v1) cannot be pulled: linux/arm64 has lost its revision link; its bytes are here, repairable [child-link-missing]
+        mkdir -p docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/6e03a9d40794… && printf %s sha256:6e03a9d40794… > docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/6e03a9d40794…/link
     team/app:v2 cannot be pulled:
       layer sha256:58095ed7b11b has no layer link here; its bytes are here, repairable [layer-link-missing]
+        mkdir -p docker/registry/v2/repositories/team/app/_layers/sha256/58095ed7b11b… && printf %s sha256:58095ed7b11b… > docker/registry/v2/repositories/team/app/_layers/sha256/58095ed7b11b…/link
       config sha256:9b48691575b5 is gone: its layer link is here, its bytes are not [blob-missing]
-        to mend it: let docker/registry/v2/repositories/team/app/_layers/sha256/58095ed7b11b…/link hold exactly sha256:58095ed7b11b… (71 bytes, no newline)
     team/app:v4 cannot be pulled: its link is empty (0 bytes); its history has one entry that resolves, sha256:84c5219d558e, repairable [tag-link-invalid]
     team/app:v5 cannot be pulled: its manifest is gone: neither a revision link nor its bytes are here [tag-target-missing]
     team/app:v6 cannot be pulled: a file stands in the place of its folder [tag-link-invalid]
     team/app:v7 cannot be pulled: its manifest has lost its revision link; its bytes are here, repairable [tag-target-unlinked]
-        to mend it: let docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/f2d5a837c151…/link hold exactly sha256:f2d5a837c151… (71 bytes, no newline)
+        mkdir -p docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/f2d5a837c151… && printf %s sha256:f2d5a837c151… > docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/f2d5a837c151…/link
     web:1 cannot be pulled:
-      config sha256:9f3c8674ba0d is damaged: 0 bytes instead of 261, and they hash wrong; moved aside, the next push can heal it [blob-size-mismatch]
-      layer sha256:beb8118001fb is damaged: 50 bytes instead of 101, and they hash wrong; moved aside, the next push can heal it [blob-size-mismatch]
+      config sha256:9f3c8674ba0d is damaged: 0 bytes instead of 261, and they hash wrong [blob-size-mismatch]
+        to heal it: move docker/registry/v2/blobs/sha256/9f/9f3c8674ba0d… out of the registry, then push the image again
+      layer sha256:beb8118001fb is damaged: 50 bytes instead of 101, and they hash wrong [blob-size-mismatch]
+        to heal it: move docker/registry/v2/blobs/sha256/be/beb8118001fb… out of the registry, then push the image again
     web:2 cannot be pulled:
       /layers/1/digest in manifest sha256:07d988b11cef: "no digest" is no digest: not of the form <algorithm>:<hex> [descriptor-invalid]
       /layers/0/size in manifest sha256:07d988b11cef says 101 bytes; sha256:28224ecb1660 has 100 and they are right [descriptor-size-mismatch]
-    web:3 cannot be pulled: its manifest: the manifest's bytes do not hash to its digest; moved aside, the next push can heal it [manifest-digest-mismatch]
-    web:4 cannot be pulled: its manifest is unreadable: not JSON: line 1, column 2; moved aside, the next push can heal it [manifest-unreadable]
-    Run no garbage collector before these links are mended: it deletes the bytes that lack one.
+    web:3 cannot be pulled: its manifest has bytes that do not hash to its digest [manifest-digest-mismatch]
+        to heal it: move docker/registry/v2/blobs/sha256/15/15572272011f… out of the registry, then push the image again
+    web:4 cannot be pulled: its manifest is unreadable: not JSON: line 1, column 2 [manifest-unreadable]
+        to heal it: move docker/registry/v2/blobs/sha256/a1/a1201480dbea… out of the registry, then push the image again
     sound:moved could not be judged: the tag's link could not be read
     error path-unread: sound: not read: a symbolic link (not followed)
         repositories/sound/_manifests/tags/moved/current/link
@@ -158,7 +164,7 @@ fn many_kinds_of_damage() {
     garbage: 49 B in 2 blobs that a plain collection frees; 1021 B more in 4 blobs under 1 untagged manifest that only an untagged one frees
     leftovers: 1 layer link that nothing needs, 1 stale upload (12 B)
     looked at ROOT (primary, not read completely): 4 repositories, 15 tags, 14 manifests of which 1 index, 39 layer links, 59 blobs (14.23 KiB), 1 upload
-      garbage-collect --delete-untagged of registry 2.x deletes the children of every tagged index; do not use it here
+    Never run garbage-collect --delete-untagged of registry 2.x on ROOT: it deletes the children of every tagged index.
     registry-fsck scan: broken_tags=12 unknown_tags=1 errors=15 warnings=2 infos=6 repairable=5 tags=15 unread=1 exit_status=12 seconds=…
     "#);
 }
@@ -167,8 +173,8 @@ fn many_kinds_of_damage() {
 fn an_empty_registry() {
     let tree = TreeBuilder::new();
     let _masked = masked(tree.root());
-    insta::assert_snapshot!(text(tree.root(), &[]), @r"
-    garbage: 0 B in 0 blobs that a plain collection frees; 0 B more in 0 blobs under 0 untagged manifests that only an untagged one frees
+    insta::assert_snapshot!(text(tree.root(), &[]), @"
+    garbage: none
     looked at ROOT (primary): 0 repositories, 0 tags, 0 manifests of which 0 indexes, 0 layer links, 0 blobs (0 B), 0 uploads
     registry-fsck scan: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=0 exit_status=0 seconds=…
     ");
@@ -179,9 +185,9 @@ fn five_hundred_tags_and_one_damage() {
     let tree = shared_damage();
     let _masked = masked(tree.root());
     let report = text(tree.root(), &[]);
-    insta::assert_snapshot!(report, @r"
-    big (v000, v001, v002 and 497 more: 500 tags) cannot be pulled: layer sha256:941523caacab is gone: its layer link is here, its bytes are not [blob-missing]
-    garbage: 0 B in 0 blobs that a plain collection frees; 0 B more in 0 blobs under 0 untagged manifests that only an untagged one frees
+    insta::assert_snapshot!(report, @"
+    big (500 tags: v000, v001, v002 and 497 more) cannot be pulled: layer sha256:941523caacab is gone: its layer link is here, its bytes are not [blob-missing]
+    garbage: none
     looked at ROOT (primary): 1 repository, 500 tags, 500 manifests of which 0 indexes, 1001 layer links, 1500 blobs (448.62 KiB), 0 uploads
     registry-fsck scan: broken_tags=500 unknown_tags=0 errors=1 warnings=0 infos=0 repairable=0 tags=500 unread=0 exit_status=4 seconds=…
     ");
@@ -225,13 +231,15 @@ fn groups_that_overlap() {
     tree.break_blob_missing(&ab).break_layer_link_missing("o", &bc).break_blob_truncated(&a.layers[0]);
     tree.age_all(OLD);
     let _masked = masked(tree.root());
-    insta::assert_snapshot!(text(tree.root(), &[]), @r"
-    o:a cannot be pulled: layer sha256:3563bcccdbc8 is damaged: 50 bytes instead of 100, and they hash wrong; moved aside, the next push can heal it [blob-size-mismatch]
-    o (a, b: 2 tags) cannot be pulled: layer sha256:45a463fe2208 is gone: its layer link is here, its bytes are not [blob-missing]
-    o (b, c: 2 tags) cannot be pulled: layer sha256:9c3edfe27aa0 has no layer link here; its bytes are here, repairable [layer-link-missing]
-        to mend it: let docker/registry/v2/repositories/o/_layers/sha256/9c3edfe27aa0…/link hold exactly sha256:9c3edfe27aa0… (71 bytes, no newline)
-    Run no garbage collector before these links are mended: it deletes the bytes that lack one.
-    garbage: 0 B in 0 blobs that a plain collection frees; 0 B more in 0 blobs under 0 untagged manifests that only an untagged one frees
+    insta::assert_snapshot!(text(tree.root(), &[]), @"
+    Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.
+    Commands below are for the rootdirectory; give what they make the owner of its neighbours.
+    o:a cannot be pulled: layer sha256:3563bcccdbc8 is damaged: 50 bytes instead of 100, and they hash wrong [blob-size-mismatch]
+        to heal it: move docker/registry/v2/blobs/sha256/35/3563bcccdbc8… out of the registry, then push the image again
+    o (2 tags: a, b) cannot be pulled: layer sha256:45a463fe2208 is gone: its layer link is here, its bytes are not [blob-missing]
+    o (2 tags: b, c) cannot be pulled: layer sha256:9c3edfe27aa0 has no layer link here; its bytes are here, repairable [layer-link-missing]
+        mkdir -p docker/registry/v2/repositories/o/_layers/sha256/9c3edfe27aa0… && printf %s sha256:9c3edfe27aa0… > docker/registry/v2/repositories/o/_layers/sha256/9c3edfe27aa0…/link
+    garbage: none
     looked at ROOT (primary): 1 repository, 3 tags, 3 manifests of which 0 indexes, 10 layer links, 13 blobs (3.83 KiB), 0 uploads
     registry-fsck scan: broken_tags=3 unknown_tags=0 errors=3 warnings=0 infos=0 repairable=1 tags=3 unread=0 exit_status=4 seconds=…
     ");
@@ -257,10 +265,10 @@ fn several_registries_below_one_folder() {
     one.age_all(OLD);
     two.age_all(OLD);
     let _masked = masked(folder.path());
-    insta::assert_snapshot!(text(folder.path(), &[]), @r"
+    insta::assert_snapshot!(text(folder.path(), &[]), @"
     ROOT/deep/er/two: app:v1 cannot be pulled: layer sha256:21fae2eff4fa is gone: its layer link is here, its bytes are not [blob-missing]
     warning path-unexpected: ROOT/deep/er/two: blobs/data: a file among digest algorithms; a collector aborts on a data file there
-    garbage: 0 B in 0 blobs that a plain collection frees; 0 B more in 0 blobs under 0 untagged manifests that only an untagged one frees
+    garbage: none
     looked at ROOT/deep/er/two (primary): 1 repository, 1 tag, 1 manifest of which 0 indexes, 3 layer links, 3 blobs (914 B), 0 uploads
     looked at ROOT/one (primary): 1 repository, 1 tag, 1 manifest of which 0 indexes, 3 layer links, 4 blobs (1014 B), 0 uploads
     registry-fsck scan: broken_tags=1 unknown_tags=0 errors=1 warnings=1 infos=0 repairable=0 tags=2 unread=0 exit_status=4 seconds=…

@@ -99,7 +99,10 @@ pub struct Finding {
 impl Finding {
     /// What makes two findings of two reports the same one: everything but wording, tags and repair.
     pub fn identity(&self) -> impl Ord + std::hash::Hash + '_ {
-        (&*self.source, self.code, self.repository.as_deref(), self.digest, self.parent, self.path.as_deref())
+        // The platform tells apart what has no place of its own; elsewhere it is mere wording.
+        let platform = self.platform.as_deref().filter(|_| self.code == Code::PlatformMissing);
+        let place = (self.digest, self.parent, self.path.as_deref(), platform);
+        (&*self.source, self.code, self.repository.as_deref(), place)
     }
 
     /// The order of a report: source, repository, tag, digest, code, and what else tells findings apart.

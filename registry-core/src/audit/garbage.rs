@@ -16,7 +16,7 @@ use crate::path::Place;
 /// One piece of garbage, for the list that a user may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
-    /// `blob-unreferenced`, `manifest-untagged`, `layer-link-dangling`, …
+    /// `blob-unreferenced`; `manifest-untagged` for revision links and for the blobs that only they reach; others.
     pub code: Code,
     /// The repository it lies in; a blob lies in none.
     pub repository: Option<Box<str>>,
@@ -26,6 +26,18 @@ pub struct Piece {
     pub path: String,
     /// Its bytes; 0 for a link.
     pub bytes: u64,
+}
+
+impl Piece {
+    fn blob(code: Code, digest: crate::oci::Digest, bytes: u64) -> Self {
+        Self {
+            code,
+            repository: None,
+            digest: Some(digest),
+            path: Place::BlobData(digest).to_string(),
+            bytes,
+        }
+    }
 }
 
 /// A set of nodes.
@@ -278,6 +290,9 @@ fn blobs(
         if reached.has(node) {
             garbage.untagged.blobs += 1;
             garbage.untagged.bytes += blob.size;
+            if list {
+                survey.pieces.push(Piece::blob(Code::ManifestUntagged, graph.digest(node), blob.size));
+            }
             continue;
         }
         if options.is_young(blob.modified) {
@@ -288,10 +303,7 @@ fn blobs(
         garbage.unreferenced.blobs += 1;
         garbage.unreferenced.bytes += blob.size;
         if list {
-            let digest = graph.digest(node);
-            let path = Place::BlobData(digest).to_string();
-            let (code, digest) = (Code::BlobUnreferenced, Some(digest));
-            survey.pieces.push(Piece { code, repository: None, digest, path, bytes: blob.size });
+            survey.pieces.push(Piece::blob(Code::BlobUnreferenced, graph.digest(node), blob.size));
         }
     }
     let count = garbage.unreferenced;
@@ -336,7 +348,7 @@ fn untagged(
                 repository: Some(repository.name.clone()),
                 digest: Some(digest),
                 path: Place::RevisionLink(&repository.name, digest).to_string(),
-                bytes: blob.size,
+                bytes: 0,
             });
         }
     }

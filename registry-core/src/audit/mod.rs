@@ -231,7 +231,7 @@ impl Collected {
         graph: &Graph,
         source: &Arc<str>,
         role: Role,
-        (garbage, pieces): (Option<Garbage>, Vec<Piece>),
+        (garbage, mut pieces): (Option<Garbage>, Vec<Piece>),
         role_is_found: bool,
     ) -> Audit {
         let mut order: Vec<usize> = (0..self.findings.len()).collect();
@@ -248,6 +248,7 @@ impl Collected {
         }
         let mut findings: Vec<Option<Finding>> = self.findings.into_iter().map(Some).collect();
         let findings = order.iter().filter_map(|old| findings[*old].take()).collect();
+        pieces.sort_by(|a, b| a.path.cmp(&b.path));
         self.broken.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
         self.unknown.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
         Audit {

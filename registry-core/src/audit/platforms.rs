@@ -39,8 +39,9 @@ pub(super) fn check(view: View<'_>, verdict: &mut Verdict, required: &[Platform]
             if offer.platforms.iter().any(|platform| platform.satisfies(wanted)) {
                 continue;
             }
-            let have: Vec<_> = offer.platforms.iter().map(ToString::to_string).collect();
-            let message = format!("the image has no {wanted} (it has {})", have.join(", "));
+            let have: Vec<_> =
+                offer.platforms.iter().map(|platform| crate::text::escape(&platform.to_string())).collect();
+            let message = format!("it has no {wanted}, only {}", have.join(", "));
             let path = Place::TagLink(&view.repository.name, &tag.name);
             let mut draft = Draft::new(Code::PlatformMissing, Some(root), path, message);
             draft.platform = Some(wanted.to_string());

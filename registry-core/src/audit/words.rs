@@ -80,7 +80,11 @@ fn who(
     let platform = edge.and_then(|edge| view.graph.platform(edge)).filter(|platform| !platform.is_unknown());
     match (platform, edge.is_some_and(|edge| edge.is_attestation)) {
         (_, true) => (format!("an attestation ({})", short(&digest)), None),
-        (Some(platform), false) => (platform.to_string(), Some(platform.to_string())),
+        (Some(platform), false) => {
+            // Whoever pushes chooses this text.
+            let text = crate::text::escape(&platform.to_string());
+            (text.clone(), Some(text))
+        }
         (None, false) => (format!("child {}", short(&digest)), None),
     }
 }
@@ -139,7 +143,7 @@ pub(super) fn manifest(view: View<'_>, node: NodeId, visit: &Visit) -> Draft {
             Draft::new(Code::ManifestUnreadable, Some(node), data_path, message).repair(repair)
         }
         Answer::WrongBytes | Answer::Served { .. } | Answer::Unknown(_) | Answer::Unasked => {
-            let message = format!("{who}: the manifest's bytes do not hash to its digest");
+            let message = format!("{who} has bytes that do not hash to its digest");
             Draft::new(Code::ManifestDigestMismatch, Some(node), data_path, message)
                 .repair(Some(Repair::Quarantine))
         }

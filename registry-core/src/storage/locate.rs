@@ -37,31 +37,64 @@ pub enum LocateError {
         path = .0.display()
     )]
     Nothing(PathBuf),
+    /// The search for several was given up.
+    #[error("more than {MAX_FOLDERS} folders below {path}: name the registries themselves", path = .0.display())]
+    TooMany(PathBuf),
     /// A symbolic link stands where a folder of the registry belongs.
     #[error("{path} is a symbolic link, which is not followed (--follow-symlinks does)", path = .0.display())]
     Symlink(PathBuf),
 }
 
-/// Finds the registries that `path` means, ordered by path. Symbolic links in `path` itself are followed; below it only
-/// when `follow` says so, and never in the search for several.
-///
-/// # Errors
-/// When there is none.
-pub fn locate(path: &Path, follow: bool) -> Result<Vec<Located>, LocateError> {
-    let real = path.canonicalize().map_err(|error| LocateError::Unreadable(path.into(), error))?;
+/// The registries that a path means.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Those that can be opened, ordered by path.
+    pub registries: Vec<Located>,
+    /// Places where there is, or may be, one that cannot. Never empty when `registries` is.
+    pub errors: Vec<LocateError>,
+}
+
+/// Finds the registries that `path` means. Symbolic links in `path` itself are followed; below it only when `follow` says
+/// so.
+pub fn locate(path: &Path, follow: bool) -> Found {
+    let single = |found: Result<Option<Located>, LocateError>| match found {
+        Ok(Some(located)) => Some(Found { registries: vec![located], errors: Vec::new() }),
+        Ok(None) => None,
+        Err(error) => Some(Found { registries: Vec::new(), errors: vec![error] }),
+    };
+    let real = match path.canonicalize() {
+        Ok(real) => real,
+        Err(error) => {
+            return Found {
+                registries: Vec::new(),
+                errors: vec![LocateError::Unreadable(path.into(), error)],
+            };
+        }
+    };
+    if let Some(found) = single(one(path, &real, follow)) {
+        return found;
+    }
+    let mut found = several(path, &real, follow);
+    if found.registries.is_empty() && found.errors.is_empty() {
+        found.errors.push(LocateError::Nothing(path.into()));
+    }
+    found
+}
+
+/// The one registry that lies right at a path.
+fn one(path: &Path, real: &Path, follow: bool) -> Result<Option<Located>, LocateError> {
     if !real.is_dir() {
         return Err(LocateError::NoFolder(path.into()));
     }
-    std::fs::read_dir(&real).map_err(|error| LocateError::Unreadable(path.into(), error))?;
-    if let Some(v2) = rootdirectory(&real, follow)? {
-        return Ok(vec![Located { name: path.into(), v2, root: Some(real) }]);
+    std::fs::read_dir(real).map_err(|error| LocateError::Unreadable(path.into(), error))?;
+    if let Some(v2) = rootdirectory(real, follow)? {
+        return Ok(Some(Located { name: path.into(), v2, root: Some(real.into()) }));
     }
     if real.join("blobs").is_dir() || real.join("repositories").is_dir() || real.ends_with(V2) {
         let root = real.ends_with(V2).then(|| real.ancestors().nth(3).map(Path::to_path_buf)).flatten();
-        return Ok(vec![Located { name: path.into(), v2: real, root }]);
+        return Ok(Some(Located { name: path.into(), v2: real.into(), root }));
     }
-    let found = several(path, &real);
-    if found.is_empty() { Err(LocateError::Nothing(path.into())) } else { Ok(found) }
+    Ok(None)
 }
 
 /// The `docker/registry/v2` of a rootdirectory.
@@ -80,27 +113,56 @@ fn rootdirectory(root: &Path, follow: bool) -> Result<Option<PathBuf>, LocateErr
     Ok(Some(at))
 }
 
-fn several(name: &Path, root: &Path) -> Vec<Located> {
-    let mut found = Vec::new();
+/// Registries in the folders below a path, widest first. What cannot be looked into is said, not passed over.
+fn several(name: &Path, root: &Path, follow: bool) -> Found {
+    let mut found = Found::default();
     let mut queue = VecDeque::from([(PathBuf::new(), 0)]);
     let mut looked = 0;
     while let Some((below, depth)) = queue.pop_front() {
         looked += 1;
         let folder = root.join(&below);
-        if let Ok(Some(v2)) = rootdirectory(&folder, false) {
-            found.push(Located { name: name.join(&below), v2, root: Some(folder) });
+        match rootdirectory(&folder, follow) {
+            Ok(Some(v2)) => {
+                found.registries.push(Located { name: name.join(&below), v2, root: Some(folder) });
+                continue;
+            }
+            Ok(None) => {}
+            Err(error) => {
+                found.errors.push(error);
+                continue;
+            }
+        }
+        if depth == MAX_DEPTH {
             continue;
         }
-        if depth == MAX_DEPTH || looked + queue.len() > MAX_FOLDERS {
-            continue;
-        }
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                queue.push_back((below.join(entry.file_name()), depth + 1));
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                found.errors.push(LocateError::Unreadable(folder, error));
+                continue;
+            }
+        };
+        for entry in entries.flatten() {
+            if looked + queue.len() > MAX_FOLDERS {
+                found.errors.push(LocateError::TooMany(name.into()));
+                queue.clear();
+                break;
+            }
+            let path = entry.path();
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => queue.push_back((below.join(entry.file_name()), depth + 1)),
+                Ok(kind) if kind.is_symlink() && path.join(V2).is_dir() => {
+                    if follow {
+                        queue.push_back((below.join(entry.file_name()), depth + 1));
+                    } else {
+                        found.errors.push(LocateError::Symlink(path));
+                    }
+                }
+                _ => {}
             }
         }
     }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found.registries.sort_by(|a, b| a.name.cmp(&b.name));
     found
 }
 
@@ -117,20 +179,25 @@ mod tests {
     }
 
     fn names(root: &Path) -> Vec<String> {
-        let found = locate(root, false).unwrap();
-        found.iter().map(|one| one.name.strip_prefix(root).unwrap().display().to_string()).collect()
+        let found = locate(root, false);
+        assert!(found.errors.is_empty());
+        found
+            .registries
+            .iter()
+            .map(|one| one.name.strip_prefix(root).unwrap().display().to_string())
+            .collect()
     }
 
     fn error(root: &Path) -> String {
-        locate(root, false).unwrap_err().to_string().replace(&*root.to_string_lossy(), "ROOT")
+        locate(root, false).errors[0].to_string().replace(&*root.to_string_lossy(), "ROOT")
     }
 
     #[test]
     fn a_rootdirectory_its_v2_and_a_folder_of_several() {
         let one = folder(&["docker/registry/v2/blobs"]);
         assert_eq!(names(one.path()), [""]);
-        let v2 = locate(&one.path().join("docker/registry/v2"), false).unwrap();
-        assert_eq!(v2[0].root.as_deref(), Some(one.path().canonicalize().unwrap().as_path()));
+        let v2 = locate(&one.path().join("docker/registry/v2"), false);
+        assert_eq!(v2.registries[0].root.as_deref(), Some(one.path().canonicalize().unwrap().as_path()));
         let several = folder(&["b/data/docker/registry/v2", "a/docker/registry/v2", "c"]);
         assert_eq!(names(several.path()), ["a", "b/data"]);
     }
@@ -147,6 +214,16 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
+    fn one_of_several_that_cannot_be_opened_is_not_passed_over() {
+        let root = folder(&["a/docker/registry/v2", "b/elsewhere/registry/v2"]);
+        std::os::unix::fs::symlink(root.path().join("b/elsewhere"), root.path().join("b/docker")).unwrap();
+        let found = locate(root.path(), false);
+        assert_eq!((found.registries.len(), found.errors.len()), (1, 1));
+        assert_eq!(locate(root.path(), true).registries.len(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
     fn a_link_in_the_place_of_a_folder_is_named() {
         let root = folder(&["elsewhere/registry/v2"]);
         std::os::unix::fs::symlink(root.path().join("elsewhere"), root.path().join("docker")).unwrap();
@@ -154,6 +231,6 @@ mod tests {
             error(root.path())
                 .ends_with("docker is a symbolic link, which is not followed (--follow-symlinks does)")
         );
-        assert_eq!(locate(root.path(), true).unwrap().len(), 1);
+        assert_eq!(locate(root.path(), true).registries.len(), 1);
     }
 }

@@ -11,7 +11,7 @@ mod tree;
 
 pub use folder::{Folder, FolderError, Kind, Stat};
 pub use link::{LINK_MAX, read_link};
-pub use locate::{LocateError, Located, locate};
+pub use locate::{Found, LocateError, Located, locate};
 
 pub use progress::{Phase, Progress};
 pub use scan::ScanOptions;

@@ -90,8 +90,8 @@ impl Sight<'_> {
 
     /// Opens, scans and audits the one tree at a path.
     pub fn look(&self, root: &Path) -> Audit {
-        let located = locate(root, self.follow).unwrap();
-        let [located] = &located[..] else { panic!("{} trees in {}", located.len(), root.display()) };
+        let found = locate(root, self.follow);
+        let [located] = &found.registries[..] else { panic!("not one tree: {found:?}") };
         let open = OpenOptions { follow_symlinks: self.follow, jobs: self.jobs };
         self.audit(&Tree::open(located, &open).unwrap()).1
     }

@@ -159,10 +159,12 @@ fn all(audit: &Audit) -> String {
 fn both_folders_give_the_same_audit() {
     for seed in 0..40 {
         let (tree, story) = random_tree(seed);
+        let follow = seed % 2 == 0;
         let sight =
             Sight { content: seed % 4 == 0, strict: seed % 3 == 0, later: 10 * DAY, ..Sight::default() };
-        let by_fd = Tree::from_folder(FdFolder::open_root(&tree.v2(), false).unwrap(), false, 4).unwrap();
-        let by_path = Tree::from_folder(PathFolder::open_root(&tree.v2(), false).unwrap(), false, 4).unwrap();
+        let by_fd = Tree::from_folder(FdFolder::open_root(&tree.v2(), follow).unwrap(), false, 4).unwrap();
+        let by_path =
+            Tree::from_folder(PathFolder::open_root(&tree.v2(), follow).unwrap(), false, 4).unwrap();
         let (by_fd, by_path) = (all(&sight.audit(&by_fd).1), all(&sight.audit(&by_path).1));
         assert!(by_fd == by_path, "{by_fd}\n--\n{by_path}\n{story:#?}");
     }
@@ -213,9 +215,15 @@ fn followed_on_wish_are_links_to_folders_and_to_nothing_else() {
         base.tree.break_moved_behind_symlink(&path);
         let audit = Sight { follow: true, ..Sight::default() }.look(base.tree.root());
         let shown = text(&audit, &base.names);
-        assert_eq!(audit.unknown_tags.is_empty(), is_folder, "{}: {shown}", path.display());
+        assert_eq!(shown == "nothing", is_folder, "{}: {shown}", path.display());
         assert!(audit.broken_tags.is_empty() && audit.pieces.is_empty(), "{}: {shown}", path.display());
     }
+}
+
+#[test]
+fn following_links_where_there_are_none_changes_nothing() {
+    let base = Base::new();
+    assert_eq!(base.report_with(&Sight { follow: true, strict: true, ..Sight::default() }), "nothing");
 }
 
 #[test]
@@ -324,7 +332,7 @@ fn folders_within_folders_end() {
 #[test]
 fn a_tree_is_found_and_opened_by_its_v2() {
     let base = Base::new();
-    let found = locate(&base.tree.v2(), false).unwrap();
+    let found = locate(&base.tree.v2(), false).registries;
     assert!(Tree::open(&found[0], &OpenOptions::default()).is_ok());
     fs::remove_dir_all(base.tree.v2()).unwrap();
     assert!(Tree::open(&found[0], &OpenOptions::default()).is_err());

@@ -178,7 +178,8 @@ impl Folder for FdFolder {
         };
         let identity = identity(&fd)?;
         let too_many = followed && walk.followed.fetch_add(1, Ordering::Relaxed) >= MAX_FOLLOWED;
-        if too_many || self.ancestors.contains(&identity) || self.ancestors.len() >= MAX_DEPTH {
+        let is_loop = followed && self.ancestors.contains(&identity);
+        if too_many || is_loop || self.ancestors.len() >= MAX_DEPTH {
             return Err(FolderError::Symlink);
         }
         let mut ancestors = self.ancestors.clone();
