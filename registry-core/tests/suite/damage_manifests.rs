@@ -155,7 +155,7 @@ fn untagged_bytes_missing() {
 #[test]
 fn bytes_altered_200_with_wrong_bytes() {
     assert_snapshot!(after(|base| { base.tree.break_manifest_altered(&base.one.digest); }), @"
-    error manifest-digest-mismatch team/app:v1 sha256:one | its manifest: the manifest's bytes do not hash to its digest | blobs/sha256/xx/one/data | Quarantine
+    error manifest-digest-mismatch team/app:v1 sha256:one | its manifest has bytes that do not hash to its digest | blobs/sha256/xx/one/data | Quarantine
     broken: team/app:v1 by manifest-digest-mismatch
     ");
 }
@@ -166,7 +166,7 @@ fn bytes_with_white_space_at_the_end_200_with_wrong_bytes() {
         let longer = [base.tree.bytes(&base.amd.digest).as_slice(), b" \n"].concat();
         base.tree.break_manifest_bytes(&base.amd.digest, &longer);
     }), @"
-    error manifest-digest-mismatch team/app:v2 sha256:amd of sha256:index for linux/amd64 | linux/amd64: the manifest's bytes do not hash to its digest | blobs/sha256/xx/amd/data | Quarantine
+    error manifest-digest-mismatch team/app:v2 sha256:amd of sha256:index for linux/amd64 | linux/amd64 has bytes that do not hash to its digest | blobs/sha256/xx/amd/data | Quarantine
     broken: team/app:v2 by manifest-digest-mismatch
     ");
 }
@@ -230,7 +230,7 @@ fn nested_too_deep_500() {
 #[test]
 fn nested_just_not_too_deep_200_with_wrong_bytes() {
     assert_snapshot!(after(|base| { base.tree.break_manifest_deep(&base.one.digest, 9_999); }), @"
-    error manifest-digest-mismatch team/app:v1 sha256:one | its manifest: the manifest's bytes do not hash to its digest | blobs/sha256/xx/one/data | Quarantine
+    error manifest-digest-mismatch team/app:v1 sha256:one | its manifest has bytes that do not hash to its digest | blobs/sha256/xx/one/data | Quarantine
     broken: team/app:v1 by manifest-digest-mismatch
     ");
 }

@@ -239,7 +239,7 @@ fn what_permissions_forbid_is_unread() {
 fn a_missing_platform() {
     let sight = Sight { platforms: &["linux/amd64", "linux/arm64"], ..Sight::default() };
     assert_snapshot!(after_seen(&sight, |_| ()), @"
-    error platform-missing lib:v1 sha256:lib for linux/arm64 | the image has no linux/arm64 (it has linux/amd64) | repositories/lib/_manifests/tags/v1/current/link
-    error platform-missing team/app:v1 sha256:one for linux/arm64 | the image has no linux/arm64 (it has linux/amd64) | repositories/team/app/_manifests/tags/v1/current/link
+    error platform-missing lib:v1 sha256:lib for linux/arm64 | it has no linux/arm64, only linux/amd64 | repositories/lib/_manifests/tags/v1/current/link
+    error platform-missing team/app:v1 sha256:one for linux/arm64 | it has no linux/arm64, only linux/amd64 | repositories/team/app/_manifests/tags/v1/current/link
     ");
 }

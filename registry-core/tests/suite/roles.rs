@@ -225,7 +225,7 @@ fn a_required_platform_is_read_from_the_config() {
     assert_snapshot!(after_seen(&sight, |base| {
         base.tree.image_with("three", Some("v3"), &spec);
     }), @"
-    error platform-missing lib:v1 sha256:lib for linux/arm64 | the image has no linux/arm64 (it has linux/amd64) | repositories/lib/_manifests/tags/v1/current/link
-    error platform-missing team/app:v1 sha256:one for linux/arm64 | the image has no linux/arm64 (it has linux/amd64) | repositories/team/app/_manifests/tags/v1/current/link
+    error platform-missing lib:v1 sha256:lib for linux/arm64 | it has no linux/arm64, only linux/amd64 | repositories/lib/_manifests/tags/v1/current/link
+    error platform-missing team/app:v1 sha256:one for linux/arm64 | it has no linux/arm64, only linux/amd64 | repositories/team/app/_manifests/tags/v1/current/link
     ");
 }
