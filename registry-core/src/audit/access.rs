@@ -172,19 +172,23 @@ impl View<'_> {
     }
 
     fn blob(&self, node: NodeId) -> LayerAnswer {
-        match self.graph.blob(node).presence {
+        let blob = self.graph.blob(node);
+        match blob.presence {
+            Presence::Present if blob.content == Content::Unread => {
+                LayerAnswer::Unknown("its bytes could not be read".into())
+            }
             Presence::Present => LayerAnswer::Served(node),
             Presence::Absent => LayerAnswer::NoBytes(node),
             Presence::Unread | Presence::Unseen => LayerAnswer::Unknown("its bytes could not be read".into()),
         }
     }
 
-    /// Whether the bytes filed under a digest are known to be the right ones; `None` when nobody has hashed them.
+    /// Whether the bytes filed under a digest are known to be the right ones; `None` when nobody could tell yet.
     pub(super) fn has_right_bytes(&self, node: NodeId) -> Option<bool> {
         let blob = self.graph.blob(node);
         match (blob.presence, blob.content) {
             (Presence::Present, Content::Right) => Some(true),
-            (Presence::Present, Content::Unhashed) => None,
+            (Presence::Present, Content::Unhashed) | (Presence::Unread, _) | (_, Content::Unread) => None,
             _ => Some(false),
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! Kept on the safe side: whatever could not be read protects all that it might reference.
 
+use std::collections::HashSet;
+
 use super::access::View;
 use super::code::Code;
 use super::draft::Draft;
@@ -9,7 +11,8 @@ use super::options::{AuditOptions, UPLOAD_STALE_AFTER};
 use super::report::Garbage;
 use super::verdict::is_invalid;
 use super::words::short;
-use crate::graph::{Doubt, Graph, Link, LinkEntry, NodeId, Part, Presence, Repository, Seconds};
+use crate::graph::{Doubt, Graph, Link, LinkEntry, NodeId, Presence, Repository, Seconds};
+use crate::oci::Algorithm;
 use crate::oci::manifest::Role;
 use crate::path::Place;
 
@@ -82,8 +85,10 @@ struct Kept {
     referrers: Vec<NodeId>,
     /// Untagged, and set aside as part of a push under way.
     young: u64,
-    /// Something here could not be read: everything here stays.
+    /// A manifest here says nothing that can be relied on: everything here stays.
     is_opaque: bool,
+    /// A manifest here could not be read: it may reference anything anywhere.
+    is_unread: bool,
 }
 
 /// What the survey of one registry found.
@@ -121,7 +126,7 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Surve
                 }
             }
         }
-        for node in roots(repository) {
+        for node in roots(graph, repository) {
             reached.add_all(graph, node, &mut stack);
             staying.add_all(graph, node, &mut stack);
         }
@@ -144,10 +149,8 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Surve
             }
         }
     }
-    let is_known = graph.repositories.iter().all(|repository| {
-        ![repository.manifests, repository.revisions_part, repository.tags_part, repository.layers_part]
-            .contains(&Part::Unread)
-    }) && !graph.unread.iter().any(hides_references);
+    let hidden: HashSet<&str> = graph.unread.iter().filter_map(hides_references).collect();
+    let is_known = hidden.is_empty() && !kept.iter().any(|kept| kept.is_unread);
     let mut garbage = Garbage::default();
     if is_known {
         blobs(graph, options, (&reached, &staying), &mut garbage, &mut survey, list);
@@ -156,8 +159,11 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Surve
         }
     }
     for (index, (repository, kept)) in graph.repositories.iter().zip(&kept).enumerate() {
-        links(graph, repository, kept, options, (index, list), &mut garbage, &mut survey);
-        history(graph, repository, index, &mut survey, list);
+        // What no manifest seems to need may be needed by what could not be read.
+        if !kept.is_unread && !hidden.contains(&*repository.name) && !hidden.contains("") {
+            links(graph, repository, kept, options, (index, list), &mut garbage, &mut survey);
+            history(graph, repository, index, &mut survey, list);
+        }
         uploads(repository, options, index, &mut garbage, &mut survey, list);
         for node in &kept.referrers {
             survey.of_repository.push((index, referrer(graph, repository, *node)));
@@ -169,10 +175,20 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Surve
     survey
 }
 
-/// Whether what could not be read may hold repositories or links of unknown ones.
-fn hides_references(unread: &crate::graph::Unread) -> bool {
+/// The repository whose references an unread path hides; empty when that is not known, `None` when it hides none.
+fn hides_references(unread: &crate::graph::Unread) -> Option<&str> {
+    let is_upload = matches!(
+        Place::parse(&unread.path),
+        Some(
+            Place::Uploads(_)
+                | Place::UploadFolder(..)
+                | Place::UploadData(..)
+                | Place::UploadStartedAt(..)
+                | Place::UploadHashStates(..)
+        )
+    );
     let in_repositories = unread.path == "." || unread.path.starts_with("repositories");
-    in_repositories && !Place::parse(&unread.path).is_some_and(|place| place.is_file())
+    (in_repositories && !is_upload).then(|| unread.repository.as_deref().unwrap_or(""))
 }
 
 const fn named(link: Link) -> Option<NodeId> {
@@ -180,9 +196,9 @@ const fn named(link: Link) -> Option<NodeId> {
 }
 
 /// What tags name; and where a tag's link says nothing, whatever it may have named.
-fn roots(repository: &Repository) -> impl Iterator<Item = NodeId> + '_ {
-    repository.tags.iter().flat_map(|tag| {
-        let current = named(tag.current);
+fn roots<'g>(graph: &'g Graph, repository: &'g Repository) -> impl Iterator<Item = NodeId> + 'g {
+    repository.numbered_tags().flat_map(|(_, tag)| {
+        let current = named(tag.current).filter(|node| graph.digest(*node).algorithm() == Algorithm::Sha256);
         let history: &[NodeId] = if current.is_some() { &[] } else { &tag.history };
         history.iter().copied().chain(current)
     })
@@ -193,34 +209,31 @@ fn keep(graph: &Graph, repository: &Repository, options: &AuditOptions, ask: &mu
     let revisions = repository.revisions();
     let mut kept = Kept { revisions: vec![false; revisions.len()], ..Kept::default() };
     let position = |node: NodeId| revisions.binary_search_by_key(&node, |entry| entry.node).ok();
-    let lost_tag = repository.tags.iter().any(|tag| named(tag.current).is_none() && tag.history.is_empty());
-    let unread = |node: NodeId| {
-        let blob = graph.blob(node);
-        blob.presence == Presence::Unread
-            || blob.presence == Presence::Present
-                && graph.manifest(node).is_none_or(|one| one.refusal().is_some())
-    };
-    let child_unread = |node: NodeId| {
-        graph.manifest(node).is_some_and(|manifest| {
-            let children = graph.edges(manifest).iter().filter(|edge| edge.role == Role::Child);
-            children.filter_map(|edge| edge.target).any(|child| {
-                graph.blob(child).presence == Presence::Unread
-                    || graph.manifest(child).is_some_and(|one| one.refusal().is_some())
-            })
-        })
-    };
-    kept.is_opaque = lost_tag
-        || roots(repository).any(unread)
-        || revisions
-            .iter()
-            .any(|entry| entry.link == Link::Unread || unread(entry.node) || child_unread(entry.node));
+    let lost_tag =
+        repository.numbered_tags().any(|(_, tag)| named(tag.current).is_none() && tag.history.is_empty());
+    let linked = revisions.iter().flat_map(|entry| [Some(entry.node), named(entry.link)]).flatten();
+    let mut all: Vec<NodeId> = linked.chain(roots(graph, repository)).collect();
+    let mut visited = HashSet::new();
+    let mut is_unreadable = false;
+    while let Some(node) = all.pop() {
+        if !visited.insert(node) {
+            continue;
+        }
+        let manifest = graph.manifest(node);
+        kept.is_unread |= graph.blob(node).presence == Presence::Unread
+            || graph.blob(node).presence == Presence::Present && manifest.is_none();
+        is_unreadable |= manifest.is_some_and(|manifest| manifest.refusal().is_some());
+        let edges = manifest.map_or(&[][..], |manifest| graph.edges(manifest)).iter();
+        all.extend(edges.filter(|edge| edge.role == Role::Child).filter_map(|edge| edge.target));
+    }
+    kept.is_opaque = lost_tag || is_unreadable || kept.is_unread;
     if kept.is_opaque {
         kept.revisions.fill(true);
         return kept;
     }
-    let mut seen = std::collections::HashSet::new();
-    let mut stack: Vec<NodeId> = roots(repository).collect();
-    let spread = |stack: &mut Vec<NodeId>, kept: &mut Kept, seen: &mut std::collections::HashSet<NodeId>| {
+    let mut seen = HashSet::new();
+    let mut stack: Vec<NodeId> = roots(graph, repository).collect();
+    let spread = |stack: &mut Vec<NodeId>, kept: &mut Kept, seen: &mut HashSet<NodeId>| {
         while let Some(node) = stack.pop() {
             if !seen.insert(node) {
                 continue;
@@ -379,7 +392,8 @@ fn links(
     garbage: &mut Garbage,
     survey: &mut Survey,
 ) {
-    if kept.is_opaque || repository.revisions_part == Part::Unread || repository.layers().is_empty() {
+    // Without blobs/ (not mounted, perhaps) every link would dangle.
+    if kept.is_opaque || repository.layers().is_empty() || !graph.has_blobs_folder {
         return;
     }
     let needed = needed(graph, repository);
@@ -447,10 +461,10 @@ fn links(
 /// Everything that a manifest of this repository references, children included (2.8 serves them through layer links).
 fn needed(graph: &Graph, repository: &Repository) -> Vec<NodeId> {
     let mut needed = Vec::new();
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let linked =
         repository.revisions().iter().flat_map(|entry| [Some(entry.node), named(entry.link)]).flatten();
-    let mut stack: Vec<NodeId> = linked.chain(roots(repository)).collect();
+    let mut stack: Vec<NodeId> = linked.chain(roots(graph, repository)).collect();
     while let Some(node) = stack.pop() {
         if !seen.insert(node) {
             continue;
@@ -472,11 +486,9 @@ fn needed(graph: &Graph, repository: &Repository) -> Vec<NodeId> {
 }
 
 fn history(graph: &Graph, repository: &Repository, index: usize, survey: &mut Survey, list: bool) {
-    if repository.revisions_part == Part::Unread {
-        return;
-    }
     let mut count = 0;
-    for tag in &repository.tags {
+    // Where a tag's link says nothing, its history is the last trace of what it named.
+    for (_, tag) in repository.numbered_tags().filter(|(_, tag)| named(tag.current).is_some()) {
         for node in tag.history.iter().filter(|node| named(tag.current) != Some(**node)) {
             let is_gone =
                 repository.revision(*node) == Link::Absent || graph.blob(*node).presence == Presence::Absent;

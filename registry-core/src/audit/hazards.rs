@@ -91,7 +91,7 @@ pub(super) fn across_repositories(graph: &Graph) -> Vec<(usize, Draft)> {
     let mut order: Vec<usize> = (0..graph.repositories.len()).collect();
     order.sort_by_key(|index| walk_order(&graph.repositories[*index].name));
     let tagged = |index: usize| {
-        graph.repositories[index].tags.iter().filter_map(|tag| match tag.current {
+        graph.repositories[index].numbered_tags().filter_map(|(_, tag)| match tag.current {
             Link::Names(node) => Some(node),
             _ => None,
         })

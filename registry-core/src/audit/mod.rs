@@ -301,7 +301,7 @@ fn count(graph: &Graph, name: &Arc<str>, role: Role, complete: bool) -> Source {
         role,
         complete,
         repositories: legal().count() as u64,
-        tags: sum(&|repository| repository.tags.len()),
+        tags: sum(&|repository| repository.numbered_tags().count()),
         manifests: sum(&|repository| repository.revisions().len()),
         indexes: sum(&|repository| repository.revisions().iter().filter(is_index).count()),
         layer_links: sum(&|repository| repository.layers().len()),

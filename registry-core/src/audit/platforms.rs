@@ -25,7 +25,7 @@ pub(super) fn check(view: View<'_>, verdict: &mut Verdict, required: &[Platform]
     if required.is_empty() {
         return;
     }
-    for (index, tag) in (0_u32..).zip(&view.repository.tags) {
+    for (index, tag) in view.repository.numbered_tags() {
         let Link::Names(root) = tag.current else { continue };
         if Tag::new(&tag.name).is_ok_and(|tag| tag.follows_a_digest()) {
             continue;

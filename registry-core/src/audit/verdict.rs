@@ -87,7 +87,7 @@ impl<'g> Judge<'g> {
     /// Reads the tags' links and enters what they name.
     fn tags(&mut self) {
         let repository = self.view.repository;
-        for (index, tag) in (0_u32..).zip(&repository.tags) {
+        for (index, tag) in repository.numbered_tags() {
             let fault = match tag.current {
                 _ if tag.is_file => {
                     Some((Code::TagLinkInvalid, "a file stands in the place of its folder".into()))
@@ -150,10 +150,12 @@ impl<'g> Judge<'g> {
         }
     }
 
-    /// The manifest that a client gets to read, and the digest that it is filed under.
+    /// The manifest that a client gets to read, or would with its link mended, and the digest that it is filed under.
     fn served(&self, node: NodeId) -> Option<(NodeId, &'g ManifestNode)> {
         let at = match self.verdict.visits.get(&node)?.answer {
             Answer::Served { .. } => node,
+            // Not served, but its bytes are here: what it lacks besides is another damage.
+            Answer::Unlinked if !self.is_excused(node) => node,
             Answer::LinkMismatch { target, sent: true } => target,
             _ => return None,
         };
@@ -172,14 +174,20 @@ impl<'g> Judge<'g> {
         }
     }
 
+    /// Whether a manifest may be absent here: in a cache, or as a child in a sparse repository.
+    fn is_excused(&self, node: NodeId) -> bool {
+        let Some(visit) = self.verdict.visits.get(&node) else { return false };
+        let is_absent = matches!(visit.answer, Answer::Unlinked | Answer::Missing(_));
+        let is_unlinked = self.view.repository.revision(node) == Link::Absent;
+        is_absent
+            && (self.leniency.is_cache || self.leniency.is_sparse && is_unlinked && visit.tags.is_empty())
+    }
+
     /// Files what is wrong with the answer to a manifest itself.
     fn answer(&mut self, node: NodeId) {
         let Some(visit) = self.verdict.visits.get(&node) else { return };
         let (from_tag, answer) = (visit.from_tag, visit.answer.clone());
-        let absent = matches!(answer, Answer::Unlinked | Answer::Missing(_));
-        let unlinked = self.view.repository.revision(node) == Link::Absent;
-        let is_child_only = visit.tags.is_empty();
-        if absent && (self.leniency.is_cache || self.leniency.is_sparse && unlinked && is_child_only) {
+        if self.is_excused(node) {
             return;
         }
         let breaks = match &answer {
@@ -397,6 +405,8 @@ impl<'g> Judge<'g> {
             drafts.sort_unstable();
             drafts.dedup();
         }
+        // Whoever deleted a tag while we read has damaged nothing.
+        self.verdict.doubts.extend(self.verdict.broken.keys().map(|tag| Doubt::Tag(self.at, *tag)));
         let broken = &self.verdict.broken;
         self.verdict.unknown.retain(|tag, _| !broken.contains_key(tag));
     }

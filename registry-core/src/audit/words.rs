@@ -8,8 +8,8 @@ use super::draft::Draft;
 use super::finding::Repair;
 use super::verdict::Visit;
 use crate::graph::{LinkFault, ManifestNode, NodeId, Presence, TagEntry};
-use crate::oci::Digest;
 use crate::oci::manifest::{Kind, Role};
+use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
 
 /// A reference to a config or layer.
@@ -103,7 +103,11 @@ pub(super) fn manifest(view: View<'_>, node: NodeId, visit: &Visit) -> Draft {
     let whole = view.has_right_bytes(node) == Some(true)
         && view.graph.manifest(node).is_some_and(|manifest| manifest.refusal().is_none());
     let rewrite = if whole { Some(Repair::Rewrite) } else { None };
-    let bytes = if whole { "; its bytes are here" } else { "; its bytes are not here whole" };
+    let bytes = match (whole, view.graph.blob(node).presence) {
+        (true, _) => "; its bytes are here",
+        (false, Presence::Unread) => "; its bytes could not be read",
+        (false, _) => "; its bytes are not here whole",
+    };
     let draft = match &visit.answer {
         Answer::Unlinked => {
             let code = if is_tagged { Code::TagTargetUnlinked } else { Code::ChildLinkMissing };
@@ -217,7 +221,11 @@ pub(super) fn layer_link(view: View<'_>, part: Part, answer: &LayerAnswer) -> Dr
     let path = |node| Place::LayerLink(&view.repository.name, view.graph.digest(node));
     let bytes = |node| match (view.has_right_bytes(node), view.graph.blob(node).presence) {
         (Some(true), _) => ("; its bytes are here", true),
-        (None, _) => ("; its bytes are here, not hashed", false),
+        (None, Presence::Present) => ("; its bytes are here, not hashed", false),
+        (None, _) => ("; its bytes could not be read", false),
+        (Some(false), Presence::Absent) if view.graph.digest(node).algorithm() != Algorithm::Sha256 => {
+            ("; bytes are filed by sha256, so they may be here", false)
+        }
         (Some(false), Presence::Present) => ("; the file under its digest holds something else", false),
         (Some(false), _) => ("; its bytes are gone too", false),
     };

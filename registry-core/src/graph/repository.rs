@@ -65,6 +65,8 @@ pub struct TagEntry {
     pub current: Link,
     /// Whether a file stands at the place of the tag's folder: listed as a tag by 2.8, which answers 500 to it.
     pub is_file: bool,
+    /// Whether a second look found the tag deleted: it is to be passed over.
+    pub is_gone: bool,
     /// Digests that the tag ever had, as far as their links in `index/` are there.
     pub history: Box<[NodeId]>,
 }
@@ -118,6 +120,11 @@ pub struct Repository {
 }
 
 impl Repository {
+    /// Tags that are still there, with their indexes.
+    pub fn numbered_tags(&self) -> impl Iterator<Item = (u32, &TagEntry)> {
+        (0_u32..).zip(&self.tags).filter(|(_, tag)| !tag.is_gone)
+    }
+
     /// Revision links, ordered by node.
     pub fn revisions(&self) -> &[LinkEntry] {
         &self.revisions

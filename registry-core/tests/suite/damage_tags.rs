@@ -105,8 +105,11 @@ fn target_is_a_config_500() {
 fn target_of_another_repository_404() {
     assert_snapshot!(after(|base| { base.tree.break_tag_target_other(APP, "v1", &base.lib.digest); }), @"
     info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees them | repositories/team/app/_manifests/revisions
+    error layer-link-missing team/app:v1 sha256:lib-layer2 of sha256:lib | layer sha256:lib-layer2 has no layer link here; its bytes are here | repositories/team/app/_layers/sha256/lib-layer2/link | Relink
+    error layer-link-missing team/app:v1 sha256:lib-config of sha256:lib | config sha256:lib-config has no layer link here; its bytes are here | repositories/team/app/_layers/sha256/lib-config/link | Relink
+    error layer-link-missing team/app:v1 sha256:lib-layer1 of sha256:lib | layer sha256:lib-layer1 has no layer link here; its bytes are here | repositories/team/app/_layers/sha256/lib-layer1/link | Relink
     error tag-target-unlinked team/app:v1 sha256:lib | its manifest has lost its revision link; its bytes are here | repositories/team/app/_manifests/revisions/sha256/lib/link | Relink
-    broken: team/app:v1 by tag-target-unlinked
+    broken: team/app:v1 by layer-link-missing, layer-link-missing, layer-link-missing, tag-target-unlinked
     garbage: 1 manifests untagged, 4 blobs (1016 bytes) untagged
     ");
 }

@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use registry_core::audit::{self, Audit, Code};
 use registry_core::storage::folder::{PathFolder, Result};
 use registry_core::storage::{Folder, FolderError, Kind, Progress, ScanOptions, Stat, Tree};
-use registry_fixtures::TreeBuilder;
 use registry_fixtures::random::{SplitMix64, sound_tree};
+use registry_fixtures::{ImageSpec, TreeBuilder};
 
-use crate::support::{APP, Base, Names, Sight, text};
+use crate::support::{APP, Base, HOUR, Names, Sight, age, text};
 
 /// What a source is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,4 +261,148 @@ fn a_platform_that_cannot_be_read_is_not_called_missing() {
         missing.iter().all(|one| one.tags.first().is_some_and(|tag| &**tag != "v1")
             || one.repository.as_deref() == Some("lib"))
     );
+}
+
+/// The report when some paths of a tree fail.
+fn failing(base: &Base, paths: &[PathBuf], request: Option<Request>, sight: &Sight<'_>) -> String {
+    let failing = paths.iter().map(|path| below(&base.tree, path)).collect();
+    text(&looks(&base.tree, Plan { failing, request, ..Plan::default() }, sight).1, &base.names)
+}
+
+/// a bad sector is met only by hashing.
+#[test]
+fn bytes_that_cannot_be_hashed_are_unknown() {
+    let base = Base::new();
+    let content = Sight { content: true, ..Sight::default() };
+    let report = failing(&base, &[base.tree.blob_path(&base.one.layers[0])], Some(Request::Stream), &content);
+    assert!(!report.contains("broken:") && !report.contains("blob-digest-mismatch"), "{report}");
+    assert!(report.contains("unknown: team/app:v1"), "{report}");
+}
+
+/// an alias that cannot be read may name any layer linked here.
+#[test]
+fn an_unread_alias_makes_no_garbage() {
+    let mut base = Base::new();
+    let spec = ImageSpec { sha512_layer: true, layers: 0, ..ImageSpec::oci("long") };
+    let image = base.tree.image_with(APP, Some("long"), &spec);
+    let link = base.tree.layer_link_path(APP, &image.layers[0]);
+    let folder = base.tree.layers_folder(APP).join("sha512");
+    for path in [link, folder] {
+        let report = failing(&base, &[path], None, &Sight::default());
+        assert!(!report.contains("unreferenced"), "{report}");
+    }
+}
+
+/// a leaf two levels down, reached through layer links only, cannot be read: its parts are no garbage.
+#[test]
+fn an_unread_leaf_of_a_nested_index_makes_no_garbage() {
+    let mut base = Base::new();
+    let leaf = base.image(APP, None, "leaf");
+    let inner = base.tree.index(APP, None, &[leaf.child()]);
+    base.tree.index(APP, Some("outer"), &[inner.child()]);
+    base.tree
+        .break_revision_only_as_layer(APP, &inner.digest)
+        .break_revision_only_as_layer(APP, &leaf.digest);
+    let report = failing(&base, &[base.tree.blob_path(&leaf.digest)], None, &Sight::default());
+    assert!(!report.contains("unreferenced"), "{report}");
+}
+
+/// a link that cannot be read may be a young one.
+#[test]
+fn an_unread_layer_link_keeps_its_blob() {
+    let mut base = Base::new();
+    let sight = Sight::default();
+    let layer = base.tree.layer(APP, b"nobody's");
+    let link = base.tree.layer_link_path(APP, &layer);
+    age(&link, &sight, HOUR / 2);
+    let report = failing(&base, &[link], None, &sight);
+    assert!(!report.contains("unreferenced"), "{report}");
+}
+
+/// an upload that cannot be looked at is not stale, and it is noted.
+#[test]
+fn an_unread_upload_is_not_stale() {
+    let mut base = Base::new();
+    let sight = Sight::default();
+    let id = base.tree.upload(APP, b"so far", Some("2020-01-02T03:04:05Z"));
+    let folder = base.tree.upload_folder(APP, &id);
+    age(&folder.join("data"), &sight, HOUR / 2);
+    for path in [folder.join("data"), folder.join("startedat"), folder] {
+        let report = failing(&base, &[path], None, &sight);
+        assert!(report.contains("path-unread") && !report.contains("upload-stale"), "{report}");
+    }
+}
+
+/// a manifest that cannot be read may name a blob that is linked nowhere.
+#[test]
+fn an_unread_manifest_protects_blobs_that_are_linked_nowhere() {
+    let mut base = Base::new();
+    base.tree.break_layer_link_missing(APP, &base.one.layers[0]);
+    let report = failing(&base, &[base.tree.blob_path(&base.one.digest)], None, &Sight::default());
+    assert!(!report.contains("blob-unreferenced"), "{report}");
+}
+
+/// an entry of a tag's history that cannot be looked at is noted, and may be what the tag names.
+#[test]
+fn an_unread_history_is_no_absent_history() {
+    let mut base = Base::new();
+    let newer = base.image(APP, Some("v1"), "newer");
+    let paths = [base.tree.tag_link(APP, "v1"), base.tree.history_link(APP, "v1", &newer.digest)];
+    let report = failing(&base, &paths, None, &Sight::default());
+    assert!(!report.contains("manifest-untagged"), "{report}");
+    let report = failing(&base, &paths[1..], None, &Sight::default());
+    assert!(report.contains("path-unread"), "{report}");
+}
+
+/// a tag deleted between the two looks is gone, not broken.
+#[test]
+fn what_was_deleted_while_we_looked_is_not_broken() {
+    let base = Base::new();
+    let (tag, link) = (base.tree.tag_folder(APP, "v1"), base.tree.tag_link(APP, "v1"));
+    let revision = base.tree.revision_link(APP, &base.one.digest);
+    let all = |paths: &[&PathBuf]| paths.iter().map(|path| below(&base.tree, path)).collect::<BTreeSet<_>>();
+    for (late, removed) in [(all(&[&link]), all(&[&tag])), (all(&[&revision]), all(&[&revision, &tag]))] {
+        let (_, last) = looks(&base.tree, Plan { late, removed, ..Plan::default() }, &Sight::default());
+        assert!(last.broken_tags.is_empty(), "{}", text(&last, &base.names));
+    }
+}
+
+/// unknown is not gone.
+#[test]
+fn bytes_that_cannot_be_read_are_not_called_gone() {
+    let mut base = Base::new();
+    base.tree.break_layer_link_missing(APP, &base.one.layers[0]);
+    let report = failing(&base, &[base.tree.blob_path(&base.one.layers[0])], None, &Sight::default());
+    assert!(!report.contains("gone"), "{report}");
+}
+
+/// the most frequent damage of all (a 2.8 collection with -m): the child's layers are gone as well.
+#[test]
+fn a_child_whose_parts_are_gone_is_not_told_as_mended_by_one_link() {
+    let mut base = Base::new();
+    base.tree.break_revision_link_missing(APP, &base.arm.digest);
+    for part in base.arm.layers.iter().chain([&base.arm.config]) {
+        base.tree.break_blob_missing(part);
+    }
+    let report = base.report();
+    assert!(report.contains("blob-missing") || !report.contains("| Relink"), "{report}");
+}
+
+/// an alias' bytes lie under another digest; they are not gone, and no garbage while a manifest wants them.
+#[test]
+fn a_lost_alias_does_not_make_its_bytes_garbage() {
+    let mut base = Base::new();
+    let spec = ImageSpec { sha512_layer: true, layers: 0, ..ImageSpec::oci("long") };
+    let image = base.tree.image_with(APP, Some("long"), &spec);
+    base.tree.break_layer_link_empty(APP, &image.layers[0]);
+    let report = base.report();
+    assert!(!report.contains("gone too"), "{report}");
+}
+
+/// what a tag would be restored to is no garbage, whatever the link holds.
+#[test]
+fn a_tag_that_names_sha512_keeps_its_history() {
+    let mut base = Base::new();
+    base.tree.break_tag_link_sha512(APP, "v1");
+    assert!(!base.report().contains("manifest-untagged"), "{}", base.report());
 }

@@ -63,7 +63,12 @@ fn links<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], notes: &mut Not
         };
         match doubt {
             Doubt::Tag(at, tag) => {
-                if let Some(tag) = graph.repositories[at as usize].tags.get_mut(tag as usize) {
+                let repository = &mut graph.repositories[at as usize];
+                if let Some(tag) = repository.tags.get_mut(tag as usize) {
+                    // A tag deleted while we read is no damage.
+                    let folder = Place::TagFolder(&repository.name, &tag.name).to_string();
+                    tag.is_gone = link == Link::Absent
+                        && matches!(v2.stat(Path::new(&folder)), Err(FolderError::NotFound));
                     tag.is_file = tag.is_file && link == Link::Invalid(LinkFault::NoFile);
                     tag.current = link;
                 }

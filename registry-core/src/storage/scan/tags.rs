@@ -47,6 +47,7 @@ impl Read {
                 current: tag.current.map_or(Link::Absent, |says| says.into_link(None, graph)),
                 history: tag.history.iter().map(|digest| graph.intern(digest)).collect(),
                 is_file: tag.is_file,
+                is_gone: false,
                 name: tag.name,
             })
             .collect();
@@ -160,12 +161,13 @@ fn one<F: Folder>(
                 found.push((entry.to_owned(), digest));
             }
         })?;
-        history.extend(
-            found
-                .iter()
-                .filter(|(entry, _)| folder.stat_inside(&Path::new(entry).join("link")).is_ok())
-                .map(|(_, digest)| *digest),
-        );
+        for (entry, digest) in found {
+            match folder.stat_inside(&Path::new(&entry).join("link")) {
+                Ok(_) => history.push(digest),
+                Err(FolderError::NotFound | FolderError::NotAFolder) => {}
+                Err(error) => notes.unread(Place::TagIndexLink(name, text, digest), Some(name), &error),
+            }
+        }
         Ok(())
     });
     match listed {

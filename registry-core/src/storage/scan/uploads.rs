@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::super::folder::{Folder, Kind};
+use super::super::folder::{self, Folder, FolderError, Kind, Stat};
 use super::{Notes, is_harmless};
 use crate::graph::{Seconds, Upload};
 use crate::path::Place;
-use crate::text::{escape, escape_os};
+use crate::text::escape_os;
 
 pub(super) fn read<F: Folder>(repository: &F, name: &str, notes: &mut Notes) -> Vec<Upload> {
     let mut ids = Vec::new();
@@ -39,14 +39,25 @@ pub(super) fn read<F: Folder>(repository: &F, name: &str, notes: &mut Notes) -> 
     let mut uploads = Vec::with_capacity(ids.len());
     for (entry, id) in ids {
         let path = |file: &str| Path::new(&entry).join(file);
-        let data = folder.stat(&path("data")).ok().filter(|stat| stat.kind == Kind::File);
-        let started = folder.read(&path("startedat"), 64, &mut buffer).ok();
-        let own = folder.stat(Path::new(&entry)).ok();
+        let mut is_unread = false;
+        let mut seen = |answer: folder::Result<Stat>| match answer {
+            Ok(stat) => Some(stat),
+            Err(FolderError::NotFound | FolderError::NotAFolder) => None,
+            Err(error) => {
+                notes.unread(Place::UploadFolder(name, &id), Some(name), error);
+                is_unread = true;
+                None
+            }
+        };
+        let data = seen(folder.stat(&path("data"))).filter(|stat| stat.kind == Kind::File);
+        let started = seen(folder.read(&path("startedat"), 64, &mut buffer));
+        let own = seen(folder.stat(Path::new(&entry)));
+        // What could not be read is never called stale: its time is the future.
         let newest = [data, started, own].into_iter().flatten().map(|stat| stat.modified).max();
         uploads.push(Upload {
-            id: escape(&id).into(),
-            started_at: started.and_then(|_| moment(&buffer)),
-            modified: newest.unwrap_or(Seconds::MAX),
+            id: id.into(),
+            started_at: started.filter(|_| !is_unread).and_then(|_| moment(&buffer)),
+            modified: newest.filter(|_| !is_unread).unwrap_or(Seconds::MAX),
             bytes: data.map_or(0, |stat| stat.size),
         });
     }
