@@ -59,7 +59,9 @@ mod baseline {
         Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.
         Commands below are for the rootdirectory; give what they make the owner of its neighbours.
         team/app:v1 cannot be pulled: its manifest is gone: neither a revision link nor its bytes are here [known] [tag-target-missing]
-        team/app:v2 cannot be pulled: its manifest has lost its revision link; its bytes are here, repairable [new] [tag-target-unlinked]
+        team/app:v2 cannot be pulled:
+          config sha256:9b48691575b5 is gone: its layer link is here, its bytes are not [known] [blob-missing]
+          its manifest has lost its revision link; its bytes are here, repairable [new] [tag-target-unlinked]
             mkdir -p docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/e74cb118adb5… && printf %s sha256:e74cb118adb5… > docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/e74cb118adb5…/link
         info manifest-untagged: team/app: 1 manifest that no tag reaches: only an untagged collection frees them [known]
         info manifest-untagged: web: 1 manifest that no tag reaches: only an untagged collection frees them [known]
@@ -67,7 +69,7 @@ mod baseline {
         resolved tag-target-unlinked: web:v1: its manifest has lost its revision link; its bytes are here
         garbage: 7 B in 1 blob that a plain collection frees; 1.99 KiB more in 8 blobs under 2 untagged manifests that only an untagged one frees
         looked at ROOT (primary): 2 repositories, 3 tags, 3 manifests of which 0 indexes, 12 layer links, 16 blobs (3.73 KiB), 0 uploads
-        registry-fsck scan: broken_tags=2 unknown_tags=0 errors=2 warnings=0 infos=3 repairable=1 new_errors=1 resolved=1 tags=3 unread=0 exit_status=4 seconds=…
+        registry-fsck scan: broken_tags=2 unknown_tags=0 errors=3 warnings=0 infos=3 repairable=1 new_errors=1 resolved=1 tags=3 unread=0 exit_status=4 seconds=…
         ");
         let report = ran(tree.root(), &["--baseline", &baseline, "--output", "json"]).typed();
         let new: Vec<_> = report.findings.iter().filter(|finding| finding.new == Some(true)).collect();
@@ -337,72 +339,72 @@ mod metrics {
         let tree = ruin();
         let _masked = masked(tree.root());
         insta::assert_snapshot!(metrics(&[tree.root()], &[]).0, @r#"
-    # HELP registry_manifest_integrity_failures Tags that cannot be pulled whole.
-    # TYPE registry_manifest_integrity_failures gauge
-    registry_manifest_integrity_failures{instance="ROOT"} 12
-    # HELP registry_manifest_integrity_catalog_accessible Whether the repositories could be listed (1) or not (0).
-    # TYPE registry_manifest_integrity_catalog_accessible gauge
-    registry_manifest_integrity_catalog_accessible{instance="ROOT"} 1
-    # HELP registry_manifest_integrity_repos_checked Repositories looked at.
-    # TYPE registry_manifest_integrity_repos_checked gauge
-    registry_manifest_integrity_repos_checked{instance="ROOT"} 4
-    # HELP registry_manifest_integrity_tags_checked Tags judged whole or broken.
-    # TYPE registry_manifest_integrity_tags_checked gauge
-    registry_manifest_integrity_tags_checked{instance="ROOT"} 14
-    # HELP registry_manifest_integrity_indexes_checked Image indexes looked at.
-    # TYPE registry_manifest_integrity_indexes_checked gauge
-    registry_manifest_integrity_indexes_checked{instance="ROOT"} 1
-    # HELP registry_manifest_integrity_last_run_timestamp When this run began, in seconds since 1970.
-    # TYPE registry_manifest_integrity_last_run_timestamp gauge
-    registry_manifest_integrity_last_run_timestamp{instance="ROOT"} …
-    # HELP registry_unknown_tags Tags of which it is not known whether they can be pulled.
-    # TYPE registry_unknown_tags gauge
-    registry_unknown_tags{instance="ROOT"} 1
-    # HELP registry_findings Findings by code (docs/findings.md).
-    # TYPE registry_findings gauge
-    registry_findings{instance="ROOT",code="tag-link-missing"} 0
-    registry_findings{instance="ROOT",code="tag-link-invalid"} 2
-    registry_findings{instance="ROOT",code="tag-target-unlinked"} 1
-    registry_findings{instance="ROOT",code="tag-target-missing"} 1
-    registry_findings{instance="ROOT",code="child-link-missing"} 1
-    registry_findings{instance="ROOT",code="child-missing"} 0
-    registry_findings{instance="ROOT",code="revision-link-invalid"} 0
-    registry_findings{instance="ROOT",code="revision-link-mismatch"} 0
-    registry_findings{instance="ROOT",code="manifest-missing"} 0
-    registry_findings{instance="ROOT",code="manifest-unreadable"} 1
-    registry_findings{instance="ROOT",code="manifest-digest-mismatch"} 1
-    registry_findings{instance="ROOT",code="layers-folder-missing"} 1
-    registry_findings{instance="ROOT",code="layer-link-missing"} 1
-    registry_findings{instance="ROOT",code="layer-link-invalid"} 0
-    registry_findings{instance="ROOT",code="layer-link-mismatch"} 0
-    registry_findings{instance="ROOT",code="descriptor-invalid"} 1
-    registry_findings{instance="ROOT",code="descriptor-size-mismatch"} 1
-    registry_findings{instance="ROOT",code="blob-missing"} 1
-    registry_findings{instance="ROOT",code="blob-size-mismatch"} 2
-    registry_findings{instance="ROOT",code="blob-digest-mismatch"} 0
-    registry_findings{instance="ROOT",code="server-error"} 0
-    registry_findings{instance="ROOT",code="path-unread"} 1
-    registry_findings{instance="ROOT",code="platform-missing"} 0
-    registry_findings{instance="ROOT",code="gc-hazard"} 0
-    registry_findings{instance="ROOT",code="referrer-untagged"} 0
-    registry_findings{instance="ROOT",code="path-unexpected"} 2
-    registry_findings{instance="ROOT",code="layer-link-dangling"} 0
-    registry_findings{instance="ROOT",code="layer-link-unreferenced"} 1
-    registry_findings{instance="ROOT",code="tag-history-dangling"} 2
-    registry_findings{instance="ROOT",code="upload-stale"} 1
-    registry_findings{instance="ROOT",code="temp-file-stale"} 0
-    registry_findings{instance="ROOT",code="manifest-untagged"} 1
-    registry_findings{instance="ROOT",code="blob-unreferenced"} 1
-    registry_findings{instance="ROOT",code="in-flight"} 0
-    # HELP registry_garbage_bytes Bytes that nothing references, by what frees them.
-    # TYPE registry_garbage_bytes gauge
-    registry_garbage_bytes{instance="ROOT",kind="unreferenced"} 49
-    registry_garbage_bytes{instance="ROOT",kind="untagged"} 1021
-    registry_garbage_bytes{instance="ROOT",kind="stale_uploads"} 12
-    # HELP registry_run_duration_seconds How long this run took.
-    # TYPE registry_run_duration_seconds gauge
-    registry_run_duration_seconds{instance="ROOT"} …
-    "#);
+        # HELP registry_manifest_integrity_failures Tags that cannot be pulled whole.
+        # TYPE registry_manifest_integrity_failures gauge
+        registry_manifest_integrity_failures{instance="ROOT"} 12
+        # HELP registry_manifest_integrity_catalog_accessible Whether the repositories could be listed (1) or not (0).
+        # TYPE registry_manifest_integrity_catalog_accessible gauge
+        registry_manifest_integrity_catalog_accessible{instance="ROOT"} 1
+        # HELP registry_manifest_integrity_repos_checked Repositories looked at.
+        # TYPE registry_manifest_integrity_repos_checked gauge
+        registry_manifest_integrity_repos_checked{instance="ROOT"} 4
+        # HELP registry_manifest_integrity_tags_checked Tags judged whole or broken.
+        # TYPE registry_manifest_integrity_tags_checked gauge
+        registry_manifest_integrity_tags_checked{instance="ROOT"} 14
+        # HELP registry_manifest_integrity_indexes_checked Image indexes looked at.
+        # TYPE registry_manifest_integrity_indexes_checked gauge
+        registry_manifest_integrity_indexes_checked{instance="ROOT"} 1
+        # HELP registry_manifest_integrity_last_run_timestamp When this run began, in seconds since 1970.
+        # TYPE registry_manifest_integrity_last_run_timestamp gauge
+        registry_manifest_integrity_last_run_timestamp{instance="ROOT"} …
+        # HELP registry_unknown_tags Tags of which it is not known whether they can be pulled.
+        # TYPE registry_unknown_tags gauge
+        registry_unknown_tags{instance="ROOT"} 1
+        # HELP registry_findings Findings by code (docs/findings.md).
+        # TYPE registry_findings gauge
+        registry_findings{instance="ROOT",code="tag-link-missing"} 0
+        registry_findings{instance="ROOT",code="tag-link-invalid"} 2
+        registry_findings{instance="ROOT",code="tag-target-unlinked"} 1
+        registry_findings{instance="ROOT",code="tag-target-missing"} 1
+        registry_findings{instance="ROOT",code="child-link-missing"} 1
+        registry_findings{instance="ROOT",code="child-missing"} 0
+        registry_findings{instance="ROOT",code="revision-link-invalid"} 0
+        registry_findings{instance="ROOT",code="revision-link-mismatch"} 0
+        registry_findings{instance="ROOT",code="manifest-missing"} 0
+        registry_findings{instance="ROOT",code="manifest-unreadable"} 1
+        registry_findings{instance="ROOT",code="manifest-digest-mismatch"} 1
+        registry_findings{instance="ROOT",code="layers-folder-missing"} 1
+        registry_findings{instance="ROOT",code="layer-link-missing"} 1
+        registry_findings{instance="ROOT",code="layer-link-invalid"} 0
+        registry_findings{instance="ROOT",code="layer-link-mismatch"} 0
+        registry_findings{instance="ROOT",code="descriptor-invalid"} 1
+        registry_findings{instance="ROOT",code="descriptor-size-mismatch"} 1
+        registry_findings{instance="ROOT",code="blob-missing"} 1
+        registry_findings{instance="ROOT",code="blob-size-mismatch"} 2
+        registry_findings{instance="ROOT",code="blob-digest-mismatch"} 0
+        registry_findings{instance="ROOT",code="server-error"} 0
+        registry_findings{instance="ROOT",code="path-unread"} 1
+        registry_findings{instance="ROOT",code="platform-missing"} 0
+        registry_findings{instance="ROOT",code="gc-hazard"} 0
+        registry_findings{instance="ROOT",code="referrer-untagged"} 0
+        registry_findings{instance="ROOT",code="path-unexpected"} 2
+        registry_findings{instance="ROOT",code="layer-link-dangling"} 0
+        registry_findings{instance="ROOT",code="layer-link-unreferenced"} 0
+        registry_findings{instance="ROOT",code="tag-history-dangling"} 1
+        registry_findings{instance="ROOT",code="upload-stale"} 1
+        registry_findings{instance="ROOT",code="temp-file-stale"} 0
+        registry_findings{instance="ROOT",code="manifest-untagged"} 0
+        registry_findings{instance="ROOT",code="blob-unreferenced"} 1
+        registry_findings{instance="ROOT",code="in-flight"} 0
+        # HELP registry_garbage_bytes Bytes that nothing references, by what frees them.
+        # TYPE registry_garbage_bytes gauge
+        registry_garbage_bytes{instance="ROOT",kind="unreferenced"} 17
+        registry_garbage_bytes{instance="ROOT",kind="untagged"} 0
+        registry_garbage_bytes{instance="ROOT",kind="stale_uploads"} 12
+        # HELP registry_run_duration_seconds How long this run took.
+        # TYPE registry_run_duration_seconds gauge
+        registry_run_duration_seconds{instance="ROOT"} …
+        "#);
     }
 
     /// Samples by name and labels; panics where the text format is not kept.

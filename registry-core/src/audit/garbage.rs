@@ -134,7 +134,8 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Surve
     // An alias protects the bytes it stands for; an opaque repository, and a link just written, whatever it links.
     for (at, (repository, kept)) in (0_u32..).zip(graph.repositories.iter().zip(&kept)) {
         for entry in repository.layers() {
-            let Some(target) = named(entry.link) else { continue };
+            // A link that could not be read stands for its own digest at least.
+            let target = named(entry.link).unwrap_or(entry.node);
             for set in [&mut reached, &mut staying] {
                 if set.has(target) || graph.blob(target).presence != Presence::Present {
                     continue;
@@ -149,8 +150,7 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Surve
             }
         }
     }
-    let hidden: HashSet<&str> = graph.unread.iter().filter_map(hides_references).collect();
-    let is_known = hidden.is_empty() && !kept.iter().any(|kept| kept.is_unread);
+    let is_known = !graph.unread.iter().any(hides_references) && !kept.iter().any(|kept| kept.is_unread);
     let mut garbage = Garbage::default();
     if is_known {
         blobs(graph, options, (&reached, &staying), &mut garbage, &mut survey, list);
@@ -160,7 +160,7 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Surve
     }
     for (index, (repository, kept)) in graph.repositories.iter().zip(&kept).enumerate() {
         // What no manifest seems to need may be needed by what could not be read.
-        if !kept.is_unread && !hidden.contains(&*repository.name) && !hidden.contains("") {
+        if is_known {
             links(graph, repository, kept, options, (index, list), &mut garbage, &mut survey);
             history(graph, repository, index, &mut survey, list);
         }
@@ -175,20 +175,32 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Surve
     survey
 }
 
-/// The repository whose references an unread path hides; empty when that is not known, `None` when it hides none.
-fn hides_references(unread: &crate::graph::Unread) -> Option<&str> {
-    let is_upload = matches!(
-        Place::parse(&unread.path),
-        Some(
-            Place::Uploads(_)
-                | Place::UploadFolder(..)
-                | Place::UploadData(..)
-                | Place::UploadStartedAt(..)
-                | Place::UploadHashStates(..)
-        )
-    );
+/// Whether an unread path may hide references of which nothing is known, so that anything may be needed.
+///
+/// A single link hides little: it belongs to one repository, which then keeps all it has, and stands for its own digest,
+/// unless that is an alias.
+fn hides_references(unread: &crate::graph::Unread) -> bool {
     let in_repositories = unread.path == "." || unread.path.starts_with("repositories");
-    (in_repositories && !is_upload).then(|| unread.repository.as_deref().unwrap_or(""))
+    let hides_little = match Place::parse(&unread.path) {
+        Some(Place::LayerLink(_, digest) | Place::LayerFolder(_, digest)) => {
+            digest.algorithm() == Algorithm::Sha256
+        }
+        Some(
+            Place::TagFolder(..)
+            | Place::TagLink(..)
+            | Place::TagIndexAlgorithm(..)
+            | Place::TagIndexLink(..)
+            | Place::RevisionFolder(..)
+            | Place::RevisionLink(..)
+            | Place::Uploads(_)
+            | Place::UploadFolder(..)
+            | Place::UploadData(..)
+            | Place::UploadStartedAt(..)
+            | Place::UploadHashStates(..),
+        ) => true,
+        _ => false,
+    };
+    in_repositories && !hides_little
 }
 
 const fn named(link: Link) -> Option<NodeId> {
@@ -226,7 +238,12 @@ fn keep(graph: &Graph, repository: &Repository, options: &AuditOptions, ask: &mu
         let edges = manifest.map_or(&[][..], |manifest| graph.edges(manifest)).iter();
         all.extend(edges.filter(|edge| edge.role == Role::Child).filter_map(|edge| edge.target));
     }
-    kept.is_opaque = lost_tag || is_unreadable || kept.is_unread;
+    let is_unread = |link: Link| link == Link::Unread;
+    kept.is_opaque = lost_tag
+        || is_unreadable
+        || kept.is_unread
+        || repository.numbered_tags().any(|(_, tag)| is_unread(tag.current))
+        || revisions.iter().chain(repository.layers()).any(|entry| is_unread(entry.link));
     if kept.is_opaque {
         kept.revisions.fill(true);
         return kept;
