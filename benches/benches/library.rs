@@ -38,7 +38,7 @@ fn tree(criterion: &mut Criterion) {
     let graph = tree.scan(&ScanOptions::default(), &progress);
     let options = AuditOptions::default();
     group.bench_function("audit", |bencher| {
-        bencher.iter(|| audit(black_box(&graph), "bench", &options, false))
+        bencher.iter(|| audit(black_box(&graph), "bench", &options, false));
     });
     group.finish();
 }

@@ -76,7 +76,7 @@ pub struct ScanArgs {
     #[arg(long, value_name = "REPORT")]
     pub baseline: Option<PathBuf>,
 
-    /// Findings to live with: a TOML file of [[ignore]] entries with code, repository, reason, expires
+    /// Findings to live with: a TOML file of `ignore` tables with code, repository, reason, expires
     #[arg(long, value_name = "FILE")]
     pub ignore: Option<PathBuf>,
 
