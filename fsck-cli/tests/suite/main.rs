@@ -5,6 +5,7 @@ mod exit;
 mod files;
 mod json;
 mod real_server;
+mod regressions;
 mod support;
 mod text;
 
