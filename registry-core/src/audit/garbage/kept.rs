@@ -1,0 +1,116 @@
+//! What stays in one repository: what tags reach, what is young, what refers to what stays, and everything where
+//! something could not be read.
+
+use std::collections::HashSet;
+
+use super::{named, roots};
+use crate::audit::options::AuditOptions;
+use crate::graph::{Graph, Link, LinkEntry, NodeId, Presence, Repository};
+use crate::oci::manifest::Role;
+
+/// What is known of one repository's manifests.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// Manifests (indexes among `revisions`) that a tag reaches, that are young, or that refer to one that stays.
+    pub(super) revisions: Vec<bool>,
+    /// Referrers that only an untagged collection decides about.
+    pub(super) referrers: Vec<NodeId>,
+    /// Untagged, and set aside as part of a push under way.
+    pub(super) young: u64,
+    /// A manifest here says nothing that can be relied on: everything here stays.
+    pub(super) is_opaque: bool,
+    /// A manifest here could not be read: it may reference anything anywhere.
+    pub(super) is_unread: bool,
+}
+
+/// `ask` is called with the revision links whose time decides and was not asked for.
+pub(super) fn keep(
+    graph: &Graph,
+    repository: &Repository,
+    options: &AuditOptions,
+    ask: &mut dyn FnMut(NodeId),
+) -> Kept {
+    let revisions = repository.revisions();
+    let mut kept = Kept { revisions: vec![false; revisions.len()], ..Kept::default() };
+    let position = |node: NodeId| revisions.binary_search_by_key(&node, |entry| entry.node).ok();
+    let lost_tag =
+        repository.numbered_tags().any(|(_, tag)| named(tag.current).is_none() && tag.history.is_empty());
+    let linked = revisions.iter().flat_map(|entry| [Some(entry.node), named(entry.link)]).flatten();
+    let mut all: Vec<NodeId> = linked.chain(roots(graph, repository)).collect();
+    let mut visited = HashSet::new();
+    let mut is_unreadable = false;
+    while let Some(node) = all.pop() {
+        if !visited.insert(node) {
+            continue;
+        }
+        let manifest = graph.manifest(node);
+        kept.is_unread |= graph.blob(node).presence == Presence::Unread
+            || graph.blob(node).presence == Presence::Present && manifest.is_none();
+        is_unreadable |= manifest.is_some_and(|manifest| manifest.refusal().is_some());
+        let edges = manifest.map_or(&[][..], |manifest| graph.edges(manifest)).iter();
+        all.extend(edges.filter(|edge| edge.role == Role::Child).filter_map(|edge| edge.target));
+    }
+    let is_unread = |link: Link| link == Link::Unread;
+    kept.is_opaque = lost_tag
+        || is_unreadable
+        || kept.is_unread
+        || repository.numbered_tags().any(|(_, tag)| is_unread(tag.current))
+        || revisions.iter().chain(repository.layers()).any(|entry| is_unread(entry.link));
+    if kept.is_opaque {
+        kept.revisions.fill(true);
+        return kept;
+    }
+    let mut seen = HashSet::new();
+    let mut stack: Vec<NodeId> = roots(graph, repository).collect();
+    let spread = |stack: &mut Vec<NodeId>, kept: &mut Kept, seen: &mut HashSet<NodeId>| {
+        while let Some(node) = stack.pop() {
+            if !seen.insert(node) {
+                continue;
+            }
+            if let Some(at) = position(node) {
+                kept.revisions[at] = true;
+                stack.extend(named(revisions[at].link));
+            }
+            if let Some(manifest) = graph.manifest(node) {
+                let children = graph.edges(manifest).iter().filter(|edge| edge.role == Role::Child);
+                stack.extend(children.filter_map(|edge| edge.target));
+            }
+        }
+    };
+    spread(&mut stack, &mut kept, &mut seen);
+    // Referrers live as long as what they refer to; one may refer to another.
+    let subject = |node: NodeId| graph.manifest(node).and_then(|manifest| manifest.subject);
+    let mut waiting: Vec<(NodeId, NodeId)> = revisions
+        .iter()
+        .filter_map(|entry| subject(entry.node).map(|subject| (entry.node, subject)))
+        .collect();
+    loop {
+        let before = waiting.len();
+        waiting.retain(|(node, subject)| {
+            if seen.contains(node) {
+                return false;
+            }
+            let follows = position(*subject).is_some_and(|at| kept.revisions[at]);
+            if follows {
+                kept.referrers.push(*node);
+                stack.push(*node);
+                spread(&mut stack, &mut kept, &mut seen);
+            }
+            !follows
+        });
+        if waiting.len() == before {
+            break;
+        }
+    }
+    for (at, entry) in revisions.iter().enumerate() {
+        if !kept.revisions[at] && options.is_young(entry.modified.max(graph.blob(entry.node).modified)) {
+            kept.young += 1;
+            stack.push(entry.node);
+            if entry.modified == LinkEntry::UNASKED {
+                ask(entry.node);
+            }
+        }
+    }
+    spread(&mut stack, &mut kept, &mut seen);
+    kept
+}

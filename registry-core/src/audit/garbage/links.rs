@@ -1,0 +1,151 @@
+//! Links that nothing needs: layer links without a manifest, entries of tag histories that no longer resolve.
+
+use std::collections::HashSet;
+
+use super::kept::Kept;
+use super::{Piece, Survey, named, plural, roots};
+use crate::audit::access::View;
+use crate::audit::code::Code;
+use crate::audit::draft::Draft;
+use crate::audit::finding::Repair;
+use crate::audit::options::AuditOptions;
+use crate::audit::report::Garbage;
+use crate::audit::verdict::is_invalid;
+use crate::audit::words::short;
+use crate::graph::{Doubt, Graph, Link, LinkEntry, NodeId, Presence, Repository};
+use crate::oci::manifest::Role;
+use crate::path::Place;
+
+/// Layer links that no manifest of their repository needs.
+pub(super) fn links(
+    graph: &Graph,
+    repository: &Repository,
+    kept: &Kept,
+    options: &AuditOptions,
+    (index, list): (usize, bool),
+    garbage: &mut Garbage,
+    survey: &mut Survey,
+) {
+    // Without blobs/ (not mounted, perhaps) every link would dangle.
+    if kept.is_opaque || repository.layers().is_empty() || !graph.has_blobs_folder {
+        return;
+    }
+    let needed = needed(graph, repository);
+    let (mut dangling, mut unreferenced, mut young) = (Vec::new(), Vec::new(), 0);
+    for entry in repository.layers().iter().filter(|entry| needed.binary_search(&entry.node).is_err()) {
+        if options.is_young(entry.modified) {
+            young += 1;
+            if entry.modified == LinkEntry::UNASKED {
+                survey.doubts.push(Doubt::Layer(u32::try_from(index).unwrap_or(u32::MAX), entry.node));
+            }
+            continue;
+        }
+        match entry.link {
+            Link::Names(target) => match graph.blob(target).presence {
+                Presence::Present => unreferenced.push(entry.node),
+                Presence::Absent => dangling.push(entry.node),
+                Presence::Unread | Presence::Unseen => {}
+            },
+            _ => {
+                if let Some(fault) = is_invalid(entry.link) {
+                    let digest = graph.digest(entry.node);
+                    let message = format!(
+                        "the layer link of {}, which no manifest needs, {}: a 3.x collector aborts on it; remove it",
+                        short(&digest),
+                        fault.describe()
+                    );
+                    let path = Place::LayerLink(&repository.name, digest);
+                    survey
+                        .of_repository
+                        .push((index, Draft::new(Code::GcHazard, Some(entry.node), path, message)));
+                }
+            }
+        }
+    }
+    garbage.layer_links += (dangling.len() + unreferenced.len()) as u64;
+    for (code, nodes, what) in [
+        (Code::LayerLinkDangling, dangling, "that no manifest needs and whose bytes are gone"),
+        (Code::LayerLinkUnreferenced, unreferenced, "that no manifest needs"),
+    ] {
+        if nodes.is_empty() {
+            continue;
+        }
+        let message = format!("{} {what}", plural(nodes.len() as u64, "layer link"));
+        let draft = Draft::new(code, None, Place::Layers(&repository.name), message);
+        survey.of_repository.push((index, draft.repair(Some(Repair::Remove))));
+        if list {
+            survey.pieces.extend(nodes.iter().map(|node| Piece {
+                code,
+                repository: Some(repository.name.clone()),
+                digest: Some(graph.digest(*node)),
+                path: Place::LayerLink(&repository.name, graph.digest(*node)).to_string(),
+                bytes: 0,
+            }));
+        }
+    }
+    if young > 0 {
+        let message =
+            format!("{} that no manifest needs yet: a push under way", plural(young, "young layer link"));
+        survey
+            .of_repository
+            .push((index, Draft::new(Code::InFlight, None, Place::Layers(&repository.name), message)));
+    }
+}
+
+/// Everything that a manifest of this repository references, children included (2.8 serves them through layer links).
+fn needed(graph: &Graph, repository: &Repository) -> Vec<NodeId> {
+    let mut needed = Vec::new();
+    let mut seen = HashSet::new();
+    let linked =
+        repository.revisions().iter().flat_map(|entry| [Some(entry.node), named(entry.link)]).flatten();
+    let mut stack: Vec<NodeId> = linked.chain(roots(graph, repository)).collect();
+    while let Some(node) = stack.pop() {
+        if !seen.insert(node) {
+            continue;
+        }
+        let Some(manifest) = graph.manifest(node) else { continue };
+        for edge in graph.edges(manifest) {
+            needed.extend(edge.target);
+            if edge.role == Role::Child {
+                stack.extend(edge.target);
+            }
+        }
+    }
+    let view = View { graph, repository };
+    let targets: Vec<NodeId> = needed.iter().filter_map(|node| named(view.repository.layer(*node))).collect();
+    needed.extend(targets);
+    needed.sort_unstable();
+    needed.dedup();
+    needed
+}
+
+pub(super) fn history(graph: &Graph, repository: &Repository, index: usize, survey: &mut Survey, list: bool) {
+    let mut count = 0;
+    // Where a tag's link says nothing, its history is the last trace of what it named.
+    for (_, tag) in repository.numbered_tags().filter(|(_, tag)| named(tag.current).is_some()) {
+        for node in tag.history.iter().filter(|node| named(tag.current) != Some(**node)) {
+            let is_gone =
+                repository.revision(*node) == Link::Absent || graph.blob(*node).presence == Presence::Absent;
+            if !is_gone {
+                continue;
+            }
+            count += 1;
+            if list {
+                let digest = graph.digest(*node);
+                survey.pieces.push(Piece {
+                    code: Code::TagHistoryDangling,
+                    repository: Some(repository.name.clone()),
+                    digest: Some(digest),
+                    path: Place::TagIndexLink(&repository.name, &tag.name, digest).to_string(),
+                    bytes: 0,
+                });
+            }
+        }
+    }
+    if count > 0 {
+        let entries = if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") };
+        let message = format!("{entries} of tag histories that no longer resolve");
+        let draft = Draft::new(Code::TagHistoryDangling, None, Place::Tags(&repository.name), message);
+        survey.of_repository.push((index, draft.repair(Some(Repair::Remove))));
+    }
+}

@@ -1,0 +1,303 @@
+//! What nothing references any more, and what only looks like it because a push is under way.
+//!
+//! Kept on the safe side: whatever could not be read protects all that it might reference. What stays is decided in
+//! `kept`; here the blobs are sorted, and what tells them apart is put together.
+
+mod kept;
+mod links;
+mod remains;
+
+use super::code::Code;
+use super::draft::Draft;
+use super::options::AuditOptions;
+use super::report::Garbage;
+use crate::graph::{Doubt, Graph, Link, LinkEntry, NodeId, Presence, Repository};
+use crate::oci::Algorithm;
+use crate::path::Place;
+use kept::{Kept, keep};
+
+/// One piece of garbage, for the list that a user may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// `blob-unreferenced`; `manifest-untagged` for revision links and for the blobs that only they reach; others.
+    pub code: Code,
+    /// The repository it lies in; a blob lies in none.
+    pub repository: Option<Box<str>>,
+    /// Its digest; an upload or a temporary file has none.
+    pub digest: Option<crate::oci::Digest>,
+    /// Where it lies, below the registry's `docker/registry/v2`.
+    pub path: String,
+    /// Its bytes; 0 for a link.
+    pub bytes: u64,
+}
+
+impl Piece {
+    fn blob(code: Code, digest: crate::oci::Digest, bytes: u64) -> Self {
+        Self {
+            code,
+            repository: None,
+            digest: Some(digest),
+            path: Place::BlobData(digest).to_string(),
+            bytes,
+        }
+    }
+}
+
+/// A set of nodes.
+#[derive(Debug, Clone)]
+pub(super) struct Set(Vec<bool>);
+
+impl Set {
+    fn new(graph: &Graph) -> Self {
+        Self(vec![false; graph.digests().len()])
+    }
+
+    pub(super) fn has(&self, node: NodeId) -> bool {
+        self.0[node.index()]
+    }
+
+    fn add(&mut self, node: NodeId) -> bool {
+        !std::mem::replace(&mut self.0[node.index()], true)
+    }
+
+    /// Adds a node and everything reached from it through manifests.
+    fn add_all(&mut self, graph: &Graph, node: NodeId, stack: &mut Vec<NodeId>) {
+        if self.add(node) {
+            stack.push(node);
+        }
+        while let Some(node) = stack.pop() {
+            let Some(manifest) = graph.manifest(node) else { continue };
+            for target in graph.edges(manifest).iter().filter_map(|edge| edge.target) {
+                if self.add(target) {
+                    stack.push(target);
+                }
+            }
+        }
+    }
+}
+
+/// What the survey of one registry found.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    /// `None` when it cannot be known.
+    pub(super) garbage: Option<Garbage>,
+    /// Findings of a repository: its index, and the draft.
+    pub(super) of_repository: Vec<(usize, Draft)>,
+    /// Findings of the whole registry.
+    pub(super) of_root: Vec<Draft>,
+    pub(super) pieces: Vec<Piece>,
+    /// Links whose time decides and was not asked for.
+    pub(super) doubts: Vec<Doubt>,
+}
+
+/// Surveys a whole registry. Only to be asked when every repository was read.
+pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Survey {
+    let mut survey = Survey::default();
+    let mut doubts = Vec::new();
+    let kept: Vec<Kept> = (0_u32..)
+        .zip(&graph.repositories)
+        .map(|(at, repository)| {
+            keep(graph, repository, options, &mut |node| doubts.push(Doubt::Revision(at, node)))
+        })
+        .collect();
+    let (mut reached, mut staying) = (Set::new(graph), Set::new(graph));
+    let mut stack = Vec::new();
+    for (repository, kept) in graph.repositories.iter().zip(&kept) {
+        for (entry, stays) in repository.revisions().iter().zip(&kept.revisions) {
+            for node in [Some(entry.node), named(entry.link)].into_iter().flatten() {
+                reached.add_all(graph, node, &mut stack);
+                if *stays {
+                    staying.add_all(graph, node, &mut stack);
+                }
+            }
+        }
+        for node in roots(graph, repository) {
+            reached.add_all(graph, node, &mut stack);
+            staying.add_all(graph, node, &mut stack);
+        }
+    }
+    // An alias protects the bytes it stands for; an opaque repository, and a link just written, whatever it links.
+    for (at, (repository, kept)) in (0_u32..).zip(graph.repositories.iter().zip(&kept)) {
+        for entry in repository.layers() {
+            // A link that could not be read stands for its own digest at least.
+            let target = named(entry.link).unwrap_or(entry.node);
+            for set in [&mut reached, &mut staying] {
+                if set.has(target) || graph.blob(target).presence != Presence::Present {
+                    continue;
+                }
+                let is_alias_of_kept = target != entry.node && set.has(entry.node);
+                if kept.is_opaque || is_alias_of_kept || options.is_young(entry.modified) {
+                    set.add(target);
+                    if entry.modified == LinkEntry::UNASKED {
+                        doubts.push(Doubt::Layer(at, entry.node));
+                    }
+                }
+            }
+        }
+    }
+    let is_known = !graph.unread.iter().any(hides_references) && !kept.iter().any(|kept| kept.is_unread);
+    let mut garbage = Garbage::default();
+    if is_known {
+        blobs(graph, options, (&reached, &staying), &mut garbage, &mut survey, list);
+        for (index, (repository, kept)) in graph.repositories.iter().zip(&kept).enumerate() {
+            untagged(graph, repository, kept, index, &mut garbage, &mut survey, list);
+        }
+    }
+    for (index, (repository, kept)) in graph.repositories.iter().zip(&kept).enumerate() {
+        // What no manifest seems to need may be needed by what could not be read.
+        if is_known {
+            links::links(graph, repository, kept, options, (index, list), &mut garbage, &mut survey);
+            links::history(graph, repository, index, &mut survey, list);
+        }
+        remains::uploads(repository, options, index, &mut garbage, &mut survey, list);
+        for node in &kept.referrers {
+            survey.of_repository.push((index, remains::referrer(graph, repository, *node)));
+        }
+    }
+    remains::temp_files(graph, options, &mut survey, list);
+    survey.garbage = is_known.then_some(garbage);
+    survey.doubts.append(&mut doubts);
+    survey
+}
+
+/// Whether an unread path may hide references of which nothing is known, so that anything may be needed.
+///
+/// A single link hides little: it belongs to one repository, which then keeps all it has, and stands for its own digest,
+/// unless that is an alias.
+fn hides_references(unread: &crate::graph::Unread) -> bool {
+    let in_repositories = unread.path == "." || unread.path.starts_with("repositories");
+    let hides_little = match Place::parse(&unread.path) {
+        Some(Place::LayerLink(_, digest) | Place::LayerFolder(_, digest)) => {
+            digest.algorithm() == Algorithm::Sha256
+        }
+        Some(
+            Place::TagFolder(..)
+            | Place::TagLink(..)
+            | Place::TagIndexAlgorithm(..)
+            | Place::TagIndexLink(..)
+            | Place::RevisionFolder(..)
+            | Place::RevisionLink(..)
+            | Place::Uploads(_)
+            | Place::UploadFolder(..)
+            | Place::UploadData(..)
+            | Place::UploadStartedAt(..)
+            | Place::UploadHashStates(..),
+        ) => true,
+        _ => false,
+    };
+    in_repositories && !hides_little
+}
+
+const fn named(link: Link) -> Option<NodeId> {
+    if let Link::Names(node) = link { Some(node) } else { None }
+}
+
+/// What tags name; and where a tag's link says nothing, whatever it may have named.
+fn roots<'g>(graph: &'g Graph, repository: &'g Repository) -> impl Iterator<Item = NodeId> + 'g {
+    repository.numbered_tags().flat_map(|(_, tag)| {
+        let current = named(tag.current).filter(|node| graph.digest(*node).algorithm() == Algorithm::Sha256);
+        let history: &[NodeId] = if current.is_some() { &[] } else { &tag.history };
+        history.iter().copied().chain(current)
+    })
+}
+
+fn blobs(
+    graph: &Graph,
+    options: &AuditOptions,
+    (reached, staying): (&Set, &Set),
+    garbage: &mut Garbage,
+    survey: &mut Survey,
+    list: bool,
+) {
+    let (mut young, mut young_bytes) = (0_u64, 0_u64);
+    for node in graph.nodes() {
+        let blob = graph.blob(node);
+        if blob.presence != Presence::Present || staying.has(node) {
+            continue;
+        }
+        if reached.has(node) {
+            garbage.untagged.blobs += 1;
+            garbage.untagged.bytes += blob.size;
+            if list {
+                survey.pieces.push(Piece::blob(Code::ManifestUntagged, graph.digest(node), blob.size));
+            }
+            continue;
+        }
+        if options.is_young(blob.modified) {
+            young += 1;
+            young_bytes += blob.size;
+            continue;
+        }
+        garbage.unreferenced.blobs += 1;
+        garbage.unreferenced.bytes += blob.size;
+        if list {
+            survey.pieces.push(Piece::blob(Code::BlobUnreferenced, graph.digest(node), blob.size));
+        }
+    }
+    let count = garbage.unreferenced;
+    if count.blobs > 0 {
+        let message = format!(
+            "{} that no manifest references, {}: a plain collection frees them",
+            plural(count.blobs, "blob"),
+            plural(count.bytes, "byte")
+        );
+        survey.of_root.push(Draft::new(Code::BlobUnreferenced, None, Place::Blobs, message));
+    }
+    if young > 0 {
+        let message = format!(
+            "{} ({}) that no manifest references yet: a push under way",
+            plural(young, "young blob"),
+            plural(young_bytes, "byte")
+        );
+        survey.of_root.push(Draft::new(Code::InFlight, None, Place::Blobs, message));
+    }
+}
+
+fn untagged(
+    graph: &Graph,
+    repository: &Repository,
+    kept: &Kept,
+    index: usize,
+    garbage: &mut Garbage,
+    survey: &mut Survey,
+    list: bool,
+) {
+    let mut count = 0;
+    for (entry, _) in repository.revisions().iter().zip(&kept.revisions).filter(|(_, stays)| !**stays) {
+        let blob = graph.blob(entry.node);
+        if blob.presence != Presence::Present {
+            continue;
+        }
+        count += 1;
+        if list {
+            let digest = graph.digest(entry.node);
+            survey.pieces.push(Piece {
+                code: Code::ManifestUntagged,
+                repository: Some(repository.name.clone()),
+                digest: Some(digest),
+                path: Place::RevisionLink(&repository.name, digest).to_string(),
+                bytes: 0,
+            });
+        }
+    }
+    garbage.untagged.manifests += count;
+    if count > 0 {
+        let message = format!(
+            "{} that no tag reaches: only an untagged collection frees them",
+            plural(count, "manifest")
+        );
+        let draft = Draft::new(Code::ManifestUntagged, None, Place::Revisions(&repository.name), message);
+        survey.of_repository.push((index, draft));
+    }
+    if kept.young > 0 {
+        let message =
+            format!("{} that no tag reaches yet: a push under way", plural(kept.young, "young manifest"));
+        let draft = Draft::new(Code::InFlight, None, Place::Revisions(&repository.name), message);
+        survey.of_repository.push((index, draft));
+    }
+}
+
+/// "1 blob", "2 blobs".
+pub(super) fn plural(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
