@@ -17,7 +17,7 @@ mod report;
 mod verdict;
 mod words;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 pub use baseline::compare;
@@ -30,6 +30,8 @@ pub use report::{
     BrokenTag, Coverage, Garbage, IgnoreUse, Report, ReportOptions, Role, SCHEMA, Source, SourceKind,
     Summary, UnknownTag, UnreadPath, Unreferenced, Untagged,
 };
+
+use rayon::prelude::*;
 
 use crate::graph::{Doubt, Graph, LinkEntry, NodeId, Part, Repository};
 use crate::oci::manifest::Kind;
@@ -67,22 +69,12 @@ pub fn audit(graph: &Graph, name: &str, options: &AuditOptions, list: bool) -> A
     let source: Arc<str> = name.into();
     let mut collected = Collected::default();
     let plainly_named = hazards::plainly_named(graph);
-    for (index, repository) in graph.repositories.iter().enumerate().filter(|(_, one)| one.is_legal) {
-        let view = View { graph, repository };
-        let leniency = Leniency {
-            is_cache: role == Role::Cache,
-            is_sparse: options.sparse.is_match(&*repository.name),
-            content: options.content,
-        };
-        let at = u32::try_from(index).unwrap_or(u32::MAX);
-        let mut verdict = Judge::judge(view, at, leniency);
-        platforms::check(view, &mut verdict, &options.require_platforms);
-        if lacks_layers_folder(repository, &verdict) && role != Role::Cache {
-            verdict.drafts.push(words::layers_folder(view, false));
-        }
-        verdict.drafts.extend(hazards::of_repository(view, &verdict, &plainly_named));
-        set_aside_young(view, at, &mut verdict, options);
-        collected.take(graph, &source, repository, verdict);
+    let legal: Vec<usize> =
+        (0..graph.repositories.len()).filter(|at| graph.repositories[*at].is_legal).collect();
+    let judge = |at: &usize| (*at, one_repository(graph, *at, role, options, &plainly_named));
+    let verdicts: Vec<(usize, Verdict)> = legal.par_iter().map(judge).collect();
+    for (at, verdict) in verdicts {
+        collected.take(graph, &source, &graph.repositories[at], verdict);
     }
     for (index, draft) in hazards::across_repositories(graph) {
         collected.push(graph, &source, Some(&graph.repositories[index]), draft);
@@ -103,6 +95,33 @@ pub fn audit(graph: &Graph, name: &str, options: &AuditOptions, list: bool) -> A
     }
     collected.oddities(graph, &source);
     collected.finish(graph, &source, role, (survey.garbage, survey.pieces), options.role.is_none())
+}
+
+/// Judges the repository with index `at`; what was visited on the way is dropped.
+fn one_repository(
+    graph: &Graph,
+    at: usize,
+    role: Role,
+    options: &AuditOptions,
+    plainly_named: &[bool],
+) -> Verdict {
+    let repository = &graph.repositories[at];
+    let view = View { graph, repository };
+    let leniency = Leniency {
+        is_cache: role == Role::Cache,
+        is_sparse: options.sparse.is_match(&*repository.name),
+        content: options.content,
+    };
+    let at = u32::try_from(at).unwrap_or(u32::MAX);
+    let mut verdict = Judge::judge(view, at, leniency);
+    platforms::check(view, &mut verdict, &options.require_platforms);
+    if lacks_layers_folder(repository, &verdict) && role != Role::Cache {
+        verdict.drafts.push(words::layers_folder(view, false));
+    }
+    verdict.drafts.extend(hazards::of_repository(view, &verdict, plainly_named));
+    set_aside_young(view, at, &mut verdict, options);
+    verdict.visits = HashMap::new();
+    verdict
 }
 
 /// Audits, asks `settle` to look again at what is doubted, and repeats until nothing new is doubted. Everything is

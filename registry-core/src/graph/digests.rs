@@ -59,8 +59,14 @@ impl DigestTable {
 
     /// The number of a digest that was interned.
     pub fn find(&self, digest: &Digest) -> Option<NodeId> {
-        let hash = self.keys.hash_one(digest.as_bytes());
-        self.numbers.find(hash, |node| lookup(&self.rows, &self.long, *node) == *digest).copied()
+        let bytes = digest.as_bytes();
+        let hash = self.keys.hash_one(bytes);
+        let is_it = |node: &NodeId| match bytes.len() {
+            // A longer digest's row is empty, and some SHA-256 digest may be all zeros.
+            32 => self.rows[node.index()] == *bytes && long_at(&self.long, *node).is_none(),
+            _ => long_at(&self.long, *node) == Some(digest),
+        };
+        self.numbers.find(hash, is_it).copied()
     }
 
     /// The digest of a number given out by this table.
@@ -80,12 +86,15 @@ impl DigestTable {
 }
 
 fn lookup(rows: &[[u8; 32]], long: &[(NodeId, Digest)], node: NodeId) -> Digest {
-    if !long.is_empty()
-        && let Ok(at) = long.binary_search_by_key(&node, |(node, _)| *node)
-    {
-        return long[at].1;
+    long_at(long, node).copied().unwrap_or_else(|| Digest::from_sha256(rows[node.index()]))
+}
+
+fn long_at(long: &[(NodeId, Digest)], node: NodeId) -> Option<&Digest> {
+    if long.is_empty() {
+        return None;
     }
-    Digest::from_sha256(rows[node.index()])
+    let at = long.binary_search_by_key(&node, |(node, _)| *node).ok()?;
+    Some(&long[at].1)
 }
 
 #[cfg(test)]
@@ -93,6 +102,16 @@ mod tests {
     use super::*;
     use crate::oci::Algorithm;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_digest_of_zeros_is_not_taken_for_a_longer_one() {
+        let mut table = DigestTable::default();
+        let long = table.intern(&Digest::of(Algorithm::Sha512, b"long"));
+        let zeros = Digest::from_sha256([0; 32]);
+        assert_eq!(table.find(&zeros), None);
+        assert_ne!(table.intern(&zeros), long);
+        assert_eq!(table.digest(long), Digest::of(Algorithm::Sha512, b"long"));
+    }
 
     proptest! {
         #[test]

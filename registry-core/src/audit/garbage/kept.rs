@@ -1,7 +1,7 @@
 //! What stays in one repository: what tags reach, what is young, what refers to what stays, and everything where
 //! something could not be read.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{named, roots};
 use crate::audit::options::AuditOptions;
@@ -62,44 +62,40 @@ pub(super) fn keep(
     }
     let mut seen = HashSet::new();
     let mut stack: Vec<NodeId> = roots(graph, repository).collect();
-    let spread = |stack: &mut Vec<NodeId>, kept: &mut Kept, seen: &mut HashSet<NodeId>| {
-        while let Some(node) = stack.pop() {
-            if !seen.insert(node) {
-                continue;
+    // What came to stay and whose referrers were not looked for yet.
+    let mut fresh = Vec::new();
+    let spread =
+        |stack: &mut Vec<NodeId>, kept: &mut Kept, seen: &mut HashSet<NodeId>, fresh: &mut Vec<NodeId>| {
+            while let Some(node) = stack.pop() {
+                if !seen.insert(node) {
+                    continue;
+                }
+                if let Some(at) = position(node) {
+                    kept.revisions[at] = true;
+                    fresh.push(node);
+                    stack.extend(named(revisions[at].link));
+                }
+                if let Some(manifest) = graph.manifest(node) {
+                    let children = graph.edges(manifest).iter().filter(|edge| edge.role == Role::Child);
+                    stack.extend(children.filter_map(|edge| edge.target));
+                }
             }
-            if let Some(at) = position(node) {
-                kept.revisions[at] = true;
-                stack.extend(named(revisions[at].link));
-            }
-            if let Some(manifest) = graph.manifest(node) {
-                let children = graph.edges(manifest).iter().filter(|edge| edge.role == Role::Child);
-                stack.extend(children.filter_map(|edge| edge.target));
-            }
-        }
-    };
-    spread(&mut stack, &mut kept, &mut seen);
+        };
+    spread(&mut stack, &mut kept, &mut seen, &mut fresh);
     // Referrers live as long as what they refer to; one may refer to another.
-    let subject = |node: NodeId| graph.manifest(node).and_then(|manifest| manifest.subject);
-    let mut waiting: Vec<(NodeId, NodeId)> = revisions
-        .iter()
-        .filter_map(|entry| subject(entry.node).map(|subject| (entry.node, subject)))
-        .collect();
-    loop {
-        let before = waiting.len();
-        waiting.retain(|(node, subject)| {
-            if seen.contains(node) {
-                return false;
+    let mut referrers: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
+    for entry in revisions {
+        if let Some(subject) = graph.manifest(entry.node).and_then(|manifest| manifest.subject) {
+            referrers.entry(subject).or_default().push(entry.node);
+        }
+    }
+    while let Some(subject) = fresh.pop() {
+        for node in referrers.remove(&subject).unwrap_or_default() {
+            if !seen.contains(&node) {
+                kept.referrers.push(node);
+                stack.push(node);
+                spread(&mut stack, &mut kept, &mut seen, &mut fresh);
             }
-            let follows = position(*subject).is_some_and(|at| kept.revisions[at]);
-            if follows {
-                kept.referrers.push(*node);
-                stack.push(*node);
-                spread(&mut stack, &mut kept, &mut seen);
-            }
-            !follows
-        });
-        if waiting.len() == before {
-            break;
         }
     }
     for (at, entry) in revisions.iter().enumerate() {
@@ -111,6 +107,6 @@ pub(super) fn keep(
             }
         }
     }
-    spread(&mut stack, &mut kept, &mut seen);
+    spread(&mut stack, &mut kept, &mut seen, &mut fresh);
     kept
 }

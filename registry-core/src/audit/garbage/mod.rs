@@ -7,6 +7,8 @@ mod kept;
 mod links;
 mod remains;
 
+use rayon::prelude::*;
+
 use super::code::Code;
 use super::draft::Draft;
 use super::options::AuditOptions;
@@ -93,13 +95,17 @@ pub(super) struct Survey {
 /// Surveys a whole registry. Only to be asked when every repository was read.
 pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Survey {
     let mut survey = Survey::default();
-    let mut doubts = Vec::new();
-    let kept: Vec<Kept> = (0_u32..)
-        .zip(&graph.repositories)
+    let (kept, asked): (Vec<Kept>, Vec<Vec<Doubt>>) = graph
+        .repositories
+        .par_iter()
+        .enumerate()
         .map(|(at, repository)| {
-            keep(graph, repository, options, &mut |node| doubts.push(Doubt::Revision(at, node)))
+            let (at, mut doubts) = (u32::try_from(at).unwrap_or(u32::MAX), Vec::new());
+            let kept = keep(graph, repository, options, &mut |node| doubts.push(Doubt::Revision(at, node)));
+            (kept, doubts)
         })
-        .collect();
+        .unzip();
+    let mut doubts: Vec<Doubt> = asked.into_iter().flatten().collect();
     let (mut reached, mut staying) = (Set::new(graph), Set::new(graph));
     let mut stack = Vec::new();
     for (repository, kept) in graph.repositories.iter().zip(&kept) {
@@ -139,13 +145,13 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Surve
     let mut garbage = Garbage::default();
     if is_known {
         blobs(graph, options, (&reached, &staying), &mut garbage, &mut survey, list);
-        for (index, (repository, kept)) in graph.repositories.iter().zip(&kept).enumerate() {
-            untagged(graph, repository, kept, index, &mut garbage, &mut survey, list);
-        }
     }
-    for (index, (repository, kept)) in graph.repositories.iter().zip(&kept).enumerate() {
+    let of_one = |(index, kept): (usize, &Kept)| {
+        let repository = &graph.repositories[index];
+        let (mut garbage, mut survey) = (Garbage::default(), Survey::default());
         // What no manifest seems to need may be needed by what could not be read.
         if is_known {
+            untagged(graph, repository, kept, index, &mut garbage, &mut survey, list);
             links::links(graph, repository, kept, options, (index, list), &mut garbage, &mut survey);
             links::history(graph, repository, index, &mut survey, list);
         }
@@ -153,6 +159,14 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Surve
         for node in &kept.referrers {
             survey.of_repository.push((index, remains::referrer(graph, repository, *node)));
         }
+        (garbage, survey)
+    };
+    let each: Vec<(Garbage, Survey)> = kept.par_iter().enumerate().map(of_one).collect();
+    for (more, one) in each {
+        garbage.add(&more);
+        survey.of_repository.extend(one.of_repository);
+        survey.pieces.extend(one.pieces);
+        survey.doubts.extend(one.doubts);
     }
     remains::temp_files(graph, options, &mut survey, list);
     survey.garbage = is_known.then_some(garbage);

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::super::folder::{Folder, FolderError, Kind};
 use super::super::link::{LINK_MAX, read_link};
 use super::{Notes, Shared, is_harmless};
-use crate::graph::{Graph, Link, LinkEntry, LinkFault, Part, Seconds};
+use crate::graph::{Graph, Link, LinkEntry, LinkFault, NodeId, Part, Seconds};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
 use crate::text::escape_os;
@@ -48,9 +48,10 @@ impl Which {
 }
 
 /// What a link file says, not interned yet.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(super) enum Says {
-    Digest(Digest),
+    /// Another digest: boxed, for there are as many of these values as links.
+    Digest(Box<Digest>),
     /// The digest of its path: by far the most frequent.
     Itself,
     Fault(LinkFault),
@@ -58,9 +59,10 @@ pub(super) enum Says {
 }
 
 impl Says {
-    pub(super) fn into_link(self, itself: Option<Digest>, graph: &mut Graph) -> Link {
+    pub(super) fn into_link(self, itself: Option<NodeId>, graph: &mut Graph) -> Link {
         match (self, itself) {
-            (Self::Digest(digest), _) | (Self::Itself, Some(digest)) => Link::Names(graph.intern(&digest)),
+            (Self::Itself, Some(node)) => Link::Names(node),
+            (Self::Digest(digest), _) => Link::Names(graph.intern(&digest)),
             (Self::Fault(fault), _) => Link::Invalid(fault),
             (Self::Unread | Self::Itself, _) => Link::Unread,
         }
@@ -102,7 +104,7 @@ impl Read {
         let mut entries = Vec::with_capacity(self.links.len());
         for (digest, says, modified) in self.links {
             let node = graph.intern(&digest);
-            entries.push(LinkEntry { node, modified, link: says.into_link(Some(digest), graph) });
+            entries.push(LinkEntry { node, modified, link: says.into_link(Some(node), graph) });
         }
         entries
     }
@@ -236,7 +238,7 @@ fn batch<F: Folder>(
             Ok(Some((Ok(named), modified))) if named == *digest => {
                 links.push((*digest, Says::Itself, modified));
             }
-            Ok(Some((Ok(named), modified))) => links.push((*digest, Says::Digest(named), modified)),
+            Ok(Some((Ok(named), modified))) => links.push((*digest, Says::Digest(Box::new(named)), modified)),
             Ok(Some((Err(fault), modified))) => links.push((*digest, Says::Fault(fault), modified)),
             Err(error) => {
                 notes.unread(which.link(name, *digest), Some(name), error);

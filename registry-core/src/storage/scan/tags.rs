@@ -126,8 +126,9 @@ pub(super) fn read<F: Folder>(
 }
 
 /// Whether a tag's history holds nothing but what it names now, where the file system tells without a listing.
-fn was_never_moved<F: Folder>(history: &F, current: Option<Says>) -> Option<Digest> {
+fn was_never_moved<F: Folder>(history: &F, current: Option<&Says>) -> Option<Digest> {
     let Some(Says::Digest(digest)) = current else { return None };
+    let digest = **digest;
     let is_one = history.stat(Path::new(".")).is_ok_and(|stat| stat.subfolders == Some(1));
     let link = || history.stat_inside(&Path::new(&digest.hex()).join("link"));
     let is_this =
@@ -149,7 +150,7 @@ fn one<F: Folder>(
     // Only sha256 is ever filed here; another algorithm's folder is for the strict pass.
     let path = Path::new(tag).join("index/sha256");
     let listed = tags.open(&path).and_then(|mut folder| {
-        if let Some(only) = was_never_moved(&folder, current).filter(|_| !is_strict) {
+        if let Some(only) = was_never_moved(&folder, current.as_ref()).filter(|_| !is_strict) {
             history.push(only);
             return Ok(());
         }
@@ -193,11 +194,11 @@ pub(super) fn current<F: Folder>(
     if let Some(digest) =
         tags.peek(Path::new(&path), &mut room).ok().and_then(|count| read_link(&room[..count]).ok())
     {
-        return Some(Says::Digest(digest));
+        return Some(Says::Digest(Box::new(digest)));
     }
     match read_file(tags, Path::new(&path), buffer) {
         Ok(None) => None,
-        Ok(Some((Ok(digest), _))) => Some(Says::Digest(digest)),
+        Ok(Some((Ok(digest), _))) => Some(Says::Digest(Box::new(digest))),
         Ok(Some((Err(fault), _))) => Some(Says::Fault(fault)),
         Err(error) => {
             notes.unread(Place::TagLink(name, tag), Some(name), error);
