@@ -40,6 +40,8 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
     let ignores = args.ignore.as_deref().map(settings::ignore).transpose().map_err(Failure::Usage)?;
     let plan = Plan::new(args, started_at).map_err(Failure::Usage)?;
 
+    try_files(args);
+
     let progress = Arc::new(Progress::default());
     interrupt::watch(&progress);
     let line = progress::Line::show(&args.common, &progress);
@@ -87,6 +89,20 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
     }
     render::print(&args.common, &report).context("cannot write the report").map_err(Failure::Io)?;
     Ok(report.exit_status)
+}
+
+/// Says before a scan that may take hours what will not work after it. The scan goes on: the report is worth having.
+fn try_files(args: &ScanArgs) {
+    for path in [&args.list_garbage, &args.common.metrics_file].into_iter().flatten() {
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // The kind of error only: the rest of it names the file that was tried instead.
+        let try_folder = || tempfile::tempfile_in(folder).map_err(|error| std::io::Error::from(error.kind()));
+        let tried = refuse_non_file(path).and_then(|()| Ok(try_folder()?));
+        if let Err(error) = tried {
+            let path = escape_os(path.as_os_str());
+            tracing::warn!("{path} cannot be written as it is now: {error}; the scan goes on");
+        }
+    }
 }
 
 /// Writes the files that were asked for; whether all could be. One that cannot be written does not hinder the others.

@@ -8,6 +8,7 @@ use globset::GlobBuilder;
 use jiff::civil::Date;
 use registry_core::audit::{Code, Ignore, Report, SCHEMA};
 use serde::Deserialize;
+use serde_json::error::Category;
 
 /// Most bytes of a file that is named on the command line.
 const MAX_BYTES: u64 = 1 << 30;
@@ -22,8 +23,12 @@ pub fn baseline(path: &Path) -> anyhow::Result<Report> {
         schema: Option<String>,
     }
     let text = read(path).with_context(|| format!("cannot read the baseline {}", path.display()))?;
-    let head: Head = serde_json::from_str(&text)
-        .map_err(|error| anyhow!("the baseline {} is no JSON: {error}", path.display()))?;
+    let head: Head = serde_json::from_str(&text).map_err(|error| match error.classify() {
+        Category::Data => {
+            anyhow!("the baseline {} is no report (write one with --output json)", path.display())
+        }
+        _ => anyhow!("the baseline {} is no JSON: {error}", path.display()),
+    })?;
     match head.schema.as_deref() {
         Some(SCHEMA) => {}
         Some(other) => bail!("the baseline {} has schema {other:?}; {SCHEMA:?} is needed", path.display()),

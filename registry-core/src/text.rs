@@ -34,10 +34,15 @@ pub fn escape_os(name: &OsStr) -> String {
     out
 }
 
+/// Whether a character may steer a terminal, break a line, or change the direction of the text around it.
+pub fn is_control(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 fn push(out: &mut String, character: char) {
-    let steers = matches!(character,
-        '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if character == '\\' || character.is_control() || steers {
+    if character == '\\' || is_control(character) {
         out.extend(character.escape_default());
     } else {
         out.push(character);

@@ -1,5 +1,6 @@
 //! A report in the form that was asked for. Nothing is decided here.
 
+pub mod json;
 pub mod metrics;
 mod text;
 
@@ -7,6 +8,7 @@ use std::io::{self, BufWriter, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use registry_core::audit::Report;
+use serde::Serialize as _;
 
 use crate::args::{Common, Output, When};
 
@@ -32,6 +34,7 @@ pub fn print(common: &Common, report: &Report) -> io::Result<()> {
 }
 
 fn json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, report)?;
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, json::Printable::default());
+    report.serialize(&mut serializer)?;
     out.write_all(b"\n")
 }

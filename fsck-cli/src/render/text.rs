@@ -318,15 +318,11 @@ fn sentence(finding: &Finding) -> String {
         Some(Repair::Relink | Repair::Rewrite | Repair::Rebuild | Repair::Restore) => ", repairable",
         Some(Repair::Quarantine | Repair::MoveAside | Repair::Remove) | None => "",
     });
-    match finding.new {
-        Some(true) => text.push_str(" [new]"),
-        Some(false) => text.push_str(" [known]"),
-        None => {}
-    }
-    if finding.severity == Severity::Error && !finding.tags.is_empty() {
-        text = format!("{text} [{}]", finding.code);
-    }
-    text
+    let code =
+        (finding.severity == Severity::Error && !finding.tags.is_empty()).then_some(finding.code.as_str());
+    let age = finding.new.map(|new| if new { "new" } else { "known" });
+    let marks: Vec<_> = code.into_iter().chain(age).collect();
+    if marks.is_empty() { text } else { format!("{text} [{}]", marks.join(", ")) }
 }
 
 /// The line to grep.

@@ -96,7 +96,7 @@ fn the_pristine_tree() {
     warning referrer-untagged: art/subject: referrer of sha256:bab250d4f5fd that no tag and no index names: every untagged collection deletes it
     info layer-link-unreferenced: half/pushed: 1 layer link that no manifest needs
     info manifest-untagged: app/single: 2 manifests that no tag reaches: only an untagged collection frees them
-    info blob-unreferenced: blobs: 1 blob that no manifest references, 111 bytes: a plain collection frees them
+    info blob-unreferenced: blobs: 1 blob that no manifest references, 111 bytes: a plain collection frees it
     garbage: 111 B in 1 blob that a plain collection frees; 1.27 KiB more in 6 blobs under 2 untagged manifests that only an untagged one frees
     leftovers: 1 layer link that nothing needs, 0 stale uploads (0 B)
     looked at ROOT (primary): 15 repositories, 17 tags, 32 manifests of which 8 indexes, 49 layer links, 78 blobs (18.99 KiB), 1 upload
@@ -132,7 +132,7 @@ fn many_kinds_of_damage() {
       layer sha256:58095ed7b11b has no layer link here; its bytes are here, repairable [layer-link-missing]
         mkdir -p docker/registry/v2/repositories/team/app/_layers/sha256/58095ed7b11b… && printf %s sha256:58095ed7b11b… > docker/registry/v2/repositories/team/app/_layers/sha256/58095ed7b11b…/link
       config sha256:9b48691575b5 is gone: its layer link is here, its bytes are not [blob-missing]
-    team/app:v4 cannot be pulled: its link is empty (0 bytes); its history has one entry that resolves, sha256:84c5219d558e, repairable [tag-link-invalid]
+    team/app:v4 cannot be pulled: its link is empty (0 bytes); its history has one entry that resolves, sha256:84c5219d558e…, repairable [tag-link-invalid]
     team/app:v5 cannot be pulled: its manifest is gone: neither a revision link nor its bytes are here [tag-target-missing]
     team/app:v6 cannot be pulled: a file stands in the place of its folder [tag-link-invalid]
     team/app:v7 cannot be pulled: its manifest has lost its revision link; its bytes are here, repairable [tag-target-unlinked]
@@ -157,7 +157,7 @@ fn many_kinds_of_damage() {
         repositories/sound/_manifests/tags/.hidden
     info tag-history-dangling: team/app: 1 entry of tag histories that no longer resolve
     info upload-stale: sound: 1 upload older than 168 h, 12 bytes
-    info blob-unreferenced: blobs: 1 blob that no manifest references, 17 bytes: a plain collection frees them
+    info blob-unreferenced: blobs: 1 blob that no manifest references, 17 bytes: a plain collection frees it
     garbage: 17 B in 1 blob that a plain collection frees; 0 B more in 0 blobs under 0 untagged manifests that only an untagged one frees
     leftovers: 0 layer links that nothing needs, 1 stale upload (12 B)
     looked at ROOT (primary, not read completely): 4 repositories, 15 tags, 14 manifests of which 1 index, 39 layer links, 59 blobs (14.23 KiB), 1 upload

@@ -1,5 +1,7 @@
 //! A finding in the making: still with nodes and tag numbers instead of texts.
 
+use std::sync::Arc;
+
 use super::code::{Code, Severity};
 use super::finding::Repair;
 use crate::graph::NodeId;
@@ -24,8 +26,9 @@ pub(super) struct Draft {
     pub(super) path: String,
     pub(super) message: String,
     pub(super) repair: Option<Repair>,
-    /// Tags that reach it, by index; filled when findings are carried up.
-    pub(super) tags: Vec<u32>,
+    /// Tags that reach it, by index, ascending; filled when findings are carried up. One index with thousands of lost
+    /// children under hundreds of tags has one such list.
+    pub(super) tags: Arc<[u32]>,
 }
 
 impl Draft {
@@ -46,7 +49,7 @@ impl Draft {
             path: path.to_string(),
             message: message.into(),
             repair: None,
-            tags: Vec::new(),
+            tags: Arc::default(),
         }
     }
 

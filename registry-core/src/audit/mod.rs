@@ -209,13 +209,13 @@ impl Collected {
         }
         self.doubts.extend(verdict.doubts);
         // The same tags reach many findings of one image: they share one list.
-        let mut last: Option<(Vec<u32>, Tags)> = None;
+        let mut last: Option<(Arc<[u32]>, Tags)> = None;
         for draft in verdict.drafts {
             let tags = match &last {
                 Some((numbers, tags)) if *numbers == draft.tags => tags.clone(),
                 _ => {
                     let tags = Tags::new(draft.tags.iter().map(|index| tag(*index)));
-                    last = Some((draft.tags.clone(), tags.clone()));
+                    last = Some((Arc::clone(&draft.tags), tags.clone()));
                     tags
                 }
             };

@@ -45,7 +45,7 @@ pub(super) fn check(view: View<'_>, verdict: &mut Verdict, required: &[Platform]
             let path = Place::TagLink(&view.repository.name, &tag.name);
             let mut draft = Draft::new(Code::PlatformMissing, Some(root), path, message);
             draft.platform = Some(wanted.to_string());
-            draft.tags.push(index);
+            draft.tags = [index].into();
             verdict.drafts.push(draft);
         }
     }

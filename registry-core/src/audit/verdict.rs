@@ -4,6 +4,7 @@
 //! the tags afterwards.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::access::{Answer, LayerAnswer, View};
 use super::code::Code;
@@ -380,26 +381,24 @@ impl<'g> Judge<'g> {
             .filter(|(_, visit)| !visit.own.is_empty() || visit.unknown.is_some())
             .map(|(node, _)| *node)
             .collect();
+        let mut known = HashMap::new();
         for node in marked {
-            let tags = self.tags_above(node);
+            let tags = self.tags_above(node, &mut known);
             let Some(visit) = self.verdict.visits.get(&node) else { continue };
             for (draft, breaks) in &visit.own {
-                self.verdict.drafts[*draft].tags.extend(&tags);
+                let draft_tags = &mut self.verdict.drafts[*draft].tags;
+                *draft_tags = union(draft_tags, &tags);
                 if *breaks {
-                    for tag in &tags {
+                    for tag in &*tags {
                         self.verdict.broken.entry(*tag).or_default().push(*draft);
                     }
                 }
             }
             if let Some(reason) = &visit.unknown {
-                for tag in &tags {
+                for tag in &*tags {
                     self.verdict.unknown.entry(*tag).or_insert_with(|| reason.clone());
                 }
             }
-        }
-        for draft in &mut self.verdict.drafts {
-            draft.tags.sort_unstable();
-            draft.tags.dedup();
         }
         for drafts in self.verdict.broken.values_mut() {
             drafts.sort_unstable();
@@ -411,8 +410,30 @@ impl<'g> Judge<'g> {
         self.verdict.unknown.retain(|tag, _| !broken.contains_key(tag));
     }
 
-    /// All tags from which a manifest is reached.
-    fn tags_above(&self, node: NodeId) -> Vec<u32> {
+    /// All tags from which a manifest is reached. Children of the same index, and of no other, share one list.
+    fn tags_above(&self, node: NodeId, known: &mut HashMap<NodeId, Arc<[u32]>>) -> Arc<[u32]> {
+        if let Some(tags) = known.get(&node) {
+            return Arc::clone(tags);
+        }
+        let visit = self.verdict.visits.get(&node);
+        let only_parent = visit.filter(|visit| visit.tags.is_empty()).and_then(|visit| {
+            let (first, _) = visit.parents.first()?;
+            visit.parents.iter().all(|(parent, _)| parent == first).then_some(*first)
+        });
+        let tags = match only_parent.filter(|parent| *parent != node) {
+            Some(parent) if known.contains_key(&parent) => Arc::clone(&known[&parent]),
+            Some(parent) => {
+                let tags = self.collect_tags(parent);
+                known.insert(parent, Arc::clone(&tags));
+                tags
+            }
+            None => self.collect_tags(node),
+        };
+        known.insert(node, Arc::clone(&tags));
+        tags
+    }
+
+    fn collect_tags(&self, node: NodeId) -> Arc<[u32]> {
         let (mut tags, mut seen, mut frontier) = (Vec::new(), HashSet::from([node]), vec![node]);
         while let Some(node) = frontier.pop() {
             let Some(visit) = self.verdict.visits.get(&node) else { continue };
@@ -423,8 +444,22 @@ impl<'g> Judge<'g> {
         }
         tags.sort_unstable();
         tags.dedup();
-        tags
+        tags.into()
     }
+}
+
+/// Both lists as one, ascending.
+fn union(a: &Arc<[u32]>, b: &Arc<[u32]>) -> Arc<[u32]> {
+    if b.is_empty() || a == b {
+        return Arc::clone(a);
+    }
+    if a.is_empty() {
+        return Arc::clone(b);
+    }
+    let mut all: Vec<u32> = a.iter().chain(&**b).copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    all.into()
 }
 
 /// Whether a link holds something that is no digest.

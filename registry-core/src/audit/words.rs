@@ -42,7 +42,7 @@ pub(super) fn tag(view: View<'_>, tag: &TagEntry, index: u32, code: Code, messag
         _ if tag.is_file => (None, String::new()),
         [one] => (
             Some(Repair::Restore),
-            format!("; its history has one entry that resolves, {}", short(&view.graph.digest(**one))),
+            format!("; its history has one entry that resolves, {}", view.graph.digest(**one)),
         ),
         [] => (None, "; no entry of its history resolves".into()),
         several => (
@@ -59,7 +59,7 @@ pub(super) fn tag(view: View<'_>, tag: &TagEntry, index: u32, code: Code, messag
         Place::TagLink(&view.repository.name, &tag.name).to_string()
     };
     let mut draft = Draft::new(code, None, path, message + &history).repair(repair).apart_by(&*tag.name);
-    draft.tags.push(index);
+    draft.tags = [index].into();
     draft
 }
 
@@ -128,7 +128,10 @@ pub(super) fn manifest(view: View<'_>, node: NodeId, visit: &Visit) -> Draft {
                     "is gone: it has no revision link, and the file under its digest holds something else",
                 ),
             };
+            // No push replaces a file that is there (`registry/storage/blobstore.go @ v2.8.3`, `Put`).
+            let is_wrong = *lack == Lack::LinkAndRightBytes && view.has_right_bytes(node) == Some(false);
             Draft::new(code, Some(node), path, format!("{who} {how}"))
+                .repair(is_wrong.then_some(Repair::Quarantine))
         }
         Answer::LinkInvalid(fault) => {
             let message = link(&format!("{who}: the revision link"), *fault) + bytes;

@@ -211,11 +211,19 @@ impl Graph {
     /// Brings everything into its final order; to be called once after filling.
     pub fn seal(&mut self) {
         self.repositories.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        self.unread.sort_unstable();
-        self.unread.dedup_by(|a, b| a.path == b.path);
-        self.strays.sort_unstable();
-        self.strays.dedup_by(|a, b| a.path == b.path);
+        self.tidy();
         self.temp_files.sort_unstable();
         self.temp_files.dedup();
+    }
+
+    /// Orders what could not be read and what has no place; each path is in one of the two lists, and once. Of several
+    /// reasons the one that was noted first stays: a strict pass, which knows less, comes last.
+    pub(crate) fn tidy(&mut self) {
+        self.unread.sort_by(|a, b| a.path.cmp(&b.path));
+        self.unread.dedup_by(|a, b| a.path == b.path);
+        let unread = &self.unread;
+        self.strays.retain(|stray| unread.binary_search_by(|unread| unread.path.cmp(&stray.path)).is_err());
+        self.strays.sort_by(|a, b| a.path.cmp(&b.path));
+        self.strays.dedup_by(|a, b| a.path == b.path);
     }
 }

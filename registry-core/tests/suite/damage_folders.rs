@@ -20,7 +20,7 @@ fn layers_gone_where_no_manifest_needs_one_is_a_warning() {
         base.tree.layer("empty", b"x");
         base.tree.break_layers_folder("empty");
     }), @"
-    info blob-unreferenced - | 1 blob that no manifest references, 1 byte: a plain collection frees them | blobs
+    info blob-unreferenced - | 1 blob that no manifest references, 1 byte: a plain collection frees it | blobs
     warning layers-folder-missing empty | the repository has manifests and no _layers folder, though none needs it; a 2.x collector takes every blob of this repository, a 3.x one aborts | repositories/empty/_layers | Rebuild
     garbage: 1 blobs (1 bytes) unreferenced
     ");

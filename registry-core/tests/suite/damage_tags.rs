@@ -78,7 +78,7 @@ fn target_nowhere_404() {
         let target = base.tree.break_tag_target(APP, "v1");
         base.names.put(&target, "nowhere");
     }), @"
-    info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees them | repositories/team/app/_manifests/revisions
+    info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees it | repositories/team/app/_manifests/revisions
     error tag-target-missing team/app:v1 sha256:nowhere | its manifest is gone: neither a revision link nor its bytes are here | repositories/team/app/_manifests/revisions/sha256/nowhere/link
     broken: team/app:v1 by tag-target-missing
     garbage: 1 manifests untagged, 4 blobs (1016 bytes) untagged
@@ -88,7 +88,7 @@ fn target_nowhere_404() {
 #[test]
 fn target_is_a_sound_image_200() {
     assert_snapshot!(after(|base| { base.tree.break_tag_target_other(APP, "v1", &base.index.digest); }), @"
-    info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees them | repositories/team/app/_manifests/revisions
+    info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees it | repositories/team/app/_manifests/revisions
     garbage: 1 manifests untagged, 4 blobs (1016 bytes) untagged
     ");
 }
@@ -104,7 +104,7 @@ fn target_is_a_config_500() {
 #[test]
 fn target_of_another_repository_404() {
     assert_snapshot!(after(|base| { base.tree.break_tag_target_other(APP, "v1", &base.lib.digest); }), @"
-    info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees them | repositories/team/app/_manifests/revisions
+    info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees it | repositories/team/app/_manifests/revisions
     error layer-link-missing team/app:v1 sha256:lib-layer2 of sha256:lib | layer sha256:lib-layer2 has no layer link here; its bytes are here | repositories/team/app/_layers/sha256/lib-layer2/link | Relink
     error layer-link-missing team/app:v1 sha256:lib-config of sha256:lib | config sha256:lib-config has no layer link here; its bytes are here | repositories/team/app/_layers/sha256/lib-config/link | Relink
     error layer-link-missing team/app:v1 sha256:lib-layer1 of sha256:lib | layer sha256:lib-layer1 has no layer link here; its bytes are here | repositories/team/app/_layers/sha256/lib-layer1/link | Relink
@@ -125,7 +125,7 @@ fn file_in_the_place_of_a_tag_500() {
 #[test]
 fn folder_gone_leaves_an_untagged_manifest() {
     assert_snapshot!(after(|base| { base.tree.break_tag_folder_missing(APP, "v1"); }), @"
-    info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees them | repositories/team/app/_manifests/revisions
+    info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees it | repositories/team/app/_manifests/revisions
     garbage: 1 manifests untagged, 4 blobs (1016 bytes) untagged
     ");
 }

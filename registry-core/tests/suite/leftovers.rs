@@ -174,7 +174,7 @@ fn history_of_a_moved_tag_dangles_only_when_its_manifest_is_gone() {
         assert_ne!(newer, base.one.digest);
     };
     assert_snapshot!(after(moved), @"
-    info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees them | repositories/team/app/_manifests/revisions
+    info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees it | repositories/team/app/_manifests/revisions
     garbage: 1 manifests untagged, 4 blobs (1016 bytes) untagged
     ");
     assert_snapshot!(after(|base| {

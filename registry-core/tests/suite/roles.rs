@@ -55,7 +55,7 @@ const STRICT: Sight<'static> = Sight {
 fn the_pristine_tree() {
     assert_snapshot!(tree(trees::PRISTINE, &STRICT), @"
     Primary: 15 repositories, 17 tags, 32 manifests, 8 indexes, 49 layer links, 78 blobs, 1 uploads
-    info blob-unreferenced - | 1 blob that no manifest references, 111 bytes: a plain collection frees them | blobs
+    info blob-unreferenced - | 1 blob that no manifest references, 111 bytes: a plain collection frees it | blobs
     info manifest-untagged app/single | 2 manifests that no tag reaches: only an untagged collection frees them | repositories/app/single/_manifests/revisions
     warning referrer-untagged art/subject sha256:subject.ref.bare | referrer of sha256:subject.image that no tag and no index names: every untagged collection deletes it | repositories/art/subject/_manifests/revisions/sha256/subject.ref.bare/link
     info layer-link-unreferenced half/pushed | 1 layer link that no manifest needs | repositories/half/pushed/_layers | Remove

@@ -51,7 +51,9 @@ pub(super) fn keep(
         all.extend(edges.filter(|edge| edge.role == Role::Child).filter_map(|edge| edge.target));
     }
     let is_unread = |link: Link| link == Link::Unread;
-    kept.is_opaque = lost_tag
+    // A repository that a registry refuses has no tags that could be judged, so nothing in it is called untagged.
+    kept.is_opaque = !repository.is_legal
+        || lost_tag
         || is_unreadable
         || kept.is_unread
         || repository.numbered_tags().any(|(_, tag)| is_unread(tag.current))
@@ -100,7 +102,7 @@ pub(super) fn keep(
     }
     for (at, entry) in revisions.iter().enumerate() {
         if !kept.revisions[at] && options.is_young(entry.modified.max(graph.blob(entry.node).modified)) {
-            kept.young += 1;
+            kept.young += u64::from(graph.blob(entry.node).presence == Presence::Present);
             stack.push(entry.node);
             if entry.modified == LinkEntry::UNASKED {
                 ask(entry.node);

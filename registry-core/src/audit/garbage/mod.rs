@@ -251,9 +251,10 @@ fn blobs(
     let count = garbage.unreferenced;
     if count.blobs > 0 {
         let message = format!(
-            "{} that no manifest references, {}: a plain collection frees them",
+            "{} that no manifest references, {}: a plain collection frees {}",
             plural(count.blobs, "blob"),
-            plural(count.bytes, "byte")
+            plural(count.bytes, "byte"),
+            them(count.blobs)
         );
         survey.of_root.push(Draft::new(Code::BlobUnreferenced, None, Place::Blobs, message));
     }
@@ -297,8 +298,9 @@ fn untagged(
     garbage.untagged.manifests += count;
     if count > 0 {
         let message = format!(
-            "{} that no tag reaches: only an untagged collection frees them",
-            plural(count, "manifest")
+            "{} that no tag reaches: only an untagged collection frees {}",
+            plural(count, "manifest"),
+            them(count)
         );
         let draft = Draft::new(Code::ManifestUntagged, None, Place::Revisions(&repository.name), message);
         survey.of_repository.push((index, draft));
@@ -309,6 +311,11 @@ fn untagged(
         let draft = Draft::new(Code::InFlight, None, Place::Revisions(&repository.name), message);
         survey.of_repository.push((index, draft));
     }
+}
+
+/// The pronoun for so many.
+const fn them(count: u64) -> &'static str {
+    if count == 1 { "it" } else { "them" }
 }
 
 /// "1 blob", "2 blobs".

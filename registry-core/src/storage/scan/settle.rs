@@ -24,6 +24,9 @@ struct Again {
 pub(in super::super) fn settle<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], progress: &Progress) {
     progress.enter(Phase::SecondLook);
     let mut notes = Notes::default();
+    // What is read again is unread only if it fails again.
+    let again: HashSet<String> = doubts.iter().filter_map(|doubt| path(graph, *doubt)).collect();
+    graph.unread.retain(|unread| !again.contains(&unread.path));
     links(v2, graph, doubts, &mut notes);
     for doubt in doubts {
         if let Doubt::LayersFolder(at) = doubt {
@@ -34,15 +37,12 @@ pub(in super::super) fn settle<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[D
     contents(v2, graph, doubts, progress, &mut notes);
     platforms(v2, graph, doubts, &mut notes);
     notes.hand_over(graph);
-    graph.unread.sort_unstable();
-    graph.unread.dedup_by(|a, b| a.path == b.path);
-    graph.strays.sort_unstable();
-    graph.strays.dedup_by(|a, b| a.path == b.path);
+    graph.tidy();
 }
 
 fn links<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], notes: &mut Notes) {
     let paths: Vec<_> =
-        doubts.iter().filter_map(|doubt| path(graph, *doubt).map(|path| (*doubt, path))).collect();
+        doubts.iter().filter_map(|doubt| link_path(graph, *doubt).map(|path| (*doubt, path))).collect();
     let again: Vec<_> = paths
         .into_par_iter()
         .map(|(doubt, path)| {
@@ -84,8 +84,22 @@ fn links<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], notes: &mut Not
     }
 }
 
-/// The path of a doubted link.
+/// The path of what is doubted.
 fn path(graph: &Graph, doubt: Doubt) -> Option<String> {
+    match doubt {
+        Doubt::Manifest(node) | Doubt::Blob(node) | Doubt::Content(node) | Doubt::Platform(node) => {
+            Some(Place::BlobData(graph.digest(node)).to_string())
+        }
+        Doubt::LayersFolder(at) => {
+            let repository = graph.repositories.get(at as usize)?;
+            Some(Place::Layers(&repository.name).to_string())
+        }
+        Doubt::Tag(..) | Doubt::Revision(..) | Doubt::Layer(..) => link_path(graph, doubt),
+    }
+}
+
+/// The path of a doubted link.
+fn link_path(graph: &Graph, doubt: Doubt) -> Option<String> {
     let name = |at: u32| graph.repositories.get(at as usize).map(|repository| &*repository.name);
     Some(match doubt {
         Doubt::Tag(at, tag) => {
