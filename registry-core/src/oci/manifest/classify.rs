@@ -1,6 +1,7 @@
 //! Envelope to manifest: which kind it is, which faults make a registry refuse it, what it references.
 
-use super::lenient::{Envelope, Fault, FsLayer, RawDescriptor, Step, pointer};
+use super::lenient::{Fault, Step, pointer};
+use super::raw::{Envelope, FsLayer, RawDescriptor};
 use super::{Defect, Kind, Manifest, Problem, Reference, Role};
 use crate::oci::{Descriptor, Digest, MediaType};
 

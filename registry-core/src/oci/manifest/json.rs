@@ -5,7 +5,8 @@
 
 use std::borrow::Cow;
 
-use super::lenient::{Context, Envelope, Fault, Seed};
+use super::lenient::{Context, Fault, Seed};
+use super::raw::Envelope;
 use serde::de::DeserializeSeed as _;
 
 /// Deepest nesting that Go's `encoding/json` takes.

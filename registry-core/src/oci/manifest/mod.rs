@@ -6,6 +6,7 @@
 mod classify;
 mod json;
 mod lenient;
+mod raw;
 
 use super::{Descriptor, Digest, MediaType};
 

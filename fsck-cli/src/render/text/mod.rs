@@ -1,12 +1,15 @@
 //! The report for a person, at a terminal or in a log: what is broken first, grouped by image; then warnings and
 //! leftovers; then garbage; then one line to grep. Every damage is printed once, whatever number of tags share it.
 
+mod broken;
+mod sums;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use indicatif::HumanBytes;
-use registry_core::audit::{Code, Finding, Repair, Report, Severity, Tags};
+
+use registry_core::audit::{Code, Finding, Repair, Report, Severity};
 use registry_core::text::without_controls as safe;
 
 use crate::args::Common;
@@ -40,9 +43,6 @@ pub fn write(report: &Report, common: &Common, out: &mut dyn Write) -> io::Resul
     summary(report, out)
 }
 
-/// Numbered findings by source, repository and the tags that reach them.
-type Groups<'r> = BTreeMap<(&'r str, &'r str, &'r Tags), Vec<(usize, &'r Finding)>>;
-
 struct Page<'r, 'o> {
     report: &'r Report,
     verbose: bool,
@@ -51,38 +51,6 @@ struct Page<'r, 'o> {
 }
 
 impl<'r> Page<'r, '_> {
-    /// Errors that tags reach, grouped by the tags that reach them.
-    fn broken(&mut self) -> io::Result<()> {
-        let breaking: BTreeSet<usize> =
-            self.report.broken_tags.iter().flat_map(|tag| tag.findings.iter().copied()).collect();
-        let mut groups: Groups<'_> = BTreeMap::new();
-        for (number, finding) in self.report.findings.iter().enumerate() {
-            if finding.severity == Severity::Error && !finding.tags.is_empty() {
-                let repository = finding.repository.as_deref().unwrap_or("");
-                groups
-                    .entry((&finding.source, repository, &finding.tags))
-                    .or_default()
-                    .push((number, finding));
-            }
-        }
-        for ((source, repository, tags), findings) in &groups {
-            let breaks = findings.iter().any(|(number, _)| breaking.contains(number));
-            let state = if breaks { "cannot be pulled" } else { "is damaged" };
-            write!(self.out, "{BAD}{}{BAD:#} {state}:", self.image(source, repository, tags))?;
-            if let [(_, only)] = &findings[..] {
-                writeln!(self.out, " {}", sentence(only))?;
-                self.remedy(only)?;
-                continue;
-            }
-            writeln!(self.out)?;
-            for (_, finding) in findings {
-                writeln!(self.out, "  {}", sentence(finding))?;
-                self.remedy(finding)?;
-            }
-        }
-        Ok(())
-    }
-
     /// "team/app:v1", "team/app (v1, v2, v3 and 497 more tags)".
     fn image(&self, source: &str, repository: &str, tags: &[std::sync::Arc<str>]) -> String {
         let prefix = if self.several { format!("{source}: ") } else { String::new() };
@@ -99,26 +67,6 @@ impl<'r> Page<'r, '_> {
                 };
                 format!("{prefix}{repository} ({} tags: {}{more})", many.len(), names.join(", "))
             }
-        }
-    }
-
-    /// What to do by hand, as commands to be pasted below the rootdirectory.
-    fn remedy(&mut self, finding: &Finding) -> io::Result<()> {
-        let (Some(repair), Some(path)) = (finding.repair, &finding.path) else { return Ok(()) };
-        let path = format!("docker/registry/v2/{}", safe(path));
-        match (repair, finding.digest) {
-            (Repair::Relink | Repair::Rewrite, Some(digest)) => {
-                let folder = path.trim_end_matches("/link");
-                writeln!(self.out, "    {DIM}mkdir -p {folder} && printf %s {digest} > {path}{DIM:#}")
-            }
-            (Repair::Quarantine, _) => {
-                let folder = path.trim_end_matches("/data");
-                writeln!(
-                    self.out,
-                    "    {DIM}to heal it: move {folder} out of the registry, then push the image again{DIM:#}"
-                )
-            }
-            _ => Ok(()),
         }
     }
 
@@ -213,101 +161,6 @@ impl<'r> Page<'r, '_> {
             )?;
         }
         Ok(())
-    }
-
-    fn garbage(&mut self) -> io::Result<()> {
-        let Some(garbage) = &self.report.garbage else {
-            let why = if self.report.options.repositories.is_empty() {
-                "something could not be read"
-            } else {
-                "only some repositories were asked for"
-            };
-            return writeln!(self.out, "garbage: not known, because {why}");
-        };
-        let (plain, untagged) = (garbage.unreferenced, garbage.untagged);
-        if plain.blobs + untagged.manifests + untagged.blobs + garbage.layer_links + garbage.stale_uploads
-            == 0
-        {
-            return writeln!(self.out, "garbage: none");
-        }
-        writeln!(
-            self.out,
-            "garbage: {} in {} that a plain collection frees; {} more in {} under {} that only an untagged one frees",
-            HumanBytes(plain.bytes),
-            count(plain.blobs, "blob"),
-            HumanBytes(untagged.bytes),
-            count(untagged.blobs, "blob"),
-            count(untagged.manifests, "untagged manifest"),
-        )?;
-        if garbage.layer_links + garbage.stale_uploads > 0 {
-            writeln!(
-                self.out,
-                "leftovers: {} that nothing needs, {} ({})",
-                count(garbage.layer_links, "layer link"),
-                count(garbage.stale_uploads, "stale upload"),
-                HumanBytes(garbage.stale_upload_bytes)
-            )?;
-        }
-        Ok(())
-    }
-
-    fn sources(&mut self) -> io::Result<()> {
-        for source in &self.report.sources {
-            let complete = if source.complete { "" } else { ", not read completely" };
-            let role = if source.role == registry_core::audit::Role::Cache { "cache" } else { "primary" };
-            writeln!(
-                self.out,
-                "looked at {} ({role}{complete}): {}, {}, {} of which {}, {}, {} ({}), {}",
-                safe(&source.name),
-                number(source.repositories, "repository", "repositories"),
-                count(source.tags, "tag"),
-                count(source.manifests, "manifest"),
-                number(source.indexes, "index", "indexes"),
-                count(source.layer_links, "layer link"),
-                count(source.blobs, "blob"),
-                HumanBytes(source.blob_bytes),
-                count(source.uploads, "upload"),
-            )?;
-        }
-        Ok(())
-    }
-
-    /// What a collector would do to this registry, before anybody runs one.
-    fn collectors(&mut self) -> io::Result<()> {
-        let loses = |finding: &&Finding| {
-            finding.severity == Severity::Error
-                && matches!(finding.repair, Some(Repair::Relink | Repair::Rewrite | Repair::Rebuild))
-        };
-        if self.report.findings.iter().any(|finding| loses(&finding)) {
-            writeln!(
-                self.out,
-                "{BAD}Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.{BAD:#}"
-            )?;
-            writeln!(
-                self.out,
-                "{DIM}Commands below are for the rootdirectory; give what they make the owner of its neighbours.{DIM:#}"
-            )?;
-        }
-        Ok(())
-    }
-
-    /// What holds for every registry with image indexes, said once.
-    fn untagged_collection(&mut self) -> io::Result<()> {
-        let names: Vec<_> = self
-            .report
-            .sources
-            .iter()
-            .filter(|source| source.indexes > 0)
-            .map(|source| safe(&source.name))
-            .collect();
-        if names.is_empty() {
-            return Ok(());
-        }
-        writeln!(
-            self.out,
-            "{ODD}Never run garbage-collect --delete-untagged of registry 2.x on {}: it deletes the children of every tagged index.{ODD:#}",
-            names.join(", ")
-        )
     }
 }
 

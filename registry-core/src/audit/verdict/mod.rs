@@ -1,18 +1,21 @@
-//! The verdict on one repository: which references do not hold, and which tags that breaks.
+//! The verdict on one repository: which references do not hold, and which tags that breaks. What a manifest references
+//! is judged in `parts`; how damage reaches tags is in `reach`.
 //!
 //! Every manifest is visited once, whatever number of tags reach it; damage is filed where it lies and carried up to
 //! the tags afterwards.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+mod parts;
+mod reach;
+
+use std::collections::{BTreeMap, HashMap};
 
 use super::access::{Answer, LayerAnswer, View};
 use super::code::Code;
 use super::draft::{Draft, Key};
 use super::words;
-use crate::graph::{Doubt, Edge, Link, LinkFault, ManifestNode, NodeId, Presence};
+use crate::graph::{Doubt, Link, LinkFault, ManifestNode, NodeId};
 use crate::oci::Algorithm;
-use crate::oci::manifest::{Defect, Kind, Role};
+use crate::oci::manifest::Role;
 
 /// What a repository is excused from.
 #[derive(Debug, Clone, Copy)]
@@ -222,138 +225,6 @@ impl<'g> Judge<'g> {
         self.file(node, draft, breaks);
     }
 
-    /// Files what is wrong with the references of a manifest that is served.
-    fn parts(&mut self, node: NodeId, manifest: &ManifestNode) {
-        for problem in manifest.problems.iter().filter(|problem| problem.defect == Defect::Part) {
-            let draft = words::descriptor(self.view, node, &problem.pointer, &problem.message);
-            self.file(node, draft, true);
-        }
-        let has_sizes = manifest.kind != Kind::Schema1;
-        for (number, edge) in self.view.graph.edges(manifest).iter().enumerate() {
-            let Some(target) = edge.target.filter(|_| !edge.has_urls) else { continue };
-            if edge.role == Role::Child {
-                self.child_size(node, manifest, number, edge, target);
-            } else {
-                let size = u64::try_from(edge.size).ok().filter(|_| has_sizes);
-                self.layer(node, manifest, (number, edge, target), size);
-            }
-        }
-    }
-
-    fn child_size(
-        &mut self,
-        node: NodeId,
-        manifest: &ManifestNode,
-        number: usize,
-        edge: &Edge,
-        child: NodeId,
-    ) {
-        let Some((at, child_manifest)) = self.served(child) else { return };
-        let actual = self.view.graph.blob(at).size;
-        if child_manifest.kind != Kind::Schema1 && edge.size >= 0 && u64::try_from(edge.size) != Ok(actual) {
-            let draft = words::size_lie(self.view, (node, manifest, number), child, actual);
-            self.file(node, draft, true);
-        }
-    }
-
-    fn layer(
-        &mut self,
-        node: NodeId,
-        manifest: &ManifestNode,
-        (number, edge, target): (usize, &Edge, NodeId),
-        size: Option<u64>,
-    ) {
-        let view = self.view;
-        let answer = self.layers.entry(target).or_insert_with(|| view.layer(target)).clone();
-        let from_tag = self.verdict.visits.get(&node).is_some_and(|visit| visit.from_tag);
-        let mut doubts = vec![Doubt::Layer(self.at, target), Doubt::Blob(target)];
-        let part = words::Part { manifest: node, role: edge.role, target };
-        let (draft, breaks) = match answer {
-            LayerAnswer::Served(end) => {
-                doubts.push(Doubt::Blob(end));
-                match self.sizes((node, manifest, number), part, end, size) {
-                    Some(found) => found,
-                    None => return,
-                }
-            }
-            LayerAnswer::Unknown(reason) => {
-                // Looked at again: an error may pass, and what came to light in a second look was not looked for yet.
-                self.verdict.doubts.extend(doubts);
-                self.set_unknown(node, format!("{}: {reason}", view.graph.digest(target)));
-                return;
-            }
-            LayerAnswer::NoFolder | LayerAnswer::Unlinked(_) | LayerAnswer::NoBytes(_)
-                if self.leniency.is_cache =>
-            {
-                return;
-            }
-            LayerAnswer::NoFolder => {
-                doubts.push(Doubt::LayersFolder(self.at));
-                (words::layers_folder(view, true), true)
-            }
-            LayerAnswer::Unlinked(end) | LayerAnswer::Invalid(end, _) => {
-                doubts.extend([Doubt::Layer(self.at, end), Doubt::Blob(end)]);
-                self.want_content(end);
-                (words::layer_link(view, part, &answer), true)
-            }
-            LayerAnswer::Mismatch(link, _, sent) => {
-                doubts.extend([Doubt::Layer(self.at, link), Doubt::Blob(link)]);
-                self.want_content(link);
-                let same_size =
-                    sent.is_some_and(|sent| size.is_none_or(|size| view.graph.blob(sent).size == size));
-                let is_right = sent.is_some_and(|sent| view.graph.real_digest(sent) == Some(target));
-                (words::layer_link(view, part, &answer), !same_size || self.leniency.content && !is_right)
-            }
-            LayerAnswer::WrongAlias(..) => (words::layer_link(view, part, &answer), self.leniency.content),
-            LayerAnswer::NoBytes(end) => {
-                doubts.push(Doubt::Blob(end));
-                (words::blob_missing(view, part, end), true)
-            }
-        };
-        if from_tag {
-            self.verdict.doubts.extend(doubts);
-        }
-        self.file(node, draft, breaks);
-    }
-
-    /// Judges bytes that are sent with 200.
-    fn sizes(
-        &mut self,
-        at: (NodeId, &ManifestNode, usize),
-        part: words::Part,
-        end: NodeId,
-        size: Option<u64>,
-    ) -> Option<(Draft, bool)> {
-        let actual = self.view.graph.blob(end).size;
-        let right = self.view.has_right_bytes(end);
-        if size.is_none_or(|size| size == actual) {
-            return (right == Some(false)).then(|| {
-                (
-                    words::wrong_blob(self.view, part, end, Code::BlobDigestMismatch, size),
-                    self.leniency.content,
-                )
-            });
-        }
-        match right {
-            None => {
-                self.want_content(end);
-                None
-            }
-            Some(true) => Some((words::size_lie(self.view, at, part.target, actual), true)),
-            Some(false) => {
-                Some((words::wrong_blob(self.view, part, end, Code::BlobSizeMismatch, size), true))
-            }
-        }
-    }
-
-    /// Asks for a blob to be hashed, where that decides what is said.
-    fn want_content(&mut self, node: NodeId) {
-        let blob = self.view.graph.blob(node);
-        if blob.presence == Presence::Present && self.view.has_right_bytes(node).is_none() {
-            self.verdict.doubts.push(Doubt::Content(node));
-        }
-    }
-
     fn set_unknown(&mut self, node: NodeId, reason: String) {
         if let Some(visit) = self.verdict.visits.get_mut(&node) {
             visit.unknown.get_or_insert(reason);
@@ -371,95 +242,6 @@ impl<'g> Judge<'g> {
             visit.own.push((number, breaks));
         }
     }
-
-    /// Carries findings and unread places from where they lie up to the tags.
-    fn carry_up(&mut self) {
-        let marked: Vec<NodeId> = self
-            .verdict
-            .visits
-            .iter()
-            .filter(|(_, visit)| !visit.own.is_empty() || visit.unknown.is_some())
-            .map(|(node, _)| *node)
-            .collect();
-        let mut known = HashMap::new();
-        for node in marked {
-            let tags = self.tags_above(node, &mut known);
-            let Some(visit) = self.verdict.visits.get(&node) else { continue };
-            for (draft, breaks) in &visit.own {
-                let draft_tags = &mut self.verdict.drafts[*draft].tags;
-                *draft_tags = union(draft_tags, &tags);
-                if *breaks {
-                    for tag in &*tags {
-                        self.verdict.broken.entry(*tag).or_default().push(*draft);
-                    }
-                }
-            }
-            if let Some(reason) = &visit.unknown {
-                for tag in &*tags {
-                    self.verdict.unknown.entry(*tag).or_insert_with(|| reason.clone());
-                }
-            }
-        }
-        for drafts in self.verdict.broken.values_mut() {
-            drafts.sort_unstable();
-            drafts.dedup();
-        }
-        // Whoever deleted a tag while we read has damaged nothing.
-        self.verdict.doubts.extend(self.verdict.broken.keys().map(|tag| Doubt::Tag(self.at, *tag)));
-        let broken = &self.verdict.broken;
-        self.verdict.unknown.retain(|tag, _| !broken.contains_key(tag));
-    }
-
-    /// All tags from which a manifest is reached. Children of the same index, and of no other, share one list.
-    fn tags_above(&self, node: NodeId, known: &mut HashMap<NodeId, Arc<[u32]>>) -> Arc<[u32]> {
-        if let Some(tags) = known.get(&node) {
-            return Arc::clone(tags);
-        }
-        let visit = self.verdict.visits.get(&node);
-        let only_parent = visit.filter(|visit| visit.tags.is_empty()).and_then(|visit| {
-            let (first, _) = visit.parents.first()?;
-            visit.parents.iter().all(|(parent, _)| parent == first).then_some(*first)
-        });
-        let tags = match only_parent.filter(|parent| *parent != node) {
-            Some(parent) if known.contains_key(&parent) => Arc::clone(&known[&parent]),
-            Some(parent) => {
-                let tags = self.collect_tags(parent);
-                known.insert(parent, Arc::clone(&tags));
-                tags
-            }
-            None => self.collect_tags(node),
-        };
-        known.insert(node, Arc::clone(&tags));
-        tags
-    }
-
-    fn collect_tags(&self, node: NodeId) -> Arc<[u32]> {
-        let (mut tags, mut seen, mut frontier) = (Vec::new(), HashSet::from([node]), vec![node]);
-        while let Some(node) = frontier.pop() {
-            let Some(visit) = self.verdict.visits.get(&node) else { continue };
-            tags.extend(&visit.tags);
-            frontier.extend(
-                visit.parents.iter().map(|(parent, _)| *parent).filter(|parent| seen.insert(*parent)),
-            );
-        }
-        tags.sort_unstable();
-        tags.dedup();
-        tags.into()
-    }
-}
-
-/// Both lists as one, ascending.
-fn union(a: &Arc<[u32]>, b: &Arc<[u32]>) -> Arc<[u32]> {
-    if b.is_empty() || a == b {
-        return Arc::clone(a);
-    }
-    if a.is_empty() {
-        return Arc::clone(b);
-    }
-    let mut all: Vec<u32> = a.iter().chain(&**b).copied().collect();
-    all.sort_unstable();
-    all.dedup();
-    all.into()
 }
 
 /// Whether a link holds something that is no digest.

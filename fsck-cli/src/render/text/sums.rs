@@ -1,0 +1,106 @@
+//! What is not about one image: garbage, what was looked at, and what collectors would do here.
+
+use std::io;
+
+use indicatif::HumanBytes;
+use registry_core::audit::{Finding, Repair, Role, Severity};
+use registry_core::text::without_controls as safe;
+
+use super::{BAD, DIM, ODD, Page, count, number};
+
+impl Page<'_, '_> {
+    pub(super) fn garbage(&mut self) -> io::Result<()> {
+        let Some(garbage) = &self.report.garbage else {
+            let why = if self.report.options.repositories.is_empty() {
+                "something could not be read"
+            } else {
+                "only some repositories were asked for"
+            };
+            return writeln!(self.out, "garbage: not known, because {why}");
+        };
+        let (plain, untagged) = (garbage.unreferenced, garbage.untagged);
+        if plain.blobs + untagged.manifests + untagged.blobs + garbage.layer_links + garbage.stale_uploads
+            == 0
+        {
+            return writeln!(self.out, "garbage: none");
+        }
+        writeln!(
+            self.out,
+            "garbage: {} in {} that a plain collection frees; {} more in {} under {} that only an untagged one frees",
+            HumanBytes(plain.bytes),
+            count(plain.blobs, "blob"),
+            HumanBytes(untagged.bytes),
+            count(untagged.blobs, "blob"),
+            count(untagged.manifests, "untagged manifest"),
+        )?;
+        if garbage.layer_links + garbage.stale_uploads > 0 {
+            writeln!(
+                self.out,
+                "leftovers: {} that nothing needs, {} ({})",
+                count(garbage.layer_links, "layer link"),
+                count(garbage.stale_uploads, "stale upload"),
+                HumanBytes(garbage.stale_upload_bytes)
+            )?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn sources(&mut self) -> io::Result<()> {
+        for source in &self.report.sources {
+            let complete = if source.complete { "" } else { ", not read completely" };
+            let role = if source.role == Role::Cache { "cache" } else { "primary" };
+            writeln!(
+                self.out,
+                "looked at {} ({role}{complete}): {}, {}, {} of which {}, {}, {} ({}), {}",
+                safe(&source.name),
+                number(source.repositories, "repository", "repositories"),
+                count(source.tags, "tag"),
+                count(source.manifests, "manifest"),
+                number(source.indexes, "index", "indexes"),
+                count(source.layer_links, "layer link"),
+                count(source.blobs, "blob"),
+                HumanBytes(source.blob_bytes),
+                count(source.uploads, "upload"),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// What a collector would do to this registry, before anybody runs one.
+    pub(super) fn collectors(&mut self) -> io::Result<()> {
+        let loses = |finding: &&Finding| {
+            finding.severity == Severity::Error
+                && matches!(finding.repair, Some(Repair::Relink | Repair::Rewrite | Repair::Rebuild))
+        };
+        if self.report.findings.iter().any(|finding| loses(&finding)) {
+            writeln!(
+                self.out,
+                "{BAD}Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.{BAD:#}"
+            )?;
+            writeln!(
+                self.out,
+                "{DIM}Commands below are for the rootdirectory; give what they make the owner of its neighbours.{DIM:#}"
+            )?;
+        }
+        Ok(())
+    }
+
+    /// What holds for every registry with image indexes, said once.
+    pub(super) fn untagged_collection(&mut self) -> io::Result<()> {
+        let names: Vec<_> = self
+            .report
+            .sources
+            .iter()
+            .filter(|source| source.indexes > 0)
+            .map(|source| safe(&source.name))
+            .collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            self.out,
+            "{ODD}Never run garbage-collect --delete-untagged of registry 2.x on {}: it deletes the children of every tagged index.{ODD:#}",
+            names.join(", ")
+        )
+    }
+}
