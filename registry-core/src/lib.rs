@@ -8,6 +8,7 @@ pub mod audit;
 pub mod graph;
 pub mod oci;
 pub mod path;
+pub mod retention;
 #[cfg(feature = "storage")]
 pub mod storage;
 pub mod text;

@@ -1,0 +1,57 @@
+//! Bytes that only what goes needs. Shared bytes are not counted, whatever package shares them.
+
+use std::collections::{HashMap, HashSet};
+
+use super::decide::{Action, Decision};
+use super::package::{ManifestId, Package, State};
+use crate::oci::Digest;
+
+/// Blobs that stay and blobs that what goes needs, over all packages.
+#[derive(Debug, Default)]
+pub(super) struct Reclaim {
+    stays: HashSet<Digest>,
+    goes: HashMap<Digest, u64>,
+}
+
+impl Reclaim {
+    /// Adds a package. Rows that are left only because a collector takes them with their index are no reason to stay.
+    pub(super) fn add(&mut self, package: &Package, decision: &Decision) {
+        let rows = || package.rows.iter().zip(&decision.rows);
+        let of = |action: Action, tags: bool| {
+            rows()
+                .filter(move |(row, verdict)| verdict.action == action && (row.is_tag() || !tags))
+                .filter_map(|(row, _)| row.manifest)
+        };
+        let doomed = package.reach(of(Action::Delete, false));
+        let mut stays = package.reach(of(Action::Keep, false).chain(of(Action::Leave, true)));
+        let untouched = of(Action::Leave, false).filter(|manifest| !doomed[manifest.index()]);
+        package.reach_more(&mut stays, untouched);
+        for manifest in package.manifests() {
+            let (stays, goes) = (stays[manifest.index()], doomed[manifest.index()]);
+            if stays {
+                self.each(package, manifest, |reclaim, digest, _| {
+                    reclaim.stays.insert(digest);
+                });
+            } else if goes {
+                self.each(package, manifest, |reclaim, digest, bytes| {
+                    reclaim.goes.insert(digest, bytes);
+                });
+            }
+        }
+    }
+
+    fn each(&mut self, package: &Package, manifest: ManifestId, mut one: impl FnMut(&mut Self, Digest, u64)) {
+        let State::Present(info) = package.state(manifest) else { return };
+        one(self, package.digest(manifest), info.bytes);
+        for part in &info.parts {
+            let (digest, bytes) = package.part(*part);
+            one(self, digest, bytes);
+        }
+    }
+
+    /// The sum.
+    pub(super) fn bytes(&self) -> u64 {
+        let exclusive = self.goes.iter().filter(|(digest, _)| !self.stays.contains(*digest));
+        exclusive.map(|(_, bytes)| *bytes).fold(0, u64::saturating_add)
+    }
+}

@@ -1,0 +1,119 @@
+//! What runs somewhere: image references, one a line. They protect images, never the other way round, so a reference is
+//! matched generously: the host is not compared, and a digest protects it in every package.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::oci::Digest;
+
+/// References of images in use.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InUse {
+    /// Tags by repository path, both in lower case.
+    tags: BTreeMap<String, BTreeSet<String>>,
+    digests: BTreeSet<Digest>,
+}
+
+/// A list of references that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InUseError {
+    /// No reference in it: more likely a command that failed than a cluster that runs nothing.
+    #[error("it names no image; a cluster that runs nothing is more likely a command that failed")]
+    Empty,
+    /// A line that is no reference.
+    #[error("line {0}: {1:?} is no image reference (host/owner/name:tag or …@sha256:…)")]
+    Line(usize, String),
+}
+
+impl InUse {
+    /// Reads a list: one reference a line, `#` begins a comment line.
+    ///
+    /// # Errors
+    /// When there is none, or a line is no reference.
+    pub fn parse(text: &str) -> Result<Self, InUseError> {
+        let mut all = Self::default();
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            all.add(line).ok_or_else(|| {
+                InUseError::Line(number + 1, crate::text::escape(&line.chars().take(200).collect::<String>()))
+            })?;
+        }
+        if all.tags.is_empty() && all.digests.is_empty() { Err(InUseError::Empty) } else { Ok(all) }
+    }
+
+    fn add(&mut self, line: &str) -> Option<()> {
+        // A container runtime writes `docker-pullable://host/name@sha256:…`.
+        let line = line.split_once("://").map_or(line, |(_, rest)| rest);
+        let (rest, digest) = match line.split_once('@') {
+            Some((rest, digest)) => (rest, Some(digest.parse::<Digest>().ok()?)),
+            None => (line, None),
+        };
+        if rest.is_empty() || rest.contains(char::is_whitespace) || rest.contains("//") {
+            return None;
+        }
+        let (path, tag) = match rest.rsplit_once(':') {
+            Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
+            _ => (rest, None),
+        };
+        if path.is_empty() || tag == Some("") {
+            return None;
+        }
+        self.digests.extend(digest);
+        let tag = match (tag, digest) {
+            (None, None) => Some("latest"),
+            (tag, _) => tag,
+        };
+        if let Some(tag) = tag {
+            self.tags.entry(path.to_lowercase()).or_default().insert(tag.to_lowercase());
+        }
+        Some(())
+    }
+
+    /// Whether nothing is in use as far as is known.
+    pub fn is_empty(&self) -> bool {
+        self.tags.is_empty() && self.digests.is_empty()
+    }
+
+    /// Digests in use, of whatever repository.
+    pub fn digests(&self) -> impl Iterator<Item = &Digest> {
+        self.digests.iter()
+    }
+
+    /// Tags in use, in lower case, of a repository whose path ends as given, such as `owner/name`.
+    pub fn tags(&self, repository: &str) -> BTreeSet<&str> {
+        let wanted = repository.to_lowercase();
+        let ends = |path: &str| {
+            path.strip_suffix(&wanted).is_some_and(|before| before.is_empty() || before.ends_with('/'))
+        };
+        let found = self.tags.iter().filter(|(path, _)| ends(path));
+        found.flat_map(|(_, tags)| tags.iter().map(String::as_str)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_as_people_and_runtimes_write_them() {
+        let digest = format!("sha256:{}", "ab".repeat(32));
+        let text = format!(
+            "# pods\ngit.example.org/Team/App:V1\n\ndocker-pullable://git.example.org:3000/team/web@{digest}\nteam/tool"
+        );
+        let all = InUse::parse(&text).unwrap();
+        assert_eq!(all.tags("team/app"), BTreeSet::from(["v1"]));
+        assert_eq!(all.tags("team/tool"), BTreeSet::from(["latest"]));
+        assert_eq!(all.tags("team/web"), BTreeSet::new());
+        assert_eq!(all.digests().count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_list_is_refused() {
+        let error = |text: &str| InUse::parse(text).unwrap_err().to_string();
+        insta::assert_snapshot!(error("# nothing\n"), @"");
+        insta::assert_snapshot!(error("team/app:v1\nNo resources found in default namespace."), @"");
+        insta::assert_snapshot!(error("team/app@sha256:123"), @"");
+    }
+}

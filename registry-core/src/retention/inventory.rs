@@ -1,0 +1,51 @@
+//! What a source listed: packages, and where they come from.
+
+use serde::{Deserialize, Serialize};
+
+use super::package::Package;
+
+/// What kind of server or file the packages come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// A Forgejo server, through its package API.
+    Forgejo,
+    /// Any OCI registry.
+    Registry,
+    /// A registry:2 tree on disk.
+    Layout,
+}
+
+/// Where packages come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// What kind.
+    pub kind: SourceKind,
+    /// Its address, without credentials.
+    pub url: String,
+    /// The user or organisation that owns the packages.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub owner: Option<String>,
+    /// Version of the server, as it tells.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<String>,
+}
+
+impl Source {
+    /// The repository path of a package, as image references spell it behind the host.
+    pub fn path_of(&self, package: &str) -> String {
+        match &self.owner {
+            Some(owner) => format!("{owner}/{package}"),
+            None => package.to_owned(),
+        }
+    }
+}
+
+/// What a source listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inventory {
+    /// Where from.
+    pub source: Source,
+    /// The packages, in no order that means anything.
+    pub packages: Vec<Package>,
+}

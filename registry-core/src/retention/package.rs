@@ -1,0 +1,314 @@
+//! One package (or repository) as retention sees it: the rows of its listing, and the manifests behind them.
+//!
+//! Filled by a source or from a recorded inventory; decides nothing. What was not read is [`State::Unknown`] or
+//! [`State::Unasked`], never absent.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use crate::oci::manifest::{Kind, Role};
+use crate::oci::{Digest, Manifest, MediaType};
+
+/// A manifest's number in its package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ManifestId(u32);
+
+impl ManifestId {
+    /// The number, for indexing.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The number of a config or layer in its package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartId(u32);
+
+/// One row of a listing: a tag, or a manifest listed under its own digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The tag, or the digest as `sha256:…`.
+    pub version: Box<str>,
+    /// The server's number for this row; a re-push gives a new one. Not every source has one.
+    pub id: Option<u64>,
+    /// When it was pushed, as the server tells. Not every source tells.
+    pub created_at: Option<Timestamp>,
+    /// The manifest that the row names; `None` when that could not be found out.
+    pub manifest: Option<ManifestId>,
+}
+
+impl Row {
+    /// Whether this is a tag. A tag has no colon, a digest has one.
+    pub fn is_tag(&self) -> bool {
+        !self.version.contains(':')
+    }
+}
+
+/// What is known of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum State {
+    /// Nobody asked for it.
+    #[default]
+    Unasked,
+    /// It was read, and answers.
+    Present(Box<Info>),
+    /// The server says that it is not there.
+    Absent,
+    /// It could not be read, and why.
+    Unknown(Box<str>),
+}
+
+/// A manifest that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Info {
+    /// Its media type as the server gives it.
+    pub media_type: MediaType,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// What it is.
+    pub kind: Kind,
+    /// The manifests that an index lists, in its order.
+    pub children: Vec<ManifestId>,
+    /// Configs, layers and other blobs, in its order.
+    pub parts: Vec<PartId>,
+    /// The manifest that this one refers to (`subject`).
+    pub subject: Option<ManifestId>,
+    /// Whether this is a BuildKit cache, by the media type of its config.
+    pub is_cache: bool,
+    /// Whether what it references may not all be known: no kind of manifest that we know.
+    pub is_opaque: bool,
+    /// Of an opaque manifest: every digest that it spells anywhere, for it may reference them.
+    pub mentions: Vec<ManifestId>,
+    /// When its config says that it was built; asked for only where images are ranked by it.
+    pub built_at: Option<Timestamp>,
+}
+
+impl Info {
+    /// Manifests that this one needs, or may need.
+    pub fn named(&self) -> impl Iterator<Item = &ManifestId> {
+        self.children.iter().chain(&self.mentions)
+    }
+}
+
+/// A package: its rows and manifests.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Package {
+    /// Its name, without the owner.
+    pub name: String,
+    /// The rows of its listing, in no order that means anything.
+    pub rows: Vec<Row>,
+    /// Why nothing may be decided here, when the listing itself could not be read.
+    pub unreadable: Option<String>,
+    digests: Vec<Digest>,
+    states: Vec<State>,
+    numbers: HashMap<Digest, ManifestId>,
+    parts: Vec<(Digest, u64)>,
+    part_numbers: HashMap<Digest, PartId>,
+}
+
+/// Config media type of a BuildKit cache (`util/imageutil/cacheconfig.go` of moby/buildkit, `cache/remotecache`).
+const CACHE_CONFIG: &str = "application/vnd.buildkit.cacheconfig.v0";
+
+impl Package {
+    /// An empty package.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// The number of a digest, given to it now if it has none.
+    pub fn intern(&mut self, digest: &Digest) -> ManifestId {
+        let next = ManifestId(u32::try_from(self.digests.len()).unwrap_or(u32::MAX));
+        *self.numbers.entry(*digest).or_insert_with(|| {
+            self.digests.push(*digest);
+            self.states.push(State::Unasked);
+            next
+        })
+    }
+
+    /// The number of a digest that something in this package names.
+    pub fn find(&self, digest: &Digest) -> Option<ManifestId> {
+        self.numbers.get(digest).copied()
+    }
+
+    /// The digest of a manifest.
+    pub fn digest(&self, manifest: ManifestId) -> Digest {
+        self.digests[manifest.index()]
+    }
+
+    /// What is known of a manifest.
+    pub fn state(&self, manifest: ManifestId) -> &State {
+        &self.states[manifest.index()]
+    }
+
+    /// A manifest that was read.
+    pub fn info(&self, manifest: ManifestId) -> Option<&Info> {
+        if let State::Present(info) = self.state(manifest) { Some(info) } else { None }
+    }
+
+    /// A config or layer: its digest, and its size in bytes as its manifest tells.
+    pub fn part(&self, part: PartId) -> (Digest, u64) {
+        self.parts[part.0 as usize]
+    }
+
+    /// Number of manifests named anywhere.
+    pub fn len(&self) -> usize {
+        self.digests.len()
+    }
+
+    /// Whether no manifest is named.
+    pub fn is_empty(&self) -> bool {
+        self.digests.is_empty()
+    }
+
+    /// All manifests named anywhere.
+    pub fn manifests(&self) -> impl Iterator<Item = ManifestId> + use<> {
+        (0..u32::try_from(self.digests.len()).unwrap_or(u32::MAX)).map(ManifestId)
+    }
+
+    /// Files a manifest that is not there.
+    pub fn set_absent(&mut self, manifest: ManifestId) {
+        self.states[manifest.index()] = State::Absent;
+    }
+
+    /// Files a manifest that could not be read.
+    pub fn set_unknown(&mut self, manifest: ManifestId, why: impl Into<Box<str>>) {
+        self.states[manifest.index()] = State::Unknown(why.into());
+    }
+
+    /// Files the bytes of a manifest. What they reference gets numbers; a manifest that cannot be parsed is unknown,
+    /// because it may reference anything.
+    pub fn set_bytes(&mut self, manifest: ManifestId, media_type: &str, bytes: &[u8]) {
+        let parsed = Manifest::parse(bytes);
+        let is_opaque = parsed.refusal().is_some() && parsed.kind != Kind::Schema1;
+        let mut mentions = Vec::new();
+        if is_opaque {
+            let Ok(value) = serde_json::from_slice(bytes) else {
+                self.set_unknown(manifest, "it is no JSON, so what it references is not known");
+                return;
+            };
+            self.mentions(&value, &mut mentions);
+        }
+        let given = media_type.split(';').next().unwrap_or_default().trim();
+        let own = parsed.media_type.clone();
+        let media_type =
+            if given.is_empty() { own.unwrap_or(MediaType::new("")) } else { MediaType::new(given) };
+        let mut info = Info {
+            media_type,
+            bytes: bytes.len() as u64,
+            kind: parsed.kind,
+            children: Vec::new(),
+            parts: Vec::new(),
+            subject: parsed.subject.as_ref().map(|digest| self.intern(digest)),
+            is_cache: false,
+            is_opaque,
+            mentions,
+            built_at: None,
+        };
+        for reference in &parsed.references {
+            let descriptor = &reference.descriptor;
+            let is_cache = descriptor.media_type.as_ref().is_some_and(|given| given.as_str() == CACHE_CONFIG);
+            info.is_cache |= is_cache;
+            let Some(digest) = descriptor.digest else { continue };
+            match reference.role {
+                Role::Child => info.children.push(self.intern(&digest)),
+                Role::Config | Role::Layer => {
+                    let size = u64::try_from(descriptor.size).unwrap_or(0);
+                    info.parts.push(self.intern_part(&digest, size));
+                }
+            }
+        }
+        self.states[manifest.index()] = State::Present(Box::new(info));
+    }
+
+    /// Every digest spelled in a value. The depth of the value is bounded by its parser.
+    fn mentions(&mut self, value: &serde_json::Value, into: &mut Vec<ManifestId>) {
+        match value {
+            serde_json::Value::String(text) => {
+                if let Ok(digest) = text.parse() {
+                    into.push(self.intern(&digest));
+                }
+            }
+            serde_json::Value::Array(items) => items.iter().for_each(|item| self.mentions(item, into)),
+            serde_json::Value::Object(fields) => fields.values().for_each(|item| self.mentions(item, into)),
+            _ => {}
+        }
+    }
+
+    /// Brings the rows into one order, whatever the order of the listing: newest first.
+    pub fn seal(&mut self) {
+        self.rows.sort_by(|a, b| {
+            (b.created_at, b.id).cmp(&(a.created_at, a.id)).then_with(|| a.version.cmp(&b.version))
+        });
+        self.rows.dedup();
+    }
+
+    /// Files when an image's config says that it was built.
+    pub fn set_built_at(&mut self, manifest: ManifestId, at: Option<Timestamp>) {
+        if let Some(State::Present(info)) = self.states.get_mut(manifest.index()) {
+            info.built_at = at;
+        }
+    }
+
+    fn intern_part(&mut self, digest: &Digest, size: u64) -> PartId {
+        let next = PartId(u32::try_from(self.parts.len()).unwrap_or(u32::MAX));
+        *self.part_numbers.entry(*digest).or_insert_with(|| {
+            self.parts.push((*digest, size));
+            next
+        })
+    }
+
+    /// Everything reached from `roots` through children, `roots` included, by number.
+    pub fn reach(&self, roots: impl IntoIterator<Item = ManifestId>) -> Vec<bool> {
+        let mut reached = vec![false; self.digests.len()];
+        self.reach_more(&mut reached, roots);
+        reached
+    }
+
+    /// Indexes by the manifests that they name.
+    pub fn parents(&self) -> HashMap<ManifestId, Vec<ManifestId>> {
+        let mut parents: HashMap<ManifestId, Vec<ManifestId>> = HashMap::new();
+        for manifest in self.manifests() {
+            for child in self.info(manifest).into_iter().flat_map(Info::named) {
+                parents.entry(*child).or_default().push(manifest);
+            }
+        }
+        parents
+    }
+
+    /// Everything that reaches one of `targets`, `targets` included, by number.
+    pub fn reach_up(&self, targets: impl IntoIterator<Item = ManifestId>) -> Vec<bool> {
+        let parents = self.parents();
+        let mut reached = vec![false; self.digests.len()];
+        let mut stack: Vec<ManifestId> = targets.into_iter().collect();
+        while let Some(manifest) = stack.pop() {
+            if !std::mem::replace(&mut reached[manifest.index()], true) {
+                stack.extend(parents.get(&manifest).into_iter().flatten());
+            }
+        }
+        reached
+    }
+
+    /// Rows by the manifest they carry.
+    pub(super) fn rows_of(&self) -> Vec<Vec<usize>> {
+        let mut rows = vec![Vec::new(); self.digests.len()];
+        for (at, row) in self.rows.iter().enumerate() {
+            if let Some(manifest) = row.manifest {
+                rows[manifest.index()].push(at);
+            }
+        }
+        rows
+    }
+
+    /// Adds everything reached from `roots` to `reached`.
+    pub fn reach_more(&self, reached: &mut [bool], roots: impl IntoIterator<Item = ManifestId>) {
+        let mut stack: Vec<ManifestId> = roots.into_iter().collect();
+        while let Some(manifest) = stack.pop() {
+            if !std::mem::replace(&mut reached[manifest.index()], true)
+                && let Some(info) = self.info(manifest)
+            {
+                stack.extend(info.named().copied().filter(|child| !reached[child.index()]));
+            }
+        }
+    }
+}

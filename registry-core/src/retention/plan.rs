@@ -1,0 +1,278 @@
+//! The plan of a run (schema `registry-retention/plan/1`): what goes, what stays and why, with no mode and no outcome in
+//! it. Made from decisions; a person reviews it, and an effect acts on it and on nothing else.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::bytes::Reclaim;
+use super::decide::{Action, Decision, Stop, decide};
+use super::inventory::{Inventory, Source};
+use super::package::Package;
+use super::policy::Policy;
+use super::undoable::undoable;
+use crate::oci::{Algorithm, Digest};
+use crate::text::escape;
+
+/// The name of this shape.
+pub const SCHEMA: &str = "registry-retention/plan/1";
+
+/// What one run would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Version of the program that planned.
+    pub tool_version: String,
+    /// The clock of the decision.
+    pub planned_at: Timestamp,
+    /// Hash of the policy: two plans with the same one were made under the same rules.
+    pub policy_digest: Digest,
+    /// Hash of this plan with this field left empty: whoever edits a plan by hand breaks it.
+    pub plan_digest: String,
+    /// Where the packages are.
+    pub source: Source,
+    /// What was asked for.
+    pub policy: PolicyText,
+    /// Packages by name.
+    pub packages: Vec<PackagePlan>,
+    /// Sums.
+    pub summary: Summary,
+}
+
+/// The policy as a plan tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyText {
+    /// Images that stay by rank.
+    pub keep_last: u32,
+    /// Tags that always stay.
+    pub keep_tags: Vec<String>,
+    /// Everything else that was asked for, by option, when it differs from the default.
+    #[serde(flatten)]
+    pub more: BTreeMap<String, serde_json::Value>,
+}
+
+/// Whether a package was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PackageState {
+    /// It was.
+    Planned,
+    /// Its graph is not known: nothing goes.
+    Skipped,
+    /// A guard refused: nothing goes.
+    Refused,
+}
+
+/// What becomes of one package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackagePlan {
+    /// Its name, without the owner.
+    pub name: String,
+    /// Whether it was decided.
+    pub state: PackageState,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// Images that stay.
+    pub images_kept: u64,
+    /// Images that go.
+    pub images_deleted: u64,
+    /// Tags of images that do not answer down to the leaves.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub broken: Vec<String>,
+    /// Signatures whose subject is gone.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub orphan_signatures: u64,
+    /// Rows of its listing, newest first.
+    pub versions: Vec<Version>,
+}
+
+/// What becomes of one row of a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// The tag, or the digest.
+    pub version: String,
+    /// The server's number for this row.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub id: Option<u64>,
+    /// Its manifest.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<Digest>,
+    /// Media type of its manifest.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub media_type: Option<String>,
+    /// Bytes of its manifest.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub bytes: Option<u64>,
+    /// When it was pushed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub created_at: Option<Timestamp>,
+    /// What becomes of it.
+    pub action: Action,
+    /// Why.
+    pub reasons: Vec<String>,
+    /// Of what goes: whether it can be put back while the server's collector has not run. What is not is final.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub undoable: Option<bool>,
+    /// Indexes that name its manifest.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub parents: Vec<Digest>,
+}
+
+/// Sums over all packages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Packages looked at.
+    pub packages: u64,
+    /// Images that stay.
+    pub images_kept: u64,
+    /// Images that go.
+    pub images_deleted: u64,
+    /// Rows that go.
+    pub versions_deleted: u64,
+    /// Rows that are left as they are.
+    pub left: u64,
+    /// Tags of images that do not answer down to the leaves.
+    pub broken: u64,
+    /// Packages skipped because their graph is not known.
+    pub skipped_packages: u64,
+    /// Packages in which a guard refused.
+    pub refused_packages: u64,
+    /// Bytes that only what goes needs; the server's own collector frees them.
+    pub reclaimable_bytes: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Decides about every package of an inventory. The packages must be in order ([`Package::seal`]).
+pub fn plan(
+    inventory: &Inventory,
+    policy: &Policy,
+    text: PolicyText,
+    now: Timestamp,
+    tool_version: &str,
+) -> Plan {
+    let source = inventory.source.clone();
+    let mut decisions: Vec<(&Package, Decision)> = inventory
+        .packages
+        .iter()
+        .map(|package| (package, decide(package, &source.path_of(&package.name), policy, now)))
+        .collect();
+    decisions.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    cap(&mut decisions, policy.max_delete);
+    let mut reclaim = Reclaim::default();
+    for (package, decision) in &decisions {
+        reclaim.add(package, decision);
+    }
+    let mut summary = Summary { reclaimable_bytes: reclaim.bytes(), ..Summary::default() };
+    let packages = decisions
+        .iter()
+        .map(|(package, decision)| {
+            let one = package_plan(package, decision, &source, policy);
+            summary.add(&one);
+            one
+        })
+        .collect();
+    let mut plan = Plan {
+        schema: SCHEMA.into(),
+        tool_version: tool_version.into(),
+        planned_at: now,
+        policy_digest: digest_of(&text),
+        plan_digest: String::new(),
+        source,
+        policy: text,
+        packages,
+        summary,
+    };
+    plan.plan_digest = plan.own_digest().to_string();
+    plan
+}
+
+impl Plan {
+    /// What [`Plan::plan_digest`] should be.
+    pub fn own_digest(&self) -> Digest {
+        digest_of(&Self { plan_digest: String::new(), ..self.clone() })
+    }
+}
+
+fn digest_of(value: &impl Serialize) -> Digest {
+    // Writing these shapes to memory cannot fail; if it did, the digest would match nothing.
+    Digest::of(Algorithm::Sha256, &serde_json::to_vec(value).unwrap_or_default())
+}
+
+/// A run that would delete more than was allowed deletes nothing anywhere.
+fn cap(decisions: &mut [(&Package, Decision)], most: Option<u64>) {
+    let Some(most) = most else { return };
+    let all: u64 = decisions.iter().map(|(_, decision)| decision.images_deleted).sum();
+    if all <= most {
+        return;
+    }
+    for (_, decision) in decisions {
+        if decision.rows.iter().any(|row| row.action == Action::Delete) {
+            decision.refuse(format!("{all} images would go in this run, more than --max-delete {most}"));
+        }
+    }
+}
+
+fn package_plan(package: &Package, decision: &Decision, source: &Source, policy: &Policy) -> PackagePlan {
+    let (state, reason) = match &decision.stop {
+        None => (PackageState::Planned, None),
+        Some(Stop::Skipped(why)) => (PackageState::Skipped, Some(escape(why))),
+        Some(Stop::Refused(why)) => (PackageState::Refused, Some(escape(why))),
+    };
+    let parents = package.parents();
+    let undoable = undoable(package, decision, source, policy);
+    let version = |(at, (row, verdict)): (usize, (&super::Row, &super::Verdict))| {
+        let info = row.manifest.and_then(|manifest| package.info(manifest));
+        let mut named: Vec<Digest> = row
+            .manifest
+            .and_then(|manifest| parents.get(&manifest))
+            .into_iter()
+            .flatten()
+            .map(|parent| package.digest(*parent))
+            .collect();
+        named.sort_unstable();
+        Version {
+            version: row.version.to_string(),
+            id: row.id,
+            digest: row.manifest.map(|manifest| package.digest(manifest)),
+            media_type: info.map(|info| info.media_type.as_str().to_owned()),
+            bytes: info.map(|info| info.bytes),
+            created_at: row.created_at,
+            action: verdict.action,
+            reasons: verdict.reasons.clone(),
+            undoable: undoable[at],
+            parents: named,
+        }
+    };
+    PackagePlan {
+        name: package.name.clone(),
+        state,
+        reason,
+        images_kept: decision.images_kept,
+        images_deleted: decision.images_deleted,
+        broken: decision.broken.clone(),
+        orphan_signatures: decision.orphans,
+        versions: package.rows.iter().zip(&decision.rows).enumerate().map(version).collect(),
+    }
+}
+
+impl Summary {
+    fn add(&mut self, package: &PackagePlan) {
+        let count =
+            |action: Action| package.versions.iter().filter(|row| row.action == action).count() as u64;
+        self.packages += 1;
+        self.images_kept += package.images_kept;
+        self.images_deleted += package.images_deleted;
+        self.versions_deleted += count(Action::Delete);
+        self.left += count(Action::Leave);
+        self.broken += package.broken.len() as u64;
+        self.skipped_packages += u64::from(package.state == PackageState::Skipped);
+        self.refused_packages += u64::from(package.state == PackageState::Refused);
+    }
+}

@@ -1,0 +1,162 @@
+//! What somebody wants to keep: numbers, patterns, rules, guards. Says nothing about any package.
+
+use std::collections::BTreeSet;
+
+use globset::GlobMatcher;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::in_use::InUse;
+
+/// What ranks images against each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RankBy {
+    /// When they were pushed, as the server tells.
+    #[default]
+    Pushed,
+    /// The version that their tags spell.
+    Semver,
+    /// When their config says that they were built.
+    Created,
+}
+
+impl RankBy {
+    /// The word for it on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pushed => "pushed",
+            Self::Semver => "semver",
+            Self::Created => "created",
+        }
+    }
+}
+
+/// What becomes of things that nothing asks to keep and that are no image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// They are reported and stay.
+    #[default]
+    Leave,
+    /// They go, after the grace.
+    Prune,
+}
+
+/// A text pattern as it was written, and ready to match.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    text: String,
+    matcher: GlobMatcher,
+}
+
+impl Pattern {
+    /// Makes a pattern: `*` crosses `/`; with `fold` letters match in any case.
+    ///
+    /// # Errors
+    /// When the text is no glob.
+    pub fn new(text: &str, fold: bool) -> Result<Self, globset::Error> {
+        let glob = globset::GlobBuilder::new(text).literal_separator(false).case_insensitive(fold).build()?;
+        Ok(Self { text: text.to_owned(), matcher: glob.compile_matcher() })
+    }
+
+    /// Whether a tag or a package name matches.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.matcher.is_match(text)
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+/// How many images of which tags stay. A tag belongs to the first rule that matches its package and its text.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Which packages.
+    pub package: Pattern,
+    /// Which tags.
+    pub tags: Pattern,
+    /// How many images stay by rank.
+    pub keep_last: u32,
+    /// Images pushed within so many seconds stay too.
+    pub keep_within: Option<u64>,
+}
+
+/// What somebody wants to keep.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Images that stay by rank where no rule says otherwise; at least 1.
+    pub keep_last: u32,
+    /// Tags that always stay, with their images.
+    pub keep_tags: Vec<Pattern>,
+    /// Whether build caches always stay.
+    pub keep_cache: bool,
+    /// Images pushed within so many seconds stay.
+    pub keep_within: Option<u64>,
+    /// What ranks images.
+    pub rank_by: RankBy,
+    /// Rules; without any, one of `keep_last` for all tags.
+    pub rules: Vec<Rule>,
+    /// What runs somewhere.
+    pub in_use: InUse,
+    /// What becomes of manifests that no tag reaches.
+    pub untagged: Fate,
+    /// What becomes of signatures whose subject is gone.
+    pub orphan_signatures: Fate,
+    /// Younger than so many seconds, nothing untagged and no orphaned signature goes.
+    pub grace: u64,
+    /// Most images that a run may delete.
+    pub max_delete: Option<u64>,
+    /// Most images of a package that may go, in percent.
+    pub max_delete_percent: Option<u8>,
+    /// Whether a package may lose its last image.
+    pub allow_empty: bool,
+    /// Tags, as `package:tag`, whose manifest is known to be lost.
+    pub assume_lost: BTreeSet<String>,
+    /// Whether what goes is kept by digest for a day, so that it can be put back.
+    pub undo_window: bool,
+}
+
+impl Policy {
+    /// Keeps `keep_last` images of each package and the tag `latest`.
+    ///
+    /// # Errors
+    /// Never in practice: the pattern `latest` is a glob.
+    pub fn keep_last(keep_last: u32) -> Result<Self, globset::Error> {
+        Ok(Self {
+            keep_last,
+            keep_tags: vec![Pattern::new("latest", true)?],
+            keep_cache: true,
+            keep_within: None,
+            rank_by: RankBy::Pushed,
+            rules: Vec::new(),
+            in_use: InUse::default(),
+            untagged: Fate::Leave,
+            orphan_signatures: Fate::Leave,
+            grace: 24 * 3600,
+            max_delete: None,
+            max_delete_percent: None,
+            allow_empty: false,
+            assume_lost: BTreeSet::new(),
+            undo_window: false,
+        })
+    }
+
+    /// The pattern for which a tag always stays, as a reason.
+    pub fn protects(&self, tag: &str) -> Option<String> {
+        if let Some(pattern) = self.keep_tags.iter().find(|pattern| pattern.is_match(tag)) {
+            return Some(format!("tag {tag} matches keep pattern {}", pattern.as_str()));
+        }
+        (self.keep_cache && tag.to_ascii_lowercase().contains("cache"))
+            .then(|| format!("tag {tag} names a build cache"))
+    }
+}
+
+/// Whether something of an age that is not known, or less than `seconds`, is young.
+pub(super) fn is_young(at: Option<Timestamp>, now: Timestamp, seconds: u64) -> bool {
+    at.is_none_or(|at| {
+        now.as_second().saturating_sub(at.as_second()) < i64::try_from(seconds).unwrap_or(i64::MAX)
+    })
+}

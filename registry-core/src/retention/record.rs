@@ -1,0 +1,164 @@
+//! An inventory as a file (schema `registry-retention/inventory/1`): rows and the bytes of manifests, as a source read
+//! them. What a plan was made from can be kept, and planned from again.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::inventory::{Inventory, Source};
+use super::package::{Package, Row};
+use crate::oci::Digest;
+
+/// The name of this shape.
+pub const SCHEMA: &str = "registry-retention/inventory/1";
+
+/// What a source read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// When it was read.
+    pub recorded_at: Timestamp,
+    /// Where from.
+    pub source: Source,
+    /// Packages by name.
+    pub packages: Vec<RecordedPackage>,
+}
+
+/// A package as a source read it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedPackage {
+    /// Its name, without the owner.
+    pub name: String,
+    /// Why its listing could not be read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+    /// Rows of its listing.
+    pub versions: Vec<RecordedVersion>,
+    /// What was asked for, by digest.
+    pub manifests: BTreeMap<Digest, RecordedManifest>,
+}
+
+/// A row of a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedVersion {
+    /// The tag, or the digest.
+    pub version: String,
+    /// The server's number for this row.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub id: Option<u64>,
+    /// When it was pushed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub created_at: Option<Timestamp>,
+    /// What a tag names; left out where it could not be found out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<Digest>,
+}
+
+/// The answer to a manifest that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum RecordedManifest {
+    /// It answers.
+    Present {
+        /// Media type as the server gives it.
+        media_type: String,
+        /// Its bytes, in base64.
+        data: String,
+        /// When its config says that it was built, where that was asked for.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        built_at: Option<Timestamp>,
+    },
+    /// The server says that it is not there.
+    Absent,
+    /// It could not be read, and why.
+    Unknown(String),
+}
+
+impl RecordedManifest {
+    /// A manifest that answers with these bytes.
+    pub fn present(media_type: &str, bytes: &[u8]) -> Self {
+        Self::Present { media_type: media_type.to_owned(), data: STANDARD.encode(bytes), built_at: None }
+    }
+
+    /// Its bytes, if it answers and they can be read.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        if let Self::Present { data, .. } = self { STANDARD.decode(data).ok() } else { None }
+    }
+}
+
+/// A file that is no inventory.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Not the shape.
+    #[error("it is no inventory: {0}")]
+    Shape(#[from] serde_json::Error),
+    /// Another version of the shape, or another file.
+    #[error("its schema is {0:?}, and {SCHEMA:?} is needed")]
+    Schema(String),
+}
+
+impl Record {
+    /// Reads a recorded inventory.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn read(text: &str) -> Result<Self, RecordError> {
+        #[derive(Deserialize)]
+        struct Head {
+            schema: String,
+        }
+        let head: Head = serde_json::from_str(text)?;
+        if head.schema != SCHEMA {
+            return Err(RecordError::Schema(crate::text::escape(&head.schema)));
+        }
+        Ok(serde_json::from_str(text)?)
+    }
+
+    /// The packages with their graphs. Bytes that are not what their digest says are unknown, not read.
+    pub fn inventory(&self) -> Inventory {
+        let packages = self.packages.iter().map(RecordedPackage::package).collect();
+        Inventory { source: self.source.clone(), packages }
+    }
+}
+
+impl RecordedPackage {
+    /// The package with its graph.
+    pub fn package(&self) -> Package {
+        let mut package = Package::new(&self.name);
+        package.unreadable.clone_from(&self.error);
+        for (digest, recorded) in &self.manifests {
+            let manifest = package.intern(digest);
+            match recorded {
+                RecordedManifest::Absent => package.set_absent(manifest),
+                RecordedManifest::Unknown(why) => package.set_unknown(manifest, why.as_str()),
+                RecordedManifest::Present { media_type, built_at, .. } => match recorded.bytes() {
+                    Some(bytes) if Digest::of(digest.algorithm(), &bytes) == *digest => {
+                        package.set_bytes(manifest, media_type, &bytes);
+                        package.set_built_at(manifest, *built_at);
+                    }
+                    _ => package.set_unknown(manifest, "its bytes do not hash to its digest"),
+                },
+            }
+        }
+        for row in &self.versions {
+            // A row of a digest names that digest.
+            let digest = row.digest.or_else(|| row.version.parse().ok());
+            let manifest = digest.map(|digest| package.intern(&digest));
+            package.rows.push(Row {
+                version: row.version.as_str().into(),
+                id: row.id,
+                created_at: row.created_at,
+                manifest,
+            });
+        }
+        package.seal();
+        package
+    }
+}

@@ -1,0 +1,72 @@
+//! Manifests listed under their digest: which of them go when untagged ones are to be pruned, and what is said of them.
+
+use super::decide::{Action, Deciding, Verdict};
+use super::package::{ManifestId, State};
+use super::policy::is_young;
+
+/// For each row whether it goes: a digest that no root reaches, older than the grace.
+pub(super) fn prune(deciding: &Deciding<'_>) -> Vec<bool> {
+    let (package, policy, now) = (deciding.package, deciding.policy, deciding.now);
+    let rows = &package.rows;
+    let staying = deciding.images.all.iter().zip(&deciding.gone).filter(|(_, gone)| !**gone);
+    let mut reached = package.reach(staying.map(|(image, _)| image.manifest));
+    package.reach_more(&mut reached, deciding.in_use.iter().copied());
+    let young = rows.iter().filter(|row| !row.is_tag() && is_young(row.created_at, now, policy.grace));
+    package.reach_more(&mut reached, young.filter_map(|row| row.manifest));
+    // Of an opaque manifest nobody knows what it needs.
+    let opaque = |manifest: &ManifestId| package.info(*manifest).is_some_and(|info| info.is_opaque);
+    package.reach_more(&mut reached, rows.iter().filter_map(|row| row.manifest).filter(opaque));
+    // Referrers of what stays, and theirs.
+    loop {
+        let follows = |manifest: &ManifestId| {
+            let subject = package.info(*manifest).and_then(|info| info.subject);
+            !reached[manifest.index()] && subject.is_some_and(|subject| reached[subject.index()])
+        };
+        let more: Vec<ManifestId> = rows.iter().filter_map(|row| row.manifest).filter(follows).collect();
+        if more.is_empty() {
+            break;
+        }
+        package.reach_more(&mut reached, more);
+    }
+    let goes = |row: &super::Row| {
+        !row.is_tag()
+            && row.manifest.is_some_and(|manifest| {
+                !reached[manifest.index()] && matches!(package.state(manifest), State::Present(_))
+            })
+    };
+    rows.iter().map(goes).collect()
+}
+
+/// What is said of the row of a digest.
+pub(super) fn verdict(deciding: &Deciding<'_>, at: usize) -> Verdict {
+    let package = deciding.package;
+    let row = &package.rows[at];
+    let leave = |why: String| Verdict { action: Action::Leave, reasons: vec![why] };
+    let Some(manifest) = row.manifest else { return leave("its digest cannot be read".into()) };
+    if deciding.pruned[at] {
+        let why = "no root reaches it, and it is older than the grace";
+        return Verdict { action: Action::Delete, reasons: vec![why.into()] };
+    }
+    let (mut stays, mut goes) = (None, None);
+    for id in deciding.namers(manifest) {
+        let image = &deciding.images.all[id];
+        let names = deciding.images.names(package, id);
+        let relation = if image.manifest == manifest { "the manifest of" } else { "child of" };
+        let what = format!("{relation} {names}");
+        let slot = if deciding.gone[id] { &mut goes } else { &mut stays };
+        slot.get_or_insert(what);
+    }
+    match (stays, goes, package.state(manifest)) {
+        (Some(what), ..) => leave(what),
+        (None, Some(what), _) => leave(format!("{what}, which goes; left to the server's collector")),
+        (None, None, State::Absent) => leave("listed, and its manifest answers 404".into()),
+        (None, None, _) => leave("no tag reaches it".into()),
+    }
+}
+
+impl Deciding<'_> {
+    /// Images that reach a manifest, newest first.
+    fn namers(&self, manifest: ManifestId) -> Vec<usize> {
+        self.namers_of.get(&manifest).cloned().unwrap_or_default()
+    }
+}

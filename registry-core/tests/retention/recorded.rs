@@ -1,0 +1,67 @@
+//! Plans of inventories recorded from real servers.
+
+use registry_core::retention::{Action, Plan, PolicyText, Record, plan};
+
+use crate::support::keep;
+
+fn recorded(profile: &str) -> Plan {
+    let path = format!("{}/../fixtures/inventories/forgejo-{profile}.json", env!("CARGO_MANIFEST_DIR"));
+    let record = Record::read(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let policy = keep(10);
+    let text = PolicyText { keep_last: 10, keep_tags: vec!["latest".into()], more: Default::default() };
+    plan(&record.inventory(), &policy, text, "2026-11-24T12:00:00Z".parse().unwrap(), "0.1.0")
+}
+
+fn lines(plan: &Plan) -> String {
+    let mut lines = Vec::new();
+    for package in &plan.packages {
+        let (kept, deleted) = (package.images_kept, package.images_deleted);
+        lines.push(format!(
+            "{} {:?} kept {kept} deleted {deleted} {:?}",
+            package.name, package.state, package.reason
+        ));
+        for row in package.versions.iter().filter(|row| row.action == Action::Delete) {
+            lines.push(format!("  {} undoable {:?}: {}", row.version, row.undoable, row.reasons.join("; ")));
+        }
+    }
+    lines.push(serde_json::to_string(&plan.summary).unwrap());
+    lines.join("\n")
+}
+
+#[test]
+fn the_inventory_of_15_0_3() {
+    insta::assert_snapshot!(lines(&recorded("v15")), @r#"
+    api Planned kept 10 deleted 2 None
+      v2 undoable Some(false): rank 11, beyond newest 10
+      v1 undoable Some(false): rank 12, beyond newest 10
+    kms-website Planned kept 10 deleted 2 None
+      da2beec7 undoable Some(true): rank 11, beyond newest 10
+      25a99140 undoable Some(true): rank 12, beyond newest 10
+    team/app Planned kept 3 deleted 0 None
+    tools Planned kept 6 deleted 0 None
+    {"packages":4,"images_kept":29,"images_deleted":4,"versions_deleted":4,"left":56,"broken":0,"skipped_packages":0,"refused_packages":0,"reclaimable_bytes":11181}
+    "#);
+}
+
+#[test]
+fn the_inventory_of_11_0_15() {
+    insta::assert_snapshot!(lines(&recorded("v11")), @r#"
+    api Planned kept 10 deleted 2 None
+      v2 undoable Some(false): rank 11, beyond newest 10
+      v1 undoable Some(false): rank 12, beyond newest 10
+    kms-website Planned kept 10 deleted 2 None
+      da2beec7 undoable Some(true): rank 11, beyond newest 10
+      25a99140 undoable Some(true): rank 12, beyond newest 10
+    team/app Planned kept 3 deleted 0 None
+    tools Planned kept 6 deleted 0 None
+    {"packages":4,"images_kept":29,"images_deleted":4,"versions_deleted":4,"left":56,"broken":0,"skipped_packages":0,"refused_packages":0,"reclaimable_bytes":11181}
+    "#);
+}
+
+#[test]
+fn a_plan_edited_by_hand_is_told() {
+    let mut plan = recorded("v15");
+    assert_eq!(plan.own_digest().to_string(), plan.plan_digest);
+    plan.packages[0].versions[0].action = Action::Delete;
+    assert_ne!(plan.own_digest().to_string(), plan.plan_digest);
+}
