@@ -1,4 +1,4 @@
-//! The command line, as typed. Fields are read by nobody yet: what they ask for comes with the verbs.
+//! The command line, as typed. What it means is settled elsewhere.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Delete old images from a registry so that everything kept still holds
 ///
-/// This version parses its command line only; it does not list, plan or delete anything.
+/// This version plans and explains from recorded inventories; it neither lists a server nor deletes anything.
 #[derive(Debug, Parser)]
 #[command(name = "registry-retention", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
@@ -15,18 +15,18 @@ KEEP_LAST_N; and DRY_RUN, true by default, which when set to true disarms --appl
 
 Exit status: 0 done, or nothing to do; 1 an operation failed; 2 usage or configuration refused; 3 changes pending \
 (--detailed-exitcode); 4 packages were skipped; 5 something moved; 6 the token may not delete; 7 a guard refused. \
-This version: 0 for help and version, else 2.")]
+A verb that this version does not have yet exits 2.")]
 pub struct Cli {
     #[command(subcommand)]
-    verb: Option<Verb>,
+    pub verb: Option<Verb>,
 
     #[command(flatten)]
-    run: RunArgs,
+    pub run: RunArgs,
 }
 
 impl Cli {
     /// The verb that was asked for; `run` when none was.
-    pub const fn verb(&self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self.verb {
             None | Some(Verb::Run(_)) => "run",
             Some(Verb::Plan(_)) => "plan",
@@ -39,7 +39,7 @@ impl Cli {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub enum Verb {
     /// List, plan, print; with --apply also delete (the default)
     Run(Box<RunArgs>),
     /// Write the plan to a file
@@ -53,235 +53,294 @@ enum Verb {
 }
 
 #[derive(Debug, Args)]
-struct RunArgs {
+pub struct RunArgs {
     #[command(flatten)]
-    source: Source,
+    pub source: Source,
     #[command(flatten)]
-    policy: Policy,
+    pub policy: Policy,
     #[command(flatten)]
-    answer: Answer,
+    pub answer: Answer,
     #[command(flatten)]
-    effects: Effects,
+    pub effects: Effects,
 
     /// Delete what the plan says
     #[arg(long)]
-    apply: bool,
+    pub apply: bool,
 }
 
 #[derive(Debug, Args)]
-struct PlanArgs {
+pub struct PlanArgs {
     #[command(flatten)]
-    source: Source,
+    pub source: Source,
     #[command(flatten)]
-    recorded: Recorded,
+    pub recorded: Recorded,
     #[command(flatten)]
-    policy: Policy,
+    pub policy: Policy,
     #[command(flatten)]
-    answer: Answer,
+    pub answer: Answer,
 
-    /// Where the plan goes
+    /// Where the plan goes, as JSON, for `apply`; the text is printed all the same
     #[arg(long, value_name = "FILE")]
-    plan_file: PathBuf,
+    pub plan_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub common: Common,
 
     /// Ask whether the token may delete
     #[arg(long, value_enum, default_value_t = Preflight::Warn)]
-    preflight: Preflight,
+    pub preflight: Preflight,
 }
 
 #[derive(Debug, Args)]
-struct ApplyArgs {
+pub struct ApplyArgs {
     /// A plan written by `plan`
     #[arg(value_name = "FILE")]
-    plan: PathBuf,
+    pub plan: PathBuf,
 
     #[command(flatten)]
-    effects: Effects,
+    pub effects: Effects,
 }
 
 #[derive(Debug, Args)]
-struct ExplainArgs {
+pub struct ExplainArgs {
     /// What to explain
     #[arg(value_name = "PACKAGE[:TAG|@DIGEST]")]
-    subject: String,
+    pub subject: String,
 
     #[command(flatten)]
-    source: Source,
+    pub source: Source,
     #[command(flatten)]
-    recorded: Recorded,
+    pub recorded: Recorded,
     #[command(flatten)]
-    policy: Policy,
+    pub policy: Policy,
+    #[command(flatten)]
+    pub common: Common,
 }
 
 #[derive(Debug, Args)]
-struct UndoArgs {
+pub struct UndoArgs {
     /// A journal written by `run` or `apply`
     #[arg(value_name = "JOURNAL")]
-    journal: PathBuf,
+    pub journal: PathBuf,
 
     /// Where the original push times go, for later runs
     #[arg(long, value_name = "FILE")]
-    push_times: Option<PathBuf>,
+    pub push_times: Option<PathBuf>,
+}
+
+/// What every verb that answers takes.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// What is printed: a text for people, or the plan as JSON
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+
+    /// Colour: auto means on a terminal, unless NO_COLOR is set
+    #[arg(long, value_enum, default_value_t = When::Auto)]
+    pub color: When,
+
+    /// Print the last line only
+    #[arg(long)]
+    pub quiet: bool,
+
+    /// Tell what is protected, and why
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Time of the decision, instead of now (RFC 3339); for repeating a plan
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<jiff::Timestamp>,
 }
 
 /// Where the images are.
 #[derive(Debug, Args)]
-struct Source {
+pub struct Source {
     /// A Forgejo server
     #[arg(long, value_name = "URL", env = "FORGEJO_HOST", help_heading = "Source")]
-    forgejo: Option<String>,
+    pub forgejo: Option<String>,
 
     /// A user or organisation on it (repeatable)
     #[arg(long, value_name = "NAME", env = "FORGEJO_OWNER", help_heading = "Source")]
-    owner: Vec<String>,
+    pub owner: Vec<String>,
 
     /// Any OCI registry
     #[arg(long, value_name = "URL", conflicts_with = "layout", help_heading = "Source")]
-    registry: Option<String>,
+    pub registry: Option<String>,
 
     /// A registry:2 tree whose server is stopped or read-only
     #[arg(long, value_name = "ROOT", help_heading = "Source")]
-    layout: Option<PathBuf>,
+    pub layout: Option<PathBuf>,
 
     /// Record what was listed
     #[arg(long, value_name = "FILE", help_heading = "Source")]
-    save_inventory: Option<PathBuf>,
+    pub save_inventory: Option<PathBuf>,
 
     /// Original push times, as `undo` recorded them
     #[arg(long, value_name = "FILE", help_heading = "Source")]
-    push_times: Option<PathBuf>,
+    pub push_times: Option<PathBuf>,
 
     /// Where manifests that were read are kept between runs
     #[arg(long, value_name = "DIR", help_heading = "Source")]
-    cache_dir: Option<PathBuf>,
+    pub cache_dir: Option<PathBuf>,
 }
 
 /// A source for verbs that delete nothing.
 #[derive(Debug, Args)]
-struct Recorded {
+pub struct Recorded {
     /// A recorded listing
     #[arg(long, value_name = "FILE", conflicts_with_all = ["registry", "layout"], help_heading = "Source")]
-    inventory: Option<PathBuf>,
+    pub inventory: Option<PathBuf>,
 }
 
 /// What stays.
 #[derive(Debug, Args)]
-struct Policy {
+pub struct Policy {
     /// Images of a package that stay by rank
-    #[arg(long, value_name = "N", env = "KEEP_LAST_N", default_value_t = 10, help_heading = "Policy")]
+    /// [default: 10]
+    #[arg(long, value_name = "N", env = "KEEP_LAST_N", help_heading = "Policy")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
-    keep_last: u32,
+    pub keep_last: Option<u32>,
 
     /// Tags that always stay, with their images (repeatable)
     #[arg(long, value_name = "GLOB", help_heading = "Policy")]
-    keep_tag: Vec<String>,
+    pub keep_tag: Vec<String>,
 
     /// Do not keep `latest` as a matter of course
     #[arg(long, help_heading = "Policy")]
-    no_keep_latest: bool,
+    pub no_keep_latest: bool,
 
     /// Do not keep build caches as a matter of course
     #[arg(long, help_heading = "Policy")]
-    no_keep_cache: bool,
+    pub no_keep_cache: bool,
 
     /// Images pushed within this time stay
-    #[arg(long, value_name = "DURATION", help_heading = "Policy")]
-    keep_within: Option<String>,
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Policy")]
+    pub keep_within: Option<u64>,
 
     /// Image references in use, one a line
     #[arg(long, value_name = "FILE", help_heading = "Policy")]
-    in_use: Option<PathBuf>,
+    pub in_use: Option<PathBuf>,
 
     /// Only packages that match
     #[arg(long, value_name = "GLOB", help_heading = "Policy")]
-    package: Vec<String>,
+    pub package: Vec<String>,
 
     /// What ranks images
-    #[arg(long, value_enum, default_value_t = RankBy::Pushed, help_heading = "Policy")]
-    rank_by: RankBy,
+    /// [default: pushed]
+    #[arg(long, value_enum, help_heading = "Policy")]
+    pub rank_by: Option<RankBy>,
 
     /// What becomes of manifests that no tag reaches
-    #[arg(long, value_enum, default_value_t = Fate::Leave, help_heading = "Policy")]
-    untagged: Fate,
+    /// [default: leave]
+    #[arg(long, value_enum, help_heading = "Policy")]
+    pub untagged: Option<Fate>,
 
     /// What becomes of signatures whose subject is gone
-    #[arg(long, value_enum, default_value_t = Fate::Leave, help_heading = "Policy")]
-    orphan_signatures: Fate,
+    /// [default: leave]
+    #[arg(long, value_enum, help_heading = "Policy")]
+    pub orphan_signatures: Option<Fate>,
 
     /// Younger than this, nothing untagged goes
-    #[arg(long, value_name = "DURATION", default_value = "24h", help_heading = "Policy")]
-    grace: String,
+    /// [default: 24h]
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Policy")]
+    pub grace: Option<u64>,
 
     /// Most images a run may delete
     #[arg(long, value_name = "N", help_heading = "Policy")]
-    max_delete: Option<u32>,
+    pub max_delete: Option<u64>,
 
     /// Most images of a package that may go, in percent
     #[arg(long, value_name = "P", help_heading = "Policy")]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=100))]
-    max_delete_percent: Option<u8>,
+    pub max_delete_percent: Option<u8>,
 
     /// A package may lose its last image
     #[arg(long, help_heading = "Policy")]
-    allow_empty: bool,
+    pub allow_empty: bool,
 
     /// This tag's manifest is lost for good (repeatable)
     #[arg(long, value_name = "PACKAGE:TAG", help_heading = "Policy")]
-    assume_lost: Vec<String>,
+    pub assume_lost: Vec<String>,
 
     /// Rules by package and tag
     #[arg(long, value_name = "FILE", help_heading = "Policy")]
-    config: Option<PathBuf>,
+    pub config: Option<PathBuf>,
 }
 
 /// What the exit status tells beyond success and failure.
 #[derive(Debug, Args)]
-struct Answer {
+pub struct Answer {
     /// Exit 3 when changes are pending
     #[arg(long)]
-    detailed_exitcode: bool,
+    pub detailed_exitcode: bool,
 
     /// Exit 4 when a broken image is met
     #[arg(long, value_enum)]
-    fail_on: Option<FailOn>,
+    pub fail_on: Option<FailOn>,
 }
 
 /// How deletions are done.
 #[derive(Debug, Args)]
-struct Effects {
+pub struct Effects {
     /// Ask whether the token may delete
     #[arg(long, value_enum, default_value_t = Preflight::Require)]
-    preflight: Preflight,
+    pub preflight: Preflight,
 
     /// Where the journal goes; `./registry-retention-<UTC time>.journal` by default
     #[arg(long, value_name = "PATH")]
-    journal: Option<PathBuf>,
+    pub journal: Option<PathBuf>,
 
     /// Keep what deleted images need for 24 hours more, so that undo can put them back
     #[arg(long)]
-    undo_window: bool,
+    pub undo_window: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum RankBy {
+#[derive(Debug, Clone, Copy, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RankBy {
     Pushed,
     Semver,
     Created,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Fate {
+#[derive(Debug, Clone, Copy, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fate {
     Leave,
     Prune,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Preflight {
+pub enum Preflight {
     Require,
     Warn,
     Off,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum FailOn {
+pub enum FailOn {
     Broken,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+/// A duration such as `90m`, `24h`, `7d`, in seconds.
+pub fn duration(text: &str) -> Result<u64, String> {
+    let span: jiff::Span = text.parse().map_err(|_| "write it as 90m, 24h or 7d".to_owned())?;
+    let seconds = span
+        .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
+        .map_err(|_| "give days, hours, minutes or seconds".to_owned())?
+        .as_secs();
+    u64::try_from(seconds).map_err(|_| "a duration cannot be negative".to_owned())
 }

@@ -1,33 +1,48 @@
-//! `registry-retention`: which images may go so that everything kept still holds. This version parses its command line
-//! and says that it does nothing more.
+//! `registry-retention`: which images may go so that everything kept still holds. Parse, call the library, render. What
+//! goes is decided in registry-core.
 
 mod args;
+mod config;
+mod exit;
+mod plan;
+mod policy;
+mod render;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-/// Nothing was done because nothing was asked: help and version.
-const DONE: u8 = 0;
-/// The command line was refused, or asks for something that this version does not do.
-const REFUSED: u8 = 2;
+use crate::args::Verb;
 
 fn main() -> ExitCode {
-    match args::Cli::try_parse() {
-        Ok(cli) => {
-            eprintln!(
-                "registry-retention {}: {} is not there yet: this version parses its command line only; it does not \
-                 list, plan or delete anything",
-                env!("CARGO_PKG_VERSION"),
-                cli.verb(),
-            );
-            ExitCode::from(REFUSED)
-        }
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
         Err(error) => {
-            let status = if error.use_stderr() { REFUSED } else { DONE };
+            let status = if error.use_stderr() { exit::REFUSED } else { exit::DONE };
             // Nothing is left to say it with when standard error is gone.
             let _ = error.print();
-            ExitCode::from(status)
+            return ExitCode::from(status);
+        }
+    };
+    let done = match &cli.verb {
+        Some(Verb::Plan(args)) => plan::run(args),
+        Some(Verb::Explain(args)) => plan::explain(args),
+        None | Some(Verb::Run(_) | Verb::Apply(_) | Verb::Undo(_)) => {
+            eprintln!(
+                "registry-retention {}: {} is not there yet: this version plans and explains from recorded inventories; \
+                 it neither lists a server nor deletes anything",
+                env!("CARGO_PKG_VERSION"),
+                cli.name(),
+            );
+            return ExitCode::from(exit::REFUSED);
+        }
+    };
+    match done {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            let text = registry_core::text::without_controls(&format!("{:#}", failure.error()));
+            eprintln!("error: {text}");
+            ExitCode::from(failure.status())
         }
     }
 }

@@ -76,6 +76,19 @@ impl InUse {
         self.tags.is_empty() && self.digests.is_empty()
     }
 
+    /// What is in use, for the text of a policy: how much, and a hash of all of it.
+    pub fn summary(&self) -> String {
+        let mut hasher = crate::oci::Hasher::new(crate::oci::Algorithm::Sha256);
+        for (path, tag) in self.tags.iter().flat_map(|(path, tags)| tags.iter().map(move |tag| (path, tag))) {
+            hasher.update(format!("{path}:{tag}\n").as_bytes());
+        }
+        for digest in &self.digests {
+            hasher.update(format!("{digest}\n").as_bytes());
+        }
+        let tags: usize = self.tags.values().map(BTreeSet::len).sum();
+        format!("{tags} tags and {} digests, {}", self.digests.len(), hasher.finish())
+    }
+
     /// Digests in use, of whatever repository.
     pub fn digests(&self) -> impl Iterator<Item = &Digest> {
         self.digests.iter()

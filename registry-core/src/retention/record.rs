@@ -97,7 +97,7 @@ impl RecordedManifest {
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// Not the shape.
-    #[error("it is no inventory: {0}")]
+    #[error("it is no inventory")]
     Shape(#[from] serde_json::Error),
     /// Another version of the shape, or another file.
     #[error("its schema is {0:?}, and {SCHEMA:?} is needed")]

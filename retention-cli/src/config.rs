@@ -1,0 +1,156 @@
+//! `retention.toml`: rules and defaults in a file. A flag beats the environment, which beats the file.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow, bail};
+use serde::Deserialize;
+
+use crate::args;
+
+/// The only version of the file that there is.
+const VERSION: i64 = 1;
+
+/// What the file says; absent means: as without a file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Config {
+    /// 1. A later meaning of any key will have another number.
+    #[serde(rename = "version")]
+    pub _version: i64,
+    pub keep_last: Option<u32>,
+    #[serde(default)]
+    pub keep_tags: Vec<String>,
+    pub keep_latest: Option<bool>,
+    pub keep_cache: Option<bool>,
+    #[serde(default, deserialize_with = "duration")]
+    pub keep_within: Option<u64>,
+    pub rank_by: Option<args::RankBy>,
+    pub untagged: Option<args::Fate>,
+    pub orphan_signatures: Option<args::Fate>,
+    #[serde(default, deserialize_with = "duration")]
+    pub grace: Option<u64>,
+    pub max_delete: Option<u64>,
+    pub max_delete_percent: Option<u8>,
+    #[serde(default)]
+    pub packages: Vec<String>,
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+}
+
+/// How many images of which tags stay.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Rule {
+    #[serde(default = "everything")]
+    pub package: String,
+    #[serde(default = "everything")]
+    pub tags: String,
+    pub keep_last: Option<u32>,
+    #[serde(default, deserialize_with = "duration")]
+    pub keep_within: Option<u64>,
+}
+
+fn everything() -> String {
+    "*".into()
+}
+
+fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    args::duration(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+const KEYS: &[&str] = &[
+    "version",
+    "keep-last",
+    "keep-tags",
+    "keep-latest",
+    "keep-cache",
+    "keep-within",
+    "rank-by",
+    "untagged",
+    "orphan-signatures",
+    "grace",
+    "max-delete",
+    "max-delete-percent",
+    "packages",
+    "rules",
+];
+const RULE_KEYS: &[&str] = &["package", "tags", "keep-last", "keep-within"];
+
+impl Config {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// When it cannot be read, is no TOML, has another version, or a key that is not known.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("{} cannot be used", path.display()))
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| anyhow!(one_line(&error)))?;
+        match table.get("version").map(toml::Value::as_integer) {
+            Some(Some(VERSION)) => {}
+            Some(Some(other)) => bail!("its version is {other}, and {VERSION} is the only one known"),
+            Some(None) => bail!("its version is no number; write version = {VERSION}"),
+            None => bail!("it has no version; write version = {VERSION} at its top"),
+        }
+        known(&table, KEYS, "")?;
+        for (number, rule) in
+            table.get("rules").and_then(toml::Value::as_array).into_iter().flatten().enumerate()
+        {
+            if let Some(rule) = rule.as_table() {
+                known(rule, RULE_KEYS, &format!(" in rule {}", number + 1))?;
+            }
+        }
+        let config: Self = toml::from_str(text).map_err(|error| anyhow!(one_line(&error)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        if self.keep_last == Some(0) {
+            bail!("keep-last is 0; at least 1 is needed");
+        }
+        if self.max_delete_percent.is_some_and(|percent| percent > 100) {
+            bail!("max-delete-percent is over 100");
+        }
+        for (number, rule) in self.rules.iter().enumerate() {
+            if rule.keep_last == Some(0) && rule.keep_within.is_none() {
+                bail!("rule {} keeps 0 images; that needs a keep-within", number + 1);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn known(table: &toml::Table, keys: &[&str], place: &str) -> anyhow::Result<()> {
+    if let Some(key) = table.keys().find(|key| !keys.contains(&key.as_str())) {
+        let nearest = keys.iter().max_by(|a, b| strsim::jaro(a, key).total_cmp(&strsim::jaro(b, key)));
+        let hint = nearest.map_or_else(String::new, |nearest| format!("; the nearest is {nearest:?}"));
+        bail!("key {:?}{place} is not known{hint}", registry_core::text::escape(key));
+    }
+    Ok(())
+}
+
+fn one_line(error: &toml::de::Error) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        let error = |text: &str| Config::parse(text).unwrap_err().to_string();
+        insta::assert_snapshot!(error("keep-last = 3"), @"it has no version; write version = 1 at its top");
+        insta::assert_snapshot!(error("version = 2"), @"its version is 2, and 1 is the only one known");
+        insta::assert_snapshot!(error("version = 1\nkeep_lst = 3"), @r#"key "keep_lst" is not known; the nearest is "keep-last""#);
+        insta::assert_snapshot!(error("version = 1\n[[rules]]\ntag = \"*\""), @r#"key "tag" in rule 1 is not known; the nearest is "tags""#);
+        insta::assert_snapshot!(error("version = 1\nkeep-last = 0"), @"keep-last is 0; at least 1 is needed");
+        insta::assert_snapshot!(error("version = 1\n[[rules]]\nkeep-last = 0"), @"rule 1 keeps 0 images; that needs a keep-within");
+        insta::assert_snapshot!(error("version = 1\nkeep-within = \"soon\""), @r#"TOML parse error at line 2, column 15 | 2 | keep-within = "soon" | ^^^^^^ write it as 90m, 24h or 7d"#);
+    }
+}

@@ -1,0 +1,147 @@
+//! Flags, environment and file as one policy, and the same as text for the plan.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, bail};
+use registry_core::retention::{self as core, InUse, Pattern, PolicyText, SourceKind};
+use serde_json::Value;
+
+use crate::args;
+use crate::config::Config;
+
+/// Most bytes of a list of images in use.
+const IN_USE_MAX: u64 = 64 << 20;
+
+/// A policy that is settled.
+#[derive(Debug)]
+pub struct Settled {
+    pub policy: core::Policy,
+    pub text: PolicyText,
+    /// Only packages that match one of these; all when there are none.
+    pub packages: Vec<Pattern>,
+}
+
+/// Settles the policy for a kind of source.
+///
+/// # Errors
+/// When something asked for cannot be used.
+pub fn settle(args: &args::Policy, kind: SourceKind) -> anyhow::Result<Settled> {
+    let file = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
+    // Forgejo stores names and tags in lower case.
+    let fold = kind == SourceKind::Forgejo;
+    let pattern = |text: &str| Pattern::new(text, fold).with_context(|| format!("{text:?} is no pattern"));
+    let keep_last = args.keep_last.or(file.keep_last).unwrap_or(10);
+    let mut policy = core::Policy::keep_last(keep_last)?;
+    policy.keep_tags.clear();
+    if !args.no_keep_latest && file.keep_latest != Some(false) {
+        policy.keep_tags.push(pattern("latest")?);
+    }
+    for text in args.keep_tag.iter().chain(&file.keep_tags) {
+        policy.keep_tags.push(pattern(text)?);
+    }
+    policy.keep_cache = !args.no_keep_cache && file.keep_cache != Some(false);
+    policy.keep_within = args.keep_within.or(file.keep_within);
+    policy.rank_by = match args.rank_by.or(file.rank_by).unwrap_or(args::RankBy::Pushed) {
+        args::RankBy::Pushed if kind == SourceKind::Registry => bail!(
+            "a registry does not tell when an image was pushed; rank by something it knows: --rank-by semver or created"
+        ),
+        args::RankBy::Pushed => core::RankBy::Pushed,
+        args::RankBy::Semver => core::RankBy::Semver,
+        args::RankBy::Created => core::RankBy::Created,
+    };
+    for rule in &file.rules {
+        policy.rules.push(core::Rule {
+            package: pattern(&rule.package)?,
+            tags: pattern(&rule.tags)?,
+            keep_last: rule.keep_last.unwrap_or(keep_last),
+            keep_within: rule.keep_within,
+        });
+    }
+    if let Some(path) = &args.in_use {
+        let text = read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        policy.in_use = InUse::parse(&text).with_context(|| format!("{} cannot be used", path.display()))?;
+    }
+    let fate = |fate: Option<args::Fate>| match fate {
+        Some(args::Fate::Prune) => core::Fate::Prune,
+        Some(args::Fate::Leave) | None => core::Fate::Leave,
+    };
+    policy.untagged = fate(args.untagged.or(file.untagged));
+    policy.orphan_signatures = fate(args.orphan_signatures.or(file.orphan_signatures));
+    policy.grace = args.grace.or(file.grace).unwrap_or(policy.grace);
+    policy.max_delete = args.max_delete.or(file.max_delete);
+    policy.max_delete_percent = args.max_delete_percent.or(file.max_delete_percent);
+    policy.allow_empty = args.allow_empty;
+    for lost in &args.assume_lost {
+        if !lost.contains(':') {
+            bail!("--assume-lost {lost:?} names no tag; write it as PACKAGE:TAG");
+        }
+        policy.assume_lost.insert(lost.clone());
+    }
+    let packages: Vec<Pattern> =
+        args.package.iter().chain(&file.packages).map(|text| pattern(text)).collect::<anyhow::Result<_>>()?;
+    let text = text(&policy, &packages);
+    Ok(Settled { policy, text, packages })
+}
+
+fn text(policy: &core::Policy, packages: &[Pattern]) -> PolicyText {
+    let mut more: BTreeMap<String, Value> = BTreeMap::new();
+    let mut add = |key: &str, value: Value| more.insert(key.into(), value);
+    let texts =
+        |patterns: &[Pattern]| patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect::<Vec<_>>();
+    if policy.rank_by != core::RankBy::Pushed {
+        add("rank_by", policy.rank_by.as_str().into());
+    }
+    if let Some(seconds) = policy.keep_within {
+        add("keep_within_seconds", seconds.into());
+    }
+    if !policy.keep_cache {
+        add("keep_cache", false.into());
+    }
+    if policy.untagged == core::Fate::Prune {
+        add("untagged", "prune".into());
+    }
+    if policy.orphan_signatures == core::Fate::Prune {
+        add("orphan_signatures", "prune".into());
+    }
+    if policy.grace != 24 * 3600 {
+        add("grace_seconds", policy.grace.into());
+    }
+    if let Some(most) = policy.max_delete {
+        add("max_delete", most.into());
+    }
+    if let Some(percent) = policy.max_delete_percent {
+        add("max_delete_percent", percent.into());
+    }
+    if policy.allow_empty {
+        add("allow_empty", true.into());
+    }
+    if policy.undo_window {
+        add("undo_window", true.into());
+    }
+    if !policy.in_use.is_empty() {
+        add("in_use", policy.in_use.summary().into());
+    }
+    if !policy.assume_lost.is_empty() {
+        add("assume_lost", policy.assume_lost.iter().cloned().collect::<Vec<_>>().into());
+    }
+    if !packages.is_empty() {
+        add("packages", texts(packages).into());
+    }
+    if !policy.rules.is_empty() {
+        let rule = |rule: &core::Rule| {
+            let (package, tags) = (rule.package.as_str(), rule.tags.as_str());
+            serde_json::json!({"package": package, "tags": tags, "keep_last": rule.keep_last, "keep_within_seconds": rule.keep_within})
+        };
+        add("rules", policy.rules.iter().map(rule).collect::<Vec<_>>().into());
+    }
+    PolicyText { keep_last: policy.keep_last, keep_tags: texts(&policy.keep_tags), more }
+}
+
+fn read(path: &std::path::Path) -> anyhow::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    if std::fs::File::open(path)?.take(IN_USE_MAX + 1).read_to_string(&mut text)? as u64 > IN_USE_MAX {
+        bail!("it is larger than 64 MiB");
+    }
+    Ok(text)
+}

@@ -1,0 +1,57 @@
+//! Plans in the form that was asked for. Nothing is decided here.
+
+mod explain;
+mod text;
+
+use std::io::{self, BufWriter, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use registry_core::retention::Plan;
+use registry_core::text::without_controls;
+
+use crate::args::{Common, Output, When};
+
+/// Prints a plan to standard output.
+///
+/// # Errors
+/// When it cannot be written; a reader that went away is no error.
+pub fn plan(common: &Common, plan: &Plan) -> io::Result<()> {
+    printed(common, |out| match common.output {
+        Output::Json => {
+            serde_json::to_writer_pretty(&mut *out, plan)?;
+            out.write_all(b"\n")
+        }
+        Output::Text => text::write(plan, common, out),
+    })
+}
+
+/// Prints why a subject stays or goes; false when there is none of that name.
+///
+/// # Errors
+/// As [`plan`].
+pub fn explain(common: &Common, plan: &Plan, subject: &str) -> io::Result<bool> {
+    let mut found = false;
+    printed(common, |out| {
+        found = explain::write(plan, subject, out)?;
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// A line on standard error.
+pub fn warn(text: &str) {
+    eprintln!("warning: {}", without_controls(text));
+}
+
+fn printed(common: &Common, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let choice = match common.color {
+        When::Auto => AutoStream::choice(&io::stdout()),
+        When::Always => ColorChoice::Always,
+        When::Never => ColorChoice::Never,
+    };
+    let mut out = BufWriter::with_capacity(64 << 10, AutoStream::new(io::stdout(), choice));
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,129 @@
+//! The plan for a person who reads it every morning: what is broken first, then package by package what would go and
+//! why, with -v what stays and why, then one line to grep.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use indicatif::HumanBytes;
+use jiff::Timestamp;
+use registry_core::retention::{Action, PackagePlan, PackageState, Plan, Version};
+use registry_core::text::without_controls as safe;
+
+use crate::args::Common;
+
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const ODD: Style = AnsiColor::Yellow.on_default();
+const GOOD: Style = AnsiColor::Green.on_default();
+const DIM: Style = Style::new().dimmed();
+
+/// Writes the plan.
+pub fn write(plan: &Plan, common: &Common, out: &mut dyn Write) -> io::Result<()> {
+    if !common.quiet {
+        for package in &plan.packages {
+            for tag in &package.broken {
+                writeln!(out, "{BAD}broken{BAD:#} {}:{}", safe(&package.name), safe(tag))?;
+            }
+        }
+        for package in &plan.packages {
+            write_package(plan, package, common.verbose > 0, out)?;
+        }
+        if plan.summary.reclaimable_bytes > 0 {
+            writeln!(
+                out,
+                "{} are needed only by what goes; the server's own collector frees them later",
+                HumanBytes(plan.summary.reclaimable_bytes)
+            )?;
+        }
+    }
+    summary(plan, out)
+}
+
+fn write_package(plan: &Plan, package: &PackagePlan, verbose: bool, out: &mut dyn Write) -> io::Result<()> {
+    let left = package.versions.iter().filter(|row| row.action == Action::Leave).count();
+    writeln!(
+        out,
+        "{}: {} kept, {} to go, {left} rows left as they are",
+        safe(&package.name),
+        number(package.images_kept, "image"),
+        number(package.images_deleted, "image"),
+    )?;
+    if let Some(reason) = &package.reason {
+        let word = match package.state {
+            PackageState::Skipped => "skipped",
+            PackageState::Refused | PackageState::Planned => "refused",
+        };
+        writeln!(out, "  {BAD}{word}{BAD:#}: {}", safe(reason))?;
+    }
+    if package.orphan_signatures > 0 {
+        let count = number(package.orphan_signatures, "signature");
+        writeln!(
+            out,
+            "  {ODD}{count}{ODD:#} of images that are gone (--orphan-signatures prune removes them)"
+        )?;
+    }
+    for row in package.versions.iter().filter(|row| row.action == Action::Delete) {
+        let fate = if row.undoable == Some(false) { " (final)" } else { "" };
+        let age = age(row, plan.planned_at);
+        writeln!(
+            out,
+            "  {ODD}delete{ODD:#} {}{age}: {}{fate}",
+            safe(&row.version),
+            safe(&row.reasons.join("; "))
+        )?;
+    }
+    if !verbose {
+        return Ok(());
+    }
+    let mut shown: BTreeMap<(Action, String), Vec<&Version>> = BTreeMap::new();
+    for row in package.versions.iter().filter(|row| row.action != Action::Delete) {
+        shown.entry((row.action, row.reasons.join("; "))).or_default().push(row);
+    }
+    for ((action, why), rows) in &shown {
+        let names: Vec<_> = rows.iter().map(|row| short(&row.version)).collect();
+        let word = if *action == Action::Keep { "keep" } else { "leave" };
+        writeln!(out, "  {DIM}{word}{DIM:#}   {}: {}", safe(&names.join(", ")), safe(why))?;
+    }
+    Ok(())
+}
+
+/// A tag whole, a digest by its first characters.
+fn short(version: &str) -> String {
+    match version.split_once(':') {
+        Some((algorithm, hex)) => format!("{algorithm}:{}", hex.get(..12).unwrap_or(hex)),
+        None => version.to_owned(),
+    }
+}
+
+fn age(row: &Version, now: Timestamp) -> String {
+    let Some(at) = row.created_at else { return String::new() };
+    let hours = (now.as_second() - at.as_second()) / 3600;
+    match hours {
+        ..0 => ", pushed in the future".to_owned(),
+        0..48 => format!(", {hours} h old"),
+        _ => format!(", {} d old", hours / 24),
+    }
+}
+
+fn number(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+fn summary(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    let sum = &plan.summary;
+    let style = if sum.broken + sum.skipped_packages + sum.refused_packages == 0 { GOOD } else { BAD };
+    writeln!(
+        out,
+        "{style}registry-retention plan{style:#}: packages={} images_kept={} images_deleted={} versions_deleted={} left={} \
+         broken={} skipped_packages={} refused_packages={} reclaimable_bytes={}",
+        sum.packages,
+        sum.images_kept,
+        sum.images_deleted,
+        sum.versions_deleted,
+        sum.left,
+        sum.broken,
+        sum.skipped_packages,
+        sum.refused_packages,
+        sum.reclaimable_bytes
+    )
+}

@@ -1,0 +1,276 @@
+//! The program as it is run: plans of recorded inventories, and what this version does not do yet.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use assert_cmd::Command;
+
+/// Runs in a folder of its own, without the environment of whoever runs the tests.
+fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::cargo_bin("registry-retention").expect("the binary");
+    command.env_clear().envs(environment.iter().copied()).current_dir(folder).args(arguments);
+    command.output().expect("an exit")
+}
+
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("an empty folder");
+    folder
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn it_says_that_it_does_nothing_yet() {
+    let output =
+        run(&folder("says"), &["--forgejo", "https://forge.example", "--owner", "team", "--apply"], &[]);
+    insta::assert_snapshot!(stderr(&output), @"registry-retention 0.1.0: run is not there yet: this version plans and explains from recorded inventories; it neither lists a server nor deletes anything");
+    assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(2), true));
+}
+
+#[test]
+fn it_refuses_what_makes_no_sense() {
+    let folder = folder("refuses");
+    let first_line = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let output = run(&folder, arguments, environment);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        stderr(&output).lines().next().unwrap_or_default().to_owned()
+    };
+    insta::assert_snapshot!(first_line(&["--keep-last", "0"], &[]), @"error: invalid value '0' for '--keep-last <N>': 0 is not in 1..=4294967295");
+    insta::assert_snapshot!(first_line(&[], &[("KEEP_LAST_N", "ten")]), @"error: invalid value 'ten' for '--keep-last <N>': invalid digit found in string");
+    insta::assert_snapshot!(first_line(&["--max-delete-percent", "101"], &[]), @"error: invalid value '101' for '--max-delete-percent <P>': 101 is not in 0..=100");
+    insta::assert_snapshot!(first_line(&["--inventory", "x.json", "--apply"], &[]), @"error: unexpected argument '--inventory' found");
+    insta::assert_snapshot!(first_line(&["--keep-last", "3", "plan"], &[]), @"error: the subcommand 'plan' cannot be used with '--keep-last <N>'");
+    insta::assert_snapshot!(first_line(&["delete"], &[]), @"error: unrecognized subcommand 'delete'");
+}
+
+#[test]
+fn no_arguments_touch_anything() {
+    let folder = folder("touches");
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+    server.set_nonblocking(true).expect("a listener that does not wait");
+    let url = format!("http://{}", server.local_addr().expect("an address"));
+    let sources = [
+        vec!["--forgejo", &url, "--owner", "a", "--owner", "b", "--save-inventory", "inventory.json"],
+        vec!["--registry", &url, "--cache-dir", "cache", "--push-times", "times.json"],
+        vec!["--layout", "."],
+        vec![],
+    ];
+    let policy = [
+        "--keep-last",
+        "3",
+        "--keep-tag",
+        "v*",
+        "--no-keep-latest",
+        "--no-keep-cache",
+        "--keep-within",
+        "30d",
+        "--in-use",
+        "in-use.txt",
+        "--package",
+        "app",
+        "--rank-by",
+        "semver",
+        "--untagged",
+        "prune",
+        "--orphan-signatures",
+        "prune",
+        "--grace",
+        "1h",
+        "--max-delete",
+        "100",
+        "--max-delete-percent",
+        "100",
+        "--allow-empty",
+        "--assume-lost",
+        "app:v1",
+        "--config",
+        "retention.toml",
+    ];
+    let effects = ["--preflight", "off", "--journal", "run.journal", "--undo-window"];
+    let answer = ["--detailed-exitcode", "--fail-on", "broken"];
+    let environment = [
+        ("FORGEJO_HOST", &*url),
+        ("FORGEJO_OWNER", "team"),
+        ("FORGEJO_USER", "robot"),
+        ("FORGEJO_TOKEN", "secret"),
+        ("KEEP_LAST_N", "1"),
+        ("DRY_RUN", "false"),
+    ];
+    let mut lines: Vec<Vec<&str>> = vec![
+        [&["apply", "plan.json"][..], &effects].concat(),
+        vec!["undo", "run.journal", "--push-times", "times.json"],
+    ];
+    for source in &sources {
+        let run = [source, &policy[..], &effects, &answer, &["--apply"]].concat();
+        lines.push([&["run"][..], &run].concat());
+        lines.push(run);
+        lines.push([&["plan", "--plan-file", "plan.json"][..], source, &policy, &answer].concat());
+        lines.push([&["explain", "app@sha256:00"][..], source, &policy].concat());
+    }
+    for environment in [&[][..], &environment] {
+        for line in &lines {
+            let output = run(&folder, line, environment);
+            let said = stderr(&output);
+            assert_eq!(output.status.code(), Some(2), "{line:?}");
+            let says = ["nor deletes anything", "plans from a recorded inventory only"];
+            assert!(says.iter().any(|text| said.contains(text)), "{line:?}: {said}");
+            assert!(!said.contains("secret") && output.stdout.is_empty(), "{line:?}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(&folder).expect("the folder").count(), 0, "a file was written");
+    let call = server.accept().expect_err("nobody called");
+    assert_eq!(call.kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn help_names_verbs_and_environment_and_exits_0() {
+    let output = run(&folder("help"), &["--help"], &[]);
+    let help = String::from_utf8_lossy(&output.stdout);
+    for word in ["run", "plan", "apply", "explain", "undo", "FORGEJO_TOKEN_FILE", "DRY_RUN", "KEEP_LAST_N"] {
+        assert!(help.contains(word), "{word}");
+    }
+    assert_eq!(output.status.code(), Some(0));
+}
+
+fn recorded(profile: &str) -> String {
+    format!("{}/../fixtures/inventories/forgejo-{profile}.json", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What is printed for an inventory at a fixed time, and the exit status.
+fn answer(verb: &str, arguments: &[&str]) -> String {
+    let inventory = recorded("v15");
+    let mut all = vec![verb, "--inventory", &inventory];
+    if verb == "plan" {
+        all.extend(["--at", "2026-11-24T12:00:00Z"]);
+    }
+    all.extend(arguments);
+    let output = run(Path::new(env!("CARGO_TARGET_TMPDIR")), &all, &[]);
+    let status = output.status.code().unwrap_or(-1);
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    format!("{out}{err}exit {status}")
+}
+
+#[test]
+fn the_plan_that_people_read() {
+    insta::assert_snapshot!(answer("plan", &[]), @"
+    api: 10 images kept, 2 images to go, 0 rows left as they are
+      delete v2, 15 h old: rank 11, beyond newest 10 (final)
+      delete v1, 15 h old: rank 12, beyond newest 10 (final)
+    kms-website: 10 images kept, 2 images to go, 48 rows left as they are
+      delete da2beec7, 15 h old: rank 11, beyond newest 10
+      delete 25a99140, 15 h old: rank 12, beyond newest 10
+    team/app: 3 images kept, 0 images to go, 8 rows left as they are
+    tools: 6 images kept, 0 images to go, 0 rows left as they are
+    10.92 KiB are needed only by what goes; the server's own collector frees them later
+    registry-retention plan: packages=4 images_kept=29 images_deleted=4 versions_deleted=4 left=56 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=11181
+    exit 0
+    ");
+    insta::assert_snapshot!(answer("plan", &["-v", "--package", "tools", "--keep-last", "1"]), @"
+    tools: 3 images kept, 3 images to go, 0 rows left as they are
+      delete 1.0, 15 h old: rank 2, beyond newest 1 (final)
+      delete 1.0-arm64, 15 h old: child of 1.0, which goes; below all that stay by rank (final)
+      delete 1.0-amd64, 15 h old: child of 1.0, which goes; below all that stay by rank (final)
+      keep   2.0-arm64, 2.0-amd64: child of 2.0
+      keep   2.0: newest 1 of 1
+    1.77 KiB are needed only by what goes; the server's own collector frees them later
+    registry-retention plan: packages=1 images_kept=3 images_deleted=3 versions_deleted=3 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=1815
+    exit 0
+    ");
+    insta::assert_snapshot!(answer("plan", &["--quiet", "--detailed-exitcode"]), @"
+    registry-retention plan: packages=4 images_kept=29 images_deleted=4 versions_deleted=4 left=56 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=11181
+    exit 3
+    ");
+}
+
+#[test]
+fn guards_and_patterns_are_told() {
+    insta::assert_snapshot!(answer("plan", &["--quiet", "--max-delete", "3"]), @"
+    registry-retention plan: packages=4 images_kept=33 images_deleted=0 versions_deleted=0 left=60 broken=0 skipped_packages=0 refused_packages=2 reclaimable_bytes=0
+    exit 7
+    ");
+    insta::assert_snapshot!(answer("plan", &["--quiet", "--keep-tag", "nix*", "--package", "nix"]), @r#"
+    registry-retention plan: packages=0 images_kept=0 images_deleted=0 versions_deleted=0 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
+    warning: no package matches "nix"
+    warning: no tag matches the keep pattern "nix*"
+    exit 0
+    "#);
+    insta::assert_snapshot!(answer("plan", &["--assume-lost", "api"]), @r#"
+    error: --assume-lost "api" names no tag; write it as PACKAGE:TAG
+    exit 2
+    "#);
+    insta::assert_snapshot!(answer("plan", &["--keep-tag", "{a"]), @r#"
+    error: "{a" is no pattern: error parsing glob '{a': unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)
+    exit 2
+    "#);
+}
+
+#[test]
+fn a_plan_as_json_names_its_schema_and_can_be_kept() {
+    let folder = folder("kept");
+    let file = folder.join("plan.json");
+    let inventory = recorded("v15");
+    let arguments = ["plan", "--inventory", &inventory, "--output", "json", "--plan-file", file.to_str().unwrap()];
+    let output = run(&folder, &arguments, &[]);
+    assert_eq!(output.status.code(), Some(0));
+    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let kept: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(printed, kept);
+    assert_eq!(printed["schema"], "registry-retention/plan/1");
+}
+
+#[test]
+fn explanations_name_the_chain() {
+    insta::assert_snapshot!(answer("explain", &["tools:1.0-amd64"]), @"
+    tools:1.0-amd64 is kept: child of 1.0
+      manifest sha256:28cf9a2ec7cf34da953e0074b8e1ba1e9fb1786fbc85f8478b0d93785348d83e
+      named by index sha256:89b0d6a16cb9c70fc7fc9f0bb1e1cec91ab1e266977e56a54ce87fc6adcf041e: 1.0 (kept: newest 2 of 10)
+    exit 0
+    ");
+    insta::assert_snapshot!(answer("explain", &["api:v1"]), @"
+    api:v1 goes: rank 12, beyond newest 10
+      manifest sha256:55c2abff5ce8666654af8e0b91c538505414af77ab5ccfbb1ea067a3c55b29cd
+    exit 0
+    ");
+    insta::assert_snapshot!(answer("explain", &["api:v99"]), @r#"
+    error: nothing is called "api:v99"; the packages are api, kms-website, team/app, tools
+    exit 2
+    "#);
+}
+
+#[test]
+fn what_is_no_inventory_is_refused() {
+    let folder = folder("refused");
+    let said = |name: &str, text: &str| {
+        std::fs::write(folder.join(name), text).unwrap();
+        let output = run(&folder, &["plan", "--inventory", name], &[]);
+        assert_eq!(output.status.code(), Some(2));
+        stderr(&output)
+    };
+    insta::assert_snapshot!(said("empty", ""), @"error: cannot use the inventory empty: it is no inventory: EOF while parsing a value at line 1 column 0");
+    insta::assert_snapshot!(said("other", "{\"schema\": \"x\"}"), @r#"error: cannot use the inventory other: its schema is "x", and "registry-retention/inventory/1" is needed"#);
+    insta::assert_snapshot!(said("cut", "{\"schema\": \"registry-retention/inventory/1\""), @"error: cannot use the inventory cut: it is no inventory: EOF while parsing an object at line 1 column 43");
+    let output = run(&folder, &["plan", "--inventory", "missing"], &[]);
+    insta::assert_snapshot!(stderr(&output), @"error: cannot use the inventory missing: No such file or directory (os error 2)");
+}
+
+#[test]
+fn the_old_environment_sets_how_many_stay() {
+    let inventory = recorded("v15");
+    let arguments = ["plan", "--quiet", "--inventory", &inventory, "--package", "api"];
+    let kept = |environment: &[(&str, &str)], more: &[&str]| {
+        let output = run(&folder("old"), &[&arguments[..], more].concat(), environment);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.split_whitespace().find(|word| word.starts_with("images_kept=")).unwrap().to_owned()
+    };
+    assert_eq!(kept(&[("KEEP_LAST_N", "3")], &[]), "images_kept=3");
+    assert_eq!(kept(&[("KEEP_LAST_N", "3")], &["--keep-last", "4"]), "images_kept=4");
+    std::fs::write(folder("file").join("retention.toml"), "version = 1\nkeep-last = 5\n").unwrap();
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("file/retention.toml");
+    assert_eq!(kept(&[], &["--config", file.to_str().unwrap()]), "images_kept=5");
+    assert_eq!(kept(&[("KEEP_LAST_N", "3")], &["--config", file.to_str().unwrap()]), "images_kept=3");
+}
