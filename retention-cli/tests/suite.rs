@@ -214,7 +214,8 @@ fn a_plan_as_json_names_its_schema_and_can_be_kept() {
     let folder = folder("kept");
     let file = folder.join("plan.json");
     let inventory = recorded("v15");
-    let arguments = ["plan", "--inventory", &inventory, "--output", "json", "--plan-file", file.to_str().unwrap()];
+    let arguments =
+        ["plan", "--inventory", &inventory, "--output", "json", "--plan-file", file.to_str().unwrap()];
     let output = run(&folder, &arguments, &[]);
     assert_eq!(output.status.code(), Some(0));
     let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
