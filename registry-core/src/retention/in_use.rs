@@ -46,6 +46,10 @@ impl InUse {
     fn add(&mut self, line: &str) -> Option<()> {
         // A container runtime writes `docker-pullable://host/name@sha256:…`.
         let line = line.split_once("://").map_or(line, |(_, rest)| rest);
+        if let Ok(digest) = line.parse() {
+            self.digests.insert(digest);
+            return Some(());
+        }
         let (rest, digest) = match line.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest.parse::<Digest>().ok()?)),
             None => (line, None),

@@ -2,27 +2,51 @@
 //!
 //! [`decide`] and [`plan`] are pure: packages, a policy and a clock in, a plan out. Effects act on a plan and nothing else.
 
+#[cfg(feature = "remote")]
+mod apply;
 mod bytes;
+#[cfg(feature = "remote")]
+mod cache;
+#[cfg(feature = "remote")]
+mod collect;
 mod decide;
 mod guard;
 mod images;
 mod in_use;
 mod inventory;
+mod journal;
 mod judge;
+#[cfg(feature = "remote")]
+mod order;
 mod package;
 mod plan;
 mod policy;
 mod rank;
 mod record;
+#[cfg(feature = "remote")]
+mod server;
+#[cfg(feature = "remote")]
+mod undo;
 mod undoable;
 mod untagged;
 
+#[cfg(feature = "remote")]
+pub use apply::{Applied, AppliedRow, SCHEMA as APPLIED_SCHEMA, Stopped, apply};
+#[cfg(feature = "remote")]
+pub use cache::Cache;
+#[cfg(feature = "remote")]
+pub use collect::{Collecting, collect};
 pub use decide::{Action, Decision, Stop, Verdict, decide};
 pub use in_use::{InUse, InUseError};
 pub use inventory::{Inventory, Source, SourceKind};
+pub use journal::{Entry, Journal, JournalError, Outcome, SCHEMA as JOURNAL_SCHEMA, Told};
 pub use package::{Info, ManifestId, Package, PartId, Row, State};
 pub use plan::{PackagePlan, PackageState, Plan, PolicyText, SCHEMA, Summary, Version, plan};
 pub use policy::{Fate, Pattern, Policy, RankBy, Rule};
 pub use record::{
     Record, RecordError, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA as INVENTORY_SCHEMA,
 };
+#[cfg(feature = "remote")]
+pub use server::{DeleteError, Deleted, Fetched, Listed, Reader, Unanswered, Writer};
+#[cfg(feature = "remote")]
+pub use undo::{UndoState, Undone, undo};

@@ -8,7 +8,7 @@ use crate::support::{Maker, keep, now};
 
 /// One thing that somebody pushed.
 #[derive(Debug, Clone)]
-struct Push {
+pub struct Push {
     shape: u8,
     /// Which earlier things it builds on.
     on: [prop::sample::Index; 3],
@@ -17,13 +17,13 @@ struct Push {
     lost: bool,
 }
 
-fn push() -> impl Strategy<Value = Push> {
+pub fn push() -> impl Strategy<Value = Push> {
     let on = [any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<prop::sample::Index>()];
     (0_u8..7, on, prop::option::weighted(0.7, 0_u8..20), 0_i64..200, prop::bool::weighted(0.05))
         .prop_map(|(shape, on, tag, hours, lost)| Push { shape, on, tag, hours, lost })
 }
 
-fn build(pushes: &[Push]) -> Maker {
+pub fn build(pushes: &[Push]) -> Maker {
     let mut maker = Maker::new();
     let mut all: Vec<Digest> = Vec::new();
     for (number, push) in pushes.iter().enumerate() {
@@ -68,7 +68,7 @@ fn build(pushes: &[Push]) -> Maker {
     maker
 }
 
-fn policy() -> impl Strategy<Value = Policy> {
+pub fn policy() -> impl Strategy<Value = Policy> {
     (1_u32..6, any::<bool>(), any::<bool>(), any::<bool>(), prop::option::of(0_u64..500_000)).prop_map(
         |(keep_last, untagged, orphans, cache, within)| {
             let mut policy = keep(keep_last);

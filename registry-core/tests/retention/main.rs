@@ -1,6 +1,8 @@
 //! What retention decides, on packages made by hand and at random.
 
+mod effects;
 mod laws;
+mod model;
 mod recorded;
 mod shapes;
 mod support;

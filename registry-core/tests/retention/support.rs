@@ -110,6 +110,11 @@ impl Maker {
         self.row(&digest.to_string(), digest, hours_ago(hours));
     }
 
+    /// The media type and bytes of a manifest.
+    pub fn bytes(&self, digest: &Digest) -> Option<(String, Vec<u8>)> {
+        self.manifests.get(digest).cloned()
+    }
+
     /// Takes a manifest away: its rows, and it answers 404.
     pub fn lose(&mut self, digest: Digest) {
         let number = self.package.intern(&digest);

@@ -1,0 +1,391 @@
+//! Acting on a plan: one confirmed deletion at a time, parents before what they name, every row read again right before.
+//!
+//! A row goes only when all images of the plan that reach it are *confirmed* gone, so what stops a run at any point leaves
+//! no index without its children.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::collect::{Collecting, collect_one};
+use super::decide::Action;
+use super::journal::{Entry, Journal, Outcome, SCHEMA as JOURNAL_SCHEMA};
+use super::order::{Step, steps};
+use super::package::{Package, State};
+use super::plan::{PackagePlan, PackageState, Plan};
+use super::record::{RecordedManifest, RecordedPackage};
+use super::server::{DeleteError, Deleted, Writer};
+
+/// The name of the shape of a result.
+pub const SCHEMA: &str = "registry-retention/apply-result/1";
+
+/// What an apply did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The plan that was acted on.
+    pub plan_digest: String,
+    /// Rows that were to go, with what became of them.
+    pub rows: Vec<AppliedRow>,
+    /// Why the run ended before its plan did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stopped: Option<Stopped>,
+}
+
+/// What became of one row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedRow {
+    /// The package.
+    pub package: String,
+    /// The tag, or the digest.
+    pub version: String,
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Why, where it did not go.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
+/// Why a run ended before its plan did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stopped {
+    /// These credentials may not delete.
+    Forbidden(String),
+    /// A kept image got worse.
+    Worse(String),
+    /// The journal could not be written.
+    Journal(String),
+}
+
+impl Applied {
+    /// Rows with this outcome.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.rows.iter().filter(|row| row.outcome == outcome).count()
+    }
+}
+
+/// Deletes what the plan says, and nothing else.
+pub async fn apply(
+    writer: &impl Writer,
+    plan: &Plan,
+    how: &Collecting<'_>,
+    journal: &mut impl Journal,
+    now: Timestamp,
+) -> Applied {
+    let mut run = Run {
+        undo_window: plan.policy.more.get("undo_window") == Some(&true.into()),
+        journal,
+        applied: Applied {
+            schema: SCHEMA.into(),
+            plan_digest: plan.plan_digest.clone(),
+            rows: Vec::new(),
+            stopped: None,
+        },
+    };
+    let begin = Entry::Begin {
+        schema: JOURNAL_SCHEMA.into(),
+        source: plan.source.clone(),
+        plan_digest: plan.plan_digest.clone(),
+        at: now,
+    };
+    run.note(&begin);
+    for package in &plan.packages {
+        if package.state == PackageState::Planned {
+            run.package(writer, package, how).await;
+        }
+    }
+    run.applied
+}
+
+struct Run<'j, J> {
+    /// Whether what goes is put by digest first, so that it can be put back for a day.
+    undo_window: bool,
+    journal: &'j mut J,
+    applied: Applied,
+}
+
+impl<J: Journal> Run<'_, J> {
+    /// Writes an entry; what cannot be written down is not done.
+    fn note(&mut self, entry: &Entry) -> bool {
+        match self.journal.write(entry) {
+            Ok(()) => true,
+            Err(error) => {
+                self.applied.stopped.get_or_insert_with(|| Stopped::Journal(error.to_string()));
+                false
+            }
+        }
+    }
+
+    fn outcome(&mut self, package: &str, version: &str, outcome: Outcome, reason: Option<String>) {
+        let (package, version) = (package.to_owned(), version.to_owned());
+        self.applied.rows.push(AppliedRow { package, version, outcome, reason });
+    }
+
+    async fn package(&mut self, writer: &impl Writer, planned: &PackagePlan, how: &Collecting<'_>) {
+        let doomed: Vec<_> = planned.versions.iter().filter(|row| row.action == Action::Delete).collect();
+        if doomed.is_empty() {
+            return;
+        }
+        let all = |run: &mut Self, outcome: Outcome, why: &str| {
+            for row in &doomed {
+                run.outcome(&planned.name, &row.version, outcome, Some(why.to_owned()));
+            }
+        };
+        if self.applied.stopped.is_some() {
+            all(self, Outcome::Stopped, "the run stopped before this package");
+            return;
+        }
+        let recorded = match collect_one(writer, &planned.name, how).await {
+            Ok(recorded) => recorded,
+            Err(why) => {
+                all(self, Outcome::Stopped, &format!("the package could not be listed again: {why}"));
+                return;
+            }
+        };
+        let before = recorded.package();
+        if let Some(why) = moved(planned, &before) {
+            all(self, Outcome::Stopped, &why);
+            return;
+        }
+        let (order, left) = steps(planned, &before);
+        for row in left {
+            self.outcome(
+                &planned.name,
+                &row.version,
+                Outcome::Spared,
+                Some("no safe order was found".into()),
+            );
+        }
+        if !self.save(&planned.name, &recorded, &before, &order) {
+            all(self, Outcome::Stopped, "the journal could not be written");
+            return;
+        }
+        if self.undo_window && !self.hold(writer, planned, &recorded, &before).await {
+            all(self, Outcome::Stopped, "what goes could not be held for an undo");
+            return;
+        }
+        self.steps(writer, planned, &order).await;
+        self.check(writer, planned, &before, how).await;
+    }
+
+    /// Puts by digest, children first, every manifest that what goes reaches and nothing kept does: the server's collector
+    /// goes by a row's age, so all of them stay for a day.
+    async fn hold(
+        &mut self,
+        writer: &impl Writer,
+        planned: &PackagePlan,
+        recorded: &RecordedPackage,
+        package: &Package,
+    ) -> bool {
+        let of = |goes: bool| {
+            let rows = planned
+                .versions
+                .iter()
+                .filter(move |row| !row.version.contains(':') && (row.action == Action::Delete) == goes);
+            package.reach(rows.filter_map(|row| row.digest).filter_map(|digest| package.find(&digest)))
+        };
+        let (goes, stays) = (of(true), of(false));
+        let mut wanted: Vec<_> =
+            package.manifests().filter(|one| goes[one.index()] && !stays[one.index()]).collect();
+        // A child is reached from fewer manifests than what names it reaches.
+        wanted.sort_by_key(|one| package.reach([*one]).iter().filter(|reached| **reached).count());
+        for manifest in wanted {
+            let digest = package.digest(manifest);
+            let content = recorded.manifests.get(&digest);
+            let Some((RecordedManifest::Present { media_type, .. }, bytes)) =
+                content.and_then(|content| Some((content, content.bytes()?)))
+            else {
+                continue;
+            };
+            if writer.put(&planned.name, &digest.to_string(), media_type, &bytes).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Saves the bytes of everything that goes, children first.
+    fn save(&mut self, name: &str, recorded: &RecordedPackage, package: &Package, order: &[Step]) -> bool {
+        let mut saved = BTreeSet::new();
+        for step in order.iter().rev() {
+            let mut inner: Vec<_> = package.find(&step.digest).into_iter().collect();
+            let mut wanted = Vec::new();
+            while let Some(manifest) = inner.pop() {
+                wanted.push(manifest);
+                inner.extend(package.info(manifest).into_iter().flat_map(|info| &info.children));
+            }
+            for manifest in wanted.into_iter().rev() {
+                let digest = package.digest(manifest);
+                let Some(content) = recorded.manifests.get(&digest) else { continue };
+                if matches!(content, RecordedManifest::Present { .. }) && saved.insert(digest) {
+                    let entry =
+                        Entry::Manifest { package: name.to_owned(), digest, content: content.clone() };
+                    if !self.note(&entry) {
+                        return false;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    async fn steps(&mut self, writer: &impl Writer, planned: &PackagePlan, order: &[Step]) {
+        let name = &planned.name;
+        // What stays although it was to go holds all that it needs.
+        let mut held: BTreeMap<usize, String> = BTreeMap::new();
+        for (number, step) in order.iter().enumerate() {
+            let mut why = step.after.iter().find_map(|other| held.get(other).cloned());
+            if why.is_none() {
+                why = self.changed(writer, name, step).await;
+            }
+            for row in &step.rows {
+                if self.applied.stopped.is_some() {
+                    self.outcome(name, &row.version, Outcome::Stopped, None);
+                    held.entry(number).or_insert_with(|| "the run stopped".into());
+                    continue;
+                }
+                if let Some(why) = &why {
+                    self.outcome(name, &row.version, Outcome::Spared, Some(why.clone()));
+                    held.insert(number, format!("{} stays, which needs it", row.version));
+                    continue;
+                }
+                if let Some(failed) = self.delete(writer, name, row, step).await {
+                    held.insert(number, failed);
+                }
+            }
+        }
+    }
+
+    /// Whether any row of an image is not what it was when it was planned: then the whole image is spared.
+    async fn changed(&self, writer: &impl Writer, package: &str, step: &Step) -> Option<String> {
+        for row in &step.rows {
+            match writer.row(package, &row.version).await {
+                Ok(None) => {}
+                Ok(Some(now)) if now.id == row.id && now.created_at == row.created_at => {}
+                Ok(Some(_)) => return Some(format!("{} was pushed again since it was planned", row.version)),
+                Err(why) => return Some(format!("{} could not be read again: {why}", row.version)),
+            }
+            if row.id.is_none() {
+                // Without numbers only the digest tells.
+                match writer.head(package, &row.version).await {
+                    Ok(None) => {}
+                    Ok(Some(digest)) if digest == step.digest => {}
+                    Ok(Some(_)) => return Some(format!("{} names another manifest now", row.version)),
+                    Err(why) => return Some(format!("{} could not be read again: {why}", row.version)),
+                }
+            }
+        }
+        None
+    }
+
+    /// Deletes one row; gives why it may still be there.
+    async fn delete(
+        &mut self,
+        writer: &impl Writer,
+        package: &str,
+        row: &super::Version,
+        step: &Step,
+    ) -> Option<String> {
+        let entry = Entry::Deleting {
+            package: package.to_owned(),
+            version: row.version.clone(),
+            digest: step.digest,
+            created_at: row.created_at,
+        };
+        if !self.note(&entry) {
+            self.outcome(package, &row.version, Outcome::Stopped, None);
+            return Some("the journal could not be written".into());
+        }
+        let (outcome, why) = match writer.delete(package, &row.version).await {
+            Ok(Deleted::Now | Deleted::Before) => (Outcome::Deleted, None),
+            Err(DeleteError::Forbidden(why)) => {
+                self.applied.stopped.get_or_insert_with(|| Stopped::Forbidden(why.clone()));
+                (Outcome::Failed, Some(why))
+            }
+            Err(DeleteError::Failed(why)) => (Outcome::Failed, Some(why)),
+        };
+        self.note(&Entry::Done { package: package.to_owned(), version: row.version.clone(), outcome });
+        self.outcome(package, &row.version, outcome, why.clone());
+        why.map(|why| format!("{} could not be deleted: {why}", row.version))
+    }
+
+    /// Looks at the kept images again: one that was whole and is not any more stops the run.
+    async fn check(
+        &mut self,
+        writer: &impl Writer,
+        planned: &PackagePlan,
+        before: &Package,
+        how: &Collecting<'_>,
+    ) {
+        let again = match collect_one(writer, &planned.name, how).await {
+            Ok(recorded) => recorded.package(),
+            Err(why) => {
+                let why = format!("{}: what is kept could not be looked at again: {why}", planned.name);
+                self.applied.stopped.get_or_insert(Stopped::Worse(why));
+                return;
+            }
+        };
+        for row in planned.versions.iter().filter(|row| row.action != Action::Delete) {
+            let Some(digest) = row.digest.filter(|_| !row.version.contains(':')) else { continue };
+            let is_whole = |package: &Package| {
+                package.find(&digest).is_some_and(|manifest| {
+                    let reached = package.reach([manifest]);
+                    let mut all = package.manifests().filter(|one| reached[one.index()]);
+                    all.all(|one| matches!(package.state(one), State::Present(_)))
+                })
+            };
+            // A tag that somebody moved or deleted meanwhile is no damage of ours.
+            let is_same = again.rows.iter().any(|now| {
+                *now.version == *row.version
+                    && now.manifest.is_some_and(|manifest| again.digest(manifest) == digest)
+            });
+            if is_same && is_whole(before) && !is_whole(&again) {
+                let why =
+                    format!("{}:{} was whole before this run and is not now", planned.name, row.version);
+                self.applied.stopped.get_or_insert(Stopped::Worse(why));
+            }
+        }
+    }
+}
+
+/// Why nothing may go in a package that changed since it was planned: a new row reaches something that is to go, or
+/// something could not be read.
+fn moved(planned: &PackagePlan, now: &Package) -> Option<String> {
+    let unknown = now.manifests().find_map(|manifest| match now.state(manifest) {
+        State::Unknown(why) => Some(format!("{} could not be read: {why}", now.digest(manifest))),
+        _ => None,
+    });
+    if let Some(why) = now.unreadable.clone().or(unknown) {
+        return Some(why);
+    }
+    let known: BTreeMap<&str, _> = planned
+        .versions
+        .iter()
+        .map(|row| (row.version.as_str(), (row.id, row.created_at, row.digest)))
+        .collect();
+    let doomed: BTreeSet<_> = planned
+        .versions
+        .iter()
+        .filter(|row| row.action == Action::Delete)
+        .filter_map(|row| row.digest)
+        .collect();
+    for row in &now.rows {
+        let digest = row.manifest.map(|manifest| now.digest(manifest));
+        if known.get(&*row.version) == Some(&(row.id, row.created_at, digest)) {
+            continue;
+        }
+        let Some(manifest) = row.manifest else {
+            return Some(format!("{} is new and cannot be read", row.version));
+        };
+        let reached = now.reach([manifest]);
+        let subject = now.info(manifest).and_then(|info| info.subject);
+        let mut needed = now.manifests().filter(|one| reached[one.index()] || subject == Some(*one));
+        if let Some(needed) = needed.find(|one| doomed.contains(&now.digest(*one))) {
+            return Some(format!("{} is new and needs {}", row.version, now.digest(needed)));
+        }
+    }
+    None
+}

@@ -1,0 +1,124 @@
+//! The journal of an apply (schema `registry-retention/journal/1`, JSON Lines): what is about to go, written before it
+//! goes, and what became of it. Holds all that an undo needs.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::inventory::Source;
+use super::record::RecordedManifest;
+use crate::oci::Digest;
+
+/// The name of this shape.
+pub const SCHEMA: &str = "registry-retention/journal/1";
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Entry {
+    /// The first line: what this is, and of what.
+    Begin {
+        /// [`SCHEMA`].
+        schema: String,
+        /// Where the rows are.
+        source: Source,
+        /// The plan that is acted on.
+        plan_digest: String,
+        /// When it began.
+        at: Timestamp,
+    },
+    /// A manifest that something about to go reaches, once for each package, children before the indexes that name them.
+    Manifest {
+        /// The package.
+        package: String,
+        /// Its digest.
+        digest: Digest,
+        /// Its bytes.
+        content: RecordedManifest,
+    },
+    /// A row is about to be deleted.
+    Deleting {
+        /// The package.
+        package: String,
+        /// The tag, or the digest.
+        version: String,
+        /// What it names.
+        digest: Digest,
+        /// When it was pushed.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        created_at: Option<Timestamp>,
+    },
+    /// What became of it.
+    Done {
+        /// The package.
+        package: String,
+        /// The tag, or the digest.
+        version: String,
+        /// The outcome.
+        outcome: Outcome,
+    },
+}
+
+/// What became of a row that was to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It is gone: the server confirmed it.
+    Deleted,
+    /// It moved or is needed after all, and stays.
+    Spared,
+    /// It could not be deleted, or nobody knows whether it was.
+    Failed,
+    /// The run stopped before it.
+    Stopped,
+}
+
+/// Where entries go. An entry is safe when this returns: nothing is deleted before.
+pub trait Journal {
+    /// Writes one entry.
+    ///
+    /// # Errors
+    /// When it cannot be made safe; then nothing more is deleted.
+    fn write(&mut self, entry: &Entry) -> std::io::Result<()>;
+}
+
+/// What a journal tells.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// All entries that are whole.
+    pub entries: Vec<Entry>,
+    /// Whether the last line is cut off: its writer was stopped in the middle.
+    pub is_torn: bool,
+}
+
+/// A text that is no journal.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// A line that is no entry, before the last.
+    #[error("line {0} is no entry of a journal")]
+    Line(usize, #[source] serde_json::Error),
+    /// It does not begin as a journal does.
+    #[error("it does not begin as a journal of schema {SCHEMA:?}")]
+    Begin,
+}
+
+impl Told {
+    /// Reads a journal. A torn last line is passed over: what it was about to tell was not done.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn read(text: &str) -> Result<Self, JournalError> {
+        let mut told = Self::default();
+        let lines: Vec<&str> = text.lines().collect();
+        for (number, line) in lines.iter().enumerate() {
+            match serde_json::from_str(line) {
+                Ok(entry) => told.entries.push(entry),
+                Err(_) if number + 1 == lines.len() && !text.ends_with('\n') => told.is_torn = true,
+                Err(error) => return Err(JournalError::Line(number + 1, error)),
+            }
+        }
+        match told.entries.first() {
+            Some(Entry::Begin { schema, .. }) if schema == SCHEMA => Ok(told),
+            _ => Err(JournalError::Begin),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What retention asks of a server, and what it may do to one. Reading and writing are two traits: whoever plans holds a
+//! reader, which has no way to delete.
+
+use std::fmt;
+use std::future::Future;
+
+use jiff::Timestamp;
+
+use crate::oci::Digest;
+
+/// A row of a listing, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The package, without the owner.
+    pub package: String,
+    /// The tag, or the digest.
+    pub version: String,
+    /// The server's number for this row.
+    pub id: Option<u64>,
+    /// When it was pushed.
+    pub created_at: Option<Timestamp>,
+}
+
+/// A manifest that answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// What its bytes hash to.
+    pub digest: Digest,
+    /// Media type as the server gives it.
+    pub media_type: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A question that got no answer: the thing asked for is unknown, not absent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unanswered(pub String);
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unanswered {}
+
+/// How a deletion ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deleted {
+    /// The server deleted it.
+    Now,
+    /// It was gone already.
+    Before,
+}
+
+/// Why something was not deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeleteError {
+    /// These credentials may not delete; nothing else need be tried.
+    Forbidden(String),
+    /// It may or may not have been deleted.
+    Failed(String),
+}
+
+/// Reads a server. Absent is `None`; what is not known is an error.
+pub trait Reader: Sync {
+    /// Rows of all packages, or of one.
+    fn rows(&self, package: Option<&str>) -> impl Future<Output = Result<Vec<Listed>, Unanswered>> + Send;
+
+    /// One row as it is now.
+    fn row(
+        &self,
+        package: &str,
+        version: &str,
+    ) -> impl Future<Output = Result<Option<Listed>, Unanswered>> + Send;
+
+    /// A manifest by tag or by digest, whole.
+    fn manifest(
+        &self,
+        package: &str,
+        reference: &str,
+    ) -> impl Future<Output = Result<Option<Fetched>, Unanswered>> + Send;
+
+    /// The digest that a tag or digest answers with; reading it costs no download.
+    fn head(
+        &self,
+        package: &str,
+        reference: &str,
+    ) -> impl Future<Output = Result<Option<Digest>, Unanswered>> + Send;
+
+    /// The digest of a row from a record that does not need its manifest, where a server has one.
+    fn recorded_digest(
+        &self,
+        package: &str,
+        version: &str,
+    ) -> impl Future<Output = Result<Option<Digest>, Unanswered>> + Send;
+
+    /// The bytes of an image's config.
+    fn config(
+        &self,
+        package: &str,
+        digest: &Digest,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, Unanswered>> + Send;
+}
+
+/// Changes a server. Only an armed run makes one.
+pub trait Writer: Reader {
+    /// Deletes one row by its name.
+    fn delete(
+        &self,
+        package: &str,
+        version: &str,
+    ) -> impl Future<Output = Result<Deleted, DeleteError>> + Send;
+
+    /// Puts a manifest under a tag or its digest.
+    fn put(
+        &self,
+        package: &str,
+        reference: &str,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> impl Future<Output = Result<(), Unanswered>> + Send;
+}
