@@ -4,8 +4,8 @@ use futures::executor::block_on;
 use jiff::ToSpan as _;
 use proptest::prelude::*;
 use registry_core::retention::{
-    Action, Applied, Collecting, Outcome, Plan, Policy, PolicyText, Source, SourceKind, Stopped, Told, UndoState,
-    apply, collect, plan, undo,
+    Action, Applied, Collecting, Outcome, Plan, Policy, PolicyText, Source, SourceKind, Stopped, Told,
+    UndoState, apply, collect, plan, undo,
 };
 
 use crate::laws::{build, policy, push};
@@ -68,6 +68,9 @@ proptest! {
         prop_assert_eq!(&applied.stopped, &None);
         let requests = whole.asked.lock().unwrap().0;
         // What the collector takes of its own accord is not held against the run.
+        // Nested indexes are left out: Forgejo refuses them (`services/packages/container/manifest.go @ v15.0.3`), and its
+        // collector does not look below the first level.
+        let has_nested = model.has_nested();
         let later = now() + 25.hours();
         let mut untouched = model.clone();
         untouched.collect(later);
@@ -76,6 +79,9 @@ proptest! {
             run(&server, &plan);
             let mut after = server.model.into_inner().unwrap();
             assert_kept(&plan, &model, &after)?;
+            if has_nested {
+                continue;
+            }
             after.collect(later);
             assert_kept(&plan, &untouched, &after)?;
         }
@@ -169,7 +175,10 @@ fn a_tag_pushed_again_after_the_plan_stops_its_package() {
     let server = Server::new(model, now(), None);
     server.model.lock().unwrap().rows.get_mut("v1").unwrap().id = 777;
     let (applied, _) = run(&server, &plan);
-    insta::assert_snapshot!(maker.named(&outcomes(&applied)), @"");
+    insta::assert_snapshot!(maker.named(&outcomes(&applied)), @"
+    Stopped v2: v1 is new and needs <v1/index>
+    Stopped v1: v1 is new and needs <v1/index>
+    ");
     assert!(server.model.into_inner().unwrap().rows.contains_key("v1"));
 }
 
@@ -184,7 +193,10 @@ fn a_tag_moved_after_the_plan_is_spared_alone() {
     model.rows.insert("v1".into(), ModelRow { id: 777, at: now(), digest: other });
     let server = Server::new(model, now(), None);
     let (applied, _) = run(&server, &plan);
-    insta::assert_snapshot!(maker.named(&outcomes(&applied)), @"");
+    insta::assert_snapshot!(maker.named(&outcomes(&applied)), @"
+    Deleted v2
+    Spared v1: v1 was pushed again since it was planned
+    ");
 }
 
 #[test]
@@ -196,7 +208,7 @@ fn a_new_index_that_needs_what_goes_stops_the_package() {
     let index = maker.index("new", &[old]);
     maker.tag("v3", index, 0);
     let (applied, _) = run(&Server::new(Model::of(&maker), now(), None), &plan);
-    insta::assert_snapshot!(maker.named(&outcomes(&applied)), @"");
+    insta::assert_snapshot!(maker.named(&outcomes(&applied)), @"Stopped v1: v3 is new and needs <v1/image>");
 }
 
 #[test]
@@ -252,8 +264,8 @@ fn a_torn_last_line_of_a_journal_is_understood() {
         let told = Told::read(&lines.text[..lines.text.len() - 1 - cut]).unwrap();
         assert!(told.is_torn && told.entries.len() + 1 == whole.entries.len());
     }
-    insta::assert_snapshot!(Told::read("{}").unwrap_err(), @"");
-    insta::assert_snapshot!(Told::read("{\"x\":1}\n{}\n").unwrap_err(), @"");
+    insta::assert_snapshot!(Told::read("{}").unwrap_err(), @r#"it does not begin as a journal of schema "registry-retention/journal/1""#);
+    insta::assert_snapshot!(Told::read("{\"x\":1}\n{}\n").unwrap_err(), @"line 1 is no entry of a journal");
 }
 
 #[test]

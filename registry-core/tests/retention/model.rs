@@ -75,6 +75,17 @@ impl Model {
         })
     }
 
+    /// Whether an index names an index.
+    pub fn has_nested(&self) -> bool {
+        let is_index = |digest: &Digest| self.manifest(digest).is_some_and(|one| one.kind == Kind::Index);
+        let indexes =
+            self.bytes.keys().filter(|digest| is_index(digest)).filter_map(|digest| self.manifest(digest));
+        indexes
+            .flat_map(|one| one.references)
+            .filter_map(|one| one.descriptor.digest)
+            .any(|child| is_index(&child))
+    }
+
     /// Tags with what they name and whether that can be pulled.
     pub fn tags(&self) -> BTreeMap<String, (Digest, bool)> {
         let blobs = self.blobs();
@@ -157,7 +168,8 @@ impl Reader for Server {
     async fn manifest(&self, _: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
         self.request()?;
         let model = self.model.lock().unwrap();
-        let found = Self::resolve(&model, reference).and_then(|digest| Some((digest, model.bytes.get(&digest)?)));
+        let found =
+            Self::resolve(&model, reference).and_then(|digest| Some((digest, model.bytes.get(&digest)?)));
         Ok(found.map(|(digest, (media_type, bytes))| Fetched {
             digest,
             media_type: media_type.clone(),
