@@ -12,7 +12,7 @@ use crate::laws::{build, policy, push};
 use crate::model::{Lines, Model, ModelRow, Server};
 use crate::support::{Maker, keep, now};
 
-fn how() -> Collecting<'static> {
+pub fn how() -> Collecting<'static> {
     Collecting { in_flight: 4, cache: None, built_at: false, only: &[] }
 }
 
@@ -24,18 +24,18 @@ fn text(policy: &Policy) -> PolicyText {
     text
 }
 
-fn source() -> Source {
+pub fn source() -> Source {
     let (url, owner) = ("https://git.example.org".to_owned(), Some("team".to_owned()));
     Source { kind: SourceKind::Forgejo, url, owner, version: None }
 }
 
-fn planned(model: &Model, policy: &Policy) -> Plan {
+pub fn planned(model: &Model, policy: &Policy) -> Plan {
     let server = Server::new(model.clone(), now(), None);
     let record = block_on(collect(&server, source(), &how(), now())).unwrap();
     plan(&record.inventory(), policy, text(policy), now(), "0.1.0")
 }
 
-fn run(server: &Server, plan: &Plan) -> (Applied, Lines) {
+pub fn run(server: &Server, plan: &Plan) -> (Applied, Lines) {
     let mut lines = Lines::default();
     let applied = block_on(apply(server, plan, &how(), &mut lines, now()));
     (applied, lines)

@@ -1,6 +1,7 @@
 //! What retention decides, on packages made by hand and at random.
 
 mod effects;
+mod incidents;
 mod laws;
 mod model;
 mod recorded;
