@@ -8,6 +8,7 @@ mod measure;
 mod peers;
 mod report;
 mod stats;
+mod versions;
 
 use std::fs;
 use std::path::PathBuf;
@@ -46,6 +47,12 @@ enum Command {
         large_max: u64,
         /// Where: a folder that is missing or empty. It becomes the registry's root directory.
         dir: PathBuf,
+    },
+    /// Plan the retention of so many versions made in memory; to be timed from outside.
+    PlanVersions {
+        /// Rows of all packages: for each tag its index, two platforms and their attestations.
+        #[arg(default_value_t = 1_000_000)]
+        versions: u32,
     },
     /// Run the comparisons. Exit status: 0 every target met, 1 a target missed, 2 something failed.
     Run(Run),
@@ -135,6 +142,10 @@ fn main() -> ExitCode {
             let large = large_bytes.map(|total| Large { total, min: large_min, max: large_max });
             make_tree(&Shape { large, ..size.shape() }, &dir).map(|()| true)
         }
+        Command::PlanVersions { versions } => versions::planned(versions).map(|plan| {
+            println!("{}", serde_json::to_string(&plan.summary).unwrap_or_default());
+            true
+        }),
         Command::Run(options) => run(&options),
     };
     match done {

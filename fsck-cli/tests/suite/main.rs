@@ -11,11 +11,19 @@ mod text;
 
 #[test]
 fn no_test_file_is_forgotten() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite");
-    let main = include_str!("main.rs");
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        let Some(module) = name.strip_suffix(".rs") else { continue };
-        assert!(module == "main" || main.contains(&format!("mod {module};")), "{name} is not run");
+    let suite = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite");
+    let mut folders = vec![(suite, "main.rs")];
+    while let Some((folder, above)) = folders.pop() {
+        let modules = std::fs::read_to_string(folder.join(above)).unwrap();
+        for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let is_test = path.is_dir() || path.extension().is_some_and(|extension| extension == "rs");
+            let is_run = path.ends_with(above) || modules.contains(&format!("mod {name};"));
+            assert!(!is_test || is_run, "{} is not run", path.display());
+            if path.is_dir() {
+                folders.push((path, "mod.rs"));
+            }
+        }
     }
 }

@@ -1,8 +1,13 @@
 //! A test for each bug that was found after its code was written, named after it.
 
-use registry_fixtures::TreeBuilder;
+use std::collections::BTreeSet;
 
-use crate::support::{fsck, report, scan};
+use registry_core::audit::{Code, Tags};
+use registry_core::text::{escape, is_control};
+use registry_fixtures::{Digest, TreeBuilder};
+use serde_json::json;
+
+use crate::support::{fsck, ran, report, scan};
 
 fn tree() -> TreeBuilder {
     let mut tree = TreeBuilder::new();
@@ -126,4 +131,128 @@ fn a_reader_of_standard_error_that_went_away_kept_an_interrupted_scan_alive() {
     };
     let _ = process.kill();
     assert_eq!(ended.and_then(|ended| ended.code()), Some(130));
+}
+
+#[test]
+fn json_carried_control_characters_of_the_registry_to_the_terminal() {
+    let mut tree = tree();
+    let evil = "\u{1b}]0;owned\u{7}\u{7f}\u{9b}31m\u{85}\u{202e}\u{2066}\n\u{1f980}";
+    let child = Digest::nowhere("child");
+    let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
+        {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": child.as_str(), "size": 1,
+         "platform": {"os": evil, "architecture": "amd64"}}]});
+    let index = tree.manifest("web", index.to_string().as_bytes());
+    tree.tag("web", "index", &index).break_stray_tag_name("web", evil);
+    let odd = |text: &str| text.chars().any(|char| char != '\n' && is_control(char));
+    let done = ran(tree.root(), &["--output", "json"]);
+    assert!(!odd(&done.stdout) && !odd(&done.stderr), "{done:?}");
+    let mut report = done.typed();
+    let lost = report.findings.iter_mut().find(|finding| finding.code == Code::ChildMissing).unwrap();
+    assert_eq!(lost.platform.as_deref(), Some(&*format!("{}/amd64", escape(evil))));
+    // An earlier report is repeated as it is: from there any text may come.
+    lost.tags = Tags::new([evil.into()]);
+    lost.message = evil.to_owned();
+    let baseline = tree.root().join("baseline.json");
+    std::fs::write(&baseline, serde_json::to_vec(&report).unwrap()).unwrap();
+    tree.break_tag_folder_missing("web", "index").break_revision_link_missing("web", &index);
+    let done = ran(tree.root(), &["--output", "json", "--baseline", baseline.to_str().unwrap()]);
+    assert!(!odd(&done.stdout) && !odd(&done.stderr), "{done:?}");
+    let resolved = &done.json()["resolved"][0];
+    assert_eq!((&resolved["message"], &resolved["tags"][0]), (&json!(evil), &json!(evil)));
+}
+
+#[test]
+fn a_fifo_was_reported_once_by_each_pass() {
+    let mut tree = tree();
+    let link = tree.tag_link("web", "v1");
+    tree.break_fifo(&link);
+    let report = ran(tree.root(), &["--strict", "--output", "json"]).typed();
+    let path = link.strip_prefix(tree.v2()).unwrap().to_str().unwrap();
+    let codes: Vec<Code> = report
+        .findings
+        .iter()
+        .filter(|finding| finding.path.as_deref() == Some(path))
+        .map(|finding| finding.code)
+        .collect();
+    assert_eq!((codes, report.unread.len()), (vec![Code::PathUnread], 1));
+}
+
+#[test]
+fn strict_took_the_reason_of_a_stray_away() {
+    let mut tree = tree();
+    tree.break_stray_data().break_short_blob_folder().break_stray_tag_name("web", "-x");
+    std::fs::write(tree.repositories().join("file"), "x").unwrap();
+    let strays = |options: &[&str]| -> BTreeSet<String> {
+        let report = ran(tree.root(), &[options, &["--output", "json"]].concat()).typed();
+        let strays = report.findings.into_iter().filter(|finding| finding.code == Code::PathUnexpected);
+        strays.map(|finding| format!("{}: {}", finding.path.unwrap(), finding.message)).collect()
+    };
+    let (plain, strict) = (strays(&[]), strays(&["--strict"]));
+    assert!(plain.len() >= 4 && plain.is_subset(&strict), "{plain:#?}\n{strict:#?}");
+    let mut paths: Vec<_> = strict.iter().map(|stray| stray.split(": ").next().unwrap()).collect();
+    paths.dedup();
+    assert_eq!(paths.len(), strict.len(), "{strict:#?}");
+}
+
+#[test]
+fn three_thousand_lost_children_under_sixty_tags_were_told_sixty_times() {
+    let mut tree = tree();
+    let children: Vec<Digest> = (0..3000).map(|number| Digest::nowhere(&format!("child {number}"))).collect();
+    let entry = |child: &Digest| {
+        let media_type = "application/vnd.oci.image.manifest.v1+json";
+        json!({"mediaType": media_type, "digest": child.as_str(), "size": 1})
+    };
+    let entries: Vec<_> = children.iter().map(entry).collect();
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let index = json!({"schemaVersion": 2, "mediaType": media_type, "manifests": entries});
+    let index = tree.manifest("web", index.to_string().as_bytes());
+    for number in 0..60 {
+        tree.tag("web", &format!("many-{number:02}"), &index);
+    }
+    let done = ran(tree.root(), &["--output", "json"]).typed();
+    let lost: Vec<_> = done.findings.iter().filter(|finding| finding.code == Code::ChildMissing).collect();
+    assert_eq!((lost.len(), done.broken_tags.len()), (3000, 60));
+    assert!(lost.iter().all(|finding| finding.tags.len() == 60));
+    let text = ran(tree.root(), &["-v"]).stdout;
+    for child in &children {
+        assert_eq!(text.matches(&child.as_str()[..19]).count(), 1, "{child:?}");
+    }
+}
+
+#[test]
+fn a_repository_with_an_illegal_name_was_called_untagged_garbage() {
+    let mut tree = tree();
+    tree.image("Upper", Some("v1"), "of an illegal name");
+    tree.image("Upper", None, "of an illegal name, untagged");
+    let report = ran(tree.root(), &["--min-age", "0s", "--output", "json"]).typed();
+    let garbage = report.garbage.unwrap();
+    assert_eq!((garbage.untagged.manifests, garbage.untagged.blobs, garbage.unreferenced.blobs), (0, 0, 0));
+    let codes: Vec<Code> = report.findings.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, [Code::PathUnexpected]);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_was_told_after_hours_of_scanning() {
+    let tree = tree();
+    for option in ["--list-garbage", "--metrics-file"] {
+        let done = ran(tree.root(), &[option, "/nonexistent/file", "-v"]);
+        let line = |text: &str| done.stderr.lines().position(|line| line.contains(text));
+        let (before, after) = (line("WARN /nonexistent/file"), line("ERROR cannot write"));
+        assert!(before.is_some() && before < after, "{}", done.stderr);
+        assert!(done.stdout.contains("exit_status=8") && done.status == 8, "{done:?}");
+    }
+}
+
+#[test]
+fn a_chain_of_referrers_took_its_square_and_was_garbage_beyond_the_first() {
+    let mut tree = tree();
+    let mut subject = tree.image("web", Some("signed"), "signed").digest;
+    for number in 0..3000 {
+        subject = tree.referrer_with("web", &subject, &format!("application/vnd.example.link-{number}"));
+    }
+    let done = ran(tree.root(), &["--min-age", "0s", "--output", "json"]);
+    let garbage = done.typed().garbage.unwrap();
+    assert_eq!((done.status, garbage.untagged.manifests, garbage.unreferenced.blobs), (0, 0, 0));
+    let untagged = done.typed().findings.iter().filter(|one| one.code == Code::ReferrerUntagged).count();
+    assert_eq!(untagged, 3000);
 }

@@ -1,60 +1,8 @@
 //! The text report, whole: what a person on call reads.
 
-use std::time::Duration;
+use registry_fixtures::{ImageSpec, TreeBuilder, layer_bytes, trees};
 
-use registry_fixtures::{DescriptorDamage, ImageSpec, Part, TreeBuilder, layer_bytes, trees};
-
-use crate::support::{fsck, masked, ran, run, text};
-
-const OLD: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// One of almost everything, in four repositories. Nothing in it is young.
-pub fn ruin() -> TreeBuilder {
-    let mut tree = TreeBuilder::new();
-    let multi = tree.multi_platform("team/app", Some("v1"), &["linux/amd64", "linux/arm64"]);
-    tree.tag("team/app", "stable", &multi.digest);
-    let v2 = tree.image("team/app", Some("v2"), "v2");
-    let v3 = tree.image("team/app", Some("v3"), "v3");
-    tree.tag("team/app", "v4", &v3.digest)
-        .tag("team/app", "v5", &v3.digest)
-        .tag("team/app", "v6", &v3.digest);
-    let unlinked = tree.image("team/app", Some("v7"), "v7");
-    tree.break_revision_link_missing("team/app", &multi.images[1].digest);
-    tree.break_layer_link_missing("team/app", &v2.layers[0]).break_blob_missing(&v2.config);
-    tree.break_tag_link_empty("team/app", "v4").break_tag_target("team/app", "v5");
-    tree.break_tag_is_file("team/app", "v6").break_revision_link_missing("team/app", &unlinked.digest);
-    tree.break_history_dangling("team/app", "v2");
-
-    let short = tree.image("web", Some("1"), "web1");
-    let lie = ImageSpec {
-        damage: vec![
-            (Part::Layer(0), DescriptorDamage::SizeTooBig),
-            (Part::Layer(1), DescriptorDamage::DigestText),
-        ],
-        ..ImageSpec::docker("web2")
-    };
-    tree.image_with("web", Some("2"), &lie);
-    let altered = tree.image("web", Some("3"), "web3");
-    let broken_json = tree.image("web", Some("4"), "web4");
-    tree.break_blob_truncated(&short.layers[1]).break_blob_zero(&short.config);
-    tree.break_manifest_altered(&altered.digest).break_manifest_not_json(&broken_json.digest);
-
-    let bare = tree.image("legacy", Some("1"), "legacy");
-    tree.break_layers_folder("legacy");
-    tree.referrer("web", &bare.digest);
-
-    tree.image("sound", Some("1"), "sound");
-    tree.image("sound", None, "untagged");
-    tree.blob(b"nobody needs this");
-    tree.layer("sound", b"linked and needed by no manifest");
-    tree.upload("sound", b"half a layer", Some("2024-01-02T03:04:05Z"));
-    tree.break_stray_tag_name("sound", ".hidden").break_illegal_repository_name("Upper");
-    tree.break_temp_file(&tree.tag_link("sound", "1"));
-    let moved = tree.tag_link("sound", "moved");
-    tree.tag("sound", "moved", &multi.digest).break_moved_behind_symlink(&moved);
-    tree.age_all(OLD);
-    tree
-}
+use crate::support::{OLD, fsck, masked, ran, ruin, run, text};
 
 /// 500 tags on 500 images that share one layer, which is gone.
 fn shared_damage() -> TreeBuilder {

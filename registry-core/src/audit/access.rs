@@ -5,6 +5,9 @@ use crate::graph::{Content, Graph, Link, LinkFault, NodeId, Part, Presence, Repo
 use crate::oci::Algorithm;
 use crate::oci::manifest::Kind;
 
+const UNREAD_BYTES: &str = "its bytes could not be read";
+const UNREAD_LINK: &str = "its layer link could not be read";
+
 /// The answer to a GET of a manifest by digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -72,7 +75,14 @@ impl View<'_> {
     pub(super) fn manifest(&self, node: NodeId) -> Answer {
         match self.repository.revision(node) {
             Link::Names(target) if target == node => self.bytes(node, true),
-            Link::Names(target) => Answer::LinkMismatch { target, sent: self.passes_for(target, node) },
+            Link::Names(target) => match self.graph.blob(target).presence {
+                Presence::Unread => Answer::Unknown("what its revision link names could not be read".into()),
+                Presence::Unseen => Answer::Unasked,
+                Presence::Present if self.graph.manifest(target).is_none() => Answer::Unasked,
+                Presence::Present | Presence::Absent => {
+                    Answer::LinkMismatch { target, sent: self.passes_for(target, node) }
+                }
+            },
             Link::Invalid(fault) => Answer::LinkInvalid(fault),
             Link::Unread => Answer::Unknown("its revision link could not be read".into()),
             Link::Absent => match self.repository.layer(node) {
@@ -82,7 +92,7 @@ impl View<'_> {
                     Answer::Missing(_) => Answer::Missing(Lack::Both),
                     other => other,
                 },
-                Link::Unread => Answer::Unknown("its layer link could not be read".into()),
+                Link::Unread => Answer::Unknown(UNREAD_LINK.into()),
                 Link::Names(_) | Link::Invalid(_) | Link::Absent => self.bytes(node, false),
             },
         }
@@ -102,7 +112,7 @@ impl View<'_> {
     fn bytes(&self, node: NodeId, linked: bool) -> Answer {
         let blob = self.graph.blob(node);
         match blob.presence {
-            Presence::Unread => return Answer::Unknown("its bytes could not be read".into()),
+            Presence::Unread => return Answer::Unknown(UNREAD_BYTES.into()),
             Presence::Unseen => return Answer::Unasked,
             Presence::Absent => return Answer::Missing(if linked { Lack::Bytes } else { Lack::Both }),
             Presence::Present => {}
@@ -132,22 +142,23 @@ impl View<'_> {
             Part::Absent => return LayerAnswer::NoFolder,
             Part::Present | Part::Unread => {}
         }
-        let link = "its layer link could not be read";
         match self.repository.layer(node) {
             Link::Absent => LayerAnswer::Unlinked(node),
-            Link::Unread => LayerAnswer::Unknown(link.into()),
+            Link::Unread => LayerAnswer::Unknown(UNREAD_LINK.into()),
             Link::Invalid(fault) => LayerAnswer::Invalid(node, fault),
             Link::Names(target) if target == node => self.blob(node),
             Link::Names(target) if self.is_alias(node, target) => match self.repository.layer(target) {
                 // The server resolves the target through its own link again before it sends the bytes.
                 Link::Absent => LayerAnswer::Unlinked(target),
-                Link::Unread => LayerAnswer::Unknown(link.into()),
+                Link::Unread => LayerAnswer::Unknown(UNREAD_LINK.into()),
                 Link::Invalid(fault) => LayerAnswer::Invalid(target, fault),
                 Link::Names(end) if end == target => match self.blob(target) {
                     // The alias' own node holds what hashing by its algorithm gave.
-                    LayerAnswer::Served(end) if self.graph.blob(node).content == Content::Wrong => {
-                        LayerAnswer::WrongAlias(node, end)
-                    }
+                    LayerAnswer::Served(end) => match self.graph.blob(node).content {
+                        Content::Wrong => LayerAnswer::WrongAlias(node, end),
+                        Content::Unread => LayerAnswer::Unknown(UNREAD_BYTES.into()),
+                        Content::Right | Content::Unhashed => LayerAnswer::Served(end),
+                    },
                     other => other,
                 },
                 Link::Names(end) => self.mismatch(target, end),
@@ -163,23 +174,28 @@ impl View<'_> {
 
     /// A link that names another digest: what the server sends when that one is linked here and has bytes.
     fn mismatch(&self, node: NodeId, target: NodeId) -> LayerAnswer {
-        let present = |node: NodeId| self.graph.blob(node).presence == Presence::Present;
-        let sent = match self.repository.layer(target) {
-            Link::Names(end) if present(target) && present(end) => Some(end),
-            _ => None,
+        let end = match self.repository.layer(target) {
+            Link::Names(end) => end,
+            Link::Unread => return LayerAnswer::Unknown(UNREAD_LINK.into()),
+            Link::Invalid(_) | Link::Absent => return LayerAnswer::Mismatch(node, target, None),
         };
-        LayerAnswer::Mismatch(node, target, sent)
+        let (stat, sent) = (self.graph.blob(target), self.graph.blob(end));
+        match (stat.presence, sent.presence) {
+            (Presence::Absent, _) | (_, Presence::Absent) => LayerAnswer::Mismatch(node, target, None),
+            (Presence::Present, Presence::Present) if sent.content != Content::Unread => {
+                LayerAnswer::Mismatch(node, target, Some(end))
+            }
+            _ => LayerAnswer::Unknown(UNREAD_BYTES.into()),
+        }
     }
 
     fn blob(&self, node: NodeId) -> LayerAnswer {
         let blob = self.graph.blob(node);
         match blob.presence {
-            Presence::Present if blob.content == Content::Unread => {
-                LayerAnswer::Unknown("its bytes could not be read".into())
-            }
+            Presence::Present if blob.content == Content::Unread => LayerAnswer::Unknown(UNREAD_BYTES.into()),
             Presence::Present => LayerAnswer::Served(node),
             Presence::Absent => LayerAnswer::NoBytes(node),
-            Presence::Unread | Presence::Unseen => LayerAnswer::Unknown("its bytes could not be read".into()),
+            Presence::Unread | Presence::Unseen => LayerAnswer::Unknown(UNREAD_BYTES.into()),
         }
     }
 

@@ -129,8 +129,8 @@ mod tests {
     #[test]
     fn what_is_no_list_is_refused() {
         let error = |text: &str| InUse::parse(text).unwrap_err().to_string();
-        insta::assert_snapshot!(error("# nothing\n"), @"");
-        insta::assert_snapshot!(error("team/app:v1\nNo resources found in default namespace."), @"");
-        insta::assert_snapshot!(error("team/app@sha256:123"), @"");
+        insta::assert_snapshot!(error("# nothing\n"), @"it names no image; a cluster that runs nothing is more likely a command that failed");
+        insta::assert_snapshot!(error("team/app:v1\nNo resources found in default namespace."), @r#"line 2: "No resources found in default namespace." is no image reference (host/owner/name:tag or …@sha256:…)"#);
+        insta::assert_snapshot!(error("team/app@sha256:123"), @r#"line 1: "team/app@sha256:123" is no image reference (host/owner/name:tag or …@sha256:…)"#);
     }
 }

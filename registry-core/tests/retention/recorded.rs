@@ -2,7 +2,11 @@
 
 use registry_core::retention::{Action, Plan, PolicyText, Record, plan};
 
-use crate::support::keep;
+use crate::support::{keep, now};
+
+#[path = "../../examples/plan_inventory.rs"]
+#[expect(dead_code, reason = "its main is not run")]
+mod example;
 
 fn recorded(profile: &str) -> Plan {
     let path = format!("{}/../fixtures/inventories/forgejo-{profile}.json", env!("CARGO_MANIFEST_DIR"));
@@ -64,4 +68,13 @@ fn a_plan_edited_by_hand_is_told() {
     assert_eq!(plan.own_digest().to_string(), plan.plan_digest);
     plan.packages[0].versions[0].action = Action::Delete;
     assert_ne!(plan.own_digest().to_string(), plan.plan_digest);
+}
+
+#[test]
+fn the_example_plans_an_inventory() {
+    let path = format!("{}/../fixtures/inventories/forgejo-v15.json", env!("CARGO_MANIFEST_DIR"));
+    insta::assert_snapshot!(example::doomed(path.as_ref(), 11, now()).unwrap().join("\n"), @"
+    api:v1: rank 12, beyond newest 11
+    kms-website:25a99140: rank 12, beyond newest 11
+    ");
 }

@@ -1,27 +1,26 @@
 //! Tests of the scan of a tree and of the audit of what it found, in one binary.
 
-mod damage_blobs;
-mod damage_folders;
-mod damage_layers;
-mod damage_manifests;
-mod damage_tags;
+mod damage;
 mod embedding;
 mod garbage;
 mod hazards;
 mod leftovers;
+mod planned;
 mod roles;
 mod second_look;
 mod support;
+mod unread;
+mod unread_parts;
 mod walk;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The text of every file of a folder.
-fn texts(folder: &Path) -> Vec<(String, String)> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
-    entries.map(|path| (name(&path), std::fs::read_to_string(&path).unwrap())).collect()
+/// The path and text of every file below a folder.
+fn texts(folder: &Path) -> Vec<(PathBuf, String)> {
+    let files = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap);
+    let files = files.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "rs"));
+    files.map(|entry| (entry.path().to_path_buf(), std::fs::read_to_string(entry.path()).unwrap())).collect()
 }
 
 fn here() -> PathBuf {
@@ -30,10 +29,12 @@ fn here() -> PathBuf {
 
 #[test]
 fn no_test_file_is_forgotten() {
-    let main = include_str!("main.rs");
-    for (name, _) in texts(&here()).into_iter().filter(|(name, _)| name.ends_with(".rs")) {
-        let Some(module) = name.strip_suffix(".rs") else { continue };
-        assert!(module == "main" || main.contains(&format!("mod {module};")), "{name} is not run");
+    for (path, _) in texts(&here()) {
+        let file = if path.ends_with("mod.rs") { path.parent().unwrap() } else { &path };
+        let (name, folder) = (file.file_stem().unwrap().to_str().unwrap(), file.parent().unwrap());
+        let above = folder.join(if folder == here() { "main.rs" } else { "mod.rs" });
+        let is_run = std::fs::read_to_string(above).unwrap().contains(&format!("mod {name};"));
+        assert!(name == "main" || is_run, "{} is not run", path.display());
     }
 }
 

@@ -116,7 +116,7 @@ impl Names {
         }
     }
 
-    fn tidy(&self, text: &str) -> String {
+    pub fn tidy(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (hex, name) in &self.0 {
             text = text.replace(&format!("{}/{hex}", &hex[..2]), &format!("xx/{name}"));

@@ -3,10 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{named, roots};
+use super::{named, roots, target};
 use crate::audit::options::AuditOptions;
-use crate::graph::{Graph, Link, LinkEntry, NodeId, Presence, Repository};
+use crate::graph::{Graph, Link, LinkEntry, NodeId, Presence, Repository, Unread};
+use crate::oci::Algorithm;
 use crate::oci::manifest::Role;
+use crate::path::Place;
 
 /// What is known of one repository's manifests.
 #[derive(Debug, Default)]
@@ -34,7 +36,7 @@ pub(super) fn keep(
     let mut kept = Kept { revisions: vec![false; revisions.len()], ..Kept::default() };
     let position = |node: NodeId| revisions.binary_search_by_key(&node, |entry| entry.node).ok();
     let lost_tag =
-        repository.numbered_tags().any(|(_, tag)| named(tag.current).is_none() && tag.history.is_empty());
+        repository.numbered_tags().any(|(_, tag)| target(graph, tag).is_none() && tag.history.is_empty());
     let linked = revisions.iter().flat_map(|entry| [Some(entry.node), named(entry.link)]).flatten();
     let mut all: Vec<NodeId> = linked.chain(roots(graph, repository)).collect();
     let mut visited = HashSet::new();
@@ -111,4 +113,33 @@ pub(super) fn keep(
     }
     spread(&mut stack, &mut kept, &mut seen, &mut fresh);
     kept
+}
+
+/// Whether an unread path may hide references of which nothing is known, so that anything may be needed.
+///
+/// A single link hides little: it belongs to one repository, which then keeps all it has, and stands for its own digest,
+/// unless that is an alias. A tag whose link and history say nothing may have named any.
+pub(super) fn hides_references(graph: &Graph, unread: &Unread) -> bool {
+    let in_repositories = unread.path == "." || unread.path.starts_with("repositories");
+    let tag = |name: &str, tag: &str| graph.repository(name).and_then(|repository| repository.tag(tag));
+    let hides_little = match Place::parse(&unread.path) {
+        Some(Place::LayerLink(_, digest) | Place::LayerFolder(_, digest)) => {
+            digest.algorithm() == Algorithm::Sha256
+        }
+        Some(Place::TagLink(name, entry)) => tag(name, entry).is_some_and(|tag| !tag.history.is_empty()),
+        Some(Place::TagIndexAlgorithm(name, entry, _) | Place::TagIndexLink(name, entry, _)) => {
+            tag(name, entry).is_some_and(|tag| target(graph, tag).is_some())
+        }
+        Some(
+            Place::RevisionFolder(..)
+            | Place::RevisionLink(..)
+            | Place::Uploads(_)
+            | Place::UploadFolder(..)
+            | Place::UploadData(..)
+            | Place::UploadStartedAt(..)
+            | Place::UploadHashStates(..),
+        ) => true,
+        _ => false,
+    };
+    in_repositories && !hides_little
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::kept::Kept;
-use super::{Piece, Survey, named, plural, roots};
+use super::{Piece, Survey, named, plural, roots, target};
 use crate::audit::access::View;
 use crate::audit::code::Code;
 use crate::audit::draft::Draft;
@@ -122,8 +122,9 @@ fn needed(graph: &Graph, repository: &Repository) -> Vec<NodeId> {
 pub(super) fn history(graph: &Graph, repository: &Repository, index: usize, survey: &mut Survey, list: bool) {
     let mut count = 0;
     // Where a tag's link says nothing, its history is the last trace of what it named.
-    for (_, tag) in repository.numbered_tags().filter(|(_, tag)| named(tag.current).is_some()) {
-        for node in tag.history.iter().filter(|node| named(tag.current) != Some(**node)) {
+    for (_, tag) in repository.numbered_tags() {
+        let Some(current) = target(graph, tag) else { continue };
+        for node in tag.history.iter().filter(|node| **node != current) {
             let is_gone =
                 repository.revision(*node) == Link::Absent || graph.blob(*node).presence == Presence::Absent;
             if !is_gone {

@@ -13,10 +13,10 @@ use super::code::Code;
 use super::draft::Draft;
 use super::options::AuditOptions;
 use super::report::Garbage;
-use crate::graph::{Doubt, Graph, Link, LinkEntry, NodeId, Presence, Repository};
+use crate::graph::{Doubt, Graph, Link, LinkEntry, NodeId, Presence, Repository, TagEntry};
 use crate::oci::Algorithm;
 use crate::path::Place;
-use kept::{Kept, keep};
+use kept::{Kept, hides_references, keep};
 
 /// One piece of garbage, for the list that a user may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,7 +141,8 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Surve
             }
         }
     }
-    let is_known = !graph.unread.iter().any(hides_references) && !kept.iter().any(|kept| kept.is_unread);
+    let is_known = !graph.unread.iter().any(|unread| hides_references(graph, unread))
+        && !kept.iter().any(|kept| kept.is_unread);
     let mut garbage = Garbage::default();
     if is_known {
         blobs(graph, options, (&reached, &staying), &mut garbage, &mut survey, list);
@@ -174,42 +175,19 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Surve
     survey
 }
 
-/// Whether an unread path may hide references of which nothing is known, so that anything may be needed.
-///
-/// A single link hides little: it belongs to one repository, which then keeps all it has, and stands for its own digest,
-/// unless that is an alias.
-fn hides_references(unread: &crate::graph::Unread) -> bool {
-    let in_repositories = unread.path == "." || unread.path.starts_with("repositories");
-    let hides_little = match Place::parse(&unread.path) {
-        Some(Place::LayerLink(_, digest) | Place::LayerFolder(_, digest)) => {
-            digest.algorithm() == Algorithm::Sha256
-        }
-        Some(
-            Place::TagFolder(..)
-            | Place::TagLink(..)
-            | Place::TagIndexAlgorithm(..)
-            | Place::TagIndexLink(..)
-            | Place::RevisionFolder(..)
-            | Place::RevisionLink(..)
-            | Place::Uploads(_)
-            | Place::UploadFolder(..)
-            | Place::UploadData(..)
-            | Place::UploadStartedAt(..)
-            | Place::UploadHashStates(..),
-        ) => true,
-        _ => false,
-    };
-    in_repositories && !hides_little
-}
-
 const fn named(link: Link) -> Option<NodeId> {
     if let Link::Names(node) = link { Some(node) } else { None }
+}
+
+/// What a tag names, where its link says so.
+fn target(graph: &Graph, tag: &TagEntry) -> Option<NodeId> {
+    named(tag.current).filter(|node| graph.digest(*node).algorithm() == Algorithm::Sha256)
 }
 
 /// What tags name; and where a tag's link says nothing, whatever it may have named.
 fn roots<'g>(graph: &'g Graph, repository: &'g Repository) -> impl Iterator<Item = NodeId> + 'g {
     repository.numbered_tags().flat_map(|(_, tag)| {
-        let current = named(tag.current).filter(|node| graph.digest(*node).algorithm() == Algorithm::Sha256);
+        let current = target(graph, tag);
         let history: &[NodeId] = if current.is_some() { &[] } else { &tag.history };
         history.iter().copied().chain(current)
     })

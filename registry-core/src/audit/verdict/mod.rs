@@ -107,6 +107,7 @@ impl<'g> Judge<'g> {
                 Link::Absent => Some((Code::TagLinkMissing, "it has no current/link".into())),
                 Link::Invalid(fault) => Some((Code::TagLinkInvalid, words::link("its link", fault))),
                 Link::Unread => {
+                    self.verdict.doubts.push(Doubt::Tag(self.at, index));
                     self.verdict.unknown.insert(index, "the tag's link could not be read".into());
                     None
                 }
@@ -199,12 +200,14 @@ impl<'g> Judge<'g> {
             Answer::Served { right: false, .. } | Answer::LinkMismatch { sent: true, .. } => false,
             Answer::Unknown(reason) => {
                 self.verdict.doubts.extend([Doubt::Revision(self.at, node), Doubt::Manifest(node)]);
+                self.verdict.doubts.extend(self.linked(node).map(Doubt::Manifest));
                 let digest = self.view.graph.digest(node);
                 self.set_unknown(node, format!("{digest}: {reason}"));
                 return;
             }
             Answer::Unasked => {
                 self.verdict.doubts.push(Doubt::Manifest(node));
+                self.verdict.doubts.extend(self.linked(node).map(Doubt::Manifest));
                 self.set_unknown(node, format!("{} was not read", self.view.graph.digest(node)));
                 return;
             }
@@ -223,6 +226,11 @@ impl<'g> Judge<'g> {
         }
         let draft = words::manifest(self.view, node, visit);
         self.file(node, draft, breaks);
+    }
+
+    /// What a revision link names.
+    fn linked(&self, node: NodeId) -> Option<NodeId> {
+        if let Link::Names(target) = self.view.repository.revision(node) { Some(target) } else { None }
     }
 
     fn set_unknown(&mut self, node: NodeId, reason: String) {

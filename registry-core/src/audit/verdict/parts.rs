@@ -5,7 +5,7 @@ use crate::audit::access::LayerAnswer;
 use crate::audit::code::Code;
 use crate::audit::draft::Draft;
 use crate::audit::words;
-use crate::graph::{Doubt, Edge, ManifestNode, NodeId, Presence};
+use crate::graph::{Content, Doubt, Edge, Link, ManifestNode, NodeId, Presence};
 use crate::oci::manifest::{Defect, Kind, Role};
 
 impl Judge<'_> {
@@ -58,6 +58,12 @@ impl Judge<'_> {
         let (draft, breaks) = match answer {
             LayerAnswer::Served(end) => {
                 doubts.push(Doubt::Blob(end));
+                // What could be looked at only the second time was not hashed with the rest.
+                if self.leniency.content {
+                    let is_unhashed = |node: &NodeId| view.graph.blob(*node).content == Content::Unhashed;
+                    let unhashed = [target, end].into_iter().filter(is_unhashed);
+                    self.verdict.doubts.extend(unhashed.map(Doubt::Content));
+                }
                 match self.sizes((node, manifest, number), part, end, size) {
                     Some(found) => found,
                     None => return,
@@ -65,6 +71,12 @@ impl Judge<'_> {
             }
             LayerAnswer::Unknown(reason) => {
                 // Looked at again: an error may pass, and what came to light in a second look was not looked for yet.
+                for node in self.way(target) {
+                    doubts.extend([Doubt::Layer(self.at, node), Doubt::Blob(node)]);
+                    if view.graph.blob(node).content == Content::Unread {
+                        doubts.push(Doubt::Content(node));
+                    }
+                }
                 self.verdict.doubts.extend(doubts);
                 self.set_unknown(node, format!("{}: {reason}", view.graph.digest(target)));
                 return;
@@ -101,6 +113,16 @@ impl Judge<'_> {
             self.verdict.doubts.extend(doubts);
         }
         self.file(node, draft, breaks);
+    }
+
+    /// A layer, what its link names, and what the link of that names: as far as the server goes.
+    fn way(&self, target: NodeId) -> impl Iterator<Item = NodeId> {
+        let next = |node: &NodeId| match self.view.repository.layer(*node) {
+            Link::Names(next) if next != *node => Some(next),
+            _ => None,
+        };
+        let second = next(&target);
+        [Some(target), second, second.as_ref().and_then(next)].into_iter().flatten()
     }
 
     /// Judges bytes that are sent with 200.

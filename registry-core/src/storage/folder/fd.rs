@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Component, Path};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -61,25 +61,22 @@ impl FdFolder {
     /// Opens below this folder without following a symbolic link anywhere on the way.
     fn open_strictly(&self, path: &Path, flags: OFlags) -> Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC;
+        if path
+            .as_os_str()
+            .as_bytes()
+            .split(|byte| *byte == b'/')
+            .any(|name| name.is_empty() || name == b"..")
+        {
+            return Err(outside());
+        }
         if self.walk.has_openat2 {
             // Without links, `..` and a leading slash no path leads out, so RESOLVE_BENEATH, which takes a lock that
             // all processors share, has nothing to add.
-            if path
-                .as_os_str()
-                .as_bytes()
-                .split(|byte| *byte == b'/')
-                .any(|name| name.is_empty() || name == b"..")
-            {
-                return Err(outside());
-            }
             return Ok(rustix::fs::openat2(&self.fd, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?);
         }
         let mut parent: Option<OwnedFd> = None;
         let mut components = path.components().peekable();
         while let Some(component) = components.next() {
-            let (Component::Normal(_) | Component::CurDir) = component else {
-                return Err(outside());
-            };
             let name = component.as_os_str();
             let last = components.peek().is_none();
             let flags = if last { flags } else { OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC };
@@ -138,6 +135,19 @@ const fn kind(file_type: FileType) -> Kind {
         FileType::Directory => Kind::Folder,
         FileType::Symlink => Kind::Symlink,
         _ => Kind::Other,
+    }
+}
+
+/// The kind of an entry of a listing. Some file systems do not tell it there: then `look` does. `None` when the entry is
+/// gone since, which says nothing of the folder that is listed.
+fn listed(told: FileType, look: impl FnOnce() -> Result<Stat>) -> Result<Option<Kind>> {
+    if told != FileType::Unknown {
+        return Ok(Some(kind(told)));
+    }
+    match look() {
+        Ok(stat) => Ok(Some(stat.kind)),
+        Err(FolderError::NotFound) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -200,11 +210,7 @@ impl Folder for FdFolder {
             if name == "." || name == ".." {
                 continue;
             }
-            // Some file systems do not say the kind in a listing.
-            let kind = match entry.file_type() {
-                FileType::Unknown => self.stat(Path::new(name))?.kind,
-                known => kind(known),
-            };
+            let Some(kind) = listed(entry.file_type(), || self.stat(Path::new(name)))? else { continue };
             // With links followed, one to a folder counts as that folder; opening it tells more.
             let leads_to_folder = || {
                 rustix::fs::statat(&self.fd, name, AtFlags::empty())
@@ -278,3 +284,6 @@ impl Folder for FdFolder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,8 +24,10 @@ pub(super) fn read<F: Folder>(v2: &F, shared: &Shared<'_>) {
             blob.presence == Presence::Present && blob.content == Content::Unhashed
         };
         let blobs = graph.nodes().filter(unhashed).map(|node| (node, graph.digest(node), node));
+        let is_present =
+            |(_, _, at): &(NodeId, Digest, NodeId)| graph.blob(*at).presence == Presence::Present;
         blobs
-            .chain(aliases(&graph))
+            .chain(aliases(&graph).into_iter().filter(is_present))
             .map(|(node, digest, at)| (graph.blob(at).size, node, digest, graph.digest(at)))
             .collect()
     };
@@ -42,14 +44,13 @@ pub(super) fn read<F: Folder>(v2: &F, shared: &Shared<'_>) {
 }
 
 /// Links that name a digest of another algorithm, once each: the alias, and the node its bytes are filed under.
-fn aliases(graph: &Graph) -> Vec<(NodeId, Digest, NodeId)> {
+pub(super) fn aliases(graph: &Graph) -> Vec<(NodeId, Digest, NodeId)> {
     let mut found = Vec::new();
     for repository in &graph.repositories {
         for entry in repository.layers() {
             if let Link::Names(target) = entry.link
                 && target != entry.node
                 && graph.digest(target).algorithm() != graph.digest(entry.node).algorithm()
-                && graph.blob(target).presence == Presence::Present
             {
                 found.push((entry.node, graph.digest(entry.node), target));
             }

@@ -28,7 +28,11 @@ pub(super) struct Found {
 impl Found {
     /// Puts it into the graph.
     pub(super) fn file(self, graph: &mut Graph) {
-        self.look.file(graph.blob_mut(self.node));
+        let blob = graph.blob_mut(self.node);
+        if matches!(self.look, Look::Unread) {
+            blob.content = Content::Unread;
+        }
+        self.look.file(blob);
         if let Some(manifest) = &self.manifest {
             graph.set_manifest(self.node, manifest);
             match &self.digest {
@@ -37,6 +41,13 @@ impl Found {
             }
         }
     }
+}
+
+/// All that a link or an index calls a manifest.
+pub(super) fn called(graph: &Graph) -> HashSet<NodeId> {
+    let mut called = named(graph);
+    called.extend(graph.nodes().flat_map(|node| children(graph, node)));
+    called
 }
 
 /// What the links of all repositories call a manifest.

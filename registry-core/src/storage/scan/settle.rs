@@ -10,8 +10,8 @@ use super::super::link::LINK_MAX;
 use super::super::progress::{Phase, Progress};
 use super::links::{LinkFile, Which, read_file};
 use super::{Notes, blobs, content, manifests};
-use crate::graph::{Doubt, Graph, Link, LinkEntry, LinkFault, NodeId, Part, Presence};
-use crate::oci::{Digest, Platform};
+use crate::graph::{Content, Doubt, Graph, Link, LinkEntry, LinkFault, NodeId, Part, Presence};
+use crate::oci::{Algorithm, Digest, Platform};
 use crate::path::Place;
 
 /// What reading a link again gave, not interned yet.
@@ -24,9 +24,7 @@ struct Again {
 pub(in super::super) fn settle<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], progress: &Progress) {
     progress.enter(Phase::SecondLook);
     let mut notes = Notes::default();
-    // What is read again is unread only if it fails again.
-    let again: HashSet<String> = doubts.iter().filter_map(|doubt| path(graph, *doubt)).collect();
-    graph.unread.retain(|unread| !again.contains(&unread.path));
+    take_back(graph, doubts);
     links(v2, graph, doubts, &mut notes);
     for doubt in doubts {
         if let Doubt::LayersFolder(at) = doubt {
@@ -38,6 +36,29 @@ pub(in super::super) fn settle<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[D
     platforms(v2, graph, doubts, &mut notes);
     notes.hand_over(graph);
     graph.tidy();
+}
+
+/// What is read again is unread only if it fails again. To look at a file again says nothing of bytes that could not be
+/// read, nor does hashing them of a manifest: those are taken back only to be read in the same way.
+fn take_back(graph: &mut Graph, doubts: &[Doubt]) {
+    if graph.unread.is_empty() {
+        return;
+    }
+    let mut again: HashSet<String> = doubts.iter().filter_map(|doubt| path(graph, *doubt)).collect();
+    let is_unread = |node: NodeId| graph.blob(node).content == Content::Unread;
+    if graph.nodes().any(is_unread) {
+        let asked: HashSet<Doubt> = doubts.iter().copied().collect();
+        let manifests = manifests::called(graph);
+        let own = graph.nodes().map(|node| (node, node));
+        let aliases = content::aliases(graph).into_iter().map(|(alias, _, at)| (alias, at));
+        for (node, at) in own.chain(aliases).filter(|(node, _)| is_unread(*node)) {
+            let is_hashed = asked.contains(&Doubt::Content(node)) && !manifests.contains(&node);
+            if !is_hashed && !asked.contains(&Doubt::Manifest(node)) {
+                again.remove(&Place::BlobData(graph.digest(at)).to_string());
+            }
+        }
+    }
+    graph.unread.retain(|unread| !again.contains(&unread.path));
 }
 
 fn links<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], notes: &mut Notes) {
@@ -166,18 +187,23 @@ fn bytes<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], notes: &mut Not
 }
 
 fn contents<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], progress: &Progress, notes: &mut Notes) {
-    let wanted: BTreeSet<_> = doubts
-        .iter()
-        .filter_map(|doubt| if let Doubt::Content(node) = doubt { Some(*node) } else { None })
-        .filter(|node| graph.blob(*node).presence == Presence::Present)
-        .map(|node| (node, graph.digest(node)))
+    let asked =
+        doubts.iter().filter_map(|doubt| if let Doubt::Content(node) = doubt { Some(*node) } else { None });
+    let asked: BTreeSet<NodeId> = asked.collect();
+    let is_alias = |node: &NodeId| graph.digest(*node).algorithm() != Algorithm::Sha256;
+    let aliases = if asked.iter().any(is_alias) { content::aliases(graph) } else { Vec::new() };
+    let wanted: Vec<_> = asked
+        .into_iter()
+        .map(|node| (node, aliases.iter().find(|(alias, ..)| *alias == node).map_or(node, |(.., at)| *at)))
+        .filter(|(_, at)| graph.blob(*at).presence == Presence::Present)
+        .map(|(node, at)| (node, graph.digest(node).algorithm(), graph.digest(at)))
         .collect();
     let done: Vec<_> = wanted
         .into_par_iter()
-        .map(|(node, digest)| (node, digest, content::hash(v2, digest.algorithm(), digest, progress)))
+        .map(|(node, algorithm, at)| (node, at, content::hash(v2, algorithm, at, progress)))
         .collect();
-    for (node, digest, found) in done {
-        content::file(graph, (node, digest), found, notes);
+    for (node, at, found) in done {
+        content::file(graph, (node, at), found, notes);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rayon::Scope;
 
-use super::super::folder::{Folder, Kind};
+use super::super::folder::{Folder, FolderError, Kind};
 use super::{Notes, Shared};
 use crate::graph::TempFile;
 use crate::path::Place;
@@ -43,7 +43,15 @@ fn visit<'s, F: Folder + 's>(scope: &Scope<'s>, mut folder: F, path: String, sha
     let temps: Vec<_> = temps
         .into_iter()
         .filter_map(|(entry, path)| {
-            let stat = folder.stat(Path::new(&entry)).ok()?;
+            let stat = match folder.stat(Path::new(&entry)) {
+                Ok(stat) => stat,
+                // Renamed into its place since it was listed.
+                Err(FolderError::NotFound) => return None,
+                Err(error) => {
+                    notes.unread(path, owner, error);
+                    return None;
+                }
+            };
             Some(TempFile {
                 path,
                 bytes: stat.size,

@@ -1,13 +1,13 @@
 //! The JSON report, as scripts read it: a contract.
 
+mod order;
+
 use std::collections::BTreeSet;
 
-use registry_core::audit::{Finding, Report};
 use registry_fixtures::{TreeBuilder, trees};
 use serde_json::Value;
 
-use crate::support::{Ran, fsck, ran, run};
-use crate::text::ruin;
+use crate::support::{Ran, fsck, ran, ruin, run};
 
 fn keys(value: &Value) -> BTreeSet<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
@@ -98,107 +98,6 @@ fn what_needs_a_baseline_is_absent_without_one() {
 }
 
 #[test]
-fn two_runs_differ_in_time_only() {
-    let tree = ruin();
-    let timeless = || {
-        let mut report = json(&tree, &["--content", "--strict"]).json();
-        report["started_at"].take();
-        report["duration_seconds"].take();
-        report
-    };
-    let first = timeless();
-    for _ in 0..5 {
-        assert_eq!(first, timeless());
-    }
-    let text = |jobs: &str| {
-        let report = json(&tree, &["--content", "--strict", "--jobs", jobs]);
-        let lines: Vec<_> = report.stdout.lines().map(str::to_owned).collect();
-        lines
-            .into_iter()
-            .filter(|line| !line.contains("_at\"") && !line.contains("_seconds\""))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(text("1"), text("64"));
-}
-
-/// Source, repository, tag, digest, code.
-fn order(finding: &Finding) -> impl Ord + '_ {
-    let digest = finding.digest.map(|digest| digest.to_string());
-    (&*finding.source, finding.repository.as_deref(), finding.tags.first(), digest, finding.code)
-}
-
-#[test]
-fn findings_and_tags_are_in_order() {
-    let folder = tempfile::tempdir().unwrap();
-    for name in ["b", "a", "c"] {
-        std::fs::rename(ruin().root().join("docker"), {
-            let at = folder.path().join(name);
-            std::fs::create_dir(&at).unwrap();
-            at.join("docker")
-        })
-        .unwrap();
-    }
-    let roots = ["b", "c", "a"].map(|name| folder.path().join(name));
-    let report = run(fsck().args(["scan", "--output", "json"]).args(roots)).typed();
-    assert!(report.findings.is_sorted_by(|a, b| order(a) <= order(b)));
-    assert!(report.sources.is_sorted_by(|a, b| a.name < b.name) && report.sources.len() == 3);
-    let name =
-        |tag: &registry_core::audit::BrokenTag| (tag.source.clone(), tag.repository.clone(), tag.tag.clone());
-    let names: Vec<_> = report.broken_tags.iter().map(name).collect();
-    assert!(names.is_sorted() && names.len() == 36, "{names:?}");
-    check_tags(&report);
-}
-
-#[test]
-fn broken_tags_point_at_findings_of_their_own() {
-    let report = json(&ruin(), &[]).typed();
-    check_tags(&report);
-    for trial in 0..25 {
-        let (tree, _) = registry_fixtures::random::random_tree(trial);
-        check_tags(&json(&tree, &[]).typed());
-    }
-}
-
-/// Every number of a broken tag is a finding that names this tag; a tag is broken or unknown, not both.
-fn check_tags(report: &Report) {
-    for broken in &report.broken_tags {
-        assert!(!broken.findings.is_empty() && broken.findings.is_sorted());
-        for number in &broken.findings {
-            let finding = &report.findings[*number];
-            assert_eq!(
-                (&finding.source, finding.repository.as_ref()),
-                (&broken.source, Some(&broken.repository))
-            );
-            assert!(finding.tags.contains(&broken.tag), "{broken:?} and {finding:?}");
-        }
-        let unknown = |tag: &&registry_core::audit::UnknownTag| {
-            (&tag.source, &tag.repository, &tag.tag) == (&broken.source, &broken.repository, &broken.tag)
-        };
-        assert!(!report.unknown_tags.iter().any(|tag| unknown(&tag)));
-    }
-    assert_eq!(report.summary.broken_tags, report.broken_tags.len() as u64);
-    assert_eq!(report.summary.unknown_tags, report.unknown_tags.len() as u64);
-    assert_eq!(report.coverage.tags_total, report.coverage.tags_checked + report.summary.unknown_tags);
-    let mut counted = report.clone();
-    counted.count();
-    assert_eq!(counted.summary, report.summary);
-}
-
-#[test]
-fn the_exit_status_is_that_of_the_process() {
-    for trial in 0..15 {
-        let (mut tree, _) = registry_fixtures::random::random_tree(trial);
-        if trial % 3 == 0 {
-            tree.break_symlink(&tree.repositories().join("link"), std::path::Path::new("/nowhere"));
-        }
-        for options in [&[][..], &["--fail-on", "warning"], &["--content", "--strict"]] {
-            let done = json(&tree, options);
-            assert_eq!(done.json()["exit_status"], done.status, "seed {trial} {options:?}");
-        }
-    }
-}
-
-#[test]
 fn options_are_told() {
     let tree = TreeBuilder::new();
     let options =
@@ -226,22 +125,6 @@ fn options_are_told() {
     "#);
     let seconds = |text: &str| json(&tree, &["--min-age", text]).json()["options"]["min_age_seconds"].clone();
     assert_eq!(["0s", "2d", "1h"].map(seconds), [0, 172_800, 3600]);
-}
-
-#[test]
-fn a_report_comes_back_through_the_library_unchanged() {
-    let tree = ruin();
-    let baseline = tree.root().join("baseline.json");
-    std::fs::write(&baseline, json(&tree, &[]).stdout).unwrap();
-    let ignore = tree.root().join("ignore.toml");
-    let entry =
-        "[[ignore]]\ncode = 'blob-missing'\nrepository = '*'\nreason = 'known'\nexpires = '2999-12-31'\n";
-    std::fs::write(&ignore, entry).unwrap();
-    let (baseline, ignore) = (baseline.to_str().unwrap(), ignore.to_str().unwrap());
-    for options in [&[][..], &["--baseline", baseline], &["--ignore", ignore], &["--repository", "web"]] {
-        let done = json(&tree, options);
-        assert_eq!(serde_json::to_value(done.typed()).unwrap(), done.json(), "{options:?}");
-    }
 }
 
 #[test]

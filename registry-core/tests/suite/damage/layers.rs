@@ -238,3 +238,14 @@ fn a_link_missing_in_one_repository_is_no_matter_of_another() {
     broken: team/app:v3 by layer-link-missing
     ");
 }
+
+/// an alias' bytes lie under another digest; they are not gone, and no garbage while a manifest wants them.
+#[test]
+fn a_lost_alias_does_not_make_its_bytes_garbage() {
+    let mut base = Base::new();
+    let spec = ImageSpec { sha512_layer: true, layers: 0, ..ImageSpec::oci("long") };
+    let image = base.tree.image_with(APP, Some("long"), &spec);
+    base.tree.break_layer_link_empty(APP, &image.layers[0]);
+    let report = base.report();
+    assert!(!report.contains("gone too"), "{report}");
+}

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::support::{APP, after};
+use crate::support::{APP, Base, after};
 
 #[test]
 fn link_missing_404() {
@@ -178,4 +178,12 @@ fn names_that_are_no_tags_are_strays() {
     warning path-unexpected team/app | no legal tag name, although the server lists it as a tag | repositories/team/app/_manifests/tags/.hidden | MoveAside
     warning path-unexpected team/app | no legal tag name, although the server lists it as a tag | repositories/team/app/_manifests/tags/ttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt | MoveAside
     ");
+}
+
+/// what a tag would be restored to is no garbage, whatever the link holds.
+#[test]
+fn a_tag_that_names_sha512_keeps_its_history() {
+    let mut base = Base::new();
+    base.tree.break_tag_link_sha512(APP, "v1");
+    assert!(!base.report().contains("manifest-untagged"), "{}", base.report());
 }

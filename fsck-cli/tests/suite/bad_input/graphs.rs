@@ -1,0 +1,78 @@
+//! Graphs that no server ever wrote: circles, towers, and more paths than could be walked.
+
+use registry_fixtures::{Child, Digest};
+use serde_json::json;
+
+use super::{OCI_INDEX, app, broken, json_of, verdict};
+
+fn index_of(digests: &[&Digest]) -> Vec<u8> {
+    let entry = |digest: &&Digest| json!({"mediaType": OCI_INDEX, "digest": digest.as_str(), "size": 300});
+    let entries: Vec<_> = digests.iter().map(entry).collect();
+    json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).to_string().into_bytes()
+}
+
+#[test]
+fn an_index_that_names_itself() {
+    let (mut tree, image) = app();
+    tree.break_manifest_bytes(&image.digest, &index_of(&[&image.digest, &image.digest]));
+    insta::assert_snapshot!(verdict(&tree, &[]), @r#"4 ["in-flight", "manifest-digest-mismatch"] broken ["v1"] unknown []"#);
+    insta::assert_snapshot!(verdict(&tree, &["--content", "--strict"]), @r#"4 ["in-flight", "manifest-digest-mismatch"] broken ["v1"] unknown []"#);
+}
+
+#[test]
+fn two_indexes_that_name_each_other() {
+    let (mut tree, image) = app();
+    let other = tree.image("app", None, "other");
+    tree.break_manifest_bytes(&image.digest, &index_of(&[&other.digest]));
+    tree.break_manifest_bytes(&other.digest, &index_of(&[&image.digest]));
+    insta::assert_snapshot!(verdict(&tree, &["--min-age", "0s"]), @r#"4 ["blob-unreferenced", "layer-link-unreferenced", "manifest-digest-mismatch", "manifest-digest-mismatch"] broken ["v1"] unknown []"#);
+}
+
+#[test]
+fn revision_links_in_a_circle() {
+    let (mut tree, image) = app();
+    let other = tree.image("app", None, "other");
+    tree.break_revision_link_mismatch("app", &image.digest, &other.digest);
+    tree.break_revision_link_mismatch("app", &other.digest, &image.digest);
+    insta::assert_snapshot!(verdict(&tree, &[]), @r#"4 ["in-flight", "revision-link-mismatch"] broken ["v1"] unknown []"#);
+}
+
+#[test]
+fn layer_links_in_a_circle() {
+    let (mut tree, image) = app();
+    tree.break_layer_link_mismatch("app", &image.layers[0], &image.layers[1]);
+    tree.break_layer_link_mismatch("app", &image.layers[1], &image.layers[0]);
+    insta::assert_snapshot!(verdict(&tree, &["--content"]), @r#"4 ["layer-link-mismatch", "layer-link-mismatch"] broken ["v1"] unknown []"#);
+}
+
+#[test]
+fn a_tower_of_three_thousand_indexes() {
+    let (mut tree, image) = app();
+    let mut child = image.child();
+    for _ in 0..3000 {
+        child = Child { platform: None, ..tree.index("app", None, &[child]).child() };
+    }
+    tree.tag("app", "tower", &child.digest);
+    tree.break_blob_missing(&image.config);
+    let report = json_of(tree.root(), &[]).typed();
+    assert_eq!(broken(&report), ["tower", "v1"]);
+}
+
+#[test]
+fn ten_indexes_of_ten_thousand_paths_each() {
+    // Every level names every manifest of the next one: 10^12 paths, 120 manifests.
+    let (mut tree, image) = app();
+    let mut level = vec![image.child()];
+    for depth in 0..12 {
+        let wide = (0..10).map(|number| {
+            let mut children = level.clone();
+            let note = vec![("n".to_owned(), format!("{depth}.{number}"))];
+            children[0].annotations = note;
+            tree.index("app", None, &children).child()
+        });
+        level = wide.collect();
+    }
+    tree.index("app", Some("top"), &level);
+    tree.break_blob_missing(&image.layers[0]);
+    assert_eq!(broken(&json_of(tree.root(), &[]).typed()), ["top", "v1"]);
+}

@@ -1,0 +1,113 @@
+//! Input that means harm, or that no server ever wrote. Nothing here may panic, hang, take much memory, steer a
+//! terminal, or be called what it is not.
+
+mod files;
+mod graphs;
+mod surroundings;
+mod symlinks;
+mod terminal;
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use registry_core::audit::{Code, Report};
+use registry_fixtures::{Image, TreeBuilder};
+
+use crate::support::{Ran, fsck, masked, ran, run};
+
+const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+fn app() -> (TreeBuilder, Image) {
+    let mut tree = TreeBuilder::new();
+    let image = tree.image("app", Some("v1"), "x");
+    tree.image("app", Some("sound"), "sound");
+    (tree, image)
+}
+
+fn json_of(root: &Path, options: &[&str]) -> Ran {
+    ran(root, &[options, &["--output", "json"]].concat())
+}
+
+fn codes(report: &Report) -> Vec<Code> {
+    report.findings.iter().map(|finding| finding.code).collect()
+}
+
+fn broken(report: &Report) -> Vec<&str> {
+    report.broken_tags.iter().map(|tag| &*tag.tag).collect()
+}
+
+/// One damage, one finding: exit status, codes, broken and unknown tags.
+fn verdict(tree: &TreeBuilder, options: &[&str]) -> String {
+    let done = json_of(tree.root(), options);
+    let report = done.typed();
+    let unknown: Vec<_> = report.unknown_tags.iter().map(|tag| &*tag.tag).collect();
+    let codes: Vec<_> = codes(&report).iter().map(|code| code.as_str()).collect();
+    format!("{} {codes:?} broken {:?} unknown {unknown:?}", done.status, broken(&report))
+}
+
+#[test]
+fn what_is_no_registry_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("empty")).unwrap();
+    std::fs::create_dir_all(at("foreign/etc")).unwrap();
+    std::fs::write(at("foreign/etc/passwd"), "root").unwrap();
+    std::fs::write(at("file"), "x").unwrap();
+    symlink("loop", at("loop")).unwrap();
+    assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+    let mut said = String::new();
+    for name in ["empty", "foreign", "file", "missing", "loop", "pipe", ""] {
+        let done = ran(&at(name), &[]);
+        assert_eq!(done.status, 8, "{name}");
+        said.push_str(&format!("{name}: {}", done.stderr));
+    }
+    let _masked = masked(folder.path());
+    insta::assert_snapshot!(said, @"
+    empty: ERROR no registry in ROOT/empty: looked for docker/registry/v2, for blobs and repositories, and in folders up to 4 levels below for docker/registry/v2
+    foreign: ERROR no registry in ROOT/foreign: looked for docker/registry/v2, for blobs and repositories, and in folders up to 4 levels below for docker/registry/v2
+    file: ERROR ROOT/file is no folder: name the rootdirectory of a registry (the one that holds docker/registry/v2)
+    missing: ERROR cannot open ROOT/missing: No such file or directory (os error 2)
+    loop: ERROR cannot open ROOT/loop: Too many levels of symbolic links (os error 40)
+    pipe: ERROR ROOT/pipe is no folder: name the rootdirectory of a registry (the one that holds docker/registry/v2)
+    : ERROR no registry in ROOT/: looked for docker/registry/v2, for blobs and repositories, and in folders up to 4 levels below for docker/registry/v2
+    ");
+    insta::assert_snapshot!(ran(&at("empty"), &[]).stdout, @"
+    ROOT/empty was not audited: no registry in ROOT/empty: looked for docker/registry/v2, for blobs and repositories, and in folders up to 4 levels below for docker/registry/v2
+    garbage: not known, because something could not be read
+    registry-fsck scan: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
+    ");
+}
+
+#[test]
+fn the_empty_path_is_no_panic() {
+    assert_eq!(run(fsck().args(["scan", ""])).status, 16);
+}
+
+#[test]
+fn a_good_root_is_audited_beside_a_bad_one() {
+    let (mut tree, image) = app();
+    tree.break_blob_missing(&image.config);
+    for order in [["/nonexistent", "good"], ["good", "/nonexistent"]] {
+        let roots = order.map(|root| if root == "good" { tree.root() } else { Path::new(root) });
+        let done = run(fsck().args(["scan", "--output", "json"]).args(roots));
+        let report = done.typed();
+        assert_eq!((done.status, broken(&report), report.unread.len()), (12, vec!["v1"], 1));
+        // What is garbage in all that was asked for is not known; what was read is.
+        assert_eq!(report.sources.len(), 1);
+    }
+}
+
+#[test]
+fn a_root_given_as_v2_or_by_a_symlink_is_the_same() {
+    let (mut tree, image) = app();
+    tree.break_blob_missing(&image.config);
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("link");
+    symlink(tree.root(), &link).unwrap();
+    for root in [tree.root(), &tree.v2(), &link, &link.join("docker/registry/v2")] {
+        assert_eq!(broken(&json_of(root, &[]).typed()), ["v1"], "{}", root.display());
+    }
+}

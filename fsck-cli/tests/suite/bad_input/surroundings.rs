@@ -1,0 +1,131 @@
+//! Surroundings that fail: readers that go away, full disks, few file descriptors, a tree that changes.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use registry_fixtures::{Digest, TreeBuilder, layer_bytes, trees};
+
+use super::{app, json_of};
+use crate::support::{fsck, run, wait};
+
+/// A report far larger than a pipe holds.
+fn long() -> TreeBuilder {
+    let mut tree = TreeBuilder::new();
+    let image = tree.image("app", Some("v"), "x");
+    for number in 0..1500 {
+        let tag = format!("t{number}");
+        tree.tag("app", &tag, &image.digest).break_tag_link_empty("app", &tag);
+    }
+    tree
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let tree = long();
+    for options in [&[][..], &["-v", "--color", "always"], &["--output", "json"]] {
+        let mut command = fsck();
+        command.arg("scan").args(options).arg(tree.root());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::with_capacity(16, child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let status = wait(&mut child, Duration::from_secs(60)).expect("it hangs");
+        let mut stderr = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        assert_eq!((status.code(), &*stderr, line.is_empty()), (Some(4), "", false), "{options:?}");
+    }
+}
+
+#[test]
+fn closed_streams_are_no_panic() {
+    let root = trees::carried();
+    for redirection in [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"] {
+        let script = format!("exec \"$@\" {redirection}");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_registry-fsck"), "scan"]).arg(&root);
+        assert_eq!(run(&mut command).status, 4, "{redirection}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_said() {
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = fsck().arg("scan").arg(long().root()).stdout(full()).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("cannot write the report") && output.status.code().unwrap() & 8 == 8, "{stderr}");
+}
+
+#[test]
+fn too_few_file_descriptors_are_no_damage() {
+    let (mut tree, _) = app();
+    for number in 0..40 {
+        tree.multi_platform(&format!("r{number}"), Some("v"), &["linux/amd64", "linux/arm64"]);
+    }
+    for limit in ["8", "12", "20", "40"] {
+        let mut command = Command::new("sh");
+        let program = env!("CARGO_BIN_EXE_registry-fsck");
+        command.args(["-c", "ulimit -n $0 && exec \"$@\"", limit, program, "scan", "--output", "json"]);
+        let done = run(command.arg(tree.root()));
+        let report = done.typed();
+        assert_eq!(report.broken_tags, [], "{limit}: {}", done.stdout);
+        assert!(matches!(done.status, 0 | 8), "{limit}: {}", done.status);
+        let all_seen = report.coverage.tags_checked == 42 && report.unread.is_empty();
+        assert_eq!(done.status == 0, all_seen, "{limit}: {}", done.stdout);
+    }
+}
+
+#[test]
+fn a_tree_that_changes_while_it_is_read() {
+    let mut tree = TreeBuilder::new();
+    let shared = tree.layer("app", &layer_bytes("shared", 5000));
+    for number in 0..20 {
+        tree.multi_platform("app", Some(&format!("keep{number}")), &["linux/amd64", "linux/arm64"]);
+    }
+    let stop = AtomicBool::new(false);
+    let root = tree.root().to_path_buf();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut tree = TreeBuilder::in_folder(&root);
+            let mut number = 0;
+            while !stop.load(Ordering::Relaxed) {
+                churn(&mut tree, number, &shared);
+                number += 1;
+            }
+        });
+        let _stops = StopAtEnd(&stop);
+        for round in 0..50 {
+            let done = json_of(&root, if round % 5 == 0 { &["--content"] } else { &[] });
+            let report = done.typed();
+            let broken = report.broken_tags.iter().filter(|tag| tag.tag.starts_with("keep")).count();
+            let unknown = report.unknown_tags.iter().filter(|tag| tag.tag.starts_with("keep")).count();
+            assert_eq!((broken, unknown), (0, 0), "round {round}: {}", done.stdout);
+        }
+    });
+}
+
+/// Ends the other thread, also when a test fails.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Pushes an image, moves a tag to it, deletes an older one and all that only it had.
+fn churn(tree: &mut TreeBuilder, number: u32, shared: &Digest) {
+    let repository = if number.is_multiple_of(2) { "app" } else { "other" };
+    let spec = registry_fixtures::ImageSpec {
+        shared: vec![shared.clone()],
+        ..registry_fixtures::ImageSpec::oci(&format!("churn{number}"))
+    };
+    let image = tree.image_with(repository, Some("moving"), &spec);
+    tree.tag(repository, &format!("t{number}"), &image.digest);
+    std::fs::remove_dir_all(tree.tag_folder(repository, &format!("t{number}"))).unwrap();
+    tree.break_revision_link_missing(repository, &image.digest);
+    for layer in &image.layers[..2] {
+        tree.break_layer_link_missing(repository, layer).break_blob_missing(layer);
+    }
+    tree.break_blob_missing(&image.digest);
+}

@@ -1,0 +1,89 @@
+//! Symbolic links, pipes and sockets where files and folders belong.
+
+use std::path::Path;
+
+use super::{app, broken, json_of, verdict};
+use crate::support::ran;
+
+#[test]
+fn loops_and_ways_out_are_unread() {
+    let (mut tree, image) = app();
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("secret"), "do not print this").unwrap();
+    tree.break_symlink(&tree.repositories().join("loop"), Path::new("."));
+    tree.break_symlink(&tree.repositories().join("up"), Path::new("../.."));
+    tree.break_symlink(&tree.repositories().join("away"), outside.path());
+    tree.break_symlink(&tree.tag_link("app", "v1"), &outside.path().join("secret"));
+    tree.break_symlink(&tree.blob_path(&image.config), &outside.path().join("secret"));
+    insta::assert_snapshot!(verdict(&tree, &[]), @r#"8 ["path-unread", "path-unread", "path-unread", "path-unread", "path-unread"] broken [] unknown ["v1"]"#);
+    for options in [&["-v"][..], &["-v", "--follow-symlinks"], &["-v", "--content"]] {
+        assert!(!ran(tree.root(), options).stdout.contains("do not print this"));
+    }
+}
+
+#[test]
+fn moved_blobs_are_unknown_until_links_are_followed() {
+    let (mut tree, image) = app();
+    let blobs = tree.blobs();
+    tree.break_moved_behind_symlink(&blobs);
+    insta::assert_snapshot!(verdict(&tree, &[]), @r#"8 ["path-unread", "path-unread", "path-unread"] broken [] unknown ["sound", "v1"]"#);
+    let followed = || json_of(tree.root(), &["--follow-symlinks"]).typed();
+    assert_eq!((broken(&followed()), followed().unknown_tags), (vec![], vec![]));
+    let hidden = tree.root().join("moved/blobs/sha256");
+    std::fs::remove_file(hidden.join(&image.config.hex()[..2]).join(image.config.hex()).join("data"))
+        .unwrap();
+    assert_eq!(broken(&followed()), ["v1"]);
+    let some = json_of(tree.root(), &["--follow-symlinks", "--repository", "app"]).typed();
+    assert_eq!(broken(&some), ["v1"]);
+}
+
+#[test]
+fn every_folder_of_a_repository_behind_a_link() {
+    for name in
+        ["_manifests", "_manifests/tags", "_manifests/revisions", "_layers", "_layers/sha256", "_uploads"]
+    {
+        let (mut tree, _) = app();
+        tree.break_moved_behind_symlink(&tree.repository("app").join(name));
+        let report = json_of(tree.root(), &[]);
+        assert_eq!(report.status, 8, "{name}: {}", report.stdout);
+        assert_eq!(report.typed().summary.broken_tags, 0, "{name}");
+        let followed = json_of(tree.root(), &["--follow-symlinks"]).typed();
+        assert_eq!((followed.sources[0].tags, followed.summary.broken_tags), (2, 0), "{name}");
+        assert_eq!(followed.summary.unknown_tags, 0, "{name}");
+    }
+}
+
+#[test]
+fn a_link_to_the_tree_itself_ends_when_links_are_followed() {
+    let (mut tree, _) = app();
+    for name in ["a", "b", "c", "d"] {
+        let repositories = tree.repositories();
+        tree.break_symlink(&repositories.join("app").join(name), &repositories);
+    }
+    assert_eq!(ran(tree.root(), &["--follow-symlinks", "--quiet"]).status & 8, 8);
+}
+
+#[test]
+fn pipes_do_not_make_it_wait() {
+    let (mut tree, image) = app();
+    tree.break_fifo(&tree.tag_link("app", "v1"));
+    tree.break_fifo(&tree.blob_path(&image.config));
+    tree.break_fifo(&tree.layer_link_path("app", &image.layers[0]));
+    insta::assert_snapshot!(verdict(&tree, &["--content", "--strict"]), @r#"8 ["path-unread", "path-unread", "path-unread"] broken [] unknown ["v1"]"#);
+    let (mut tree, image) = app();
+    tree.break_fifo(&tree.blob_path(&image.digest));
+    tree.break_fifo(&tree.revision_link("app", &image.digest));
+    insta::assert_snapshot!(verdict(&tree, &["--content", "--strict"]), @r#"8 ["path-unread", "path-unread"] broken [] unknown ["v1"]"#);
+    assert_eq!(ran(tree.root(), &["--follow-symlinks", "--repository", "app"]).status, 8);
+}
+
+#[test]
+fn a_pipe_or_a_socket_where_a_folder_belongs() {
+    let (mut tree, _) = app();
+    tree.break_fifo(&tree.repositories().join("pipe"));
+    tree.break_fifo(&tree.blobs().join("pipe"));
+    tree.break_fifo(&tree.tag_folder("app", "pipe"));
+    let _socket =
+        std::os::unix::net::UnixListener::bind(tree.repository("app").join("_uploads/socket")).unwrap();
+    insta::assert_snapshot!(verdict(&tree, &["--content", "--strict"]), @r#"4 ["path-unexpected", "path-unexpected", "path-unexpected", "path-unexpected", "tag-link-invalid"] broken ["pipe"] unknown []"#);
+}

@@ -1,0 +1,91 @@
+//! `--baseline`: an earlier report tells what is new, known and resolved.
+
+use registry_core::audit::Code;
+use registry_fixtures::Digest;
+
+use super::{baseline_of, file, link, tree};
+use crate::support::{fsck, masked, ran, run};
+
+#[test]
+fn new_known_and_resolved() {
+    let mut tree = tree();
+    let baseline = baseline_of(&tree);
+    let target = Digest::from_text(link(&tree.tag_link("team/app", "v2")));
+    tree.break_revision_link_missing("team/app", &target);
+    let child = link(&tree.tag_link("web", "v1"));
+    tree.revision("web", &Digest::from_text(child));
+    let _masked = masked(tree.root());
+    let done = ran(tree.root(), &["--baseline", &baseline]);
+    insta::assert_snapshot!(done.stdout, @"
+    Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.
+    Commands below are for the rootdirectory; give what they make the owner of its neighbours.
+    team/app:v1 cannot be pulled: its manifest is gone: neither a revision link nor its bytes are here [tag-target-missing, known]
+    team/app:v2 cannot be pulled:
+      config sha256:9b48691575b5 is gone: its layer link is here, its bytes are not [blob-missing, known]
+      its manifest has lost its revision link; its bytes are here, repairable [tag-target-unlinked, new]
+        mkdir -p docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/e74cb118adb5… && printf %s sha256:e74cb118adb5… > docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/e74cb118adb5…/link
+    info manifest-untagged: team/app: 1 manifest that no tag reaches: only an untagged collection frees it [known]
+    info manifest-untagged: web: 1 manifest that no tag reaches: only an untagged collection frees it [known]
+    info blob-unreferenced: blobs: 1 blob that no manifest references, 7 bytes: a plain collection frees it [known]
+    resolved tag-target-unlinked: web:v1: its manifest has lost its revision link; its bytes are here
+    garbage: 7 B in 1 blob that a plain collection frees; 1.99 KiB more in 8 blobs under 2 untagged manifests that only an untagged one frees
+    looked at ROOT (primary): 2 repositories, 3 tags, 3 manifests of which 0 indexes, 12 layer links, 16 blobs (3.73 KiB), 0 uploads
+    registry-fsck scan: broken_tags=2 unknown_tags=0 errors=3 warnings=0 infos=3 repairable=1 new_errors=1 resolved=1 tags=3 unread=0 exit_status=4 seconds=…
+    ");
+    let report = ran(tree.root(), &["--baseline", &baseline, "--output", "json"]).typed();
+    let new: Vec<_> = report.findings.iter().filter(|finding| finding.new == Some(true)).collect();
+    assert_eq!(new.iter().map(|finding| finding.code).collect::<Vec<_>>(), [Code::TagTargetUnlinked]);
+    let resolved: Vec<_> = report.resolved.unwrap().into_iter().map(|finding| finding.code).collect();
+    assert!(resolved.contains(&Code::TagTargetUnlinked) && report.summary.resolved == resolved.len() as u64);
+}
+
+#[test]
+fn what_could_not_be_read_is_not_called_resolved() {
+    let mut tree = tree();
+    let baseline = baseline_of(&tree);
+    tree.break_moved_behind_symlink(&tree.repository("web"));
+    let report = ran(tree.root(), &["--baseline", &baseline, "--output", "json"]);
+    assert_eq!(report.json()["resolved"], serde_json::json!([]), "{}", report.stdout);
+    let gone = run(fsck().args(["scan", "--baseline", &baseline, "--output", "json", "/nonexistent"]));
+    assert_eq!(gone.json()["resolved"], serde_json::json!([]));
+}
+
+#[test]
+fn what_is_no_report_is_refused() {
+    let tree = tree();
+    let good = ran(tree.root(), &["--output", "json"]).stdout;
+    let bad = [
+        ("not JSON", "registry-fsck scan: broken_tags=1".to_owned()),
+        ("empty", String::new()),
+        ("another schema", good.replace("fsck/report/1", "fsck/report/9")),
+        ("no schema", "{}".into()),
+        ("a list", "[]".into()),
+        ("schema is a number", r#"{"schema": 1}"#.into()),
+        ("half a report", r#"{"schema": "registry-fsck/report/1", "command": "scan"}"#.into()),
+        ("cut off", good.split("sources").next().unwrap().into()),
+        ("an unknown code", good.replace("tag-target-missing", "tag-target-eaten")),
+    ];
+    let mut said = String::new();
+    for (name, text) in bad {
+        let path = file(&tree, "bad.json", &text);
+        let done = ran(tree.root(), &["--baseline", &path]);
+        assert_eq!((done.status, &*done.stdout), (16, ""), "{name}");
+        said.push_str(&format!("{name}: {}", done.stderr));
+    }
+    let missing = tree.root().join("missing.json");
+    let done = ran(tree.root(), &["--baseline", missing.to_str().unwrap()]);
+    said.push_str(&format!("missing: {}", done.stderr));
+    let _masked = masked(tree.root());
+    insta::assert_snapshot!(said, @r#"
+    not JSON: ERROR the baseline ROOT/bad.json is no JSON: expected value at line 1 column 1
+    empty: ERROR the baseline ROOT/bad.json is no JSON: EOF while parsing a value at line 1 column 0
+    another schema: ERROR the baseline ROOT/bad.json has schema "registry-fsck/report/9"; "registry-fsck/report/1" is needed
+    no schema: ERROR the baseline ROOT/bad.json is no report: it has no schema (write one with --output json)
+    a list: ERROR the baseline ROOT/bad.json is no report (write one with --output json)
+    schema is a number: ERROR the baseline ROOT/bad.json is no report (write one with --output json)
+    half a report: ERROR the baseline ROOT/bad.json is no report of schema "registry-fsck/report/1": missing field `version` at line 1 column 55
+    cut off: ERROR the baseline ROOT/bad.json is no JSON: EOF while parsing a string at line 13 column 3
+    an unknown code: ERROR the baseline ROOT/bad.json is no report of schema "registry-fsck/report/1": unknown variant `tag-target-eaten`, expected one of `tag-link-missing`, `tag-link-invalid`, `tag-target-unlinked`, `tag-target-missing`, `child-link-missing`, `child-missing`, `revision-link-invalid`, `revision-link-mismatch`, `manifest-missing`, `manifest-unreadable`, `manifest-digest-mismatch`, `layers-folder-missing`, `layer-link-missing`, `layer-link-invalid`, `layer-link-mismatch`, `descriptor-invalid`, `descriptor-size-mismatch`, `blob-missing`, `blob-size-mismatch`, `blob-digest-mismatch`, `server-error`, `path-unread`, `platform-missing`, `gc-hazard`, `referrer-untagged`, `path-unexpected`, `layer-link-dangling`, `layer-link-unreferenced`, `tag-history-dangling`, `upload-stale`, `temp-file-stale`, `manifest-untagged`, `blob-unreferenced`, `in-flight` at line 46 column 32
+    missing: ERROR cannot read the baseline ROOT/missing.json: No such file or directory (os error 2)
+    "#);
+}

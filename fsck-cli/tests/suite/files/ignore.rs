@@ -1,0 +1,134 @@
+//! `--ignore`: findings that are set aside for a reason and a time.
+
+use registry_core::audit::Code;
+use registry_fixtures::TreeBuilder;
+
+use super::{file, tree};
+use crate::support::{Ran, masked, ran};
+
+const ENTRY: &str = "[[ignore]]\ncode = 'blob-missing'\nrepository = 'team/*'\nreason = 'rebuilt on Monday'\n\
+                         expires = 2999-12-31\n";
+
+fn with(tree: &TreeBuilder, text: &str, options: &[&str]) -> Ran {
+    let path = file(tree, "ignore.toml", text);
+    ran(tree.root(), &[&["--ignore", &path], options].concat())
+}
+
+#[test]
+fn a_matching_entry_takes_findings_and_tags_away() {
+    let tree = tree();
+    let done = with(&tree, ENTRY, &["--output", "json"]);
+    let report = done.typed();
+    assert!(report.findings.iter().all(|finding| finding.code != Code::BlobMissing));
+    let broken: Vec<_> = report.broken_tags.iter().map(|tag| (&*tag.repository, &*tag.tag)).collect();
+    assert_eq!(broken, [("team/app", "v1"), ("web", "v1")]);
+    for tag in &report.broken_tags {
+        assert!(tag.findings.iter().all(|number| report.findings[*number].tags.contains(&tag.tag)));
+    }
+    insta::assert_json_snapshot!(done.json()["ignored"], @r#"
+    [
+      {
+        "code": "blob-missing",
+        "expires": "2999-12-31",
+        "matched": 1,
+        "reason": "rebuilt on Monday",
+        "repository": "team/*"
+      }
+    ]
+    "#);
+}
+
+#[test]
+fn a_tag_with_another_damage_stays_broken() {
+    let mut tree = tree();
+    let image = tree.image("team/app", Some("v3"), "v3");
+    tree.break_blob_missing(&image.config).break_layer_link_missing("team/app", &image.layers[0]);
+    let report = with(&tree, ENTRY, &["--output", "json"]).typed();
+    assert!(report.broken_tags.iter().any(|tag| &*tag.tag == "v3" && tag.findings.len() == 1));
+}
+
+#[test]
+fn stale_entries_are_warnings() {
+    let tree = tree();
+    let expired = ENTRY.replace("2999", "2001");
+    let unmatched = ENTRY.replace("team/*", "elsewhere/*");
+    let _masked = masked(tree.root());
+    let done = with(&tree, &[ENTRY, &expired, &unmatched].join("\n"), &[]);
+    insta::assert_snapshot!(done.stdout, @"
+    Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.
+    Commands below are for the rootdirectory; give what they make the owner of its neighbours.
+    team/app:v1 cannot be pulled: its manifest is gone: neither a revision link nor its bytes are here [tag-target-missing]
+    web:v1 cannot be pulled: its manifest has lost its revision link; its bytes are here, repairable [tag-target-unlinked]
+        mkdir -p docker/registry/v2/repositories/web/_manifests/revisions/sha256/fab89dfc1071… && printf %s sha256:fab89dfc1071… > docker/registry/v2/repositories/web/_manifests/revisions/sha256/fab89dfc1071…/link
+    ignored until 2999-12-31: 1 x blob-missing in team/* (rebuilt on Monday)
+    warning ignore entry for blob-missing in team/* expired on 2001-12-31; remove it
+    warning ignore entry for blob-missing in elsewhere/* matches nothing; remove it
+    info manifest-untagged: team/app: 1 manifest that no tag reaches: only an untagged collection frees it
+    info manifest-untagged: web: 1 manifest that no tag reaches: only an untagged collection frees it
+    info blob-unreferenced: blobs: 1 blob that no manifest references, 7 bytes: a plain collection frees it
+    garbage: 7 B in 1 blob that a plain collection frees; 1.99 KiB more in 8 blobs under 2 untagged manifests that only an untagged one frees
+    looked at ROOT (primary): 2 repositories, 3 tags, 3 manifests of which 0 indexes, 12 layer links, 16 blobs (3.73 KiB), 0 uploads
+    registry-fsck scan: broken_tags=2 unknown_tags=0 errors=2 warnings=2 infos=3 repairable=1 tags=3 unread=0 exit_status=4 seconds=…
+    ");
+    let quiet = with(&TreeBuilder::new(), &unmatched, &["--fail-on", "warning"]);
+    assert_eq!(quiet.status, 4, "{quiet:?}");
+}
+
+#[test]
+fn an_entry_counts_on_its_last_day() {
+    let tree = tree();
+    let day = || jiff::Timestamp::now().to_string()[..10].to_owned();
+    let today = day();
+    let entry = ENTRY.replace("2999-12-31", &today);
+    let report = with(&tree, &entry, &["--output", "json"]).typed();
+    // Midnight may pass while this runs.
+    assert!(report.ignored.unwrap()[0].matched == 1 || today != day());
+}
+
+#[test]
+fn what_cannot_be_used_is_refused() {
+    let tree = tree();
+    let bad = [
+        ("an unknown key", ENTRY.replace("reason", "raison")),
+        ("one key too many", format!("{ENTRY}severity = 'error'\n")),
+        ("another table", format!("[[ignored]]\n{ENTRY}")),
+        ("no TOML", "code: blob-missing".to_owned()),
+        ("no reason", ENTRY.replace("reason = 'rebuilt on Monday'\n", "")),
+        ("an empty reason", ENTRY.replace("rebuilt on Monday", " ")),
+        ("no expiry", ENTRY.replace("expires = 2999-12-31\n", "")),
+        ("a date that is none", ENTRY.replace("2999-12-31", "'2999-02-30'")),
+        ("words for a date", ENTRY.replace("2999-12-31", "'next year'")),
+        ("a number for a date", ENTRY.replace("2999-12-31", "2999")),
+        ("an unknown code", ENTRY.replace("blob-missing", "blob-mising")),
+        ("a bad glob", ENTRY.replace("team/*", "team/[")),
+        ("second entry", format!("{ENTRY}\n{}", ENTRY.replace("team/*", "{"))),
+    ];
+    let mut said = String::new();
+    for (name, text) in bad {
+        let done = with(&tree, &text, &[]);
+        assert_eq!((done.status, &*done.stdout), (16, ""), "{name}");
+        said.push_str(&format!("{name}: {}", done.stderr));
+    }
+    let _masked = masked(tree.root());
+    insta::assert_snapshot!(said, @r#"
+    an unknown key: ERROR the ignore file ROOT/ignore.toml is unusable: line 4: unknown field `raison`, expected one of `code`, `repository`, `reason`, `expires`
+    one key too many: ERROR the ignore file ROOT/ignore.toml is unusable: line 6: unknown field `severity`, expected one of `code`, `repository`, `reason`, `expires`
+    another table: ERROR the ignore file ROOT/ignore.toml is unusable: line 1: unknown field `ignored`, expected `ignore`
+    no TOML: ERROR the ignore file ROOT/ignore.toml is unusable: line 1: key with no value, expected `=`
+    no reason: ERROR the ignore file ROOT/ignore.toml is unusable: line 1: missing field `reason`
+    an empty reason: ERROR entry 1 of the ignore file ROOT/ignore.toml: the reason is empty: say why this finding may stay
+    no expiry: ERROR the ignore file ROOT/ignore.toml is unusable: line 1: missing field `expires`
+    a date that is none: ERROR entry 1 of the ignore file ROOT/ignore.toml: expires is "2999-02-30", and a date such as 2027-01-31 is needed
+    words for a date: ERROR entry 1 of the ignore file ROOT/ignore.toml: expires is "next year", and a date such as 2027-01-31 is needed
+    a number for a date: ERROR entry 1 of the ignore file ROOT/ignore.toml: expires is integer, and a date such as 2027-01-31 is needed
+    an unknown code: ERROR entry 1 of the ignore file ROOT/ignore.toml: "blob-mising": no such finding code (docs/findings.md lists them)
+    a bad glob: ERROR entry 1 of the ignore file ROOT/ignore.toml: error parsing glob 'team/[': unclosed character class; missing ']'
+    second entry: ERROR entry 2 of the ignore file ROOT/ignore.toml: error parsing glob '{': unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)
+    "#);
+}
+
+#[test]
+fn an_empty_file_ignores_nothing() {
+    let done = with(&tree(), "", &["--output", "json"]);
+    assert_eq!((done.status, &done.json()["ignored"]), (4, &serde_json::json!([])));
+}

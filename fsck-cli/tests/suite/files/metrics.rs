@@ -1,0 +1,204 @@
+//! `--metrics-file`: the numbers of a run as Prometheus text.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use registry_fixtures::TreeBuilder;
+
+use super::tree;
+use crate::support::{Ran, fsck, masked, ran, ruin, run};
+
+fn metrics(roots: &[&Path], options: &[&str]) -> (String, Ran) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metrics.prom");
+    let done = run(fsck().arg("scan").args(options).arg("--metrics-file").arg(&path).args(roots));
+    (std::fs::read_to_string(&path).unwrap(), done)
+}
+
+#[test]
+fn the_whole_file() {
+    let tree = ruin();
+    let _masked = masked(tree.root());
+    insta::assert_snapshot!(metrics(&[tree.root()], &[]).0, @r#"
+    # HELP registry_manifest_integrity_failures Tags that cannot be pulled whole.
+    # TYPE registry_manifest_integrity_failures gauge
+    registry_manifest_integrity_failures{instance="ROOT"} 12
+    # HELP registry_manifest_integrity_catalog_accessible Whether the repositories could be listed (1) or not (0).
+    # TYPE registry_manifest_integrity_catalog_accessible gauge
+    registry_manifest_integrity_catalog_accessible{instance="ROOT"} 1
+    # HELP registry_manifest_integrity_repos_checked Repositories looked at.
+    # TYPE registry_manifest_integrity_repos_checked gauge
+    registry_manifest_integrity_repos_checked{instance="ROOT"} 4
+    # HELP registry_manifest_integrity_tags_checked Tags judged whole or broken.
+    # TYPE registry_manifest_integrity_tags_checked gauge
+    registry_manifest_integrity_tags_checked{instance="ROOT"} 14
+    # HELP registry_manifest_integrity_indexes_checked Image indexes looked at.
+    # TYPE registry_manifest_integrity_indexes_checked gauge
+    registry_manifest_integrity_indexes_checked{instance="ROOT"} 1
+    # HELP registry_manifest_integrity_last_run_timestamp When this run began, in seconds since 1970.
+    # TYPE registry_manifest_integrity_last_run_timestamp gauge
+    registry_manifest_integrity_last_run_timestamp{instance="ROOT"} …
+    # HELP registry_unknown_tags Tags of which it is not known whether they can be pulled.
+    # TYPE registry_unknown_tags gauge
+    registry_unknown_tags{instance="ROOT"} 1
+    # HELP registry_findings Findings by code (docs/findings.md).
+    # TYPE registry_findings gauge
+    registry_findings{instance="ROOT",code="tag-link-missing"} 0
+    registry_findings{instance="ROOT",code="tag-link-invalid"} 2
+    registry_findings{instance="ROOT",code="tag-target-unlinked"} 1
+    registry_findings{instance="ROOT",code="tag-target-missing"} 1
+    registry_findings{instance="ROOT",code="child-link-missing"} 1
+    registry_findings{instance="ROOT",code="child-missing"} 0
+    registry_findings{instance="ROOT",code="revision-link-invalid"} 0
+    registry_findings{instance="ROOT",code="revision-link-mismatch"} 0
+    registry_findings{instance="ROOT",code="manifest-missing"} 0
+    registry_findings{instance="ROOT",code="manifest-unreadable"} 1
+    registry_findings{instance="ROOT",code="manifest-digest-mismatch"} 1
+    registry_findings{instance="ROOT",code="layers-folder-missing"} 1
+    registry_findings{instance="ROOT",code="layer-link-missing"} 1
+    registry_findings{instance="ROOT",code="layer-link-invalid"} 0
+    registry_findings{instance="ROOT",code="layer-link-mismatch"} 0
+    registry_findings{instance="ROOT",code="descriptor-invalid"} 1
+    registry_findings{instance="ROOT",code="descriptor-size-mismatch"} 1
+    registry_findings{instance="ROOT",code="blob-missing"} 1
+    registry_findings{instance="ROOT",code="blob-size-mismatch"} 2
+    registry_findings{instance="ROOT",code="blob-digest-mismatch"} 0
+    registry_findings{instance="ROOT",code="server-error"} 0
+    registry_findings{instance="ROOT",code="path-unread"} 1
+    registry_findings{instance="ROOT",code="platform-missing"} 0
+    registry_findings{instance="ROOT",code="gc-hazard"} 0
+    registry_findings{instance="ROOT",code="referrer-untagged"} 0
+    registry_findings{instance="ROOT",code="path-unexpected"} 2
+    registry_findings{instance="ROOT",code="layer-link-dangling"} 0
+    registry_findings{instance="ROOT",code="layer-link-unreferenced"} 0
+    registry_findings{instance="ROOT",code="tag-history-dangling"} 1
+    registry_findings{instance="ROOT",code="upload-stale"} 1
+    registry_findings{instance="ROOT",code="temp-file-stale"} 0
+    registry_findings{instance="ROOT",code="manifest-untagged"} 0
+    registry_findings{instance="ROOT",code="blob-unreferenced"} 1
+    registry_findings{instance="ROOT",code="in-flight"} 0
+    # HELP registry_garbage_bytes Bytes that nothing references, by what frees them.
+    # TYPE registry_garbage_bytes gauge
+    registry_garbage_bytes{instance="ROOT",kind="unreferenced"} 17
+    registry_garbage_bytes{instance="ROOT",kind="untagged"} 0
+    registry_garbage_bytes{instance="ROOT",kind="stale_uploads"} 12
+    # HELP registry_run_duration_seconds How long this run took.
+    # TYPE registry_run_duration_seconds gauge
+    registry_run_duration_seconds{instance="ROOT"} …
+    "#);
+}
+
+/// Samples by name and labels; panics where the text format is not kept.
+fn samples(text: &str) -> BTreeMap<String, f64> {
+    let mut samples = BTreeMap::new();
+    let mut typed = Vec::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let name = rest.split(' ').next().unwrap().to_owned();
+            assert!(!typed.contains(&name), "{name} is declared twice");
+            typed.push(name);
+        } else if !line.starts_with('#') {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            assert_eq!(name.split('{').next(), typed.last().map(String::as_str), "{line} is misplaced");
+            let old = samples.insert(name.to_owned(), value.parse().unwrap());
+            assert!(old.is_none(), "{name} is there twice");
+        }
+    }
+    assert!(text.ends_with('\n'));
+    samples
+}
+
+#[test]
+fn numbers_are_those_of_the_report() {
+    let tree = ruin();
+    let (text, done) = metrics(&[tree.root()], &["--output", "json"]);
+    let (samples, report) = (samples(&text), done.typed());
+    let label = format!("{{instance=\"{}\"}}", tree.root().display());
+    let value = |name: &str| samples[&format!("{name}{label}")] as u64;
+    assert_eq!(value("registry_manifest_integrity_failures"), report.summary.broken_tags);
+    assert_eq!(value("registry_unknown_tags"), report.summary.unknown_tags);
+    assert_eq!(value("registry_manifest_integrity_tags_checked"), report.coverage.tags_checked);
+    let age = report.started_at.as_second() - value("registry_manifest_integrity_last_run_timestamp") as i64;
+    assert_eq!(age, 0);
+    let findings = samples.iter().filter(|(name, _)| name.starts_with("registry_findings{"));
+    assert_eq!(findings.map(|(_, value)| *value as usize).sum::<usize>(), report.findings.len());
+}
+
+#[test]
+fn several_sources_and_one_that_is_gone() {
+    let (one, two) = (tree(), ruin());
+    let gone = Path::new("/nonexistent/registry");
+    let (text, done) = metrics(&[one.root(), two.root(), gone], &["--quiet"]);
+    let samples = samples(&text);
+    let of =
+        |name: &str, root: &Path| samples.get(&format!("{name}{{instance=\"{}\"}}", root.display())).copied();
+    assert_eq!(done.status, 12);
+    assert_eq!(of("registry_manifest_integrity_failures", one.root()), Some(3.0));
+    assert_eq!(of("registry_manifest_integrity_failures", two.root()), Some(12.0));
+    // Nothing is claimed of what was not seen, but the alert on it fires.
+    assert_eq!(of("registry_manifest_integrity_failures", gone), None);
+    assert_eq!(of("registry_manifest_integrity_catalog_accessible", gone), Some(0.0));
+    assert_eq!(of("registry_manifest_integrity_catalog_accessible", one.root()), Some(1.0));
+    assert!(of("registry_manifest_integrity_last_run_timestamp", gone).is_some());
+}
+
+#[test]
+fn a_catalog_that_cannot_be_listed() {
+    let mut tree = tree();
+    tree.break_moved_behind_symlink(&tree.repositories());
+    let samples = samples(&metrics(&[tree.root()], &[]).0);
+    let name =
+        format!("registry_manifest_integrity_catalog_accessible{{instance=\"{}\"}}", tree.root().display());
+    assert_eq!(samples[&name], 0.0);
+}
+
+#[test]
+fn labels_are_escaped() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("a \"quoted\" \\ back\nslash");
+    TreeBuilder::in_folder(&root).image("a", Some("v1"), "x");
+    let (text, _) = metrics(&[&root], &[]);
+    let line = text.lines().find(|line| line.starts_with("registry_unknown_tags{")).unwrap();
+    assert!(line.contains(r#"a \"quoted\" \\\\ back\\nslash"} 0"#), "{line}");
+    samples(&text);
+}
+
+#[test]
+fn the_file_is_exchanged_whole() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let tree = tree();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("registry.prom");
+    std::fs::write(&path, "old").unwrap();
+    let reader = std::fs::File::open(&path).unwrap();
+    let before = reader.metadata().unwrap().ino();
+    assert_eq!(ran(tree.root(), &["--metrics-file", path.to_str().unwrap()]).status, 4);
+    let after = std::fs::metadata(&path).unwrap();
+    assert_ne!(before, after.ino());
+    assert_eq!(std::io::read_to_string(reader).unwrap(), "old");
+    assert_eq!(after.permissions().mode() & 0o777, 0o644);
+    let left: Vec<PathBuf> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(left, [path]);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_costs_no_report() {
+    let tree = tree();
+    let folder = tempfile::tempdir().unwrap();
+    for path in ["/nonexistent/metrics.prom", folder.path().to_str().unwrap()] {
+        let done = ran(tree.root(), &["--metrics-file", path]);
+        assert!(done.stdout.contains("registry-fsck scan: broken_tags=3"), "{done:?}");
+        assert!(done.stderr.contains("cannot write the metrics file"), "{done:?}");
+        assert_eq!(done.status & 8, 8);
+    }
+}
+
+#[test]
+fn a_relative_path_is_in_the_current_folder() {
+    let (tree, folder) = (tree(), tempfile::tempdir().unwrap());
+    let mut command = fsck();
+    command.current_dir(folder.path()).args(["scan", "--metrics-file", "m.prom"]).arg(tree.root());
+    assert_eq!(run(&mut command).status, 4);
+    assert!(folder.path().join("m.prom").is_file());
+}
