@@ -5,9 +5,13 @@
 //! do not hold. The library prints nothing, reads no environment, never exits and never panics on input.
 
 pub mod audit;
+#[cfg(feature = "remote")]
+pub mod forgejo;
 pub mod graph;
 pub mod oci;
 pub mod path;
+#[cfg(feature = "remote")]
+pub mod registry;
 pub mod retention;
 #[cfg(feature = "storage")]
 pub mod storage;

@@ -15,7 +15,7 @@ use super::order::{Step, steps};
 use super::package::{Package, State};
 use super::plan::{PackagePlan, PackageState, Plan};
 use super::record::{RecordedManifest, RecordedPackage};
-use super::server::{DeleteError, Deleted, Writer};
+use super::server::{DeleteError, Deleted, Doomed, Writer};
 
 /// The name of the shape of a result.
 pub const SCHEMA: &str = "registry-retention/apply-result/1";
@@ -299,7 +299,10 @@ impl<J: Journal> Run<'_, J> {
             self.outcome(package, &row.version, Outcome::Stopped, None);
             return Some("the journal could not be written".into());
         }
-        let (outcome, why) = match writer.delete(package, &row.version).await {
+        let together: Vec<&str> = step.rows.iter().map(|row| row.version.as_str()).collect();
+        let doomed =
+            Doomed { package, version: &row.version, id: row.id, digest: step.digest, together: &together };
+        let (outcome, why) = match writer.delete(&doomed).await {
             Ok(Deleted::Now | Deleted::Before) => (Outcome::Deleted, None),
             Err(DeleteError::Forbidden(why)) => {
                 self.applied.stopped.get_or_insert_with(|| Stopped::Forbidden(why.clone()));

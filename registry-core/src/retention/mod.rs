@@ -24,7 +24,7 @@ mod policy;
 mod rank;
 mod record;
 #[cfg(feature = "remote")]
-mod server;
+pub(crate) mod server;
 #[cfg(feature = "remote")]
 mod undo;
 mod undoable;
@@ -47,6 +47,6 @@ pub use record::{
     Record, RecordError, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA as INVENTORY_SCHEMA,
 };
 #[cfg(feature = "remote")]
-pub use server::{DeleteError, Deleted, Fetched, Listed, Reader, Unanswered, Writer};
+pub use server::{DeleteError, Deleted, Doomed, Fetched, Listed, Permission, Reader, Unanswered, Writer};
 #[cfg(feature = "remote")]
 pub use undo::{UndoState, Undone, undo};

@@ -62,6 +62,32 @@ pub enum DeleteError {
     Failed(String),
 }
 
+/// A row that is to go.
+#[derive(Debug, Clone, Copy)]
+pub struct Doomed<'a> {
+    /// The package.
+    pub package: &'a str,
+    /// The tag, or the digest.
+    pub version: &'a str,
+    /// The server's number for the row, as it was planned.
+    pub id: Option<u64>,
+    /// The manifest that it names.
+    pub digest: Digest,
+    /// Every row that names this manifest; all of them are to go.
+    pub together: &'a [&'a str],
+}
+
+/// Whether these credentials may delete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Permission {
+    /// They may.
+    Granted,
+    /// They may not, and why.
+    Denied(String),
+    /// That could not be found out.
+    Unknown(String),
+}
+
 /// Reads a server. Absent is `None`; what is not known is an error.
 pub trait Reader: Sync {
     /// Rows of all packages, or of one.
@@ -105,12 +131,8 @@ pub trait Reader: Sync {
 
 /// Changes a server. Only an armed run makes one.
 pub trait Writer: Reader {
-    /// Deletes one row by its name.
-    fn delete(
-        &self,
-        package: &str,
-        version: &str,
-    ) -> impl Future<Output = Result<Deleted, DeleteError>> + Send;
+    /// Deletes one row. Where it must be tried again, it is read again before.
+    fn delete(&self, doomed: &Doomed<'_>) -> impl Future<Output = Result<Deleted, DeleteError>> + Send;
 
     /// Puts a manifest under a tag or its digest.
     fn put(

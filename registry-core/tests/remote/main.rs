@@ -1,1 +1,8 @@
-//! Tests of everything that talks to a server, in one binary.
+//! The clients against servers in this process that answer what a test tells them to, and against sockets that misbehave.
+
+mod bodies;
+mod forgejo;
+mod gate;
+mod lists;
+mod server;
+mod tokens;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use registry_core::oci::manifest::{Kind, Role};
 use registry_core::oci::{Algorithm, Digest, Manifest};
 use registry_core::retention::{
-    DeleteError, Deleted, Entry, Fetched, Journal, Listed, Reader, State, Unanswered, Writer,
+    DeleteError, Deleted, Doomed, Entry, Fetched, Journal, Listed, Reader, State, Unanswered, Writer,
 };
 
 use crate::support::Maker;
@@ -195,7 +195,8 @@ impl Reader for Server {
 }
 
 impl Writer for Server {
-    async fn delete(&self, _: &str, version: &str) -> Result<Deleted, DeleteError> {
+    async fn delete(&self, doomed: &Doomed<'_>) -> Result<Deleted, DeleteError> {
+        let version = doomed.version;
         self.request().map_err(|why| DeleteError::Failed(why.0))?;
         self.asked.lock().unwrap().1 += 1;
         if self.is_forbidden {

@@ -1,0 +1,121 @@
+//! A Forgejo server that may be changed: one named row deleted over REST, a manifest put over `/v2`.
+
+use reqwest::Method;
+
+use super::source::{Forgejo, is_no_package, rest};
+use crate::oci::Digest;
+use crate::registry::{Ask, Error};
+use crate::retention::server::{DeleteError, Deleted, Doomed, Fetched, Listed, Reader, Unanswered, Writer};
+
+/// Most bytes of the answer to a deletion.
+const SMALL: usize = 64 << 10;
+
+/// Reads and changes.
+#[derive(Debug)]
+pub struct ArmedForgejo {
+    reader: Forgejo,
+}
+
+/// What one attempt at a deletion led to.
+enum Attempt {
+    Done(Deleted),
+    Never(DeleteError),
+    /// Nobody knows; it may help to try again.
+    Open(Error),
+}
+
+impl ArmedForgejo {
+    pub(super) const fn new(reader: Forgejo) -> Self {
+        Self { reader }
+    }
+
+    /// The reader in it.
+    pub const fn reader(&self) -> &Forgejo {
+        &self.reader
+    }
+
+    async fn attempt(&self, doomed: &Doomed<'_>) -> Attempt {
+        let url = match self.reader.rest_url(&["container", doomed.package, doomed.version]) {
+            Ok(url) => url,
+            Err(error) => return Attempt::Never(DeleteError::Failed(error.to_string())),
+        };
+        let answer = match self.reader.ask(Ask::new(Method::DELETE, url, SMALL)).await {
+            Ok(answer) => answer,
+            Err(error) if error.is_transient() => return Attempt::Open(error),
+            Err(error) => return Attempt::Never(DeleteError::Failed(error.to_string())),
+        };
+        match answer.status.as_u16() {
+            204 => Attempt::Done(Deleted::Now),
+            404 if is_no_package(&answer) => Attempt::Done(Deleted::Before),
+            401 | 403 => Attempt::Never(DeleteError::Forbidden(rest(&answer).to_string())),
+            // A server whose database is locked says 500 (`modules/setting/database.go`, busy timeout).
+            429 | 500 | 502 | 503 | 504 => Attempt::Open(rest(&answer)),
+            _ => Attempt::Never(DeleteError::Failed(rest(&answer).to_string())),
+        }
+    }
+}
+
+impl Reader for ArmedForgejo {
+    async fn rows(&self, package: Option<&str>) -> Result<Vec<Listed>, Unanswered> {
+        self.reader.rows(package).await
+    }
+
+    async fn row(&self, package: &str, version: &str) -> Result<Option<Listed>, Unanswered> {
+        self.reader.row(package, version).await
+    }
+
+    async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
+        self.reader.manifest(package, reference).await
+    }
+
+    async fn head(&self, package: &str, reference: &str) -> Result<Option<Digest>, Unanswered> {
+        self.reader.head(package, reference).await
+    }
+
+    async fn recorded_digest(&self, package: &str, version: &str) -> Result<Option<Digest>, Unanswered> {
+        self.reader.recorded_digest(package, version).await
+    }
+
+    async fn config(&self, package: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
+        self.reader.config(package, digest).await
+    }
+}
+
+impl Writer for ArmedForgejo {
+    async fn delete(&self, doomed: &Doomed<'_>) -> Result<Deleted, DeleteError> {
+        let mut attempt = 0;
+        loop {
+            let error = match self.attempt(doomed).await {
+                Attempt::Done(deleted) => return Ok(deleted),
+                Attempt::Never(error) => return Err(error),
+                Attempt::Open(error) => error,
+            };
+            if attempt >= self.reader.http().retries() {
+                return Err(DeleteError::Failed(error.to_string()));
+            }
+            self.reader.http().pause(attempt).await;
+            attempt += 1;
+            // Names are all that can be deleted: whoever pushed in between must not lose the new row.
+            match self.reader.version_of(doomed.package, doomed.version).await {
+                Ok(None) => return Ok(Deleted::Now),
+                Ok(Some(now)) if now.id == doomed.id => {}
+                Ok(Some(_)) => {
+                    return Err(DeleteError::Failed("it was pushed again while it was to be deleted".into()));
+                }
+                Err(again) => return Err(DeleteError::Failed(format!("{error}; then {again}"))),
+            }
+        }
+    }
+
+    async fn put(
+        &self,
+        package: &str,
+        reference: &str,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> Result<(), Unanswered> {
+        let repository = self.reader.repository(package);
+        let done = self.reader.oci().put_manifest(&repository, reference, media_type, bytes).await;
+        done.map_err(|error| Unanswered(error.to_string()))
+    }
+}

@@ -1,0 +1,259 @@
+//! A Forgejo server read as a source: rows over REST, manifests over `/v2`. Has no way to delete.
+
+use reqwest::header::AUTHORIZATION;
+use reqwest::{Method, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+use super::armed::ArmedForgejo;
+use super::list::{Item, list};
+use super::version::{Version, detect};
+use crate::oci::{Algorithm, Digest};
+use crate::registry::{Answer, Ask, Client, Credentials, Error, Http};
+use crate::retention::server::{Fetched, Listed, Permission, Reader, Unanswered};
+use crate::retention::{Source, SourceKind};
+
+/// Most bytes of an answer about one version.
+const SMALL: usize = 4 << 20;
+/// Most bytes of a config.
+const CONFIG_MAX: usize = 8 << 20;
+
+/// Whose packages, and who asks.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The user or organisation that owns the packages.
+    pub owner: String,
+    /// The user of the token. Forgejo ignores it when a personal token is given, so any will do.
+    pub user: Option<String>,
+    /// A personal access token with the scope `read:package`, or `write:package` to delete.
+    pub token: Option<SecretString>,
+}
+
+/// A Forgejo server, read.
+#[derive(Debug)]
+pub struct Forgejo {
+    http: Http,
+    base: Url,
+    owner: String,
+    credentials: Credentials,
+    oci: Client,
+    version: Version,
+}
+
+#[derive(Deserialize)]
+struct File {
+    name: String,
+    sha256: String,
+}
+
+/// REST takes the token itself; Basic would cost a look-up of the password first.
+pub(super) fn authorize(ask: &mut Ask, credentials: &Credentials) {
+    if let Credentials::User { secret, .. } = credentials
+        && let Some(value) = crate::registry::secret_header(&format!("token {}", secret.expose_secret()))
+    {
+        ask.headers.insert(AUTHORIZATION, value);
+    }
+}
+
+/// A status of REST as an error. The body of a 401 is not looked at: it may spell the token.
+pub(super) fn rest(answer: &Answer) -> Error {
+    #[derive(Deserialize)]
+    struct Told {
+        message: String,
+    }
+    let status = answer.status.as_u16();
+    let what = answer.what.clone();
+    if status == 401 {
+        let why = "the token is not known to this server, or one is needed".into();
+        return Error::Refused { what, status, why };
+    }
+    let message =
+        serde_json::from_slice::<Told>(&answer.body).map(|told| crate::registry::quote(&told.message));
+    match (status, message) {
+        (403, Ok(why)) if !why.is_empty() => Error::Refused { what, status, why },
+        (404, Ok(message)) if message.starts_with("user redirect") => {
+            Error::Malformed { what, why: "there is no such owner on this server".into() }
+        }
+        (404, Err(_)) => Error::Malformed {
+            what,
+            why: "the server does not know this address; does a proxy in front of it decode %2F?".into(),
+        },
+        (_, Ok(message)) if !message.is_empty() => Error::Status { what, status, message },
+        _ => answer.error(),
+    }
+}
+
+impl Forgejo {
+    /// Finds out what answers at an address, and reads nothing yet.
+    ///
+    /// # Errors
+    /// When there is no answer, it is no Forgejo, or not one that was tried.
+    pub async fn connect(http: &Http, address: &str, account: &Account) -> Result<Self, Error> {
+        let mut base = crate::registry::origin(address)?;
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        let owner = account.owner.clone();
+        if owner.is_empty()
+            || owner.starts_with('.')
+            || !owner.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        {
+            return Err(Error::Name(crate::registry::quote(&owner)));
+        }
+        let credentials = account.token.clone().map_or(Credentials::Anonymous, |secret| Credentials::User {
+            name: account.user.clone().unwrap_or_else(|| owner.clone()),
+            secret,
+        });
+        let version = detect(http, &base, &credentials).await?;
+        let oci = Client::with_own_tokens(http, &base, credentials.clone())?;
+        Ok(Self { http: http.clone(), base, owner, credentials, oci, version })
+    }
+
+    /// Its version.
+    pub const fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// The owner of the packages.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// What a person should know: credentials that travel unencrypted, a server that was never tried.
+    pub fn warnings(&self) -> Vec<String> {
+        let unencrypted = crate::registry::unencrypted(&self.base, self.credentials.are_given());
+        unencrypted.into_iter().chain(self.version.warning()).collect()
+    }
+
+    /// Where the packages are, as plans tell it.
+    pub fn source(&self) -> Source {
+        Source {
+            kind: SourceKind::Forgejo,
+            url: self.base.as_str().trim_end_matches('/').to_owned(),
+            owner: Some(self.owner.clone()),
+            version: Some(self.version.text.clone()),
+        }
+    }
+
+    /// Allows changes. Only a run that was told to delete calls this.
+    pub const fn arm(self) -> ArmedForgejo {
+        ArmedForgejo::new(self)
+    }
+
+    /// Asks whether these credentials may delete. Sends the deletion of one constant reference that nothing can have: the
+    /// server checks the permission first (`routers/api/packages/api.go @ v15.0.3`).
+    pub async fn preflight(&self) -> Permission {
+        if !self.credentials.are_given() {
+            return Permission::Denied("no token was given".into());
+        }
+        match self.oci.delete_nothing(&format!("{}/preflight", self.owner.to_lowercase())).await {
+            Ok(answer) => match answer.status.as_u16() {
+                404 if answer.codes().iter().any(|code| code == "MANIFEST_UNKNOWN") => Permission::Granted,
+                404 => Permission::Unknown(
+                    "the answer is not that of a container registry; is the owner right?".into(),
+                ),
+                401 => Permission::Denied(
+                    "the token lacks the scope write:package, or its user the permission".into(),
+                ),
+                403 => Permission::Denied("the token is limited to public packages".into()),
+                _ => Permission::Unknown(answer.error().to_string()),
+            },
+            Err(Error::Refused { status, .. }) => {
+                Permission::Denied(format!("the server refuses the token with status {status}"))
+            }
+            Err(error) => Permission::Unknown(error.to_string()),
+        }
+    }
+
+    pub(super) const fn http(&self) -> &Http {
+        &self.http
+    }
+
+    pub(super) const fn oci(&self) -> &Client {
+        &self.oci
+    }
+
+    /// The address of the owner's packages, and of something below. A name with slashes is one segment.
+    pub(super) fn rest_url(&self, below: &[&str]) -> Result<Url, Error> {
+        let mut url = self.base.clone();
+        let cannot = Error::Address { address: self.base.to_string(), why: "it cannot be joined to".into() };
+        url.path_segments_mut()
+            .map_err(|()| cannot)?
+            .pop_if_empty()
+            .extend(["api", "v1", "packages", self.owner.as_str()])
+            .extend(below);
+        Ok(url)
+    }
+
+    pub(super) async fn ask(&self, mut ask: Ask) -> Result<Answer, Error> {
+        authorize(&mut ask, &self.credentials);
+        self.http.send(&ask).await
+    }
+
+    pub(super) fn repository(&self, package: &str) -> String {
+        format!("{}/{package}", self.owner.to_lowercase())
+    }
+
+    pub(super) async fn version_of(&self, package: &str, version: &str) -> Result<Option<Listed>, Error> {
+        let url = self.rest_url(&["container", package, version])?;
+        let answer = self.ask(Ask::new(Method::GET, url, SMALL)).await?;
+        match answer.status {
+            StatusCode::OK => Ok(Some(answer.json::<Item>()?.listed())),
+            StatusCode::NOT_FOUND if is_no_package(&answer) => Ok(None),
+            _ => Err(rest(&answer)),
+        }
+    }
+}
+
+/// Whether REST says that there is no such package or version, and not that there is no such address.
+pub(super) fn is_no_package(answer: &Answer) -> bool {
+    #[derive(Deserialize)]
+    struct Told {
+        message: String,
+    }
+    answer.status == StatusCode::NOT_FOUND
+        && serde_json::from_slice::<Told>(&answer.body)
+            .is_ok_and(|told| told.message == "package does not exist")
+}
+
+fn unanswered(error: Error) -> Unanswered {
+    Unanswered(error.to_string())
+}
+
+impl Reader for Forgejo {
+    async fn rows(&self, package: Option<&str>) -> Result<Vec<Listed>, Unanswered> {
+        list(self, package).await.map_err(unanswered)
+    }
+
+    async fn row(&self, package: &str, version: &str) -> Result<Option<Listed>, Unanswered> {
+        self.version_of(package, version).await.map_err(unanswered)
+    }
+
+    async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
+        self.oci.manifest(&self.repository(package), reference).await.map_err(unanswered)
+    }
+
+    async fn head(&self, package: &str, reference: &str) -> Result<Option<Digest>, Unanswered> {
+        self.oci.head_manifest(&self.repository(package), reference).await.map_err(unanswered)
+    }
+
+    async fn recorded_digest(&self, package: &str, version: &str) -> Result<Option<Digest>, Unanswered> {
+        let read = async {
+            let url = self.rest_url(&["container", package, version, "files"])?;
+            let answer = self.ask(Ask::new(Method::GET, url, SMALL)).await?;
+            match answer.status {
+                StatusCode::OK => answer.json::<Vec<File>>().map(Some),
+                StatusCode::NOT_FOUND if is_no_package(&answer) => Ok(None),
+                _ => Err(rest(&answer)),
+            }
+        };
+        let files = read.await.map_err(unanswered)?.unwrap_or_default();
+        let lead = files.into_iter().find(|file| file.name == "manifest.json");
+        Ok(lead.and_then(|file| Digest::from_hex(Algorithm::Sha256, &file.sha256).ok()))
+    }
+
+    async fn config(&self, package: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
+        self.oci.blob(&self.repository(package), digest, CONFIG_MAX).await.map_err(unanswered)
+    }
+}

@@ -1,0 +1,279 @@
+//! Credentials and what they are exchanged for. A token is fetched once however many requests wait for it, and anew when
+//! it is refused. Credentials go to the host they were given for, and to no other.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use base64::Engine as _;
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use tokio::time::Instant;
+use url::Url;
+
+use super::challenge::{Challenge, challenges};
+use super::error::Error;
+use super::http::{Answer, Ask, Http};
+
+/// Most bytes of a token service's answer.
+const TOKEN_MAX: usize = 64 << 10;
+/// How long a token lives that does not say (distribution's token specification).
+const TOKEN_LIFE: u64 = 60;
+
+/// Who asks.
+#[derive(Clone, Default)]
+pub enum Credentials {
+    /// Nobody in particular.
+    #[default]
+    Anonymous,
+    /// A user and a password or token.
+    User {
+        /// The user.
+        name: String,
+        /// Password or token.
+        secret: SecretString,
+    },
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(if self.are_given() { "Credentials::User" } else { "Credentials::Anonymous" })
+    }
+}
+
+impl Credentials {
+    /// Whether there are any.
+    pub const fn are_given(&self) -> bool {
+        matches!(self, Self::User { .. })
+    }
+
+    /// The header of HTTP Basic.
+    pub(crate) fn basic(&self) -> Option<HeaderValue> {
+        let Self::User { name, secret } = self else { return None };
+        let pair = format!("{name}:{}", secret.expose_secret());
+        secret_header(&format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)))
+    }
+}
+
+pub(crate) fn secret_header(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// What a host wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Scheme {
+    Unknown,
+    Basic,
+    Bearer { realm: Url, service: Option<String> },
+}
+
+#[derive(Clone)]
+struct Token {
+    header: HeaderValue,
+    until: Instant,
+    number: u64,
+}
+
+#[derive(Default)]
+struct Slot {
+    token: Option<Token>,
+    fetched: u64,
+}
+
+/// Requests to one registry, authorized.
+pub(crate) struct Session {
+    http: Http,
+    origin: Url,
+    credentials: Credentials,
+    scheme: RwLock<Scheme>,
+    /// Whether one token serves every scope.
+    is_one_token: bool,
+    slots: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Slot>>>>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Session").field("origin", &self.origin.as_str()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    token: Option<String>,
+    access_token: Option<String>,
+    expires_in: Option<u64>,
+}
+
+impl Session {
+    /// Asks as the host's challenges want it.
+    pub(crate) fn new(http: Http, origin: Url, credentials: Credentials) -> Self {
+        let (scheme, slots) = (RwLock::new(Scheme::Unknown), Mutex::default());
+        Self { http, origin, credentials, scheme, is_one_token: false, slots }
+    }
+
+    /// Asks with tokens of a service that is known beforehand, whatever address a challenge gives: a server behind a
+    /// proxy tells its outer one. One token serves every scope: Forgejo ignores what is asked for
+    /// (`routers/api/packages/container/container.go @ v15.0.3`).
+    pub(crate) fn with_tokens_of(mut self, realm: Url) -> Self {
+        self.is_one_token = true;
+        self.set_scheme(Scheme::Bearer { realm, service: None });
+        self
+    }
+
+    /// Whether credentials were given.
+    pub(crate) const fn has_credentials(&self) -> bool {
+        self.credentials.are_given()
+    }
+
+    pub(crate) const fn http(&self) -> &Http {
+        &self.http
+    }
+
+    fn scheme(&self) -> Scheme {
+        self.scheme.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_scheme(&self, scheme: Scheme) {
+        *self.scheme.write().unwrap_or_else(PoisonError::into_inner) = scheme;
+    }
+
+    /// Sends a request to the registry. A 401 is met once: by learning what the host wants, or by a new token.
+    pub(crate) async fn send(&self, mut ask: Ask, scope: &str) -> Result<Answer, Error> {
+        let scope = if self.is_one_token { "" } else { scope };
+        let mut is_refreshed = false;
+        // Once to learn what the host wants, once for a stale token, once more with a new one.
+        for _ in 0..3 {
+            let scheme = self.scheme();
+            let mut number = None;
+            let header = match &scheme {
+                Scheme::Unknown => None,
+                Scheme::Basic => self.credentials.basic(),
+                Scheme::Bearer { realm, service } => {
+                    let token = self.token(realm, service.as_deref(), scope).await?;
+                    number = Some(token.number);
+                    Some(token.header)
+                }
+            };
+            ask.headers.remove(AUTHORIZATION);
+            if let Some(header) = header {
+                ask.headers.insert(AUTHORIZATION, header);
+            }
+            let answer = self.http.send(&ask).await?;
+            if answer.status != 401 {
+                return Ok(answer);
+            }
+            match number {
+                Some(number) if !std::mem::replace(&mut is_refreshed, true) => {
+                    self.forget(scope, number).await;
+                }
+                Some(_) => return Ok(answer),
+                None if scheme == Scheme::Unknown && self.learn(&answer)? => {}
+                None => return Ok(answer),
+            }
+        }
+        Err(Error::Malformed { what: ask.what(), why: "it asks for credentials without end".into() })
+    }
+
+    /// Learns from a challenge what the host wants; false when it wants nothing that we have.
+    fn learn(&self, answer: &Answer) -> Result<bool, Error> {
+        let offered = challenges(&answer.headers);
+        let bearer = offered.iter().find_map(|challenge| match challenge {
+            Challenge::Bearer { realm, service } => Some((realm, service)),
+            Challenge::Basic => None,
+        });
+        if let Some((realm, service)) = bearer {
+            let bad = |why: String| Error::Malformed { what: answer.what.clone(), why };
+            let realm =
+                self.origin.join(realm).map_err(|_| bad("its token service has no address".into()))?;
+            if self.credentials.are_given() && realm.origin() != self.origin.origin() {
+                let realm = realm.origin().ascii_serialization();
+                return Err(bad(format!(
+                    "its token service is {realm}, another host; credentials do not go there"
+                )));
+            }
+            self.set_scheme(Scheme::Bearer { realm, service: service.clone() });
+            return Ok(true);
+        }
+        let wants_basic = offered.contains(&Challenge::Basic) && self.credentials.are_given();
+        if wants_basic {
+            self.set_scheme(Scheme::Basic);
+        }
+        Ok(wants_basic)
+    }
+
+    fn slot(&self, scope: &str) -> Arc<tokio::sync::Mutex<Slot>> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(scope.to_owned()).or_default())
+    }
+
+    async fn forget(&self, scope: &str, number: u64) {
+        let slot = self.slot(scope);
+        let mut slot = slot.lock().await;
+        // Another request may have fetched a new one meanwhile.
+        if slot.token.as_ref().is_some_and(|token| token.number == number) {
+            slot.token = None;
+        }
+    }
+
+    async fn token(&self, realm: &Url, service: Option<&str>, scope: &str) -> Result<Token, Error> {
+        let slot = self.slot(scope);
+        // Held while one request fetches, so that the others wait for its token.
+        let mut slot = slot.lock().await;
+        if let Some(token) = slot.token.as_ref().filter(|token| token.until > Instant::now()) {
+            return Ok(token.clone());
+        }
+        let mut url = realm.clone();
+        {
+            let mut query = url.query_pairs_mut();
+            if let Some(service) = service {
+                query.append_pair("service", service);
+            }
+            if !scope.is_empty() {
+                query.append_pair("scope", scope);
+            }
+        }
+        if url.query() == Some("") {
+            url.set_query(None);
+        }
+        let mut ask = Ask::new(Method::GET, url, TOKEN_MAX);
+        if let Some(header) = self.credentials.basic() {
+            ask.headers.insert(AUTHORIZATION, header);
+        }
+        let answer = self.http.send(&ask).await?;
+        if answer.status != 200 {
+            return Err(answer.error());
+        }
+        let told: TokenAnswer = answer.json()?;
+        let bad = |why: &str| Error::Malformed { what: answer.what.clone(), why: why.into() };
+        let text =
+            told.token.or(told.access_token).ok_or_else(|| bad("the token service answers no token"))?;
+        let header = secret_header(&format!("Bearer {text}"))
+            .ok_or_else(|| bad("the token service answers what is no token"))?;
+        let expires = told.expires_in.unwrap_or_else(|| life_of(&text)).min(24 * 3600);
+        // A little earlier, so that it does not expire on its way.
+        let life = Duration::from_secs(expires.saturating_sub(expires / 10).max(1));
+        slot.fetched += 1;
+        let token = Token { header, until: Instant::now() + life, number: slot.fetched };
+        slot.token = Some(token.clone());
+        Ok(token)
+    }
+}
+
+/// Seconds that a token lives: what its payload says (Forgejo tells it nowhere else), else what the specification says.
+fn life_of(token: &str) -> u64 {
+    #[derive(Deserialize)]
+    struct Payload {
+        exp: i64,
+    }
+    let payload = || -> Option<Payload> {
+        let text = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+        serde_json::from_slice(&text).ok()
+    };
+    let left = |payload: Payload| payload.exp.saturating_sub(jiff::Timestamp::now().as_second());
+    payload().map(left).and_then(|left| u64::try_from(left).ok()).unwrap_or(TOKEN_LIFE)
+}

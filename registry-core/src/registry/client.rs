@@ -1,0 +1,201 @@
+//! One registry, and how its addresses are spelled. What can be asked of it is in [`super::content`] and [`super::lists`].
+
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use url::Url;
+
+use super::auth::{Credentials, Session};
+use super::error::{Error, quote};
+use super::http::{Answer, Ask, Http};
+use crate::oci::{Digest, RepositoryName, Tag};
+
+/// Most bytes of an answer that is neither a manifest nor a list.
+pub(super) const SMALL: usize = 1 << 20;
+
+/// A client of one registry. Reads, and within this crate changes: what may delete is an
+/// [`ArmedRegistry`](super::ArmedRegistry).
+#[derive(Debug)]
+pub struct Client {
+    pub(super) session: Session,
+    origin: Url,
+}
+
+/// What became of a manifest that was to be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// The server deleted it.
+    Deleted,
+    /// It was not there.
+    NotThere,
+    /// The server deletes nothing, or nothing by this kind of reference.
+    Unsupported,
+}
+
+/// The errors of the distribution specification.
+#[derive(Debug, Deserialize)]
+struct Errors {
+    errors: Vec<Coded>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Coded {
+    code: String,
+    #[serde(default)]
+    message: serde_json::Value,
+}
+
+impl Client {
+    /// A client of the registry at an address such as `https://registry.example`.
+    ///
+    /// # Errors
+    /// When the address cannot be used; nothing is asked yet.
+    pub fn new(http: &Http, address: &str, credentials: Credentials) -> Result<Self, Error> {
+        let origin = origin(address)?;
+        Ok(Self { session: Session::new(http.clone(), origin.clone(), credentials), origin })
+    }
+
+    /// A client whose tokens come from a service at the same origin, whatever address its challenges give.
+    pub(crate) fn with_own_tokens(
+        http: &Http,
+        origin: &Url,
+        credentials: Credentials,
+    ) -> Result<Self, Error> {
+        let bad = |_| Error::Address { address: origin.to_string(), why: "it cannot be joined to".into() };
+        let realm = origin.join("/v2/token").map_err(bad)?;
+        let session = Session::new(http.clone(), origin.clone(), credentials).with_tokens_of(realm);
+        Ok(Self { session, origin: origin.clone() })
+    }
+
+    /// The address that is asked, without credentials.
+    pub fn address(&self) -> String {
+        self.origin.origin().ascii_serialization()
+    }
+
+    /// What a person should know about this connection: credentials that travel unencrypted.
+    pub fn warning(&self) -> Option<String> {
+        unencrypted(&self.origin, self.session.has_credentials())
+    }
+
+    /// Asks whether this is a registry that takes these credentials.
+    ///
+    /// # Errors
+    /// When it is none, or refuses.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let answer = self.send(Method::GET, "/v2/", SMALL, "").await?;
+        match answer.status.as_u16() {
+            200 if answer.header("docker-distribution-api-version").is_some() || answer.body.len() < 3 => {
+                Ok(())
+            }
+            200 => Err(Error::Malformed {
+                what: answer.what,
+                why: "status 200 without the header of a registry: this is something else".into(),
+            }),
+            404 => Err(Error::Malformed {
+                what: answer.what,
+                why: "there is no registry at this address".into(),
+            }),
+            _ => Err(answer.error()),
+        }
+    }
+
+    pub(super) fn url(&self, path: &str) -> Result<Url, Error> {
+        self.origin
+            .join(path)
+            .map_err(|error| Error::Address { address: path.into(), why: error.to_string() })
+    }
+
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        most: usize,
+        scope: &str,
+    ) -> Result<Answer, Error> {
+        let ask = Ask::new(method, self.url(path)?, most);
+        self.session.send(ask, scope).await
+    }
+}
+
+/// An address as an origin and a path: http or https, no credentials, no query.
+pub(crate) fn origin(address: &str) -> Result<Url, Error> {
+    let bad = |why: &str| {
+        // A password in an address is not repeated.
+        let shown = address.rsplit_once('@').map_or(address, |(_, host)| host);
+        Error::Address { address: quote(shown), why: why.into() }
+    };
+    let url = Url::parse(address).map_err(|_| bad("write it as https://host or http://host:port"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(bad("write it as https://host or http://host:port"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(bad("it holds credentials; give them apart from the address"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(bad("it holds a query or a fragment"));
+    }
+    Ok(url)
+}
+
+/// Why a connection should not carry credentials.
+pub(crate) fn unencrypted(url: &Url, has_credentials: bool) -> Option<String> {
+    let is_local = match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    (url.scheme() == "http" && has_credentials && !is_local).then(|| {
+        format!(
+            "credentials go to {} unencrypted; use https where the path is not yours alone",
+            url.authority()
+        )
+    })
+}
+
+/// A repository name and a reference that may stand in a path.
+pub(super) fn checked<'a>(repository: &str, reference: &'a str) -> Result<&'a str, Error> {
+    if RepositoryName::new(repository).is_err() {
+        return Err(Error::Name(quote(repository)));
+    }
+    if Tag::new(reference).is_err() && reference.parse::<Digest>().is_err() {
+        return Err(Error::Name(quote(reference)));
+    }
+    Ok(reference)
+}
+
+impl Answer {
+    /// Whether this is a registry saying that something is not there, and not somebody else's 404.
+    pub(crate) fn is_absent(&self) -> bool {
+        if self.status != StatusCode::NOT_FOUND {
+            return false;
+        }
+        if self.what.starts_with("HEAD ") {
+            return self.is_json() || self.header("docker-distribution-api-version").is_some();
+        }
+        self.codes().iter().any(|code| {
+            let known =
+                ["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "NOT_FOUND"];
+            known.contains(&code.as_str())
+        })
+    }
+
+    /// The codes of the errors in the body.
+    pub(crate) fn codes(&self) -> Vec<String> {
+        let errors = serde_json::from_slice::<Errors>(&self.body).map(|told| told.errors).unwrap_or_default();
+        errors.into_iter().map(|error| error.code).collect()
+    }
+
+    /// An error with the code and message that the registry gives, where it gives one.
+    pub(crate) fn coded(&self) -> Error {
+        let told =
+            serde_json::from_slice::<Errors>(&self.body).ok().and_then(|told| told.errors.into_iter().next());
+        match (self.error(), told) {
+            (Error::Status { what, status, .. }, Some(Coded { code, message })) => {
+                let message = message.as_str().map(quote).unwrap_or_default();
+                let message = format!("{} {message}", quote(&code)).trim_end().to_owned();
+                Error::Status { what, status, message }
+            }
+            (error, _) => error,
+        }
+    }
+}

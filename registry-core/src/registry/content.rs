@@ -1,0 +1,205 @@
+//! Manifests and blobs: read with their digest, put, deleted. What a tag names is hashed, never believed.
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, StatusCode};
+
+use super::client::{Client, Removal, SMALL, checked};
+use super::error::Error;
+use super::http::{Answer, Ask};
+use crate::oci::{Algorithm, Digest};
+use crate::retention::server::Fetched;
+
+/// Most bytes of a manifest. Registries take 4 MiB, Forgejo 10 MiB.
+pub(super) const MANIFEST_MAX: usize = 16 << 20;
+/// Hops of a blob to where it is stored.
+const MAX_HOPS: usize = 3;
+
+/// Every kind of manifest that there is; a registry that converts would otherwise answer another one.
+const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, \
+     application/vnd.docker.distribution.manifest.v1+prettyjws, application/vnd.docker.distribution.manifest.v1+json, */*";
+
+fn pull(repository: &str) -> String {
+    format!("repository:{repository}:pull")
+}
+
+impl Client {
+    async fn manifest_answer(
+        &self,
+        method: Method,
+        repository: &str,
+        reference: &str,
+    ) -> Result<Answer, Error> {
+        let reference = checked(repository, reference)?;
+        let url = self.url(&format!("/v2/{repository}/manifests/{reference}"))?;
+        let mut ask = Ask::new(method, url, MANIFEST_MAX);
+        ask.headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
+        let answer = self.session.send(ask.clone(), &pull(repository)).await?;
+        self.followed(ask, answer).await
+    }
+
+    /// Follows a redirect to where bytes are stored, without credentials. Only an https address leads on from https.
+    async fn followed(&self, mut ask: Ask, mut answer: Answer) -> Result<Answer, Error> {
+        for _ in 0..MAX_HOPS {
+            if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
+                break;
+            }
+            let Some(next) = answer.header("location").and_then(|to| ask.url.join(to).ok()) else { break };
+            let is_allowed =
+                next.scheme() == "https" || next.scheme() == ask.url.scheme() && next.scheme() == "http";
+            if !is_allowed {
+                break;
+            }
+            ask.url = next;
+            ask.headers.remove(reqwest::header::AUTHORIZATION);
+            answer = self.session.http().send(&ask).await?;
+        }
+        Ok(answer)
+    }
+
+    /// A manifest by tag or by digest, whole and hashed; `None` when the registry says that it is not there.
+    ///
+    /// # Errors
+    /// When it could not be read, or its bytes are not those asked for.
+    pub async fn manifest(&self, repository: &str, reference: &str) -> Result<Option<Fetched>, Error> {
+        let answer = self.manifest_answer(Method::GET, repository, reference).await?;
+        if answer.is_absent() {
+            return Ok(None);
+        }
+        if answer.status != StatusCode::OK {
+            return Err(answer.coded());
+        }
+        let told = answer.header("docker-content-digest").and_then(|text| text.parse::<Digest>().ok());
+        let asked = reference.parse::<Digest>().ok();
+        let algorithm = asked.or(told).map_or(Algorithm::Sha256, |digest| digest.algorithm());
+        let digest = Digest::of(algorithm, &answer.body);
+        if let Some(expected) =
+            [asked, told].into_iter().flatten().find(|one| one.algorithm() == algorithm && *one != digest)
+        {
+            let (asked, got) = (expected.to_string(), digest.to_string());
+            return Err(Error::Mismatch { what: answer.what, asked, got });
+        }
+        let media_type = answer.header("content-type").unwrap_or_default().to_owned();
+        Ok(Some(Fetched { digest, media_type, bytes: answer.body }))
+    }
+
+    /// The digest that a tag or digest answers with; `None` when the registry says that it is not there. Counts as no
+    /// download.
+    ///
+    /// # Errors
+    /// When the registry gives no answer, or another digest than the one asked for.
+    pub async fn head_manifest(&self, repository: &str, reference: &str) -> Result<Option<Digest>, Error> {
+        let answer = self.manifest_answer(Method::HEAD, repository, reference).await?;
+        if answer.is_absent() {
+            return Ok(None);
+        }
+        if answer.status != StatusCode::OK {
+            return Err(answer.error());
+        }
+        let told = answer.header("docker-content-digest").and_then(|text| text.parse::<Digest>().ok());
+        match (reference.parse::<Digest>().ok(), told) {
+            (Some(asked), Some(told)) if asked.algorithm() == told.algorithm() && asked != told => {
+                let (asked, got) = (asked.to_string(), told.to_string());
+                Err(Error::Mismatch { what: answer.what, asked, got })
+            }
+            (Some(asked), _) => Ok(Some(asked)),
+            (None, Some(told)) => Ok(Some(told)),
+            // A registry that does not tell: its bytes do.
+            (None, None) => Ok(self.manifest(repository, reference).await?.map(|found| found.digest)),
+        }
+    }
+
+    /// Whether a config or layer is there, and its size in bytes where the registry tells.
+    ///
+    /// # Errors
+    /// When the registry gives no answer.
+    pub async fn head_blob(&self, repository: &str, digest: &Digest) -> Result<Option<Option<u64>>, Error> {
+        checked(repository, &digest.to_string())?;
+        let ask = Ask::new(Method::HEAD, self.url(&format!("/v2/{repository}/blobs/{digest}"))?, SMALL);
+        let answer = self.session.send(ask.clone(), &pull(repository)).await?;
+        let answer = self.followed(ask, answer).await?;
+        match answer.status {
+            StatusCode::OK => Ok(Some(answer.header("content-length").and_then(|text| text.parse().ok()))),
+            _ if answer.is_absent() => Ok(None),
+            _ => Err(answer.error()),
+        }
+    }
+
+    /// A small blob, such as a config, whole and hashed.
+    ///
+    /// # Errors
+    /// When it could not be read, is larger than `most` bytes, or its bytes are not those asked for.
+    pub async fn blob(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        most: usize,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        checked(repository, &digest.to_string())?;
+        let ask = Ask::new(Method::GET, self.url(&format!("/v2/{repository}/blobs/{digest}"))?, most);
+        let answer = self.session.send(ask.clone(), &pull(repository)).await?;
+        let answer = self.followed(ask, answer).await?;
+        if answer.is_absent() {
+            return Ok(None);
+        }
+        if answer.status != StatusCode::OK {
+            return Err(answer.coded());
+        }
+        let got = Digest::of(digest.algorithm(), &answer.body);
+        if got != *digest {
+            let (asked, got) = (digest.to_string(), got.to_string());
+            return Err(Error::Mismatch { what: answer.what, asked, got });
+        }
+        Ok(Some(answer.body))
+    }
+
+    /// Puts a manifest under a tag or its digest.
+    ///
+    /// # Errors
+    /// When it was not taken, or nobody knows whether it was.
+    pub(crate) async fn put_manifest(
+        &self,
+        repository: &str,
+        reference: &str,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
+        let reference = checked(repository, reference)?;
+        let mut ask =
+            Ask::new(Method::PUT, self.url(&format!("/v2/{repository}/manifests/{reference}"))?, SMALL);
+        let media_type = HeaderValue::from_str(media_type)
+            .map_err(|_| Error::Name(media_type.escape_debug().to_string()))?;
+        ask.headers.insert(CONTENT_TYPE, media_type);
+        ask.body = Some(Bytes::copy_from_slice(bytes));
+        // By digest the same bytes arrive twice at worst; a tag may have moved in between.
+        ask.repeat = reference.contains(':');
+        let answer = self.session.send(ask, &format!("repository:{repository}:pull,push")).await?;
+        if answer.status.is_success() { Ok(()) } else { Err(answer.coded()) }
+    }
+
+    /// Deletes a manifest by tag or by digest. By digest a server takes every tag of it.
+    ///
+    /// # Errors
+    /// When it was refused, or nobody knows whether it was done.
+    pub(crate) async fn delete_manifest(&self, repository: &str, reference: &str) -> Result<Removal, Error> {
+        let reference = checked(repository, reference)?;
+        let path = format!("/v2/{repository}/manifests/{reference}");
+        let answer =
+            self.send(Method::DELETE, &path, SMALL, &format!("repository:{repository}:delete,pull")).await?;
+        match answer.status.as_u16() {
+            200 | 202 | 204 => Ok(Removal::Deleted),
+            404 if answer.is_absent() => Ok(Removal::NotThere),
+            405 => Ok(Removal::Unsupported),
+            // 2.8 parses the reference as a digest (`registry/handlers/manifests.go @ v2.8.2`).
+            400 if !reference.contains(':') => Ok(Removal::Unsupported),
+            _ => Err(answer.coded()),
+        }
+    }
+
+    /// Asks whether deletion is allowed, by deleting a reference that can be no manifest's: `-` begins no tag.
+    pub(crate) async fn delete_nothing(&self, repository: &str) -> Result<Answer, Error> {
+        let path = format!("/v2/{repository}/manifests/-preflight");
+        self.send(Method::DELETE, &path, SMALL, &format!("repository:{repository}:delete,pull")).await
+    }
+}

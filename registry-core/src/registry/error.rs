@@ -1,0 +1,110 @@
+//! Why a server gave no answer that can be used. No error holds a credential, nor a body of a refusal: Forgejo 15 spells
+//! the token that it refuses (`models/auth/access_token.go @ v15.0.0`).
+
+use crate::text::without_controls;
+
+/// Longest piece of a server's text that an error quotes, in characters.
+const QUOTED: usize = 200;
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address is none that can be asked.
+    #[error("{address:?} is no address of a server: {why}")]
+    Address {
+        /// As given.
+        address: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The file of certificate authorities, or those of the system.
+    #[error("certificate authorities cannot be used: {0}")]
+    Authorities(String),
+    /// A repository name or a reference that no registry takes.
+    #[error("{0:?} is no name that a registry takes")]
+    Name(String),
+    /// No connection, or one that broke, however often it was tried.
+    #[error("{what}: no answer: {why}")]
+    Unreachable {
+        /// Method and path.
+        what: String,
+        /// The causes, outermost first.
+        why: String,
+    },
+    /// The answer took too long.
+    #[error("{what}: no complete answer within {seconds} s")]
+    Deadline {
+        /// Method and path.
+        what: String,
+        /// How long was waited for it.
+        seconds: u64,
+    },
+    /// The server refuses these credentials, or asks for some.
+    #[error("{what}: refused with status {status}: {why}")]
+    Refused {
+        /// Method and path.
+        what: String,
+        /// 401 or 403.
+        status: u16,
+        /// What may be the matter.
+        why: String,
+    },
+    /// A status that says nothing about the thing asked for.
+    #[error("{what}: status {status}{}", said(.message))]
+    Status {
+        /// Method and path.
+        what: String,
+        /// The status.
+        status: u16,
+        /// What the server said, shortened.
+        message: String,
+    },
+    /// More bytes than are ever read.
+    #[error("{what}: the answer is larger than {limit} bytes")]
+    TooLarge {
+        /// Method and path.
+        what: String,
+        /// Most bytes that are read.
+        limit: usize,
+    },
+    /// Bytes that are not those asked for.
+    #[error("{what}: {asked} was expected, and what came hashes to {got}")]
+    Mismatch {
+        /// Method and path.
+        what: String,
+        /// The digest asked for, or told by the server.
+        asked: String,
+        /// The digest of what came.
+        got: String,
+    },
+    /// An answer that the API does not have.
+    #[error("{what}: {why}")]
+    Malformed {
+        /// Method and path.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+fn said(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(": {message}") }
+}
+
+impl Error {
+    /// Whether the same request may be answered when it is repeated.
+    pub(crate) const fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Deadline { .. })
+    }
+}
+
+/// A server's text, made fit for a message: one line, no control characters, cut.
+pub(crate) fn quote(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut short: String = line.chars().take(QUOTED).collect();
+    if short.len() < line.len() {
+        short.push('…');
+    }
+    without_controls(&short)
+}

@@ -1,0 +1,43 @@
+//! The gate of one host: how many requests are under way, and until when nobody may ask. What one request is told to wait,
+//! all of them wait.
+
+use std::future::Future;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until};
+
+#[derive(Debug)]
+pub(super) struct Gate {
+    places: Semaphore,
+    closed_until: Mutex<Option<Instant>>,
+}
+
+impl Gate {
+    pub(super) fn new(in_flight: usize) -> Self {
+        Self { places: Semaphore::new(in_flight.clamp(1, 1024)), closed_until: Mutex::new(None) }
+    }
+
+    /// Runs one request when there is a place and the host is open.
+    pub(super) async fn pass<T>(&self, request: impl Future<Output = T>) -> T {
+        // The semaphore is never closed; were it, the request would only be less bounded.
+        let _place = self.places.acquire().await.ok();
+        while let Some(until) = self.closed() {
+            sleep_until(until).await;
+        }
+        request.await
+    }
+
+    fn closed(&self) -> Option<Instant> {
+        let closed = self.closed_until.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        closed.filter(|until| *until > Instant::now())
+    }
+
+    /// Closes the host for a while; a longer wait is not shortened.
+    pub(super) fn close(&self, wait: Duration) {
+        let until = Instant::now() + wait;
+        let mut closed = self.closed_until.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *closed = Some(closed.map_or(until, |before| before.max(until)));
+    }
+}

@@ -1,0 +1,319 @@
+//! The transport: one connection pool, a gate per host, a deadline and a cap on every answer, retries of what is safe to
+//! repeat. Knows nothing of registries and holds no credentials.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Method, StatusCode, redirect};
+use tokio::time::{Instant, sleep, timeout};
+use url::Url;
+
+use super::error::{Error, quote};
+use super::gate::Gate;
+use super::tls;
+
+/// Longest wait that a server may ask for; one that asks for more is not waited for.
+const MAX_WAIT: Duration = Duration::from_secs(300);
+
+/// One request that was sent.
+#[derive(Debug, Clone)]
+pub struct Sent<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// Host, path and query.
+    pub target: &'a str,
+    /// The status; `None` when there was no answer.
+    pub status: Option<u16>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Told of every request, repeated ones included.
+pub type Observer = Arc<dyn Fn(&Sent<'_>) + Send + Sync>;
+
+/// How servers are asked.
+#[derive(Clone)]
+pub struct Settings {
+    /// Most requests under way at once, for each host.
+    pub in_flight: usize,
+    /// Longest time for one answer, body included. A server whose database is locked may take a minute.
+    pub deadline: Duration,
+    /// How often a request that is safe to repeat is repeated.
+    pub retries: u32,
+    /// First wait before a repetition; doubled each time.
+    pub backoff: Duration,
+    /// Text of a PEM file of certificate authorities trusted beside those of the system.
+    pub authorities: Option<Vec<u8>>,
+    /// Whether proxies are taken from the environment.
+    pub proxies: bool,
+    /// Sent as `User-Agent`.
+    pub user_agent: String,
+    /// Told of every request.
+    pub observer: Option<Observer>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            in_flight: 8,
+            deadline: Duration::from_secs(90),
+            retries: 4,
+            backoff: Duration::from_millis(250),
+            authorities: None,
+            proxies: true,
+            user_agent: concat!("registry-core/", env!("CARGO_PKG_VERSION")).into(),
+            observer: None,
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Settings")
+            .field("in_flight", &self.in_flight)
+            .field("deadline", &self.deadline)
+            .field("retries", &self.retries)
+            .field("proxies", &self.proxies)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The transport, shared by everything that asks.
+#[derive(Debug, Clone)]
+pub struct Http {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    client: reqwest::Client,
+    settings: Settings,
+    gates: Mutex<HashMap<String, Arc<Gate>>>,
+    sent: AtomicU64,
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Bytes>,
+    /// Most bytes of the answer.
+    pub(crate) most: usize,
+    /// Whether it may be sent again when nobody knows what became of it.
+    pub(crate) repeat: bool,
+}
+
+impl Ask {
+    /// A request without a body that is safe to repeat.
+    pub(crate) fn new(method: Method, url: Url, most: usize) -> Self {
+        let repeat = matches!(method, Method::GET | Method::HEAD);
+        Self { method, url, headers: HeaderMap::new(), body: None, most, repeat }
+    }
+
+    /// Method and path, for messages.
+    pub(crate) fn what(&self) -> String {
+        format!("{} {}", self.method, crate::text::without_controls(self.url.path()))
+    }
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) what: String,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// A header as text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Whether the body says that it is JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.header("content-type").is_some_and(|given| given.to_ascii_lowercase().contains("json"))
+    }
+
+    /// The body as a value.
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let start = quote(&String::from_utf8_lossy(&self.body[..self.body.len().min(60)]));
+            let why = if start.trim_start().starts_with('<') {
+                "a web page came instead of JSON: a login page, or another server".to_owned()
+            } else {
+                format!("not the JSON of this API ({error}); it begins with {start:?}")
+            };
+            Error::Malformed { what: self.what.clone(), why }
+        })
+    }
+
+    /// A status that says nothing about the thing asked for, as an error.
+    pub(crate) fn error(&self) -> Error {
+        let (what, status) = (self.what.clone(), self.status.as_u16());
+        if matches!(status, 401 | 403) {
+            let why = "these credentials do not suffice, or none were given".into();
+            return Error::Refused { what, status, why };
+        }
+        let mut message = quote(&String::from_utf8_lossy(&self.body[..self.body.len().min(4096)]));
+        if self.status.is_redirection() {
+            let to = self.header("location").map(quote).unwrap_or_default();
+            message = format!("it leads to {to:?}, which is not followed");
+        } else if message.starts_with('<') {
+            message = "with a web page".into();
+        } else if let Some(wait) = self.wait().filter(|wait| *wait > MAX_WAIT) {
+            message = format!("it asks to wait {} s", wait.as_secs());
+        }
+        Error::Status { what, status, message }
+    }
+
+    /// How long the server asks to wait.
+    fn wait(&self) -> Option<Duration> {
+        let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+        if let Ok(seconds) = text.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let until = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+        let seconds = until.as_second() - jiff::Timestamp::now().as_second();
+        Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+    }
+
+    const fn is_passing(&self) -> bool {
+        matches!(self.status.as_u16(), 429 | 500 | 502 | 503 | 504)
+    }
+}
+
+impl Http {
+    /// Makes a transport.
+    ///
+    /// # Errors
+    /// When the certificate authorities cannot be used.
+    pub fn new(settings: Settings) -> Result<Self, Error> {
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::config(settings.authorities.as_deref())?)
+            .redirect(redirect::Policy::none())
+            .user_agent(settings.user_agent.clone())
+            .connect_timeout(settings.deadline.min(Duration::from_secs(20)));
+        if !settings.proxies {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|error| Error::Authorities(causes(&error)))?;
+        let (gates, sent) = (Mutex::new(HashMap::new()), AtomicU64::new(0));
+        Ok(Self { inner: Arc::new(Inner { client, settings, gates, sent }) })
+    }
+
+    /// Requests sent so far, repeated ones included.
+    pub fn sent(&self) -> u64 {
+        self.inner.sent.load(Ordering::Relaxed)
+    }
+
+    /// Most requests under way at once, for each host.
+    pub fn in_flight(&self) -> usize {
+        self.inner.settings.in_flight
+    }
+
+    fn gate(&self, url: &Url) -> Arc<Gate> {
+        let host = url.origin().ascii_serialization();
+        let mut gates = self.inner.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Gate::new(self.inner.settings.in_flight));
+        Arc::clone(gates.entry(host).or_insert_with(new))
+    }
+
+    /// Sends a request, and again while that is safe and may help.
+    pub(crate) async fn send(&self, ask: &Ask) -> Result<Answer, Error> {
+        let gate = self.gate(&ask.url);
+        let mut attempt = 0;
+        loop {
+            let outcome = gate.pass(self.once(ask)).await;
+            let wait = match &outcome {
+                Ok(answer) if answer.is_passing() => answer.wait(),
+                Err(error) if error.is_transient() => None,
+                _ => return outcome,
+            };
+            if let Some(wait) = wait.filter(|wait| *wait <= MAX_WAIT) {
+                gate.close(wait);
+            }
+            if !ask.repeat || attempt >= self.inner.settings.retries || wait.is_some_and(|one| one > MAX_WAIT)
+            {
+                return outcome;
+            }
+            self.pause(attempt).await;
+            attempt += 1;
+        }
+    }
+
+    /// Waits before a repetition: longer each time, and not together with others.
+    pub(crate) async fn pause(&self, attempt: u32) {
+        let full =
+            self.inner.settings.backoff.saturating_mul(1 << attempt.min(6)).min(Duration::from_secs(10));
+        let random = RandomState::new().build_hasher().finish();
+        sleep(full.mul_f64(0.5 + (random % 1000) as f64 / 2000.0)).await;
+    }
+
+    /// How often a request is repeated at most.
+    pub(crate) fn retries(&self) -> u32 {
+        self.inner.settings.retries
+    }
+
+    async fn once(&self, ask: &Ask) -> Result<Answer, Error> {
+        self.inner.sent.fetch_add(1, Ordering::Relaxed);
+        let start = Instant::now();
+        let deadline = self.inner.settings.deadline;
+        let outcome = match timeout(deadline, self.read(ask)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::Deadline { what: ask.what(), seconds: deadline.as_secs() }),
+        };
+        if let Some(observer) = &self.inner.settings.observer {
+            let target = &ask.url[url::Position::BeforeHost..url::Position::AfterQuery];
+            let status = outcome.as_ref().ok().map(|answer| answer.status.as_u16());
+            observer(&Sent { method: ask.method.as_str(), target, status, took: start.elapsed() });
+        }
+        outcome
+    }
+
+    async fn read(&self, ask: &Ask) -> Result<Answer, Error> {
+        let lost = |error: reqwest::Error| Error::Unreachable {
+            what: ask.what(),
+            why: causes(&error.without_url()),
+        };
+        let mut request =
+            self.inner.client.request(ask.method.clone(), ask.url.clone()).headers(ask.headers.clone());
+        if let Some(body) = &ask.body {
+            request = request.body(body.clone());
+        }
+        let mut response = request.send().await.map_err(lost)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(lost)? {
+            if body.len() + chunk.len() > ask.most {
+                return Err(Error::TooLarge { what: ask.what(), limit: ask.most });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { what: ask.what(), status, headers, body })
+    }
+}
+
+/// An error with all its causes on one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        next = cause.source();
+    }
+    quote(&text)
+}

@@ -1,0 +1,26 @@
+//! The OCI distribution API over HTTP: a thin client of what this project needs from it, and the transport below it.
+//!
+//! Reads and says what was answered; decides nothing. Absent is `None` only where the server says so in the API's own
+//! words: a stranger's 404 (a proxy, a login page) is an error. Every body is capped, and hashed where a digest is known.
+
+mod auth;
+mod challenge;
+mod client;
+mod content;
+mod error;
+mod gate;
+mod http;
+mod lists;
+mod source;
+mod tls;
+
+pub use auth::Credentials;
+pub use client::{Client, Removal};
+pub use error::Error;
+pub use http::{Http, Observer, Sent, Settings};
+pub use source::{ArmedRegistry, RegistrySource};
+
+pub(crate) use auth::secret_header;
+pub(crate) use client::{origin, unencrypted};
+pub(crate) use error::quote;
+pub(crate) use http::{Answer, Ask};
