@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Delete old images from a registry so that everything kept still holds
-///
-/// This version plans and explains from recorded inventories; it neither lists a server nor deletes anything.
 #[derive(Debug, Parser)]
 #[command(name = "registry-retention", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
@@ -14,27 +12,13 @@ Environment, each beaten by its flag: FORGEJO_HOST, FORGEJO_OWNER, FORGEJO_USER,
 KEEP_LAST_N; and DRY_RUN, true by default, which when set to true disarms --apply and apply.
 
 Exit status: 0 done, or nothing to do; 1 an operation failed; 2 usage or configuration refused; 3 changes pending \
-(--detailed-exitcode); 4 packages were skipped; 5 something moved; 6 the token may not delete; 7 a guard refused. \
-A verb that this version does not have yet exits 2.")]
+(--detailed-exitcode); 4 packages were skipped; 5 something moved; 6 the token may not delete; 7 a guard refused.")]
 pub struct Cli {
     #[command(subcommand)]
     pub verb: Option<Verb>,
 
     #[command(flatten)]
     pub run: RunArgs,
-}
-
-impl Cli {
-    /// The verb that was asked for; `run` when none was.
-    pub const fn name(&self) -> &'static str {
-        match self.verb {
-            None | Some(Verb::Run(_)) => "run",
-            Some(Verb::Plan(_)) => "plan",
-            Some(Verb::Apply(_)) => "apply",
-            Some(Verb::Explain(_)) => "explain",
-            Some(Verb::Undo(_)) => "undo",
-        }
-    }
 }
 
 /// What to do.
@@ -45,17 +29,21 @@ pub enum Verb {
     /// Write the plan to a file
     Plan(Box<PlanArgs>),
     /// Delete exactly what a plan file says, after checking that nothing moved
-    Apply(ApplyArgs),
+    Apply(Box<ApplyArgs>),
     /// Tell why a package, a tag or a digest stays or goes
     Explain(Box<ExplainArgs>),
     /// Put deleted tags back while the server still has what they need
-    Undo(UndoArgs),
+    Undo(Box<UndoArgs>),
 }
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
     #[command(flatten)]
-    pub source: Source,
+    pub server: Server,
+    #[command(flatten)]
+    pub connection: Connection,
+    #[command(flatten)]
+    pub common: Common,
     #[command(flatten)]
     pub policy: Policy,
     #[command(flatten)]
@@ -66,12 +54,18 @@ pub struct RunArgs {
     /// Delete what the plan says
     #[arg(long)]
     pub apply: bool,
+
+    /// Where metrics go, for a textfile collector
+    #[arg(long, value_name = "PATH")]
+    pub metrics_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub struct PlanArgs {
     #[command(flatten)]
-    pub source: Source,
+    pub server: Server,
+    #[command(flatten)]
+    pub connection: Connection,
     #[command(flatten)]
     pub recorded: Recorded,
     #[command(flatten)]
@@ -89,6 +83,10 @@ pub struct PlanArgs {
     /// Ask whether the token may delete
     #[arg(long, value_enum, default_value_t = Preflight::Warn)]
     pub preflight: Preflight,
+
+    /// Plan for an apply that keeps what deleted images need for 24 hours more
+    #[arg(long)]
+    pub undo_window: bool,
 }
 
 #[derive(Debug, Args)]
@@ -97,8 +95,22 @@ pub struct ApplyArgs {
     #[arg(value_name = "FILE")]
     pub plan: PathBuf,
 
+    /// Oldest plan that is acted on
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "24h")]
+    pub max_plan_age: u64,
+
     #[command(flatten)]
-    pub effects: Effects,
+    pub server: Server,
+    #[command(flatten)]
+    pub connection: Connection,
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub effects: ApplyEffects,
+
+    /// Where metrics go, for a textfile collector
+    #[arg(long, value_name = "PATH")]
+    pub metrics_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -108,7 +120,9 @@ pub struct ExplainArgs {
     pub subject: String,
 
     #[command(flatten)]
-    pub source: Source,
+    pub server: Server,
+    #[command(flatten)]
+    pub connection: Connection,
     #[command(flatten)]
     pub recorded: Recorded,
     #[command(flatten)]
@@ -123,9 +137,14 @@ pub struct UndoArgs {
     #[arg(value_name = "JOURNAL")]
     pub journal: PathBuf,
 
-    /// Where the original push times go, for later runs
-    #[arg(long, value_name = "FILE")]
-    pub push_times: Option<PathBuf>,
+    #[command(flatten)]
+    pub server: Server,
+    #[command(flatten)]
+    pub connection: Connection,
+
+    /// Print the requests made
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
 }
 
 /// What every verb that answers takes.
@@ -154,7 +173,7 @@ pub struct Common {
 
 /// Where the images are.
 #[derive(Debug, Args)]
-pub struct Source {
+pub struct Server {
     /// A Forgejo server
     #[arg(long, value_name = "URL", env = "FORGEJO_HOST", help_heading = "Source")]
     pub forgejo: Option<String>,
@@ -175,13 +194,34 @@ pub struct Source {
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     pub save_inventory: Option<PathBuf>,
 
-    /// Original push times, as `undo` recorded them
+    /// Original push times: `undo` writes them, the other verbs read them
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     pub push_times: Option<PathBuf>,
 
     /// Where manifests that were read are kept between runs
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     pub cache_dir: Option<PathBuf>,
+}
+
+/// How servers are asked. The token comes from a file or from FORGEJO_TOKEN, never from an argument.
+#[derive(Debug, Args)]
+pub struct Connection {
+    /// The user of the token
+    #[arg(long, value_name = "NAME", env = "FORGEJO_USER", help_heading = "Connection")]
+    pub user: Option<String>,
+
+    /// A file that holds the token
+    #[arg(long, value_name = "FILE", env = "FORGEJO_TOKEN_FILE", help_heading = "Connection")]
+    pub token_file: Option<PathBuf>,
+
+    /// Certificate authorities trusted beside those of the system (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    pub ca_file: Option<PathBuf>,
+
+    /// Requests under way at once
+    #[arg(long, value_name = "N", default_value_t = 8, help_heading = "Connection")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
 }
 
 /// A source for verbs that delete nothing.
@@ -277,6 +317,18 @@ pub struct Answer {
     /// Exit 4 when a broken image is met
     #[arg(long, value_enum)]
     pub fail_on: Option<FailOn>,
+}
+
+/// How the deletions of a plan file are done; what is kept for an undo is part of the plan.
+#[derive(Debug, Args)]
+pub struct ApplyEffects {
+    /// Ask whether the token may delete
+    #[arg(long, value_enum, default_value_t = Preflight::Require)]
+    pub preflight: Preflight,
+
+    /// Where the journal goes; `./registry-retention-<UTC time>.journal` by default
+    #[arg(long, value_name = "PATH")]
+    pub journal: Option<PathBuf>,
 }
 
 /// How deletions are done.

@@ -1,6 +1,7 @@
 //! Exit statuses, and which one wins. Decided here and nowhere else.
 
-use registry_core::retention::Plan;
+use registry_core::registry::Error;
+use registry_core::retention::{Applied, Outcome, Plan, Stopped};
 
 use crate::args::{Answer, FailOn};
 
@@ -14,6 +15,10 @@ pub const REFUSED: u8 = 2;
 pub const PENDING: u8 = 3;
 /// Packages were skipped, or a broken image was met and is to fail.
 pub const SKIPPED: u8 = 4;
+/// Something moved, or a kept image got worse.
+pub const MOVED: u8 = 5;
+/// The token may not delete.
+pub const FORBIDDEN: u8 = 6;
 /// A guard refused.
 pub const GUARD: u8 = 7;
 
@@ -24,36 +29,79 @@ pub enum Failure {
     Usage(anyhow::Error),
     /// Something could not be read or written.
     Io(anyhow::Error),
+    /// The credentials may not delete.
+    Forbidden(anyhow::Error),
 }
 
 impl Failure {
+    /// A server that cannot be read: a wrong address is a matter of usage, silence is a failure.
+    pub fn of_server(error: anyhow::Error) -> Self {
+        match error.downcast_ref::<Error>() {
+            Some(Error::Address { .. } | Error::Name(_) | Error::Malformed { .. }) => Self::Usage(error),
+            _ => Self::Io(error),
+        }
+    }
+
     /// The exit status it leads to.
     pub const fn status(&self) -> u8 {
         match self {
             Self::Usage(_) => REFUSED,
             Self::Io(_) => FAILED,
+            Self::Forbidden(_) => FORBIDDEN,
         }
     }
 
     /// What happened.
     pub const fn error(&self) -> &anyhow::Error {
         match self {
-            Self::Usage(error) | Self::Io(error) => error,
+            Self::Usage(error) | Self::Io(error) | Self::Forbidden(error) => error,
         }
     }
 }
 
-/// The status of a plan: the most serious of what it says.
-pub fn of_plan(plan: &Plan, answer: &Answer) -> u8 {
-    let summary = &plan.summary;
-    let fails_on_broken = matches!(answer.fail_on, Some(FailOn::Broken)) && summary.broken > 0;
-    if summary.refused_packages > 0 {
-        GUARD
-    } else if summary.skipped_packages > 0 || fails_on_broken {
-        SKIPPED
-    } else if answer.detailed_exitcode && summary.versions_deleted > 0 {
-        PENDING
-    } else {
-        DONE
+/// What happened over all owners; the most serious decides.
+#[derive(Debug, Default)]
+pub struct Tally(Vec<u8>);
+
+/// The more serious first.
+const ORDER: [u8; 6] = [MOVED, FORBIDDEN, GUARD, FAILED, SKIPPED, PENDING];
+
+impl Tally {
+    /// Counts what a plan says. What is done at once is not pending.
+    pub fn plan(&mut self, plan: &Plan, answer: &Answer, is_armed: bool) {
+        let summary = &plan.summary;
+        let fails_on_broken = matches!(answer.fail_on, Some(FailOn::Broken)) && summary.broken > 0;
+        if summary.refused_packages > 0 {
+            self.0.push(GUARD);
+        }
+        if summary.skipped_packages > 0 || fails_on_broken {
+            self.0.push(SKIPPED);
+        }
+        if answer.detailed_exitcode && !is_armed && summary.versions_deleted > 0 {
+            self.0.push(PENDING);
+        }
+    }
+
+    /// Counts what an apply did.
+    pub fn applied(&mut self, applied: &Applied) {
+        match &applied.stopped {
+            Some(Stopped::Forbidden(_)) => self.0.push(FORBIDDEN),
+            Some(Stopped::Worse(_)) => self.0.push(MOVED),
+            Some(Stopped::Journal(_)) => self.0.push(FAILED),
+            // Without it, only what moved stops a package.
+            None if applied.count(Outcome::Stopped) > 0 => self.0.push(MOVED),
+            None => {}
+        }
+        if applied.count(Outcome::Spared) > 0 {
+            self.0.push(MOVED);
+        }
+        if applied.count(Outcome::Failed) > 0 {
+            self.0.push(FAILED);
+        }
+    }
+
+    /// The status.
+    pub fn status(&self) -> u8 {
+        ORDER.into_iter().find(|status| self.0.contains(status)).unwrap_or(DONE)
     }
 }

@@ -3,10 +3,14 @@
 
 mod args;
 mod config;
+mod connect;
 mod exit;
+mod journal;
+mod metrics;
 mod plan;
 mod policy;
 mod render;
+mod run;
 
 use std::process::ExitCode;
 
@@ -27,15 +31,10 @@ fn main() -> ExitCode {
     let done = match &cli.verb {
         Some(Verb::Plan(args)) => plan::run(args),
         Some(Verb::Explain(args)) => plan::explain(args),
-        None | Some(Verb::Run(_) | Verb::Apply(_) | Verb::Undo(_)) => {
-            eprintln!(
-                "registry-retention {}: {} is not there yet: this version plans and explains from recorded inventories; \
-                 it neither lists a server nor deletes anything",
-                env!("CARGO_PKG_VERSION"),
-                cli.name(),
-            );
-            return ExitCode::from(exit::REFUSED);
-        }
+        Some(Verb::Run(args)) => run::run(args),
+        None => run::run(&cli.run),
+        Some(Verb::Apply(args)) => run::apply(args),
+        Some(Verb::Undo(args)) => run::undo(args),
     };
     match done {
         Ok(status) => ExitCode::from(status),

@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow, bail};
 use jiff::Timestamp;
 use registry_core::retention::{self as core, Inventory, Plan, Record};
 
-use crate::args::{ExplainArgs, PlanArgs, Policy};
+use crate::args::{ExplainArgs, PlanArgs};
 use crate::exit::{self, Failure};
 use crate::{policy, render};
 
@@ -19,15 +19,20 @@ const INVENTORY_MAX: u64 = 1 << 30;
 /// # Errors
 /// When the inventory or the policy cannot be used, or the plan cannot be written.
 pub fn run(args: &PlanArgs) -> Result<u8, Failure> {
-    let inventory = inventory(args.recorded.inventory.as_deref())?;
-    let plan = make(inventory, &args.policy, args.common.at)?;
+    let Some(path) = &args.recorded.inventory else { return crate::run::plan(args) };
+    let inventory = inventory(path)?;
+    let settled =
+        policy::settle(&args.policy, inventory.source.kind, args.undo_window).map_err(Failure::Usage)?;
+    let plan = make(inventory, settled, args.common.at);
     if let Some(path) = &args.plan_file {
         keep(path, &plan)
             .with_context(|| format!("cannot write the plan {}", path.display()))
             .map_err(Failure::Io)?;
     }
-    render::plan(&args.common, &plan).context("cannot print the plan").map_err(Failure::Io)?;
-    Ok(exit::of_plan(&plan, &args.answer))
+    render::plan(&args.common, &plan, None).context("cannot print the plan").map_err(Failure::Io)?;
+    let mut tally = exit::Tally::default();
+    tally.plan(&plan, &args.answer, false);
+    Ok(tally.status())
 }
 
 /// Explains why a package, a tag or a digest stays or goes.
@@ -35,20 +40,31 @@ pub fn run(args: &PlanArgs) -> Result<u8, Failure> {
 /// # Errors
 /// As [`run`]; and when nothing of that name is there.
 pub fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
-    let inventory = inventory(args.recorded.inventory.as_deref())?;
-    let plan = make(inventory, &args.policy, args.common.at)?;
-    let found =
-        render::explain(&args.common, &plan, &args.subject).context("cannot print").map_err(Failure::Io)?;
-    if !found {
-        let names: Vec<_> = plan.packages.iter().map(|package| package.name.as_str()).take(10).collect();
-        let why = anyhow!("nothing is called {:?}; the packages are {}", args.subject, names.join(", "));
-        return Err(Failure::Usage(why));
+    let plans = match &args.recorded.inventory {
+        Some(path) => {
+            let inventory = inventory(path)?;
+            let settled =
+                policy::settle(&args.policy, inventory.source.kind, false).map_err(Failure::Usage)?;
+            vec![make(inventory, settled, args.common.at)]
+        }
+        None => crate::run::explain(args)?,
+    };
+    for plan in &plans {
+        if render::explain(&args.common, plan, &args.subject).context("cannot print").map_err(Failure::Io)? {
+            return Ok(exit::DONE);
+        }
     }
-    Ok(exit::DONE)
+    let names = plans.iter().flat_map(|plan| &plan.packages).map(|package| package.name.as_str());
+    let names: Vec<_> = names.take(10).collect();
+    Err(Failure::Usage(anyhow!(
+        "nothing is called {:?}; the packages are {}",
+        args.subject,
+        names.join(", ")
+    )))
 }
 
-fn make(mut inventory: Inventory, args: &Policy, at: Option<Timestamp>) -> Result<Plan, Failure> {
-    let settled = policy::settle(args, inventory.source.kind).map_err(Failure::Usage)?;
+/// Plans, and says what matches nothing.
+pub fn make(mut inventory: Inventory, settled: policy::Settled, at: Option<Timestamp>) -> Plan {
     if !settled.packages.is_empty() {
         inventory
             .packages
@@ -66,33 +82,36 @@ fn make(mut inventory: Inventory, args: &Policy, at: Option<Timestamp>) -> Resul
         }
     }
     let now = at.unwrap_or_else(Timestamp::now);
-    Ok(core::plan(&inventory, &settled.policy, settled.text, now, env!("CARGO_PKG_VERSION")))
+    core::plan(&inventory, &settled.policy, settled.text, now, env!("CARGO_PKG_VERSION"))
 }
 
-fn inventory(path: Option<&Path>) -> Result<Inventory, Failure> {
-    let Some(path) = path else {
-        return Err(Failure::Usage(anyhow!(
-            "this version plans from a recorded inventory only: give --inventory FILE"
-        )));
-    };
-    let read = || -> anyhow::Result<Inventory> {
-        use std::io::Read as _;
-        let mut text = String::new();
-        if std::fs::File::open(path)?.take(INVENTORY_MAX + 1).read_to_string(&mut text)? as u64
-            > INVENTORY_MAX
-        {
-            bail!("it is larger than 1 GiB");
-        }
-        Ok(Record::read(&text)?.inventory())
-    };
+fn inventory(path: &Path) -> Result<Inventory, Failure> {
+    let read = || Ok::<_, anyhow::Error>(Record::read(&text_of(path, INVENTORY_MAX)?)?.inventory());
     read().with_context(|| format!("cannot use the inventory {}", path.display())).map_err(Failure::Usage)
 }
 
-/// Writes the plan so that nobody finds half of one.
-fn keep(path: &Path, plan: &Plan) -> anyhow::Result<()> {
+/// The text of a file that is not larger than so many bytes.
+///
+/// # Errors
+/// When it cannot be read, or is larger.
+pub fn text_of(path: &Path, most: u64) -> anyhow::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    let open = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    if open.take(most + 1).read_to_string(&mut text)? as u64 > most {
+        bail!("it is larger than {} MiB", most >> 20);
+    }
+    Ok(text)
+}
+
+/// Writes a file of JSON so that nobody finds half of one.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn keep(path: &Path, value: &impl serde::Serialize) -> anyhow::Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    serde_json::to_writer_pretty(&mut file, plan)?;
+    serde_json::to_writer_pretty(&mut file, value)?;
     file.write_all(b"\n")?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;

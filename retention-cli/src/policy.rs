@@ -25,7 +25,7 @@ pub struct Settled {
 ///
 /// # Errors
 /// When something asked for cannot be used.
-pub fn settle(args: &args::Policy, kind: SourceKind) -> anyhow::Result<Settled> {
+pub fn settle(args: &args::Policy, kind: SourceKind, undo_window: bool) -> anyhow::Result<Settled> {
     let file = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     // Forgejo stores names and tags in lower case.
     let fold = kind == SourceKind::Forgejo;
@@ -71,6 +71,7 @@ pub fn settle(args: &args::Policy, kind: SourceKind) -> anyhow::Result<Settled> 
     policy.max_delete = args.max_delete.or(file.max_delete);
     policy.max_delete_percent = args.max_delete_percent.or(file.max_delete_percent);
     policy.allow_empty = args.allow_empty;
+    policy.undo_window = undo_window;
     for lost in &args.assume_lost {
         if !lost.contains(':') {
             bail!("--assume-lost {lost:?} names no tag; write it as PACKAGE:TAG");

@@ -1,6 +1,5 @@
-//! The program as it is run: plans of recorded inventories, and what this version does not do yet.
+//! The program as it is run without a server: plans of recorded inventories, usage.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -25,14 +24,6 @@ fn stderr(output: &Output) -> String {
 }
 
 #[test]
-fn it_says_that_it_does_nothing_yet() {
-    let output =
-        run(&folder("says"), &["--forgejo", "https://forge.example", "--owner", "team", "--apply"], &[]);
-    insta::assert_snapshot!(stderr(&output), @"registry-retention 0.1.0: run is not there yet: this version plans and explains from recorded inventories; it neither lists a server nor deletes anything");
-    assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(2), true));
-}
-
-#[test]
 fn it_refuses_what_makes_no_sense() {
     let folder = folder("refuses");
     let first_line = |arguments: &[&str], environment: &[(&str, &str)]| {
@@ -46,85 +37,6 @@ fn it_refuses_what_makes_no_sense() {
     insta::assert_snapshot!(first_line(&["--inventory", "x.json", "--apply"], &[]), @"error: unexpected argument '--inventory' found");
     insta::assert_snapshot!(first_line(&["--keep-last", "3", "plan"], &[]), @"error: the subcommand 'plan' cannot be used with '--keep-last <N>'");
     insta::assert_snapshot!(first_line(&["delete"], &[]), @"error: unrecognized subcommand 'delete'");
-}
-
-#[test]
-fn no_arguments_touch_anything() {
-    let folder = folder("touches");
-    let server = TcpListener::bind("127.0.0.1:0").expect("a port");
-    server.set_nonblocking(true).expect("a listener that does not wait");
-    let url = format!("http://{}", server.local_addr().expect("an address"));
-    let sources = [
-        vec!["--forgejo", &url, "--owner", "a", "--owner", "b", "--save-inventory", "inventory.json"],
-        vec!["--registry", &url, "--cache-dir", "cache", "--push-times", "times.json"],
-        vec!["--layout", "."],
-        vec![],
-    ];
-    let policy = [
-        "--keep-last",
-        "3",
-        "--keep-tag",
-        "v*",
-        "--no-keep-latest",
-        "--no-keep-cache",
-        "--keep-within",
-        "30d",
-        "--in-use",
-        "in-use.txt",
-        "--package",
-        "app",
-        "--rank-by",
-        "semver",
-        "--untagged",
-        "prune",
-        "--orphan-signatures",
-        "prune",
-        "--grace",
-        "1h",
-        "--max-delete",
-        "100",
-        "--max-delete-percent",
-        "100",
-        "--allow-empty",
-        "--assume-lost",
-        "app:v1",
-        "--config",
-        "retention.toml",
-    ];
-    let effects = ["--preflight", "off", "--journal", "run.journal", "--undo-window"];
-    let answer = ["--detailed-exitcode", "--fail-on", "broken"];
-    let environment = [
-        ("FORGEJO_HOST", &*url),
-        ("FORGEJO_OWNER", "team"),
-        ("FORGEJO_USER", "robot"),
-        ("FORGEJO_TOKEN", "secret"),
-        ("KEEP_LAST_N", "1"),
-        ("DRY_RUN", "false"),
-    ];
-    let mut lines: Vec<Vec<&str>> = vec![
-        [&["apply", "plan.json"][..], &effects].concat(),
-        vec!["undo", "run.journal", "--push-times", "times.json"],
-    ];
-    for source in &sources {
-        let run = [source, &policy[..], &effects, &answer, &["--apply"]].concat();
-        lines.push([&["run"][..], &run].concat());
-        lines.push(run);
-        lines.push([&["plan", "--plan-file", "plan.json"][..], source, &policy, &answer].concat());
-        lines.push([&["explain", "app@sha256:00"][..], source, &policy].concat());
-    }
-    for environment in [&[][..], &environment] {
-        for line in &lines {
-            let output = run(&folder, line, environment);
-            let said = stderr(&output);
-            assert_eq!(output.status.code(), Some(2), "{line:?}");
-            let says = ["nor deletes anything", "plans from a recorded inventory only"];
-            assert!(says.iter().any(|text| said.contains(text)), "{line:?}: {said}");
-            assert!(!said.contains("secret") && output.stdout.is_empty(), "{line:?}");
-        }
-    }
-    assert_eq!(std::fs::read_dir(&folder).expect("the folder").count(), 0, "a file was written");
-    let call = server.accept().expect_err("nobody called");
-    assert_eq!(call.kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[test]
@@ -256,7 +168,7 @@ fn what_is_no_inventory_is_refused() {
     insta::assert_snapshot!(said("other", "{\"schema\": \"x\"}"), @r#"error: cannot use the inventory other: its schema is "x", and "registry-retention/inventory/1" is needed"#);
     insta::assert_snapshot!(said("cut", "{\"schema\": \"registry-retention/inventory/1\""), @"error: cannot use the inventory cut: it is no inventory: EOF while parsing an object at line 1 column 43");
     let output = run(&folder, &["plan", "--inventory", "missing"], &[]);
-    insta::assert_snapshot!(stderr(&output), @"error: cannot use the inventory missing: No such file or directory (os error 2)");
+    insta::assert_snapshot!(stderr(&output), @"error: cannot use the inventory missing: cannot open missing: No such file or directory (os error 2)");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! (`models/packages/package_version.go @ v15.0.3`: LIMIT and OFFSET anew for each request), so a list counts only when
 //! every page told the same total and exactly that many versions were seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
@@ -60,6 +60,7 @@ pub(super) async fn list(forgejo: &Forgejo, package: Option<&str>) -> Result<Vec
 async fn once(forgejo: &Forgejo, package: Option<&str>) -> Result<Result<Vec<Listed>, String>, Error> {
     let mut found: BTreeMap<u64, Listed> = BTreeMap::new();
     let (mut total, mut seen) = (None, 0_u64);
+    let mut names: BTreeSet<(String, String)> = BTreeSet::new();
     for page in 1.. {
         let mut url = forgejo.rest_url(&[])?;
         {
@@ -90,9 +91,11 @@ async fn once(forgejo: &Forgejo, package: Option<&str>) -> Result<Result<Vec<Lis
             if item.kind != "container" {
                 return Err(bad("it lists what is no container, though only these were asked for"));
             }
-            if found.insert(item.id, item.listed()).is_none() {
-                new += 1;
-            }
+            let (id, row) = (item.id, item.listed());
+            // A tag that is pushed again meanwhile keeps the total, has another number, and may push a third row off both
+            // pages.
+            let is_new = names.insert((row.package.clone(), row.version.clone()));
+            new += u64::from(found.insert(id, row).is_none() && is_new);
         }
         if new < count {
             return Ok(Err("a version was listed twice".into()));

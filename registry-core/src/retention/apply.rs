@@ -264,7 +264,9 @@ impl<J: Journal> Run<'_, J> {
         for row in &step.rows {
             match writer.row(package, &row.version).await {
                 Ok(None) => {}
-                Ok(Some(now)) if now.id == row.id && now.created_at == row.created_at => {}
+                // A re-push gives a new number; times may come from a record of older ones.
+                Ok(Some(now))
+                    if now.id == row.id && (row.id.is_some() || now.created_at == row.created_at) => {}
                 Ok(Some(_)) => return Some(format!("{} was pushed again since it was planned", row.version)),
                 Err(why) => return Some(format!("{} could not be read again: {why}", row.version)),
             }
@@ -367,7 +369,7 @@ fn moved(planned: &PackagePlan, now: &Package) -> Option<String> {
     let known: BTreeMap<&str, _> = planned
         .versions
         .iter()
-        .map(|row| (row.version.as_str(), (row.id, row.created_at, row.digest)))
+        .map(|row| (row.version.as_str(), (row.id, row.created_at.filter(|_| row.id.is_none()), row.digest)))
         .collect();
     let doomed: BTreeSet<_> = planned
         .versions
@@ -377,7 +379,7 @@ fn moved(planned: &PackagePlan, now: &Package) -> Option<String> {
         .collect();
     for row in &now.rows {
         let digest = row.manifest.map(|manifest| now.digest(manifest));
-        if known.get(&*row.version) == Some(&(row.id, row.created_at, digest)) {
+        if known.get(&*row.version) == Some(&(row.id, row.created_at.filter(|_| row.id.is_none()), digest)) {
             continue;
         }
         let Some(manifest) = row.manifest else {

@@ -21,6 +21,8 @@ mod order;
 mod package;
 mod plan;
 mod policy;
+#[cfg(feature = "remote")]
+mod push_times;
 mod rank;
 mod record;
 #[cfg(feature = "remote")]
@@ -43,6 +45,8 @@ pub use journal::{Entry, Journal, JournalError, Outcome, SCHEMA as JOURNAL_SCHEM
 pub use package::{Info, ManifestId, Package, PartId, Row, State};
 pub use plan::{PackagePlan, PackageState, Plan, PolicyText, SCHEMA, Summary, Version, plan};
 pub use policy::{Fate, Pattern, Policy, RankBy, Rule};
+#[cfg(feature = "remote")]
+pub use push_times::{PushTime, PushTimes, SCHEMA as PUSH_TIMES_SCHEMA};
 pub use record::{
     Record, RecordError, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA as INVENTORY_SCHEMA,
 };

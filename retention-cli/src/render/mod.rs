@@ -1,12 +1,14 @@
 //! Plans in the form that was asked for. Nothing is decided here.
 
+mod applied;
 mod explain;
 mod text;
 
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 use anstream::{AutoStream, ColorChoice};
-use registry_core::retention::Plan;
+use registry_core::retention::{Applied, Plan};
 use registry_core::text::without_controls;
 
 use crate::args::{Common, Output, When};
@@ -15,13 +17,27 @@ use crate::args::{Common, Output, When};
 ///
 /// # Errors
 /// When it cannot be written; a reader that went away is no error.
-pub fn plan(common: &Common, plan: &Plan) -> io::Result<()> {
+pub fn plan(common: &Common, plan: &Plan, is_armed: Option<bool>) -> io::Result<()> {
     printed(common, |out| match common.output {
         Output::Json => {
             serde_json::to_writer_pretty(&mut *out, plan)?;
             out.write_all(b"\n")
         }
-        Output::Text => text::write(plan, common, out),
+        Output::Text => text::write(plan, common, is_armed, out),
+    })
+}
+
+/// Prints what was done to standard output.
+///
+/// # Errors
+/// As [`plan`].
+pub fn applied(common: &Common, applied: &Applied, journal: &Path) -> io::Result<()> {
+    printed(common, |out| match common.output {
+        Output::Json => {
+            serde_json::to_writer_pretty(&mut *out, applied)?;
+            out.write_all(b"\n")
+        }
+        Output::Text => applied::write(applied, common, journal, out),
     })
 }
 

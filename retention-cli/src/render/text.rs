@@ -12,14 +12,20 @@ use registry_core::text::without_controls as safe;
 
 use crate::args::Common;
 
-const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 const ODD: Style = AnsiColor::Yellow.on_default();
-const GOOD: Style = AnsiColor::Green.on_default();
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 const DIM: Style = Style::new().dimmed();
 
 /// Writes the plan.
-pub fn write(plan: &Plan, common: &Common, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(plan: &Plan, common: &Common, is_armed: Option<bool>, out: &mut dyn Write) -> io::Result<()> {
     if !common.quiet {
+        if let Some(is_armed) = is_armed {
+            let owner =
+                plan.source.owner.as_deref().map_or_else(String::new, |owner| format!(", owner {owner}"));
+            let mode = if is_armed { "what goes is deleted" } else { "dry run: nothing is deleted" };
+            writeln!(out, "{}{}; {mode}", safe(&plan.source.url), safe(&owner))?;
+        }
         for package in &plan.packages {
             for tag in &package.broken {
                 writeln!(out, "{BAD}broken{BAD:#} {}:{}", safe(&package.name), safe(tag))?;

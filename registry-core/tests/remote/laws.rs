@@ -1,0 +1,229 @@
+//! Laws over HTTP: random images on a Forgejo in memory, in both releases, with requests failing from any point on.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use proptest::prelude::*;
+use registry_core::forgejo::{Account, Forgejo};
+use registry_core::registry::{Http, Settings};
+use registry_core::retention::{
+    self as core, Collecting, Entry, Journal, Plan, Policy, PolicyText, Reader as _, Record,
+};
+use registry_fixtures::forgejo::{Fault, OWNER, Profile, Server, WRITE, World};
+
+const NOW: i64 = 1_790_000_000;
+
+/// One push: an image of so many platforms from a small set of builds, so that children are shared, under some tags.
+#[derive(Debug, Clone)]
+struct Push {
+    builds: Vec<u8>,
+    tags: Vec<u8>,
+    is_index: bool,
+    hours: u8,
+}
+
+fn pushes() -> impl Strategy<Value = Vec<Push>> {
+    let push =
+        (prop::collection::vec(0..5_u8, 1..4), prop::collection::vec(0..8_u8, 1..3), any::<bool>(), 0..60_u8)
+            .prop_map(|(builds, tags, is_index, hours)| Push { builds, tags, is_index, hours });
+    prop::collection::vec(push, 1..9)
+}
+
+fn world(profile: Profile, pushes: &[Push]) -> World {
+    let hours: i64 = pushes.iter().map(|push| i64::from(push.hours)).sum();
+    let mut world = World::example(profile, NOW - hours * 3600);
+    for push in pushes {
+        world.now += i64::from(push.hours) * 3600;
+        let tags: Vec<String> =
+            push.tags.iter().map(|tag| if *tag == 0 { "latest".into() } else { format!("t{tag}") }).collect();
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        let seeds: Vec<String> = push.builds.iter().map(u8::to_string).collect();
+        let seeds: Vec<&str> = seeds.iter().map(String::as_str).collect();
+        if push.is_index {
+            world.push_index("app", &tags, &seeds);
+        } else {
+            for tag in tags {
+                world.push_image("app", Some(tag), seeds[0]);
+            }
+        }
+    }
+    world.now = NOW;
+    world
+}
+
+struct Nowhere;
+
+impl Journal for Nowhere {
+    fn write(&mut self, _: &Entry) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn forgejo(url: &str) -> Result<Forgejo, String> {
+    let settings = Settings { retries: 0, proxies: false, ..Settings::default() };
+    let http = Http::new(settings).expect("a transport");
+    let account = Account { owner: OWNER.into(), user: None, token: Some(WRITE.to_owned().into()) };
+    Forgejo::connect(&http, url, &account).await.map_err(|error| error.to_string())
+}
+
+fn how() -> Collecting<'static> {
+    Collecting { in_flight: 4, cache: None, built_at: false, only: &[] }
+}
+
+fn plan_of(record: &Record, keep: u32) -> Plan {
+    let policy = Policy::keep_last(keep).expect("a policy");
+    let text = PolicyText { keep_last: keep, keep_tags: Vec::new(), more: BTreeMap::new() };
+    let now = jiff::Timestamp::from_second(NOW).expect("a time");
+    core::plan(&record.inventory(), &policy, text, now, "test")
+}
+
+async fn planned(url: &str, keep: u32) -> Result<(Forgejo, Plan), String> {
+    let forgejo = forgejo(url).await?;
+    let source = forgejo.source();
+    let now = jiff::Timestamp::from_second(NOW).expect("a time");
+    let record = core::collect(&forgejo, source, &how(), now).await.map_err(|why| why.to_string())?;
+    let plan = plan_of(&record, keep);
+    Ok((forgejo, plan))
+}
+
+fn pullable(world: &mut World) -> Vec<String> {
+    let tags = world.tags_of("app");
+    tags.into_iter().filter(|tag| world.is_pullable("app", tag)).collect()
+}
+
+fn kept(plan: &Plan) -> Vec<String> {
+    let rows = plan.packages.iter().flat_map(|package| &package.versions);
+    rows.filter(|row| row.action != core::Action::Delete && !row.version.contains(':'))
+        .map(|row| row.version.clone())
+        .collect()
+}
+
+/// Runs an apply that breaks off before its k-th request; gives how many requests a whole one makes.
+async fn law_1(
+    profile: Profile,
+    pushes: &[Push],
+    keep: u32,
+    k: usize,
+    fault: Fault,
+) -> Result<usize, TestCaseError> {
+    let server = Server::start(world(profile, pushes));
+    let before = pullable(&mut server.world());
+    let (forgejo, plan) = planned(&server.url, keep).await.expect("a plan");
+    let kept: Vec<String> = kept(&plan).into_iter().filter(|tag| before.contains(tag)).collect();
+    server.clear_log();
+    server.set_hook(move |_, _, number| (number >= k).then(|| fault.clone()));
+    core::apply(&forgejo.arm(), &plan, &how(), &mut Nowhere, plan.planned_at).await;
+    let requests = server.log().len();
+    let mut world = server.world();
+    for is_later in [false, true] {
+        if is_later {
+            world.now += 25 * 3600;
+            world.cleanup();
+        }
+        let now = pullable(&mut world);
+        let lost: Vec<_> = kept.iter().filter(|tag| !now.contains(tag)).collect();
+        prop_assert!(
+            lost.is_empty(),
+            "{lost:?} broke (collector ran: {is_later}, stopped before request {k})"
+        );
+    }
+    Ok(requests)
+}
+
+fn block<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn law_1_over_http_nothing_kept_breaks_wherever_an_apply_stops(
+        pushes in pushes(), keep in 1..4_u32, is_v15 in any::<bool>(), is_lost in any::<bool>(),
+    ) {
+        let profile = if is_v15 { Profile::V15 } else { Profile::V11 };
+        let fault = if is_lost { Fault::Lost } else { Fault::Refused };
+        let whole = block(law_1(profile, &pushes, keep, usize::MAX, fault.clone()))?;
+        for k in 0..whole {
+            block(law_1(profile, &pushes, keep, k, fault.clone()))?;
+        }
+    }
+
+    #[test]
+    fn law_2_over_http_what_could_not_be_read_is_never_deleted(
+        pushes in pushes(), keep in 1..4_u32, is_v15 in any::<bool>(), failing in prop::collection::vec(any::<bool>(), 60),
+    ) {
+        let profile = if is_v15 { Profile::V15 } else { Profile::V11 };
+        block(async {
+            let server = Server::start(world(profile, &pushes));
+            server.set_hook(move |_, ask, number| {
+                // Without the version, the list and a token there is no plan at all.
+                let is_needed = !ask.path.contains("/manifests/");
+                (!is_needed && failing[number % failing.len()]).then_some(Fault::Status(503))
+            });
+            let before = pullable(&mut server.world());
+            let (forgejo, plan) = planned(&server.url, keep).await.expect("a plan");
+            for package in &plan.packages {
+                let has_unknown_tag = package.versions.iter().any(|row| row.digest.is_none());
+                let deletes = package.versions.iter().any(|row| row.action == core::Action::Delete);
+                prop_assert!(!(has_unknown_tag && deletes), "{package:?}");
+            }
+            let kept: Vec<String> = kept(&plan).into_iter().filter(|tag| before.contains(tag)).collect();
+            core::apply(&forgejo.arm(), &plan, &how(), &mut Nowhere, plan.planned_at).await;
+            server.set_hook(|_, _, _| None);
+            let now = pullable(&mut server.world());
+            prop_assert!(kept.iter().all(|tag| now.contains(tag)), "{kept:?} {now:?}");
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn law_4_over_http_the_plan_depends_on_no_order_and_no_concurrency(
+        pushes in pushes(), keep in 1..4_u32, page in 1..7_usize,
+    ) {
+        block(async {
+            let mut plans = Vec::new();
+            for (profile, page, in_flight) in [(Profile::V11, 50, 1), (Profile::V15, page, 7)] {
+                let server = Server::start(world(profile, &pushes));
+                server.world().page_max = page;
+                server.set_hook(|_, ask, _| {
+                    assert!(matches!(ask.method.as_str(), "GET" | "HEAD"), "{} {}", ask.method, ask.path);
+                    None
+                });
+                let forgejo = forgejo(&server.url).await.expect("a server");
+                let source = core::Source { url: "same".into(), version: None, ..forgejo.source() };
+                let how = Collecting { in_flight, ..how() };
+                let now = jiff::Timestamp::from_second(NOW).expect("a time");
+                let record = core::collect(&forgejo, source, &how, now).await.expect("a record");
+                plans.push(serde_json::to_string(&plan_of(&record, keep)).expect("JSON"));
+            }
+            prop_assert_eq!(&plans[0], &plans[1]);
+            Ok(())
+        })?;
+    }
+}
+
+#[test]
+fn a_tag_pushed_again_between_pages_hid_another_row() {
+    for profile in [Profile::V11, Profile::V15] {
+        let mut world = World::example(profile, NOW);
+        for tag in 0..70 {
+            world.push_image("app", Some(&format!("t{tag}")), "one build");
+        }
+        let server = Server::start(world);
+        let mut count = 0;
+        server.set_hook(move |world, ask, _| {
+            if ask.query.contains("page=2") {
+                count += 1;
+                if count == 1 {
+                    world.push_image("app", Some("t3"), "another build");
+                }
+            }
+            None
+        });
+        let rows =
+            block(async { forgejo(&server.url).await.expect("a server").rows(None).await }).expect("rows");
+        assert_eq!(rows.len(), 70, "{profile:?}");
+        assert_eq!(rows.iter().map(|row| &row.version).collect::<std::collections::BTreeSet<_>>().len(), 70);
+    }
+}

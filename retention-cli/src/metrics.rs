@@ -1,0 +1,99 @@
+//! Metrics of a run in the Prometheus text format, for a textfile collector.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+use registry_core::retention::{Action, Applied, Outcome, Plan};
+
+use crate::exit;
+
+/// What the metrics tell, summed over all owners.
+#[derive(Debug, Default)]
+pub struct Told {
+    kept: u64,
+    deleted: u64,
+    failed: u64,
+    planned: u64,
+    skipped: u64,
+    refused: u64,
+    broken: u64,
+    reclaimable: u64,
+    is_armed: bool,
+}
+
+const LAST_SUCCESS: &str = "registry_retention_last_success_timestamp_seconds";
+
+impl Told {
+    /// Adds a plan.
+    pub fn plan(&mut self, plan: &Plan) {
+        let rows = plan.packages.iter().flat_map(|package| &package.versions);
+        self.kept += rows.filter(|row| row.action == Action::Keep).count() as u64;
+        self.planned += plan.summary.versions_deleted;
+        self.skipped += plan.summary.skipped_packages;
+        self.refused += plan.summary.refused_packages;
+        self.broken += plan.summary.broken;
+        self.reclaimable += plan.summary.reclaimable_bytes;
+    }
+
+    /// Adds what was done.
+    pub fn applied(&mut self, applied: &Applied) {
+        self.is_armed = true;
+        self.deleted += applied.count(Outcome::Deleted) as u64;
+        self.failed += applied.count(Outcome::Failed) as u64;
+    }
+
+    fn render(&self, success: Option<&str>) -> String {
+        let zero_effect = self.is_armed && self.planned > 0 && self.deleted == 0;
+        let metrics = [
+            ("versions_kept", "Rows that stay.", self.kept),
+            ("versions_deleted", "Rows that the server confirmed gone.", self.deleted),
+            ("versions_failed", "Rows that could not be deleted.", self.failed),
+            ("skipped_packages", "Packages whose graph could not be read.", self.skipped),
+            ("refused_packages", "Packages in which a guard refused.", self.refused),
+            ("broken_images", "Tags of images that do not answer down to the leaves.", self.broken),
+            ("planned_deletions", "Rows that the plan lets go.", self.planned),
+            ("zero_effect", "Whether deletions were planned and none succeeded.", u64::from(zero_effect)),
+            ("reclaimable_bytes", "Bytes that only what goes needs.", self.reclaimable),
+        ];
+        let mut out = String::new();
+        for (name, help, value) in metrics {
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                out,
+                "# HELP registry_retention_{name} {help}\n# TYPE registry_retention_{name} gauge\nregistry_retention_{name} {value}"
+            );
+        }
+        if let Some(value) = success {
+            let _ = writeln!(
+                out,
+                "# HELP {LAST_SUCCESS} When a run last ended well.\n# TYPE {LAST_SUCCESS} gauge\n{LAST_SUCCESS} {value}"
+            );
+        }
+        out
+    }
+}
+
+/// Writes the metrics so that a reader sees the old file or the new one. The time of the last success outlives failures.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write(path: &Path, told: &Told, status: u8) -> anyhow::Result<()> {
+    let now = jiff::Timestamp::now().as_second().to_string();
+    let old = std::fs::read_to_string(path).unwrap_or_default();
+    let old =
+        old.lines().find_map(|line| line.strip_prefix(LAST_SUCCESS)).map(|value| value.trim().to_owned());
+    let success = if matches!(status, exit::DONE | exit::PENDING) { Some(now) } else { old };
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".registry-retention-").tempfile_in(folder)?;
+    file.write_all(told.render(success.as_deref()).as_bytes())?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        // A collector runs as another user.
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! What an apply did, for a person: what did not go first, then one line to grep.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use registry_core::retention::{Applied, Outcome, Stopped};
+use registry_core::text::without_controls as safe;
+
+use super::text::{BAD, GOOD};
+use crate::args::Common;
+
+/// Writes the result.
+pub fn write(applied: &Applied, common: &Common, journal: &Path, out: &mut dyn Write) -> io::Result<()> {
+    let count = |outcome| applied.count(outcome);
+    let is_good = applied.stopped.is_none() && count(Outcome::Deleted) == applied.rows.len();
+    if !common.quiet {
+        for row in applied.rows.iter().filter(|row| row.outcome != Outcome::Deleted) {
+            let word = match row.outcome {
+                Outcome::Spared => "spared",
+                Outcome::Failed => "failed",
+                Outcome::Stopped | Outcome::Deleted => "not tried",
+            };
+            let why = row.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+            writeln!(
+                out,
+                "  {BAD}{word}{BAD:#} {}:{}{}",
+                safe(&row.package),
+                safe(&row.version),
+                safe(&why)
+            )?;
+        }
+        let stopped = match &applied.stopped {
+            Some(Stopped::Worse(why)) => Some(format!("a kept image got worse: {why}")),
+            Some(Stopped::Journal(why)) => Some(format!("the journal cannot be written: {why}")),
+            Some(Stopped::Forbidden(why)) => Some(why.clone()),
+            None => None,
+        };
+        if let Some(why) = stopped {
+            writeln!(out, "{BAD}stopped{BAD:#}: {}", safe(&why))?;
+        }
+        let journal = registry_core::text::escape_os(journal.as_os_str());
+        writeln!(out, "the journal is {journal}; registry-retention undo puts back what can be")?;
+    }
+    let style = if is_good { GOOD } else { BAD };
+    writeln!(
+        out,
+        "{style}registry-retention apply{style:#}: deleted={} spared={} failed={} not_tried={}",
+        count(Outcome::Deleted),
+        count(Outcome::Spared),
+        count(Outcome::Failed),
+        count(Outcome::Stopped)
+    )
+}
