@@ -7,6 +7,7 @@ mod compare;
 mod measure;
 mod peers;
 mod report;
+mod served;
 mod stats;
 mod versions;
 
@@ -53,6 +54,12 @@ enum Command {
         /// Rows of all packages: for each tag its index, two platforms and their attestations.
         #[arg(default_value_t = 1_000_000)]
         versions: u32,
+    },
+    /// Read a slow Forgejo in memory twice, the second time with a cache. Exit status: 1 when over 1.3 times the ideal.
+    ReadServer {
+        /// Packages of 60 versions each.
+        #[arg(default_value_t = 100)]
+        packages: usize,
     },
     /// Run the comparisons. Exit status: 0 every target met, 1 a target missed, 2 something failed.
     Run(Run),
@@ -145,6 +152,18 @@ fn main() -> ExitCode {
         Command::PlanVersions { versions } => versions::planned(versions).map(|plan| {
             println!("{}", serde_json::to_string(&plan.summary).unwrap_or_default());
             true
+        }),
+        Command::ReadServer { packages } => served::read(packages).map(|runs| {
+            for run in &runs {
+                let ratio = run.took.as_secs_f64() / run.ideal.as_secs_f64();
+                let [listing, heads, others] = run.requests;
+                println!(
+                    "{:.2} s, ideal {:.2} s, ratio {ratio:.2}: {listing} listing, {heads} HEAD, {others} others",
+                    run.took.as_secs_f64(),
+                    run.ideal.as_secs_f64(),
+                );
+            }
+            runs.iter().all(|run| run.took <= run.ideal.mul_f64(1.3))
         }),
         Command::Run(options) => run(&options),
     };

@@ -11,7 +11,7 @@ use registry_core::retention::{
 };
 use registry_fixtures::forgejo::{Fault, OWNER, Profile, Server, WRITE, World};
 
-const NOW: i64 = 1_790_000_000;
+pub const NOW: i64 = 1_790_000_000;
 
 /// One push: an image of so many platforms from a small set of builds, so that children are shared, under some tags.
 #[derive(Debug, Clone)]
@@ -77,13 +77,17 @@ fn plan_of(record: &Record, keep: u32) -> Plan {
     core::plan(&record.inventory(), &policy, text, now, "test")
 }
 
-async fn planned(url: &str, keep: u32) -> Result<(Forgejo, Plan), String> {
+pub async fn planned(url: &str, keep: u32) -> Result<(Forgejo, Plan), String> {
     let forgejo = forgejo(url).await?;
     let source = forgejo.source();
     let now = jiff::Timestamp::from_second(NOW).expect("a time");
     let record = core::collect(&forgejo, source, &how(), now).await.map_err(|why| why.to_string())?;
     let plan = plan_of(&record, keep);
     Ok((forgejo, plan))
+}
+
+pub async fn applied(forgejo: Forgejo, plan: &Plan) {
+    core::apply(&forgejo.arm(), plan, &how(), &mut Nowhere, plan.planned_at).await;
 }
 
 fn pullable(world: &mut World) -> Vec<String> {
@@ -112,7 +116,7 @@ async fn law_1(
     let kept: Vec<String> = kept(&plan).into_iter().filter(|tag| before.contains(tag)).collect();
     server.clear_log();
     server.set_hook(move |_, _, number| (number >= k).then(|| fault.clone()));
-    core::apply(&forgejo.arm(), &plan, &how(), &mut Nowhere, plan.planned_at).await;
+    applied(forgejo, &plan).await;
     let requests = server.log().len();
     let mut world = server.world();
     for is_later in [false, true] {
@@ -169,7 +173,7 @@ proptest! {
                 prop_assert!(!(has_unknown_tag && deletes), "{package:?}");
             }
             let kept: Vec<String> = kept(&plan).into_iter().filter(|tag| before.contains(tag)).collect();
-            core::apply(&forgejo.arm(), &plan, &how(), &mut Nowhere, plan.planned_at).await;
+            applied(forgejo, &plan).await;
             server.set_hook(|_, _, _| None);
             let now = pullable(&mut server.world());
             prop_assert!(kept.iter().all(|tag| now.contains(tag)), "{kept:?} {now:?}");

@@ -3,6 +3,7 @@
 mod bodies;
 mod forgejo;
 mod gate;
+mod incident;
 mod laws;
 mod lists;
 mod server;
