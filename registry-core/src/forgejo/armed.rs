@@ -3,18 +3,11 @@
 use reqwest::Method;
 
 use super::source::{Forgejo, is_no_package, rest};
-use crate::oci::Digest;
 use crate::registry::{Ask, Error};
-use crate::retention::server::{DeleteError, Deleted, Doomed, Fetched, Listed, Reader, Unanswered, Writer};
+use crate::retention::server::{Armed, DeleteError, Deleted, Doomed, Unanswered, Writer};
 
 /// Most bytes of the answer to a deletion.
 const SMALL: usize = 64 << 10;
-
-/// Reads and changes.
-#[derive(Debug)]
-pub struct ArmedForgejo {
-    reader: Forgejo,
-}
 
 /// What one attempt at a deletion led to.
 enum Attempt {
@@ -24,22 +17,13 @@ enum Attempt {
     Open(Error),
 }
 
-impl ArmedForgejo {
-    pub(super) const fn new(reader: Forgejo) -> Self {
-        Self { reader }
-    }
-
-    /// The reader in it.
-    pub const fn reader(&self) -> &Forgejo {
-        &self.reader
-    }
-
+impl Armed<Forgejo> {
     async fn attempt(&self, doomed: &Doomed<'_>) -> Attempt {
-        let url = match self.reader.rest_url(&["container", doomed.package, doomed.version]) {
+        let url = match self.reader().rest_url(&["container", doomed.package, doomed.version]) {
             Ok(url) => url,
             Err(error) => return Attempt::Never(DeleteError::Failed(error.to_string())),
         };
-        let answer = match self.reader.ask(Ask::new(Method::DELETE, url, SMALL)).await {
+        let answer = match self.reader().ask(Ask::new(Method::DELETE, url, SMALL)).await {
             Ok(answer) => answer,
             Err(error) if error.is_transient() => return Attempt::Open(error),
             Err(error) => return Attempt::Never(DeleteError::Failed(error.to_string())),
@@ -55,33 +39,7 @@ impl ArmedForgejo {
     }
 }
 
-impl Reader for ArmedForgejo {
-    async fn rows(&self, package: Option<&str>) -> Result<Vec<Listed>, Unanswered> {
-        self.reader.rows(package).await
-    }
-
-    async fn row(&self, package: &str, version: &str) -> Result<Option<Listed>, Unanswered> {
-        self.reader.row(package, version).await
-    }
-
-    async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
-        self.reader.manifest(package, reference).await
-    }
-
-    async fn head(&self, package: &str, reference: &str) -> Result<Option<Digest>, Unanswered> {
-        self.reader.head(package, reference).await
-    }
-
-    async fn recorded_digest(&self, package: &str, version: &str) -> Result<Option<Digest>, Unanswered> {
-        self.reader.recorded_digest(package, version).await
-    }
-
-    async fn config(&self, package: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
-        self.reader.config(package, digest).await
-    }
-}
-
-impl Writer for ArmedForgejo {
+impl Writer for Armed<Forgejo> {
     async fn delete(&self, doomed: &Doomed<'_>) -> Result<Deleted, DeleteError> {
         let mut attempt = 0;
         loop {
@@ -90,13 +48,13 @@ impl Writer for ArmedForgejo {
                 Attempt::Never(error) => return Err(error),
                 Attempt::Open(error) => error,
             };
-            if attempt >= self.reader.http().retries() {
+            if attempt >= self.reader().http().retries() {
                 return Err(DeleteError::Failed(error.to_string()));
             }
-            self.reader.http().pause(attempt).await;
+            self.reader().http().pause(attempt).await;
             attempt += 1;
             // Names are all that can be deleted: whoever pushed in between must not lose the new row.
-            match self.reader.version_of(doomed.package, doomed.version).await {
+            match self.reader().version_of(doomed.package, doomed.version).await {
                 Ok(None) => return Ok(Deleted::Now),
                 Ok(Some(now)) if now.id == doomed.id => {}
                 Ok(Some(_)) => {
@@ -114,8 +72,8 @@ impl Writer for ArmedForgejo {
         media_type: &str,
         bytes: &[u8],
     ) -> Result<(), Unanswered> {
-        let repository = self.reader.repository(package);
-        let done = self.reader.oci().put_manifest(&repository, reference, media_type, bytes).await;
+        let repository = self.reader().repository(package);
+        let done = self.reader().oci().put_manifest(&repository, reference, media_type, bytes).await;
         done.map_err(|error| Unanswered(error.to_string()))
     }
 }

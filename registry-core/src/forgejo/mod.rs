@@ -9,6 +9,5 @@ mod list;
 mod source;
 mod version;
 
-pub use armed::ArmedForgejo;
 pub use source::{Account, Forgejo};
 pub use version::Version;

@@ -6,12 +6,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::armed::ArmedForgejo;
 use super::list::{Item, list};
 use super::version::{Version, detect};
 use crate::oci::{Algorithm, Digest};
 use crate::registry::{Answer, Ask, Client, Credentials, Error, Http};
-use crate::retention::server::{Fetched, Listed, Permission, Reader, Unanswered};
+use crate::retention::server::{Armed, Fetched, Listed, Permission, Reader, Unanswered};
 use crate::retention::{Source, SourceKind};
 
 /// Most bytes of an answer about one version.
@@ -137,8 +136,8 @@ impl Forgejo {
     }
 
     /// Allows changes. Only a run that was told to delete calls this.
-    pub const fn arm(self) -> ArmedForgejo {
-        ArmedForgejo::new(self)
+    pub const fn arm(self) -> Armed<Self> {
+        Armed::new(self)
     }
 
     /// Asks whether these credentials may delete. Sends the deletion of one constant reference that nothing can have: the

@@ -13,7 +13,7 @@ use crate::oci::{Digest, RepositoryName, Tag};
 pub(super) const SMALL: usize = 1 << 20;
 
 /// A client of one registry. Reads, and within this crate changes: what may delete is an
-/// [`ArmedRegistry`](super::ArmedRegistry).
+/// [`RegistrySource`](super::RegistrySource) that is armed.
 #[derive(Debug)]
 pub struct Client {
     pub(super) session: Session,

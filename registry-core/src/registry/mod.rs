@@ -18,7 +18,7 @@ pub use auth::Credentials;
 pub use client::{Client, Removal};
 pub use error::Error;
 pub use http::{Http, Observer, Sent, Settings};
-pub use source::{ArmedRegistry, RegistrySource};
+pub use source::RegistrySource;
 
 pub(crate) use auth::secret_header;
 pub(crate) use client::{origin, unencrypted};

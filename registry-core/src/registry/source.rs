@@ -7,7 +7,7 @@ use super::client::{Client, Removal};
 use super::error::Error;
 use crate::oci::Digest;
 use crate::retention::server::{
-    DeleteError, Deleted, Doomed, Fetched, Listed, Permission, Reader, Unanswered, Writer,
+    Armed, DeleteError, Deleted, Doomed, Fetched, Listed, Permission, Reader, Unanswered, Writer,
 };
 
 /// Most bytes of a config.
@@ -17,12 +17,6 @@ const CONFIG_MAX: usize = 8 << 20;
 #[derive(Debug)]
 pub struct RegistrySource {
     client: Client,
-}
-
-/// A registry that may be changed.
-#[derive(Debug)]
-pub struct ArmedRegistry {
-    source: RegistrySource,
 }
 
 fn unanswered(error: Error) -> Unanswered {
@@ -41,8 +35,8 @@ impl RegistrySource {
     }
 
     /// Allows changes. Only a run that was told to delete calls this.
-    pub const fn arm(self) -> ArmedRegistry {
-        ArmedRegistry { source: self }
+    pub const fn arm(self) -> Armed<Self> {
+        Armed::new(self)
     }
 
     /// Asks whether these credentials may delete, by deleting a digest that nothing has.
@@ -111,37 +105,11 @@ impl Reader for RegistrySource {
     }
 }
 
-impl Reader for ArmedRegistry {
-    async fn rows(&self, package: Option<&str>) -> Result<Vec<Listed>, Unanswered> {
-        self.source.rows(package).await
-    }
-
-    async fn row(&self, package: &str, version: &str) -> Result<Option<Listed>, Unanswered> {
-        self.source.row(package, version).await
-    }
-
-    async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
-        self.source.manifest(package, reference).await
-    }
-
-    async fn head(&self, package: &str, reference: &str) -> Result<Option<Digest>, Unanswered> {
-        self.source.head(package, reference).await
-    }
-
-    async fn recorded_digest(&self, package: &str, version: &str) -> Result<Option<Digest>, Unanswered> {
-        self.source.recorded_digest(package, version).await
-    }
-
-    async fn config(&self, package: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
-        self.source.config(package, digest).await
-    }
-}
-
-impl ArmedRegistry {
+impl Armed<RegistrySource> {
     /// Whether every tag that names a manifest is to go; read right before it is deleted by digest, which takes them all.
     async fn goes_whole(&self, doomed: &Doomed<'_>) -> Result<(), DeleteError> {
         let failed = |why: String| DeleteError::Failed(why);
-        let client = &self.source.client;
+        let client = &self.reader().client;
         let tags = client.tags(doomed.package).await.map_err(|error| failed(error.to_string()))?;
         for tag in tags.unwrap_or_default() {
             if doomed.together.contains(&tag.as_str()) {
@@ -158,9 +126,9 @@ impl ArmedRegistry {
     }
 }
 
-impl Writer for ArmedRegistry {
+impl Writer for Armed<RegistrySource> {
     async fn delete(&self, doomed: &Doomed<'_>) -> Result<Deleted, DeleteError> {
-        let client = &self.source.client;
+        let client = &self.reader().client;
         let failed = |error: Error| match error {
             Error::Refused { .. } => DeleteError::Forbidden(error.to_string()),
             error => DeleteError::Failed(error.to_string()),
@@ -185,6 +153,6 @@ impl Writer for ArmedRegistry {
         media_type: &str,
         bytes: &[u8],
     ) -> Result<(), Unanswered> {
-        self.source.client.put_manifest(package, reference, media_type, bytes).await.map_err(unanswered)
+        self.reader().client.put_manifest(package, reference, media_type, bytes).await.map_err(unanswered)
     }
 }

@@ -51,6 +51,8 @@ pub use record::{
     Record, RecordError, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA as INVENTORY_SCHEMA,
 };
 #[cfg(feature = "remote")]
-pub use server::{DeleteError, Deleted, Doomed, Fetched, Listed, Permission, Reader, Unanswered, Writer};
+pub use server::{
+    Armed, DeleteError, Deleted, Doomed, Fetched, Listed, Permission, Reader, Unanswered, Writer,
+};
 #[cfg(feature = "remote")]
 pub use undo::{UndoState, Undone, undo};

@@ -143,3 +143,47 @@ pub trait Writer: Reader {
         bytes: &[u8],
     ) -> impl Future<Output = Result<(), Unanswered>> + Send;
 }
+
+/// A source that may be changed. Reads as the source in it; what it may do beyond is the source's own [`Writer`].
+#[derive(Debug)]
+pub struct Armed<R> {
+    reader: R,
+}
+
+impl<R> Armed<R> {
+    /// Arms a source. Only a run that was told to delete does this.
+    pub const fn new(reader: R) -> Self {
+        Self { reader }
+    }
+
+    /// The source in it.
+    pub const fn reader(&self) -> &R {
+        &self.reader
+    }
+}
+
+impl<R: Reader + Send> Reader for Armed<R> {
+    async fn rows(&self, package: Option<&str>) -> Result<Vec<Listed>, Unanswered> {
+        self.reader.rows(package).await
+    }
+
+    async fn row(&self, package: &str, version: &str) -> Result<Option<Listed>, Unanswered> {
+        self.reader.row(package, version).await
+    }
+
+    async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
+        self.reader.manifest(package, reference).await
+    }
+
+    async fn head(&self, package: &str, reference: &str) -> Result<Option<Digest>, Unanswered> {
+        self.reader.head(package, reference).await
+    }
+
+    async fn recorded_digest(&self, package: &str, version: &str) -> Result<Option<Digest>, Unanswered> {
+        self.reader.recorded_digest(package, version).await
+    }
+
+    async fn config(&self, package: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
+        self.reader.config(package, digest).await
+    }
+}
