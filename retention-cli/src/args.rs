@@ -334,13 +334,8 @@ pub struct ApplyEffects {
 /// How deletions are done.
 #[derive(Debug, Args)]
 pub struct Effects {
-    /// Ask whether the token may delete
-    #[arg(long, value_enum, default_value_t = Preflight::Require)]
-    pub preflight: Preflight,
-
-    /// Where the journal goes; `./registry-retention-<UTC time>.journal` by default
-    #[arg(long, value_name = "PATH")]
-    pub journal: Option<PathBuf>,
+    #[command(flatten)]
+    pub apply: ApplyEffects,
 
     /// Keep what deleted images need for 24 hours more, so that undo can put them back
     #[arg(long)]

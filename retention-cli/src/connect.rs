@@ -236,23 +236,19 @@ impl Source {
                 registry.preflight(first.map(|package| package.name.as_str())).await
             }
         };
-        let is_required = matches!(how, Preflight::Require);
-        match permission {
-            Permission::Granted => Ok(()),
-            Permission::Denied(why) if is_required => {
-                Err(Failure::Forbidden(anyhow!("these credentials may not delete: {why}")))
-            }
-            Permission::Unknown(why) if is_required => Err(Failure::Io(anyhow!(
-                "whether these credentials may delete could not be found out: {why}"
-            ))),
+        let (said, failure): (_, fn(anyhow::Error) -> Failure) = match permission {
+            Permission::Granted => return Ok(()),
             Permission::Denied(why) => {
-                render::warn(&format!("these credentials may not delete: {why}"));
-                Ok(())
+                (format!("these credentials may not delete: {why}"), Failure::Forbidden)
             }
             Permission::Unknown(why) => {
-                render::warn(&format!("whether these credentials may delete could not be found out: {why}"));
-                Ok(())
+                (format!("whether these credentials may delete could not be found out: {why}"), Failure::Io)
             }
+        };
+        if matches!(how, Preflight::Require) {
+            return Err(failure(anyhow!(said)));
         }
+        render::warn(&said);
+        Ok(())
     }
 }

@@ -1,7 +1,6 @@
 //! Metrics of a run in the Prometheus text format, for a textfile collector.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
 
 use registry_core::retention::{Action, Applied, Outcome, Plan};
@@ -84,16 +83,6 @@ pub fn write(path: &Path, told: &Told, status: u8) -> anyhow::Result<()> {
     let old =
         old.lines().find_map(|line| line.strip_prefix(LAST_SUCCESS)).map(|value| value.trim().to_owned());
     let success = if matches!(status, exit::DONE | exit::PENDING) { Some(now) } else { old };
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".registry-retention-").tempfile_in(folder)?;
-    file.write_all(told.render(success.as_deref()).as_bytes())?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // A collector runs as another user.
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    // A collector runs as another user.
+    crate::plan::replace(path, told.render(success.as_deref()).as_bytes(), true)
 }

@@ -116,12 +116,12 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
                 .map_err(Failure::Io)?;
             tally.plan(&one.plan, &args.answer, is_armed);
             told.plan(&one.plan);
-            one.source.preflight(args.effects.preflight, Some(&one.record)).await?;
+            one.source.preflight(args.effects.apply.preflight, Some(&one.record)).await?;
             if is_armed && one.plan.summary.versions_deleted > 0 {
                 let suffix = one.plan.source.owner.clone().filter(|_| several);
-                let mut journal = FileJournal::open(args.effects.journal.as_deref(), suffix.as_deref())?;
-                let applied = connector.apply(one.source, &one.plan, cache.as_ref(), &mut journal).await;
-                report(&args.common, &applied, &journal)?;
+                let journal = FileJournal::open(args.effects.apply.journal.as_deref(), suffix.as_deref())?;
+                let applied =
+                    act(&connector, one.source, &one.plan, cache.as_ref(), journal, &args.common).await?;
                 tally.applied(&applied);
                 told.applied(&applied);
             }
@@ -131,12 +131,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     if args.common.verbose > 0 {
         eprintln!("{} requests were made", connector.sent());
     }
-    let status = done.as_ref().map_or_else(Failure::status, |()| tally.status());
-    if let Some(path) = &args.metrics_file {
-        let write = metrics::write(path, &told, status);
-        write.with_context(|| format!("cannot write {}", path.display())).map_err(Failure::Io)?;
-    }
-    done.map(|()| status)
+    ended(done, &tally, args.metrics_file.as_deref(), &told)
 }
 
 /// Plans from a server, prints, keeps the plan.
@@ -229,20 +224,14 @@ pub fn apply(args: &ApplyArgs) -> Result<u8, Failure> {
                 .map_err(Failure::Io);
         }
         if plan.summary.versions_deleted > 0 {
-            let mut journal = FileJournal::open(args.effects.journal.as_deref(), None)?;
-            let applied = connector.apply(source, &plan, cache.as_ref(), &mut journal).await;
-            report(&args.common, &applied, &journal)?;
+            let journal = FileJournal::open(args.effects.journal.as_deref(), None)?;
+            let applied = act(&connector, source, &plan, cache.as_ref(), journal, &args.common).await?;
             tally.applied(&applied);
             told.applied(&applied);
         }
         Ok(())
     });
-    let status = done.as_ref().map_or_else(Failure::status, |()| tally.status());
-    if let Some(path) = &args.metrics_file {
-        let write = metrics::write(path, &told, status);
-        write.with_context(|| format!("cannot write {}", path.display())).map_err(Failure::Io)?;
-    }
-    done.map(|()| status)
+    ended(done, &tally, args.metrics_file.as_deref(), &told)
 }
 
 fn check_plan(text: &str, args: &ApplyArgs) -> anyhow::Result<Plan> {
@@ -310,14 +299,38 @@ fn save(server: &Server, record: &Record, several: bool) -> Result<(), Failure> 
         .map_err(Failure::Io)
 }
 
-fn report(common: &Common, applied: &Applied, journal: &FileJournal) -> Result<(), Failure> {
-    render::applied(common, applied, &journal.path)
+/// Deletes what a plan says, and prints what became of it.
+async fn act(
+    connector: &Connector,
+    source: Source,
+    plan: &Plan,
+    cache: Option<&Cache>,
+    mut journal: FileJournal,
+    common: &Common,
+) -> Result<Applied, Failure> {
+    let applied = connector.apply(source, plan, cache, &mut journal).await;
+    render::applied(common, &applied, &journal.path)
         .context("cannot print the result")
         .map_err(Failure::Io)?;
     if let Some(Stopped::Forbidden(why)) = &applied.stopped {
         render::warn(&format!("the server refuses deletions, so nothing else was tried: {why}"));
     }
-    Ok(())
+    Ok(applied)
+}
+
+/// Ends a run: its status, and its metrics, which a failure leaves too.
+fn ended(
+    done: Result<(), Failure>,
+    tally: &Tally,
+    metrics_file: Option<&Path>,
+    told: &metrics::Told,
+) -> Result<u8, Failure> {
+    let status = done.as_ref().map_or_else(Failure::status, |()| tally.status());
+    if let Some(path) = metrics_file {
+        let write = metrics::write(path, told, status);
+        write.with_context(|| format!("cannot write {}", path.display())).map_err(Failure::Io)?;
+    }
+    done.map(|()| status)
 }
 
 /// Puts back what a journal says was deleted.

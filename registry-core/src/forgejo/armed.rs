@@ -74,6 +74,6 @@ impl Writer for Armed<Forgejo> {
     ) -> Result<(), Unanswered> {
         let repository = self.reader().repository(package);
         let done = self.reader().oci().put_manifest(&repository, reference, media_type, bytes).await;
-        done.map_err(|error| Unanswered(error.to_string()))
+        done.map_err(Unanswered::from)
     }
 }

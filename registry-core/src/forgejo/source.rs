@@ -55,30 +55,33 @@ pub(super) fn authorize(ask: &mut Ask, credentials: &Credentials) {
     }
 }
 
-/// A status of REST as an error. The body of a 401 is not looked at: it may spell the token.
-pub(super) fn rest(answer: &Answer) -> Error {
+/// What REST says of a refusal.
+fn message(answer: &Answer) -> Option<String> {
     #[derive(Deserialize)]
     struct Told {
         message: String,
     }
+    serde_json::from_slice::<Told>(&answer.body).ok().map(|told| told.message)
+}
+
+/// A status of REST as an error. The body of a 401 is not looked at: it may spell the token.
+pub(super) fn rest(answer: &Answer) -> Error {
     let status = answer.status.as_u16();
     let what = answer.what.clone();
     if status == 401 {
         let why = "the token is not known to this server, or one is needed".into();
         return Error::Refused { what, status, why };
     }
-    let message =
-        serde_json::from_slice::<Told>(&answer.body).map(|told| crate::registry::quote(&told.message));
-    match (status, message) {
-        (403, Ok(why)) if !why.is_empty() => Error::Refused { what, status, why },
-        (404, Ok(message)) if message.starts_with("user redirect") => {
+    match (status, message(answer).map(|text| crate::registry::quote(&text))) {
+        (403, Some(why)) if !why.is_empty() => Error::Refused { what, status, why },
+        (404, Some(message)) if message.starts_with("user redirect") => {
             Error::Malformed { what, why: "there is no such owner on this server".into() }
         }
-        (404, Err(_)) => Error::Malformed {
+        (404, None) => Error::Malformed {
             what,
             why: "the server does not know this address; does a proxy in front of it decode %2F?".into(),
         },
-        (_, Ok(message)) if !message.is_empty() => Error::Status { what, status, message },
+        (_, Some(message)) if !message.is_empty() => Error::Status { what, status, message },
         _ => answer.error(),
     }
 }
@@ -207,34 +210,25 @@ impl Forgejo {
 
 /// Whether REST says that there is no such package or version, and not that there is no such address.
 pub(super) fn is_no_package(answer: &Answer) -> bool {
-    #[derive(Deserialize)]
-    struct Told {
-        message: String,
-    }
     answer.status == StatusCode::NOT_FOUND
-        && serde_json::from_slice::<Told>(&answer.body)
-            .is_ok_and(|told| told.message == "package does not exist")
-}
-
-fn unanswered(error: Error) -> Unanswered {
-    Unanswered(error.to_string())
+        && message(answer).is_some_and(|text| text == "package does not exist")
 }
 
 impl Reader for Forgejo {
     async fn rows(&self, package: Option<&str>) -> Result<Vec<Listed>, Unanswered> {
-        list(self, package).await.map_err(unanswered)
+        list(self, package).await.map_err(Unanswered::from)
     }
 
     async fn row(&self, package: &str, version: &str) -> Result<Option<Listed>, Unanswered> {
-        self.version_of(package, version).await.map_err(unanswered)
+        self.version_of(package, version).await.map_err(Unanswered::from)
     }
 
     async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
-        self.oci.manifest(&self.repository(package), reference).await.map_err(unanswered)
+        self.oci.manifest(&self.repository(package), reference).await.map_err(Unanswered::from)
     }
 
     async fn head(&self, package: &str, reference: &str) -> Result<Option<Digest>, Unanswered> {
-        self.oci.head_manifest(&self.repository(package), reference).await.map_err(unanswered)
+        self.oci.head_manifest(&self.repository(package), reference).await.map_err(Unanswered::from)
     }
 
     async fn recorded_digest(&self, package: &str, version: &str) -> Result<Option<Digest>, Unanswered> {
@@ -247,12 +241,12 @@ impl Reader for Forgejo {
                 _ => Err(rest(&answer)),
             }
         };
-        let files = read.await.map_err(unanswered)?.unwrap_or_default();
+        let files = read.await.map_err(Unanswered::from)?.unwrap_or_default();
         let lead = files.into_iter().find(|file| file.name == "manifest.json");
         Ok(lead.and_then(|file| Digest::from_hex(Algorithm::Sha256, &file.sha256).ok()))
     }
 
     async fn config(&self, package: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
-        self.oci.blob(&self.repository(package), digest, CONFIG_MAX).await.map_err(unanswered)
+        self.oci.blob(&self.repository(package), digest, CONFIG_MAX).await.map_err(Unanswered::from)
     }
 }

@@ -11,7 +11,7 @@ use crate::oci::{Algorithm, Digest};
 use crate::retention::server::Fetched;
 
 /// Most bytes of a manifest. Registries take 4 MiB, Forgejo 10 MiB.
-pub(super) const MANIFEST_MAX: usize = 16 << 20;
+const MANIFEST_MAX: usize = 16 << 20;
 /// Hops of a blob to where it is stored.
 const MAX_HOPS: usize = 3;
 
@@ -20,8 +20,14 @@ const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd
      application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, \
      application/vnd.docker.distribution.manifest.v1+prettyjws, application/vnd.docker.distribution.manifest.v1+json, */*";
 
-fn pull(repository: &str) -> String {
+/// The scope of reading a repository.
+pub(super) fn pull(repository: &str) -> String {
     format!("repository:{repository}:pull")
+}
+
+/// The digest that an answer tells of its content.
+fn told_digest(answer: &Answer) -> Option<Digest> {
+    answer.header("docker-content-digest")?.parse().ok()
 }
 
 impl Client {
@@ -35,12 +41,25 @@ impl Client {
         let url = self.url(&format!("/v2/{repository}/manifests/{reference}"))?;
         let mut ask = Ask::new(method, url, MANIFEST_MAX);
         ask.headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
-        let answer = self.session.send(ask.clone(), &pull(repository)).await?;
-        self.followed(ask, answer).await
+        self.fetch(ask, repository).await
     }
 
-    /// Follows a redirect to where bytes are stored, without credentials. Only an https address leads on from https.
-    async fn followed(&self, mut ask: Ask, mut answer: Answer) -> Result<Answer, Error> {
+    async fn blob_answer(
+        &self,
+        method: Method,
+        repository: &str,
+        digest: &Digest,
+        most: usize,
+    ) -> Result<Answer, Error> {
+        checked(repository, &digest.to_string())?;
+        let ask = Ask::new(method, self.url(&format!("/v2/{repository}/blobs/{digest}"))?, most);
+        self.fetch(ask, repository).await
+    }
+
+    /// Asks, and follows a redirect to where bytes are stored, without credentials. Only an https address leads on from
+    /// https.
+    async fn fetch(&self, mut ask: Ask, repository: &str) -> Result<Answer, Error> {
+        let mut answer = self.session.send(ask.clone(), &pull(repository)).await?;
         for _ in 0..MAX_HOPS {
             if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
                 break;
@@ -52,7 +71,6 @@ impl Client {
                 break;
             }
             ask.url = next;
-            ask.headers.remove(reqwest::header::AUTHORIZATION);
             answer = self.session.http().send(&ask).await?;
         }
         Ok(answer)
@@ -70,7 +88,7 @@ impl Client {
         if answer.status != StatusCode::OK {
             return Err(answer.coded());
         }
-        let told = answer.header("docker-content-digest").and_then(|text| text.parse::<Digest>().ok());
+        let told = told_digest(&answer);
         let asked = reference.parse::<Digest>().ok();
         let algorithm = asked.or(told).map_or(Algorithm::Sha256, |digest| digest.algorithm());
         let digest = Digest::of(algorithm, &answer.body);
@@ -97,8 +115,7 @@ impl Client {
         if answer.status != StatusCode::OK {
             return Err(answer.error());
         }
-        let told = answer.header("docker-content-digest").and_then(|text| text.parse::<Digest>().ok());
-        match (reference.parse::<Digest>().ok(), told) {
+        match (reference.parse::<Digest>().ok(), told_digest(&answer)) {
             (Some(asked), Some(told)) if asked.algorithm() == told.algorithm() && asked != told => {
                 let (asked, got) = (asked.to_string(), told.to_string());
                 Err(Error::Mismatch { what: answer.what, asked, got })
@@ -115,10 +132,7 @@ impl Client {
     /// # Errors
     /// When the registry gives no answer.
     pub async fn head_blob(&self, repository: &str, digest: &Digest) -> Result<Option<Option<u64>>, Error> {
-        checked(repository, &digest.to_string())?;
-        let ask = Ask::new(Method::HEAD, self.url(&format!("/v2/{repository}/blobs/{digest}"))?, SMALL);
-        let answer = self.session.send(ask.clone(), &pull(repository)).await?;
-        let answer = self.followed(ask, answer).await?;
+        let answer = self.blob_answer(Method::HEAD, repository, digest, SMALL).await?;
         match answer.status {
             StatusCode::OK => Ok(Some(answer.header("content-length").and_then(|text| text.parse().ok()))),
             _ if answer.is_absent() => Ok(None),
@@ -136,10 +150,7 @@ impl Client {
         digest: &Digest,
         most: usize,
     ) -> Result<Option<Vec<u8>>, Error> {
-        checked(repository, &digest.to_string())?;
-        let ask = Ask::new(Method::GET, self.url(&format!("/v2/{repository}/blobs/{digest}"))?, most);
-        let answer = self.session.send(ask.clone(), &pull(repository)).await?;
-        let answer = self.followed(ask, answer).await?;
+        let answer = self.blob_answer(Method::GET, repository, digest, most).await?;
         if answer.is_absent() {
             return Ok(None);
         }

@@ -1,6 +1,7 @@
 //! Why a server gave no answer that can be used. No error holds a credential, nor a body of a refusal: Forgejo 15 spells
 //! the token that it refuses (`models/auth/access_token.go @ v15.0.0`).
 
+use crate::retention::server::Unanswered;
 use crate::text::without_controls;
 
 /// Longest piece of a server's text that an error quotes, in characters.
@@ -86,6 +87,12 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+}
+
+impl From<Error> for Unanswered {
+    fn from(error: Error) -> Self {
+        Self(error.to_string())
+    }
 }
 
 fn said(message: &str) -> String {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::client::{Client, checked};
+use super::content::pull;
 use super::error::Error;
 use super::http::{Answer, Ask};
 use crate::oci::{Descriptor, Digest};
@@ -43,8 +44,7 @@ impl Client {
     /// When the list could not be read to its end.
     pub async fn tags(&self, repository: &str) -> Result<Option<Vec<String>>, Error> {
         checked(repository, "latest")?;
-        let scope = format!("repository:{repository}:pull");
-        self.pages(&format!("/v2/{repository}/tags/list"), &scope, |answer| {
+        self.pages(&format!("/v2/{repository}/tags/list"), &pull(repository), |answer| {
             Ok(answer.json::<Tags>()?.tags.unwrap_or_default())
         })
         .await
@@ -73,10 +73,9 @@ impl Client {
         digest: &Digest,
     ) -> Result<Option<Vec<Descriptor>>, Error> {
         checked(repository, &digest.to_string())?;
-        let scope = format!("repository:{repository}:pull");
+        let scope = pull(repository);
         let path = format!("/v2/{repository}/referrers/{digest}");
-        let ask = Ask::new(Method::GET, self.url(&path)?, PAGE_MAX);
-        let first = self.session.send(ask, &scope).await?;
+        let first = self.send(Method::GET, &path, PAGE_MAX, &scope).await?;
         if first.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
@@ -143,7 +142,7 @@ impl Client {
 /// The next page, if it is at the same server and the same path.
 fn joined(url: &Url, next: &str) -> Option<Url> {
     let mut next = url.join(next).ok()?;
-    let is_there = next.path() == url.path() && (next.host() == url.host() || next.host().is_some());
+    let is_there = next.path() == url.path() && next.host().is_some();
     // A server behind a proxy may link its inner address: its path and query are what counts.
     next.set_scheme(url.scheme()).ok()?;
     next.set_host(url.host_str()).ok()?;

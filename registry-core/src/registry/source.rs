@@ -19,10 +19,6 @@ pub struct RegistrySource {
     client: Client,
 }
 
-fn unanswered(error: Error) -> Unanswered {
-    Unanswered(error.to_string())
-}
-
 impl RegistrySource {
     /// A source that asks through a client.
     pub const fn new(client: Client) -> Self {
@@ -66,7 +62,7 @@ impl Reader for RegistrySource {
     async fn rows(&self, package: Option<&str>) -> Result<Vec<Listed>, Unanswered> {
         let repositories = match package {
             Some(one) => vec![one.to_owned()],
-            None => self.client.catalog().await.map_err(unanswered)?,
+            None => self.client.catalog().await.map_err(Unanswered::from)?,
         };
         let asked = futures::stream::iter(repositories).map(|name| async move {
             let tags = self.client.tags(&name).await?;
@@ -75,7 +71,7 @@ impl Reader for RegistrySource {
         let mut rows = Vec::new();
         let mut answers = asked.buffered(self.client.session.http().in_flight());
         while let Some(answer) = answers.next().await {
-            let (package, tags) = answer.map_err(unanswered)?;
+            let (package, tags) = answer.map_err(Unanswered::from)?;
             let row = |version| Listed { package: package.clone(), version, id: None, created_at: None };
             rows.extend(tags.into_iter().map(row));
         }
@@ -89,11 +85,11 @@ impl Reader for RegistrySource {
     }
 
     async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
-        self.client.manifest(package, reference).await.map_err(unanswered)
+        self.client.manifest(package, reference).await.map_err(Unanswered::from)
     }
 
     async fn head(&self, package: &str, reference: &str) -> Result<Option<Digest>, Unanswered> {
-        self.client.head_manifest(package, reference).await.map_err(unanswered)
+        self.client.head_manifest(package, reference).await.map_err(Unanswered::from)
     }
 
     async fn recorded_digest(&self, _: &str, _: &str) -> Result<Option<Digest>, Unanswered> {
@@ -101,7 +97,7 @@ impl Reader for RegistrySource {
     }
 
     async fn config(&self, package: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
-        self.client.blob(package, digest, CONFIG_MAX).await.map_err(unanswered)
+        self.client.blob(package, digest, CONFIG_MAX).await.map_err(Unanswered::from)
     }
 }
 
@@ -153,6 +149,10 @@ impl Writer for Armed<RegistrySource> {
         media_type: &str,
         bytes: &[u8],
     ) -> Result<(), Unanswered> {
-        self.reader().client.put_manifest(package, reference, media_type, bytes).await.map_err(unanswered)
+        self.reader()
+            .client
+            .put_manifest(package, reference, media_type, bytes)
+            .await
+            .map_err(Unanswered::from)
     }
 }

@@ -264,9 +264,7 @@ impl<J: Journal> Run<'_, J> {
         for row in &step.rows {
             match writer.row(package, &row.version).await {
                 Ok(None) => {}
-                // A re-push gives a new number; times may come from a record of older ones.
-                Ok(Some(now))
-                    if now.id == row.id && (row.id.is_some() || now.created_at == row.created_at) => {}
+                Ok(Some(now)) if mark(now.id, now.created_at) == mark(row.id, row.created_at) => {}
                 Ok(Some(_)) => return Some(format!("{} was pushed again since it was planned", row.version)),
                 Err(why) => return Some(format!("{} could not be read again: {why}", row.version)),
             }
@@ -356,6 +354,12 @@ impl<J: Journal> Run<'_, J> {
     }
 }
 
+/// What tells a row from a later one of the same name: its number, which a re-push changes, else its time. With a number
+/// the time does not count: it may be an original one that was told beside the server's.
+fn mark(id: Option<u64>, created_at: Option<Timestamp>) -> (Option<u64>, Option<Timestamp>) {
+    (id, created_at.filter(|_| id.is_none()))
+}
+
 /// Why nothing may go in a package that changed since it was planned: a new row reaches something that is to go, or
 /// something could not be read.
 fn moved(planned: &PackagePlan, now: &Package) -> Option<String> {
@@ -369,7 +373,7 @@ fn moved(planned: &PackagePlan, now: &Package) -> Option<String> {
     let known: BTreeMap<&str, _> = planned
         .versions
         .iter()
-        .map(|row| (row.version.as_str(), (row.id, row.created_at.filter(|_| row.id.is_none()), row.digest)))
+        .map(|row| (row.version.as_str(), (mark(row.id, row.created_at), row.digest)))
         .collect();
     let doomed: BTreeSet<_> = planned
         .versions
@@ -379,7 +383,7 @@ fn moved(planned: &PackagePlan, now: &Package) -> Option<String> {
         .collect();
     for row in &now.rows {
         let digest = row.manifest.map(|manifest| now.digest(manifest));
-        if known.get(&*row.version) == Some(&(row.id, row.created_at.filter(|_| row.id.is_none()), digest)) {
+        if known.get(&*row.version) == Some(&(mark(row.id, row.created_at), digest)) {
             continue;
         }
         let Some(manifest) = row.manifest else {
