@@ -24,7 +24,7 @@ pub fn doomed(inventory: &Path, keep_last: u32, now: Timestamp) -> Result<Vec<St
     let policy = Policy::keep_last(keep_last)?;
     // What the plan tells about the policy is for its readers; it decides nothing.
     let text = PolicyText { keep_last, keep_tags: vec!["latest".into()], more: Default::default() };
-    let plan = plan(&record.inventory(), &policy, text, now, env!("CARGO_PKG_VERSION"));
+    let plan = plan(record.source.clone(), record.packages(), &policy, text, now, env!("CARGO_PKG_VERSION"));
     let mut lines = Vec::new();
     for package in &plan.packages {
         for row in package.versions.iter().filter(|row| row.action == Action::Delete) {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use jiff::Timestamp;
-use registry_core::retention::{self as core, Inventory, Plan, Record};
+use registry_core::retention::{self as core, Plan, Record};
 
 use crate::args::{ExplainArgs, PlanArgs};
 use crate::exit::{self, Failure};
@@ -20,10 +20,10 @@ const INVENTORY_MAX: u64 = 1 << 30;
 /// When the inventory or the policy cannot be used, or the plan cannot be written.
 pub fn run(args: &PlanArgs) -> Result<u8, Failure> {
     let Some(path) = &args.recorded.inventory else { return crate::run::plan(args) };
-    let inventory = inventory(path)?;
+    let record = record(path)?;
     let settled =
-        policy::settle(&args.policy, inventory.source.kind, args.undo_window).map_err(Failure::Usage)?;
-    let plan = make(inventory, settled, args.common.at);
+        policy::settle(&args.policy, record.source.kind, args.undo_window).map_err(Failure::Usage)?;
+    let plan = make(&record, settled, args.common.at);
     if let Some(path) = &args.plan_file {
         keep(path, &plan)
             .with_context(|| format!("cannot write the plan {}", path.display()))
@@ -42,10 +42,9 @@ pub fn run(args: &PlanArgs) -> Result<u8, Failure> {
 pub fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
     let plans = match &args.recorded.inventory {
         Some(path) => {
-            let inventory = inventory(path)?;
-            let settled =
-                policy::settle(&args.policy, inventory.source.kind, false).map_err(Failure::Usage)?;
-            vec![make(inventory, settled, args.common.at)]
+            let record = record(path)?;
+            let settled = policy::settle(&args.policy, record.source.kind, false).map_err(Failure::Usage)?;
+            vec![make(&record, settled, args.common.at)]
         }
         None => crate::run::explain(args)?,
     };
@@ -64,29 +63,29 @@ pub fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
 }
 
 /// Plans, and says what matches nothing.
-pub fn make(mut inventory: Inventory, settled: policy::Settled, at: Option<Timestamp>) -> Plan {
-    if !settled.packages.is_empty() {
-        inventory
-            .packages
-            .retain(|package| settled.packages.iter().any(|pattern| pattern.is_match(&package.name)));
-        for pattern in &settled.packages {
-            if !inventory.packages.iter().any(|package| pattern.is_match(&package.name)) {
-                render::warn(&format!("no package matches {:?}", pattern.as_str()));
-            }
+pub fn make(record: &Record, settled: policy::Settled, at: Option<Timestamp>) -> Plan {
+    let packages = record.packages.iter().filter(|package| {
+        let patterns = &settled.packages;
+        patterns.is_empty() || patterns.iter().any(|pattern| pattern.is_match(&package.name))
+    });
+    for pattern in &settled.packages {
+        if !packages.clone().any(|package| pattern.is_match(&package.name)) {
+            render::warn(&format!("no package matches {:?}", pattern.as_str()));
         }
     }
     for pattern in &settled.policy.keep_tags {
-        let tags = inventory.packages.iter().flat_map(|package| &package.rows);
-        if pattern.as_str() != "latest" && !tags.into_iter().any(|row| pattern.is_match(&row.version)) {
+        let mut tags = packages.clone().flat_map(|package| &package.versions);
+        if pattern.as_str() != "latest" && !tags.any(|row| pattern.is_match(&row.version)) {
             render::warn(&format!("no tag matches the keep pattern {:?}", pattern.as_str()));
         }
     }
     let now = at.unwrap_or_else(Timestamp::now);
-    core::plan(&inventory, &settled.policy, settled.text, now, env!("CARGO_PKG_VERSION"))
+    let packages = packages.map(core::RecordedPackage::package);
+    core::plan(record.source.clone(), packages, &settled.policy, settled.text, now, env!("CARGO_PKG_VERSION"))
 }
 
-fn inventory(path: &Path) -> Result<Inventory, Failure> {
-    let read = || Ok::<_, anyhow::Error>(Record::read(&text_of(path, INVENTORY_MAX)?)?.inventory());
+fn record(path: &Path) -> Result<Record, Failure> {
+    let read = || Ok::<_, anyhow::Error>(Record::read(&text_of(path, INVENTORY_MAX)?)?);
     read().with_context(|| format!("cannot use the inventory {}", path.display())).map_err(Failure::Usage)
 }
 

@@ -77,7 +77,7 @@ async fn planned(
             .map_err(Failure::Usage)?;
         times.restore(&mut record);
     }
-    let plan = make(record.inventory(), settled, common.at);
+    let plan = make(&record, settled, common.at);
     Ok(Planned { source, record, plan })
 }
 

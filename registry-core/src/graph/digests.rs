@@ -11,7 +11,7 @@ use crate::oci::Digest;
 pub struct NodeId(u32);
 
 impl NodeId {
-    pub(super) const fn from_index(index: u32) -> Self {
+    pub(crate) const fn from_index(index: u32) -> Self {
         Self(index)
     }
 
@@ -25,7 +25,7 @@ impl NodeId {
 ///
 /// Whoever pushes can choose digests, so the hash is keyed. Almost all digests are SHA-256: only these are kept in the
 /// dense table; a longer one has an empty row there and its own list.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct DigestTable {
     rows: Vec<[u8; 32]>,
     /// Digests of other algorithms by number, in ascending order of the number.

@@ -194,13 +194,11 @@ impl<J: Journal> Run<'_, J> {
         wanted.sort_by_key(|one| package.reach([*one]).iter().filter(|reached| **reached).count());
         for manifest in wanted {
             let digest = package.digest(manifest);
-            let content = recorded.manifests.get(&digest);
-            let Some((RecordedManifest::Present { media_type, .. }, bytes)) =
-                content.and_then(|content| Some((content, content.bytes()?)))
+            let Some(RecordedManifest::Present { media_type, data, .. }) = recorded.manifests.get(&digest)
             else {
                 continue;
             };
-            if writer.put(&planned.name, &digest.to_string(), media_type, &bytes).await.is_err() {
+            if writer.put(&planned.name, &digest.to_string(), media_type, data).await.is_err() {
                 return false;
             }
         }

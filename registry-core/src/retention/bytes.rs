@@ -1,16 +1,23 @@
 //! Bytes that only what goes needs. Shared bytes are not counted, whatever package shares them.
 
-use std::collections::{HashMap, HashSet};
-
 use super::decide::{Action, Decision};
 use super::package::{ManifestId, Package, State};
 use crate::oci::Digest;
 
-/// Blobs that stay and blobs that what goes needs, over all packages.
+/// The head of a hash, enough to tell contents apart in a sum.
+type Head = [u8; 16];
+
+/// Contents that stay and contents that what goes needs, over all packages.
 #[derive(Debug, Default)]
 pub(super) struct Reclaim {
-    stays: HashSet<Digest>,
-    goes: HashMap<Digest, u64>,
+    stays: Vec<Head>,
+    goes: Vec<(Head, u64)>,
+}
+
+fn head(digest: Digest) -> Head {
+    let mut head = Head::default();
+    head.copy_from_slice(&digest.as_bytes()[..16]);
+    head
 }
 
 impl Reclaim {
@@ -30,11 +37,11 @@ impl Reclaim {
             let (stays, goes) = (stays[manifest.index()], doomed[manifest.index()]);
             if stays {
                 self.each(package, manifest, |reclaim, digest, _| {
-                    reclaim.stays.insert(digest);
+                    reclaim.stays.push(head(digest));
                 });
             } else if goes {
                 self.each(package, manifest, |reclaim, digest, bytes| {
-                    reclaim.goes.insert(digest, bytes);
+                    reclaim.goes.push((head(digest), bytes));
                 });
             }
         }
@@ -50,8 +57,11 @@ impl Reclaim {
     }
 
     /// The sum.
-    pub(super) fn bytes(&self) -> u64 {
-        let exclusive = self.goes.iter().filter(|(digest, _)| !self.stays.contains(*digest));
+    pub(super) fn bytes(mut self) -> u64 {
+        self.stays.sort_unstable();
+        self.goes.sort_unstable();
+        self.goes.dedup_by_key(|(head, _)| *head);
+        let exclusive = self.goes.iter().filter(|(head, _)| self.stays.binary_search(head).is_err());
         exclusive.map(|(_, bytes)| *bytes).fold(0, u64::saturating_add)
     }
 }

@@ -8,10 +8,10 @@ use jiff::Timestamp;
 
 use super::cache::Cache;
 use super::images::followed;
-use super::inventory::Source;
 use super::policy::Pattern;
 use super::record::{Record, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA};
 use super::server::{Listed, Reader, Unanswered};
+use super::source::Source;
 use crate::oci::manifest::Role;
 use crate::oci::{Digest, Manifest};
 
@@ -228,22 +228,23 @@ async fn read_digests(
 
 /// Reads the children of everything read, and theirs.
 async fn read_children(reader: &impl Reader, packages: &mut [RecordedPackage], how: &Collecting<'_>) {
-    loop {
-        let mut wanted = Vec::new();
-        for (at, package) in packages.iter().enumerate() {
-            for bytes in package.manifests.values().filter_map(RecordedManifest::bytes) {
-                let references = Manifest::parse(&bytes).references;
-                let children = references.into_iter().filter(|reference| reference.role == Role::Child);
-                wanted.extend(
-                    children.filter_map(|reference| reference.descriptor.digest).map(|digest| (at, digest)),
-                );
-            }
+    let all = packages.iter().enumerate().flat_map(|(at, package)| {
+        package.manifests.keys().map(move |digest| (at, *digest)).collect::<Vec<_>>()
+    });
+    let mut parents: BTreeSet<(usize, Digest)> = all.collect();
+    while !parents.is_empty() {
+        let mut wanted = BTreeSet::new();
+        for (at, digest) in parents {
+            let Some(bytes) = packages[at].manifests.get(&digest).and_then(RecordedManifest::bytes) else {
+                continue;
+            };
+            let references = Manifest::parse(bytes).references.into_iter();
+            let children = references.filter(|reference| reference.role == Role::Child);
+            wanted.extend(children.filter_map(|child| Some((at, child.descriptor.digest?))));
         }
         wanted.retain(|(at, digest)| !packages[*at].manifests.contains_key(digest));
-        if wanted.is_empty() {
-            return;
-        }
-        read_digests(reader, packages, wanted, how).await;
+        read_digests(reader, packages, wanted.iter().copied().collect(), how).await;
+        parents = wanted;
     }
 }
 
@@ -264,7 +265,7 @@ async fn read_configs(reader: &impl Reader, packages: &mut [RecordedPackage], ho
         for (digest, bytes) in
             package.manifests.iter().filter_map(|(digest, one)| Some((digest, one.bytes()?)))
         {
-            let references = Manifest::parse(&bytes).references;
+            let references = Manifest::parse(bytes).references;
             let config = references.into_iter().find(|reference| reference.role == Role::Config);
             if let Some(config) = config.and_then(|reference| reference.descriptor.digest) {
                 wanted.push((at, *digest, config));

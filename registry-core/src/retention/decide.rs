@@ -27,6 +27,9 @@ pub enum Action {
     Leave,
 }
 
+/// What is said of a row that a guard saves.
+pub(super) const SPARED: &str = "spared: a guard refused this package";
+
 /// What was decided about a row, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
@@ -67,7 +70,7 @@ impl Decision {
     pub(super) fn refuse(&mut self, why: String) {
         for row in self.rows.iter_mut().filter(|row| row.action == Action::Delete) {
             row.action = Action::Leave;
-            row.reasons.push("spared: a guard refused this package".into());
+            row.reasons.push(SPARED.into());
         }
         self.images_kept += std::mem::take(&mut self.images_deleted);
         self.stop = Some(Stop::Refused(why));

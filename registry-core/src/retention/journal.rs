@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::inventory::Source;
 use super::record::RecordedManifest;
+use super::source::Source;
 use crate::oci::Digest;
 
 /// The name of this shape.

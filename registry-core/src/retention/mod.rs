@@ -13,7 +13,6 @@ mod decide;
 mod guard;
 mod images;
 mod in_use;
-mod inventory;
 mod journal;
 mod judge;
 #[cfg(feature = "remote")]
@@ -27,6 +26,7 @@ mod rank;
 mod record;
 #[cfg(feature = "remote")]
 pub(crate) mod server;
+mod source;
 #[cfg(feature = "remote")]
 mod undo;
 mod undoable;
@@ -40,7 +40,6 @@ pub use cache::Cache;
 pub use collect::{Collecting, collect};
 pub use decide::{Action, Decision, Stop, Verdict, decide};
 pub use in_use::{InUse, InUseError};
-pub use inventory::{Inventory, Source, SourceKind};
 pub use journal::{Entry, Journal, JournalError, Outcome, SCHEMA as JOURNAL_SCHEMA, Told};
 pub use package::{Info, ManifestId, Package, PartId, Row, State};
 pub use plan::{PackagePlan, PackageState, Plan, PolicyText, SCHEMA, Summary, Version, plan};
@@ -54,5 +53,6 @@ pub use record::{
 pub use server::{
     Armed, DeleteError, Deleted, Doomed, Fetched, Listed, Permission, Reader, Unanswered, Writer,
 };
+pub use source::{Source, SourceKind};
 #[cfg(feature = "remote")]
 pub use undo::{UndoState, Undone, undo};

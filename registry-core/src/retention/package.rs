@@ -7,23 +7,24 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use crate::graph::{DigestTable, NodeId};
 use crate::oci::manifest::{Kind, Role};
 use crate::oci::{Digest, Manifest, MediaType};
 
 /// A manifest's number in its package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ManifestId(u32);
+pub struct ManifestId(NodeId);
 
 impl ManifestId {
     /// The number, for indexing.
     pub const fn index(self) -> usize {
-        self.0 as usize
+        self.0.index()
     }
 }
 
 /// The number of a config or layer in its package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PartId(u32);
+pub struct PartId(NodeId);
 
 /// One row of a listing: a tag, or a manifest listed under its own digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +93,7 @@ impl Info {
 }
 
 /// A package: its rows and manifests.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Package {
     /// Its name, without the owner.
     pub name: String,
@@ -100,11 +101,11 @@ pub struct Package {
     pub rows: Vec<Row>,
     /// Why nothing may be decided here, when the listing itself could not be read.
     pub unreadable: Option<String>,
-    digests: Vec<Digest>,
+    digests: DigestTable,
     states: Vec<State>,
-    numbers: HashMap<Digest, ManifestId>,
-    parts: Vec<(Digest, u64)>,
-    part_numbers: HashMap<Digest, PartId>,
+    parts: DigestTable,
+    /// Bytes of each part, as the first manifest that names it tells.
+    part_bytes: Vec<u64>,
 }
 
 /// Config media type of a BuildKit cache (`util/imageutil/cacheconfig.go` of moby/buildkit, `cache/remotecache`).
@@ -118,22 +119,21 @@ impl Package {
 
     /// The number of a digest, given to it now if it has none.
     pub fn intern(&mut self, digest: &Digest) -> ManifestId {
-        let next = ManifestId(u32::try_from(self.digests.len()).unwrap_or(u32::MAX));
-        *self.numbers.entry(*digest).or_insert_with(|| {
-            self.digests.push(*digest);
+        let node = self.digests.intern(digest);
+        if node.index() == self.states.len() {
             self.states.push(State::Unasked);
-            next
-        })
+        }
+        ManifestId(node)
     }
 
     /// The number of a digest that something in this package names.
     pub fn find(&self, digest: &Digest) -> Option<ManifestId> {
-        self.numbers.get(digest).copied()
+        self.digests.find(digest).map(ManifestId)
     }
 
     /// The digest of a manifest.
     pub fn digest(&self, manifest: ManifestId) -> Digest {
-        self.digests[manifest.index()]
+        self.digests.digest(manifest.0)
     }
 
     /// What is known of a manifest.
@@ -148,7 +148,7 @@ impl Package {
 
     /// A config or layer: its digest, and its size in bytes as its manifest tells.
     pub fn part(&self, part: PartId) -> (Digest, u64) {
-        self.parts[part.0 as usize]
+        (self.parts.digest(part.0), self.part_bytes[part.0.index()])
     }
 
     /// Number of manifests named anywhere.
@@ -163,7 +163,8 @@ impl Package {
 
     /// All manifests named anywhere.
     pub fn manifests(&self) -> impl Iterator<Item = ManifestId> + use<> {
-        (0..u32::try_from(self.digests.len()).unwrap_or(u32::MAX)).map(ManifestId)
+        let count = u32::try_from(self.digests.len()).unwrap_or(u32::MAX);
+        (0..count).map(|number| ManifestId(NodeId::from_index(number)))
     }
 
     /// Files a manifest that is not there.
@@ -218,6 +219,8 @@ impl Package {
                 }
             }
         }
+        info.children.shrink_to_fit();
+        info.parts.shrink_to_fit();
         self.states[manifest.index()] = State::Present(Box::new(info));
     }
 
@@ -251,11 +254,11 @@ impl Package {
     }
 
     fn intern_part(&mut self, digest: &Digest, size: u64) -> PartId {
-        let next = PartId(u32::try_from(self.parts.len()).unwrap_or(u32::MAX));
-        *self.part_numbers.entry(*digest).or_insert_with(|| {
-            self.parts.push((*digest, size));
-            next
-        })
+        let node = self.parts.intern(digest);
+        if node.index() == self.part_bytes.len() {
+            self.part_bytes.push(size);
+        }
+        PartId(node)
     }
 
     /// Everything reached from `roots` through children, `roots` included, by number.

@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::bytes::Reclaim;
-use super::decide::{Action, Decision, Stop, decide};
-use super::inventory::{Inventory, Source};
+use super::decide::{Action, Decision, SPARED, Stop, decide};
 use super::package::Package;
 use super::policy::Policy;
+use super::source::Source;
 use super::undoable::undoable;
-use crate::oci::{Algorithm, Digest};
+use crate::oci::{Algorithm, Digest, Hasher};
 use crate::text::escape;
 
 /// The name of this shape.
@@ -149,35 +149,28 @@ const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// Decides about every package of an inventory. The packages must be in order ([`Package::seal`]).
+/// Decides about every package of a source. Packages must be in order ([`Package::seal`]) and may come one at a time: each
+/// is dropped when it is planned, so that a plan of many needs the memory of its rows only.
 pub fn plan(
-    inventory: &Inventory,
+    source: Source,
+    packages: impl IntoIterator<Item = Package>,
     policy: &Policy,
     text: PolicyText,
     now: Timestamp,
     tool_version: &str,
 ) -> Plan {
-    let source = inventory.source.clone();
-    let mut decisions: Vec<(&Package, Decision)> = inventory
-        .packages
-        .iter()
-        .map(|package| (package, decide(package, &source.path_of(&package.name), policy, now)))
-        .collect();
-    decisions.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
-    cap(&mut decisions, policy.max_delete);
     let mut reclaim = Reclaim::default();
-    for (package, decision) in &decisions {
-        reclaim.add(package, decision);
-    }
-    let mut summary = Summary { reclaimable_bytes: reclaim.bytes(), ..Summary::default() };
-    let packages = decisions
-        .iter()
-        .map(|(package, decision)| {
-            let one = package_plan(package, decision, &source, policy);
-            summary.add(&one);
-            one
-        })
-        .collect();
+    let one = |package: Package| {
+        let decision = decide(&package, &source.path_of(&package.name), policy, now);
+        reclaim.add(&package, &decision);
+        package_plan(&package, &decision, &source, policy)
+    };
+    let mut packages: Vec<PackagePlan> = packages.into_iter().map(one).collect();
+    packages.sort_by(|a, b| a.name.cmp(&b.name));
+    let is_capped = cap(&mut packages, policy.max_delete);
+    let reclaimable_bytes = if is_capped { 0 } else { reclaim.bytes() };
+    let mut summary = Summary { reclaimable_bytes, ..Summary::default() };
+    packages.iter().for_each(|package| summary.add(package));
     let mut plan = Plan {
         schema: SCHEMA.into(),
         tool_version: tool_version.into(),
@@ -196,26 +189,80 @@ pub fn plan(
 impl Plan {
     /// What [`Plan::plan_digest`] should be.
     pub fn own_digest(&self) -> Digest {
-        digest_of(&Self { plan_digest: String::new(), ..self.clone() })
-    }
-}
-
-fn digest_of(value: &impl Serialize) -> Digest {
-    // Writing these shapes to memory cannot fail; if it did, the digest would match nothing.
-    Digest::of(Algorithm::Sha256, &serde_json::to_vec(value).unwrap_or_default())
-}
-
-/// A run that would delete more than was allowed deletes nothing anywhere.
-fn cap(decisions: &mut [(&Package, Decision)], most: Option<u64>) {
-    let Some(most) = most else { return };
-    let all: u64 = decisions.iter().map(|(_, decision)| decision.images_deleted).sum();
-    if all <= most {
-        return;
-    }
-    for (_, decision) in decisions {
-        if decision.rows.iter().any(|row| row.action == Action::Delete) {
-            decision.refuse(format!("{all} images would go in this run, more than --max-delete {most}"));
+        /// A plan with an empty digest, and no second copy of its rows.
+        #[derive(Serialize)]
+        struct Unsealed<'a> {
+            schema: &'a str,
+            tool_version: &'a str,
+            planned_at: Timestamp,
+            policy_digest: Digest,
+            plan_digest: &'a str,
+            source: &'a Source,
+            policy: &'a PolicyText,
+            packages: &'a [PackagePlan],
+            summary: Summary,
         }
+        digest_of(&Unsealed {
+            schema: &self.schema,
+            tool_version: &self.tool_version,
+            planned_at: self.planned_at,
+            policy_digest: self.policy_digest,
+            plan_digest: "",
+            source: &self.source,
+            policy: &self.policy,
+            packages: &self.packages,
+            summary: self.summary,
+        })
+    }
+}
+
+/// Hashes what is written to it.
+struct Hashing(Hasher);
+
+impl std::io::Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The hash of the JSON of a value.
+fn digest_of(value: &impl Serialize) -> Digest {
+    let mut hashing = std::io::BufWriter::new(Hashing(Hasher::new(Algorithm::Sha256)));
+    // Writing these shapes to a hasher cannot fail; if it did, the digest would match nothing.
+    let done = serde_json::to_writer(&mut hashing, value).is_ok();
+    match hashing.into_inner() {
+        Ok(hashing) if done => hashing.0.finish(),
+        _ => Digest::of(Algorithm::Sha256, b""),
+    }
+}
+
+/// A run that would delete more than was allowed deletes nothing anywhere. Gives whether that is so.
+fn cap(packages: &mut [PackagePlan], most: Option<u64>) -> bool {
+    let all: u64 = packages.iter().map(|package| package.images_deleted).sum();
+    let Some(most) = most.filter(|most| all > *most) else { return false };
+    let deletes =
+        |package: &&mut PackagePlan| package.versions.iter().any(|row| row.action == Action::Delete);
+    for package in packages.iter_mut().filter(deletes) {
+        package.refuse(format!("{all} images would go in this run, more than --max-delete {most}"));
+    }
+    true
+}
+
+impl PackagePlan {
+    /// Takes back what would go, for the reason given, as [`Decision::refuse`] does.
+    fn refuse(&mut self, why: String) {
+        for row in self.versions.iter_mut().filter(|row| row.action == Action::Delete) {
+            row.action = Action::Leave;
+            row.reasons.push(SPARED.into());
+            row.undoable = None;
+        }
+        self.images_kept += std::mem::take(&mut self.images_deleted);
+        (self.state, self.reason) = (PackageState::Refused, Some(why));
     }
 }
 
@@ -237,6 +284,7 @@ fn package_plan(package: &Package, decision: &Decision, source: &Source, policy:
             .map(|parent| package.digest(*parent))
             .collect();
         named.sort_unstable();
+        named.shrink_to_fit();
         Version {
             version: row.version.to_string(),
             id: row.id,

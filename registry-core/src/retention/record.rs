@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
+use base64::engine::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::inventory::{Inventory, Source};
 use super::package::{Package, Row};
+use super::source::Source;
 use crate::oci::Digest;
 
 /// The name of this shape.
@@ -69,8 +69,9 @@ pub enum RecordedManifest {
     Present {
         /// Media type as the server gives it.
         media_type: String,
-        /// Its bytes, in base64.
-        data: String,
+        /// Its bytes; in the file as base64.
+        #[serde(with = "base64_text")]
+        data: Vec<u8>,
         /// When its config says that it was built, where that was asked for.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         built_at: Option<Timestamp>,
@@ -84,12 +85,28 @@ pub enum RecordedManifest {
 impl RecordedManifest {
     /// A manifest that answers with these bytes.
     pub fn present(media_type: &str, bytes: &[u8]) -> Self {
-        Self::Present { media_type: media_type.to_owned(), data: STANDARD.encode(bytes), built_at: None }
+        Self::Present { media_type: media_type.to_owned(), data: bytes.to_owned(), built_at: None }
     }
 
-    /// Its bytes, if it answers and they can be read.
-    pub fn bytes(&self) -> Option<Vec<u8>> {
-        if let Self::Present { data, .. } = self { STANDARD.decode(data).ok() } else { None }
+    /// Its bytes, if it answers.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        if let Self::Present { data, .. } = self { Some(data) } else { None }
+    }
+}
+
+/// Bytes as a text of base64.
+mod base64_text {
+    use super::{Deserialize, Engine as _, STANDARD};
+
+    pub(super) fn serialize<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<u8>, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        STANDARD.decode(text.as_bytes()).map_err(|_| serde::de::Error::custom("it is no base64"))
     }
 }
 
@@ -114,17 +131,22 @@ impl Record {
         struct Head {
             schema: String,
         }
-        let head: Head = serde_json::from_str(text)?;
-        if head.schema != SCHEMA {
-            return Err(RecordError::Schema(crate::text::escape(&head.schema)));
+        match serde_json::from_str::<Self>(text) {
+            Ok(record) if record.schema == SCHEMA => Ok(record),
+            // Another schema explains every other difference.
+            read => match serde_json::from_str::<Head>(text) {
+                Ok(head) if head.schema != SCHEMA => {
+                    Err(RecordError::Schema(crate::text::escape(&head.schema)))
+                }
+                _ => Ok(read?),
+            },
         }
-        Ok(serde_json::from_str(text)?)
     }
 
-    /// The packages with their graphs. Bytes that are not what their digest says are unknown, not read.
-    pub fn inventory(&self) -> Inventory {
-        let packages = self.packages.iter().map(RecordedPackage::package).collect();
-        Inventory { source: self.source.clone(), packages }
+    /// The packages with their graphs, each made when it is asked for. Bytes that are not what their digest says are
+    /// unknown, not read.
+    pub fn packages(&self) -> impl Iterator<Item = Package> {
+        self.packages.iter().map(RecordedPackage::package)
     }
 }
 
@@ -138,13 +160,14 @@ impl RecordedPackage {
             match recorded {
                 RecordedManifest::Absent => package.set_absent(manifest),
                 RecordedManifest::Unknown(why) => package.set_unknown(manifest, why.as_str()),
-                RecordedManifest::Present { media_type, built_at, .. } => match recorded.bytes() {
-                    Some(bytes) if Digest::of(digest.algorithm(), &bytes) == *digest => {
-                        package.set_bytes(manifest, media_type, &bytes);
+                RecordedManifest::Present { media_type, data, built_at } => {
+                    if Digest::of(digest.algorithm(), data) == *digest {
+                        package.set_bytes(manifest, media_type, data);
                         package.set_built_at(manifest, *built_at);
+                    } else {
+                        package.set_unknown(manifest, "its bytes do not hash to its digest");
                     }
-                    _ => package.set_unknown(manifest, "its bytes do not hash to its digest"),
-                },
+                }
             }
         }
         for row in &self.versions {

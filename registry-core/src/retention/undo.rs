@@ -99,7 +99,7 @@ async fn put_back(
         if one != digest && writer.head(package, &one.to_string()).await?.is_none() {
             missing.push(one);
         }
-        let references = Manifest::parse(&bytes).references.into_iter();
+        let references = Manifest::parse(bytes).references.into_iter();
         let children = references.filter(|reference| reference.role == Role::Child);
         stack.extend(children.filter_map(|reference| reference.descriptor.digest));
     }
@@ -118,10 +118,8 @@ async fn put(
     digest: Digest,
 ) -> Result<(), Unanswered> {
     let content = contents.get(&(package, digest));
-    let Some((RecordedManifest::Present { media_type, .. }, bytes)) =
-        content.and_then(|content| Some((*content, content.bytes()?)))
-    else {
+    let Some(RecordedManifest::Present { media_type, data, .. }) = content else {
         return Err(Unanswered(format!("the journal does not hold {digest}")));
     };
-    writer.put(package, reference, media_type, &bytes).await
+    writer.put(package, reference, media_type, data).await
 }

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use super::decide::{Action, Decision};
-use super::inventory::{Source, SourceKind};
 use super::package::{Package, PartId};
 use super::policy::Policy;
+use super::source::{Source, SourceKind};
 
 /// For each row that goes, whether it can be put back.
 ///

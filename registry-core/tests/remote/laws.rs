@@ -74,7 +74,7 @@ fn plan_of(record: &Record, keep: u32) -> Plan {
     let policy = Policy::keep_last(keep).expect("a policy");
     let text = PolicyText { keep_last: keep, keep_tags: Vec::new(), more: BTreeMap::new() };
     let now = jiff::Timestamp::from_second(NOW).expect("a time");
-    core::plan(&record.inventory(), &policy, text, now, "test")
+    core::plan(record.source.clone(), record.packages(), &policy, text, now, "test")
 }
 
 pub async fn planned(url: &str, keep: u32) -> Result<(Forgejo, Plan), String> {

@@ -32,7 +32,7 @@ pub fn source() -> Source {
 pub fn planned(model: &Model, policy: &Policy) -> Plan {
     let server = Server::new(model.clone(), now(), None);
     let record = block_on(collect(&server, source(), &how(), now())).unwrap();
-    plan(&record.inventory(), policy, text(policy), now(), "0.1.0")
+    plan(record.source.clone(), record.packages(), policy, text(policy), now(), "0.1.0")
 }
 
 pub fn run(server: &Server, plan: &Plan) -> (Applied, Lines) {
@@ -133,7 +133,7 @@ proptest! {
         let server = Server::new(model, now(), None);
         let how = Collecting { in_flight, ..how() };
         let record = block_on(collect(&server, source(), &how, now())).unwrap();
-        prop_assert_eq!(plan(&record.inventory(), &policy, text(&policy), now(), "0.1.0"), one);
+        prop_assert_eq!(plan(record.source.clone(), record.packages(), &policy, text(&policy), now(), "0.1.0"), one);
         prop_assert_eq!(server.asked.lock().unwrap().1, 0);
     }
 
@@ -144,7 +144,7 @@ proptest! {
         let server = Server::new(model.clone(), now(), Some(last));
         let whole = planned(&model, &policy);
         let Ok(record) = block_on(collect(&server, source(), &how(), now())) else { return Ok(()) };
-        let partial = plan(&record.inventory(), &policy, text(&policy), now(), "0.1.0");
+        let partial = plan(record.source.clone(), record.packages(), &policy, text(&policy), now(), "0.1.0");
         if partial != whole {
             prop_assert_eq!(partial.summary.versions_deleted, 0);
         }

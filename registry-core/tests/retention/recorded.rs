@@ -13,7 +13,14 @@ fn recorded(profile: &str) -> Plan {
     let record = Record::read(&std::fs::read_to_string(path).unwrap()).unwrap();
     let policy = keep(10);
     let text = PolicyText { keep_last: 10, keep_tags: vec!["latest".into()], more: Default::default() };
-    plan(&record.inventory(), &policy, text, "2026-11-24T12:00:00Z".parse().unwrap(), "0.1.0")
+    plan(
+        record.source.clone(),
+        record.packages(),
+        &policy,
+        text,
+        "2026-11-24T12:00:00Z".parse().unwrap(),
+        "0.1.0",
+    )
 }
 
 fn lines(plan: &Plan) -> String {

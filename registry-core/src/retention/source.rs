@@ -1,8 +1,6 @@
-//! What a source listed: packages, and where they come from.
+//! Where packages come from, as plans, inventories and journals tell it.
 
 use serde::{Deserialize, Serialize};
-
-use super::package::Package;
 
 /// What kind of server or file the packages come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,13 +37,4 @@ impl Source {
             None => package.to_owned(),
         }
     }
-}
-
-/// What a source listed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inventory {
-    /// Where from.
-    pub source: Source,
-    /// The packages, in no order that means anything.
-    pub packages: Vec<Package>,
 }
