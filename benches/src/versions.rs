@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use jiff::{Timestamp, ToSpan as _};
 use registry_core::oci::{Algorithm, Digest};
-use registry_core::retention::{Package, Plan, Policy, PolicyText, Row, Source, SourceKind, plan};
+use registry_core::retention::{Package, Plan, Policy, Row, Source, SourceKind, plan};
 
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -29,8 +29,7 @@ pub fn planned(versions: u32) -> Result<Plan> {
     };
     let packages = (0..packages).filter_map(|number| package(number, now).ok());
     let policy = Policy::keep_last(10)?;
-    let text = PolicyText { keep_last: 10, keep_tags: vec!["latest".into()], more: Default::default() };
-    Ok(plan(source, packages, &policy, text, now, env!("CARGO_PKG_VERSION")))
+    Ok(plan(source, packages, &policy, now, env!("CARGO_PKG_VERSION")))
 }
 
 fn package(number: u32, now: Timestamp) -> Result<Package> {

@@ -13,7 +13,7 @@ use std::error::Error;
 use std::path::Path;
 
 use jiff::Timestamp;
-use registry_core::retention::{Action, Policy, PolicyText, Record, plan};
+use registry_core::retention::{Action, Policy, Record, plan};
 
 /// One line for every row that would go: package, tag, why.
 ///
@@ -22,9 +22,7 @@ use registry_core::retention::{Action, Policy, PolicyText, Record, plan};
 pub fn doomed(inventory: &Path, keep_last: u32, now: Timestamp) -> Result<Vec<String>, Box<dyn Error>> {
     let record = Record::read(&std::fs::read_to_string(inventory)?)?;
     let policy = Policy::keep_last(keep_last)?;
-    // What the plan tells about the policy is for its readers; it decides nothing.
-    let text = PolicyText { keep_last, keep_tags: vec!["latest".into()], more: Default::default() };
-    let plan = plan(record.source.clone(), record.packages(), &policy, text, now, env!("CARGO_PKG_VERSION"));
+    let plan = plan(record.source.clone(), record.packages(), &policy, now, env!("CARGO_PKG_VERSION"));
     let mut lines = Vec::new();
     for package in &plan.packages {
         for row in package.versions.iter().filter(|row| row.action == Action::Delete) {

@@ -13,6 +13,8 @@ pub mod path;
 #[cfg(feature = "remote")]
 pub mod registry;
 pub mod retention;
+#[cfg(feature = "schema")]
+mod schema;
 #[cfg(feature = "storage")]
 pub mod storage;
 pub mod text;

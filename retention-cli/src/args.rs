@@ -343,6 +343,7 @@ pub struct Effects {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RankBy {
     Pushed,
@@ -351,6 +352,7 @@ pub enum RankBy {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Fate {
     Leave,

@@ -8,45 +8,69 @@ use serde::Deserialize;
 use crate::args;
 
 /// The only version of the file that there is.
-const VERSION: i64 = 1;
+pub const VERSION: i64 = 1;
 
-/// What the file says; absent means: as without a file.
+/// Defaults and rules of registry-retention. A key that is absent means: as without a file.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Config {
-    /// 1. A later meaning of any key will have another number.
+    /// Version of the meaning of the keys.
     #[serde(rename = "version")]
     pub _version: i64,
+    /// Images of a package that stay by rank (10), in rules that give no number of their own too.
+    #[cfg_attr(test, schemars(range(min = 1)))]
     pub keep_last: Option<u32>,
+    /// Patterns of tags that always stay, with their images.
     #[serde(default)]
     pub keep_tags: Vec<String>,
+    /// Whether `latest` always stays (true).
     pub keep_latest: Option<bool>,
+    /// Whether build caches always stay (true).
     pub keep_cache: Option<bool>,
+    /// Images pushed within this time stay: 90m, 24h, 7d.
     #[serde(default, deserialize_with = "duration")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub keep_within: Option<u64>,
+    /// What ranks images (pushed).
     pub rank_by: Option<args::RankBy>,
+    /// What becomes of manifests that no tag reaches (leave).
     pub untagged: Option<args::Fate>,
+    /// What becomes of signatures whose subject is gone (leave).
     pub orphan_signatures: Option<args::Fate>,
+    /// Younger than this nothing untagged goes (24h).
     #[serde(default, deserialize_with = "duration")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub grace: Option<u64>,
+    /// Most images that a run may delete; one that would delete more deletes nothing.
     pub max_delete: Option<u64>,
+    /// Most images of a package that may go, in percent.
+    #[cfg_attr(test, schemars(range(max = 100)))]
     pub max_delete_percent: Option<u8>,
+    /// Patterns of packages; others are not looked at.
     #[serde(default)]
     pub packages: Vec<String>,
+    /// Rules; a tag belongs to the first that matches its package and its text.
     #[serde(default)]
     pub rules: Vec<Rule>,
 }
 
 /// How many images of which tags stay.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Rule {
+    /// Pattern of packages.
     #[serde(default = "everything")]
     pub package: String,
+    /// Pattern of tags.
     #[serde(default = "everything")]
     pub tags: String,
+    /// Images that stay by rank; 0 needs a keep-within.
     pub keep_last: Option<u32>,
+    /// Images pushed within this time stay: 90m, 24h, 7d.
     #[serde(default, deserialize_with = "duration")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub keep_within: Option<u64>,
 }
 
@@ -59,7 +83,7 @@ fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<
     args::duration(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
-const KEYS: &[&str] = &[
+pub const KEYS: &[&str] = &[
     "version",
     "keep-last",
     "keep-tags",
@@ -75,7 +99,7 @@ const KEYS: &[&str] = &[
     "packages",
     "rules",
 ];
-const RULE_KEYS: &[&str] = &["package", "tags", "keep-last", "keep-within"];
+pub const RULE_KEYS: &[&str] = &["package", "tags", "keep-last", "keep-within"];
 
 impl Config {
     /// Reads the file.
@@ -88,7 +112,7 @@ impl Config {
         Self::parse(&text).with_context(|| format!("{} cannot be used", path.display()))
     }
 
-    fn parse(text: &str) -> anyhow::Result<Self> {
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| anyhow!(one_line(&error)))?;
         match table.get("version").map(toml::Value::as_integer) {
             Some(Some(VERSION)) => {}

@@ -158,13 +158,13 @@ impl Connector {
         &self,
         source: &Source,
         cache: Option<&Cache>,
-        settled: &crate::policy::Settled,
+        policy: &core::Policy,
     ) -> anyhow::Result<Record> {
         let how = Collecting {
             in_flight: self.in_flight(),
             cache,
-            built_at: settled.policy.rank_by == core::RankBy::Created,
-            only: &settled.packages,
+            built_at: policy.rank_by == core::RankBy::Created,
+            only: &policy.packages,
         };
         let now = jiff::Timestamp::now();
         let record = match source {

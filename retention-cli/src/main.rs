@@ -11,6 +11,8 @@ mod plan;
 mod policy;
 mod render;
 mod run;
+#[cfg(test)]
+mod schemas;
 
 use std::process::ExitCode;
 

@@ -21,9 +21,9 @@ const INVENTORY_MAX: u64 = 1 << 30;
 pub fn run(args: &PlanArgs) -> Result<u8, Failure> {
     let Some(path) = &args.recorded.inventory else { return crate::run::plan(args) };
     let record = record(path)?;
-    let settled =
+    let policy =
         policy::settle(&args.policy, record.source.kind, args.undo_window).map_err(Failure::Usage)?;
-    let plan = make(&record, settled, args.common.at);
+    let plan = make(&record, &policy, args.common.at);
     if let Some(path) = &args.plan_file {
         keep(path, &plan)
             .with_context(|| format!("cannot write the plan {}", path.display()))
@@ -43,8 +43,8 @@ pub fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
     let plans = match &args.recorded.inventory {
         Some(path) => {
             let record = record(path)?;
-            let settled = policy::settle(&args.policy, record.source.kind, false).map_err(Failure::Usage)?;
-            vec![make(&record, settled, args.common.at)]
+            let policy = policy::settle(&args.policy, record.source.kind, false).map_err(Failure::Usage)?;
+            vec![make(&record, &policy, args.common.at)]
         }
         None => crate::run::explain(args)?,
     };
@@ -63,25 +63,21 @@ pub fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
 }
 
 /// Plans, and says what matches nothing.
-pub fn make(record: &Record, settled: policy::Settled, at: Option<Timestamp>) -> Plan {
-    let packages = record.packages.iter().filter(|package| {
-        let patterns = &settled.packages;
-        patterns.is_empty() || patterns.iter().any(|pattern| pattern.is_match(&package.name))
-    });
-    for pattern in &settled.packages {
+pub fn make(record: &Record, policy: &core::Policy, at: Option<Timestamp>) -> Plan {
+    let packages = record.packages.iter().filter(|package| policy.covers(&package.name));
+    for pattern in &policy.packages {
         if !packages.clone().any(|package| pattern.is_match(&package.name)) {
             render::warn(&format!("no package matches {:?}", pattern.as_str()));
         }
     }
-    for pattern in &settled.policy.keep_tags {
+    for pattern in &policy.keep_tags {
         let mut tags = packages.clone().flat_map(|package| &package.versions);
         if pattern.as_str() != "latest" && !tags.any(|row| pattern.is_match(&row.version)) {
             render::warn(&format!("no tag matches the keep pattern {:?}", pattern.as_str()));
         }
     }
     let now = at.unwrap_or_else(Timestamp::now);
-    let packages = packages.map(core::RecordedPackage::package);
-    core::plan(record.source.clone(), packages, &settled.policy, settled.text, now, env!("CARGO_PKG_VERSION"))
+    core::plan(record.source.clone(), record.packages(), policy, now, env!("CARGO_PKG_VERSION"))
 }
 
 fn record(path: &Path) -> Result<Record, Failure> {

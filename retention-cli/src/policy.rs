@@ -1,10 +1,7 @@
-//! Flags, environment and file as one policy, and the same as text for the plan.
-
-use std::collections::BTreeMap;
+//! Flags, environment and file as one policy.
 
 use anyhow::{Context as _, bail};
-use registry_core::retention::{self as core, InUse, Pattern, PolicyText, SourceKind};
-use serde_json::Value;
+use registry_core::retention::{self as core, InUse, Pattern, SourceKind};
 
 use crate::args;
 use crate::config::Config;
@@ -12,20 +9,11 @@ use crate::config::Config;
 /// Most bytes of a list of images in use.
 const IN_USE_MAX: u64 = 64 << 20;
 
-/// A policy that is settled.
-#[derive(Debug)]
-pub struct Settled {
-    pub policy: core::Policy,
-    pub text: PolicyText,
-    /// Only packages that match one of these; all when there are none.
-    pub packages: Vec<Pattern>,
-}
-
 /// Settles the policy for a kind of source.
 ///
 /// # Errors
 /// When something asked for cannot be used.
-pub fn settle(args: &args::Policy, kind: SourceKind, undo_window: bool) -> anyhow::Result<Settled> {
+pub fn settle(args: &args::Policy, kind: SourceKind, undo_window: bool) -> anyhow::Result<core::Policy> {
     let file = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     // Forgejo stores names and tags in lower case.
     let fold = kind == SourceKind::Forgejo;
@@ -78,64 +66,9 @@ pub fn settle(args: &args::Policy, kind: SourceKind, undo_window: bool) -> anyho
         }
         policy.assume_lost.insert(lost.clone());
     }
-    let packages: Vec<Pattern> =
+    policy.packages =
         args.package.iter().chain(&file.packages).map(|text| pattern(text)).collect::<anyhow::Result<_>>()?;
-    let text = text(&policy, &packages);
-    Ok(Settled { policy, text, packages })
-}
-
-fn text(policy: &core::Policy, packages: &[Pattern]) -> PolicyText {
-    let mut more: BTreeMap<String, Value> = BTreeMap::new();
-    let mut add = |key: &str, value: Value| more.insert(key.into(), value);
-    let texts =
-        |patterns: &[Pattern]| patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect::<Vec<_>>();
-    if policy.rank_by != core::RankBy::Pushed {
-        add("rank_by", policy.rank_by.as_str().into());
-    }
-    if let Some(seconds) = policy.keep_within {
-        add("keep_within_seconds", seconds.into());
-    }
-    if !policy.keep_cache {
-        add("keep_cache", false.into());
-    }
-    if policy.untagged == core::Fate::Prune {
-        add("untagged", "prune".into());
-    }
-    if policy.orphan_signatures == core::Fate::Prune {
-        add("orphan_signatures", "prune".into());
-    }
-    if policy.grace != 24 * 3600 {
-        add("grace_seconds", policy.grace.into());
-    }
-    if let Some(most) = policy.max_delete {
-        add("max_delete", most.into());
-    }
-    if let Some(percent) = policy.max_delete_percent {
-        add("max_delete_percent", percent.into());
-    }
-    if policy.allow_empty {
-        add("allow_empty", true.into());
-    }
-    if policy.undo_window {
-        add("undo_window", true.into());
-    }
-    if !policy.in_use.is_empty() {
-        add("in_use", policy.in_use.summary().into());
-    }
-    if !policy.assume_lost.is_empty() {
-        add("assume_lost", policy.assume_lost.iter().cloned().collect::<Vec<_>>().into());
-    }
-    if !packages.is_empty() {
-        add("packages", texts(packages).into());
-    }
-    if !policy.rules.is_empty() {
-        let rule = |rule: &core::Rule| {
-            let (package, tags) = (rule.package.as_str(), rule.tags.as_str());
-            serde_json::json!({"package": package, "tags": tags, "keep_last": rule.keep_last, "keep_within_seconds": rule.keep_within})
-        };
-        add("rules", policy.rules.iter().map(rule).collect::<Vec<_>>().into());
-    }
-    PolicyText { keep_last: policy.keep_last, keep_tags: texts(&policy.keep_tags), more }
+    Ok(policy)
 }
 
 fn read(path: &std::path::Path) -> anyhow::Result<String> {

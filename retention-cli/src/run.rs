@@ -68,8 +68,8 @@ async fn planned(
     undo_window: bool,
     cache: Option<&Cache>,
 ) -> Result<Planned, Failure> {
-    let settled = policy::settle(args, source.kind(), undo_window).map_err(Failure::Usage)?;
-    let mut record = connector.collect(&source, cache, &settled).await.map_err(Failure::of_server)?;
+    let policy = policy::settle(args, source.kind(), undo_window).map_err(Failure::Usage)?;
+    let mut record = connector.collect(&source, cache, &policy).await.map_err(Failure::of_server)?;
     if let Some(path) = &server.push_times {
         let text = text_of(path, FILE_MAX).map_err(Failure::Usage)?;
         let times: PushTimes = serde_json::from_str(&text)
@@ -77,7 +77,7 @@ async fn planned(
             .map_err(Failure::Usage)?;
         times.restore(&mut record);
     }
-    let plan = make(&record, settled, common.at);
+    let plan = make(&record, &policy, common.at);
     Ok(Planned { source, record, plan })
 }
 

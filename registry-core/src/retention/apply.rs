@@ -22,6 +22,7 @@ pub const SCHEMA: &str = "registry-retention/apply-result/1";
 
 /// What an apply did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Applied {
     /// [`SCHEMA`].
     pub schema: String,
@@ -36,6 +37,7 @@ pub struct Applied {
 
 /// What became of one row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AppliedRow {
     /// The package.
     pub package: String,
@@ -50,6 +52,7 @@ pub struct AppliedRow {
 
 /// Why a run ended before its plan did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Stopped {
     /// These credentials may not delete.
@@ -76,7 +79,7 @@ pub async fn apply(
     now: Timestamp,
 ) -> Applied {
     let mut run = Run {
-        undo_window: plan.policy.more.get("undo_window") == Some(&true.into()),
+        undo_window: plan.policy.undo_window == Some(true),
         journal,
         applied: Applied {
             schema: SCHEMA.into(),

@@ -13,6 +13,7 @@ pub const SCHEMA: &str = "registry-retention/journal/1";
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Entry {
     /// The first line: what this is, and of what.
@@ -24,6 +25,7 @@ pub enum Entry {
         /// The plan that is acted on.
         plan_digest: String,
         /// When it began.
+        #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
         at: Timestamp,
     },
     /// A manifest that something about to go reaches, once for each package, children before the indexes that name them.
@@ -45,6 +47,7 @@ pub enum Entry {
         digest: Digest,
         /// When it was pushed.
         #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
         created_at: Option<Timestamp>,
     },
     /// What became of it.
@@ -60,6 +63,7 @@ pub enum Entry {
 
 /// What became of a row that was to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It is gone: the server confirmed it.

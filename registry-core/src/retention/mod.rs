@@ -20,6 +20,7 @@ mod order;
 mod package;
 mod plan;
 mod policy;
+mod policy_text;
 #[cfg(feature = "remote")]
 mod push_times;
 mod rank;
@@ -42,8 +43,9 @@ pub use decide::{Action, Decision, Stop, Verdict, decide};
 pub use in_use::{InUse, InUseError};
 pub use journal::{Entry, Journal, JournalError, Outcome, SCHEMA as JOURNAL_SCHEMA, Told};
 pub use package::{Info, ManifestId, Package, PartId, Row, State};
-pub use plan::{PackagePlan, PackageState, Plan, PolicyText, SCHEMA, Summary, Version, plan};
+pub use plan::{PackagePlan, PackageState, Plan, SCHEMA, Summary, Version, plan};
 pub use policy::{Fate, Pattern, Policy, RankBy, Rule};
+pub use policy_text::{PolicyText, RuleText};
 #[cfg(feature = "remote")]
 pub use push_times::{PushTime, PushTimes, SCHEMA as PUSH_TIMES_SCHEMA};
 pub use record::{

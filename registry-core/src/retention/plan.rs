@@ -1,8 +1,6 @@
 //! The plan of a run (schema `registry-retention/plan/1`): what goes, what stays and why, with no mode and no outcome in
 //! it. Made from decisions; a person reviews it, and an effect acts on it and on nothing else.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +8,7 @@ use super::bytes::Reclaim;
 use super::decide::{Action, Decision, SPARED, Stop, decide};
 use super::package::Package;
 use super::policy::Policy;
+use super::policy_text::PolicyText;
 use super::source::Source;
 use super::undoable::undoable;
 use crate::oci::{Algorithm, Digest, Hasher};
@@ -20,12 +19,14 @@ pub const SCHEMA: &str = "registry-retention/plan/1";
 
 /// What one run would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Plan {
     /// [`SCHEMA`].
     pub schema: String,
     /// Version of the program that planned.
     pub tool_version: String,
     /// The clock of the decision.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub planned_at: Timestamp,
     /// Hash of the policy: two plans with the same one were made under the same rules.
     pub policy_digest: Digest,
@@ -41,20 +42,9 @@ pub struct Plan {
     pub summary: Summary,
 }
 
-/// The policy as a plan tells it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PolicyText {
-    /// Images that stay by rank.
-    pub keep_last: u32,
-    /// Tags that always stay.
-    pub keep_tags: Vec<String>,
-    /// Everything else that was asked for, by option, when it differs from the default.
-    #[serde(flatten)]
-    pub more: BTreeMap<String, serde_json::Value>,
-}
-
 /// Whether a package was decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PackageState {
     /// It was.
@@ -67,6 +57,7 @@ pub enum PackageState {
 
 /// What becomes of one package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PackagePlan {
     /// Its name, without the owner.
     pub name: String,
@@ -91,6 +82,7 @@ pub struct PackagePlan {
 
 /// What becomes of one row of a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Version {
     /// The tag, or the digest.
     pub version: String,
@@ -108,6 +100,7 @@ pub struct Version {
     pub bytes: Option<u64>,
     /// When it was pushed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub created_at: Option<Timestamp>,
     /// What becomes of it.
     pub action: Action,
@@ -123,6 +116,7 @@ pub struct Version {
 
 /// Sums over all packages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Summary {
     /// Packages looked at.
     pub packages: u64,
@@ -149,13 +143,12 @@ const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// Decides about every package of a source. Packages must be in order ([`Package::seal`]) and may come one at a time: each
+/// Decides about every package of a source that the policy covers. Packages must be in order ([`Package::seal`]) and may come one at a time: each
 /// is dropped when it is planned, so that a plan of many needs the memory of its rows only.
 pub fn plan(
     source: Source,
     packages: impl IntoIterator<Item = Package>,
     policy: &Policy,
-    text: PolicyText,
     now: Timestamp,
     tool_version: &str,
 ) -> Plan {
@@ -165,12 +158,14 @@ pub fn plan(
         reclaim.add(&package, &decision);
         package_plan(&package, &decision, &source, policy)
     };
-    let mut packages: Vec<PackagePlan> = packages.into_iter().map(one).collect();
+    let mut packages: Vec<PackagePlan> =
+        packages.into_iter().filter(|package| policy.covers(&package.name)).map(one).collect();
     packages.sort_by(|a, b| a.name.cmp(&b.name));
     let is_capped = cap(&mut packages, policy.max_delete);
     let reclaimable_bytes = if is_capped { 0 } else { reclaim.bytes() };
     let mut summary = Summary { reclaimable_bytes, ..Summary::default() };
     packages.iter().for_each(|package| summary.add(package));
+    let text = PolicyText::of(policy);
     let mut plan = Plan {
         schema: SCHEMA.into(),
         tool_version: tool_version.into(),

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use globset::GlobMatcher;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::in_use::InUse;
 
 /// What ranks images against each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RankBy {
     /// When they were pushed, as the server tells.
@@ -21,19 +22,9 @@ pub enum RankBy {
     Created,
 }
 
-impl RankBy {
-    /// The word for it on the command line.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pushed => "pushed",
-            Self::Semver => "semver",
-            Self::Created => "created",
-        }
-    }
-}
-
 /// What becomes of things that nothing asks to keep and that are no image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Fate {
     /// They are reported and stay.
@@ -99,6 +90,8 @@ pub struct Policy {
     pub rank_by: RankBy,
     /// Rules; without any, one of `keep_last` for all tags.
     pub rules: Vec<Rule>,
+    /// Only packages that match one of these are looked at; all when there are none.
+    pub packages: Vec<Pattern>,
     /// What runs somewhere.
     pub in_use: InUse,
     /// What becomes of manifests that no tag reaches.
@@ -119,19 +112,17 @@ pub struct Policy {
     pub undo_window: bool,
 }
 
-impl Policy {
-    /// Keeps `keep_last` images of each package and the tag `latest`.
-    ///
-    /// # Errors
-    /// Never in practice: the pattern `latest` is a glob.
-    pub fn keep_last(keep_last: u32) -> Result<Self, globset::Error> {
-        Ok(Self {
-            keep_last,
-            keep_tags: vec![Pattern::new("latest", true)?],
+impl Default for Policy {
+    /// Keeps 10 images of each package, and every build cache. Protects no tag: see [`Policy::keep_last`].
+    fn default() -> Self {
+        Self {
+            keep_last: 10,
+            keep_tags: Vec::new(),
             keep_cache: true,
             keep_within: None,
             rank_by: RankBy::Pushed,
             rules: Vec::new(),
+            packages: Vec::new(),
             in_use: InUse::default(),
             untagged: Fate::Leave,
             orphan_signatures: Fate::Leave,
@@ -141,7 +132,22 @@ impl Policy {
             allow_empty: false,
             assume_lost: BTreeSet::new(),
             undo_window: false,
-        })
+        }
+    }
+}
+
+impl Policy {
+    /// Keeps `keep_last` images of each package and the tag `latest`.
+    ///
+    /// # Errors
+    /// Never in practice: the pattern `latest` is a glob.
+    pub fn keep_last(keep_last: u32) -> Result<Self, globset::Error> {
+        Ok(Self { keep_last, keep_tags: vec![Pattern::new("latest", true)?], ..Self::default() })
+    }
+
+    /// Whether a package is looked at.
+    pub fn covers(&self, package: &str) -> bool {
+        self.packages.is_empty() || self.packages.iter().any(|pattern| pattern.is_match(package))
     }
 
     /// The pattern for which a tag always stays, as a reason.

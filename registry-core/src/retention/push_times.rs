@@ -13,6 +13,7 @@ pub const SCHEMA: &str = "registry-retention/push-times/1";
 
 /// Push times that the server does not know any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PushTimes {
     /// [`SCHEMA`].
@@ -23,6 +24,7 @@ pub struct PushTimes {
 
 /// When one row was pushed at first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PushTime {
     /// The package.
@@ -32,6 +34,7 @@ pub struct PushTime {
     /// What it named; a row that names something else now was pushed since.
     pub digest: Digest,
     /// When.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub created_at: Timestamp,
 }
 

@@ -17,11 +17,13 @@ pub const SCHEMA: &str = "registry-retention/inventory/1";
 
 /// What a source read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Record {
     /// [`SCHEMA`].
     pub schema: String,
     /// When it was read.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub recorded_at: Timestamp,
     /// Where from.
     pub source: Source,
@@ -31,6 +33,7 @@ pub struct Record {
 
 /// A package as a source read it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RecordedPackage {
     /// Its name, without the owner.
@@ -46,6 +49,7 @@ pub struct RecordedPackage {
 
 /// A row of a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RecordedVersion {
     /// The tag, or the digest.
@@ -55,6 +59,7 @@ pub struct RecordedVersion {
     pub id: Option<u64>,
     /// When it was pushed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub created_at: Option<Timestamp>,
     /// What a tag names; left out where it could not be found out.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -63,6 +68,7 @@ pub struct RecordedVersion {
 
 /// The answer to a manifest that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum RecordedManifest {
     /// It answers.
@@ -71,9 +77,11 @@ pub enum RecordedManifest {
         media_type: String,
         /// Its bytes; in the file as base64.
         #[serde(with = "base64_text")]
+        #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::base64"))]
         data: Vec<u8>,
         /// When its config says that it was built, where that was asked for.
         #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
         built_at: Option<Timestamp>,
     },
     /// The server says that it is not there.

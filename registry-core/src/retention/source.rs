@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What kind of server or file the packages come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SourceKind {
     /// A Forgejo server, through its package API.
@@ -16,6 +17,7 @@ pub enum SourceKind {
 
 /// Where packages come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Source {
     /// What kind.
     pub kind: SourceKind,

@@ -13,6 +13,7 @@ use crate::oci::{Digest, Manifest};
 
 /// What an undo did to one row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Undone {
     /// The package.
     pub package: String,
@@ -22,6 +23,7 @@ pub struct Undone {
     pub digest: Digest,
     /// When it was pushed at first; the server counts what is put back as pushed now.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub created_at: Option<Timestamp>,
     /// Whether it is back.
     pub state: UndoState,
@@ -29,6 +31,7 @@ pub struct Undone {
 
 /// Whether something is back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum UndoState {
     /// It was put back now.

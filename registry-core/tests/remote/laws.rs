@@ -1,14 +1,11 @@
 //! Laws over HTTP: random images on a Forgejo in memory, in both releases, with requests failing from any point on.
 
-use std::collections::BTreeMap;
 use std::io;
 
 use proptest::prelude::*;
 use registry_core::forgejo::{Account, Forgejo};
 use registry_core::registry::{Http, Settings};
-use registry_core::retention::{
-    self as core, Collecting, Entry, Journal, Plan, Policy, PolicyText, Reader as _, Record,
-};
+use registry_core::retention::{self as core, Collecting, Entry, Journal, Plan, Policy, Reader as _, Record};
 use registry_fixtures::forgejo::{Fault, OWNER, Profile, Server, WRITE, World};
 
 pub const NOW: i64 = 1_790_000_000;
@@ -72,9 +69,8 @@ fn how() -> Collecting<'static> {
 
 fn plan_of(record: &Record, keep: u32) -> Plan {
     let policy = Policy::keep_last(keep).expect("a policy");
-    let text = PolicyText { keep_last: keep, keep_tags: Vec::new(), more: BTreeMap::new() };
     let now = jiff::Timestamp::from_second(NOW).expect("a time");
-    core::plan(record.source.clone(), record.packages(), &policy, text, now, "test")
+    core::plan(record.source.clone(), record.packages(), &policy, now, "test")
 }
 
 pub async fn planned(url: &str, keep: u32) -> Result<(Forgejo, Plan), String> {

@@ -4,8 +4,8 @@ use futures::executor::block_on;
 use jiff::ToSpan as _;
 use proptest::prelude::*;
 use registry_core::retention::{
-    Action, Applied, Collecting, Outcome, Plan, Policy, PolicyText, Source, SourceKind, Stopped, Told,
-    UndoState, apply, collect, plan, undo,
+    Action, Applied, Collecting, Outcome, Plan, Policy, Source, SourceKind, Stopped, Told, UndoState, apply,
+    collect, plan, undo,
 };
 
 use crate::laws::{build, policy, push};
@@ -16,14 +16,6 @@ pub fn how() -> Collecting<'static> {
     Collecting { in_flight: 4, cache: None, built_at: false, only: &[] }
 }
 
-fn text(policy: &Policy) -> PolicyText {
-    let mut text = PolicyText { keep_last: policy.keep_last, keep_tags: vec![], more: Default::default() };
-    if policy.undo_window {
-        text.more.insert("undo_window".into(), true.into());
-    }
-    text
-}
-
 pub fn source() -> Source {
     let (url, owner) = ("https://git.example.org".to_owned(), Some("team".to_owned()));
     Source { kind: SourceKind::Forgejo, url, owner, version: None }
@@ -32,7 +24,7 @@ pub fn source() -> Source {
 pub fn planned(model: &Model, policy: &Policy) -> Plan {
     let server = Server::new(model.clone(), now(), None);
     let record = block_on(collect(&server, source(), &how(), now())).unwrap();
-    plan(record.source.clone(), record.packages(), policy, text(policy), now(), "0.1.0")
+    plan(record.source.clone(), record.packages(), policy, now(), "0.1.0")
 }
 
 pub fn run(server: &Server, plan: &Plan) -> (Applied, Lines) {
@@ -133,7 +125,7 @@ proptest! {
         let server = Server::new(model, now(), None);
         let how = Collecting { in_flight, ..how() };
         let record = block_on(collect(&server, source(), &how, now())).unwrap();
-        prop_assert_eq!(plan(record.source.clone(), record.packages(), &policy, text(&policy), now(), "0.1.0"), one);
+        prop_assert_eq!(plan(record.source.clone(), record.packages(), &policy, now(), "0.1.0"), one);
         prop_assert_eq!(server.asked.lock().unwrap().1, 0);
     }
 
@@ -144,7 +136,7 @@ proptest! {
         let server = Server::new(model.clone(), now(), Some(last));
         let whole = planned(&model, &policy);
         let Ok(record) = block_on(collect(&server, source(), &how(), now())) else { return Ok(()) };
-        let partial = plan(record.source.clone(), record.packages(), &policy, text(&policy), now(), "0.1.0");
+        let partial = plan(record.source.clone(), record.packages(), &policy, now(), "0.1.0");
         if partial != whole {
             prop_assert_eq!(partial.summary.versions_deleted, 0);
         }

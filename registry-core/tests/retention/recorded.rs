@@ -1,6 +1,6 @@
 //! Plans of inventories recorded from real servers.
 
-use registry_core::retention::{Action, Plan, PolicyText, Record, plan};
+use registry_core::retention::{Action, Plan, Record, plan};
 
 use crate::support::{keep, now};
 
@@ -12,15 +12,7 @@ fn recorded(profile: &str) -> Plan {
     let path = format!("{}/../fixtures/inventories/forgejo-{profile}.json", env!("CARGO_MANIFEST_DIR"));
     let record = Record::read(&std::fs::read_to_string(path).unwrap()).unwrap();
     let policy = keep(10);
-    let text = PolicyText { keep_last: 10, keep_tags: vec!["latest".into()], more: Default::default() };
-    plan(
-        record.source.clone(),
-        record.packages(),
-        &policy,
-        text,
-        "2026-11-24T12:00:00Z".parse().unwrap(),
-        "0.1.0",
-    )
+    plan(record.source.clone(), record.packages(), &policy, "2026-11-24T12:00:00Z".parse().unwrap(), "0.1.0")
 }
 
 fn lines(plan: &Plan) -> String {

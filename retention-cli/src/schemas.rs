@@ -1,0 +1,202 @@
+//! The JSON schemas in docs/schemas/: generated from the shapes themselves, and held against what the programs write and
+//! read. `UPDATE_SCHEMAS=1 cargo test -p registry-retention schemas` writes them anew.
+
+use std::path::{Path, PathBuf};
+
+use registry_core::retention as core;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
+use serde_json::{Value, json};
+
+use crate::config;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The schema of one shape. What is absent is left out and never null, so null is allowed nowhere.
+fn schema_of<T: JsonSchema>(id: &str) -> Value {
+    let settings =
+        SchemaSettings::draft2020_12().with_transform(schemars::transform::RecursiveTransform(no_null));
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    schema["title"] = id.into();
+    if let Some(property) = schema.pointer_mut("/properties/schema") {
+        *property = json!({ "const": id });
+    }
+    schema
+}
+
+fn no_null(schema: &mut Schema) {
+    let null = json!("null");
+    if schema.get("default") == Some(&Value::Null) {
+        schema.remove("default");
+    }
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|one| *one != null);
+        if let [only] = &types[..] {
+            let only = only.clone();
+            schema.insert("type".into(), only);
+        }
+    }
+    if let Some(Value::Array(any)) = schema.get_mut("anyOf") {
+        any.retain(|one| one.get("type") != Some(&null));
+        if let [Value::Object(only)] = &any[..] {
+            let only = only.clone();
+            schema.remove("anyOf");
+            only.into_iter().for_each(|(key, value)| {
+                schema.insert(key, value);
+            });
+        }
+    }
+}
+
+/// Every schema, by the name of its file.
+fn all() -> Vec<(&'static str, Value)> {
+    let mut configuration = schema_of::<config::Config>("retention.toml, version 1");
+    configuration["properties"]["version"] = json!({ "const": config::VERSION });
+    let mut journal = schema_of::<core::Entry>("registry-retention/journal/1");
+    journal["description"] = "One line of a journal (JSON Lines).".into();
+    vec![
+        ("config", configuration),
+        ("plan", schema_of::<core::Plan>(core::SCHEMA)),
+        ("inventory", schema_of::<core::Record>(core::INVENTORY_SCHEMA)),
+        ("journal", journal),
+        ("apply-result", schema_of::<core::Applied>(core::APPLIED_SCHEMA)),
+        ("push-times", schema_of::<core::PushTimes>(core::PUSH_TIMES_SCHEMA)),
+    ]
+}
+
+fn path_of(name: &str) -> PathBuf {
+    root().join("docs/schemas").join(format!("{name}.schema.json"))
+}
+
+#[test]
+fn schemas_are_those_of_the_shapes() {
+    for (name, schema) in all() {
+        let text = format!("{}\n", serde_json::to_string_pretty(&schema).unwrap());
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+            std::fs::create_dir_all(root().join("docs/schemas")).unwrap();
+            std::fs::write(path_of(name), &text).unwrap();
+        }
+        let kept = std::fs::read_to_string(path_of(name)).unwrap_or_default();
+        assert!(kept == text, "docs/schemas/{name}.schema.json is old; run with UPDATE_SCHEMAS=1");
+    }
+}
+
+fn errors(name: &str, value: &Value) -> Vec<String> {
+    let schema = serde_json::from_str(&std::fs::read_to_string(path_of(name)).unwrap()).unwrap();
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect()
+}
+
+#[test]
+fn recorded_inventories_and_their_plans_are_valid() {
+    for release in ["v11", "v15"] {
+        let path = root().join(format!("fixtures/inventories/forgejo-{release}.json"));
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(errors("inventory", &serde_json::from_str(&text).unwrap()), [""; 0]);
+        let record = core::Record::read(&text).unwrap();
+        let rules = vec![core::Rule {
+            package: core::Pattern::new("*", true).unwrap(),
+            tags: core::Pattern::new("v*", true).unwrap(),
+            keep_last: 2,
+            keep_within: Some(3600),
+        }];
+        let narrow = core::Policy {
+            rules,
+            untagged: core::Fate::Prune,
+            max_delete: Some(9),
+            ..core::Policy::default()
+        };
+        for policy in [core::Policy::keep_last(3).unwrap(), narrow] {
+            let plan =
+                core::plan(record.source.clone(), record.packages(), &policy, record.recorded_at, "0.1.0");
+            assert_eq!(errors("plan", &serde_json::to_value(&plan).unwrap()), [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn journals_and_results_are_valid() {
+    let digest = registry_core::oci::Digest::of(registry_core::oci::Algorithm::Sha256, b"{}");
+    let at: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let (package, version) = ("team/app".to_owned(), "v1".to_owned());
+    let source = core::Source {
+        kind: core::SourceKind::Forgejo,
+        url: "https://git.example.org/".into(),
+        owner: Some("team".into()),
+        version: None,
+    };
+    let schema = core::JOURNAL_SCHEMA.to_owned();
+    let content = core::RecordedManifest::present("application/vnd.oci.image.index.v1+json", b"{}");
+    let entries = [
+        core::Entry::Begin { schema, source, plan_digest: digest.to_string(), at },
+        core::Entry::Manifest { package: package.clone(), digest, content },
+        core::Entry::Deleting {
+            package: package.clone(),
+            version: version.clone(),
+            digest,
+            created_at: Some(at),
+        },
+        core::Entry::Done {
+            package: package.clone(),
+            version: version.clone(),
+            outcome: core::Outcome::Deleted,
+        },
+    ];
+    for entry in entries {
+        assert_eq!(errors("journal", &serde_json::to_value(entry).unwrap()), [""; 0]);
+    }
+    let row = core::AppliedRow {
+        package: package.clone(),
+        version: version.clone(),
+        outcome: core::Outcome::Spared,
+        reason: Some("it moved".into()),
+    };
+    let stopped = Some(core::Stopped::Worse("v2 is broken".into()));
+    let applied = core::Applied {
+        schema: core::APPLIED_SCHEMA.into(),
+        plan_digest: digest.to_string(),
+        rows: vec![row],
+        stopped,
+    };
+    assert_eq!(errors("apply-result", &serde_json::to_value(applied).unwrap()), [""; 0]);
+    let times = vec![core::PushTime { package, version, digest, created_at: at }];
+    let times = core::PushTimes { schema: core::PUSH_TIMES_SCHEMA.into(), times };
+    assert_eq!(errors("push-times", &serde_json::to_value(times).unwrap()), [""; 0]);
+}
+
+/// The configuration that docs/retention.md shows.
+fn documented() -> String {
+    let page = std::fs::read_to_string(root().join("docs/retention.md")).unwrap();
+    let (_, after) = page.split_once("```toml\n").expect("an example of the configuration");
+    after.split_once("```").expect("its end").0.to_owned()
+}
+
+#[test]
+fn the_documented_configuration_is_valid_and_read() {
+    let text = documented();
+    config::Config::parse(&text).unwrap();
+    let value: Value = toml::from_str(&text).unwrap();
+    assert_eq!(errors("config", &value), [""; 0]);
+}
+
+#[test]
+fn what_is_no_plan_and_no_configuration_is_refused() {
+    assert!(!errors("plan", &json!({ "schema": "registry-retention/plan/2" })).is_empty());
+    assert!(!errors("config", &json!({ "version": 1, "keep_last": 3 })).is_empty());
+    assert!(!errors("config", &json!({ "keep-last": 3 })).is_empty());
+}
+
+#[test]
+fn every_key_that_is_known_is_in_the_schema() {
+    let schema = schema_of::<config::Config>("");
+    let keys = |pointer: &str| {
+        let keys = schema.pointer(pointer).and_then(Value::as_object).expect("properties");
+        keys.keys().cloned().collect::<std::collections::BTreeSet<_>>()
+    };
+    let of =
+        |list: &[&str]| list.iter().map(|key| (*key).to_owned()).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(keys("/properties"), of(config::KEYS));
+    assert_eq!(keys("/$defs/Rule/properties"), of(config::RULE_KEYS));
+}
