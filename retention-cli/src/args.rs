@@ -174,20 +174,21 @@ pub struct Common {
 /// Where the images are.
 #[derive(Debug, Args)]
 pub struct Server {
-    /// A Forgejo server
-    #[arg(long, value_name = "URL", env = "FORGEJO_HOST", help_heading = "Source")]
+    /// A Forgejo server [env: FORGEJO_HOST]
+    // The environment is read elsewhere: here it would count as typed, and forbid every other source.
+    #[arg(long, value_name = "URL", help_heading = "Source")]
     pub forgejo: Option<String>,
 
-    /// A user or organisation on it (repeatable)
-    #[arg(long, value_name = "NAME", env = "FORGEJO_OWNER", help_heading = "Source")]
+    /// A user or organisation on it (repeatable) [env: FORGEJO_OWNER]
+    #[arg(long, value_name = "NAME", help_heading = "Source")]
     pub owner: Vec<String>,
 
     /// Any OCI registry
-    #[arg(long, value_name = "URL", conflicts_with = "layout", help_heading = "Source")]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["forgejo", "owner", "layout"], help_heading = "Source")]
     pub registry: Option<String>,
 
     /// A registry:2 tree whose server is stopped or read-only
-    #[arg(long, value_name = "ROOT", help_heading = "Source")]
+    #[arg(long, value_name = "ROOT", conflicts_with_all = ["forgejo", "owner"], help_heading = "Source")]
     pub layout: Option<PathBuf>,
 
     /// Record what was listed
@@ -228,7 +229,8 @@ pub struct Connection {
 #[derive(Debug, Args)]
 pub struct Recorded {
     /// A recorded listing
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["registry", "layout"], help_heading = "Source")]
+    #[arg(long, value_name = "FILE", help_heading = "Source")]
+    #[arg(conflicts_with_all = ["forgejo", "owner", "registry", "layout"])]
     pub inventory: Option<PathBuf>,
 }
 

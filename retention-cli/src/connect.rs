@@ -135,17 +135,22 @@ impl Connector {
         if let Some(url) = &server.registry {
             return Ok(vec![self.registry(url).await.map_err(Failure::of_server)?]);
         }
-        let Some(url) = &server.forgejo else {
+        let from_environment = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let Some(url) = server.forgejo.clone().or_else(|| from_environment("FORGEJO_HOST")) else {
             return Err(Failure::Usage(anyhow!(
                 "name a server: --forgejo URL --owner NAME, or --registry URL"
             )));
         };
-        if server.owner.is_empty() {
+        let mut owners = server.owner.clone();
+        if owners.is_empty() {
+            owners.extend(from_environment("FORGEJO_OWNER"));
+        }
+        if owners.is_empty() {
             return Err(Failure::Usage(anyhow!("name whose packages: --owner NAME, or FORGEJO_OWNER")));
         }
         let mut sources = Vec::new();
-        for owner in &server.owner {
-            sources.push(self.forgejo(url, owner).await.map_err(Failure::of_server)?);
+        for owner in &owners {
+            sources.push(self.forgejo(&url, owner).await.map_err(Failure::of_server)?);
         }
         Ok(sources)
     }

@@ -4,6 +4,7 @@
 
 #[cfg(feature = "remote")]
 mod apply;
+mod at_risk;
 mod bytes;
 #[cfg(feature = "remote")]
 mod cache;

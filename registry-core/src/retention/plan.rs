@@ -4,12 +4,13 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::at_risk::{self, Collector};
 use super::bytes::Reclaim;
 use super::decide::{Action, Decision, SPARED, Stop, decide};
 use super::package::Package;
 use super::policy::Policy;
 use super::policy_text::PolicyText;
-use super::source::Source;
+use super::source::{Source, SourceKind};
 use super::undoable::undoable;
 use crate::oci::{Algorithm, Digest, Hasher};
 use crate::text::escape;
@@ -73,6 +74,9 @@ pub struct PackagePlan {
     /// Tags of images that do not answer down to the leaves.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub broken: Vec<String>,
+    /// What a person should know, and no plan can mend.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub warnings: Vec<String>,
     /// Signatures whose subject is gone.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub orphan_signatures: u64,
@@ -152,14 +156,24 @@ pub fn plan(
     now: Timestamp,
     tool_version: &str,
 ) -> Plan {
-    let mut reclaim = Reclaim::default();
+    let (mut reclaim, mut collector) = (Reclaim::default(), Collector::default());
+    let mut number = 0;
     let one = |package: Package| {
         let decision = decide(&package, &source.path_of(&package.name), policy, now);
         reclaim.add(&package, &decision);
+        if source.kind == SourceKind::Forgejo {
+            collector.add(number, &package, &decision);
+            number += 1;
+        }
         package_plan(&package, &decision, &source, policy)
     };
     let mut packages: Vec<PackagePlan> =
         packages.into_iter().filter(|package| policy.covers(&package.name)).map(one).collect();
+    for (package, head) in collector.takes() {
+        if let Some(package) = packages.get_mut(package as usize) {
+            package.warn_of(|digest| at_risk::begins(digest, &head));
+        }
+    }
     packages.sort_by(|a, b| a.name.cmp(&b.name));
     let is_capped = cap(&mut packages, policy.max_delete);
     let reclaimable_bytes = if is_capped { 0 } else { reclaim.bytes() };
@@ -249,6 +263,19 @@ fn cap(packages: &mut [PackagePlan], most: Option<u64>) -> bool {
 }
 
 impl PackagePlan {
+    /// Warns of the row of a digest that the server's collector takes although something kept needs it.
+    fn warn_of(&mut self, is_it: impl Fn(&Digest) -> bool) {
+        let rows = self.versions.iter().filter(|row| row.version.contains(':'));
+        let warn = |row: &Version| {
+            let (digest, why) = (row.digest.filter(|digest| is_it(digest))?, row.reasons.first()?);
+            Some(format!(
+                "the server's own collector will take {digest} ({why}) once it is a day old: it was pushed again after \
+                 the index that names it, and another package has it too; push the tag again"
+            ))
+        };
+        self.warnings.extend(rows.filter_map(warn));
+    }
+
     /// Takes back what would go, for the reason given, as [`Decision::refuse`] does.
     fn refuse(&mut self, why: String) {
         for row in self.versions.iter_mut().filter(|row| row.action == Action::Delete) {
@@ -300,6 +327,7 @@ fn package_plan(package: &Package, decision: &Decision, source: &Source, policy:
         images_kept: decision.images_kept,
         images_deleted: decision.images_deleted,
         broken: decision.broken.clone(),
+        warnings: Vec::new(),
         orphan_signatures: decision.orphans,
         versions: package.rows.iter().zip(&decision.rows).enumerate().map(version).collect(),
     }

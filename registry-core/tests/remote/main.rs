@@ -1,5 +1,6 @@
 //! The clients against servers in this process that answer what a test tells them to, and against sockets that misbehave.
 
+mod at_risk;
 mod bodies;
 mod forgejo;
 mod gate;

@@ -61,6 +61,9 @@ fn write_package(plan: &Plan, package: &PackagePlan, verbose: bool, out: &mut dy
         };
         writeln!(out, "  {BAD}{word}{BAD:#}: {}", safe(reason))?;
     }
+    for warning in &package.warnings {
+        writeln!(out, "  {ODD}warning{ODD:#}: {}", safe(warning))?;
+    }
     if package.orphan_signatures > 0 {
         let count = number(package.orphan_signatures, "signature");
         writeln!(
