@@ -19,6 +19,7 @@ impl Cli {
     pub const fn common(&self) -> &Common {
         match &self.command {
             Command::Scan(args) => &args.common,
+            Command::Probe(args) => &args.common,
         }
     }
 }
@@ -28,6 +29,8 @@ impl Cli {
 pub enum Command {
     /// Audit registry trees on disk
     Scan(Box<ScanArgs>),
+    /// Audit a live registry over HTTP, every 15 minutes: tags, manifests, children, configs and layers
+    Probe(Box<ProbeArgs>),
 }
 
 /// Options of `scan`.
@@ -72,6 +75,119 @@ pub struct ScanArgs {
     #[arg(long, value_name = "FILE")]
     pub list_garbage: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub compare: Compare,
+
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of `probe`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Credentials come from --user with --password-file, from REGISTRY_USER with REGISTRY_PASSWORD or REGISTRY_PASSWORD_FILE, \
+from --authfile or REGISTRY_AUTH_FILE, from containers/auth.json in XDG_RUNTIME_DIR, or from docker's config.json, the \
+first that has any for this host; with --forgejo also from FORGEJO_USER with FORGEJO_TOKEN or FORGEJO_TOKEN_FILE.
+
+Exit status, OR-ed: 0 nothing wrong; 4 errors remain; 8 not everything could be looked at; 16 usage; \
+130 (alone) interrupted.")]
+pub struct ProbeArgs {
+    /// The registry, such as https://registry.example
+    #[arg(value_name = "URL")]
+    pub url: String,
+
+    /// Repositories to look at, one a line, instead of the catalog
+    #[arg(long, value_name = "FILE", conflicts_with = "forgejo")]
+    pub repositories_file: Option<PathBuf>,
+
+    /// The packages of a Forgejo owner, instead of the catalog
+    #[arg(long, requires = "owner")]
+    pub forgejo: bool,
+
+    /// A user or organisation (repeatable)
+    #[arg(long, value_name = "NAME", requires = "forgejo")]
+    pub owner: Vec<String>,
+
+    /// How deep to look
+    #[arg(long, value_enum, default_value_t = DepthArg::Blobs)]
+    pub depth: DepthArg,
+
+    /// What one run leaves for the next: bytes of manifests, and when what was looked at
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+
+    /// The newest so many tags of each repository in every run
+    #[arg(long, value_name = "N")]
+    pub newest: Option<u32>,
+
+    /// So many percent of the other tags in each run, those first that were not looked at longest
+    #[arg(long, value_name = "P%", value_parser = percent)]
+    pub sample: Option<f64>,
+
+    /// Most requests; what is left waits for the next run
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub budget_requests: Option<u64>,
+
+    /// Most time, such as 5m; what is left waits for the next run
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub budget_time: Option<u32>,
+
+    /// Ask again for a config or layer that was there, and read a manifest again, after this time
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    pub recheck_after: u32,
+
+    /// A platform that every image must have, such as linux/arm64 (repeatable)
+    #[arg(long, value_name = "PLATFORM")]
+    pub require_platform: Vec<Platform>,
+
+    #[command(flatten)]
+    pub connection: Connection,
+
+    #[command(flatten)]
+    pub compare: Compare,
+
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// How a registry is reached. Passwords come from files or the environment, never from an argument.
+#[derive(Debug, Args)]
+pub struct Connection {
+    /// The user
+    #[arg(long, value_name = "NAME", help_heading = "Connection")]
+    pub user: Option<String>,
+
+    /// A file that holds the password or token
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    pub password_file: Option<PathBuf>,
+
+    /// A file of credentials by host, as docker and podman write it
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    pub authfile: Option<PathBuf>,
+
+    /// Certificate authorities trusted beside those of the system (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    pub ca_file: Option<PathBuf>,
+
+    /// Longest time for one answer
+    #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = duration, help_heading = "Connection")]
+    pub timeout: u32,
+}
+
+/// How deep to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DepthArg {
+    /// Tags and manifests
+    Manifests,
+    /// Configs and layers too
+    Blobs,
+    /// Every byte is hashed
+    Content,
+}
+
+/// What findings are held against.
+#[derive(Debug, Args)]
+pub struct Compare {
     /// An earlier JSON report: findings are marked new or known, resolved ones listed
     #[arg(long, value_name = "REPORT")]
     pub baseline: Option<PathBuf>,
@@ -83,9 +199,6 @@ pub struct ScanArgs {
     /// What makes the exit status 4: errors, warnings too, or only errors that --baseline lacks
     #[arg(long, value_enum, default_value_t = FailOn::Error)]
     pub fail_on: FailOn,
-
-    #[command(flatten)]
-    pub common: Common,
 }
 
 /// Options that every command has.
@@ -95,7 +208,7 @@ pub struct Common {
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
 
-    /// Requests to the file system under way at once [default: 8 a processor, at least 16]
+    /// Requests under way at once [default: to a server 8; to a file system 8 a processor, at least 16]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
 
@@ -106,6 +219,10 @@ pub struct Common {
     /// Write metrics to this file, for the textfile collector of a node exporter
     #[arg(long, value_name = "PATH")]
     pub metrics_file: Option<PathBuf>,
+
+    /// Push metrics to this Pushgateway, one group for each source
+    #[arg(long, value_name = "URL")]
+    pub pushgateway: Option<String>,
 
     /// A progress line on standard error
     #[arg(long, value_enum, default_value_t = When::Auto)]
@@ -162,6 +279,13 @@ pub enum FailOn {
 /// A glob over repository names; `*` crosses `/`.
 fn glob(text: &str) -> Result<Glob, globset::Error> {
     GlobBuilder::new(text).literal_separator(false).build()
+}
+
+/// A part of a hundred, with or without its sign.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    let percent = number.parse::<f64>().ok().filter(|percent| *percent > 0.0 && *percent <= 100.0);
+    percent.ok_or_else(|| "write it as 10%, more than 0 and at most 100".to_owned())
 }
 
 /// A duration such as `90m`, `1h 30m` or `2d`, in seconds.

@@ -1,13 +1,19 @@
 //! `registry-fsck`: parse, call the library, render. What is damage is decided in registry-core.
 
 mod args;
+mod connect;
+mod credentials;
 mod exit;
 mod interrupt;
 mod log;
+mod probe;
 mod progress;
+mod push;
 mod render;
+mod reporting;
 mod scan;
 mod settings;
+mod state;
 
 use std::process::ExitCode;
 
@@ -26,6 +32,7 @@ fn main() -> ExitCode {
     log::start(cli.common());
     let status = match &cli.command {
         args::Command::Scan(args) => scan::run(args),
+        args::Command::Probe(args) => probe::run(args),
     };
     match status {
         Ok(status) => ExitCode::from(status),

@@ -1,4 +1,4 @@
-//! A line on standard error that says what a scan is doing. It polls counters; the scan does not know of it.
+//! A line on standard error that says what is being done. It polls; what it tells of does not know of it.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use registry_core::storage::{Phase, Progress};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::{Common, When};
 
@@ -22,8 +21,8 @@ pub struct Line {
 }
 
 impl Line {
-    /// Shows a line for `progress` if the command line and the terminal agree to it.
-    pub fn show(common: &Common, progress: &Arc<Progress>) -> Self {
+    /// Shows what `message` says after so much time, if the command line and the terminal agree to it.
+    pub fn show(common: &Common, message: impl Fn(Duration) -> String + Send + 'static) -> Self {
         let wanted = match common.progress {
             When::Always => true,
             When::Never => false,
@@ -33,9 +32,9 @@ impl Line {
             return Self::default();
         }
         let stop = Arc::new(AtomicBool::new(false));
-        let (flag, progress) = (Arc::clone(&stop), Arc::clone(progress));
+        let flag = Arc::clone(&stop);
         let forced = common.progress == When::Always && !std::io::stderr().is_terminal();
-        let thread = std::thread::spawn(move || draw(&flag, &progress, forced));
+        let thread = std::thread::spawn(move || draw(&flag, &message, forced));
         Self { stop, thread: Some(thread) }
     }
 }
@@ -49,7 +48,7 @@ impl Drop for Line {
     }
 }
 
-fn draw(stop: &AtomicBool, progress: &Progress, forced: bool) {
+fn draw(stop: &AtomicBool, message: &dyn Fn(Duration) -> String, forced: bool) {
     let started = Instant::now();
     if forced {
         // No terminal to draw on: whole lines, now and then.
@@ -57,11 +56,11 @@ fn draw(stop: &AtomicBool, progress: &Progress, forced: bool) {
         while !stop.load(Ordering::Relaxed) {
             std::thread::sleep(TICK);
             if said.elapsed() > Duration::from_secs(5) {
-                let _ = writeln!(std::io::stderr(), "{}", message(progress, started.elapsed()));
+                let _ = writeln!(std::io::stderr(), "{}", message(started.elapsed()));
                 said = Instant::now();
             }
         }
-        let _ = writeln!(std::io::stderr(), "{}", message(progress, started.elapsed()));
+        let _ = writeln!(std::io::stderr(), "{}", message(started.elapsed()));
         return;
     }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
@@ -69,26 +68,9 @@ fn draw(stop: &AtomicBool, progress: &Progress, forced: bool) {
         bar.set_style(style);
     }
     while !stop.load(Ordering::Relaxed) {
-        bar.set_message(message(progress, started.elapsed()));
+        bar.set_message(message(started.elapsed()));
         bar.tick();
         std::thread::sleep(TICK);
     }
     bar.finish_and_clear();
-}
-
-fn message(progress: &Progress, elapsed: Duration) -> String {
-    let seconds = elapsed.as_secs_f64().max(0.001);
-    let phase = progress.phase();
-    if phase == Phase::Content {
-        let (bytes, total) = (progress.bytes(), progress.bytes_total());
-        return format!("{}: {} of {}", phase.describe(), HumanBytes(bytes), HumanBytes(total));
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a rate to look at"
-    )]
-    let rate = (progress.files() as f64 / seconds) as u64;
-    format!("{}: {} files, {} a second", phase.describe(), HumanCount(progress.files()), HumanCount(rate))
 }

@@ -4,20 +4,20 @@ use std::collections::HashSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow, bail};
-use globset::{Glob, GlobSet, GlobSetBuilder};
+use anyhow::{Context as _, anyhow};
+use globset::GlobSet;
+use indicatif::{HumanBytes, HumanCount};
 use jiff::Timestamp;
-use registry_core::audit::{
-    self, Audit, AuditOptions, Coverage, Garbage, Report, ReportOptions, Role, SCHEMA, Summary, UnreadPath,
-};
-use registry_core::storage::{Located, OpenOptions, Progress, ScanOptions, Tree, locate};
+use registry_core::audit::{self, AuditOptions, Report, ReportOptions, Role, UnreadPath};
+use registry_core::storage::{Located, OpenOptions, Phase, Progress, ScanOptions, Tree, locate};
 use registry_core::text::{escape, escape_os};
 
-use crate::args::{FailOn, RoleArg, ScanArgs};
+use crate::args::{RoleArg, ScanArgs};
 use crate::exit::{self, Failure};
-use crate::{interrupt, progress, render, settings};
+use crate::reporting::{self, Earlier, Extra, merge, refuse_non_file, set, texts};
+use crate::{interrupt, progress, render};
 
 /// Scans, prints, and gives the exit status.
 ///
@@ -26,26 +26,22 @@ use crate::{interrupt, progress, render, settings};
 pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
     let started = Instant::now();
     let started_at = Timestamp::now();
-    if args.fail_on == FailOn::New && args.baseline.is_none() {
-        return Err(Failure::Usage(anyhow!(
-            "--fail-on new needs --baseline: what is new is told by an earlier report"
-        )));
-    }
     if args.list_garbage.is_some() && !args.common.repository.is_empty() {
         let why =
             "--list-garbage cannot go with --repository: what other repositories need is not known then";
         return Err(Failure::Usage(anyhow!(why)));
     }
-    let earlier = args.baseline.as_deref().map(settings::baseline).transpose().map_err(Failure::Usage)?;
-    let ignores = args.ignore.as_deref().map(settings::ignore).transpose().map_err(Failure::Usage)?;
+    let earlier = Earlier::read(&args.compare)?;
     let plan = Plan::new(args, started_at).map_err(Failure::Usage)?;
 
     try_files(args);
 
     let progress = Arc::new(Progress::default());
-    interrupt::watch(&progress);
-    let line = progress::Line::show(&args.common, &progress);
-    let mut report = empty(args, started_at);
+    let far = Arc::clone(&progress);
+    interrupt::watch(move || format!("{}, after {} files", far.phase().describe(), far.files()));
+    let far = Arc::clone(&progress);
+    let line = progress::Line::show(&args.common, move |elapsed| message(&far, elapsed));
+    let mut report = reporting::empty("scan", started_at, options(args));
     let mut extra = Extra::default();
     let mut registries = Vec::new();
     for root in &args.roots {
@@ -66,21 +62,7 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
     }
     drop(line);
 
-    report.count();
-    // Compared first: what is ignored today is still there, not resolved.
-    if let Some(earlier) = &earlier {
-        let is_shared = |name: &Arc<str>| earlier.sources.iter().any(|source| source.name == *name);
-        if !report.sources.iter().any(|source| is_shared(&source.name)) {
-            tracing::warn!("the baseline is of other sources: name ROOT as it was named then, or all is new");
-        }
-        audit::compare(&mut report, earlier);
-    }
-    if let Some(ignores) = &ignores {
-        let today = started_at.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
-        audit::set_aside(&mut report, ignores, today);
-    }
-    report.duration_seconds = started.elapsed().as_secs_f64();
-    report.exit_status = exit::of(&report, args.fail_on);
+    earlier.settle(&mut report, started);
     if !args.common.repository.is_empty() && report.sources.iter().all(|source| source.repositories == 0) {
         report.exit_status |= exit::USAGE;
     }
@@ -108,30 +90,13 @@ fn try_files(args: &ScanArgs) {
 /// Writes the files that were asked for; whether all could be. One that cannot be written does not hinder the others.
 fn write_files(args: &ScanArgs, report: &Report, extra: &Extra) -> bool {
     let mut all = true;
-    let mut note = |what: &str, path: &Path, written: anyhow::Result<()>| {
-        if let Err(error) = written {
-            tracing::error!("cannot write the {what} {}: {error}", escape_os(path.as_os_str()));
-            all = false;
-        }
-    };
-    if let Some(path) = &args.list_garbage {
-        note("list of garbage", path, garbage(path, &extra.pieces));
+    if let Some(path) = &args.list_garbage
+        && let Err(error) = garbage(path, &extra.pieces)
+    {
+        tracing::error!("cannot write the list of garbage {}: {error}", escape_os(path.as_os_str()));
+        all = false;
     }
-    if let Some(path) = &args.common.metrics_file {
-        note("metrics file", path, render::metrics::write(path, report, &extra.garbage));
-    }
-    all
-}
-
-/// Refuses to write in the place of a FIFO, a device or a folder.
-///
-/// # Errors
-/// When something other than a regular file stands there.
-pub fn refuse_non_file(path: &Path) -> anyhow::Result<()> {
-    match path.metadata() {
-        Ok(metadata) if !metadata.is_file() => bail!("there is something that is no regular file"),
-        _ => Ok(()),
-    }
+    reporting::write_metrics(&args.common, report, extra) && all
 }
 
 /// One line of JSON a piece.
@@ -155,13 +120,6 @@ fn garbage(path: &Path, pieces: &[(Arc<str>, audit::Piece)]) -> anyhow::Result<(
     }
     file.flush()?;
     Ok(())
-}
-
-/// What a run found beside the report, by the name of its source.
-#[derive(Default)]
-struct Extra {
-    garbage: Vec<(Arc<str>, Garbage)>,
-    pieces: Vec<(Arc<str>, audit::Piece)>,
 }
 
 /// How every registry of a run is audited.
@@ -231,71 +189,32 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn set(globs: &[Glob]) -> anyhow::Result<GlobSet> {
-    let mut builder = GlobSetBuilder::new();
-    for glob in globs {
-        builder.add(glob.clone());
-    }
-    Ok(builder.build()?)
-}
-
-fn texts(globs: &[Glob]) -> Vec<String> {
-    globs.iter().map(|glob| glob.glob().to_owned()).collect()
-}
-
-fn empty(args: &ScanArgs, started_at: Timestamp) -> Report {
-    Report {
-        schema: SCHEMA.into(),
-        command: "scan".into(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        started_at,
-        duration_seconds: 0.0,
-        exit_status: 0,
-        options: ReportOptions {
-            content: args.content,
-            strict: args.strict,
-            min_age_seconds: args.min_age.into(),
-            repositories: texts(&args.common.repository),
-            sparse: texts(&args.sparse),
-            require_platforms: args.require_platform.iter().map(ToString::to_string).collect(),
-        },
-        sources: Vec::new(),
-        findings: Vec::new(),
-        broken_tags: Vec::new(),
-        unknown_tags: Vec::new(),
-        unread: Vec::new(),
-        garbage: None,
-        coverage: Coverage::default(),
-        resolved: None,
-        ignored: None,
-        summary: Summary::default(),
+fn options(args: &ScanArgs) -> ReportOptions {
+    ReportOptions {
+        content: args.content,
+        strict: args.strict,
+        min_age_seconds: args.min_age.into(),
+        repositories: texts(&args.common.repository),
+        sparse: texts(&args.sparse),
+        require_platforms: args.require_platform.iter().map(ToString::to_string).collect(),
+        online: None,
     }
 }
 
-/// Adds one registry to a report. Garbage is told only when it is known of every registry.
-fn merge(report: &mut Report, mut audit: Audit, extra: &mut Extra) {
-    let first = report.findings.len();
-    for tag in &mut audit.broken_tags {
-        for number in &mut tag.findings {
-            *number += first;
-        }
+/// What a scan is doing.
+fn message(progress: &Progress, elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs_f64().max(0.001);
+    let phase = progress.phase();
+    if phase == Phase::Content {
+        let (bytes, total) = (progress.bytes(), progress.bytes_total());
+        return format!("{}: {} of {}", phase.describe(), HumanBytes(bytes), HumanBytes(total));
     }
-    let is_first = report.sources.is_empty();
-    report.garbage = match (report.garbage, audit.garbage) {
-        (None, garbage) if is_first => garbage,
-        (Some(mut sum), Some(garbage)) => {
-            Garbage::add(&mut sum, &garbage);
-            Some(sum)
-        }
-        _ => None,
-    };
-    report.coverage.tags_total += audit.source.tags;
-    let source = Arc::clone(&audit.source.name);
-    extra.garbage.extend(audit.garbage.map(|garbage| (Arc::clone(&source), garbage)));
-    extra.pieces.extend(audit.pieces.into_iter().map(|piece| (Arc::clone(&source), piece)));
-    report.sources.push(audit.source);
-    report.findings.append(&mut audit.findings);
-    report.broken_tags.append(&mut audit.broken_tags);
-    report.unknown_tags.append(&mut audit.unknown_tags);
-    report.unread.append(&mut audit.unread);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a rate to look at"
+    )]
+    let rate = (progress.files() as f64 / seconds) as u64;
+    format!("{}: {} files, {} a second", phase.describe(), HumanCount(progress.files()), HumanCount(rate))
 }

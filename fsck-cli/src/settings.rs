@@ -100,7 +100,11 @@ fn one(entry: &Entry) -> anyhow::Result<Ignore> {
     Ok(Ignore { code, repository: glob.compile_matcher(), reason: entry.reason.clone(), expires })
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
+/// The text of a file that is not too large.
+///
+/// # Errors
+/// When it cannot be read, or is too large.
+pub fn read(path: &Path) -> anyhow::Result<String> {
     let mut text = String::new();
     let file = std::fs::File::open(path)?;
     if file.take(MAX_BYTES + 1).read_to_string(&mut text)? as u64 > MAX_BYTES {

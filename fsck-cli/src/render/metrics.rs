@@ -1,22 +1,22 @@
-//! Metrics in the Prometheus text format, for a textfile collector.
+//! Metrics in the Prometheus text format, for a textfile collector or a Pushgateway.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use registry_core::audit::{Code, Garbage, Report, Source};
+use registry_core::audit::{Code, Garbage, Report, Source, SourceKind};
 
 /// Writes the metrics so that a reader sees the old file or the new one, never half of one.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn write(path: &Path, report: &Report, garbage: &[(Arc<str>, Garbage)]) -> anyhow::Result<()> {
-    crate::scan::refuse_non_file(path)?;
+    crate::reporting::refuse_non_file(path)?;
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".registry-fsck-").tempfile_in(folder)?;
-    file.write_all(render(report, garbage).as_bytes())?;
+    file.write_all(text(report, garbage, &|_| true).as_bytes())?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -31,8 +31,16 @@ pub fn write(path: &Path, report: &Report, garbage: &[(Arc<str>, Garbage)]) -> a
 /// What one metric says of one source.
 type Value<'a> = &'a dyn Fn(&Source) -> String;
 
-fn render(report: &Report, garbage: &[(Arc<str>, Garbage)]) -> String {
+/// The names of all that a report tells of: its sources, and what was named and could not be opened.
+pub fn instances(report: &Report) -> BTreeSet<&str> {
+    let sources = report.sources.iter().map(|source| &*source.name);
+    sources.chain(report.unread.iter().map(|unread| &*unread.source)).collect()
+}
+
+/// The metrics of those sources whose name is wanted.
+pub fn text(report: &Report, garbage: &[(Arc<str>, Garbage)], is_wanted: &dyn Fn(&str) -> bool) -> String {
     let mut out = String::new();
+    let sources = || report.sources.iter().filter(|source| is_wanted(&source.name));
     let count = |of: usize| of.to_string();
     let broken =
         |source: &Source| count(report.broken_tags.iter().filter(|tag| tag.source == source.name).count());
@@ -40,7 +48,8 @@ fn render(report: &Report, garbage: &[(Arc<str>, Garbage)]) -> String {
         |source: &Source| count(report.unknown_tags.iter().filter(|tag| tag.source == source.name).count());
     let hidden = |source: &Source| {
         report.unread.iter().any(|unread| {
-            unread.source == source.name && matches!(&*unread.path, "." | "repositories" | "blobs")
+            unread.source == source.name
+                && matches!(&*unread.path, "." | "repositories" | "blobs" | "/v2/_catalog")
         })
     };
     let metrics: [(&str, &str, Value<'_>); 7] = [
@@ -54,6 +63,10 @@ fn render(report: &Report, garbage: &[(Arc<str>, Garbage)]) -> String {
             source.repositories.to_string()
         }),
         ("registry_manifest_integrity_tags_checked", "Tags judged whole or broken.", &|source| {
+            if source.kind == SourceKind::Registry {
+                // A run over HTTP looks at one registry, and chooses among its tags.
+                return report.coverage.tags_checked.to_string();
+            }
             let unknown = report.unknown_tags.iter().filter(|tag| tag.source == source.name).count() as u64;
             source.tags.saturating_sub(unknown).to_string()
         }),
@@ -69,7 +82,7 @@ fn render(report: &Report, garbage: &[(Arc<str>, Garbage)]) -> String {
     ];
     for (name, help, value) in metrics {
         head(&mut out, name, help);
-        for source in &report.sources {
+        for source in sources() {
             let _ = writeln!(out, "{name}{{instance=\"{}\"}} {}", label(&source.name), value(source));
         }
         // A root that could not be opened has no source; its alert must still fire.
@@ -77,6 +90,7 @@ fn render(report: &Report, garbage: &[(Arc<str>, Garbage)]) -> String {
             .unread
             .iter()
             .filter(|unread| report.sources.iter().all(|source| source.name != unread.source))
+            .filter(|unread| is_wanted(&unread.source))
         {
             let value = match name {
                 "registry_manifest_integrity_catalog_accessible" => "0".to_owned(),
@@ -86,25 +100,32 @@ fn render(report: &Report, garbage: &[(Arc<str>, Garbage)]) -> String {
             let _ = writeln!(out, "{name}{{instance=\"{}\"}} {value}", label(&unread.source));
         }
     }
-    findings(&mut out, report);
-    bytes(&mut out, garbage);
+    findings(&mut out, report, is_wanted);
+    bytes(&mut out, garbage, is_wanted);
+    if let Some(requests) = report.coverage.requests {
+        let name = "registry_probe_requests_total";
+        head(&mut out, name, "Requests that this run sent.");
+        for source in sources() {
+            let _ = writeln!(out, "{name}{{instance=\"{}\"}} {requests}", label(&source.name));
+        }
+    }
     let name = "registry_run_duration_seconds";
     head(&mut out, name, "How long this run took.");
-    for source in &report.sources {
+    for source in sources() {
         let _ =
             writeln!(out, "{name}{{instance=\"{}\"}} {:.3}", label(&source.name), report.duration_seconds);
     }
     out
 }
 
-fn findings(out: &mut String, report: &Report) {
+fn findings(out: &mut String, report: &Report, is_wanted: &dyn Fn(&str) -> bool) {
     let name = "registry_findings";
     head(out, name, "Findings by code (docs/findings.md).");
     let mut counts: BTreeMap<(&str, Code), u64> = BTreeMap::new();
     for finding in &report.findings {
         *counts.entry((&finding.source, finding.code)).or_default() += 1;
     }
-    for source in &report.sources {
+    for source in report.sources.iter().filter(|source| is_wanted(&source.name)) {
         for code in Code::ALL {
             let count = counts.get(&(&*source.name, *code)).copied().unwrap_or(0);
             let _ = writeln!(out, "{name}{{instance=\"{}\",code=\"{code}\"}} {count}", label(&source.name));
@@ -113,10 +134,10 @@ fn findings(out: &mut String, report: &Report) {
 }
 
 /// Of a source whose garbage is not known nothing is said.
-fn bytes(out: &mut String, garbage: &[(Arc<str>, Garbage)]) {
+fn bytes(out: &mut String, garbage: &[(Arc<str>, Garbage)], is_wanted: &dyn Fn(&str) -> bool) {
     let name = "registry_garbage_bytes";
     head(out, name, "Bytes that nothing references, by what frees them.");
-    for (source, garbage) in garbage {
+    for (source, garbage) in garbage.iter().filter(|(source, _)| is_wanted(source)) {
         for (kind, bytes) in [
             ("unreferenced", garbage.unreferenced.bytes),
             ("untagged", garbage.untagged.bytes),

@@ -93,6 +93,8 @@ codes! {
     BlobSizeMismatch = "blob-size-mismatch", Error;
     /// Right size, wrong hash.
     BlobDigestMismatch = "blob-digest-mismatch", Error;
+    /// Online only: served as another media type than it, or the index that names it, says.
+    MediaTypeMismatch = "media-type-mismatch", Warning;
     /// Online only: an object answers 5xx on every retry while others answer.
     ServerError = "server-error", Error;
     /// A file or folder that could not be read, or a symbolic link.
@@ -182,6 +184,7 @@ mod tests {
         error   blob-missing
         error   blob-size-mismatch
         error   blob-digest-mismatch
+        warning media-type-mismatch
         error   server-error
         error   path-unread
         error   platform-missing

@@ -114,8 +114,10 @@ impl Collected {
         pieces.sort_by(|a, b| a.path.cmp(&b.path));
         self.broken.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
         self.unknown.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
+        let source = count(graph, source, role, self.unread.is_empty());
         Audit {
-            source: count(graph, source, role, self.unread.is_empty()),
+            covered: source.tags,
+            source,
             findings,
             broken_tags: self.broken,
             unknown_tags: self.unknown,

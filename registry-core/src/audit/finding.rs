@@ -106,7 +106,7 @@ impl Finding {
     }
 
     /// The order of a report: source, repository, tag, digest, code, and what else tells findings apart.
-    pub(super) fn order(&self) -> impl Ord + '_ {
+    pub(crate) fn order(&self) -> impl Ord + '_ {
         let rest = (self.parent, self.path.as_deref(), &*self.message);
         (&*self.source, self.repository.as_deref(), self.tags.first(), self.digest, self.code, rest)
     }

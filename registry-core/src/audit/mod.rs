@@ -28,8 +28,8 @@ pub use garbage::Piece;
 pub use ignore::{Ignore, set_aside};
 pub use options::{AuditOptions, UPLOAD_STALE_AFTER};
 pub use report::{
-    BrokenTag, Coverage, Garbage, IgnoreUse, Report, ReportOptions, Role, SCHEMA, Source, SourceKind,
-    Summary, UnknownTag, UnreadPath, Unreferenced, Untagged,
+    BrokenTag, Coverage, Garbage, IgnoreUse, OnlineOptions, Report, ReportOptions, Role, SCHEMA, Source,
+    SourceKind, Summary, UnknownTag, UnreadPath, Unreferenced, Untagged,
 };
 
 use rayon::prelude::*;
@@ -44,6 +44,8 @@ use verdict::{Judge, Leniency, Verdict};
 pub struct Audit {
     /// Counts and role.
     pub source: Source,
+    /// Tags that were looked at: judged, or found to be unknown.
+    pub covered: u64,
     /// Findings in the order of a report.
     pub findings: Vec<Finding>,
     /// Tags that cannot be pulled whole; numbers are indexes into `findings`.

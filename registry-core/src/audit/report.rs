@@ -71,6 +71,30 @@ pub struct ReportOptions {
     /// Platforms that every image must have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub require_platforms: Vec<String>,
+    /// What an online audit was asked besides; left out offline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub online: Option<OnlineOptions>,
+}
+
+/// How an online audit was asked.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct OnlineOptions {
+    /// `manifests`, `blobs` or `content`.
+    pub depth: String,
+    /// Newest tags of each repository that every run asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<u64>,
+    /// Percent of the other tags that a run asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_percent: Option<f64>,
+    /// Most requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_requests: Option<u64>,
+    /// Most time, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_seconds: Option<u64>,
+    /// After so many seconds a config or layer that was there is asked for again.
+    pub recheck_after_seconds: u64,
 }
 
 /// What kind of place was looked at.
@@ -215,6 +239,26 @@ pub struct Coverage {
     pub tags_total: u64,
     /// Tags judged whole or broken.
     pub tags_checked: u64,
+    /// Tags that were looked at; the others were not chosen, or vanished meanwhile.
+    #[serde(skip)]
+    pub tags_covered: u64,
+    /// Of all tags there are, how long ago the one was judged that was not judged longest; left out offline, and while
+    /// some never were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_check: Option<Timestamp>,
+    /// Tags that no run has judged so far; left out offline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub never_checked: Option<u64>,
+    /// Tags that no run will judge, by what was chosen; left out when there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_chosen: Option<u64>,
+    /// By when every tag will have been judged from now on, at the pace of the last runs; left out while that cannot be
+    /// told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complete_by: Option<Timestamp>,
+    /// Requests sent; left out offline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
 }
 
 /// An entry of the ignore file, and what it did.
@@ -266,6 +310,6 @@ impl Report {
             unknown_tags: self.unknown_tags.len() as u64,
             resolved: self.resolved.as_ref().map_or(0, Vec::len) as u64,
         };
-        self.coverage.tags_checked = self.coverage.tags_total.saturating_sub(self.summary.unknown_tags);
+        self.coverage.tags_checked = self.coverage.tags_covered.saturating_sub(self.summary.unknown_tags);
     }
 }

@@ -73,7 +73,7 @@ impl Writer for Armed<Forgejo> {
         bytes: &[u8],
     ) -> Result<(), Unanswered> {
         let repository = self.reader().repository(package);
-        let done = self.reader().oci().put_manifest(&repository, reference, media_type, bytes).await;
+        let done = self.reader().client().put_manifest(&repository, reference, media_type, bytes).await;
         done.map_err(Unanswered::from)
     }
 }

@@ -172,7 +172,8 @@ impl Forgejo {
         &self.http
     }
 
-    pub(super) const fn oci(&self) -> &Client {
+    /// The client of the server's container registry, which can delete nothing.
+    pub const fn client(&self) -> &Client {
         &self.oci
     }
 
@@ -193,7 +194,8 @@ impl Forgejo {
         self.http.send(&ask).await
     }
 
-    pub(super) fn repository(&self, package: &str) -> String {
+    /// The repository of a package, as the container registry names it.
+    pub fn repository(&self, package: &str) -> String {
         format!("{}/{package}", self.owner.to_lowercase())
     }
 

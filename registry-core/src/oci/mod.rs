@@ -3,12 +3,14 @@
 
 mod descriptor;
 mod digest;
+mod image;
 pub mod manifest;
 mod media_type;
 mod name;
 
 pub use descriptor::{Descriptor, Platform};
 pub use digest::{Algorithm, Digest, Hasher, ParseDigestError};
+pub use image::{ImageReference, ParseImageError};
 pub use manifest::Manifest;
 pub use media_type::MediaType;
 pub use name::{NameError, RepositoryName, Tag};

@@ -71,6 +71,11 @@ impl Client {
         self.origin.origin().ascii_serialization()
     }
 
+    /// Most requests under way at once.
+    pub fn in_flight(&self) -> usize {
+        self.session.http().in_flight()
+    }
+
     /// What a person should know about this connection: credentials that travel unencrypted.
     pub fn warning(&self) -> Option<String> {
         unencrypted(&self.origin, self.session.has_credentials())

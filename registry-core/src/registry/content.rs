@@ -76,6 +76,28 @@ impl Client {
         Ok(answer)
     }
 
+    /// A manifest as it is sent, hashed by the algorithm of the digest asked for; `None` when the registry says that it is
+    /// not there. Whether these are the bytes asked for is for the caller to say.
+    ///
+    /// # Errors
+    /// When it could not be read.
+    pub async fn manifest_as_sent(
+        &self,
+        repository: &str,
+        reference: &str,
+    ) -> Result<Option<Fetched>, Error> {
+        let answer = self.manifest_answer(Method::GET, repository, reference).await?;
+        if answer.is_absent() {
+            return Ok(None);
+        }
+        if answer.status != StatusCode::OK {
+            return Err(answer.coded());
+        }
+        let algorithm = reference.parse::<Digest>().map_or(Algorithm::Sha256, |digest| digest.algorithm());
+        let media_type = answer.header("content-type").unwrap_or_default().to_owned();
+        Ok(Some(Fetched { digest: Digest::of(algorithm, &answer.body), media_type, bytes: answer.body }))
+    }
+
     /// A manifest by tag or by digest, whole and hashed; `None` when the registry says that it is not there.
     ///
     /// # Errors
@@ -137,6 +159,23 @@ impl Client {
             StatusCode::OK => Ok(Some(answer.header("content-length").and_then(|text| text.parse().ok()))),
             _ if answer.is_absent() => Ok(None),
             _ => Err(answer.error()),
+        }
+    }
+
+    /// What the bytes of a config or layer hash to, and how many there are; `None` when the registry says that it is not
+    /// there. The bytes pass by and are not kept.
+    ///
+    /// # Errors
+    /// When they could not be read to their end.
+    pub async fn hash_blob(&self, repository: &str, digest: &Digest) -> Result<Option<(Digest, u64)>, Error> {
+        checked(repository, &digest.to_string())?;
+        let url = self.url(&format!("/v2/{repository}/blobs/{digest}"))?;
+        let ask = Ask { hash: Some(digest.algorithm()), ..Ask::new(Method::GET, url, SMALL) };
+        let answer = self.fetch(ask, repository).await?;
+        match answer.hashed {
+            Some(hashed) => Ok(Some(hashed)),
+            None if answer.is_absent() => Ok(None),
+            None => Err(answer.coded()),
         }
     }
 

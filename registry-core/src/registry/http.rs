@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode, redirect};
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
@@ -17,6 +17,7 @@ use url::Url;
 use super::error::{Error, quote};
 use super::gate::Gate;
 use super::tls;
+use crate::oci::{Algorithm, Digest, Hasher};
 
 /// Longest wait that a server may ask for; one that asks for more is not waited for.
 const MAX_WAIT: Duration = Duration::from_secs(300);
@@ -109,13 +110,16 @@ pub(crate) struct Ask {
     pub(crate) most: usize,
     /// Whether it may be sent again when nobody knows what became of it.
     pub(crate) repeat: bool,
+    /// With this the body of a 200 is hashed as it comes instead of kept: it may have any size, and the deadline is one
+    /// for each piece.
+    pub(crate) hash: Option<Algorithm>,
 }
 
 impl Ask {
     /// A request without a body that is safe to repeat.
     pub(crate) fn new(method: Method, url: Url, most: usize) -> Self {
         let repeat = matches!(method, Method::GET | Method::HEAD);
-        Self { method, url, headers: HeaderMap::new(), body: None, most, repeat }
+        Self { method, url, headers: HeaderMap::new(), body: None, most, repeat, hash: None }
     }
 
     /// Method and path, for messages.
@@ -131,6 +135,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
+    /// What the body hashes to, and its size in bytes, where it was hashed instead of kept.
+    pub(crate) hashed: Option<(Digest, u64)>,
 }
 
 impl Answer {
@@ -251,6 +257,18 @@ impl Http {
         }
     }
 
+    /// Puts a text at an address, such as metrics to a Pushgateway.
+    ///
+    /// # Errors
+    /// When the address cannot be used, or what is there does not take it.
+    pub async fn put_text(&self, address: &str, media_type: &'static str, text: String) -> Result<(), Error> {
+        let mut ask = Ask::new(Method::PUT, super::client::origin(address)?, 64 << 10);
+        ask.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        (ask.body, ask.repeat) = (Some(text.into()), true);
+        let answer = self.send(&ask).await?;
+        if answer.status.is_success() { Ok(()) } else { Err(answer.error()) }
+    }
+
     /// Waits before a repetition: longer each time, and not together with others.
     pub(crate) async fn pause(&self, attempt: u32) {
         let full =
@@ -268,9 +286,10 @@ impl Http {
         self.inner.sent.fetch_add(1, Ordering::Relaxed);
         let start = Instant::now();
         let deadline = self.inner.settings.deadline;
-        let outcome = match timeout(deadline, self.read(ask)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(Error::Deadline { what: ask.what(), seconds: deadline.as_secs() }),
+        let outcome = if ask.hash.is_some() {
+            self.read(ask).await
+        } else {
+            in_time(deadline, ask, self.read(ask)).await
         };
         if let Some(observer) = &self.inner.settings.observer {
             let target = &ask.url[url::Position::BeforeHost..url::Position::AfterQuery];
@@ -290,8 +309,20 @@ impl Http {
         if let Some(body) = &ask.body {
             request = request.body(body.clone());
         }
-        let mut response = request.send().await.map_err(lost)?;
+        let deadline = self.inner.settings.deadline;
+        let sent = async { request.send().await.map_err(lost) };
+        let mut response = in_time(deadline, ask, sent).await?;
         let (status, headers) = (response.status(), response.headers().clone());
+        if let Some(algorithm) = ask.hash.filter(|_| status == StatusCode::OK) {
+            let (mut hasher, mut bytes) = (Hasher::new(algorithm), 0);
+            let mut next = async || response.chunk().await.map_err(lost);
+            while let Some(chunk) = in_time(deadline, ask, next()).await? {
+                hasher.update(&chunk);
+                bytes += chunk.len() as u64;
+            }
+            let hashed = Some((hasher.finish(), bytes));
+            return Ok(Answer { what: ask.what(), status, headers, body: Vec::new(), hashed });
+        }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
             if body.len() + chunk.len() > ask.most {
@@ -299,8 +330,18 @@ impl Http {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { what: ask.what(), status, headers, body })
+        Ok(Answer { what: ask.what(), status, headers, body, hashed: None })
     }
+}
+
+/// What comes of a request within its deadline.
+async fn in_time<T>(
+    deadline: Duration,
+    ask: &Ask,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let late = |_| Error::Deadline { what: ask.what(), seconds: deadline.as_secs() };
+    timeout(deadline, work).await.map_err(late)?
 }
 
 /// An error with all its causes on one line.

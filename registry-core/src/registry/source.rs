@@ -69,7 +69,7 @@ impl Reader for RegistrySource {
             Ok::<_, Error>((name, tags.unwrap_or_default()))
         });
         let mut rows = Vec::new();
-        let mut answers = asked.buffered(self.client.session.http().in_flight());
+        let mut answers = asked.buffered(self.client.in_flight());
         while let Some(answer) = answers.next().await {
             let (package, tags) = answer.map_err(Unanswered::from)?;
             let row = |version| Listed { package: package.clone(), version, id: None, created_at: None };

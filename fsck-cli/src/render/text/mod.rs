@@ -2,6 +2,7 @@
 //! leftovers; then garbage; then one line to grep. Every damage is printed once, whatever number of tags share it.
 
 mod broken;
+mod online;
 mod sums;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,9 +37,13 @@ pub fn write(report: &Report, common: &Common, out: &mut dyn Write) -> io::Resul
         page.ignored()?;
         page.other(Severity::Info)?;
         page.resolved()?;
-        page.garbage()?;
-        page.sources()?;
-        page.untagged_collection()?;
+        if report.options.online.is_some() {
+            page.online()?;
+        } else {
+            page.garbage()?;
+            page.sources()?;
+            page.untagged_collection()?;
+        }
     }
     summary(report, out)
 }
@@ -79,13 +84,25 @@ impl<'r> Page<'r, '_> {
             let image = self.image(source, repository, &tags);
             writeln!(self.out, "{ODD}{image}{ODD:#} could not be judged: {}", safe(reason))?;
         }
-        // A path that was never a registry has no finding.
+        // A path that was never a registry has no finding, and online nothing unread has one.
+        let is_online = self.report.options.online.is_some();
         let sources: BTreeSet<&str> = self.report.sources.iter().map(|source| &*source.name).collect();
         for unread in self.report.unread.iter().filter(|unread| !sources.contains(&*unread.source)) {
             writeln!(
                 self.out,
                 "{BAD}{}{BAD:#} was not audited: {}",
                 safe(&unread.source),
+                safe(&unread.error)
+            )?;
+        }
+        let lists = self.report.unread.iter().filter(|unread| is_online && sources.contains(&*unread.source));
+        for unread in
+            lists.filter(|unread| !unread.path.contains("/manifests/") && !unread.path.contains("/blobs/"))
+        {
+            writeln!(
+                self.out,
+                "{BAD}{}{BAD:#} could not be read: {}",
+                safe(&unread.path),
                 safe(&unread.error)
             )?;
         }
@@ -191,7 +208,8 @@ fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let sum = &report.summary;
     write!(
         out,
-        "{style}registry-fsck scan{style:#}: broken_tags={} unknown_tags={} errors={} warnings={} infos={} repairable={}",
+        "{style}registry-fsck {}{style:#}: broken_tags={} unknown_tags={} errors={} warnings={} infos={} repairable={}",
+        report.command,
         sum.broken_tags,
         sum.unknown_tags,
         sum.errors,

@@ -1,0 +1,43 @@
+//! The transport of the commands that ask servers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use registry_core::registry::{Http, Sent, Settings};
+use registry_core::text::without_controls as safe;
+
+use crate::args::{Common, Connection};
+use crate::credentials::small_file;
+
+/// Makes the transport that the command line asks for.
+///
+/// # Errors
+/// When the certificate authorities cannot be used.
+pub fn http(args: &Connection, common: &Common) -> anyhow::Result<Http> {
+    let mut settings = Settings {
+        deadline: Duration::from_secs(u64::from(args.timeout.max(1))),
+        user_agent: concat!("registry-fsck/", env!("CARGO_PKG_VERSION")).into(),
+        observer: Some(Arc::new(|sent: &Sent<'_>| {
+            let status = sent.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+            tracing::info!("{} {}: {status}, {} ms", sent.method, safe(sent.target), sent.took.as_millis());
+        })),
+        ..Settings::default()
+    };
+    if let Some(jobs) = common.jobs {
+        settings.in_flight = jobs.into();
+    }
+    if let Some(path) = &args.ca_file {
+        settings.authorities = Some(small_file(path)?);
+    }
+    Http::new(settings).context("cannot start")
+}
+
+/// A runtime for one command.
+///
+/// # Errors
+/// When the system gives no threads.
+pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.context("cannot start")
+}

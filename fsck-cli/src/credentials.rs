@@ -1,0 +1,137 @@
+//! Credentials of a host: from the command line, the environment, or the files in which docker and podman keep them.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
+use registry_core::registry::Credentials;
+use secrecy::SecretString;
+
+use crate::args::Connection;
+
+/// Most bytes of a file with credentials or certificates.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// A small file.
+///
+/// # Errors
+/// When it cannot be read, or is not small.
+pub fn small_file(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let read = || -> anyhow::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_BYTES {
+            bail!("it is larger than 4 MiB");
+        }
+        Ok(bytes)
+    };
+    read().with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// A secret from a file, without the newline at its end.
+///
+/// # Errors
+/// When it cannot be read, or holds none.
+pub fn secret(path: &Path) -> anyhow::Result<SecretString> {
+    let text = String::from_utf8(small_file(path)?).map_err(|_| anyhow!("{} is no text", path.display()))?;
+    let text = text.trim();
+    if text.is_empty() {
+        bail!("{} is empty", path.display());
+    }
+    Ok(text.to_owned().into())
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// A user and a secret from variables: `<user>`, and `<secret>` or `<secret>_FILE`.
+///
+/// # Errors
+/// When the file that a variable names cannot be used.
+fn from_variables(user: &str, secret_name: &str) -> anyhow::Result<Option<Credentials>> {
+    let secret = match environment(&format!("{secret_name}_FILE")) {
+        Some(path) => Some(secret(Path::new(&path))?),
+        None => environment(secret_name).map(SecretString::from),
+    };
+    // Forgejo goes by the token, whatever the name.
+    let name = environment(user).unwrap_or_else(|| "token".to_owned());
+    Ok(secret.map(|secret| Credentials::User { name, secret }))
+}
+
+/// The credentials for `host`, from the first place that has any. With `is_forgejo` that job's variables count too.
+///
+/// # Errors
+/// When something that was named cannot be used.
+pub fn find(args: &Connection, host: &str, is_forgejo: bool) -> anyhow::Result<Credentials> {
+    match (&args.user, &args.password_file) {
+        (Some(name), Some(path)) => {
+            return Ok(Credentials::User { name: name.clone(), secret: secret(path)? });
+        }
+        (None, Some(_)) => bail!("--password-file needs --user"),
+        (Some(_), None)
+            if environment("REGISTRY_PASSWORD").is_none()
+                && environment("REGISTRY_PASSWORD_FILE").is_none() =>
+        {
+            bail!("--user needs --password-file, REGISTRY_PASSWORD or REGISTRY_PASSWORD_FILE");
+        }
+        _ => {}
+    }
+    if is_forgejo && let Some(found) = from_variables("FORGEJO_USER", "FORGEJO_TOKEN")? {
+        return Ok(found);
+    }
+    if let Some(found) = from_variables("REGISTRY_USER", "REGISTRY_PASSWORD")? {
+        return Ok(match (found, &args.user) {
+            (Credentials::User { secret, .. }, Some(name)) => {
+                Credentials::User { name: name.clone(), secret }
+            }
+            (found, _) => found,
+        });
+    }
+    let named = args.authfile.clone().or_else(|| environment("REGISTRY_AUTH_FILE").map(PathBuf::from));
+    if let Some(path) = named {
+        return Ok(from_file(&path, host)?.unwrap_or_default());
+    }
+    let below =
+        |variable: &str, rest: &str| std::env::var_os(variable).map(|folder| Path::new(&folder).join(rest));
+    let docker = below("DOCKER_CONFIG", "config.json").or_else(|| below("HOME", ".docker/config.json"));
+    for path in [below("XDG_RUNTIME_DIR", "containers/auth.json"), docker].into_iter().flatten() {
+        if path.is_file()
+            && let Some(found) = from_file(&path, host)?
+        {
+            return Ok(found);
+        }
+    }
+    Ok(Credentials::Anonymous)
+}
+
+/// The credentials that a file has for a host; `None` when it has none.
+fn from_file(path: &Path, host: &str) -> anyhow::Result<Option<Credentials>> {
+    let bytes = small_file(path)?;
+    let hub = matches!(host, "docker.io" | "index.docker.io" | "registry-1.docker.io");
+    let mut keys = vec![host.to_owned(), format!("https://{host}"), format!("http://{host}")];
+    if hub {
+        keys.insert(0, "https://index.docker.io/v1/".into());
+    }
+    for key in keys {
+        match get_credential_from_reader(&bytes[..], &key) {
+            Ok(DockerCredential::UsernamePassword(name, secret)) => {
+                return Ok(Some(Credentials::User { name, secret: secret.into() }));
+            }
+            Ok(DockerCredential::IdentityToken(_)) => {
+                bail!(
+                    "{} has an identity token for {host}, which is not supported; use a password or an access token",
+                    path.display()
+                )
+            }
+            // Helpers fail for a host that they do not know.
+            Err(
+                CredentialRetrievalError::NoCredentialConfigured
+                | CredentialRetrievalError::HelperFailure { .. },
+            ) => {}
+            Err(error) => return Err(anyhow!("{error}").context(format!("cannot use {}", path.display()))),
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,329 @@
+//! The command `probe`: which tags a live registry has, what of them is asked for in this run, one report.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+use globset::GlobSet;
+use indicatif::HumanCount;
+use jiff::{SignedDuration, Timestamp};
+use registry_core::audit::{Coverage, OnlineOptions, Report, ReportOptions};
+use registry_core::forgejo::{Account, Forgejo};
+use registry_core::oci::RepositoryName;
+use registry_core::probe::{
+    Budget, Choice, Choosing, Depth, JudgeOptions, Judgement, Listed, Run, Seen, State, Walk, WalkOptions,
+    choose, judge,
+};
+use registry_core::registry::{Client, Credentials, Error, Http};
+use registry_core::retention::Reader as _;
+use registry_core::text::escape;
+
+use crate::args::{DepthArg, ProbeArgs};
+use crate::connect;
+use crate::credentials;
+use crate::exit::{self, Failure};
+use crate::reporting::{self, Earlier, Extra, merge, set, texts};
+use crate::{interrupt, progress, render, settings, state};
+
+/// Probes, prints, and gives the exit status.
+///
+/// # Errors
+/// When what was asked cannot be used, or the answer cannot be written.
+pub fn run(args: &ProbeArgs) -> Result<u8, Failure> {
+    let started = Instant::now();
+    let started_at = Timestamp::now();
+    let earlier = Earlier::read(&args.compare)?;
+    let http = connect::http(&args.connection, &args.common).map_err(Failure::Usage)?;
+    let far = http.clone();
+    interrupt::watch(move || format!("asking, after {} requests", far.sent()));
+    let far = http.clone();
+    let line =
+        progress::Line::show(&args.common, move |_| format!("asking: {} requests", HumanCount(far.sent())));
+
+    let probe = Probe::new(args, http, started_at).map_err(Failure::Usage)?;
+    let past = args.state.as_deref().map(|path| state::read(path, &probe.name)).transpose();
+    let mut past = past.map_err(Failure::Usage)?.unwrap_or_else(|| State::new(&probe.name));
+    let runtime = connect::runtime().map_err(Failure::Io)?;
+    let mut report = reporting::empty("probe", started_at, options(args));
+    runtime.block_on(probe.run(&mut past, &mut report))?;
+    drop(line);
+
+    earlier.settle(&mut report, started);
+    if report.summary.unknown_tags > 0 {
+        report.exit_status |= exit::INCOMPLETE;
+    }
+    if !args.common.repository.is_empty() && report.unread.is_empty() && report.coverage.tags_total == 0 {
+        tracing::warn!("no repository with tags matches --repository");
+        report.exit_status |= exit::USAGE;
+    }
+    if let Some(path) = &args.state
+        && let Err(error) = state::write(path, &past)
+    {
+        tracing::error!("{error:#}");
+        report.exit_status |= exit::INCOMPLETE;
+    }
+    if !reporting::write_metrics(&args.common, &report, &Extra::default()) {
+        report.exit_status |= exit::INCOMPLETE;
+    }
+    render::print(&args.common, &report).context("cannot write the report").map_err(Failure::Io)?;
+    Ok(report.exit_status)
+}
+
+fn options(args: &ProbeArgs) -> ReportOptions {
+    let depth = match args.depth {
+        DepthArg::Manifests => "manifests",
+        DepthArg::Blobs => "blobs",
+        DepthArg::Content => "content",
+    };
+    ReportOptions {
+        content: args.depth == DepthArg::Content,
+        strict: false,
+        min_age_seconds: 0,
+        repositories: texts(&args.common.repository),
+        sparse: Vec::new(),
+        require_platforms: args.require_platform.iter().map(ToString::to_string).collect(),
+        online: Some(OnlineOptions {
+            depth: depth.into(),
+            newest: args.newest.map(u64::from),
+            sample_percent: args.sample,
+            budget_requests: args.budget_requests,
+            budget_seconds: args.budget_time.map(u64::from),
+            recheck_after_seconds: args.recheck_after.into(),
+        }),
+    }
+}
+
+struct Probe<'a> {
+    args: &'a ProbeArgs,
+    http: Http,
+    /// The address as reports and states name it.
+    name: String,
+    credentials: Credentials,
+    only: Option<GlobSet>,
+    now: Timestamp,
+}
+
+/// What answers: a registry, or the registries of some owners of a Forgejo.
+enum Target {
+    Registry(Client),
+    Forgejo(Vec<Forgejo>),
+}
+
+/// Tags by repository.
+type Lists = BTreeMap<String, Vec<Listed>>;
+
+impl<'a> Probe<'a> {
+    fn new(args: &'a ProbeArgs, http: Http, now: Timestamp) -> anyhow::Result<Self> {
+        let anonymous = Client::new(&http, &args.url, Credentials::Anonymous)?;
+        let name = anonymous.address();
+        let host = name.split_once("://").map_or(&*name, |(_, host)| host);
+        let credentials = credentials::find(&args.connection, host, args.forgejo)?;
+        let only = if args.common.repository.is_empty() { None } else { Some(set(&args.common.repository)?) };
+        Ok(Self { args, http, name, credentials, only, now })
+    }
+
+    async fn run(&self, past: &mut State, report: &mut Report) -> Result<(), Failure> {
+        let mut seen = Seen::default();
+        let before = past.clone();
+        let mut asked = None;
+        match self.open().await {
+            Ok(target) => {
+                let lists = self.lists(&target, &mut seen).await;
+                let client = match &target {
+                    Target::Registry(client) => Some(client),
+                    Target::Forgejo(owners) => owners.first().map(Forgejo::client),
+                };
+                if let Some(client) = client {
+                    let choice = self.look(client, &lists, past, &mut seen).await;
+                    asked = Some((lists, choice));
+                }
+            }
+            Err(error) => match error.downcast_ref::<Error>() {
+                Some(Error::Address { .. } | Error::Name(_)) => return Err(Failure::Usage(error)),
+                _ => seen.unread.push((".".into(), format!("{error:#}"))),
+            },
+        }
+        let judging = JudgeOptions {
+            blobs: self.args.depth != DepthArg::Manifests,
+            require_platforms: self.args.require_platform.clone(),
+        };
+        let Judgement { audit, judged } = judge(&seen, &self.name, &judging);
+        if seen.is_out_of_order() {
+            // Nothing was learned: what was known before stays.
+            *past = before;
+        } else if let Some((lists, _)) = &asked {
+            self.remember(lists, &judged, past, seen.unread.is_empty());
+        }
+        if let Some((lists, choice)) = &asked {
+            let (oldest, never) = oldest(lists, past);
+            report.coverage = Coverage {
+                not_chosen: Some(choice.never).filter(|never| *never > 0),
+                complete_by: choice.complete_by(&judged, past, self.now),
+                never_checked: Some(never),
+                oldest_check: oldest.filter(|_| never == 0),
+                ..report.coverage
+            };
+        }
+        merge(report, audit, &mut Extra::default());
+        report.coverage.requests = Some(self.http.sent());
+        Ok(())
+    }
+
+    async fn open(&self) -> anyhow::Result<Target> {
+        if !self.args.forgejo {
+            let client = Client::new(&self.http, &self.args.url, self.credentials.clone())?;
+            if let Some(warning) = client.warning() {
+                tracing::warn!("{warning}");
+            }
+            client.ping().await?;
+            return Ok(Target::Registry(client));
+        }
+        let (user, token) = match &self.credentials {
+            Credentials::User { name, secret } => (Some(name.clone()), Some(secret.clone())),
+            Credentials::Anonymous => (None, None),
+        };
+        let mut owners = Vec::new();
+        for owner in &self.args.owner {
+            let account = Account { owner: owner.clone(), user: user.clone(), token: token.clone() };
+            let forgejo = Forgejo::connect(&self.http, &self.args.url, &account).await?;
+            forgejo.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+            owners.push(forgejo);
+        }
+        Ok(Target::Forgejo(owners))
+    }
+
+    /// The tags of every repository that is looked at.
+    async fn lists(&self, target: &Target, seen: &mut Seen) -> Lists {
+        let is_wanted = |name: &str| self.only.as_ref().is_none_or(|only| only.is_match(name));
+        let client = match target {
+            Target::Registry(client) => client,
+            Target::Forgejo(owners) => {
+                let mut lists = Lists::new();
+                for forgejo in owners {
+                    match forgejo.rows(None).await {
+                        Ok(rows) => {
+                            for row in rows.into_iter().filter(|row| !row.version.contains(':')) {
+                                let listed = Listed { tag: row.version, pushed_at: row.created_at };
+                                lists.entry(forgejo.repository(&row.package)).or_default().push(listed);
+                            }
+                        }
+                        Err(why) => seen.unread.push(("/v2/_catalog".into(), why.to_string())),
+                    }
+                }
+                lists.retain(|name, _| is_wanted(name));
+                return lists;
+            }
+        };
+        let names = match &self.args.repositories_file {
+            Some(path) => names(path),
+            None => client.catalog().await.map_err(Into::into),
+        };
+        let names = match names {
+            Ok(names) => names,
+            Err(error) => {
+                seen.unread.push(("/v2/_catalog".into(), format!("{error:#}")));
+                return Lists::new();
+            }
+        };
+        let names: BTreeSet<String> = names.into_iter().filter(|name| is_wanted(name)).collect();
+        let asked = names.into_iter().map(|name| async move {
+            let tags = client.tags(&name).await;
+            (name, tags)
+        });
+        let mut lists = Lists::new();
+        for (name, tags) in futures::future::join_all(asked).await {
+            match tags {
+                Ok(tags) => {
+                    if tags.is_none() && self.args.repositories_file.is_some() {
+                        tracing::info!(
+                            "{}: no tags: it is not there, or all its tags are gone",
+                            escape(&name)
+                        );
+                    }
+                    let listed = |tag| Listed { tag, pushed_at: None };
+                    lists.insert(name, tags.unwrap_or_default().into_iter().map(listed).collect());
+                }
+                Err(error) => {
+                    seen.unread.push((format!("/v2/{}/tags/list", escape(&name)), error.to_string()))
+                }
+            }
+        }
+        lists
+    }
+
+    /// Asks for what this run is to look at.
+    async fn look(&self, client: &Client, lists: &Lists, past: &mut State, seen: &mut Seen) -> Choice {
+        let how =
+            Choosing { newest: self.args.newest.map(|newest| newest as usize), sample: self.args.sample };
+        let choice = choose(lists, past, &how);
+        let until = self.args.budget_time.map(|seconds| {
+            // The clock of the run began before the lists were read.
+            let spent = Timestamp::now().duration_since(self.now).unsigned_abs();
+            tokio::time::Instant::now() + Duration::from_secs(seconds.into()).saturating_sub(spent)
+        });
+        let requests = self.args.budget_requests.map(|most| most.saturating_sub(self.http.sent()));
+        let options = WalkOptions {
+            depth: match self.args.depth {
+                DepthArg::Manifests => Depth::Manifests,
+                DepthArg::Blobs => Depth::Blobs,
+                DepthArg::Content => Depth::Content,
+            },
+            recheck_after: SignedDuration::from_secs(self.args.recheck_after.into()),
+            platforms: !self.args.require_platform.is_empty(),
+            now: self.now,
+        };
+        let mut walk = Walk::new(client, &options, Budget::new(requests, until), past);
+        walk.tags(&choice.tags).await;
+        walk.look_again().await;
+        let unread = std::mem::take(&mut seen.unread);
+        *seen = walk.into_seen();
+        seen.unread = unread;
+        for (name, tags) in lists {
+            seen.repositories.entry(name.clone()).or_default().listed = tags.len() as u64;
+        }
+        choice
+    }
+
+    fn remember(&self, lists: &Lists, judged: &HashSet<(String, String)>, past: &mut State, is_whole: bool) {
+        for (repository, tag) in judged {
+            past.repositories.entry(repository.clone()).or_default().tags.insert(tag.clone(), self.now);
+        }
+        let names = |tags: &Vec<Listed>| tags.iter().map(|tag| tag.tag.clone()).collect();
+        let listed: BTreeMap<String, Vec<String>> =
+            lists.iter().map(|(name, tags)| (name.clone(), names(tags))).collect();
+        let run = Run { at: self.now, tags_checked: judged.len() as u64 };
+        past.end(run, &listed, is_whole && self.only.is_none());
+    }
+}
+
+/// When the tag that was not judged longest was judged, and how many never were.
+fn oldest(lists: &Lists, past: &State) -> (Option<Timestamp>, u64) {
+    let (mut oldest, mut never) = (None, 0);
+    for (repository, tags) in lists {
+        let known = past.repositories.get(repository);
+        for tag in tags {
+            match known.and_then(|known| known.tags.get(&tag.tag)) {
+                Some(at) => oldest = Some(oldest.map_or(*at, |before: Timestamp| before.min(*at))),
+                None => never += 1,
+            }
+        }
+    }
+    (oldest, never)
+}
+
+/// Repositories from a file, one a line; `#` begins a comment line.
+fn names(path: &Path) -> anyhow::Result<Vec<String>> {
+    let text = settings::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let lines = text.lines().map(str::trim).enumerate();
+    let names = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).map(|(number, line)| {
+        RepositoryName::new(line).map(|_| line.to_owned()).map_err(|_| {
+            anyhow!("line {} of {}: {:?} is no repository name", number + 1, path.display(), escape(line))
+        })
+    });
+    let names: Vec<String> = names.collect::<anyhow::Result<_>>()?;
+    if names.is_empty() {
+        return Err(anyhow!("{} names no repository", path.display()));
+    }
+    Ok(names)
+}

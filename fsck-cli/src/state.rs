@@ -1,0 +1,51 @@
+//! The file that a probe leaves for the next one.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use registry_core::probe::State;
+
+use crate::settings;
+
+/// Reads the state of a registry. A file that is not there yet, or is empty, is a state without a past.
+///
+/// # Errors
+/// When the file cannot be read, or is the state of something else.
+pub fn read(path: &Path, source: &str) -> anyhow::Result<State> {
+    let text = match settings::read(path) {
+        Ok(text) if text.trim().is_empty() => return Ok(State::new(source)),
+        Err(error)
+            if error
+                .downcast_ref()
+                .is_some_and(|error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound) =>
+        {
+            return Ok(State::new(source));
+        }
+        read => read.with_context(|| format!("cannot read the state {}", path.display()))?,
+    };
+    State::read(&text, source).with_context(|| {
+        format!("cannot use the state {}; remove it to begin anew, or name another file", path.display())
+    })
+}
+
+/// Writes a state so that a reader finds the old one or the new one.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(path: &Path, state: &State) -> anyhow::Result<()> {
+    let write = || -> anyhow::Result<()> {
+        crate::reporting::refuse_non_file(path)?;
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new().prefix(".registry-fsck-").tempfile_in(folder)?;
+        let mut out = std::io::BufWriter::new(&mut file);
+        serde_json::to_writer(&mut out, state)?;
+        out.write_all(b"\n")?;
+        out.flush()?;
+        drop(out);
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write the state {}", path.display()))
+}

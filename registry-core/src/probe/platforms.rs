@@ -1,0 +1,80 @@
+//! Which platforms an image has online, and which required ones it lacks.
+
+use std::collections::HashSet;
+
+use super::judge::{Judging, present};
+use super::words::Draft;
+use crate::audit::Code;
+use crate::oci::manifest::{Kind, Role};
+use crate::oci::{Digest, MediaType, Platform, Tag};
+use crate::probe::TagAnswer;
+
+/// What an image offers; `None` while a part of it is not known.
+fn offer(judging: &Judging<'_>, root: Digest) -> Option<(bool, Vec<Platform>)> {
+    let (mut seen, mut stack, mut platforms, mut is_image) = (HashSet::new(), vec![root], Vec::new(), false);
+    while let Some(digest) = stack.pop() {
+        if !seen.insert(digest) {
+            continue;
+        }
+        let manifest = &judging.answers.manifests.get(&digest).and_then(present)?.manifest;
+        for reference in &manifest.references {
+            let descriptor = &reference.descriptor;
+            match reference.role {
+                Role::Child if descriptor.is_attestation => {}
+                Role::Child => match descriptor.platform.as_ref().filter(|platform| !platform.is_unknown()) {
+                    Some(platform) => {
+                        is_image = true;
+                        platforms.push(platform.clone());
+                    }
+                    None => stack.extend(descriptor.digest),
+                },
+                Role::Config if manifest.kind == Kind::Image && is_config(descriptor.media_type.as_ref()) => {
+                    is_image = true;
+                    let config = judging.answers.platforms.get(&descriptor.digest?)?;
+                    platforms.push(config.clone()?);
+                }
+                Role::Config | Role::Layer => {}
+            }
+        }
+    }
+    Some((is_image, platforms))
+}
+
+fn is_config(media_type: Option<&MediaType>) -> bool {
+    media_type.is_some_and(MediaType::is_image_config)
+}
+
+/// Configs that have to be read to know the platforms of a manifest without an index.
+pub(super) fn configs(manifest: &crate::oci::Manifest) -> impl Iterator<Item = Digest> {
+    let is_image = manifest.kind == Kind::Image;
+    let configs = manifest.references.iter().filter(move |one| is_image && one.role == Role::Config);
+    configs
+        .filter(|one| is_config(one.descriptor.media_type.as_ref()))
+        .filter_map(|one| one.descriptor.digest)
+}
+
+/// Files a finding for every tag whose image lacks a required platform.
+pub(super) fn check(judging: &mut Judging<'_>) {
+    let mut missing = Vec::new();
+    for (number, tag) in judging.tag_names() {
+        let Some(TagAnswer::Names(root)) = judging.answers.tags.get(tag) else { continue };
+        if judging.options.require_platforms.is_empty()
+            || Tag::new(tag).is_ok_and(|tag| tag.follows_a_digest())
+        {
+            continue;
+        }
+        let Some((true, platforms)) = offer(judging, *root) else { continue };
+        for wanted in &judging.options.require_platforms {
+            if platforms.iter().any(|platform| platform.satisfies(wanted)) {
+                continue;
+            }
+            let have: Vec<_> = platforms.iter().map(|one| crate::text::escape(&one.to_string())).collect();
+            let message = format!("it has no {wanted}, only {}", have.join(", "));
+            let draft = Draft::new(Code::PlatformMissing, Some(*root), format!("manifests/{tag}"), message);
+            missing.push((number, Draft { platform: Some(wanted.to_string()), ..draft }));
+        }
+    }
+    for (number, draft) in missing {
+        judging.file_of_tag(number, draft);
+    }
+}

@@ -1,0 +1,240 @@
+//! What a probe leaves for the next one (schema `registry-fsck/state/1`): the bytes of manifests, which never change; when
+//! each tag was last judged and each config and layer last asked for. That a manifest was there is not remembered: every
+//! run asks anew.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::seen::SeenManifest;
+use crate::oci::Digest;
+
+/// The name of this shape.
+pub const SCHEMA: &str = "registry-fsck/state/1";
+
+/// Runs that are remembered, to tell how often there is one.
+const RUNS: usize = 10;
+/// What nobody used for so long is forgotten.
+const FORGET_AFTER: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// What earlier runs left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The registry that was asked; what was seen of one says nothing of another.
+    pub source: String,
+    /// The last runs, oldest first.
+    #[serde(default)]
+    pub runs: Vec<Run>,
+    /// Manifests by digest.
+    #[serde(default)]
+    pub manifests: BTreeMap<Digest, RememberedManifest>,
+    /// Repositories by name.
+    #[serde(default)]
+    pub repositories: BTreeMap<String, RememberedRepository>,
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// When it began.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
+    pub at: Timestamp,
+    /// Tags that it judged.
+    pub tags_checked: u64,
+}
+
+/// A manifest, read once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RememberedManifest {
+    /// Media type as the server gave it.
+    pub media_type: String,
+    /// Its bytes, in base64.
+    pub data: String,
+    /// When they were read and hashed.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
+    pub read_at: Timestamp,
+    /// When it was last met.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
+    pub met_at: Timestamp,
+}
+
+/// What is remembered of a repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RememberedRepository {
+    /// When each tag was last judged.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, String>"))]
+    pub tags: BTreeMap<String, Timestamp>,
+    /// Configs and layers that were there.
+    #[serde(default)]
+    pub blobs: BTreeMap<Digest, RememberedBlob>,
+}
+
+/// A config or layer that was there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RememberedBlob {
+    /// Its size in bytes, where the server told.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub size: Option<u64>,
+    /// When it was last asked for.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
+    pub asked_at: Timestamp,
+    /// When its bytes were last hashed, and right.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
+    pub hashed_at: Option<Timestamp>,
+}
+
+/// A text that is no state.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Not the shape.
+    #[error("it holds no state")]
+    Shape(#[from] serde_json::Error),
+    /// Another version of the shape, or another file.
+    #[error("its schema is {0:?}, and {SCHEMA:?} is needed")]
+    Schema(String),
+    /// Of another registry.
+    #[error("it is the state of {0:?}")]
+    Source(String),
+}
+
+impl State {
+    /// A state without a past.
+    pub fn new(source: &str) -> Self {
+        let (runs, manifests, repositories) = Default::default();
+        Self { schema: SCHEMA.into(), source: source.into(), runs, manifests, repositories }
+    }
+
+    /// Reads the state of the registry `source`.
+    ///
+    /// # Errors
+    /// When the text is none, or of another registry.
+    pub fn read(text: &str, source: &str) -> Result<Self, StateError> {
+        let state: Self = serde_json::from_str(text)?;
+        if state.schema != SCHEMA {
+            return Err(StateError::Schema(crate::text::escape(&state.schema)));
+        }
+        if state.source != source {
+            return Err(StateError::Source(crate::text::escape(&state.source)));
+        }
+        Ok(state)
+    }
+
+    /// A manifest that was read since `since`; what does not hash to its digest is not believed.
+    pub fn manifest(&self, digest: &Digest, since: Timestamp) -> Option<SeenManifest> {
+        let remembered = self.manifests.get(digest).filter(|one| one.read_at >= since)?;
+        let bytes = STANDARD.decode(&remembered.data).ok()?;
+        (Digest::of(digest.algorithm(), &bytes) == *digest)
+            .then(|| SeenManifest::read(&remembered.media_type, &bytes))
+    }
+
+    /// Notes the bytes of a manifest, hashed.
+    pub fn note_manifest(&mut self, digest: Digest, media_type: &str, bytes: &[u8], now: Timestamp) {
+        let (media_type, data) = (media_type.to_owned(), STANDARD.encode(bytes));
+        self.manifests.insert(digest, RememberedManifest { media_type, data, read_at: now, met_at: now });
+    }
+
+    /// Ends a run: notes it, and forgets what is long unused, and tags and repositories that are not there any more.
+    /// `listed` holds the tags of each repository whose list was read, `is_whole` whether that is all repositories.
+    pub fn end(&mut self, run: Run, listed: &BTreeMap<String, Vec<String>>, is_whole: bool) {
+        let now = run.at;
+        self.runs.push(run);
+        let surplus = self.runs.len().saturating_sub(RUNS);
+        self.runs.drain(..surplus);
+        let is_new = |at: Timestamp| now.duration_since(at) < FORGET_AFTER;
+        self.manifests.retain(|_, one| is_new(one.met_at));
+        if is_whole {
+            self.repositories.retain(|name, _| listed.contains_key(name));
+        }
+        for (name, repository) in &mut self.repositories {
+            repository.blobs.retain(|_, blob| is_new(blob.asked_at));
+            if let Some(tags) = listed.get(name) {
+                let tags: std::collections::BTreeSet<&str> = tags.iter().map(String::as_str).collect();
+                repository.tags.retain(|tag, _| tags.contains(tag.as_str()));
+            }
+        }
+    }
+
+    /// Seconds between runs, as the median of the last ones; `None` before the second.
+    pub fn pace(&self) -> Option<i64> {
+        let mut gaps: Vec<i64> =
+            self.runs.windows(2).map(|two| two[1].at.as_second() - two[0].at.as_second()).collect();
+        gaps.sort_unstable();
+        gaps.get(gaps.len() / 2).copied().filter(|gap| *gap > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::Algorithm;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_state_of_something_else_is_refused() {
+        let error = |text: &str| State::read(text, "https://a.example").unwrap_err().to_string();
+        insta::assert_snapshot!(error("{}"), @"it holds no state");
+        insta::assert_snapshot!(error(r#"{"schema":"registry-fsck/state/2","source":""}"#), @r#"its schema is "registry-fsck/state/2", and "registry-fsck/state/1" is needed"#);
+        let other = serde_json::to_string(&State::new("https://b.example")).unwrap();
+        insta::assert_snapshot!(error(&other), @r#"it is the state of "https://b.example""#);
+    }
+
+    #[test]
+    fn bytes_that_are_not_those_of_their_digest_are_not_believed() {
+        let mut state = State::new("x");
+        let digest = Digest::of(Algorithm::Sha256, b"{}");
+        state.note_manifest(digest, "application/json", b"{}", at(100));
+        assert!(state.manifest(&digest, at(100)).is_some());
+        assert!(state.manifest(&digest, at(101)).is_none(), "read too long ago");
+        state.note_manifest(digest, "application/json", b"{ }", at(100));
+        assert!(state.manifest(&digest, at(100)).is_none());
+    }
+
+    #[test]
+    fn what_is_gone_or_long_unused_is_forgotten() {
+        let mut state = State::new("x");
+        let digest = Digest::of(Algorithm::Sha256, b"{}");
+        state.note_manifest(digest, "application/json", b"{}", at(0));
+        for name in ["a", "b"] {
+            let tags = [("t1".to_owned(), at(0)), ("t2".to_owned(), at(0))].into();
+            let blob = RememberedBlob { size: None, asked_at: at(0), hashed_at: None };
+            state
+                .repositories
+                .insert(name.into(), RememberedRepository { tags, blobs: [(digest, blob)].into() });
+        }
+        let listed = BTreeMap::from([("a".to_owned(), vec!["t2".to_owned()])]);
+        state.end(Run { at: at(40 * 86400), tags_checked: 1 }, &listed, true);
+        assert_eq!(state.repositories.keys().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(state.repositories["a"].tags.keys().collect::<Vec<_>>(), ["t2"]);
+        assert!(state.repositories["a"].blobs.is_empty() && state.manifests.is_empty());
+    }
+
+    #[test]
+    fn the_pace_is_the_median_of_the_last_gaps() {
+        let mut state = State::new("x");
+        assert_eq!(state.pace(), None);
+        for second in [0, 900, 1800, 9000] {
+            state.end(Run { at: at(second), tags_checked: 1 }, &BTreeMap::new(), false);
+        }
+        assert_eq!(state.pace(), Some(900));
+    }
+}
