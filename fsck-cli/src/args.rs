@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use globset::{Glob, GlobBuilder};
-use registry_core::oci::Platform;
+use registry_core::oci::{Digest, ImageReference, Platform};
 
 /// Audit registry:2 and registry:3 storage as the graph it is.
 #[derive(Debug, Parser)]
@@ -20,6 +20,7 @@ impl Cli {
         match &self.command {
             Command::Scan(args) => &args.common,
             Command::Probe(args) => &args.common,
+            Command::Verify(args) => &args.common,
         }
     }
 }
@@ -31,6 +32,8 @@ pub enum Command {
     Scan(Box<ScanArgs>),
     /// Audit a live registry over HTTP, every 15 minutes: tags, manifests, children, configs and layers
     Probe(Box<ProbeArgs>),
+    /// Check one image completely, for CI right after a push
+    Verify(Box<VerifyArgs>),
 }
 
 /// Options of `scan`.
@@ -150,6 +153,53 @@ pub struct ProbeArgs {
     pub common: Common,
 }
 
+/// Options of `verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Credentials are looked for as `probe` does, for each host.
+
+Exit status, OR-ed: 0 everything is there; 4 something is missing or wrong; 8 not everything could be looked at; \
+16 usage; 130 (alone) interrupted.")]
+pub struct VerifyArgs {
+    /// An image, such as registry.example/team/app:v1, with or without docker:// and @sha256:…
+    #[arg(required = true, value_name = "REFERENCE")]
+    pub references: Vec<ImageReference>,
+
+    /// Hash every byte
+    #[arg(long)]
+    pub content: bool,
+
+    /// Ask again for what is missing until it is there, at most this long, such as 2m
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub wait: u32,
+
+    /// A platform that every image must have, such as linux/arm64 (repeatable)
+    #[arg(long, value_name = "PLATFORM")]
+    pub require_platform: Vec<Platform>,
+
+    /// What every reference must name
+    #[arg(long, value_name = "DIGEST")]
+    pub expect_digest: Option<Digest>,
+
+    /// Require a referrer, such as a signature; of this artifact type if one is given (repeatable)
+    #[arg(long, value_name = "TYPE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub referrers: Vec<String>,
+
+    /// An image that must be there too, and be the same: the other side of a dual push
+    #[arg(long, value_name = "REFERENCE")]
+    pub same_as: Option<ImageReference>,
+
+    /// Speak http to hosts that are not this machine
+    #[arg(long)]
+    pub plain_http: bool,
+
+    #[command(flatten)]
+    pub connection: Connection,
+
+    #[command(flatten)]
+    pub common: Common,
+}
+
 /// How a registry is reached. Passwords come from files or the environment, never from an argument.
 #[derive(Debug, Args)]
 pub struct Connection {
@@ -168,6 +218,11 @@ pub struct Connection {
     /// Certificate authorities trusted beside those of the system (PEM)
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
     pub ca_file: Option<PathBuf>,
+
+    /// How often a request that is safe to repeat is repeated
+    #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Connection")]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=10))]
+    pub retries: u32,
 
     /// Longest time for one answer
     #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = duration, help_heading = "Connection")]

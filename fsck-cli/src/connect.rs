@@ -17,6 +17,7 @@ use crate::credentials::small_file;
 pub fn http(args: &Connection, common: &Common) -> anyhow::Result<Http> {
     let mut settings = Settings {
         deadline: Duration::from_secs(u64::from(args.timeout.max(1))),
+        retries: args.retries,
         user_agent: concat!("registry-fsck/", env!("CARGO_PKG_VERSION")).into(),
         observer: Some(Arc::new(|sent: &Sent<'_>| {
             let status = sent.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());

@@ -14,6 +14,7 @@ mod reporting;
 mod scan;
 mod settings;
 mod state;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let status = match &cli.command {
         args::Command::Scan(args) => scan::run(args),
         args::Command::Probe(args) => probe::run(args),
+        args::Command::Verify(args) => verify::run(args),
     };
     match status {
         Ok(status) => ExitCode::from(status),

@@ -3,6 +3,7 @@
 pub mod json;
 pub mod metrics;
 mod text;
+mod tree;
 
 use std::io::{self, BufWriter, Write};
 
@@ -11,12 +12,34 @@ use registry_core::audit::Report;
 use serde::Serialize as _;
 
 use crate::args::{Common, Output, When};
+use crate::verify::Checked;
 
 /// Prints a report to standard output. A reader that went away is no error: `registry-fsck … | head` is fine.
 ///
 /// # Errors
 /// When it cannot be written for another reason.
 pub fn print(common: &Common, report: &Report) -> io::Result<()> {
+    printed(common, report, |out| text::write(report, common, out))
+}
+
+/// Prints what `verify` looked at.
+///
+/// # Errors
+/// As [`print`].
+pub fn verified(common: &Common, report: &Report, checked: &[Checked]) -> io::Result<()> {
+    printed(common, report, |out| {
+        if !common.quiet {
+            tree::write(report, checked, out)?;
+        }
+        text::summary(report, out)
+    })
+}
+
+fn printed(
+    common: &Common,
+    report: &Report,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     let choice = match common.color {
         When::Auto => AutoStream::choice(&io::stdout()),
         When::Always => ColorChoice::Always,
@@ -25,7 +48,7 @@ pub fn print(common: &Common, report: &Report) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(64 << 10, AutoStream::new(io::stdout(), choice));
     let printed = match common.output {
         Output::Json => json(report, &mut out),
-        Output::Text => text::write(report, common, &mut out),
+        Output::Text => write(&mut out),
     };
     match printed.and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -99,6 +99,10 @@ codes! {
     ServerError = "server-error", Error;
     /// A file or folder that could not be read, or a symbolic link.
     PathUnread = "path-unread", Error;
+    /// `verify` only: a reference names another manifest than it should.
+    ReferenceMismatch = "reference-mismatch", Error;
+    /// `verify` only: an image has no referrer, such as a signature, of the kind that was required.
+    ReferrerMissing = "referrer-missing", Error;
     /// An image lacks a platform that was required.
     PlatformMissing = "platform-missing", Error;
     /// A collector would abort, or delete reachable data, because of this.
@@ -187,6 +191,8 @@ mod tests {
         warning media-type-mismatch
         error   server-error
         error   path-unread
+        error   reference-mismatch
+        error   referrer-missing
         error   platform-missing
         warning gc-hazard
         warning referrer-untagged

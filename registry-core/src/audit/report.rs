@@ -297,6 +297,34 @@ pub struct Summary {
 }
 
 impl Report {
+    /// Adds a finding that breaks the tags it names, and keeps the report in its order.
+    pub fn add(&mut self, finding: Finding) {
+        let at = self.findings.partition_point(|other| other.order() <= finding.order());
+        for number in
+            self.broken_tags.iter_mut().flat_map(|tag| &mut tag.findings).filter(|number| **number >= at)
+        {
+            *number += 1;
+        }
+        let repository = finding.repository.clone().unwrap_or_else(|| "".into());
+        for tag in finding.tags.iter() {
+            let name = (&finding.source, &repository, tag);
+            self.unknown_tags.retain(|one| (&one.source, &one.repository, &one.tag) != name);
+            let found =
+                self.broken_tags.binary_search_by(|one| (&one.source, &one.repository, &one.tag).cmp(&name));
+            match found {
+                Ok(found) => {
+                    self.broken_tags[found].findings.push(at);
+                    self.broken_tags[found].findings.sort_unstable();
+                }
+                Err(place) => {
+                    let (source, repository, tag) = (name.0.clone(), name.1.clone(), name.2.clone());
+                    self.broken_tags.insert(place, BrokenTag { source, repository, tag, findings: vec![at] });
+                }
+            }
+        }
+        self.findings.insert(at, finding);
+    }
+
     /// Counts everything anew.
     pub fn count(&mut self) {
         let of =

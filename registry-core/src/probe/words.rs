@@ -64,7 +64,7 @@ fn manifest_path(reference: impl std::fmt::Display) -> String {
 }
 
 pub(super) fn tag_absent(tag: &str) -> Draft {
-    let message = "the tag is listed and answers 404".into();
+    let message = "the tag answers 404".into();
     Draft { detail: tag.into(), ..Draft::new(Code::TagTargetMissing, None, manifest_path(tag), message) }
 }
 

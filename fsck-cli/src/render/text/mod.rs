@@ -196,7 +196,7 @@ fn sentence(finding: &Finding) -> String {
 }
 
 /// The line to grep.
-fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let style = if report.exit_status == 0 { GOOD } else { BAD };
     let repairable = report.findings.iter().filter(|finding| {
         finding.severity == Severity::Error

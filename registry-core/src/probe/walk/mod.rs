@@ -70,6 +70,20 @@ impl<'a> Walk<'a> {
         self.seen
     }
 
+    /// What was answered so far.
+    pub const fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    /// Asks for manifests by digest and all that they reach, each under a name of its own instead of a tag.
+    pub async fn digests(&mut self, named: &[(String, String, Digest)]) {
+        for (repository, name, digest) in named {
+            let tags = &mut self.seen.repositories.entry(repository.clone()).or_default().tags;
+            tags.insert(name.clone(), TagAnswer::Names(*digest));
+        }
+        self.below(named.iter().map(|(repository, _, digest)| (repository.clone(), *digest)).collect()).await;
+    }
+
     /// Asks for tags in this order, in waves small enough that a budget cuts between tags, not through all of them.
     pub async fn tags(&mut self, tags: &[(String, String)]) {
         let wave = if self.budget.is_bounded() { self.client.in_flight() } else { 4096 };

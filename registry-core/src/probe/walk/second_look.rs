@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Walk;
+use crate::graph::Content;
 use crate::probe::judge::{JudgeOptions, judge};
 use crate::probe::seen::{BlobAnswer, ManifestAnswer, TagAnswer, Trouble};
 
@@ -34,6 +35,35 @@ impl Walk<'_> {
             self.note_blob(&repository, digest, answer, true);
         }
         self.tags_again().await;
+    }
+
+    /// Asks again for everything that does not answer as it should, whatever the reason: for whoever waits for a registry to
+    /// catch up. Gives how much that was.
+    pub async fn ask_again(&mut self) -> usize {
+        let (mut tags, mut manifests, mut blobs) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, repository) in &mut self.seen.repositories {
+            let odd = repository.tags.iter().filter(|(_, answer)| !matches!(answer, TagAnswer::Names(_)));
+            tags.extend(odd.map(|(tag, _)| (name.clone(), tag.clone())));
+            for (digest, answer) in &mut repository.manifests {
+                if !matches!(answer, ManifestAnswer::Present(_)) {
+                    manifests.push((name.clone(), *digest));
+                    *answer = ManifestAnswer::Unknown(Trouble::NotAsked);
+                }
+            }
+            let is_good = |answer: &BlobAnswer| matches!(answer, BlobAnswer::Present { content, .. } if *content != Content::Wrong);
+            let odd = repository.blobs.iter().filter(|(_, answer)| !is_good(answer));
+            blobs.extend(odd.map(|(digest, _)| (name.clone(), *digest)));
+        }
+        let asked = tags.len() + manifests.len() + blobs.len();
+        self.tags(&tags).await;
+        self.below(manifests).await;
+        let this = &*self;
+        let answers =
+            self.each(blobs, |(repository, digest)| async move { this.ask_blob(&repository, &digest).await });
+        for ((repository, digest), answer) in answers.await {
+            self.note_blob(&repository, digest, answer, true);
+        }
+        asked
     }
 
     /// Resolves broken tags anew: one that is gone is no damage, one that moved is judged by what it names now.

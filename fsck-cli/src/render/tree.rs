@@ -1,0 +1,124 @@
+//! What `verify` looked at, as a short tree: image, platforms, attestations, referrers.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use indicatif::HumanBytes;
+use registry_core::audit::{Finding, Report, Severity};
+use registry_core::oci::Digest;
+use registry_core::oci::manifest::{Kind, Role};
+use registry_core::probe::{BlobAnswer, ManifestAnswer, SeenManifest, SeenRepository, TagAnswer};
+use registry_core::text::without_controls as safe;
+
+use crate::verify::Checked;
+
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const GOOD: Style = AnsiColor::Green.on_default();
+
+/// Writes the trees of all images, then what is wrong.
+pub fn write(report: &Report, checked: &[Checked], out: &mut dyn Write) -> io::Result<()> {
+    for registry in checked {
+        for (image, name) in &registry.images {
+            let is_broken = report.broken_tags.iter().any(|tag| {
+                *tag.source == registry.address
+                    && *tag.repository == *image.repository.as_str()
+                    && *tag.tag == **name
+            });
+            let unknown = report.unknown_tags.iter().find(|tag| {
+                *tag.source == registry.address
+                    && *tag.repository == *image.repository.as_str()
+                    && *tag.tag == **name
+            });
+            let state = match (is_broken, unknown) {
+                (true, _) => format!("{BAD}not complete{BAD:#}"),
+                (false, Some(unknown)) => format!("{BAD}not known{BAD:#}: {}", safe(&unknown.reason)),
+                (false, None) => format!("{GOOD}complete{GOOD:#}"),
+            };
+            let after = registry.waited.map_or_else(String::new, |seconds| format!(" after {seconds} s"));
+            writeln!(out, "{image}: {state}{after}")?;
+            let Some(repository) = registry.seen.repositories.get(image.repository.as_str()) else {
+                continue;
+            };
+            if let Some(TagAnswer::Names(root)) = repository.tags.get(name) {
+                manifest(repository, root, "", 1, out)?;
+            }
+            for referrer in registry.referrers.get(image).into_iter().flatten() {
+                writeln!(out, "  referrer {referrer}")?;
+            }
+        }
+    }
+    for finding in report.findings.iter().filter(|finding| finding.severity != Severity::Info) {
+        writeln!(out, "{}", sentence(finding))?;
+    }
+    Ok(())
+}
+
+fn sentence(finding: &Finding) -> String {
+    let repository = safe(finding.repository.as_deref().unwrap_or_default());
+    let tags: Vec<_> = finding.tags.iter().map(|tag| safe(tag)).collect();
+    let style = if finding.severity == Severity::Error { BAD } else { Style::new() };
+    format!(
+        "{style}{}{style:#} {repository}:{}: {} [{}]",
+        finding.severity,
+        tags.join(", "),
+        safe(&finding.message),
+        finding.code
+    )
+}
+
+fn manifest(
+    repository: &SeenRepository,
+    digest: &Digest,
+    what: &str,
+    depth: usize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let indent = "  ".repeat(depth);
+    let what = if what.is_empty() { String::new() } else { format!("{what} ") };
+    let seen = match repository.manifests.get(digest) {
+        Some(ManifestAnswer::Present(seen)) => seen,
+        Some(ManifestAnswer::Absent) => return writeln!(out, "{indent}{what}{digest} {BAD}missing{BAD:#}"),
+        Some(ManifestAnswer::WrongBytes(_)) => {
+            return writeln!(out, "{indent}{what}{digest} {BAD}wrong bytes{BAD:#}");
+        }
+        Some(ManifestAnswer::Unknown(why)) => {
+            return writeln!(out, "{indent}{what}{digest} not known: {}", safe(&why.to_string()));
+        }
+        None => return writeln!(out, "{indent}{what}{digest} not asked for"),
+    };
+    writeln!(out, "{indent}{what}{digest}{}", parts(repository, seen))?;
+    // Hashes cannot make a circle; a depth bounds what a registry that does not check them can do.
+    if depth > 8 {
+        return Ok(());
+    }
+    for reference in seen.manifest.references.iter().filter(|one| one.role == Role::Child) {
+        let Some(child) = reference.descriptor.digest else { continue };
+        let platform = reference.descriptor.platform.as_ref().filter(|platform| !platform.is_unknown());
+        let what = match platform {
+            Some(platform) => safe(&platform.to_string()),
+            None if reference.descriptor.is_attestation => "attestation".to_owned(),
+            None => "child".to_owned(),
+        };
+        manifest(repository, &child, &what, depth + 1, out)?;
+    }
+    Ok(())
+}
+
+/// ", 5 layers (12 MiB)", with what is missing of them.
+fn parts(repository: &SeenRepository, seen: &SeenManifest) -> String {
+    if seen.manifest.kind == Kind::Index {
+        return ", index".into();
+    }
+    let parts = seen.manifest.references.iter().filter(|one| one.role != Role::Child);
+    let layers = parts.clone().filter(|one| one.role == Role::Layer).count();
+    let (mut bytes, mut missing) = (0, 0);
+    for part in parts.filter(|one| !one.descriptor.has_urls) {
+        match part.descriptor.digest.and_then(|digest| repository.blobs.get(&digest)) {
+            Some(BlobAnswer::Present { size, .. }) => bytes += size.unwrap_or(0),
+            _ => missing += 1,
+        }
+    }
+    let missing = if missing == 0 { String::new() } else { format!(", {BAD}{missing} not there{BAD:#}") };
+    let noun = if layers == 1 { "layer" } else { "layers" };
+    format!(", {layers} {noun} ({}){missing}", HumanBytes(bytes))
+}

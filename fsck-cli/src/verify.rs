@@ -1,0 +1,285 @@
+//! The command `verify`: some images, each completely, until they are there or the wait is over.
+
+mod referrers;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+use jiff::{SignedDuration, Timestamp};
+use registry_core::audit::{Audit, Code, Finding, OnlineOptions, Report, ReportOptions, Severity, Tags};
+use registry_core::oci::{Digest, ImageReference};
+use registry_core::probe::{Budget, Depth, JudgeOptions, Seen, State, TagAnswer, Walk, WalkOptions, judge};
+use registry_core::registry::{Client, Http};
+use registry_core::text::{escape, without_controls};
+
+use crate::args::{Compare, FailOn, VerifyArgs};
+use crate::exit::{self, Failure};
+use crate::reporting::{self, Earlier, Extra, merge};
+use crate::{connect, credentials, interrupt, render};
+
+/// First pause before what is missing is asked for again; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+/// Longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// Verifies, prints, and gives the exit status.
+///
+/// # Errors
+/// When what was asked cannot be used, or the answer cannot be written.
+pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
+    let started = Instant::now();
+    let earlier = Earlier::read(&Compare { baseline: None, ignore: None, fail_on: FailOn::Error })?;
+    for reference in args.references.iter().chain(&args.same_as) {
+        if reference.tag.is_none() && reference.digest.is_none() {
+            return Err(Failure::Usage(anyhow!("{reference} names neither tag nor digest")));
+        }
+    }
+    let http = connect::http(&args.connection, &args.common).map_err(Failure::Usage)?;
+    let far = http.clone();
+    interrupt::watch(move || format!("asking, after {} requests", far.sent()));
+    let mut report = reporting::empty("verify", Timestamp::now(), options(args));
+    let verify = Verify { args, http, until: started + Duration::from_secs(args.wait.into()) };
+    let runtime = connect::runtime().map_err(Failure::Io)?;
+    let checked = runtime.block_on(verify.run(&mut report))?;
+    report.coverage.requests = Some(verify.http.sent());
+    earlier.settle(&mut report, started);
+    if report.summary.unknown_tags > 0 {
+        report.exit_status |= exit::INCOMPLETE;
+    }
+    if !reporting::write_metrics(&args.common, &report, &Extra::default()) {
+        report.exit_status |= exit::INCOMPLETE;
+    }
+    render::verified(&args.common, &report, &checked)
+        .context("cannot write the report")
+        .map_err(Failure::Io)?;
+    Ok(report.exit_status)
+}
+
+fn options(args: &VerifyArgs) -> ReportOptions {
+    ReportOptions {
+        content: args.content,
+        strict: false,
+        min_age_seconds: 0,
+        repositories: Vec::new(),
+        sparse: Vec::new(),
+        require_platforms: args.require_platform.iter().map(ToString::to_string).collect(),
+        online: Some(OnlineOptions {
+            depth: if args.content { "content" } else { "blobs" }.into(),
+            ..OnlineOptions::default()
+        }),
+    }
+}
+
+/// The images of one registry, and what it answered.
+#[derive(Debug)]
+pub struct Checked {
+    /// Address of the registry.
+    pub address: String,
+    /// Images, with what each is called in the report: its tag, else `@` and its digest.
+    pub images: Vec<(ImageReference, String)>,
+    /// What was answered.
+    pub seen: Seen,
+    /// Digests of referrers, by image.
+    pub referrers: BTreeMap<ImageReference, Vec<Digest>>,
+    /// Seconds until everything was there, when that was not so at once.
+    pub waited: Option<u64>,
+}
+
+/// What an image is called where a tag is expected.
+fn name_of(reference: &ImageReference) -> String {
+    match (&reference.tag, &reference.digest) {
+        (Some(tag), _) => tag.to_string(),
+        (None, Some(digest)) => format!("@{digest}"),
+        (None, None) => String::new(),
+    }
+}
+
+struct Verify<'a> {
+    args: &'a VerifyArgs,
+    http: Http,
+    until: Instant,
+}
+
+impl Verify<'_> {
+    async fn run(&self, report: &mut Report) -> Result<Vec<Checked>, Failure> {
+        let mut groups: BTreeMap<String, Vec<(ImageReference, String)>> = BTreeMap::new();
+        for reference in self.args.references.iter().chain(&self.args.same_as) {
+            let mut address = reference.address();
+            if self.args.plain_http && reference.scheme.is_none() {
+                address = format!("http://{}", reference.host);
+            }
+            let image = (reference.clone(), name_of(reference));
+            let images = groups.entry(address).or_default();
+            if !images.contains(&image) {
+                images.push(image);
+            }
+        }
+        let mut all = Vec::new();
+        for (address, images) in groups {
+            let (checked, audit, findings) = self.registry(address, images).await?;
+            merge(report, audit, &mut Extra::default());
+            findings.into_iter().for_each(|finding| report.add(finding));
+            all.push(checked);
+        }
+        report.garbage = None;
+        self.same(report, &all);
+        Ok(all)
+    }
+
+    async fn registry(
+        &self,
+        address: String,
+        images: Vec<(ImageReference, String)>,
+    ) -> Result<(Checked, Audit, Vec<Finding>), Failure> {
+        let host = address.split_once("://").map_or(&*address, |(_, host)| host);
+        let credentials = credentials::find(&self.args.connection, host, false).map_err(Failure::Usage)?;
+        let client =
+            Client::new(&self.http, &address, credentials).map_err(|error| Failure::Usage(error.into()))?;
+        if let Some(warning) = client.warning() {
+            tracing::warn!("{warning}");
+        }
+        let options = WalkOptions {
+            depth: if self.args.content { Depth::Content } else { Depth::Blobs },
+            recheck_after: SignedDuration::ZERO,
+            platforms: !self.args.require_platform.is_empty(),
+            now: Timestamp::now(),
+        };
+        let judging = JudgeOptions { blobs: true, require_platforms: self.args.require_platform.clone() };
+        let mut nothing = State::new(&address);
+        let mut walk = Walk::new(&client, &options, Budget::default(), &mut nothing);
+        let by_tag = images.iter().filter(|(image, _)| image.tag.is_some());
+        let by_tag: Vec<_> =
+            by_tag.map(|(image, name)| (image.repository.to_string(), name.clone())).collect();
+        let by_digest = images.iter().filter(|(image, _)| image.tag.is_none());
+        let by_digest: Vec<_> = by_digest
+            .filter_map(|(image, name)| Some((image.repository.to_string(), name.clone(), image.digest?)))
+            .collect();
+        walk.tags(&by_tag).await;
+        walk.digests(&by_digest).await;
+        let started = Instant::now();
+        let (mut pause, mut waited) = (FIRST_PAUSE, None);
+        let (mut audit, findings, referrers) = loop {
+            let audit = judge(walk.seen(), &address, &judging).audit;
+            let (findings, referrers) = self.findings(&client, &address, walk.seen(), &images).await;
+            let is_bad = |finding: &&Finding| finding.severity == Severity::Error;
+            let is_good = findings.is_empty()
+                && audit.unknown_tags.is_empty()
+                && audit.broken_tags.is_empty()
+                && !audit.findings.iter().any(|finding| is_bad(&finding));
+            if is_good || Instant::now() >= self.until {
+                break (audit, findings, referrers);
+            }
+            let left = self.until.saturating_duration_since(Instant::now());
+            let missing = first(&audit, &findings);
+            tracing::warn!("not yet: {missing}; asking again for {} s at most", left.as_secs());
+            tokio::time::sleep(pause.min(left)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            walk.ask_again().await;
+            // A tag that names something else than it should may be moved yet.
+            walk.tags(&by_tag).await;
+            waited = Some(started.elapsed().as_secs());
+        };
+        audit.source.tags = images.len() as u64;
+        let seen = walk.into_seen();
+        Ok((Checked { address, images, seen, referrers, waited }, audit, findings))
+    }
+
+    /// What only `verify` looks for: digests that were expected, and referrers.
+    async fn findings(
+        &self,
+        client: &Client,
+        address: &str,
+        seen: &Seen,
+        images: &[(ImageReference, String)],
+    ) -> (Vec<Finding>, BTreeMap<ImageReference, Vec<Digest>>) {
+        let (mut findings, mut all) = (Vec::new(), BTreeMap::new());
+        for (image, name) in images {
+            let Some(digest) = named(seen, image, name) else { continue };
+            let mut add = |code, message| findings.push(finding(address, image, name, code, digest, message));
+            for expected in [self.args.expect_digest, image.digest].into_iter().flatten() {
+                if expected != digest {
+                    add(Code::ReferenceMismatch, format!("it names {digest}, and {expected} was expected"));
+                }
+            }
+            if self.args.referrers.is_empty() {
+                continue;
+            }
+            let found = match referrers::of(client, image.repository.as_str(), &digest).await {
+                Ok(found) => found,
+                Err(error) => {
+                    add(Code::ReferrerMissing, format!("its referrers could not be read: {error}"));
+                    continue;
+                }
+            };
+            for wanted in self.args.referrers.iter().filter(|wanted| !found.iter().any(|one| one.is(wanted)))
+            {
+                let what = if wanted.is_empty() { String::new() } else { format!(" of type {wanted}") };
+                let types: Vec<_> = found.iter().map(|one| escape(&one.artifact_type)).collect();
+                let only =
+                    if types.is_empty() { String::new() } else { format!(", only {}", types.join(", ")) };
+                add(Code::ReferrerMissing, format!("it has no referrer{what}{only}"));
+            }
+            all.insert(image.clone(), found.into_iter().map(|one| one.digest).collect());
+        }
+        (findings, all)
+    }
+
+    /// Holds all images against the one that they should be the same as.
+    fn same(&self, report: &mut Report, all: &[Checked]) {
+        let Some(wanted) = &self.args.same_as else { return };
+        let digest_of = |reference: &ImageReference| {
+            let name = name_of(reference);
+            all.iter().find(|one| one.images.iter().any(|(image, _)| image == reference)).and_then(|one| {
+                named(&one.seen, reference, &name).map(|digest| (digest, one.address.clone(), name.clone()))
+            })
+        };
+        let Some((other, ..)) = digest_of(wanted) else { return };
+        for reference in &self.args.references {
+            let Some((digest, address, name)) = digest_of(reference) else { continue };
+            if digest != other {
+                let message = format!("it names {digest}, and {wanted} names {other}");
+                report.add(finding(&address, reference, &name, Code::ReferenceMismatch, digest, message));
+            }
+        }
+    }
+}
+
+/// What an image's tag names, or the digest that is in its reference.
+fn named(seen: &Seen, image: &ImageReference, name: &str) -> Option<Digest> {
+    match seen.repositories.get(image.repository.as_str())?.tags.get(name)? {
+        TagAnswer::Names(digest) => Some(*digest),
+        _ => None,
+    }
+}
+
+fn finding(
+    address: &str,
+    image: &ImageReference,
+    name: &str,
+    code: Code,
+    digest: Digest,
+    message: String,
+) -> Finding {
+    Finding {
+        code,
+        severity: code.severity(),
+        source: address.into(),
+        repository: Some(image.repository.as_str().into()),
+        tags: Tags::new([name.into()]),
+        digest: Some(digest),
+        parent: None,
+        platform: None,
+        path: Some(format!("/v2/{}/manifests/{}", image.repository, name.trim_start_matches('@'))),
+        message,
+        repair: None,
+        new: None,
+    }
+}
+
+/// One thing that is not there yet.
+fn first(audit: &Audit, findings: &[Finding]) -> String {
+    let messages = audit.findings.iter().chain(findings).map(|finding| &finding.message);
+    let text = messages.chain(audit.unknown_tags.iter().map(|tag| &tag.reason)).next();
+    without_controls(text.map_or("something", String::as_str))
+}

@@ -1,0 +1,60 @@
+//! What refers to an image: by the referrers list, by the tag that stands in for it, by the tags of cosign.
+
+use registry_core::oci::manifest::Role;
+use registry_core::oci::{Digest, Manifest};
+use registry_core::registry::{Client, Error};
+
+/// Something that refers to an image.
+#[derive(Debug, Clone)]
+pub struct Referrer {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its artifact type, else the media type of its config; for a tag of cosign the ending of the tag.
+    pub artifact_type: String,
+}
+
+impl Referrer {
+    /// Whether it is of a type; the empty one is any.
+    pub fn is(&self, wanted: &str) -> bool {
+        wanted.is_empty() || self.artifact_type == wanted
+    }
+}
+
+/// Everything that refers to a digest.
+///
+/// # Errors
+/// When something could not be read.
+pub async fn of(client: &Client, repository: &str, digest: &Digest) -> Result<Vec<Referrer>, Error> {
+    let mut found = Vec::new();
+    let tag = digest.to_string().replace(':', "-");
+    let listed = match client.referrers(repository, digest).await? {
+        Some(listed) => listed,
+        // A registry without the list: an index under a tag named after the digest stands in for it.
+        None => match client.manifest(repository, &tag).await? {
+            Some(index) => {
+                let references = Manifest::parse(&index.bytes).references.into_iter();
+                references.filter(|one| one.role == Role::Child).map(|one| one.descriptor).collect()
+            }
+            None => Vec::new(),
+        },
+    };
+    for descriptor in listed {
+        let Some(digest) = descriptor.digest else { continue };
+        let Some(manifest) = client.manifest(repository, &digest.to_string()).await? else { continue };
+        found.push(Referrer { digest, artifact_type: type_of(&manifest.bytes) });
+    }
+    for ending in ["sig", "att", "sbom"] {
+        if let Some(digest) = client.head_manifest(repository, &format!("{tag}.{ending}")).await? {
+            found.push(Referrer { digest, artifact_type: ending.into() });
+        }
+    }
+    Ok(found)
+}
+
+fn type_of(bytes: &[u8]) -> String {
+    let value: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let text = |pointer: &str| {
+        value.pointer(pointer).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty())
+    };
+    text("/artifactType").or_else(|| text("/config/mediaType")).unwrap_or_default().to_owned()
+}
