@@ -36,11 +36,8 @@ impl RegistrySource {
         Armed::new(self)
     }
 
-    /// Asks whether these credentials may delete, by deleting a digest that nothing has.
-    pub async fn preflight(&self, repository: Option<&str>) -> Permission {
-        let Some(repository) = repository else {
-            return Permission::Unknown("there is no repository to ask about".into());
-        };
+    /// Asks whether these credentials may delete from a repository, by deleting a digest that nothing has.
+    pub async fn preflight(&self, repository: &str) -> Permission {
         use std::hash::{BuildHasher as _, Hasher as _, RandomState};
         let chance = [RandomState::new(), RandomState::new()].map(|state| state.build_hasher().finish());
         let nothing =

@@ -83,7 +83,7 @@ fn a_registry_is_planned_by_version_and_by_date() {
 fn the_preflight_deletes_a_digest_that_nothing_has() {
     let ask = |world: World, credentials: Credentials| {
         let server = Server::start(world);
-        let permission = block(source_as(&server, credentials, 0).preflight(Some("app")));
+        let permission = block(source_as(&server, credentials, 0).preflight("app"));
         let asked = deletions(&server);
         assert!(asked.iter().all(|line| line.starts_with("DELETE /v2/app/manifests/sha256:")), "{asked:?}");
         permission
@@ -121,7 +121,7 @@ fn a_preflight_that_is_answered_strangely_grants_nothing() {
     let ask = |fault: Fault| {
         let server = Server::start(builds(Profile::V3));
         server.set_hook(move |_, ask, _| (ask.method == "DELETE").then(|| fault.clone()));
-        block(source(&server).preflight(Some("app")))
+        block(source(&server).preflight("app"))
     };
     assert!(matches!(ask(Fault::Status(403)), Permission::Denied(_)));
     for fault in [
