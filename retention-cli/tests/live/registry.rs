@@ -108,7 +108,7 @@ fn a_plan_reads_and_asks_once_whether_it_may_delete() {
             tool: 4 images kept, 2 images to go, 0 rows left as they are
               delete 1.0.0: rank 3, beyond newest 2
               delete 1.0.0-amd64: child of 1.0.0, which goes; below all that stay by rank
-            16.10 KiB are needed only by what goes; the server's own collector frees them later
+            16.10 KiB are needed only by what goes; garbage-collect frees what lost its manifest, and the rest with --delete-untagged (never with registry 2.x, which takes children of kept indexes along)
             registry-retention plan: packages=2 images_kept=7 images_deleted=13 versions_deleted=13 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=16487
             ");
         }

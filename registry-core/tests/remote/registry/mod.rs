@@ -3,6 +3,7 @@
 mod deletion;
 mod laws;
 mod reading;
+mod real;
 mod undo;
 
 use std::collections::BTreeMap;
@@ -35,7 +36,11 @@ fn source_as(server: &Server, credentials: Credentials, retries: u32) -> Registr
 
 /// Anybody's source; no request is repeated.
 pub fn source(server: &Server) -> RegistrySource {
-    source_as(server, Credentials::Anonymous, 0)
+    source_at(&server.url)
+}
+
+fn source_at(url: &str) -> RegistrySource {
+    RegistrySource::new(Client::new(&http(0), url, Credentials::Anonymous).expect("a client"))
 }
 
 fn me() -> Credentials {
@@ -58,6 +63,12 @@ pub async fn planned_by(source: &RegistrySource, keep: u32, rank_by: RankBy) -> 
 /// The lines of a journal, kept.
 #[derive(Default)]
 pub struct Lines(String);
+
+impl Lines {
+    fn text(&self) -> &str {
+        &self.0
+    }
+}
 
 impl Journal for Lines {
     fn write(&mut self, entry: &Entry) -> io::Result<()> {

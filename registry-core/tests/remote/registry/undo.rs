@@ -21,7 +21,7 @@ fn law_8_undo_puts_everything_back() {
         let mut journal = Lines::default();
         let done = block(applied(source(&server), &plan, &mut journal));
         assert_eq!(done.stopped, None);
-        let told = Told::read(&journal.0).expect("a journal");
+        let told = Told::read(journal.text()).expect("a journal");
         let undone = block(core::undo(&source(&server).arm(), &told));
         assert!(undone.iter().all(|row| row.state == UndoState::Restored), "{undone:?}");
         assert_eq!(tags(&server), before, "{profile:?}");
@@ -50,7 +50,7 @@ fn an_undo_after_a_collector_tells_what_is_lost() {
             }
             world.push_image("app", Some("1.3.0"), "another");
         }
-        let told = Told::read(&journal.0).expect("a journal");
+        let told = Told::read(journal.text()).expect("a journal");
         let undone = block(core::undo(&source(&server).arm(), &told));
         let state = |version: &str| {
             let row = undone.iter().find(|row| row.version == version).expect("a row");
