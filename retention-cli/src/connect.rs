@@ -110,15 +110,20 @@ impl Connector {
     /// Opens an OCI registry.
     ///
     /// # Errors
-    /// When it does not answer, or is none.
-    pub async fn registry(&self, url: &str) -> anyhow::Result<Source> {
+    /// When it does not answer, is none, or a token was given without its user.
+    pub async fn registry(&self, url: &str) -> Result<Source, Failure> {
         let credentials = match (&self.user, &self.token) {
             (Some(name), Some(secret)) => Credentials::User { name: name.clone(), secret: secret.clone() },
-            _ => Credentials::Anonymous,
+            (None, Some(_)) => {
+                let why = "a registry takes a token together with its user: --user NAME, or FORGEJO_USER";
+                return Err(Failure::Usage(anyhow!(why)));
+            }
+            (_, None) => Credentials::Anonymous,
         };
-        let client = Client::new(&self.http, url, credentials)?;
+        let client =
+            Client::new(&self.http, url, credentials).map_err(|error| Failure::of_server(error.into()))?;
         client.warning().iter().for_each(|text| render::warn(text));
-        client.ping().await?;
+        client.ping().await.map_err(|error| Failure::of_server(error.into()))?;
         Ok(Source::Registry(RegistrySource::new(client)))
     }
 
@@ -133,7 +138,7 @@ impl Connector {
             )));
         }
         if let Some(url) = &server.registry {
-            return Ok(vec![self.registry(url).await.map_err(Failure::of_server)?]);
+            return Ok(vec![self.registry(url).await?]);
         }
         let from_environment = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let Some(url) = server.forgejo.clone().or_else(|| from_environment("FORGEJO_HOST")) else {
@@ -226,19 +231,25 @@ impl Source {
         }
     }
 
-    /// Asks whether the credentials may delete; what that means for the run.
+    /// Asks whether the credentials may delete what a plan says; what that means for the run. A registry may allow it in one
+    /// repository and not in another: the first where something goes is asked about.
     ///
     /// # Errors
     /// When it is required and not granted.
-    pub async fn preflight(&self, how: Preflight, record: Option<&Record>) -> Result<(), Failure> {
+    pub async fn preflight(&self, how: Preflight, plan: &core::Plan) -> Result<(), Failure> {
         if matches!(how, Preflight::Off) {
             return Ok(());
         }
         let permission = match self {
             Self::Forgejo(forgejo) => forgejo.preflight().await,
             Self::Registry(registry) => {
-                let first = record.and_then(|record| record.packages.first());
-                registry.preflight(first.map(|package| package.name.as_str())).await
+                let goes = |package: &&core::PackagePlan| {
+                    package.versions.iter().any(|row| row.action == core::Action::Delete)
+                };
+                let first = plan.packages.iter().find(goes).or_else(|| plan.packages.first());
+                // Where there is nothing, nothing can be asked about, and nothing goes.
+                let Some(package) = first else { return Ok(()) };
+                registry.preflight(&package.name).await
             }
         };
         let (said, failure): (_, fn(anyhow::Error) -> Failure) = match permission {

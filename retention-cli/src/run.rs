@@ -116,7 +116,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
                 .map_err(Failure::Io)?;
             tally.plan(&one.plan, &args.answer, is_armed);
             told.plan(&one.plan);
-            one.source.preflight(args.effects.apply.preflight, Some(&one.record)).await?;
+            one.source.preflight(args.effects.apply.preflight, &one.plan).await?;
             if is_armed && one.plan.summary.versions_deleted > 0 {
                 let suffix = one.plan.source.owner.clone().filter(|_| several);
                 let journal = FileJournal::open(args.effects.apply.journal.as_deref(), suffix.as_deref())?;
@@ -160,7 +160,7 @@ pub fn plan(args: &PlanArgs) -> Result<u8, Failure> {
             );
             let one = one.await?;
             save(&args.server, &one.record, several)?;
-            one.source.preflight(args.preflight, Some(&one.record)).await?;
+            one.source.preflight(args.preflight, &one.plan).await?;
             if let Some(path) = &args.plan_file {
                 let context = || format!("cannot write the plan {}", path.display());
                 keep(path, &one.plan).with_context(context).map_err(Failure::Io)?;
@@ -216,7 +216,7 @@ pub fn apply(args: &ApplyArgs) -> Result<u8, Failure> {
                 "the server is {now} now and was {then} when this was planned; plan anew"
             )));
         }
-        source.preflight(args.effects.preflight, None).await?;
+        source.preflight(args.effects.preflight, &plan).await?;
         if !is_armed {
             render::warn("DRY_RUN=true disarms apply: nothing is deleted");
             return render::plan(&args.common, &plan, Some(false))

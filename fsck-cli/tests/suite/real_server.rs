@@ -2,14 +2,15 @@
 //! The judge is Debian's `docker-registry` 2.8.2 and an HTTP client that knows nothing of our audit.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::io::Read as _;
+use std::path::Path;
 use std::time::Duration;
 
 use registry_core::oci::manifest::{Kind, Role};
 use registry_core::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
 use registry_fixtures::random::random_tree;
+use registry_fixtures::real::{Configured, RealServer};
+use registry_fixtures::registry::Profile;
 
 use crate::support::{broken, report};
 
@@ -18,69 +19,15 @@ const CASES: u64 = 600;
 /// Where the seeds begin; `REGISTRY_FSCK_SEED` asks for another place.
 const FIRST_SEED: u64 = 1;
 
-/// A real server whose tree can be exchanged while it runs: it keeps no cache.
-struct Server {
-    process: Child,
-    address: String,
-    folder: tempfile::TempDir,
-}
-
-impl Server {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().join("root");
-        std::fs::create_dir(&root).unwrap();
-        let config = folder.path().join("config.yml");
-        let text = format!(
-            "version: 0.1\nlog: {{level: info, accesslog: {{disabled: true}}}}\nstorage:\n  filesystem: {{rootdirectory: '{}'}}\n  \
-             maintenance: {{uploadpurging: {{enabled: false}}}}\nhttp: {{addr: '127.0.0.1:0'}}\n",
-            root.display()
-        );
-        std::fs::write(&config, text).unwrap();
-        let mut process = Command::new("docker-registry")
-            .arg("serve")
-            .arg(&config)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("docker-registry is not installed (Debian's package docker-registry)");
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let address = loop {
-            let line = lines.next().expect("the server ended before it listened").unwrap();
-            if let Some((_, rest)) = line.split_once("listening on ") {
-                break rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
-            }
-        };
-        // Its log must be read on, or it would block.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { process, address, folder }
-    }
-
-    fn root(&self) -> PathBuf {
-        self.folder.path().join("root")
-    }
-
-    /// Serves another tree.
-    fn serve(&self, tree: &Path) {
-        let here = self.root().join("docker");
-        if here.exists() {
-            std::fs::remove_dir_all(&here).unwrap();
-        }
-        std::fs::rename(tree.join("docker"), here).unwrap();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+fn start() -> RealServer {
+    let storage = "  maintenance: {uploadpurging: {enabled: false}}\n";
+    RealServer::start(Profile::V2_8, Configured { storage, ..Configured::default() })
 }
 
 /// A client that GETs a tag whole.
 struct Client<'s> {
     agent: ureq::Agent,
-    server: &'s Server,
+    server: &'s RealServer,
     content: bool,
 }
 
@@ -89,7 +36,7 @@ const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vn
     application/vnd.docker.distribution.manifest.v1+json, application/vnd.docker.distribution.manifest.v1+prettyjws";
 
 impl<'s> Client<'s> {
-    fn new(server: &'s Server, content: bool) -> Self {
+    fn new(server: &'s RealServer, content: bool) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(30)))
@@ -204,7 +151,7 @@ fn tags(v2: &Path) -> Vec<(String, String)> {
 }
 
 /// What the server says and what the audit says must be the same; the differences, if there are any.
-fn differences(server: &Server, content: bool) -> Vec<String> {
+fn differences(server: &RealServer, content: bool) -> Vec<String> {
     let client = Client::new(server, content);
     let mut failing = std::collections::BTreeMap::new();
     for (repository, tag) in tags(&server.root().join("docker/registry/v2")) {
@@ -253,7 +200,7 @@ fn verdicts_on_random_damage_equal_those_of_a_real_server() {
         let threads: Vec<_> = (0..workers)
             .map(|worker| {
                 scope.spawn(move || {
-                    let server = Server::start();
+                    let server = start();
                     let mut failures = Vec::new();
                     for seed in (first..first + cases).filter(|seed| seed % workers == worker) {
                         let (tree, story) = random_tree(seed);
@@ -281,7 +228,7 @@ fn verdicts_on_random_damage_equal_those_of_a_real_server() {
 #[test]
 #[ignore = "needs the real docker-registry 2.8.2"]
 fn verdicts_on_real_trees_equal_those_of_a_real_server() {
-    let server = Server::start();
+    let server = start();
     for name in ["pristine-2.8.2", "sha512-alias", "sparse-index-v3"] {
         let tree = registry_fixtures::trees::unpack(name);
         server.serve(tree.path());

@@ -45,12 +45,18 @@ struct Coded {
 }
 
 impl Client {
-    /// A client of the registry at an address such as `https://registry.example`.
+    /// A client of the registry at an address such as `https://registry.example`, without a path.
     ///
     /// # Errors
     /// When the address cannot be used; nothing is asked yet.
     pub fn new(http: &Http, address: &str, credentials: Credentials) -> Result<Self, Error> {
         let origin = origin(address)?;
+        // The API is at the root, so that a path would name nothing, and limit nothing.
+        if origin.path() != "/" {
+            let why =
+                "a registry is at the root of its host; choose repositories by their names instead".into();
+            return Err(Error::Address { address: quote(address), why });
+        }
         Ok(Self { session: Session::new(http.clone(), origin.clone(), credentials), origin })
     }
 

@@ -3,6 +3,7 @@
 //! Reads and says what was answered; decides nothing. Absent is `None` only where the server says so in the API's own
 //! words: a stranger's 404 (a proxy, a login page) is an error. Every body is capped, and hashed where a digest is known.
 
+mod armed;
 mod auth;
 mod challenge;
 mod client;

@@ -1,14 +1,13 @@
 //! Any OCI registry as a source of retention. It tells no push times and numbers no rows, so images are ranked by what they
-//! are, and a tag that moved is told by its digest.
+//! are, and a tag that moved is told by its digest. What changes one is in [`super::armed`].
 
 use futures::StreamExt as _;
 
+use super::armed::Memory;
 use super::client::{Client, Removal};
 use super::error::Error;
 use crate::oci::Digest;
-use crate::retention::server::{
-    Armed, DeleteError, Deleted, Doomed, Fetched, Listed, Permission, Reader, Unanswered, Writer,
-};
+use crate::retention::server::{Armed, Fetched, Listed, Permission, Reader, Unanswered};
 
 /// Most bytes of a config.
 const CONFIG_MAX: usize = 8 << 20;
@@ -17,12 +16,14 @@ const CONFIG_MAX: usize = 8 << 20;
 #[derive(Debug)]
 pub struct RegistrySource {
     client: Client,
+    /// What deletions found out; empty as long as nothing is armed.
+    pub(super) memory: Memory,
 }
 
 impl RegistrySource {
     /// A source that asks through a client.
-    pub const fn new(client: Client) -> Self {
-        Self { client }
+    pub fn new(client: Client) -> Self {
+        Self { client, memory: Memory::default() }
     }
 
     /// The client.
@@ -31,15 +32,12 @@ impl RegistrySource {
     }
 
     /// Allows changes. Only a run that was told to delete calls this.
-    pub const fn arm(self) -> Armed<Self> {
+    pub fn arm(self) -> Armed<Self> {
         Armed::new(self)
     }
 
-    /// Asks whether these credentials may delete, by deleting a digest that nothing has.
-    pub async fn preflight(&self, repository: Option<&str>) -> Permission {
-        let Some(repository) = repository else {
-            return Permission::Unknown("there is no repository to ask about".into());
-        };
+    /// Asks whether these credentials may delete from a repository, by deleting a digest that nothing has.
+    pub async fn preflight(&self, repository: &str) -> Permission {
         use std::hash::{BuildHasher as _, Hasher as _, RandomState};
         let chance = [RandomState::new(), RandomState::new()].map(|state| state.build_hasher().finish());
         let nothing =
@@ -98,61 +96,5 @@ impl Reader for RegistrySource {
 
     async fn config(&self, package: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
         self.client.blob(package, digest, CONFIG_MAX).await.map_err(Unanswered::from)
-    }
-}
-
-impl Armed<RegistrySource> {
-    /// Whether every tag that names a manifest is to go; read right before it is deleted by digest, which takes them all.
-    async fn goes_whole(&self, doomed: &Doomed<'_>) -> Result<(), DeleteError> {
-        let failed = |why: String| DeleteError::Failed(why);
-        let client = &self.reader().client;
-        let tags = client.tags(doomed.package).await.map_err(|error| failed(error.to_string()))?;
-        for tag in tags.unwrap_or_default() {
-            if doomed.together.contains(&tag.as_str()) {
-                continue;
-            }
-            let now = client.head_manifest(doomed.package, &tag).await;
-            if now.map_err(|error| failed(error.to_string()))? == Some(doomed.digest) {
-                return Err(failed(format!(
-                    "tag {tag} names it too, and the registry deletes by digest only"
-                )));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Writer for Armed<RegistrySource> {
-    async fn delete(&self, doomed: &Doomed<'_>) -> Result<Deleted, DeleteError> {
-        let client = &self.reader().client;
-        let failed = |error: Error| match error {
-            Error::Refused { .. } => DeleteError::Forbidden(error.to_string()),
-            error => DeleteError::Failed(error.to_string()),
-        };
-        let mut done = client.delete_manifest(doomed.package, doomed.version).await.map_err(failed)?;
-        if done == Removal::Unsupported && !doomed.version.contains(':') {
-            self.goes_whole(doomed).await?;
-            let digest = doomed.digest.to_string();
-            done = client.delete_manifest(doomed.package, &digest).await.map_err(failed)?;
-        }
-        match done {
-            Removal::Deleted => Ok(Deleted::Now),
-            Removal::NotThere => Ok(Deleted::Before),
-            Removal::Unsupported => Err(DeleteError::Forbidden("the registry deletes nothing".into())),
-        }
-    }
-
-    async fn put(
-        &self,
-        package: &str,
-        reference: &str,
-        media_type: &str,
-        bytes: &[u8],
-    ) -> Result<(), Unanswered> {
-        self.reader()
-            .client
-            .put_manifest(package, reference, media_type, bytes)
-            .await
-            .map_err(Unanswered::from)
     }
 }

@@ -7,5 +7,6 @@ mod gate;
 mod incident;
 mod laws;
 mod lists;
+mod registry;
 mod server;
 mod tokens;

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use indicatif::HumanBytes;
 use jiff::Timestamp;
-use registry_core::retention::{Action, PackagePlan, PackageState, Plan, Version};
+use registry_core::retention::{Action, PackagePlan, PackageState, Plan, SourceKind, Version};
 use registry_core::text::without_controls as safe;
 
 use crate::args::Common;
@@ -37,12 +37,25 @@ pub fn write(plan: &Plan, common: &Common, is_armed: Option<bool>, out: &mut dyn
         if plan.summary.reclaimable_bytes > 0 {
             writeln!(
                 out,
-                "{} are needed only by what goes; the server's own collector frees them later",
-                HumanBytes(plan.summary.reclaimable_bytes)
+                "{} are needed only by what goes; {}",
+                HumanBytes(plan.summary.reclaimable_bytes),
+                freed_by(plan.source.kind)
             )?;
         }
     }
     summary(plan, out)
+}
+
+/// What frees the bytes of what goes.
+const fn freed_by(kind: SourceKind) -> &'static str {
+    match kind {
+        SourceKind::Forgejo | SourceKind::Layout => "the server's own collector frees them later",
+        // A tag that went leaves its manifest, an index its children (`registry/handlers/manifests.go @ v3.1.1`).
+        SourceKind::Registry => {
+            "garbage-collect frees what lost its manifest, and the rest with --delete-untagged (never with registry 2.x, \
+             which takes children of kept indexes along)"
+        }
+    }
 }
 
 fn write_package(plan: &Plan, package: &PackagePlan, verbose: bool, out: &mut dyn Write) -> io::Result<()> {

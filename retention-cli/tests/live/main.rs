@@ -1,6 +1,7 @@
-//! The program against a Forgejo in memory, in both releases: what it asks, what it deletes, how it ends.
+//! The program against servers in memory, each in two releases: what it asks, what it deletes, how it ends.
 
 mod effects;
 mod refusals;
+mod registry;
 mod support;
 mod undo;

@@ -1,0 +1,191 @@
+//! A registry that may be changed. A tag is deleted by its name where that is accepted (distribution 3), else with its
+//! digest, which takes every tag of it and breaks every index that names it: only when nothing is left that would miss it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use futures::StreamExt as _;
+
+use super::client::{Client, Removal};
+use super::error::Error;
+use super::source::RegistrySource;
+use crate::oci::manifest::Role;
+use crate::oci::{Digest, Manifest};
+use crate::retention::server::{Armed, DeleteError, Deleted, Doomed, Unanswered, Writer};
+
+/// What deletions found out.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Whether the server said that it deletes no tag by its name.
+    by_digest_only: AtomicBool,
+    /// Manifests that were deleted by digest, by repository.
+    gone: Mutex<BTreeSet<(String, Digest)>>,
+    /// What manifests name, by repository: bytes never change.
+    children: Mutex<HashMap<(String, Digest), Vec<Digest>>>,
+}
+
+/// What one attempt at a deletion led to.
+enum Attempt {
+    Done(Deleted),
+    Never(DeleteError),
+    /// Nobody knows; it may help to try again.
+    Open(Error),
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn failed(error: impl std::fmt::Display) -> DeleteError {
+    DeleteError::Failed(error.to_string())
+}
+
+/// An error of a deletion that was sent.
+fn refused(error: Error) -> Attempt {
+    match error {
+        Error::Refused { .. } => Attempt::Never(DeleteError::Forbidden(error.to_string())),
+        Error::Status { status: 429 | 500 | 502 | 503 | 504, .. } => Attempt::Open(error),
+        _ if error.is_transient() => Attempt::Open(error),
+        _ => Attempt::Never(failed(error)),
+    }
+}
+
+impl Armed<RegistrySource> {
+    fn client(&self) -> &Client {
+        self.reader().client()
+    }
+
+    fn memory(&self) -> &Memory {
+        &self.reader().memory
+    }
+
+    /// Refuses to delete a digest that anything else needs: a tag that is to stay, or an index. Every tag is read again
+    /// right before.
+    async fn goes_whole(&self, doomed: &Doomed<'_>) -> Result<(), DeleteError> {
+        let tags = self.client().tags(doomed.package).await.map_err(failed)?.unwrap_or_default();
+        let asked = futures::stream::iter(tags).map(|tag| async move {
+            let now = self.client().head_manifest(doomed.package, &tag).await;
+            now.map(|now| (tag, now))
+        });
+        let mut answers = asked.buffered(self.client().session.http().in_flight());
+        let mut seen = BTreeSet::new();
+        while let Some(answer) = answers.next().await {
+            let (tag, now) = answer.map_err(failed)?;
+            let Some(now) = now else { continue };
+            if now == doomed.digest {
+                if doomed.together.contains(&tag.as_str()) {
+                    continue;
+                }
+                return Err(failed(format!(
+                    "tag {tag} names it too, and the registry deletes by digest only"
+                )));
+            }
+            if self.reaches(doomed, now, &mut seen).await.map_err(failed)? {
+                return Err(failed(format!(
+                    "the index of tag {tag} names it, and the registry deletes by digest only"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a manifest names what is to go, at whatever depth.
+    async fn reaches(
+        &self,
+        doomed: &Doomed<'_>,
+        from: Digest,
+        seen: &mut BTreeSet<Digest>,
+    ) -> Result<bool, Error> {
+        let mut waiting = vec![from];
+        while let Some(one) = waiting.pop() {
+            if one == doomed.digest {
+                return Ok(true);
+            }
+            if seen.insert(one) {
+                waiting.extend(self.children(doomed.package, one).await?);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn children(&self, package: &str, digest: Digest) -> Result<Vec<Digest>, Error> {
+        let key = (package.to_owned(), digest);
+        if let Some(known) = locked(&self.memory().children).get(&key) {
+            return Ok(known.clone());
+        }
+        // What is not there names nothing; it is not remembered, since it may come.
+        let Some(found) = self.client().manifest(package, &digest.to_string()).await? else {
+            return Ok(Vec::new());
+        };
+        let references = Manifest::parse(&found.bytes).references.into_iter();
+        let children = references.filter(|reference| reference.role == Role::Child);
+        let children: Vec<Digest> = children.filter_map(|child| child.descriptor.digest).collect();
+        locked(&self.memory().children).insert(key, children.clone());
+        Ok(children)
+    }
+
+    async fn attempt(&self, doomed: &Doomed<'_>) -> Attempt {
+        if !self.memory().by_digest_only.load(Ordering::Relaxed) {
+            match self.client().delete_manifest(doomed.package, doomed.version).await {
+                Ok(Removal::Deleted) => return Attempt::Done(Deleted::Now),
+                Ok(Removal::NotThere) => return Attempt::Done(Deleted::Before),
+                Ok(Removal::Unsupported) => {}
+                Err(error) => return refused(error),
+            }
+        }
+        if let Err(why) = self.goes_whole(doomed).await {
+            return Attempt::Never(why);
+        }
+        let done = match self.client().delete_manifest(doomed.package, &doomed.digest.to_string()).await {
+            Ok(Removal::Deleted) => Deleted::Now,
+            Ok(Removal::NotThere) => Deleted::Before,
+            Ok(Removal::Unsupported) => {
+                return Attempt::Never(DeleteError::Forbidden("the registry deletes nothing".into()));
+            }
+            Err(error) => return refused(error),
+        };
+        self.memory().by_digest_only.store(true, Ordering::Relaxed);
+        locked(&self.memory().gone).insert((doomed.package.to_owned(), doomed.digest));
+        Attempt::Done(done)
+    }
+}
+
+impl Writer for Armed<RegistrySource> {
+    async fn delete(&self, doomed: &Doomed<'_>) -> Result<Deleted, DeleteError> {
+        let mut attempt = 0;
+        let was_gone = locked(&self.memory().gone).contains(&(doomed.package.to_owned(), doomed.digest));
+        // The first row of an image was read right before; what happened since then to the others is not known.
+        let mut is_read = doomed.together.first().is_none_or(|first| *first == doomed.version);
+        loop {
+            if !std::mem::replace(&mut is_read, false) {
+                match self.client().head_manifest(doomed.package, doomed.version).await {
+                    Ok(None) => return Ok(if attempt > 0 { Deleted::Now } else { Deleted::Before }),
+                    Ok(Some(now)) if now == doomed.digest && !was_gone => {}
+                    Ok(Some(_)) => return Err(failed("it was pushed again while its image was deleted")),
+                    Err(error) => return Err(failed(error)),
+                }
+            }
+            let error = match self.attempt(doomed).await {
+                Attempt::Done(deleted) => return Ok(deleted),
+                Attempt::Never(error) => return Err(error),
+                Attempt::Open(error) => error,
+            };
+            if attempt >= self.client().session.http().retries() {
+                return Err(failed(error));
+            }
+            self.client().session.http().pause(attempt).await;
+            attempt += 1;
+        }
+    }
+
+    async fn put(
+        &self,
+        package: &str,
+        reference: &str,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> Result<(), Unanswered> {
+        self.client().put_manifest(package, reference, media_type, bytes).await.map_err(Unanswered::from)
+    }
+}

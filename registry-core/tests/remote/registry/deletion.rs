@@ -1,0 +1,162 @@
+//! What is deleted, by which name, and what stops it.
+
+use registry_core::registry::Credentials;
+use registry_core::retention::{self as core, Outcome, RankBy};
+use registry_fixtures::registry::{Account, Auth, Fault, Grant, Profile, Server, World};
+
+use super::{
+    BOTH, Lines, applied, assert_whole, block, builds, deletions, me, outcomes, planned_by, source, source_as,
+};
+
+#[test]
+fn tags_go_by_name_from_3_and_by_digest_from_2_8() {
+    for profile in BOTH {
+        let server = Server::start(builds(profile));
+        let plan = block(planned_by(&source(&server), 1, RankBy::Semver)).expect("a plan");
+        server.clear_log();
+        let done = block(applied(source(&server), &plan, &mut Lines::default()));
+        assert_eq!(done.stopped, None);
+        assert_eq!(done.count(Outcome::Deleted), plan.summary.versions_deleted as usize, "{done:?}");
+        assert_eq!(server.world().tags_of("app"), ["1.4.0", "1.4.0-amd64"], "{profile:?}");
+        assert_whole(&server);
+        let asked = deletions(&server);
+        let by_digest = asked.iter().filter(|line| line.contains("sha256:")).count();
+        match profile {
+            Profile::V3 => assert_eq!((by_digest, asked.len()), (0, 7), "{asked:?}"),
+            // One attempt by name, then one deletion for each manifest: two tags share one.
+            Profile::V2_8 => assert_eq!((by_digest, asked.len()), (6, 7), "{asked:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_tag_pushed_before_a_deletion_by_digest_stops_it() {
+    for profile in BOTH {
+        let server = Server::start(builds(profile));
+        let plan = block(planned_by(&source(&server), 1, RankBy::Semver)).expect("a plan");
+        let old = server.world().tagged("app", "1.2.0").expect("a digest").to_owned();
+        let pushed = old.clone();
+        let mut is_done = false;
+        server.set_hook(move |world, ask, _| {
+            // After everything was listed and read again: another tag on the same image.
+            if ask.method == "DELETE" && !std::mem::replace(&mut is_done, true) {
+                let bytes = world.bytes_of(&pushed).to_vec();
+                world.push_manifest("app", Some("stable"), &bytes);
+            }
+            None
+        });
+        let done = block(applied(source(&server), &plan, &mut Lines::default()));
+        assert_eq!(server.world().tagged("app", "stable"), Some(&*old), "{profile:?} {done:?}");
+        assert_whole(&server);
+        let failed: Vec<_> = done.rows.iter().filter(|row| row.outcome == Outcome::Failed).collect();
+        match profile {
+            // By name only that name goes.
+            Profile::V3 => assert!(failed.is_empty(), "{failed:?}"),
+            Profile::V2_8 => {
+                let why = failed[0].reason.as_deref().unwrap_or_default();
+                assert_eq!(why, "tag stable names it too, and the registry deletes by digest only");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_index_pushed_before_a_deletion_by_digest_lost_its_child() {
+    for profile in BOTH {
+        let mut world = World::new(profile);
+        let child = world.push_image("app", Some("1.0.0"), "child");
+        for build in 1..=3 {
+            world.push_image("app", Some(&format!("2.{build}.0")), &format!("build {build}"));
+        }
+        let server = Server::start(world);
+        let plan = block(planned_by(&source(&server), 1, RankBy::Semver)).expect("a plan");
+        let mut is_done = false;
+        server.set_hook(move |world, ask, _| {
+            if ask.method == "DELETE" && !std::mem::replace(&mut is_done, true) {
+                let inner = world.push_index_of("app", &[], std::slice::from_ref(&child));
+                world.push_index_of("app", &["combined"], &[inner]);
+            }
+            None
+        });
+        let done = block(applied(source(&server), &plan, &mut Lines::default()));
+        assert_whole(&server);
+        assert!(server.world().tags_of("app").contains(&"combined".to_owned()));
+        if profile == Profile::V2_8 {
+            let failed = done.rows.iter().find(|row| row.version == "1.0.0").expect("a row");
+            let why = failed.reason.as_deref().unwrap_or_default();
+            assert_eq!(why, "the index of tag combined names it, and the registry deletes by digest only");
+            assert_eq!(server.world().tags_of("app"), ["1.0.0", "2.3.0", "combined"]);
+        }
+    }
+}
+
+#[test]
+fn a_tag_pushed_again_after_its_digest_went_was_deleted_once_more() {
+    for profile in BOTH {
+        let mut world = World::new(profile);
+        for tag in ["1.0.0", "v1.0.0", "2.0.0"] {
+            world.push_image("app", Some(tag), tag.trim_start_matches('v'));
+        }
+        let server = Server::start(world);
+        let plan = block(planned_by(&source(&server), 1, RankBy::Semver)).expect("a plan");
+        let mut deleted = 0;
+        server.set_hook(move |world, ask, _| {
+            // The first row went; its image comes back under the second tag, moved on 3, the same on 2.8.
+            if deleted == 1 && matches!(ask.method.as_str(), "HEAD" | "DELETE") {
+                deleted = 2;
+                let seed = if world.profile == Profile::V3 { "other" } else { "1.0.0" };
+                world.push_image("app", Some("v1.0.0"), seed);
+            }
+            let is_right =
+                ask.method == "DELETE" && (world.profile == Profile::V3 || ask.path.contains("sha256:"));
+            deleted += u32::from(is_right && deleted == 0);
+            None
+        });
+        let done = block(applied(source(&server), &plan, &mut Lines::default()));
+        assert_eq!(server.world().tags_of("app"), ["2.0.0", "v1.0.0"], "{profile:?} {done:?}");
+        assert_eq!(outcomes(&done), [("1.0.0", Outcome::Deleted), ("v1.0.0", Outcome::Failed)], "{done:?}");
+        let server_whole = server.world().is_pullable("app", "v1.0.0");
+        assert!(server_whole, "{profile:?}");
+    }
+}
+
+#[test]
+fn credentials_that_may_not_delete_end_the_run_at_the_first_deletion() {
+    for profile in BOTH {
+        let grants = vec![Grant::new("repository:*", &["pull"]), Grant::new("registry:catalog", &["*"])];
+        let auth = Auth::Token(vec![Account::of("me", "secret", grants)]);
+        let server = Server::start(builds(profile).asked_by(auth));
+        let source = || source_as(&server, me(), 0);
+        let plan = block(planned_by(&source(), 1, RankBy::Semver)).expect("a plan");
+        let before = server.world().tags_of("app");
+        let done = block(applied(source(), &plan, &mut Lines::default()));
+        assert!(matches!(done.stopped, Some(core::Stopped::Forbidden(_))), "{done:?}");
+        assert_eq!((server.world().tags_of("app"), done.count(Outcome::Deleted)), (before, 0));
+        assert_eq!(done.count(Outcome::Failed), 1, "{done:?}");
+    }
+}
+
+#[test]
+fn a_deletion_of_which_nobody_knows_is_read_again_before_it_is_repeated() {
+    for profile in BOTH {
+        for fault in [Fault::Lost, Fault::Reset, Fault::Refused, Fault::Status(500), Fault::Wait(0)] {
+            let server = Server::start(builds(profile));
+            let plan = block(planned_by(&source(&server), 1, RankBy::Semver)).expect("a plan");
+            let mut spoilt = std::collections::BTreeSet::new();
+            let shown = format!("{profile:?} {fault:?}");
+            server.set_hook(move |_, ask, _| {
+                let is_first = ask.method == "DELETE" && spoilt.insert(ask.path.clone());
+                is_first.then(|| fault.clone())
+            });
+            let source = source_as(&server, Credentials::Anonymous, 3);
+            let done = block(applied(source, &plan, &mut Lines::default()));
+            assert_eq!(
+                done.count(Outcome::Deleted),
+                plan.summary.versions_deleted as usize,
+                "{shown}: {done:?}"
+            );
+            assert_eq!(server.world().tags_of("app"), ["1.4.0", "1.4.0-amd64"], "{shown}");
+            assert_whole(&server);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What is listed, what is planned, and whether anything may be deleted.
+
+use registry_core::registry::Credentials;
+use registry_core::retention::{self as core, Permission, RankBy, Reader as _};
+use registry_fixtures::registry::{Account, Auth, Fault, Grant, Profile, Server, World};
+
+use super::{BOTH, block, builds, deletions, me, planned_by, source, source_as, with};
+
+#[test]
+fn every_page_of_the_catalog_is_listed() {
+    for profile in BOTH {
+        let mut world = World::new(profile);
+        for number in 0..230 {
+            world.push_image(&format!("team/app{number:03}"), Some("1.0.0"), "one image");
+        }
+        let server = Server::start(world);
+        let rows = block(source(&server).rows(None)).expect("rows");
+        assert_eq!(rows.len(), 230, "{profile:?}");
+        assert!(
+            rows.iter().all(|row| row.version == "1.0.0" && row.id.is_none() && row.created_at.is_none())
+        );
+        let pages = server.lines().iter().filter(|line| line.starts_with("GET /v2/_catalog")).count();
+        assert_eq!(pages, 3, "{profile:?}");
+    }
+}
+
+#[test]
+fn a_repository_that_2_8_does_not_list_is_left_alone() {
+    // 2.8 lists what has layers, 3 what has manifests (`registry/storage/catalog.go @ v2.8.2`, `@ v3.1.1`).
+    let names = |profile| {
+        let mut world = World::new(profile);
+        world.push_image("app", Some("1.0.0"), "app");
+        world.push_index("bare", &["1.0.0"], &[]);
+        world.push_blob("layers", b"a layer");
+        let server = Server::start(world);
+        let rows = block(source(&server).rows(None)).expect("rows");
+        rows.into_iter().map(|row| row.package).collect::<Vec<_>>()
+    };
+    assert_eq!(names(Profile::V2_8), ["app"]);
+    assert_eq!(names(Profile::V3), ["app", "bare"]);
+}
+
+#[test]
+fn a_catalog_that_breaks_down_is_an_error_and_no_shorter_list() {
+    // Where a page ends at `x/0` and `x` is a repository too, 3.1.1 panics (`registry/storage/catalog.go @ v3.1.1`).
+    let mut world = World::new(Profile::V3);
+    for number in 0..99 {
+        world.push_image(&format!("app{number:03}"), Some("1.0.0"), "one image");
+    }
+    world.push_image("team/0", Some("1.0.0"), "one image");
+    world.push_image("team", Some("1.0.0"), "one image");
+    let server = Server::start(world);
+    let error = block(source(&server).rows(None)).unwrap_err().to_string();
+    assert!(error.starts_with("GET /v2/_catalog: no answer"), "{error}");
+}
+
+#[test]
+fn a_registry_is_planned_by_version_and_by_date() {
+    for profile in BOTH {
+        let mut world = World::new(profile);
+        for (tag, created) in [
+            ("1.10.0", "2024-03-01T00:00:00Z"),
+            ("1.9.0", "2024-06-01T00:00:00Z"),
+            ("1.2.0", "2024-09-01T00:00:00Z"),
+            ("main", "2023-01-01T00:00:00Z"),
+            ("0.1.0", "1970-01-01T00:00:00Z"),
+        ] {
+            world.push_image_of("app", Some(tag), tag, Some(created));
+        }
+        let server = Server::start(world);
+        let gone = |rank_by| {
+            let plan = block(planned_by(&source(&server), 2, rank_by)).expect("a plan");
+            with(&plan, core::Action::Delete)
+        };
+        // What is no version is kept, and so is what was built before 1981.
+        assert_eq!(gone(RankBy::Semver), ["app:0.1.0", "app:1.2.0"], "{profile:?}");
+        assert_eq!(gone(RankBy::Created), ["app:1.10.0", "app:main"], "{profile:?}");
+        assert!(server.lines().iter().all(|line| line.starts_with("GET ") || line.starts_with("HEAD ")));
+    }
+}
+
+#[test]
+fn the_preflight_deletes_a_digest_that_nothing_has() {
+    let ask = |world: World, credentials: Credentials| {
+        let server = Server::start(world);
+        let permission = block(source_as(&server, credentials, 0).preflight("app"));
+        let asked = deletions(&server);
+        assert!(asked.iter().all(|line| line.starts_with("DELETE /v2/app/manifests/sha256:")), "{asked:?}");
+        permission
+    };
+    for profile in BOTH {
+        let world = || builds(profile);
+        assert_eq!(ask(world(), Credentials::Anonymous), Permission::Granted, "{profile:?}");
+        let told = |permission| match permission {
+            Permission::Denied(why) => why,
+            other => panic!("{profile:?}: {other:?}"),
+        };
+        let mut closed = world();
+        closed.is_delete_enabled = false;
+        let nothing = "the registry deletes nothing (REGISTRY_STORAGE_DELETE_ENABLED is not set?)";
+        assert_eq!(told(ask(closed, Credentials::Anonymous)), nothing);
+        let mut read_only = world();
+        read_only.is_read_only = true;
+        assert_eq!(told(ask(read_only, Credentials::Anonymous)), nothing);
+        let basic = |accounts| world().asked_by(Auth::Basic(accounts));
+        assert_eq!(ask(basic(vec![Account::all("me", "secret")]), me()), Permission::Granted);
+        let refused = "the registry refuses a deletion with status 401";
+        assert_eq!(told(ask(basic(vec![Account::all("me", "other")]), me())), refused);
+        let bearer = |grants| world().asked_by(Auth::Token(vec![Account::of("me", "secret", grants)]));
+        let all = Grant::new("repository:app", &["pull", "push", "delete"]);
+        assert_eq!(ask(bearer(vec![all]), me()), Permission::Granted);
+        let pull = Grant::new("repository:app", &["pull", "push"]);
+        assert_eq!(told(ask(bearer(vec![pull]), me())), refused);
+        let other = Grant::new("repository:other", &["pull", "push", "delete"]);
+        assert_eq!(told(ask(bearer(vec![other]), me())), refused);
+    }
+}
+
+#[test]
+fn a_preflight_that_is_answered_strangely_grants_nothing() {
+    let ask = |fault: Fault| {
+        let server = Server::start(builds(Profile::V3));
+        server.set_hook(move |_, ask, _| (ask.method == "DELETE").then(|| fault.clone()));
+        block(source(&server).preflight("app"))
+    };
+    assert!(matches!(ask(Fault::Status(403)), Permission::Denied(_)));
+    for fault in [
+        Fault::Status(404),
+        Fault::Status(202),
+        Fault::Status(500),
+        Fault::Wait(1),
+        Fault::Lost,
+        Fault::Reset,
+    ] {
+        let shown = format!("{fault:?}");
+        assert!(matches!(ask(fault), Permission::Unknown(_)), "{shown}");
+    }
+}

@@ -1,0 +1,76 @@
+//! The same against real servers, over trees that a push would leave.
+
+use registry_core::oci::Manifest;
+use registry_core::oci::manifest::Role;
+use registry_core::registry::Client;
+use registry_core::retention::{self as core, Outcome, Permission, RankBy, Told, UndoState};
+use registry_fixtures::TreeBuilder;
+use registry_fixtures::real::{Configured, RealServer};
+use registry_fixtures::registry::Profile;
+
+use super::{Lines, applied, block, http, planned_by, source_at};
+
+const STORAGE: &str = "  delete: {enabled: true}\n  maintenance: {uploadpurging: {enabled: false}}\n";
+
+/// Each tag with what it names, when all that is below it answers.
+fn whole(url: &str) -> Vec<(String, String)> {
+    let client = Client::new(&http(0), url, Default::default()).expect("a client");
+    let mut tags = block(client.tags("team/app")).expect("a list").unwrap_or_default();
+    tags.sort();
+    let mut found = Vec::new();
+    for tag in tags {
+        let manifest = block(client.manifest("team/app", &tag)).expect("an answer").expect("a manifest");
+        let mut waiting = Manifest::parse(&manifest.bytes).references;
+        while let Some(part) = waiting.pop() {
+            let digest = part.descriptor.digest.expect("a digest");
+            if part.role == Role::Child {
+                let child = block(client.manifest("team/app", &digest.to_string())).expect("an answer");
+                waiting.extend(Manifest::parse(&child.expect("a child").bytes).references);
+            } else {
+                let blob = block(client.head_blob("team/app", &digest)).expect("an answer");
+                assert!(blob.is_some(), "{tag}: {digest} is gone");
+            }
+        }
+        found.push((tag, manifest.digest.to_string()));
+    }
+    found
+}
+
+fn retention(profile: Profile) {
+    let server = RealServer::start(profile, Configured { storage: STORAGE, ..Configured::default() });
+    let mut tree = TreeBuilder::new();
+    for release in 1..=4 {
+        let tag = format!("1.{release}.0");
+        let index = tree.multi_platform("team/app", Some(&tag), &["linux/amd64", "linux/arm64"]);
+        tree.tag("team/app", &format!("{tag}-amd64"), &index.children[0]);
+        if release == 2 {
+            tree.tag("team/app", "v1.2.0", &index.digest);
+        }
+    }
+    server.serve(tree.root());
+    let url = format!("http://{}", server.address);
+    let before = whole(&url);
+    assert_eq!(before.len(), 9);
+    assert_eq!(block(source_at(&url).preflight("team/app")), Permission::Granted);
+    let plan = block(planned_by(&source_at(&url), 1, RankBy::Semver)).expect("a plan");
+    let mut journal = Lines::default();
+    let done = block(applied(source_at(&url), &plan, &mut journal));
+    assert_eq!((done.count(Outcome::Deleted), &done.stopped), (7, &None), "{done:?}");
+    assert_eq!(whole(&url), before[6..8]);
+    let told = Told::read(journal.text()).expect("a journal");
+    let undone = block(core::undo(&source_at(&url).arm(), &told));
+    assert!(undone.iter().all(|row| row.state == UndoState::Restored), "{undone:?}");
+    assert_eq!(whole(&url), before);
+}
+
+#[test]
+#[ignore = "needs docker-registry 2.8.2"]
+fn a_real_2_8_is_planned_applied_and_undone() {
+    retention(Profile::V2_8);
+}
+
+#[test]
+#[ignore = "needs registry 3.1.1"]
+fn a_real_3_1_is_planned_applied_and_undone() {
+    retention(Profile::V3);
+}

@@ -1,0 +1,64 @@
+//! What is put back, and what cannot be.
+
+use registry_core::retention::{self as core, RankBy, Told, UndoState};
+use registry_fixtures::Digest;
+use registry_fixtures::registry::{Server, image_of};
+
+use super::{BOTH, Lines, applied, assert_whole, block, builds, planned_by, source};
+
+#[test]
+fn law_8_undo_puts_everything_back() {
+    for profile in BOTH {
+        let server = Server::start(builds(profile));
+        let tags = |server: &Server| {
+            let world = server.world();
+            let named = |tag: String| (world.tagged("app", &tag).map(str::to_owned), tag);
+            world.tags_of("app").into_iter().map(named).collect::<Vec<_>>()
+        };
+        let before = tags(&server);
+        let plan = block(planned_by(&source(&server), 1, RankBy::Semver)).expect("a plan");
+        assert!(plan.packages.iter().flat_map(|one| &one.versions).all(|row| row.undoable != Some(false)));
+        let mut journal = Lines::default();
+        let done = block(applied(source(&server), &plan, &mut journal));
+        assert_eq!(done.stopped, None);
+        let told = Told::read(journal.text()).expect("a journal");
+        let undone = block(core::undo(&source(&server).arm(), &told));
+        assert!(undone.iter().all(|row| row.state == UndoState::Restored), "{undone:?}");
+        assert_eq!(tags(&server), before, "{profile:?}");
+        assert_whole(&server);
+        let again = block(core::undo(&source(&server).arm(), &told));
+        assert!(again.iter().all(|row| row.state == UndoState::There), "{again:?}");
+    }
+}
+
+#[test]
+fn an_undo_after_a_collector_tells_what_is_lost() {
+    for profile in BOTH {
+        let server = Server::start(builds(profile));
+        let plan = block(planned_by(&source(&server), 1, RankBy::Semver)).expect("a plan");
+        let mut journal = Lines::default();
+        block(applied(source(&server), &plan, &mut journal));
+        // The layer of one build is gone for good; another tag was taken since.
+        let (manifest, parts) = image_of("amd64 1", None);
+        let layer = Digest::of(&parts[1]);
+        let child = Digest::of(&manifest);
+        {
+            let mut world = server.world();
+            world.remove_bytes(layer.as_str());
+            if world.has_manifest("app", child.as_str()) {
+                world.unlink_manifest("app", child.as_str());
+            }
+            world.push_image("app", Some("1.3.0"), "another");
+        }
+        let told = Told::read(journal.text()).expect("a journal");
+        let undone = block(core::undo(&source(&server).arm(), &told));
+        let state = |version: &str| {
+            let row = undone.iter().find(|row| row.version == version).expect("a row");
+            row.state.clone()
+        };
+        let UndoState::Lost(why) = state("1.1.0") else { panic!("{undone:?}") };
+        assert!(why.contains("MANIFEST_BLOB_UNKNOWN"), "{why}");
+        assert_eq!((state("1.3.0"), state("1.2.0")), (UndoState::Taken, UndoState::Restored), "{profile:?}");
+        assert!(server.world().is_pullable("app", "1.2.0"));
+    }
+}
