@@ -191,7 +191,7 @@ impl<'a> Walk<'a> {
         let blobs = &mut self.state.repositories.entry(repository.to_owned()).or_default().blobs;
         match &answer {
             BlobAnswer::Present { content: Content::Wrong, .. } | BlobAnswer::Absent => {
-                drop(blobs.remove(&digest))
+                blobs.remove(&digest);
             }
             BlobAnswer::Present { size, content } if is_new => {
                 let before = blobs.get(&digest).and_then(|blob| blob.hashed_at);
