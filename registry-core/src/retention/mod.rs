@@ -10,7 +10,10 @@ mod cache;
 #[cfg(feature = "remote")]
 mod collect;
 mod decide;
+#[cfg(feature = "remote")]
+mod drift;
 mod guard;
+mod health;
 mod images;
 mod in_use;
 mod journal;

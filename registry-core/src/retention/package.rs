@@ -268,6 +268,23 @@ impl Package {
         reached
     }
 
+    /// Everything reached from `roots`, each once and after all that it names.
+    pub(super) fn leaves_first(&self, roots: impl IntoIterator<Item = ManifestId>) -> Vec<ManifestId> {
+        let mut seen = vec![false; self.digests.len()];
+        let mut order = Vec::new();
+        let mut stack: Vec<(ManifestId, bool)> = roots.into_iter().map(|root| (root, false)).collect();
+        while let Some((manifest, is_done)) = stack.pop() {
+            if is_done {
+                order.push(manifest);
+            } else if !std::mem::replace(&mut seen[manifest.index()], true) {
+                stack.push((manifest, true));
+                let named = self.info(manifest).into_iter().flat_map(Info::named);
+                stack.extend(named.filter(|child| !seen[child.index()]).map(|child| (*child, false)));
+            }
+        }
+        order
+    }
+
     /// Indexes by the manifests that they name.
     pub fn parents(&self) -> HashMap<ManifestId, Vec<ManifestId>> {
         let mut parents: HashMap<ManifestId, Vec<ManifestId>> = HashMap::new();

@@ -159,7 +159,7 @@ fn builds(count: i64) -> Maker {
     maker
 }
 
-fn outcomes(applied: &Applied) -> String {
+pub fn outcomes(applied: &Applied) -> String {
     let lines = applied.rows.iter().map(|row| {
         let why = row.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
         format!("{:?} {}{why}", row.outcome, row.version)

@@ -4,6 +4,7 @@ mod effects;
 mod incidents;
 mod laws;
 mod model;
+mod moves;
 mod recorded;
 mod shapes;
 mod support;
