@@ -235,7 +235,9 @@ impl<'a> Deciding<'a> {
         let broken = self.images.all.iter().filter(|image| self.is_broken(image.manifest));
         let broken =
             broken.flat_map(|image| image.rows.iter().map(|row| escape(&self.package.rows[*row].version)));
-        let mut broken: Vec<String> = broken.collect();
+        // A tag of which nothing but its name is known is here only because it is said to be lost.
+        let lost = self.package.rows.iter().filter(|row| row.is_tag() && row.manifest.is_none());
+        let mut broken: Vec<String> = broken.chain(lost.map(|row| escape(&row.version))).collect();
         broken.sort_unstable();
         let mut decision = Decision {
             stop: None,

@@ -69,7 +69,10 @@ pub(super) fn unknown(package: &Package, policy: &Policy) -> Option<String> {
             if is_lost {
                 continue;
             }
-            return Some(format!("the digest of tag {} is not known", row.version));
+            return Some(format!(
+                "tag {} is listed, and what it names is not known; if it is lost for good, say --assume-lost {}:{}",
+                row.version, package.name, row.version
+            ));
         };
         match package.state(manifest) {
             State::Absent if !is_lost => {

@@ -5,6 +5,7 @@ mod incidents;
 mod laws;
 mod model;
 mod moves;
+mod reading;
 mod recorded;
 mod shapes;
 mod support;
