@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::collect::{Collecting, collect_one};
 use super::decide::Action;
 use super::drift::{mark, moved, worse};
+use super::health::{Health, healths};
 use super::journal::{Entry, Journal, Outcome, SCHEMA as JOURNAL_SCHEMA};
 use super::order::{Step, steps};
 use super::package::Package;
@@ -200,7 +201,12 @@ impl<J: Journal> Run<'_, J> {
         };
         let (goes, stays) = (of(true), of(false));
         let all = package.leaves_first(package.manifests());
+        let healths = healths(package);
         for manifest in all.into_iter().filter(|one| goes[one.index()] && !stays[one.index()]) {
+            // What is broken cannot be put back anyway, and no server takes an index without its children.
+            if healths[manifest.index()] != Health::Whole {
+                continue;
+            }
             let digest = package.digest(manifest);
             let Some(RecordedManifest::Present { media_type, data, .. }) = recorded.manifests.get(&digest)
             else {

@@ -103,7 +103,7 @@ pub(super) struct Deciding<'a> {
     pub(super) now: Timestamp,
     pub(super) images: Images,
     pub(super) rules: Rules<'a>,
-    /// Manifests in use, by number.
+    /// Manifests in use and the indexes that name them, by number.
     pub(super) in_use: BTreeSet<ManifestId>,
     /// Images that go.
     pub(super) gone: Vec<bool>,
@@ -189,7 +189,10 @@ impl<'a> Deciding<'a> {
                 && row.manifest.is_some_and(|manifest| !tagged[manifest.index()])
         });
         self.package.reach_more(&mut stay, young.filter_map(|row| row.manifest));
-        Reached { stay, tagged }
+        let images = self.images.all.iter().zip(&self.gone).filter(|(_, gone)| !**gone);
+        let mut kept = stay.clone();
+        self.package.reach_more(&mut kept, images.map(|(image, _)| image.manifest));
+        Reached { stay, kept, tagged }
     }
 
     /// What indexes listed by digest, and staying, name.
@@ -270,13 +273,15 @@ impl<'a> Deciding<'a> {
 
 /// Manifests by number.
 pub(super) struct Reached {
-    /// Reached by something that stays.
+    /// Reached by a root that stays.
     pub(super) stay: Vec<bool>,
+    /// Reached by a root or a follower that stays.
+    pub(super) kept: Vec<bool>,
     /// Reached by any tag, staying or not.
     pub(super) tagged: Vec<bool>,
 }
 
-/// Notes what protects each image, and gives the manifests in use.
+/// Notes what protects each image, and gives the manifests in use, with the indexes that name them.
 fn protect(
     package: &Package,
     path: &str,
@@ -303,5 +308,6 @@ fn protect(
             image.held.get_or_insert_with(|| "younger than keep-within".into());
         }
     }
+    used.extend(package.manifests().filter(|one| above.get(one.index()).is_some_and(|holds| *holds)));
     used
 }

@@ -44,7 +44,7 @@ impl Deciding<'_> {
             Err(why) => why,
         };
         if let Some(subject) = self.package.info(image.manifest).and_then(|info| info.subject)
-            && reached.stay[subject.index()]
+            && reached.kept[subject.index()]
         {
             return Ok(vec![format!("refers to {}, which stays", self.package.digest(subject))]);
         }

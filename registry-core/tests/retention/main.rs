@@ -1,5 +1,6 @@
 //! What retention decides, on packages made by hand and at random.
 
+mod corners;
 mod effects;
 mod incidents;
 mod laws;
@@ -9,3 +10,4 @@ mod reading;
 mod recorded;
 mod shapes;
 mod support;
+mod undoing;
