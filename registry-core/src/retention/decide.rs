@@ -4,12 +4,13 @@
 //! Everything stays at first. An image goes only when the rules let it go and nothing that still stays needs it, so each
 //! round may let go more, and none takes back what an earlier one needed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::images::{self, Class, ImageId, Images};
-use super::package::{Info, ManifestId, Package, State};
+use super::images::{self, Class, Image, ImageId, Images, smaller};
+use super::package::{Info, ManifestId, Package};
 use super::policy::{Fate, Policy, is_young};
 use super::rank::Rules;
 use super::{guard, untagged};
@@ -115,8 +116,10 @@ pub(super) struct Deciding<'a> {
     pub(super) orphans: BTreeSet<ImageId>,
     /// Rows by the manifest they carry.
     pub(super) rows_of: Vec<Vec<usize>>,
-    /// Images by the manifests they reach, newest first.
-    pub(super) namers_of: HashMap<ManifestId, Vec<ImageId>>,
+    /// Images with their newest row, the newest by what ranks images first.
+    newest: Vec<(ImageId, usize)>,
+    /// By manifest, the place in `newest` of the newest image above it.
+    newest_above: Vec<Option<usize>>,
 }
 
 impl<'a> Deciding<'a> {
@@ -126,7 +129,10 @@ impl<'a> Deciding<'a> {
         let rules = Rules::new(package, &images, policy);
         let count = images.all.len();
         let rows_of = package.rows_of();
-        let namers_of = images.namers(package);
+        let newest = newest(package, &images, &rules);
+        let mut places = vec![None; count];
+        newest.iter().zip(0..).for_each(|((id, _), place)| places[*id] = Some(place));
+        let newest_above = images.above(package, |id| places[id]);
         Self {
             package,
             policy,
@@ -139,7 +145,8 @@ impl<'a> Deciding<'a> {
             pruned: vec![false; package.rows.len()],
             orphans: BTreeSet::new(),
             rows_of,
-            namers_of,
+            newest,
+            newest_above,
         }
     }
 
@@ -161,16 +168,38 @@ impl<'a> Deciding<'a> {
     fn round(&mut self) {
         let reached = self.reached_by_staying();
         let untagged_children = self.children_of_staying_rows();
-        for id in 0..self.images.all.len() {
-            if self.gone[id] {
-                continue;
+        // An index is judged before what it names, so what it held may go in the same round.
+        let mut above: Vec<Option<usize>> = vec![None; self.package.len()];
+        for at in 0..self.images.down.len() {
+            let manifest = self.images.down[at];
+            let mut best = above[manifest.index()];
+            if let Some(id) = self.images.of_manifest[manifest.index()].filter(|id| !self.gone[*id]) {
+                let namer = best.and_then(|row| self.images.of_row[row]);
+                let verdict = self.judge(id, namer, &reached, &untagged_children);
+                if verdict.is_ok() {
+                    best = smaller(best, self.images.newest(id));
+                }
+                self.gone[id] = verdict.is_err();
+                self.reasons[id] = match verdict {
+                    Ok(why) | Err(why) => why,
+                };
             }
-            let verdict = self.judge(id, &reached, &untagged_children);
-            self.gone[id] = verdict.is_err();
-            self.reasons[id] = match verdict {
-                Ok(why) | Err(why) => why,
-            };
+            for child in self.package.info(manifest).into_iter().flat_map(Info::named) {
+                above[child.index()] = smaller(above[child.index()], best);
+            }
         }
+    }
+
+    /// The newest image above a manifest, staying or not, with its newest row.
+    pub(super) fn newest_namer(&self, manifest: ManifestId) -> Option<(usize, ImageId)> {
+        let (id, row) = self.newest[self.newest_above[manifest.index()]?];
+        Some((row, id))
+    }
+
+    /// By manifest, the newest row of an image above it that stays, or of one that goes.
+    pub(super) fn rows_above(&self, gone: bool) -> Vec<Option<usize>> {
+        let mark = |id: ImageId| self.images.newest(id).filter(|_| self.gone[id] == gone);
+        self.images.above(self.package, mark)
     }
 
     /// Manifests reached by roots. Followers are no roots here.
@@ -188,11 +217,20 @@ impl<'a> Deciding<'a> {
                 && is_young(row.created_at, self.now, self.policy.grace)
                 && row.manifest.is_some_and(|manifest| !tagged[manifest.index()])
         });
-        self.package.reach_more(&mut stay, young.filter_map(|row| row.manifest));
+        self.package.reach_more(&mut stay, young.clone().filter_map(|row| row.manifest));
         let images = self.images.all.iter().zip(&self.gone).filter(|(_, gone)| !**gone);
+        let mut others = Vec::new();
+        if images.clone().any(|(image, _)| image.also_follows().next().is_some()) {
+            let whole = images.clone().filter(|(image, _)| {
+                !matches!(image.class, Class::Follower(_)) && image.also_follows().next().is_none()
+            });
+            others = self.package.reach(whole.map(|(image, _)| image.manifest));
+            self.package.reach_more(&mut others, self.in_use.iter().copied());
+            self.package.reach_more(&mut others, young.filter_map(|row| row.manifest));
+        }
         let mut kept = stay.clone();
         self.package.reach_more(&mut kept, images.map(|(image, _)| image.manifest));
-        Reached { stay, kept, tagged }
+        Reached { stay, others, kept, tagged }
     }
 
     /// What indexes listed by digest, and staying, name.
@@ -212,6 +250,7 @@ impl<'a> Deciding<'a> {
 
     fn rows(self, refusal: Option<String>) -> Decision {
         let count = |gone: bool| self.gone.iter().filter(|one| **one == gone).count() as u64;
+        let (staying, going) = (self.rows_above(false), self.rows_above(true));
         let mut rows = Vec::with_capacity(self.package.rows.len());
         for (at, row) in self.package.rows.iter().enumerate() {
             let verdict = match self.images.of_row[at] {
@@ -219,7 +258,7 @@ impl<'a> Deciding<'a> {
                     let image = &self.images.all[id];
                     let is_left = matches!(image.class, Class::Broken(_) | Class::Follower(_))
                         && image.protection().is_none()
-                        && image.named_by.iter().all(|index| self.gone[*index])
+                        && staying[image.manifest.index()].is_none()
                         && !self.reasons[id].iter().any(|why| why.ends_with("which stays"));
                     let action = match (self.gone[id], is_left) {
                         (true, _) => Action::Delete,
@@ -231,11 +270,11 @@ impl<'a> Deciding<'a> {
                 None if row.is_tag() => {
                     Verdict { action: Action::Leave, reasons: vec!["its digest is not known".into()] }
                 }
-                None => untagged::verdict(&self, at),
+                None => untagged::verdict(&self, at, &staying, &going),
             };
             rows.push(verdict);
         }
-        let broken = self.images.all.iter().filter(|image| self.is_broken(image.manifest));
+        let broken = self.images.all.iter().filter(|image| image.lost.is_some());
         let broken =
             broken.flat_map(|image| image.rows.iter().map(|row| escape(&self.package.rows[*row].version)));
         // A tag of which nothing but its name is known is here only because it is said to be lost.
@@ -255,26 +294,26 @@ impl<'a> Deciding<'a> {
         }
         decision
     }
+}
 
-    fn is_broken(&self, manifest: ManifestId) -> bool {
-        let mut stack = vec![manifest];
-        let mut seen = BTreeSet::new();
-        while let Some(manifest) = stack.pop() {
-            if *self.package.state(manifest) == State::Absent {
-                return true;
-            }
-            if seen.insert(manifest) {
-                stack.extend(self.package.info(manifest).into_iter().flat_map(|info| &info.children));
-            }
-        }
-        false
-    }
+/// Images with the row that makes them newest, the newest first: by what ranks images, then by the order of rows.
+fn newest(package: &Package, images: &Images, rules: &Rules<'_>) -> Vec<(ImageId, usize)> {
+    let best = |image: &Image| {
+        let rows = image.rows.iter().map(|row| (rules.key_of(package, image, *row), Reverse(*row)));
+        rows.max().map(|(key, row)| (Reverse(key), row.0))
+    };
+    let images = images.all.iter().enumerate().filter_map(|(id, image)| Some((best(image)?, id)));
+    let mut newest: Vec<_> = images.collect();
+    newest.sort_unstable();
+    newest.into_iter().map(|((_, row), id)| (id, row)).collect()
 }
 
 /// Manifests by number.
 pub(super) struct Reached {
     /// Reached by a root that stays.
     pub(super) stay: Vec<bool>,
+    /// The same without images of which a tag follows something; empty when there are none.
+    pub(super) others: Vec<bool>,
     /// Reached by a root or a follower that stays.
     pub(super) kept: Vec<bool>,
     /// Reached by any tag, staying or not.

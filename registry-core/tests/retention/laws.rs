@@ -151,9 +151,16 @@ proptest! {
             return Ok(());
         }
         let package = &maker.package;
+        // What a manifest of an unknown type mentions need not be a manifest.
         let is_whole = |manifest| {
-            let reached = package.reach([manifest]);
-            !package.manifests().any(|other| reached[other.index()] && *package.state(other) == State::Absent)
+            let mut stack = vec![manifest];
+            while let Some(one) = stack.pop() {
+                match package.state(one) {
+                    State::Present(info) => stack.extend(&info.children),
+                    _ => return false,
+                }
+            }
+            true
         };
         let staying = package.rows.iter().zip(&decision.rows);
         let staying = staying.filter(|(row, verdict)| row.is_tag() && !row.version.starts_with("sha256-") && verdict.action != Action::Delete);

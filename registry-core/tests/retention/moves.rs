@@ -152,7 +152,7 @@ fn a_kept_image_that_got_worse_meanwhile_stops_the_run() {
     let child = maker.image("v3/arm64");
     let lose = |version: String| {
         move |server: &mut Server| {
-            server.events.push((1, Box::new(move |model| drop(model.rows.remove(&version)))));
+            server.events.push((1, Box::new(move |model| model.rows.retain(|row, _| *row != version))));
         }
     };
     let (_, stopped, _) = applied(&maker, 1, lose(child.to_string()));
@@ -166,7 +166,7 @@ fn a_kept_tag_that_is_listed_and_answers_404_is_worse() {
     let maker = singles(2);
     let kept = Model::of(&maker).rows["v2"].digest;
     let (_, stopped, _) = applied(&maker, 1, |server| {
-        server.events.push((1, Box::new(move |model| drop(model.bytes.remove(&kept)))));
+        server.events.push((1, Box::new(move |model| model.bytes.retain(|one, _| *one != kept))));
         server.has_records = false;
     });
     insta::assert_snapshot!(worse(&maker, stopped), @"app:v2 was whole before this run and is listed and does not answer now");

@@ -15,7 +15,7 @@ use crate::support::{Maker, hours_ago, keep, now};
 #[derive(Default)]
 struct Answers {
     rows: Vec<(String, i64)>,
-    manifests: BTreeMap<String, Result<(Digest, String, Vec<u8>), String>>,
+    manifests: BTreeMap<String, Result<Fetched, String>>,
     records: BTreeMap<String, Digest>,
 }
 
@@ -28,7 +28,10 @@ impl Answers {
             let hours = (now().as_second() - row.created_at.unwrap().as_second()) / 3600;
             answers.rows.push((row.version.to_string(), hours));
             for reference in [row.version.to_string(), digest.to_string()] {
-                answers.manifests.insert(reference, Ok((digest, media_type.clone(), bytes.clone())));
+                answers.manifests.insert(
+                    reference,
+                    Ok(Fetched { digest, media_type: media_type.clone(), bytes: bytes.clone() }),
+                );
             }
         }
         answers
@@ -61,7 +64,7 @@ impl Reader for Answers {
         match self.manifests.get(reference).cloned() {
             None => Ok(None),
             Some(Err(why)) => Err(Unanswered(why)),
-            Some(Ok((digest, media_type, bytes))) => Ok(Some(Fetched { digest, media_type, bytes })),
+            Some(Ok(found)) => Ok(Some(found)),
         }
     }
 
