@@ -1,7 +1,7 @@
 //! Putting back what a journal says was deleted, as far as the server still has what it needs.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -69,9 +69,9 @@ pub async fn undo(writer: &impl Writer, told: &Told) -> Vec<Undone> {
     let mut order: Vec<_> = rows.into_iter().collect();
     // Of one second, what went last was the oldest: newer rows go first, indexes before what they name.
     order.sort_by_key(|((package, _), (_, created_at, at))| (*created_at, *package, Reverse(*at)));
-    let mut done = Vec::with_capacity(order.len());
+    let (mut done, mut there) = (Vec::with_capacity(order.len()), HashSet::new());
     for ((package, version), (digest, created_at, _)) in order {
-        let state = match put_back(writer, &contents, package, version, digest).await {
+        let state = match put_back(writer, &contents, &mut there, package, version, digest).await {
             Ok(state) => state,
             Err(Unanswered(why)) => UndoState::Lost(why),
         };
@@ -81,10 +81,12 @@ pub async fn undo(writer: &impl Writer, told: &Told) -> Vec<Undone> {
     done
 }
 
-async fn put_back(
+/// Puts back one row; `there` are children that answer with all that they name, so that they are asked for once.
+async fn put_back<'t>(
     writer: &impl Writer,
-    contents: &Contents<'_>,
-    package: &str,
+    contents: &Contents<'t>,
+    there: &mut HashSet<(&'t str, Digest)>,
+    package: &'t str,
     version: &str,
     digest: Digest,
 ) -> Result<UndoState, Unanswered> {
@@ -96,7 +98,7 @@ async fn put_back(
     }
     let (mut stack, mut seen, mut missing) = (vec![digest], BTreeSet::new(), Vec::new());
     while let Some(one) = stack.pop() {
-        if !seen.insert(one) {
+        if there.contains(&(package, one)) || !seen.insert(one) {
             continue;
         }
         let Some((at, content)) = contents.get(&(package, one)) else { continue };
@@ -114,6 +116,7 @@ async fn put_back(
         put(writer, contents, package, &child.to_string(), child).await?;
     }
     put(writer, contents, package, version, digest).await?;
+    there.extend(seen.into_iter().map(|one| (package, one)));
     Ok(UndoState::Restored)
 }
 

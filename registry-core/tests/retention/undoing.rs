@@ -108,3 +108,26 @@ fn what_two_indexes_share_is_put_back_before_both() {
     assert!(undone.iter().all(|one| one.state == UndoState::Restored), "{undone:?}");
     assert_eq!(server.model.into_inner().unwrap().tags(), before.tags());
 }
+
+/// A child that many tags share is asked for once, not once for each of them.
+#[test]
+fn an_undo_asks_for_shared_children_once() {
+    let mut maker = Maker::new();
+    let children: Vec<_> = (0..30).map(|number| maker.image(&format!("child {number}"))).collect();
+    children.iter().for_each(|child| maker.digest_row(*child, 500));
+    for number in 0..30 {
+        let own = maker.image(&format!("own {number}"));
+        maker.digest_row(own, 400);
+        let all: Vec<_> = children.iter().copied().chain([own]).collect();
+        let index = maker.index(&format!("index {number}"), &all);
+        maker.tag(&format!("v{number}"), index, 400 - number);
+    }
+    let plan = planned(&Model::of(&maker), &keep(1));
+    let server = Server::new(Model::of(&maker), now(), None);
+    let (_, lines) = run(&server, &plan);
+    let before = server.asked.lock().unwrap().0;
+    let undone = block_on(undo(&server, &Told::read(&lines.text).unwrap()));
+    assert!(undone.iter().all(|one| one.state == UndoState::Restored), "{undone:?}");
+    // For each tag: its row, its own child, its PUT.
+    assert_eq!(server.asked.lock().unwrap().0 - before, 3 * undone.len() + children.len());
+}
