@@ -13,6 +13,7 @@ use super::images::{self, Class, Image, ImageId, Images, smaller};
 use super::package::{Info, ManifestId, Package};
 use super::policy::{Fate, Policy, is_young};
 use super::rank::Rules;
+use super::support::Support;
 use super::{guard, untagged};
 use crate::text::escape;
 
@@ -151,10 +152,11 @@ impl<'a> Deciding<'a> {
     }
 
     fn finish(mut self) -> Decision {
+        let mut reached = self.reached();
         // Each round lets go more or ends, so there are at most as many rounds as images.
         loop {
             let before = (self.gone.clone(), self.pruned.clone());
-            self.round();
+            self.round(&mut reached);
             self.prune();
             if (&self.gone, &self.pruned) == (&before.0, &before.1) {
                 break;
@@ -165,19 +167,21 @@ impl<'a> Deciding<'a> {
     }
 
     /// Lets go every image that may go now.
-    fn round(&mut self) {
-        let reached = self.reached_by_staying();
+    fn round(&mut self, reached: &mut Reached) {
         let untagged_children = self.children_of_staying_rows();
-        // An index is judged before what it names, so what it held may go in the same round.
+        // An index is judged before what it names, a subject before what follows it: so what they held may go in the same
+        // round.
         let mut above: Vec<Option<usize>> = vec![None; self.package.len()];
         for at in 0..self.images.down.len() {
             let manifest = self.images.down[at];
             let mut best = above[manifest.index()];
             if let Some(id) = self.images.of_manifest[manifest.index()].filter(|id| !self.gone[*id]) {
                 let namer = best.and_then(|row| self.images.of_row[row]);
-                let verdict = self.judge(id, namer, &reached, &untagged_children);
+                let verdict = self.judge(id, namer, reached, &untagged_children);
                 if verdict.is_ok() {
                     best = smaller(best, self.images.newest(id));
+                } else {
+                    reached.remove(self.package, &self.images.all[id]);
                 }
                 self.gone[id] = verdict.is_err();
                 self.reasons[id] = match verdict {
@@ -202,34 +206,23 @@ impl<'a> Deciding<'a> {
         self.images.above(self.package, mark)
     }
 
-    /// Manifests reached by roots. Followers are no roots here.
-    fn reached_by_staying(&self) -> Reached {
-        let images = self.images.all.iter().enumerate();
-        let plain = |id: &ImageId| !matches!(self.images.all[*id].class, Class::Follower(_));
-        let all: Vec<ImageId> = images.map(|(id, _)| id).filter(plain).collect();
-        let manifest = |id: &ImageId| self.images.all[*id].manifest;
-        let tagged = self.package.reach(all.iter().map(manifest));
-        let mut stay = self.package.reach(all.iter().filter(|id| !self.gone[**id]).map(manifest));
-        self.package.reach_more(&mut stay, self.in_use.iter().copied());
+    /// What roots reach while nothing is gone. Followers are no roots here.
+    fn reached(&self) -> Reached {
+        let package = self.package;
+        let of = |is: fn(&Image) -> bool| {
+            self.images.all.iter().filter(move |image| is(image)).map(|image| image.manifest)
+        };
+        let tagged = package.reach(of(Image::is_root));
         // An untagged manifest of a push under way is a root, unless a tag that goes is all that reaches it.
-        let young = self.package.rows.iter().filter(|row| {
+        let young = package.rows.iter().filter(|row| {
             !row.is_tag()
                 && is_young(row.created_at, self.now, self.policy.grace)
                 && row.manifest.is_some_and(|manifest| !tagged[manifest.index()])
         });
-        self.package.reach_more(&mut stay, young.clone().filter_map(|row| row.manifest));
-        let images = self.images.all.iter().zip(&self.gone).filter(|(_, gone)| !**gone);
-        let mut others = Vec::new();
-        if images.clone().any(|(image, _)| image.also_follows().next().is_some()) {
-            let whole = images.clone().filter(|(image, _)| {
-                !matches!(image.class, Class::Follower(_)) && image.also_follows().next().is_none()
-            });
-            others = self.package.reach(whole.map(|(image, _)| image.manifest));
-            self.package.reach_more(&mut others, self.in_use.iter().copied());
-            self.package.reach_more(&mut others, young.filter_map(|row| row.manifest));
-        }
-        let mut kept = stay.clone();
-        self.package.reach_more(&mut kept, images.map(|(image, _)| image.manifest));
+        let fixed: Vec<ManifestId> =
+            young.filter_map(|row| row.manifest).chain(self.in_use.iter().copied()).collect();
+        let support = |is| Support::of(package, of(is).chain(fixed.iter().copied()));
+        let (stay, others, kept) = (support(Image::is_root), support(Image::is_only_root), support(|_| true));
         Reached { stay, others, kept, tagged }
     }
 
@@ -308,16 +301,29 @@ fn newest(package: &Package, images: &Images, rules: &Rules<'_>) -> Vec<(ImageId
     newest.into_iter().map(|((_, row), id)| (id, row)).collect()
 }
 
-/// Manifests by number.
+/// What is reached, as of now.
 pub(super) struct Reached {
-    /// Reached by a root that stays.
-    pub(super) stay: Vec<bool>,
-    /// The same without images of which a tag follows something; empty when there are none.
-    pub(super) others: Vec<bool>,
-    /// Reached by a root or a follower that stays.
-    pub(super) kept: Vec<bool>,
-    /// Reached by any tag, staying or not.
+    /// By a root that stays.
+    pub(super) stay: Support,
+    /// The same without images of which a tag follows something.
+    pub(super) others: Support,
+    /// By a root or a follower that stays.
+    pub(super) kept: Support,
+    /// By any tag that is no follower, staying or not.
     pub(super) tagged: Vec<bool>,
+}
+
+impl Reached {
+    /// An image goes.
+    fn remove(&mut self, package: &Package, image: &Image) {
+        self.kept.remove(package, image.manifest);
+        if image.is_root() {
+            self.stay.remove(package, image.manifest);
+        }
+        if image.is_only_root() {
+            self.others.remove(package, image.manifest);
+        }
+    }
 }
 
 /// Notes what protects each image, and gives the manifests in use, with the indexes that name them.

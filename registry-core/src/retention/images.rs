@@ -1,9 +1,9 @@
 //! Rows as images: which tags name one manifest, what class of image that is, whether it answers down to the leaves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::health::{Health, healths};
-use super::package::{Info, ManifestId, Package, State};
+use super::package::{Info, ManifestId, Package, State, last_first};
 use super::policy::Policy;
 use crate::oci::{Digest, Tag};
 
@@ -49,10 +49,20 @@ impl Image {
         rows.filter(|(_, (why, follows))| why.is_none() && follows.is_none()).map(|(row, _)| *row)
     }
 
+    /// Whether what it reaches stays because of it, for what follows that.
+    pub(super) fn is_root(&self) -> bool {
+        !matches!(self.class, Class::Follower(_))
+    }
+
+    /// Whether it is such a root and none of its tags follows anything.
+    pub(super) fn is_only_root(&self) -> bool {
+        self.follows.iter().all(Option::is_none)
+    }
+
     /// What tags of an image that stands for itself follow all the same.
     pub(super) fn also_follows(&self) -> impl Iterator<Item = &Digest> {
-        let is_other = !matches!(self.class, Class::Follower(_));
-        self.follows.iter().flatten().filter(move |_| is_other)
+        let is_root = self.is_root();
+        self.follows.iter().flatten().filter(move |_| is_root)
     }
 
     /// Why this image stays whatever its rank.
@@ -68,7 +78,7 @@ pub(super) struct Images {
     pub(super) of_row: Vec<Option<ImageId>>,
     /// By manifest.
     pub(super) of_manifest: Vec<Option<ImageId>>,
-    /// Every manifest that an image reaches, before all that it names.
+    /// Every manifest that an image reaches, before all that it names; where it can be, before what follows it too.
     pub(super) down: Vec<ManifestId>,
 }
 
@@ -125,10 +135,9 @@ impl Images {
                 by_manifest.entry(manifest).or_default().push(index);
             }
         }
-        let mut down = package.leaves_first(by_manifest.keys().copied());
-        down.reverse();
         let (of_row, of_manifest) = (vec![None; package.rows.len()], vec![None; package.len()]);
-        let mut images = Self { all: Vec::with_capacity(by_manifest.len()), of_row, of_manifest, down };
+        let mut images =
+            Self { all: Vec::with_capacity(by_manifest.len()), of_row, of_manifest, down: Vec::new() };
         let healths = healths(package);
         for (manifest, rows) in by_manifest {
             let id = images.all.len();
@@ -136,6 +145,7 @@ impl Images {
             rows.iter().for_each(|row| images.of_row[*row] = Some(id));
             images.all.push(image(package, policy, manifest, rows, healths[manifest.index()]));
         }
+        images.down = down(package, &images.all);
         let above = images.above(package, Some);
         for image in &mut images.all {
             if image.class == Class::Plain && above[image.manifest.index()].is_some() {
@@ -176,6 +186,42 @@ impl Images {
             more => format!("{} and {more} more", names.join(", ")),
         }
     }
+}
+
+/// Everything that images reach, each before all that it names. Of what no index orders, subjects come before what refers
+/// to them or follows them, so that a long chain of signatures is judged in one round.
+fn down(package: &Package, images: &[Image]) -> Vec<ManifestId> {
+    let mut after: HashMap<ManifestId, Vec<ManifestId>> = HashMap::new();
+    for image in images {
+        let follows = image.follows.iter().flatten().filter_map(|digest| package.find(digest));
+        let subject = package.info(image.manifest).and_then(|info| info.subject);
+        for subject in follows.chain(subject) {
+            after.entry(subject).or_default().push(image.manifest);
+        }
+    }
+    let roots = || images.iter().map(|image| image.manifest);
+    let named = |manifest| package.info(manifest).into_iter().flat_map(Info::named).copied();
+    let followers = |manifest| after.get(&manifest).into_iter().flatten().copied();
+    let wanted = last_first(package, roots(), |manifest| named(manifest).chain(followers(manifest)));
+    let mut places = vec![0; package.len()];
+    wanted.iter().rev().zip(0..).for_each(|(manifest, place)| places[manifest.index()] = place);
+    let reached = package.leaves_first(roots());
+    let mut open = vec![0_usize; package.len()];
+    reached.iter().flat_map(|manifest| named(*manifest)).for_each(|child| open[child.index()] += 1);
+    let key = |manifest: ManifestId| (places[manifest.index()], manifest);
+    let free = reached.iter().filter(|manifest| open[manifest.index()] == 0);
+    let mut ready: BTreeSet<(usize, ManifestId)> = free.map(|manifest| key(*manifest)).collect();
+    let mut down = Vec::with_capacity(reached.len());
+    while let Some((_, manifest)) = ready.pop_first() {
+        down.push(manifest);
+        for child in named(manifest) {
+            open[child.index()] -= 1;
+            if open[child.index()] == 0 {
+                ready.insert(key(child));
+            }
+        }
+    }
+    down
 }
 
 /// The smaller of two marks, if there is one.

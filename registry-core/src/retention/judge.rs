@@ -48,7 +48,7 @@ impl Deciding<'_> {
             Err(why) => why,
         };
         if let Some(subject) = self.package.info(image.manifest).and_then(|info| info.subject)
-            && reached.kept[subject.index()]
+            && reached.kept.holds(subject)
         {
             return Ok(vec![format!("refers to {}, which stays", self.package.digest(subject))]);
         }
@@ -88,13 +88,13 @@ impl Deciding<'_> {
         let (mut stack, mut seen) = (vec![manifest], HashSet::new());
         while let Some(one) = stack.pop() {
             if one == subject {
-                return reached.others[subject.index()];
+                return reached.others.holds(subject);
             }
             if seen.insert(one) {
                 stack.extend(self.package.info(one).into_iter().flat_map(Info::named));
             }
         }
-        reached.stay[subject.index()]
+        reached.stay.holds(subject)
     }
 
     /// A signature lives while a root that stays reaches its subject.
@@ -107,8 +107,7 @@ impl Deciding<'_> {
         let (mut goes, mut stays) = (Vec::new(), Vec::new());
         for digest in subjects {
             let subject = self.package.find(digest);
-            let is = |set: &[bool]| subject.is_some_and(|subject| set[subject.index()]);
-            if is(&reached.stay) {
+            if subject.is_some_and(|subject| reached.stay.holds(subject)) {
                 return Ok(vec![format!("follows {digest}, which stays")]);
             }
             match subject.map_or(&State::Unasked, |subject| self.package.state(subject)) {
@@ -120,7 +119,7 @@ impl Deciding<'_> {
                         stays.push(format!("follows {digest}, which is gone"));
                     }
                 }
-                State::Present(_) if is(&reached.tagged) => {
+                State::Present(_) if subject.is_some_and(|subject| reached.tagged[subject.index()]) => {
                     goes.push(format!("follows {digest}, which goes"));
                 }
                 State::Present(_) if subject.is_some_and(|subject| self.is_taken(subject)) => {

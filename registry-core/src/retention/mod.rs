@@ -30,6 +30,7 @@ mod record;
 #[cfg(feature = "remote")]
 pub(crate) mod server;
 mod source;
+mod support;
 #[cfg(feature = "remote")]
 mod undo;
 mod undoable;

@@ -218,3 +218,23 @@ fn tagged_indexes_of_indexes_go_together() {
     let decision = maker.decide(&keep(2));
     assert_eq!((decision.images_kept, decision.images_deleted), (102, 0));
 }
+
+/// Whatever the digests, a chain is judged from its subject on.
+#[test]
+fn chains_of_referrers_and_signatures_go_with_their_subject() {
+    let mut maker = Maker::new();
+    let (mut referrer, mut signed) = (maker.single("v0", 900), maker.single("v1", 890));
+    for number in 0..100 {
+        referrer = maker.artifact(&format!("r{number}"), "application/x", Some(referrer));
+        maker.tag(&format!("r{number}"), referrer, 880 - number);
+        let signature = maker.image(&format!("s{number}"));
+        maker.tag(&format!("sha256-{}.sig", signed.hex()), signature, 880 - number);
+        signed = signature;
+    }
+    maker.single("v2", 100);
+    let decision = maker.decide(&keep(1));
+    assert_eq!((decision.images_kept, decision.images_deleted), (1, 202));
+    let mut policy = keep(1);
+    policy.keep_tags.push(Pattern::new("v[01]", true).unwrap());
+    assert_eq!(maker.decide(&policy).images_deleted, 0);
+}
