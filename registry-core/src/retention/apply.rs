@@ -248,6 +248,7 @@ impl<J: Journal> Run<'_, J> {
                 // The first row is read again right before it goes, the others now and then once more.
                 why = self.changed(writer, name, step, step.rows.iter().skip(1)).await;
             }
+            let together: Vec<&str> = step.rows.iter().map(|row| row.version.as_str()).collect();
             for row in &step.rows {
                 if self.applied.stopped.is_some() {
                     self.outcome(name, &row.version, Outcome::Stopped, None);
@@ -259,7 +260,7 @@ impl<J: Journal> Run<'_, J> {
                     held.insert(number, format!("{} stays, which needs it", row.version));
                     continue;
                 }
-                match self.delete(writer, name, row, step).await {
+                match self.delete(writer, name, row, step, &together).await {
                     Went::Gone => {}
                     Went::Stays(failed) => {
                         held.insert(number, failed);
@@ -308,6 +309,7 @@ impl<J: Journal> Run<'_, J> {
         package: &str,
         row: &super::Version,
         step: &Step,
+        together: &[&str],
     ) -> Went {
         let entry = Entry::Deleting {
             package: package.to_owned(),
@@ -323,9 +325,7 @@ impl<J: Journal> Run<'_, J> {
             self.done(package, row, Outcome::Spared, Some(&why));
             return Went::Moved(why);
         }
-        let together: Vec<&str> = step.rows.iter().map(|row| row.version.as_str()).collect();
-        let doomed =
-            Doomed { package, version: &row.version, id: row.id, digest: step.digest, together: &together };
+        let doomed = Doomed { package, version: &row.version, id: row.id, digest: step.digest, together };
         let (outcome, why) = match writer.delete(&doomed).await {
             Ok(Deleted::Now | Deleted::Before) => (Outcome::Deleted, None),
             Err(DeleteError::Forbidden(why)) => {

@@ -108,22 +108,27 @@ pub(super) fn unknown(package: &Package, policy: &Policy) -> Option<String> {
             _ => {}
         }
     }
-    // Whatever could not be read may reference anything here.
-    for manifest in package.manifests() {
-        if let State::Unknown(why) = package.state(manifest) {
-            return Some(format!("manifest {} could not be read: {why}", package.digest(manifest)));
-        }
+    // Whatever could not be read may reference anything here. Of several the one with the smallest digest is named.
+    let unread = package.manifests().filter_map(|manifest| match package.state(manifest) {
+        State::Unknown(why) => Some((package.digest(manifest), why)),
+        _ => None,
+    });
+    if let Some((digest, why)) = unread.min() {
+        return Some(format!("manifest {digest} could not be read: {why}"));
     }
+    let unasked = |manifest: &ManifestId| *package.state(*manifest) == State::Unasked;
+    let digest = |manifest: ManifestId| package.digest(manifest);
     let listed = package.rows.iter().filter_map(|row| row.manifest);
-    if let Some(unread) = listed.clone().find(|manifest| *package.state(*manifest) == State::Unasked) {
-        return Some(format!("manifest {} is listed and was not read", package.digest(unread)));
+    if let Some(unread) = listed.clone().filter(unasked).map(digest).min() {
+        return Some(format!("manifest {unread} is listed and was not read"));
     }
     // A child must have been asked for; a mere mention need not be a manifest at all.
     let reached = package.reach(listed);
     let parents = package.manifests().filter(|manifest| reached[manifest.index()]);
-    let mut children = parents.filter_map(|parent| package.info(parent)).flat_map(|info| &info.children);
-    let unread = children.find(|child| *package.state(**child) == State::Unasked)?;
-    Some(format!("manifest {} was not read", package.digest(*unread)))
+    let children =
+        parents.filter_map(|parent| package.info(parent)).flat_map(|info| info.children.iter().copied());
+    let unread = children.filter(unasked).map(digest).min()?;
+    Some(format!("manifest {unread} was not read"))
 }
 
 impl Images {

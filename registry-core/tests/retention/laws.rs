@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use registry_core::oci::Digest;
-use registry_core::retention::{Action, Decision, Fate, Package, Policy, State, decide};
+use registry_core::retention::{Action, Decision, Fate, Package, Policy, Row, State, decide};
 
 use crate::support::{Maker, keep, now};
 
@@ -137,6 +137,36 @@ proptest! {
         maker.package.rows.rotate_left(usize::try_from(seed % count as u64).unwrap());
         maker.package.rows.reverse();
         prop_assert_eq!(maker.text(&policy), one);
+    }
+
+    /// Whatever the order in which manifests were read, the decision is the same, and so is why there is none.
+    #[test]
+    fn the_order_of_reading_means_nothing(pushes in prop::collection::vec(push(), 1..30), policy in policy(), unread in prop::option::of(prop::collection::vec(any::<prop::sample::Index>(), 2))) {
+        let mut maker = build(&pushes);
+        let all: Vec<_> = maker.package.manifests().collect();
+        for which in unread.iter().flatten() {
+            maker.package.set_unknown(*which.get(&all), "502");
+        }
+        let mut other = Package::new("app");
+        for one in all.iter().rev() {
+            let digest = maker.package.digest(*one);
+            let number = other.intern(&digest);
+            match maker.package.state(*one) {
+                State::Present(_) => {
+                    let (media_type, bytes) = maker.bytes(&digest).unwrap();
+                    other.set_bytes(number, &media_type, &bytes);
+                }
+                State::Absent => other.set_absent(number),
+                State::Unknown(why) => other.set_unknown(number, why.clone()),
+                State::Unasked => {}
+            }
+        }
+        for row in maker.package.rows.iter().rev() {
+            let manifest = row.manifest.map(|manifest| other.intern(&maker.package.digest(manifest)));
+            other.rows.push(Row { manifest, ..row.clone() });
+        }
+        other.seal();
+        prop_assert_eq!(decide(&other, "team/app", &policy, now()), maker.decide(&policy));
     }
 
     /// N whole images stay, or all that there are.
