@@ -11,7 +11,10 @@ mod cache;
 #[cfg(feature = "remote")]
 mod collect;
 mod decide;
+#[cfg(feature = "remote")]
+mod drift;
 mod guard;
+mod health;
 mod images;
 mod in_use;
 mod journal;
@@ -29,6 +32,7 @@ mod record;
 #[cfg(feature = "remote")]
 pub(crate) mod server;
 mod source;
+mod support;
 #[cfg(feature = "remote")]
 mod undo;
 mod undoable;
