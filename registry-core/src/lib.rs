@@ -10,6 +10,7 @@ pub mod forgejo;
 pub mod graph;
 pub mod oci;
 pub mod path;
+pub mod printable;
 #[cfg(feature = "remote")]
 pub mod registry;
 pub mod retention;
