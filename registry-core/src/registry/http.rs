@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode, redirect};
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
 use super::error::{Error, quote};
 use super::gate::Gate;
+use super::secret;
 use super::tls;
 
 /// Longest wait that a server may ask for; one that asks for more is not waited for.
@@ -131,12 +132,26 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
+    /// What it was asked with, so that no message spells it.
+    authorization: Option<HeaderValue>,
 }
 
 impl Answer {
     /// A header as text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Whether this is a web page: a login in front of the server, or another one.
+    pub(crate) fn is_page(&self) -> bool {
+        self.header("content-type")
+            .is_some_and(|given| given.trim_start().to_ascii_lowercase().starts_with("text/html"))
+    }
+
+    /// A web page where something else was asked for, as an error.
+    pub(crate) fn page(&self) -> Error {
+        let why = "a web page came instead: a login page, or another server".into();
+        Error::Malformed { what: self.what.clone(), why }
     }
 
     /// Whether the body says that it is JSON.
@@ -147,7 +162,8 @@ impl Answer {
     /// The body as a value.
     pub(crate) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|error| {
-            let start = quote(&String::from_utf8_lossy(&self.body[..self.body.len().min(60)]));
+            let text = secret::out_of(&self.body, self.authorization.as_ref());
+            let start = quote(&text.chars().take(60).collect::<String>());
             let why = if start.trim_start().starts_with('<') {
                 "a web page came instead of JSON: a login page, or another server".to_owned()
             } else {
@@ -293,13 +309,20 @@ impl Http {
         let mut response = request.send().await.map_err(lost)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
+        if response.content_length().is_some_and(|told| told > ask.most as u64) {
+            return Err(Error::TooLarge { what: ask.what(), limit: ask.most });
+        }
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
             if body.len() + chunk.len() > ask.most {
                 return Err(Error::TooLarge { what: ask.what(), limit: ask.most });
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { what: ask.what(), status, headers, body })
+        let authorization = ask.headers.get(AUTHORIZATION).cloned();
+        if !status.is_success() {
+            body = secret::out_of(&body, authorization.as_ref()).into_owned().into_bytes();
+        }
+        Ok(Answer { what: ask.what(), status, headers, body, authorization })
     }
 }
 

@@ -11,6 +11,7 @@ mod error;
 mod gate;
 mod http;
 mod lists;
+mod secret;
 mod source;
 mod tls;
 
