@@ -218,6 +218,10 @@ pub struct Connection {
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
     pub ca_file: Option<PathBuf>,
 
+    /// Longest time for one answer, all of it
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "90s", help_heading = "Connection")]
+    pub timeout: u64,
+
     /// Requests under way at once
     #[arg(long, value_name = "N", default_value_t = 8, help_heading = "Connection")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -237,8 +241,14 @@ pub struct Recorded {
 pub struct Policy {
     /// Images of a package that stay by rank
     /// [default: 10]
-    #[arg(long, value_name = "N", env = "KEEP_LAST_N", help_heading = "Policy")]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "KEEP_LAST_N",
+        allow_negative_numbers = true,
+        help_heading = "Policy"
+    )]
+    #[arg(value_parser = images)]
     pub keep_last: Option<u32>,
 
     /// Tags that always stay, with their images (repeatable)
@@ -380,6 +390,12 @@ pub enum When {
     Auto,
     Always,
     Never,
+}
+
+/// How many images stay.
+fn images(text: &str) -> Result<u32, String> {
+    let number = text.trim().parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "write a number from 1 on; KEEP_LAST_N in the environment means the same".into())
 }
 
 /// A duration such as `90m`, `24h`, `7d`, in seconds.

@@ -1,12 +1,14 @@
 //! A server named on the command line, opened: credentials from a file or the environment, never from an argument.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use registry_core::forgejo::{Account, Forgejo};
-use registry_core::registry::{Client, Credentials, Http, RegistrySource, Sent, Settings};
+use registry_core::registry::{Client, Credentials, Error, Http, RegistrySource, Sent, Settings};
 use registry_core::retention::{self as core, Cache, Collecting, Permission, Record, SourceKind};
 use registry_core::text::without_controls as safe;
 
@@ -20,8 +22,50 @@ const SMALL_FILE: u64 = 4 << 20;
 /// A server that answers. Has no way to delete.
 #[derive(Debug)]
 pub enum Source {
-    Forgejo(Forgejo),
-    Registry(RegistrySource),
+    Forgejo(Box<Forgejo>),
+    Registry(Box<RegistrySource>),
+}
+
+/// What the command line names as a source: a registry, or one owner on a Forgejo server.
+#[derive(Debug, Clone, Copy)]
+pub enum Place<'a> {
+    Registry(&'a str),
+    Forgejo { url: &'a str, owner: &'a str },
+}
+
+impl<'a> Place<'a> {
+    /// What is named on the command line, one place for each owner. Asks nobody.
+    ///
+    /// # Errors
+    /// When nothing is named, or an owner twice.
+    pub fn all(server: &'a Server) -> Result<Vec<Self>, Failure> {
+        let usage = |why: String| Err(Failure::Usage(anyhow!(why)));
+        if server.layout.is_some() {
+            return usage("--layout comes later: this version reads servers and inventories".into());
+        }
+        if let Some(url) = &server.registry {
+            return Ok(vec![Self::Registry(url)]);
+        }
+        let Some(url) = &server.forgejo else {
+            return usage("name a server: --forgejo URL --owner NAME, or --registry URL".into());
+        };
+        if server.owner.iter().all(|owner| owner.trim().is_empty()) {
+            return usage("name whose packages: --owner NAME, or FORGEJO_OWNER".into());
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = server.owner.iter().find(|owner| !seen.insert(owner.to_lowercase())) {
+            return usage(format!("owner {twice:?} is named twice"));
+        }
+        Ok(server.owner.iter().map(|owner| Self::Forgejo { url, owner }).collect())
+    }
+
+    /// Whose packages these are.
+    pub const fn owner(&self) -> Option<&'a str> {
+        match self {
+            Self::Registry(_) => None,
+            Self::Forgejo { owner, .. } => Some(owner),
+        }
+    }
 }
 
 /// How servers are asked, from flags and environment.
@@ -68,7 +112,11 @@ impl Connector {
     /// When the token or the certificates cannot be read.
     pub fn new(args: &Connection, verbose: bool) -> Result<Self, Failure> {
         let settle = || -> anyhow::Result<Self> {
-            let mut settings = Settings { in_flight: args.jobs.into(), ..Settings::default() };
+            if args.timeout == 0 {
+                bail!("--timeout is 0, and no answer comes that soon");
+            }
+            let deadline = Duration::from_secs(args.timeout);
+            let mut settings = Settings { in_flight: args.jobs.into(), deadline, ..Settings::default() };
             settings.user_agent = concat!("registry-retention/", env!("CARGO_PKG_VERSION")).into();
             if let Some(path) = &args.ca_file {
                 let bytes = file(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -96,22 +144,14 @@ impl Connector {
         self.http.in_flight()
     }
 
-    /// Opens a Forgejo server for one owner.
-    ///
-    /// # Errors
-    /// When it does not answer, or is none.
-    pub async fn forgejo(&self, url: &str, owner: &str) -> anyhow::Result<Source> {
+    async fn forgejo(&self, url: &str, owner: &str) -> Result<Source, Error> {
         let account = Account { owner: owner.into(), user: self.user.clone(), token: self.token.clone() };
         let forgejo = Forgejo::connect(&self.http, url, &account).await?;
         forgejo.warnings().iter().for_each(|text| render::warn(text));
-        Ok(Source::Forgejo(forgejo))
+        Ok(Source::Forgejo(Box::new(forgejo)))
     }
 
-    /// Opens an OCI registry.
-    ///
-    /// # Errors
-    /// When it does not answer, or is none.
-    pub async fn registry(&self, url: &str) -> anyhow::Result<Source> {
+    async fn registry(&self, url: &str) -> Result<Source, Error> {
         let credentials = match (&self.user, &self.token) {
             (Some(name), Some(secret)) => Credentials::User { name: name.clone(), secret: secret.clone() },
             _ => Credentials::Anonymous,
@@ -119,35 +159,19 @@ impl Connector {
         let client = Client::new(&self.http, url, credentials)?;
         client.warning().iter().for_each(|text| render::warn(text));
         client.ping().await?;
-        Ok(Source::Registry(RegistrySource::new(client)))
+        Ok(Source::Registry(Box::new(RegistrySource::new(client))))
     }
 
-    /// Opens what is named on the command line: one source for each owner.
+    /// Opens a place.
     ///
     /// # Errors
-    /// When nothing is named, or something does not answer.
-    pub async fn open(&self, server: &Server) -> Result<Vec<Source>, Failure> {
-        if server.layout.is_some() {
-            return Err(Failure::Usage(anyhow!(
-                "--layout comes later: this version reads servers and inventories"
-            )));
-        }
-        if let Some(url) = &server.registry {
-            return Ok(vec![self.registry(url).await.map_err(Failure::of_server)?]);
-        }
-        let Some(url) = &server.forgejo else {
-            return Err(Failure::Usage(anyhow!(
-                "name a server: --forgejo URL --owner NAME, or --registry URL"
-            )));
+    /// When it does not answer, or is not what it was called.
+    pub async fn open(&self, place: &Place<'_>) -> Result<Source, Failure> {
+        let opened = match place {
+            Place::Registry(url) => self.registry(url).await,
+            Place::Forgejo { url, owner } => self.forgejo(url, owner).await,
         };
-        if server.owner.is_empty() {
-            return Err(Failure::Usage(anyhow!("name whose packages: --owner NAME, or FORGEJO_OWNER")));
-        }
-        let mut sources = Vec::new();
-        for owner in &server.owner {
-            sources.push(self.forgejo(url, owner).await.map_err(Failure::of_server)?);
-        }
-        Ok(sources)
+        opened.map_err(Failure::of_server)
     }
 
     /// Reads a source whole.
@@ -159,7 +183,7 @@ impl Connector {
         source: &Source,
         cache: Option<&Cache>,
         settled: &crate::policy::Settled,
-    ) -> anyhow::Result<Record> {
+    ) -> Result<Record, Failure> {
         let how = Collecting {
             in_flight: self.in_flight(),
             cache,
@@ -168,10 +192,10 @@ impl Connector {
         };
         let now = jiff::Timestamp::now();
         let record = match source {
-            Source::Forgejo(forgejo) => core::collect(forgejo, source.told(), &how, now).await,
-            Source::Registry(registry) => core::collect(registry, source.told(), &how, now).await,
+            Source::Forgejo(forgejo) => core::collect(&**forgejo, source.told(), &how, now).await,
+            Source::Registry(registry) => core::collect(&**registry, source.told(), &how, now).await,
         };
-        record.map_err(|why| anyhow!("{why}"))
+        record.map_err(Failure::of_list)
     }
 
     /// Deletes what a plan says.
@@ -221,6 +245,22 @@ impl Source {
         }
     }
 
+    /// Refuses to act on ages when the server's clock and ours tell different times.
+    ///
+    /// # Errors
+    /// When a rule of the policy goes by age, and the clocks differ by minutes.
+    pub fn check_clock(&self, policy: &core::PolicyText) -> Result<(), Failure> {
+        let Self::Forgejo(forgejo) = self else { return Ok(()) };
+        let is_set = |key: &str| policy.more.contains_key(key);
+        let rules = policy.more.get("rules").and_then(serde_json::Value::as_array);
+        let by_age = ["keep_within_seconds", "untagged", "orphan_signatures"].into_iter().any(is_set)
+            || rules.into_iter().flatten().any(|rule| rule["keep_within_seconds"].is_u64());
+        match forgejo.clock_warning().filter(|_| by_age) {
+            Some(why) => Err(Failure::Io(anyhow!("{why}; this policy goes by age, so nothing is deleted"))),
+            None => Ok(()),
+        }
+    }
+
     /// Asks whether the credentials may delete; what that means for the run.
     ///
     /// # Errors
@@ -236,14 +276,19 @@ impl Source {
                 registry.preflight(first.map(|package| package.name.as_str())).await
             }
         };
+        let what = match self {
+            Self::Forgejo(forgejo) => format!("packages of {}", forgejo.owner()),
+            Self::Registry(_) => "here".into(),
+        };
         let (said, failure): (_, fn(anyhow::Error) -> Failure) = match permission {
             Permission::Granted => return Ok(()),
             Permission::Denied(why) => {
-                (format!("these credentials may not delete: {why}"), Failure::Forbidden)
+                (format!("these credentials may not delete {what}: {why}"), Failure::Forbidden)
             }
-            Permission::Unknown(why) => {
-                (format!("whether these credentials may delete could not be found out: {why}"), Failure::Io)
-            }
+            Permission::Unknown(why) => (
+                format!("whether these credentials may delete {what} could not be found out: {why}"),
+                Failure::Io,
+            ),
         };
         if matches!(how, Preflight::Require) {
             return Err(failure(anyhow!(said)));

@@ -1,6 +1,7 @@
 //! `registry-retention`: which images may go so that everything kept still holds. Parse, call the library, render. What
 //! goes is decided in registry-core.
 
+mod apply;
 mod args;
 mod config;
 mod connect;
@@ -8,9 +9,11 @@ mod exit;
 mod journal;
 mod metrics;
 mod plan;
+mod planning;
 mod policy;
 mod render;
 mod run;
+mod undo;
 
 use std::process::ExitCode;
 
@@ -33,14 +36,13 @@ fn main() -> ExitCode {
         Some(Verb::Explain(args)) => plan::explain(args),
         Some(Verb::Run(args)) => run::run(args),
         None => run::run(&cli.run),
-        Some(Verb::Apply(args)) => run::apply(args),
-        Some(Verb::Undo(args)) => run::undo(args),
+        Some(Verb::Apply(args)) => apply::run(args),
+        Some(Verb::Undo(args)) => undo::run(args),
     };
     match done {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
-            let text = registry_core::text::without_controls(&format!("{:#}", failure.error()));
-            eprintln!("error: {text}");
+            render::error(None, failure.error());
             ExitCode::from(failure.status())
         }
     }

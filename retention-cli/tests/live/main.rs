@@ -1,6 +1,15 @@
 //! The program against a Forgejo in memory, in both releases: what it asks, what it deletes, how it ends.
 
+mod answers;
+mod cache;
 mod effects;
+mod journals;
+mod manifests;
+mod metrics;
+mod owners;
+mod plans;
 mod refusals;
+mod servers;
 mod support;
+mod tokens;
 mod undo;
