@@ -12,7 +12,7 @@ use super::collect::{Collecting, collect_one};
 use super::decide::Action;
 use super::journal::{Entry, Journal, Outcome, SCHEMA as JOURNAL_SCHEMA};
 use super::order::{Step, steps};
-use super::package::{Package, State};
+use super::package::{ManifestId, Package, State};
 use super::plan::{PackagePlan, PackageState, Plan};
 use super::record::{RecordedManifest, RecordedPackage};
 use super::server::{DeleteError, Deleted, Doomed, Writer};
@@ -329,6 +329,9 @@ impl<J: Journal> Run<'_, J> {
                 return;
             }
         };
+        if let Some(why) = orphaned(planned, &again) {
+            self.applied.stopped.get_or_insert(Stopped::Worse(why));
+        }
         for row in planned.versions.iter().filter(|row| row.action != Action::Delete) {
             let Some(digest) = row.digest.filter(|_| !row.version.contains(':')) else { continue };
             let is_whole = |package: &Package| {
@@ -356,6 +359,33 @@ impl<J: Journal> Run<'_, J> {
 /// the time does not count: it may be an original one that was told beside the server's.
 fn mark(id: Option<u64>, created_at: Option<Timestamp>) -> (Option<u64>, Option<Timestamp>) {
     (id, created_at.filter(|_| id.is_none()))
+}
+
+/// A tag pushed between the last look at a package and a deletion, which needs what went. Nothing can hinder that; it is
+/// told, so that it is pushed again.
+fn orphaned(planned: &PackagePlan, again: &Package) -> Option<String> {
+    let known: BTreeSet<_> =
+        planned.versions.iter().map(|row| (row.version.as_str(), mark(row.id, row.created_at))).collect();
+    let doomed = planned.versions.iter().filter(|row| row.action == Action::Delete);
+    let doomed: BTreeSet<_> = doomed.filter_map(|row| row.digest).collect();
+    let new = again
+        .rows
+        .iter()
+        .filter(|row| row.is_tag() && !known.contains(&(&*row.version, mark(row.id, row.created_at))));
+    new.filter_map(|row| Some((row, row.manifest?))).find_map(|(row, manifest)| {
+        let reached = again.reach([manifest]);
+        let is_gone =
+            |one: &_| reached[ManifestId::index(*one)] && matches!(again.state(*one), State::Absent);
+        let lost = again
+            .manifests()
+            .filter(is_gone)
+            .map(|one| again.digest(one))
+            .find(|one| doomed.contains(one))?;
+        let (package, tag) = (&planned.name, &row.version);
+        Some(format!(
+            "{package}:{tag} was pushed during this run and needs {lost}, which went; push it again"
+        ))
+    })
 }
 
 /// Why nothing may go in a package that changed since it was planned: a new row reaches something that is to go, or

@@ -6,5 +6,6 @@ mod gate;
 mod incident;
 mod laws;
 mod lists;
+mod races;
 mod server;
 mod tokens;
