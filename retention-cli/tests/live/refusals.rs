@@ -128,3 +128,28 @@ fn patterns_that_match_nothing_are_told() {
     exit 2
     "#);
 }
+
+#[test]
+fn what_was_asked_for_and_cannot_be_written_is_a_failure() {
+    let job = Job::new("nowhere", incident(BOTH[1]));
+    let told = |arguments: &[&str]| job.told(&[arguments, &["--quiet", "--package", "api"]].concat(), &[]);
+    assert_told_snapshot!(told(&["plan", "--plan-file", "no/such/plan.json"]), @"
+    error: cannot write the plan no/such/plan.json: no file can be made in no/such: entity not found
+    exit 1
+    ");
+    assert_told_snapshot!(told(&["--apply", "--keep-last", "1", "--save-inventory", "no/such/inventory"]), @"
+    error: cannot write the inventory no/such/inventory: no file can be made in no/such: entity not found
+    exit 1
+    ");
+}
+
+#[test]
+fn a_plan_that_cannot_be_printed_is_not_acted_on() {
+    let job = Job::new("full-output", incident(BOTH[1]));
+    let ran = job.run_limited("exec > /dev/full", &["--apply", "--keep-last", "1"]);
+    assert_eq!(job.changes(), [""; 0]);
+    assert_told_snapshot!(ran.told(), @"
+    error: cannot print the plan: No space left on device (os error 28)
+    exit 1
+    ");
+}

@@ -242,6 +242,21 @@ fn a_server_that_echoed_the_request_had_the_token_printed() {
 }
 
 #[test]
+fn a_token_service_that_fails_was_asked_as_long_for_each_manifest() {
+    let job = Job::new("service", incident(BOTH[1]));
+    job.server.set_hook(|_, ask, _| (ask.path == "/v2/token").then_some(Fault::Status(500)));
+    let told = job.told(&["--quiet", "--apply", "--jobs", "1"], &[]);
+    assert_told_snapshot!(told, @"
+    registry-retention plan: packages=3 images_kept=3 images_deleted=0 versions_deleted=0 left=52 broken=0 skipped_packages=3 refused_packages=0 reclaimable_bytes=0
+    error: whether these credentials may delete packages of viktor could not be found out: GET /v2/token: status 500
+    exit 1
+    ");
+    let asked = job.server.lines().iter().filter(|line| *line == "GET /v2/token").count();
+    // Once, repeated four times, for the 52 manifests and the preflight.
+    assert_eq!(asked, 5);
+}
+
+#[test]
 fn a_token_that_is_none_is_refused_unseen() {
     let job = Job::new("malformed", incident(BOTH[1]));
     assert_told_snapshot!(job.told(&[], &[("FORGEJO_TOKEN", "two words")]), @"
