@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::collect::{Collecting, collect_one};
 use super::decide::Action;
-use super::drift::{mark, moved, worse};
+use super::drift::{mark, moved, orphaned, worse};
 use super::health::{Health, healths};
 use super::journal::{Entry, Journal, Outcome, SCHEMA as JOURNAL_SCHEMA};
 use super::order::{Step, steps};
@@ -362,7 +362,7 @@ impl<J: Journal> Run<'_, J> {
                 return;
             }
         };
-        if let Some(why) = worse(planned, before, &again) {
+        if let Some(why) = orphaned(planned, &again).or_else(|| worse(planned, before, &again)) {
             self.applied.stopped.get_or_insert(Stopped::Worse(why));
         }
     }

@@ -69,7 +69,7 @@ pub(super) async fn collect_one(
     read_rows(reader, &mut packages, how).await;
     read_children(reader, &mut packages, how).await;
     read_subjects(reader, &mut packages, how).await;
-    packages.pop().ok_or_else(|| Unanswered("the package is not there".into()))
+    packages.pop().ok_or_else(|| Unanswered::new("the package is not there"))
 }
 
 /// A package of which only the rows are known, in an order of their own: that of a listing means nothing.

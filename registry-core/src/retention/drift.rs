@@ -75,6 +75,26 @@ fn already_worse(planned: &PackagePlan, now: &Package) -> Option<String> {
     None
 }
 
+/// A tag pushed between the last look at a package and a deletion, which needs what went. Nothing can hinder that; it is
+/// told, so that it is pushed again.
+pub(super) fn orphaned(planned: &PackagePlan, again: &Package) -> Option<String> {
+    let known: HashSet<_> =
+        planned.versions.iter().map(|row| (row.version.as_str(), mark(row.id, row.created_at))).collect();
+    let doomed = planned.versions.iter().filter(|row| row.action == Action::Delete);
+    let doomed: HashSet<_> = doomed.filter_map(|row| row.digest).collect();
+    let new = again.rows.iter().filter(|row| row.is_tag());
+    let mut new = new.filter(|row| !known.contains(&(&*row.version, mark(row.id, row.created_at))));
+    new.find_map(|row| {
+        let reached = again.leaves_first([row.manifest?]);
+        let lost = reached.into_iter().filter(|one| matches!(again.state(*one), State::Absent));
+        let lost = lost.map(|one| again.digest(one)).find(|one| doomed.contains(one))?;
+        let (package, tag) = (&planned.name, escape(&row.version));
+        Some(format!(
+            "{package}:{tag} was pushed during this run and needs {lost}, which went; push it again"
+        ))
+    })
+}
+
 /// What got worse while a package was acted on: a kept tag that was there and whole before, and is not now.
 pub(super) fn worse(planned: &PackagePlan, before: &Package, now: &Package) -> Option<String> {
     let (healthy, health) = (healths(before), healths(now));

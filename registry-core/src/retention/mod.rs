@@ -58,7 +58,7 @@ pub use record::{
 };
 #[cfg(feature = "remote")]
 pub use server::{
-    Armed, DeleteError, Deleted, Doomed, Fetched, Listed, Permission, Reader, Unanswered, Writer,
+    Armed, Cause, DeleteError, Deleted, Doomed, Fetched, Listed, Permission, Reader, Unanswered, Writer,
 };
 pub use source::{Source, SourceKind};
 #[cfg(feature = "remote")]

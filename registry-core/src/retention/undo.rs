@@ -76,7 +76,7 @@ pub async fn undo(writer: &impl Writer, told: &Told) -> Vec<Undone> {
     for ((package, version), (digest, created_at, _)) in order {
         let state = match put_back(writer, &contents, &mut there, package, version, digest).await {
             Ok(state) => state,
-            Err(Unanswered(why)) => UndoState::Lost(why),
+            Err(unanswered) => UndoState::Lost(unanswered.why),
         };
         let (package, version) = (package.to_owned(), version.to_owned());
         done.push(Undone { package, version, digest, created_at, state });
@@ -132,7 +132,7 @@ async fn put(
 ) -> Result<(), Unanswered> {
     let content = contents.get(&(package, digest));
     let Some((_, RecordedManifest::Present { media_type, data, .. })) = content else {
-        return Err(Unanswered(format!("the journal does not hold {digest}")));
+        return Err(Unanswered::new(format!("the journal does not hold {digest}")));
     };
     writer.put(package, reference, media_type, data).await
 }

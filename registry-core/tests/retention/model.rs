@@ -152,7 +152,7 @@ impl Server {
     fn request(&self) -> Result<(), Unanswered> {
         self.asked.lock().unwrap().0 += 1;
         match &mut *self.left.lock().unwrap() {
-            Some(0) => Err(Unanswered("connection refused".into())),
+            Some(0) => Err(Unanswered::new("connection refused")),
             Some(left) => {
                 *left -= 1;
                 Ok(())
@@ -189,7 +189,7 @@ impl Reader for Server {
         let model = self.model.lock().unwrap();
         let is_silent = self.asked.lock().unwrap().1 > 0;
         if is_silent && Self::resolve(&model, reference).is_some_and(|digest| self.silent.contains(&digest)) {
-            return Err(Unanswered("502 Bad Gateway".into()));
+            return Err(Unanswered::new("502 Bad Gateway"));
         }
         let found =
             Self::resolve(&model, reference).and_then(|digest| Some((digest, model.bytes.get(&digest)?)));
@@ -220,7 +220,7 @@ impl Reader for Server {
 impl Writer for Server {
     async fn delete(&self, doomed: &Doomed<'_>) -> Result<Deleted, DeleteError> {
         let version = doomed.version;
-        self.request().map_err(|why| DeleteError::Failed(why.0))?;
+        self.request().map_err(|unanswered| DeleteError::Failed(unanswered.why))?;
         self.asked.lock().unwrap().1 += 1;
         if self.is_forbidden {
             return Err(DeleteError::Forbidden("403: you must change your password".into()));
@@ -250,7 +250,7 @@ impl Writer for Server {
                 (blobs.contains(&digest), "BLOB_UNKNOWN")
             };
             if !is_there {
-                return Err(Unanswered(format!("404 {code}")));
+                return Err(Unanswered::new(format!("404 {code}")));
             }
         }
         model.next += 1;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::executor::block_on;
 use registry_core::oci::Digest;
 use registry_core::retention::{
-    Action, Collecting, Fetched, Listed, Plan, Policy, PolicyText, Reader, Unanswered, collect, plan,
+    Action, Collecting, Fetched, Listed, Plan, Policy, Reader, Unanswered, collect, plan,
 };
 
 use crate::effects::source;
@@ -40,8 +40,7 @@ impl Answers {
     fn plan(&self, policy: &Policy) -> Plan {
         let how = Collecting { in_flight: 3, cache: None, built_at: false, only: &[] };
         let record = block_on(collect(self, source(), &how, now())).unwrap();
-        let text = PolicyText { keep_last: policy.keep_last, keep_tags: vec![], more: Default::default() };
-        plan(record.source.clone(), record.packages(), policy, text, now(), "0.1.0")
+        plan(record.source.clone(), record.packages(), policy, now(), "0.1.0")
     }
 }
 
@@ -63,7 +62,7 @@ impl Reader for Answers {
     async fn manifest(&self, _: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
         match self.manifests.get(reference).cloned() {
             None => Ok(None),
-            Some(Err(why)) => Err(Unanswered(why)),
+            Some(Err(why)) => Err(Unanswered::new(why)),
             Some(Ok(found)) => Ok(Some(found)),
         }
     }

@@ -206,7 +206,7 @@ fn credentials_of_a_registry_are_a_user_and_a_token() {
         Job::new("credentials", releases(profile).asked_by(auth(vec![account])))
     };
     let arguments = [&["--keep-last", "2"], &SEMVER[..]].concat();
-    let given = [("FORGEJO_USER", "me"), ("FORGEJO_TOKEN", SECRET)];
+    let given = [("REGISTRY_USER", "me"), ("REGISTRY_PASSWORD", SECRET)];
     for profile in BOTH {
         for auth in [Auth::Basic as fn(Vec<Account>) -> Auth, Auth::Token] {
             let job = both(profile, auth, None);
@@ -217,7 +217,7 @@ fn credentials_of_a_registry_are_a_user_and_a_token() {
             let no_user = job.run_with(&arguments, &given[1..]);
             assert_eq!(no_user.status, 2, "{no_user:?}");
             insta::allow_duplicates! {
-                insta::assert_snapshot!(no_user.err, @"error: a registry takes a token together with its user: --user NAME, or FORGEJO_USER");
+                insta::assert_snapshot!(no_user.err, @"error: a registry takes a token together with its user: --user NAME, or REGISTRY_USER");
             }
         }
         // A token that may delete only where something goes: that repository is asked about.
