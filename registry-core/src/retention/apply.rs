@@ -318,6 +318,7 @@ impl<J: Journal> Run<'_, J> {
             package: package.to_owned(),
             version: row.version.clone(),
             digest: step.digest,
+            id: row.id,
             created_at: row.created_at,
         };
         if !self.note(&entry) {

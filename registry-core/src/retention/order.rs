@@ -1,8 +1,9 @@
-//! The order of deletions: an image before everything that it names, what follows it after it.
+//! The order of deletions: an image before everything that it names, what follows it after it, else the oldest first.
 //!
 //! Manifests that stay themselves but lie between two that go are steps without rows, so that what holds the first holds
 //! the last too.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::decide::Action;
@@ -41,13 +42,13 @@ pub(super) fn steps(planned: &PackagePlan, package: &Package) -> (Vec<Step>, Vec
         after.iter().for_each(|other| before[*other].push(number));
     }
     let mut open: Vec<usize> = waiting.after.iter().map(Vec::len).collect();
-    // What has no rows goes first, the rest in the order of the plan.
-    let key = |number: usize| (number < doomed, number);
-    let mut ready: BTreeSet<(bool, usize)> =
+    // What has no rows goes first, then the oldest: a run that stops leaves what is newer.
+    let key = |number: usize| (number < doomed, Reverse(number));
+    let mut ready: BTreeSet<(bool, Reverse<usize>)> =
         (0..open.len()).filter(|number| open[*number] == 0).map(key).collect();
     let mut numbers: Vec<Option<usize>> = vec![None; open.len()];
     let mut steps: Vec<Step> = Vec::new();
-    while let Some((has_rows, number)) = ready.pop_first() {
+    while let Some((has_rows, Reverse(number))) = ready.pop_first() {
         for next in &before[number] {
             open[*next] -= 1;
             if open[*next] == 0 {

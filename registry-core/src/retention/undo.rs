@@ -48,10 +48,13 @@ pub enum UndoState {
 /// Manifests by package and digest, with their place in the journal.
 type Contents<'t> = BTreeMap<(&'t str, Digest), (usize, &'t RecordedManifest)>;
 
+/// A row that went: what it named, when it was pushed, its number, its place in the journal.
+type Gone = (Digest, Option<Timestamp>, Option<u64>, usize);
+
 /// Puts back every row that went, oldest first.
 pub async fn undo(writer: &impl Writer, told: &Told) -> Vec<Undone> {
     let mut contents = Contents::new();
-    let mut rows: BTreeMap<(&str, &str), (Digest, Option<Timestamp>, usize)> = BTreeMap::new();
+    let mut rows: BTreeMap<(&str, &str), Gone> = BTreeMap::new();
     for (at, entry) in told.entries.iter().enumerate() {
         match entry {
             Entry::Begin { .. } => {}
@@ -59,8 +62,8 @@ pub async fn undo(writer: &impl Writer, told: &Told) -> Vec<Undone> {
                 contents.insert((package, *digest), (at, content));
             }
             // Without an outcome nobody knows; putting back what never went changes nothing.
-            Entry::Deleting { package, version, digest, created_at } => {
-                rows.insert((package, version), (*digest, *created_at, at));
+            Entry::Deleting { package, version, digest, id, created_at } => {
+                rows.insert((package, version), (*digest, *created_at, *id, at));
             }
             Entry::Done { package, version, outcome } => {
                 if !matches!(outcome, Outcome::Deleted | Outcome::Failed) {
@@ -70,10 +73,10 @@ pub async fn undo(writer: &impl Writer, told: &Told) -> Vec<Undone> {
         }
     }
     let mut order: Vec<_> = rows.into_iter().collect();
-    // Of one second, what went last was the oldest: newer rows go first, indexes before what they name.
-    order.sort_by_key(|((package, _), (_, created_at, at))| (*created_at, *package, Reverse(*at)));
+    // Where nothing tells them apart, what went last comes first: indexes went before what they name.
+    order.sort_by_key(|((package, _), (_, created_at, id, at))| (*created_at, *package, *id, Reverse(*at)));
     let (mut done, mut there) = (Vec::with_capacity(order.len()), HashSet::new());
-    for ((package, version), (digest, created_at, _)) in order {
+    for ((package, version), (digest, created_at, ..)) in order {
         let state = match put_back(writer, &contents, &mut there, package, version, digest).await {
             Ok(state) => state,
             Err(unanswered) => UndoState::Lost(unanswered.why),

@@ -186,8 +186,8 @@ fn a_tag_moved_after_the_plan_is_spared_alone() {
     let server = Server::new(model, now(), None);
     let (applied, _) = run(&server, &plan);
     insta::assert_snapshot!(maker.named(&outcomes(&applied)), @"
-    Deleted v2
     Spared v1: v1 was pushed again since it was planned
+    Deleted v2
     ");
 }
 

@@ -36,8 +36,8 @@ fn the_undo_window_holds_children_that_would_be_pruned() {
     let server = Server::new(model.clone(), now(), None);
     let (applied, lines) = run(&server, &plan);
     insta::assert_snapshot!(maker.named(&outcomes(&applied)), @"
-    Deleted <loose>
     Deleted v1
+    Deleted <loose>
     ");
     block_on(undo(&server, &Told::read(&lines.text).unwrap()));
     assert_eq!(server.model.into_inner().unwrap().tags(), model.tags());
@@ -59,8 +59,8 @@ fn a_broken_image_does_not_stop_the_undo_window() {
     ");
     let (applied, _) = run(&Server::new(model, now(), None), &plan);
     insta::assert_snapshot!(maker.named(&outcomes(&applied)), @"
-    Deleted v1
     Deleted v0
+    Deleted v1
     ");
 }
 
