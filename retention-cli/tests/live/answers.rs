@@ -245,7 +245,7 @@ fn a_login_page_was_taken_for_a_digest_that_is_there() {
     assert_told_snapshot!(job.told(&["--apply", "--package", "kms*", "--keep-last", "1", "--cache-dir", "cache"], &[]), @"
     URL, owner viktor; what goes is deleted
     kms-website: 14 images kept, 0 images to go, 43 rows left as they are
-      skipped: manifest sha256:65eec13fd14d77ae44589b7ce7aca48c73fcfd090f89ca5007a60617fbcc50d6 could not be read: HEAD /v2/viktor/kms-website/manifests/sha256:65eec13fd14d77ae44589b7ce7aca48c73fcfd090f89ca5007a60617fbcc50d6: a web page came instead: a login page, or another server
+      skipped: manifest sha256:1117684c0e24aade2a5069784a43233a035ee92c008354129c6533c780a603b9 could not be read: HEAD /v2/viktor/kms-website/manifests/sha256:1117684c0e24aade2a5069784a43233a035ee92c008354129c6533c780a603b9: a web page came instead: a login page, or another server
     registry-retention plan: packages=1 images_kept=14 images_deleted=0 versions_deleted=0 left=43 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
     exit 4
     ");

@@ -43,7 +43,8 @@ fn files_of_a_cache_that_were_changed_are_read_anew() {
         job.server.clear_log();
         let again = job.run(&arguments);
         assert_eq!(again.out, first.out, "{what}");
-        assert_eq!(reads(), all, "{what}");
+        // Of two tags of one manifest the second may find what the first has just read.
+        assert!((all - 1..=all).contains(&reads()), "{what}: {} of {all}", reads());
         // And kept anew, as they were.
         assert_eq!(
             cached.iter().map(|path| std::fs::read(path).unwrap()).collect::<Vec<_>>(),

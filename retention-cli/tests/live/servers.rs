@@ -30,10 +30,10 @@ fn what_is_no_address_is_refused_unasked() {
     error: "http://" is no address of a server: write it as https://host or http://host:port
     exit 2
     "#);
-    assert_told_snapshot!(told(""), @r#"
-    error: "" is no address of a server: write it as https://host or http://host:port
+    assert_told_snapshot!(told(""), @"
+    error: name a server: --forgejo URL --owner NAME, or --registry URL
     exit 2
-    "#);
+    ");
     assert_told_snapshot!(told("http://forgejo.example/x?y"), @r#"
     error: "http://forgejo.example/x?y" is no address of a server: it holds a query or a fragment
     exit 2
