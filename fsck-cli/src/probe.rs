@@ -106,7 +106,7 @@ struct Probe<'a> {
 
 /// What answers: a registry, or the registries of some owners of a Forgejo.
 enum Target {
-    Registry(Client),
+    Registry(Box<Client>),
     Forgejo(Vec<Forgejo>),
 }
 
@@ -131,7 +131,7 @@ impl<'a> Probe<'a> {
             Ok(target) => {
                 let lists = self.lists(&target, &mut seen).await;
                 let client = match &target {
-                    Target::Registry(client) => Some(client),
+                    Target::Registry(client) => Some(&**client),
                     Target::Forgejo(owners) => owners.first().map(Forgejo::client),
                 };
                 if let Some(client) = client {
@@ -177,7 +177,7 @@ impl<'a> Probe<'a> {
                 tracing::warn!("{warning}");
             }
             client.ping().await?;
-            return Ok(Target::Registry(client));
+            return Ok(Target::Registry(Box::new(client)));
         }
         let (user, token) = match &self.credentials {
             Credentials::User { name, secret } => (Some(name.clone()), Some(secret.clone())),
@@ -245,7 +245,7 @@ impl<'a> Probe<'a> {
                     lists.insert(name, tags.unwrap_or_default().into_iter().map(listed).collect());
                 }
                 Err(error) => {
-                    seen.unread.push((format!("/v2/{}/tags/list", escape(&name)), error.to_string()))
+                    seen.unread.push((format!("/v2/{}/tags/list", escape(&name)), error.to_string()));
                 }
             }
         }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::collect::{Collecting, collect_one};
 use super::decide::Action;
-use super::drift::{mark, moved, orphaned, worse};
-use super::health::{Health, healths};
+use super::drift::{mark, moved, orphaned, unread, worse};
+use super::hold::hold;
 use super::journal::{Entry, Journal, Outcome, SCHEMA as JOURNAL_SCHEMA};
 use super::order::{Step, steps};
 use super::package::Package;
@@ -61,6 +61,8 @@ pub enum Stopped {
     Forbidden(String),
     /// A kept image got worse.
     Worse(String),
+    /// What is kept could not be looked at again.
+    Unread(String),
     /// The journal could not be written.
     Journal(String),
 }
@@ -111,8 +113,35 @@ enum Went {
     Gone,
     /// It may still be there, and why.
     Stays(String),
-    /// It is not what was planned any more, and stays.
+    /// It stays.
+    Spared(Spared),
+}
+
+/// Why an image stays although it was to go.
+#[derive(Debug, Clone)]
+enum Spared {
+    /// It is not what was planned any more, or something that stays needs it.
     Moved(String),
+    /// Whether it moved could not be found out, or what needs it could not be deleted.
+    Failed(String),
+}
+
+impl Spared {
+    /// Why what `version` needs stays with it.
+    fn held_by(&self, version: &str) -> Self {
+        let why = format!("{version} stays, which needs it");
+        match self {
+            Self::Moved(_) => Self::Moved(why),
+            Self::Failed(_) => Self::Failed(why),
+        }
+    }
+
+    fn outcome(self) -> (Outcome, String) {
+        match self {
+            Self::Moved(why) => (Outcome::Spared, why),
+            Self::Failed(why) => (Outcome::Failed, why),
+        }
+    }
 }
 
 struct Run<'j, J> {
@@ -156,11 +185,15 @@ impl<J: Journal> Run<'_, J> {
         let recorded = match collect_one(writer, &planned.name, how).await {
             Ok(recorded) => recorded,
             Err(why) => {
-                all(self, Outcome::Stopped, &format!("the package could not be listed again: {why}"));
+                all(self, Outcome::Failed, &format!("the package could not be listed again: {why}"));
                 return;
             }
         };
         let before = recorded.package();
+        if let Some(why) = unread(&before) {
+            all(self, Outcome::Failed, &format!("the package could not be read again: {why}"));
+            return;
+        }
         if let Some(why) = moved(planned, &before) {
             all(self, Outcome::Stopped, &why);
             return;
@@ -170,8 +203,10 @@ impl<J: Journal> Run<'_, J> {
             all(self, Outcome::Stopped, "the journal could not be written");
             return;
         }
-        if self.undo_window && !self.hold(writer, planned, &recorded, &before).await {
-            all(self, Outcome::Stopped, "what goes could not be held for an undo");
+        if self.undo_window
+            && let Err(why) = hold(writer, planned, &recorded, &before).await
+        {
+            all(self, Outcome::Failed, &format!("what goes could not be held for an undo: {why}"));
             return;
         }
         for row in left {
@@ -184,42 +219,6 @@ impl<J: Journal> Run<'_, J> {
         }
         self.steps(writer, planned, &order).await;
         self.check(writer, planned, &before, how).await;
-    }
-
-    /// Puts by digest, children first, every manifest that what goes reaches and nothing kept does: the server's collector
-    /// goes by a row's age, so all of them stay for a day.
-    async fn hold(
-        &mut self,
-        writer: &impl Writer,
-        planned: &PackagePlan,
-        recorded: &RecordedPackage,
-        package: &Package,
-    ) -> bool {
-        let of = |goes: bool| {
-            let rows = planned
-                .versions
-                .iter()
-                .filter(move |row| !row.version.contains(':') && (row.action == Action::Delete) == goes);
-            package.reach(rows.filter_map(|row| row.digest).filter_map(|digest| package.find(&digest)))
-        };
-        let (goes, stays) = (of(true), of(false));
-        let all = package.leaves_first(package.manifests());
-        let healths = healths(package);
-        for manifest in all.into_iter().filter(|one| goes[one.index()] && !stays[one.index()]) {
-            // What is broken cannot be put back anyway, and no server takes an index without its children.
-            if healths[manifest.index()] != Health::Whole {
-                continue;
-            }
-            let digest = package.digest(manifest);
-            let Some(RecordedManifest::Present { media_type, data, .. }) = recorded.manifests.get(&digest)
-            else {
-                continue;
-            };
-            if writer.put(&planned.name, &digest.to_string(), media_type, data).await.is_err() {
-                return false;
-            }
-        }
-        true
     }
 
     /// Saves the bytes of everything that goes, children first.
@@ -241,68 +240,42 @@ impl<J: Journal> Run<'_, J> {
     async fn steps(&mut self, writer: &impl Writer, planned: &PackagePlan, order: &[Step]) {
         let name = &planned.name;
         // What stays although it was to go holds all that it needs.
-        let mut held: BTreeMap<usize, String> = BTreeMap::new();
+        let mut held: BTreeMap<usize, Spared> = BTreeMap::new();
         for (number, step) in order.iter().enumerate() {
-            let mut why = step.after.iter().find_map(|other| held.get(other).cloned());
-            if let (Some(why), true) = (&why, step.rows.is_empty()) {
+            let above = step.after.iter().find_map(|other| held.get(other).cloned());
+            if let (Some(why), true) = (&above, step.rows.is_empty()) {
                 held.insert(number, why.clone());
             }
+            let mut why = above;
             if why.is_none() && self.applied.stopped.is_none() {
                 // The first row is read again right before it goes, the others now and then once more.
-                why = self.changed(writer, name, step, step.rows.iter().skip(1)).await;
+                why = changed(writer, name, step, step.rows.iter().skip(1)).await;
             }
             let together: Vec<&str> = step.rows.iter().map(|row| row.version.as_str()).collect();
             for row in &step.rows {
                 if self.applied.stopped.is_some() {
                     self.outcome(name, &row.version, Outcome::Stopped, None);
-                    held.entry(number).or_insert_with(|| "the run stopped".into());
+                    held.entry(number).or_insert_with(|| Spared::Failed("the run stopped".into()));
                     continue;
                 }
                 if let Some(why) = &why {
-                    self.outcome(name, &row.version, Outcome::Spared, Some(why.clone()));
-                    held.insert(number, format!("{} stays, which needs it", row.version));
+                    held.insert(number, why.held_by(&row.version));
+                    let (outcome, why) = why.clone().outcome();
+                    self.outcome(name, &row.version, outcome, Some(why));
                     continue;
                 }
                 match self.delete(writer, name, row, step, &together).await {
                     Went::Gone => {}
                     Went::Stays(failed) => {
-                        held.insert(number, failed);
+                        held.insert(number, Spared::Failed(failed));
                     }
-                    Went::Moved(moved) => {
-                        held.insert(number, format!("{} stays, which needs it", row.version));
-                        why = Some(moved);
+                    Went::Spared(spared) => {
+                        held.insert(number, spared.held_by(&row.version));
+                        why = Some(spared);
                     }
                 }
             }
         }
-    }
-
-    /// Whether any of these rows is not what it was when it was planned: then the whole image is spared.
-    async fn changed<'r>(
-        &self,
-        writer: &impl Writer,
-        package: &str,
-        step: &Step,
-        rows: impl Iterator<Item = &'r super::Version>,
-    ) -> Option<String> {
-        for row in rows {
-            match writer.row(package, &row.version).await {
-                Ok(None) => {}
-                Ok(Some(now)) if mark(now.id, now.created_at) == mark(row.id, row.created_at) => {}
-                Ok(Some(_)) => return Some(format!("{} was pushed again since it was planned", row.version)),
-                Err(why) => return Some(format!("{} could not be read again: {why}", row.version)),
-            }
-            if row.id.is_none() {
-                // Without numbers only the digest tells.
-                match writer.head(package, &row.version).await {
-                    Ok(None) => {}
-                    Ok(Some(digest)) if digest == step.digest => {}
-                    Ok(Some(_)) => return Some(format!("{} names another manifest now", row.version)),
-                    Err(why) => return Some(format!("{} could not be read again: {why}", row.version)),
-                }
-            }
-        }
-        None
     }
 
     /// Deletes one row, if it still is what was planned.
@@ -325,9 +298,10 @@ impl<J: Journal> Run<'_, J> {
             self.outcome(package, &row.version, Outcome::Stopped, None);
             return Went::Stays("the journal could not be written".into());
         }
-        if let Some(why) = self.changed(writer, package, step, std::iter::once(row)).await {
-            self.done(package, row, Outcome::Spared, Some(&why));
-            return Went::Moved(why);
+        if let Some(spared) = changed(writer, package, step, std::iter::once(row)).await {
+            let (outcome, why) = spared.clone().outcome();
+            self.done(package, row, outcome, Some(&why));
+            return Went::Spared(spared);
         }
         let doomed = Doomed { package, version: &row.version, id: row.id, digest: step.digest, together };
         let (outcome, why) = match writer.delete(&doomed).await {
@@ -359,12 +333,44 @@ impl<J: Journal> Run<'_, J> {
             Ok(recorded) => recorded.package(),
             Err(why) => {
                 let why = format!("{}: what is kept could not be looked at again: {why}", planned.name);
-                self.applied.stopped.get_or_insert(Stopped::Worse(why));
+                self.applied.stopped.get_or_insert(Stopped::Unread(why));
                 return;
             }
         };
-        if let Some(why) = orphaned(planned, &again).or_else(|| worse(planned, before, &again)) {
-            self.applied.stopped.get_or_insert(Stopped::Worse(why));
+        let orphaned = orphaned(planned, &again).map(Stopped::Worse);
+        if let Some(stopped) = orphaned.or_else(|| worse(planned, before, &again)) {
+            self.applied.stopped.get_or_insert(stopped);
         }
     }
+}
+
+/// Whether any of these rows is not what it was when it was planned: then the whole image is spared.
+async fn changed<'r>(
+    writer: &impl Writer,
+    package: &str,
+    step: &Step,
+    rows: impl Iterator<Item = &'r super::Version>,
+) -> Option<Spared> {
+    for row in rows {
+        let name = &row.version;
+        let again = |why| Some(Spared::Failed(format!("{name} could not be read again: {why}")));
+        match writer.row(package, name).await {
+            Ok(None) => {}
+            Ok(Some(now)) if mark(now.id, now.created_at) == mark(row.id, row.created_at) => {}
+            Ok(Some(_)) => {
+                return Some(Spared::Moved(format!("{name} was pushed again since it was planned")));
+            }
+            Err(why) => return again(why),
+        }
+        if row.id.is_none() {
+            // Without numbers only the digest tells.
+            match writer.head(package, name).await {
+                Ok(None) => {}
+                Ok(Some(digest)) if digest == step.digest => {}
+                Ok(Some(_)) => return Some(Spared::Moved(format!("{name} names another manifest now"))),
+                Err(why) => return again(why),
+            }
+        }
+    }
+    None
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
+use super::apply::Stopped;
 use super::decide::Action;
 use super::health::{Health, healths};
 use super::images::followed;
@@ -17,16 +18,20 @@ pub(super) fn mark(id: Option<u64>, created_at: Option<Timestamp>) -> (Option<u6
     (id, created_at.filter(|_| id.is_none()))
 }
 
-/// Why nothing may go in a package that changed since it was planned: a new row reaches something that is to go, a kept
-/// image is gone or worse already, or something could not be read.
+/// What of a package could not be read.
+pub(super) fn unread(now: &Package) -> Option<String> {
+    let unknown = || {
+        now.manifests().find_map(|manifest| match now.state(manifest) {
+            State::Unknown(why) => Some(format!("{}: {why}", now.digest(manifest))),
+            _ => None,
+        })
+    };
+    now.unreadable.clone().or_else(unknown)
+}
+
+/// Why nothing may go in a package that changed since it was planned: a new row reaches something that is to go, or a kept
+/// image is gone or worse already.
 pub(super) fn moved(planned: &PackagePlan, now: &Package) -> Option<String> {
-    let unknown = now.manifests().find_map(|manifest| match now.state(manifest) {
-        State::Unknown(why) => Some(format!("{} could not be read: {why}", now.digest(manifest))),
-        _ => None,
-    });
-    if let Some(why) = now.unreadable.clone().or(unknown) {
-        return Some(why);
-    }
     let rows = planned.versions.iter();
     let known: HashMap<&str, _> =
         rows.clone().map(|row| (row.version.as_str(), (mark(row.id, row.created_at), row.digest))).collect();
@@ -96,10 +101,11 @@ pub(super) fn orphaned(planned: &PackagePlan, again: &Package) -> Option<String>
 }
 
 /// What got worse while a package was acted on: a kept tag that was there and whole before, and is not now.
-pub(super) fn worse(planned: &PackagePlan, before: &Package, now: &Package) -> Option<String> {
+pub(super) fn worse(planned: &PackagePlan, before: &Package, now: &Package) -> Option<Stopped> {
     let (healthy, health) = (healths(before), healths(now));
     let (was, is) = (Rows::of(before), Rows::of(now));
     let kept = planned.versions.iter().filter(|row| row.action != Action::Delete);
+    let mut unread = None;
     for Version { version, digest, .. } in kept.filter(|row| !row.version.contains(':')) {
         let Some((digest, Some(at))) = digest.and_then(|digest| Some((digest, was.get(version)?))) else {
             continue;
@@ -107,26 +113,32 @@ pub(super) fn worse(planned: &PackagePlan, before: &Package, now: &Package) -> O
         if before.digest(at) != digest || healthy[at.index()] != Health::Whole {
             continue;
         }
-        let why = match is.get(version) {
-            None => "is gone now".to_owned(),
+        let (is_worse, why) = match is.get(version) {
+            None => (true, "is gone now".to_owned()),
             Some(None) => match &now.unreadable {
-                Some(why) => format!("could not be looked at again: {why}"),
-                None => "is listed and does not answer now".to_owned(),
+                Some(why) => (false, format!("could not be looked at again: {why}")),
+                None => (true, "is listed and does not answer now".to_owned()),
             },
             // A tag that somebody moved meanwhile is no damage of ours.
             Some(Some(other)) if now.digest(other) != digest => continue,
             Some(Some(same)) => match health[same.index()] {
                 Health::Whole => continue,
-                Health::Unknown(part) => format!("could not be looked at again: {}", unread(now, part)),
-                Health::Broken(part) => format!("is not now: {} does not answer", now.digest(part)),
+                Health::Unknown(part) => {
+                    (false, format!("could not be looked at again: {}", why_unread(now, part)))
+                }
+                Health::Broken(part) => (true, format!("is not now: {} does not answer", now.digest(part))),
             },
         };
-        return Some(format!("{}:{} was whole before this run and {why}", planned.name, escape(version)));
+        let why = format!("{}:{} was whole before this run and {why}", planned.name, escape(version));
+        if is_worse {
+            return Some(Stopped::Worse(why));
+        }
+        unread.get_or_insert(Stopped::Unread(why));
     }
-    None
+    unread
 }
 
-fn unread(package: &Package, manifest: ManifestId) -> String {
+fn why_unread(package: &Package, manifest: ManifestId) -> String {
     match package.state(manifest) {
         State::Unknown(why) => format!("{}: {why}", package.digest(manifest)),
         _ => package.digest(manifest).to_string(),

@@ -15,6 +15,8 @@ mod decide;
 mod drift;
 mod guard;
 mod health;
+#[cfg(feature = "remote")]
+mod hold;
 mod images;
 mod in_use;
 mod journal;

@@ -31,6 +31,7 @@ pub fn write(applied: &Applied, common: &Common, journal: &Path, out: &mut dyn W
         }
         let stopped = match &applied.stopped {
             Some(Stopped::Worse(why)) => Some(format!("a kept image got worse: {why}")),
+            Some(Stopped::Unread(why)) => Some(why.clone()),
             Some(Stopped::Journal(why)) => Some(format!("the journal cannot be written: {why}")),
             Some(Stopped::Forbidden(why)) => Some(why.clone()),
             None => None,

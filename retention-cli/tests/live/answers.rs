@@ -210,10 +210,10 @@ fn a_login_page_when_a_row_is_read_again_spares_it() {
       delete v1, N d old: rank 3, beyond newest 2 (final)
     465 B are needed only by what goes; the server's own collector frees them later
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
-      spared api:v1: v1 could not be read again: GET /api/v1/packages/viktor/container/api/v1: a web page came instead of JSON: a login page, or another server
+      failed api:v1: v1 could not be read again: GET /api/v1/packages/viktor/container/api/v1: a web page came instead of JSON: a login page, or another server
     the journal is j; registry-retention undo puts back what can be
-    registry-retention apply: deleted=0 spared=1 failed=0 not_tried=0
-    exit 5
+    registry-retention apply: deleted=0 spared=0 failed=1 not_tried=0
+    exit 1
     ");
 }
 
@@ -265,11 +265,11 @@ fn a_login_page_was_taken_for_a_manifest_that_was_put() {
       delete v1, N d old: rank 3, beyond newest 1
     930 B are needed only by what goes; the server's own collector frees them later
     registry-retention plan: packages=1 images_kept=1 images_deleted=2 versions_deleted=2 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=930
-      not tried api:v2: what goes could not be held for an undo
-      not tried api:v1: what goes could not be held for an undo
+      failed api:v2: what goes could not be held for an undo: PUT /v2/viktor/api/manifests/sha256:92c3f7b533e72900a68fafbfa2505878fdc3a461224cf34fd578726cd2c8cd5e: a web page came instead: a login page, or another server
+      failed api:v1: what goes could not be held for an undo: PUT /v2/viktor/api/manifests/sha256:92c3f7b533e72900a68fafbfa2505878fdc3a461224cf34fd578726cd2c8cd5e: a web page came instead: a login page, or another server
     the journal is j; registry-retention undo puts back what can be
-    registry-retention apply: deleted=0 spared=0 failed=0 not_tried=2
-    exit 5
+    registry-retention apply: deleted=0 spared=0 failed=2 not_tried=0
+    exit 1
     ");
     assert_eq!(job.tags("api").len(), 3);
 }

@@ -114,7 +114,9 @@ fn a_tag_pushed_again_after_its_digest_went_was_deleted_once_more() {
         });
         let done = block(applied(source(&server), &plan, &mut Lines::default()));
         assert_eq!(server.world().tags_of("app"), ["2.0.0", "v1.0.0"], "{profile:?} {done:?}");
-        assert_eq!(outcomes(&done), [("1.0.0", Outcome::Deleted), ("v1.0.0", Outcome::Failed)], "{done:?}");
+        // One that names something else moved; of one that names the same again only the registry's memory tells.
+        let second = if profile == Profile::V3 { Outcome::Spared } else { Outcome::Failed };
+        assert_eq!(outcomes(&done), [("1.0.0", Outcome::Deleted), ("v1.0.0", second)], "{done:?}");
         let server_whole = server.world().is_pullable("app", "v1.0.0");
         assert!(server_whole, "{profile:?}");
     }
