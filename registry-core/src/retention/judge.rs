@@ -18,11 +18,14 @@ impl Deciding<'_> {
         untagged_children: &[bool],
     ) -> Result<Vec<String>, Vec<String>> {
         let image = &self.images.all[id];
+        let lost = image.lost.map(|lost| format!("broken: {} is gone", self.package.digest(lost)));
         if let Some(why) = image.protection() {
-            return Ok(vec![why.clone()]);
+            // It may take a place of a rule all the same, which explains the others.
+            return Ok([why.clone()].into_iter().chain(self.rules.places(id)).chain(lost).collect());
         }
         if let Some(index) = above {
-            return Ok(vec![format!("child of {}", self.images.names(self.package, index))]);
+            let why = format!("child of {}", self.images.names(self.package, index));
+            return Ok([why].into_iter().chain(lost).collect());
         }
         let goes = match &image.class {
             Class::Plain => self.rules.verdict(self.package, id, image, self.now),

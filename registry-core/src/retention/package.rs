@@ -3,7 +3,7 @@
 //! Filled by a source or from a recorded inventory; decides nothing. What was not read is [`State::Unknown`] or
 //! [`State::Unasked`], never absent.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -244,6 +244,16 @@ impl Package {
             (b.created_at, b.id).cmp(&(a.created_at, a.id)).then_with(|| a.version.cmp(&b.version))
         });
         self.rows.dedup();
+    }
+
+    /// When an image was built, as its config says; of an index, when the last of its images was.
+    pub fn built_at(&self, manifest: ManifestId) -> Option<Timestamp> {
+        let (mut newest, mut seen, mut stack) = (None, HashSet::new(), vec![manifest]);
+        while let Some(info) = stack.pop().filter(|one| seen.insert(*one)).and_then(|one| self.info(one)) {
+            newest = newest.max(info.built_at);
+            stack.extend(&info.children);
+        }
+        newest
     }
 
     /// Files when an image's config says that it was built.

@@ -95,6 +95,14 @@ impl<'p> Rules<'p> {
         rules
     }
 
+    /// The places that an image takes in rules.
+    pub(super) fn places(&self, image: ImageId) -> impl Iterator<Item = String> + '_ {
+        self.rankings.iter().filter_map(move |ranking| {
+            let (place, keep, name) = (ranking.place(image)?, ranking.keep, &ranking.name);
+            (place <= keep as usize).then(|| format!("newest {place} of {keep}{name}"))
+        })
+    }
+
     /// The rule of a tag.
     pub(super) fn of_tag(&self, tag: &str) -> Option<usize> {
         self.tags.iter().position(|pattern| pattern.is_none_or(|pattern| pattern.is_match(tag)))
@@ -113,7 +121,7 @@ impl<'p> Rules<'p> {
             RankBy::Pushed => row.created_at.map(|at| Key::Pushed(at, row.id)),
             RankBy::Semver => version(&row.version).map(Key::Version),
             RankBy::Created => {
-                let built = package.info(image.manifest)?.built_at?;
+                let built = package.built_at(image.manifest)?;
                 Some(Key::Built(built)).filter(|_| built.as_second() >= YEAR_1981)
             }
         }

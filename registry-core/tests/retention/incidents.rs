@@ -1,7 +1,9 @@
 //! What has gone wrong with other tools, each as a test named after it. Links are to the reports.
 
 use futures::executor::block_on;
-use registry_core::retention::{Action, Decision, Fate, InUse, Pattern, Policy, Rule, Stop, collect};
+use registry_core::retention::{
+    Action, Decision, Fate, InUse, Pattern, Policy, Rule, Stop, Stopped, collect,
+};
 
 use crate::effects::{how, planned, run, source};
 use crate::model::{Model, ModelRow, Server};
@@ -65,6 +67,50 @@ fn staging_tags_took_the_children_along() {
     let index = maker.index("v2", &children);
     maker.tag("v2", index, 49);
     assert_eq!(goes(&mut maker, &keep(1)), ["v1"]);
+}
+
+/// <https://github.com/hivecommons/hive/issues/1970>
+#[test]
+fn damage_was_seen_weeks_later_by_a_node_with_an_empty_cache() {
+    let mut maker = builds(3);
+    let child = maker.image("v3/arm64");
+    let model = Model::of(&maker);
+    let plan = planned(&model, &keep(2));
+    // Somebody takes a platform of a kept image while the run is under way: the run itself finds out, at once.
+    let mut server = Server::new(model, now(), None);
+    server.events.push((1, Box::new(move |model| model.rows.retain(|_, row| row.digest != child))));
+    let (applied, _) = run(&server, &plan);
+    let Some(Stopped::Worse(why)) = applied.stopped else { panic!("{applied:?}") };
+    insta::assert_snapshot!(maker.named(&why), @"app:v3 was whole before this run and is not now: <v3/arm64> does not answer");
+}
+
+/// <https://github.com/snok/container-retention-policy/issues/67>
+#[test]
+fn an_option_changed_its_meaning_and_25_images_went() {
+    // What is asked for stands in the plan, under a hash: another meaning is another hash, and another plan.
+    let mut maker = singles(12);
+    let plan = |maker: &Maker, policy: &Policy| planned(&Model::of(maker), policy);
+    let (ten, two) = (plan(&maker, &keep(10)), plan(&maker, &keep(2)));
+    assert_ne!(ten.policy_digest, two.policy_digest);
+    assert_eq!((goes(&mut maker, &keep(10)).len(), goes(&mut maker, &keep(2)).len()), (2, 10));
+    assert_eq!(plan(&maker, &keep(10)).policy_digest, ten.policy_digest);
+}
+
+/// <https://github.com/KristianP26/ble-scale-sync/issues/77>
+#[test]
+fn published_platforms_went_from_a_listing_of_digests() {
+    // As GHCR lists it: every manifest has a row of its digest, the indexes too.
+    let mut maker = builds(4);
+    for build in 1..=4 {
+        let children = ["amd64", "arm64"].map(|platform| maker.image(&format!("v{build}/{platform}")));
+        let index = maker.index(&format!("v{build}/index"), &children);
+        maker.digest_row(index, 200);
+    }
+    let mut policy = keep(2);
+    policy.untagged = Fate::Prune;
+    let gone = goes(&mut maker, &policy);
+    assert!(gone.iter().all(|row| row.contains("v1") || row.contains("v2")), "{gone:?}");
+    assert!(gone.contains(&"v1".to_owned()) && gone.contains(&"v2".to_owned()), "{gone:?}");
 }
 
 /// <https://github.com/actions/delete-package-versions/issues/162>

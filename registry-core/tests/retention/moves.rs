@@ -177,7 +177,8 @@ fn a_kept_image_that_cannot_be_read_again_is_not_called_broken() {
     let maker = singles(2);
     let kept = Model::of(&maker).rows["v2"].digest;
     let (_, stopped, _) = applied(&maker, 1, |server| server.silent.extend([kept]));
-    insta::assert_snapshot!(worse(&maker, stopped), @"app:v2 was whole before this run and could not be looked at again: tag v2: 502 Bad Gateway");
+    let Some(Stopped::Unread(why)) = stopped else { panic!("{stopped:?}") };
+    insta::assert_snapshot!(maker.named(&why), @"app:v2 was whole before this run and could not be looked at again: tag v2: 502 Bad Gateway");
 }
 
 #[test]

@@ -189,6 +189,28 @@ fn a_broken_newest_image_takes_no_place() {
 }
 
 #[test]
+fn a_protected_image_tells_what_it_lacks_and_which_place_it_takes() {
+    let mut maker = Maker::new();
+    maker.single("v1", 400);
+    maker.single("v2", 300);
+    let image = maker.single("v3", 200);
+    maker.tag("latest", image, 200);
+    let old = maker.multi("cache", 100);
+    let lost = maker.image("cache/arm64");
+    maker.lose(lost);
+    assert!(maker.package.find(&old).is_some());
+    insta::assert_snapshot!(maker.text(&keep(2)), @"
+    keep   cache: tag cache names a build cache; broken: <cache/arm64> is gone
+    leave  <cache/amd64>: child of cache
+    keep   latest: tag latest matches keep pattern latest; newest 1 of 2
+    keep   v3: tag latest matches keep pattern latest; newest 1 of 2
+    keep   v2: newest 2 of 2
+    delete v1: rank 3, beyond newest 2
+    broken: cache
+    ");
+}
+
+#[test]
 fn fewer_than_n_images_of_which_one_is_broken() {
     let mut maker = builds(2);
     maker.multi("v0", 900);

@@ -28,7 +28,8 @@ pub fn write(plan: &Plan, common: &Common, is_armed: Option<bool>, out: &mut dyn
         }
         for package in &plan.packages {
             for tag in &package.broken {
-                writeln!(out, "{BAD}broken{BAD:#} {}:{}", safe(&package.name), safe(tag))?;
+                let why = broken(package, tag);
+                writeln!(out, "{BAD}broken{BAD:#} {}:{}{}", safe(&package.name), safe(tag), safe(&why))?;
             }
         }
         for package in &plan.packages {
@@ -59,13 +60,15 @@ const fn freed_by(kind: SourceKind) -> &'static str {
 }
 
 fn write_package(plan: &Plan, package: &PackagePlan, verbose: bool, out: &mut dyn Write) -> io::Result<()> {
-    let left = package.versions.iter().filter(|row| row.action == Action::Leave).count();
+    let left = package.versions.iter().filter(|row| row.action == Action::Leave).count() as u64;
     writeln!(
         out,
-        "{}: {} kept, {} to go, {left} rows left as they are",
+        "{}: {} kept, {} to go, {} left as {}",
         safe(&package.name),
         number(package.images_kept, "image"),
         number(package.images_deleted, "image"),
+        number(left, "row"),
+        if left == 1 { "it is" } else { "they are" },
     )?;
     if let Some(reason) = &package.reason {
         let word = match package.state {
@@ -107,6 +110,19 @@ fn write_package(plan: &Plan, package: &PackagePlan, verbose: bool, out: &mut dy
         writeln!(out, "  {DIM}{word}{DIM:#}   {}: {}", safe(&names.join(", ")), safe(why))?;
     }
     Ok(())
+}
+
+/// What a broken tag lacks, and what becomes of it.
+fn broken(package: &PackagePlan, tag: &str) -> String {
+    let row = package.versions.iter().find(|row| registry_core::text::escape(&row.version) == tag);
+    let Some(row) = row else { return String::new() };
+    let word = match row.action {
+        Action::Keep => "kept",
+        Action::Delete => "goes",
+        Action::Leave => "left",
+    };
+    let why = row.reasons.iter().find_map(|reason| reason.strip_prefix("broken: "));
+    format!(": {}; {word}", why.unwrap_or("it does not answer down to the leaves"))
 }
 
 /// A tag whole, a digest by its first characters.

@@ -160,7 +160,7 @@ fn what_a_server_says_cannot_steer_a_terminal() {
     }
     assert_told_snapshot!(without_requests(&text), @r#"
     URL, owner viktor; dry run: nothing is deleted
-    e\u{7}vil\u{1b}]0;x: 0 images kept, 0 images to go, 1 rows left as they are
+    e\u{7}vil\u{1b}]0;x: 0 images kept, 0 images to go, 1 row left as it is
       skipped: tag v1\u{1b}[2J\r\nfake: \u{202e}line\u{9b}: "viktor/e\\u{7}vil\\u{1b}]0;x" is no name that a registry takes
       leave   v1\u{1b}[2J\r\nfake: \u{202e}line\u{9b}: the package is skipped
     registry-retention plan: packages=1 images_kept=0 images_deleted=0 versions_deleted=0 left=1 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0

@@ -80,6 +80,26 @@ fn a_registry_is_planned_by_version_and_by_date() {
 }
 
 #[test]
+fn an_index_had_no_date_so_no_multi_platform_image_ever_went() {
+    for profile in BOTH {
+        let mut world = World::new(profile);
+        for year in 2019..2024 {
+            let children: Vec<String> = ["amd64", "arm64"]
+                .iter()
+                .map(|platform| {
+                    let (seed, built) = (format!("{year} {platform}"), format!("{year}-01-01T00:00:00Z"));
+                    world.push_image_of("app", None, &seed, Some(&built))
+                })
+                .collect();
+            world.push_index_of("app", &[&format!("b{year}")], &children);
+        }
+        let server = Server::start(world);
+        let plan = block(planned_by(&source(&server), 2, RankBy::Created)).expect("a plan");
+        assert_eq!(with(&plan, core::Action::Delete), ["app:b2019", "app:b2020", "app:b2021"], "{profile:?}");
+    }
+}
+
+#[test]
 fn the_preflight_deletes_a_digest_that_nothing_has() {
     let ask = |world: World, credentials: Credentials| {
         let server = Server::start(world);
