@@ -10,6 +10,7 @@ pub mod forgejo;
 pub mod graph;
 pub mod oci;
 pub mod path;
+pub mod printable;
 pub mod probe;
 #[cfg(feature = "remote")]
 pub mod registry;

@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(name = "registry-retention", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
 Environment, each beaten by its flag: FORGEJO_HOST, FORGEJO_OWNER, FORGEJO_USER, FORGEJO_TOKEN or FORGEJO_TOKEN_FILE, \
-KEEP_LAST_N; and DRY_RUN, true by default, which when set to true disarms --apply and apply.
+KEEP_LAST_N; with --registry REGISTRY_USER, REGISTRY_PASSWORD or REGISTRY_PASSWORD_FILE; and DRY_RUN, true by default, \
+which when set to true disarms --apply and apply.
 
 Exit status: 0 done, or nothing to do; 1 an operation failed; 2 usage or configuration refused; 3 changes pending \
 (--detailed-exitcode); 4 packages were skipped; 5 something moved; 6 the token may not delete; 7 a guard refused.")]
@@ -19,6 +20,30 @@ pub struct Cli {
 
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+impl Cli {
+    /// Takes from the environment where the images are, unless the command line says so.
+    pub fn take_environment(&mut self) {
+        let server = match &mut self.verb {
+            None => &mut self.run.server,
+            Some(Verb::Run(args)) => &mut args.server,
+            Some(Verb::Plan(args)) => &mut args.server,
+            Some(Verb::Apply(args)) => &mut args.server,
+            Some(Verb::Explain(args)) => &mut args.server,
+            Some(Verb::Undo(args)) => &mut args.server,
+        };
+        if server.registry.is_some() || server.layout.is_some() {
+            return;
+        }
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        if server.forgejo.is_none() {
+            server.forgejo = variable("FORGEJO_HOST");
+        }
+        if server.owner.is_empty() {
+            server.owner.extend(variable("FORGEJO_OWNER"));
+        }
+    }
 }
 
 /// What to do.
@@ -207,17 +232,21 @@ pub struct Server {
 /// How servers are asked. The token comes from a file or from FORGEJO_TOKEN, never from an argument.
 #[derive(Debug, Args)]
 pub struct Connection {
-    /// The user of the token
-    #[arg(long, value_name = "NAME", env = "FORGEJO_USER", help_heading = "Connection")]
+    /// The user of the token [env: FORGEJO_USER, with --registry REGISTRY_USER]
+    #[arg(long, value_name = "NAME", help_heading = "Connection")]
     pub user: Option<String>,
 
-    /// A file that holds the token
-    #[arg(long, value_name = "FILE", env = "FORGEJO_TOKEN_FILE", help_heading = "Connection")]
+    /// A file that holds the token [env: FORGEJO_TOKEN_FILE, with --registry REGISTRY_PASSWORD_FILE]
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
     pub token_file: Option<PathBuf>,
 
     /// Certificate authorities trusted beside those of the system (PEM)
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
     pub ca_file: Option<PathBuf>,
+
+    /// Longest time for one answer, all of it
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "90s", help_heading = "Connection")]
+    pub timeout: u64,
 
     /// Requests under way at once
     #[arg(long, value_name = "N", default_value_t = 8, help_heading = "Connection")]
@@ -239,8 +268,14 @@ pub struct Recorded {
 pub struct Policy {
     /// Images of a package that stay by rank
     /// [default: 10]
-    #[arg(long, value_name = "N", env = "KEEP_LAST_N", help_heading = "Policy")]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "KEEP_LAST_N",
+        allow_negative_numbers = true,
+        help_heading = "Policy"
+    )]
+    #[arg(value_parser = images)]
     pub keep_last: Option<u32>,
 
     /// Tags that always stay, with their images (repeatable)
@@ -384,6 +419,12 @@ pub enum When {
     Auto,
     Always,
     Never,
+}
+
+/// How many images stay.
+fn images(text: &str) -> Result<u32, String> {
+    let number = text.trim().parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "write a number from 1 on; KEEP_LAST_N in the environment means the same".into())
 }
 
 /// A duration such as `90m`, `24h`, `7d`, in seconds.

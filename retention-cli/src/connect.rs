@@ -1,12 +1,14 @@
 //! A server named on the command line, opened: credentials from a file or the environment, never from an argument.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use registry_core::forgejo::{Account, Forgejo};
-use registry_core::registry::{Client, Credentials, Http, RegistrySource, Sent, Settings};
+use registry_core::registry::{Client, Credentials, Error, Http, RegistrySource, Sent, Settings};
 use registry_core::retention::{self as core, Cache, Collecting, Permission, Record, SourceKind};
 use registry_core::text::without_controls as safe;
 
@@ -20,8 +22,50 @@ const SMALL_FILE: u64 = 4 << 20;
 /// A server that answers. Has no way to delete.
 #[derive(Debug)]
 pub enum Source {
-    Forgejo(Forgejo),
-    Registry(RegistrySource),
+    Forgejo(Box<Forgejo>),
+    Registry(Box<RegistrySource>),
+}
+
+/// What the command line names as a source: a registry, or one owner on a Forgejo server.
+#[derive(Debug, Clone, Copy)]
+pub enum Place<'a> {
+    Registry(&'a str),
+    Forgejo { url: &'a str, owner: &'a str },
+}
+
+impl<'a> Place<'a> {
+    /// What is named on the command line, one place for each owner. Asks nobody.
+    ///
+    /// # Errors
+    /// When nothing is named, or an owner twice.
+    pub fn all(server: &'a Server) -> Result<Vec<Self>, Failure> {
+        let usage = |why: String| Err(Failure::Usage(anyhow!(why)));
+        if server.layout.is_some() {
+            return usage("--layout comes later: this version reads servers and inventories".into());
+        }
+        if let Some(url) = &server.registry {
+            return Ok(vec![Self::Registry(url)]);
+        }
+        let Some(url) = &server.forgejo else {
+            return usage("name a server: --forgejo URL --owner NAME, or --registry URL".into());
+        };
+        if server.owner.iter().all(|owner| owner.trim().is_empty()) {
+            return usage("name whose packages: --owner NAME, or FORGEJO_OWNER".into());
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = server.owner.iter().find(|owner| !seen.insert(owner.to_lowercase())) {
+            return usage(format!("owner {twice:?} is named twice"));
+        }
+        Ok(server.owner.iter().map(|owner| Self::Forgejo { url, owner }).collect())
+    }
+
+    /// Whose packages these are.
+    pub const fn owner(&self) -> Option<&'a str> {
+        match self {
+            Self::Registry(_) => None,
+            Self::Forgejo { owner, .. } => Some(owner),
+        }
+    }
 }
 
 /// How servers are asked, from flags and environment.
@@ -41,15 +85,25 @@ fn file(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The token: `--token-file` (or `FORGEJO_TOKEN_FILE`) before `FORGEJO_TOKEN`.
-fn token(args: &Connection) -> anyhow::Result<Option<secrecy::SecretString>> {
-    let text = match &args.token_file {
+/// The variables of one kind of server: user, secret. What is meant for one kind is never sent to the other.
+const fn variables(is_registry: bool) -> (&'static str, &'static str) {
+    if is_registry { ("REGISTRY_USER", "REGISTRY_PASSWORD") } else { ("FORGEJO_USER", "FORGEJO_TOKEN") }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The token: `--token-file` before the variable that ends in `_FILE`, before the variable itself.
+fn token(args: &Connection, variable: &str) -> anyhow::Result<Option<secrecy::SecretString>> {
+    let named = environment(&format!("{variable}_FILE")).map(PathBuf::from);
+    let text = match args.token_file.clone().or(named) {
         Some(path) => {
             let bytes =
-                file(path).with_context(|| format!("cannot read the token file {}", path.display()))?;
+                file(&path).with_context(|| format!("cannot read the token file {}", path.display()))?;
             String::from_utf8(bytes).map_err(|_| anyhow!("the token file {} is no text", path.display()))?
         }
-        None => std::env::var("FORGEJO_TOKEN").unwrap_or_default(),
+        None => environment(variable).unwrap_or_default(),
     };
     let text = text.trim();
     if text.is_empty() {
@@ -66,9 +120,14 @@ impl Connector {
     ///
     /// # Errors
     /// When the token or the certificates cannot be read.
-    pub fn new(args: &Connection, verbose: bool) -> Result<Self, Failure> {
+    pub fn new(args: &Connection, server: &Server, verbose: bool) -> Result<Self, Failure> {
         let settle = || -> anyhow::Result<Self> {
-            let mut settings = Settings { in_flight: args.jobs.into(), ..Settings::default() };
+            let (user, secret) = variables(server.registry.is_some());
+            if args.timeout == 0 {
+                bail!("--timeout is 0, and no answer comes that soon");
+            }
+            let deadline = Duration::from_secs(args.timeout);
+            let mut settings = Settings { in_flight: args.jobs.into(), deadline, ..Settings::default() };
             settings.user_agent = concat!("registry-retention/", env!("CARGO_PKG_VERSION")).into();
             if let Some(path) = &args.ca_file {
                 let bytes = file(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -82,7 +141,8 @@ impl Connector {
                     eprintln!("{} {target}: {status}, {milliseconds} ms", sent.method);
                 }));
             }
-            Ok(Self { http: Http::new(settings)?, user: args.user.clone(), token: token(args)? })
+            let user = args.user.clone().or_else(|| environment(user));
+            Ok(Self { http: Http::new(settings)?, user, token: token(args, secret)? })
         };
         settle().map_err(Failure::Usage)
     }
@@ -96,68 +156,37 @@ impl Connector {
         self.http.in_flight()
     }
 
-    /// Opens a Forgejo server for one owner.
-    ///
-    /// # Errors
-    /// When it does not answer, or is none.
-    pub async fn forgejo(&self, url: &str, owner: &str) -> anyhow::Result<Source> {
+    async fn forgejo(&self, url: &str, owner: &str) -> Result<Source, Error> {
         let account = Account { owner: owner.into(), user: self.user.clone(), token: self.token.clone() };
         let forgejo = Forgejo::connect(&self.http, url, &account).await?;
         forgejo.warnings().iter().for_each(|text| render::warn(text));
-        Ok(Source::Forgejo(forgejo))
+        Ok(Source::Forgejo(Box::new(forgejo)))
     }
 
-    /// Opens an OCI registry.
-    ///
-    /// # Errors
-    /// When it does not answer, is none, or a token was given without its user.
-    pub async fn registry(&self, url: &str) -> Result<Source, Failure> {
+    async fn registry(&self, url: &str) -> Result<Source, Failure> {
         let credentials = match (&self.user, &self.token) {
             (Some(name), Some(secret)) => Credentials::User { name: name.clone(), secret: secret.clone() },
             (None, Some(_)) => {
-                let why = "a registry takes a token together with its user: --user NAME, or FORGEJO_USER";
+                let why = "a registry takes a token together with its user: --user NAME, or REGISTRY_USER";
                 return Err(Failure::Usage(anyhow!(why)));
             }
             (_, None) => Credentials::Anonymous,
         };
-        let client =
-            Client::new(&self.http, url, credentials).map_err(|error| Failure::of_server(error.into()))?;
+        let client = Client::new(&self.http, url, credentials).map_err(Failure::of_server)?;
         client.warning().iter().for_each(|text| render::warn(text));
-        client.ping().await.map_err(|error| Failure::of_server(error.into()))?;
-        Ok(Source::Registry(RegistrySource::new(client)))
+        client.ping().await.map_err(Failure::of_server)?;
+        Ok(Source::Registry(Box::new(RegistrySource::new(client))))
     }
 
-    /// Opens what is named on the command line: one source for each owner.
+    /// Opens a place.
     ///
     /// # Errors
-    /// When nothing is named, or something does not answer.
-    pub async fn open(&self, server: &Server) -> Result<Vec<Source>, Failure> {
-        if server.layout.is_some() {
-            return Err(Failure::Usage(anyhow!(
-                "--layout comes later: this version reads servers and inventories"
-            )));
+    /// When it does not answer, or is not what it was called.
+    pub async fn open(&self, place: &Place<'_>) -> Result<Source, Failure> {
+        match place {
+            Place::Registry(url) => self.registry(url).await,
+            Place::Forgejo { url, owner } => self.forgejo(url, owner).await.map_err(Failure::of_server),
         }
-        if let Some(url) = &server.registry {
-            return Ok(vec![self.registry(url).await?]);
-        }
-        let from_environment = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let Some(url) = server.forgejo.clone().or_else(|| from_environment("FORGEJO_HOST")) else {
-            return Err(Failure::Usage(anyhow!(
-                "name a server: --forgejo URL --owner NAME, or --registry URL"
-            )));
-        };
-        let mut owners = server.owner.clone();
-        if owners.is_empty() {
-            owners.extend(from_environment("FORGEJO_OWNER"));
-        }
-        if owners.is_empty() {
-            return Err(Failure::Usage(anyhow!("name whose packages: --owner NAME, or FORGEJO_OWNER")));
-        }
-        let mut sources = Vec::new();
-        for owner in &owners {
-            sources.push(self.forgejo(&url, owner).await.map_err(Failure::of_server)?);
-        }
-        Ok(sources)
     }
 
     /// Reads a source whole.
@@ -169,7 +198,7 @@ impl Connector {
         source: &Source,
         cache: Option<&Cache>,
         policy: &core::Policy,
-    ) -> anyhow::Result<Record> {
+    ) -> Result<Record, Failure> {
         let how = Collecting {
             in_flight: self.in_flight(),
             cache,
@@ -178,10 +207,10 @@ impl Connector {
         };
         let now = jiff::Timestamp::now();
         let record = match source {
-            Source::Forgejo(forgejo) => core::collect(forgejo, source.told(), &how, now).await,
-            Source::Registry(registry) => core::collect(registry, source.told(), &how, now).await,
+            Source::Forgejo(forgejo) => core::collect(&**forgejo, source.told(), &how, now).await,
+            Source::Registry(registry) => core::collect(&**registry, source.told(), &how, now).await,
         };
-        record.map_err(|why| anyhow!("{why}"))
+        record.map_err(Failure::of_list)
     }
 
     /// Deletes what a plan says.
@@ -231,6 +260,22 @@ impl Source {
         }
     }
 
+    /// Refuses to act on ages when the server's clock and ours tell different times.
+    ///
+    /// # Errors
+    /// When a rule of the policy goes by age, and the clocks differ by minutes.
+    pub fn check_clock(&self, policy: &core::PolicyText) -> Result<(), Failure> {
+        let Self::Forgejo(forgejo) = self else { return Ok(()) };
+        let by_age = policy.keep_within_seconds.is_some()
+            || policy.untagged.is_some()
+            || policy.orphan_signatures.is_some()
+            || policy.rules.iter().any(|rule| rule.keep_within_seconds.is_some());
+        match forgejo.clock_warning().filter(|_| by_age) {
+            Some(why) => Err(Failure::Io(anyhow!("{why}; this policy goes by age, so nothing is deleted"))),
+            None => Ok(()),
+        }
+    }
+
     /// Asks whether the credentials may delete what a plan says; what that means for the run. A registry may allow it in one
     /// repository and not in another: the first where something goes is asked about.
     ///
@@ -252,14 +297,19 @@ impl Source {
                 registry.preflight(&package.name).await
             }
         };
+        let what = match self {
+            Self::Forgejo(forgejo) => format!("packages of {}", forgejo.owner()),
+            Self::Registry(_) => "here".into(),
+        };
         let (said, failure): (_, fn(anyhow::Error) -> Failure) = match permission {
             Permission::Granted => return Ok(()),
             Permission::Denied(why) => {
-                (format!("these credentials may not delete: {why}"), Failure::Forbidden)
+                (format!("these credentials may not delete {what}: {why}"), Failure::Forbidden)
             }
-            Permission::Unknown(why) => {
-                (format!("whether these credentials may delete could not be found out: {why}"), Failure::Io)
-            }
+            Permission::Unknown(why) => (
+                format!("whether these credentials may delete {what} could not be found out: {why}"),
+                Failure::Io,
+            ),
         };
         if matches!(how, Preflight::Require) {
             return Err(failure(anyhow!(said)));

@@ -1,7 +1,7 @@
 //! Exit statuses, and which one wins. Decided here and nowhere else.
 
 use registry_core::registry::Error;
-use registry_core::retention::{Applied, Outcome, Plan, Stopped};
+use registry_core::retention::{Applied, Cause, Outcome, Plan, Stopped, Unanswered};
 
 use crate::args::{Answer, FailOn};
 
@@ -34,11 +34,26 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// A server that cannot be read: a wrong address is a matter of usage, silence is a failure.
-    pub fn of_server(error: anyhow::Error) -> Self {
-        match error.downcast_ref::<Error>() {
-            Some(Error::Address { .. } | Error::Name(_) | Error::Malformed { .. }) => Self::Usage(error),
-            _ => Self::Io(error),
+    /// A server that cannot be opened: a wrong address is a matter of usage, silence is a failure.
+    pub fn of_server(error: Error) -> Self {
+        match &error {
+            Error::Address { .. } | Error::Name(_) | Error::Malformed { .. } | Error::NoOwner { .. } => {
+                Self::Usage(error.into())
+            }
+            // Whoever may not even read may not delete.
+            Error::Refused { .. } => Self::Forbidden(error.into()),
+            _ => Self::Io(error.into()),
+        }
+    }
+
+    /// A server that was opened, and does not tell what there is.
+    pub fn of_list(unanswered: Unanswered) -> Self {
+        let cause = unanswered.cause;
+        let error = anyhow::Error::new(unanswered);
+        match cause {
+            Cause::Name => Self::Usage(error),
+            Cause::Credentials => Self::Forbidden(error),
+            Cause::Server => Self::Io(error),
         }
     }
 
@@ -63,10 +78,20 @@ impl Failure {
 #[derive(Debug, Default)]
 pub struct Tally(Vec<u8>);
 
-/// The more serious first.
-const ORDER: [u8; 6] = [MOVED, FORBIDDEN, GUARD, FAILED, SKIPPED, PENDING];
+/// The more serious first. What was refused stands alone, unless it was so for one owner of several.
+const ORDER: [u8; 7] = [MOVED, FORBIDDEN, GUARD, FAILED, REFUSED, SKIPPED, PENDING];
 
 impl Tally {
+    /// Counts what went wrong before there was an answer.
+    pub fn failed(&mut self, failure: &Failure) {
+        self.0.push(failure.status());
+    }
+
+    /// Counts a guard over all owners that refused.
+    pub fn refused(&mut self) {
+        self.0.push(GUARD);
+    }
+
     /// Counts what a plan says. What is done at once is not pending.
     pub fn plan(&mut self, plan: &Plan, answer: &Answer, is_armed: bool) {
         let summary = &plan.summary;

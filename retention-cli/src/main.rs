@@ -1,6 +1,7 @@
 //! `registry-retention`: which images may go so that everything kept still holds. Parse, call the library, render. What
 //! goes is decided in registry-core.
 
+mod apply;
 mod args;
 mod config;
 mod connect;
@@ -8,11 +9,13 @@ mod exit;
 mod journal;
 mod metrics;
 mod plan;
+mod planning;
 mod policy;
 mod render;
 mod run;
 #[cfg(test)]
 mod schemas;
+mod undo;
 
 use std::process::ExitCode;
 
@@ -21,7 +24,7 @@ use clap::Parser as _;
 use crate::args::Verb;
 
 fn main() -> ExitCode {
-    let cli = match args::Cli::try_parse() {
+    let mut cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             let status = if error.use_stderr() { exit::REFUSED } else { exit::DONE };
@@ -30,19 +33,19 @@ fn main() -> ExitCode {
             return ExitCode::from(status);
         }
     };
+    cli.take_environment();
     let done = match &cli.verb {
         Some(Verb::Plan(args)) => plan::run(args),
         Some(Verb::Explain(args)) => plan::explain(args),
         Some(Verb::Run(args)) => run::run(args),
         None => run::run(&cli.run),
-        Some(Verb::Apply(args)) => run::apply(args),
-        Some(Verb::Undo(args)) => run::undo(args),
+        Some(Verb::Apply(args)) => apply::run(args),
+        Some(Verb::Undo(args)) => undo::run(args),
     };
     match done {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
-            let text = registry_core::text::without_controls(&format!("{:#}", failure.error()));
-            eprintln!("error: {text}");
+            render::error(None, failure.error());
             ExitCode::from(failure.status())
         }
     }

@@ -18,14 +18,18 @@ pub struct Told {
     refused: u64,
     broken: u64,
     reclaimable: u64,
-    is_armed: bool,
+    /// What each plan that was to be acted on lets go, and how much of it is gone.
+    effects: Vec<(u64, u64)>,
 }
 
 const LAST_SUCCESS: &str = "registry_retention_last_success_timestamp_seconds";
 
 impl Told {
-    /// Adds a plan.
-    pub fn plan(&mut self, plan: &Plan) {
+    /// Adds a plan; one that is to be acted on has an effect, or is told to have none.
+    pub fn plan(&mut self, plan: &Plan, is_armed: bool) {
+        if is_armed {
+            self.effects.push((plan.summary.versions_deleted, 0));
+        }
         let rows = plan.packages.iter().flat_map(|package| &package.versions);
         self.kept += rows.filter(|row| row.action == Action::Keep).count() as u64;
         self.planned += plan.summary.versions_deleted;
@@ -35,15 +39,19 @@ impl Told {
         self.reclaimable += plan.summary.reclaimable_bytes;
     }
 
-    /// Adds what was done.
-    pub fn applied(&mut self, applied: &Applied) {
-        self.is_armed = true;
-        self.deleted += applied.count(Outcome::Deleted) as u64;
+    /// Adds what was done of the plan that was added as such a number, from 0.
+    pub fn applied(&mut self, number: usize, applied: &Applied) {
+        let deleted = applied.count(Outcome::Deleted) as u64;
+        if let Some((_, done)) = self.effects.get_mut(number) {
+            *done += deleted;
+        }
+        self.deleted += deleted;
         self.failed += applied.count(Outcome::Failed) as u64;
     }
 
     fn render(&self, success: Option<&str>) -> String {
-        let zero_effect = self.is_armed && self.planned > 0 && self.deleted == 0;
+        // Of each owner: what one of them does not lose must not hide behind what another does.
+        let zero_effect = self.effects.iter().any(|(planned, done)| *planned > 0 && *done == 0);
         let metrics = [
             ("versions_kept", "Rows that stay.", self.kept),
             ("versions_deleted", "Rows that the server confirmed gone.", self.deleted),
@@ -52,7 +60,11 @@ impl Told {
             ("refused_packages", "Packages in which a guard refused.", self.refused),
             ("broken_images", "Tags of images that do not answer down to the leaves.", self.broken),
             ("planned_deletions", "Rows that the plan lets go.", self.planned),
-            ("zero_effect", "Whether deletions were planned and none succeeded.", u64::from(zero_effect)),
+            (
+                "zero_effect",
+                "Whether deletions were to be done for an owner and none succeeded.",
+                u64::from(zero_effect),
+            ),
             ("reclaimable_bytes", "Bytes that only what goes needs.", self.reclaimable),
         ];
         let mut out = String::new();

@@ -40,18 +40,21 @@ pub fn run(args: &PlanArgs) -> Result<u8, Failure> {
 /// # Errors
 /// As [`run`]; and when nothing of that name is there.
 pub fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
-    let plans = match &args.recorded.inventory {
+    let (plans, tally) = match &args.recorded.inventory {
         Some(path) => {
             let record = record(path)?;
             let policy = policy::settle(&args.policy, record.source.kind, false).map_err(Failure::Usage)?;
-            vec![make(&record, &policy, args.common.at)]
+            (vec![make(&record, &policy, args.common.at)], exit::Tally::default())
         }
         None => crate::run::explain(args)?,
     };
+    let mut is_found = false;
     for plan in &plans {
-        if render::explain(&args.common, plan, &args.subject).context("cannot print").map_err(Failure::Io)? {
-            return Ok(exit::DONE);
-        }
+        let found = render::explain(&args.common, plan, &args.subject, plans.len() > 1);
+        is_found |= found.context("cannot print").map_err(Failure::Io)?;
+    }
+    if is_found || plans.is_empty() {
+        return Ok(tally.status());
     }
     let names = plans.iter().flat_map(|plan| &plan.packages).map(|package| package.name.as_str());
     let names: Vec<_> = names.take(10).collect();
@@ -74,6 +77,26 @@ pub fn make(record: &Record, policy: &core::Policy, at: Option<Timestamp>) -> Pl
         let mut tags = packages.clone().flat_map(|package| &package.versions);
         if pattern.as_str() != "latest" && !tags.any(|row| pattern.is_match(&row.version)) {
             render::warn(&format!("no tag matches the keep pattern {:?}", pattern.as_str()));
+        }
+    }
+    for (number, rule) in policy.rules.iter().enumerate() {
+        let mut tags = packages
+            .clone()
+            .filter(|package| rule.package.is_match(&package.name))
+            .flat_map(|package| &package.versions)
+            .filter(|row| !row.version.contains(':'));
+        if !tags.any(|row| rule.tags.is_match(&row.version)) {
+            let (package, tags) = (rule.package.as_str(), rule.tags.as_str());
+            render::warn(&format!("no tag matches rule {} (package {package:?}, tags {tags:?})", number + 1));
+        }
+    }
+    for lost in &policy.assume_lost {
+        let is_it = |package: &&core::RecordedPackage| {
+            let tag = lost.strip_prefix(package.name.as_str()).and_then(|rest| rest.strip_prefix(':'));
+            package.versions.iter().any(|row| Some(row.version.as_str()) == tag)
+        };
+        if !packages.clone().any(|package| is_it(&package)) {
+            render::warn(&format!("no tag is called {lost:?}, as --assume-lost has it"));
         }
     }
     let now = at.unwrap_or_else(Timestamp::now);
@@ -115,7 +138,10 @@ pub fn keep(path: &Path, value: &impl serde::Serialize) -> anyhow::Result<()> {
 /// When it cannot be written.
 pub fn replace(path: &Path, bytes: &[u8], is_public: bool) -> anyhow::Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".registry-retention-").tempfile_in(folder)?;
+    let made = tempfile::Builder::new().prefix(".registry-retention-").tempfile_in(folder);
+    // The error of that crate names its own file, which helps nobody.
+    let mut file =
+        made.map_err(|error| anyhow!("no file can be made in {}: {}", folder.display(), error.kind()))?;
     file.write_all(bytes)?;
     #[cfg(unix)]
     if is_public {

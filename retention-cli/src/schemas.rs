@@ -135,6 +135,7 @@ fn journals_and_results_are_valid() {
         core::Entry::Deleting {
             package: package.clone(),
             version: version.clone(),
+            id: Some(41),
             digest,
             created_at: Some(at),
         },

@@ -31,8 +31,8 @@ fn it_refuses_what_makes_no_sense() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         stderr(&output).lines().next().unwrap_or_default().to_owned()
     };
-    insta::assert_snapshot!(first_line(&["--keep-last", "0"], &[]), @"error: invalid value '0' for '--keep-last <N>': 0 is not in 1..=4294967295");
-    insta::assert_snapshot!(first_line(&[], &[("KEEP_LAST_N", "ten")]), @"error: invalid value 'ten' for '--keep-last <N>': invalid digit found in string");
+    insta::assert_snapshot!(first_line(&["--keep-last", "0"], &[]), @"error: invalid value '0' for '--keep-last <N>': write a number from 1 on; KEEP_LAST_N in the environment means the same");
+    insta::assert_snapshot!(first_line(&[], &[("KEEP_LAST_N", "ten")]), @"error: invalid value 'ten' for '--keep-last <N>': write a number from 1 on; KEEP_LAST_N in the environment means the same");
     insta::assert_snapshot!(first_line(&["--max-delete-percent", "101"], &[]), @"error: invalid value '101' for '--max-delete-percent <P>': 101 is not in 0..=100");
     insta::assert_snapshot!(first_line(&["--inventory", "x.json", "--apply"], &[]), @"error: unexpected argument '--inventory' found");
     insta::assert_snapshot!(first_line(&["--keep-last", "3", "plan"], &[]), @"error: the subcommand 'plan' cannot be used with '--keep-last <N>'");

@@ -1,6 +1,5 @@
 //! A report in the form that was asked for. Nothing is decided here.
 
-pub mod json;
 pub mod metrics;
 mod text;
 mod tree;
@@ -9,7 +8,6 @@ use std::io::{self, BufWriter, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use registry_core::audit::Report;
-use serde::Serialize as _;
 
 use crate::args::{Common, Output, When};
 use crate::verify::Checked;
@@ -47,17 +45,11 @@ fn printed(
     };
     let mut out = BufWriter::with_capacity(64 << 10, AutoStream::new(io::stdout(), choice));
     let printed = match common.output {
-        Output::Json => json(report, &mut out),
+        Output::Json => registry_core::printable::write(report, &mut out),
         Output::Text => write(&mut out),
     };
     match printed.and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
-}
-
-fn json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, json::Printable::default());
-    report.serialize(&mut serializer)?;
-    out.write_all(b"\n")
 }

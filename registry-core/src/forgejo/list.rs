@@ -17,7 +17,7 @@ const PAGE: usize = 50;
 /// Most bytes of a page. 50 versions are 64 KB.
 const PAGE_MAX: usize = 8 << 20;
 /// How often a list that keeps changing is read.
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: u32 = 5;
 /// Most versions of an owner.
 const MOST: u64 = 10_000_000;
 
@@ -43,11 +43,13 @@ impl Item {
 pub(super) async fn list(forgejo: &Forgejo, package: Option<&str>) -> Result<Vec<Listed>, Error> {
     let mut why = String::new();
     for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            forgejo.http().pause(attempt - 1).await;
+        }
         match once(forgejo, package).await? {
             Ok(rows) => return Ok(rows),
             Err(moved) => why = moved,
         }
-        forgejo.http().pause(u32::try_from(attempt).unwrap_or(0)).await;
     }
     let what = format!("GET /api/v1/packages/{}", forgejo.owner());
     Err(Error::Malformed {
@@ -61,6 +63,7 @@ async fn once(forgejo: &Forgejo, package: Option<&str>) -> Result<Result<Vec<Lis
     let mut found: BTreeMap<u64, Listed> = BTreeMap::new();
     let (mut total, mut seen) = (None, 0_u64);
     let mut names: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut spelled: BTreeMap<String, String> = BTreeMap::new();
     for page in 1.. {
         let mut url = forgejo.rest_url(&[])?;
         {
@@ -92,9 +95,17 @@ async fn once(forgejo: &Forgejo, package: Option<&str>) -> Result<Result<Vec<Lis
                 return Err(bad("it lists what is no container, though only these were asked for"));
             }
             let (id, row) = (item.id, item.listed());
+            let package = spelled.entry(row.package.to_lowercase()).or_insert_with(|| row.package.clone());
+            if *package != row.package {
+                let (one, other) = (crate::registry::quote(package), crate::registry::quote(&row.package));
+                return Err(bad(&format!(
+                    "packages {one:?} and {other:?} differ only in case, and this API takes both for the same; nothing \
+                     can be deleted safely"
+                )));
+            }
             // A tag that is pushed again meanwhile keeps the total, has another number, and may push a third row off both
             // pages.
-            let is_new = names.insert((row.package.clone(), row.version.clone()));
+            let is_new = names.insert((row.package.to_lowercase(), row.version.to_lowercase()));
             new += u64::from(found.insert(id, row).is_none() && is_new);
         }
         if new < count {

@@ -15,6 +15,8 @@ use crate::retention::{Source, SourceKind};
 
 /// Most bytes of an answer about one version.
 const SMALL: usize = 4 << 20;
+/// How far clocks may differ, in seconds.
+const CLOCKS_DIFFER: i64 = 300;
 /// Most bytes of a config.
 const CONFIG_MAX: usize = 8 << 20;
 
@@ -38,6 +40,8 @@ pub struct Forgejo {
     credentials: Credentials,
     oci: Client,
     version: Version,
+    /// Seconds by which its clock is ahead of ours.
+    ahead: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -64,6 +68,13 @@ fn message(answer: &Answer) -> Option<String> {
     serde_json::from_slice::<Told>(&answer.body).ok().map(|told| told.message)
 }
 
+/// The owner that REST says it does not have (`services/context/user.go @ v15.0.3`).
+fn no_owner(answer: &Answer) -> Option<String> {
+    let told = message(answer).filter(|_| answer.status == StatusCode::NOT_FOUND)?;
+    let name = told.strip_prefix("user redirect does not exist [name: ")?;
+    Some(crate::registry::quote(name.strip_suffix(']').unwrap_or(name)))
+}
+
 /// A status of REST as an error. The body of a 401 is not looked at: it may spell the token.
 pub(super) fn rest(answer: &Answer) -> Error {
     let status = answer.status.as_u16();
@@ -72,11 +83,11 @@ pub(super) fn rest(answer: &Answer) -> Error {
         let why = "the token is not known to this server, or one is needed".into();
         return Error::Refused { what, status, why };
     }
+    if let Some(name) = no_owner(answer) {
+        return Error::NoOwner { what, name };
+    }
     match (status, message(answer).map(|text| crate::registry::quote(&text))) {
         (403, Some(why)) if !why.is_empty() => Error::Refused { what, status, why },
-        (404, Some(message)) if message.starts_with("user redirect") => {
-            Error::Malformed { what, why: "there is no such owner on this server".into() }
-        }
         (404, None) => Error::Malformed {
             what,
             why: "the server does not know this address; does a proxy in front of it decode %2F?".into(),
@@ -107,9 +118,9 @@ impl Forgejo {
             name: account.user.clone().unwrap_or_else(|| owner.clone()),
             secret,
         });
-        let version = detect(http, &base, &credentials).await?;
+        let (version, ahead) = detect(http, &base, &credentials).await?;
         let oci = Client::with_own_tokens(http, &base, credentials.clone())?;
-        Ok(Self { http: http.clone(), base, owner, credentials, oci, version })
+        Ok(Self { http: http.clone(), base, owner, credentials, oci, version, ahead })
     }
 
     /// Its version.
@@ -122,10 +133,20 @@ impl Forgejo {
         &self.owner
     }
 
-    /// What a person should know: credentials that travel unencrypted, a server that was never tried.
+    /// What a person should know: credentials that travel unencrypted, a server that was never tried, a clock.
     pub fn warnings(&self) -> Vec<String> {
         let unencrypted = crate::registry::unencrypted(&self.base, self.credentials.are_given());
-        unencrypted.into_iter().chain(self.version.warning()).collect()
+        unencrypted.into_iter().chain(self.version.warning()).chain(self.clock_warning()).collect()
+    }
+
+    /// That the server's clock and ours differ by minutes, so that ages are wrong.
+    pub fn clock_warning(&self) -> Option<String> {
+        let seconds = self.ahead.filter(|seconds| seconds.abs() > CLOCKS_DIFFER)?;
+        let way = if seconds > 0 { "ahead of" } else { "behind" };
+        let seconds = seconds.abs();
+        Some(format!(
+            "the clock of the server is {seconds} s {way} the clock of this machine, so ages are wrong"
+        ))
     }
 
     /// Where the packages are, as plans tell it.

@@ -11,6 +11,8 @@ use crate::registry::{Answer, Ask, Credentials, Error, Http};
 const OLDEST: u32 = 11;
 /// Newest major version whose answers were seen.
 const NEWEST: u32 = 15;
+/// Where Forgejo tells its version, and Gitea has nothing.
+const OWN: &str = "api/forgejo/v1/version";
 /// Most bytes of an answer about a version.
 const SMALL: usize = 64 << 10;
 
@@ -45,38 +47,75 @@ impl Version {
     }
 }
 
-/// Asks the server at `base` what it is.
-pub(super) async fn detect(http: &Http, base: &Url, credentials: &Credentials) -> Result<Version, Error> {
-    let answer = get(http, base, "api/forgejo/v1/version", credentials).await?;
-    if answer.status == StatusCode::OK {
-        let version = Version::of(&answer.json::<Told>()?.version);
-        return match version.major {
-            Some(major) if major < OLDEST => Err(Error::Malformed {
-                what: answer.what,
-                why: format!("Forgejo {} is older than any that was tried ({OLDEST}); refused", version.text),
-            }),
-            _ => Ok(version),
-        };
-    }
-    if answer.status != StatusCode::NOT_FOUND {
-        return Err(rest(&answer));
-    }
+/// Asks the server at `base` what it is, and by how many seconds its clock is ahead of ours.
+pub(super) async fn detect(
+    http: &Http,
+    base: &Url,
+    credentials: &Credentials,
+) -> Result<(Version, Option<i64>), Error> {
+    let answer = get(http, base, OWN, credentials).await?;
     let bad = |why: String| Error::Malformed { what: answer.what.clone(), why };
-    // Gitea has no version of this kind, but answers the same API otherwise.
+    match answer.status {
+        StatusCode::OK => {}
+        StatusCode::NOT_FOUND => return Err(bad(other(http, base, credentials, &answer).await?)),
+        status if status.is_redirection() => {
+            let to = answer.header("location").map(crate::registry::quote).unwrap_or_default();
+            return Err(bad(format!("it leads to {to:?}; if that is the server, name its address")));
+        }
+        _ => return Err(rest(&answer)),
+    }
+    let version = Version::of(&answer.json::<Told>()?.version);
+    match version.major {
+        Some(major) if major < OLDEST => {
+            Err(bad(format!("Forgejo {} is older than any that was tried ({OLDEST}); refused", version.text)))
+        }
+        _ => Ok((version, ahead(&answer))),
+    }
+}
+
+/// By how many seconds the time of an answer (RFC 9110, `Date`) is ahead of ours.
+fn ahead(answer: &Answer) -> Option<i64> {
+    let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(answer.header("date")?).ok()?;
+    Some(at.as_second() - jiff::Timestamp::now().as_second())
+}
+
+/// What a server is that has no version of Forgejo.
+async fn other(http: &Http, base: &Url, credentials: &Credentials, first: &Answer) -> Result<String, Error> {
+    // Gitea answers the same API otherwise.
     let gitea = get(http, base, "api/v1/version", credentials).await?;
     if gitea.status == StatusCode::OK
         && let Ok(told) = gitea.json::<Told>()
     {
-        return Err(bad(format!(
+        return Ok(format!(
             "this is Gitea {}, whose package API looks the same; what it deletes was never tried, so it is refused",
             crate::text::escape(&told.version)
-        )));
+        ));
+    }
+    let mut root = base.clone();
+    root.set_path("/");
+    if root != *base {
+        let above = get(http, &root, OWN, credentials).await?;
+        if above.status == StatusCode::OK && above.json::<Told>().is_ok() {
+            return Ok(format!("Forgejo is at {root} and not below {}; name that address", base.path()));
+        }
     }
     let registry = get(http, base, "/v2/", &Credentials::Anonymous).await?;
     if registry.header("docker-distribution-api-version").is_some() {
-        return Err(bad("this is an OCI registry and no Forgejo; name it with --registry".into()));
+        // The name under which Forgejo, Gitea and GitLab ask for a token (`routers/api/packages/container/container.go`).
+        let is_package_registry = registry
+            .header("www-authenticate")
+            .is_some_and(|given| given.contains("service=\"container_registry\""));
+        return Ok(if is_package_registry {
+            "its /v2 is that of a Forgejo, Gitea or GitLab, and the API of Forgejo is not there; does a proxy hide it?"
+                .into()
+        } else {
+            "this is an OCI registry and no Forgejo; name it with --registry".into()
+        });
     }
-    Err(bad("this is neither Forgejo nor Gitea".into()))
+    let what = if first.is_page() { "a web page with status 404 came: " } else { "" };
+    let server = first.header("server").map(crate::registry::quote).filter(|name| !name.is_empty());
+    let named = server.map_or_else(String::new, |name| format!("; what answers calls itself {name:?}"));
+    Ok(format!("{what}this is neither Forgejo nor Gitea nor a registry{named}"))
 }
 
 async fn get(http: &Http, base: &Url, path: &str, credentials: &Credentials) -> Result<Answer, Error> {

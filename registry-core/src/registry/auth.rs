@@ -20,6 +20,8 @@ use super::http::{Answer, Ask, Http};
 
 /// Most bytes of a token service's answer.
 const TOKEN_MAX: usize = 64 << 10;
+/// How long a token service that failed is not asked again.
+const FAILED_FOR: Duration = Duration::from_secs(2);
 /// How long a token lives that does not say (distribution's token specification).
 const TOKEN_LIFE: u64 = 60;
 
@@ -83,6 +85,8 @@ struct Token {
 struct Slot {
     token: Option<Token>,
     fetched: u64,
+    /// When the service last gave none, and why: those who waited for it do not each try as long again.
+    failed: Option<(Instant, Error)>,
 }
 
 /// Requests to one registry, authorized.
@@ -227,6 +231,27 @@ impl Session {
         if let Some(token) = slot.token.as_ref().filter(|token| token.until > Instant::now()) {
             return Ok(token.clone());
         }
+        if let Some((at, error)) = &slot.failed
+            && at.elapsed() < FAILED_FOR
+        {
+            return Err(error.clone());
+        }
+        let fetched = self.fetch(realm, service, scope).await;
+        slot.failed = fetched.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        let (header, life) = fetched?;
+        slot.fetched += 1;
+        let token = Token { header, until: Instant::now() + life, number: slot.fetched };
+        slot.token = Some(token.clone());
+        Ok(token)
+    }
+
+    /// Asks a token service; gives the header to send, and for how long.
+    async fn fetch(
+        &self,
+        realm: &Url,
+        service: Option<&str>,
+        scope: &str,
+    ) -> Result<(HeaderValue, Duration), Error> {
         let mut url = realm.clone();
         {
             let mut query = url.query_pairs_mut();
@@ -256,11 +281,7 @@ impl Session {
             .ok_or_else(|| bad("the token service answers what is no token"))?;
         let expires = told.expires_in.unwrap_or_else(|| life_of(&text)).min(24 * 3600);
         // A little earlier, so that it does not expire on its way.
-        let life = Duration::from_secs(expires.saturating_sub(expires / 10).max(1));
-        slot.fetched += 1;
-        let token = Token { header, until: Instant::now() + life, number: slot.fetched };
-        slot.token = Some(token.clone());
-        Ok(token)
+        Ok((header, Duration::from_secs(expires.saturating_sub(expires / 10).max(1))))
     }
 }
 

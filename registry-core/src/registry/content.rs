@@ -110,6 +110,9 @@ impl Client {
         if answer.status != StatusCode::OK {
             return Err(answer.coded());
         }
+        if answer.is_page() {
+            return Err(answer.page());
+        }
         let told = told_digest(&answer);
         let asked = reference.parse::<Digest>().ok();
         let algorithm = asked.or(told).map_or(Algorithm::Sha256, |digest| digest.algorithm());
@@ -136,6 +139,10 @@ impl Client {
         }
         if answer.status != StatusCode::OK {
             return Err(answer.error());
+        }
+        // Whoever answers a digest with a login page does not say that it is there.
+        if answer.is_page() {
+            return Err(answer.page());
         }
         match (reference.parse::<Digest>().ok(), told_digest(&answer)) {
             (Some(asked), Some(told)) if asked.algorithm() == told.algorithm() && asked != told => {
@@ -225,7 +232,11 @@ impl Client {
         // By digest the same bytes arrive twice at worst; a tag may have moved in between.
         ask.repeat = reference.contains(':');
         let answer = self.session.send(ask, &format!("repository:{repository}:pull,push")).await?;
-        if answer.status.is_success() { Ok(()) } else { Err(answer.coded()) }
+        match answer.status.is_success() {
+            true if answer.is_page() => Err(answer.page()),
+            true => Ok(()),
+            false => Err(answer.coded()),
+        }
     }
 
     /// Deletes a manifest by tag or by digest. By digest a server takes every tag of it.

@@ -1,7 +1,7 @@
 //! Why a server gave no answer that can be used. No error holds a credential, nor a body of a refusal: Forgejo 15 spells
 //! the token that it refuses (`models/auth/access_token.go @ v15.0.0`).
 
-use crate::retention::server::Unanswered;
+use crate::retention::server::{Cause, Unanswered};
 use crate::text::without_controls;
 
 /// Longest piece of a server's text that an error quotes, in characters.
@@ -12,7 +12,7 @@ const QUOTED: usize = 200;
 #[non_exhaustive]
 pub enum Error {
     /// The address is none that can be asked.
-    #[error("{address:?} is no address of a server: {why}")]
+    #[error("\"{address}\" is no address of a server: {why}")]
     Address {
         /// As given.
         address: String,
@@ -23,7 +23,7 @@ pub enum Error {
     #[error("certificate authorities cannot be used: {0}")]
     Authorities(String),
     /// A repository name or a reference that no registry takes.
-    #[error("{0:?} is no name that a registry takes")]
+    #[error("\"{0}\" is no name that a registry takes")]
     Name(String),
     /// No connection, or one that broke, however often it was tried.
     #[error("{what}: no answer: {why}")]
@@ -50,6 +50,16 @@ pub enum Error {
         status: u16,
         /// What may be the matter.
         why: String,
+    },
+    /// The server has nobody of this name.
+    #[error(
+        "{what}: there is no owner \"{name}\" on this server; --owner names a user or an organisation as its page does"
+    )]
+    NoOwner {
+        /// Method and path.
+        what: String,
+        /// The name.
+        name: String,
     },
     /// A status that says nothing about the thing asked for.
     #[error("{what}: status {status}{}", said(.message))]
@@ -91,7 +101,12 @@ pub enum Error {
 
 impl From<Error> for Unanswered {
     fn from(error: Error) -> Self {
-        Self(error.to_string())
+        let cause = match error {
+            Error::Refused { .. } => Cause::Credentials,
+            Error::NoOwner { .. } => Cause::Name,
+            _ => Cause::Server,
+        };
+        Self { why: error.to_string(), cause }
     }
 }
 

@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode, redirect};
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
 use super::error::{Error, quote};
 use super::gate::Gate;
+use super::secret;
 use super::tls;
 use crate::oci::{Algorithm, Digest, Hasher};
 
@@ -137,12 +138,26 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// What the body hashes to, and its size in bytes, where it was hashed instead of kept.
     pub(crate) hashed: Option<(Digest, u64)>,
+    /// What it was asked with, so that no message spells it.
+    authorization: Option<HeaderValue>,
 }
 
 impl Answer {
     /// A header as text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Whether this is a web page: a login in front of the server, or another one.
+    pub(crate) fn is_page(&self) -> bool {
+        self.header("content-type")
+            .is_some_and(|given| given.trim_start().to_ascii_lowercase().starts_with("text/html"))
+    }
+
+    /// A web page where something else was asked for, as an error.
+    pub(crate) fn page(&self) -> Error {
+        let why = "a web page came instead: a login page, or another server".into();
+        Error::Malformed { what: self.what.clone(), why }
     }
 
     /// Whether the body says that it is JSON.
@@ -153,7 +168,8 @@ impl Answer {
     /// The body as a value.
     pub(crate) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|error| {
-            let start = quote(&String::from_utf8_lossy(&self.body[..self.body.len().min(60)]));
+            let text = secret::out_of(&self.body, self.authorization.as_ref());
+            let start = quote(&text.chars().take(60).collect::<String>());
             let why = if start.trim_start().starts_with('<') {
                 "a web page came instead of JSON: a login page, or another server".to_owned()
             } else {
@@ -321,16 +337,30 @@ impl Http {
                 bytes += chunk.len() as u64;
             }
             let hashed = Some((hasher.finish(), bytes));
-            return Ok(Answer { what: ask.what(), status, headers, body: Vec::new(), hashed });
+            return Ok(Answer {
+                what: ask.what(),
+                status,
+                headers,
+                body: Vec::new(),
+                hashed,
+                authorization: None,
+            });
         }
         let mut body = Vec::new();
+        if response.content_length().is_some_and(|told| told > ask.most as u64) {
+            return Err(Error::TooLarge { what: ask.what(), limit: ask.most });
+        }
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
             if body.len() + chunk.len() > ask.most {
                 return Err(Error::TooLarge { what: ask.what(), limit: ask.most });
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { what: ask.what(), status, headers, body, hashed: None })
+        let authorization = ask.headers.get(AUTHORIZATION).cloned();
+        if !status.is_success() {
+            body = secret::out_of(&body, authorization.as_ref()).into_owned().into_bytes();
+        }
+        Ok(Answer { what: ask.what(), status, headers, body, hashed: None, authorization })
     }
 }
 

@@ -12,6 +12,7 @@ mod error;
 mod gate;
 mod http;
 mod lists;
+mod secret;
 mod source;
 mod tls;
 

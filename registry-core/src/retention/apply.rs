@@ -3,16 +3,18 @@
 //! A row goes only when all images of the plan that reach it are *confirmed* gone, so what stops a run at any point leaves
 //! no index without its children.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::collect::{Collecting, collect_one};
 use super::decide::Action;
+use super::drift::{mark, moved, orphaned, worse};
+use super::health::{Health, healths};
 use super::journal::{Entry, Journal, Outcome, SCHEMA as JOURNAL_SCHEMA};
 use super::order::{Step, steps};
-use super::package::{Package, State};
+use super::package::Package;
 use super::plan::{PackagePlan, PackageState, Plan};
 use super::record::{RecordedManifest, RecordedPackage};
 use super::server::{DeleteError, Deleted, Doomed, Writer};
@@ -103,6 +105,16 @@ pub async fn apply(
     run.applied
 }
 
+/// How it went with one row.
+enum Went {
+    /// It is gone.
+    Gone,
+    /// It may still be there, and why.
+    Stays(String),
+    /// It is not what was planned any more, and stays.
+    Moved(String),
+}
+
 struct Run<'j, J> {
     /// Whether what goes is put by digest first, so that it can be put back for a day.
     undo_window: bool,
@@ -154,14 +166,6 @@ impl<J: Journal> Run<'_, J> {
             return;
         }
         let (order, left) = steps(planned, &before);
-        for row in left {
-            self.outcome(
-                &planned.name,
-                &row.version,
-                Outcome::Spared,
-                Some("no safe order was found".into()),
-            );
-        }
         if !self.save(&planned.name, &recorded, &before, &order) {
             all(self, Outcome::Stopped, "the journal could not be written");
             return;
@@ -169,6 +173,14 @@ impl<J: Journal> Run<'_, J> {
         if self.undo_window && !self.hold(writer, planned, &recorded, &before).await {
             all(self, Outcome::Stopped, "what goes could not be held for an undo");
             return;
+        }
+        for row in left {
+            self.outcome(
+                &planned.name,
+                &row.version,
+                Outcome::Spared,
+                Some("no safe order was found".into()),
+            );
         }
         self.steps(writer, planned, &order).await;
         self.check(writer, planned, &before, how).await;
@@ -191,11 +203,13 @@ impl<J: Journal> Run<'_, J> {
             package.reach(rows.filter_map(|row| row.digest).filter_map(|digest| package.find(&digest)))
         };
         let (goes, stays) = (of(true), of(false));
-        let mut wanted: Vec<_> =
-            package.manifests().filter(|one| goes[one.index()] && !stays[one.index()]).collect();
-        // A child is reached from fewer manifests than what names it reaches.
-        wanted.sort_by_key(|one| package.reach([*one]).iter().filter(|reached| **reached).count());
-        for manifest in wanted {
+        let all = package.leaves_first(package.manifests());
+        let healths = healths(package);
+        for manifest in all.into_iter().filter(|one| goes[one.index()] && !stays[one.index()]) {
+            // What is broken cannot be put back anyway, and no server takes an index without its children.
+            if healths[manifest.index()] != Health::Whole {
+                continue;
+            }
             let digest = package.digest(manifest);
             let Some(RecordedManifest::Present { media_type, data, .. }) = recorded.manifests.get(&digest)
             else {
@@ -210,24 +224,15 @@ impl<J: Journal> Run<'_, J> {
 
     /// Saves the bytes of everything that goes, children first.
     fn save(&mut self, name: &str, recorded: &RecordedPackage, package: &Package, order: &[Step]) -> bool {
-        let mut saved = BTreeSet::new();
-        for step in order.iter().rev() {
-            let mut inner: Vec<_> = package.find(&step.digest).into_iter().collect();
-            let mut wanted = Vec::new();
-            while let Some(manifest) = inner.pop() {
-                wanted.push(manifest);
-                inner.extend(package.info(manifest).into_iter().flat_map(|info| &info.children));
-            }
-            for manifest in wanted.into_iter().rev() {
-                let digest = package.digest(manifest);
-                let Some(content) = recorded.manifests.get(&digest) else { continue };
-                if matches!(content, RecordedManifest::Present { .. }) && saved.insert(digest) {
-                    let entry =
-                        Entry::Manifest { package: name.to_owned(), digest, content: content.clone() };
-                    if !self.note(&entry) {
-                        return false;
-                    }
-                }
+        let roots = order.iter().filter_map(|step| package.find(&step.digest));
+        for manifest in package.leaves_first(roots) {
+            let digest = package.digest(manifest);
+            let Some(content @ RecordedManifest::Present { .. }) = recorded.manifests.get(&digest) else {
+                continue;
+            };
+            let entry = Entry::Manifest { package: name.to_owned(), digest, content: content.clone() };
+            if !self.note(&entry) {
+                return false;
             }
         }
         true
@@ -239,9 +244,14 @@ impl<J: Journal> Run<'_, J> {
         let mut held: BTreeMap<usize, String> = BTreeMap::new();
         for (number, step) in order.iter().enumerate() {
             let mut why = step.after.iter().find_map(|other| held.get(other).cloned());
-            if why.is_none() {
-                why = self.changed(writer, name, step).await;
+            if let (Some(why), true) = (&why, step.rows.is_empty()) {
+                held.insert(number, why.clone());
             }
+            if why.is_none() && self.applied.stopped.is_none() {
+                // The first row is read again right before it goes, the others now and then once more.
+                why = self.changed(writer, name, step, step.rows.iter().skip(1)).await;
+            }
+            let together: Vec<&str> = step.rows.iter().map(|row| row.version.as_str()).collect();
             for row in &step.rows {
                 if self.applied.stopped.is_some() {
                     self.outcome(name, &row.version, Outcome::Stopped, None);
@@ -253,16 +263,29 @@ impl<J: Journal> Run<'_, J> {
                     held.insert(number, format!("{} stays, which needs it", row.version));
                     continue;
                 }
-                if let Some(failed) = self.delete(writer, name, row, step).await {
-                    held.insert(number, failed);
+                match self.delete(writer, name, row, step, &together).await {
+                    Went::Gone => {}
+                    Went::Stays(failed) => {
+                        held.insert(number, failed);
+                    }
+                    Went::Moved(moved) => {
+                        held.insert(number, format!("{} stays, which needs it", row.version));
+                        why = Some(moved);
+                    }
                 }
             }
         }
     }
 
-    /// Whether any row of an image is not what it was when it was planned: then the whole image is spared.
-    async fn changed(&self, writer: &impl Writer, package: &str, step: &Step) -> Option<String> {
-        for row in &step.rows {
+    /// Whether any of these rows is not what it was when it was planned: then the whole image is spared.
+    async fn changed<'r>(
+        &self,
+        writer: &impl Writer,
+        package: &str,
+        step: &Step,
+        rows: impl Iterator<Item = &'r super::Version>,
+    ) -> Option<String> {
+        for row in rows {
             match writer.row(package, &row.version).await {
                 Ok(None) => {}
                 Ok(Some(now)) if mark(now.id, now.created_at) == mark(row.id, row.created_at) => {}
@@ -282,27 +305,31 @@ impl<J: Journal> Run<'_, J> {
         None
     }
 
-    /// Deletes one row; gives why it may still be there.
+    /// Deletes one row, if it still is what was planned.
     async fn delete(
         &mut self,
         writer: &impl Writer,
         package: &str,
         row: &super::Version,
         step: &Step,
-    ) -> Option<String> {
+        together: &[&str],
+    ) -> Went {
         let entry = Entry::Deleting {
             package: package.to_owned(),
             version: row.version.clone(),
             digest: step.digest,
+            id: row.id,
             created_at: row.created_at,
         };
         if !self.note(&entry) {
             self.outcome(package, &row.version, Outcome::Stopped, None);
-            return Some("the journal could not be written".into());
+            return Went::Stays("the journal could not be written".into());
         }
-        let together: Vec<&str> = step.rows.iter().map(|row| row.version.as_str()).collect();
-        let doomed =
-            Doomed { package, version: &row.version, id: row.id, digest: step.digest, together: &together };
+        if let Some(why) = self.changed(writer, package, step, std::iter::once(row)).await {
+            self.done(package, row, Outcome::Spared, Some(&why));
+            return Went::Moved(why);
+        }
+        let doomed = Doomed { package, version: &row.version, id: row.id, digest: step.digest, together };
         let (outcome, why) = match writer.delete(&doomed).await {
             Ok(Deleted::Now | Deleted::Before) => (Outcome::Deleted, None),
             Err(DeleteError::Forbidden(why)) => {
@@ -311,9 +338,13 @@ impl<J: Journal> Run<'_, J> {
             }
             Err(DeleteError::Failed(why)) => (Outcome::Failed, Some(why)),
         };
+        self.done(package, row, outcome, why.as_ref());
+        why.map_or(Went::Gone, |why| Went::Stays(format!("{} could not be deleted: {why}", row.version)))
+    }
+
+    fn done(&mut self, package: &str, row: &super::Version, outcome: Outcome, why: Option<&String>) {
         self.note(&Entry::Done { package: package.to_owned(), version: row.version.clone(), outcome });
-        self.outcome(package, &row.version, outcome, why.clone());
-        why.map(|why| format!("{} could not be deleted: {why}", row.version))
+        self.outcome(package, &row.version, outcome, why.cloned());
     }
 
     /// Looks at the kept images again: one that was whole and is not any more stops the run.
@@ -332,70 +363,8 @@ impl<J: Journal> Run<'_, J> {
                 return;
             }
         };
-        for row in planned.versions.iter().filter(|row| row.action != Action::Delete) {
-            let Some(digest) = row.digest.filter(|_| !row.version.contains(':')) else { continue };
-            let is_whole = |package: &Package| {
-                package.find(&digest).is_some_and(|manifest| {
-                    let reached = package.reach([manifest]);
-                    let mut all = package.manifests().filter(|one| reached[one.index()]);
-                    all.all(|one| matches!(package.state(one), State::Present(_)))
-                })
-            };
-            // A tag that somebody moved or deleted meanwhile is no damage of ours.
-            let is_same = again.rows.iter().any(|now| {
-                *now.version == *row.version
-                    && now.manifest.is_some_and(|manifest| again.digest(manifest) == digest)
-            });
-            if is_same && is_whole(before) && !is_whole(&again) {
-                let why =
-                    format!("{}:{} was whole before this run and is not now", planned.name, row.version);
-                self.applied.stopped.get_or_insert(Stopped::Worse(why));
-            }
+        if let Some(why) = orphaned(planned, &again).or_else(|| worse(planned, before, &again)) {
+            self.applied.stopped.get_or_insert(Stopped::Worse(why));
         }
     }
-}
-
-/// What tells a row from a later one of the same name: its number, which a re-push changes, else its time. With a number
-/// the time does not count: it may be an original one that was told beside the server's.
-fn mark(id: Option<u64>, created_at: Option<Timestamp>) -> (Option<u64>, Option<Timestamp>) {
-    (id, created_at.filter(|_| id.is_none()))
-}
-
-/// Why nothing may go in a package that changed since it was planned: a new row reaches something that is to go, or
-/// something could not be read.
-fn moved(planned: &PackagePlan, now: &Package) -> Option<String> {
-    let unknown = now.manifests().find_map(|manifest| match now.state(manifest) {
-        State::Unknown(why) => Some(format!("{} could not be read: {why}", now.digest(manifest))),
-        _ => None,
-    });
-    if let Some(why) = now.unreadable.clone().or(unknown) {
-        return Some(why);
-    }
-    let known: BTreeMap<&str, _> = planned
-        .versions
-        .iter()
-        .map(|row| (row.version.as_str(), (mark(row.id, row.created_at), row.digest)))
-        .collect();
-    let doomed: BTreeSet<_> = planned
-        .versions
-        .iter()
-        .filter(|row| row.action == Action::Delete)
-        .filter_map(|row| row.digest)
-        .collect();
-    for row in &now.rows {
-        let digest = row.manifest.map(|manifest| now.digest(manifest));
-        if known.get(&*row.version) == Some(&(mark(row.id, row.created_at), digest)) {
-            continue;
-        }
-        let Some(manifest) = row.manifest else {
-            return Some(format!("{} is new and cannot be read", row.version));
-        };
-        let reached = now.reach([manifest]);
-        let subject = now.info(manifest).and_then(|info| info.subject);
-        let mut needed = now.manifests().filter(|one| reached[one.index()] || subject == Some(*one));
-        if let Some(needed) = needed.find(|one| doomed.contains(&now.digest(*one))) {
-            return Some(format!("{} is new and needs {}", row.version, now.digest(needed)));
-        }
-    }
-    None
 }

@@ -44,23 +44,8 @@ pub async fn collect(
     for row in rows.into_iter().filter(|row| wanted(&row.package)) {
         by_package.entry(row.package.clone()).or_default().push(row);
     }
-    let mut packages: Vec<RecordedPackage> = by_package
-        .into_iter()
-        .map(|(name, rows)| {
-            let version = |row: Listed| RecordedVersion {
-                digest: row.version.parse().ok(),
-                version: row.version,
-                id: row.id,
-                created_at: row.created_at,
-            };
-            RecordedPackage {
-                name,
-                error: None,
-                versions: rows.into_iter().map(version).collect(),
-                manifests: BTreeMap::new(),
-            }
-        })
-        .collect();
+    let mut packages: Vec<RecordedPackage> =
+        by_package.into_iter().map(|(name, rows)| listed(&name, rows)).collect();
     read_rows(reader, &mut packages, how).await;
     read_children(reader, &mut packages, how).await;
     read_subjects(reader, &mut packages, how).await;
@@ -80,6 +65,16 @@ pub(super) async fn collect_one(
     how: &Collecting<'_>,
 ) -> Result<RecordedPackage, Unanswered> {
     let rows = reader.rows(Some(package)).await?;
+    let mut packages = vec![listed(package, rows)];
+    read_rows(reader, &mut packages, how).await;
+    read_children(reader, &mut packages, how).await;
+    read_subjects(reader, &mut packages, how).await;
+    packages.pop().ok_or_else(|| Unanswered::new("the package is not there"))
+}
+
+/// A package of which only the rows are known, in an order of their own: that of a listing means nothing.
+fn listed(name: &str, mut rows: Vec<Listed>) -> RecordedPackage {
+    rows.sort_by(|a, b| (&a.version, a.id).cmp(&(&b.version, b.id)));
     let version = |row: Listed| RecordedVersion {
         digest: row.version.parse().ok(),
         version: row.version,
@@ -87,12 +82,7 @@ pub(super) async fn collect_one(
         created_at: row.created_at,
     };
     let versions = rows.into_iter().map(version).collect();
-    let mut packages =
-        vec![RecordedPackage { name: package.into(), error: None, versions, manifests: BTreeMap::new() }];
-    read_rows(reader, &mut packages, how).await;
-    read_children(reader, &mut packages, how).await;
-    read_subjects(reader, &mut packages, how).await;
-    packages.pop().ok_or_else(|| Unanswered("the package is not there".into()))
+    RecordedPackage { name: name.to_owned(), error: None, versions, manifests: BTreeMap::new() }
 }
 
 /// Runs one question for each item, so many at once; answers in the order of the items.
@@ -128,7 +118,13 @@ async fn read_rows(reader: &impl Reader, packages: &mut [RecordedPackage], how: 
     for ((at, row, _), (digest, manifest)) in read {
         packages[at].versions[row].digest = digest;
         if let Some(digest) = digest {
-            packages[at].manifests.entry(digest).or_insert(manifest);
+            let known = packages[at].manifests.entry(digest).or_insert(RecordedManifest::Absent);
+            // Any row may serve it. Where none does, an answer that did not come may have been it.
+            match (&*known, &manifest) {
+                (RecordedManifest::Present { .. }, _) | (_, RecordedManifest::Absent) => {}
+                (RecordedManifest::Unknown(_), RecordedManifest::Unknown(_)) => {}
+                _ => *known = manifest,
+            }
         } else if let RecordedManifest::Unknown(why) = manifest {
             packages[at].error.get_or_insert(why);
         }
@@ -174,7 +170,7 @@ async fn tag(
             RecordedManifest::Unknown(why) => (Some(digest), RecordedManifest::Unknown(why)),
             found => (Some(digest), found),
         },
-        Ok(None) => (None, RecordedManifest::Unknown(format!("tag {tag} is listed and answers 404"))),
+        Ok(None) => (None, RecordedManifest::Absent),
         Err(why) => unknown(why),
     }
 }

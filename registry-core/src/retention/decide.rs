@@ -4,14 +4,16 @@
 //! Everything stays at first. An image goes only when the rules let it go and nothing that still stays needs it, so each
 //! round may let go more, and none takes back what an earlier one needed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::images::{self, Class, ImageId, Images};
-use super::package::{Info, ManifestId, Package, State};
+use super::images::{self, Class, Image, ImageId, Images, smaller};
+use super::package::{Info, ManifestId, Package};
 use super::policy::{Fate, Policy, is_young};
 use super::rank::Rules;
+use super::support::Support;
 use super::{guard, untagged};
 use crate::text::escape;
 
@@ -104,7 +106,7 @@ pub(super) struct Deciding<'a> {
     pub(super) now: Timestamp,
     pub(super) images: Images,
     pub(super) rules: Rules<'a>,
-    /// Manifests in use, by number.
+    /// Manifests in use and the indexes that name them, by number.
     pub(super) in_use: BTreeSet<ManifestId>,
     /// Images that go.
     pub(super) gone: Vec<bool>,
@@ -116,8 +118,10 @@ pub(super) struct Deciding<'a> {
     pub(super) orphans: BTreeSet<ImageId>,
     /// Rows by the manifest they carry.
     pub(super) rows_of: Vec<Vec<usize>>,
-    /// Images by the manifests they reach, newest first.
-    pub(super) namers_of: HashMap<ManifestId, Vec<ImageId>>,
+    /// Images with their newest row, the newest by what ranks images first.
+    newest: Vec<(ImageId, usize)>,
+    /// By manifest, the place in `newest` of the newest image above it.
+    newest_above: Vec<Option<usize>>,
 }
 
 impl<'a> Deciding<'a> {
@@ -127,7 +131,10 @@ impl<'a> Deciding<'a> {
         let rules = Rules::new(package, &images, policy);
         let count = images.all.len();
         let rows_of = package.rows_of();
-        let namers_of = images.namers(package);
+        let newest = newest(package, &images, &rules);
+        let mut places = vec![None; count];
+        newest.iter().zip(0..).for_each(|((id, _), place)| places[*id] = Some(place));
+        let newest_above = images.above(package, |id| places[id]);
         Self {
             package,
             policy,
@@ -140,15 +147,17 @@ impl<'a> Deciding<'a> {
             pruned: vec![false; package.rows.len()],
             orphans: BTreeSet::new(),
             rows_of,
-            namers_of,
+            newest,
+            newest_above,
         }
     }
 
     fn finish(mut self) -> Decision {
+        let mut reached = self.reached();
         // Each round lets go more or ends, so there are at most as many rounds as images.
         loop {
             let before = (self.gone.clone(), self.pruned.clone());
-            self.round();
+            self.round(&mut reached);
             self.prune();
             if (&self.gone, &self.pruned) == (&before.0, &before.1) {
                 break;
@@ -159,38 +168,63 @@ impl<'a> Deciding<'a> {
     }
 
     /// Lets go every image that may go now.
-    fn round(&mut self) {
-        let reached = self.reached_by_staying();
+    fn round(&mut self, reached: &mut Reached) {
         let untagged_children = self.children_of_staying_rows();
-        for id in 0..self.images.all.len() {
-            if self.gone[id] {
-                continue;
+        // An index is judged before what it names, a subject before what follows it: so what they held may go in the same
+        // round.
+        let mut above: Vec<Option<usize>> = vec![None; self.package.len()];
+        for at in 0..self.images.down.len() {
+            let manifest = self.images.down[at];
+            let mut best = above[manifest.index()];
+            if let Some(id) = self.images.of_manifest[manifest.index()].filter(|id| !self.gone[*id]) {
+                let namer = best.and_then(|row| self.images.of_row[row]);
+                let verdict = self.judge(id, namer, reached, &untagged_children);
+                if verdict.is_ok() {
+                    best = smaller(best, self.images.newest(id));
+                } else {
+                    reached.remove(self.package, &self.images.all[id]);
+                }
+                self.gone[id] = verdict.is_err();
+                self.reasons[id] = match verdict {
+                    Ok(why) | Err(why) => why,
+                };
             }
-            let verdict = self.judge(id, &reached, &untagged_children);
-            self.gone[id] = verdict.is_err();
-            self.reasons[id] = match verdict {
-                Ok(why) | Err(why) => why,
-            };
+            for child in self.package.info(manifest).into_iter().flat_map(Info::named) {
+                above[child.index()] = smaller(above[child.index()], best);
+            }
         }
     }
 
-    /// Manifests reached by roots. Followers are no roots here.
-    fn reached_by_staying(&self) -> Reached {
-        let images = self.images.all.iter().enumerate();
-        let plain = |id: &ImageId| !matches!(self.images.all[*id].class, Class::Follower(_));
-        let all: Vec<ImageId> = images.map(|(id, _)| id).filter(plain).collect();
-        let manifest = |id: &ImageId| self.images.all[*id].manifest;
-        let tagged = self.package.reach(all.iter().map(manifest));
-        let mut stay = self.package.reach(all.iter().filter(|id| !self.gone[**id]).map(manifest));
-        self.package.reach_more(&mut stay, self.in_use.iter().copied());
+    /// The newest image above a manifest, staying or not, with its newest row.
+    pub(super) fn newest_namer(&self, manifest: ManifestId) -> Option<(usize, ImageId)> {
+        let (id, row) = self.newest[self.newest_above[manifest.index()]?];
+        Some((row, id))
+    }
+
+    /// By manifest, the newest row of an image above it that stays, or of one that goes.
+    pub(super) fn rows_above(&self, gone: bool) -> Vec<Option<usize>> {
+        let mark = |id: ImageId| self.images.newest(id).filter(|_| self.gone[id] == gone);
+        self.images.above(self.package, mark)
+    }
+
+    /// What roots reach while nothing is gone. Followers are no roots here.
+    fn reached(&self) -> Reached {
+        let package = self.package;
+        let of = |is: fn(&Image) -> bool| {
+            self.images.all.iter().filter(move |image| is(image)).map(|image| image.manifest)
+        };
+        let tagged = package.reach(of(Image::is_root));
         // An untagged manifest of a push under way is a root, unless a tag that goes is all that reaches it.
-        let young = self.package.rows.iter().filter(|row| {
+        let young = package.rows.iter().filter(|row| {
             !row.is_tag()
                 && is_young(row.created_at, self.now, self.policy.grace)
                 && row.manifest.is_some_and(|manifest| !tagged[manifest.index()])
         });
-        self.package.reach_more(&mut stay, young.filter_map(|row| row.manifest));
-        Reached { stay, tagged }
+        let fixed: Vec<ManifestId> =
+            young.filter_map(|row| row.manifest).chain(self.in_use.iter().copied()).collect();
+        let support = |is| Support::of(package, of(is).chain(fixed.iter().copied()));
+        let (stay, others, kept) = (support(Image::is_root), support(Image::is_only_root), support(|_| true));
+        Reached { stay, others, kept, tagged }
     }
 
     /// What indexes listed by digest, and staying, name.
@@ -210,6 +244,7 @@ impl<'a> Deciding<'a> {
 
     fn rows(self, refusal: Option<String>) -> Decision {
         let count = |gone: bool| self.gone.iter().filter(|one| **one == gone).count() as u64;
+        let (staying, going) = (self.rows_above(false), self.rows_above(true));
         let mut rows = Vec::with_capacity(self.package.rows.len());
         for (at, row) in self.package.rows.iter().enumerate() {
             let verdict = match self.images.of_row[at] {
@@ -217,7 +252,7 @@ impl<'a> Deciding<'a> {
                     let image = &self.images.all[id];
                     let is_left = matches!(image.class, Class::Broken(_) | Class::Follower(_))
                         && image.protection().is_none()
-                        && image.named_by.iter().all(|index| self.gone[*index])
+                        && staying[image.manifest.index()].is_none()
                         && !self.reasons[id].iter().any(|why| why.ends_with("which stays"));
                     let action = match (self.gone[id], is_left) {
                         (true, _) => Action::Delete,
@@ -229,14 +264,16 @@ impl<'a> Deciding<'a> {
                 None if row.is_tag() => {
                     Verdict { action: Action::Leave, reasons: vec!["its digest is not known".into()] }
                 }
-                None => untagged::verdict(&self, at),
+                None => untagged::verdict(&self, at, &staying, &going),
             };
             rows.push(verdict);
         }
-        let broken = self.images.all.iter().filter(|image| self.is_broken(image.manifest));
+        let broken = self.images.all.iter().filter(|image| image.lost.is_some());
         let broken =
             broken.flat_map(|image| image.rows.iter().map(|row| escape(&self.package.rows[*row].version)));
-        let mut broken: Vec<String> = broken.collect();
+        // A tag of which nothing but its name is known is here only because it is said to be lost.
+        let lost = self.package.rows.iter().filter(|row| row.is_tag() && row.manifest.is_none());
+        let mut broken: Vec<String> = broken.chain(lost.map(|row| escape(&row.version))).collect();
         broken.sort_unstable();
         let mut decision = Decision {
             stop: None,
@@ -251,31 +288,46 @@ impl<'a> Deciding<'a> {
         }
         decision
     }
-
-    fn is_broken(&self, manifest: ManifestId) -> bool {
-        let mut stack = vec![manifest];
-        let mut seen = BTreeSet::new();
-        while let Some(manifest) = stack.pop() {
-            if *self.package.state(manifest) == State::Absent {
-                return true;
-            }
-            if seen.insert(manifest) {
-                stack.extend(self.package.info(manifest).into_iter().flat_map(|info| &info.children));
-            }
-        }
-        false
-    }
 }
 
-/// Manifests by number.
+/// Images with the row that makes them newest, the newest first: by what ranks images, then by the order of rows.
+fn newest(package: &Package, images: &Images, rules: &Rules<'_>) -> Vec<(ImageId, usize)> {
+    let best = |image: &Image| {
+        let rows = image.rows.iter().map(|row| (rules.key_of(package, image, *row), Reverse(*row)));
+        rows.max().map(|(key, row)| (Reverse(key), row.0))
+    };
+    let images = images.all.iter().enumerate().filter_map(|(id, image)| Some((best(image)?, id)));
+    let mut newest: Vec<_> = images.collect();
+    newest.sort_unstable();
+    newest.into_iter().map(|((_, row), id)| (id, row)).collect()
+}
+
+/// What is reached, as of now.
 pub(super) struct Reached {
-    /// Reached by something that stays.
-    pub(super) stay: Vec<bool>,
-    /// Reached by any tag, staying or not.
+    /// By a root that stays.
+    pub(super) stay: Support,
+    /// The same without images of which a tag follows something.
+    pub(super) others: Support,
+    /// By a root or a follower that stays.
+    pub(super) kept: Support,
+    /// By any tag that is no follower, staying or not.
     pub(super) tagged: Vec<bool>,
 }
 
-/// Notes what protects each image, and gives the manifests in use.
+impl Reached {
+    /// An image goes.
+    fn remove(&mut self, package: &Package, image: &Image) {
+        self.kept.remove(package, image.manifest);
+        if image.is_root() {
+            self.stay.remove(package, image.manifest);
+        }
+        if image.is_only_root() {
+            self.others.remove(package, image.manifest);
+        }
+    }
+}
+
+/// Notes what protects each image, and gives the manifests in use, with the indexes that name them.
 fn protect(
     package: &Package,
     path: &str,
@@ -302,5 +354,6 @@ fn protect(
             image.held.get_or_insert_with(|| "younger than keep-within".into());
         }
     }
+    used.extend(package.manifests().filter(|one| above.get(one.index()).is_some_and(|holds| *holds)));
     used
 }

@@ -31,7 +31,7 @@ pub(super) fn refusal(deciding: &Deciding<'_>) -> Option<String> {
         .iter()
         .zip(&deciding.gone)
         .filter(|(image, gone)| !**gone && is_survivor(&image.class, image.protection().is_some()));
-    if gone > 0 && survivors.count() == 0 && !policy.allow_empty {
+    if survivors.count() == 0 && !policy.allow_empty {
         return Some("no image would stay; --allow-empty says that this is meant".into());
     }
     same_second(deciding)

@@ -1,8 +1,9 @@
 //! Rows as images: which tags name one manifest, what class of image that is, whether it answers down to the leaves.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::package::{Info, ManifestId, Package, State};
+use super::health::{Health, healths};
+use super::package::{Info, ManifestId, Package, State, last_first};
 use super::policy::Policy;
 use crate::oci::{Digest, Tag};
 
@@ -28,9 +29,11 @@ pub(super) struct Image {
     pub(super) manifest: ManifestId,
     /// Its tags: indexes of rows, newest first.
     pub(super) rows: Vec<usize>,
+    /// The digests that its tags are named after, by row; an entry for each row.
+    pub(super) follows: Vec<Option<Digest>>,
     pub(super) class: Class,
-    /// Other images that reach it through children, however deep. While one of them is there, this one stays.
-    pub(super) named_by: Vec<ImageId>,
+    /// A manifest in it that is known to be absent.
+    pub(super) lost: Option<ManifestId>,
     /// Why it stays whatever its rank, by row; an entry for each row.
     pub(super) protected: Vec<Option<String>>,
     /// Why it stays whatever its tags.
@@ -40,9 +43,26 @@ pub(super) struct Image {
 }
 
 impl Image {
-    /// Rows whose tags nothing protects.
-    pub(super) fn unprotected(&self) -> impl Iterator<Item = usize> + '_ {
-        self.rows.iter().zip(&self.protected).filter(|(_, why)| why.is_none()).map(|(row, _)| *row)
+    /// Rows that rank it: their tags stand for the image itself, and nothing protects them.
+    pub(super) fn ranking(&self) -> impl Iterator<Item = usize> + '_ {
+        let rows = self.rows.iter().zip(self.protected.iter().zip(&self.follows));
+        rows.filter(|(_, (why, follows))| why.is_none() && follows.is_none()).map(|(row, _)| *row)
+    }
+
+    /// Whether what it reaches stays because of it, for what follows that.
+    pub(super) fn is_root(&self) -> bool {
+        !matches!(self.class, Class::Follower(_))
+    }
+
+    /// Whether it is such a root and none of its tags follows anything.
+    pub(super) fn is_only_root(&self) -> bool {
+        self.follows.iter().all(Option::is_none)
+    }
+
+    /// What tags of an image that stands for itself follow all the same.
+    pub(super) fn also_follows(&self) -> impl Iterator<Item = &Digest> {
+        let is_root = self.is_root();
+        self.follows.iter().flatten().filter(move |_| is_root)
     }
 
     /// Why this image stays whatever its rank.
@@ -56,6 +76,10 @@ impl Image {
 pub(super) struct Images {
     pub(super) all: Vec<Image>,
     pub(super) of_row: Vec<Option<ImageId>>,
+    /// By manifest.
+    pub(super) of_manifest: Vec<Option<ImageId>>,
+    /// Every manifest that an image reaches, before all that it names; where it can be, before what follows it too.
+    pub(super) down: Vec<ManifestId>,
 }
 
 /// Why nothing can be decided about a package.
@@ -69,7 +93,10 @@ pub(super) fn unknown(package: &Package, policy: &Policy) -> Option<String> {
             if is_lost {
                 continue;
             }
-            return Some(format!("the digest of tag {} is not known", row.version));
+            return Some(format!(
+                "tag {} is listed, and what it names is not known; if it is lost for good, say --assume-lost {}:{}",
+                row.version, package.name, row.version
+            ));
         };
         match package.state(manifest) {
             State::Absent if !is_lost => {
@@ -81,22 +108,27 @@ pub(super) fn unknown(package: &Package, policy: &Policy) -> Option<String> {
             _ => {}
         }
     }
-    // Whatever could not be read may reference anything here.
-    for manifest in package.manifests() {
-        if let State::Unknown(why) = package.state(manifest) {
-            return Some(format!("manifest {} could not be read: {why}", package.digest(manifest)));
-        }
+    // Whatever could not be read may reference anything here. Of several the one with the smallest digest is named.
+    let unread = package.manifests().filter_map(|manifest| match package.state(manifest) {
+        State::Unknown(why) => Some((package.digest(manifest), why)),
+        _ => None,
+    });
+    if let Some((digest, why)) = unread.min() {
+        return Some(format!("manifest {digest} could not be read: {why}"));
     }
+    let unasked = |manifest: &ManifestId| *package.state(*manifest) == State::Unasked;
+    let digest = |manifest: ManifestId| package.digest(manifest);
     let listed = package.rows.iter().filter_map(|row| row.manifest);
-    if let Some(unread) = listed.clone().find(|manifest| *package.state(*manifest) == State::Unasked) {
-        return Some(format!("manifest {} is listed and was not read", package.digest(unread)));
+    if let Some(unread) = listed.clone().filter(unasked).map(digest).min() {
+        return Some(format!("manifest {unread} is listed and was not read"));
     }
     // A child must have been asked for; a mere mention need not be a manifest at all.
     let reached = package.reach(listed);
     let parents = package.manifests().filter(|manifest| reached[manifest.index()]);
-    let mut children = parents.filter_map(|parent| package.info(parent)).flat_map(|info| &info.children);
-    let unread = children.find(|child| *package.state(**child) == State::Unasked)?;
-    Some(format!("manifest {} was not read", package.digest(*unread)))
+    let children =
+        parents.filter_map(|parent| package.info(parent)).flat_map(|info| info.children.iter().copied());
+    let unread = children.filter(unasked).map(digest).min()?;
+    Some(format!("manifest {unread} was not read"))
 }
 
 impl Images {
@@ -108,85 +140,46 @@ impl Images {
                 by_manifest.entry(manifest).or_default().push(index);
             }
         }
-        let mut of_row = vec![None; package.rows.len()];
-        let mut all: Vec<Image> = Vec::with_capacity(by_manifest.len());
+        let (of_row, of_manifest) = (vec![None; package.rows.len()], vec![None; package.len()]);
+        let mut images =
+            Self { all: Vec::with_capacity(by_manifest.len()), of_row, of_manifest, down: Vec::new() };
+        let healths = healths(package);
         for (manifest, rows) in by_manifest {
-            for row in &rows {
-                of_row[*row] = Some(all.len());
-            }
-            let info = package.info(manifest);
-            let cache = info.filter(|info| info.is_cache && policy.keep_cache);
-            let held = match (cache, info.is_some_and(|info| info.is_opaque)) {
-                (Some(_), _) => Some("it is a build cache".to_owned()),
-                (None, true) => Some("its media type is not known, so what it needs is not known".to_owned()),
-                (None, false) => None,
-            };
-            let protected = rows.iter().map(|row| policy.protects(&package.rows[*row].version)).collect();
-            all.push(Image {
-                manifest,
-                rows,
-                class: Class::Plain,
-                named_by: Vec::new(),
-                protected,
-                is_unranked: held.is_some(),
-                held,
-            });
+            let id = images.all.len();
+            images.of_manifest[manifest.index()] = Some(id);
+            rows.iter().for_each(|row| images.of_row[*row] = Some(id));
+            images.all.push(image(package, policy, manifest, rows, healths[manifest.index()]));
         }
-        let mut images = Self { all, of_row };
-        images.classify(package);
+        images.down = down(package, &images.all);
+        let above = images.above(package, Some);
+        for image in &mut images.all {
+            if image.class == Class::Plain && above[image.manifest.index()].is_some() {
+                image.class = Class::Child;
+            }
+        }
         images
     }
 
-    fn classify(&mut self, package: &Package) {
-        let by_manifest: BTreeMap<ManifestId, ImageId> =
-            self.all.iter().enumerate().map(|(id, image)| (image.manifest, id)).collect();
-        let mut namers: Vec<Vec<ImageId>> = vec![Vec::new(); self.all.len()];
-        let mut broken: Vec<Option<ManifestId>> = vec![None; self.all.len()];
-        for (id, image) in self.all.iter().enumerate() {
-            let (mut stack, mut seen) = (vec![image.manifest], HashSet::new());
-            while let Some(manifest) = stack.pop() {
-                if !seen.insert(manifest) {
-                    continue;
-                }
-                if *package.state(manifest) == State::Absent {
-                    // Of several the one with the smallest digest is named, whatever the order of reading.
-                    let first = broken[id].filter(|other| package.digest(*other) < package.digest(manifest));
-                    broken[id] = first.or(Some(manifest));
-                }
-                if let Some(other) = by_manifest.get(&manifest).filter(|other| **other != id) {
-                    namers[*other].push(id);
-                }
-                stack.extend(package.info(manifest).into_iter().flat_map(Info::named));
+    /// For each manifest, by number, the smallest mark among the images above it; those without one do not count.
+    pub(super) fn above(
+        &self,
+        package: &Package,
+        mark: impl Fn(ImageId) -> Option<usize>,
+    ) -> Vec<Option<usize>> {
+        let mut above: Vec<Option<usize>> = vec![None; package.len()];
+        for manifest in &self.down {
+            let own = self.of_manifest[manifest.index()].and_then(&mark);
+            let best = smaller(above[manifest.index()], own);
+            for child in package.info(*manifest).into_iter().flat_map(Info::named) {
+                above[child.index()] = smaller(above[child.index()], best);
             }
         }
-        for (id, image) in self.all.iter_mut().enumerate() {
-            let tags = image.rows.iter().map(|row| &*package.rows[*row].version);
-            let followed: Option<Vec<Digest>> = tags.map(followed).collect();
-            image.class = match (followed, broken[id]) {
-                (Some(subjects), _) => Class::Follower(subjects),
-                (None, Some(manifest)) => Class::Broken(manifest),
-                (None, None) if !namers[id].is_empty() => Class::Child,
-                (None, None) => Class::Plain,
-            };
-            image.named_by = std::mem::take(&mut namers[id]);
-        }
+        above
     }
 
-    /// Images by the manifests they reach, newest first.
-    pub(super) fn namers(&self, package: &Package) -> HashMap<ManifestId, Vec<ImageId>> {
-        let mut order: Vec<ImageId> = (0..self.all.len()).collect();
-        order.sort_by_key(|id| self.all[*id].rows.first().copied());
-        let mut namers: HashMap<ManifestId, Vec<ImageId>> = HashMap::new();
-        for id in order {
-            let (mut stack, mut seen) = (vec![self.all[id].manifest], HashSet::new());
-            while let Some(manifest) = stack.pop() {
-                if seen.insert(manifest) {
-                    namers.entry(manifest).or_default().push(id);
-                    stack.extend(package.info(manifest).into_iter().flat_map(Info::named));
-                }
-            }
-        }
-        namers
+    /// The newest row of an image.
+    pub(super) fn newest(&self, image: ImageId) -> Option<usize> {
+        self.all[image].rows.first().copied()
     }
 
     /// Tags of an image, newest first, for a message.
@@ -198,6 +191,75 @@ impl Images {
             more => format!("{} and {more} more", names.join(", ")),
         }
     }
+}
+
+/// Everything that images reach, each before all that it names. Of what no index orders, subjects come before what refers
+/// to them or follows them, so that a long chain of signatures is judged in one round.
+fn down(package: &Package, images: &[Image]) -> Vec<ManifestId> {
+    let mut after: HashMap<ManifestId, Vec<ManifestId>> = HashMap::new();
+    for image in images {
+        let follows = image.follows.iter().flatten().filter_map(|digest| package.find(digest));
+        let subject = package.info(image.manifest).and_then(|info| info.subject);
+        for subject in follows.chain(subject) {
+            after.entry(subject).or_default().push(image.manifest);
+        }
+    }
+    let roots = || images.iter().map(|image| image.manifest);
+    let named = |manifest| package.info(manifest).into_iter().flat_map(Info::named).copied();
+    let followers = |manifest| after.get(&manifest).into_iter().flatten().copied();
+    let wanted = last_first(package, roots(), |manifest| named(manifest).chain(followers(manifest)));
+    let mut places = vec![0; package.len()];
+    wanted.iter().rev().zip(0..).for_each(|(manifest, place)| places[manifest.index()] = place);
+    let reached = package.leaves_first(roots());
+    let mut open = vec![0_usize; package.len()];
+    reached.iter().flat_map(|manifest| named(*manifest)).for_each(|child| open[child.index()] += 1);
+    let key = |manifest: ManifestId| (places[manifest.index()], manifest);
+    let free = reached.iter().filter(|manifest| open[manifest.index()] == 0);
+    let mut ready: BTreeSet<(usize, ManifestId)> = free.map(|manifest| key(*manifest)).collect();
+    let mut down = Vec::with_capacity(reached.len());
+    while let Some((_, manifest)) = ready.pop_first() {
+        down.push(manifest);
+        for child in named(manifest) {
+            open[child.index()] -= 1;
+            if open[child.index()] == 0 {
+                ready.insert(key(child));
+            }
+        }
+    }
+    down
+}
+
+/// The smaller of two marks, if there is one.
+pub(super) fn smaller(one: Option<usize>, other: Option<usize>) -> Option<usize> {
+    one.into_iter().chain(other).min()
+}
+
+/// An image by itself; whether others name it is not known yet.
+fn image(
+    package: &Package,
+    policy: &Policy,
+    manifest: ManifestId,
+    rows: Vec<usize>,
+    health: Health,
+) -> Image {
+    let info = package.info(manifest);
+    let cache = info.filter(|info| info.is_cache && policy.keep_cache);
+    let held = match (cache, info.is_some_and(|info| info.is_opaque)) {
+        (Some(_), _) => Some("it is a build cache".to_owned()),
+        (None, true) => Some("its media type is not known, so what it needs is not known".to_owned()),
+        (None, false) => None,
+    };
+    let tags = || rows.iter().map(|row| &*package.rows[*row].version);
+    let follows: Vec<Option<Digest>> = tags().map(followed).collect();
+    let lost = if let Health::Broken(lost) = health { Some(lost) } else { None };
+    let subjects: Option<Vec<Digest>> = follows.iter().copied().collect();
+    let class = match (subjects, lost) {
+        (Some(subjects), _) => Class::Follower(subjects),
+        (None, Some(lost)) => Class::Broken(lost),
+        (None, None) => Class::Plain,
+    };
+    let protected = tags().map(|tag| policy.protects(tag)).collect();
+    Image { manifest, rows, follows, class, lost, protected, is_unranked: held.is_some(), held }
 }
 
 /// The digest that a tag is named after, by the rules of cosign and of the referrers fallback.

@@ -45,6 +45,9 @@ pub enum Entry {
         version: String,
         /// What it names.
         digest: Digest,
+        /// The server's number for the row, which tells rows of one second apart.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        id: Option<u64>,
         /// When it was pushed.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]

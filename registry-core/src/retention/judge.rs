@@ -1,15 +1,19 @@
 //! The judgement of one image: protection, indexes that name it, its class, then what else may need it.
 
+use std::collections::HashSet;
+
 use super::decide::{Deciding, Reached};
 use super::images::{Class, ImageId};
-use super::package::{ManifestId, State};
+use super::package::{Info, ManifestId, State};
 use super::policy::{Fate, is_young};
+use crate::oci::Digest;
 
 impl Deciding<'_> {
-    /// Why an image stays (`Ok`) or goes.
+    /// Why an image stays (`Ok`) or goes; `above` is the newest that stays and names it.
     pub(super) fn judge(
         &mut self,
         id: ImageId,
+        above: Option<ImageId>,
         reached: &Reached,
         untagged_children: &[bool],
     ) -> Result<Vec<String>, Vec<String>> {
@@ -17,8 +21,8 @@ impl Deciding<'_> {
         if let Some(why) = image.protection() {
             return Ok(vec![why.clone()]);
         }
-        if let Some(index) = image.named_by.iter().find(|index| !self.gone[**index]) {
-            return Ok(vec![format!("child of {}", self.images.names(self.package, *index))]);
+        if let Some(index) = above {
+            return Ok(vec![format!("child of {}", self.images.names(self.package, index))]);
         }
         let goes = match &image.class {
             Class::Plain => self.rules.verdict(self.package, id, image, self.now),
@@ -44,9 +48,14 @@ impl Deciding<'_> {
             Err(why) => why,
         };
         if let Some(subject) = self.package.info(image.manifest).and_then(|info| info.subject)
-            && reached.stay[subject.index()]
+            && reached.kept.holds(subject)
         {
             return Ok(vec![format!("refers to {}, which stays", self.package.digest(subject))]);
+        }
+        if let Some(digest) =
+            image.also_follows().find(|digest| self.others_reach(image.manifest, digest, reached))
+        {
+            return Ok(vec![format!("follows {digest}, which stays")]);
         }
         let has_row = || {
             let rows = &self.rows_of[image.manifest.index()];
@@ -61,8 +70,7 @@ impl Deciding<'_> {
     /// A child tag that no remaining index names goes by the rule of the newest index that named it.
     fn child_verdict(&self, id: ImageId) -> Result<Vec<String>, Vec<String>> {
         let image = &self.images.all[id];
-        let newest = image.named_by.iter().map(|index| (self.images.all[*index].rows[0], *index)).min();
-        let Some((row, index)) = newest else { return Ok(Vec::new()) };
+        let Some((row, index)) = self.newest_namer(image.manifest) else { return Ok(Vec::new()) };
         let named = self.images.names(self.package, index);
         let Some(rule) = self.rules.of_tag(&self.package.rows[row].version) else {
             return Ok(vec![format!("child of {named}, of which no rule matches")]);
@@ -74,18 +82,32 @@ impl Deciding<'_> {
         }
     }
 
+    /// Whether a root that stays, other than this image, reaches what one of its tags follows.
+    fn others_reach(&self, manifest: ManifestId, digest: &Digest, reached: &Reached) -> bool {
+        let Some(subject) = self.package.find(digest) else { return false };
+        let (mut stack, mut seen) = (vec![manifest], HashSet::new());
+        while let Some(one) = stack.pop() {
+            if one == subject {
+                return reached.others.holds(subject);
+            }
+            if seen.insert(one) {
+                stack.extend(self.package.info(one).into_iter().flat_map(Info::named));
+            }
+        }
+        reached.stay.holds(subject)
+    }
+
     /// A signature lives while a root that stays reaches its subject.
     fn follower_verdict(
         &mut self,
         id: ImageId,
-        subjects: &[crate::oci::Digest],
+        subjects: &[Digest],
         reached: &Reached,
     ) -> Result<Vec<String>, Vec<String>> {
         let (mut goes, mut stays) = (Vec::new(), Vec::new());
         for digest in subjects {
             let subject = self.package.find(digest);
-            let is = |set: &[bool]| subject.is_some_and(|subject| set[subject.index()]);
-            if is(&reached.stay) {
+            if subject.is_some_and(|subject| reached.stay.holds(subject)) {
                 return Ok(vec![format!("follows {digest}, which stays")]);
             }
             match subject.map_or(&State::Unasked, |subject| self.package.state(subject)) {
@@ -97,7 +119,7 @@ impl Deciding<'_> {
                         stays.push(format!("follows {digest}, which is gone"));
                     }
                 }
-                State::Present(_) if is(&reached.tagged) => {
+                State::Present(_) if subject.is_some_and(|subject| reached.tagged[subject.index()]) => {
                     goes.push(format!("follows {digest}, which goes"));
                 }
                 State::Present(_) if subject.is_some_and(|subject| self.is_taken(subject)) => {

@@ -11,7 +11,10 @@ mod cache;
 #[cfg(feature = "remote")]
 mod collect;
 mod decide;
+#[cfg(feature = "remote")]
+mod drift;
 mod guard;
+mod health;
 mod images;
 mod in_use;
 mod journal;
@@ -29,6 +32,7 @@ mod record;
 #[cfg(feature = "remote")]
 pub(crate) mod server;
 mod source;
+mod support;
 #[cfg(feature = "remote")]
 mod undo;
 mod undoable;
@@ -54,7 +58,7 @@ pub use record::{
 };
 #[cfg(feature = "remote")]
 pub use server::{
-    Armed, DeleteError, Deleted, Doomed, Fetched, Listed, Permission, Reader, Unanswered, Writer,
+    Armed, Cause, DeleteError, Deleted, Doomed, Fetched, Listed, Permission, Reader, Unanswered, Writer,
 };
 pub use source::{Source, SourceKind};
 #[cfg(feature = "remote")]

@@ -1,14 +1,18 @@
-//! The order of deletions: an image before everything that it names, what follows it after it.
+//! The order of deletions: an image before everything that it names, what follows it after it, else the oldest first.
+//!
+//! Manifests that stay themselves but lie between two that go are steps without rows, so that what holds the first holds
+//! the last too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::decide::Action;
 use super::images::followed;
-use super::package::{ManifestId, Package};
+use super::package::{Info, ManifestId, Package};
 use super::plan::{PackagePlan, Version};
 use crate::oci::Digest;
 
-/// One manifest that goes, with all its rows.
+/// One manifest, with all its rows that go.
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) digest: Digest,
@@ -17,45 +21,125 @@ pub(super) struct Step {
     pub(super) after: Vec<usize>,
 }
 
-/// The steps of a package, and what no order can be found for: it stays.
-pub(super) fn steps(planned: &PackagePlan, package: &Package) -> (Vec<Step>, Vec<Version>) {
-    let mut rows: BTreeMap<Digest, Vec<Version>> = BTreeMap::new();
-    for row in planned.versions.iter().filter(|row| row.action == Action::Delete) {
-        if let Some(digest) = row.digest {
-            rows.entry(digest).or_default().push(row.clone());
-        }
-    }
-    let reached: BTreeMap<Digest, Vec<bool>> =
-        rows.keys().map(|digest| (*digest, package.reach(package.find(digest)))).collect();
-    let mut waiting: Vec<(Digest, Vec<Version>, BTreeSet<Digest>)> = Vec::new();
-    for (digest, mine) in rows {
-        let needs = needs(package, &digest, &mine);
-        let is_first = |(other, reached): &(&Digest, &Vec<bool>)| {
-            **other != digest && needs.iter().any(|manifest| reached[manifest.index()])
-        };
-        let before = reached.iter().filter(is_first).map(|(other, _)| *other).collect();
-        waiting.push((digest, mine, before));
-    }
-    let mut steps: Vec<Step> = Vec::new();
-    let mut numbers: BTreeMap<Digest, usize> = BTreeMap::new();
-    loop {
-        let ready =
-            waiting.iter().position(|(_, _, before)| before.iter().all(|one| numbers.contains_key(one)));
-        // A circle cannot come from hashes; names of signatures could make one.
-        let Some(at) = ready else { break };
-        let (digest, rows, before) = waiting.swap_remove(at);
-        let after = before.iter().filter_map(|one| numbers.get(one)).copied().collect();
-        numbers.insert(digest, steps.len());
-        steps.push(Step { digest, rows, after });
-    }
-    (steps, waiting.into_iter().flat_map(|(_, rows, _)| rows).collect())
+/// Steps that wait for each other; by number, not yet in order.
+#[derive(Default)]
+struct Waiting {
+    digests: Vec<Digest>,
+    rows: Vec<Vec<Version>>,
+    after: Vec<Vec<usize>>,
+    of: HashMap<ManifestId, usize>,
 }
 
-/// What must not be reached any more before a manifest goes: itself, what it refers to, what its tags follow.
-fn needs(package: &Package, digest: &Digest, rows: &[Version]) -> Vec<ManifestId> {
-    let Some(this) = package.find(digest) else { return Vec::new() };
-    let subject = package.info(this).and_then(|info| info.subject);
-    let follows =
-        rows.iter().filter_map(|row| followed(&row.version)).filter_map(|subject| package.find(&subject));
-    [Some(this), subject].into_iter().flatten().chain(follows).collect()
+/// The steps of a package, and what no order can be found for: it stays.
+pub(super) fn steps(planned: &PackagePlan, package: &Package) -> (Vec<Step>, Vec<Version>) {
+    let mut waiting = Waiting::new(planned, package);
+    let doomed = waiting.digests.len();
+    waiting.link(package);
+    let mut before = vec![Vec::new(); waiting.digests.len()];
+    for (number, after) in waiting.after.iter_mut().enumerate() {
+        after.sort_unstable();
+        after.dedup();
+        after.iter().for_each(|other| before[*other].push(number));
+    }
+    let mut open: Vec<usize> = waiting.after.iter().map(Vec::len).collect();
+    // What has no rows goes first, then the oldest: a run that stops leaves what is newer.
+    let key = |number: usize| (number < doomed, Reverse(number));
+    let mut ready: BTreeSet<(bool, Reverse<usize>)> =
+        (0..open.len()).filter(|number| open[*number] == 0).map(key).collect();
+    let mut numbers: Vec<Option<usize>> = vec![None; open.len()];
+    let mut steps: Vec<Step> = Vec::new();
+    while let Some((has_rows, Reverse(number))) = ready.pop_first() {
+        for next in &before[number] {
+            open[*next] -= 1;
+            if open[*next] == 0 {
+                ready.insert(key(*next));
+            }
+        }
+        if !has_rows && before[number].is_empty() {
+            continue;
+        }
+        numbers[number] = Some(steps.len());
+        let after = waiting.after[number].iter().filter_map(|other| numbers[*other]).collect();
+        let rows = std::mem::take(&mut waiting.rows[number]);
+        steps.push(Step { digest: waiting.digests[number], rows, after });
+    }
+    // A circle cannot come from hashes; names of signatures could make one.
+    (steps, waiting.rows.into_iter().flatten().collect())
+}
+
+impl Waiting {
+    fn add(&mut self, digest: Digest, manifest: Option<ManifestId>) -> usize {
+        let number = self.digests.len();
+        self.digests.push(digest);
+        self.rows.push(Vec::new());
+        self.after.push(Vec::new());
+        self.of.extend(manifest.map(|manifest| (manifest, number)));
+        number
+    }
+
+    /// What goes, in the order of the plan.
+    fn new(planned: &PackagePlan, package: &Package) -> Self {
+        let mut waiting = Self::default();
+        let mut numbers: HashMap<Digest, usize> = HashMap::new();
+        for row in planned.versions.iter().filter(|row| row.action == Action::Delete) {
+            if let Some(digest) = row.digest {
+                let number =
+                    *numbers.entry(digest).or_insert_with(|| waiting.add(digest, package.find(&digest)));
+                waiting.rows[number].push(row.clone());
+            }
+        }
+        waiting
+    }
+
+    /// Notes what must not be reached any more before a manifest goes: itself, what it refers to, what its tags follow.
+    fn link(&mut self, package: &Package) {
+        let mut doomed: Vec<(ManifestId, usize)> =
+            self.of.iter().map(|(one, number)| (*one, *number)).collect();
+        doomed.sort_unstable_by_key(|(_, number)| *number);
+        let mut reached = package.leaves_first(doomed.iter().map(|(manifest, _)| *manifest));
+        reached.sort_unstable_by_key(|manifest| package.digest(*manifest));
+        for manifest in &reached {
+            if !self.of.contains_key(manifest) {
+                self.add(package.digest(*manifest), Some(*manifest));
+            }
+        }
+        for manifest in &reached {
+            for child in package.info(*manifest).into_iter().flat_map(Info::named) {
+                self.after[self.of[child]].push(self.of[manifest]);
+            }
+        }
+        for (manifest, number) in doomed {
+            let subject = package.info(manifest).and_then(|info| info.subject);
+            let follows = self.rows[number].iter().filter_map(|row| followed(&row.version));
+            let follows = follows.filter_map(|subject| package.find(&subject));
+            let subjects: Vec<ManifestId> =
+                subject.into_iter().chain(follows).filter(|subject| self.of.contains_key(subject)).collect();
+            if subjects.is_empty() {
+                continue;
+            }
+            let own = below(package, manifest);
+            for subject in subjects {
+                if !own.contains(&subject) {
+                    self.after[number].push(self.of[&subject]);
+                    continue;
+                }
+                // It names what it follows: others that name it go before, it does not wait for itself.
+                let inner = own.iter().flat_map(|inner| &self.after[self.of[inner]]);
+                let own: HashSet<usize> = own.iter().map(|inner| self.of[inner]).collect();
+                let others: Vec<usize> = inner.filter(|other| !own.contains(other)).copied().collect();
+                self.after[number].extend(others);
+            }
+        }
+    }
+}
+
+/// A manifest and everything that it reaches.
+fn below(package: &Package, manifest: ManifestId) -> HashSet<ManifestId> {
+    let (mut stack, mut seen) = (vec![manifest], HashSet::new());
+    while let Some(one) = stack.pop() {
+        if seen.insert(one) {
+            stack.extend(package.info(one).into_iter().flat_map(Info::named));
+        }
+    }
+    seen
 }

@@ -268,6 +268,11 @@ impl Package {
         reached
     }
 
+    /// Everything reached from `roots`, each once and after all that it names.
+    pub(super) fn leaves_first(&self, roots: impl IntoIterator<Item = ManifestId>) -> Vec<ManifestId> {
+        last_first(self, roots, |manifest| self.info(manifest).into_iter().flat_map(Info::named).copied())
+    }
+
     /// Indexes by the manifests that they name.
     pub fn parents(&self) -> HashMap<ManifestId, Vec<ManifestId>> {
         let mut parents: HashMap<ManifestId, Vec<ManifestId>> = HashMap::new();
@@ -314,4 +319,24 @@ impl Package {
             }
         }
     }
+}
+
+/// Everything reached from `roots` by `next`, each once and, but for circles, after all that it leads to.
+pub(super) fn last_first<I: Iterator<Item = ManifestId>>(
+    package: &Package,
+    roots: impl IntoIterator<Item = ManifestId>,
+    next: impl Fn(ManifestId) -> I,
+) -> Vec<ManifestId> {
+    let mut seen = vec![false; package.len()];
+    let mut order = Vec::new();
+    let mut stack: Vec<(ManifestId, bool)> = roots.into_iter().map(|root| (root, false)).collect();
+    while let Some((manifest, is_done)) = stack.pop() {
+        if is_done {
+            order.push(manifest);
+        } else if !std::mem::replace(&mut seen[manifest.index()], true) {
+            stack.push((manifest, true));
+            stack.extend(next(manifest).filter(|one| !seen[one.index()]).map(|one| (one, false)));
+        }
+    }
+    order
 }

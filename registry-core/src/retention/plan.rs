@@ -195,7 +195,16 @@ pub fn plan(
     plan
 }
 
+/// How the guard over a whole run is told.
+const CAPPED: &str = "in this run, more than --max-delete";
+
 impl Plan {
+    /// Whether the guard over the whole run refused it.
+    pub fn is_capped(&self) -> bool {
+        let reasons = self.packages.iter().filter_map(|package| package.reason.as_deref());
+        reasons.into_iter().any(|reason| reason.contains(CAPPED))
+    }
+
     /// What [`Plan::plan_digest`] should be.
     pub fn own_digest(&self) -> Digest {
         /// A plan with an empty digest, and no second copy of its rows.
@@ -257,7 +266,7 @@ fn cap(packages: &mut [PackagePlan], most: Option<u64>) -> bool {
     let deletes =
         |package: &&mut PackagePlan| package.versions.iter().any(|row| row.action == Action::Delete);
     for package in packages.iter_mut().filter(deletes) {
-        package.refuse(format!("{all} images would go in this run, more than --max-delete {most}"));
+        package.refuse(format!("{all} images would go {CAPPED} {most}"));
     }
     true
 }

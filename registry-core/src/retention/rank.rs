@@ -77,7 +77,7 @@ impl<'p> Rules<'p> {
             rules.rankings.push(ranking(rule.keep_last, name, rule.keep_within));
         }
         for (id, image) in images.all.iter().enumerate() {
-            if image.class != Class::Plain || image.is_unranked {
+            if image.class != Class::Plain || image.is_unranked || !rules.can_rank(package, image) {
                 continue;
             }
             for rule in 0..rules.rankings.len() {
@@ -100,22 +100,34 @@ impl<'p> Rules<'p> {
         self.tags.iter().position(|pattern| pattern.is_none_or(|pattern| pattern.is_match(tag)))
     }
 
+    /// Whether every tag that would rank an image can: one that is no version keeps it out of every ranking.
+    fn can_rank(&self, package: &Package, image: &Image) -> bool {
+        let mut tags = image.ranking().map(|row| &package.rows[row].version);
+        self.policy.rank_by != RankBy::Semver || tags.all(|tag| version(tag).is_some())
+    }
+
+    /// What a row of an image is ranked by; `None` when it cannot be.
+    pub(super) fn key_of(&self, package: &Package, image: &Image, row: usize) -> Option<Key> {
+        let row = &package.rows[row];
+        match self.policy.rank_by {
+            RankBy::Pushed => row.created_at.map(|at| Key::Pushed(at, row.id)),
+            RankBy::Semver => version(&row.version).map(Key::Version),
+            RankBy::Created => {
+                let built = package.info(image.manifest)?.built_at?;
+                Some(Key::Built(built)).filter(|_| built.as_second() >= YEAR_1981)
+            }
+        }
+    }
+
     /// The best key of an image among its unprotected tags in a rule. `None` when it has none there, or one that cannot
     /// be ranked: then it stays and is not counted.
     pub(super) fn key(&self, package: &Package, image: &Image, rule: usize) -> Option<Key> {
         let mut best = None;
-        for row in image.unprotected().map(|row| &package.rows[row]) {
-            if self.of_tag(&row.version) != Some(rule) {
+        for row in image.ranking() {
+            if self.of_tag(&package.rows[row].version) != Some(rule) {
                 continue;
             }
-            let key = match self.policy.rank_by {
-                RankBy::Pushed => Key::Pushed(row.created_at?, row.id),
-                RankBy::Semver => Key::Version(version(&row.version)?),
-                RankBy::Created => {
-                    let built = package.info(image.manifest)?.built_at?;
-                    Key::Built(Some(built).filter(|at| at.as_second() >= YEAR_1981)?)
-                }
-            };
+            let key = self.key_of(package, image, row)?;
             best = best.max(Some(key));
         }
         best
@@ -130,7 +142,7 @@ impl<'p> Rules<'p> {
         now: Timestamp,
     ) -> Result<Vec<String>, Vec<String>> {
         let (mut keeps, mut goes, mut seen) = (Vec::new(), Vec::new(), Vec::new());
-        for row in image.unprotected().map(|row| &package.rows[row]) {
+        for row in image.ranking().map(|row| &package.rows[row]) {
             let Some(rule) = self.of_tag(&row.version) else {
                 keeps.push(format!("no rule matches tag {}", row.version));
                 continue;
@@ -156,6 +168,7 @@ impl<'p> Rules<'p> {
                 Some(place) => goes.push(format!("rank {place}, beyond newest {keep}{name}")),
             }
         }
+        keeps.dedup();
         if keeps.is_empty() && !goes.is_empty() { Err(goes) } else { Ok(keeps) }
     }
 
@@ -169,20 +182,14 @@ impl<'p> Rules<'p> {
         now: Timestamp,
     ) -> bool {
         let mut any = false;
-        for row in image.unprotected().map(|row| &package.rows[row]) {
+        for at in image.ranking() {
+            let row = &package.rows[at];
             let Some(rule) = in_rule.or_else(|| self.of_tag(&row.version)) else { return false };
             let ranking = &self.rankings[rule];
             if ranking.keep_within.is_some_and(|seconds| is_young(row.created_at, now, seconds)) {
                 return false;
             }
-            let key = match self.policy.rank_by {
-                RankBy::Pushed => row.created_at.map(|at| Key::Pushed(at, row.id)),
-                RankBy::Semver => version(&row.version).map(Key::Version),
-                RankBy::Created => {
-                    let built = package.info(image.manifest).and_then(|info| info.built_at);
-                    built.filter(|at| at.as_second() >= YEAR_1981).map(Key::Built)
-                }
-            };
+            let key = self.key_of(package, image, at);
             if !key.is_some_and(|key| ranking.lets_go_below(&key)) {
                 return false;
             }

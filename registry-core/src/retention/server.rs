@@ -34,11 +34,34 @@ pub struct Fetched {
 
 /// A question that got no answer: the thing asked for is unknown, not absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unanswered(pub String);
+pub struct Unanswered {
+    /// What happened.
+    pub why: String,
+    /// Whose doing that is.
+    pub cause: Cause,
+}
+
+/// Whose doing it is that there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The server's, or the way to it.
+    Server,
+    /// The server does not take these credentials.
+    Credentials,
+    /// What was asked about is not on this server: whoever named it erred.
+    Name,
+}
+
+impl Unanswered {
+    /// No answer from a server that might have given one.
+    pub fn new(why: impl Into<String>) -> Self {
+        Self { why: why.into(), cause: Cause::Server }
+    }
+}
 
 impl fmt::Display for Unanswered {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
+        out.write_str(&self.why)
     }
 }
 

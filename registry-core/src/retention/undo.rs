@@ -1,6 +1,7 @@
 //! Putting back what a journal says was deleted, as far as the server still has what it needs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -44,19 +45,25 @@ pub enum UndoState {
     Lost(String),
 }
 
+/// Manifests by package and digest, with their place in the journal.
+type Contents<'t> = BTreeMap<(&'t str, Digest), (usize, &'t RecordedManifest)>;
+
+/// A row that went: what it named, when it was pushed, its number, its place in the journal.
+type Gone = (Digest, Option<Timestamp>, Option<u64>, usize);
+
 /// Puts back every row that went, oldest first.
 pub async fn undo(writer: &impl Writer, told: &Told) -> Vec<Undone> {
-    let mut contents: BTreeMap<(&str, Digest), &RecordedManifest> = BTreeMap::new();
-    let mut rows: BTreeMap<(&str, &str), (Digest, Option<Timestamp>)> = BTreeMap::new();
-    for entry in &told.entries {
+    let mut contents = Contents::new();
+    let mut rows: BTreeMap<(&str, &str), Gone> = BTreeMap::new();
+    for (at, entry) in told.entries.iter().enumerate() {
         match entry {
             Entry::Begin { .. } => {}
             Entry::Manifest { package, digest, content } => {
-                contents.insert((package, *digest), content);
+                contents.insert((package, *digest), (at, content));
             }
             // Without an outcome nobody knows; putting back what never went changes nothing.
-            Entry::Deleting { package, version, digest, created_at } => {
-                rows.insert((package, version), (*digest, *created_at));
+            Entry::Deleting { package, version, digest, id, created_at } => {
+                rows.insert((package, version), (*digest, *created_at, *id, at));
             }
             Entry::Done { package, version, outcome } => {
                 if !matches!(outcome, Outcome::Deleted | Outcome::Failed) {
@@ -66,12 +73,13 @@ pub async fn undo(writer: &impl Writer, told: &Told) -> Vec<Undone> {
         }
     }
     let mut order: Vec<_> = rows.into_iter().collect();
-    order.sort_by_key(|((package, version), (_, at))| (*at, *package, *version));
-    let mut done = Vec::with_capacity(order.len());
-    for ((package, version), (digest, created_at)) in order {
-        let state = match put_back(writer, &contents, package, version, digest).await {
+    // Where nothing tells them apart, what went last comes first: indexes went before what they name.
+    order.sort_by_key(|((package, _), (_, created_at, id, at))| (*created_at, *package, *id, Reverse(*at)));
+    let (mut done, mut there) = (Vec::with_capacity(order.len()), HashSet::new());
+    for ((package, version), (digest, created_at, ..)) in order {
+        let state = match put_back(writer, &contents, &mut there, package, version, digest).await {
             Ok(state) => state,
-            Err(Unanswered(why)) => UndoState::Lost(why),
+            Err(unanswered) => UndoState::Lost(unanswered.why),
         };
         let (package, version) = (package.to_owned(), version.to_owned());
         done.push(Undone { package, version, digest, created_at, state });
@@ -79,10 +87,12 @@ pub async fn undo(writer: &impl Writer, told: &Told) -> Vec<Undone> {
     done
 }
 
-async fn put_back(
+/// Puts back one row; `there` are children that answer with all that they name, so that they are asked for once.
+async fn put_back<'t>(
     writer: &impl Writer,
-    contents: &BTreeMap<(&str, Digest), &RecordedManifest>,
-    package: &str,
+    contents: &Contents<'t>,
+    there: &mut HashSet<(&'t str, Digest)>,
+    package: &'t str,
     version: &str,
     digest: Digest,
 ) -> Result<UndoState, Unanswered> {
@@ -92,37 +102,40 @@ async fn put_back(
             _ => UndoState::Taken,
         });
     }
-    // Children before the indexes that name them.
     let (mut stack, mut seen, mut missing) = (vec![digest], BTreeSet::new(), Vec::new());
     while let Some(one) = stack.pop() {
-        if !seen.insert(one) {
+        if there.contains(&(package, one)) || !seen.insert(one) {
             continue;
         }
-        let Some(bytes) = contents.get(&(package, one)).and_then(|content| content.bytes()) else { continue };
+        let Some((at, content)) = contents.get(&(package, one)) else { continue };
+        let Some(bytes) = content.bytes() else { continue };
         if one != digest && writer.head(package, &one.to_string()).await?.is_none() {
-            missing.push(one);
+            missing.push((at, one));
         }
         let references = Manifest::parse(bytes).references.into_iter();
         let children = references.filter(|reference| reference.role == Role::Child);
         stack.extend(children.filter_map(|reference| reference.descriptor.digest));
     }
-    for child in missing.into_iter().rev() {
+    // A journal tells children before the indexes that name them.
+    missing.sort_unstable();
+    for (_, child) in missing {
         put(writer, contents, package, &child.to_string(), child).await?;
     }
     put(writer, contents, package, version, digest).await?;
+    there.extend(seen.into_iter().map(|one| (package, one)));
     Ok(UndoState::Restored)
 }
 
 async fn put(
     writer: &impl Writer,
-    contents: &BTreeMap<(&str, Digest), &RecordedManifest>,
+    contents: &Contents<'_>,
     package: &str,
     reference: &str,
     digest: Digest,
 ) -> Result<(), Unanswered> {
     let content = contents.get(&(package, digest));
-    let Some(RecordedManifest::Present { media_type, data, .. }) = content else {
-        return Err(Unanswered(format!("the journal does not hold {digest}")));
+    let Some((_, RecordedManifest::Present { media_type, data, .. })) = content else {
+        return Err(Unanswered::new(format!("the journal does not hold {digest}")));
     };
     writer.put(package, reference, media_type, data).await
 }

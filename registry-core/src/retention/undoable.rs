@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::decide::{Action, Decision};
+use super::health::{Health, healths};
 use super::package::{Package, PartId};
 use super::policy::Policy;
 use super::source::{Source, SourceKind};
@@ -11,7 +12,7 @@ use super::source::{Source, SourceKind};
 ///
 /// On Forgejo a version's files go with its row, so a manifest can be put back only while other rows of the package hold
 /// its blobs (`services/packages/packages.go @ v15.0.3`, `RemovePackageVersion`), and an index only while its children
-/// have rows. On other registries deleting a manifest deletes no blob and no layer link.
+/// have rows. The undo window holds what images that go reach, and no other digest. On other registries deleting a manifest deletes no blob and no layer link.
 pub(super) fn undoable(
     package: &Package,
     decision: &Decision,
@@ -29,12 +30,16 @@ pub(super) fn undoable(
         .flat_map(|info| &info.parts)
         .copied()
         .collect();
+    let doomed = rows().filter(|(row, verdict)| row.is_tag() && verdict.action == Action::Delete);
+    let window = package.reach(doomed.filter(|_| policy.undo_window).filter_map(|(row, _)| row.manifest));
+    let healths = healths(package);
     let can = |row: &super::Row| {
-        if source.kind != SourceKind::Forgejo || policy.undo_window {
-            return true;
-        }
         let Some(manifest) = row.manifest else { return false };
-        if staying.contains(&manifest) {
+        // No server takes an index whose children are gone.
+        if healths[manifest.index()] != Health::Whole {
+            return false;
+        }
+        if source.kind != SourceKind::Forgejo || window[manifest.index()] || staying.contains(&manifest) {
             return true;
         }
         package.info(manifest).is_some_and(|info| {

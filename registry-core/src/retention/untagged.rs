@@ -1,7 +1,10 @@
 //! Manifests listed under their digest: which of them go when untagged ones are to be pruned, and what is said of them.
 
+use std::collections::HashMap;
+
 use super::decide::{Action, Deciding, Verdict};
-use super::package::{ManifestId, State};
+use super::images::smaller;
+use super::package::{Info, ManifestId, State};
 use super::policy::is_young;
 
 /// For each row whether it goes: a digest that no root reaches, older than the grace.
@@ -16,17 +19,26 @@ pub(super) fn prune(deciding: &Deciding<'_>) -> Vec<bool> {
     // Of an opaque manifest nobody knows what it needs.
     let opaque = |manifest: &ManifestId| package.info(*manifest).is_some_and(|info| info.is_opaque);
     package.reach_more(&mut reached, rows.iter().filter_map(|row| row.manifest).filter(opaque));
+    if policy.undo_window {
+        // The window puts what images that go reach under its digest, and all of it stays for a day.
+        let going = deciding.images.all.iter().zip(&deciding.gone).filter(|(_, gone)| **gone);
+        package.reach_more(&mut reached, going.map(|(image, _)| image.manifest));
+    }
     // Referrers of what stays, and theirs.
-    loop {
-        let follows = |manifest: &ManifestId| {
-            let subject = package.info(*manifest).and_then(|info| info.subject);
-            !reached[manifest.index()] && subject.is_some_and(|subject| reached[subject.index()])
-        };
-        let more: Vec<ManifestId> = rows.iter().filter_map(|row| row.manifest).filter(follows).collect();
-        if more.is_empty() {
-            break;
+    let mut referrers: HashMap<ManifestId, Vec<ManifestId>> = HashMap::new();
+    for manifest in rows.iter().filter_map(|row| row.manifest) {
+        if let Some(subject) = package.info(manifest).and_then(|info| info.subject) {
+            referrers.entry(subject).or_default().push(manifest);
         }
-        package.reach_more(&mut reached, more);
+    }
+    let mut stack: Vec<ManifestId> = package.manifests().filter(|one| reached[one.index()]).collect();
+    while let Some(manifest) = stack.pop() {
+        let named = package.info(manifest).into_iter().flat_map(Info::named);
+        for next in named.chain(referrers.get(&manifest).into_iter().flatten()) {
+            if !std::mem::replace(&mut reached[next.index()], true) {
+                stack.push(*next);
+            }
+        }
     }
     let goes = |row: &super::Row| {
         !row.is_tag()
@@ -37,8 +49,13 @@ pub(super) fn prune(deciding: &Deciding<'_>) -> Vec<bool> {
     rows.iter().map(goes).collect()
 }
 
-/// What is said of the row of a digest.
-pub(super) fn verdict(deciding: &Deciding<'_>, at: usize) -> Verdict {
+/// What is said of the row of a digest; `staying` and `going` are the newest rows of images above each manifest.
+pub(super) fn verdict(
+    deciding: &Deciding<'_>,
+    at: usize,
+    staying: &[Option<usize>],
+    going: &[Option<usize>],
+) -> Verdict {
     let package = deciding.package;
     let row = &package.rows[at];
     let leave = |why: String| Verdict { action: Action::Leave, reasons: vec![why] };
@@ -47,26 +64,20 @@ pub(super) fn verdict(deciding: &Deciding<'_>, at: usize) -> Verdict {
         let why = "no root reaches it, and it is older than the grace";
         return Verdict { action: Action::Delete, reasons: vec![why.into()] };
     }
-    let (mut stays, mut goes) = (None, None);
-    for id in deciding.namers(manifest) {
-        let image = &deciding.images.all[id];
-        let names = deciding.images.names(package, id);
-        let relation = if image.manifest == manifest { "the manifest of" } else { "child of" };
-        let what = format!("{relation} {names}");
-        let slot = if deciding.gone[id] { &mut goes } else { &mut stays };
-        slot.get_or_insert(what);
-    }
+    let images = &deciding.images;
+    let own = images.of_manifest[manifest.index()];
+    let newest = |above: &[Option<usize>], gone: bool| {
+        let own = own.filter(|id| deciding.gone[*id] == gone);
+        let row = smaller(above[manifest.index()], own.and_then(|id| images.newest(id)))?;
+        let id = images.of_row[row]?;
+        let relation = if Some(id) == own { "the manifest of" } else { "child of" };
+        Some(format!("{relation} {}", images.names(package, id)))
+    };
+    let (stays, goes) = (newest(staying, false), newest(going, true));
     match (stays, goes, package.state(manifest)) {
         (Some(what), ..) => leave(what),
         (None, Some(what), _) => leave(format!("{what}, which goes; left to the server's collector")),
         (None, None, State::Absent) => leave("listed, and its manifest answers 404".into()),
         (None, None, _) => leave("no tag reaches it".into()),
-    }
-}
-
-impl Deciding<'_> {
-    /// Images that reach a manifest, newest first.
-    fn namers(&self, manifest: ManifestId) -> Vec<usize> {
-        self.namers_of.get(&manifest).cloned().unwrap_or_default()
     }
 }

@@ -7,6 +7,7 @@ mod gate;
 mod incident;
 mod laws;
 mod lists;
+mod races;
 mod registry;
 mod server;
 mod tokens;

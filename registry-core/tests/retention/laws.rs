@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use registry_core::oci::Digest;
-use registry_core::retention::{Action, Decision, Fate, Package, Policy, State, decide};
+use registry_core::retention::{Action, Decision, Fate, Package, Policy, Row, State, decide};
 
 use crate::support::{Maker, keep, now};
 
@@ -139,6 +139,36 @@ proptest! {
         prop_assert_eq!(maker.text(&policy), one);
     }
 
+    /// Whatever the order in which manifests were read, the decision is the same, and so is why there is none.
+    #[test]
+    fn the_order_of_reading_means_nothing(pushes in prop::collection::vec(push(), 1..30), policy in policy(), unread in prop::option::of(prop::collection::vec(any::<prop::sample::Index>(), 2))) {
+        let mut maker = build(&pushes);
+        let all: Vec<_> = maker.package.manifests().collect();
+        for which in unread.iter().flatten() {
+            maker.package.set_unknown(*which.get(&all), "502");
+        }
+        let mut other = Package::new("app");
+        for one in all.iter().rev() {
+            let digest = maker.package.digest(*one);
+            let number = other.intern(&digest);
+            match maker.package.state(*one) {
+                State::Present(_) => {
+                    let (media_type, bytes) = maker.bytes(&digest).unwrap();
+                    other.set_bytes(number, &media_type, &bytes);
+                }
+                State::Absent => other.set_absent(number),
+                State::Unknown(why) => other.set_unknown(number, why.clone()),
+                State::Unasked => {}
+            }
+        }
+        for row in maker.package.rows.iter().rev() {
+            let manifest = row.manifest.map(|manifest| other.intern(&maker.package.digest(manifest)));
+            other.rows.push(Row { manifest, ..row.clone() });
+        }
+        other.seal();
+        prop_assert_eq!(decide(&other, "team/app", &policy, now()), maker.decide(&policy));
+    }
+
     /// N whole images stay, or all that there are.
     #[test]
     fn as_many_whole_images_stay_as_asked_for(pushes in prop::collection::vec(push(), 0..40), keep_last in 1_u32..6) {
@@ -151,9 +181,16 @@ proptest! {
             return Ok(());
         }
         let package = &maker.package;
+        // What a manifest of an unknown type mentions need not be a manifest.
         let is_whole = |manifest| {
-            let reached = package.reach([manifest]);
-            !package.manifests().any(|other| reached[other.index()] && *package.state(other) == State::Absent)
+            let mut stack = vec![manifest];
+            while let Some(one) = stack.pop() {
+                match package.state(one) {
+                    State::Present(info) => stack.extend(&info.children),
+                    _ => return false,
+                }
+            }
+            true
         };
         let staying = package.rows.iter().zip(&decision.rows);
         let staying = staying.filter(|(row, verdict)| row.is_tag() && !row.version.starts_with("sha256-") && verdict.action != Action::Delete);

@@ -1,9 +1,13 @@
 //! What retention decides, on packages made by hand and at random.
 
+mod corners;
 mod effects;
 mod incidents;
 mod laws;
 mod model;
+mod moves;
+mod reading;
 mod recorded;
 mod shapes;
 mod support;
+mod undoing;

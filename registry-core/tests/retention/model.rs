@@ -110,6 +110,9 @@ impl Model {
     }
 }
 
+/// What somebody else does to the model.
+pub type Event = Box<dyn Fn(&mut Model) + Send + Sync>;
+
 /// The model behind the traits.
 pub struct Server {
     pub model: Mutex<Model>,
@@ -122,18 +125,34 @@ pub struct Server {
     pub stubborn: BTreeSet<String>,
     /// Whether these credentials may not delete.
     pub is_forbidden: bool,
+    /// What somebody else does right after so many deletions.
+    pub events: Vec<(usize, Event)>,
+    /// Whether the server has records of what tags name, beside their manifests.
+    pub has_records: bool,
+    /// Digests that are not answered for after the first deletion.
+    pub silent: BTreeSet<Digest>,
 }
 
 impl Server {
     pub fn new(model: Model, now: Timestamp, left: Option<usize>) -> Self {
         let (model, left, asked) = (Mutex::new(model), Mutex::new(left), Mutex::new((0, 0)));
-        Self { model, now, left, asked, stubborn: BTreeSet::new(), is_forbidden: false }
+        Self {
+            model,
+            now,
+            left,
+            asked,
+            stubborn: BTreeSet::new(),
+            is_forbidden: false,
+            events: Vec::new(),
+            has_records: true,
+            silent: BTreeSet::new(),
+        }
     }
 
     fn request(&self) -> Result<(), Unanswered> {
         self.asked.lock().unwrap().0 += 1;
         match &mut *self.left.lock().unwrap() {
-            Some(0) => Err(Unanswered("connection refused".into())),
+            Some(0) => Err(Unanswered::new("connection refused")),
             Some(left) => {
                 *left -= 1;
                 Ok(())
@@ -168,6 +187,10 @@ impl Reader for Server {
     async fn manifest(&self, _: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
         self.request()?;
         let model = self.model.lock().unwrap();
+        let is_silent = self.asked.lock().unwrap().1 > 0;
+        if is_silent && Self::resolve(&model, reference).is_some_and(|digest| self.silent.contains(&digest)) {
+            return Err(Unanswered::new("502 Bad Gateway"));
+        }
         let found =
             Self::resolve(&model, reference).and_then(|digest| Some((digest, model.bytes.get(&digest)?)));
         Ok(found.map(|(digest, (media_type, bytes))| Fetched {
@@ -185,7 +208,7 @@ impl Reader for Server {
 
     async fn recorded_digest(&self, _: &str, version: &str) -> Result<Option<Digest>, Unanswered> {
         self.request()?;
-        Ok(self.model.lock().unwrap().rows.get(version).map(|row| row.digest))
+        Ok(self.model.lock().unwrap().rows.get(version).map(|row| row.digest).filter(|_| self.has_records))
     }
 
     async fn config(&self, _: &str, _: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
@@ -197,7 +220,7 @@ impl Reader for Server {
 impl Writer for Server {
     async fn delete(&self, doomed: &Doomed<'_>) -> Result<Deleted, DeleteError> {
         let version = doomed.version;
-        self.request().map_err(|why| DeleteError::Failed(why.0))?;
+        self.request().map_err(|unanswered| DeleteError::Failed(unanswered.why))?;
         self.asked.lock().unwrap().1 += 1;
         if self.is_forbidden {
             return Err(DeleteError::Forbidden("403: you must change your password".into()));
@@ -205,7 +228,12 @@ impl Writer for Server {
         if self.stubborn.contains(version) {
             return Err(DeleteError::Failed("500 Internal Server Error".into()));
         }
-        let gone = self.model.lock().unwrap().rows.remove(version);
+        let mut model = self.model.lock().unwrap();
+        let gone = model.rows.remove(version);
+        let deletions = self.asked.lock().unwrap().1;
+        for (_, event) in self.events.iter().filter(|(after, _)| *after == deletions) {
+            event(&mut model);
+        }
         Ok(if gone.is_some() { Deleted::Now } else { Deleted::Before })
     }
 
@@ -222,7 +250,7 @@ impl Writer for Server {
                 (blobs.contains(&digest), "BLOB_UNKNOWN")
             };
             if !is_there {
-                return Err(Unanswered(format!("404 {code}")));
+                return Err(Unanswered::new(format!("404 {code}")));
             }
         }
         model.next += 1;

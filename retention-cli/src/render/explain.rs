@@ -6,7 +6,7 @@ use registry_core::retention::{Action, PackagePlan, Plan, Version};
 use registry_core::text::without_controls as safe;
 
 /// Writes the explanation; false when nothing has that name.
-pub fn write(plan: &Plan, subject: &str, out: &mut dyn Write) -> io::Result<bool> {
+pub fn write(plan: &Plan, subject: &str, several: bool, out: &mut dyn Write) -> io::Result<bool> {
     for package in &plan.packages {
         let Some(rest) = subject.strip_prefix(package.name.as_str()) else { continue };
         let wanted = |row: &&Version| match rest.as_bytes().first() {
@@ -18,6 +18,9 @@ pub fn write(plan: &Plan, subject: &str, out: &mut dyn Write) -> io::Result<bool
         let rows: Vec<_> = package.versions.iter().filter(wanted).collect();
         if rows.is_empty() {
             continue;
+        }
+        if let Some(owner) = plan.source.owner.as_deref().filter(|_| several) {
+            writeln!(out, "owner {}:", safe(owner))?;
         }
         if let Some(reason) = &package.reason {
             writeln!(out, "{}: nothing goes: {}", safe(&package.name), safe(reason))?;

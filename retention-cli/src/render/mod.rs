@@ -19,10 +19,7 @@ use crate::args::{Common, Output, When};
 /// When it cannot be written; a reader that went away is no error.
 pub fn plan(common: &Common, plan: &Plan, is_armed: Option<bool>) -> io::Result<()> {
     printed(common, |out| match common.output {
-        Output::Json => {
-            serde_json::to_writer_pretty(&mut *out, plan)?;
-            out.write_all(b"\n")
-        }
+        Output::Json => registry_core::printable::write(plan, out),
         Output::Text => text::write(plan, common, is_armed, out),
     })
 }
@@ -33,25 +30,28 @@ pub fn plan(common: &Common, plan: &Plan, is_armed: Option<bool>) -> io::Result<
 /// As [`plan`].
 pub fn applied(common: &Common, applied: &Applied, journal: &Path) -> io::Result<()> {
     printed(common, |out| match common.output {
-        Output::Json => {
-            serde_json::to_writer_pretty(&mut *out, applied)?;
-            out.write_all(b"\n")
-        }
+        Output::Json => registry_core::printable::write(applied, out),
         Output::Text => applied::write(applied, common, journal, out),
     })
 }
 
-/// Prints why a subject stays or goes; false when there is none of that name.
+/// Prints why a subject stays or goes, and of several owners whose it is; false when there is none of that name.
 ///
 /// # Errors
 /// As [`plan`].
-pub fn explain(common: &Common, plan: &Plan, subject: &str) -> io::Result<bool> {
+pub fn explain(common: &Common, plan: &Plan, subject: &str, several: bool) -> io::Result<bool> {
     let mut found = false;
     printed(common, |out| {
-        found = explain::write(plan, subject, out)?;
+        found = explain::write(plan, subject, several, out)?;
         Ok(())
     })?;
     Ok(found)
+}
+
+/// What failed, on standard error; for one owner of several, with its name.
+pub fn error(owner: Option<&str>, error: &anyhow::Error) {
+    let owner = owner.map_or_else(String::new, |owner| format!("owner {owner}: "));
+    eprintln!("error: {}", without_controls(&format!("{owner}{error:#}")));
 }
 
 /// A line on standard error.

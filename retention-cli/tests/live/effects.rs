@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use registry_fixtures::forgejo::{Fault, OWNER};
+use registry_fixtures::forgejo::Fault;
 
 use crate::support::{BOTH, Job, incident};
 
@@ -110,27 +110,6 @@ fn a_tag_pushed_again_between_list_and_delete_stays() {
 }
 
 #[test]
-fn an_account_that_rest_refuses_ends_the_run_at_the_first_deletion() {
-    for profile in BOTH {
-        let job = Job::new("password", incident(profile));
-        let mut deletions = 0;
-        job.server.set_hook(move |world, ask, _| {
-            if ask.method == "DELETE" && ask.path.starts_with("/api/") {
-                deletions += 1;
-                assert_eq!(deletions, 1, "another deletion was tried");
-                world.user_mut(OWNER).unwrap().must_change_password = true;
-            }
-            None
-        });
-        let ran = job.run(&["--apply", "--keep-last", "2", "--metrics-file", "metrics.prom"]);
-        assert_eq!(ran.status, 6, "{ran:?}");
-        let metrics = std::fs::read_to_string(job.folder.join("metrics.prom")).unwrap();
-        assert!(metrics.contains("registry_retention_zero_effect 1"), "{metrics}");
-        assert!(!metrics.contains("last_success"), "{metrics}");
-    }
-}
-
-#[test]
 fn a_slow_and_stumbling_server_is_borne() {
     for profile in BOTH {
         let job = Job::new("stumbling", incident(profile));
@@ -177,26 +156,4 @@ fn a_second_run_with_a_cache_lists_and_heads_only() {
     let all = lines.len();
     lines.dedup();
     assert_eq!(lines.len(), all, "something was asked twice");
-}
-
-#[test]
-fn metrics_tell_what_was_done() {
-    let job = Job::new("metrics", incident(BOTH[1]));
-    let ran = job.run(&["--apply", "--keep-last", "10", "--metrics-file", "metrics.prom"]);
-    assert_eq!(ran.status, 0, "{ran:?}");
-    let metrics = std::fs::read_to_string(job.folder.join("metrics.prom")).unwrap();
-    let values: Vec<&str> =
-        metrics.lines().filter(|line| !line.starts_with('#') && !line.contains("timestamp")).collect();
-    insta::assert_snapshot!(values.join("\n"), @"
-    registry_retention_versions_kept 21
-    registry_retention_versions_deleted 3
-    registry_retention_versions_failed 0
-    registry_retention_skipped_packages 0
-    registry_retention_refused_packages 0
-    registry_retention_broken_images 0
-    registry_retention_planned_deletions 3
-    registry_retention_zero_effect 0
-    registry_retention_reclaimable_bytes 4287
-    ");
-    assert!(metrics.contains("registry_retention_last_success_timestamp_seconds "));
 }

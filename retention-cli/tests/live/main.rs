@@ -1,8 +1,17 @@
 //! The program against servers in memory, each in two releases: what it asks, what it deletes, how it ends.
 
+mod answers;
+mod cache;
 mod effects;
+mod journals;
+mod manifests;
 mod manuals;
+mod metrics;
+mod owners;
+mod plans;
 mod refusals;
 mod registry;
+mod servers;
 mod support;
+mod tokens;
 mod undo;

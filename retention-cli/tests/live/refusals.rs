@@ -1,121 +1,155 @@
-//! What is refused, and what is said.
+//! Command lines and environments that make no sense.
 
-use registry_fixtures::forgejo::{NO_PACKAGES, READ};
-
+use crate::assert_told_snapshot;
 use crate::support::{BOTH, Job, incident};
 
 #[test]
-fn tokens_that_may_not_delete_are_found_in_the_dry_run() {
-    for profile in BOTH {
-        let job = Job::new("tokens", incident(profile));
-        job.forbid_changes();
-        let read = job.run_with(&[], &[("FORGEJO_TOKEN", READ)]);
-        assert_eq!((read.status, read.err.lines().count()), (6, 1), "{read:?}");
-        let off = job.run_with(&["--preflight", "off"], &[("FORGEJO_TOKEN", READ)]);
-        assert_eq!(off.status, 0, "{off:?}");
-        let warn = job.run_with(&["plan"], &[("FORGEJO_TOKEN", READ)]);
-        assert!(warn.status == 0 && warn.err.contains("may not delete"), "{warn:?}");
-        let none = job.run_with(&[], &[("FORGEJO_TOKEN", NO_PACKAGES)]);
-        assert_eq!(none.status, 1, "{none:?}");
-        let unknown = "4".repeat(40);
-        let bad = job.run_with(&[], &[("FORGEJO_TOKEN", &unknown)]);
-        assert!(bad.status == 1 && !bad.err.contains(&unknown), "{bad:?}");
-    }
-}
-
-#[test]
-fn what_makes_no_sense_is_told() {
+fn what_makes_no_sense_is_refused_unasked() {
     let job = Job::new("nonsense", incident(BOTH[1]));
-    let error = |arguments: &[&str], environment: &[(&str, &str)]| {
-        let ran = job.run_with(arguments, environment);
-        format!("{}exit {}", ran.err, ran.status)
+    let told = |arguments: &[&str], environment: &[(&str, &str)]| {
+        job.told(&[&["--apply"], arguments].concat(), environment)
     };
-    insta::assert_snapshot!(error(&[], &[("FORGEJO_OWNER", "nobody")]), @"
-    error: GET /api/v1/packages/nobody: there is no such owner on this server
-    exit 1
+    for value in ["yes", "TRUE", "no", "2", "on", "\u{1b}[31mtrue"] {
+        let said = told(&[], &[("DRY_RUN", value)]);
+        assert!(said.starts_with("error: DRY_RUN is ") && said.ends_with("exit 2"), "{said}");
+    }
+    assert_told_snapshot!(told(&[], &[("DRY_RUN", "\u{1b}[31mtrue")]), @r#"
+    error: DRY_RUN is "\u{1b}[31mtrue"; write true or false
+    exit 2
+    "#);
+    assert_told_snapshot!(job.told(&["apply", "plan.json"], &[("DRY_RUN", "maybe")]), @"
+    error: cannot open plan.json: No such file or directory (os error 2)
+    exit 2
     ");
-    insta::assert_snapshot!(error(&[], &[("FORGEJO_HOST", "forgejo.example")]), @r#"
-    error: "forgejo.example" is no address of a server: write it as https://host or http://host:port
-    exit 2
-    "#);
-    insta::assert_snapshot!(error(&[], &[("FORGEJO_HOST", "http://127.0.0.1:1/x?y")]), @r#"
-    error: "http://127.0.0.1:1/x?y" is no address of a server: it holds a query or a fragment
-    exit 2
-    "#);
-    insta::assert_snapshot!(error(&[], &[("DRY_RUN", "yes")]), @r#"
-    error: DRY_RUN is "yes"; write true or false
-    exit 2
-    "#);
-    insta::assert_snapshot!(error(&["--layout", "."], &[]), @"
+    assert_told_snapshot!(told(&["--layout", "."], &[]), @"
     error: --layout comes later: this version reads servers and inventories
     exit 2
     ");
-    insta::assert_snapshot!(error(&["--token-file", "nowhere"], &[]), @"
-    error: cannot read the token file nowhere: No such file or directory (os error 2)
+    assert_told_snapshot!(told(&["--in-use", "nowhere"], &[]), @"
+    error: cannot read nowhere: No such file or directory (os error 2)
     exit 2
     ");
-    insta::assert_snapshot!(error(&["--package", "nix"], &[]), @r#"
+    assert_told_snapshot!(told(&["--push-times", "nowhere"], &[]), @"
+    error: cannot open nowhere: No such file or directory (os error 2)
+    exit 2
+    ");
+    assert_told_snapshot!(told(&["--config", "nowhere"], &[]), @"
+    error: cannot read nowhere: No such file or directory (os error 2)
+    exit 2
+    ");
+    assert_told_snapshot!(told(&["--keep-tag", "{a"], &[]), @r#"
+    error: "{a" is no pattern: error parsing glob '{a': unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)
+    exit 2
+    "#);
+    assert_eq!(job.changes(), [""; 0]);
+}
+
+#[test]
+fn how_many_stay_is_a_number_from_1() {
+    let job = Job::new("numbers", incident(BOTH[1]));
+    let told = |value: &str| {
+        let by_environment = job.told(&["--apply"], &[("KEEP_LAST_N", value)]);
+        assert_eq!(job.told(&["--apply", "--keep-last", value], &[]), by_environment);
+        by_environment
+    };
+    assert_told_snapshot!(told("0"), @"
+    error: invalid value '0' for '--keep-last <N>': write a number from 1 on; KEEP_LAST_N in the environment means the same
+
+    For more information, try '--help'.
+    exit 2
+    ");
+    assert_told_snapshot!(told("-3"), @"
+    error: invalid value '-3' for '--keep-last <N>': write a number from 1 on; KEEP_LAST_N in the environment means the same
+
+    For more information, try '--help'.
+    exit 2
+    ");
+    assert_told_snapshot!(told("ten"), @"
+    error: invalid value 'ten' for '--keep-last <N>': write a number from 1 on; KEEP_LAST_N in the environment means the same
+
+    For more information, try '--help'.
+    exit 2
+    ");
+    assert_told_snapshot!(told("1e3"), @"
+    error: invalid value '1e3' for '--keep-last <N>': write a number from 1 on; KEEP_LAST_N in the environment means the same
+
+    For more information, try '--help'.
+    exit 2
+    ");
+    assert_told_snapshot!(told("4294967296"), @"
+    error: invalid value '4294967296' for '--keep-last <N>': write a number from 1 on; KEEP_LAST_N in the environment means the same
+
+    For more information, try '--help'.
+    exit 2
+    ");
+    assert_told_snapshot!(told(""), @"
+    error: invalid value '' for '--keep-last <N>': write a number from 1 on; KEEP_LAST_N in the environment means the same
+
+    For more information, try '--help'.
+    exit 2
+    ");
+    std::fs::write(job.folder.join("zero.toml"), "version = 1\nkeep-last = 0\n").unwrap();
+    assert_told_snapshot!(job.told(&["--apply", "--config", "zero.toml"], &[]), @"
+    error: zero.toml cannot be used: keep-last is 0; at least 1 is needed
+    exit 2
+    ");
+    assert_eq!(job.server.lines().iter().filter(|line| line.contains("/packages/")).count(), 0);
+}
+
+#[test]
+fn patterns_that_match_nothing_are_told() {
+    let job = Job::new("patterns", incident(BOTH[1]));
+    let told = |arguments: &[&str]| job.told(&[&["--quiet", "--keep-last", "99"], arguments].concat(), &[]);
+    assert_told_snapshot!(told(&["--package", "nix", "--keep-tag", "stable-*"]), @r#"
+    registry-retention plan: packages=0 images_kept=0 images_deleted=0 versions_deleted=0 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
     warning: no package matches "nix"
+    warning: no tag matches the keep pattern "stable-*"
     exit 0
     "#);
-    insta::assert_snapshot!(error(&["explain", "kms-website:b99"], &[]), @r#"
+    assert_told_snapshot!(told(&["--package", "KMS*", "--keep-tag", "B1*"]), @"
+    registry-retention plan: packages=1 images_kept=14 images_deleted=0 versions_deleted=0 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
+    exit 0
+    ");
+    let rules =
+        "version = 1\n[[rules]]\npackage = \"api\"\ntags = \"pr-*\"\n[[rules]]\ntags = \"v*\"\n[[rules]]\n";
+    std::fs::write(job.folder.join("rules.toml"), rules).unwrap();
+    assert_told_snapshot!(told(&["--config", "rules.toml"]), @r#"
+    registry-retention plan: packages=3 images_kept=23 images_deleted=0 versions_deleted=0 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
+    warning: no tag matches rule 1 (package "api", tags "pr-*")
+    exit 0
+    "#);
+    assert_told_snapshot!(told(&["--assume-lost", "api:v99"]), @r#"
+    registry-retention plan: packages=3 images_kept=23 images_deleted=0 versions_deleted=0 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
+    warning: no tag is called "api:v99", as --assume-lost has it
+    exit 0
+    "#);
+    assert_told_snapshot!(job.told(&["explain", "kms-website:b99"], &[]), @r#"
     error: nothing is called "kms-website:b99"; the packages are api, kms-website, team/tool
     exit 2
     "#);
-    assert!(job.changes().is_empty());
 }
 
 #[test]
-fn plan_files_are_acted_on_only_as_they_were_made() {
-    let job = Job::new("plans", incident(BOTH[1]));
-    let planned = job.run(&["plan", "--plan-file", "plan.json", "--keep-last", "10"]);
-    assert_eq!(planned.status, 0, "{planned:?}");
-    let path = job.folder.join("plan.json");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let error = |arguments: &[&str], environment: &[(&str, &str)]| {
-        let ran = job.run_with(&[&["apply", "plan.json"], arguments].concat(), environment);
-        format!("{}exit {}", ran.err, ran.status)
-    };
-    std::fs::write(&path, text.replacen("\"keep\"", "\"delete\"", 1)).unwrap();
-    insta::assert_snapshot!(error(&[], &[]), @"
-    error: cannot use the plan plan.json: it was changed after it was planned; plan anew
-    exit 2
+fn what_was_asked_for_and_cannot_be_written_is_a_failure() {
+    let job = Job::new("nowhere", incident(BOTH[1]));
+    let told = |arguments: &[&str]| job.told(&[arguments, &["--quiet", "--package", "api"]].concat(), &[]);
+    assert_told_snapshot!(told(&["plan", "--plan-file", "no/such/plan.json"]), @"
+    error: cannot write the plan no/such/plan.json: no file can be made in no/such: entity not found
+    exit 1
     ");
-    std::fs::write(&path, "{}").unwrap();
-    insta::assert_snapshot!(error(&[], &[]), @"
-    error: cannot use the plan plan.json: it is no plan: missing field `schema` at line 1 column 2
-    exit 2
+    assert_told_snapshot!(told(&["--apply", "--keep-last", "1", "--save-inventory", "no/such/inventory"]), @"
+    error: cannot write the inventory no/such/inventory: no file can be made in no/such: entity not found
+    exit 1
     ");
-    std::fs::write(&path, &text).unwrap();
-    job.server.world().add_user("other");
-    insta::assert_snapshot!(error(&[], &[("FORGEJO_OWNER", "other")]), @"
-    error: it was made for URL viktor, and the command line names another server or owner
-    exit 2
-    ");
-    let old = job.run(&["plan", "--plan-file", "old.json", "--at", "2026-01-01T00:00:00Z"]);
-    assert_eq!(old.status, 0, "{old:?}");
-    let ran = job.run(&["apply", "old.json"]);
-    assert!(
-        ran.status == 2 && ran.err.contains("86400 s is the most (--max-plan-age); plan anew"),
-        "{ran:?}"
-    );
-    assert!(job.changes().is_empty());
-    let dry = job.run_with(&["apply", "plan.json"], &[("DRY_RUN", "true")]);
-    assert!(dry.status == 0 && job.changes().is_empty(), "{dry:?}");
-    let live = job.run(&["apply", "plan.json"]);
-    assert_eq!((live.status, job.tags("kms-website").len()), (0, 12), "{live:?}");
-    job.assert_whole();
-    // Again: everything is gone already.
-    let again = job.run(&["apply", "plan.json", "--journal", "again.journal"]);
-    assert_eq!(again.status, 0, "{again:?}");
 }
 
 #[test]
-fn nothing_is_deleted_without_a_journal() {
-    let job = Job::new("journal", incident(BOTH[1]));
-    let ran = job.run(&["--apply", "--keep-last", "1", "--journal", "no/such/folder/journal"]);
-    assert_eq!((ran.status, job.changes().len()), (1, 0), "{ran:?}");
-    insta::assert_snapshot!(ran.err, @"error: cannot write the journal no/such/folder/journal, so nothing is deleted: No such file or directory (os error 2)");
-    let full = job.run(&["--apply", "--keep-last", "1", "--journal", "/dev/full"]);
-    assert_eq!((full.status, job.changes().len()), (1, 0), "{full:?}");
+fn a_plan_that_cannot_be_printed_is_not_acted_on() {
+    let job = Job::new("full-output", incident(BOTH[1]));
+    let ran = job.run_limited("exec > /dev/full", &["--apply", "--keep-last", "1"]);
+    assert_eq!(job.changes(), [""; 0]);
+    assert_told_snapshot!(ran.told(), @"
+    error: cannot print the plan: No space left on device (os error 28)
+    exit 1
+    ");
 }

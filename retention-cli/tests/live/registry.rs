@@ -190,7 +190,7 @@ fn a_registry_that_deletes_nothing_is_found_in_the_dry_run() {
             let ran = job.run(&[&SEMVER[..], &["--keep-last", "2"], mode].concat());
             assert_eq!((ran.status, job.tags("team/app").len()), (6, 15), "{ran:?}");
             insta::allow_duplicates! {
-                insta::assert_snapshot!(ran.err, @"error: these credentials may not delete: the registry deletes nothing (REGISTRY_STORAGE_DELETE_ENABLED is not set?)");
+                insta::assert_snapshot!(ran.err, @"error: these credentials may not delete here: the registry deletes nothing (REGISTRY_STORAGE_DELETE_ENABLED is not set?)");
             }
         }
         let warned = job.run(&[&["plan", "--keep-last", "2"], &SEMVER[..]].concat());
@@ -206,18 +206,18 @@ fn credentials_of_a_registry_are_a_user_and_a_token() {
         Job::new("credentials", releases(profile).asked_by(auth(vec![account])))
     };
     let arguments = [&["--keep-last", "2"], &SEMVER[..]].concat();
-    let given = [("FORGEJO_USER", "me"), ("FORGEJO_TOKEN", SECRET)];
+    let given = [("REGISTRY_USER", "me"), ("REGISTRY_PASSWORD", SECRET)];
     for profile in BOTH {
         for auth in [Auth::Basic as fn(Vec<Account>) -> Auth, Auth::Token] {
             let job = both(profile, auth, None);
             let ran = job.run_with(&arguments, &given);
             assert_eq!(ran.status, 0, "{ran:?}");
             let none = job.run(&arguments);
-            assert_eq!(none.status, 1, "{none:?}");
+            assert_eq!(none.status, 6, "{none:?}");
             let no_user = job.run_with(&arguments, &given[1..]);
             assert_eq!(no_user.status, 2, "{no_user:?}");
             insta::allow_duplicates! {
-                insta::assert_snapshot!(no_user.err, @"error: a registry takes a token together with its user: --user NAME, or FORGEJO_USER");
+                insta::assert_snapshot!(no_user.err, @"error: a registry takes a token together with its user: --user NAME, or REGISTRY_USER");
             }
         }
         // A token that may delete only where something goes: that repository is asked about.

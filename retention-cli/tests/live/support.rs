@@ -1,9 +1,10 @@
 //! A server with images, and the program run against it.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use assert_cmd::Command;
-use registry_fixtures::forgejo::{OWNER, Profile, Server, WRITE, World};
+use base64::Engine as _;
+use registry_fixtures::forgejo::{Ask, NO_PACKAGES, OWNER, Profile, READ, Server, WRITE, World};
 
 pub const BOTH: [Profile; 2] = [Profile::V11, Profile::V15];
 const DAY: i64 = 86400;
@@ -14,6 +15,57 @@ pub struct Ran {
     pub status: i32,
     pub out: String,
     pub err: String,
+}
+
+impl Ran {
+    /// All of it as one text.
+    pub fn told(&self) -> String {
+        format!("{}{}exit {}", self.out, self.err, self.status)
+    }
+}
+
+/// What was printed without the requests that `-v` tells: their order is the server's.
+pub fn without_requests(told: &str) -> String {
+    told.lines().filter(|line| !line.ends_with(" ms")).collect::<Vec<_>>().join("\n")
+}
+
+/// Tokens as they are, and as HTTP Basic spells them; and how every JWT of the server ends.
+fn secrets<'a>(given: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let tokens = [WRITE, READ, NO_PACKAGES].into_iter().chain(given).filter(|token| !token.trim().is_empty());
+    let each = tokens.flat_map(|token| {
+        let basic = base64::engine::general_purpose::STANDARD.encode(format!("{OWNER}:{token}"));
+        [token.to_owned(), basic]
+    });
+    each.chain([".signed".to_owned()]).collect()
+}
+
+/// What differs between runs and machines.
+pub const FILTERS: [(&str, &str); 7] = [
+    (r"127\.0\.0\.1:\d+", "HOST"),
+    (r"\d+ d old", "N d old"),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
+    (r"registry-retention-\d{8}T\d{6}Z", "registry-retention-TIME"),
+    (r"made \d+ s ago", "made N s ago"),
+    (r"is \d+ s (ahead|behind)", "is N s $1"),
+    (r", \d+ ms", ", N ms"),
+];
+
+/// Compares with an inline snapshot, apart from what differs between runs and machines. Both releases may come by: then
+/// all that is printed must be the same.
+#[macro_export]
+macro_rules! assert_told_snapshot {
+    ($told:expr, @$snapshot:literal) => {
+        insta::allow_duplicates! {
+            insta::with_settings!({filters => $crate::support::FILTERS.to_vec()}, {
+                insta::assert_snapshot!($told, @$snapshot);
+            })
+        }
+    };
+}
+
+/// Whether a request reads a list of versions.
+pub fn is_list(ask: &Ask) -> bool {
+    ask.method == "GET" && ask.path == "/api/v1/packages/viktor"
 }
 
 pub struct Job {
@@ -52,8 +104,26 @@ impl Job {
 
     /// Runs with the environment of the job that this program replaces, and more.
     pub fn run_with(&self, arguments: &[&str], more: &[(&str, &str)]) -> Ran {
-        let mut command = Command::cargo_bin("registry-retention").expect("the binary");
-        command.env_clear().current_dir(&self.folder).args(arguments);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_registry-retention"));
+        command.args(arguments);
+        self.ended(command, more)
+    }
+
+    /// The same under limits that a shell sets first.
+    pub fn run_limited(&self, limits: &str, arguments: &[&str]) -> Ran {
+        let mut command = Command::new("/bin/sh");
+        command.args([
+            "-c",
+            &format!("{limits}; exec \"$@\""),
+            "sh",
+            env!("CARGO_BIN_EXE_registry-retention"),
+        ]);
+        command.args(arguments);
+        self.ended(command, &[])
+    }
+
+    fn ended(&self, mut command: Command, more: &[(&str, &str)]) -> Ran {
+        command.env_clear().current_dir(&self.folder);
         command.env("FORGEJO_HOST", &self.server.url).env("FORGEJO_OWNER", OWNER).env("FORGEJO_USER", OWNER);
         command.env("FORGEJO_TOKEN", WRITE).env("TMPDIR", &self.folder).envs(more.iter().copied());
         let output = command.output().expect("an exit");
@@ -63,8 +133,22 @@ impl Job {
             out: text(&output.stdout),
             err: text(&output.stderr),
         };
-        assert!(!ran.out.contains(WRITE) && !ran.err.contains(WRITE), "the token was printed: {ran:?}");
+        let given = more.iter().filter(|(name, _)| *name == "FORGEJO_TOKEN").map(|(_, token)| *token);
+        for secret in secrets(given) {
+            assert!(
+                !ran.out.contains(&secret) && !ran.err.contains(&secret),
+                "{secret} was printed: {ran:?}"
+            );
+        }
         ran
+    }
+
+    /// Runs what must be refused, or must fail: gives all that was printed and the exit status, after looking whether
+    /// anything was changed.
+    pub fn told(&self, arguments: &[&str], more: &[(&str, &str)]) -> String {
+        let ran = self.run_with(arguments, more);
+        assert_eq!(self.changes(), [""; 0], "{ran:?}");
+        ran.told()
     }
 
     pub fn run(&self, arguments: &[&str]) -> Ran {

@@ -2,13 +2,24 @@
 
 use std::io::{self, Write};
 
-use registry_core::text::is_control;
 use serde_json::ser::{Formatter, PrettyFormatter};
+
+use crate::text::is_control;
 
 /// Indented JSON in which every control character, those that change the direction of text included, is escaped.
 #[derive(Debug, Default)]
 pub struct Printable {
     pretty: PrettyFormatter<'static>,
+}
+
+/// Writes a value as indented JSON that is safe to look at, and a line end.
+///
+/// # Errors
+/// When that cannot be written.
+pub fn write(value: &impl serde::Serialize, out: &mut dyn Write) -> io::Result<()> {
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Printable::default());
+    value.serialize(&mut serializer)?;
+    out.write_all(b"\n")
 }
 
 impl Formatter for Printable {

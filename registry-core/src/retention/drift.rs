@@ -1,0 +1,148 @@
+//! What changed under a plan: between planning and acting, and while acting. Asks nothing; compares.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use super::decide::Action;
+use super::health::{Health, healths};
+use super::images::followed;
+use super::package::{ManifestId, Package, State};
+use super::plan::{PackagePlan, Version};
+use crate::text::escape;
+
+/// What tells a row from a later one of the same name: its number, which a re-push changes, else its time. With a number
+/// the time does not count: it may be an original one that was told beside the server's.
+pub(super) fn mark(id: Option<u64>, created_at: Option<Timestamp>) -> (Option<u64>, Option<Timestamp>) {
+    (id, created_at.filter(|_| id.is_none()))
+}
+
+/// Why nothing may go in a package that changed since it was planned: a new row reaches something that is to go, a kept
+/// image is gone or worse already, or something could not be read.
+pub(super) fn moved(planned: &PackagePlan, now: &Package) -> Option<String> {
+    let unknown = now.manifests().find_map(|manifest| match now.state(manifest) {
+        State::Unknown(why) => Some(format!("{} could not be read: {why}", now.digest(manifest))),
+        _ => None,
+    });
+    if let Some(why) = now.unreadable.clone().or(unknown) {
+        return Some(why);
+    }
+    let rows = planned.versions.iter();
+    let known: HashMap<&str, _> =
+        rows.clone().map(|row| (row.version.as_str(), (mark(row.id, row.created_at), row.digest))).collect();
+    let doomed = rows.filter(|row| row.action == Action::Delete).filter_map(|row| row.digest);
+    let doomed: HashSet<ManifestId> = doomed.filter_map(|digest| now.find(&digest)).collect();
+    let reaching = now.reach_up(doomed.iter().copied());
+    for row in &now.rows {
+        let digest = row.manifest.map(|manifest| now.digest(manifest));
+        if known.get(&*row.version) == Some(&(mark(row.id, row.created_at), digest)) {
+            continue;
+        }
+        let Some(manifest) = row.manifest else {
+            return Some(format!("{} is new and cannot be read", row.version));
+        };
+        let subject = now.info(manifest).and_then(|info| info.subject);
+        let follows = followed(&row.version).and_then(|subject| now.find(&subject));
+        let needed = subject.into_iter().chain(follows).find(|one| doomed.contains(one)).or_else(|| {
+            let reached = reaching[manifest.index()].then(|| now.leaves_first([manifest]));
+            reached.into_iter().flatten().find(|one| doomed.contains(one))
+        });
+        if let Some(needed) = needed {
+            return Some(format!("{} is new and needs {}", row.version, now.digest(needed)));
+        }
+    }
+    already_worse(planned, now)
+}
+
+/// A kept image that is not there as the plan counted on it: fewer than asked for would stay.
+fn already_worse(planned: &PackagePlan, now: &Package) -> Option<String> {
+    let (health, is) = (healths(now), Rows::of(now));
+    let broken: HashSet<&str> = planned.broken.iter().map(String::as_str).collect();
+    for row in planned.versions.iter().filter(|row| row.action == Action::Keep && !row.version.contains(':'))
+    {
+        let name = escape(&row.version);
+        match is.get(&row.version) {
+            None => return Some(format!("{name} was to stay and is gone since it was planned")),
+            Some(Some(manifest)) if Some(now.digest(manifest)) == row.digest => {
+                if let (Health::Broken(part), false) = (health[manifest.index()], broken.contains(&*name)) {
+                    let part = now.digest(part);
+                    return Some(format!("{name} was whole when it was planned, and {part} is gone since"));
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    None
+}
+
+/// A tag pushed between the last look at a package and a deletion, which needs what went. Nothing can hinder that; it is
+/// told, so that it is pushed again.
+pub(super) fn orphaned(planned: &PackagePlan, again: &Package) -> Option<String> {
+    let known: HashSet<_> =
+        planned.versions.iter().map(|row| (row.version.as_str(), mark(row.id, row.created_at))).collect();
+    let doomed = planned.versions.iter().filter(|row| row.action == Action::Delete);
+    let doomed: HashSet<_> = doomed.filter_map(|row| row.digest).collect();
+    let new = again.rows.iter().filter(|row| row.is_tag());
+    let mut new = new.filter(|row| !known.contains(&(&*row.version, mark(row.id, row.created_at))));
+    new.find_map(|row| {
+        let reached = again.leaves_first([row.manifest?]);
+        let lost = reached.into_iter().filter(|one| matches!(again.state(*one), State::Absent));
+        let lost = lost.map(|one| again.digest(one)).find(|one| doomed.contains(one))?;
+        let (package, tag) = (&planned.name, escape(&row.version));
+        Some(format!(
+            "{package}:{tag} was pushed during this run and needs {lost}, which went; push it again"
+        ))
+    })
+}
+
+/// What got worse while a package was acted on: a kept tag that was there and whole before, and is not now.
+pub(super) fn worse(planned: &PackagePlan, before: &Package, now: &Package) -> Option<String> {
+    let (healthy, health) = (healths(before), healths(now));
+    let (was, is) = (Rows::of(before), Rows::of(now));
+    let kept = planned.versions.iter().filter(|row| row.action != Action::Delete);
+    for Version { version, digest, .. } in kept.filter(|row| !row.version.contains(':')) {
+        let Some((digest, Some(at))) = digest.and_then(|digest| Some((digest, was.get(version)?))) else {
+            continue;
+        };
+        if before.digest(at) != digest || healthy[at.index()] != Health::Whole {
+            continue;
+        }
+        let why = match is.get(version) {
+            None => "is gone now".to_owned(),
+            Some(None) => match &now.unreadable {
+                Some(why) => format!("could not be looked at again: {why}"),
+                None => "is listed and does not answer now".to_owned(),
+            },
+            // A tag that somebody moved meanwhile is no damage of ours.
+            Some(Some(other)) if now.digest(other) != digest => continue,
+            Some(Some(same)) => match health[same.index()] {
+                Health::Whole => continue,
+                Health::Unknown(part) => format!("could not be looked at again: {}", unread(now, part)),
+                Health::Broken(part) => format!("is not now: {} does not answer", now.digest(part)),
+            },
+        };
+        return Some(format!("{}:{} was whole before this run and {why}", planned.name, escape(version)));
+    }
+    None
+}
+
+fn unread(package: &Package, manifest: ManifestId) -> String {
+    match package.state(manifest) {
+        State::Unknown(why) => format!("{}: {why}", package.digest(manifest)),
+        _ => package.digest(manifest).to_string(),
+    }
+}
+
+/// Rows by name.
+struct Rows<'a>(HashMap<&'a str, Option<ManifestId>>);
+
+impl<'a> Rows<'a> {
+    fn of(package: &'a Package) -> Self {
+        Self(package.rows.iter().map(|row| (&*row.version, row.manifest)).collect())
+    }
+
+    /// What a row names: `None` when there is no such row, `Some(None)` when that is not known.
+    fn get(&self, version: &str) -> Option<Option<ManifestId>> {
+        self.0.get(version).copied()
+    }
+}

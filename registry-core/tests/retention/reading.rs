@@ -1,0 +1,156 @@
+//! What reading a server makes of tags that do not answer.
+
+use std::collections::BTreeMap;
+
+use futures::executor::block_on;
+use registry_core::oci::Digest;
+use registry_core::retention::{
+    Action, Collecting, Fetched, Listed, Plan, Policy, Reader, Unanswered, collect, plan,
+};
+
+use crate::effects::source;
+use crate::support::{Maker, hours_ago, keep, now};
+
+/// A list of tags, and answers by reference; a digest or an error where there is no manifest.
+#[derive(Default)]
+struct Answers {
+    rows: Vec<(String, i64)>,
+    manifests: BTreeMap<String, Result<Fetched, String>>,
+    records: BTreeMap<String, Digest>,
+}
+
+impl Answers {
+    fn of(maker: &Maker) -> Self {
+        let mut answers = Self::default();
+        for row in &maker.package.rows {
+            let digest = maker.package.digest(row.manifest.unwrap());
+            let (media_type, bytes) = maker.bytes(&digest).unwrap();
+            let hours = (now().as_second() - row.created_at.unwrap().as_second()) / 3600;
+            answers.rows.push((row.version.to_string(), hours));
+            for reference in [row.version.to_string(), digest.to_string()] {
+                answers.manifests.insert(
+                    reference,
+                    Ok(Fetched { digest, media_type: media_type.clone(), bytes: bytes.clone() }),
+                );
+            }
+        }
+        answers
+    }
+
+    fn plan(&self, policy: &Policy) -> Plan {
+        let how = Collecting { in_flight: 3, cache: None, built_at: false, only: &[] };
+        let record = block_on(collect(self, source(), &how, now())).unwrap();
+        plan(record.source.clone(), record.packages(), policy, now(), "0.1.0")
+    }
+}
+
+impl Reader for Answers {
+    async fn rows(&self, _: Option<&str>) -> Result<Vec<Listed>, Unanswered> {
+        let row = |(version, hours): &(String, i64)| Listed {
+            package: "app".into(),
+            version: version.clone(),
+            id: Some(1000 - u64::try_from(*hours).unwrap()),
+            created_at: Some(hours_ago(*hours)),
+        };
+        Ok(self.rows.iter().map(row).collect())
+    }
+
+    async fn row(&self, _: &str, _: &str) -> Result<Option<Listed>, Unanswered> {
+        Ok(None)
+    }
+
+    async fn manifest(&self, _: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
+        match self.manifests.get(reference).cloned() {
+            None => Ok(None),
+            Some(Err(why)) => Err(Unanswered::new(why)),
+            Some(Ok(found)) => Ok(Some(found)),
+        }
+    }
+
+    async fn head(&self, _: &str, reference: &str) -> Result<Option<Digest>, Unanswered> {
+        Ok(self.manifest("", reference).await?.map(|found| found.digest))
+    }
+
+    async fn recorded_digest(&self, _: &str, version: &str) -> Result<Option<Digest>, Unanswered> {
+        Ok(self.records.get(version).copied())
+    }
+
+    async fn config(&self, _: &str, _: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
+        Ok(None)
+    }
+}
+
+fn singles(count: i64) -> Maker {
+    let mut maker = Maker::new();
+    for number in 1..=count {
+        maker.single(&format!("v{number}"), (count - number) * 10 + 100);
+    }
+    maker
+}
+
+fn text(plan: &Plan) -> String {
+    let package = &plan.packages[0];
+    let reason = package.reason.iter().map(|why| format!("skipped: {why}"));
+    let rows = package
+        .versions
+        .iter()
+        .map(|row| format!("{:?} {}: {}", row.action, row.version, row.reasons.join("; ")));
+    let broken = package.broken.iter().map(|tag| format!("broken: {tag}"));
+    reason.chain(rows).chain(broken).collect::<Vec<_>>().join("\n")
+}
+
+/// The registry 2.8 lists tags whose manifest was deleted by digest, and nothing tells what they named.
+#[test]
+fn a_listed_tag_of_which_nothing_is_known_can_be_assumed_lost() {
+    let mut answers = Answers::of(&singles(3));
+    answers.manifests.remove("v3");
+    insta::assert_snapshot!(text(&answers.plan(&keep(1))), @"
+    skipped: tag v3 is listed, and what it names is not known; if it is lost for good, say --assume-lost app:v3
+    Leave v3: the package is skipped
+    Leave v2: the package is skipped
+    Leave v1: the package is skipped
+    ");
+    let mut policy = keep(1);
+    policy.assume_lost.insert("app:v3".into());
+    insta::assert_snapshot!(text(&answers.plan(&policy)), @"
+    Leave v3: its digest is not known
+    Keep v2: newest 1 of 1
+    Delete v1: rank 2, beyond newest 1
+    broken: v3
+    ");
+}
+
+/// A tag whose own row does not serve it names what another row serves, whichever is listed first.
+#[test]
+fn a_lost_row_is_read_by_any_row_that_serves_its_digest() {
+    let mut maker = singles(2);
+    let newest = maker.image("v2/image");
+    for tag in ["a-first", "z-last"] {
+        maker.tag(tag, newest, 50);
+    }
+    for lost in ["a-first", "z-last"] {
+        let mut answers = Answers::of(&maker);
+        answers.manifests.remove(lost);
+        answers.manifests.remove(&newest.to_string());
+        answers.records.insert(lost.into(), newest);
+        let plan = answers.plan(&keep(1));
+        assert_eq!(plan.packages[0].reason, None, "{lost}");
+        assert_eq!(plan.summary.versions_deleted, 1);
+        // One that could not be asked is no reason either: its bytes are known.
+        answers.manifests.insert(newest.to_string(), Err("502 Bad Gateway".into()));
+        assert_eq!(answers.plan(&keep(1)), plan);
+    }
+}
+
+/// Which of two unanswered tags is named does not depend on the listing.
+#[test]
+fn the_order_of_a_listing_picks_no_reason() {
+    let mut answers = Answers::of(&singles(4));
+    for tag in ["v2", "v3"] {
+        answers.manifests.insert(tag.into(), Err("502 Bad Gateway".into()));
+    }
+    let one = answers.plan(&keep(1));
+    assert!(one.packages[0].versions.iter().all(|row| row.action == Action::Leave));
+    answers.rows.reverse();
+    assert_eq!(answers.plan(&keep(1)), one);
+}

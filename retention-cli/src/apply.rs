@@ -1,0 +1,117 @@
+//! The verb `apply`: a plan file, checked and acted on. Also opens the server that a file was made for.
+
+use anyhow::{Context as _, anyhow};
+use registry_core::retention::{Plan, SCHEMA, Source as Told};
+
+use crate::args::{ApplyArgs, Server};
+use crate::connect::{Connector, Place, Source};
+use crate::exit::{Failure, Tally};
+use crate::journal::FileJournal;
+use crate::plan::text_of;
+use crate::planning::{DryRun, cache, runtime};
+use crate::run::{act, ended};
+use crate::{metrics, render};
+
+/// Most bytes of a plan, a journal or a file of push times.
+pub const FILE_MAX: u64 = 1 << 30;
+/// How far a plan may lie in the future, in seconds: clocks of two machines differ a little.
+const AHEAD: i64 = 300;
+
+/// Deletes what a plan file says.
+///
+/// # Errors
+/// When the plan cannot be used, or a server does not answer.
+pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
+    let text = text_of(&args.plan, FILE_MAX).map_err(Failure::Usage)?;
+    let plan =
+        check_plan(&text, args).with_context(|| format!("cannot use the plan {}", args.plan.display()));
+    let plan = plan.map_err(Failure::Usage)?;
+    let is_armed = DryRun::of_environment()? != DryRun::Yes;
+    let connector = Connector::new(&args.connection, &args.server, args.common.verbose > 0)?;
+    let cache = cache(&args.server);
+    let (mut tally, mut told) = (Tally::default(), metrics::Told::default());
+    told.plan(&plan, is_armed);
+    let done = runtime()?.block_on(async {
+        let source = reopen(&connector, &args.server, &plan.source).await?;
+        let version = source.told().version;
+        if version != plan.source.version {
+            let (now, then) = (version.unwrap_or_default(), plan.source.version.clone().unwrap_or_default());
+            return Err(Failure::Usage(anyhow!(
+                "the server is {now} now and was {then} when this was planned; plan anew"
+            )));
+        }
+        source.preflight(args.effects.preflight, &plan).await?;
+        if !is_armed {
+            render::warn("DRY_RUN=true disarms apply: nothing is deleted");
+            return render::plan(&args.common, &plan, Some(false))
+                .context("cannot print the plan")
+                .map_err(Failure::Io);
+        }
+        source.check_clock(&plan.policy)?;
+        if plan.summary.versions_deleted > 0 {
+            let journal = FileJournal::open(args.effects.journal.as_deref(), None)?;
+            let cache = cache.as_ref();
+            let applied = act(&connector, source, &plan, cache, journal, &args.common, &mut tally).await;
+            told.applied(0, &applied);
+        }
+        Ok(())
+    });
+    if let Err(failure) = &done {
+        render::error(None, failure.error());
+        tally.failed(failure);
+    }
+    Ok(ended(tally, args.metrics_file.as_deref(), &told))
+}
+
+fn check_plan(text: &str, args: &ApplyArgs) -> anyhow::Result<Plan> {
+    let plan: Plan = serde_json::from_str(text).context("it is no plan")?;
+    if plan.schema != SCHEMA {
+        return Err(anyhow!(
+            "its schema is {:?}, and {SCHEMA:?} is the only one known",
+            registry_core::text::escape(&plan.schema)
+        ));
+    }
+    if plan.own_digest().to_string() != plan.plan_digest {
+        return Err(anyhow!("it was changed after it was planned; plan anew"));
+    }
+    if plan.tool_version != env!("CARGO_PKG_VERSION") {
+        return Err(anyhow!(
+            "version {} of this program planned it, and this is {}; plan anew",
+            registry_core::text::escape(&plan.tool_version),
+            env!("CARGO_PKG_VERSION")
+        ));
+    }
+    let age = jiff::Timestamp::now().as_second() - plan.planned_at.as_second();
+    let most = i64::try_from(args.max_plan_age).unwrap_or(i64::MAX);
+    if age < -AHEAD {
+        return Err(anyhow!(
+            "it was planned at {}, which is in the future; is the clock of this machine right?",
+            plan.planned_at
+        ));
+    }
+    if age > most {
+        return Err(anyhow!("it was made {age} s ago, and {most} s is the most (--max-plan-age); plan anew"));
+    }
+    Ok(plan)
+}
+
+/// Opens the server that a file was made for, which must be the one that the command line names: credentials do not go
+/// where a file sends them.
+///
+/// # Errors
+/// When the command line names another, or it does not answer.
+pub async fn reopen(connector: &Connector, server: &Server, wanted: &Told) -> Result<Source, Failure> {
+    let same = |a: Option<&str>, b: Option<&str>| a.map(str::to_lowercase) == b.map(str::to_lowercase);
+    for place in Place::all(server)?.iter().filter(|place| same(place.owner(), wanted.owner.as_deref())) {
+        let source = connector.open(place).await?;
+        let told = source.told();
+        if told.kind == wanted.kind && told.url == wanted.url {
+            return Ok(source);
+        }
+    }
+    let owner = wanted.owner.as_deref().map_or_else(String::new, |owner| format!(", owner {owner}"));
+    Err(Failure::Usage(anyhow!(
+        "it was made for {}{owner}, and the command line names another server or owner",
+        wanted.url
+    )))
+}

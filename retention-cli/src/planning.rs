@@ -1,0 +1,179 @@
+//! What the verbs that read servers have in common: what the environment says of dry runs, the cache, and a plan for each
+//! owner. Acts on nothing.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use registry_core::retention::{Cache, Plan, PushTimes};
+
+use crate::apply::FILE_MAX;
+use crate::args::{Common, Connection, Server};
+use crate::connect::{Connector, Place, Source};
+use crate::exit::{Failure, Tally};
+use crate::plan::{keep, make, text_of};
+use crate::{policy, render};
+
+/// What `DRY_RUN` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DryRun {
+    Unset,
+    Yes,
+    No,
+}
+
+impl DryRun {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// When it says neither yes nor no.
+    pub fn of_environment() -> Result<Self, Failure> {
+        let Some(value) = std::env::var_os("DRY_RUN") else { return Ok(Self::Unset) };
+        match value.to_str().map(str::trim) {
+            Some("") => Ok(Self::Unset),
+            Some("true" | "1") => Ok(Self::Yes),
+            Some("false" | "0") => Ok(Self::No),
+            _ => {
+                let value = registry_core::text::escape(&value.to_string_lossy());
+                Err(Failure::Usage(anyhow!("DRY_RUN is \"{value}\"; write true or false")))
+            }
+        }
+    }
+}
+
+/// What runs requests.
+///
+/// # Errors
+/// When the system has no threads left.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.context("cannot start").map_err(Failure::Io)
+}
+
+/// The cache, if one was asked for and can be used: without it a run takes longer, and that is all.
+pub fn cache(server: &Server) -> Option<Cache> {
+    let path = server.cache_dir.as_deref()?;
+    let opened = Cache::open(path);
+    opened
+        .inspect_err(|error| render::warn(&format!("no cache: {} cannot be used: {error}", path.display())))
+        .ok()
+}
+
+/// A source that was read, with what was planned from it.
+pub struct Planned<'a> {
+    pub place: Place<'a>,
+    pub source: Source,
+    pub plan: Plan,
+}
+
+/// What all owners of a run have in common.
+#[derive(Debug)]
+pub struct Planning<'a> {
+    pub connector: Connector,
+    pub places: Vec<Place<'a>>,
+    pub cache: Option<Cache>,
+    server: &'a Server,
+    policy: &'a crate::args::Policy,
+    common: &'a Common,
+    undo_window: bool,
+}
+
+impl<'a> Planning<'a> {
+    /// Settles what is asked, and of whom; asks nobody yet.
+    ///
+    /// # Errors
+    /// When something named cannot be used.
+    pub fn new(
+        connection: &Connection,
+        server: &'a Server,
+        policy: &'a crate::args::Policy,
+        common: &'a Common,
+        undo_window: bool,
+    ) -> Result<Self, Failure> {
+        let places = Place::all(server)?;
+        let connector = Connector::new(connection, server, common.verbose > 0)?;
+        let planning = Self { connector, places, cache: None, server, policy, common, undo_window };
+        planning.alone(server.save_inventory.as_deref(), "an inventory holds the packages")?;
+        Ok(Self { cache: cache(server), ..planning })
+    }
+
+    /// The owner, for messages, where there are several.
+    pub fn named(&self, place: &Place<'a>) -> Option<&'a str> {
+        place.owner().filter(|_| self.places.len() > 1)
+    }
+
+    /// Refuses a file that holds what belongs to one owner when several are named; asks nobody.
+    ///
+    /// # Errors
+    /// When it would.
+    pub fn alone(&self, file: Option<&Path>, what: &str) -> Result<(), Failure> {
+        if file.is_some() && self.places.len() > 1 {
+            return Err(Failure::Usage(anyhow!("{what} of one owner; name one --owner")));
+        }
+        Ok(())
+    }
+
+    /// Reads one place and plans.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a file that was asked for cannot be used.
+    pub async fn one(&self, place: Place<'a>) -> Result<Planned<'a>, Failure> {
+        let source = self.connector.open(&place).await?;
+        let policy = policy::settle(self.policy, source.kind(), self.undo_window).map_err(Failure::Usage)?;
+        let mut record = self.connector.collect(&source, self.cache.as_ref(), &policy).await?;
+        if let Some(path) = &self.server.push_times {
+            let text = text_of(path, FILE_MAX).map_err(Failure::Usage)?;
+            let times: PushTimes = serde_json::from_str(&text)
+                .with_context(|| format!("{} holds no push times", path.display()))
+                .map_err(Failure::Usage)?;
+            times.restore(&mut record);
+        }
+        let plan = make(&record, &policy, self.common.at);
+        if let Some(path) = &self.server.save_inventory {
+            let context = || format!("cannot write the inventory {}", path.display());
+            keep(path, &record).with_context(context).map_err(Failure::Io)?;
+        }
+        Ok(Planned { place, source, plan })
+    }
+
+    /// Says what failed for one place, and counts it.
+    pub fn failed(&self, place: &Place<'a>, failure: &Failure, tally: &mut Tally) {
+        render::error(self.named(place), failure.error());
+        tally.failed(failure);
+    }
+
+    /// Prints a plan.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn print(&self, plan: &Plan, is_armed: Option<bool>) -> Result<(), Failure> {
+        render::plan(self.common, plan, is_armed).context("cannot print the plan").map_err(Failure::Io)
+    }
+
+    /// Whether the plans of several owners together let more go than a run may, or one of them alone would have.
+    pub fn is_too_much(&self, plans: &[&Plan]) -> bool {
+        let most = plans.first().and_then(|plan| plan.policy.max_delete);
+        let (Some(most), true) = (most, self.places.len() > 1) else { return false };
+        let images: u64 = plans.iter().map(|plan| plan.summary.images_deleted).sum();
+        let is_capped = plans.iter().any(|plan| plan.is_capped());
+        if images > most {
+            let why = format!("{images} images of all owners would go, more than --max-delete {most}");
+            render::error(None, &anyhow!("{why}; nothing goes"));
+        } else if is_capped && images > 0 {
+            render::error(
+                None,
+                &anyhow!("one owner alone is over --max-delete {most}; nothing goes of the others either"),
+            );
+        }
+        images > most || (is_capped && images > 0)
+    }
+
+    /// What is told at the end.
+    pub fn close(&self) {
+        if let Some(why) = self.cache.as_ref().and_then(Cache::failure) {
+            render::warn(&format!("the cache was not written: {why}"));
+        }
+        if self.common.verbose > 0 {
+            eprintln!("{} requests were made", self.connector.sent());
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Lists that are cut, endless or moving, and login pages instead of answers.
+
+use registry_fixtures::forgejo::{Ask, Fault, Reply, World};
+
+use crate::assert_told_snapshot;
+use crate::support::{BOTH, Job, incident, is_list};
+
+/// What a run says when some requests are answered otherwise.
+fn told(
+    name: &str,
+    arguments: &[&str],
+    mut fault: impl FnMut(&mut World, &Ask) -> Option<Fault> + Send + 'static,
+) -> String {
+    let job = Job::new(name, incident(BOTH[1]));
+    job.server.set_hook(move |world, ask, _| fault(world, ask));
+    job.told(&[&["--apply"], arguments].concat(), &[])
+}
+
+/// A list as the server gives it, with another text or total.
+fn list(
+    world: &mut World,
+    ask: &Ask,
+    change: impl Fn(serde_json::Value, u64) -> (serde_json::Value, u64),
+) -> Fault {
+    let reply = world.answer(ask);
+    let total = reply.header("x-total-count").and_then(|text| text.parse().ok()).expect("a total");
+    let (items, total) = change(serde_json::from_slice(&reply.body).expect("items"), total);
+    Fault::Instead(
+        Reply::of(200, "application/json", items.to_string()).having("x-total-count", total.to_string()),
+    )
+}
+
+#[test]
+fn a_list_that_breaks_off_is_not_believed() {
+    assert_told_snapshot!(told("cut-body", &[], |_, ask| is_list(ask).then_some(Fault::Truncated)), @"
+    error: GET /api/v1/packages/viktor: no answer: error decoding response body: error reading a body from connection: end of file before message length reached
+    exit 1
+    ");
+    let cut_json = |_: &mut World, ask: &Ask| {
+        let page = Reply::of(200, "application/json", r#"[{"id":1,"#).having("x-total-count", "1");
+        is_list(ask).then_some(Fault::Instead(page))
+    };
+    assert_told_snapshot!(told("cut-json", &[], cut_json), @r#"
+    error: GET /api/v1/packages/viktor: not the JSON of this API (EOF while parsing a value at line 1 column 9); it begins with "[{\"id\":1,"
+    exit 1
+    "#);
+    let fewer = |world: &mut World, ask: &Ask| {
+        is_list(ask).then(|| {
+            list(world, ask, |mut items, total| {
+                items.as_array_mut().unwrap().truncate(3);
+                (items, total)
+            })
+        })
+    };
+    assert_told_snapshot!(told("fewer", &[], fewer), @"
+    error: GET /api/v1/packages/viktor: the list changed while it was read, 5 times: 52 versions were told of, and 5 listed
+    exit 1
+    ");
+    let untold = |world: &mut World, ask: &Ask| {
+        is_list(ask).then(|| Fault::Instead(Reply::of(200, "application/json", world.answer(ask).body)))
+    };
+    assert_told_snapshot!(told("untold", &[], untold), @"
+    error: GET /api/v1/packages/viktor: it does not tell how many versions there are (X-Total-Count)
+    exit 1
+    ");
+}
+
+#[test]
+fn a_list_that_always_has_more_ends() {
+    let mut pages = 0_u64;
+    let grows = move |world: &mut World, ask: &Ask| {
+        is_list(ask).then(|| {
+            pages += 50;
+            let from = pages;
+            list(world, ask, move |mut items, _| {
+                for (number, item) in items.as_array_mut().unwrap().iter_mut().enumerate() {
+                    item["id"] = (from + number as u64).into();
+                    item["version"] = format!("v{}", from + number as u64).into();
+                }
+                (items, from + 50)
+            })
+        })
+    };
+    assert_told_snapshot!(told("grows", &[], grows), @"
+    error: GET /api/v1/packages/viktor: the list changed while it was read, 5 times: 500 versions became 550
+    exit 1
+    ");
+    // The same page for ever, of a total that is never reached.
+    let circles = |world: &mut World, ask: &Ask| {
+        let first = Ask { query: ask.query.replace("page=2", "page=1"), ..ask.clone() };
+        is_list(ask).then(|| list(world, &first, |items, _| (items, 1_000_000)))
+    };
+    assert_told_snapshot!(told("circles", &[], circles), @"
+    error: GET /api/v1/packages/viktor: the list changed while it was read, 5 times: a version was listed twice
+    exit 1
+    ");
+    let huge =
+        |world: &mut World, ask: &Ask| is_list(ask).then(|| list(world, ask, |items, _| (items, u64::MAX)));
+    assert_told_snapshot!(told("huge", &[], huge), @"
+    error: GET /api/v1/packages/viktor: it tells of more versions than can be
+    exit 1
+    ");
+}
+
+#[test]
+fn a_total_that_changes_is_read_again_and_then_refused() {
+    let job = Job::new("once", incident(BOTH[0]));
+    let mut is_moved = false;
+    job.server.set_hook(move |world, ask, _| {
+        if ask.query.contains("page=2") && !std::mem::replace(&mut is_moved, true) {
+            world.push_image("api", Some("v4"), "api 4");
+        }
+        None
+    });
+    let once = job.run(&["--quiet", "--keep-last", "3"]);
+    assert!(once.status == 0 && once.out.contains("images_deleted=11"), "{once:?}");
+    let mut pushed = 0;
+    let always = move |world: &mut World, ask: &Ask| {
+        if is_list(ask) {
+            pushed += 1;
+            world.push_image("api", Some(&format!("p{pushed}")), "one build");
+        }
+        None
+    };
+    assert_told_snapshot!(told("always", &[], always), @"
+    error: GET /api/v1/packages/viktor: the list changed while it was read, 5 times: 61 versions became 62
+    exit 1
+    ");
+}
+
+#[test]
+fn an_answer_that_never_finishes_meets_the_deadline() {
+    let endless = |_: &mut World, ask: &Ask| is_list(ask).then_some(Fault::Endless);
+    assert_told_snapshot!(told("endless", &["--timeout", "1s"], endless), @"
+    error: GET /api/v1/packages/viktor: no complete answer within 1 s
+    exit 1
+    ");
+    let version =
+        |_: &mut World, ask: &Ask| (ask.path == "/api/forgejo/v1/version").then_some(Fault::Endless);
+    assert_told_snapshot!(told("endless-version", &["--timeout", "1s"], version), @"
+    error: GET /api/forgejo/v1/version: no complete answer within 1 s
+    exit 1
+    ");
+    let flood = |_: &mut World, ask: &Ask| is_list(ask).then_some(Fault::Flood);
+    assert_told_snapshot!(told("flood", &[], flood), @"
+    error: GET /api/v1/packages/viktor: the answer is larger than 8388608 bytes
+    exit 1
+    ");
+    let job = Job::new("timeout", incident(BOTH[1]));
+    assert_told_snapshot!(job.told(&["--timeout", "0s"], &[]), @"
+    error: --timeout is 0, and no answer comes that soon
+    exit 2
+    ");
+}
+
+/// A login page with status 200, as proxies put in front of a server.
+fn login() -> Fault {
+    Fault::Instead(Reply::of(200, "text/html; charset=utf-8", "<!DOCTYPE html>\n<html><title>Log in</title>"))
+}
+
+#[test]
+fn a_login_page_is_no_answer_to_anything() {
+    let one = &["--package", "api", "--keep-last", "1", "--jobs", "1"];
+    let page = |name, is_it: fn(&Ask) -> bool| told(name, one, move |_, ask| is_it(ask).then(login));
+    assert_told_snapshot!(page("page-all", |_| true), @"
+    error: GET /api/forgejo/v1/version: a web page came instead of JSON: a login page, or another server
+    exit 2
+    ");
+    assert_told_snapshot!(page("page-list", is_list), @"
+    error: GET /api/v1/packages/viktor: a web page came instead of JSON: a login page, or another server
+    exit 1
+    ");
+    assert_told_snapshot!(page("page-token", |ask| ask.path == "/v2/token"), @"
+    URL, owner viktor; what goes is deleted
+    api: 1 image kept, 0 images to go, 3 rows left as they are
+      skipped: tag v1: GET /v2/token: a web page came instead of JSON: a login page, or another server
+    registry-retention plan: packages=1 images_kept=1 images_deleted=0 versions_deleted=0 left=3 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
+    error: whether these credentials may delete packages of viktor could not be found out: GET /v2/token: a web page came instead of JSON: a login page, or another server
+    exit 1
+    ");
+    assert_told_snapshot!(page("page-manifest", |ask| ask.method == "GET" && ask.path.ends_with("/manifests/v1")), @"
+    URL, owner viktor; what goes is deleted
+    api: 3 images kept, 0 images to go, 3 rows left as they are
+      skipped: tag v1: GET /v2/viktor/api/manifests/v1: a web page came instead: a login page, or another server
+    registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=3 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
+    exit 4
+    ");
+    assert_told_snapshot!(page("page-preflight", |ask| ask.method == "DELETE"), @"
+    URL, owner viktor; what goes is deleted
+    api: 1 image kept, 2 images to go, 0 rows left as they are
+      delete v2, N d old: rank 2, beyond newest 1 (final)
+      delete v1, N d old: rank 3, beyond newest 1 (final)
+    930 B are needed only by what goes; the server's own collector frees them later
+    registry-retention plan: packages=1 images_kept=1 images_deleted=2 versions_deleted=2 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=930
+    error: whether these credentials may delete packages of viktor could not be found out: DELETE /v2/viktor/preflight/manifests/-preflight: status 200: with a web page
+    exit 1
+    ");
+}
+
+#[test]
+fn a_login_page_when_a_row_is_read_again_spares_it() {
+    let is_row = |ask: &Ask| ask.method == "GET" && ask.path.ends_with("/container/api/v1");
+    let told =
+        told("page-row", &["--package", "api", "--keep-last", "2", "--journal", "j"], move |_, ask| {
+            is_row(ask).then(login)
+        });
+    assert_told_snapshot!(told, @"
+    URL, owner viktor; what goes is deleted
+    api: 2 images kept, 1 image to go, 0 rows left as they are
+      delete v1, N d old: rank 3, beyond newest 2 (final)
+    465 B are needed only by what goes; the server's own collector frees them later
+    registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
+      spared api:v1: v1 could not be read again: GET /api/v1/packages/viktor/container/api/v1: a web page came instead of JSON: a login page, or another server
+    the journal is j; registry-retention undo puts back what can be
+    registry-retention apply: deleted=0 spared=1 failed=0 not_tried=0
+    exit 5
+    ");
+}
+
+#[test]
+fn a_login_page_for_a_deletion_is_none() {
+    let job = Job::new("page-delete", incident(BOTH[1]));
+    job.server.set_hook(|_, ask, _| (ask.method == "DELETE" && ask.path.starts_with("/api")).then(login));
+    let ran = job.run(&["--apply", "--package", "api", "--keep-last", "2", "--journal", "j"]);
+    assert_told_snapshot!(ran.told(), @"
+    URL, owner viktor; what goes is deleted
+    api: 2 images kept, 1 image to go, 0 rows left as they are
+      delete v1, N d old: rank 3, beyond newest 2 (final)
+    465 B are needed only by what goes; the server's own collector frees them later
+    registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
+      failed api:v1: DELETE /api/v1/packages/viktor/container/api/v1: status 200: with a web page
+    the journal is j; registry-retention undo puts back what can be
+    registry-retention apply: deleted=0 spared=0 failed=1 not_tried=0
+    exit 1
+    ");
+    assert_eq!(job.tags("api").len(), 3);
+}
+
+#[test]
+fn a_login_page_was_taken_for_a_digest_that_is_there() {
+    let job = Job::new("page-head", incident(BOTH[1]));
+    let first = job.run(&["--quiet", "--cache-dir", "cache"]);
+    assert_eq!(first.status, 0, "{first:?}");
+    job.server.set_hook(|_, ask, _| (ask.method == "HEAD" && ask.path.contains("sha256:")).then(login));
+    assert_told_snapshot!(job.told(&["--apply", "--package", "kms*", "--keep-last", "1", "--cache-dir", "cache"], &[]), @"
+    URL, owner viktor; what goes is deleted
+    kms-website: 14 images kept, 0 images to go, 43 rows left as they are
+      skipped: manifest sha256:1117684c0e24aade2a5069784a43233a035ee92c008354129c6533c780a603b9 could not be read: HEAD /v2/viktor/kms-website/manifests/sha256:1117684c0e24aade2a5069784a43233a035ee92c008354129c6533c780a603b9: a web page came instead: a login page, or another server
+    registry-retention plan: packages=1 images_kept=14 images_deleted=0 versions_deleted=0 left=43 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
+    exit 4
+    ");
+}
+
+#[test]
+fn a_login_page_was_taken_for_a_manifest_that_was_put() {
+    let job = Job::new("page-put", incident(BOTH[1]));
+    job.server.set_hook(|_, ask, _| (ask.method == "PUT").then(login));
+    let ran =
+        job.run(&["--apply", "--undo-window", "--package", "api", "--keep-last", "1", "--journal", "j"]);
+    assert!(job.server.lines().iter().all(|line| !line.starts_with("DELETE /api")), "{ran:?}");
+    assert_told_snapshot!(ran.told(), @"
+    URL, owner viktor; what goes is deleted
+    api: 1 image kept, 2 images to go, 0 rows left as they are
+      delete v2, N d old: rank 2, beyond newest 1
+      delete v1, N d old: rank 3, beyond newest 1
+    930 B are needed only by what goes; the server's own collector frees them later
+    registry-retention plan: packages=1 images_kept=1 images_deleted=2 versions_deleted=2 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=930
+      not tried api:v2: what goes could not be held for an undo
+      not tried api:v1: what goes could not be held for an undo
+    the journal is j; registry-retention undo puts back what can be
+    registry-retention apply: deleted=0 spared=0 failed=0 not_tried=2
+    exit 5
+    ");
+    assert_eq!(job.tags("api").len(), 3);
+}

@@ -1,0 +1,114 @@
+//! Journals that cannot be written: nothing goes that is not written down first.
+
+use registry_core::retention::Entry;
+
+use crate::assert_told_snapshot;
+use crate::support::{BOTH, Job, incident};
+
+#[test]
+fn nothing_is_deleted_without_a_journal() {
+    let job = Job::new("journal", incident(BOTH[1]));
+    let told = |path: &str| job.told(&["--apply", "--quiet", "--keep-last", "1", "--journal", path], &[]);
+    assert_told_snapshot!(told("no/such/folder/journal"), @"
+    registry-retention plan: packages=3 images_kept=5 images_deleted=18 versions_deleted=18 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=19606
+    error: cannot write the journal no/such/folder/journal, so nothing is deleted: No such file or directory (os error 2)
+    exit 1
+    ");
+    assert_told_snapshot!(told("."), @"
+    registry-retention plan: packages=3 images_kept=5 images_deleted=18 versions_deleted=18 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=19606
+    error: cannot write the journal ., so nothing is deleted: File exists (os error 17)
+    exit 1
+    ");
+    // Anything that is there already is left alone, a device too.
+    assert_told_snapshot!(told("/dev/full"), @"
+    registry-retention plan: packages=3 images_kept=5 images_deleted=18 versions_deleted=18 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=19606
+    error: cannot write the journal /dev/full, so nothing is deleted: File exists (os error 17)
+    exit 1
+    ");
+    // An old journal is what an undo needs: it is not written over.
+    std::fs::write(job.folder.join("old"), "precious").unwrap();
+    assert_told_snapshot!(told("old"), @"
+    registry-retention plan: packages=3 images_kept=5 images_deleted=18 versions_deleted=18 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=19606
+    error: cannot write the journal old, so nothing is deleted: File exists (os error 17)
+    exit 1
+    ");
+    assert_eq!(std::fs::read_to_string(job.folder.join("old")).unwrap(), "precious");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_leaves_the_temporary_one() {
+    let job = Job::new("temporary", incident(BOTH[1]));
+    // Also root cannot make files here.
+    let ran =
+        job.run_limited("cd /proc/self", &["--apply", "--quiet", "--package", "api", "--keep-last", "1"]);
+    assert_eq!((ran.status, job.tags("api").len()), (0, 1), "{ran:?}");
+    let folder = job.folder.display().to_string();
+    assert_told_snapshot!(ran.told().replace(&folder, "FOLDER"), @"
+    registry-retention plan: packages=1 images_kept=1 images_deleted=2 versions_deleted=2 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=930
+    registry-retention apply: deleted=2 spared=0 failed=0 not_tried=0
+    warning: cannot write the journal registry-retention-TIME.journal (No such file or directory (os error 2)); it goes to FOLDER/registry-retention-TIME.journal
+    exit 0
+    ");
+    let neither = Job::new("neither", incident(BOTH[1]));
+    let ran = neither.run_limited(
+        "cd /proc/self; TMPDIR=/proc/self; export TMPDIR",
+        &["--apply", "--quiet", "--package", "api", "--keep-last", "1"],
+    );
+    assert_eq!(neither.changes(), [""; 0]);
+    assert_told_snapshot!(ran.told(), @"
+    registry-retention plan: packages=1 images_kept=1 images_deleted=2 versions_deleted=2 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=930
+    warning: cannot write the journal registry-retention-TIME.journal (No such file or directory (os error 2)); it goes to /proc/self/registry-retention-TIME.journal
+    error: cannot write the journal /proc/self/registry-retention-TIME.journal either, so nothing is deleted: No such file or directory (os error 2)
+    exit 1
+    ");
+}
+
+/// Deletions that a journal tells of, its torn last line apart.
+fn written(text: &str) -> usize {
+    let entries = text.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
+    entries.filter(|entry| matches!(entry, Entry::Deleting { .. })).count()
+}
+
+#[test]
+fn a_disk_that_fills_up_stops_the_run_before_the_next_deletion() {
+    let (mut is_in_the_middle, mut blocks) = (false, 0);
+    loop {
+        blocks += 3;
+        let job = Job::new("full", incident(BOTH[1]));
+        // A file may grow to so many blocks of 512 bytes (POSIX); one that would grow further is refused, as by a full
+        // disk.
+        let limits = format!("trap '' XFSZ; ulimit -f {blocks}");
+        let ran = job.run_limited(
+            &limits,
+            &[
+                "--apply",
+                "--package",
+                "kms*",
+                "--keep-last",
+                "2",
+                "--journal",
+                "journal",
+                "--metrics-file",
+                "metrics",
+            ],
+        );
+        let deletions = job.changes().len();
+        let text = std::fs::read_to_string(job.folder.join("journal")).unwrap();
+        assert!(deletions <= written(&text), "{blocks} blocks: {deletions} deletions of {}", written(&text));
+        job.assert_whole();
+        if ran.status == 0 {
+            break;
+        }
+        assert_eq!(ran.status, 1, "{blocks}: {ran:?}");
+        let why = ran.out.lines().find(|line| line.starts_with("stopped")).unwrap_or_default();
+        assert_eq!(why, "stopped: the journal cannot be written: File too large (os error 27)", "{ran:?}");
+        if deletions > 0 && deletions < 11 && !is_in_the_middle {
+            is_in_the_middle = true;
+            // What is written suffices to put back what went.
+            let undone = job.run(&["undo", "journal"]);
+            assert_eq!((undone.status, job.tags("kms-website").len()), (0, 15), "{undone:?}");
+            job.assert_whole();
+        }
+    }
+    assert!(is_in_the_middle, "no run stopped in the middle");
+}

@@ -1,0 +1,348 @@
+//! `--metrics-file`: what it tells of each outcome. A run that planned deletions and did none of them is seen there and in
+//! its exit status: the job that this program replaces met 51 refusals and exited 0.
+
+use registry_fixtures::forgejo::{Fault, OWNER, Profile, READ};
+
+use crate::assert_told_snapshot;
+use crate::support::{BOTH, Job, Ran, incident};
+
+const SUCCESS: &str = "registry_retention_last_success_timestamp_seconds";
+
+/// The values of the metrics of a run, without the part of their names that all have, and its exit status.
+fn values(job: &Job, ran: &Ran) -> String {
+    let text = std::fs::read_to_string(job.folder.join("metrics.prom")).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let mut values: Vec<_> = lines
+        .map(|line| {
+            if line.starts_with(SUCCESS) {
+                "last_success".to_owned()
+            } else {
+                line.replace("registry_retention_", "")
+            }
+        })
+        .collect();
+    values.push(format!("exit {}", ran.status));
+    values.join("\n")
+}
+
+fn metrics_of(job: &Job, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let ran =
+        job.run_with(&[&["--metrics-file", "metrics.prom", "--quiet"], arguments].concat(), environment);
+    values(job, &ran)
+}
+
+#[test]
+fn every_metric_has_a_help_and_a_type() {
+    let job = Job::new("metrics-whole", incident(Profile::V15));
+    let ran = job.run(&["--quiet", "--metrics-file", "metrics.prom"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let text = std::fs::read_to_string(job.folder.join("metrics.prom")).unwrap();
+    let (text, time) = text.trim_end().rsplit_once(' ').unwrap();
+    let age = jiff::Timestamp::now().as_second() - time.parse::<i64>().unwrap();
+    assert!((0..600).contains(&age), "{time}");
+    assert_told_snapshot!(text, @"
+    # HELP registry_retention_versions_kept Rows that stay.
+    # TYPE registry_retention_versions_kept gauge
+    registry_retention_versions_kept 21
+    # HELP registry_retention_versions_deleted Rows that the server confirmed gone.
+    # TYPE registry_retention_versions_deleted gauge
+    registry_retention_versions_deleted 0
+    # HELP registry_retention_versions_failed Rows that could not be deleted.
+    # TYPE registry_retention_versions_failed gauge
+    registry_retention_versions_failed 0
+    # HELP registry_retention_skipped_packages Packages whose graph could not be read.
+    # TYPE registry_retention_skipped_packages gauge
+    registry_retention_skipped_packages 0
+    # HELP registry_retention_refused_packages Packages in which a guard refused.
+    # TYPE registry_retention_refused_packages gauge
+    registry_retention_refused_packages 0
+    # HELP registry_retention_broken_images Tags of images that do not answer down to the leaves.
+    # TYPE registry_retention_broken_images gauge
+    registry_retention_broken_images 0
+    # HELP registry_retention_planned_deletions Rows that the plan lets go.
+    # TYPE registry_retention_planned_deletions gauge
+    registry_retention_planned_deletions 3
+    # HELP registry_retention_zero_effect Whether deletions were to be done for an owner and none succeeded.
+    # TYPE registry_retention_zero_effect gauge
+    registry_retention_zero_effect 0
+    # HELP registry_retention_reclaimable_bytes Bytes that only what goes needs.
+    # TYPE registry_retention_reclaimable_bytes gauge
+    registry_retention_reclaimable_bytes 4287
+    # HELP registry_retention_last_success_timestamp_seconds When a run last ended well.
+    # TYPE registry_retention_last_success_timestamp_seconds gauge
+    registry_retention_last_success_timestamp_seconds
+    ");
+}
+
+#[test]
+fn a_dry_run_plans_and_has_no_effect_to_miss() {
+    let job = Job::new("metrics-dry", incident(Profile::V15));
+    assert_told_snapshot!(metrics_of(&job, &[], &[]), @"
+    versions_kept 21
+    versions_deleted 0
+    versions_failed 0
+    skipped_packages 0
+    refused_packages 0
+    broken_images 0
+    planned_deletions 3
+    zero_effect 0
+    reclaimable_bytes 4287
+    last_success
+    exit 0
+    ");
+    let pending = metrics_of(&job, &["--detailed-exitcode"], &[]);
+    assert!(pending.ends_with("last_success\nexit 3"), "{pending}");
+    let nothing = metrics_of(&job, &["--keep-last", "99", "--apply"], &[]);
+    assert_told_snapshot!(nothing, @"
+    versions_kept 24
+    versions_deleted 0
+    versions_failed 0
+    skipped_packages 0
+    refused_packages 0
+    broken_images 0
+    planned_deletions 0
+    zero_effect 0
+    reclaimable_bytes 0
+    last_success
+    exit 0
+    ");
+}
+
+#[test]
+fn an_armed_run_tells_what_the_server_confirmed() {
+    for profile in BOTH {
+        let job = Job::new("metrics-armed", incident(profile));
+        assert_told_snapshot!(metrics_of(&job, &["--apply", "--keep-last", "2"], &[]), @"
+        versions_kept 10
+        versions_deleted 14
+        versions_failed 0
+        skipped_packages 0
+        refused_packages 0
+        broken_images 0
+        planned_deletions 14
+        zero_effect 0
+        reclaimable_bytes 16952
+        last_success
+        exit 0
+        ");
+    }
+}
+
+#[test]
+fn fifty_one_refusals_were_an_exit_status_of_0() {
+    for profile in BOTH {
+        let job = Job::new("metrics-refused", incident(profile));
+        let all = ["--apply", "--keep-last", "2", "--journal", "journal"];
+        // Found before anything was tried.
+        let read = metrics_of(&job, &all, &[("FORGEJO_TOKEN", READ)]);
+        assert_told_snapshot!(read, @"
+        versions_kept 10
+        versions_deleted 0
+        versions_failed 0
+        skipped_packages 0
+        refused_packages 0
+        broken_images 0
+        planned_deletions 14
+        zero_effect 1
+        reclaimable_bytes 16952
+        exit 6
+        ");
+        // Found at the first deletion.
+        job.server.set_hook(|world, ask, _| {
+            if ask.method == "DELETE" && ask.path.starts_with("/api/") {
+                world.user_mut(OWNER).unwrap().must_change_password = true;
+            }
+            None
+        });
+        assert_told_snapshot!(metrics_of(&job, &all, &[]), @"
+        versions_kept 10
+        versions_deleted 0
+        versions_failed 1
+        skipped_packages 0
+        refused_packages 0
+        broken_images 0
+        planned_deletions 14
+        zero_effect 1
+        reclaimable_bytes 16952
+        exit 6
+        ");
+        assert_eq!(job.changes().len(), 1);
+    }
+}
+
+#[test]
+fn deletions_that_all_fail_or_are_spared_have_zero_effect() {
+    let job = Job::new("metrics-failed", incident(Profile::V15));
+    let all = ["--apply", "--keep-last", "2", "--package", "api"];
+    job.server.set_hook(|_, ask, _| {
+        (ask.method == "DELETE" && ask.path.starts_with("/api/")).then_some(Fault::Status(418))
+    });
+    assert_told_snapshot!(metrics_of(&job, &[&all[..], &["--journal", "1"]].concat(), &[]), @"
+    versions_kept 2
+    versions_deleted 0
+    versions_failed 1
+    skipped_packages 0
+    refused_packages 0
+    broken_images 0
+    planned_deletions 1
+    zero_effect 1
+    reclaimable_bytes 465
+    exit 1
+    ");
+    job.server.set_hook(|_, ask, _| {
+        (ask.method == "GET" && ask.path.ends_with("/container/api/v1")).then_some(Fault::Status(418))
+    });
+    assert_told_snapshot!(metrics_of(&job, &[&all[..], &["--journal", "2"]].concat(), &[]), @"
+    versions_kept 2
+    versions_deleted 0
+    versions_failed 0
+    skipped_packages 0
+    refused_packages 0
+    broken_images 0
+    planned_deletions 1
+    zero_effect 1
+    reclaimable_bytes 465
+    exit 5
+    ");
+}
+
+#[test]
+fn a_run_without_a_journal_had_no_zero_effect() {
+    let job = Job::new("metrics-journal", incident(Profile::V15));
+    let none =
+        metrics_of(&job, &["--apply", "--package", "api", "--keep-last", "1", "--journal", "/dev/full"], &[]);
+    assert_told_snapshot!(none, @"
+    versions_kept 1
+    versions_deleted 0
+    versions_failed 0
+    skipped_packages 0
+    refused_packages 0
+    broken_images 0
+    planned_deletions 2
+    zero_effect 1
+    reclaimable_bytes 930
+    exit 1
+    ");
+    let closed =
+        metrics_of(&job, &["--apply", "--package", "api", "--keep-last", "1", "--journal", "no/such"], &[]);
+    assert_eq!(closed, none);
+}
+
+#[test]
+fn skipped_refused_and_broken_are_counted() {
+    let job = Job::new("metrics-skipped", incident(Profile::V15));
+    job.server.set_hook(|_, ask, _| ask.path.ends_with("/api/manifests/v1").then_some(Fault::Status(418)));
+    assert_told_snapshot!(metrics_of(&job, &["--apply", "--keep-last", "2", "--max-delete-percent", "50", "--package", "api", "--package", "kms*"], &[]), @"
+    versions_kept 4
+    versions_deleted 0
+    versions_failed 0
+    skipped_packages 1
+    refused_packages 1
+    broken_images 0
+    planned_deletions 0
+    zero_effect 0
+    reclaimable_bytes 0
+    exit 7
+    ");
+    let broken = Job::new("metrics-broken", incident(Profile::V15));
+    {
+        let mut world = broken.server.world();
+        let child = world.find_image("kms-website", "amd64 13");
+        world.versions.retain(|row| row.name != child);
+    }
+    assert_told_snapshot!(metrics_of(&broken, &["--keep-last", "20"], &[]), @"
+    versions_kept 23
+    versions_deleted 0
+    versions_failed 0
+    skipped_packages 0
+    refused_packages 0
+    broken_images 1
+    planned_deletions 0
+    zero_effect 0
+    reclaimable_bytes 0
+    last_success
+    exit 0
+    ");
+    assert!(metrics_of(&broken, &["--keep-last", "20", "--fail-on", "broken"], &[]).ends_with("exit 4"));
+}
+
+#[test]
+fn a_plan_file_that_is_applied_has_metrics_too() {
+    let job = Job::new("metrics-apply", incident(Profile::V15));
+    job.run(&["plan", "--plan-file", "plan.json", "--keep-last", "2"]);
+    let refused = metrics_of(&job, &[], &[("FORGEJO_HOST", "http://127.0.0.1:1")]);
+    assert!(refused.starts_with("versions_kept 0\n") && refused.ends_with("exit 1"), "{refused}");
+    let apply = |more: &[&str], environment: &[(&str, &str)]| {
+        let ran = job.run_with(
+            &[&["apply", "plan.json", "--quiet", "--metrics-file", "metrics.prom"], more].concat(),
+            environment,
+        );
+        values(&job, &ran)
+    };
+    assert_told_snapshot!(apply(&[], &[("FORGEJO_TOKEN", READ)]), @"
+    versions_kept 10
+    versions_deleted 0
+    versions_failed 0
+    skipped_packages 0
+    refused_packages 0
+    broken_images 0
+    planned_deletions 14
+    zero_effect 1
+    reclaimable_bytes 16952
+    exit 6
+    ");
+    let dry = apply(&[], &[("DRY_RUN", "true")]);
+    assert!(dry.contains("zero_effect 0") && dry.ends_with("exit 0"), "{dry}");
+    assert_told_snapshot!(apply(&[], &[]), @"
+    versions_kept 10
+    versions_deleted 14
+    versions_failed 0
+    skipped_packages 0
+    refused_packages 0
+    broken_images 0
+    planned_deletions 14
+    zero_effect 0
+    reclaimable_bytes 16952
+    last_success
+    exit 0
+    ");
+}
+
+#[test]
+fn the_time_of_the_last_success_outlives_failures() {
+    let job = Job::new("metrics-last", incident(Profile::V15));
+    let path = job.folder.join("metrics.prom");
+    std::fs::write(&path, format!("{SUCCESS} 1234\nnoise \u{1b}\n")).unwrap();
+    let failed = metrics_of(&job, &[], &[("FORGEJO_TOKEN", READ)]);
+    assert!(failed.ends_with("exit 6"), "{failed}");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.ends_with(&format!("\n{SUCCESS} 1234\n")) && !text.contains("noise"), "{text}");
+    assert!(metrics_of(&job, &[], &[]).ends_with("exit 0"));
+    assert!(!std::fs::read_to_string(&path).unwrap().contains(&format!("{SUCCESS} 1234")));
+}
+
+#[test]
+fn metrics_that_could_not_be_written_hid_what_had_failed() {
+    let job = Job::new("metrics-nowhere", incident(Profile::V15));
+    let arguments =
+        ["--quiet", "--package", "api", "--keep-last", "2", "--metrics-file", "no/such/folder/metrics"];
+    assert_told_snapshot!(job.told(&arguments, &[]), @"
+    registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
+    error: cannot write the metrics no/such/folder/metrics: no file can be made in no/such/folder: entity not found
+    exit 1
+    ");
+    assert_told_snapshot!(job.told(&arguments, &[("FORGEJO_TOKEN", READ)]), @"
+    registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
+    error: these credentials may not delete packages of viktor: the token lacks the scope write:package, or its user the permission
+    error: cannot write the metrics no/such/folder/metrics: no file can be made in no/such/folder: entity not found
+    exit 6
+    ");
+    let ran = job.run(&[&arguments[..], &["--apply", "--journal", "journal"]].concat());
+    assert_eq!(job.tags("api").len(), 2);
+    assert_told_snapshot!(ran.told(), @"
+    registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
+    registry-retention apply: deleted=1 spared=0 failed=0 not_tried=0
+    error: cannot write the metrics no/such/folder/metrics: no file can be made in no/such/folder: entity not found
+    exit 1
+    ");
+}

@@ -1,0 +1,275 @@
+//! Several owners in one run: each has its plan, its journal and its result; what fails for one stops no other, and shows.
+
+use registry_fixtures::forgejo::{Fault, OWNER, World};
+use serde_json::Value;
+
+use crate::assert_told_snapshot;
+use crate::support::{BOTH, Job, incident};
+
+const BOTH_OWNERS: [&str; 4] = ["--owner", "viktor", "--owner", "second"];
+
+/// A second owner, of whose packages the token of the first may not delete any, with as many images.
+fn with_second(mut world: World) -> World {
+    let second = world.add_user("second");
+    let first = world.user(OWNER).unwrap().id;
+    // What is pushed belongs to the first; of the new rows the owner is changed.
+    let known: Vec<u64> = world.packages.iter().map(|package| package.id).collect();
+    for build in 1..=3 {
+        world.push_image("other", Some(&format!("o{build}")), &format!("other {build}"));
+        world.now += 60;
+    }
+    for package in world.packages.iter_mut().filter(|package| !known.contains(&package.id)) {
+        assert_eq!(package.owner, first);
+        package.owner = second;
+    }
+    world
+}
+
+/// The same, where the token may delete everywhere.
+fn as_admin(world: World) -> World {
+    let mut world = with_second(world);
+    world.user_mut(OWNER).unwrap().is_admin = true;
+    world
+}
+
+fn second_tags(job: &Job) -> usize {
+    job.server.world().versions.iter().filter(|row| row.name.starts_with('o')).count()
+}
+
+#[test]
+fn each_owner_has_a_plan_and_a_journal() {
+    for profile in BOTH {
+        let job = Job::new("owners", as_admin(incident(profile)));
+        let arguments = [
+            "--keep-last",
+            "2",
+            "--package",
+            "api",
+            "--package",
+            "other",
+            "--apply",
+            "--journal",
+            "run.journal",
+        ];
+        let ran = job.run(&[&BOTH_OWNERS[..], &arguments].concat());
+        assert_told_snapshot!(ran.told(), @r#"
+        URL, owner viktor; what goes is deleted
+        api: 2 images kept, 1 image to go, 0 rows left as they are
+          delete v1, N d old: rank 3, beyond newest 2 (final)
+        465 B are needed only by what goes; the server's own collector frees them later
+        registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
+        URL, owner second; what goes is deleted
+        other: 2 images kept, 1 image to go, 0 rows left as they are
+          delete o1, 0 h old: rank 3, beyond newest 2 (final)
+        469 B are needed only by what goes; the server's own collector frees them later
+        registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=469
+        the journal is run.journal.viktor; registry-retention undo puts back what can be
+        registry-retention apply: deleted=1 spared=0 failed=0 not_tried=0
+        the journal is run.journal.second; registry-retention undo puts back what can be
+        registry-retention apply: deleted=1 spared=0 failed=0 not_tried=0
+        warning: no package matches "other"
+        warning: no package matches "api"
+        exit 0
+        "#);
+        assert_eq!((job.tags("api").len(), second_tags(&job)), (2, 2));
+        for owner in ["viktor", "second"] {
+            let text = std::fs::read_to_string(job.folder.join(format!("run.journal.{owner}"))).unwrap();
+            assert!(text.contains(&format!("\"owner\":\"{owner}\"")), "{text}");
+        }
+        // The journal of one owner is undone with both named, too.
+        let undone = job.run(&[&["undo", "run.journal.second"][..], &BOTH_OWNERS].concat());
+        assert_eq!(undone.out.lines().last(), Some("registry-retention undo: rows=1 lost=1"), "{undone:?}");
+    }
+}
+
+#[test]
+fn json_is_a_plan_for_each_owner_and_then_the_results() {
+    let job = Job::new("owners-json", as_admin(incident(BOTH[1])));
+    let arguments = ["--keep-last", "2", "--output", "json"];
+    let documents = |more: &[&str]| -> Vec<Value> {
+        let ran = job.run(&[&BOTH_OWNERS[..], &arguments, more].concat());
+        assert_eq!(ran.status, 0, "{ran:?}");
+        serde_json::Deserializer::from_str(&ran.out).into_iter().collect::<Result<_, _>>().unwrap()
+    };
+    let told = |documents: &[Value]| -> Vec<String> {
+        let line = |one: &Value| {
+            format!("{} {}", one["schema"].as_str().unwrap(), one["source"]["owner"].as_str().unwrap_or("-"))
+        };
+        documents.iter().map(line).collect()
+    };
+    assert_eq!(
+        told(&documents(&[])),
+        ["registry-retention/plan/1 viktor", "registry-retention/plan/1 second"]
+    );
+    let armed = documents(&["--apply", "--journal", "journal"]);
+    let result = "registry-retention/apply-result/1 -";
+    assert_eq!(
+        told(&armed),
+        ["registry-retention/plan/1 viktor", "registry-retention/plan/1 second", result, result]
+    );
+    for at in 0..2 {
+        assert_eq!(armed[at]["plan_digest"], armed[at + 2]["plan_digest"]);
+    }
+}
+
+#[test]
+fn an_owner_that_failed_kept_the_others_from_being_planned() {
+    for profile in BOTH {
+        let job = Job::new("owners-failing", with_second(incident(profile)));
+        let owners = ["--owner", "nobody", "--owner", "second", "--owner", "viktor"];
+        let arguments = ["--keep-last", "2", "--quiet", "--metrics-file", "metrics"];
+        // One that is not there, one whose packages the token may not delete, one that is well.
+        assert_told_snapshot!(job.told(&[&owners[..], &arguments].concat(), &[]), @r#"
+        registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=469
+        registry-retention plan: packages=3 images_kept=9 images_deleted=14 versions_deleted=14 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=16952
+        error: owner nobody: GET /api/v1/packages/nobody: there is no owner "nobody" on this server; --owner names a user or an organisation as its page does
+        error: owner second: these credentials may not delete packages of second: the token lacks the scope write:package, or its user the permission
+        exit 6
+        "#);
+        let ran = job.run(&[&owners[..], &arguments, &["--apply", "--journal", "journal"]].concat());
+        assert_told_snapshot!(ran.told(), @r#"
+        registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=469
+        registry-retention plan: packages=3 images_kept=9 images_deleted=14 versions_deleted=14 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=16952
+        registry-retention apply: deleted=14 spared=0 failed=0 not_tried=0
+        error: owner nobody: GET /api/v1/packages/nobody: there is no owner "nobody" on this server; --owner names a user or an organisation as its page does
+        error: owner second: these credentials may not delete packages of second: the token lacks the scope write:package, or its user the permission
+        exit 6
+        "#);
+        assert_eq!((job.tags("api").len(), second_tags(&job)), (2, 3));
+        job.assert_whole();
+        // What the second owner did not lose does not hide behind what the first did.
+        let metrics = std::fs::read_to_string(job.folder.join("metrics")).unwrap();
+        assert!(metrics.contains("\nregistry_retention_zero_effect 1\n"), "{metrics}");
+        assert!(!metrics.contains("last_success"), "{metrics}");
+        let plan = job.run(&[&["plan"], &owners[..], &["--quiet"]].concat());
+        assert_told_snapshot!(plan.told(), @r#"
+        registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
+        registry-retention plan: packages=3 images_kept=9 images_deleted=0 versions_deleted=0 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
+        error: owner nobody: GET /api/v1/packages/nobody: there is no owner "nobody" on this server; --owner names a user or an organisation as its page does
+        warning: these credentials may not delete packages of second: the token lacks the scope write:package, or its user the permission
+        exit 2
+        "#);
+        let explained = job.run(&[&["explain", "other:o1"], &owners[..]].concat());
+        assert_told_snapshot!(explained.told(), @r#"
+        owner second:
+        other:o1 is kept: newest 3 of 10
+          manifest sha256:c5a8d150da8568188af0ae6f1dfb3ce09840381164b01abfefd0299fb490c8ab
+        error: owner nobody: GET /api/v1/packages/nobody: there is no owner "nobody" on this server; --owner names a user or an organisation as its page does
+        exit 2
+        "#);
+    }
+}
+
+#[test]
+fn a_failure_of_the_first_is_worse_than_packages_that_the_second_skips() {
+    let job = Job::new("owners-worst", as_admin(incident(BOTH[1])));
+    job.server.set_hook(|_, ask, _| match ask.path.as_str() {
+        "/api/v1/packages/viktor" => Some(Fault::Status(418)),
+        path if path.ends_with("/other/manifests/o1") => Some(Fault::Status(418)),
+        _ => None,
+    });
+    assert_told_snapshot!(job.told(&[&BOTH_OWNERS[..], &["--quiet"]].concat(), &[]), @"
+    registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=3 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
+    error: owner viktor: GET /api/v1/packages/viktor: status 418
+    exit 1
+    ");
+}
+
+#[test]
+fn a_run_that_is_refused_at_one_owner_tries_no_other() {
+    let job = Job::new("owners-refused", as_admin(incident(BOTH[1])));
+    job.server.set_hook(|world, ask, _| {
+        if ask.method == "DELETE" && ask.path.starts_with("/api/") {
+            world.user_mut(OWNER).unwrap().must_change_password = true;
+        }
+        None
+    });
+    let arguments = [
+        "--keep-last",
+        "2",
+        "--package",
+        "api",
+        "--package",
+        "other",
+        "--quiet",
+        "--apply",
+        "--journal",
+        "journal",
+    ];
+    let ran = job.run(&[&BOTH_OWNERS[..], &arguments].concat());
+    assert_eq!(job.changes().len(), 1, "{:?}", job.changes());
+    assert_told_snapshot!(ran.told(), @r#"
+    registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
+    registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=469
+    registry-retention apply: deleted=0 spared=0 failed=1 not_tried=0
+    warning: no package matches "other"
+    warning: no package matches "api"
+    warning: the server refuses deletions, so nothing else was tried: DELETE /api/v1/packages/viktor/container/api/v1: refused with status 403: You must change your password. Change it at: URL//user/change_password
+    error: owner second: nothing was tried, because the run stopped at owner viktor
+    exit 6
+    "#);
+}
+
+#[test]
+fn the_most_that_a_run_deletes_was_counted_for_each_owner() {
+    let job = Job::new("owners-most", as_admin(incident(BOTH[1])));
+    // One image of each.
+    let arguments =
+        ["--keep-last", "2", "--package", "api", "--package", "other", "--quiet", "--max-delete", "1"];
+    let all = [&BOTH_OWNERS[..], &arguments].concat();
+    assert_told_snapshot!(job.told(&all, &[]), @r#"
+    registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
+    registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=469
+    warning: no package matches "other"
+    warning: no package matches "api"
+    error: 2 images of all owners would go, more than --max-delete 1; nothing goes
+    exit 7
+    "#);
+    assert_eq!(job.told(&[&all[..], &["--apply"]].concat(), &[]).lines().last(), Some("exit 7"));
+    assert_eq!(job.told(&[&["plan"], &all[..]].concat(), &[]).lines().last(), Some("exit 7"));
+    let enough = [
+        "--keep-last",
+        "2",
+        "--package",
+        "api",
+        "--package",
+        "other",
+        "--quiet",
+        "--max-delete",
+        "2",
+        "--apply",
+    ];
+    // What one owner is refused, the other is too.
+    let other =
+        ["--keep-last", "2", "--package", "kms*", "--package", "other", "--quiet", "--max-delete", "5"];
+    assert_told_snapshot!(job.told(&[&BOTH_OWNERS[..], &other, &["--apply"]].concat(), &[]), @r#"
+    registry-retention plan: packages=1 images_kept=14 images_deleted=0 versions_deleted=0 left=39 broken=0 skipped_packages=0 refused_packages=1 reclaimable_bytes=0
+    registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=469
+    warning: no package matches "other"
+    warning: no package matches "kms*"
+    error: one owner alone is over --max-delete 5; nothing goes of the others either
+    exit 7
+    "#);
+    let ran = job.run(&[&BOTH_OWNERS[..], &enough].concat());
+    assert_eq!((ran.status, job.tags("api").len(), second_tags(&job)), (0, 2, 2), "{ran:?}");
+}
+
+#[test]
+fn files_of_one_owner_are_refused_for_several_before_anything_is_asked() {
+    let job = Job::new("owners-files", as_admin(incident(BOTH[1])));
+    let told = |arguments: &[&str]| job.told(&[arguments, &BOTH_OWNERS].concat(), &[]);
+    assert_told_snapshot!(told(&["plan", "--plan-file", "plan.json"]), @"
+    error: a plan file holds the plan of one owner; name one --owner
+    exit 2
+    ");
+    assert_told_snapshot!(told(&["--save-inventory", "inventory.json", "--apply"]), @"
+    error: an inventory holds the packages of one owner; name one --owner
+    exit 2
+    ");
+    assert_told_snapshot!(job.told(&["--owner", "viktor", "--owner", "Viktor"], &[]), @r#"
+    error: owner "Viktor" is named twice
+    exit 2
+    "#);
+    assert_eq!(job.server.lines(), [""; 0]);
+    assert!(!job.folder.join("plan.json").exists() && !job.folder.join("inventory.json").exists());
+}

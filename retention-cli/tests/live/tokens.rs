@@ -1,0 +1,280 @@
+//! Credentials that do not suffice, and that none is ever printed or kept.
+
+use std::path::Path;
+
+use registry_fixtures::forgejo::{Fault, NO_PACKAGES, OWNER, Profile, READ, Reply, WRITE};
+
+use crate::assert_told_snapshot;
+use crate::support::{BOTH, Job, incident};
+
+const UNKNOWN: &str = "4444444444444444444444444444444444444444";
+
+#[test]
+fn without_a_token_nothing_is_deleted() {
+    let told = |profile| {
+        let job = Job::new("no-token", incident(profile));
+        job.told(&["--apply", "--package", "api"], &[("FORGEJO_TOKEN", "")])
+    };
+    // Of a public owner release 15 lists without one.
+    assert_told_snapshot!(told(Profile::V11), @"
+    error: GET /api/v1/packages/viktor: refused with status 401: the token is not known to this server, or one is needed
+    exit 6
+    ");
+    assert_told_snapshot!(told(Profile::V15), @"
+    URL, owner viktor; what goes is deleted
+    api: 3 images kept, 0 images to go, 0 rows left as they are
+    registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
+    error: these credentials may not delete packages of viktor: no token was given
+    exit 6
+    ");
+}
+
+#[test]
+fn a_token_that_may_only_read_is_found_in_the_dry_run() {
+    for profile in BOTH {
+        let job = Job::new("read", incident(profile));
+        let told = |arguments: &[&str]| job.told(arguments, &[("FORGEJO_TOKEN", READ)]);
+        assert_told_snapshot!(told(&["--package", "api"]), @"
+        URL, owner viktor; dry run: nothing is deleted
+        api: 3 images kept, 0 images to go, 0 rows left as they are
+        registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
+        error: these credentials may not delete packages of viktor: the token lacks the scope write:package, or its user the permission
+        exit 6
+        ");
+        assert_eq!(told(&["--apply", "--quiet"]).lines().last(), Some("exit 6"));
+        assert_told_snapshot!(told(&["--package", "api", "--preflight", "warn"]), @"
+        URL, owner viktor; dry run: nothing is deleted
+        api: 3 images kept, 0 images to go, 0 rows left as they are
+        registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
+        warning: these credentials may not delete packages of viktor: the token lacks the scope write:package, or its user the permission
+        exit 0
+        ");
+        assert_told_snapshot!(told(&["plan", "--package", "api"]), @"
+        api: 3 images kept, 0 images to go, 0 rows left as they are
+        registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
+        warning: these credentials may not delete packages of viktor: the token lacks the scope write:package, or its user the permission
+        exit 0
+        ");
+        assert_told_snapshot!(told(&["plan", "--package", "api", "--preflight", "require"]), @"
+        error: these credentials may not delete packages of viktor: the token lacks the scope write:package, or its user the permission
+        exit 6
+        ");
+        let off = told(&["--quiet", "--preflight", "off"]);
+        assert_eq!(off.lines().last(), Some("exit 0"));
+    }
+}
+
+#[test]
+fn a_token_that_may_not_even_read_ended_as_a_failure_like_any_other() {
+    for profile in BOTH {
+        let job = Job::new("none", incident(profile));
+        let told = |token: &str| job.told(&[], &[("FORGEJO_TOKEN", token)]);
+        assert_told_snapshot!(told(NO_PACKAGES), @"
+        error: GET /api/v1/packages/viktor: refused with status 403: token does not have at least one of required scope(s): [read:package]
+        exit 6
+        ");
+        assert_told_snapshot!(told(UNKNOWN), @"
+        error: GET /api/forgejo/v1/version: refused with status 401: the token is not known to this server, or one is needed
+        exit 6
+        ");
+        assert_told_snapshot!(told("of another kind"), @"
+        error: the token holds characters that no token has
+        exit 2
+        ");
+        job.server.world().requires_sign_in = true;
+        assert_told_snapshot!(told(""), @"
+        error: GET /api/forgejo/v1/version: refused with status 403: Only signed in user is allowed to call APIs.
+        exit 6
+        ");
+    }
+}
+
+#[test]
+fn a_user_who_is_not_the_owner_may_read_and_not_delete() {
+    for profile in BOTH {
+        let job = Job::new("other-user", incident(profile));
+        let other = job.server.world().add_user("other");
+        job.server.world().add_token(UNKNOWN, other, &["write:package"]);
+        assert_told_snapshot!(job.told(&["--quiet", "--apply"], &[("FORGEJO_TOKEN", UNKNOWN)]), @"
+        registry-retention plan: packages=3 images_kept=20 images_deleted=3 versions_deleted=3 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=4287
+        error: these credentials may not delete packages of viktor: the token lacks the scope write:package, or its user the permission
+        exit 6
+        ");
+    }
+}
+
+#[test]
+fn an_account_that_must_change_its_password_is_told_so() {
+    for profile in BOTH {
+        let job = Job::new("password", incident(profile));
+        job.server.world().user_mut(OWNER).unwrap().must_change_password = true;
+        assert_told_snapshot!(job.told(&["--apply"], &[]), @"
+        error: GET /api/forgejo/v1/version: refused with status 403: You must change your password. Change it at: URL//user/change_password
+        exit 6
+        ");
+        // `/v2` takes it all the same: the preflight alone would have passed.
+        assert!(job.server.lines().iter().all(|line| line.starts_with("GET /api/forgejo/v1/version")));
+    }
+}
+
+#[test]
+fn an_account_that_rest_refuses_ends_the_run_at_the_first_deletion() {
+    for profile in BOTH {
+        let job = Job::new("password-later", incident(profile));
+        job.server.set_hook(|world, ask, _| {
+            if ask.method == "DELETE" && ask.path.starts_with("/api/") {
+                world.user_mut(OWNER).unwrap().must_change_password = true;
+            }
+            None
+        });
+        let ran = job.run(&[
+            "--apply",
+            "--keep-last",
+            "2",
+            "--package",
+            "api",
+            "--package",
+            "kms*",
+            "--journal",
+            "journal",
+        ]);
+        let deletions: Vec<_> = job.changes().into_iter().filter(|line| line.starts_with("DELETE")).collect();
+        assert_eq!(deletions.len(), 1, "{deletions:?}");
+        assert_told_snapshot!(ran.told(), @"
+        URL, owner viktor; what goes is deleted
+        api: 2 images kept, 1 image to go, 0 rows left as they are
+          delete v1, N d old: rank 3, beyond newest 2 (final)
+        kms-website: 3 images kept, 11 images to go, 28 rows left as they are
+          delete b12, N d old: rank 3, beyond newest 2
+          delete b11, N d old: rank 4, beyond newest 2
+          delete b10, N d old: rank 5, beyond newest 2
+          delete b9, N d old: rank 6, beyond newest 2
+          delete b8, N d old: rank 7, beyond newest 2
+          delete b7, N d old: rank 8, beyond newest 2
+          delete b6, N d old: rank 9, beyond newest 2
+          delete b5, N d old: rank 10, beyond newest 2
+          delete b3, N d old: rank 12, beyond newest 2
+          delete b2, N d old: rank 13, beyond newest 2
+          delete b1, N d old: rank 14, beyond newest 2
+        15.82 KiB are needed only by what goes; the server's own collector frees them later
+        registry-retention plan: packages=2 images_kept=5 images_deleted=12 versions_deleted=12 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=16196
+          failed api:v1: DELETE /api/v1/packages/viktor/container/api/v1: refused with status 403: You must change your password. Change it at: URL//user/change_password
+          not tried kms-website:b12: the run stopped before this package
+          not tried kms-website:b11: the run stopped before this package
+          not tried kms-website:b10: the run stopped before this package
+          not tried kms-website:b9: the run stopped before this package
+          not tried kms-website:b8: the run stopped before this package
+          not tried kms-website:b7: the run stopped before this package
+          not tried kms-website:b6: the run stopped before this package
+          not tried kms-website:b5: the run stopped before this package
+          not tried kms-website:b3: the run stopped before this package
+          not tried kms-website:b2: the run stopped before this package
+          not tried kms-website:b1: the run stopped before this package
+        stopped: DELETE /api/v1/packages/viktor/container/api/v1: refused with status 403: You must change your password. Change it at: URL//user/change_password
+        the journal is journal; registry-retention undo puts back what can be
+        registry-retention apply: deleted=0 spared=0 failed=1 not_tried=11
+        warning: the server refuses deletions, so nothing else was tried: DELETE /api/v1/packages/viktor/container/api/v1: refused with status 403: You must change your password. Change it at: URL//user/change_password
+        exit 6
+        ");
+    }
+}
+
+/// Whether a file below a folder holds a text.
+fn find(folder: &Path, wanted: &str) -> Option<String> {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).find_map(|path| {
+        if path.is_dir() {
+            return find(&path, wanted);
+        }
+        let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+        text.contains(wanted).then(|| path.display().to_string())
+    })
+}
+
+#[test]
+fn tokens_are_neither_printed_nor_kept() {
+    for profile in BOTH {
+        let job = Job::new("printed", incident(profile));
+        // Of what is printed every run of these tests makes sure; here with all that can be printed and kept.
+        let files = ["--cache-dir", "cache", "--save-inventory", "inventory", "--metrics-file", "metrics"];
+        for token in [WRITE, READ, NO_PACKAGES, UNKNOWN, "5555"] {
+            for more in [&["--output", "json"][..], &["--apply", "--keep-last", "2", "--journal", token]] {
+                let arguments = [&["-vv"], &files[..], more].concat();
+                if !more.contains(&token) || token == WRITE {
+                    let arguments: Vec<_> =
+                        arguments.iter().map(|one| if *one == WRITE { "journal" } else { one }).collect();
+                    job.run_with(&arguments, &[("FORGEJO_TOKEN", token)]);
+                }
+            }
+            job.run_with(&["plan", "-v", "--plan-file", "plan"], &[("FORGEJO_TOKEN", token)]);
+            job.run_with(&["explain", "-v", "api"], &[("FORGEJO_TOKEN", token)]);
+        }
+        job.run(&["undo", "-v", "journal"]);
+        for file in ["journal", "plan", "inventory", "metrics", "cache"] {
+            assert!(job.folder.join(file).exists(), "{file}");
+        }
+        for secret in [WRITE, READ, NO_PACKAGES, UNKNOWN, ".signed"] {
+            assert_eq!(find(&job.folder, secret), None);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_echoed_the_request_had_the_token_printed() {
+    let job = Job::new("echo", incident(BOTH[1]));
+    for (what, status) in [
+        ("/api/forgejo", 200),
+        ("/api/forgejo", 418),
+        ("/api/v1", 403),
+        ("/v2/token", 500),
+        ("/v2/viktor", 418),
+    ] {
+        job.server.set_hook(move |_, ask, _| {
+            let echo = format!("{{\"message\": \"{}\"}}", ask.header("authorization").unwrap_or("nobody"));
+            ask.path.starts_with(what).then(|| Fault::Instead(Reply::of(status, "application/json", echo)))
+        });
+        let ran = job.run(&["-v", "--package", "api"]);
+        assert_ne!(ran.status, 0, "{ran:?}");
+        assert!(
+            ran.out.contains("[hidden]") || ran.err.contains("[hidden]") || status == 500,
+            "{what}: {ran:?}"
+        );
+    }
+}
+
+#[test]
+fn a_token_service_that_fails_was_asked_as_long_for_each_manifest() {
+    let job = Job::new("service", incident(BOTH[1]));
+    job.server.set_hook(|_, ask, _| (ask.path == "/v2/token").then_some(Fault::Status(500)));
+    let told = job.told(&["--quiet", "--apply", "--jobs", "1"], &[]);
+    assert_told_snapshot!(told, @"
+    registry-retention plan: packages=3 images_kept=3 images_deleted=0 versions_deleted=0 left=52 broken=0 skipped_packages=3 refused_packages=0 reclaimable_bytes=0
+    error: whether these credentials may delete packages of viktor could not be found out: GET /v2/token: status 500
+    exit 1
+    ");
+    let asked = job.server.lines().iter().filter(|line| *line == "GET /v2/token").count();
+    // Once, repeated four times, for the 52 manifests and the preflight.
+    assert_eq!(asked, 5);
+}
+
+#[test]
+fn a_token_that_is_none_is_refused_unseen() {
+    let job = Job::new("malformed", incident(BOTH[1]));
+    assert_told_snapshot!(job.told(&[], &[("FORGEJO_TOKEN", "two words")]), @"
+    error: the token holds characters that no token has
+    exit 2
+    ");
+    assert_told_snapshot!(job.told(&["--token-file", "nowhere"], &[]), @"
+    error: cannot read the token file nowhere: No such file or directory (os error 2)
+    exit 2
+    ");
+    assert_told_snapshot!(job.told(&["--token-file", "."], &[]), @"
+    error: cannot read the token file .: Is a directory (os error 21)
+    exit 2
+    ");
+    std::fs::write(job.folder.join("binary"), [0xff, 0xfe]).unwrap();
+    assert_told_snapshot!(job.told(&["--token-file", "binary"], &[]), @"
+    error: the token file binary is no text
+    exit 2
+    ");
+    assert_eq!(job.server.lines(), [""; 0]);
+}
