@@ -5,6 +5,7 @@ mod cache;
 mod effects;
 mod journals;
 mod manifests;
+mod manuals;
 mod metrics;
 mod owners;
 mod plans;

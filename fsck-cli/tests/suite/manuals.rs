@@ -1,0 +1,78 @@
+//! What `deploy/` and the documents tell people about this program is so: options, values, metrics.
+
+use std::collections::BTreeSet;
+
+use registry_fixtures::manuals::{lines, metrics, metrics_in};
+use registry_fixtures::registry::{Profile, Server, World};
+
+use crate::support::{fsck, ruin, run};
+
+#[test]
+fn every_command_line_of_manifests_ci_steps_and_documents_is_understood() {
+    let lines = lines("registry-fsck");
+    for line in &lines {
+        // Options and values before it are read first, and refused when they are none.
+        let told = run(fsck().env_clear().args(&line.arguments).arg("--help"));
+        assert_eq!(told.status, 0, "{}: {:?}: {}", line.file, line.arguments, told.stderr);
+    }
+    let of = |file: &str, command: &str, option: &str| {
+        let mut here = lines.iter().filter(|line| line.file == file && line.arguments[0] == command);
+        here.any(|line| line.arguments.iter().any(|word| word.starts_with(option)))
+    };
+    assert!(of("deploy/kubernetes/probe.yaml", "probe", "--pushgateway=v1"), "{lines:#?}");
+    for file in ["woodpecker", "github-actions", "forgejo-actions"] {
+        assert!(of(&format!("deploy/ci/{file}.yaml"), "verify", "--require-platform"), "{file}: {lines:#?}");
+    }
+    assert!(of("deploy/ci/github-actions.yaml", "verify", "--same-as"), "{lines:#?}");
+    assert!(of("README.md", "scan", "--baseline") && of("docs/deploy.md", "probe", "https"), "{lines:#?}");
+}
+
+#[test]
+fn what_is_no_option_or_no_value_is_not_understood() {
+    for arguments in
+        [&["probe", "https://a.example", "--stat=x"][..], &["verify", "a.example/b", "--wait=2x"]]
+    {
+        assert_eq!(run(fsck().args(arguments).arg("--help")).status, 16, "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_alert_rules_go_by_metrics_that_are_written() {
+    let mut world = World::new(Profile::V2_8);
+    world.push_index("team/app", &["v1"], &["amd64", "arm64"]);
+    let server = Server::start(world);
+    let tree = ruin();
+    let folder = tempfile::tempdir().unwrap();
+    let written = |command: &str, what: &str| -> BTreeSet<String> {
+        let path = folder.path().join(command);
+        run(fsck().args([command, what, "--metrics-file"]).arg(&path));
+        metrics_in(&std::fs::read_to_string(&path).unwrap())
+    };
+    let probe = written("probe", &server.url);
+    let scan = written("scan", tree.root().to_str().unwrap());
+    let wanted: BTreeSet<String> =
+        metrics().into_iter().filter(|name| !name.starts_with("registry_retention_")).collect();
+    assert!(wanted.contains("registry_manifest_integrity_failures"), "{wanted:?}");
+    assert_eq!(wanted.difference(&probe).collect::<Vec<_>>(), Vec::<&String>::new());
+    // By this the rules tell a scan from a probe.
+    assert!(!scan.contains("registry_probe_requests_total"), "{scan:?}");
+    assert!(scan.contains("registry_manifest_integrity_last_run_timestamp"), "{scan:?}");
+}
+
+#[test]
+fn a_registry_that_does_not_answer_still_leaves_what_the_rules_go_by() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("probe.prom");
+    // Nothing listens on port 1.
+    let ran = run(fsck().args(["probe", "http://127.0.0.1:1", "--retries=0", "--metrics-file"]).arg(&path));
+    assert_eq!(ran.status, 8, "{ran:?}");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let value = |name: &str| {
+        let start = format!("{name}{{instance=\"http://127.0.0.1:1\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or_else(|| panic!("no {name}: {text}"))
+    };
+    assert_eq!(value("registry_manifest_integrity_failures"), "0");
+    assert_eq!(value("registry_manifest_integrity_catalog_accessible"), "0");
+    assert!(value("registry_manifest_integrity_last_run_timestamp").parse::<i64>().unwrap() > 1_700_000_000);
+    assert!(value("registry_probe_requests_total").parse::<u64>().is_ok());
+}

@@ -1,0 +1,132 @@
+//! What `deploy/` and the documents tell people about this program is so: options, metrics, and the CronJob's own script.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use registry_fixtures::forgejo::{OWNER, Profile, READ, WRITE};
+use registry_fixtures::manuals::{documents, lines, metrics, metrics_in, text};
+
+use crate::support::{Job, incident};
+
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_registry-retention"))
+}
+
+#[test]
+fn every_command_line_of_manifests_and_documents_is_understood() {
+    let lines = lines("registry-retention");
+    for line in &lines {
+        // Options and values before it are read first, and refused when they are none.
+        let told = program().env_clear().args(&line.arguments).arg("--help").output().unwrap();
+        let why = String::from_utf8_lossy(&told.stderr);
+        assert!(told.status.success(), "{}: {:?}: {why}", line.file, line.arguments);
+    }
+    let has = |file: &str, word: &str| {
+        lines.iter().any(|line| line.file == file && line.arguments.iter().any(|one| one == word))
+    };
+    assert!(has("deploy/kubernetes/retention.yaml", "--in-use"), "{lines:#?}");
+    assert!(has("docs/retention.md", "--push-times"), "{lines:#?}");
+    let wrong = program().args(["run", "--keep-lats", "10", "--help"]).output().unwrap();
+    assert!(!wrong.status.success(), "an option that is none was understood");
+}
+
+/// The script of the CronJob, run as it stands but for its folders, with a `curl` that keeps what it is given.
+struct CronJob {
+    job: Job,
+    script: String,
+}
+
+impl CronJob {
+    fn new(name: &str) -> Self {
+        let job = Job::new(name, incident(Profile::V15));
+        let all = documents(&text("deploy/kubernetes/retention.yaml"));
+        let cron = all.iter().find(|one| one["kind"] == "CronJob").expect("the CronJob");
+        let container = &cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(container["command"], serde_json::json!(["sh", "-uc"]));
+        assert_eq!(container["workingDir"], "/data");
+        let script = container["args"][0].as_str().expect("a script");
+        let here = job.folder.to_str().expect("a plain path");
+        let script = script.replace("/data", here).replace("/in-use/", &format!("{here}/in-use/"));
+        let cron = Self { job, script };
+        for folder in ["in-use", "bin"] {
+            std::fs::create_dir(cron.job.folder.join(folder)).unwrap();
+        }
+        std::fs::write(cron.job.folder.join("in-use/references"), "git.example/viktor/kms-website:b1\n")
+            .unwrap();
+        std::os::unix::fs::symlink(
+            env!("CARGO_BIN_EXE_registry-retention"),
+            cron.job.folder.join("bin/registry-retention"),
+        )
+        .unwrap();
+        cron.curl("printf '%s\\n' \"$@\" > pushed");
+        cron
+    }
+
+    fn curl(&self, body: &str) {
+        let path = self.job.folder.join("bin/curl");
+        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn run(&self, dry_run: &str, token: &str) -> Option<i32> {
+        let path = format!("{}:/usr/bin:/bin", self.job.folder.join("bin").display());
+        let mut shell = Command::new("sh");
+        shell.args(["-uc", &self.script]).env_clear().current_dir(&self.job.folder).env("PATH", path);
+        shell
+            .env("FORGEJO_HOST", &self.job.server.url)
+            .env("FORGEJO_OWNER", OWNER)
+            .env("FORGEJO_USER", OWNER);
+        shell.env("FORGEJO_TOKEN", token).env("KEEP_LAST_N", "10").env("DRY_RUN", dry_run);
+        shell.env("PUSHGATEWAY_URL", "http://pushgateway.example:9091");
+        shell.output().expect("an exit").status.code()
+    }
+
+    fn metrics(&self) -> String {
+        std::fs::read_to_string(self.job.folder.join("registry_retention.prom")).expect("metrics")
+    }
+
+    fn journals(&self) -> usize {
+        let names = std::fs::read_dir(&self.job.folder).unwrap().map(|entry| entry.unwrap().path());
+        names.filter(|path| path.extension() == Some(Path::new("journal").as_os_str())).count()
+    }
+}
+
+#[test]
+fn the_script_of_the_cron_job_runs_dry_then_live() {
+    let cron = CronJob::new("cron");
+    assert_eq!(cron.run("true", WRITE), Some(0));
+    assert_eq!((cron.job.changes().len(), cron.journals()), (0, 0));
+    let pushed = std::fs::read_to_string(cron.job.folder.join("pushed")).unwrap();
+    let wanted = format!("http://pushgateway.example:9091/metrics/job/registry-retention/owner/{OWNER}");
+    assert!(pushed.lines().any(|word| word == wanted), "{pushed}");
+    assert!(pushed.lines().any(|word| word.starts_with('@') && word.ends_with("/registry_retention.prom")));
+
+    assert_eq!(cron.run("false", WRITE), Some(0));
+    let tags = cron.job.tags("kms-website");
+    assert!(tags.contains(&"b1".to_owned()) && !tags.contains(&"b2".to_owned()), "in use stays: {tags:?}");
+    assert_eq!(cron.journals(), 1);
+    cron.job.assert_whole();
+}
+
+#[test]
+fn the_script_of_the_cron_job_fails_as_the_program_does_and_when_metrics_are_not_taken() {
+    let cron = CronJob::new("cron-fails");
+    assert_eq!(cron.run("false", READ), Some(6));
+    assert!(cron.job.folder.join("pushed").exists(), "the metrics of a failure are pushed too");
+    cron.curl("exit 7");
+    assert_eq!(cron.run("true", WRITE), Some(1));
+    assert_eq!(cron.run("false", READ), Some(6));
+}
+
+#[test]
+fn the_alert_rules_go_by_metrics_that_are_written() {
+    let cron = CronJob::new("cron-metrics");
+    assert_eq!(cron.run("true", WRITE), Some(0));
+    let written = metrics_in(&cron.metrics());
+    let wanted: BTreeSet<String> =
+        metrics().into_iter().filter(|name| name.starts_with("registry_retention_")).collect();
+    assert!(wanted.contains("registry_retention_zero_effect"), "{wanted:?}");
+    assert_eq!(wanted.difference(&written).collect::<Vec<_>>(), Vec::<&String>::new());
+}
