@@ -10,4 +10,5 @@ mod lists;
 mod races;
 mod registry;
 mod server;
+mod tls;
 mod tokens;

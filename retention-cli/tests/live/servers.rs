@@ -173,3 +173,19 @@ fn a_wrong_owner_was_a_failure_and_no_matter_of_usage() {
         ");
     }
 }
+
+#[test]
+fn proxies_come_from_the_environment() {
+    for profile in BOTH {
+        let job = Job::new("proxy", incident(profile));
+        let proxy = [("FORGEJO_HOST", "http://forgejo.example"), ("HTTP_PROXY", &*job.server.url)];
+        let ran = job.run_with(&["plan", "--quiet"], &proxy);
+        assert_eq!(ran.status, 0, "{ran:?}");
+        assert!(ran.err.contains("credentials go to forgejo.example unencrypted"), "{ran:?}");
+        assert!(job.server.log().iter().all(|ask| ask.header("host") == Some("forgejo.example")));
+        let around = [&proxy[..], &[("NO_PROXY", "forgejo.example")]].concat();
+        job.server.clear_log();
+        let ran = job.run_with(&["plan", "--quiet", "--timeout", "1s"], &around);
+        assert_eq!((ran.status, job.server.log().len()), (1, 0), "{ran:?}");
+    }
+}
