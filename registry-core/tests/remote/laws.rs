@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use registry_core::forgejo::{Account, Forgejo};
 use registry_core::registry::{Http, Settings};
 use registry_core::retention::{self as core, Collecting, Entry, Journal, Plan, Policy, Reader as _, Record};
-use registry_fixtures::forgejo::{Fault, OWNER, Profile, Server, WRITE, World};
+use registry_fixtures::forgejo::{Fault, OWNER, Profile, Reply, Server, WRITE, World};
 
 pub const NOW: i64 = 1_790_000_000;
 
@@ -46,6 +46,72 @@ fn world(profile: Profile, pushes: &[Push]) -> World {
     }
     world.now = NOW;
     world
+}
+
+/// What is odd about an answer.
+#[derive(Debug, Clone)]
+enum Oddity {
+    /// Bytes of it are others, by place and value.
+    Bytes(Vec<(prop::sample::Index, u8)>),
+    /// It is cut, and says nothing of that.
+    Cut(prop::sample::Index),
+    /// Another body altogether.
+    Body(&'static str, Vec<u8>),
+    /// Another status, with the body.
+    Status(u16),
+    /// Without this header.
+    Without(&'static str),
+}
+
+fn oddity() -> impl Strategy<Value = Option<Oddity>> {
+    let bytes =
+        prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4).prop_map(Oddity::Bytes);
+    let kinds = prop::sample::select(vec!["application/json", "text/html", "application/octet-stream", ""]);
+    let texts = prop::sample::select(vec![
+        "",
+        "{}",
+        "[]",
+        "null",
+        "[{}]",
+        "{\"token\":\"\"}",
+        "<html>",
+        "[[[[[[",
+        "1e999",
+    ]);
+    let body = prop_oneof![
+        texts.prop_map(|text| text.as_bytes().to_vec()),
+        prop::collection::vec(any::<u8>(), 0..60)
+    ];
+    let statuses = prop::sample::select(vec![200_u16, 201, 204, 304, 401, 403, 404, 405, 418, 500]);
+    let headers = vec!["link", "x-total-count", "docker-content-digest", "content-type", "www-authenticate"];
+    let odd = prop_oneof![
+        bytes,
+        any::<prop::sample::Index>().prop_map(Oddity::Cut),
+        (kinds, body).prop_map(|(kind, body)| Oddity::Body(kind, body)),
+        statuses.prop_map(Oddity::Status),
+        prop::sample::select(headers).prop_map(Oddity::Without),
+    ];
+    prop::option::weighted(0.15, odd)
+}
+
+impl Oddity {
+    fn applied(&self, mut reply: Reply) -> Reply {
+        match self {
+            Self::Bytes(changes) if !reply.body.is_empty() => {
+                for (place, value) in changes {
+                    let at = place.index(reply.body.len());
+                    reply.body[at] = *value;
+                }
+            }
+            Self::Cut(at) if !reply.body.is_empty() => reply.body.truncate(at.index(reply.body.len())),
+            Self::Bytes(_) | Self::Cut(_) => {}
+            Self::Body(kind, body) => reply = Reply::of(reply.status, kind, body.clone()),
+            Self::Status(status) => reply.status = *status,
+            Self::Without(header) => reply.headers.retain(|(name, _)| name != header),
+        }
+        reply.headers.retain(|(name, _)| name != "content-length");
+        reply
+    }
 }
 
 struct Nowhere;
@@ -168,6 +234,29 @@ proptest! {
                 let deletes = package.versions.iter().any(|row| row.action == core::Action::Delete);
                 prop_assert!(!(has_unknown_tag && deletes), "{package:?}");
             }
+            let kept: Vec<String> = kept(&plan).into_iter().filter(|tag| before.contains(tag)).collect();
+            applied(forgejo, &plan).await;
+            server.set_hook(|_, _, _| None);
+            let now = pullable(&mut server.world());
+            prop_assert!(kept.iter().all(|tag| now.contains(tag)), "{kept:?} {now:?}");
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn law_5_over_http_no_answer_is_too_odd(
+        pushes in pushes(), keep in 1..4_u32, is_v15 in any::<bool>(), oddities in prop::collection::vec(oddity(), 40),
+    ) {
+        let profile = if is_v15 { Profile::V15 } else { Profile::V11 };
+        block(async {
+            let server = Server::start(world(profile, &pushes));
+            let before = pullable(&mut server.world());
+            server.set_hook(move |world, ask, number| {
+                let oddity = oddities[number % oddities.len()].as_ref()?;
+                Some(Fault::Instead(oddity.applied(world.answer(ask))))
+            });
+            // Whatever comes of it: it ends, and what stays stays whole.
+            let Ok((forgejo, plan)) = planned(&server.url, keep).await else { return Ok(()) };
             let kept: Vec<String> = kept(&plan).into_iter().filter(|tag| before.contains(tag)).collect();
             applied(forgejo, &plan).await;
             server.set_hook(|_, _, _| None);

@@ -228,8 +228,9 @@ fn a_run_without_a_journal_had_no_zero_effect() {
     assert_eq!(closed, none);
 }
 
+/// <https://github.com/buildsense-ai/XiaoBa-CLI/issues/501>
 #[test]
-fn skipped_refused_and_broken_are_counted() {
+fn a_guard_that_stopped_all_cleaning_went_unseen() {
     let job = Job::new("metrics-skipped", incident(Profile::V15));
     job.server.set_hook(|_, ask, _| ask.path.ends_with("/api/manifests/v1").then_some(Fault::Status(418)));
     assert_told_snapshot!(metrics_of(&job, &["--apply", "--keep-last", "2", "--max-delete-percent", "50", "--package", "api", "--package", "kms*"], &[]), @"
