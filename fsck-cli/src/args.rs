@@ -95,7 +95,7 @@ first that has any for this host; with --forgejo also from FORGEJO_USER with FOR
 Exit status, OR-ed: 0 nothing wrong; 4 errors remain; 8 not everything could be looked at; 16 usage; \
 130 (alone) interrupted.")]
 pub struct ProbeArgs {
-    /// The registry, such as https://registry.example
+    /// The address of the registry
     #[arg(value_name = "URL")]
     pub url: String,
 

@@ -184,7 +184,7 @@ pub struct Common {
     pub color: When,
 
     /// Print the last line only
-    #[arg(long)]
+    #[arg(long, short)]
     pub quiet: bool,
 
     /// Tell what is protected, and why

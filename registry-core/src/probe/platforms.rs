@@ -45,6 +45,7 @@ fn is_config(media_type: Option<&MediaType>) -> bool {
 }
 
 /// Configs that have to be read to know the platforms of a manifest without an index.
+#[cfg(feature = "remote")]
 pub(super) fn configs(manifest: &crate::oci::Manifest) -> impl Iterator<Item = Digest> {
     let is_image = manifest.kind == Kind::Image;
     let configs = manifest.references.iter().filter(move |one| is_image && one.role == Role::Config);

@@ -5,7 +5,7 @@
 //! strikes out what it names; a row that comes after counts as unreferenced
 //! (`services/packages/container/cleanup_sha256.go @ v15.0.3`). Packages of other owners cannot be seen here.
 
-use super::decide::{Action, Decision};
+use super::decision::{Action, Decision};
 use super::package::Package;
 use crate::oci::Digest;
 

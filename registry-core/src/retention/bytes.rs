@@ -1,6 +1,6 @@
 //! Bytes that only what goes needs. Shared bytes are not counted, whatever package shares them.
 
-use super::decide::{Action, Decision};
+use super::decision::{Action, Decision};
 use super::package::{ManifestId, Package, State};
 use crate::oci::Digest;
 

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::apply::Stopped;
-use super::decide::Action;
+use super::applied::Stopped;
+use super::decision::Action;
 use super::health::{Health, healths};
 use super::images::followed;
 use super::package::{ManifestId, Package, State};

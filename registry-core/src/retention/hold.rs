@@ -1,7 +1,7 @@
 //! The undo window: what goes is put by digest first, so that it can be put back for a day. The server's collector goes by a
 //! row's age (`services/packages/container/cleanup_sha256.go @ v15.0.3`).
 
-use super::decide::Action;
+use super::decision::Action;
 use super::health::{Health, healths};
 use super::package::Package;
 use super::plan::PackagePlan;

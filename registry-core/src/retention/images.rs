@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::health::{Health, healths};
-use super::package::{Info, ManifestId, Package, State, last_first};
+use super::package::{Info, ManifestId, Package, State};
 use super::policy::Policy;
+use super::reach::last_first;
 use crate::oci::{Digest, Tag};
 
 /// An image's number in its package.

@@ -3,6 +3,8 @@
 //! [`decide`] and [`plan`] are pure: packages, a policy and a clock in, a plan out. Effects act on a plan and nothing else.
 
 #[cfg(feature = "remote")]
+mod applied;
+#[cfg(feature = "remote")]
 mod apply;
 mod at_risk;
 mod bytes;
@@ -11,6 +13,7 @@ mod cache;
 #[cfg(feature = "remote")]
 mod collect;
 mod decide;
+mod decision;
 #[cfg(feature = "remote")]
 mod drift;
 mod guard;
@@ -25,11 +28,13 @@ mod judge;
 mod order;
 mod package;
 mod plan;
+mod planning;
 mod policy;
 mod policy_text;
 #[cfg(feature = "remote")]
 mod push_times;
 mod rank;
+mod reach;
 mod record;
 #[cfg(feature = "remote")]
 pub(crate) mod server;
@@ -41,16 +46,20 @@ mod undoable;
 mod untagged;
 
 #[cfg(feature = "remote")]
-pub use apply::{Applied, AppliedRow, SCHEMA as APPLIED_SCHEMA, Stopped, apply};
+pub use applied::{Applied, AppliedRow, SCHEMA as APPLIED_SCHEMA, Stopped};
+#[cfg(feature = "remote")]
+pub use apply::apply;
 #[cfg(feature = "remote")]
 pub use cache::Cache;
 #[cfg(feature = "remote")]
 pub use collect::{Collecting, collect};
-pub use decide::{Action, Decision, Stop, Verdict, decide};
+pub use decide::decide;
+pub use decision::{Action, Decision, Stop, Verdict};
 pub use in_use::{InUse, InUseError};
 pub use journal::{Entry, Journal, JournalError, Outcome, SCHEMA as JOURNAL_SCHEMA, Told};
 pub use package::{Info, ManifestId, Package, PartId, Row, State};
-pub use plan::{PackagePlan, PackageState, Plan, SCHEMA, Summary, Version, plan};
+pub use plan::{PackagePlan, PackageState, Plan, SCHEMA, Summary, Version};
+pub use planning::plan;
 pub use policy::{Fate, Pattern, Policy, RankBy, Rule};
 pub use policy_text::{PolicyText, RuleText};
 #[cfg(feature = "remote")]

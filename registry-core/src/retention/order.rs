@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::decide::Action;
+use super::decision::Action;
 use super::images::followed;
 use super::package::{Info, ManifestId, Package};
 use super::plan::{PackagePlan, Version};

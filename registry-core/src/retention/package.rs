@@ -3,8 +3,6 @@
 //! Filled by a source or from a recorded inventory; decides nothing. What was not read is [`State::Unknown`] or
 //! [`State::Unasked`], never absent.
 
-use std::collections::{HashMap, HashSet};
-
 use jiff::Timestamp;
 
 use crate::graph::{DigestTable, NodeId};
@@ -246,16 +244,6 @@ impl Package {
         self.rows.dedup();
     }
 
-    /// When an image was built, as its config says; of an index, when the last of its images was.
-    pub fn built_at(&self, manifest: ManifestId) -> Option<Timestamp> {
-        let (mut newest, mut seen, mut stack) = (None, HashSet::new(), vec![manifest]);
-        while let Some(info) = stack.pop().filter(|one| seen.insert(*one)).and_then(|one| self.info(one)) {
-            newest = newest.max(info.built_at);
-            stack.extend(&info.children);
-        }
-        newest
-    }
-
     /// Files when an image's config says that it was built.
     pub fn set_built_at(&mut self, manifest: ManifestId, at: Option<Timestamp>) {
         if let Some(State::Present(info)) = self.states.get_mut(manifest.index()) {
@@ -270,83 +258,4 @@ impl Package {
         }
         PartId(node)
     }
-
-    /// Everything reached from `roots` through children, `roots` included, by number.
-    pub fn reach(&self, roots: impl IntoIterator<Item = ManifestId>) -> Vec<bool> {
-        let mut reached = vec![false; self.digests.len()];
-        self.reach_more(&mut reached, roots);
-        reached
-    }
-
-    /// Everything reached from `roots`, each once and after all that it names.
-    pub(super) fn leaves_first(&self, roots: impl IntoIterator<Item = ManifestId>) -> Vec<ManifestId> {
-        last_first(self, roots, |manifest| self.info(manifest).into_iter().flat_map(Info::named).copied())
-    }
-
-    /// Indexes by the manifests that they name.
-    pub fn parents(&self) -> HashMap<ManifestId, Vec<ManifestId>> {
-        let mut parents: HashMap<ManifestId, Vec<ManifestId>> = HashMap::new();
-        for manifest in self.manifests() {
-            for child in self.info(manifest).into_iter().flat_map(Info::named) {
-                parents.entry(*child).or_default().push(manifest);
-            }
-        }
-        parents
-    }
-
-    /// Everything that reaches one of `targets`, `targets` included, by number.
-    pub fn reach_up(&self, targets: impl IntoIterator<Item = ManifestId>) -> Vec<bool> {
-        let parents = self.parents();
-        let mut reached = vec![false; self.digests.len()];
-        let mut stack: Vec<ManifestId> = targets.into_iter().collect();
-        while let Some(manifest) = stack.pop() {
-            if !std::mem::replace(&mut reached[manifest.index()], true) {
-                stack.extend(parents.get(&manifest).into_iter().flatten());
-            }
-        }
-        reached
-    }
-
-    /// Rows by the manifest they carry.
-    pub(super) fn rows_of(&self) -> Vec<Vec<usize>> {
-        let mut rows = vec![Vec::new(); self.digests.len()];
-        for (at, row) in self.rows.iter().enumerate() {
-            if let Some(manifest) = row.manifest {
-                rows[manifest.index()].push(at);
-            }
-        }
-        rows
-    }
-
-    /// Adds everything reached from `roots` to `reached`.
-    pub fn reach_more(&self, reached: &mut [bool], roots: impl IntoIterator<Item = ManifestId>) {
-        let mut stack: Vec<ManifestId> = roots.into_iter().collect();
-        while let Some(manifest) = stack.pop() {
-            if !std::mem::replace(&mut reached[manifest.index()], true)
-                && let Some(info) = self.info(manifest)
-            {
-                stack.extend(info.named().copied().filter(|child| !reached[child.index()]));
-            }
-        }
-    }
-}
-
-/// Everything reached from `roots` by `next`, each once and, but for circles, after all that it leads to.
-pub(super) fn last_first<I: Iterator<Item = ManifestId>>(
-    package: &Package,
-    roots: impl IntoIterator<Item = ManifestId>,
-    next: impl Fn(ManifestId) -> I,
-) -> Vec<ManifestId> {
-    let mut seen = vec![false; package.len()];
-    let mut order = Vec::new();
-    let mut stack: Vec<(ManifestId, bool)> = roots.into_iter().map(|root| (root, false)).collect();
-    while let Some((manifest, is_done)) = stack.pop() {
-        if is_done {
-            order.push(manifest);
-        } else if !std::mem::replace(&mut seen[manifest.index()], true) {
-            stack.push((manifest, true));
-            stack.extend(next(manifest).filter(|one| !seen[one.index()]).map(|one| (one, false)));
-        }
-    }
-    order
 }

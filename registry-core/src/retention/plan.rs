@@ -4,16 +4,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::at_risk::{self, Collector};
-use super::bytes::Reclaim;
-use super::decide::{Action, Decision, SPARED, Stop, decide};
-use super::package::Package;
-use super::policy::Policy;
+use super::decision::Action;
 use super::policy_text::PolicyText;
-use super::source::{Source, SourceKind};
-use super::undoable::undoable;
+use super::source::Source;
 use crate::oci::{Algorithm, Digest, Hasher};
-use crate::text::escape;
 
 /// The name of this shape.
 pub const SCHEMA: &str = "registry-retention/plan/1";
@@ -147,56 +141,8 @@ const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// Decides about every package of a source that the policy covers. Packages must be in order ([`Package::seal`]) and may come one at a time: each
-/// is dropped when it is planned, so that a plan of many needs the memory of its rows only.
-pub fn plan(
-    source: Source,
-    packages: impl IntoIterator<Item = Package>,
-    policy: &Policy,
-    now: Timestamp,
-    tool_version: &str,
-) -> Plan {
-    let (mut reclaim, mut collector) = (Reclaim::default(), Collector::default());
-    let mut number = 0;
-    let one = |package: Package| {
-        let decision = decide(&package, &source.path_of(&package.name), policy, now);
-        reclaim.add(&package, &decision);
-        if source.kind == SourceKind::Forgejo {
-            collector.add(number, &package, &decision);
-            number += 1;
-        }
-        package_plan(&package, &decision, &source, policy)
-    };
-    let mut packages: Vec<PackagePlan> =
-        packages.into_iter().filter(|package| policy.covers(&package.name)).map(one).collect();
-    for (package, head) in collector.takes() {
-        if let Some(package) = packages.get_mut(package as usize) {
-            package.warn_of(|digest| at_risk::begins(digest, &head));
-        }
-    }
-    packages.sort_by(|a, b| a.name.cmp(&b.name));
-    let is_capped = cap(&mut packages, policy.max_delete);
-    let reclaimable_bytes = if is_capped { 0 } else { reclaim.bytes() };
-    let mut summary = Summary { reclaimable_bytes, ..Summary::default() };
-    packages.iter().for_each(|package| summary.add(package));
-    let text = PolicyText::of(policy);
-    let mut plan = Plan {
-        schema: SCHEMA.into(),
-        tool_version: tool_version.into(),
-        planned_at: now,
-        policy_digest: digest_of(&text),
-        plan_digest: String::new(),
-        source,
-        policy: text,
-        packages,
-        summary,
-    };
-    plan.plan_digest = plan.own_digest().to_string();
-    plan
-}
-
 /// How the guard over a whole run is told.
-const CAPPED: &str = "in this run, more than --max-delete";
+pub(super) const CAPPED: &str = "in this run, more than --max-delete";
 
 impl Plan {
     /// Whether the guard over the whole run refused it.
@@ -249,110 +195,12 @@ impl std::io::Write for Hashing {
 }
 
 /// The hash of the JSON of a value.
-fn digest_of(value: &impl Serialize) -> Digest {
+pub(super) fn digest_of(value: &impl Serialize) -> Digest {
     let mut hashing = std::io::BufWriter::new(Hashing(Hasher::new(Algorithm::Sha256)));
     // Writing these shapes to a hasher cannot fail; if it did, the digest would match nothing.
     let done = serde_json::to_writer(&mut hashing, value).is_ok();
     match hashing.into_inner() {
         Ok(hashing) if done => hashing.0.finish(),
         _ => Digest::of(Algorithm::Sha256, b""),
-    }
-}
-
-/// A run that would delete more than was allowed deletes nothing anywhere. Gives whether that is so.
-fn cap(packages: &mut [PackagePlan], most: Option<u64>) -> bool {
-    let all: u64 = packages.iter().map(|package| package.images_deleted).sum();
-    let Some(most) = most.filter(|most| all > *most) else { return false };
-    let deletes =
-        |package: &&mut PackagePlan| package.versions.iter().any(|row| row.action == Action::Delete);
-    for package in packages.iter_mut().filter(deletes) {
-        package.refuse(format!("{all} images would go {CAPPED} {most}"));
-    }
-    true
-}
-
-impl PackagePlan {
-    /// Warns of the row of a digest that the server's collector takes although something kept needs it.
-    fn warn_of(&mut self, is_it: impl Fn(&Digest) -> bool) {
-        let rows = self.versions.iter().filter(|row| row.version.contains(':'));
-        let warn = |row: &Version| {
-            let (digest, why) = (row.digest.filter(|digest| is_it(digest))?, row.reasons.first()?);
-            Some(format!(
-                "the server's own collector will take {digest} ({why}) once it is a day old: it was pushed again after \
-                 the index that names it, and another package has it too; push the tag again"
-            ))
-        };
-        self.warnings.extend(rows.filter_map(warn));
-    }
-
-    /// Takes back what would go, for the reason given, as [`Decision::refuse`] does.
-    fn refuse(&mut self, why: String) {
-        for row in self.versions.iter_mut().filter(|row| row.action == Action::Delete) {
-            row.action = Action::Leave;
-            row.reasons.push(SPARED.into());
-            row.undoable = None;
-        }
-        self.images_kept += std::mem::take(&mut self.images_deleted);
-        (self.state, self.reason) = (PackageState::Refused, Some(why));
-    }
-}
-
-fn package_plan(package: &Package, decision: &Decision, source: &Source, policy: &Policy) -> PackagePlan {
-    let (state, reason) = match &decision.stop {
-        None => (PackageState::Planned, None),
-        Some(Stop::Skipped(why)) => (PackageState::Skipped, Some(escape(why))),
-        Some(Stop::Refused(why)) => (PackageState::Refused, Some(escape(why))),
-    };
-    let parents = package.parents();
-    let undoable = undoable(package, decision, source, policy);
-    let version = |(at, (row, verdict)): (usize, (&super::Row, &super::Verdict))| {
-        let info = row.manifest.and_then(|manifest| package.info(manifest));
-        let mut named: Vec<Digest> = row
-            .manifest
-            .and_then(|manifest| parents.get(&manifest))
-            .into_iter()
-            .flatten()
-            .map(|parent| package.digest(*parent))
-            .collect();
-        named.sort_unstable();
-        named.shrink_to_fit();
-        Version {
-            version: row.version.to_string(),
-            id: row.id,
-            digest: row.manifest.map(|manifest| package.digest(manifest)),
-            media_type: info.map(|info| info.media_type.as_str().to_owned()),
-            bytes: info.map(|info| info.bytes),
-            created_at: row.created_at,
-            action: verdict.action,
-            reasons: verdict.reasons.clone(),
-            undoable: undoable[at],
-            parents: named,
-        }
-    };
-    PackagePlan {
-        name: package.name.clone(),
-        state,
-        reason,
-        images_kept: decision.images_kept,
-        images_deleted: decision.images_deleted,
-        broken: decision.broken.clone(),
-        warnings: Vec::new(),
-        orphan_signatures: decision.orphans,
-        versions: package.rows.iter().zip(&decision.rows).enumerate().map(version).collect(),
-    }
-}
-
-impl Summary {
-    fn add(&mut self, package: &PackagePlan) {
-        let count =
-            |action: Action| package.versions.iter().filter(|row| row.action == action).count() as u64;
-        self.packages += 1;
-        self.images_kept += package.images_kept;
-        self.images_deleted += package.images_deleted;
-        self.versions_deleted += count(Action::Delete);
-        self.left += count(Action::Leave);
-        self.broken += package.broken.len() as u64;
-        self.skipped_packages += u64::from(package.state == PackageState::Skipped);
-        self.refused_packages += u64::from(package.state == PackageState::Refused);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::decide::{Action, Decision};
+use super::decision::{Action, Decision};
 use super::health::{Health, healths};
 use super::package::{Package, PartId};
 use super::policy::Policy;

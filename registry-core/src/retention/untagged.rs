@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::decide::{Action, Deciding, Verdict};
+use super::decide::Deciding;
+use super::decision::{Action, Verdict};
 use super::images::smaller;
 use super::package::{Info, ManifestId, State};
 use super::policy::is_young;

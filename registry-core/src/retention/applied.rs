@@ -1,0 +1,60 @@
+//! What an apply did (schema `registry-retention/apply-result/1`): its outcomes, and why it stopped.
+
+use serde::{Deserialize, Serialize};
+
+use super::journal::Outcome;
+
+/// The name of the shape of a result.
+pub const SCHEMA: &str = "registry-retention/apply-result/1";
+
+/// What an apply did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Applied {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The plan that was acted on.
+    pub plan_digest: String,
+    /// Rows that were to go, with what became of them.
+    pub rows: Vec<AppliedRow>,
+    /// Why the run ended before its plan did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stopped: Option<Stopped>,
+}
+
+/// What became of one row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AppliedRow {
+    /// The package.
+    pub package: String,
+    /// The tag, or the digest.
+    pub version: String,
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Why, where it did not go.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
+/// Why a run ended before its plan did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Stopped {
+    /// These credentials may not delete.
+    Forbidden(String),
+    /// A kept image got worse.
+    Worse(String),
+    /// What is kept could not be looked at again.
+    Unread(String),
+    /// The journal could not be written.
+    Journal(String),
+}
+
+impl Applied {
+    /// Rows with this outcome.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.rows.iter().filter(|row| row.outcome == outcome).count()
+    }
+}
