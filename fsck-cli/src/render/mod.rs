@@ -23,7 +23,7 @@ pub fn print(common: &Common, report: &Report) -> io::Result<()> {
 /// Prints what `verify` looked at.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn verified(common: &Common, report: &Report, checked: &[Checked]) -> io::Result<()> {
     printed(common, report, |out| {
         if !common.quiet {
