@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use jiff::{SignedDuration, Timestamp};
-use registry_core::audit::{Audit, Code, Finding, OnlineOptions, Report, ReportOptions, Severity, Tags};
+use registry_core::audit::{
+    Audit, Code, Finding, OnlineOptions, Report, ReportOptions, Severity, Tags, UnreadPath,
+};
 use registry_core::oci::{Digest, ImageReference};
-use registry_core::probe::{Budget, Depth, JudgeOptions, Seen, State, TagAnswer, Walk, WalkOptions, judge};
+use registry_core::probe::{Depth, JudgeOptions, Seen, State, TagAnswer, Walk, WalkOptions, judge};
 use registry_core::registry::{Client, Http};
 use registry_core::text::{escape, without_controls};
 
@@ -35,7 +37,8 @@ pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
             return Err(Failure::Usage(anyhow!("{reference} names neither tag nor digest")));
         }
     }
-    let http = connect::http(&args.connection, &args.common).map_err(Failure::Usage)?;
+    let http =
+        connect::http(&args.connection, &args.common, connect::Budget::default()).map_err(Failure::Usage)?;
     let far = http.clone();
     interrupt::watch(move || format!("asking, after {} requests", far.sent()));
     let mut report = reporting::empty("verify", Timestamp::now(), options(args));
@@ -115,6 +118,13 @@ impl Verify<'_> {
                 images.push(image);
             }
         }
+        if groups.len() > 1 && credentials::are_of_one_host(&self.args.connection) {
+            return Err(Failure::Usage(anyhow!(
+                "these images are on {} registries, and --user and REGISTRY_PASSWORD are credentials of one: give those \
+                 of each in a file (--authfile, or docker's config.json)",
+                groups.len()
+            )));
+        }
         let mut all = Vec::new();
         for (address, images) in groups {
             let (checked, audit, findings) = self.registry(address, images).await?;
@@ -147,7 +157,7 @@ impl Verify<'_> {
         };
         let judging = JudgeOptions { blobs: true, require_platforms: self.args.require_platform.clone() };
         let mut nothing = State::new(&address);
-        let mut walk = Walk::new(&client, &options, Budget::default(), &mut nothing);
+        let mut walk = Walk::new(&client, &options, &mut nothing);
         let by_tag = images.iter().filter(|(image, _)| image.tag.is_some());
         let by_tag: Vec<_> =
             by_tag.map(|(image, name)| (image.repository.to_string(), name.clone())).collect();
@@ -159,19 +169,20 @@ impl Verify<'_> {
         walk.digests(&by_digest).await;
         let started = Instant::now();
         let (mut pause, mut waited) = (FIRST_PAUSE, None);
-        let (mut audit, findings, referrers) = loop {
+        let (mut audit, findings, referrers, unread) = loop {
             let audit = judge(walk.seen(), &address, &judging).audit;
-            let (findings, referrers) = self.findings(&client, &address, walk.seen(), &images).await;
+            let (findings, referrers, unread) = self.findings(&client, &address, walk.seen(), &images).await;
             let is_bad = |finding: &&Finding| finding.severity == Severity::Error;
             let is_good = findings.is_empty()
+                && unread.is_empty()
                 && audit.unknown_tags.is_empty()
                 && audit.broken_tags.is_empty()
                 && !audit.findings.iter().any(|finding| is_bad(&finding));
             if is_good || Instant::now() >= self.until {
-                break (audit, findings, referrers);
+                break (audit, findings, referrers, unread);
             }
             let left = self.until.saturating_duration_since(Instant::now());
-            let missing = first(&audit, &findings);
+            let missing = first(&audit, &findings, &unread);
             tracing::warn!("not yet: {missing}; asking again for {} s at most", left.as_secs());
             tokio::time::sleep(pause.min(left)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -181,6 +192,8 @@ impl Verify<'_> {
             waited = Some(started.elapsed().as_secs());
         };
         audit.source.tags = images.len() as u64;
+        audit.source.complete &= unread.is_empty();
+        audit.unread.extend(unread);
         let seen = walk.into_seen();
         Ok((Checked { address, images, seen, referrers, waited }, audit, findings))
     }
@@ -192,8 +205,8 @@ impl Verify<'_> {
         address: &str,
         seen: &Seen,
         images: &[(ImageReference, String)],
-    ) -> (Vec<Finding>, BTreeMap<ImageReference, Vec<Digest>>) {
-        let (mut findings, mut all) = (Vec::new(), BTreeMap::new());
+    ) -> (Vec<Finding>, BTreeMap<ImageReference, Vec<Digest>>, Vec<UnreadPath>) {
+        let (mut findings, mut all, mut unread) = (Vec::new(), BTreeMap::new(), Vec::new());
         for (image, name) in images {
             let Some(digest) = named(seen, image, name) else { continue };
             let mut add = |code, message| findings.push(finding(address, image, name, code, digest, message));
@@ -208,7 +221,8 @@ impl Verify<'_> {
             let found = match referrers::of(client, image.repository.as_str(), &digest).await {
                 Ok(found) => found,
                 Err(error) => {
-                    add(Code::ReferrerMissing, format!("its referrers could not be read: {error}"));
+                    let path = format!("/v2/{}/referrers/{digest}", image.repository);
+                    unread.push(UnreadPath { source: address.into(), path, error: error.to_string() });
                     continue;
                 }
             };
@@ -222,7 +236,7 @@ impl Verify<'_> {
             }
             all.insert(image.clone(), found.into_iter().map(|one| one.digest).collect());
         }
-        (findings, all)
+        (findings, all, unread)
     }
 
     /// Holds all images against the one that they should be the same as.
@@ -278,8 +292,10 @@ fn finding(
 }
 
 /// One thing that is not there yet.
-fn first(audit: &Audit, findings: &[Finding]) -> String {
-    let messages = audit.findings.iter().chain(findings).map(|finding| &finding.message);
-    let text = messages.chain(audit.unknown_tags.iter().map(|tag| &tag.reason)).next();
+fn first(audit: &Audit, findings: &[Finding], unread: &[UnreadPath]) -> String {
+    let errors = audit.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let messages = errors.chain(findings).map(|finding| &finding.message);
+    let reasons = audit.unknown_tags.iter().map(|tag| &tag.reason);
+    let text = messages.chain(reasons).chain(unread.iter().map(|one| &one.error)).next();
     without_controls(text.map_or("something", String::as_str))
 }

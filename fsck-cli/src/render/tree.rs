@@ -1,5 +1,6 @@
 //! What `verify` looked at, as a short tree: image, platforms, attestations, referrers.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -40,7 +41,7 @@ pub fn write(report: &Report, checked: &[Checked], out: &mut dyn Write) -> io::R
                 continue;
             };
             if let Some(TagAnswer::Names(root)) = repository.tags.get(name) {
-                manifest(repository, root, "", 1, out)?;
+                manifest(repository, root, "", 1, &mut HashSet::new(), out)?;
             }
             for referrer in registry.referrers.get(image).into_iter().flatten() {
                 writeln!(out, "  referrer {referrer}")?;
@@ -71,10 +72,15 @@ fn manifest(
     digest: &Digest,
     what: &str,
     depth: usize,
+    met: &mut HashSet<Digest>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let indent = "  ".repeat(depth);
     let what = if what.is_empty() { String::new() } else { format!("{what} ") };
+    // An index may name the same child ten thousand times, and that one another.
+    if !met.insert(*digest) {
+        return writeln!(out, "{indent}{what}{digest}, see above");
+    }
     let seen = match repository.manifests.get(digest) {
         Some(ManifestAnswer::Present(seen)) => seen,
         Some(ManifestAnswer::Absent) => return writeln!(out, "{indent}{what}{digest} {BAD}missing{BAD:#}"),
@@ -87,7 +93,7 @@ fn manifest(
         None => return writeln!(out, "{indent}{what}{digest} not asked for"),
     };
     writeln!(out, "{indent}{what}{digest}{}", parts(repository, seen))?;
-    // Hashes cannot make a circle; a depth bounds what a registry that does not check them can do.
+    // Indexes in indexes without end are legal, and of no use to a reader.
     if depth > 8 {
         return Ok(());
     }
@@ -99,7 +105,7 @@ fn manifest(
             None if reference.descriptor.is_attestation => "attestation".to_owned(),
             None => "child".to_owned(),
         };
-        manifest(repository, &child, &what, depth + 1, out)?;
+        manifest(repository, &child, &what, depth + 1, met, out)?;
     }
     Ok(())
 }

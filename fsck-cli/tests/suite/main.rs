@@ -4,6 +4,7 @@ mod bad_input;
 mod exit;
 mod files;
 mod json;
+mod real_probe;
 mod real_server;
 mod regressions;
 mod support;

@@ -50,8 +50,12 @@ pub fn choose(lists: &BTreeMap<String, Vec<Listed>>, state: &State, how: &Choosi
         first.extend(new.iter().map(|tag| (repository, &tag.tag)));
         rest.extend(old.iter().map(|tag| (repository, &tag.tag)));
     }
+    // A tag that was asked for in vain goes to the end as one that was judged: else one that never fits into what a run
+    // may spend would be asked for in every run, and nothing else.
     let last = |(repository, tag): &(&String, &String)| {
-        state.repositories.get(*repository).and_then(|one| one.tags.get(*tag)).copied()
+        let known = state.repositories.get(*repository)?;
+        let (judged, tried) = (known.tags.get(*tag).copied(), known.tried.get(*tag).copied());
+        Some((judged.max(tried)?, judged >= tried))
     };
     for tags in [&mut first, &mut rest] {
         tags.sort_by_cached_key(|tag| (last(tag), tag.0.clone(), tag.1.clone()));
@@ -87,8 +91,10 @@ impl Choice {
         if left == 0 {
             return Some(now);
         }
-        let each = (self.tags.len() as u64).saturating_sub(cut).min(self.share.max(1));
-        if judged.is_empty() || each == 0 {
+        let always = self.tags.len().saturating_sub(usize::try_from(self.share).unwrap_or(usize::MAX));
+        let rotated = if self.share == 0 { &self.tags[..] } else { &self.tags[always..] };
+        let each = rotated.iter().filter(|tag| judged.contains(*tag)).count() as u64;
+        if each == 0 {
             return None;
         }
         let runs = i64::try_from(left.div_ceil(each)).ok()?;

@@ -12,13 +12,15 @@ mod error;
 mod gate;
 mod http;
 mod lists;
+mod settings;
 mod source;
 mod tls;
 
 pub use auth::Credentials;
 pub use client::{Client, Removal};
 pub use error::Error;
-pub use http::{Http, Observer, Sent, Settings};
+pub use http::Http;
+pub use settings::{Observer, Sent, Settings};
 pub use source::RegistrySource;
 
 pub(crate) use auth::secret_header;
