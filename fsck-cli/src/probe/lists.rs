@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow};
 use futures::StreamExt as _;
 use registry_core::oci::{RepositoryName, Tag};
 use registry_core::probe::{Listed, Seen};
+use registry_core::registry::Error;
 use registry_core::retention::Reader as _;
 use registry_core::text::escape;
 
@@ -65,6 +66,7 @@ impl Probe<'_> {
             (name, tags)
         });
         let mut lists = Lists::new();
+        let mut unasked = (0_usize, String::new());
         let mut answers = asked.buffer_unordered(client.in_flight().max(1));
         while let Some((name, tags)) = answers.next().await {
             match tags {
@@ -80,12 +82,28 @@ impl Probe<'_> {
                     let listed = |tag| Listed { tag, pushed_at: None };
                     lists.insert(name, tags.into_iter().map(listed).collect());
                 }
+                // One word for all of them: there may be very many.
+                Err(Error::Spent { .. }) => {
+                    if unasked.0 == 0 || name < unasked.1 {
+                        unasked.1 = name;
+                    }
+                    unasked.0 += 1;
+                }
                 Err(error) => {
                     seen.unread.push((format!("/v2/{}/tags/list", escape(&name)), error.to_string()));
                 }
             }
         }
         seen.unread.sort();
+        if let (count @ 1.., first) = unasked {
+            let lists = if count == 1 {
+                "this list was".into()
+            } else {
+                format!("this and {} more lists were", count - 1)
+            };
+            let why = format!("{lists} not read: lists alone take more than this run may spend");
+            seen.unread.push((format!("/v2/{first}/tags/list"), why));
+        }
         lists
     }
 }

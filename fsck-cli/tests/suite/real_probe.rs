@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use registry_fixtures::real::RealServer;
+use registry_fixtures::TreeBuilder;
+use registry_fixtures::real::{Configured, RealServer};
 use registry_fixtures::registry::Profile;
 use serde_json::Value;
 
@@ -113,6 +114,44 @@ fn a_probe_of_a_served_tree_finds_what_a_scan_of_its_disk_finds() {
     println!("{counted} trees had a whole tag");
     let is_default = std::env::var_os("REGISTRY_FSCK_CASES").is_none();
     assert!(counted >= if is_default { ENOUGH } else { 1 }, "only {counted} trees had a whole tag");
+}
+
+/// Done when `verify` passes on a pushed image and fails after one child is deleted.
+fn verified(profile: Profile) {
+    let storage = "  delete: {enabled: true}\n";
+    let server = RealServer::start(profile, Configured { storage, ..Configured::default() });
+    let mut tree = TreeBuilder::new();
+    let image = tree.multi_platform("team/app", Some("v1"), &["linux/amd64", "linux/arm64"]);
+    server.serve(tree.root());
+    let reference = format!("{}/team/app:v1", server.address);
+    let verify = |options: &[&str]| run(fsck().args(["verify", &reference, "--retries", "0"]).args(options));
+    assert_eq!(verify(&["--content", "--require-platform", "linux/arm64"]).status, 0);
+    let child = &image.images[1].digest;
+    let url = format!("http://{}/v2/team/app/manifests/{}", server.address, child.as_str());
+    assert_eq!(ureq::delete(&url).call().unwrap().status(), 202);
+    let after = verify(&["--output", "json"]);
+    assert_eq!(
+        (after.status, &after.json()["findings"][0]["code"]),
+        (4, &"child-missing".into()),
+        "{}",
+        after.stdout
+    );
+    // There is no list of referrers, and nothing that stands in for it.
+    let unsigned = verify(&["--referrers", "--output", "json"]);
+    let codes: Vec<&str> = unsigned.typed().findings.iter().map(|finding| finding.code.as_str()).collect();
+    assert_eq!(codes, ["referrer-missing", "child-missing"]);
+}
+
+#[test]
+#[ignore = "needs the real docker-registry 2.8.2"]
+fn verify_passes_on_an_image_of_2_8_and_fails_after_a_child_is_deleted() {
+    verified(Profile::V2_8);
+}
+
+#[test]
+#[ignore = "needs the real registry 3.1.1"]
+fn verify_passes_on_an_image_of_3_1_and_fails_after_a_child_is_deleted() {
+    verified(Profile::V3);
 }
 
 #[test]
