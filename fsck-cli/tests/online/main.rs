@@ -9,5 +9,6 @@ mod referrers;
 mod same;
 mod strangers;
 mod support;
+mod tls;
 mod verify;
 mod wait;

@@ -91,6 +91,20 @@ fn links_that_lead_nowhere() {
 }
 
 #[test]
+fn a_catalog_of_very_many_names_is_gone_through() {
+    let server = registry(images);
+    let names: Vec<String> = (0..300_000).map(|number| format!("\"some/repository/{number}\"")).collect();
+    let catalog = json(&format!("{{\"repositories\":[{}]}}", names.join(",")));
+    server.spoil("GET", "/v2/_catalog", 9, Fault::Instead(catalog));
+    let ran = fsck(&["probe", &server.url, "--repository", "some/repository/29999?"]);
+    assert_eq!((ran.status, server.log().len()), (16, 12), "{}", ran.err);
+    server.clear_log();
+    let ran = fsck(&["probe", &server.url, "--budget-requests", "40"]);
+    assert_eq!((ran.status, server.log().len()), (8, 40));
+    assert!(ran.out.contains("more lists were not read") && ran.out.lines().count() < 10, "{}", ran.out);
+}
+
+#[test]
 fn nobody_is_there() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
