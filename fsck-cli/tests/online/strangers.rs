@@ -83,6 +83,13 @@ fn links_that_lead_nowhere() {
     asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
     registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
     ");
+    let server = registry(images);
+    server.set_hook(move |_, ask, number| {
+        (ask.path == "/v2/_catalog").then(|| Fault::Instead(linked(&format!("/v2/_catalog?page={number}"))))
+    });
+    let ran = fsck(&["probe", &server.url, "--retries", "0"]);
+    assert_eq!((ran.status, server.log().len()), (8, 5));
+    assert!(ran.out.contains("its pages are all the same"), "{}", ran.out);
     insta::assert_snapshot!(said("/v2/_catalog", linked("https://elsewhere.example/v2/other?n=1")), @"
     /v2/_catalog could not be read: GET /v2/_catalog: its link to the next page leads elsewhere
     asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)

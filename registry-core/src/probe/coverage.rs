@@ -175,6 +175,23 @@ mod tests {
     }
 
     #[test]
+    fn bug_what_the_newest_take_of_a_budget_is_no_progress_of_the_others() {
+        let how = Choosing { newest: Some(1), sample: Some(50.0) };
+        let mut state = State::new("x");
+        for second in [0, 900] {
+            state.end(Run { at: at(second), tags_checked: 1 }, &BTreeMap::new(), false);
+        }
+        let choice = choose(&lists(&["v1", "v2", "v3", "v4", "v5"]), &state, &how);
+        assert_eq!(names(&choice), ["v5", "v1", "v2"]);
+        let judged = |count: usize| choice.tags.iter().take(count).cloned().collect();
+        assert_eq!(choice.complete_by(&judged(1), &state, at(900)), None);
+        // Three are left, one in a run.
+        assert_eq!(choice.complete_by(&judged(2), &state, at(900)), Some(at(900 + 3 * 900)));
+        // Two are left, and come in the next run.
+        assert_eq!(choice.complete_by(&judged(3), &state, at(900)), Some(at(900 + 900)));
+    }
+
+    #[test]
     fn the_newest_come_first_and_the_rest_rotates() {
         let how = Choosing { newest: Some(1), sample: Some(50.0) };
         let mut state = State::new("x");
