@@ -69,6 +69,36 @@ fn a_tag_that_is_moved_during_the_wait_is_as_expected() {
 }
 
 #[test]
+fn bug_the_other_side_of_a_dual_push_is_waited_for() {
+    let (server, mirror) = (registry(images), registry(images));
+    mirror.world().push_image("web", Some("latest"), "three");
+    // The mirror is asked for its tag twice before it is moved.
+    let mut asked = 0;
+    mirror.set_hook(move |world, ask, _| {
+        asked += usize::from(ask.method == "HEAD" && ask.path.ends_with("/latest"));
+        if asked == 3 {
+            world.push_image("web", Some("latest"), "four");
+        }
+        None
+    });
+    let (image, other) = (format!("{}/web", host(&server)), format!("{}/web", host(&mirror)));
+    let ran = fsck(&["verify", &image, "--same-as", &other, "--wait", "50s"]);
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(ran.err.matches("not yet: it names").count(), 2, "{}", ran.err);
+    assert_eq!(ran.out.matches(": complete after ").count(), 2, "{}", ran.out);
+}
+
+#[test]
+fn bug_a_layer_of_another_size_is_asked_for_again() {
+    let server = registry(images);
+    let path = format!("/v2/web/blobs/{}", layer("four"));
+    server.spoil("HEAD", &path, 1, Fault::Header("content-length", Some("1".into())));
+    let ran = fsck(&["verify", &format!("{}/web", host(&server)), "--wait", "50s"]);
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("not yet: layer sha256:"), "{}", ran.err);
+}
+
+#[test]
 fn bug_the_platform_of_a_config_that_comes_later_is_read() {
     let server = registry(images);
     let (_, [config, _]) = registry_fixtures::registry::image_of("four", None);

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{At, Walk};
+use super::{At, Walk, parts_of};
 use crate::graph::Content;
-use crate::probe::judge::{JudgeOptions, judge};
+use crate::oci::Digest;
+use crate::probe::judge::{JudgeOptions, judge, present};
 use crate::probe::seen::{BlobAnswer, ManifestAnswer, Seen, TagAnswer, Trouble};
 
 impl Walk<'_> {
@@ -39,8 +40,15 @@ impl Walk<'_> {
                     *answer = ManifestAnswer::Unknown(Trouble::NotAsked);
                 }
             }
-            let is_good = |answer: &BlobAnswer| matches!(answer, BlobAnswer::Present { content, .. } if *content != Content::Wrong);
-            let odd = repository.blobs.iter().filter(|(_, answer)| !is_good(answer));
+            let manifests = repository.manifests.values().filter_map(present);
+            let told: BTreeSet<(Digest, u64)> = manifests.flat_map(|one| parts_of(one)).collect();
+            let is_good = |digest: &Digest, answer: &BlobAnswer| match answer {
+                BlobAnswer::Present { content: Content::Wrong, .. } => false,
+                BlobAnswer::Present { size: Some(size), .. } => told.contains(&(*digest, *size)),
+                BlobAnswer::Present { size: None, .. } => true,
+                BlobAnswer::Absent | BlobAnswer::Unknown(_) => false,
+            };
+            let odd = repository.blobs.iter().filter(|(digest, answer)| !is_good(digest, answer));
             blobs.extend(odd.map(|(digest, _)| (name.clone(), *digest)));
         }
         let asked = tags.len() + manifests.len() + blobs.len();
