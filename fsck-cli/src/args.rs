@@ -88,9 +88,10 @@ pub struct ScanArgs {
 /// Options of `probe`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Credentials come from --user with --password-file, from REGISTRY_USER with REGISTRY_PASSWORD or REGISTRY_PASSWORD_FILE, \
-from --authfile or REGISTRY_AUTH_FILE, from containers/auth.json in XDG_RUNTIME_DIR, or from docker's config.json, the \
-first that has any for this host; with --forgejo also from FORGEJO_USER with FORGEJO_TOKEN or FORGEJO_TOKEN_FILE.
+Credentials come from the first of these that is there: --user with --password-file; --authfile; with --forgejo \
+FORGEJO_USER with FORGEJO_TOKEN_FILE or FORGEJO_TOKEN; REGISTRY_USER with REGISTRY_PASSWORD_FILE or REGISTRY_PASSWORD (--user \
+in place of either user); REGISTRY_AUTH_FILE; containers/auth.json in XDG_RUNTIME_DIR when it has any for this host; \
+docker's config.json, with its helpers, in DOCKER_CONFIG or ~/.docker.
 
 Exit status, OR-ed: 0 nothing wrong; 4 errors remain; 8 not everything could be looked at; 16 usage; \
 130 (alone) interrupted.")]
@@ -127,11 +128,11 @@ pub struct ProbeArgs {
     #[arg(long, value_name = "P%", value_parser = percent)]
     pub sample: Option<f64>,
 
-    /// Most requests; what is left waits for the next run
+    /// Most requests, lists and repetitions included; what is left waits for the next run
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub budget_requests: Option<u64>,
 
-    /// Most time, such as 5m; what is left waits for the next run
+    /// Most time for asking, such as 5m; what is left waits for the next run
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub budget_time: Option<u32>,
 
@@ -156,7 +157,7 @@ pub struct ProbeArgs {
 /// Options of `verify`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Credentials are looked for as `probe` does, for each host.
+Credentials are looked for as `probe` does, for each host. For images on several hosts they come from a file by host.
 
 Exit status, OR-ed: 0 everything is there; 4 something is missing or wrong; 8 not everything could be looked at; \
 16 usage; 130 (alone) interrupted.")]
@@ -181,7 +182,8 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "DIGEST")]
     pub expect_digest: Option<Digest>,
 
-    /// Require a referrer, such as a signature; of this artifact type if one is given (repeatable)
+    /// Require a referrer, such as a signature; of this artifact type if one is given, which is sig, att or sbom for the tags
+    /// of cosign (repeatable)
     #[arg(long, value_name = "TYPE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub referrers: Vec<String>,
 

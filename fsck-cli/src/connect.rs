@@ -10,14 +10,27 @@ use registry_core::text::without_controls as safe;
 use crate::args::{Common, Connection};
 use crate::credentials::small_file;
 
+/// What a run may spend.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Budget {
+    /// Most requests.
+    pub requests: Option<u64>,
+    /// Most seconds from now on.
+    pub seconds: Option<u32>,
+}
+
 /// Makes the transport that the command line asks for.
 ///
 /// # Errors
 /// When the certificate authorities cannot be used.
-pub fn http(args: &Connection, common: &Common) -> anyhow::Result<Http> {
+pub fn http(args: &Connection, common: &Common, budget: Budget) -> anyhow::Result<Http> {
     let mut settings = Settings {
         deadline: Duration::from_secs(u64::from(args.timeout.max(1))),
         retries: args.retries,
+        most: budget.requests,
+        until: budget
+            .seconds
+            .map(|seconds| tokio::time::Instant::now() + Duration::from_secs(seconds.into())),
         user_agent: concat!("registry-fsck/", env!("CARGO_PKG_VERSION")).into(),
         observer: Some(Arc::new(|sent: &Sent<'_>| {
             let status = sent.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());

@@ -1,7 +1,7 @@
 //! Credentials of a host: from the command line, the environment, or the files in which docker and podman keep them.
 
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
@@ -60,6 +60,13 @@ fn from_variables(user: &str, secret_name: &str) -> anyhow::Result<Option<Creden
     Ok(secret.map(|secret| Credentials::User { name, secret }))
 }
 
+/// Whether there are credentials that name no host, so that they are those of whatever host is asked.
+pub fn are_of_one_host(args: &Connection) -> bool {
+    args.user.is_some()
+        || args.authfile.is_none()
+            && ["REGISTRY_PASSWORD", "REGISTRY_PASSWORD_FILE"].iter().any(|name| environment(name).is_some())
+}
+
 /// The credentials for `host`, from the first place that has any. With `is_forgejo` that job's variables count too.
 ///
 /// # Errors
@@ -70,28 +77,28 @@ pub fn find(args: &Connection, host: &str, is_forgejo: bool) -> anyhow::Result<C
             return Ok(Credentials::User { name: name.clone(), secret: secret(path)? });
         }
         (None, Some(_)) => bail!("--password-file needs --user"),
-        (Some(_), None)
-            if environment("REGISTRY_PASSWORD").is_none()
-                && environment("REGISTRY_PASSWORD_FILE").is_none() =>
-        {
-            bail!("--user needs --password-file, REGISTRY_PASSWORD or REGISTRY_PASSWORD_FILE");
-        }
         _ => {}
     }
-    if is_forgejo && let Some(found) = from_variables("FORGEJO_USER", "FORGEJO_TOKEN")? {
-        return Ok(found);
+    if let (Some(path), None) = (&args.authfile, &args.user) {
+        return Ok(from_file(path, host)?.unwrap_or_default());
     }
-    if let Some(found) = from_variables("REGISTRY_USER", "REGISTRY_PASSWORD")? {
-        return Ok(match (found, &args.user) {
-            (Credentials::User { secret, .. }, Some(name)) => {
-                Credentials::User { name: name.clone(), secret }
-            }
-            (found, _) => found,
-        });
+    let mut found = if is_forgejo { from_variables("FORGEJO_USER", "FORGEJO_TOKEN")? } else { None };
+    if found.is_none() {
+        found = from_variables("REGISTRY_USER", "REGISTRY_PASSWORD")?;
     }
-    let named = args.authfile.clone().or_else(|| environment("REGISTRY_AUTH_FILE").map(PathBuf::from));
-    if let Some(path) = named {
-        return Ok(from_file(&path, host)?.unwrap_or_default());
+    match (found, &args.user) {
+        (Some(Credentials::User { secret, .. }), Some(name)) => {
+            return Ok(Credentials::User { name: name.clone(), secret });
+        }
+        (Some(found), _) => return Ok(found),
+        (None, Some(_)) => {
+            let token = if is_forgejo { ", FORGEJO_TOKEN" } else { "" };
+            bail!("--user needs --password-file, REGISTRY_PASSWORD{token} or the same with _FILE at the end");
+        }
+        (None, None) => {}
+    }
+    if let Some(path) = environment("REGISTRY_AUTH_FILE") {
+        return Ok(from_file(Path::new(&path), host)?.unwrap_or_default());
     }
     let below =
         |variable: &str, rest: &str| std::env::var_os(variable).map(|folder| Path::new(&folder).join(rest));

@@ -1,30 +1,28 @@
-//! The command `probe`: which tags a live registry has, what of them is asked for in this run, one report.
+//! The command `probe`: what of a live registry is asked for in this run, one report. Which tags there are is in `lists`.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::Path;
-use std::time::{Duration, Instant};
+mod lists;
 
-use anyhow::{Context as _, anyhow};
+use std::collections::{BTreeMap, HashSet};
+use std::time::Instant;
+
+use anyhow::Context as _;
 use globset::GlobSet;
 use indicatif::HumanCount;
 use jiff::{SignedDuration, Timestamp};
 use registry_core::audit::{Coverage, OnlineOptions, Report, ReportOptions};
 use registry_core::forgejo::{Account, Forgejo};
-use registry_core::oci::RepositoryName;
 use registry_core::probe::{
-    Budget, Choice, Choosing, Depth, JudgeOptions, Judgement, Listed, Run, Seen, State, Walk, WalkOptions,
-    choose, judge,
+    Choice, Choosing, Depth, JudgeOptions, Judgement, Listed, Run, Seen, State, Walk, WalkOptions, choose,
+    judge,
 };
 use registry_core::registry::{Client, Credentials, Error, Http};
-use registry_core::retention::Reader as _;
-use registry_core::text::escape;
 
 use crate::args::{DepthArg, ProbeArgs};
 use crate::connect;
 use crate::credentials;
 use crate::exit::{self, Failure};
 use crate::reporting::{self, Earlier, Extra, merge, set, texts};
-use crate::{interrupt, progress, render, settings, state};
+use crate::{interrupt, progress, render, state};
 
 /// Probes, prints, and gives the exit status.
 ///
@@ -34,7 +32,8 @@ pub fn run(args: &ProbeArgs) -> Result<u8, Failure> {
     let started = Instant::now();
     let started_at = Timestamp::now();
     let earlier = Earlier::read(&args.compare)?;
-    let http = connect::http(&args.connection, &args.common).map_err(Failure::Usage)?;
+    let budget = connect::Budget { requests: args.budget_requests, seconds: args.budget_time };
+    let http = connect::http(&args.connection, &args.common, budget).map_err(Failure::Usage)?;
     let far = http.clone();
     interrupt::watch(move || format!("asking, after {} requests", far.sent()));
     let far = http.clone();
@@ -101,6 +100,8 @@ struct Probe<'a> {
     name: String,
     credentials: Credentials,
     only: Option<GlobSet>,
+    /// Repositories to look at instead of the catalog.
+    names: Option<Vec<String>>,
     now: Timestamp,
 }
 
@@ -120,7 +121,8 @@ impl<'a> Probe<'a> {
         let host = name.split_once("://").map_or(&*name, |(_, host)| host);
         let credentials = credentials::find(&args.connection, host, args.forgejo)?;
         let only = if args.common.repository.is_empty() { None } else { Some(set(&args.common.repository)?) };
-        Ok(Self { args, http, name, credentials, only, now })
+        let names = args.repositories_file.as_deref().map(lists::names).transpose()?;
+        Ok(Self { args, http, name, credentials, only, names, now })
     }
 
     async fn run(&self, past: &mut State, report: &mut Report) -> Result<(), Failure> {
@@ -153,7 +155,7 @@ impl<'a> Probe<'a> {
             // Nothing was learned: what was known before stays.
             *past = before;
         } else if let Some((lists, _)) = &asked {
-            self.remember(lists, &judged, past, seen.unread.is_empty());
+            self.remember(lists, &judged, past, &seen);
         }
         if let Some((lists, choice)) = &asked {
             let (oldest, never) = oldest(lists, past);
@@ -193,76 +195,11 @@ impl<'a> Probe<'a> {
         Ok(Target::Forgejo(owners))
     }
 
-    /// The tags of every repository that is looked at.
-    async fn lists(&self, target: &Target, seen: &mut Seen) -> Lists {
-        let is_wanted = |name: &str| self.only.as_ref().is_none_or(|only| only.is_match(name));
-        let client = match target {
-            Target::Registry(client) => client,
-            Target::Forgejo(owners) => {
-                let mut lists = Lists::new();
-                for forgejo in owners {
-                    match forgejo.rows(None).await {
-                        Ok(rows) => {
-                            for row in rows.into_iter().filter(|row| !row.version.contains(':')) {
-                                let listed = Listed { tag: row.version, pushed_at: row.created_at };
-                                lists.entry(forgejo.repository(&row.package)).or_default().push(listed);
-                            }
-                        }
-                        Err(why) => seen.unread.push(("/v2/_catalog".into(), why.to_string())),
-                    }
-                }
-                lists.retain(|name, _| is_wanted(name));
-                return lists;
-            }
-        };
-        let names = match &self.args.repositories_file {
-            Some(path) => names(path),
-            None => client.catalog().await.map_err(Into::into),
-        };
-        let names = match names {
-            Ok(names) => names,
-            Err(error) => {
-                seen.unread.push(("/v2/_catalog".into(), format!("{error:#}")));
-                return Lists::new();
-            }
-        };
-        let names: BTreeSet<String> = names.into_iter().filter(|name| is_wanted(name)).collect();
-        let asked = names.into_iter().map(|name| async move {
-            let tags = client.tags(&name).await;
-            (name, tags)
-        });
-        let mut lists = Lists::new();
-        for (name, tags) in futures::future::join_all(asked).await {
-            match tags {
-                Ok(tags) => {
-                    if tags.is_none() && self.args.repositories_file.is_some() {
-                        tracing::info!(
-                            "{}: no tags: it is not there, or all its tags are gone",
-                            escape(&name)
-                        );
-                    }
-                    let listed = |tag| Listed { tag, pushed_at: None };
-                    lists.insert(name, tags.unwrap_or_default().into_iter().map(listed).collect());
-                }
-                Err(error) => {
-                    seen.unread.push((format!("/v2/{}/tags/list", escape(&name)), error.to_string()));
-                }
-            }
-        }
-        lists
-    }
-
     /// Asks for what this run is to look at.
     async fn look(&self, client: &Client, lists: &Lists, past: &mut State, seen: &mut Seen) -> Choice {
         let how =
             Choosing { newest: self.args.newest.map(|newest| newest as usize), sample: self.args.sample };
         let choice = choose(lists, past, &how);
-        let until = self.args.budget_time.map(|seconds| {
-            // The clock of the run began before the lists were read.
-            let spent = Timestamp::now().duration_since(self.now).unsigned_abs();
-            tokio::time::Instant::now() + Duration::from_secs(seconds.into()).saturating_sub(spent)
-        });
-        let requests = self.args.budget_requests.map(|most| most.saturating_sub(self.http.sent()));
         let options = WalkOptions {
             depth: match self.args.depth {
                 DepthArg::Manifests => Depth::Manifests,
@@ -273,22 +210,20 @@ impl<'a> Probe<'a> {
             platforms: !self.args.require_platform.is_empty(),
             now: self.now,
         };
-        let mut walk = Walk::new(client, &options, Budget::new(requests, until), past);
+        let mut walk = Walk::new(client, &options, past);
         walk.tags(&choice.tags).await;
         walk.look_again().await;
-        let unread = std::mem::take(&mut seen.unread);
-        *seen = walk.into_seen();
-        seen.unread = unread;
+        let (unread, strays) = (std::mem::take(&mut seen.unread), std::mem::take(&mut seen.strays));
+        *seen = Seen { unread, strays, ..walk.into_seen() };
         for (name, tags) in lists {
             seen.repositories.entry(name.clone()).or_default().listed = tags.len() as u64;
         }
         choice
     }
 
-    fn remember(&self, lists: &Lists, judged: &HashSet<(String, String)>, past: &mut State, is_whole: bool) {
-        for (repository, tag) in judged {
-            past.repositories.entry(repository.clone()).or_default().tags.insert(tag.clone(), self.now);
-        }
+    fn remember(&self, lists: &Lists, judged: &HashSet<(String, String)>, past: &mut State, seen: &Seen) {
+        past.note_tags(seen, judged, self.now);
+        let is_whole = seen.unread.is_empty();
         let names = |tags: &Vec<Listed>| tags.iter().map(|tag| tag.tag.clone()).collect();
         let listed: BTreeMap<String, Vec<String>> =
             lists.iter().map(|(name, tags)| (name.clone(), names(tags))).collect();
@@ -310,20 +245,4 @@ fn oldest(lists: &Lists, past: &State) -> (Option<Timestamp>, u64) {
         }
     }
     (oldest, never)
-}
-
-/// Repositories from a file, one a line; `#` begins a comment line.
-fn names(path: &Path) -> anyhow::Result<Vec<String>> {
-    let text = settings::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let lines = text.lines().map(str::trim).enumerate();
-    let names = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).map(|(number, line)| {
-        RepositoryName::new(line).map(|_| line.to_owned()).map_err(|_| {
-            anyhow!("line {} of {}: {:?} is no repository name", number + 1, path.display(), escape(line))
-        })
-    });
-    let names: Vec<String> = names.collect::<anyhow::Result<_>>()?;
-    if names.is_empty() {
-        return Err(anyhow!("{} names no repository", path.display()));
-    }
-    Ok(names)
 }

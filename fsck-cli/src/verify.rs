@@ -1,5 +1,6 @@
 //! The command `verify`: some images, each completely, until they are there or the wait is over.
 
+mod findings;
 mod referrers;
 
 use std::collections::BTreeMap;
@@ -7,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use jiff::{SignedDuration, Timestamp};
-use registry_core::audit::{Audit, Code, Finding, OnlineOptions, Report, ReportOptions, Severity, Tags};
+use registry_core::audit::{
+    Audit, Code, Finding, OnlineOptions, Report, ReportOptions, Severity, UnreadPath,
+};
 use registry_core::oci::{Digest, ImageReference};
-use registry_core::probe::{Budget, Depth, JudgeOptions, Seen, State, TagAnswer, Walk, WalkOptions, judge};
+use registry_core::probe::{Depth, JudgeOptions, Seen, State, Walk, WalkOptions, judge};
 use registry_core::registry::{Client, Http};
 use registry_core::text::{escape, without_controls};
 
@@ -17,6 +20,7 @@ use crate::args::{Compare, FailOn, VerifyArgs};
 use crate::exit::{self, Failure};
 use crate::reporting::{self, Earlier, Extra, merge};
 use crate::{connect, credentials, interrupt, render};
+use findings::{finding, first, named};
 
 /// First pause before what is missing is asked for again; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -35,11 +39,12 @@ pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
             return Err(Failure::Usage(anyhow!("{reference} names neither tag nor digest")));
         }
     }
-    let http = connect::http(&args.connection, &args.common).map_err(Failure::Usage)?;
+    let http =
+        connect::http(&args.connection, &args.common, connect::Budget::default()).map_err(Failure::Usage)?;
     let far = http.clone();
     interrupt::watch(move || format!("asking, after {} requests", far.sent()));
     let mut report = reporting::empty("verify", Timestamp::now(), options(args));
-    let verify = Verify { args, http, until: started + Duration::from_secs(args.wait.into()) };
+    let verify = Verify { args, http, started, until: started + Duration::from_secs(args.wait.into()) };
     let runtime = connect::runtime().map_err(Failure::Io)?;
     let checked = runtime.block_on(verify.run(&mut report))?;
     report.coverage.requests = Some(verify.http.sent());
@@ -98,7 +103,39 @@ fn name_of(reference: &ImageReference) -> String {
 struct Verify<'a> {
     args: &'a VerifyArgs,
     http: Http,
+    started: Instant,
     until: Instant,
+}
+
+/// Pauses between questions, each longer than the one before.
+#[derive(Debug, Default)]
+struct Pause {
+    taken: u32,
+}
+
+impl Pause {
+    const fn is_first(&self) -> bool {
+        self.taken == 0
+    }
+
+    /// Says what is not there yet, and pauses; false when the time is over.
+    async fn until(&mut self, until: Instant, missing: &str) -> bool {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        let missing = without_controls(missing);
+        tracing::warn!("not yet: {missing}; asking again for {} s at most", left.as_secs());
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.taken.min(8)).min(LONGEST_PAUSE);
+        self.taken += 1;
+        tokio::time::sleep(pause.min(left)).await;
+        true
+    }
+
+    /// Seconds since then, if there was any pause.
+    fn waited(&self, since: Instant) -> Option<u64> {
+        (self.taken > 0).then(|| since.elapsed().as_secs())
+    }
 }
 
 impl Verify<'_> {
@@ -115,28 +152,49 @@ impl Verify<'_> {
                 images.push(image);
             }
         }
-        let mut all = Vec::new();
-        for (address, images) in groups {
-            let (checked, audit, findings) = self.registry(address, images).await?;
+        if groups.len() > 1 && credentials::are_of_one_host(&self.args.connection) {
+            return Err(Failure::Usage(anyhow!(
+                "these images are on {} registries, and --user and REGISTRY_PASSWORD are credentials of one: give those \
+                 of each in a file (--authfile, or docker's config.json)",
+                groups.len()
+            )));
+        }
+        let mut pause = Pause::default();
+        let (mut all, differences) = loop {
+            let mut all = Vec::new();
+            for (address, images) in &groups {
+                all.push(self.registry(address, images, pause.is_first()).await?);
+            }
+            let checked: Vec<&Checked> = all.iter().map(|(checked, ..)| checked).collect();
+            let differences = findings::differences(self.args, &checked);
+            // The other side of a dual push may be moved yet.
+            if differences.is_empty() || !pause.until(self.until, &differences[0].message).await {
+                break (all, differences);
+            }
+        };
+        let mut checked = Vec::new();
+        for (mut one, audit, findings) in all.drain(..) {
+            one.waited = one.waited.or_else(|| pause.waited(self.started));
             merge(report, audit, &mut Extra::default());
             findings.into_iter().for_each(|finding| report.add(finding));
-            all.push(checked);
+            checked.push(one);
         }
         report.garbage = None;
-        self.same(report, &all);
-        Ok(all)
+        differences.into_iter().for_each(|finding| report.add(finding));
+        Ok(checked)
     }
 
     async fn registry(
         &self,
-        address: String,
-        images: Vec<(ImageReference, String)>,
+        address: &str,
+        images: &[(ImageReference, String)],
+        is_first: bool,
     ) -> Result<(Checked, Audit, Vec<Finding>), Failure> {
-        let host = address.split_once("://").map_or(&*address, |(_, host)| host);
+        let host = address.split_once("://").map_or(address, |(_, host)| host);
         let credentials = credentials::find(&self.args.connection, host, false).map_err(Failure::Usage)?;
         let client =
-            Client::new(&self.http, &address, credentials).map_err(|error| Failure::Usage(error.into()))?;
-        if let Some(warning) = client.warning() {
+            Client::new(&self.http, address, credentials).map_err(|error| Failure::Usage(error.into()))?;
+        if let Some(warning) = client.warning().filter(|_| is_first) {
             tracing::warn!("{warning}");
         }
         let options = WalkOptions {
@@ -146,8 +204,8 @@ impl Verify<'_> {
             now: Timestamp::now(),
         };
         let judging = JudgeOptions { blobs: true, require_platforms: self.args.require_platform.clone() };
-        let mut nothing = State::new(&address);
-        let mut walk = Walk::new(&client, &options, Budget::default(), &mut nothing);
+        let mut nothing = State::new(address);
+        let mut walk = Walk::new(&client, &options, &mut nothing);
         let by_tag = images.iter().filter(|(image, _)| image.tag.is_some());
         let by_tag: Vec<_> =
             by_tag.map(|(image, name)| (image.repository.to_string(), name.clone())).collect();
@@ -157,31 +215,28 @@ impl Verify<'_> {
             .collect();
         walk.tags(&by_tag).await;
         walk.digests(&by_digest).await;
-        let started = Instant::now();
-        let (mut pause, mut waited) = (FIRST_PAUSE, None);
-        let (mut audit, findings, referrers) = loop {
-            let audit = judge(walk.seen(), &address, &judging).audit;
-            let (findings, referrers) = self.findings(&client, &address, walk.seen(), &images).await;
+        let mut pause = Pause::default();
+        let (mut audit, findings, referrers, unread) = loop {
+            let audit = judge(walk.seen(), address, &judging).audit;
+            let (findings, referrers, unread) = self.findings(&client, address, walk.seen(), images).await;
             let is_bad = |finding: &&Finding| finding.severity == Severity::Error;
             let is_good = findings.is_empty()
+                && unread.is_empty()
                 && audit.unknown_tags.is_empty()
                 && audit.broken_tags.is_empty()
                 && !audit.findings.iter().any(|finding| is_bad(&finding));
-            if is_good || Instant::now() >= self.until {
-                break (audit, findings, referrers);
+            if is_good || !pause.until(self.until, &first(&audit, &findings, &unread)).await {
+                break (audit, findings, referrers, unread);
             }
-            let left = self.until.saturating_duration_since(Instant::now());
-            let missing = first(&audit, &findings);
-            tracing::warn!("not yet: {missing}; asking again for {} s at most", left.as_secs());
-            tokio::time::sleep(pause.min(left)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
             walk.ask_again().await;
             // A tag that names something else than it should may be moved yet.
             walk.tags(&by_tag).await;
-            waited = Some(started.elapsed().as_secs());
         };
         audit.source.tags = images.len() as u64;
+        audit.source.complete &= unread.is_empty();
+        audit.unread.extend(unread);
         let seen = walk.into_seen();
+        let (address, images, waited) = (address.to_owned(), images.to_vec(), pause.waited(self.started));
         Ok((Checked { address, images, seen, referrers, waited }, audit, findings))
     }
 
@@ -192,8 +247,8 @@ impl Verify<'_> {
         address: &str,
         seen: &Seen,
         images: &[(ImageReference, String)],
-    ) -> (Vec<Finding>, BTreeMap<ImageReference, Vec<Digest>>) {
-        let (mut findings, mut all) = (Vec::new(), BTreeMap::new());
+    ) -> (Vec<Finding>, BTreeMap<ImageReference, Vec<Digest>>, Vec<UnreadPath>) {
+        let (mut findings, mut all, mut unread) = (Vec::new(), BTreeMap::new(), Vec::new());
         for (image, name) in images {
             let Some(digest) = named(seen, image, name) else { continue };
             let mut add = |code, message| findings.push(finding(address, image, name, code, digest, message));
@@ -208,7 +263,8 @@ impl Verify<'_> {
             let found = match referrers::of(client, image.repository.as_str(), &digest).await {
                 Ok(found) => found,
                 Err(error) => {
-                    add(Code::ReferrerMissing, format!("its referrers could not be read: {error}"));
+                    let path = format!("/v2/{}/referrers/{digest}", image.repository);
+                    unread.push(UnreadPath { source: address.into(), path, error: error.to_string() });
                     continue;
                 }
             };
@@ -222,64 +278,6 @@ impl Verify<'_> {
             }
             all.insert(image.clone(), found.into_iter().map(|one| one.digest).collect());
         }
-        (findings, all)
+        (findings, all, unread)
     }
-
-    /// Holds all images against the one that they should be the same as.
-    fn same(&self, report: &mut Report, all: &[Checked]) {
-        let Some(wanted) = &self.args.same_as else { return };
-        let digest_of = |reference: &ImageReference| {
-            let name = name_of(reference);
-            all.iter().find(|one| one.images.iter().any(|(image, _)| image == reference)).and_then(|one| {
-                named(&one.seen, reference, &name).map(|digest| (digest, one.address.clone(), name.clone()))
-            })
-        };
-        let Some((other, ..)) = digest_of(wanted) else { return };
-        for reference in &self.args.references {
-            let Some((digest, address, name)) = digest_of(reference) else { continue };
-            if digest != other {
-                let message = format!("it names {digest}, and {wanted} names {other}");
-                report.add(finding(&address, reference, &name, Code::ReferenceMismatch, digest, message));
-            }
-        }
-    }
-}
-
-/// What an image's tag names, or the digest that is in its reference.
-fn named(seen: &Seen, image: &ImageReference, name: &str) -> Option<Digest> {
-    match seen.repositories.get(image.repository.as_str())?.tags.get(name)? {
-        TagAnswer::Names(digest) => Some(*digest),
-        _ => None,
-    }
-}
-
-fn finding(
-    address: &str,
-    image: &ImageReference,
-    name: &str,
-    code: Code,
-    digest: Digest,
-    message: String,
-) -> Finding {
-    Finding {
-        code,
-        severity: code.severity(),
-        source: address.into(),
-        repository: Some(image.repository.as_str().into()),
-        tags: Tags::new([name.into()]),
-        digest: Some(digest),
-        parent: None,
-        platform: None,
-        path: Some(format!("/v2/{}/manifests/{}", image.repository, name.trim_start_matches('@'))),
-        message,
-        repair: None,
-        new: None,
-    }
-}
-
-/// One thing that is not there yet.
-fn first(audit: &Audit, findings: &[Finding]) -> String {
-    let messages = audit.findings.iter().chain(findings).map(|finding| &finding.message);
-    let text = messages.chain(audit.unknown_tags.iter().map(|tag| &tag.reason)).next();
-    without_controls(text.map_or("something", String::as_str))
 }

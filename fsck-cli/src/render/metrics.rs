@@ -63,8 +63,8 @@ pub fn text(report: &Report, garbage: &[(Arc<str>, Garbage)], is_wanted: &dyn Fn
             source.repositories.to_string()
         }),
         ("registry_manifest_integrity_tags_checked", "Tags judged whole or broken.", &|source| {
-            if source.kind == SourceKind::Registry {
-                // A run over HTTP looks at one registry, and chooses among its tags.
+            if source.kind == SourceKind::Registry && report.sources.len() == 1 {
+                // A probe looks at one registry, and chooses among its tags.
                 return report.coverage.tags_checked.to_string();
             }
             let unknown = report.unknown_tags.iter().filter(|tag| tag.source == source.name).count() as u64;

@@ -1,10 +1,12 @@
 //! What `verify` looked at, as a short tree: image, platforms, attestations, referrers.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use indicatif::HumanBytes;
 use registry_core::audit::{Finding, Report, Severity};
+use registry_core::graph::Content;
 use registry_core::oci::Digest;
 use registry_core::oci::manifest::{Kind, Role};
 use registry_core::probe::{BlobAnswer, ManifestAnswer, SeenManifest, SeenRepository, TagAnswer};
@@ -40,7 +42,7 @@ pub fn write(report: &Report, checked: &[Checked], out: &mut dyn Write) -> io::R
                 continue;
             };
             if let Some(TagAnswer::Names(root)) = repository.tags.get(name) {
-                manifest(repository, root, "", 1, out)?;
+                manifest(repository, root, "", 1, &mut HashSet::new(), out)?;
             }
             for referrer in registry.referrers.get(image).into_iter().flatten() {
                 writeln!(out, "  referrer {referrer}")?;
@@ -49,6 +51,9 @@ pub fn write(report: &Report, checked: &[Checked], out: &mut dyn Write) -> io::R
     }
     for finding in report.findings.iter().filter(|finding| finding.severity != Severity::Info) {
         writeln!(out, "{}", sentence(finding))?;
+    }
+    for unread in &report.unread {
+        writeln!(out, "{BAD}not known{BAD:#} {}: {}", safe(&unread.path), safe(&unread.error))?;
     }
     Ok(())
 }
@@ -71,10 +76,15 @@ fn manifest(
     digest: &Digest,
     what: &str,
     depth: usize,
+    met: &mut HashSet<Digest>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let indent = "  ".repeat(depth);
     let what = if what.is_empty() { String::new() } else { format!("{what} ") };
+    // An index may name the same child ten thousand times, and that one another.
+    if !met.insert(*digest) {
+        return writeln!(out, "{indent}{what}{digest}, see above");
+    }
     let seen = match repository.manifests.get(digest) {
         Some(ManifestAnswer::Present(seen)) => seen,
         Some(ManifestAnswer::Absent) => return writeln!(out, "{indent}{what}{digest} {BAD}missing{BAD:#}"),
@@ -87,7 +97,7 @@ fn manifest(
         None => return writeln!(out, "{indent}{what}{digest} not asked for"),
     };
     writeln!(out, "{indent}{what}{digest}{}", parts(repository, seen))?;
-    // Hashes cannot make a circle; a depth bounds what a registry that does not check them can do.
+    // Indexes in indexes without end are legal, and of no use to a reader.
     if depth > 8 {
         return Ok(());
     }
@@ -99,26 +109,39 @@ fn manifest(
             None if reference.descriptor.is_attestation => "attestation".to_owned(),
             None => "child".to_owned(),
         };
-        manifest(repository, &child, &what, depth + 1, out)?;
+        manifest(repository, &child, &what, depth + 1, met, out)?;
     }
     Ok(())
 }
 
-/// ", 5 layers (12 MiB)", with what is missing of them.
+/// ", 5 layers (12 MiB), 1 missing", the config counted with the layers where something is the matter.
 fn parts(repository: &SeenRepository, seen: &SeenManifest) -> String {
     if seen.manifest.kind == Kind::Index {
         return ", index".into();
     }
     let parts = seen.manifest.references.iter().filter(|one| one.role != Role::Child);
     let layers = parts.clone().filter(|one| one.role == Role::Layer).count();
-    let (mut bytes, mut missing) = (0, 0);
+    let (mut bytes, mut missing, mut wrong, mut unknown) = (0, 0, 0, 0);
     for part in parts.filter(|one| !one.descriptor.has_urls) {
-        match part.descriptor.digest.and_then(|digest| repository.blobs.get(&digest)) {
-            Some(BlobAnswer::Present { size, .. }) => bytes += size.unwrap_or(0),
-            _ => missing += 1,
+        let descriptor = &part.descriptor;
+        match descriptor.digest.and_then(|digest| repository.blobs.get(&digest)) {
+            Some(BlobAnswer::Present { size, content }) => {
+                bytes += size.unwrap_or(0);
+                let is_size = size.is_none_or(|size| u64::try_from(descriptor.size) == Ok(size));
+                // Schema 1 tells no sizes.
+                wrong +=
+                    u32::from(*content == Content::Wrong || !is_size && seen.manifest.kind != Kind::Schema1);
+            }
+            Some(BlobAnswer::Absent) => missing += 1,
+            Some(BlobAnswer::Unknown(_)) | None => unknown += 1,
         }
     }
-    let missing = if missing == 0 { String::new() } else { format!(", {BAD}{missing} not there{BAD:#}") };
     let noun = if layers == 1 { "layer" } else { "layers" };
-    format!(", {layers} {noun} ({}){missing}", HumanBytes(bytes))
+    let mut text = format!(", {layers} {noun} ({})", HumanBytes(bytes));
+    for (count, what) in [(missing, "missing"), (wrong, "wrong"), (unknown, "not known")] {
+        if count > 0 {
+            text.push_str(&format!(", {BAD}{count} {what}{BAD:#}"));
+        }
+    }
+    text
 }

@@ -5,6 +5,7 @@ mod exit;
 mod files;
 mod json;
 mod manuals;
+mod real_probe;
 mod real_server;
 mod regressions;
 mod support;

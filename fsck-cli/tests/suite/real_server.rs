@@ -1,7 +1,7 @@
 //! Law L3: the offline verdict on every tag equals what a real server answers to a plain client that GETs all of it.
 //! The judge is Debian's `docker-registry` 2.8.2 and an HTTP client that knows nothing of our audit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
@@ -19,13 +19,13 @@ const CASES: u64 = 600;
 /// Where the seeds begin; `REGISTRY_FSCK_SEED` asks for another place.
 const FIRST_SEED: u64 = 1;
 
-fn start() -> RealServer {
+pub fn start(profile: Profile) -> RealServer {
     let storage = "  maintenance: {uploadpurging: {enabled: false}}\n";
-    RealServer::start(Profile::V2_8, Configured { storage, ..Configured::default() })
+    RealServer::start(profile, Configured { storage, ..Configured::default() })
 }
 
 /// A client that GETs a tag whole.
-struct Client<'s> {
+pub struct Client<'s> {
     agent: ureq::Agent,
     server: &'s RealServer,
     content: bool,
@@ -36,7 +36,7 @@ const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vn
     application/vnd.docker.distribution.manifest.v1+json, application/vnd.docker.distribution.manifest.v1+prettyjws";
 
 impl<'s> Client<'s> {
-    fn new(server: &'s RealServer, content: bool) -> Self {
+    pub fn new(server: &'s RealServer, content: bool) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(30)))
@@ -131,7 +131,7 @@ fn check(digest: &str, body: &[u8]) -> Result<(), String> {
 }
 
 /// All tags of a tree: legal names in `tags/` of repositories with legal names.
-fn tags(v2: &Path) -> Vec<(String, String)> {
+pub fn tags(v2: &Path) -> Vec<(String, String)> {
     fn visit(folder: &Path, name: &str, found: &mut Vec<(String, String)>) {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let Ok(part) = entry.file_name().into_string() else { continue };
@@ -150,15 +150,19 @@ fn tags(v2: &Path) -> Vec<(String, String)> {
     found
 }
 
+/// Tags that a plain client cannot pull, and why.
+pub fn failing(client: &Client<'_>) -> BTreeMap<String, String> {
+    let tags = tags(&client.server.root().join("docker/registry/v2")).into_iter();
+    tags.filter_map(|(repository, tag)| {
+        Some((format!("{repository}:{tag}"), client.tag(&repository, &tag).err()?))
+    })
+    .collect()
+}
+
 /// What the server says and what the audit says must be the same; the differences, if there are any.
 fn differences(server: &RealServer, content: bool) -> Vec<String> {
     let client = Client::new(server, content);
-    let mut failing = std::collections::BTreeMap::new();
-    for (repository, tag) in tags(&server.root().join("docker/registry/v2")) {
-        if let Err(why) = client.tag(&repository, &tag) {
-            failing.insert(format!("{repository}:{tag}"), why);
-        }
-    }
+    let failing = failing(&client);
     let options: &[&str] = if content { &["--content", "--jobs", "2"] } else { &["--jobs", "2"] };
     let report = report(&server.root(), options);
     let claimed = broken(&report);
@@ -193,42 +197,52 @@ fn number(name: &str, otherwise: u64) -> u64 {
 #[test]
 #[ignore = "needs the real docker-registry 2.8.2"]
 fn verdicts_on_random_damage_equal_those_of_a_real_server() {
-    let (cases, first) = (number("REGISTRY_FSCK_CASES", CASES), number("REGISTRY_FSCK_SEED", FIRST_SEED));
+    let failures = on_random_trees(CASES, Profile::V2_8, |server, story| {
+        let mut failures = Vec::new();
+        for content in [false, true] {
+            let found = differences(server, content);
+            if !found.is_empty() {
+                failures.push(format!("content {content}:\n  {}\n  tree: {}", found.join("\n  "), story));
+            }
+        }
+        failures
+    });
+    assert!(failures.is_empty(), "{} disagreements:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Serves many random trees, one after the other, and collects what a question about each says, with its seed.
+pub fn on_random_trees(
+    cases: u64,
+    profile: Profile,
+    question: impl Fn(&RealServer, &str) -> Vec<String> + Sync,
+) -> Vec<String> {
+    let (cases, first) = (number("REGISTRY_FSCK_CASES", cases), number("REGISTRY_FSCK_SEED", FIRST_SEED));
     println!("{cases} trees from seed {first} on");
-    let workers = 2;
-    let failures: Vec<String> = std::thread::scope(|scope| {
+    let (workers, question) = (2, &question);
+    std::thread::scope(|scope| {
         let threads: Vec<_> = (0..workers)
             .map(|worker| {
                 scope.spawn(move || {
-                    let server = start();
+                    let server = start(profile);
                     let mut failures = Vec::new();
                     for seed in (first..first + cases).filter(|seed| seed % workers == worker) {
                         let (tree, story) = random_tree(seed);
                         server.serve(tree.root());
-                        for content in [false, true] {
-                            let found = differences(&server, content);
-                            if !found.is_empty() {
-                                failures.push(format!(
-                                    "seed {seed}, content {content}:\n  {}\n  tree: {}",
-                                    found.join("\n  "),
-                                    story.join("\n        ")
-                                ));
-                            }
-                        }
+                        let told = question(&server, &story.join("\n        "));
+                        failures.extend(told.into_iter().map(|one| format!("seed {seed}, {one}")));
                     }
                     failures
                 })
             })
             .collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
-    });
-    assert!(failures.is_empty(), "{} disagreements:\n{}", failures.len(), failures.join("\n"));
+    })
 }
 
 #[test]
 #[ignore = "needs the real docker-registry 2.8.2"]
 fn verdicts_on_real_trees_equal_those_of_a_real_server() {
-    let server = start();
+    let server = start(Profile::V2_8);
     for name in ["pristine-2.8.2", "sha512-alias", "sparse-index-v3"] {
         let tree = registry_fixtures::trees::unpack(name);
         server.serve(tree.path());

@@ -161,7 +161,8 @@ impl View<'_> {
                     },
                     other => other,
                 },
-                Link::Names(end) => self.mismatch(target, end),
+                // That was the second link, and no third is asked.
+                Link::Names(end) => self.sent_for(target, end, target, end),
             },
             Link::Names(target) => self.mismatch(node, target),
         }
@@ -179,7 +180,12 @@ impl View<'_> {
             Link::Unread => return LayerAnswer::Unknown(UNREAD_LINK.into()),
             Link::Invalid(_) | Link::Absent => return LayerAnswer::Mismatch(node, target, None),
         };
-        let (stat, sent) = (self.graph.blob(target), self.graph.blob(end));
+        self.sent_for(node, target, target, end)
+    }
+
+    /// The link of `node` names `target`: what is sent when the server looks for the bytes of `stat` and sends those of `end`.
+    fn sent_for(&self, node: NodeId, target: NodeId, stat: NodeId, end: NodeId) -> LayerAnswer {
+        let (stat, sent) = (self.graph.blob(stat), self.graph.blob(end));
         match (stat.presence, sent.presence) {
             (Presence::Absent, _) | (_, Presence::Absent) => LayerAnswer::Mismatch(node, target, None),
             (Presence::Present, Presence::Present) if sent.content != Content::Unread => {

@@ -50,8 +50,12 @@ pub fn choose(lists: &BTreeMap<String, Vec<Listed>>, state: &State, how: &Choosi
         first.extend(new.iter().map(|tag| (repository, &tag.tag)));
         rest.extend(old.iter().map(|tag| (repository, &tag.tag)));
     }
+    // A tag that was asked for in vain goes to the end as one that was judged: else one that never fits into what a run
+    // may spend would be asked for in every run, and nothing else.
     let last = |(repository, tag): &(&String, &String)| {
-        state.repositories.get(*repository).and_then(|one| one.tags.get(*tag)).copied()
+        let known = state.repositories.get(*repository)?;
+        let (judged, tried) = (known.tags.get(*tag).copied(), known.tried.get(*tag).copied());
+        Some((judged.max(tried)?, judged >= tried))
     };
     for tags in [&mut first, &mut rest] {
         tags.sort_by_cached_key(|tag| (last(tag), tag.0.clone(), tag.1.clone()));
@@ -87,8 +91,10 @@ impl Choice {
         if left == 0 {
             return Some(now);
         }
-        let each = (self.tags.len() as u64).saturating_sub(cut).min(self.share.max(1));
-        if judged.is_empty() || each == 0 {
+        let always = self.tags.len().saturating_sub(usize::try_from(self.share).unwrap_or(usize::MAX));
+        let rotated = if self.share == 0 { &self.tags[..] } else { &self.tags[always..] };
+        let each = rotated.iter().filter(|tag| judged.contains(*tag)).count() as u64;
+        if each == 0 {
             return None;
         }
         let runs = i64::try_from(left.div_ceil(each)).ok()?;
@@ -166,6 +172,23 @@ mod tests {
             }
         }
         assert_eq!(met.len(), 5);
+    }
+
+    #[test]
+    fn bug_what_the_newest_take_of_a_budget_is_no_progress_of_the_others() {
+        let how = Choosing { newest: Some(1), sample: Some(50.0) };
+        let mut state = State::new("x");
+        for second in [0, 900] {
+            state.end(Run { at: at(second), tags_checked: 1 }, &BTreeMap::new(), false);
+        }
+        let choice = choose(&lists(&["v1", "v2", "v3", "v4", "v5"]), &state, &how);
+        assert_eq!(names(&choice), ["v5", "v1", "v2"]);
+        let judged = |count: usize| choice.tags.iter().take(count).cloned().collect();
+        assert_eq!(choice.complete_by(&judged(1), &state, at(900)), None);
+        // Three are left, one in a run.
+        assert_eq!(choice.complete_by(&judged(2), &state, at(900)), Some(at(900 + 3 * 900)));
+        // Two are left, and come in the next run.
+        assert_eq!(choice.complete_by(&judged(3), &state, at(900)), Some(at(900 + 900)));
     }
 
     #[test]

@@ -20,4 +20,4 @@ pub use state::{
     RememberedBlob, RememberedManifest, RememberedRepository, Run, SCHEMA as STATE_SCHEMA, State, StateError,
 };
 #[cfg(feature = "remote")]
-pub use walk::{Budget, Depth, Walk, WalkOptions};
+pub use walk::{Depth, Walk, WalkOptions};

@@ -44,6 +44,7 @@ fn is_config(media_type: Option<&MediaType>) -> bool {
     media_type.is_some_and(MediaType::is_image_config)
 }
 
+#[cfg(feature = "remote")]
 /// Configs that have to be read to know the platforms of a manifest without an index.
 #[cfg(feature = "remote")]
 pub(super) fn configs(manifest: &crate::oci::Manifest) -> impl Iterator<Item = Digest> {

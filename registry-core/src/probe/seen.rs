@@ -14,6 +14,8 @@ pub struct Seen {
     pub repositories: BTreeMap<String, SeenRepository>,
     /// Lists that could not be read: path and reason.
     pub unread: Vec<(String, String)>,
+    /// Names in lists that are legal for no repository and no tag, so that nobody can ask for them, by path of the list.
+    pub strays: BTreeMap<String, Vec<String>>,
 }
 
 /// What was answered of one repository.

@@ -2,14 +2,14 @@
 //! each tag was last judged and each config and layer last asked for. That a manifest was there is not remembered: every
 //! run asks anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::seen::SeenManifest;
+use super::seen::{Seen, SeenManifest, TagAnswer, Trouble};
 use crate::oci::Digest;
 
 /// The name of this shape.
@@ -78,6 +78,10 @@ pub struct RememberedRepository {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, String>"))]
     pub tags: BTreeMap<String, Timestamp>,
+    /// When each tag was last asked for in vain: what a run may spend did not suffice, or the registry gave no answer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, String>"))]
+    pub tried: BTreeMap<String, Timestamp>,
     /// Configs and layers that were there.
     #[serde(default)]
     pub blobs: BTreeMap<Digest, RememberedBlob>,
@@ -150,6 +154,21 @@ impl State {
         self.manifests.insert(digest, RememberedManifest { media_type, data, read_at: now, met_at: now });
     }
 
+    /// Notes which tags a run judged, and which it asked for in vain.
+    pub fn note_tags(&mut self, seen: &Seen, judged: &HashSet<(String, String)>, now: Timestamp) {
+        for (name, repository) in &seen.repositories {
+            for (tag, answer) in &repository.tags {
+                let is_judged = judged.contains(&(name.clone(), tag.clone()));
+                if !is_judged && *answer == TagAnswer::Unknown(Trouble::NotAsked) {
+                    continue;
+                }
+                let known = self.repositories.entry(name.clone()).or_default();
+                let of = if is_judged { &mut known.tags } else { &mut known.tried };
+                of.insert(tag.clone(), now);
+            }
+        }
+    }
+
     /// Ends a run: notes it, and forgets what is long unused, and tags and repositories that are not there any more.
     /// `listed` holds the tags of each repository whose list was read, `is_whole` whether that is all repositories.
     pub fn end(&mut self, run: Run, listed: &BTreeMap<String, Vec<String>>, is_whole: bool) {
@@ -167,6 +186,7 @@ impl State {
             if let Some(tags) = listed.get(name) {
                 let tags: std::collections::BTreeSet<&str> = tags.iter().map(String::as_str).collect();
                 repository.tags.retain(|tag, _| tags.contains(tag.as_str()));
+                repository.tried.retain(|tag, _| tags.contains(tag.as_str()));
             }
         }
     }
@@ -217,9 +237,10 @@ mod tests {
         for name in ["a", "b"] {
             let tags = [("t1".to_owned(), at(0)), ("t2".to_owned(), at(0))].into();
             let blob = RememberedBlob { size: None, asked_at: at(0), hashed_at: None };
-            state
-                .repositories
-                .insert(name.into(), RememberedRepository { tags, blobs: [(digest, blob)].into() });
+            state.repositories.insert(
+                name.into(),
+                RememberedRepository { tags, blobs: [(digest, blob)].into(), ..Default::default() },
+            );
         }
         let listed = BTreeMap::from([("a".to_owned(), vec!["t2".to_owned()])]);
         state.end(Run { at: at(40 * 86400), tags_checked: 1 }, &listed, true);

@@ -59,6 +59,31 @@ impl Draft {
     }
 }
 
+/// What is said of a list that shows names which no client can ask for.
+pub(super) fn strays(source: &Arc<str>, list: &str, names: &[String]) -> Finding {
+    let first = names.first().map(|name| crate::text::escape(&name.chars().take(100).collect::<String>()));
+    let first = first.unwrap_or_default();
+    let message = match names.len() {
+        0 | 1 => format!("the list shows \"{first}\", a name that no client can ask for"),
+        many => format!("the list shows {many} names that no client can ask for, such as \"{first}\""),
+    };
+    let repository = list.strip_prefix("/v2/").and_then(|rest| rest.strip_suffix("/tags/list"));
+    Finding {
+        code: Code::PathUnexpected,
+        severity: Code::PathUnexpected.severity(),
+        source: Arc::clone(source),
+        repository: repository.map(Into::into),
+        tags: Tags::new(Vec::new()),
+        digest: None,
+        parent: None,
+        platform: None,
+        path: Some(list.to_owned()),
+        message,
+        repair: None,
+        new: None,
+    }
+}
+
 fn manifest_path(reference: impl std::fmt::Display) -> String {
     format!("manifests/{reference}")
 }

@@ -82,6 +82,16 @@ impl Client {
         self.session.http().in_flight()
     }
 
+    /// How many requests may still be sent; `None` without a limit.
+    pub fn left(&self) -> Option<u64> {
+        self.session.http().left()
+    }
+
+    /// Whether a limit on requests or time was set.
+    pub fn is_bounded(&self) -> bool {
+        self.session.http().is_bounded()
+    }
+
     /// What a person should know about this connection: credentials that travel unencrypted.
     pub fn warning(&self) -> Option<String> {
         unencrypted(&self.origin, self.session.has_credentials())

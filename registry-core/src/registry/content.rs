@@ -170,17 +170,27 @@ impl Client {
     }
 
     /// What the bytes of a config or layer hash to, and how many there are; `None` when the registry says that it is not
-    /// there. The bytes pass by and are not kept.
+    /// there. The bytes pass by and are not kept. When the registry tells more than `most` bytes they are not read, and
+    /// there is no hash.
     ///
     /// # Errors
-    /// When they could not be read to their end.
-    pub async fn hash_blob(&self, repository: &str, digest: &Digest) -> Result<Option<(Digest, u64)>, Error> {
+    /// When they could not be read to their end, or are more than `most` and that was not told before.
+    pub async fn hash_blob(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        most: usize,
+    ) -> Result<Option<(Option<Digest>, u64)>, Error> {
         checked(repository, &digest.to_string())?;
         let url = self.url(&format!("/v2/{repository}/blobs/{digest}"))?;
-        let ask = Ask { hash: Some(digest.algorithm()), ..Ask::new(Method::GET, url, SMALL) };
+        let ask = Ask { hash: Some(digest.algorithm()), ..Ask::new(Method::GET, url, most) };
         let answer = self.fetch(ask, repository).await?;
         match answer.hashed {
-            Some(hashed) => Ok(Some(hashed)),
+            Some((digest, size)) => Ok(Some((Some(digest), size))),
+            None if answer.status == StatusCode::OK => {
+                let told = answer.header("content-length").and_then(|text| text.parse().ok());
+                told.map_or_else(|| Err(answer.coded()), |size| Ok(Some((None, size))))
+            }
             None if answer.is_absent() => Ok(None),
             None => Err(answer.coded()),
         }

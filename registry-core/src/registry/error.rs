@@ -71,6 +71,12 @@ pub enum Error {
         /// What the server said, shortened.
         message: String,
     },
+    /// What the run may spend was spent before.
+    #[error("{what}: not asked any more: what this run may spend is spent")]
+    Spent {
+        /// Method and path.
+        what: String,
+    },
     /// More bytes than are ever read.
     #[error("{what}: the answer is larger than {limit} bytes")]
     TooLarge {

@@ -2,7 +2,6 @@
 //! repeat. Knows nothing of registries and holds no credentials.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,80 +10,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode, redirect};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::Url;
 
 use super::error::{Error, quote};
 use super::gate::Gate;
 use super::secret;
+use super::settings::{Sent, Settings};
 use super::tls;
 use crate::oci::{Algorithm, Digest, Hasher};
 
 /// Longest wait that a server may ask for; one that asks for more is not waited for.
 const MAX_WAIT: Duration = Duration::from_secs(300);
-
-/// One request that was sent.
-#[derive(Debug, Clone)]
-pub struct Sent<'a> {
-    /// The method.
-    pub method: &'a str,
-    /// Host, path and query.
-    pub target: &'a str,
-    /// The status; `None` when there was no answer.
-    pub status: Option<u16>,
-    /// How long it took.
-    pub took: Duration,
-}
-
-/// Told of every request, repeated ones included.
-pub type Observer = Arc<dyn Fn(&Sent<'_>) + Send + Sync>;
-
-/// How servers are asked.
-#[derive(Clone)]
-pub struct Settings {
-    /// Most requests under way at once, for each host.
-    pub in_flight: usize,
-    /// Longest time for one answer, body included. A server whose database is locked may take a minute.
-    pub deadline: Duration,
-    /// How often a request that is safe to repeat is repeated.
-    pub retries: u32,
-    /// First wait before a repetition; doubled each time.
-    pub backoff: Duration,
-    /// Text of a PEM file of certificate authorities trusted beside those of the system.
-    pub authorities: Option<Vec<u8>>,
-    /// Whether proxies are taken from the environment.
-    pub proxies: bool,
-    /// Sent as `User-Agent`.
-    pub user_agent: String,
-    /// Told of every request.
-    pub observer: Option<Observer>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            in_flight: 8,
-            deadline: Duration::from_secs(90),
-            retries: 4,
-            backoff: Duration::from_millis(250),
-            authorities: None,
-            proxies: true,
-            user_agent: concat!("registry-core/", env!("CARGO_PKG_VERSION")).into(),
-            observer: None,
-        }
-    }
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Settings")
-            .field("in_flight", &self.in_flight)
-            .field("deadline", &self.deadline)
-            .field("retries", &self.retries)
-            .field("proxies", &self.proxies)
-            .finish_non_exhaustive()
-    }
-}
+/// Bytes in a second below which a body of any size does not come any more, but drips.
+const SLOWEST: u64 = 10 << 10;
 
 /// The transport, shared by everything that asks.
 #[derive(Debug, Clone)]
@@ -111,8 +50,8 @@ pub(crate) struct Ask {
     pub(crate) most: usize,
     /// Whether it may be sent again when nobody knows what became of it.
     pub(crate) repeat: bool,
-    /// With this the body of a 200 is hashed as it comes instead of kept: it may have any size, and the deadline is one
-    /// for each piece.
+    /// With this the body of a 200 is hashed as it comes instead of kept. The deadline is one for each piece, and a body
+    /// whose length is told and above `most` is not read at all.
     pub(crate) hash: Option<Algorithm>,
 }
 
@@ -243,6 +182,20 @@ impl Http {
         self.inner.settings.in_flight
     }
 
+    /// How many requests may still be sent; `None` without a limit.
+    pub fn left(&self) -> Option<u64> {
+        let settings = &self.inner.settings;
+        if settings.until.is_some_and(|until| Instant::now() >= until) {
+            return Some(0);
+        }
+        settings.most.map(|most| most.saturating_sub(self.sent()))
+    }
+
+    /// Whether a limit on requests or time was set.
+    pub fn is_bounded(&self) -> bool {
+        self.inner.settings.most.is_some() || self.inner.settings.until.is_some()
+    }
+
     fn gate(&self, url: &Url) -> Arc<Gate> {
         let host = url.origin().ascii_serialization();
         let mut gates = self.inner.gates.lock().unwrap_or_else(PoisonError::into_inner);
@@ -250,8 +203,18 @@ impl Http {
         Arc::clone(gates.entry(host).or_insert_with(new))
     }
 
-    /// Sends a request, and again while that is safe and may help.
+    /// Sends a request, and again while that is safe and may help, within what the run may spend.
     pub(crate) async fn send(&self, ask: &Ask) -> Result<Answer, Error> {
+        let Some(until) = self.inner.settings.until else { return self.send_until_answered(ask).await };
+        if Instant::now() >= until {
+            return Err(Error::Spent { what: ask.what() });
+        }
+        timeout_at(until, self.send_until_answered(ask))
+            .await
+            .map_err(|_| Error::Spent { what: ask.what() })?
+    }
+
+    async fn send_until_answered(&self, ask: &Ask) -> Result<Answer, Error> {
         let gate = self.gate(&ask.url);
         let mut attempt = 0;
         loop {
@@ -299,7 +262,11 @@ impl Http {
     }
 
     async fn once(&self, ask: &Ask) -> Result<Answer, Error> {
-        self.inner.sent.fetch_add(1, Ordering::Relaxed);
+        let most = self.inner.settings.most.unwrap_or(u64::MAX);
+        let one_more = |sent: u64| (sent < most).then_some(sent + 1);
+        if self.inner.sent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
+            return Err(Error::Spent { what: ask.what() });
+        }
         let start = Instant::now();
         let deadline = self.inner.settings.deadline;
         let outcome = if ask.hash.is_some() {
@@ -329,22 +296,26 @@ impl Http {
         let sent = async { request.send().await.map_err(lost) };
         let mut response = in_time(deadline, ask, sent).await?;
         let (status, headers) = (response.status(), response.headers().clone());
+        let authorization = ask.headers.get(AUTHORIZATION).cloned();
+        let answer = |body, hashed| Answer { what: ask.what(), status, headers, body, hashed, authorization };
         if let Some(algorithm) = ask.hash.filter(|_| status == StatusCode::OK) {
-            let (mut hasher, mut bytes) = (Hasher::new(algorithm), 0);
+            if response.content_length().is_some_and(|told| told > ask.most as u64) {
+                return Ok(answer(Vec::new(), None));
+            }
+            let (start, mut hasher, mut bytes) = (Instant::now(), Hasher::new(algorithm), 0_u64);
             let mut next = async || response.chunk().await.map_err(lost);
             while let Some(chunk) = in_time(deadline, ask, next()).await? {
                 hasher.update(&chunk);
                 bytes += chunk.len() as u64;
+                if bytes > ask.most as u64 {
+                    return Err(Error::TooLarge { what: ask.what(), limit: ask.most });
+                }
+                if start.elapsed() > deadline + Duration::from_secs(bytes / SLOWEST) {
+                    return Err(Error::Deadline { what: ask.what(), seconds: start.elapsed().as_secs() });
+                }
             }
             let hashed = Some((hasher.finish(), bytes));
-            return Ok(Answer {
-                what: ask.what(),
-                status,
-                headers,
-                body: Vec::new(),
-                hashed,
-                authorization: None,
-            });
+            return Ok(answer(Vec::new(), hashed));
         }
         let mut body = Vec::new();
         if response.content_length().is_some_and(|told| told > ask.most as u64) {
@@ -356,11 +327,12 @@ impl Http {
             }
             body.extend_from_slice(&chunk);
         }
-        let authorization = ask.headers.get(AUTHORIZATION).cloned();
+        let mut answer = answer(body, None);
         if !status.is_success() {
-            body = secret::out_of(&body, authorization.as_ref()).into_owned().into_bytes();
+            answer.body =
+                secret::out_of(&answer.body, answer.authorization.as_ref()).into_owned().into_bytes();
         }
-        Ok(Answer { what: ask.what(), status, headers, body, hashed: None, authorization })
+        Ok(answer)
     }
 }
 

@@ -17,6 +17,8 @@ use crate::oci::{Descriptor, Digest};
 const PAGE_MAX: usize = 64 << 20;
 /// Most entries of a list.
 const MOST: usize = 4_000_000;
+/// Most pages of a list that repeat the one before.
+const MOST_SAME: usize = 3;
 /// Most pages of a list.
 const MOST_PAGES: usize = 200_000;
 
@@ -109,7 +111,7 @@ impl Client {
     ) -> Result<Option<Vec<T>>, Error> {
         let mut url = self.url(path)?;
         let mut seen = BTreeSet::from([url.to_string()]);
-        let mut all = Vec::new();
+        let (mut all, mut before, mut same) = (Vec::new(), Vec::new(), 0);
         loop {
             if answer.is_absent() && seen.len() == 1 {
                 return Ok(None);
@@ -119,6 +121,9 @@ impl Client {
             }
             let page = read(&answer)?;
             let is_empty = page.is_empty();
+            // A server that takes no notice of where a page should begin sends the first one for ever.
+            same = if before == answer.body { same + 1 } else { 0 };
+            before = std::mem::take(&mut answer.body);
             all.extend(page);
             let Some(next) = answer.header("link").and_then(next_of) else { return Ok(Some(all)) };
             if is_empty {
@@ -128,6 +133,9 @@ impl Client {
             let next = joined(&url, next).ok_or_else(|| bad("its link to the next page leads elsewhere"))?;
             if !seen.insert(next.to_string()) {
                 return Err(bad("its pages lead in a circle"));
+            }
+            if same >= MOST_SAME {
+                return Err(bad("its pages are all the same"));
             }
             if all.len() > MOST || seen.len() > MOST_PAGES {
                 return Err(bad("the list does not end"));

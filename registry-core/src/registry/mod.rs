@@ -13,13 +13,15 @@ mod gate;
 mod http;
 mod lists;
 mod secret;
+mod settings;
 mod source;
 mod tls;
 
 pub use auth::Credentials;
 pub use client::{Client, Removal};
 pub use error::Error;
-pub use http::{Http, Observer, Sent, Settings};
+pub use http::Http;
+pub use settings::{Observer, Sent, Settings};
 pub use source::RegistrySource;
 
 pub(crate) use auth::secret_header;

@@ -12,14 +12,14 @@ use crate::registry::Error;
 /// Most bytes of a config that is read for its platform.
 const CONFIG_MAX: usize = 8 << 20;
 
+/// What a config or layer may have more than its manifest says before it is not read any more, in bytes.
+const SURPLUS: u64 = 64 << 20;
+
 /// The media type and bytes of a manifest that was read now, and is what was asked for.
 pub(super) type Read = Option<(String, Vec<u8>)>;
 
 impl Walk<'_> {
     pub(super) async fn ask_tag(&self, repository: &str, tag: &str) -> TagAnswer {
-        if !self.budget.take() {
-            return TagAnswer::Unknown(Trouble::NotAsked);
-        }
         match self.client.head_manifest(repository, tag).await {
             Ok(Some(head)) => TagAnswer::Names(head),
             Ok(None) => TagAnswer::Absent,
@@ -30,9 +30,6 @@ impl Walk<'_> {
     /// Asks for a manifest: with HEAD where its bytes are remembered, never with a condition, for 2.8 answers 304 without
     /// looking whether it is there.
     pub(super) async fn ask_manifest(&self, repository: &str, digest: &Digest) -> (ManifestAnswer, Read) {
-        if !self.budget.take() {
-            return (ManifestAnswer::Unknown(Trouble::NotAsked), None);
-        }
         let reference = digest.to_string();
         let since = self.options.now.checked_sub(self.options.recheck_after);
         let remembered = since.ok().and_then(|since| self.state.manifest(digest, since));
@@ -59,15 +56,18 @@ impl Walk<'_> {
         }
     }
 
-    pub(super) async fn ask_blob(&self, repository: &str, digest: &Digest) -> BlobAnswer {
-        if !self.budget.take() {
-            return BlobAnswer::Unknown(Trouble::NotAsked);
-        }
+    /// Asks for a config or layer of which manifests say that it has `size` bytes.
+    pub(super) async fn ask_blob(&self, repository: &str, digest: &Digest, size: u64) -> BlobAnswer {
         let answer = if self.options.depth == Depth::Content {
-            let hashed = self.client.hash_blob(repository, digest).await;
+            let most = usize::try_from(size.saturating_add(SURPLUS)).unwrap_or(usize::MAX);
+            let hashed = self.client.hash_blob(repository, digest, most).await;
             hashed.map(|found| {
                 found.map(|(found, size)| {
-                    let content = if found == *digest { Content::Right } else { Content::Wrong };
+                    let content = match found {
+                        Some(found) if found == *digest => Content::Right,
+                        Some(_) => Content::Wrong,
+                        None => Content::Unhashed,
+                    };
                     (Some(size), content)
                 })
             })
@@ -82,22 +82,41 @@ impl Walk<'_> {
         }
     }
 
-    /// The platform that a config names; `None` when it could not be read.
-    pub(super) async fn ask_platform(&self, repository: &str, config: &Digest) -> Option<Option<Platform>> {
-        #[derive(serde::Deserialize)]
-        struct Config {
-            os: Option<Box<str>>,
-            architecture: Option<Box<str>>,
-            variant: Option<Box<str>>,
+    /// Reads a config for the platform that it names, which is also the question whether it is there. The platform is `None`
+    /// when it could not be read, and within that when the config names none.
+    pub(super) async fn ask_config(
+        &self,
+        repository: &str,
+        config: &Digest,
+        size: u64,
+    ) -> (BlobAnswer, Option<Option<Platform>>) {
+        match self.client.blob(repository, config, CONFIG_MAX).await {
+            Ok(Some(bytes)) => {
+                // A verdict that rests on hashes rests on all of them.
+                let is_hashing = self.options.depth == Depth::Content;
+                let content = if is_hashing { Content::Right } else { Content::Unhashed };
+                let size = Some(bytes.len() as u64);
+                (BlobAnswer::Present { size, content }, Some(platform_of(&bytes)))
+            }
+            Ok(None) => (BlobAnswer::Absent, None),
+            Err(Error::Mismatch { .. } | Error::TooLarge { .. }) => {
+                (self.ask_blob(repository, config, size).await, None)
+            }
+            Err(error) => (BlobAnswer::Unknown(trouble(&error)), None),
         }
-        if !self.budget.take() {
-            return None;
-        }
-        let bytes = self.client.blob(repository, config, CONFIG_MAX).await.ok()??;
-        let Ok(config) = serde_json::from_slice::<Config>(&bytes) else { return Some(None) };
-        let (Some(os), Some(architecture)) = (config.os, config.architecture) else { return Some(None) };
-        Some(Some(Platform { os, architecture, variant: config.variant.unwrap_or_default() }))
     }
+}
+
+fn platform_of(config: &[u8]) -> Option<Platform> {
+    #[derive(serde::Deserialize)]
+    struct Config {
+        os: Option<Box<str>>,
+        architecture: Option<Box<str>>,
+        variant: Option<Box<str>>,
+    }
+    let config = serde_json::from_slice::<Config>(config).ok()?;
+    let (os, architecture) = (config.os?, config.architecture?);
+    Some(Platform { os, architecture, variant: config.variant.unwrap_or_default() })
 }
 
 /// What a registry that sends another digest than the one asked for means, and every other error.
@@ -114,6 +133,7 @@ fn refused(error: &Error) -> ManifestAnswer {
 /// What an error says of the thing asked for.
 pub(super) fn trouble(error: &Error) -> Trouble {
     match error {
+        Error::Spent { .. } => Trouble::NotAsked,
         Error::Status { status, .. } if *status >= 500 => Trouble::Server(*status),
         Error::Refused { status, .. } => Trouble::Forbidden(*status),
         Error::Unreachable { .. } | Error::Deadline { .. } => Trouble::Silent(error.to_string()),

@@ -2,24 +2,26 @@
 //! [`Seen`]; decides nothing but what is worth a second look.
 
 mod ask;
-mod budget;
 mod second_look;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 
-pub use budget::Budget;
-
 use super::judge::{children, present};
 use super::platforms;
-use super::seen::{BlobAnswer, ManifestAnswer, Seen, TagAnswer, Trouble};
+use super::seen::{BlobAnswer, ManifestAnswer, Seen, SeenManifest, TagAnswer, Trouble};
 use super::state::{RememberedBlob, State};
 use crate::graph::Content;
 use crate::oci::Digest;
 use crate::oci::manifest::Role;
 use crate::registry::Client;
+
+/// Most tags that are asked for before what they name.
+const WAVE: usize = 4096;
+/// So many requests an image may take, by guess; where less is left its tag is asked for alone.
+const REQUESTS_OF_A_TAG: usize = 64;
 
 /// How deep a registry is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -51,9 +53,17 @@ pub struct WalkOptions {
 pub struct Walk<'a> {
     client: &'a Client,
     options: &'a WalkOptions,
-    budget: Budget,
     state: &'a mut State,
     seen: Seen,
+    /// Configs whose platform is wanted.
+    configs: BTreeSet<At>,
+    /// What looked like damage and was not looked at again yet.
+    odd_manifests: BTreeSet<At>,
+    odd_blobs: BTreeSet<At>,
+    /// Repositories of which tags were asked for since the last second look.
+    touched: BTreeSet<String>,
+    /// Tags that were resolved a second time.
+    resolved: BTreeSet<(String, String)>,
 }
 
 /// A digest in a repository.
@@ -61,8 +71,9 @@ type At = (String, Digest);
 
 impl<'a> Walk<'a> {
     /// A walk that knows what earlier runs left, and leaves there what it reads.
-    pub fn new(client: &'a Client, options: &'a WalkOptions, budget: Budget, state: &'a mut State) -> Self {
-        Self { client, options, budget, state, seen: Seen::default() }
+    pub fn new(client: &'a Client, options: &'a WalkOptions, state: &'a mut State) -> Self {
+        let (seen, configs, odd_manifests, odd_blobs, touched, resolved) = Default::default();
+        Self { client, options, state, seen, configs, odd_manifests, odd_blobs, touched, resolved }
     }
 
     /// What was answered.
@@ -84,24 +95,42 @@ impl<'a> Walk<'a> {
         self.below(named.iter().map(|(repository, _, digest)| (repository.clone(), *digest)).collect()).await;
     }
 
-    /// Asks for tags in this order, in waves small enough that a budget cuts between tags, not through all of them.
+    /// Asks for tags in this order. Where requests or time are limited it does so in waves: the end of what may be spent
+    /// then cuts between tags, not through all of them, and damage is looked at again before it.
     pub async fn tags(&mut self, tags: &[(String, String)]) {
-        let wave = if self.budget.is_bounded() { self.client.in_flight() } else { 4096 };
-        for wave in tags.chunks(wave.max(1)) {
-            let asked: Vec<_> = wave.to_vec();
+        let mut rest = tags;
+        while !rest.is_empty() {
+            let (wave, later) = rest.split_at(self.wave().min(rest.len()));
+            rest = later;
             let this = &*self;
             let answers =
-                self.each(asked, |(repository, tag)| async move { this.ask_tag(&repository, &tag).await });
-            let answers = answers.await;
+                self.each(
+                    wave.to_vec(),
+                    |(repository, tag)| async move { this.ask_tag(&repository, &tag).await },
+                );
             let mut named = Vec::new();
-            for ((repository, tag), answer) in answers {
+            for ((repository, tag), answer) in answers.await {
                 if let TagAnswer::Names(digest) = answer {
                     named.push((repository.clone(), digest));
                 }
+                self.touched.insert(repository.clone());
                 self.seen.repositories.entry(repository).or_default().tags.insert(tag, answer);
             }
             self.below(named).await;
+            if self.client.is_bounded() {
+                self.look_again().await;
+            }
         }
+    }
+
+    /// How many tags are asked for at once: fewer the less is left, so that those that are begun come to an end.
+    fn wave(&self) -> usize {
+        if !self.client.is_bounded() {
+            return WAVE;
+        }
+        let left = self.client.left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        // Nothing left: nothing is sent any more, and no tag is begun.
+        if left == 0 { WAVE } else { (left / REQUESTS_OF_A_TAG).clamp(1, self.client.in_flight().max(1)) }
     }
 
     /// Asks for manifests and all that they reach.
@@ -118,6 +147,9 @@ impl<'a> Walk<'a> {
                 if let Some((media_type, bytes)) = bytes {
                     self.state.note_manifest(digest, &media_type, &bytes, self.options.now);
                 }
+                if matches!(answer, ManifestAnswer::Absent | ManifestAnswer::WrongBytes(_)) {
+                    self.odd_manifests.insert((repository.clone(), digest));
+                }
                 self.seen.repositories.entry(repository).or_default().manifests.insert(digest, answer);
             }
             let next = frontier.iter().flat_map(|at| self.children(at)).collect::<BTreeSet<At>>();
@@ -129,12 +161,7 @@ impl<'a> Walk<'a> {
                 remembered.met_at = self.options.now;
             }
         }
-        if self.options.depth >= Depth::Blobs {
-            self.parts(&met).await;
-        }
-        if self.options.platforms {
-            self.configs(&met).await;
-        }
+        self.parts(&met).await;
     }
 
     fn knows(&self, (repository, digest): &At) -> bool {
@@ -149,35 +176,78 @@ impl<'a> Walk<'a> {
         children(references).map(|(_, child)| (repository.clone(), child)).collect()
     }
 
-    /// Asks for the configs and layers of manifests.
+    /// Asks for the configs and layers of manifests, as deep as is wanted.
     async fn parts(&mut self, manifests: &BTreeSet<At>) {
-        let mut wanted: BTreeSet<At> = BTreeSet::new();
+        let mut wanted: BTreeMap<At, u64> = BTreeMap::new();
         for (repository, digest) in manifests {
             let Some(seen) = self.seen.repositories.get(repository) else { continue };
             let Some(manifest) = seen.manifests.get(digest).and_then(present) else { continue };
-            let parts = manifest.manifest.references.iter().filter(|one| one.role != Role::Child);
-            let parts = parts.filter(|one| !one.descriptor.has_urls).filter_map(|one| one.descriptor.digest);
-            wanted.extend(
-                parts.filter(|part| !seen.blobs.contains_key(part)).map(|part| (repository.clone(), part)),
-            );
-        }
-        let mut ask = Vec::new();
-        for (repository, digest) in wanted {
-            match self.remembered(&repository, &digest) {
-                Some(answer) => self.note_blob(&repository, digest, answer, false),
-                None => ask.push((repository, digest)),
+            let mut configs = BTreeSet::new();
+            if self.options.platforms {
+                configs.extend(platforms::configs(&manifest.manifest));
+                self.configs.extend(configs.iter().map(|config| (repository.clone(), *config)));
+            }
+            for (part, size) in parts_of(manifest) {
+                let is_wanted = self.options.depth >= Depth::Blobs || configs.contains(&part);
+                let is_known = seen.blobs.contains_key(&part)
+                    && (!configs.contains(&part) || seen.platforms.contains_key(&part));
+                if is_wanted && !is_known {
+                    let most = wanted.entry((repository.clone(), part)).or_default();
+                    *most = size.max(*most);
+                }
             }
         }
+        let mut ask = Vec::new();
+        for (at, size) in wanted {
+            match self.remembered(&at) {
+                Some(answer) => self.note_blob(&at, answer, false),
+                None => ask.push((at, size)),
+            }
+        }
+        self.blobs(ask).await;
+    }
+
+    /// Asks for configs and layers, each with the size that manifests give it.
+    async fn blobs(&mut self, ask: Vec<(At, u64)>) {
         let this = &*self;
-        let answers =
-            self.each(ask, |(repository, digest)| async move { this.ask_blob(&repository, &digest).await });
-        for ((repository, digest), answer) in answers.await {
-            self.note_blob(&repository, digest, answer, true);
+        let answers = self.each(ask, |(at, size)| async move {
+            let (repository, digest) = &at;
+            if this.configs.contains(&at) {
+                return this.ask_config(repository, digest, size).await;
+            }
+            (this.ask_blob(repository, digest, size).await, None)
+        });
+        for ((at, _), (answer, platform)) in answers.await {
+            if let Some(platform) = platform {
+                let seen = self.seen.repositories.entry(at.0.clone()).or_default();
+                seen.platforms.insert(at.1, platform);
+            }
+            self.note_blob(&at, answer, true);
         }
     }
 
+    /// Asks for configs and layers once more.
+    pub(super) async fn blobs_again(&mut self, ask: Vec<At>) {
+        let mut sizes: BTreeMap<At, u64> = ask.into_iter().map(|at| (at, 0)).collect();
+        let names: BTreeSet<String> = sizes.keys().map(|(repository, _)| repository.clone()).collect();
+        for repository in names {
+            let Some(seen) = self.seen.repositories.get(&repository) else { continue };
+            for (part, size) in seen.manifests.values().filter_map(present).flat_map(|one| parts_of(one)) {
+                if let Some(most) = sizes.get_mut(&(repository.clone(), part)) {
+                    *most = size.max(*most);
+                }
+            }
+        }
+        self.blobs(sizes.into_iter().collect()).await;
+    }
+
     /// A config or layer that was there not long ago, and hashed where that is wanted.
-    fn remembered(&self, repository: &str, digest: &Digest) -> Option<BlobAnswer> {
+    fn remembered(&self, at: &At) -> Option<BlobAnswer> {
+        let (repository, digest) = at;
+        // A platform is not remembered.
+        if self.configs.contains(at) {
+            return None;
+        }
         let blob = self.state.repositories.get(repository)?.blobs.get(digest)?;
         let is_hashing = self.options.depth == Depth::Content;
         let at = if is_hashing { blob.hashed_at? } else { blob.asked_at };
@@ -187,42 +257,24 @@ impl<'a> Walk<'a> {
         is_recent.then_some(BlobAnswer::Present { size: blob.size, content })
     }
 
-    pub(super) fn note_blob(&mut self, repository: &str, digest: Digest, answer: BlobAnswer, is_new: bool) {
-        let blobs = &mut self.state.repositories.entry(repository.to_owned()).or_default().blobs;
+    fn note_blob(&mut self, at: &At, answer: BlobAnswer, is_new: bool) {
+        let (repository, digest) = at;
+        let blobs = &mut self.state.repositories.entry(repository.clone()).or_default().blobs;
         match &answer {
             BlobAnswer::Present { content: Content::Wrong, .. } | BlobAnswer::Absent => {
-                blobs.remove(&digest);
+                blobs.remove(digest);
             }
             BlobAnswer::Present { size, content } if is_new => {
-                let before = blobs.get(&digest).and_then(|blob| blob.hashed_at);
+                let before = blobs.get(digest).and_then(|blob| blob.hashed_at);
                 let hashed_at = if *content == Content::Right { Some(self.options.now) } else { before };
-                blobs.insert(digest, RememberedBlob { size: *size, asked_at: self.options.now, hashed_at });
+                blobs.insert(*digest, RememberedBlob { size: *size, asked_at: self.options.now, hashed_at });
             }
             _ => {}
         }
-        self.seen.repositories.entry(repository.to_owned()).or_default().blobs.insert(digest, answer);
-    }
-
-    /// Reads the configs of images that no index gives a platform.
-    async fn configs(&mut self, manifests: &BTreeSet<At>) {
-        let mut wanted: BTreeSet<At> = BTreeSet::new();
-        for (repository, digest) in manifests {
-            let Some(seen) = self.seen.repositories.get(repository) else { continue };
-            let Some(manifest) = seen.manifests.get(digest).and_then(present) else { continue };
-            let configs = platforms::configs(&manifest.manifest);
-            wanted.extend(
-                configs.filter(|one| !seen.platforms.contains_key(one)).map(|one| (repository.clone(), one)),
-            );
+        if answer == BlobAnswer::Absent {
+            self.odd_blobs.insert(at.clone());
         }
-        let this = &*self;
-        let answers = self.each(wanted.into_iter().collect(), |(repository, digest)| async move {
-            this.ask_platform(&repository, &digest).await
-        });
-        for ((repository, digest), platform) in answers.await {
-            if let Some(platform) = platform {
-                self.seen.repositories.entry(repository).or_default().platforms.insert(digest, platform);
-            }
-        }
+        self.seen.repositories.entry(repository.clone()).or_default().blobs.insert(*digest, answer);
     }
 
     /// Asks one question for each item, so many at once.
@@ -237,4 +289,11 @@ impl<'a> Walk<'a> {
         });
         pairs.buffer_unordered(self.client.in_flight().max(1)).collect().await
     }
+}
+
+/// The configs and layers of a manifest that the registry has to have, and what size it gives them.
+fn parts_of(manifest: &SeenManifest) -> impl Iterator<Item = (Digest, u64)> {
+    let parts = manifest.manifest.references.iter();
+    let parts = parts.filter(|one| one.role != Role::Child && !one.descriptor.has_urls);
+    parts.filter_map(|one| Some((one.descriptor.digest?, u64::try_from(one.descriptor.size).unwrap_or(0))))
 }

@@ -2,39 +2,29 @@
 
 use std::collections::BTreeSet;
 
-use super::Walk;
+use super::{At, Walk, parts_of};
 use crate::graph::Content;
-use crate::probe::judge::{JudgeOptions, judge};
-use crate::probe::seen::{BlobAnswer, ManifestAnswer, TagAnswer, Trouble};
+use crate::oci::Digest;
+use crate::probe::judge::{JudgeOptions, judge, present};
+use crate::probe::seen::{BlobAnswer, ManifestAnswer, Seen, TagAnswer, Trouble};
 
 impl Walk<'_> {
-    /// Looks again at what did not answer, then at the tags that this breaks. Server errors and silence were met with
-    /// repetitions already.
+    /// Looks again at what did not answer since the last such look, then at the tags that this breaks. Server errors and
+    /// silence were met with repetitions already.
     pub async fn look_again(&mut self) {
-        let mut manifests = Vec::new();
-        let mut blobs = Vec::new();
-        for (name, repository) in &self.seen.repositories {
-            let is_odd = |answer: &ManifestAnswer| {
-                matches!(answer, ManifestAnswer::Absent | ManifestAnswer::WrongBytes(_))
-            };
-            let odd = repository.manifests.iter().filter(|(_, answer)| is_odd(answer));
-            manifests.extend(odd.map(|(digest, _)| (name.clone(), *digest)));
-            let odd = repository.blobs.iter().filter(|(_, answer)| **answer == BlobAnswer::Absent);
-            blobs.extend(odd.map(|(digest, _)| (name.clone(), *digest)));
-        }
+        let manifests: Vec<At> = std::mem::take(&mut self.odd_manifests).into_iter().collect();
+        let blobs: Vec<At> = std::mem::take(&mut self.odd_blobs).into_iter().collect();
         for (repository, digest) in &manifests {
             if let Some(repository) = self.seen.repositories.get_mut(repository) {
                 repository.manifests.insert(*digest, ManifestAnswer::Unknown(Trouble::NotAsked));
             }
         }
         self.below(manifests).await;
-        let this = &*self;
-        let answers =
-            self.each(blobs, |(repository, digest)| async move { this.ask_blob(&repository, &digest).await });
-        for ((repository, digest), answer) in answers.await {
-            self.note_blob(&repository, digest, answer, true);
-        }
+        self.blobs_again(blobs).await;
         self.tags_again().await;
+        // What is odd now was so twice.
+        self.odd_manifests.clear();
+        self.odd_blobs.clear();
     }
 
     /// Asks again for everything that does not answer as it should, whatever the reason: for whoever waits for a registry to
@@ -50,28 +40,35 @@ impl Walk<'_> {
                     *answer = ManifestAnswer::Unknown(Trouble::NotAsked);
                 }
             }
-            let is_good = |answer: &BlobAnswer| matches!(answer, BlobAnswer::Present { content, .. } if *content != Content::Wrong);
-            let odd = repository.blobs.iter().filter(|(_, answer)| !is_good(answer));
+            let manifests = repository.manifests.values().filter_map(present);
+            let told: BTreeSet<(Digest, u64)> = manifests.flat_map(|one| parts_of(one)).collect();
+            let is_good = |digest: &Digest, answer: &BlobAnswer| match answer {
+                BlobAnswer::Present { content: Content::Wrong, .. } => false,
+                BlobAnswer::Present { size: Some(size), .. } => told.contains(&(*digest, *size)),
+                BlobAnswer::Present { size: None, .. } => true,
+                BlobAnswer::Absent | BlobAnswer::Unknown(_) => false,
+            };
+            let odd = repository.blobs.iter().filter(|(digest, answer)| !is_good(digest, answer));
             blobs.extend(odd.map(|(digest, _)| (name.clone(), *digest)));
         }
         let asked = tags.len() + manifests.len() + blobs.len();
         self.tags(&tags).await;
         self.below(manifests).await;
-        let this = &*self;
-        let answers =
-            self.each(blobs, |(repository, digest)| async move { this.ask_blob(&repository, &digest).await });
-        for ((repository, digest), answer) in answers.await {
-            self.note_blob(&repository, digest, answer, true);
-        }
+        self.blobs_again(blobs).await;
         asked
     }
 
     /// Resolves broken tags anew: one that is gone is no damage, one that moved is judged by what it names now.
     async fn tags_again(&mut self) {
         let options = JudgeOptions { blobs: true, ..JudgeOptions::default() };
-        let broken = judge(&self.seen, "", &options).audit.broken_tags;
-        let broken: Vec<(String, String)> =
-            broken.iter().map(|one| (one.repository.to_string(), one.tag.to_string())).collect();
+        let mut part = Seen::default();
+        for name in std::mem::take(&mut self.touched) {
+            part.repositories.extend(self.seen.repositories.remove_entry(&name));
+        }
+        let broken = judge(&part, "", &options).audit.broken_tags;
+        self.seen.repositories.append(&mut part.repositories);
+        let broken = broken.iter().map(|one| (one.repository.to_string(), one.tag.to_string()));
+        let broken: Vec<_> = broken.filter(|tag| self.resolved.insert(tag.clone())).collect();
         if broken.is_empty() {
             return;
         }
@@ -81,7 +78,7 @@ impl Walk<'_> {
         let absent = answers.iter().filter(|(_, answer)| *answer == TagAnswer::Absent);
         let lists: BTreeSet<String> = absent.map(|((repository, _), _)| repository.clone()).collect();
         let lists = self.each(lists.into_iter().collect(), |repository| async move {
-            if this.budget.take() { this.client.tags(&repository).await.ok() } else { None }
+            this.client.tags(&repository).await.ok()
         });
         let mut listed: std::collections::BTreeMap<String, BTreeSet<String>> = Default::default();
         for (repository, tags) in lists.await {

@@ -201,6 +201,23 @@ fn alias_of_other_bytes_200_with_wrong_bytes() {
     ");
 }
 
+/// The server follows the alias and the link of what it names, and no third one.
+#[test]
+fn bug_an_alias_into_a_chain_of_links_is_served_by_the_second() {
+    assert_snapshot!(after(|base| {
+        let (_, stored) = with_alias(base);
+        let same = base.tree.layer(APP, &vec![b'x'; usize::try_from(base.tree.size(&stored)).unwrap()]);
+        base.names.put(&same, "same-size");
+        base.tree.break_layer_link_mismatch(APP, &stored, &same);
+        base.tree.break_layer_link_mismatch(APP, &same, &base.one.config);
+    }), @"
+    info blob-unreferenced - | 1 blob that no manifest references, 100 bytes: a plain collection frees it | blobs
+    info layer-link-unreferenced team/app | 1 layer link that no manifest needs | repositories/team/app/_layers | Remove
+    error layer-link-mismatch team/app:long sha256:stored of sha256:long | layer sha256:stored: the layer link names sha256:same-size instead; its bytes are here | repositories/team/app/_layers/sha256/stored/link | Relink
+    garbage: 1 blobs (100 bytes) unreferenced, 1 layer links
+    ");
+}
+
 #[test]
 fn alias_whose_bytes_are_gone_404() {
     assert_snapshot!(after(|base| {

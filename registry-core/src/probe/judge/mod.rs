@@ -1,17 +1,21 @@
 //! The judgement of what a registry answered: which references do not hold, and which tags that breaks. Pure.
 //!
 //! As offline: every manifest is visited once for each repository, damage is filed where it lies and carried up to the
-//! tags that reach it.
+//! tags that reach it. What a manifest that answers holds is in `parts`, the audit made of all repositories in `collected`.
+
+mod collected;
+mod parts;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use collected::{Collected, count_manifests, source_of};
+
 use super::platforms;
-use super::seen::{BlobAnswer, ManifestAnswer, Seen, SeenManifest, SeenRepository, TagAnswer, Trouble};
+use super::seen::{ManifestAnswer, Seen, SeenManifest, SeenRepository, TagAnswer, Trouble};
 use super::words::{self, Draft};
-use crate::audit::{Audit, BrokenTag, Code, Finding, Role, Source, SourceKind, Tags, UnknownTag, UnreadPath};
-use crate::graph::Content;
-use crate::oci::manifest::{Defect, Kind, Reference, Role as Part};
+use crate::audit::{Audit, Code, UnreadPath};
+use crate::oci::manifest::{Reference, Role as Part};
 use crate::oci::{Digest, Platform};
 
 /// How an online audit is asked.
@@ -51,41 +55,15 @@ pub fn judge(seen: &Seen, name: &str, options: &JudgeOptions) -> Judgement {
     for (path, error) in &seen.unread {
         all.unread.push(UnreadPath { source: Arc::clone(&source), path: path.clone(), error: error.clone() });
     }
+    for (list, names) in &seen.strays {
+        all.findings.push(words::strays(&source, list, names));
+    }
     if is_out_of_order {
         let error = "every object answers with a server error: the registry is out of order".to_owned();
         all.unread.push(UnreadPath { source: Arc::clone(&source), path: ".".into(), error });
     }
     counts.complete = all.unread.is_empty();
     all.finish(counts)
-}
-
-fn source_of(name: &Arc<str>) -> Source {
-    Source {
-        kind: SourceKind::Registry,
-        name: Arc::clone(name),
-        role: Role::Primary,
-        complete: true,
-        repositories: 0,
-        tags: 0,
-        manifests: 0,
-        indexes: 0,
-        layer_links: 0,
-        blobs: 0,
-        blob_bytes: 0,
-        uploads: 0,
-    }
-}
-
-fn count_manifests(counts: &mut Source, answers: &SeenRepository) {
-    let present = answers.manifests.values().filter_map(present);
-    counts.indexes += present.filter(|one| one.manifest.kind == Kind::Index).count() as u64;
-    for blob in answers.blobs.values() {
-        counts.layer_links += 1;
-        if let BlobAnswer::Present { size, .. } = blob {
-            counts.blobs += 1;
-            counts.blob_bytes += size.unwrap_or(0);
-        }
-    }
 }
 
 pub(super) fn present(answer: &ManifestAnswer) -> Option<&Arc<SeenManifest>> {
@@ -230,72 +208,6 @@ impl<'a> Judging<'a> {
         self.judged.visits.entry(digest).or_default()
     }
 
-    /// A manifest that answers: itself, and what it references.
-    fn served(&mut self, digest: Digest, seen: &SeenManifest) {
-        if !seen.is_json {
-            let why = seen.manifest.refusal().map_or("it is no JSON", |problem| &*problem.message).to_owned();
-            let draft = words::manifest_unreadable(self, digest, &why);
-            self.file(digest, draft, true);
-            return;
-        }
-        if let Some(draft) = words::wrong_type(self, digest, seen) {
-            self.file(digest, draft, false);
-        }
-        for problem in seen.manifest.problems.iter().filter(|problem| problem.defect == Defect::Part) {
-            let draft = words::descriptor(self, digest, &problem.pointer, &problem.message);
-            self.file(digest, draft, true);
-        }
-        for (number, reference) in seen.manifest.references.iter().enumerate() {
-            let Some(target) = reference.descriptor.digest.filter(|_| !reference.descriptor.has_urls) else {
-                continue;
-            };
-            match reference.role {
-                Part::Child => self.child(digest, number, reference, target),
-                Part::Config | Part::Layer if self.options.blobs => {
-                    let has_size = seen.manifest.kind != Kind::Schema1;
-                    let size = u64::try_from(reference.descriptor.size).ok().filter(|_| has_size);
-                    self.blob(digest, reference, target, size);
-                }
-                Part::Config | Part::Layer => {}
-            }
-        }
-    }
-
-    fn child(&mut self, digest: Digest, number: usize, reference: &Reference, child: Digest) {
-        let Some(seen) = self.answers.manifests.get(&child).and_then(present) else { return };
-        let size = reference.descriptor.size;
-        if seen.manifest.kind != Kind::Schema1 && size >= 0 && u64::try_from(size) != Ok(seen.bytes) {
-            let draft = words::size_lie(self, digest, number, child, seen.bytes);
-            self.file(digest, draft, true);
-        }
-    }
-
-    fn blob(&mut self, digest: Digest, reference: &Reference, target: Digest, wanted: Option<u64>) {
-        let draft = match self.answers.blobs.get(&target) {
-            None | Some(BlobAnswer::Unknown(Trouble::NotAsked)) => {
-                self.visit(digest).is_unasked = true;
-                return;
-            }
-            Some(BlobAnswer::Unknown(Trouble::Server(status))) if !self.is_out_of_order => {
-                words::blob_fails(self, digest, reference.role, target, *status)
-            }
-            Some(BlobAnswer::Unknown(trouble)) => {
-                self.unread(format!("blobs/{target}"), trouble);
-                self.visit(digest).unknown.get_or_insert_with(|| format!("{target}: {trouble}"));
-                return;
-            }
-            Some(BlobAnswer::Absent) => words::blob_absent(self, digest, reference.role, target),
-            Some(BlobAnswer::Present { size, content }) => match (wanted, size) {
-                (Some(wanted), Some(size)) if wanted != *size => {
-                    words::blob_size(self, digest, reference.role, target, (wanted, *size), *content)
-                }
-                _ if *content == Content::Wrong => words::blob_wrong(self, digest, reference.role, target),
-                _ => return,
-            },
-        };
-        self.file(digest, draft, true);
-    }
-
     /// Files a finding once, and notes where a client meets it.
     fn file(&mut self, at: Digest, draft: Draft, breaks: bool) {
         let judged = &mut self.judged;
@@ -373,72 +285,4 @@ pub(super) fn children(references: &[Reference]) -> impl Iterator<Item = (usize,
         .enumerate()
         .filter(|(_, one)| one.role == Part::Child && !one.descriptor.has_urls)
         .filter_map(|(number, one)| Some((number, one.descriptor.digest?)))
-}
-
-#[derive(Default)]
-struct Collected {
-    covered: u64,
-    judged: HashSet<(String, String)>,
-    findings: Vec<Finding>,
-    broken: Vec<BrokenTag>,
-    unknown: Vec<UnknownTag>,
-    unread: Vec<UnreadPath>,
-}
-
-impl Collected {
-    fn take(&mut self, source: &Arc<str>, repository: &str, judged: Judged) {
-        let left_out = |number: &u32| judged.left_out.contains(number) || judged.unknown.contains_key(number);
-        let kept = (0_u32..).zip(&judged.tags).filter(|(number, _)| !left_out(number));
-        self.judged.extend(kept.map(|(_, tag)| (repository.to_owned(), tag.clone())));
-        let repository: Arc<str> = repository.into();
-        let tag = |number: &u32| -> Arc<str> { judged.tags[*number as usize].as_str().into() };
-        let first = self.findings.len();
-        for (number, drafts) in &judged.broken {
-            self.broken.push(BrokenTag {
-                source: Arc::clone(source),
-                repository: Arc::clone(&repository),
-                tag: tag(number),
-                findings: drafts.iter().map(|draft| first + draft).collect(),
-            });
-        }
-        for (number, reason) in &judged.unknown {
-            let (source, repository) = (Arc::clone(source), Arc::clone(&repository));
-            self.unknown.push(UnknownTag { source, repository, tag: tag(number), reason: reason.clone() });
-        }
-        for (path, error) in &judged.unread {
-            let (source, path) = (Arc::clone(source), format!("/v2/{repository}/{path}"));
-            self.unread.push(UnreadPath { source, path, error: error.clone() });
-        }
-        for draft in &judged.drafts {
-            let numbers: BTreeSet<u32> = draft.tags.iter().copied().collect();
-            let mut tags: Vec<Arc<str>> = numbers.iter().map(tag).collect();
-            tags.sort();
-            self.findings.push(draft.finding(source, &repository, Tags::new(tags)));
-        }
-    }
-
-    fn finish(mut self, source: Source) -> Judgement {
-        let mut order: Vec<usize> = (0..self.findings.len()).collect();
-        order.sort_by(|a, b| self.findings[*a].order().cmp(&self.findings[*b].order()));
-        let mut place = vec![0; order.len()];
-        order.iter().enumerate().for_each(|(new, old)| place[*old] = new);
-        for tag in &mut self.broken {
-            tag.findings.iter_mut().for_each(|number| *number = place[*number]);
-            tag.findings.sort_unstable();
-        }
-        let mut findings: Vec<Option<Finding>> = self.findings.into_iter().map(Some).collect();
-        let audit = Audit {
-            source,
-            covered: self.covered,
-            findings: order.iter().filter_map(|old| findings[*old].take()).collect(),
-            broken_tags: self.broken,
-            unknown_tags: self.unknown,
-            unread: self.unread,
-            garbage: None,
-            pieces: Vec::new(),
-            doubts: Vec::new(),
-            looks_like_cache: false,
-        };
-        Judgement { audit, judged: self.judged }
-    }
 }

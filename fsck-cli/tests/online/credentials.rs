@@ -1,0 +1,341 @@
+//! Where credentials come from, in which order, where they go, and that they are never shown.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use assert_cmd::Command;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use registry_fixtures::registry::{Account, Auth, Fault, Profile, Reply, Server, World};
+
+use crate::support::{Ran, command, damaged, fsck, host, images, masked, ran};
+
+const SECRET: &str = "correct-horse-battery-staple";
+
+fn guarded(auth: Auth) -> Server {
+    let mut world = World::new(Profile::V2_8).asked_by(auth);
+    images(&mut world);
+    Server::start(world)
+}
+
+fn me() -> Vec<Account> {
+    vec![Account::all("me", SECRET)]
+}
+
+fn both() -> [Server; 2] {
+    [guarded(Auth::Basic(me())), guarded(Auth::Token(me()))]
+}
+
+/// The pairs that a server was sent, in order, without repetitions.
+fn sent(server: &Server) -> Vec<String> {
+    let basic = server.log().into_iter().filter_map(|ask| {
+        let pair = ask.header("authorization")?.strip_prefix("Basic ")?.to_owned();
+        Some(String::from_utf8(STANDARD.decode(pair).unwrap()).unwrap())
+    });
+    let mut all: Vec<String> = basic.collect();
+    all.dedup();
+    all
+}
+
+fn auths(host: &str, user: &str, secret: &str) -> String {
+    format!(r#"{{"auths":{{"{host}":{{"auth":"{}"}}}}}}"#, STANDARD.encode(format!("{user}:{secret}")))
+}
+
+fn write(path: &Path, text: &str) -> String {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// The right ones, from variables.
+fn mine(command: &mut Command) -> &mut Command {
+    command.env("REGISTRY_USER", "me").env("REGISTRY_PASSWORD", SECRET)
+}
+
+fn probe(server: &Server, home: &Path, set: impl FnOnce(&mut Command) -> &mut Command) -> Ran {
+    let mut command = command(home);
+    command.args(["probe", &server.url, "--retries", "0", "-vv"]);
+    set(&mut command);
+    let ran = ran(&mut command);
+    for secret in [SECRET.to_owned(), STANDARD.encode(format!("me:{SECRET}"))] {
+        assert!(!ran.out.contains(&secret) && !ran.err.contains(&secret), "a secret is shown: {}", ran.err);
+    }
+    // Nor are tokens.
+    assert!(!ran.err.contains("token-1"), "{}", ran.err);
+    ran
+}
+
+#[test]
+fn every_place_is_used() {
+    for server in both() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let secret = write(&path("secret"), &format!("{SECRET}\n"));
+        let config = auths(host(&server), "me", SECRET);
+        let authfile = write(&path("auth.json"), &config);
+        write(&path("run/containers/auth.json"), &config);
+        write(&path("docker/config.json"), &config);
+        write(&path("home/.docker/config.json"), &config);
+        type Set<'a> = Box<dyn FnOnce(&mut Command) -> &mut Command + 'a>;
+        let environment = |name: &'static str, value: String| -> Set<'_> {
+            Box::new(move |command| command.env(name, value))
+        };
+        let ways: Vec<(&str, Set<'_>)> = vec![
+            ("flags", Box::new(|command| command.args(["--user", "me", "--password-file", &secret]))),
+            ("--user", Box::new(|command| command.args(["--user", "me"]).env("REGISTRY_PASSWORD", SECRET))),
+            ("--authfile", Box::new(|command| command.args(["--authfile", &authfile]))),
+            ("variables", Box::new(mine)),
+            (
+                "_FILE",
+                Box::new(|command| command.env("REGISTRY_USER", "me").env("REGISTRY_PASSWORD_FILE", &secret)),
+            ),
+            ("REGISTRY_AUTH_FILE", environment("REGISTRY_AUTH_FILE", authfile.clone())),
+            ("XDG_RUNTIME_DIR", environment("XDG_RUNTIME_DIR", path("run").display().to_string())),
+            ("DOCKER_CONFIG", environment("DOCKER_CONFIG", path("docker").display().to_string())),
+            ("HOME", environment("HOME", path("home").display().to_string())),
+        ];
+        for (name, set) in ways {
+            server.clear_log();
+            let ran = probe(&server, folder.path(), set);
+            assert_eq!(ran.status, 0, "{name}: {}{}", ran.out, ran.err);
+            assert_eq!(sent(&server), [format!("me:{SECRET}")], "{name}");
+        }
+        let ran = probe(&server, folder.path(), |command| command);
+        assert_eq!(ran.status, 8);
+        assert!(ran.out.contains("these credentials do not suffice, or none were given"), "{}", ran.out);
+    }
+}
+
+#[test]
+fn a_flag_beats_the_environment_which_beats_files() {
+    let server = guarded(Auth::Basic(Vec::new()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let of = |user: &str| auths(host(&server), user, "x");
+    let secret = write(&path("secret"), "x");
+    let (flag, named) =
+        (write(&path("flag.json"), &of("authfile")), write(&path("named.json"), &of("named")));
+    write(&path("run/containers/auth.json"), &of("run"));
+    write(&path("docker/config.json"), &of("docker"));
+    write(&path("home/.docker/config.json"), &of("home"));
+    let order = ["flags", "authfile", "file", "variable", "named", "run", "docker", "home"];
+    let mut used = Vec::new();
+    for first in 0..order.len() {
+        server.clear_log();
+        let has = |name: &str| order[first..].contains(&name);
+        probe(&server, &path("home"), |command| {
+            if has("flags") {
+                command.args(["--user", "flags", "--password-file", &secret]);
+            }
+            if has("authfile") {
+                command.args(["--authfile", &flag]);
+            }
+            if has("file") {
+                command.env("REGISTRY_PASSWORD_FILE", &secret);
+            }
+            if has("variable") {
+                command
+                    .env("REGISTRY_USER", if has("file") { "file" } else { "variable" })
+                    .env("REGISTRY_PASSWORD", "y");
+            }
+            if has("named") {
+                command.env("REGISTRY_AUTH_FILE", &named);
+            }
+            if has("run") {
+                command.env("XDG_RUNTIME_DIR", path("run"));
+            }
+            if has("docker") {
+                command.env("DOCKER_CONFIG", path("docker"));
+            }
+            command
+        });
+        used.extend(sent(&server));
+    }
+    insta::assert_snapshot!(used.join("\n"), @"
+    flags:x
+    authfile:x
+    file:x
+    variable:y
+    named:x
+    run:x
+    docker:x
+    home:x
+    ");
+    let help = fsck(&["probe", "--help"]).out;
+    let (_, help) = help.split_once("Credentials come from").unwrap();
+    let (help, _) = help.split_once("Exit status").unwrap();
+    insta::assert_snapshot!(help.split_whitespace().collect::<Vec<_>>().join(" "), @"the first of these that is there: --user with --password-file; --authfile; with --forgejo FORGEJO_USER with FORGEJO_TOKEN_FILE or FORGEJO_TOKEN; REGISTRY_USER with REGISTRY_PASSWORD_FILE or REGISTRY_PASSWORD (--user in place of either user); REGISTRY_AUTH_FILE; containers/auth.json in XDG_RUNTIME_DIR when it has any for this host; docker's config.json, with its helpers, in DOCKER_CONFIG or ~/.docker.");
+}
+
+#[test]
+fn a_credential_helper_is_asked() {
+    for kind in ["credHelpers", "credsStore"] {
+        let server = guarded(Auth::Basic(me()));
+        let folder = tempfile::tempdir().unwrap();
+        let script = format!(
+            "#!/bin/sh\nread host\n[ \"$host\" = '{}' ] || exit 1\necho '{{\"Username\":\"me\",\"Secret\":\"{SECRET}\"}}'\n",
+            host(&server)
+        );
+        let helper = folder.path().join("bin/docker-credential-probe");
+        write(&helper, &script);
+        std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let config = match kind {
+            "credHelpers" => format!(r#"{{"credHelpers":{{"{}":"probe"}}}}"#, host(&server)),
+            _ => format!(r#"{{"auths":{{"{}":{{}}}},"credsStore":"probe"}}"#, host(&server)),
+        };
+        write(&folder.path().join("home/.docker/config.json"), &config);
+        let path = format!("{}:/usr/bin:/bin", folder.path().join("bin").display());
+        let ran = probe(&server, &folder.path().join("home"), |command| command.env("PATH", path));
+        assert_eq!(ran.status, 0, "{kind}: {}{}", ran.out, ran.err);
+    }
+}
+
+#[test]
+fn a_host_that_a_file_does_not_name_gets_nothing() {
+    let server = guarded(Auth::Basic(me()));
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join(".docker/config.json"), &auths("other.example:5000", "me", SECRET));
+    assert_eq!(probe(&server, folder.path(), |command| command).status, 8);
+    assert_eq!(sent(&server), Vec::<String>::new());
+}
+
+#[test]
+fn files_that_cannot_be_used_exit_16_and_are_named() {
+    let _masked = masked();
+    let server = guarded(Auth::Basic(me()));
+    let folder = tempfile::tempdir().unwrap();
+    let token = format!(r#"{{"auths":{{"{}":{{"identitytoken":"{SECRET}"}}}}}}"#, host(&server));
+    let bad = format!(r#"{{"auths":{{"{}":{{"auth":"{SECRET}"}}}}}}"#, host(&server));
+    let mut all = String::new();
+    for (name, text) in [("a.json", "no json"), ("b.json", &*token), ("c.json", &*bad)] {
+        let path = write(&folder.path().join(name), text);
+        let ran = probe(&server, folder.path(), |command| command.args(["--authfile", &path]));
+        assert_eq!(ran.status, 16);
+        all.push_str(&ran.err);
+    }
+    for (name, text) in [("empty", "  \n"), ("absent", "")] {
+        let path = folder.path().join(name);
+        if name == "empty" {
+            write(&path, text);
+        }
+        let ran = probe(&server, folder.path(), |command| command.env("REGISTRY_PASSWORD_FILE", &path));
+        assert_eq!(ran.status, 16);
+        all.push_str(&ran.err);
+    }
+    insta::assert_snapshot!(all, @"
+    ERROR cannot use FOLDER/a.json: Unable to read config
+    ERROR FOLDER/b.json has an identity token for HOST, which is not supported; use a password or an access token
+    ERROR cannot use FOLDER/c.json: Unable to decode credential
+    ERROR FOLDER/empty is empty
+    ERROR cannot read FOLDER/absent: No such file or directory (os error 2)
+    ");
+    assert!(server.log().is_empty());
+}
+
+#[test]
+fn a_wrong_password_is_a_hole_and_never_shown() {
+    let _masked = masked();
+    for server in [
+        guarded(Auth::Basic(vec![Account::all("me", "other")])),
+        guarded(Auth::Token(vec![Account::all("me", "other")])),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        let ran = probe(&server, home.path(), mine);
+        assert_eq!(ran.status, 8);
+        assert!(ran.out.contains("refused with status 401"), "{}", ran.out);
+    }
+}
+
+#[test]
+fn a_closed_catalog_is_a_hole_and_a_file_of_names_the_way_out() {
+    let _masked = masked();
+    let pull = registry_fixtures::registry::Grant::new("repository:*", &["pull"]);
+    let server = guarded(Auth::Token(vec![Account::of("me", SECRET, vec![pull])]));
+    let home = tempfile::tempdir().unwrap();
+    let ran = probe(&server, home.path(), mine);
+    assert_eq!(ran.status, 8);
+    insta::assert_snapshot!(ran.out, @"
+    /v2/_catalog could not be read: GET /v2/_catalog: refused with status 401: these credentials do not suffice, or none were given
+    asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
+    registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
+    ");
+    let names = write(&home.path().join("names"), "team/app\nweb\n");
+    let ran = probe(&server, home.path(), |command| mine(command).args(["--repositories-file", &names]));
+    assert_eq!(ran.status, 0, "{}", ran.out);
+}
+
+#[test]
+fn credentials_over_http_to_another_machine_are_warned_of() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = command(home.path());
+    command.args(["probe", "http://registry.invalid", "--retries", "0", "--timeout", "5s"]);
+    let without = ran(&mut command);
+    assert!(without.status == 8 && !without.err.contains("unencrypted"), "{}", without.err);
+    let with = ran(mine(&mut command));
+    assert!(with.err.contains("credentials go to registry.invalid unencrypted"), "{}", with.err);
+    let server = guarded(Auth::Basic(me()));
+    let here = probe(&server, home.path(), mine);
+    assert!(!here.err.contains("unencrypted"), "{}", here.err);
+}
+
+#[test]
+fn credentials_stay_home_when_layers_lie_elsewhere() {
+    let elsewhere = crate::support::registry(|world| drop(world.push_image("store", Some("x"), "four")));
+    let server = guarded(Auth::Basic(me()));
+    let to = format!("{}/v2/store/blobs/{}", elsewhere.url, crate::support::layer("four"));
+    let part = format!("/v2/web/blobs/{}", crate::support::layer("four"));
+    server.set_hook(move |_, ask, _| {
+        let is_allowed = ask.header("authorization").is_some();
+        (ask.path == part && is_allowed).then(|| Fault::Instead(Reply::new(307).with("location", to.clone())))
+    });
+    let home = tempfile::tempdir().unwrap();
+    for depth in ["blobs", "content"] {
+        let ran = probe(&server, home.path(), |command| mine(command).args(["--depth", depth]));
+        assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    }
+    assert_eq!(elsewhere.log().len(), 2);
+    assert!(elsewhere.log().iter().all(|ask| ask.header("authorization").is_none()));
+}
+
+#[test]
+fn a_token_service_on_another_host_gets_no_password() {
+    let _masked = masked();
+    let thief = crate::support::registry(|_| {});
+    let server = guarded(Auth::Token(me()));
+    server.world().realm = Some(format!("{}/auth/token", thief.url));
+    let home = tempfile::tempdir().unwrap();
+    let ran = probe(&server, home.path(), mine);
+    assert_eq!(ran.status, 8);
+    insta::assert_snapshot!(ran.out, @"
+    . could not be read: GET /v2/: its token service is http://HOST, another host; credentials do not go there
+    asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
+    registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
+    ");
+    assert!(thief.log().is_empty());
+}
+
+#[test]
+fn bug_user_goes_with_the_token_of_a_forgejo() {
+    let world =
+        registry_fixtures::forgejo::World::example(registry_fixtures::forgejo::Profile::V15, 1_790_000_000);
+    let server = registry_fixtures::forgejo::Server::start(world);
+    let home = tempfile::tempdir().unwrap();
+    let owner = registry_fixtures::forgejo::OWNER;
+    let mut command = command(home.path());
+    command.args(["probe", &server.url, "--forgejo", "--owner", owner, "--user", owner, "--retries", "0"]);
+    let ran = ran(command.env("FORGEJO_TOKEN", registry_fixtures::forgejo::READ));
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn bug_the_password_of_one_registry_does_not_go_to_two() {
+    let (one, two) = (guarded(Auth::Basic(me())), crate::support::registry(damaged));
+    let home = tempfile::tempdir().unwrap();
+    let images = [format!("{}/web", host(&one)), format!("{}/web", host(&two))];
+    let mut command = command(home.path());
+    command.args(["verify", &images[0], "--same-as", &images[1]]);
+    let ran = ran(mine(&mut command));
+    assert_eq!(ran.status, 16);
+    insta::assert_snapshot!(ran.err, @"ERROR these images are on 2 registries, and --user and REGISTRY_PASSWORD are credentials of one: give those of each in a file (--authfile, or docker's config.json)");
+    assert!(one.log().is_empty() && two.log().is_empty());
+}

@@ -1,0 +1,85 @@
+//! `probe --forgejo --owner`: the packages of an owner instead of a catalog.
+
+use registry_fixtures::forgejo::{OWNER, Profile, READ, Server, World};
+
+use crate::support::{Ran, command, ran};
+
+fn server(profile: Profile) -> Server {
+    let mut world = World::example(profile, jiff::Timestamp::now().as_second() - 40 * 86400);
+    for build in 1..=4 {
+        world.now += 86400;
+        world.push_index(
+            "team/tool",
+            &[&format!("b{build}")],
+            &[&format!("amd64 {build}"), &format!("arm64 {build}")],
+        );
+    }
+    // Pushed last, and by its name the smallest.
+    world.now += 86400;
+    world.push_image("team/tool", Some("a-hotfix"), "hotfix");
+    world.push_image("api", Some("v1"), "api");
+    world.now = jiff::Timestamp::now().as_second();
+    Server::start(world)
+}
+
+fn probe(server: &Server, options: &[&str]) -> Ran {
+    let home = tempfile::tempdir().unwrap();
+    let arguments =
+        [&["probe", &server.url, "--forgejo", "--owner", OWNER, "--output", "json"], options].concat();
+    ran(command(home.path()).env("FORGEJO_USER", OWNER).env("FORGEJO_TOKEN", READ).args(arguments))
+}
+
+#[test]
+fn all_packages_are_looked_at() {
+    for profile in [Profile::V11, Profile::V15] {
+        let server = server(profile);
+        let ran = probe(&server, &[]);
+        assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+        let report = ran.json();
+        let source = &report["sources"][0];
+        assert_eq!(
+            (&source["repositories"], &source["tags"], &source["indexes"]),
+            (&2.into(), &6.into(), &4.into())
+        );
+        assert!(server.lines().iter().all(|line| !line.contains("_catalog")));
+        assert!(!ran.err.contains(READ) && !ran.out.contains(READ));
+    }
+}
+
+#[test]
+fn a_lost_child_is_found() {
+    for profile in [Profile::V11, Profile::V15] {
+        let server = server(profile);
+        let child = server.world().find_image("team/tool", "arm64 3");
+        server.world().remove_object(&child);
+        let ran = probe(&server, &["--retries", "0"]);
+        // The row is there and its object gone: Forgejo answers with an error of its own.
+        let report = ran.json();
+        let broken = &report["broken_tags"][0];
+        assert_eq!((ran.status & 4, &broken["tag"]), (4, &"b3".into()), "{}", ran.out);
+        assert_eq!(report["summary"]["broken_tags"], 1);
+    }
+}
+
+#[test]
+fn the_newest_are_those_pushed_last() {
+    let server = server(Profile::V15);
+    let ran = probe(&server, &["--newest", "1", "--repository", "*/team/tool"]);
+    assert_eq!((ran.status, &ran.json()["coverage"]["tags_checked"]), (0, &1.into()));
+    let heads: Vec<String> = server
+        .lines()
+        .into_iter()
+        .filter(|line| line.starts_with("HEAD") && !line.contains("sha256"))
+        .collect();
+    assert_eq!(heads, [format!("HEAD /v2/{OWNER}/team/tool/manifests/a-hotfix")]);
+}
+
+#[test]
+fn an_owner_that_is_not_there_is_a_hole() {
+    let server = server(Profile::V15);
+    let home = tempfile::tempdir().unwrap();
+    let arguments =
+        ["probe", &server.url, "--forgejo", "--owner", "nobody", "--output", "json", "--retries", "0"];
+    let ran = ran(command(home.path()).env("FORGEJO_USER", OWNER).env("FORGEJO_TOKEN", READ).args(arguments));
+    assert_eq!((ran.status, &ran.json()["sources"][0]["complete"]), (8, &false.into()), "{}", ran.out);
+}

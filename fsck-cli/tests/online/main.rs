@@ -1,0 +1,14 @@
+//! The program against registries in memory: `probe` and `verify` as an operator and as CI run them.
+
+mod credentials;
+mod files;
+mod forgejo;
+mod metrics;
+mod probe;
+mod referrers;
+mod same;
+mod strangers;
+mod support;
+mod tls;
+mod verify;
+mod wait;

@@ -1,0 +1,45 @@
+//! `verify --same-as`: both sides of a dual push hold the same.
+
+use registry_fixtures::registry::Server;
+
+use crate::support::{Ran, damaged, fsck, host, images, masked, registry};
+
+fn verify(server: &Server, image: &str, other: &Server, same: &str) -> Ran {
+    fsck(&["verify", &format!("{}/{image}", host(server)), "--same-as", &format!("{}/{same}", host(other))])
+}
+
+#[test]
+fn the_same_on_one_host_and_on_two() {
+    let (one, two) = (registry(images), registry(images));
+    assert_eq!(verify(&one, "team/app:v1", &one, "team/app:stable").status, 0);
+    let ran = verify(&one, "team/app:v1", &two, "team/app:v1");
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(ran.out.matches(": complete\n").count(), 2, "{}", ran.out);
+}
+
+#[test]
+fn another_image_under_the_same_name() {
+    let _masked = masked();
+    let (one, two) = (registry(images), registry(images));
+    two.world().push_image("team/app", Some("v1"), "five");
+    let ran = verify(&one, "team/app:v1", &two, "team/app:v1");
+    assert_eq!(ran.status, 4);
+    let finding = ran.out.lines().find(|line| line.contains("[reference-mismatch]")).unwrap_or(&ran.out);
+    insta::assert_snapshot!(finding, @"error team/app:v1: it names sha256:101831dc9442…, and HOST/team/app:v1 names sha256:8452f4a5278e… [reference-mismatch]");
+}
+
+#[test]
+fn the_same_digest_and_one_side_not_complete() {
+    let (one, two) = (registry(images), registry(damaged));
+    let ran = verify(&one, "team/app:v1", &two, "team/app:v1");
+    assert_eq!(ran.status, 4);
+    assert!(ran.out.contains("[child-missing]") && !ran.out.contains("[reference-mismatch]"), "{}", ran.out);
+}
+
+#[test]
+fn a_side_without_the_image() {
+    let (one, two) = (registry(images), registry(|_| {}));
+    let ran = verify(&one, "team/app:v1", &two, "team/app:v1");
+    assert_eq!(ran.status, 4);
+    assert!(ran.out.contains("[tag-target-missing]"), "{}", ran.out);
+}

@@ -1,0 +1,228 @@
+//! What is no registry, or answers like none: a clear message, bounded time, exit 8 or 4.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use registry_fixtures::registry::{Fault, Reply, Server};
+
+use crate::support::{fsck, host, images, masked, registry};
+
+/// One answer to everything below a path, and what a probe says then.
+fn said(path: &'static str, reply: Reply) -> String {
+    let server = registry(images);
+    server.set_hook(move |_, ask, _| ask.path.starts_with(path).then(|| Fault::Instead(reply.clone())));
+    let ran = fsck(&["probe", &server.url, "--retries", "0"]);
+    assert_eq!(ran.status, 8, "{}", ran.out);
+    ran.out
+}
+
+fn json(text: &str) -> Reply {
+    Reply::new(200).with("content-type", "application/json").body(text)
+}
+
+#[test]
+fn what_is_no_registry() {
+    let _masked = masked();
+    let page = Reply::new(200).with("content-type", "text/html").body("<html><body>log in</body></html>");
+    insta::assert_snapshot!(said("/", page), @"
+    . could not be read: GET /v2/: status 200 without the header of a registry: this is something else
+    asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
+    registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
+    ");
+    let away = Reply::new(302).with("location", "https://login.example/?next=/v2/");
+    insta::assert_snapshot!(said("/", away), @r#"
+    . could not be read: GET /v2/: status 302: it leads to "https://login.example/?next=/v2/", which is not followed
+    asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
+    registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
+    "#);
+    insta::assert_snapshot!(said("/", Reply::new(404).with("content-type", "text/html").body("<html>")), @"
+    . could not be read: GET /v2/: there is no registry at this address
+    asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
+    registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
+    ");
+}
+
+#[test]
+fn lists_that_are_none() {
+    let _masked = masked();
+    insta::assert_snapshot!(said("/v2/_catalog", json("<html>")), @"
+    /v2/_catalog could not be read: GET /v2/_catalog: a web page came instead of JSON: a login page, or another server
+    asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
+    registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
+    ");
+    insta::assert_snapshot!(said("/v2/_catalog", json(r#"{"repositories":7}"#)), @r#"
+    /v2/_catalog could not be read: GET /v2/_catalog: not the JSON of this API (invalid type: integer `7`, expected a sequence at line 1 column 17); it begins with "{\"repositories\":7}"
+    asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
+    registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
+    "#);
+    insta::assert_snapshot!(said("/v2/web/tags/list", Reply::new(404).with("content-type", "text/html").body("<html>")), @"
+    /v2/web/tags/list could not be read: GET /v2/web/tags/list: status 404: with a web page
+    asked http://HOST, not read completely: 1 repository, 3 of 3 tags, 4 manifests of which 1 index, 6 configs and layers (190 B)
+    every tag was looked at within the last 1 minute
+    registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=3 unread=1 exit_status=8 seconds=…
+    ");
+}
+
+#[test]
+fn tags_that_are_null_are_no_tags() {
+    let server = registry(images);
+    server.set_hook(|_, ask, _| {
+        (ask.path == "/v2/web/tags/list").then(|| Fault::Instead(json(r#"{"name":"web","tags":null}"#)))
+    });
+    let ran = fsck(&["probe", &server.url, "--output", "json"]);
+    assert_eq!((ran.status, &ran.json()["coverage"]["tags_total"]), (0, &3.into()));
+}
+
+#[test]
+fn links_that_lead_nowhere() {
+    let _masked = masked();
+    let linked = |to: &str| json(r#"{"repositories":["web"]}"#).with("link", format!("<{to}>; rel=\"next\""));
+    insta::assert_snapshot!(said("/v2/_catalog", linked("/v2/_catalog")), @"
+    /v2/_catalog could not be read: GET /v2/_catalog: its pages lead in a circle
+    asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
+    registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
+    ");
+    let server = registry(images);
+    server.set_hook(move |_, ask, number| {
+        (ask.path == "/v2/_catalog").then(|| Fault::Instead(linked(&format!("/v2/_catalog?page={number}"))))
+    });
+    let ran = fsck(&["probe", &server.url, "--retries", "0"]);
+    assert_eq!((ran.status, server.log().len()), (8, 5));
+    assert!(ran.out.contains("its pages are all the same"), "{}", ran.out);
+    insta::assert_snapshot!(said("/v2/_catalog", linked("https://elsewhere.example/v2/other?n=1")), @"
+    /v2/_catalog could not be read: GET /v2/_catalog: its link to the next page leads elsewhere
+    asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
+    registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
+    ");
+}
+
+#[test]
+fn a_catalog_of_very_many_names_is_gone_through() {
+    let server = registry(images);
+    let names: Vec<String> = (0..300_000).map(|number| format!("\"some/repository/{number}\"")).collect();
+    let catalog = json(&format!("{{\"repositories\":[{}]}}", names.join(",")));
+    server.spoil("GET", "/v2/_catalog", 9, Fault::Instead(catalog));
+    let ran = fsck(&["probe", &server.url, "--repository", "some/repository/29999?"]);
+    assert_eq!((ran.status, server.log().len()), (16, 12), "{}", ran.err);
+    server.clear_log();
+    let ran = fsck(&["probe", &server.url, "--budget-requests", "40"]);
+    assert_eq!((ran.status, server.log().len()), (8, 40));
+    assert!(ran.out.contains("more lists were not read") && ran.out.lines().count() < 10, "{}", ran.out);
+}
+
+#[test]
+fn nobody_is_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let ran = fsck(&["probe", &format!("http://{address}"), "--retries", "0"]);
+    assert_eq!(ran.status, 8);
+    assert!(ran.out.contains("no answer"), "{}", ran.out);
+    let ran = fsck(&["verify", &format!("{address}/app:v1"), "--retries", "0"]);
+    assert_eq!(ran.status, 8);
+}
+
+#[test]
+fn https_to_a_server_that_speaks_http() {
+    let server = registry(images);
+    let ran = fsck(&["probe", &format!("https://{}", host(&server)), "--retries", "0"]);
+    assert_eq!(ran.status, 8);
+    assert!(ran.out.contains("GET /v2/: no answer") && ran.out.contains("InvalidContentType"), "{}", ran.out);
+}
+
+/// A server by hand: each connection is handed to a function.
+fn by_hand(serve: impl Fn(std::net::TcpStream, &str) + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serve = std::sync::Arc::new(serve);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let serve = std::sync::Arc::clone(&serve);
+            std::thread::spawn(move || {
+                let (mut stream, mut bytes) = (stream, [0; 4096]);
+                let read = stream.read(&mut bytes).unwrap_or(0);
+                let line =
+                    String::from_utf8_lossy(&bytes[..read]).lines().next().unwrap_or_default().to_owned();
+                serve(stream, &line);
+            });
+        }
+    });
+    address
+}
+
+fn passed_on(server: &Server, line: &str) -> Vec<u8> {
+    let mut stream = std::net::TcpStream::connect(host(server)).unwrap();
+    let accept =
+        "accept: application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
+    stream
+        .write_all(format!("{line}\r\nhost: x\r\n{accept}\r\nconnection: close\r\n\r\n").as_bytes())
+        .unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    answer
+}
+
+#[test]
+fn an_answer_that_drips_is_given_up() {
+    let address = by_hand(|mut stream, _| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n");
+        while stream.write_all(b"{").is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let start = Instant::now();
+    let ran = fsck(&["probe", &format!("http://{address}"), "--retries", "0", "--timeout", "1s"]);
+    assert_eq!(ran.status, 8);
+    assert!(ran.out.contains("no complete answer within 1 s"), "{}", ran.out);
+    assert!(start.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+fn bug_layers_that_drip_or_do_not_end_are_given_up() {
+    for is_dripping in [true, false] {
+        let server = registry(images);
+        let address = by_hand(move |mut stream, line| {
+            if !line.contains("/blobs/") {
+                let _ = stream.write_all(&passed_on(&server, line));
+                return;
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+            let piece = if is_dripping { vec![b'x'] } else { vec![b'x'; 1 << 20] };
+            let chunk = [format!("{:x}\r\n", piece.len()).as_bytes(), &piece, b"\r\n"].concat();
+            while stream.write_all(&chunk).is_ok() {
+                if is_dripping {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            }
+        });
+        let url = format!("http://{address}");
+        let options = [
+            "--depth",
+            "content",
+            "--retries",
+            "0",
+            "--timeout",
+            "1s",
+            "--repository",
+            "web",
+            "--output",
+            "json",
+        ];
+        let ran = fsck(&[&["probe", &url][..], &options].concat());
+        let wanted = if is_dripping { "no complete answer within" } else { "the answer is larger than" };
+        assert!(ran.out.contains(wanted), "{}", ran.out);
+        assert_eq!((ran.status, ran.codes()), (8, Vec::new()));
+    }
+}
+
+#[test]
+fn words_of_a_server_do_not_reach_the_terminal_as_commands() {
+    let server = registry(images);
+    let nasty = Reply::new(500)
+        .with("content-type", "application/json")
+        .body("{\"errors\":[{\"code\":\"\u{1b}]0;x\u{7}\",\"message\":\"\u{1b}[2J\"}]}");
+    server.set_hook(move |_, ask, _| ask.path.contains("/tags/list").then(|| Fault::Instead(nasty.clone())));
+    let ran = fsck(&["probe", &server.url, "--retries", "0", "-vv"]);
+    assert!(!ran.out.contains('\u{1b}') && !ran.err.contains('\u{1b}'), "{}{}", ran.out, ran.err);
+}

@@ -1,0 +1,104 @@
+//! A registry, and the program run against it with an empty environment.
+
+use std::path::Path;
+use std::time::Duration;
+
+use assert_cmd::Command;
+use registry_fixtures::Digest;
+use registry_fixtures::registry::{Profile, Server, World, image_of};
+use serde_json::Value;
+
+/// What a run printed, and its exit status.
+#[derive(Debug)]
+pub struct Ran {
+    pub status: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("no report ({error}): {}", self.err))
+    }
+
+    /// Codes of the findings.
+    pub fn codes(&self) -> Vec<String> {
+        let report = self.json();
+        let findings = report["findings"].as_array().unwrap().iter();
+        findings.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+/// The program, with nothing in its environment but a home without credentials.
+pub fn command(home: &Path) -> Command {
+    let mut command = Command::cargo_bin("registry-fsck").expect("the binary");
+    command.env_clear().env("HOME", home).timeout(Duration::from_secs(60));
+    command
+}
+
+pub fn ran(command: &mut Command) -> Ran {
+    let output = command.output().expect("an exit");
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+    let ran = Ran {
+        status: output.status.code().unwrap_or(-1),
+        out: text(&output.stdout),
+        err: text(&output.stderr),
+    };
+    assert!(ran.status >= 0 && !ran.err.contains("panicked"), "{}", ran.err);
+    ran
+}
+
+/// Runs with some arguments.
+pub fn fsck(arguments: &[&str]) -> Ran {
+    let home = tempfile::tempdir().expect("a home");
+    ran(command(home.path()).args(arguments))
+}
+
+/// A registry of release 2.8.2.
+pub fn registry(push: impl FnOnce(&mut World)) -> Server {
+    let mut world = World::new(Profile::V2_8);
+    push(&mut world);
+    Server::start(world)
+}
+
+/// Two repositories: an index under two tags and an image, and an image.
+pub fn images(world: &mut World) {
+    world.push_index("team/app", &["v1", "stable"], &["one", "two"]);
+    world.push_image("team/app", Some("v2"), "three");
+    world.push_image("web", Some("latest"), "four");
+}
+
+/// The same with a child lost.
+pub fn damaged(world: &mut World) {
+    images(world);
+    world.unlink_manifest("team/app", &manifest("two"));
+}
+
+/// The digest of an image's manifest.
+pub fn manifest(seed: &str) -> String {
+    Digest::of(&image_of(seed, None).0).as_str().to_owned()
+}
+
+/// The digest of an image's layer.
+pub fn layer(seed: &str) -> String {
+    Digest::of(format!("layer of {seed}").as_bytes()).as_str().to_owned()
+}
+
+/// `host:port` of a server.
+pub fn host(server: &Server) -> &str {
+    server.url.trim_start_matches("http://")
+}
+
+/// As long as this lives, snapshots show no ports, times, and only the first 12 digits of digests.
+pub fn masked() -> insta::internals::SettingsBindDropGuard {
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"127\.0\.0\.1:\d+", "HOST");
+    settings.add_filter(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", "$1…");
+    settings.add_filter(r#""(started_at|complete_by|oldest_check)": "[^"]+""#, "\"$1\": \"…\"");
+    settings.add_filter(r#""duration_seconds": [0-9.e-]+"#, "\"duration_seconds\": 0.0");
+    settings.add_filter(r#"instance@base64/[\w=-]+"#, "instance@base64/…");
+    settings.add_filter(r"(run_duration_seconds\{[^}]*\}|last_run_timestamp\{[^}]*\}) [0-9.]+", "$1 …");
+    settings.add_filter(r" seconds=[0-9.]+", " seconds=…");
+    settings.add_filter(r"/tmp/[\w./-]+/", "FOLDER/");
+    settings.bind_to_scope()
+}

@@ -1,0 +1,310 @@
+//! `verify`: references, what is wrong with an image, the tree that it prints.
+
+use registry_fixtures::Digest;
+use registry_fixtures::registry::{Fault, image_of, index_of};
+
+use crate::support::{damaged, fsck, host, images, layer, manifest, masked, registry};
+
+#[test]
+fn references_as_people_write_them() {
+    let server = registry(|world| {
+        images(world);
+        world.push_image("app", Some("latest"), "five");
+    });
+    let (at, index) = (host(&server), server.world().tagged("team/app", "v1").unwrap().to_owned());
+    for reference in [
+        format!("{at}/team/app:v1"),
+        format!("docker://{at}/team/app:v1"),
+        format!("http://{at}/team/app:v1"),
+        format!("{at}/team/app@{index}"),
+        format!("{at}/team/app:v1@{index}"),
+        format!("docker://{at}/team/app:stable@{index}"),
+        format!("{at}/app"),
+        format!("{at}/web"),
+    ] {
+        let ran = fsck(&["verify", &reference]);
+        assert_eq!(ran.status, 0, "{reference}: {}{}", ran.out, ran.err);
+        assert!(ran.out.contains(": complete\n"), "{}", ran.out);
+    }
+}
+
+#[test]
+fn references_that_are_none_exit_16() {
+    let mut all = String::new();
+    for reference in
+        ["ftp://x/app", "localhost/App:v1", "localhost/app:-x", "localhost/app@sha256:1", "oci-archive://x"]
+    {
+        let ran = fsck(&["verify", reference]);
+        assert_eq!((ran.status, &*ran.out), (16, ""));
+        all.push_str(ran.err.lines().next().unwrap_or_default());
+        all.push('\n');
+    }
+    insta::assert_snapshot!(all, @r#"
+    error: invalid value 'ftp://x/app' for '<REFERENCE>...': "ftp" is no transport of a registry; write host/owner/name:tag
+    error: invalid value 'localhost/App:v1' for '<REFERENCE>...': "App" is no repository: the name holds characters that a registry refuses
+    error: invalid value 'localhost/app:-x' for '<REFERENCE>...': "-x" is no tag: the name holds characters that a registry refuses
+    error: invalid value 'localhost/app@sha256:1' for '<REFERENCE>...': "sha256:1" is no digest: the hash is not exactly 64 lower-case hexadecimal characters
+    error: invalid value 'oci-archive://x' for '<REFERENCE>...': "oci-archive" is no transport of a registry; write host/owner/name:tag
+    "#);
+}
+
+#[test]
+fn the_tree_of_a_whole_image() {
+    let _masked = masked();
+    let server = registry(|world| {
+        images(world);
+        // An attestation beside the platforms, as BuildKit pushes it.
+        let [one, two, attestation] =
+            ["one", "two", "attestation"].map(|seed| world.push_image("team/app", None, seed));
+        let sized = |digest: &String| (digest.clone(), world.bytes_of(digest).len());
+        let mut index: serde_json::Value =
+            serde_json::from_slice(&index_of(&[sized(&one), sized(&two), sized(&attestation)])).unwrap();
+        let third = &mut index["manifests"][2];
+        third["platform"] = serde_json::json!({"os": "unknown", "architecture": "unknown"});
+        third["annotations"] = serde_json::json!({"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": one});
+        world.push_manifest("team/app", Some("built"), index.to_string().as_bytes());
+    });
+    let ran = fsck(&["verify", &format!("{}/team/app:built", host(&server))]);
+    assert_eq!((ran.status, &*ran.err), (0, ""));
+    insta::assert_snapshot!(ran.out, @"
+    HOST/team/app:built: complete
+      sha256:55399bd540d5…, index
+        linux/amd64 sha256:c0276c3635b6…, 1 layer (62 B)
+        linux/arm64 sha256:1f7f40a4a401…, 1 layer (62 B)
+        attestation sha256:e4cdc2993a75…, 1 layer (78 B)
+    registry-fsck verify: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=1 unread=0 exit_status=0 seconds=…
+    ");
+}
+
+#[test]
+fn a_deleted_child_exits_4_and_shows_where() {
+    let _masked = masked();
+    let server = registry(damaged);
+    let ran = fsck(&["verify", &format!("{}/team/app:v1", host(&server)), &format!("{}/web", host(&server))]);
+    assert_eq!(ran.status, 4);
+    insta::assert_snapshot!(ran.out, @"
+    HOST/team/app:v1: not complete
+      sha256:101831dc9442…, index
+        linux/amd64 sha256:c0276c3635b6…, 1 layer (62 B)
+        linux/arm64 sha256:1f7f40a4a401… missing
+    HOST/web:latest: complete
+      sha256:f8d400de2387…, 1 layer (64 B)
+    error team/app:v1: linux/arm64 answers 404 [child-missing]
+    registry-fsck verify: broken_tags=1 unknown_tags=0 errors=1 warnings=0 infos=0 repairable=0 tags=2 unread=0 exit_status=4 seconds=…
+    ");
+}
+
+#[test]
+fn a_tag_and_a_layer_that_are_not_there() {
+    let _masked = masked();
+    let server = registry(images);
+    server.world().unlink_blob("team/app", &layer("three"));
+    let at = host(&server);
+    let ran = fsck(&[
+        "verify",
+        &format!("{at}/team/app:v2"),
+        &format!("{at}/team/app:v9"),
+        &format!("{at}/nothing"),
+    ]);
+    assert_eq!(ran.status, 4);
+    insta::assert_snapshot!(ran.out, @"
+    HOST/team/app:v2: not complete
+      sha256:9c1a20e55428…, 1 layer (52 B), 1 missing
+    HOST/team/app:v9: not complete
+    HOST/nothing:latest: not complete
+    error nothing:latest: the tag answers 404 [tag-target-missing]
+    error team/app:v2: layer sha256:42704ff9066b answers 404 [blob-missing]
+    error team/app:v9: the tag answers 404 [tag-target-missing]
+    registry-fsck verify: broken_tags=3 unknown_tags=0 errors=3 warnings=0 infos=0 repairable=0 tags=3 unread=0 exit_status=4 seconds=…
+    ");
+}
+
+#[test]
+fn an_answer_that_says_nothing_exits_8() {
+    let _masked = masked();
+    let server = registry(images);
+    server.set_hook(|_, ask, _| ask.path.contains("/blobs/").then_some(Fault::Status(403)));
+    let ran = fsck(&["verify", &format!("{}/web", host(&server)), "--retries", "0"]);
+    assert_eq!(ran.status, 8);
+    insta::assert_snapshot!(ran.out, @"
+    HOST/web:latest: not known: sha256:235e7fe851a8…: refused with 403: these credentials do not suffice
+      sha256:f8d400de2387…, 1 layer (0 B), 2 not known
+    not known /v2/web/blobs/sha256:235e7fe851a8…: refused with 403: these credentials do not suffice
+    not known /v2/web/blobs/sha256:5ecf148289a2…: refused with 403: these credentials do not suffice
+    registry-fsck verify: broken_tags=0 unknown_tags=1 errors=0 warnings=0 infos=0 repairable=0 tags=1 unread=2 exit_status=8 seconds=…
+    ");
+}
+
+#[test]
+fn the_report_as_json() {
+    let _masked = masked();
+    let server = registry(damaged);
+    let ran = fsck(&["verify", &format!("{}/team/app:v1", host(&server)), "--output", "json"]);
+    assert_eq!(ran.status, 4);
+    insta::assert_snapshot!(ran.out, @r#"
+    {
+      "schema": "registry-fsck/report/1",
+      "command": "verify",
+      "version": "0.1.0",
+      "started_at": "…",
+      "duration_seconds": 0.0,
+      "exit_status": 4,
+      "options": {
+        "content": false,
+        "strict": false,
+        "min_age_seconds": 0,
+        "online": {
+          "depth": "blobs",
+          "recheck_after_seconds": 0
+        }
+      },
+      "sources": [
+        {
+          "kind": "registry",
+          "name": "http://HOST",
+          "role": "primary",
+          "complete": true,
+          "repositories": 1,
+          "tags": 1,
+          "manifests": 3,
+          "indexes": 1,
+          "layer_links": 2,
+          "blobs": 2,
+          "blob_bytes": 62,
+          "uploads": 0
+        }
+      ],
+      "findings": [
+        {
+          "code": "child-missing",
+          "severity": "error",
+          "source": "http://HOST",
+          "repository": "team/app",
+          "tags": [
+            "v1"
+          ],
+          "digest": "sha256:1f7f40a4a401…",
+          "parent": "sha256:101831dc9442…",
+          "platform": "linux/arm64",
+          "path": "/v2/team/app/manifests/sha256:1f7f40a4a401…",
+          "message": "linux/arm64 answers 404"
+        }
+      ],
+      "broken_tags": [
+        {
+          "source": "http://HOST",
+          "repository": "team/app",
+          "tag": "v1",
+          "findings": [
+            0
+          ]
+        }
+      ],
+      "unknown_tags": [],
+      "unread": [],
+      "coverage": {
+        "tags_total": 1,
+        "tags_checked": 1,
+        "requests": 6
+      },
+      "summary": {
+        "errors": 1,
+        "warnings": 0,
+        "infos": 0,
+        "broken_tags": 1,
+        "unknown_tags": 0,
+        "resolved": 0
+      }
+    }
+    "#);
+}
+
+#[test]
+fn bytes_are_hashed_where_that_is_wanted() {
+    let _masked = masked();
+    let server = registry(images);
+    server.world().replace_bytes(&layer("four"), b"layer of FOUR");
+    let image = format!("{}/web", host(&server));
+    assert_eq!(fsck(&["verify", &image]).status, 0);
+    let ran = fsck(&["verify", &image, "--content"]);
+    assert_eq!(ran.status, 4);
+    insta::assert_snapshot!(ran.out, @"
+    HOST/web:latest: not complete
+      sha256:f8d400de2387…, 1 layer (64 B), 1 wrong
+    error web:latest: layer sha256:5ecf148289a2 is sent with bytes that do not hash to its digest [blob-digest-mismatch]
+    registry-fsck verify: broken_tags=1 unknown_tags=0 errors=1 warnings=0 infos=0 repairable=0 tags=1 unread=0 exit_status=4 seconds=…
+    ");
+}
+
+#[test]
+fn platforms_that_are_required() {
+    let server = registry(images);
+    let at = host(&server);
+    let codes = |image: &str, platform: &str| {
+        let ran =
+            fsck(&["verify", &format!("{at}/{image}"), "--require-platform", platform, "--output", "json"]);
+        (ran.status, ran.codes().join(" "))
+    };
+    assert_eq!(codes("team/app:v1", "linux/arm64"), (0, String::new()));
+    assert_eq!(codes("team/app:v1", "linux/s390x"), (4, "platform-missing".into()));
+    assert_eq!(codes("web", "linux/amd64"), (0, String::new()));
+    assert_eq!(codes("web", "linux/arm64"), (4, "platform-missing".into()));
+}
+
+#[test]
+fn the_digest_that_is_expected() {
+    let _masked = masked();
+    let server = registry(images);
+    let image = format!("{}/web", host(&server));
+    assert_eq!(fsck(&["verify", &image, "--expect-digest", &manifest("four")]).status, 0);
+    let ran = fsck(&["verify", &image, "--expect-digest", &manifest("three")]);
+    assert_eq!(ran.status, 4);
+    insta::assert_snapshot!(ran.out, @"
+    HOST/web:latest: not complete
+      sha256:f8d400de2387…, 1 layer (64 B)
+    error web:latest: it names sha256:f8d400de2387…, and sha256:9c1a20e55428… was expected [reference-mismatch]
+    registry-fsck verify: broken_tags=1 unknown_tags=0 errors=1 warnings=0 infos=0 repairable=0 tags=1 unread=0 exit_status=4 seconds=…
+    ");
+    let other = format!("{image}:latest@{}", manifest("one"));
+    let ran = fsck(&["verify", &other, "--output", "json"]);
+    assert_eq!((ran.status, ran.codes()), (4, vec!["reference-mismatch".to_owned()]));
+}
+
+#[test]
+fn bug_an_index_of_indexes_is_shown_once_and_not_in_all_its_paths() {
+    let server = registry(images);
+    // Eight levels, each naming the next fifty times: 50⁸ paths.
+    let mut child = (manifest("four"), image_of("four", None).0.len());
+    let mut all = std::collections::HashMap::new();
+    for _ in 0..8 {
+        let text = index_of(&vec![child.clone(); 50]);
+        child = (Digest::of(&text).as_str().to_owned(), text.len());
+        all.insert(child.0.clone(), text);
+    }
+    let root = child.0;
+    server.set_hook(move |_, ask, _| {
+        let reply = |text: &[u8]| {
+            registry_fixtures::registry::Reply::new(200)
+                .with("content-type", "application/vnd.oci.image.index.v1+json")
+                .body(text)
+        };
+        match ask.path.strip_prefix("/v2/web/manifests/")? {
+            "latest" => Some(Fault::Header("docker-content-digest", Some(root.clone()))),
+            digest => Some(Fault::Instead(reply(all.get(digest)?))),
+        }
+    });
+    let ran = fsck(&["verify", &format!("{}/web", host(&server))]);
+    assert!(ran.out.lines().count() < 1000, "{} lines", ran.out.lines().count());
+    assert!(ran.out.contains("see above"), "{}", ran.out);
+}
+
+#[test]
+fn http_to_other_machines_is_spoken_only_when_asked_for() {
+    let answer = |options: &[&str]| {
+        let more = ["--retries", "0", "--timeout", "5s", "--output", "json"];
+        fsck(&[&["verify", "registry.invalid/app:v1"], options, &more].concat()).json()["sources"][0]["name"]
+            .clone()
+    };
+    assert_eq!(answer(&[]), "https://registry.invalid");
+    assert_eq!(answer(&["--plain-http"]), "http://registry.invalid");
+}

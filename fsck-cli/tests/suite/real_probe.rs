@@ -1,0 +1,182 @@
+//! `probe` of a served tree finds what `scan` finds on its disk: the same broken tags, each damage under its coarser code
+//! (docs/findings.md, "From fine to coarse"). The trees are random and damaged; the servers are real.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use registry_fixtures::TreeBuilder;
+use registry_fixtures::real::{Configured, RealServer};
+use registry_fixtures::registry::Profile;
+use serde_json::Value;
+
+use crate::real_server::{Client, failing, on_random_trees, tags};
+use crate::support::{broken, fsck, report, run};
+
+/// Random trees by default; those without a whole tag do not count.
+const CASES: u64 = 400;
+/// So many have to count, of the default number.
+const ENOUGH: u64 = 300;
+
+/// The codes under which a probe may report what `scan` finds, at the depths `blobs` and `content`.
+type Table = BTreeMap<String, [BTreeSet<String>; 2]>;
+
+/// The table of docs/findings.md.
+fn table() -> Table {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/findings.md")).unwrap();
+    let (_, text) = text.split_once("# From fine to coarse").unwrap();
+    let codes = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let mut table = Table::new();
+    for row in text.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        for fine in codes(cells[1]) {
+            let rough = table.entry(fine).or_default();
+            rough[0].extend(codes(cells[3]));
+            rough[1].extend(codes(cells[4]));
+        }
+    }
+    table
+}
+
+/// Probes what a server serves; the repositories are told, for the catalog of 2.8 leaves some out.
+fn probed(server: &RealServer, depth: &str) -> Value {
+    let names: BTreeSet<String> = tags(&server.root().join("docker/registry/v2"))
+        .into_iter()
+        .map(|(repository, _)| repository)
+        .collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), names.into_iter().collect::<Vec<_>>().join("\n")).unwrap();
+    let mut command = fsck();
+    command.args(["probe", &format!("http://{}", server.address), "--output", "json", "--retries", "0"]);
+    run(command.args(["--depth", depth]).arg("--repositories-file").arg(file.path())).json()
+}
+
+/// The codes that break each tag.
+fn codes(report: &Value) -> BTreeMap<String, BTreeSet<String>> {
+    let of = |tag: &Value| {
+        let numbers = tag["findings"].as_array().unwrap().iter();
+        let codes = numbers.map(|number| {
+            let number = usize::try_from(number.as_u64().unwrap()).unwrap();
+            report["findings"][number]["code"].as_str().unwrap().to_owned()
+        });
+        (format!("{}:{}", tag["repository"].as_str().unwrap(), tag["tag"].as_str().unwrap()), codes.collect())
+    };
+    report["broken_tags"].as_array().unwrap().iter().map(of).collect()
+}
+
+/// Codes of manifests that a client does not get, so that it sees nothing of what lies below them.
+const OPAQUE: [&str; 4] = ["tag-target-missing", "child-missing", "manifest-digest-mismatch", "server-error"];
+
+/// Where probe and scan disagree.
+fn differences(table: &Table, scanned: &Value, probed: &Value, depth: usize) -> Vec<String> {
+    let (fine, rough) = (codes(scanned), codes(probed));
+    let mut found = Vec::new();
+    for tag in fine.keys().chain(rough.keys()).collect::<BTreeSet<_>>() {
+        let none = BTreeSet::new();
+        let (fine, rough) = (fine.get(tag).unwrap_or(&none), rough.get(tag).unwrap_or(&none));
+        let coarse = |fine: &String| &table.get(fine).unwrap_or_else(|| panic!("{fine} has no row"))[depth];
+        let is_explained = |code: &String| fine.iter().any(|fine| coarse(fine).contains(code));
+        let is_seen = |fine: &String| !coarse(fine).is_disjoint(rough);
+        let is_opaque = OPAQUE.iter().any(|code| rough.contains(*code));
+        let same = rough.iter().all(is_explained) && (is_opaque || fine.iter().all(is_seen));
+        if fine.is_empty() != rough.is_empty() || !same {
+            found.push(format!("{tag}: scan {fine:?}, probe {rough:?}"));
+        }
+    }
+    if !probed["unknown_tags"].as_array().unwrap().is_empty() {
+        found.push(format!("unknown to the probe: {}", probed["unknown_tags"]));
+    }
+    found
+}
+
+#[test]
+#[ignore = "needs the real docker-registry 2.8.2"]
+fn a_probe_of_a_served_tree_finds_what_a_scan_of_its_disk_finds() {
+    let (counted, table) = (AtomicU64::new(0), table());
+    let failures = on_random_trees(CASES, Profile::V2_8, |server, story| {
+        let mut failures = Vec::new();
+        for (depth, how) in [&[][..], &["--content"][..]].into_iter().enumerate() {
+            let scanned = report(&server.root(), &[how, &["--jobs", "2"]].concat());
+            let is_alive = scanned["coverage"]["tags_checked"].as_u64() > Some(broken(&scanned).len() as u64);
+            if !is_alive {
+                return failures;
+            }
+            let probed = probed(server, ["blobs", "content"][depth]);
+            let found = differences(&table, &scanned, &probed, depth);
+            if !found.is_empty() {
+                failures.push(format!("depth {depth}:\n  {}\n  tree: {story}", found.join("\n  ")));
+            }
+        }
+        counted.fetch_add(1, Ordering::Relaxed);
+        failures
+    });
+    assert!(failures.is_empty(), "{} disagreements:\n{}", failures.len(), failures.join("\n"));
+    let counted = counted.into_inner();
+    println!("{counted} trees had a whole tag");
+    let is_default = std::env::var_os("REGISTRY_FSCK_CASES").is_none();
+    assert!(counted >= if is_default { ENOUGH } else { 1 }, "only {counted} trees had a whole tag");
+}
+
+/// Done when `verify` passes on a pushed image and fails after one child is deleted.
+fn verified(profile: Profile) {
+    let storage = "  delete: {enabled: true}\n";
+    let server = RealServer::start(profile, Configured { storage, ..Configured::default() });
+    let mut tree = TreeBuilder::new();
+    let image = tree.multi_platform("team/app", Some("v1"), &["linux/amd64", "linux/arm64"]);
+    server.serve(tree.root());
+    let reference = format!("{}/team/app:v1", server.address);
+    let verify = |options: &[&str]| run(fsck().args(["verify", &reference, "--retries", "0"]).args(options));
+    assert_eq!(verify(&["--content", "--require-platform", "linux/arm64"]).status, 0);
+    let child = &image.images[1].digest;
+    let url = format!("http://{}/v2/team/app/manifests/{}", server.address, child.as_str());
+    assert_eq!(ureq::delete(&url).call().unwrap().status(), 202);
+    let after = verify(&["--output", "json"]);
+    assert_eq!(
+        (after.status, &after.json()["findings"][0]["code"]),
+        (4, &"child-missing".into()),
+        "{}",
+        after.stdout
+    );
+    // There is no list of referrers, and nothing that stands in for it.
+    let unsigned = verify(&["--referrers", "--output", "json"]);
+    let codes: BTreeSet<&str> =
+        unsigned.typed().findings.iter().map(|finding| finding.code.as_str()).collect();
+    assert_eq!(codes, BTreeSet::from(["child-missing", "referrer-missing"]));
+}
+
+#[test]
+#[ignore = "needs the real docker-registry 2.8.2"]
+fn verify_passes_on_an_image_of_2_8_and_fails_after_a_child_is_deleted() {
+    verified(Profile::V2_8);
+}
+
+#[test]
+#[ignore = "needs the real registry 3.1.1"]
+fn verify_passes_on_an_image_of_3_1_and_fails_after_a_child_is_deleted() {
+    verified(Profile::V3);
+}
+
+#[test]
+#[ignore = "needs the real registry 3.1.1"]
+fn a_probe_of_registry_3_finds_what_a_plain_client_meets() {
+    let failures = on_random_trees(CASES / 2, Profile::V3, |server, story| {
+        let mut failures = Vec::new();
+        for is_content in [false, true] {
+            let wanted: BTreeMap<String, String> = failing(&Client::new(server, is_content));
+            let all = tags(&server.root().join("docker/registry/v2")).len();
+            if wanted.len() == all {
+                return failures;
+            }
+            let probed = probed(server, if is_content { "content" } else { "blobs" });
+            let found = broken(&probed);
+            let wanted_tags: BTreeSet<String> = wanted.keys().cloned().collect();
+            if found != wanted_tags {
+                failures.push(format!(
+                    "content {is_content}: the client fails on {wanted:?}\n  the probe on {:?}, not known {}\n  tree: {story}",
+                    codes(&probed), probed["unknown_tags"]
+                ));
+            }
+        }
+        failures
+    });
+    assert!(failures.is_empty(), "{} disagreements:\n{}", failures.len(), failures.join("\n"));
+}

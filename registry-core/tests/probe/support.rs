@@ -1,0 +1,171 @@
+//! A run as the program makes it: lists, choice, walk, second look, judgement, state.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use registry_core::oci::Platform;
+use registry_core::probe::{
+    Choice, Choosing, Depth, JudgeOptions, Judgement, Listed, Run, Seen, State, Walk, WalkOptions, choose,
+    judge,
+};
+use registry_core::registry::{Client, Credentials, Http, Settings};
+use registry_fixtures::registry::{Profile, Server, World};
+
+pub const BOTH: [Profile; 2] = [Profile::V2_8, Profile::V3];
+/// What a registry is called in judgements.
+pub const NAME: &str = "https://registry.example";
+
+/// How a run is made.
+#[derive(Debug, Clone)]
+pub struct How {
+    pub depth: Depth,
+    pub platforms: Vec<Platform>,
+    pub choosing: Choosing,
+    pub recheck_after: SignedDuration,
+    /// Seconds since 1970.
+    pub now: i64,
+    pub most: Option<u64>,
+    pub retries: u32,
+    pub deadline: Duration,
+}
+
+impl Default for How {
+    fn default() -> Self {
+        Self {
+            depth: Depth::Blobs,
+            platforms: Vec::new(),
+            choosing: Choosing::default(),
+            recheck_after: SignedDuration::from_hours(24),
+            now: 1_790_000_000,
+            most: None,
+            retries: 1,
+            deadline: Duration::from_secs(10),
+        }
+    }
+}
+
+impl How {
+    pub fn later(&self, seconds: i64) -> Self {
+        Self { now: self.now + seconds, ..self.clone() }
+    }
+
+    pub fn deep() -> Self {
+        Self { depth: Depth::Content, ..Self::default() }
+    }
+}
+
+/// What a run gave.
+#[derive(Debug)]
+pub struct Looked {
+    pub seen: Seen,
+    pub judgement: Judgement,
+    pub choice: Choice,
+    pub sent: u64,
+}
+
+impl Looked {
+    /// Codes, tags and messages of findings, then tags that are not known, then what could not be read.
+    pub fn story(&self) -> Vec<String> {
+        story(&self.judgement)
+    }
+
+    /// Broken tags, as `repository:tag`.
+    pub fn broken(&self) -> Vec<String> {
+        let broken = &self.judgement.audit.broken_tags;
+        broken.iter().map(|tag| format!("{}:{}", tag.repository, tag.tag)).collect()
+    }
+}
+
+pub fn story(judgement: &Judgement) -> Vec<String> {
+    let audit = &judgement.audit;
+    let findings = audit.findings.iter().map(|finding| {
+        let tags: Vec<&str> = finding.tags.iter().map(|tag| &**tag).collect();
+        let of = finding.repository.as_deref().unwrap_or("-");
+        format!("{} {of}:{} {}", finding.code, tags.join(","), finding.message)
+    });
+    let unknown = audit.unknown_tags.iter();
+    let unknown = unknown.map(|tag| format!("unknown {}:{} {}", tag.repository, tag.tag, tag.reason));
+    let unread = audit.unread.iter().map(|one| format!("unread {} {}", one.path, one.error));
+    findings.chain(unknown).chain(unread).collect()
+}
+
+pub fn client(server: &Server, how: &How) -> (Http, Client) {
+    let settings = Settings {
+        retries: how.retries,
+        deadline: how.deadline,
+        backoff: Duration::from_millis(1),
+        proxies: false,
+        most: how.most,
+        ..Settings::default()
+    };
+    let http = Http::new(settings).expect("a transport");
+    let client = Client::new(&http, &server.url, Credentials::Anonymous).expect("a client");
+    (http, client)
+}
+
+/// Makes one run.
+pub async fn look(server: &Server, past: &mut State, how: &How) -> Looked {
+    let (http, client) = client(server, how);
+    let mut lists: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
+    let mut unread = Vec::new();
+    for name in client.catalog().await.expect("a catalog") {
+        match client.tags(&name).await {
+            Ok(tags) => {
+                let tags = tags.unwrap_or_default().into_iter();
+                lists.insert(name, tags.map(|tag| Listed { tag, pushed_at: None }).collect());
+            }
+            Err(error) => unread.push((format!("/v2/{name}/tags/list"), error.to_string())),
+        }
+    }
+    let choice = choose(&lists, past, &how.choosing);
+    let now = Timestamp::from_second(how.now).expect("a time");
+    let options = WalkOptions {
+        depth: how.depth,
+        recheck_after: how.recheck_after,
+        platforms: !how.platforms.is_empty(),
+        now,
+    };
+    let mut walk = Walk::new(&client, &options, past);
+    walk.tags(&choice.tags).await;
+    walk.look_again().await;
+    let mut seen = walk.into_seen();
+    seen.unread = unread;
+    for (name, tags) in &lists {
+        seen.repositories.entry(name.clone()).or_default().listed = tags.len() as u64;
+    }
+    let judging =
+        JudgeOptions { blobs: how.depth > Depth::Manifests, require_platforms: how.platforms.clone() };
+    let judgement = judge(&seen, NAME, &judging);
+    past.note_tags(&seen, &judgement.judged, now);
+    let listed = lists.into_iter().map(|(name, tags)| (name, tags.into_iter().map(|one| one.tag).collect()));
+    past.end(Run { at: now, tags_checked: judgement.judged.len() as u64 }, &listed.collect(), true);
+    Looked { seen, judgement, choice, sent: http.sent() }
+}
+
+/// A run without a past.
+pub async fn look_once(server: &Server, how: &How) -> Looked {
+    look(server, &mut State::new(NAME), how).await
+}
+
+/// A registry with what a function pushes to it.
+pub fn registry(profile: Profile, push: impl FnOnce(&mut World)) -> Server {
+    let mut world = World::new(profile);
+    push(&mut world);
+    Server::start(world)
+}
+
+/// As long as this lives, snapshots show the first 12 digits of a digest, and no port.
+pub fn masked() -> insta::internals::SettingsBindDropGuard {
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", "$1…");
+    settings.add_filter(r"127\.0\.0\.1:\d+", "HOST");
+    settings.bind_to_scope()
+}
+
+/// Manifests and blobs that were asked for, without HEAD and GET of tags: path by path, sorted.
+pub fn asked(server: &Server, part: &str) -> Vec<String> {
+    let mut lines: Vec<String> = server.lines().into_iter().filter(|line| line.contains(part)).collect();
+    lines.sort();
+    lines
+}
