@@ -53,7 +53,8 @@ fn environment(name: &str) -> Option<String> {
 fn from_variables(user: &str, secret_name: &str) -> anyhow::Result<Option<Credentials>> {
     let secret = match environment(&format!("{secret_name}_FILE")) {
         Some(path) => Some(secret(Path::new(&path))?),
-        None => environment(secret_name).map(SecretString::from),
+        // A variable filled from a file may end as the file does.
+        None => environment(secret_name).map(|text| SecretString::from(text.trim().to_owned())),
     };
     // Forgejo goes by the token, whatever the name.
     let name = environment(user).unwrap_or_else(|| "token".to_owned());
