@@ -61,9 +61,6 @@ pub struct RememberedManifest {
     pub media_type: String,
     /// Its bytes, in base64.
     pub data: String,
-    /// When they were read and hashed.
-    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
-    pub read_at: Timestamp,
     /// When it was last met.
     #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub met_at: Timestamp,
@@ -82,6 +79,11 @@ pub struct RememberedRepository {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, String>"))]
     pub tried: BTreeMap<String, Timestamp>,
+    /// When the bytes of each manifest were last read here, and right: what another repository sends proves nothing, for
+    /// each has links of its own.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, String>"))]
+    pub manifests: BTreeMap<Digest, Timestamp>,
     /// Configs and layers that were there.
     #[serde(default)]
     pub blobs: BTreeMap<Digest, RememberedBlob>,
@@ -140,18 +142,27 @@ impl State {
         Ok(state)
     }
 
-    /// A manifest that was read since `since`; what does not hash to its digest is not believed.
-    pub fn manifest(&self, digest: &Digest, since: Timestamp) -> Option<SeenManifest> {
-        let remembered = self.manifests.get(digest).filter(|one| one.read_at >= since)?;
+    /// A manifest that this repository sent since `since`; what does not hash to its digest is not believed.
+    pub fn manifest(&self, repository: &str, digest: &Digest, since: Timestamp) -> Option<SeenManifest> {
+        self.repositories.get(repository)?.manifests.get(digest).filter(|read_at| **read_at >= since)?;
+        let remembered = self.manifests.get(digest)?;
         let bytes = STANDARD.decode(&remembered.data).ok()?;
         (Digest::of(digest.algorithm(), &bytes) == *digest)
             .then(|| SeenManifest::read(&remembered.media_type, &bytes))
     }
 
-    /// Notes the bytes of a manifest, hashed.
-    pub fn note_manifest(&mut self, digest: Digest, media_type: &str, bytes: &[u8], now: Timestamp) {
+    /// Notes the bytes of a manifest as a repository sent them, hashed.
+    pub fn note_manifest(
+        &mut self,
+        repository: &str,
+        digest: Digest,
+        media_type: &str,
+        bytes: &[u8],
+        now: Timestamp,
+    ) {
         let (media_type, data) = (media_type.to_owned(), STANDARD.encode(bytes));
-        self.manifests.insert(digest, RememberedManifest { media_type, data, read_at: now, met_at: now });
+        self.manifests.insert(digest, RememberedManifest { media_type, data, met_at: now });
+        self.repositories.entry(repository.to_owned()).or_default().manifests.insert(digest, now);
     }
 
     /// Notes which tags a run judged, and which it asked for in vain.
@@ -183,6 +194,7 @@ impl State {
         }
         for (name, repository) in &mut self.repositories {
             repository.blobs.retain(|_, blob| is_new(blob.asked_at));
+            repository.manifests.retain(|digest, at| is_new(*at) && self.manifests.contains_key(digest));
             if let Some(tags) = listed.get(name) {
                 let tags: std::collections::BTreeSet<&str> = tags.iter().map(String::as_str).collect();
                 repository.tags.retain(|tag, _| tags.contains(tag.as_str()));
@@ -222,18 +234,19 @@ mod tests {
     fn bytes_that_are_not_those_of_their_digest_are_not_believed() {
         let mut state = State::new("x");
         let digest = Digest::of(Algorithm::Sha256, b"{}");
-        state.note_manifest(digest, "application/json", b"{}", at(100));
-        assert!(state.manifest(&digest, at(100)).is_some());
-        assert!(state.manifest(&digest, at(101)).is_none(), "read too long ago");
-        state.note_manifest(digest, "application/json", b"{ }", at(100));
-        assert!(state.manifest(&digest, at(100)).is_none());
+        state.note_manifest("app", digest, "application/json", b"{}", at(100));
+        assert!(state.manifest("app", &digest, at(100)).is_some());
+        assert!(state.manifest("app", &digest, at(101)).is_none(), "read too long ago");
+        assert!(state.manifest("web", &digest, at(100)).is_none(), "read in another repository");
+        state.note_manifest("app", digest, "application/json", b"{ }", at(100));
+        assert!(state.manifest("app", &digest, at(100)).is_none());
     }
 
     #[test]
     fn what_is_gone_or_long_unused_is_forgotten() {
         let mut state = State::new("x");
         let digest = Digest::of(Algorithm::Sha256, b"{}");
-        state.note_manifest(digest, "application/json", b"{}", at(0));
+        state.note_manifest("a", digest, "application/json", b"{}", at(0));
         for name in ["a", "b"] {
             let tags = [("t1".to_owned(), at(0)), ("t2".to_owned(), at(0))].into();
             let blob = RememberedBlob { size: None, asked_at: at(0), hashed_at: None };

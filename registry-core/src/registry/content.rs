@@ -156,6 +156,31 @@ impl Client {
         }
     }
 
+    /// Whether a manifest is there, and its size in bytes where the registry tells. Counts as no download.
+    ///
+    /// # Errors
+    /// When the registry gives no answer, or another digest than the one asked for.
+    pub async fn manifest_size(
+        &self,
+        repository: &str,
+        digest: &Digest,
+    ) -> Result<Option<Option<u64>>, Error> {
+        let answer = self.manifest_answer(Method::HEAD, repository, &digest.to_string()).await?;
+        if answer.is_absent() {
+            return Ok(None);
+        }
+        if answer.status != StatusCode::OK {
+            return Err(answer.error());
+        }
+        match told_digest(&answer) {
+            Some(told) if told.algorithm() == digest.algorithm() && told != *digest => {
+                let (asked, got) = (digest.to_string(), told.to_string());
+                Err(Error::Mismatch { what: answer.what, asked, got })
+            }
+            _ => Ok(Some(answer.header("content-length").and_then(|text| text.parse().ok()))),
+        }
+    }
+
     /// Whether a config or layer is there, and its size in bytes where the registry tells.
     ///
     /// # Errors

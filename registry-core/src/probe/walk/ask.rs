@@ -32,14 +32,15 @@ impl Walk<'_> {
     pub(super) async fn ask_manifest(&self, repository: &str, digest: &Digest) -> (ManifestAnswer, Read) {
         let reference = digest.to_string();
         let since = self.options.now.checked_sub(self.options.recheck_after);
-        let remembered = since.ok().and_then(|since| self.state.manifest(digest, since));
+        let remembered = since.ok().and_then(|since| self.state.manifest(repository, digest, since));
         if let Some(seen) = remembered.filter(|_| self.options.depth < Depth::Content) {
-            let answer = match self.client.head_manifest(repository, &reference).await {
-                Ok(Some(_)) => ManifestAnswer::Present(Arc::new(seen)),
-                Ok(None) => ManifestAnswer::Absent,
-                Err(error) => refused(&error),
-            };
-            return (answer, None);
+            match self.client.manifest_size(repository, digest).await {
+                // Of another size it is not what was read: what is it?
+                Ok(Some(Some(size))) if size != seen.bytes => {}
+                Ok(Some(_)) => return (ManifestAnswer::Present(Arc::new(seen)), None),
+                Ok(None) => return (ManifestAnswer::Absent, None),
+                Err(error) => return (refused(&error), None),
+            }
         }
         match self.client.manifest_as_sent(repository, &reference).await {
             Ok(None) => (ManifestAnswer::Absent, None),

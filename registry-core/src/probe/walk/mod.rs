@@ -145,7 +145,7 @@ impl<'a> Walk<'a> {
             });
             for ((repository, digest), (answer, bytes)) in answers.await {
                 if let Some((media_type, bytes)) = bytes {
-                    self.state.note_manifest(digest, &media_type, &bytes, self.options.now);
+                    self.state.note_manifest(&repository, digest, &media_type, &bytes, self.options.now);
                 }
                 if matches!(answer, ManifestAnswer::Absent | ManifestAnswer::WrongBytes(_)) {
                     self.odd_manifests.insert((repository.clone(), digest));
