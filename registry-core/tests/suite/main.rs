@@ -56,11 +56,20 @@ fn every_damage_of_the_fixtures_is_shown() {
 
 #[test]
 fn every_code_that_a_tree_can_earn_is_shown() {
+    use registry_core::audit::Code;
+
     let suite: String = texts(&here()).into_iter().map(|(_, text)| text).collect();
-    let shown = |code: &registry_core::audit::Code| {
+    let shown = |code: &Code| {
         ["error", "warning", "info"].iter().any(|severity| suite.contains(&format!("{severity} {code} ")))
     };
-    let missing: Vec<_> = registry_core::audit::Code::ALL.iter().filter(|code| !shown(code)).collect();
-    // The only one that a tree on disk cannot earn.
-    assert_eq!(missing, [&registry_core::audit::Code::ServerError]);
+    let missing: Vec<_> = Code::ALL.iter().filter(|code| !shown(code)).collect();
+    // Those that a tree on disk cannot earn, but a live registry or a reference.
+    let online = [Code::MediaTypeMismatch, Code::ServerError, Code::ReferenceMismatch, Code::ReferrerMissing];
+    assert_eq!(missing, online.iter().collect::<Vec<_>>());
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let texts =
+        [crates.join("tests/probe"), crates.join("../fsck-cli/tests/online")].map(|folder| texts(&folder));
+    let probe: String = texts.into_iter().flatten().map(|(_, text)| text).collect();
+    let is_shown = |code: &&Code| probe.contains(&format!("{code} ")) || probe.contains(&format!("[{code}]"));
+    assert_eq!(online.iter().filter(|code| !is_shown(code)).collect::<Vec<_>>(), Vec::<&Code>::new());
 }

@@ -63,8 +63,11 @@ fn the_whole_file() {
     registry_findings{instance="ROOT",code="blob-missing"} 1
     registry_findings{instance="ROOT",code="blob-size-mismatch"} 2
     registry_findings{instance="ROOT",code="blob-digest-mismatch"} 0
+    registry_findings{instance="ROOT",code="media-type-mismatch"} 0
     registry_findings{instance="ROOT",code="server-error"} 0
     registry_findings{instance="ROOT",code="path-unread"} 1
+    registry_findings{instance="ROOT",code="reference-mismatch"} 0
+    registry_findings{instance="ROOT",code="referrer-missing"} 0
     registry_findings{instance="ROOT",code="platform-missing"} 0
     registry_findings{instance="ROOT",code="gc-hazard"} 0
     registry_findings{instance="ROOT",code="referrer-untagged"} 0
