@@ -31,7 +31,7 @@ fn offer(judging: &Judging<'_>, root: Digest) -> Option<(bool, Vec<Platform>)> {
                 Role::Config if manifest.kind == Kind::Image && is_config(descriptor.media_type.as_ref()) => {
                     is_image = true;
                     let config = judging.answers.platforms.get(&descriptor.digest?)?;
-                    platforms.push(config.clone()?);
+                    platforms.extend(config.clone());
                 }
                 Role::Config | Role::Layer => {}
             }
@@ -44,7 +44,6 @@ fn is_config(media_type: Option<&MediaType>) -> bool {
     media_type.is_some_and(MediaType::is_image_config)
 }
 
-#[cfg(feature = "remote")]
 /// Configs that have to be read to know the platforms of a manifest without an index.
 #[cfg(feature = "remote")]
 pub(super) fn configs(manifest: &crate::oci::Manifest) -> impl Iterator<Item = Digest> {
@@ -71,7 +70,12 @@ pub(super) fn check(judging: &mut Judging<'_>) {
                 continue;
             }
             let have: Vec<_> = platforms.iter().map(|one| crate::text::escape(&one.to_string())).collect();
-            let message = format!("it has no {wanted}, only {}", have.join(", "));
+            let only = if have.is_empty() {
+                " and names no platform".into()
+            } else {
+                format!(", only {}", have.join(", "))
+            };
+            let message = format!("it has no {wanted}{only}");
             let draft = Draft::new(Code::PlatformMissing, Some(*root), format!("manifests/{tag}"), message);
             missing.push((number, Draft { platform: Some(wanted.to_string()), ..draft }));
         }

@@ -210,3 +210,28 @@ async fn ten_thousand_children_are_each_asked_for_once() {
     // One for each child and one for the second look, beside lists and the few others.
     assert!(server.log().len() < 20_050, "{} requests", server.log().len());
 }
+
+#[tokio::test]
+async fn an_image_that_names_no_platform_was_passed_over() {
+    for profile in BOTH {
+        let server = registry(profile, |world| {
+            let config = part(world, "application/vnd.docker.container.image.v1+json", b"{}");
+            let layer = part(world, "application/vnd.docker.image.rootfs.diff.tar.gzip", b"docker layer");
+            let kind = format!("{DOCKER}.v2+json");
+            let image = json!({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer]});
+            push(world, Some("image"), &image);
+        });
+        let how = How { platforms: vec!["linux/s390x".parse().unwrap()], ..How::default() };
+        let story = look_once(&server, &how).await.story();
+        assert_eq!(
+            story,
+            ["platform-missing app:image it has no linux/s390x and names no platform"],
+            "{profile:?}"
+        );
+        // A config of other bytes says nothing of a platform, and is damage.
+        let config = Digest::of(b"{}");
+        server.world().replace_bytes(config.as_str(), b"[]");
+        let story = look_once(&server, &how).await.story();
+        assert!(story.iter().any(|line| line.starts_with("blob-digest-mismatch app:image")), "{story:?}");
+    }
+}

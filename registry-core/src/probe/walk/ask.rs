@@ -100,9 +100,16 @@ impl Walk<'_> {
                 (BlobAnswer::Present { size, content }, Some(platform_of(&bytes)))
             }
             Ok(None) => (BlobAnswer::Absent, None),
-            Err(Error::Mismatch { .. } | Error::TooLarge { .. }) => {
-                (self.ask_blob(repository, config, size).await, None)
+            Err(Error::Mismatch { .. }) => {
+                let answer = match self.ask_blob(repository, config, size).await {
+                    // It was read, and is not what it should be.
+                    BlobAnswer::Present { size, .. } => BlobAnswer::Present { size, content: Content::Wrong },
+                    answer => answer,
+                };
+                (answer, None)
             }
+            // So large a config is one nobody reads: that it is there can be told, its platform not.
+            Err(Error::TooLarge { .. }) => (self.ask_blob(repository, config, size).await, Some(None)),
             Err(error) => (BlobAnswer::Unknown(trouble(&error)), None),
         }
     }
