@@ -307,7 +307,7 @@ fn a_token_service_on_another_host_gets_no_password() {
     let ran = probe(&server, home.path(), mine);
     assert_eq!(ran.status, 8);
     insta::assert_snapshot!(ran.out, @"
-    . could not be read: GET /v2/: its token service is http://HOST, another host; credentials do not go there
+    http://HOST could not be read: GET /v2/: its token service is http://HOST, another host; credentials do not go there
     asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
     registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
     ");

@@ -26,18 +26,18 @@ fn what_is_no_registry() {
     let _masked = masked();
     let page = Reply::new(200).with("content-type", "text/html").body("<html><body>log in</body></html>");
     insta::assert_snapshot!(said("/", page), @"
-    . could not be read: GET /v2/: status 200 without the header of a registry: this is something else
+    http://HOST could not be read: GET /v2/: status 200 without the header of a registry: this is something else
     asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
     registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
     ");
     let away = Reply::new(302).with("location", "https://login.example/?next=/v2/");
     insta::assert_snapshot!(said("/", away), @r#"
-    . could not be read: GET /v2/: status 302: it leads to "https://login.example/?next=/v2/", which is not followed
+    http://HOST could not be read: GET /v2/: status 302: it leads to "https://login.example/?next=/v2/", which is not followed
     asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
     registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
     "#);
     insta::assert_snapshot!(said("/", Reply::new(404).with("content-type", "text/html").body("<html>")), @"
-    . could not be read: GET /v2/: there is no registry at this address
+    http://HOST could not be read: GET /v2/: there is no registry at this address
     asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
     registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
     ");

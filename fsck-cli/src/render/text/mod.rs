@@ -99,12 +99,9 @@ impl<'r> Page<'r, '_> {
         for unread in
             lists.filter(|unread| !unread.path.contains("/manifests/") && !unread.path.contains("/blobs/"))
         {
-            writeln!(
-                self.out,
-                "{BAD}{}{BAD:#} could not be read: {}",
-                safe(&unread.path),
-                safe(&unread.error)
-            )?;
+            // Of the whole registry there is no path.
+            let what = if &*unread.path == "." { &*unread.source } else { &*unread.path };
+            writeln!(self.out, "{BAD}{}{BAD:#} could not be read: {}", safe(what), safe(&unread.error))?;
         }
         Ok(())
     }
