@@ -1,8 +1,14 @@
 //! The command line, as typed. What it means is settled elsewhere.
 
+mod policy;
+mod source;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use policy::{Fate, Policy, RankBy};
+pub use source::{Connection, Recorded, Server};
 
 /// Delete old images from a registry so that everything kept still holds
 #[derive(Debug, Parser)]
@@ -196,154 +202,6 @@ pub struct Common {
     pub at: Option<jiff::Timestamp>,
 }
 
-/// Where the images are.
-#[derive(Debug, Args)]
-pub struct Server {
-    /// A Forgejo server [env: FORGEJO_HOST]
-    // The environment is read elsewhere: here it would count as typed, and forbid every other source.
-    #[arg(long, value_name = "URL", help_heading = "Source")]
-    pub forgejo: Option<String>,
-
-    /// A user or organisation on it (repeatable) [env: FORGEJO_OWNER]
-    #[arg(long, value_name = "NAME", help_heading = "Source")]
-    pub owner: Vec<String>,
-
-    /// Any OCI registry
-    #[arg(long, value_name = "URL", conflicts_with_all = ["forgejo", "owner", "layout"], help_heading = "Source")]
-    pub registry: Option<String>,
-
-    /// A registry:2 tree whose server is stopped or read-only
-    #[arg(long, value_name = "ROOT", conflicts_with_all = ["forgejo", "owner"], help_heading = "Source")]
-    pub layout: Option<PathBuf>,
-
-    /// Record what was listed
-    #[arg(long, value_name = "FILE", help_heading = "Source")]
-    pub save_inventory: Option<PathBuf>,
-
-    /// Original push times: `undo` writes them, the other verbs read them
-    #[arg(long, value_name = "FILE", help_heading = "Source")]
-    pub push_times: Option<PathBuf>,
-
-    /// Where manifests that were read are kept between runs
-    #[arg(long, value_name = "DIR", help_heading = "Source")]
-    pub cache_dir: Option<PathBuf>,
-}
-
-/// How servers are asked. The token comes from a file or from FORGEJO_TOKEN, never from an argument.
-#[derive(Debug, Args)]
-pub struct Connection {
-    /// The user of the token [env: FORGEJO_USER, with --registry REGISTRY_USER]
-    #[arg(long, value_name = "NAME", help_heading = "Connection")]
-    pub user: Option<String>,
-
-    /// A file that holds the token [env: FORGEJO_TOKEN_FILE, with --registry REGISTRY_PASSWORD_FILE]
-    #[arg(long, value_name = "FILE", help_heading = "Connection")]
-    pub token_file: Option<PathBuf>,
-
-    /// Certificate authorities trusted beside those of the system (PEM)
-    #[arg(long, value_name = "FILE", help_heading = "Connection")]
-    pub ca_file: Option<PathBuf>,
-
-    /// Longest time for one answer, all of it
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "90s", help_heading = "Connection")]
-    pub timeout: u64,
-
-    /// Requests under way at once
-    #[arg(long, value_name = "N", default_value_t = 8, help_heading = "Connection")]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub jobs: u16,
-}
-
-/// A source for verbs that delete nothing.
-#[derive(Debug, Args)]
-pub struct Recorded {
-    /// A recorded listing
-    #[arg(long, value_name = "FILE", help_heading = "Source")]
-    #[arg(conflicts_with_all = ["forgejo", "owner", "registry", "layout"])]
-    pub inventory: Option<PathBuf>,
-}
-
-/// What stays.
-#[derive(Debug, Args)]
-pub struct Policy {
-    /// Images of a package that stay by rank
-    /// [default: 10]
-    #[arg(
-        long,
-        value_name = "N",
-        env = "KEEP_LAST_N",
-        allow_negative_numbers = true,
-        help_heading = "Policy"
-    )]
-    #[arg(value_parser = images)]
-    pub keep_last: Option<u32>,
-
-    /// Tags that always stay, with their images (repeatable)
-    #[arg(long, value_name = "GLOB", help_heading = "Policy")]
-    pub keep_tag: Vec<String>,
-
-    /// Do not keep `latest` as a matter of course
-    #[arg(long, help_heading = "Policy")]
-    pub no_keep_latest: bool,
-
-    /// Do not keep build caches as a matter of course
-    #[arg(long, help_heading = "Policy")]
-    pub no_keep_cache: bool,
-
-    /// Images pushed within this time stay
-    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Policy")]
-    pub keep_within: Option<u64>,
-
-    /// Image references in use, one a line
-    #[arg(long, value_name = "FILE", help_heading = "Policy")]
-    pub in_use: Option<PathBuf>,
-
-    /// Only packages that match
-    #[arg(long, value_name = "GLOB", help_heading = "Policy")]
-    pub package: Vec<String>,
-
-    /// What ranks images
-    /// [default: pushed]
-    #[arg(long, value_enum, help_heading = "Policy")]
-    pub rank_by: Option<RankBy>,
-
-    /// What becomes of manifests that no tag reaches
-    /// [default: leave]
-    #[arg(long, value_enum, help_heading = "Policy")]
-    pub untagged: Option<Fate>,
-
-    /// What becomes of signatures whose subject is gone
-    /// [default: leave]
-    #[arg(long, value_enum, help_heading = "Policy")]
-    pub orphan_signatures: Option<Fate>,
-
-    /// Younger than this, nothing untagged goes
-    /// [default: 24h]
-    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Policy")]
-    pub grace: Option<u64>,
-
-    /// Most images a run may delete
-    #[arg(long, value_name = "N", help_heading = "Policy")]
-    pub max_delete: Option<u64>,
-
-    /// Most images of a package that may go, in percent
-    #[arg(long, value_name = "P", help_heading = "Policy")]
-    #[arg(value_parser = clap::value_parser!(u8).range(0..=100))]
-    pub max_delete_percent: Option<u8>,
-
-    /// A package may lose its last image
-    #[arg(long, help_heading = "Policy")]
-    pub allow_empty: bool,
-
-    /// This tag's manifest is lost for good (repeatable)
-    #[arg(long, value_name = "PACKAGE:TAG", help_heading = "Policy")]
-    pub assume_lost: Vec<String>,
-
-    /// Rules by package and tag
-    #[arg(long, value_name = "FILE", help_heading = "Policy")]
-    pub config: Option<PathBuf>,
-}
-
 /// What the exit status tells beyond success and failure.
 #[derive(Debug, Args)]
 pub struct Answer {
@@ -377,23 +235,6 @@ pub struct Effects {
     /// Keep what deleted images need for 24 hours more, so that undo can put them back
     #[arg(long)]
     pub undo_window: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum, serde::Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum RankBy {
-    Pushed,
-    Semver,
-    Created,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum, serde::Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Fate {
-    Leave,
-    Prune,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
