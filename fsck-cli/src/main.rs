@@ -4,6 +4,7 @@ mod args;
 mod connect;
 mod credentials;
 mod exit;
+mod file;
 mod interrupt;
 mod log;
 mod probe;

@@ -1,11 +1,10 @@
 //! One report from the audits of a run: begun, filled, compared with an earlier one, given its exit status, written where
 //! it is wanted. What an audit looks at is another room's matter.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use jiff::Timestamp;
 use registry_core::audit::{
@@ -156,15 +155,4 @@ pub fn set(globs: &[Glob]) -> anyhow::Result<GlobSet> {
 /// Globs as they were written.
 pub fn texts(globs: &[Glob]) -> Vec<String> {
     globs.iter().map(|glob| glob.glob().to_owned()).collect()
-}
-
-/// Refuses to write in the place of a FIFO, a device or a folder.
-///
-/// # Errors
-/// When something other than a regular file stands there.
-pub fn refuse_non_file(path: &Path) -> anyhow::Result<()> {
-    match path.metadata() {
-        Ok(metadata) if !metadata.is_file() => bail!("there is something that is no regular file"),
-        _ => Ok(()),
-    }
 }

@@ -16,7 +16,8 @@ use registry_core::text::{escape, escape_os};
 
 use crate::args::{RoleArg, ScanArgs};
 use crate::exit::{self, Failure};
-use crate::reporting::{self, Earlier, Extra, merge, refuse_non_file, set, texts};
+use crate::file::{folder, refuse_non_file};
+use crate::reporting::{self, Earlier, Extra, merge, set, texts};
 use crate::{interrupt, progress, render};
 
 /// Scans, prints, and gives the exit status.
@@ -76,9 +77,9 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
 /// Says before a scan that may take hours what will not work after it. The scan goes on: the report is worth having.
 fn try_files(args: &ScanArgs) {
     for path in [&args.list_garbage, &args.common.metrics_file].into_iter().flatten() {
-        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // The kind of error only: the rest of it names the file that was tried instead.
-        let try_folder = || tempfile::tempfile_in(folder).map_err(|error| std::io::Error::from(error.kind()));
+        let try_folder =
+            || tempfile::tempfile_in(folder(path)).map_err(|error| std::io::Error::from(error.kind()));
         let tried = refuse_non_file(path).and_then(|()| Ok(try_folder()?));
         if let Err(error) = tried {
             let path = escape_os(path.as_os_str());

@@ -1,11 +1,11 @@
 //! The file that a probe leaves for the next one.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
 use registry_core::probe::State;
 
+use crate::file::{self, Readers};
 use crate::settings;
 
 /// Reads the state of a registry. A file that is not there yet, or is empty, is a state without a past.
@@ -34,18 +34,9 @@ pub fn read(path: &Path, source: &str) -> anyhow::Result<State> {
 /// # Errors
 /// When it cannot be written.
 pub fn write(path: &Path, state: &State) -> anyhow::Result<()> {
-    let write = || -> anyhow::Result<()> {
-        crate::reporting::refuse_non_file(path)?;
-        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new().prefix(".registry-fsck-").tempfile_in(folder)?;
-        let mut out = std::io::BufWriter::new(&mut file);
-        serde_json::to_writer(&mut out, state)?;
-        out.write_all(b"\n")?;
-        out.flush()?;
-        drop(out);
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().with_context(|| format!("cannot write the state {}", path.display()))
+    let write = file::replace(path, Readers::Owner, |out| {
+        serde_json::to_writer(&mut *out, state)?;
+        Ok(out.write_all(b"\n")?)
+    });
+    write.with_context(|| format!("cannot write the state {}", path.display()))
 }

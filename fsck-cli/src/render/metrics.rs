@@ -2,30 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use registry_core::audit::{Code, Garbage, Report, Source, SourceKind};
+
+use crate::file::{self, Readers};
 
 /// Writes the metrics so that a reader sees the old file or the new one, never half of one.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn write(path: &Path, report: &Report, garbage: &[(Arc<str>, Garbage)]) -> anyhow::Result<()> {
-    crate::reporting::refuse_non_file(path)?;
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".registry-fsck-").tempfile_in(folder)?;
-    file.write_all(text(report, garbage, &|_| true).as_bytes())?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // A collector runs as another user.
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    let text = text(report, garbage, &|_| true);
+    file::replace(path, Readers::All, |out| Ok(out.write_all(text.as_bytes())?))
 }
 
 /// What one metric says of one source.
