@@ -3,19 +3,11 @@
 use reqwest::Method;
 
 use super::source::{Forgejo, is_no_package, rest};
-use crate::registry::{Ask, Error};
+use crate::registry::{Ask, Attempt};
 use crate::retention::server::{Armed, DeleteError, Deleted, Doomed, Unanswered, Writer};
 
 /// Most bytes of the answer to a deletion.
 const SMALL: usize = 64 << 10;
-
-/// What one attempt at a deletion led to.
-enum Attempt {
-    Done(Deleted),
-    Never(DeleteError),
-    /// Nobody knows; it may help to try again.
-    Open(Error),
-}
 
 impl Armed<Forgejo> {
     async fn attempt(&self, doomed: &Doomed<'_>) -> Attempt {
@@ -25,16 +17,13 @@ impl Armed<Forgejo> {
         };
         let answer = match self.reader().ask(Ask::new(Method::DELETE, url, SMALL)).await {
             Ok(answer) => answer,
-            Err(error) if error.is_transient() => return Attempt::Open(error),
-            Err(error) => return Attempt::Never(DeleteError::Failed(error.to_string())),
+            Err(error) => return Attempt::of(error),
         };
         match answer.status.as_u16() {
             204 => Attempt::Done(Deleted::Now),
             404 if is_no_package(&answer) => Attempt::Done(Deleted::Before),
-            401 | 403 => Attempt::Never(DeleteError::Forbidden(rest(&answer).to_string())),
             // A server whose database is locked says 500 (`modules/setting/database.go`, busy timeout).
-            429 | 500 | 502 | 503 | 504 => Attempt::Open(rest(&answer)),
-            _ => Attempt::Never(DeleteError::Failed(rest(&answer).to_string())),
+            _ => Attempt::of(rest(&answer)),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use futures::StreamExt as _;
 
 use super::client::{Client, Removal};
-use super::error::Error;
+use super::error::{Error, is_passing};
 use super::source::RegistrySource;
 use crate::oci::manifest::Role;
 use crate::oci::{Digest, Manifest};
@@ -26,7 +26,7 @@ pub(super) struct Memory {
 }
 
 /// What one attempt at a deletion led to.
-enum Attempt {
+pub(crate) enum Attempt {
     Done(Deleted),
     Never(DeleteError),
     /// Nobody knows; it may help to try again.
@@ -41,13 +41,15 @@ fn failed(error: impl std::fmt::Display) -> DeleteError {
     DeleteError::Failed(error.to_string())
 }
 
-/// An error of a deletion that was sent.
-fn refused(error: Error) -> Attempt {
-    match error {
-        Error::Refused { .. } => Attempt::Never(DeleteError::Forbidden(error.to_string())),
-        Error::Status { status: 429 | 500 | 502 | 503 | 504, .. } => Attempt::Open(error),
-        _ if error.is_transient() => Attempt::Open(error),
-        _ => Attempt::Never(failed(error)),
+impl Attempt {
+    /// What an error of a deletion that was sent means.
+    pub(crate) fn of(error: Error) -> Self {
+        match error {
+            Error::Refused { .. } => Self::Never(DeleteError::Forbidden(error.to_string())),
+            Error::Status { status, .. } if is_passing(status) => Self::Open(error),
+            _ if error.is_transient() => Self::Open(error),
+            _ => Self::Never(failed(error)),
+        }
     }
 }
 
@@ -131,7 +133,7 @@ impl Armed<RegistrySource> {
                 Ok(Removal::Deleted) => return Attempt::Done(Deleted::Now),
                 Ok(Removal::NotThere) => return Attempt::Done(Deleted::Before),
                 Ok(Removal::Unsupported) => {}
-                Err(error) => return refused(error),
+                Err(error) => return Attempt::of(error),
             }
         }
         if let Err(why) = self.goes_whole(doomed).await {
@@ -143,7 +145,7 @@ impl Armed<RegistrySource> {
             Ok(Removal::Unsupported) => {
                 return Attempt::Never(DeleteError::Forbidden("the registry deletes nothing".into()));
             }
-            Err(error) => return refused(error),
+            Err(error) => return Attempt::of(error),
         };
         self.memory().by_digest_only.store(true, Ordering::Relaxed);
         locked(&self.memory().gone).insert((doomed.package.to_owned(), doomed.digest));

@@ -127,6 +127,11 @@ impl Error {
     }
 }
 
+/// Whether a status may be another one when the same request is repeated.
+pub(super) const fn is_passing(status: u16) -> bool {
+    matches!(status, 429 | 500 | 502 | 503 | 504)
+}
+
 /// A server's text, made fit for a message: one line, no control characters, cut.
 pub(crate) fn quote(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");

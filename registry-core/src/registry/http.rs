@@ -13,7 +13,7 @@ use reqwest::{Method, StatusCode, redirect};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::Url;
 
-use super::error::{Error, quote};
+use super::error::{Error, is_passing, quote};
 use super::gate::Gate;
 use super::secret;
 use super::settings::{Sent, Settings};
@@ -149,7 +149,7 @@ impl Answer {
     }
 
     const fn is_passing(&self) -> bool {
-        matches!(self.status.as_u16(), 429 | 500 | 502 | 503 | 504)
+        is_passing(self.status.as_u16())
     }
 }
 

@@ -24,6 +24,7 @@ pub use http::Http;
 pub use settings::{Observer, Sent, Settings};
 pub use source::RegistrySource;
 
+pub(crate) use armed::Attempt;
 pub(crate) use auth::secret_header;
 pub(crate) use client::{origin, unencrypted};
 pub(crate) use error::quote;

@@ -28,8 +28,8 @@ impl Walk<'_> {
     }
 
     /// Asks again for everything that does not answer as it should, whatever the reason: for whoever waits for a registry to
-    /// catch up. Gives how much that was.
-    pub async fn ask_again(&mut self) -> usize {
+    /// catch up.
+    pub async fn ask_again(&mut self) {
         let (mut tags, mut manifests, mut blobs) = (Vec::new(), Vec::new(), Vec::new());
         for (name, repository) in &mut self.seen.repositories {
             let odd = repository.tags.iter().filter(|(_, answer)| !matches!(answer, TagAnswer::Names(_)));
@@ -51,11 +51,9 @@ impl Walk<'_> {
             let odd = repository.blobs.iter().filter(|(digest, answer)| !is_good(digest, answer));
             blobs.extend(odd.map(|(digest, _)| (name.clone(), *digest)));
         }
-        let asked = tags.len() + manifests.len() + blobs.len();
         self.tags(&tags).await;
         self.below(manifests).await;
         self.blobs_again(blobs).await;
-        asked
     }
 
     /// Resolves broken tags anew: one that is gone is no damage, one that moved is judged by what it names now.
