@@ -6,6 +6,8 @@ use crate::args::FailOn;
 
 /// Nothing wrong; warnings and garbage may be there.
 pub const NOTHING_WRONG: u8 = 0;
+/// Errors were repaired.
+pub const REPAIRED: u8 = 1;
 /// Errors remain.
 pub const ERRORS: u8 = 4;
 /// Not everything could be looked at.

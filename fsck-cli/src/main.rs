@@ -11,10 +11,12 @@ mod probe;
 mod progress;
 mod push;
 mod render;
+mod repair;
 mod reporting;
 mod scan;
 mod settings;
 mod state;
+mod undo;
 mod verify;
 
 use std::process::ExitCode;
@@ -34,6 +36,8 @@ fn main() -> ExitCode {
     log::start(cli.common());
     let status = match &cli.command {
         args::Command::Scan(args) => scan::run(args),
+        args::Command::Repair(args) => repair::run(args),
+        args::Command::Undo(args) => undo::run(args),
         args::Command::Probe(args) => probe::run(args),
         args::Command::Verify(args) => verify::run(args),
     };

@@ -14,7 +14,7 @@ use registry_core::audit::{self, AuditOptions, Report, ReportOptions, Role, Unre
 use registry_core::storage::{Located, OpenOptions, Phase, Progress, ScanOptions, Tree, locate};
 use registry_core::text::{escape, escape_os};
 
-use crate::args::{RoleArg, ScanArgs};
+use crate::args::{Judging, RoleArg, ScanArgs};
 use crate::exit::{self, Failure};
 use crate::file::{folder, refuse_non_file};
 use crate::reporting::{self, Earlier, Extra, merge, set, texts};
@@ -133,16 +133,8 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn new(args: &'a ScanArgs, now: Timestamp) -> anyhow::Result<Self> {
         let options = AuditOptions {
-            now: u32::try_from(now.as_second()).unwrap_or(u32::MAX),
-            min_age: args.min_age,
-            content: args.content,
-            role: match args.role {
-                RoleArg::Primary => Some(Role::Primary),
-                RoleArg::Cache => Some(Role::Cache),
-                RoleArg::Auto => None,
-            },
-            sparse: set(&args.sparse)?,
             require_platforms: args.require_platform.clone(),
+            ..judging(&args.judging, args.content, now)?
         };
         let only = if args.common.repository.is_empty() { None } else { Some(set(&args.common.repository)?) };
         Ok(Self { args, options, only })
@@ -190,20 +182,39 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// How the command line says that a tree is judged.
+///
+/// # Errors
+/// Never in practice: each glob is one already.
+pub fn judging(args: &Judging, content: bool, now: Timestamp) -> anyhow::Result<AuditOptions> {
+    Ok(AuditOptions {
+        now: u32::try_from(now.as_second()).unwrap_or(u32::MAX),
+        min_age: args.min_age,
+        content,
+        role: match args.role {
+            RoleArg::Primary => Some(Role::Primary),
+            RoleArg::Cache => Some(Role::Cache),
+            RoleArg::Auto => None,
+        },
+        sparse: set(&args.sparse)?,
+        require_platforms: Vec::new(),
+    })
+}
+
 fn options(args: &ScanArgs) -> ReportOptions {
     ReportOptions {
         content: args.content,
         strict: args.strict,
-        min_age_seconds: args.min_age.into(),
+        min_age_seconds: args.judging.min_age.into(),
         repositories: texts(&args.common.repository),
-        sparse: texts(&args.sparse),
+        sparse: texts(&args.judging.sparse),
         require_platforms: args.require_platform.iter().map(ToString::to_string).collect(),
         online: None,
     }
 }
 
 /// What a scan is doing.
-fn message(progress: &Progress, elapsed: Duration) -> String {
+pub fn message(progress: &Progress, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs_f64().max(0.001);
     let phase = progress.phase();
     if phase == Phase::Content {

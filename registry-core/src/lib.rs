@@ -14,6 +14,8 @@ pub mod printable;
 pub mod probe;
 #[cfg(feature = "remote")]
 pub mod registry;
+#[cfg(feature = "storage")]
+pub mod repair;
 pub mod retention;
 #[cfg(feature = "schema")]
 mod schema;

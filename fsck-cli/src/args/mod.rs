@@ -1,6 +1,7 @@
 //! The command line, as typed.
 
 mod online;
+mod repair;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use globset::{Glob, GlobBuilder};
 use registry_core::oci::Platform;
 
 pub use online::{Connection, DepthArg, ProbeArgs, VerifyArgs};
+pub use repair::{RepairArgs, UndoArgs};
 
 /// Audit registry:2 and registry:3 storage as the graph it is.
 #[derive(Debug, Parser)]
@@ -23,6 +25,8 @@ impl Cli {
     pub const fn common(&self) -> &Common {
         match &self.command {
             Command::Scan(args) => &args.common,
+            Command::Repair(args) => &args.common,
+            Command::Undo(args) => &args.common,
             Command::Probe(args) => &args.common,
             Command::Verify(args) => &args.common,
         }
@@ -34,6 +38,10 @@ impl Cli {
 pub enum Command {
     /// Audit registry trees on disk
     Scan(Box<ScanArgs>),
+    /// Mend what can be mended from the bytes on disk; a dry run unless --apply is given
+    Repair(Box<RepairArgs>),
+    /// Take a repair back
+    Undo(Box<UndoArgs>),
     /// Audit a live registry over HTTP, every 15 minutes: tags, manifests, children, configs and layers
     Probe(Box<ProbeArgs>),
     /// Check one image completely, for CI right after a push
@@ -58,21 +66,12 @@ pub struct ScanArgs {
     #[arg(long)]
     pub strict: bool,
 
-    /// Whether images are pushed here, or this is a pull-through cache; auto looks for scheduler-state.json
-    #[arg(long, value_enum, default_value_t = RoleArg::Auto)]
-    pub role: RoleArg,
-
-    /// Repositories whose index children may be absent on purpose (repeatable)
-    #[arg(long, value_name = "GLOB", value_parser = glob)]
-    pub sparse: Vec<Glob>,
-
     /// A platform that every image must have, such as linux/arm64 (repeatable)
     #[arg(long, value_name = "PLATFORM")]
     pub require_platform: Vec<Platform>,
 
-    /// Younger than this, what no tag reaches is a push under way
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
-    pub min_age: u32,
+    #[command(flatten)]
+    pub judging: Judging,
 
     /// Follow symbolic links to folders; never those in the place of link and data files
     #[arg(long)]
@@ -87,6 +86,22 @@ pub struct ScanArgs {
 
     #[command(flatten)]
     pub common: Common,
+}
+
+/// How a tree is judged.
+#[derive(Debug, Args)]
+pub struct Judging {
+    /// Whether images are pushed here, or this is a pull-through cache; auto looks for scheduler-state.json
+    #[arg(long, value_enum, default_value_t = RoleArg::Auto)]
+    pub role: RoleArg,
+
+    /// Repositories whose index children may be absent on purpose (repeatable)
+    #[arg(long, value_name = "GLOB", value_parser = glob)]
+    pub sparse: Vec<Glob>,
+
+    /// Younger than this, what no tag reaches is a push under way
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
+    pub min_age: u32,
 }
 
 /// What findings are held against.

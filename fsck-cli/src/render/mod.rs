@@ -1,6 +1,7 @@
 //! A report in the form that was asked for. Nothing is decided here.
 
 pub mod metrics;
+mod repair;
 mod text;
 mod tree;
 
@@ -33,9 +34,33 @@ pub fn verified(common: &Common, report: &Report, checked: &[Checked]) -> io::Re
     })
 }
 
+/// Prints what `repair` did, or would do.
+///
+/// # Errors
+/// As [`print()`].
+pub fn repaired(common: &Common, report: &registry_core::repair::Report) -> io::Result<()> {
+    printed(common, report, |out| repair::write(report, common, out))
+}
+
+/// Prints what `undo` did.
+///
+/// # Errors
+/// As [`print()`].
+pub fn undone(common: &Common, report: &registry_core::repair::UndoReport) -> io::Result<()> {
+    printed(common, report, |out| repair::undone(report, common, out))
+}
+
+/// Prints what `repair --purge` did, or would do.
+///
+/// # Errors
+/// As [`print()`].
+pub fn purged(common: &Common, report: &registry_core::repair::PurgeReport) -> io::Result<()> {
+    printed(common, report, |out| repair::purged(report, out))
+}
+
 fn printed(
     common: &Common,
-    report: &Report,
+    report: &impl serde::Serialize,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
     let choice = match common.color {

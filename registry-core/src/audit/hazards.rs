@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::access::{Answer, LayerAnswer, View};
 use super::code::Code;
 use super::draft::Draft;
+use super::finding::Repair;
 use super::garbage::plural;
 use super::report::Role as SourceRole;
 use super::verdict::Verdict;
@@ -21,7 +22,7 @@ pub(super) fn of_repository(view: View<'_>, verdict: &Verdict, plainly_named: &[
     let mut found = Vec::new();
     let mut schema1 = Vec::new();
     for (node, visit) in &verdict.visits {
-        let Answer::Served { through_layers, .. } = visit.answer else { continue };
+        let Answer::Served { through_layers, right } = visit.answer else { continue };
         let Some(manifest) = graph.manifest(*node) else { continue };
         let digest = graph.digest(*node);
         if through_layers {
@@ -31,7 +32,8 @@ pub(super) fn of_repository(view: View<'_>, verdict: &Verdict, plainly_named: &[
                 short(&digest)
             );
             let path = Place::RevisionLink(&view.repository.name, digest);
-            found.push(Draft::new(Code::GcHazard, Some(*node), path, message));
+            let draft = Draft::new(Code::GcHazard, Some(*node), path, message);
+            found.push(draft.repair(right.then_some(Repair::Relink)));
         }
         if manifest.kind == Kind::Schema1 {
             schema1.push(*node);

@@ -64,6 +64,11 @@ pub struct Audit {
     pub looks_like_cache: bool,
 }
 
+/// The one entry of a tag's history that still resolves: what a tag whose link says nothing can be set to.
+pub fn restorable(graph: &Graph, repository: &Repository, tag: &str) -> Option<NodeId> {
+    words::restorable(View { graph, repository }, repository.tag(tag)?)
+}
+
 /// Audits the graph of the registry called `name`. With `list`, garbage comes piece by piece too.
 pub fn audit(graph: &Graph, name: &str, options: &AuditOptions, list: bool) -> Audit {
     let found_role = if graph.has_scheduler_state { Role::Cache } else { Role::Primary };

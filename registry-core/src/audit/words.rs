@@ -32,17 +32,27 @@ pub(super) fn short(digest: &Digest) -> String {
     text
 }
 
+/// Entries of a tag's history that are served through their own revision link, with the right bytes.
+fn resolving(view: View<'_>, tag: &TagEntry) -> impl Iterator<Item = NodeId> {
+    tag.history.iter().copied().filter(move |node| {
+        matches!(view.manifest(*node), Answer::Served { right: true, through_layers: false })
+    })
+}
+
+/// The one entry of a tag's history that still resolves; `None` when there is none, or more than one.
+pub(super) fn restorable(view: View<'_>, tag: &TagEntry) -> Option<NodeId> {
+    let mut left = resolving(view, tag);
+    left.next().filter(|_| left.next().is_none() && !tag.is_file)
+}
+
 /// Damage to a tag itself.
 pub(super) fn tag(view: View<'_>, tag: &TagEntry, index: u32, code: Code, message: String) -> Draft {
-    let resolves = |node: &&NodeId| {
-        matches!(view.manifest(**node), Answer::Served { right: true, through_layers: false })
-    };
-    let left: Vec<_> = tag.history.iter().filter(resolves).collect();
+    let left: Vec<NodeId> = resolving(view, tag).collect();
     let (repair, history) = match &left[..] {
         _ if tag.is_file => (None, String::new()),
         [one] => (
             Some(Repair::Restore),
-            format!("; its history has one entry that resolves, {}", view.graph.digest(**one)),
+            format!("; its history has one entry that resolves, {}", view.graph.digest(*one)),
         ),
         [] => (None, "; no entry of its history resolves".into()),
         several => (

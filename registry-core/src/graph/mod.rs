@@ -121,6 +121,12 @@ impl Graph {
         &mut self.blobs[node.index()]
     }
 
+    /// Files that there are no bytes under a digest any more; whoever was looking for them goes on without.
+    pub fn forget_blob(&mut self, node: NodeId) {
+        self.blobs[node.index()] = Blob { presence: Presence::Absent, ..Blob::default() };
+        self.wrong_bytes.remove(&node);
+    }
+
     /// All nodes, in the order of their interning.
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
         (0..u32::try_from(self.blobs.len()).unwrap_or(u32::MAX)).map(NodeId::from_index)

@@ -84,4 +84,9 @@ impl<F: Folder> Tree<F> {
     pub fn settle(&self, graph: &mut Graph, doubts: &[Doubt], progress: &Progress) {
         self.pool.install(|| scan::settle(&self.v2, graph, doubts, progress));
     }
+
+    /// Runs something that works side by side on as many threads as this tree is read with.
+    pub fn install<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.pool.install(work)
+    }
 }

@@ -12,7 +12,7 @@ use crate::audit::options::AuditOptions;
 use crate::audit::report::Garbage;
 use crate::audit::verdict::is_invalid;
 use crate::audit::words::short;
-use crate::graph::{Doubt, Graph, Link, LinkEntry, NodeId, Presence, Repository};
+use crate::graph::{Doubt, Graph, Link, LinkEntry, LinkFault, NodeId, Presence, Repository};
 use crate::oci::manifest::Role;
 use crate::path::Place;
 
@@ -55,9 +55,9 @@ pub(super) fn links(
                         fault.describe()
                     );
                     let path = Place::LayerLink(&repository.name, digest);
-                    survey
-                        .of_repository
-                        .push((index, Draft::new(Code::GcHazard, Some(entry.node), path, message)));
+                    let draft = Draft::new(Code::GcHazard, Some(entry.node), path, message);
+                    let repair = (fault != LinkFault::NoFile).then_some(Repair::Remove);
+                    survey.of_repository.push((index, draft.repair(repair)));
                 }
             }
         }

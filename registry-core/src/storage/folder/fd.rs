@@ -92,6 +92,11 @@ impl FdFolder {
         parent.ok_or_else(outside)
     }
 
+    /// Opens a folder below this one, `.` for itself, without following a symbolic link anywhere on the way.
+    pub(in crate::storage) fn open_plainly(&self, path: &Path) -> Result<OwnedFd> {
+        self.open_strictly(path, OFlags::RDONLY | OFlags::DIRECTORY)
+    }
+
     /// Opens a file; where links are followed, those on the way to it but not at its place.
     fn open_file(&self, path: &Path) -> Result<OwnedFd> {
         // O_NONBLOCK: opening a FIFO must not wait for somebody to write into it.

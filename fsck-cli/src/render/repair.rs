@@ -1,0 +1,211 @@
+//! `repair`, `undo` and `repair --purge` for a person: what is done, act by act, then what stays, then one line to grep.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use indicatif::HumanBytes;
+use registry_core::audit::Severity;
+use registry_core::repair::{Act, LeftFinding, Outcome, PurgeReport, Report, Taken, UndoReport, UndoState};
+use registry_core::text::without_controls as safe;
+
+use crate::args::Common;
+
+/// How many steps of one act are shown, unless everything is asked for.
+const FEW: usize = 20;
+
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const ODD: Style = AnsiColor::Yellow.on_default();
+const GOOD: Style = AnsiColor::Green.on_default();
+const DIM: Style = Style::new().dimmed();
+
+/// Writes the report.
+pub fn write(report: &Report, common: &Common, out: &mut dyn Write) -> io::Result<()> {
+    if !common.quiet {
+        servers(report, out)?;
+        steps(report, common, out)?;
+        left(report, out)?;
+        after(report, out)?;
+    }
+    summary(report, out)
+}
+
+fn servers(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    for server in &report.servers {
+        let doubt =
+            server.doubt.as_ref().map_or_else(String::new, |doubt| format!(" (perhaps: {})", safe(doubt)));
+        writeln!(
+            out,
+            "{ODD}{} (process {}) is at work on this tree{doubt}{ODD:#}: links may be added; moving things aside needs --online",
+            safe(&server.program),
+            server.pid
+        )?;
+    }
+    Ok(())
+}
+
+/// Steps of one act after the other, in their order.
+fn steps(report: &Report, common: &Common, out: &mut dyn Write) -> io::Result<()> {
+    for alike in report.steps.chunk_by(|a, b| a.step.action == b.step.action) {
+        let is_all = common.verbose > 0;
+        let is_bad =
+            |taken: &&Taken| !matches!(taken.outcome, Outcome::Planned | Outcome::Done | Outcome::There);
+        let (shown, more): (Vec<_>, Vec<_>) =
+            alike.iter().enumerate().partition(|(at, taken)| is_all || *at < FEW || is_bad(taken));
+        for (_, taken) in &shown {
+            step(taken, out)?;
+        }
+        if !more.is_empty() {
+            let act = alike[0].step.action.as_str();
+            writeln!(out, "{DIM}{} more to {act} (-v shows them){DIM:#}", more.len())?;
+        }
+    }
+    if report.steps.is_empty() {
+        let none = if report.summary.before.errors > 0 {
+            "nothing here mends what is wrong"
+        } else {
+            "nothing to repair"
+        };
+        writeln!(out, "{none}")?;
+    }
+    Ok(())
+}
+
+fn step(taken: &Taken, out: &mut dyn Write) -> io::Result<()> {
+    let Taken { step, outcome } = taken;
+    let (style, word, why) = match outcome {
+        Outcome::Planned => (DIM, "would", None),
+        Outcome::Done => (GOOD, "done", None),
+        Outcome::There => (DIM, "so already", None),
+        Outcome::Spared(why) => (ODD, "spared", Some(why)),
+        Outcome::Refused(why) => (ODD, "refused", Some(why)),
+        Outcome::Failed(why) => (BAD, "failed", Some(why)),
+        Outcome::Stopped(why) => (BAD, "not reached", Some(why)),
+    };
+    let place = match (&step.repository, &step.tags[..]) {
+        (None, _) => String::new(),
+        (Some(name), []) => format!("{}: ", safe(name)),
+        (Some(name), [tag]) => format!("{}:{}: ", safe(name), safe(tag)),
+        (Some(name), tags) => format!("{} ({} tags): ", safe(name), tags.len()),
+    };
+    writeln!(out, "{style}{word}{style:#} {} {place}{}", step.action.as_str(), safe(&step.message))?;
+    let bytes = if step.bytes > 0 { format!(", {}", HumanBytes(step.bytes)) } else { String::new() };
+    writeln!(out, "    {DIM}{}{bytes}{DIM:#}", safe(&step.path))?;
+    if let Some(why) = why {
+        writeln!(out, "    {style}{}{style:#}", safe(why))?;
+    }
+    Ok(())
+}
+
+fn left(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    for LeftFinding { finding, why } in &report.left {
+        let style = if finding.severity == Severity::Error { BAD } else { ODD };
+        let place = match (&finding.repository, &finding.tags[..]) {
+            (None, _) => safe(finding.path.as_deref().unwrap_or("")),
+            (Some(name), []) => safe(name),
+            (Some(name), [tag]) => format!("{}:{}", safe(name), safe(tag)),
+            (Some(name), tags) => format!("{} ({} tags)", safe(name), tags.len()),
+        };
+        let why = why.as_ref().map_or_else(String::new, |why| format!("; {}", safe(why)));
+        writeln!(out, "{style}stays{style:#} {} {place}: {}{why}", finding.code, safe(&finding.message))?;
+    }
+    for what in &report.unanswered {
+        writeln!(out, "{BAD}not known{BAD:#} {}", safe(what))?;
+    }
+    for unread in &report.unread {
+        writeln!(out, "{BAD}not read{BAD:#} {}: {}", safe(&unread.path), safe(&unread.error))?;
+    }
+    Ok(())
+}
+
+fn after(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    if !report.options.apply {
+        if !report.steps.is_empty() {
+            writeln!(out, "nothing was changed: --apply does it")?;
+        }
+        return Ok(());
+    }
+    if let Some(quarantine) = &report.quarantine {
+        writeln!(out, "moved aside to {}", safe(quarantine))?;
+    }
+    if let Some(journal) = &report.journal {
+        writeln!(out, "`registry-fsck undo {}` takes it back", safe(journal))?;
+    }
+    let wrote = |taken: &Taken| taken.outcome == Outcome::Done && taken.step.action != Act::Clear;
+    if !report.servers.is_empty() && report.steps.iter().any(wrote) {
+        writeln!(out, "{ODD}Restart the server: its cache may hold the old answers.{ODD:#}")?;
+    }
+    Ok(())
+}
+
+/// The line to grep.
+fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let style = if report.exit_status & !crate::exit::REPAIRED == 0 { GOOD } else { BAD };
+    let sum = &report.summary;
+    write!(out, "{style}registry-fsck repair{style:#}: steps={} ", sum.steps)?;
+    if report.options.apply {
+        write!(
+            out,
+            "done={} there={} spared={} refused={} failed={} ",
+            sum.done, sum.there, sum.spared, sum.refused, sum.failed
+        )?;
+    }
+    write!(
+        out,
+        "left={} errors_before={} broken_tags_before={} ",
+        report.left.len(),
+        sum.before.errors,
+        sum.before.broken_tags
+    )?;
+    if let Some(after) = &report.after {
+        write!(out, "errors_after={} broken_tags_after={} ", after.errors, after.broken_tags)?;
+    }
+    writeln!(
+        out,
+        "unread={} exit_status={} seconds={:.2}",
+        report.unread.len(),
+        report.exit_status,
+        report.duration_seconds
+    )
+}
+
+/// Writes what an undo did.
+pub fn undone(report: &UndoReport, common: &Common, out: &mut dyn Write) -> io::Result<()> {
+    let count = |is: fn(&UndoState) -> bool| report.changes.iter().filter(|change| is(&change.state)).count();
+    if !common.quiet {
+        if report.is_torn {
+            writeln!(out, "the last line of the journal is cut off; what it announces was not done")?;
+        }
+        for change in &report.changes {
+            let (style, word, why) = match &change.state {
+                UndoState::Restored if common.verbose > 0 => (GOOD, "as before", None),
+                UndoState::There if common.verbose > 0 => (DIM, "so already", None),
+                UndoState::Restored | UndoState::There => continue,
+                UndoState::Taken(why) => (ODD, "left", Some(why)),
+                UndoState::Lost(why) => (BAD, "not undone", Some(why)),
+            };
+            let why = why.map_or_else(String::new, |why| format!(": {}", safe(why)));
+            writeln!(out, "{style}{word}{style:#} {}{why}", safe(&change.path))?;
+        }
+    }
+    let style = if report.exit_status == 0 { GOOD } else { BAD };
+    writeln!(
+        out,
+        "{style}registry-fsck undo{style:#}: changes={} restored={} there={} left={} not_undone={} exit_status={}",
+        report.changes.len(),
+        count(|state| *state == UndoState::Restored),
+        count(|state| *state == UndoState::There),
+        count(|state| matches!(state, UndoState::Taken(_))),
+        count(|state| matches!(state, UndoState::Lost(_))),
+        report.exit_status
+    )
+}
+
+/// Writes what a purge did, or would do.
+pub fn purged(report: &PurgeReport, out: &mut dyn Write) -> io::Result<()> {
+    let what = format!("{} files, {}", report.content.files, HumanBytes(report.content.bytes));
+    if report.deleted {
+        writeln!(out, "deleted {} for good: {what}", safe(&report.quarantine))
+    } else {
+        writeln!(out, "{} holds {what}; --apply deletes it for good", safe(&report.quarantine))
+    }
+}

@@ -1,0 +1,356 @@
+//! The command `repair`: look, plan, and with `--apply` do it and look again. What is repaired is decided in registry-core.
+
+mod purge;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context as _, anyhow};
+use globset::GlobSet;
+use indicatif::HumanCount;
+use jiff::Timestamp;
+use registry_core::audit::{self, Audit, AuditOptions, ReportOptions};
+use registry_core::repair::{
+    self, AsidePlace, Conditions, Counts, FileLog, Journal, LeftFinding, Options, Outcome, Plan, Report, Run,
+    Scope, Server, Summary, Supply, Taken, place, stamp,
+};
+use registry_core::storage::edit::FdEditor;
+use registry_core::storage::{DiskFolder, Located, OpenOptions, Progress, ScanOptions, Tree, locate};
+use registry_core::text::escape_os;
+
+use crate::args::RepairArgs;
+use crate::exit::{self, Failure};
+use crate::reporting::{self, Extra, set, texts};
+use crate::{interrupt, progress, render, scan};
+
+/// Repairs, prints, and gives the exit status.
+///
+/// # Errors
+/// When what was asked cannot be used, or the tree, the journal or the answer cannot be opened or written.
+pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
+    if let Some(quarantine) = &args.purge {
+        return purge::run(args, quarantine);
+    }
+    let (started, started_at) = (Instant::now(), Timestamp::now());
+    let located = one_registry(args.root.as_deref().unwrap_or(Path::new(".")))?;
+    let options = scan::judging(&args.judging, args.content, started_at).map_err(Failure::Usage)?;
+    let only = if args.common.repository.is_empty() {
+        None
+    } else {
+        Some(set(&args.common.repository).map_err(Failure::Usage)?)
+    };
+    let supply: Option<Box<dyn Supply>> = None;
+
+    let work = Work::new(args, &located, options, only.as_ref(), supply.as_deref())?;
+    let lock = if args.apply && !args.no_lock {
+        Some(repair::lock(&located.v2).map_err(|error| Failure::Io(error.into()))?)
+    } else {
+        None
+    };
+    let far = Far::default();
+    far.watch();
+    let line = far.line(args);
+    let plan = work.plan(&far.scan);
+    let servers = work.servers();
+    let mut report = work.report(started_at, &plan, servers);
+    let mut last = None;
+    if args.apply && !plan.steps.is_empty() {
+        let outcomes = work.apply(&plan, &far, started_at, &mut report)?;
+        for (taken, outcome) in report.steps.iter_mut().zip(outcomes) {
+            taken.outcome = outcome;
+        }
+        let audit = work.look_again(&far.scan);
+        report.after = Some(Counts::of(&audit));
+        last = Some(audit);
+    }
+    drop(line);
+    drop(lock);
+    report.summary = Summary::of(&report.steps, Counts::of(&plan.audit));
+    report.duration_seconds = started.elapsed().as_secs_f64();
+    report.exit_status = status(&report, far.was_stopped());
+    if !work.metrics(last.unwrap_or(plan.audit), started_at, started) {
+        report.exit_status |= exit::INCOMPLETE;
+    }
+    render::repaired(&args.common, &report).context("cannot write the report").map_err(Failure::Io)?;
+    Ok(report.exit_status)
+}
+
+/// The one registry that a path means.
+fn one_registry(root: &Path) -> Result<Located, Failure> {
+    let mut found = locate(root, false);
+    if let Some(error) = found.errors.pop() {
+        return Err(Failure::Io(error.into()));
+    }
+    match (found.registries.pop(), found.registries.len()) {
+        (Some(one), 0) => Ok(one),
+        (_, more) => Err(Failure::Usage(anyhow!(
+            "{} holds {} registries: name one of them",
+            escape_os(root.as_os_str()),
+            more + 1
+        ))),
+    }
+}
+
+/// The exit status of a repair.
+fn status(report: &Report, was_stopped: bool) -> u8 {
+    if was_stopped {
+        return exit::INTERRUPTED;
+    }
+    let is_failed = |taken: &Taken| matches!(taken.outcome, Outcome::Failed(_) | Outcome::Stopped(_));
+    let mut status = exit::NOTHING_WRONG;
+    let remaining = report.after.unwrap_or(report.summary.before);
+    if remaining.errors > 0 {
+        status |= exit::ERRORS;
+    }
+    if report.after.is_some_and(|after| after.errors < report.summary.before.errors) {
+        status |= exit::REPAIRED;
+    }
+    if !report.unread.is_empty() || !report.unanswered.is_empty() || report.steps.iter().any(is_failed) {
+        status |= exit::INCOMPLETE;
+    }
+    status
+}
+
+/// How far a repair has come.
+#[derive(Debug, Default)]
+struct Far {
+    scan: Arc<Progress>,
+    steps: Arc<repair::Progress>,
+    is_changing: Arc<AtomicBool>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Far {
+    fn message(&self) -> impl Fn(std::time::Duration) -> String + Send + 'static {
+        let (scan, steps) = (Arc::clone(&self.scan), Arc::clone(&self.steps));
+        move |elapsed| {
+            if steps.total() == steps.done() {
+                return scan::message(&scan, elapsed);
+            }
+            format!("repairing: {} of {} steps", HumanCount(steps.done()), HumanCount(steps.total()))
+        }
+    }
+
+    fn watch(&self) {
+        let message = self.message();
+        let (steps, is_changing) = (Arc::clone(&self.steps), Arc::clone(&self.is_changing));
+        let stopped = Arc::clone(&self.stopped);
+        interrupt::watch_and(
+            move || message(std::time::Duration::from_secs(1)),
+            move || {
+                let is_changing = is_changing.load(Ordering::Relaxed);
+                if is_changing {
+                    stopped.store(true, Ordering::Relaxed);
+                    steps.stop();
+                }
+                is_changing
+            },
+        );
+    }
+
+    fn line(&self, args: &RepairArgs) -> progress::Line {
+        progress::Line::show(&args.common, self.message())
+    }
+
+    fn was_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+}
+
+/// One registry and how it is repaired.
+struct Work<'w> {
+    args: &'w RepairArgs,
+    located: &'w Located,
+    name: String,
+    options: AuditOptions,
+    only: Option<&'w GlobSet>,
+    supply: Option<&'w dyn Supply>,
+    tree: Tree<DiskFolder>,
+}
+
+impl<'w> Work<'w> {
+    fn new(
+        args: &'w RepairArgs,
+        located: &'w Located,
+        options: AuditOptions,
+        only: Option<&'w GlobSet>,
+        supply: Option<&'w dyn Supply>,
+    ) -> Result<Self, Failure> {
+        let name = escape_os(located.name.as_os_str());
+        let open = OpenOptions { follow_symlinks: false, jobs: args.common.jobs.map_or(0, usize::from) };
+        let tree =
+            Tree::open(located, &open).with_context(|| format!("cannot open {name}")).map_err(Failure::Io)?;
+        Ok(Self { args, located, name, options, only, supply, tree })
+    }
+
+    fn scan_options(&self) -> ScanOptions<'static> {
+        ScanOptions { content: self.args.content, strict: false, only: None }
+    }
+
+    fn plan(&self, progress: &Progress) -> Plan {
+        let mut graph = self.tree.scan(&self.scan_options(), progress);
+        let matches = |name: &str| self.only.is_some_and(|only| only.is_match(name));
+        let repository: Option<&dyn Fn(&str) -> bool> =
+            if self.only.is_some() { Some(&matches) } else { None };
+        let scope = Scope { only: self.args.only.clone(), repository };
+        let settle = |graph: &mut _, doubts: &[_]| self.tree.settle(graph, doubts, progress);
+        let plan = repair::plan(&mut graph, &self.name, &self.options, &scope, self.supply, settle);
+        std::mem::forget(graph);
+        plan
+    }
+
+    /// Programs that are at work on this tree.
+    fn servers(&self) -> Vec<Server> {
+        Vec::new()
+    }
+
+    fn report(&self, started_at: Timestamp, plan: &Plan, servers: Vec<Server>) -> Report {
+        let taken = |step: &repair::Step| Taken { step: step.clone(), outcome: Outcome::Planned };
+        let left = |left: &repair::Left| LeftFinding { finding: left.finding.clone(), why: left.why.clone() };
+        Report {
+            schema: repair::SCHEMA.into(),
+            command: "repair".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            started_at,
+            duration_seconds: 0.0,
+            exit_status: 0,
+            options: Options {
+                apply: self.args.apply,
+                content: self.args.content,
+                min_age_seconds: self.args.judging.min_age.into(),
+                online: self.args.online,
+                only: self.args.only.clone(),
+                repositories: texts(&self.args.common.repository),
+                from: self.supply.map(|supply| supply.name().to_owned()),
+            },
+            source: self.name.clone(),
+            steps: plan.steps.iter().map(taken).collect(),
+            left: plan.left.iter().map(left).collect(),
+            unread: plan.audit.unread.clone(),
+            unanswered: plan.unanswered.clone(),
+            servers,
+            journal: None,
+            quarantine: None,
+            after: None,
+            summary: Summary::default(),
+        }
+    }
+
+    /// Does the steps.
+    fn apply(
+        &self,
+        plan: &Plan,
+        far: &Far,
+        now: Timestamp,
+        report: &mut Report,
+    ) -> Result<Vec<Outcome>, Failure> {
+        let aside = self.aside(plan, now)?;
+        let editor = FdEditor::open(&self.located.v2, &aside.base)
+            .with_context(|| format!("cannot open {}", aside.base.display()))
+            .map_err(Failure::Io)?;
+        let path = match &self.args.journal {
+            Some(path) => path.clone(),
+            None => PathBuf::from(format!("registry-fsck-{}.journal", stamp(now))),
+        };
+        let shown = escape_os(path.as_os_str());
+        let cannot = || format!("cannot write the journal {shown}, so nothing is changed");
+        self.refuse_inside(&path)?;
+        let v2 = self.located.v2.canonicalize().with_context(cannot).map_err(Failure::Io)?;
+        let log = FileLog::create(&path).with_context(cannot).map_err(Failure::Io)?;
+        let mut journal =
+            Journal::begin(log, &v2, &aside.base, now).with_context(cannot).map_err(Failure::Io)?;
+        report.journal = Some(shown);
+        if plan.steps.iter().any(|step| step.action.takes_away()) {
+            report.quarantine = Some(aside.base.join(&aside.below).display().to_string());
+        }
+        let conditions = Conditions {
+            now,
+            min_age: self.options.min_age,
+            aside: &aside.below,
+            revisions: &plan.revisions,
+            hashed: std::sync::Mutex::default(),
+        };
+        far.is_changing.store(true, Ordering::Relaxed);
+        let mut run = Run {
+            editor: &editor,
+            journal: &mut journal,
+            conditions: &conditions,
+            tree: &v2,
+            adds_only: self.adds_only(report),
+            supply: self.supply,
+            progress: &far.steps,
+        };
+        Ok(self.tree.install(|| run.steps(&plan.steps)))
+    }
+
+    /// Where things are moved aside to. Without any to move, its place does not matter.
+    fn aside(&self, plan: &Plan, now: Timestamp) -> Result<AsidePlace, Failure> {
+        match place(self.located, self.args.quarantine.as_deref(), now) {
+            Ok(place) => Ok(place),
+            Err(_) if !plan.steps.iter().any(|step| step.action.takes_away()) => {
+                Ok(AsidePlace { base: self.located.v2.clone(), below: String::new() })
+            }
+            Err(error) => Err(Failure::Usage(error.into())),
+        }
+    }
+
+    /// Refuses a journal in the tree that it tells of.
+    fn refuse_inside(&self, journal: &Path) -> Result<(), Failure> {
+        let folder = crate::file::folder(journal).canonicalize();
+        let is_inside = match (&folder, self.located.v2.canonicalize()) {
+            (Ok(folder), Ok(v2)) => folder.starts_with(v2),
+            _ => false,
+        };
+        if is_inside {
+            let shown = escape_os(journal.as_os_str());
+            return Err(Failure::Usage(anyhow!(
+                "the journal {shown} would lie inside the registry: name another place with --journal"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Why nothing may be taken away, if nothing may.
+    fn adds_only(&self, report: &Report) -> Option<String> {
+        let server = report.servers.first().filter(|_| !self.args.online)?;
+        Some(format!(
+            "{} (process {}) is at work on this tree: stop it, or say --online",
+            server.program, server.pid
+        ))
+    }
+
+    /// The tree as it is now.
+    fn look_again(&self, progress: &Progress) -> Audit {
+        let mut graph = self.tree.scan(&self.scan_options(), progress);
+        let audit = audit::settled(&mut graph, &self.name, &self.options, false, |graph, doubts| {
+            self.tree.settle(graph, doubts, progress);
+        });
+        std::mem::forget(graph);
+        audit
+    }
+
+    /// Writes metrics of the tree as it is at the end, where they are wanted.
+    fn metrics(&self, audit: Audit, started_at: Timestamp, started: Instant) -> bool {
+        let common = &self.args.common;
+        if common.metrics_file.is_none() && common.pushgateway.is_none() {
+            return true;
+        }
+        let options = ReportOptions {
+            content: self.args.content,
+            strict: false,
+            min_age_seconds: self.options.min_age.into(),
+            repositories: Vec::new(),
+            sparse: texts(&self.args.judging.sparse),
+            require_platforms: Vec::new(),
+            online: None,
+        };
+        let mut report = reporting::empty("repair", started_at, options);
+        let mut extra = Extra::default();
+        reporting::merge(&mut report, audit, &mut extra);
+        report.count();
+        report.duration_seconds = started.elapsed().as_secs_f64();
+        reporting::write_metrics(common, &report, &extra)
+    }
+}

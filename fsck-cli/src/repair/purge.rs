@@ -1,0 +1,36 @@
+//! `repair --purge`: the only real deletion.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use registry_core::repair::{self, PURGE_SCHEMA, PurgeError, PurgeReport};
+use registry_core::text::escape_os;
+
+use crate::args::RepairArgs;
+use crate::exit::{self, Failure};
+use crate::render;
+
+/// Deletes a quarantine, or says what is in it.
+///
+/// # Errors
+/// When it is none, or cannot be deleted as a whole.
+pub fn run(args: &RepairArgs, quarantine: &Path) -> Result<u8, Failure> {
+    let started_at = Timestamp::now();
+    let done = if args.apply { repair::purge(quarantine) } else { repair::content(quarantine) };
+    let content = done.map_err(|error| match error {
+        PurgeError::NoQuarantine(_) => Failure::Usage(error.into()),
+        PurgeError::Io(..) => Failure::Io(error.into()),
+    })?;
+    let report = PurgeReport {
+        schema: PURGE_SCHEMA.into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        started_at,
+        exit_status: exit::NOTHING_WRONG,
+        quarantine: escape_os(quarantine.as_os_str()),
+        deleted: args.apply,
+        content,
+    };
+    render::purged(&args.common, &report).context("cannot write the report").map_err(Failure::Io)?;
+    Ok(report.exit_status)
+}

@@ -1,0 +1,62 @@
+//! The command `undo`: takes back what a journal tells.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use jiff::Timestamp;
+use registry_core::repair::{self, Told, UNDO_SCHEMA, Undo, UndoReport, UndoState, Undone};
+use registry_core::storage::edit::FdEditor;
+use registry_core::text::escape_os;
+
+use crate::args::UndoArgs;
+use crate::exit::{self, Failure};
+use crate::{render, settings};
+
+/// Takes a repair back, prints, and gives the exit status.
+///
+/// # Errors
+/// When the journal cannot be used, or the tree it tells of not be opened.
+pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
+    let started_at = Timestamp::now();
+    let shown = escape_os(args.journal.as_os_str());
+    let text = settings::read(&args.journal).with_context(|| format!("cannot read the journal {shown}"));
+    let told = Told::read(&text.map_err(Failure::Usage)?)
+        .map_err(|error| Failure::Usage(anyhow!("the journal {shown} cannot be used: {error}")))?;
+    let tree = Path::new(&told.tree);
+    let lock = if args.no_lock {
+        None
+    } else {
+        Some(repair::lock(tree).map_err(|error| Failure::Io(error.into()))?)
+    };
+    let editor = FdEditor::open(tree, Path::new(&told.aside))
+        .with_context(|| {
+            format!("cannot open the registry of this journal, {}", registry_core::text::escape(&told.tree))
+        })
+        .map_err(Failure::Io)?;
+    let changes = Undo { editor: &editor }.all(&told);
+    drop(lock);
+    let report = UndoReport {
+        schema: UNDO_SCHEMA.into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        started_at,
+        exit_status: status(&changes),
+        journal: shown,
+        tree: told.tree,
+        is_torn: told.is_torn,
+        changes,
+    };
+    render::undone(&args.common, &report).context("cannot write the report").map_err(Failure::Io)?;
+    Ok(report.exit_status)
+}
+
+fn status(changes: &[Undone]) -> u8 {
+    let any = |is: fn(&UndoState) -> bool| changes.iter().any(|change| is(&change.state));
+    let mut status = exit::NOTHING_WRONG;
+    if any(|state| matches!(state, UndoState::Taken(_))) {
+        status |= exit::ERRORS;
+    }
+    if any(|state| matches!(state, UndoState::Lost(_))) {
+        status |= exit::INCOMPLETE;
+    }
+    status
+}

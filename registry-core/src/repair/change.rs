@@ -1,0 +1,94 @@
+//! One change to a tree as the journal tells it before it is made: enough to make it, and to take it back.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::bytes_text;
+use crate::oci::Digest;
+use crate::storage::edit::Attributes;
+
+/// A file as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// Its bytes; in the journal as base64.
+    #[serde(with = "bytes_text")]
+    pub bytes: Vec<u8>,
+    /// Permission bits.
+    pub mode: u32,
+    /// User.
+    pub user: u32,
+    /// Group.
+    pub group: u32,
+    /// Last change.
+    pub modified: Timestamp,
+}
+
+impl Before {
+    /// Owner and permissions.
+    pub const fn attributes(&self) -> Attributes {
+        Attributes { mode: self.mode, user: self.user, group: self.group }
+    }
+}
+
+/// One change. Paths of the tree are relative to `docker/registry/v2`, others to the folder that the quarantine lies in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "change")]
+pub enum Change {
+    /// The quarantine is made.
+    Aside {
+        /// Folders that are made for it, outermost first.
+        made: Vec<String>,
+        /// The file that marks it.
+        marker: String,
+    },
+    /// A folder is made.
+    Folder {
+        /// It, and those on the way to it, outermost first.
+        made: Vec<String>,
+    },
+    /// A link is written.
+    Link {
+        /// Where.
+        path: String,
+        /// What it says.
+        digest: Digest,
+        /// The time that it gets.
+        modified: Timestamp,
+        /// Folders that are made on the way, outermost first.
+        made: Vec<String>,
+        /// What stood there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<Before>,
+    },
+    /// Bytes from another registry are filed.
+    Data {
+        /// Where.
+        path: String,
+        /// What they hash to.
+        digest: Digest,
+        /// The time that the file gets.
+        modified: Timestamp,
+        /// Folders that are made on the way, outermost first.
+        made: Vec<String>,
+    },
+    /// A file or folder is moved into the quarantine.
+    Move {
+        /// From where.
+        path: String,
+        /// To where.
+        to: String,
+        /// Folders that are made in the quarantine, outermost first.
+        made: Vec<String>,
+    },
+}
+
+impl Change {
+    /// What it is about, for messages.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Aside { marker, .. } => marker,
+            Self::Folder { made } => made.last().map_or("", String::as_str),
+            Self::Link { path, .. } | Self::Data { path, .. } | Self::Move { path, .. } => path,
+        }
+    }
+}

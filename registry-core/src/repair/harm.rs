@@ -1,0 +1,57 @@
+//! What must not happen: that a step breaks a tag that was whole. Asked of the same audit that found the damage, on the
+//! graph as it would be.
+
+use std::collections::{BTreeSet, HashSet};
+
+use crate::audit::{Audit, AuditOptions, BrokenTag};
+use crate::graph::{Graph, Link, NodeId};
+
+/// Tags that are broken, or of which that is not known: a step cannot make these worse.
+#[derive(Debug, Default)]
+pub(super) struct NotWhole(BTreeSet<(String, String)>);
+
+impl NotWhole {
+    pub(super) fn of(audit: &Audit) -> Self {
+        let broken = audit.broken_tags.iter().map(|tag| (tag.repository.to_string(), tag.tag.to_string()));
+        let unknown = audit.unknown_tags.iter().map(|tag| (tag.repository.to_string(), tag.tag.to_string()));
+        Self(broken.chain(unknown).collect())
+    }
+
+    fn has(&self, tag: &BrokenTag) -> bool {
+        self.0.contains(&(tag.repository.to_string(), tag.tag.to_string()))
+    }
+}
+
+/// Tags, as (repository, tag), that were whole and would be broken now.
+pub(super) fn broken_now(
+    graph: &Graph,
+    name: &str,
+    options: &AuditOptions,
+    before: &NotWhole,
+) -> Vec<(String, String)> {
+    let audit = crate::audit::audit(graph, name, options, false);
+    let tags = audit.broken_tags.iter().filter(|tag| !before.has(tag));
+    tags.map(|tag| (tag.repository.to_string(), tag.tag.to_string())).collect()
+}
+
+/// Everything that a client may be sent on the way from a tag: what links name, what manifests reference.
+pub(super) fn reach(graph: &Graph, repository: &str, tag: &str) -> HashSet<NodeId> {
+    let mut seen = HashSet::new();
+    let Some(repository) = graph.repository(repository) else { return seen };
+    let Some(Link::Names(root)) = repository.tag(tag).map(|tag| tag.current) else { return seen };
+    let mut stack = vec![root];
+    while let Some(node) = stack.pop() {
+        if !seen.insert(node) {
+            continue;
+        }
+        for link in [repository.revision(node), repository.layer(node)] {
+            if let Link::Names(target) = link {
+                stack.push(target);
+            }
+        }
+        if let Some(manifest) = graph.manifest(node) {
+            stack.extend(graph.edges(manifest).iter().filter_map(|edge| edge.target));
+        }
+    }
+    seen
+}

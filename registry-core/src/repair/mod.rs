@@ -1,0 +1,39 @@
+//! Repair: what of an audit's findings can be mended from what is on this disk, or from another registry; doing it, and
+//! taking it back.
+//!
+//! [`plan`] is pure but for its questions: a graph in, steps out. [`Run`] does the steps, each checked again on the disk right
+//! before it is done and told to the journal before that. [`undo`] goes by a journal. Nothing is deleted but by [`purge`].
+
+mod bytes_text;
+mod change;
+mod check;
+mod harm;
+mod hope;
+mod journal;
+mod lock;
+mod make;
+mod plan;
+mod propose;
+mod quarantine;
+mod report;
+mod run;
+mod step;
+mod supply;
+mod undo;
+
+pub use change::{Before, Change};
+pub use check::{Conditions, REWRITE_MAX};
+pub use journal::{Entry, FileLog, Journal, JournalError, Log, SCHEMA as JOURNAL_SCHEMA, Told};
+pub use lock::{Lock, LockError, lock};
+pub use plan::{Left, Plan, Scope, plan};
+pub use quarantine::{
+    Content, MARKER, Marker, Place as AsidePlace, PlaceError, PurgeError, content, place, purge, stamp,
+};
+pub use report::{
+    Counts, LeftFinding, Options, PURGE_SCHEMA, PurgeReport, Report, SCHEMA, Server, Summary, Taken,
+    UNDO_SCHEMA, UndoReport,
+};
+pub use run::{Progress, Run};
+pub use step::{Act, Outcome, Step};
+pub use supply::{Supply, SupplyError};
+pub use undo::{Undo, UndoState, Undone};

@@ -1,0 +1,282 @@
+//! The plan: steps in the order in which they are to be done, and what they leave. Made in rounds: each goes on from the graph
+//! as it would be after the rounds before, so that damage behind damage is mended in one run. Reads only through its caller.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::harm::{NotWhole, broken_now, reach};
+use super::hope::{Hopes, Kept};
+use super::propose;
+pub use super::propose::Scope;
+use super::step::{Act, Step};
+use super::supply::Supply;
+use crate::audit::{self, Audit, AuditOptions, Code, Finding, Severity};
+use crate::graph::{Doubt, Graph};
+use crate::oci::Digest;
+use crate::oci::manifest::MAX_BYTES;
+
+/// Most rounds: far more than links can hide behind each other.
+const ROUNDS: usize = 64;
+
+/// What a repair would do.
+#[derive(Debug)]
+pub struct Plan {
+    /// Steps, in order.
+    pub steps: Vec<Step>,
+    /// Errors and warnings that stay, and why.
+    pub left: Vec<Left>,
+    /// The audit that the plan is made from.
+    pub audit: Audit,
+    /// What the other registry could not be asked.
+    pub unanswered: Vec<String>,
+    /// Revisions of each repository as they were read; see [`Conditions`](super::Conditions).
+    pub revisions: HashMap<Arc<str>, BTreeSet<Digest>>,
+}
+
+/// A finding that stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// What.
+    pub finding: Finding,
+    /// Why, where more can be said than that nothing here mends it.
+    pub why: Option<String>,
+}
+
+/// Plans the repair of the registry called `name`. `settle` looks again at what the audit doubts, as for
+/// [`audit::settled`]; the graph is left as it would be after the repair.
+pub fn plan(
+    graph: &mut Graph,
+    name: &str,
+    options: &AuditOptions,
+    scope: &Scope<'_>,
+    supply: Option<&dyn Supply>,
+    settle: impl FnMut(&mut Graph, &[Doubt]),
+) -> Plan {
+    let mut planning = Planning {
+        name,
+        options,
+        scope,
+        supply,
+        settle,
+        seen: HashSet::new(),
+        hopes: Hopes::default(),
+        steps: Vec::new(),
+        planned: HashSet::new(),
+        asked: HashSet::new(),
+        rebuilt: HashSet::new(),
+        withheld: HashMap::new(),
+        unanswered: Vec::new(),
+    };
+    let first = planning.audit(graph);
+    let revisions = revisions(graph);
+    let before = NotWhole::of(&first);
+    let mut last = None;
+    for _ in 0..ROUNDS {
+        if !planning.round(graph, last.as_ref().unwrap_or(&first), &before) {
+            break;
+        }
+        last = Some(planning.audit(graph));
+    }
+    planning.leftovers(graph, last.as_ref().unwrap_or(&first), &before);
+    let left = planning.left(last.as_ref().unwrap_or(&first));
+    let Planning { steps, unanswered, .. } = planning;
+    Plan { steps, left, audit: first, unanswered, revisions }
+}
+
+/// The revisions of every repository.
+fn revisions(graph: &Graph) -> HashMap<Arc<str>, BTreeSet<Digest>> {
+    let of = |one: &crate::graph::Repository| {
+        one.revisions().iter().map(|entry| graph.digest(entry.node)).collect()
+    };
+    graph.repositories.iter().map(|one| (Arc::from(&*one.name), of(one))).collect()
+}
+
+struct Planning<'p, S> {
+    name: &'p str,
+    options: &'p AuditOptions,
+    scope: &'p Scope<'p>,
+    supply: Option<&'p dyn Supply>,
+    settle: S,
+    /// Looked at a second time already.
+    seen: HashSet<Doubt>,
+    hopes: Hopes,
+    steps: Vec<Step>,
+    /// Paths that a step is about.
+    planned: HashSet<(Act, String)>,
+    /// What the other registry was asked for.
+    asked: HashSet<Digest>,
+    rebuilt: HashSet<Arc<str>>,
+    /// Why a path is not touched.
+    withheld: HashMap<String, String>,
+    unanswered: Vec<String>,
+}
+
+impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
+    /// Audits the graph as it would be, with all that is on disk looked at twice.
+    fn audit(&mut self, graph: &mut Graph) -> Audit {
+        loop {
+            let audit = audit::audit(graph, self.name, self.options, true);
+            let doubts: Vec<Doubt> = audit
+                .doubts
+                .iter()
+                .copied()
+                .filter(|doubt| !self.hopes.covers(*doubt) && self.seen.insert(*doubt))
+                .collect();
+            if doubts.is_empty() {
+                return audit;
+            }
+            (self.settle)(graph, &doubts);
+        }
+    }
+
+    /// Plans what can be done about the findings of one audit; whether there was anything new.
+    fn round(&mut self, graph: &mut Graph, audit: &Audit, before: &NotWhole) -> bool {
+        let mut fresh = propose::damage(audit, graph, self.scope, &self.rebuilt);
+        fresh.retain(|step| !self.withheld.contains_key(&step.path));
+        fresh.retain(|step| self.planned.insert((step.action, step.path.clone())));
+        let (away, mut fresh): (Vec<Step>, Vec<Step>) =
+            fresh.into_iter().partition(|step| step.action == Act::Quarantine);
+        let mut steps = self.harmless(graph, away, before);
+        fresh.sort_by_key(|step| step.action);
+        for step in &fresh {
+            if step.action == Act::Rebuild {
+                self.rebuilt.extend(step.repository.clone());
+            }
+            self.hopes.take(graph, step, self.options.now);
+        }
+        // What is moved aside comes first: what is fetched takes its place.
+        steps.extend(self.fetched(graph, audit));
+        steps.append(&mut fresh);
+        let is_new = !steps.is_empty();
+        self.steps.append(&mut steps);
+        is_new
+    }
+
+    /// Of steps that move bytes aside, those that break no tag that is whole.
+    fn harmless(&mut self, graph: &mut Graph, mut steps: Vec<Step>, before: &NotWhole) -> Vec<Step> {
+        let mut kept: Vec<Kept> = Vec::new();
+        for step in &steps {
+            if let Some(digest) = &step.digest {
+                kept.push(Kept::of(graph, digest));
+            }
+            self.hopes.take(graph, step, self.options.now);
+        }
+        while !steps.is_empty() {
+            let broken = broken_now(graph, self.name, self.options, before);
+            let Some((repository, tag)) = broken.first() else { break };
+            let reached: HashSet<_> =
+                broken.iter().flat_map(|(repository, tag)| reach(graph, repository, tag)).collect();
+            let is_guilty = |step: &Step, all: bool| {
+                all || step
+                    .digest
+                    .and_then(|digest| graph.digests().find(&digest))
+                    .is_some_and(|node| reached.contains(&node))
+            };
+            // If none seems to be the reason, all are held back: better unrepaired than broken.
+            let all = !steps.iter().any(|step| is_guilty(step, false));
+            let (back, rest): (Vec<Step>, Vec<Step>) =
+                steps.into_iter().partition(|step| is_guilty(step, all));
+            for step in back {
+                let node = step.digest.and_then(|digest| graph.digests().find(&digest));
+                if let Some(kept) = kept.iter().find(|kept| Some(kept.node) == node) {
+                    self.hopes.give_back(graph, kept);
+                }
+                let why =
+                    format!("{repository}:{tag} is served as a whole only with what is filed there now");
+                self.withheld.insert(step.path, why);
+            }
+            steps = rest;
+        }
+        steps
+    }
+
+    /// Asks the other registry for what is missing, and hopes for what it has.
+    fn fetched(&mut self, graph: &mut Graph, audit: &Audit) -> Vec<Step> {
+        let Some(supply) = self.supply else { return Vec::new() };
+        let mut steps = Vec::new();
+        for mut step in propose::missing(audit, graph, self.scope) {
+            let Some(digest) = step.digest else { continue };
+            if !self.asked.insert(digest) {
+                continue;
+            }
+            let repository = step.repository.as_deref().unwrap_or_default();
+            let is_manifest = matches!(
+                step.code,
+                Some(
+                    Code::TagTargetMissing
+                        | Code::ChildMissing
+                        | Code::RevisionLinkInvalid
+                        | Code::RevisionLinkMismatch
+                )
+            );
+            let found = if is_manifest {
+                supply.manifest(repository, &digest).map(|bytes| {
+                    bytes
+                        .filter(|bytes| {
+                            bytes.len() as u64 <= MAX_BYTES && Digest::of(digest.algorithm(), bytes) == digest
+                        })
+                        .map(|bytes| (bytes.len() as u64, Some(bytes)))
+                })
+            } else {
+                supply.size(repository, &digest).map(|size| size.map(|size| (size, None)))
+            };
+            match found {
+                Ok(Some((size, bytes))) => {
+                    step.bytes = size;
+                    step.message = format!("{}; {} has it", step.message, supply.name());
+                    self.hopes.bytes(graph, &digest, size, bytes.as_deref(), self.options.now);
+                    self.planned.insert((step.action, step.path.clone()));
+                    steps.push(step);
+                }
+                Ok(None) => {
+                    self.withheld.insert(step.path, format!("{} does not have it either", supply.name()));
+                }
+                Err(error) => self.unanswered.push(format!("{}: {error}", step.path)),
+            }
+        }
+        steps
+    }
+
+    /// Plans what is to be moved aside as leftovers; last, when all that is needed is known.
+    fn leftovers(&mut self, graph: &mut Graph, audit: &Audit, before: &NotWhole) {
+        let mut steps = propose::leftovers(audit, graph, self.scope);
+        steps.retain(|step| self.planned.insert((step.action, step.path.clone())));
+        for step in &steps {
+            self.hopes.take(graph, step, self.options.now);
+        }
+        if steps.iter().any(|step| step.action == Act::Unlink) {
+            let broken: HashSet<String> = broken_now(graph, self.name, self.options, before)
+                .into_iter()
+                .map(|(repository, _)| repository)
+                .collect();
+            steps.retain(|step| {
+                let is_guilty = step.repository.as_deref().is_some_and(|name| broken.contains(name));
+                !(is_guilty && step.action == Act::Unlink)
+            });
+        }
+        steps.sort_by(|a, b| (a.action, &a.path).cmp(&(b.action, &b.path)));
+        self.steps.append(&mut steps);
+    }
+
+    /// Errors and warnings that stay: those of the last audit that no step is about.
+    fn left(&self, audit: &Audit) -> Vec<Left> {
+        let moved: HashSet<&str> =
+            self.steps.iter().filter(|step| step.action.takes_away()).map(|step| &*step.path).collect();
+        let is_moved = |finding: &Finding| {
+            let path = finding.path.as_deref().unwrap_or_default();
+            moved.iter().any(|moved| {
+                path == *moved || path.strip_prefix(moved).is_some_and(|rest| rest.starts_with('/'))
+            }) || finding.code == Code::PathUnexpected && moved.contains(&*format!("{path}/_manifests"))
+        };
+        let stays = |finding: &&Finding| {
+            finding.severity <= Severity::Warning && !(finding.code >= Code::GcHazard && is_moved(finding))
+        };
+        let why = |finding: &Finding| {
+            let path = finding.path.as_deref()?;
+            let folder = path.strip_suffix("/data").unwrap_or(path);
+            self.withheld.get(path).or_else(|| self.withheld.get(folder)).cloned()
+        };
+        let findings = audit.findings.iter().filter(stays);
+        findings.map(|finding| Left { finding: finding.clone(), why: why(finding) }).collect()
+    }
+}

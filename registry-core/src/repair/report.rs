@@ -1,0 +1,246 @@
+//! What a repair says: `registry-fsck/repair/1`, and of an undo `registry-fsck/undo/1`. Absent fields are left out, never null.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::quarantine::Content;
+use super::step::{Outcome, Step};
+use super::undo::Undone;
+use crate::audit::{Code, Finding, Severity, UnreadPath};
+
+/// The schema of [`Report`].
+pub const SCHEMA: &str = "registry-fsck/repair/1";
+/// The schema of [`UndoReport`].
+pub const UNDO_SCHEMA: &str = "registry-fsck/undo/1";
+/// The schema of [`PurgeReport`].
+pub const PURGE_SCHEMA: &str = "registry-fsck/purge/1";
+
+/// What a repair did, or would do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The subcommand.
+    pub command: String,
+    /// Version of the tool.
+    pub version: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took, in seconds.
+    pub duration_seconds: f64,
+    /// The process's exit status.
+    pub exit_status: u8,
+    /// How it was asked.
+    pub options: Options,
+    /// The registry, as it was named.
+    pub source: String,
+    /// Steps in their order, with what became of each.
+    pub steps: Vec<Taken>,
+    /// Errors and warnings that stay after all steps.
+    pub left: Vec<LeftFinding>,
+    /// What could not be read.
+    pub unread: Vec<UnreadPath>,
+    /// What the other registry could not be asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<String>,
+    /// Programs that seem to be at work on this tree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<Server>,
+    /// The journal; left out where nothing was to be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<String>,
+    /// The quarantine; left out where nothing was to be moved aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<String>,
+    /// What another look at the whole tree found after the repair; left out in a dry run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Counts>,
+    /// Counts.
+    pub summary: Summary,
+}
+
+/// How a repair was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// Steps were done, not only planned.
+    pub apply: bool,
+    /// Every byte was hashed.
+    pub content: bool,
+    /// Younger than this, leftovers are a push under way. Seconds.
+    pub min_age_seconds: u64,
+    /// Things may be taken away although a server runs.
+    pub online: bool,
+    /// Finding codes; left out for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<Code>,
+    /// Repositories; left out for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<String>,
+    /// Where missing bytes come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+/// A step and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// The step.
+    #[serde(flatten)]
+    pub step: Step,
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// A finding that stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftFinding {
+    /// The finding.
+    #[serde(flatten)]
+    pub finding: Finding,
+    /// Why, where more can be said than that nothing here mends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// A program that seems to be at work on this tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// Its process.
+    pub pid: u32,
+    /// Its name, and what it is doing.
+    pub program: String,
+    /// Why that is not certain; left out where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
+}
+
+/// Counts of an audit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Findings of severity error.
+    pub errors: u64,
+    /// Tags that cannot be pulled whole.
+    pub broken_tags: u64,
+    /// Tags of which that is not known.
+    pub unknown_tags: u64,
+}
+
+/// Counts of a repair.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Steps.
+    pub steps: u64,
+    /// Of these: done now.
+    pub done: u64,
+    /// So already.
+    pub there: u64,
+    /// Not what they were when they were planned.
+    pub spared: u64,
+    /// Not done while a server runs.
+    pub refused: u64,
+    /// Tried in vain, or not reached.
+    pub failed: u64,
+    /// Links written, or to be written.
+    pub links: u64,
+    /// Bytes moved aside, or to be.
+    pub bytes_aside: u64,
+    /// Bytes fetched, or to be.
+    pub bytes_fetched: u64,
+    /// The registry before.
+    pub before: Counts,
+}
+
+impl Summary {
+    /// Counts steps with their outcomes.
+    pub fn of(steps: &[Taken], before: Counts) -> Self {
+        let mut sum = Self { steps: steps.len() as u64, before, ..Self::default() };
+        for Taken { step, outcome } in steps {
+            let counts = match outcome {
+                Outcome::Planned => true,
+                Outcome::Done => {
+                    sum.done += 1;
+                    true
+                }
+                Outcome::There => {
+                    sum.there += 1;
+                    false
+                }
+                Outcome::Spared(_) => {
+                    sum.spared += 1;
+                    false
+                }
+                Outcome::Refused(_) => {
+                    sum.refused += 1;
+                    false
+                }
+                Outcome::Failed(_) | Outcome::Stopped(_) => {
+                    sum.failed += 1;
+                    false
+                }
+            };
+            if counts {
+                use super::step::Act;
+                match step.action {
+                    Act::Relink | Act::Rewrite | Act::Restore => sum.links += 1,
+                    Act::Fetch => sum.bytes_fetched += step.bytes,
+                    _ => sum.bytes_aside += step.bytes,
+                }
+            }
+        }
+        sum
+    }
+}
+
+impl Counts {
+    /// Counts what an audit found.
+    pub fn of(audit: &crate::audit::Audit) -> Self {
+        let is_error =
+            |finding: &&Finding| finding.severity == Severity::Error && finding.code != Code::PathUnread;
+        Self {
+            errors: audit.findings.iter().filter(is_error).count() as u64,
+            broken_tags: audit.broken_tags.len() as u64,
+            unknown_tags: audit.unknown_tags.len() as u64,
+        }
+    }
+}
+
+/// What an undo did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UndoReport {
+    /// [`UNDO_SCHEMA`].
+    pub schema: String,
+    /// Version of the tool.
+    pub version: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// The process's exit status.
+    pub exit_status: u8,
+    /// The journal.
+    pub journal: String,
+    /// The registry's `docker/registry/v2`.
+    pub tree: String,
+    /// Whether the last line of the journal is cut off; what it announces was not done.
+    pub is_torn: bool,
+    /// Changes, last first.
+    pub changes: Vec<Undone>,
+}
+
+/// What a purge did, or would do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PurgeReport {
+    /// [`PURGE_SCHEMA`].
+    pub schema: String,
+    /// Version of the tool.
+    pub version: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// The process's exit status.
+    pub exit_status: u8,
+    /// The quarantine.
+    pub quarantine: String,
+    /// Whether it was deleted.
+    pub deleted: bool,
+    /// What is, or was, in it.
+    pub content: Content,
+}

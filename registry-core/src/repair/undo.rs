@@ -1,0 +1,258 @@
+//! Taking a repair back by its journal: the last change first, each only if the disk still shows what it left. Can be run
+//! again after it was stopped.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::change::Change;
+use super::journal::Told;
+use super::quarantine::MARKER;
+use crate::path::Place;
+use crate::storage::edit::{Editor, Look, Room};
+use crate::storage::{FolderError, Kind, LINK_MAX};
+
+/// What an undo did about one change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Undone {
+    /// Where: below the registry's `docker/registry/v2`.
+    pub path: String,
+    /// How it went.
+    #[serde(flatten)]
+    pub state: UndoState,
+}
+
+/// How it went with one change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "state", content = "why")]
+pub enum UndoState {
+    /// It is as it was before the repair.
+    Restored,
+    /// It was so already: the change was never made, or is undone.
+    There,
+    /// Something was done there since, which stays.
+    Taken(String),
+    /// It cannot be undone.
+    Lost(String),
+}
+
+/// Takes a repair back. Only a run that was told to makes one.
+#[derive(Debug)]
+pub struct Undo<'u, E> {
+    /// What changes the tree.
+    pub editor: &'u E,
+}
+
+impl<E: Editor> Undo<'_, E> {
+    /// Takes everything back, last first.
+    pub fn all(&self, told: &Told) -> Vec<Undone> {
+        told.changes
+            .iter()
+            .rev()
+            .map(|change| {
+                let state = if names_what_is_ours(change) {
+                    self.one(change).unwrap_or_else(|error| UndoState::Lost(error.to_string()))
+                } else {
+                    UndoState::Lost("the journal names a place that no repair touches".into())
+                };
+                Undone { path: change.path().to_owned(), state }
+            })
+            .collect()
+    }
+
+    fn one(&self, change: &Change) -> Result<UndoState, FolderError> {
+        match change {
+            Change::Aside { made, marker } => self.aside(made, marker),
+            Change::Folder { made } => {
+                let was_there = self.editor.look(Room::Tree, Path::new(change.path()))?.is_some();
+                self.folders(Room::Tree, made)?;
+                let is_there = self.editor.look(Room::Tree, Path::new(change.path()))?.is_some();
+                Ok(match (was_there, is_there) {
+                    (false, _) => UndoState::There,
+                    (true, false) => UndoState::Restored,
+                    (true, true) => UndoState::Taken("something was put into it since".into()),
+                })
+            }
+            Change::Link { path, digest, modified, made, before } => {
+                let text = digest.to_string();
+                let ours = |look: &Look, bytes: &[u8]| look.modified == *modified && bytes == text.as_bytes();
+                let at = Path::new(path);
+                let look = self.editor.look(Room::Tree, at)?;
+                let bytes = match &look {
+                    Some(look) if look.kind == Kind::File => {
+                        Some(self.editor.read(Room::Tree, at, LINK_MAX + 1)?)
+                    }
+                    _ => None,
+                };
+                let state = match (&look, &bytes, before) {
+                    (None, _, None) => UndoState::There,
+                    (Some(look), Some(bytes), None) if ours(look, bytes) => {
+                        self.editor.remove_file(Room::Tree, at)?;
+                        UndoState::Restored
+                    }
+                    (Some(look), Some(bytes), Some(before)) if ours(look, bytes) => {
+                        self.put(path, before)?;
+                        UndoState::Restored
+                    }
+                    (Some(look), Some(_), Some(before))
+                        if look.modified == before.modified
+                            && look.size == before.bytes.len() as u64
+                            && self.editor.read(Room::Tree, at, before.bytes.len() + 1)? == before.bytes =>
+                    {
+                        UndoState::There
+                    }
+                    (Some(_), ..) => UndoState::Taken("it was written again since".into()),
+                    (None, ..) => UndoState::Taken("it was removed since".into()),
+                };
+                if !matches!(state, UndoState::Taken(_)) {
+                    self.unfinished(path)?;
+                    self.folders(Room::Tree, made)?;
+                    self.sync(Room::Tree, path)?;
+                }
+                Ok(state)
+            }
+            Change::Data { path, digest, modified, made } => {
+                let at = Path::new(path);
+                let state = match self.editor.look(Room::Tree, at)? {
+                    None => UndoState::There,
+                    Some(look) if look.kind == Kind::File && look.modified == *modified => {
+                        if self.editor.hash(Room::Tree, at, digest.algorithm())? == *digest {
+                            self.editor.remove_file(Room::Tree, at)?;
+                            UndoState::Restored
+                        } else {
+                            UndoState::Taken("other bytes are there now".into())
+                        }
+                    }
+                    Some(_) => UndoState::Taken("it was written again since".into()),
+                };
+                if !matches!(state, UndoState::Taken(_)) {
+                    self.unfinished(path)?;
+                    self.folders(Room::Tree, made)?;
+                    self.sync(Room::Tree, path)?;
+                }
+                Ok(state)
+            }
+            Change::Move { path, to, made } => self.back(path, to, made),
+        }
+    }
+
+    /// Moves something back to where it was.
+    fn back(&self, path: &str, to: &str, made: &[String]) -> Result<UndoState, FolderError> {
+        let (inside, outside) = (Path::new(path), Path::new(to));
+        let here = match self.editor.look(Room::Tree, inside) {
+            Err(FolderError::NotAFolder) => None,
+            other => other?,
+        };
+        let there = self.editor.look(Room::Aside, outside)?;
+        let state = match (here, there) {
+            (None, Some(_)) => {
+                self.editor.rename((Room::Aside, outside), (Room::Tree, inside), false)?;
+                self.sync(Room::Tree, path)?;
+                UndoState::Restored
+            }
+            (Some(_), None) => UndoState::There,
+            (Some(_), Some(_)) => {
+                UndoState::Taken(format!("something is there again; what was moved aside stays at {to}"))
+            }
+            (None, None) => return Ok(UndoState::Lost("what was moved aside has been purged".into())),
+        };
+        self.folders(Room::Aside, made)?;
+        Ok(state)
+    }
+
+    /// Removes the quarantine, once nothing is left in it.
+    fn aside(&self, made: &[String], marker: &str) -> Result<UndoState, FolderError> {
+        let folder = Path::new(marker).parent().unwrap_or(Path::new("."));
+        let names = match self.editor.names(Room::Aside, folder) {
+            Err(FolderError::NotFound) => return Ok(UndoState::There),
+            other => other?,
+        };
+        if names.iter().any(|name| name != MARKER) {
+            return Ok(UndoState::Taken("something is still in the quarantine".into()));
+        }
+        if !names.is_empty() {
+            self.editor.remove_file(Room::Aside, Path::new(marker))?;
+        }
+        self.folders(Room::Aside, made)?;
+        Ok(UndoState::Restored)
+    }
+
+    /// Writes a file as it was.
+    fn put(&self, path: &str, before: &super::Before) -> Result<(), FolderError> {
+        let unfinished = format!("{path}{}", super::make::UNFINISHED);
+        self.editor.write(
+            Room::Tree,
+            Path::new(&unfinished),
+            Some(before.attributes()),
+            Some(before.modified),
+            &mut |out| out.write_all(&before.bytes),
+        )?;
+        self.editor.rename((Room::Tree, Path::new(&unfinished)), (Room::Tree, Path::new(path)), true)
+    }
+
+    /// Removes what an interrupted run may have left beside a file.
+    fn unfinished(&self, path: &str) -> Result<(), FolderError> {
+        match self.editor.remove_file(Room::Tree, Path::new(&format!("{path}{}", super::make::UNFINISHED))) {
+            Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Removes folders that were made, innermost first; one that holds something now stays.
+    fn folders(&self, room: Room, made: &[String]) -> Result<(), FolderError> {
+        for folder in made.iter().rev() {
+            match self.editor.remove_folder(room, Path::new(folder)) {
+                Ok(()) | Err(FolderError::NotFound | FolderError::NotAFolder) => {}
+                Err(FolderError::Io(error)) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a change last, in the nearest folder that is still there.
+    fn sync(&self, room: Room, path: &str) -> Result<(), FolderError> {
+        for folder in Path::new(path).ancestors().skip(1) {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            if self.editor.look(room, folder)?.is_some() {
+                return self.editor.sync(room, folder);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a change names only what a repair may have changed: a journal may be anybody's.
+fn names_what_is_ours(change: &Change) -> bool {
+    let is_plain = |path: &str| {
+        !path.is_empty() && path.split('/').all(|name| !name.is_empty() && name != "." && name != "..")
+    };
+    let all_plain = |paths: &[String]| paths.iter().all(|path| is_plain(path));
+    // A folder that was made lies on the way to what was written.
+    let lead_to = |made: &[String], path: &str| {
+        made.iter().all(|folder| path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/')))
+    };
+    match change {
+        Change::Aside { made, marker } => {
+            is_plain(marker) && marker.ends_with(MARKER) && all_plain(made) && lead_to(made, marker)
+        }
+        Change::Folder { made } => {
+            let last = made.last().map_or("", String::as_str);
+            let inner = made.split_last().map_or(&[][..], |(_, inner)| inner);
+            matches!(Place::parse(last), Some(Place::Layers(_))) && lead_to(inner, last)
+        }
+        Change::Link { path, made, .. } => {
+            let is_link = matches!(
+                Place::parse(path),
+                Some(Place::RevisionLink(..) | Place::LayerLink(..) | Place::TagLink(..))
+            );
+            is_link && is_plain(path) && lead_to(made, path)
+        }
+        Change::Data { path, digest, made, .. } => {
+            Place::parse(path) == Some(Place::BlobData(*digest)) && lead_to(made, path)
+        }
+        Change::Move { path, to, made } => {
+            is_plain(path) && is_plain(to) && to.contains('/') && lead_to(made, to) && all_plain(made)
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Changes by file descriptor: the folder that holds an entry is opened without following a symbolic link, and the entry is
+//! changed by its name in that folder. Whoever swaps a folder for a link meanwhile is refused, not followed.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, BufWriter, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use jiff::Timestamp;
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, Uid};
+use rustix::io::Errno;
+
+use super::{Attributes, Editor, Fill, Identity, Look, Room};
+use crate::oci::{Algorithm, Digest, Hasher};
+use crate::storage::folder::{FdFolder, Folder as _, FolderError, Kind, Result};
+
+/// Bytes read at once when hashing.
+const BUFFER: usize = 256 << 10;
+
+/// Changes a tree on disk.
+#[derive(Debug)]
+pub struct FdEditor {
+    tree: FdFolder,
+    aside: FdFolder,
+}
+
+impl FdEditor {
+    /// Opens a registry's `docker/registry/v2`, and the folder that things are moved aside to; both are there.
+    ///
+    /// # Errors
+    /// Whatever the system answers.
+    pub fn open(v2: &Path, aside: &Path) -> io::Result<Self> {
+        Ok(Self { tree: FdFolder::open_root(v2, false)?, aside: FdFolder::open_root(aside, false)? })
+    }
+
+    const fn room(&self, room: Room) -> &FdFolder {
+        match room {
+            Room::Tree => &self.tree,
+            Room::Aside => &self.aside,
+        }
+    }
+
+    /// The folder that holds an entry, and the entry's name there.
+    fn parent<'p>(&self, room: Room, path: &'p Path) -> Result<(OwnedFd, &'p OsStr)> {
+        let name = path.file_name().ok_or_else(|| FolderError::Io(io::ErrorKind::InvalidInput.into()))?;
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        Ok((self.room(room).open_plainly(parent.unwrap_or(Path::new(".")))?, name))
+    }
+
+    fn fill(
+        fd: OwnedFd,
+        (attributes, modified): (Option<Attributes>, Option<Timestamp>),
+        fill: Fill<'_>,
+    ) -> Result<()> {
+        let mut file = std::fs::File::from(fd);
+        let mut out = BufWriter::with_capacity(64 << 10, &mut file);
+        fill(&mut out)?;
+        out.flush()?;
+        drop(out);
+        if let Some(attributes) = attributes {
+            own(&file, attributes)?;
+        }
+        if let Some(modified) = modified {
+            let time = timespec(modified);
+            rustix::fs::futimens(&file, &Timestamps { last_access: time, last_modification: time })?;
+        }
+        file.sync_all()?;
+        Ok(())
+    }
+}
+
+/// Gives an open file or folder its owner and permissions.
+fn own(fd: impl std::os::fd::AsFd, attributes: Attributes) -> Result<()> {
+    let stat = rustix::fs::fstat(&fd)?;
+    if (stat.st_uid, stat.st_gid) != (attributes.user, attributes.group) {
+        let (user, group) = (Uid::from_raw(attributes.user), Gid::from_raw(attributes.group));
+        rustix::fs::fchown(&fd, Some(user), Some(group)).map_err(|errno| {
+            refused(errno, "it cannot be given the owner of its neighbours; run as them or as root")
+        })?;
+    }
+    // After the owner: a change of owner takes the set-group bit away.
+    if stat.st_mode & 0o7777 != attributes.mode {
+        rustix::fs::fchmod(&fd, Mode::from_raw_mode(attributes.mode))?;
+    }
+    Ok(())
+}
+
+/// An error that says what was tried.
+fn refused(errno: Errno, what: &str) -> FolderError {
+    let error = io::Error::from(errno);
+    FolderError::Io(io::Error::new(error.kind(), format!("{what} ({error})")))
+}
+
+fn timespec(at: Timestamp) -> Timespec {
+    let (mut seconds, mut nanos) = (at.as_second(), at.subsec_nanosecond());
+    if nanos < 0 {
+        (seconds, nanos) = (seconds - 1, nanos + 1_000_000_000);
+    }
+    Timespec { tv_sec: seconds, tv_nsec: nanos as _ }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the kernel gives 0 to 999,999,999"
+)]
+fn look_of(stat: &rustix::fs::Stat) -> Look {
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Folder,
+        FileType::Symlink => Kind::Symlink,
+        _ => Kind::Other,
+    };
+    let size = u64::try_from(stat.st_size).unwrap_or(0);
+    Look {
+        kind,
+        size,
+        modified: Timestamp::new(stat.st_mtime, stat.st_mtime_nsec as i32).unwrap_or(Timestamp::MAX),
+        attributes: Attributes { mode: stat.st_mode & 0o7777, user: stat.st_uid, group: stat.st_gid },
+        identity: Identity {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            changed: (stat.st_ctime, stat.st_ctime_nsec as u32),
+            size,
+        },
+    }
+}
+
+impl Editor for FdEditor {
+    fn look(&self, room: Room, path: &Path) -> Result<Option<Look>> {
+        let stat = if path == Path::new(".") {
+            self.room(room).open_plainly(path).and_then(|fd| Ok(rustix::fs::fstat(&fd)?))
+        } else {
+            self.parent(room, path)
+                .and_then(|(parent, name)| Ok(rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?))
+        };
+        match stat {
+            Ok(stat) => Ok(Some(look_of(&stat))),
+            Err(FolderError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read(&self, room: Room, path: &Path, limit: usize) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        match self.room(room).read(path, limit, &mut bytes)?.kind {
+            Kind::File => Ok(bytes),
+            Kind::Symlink => Err(FolderError::Symlink),
+            other => Err(io::Error::other(other.describe()).into()),
+        }
+    }
+
+    fn names(&self, room: Room, path: &Path) -> Result<Vec<OsString>> {
+        let mut names = Vec::new();
+        self.room(room).open(path)?.list(&mut |name, _| names.push(name.to_owned()))?;
+        Ok(names)
+    }
+
+    fn hash(&self, room: Room, path: &Path, algorithm: Algorithm) -> Result<Digest> {
+        let (mut hasher, mut buffer) = (Hasher::new(algorithm), vec![0; BUFFER]);
+        match self.room(room).stream(path, &mut buffer, &mut |bytes| hasher.update(bytes))?.kind {
+            Kind::File => Ok(hasher.finish()),
+            other => Err(io::Error::other(other.describe()).into()),
+        }
+    }
+
+    fn make_folder(&self, room: Room, path: &Path, attributes: Option<Attributes>) -> Result<()> {
+        let (parent, name) = self.parent(room, path)?;
+        let mode = Mode::from_raw_mode(attributes.map_or(0o700, |attributes| attributes.mode));
+        match rustix::fs::mkdirat(&parent, name, mode) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => {
+                let stat = rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                return match look_of(&stat).kind {
+                    Kind::Folder => Ok(()),
+                    Kind::Symlink => Err(FolderError::Symlink),
+                    Kind::File | Kind::Other => Err(FolderError::NotAFolder),
+                };
+            }
+            Err(errno) => return Err(errno.into()),
+        }
+        let Some(attributes) = attributes else { return Ok(()) };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        own(rustix::fs::openat(&parent, name, flags, Mode::empty())?, attributes)
+    }
+
+    fn write(
+        &self,
+        room: Room,
+        path: &Path,
+        attributes: Option<Attributes>,
+        modified: Option<Timestamp>,
+        fill: Fill<'_>,
+    ) -> Result<()> {
+        let (parent, name) = self.parent(room, path)?;
+        // Made anew, so that what stands there (a link planted, a second name of another file) is never written through.
+        match rustix::fs::unlinkat(&parent, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(attributes.map_or(0o600, |attributes| attributes.mode));
+        let fd = rustix::fs::openat(&parent, name, flags, mode)?;
+        let filled = Self::fill(fd, (attributes, modified), fill);
+        if filled.is_err() {
+            // Best effort: whoever comes next replaces it.
+            let _ = rustix::fs::unlinkat(&parent, name, AtFlags::empty());
+        }
+        filled
+    }
+
+    fn rename(&self, from: (Room, &Path), to: (Room, &Path), replace: bool) -> Result<()> {
+        let (source, name) = self.parent(from.0, from.1)?;
+        let (target, new_name) = self.parent(to.0, to.1)?;
+        if replace {
+            return Ok(rustix::fs::renameat(&source, name, &target, new_name)?);
+        }
+        match rustix::fs::renameat_with(&source, name, &target, new_name, RenameFlags::NOREPLACE) {
+            // A file system or kernel without that flag: look, then rename.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                match rustix::fs::statat(&target, new_name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Err(Errno::NOENT) => Ok(rustix::fs::renameat(&source, name, &target, new_name)?),
+                    Ok(_) => Err(Errno::EXIST.into()),
+                    Err(errno) => Err(errno.into()),
+                }
+            }
+            Err(Errno::XDEV) => Err(refused(
+                Errno::XDEV,
+                "it lies on another file system; name a folder on its own with --quarantine",
+            )),
+            other => Ok(other?),
+        }
+    }
+
+    fn remove_file(&self, room: Room, path: &Path) -> Result<()> {
+        let (parent, name) = self.parent(room, path)?;
+        Ok(rustix::fs::unlinkat(&parent, name, AtFlags::empty())?)
+    }
+
+    fn remove_folder(&self, room: Room, path: &Path) -> Result<()> {
+        let (parent, name) = self.parent(room, path)?;
+        Ok(rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR)?)
+    }
+
+    fn sync(&self, room: Room, path: &Path) -> Result<()> {
+        Ok(rustix::fs::fsync(self.room(room).open_plainly(path)?)?)
+    }
+}
