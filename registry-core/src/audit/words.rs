@@ -7,7 +7,7 @@ use super::code::{Code, Severity};
 use super::draft::Draft;
 use super::finding::Repair;
 use super::verdict::Visit;
-use crate::graph::{LinkFault, ManifestNode, NodeId, Presence, TagEntry};
+use crate::graph::{Link, LinkFault, ManifestNode, NodeId, Presence, TagEntry};
 use crate::oci::manifest::{Kind, Role};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
@@ -42,14 +42,15 @@ fn resolving(view: View<'_>, tag: &TagEntry) -> impl Iterator<Item = NodeId> {
 /// The one entry of a tag's history that still resolves; `None` when there is none, or more than one.
 pub(super) fn restorable(view: View<'_>, tag: &TagEntry) -> Option<NodeId> {
     let mut left = resolving(view, tag);
-    left.next().filter(|_| left.next().is_none() && !tag.is_file)
+    let one = left.next().filter(|_| left.next().is_none());
+    one.filter(|_| !tag.is_file && tag.current != Link::Invalid(LinkFault::NoFile))
 }
 
 /// Damage to a tag itself.
 pub(super) fn tag(view: View<'_>, tag: &TagEntry, index: u32, code: Code, message: String) -> Draft {
     let left: Vec<NodeId> = resolving(view, tag).collect();
     let (repair, history) = match &left[..] {
-        _ if tag.is_file => (None, String::new()),
+        _ if tag.is_file || tag.current == Link::Invalid(LinkFault::NoFile) => (None, String::new()),
         [one] => (
             Some(Repair::Restore),
             format!("; its history has one entry that resolves, {}", view.graph.digest(*one)),

@@ -29,7 +29,7 @@ pub struct Plan {
     pub audit: Audit,
     /// What the other registry could not be asked.
     pub unanswered: Vec<String>,
-    /// Revisions of each repository as they were read; see [`Conditions`](super::Conditions).
+    /// Revisions of each repository, those that are linked by this plan included; see [`Conditions`](super::Conditions).
     pub revisions: HashMap<Arc<str>, BTreeSet<Digest>>,
 }
 
@@ -68,7 +68,6 @@ pub fn plan(
         unanswered: Vec::new(),
     };
     let first = planning.audit(graph);
-    let revisions = revisions(graph);
     let before = NotWhole::of(&first);
     let mut last = None;
     for _ in 0..ROUNDS {
@@ -79,6 +78,8 @@ pub fn plan(
     }
     planning.leftovers(graph, last.as_ref().unwrap_or(&first), &before);
     let left = planning.left(last.as_ref().unwrap_or(&first));
+    // Those that this plan links are no push either.
+    let revisions = revisions(graph);
     let Planning { steps, unanswered, .. } = planning;
     Plan { steps, left, audit: first, unanswered, revisions }
 }

@@ -1,0 +1,6 @@
+//! Repair: plans, the laws of design, faults, bad input.
+
+mod damage;
+mod faults;
+mod laws;
+mod support;

@@ -1,0 +1,292 @@
+//! What the tests share: a repair of a tree in this process, its picture before and after, an editor that fails.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use registry_core::audit::{self, Audit, AuditOptions, Code, Severity};
+use registry_core::oci::{Algorithm, Digest};
+use registry_core::repair::{
+    self, Conditions, Journal, Log, Outcome, Plan, Progress, Run, Scope, Supply, Told, Undo, Undone, place,
+};
+use registry_core::storage::edit::{Attributes, Editor, FdEditor, Fill, Look, Room};
+use registry_core::storage::{
+    DiskFolder, FolderError, Located, OpenOptions, Progress as ScanProgress, ScanOptions, Tree, locate,
+};
+use walkdir::WalkDir;
+
+/// Older than whatever is set aside for its age.
+pub const OLD: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// One registry on disk.
+pub struct Registry {
+    pub located: Located,
+    tree: Tree<DiskFolder>,
+    content: bool,
+}
+
+/// How a repair went.
+pub struct Repaired {
+    pub plan: Plan,
+    pub outcomes: Vec<Outcome>,
+    pub journal: String,
+}
+
+impl Registry {
+    pub fn open(root: &Path) -> Self {
+        let found = locate(root, false);
+        let [located] = &found.registries[..] else { panic!("not one tree: {found:?}") };
+        let tree = Tree::open(located, &OpenOptions { follow_symlinks: false, jobs: 1 }).unwrap();
+        Self { located: located.clone(), tree, content: false }
+    }
+
+    /// Hashes every byte too.
+    pub fn content(mut self) -> Self {
+        self.content = true;
+        self
+    }
+
+    fn options(&self) -> AuditOptions {
+        let now = Timestamp::now().as_second();
+        AuditOptions { now: u32::try_from(now).unwrap(), content: self.content, ..AuditOptions::default() }
+    }
+
+    pub fn audit(&self) -> Audit {
+        let progress = ScanProgress::default();
+        let scan = ScanOptions { content: self.content, ..ScanOptions::default() };
+        let mut graph = self.tree.scan(&scan, &progress);
+        audit::settled(&mut graph, "tree", &self.options(), true, |graph, doubts| {
+            self.tree.settle(graph, doubts, &progress);
+        })
+    }
+
+    pub fn plan(&self, only: &[Code], supply: Option<&dyn Supply>) -> Plan {
+        let progress = ScanProgress::default();
+        let scan = ScanOptions { content: self.content, ..ScanOptions::default() };
+        let mut graph = self.tree.scan(&scan, &progress);
+        let scope = Scope { only: only.to_vec(), repository: None };
+        repair::plan(&mut graph, "tree", &self.options(), &scope, supply, |graph, doubts| {
+            self.tree.settle(graph, doubts, &progress);
+        })
+    }
+
+    /// Plans and does everything.
+    pub fn repair(&self) -> Repaired {
+        self.repair_from(None)
+    }
+
+    pub fn repair_from(&self, supply: Option<&dyn Supply>) -> Repaired {
+        let plan = self.plan(&[], supply);
+        let budget = Budget::unlimited();
+        let (outcomes, journal) = self.apply(&plan, &budget, supply);
+        Repaired { plan, outcomes, journal }
+    }
+
+    /// Does the steps of a plan, as far as the budget of writes goes.
+    pub fn apply(&self, plan: &Plan, budget: &Budget, supply: Option<&dyn Supply>) -> (Vec<Outcome>, String) {
+        let now = Timestamp::now();
+        let aside = place(&self.located, None, now).unwrap();
+        let editor = Frail { inner: FdEditor::open(&self.located.v2, &aside.base).unwrap(), budget: budget.clone() };
+        let log = Memory { text: Arc::default(), budget: budget.clone() };
+        let text = Arc::clone(&log.text);
+        let v2 = self.located.v2.canonicalize().unwrap();
+        let Ok(mut journal) = Journal::begin(log, &v2, &aside.base, now) else {
+            return (Vec::new(), String::from_utf8(text.lock().unwrap().clone()).unwrap());
+        };
+        let conditions = Conditions {
+            now,
+            min_age: 3600,
+            aside: &aside.below,
+            revisions: &plan.revisions,
+            hashed: Mutex::default(),
+        };
+        let progress = Progress::default();
+        let mut run = Run {
+            editor: &editor,
+            journal: &mut journal,
+            conditions: &conditions,
+            tree: &v2,
+            adds_only: None,
+            supply,
+            progress: &progress,
+        };
+        let outcomes = self.tree.install(|| run.steps(&plan.steps));
+        let text = String::from_utf8(text.lock().unwrap().clone()).unwrap();
+        (outcomes, text)
+    }
+
+    pub fn undo(&self, journal: &str) -> Vec<Undone> {
+        let told = Told::read(journal).unwrap();
+        let editor = FdEditor::open(Path::new(&told.tree), Path::new(&told.aside)).unwrap();
+        Undo { editor: &editor }.all(&told)
+    }
+}
+
+/// A folder in memory where there is one: what these tests wait for otherwise is the disk.
+pub fn fast_folder() -> tempfile::TempDir {
+    let shared = Path::new("/dev/shm");
+    let builder = || tempfile::Builder::new().prefix("registry-repair-").to_owned();
+    if shared.is_dir()
+        && let Ok(folder) = builder().tempdir_in(shared)
+    {
+        return folder;
+    }
+    builder().tempdir().unwrap()
+}
+
+/// A copy of a tree with all its times and permissions.
+pub fn copy(root: &Path) -> tempfile::TempDir {
+    let folder = fast_folder();
+    let copied = std::process::Command::new("cp").arg("-a").arg(root.join(".")).arg(folder.path()).status();
+    assert!(copied.unwrap().success());
+    folder
+}
+
+/// Every path below a folder: kind, permissions, bytes.
+pub fn picture(root: &Path) -> BTreeMap<PathBuf, (u32, Option<Vec<u8>>)> {
+    WalkDir::new(root)
+        .into_iter()
+        .map(Result::unwrap)
+        .map(|entry| {
+            let mode = entry.metadata().unwrap().permissions().mode();
+            let bytes = entry.file_type().is_file().then(|| std::fs::read(entry.path()).unwrap());
+            (entry.path().strip_prefix(root).unwrap().to_path_buf(), (mode, bytes))
+        })
+        .collect()
+}
+
+/// The paths in which two pictures differ.
+pub fn differences<T: PartialEq>(a: &BTreeMap<PathBuf, T>, b: &BTreeMap<PathBuf, T>) -> Vec<String> {
+    let paths: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
+    let differing = paths.into_iter().filter(|path| a.get(*path) != b.get(*path));
+    differing.map(|path| path.display().to_string()).collect()
+}
+
+/// Broken tags of an audit.
+pub fn broken(audit: &Audit) -> std::collections::BTreeSet<String> {
+    audit.broken_tags.iter().map(|tag| format!("{}:{}", tag.repository, tag.tag)).collect()
+}
+
+/// Errors of an audit, as code and place.
+pub fn errors(audit: &Audit) -> Vec<String> {
+    let errors = audit.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    errors.map(|finding| format!("{} {}", finding.code, finding.path.as_deref().unwrap_or(""))).collect()
+}
+
+/// How many writing calls are left before everything fails, as if the process had ended.
+#[derive(Clone, Default)]
+pub struct Budget {
+    left: Option<Arc<AtomicU64>>,
+    spent: Arc<AtomicU64>,
+}
+
+impl Budget {
+    pub fn unlimited() -> Self {
+        Self::default()
+    }
+
+    pub fn of(calls: u64) -> Self {
+        Self { left: Some(Arc::new(AtomicU64::new(calls))), spent: Arc::default() }
+    }
+
+    pub fn spent(&self) -> u64 {
+        self.spent.load(Ordering::Relaxed)
+    }
+
+    fn spend(&self) -> io::Result<()> {
+        self.spent.fetch_add(1, Ordering::Relaxed);
+        let Some(left) = &self.left else { return Ok(()) };
+        let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        // A failing disk: nothing goes on after it.
+        taken.map(drop).map_err(|_| io::Error::from_raw_os_error(5))
+    }
+}
+
+/// A journal in memory that may fail; a line may be cut off in the middle.
+pub struct Memory {
+    text: Arc<Mutex<Vec<u8>>>,
+    budget: Budget,
+}
+
+impl Log for Memory {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let spent = self.budget.spend();
+        let bytes = if spent.is_ok() { bytes } else { &bytes[..bytes.len() / 2] };
+        self.text.lock().unwrap().extend_from_slice(bytes);
+        spent
+    }
+}
+
+/// An editor that fails from some call on.
+#[derive(Clone)]
+pub struct Frail<E> {
+    inner: E,
+    budget: Budget,
+}
+
+type Answer<T> = Result<T, FolderError>;
+
+impl<E: Editor> Editor for Frail<E> {
+    fn look(&self, room: Room, path: &Path) -> Answer<Option<Look>> {
+        self.inner.look(room, path)
+    }
+
+    fn read(&self, room: Room, path: &Path, limit: usize) -> Answer<Vec<u8>> {
+        self.inner.read(room, path, limit)
+    }
+
+    fn names(&self, room: Room, path: &Path) -> Answer<Vec<OsString>> {
+        self.inner.names(room, path)
+    }
+
+    fn hash(&self, room: Room, path: &Path, algorithm: Algorithm) -> Answer<Digest> {
+        self.inner.hash(room, path, algorithm)
+    }
+
+    fn make_folder(&self, room: Room, path: &Path, attributes: Option<Attributes>) -> Answer<()> {
+        self.budget.spend()?;
+        self.inner.make_folder(room, path, attributes)
+    }
+
+    fn write(
+        &self,
+        room: Room,
+        path: &Path,
+        attributes: Option<Attributes>,
+        modified: Option<Timestamp>,
+        fill: Fill<'_>,
+    ) -> Answer<()> {
+        if let Err(error) = self.budget.spend() {
+            // Ended in the middle of the write: half of a file is left.
+            let _ = self.inner.write(room, path, attributes, modified, &mut |out| out.write_all(b"sha256:ha"));
+            return Err(error.into());
+        }
+        self.inner.write(room, path, attributes, modified, fill)
+    }
+
+    fn rename(&self, from: (Room, &Path), to: (Room, &Path), replace: bool) -> Answer<()> {
+        self.budget.spend()?;
+        self.inner.rename(from, to, replace)
+    }
+
+    fn remove_file(&self, room: Room, path: &Path) -> Answer<()> {
+        self.budget.spend()?;
+        self.inner.remove_file(room, path)
+    }
+
+    fn remove_folder(&self, room: Room, path: &Path) -> Answer<()> {
+        self.budget.spend()?;
+        self.inner.remove_folder(room, path)
+    }
+
+    fn sync(&self, room: Room, path: &Path) -> Answer<()> {
+        self.budget.spend()?;
+        self.inner.sync(room, path)
+    }
+}
