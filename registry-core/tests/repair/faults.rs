@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use registry_core::repair::{Told, UndoState};
 use registry_fixtures::random::random_tree;
 
 use crate::support::{Budget, OLD, Registry, broken, copy, differences, picture};
 
-const TREES: usize = 50;
+const TREES: u64 = 50;
 
 /// A tree apart from its quarantines, whose names tell the time. Folders that are empty mean nothing.
 fn content(root: &std::path::Path) -> BTreeMap<PathBuf, (u32, Option<Vec<u8>>)> {
@@ -30,52 +31,66 @@ fn aside(root: &std::path::Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     moved.collect()
 }
 
-#[test]
-fn stopped_anywhere_and_run_again_a_repair_comes_to_the_same_end() {
-    let (mut trees, mut stops) = (0, 0);
-    for seed in 1.. {
-        if trees == TREES {
-            break;
+/// Stops a repair at every writing call. After each stop everything is undone again, which also shows that it can be: one tree
+/// serves for all stops.
+fn stop_everywhere(seed: u64) -> Option<u64> {
+    let (mut template, story) = random_tree(seed);
+    template.age_all(OLD);
+    let registry = Registry::open(template.root()).content();
+    let plan = registry.plan(&[], None);
+    if plan.steps.len() < 2 || plan.steps.len() > 12 {
+        return None;
+    }
+    let tree = copy(template.root());
+    let registry = Registry::open(tree.path()).content();
+    let before = picture(tree.path());
+    let was_broken = broken(&registry.audit());
+    let back = |journals: &[&str], stop: u64| {
+        for journal in journals.iter().filter(|journal| Told::read(journal).is_ok()) {
+            let undone = registry.undo(journal);
+            let bad = |state: &UndoState| !matches!(state, UndoState::Restored | UndoState::There);
+            assert!(!undone.iter().any(|one| bad(&one.state)), "seed {seed} stop {stop} {undone:#?}");
         }
-        let (mut template, story) = random_tree(seed);
-        template.age_all(OLD);
-        let tree = copy(template.root());
-        let registry = Registry::open(tree.path()).content();
-        let plan = registry.plan(&[], None);
-        if plan.steps.len() < 3 {
+        let here = picture(tree.path());
+        assert_eq!(differences(&before, &here), [""; 0], "seed {seed} stop {stop} {story:#?}");
+    };
+    let budget = Budget::unlimited();
+    let (_, journal) = registry.apply(&plan, &budget, None);
+    let (end, end_aside) = (content(tree.path()), aside(tree.path()));
+    back(&[&journal], 0);
+    for stop in 0..budget.spent() {
+        let (_, first) = registry.apply(&plan, &Budget::of(stop), None);
+        let now = broken(&registry.audit());
+        assert!(now.is_subset(&was_broken), "seed {seed} stop {stop}: {now:?} {story:#?}");
+        if stop % 3 == 0 {
+            // Taken back right where it stopped.
+            back(&[&first], stop);
             continue;
         }
-        trees += 1;
-        let before = picture(tree.path());
-        let was_broken = broken(&registry.audit());
-        let budget = Budget::unlimited();
-        registry.apply(&plan, &budget, None);
-        let (end, end_aside) = (content(tree.path()), aside(tree.path()));
-        let calls = budget.spent();
-        // Every call of small repairs, and calls all over larger ones.
-        let stride = (calls / 30).max(1);
-        for stop in (0..calls).step_by(usize::try_from(stride).unwrap()) {
-            stops += 1;
-            let tree = copy(template.root());
-            let registry = Registry::open(tree.path()).content();
-            let plan = registry.plan(&[], None);
-            let (_, journal) = registry.apply(&plan, &Budget::of(stop), None);
-            let now = broken(&registry.audit());
-            assert!(now.is_subset(&was_broken), "seed {seed} stop {stop}: {now:?} {story:#?}");
-            if stop % 2 == 0 {
-                let plan = registry.plan(&[], None);
-                registry.apply(&plan, &Budget::unlimited(), None);
-                let here = content(tree.path());
-                assert_eq!(differences(&end, &here), [""; 0], "seed {seed} stop {stop} {story:#?}");
-                assert_eq!(differences(&end_aside, &aside(tree.path())), [""; 0], "seed {seed} stop {stop}");
-            } else if Told::read(&journal).is_ok() {
-                let undone = registry.undo(&journal);
-                let bad = |state: &UndoState| !matches!(state, UndoState::Restored | UndoState::There);
-                assert!(!undone.iter().any(|one| bad(&one.state)), "seed {seed} stop {stop} {undone:#?}");
-                let here = picture(tree.path());
-                assert_eq!(differences(&before, &here), [""; 0], "seed {seed} stop {stop} {story:#?}");
-            }
-        }
+        let again = registry.plan(&[], None);
+        let (_, second) = registry.apply(&again, &Budget::unlimited(), None);
+        let here = content(tree.path());
+        assert_eq!(differences(&end, &here), [""; 0], "seed {seed} stop {stop} {story:#?}");
+        assert_eq!(differences(&end_aside, &aside(tree.path())), [""; 0], "seed {seed} stop {stop}");
+        back(&[&second, &first], stop);
     }
-    assert!(stops > 1000, "{stops} stops");
+    Some(budget.spent())
+}
+
+#[test]
+fn stopped_anywhere_and_run_again_a_repair_comes_to_the_same_end() {
+    let (next, trees, stops) = (AtomicU64::new(1), AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while trees.load(Ordering::Relaxed) < TREES {
+                    if let Some(calls) = stop_everywhere(next.fetch_add(1, Ordering::Relaxed)) {
+                        trees.fetch_add(1, Ordering::Relaxed);
+                        stops.fetch_add(calls, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert!(stops.load(Ordering::Relaxed) > 1000, "{stops:?} stops");
 }

@@ -6,7 +6,7 @@ use registry_fixtures::random::{random_tree, sound_tree};
 
 use crate::support::{OLD, Registry, broken, copy, differences, errors, picture};
 
-const CASES: u64 = 250;
+const CASES: u64 = 120;
 
 #[test]
 fn repair_mends_what_it_says_and_breaks_nothing() {

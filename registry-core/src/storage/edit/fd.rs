@@ -157,7 +157,9 @@ impl Editor for FdEditor {
     }
 
     fn hash(&self, room: Room, path: &Path, algorithm: Algorithm) -> Result<Digest> {
-        let (mut hasher, mut buffer) = (Hasher::new(algorithm), vec![0; BUFFER]);
+        // Most files that are hashed here are small: room for all of one, and the end of it, is enough.
+        let size = usize::try_from(self.room(room).stat(path)?.size).unwrap_or(BUFFER);
+        let (mut hasher, mut buffer) = (Hasher::new(algorithm), vec![0; size.saturating_add(1).min(BUFFER)]);
         match self.room(room).stream(path, &mut buffer, &mut |bytes| hasher.update(bytes))?.kind {
             Kind::File => Ok(hasher.finish()),
             other => Err(io::Error::other(other.describe()).into()),
