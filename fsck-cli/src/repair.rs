@@ -186,7 +186,7 @@ impl<'w> Work<'w> {
     }
 
     fn scan_options(&self) -> ScanOptions<'static> {
-        ScanOptions { content: self.args.content, strict: false, only: None }
+        ScanOptions { content: self.args.content, strict: self.args.strict, only: None }
     }
 
     fn plan(&self, progress: &Progress) -> Plan {
@@ -219,6 +219,7 @@ impl<'w> Work<'w> {
             options: Options {
                 apply: self.args.apply,
                 content: self.args.content,
+                strict: self.args.strict,
                 min_age_seconds: self.args.judging.min_age.into(),
                 online: self.args.online,
                 only: self.args.only.clone(),
@@ -339,7 +340,7 @@ impl<'w> Work<'w> {
         }
         let options = ReportOptions {
             content: self.args.content,
-            strict: false,
+            strict: self.args.strict,
             min_age_seconds: self.options.min_age.into(),
             repositories: Vec::new(),
             sparse: texts(&self.args.judging.sparse),

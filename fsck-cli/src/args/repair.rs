@@ -52,8 +52,12 @@ pub struct RepairArgs {
     #[arg(long)]
     pub content: bool,
 
+    /// Open leaf folders too: temporary files and strays beside links and data
+    #[arg(long)]
+    pub strict: bool,
+
     /// Delete a quarantine for good; with --apply, else only say what is in it
-    #[arg(long, value_name = "QUARANTINE", conflicts_with_all = ["root", "only", "from", "quarantine", "journal", "online", "content"])]
+    #[arg(long, value_name = "QUARANTINE", conflicts_with_all = ["root", "only", "from", "quarantine", "journal", "online", "content", "strict"])]
     pub purge: Option<PathBuf>,
 
     #[command(flatten)]

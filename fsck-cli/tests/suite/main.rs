@@ -8,6 +8,7 @@ mod manuals;
 mod real_probe;
 mod real_server;
 mod regressions;
+mod repair;
 mod support;
 mod text;
 

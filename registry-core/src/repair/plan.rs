@@ -92,6 +92,23 @@ fn revisions(graph: &Graph) -> HashMap<Arc<str>, BTreeSet<Digest>> {
     graph.repositories.iter().map(|one| (Arc::from(&*one.name), of(one))).collect()
 }
 
+/// Whether a finding is about a manifest of which nothing, or nothing right, can be read.
+const fn hides_references(code: Code) -> bool {
+    matches!(
+        code,
+        Code::TagLinkMissing
+            | Code::TagLinkInvalid
+            | Code::TagTargetMissing
+            | Code::ChildMissing
+            | Code::RevisionLinkInvalid
+            | Code::RevisionLinkMismatch
+            | Code::ManifestMissing
+            | Code::ManifestUnreadable
+            | Code::ManifestDigestMismatch
+            | Code::PathUnread
+    )
+}
+
 struct Planning<'p, S> {
     name: &'p str,
     options: &'p AuditOptions,
@@ -241,6 +258,17 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
     /// Plans what is to be moved aside as leftovers; last, when all that is needed is known.
     fn leftovers(&mut self, graph: &mut Graph, audit: &Audit, before: &NotWhole) {
         let mut steps = propose::leftovers(audit, graph, self.scope);
+        // What a manifest that is lost referenced nobody knows: its layers may be all that is left of the image.
+        let opaque: HashSet<&str> = audit
+            .findings
+            .iter()
+            .filter(|finding| hides_references(finding.code))
+            .filter_map(|finding| finding.repository.as_deref())
+            .collect();
+        steps.retain(|step| {
+            let is_layer = matches!(step.code, Some(Code::LayerLinkDangling | Code::LayerLinkUnreferenced));
+            !(is_layer && step.repository.as_deref().is_some_and(|name| opaque.contains(name)))
+        });
         steps.retain(|step| self.planned.insert((step.action, step.path.clone())));
         for step in &steps {
             self.hopes.take(graph, step, self.options.now);

@@ -66,6 +66,8 @@ pub struct Options {
     pub apply: bool,
     /// Every byte was hashed.
     pub content: bool,
+    /// Leaf folders were opened too.
+    pub strict: bool,
     /// Younger than this, leftovers are a push under way. Seconds.
     pub min_age_seconds: u64,
     /// Things may be taken away although a server runs.

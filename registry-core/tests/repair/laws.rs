@@ -21,8 +21,13 @@ fn repair_mends_what_it_says_and_breaks_nothing() {
             let before = registry.audit();
             let repaired = registry.repair();
             let bad = |outcome: &&Outcome| !matches!(outcome, Outcome::Done | Outcome::There);
-            let failed: Vec<_> =
-                repaired.plan.steps.iter().zip(&repaired.outcomes).filter(|(_, outcome)| bad(outcome)).collect();
+            let failed: Vec<_> = repaired
+                .plan
+                .steps
+                .iter()
+                .zip(&repaired.outcomes)
+                .filter(|(_, outcome)| bad(outcome))
+                .collect();
             assert!(failed.is_empty(), "{story:#?} {failed:#?}");
             let after = registry.audit();
             // Nothing that was whole is broken.
@@ -77,7 +82,14 @@ fn nothing_is_done_to_a_sound_tree() {
         // Young: what nothing needs is a push under way.
         let before = picture(tree.root());
         let plan = Registry::open(tree.root()).content().plan(&[], None);
-        let bad: Vec<_> = plan.steps.iter().filter(|step| step.code != Some(registry_core::audit::Code::GcHazard) && step.code != Some(registry_core::audit::Code::UploadStale)).collect();
+        let bad: Vec<_> = plan
+            .steps
+            .iter()
+            .filter(|step| {
+                step.code != Some(registry_core::audit::Code::GcHazard)
+                    && step.code != Some(registry_core::audit::Code::UploadStale)
+            })
+            .collect();
         assert!(bad.is_empty(), "{story:#?} {bad:#?}");
         assert_eq!(differences(&before, &picture(tree.root())), [""; 0]);
         tree.age_all(OLD);

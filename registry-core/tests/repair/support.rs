@@ -29,6 +29,7 @@ pub struct Registry {
     pub located: Located,
     tree: Tree<DiskFolder>,
     content: bool,
+    strict: bool,
 }
 
 /// How a repair went.
@@ -43,12 +44,18 @@ impl Registry {
         let found = locate(root, false);
         let [located] = &found.registries[..] else { panic!("not one tree: {found:?}") };
         let tree = Tree::open(located, &OpenOptions { follow_symlinks: false, jobs: 1 }).unwrap();
-        Self { located: located.clone(), tree, content: false }
+        Self { located: located.clone(), tree, content: false, strict: false }
     }
 
     /// Hashes every byte too.
     pub fn content(mut self) -> Self {
         self.content = true;
+        self
+    }
+
+    /// Opens leaf folders too.
+    pub fn strict(mut self) -> Self {
+        self.strict = true;
         self
     }
 
@@ -59,7 +66,7 @@ impl Registry {
 
     pub fn audit(&self) -> Audit {
         let progress = ScanProgress::default();
-        let scan = ScanOptions { content: self.content, ..ScanOptions::default() };
+        let scan = ScanOptions { content: self.content, strict: self.strict, ..ScanOptions::default() };
         let mut graph = self.tree.scan(&scan, &progress);
         audit::settled(&mut graph, "tree", &self.options(), true, |graph, doubts| {
             self.tree.settle(graph, doubts, &progress);
@@ -68,7 +75,7 @@ impl Registry {
 
     pub fn plan(&self, only: &[Code], supply: Option<&dyn Supply>) -> Plan {
         let progress = ScanProgress::default();
-        let scan = ScanOptions { content: self.content, ..ScanOptions::default() };
+        let scan = ScanOptions { content: self.content, strict: self.strict, ..ScanOptions::default() };
         let mut graph = self.tree.scan(&scan, &progress);
         let scope = Scope { only: only.to_vec(), repository: None };
         repair::plan(&mut graph, "tree", &self.options(), &scope, supply, |graph, doubts| {
@@ -92,7 +99,8 @@ impl Registry {
     pub fn apply(&self, plan: &Plan, budget: &Budget, supply: Option<&dyn Supply>) -> (Vec<Outcome>, String) {
         let now = Timestamp::now();
         let aside = place(&self.located, None, now).unwrap();
-        let editor = Frail { inner: FdEditor::open(&self.located.v2, &aside.base).unwrap(), budget: budget.clone() };
+        let editor =
+            Frail { inner: FdEditor::open(&self.located.v2, &aside.base).unwrap(), budget: budget.clone() };
         let log = Memory { text: Arc::default(), budget: budget.clone() };
         let text = Arc::clone(&log.text);
         let v2 = self.located.v2.canonicalize().unwrap();
@@ -264,7 +272,8 @@ impl<E: Editor> Editor for Frail<E> {
     ) -> Answer<()> {
         if let Err(error) = self.budget.spend() {
             // Ended in the middle of the write: half of a file is left.
-            let _ = self.inner.write(room, path, attributes, modified, &mut |out| out.write_all(b"sha256:ha"));
+            let _ =
+                self.inner.write(room, path, attributes, modified, &mut |out| out.write_all(b"sha256:ha"));
             return Err(error.into());
         }
         self.inner.write(room, path, attributes, modified, fill)
@@ -289,4 +298,21 @@ impl<E: Editor> Editor for Frail<E> {
         self.budget.spend()?;
         self.inner.sync(room, path)
     }
+}
+
+/// A text with the first digits of every long hash.
+pub fn names_of(text: &str) -> String {
+    let mut out = String::new();
+    let mut word = String::new();
+    for sign in text.chars().chain(['\n']) {
+        if sign.is_ascii_hexdigit() && !sign.is_ascii_uppercase() {
+            word.push(sign);
+            continue;
+        }
+        out.push_str(if word.len() >= 64 { &word[..8] } else { &word });
+        word.clear();
+        out.push(sign);
+    }
+    out.pop();
+    out
 }

@@ -17,7 +17,7 @@ fn schema_1() {
 
 #[test]
 fn a_child_served_only_through_its_layer_link() {
-    assert_snapshot!(after(|base| { base.tree.break_revision_only_as_layer(APP, &base.arm.digest); }), @"warning gc-hazard team/app sha256:arm | manifest sha256:arm is served only through its layer link: registry 3 answers 404, and every collector deletes its config and layers; writing its revision link mends it | repositories/team/app/_manifests/revisions/sha256/arm/link");
+    assert_snapshot!(after(|base| { base.tree.break_revision_only_as_layer(APP, &base.arm.digest); }), @"warning gc-hazard team/app sha256:arm | manifest sha256:arm is served only through its layer link: registry 3 answers 404, and every collector deletes its config and layers; writing its revision link mends it | repositories/team/app/_manifests/revisions/sha256/arm/link | Relink");
 }
 
 #[test]

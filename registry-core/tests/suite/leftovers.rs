@@ -108,7 +108,7 @@ fn a_layer_link_that_no_manifest_needs_and_that_says_nothing() {
     assert_snapshot!(after(|base| {
         base.tree.layer_link(APP, &base.lib.layers[0]);
         base.tree.break_layer_link_empty(APP, &base.lib.layers[0]);
-    }), @"warning gc-hazard team/app sha256:lib-layer1 | the layer link of sha256:lib-layer1, which no manifest needs, is empty (0 bytes): a 3.x collector aborts on it; remove it | repositories/team/app/_layers/sha256/lib-layer1/link");
+    }), @"warning gc-hazard team/app sha256:lib-layer1 | the layer link of sha256:lib-layer1, which no manifest needs, is empty (0 bytes): a 3.x collector aborts on it; remove it | repositories/team/app/_layers/sha256/lib-layer1/link | Remove");
 }
 
 /// When an upload started, some time before the look.

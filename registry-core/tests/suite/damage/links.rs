@@ -38,7 +38,7 @@ fn child_folder_left_by_a_delete_404() {
 
 #[test]
 fn child_link_missing_with_a_layer_link_in_its_place_200() {
-    assert_snapshot!(after(|base| { base.tree.break_revision_only_as_layer(APP, &base.arm.digest); }), @"warning gc-hazard team/app sha256:arm | manifest sha256:arm is served only through its layer link: registry 3 answers 404, and every collector deletes its config and layers; writing its revision link mends it | repositories/team/app/_manifests/revisions/sha256/arm/link");
+    assert_snapshot!(after(|base| { base.tree.break_revision_only_as_layer(APP, &base.arm.digest); }), @"warning gc-hazard team/app sha256:arm | manifest sha256:arm is served only through its layer link: registry 3 answers 404, and every collector deletes its config and layers; writing its revision link mends it | repositories/team/app/_manifests/revisions/sha256/arm/link | Relink");
 }
 
 #[test]

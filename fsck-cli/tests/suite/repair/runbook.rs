@@ -1,0 +1,90 @@
+//! docs/runbooks/orphaned-children.md, command by command, as somebody would type it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use registry_fixtures::manuals::{shell_blocks, text};
+use registry_fixtures::registry::Profile;
+use registry_fixtures::trees::carried;
+
+use crate::real_server::{Client, failing, start};
+
+use super::{differences, picture};
+
+/// The address that the runbook gives the registry.
+const SERVER: &str = "http://127.0.0.1:5000";
+
+/// The commands of the runbook with the exit status that each is said to have.
+fn commands() -> Vec<(String, i32)> {
+    let blocks = shell_blocks(&text("docs/runbooks/orphaned-children.md"));
+    // The line for cron is not to be typed.
+    let typed = blocks.iter().filter(|block| !block.contains("garbage-collect "));
+    let lines = typed.flat_map(|block| block.lines()).filter(|line| !line.trim().is_empty());
+    lines
+        .map(|line| {
+            let (command, status) =
+                line.split_once("# exits ").unwrap_or_else(|| panic!("{line}: no exit status"));
+            let status: String = status.chars().take_while(char::is_ascii_digit).collect();
+            (command.trim().to_owned(), status.parse().unwrap())
+        })
+        .collect()
+}
+
+/// Runs a command of the runbook; its exit status and what it printed.
+fn type_in(command: &str, root: &Path, folder: &Path, server: &str) -> (i32, String) {
+    let program = Path::new(env!("CARGO_BIN_EXE_registry-fsck")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let command = command.replace("/var/lib/registry", &root.to_string_lossy()).replace(SERVER, server);
+    let done =
+        Command::new("sh").arg("-c").arg(&command).current_dir(folder).env("PATH", path).output().unwrap();
+    let out = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    (done.status.code().unwrap(), out)
+}
+
+/// The tree of the incident, in a folder of its own.
+fn incident(root: &Path) {
+    let copied = Command::new("cp").arg("-a").arg(carried().join(".")).arg(root).status();
+    assert!(copied.unwrap().success());
+}
+
+#[test]
+fn every_command_that_needs_no_server_does_what_the_runbook_says() {
+    let (root, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    incident(root.path());
+    let before = picture(root.path());
+    let (online, offline): (Vec<_>, Vec<_>) =
+        commands().into_iter().partition(|(command, _)| command.contains(SERVER));
+    assert_eq!((online.len(), offline.len()), (1, 8));
+    let mut printed = BTreeMap::new();
+    for (number, (command, status)) in offline.iter().enumerate() {
+        let (done, out) = type_in(command, root.path(), folder.path(), SERVER);
+        assert_eq!(done, *status, "{command}:\n{out}");
+        printed.insert(number, out);
+    }
+    assert!(printed[&0].contains("broken_tags=1"), "{}", printed[&0]);
+    assert_eq!(differences(&before, &picture(root.path())), [""; 0]);
+}
+
+#[test]
+#[ignore = "needs the real docker-registry 2.8.2"]
+fn from_the_incident_to_a_whole_registry_and_back() {
+    let server = start(Profile::V2_8);
+    let (template, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    incident(template.path());
+    server.serve(template.path());
+    let root = server.root();
+    let before = picture(&root);
+    let client = Client::new(&server, true);
+    assert_eq!(failing(&client).len(), 1);
+    let url = format!("http://{}", server.address);
+    for (command, status) in commands() {
+        let (done, out) = type_in(&command, &root, folder.path(), &url);
+        assert_eq!(done, status, "{command}:\n{out}");
+        if command.contains("--apply") {
+            assert!(failing(&client).is_empty(), "the server does not serve what was repaired: {out}");
+        }
+    }
+    assert_eq!(failing(&client).len(), 1);
+    assert_eq!(differences(&before, &picture(&root)), [""; 0]);
+}
