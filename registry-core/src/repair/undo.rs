@@ -154,7 +154,11 @@ impl<E: Editor> Undo<'_, E> {
             (Some(_), Some(_)) => {
                 UndoState::Taken(format!("something is there again; what was moved aside stays at {to}"))
             }
-            (None, None) => return Ok(UndoState::Lost("what was moved aside has been purged".into())),
+            (None, None) => {
+                return Ok(UndoState::Lost(
+                    "it is neither here nor in the quarantine: it was purged, or this is another tree".into(),
+                ));
+            }
         };
         self.folders(Room::Aside, made)?;
         Ok(state)

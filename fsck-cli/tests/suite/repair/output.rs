@@ -30,7 +30,19 @@ fn a_dry_run_changes_nothing_and_says_what_it_would_do() {
     let journal = folder.path().join("journal");
     let ran = repair(tree.root(), &journal, &[]);
     assert_eq!((ran.status, &*ran.stderr), (4, ""));
-    insta::assert_snapshot!(ran.stdout, @"");
+    insta::assert_snapshot!(ran.stdout, @"
+    would quarantine web:1: layer sha256:7aaa6cae350b is damaged: 0 bytes instead of 100, and they hash wrong
+        blobs/sha256/7a/7aaa6cae350b…
+    would relink team/app:v1: linux/arm64 has lost its revision link; its bytes are here
+        repositories/team/app/_manifests/revisions/sha256/6e03a9d40794…/link
+    would relink team/app:v1: linux/amd64 has lost its revision link; its bytes are here
+        repositories/team/app/_manifests/revisions/sha256/c4d865ab6ef5…/link
+    would unlink web: no manifest here needs this layer link
+        repositories/web/_layers/sha256/39e532f70558…
+    stays blob-missing web:1: layer sha256:7aaa6cae350b is gone: its layer link is here, its bytes are not
+    nothing was changed: --apply does it
+    registry-fsck repair: steps=4 left=1 errors_before=3 broken_tags_before=2 unread=0 exit_status=4 seconds=…
+    ");
     assert_eq!(differences(&before, &picture(tree.root())), [""; 0]);
     assert!(!journal.exists());
 }
@@ -44,21 +56,34 @@ fn applied_then_undone_then_purged() {
     let journal = folder.path().join("journal");
     let ran = repair(tree.root(), &journal, &["--apply"]);
     assert_eq!((ran.status, &*ran.stderr), (5, ""));
-    insta::assert_snapshot!(text(&ran.stdout, &journal), @"");
+    insta::assert_snapshot!(text(&ran.stdout, &journal), @"
+    done quarantine web:1: layer sha256:7aaa6cae350b is damaged: 0 bytes instead of 100, and they hash wrong
+        blobs/sha256/7a/7aaa6cae350b…
+    done relink team/app:v1: linux/arm64 has lost its revision link; its bytes are here
+        repositories/team/app/_manifests/revisions/sha256/6e03a9d40794…/link
+    done relink team/app:v1: linux/amd64 has lost its revision link; its bytes are here
+        repositories/team/app/_manifests/revisions/sha256/c4d865ab6ef5…/link
+    done unlink web: no manifest here needs this layer link
+        repositories/web/_layers/sha256/39e532f70558…
+    stays blob-missing web:1: layer sha256:7aaa6cae350b is gone: its layer link is here, its bytes are not
+    moved aside to ROOT/.registry-fsck/TIME
+    `registry-fsck undo JOURNAL` takes it back
+    registry-fsck repair: steps=4 done=4 there=0 spared=0 refused=0 failed=0 left=1 errors_before=3 broken_tags_before=2 errors_after=1 broken_tags_after=1 unread=0 exit_status=5 seconds=…
+    ");
     // A journal is never written over; then nothing is changed.
     let again = repair(tree.root(), &journal, &["--apply"]);
     assert_eq!(again.status, 4, "nothing is left to do: {}", again.stdout);
 
     let undone = undo(&journal);
     assert_eq!(undone.status, 0);
-    insta::assert_snapshot!(undone.stdout, @"");
+    insta::assert_snapshot!(undone.stdout, @"registry-fsck undo: changes=5 restored=5 there=0 left=0 not_undone=0 exit_status=0");
     assert_eq!(differences(&before, &picture(tree.root())), [""; 0]);
     let twice = undo(&journal);
     assert_eq!(twice.status, 0);
-    insta::assert_snapshot!(twice.stdout, @"");
+    insta::assert_snapshot!(twice.stdout, @"registry-fsck undo: changes=5 restored=0 there=5 left=0 not_undone=0 exit_status=0");
     let refused = repair(tree.root(), &journal, &["--apply"]);
     assert_eq!(refused.status, 8);
-    insta::assert_snapshot!(text(&refused.stderr, &journal), @"");
+    insta::assert_snapshot!(text(&refused.stderr, &journal), @"ERROR cannot write the journal JOURNAL, so nothing is changed: File exists (os error 17)");
     assert_eq!(differences(&before, &picture(tree.root())), [""; 0]);
 
     let second = folder.path().join("second");
@@ -70,13 +95,27 @@ fn applied_then_undone_then_purged() {
         (ran.status, ran.stdout.replace(&*quarantine.to_string_lossy(), "QUARANTINE"))
     };
     let told = purge(&[]);
-    insta::assert_debug_snapshot!(told, @"");
+    insta::assert_debug_snapshot!(told, @r#"
+    (
+        0,
+        "QUARANTINE holds 2 files, 71 B; --apply deletes it for good\n",
+    )
+    "#);
     let purged = purge(&["--apply"]);
-    insta::assert_debug_snapshot!(purged, @"");
+    insta::assert_debug_snapshot!(purged, @r#"
+    (
+        0,
+        "deleted QUARANTINE for good: 2 files, 71 B\n",
+    )
+    "#);
     assert!(!quarantine.exists());
     let late = undo(&second);
     assert_eq!(late.status, 8);
-    insta::assert_snapshot!(late.stdout, @"");
+    insta::assert_snapshot!(late.stdout, @"
+    not undone repositories/web/_layers/sha256/39e532f70558…: it is neither here nor in the quarantine: it was purged, or this is another tree
+    not undone blobs/sha256/7a/7aaa6cae350b…: it is neither here nor in the quarantine: it was purged, or this is another tree
+    registry-fsck undo: changes=5 restored=2 there=1 left=0 not_undone=2 exit_status=8
+    ");
 }
 
 #[test]
@@ -87,7 +126,94 @@ fn the_json_report() {
     let journal = folder.path().join("journal");
     let ran = repair(tree.root(), &journal, &["--apply", "--output", "json", "--only", "child-link-missing"]);
     assert_eq!(ran.status, 5);
-    insta::assert_snapshot!(text(&ran.stdout, &journal), @"");
+    insta::assert_snapshot!(text(&ran.stdout, &journal), @r#"
+    {
+      "schema": "registry-fsck/repair/1",
+      "command": "repair",
+      "version": "0.1.0",
+      "started_at": …,
+      "duration_seconds": …,
+      "exit_status": 5,
+      "options": {
+        "apply": true,
+        "content": false,
+        "strict": false,
+        "min_age_seconds": 3600,
+        "online": false,
+        "only": [
+          "child-link-missing"
+        ]
+      },
+      "source": "ROOT",
+      "steps": [
+        {
+          "action": "relink",
+          "path": "repositories/team/app/_manifests/revisions/sha256/6e03a9d40794…/link",
+          "repository": "team/app",
+          "digest": "sha256:6e03a9d40794…",
+          "bytes": 0,
+          "code": "child-link-missing",
+          "tags": [
+            "v1"
+          ],
+          "message": "linux/arm64 has lost its revision link; its bytes are here",
+          "outcome": "done"
+        },
+        {
+          "action": "relink",
+          "path": "repositories/team/app/_manifests/revisions/sha256/c4d865ab6ef5…/link",
+          "repository": "team/app",
+          "digest": "sha256:c4d865ab6ef5…",
+          "bytes": 0,
+          "code": "child-link-missing",
+          "tags": [
+            "v1"
+          ],
+          "message": "linux/amd64 has lost its revision link; its bytes are here",
+          "outcome": "done"
+        }
+      ],
+      "left": [
+        {
+          "code": "blob-size-mismatch",
+          "severity": "error",
+          "source": "ROOT",
+          "repository": "web",
+          "tags": [
+            "1"
+          ],
+          "digest": "sha256:7aaa6cae350b…",
+          "parent": "sha256:fab89dfc1071…",
+          "path": "blobs/sha256/7a/7aaa6cae350b…/data",
+          "message": "layer sha256:7aaa6cae350b is damaged: 0 bytes instead of 100, and they hash wrong",
+          "repair": "quarantine"
+        }
+      ],
+      "unread": [],
+      "journal": "JOURNAL",
+      "after": {
+        "errors": 1,
+        "broken_tags": 1,
+        "unknown_tags": 0
+      },
+      "summary": {
+        "steps": 2,
+        "done": 2,
+        "there": 0,
+        "spared": 0,
+        "refused": 0,
+        "failed": 0,
+        "links": 2,
+        "bytes_aside": 0,
+        "bytes_fetched": 0,
+        "before": {
+          "errors": 3,
+          "broken_tags": 2,
+          "unknown_tags": 0
+        }
+      }
+    }
+    "#);
     let read: registry_core::repair::Report = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(serde_json::to_value(&read).unwrap(), ran.json());
 }
