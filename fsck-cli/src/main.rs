@@ -5,6 +5,7 @@ mod connect;
 mod credentials;
 mod exit;
 mod file;
+mod gc_preview;
 mod interrupt;
 mod log;
 mod probe;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     log::start(cli.common());
     let status = match &cli.command {
         args::Command::Scan(args) => scan::run(args),
+        args::Command::GcPreview(args) => gc_preview::run(args),
         args::Command::Repair(args) => repair::run(args),
         args::Command::Undo(args) => undo::run(args),
         args::Command::Probe(args) => probe::run(args),

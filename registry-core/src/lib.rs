@@ -5,6 +5,7 @@
 //! do not hold. The library prints nothing, reads no environment, never exits and never panics on input.
 
 pub mod audit;
+pub mod collector;
 #[cfg(feature = "remote")]
 pub mod forgejo;
 pub mod graph;

@@ -1,5 +1,6 @@
 //! The command line, as typed.
 
+mod gc_preview;
 mod online;
 mod repair;
 
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use globset::{Glob, GlobBuilder};
 use registry_core::oci::Platform;
 
+pub use gc_preview::{EngineArg, GcPreviewArgs};
 pub use online::{Connection, DepthArg, ProbeArgs, VerifyArgs};
 pub use repair::{RepairArgs, UndoArgs};
 
@@ -25,6 +27,7 @@ impl Cli {
     pub const fn common(&self) -> &Common {
         match &self.command {
             Command::Scan(args) => &args.common,
+            Command::GcPreview(args) => &args.common,
             Command::Repair(args) => &args.common,
             Command::Undo(args) => &args.common,
             Command::Probe(args) => &args.common,
@@ -38,6 +41,8 @@ impl Cli {
 pub enum Command {
     /// Audit registry trees on disk
     Scan(Box<ScanArgs>),
+    /// Forecast `registry garbage-collect`: what it would delete, break and make final
+    GcPreview(Box<GcPreviewArgs>),
     /// Mend what can be mended from the bytes on disk; a dry run unless --apply is given
     Repair(Box<RepairArgs>),
     /// Take a repair back

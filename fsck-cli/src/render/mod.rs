@@ -1,5 +1,6 @@
 //! A report in the form that was asked for. Nothing is decided here.
 
+mod forecast;
 pub mod metrics;
 mod repair;
 mod text;
@@ -32,6 +33,14 @@ pub fn verified(common: &Common, report: &Report, checked: &[Checked]) -> io::Re
         }
         text::summary(report, out)
     })
+}
+
+/// Prints what a collector would do.
+///
+/// # Errors
+/// As [`print()`].
+pub fn forecast(common: &Common, report: &registry_core::collector::Report) -> io::Result<()> {
+    printed(common, report, |out| forecast::write(report, common, out))
 }
 
 /// Prints what `repair` did, or would do.

@@ -104,6 +104,33 @@ pub fn audit(graph: &Graph, name: &str, options: &AuditOptions, list: bool) -> A
     collected.finish(graph, &source, role, (survey.garbage, survey.pieces), options.role.is_none())
 }
 
+/// Tags that cannot be pulled whole, as (repository, tag), in the repositories with these indexes; nothing else is asked.
+pub fn broken_in(graph: &Graph, options: &AuditOptions, repositories: &[usize]) -> Vec<(Arc<str>, Arc<str>)> {
+    let found_role = if graph.has_scheduler_state { Role::Cache } else { Role::Primary };
+    let role = options.role.unwrap_or(found_role);
+    let legal = repositories.par_iter().filter(|at| graph.repositories[**at].is_legal);
+    let broken = legal.flat_map_iter(|at| {
+        let repository = &graph.repositories[*at];
+        let verdict = judge(graph, *at, role, options);
+        let name: Arc<str> = (&*repository.name).into();
+        let tag = |index: &u32| repository.tags.get(*index as usize).map(|tag| Arc::from(&*tag.name));
+        let tags: Vec<Arc<str>> = verdict.broken.keys().filter_map(tag).collect();
+        tags.into_iter().map(move |tag| (Arc::clone(&name), tag))
+    });
+    broken.collect()
+}
+
+/// The bare verdict on the repository with index `at`.
+fn judge(graph: &Graph, at: usize, role: Role, options: &AuditOptions) -> Verdict {
+    let repository = &graph.repositories[at];
+    let leniency = Leniency {
+        is_cache: role == Role::Cache,
+        is_sparse: options.sparse.is_match(&*repository.name),
+        content: options.content,
+    };
+    Judge::judge(View { graph, repository }, u32::try_from(at).unwrap_or(u32::MAX), leniency)
+}
+
 /// Judges the repository with index `at`; what was visited on the way is dropped.
 fn one_repository(
     graph: &Graph,
@@ -114,13 +141,8 @@ fn one_repository(
 ) -> Verdict {
     let repository = &graph.repositories[at];
     let view = View { graph, repository };
-    let leniency = Leniency {
-        is_cache: role == Role::Cache,
-        is_sparse: options.sparse.is_match(&*repository.name),
-        content: options.content,
-    };
+    let mut verdict = judge(graph, at, role, options);
     let at = u32::try_from(at).unwrap_or(u32::MAX);
-    let mut verdict = Judge::judge(view, at, leniency);
     platforms::check(view, &mut verdict, &options.require_platforms);
     if lacks_layers_folder(repository, &verdict) && role != Role::Cache {
         verdict.drafts.push(words::layers_folder(view, false));

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use crate::audit::{Audit, AuditOptions, BrokenTag};
+use crate::audit::{self, Audit, AuditOptions};
 use crate::graph::{Graph, Link, NodeId};
 
 /// Tags that are broken, or of which that is not known: a step cannot make these worse.
@@ -16,22 +16,16 @@ impl NotWhole {
         let unknown = audit.unknown_tags.iter().map(|tag| (tag.repository.to_string(), tag.tag.to_string()));
         Self(broken.chain(unknown).collect())
     }
-
-    fn has(&self, tag: &BrokenTag) -> bool {
-        self.0.contains(&(tag.repository.to_string(), tag.tag.to_string()))
-    }
 }
 
 /// Tags, as (repository, tag), that were whole and would be broken now.
-pub(super) fn broken_now(
-    graph: &Graph,
-    name: &str,
-    options: &AuditOptions,
-    before: &NotWhole,
-) -> Vec<(String, String)> {
-    let audit = crate::audit::audit(graph, name, options, false);
-    let tags = audit.broken_tags.iter().filter(|tag| !before.has(tag));
-    tags.map(|tag| (tag.repository.to_string(), tag.tag.to_string())).collect()
+pub(super) fn broken_now(graph: &Graph, options: &AuditOptions, before: &NotWhole) -> Vec<(String, String)> {
+    let all: Vec<usize> = (0..graph.repositories.len()).collect();
+    let broken = audit::broken_in(graph, options, &all).into_iter();
+    broken
+        .map(|(repository, tag)| (repository.to_string(), tag.to_string()))
+        .filter(|tag| !before.0.contains(tag))
+        .collect()
 }
 
 /// Everything that a client may be sent on the way from a tag: what links name, what manifests reference.

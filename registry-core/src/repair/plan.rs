@@ -180,7 +180,7 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
             self.hopes.take(graph, step, self.options.now);
         }
         while !steps.is_empty() {
-            let broken = broken_now(graph, self.name, self.options, before);
+            let broken = broken_now(graph, self.options, before);
             let Some((repository, tag)) = broken.first() else { break };
             let reached: HashSet<_> =
                 broken.iter().flat_map(|(repository, tag)| reach(graph, repository, tag)).collect();
@@ -274,7 +274,7 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
             self.hopes.take(graph, step, self.options.now);
         }
         if steps.iter().any(|step| step.action == Act::Unlink) {
-            let broken: HashSet<String> = broken_now(graph, self.name, self.options, before)
+            let broken: HashSet<String> = broken_now(graph, self.options, before)
                 .into_iter()
                 .map(|(repository, _)| repository)
                 .collect();

@@ -9,6 +9,7 @@ use super::folder::{Folder, Kind};
 use super::locate::Located;
 use super::progress::Progress;
 use super::scan::{self, ScanOptions};
+use crate::collector::Oddities;
 use crate::graph::{Doubt, Graph};
 
 /// The best folder of this system.
@@ -83,6 +84,11 @@ impl<F: Folder> Tree<F> {
     /// Reads again what a question doubts, and puts what is found into the graph.
     pub fn settle(&self, graph: &mut Graph, doubts: &[Doubt], progress: &Progress) {
         self.pool.install(|| scan::settle(&self.v2, graph, doubts, progress));
+    }
+
+    /// Looks into what a scan noted as out of place, for what a collector would make of it. Reads nothing else.
+    pub fn oddities(&self, graph: &Graph) -> Oddities {
+        scan::oddities(&self.v2, graph)
     }
 
     /// Runs something that works side by side on as many threads as this tree is read with.

@@ -229,10 +229,10 @@ pub(super) fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     )
 }
 
-fn count(count: u64, noun: &str) -> String {
+pub(super) fn count(count: u64, noun: &str) -> String {
     number(count, noun, &format!("{noun}s"))
 }
 
-fn number(count: u64, one: &str, many: &str) -> String {
+pub(super) fn number(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }

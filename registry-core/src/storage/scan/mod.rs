@@ -6,6 +6,7 @@ mod blobs;
 mod content;
 mod links;
 mod manifests;
+mod oddities;
 mod repositories;
 mod settle;
 mod strict;
@@ -19,6 +20,7 @@ use super::folder::Folder;
 use super::progress::{Phase, Progress};
 use crate::graph::{Graph, Stray, Unread};
 
+pub(super) use oddities::oddities;
 pub(super) use settle::settle;
 
 /// What a scan reads beyond links, manifests and the sizes of blobs.

@@ -1,0 +1,144 @@
+//! The command `gc-preview`: scan, forecast, say what it would cost. What a collector does is registry-core's matter.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, anyhow};
+use jiff::Timestamp;
+use registry_core::audit::{self, UnreadPath};
+use registry_core::collector::{self, Engine, Report, SCHEMA, Summary};
+use registry_core::storage::{Located, OpenOptions, Progress, ScanOptions, Tree, locate};
+use registry_core::text::{escape, escape_os};
+
+use crate::args::{EngineArg, GcPreviewArgs};
+use crate::exit::{self, Failure};
+use crate::{interrupt, progress, render, scan};
+
+/// Forecasts, prints, and gives the exit status.
+///
+/// # Errors
+/// When what was asked cannot be used, or the answer cannot be written.
+pub fn run(args: &GcPreviewArgs) -> Result<u8, Failure> {
+    let (started, started_at) = (Instant::now(), Timestamp::now());
+    refuse(args)?;
+    let progress = Arc::new(Progress::default());
+    let far = Arc::clone(&progress);
+    interrupt::watch(move || format!("{}, after {} files", far.phase().describe(), far.files()));
+    let far = Arc::clone(&progress);
+    let line = progress::Line::show(&args.common, move |elapsed| scan::message(&far, elapsed));
+    let mut report = empty(args, started_at);
+    let mut registries = Vec::new();
+    for root in &args.roots {
+        let found = locate(root, args.follow_symlinks);
+        registries.extend(found.registries);
+        for error in found.errors {
+            tracing::error!("{}", escape(&error.to_string()));
+            unread(&mut report, &escape_os(root.as_os_str()), ".", &error.to_string());
+        }
+    }
+    registries.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut seen = HashSet::new();
+    registries.retain(|located| seen.insert(located.v2.clone()));
+    for located in &registries {
+        one(args, located, started_at, &progress, &mut report).map_err(Failure::Usage)?;
+    }
+    drop(line);
+    report.duration_seconds = started.elapsed().as_secs_f64();
+    report.exit_status = status(&report);
+    render::forecast(&args.common, &report).context("cannot write the report").map_err(Failure::Io)?;
+    Ok(report.exit_status)
+}
+
+/// Refuses common options that mean nothing here.
+fn refuse(args: &GcPreviewArgs) -> Result<(), Failure> {
+    let why = if !args.common.repository.is_empty() {
+        "--repository cannot go with gc-preview: a collector goes through all repositories, and what one needs keeps another's blobs"
+    } else if args.common.metrics_file.is_some() || args.common.pushgateway.is_some() {
+        "gc-preview writes no metrics: those of scan tell of the same registry"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::Usage(anyhow!(why)))
+}
+
+fn empty(args: &GcPreviewArgs, started_at: Timestamp) -> Report {
+    Report {
+        schema: SCHEMA.into(),
+        command: "gc-preview".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        started_at,
+        duration_seconds: 0.0,
+        exit_status: 0,
+        engine: engine(args),
+        delete_untagged: args.delete_untagged,
+        would_abort: None,
+        would_abort_too: Vec::new(),
+        manifests: Vec::new(),
+        blobs: Vec::new(),
+        layer_links: Vec::new(),
+        breaks: Vec::new(),
+        loses: Vec::new(),
+        unread: Vec::new(),
+        summary: Summary::default(),
+    }
+}
+
+const fn engine(args: &GcPreviewArgs) -> Engine {
+    match args.engine {
+        EngineArg::V2_8 => Engine::V2_8,
+        EngineArg::V3 => Engine::V3,
+    }
+}
+
+fn unread(report: &mut Report, source: &str, path: &str, error: &str) {
+    let (path, error) = (path.to_owned(), error.to_owned());
+    report.unread.push(UnreadPath { source: source.into(), path, error });
+}
+
+/// Adds the forecast of one registry.
+fn one(
+    args: &GcPreviewArgs,
+    located: &Located,
+    now: Timestamp,
+    progress: &Progress,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let name = escape_os(located.name.as_os_str());
+    let open =
+        OpenOptions { follow_symlinks: args.follow_symlinks, jobs: args.common.jobs.map_or(0, usize::from) };
+    let tree = match Tree::open(located, &open) {
+        Ok(tree) => tree,
+        Err(error) => {
+            tracing::error!("cannot open {name}: {error}");
+            unread(report, &name, ".", &error.to_string());
+            return Ok(());
+        }
+    };
+    let options = scan::judging(&args.judging, false, now)?;
+    let look = ScanOptions { content: false, strict: args.strict, only: None };
+    let mut graph = tree.scan(&look, progress);
+    let audit = audit::settled(&mut graph, &name, &options, false, |graph, doubts| {
+        tree.settle(graph, doubts, progress);
+    });
+    let oddities = tree.oddities(&graph);
+    let source: Arc<str> = name.as_str().into();
+    report.unread.extend(audit.unread.iter().cloned());
+    for (path, error) in &oddities.unread {
+        unread(report, &name, path, error);
+    }
+    let forecast = collector::forecast(&graph, &oddities, engine(args), args.delete_untagged);
+    report.add(&graph, &source, &forecast);
+    let cost = collector::cost(&mut graph, &audit, &options, &forecast);
+    report.add_cost(&source, cost);
+    // Freeing a graph node by node takes as long as reading one; the process ends soon anyway.
+    std::mem::forget(graph);
+    Ok(())
+}
+
+/// The exit status of a forecast.
+fn status(report: &Report) -> u8 {
+    let costs = report.would_abort.is_some() || !report.breaks.is_empty() || !report.loses.is_empty();
+    let incomplete = !report.unread.is_empty();
+    (if costs { exit::ERRORS } else { 0 }) | (if incomplete { exit::INCOMPLETE } else { 0 })
+}

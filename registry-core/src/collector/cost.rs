@@ -1,0 +1,163 @@
+//! What a collection would cost: tags that are whole now and broken after, and damage that can be mended now and not after.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use super::forecast::Forecast;
+use crate::audit::{self, Audit, AuditOptions, Code, Finding, Repair, Tags, restorable};
+use crate::graph::{Graph, NodeId, Presence};
+use crate::oci::Digest;
+use crate::oci::manifest::Role;
+use crate::path::Place;
+
+/// A tag that is whole now and would be broken.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Break {
+    /// The repository.
+    pub repository: Arc<str>,
+    /// The tag.
+    pub tag: Arc<str>,
+}
+
+/// Damage that can be mended from this disk now, and could not be after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// What is damaged.
+    pub code: Code,
+    /// The repository.
+    pub repository: Arc<str>,
+    /// Tags through which a client reaches it.
+    pub tags: Tags,
+    /// The digest that is concerned; of a tag, what it would be set to.
+    pub digest: Option<Digest>,
+    /// What mending it needs and would be gone, ordered by digest.
+    pub needs: Vec<Digest>,
+    /// Bytes of these.
+    pub bytes: u64,
+}
+
+/// What a collection would cost.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Ordered by repository and tag.
+    pub breaks: Vec<Break>,
+    /// In the order of the findings.
+    pub loses: Vec<Loss>,
+}
+
+/// What a forecast would cost, by the audit of the graph as it is; the graph is left as it would be after the collection.
+pub fn cost(graph: &mut Graph, audit: &Audit, options: &AuditOptions, forecast: &Forecast) -> Cost {
+    if forecast.is_empty() {
+        return Cost::default();
+    }
+    let loses = loses(graph, audit, forecast);
+    let concerned = concerned(graph, forecast);
+    forecast.apply(graph);
+    let was_broken: HashSet<(&str, &str)> = audit
+        .broken_tags
+        .iter()
+        .map(|tag| (&*tag.repository, &*tag.tag))
+        .chain(audit.unknown_tags.iter().map(|tag| (&*tag.repository, &*tag.tag)))
+        .collect();
+    let broken = audit::broken_in(graph, options, &concerned);
+    let mut breaks: Vec<Break> = broken
+        .into_iter()
+        .filter(|(repository, tag)| !was_broken.contains(&(&**repository, &**tag)))
+        .map(|(repository, tag)| Break { repository, tag })
+        .collect();
+    breaks.sort_unstable();
+    Cost { breaks, loses }
+}
+
+/// Repositories that lose something, or hold a link to something that is lost.
+fn concerned(graph: &Graph, forecast: &Forecast) -> Vec<usize> {
+    let mut gone = vec![false; graph.digests().len()];
+    for node in &forecast.blobs {
+        gone[node.index()] = true;
+    }
+    let mut concerned: BTreeSet<usize> =
+        forecast.manifests.iter().chain(&forecast.layer_links).map(|(at, _)| *at as usize).collect();
+    for (at, repository) in graph.repositories.iter().enumerate() {
+        let links = repository.revisions().iter().chain(repository.layers());
+        let is_lost = |node: NodeId| gone[node.index()];
+        let mut names = links.filter_map(|entry| match entry.link {
+            crate::graph::Link::Names(target) => Some((entry.node, target)),
+            _ => None,
+        });
+        if names.any(|(node, target)| is_lost(node) || is_lost(target)) {
+            concerned.insert(at);
+        }
+    }
+    concerned.into_iter().collect()
+}
+
+fn loses(graph: &Graph, audit: &Audit, forecast: &Forecast) -> Vec<Loss> {
+    let mut gone = vec![false; graph.digests().len()];
+    for node in &forecast.blobs {
+        gone[node.index()] = true;
+    }
+    let links: HashSet<(&str, NodeId)> = forecast
+        .manifests
+        .iter()
+        .map(|(at, node)| (&*graph.repositories[*at as usize].name, *node))
+        .collect();
+    let mut loses = Vec::new();
+    for finding in &audit.findings {
+        let Some((repository, roots, digest)) = needs(graph, finding) else { continue };
+        let mut seen = HashSet::new();
+        let mut stack = roots;
+        let mut lost = BTreeSet::new();
+        let mut bytes = 0;
+        while let Some(node) = stack.pop() {
+            if !seen.insert(node) {
+                continue;
+            }
+            let blob = graph.blob(node);
+            if gone[node.index()] && blob.presence == Presence::Present {
+                bytes += blob.size;
+                lost.insert(graph.digest(node));
+            } else if links.contains(&(&*repository, node)) {
+                lost.insert(graph.digest(node));
+            }
+            if let Some(manifest) = graph.manifest(node) {
+                stack.extend(graph.edges(manifest).iter().filter_map(|edge| edge.target));
+            }
+        }
+        if !lost.is_empty() {
+            loses.push(Loss {
+                code: finding.code,
+                repository,
+                tags: finding.tags.clone(),
+                digest,
+                needs: lost.into_iter().collect(),
+                bytes,
+            });
+        }
+    }
+    loses
+}
+
+/// What mending a finding needs: all that is reached from these.
+fn needs(graph: &Graph, finding: &Finding) -> Option<(Arc<str>, Vec<NodeId>, Option<Digest>)> {
+    let repair = finding.repair?;
+    let name = finding.repository.clone()?;
+    let repository = graph.repository(&name)?;
+    let of = |digest: &Digest| graph.digests().find(digest);
+    match (repair, Place::parse(finding.path.as_deref()?)?) {
+        (Repair::Relink | Repair::Rewrite, Place::RevisionLink(_, digest) | Place::LayerLink(_, digest)) => {
+            Some((name, vec![of(&digest)?], Some(digest)))
+        }
+        (Repair::Restore, Place::TagLink(_, tag)) => {
+            let node = restorable(graph, repository, tag)?;
+            Some((name, vec![node], Some(graph.digest(node))))
+        }
+        (Repair::Rebuild, _) => {
+            // The links of what the manifests here reference; of children only what is linked here is served.
+            let manifests = repository.revisions().iter().filter_map(|entry| graph.manifest(entry.node));
+            let parts = manifests.flat_map(|manifest| graph.edges(manifest));
+            let parts = parts.filter(|edge| edge.role != Role::Child).filter_map(|edge| edge.target);
+            Some((name, parts.collect(), None))
+        }
+        _ => None,
+    }
+}

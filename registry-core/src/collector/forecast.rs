@@ -1,0 +1,80 @@
+//! What a collector would delete, and where it would stop. What that costs is asked elsewhere.
+
+use crate::graph::{Graph, Link, LinkEntry, NodeId};
+
+/// When a collector stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum During {
+    /// While it marks: nothing is deleted.
+    Mark,
+    /// While it sweeps: something may be.
+    Sweep,
+}
+
+/// Where and why a collector stops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Abort {
+    /// Below `docker/registry/v2`.
+    pub path: String,
+    /// As a lower-case fragment.
+    pub why: String,
+    /// When.
+    pub during: During,
+}
+
+impl Abort {
+    pub(super) fn mark(path: impl ToString, why: impl Into<String>) -> Self {
+        Self { path: path.to_string(), why: why.into(), during: During::Mark }
+    }
+
+    pub(super) fn sweep(path: impl ToString, why: impl Into<String>) -> Self {
+        Self { path: path.to_string(), why: why.into(), during: During::Sweep }
+    }
+}
+
+/// What a collector would delete. Repositories by their index in the graph.
+///
+/// After an abort in the sweep, `manifests` and `history` are what is gone by then; `blobs` and `layer_links` are what it was
+/// going to delete, in an order that is random, so any part of them may be gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Forecast {
+    /// Where it stops, if it does.
+    pub would_abort: Option<Abort>,
+    /// Folders of revision links.
+    pub manifests: Vec<(u32, NodeId)>,
+    /// Entries of tag histories: repository, index of the tag there, digest. Those of entries that are no tags are left out.
+    pub history: Vec<(u32, u32, NodeId)>,
+    /// Blobs that are there and would be gone.
+    pub blobs: Vec<NodeId>,
+    /// Layer links (3.x only).
+    pub layer_links: Vec<(u32, NodeId)>,
+}
+
+impl Forecast {
+    /// Whether nothing would be deleted.
+    pub fn is_empty(&self) -> bool {
+        self.manifests.is_empty()
+            && self.history.is_empty()
+            && self.blobs.is_empty()
+            && self.layer_links.is_empty()
+    }
+
+    /// Makes the graph what it would be after the collector; where that is random, after the worst.
+    pub fn apply(&self, graph: &mut Graph) {
+        let absent = |node| LinkEntry { node, modified: 0, link: Link::Absent };
+        for (at, node) in &self.manifests {
+            graph.repositories[*at as usize].put_revision(absent(*node));
+        }
+        for (at, tag, node) in &self.history {
+            let history = &mut graph.repositories[*at as usize].tags[*tag as usize].history;
+            *history = history.iter().copied().filter(|one| one != node).collect();
+        }
+        for node in &self.blobs {
+            graph.forget_blob(*node);
+        }
+        for (at, node) in &self.layer_links {
+            graph.repositories[*at as usize].put_layer(absent(*node));
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The first half of a collection: what is marked, and which untagged manifests are remembered. An error here ends it before
+//! anything is deleted.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Engine;
+use super::forecast::Abort;
+use super::oddities::{OddLink, OddTag, Oddities, Says};
+use crate::graph::{Graph, Link, LinkFault, NodeId, Part, Presence, Repository};
+use crate::oci::Digest;
+use crate::oci::manifest::Kind;
+use crate::path::Place;
+
+/// What marking leaves.
+#[derive(Debug)]
+pub(super) struct Marked {
+    /// By node.
+    pub(super) set: Vec<bool>,
+    /// Untagged manifests in the order in which they were met: repository, digest.
+    pub(super) untagged: Vec<(u32, NodeId)>,
+    /// Layer links that nothing had marked when they were met.
+    pub(super) layers: Vec<(u32, NodeId)>,
+}
+
+/// A manifest or layer in the walk over links: where its file lies, and what the file says.
+struct File {
+    path: String,
+    says: Link,
+}
+
+/// What a stat through a repository's links gives.
+enum Stat {
+    /// Its bytes are filed under this digest.
+    Found(NodeId),
+    Unknown,
+    Error,
+}
+
+struct Marking<'m> {
+    graph: &'m Graph,
+    engine: Engine,
+    delete_untagged: bool,
+    odd_links: HashMap<&'m str, Vec<&'m OddLink>>,
+    odd_tags: HashMap<&'m str, Vec<&'m OddTag>>,
+    marked: Marked,
+}
+
+pub(super) fn mark(
+    graph: &Graph,
+    oddities: &Oddities,
+    engine: Engine,
+    delete_untagged: bool,
+) -> Result<Marked, Abort> {
+    if !graph.has_repositories_folder {
+        return Err(Abort::mark(Place::Repositories, "there is no such folder"));
+    }
+    let mut odd_links: HashMap<&str, Vec<&OddLink>> = HashMap::new();
+    for link in &oddities.links {
+        odd_links.entry(&link.repository).or_default().push(link);
+    }
+    let mut odd_tags: HashMap<&str, Vec<&OddTag>> = HashMap::new();
+    for tag in &oddities.tags {
+        odd_tags.entry(&tag.repository).or_default().push(tag);
+    }
+    let marked = Marked { set: vec![false; graph.digests().len()], untagged: Vec::new(), layers: Vec::new() };
+    let mut marking = Marking { graph, engine, delete_untagged, odd_links, odd_tags, marked };
+    for at in walk_order(graph, engine) {
+        marking.repository(at)?;
+    }
+    Ok(marking.marked)
+}
+
+/// The repositories that a collector sees, in the order of its walk: each level in byte order, the folder that announces a
+/// repository among its siblings.
+fn walk_order(graph: &Graph, engine: Engine) -> Vec<u32> {
+    let (folder, is_seen): (&[u8], fn(&Repository) -> bool) = match engine {
+        Engine::V2_8 => (b"_layers", |one| one.layers_part != Part::Absent),
+        Engine::V3 => (b"_manifests", |one| one.manifests != Part::Absent),
+    };
+    let mut order: Vec<u32> =
+        (0_u32..).zip(&graph.repositories).filter(|(_, one)| is_seen(one)).map(|(at, _)| at).collect();
+    order.sort_by_cached_key(|at| {
+        let name = &graph.repositories[*at as usize].name;
+        name.split('/').map(|part| part.as_bytes().to_vec()).chain([folder.to_vec()]).collect::<Vec<_>>()
+    });
+    order
+}
+
+impl Marking<'_> {
+    fn repository(&mut self, at: u32) -> Result<(), Abort> {
+        let repository = &self.graph.repositories[at as usize];
+        if !repository.is_legal {
+            return Err(Abort::mark(
+                Place::Repository(&repository.name),
+                "a registry refuses this repository name",
+            ));
+        }
+        let mut tagged: Option<HashSet<Digest>> = None;
+        for file in self.files(repository, false) {
+            let node = match file.says {
+                Link::Names(node) => node,
+                Link::Invalid(_) => return Err(Abort::mark(file.path, "a revision link that is no digest")),
+                Link::Absent | Link::Unread => continue,
+            };
+            let found = match self.manifest(repository, node) {
+                Stat::Found(found) => found,
+                Stat::Unknown => continue,
+                Stat::Error => {
+                    return Err(Abort::mark(file.path, "it leads to a link that cannot be read"));
+                }
+            };
+            if self.delete_untagged {
+                if tagged.is_none() {
+                    tagged = Some(self.tagged(repository)?);
+                }
+                let is_tagged =
+                    tagged.as_ref().is_some_and(|tagged| tagged.contains(&self.graph.digest(node)));
+                if !is_tagged {
+                    match (repository.tags_part, self.engine) {
+                        (Part::Absent, Engine::V2_8) => {
+                            return Err(Abort::mark(
+                                Place::Tags(&repository.name),
+                                "there is no such folder",
+                            ));
+                        }
+                        // Neither marked nor deleted.
+                        (Part::Absent, Engine::V3) => {}
+                        _ => self.marked.untagged.push((at, node)),
+                    }
+                    continue;
+                }
+            }
+            self.marked.set[node.index()] = true;
+            self.references(repository, found, &file.path)?;
+        }
+        if self.engine == Engine::V3 {
+            self.layers(at, repository)?;
+        }
+        Ok(())
+    }
+
+    /// Marks what a manifest references; 3.x goes on from everything that is new and a manifest here.
+    fn references(&mut self, repository: &Repository, found: NodeId, from: &str) -> Result<(), Abort> {
+        let graph = self.graph;
+        // Deeper first, as it recurses; a list in place of its stack, for who pushes decides how deep.
+        let mut stack = vec![(found, 0_usize, false)];
+        while let Some((node, number, is_known)) = stack.pop() {
+            let Some(manifest) = graph.manifest(node) else { continue };
+            if !is_known && let Some(why) = self.refuses(node) {
+                return Err(Abort::mark(from, format!("it leads to a manifest that cannot be read: {why}")));
+            }
+            let edges = graph.edges(manifest);
+            let Some(edge) = edges.get(number) else { continue };
+            stack.push((node, number + 1, true));
+            let Some(target) = edge.target else { continue };
+            let was_marked = std::mem::replace(&mut self.marked.set[target.index()], true);
+            if self.engine == Engine::V3
+                && !was_marked
+                && let Stat::Found(inner) = self.manifest(repository, target)
+            {
+                stack.push((inner, 0, false));
+            }
+        }
+        Ok(())
+    }
+
+    /// Why the collector cannot read a manifest.
+    fn refuses(&self, node: NodeId) -> Option<String> {
+        let manifest = self.graph.manifest(node)?;
+        if let Some(problem) = manifest.refusal() {
+            return Some(problem.message.clone());
+        }
+        (self.engine == Engine::V3 && manifest.kind == Kind::Schema1)
+            .then(|| "schema 1 is unknown to registry 3".to_owned())
+    }
+
+    /// A manifest through its revision link; 2.8 also looks for a layer link.
+    fn manifest(&self, repository: &Repository, node: NodeId) -> Stat {
+        match (repository.revision(node), self.engine) {
+            (Link::Absent, Engine::V2_8) => self.stat(repository.layer(node)),
+            (link, _) => self.stat(link),
+        }
+    }
+
+    fn stat(&self, link: Link) -> Stat {
+        match link {
+            Link::Names(target) => match self.graph.blob(target).presence {
+                Presence::Present => Stat::Found(target),
+                Presence::Absent | Presence::Unseen | Presence::Unread => Stat::Unknown,
+            },
+            Link::Absent | Link::Unread => Stat::Unknown,
+            Link::Invalid(_) => Stat::Error,
+        }
+    }
+
+    /// What the entries of `tags/` name. One that cannot be read ends the collection.
+    fn tagged(&self, repository: &Repository) -> Result<HashSet<Digest>, Abort> {
+        let mut tagged = HashSet::new();
+        for (_, tag) in repository.numbered_tags() {
+            let path = || Place::TagLink(&repository.name, &tag.name);
+            match tag.current {
+                _ if tag.is_file => {
+                    return Err(Abort::mark(
+                        Place::TagFolder(&repository.name, &tag.name),
+                        "a file in the place of a tag's folder",
+                    ));
+                }
+                Link::Names(node) => drop(tagged.insert(self.graph.digest(node))),
+                Link::Invalid(_) => return Err(Abort::mark(path(), "a tag's link that is no digest")),
+                Link::Absent | Link::Unread => {}
+            }
+        }
+        for tag in self.odd_tags.get(&*repository.name).into_iter().flatten() {
+            match tag.says {
+                Says::Digest(digest) => drop(tagged.insert(digest)),
+                Says::Nothing => {}
+                Says::Invalid => {
+                    let path = format!("{}/{}", Place::Tags(&repository.name), tag.name);
+                    return Err(Abort::mark(path, "an entry of tags/ whose link is no digest"));
+                }
+            }
+        }
+        Ok(tagged)
+    }
+
+    /// 3.x: layer links of what is not marked by now, whatever is marked later.
+    fn layers(&mut self, at: u32, repository: &Repository) -> Result<(), Abort> {
+        if repository.layers_part == Part::Absent {
+            return Err(Abort::mark(Place::Layers(&repository.name), "there is no such folder"));
+        }
+        for file in self.files(repository, true) {
+            let node = match file.says {
+                Link::Names(node) => node,
+                Link::Invalid(_) => return Err(Abort::mark(file.path, "a layer link that is no digest")),
+                Link::Absent | Link::Unread => continue,
+            };
+            match self.stat(repository.layer(node)) {
+                Stat::Found(_) if !self.marked.set[node.index()] => self.marked.layers.push((at, node)),
+                Stat::Found(_) | Stat::Unknown => {}
+                Stat::Error => return Err(Abort::mark(file.path, "it leads to a link that cannot be read")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Files called `link` below one of the two folders, in the order of the walk.
+    fn files(&self, repository: &Repository, in_layers: bool) -> Vec<File> {
+        let graph = self.graph;
+        let entries = if in_layers { repository.layers() } else { repository.revisions() };
+        let mut order: Vec<_> = entries.iter().map(|entry| (graph.digest(entry.node), entry.link)).collect();
+        order.sort_unstable_by_key(|(digest, _)| (digest.algorithm().name(), *digest));
+        let place = |digest| {
+            if in_layers {
+                Place::LayerLink(&repository.name, digest).to_string()
+            } else {
+                Place::RevisionLink(&repository.name, digest).to_string()
+            }
+        };
+        let mut files: Vec<File> = order
+            .into_iter()
+            // A folder in the place of the file is walked into, not read.
+            .filter(|(_, link)| *link != Link::Invalid(LinkFault::NoFile))
+            .map(|(digest, says)| File { path: place(digest), says })
+            .collect();
+        let odd: Vec<&OddLink> = self
+            .odd_links
+            .get(&*repository.name)
+            .into_iter()
+            .flatten()
+            .copied()
+            .filter(|link| link.in_layers == in_layers)
+            .collect();
+        if odd.is_empty() {
+            return files;
+        }
+        files.extend(odd.into_iter().map(|link| {
+            let says = match link.says {
+                Says::Digest(digest) => graph.digests().find(&digest).map_or(Link::Absent, Link::Names),
+                Says::Invalid => Link::Invalid(LinkFault::NoDigest),
+                Says::Nothing => Link::Absent,
+            };
+            File { path: link.path.clone(), says }
+        }));
+        files.sort_by(|a, b| a.path.split('/').cmp(b.path.split('/')));
+        files
+    }
+}

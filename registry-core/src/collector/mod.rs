@@ -1,0 +1,40 @@
+//! What `registry garbage-collect` of 2.8 and 3.x would do to a registry, step by step as it does it
+//! (`registry/storage/garbagecollect.go @ v2.8.3` and `@ v3.1.1`), without touching anything.
+//!
+//! Pure: a graph in, a [`Forecast`] out, and what that would cost. What a collector trips over that no audit needs to know
+//! comes as [`Oddities`].
+
+mod cost;
+mod forecast;
+mod mark;
+mod oddities;
+mod report;
+mod sweep;
+
+use crate::graph::Graph;
+
+pub use cost::{Break, Cost, Loss, cost};
+pub use forecast::{Abort, During, Forecast};
+pub use oddities::{OddLink, OddTag, Oddities, Says};
+pub use report::{AbortLine, BlobLine, LayerLine, LossLine, ManifestLine, Report, SCHEMA, Summary, TagLine};
+
+/// Which collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Engine {
+    /// `registry` 2.7 and 2.8: goes by `_layers`, marks one level deep.
+    #[serde(rename = "2.8")]
+    V2_8,
+    /// `registry` 3.0 and 3.1: goes by `_manifests`, marks indexes down to their leaves, removes layer links too.
+    #[serde(rename = "3")]
+    V3,
+}
+
+/// What the collector would do. With `delete_untagged` as with its `--delete-untagged`.
+///
+/// What could not be read is passed over: where a graph has anything unread, the forecast is not to be relied on.
+pub fn forecast(graph: &Graph, oddities: &Oddities, engine: Engine, delete_untagged: bool) -> Forecast {
+    match mark::mark(graph, oddities, engine, delete_untagged) {
+        Ok(marked) => sweep::sweep(graph, oddities, engine, marked),
+        Err(abort) => Forecast { would_abort: Some(abort), ..Forecast::default() },
+    }
+}

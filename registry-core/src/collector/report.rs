@@ -1,0 +1,236 @@
+//! The forecast as data for programs: `registry-fsck/gc-preview/1`. Absent fields are left out, never null.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Engine;
+use super::cost::Cost;
+use super::forecast::{During, Forecast};
+use crate::audit::{Code, Tags, UnreadPath};
+use crate::graph::Graph;
+use crate::oci::Digest;
+
+/// The name of this shape.
+pub const SCHEMA: &str = "registry-fsck/gc-preview/1";
+
+/// What a collector would do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The subcommand.
+    pub command: String,
+    /// Version of the tool.
+    pub version: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took, in seconds.
+    pub duration_seconds: f64,
+    /// The process's exit status.
+    pub exit_status: u8,
+    /// Which collector.
+    pub engine: Engine,
+    /// Whether with `--delete-untagged`.
+    pub delete_untagged: bool,
+    /// Where it would stop; one for each registry in which it would. Left out when it would not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would_abort: Option<AbortLine>,
+    /// Where it would stop in further registries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub would_abort_too: Vec<AbortLine>,
+    /// Revision links to be deleted.
+    pub manifests: Vec<ManifestLine>,
+    /// Blobs to be deleted.
+    pub blobs: Vec<BlobLine>,
+    /// Layer links to be deleted (3.x).
+    pub layer_links: Vec<LayerLine>,
+    /// Tags that are whole now and broken after.
+    pub breaks: Vec<TagLine>,
+    /// What a finding with a repair still needs.
+    pub loses: Vec<LossLine>,
+    /// What could not be read: then nothing above is to be relied on.
+    pub unread: Vec<UnreadPath>,
+    /// Counts.
+    pub summary: Summary,
+}
+
+/// Where a collector would stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AbortLine {
+    /// The registry.
+    pub source: Arc<str>,
+    /// Below its `docker/registry/v2`.
+    pub path: String,
+    /// Why.
+    pub why: String,
+    /// `mark`: nothing is deleted. `sweep`: something is.
+    pub during: During,
+}
+
+/// A revision link to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestLine {
+    /// The registry.
+    pub source: Arc<str>,
+    /// The repository.
+    pub repository: Arc<str>,
+    /// The manifest.
+    pub digest: Digest,
+    /// Bytes of the manifest; they go only if it is among the blobs too.
+    pub bytes: u64,
+}
+
+/// A blob to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobLine {
+    /// The registry.
+    pub source: Arc<str>,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its bytes.
+    pub bytes: u64,
+}
+
+/// A layer link to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerLine {
+    /// The registry.
+    pub source: Arc<str>,
+    /// The repository.
+    pub repository: Arc<str>,
+    /// What is linked.
+    pub digest: Digest,
+}
+
+/// A tag that would be broken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagLine {
+    /// The registry.
+    pub source: Arc<str>,
+    /// The repository.
+    pub repository: Arc<str>,
+    /// The tag.
+    pub tag: Arc<str>,
+}
+
+/// Damage that could not be mended any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossLine {
+    /// The registry.
+    pub source: Arc<str>,
+    /// The repository.
+    pub repository: Arc<str>,
+    /// Tags through which a client reaches it.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub tags: Tags,
+    /// The digest that is concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// What is damaged.
+    pub code: Code,
+    /// What mending it needs and would be gone.
+    pub needs: Vec<Digest>,
+    /// Bytes of these.
+    pub bytes: u64,
+}
+
+/// Counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Revision links to be deleted.
+    pub manifests: u64,
+    /// Blobs to be deleted.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Layer links to be deleted.
+    pub layer_links: u64,
+    /// Entries of tag histories to be deleted.
+    pub history_entries: u64,
+    /// Tags that are whole now and broken after.
+    pub breaks: u64,
+    /// Findings that could not be mended any more.
+    pub loses: u64,
+}
+
+impl Report {
+    /// Adds what would be deleted in one registry, by its graph as it is now.
+    pub fn add(&mut self, graph: &Graph, source: &Arc<str>, forecast: &Forecast) {
+        let size = |node| graph.blob(node).size;
+        let name = |at: u32| -> Arc<str> { (&*graph.repositories[at as usize].name).into() };
+        if let Some(abort) = &forecast.would_abort {
+            let line = AbortLine {
+                source: Arc::clone(source),
+                path: abort.path.clone(),
+                why: abort.why.clone(),
+                during: abort.during,
+            };
+            match &self.would_abort {
+                None => self.would_abort = Some(line),
+                Some(_) => self.would_abort_too.push(line),
+            }
+        }
+        let mut manifests: Vec<ManifestLine> = forecast
+            .manifests
+            .iter()
+            .map(|(at, node)| ManifestLine {
+                source: Arc::clone(source),
+                repository: name(*at),
+                digest: graph.digest(*node),
+                bytes: size(*node),
+            })
+            .collect();
+        manifests.sort_by(|a, b| (&a.repository, a.digest).cmp(&(&b.repository, b.digest)));
+        let mut blobs: Vec<BlobLine> = forecast
+            .blobs
+            .iter()
+            .map(|node| BlobLine {
+                source: Arc::clone(source),
+                digest: graph.digest(*node),
+                bytes: size(*node),
+            })
+            .collect();
+        blobs.sort_by_key(|blob| blob.digest);
+        let mut layer_links: Vec<LayerLine> = forecast
+            .layer_links
+            .iter()
+            .map(|(at, node)| LayerLine {
+                source: Arc::clone(source),
+                repository: name(*at),
+                digest: graph.digest(*node),
+            })
+            .collect();
+        layer_links.sort_by(|a, b| (&a.repository, a.digest).cmp(&(&b.repository, b.digest)));
+        let sum = &mut self.summary;
+        sum.manifests += manifests.len() as u64;
+        sum.blobs += blobs.len() as u64;
+        sum.bytes += blobs.iter().map(|blob| blob.bytes).sum::<u64>();
+        sum.layer_links += layer_links.len() as u64;
+        sum.history_entries += forecast.history.len() as u64;
+        self.manifests.append(&mut manifests);
+        self.blobs.append(&mut blobs);
+        self.layer_links.append(&mut layer_links);
+    }
+
+    /// Adds what that would cost.
+    pub fn add_cost(&mut self, source: &Arc<str>, cost: Cost) {
+        self.summary.breaks += cost.breaks.len() as u64;
+        self.summary.loses += cost.loses.len() as u64;
+        self.breaks.extend(cost.breaks.into_iter().map(|one| TagLine {
+            source: Arc::clone(source),
+            repository: one.repository,
+            tag: one.tag,
+        }));
+        self.loses.extend(cost.loses.into_iter().map(|one| LossLine {
+            source: Arc::clone(source),
+            repository: one.repository,
+            tags: one.tags,
+            digest: one.digest,
+            code: one.code,
+            needs: one.needs,
+            bytes: one.bytes,
+        }));
+    }
+}

@@ -1,0 +1,157 @@
+//! Entries out of place, looked into: files called `link` and `data` that a collector walks to, and what `tags/` holds beside
+//! tags. Only what a scan noted as stray is opened.
+
+use std::path::Path;
+
+use super::super::folder::{Folder, FolderError, Kind};
+use super::super::link::LINK_MAX;
+use super::links::{digest, read_file};
+use crate::collector::{OddLink, OddTag, Oddities, Says};
+use crate::graph::Graph;
+use crate::oci::Algorithm;
+use crate::path::Place;
+use crate::text::escape_os;
+
+/// Most entries that are looked at: whoever planted more finds the forecast unsure.
+const MAX_ENTRIES: usize = 100_000;
+/// How deep stray folders are followed.
+const MAX_DEPTH: usize = 64;
+
+/// Whose files are looked for.
+#[derive(Clone, Copy)]
+enum Where<'a> {
+    Blobs,
+    Links { repository: &'a str, in_layers: bool },
+}
+
+pub(in super::super) fn oddities<F: Folder>(v2: &F, graph: &Graph) -> Oddities {
+    let mut looking = Looking { v2, found: Oddities::default(), left: MAX_ENTRIES };
+    for stray in &graph.strays {
+        let repository = stray.repository.as_deref();
+        let place = match (repository, &*stray.path) {
+            (_, path) if is_below(path, "blobs") => Where::Blobs,
+            (Some(name), path) if is_below(path, &Place::Revisions(name).to_string()) => {
+                Where::Links { repository: name, in_layers: false }
+            }
+            (Some(name), path) if is_below(path, &Place::Layers(name).to_string()) => {
+                Where::Links { repository: name, in_layers: true }
+            }
+            (Some(name), path) => {
+                let tags = Place::Tags(name).to_string();
+                if let Some(entry) = path.strip_prefix(&tags).and_then(|rest| rest.strip_prefix('/'))
+                    && !entry.contains('/')
+                {
+                    looking.tag(name, path, entry);
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        if stray.path.contains('\\') {
+            looking.unread(&stray.path, "its name holds characters that were escaped");
+            continue;
+        }
+        looking.visit(&stray.path, place, 0);
+    }
+    looking.found
+}
+
+fn is_below(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+}
+
+struct Looking<'v, F> {
+    v2: &'v F,
+    found: Oddities,
+    left: usize,
+}
+
+impl<F: Folder> Looking<'_, F> {
+    fn unread(&mut self, path: &str, error: impl ToString) {
+        self.found.unread.push((path.to_owned(), error.to_string()));
+    }
+
+    /// A stray file or folder with what lies below it.
+    fn visit(&mut self, path: &str, place: Where<'_>, depth: usize) {
+        if self.left == 0 || depth > MAX_DEPTH {
+            self.unread(path, "too much lies here");
+            return;
+        }
+        self.left -= 1;
+        let kind = match self.v2.stat(Path::new(path)) {
+            Ok(stat) => stat.kind,
+            Err(FolderError::NotFound | FolderError::NotAFolder) => return,
+            Err(error) => return self.unread(path, error),
+        };
+        match kind {
+            Kind::Folder => {
+                let mut names = Vec::new();
+                let listed = self
+                    .v2
+                    .open(Path::new(path))
+                    .and_then(|mut folder| folder.list(&mut |name, _| names.push(escape_os(name))));
+                if let Err(error) = listed {
+                    self.unread(path, error);
+                }
+                names.sort_unstable();
+                for name in names {
+                    let inner = format!("{path}/{name}");
+                    if name.contains('\\') {
+                        self.unread(&inner, "its name holds characters that were escaped");
+                    } else {
+                        self.visit(&inner, place, depth + 1);
+                    }
+                }
+            }
+            Kind::File => self.file(path, place),
+            Kind::Symlink | Kind::Other => self.unread(path, kind.describe()),
+        }
+    }
+
+    fn file(&mut self, path: &str, place: Where<'_>) {
+        let name = path.rsplit('/').next().unwrap_or("");
+        match place {
+            Where::Blobs if name == "data" => self.found.data.push(path.to_owned()),
+            Where::Links { repository, in_layers } if name == "link" => {
+                let says = self.says(path);
+                let (repository, path) = (repository.to_owned(), path.to_owned());
+                self.found.links.push(OddLink { repository, in_layers, path, says });
+            }
+            _ => {}
+        }
+    }
+
+    /// What a link file says; what cannot be read is noted, and says nothing.
+    fn says(&mut self, path: &str) -> Says {
+        match read_file(self.v2, Path::new(path), &mut Vec::with_capacity(LINK_MAX + 1)) {
+            Ok(None) => Says::Nothing,
+            Ok(Some((Ok(digest), _))) => Says::Digest(digest),
+            Ok(Some((Err(_), _))) => Says::Invalid,
+            Err(error) => {
+                self.unread(path, error);
+                Says::Nothing
+            }
+        }
+    }
+
+    /// An entry of `tags/` that is no tag.
+    fn tag(&mut self, repository: &str, path: &str, name: &str) {
+        if path.contains('\\') {
+            return self.unread(path, "its name holds characters that were escaped");
+        }
+        // A file in the place of the folder says the same as a link that cannot be opened.
+        let says = self.says(&format!("{path}/current/link"));
+        let mut history = Vec::new();
+        let index = format!("{path}/index/sha256");
+        let listed = self.v2.open(Path::new(&index)).and_then(|mut folder| {
+            folder.list(&mut |name, _| history.extend(digest(Algorithm::Sha256, name)))
+        });
+        match listed {
+            Ok(()) | Err(FolderError::NotFound | FolderError::NotAFolder) => {}
+            Err(error) => self.unread(&index, error),
+        }
+        history.sort_unstable();
+        let (repository, name) = (repository.to_owned(), name.to_owned());
+        self.found.tags.push(OddTag { repository, name, says, history });
+    }
+}

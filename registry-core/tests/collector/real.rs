@@ -1,0 +1,116 @@
+//! Law L7: a forecast equals what the real collector then does, on random trees, damaged and whole.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use registry_core::collector::{During, Engine};
+use registry_fixtures::TreeBuilder;
+use registry_fixtures::random::{random_tree, sound_tree};
+use registry_fixtures::real::collect;
+use registry_fixtures::registry::Profile;
+
+use crate::support::{Seen, expected, files, look};
+
+const fn profile(engine: Engine) -> Profile {
+    match engine {
+        Engine::V2_8 => Profile::V2_8,
+        Engine::V3 => Profile::V3,
+    }
+}
+
+/// Forecasts, collects, compares.
+pub fn compare(root: &Path, engine: Engine, delete_untagged: bool) -> Result<Seen, String> {
+    let seen = look(root, engine, delete_untagged);
+    let before = files(root);
+    let expected = expected(&seen, &before);
+    let done = collect(profile(engine), root, delete_untagged);
+    let after = files(root);
+    let gone: std::collections::BTreeSet<String> = before.difference(&after).cloned().collect();
+    let mut wrong = Vec::new();
+    match (&seen.forecast.would_abort, done.is_ok) {
+        (None, true) | (Some(_), false) => {}
+        (abort, _) => {
+            let last: Vec<&str> = done.said.lines().rev().take(3).collect();
+            wrong.push(format!("abort forecast: {abort:?}; it ended well: {}: {last:?}", done.is_ok));
+        }
+    }
+    if seen.forecast.would_abort.as_ref().is_some_and(|abort| abort.during == During::Mark)
+        && !gone.is_empty()
+    {
+        wrong.push(format!("deleted although it was to stop before: {gone:?}"));
+    }
+    for file in expected.sure.difference(&gone) {
+        wrong.push(format!("was to go and stays: {file}"));
+    }
+    for file in gone.iter().filter(|file| !expected.sure.contains(*file) && !expected.perhaps.contains(*file))
+    {
+        wrong.push(format!("was to stay and is gone: {file}"));
+    }
+    if wrong.is_empty() { Ok(seen) } else { Err(wrong.join("\n  ")) }
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+/// Compares many trees, two at a time; how many forecasts were of a collector that stops, and how many cost something.
+fn on_random_trees(cases: u64, engine: Engine, delete_untagged: bool) -> (u64, u64) {
+    let (cases, first) = (number("REGISTRY_FSCK_CASES", cases), number("REGISTRY_FSCK_SEED", 1));
+    let (next, stops, costs) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
+    let work = || {
+        let mut failures = Vec::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + cases {
+                return failures;
+            }
+            // Every fifth is whole.
+            let (tree, story): (TreeBuilder, _) =
+                if seed % 5 == 0 { sound_tree(seed) } else { random_tree(seed) };
+            match compare(tree.root(), engine, delete_untagged) {
+                Ok(seen) => {
+                    stops.fetch_add(u64::from(seen.forecast.would_abort.is_some()), Ordering::Relaxed);
+                    let is_costly = !seen.cost.breaks.is_empty() || !seen.cost.loses.is_empty();
+                    costs.fetch_add(u64::from(is_costly), Ordering::Relaxed);
+                }
+                Err(why) => {
+                    failures.push(format!("seed {seed}:\n  {why}\n  tree: {}", story.join("\n        ")))
+                }
+            }
+        }
+    };
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let threads = [scope.spawn(work), scope.spawn(work)];
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(failures.is_empty(), "{} forecasts were wrong:\n{}", failures.len(), failures.join("\n"));
+    (stops.into_inner(), costs.into_inner())
+}
+
+#[test]
+#[ignore = "needs the real docker-registry 2.8.2"]
+fn the_plain_collector_of_2_8_does_what_was_forecast() {
+    let (stops, costs) = on_random_trees(400, Engine::V2_8, false);
+    assert!(stops > 50 && costs > 50, "{stops} stops, {costs} costly");
+}
+
+#[test]
+#[ignore = "needs the real docker-registry 2.8.2"]
+fn the_untagged_collector_of_2_8_does_what_was_forecast() {
+    let (stops, costs) = on_random_trees(400, Engine::V2_8, true);
+    assert!(stops > 50 && costs > 50, "{stops} stops, {costs} costly");
+}
+
+#[test]
+#[ignore = "needs the real registry 3.1.1"]
+fn the_plain_collector_of_3_does_what_was_forecast() {
+    let (stops, costs) = on_random_trees(200, Engine::V3, false);
+    assert!(stops > 30 && costs > 20, "{stops} stops, {costs} costly");
+}
+
+#[test]
+#[ignore = "needs the real registry 3.1.1"]
+fn the_untagged_collector_of_3_does_what_was_forecast() {
+    let (stops, costs) = on_random_trees(200, Engine::V3, true);
+    assert!(stops > 30 && costs > 20, "{stops} stops, {costs} costly");
+}

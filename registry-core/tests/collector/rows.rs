@@ -1,0 +1,1 @@
+//! One damage, four collectors.

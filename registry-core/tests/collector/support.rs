@@ -1,0 +1,94 @@
+//! What the tests share: the forecast of a tree as paths.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use registry_core::audit::{self, AuditOptions};
+use registry_core::collector::{self, Cost, Engine, Forecast, Oddities};
+use registry_core::graph::Graph;
+use registry_core::path::Place;
+use registry_core::storage::{OpenOptions, Progress, ScanOptions, Tree, locate};
+use walkdir::WalkDir;
+
+/// A forecast with what it was made from.
+pub struct Seen {
+    pub graph: Graph,
+    pub oddities: Oddities,
+    pub forecast: Forecast,
+    pub cost: Cost,
+}
+
+/// The forecast of the one tree at a path.
+pub fn look(root: &Path, engine: Engine, delete_untagged: bool) -> Seen {
+    let found = locate(root, false);
+    let [located] = &found.registries[..] else { panic!("not one tree: {found:?}") };
+    let tree = Tree::open(located, &OpenOptions { follow_symlinks: false, jobs: 1 }).unwrap();
+    let progress = Progress::default();
+    let options = AuditOptions::default();
+    let read = || {
+        let mut graph = tree.scan(&ScanOptions::default(), &progress);
+        let audit = audit::settled(&mut graph, "tree", &options, false, |graph, doubts| {
+            tree.settle(graph, doubts, &progress);
+        });
+        (graph, audit)
+    };
+    let (mut graph, audit) = read();
+    let oddities = tree.oddities(&graph);
+    assert!(oddities.unread.is_empty(), "{:?}", oddities.unread);
+    let forecast = collector::forecast(&graph, &oddities, engine, delete_untagged);
+    let cost = collector::cost(&mut graph, &audit, &options, &forecast);
+    Seen { graph: read().0, oddities, forecast, cost }
+}
+
+/// All files of a tree, below `docker/registry/v2`.
+pub fn files(root: &Path) -> BTreeSet<String> {
+    let v2 = root.join("docker/registry/v2");
+    WalkDir::new(&v2)
+        .into_iter()
+        .map(Result::unwrap)
+        .filter(|entry| !entry.file_type().is_dir())
+        .map(|entry| entry.path().strip_prefix(&v2).unwrap().to_str().unwrap().to_owned())
+        .collect()
+}
+
+/// What is deleted for sure, and what may be where the collector stops while it sweeps.
+pub struct Expected {
+    pub sure: BTreeSet<String>,
+    pub perhaps: BTreeSet<String>,
+}
+
+/// The files that a forecast names.
+pub fn expected(seen: &Seen, files: &BTreeSet<String>) -> Expected {
+    let Seen { graph, oddities, forecast, .. } = seen;
+    let name = |at: u32| &*graph.repositories[at as usize].name;
+    let below = |folder: String| {
+        let folder = format!("{folder}/");
+        files.iter().filter(move |file| file.starts_with(&folder)).cloned().collect::<Vec<_>>()
+    };
+    let mut sure = BTreeSet::new();
+    for (at, node) in &forecast.manifests {
+        let digest = graph.digest(*node);
+        sure.extend(below(Place::RevisionFolder(name(*at), digest).to_string()));
+        // What is no tag has a history too.
+        for tag in oddities.tags.iter().filter(|tag| tag.repository == name(*at)) {
+            let index = format!("{}/{}/index/sha256/{}", Place::Tags(name(*at)), tag.name, digest.hex());
+            sure.extend(below(index));
+        }
+    }
+    for (at, tag, node) in &forecast.history {
+        let tag = &graph.repositories[*at as usize].tags[*tag as usize].name;
+        sure.extend(below(Place::TagIndexFolder(name(*at), tag, graph.digest(*node)).to_string()));
+    }
+    let mut swept = BTreeSet::new();
+    for node in &forecast.blobs {
+        swept.extend(below(Place::BlobFolder(graph.digest(*node)).to_string()));
+    }
+    for (at, node) in &forecast.layer_links {
+        swept.insert(Place::LayerLink(name(*at), graph.digest(*node)).to_string());
+    }
+    if forecast.would_abort.is_some() {
+        return Expected { sure, perhaps: swept };
+    }
+    sure.extend(swept);
+    Expected { sure, perhaps: BTreeSet::new() }
+}
