@@ -3,6 +3,7 @@
 mod bad_input;
 mod exit;
 mod files;
+mod gc_preview;
 mod json;
 mod manuals;
 mod real_probe;

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::forecast::Forecast;
-use crate::audit::{self, Audit, AuditOptions, Code, Finding, Repair, Tags, restorable};
+use crate::audit::{self, Audit, AuditOptions, Code, Finding, Repair, Severity, Tags, restorable};
 use crate::graph::{Graph, NodeId, Presence};
 use crate::oci::Digest;
 use crate::oci::manifest::Role;
@@ -19,7 +19,7 @@ pub struct Break {
     pub tag: Arc<str>,
 }
 
-/// Damage that can be mended from this disk now, and could not be after.
+/// Damage that can be mended from this disk now, by a repair or by hand, and could not be after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
     /// What is damaged.
@@ -139,10 +139,15 @@ fn loses(graph: &Graph, audit: &Audit, forecast: &Forecast) -> Vec<Loss> {
 
 /// What mending a finding needs: all that is reached from these.
 fn needs(graph: &Graph, finding: &Finding) -> Option<(Arc<str>, Vec<NodeId>, Option<Digest>)> {
-    let repair = finding.repair?;
     let name = finding.repository.clone()?;
     let repository = graph.repository(&name)?;
     let of = |digest: &Digest| graph.digests().find(digest);
+    let Some(repair) = finding.repair else {
+        // Nothing here mends it by itself; but what a tag leads to, somebody may mend by hand.
+        let is_reached = finding.severity == Severity::Error && !finding.tags.is_empty();
+        let digest = finding.digest.filter(|_| is_reached)?;
+        return Some((name, vec![of(&digest)?], Some(digest)));
+    };
     match (repair, Place::parse(finding.path.as_deref()?)?) {
         (Repair::Relink | Repair::Rewrite, Place::RevisionLink(_, digest) | Place::LayerLink(_, digest)) => {
             Some((name, vec![of(&digest)?], Some(digest)))

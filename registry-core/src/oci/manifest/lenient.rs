@@ -2,7 +2,8 @@
 //! manifest has is said in `raw`.
 //!
 //! Which fields a registry checks depends on the kind of manifest, which may only be known at its end: `classify`
-//! sorts the faults out. Keys match in any case, the last non-null duplicate wins, as in Go's `encoding/json`.
+//! sorts the faults out. Keys match in any case, of duplicates the last that is not null wins, field by
+//! field, as in Go's `encoding/json`.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -52,6 +53,12 @@ impl Context {
 /// A shape that a field should have. A method left out is a shape refused.
 pub(super) trait Shape: Sized {
     const NAME: &'static str;
+
+    /// This value, read into the place of an earlier one of the same key: Go fills in what is there, so that fields which only
+    /// the earlier one has stay.
+    fn over(self, _: Self) -> Self {
+        self
+    }
 
     fn text(_: &str) -> Option<Self> {
         None
@@ -190,7 +197,10 @@ pub(super) fn take<'de, S: Shape, A: MapAccess<'de>>(
     slot: &mut Option<S>,
 ) -> Result<(), A::Error> {
     if let Some(value) = map.next_value_seed(Seed::<S>::new(context))? {
-        *slot = Some(value);
+        *slot = Some(match slot.take() {
+            Some(earlier) => value.over(earlier),
+            None => value,
+        });
     }
     Ok(())
 }
@@ -211,6 +221,14 @@ impl Shape for i64 {
 
 impl<S: Shape> Shape for Vec<Option<S>> {
     const NAME: &'static str = "an array";
+    fn over(self, earlier: Self) -> Self {
+        let mut earlier = earlier.into_iter();
+        let merge = |item: Option<S>| match (item, earlier.next().flatten()) {
+            (Some(item), Some(earlier)) => Some(item.over(earlier)),
+            (item, earlier) => item.or(earlier),
+        };
+        self.into_iter().map(merge).collect()
+    }
     fn array<'de, A: SeqAccess<'de>>(context: &mut Context, mut items: A) -> Result<Option<Self>, A::Error> {
         let mut values = Self::new();
         loop {

@@ -91,6 +91,20 @@ impl RawDescriptor {
 
 impl Shape for RawDescriptor {
     const NAME: &'static str = "an object";
+    fn over(self, earlier: Self) -> Self {
+        let urls = match (self.urls, earlier.urls) {
+            (Some(urls), Some(earlier)) => Some(urls.over(earlier)),
+            (urls, earlier) => urls.or(earlier),
+        };
+        Self {
+            media_type: self.media_type.or(earlier.media_type),
+            digest: self.digest.or(earlier.digest),
+            size: self.size.or(earlier.size),
+            urls,
+            annotations: self.annotations.or(earlier.annotations),
+            platform: self.platform.or(earlier.platform),
+        }
+    }
     fn object<'de, A: MapAccess<'de>>(context: &mut Context, map: A) -> Result<Option<Self>, A::Error> {
         let mut raw = Self::default();
         let names = &["mediaType", "size", "digest", "urls", "annotations", "platform"];
@@ -114,6 +128,9 @@ pub(super) struct FsLayer {
 
 impl Shape for FsLayer {
     const NAME: &'static str = "an object";
+    fn over(self, earlier: Self) -> Self {
+        Self { blob_sum: self.blob_sum.or(earlier.blob_sum) }
+    }
     fn object<'de, A: MapAccess<'de>>(context: &mut Context, map: A) -> Result<Option<Self>, A::Error> {
         let mut blob_sum = None;
         fields(context, map, &["blobSum"], |_, context, map| take(context, map, &mut blob_sum))?;

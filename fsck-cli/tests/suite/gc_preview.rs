@@ -1,0 +1,173 @@
+//! `gc-preview` as a user meets it: what it says, its JSON, its exit statuses.
+
+use std::path::Path;
+
+use registry_fixtures::TreeBuilder;
+
+use crate::support::{OLD, Ran, fsck, masked, run};
+
+fn preview(root: &Path, options: &[&str]) -> Ran {
+    run(fsck().arg("gc-preview").arg(root).args(options))
+}
+
+/// An index with a child whose link is lost, a whole index, a blob that nobody needs.
+fn tree() -> TreeBuilder {
+    let mut tree = TreeBuilder::new();
+    let index = tree.multi_platform("team/app", Some("v1"), &["linux/amd64", "linux/arm64"]);
+    tree.multi_platform("whole", Some("1"), &["linux/s390x"]);
+    tree.blob(b"nobody needs this");
+    tree.break_revision_link_missing("team/app", &index.images[0].digest);
+    tree.age_all(OLD);
+    tree
+}
+
+#[test]
+fn what_would_be_lost_comes_first() {
+    let tree = tree();
+    let _masked = masked(tree.root());
+    let ran = preview(tree.root(), &[]);
+    assert_eq!((ran.status, &*ran.stderr), (4, ""));
+    insta::assert_snapshot!(ran.stdout, @"
+    loses team/app:v1: child-link-missing can be mended now, and needs 3 blobs (481 B) that would be gone
+    `registry-fsck repair` mends what would be lost: run it before the collector
+    garbage-collect of registry 2.8 deletes 0 manifests, 4 blobs (498 B), 0 entries of tag histories
+    registry-fsck gc-preview: breaks=0 loses=1 aborts=0 manifests=0 blobs=4 bytes=498 layer_links=0 unread=0 exit_status=4 seconds=…
+    ");
+    let untagged = preview(tree.root(), &["--delete-untagged"]);
+    assert_eq!(untagged.status, 4);
+    insta::assert_snapshot!(untagged.stdout, @"
+    breaks whole:1, which is whole now
+    loses team/app:v1: child-link-missing can be mended now, and needs 3 blobs (481 B) that would be gone
+    `registry-fsck repair` mends what would be lost: run it before the collector
+    garbage-collect --delete-untagged of registry 2.8 deletes 5 manifests, 16 blobs (2.30 KiB), 0 entries of tag histories
+    registry-fsck gc-preview: breaks=1 loses=1 aborts=0 manifests=5 blobs=16 bytes=2359 layer_links=0 unread=0 exit_status=4 seconds=…
+    ");
+    let quiet = preview(tree.root(), &["--quiet", "--engine", "3"]);
+    insta::assert_snapshot!(quiet.stdout, @"registry-fsck gc-preview: breaks=0 loses=1 aborts=0 manifests=0 blobs=4 bytes=498 layer_links=3 unread=0 exit_status=4 seconds=…");
+}
+
+#[test]
+fn nothing_to_lose_exits_0() {
+    let mut tree = TreeBuilder::new();
+    tree.multi_platform("app", Some("v1"), &["linux/amd64"]);
+    tree.blob(b"nobody needs this");
+    tree.age_all(OLD);
+    let ran = preview(tree.root(), &["-v"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.stdout.contains("deletes 0 manifests, 1 blob (17 B)"), "{}", ran.stdout);
+    assert_eq!(preview(tree.root(), &["--engine", "3", "--delete-untagged"]).status, 0);
+    // This is what it does to every index.
+    assert_eq!(preview(tree.root(), &["--delete-untagged"]).status, 4);
+}
+
+#[test]
+fn a_collector_that_would_stop_exits_4() {
+    let mut tree = TreeBuilder::new();
+    tree.image("app", Some("v1"), "v1");
+    tree.break_stray_data();
+    let _masked = masked(tree.root());
+    let ran = preview(tree.root(), &[]);
+    assert_eq!(ran.status, 4);
+    insta::assert_snapshot!(ran.stdout, @"
+    The collector stops in the middle of deleting: a data file whose path names no digest (blobs/data)
+    garbage-collect of registry 2.8 deletes 0 manifests, 0 blobs (0 B), 0 entries of tag histories
+    registry-fsck gc-preview: breaks=0 loses=0 aborts=1 manifests=0 blobs=0 bytes=0 layer_links=0 unread=0 exit_status=4 seconds=…
+    ");
+}
+
+#[test]
+fn what_cannot_be_read_makes_it_8() {
+    let mut tree = TreeBuilder::new();
+    let image = tree.image("app", Some("v1"), "v1");
+    let link = tree.revision_link("app", &image.digest);
+    tree.break_moved_behind_symlink(&link);
+    let ran = preview(tree.root(), &[]);
+    assert_eq!(ran.status & 8, 8, "{ran:?}");
+    assert!(ran.stdout.contains("cannot be relied on"), "{}", ran.stdout);
+}
+
+#[test]
+fn the_json_report() {
+    let tree = tree();
+    let _masked = masked(tree.root());
+    let ran = preview(tree.root(), &["--output", "json"]);
+    insta::assert_snapshot!(ran.stdout, @r#"
+    {
+      "schema": "registry-fsck/gc-preview/1",
+      "command": "gc-preview",
+      "version": "0.1.0",
+      "started_at": …,
+      "duration_seconds": …,
+      "exit_status": 4,
+      "engine": "2.8",
+      "delete_untagged": false,
+      "manifests": [],
+      "blobs": [
+        {
+          "source": "ROOT",
+          "digest": "sha256:52c04b39d6f9…",
+          "bytes": 17
+        },
+        {
+          "source": "ROOT",
+          "digest": "sha256:9ab986d7b3af…",
+          "bytes": 280
+        },
+        {
+          "source": "ROOT",
+          "digest": "sha256:c574576a532a…",
+          "bytes": 100
+        },
+        {
+          "source": "ROOT",
+          "digest": "sha256:cb99b1bf2cd2…",
+          "bytes": 101
+        }
+      ],
+      "layer_links": [],
+      "breaks": [],
+      "loses": [
+        {
+          "source": "ROOT",
+          "repository": "team/app",
+          "tags": [
+            "v1"
+          ],
+          "digest": "sha256:c4d865ab6ef5…",
+          "code": "child-link-missing",
+          "needs": [
+            "sha256:9ab986d7b3af…",
+            "sha256:c574576a532a…",
+            "sha256:cb99b1bf2cd2…"
+          ],
+          "bytes": 481
+        }
+      ],
+      "unread": [],
+      "summary": {
+        "manifests": 0,
+        "blobs": 4,
+        "bytes": 498,
+        "layer_links": 0,
+        "history_entries": 0,
+        "breaks": 0,
+        "loses": 1
+      }
+    }
+    "#);
+    let read: registry_core::collector::Report = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(serde_json::to_value(&read).unwrap(), ran.json());
+    let stopped = preview(tree.root(), &["--output", "json", "--engine", "3"]);
+    assert!(stopped.json().get("would_abort").is_none());
+}
+
+#[test]
+fn options_that_mean_nothing_to_a_collector_are_refused() {
+    let tree = tree();
+    let told = |options: &[&str]| {
+        let ran = preview(tree.root(), options);
+        format!("{} {}", ran.status, ran.stderr.trim())
+    };
+    insta::assert_snapshot!(told(&["--repository", "a"]), @"16 ERROR --repository cannot go with gc-preview: a collector goes through all repositories, and what one needs keeps another's blobs");
+    insta::assert_snapshot!(told(&["--metrics-file", "/tmp/x"]), @"16 ERROR gc-preview writes no metrics: those of scan tell of the same registry");
+}
