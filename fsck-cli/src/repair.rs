@@ -17,7 +17,9 @@ use registry_core::repair::{
     Scope, Server, Summary, Supply, Taken, place, stamp,
 };
 use registry_core::storage::edit::FdEditor;
-use registry_core::storage::{DiskFolder, Located, OpenOptions, Progress, ScanOptions, Tree, locate};
+use registry_core::storage::{
+    DiskFolder, Job, Located, OpenOptions, Progress, ScanOptions, Serving, Tree, locate, serving,
+};
 use registry_core::text::escape_os;
 
 use crate::args::RepairArgs;
@@ -54,10 +56,17 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     let line = far.line(args);
     let plan = work.plan(&far.scan);
     let servers = work.servers();
-    let mut report = work.report(started_at, &plan, servers);
+    if let Some(collector) = servers.iter().find(|one| one.job == Job::Collector && args.apply) {
+        return Err(Failure::Io(anyhow!(
+            "{} (process {}) is collecting garbage, on this tree or one that cannot be told from it: wait for its end",
+            collector.program,
+            collector.pid
+        )));
+    }
+    let mut report = work.report(started_at, &plan, &servers);
     let mut last = None;
     if args.apply && !plan.steps.is_empty() {
-        let outcomes = work.apply(&plan, &far, started_at, &mut report)?;
+        let outcomes = work.apply(&plan, &far, (started_at, &servers), &mut report)?;
         for (taken, outcome) in report.steps.iter_mut().zip(outcomes) {
             taken.outcome = outcome;
         }
@@ -159,6 +168,11 @@ impl Far {
     }
 }
 
+/// A process as the report tells of it.
+fn server(serving: &Serving) -> Server {
+    Server { pid: serving.pid, program: serving.program.clone(), doubt: serving.doubt.clone() }
+}
+
 /// One registry and how it is repaired.
 struct Work<'w> {
     args: &'w RepairArgs,
@@ -201,12 +215,12 @@ impl<'w> Work<'w> {
         plan
     }
 
-    /// Programs that are at work on this tree.
-    fn servers(&self) -> Vec<Server> {
-        Vec::new()
+    /// Programs that are at work on this tree, as far as this machine shows them.
+    fn servers(&self) -> Vec<Serving> {
+        self.located.root.as_deref().map(serving).unwrap_or_default()
     }
 
-    fn report(&self, started_at: Timestamp, plan: &Plan, servers: Vec<Server>) -> Report {
+    fn report(&self, started_at: Timestamp, plan: &Plan, servers: &[Serving]) -> Report {
         let taken = |step: &repair::Step| Taken { step: step.clone(), outcome: Outcome::Planned };
         let left = |left: &repair::Left| LeftFinding { finding: left.finding.clone(), why: left.why.clone() };
         Report {
@@ -231,7 +245,7 @@ impl<'w> Work<'w> {
             left: plan.left.iter().map(left).collect(),
             unread: plan.audit.unread.clone(),
             unanswered: plan.unanswered.clone(),
-            servers,
+            servers: servers.iter().map(server).collect(),
             journal: None,
             quarantine: None,
             after: None,
@@ -244,7 +258,7 @@ impl<'w> Work<'w> {
         &self,
         plan: &Plan,
         far: &Far,
-        now: Timestamp,
+        (now, servers): (Timestamp, &[Serving]),
         report: &mut Report,
     ) -> Result<Vec<Outcome>, Failure> {
         let aside = self.aside(plan, now)?;
@@ -279,7 +293,7 @@ impl<'w> Work<'w> {
             journal: &mut journal,
             conditions: &conditions,
             tree: &v2,
-            adds_only: self.adds_only(report),
+            adds_only: self.adds_only(servers),
             supply: self.supply,
             progress: &far.steps,
         };
@@ -313,9 +327,9 @@ impl<'w> Work<'w> {
         Ok(())
     }
 
-    /// Why nothing may be taken away, if nothing may.
-    fn adds_only(&self, report: &Report) -> Option<String> {
-        let server = report.servers.first().filter(|_| !self.args.online)?;
+    /// Why nothing may be taken away, if nothing may. A server that only reads does not mind.
+    fn adds_only(&self, servers: &[Serving]) -> Option<String> {
+        let server = servers.iter().find(|one| !one.is_read_only).filter(|_| !self.args.online)?;
         Some(format!(
             "{} (process {}) is at work on this tree: stop it, or say --online",
             server.program, server.pid

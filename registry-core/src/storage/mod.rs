@@ -8,6 +8,7 @@ mod locate;
 
 mod progress;
 mod scan;
+mod serving;
 mod tree;
 
 pub use folder::{Folder, FolderError, Kind, Stat};
@@ -16,4 +17,5 @@ pub use locate::{Found, LocateError, Located, locate};
 
 pub use progress::{Phase, Progress};
 pub use scan::ScanOptions;
+pub use serving::{Job, Serving, serving};
 pub use tree::{DiskFolder, OpenOptions, Tree};
