@@ -17,6 +17,7 @@ mod reporting;
 mod scan;
 mod settings;
 mod state;
+mod supply;
 mod undo;
 mod verify;
 

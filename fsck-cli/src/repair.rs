@@ -25,7 +25,7 @@ use registry_core::text::escape_os;
 use crate::args::RepairArgs;
 use crate::exit::{self, Failure};
 use crate::reporting::{self, Extra, set, texts};
-use crate::{interrupt, progress, render, scan};
+use crate::{interrupt, progress, render, scan, supply};
 
 /// Repairs, prints, and gives the exit status.
 ///
@@ -43,9 +43,10 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     } else {
         Some(set(&args.common.repository).map_err(Failure::Usage)?)
     };
-    let supply: Option<Box<dyn Supply>> = None;
+    let opened = args.from.as_deref().map(|from| supply::open(args, from)).transpose()?;
+    let supply = opened.as_ref().map(|opened| &*opened.supply);
 
-    let work = Work::new(args, &located, options, only.as_ref(), supply.as_deref())?;
+    let work = Work::new(args, &located, options, only.as_ref(), supply)?;
     let lock = if args.apply && !args.no_lock {
         Some(repair::lock(&located.v2).map_err(|error| Failure::Io(error.into()))?)
     } else {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode};
+use tokio::sync::mpsc::Sender;
 
 use super::client::{Client, Removal, SMALL, checked};
 use super::error::Error;
@@ -216,6 +217,29 @@ impl Client {
                 let told = answer.header("content-length").and_then(|text| text.parse().ok());
                 told.map_or_else(|| Err(answer.coded()), |size| Ok(Some((None, size))))
             }
+            None if answer.is_absent() => Ok(None),
+            None => Err(answer.coded()),
+        }
+    }
+
+    /// Sends the bytes of a config or layer on, piece by piece, and tells what they hash to and how many there are; `None` when
+    /// the registry says that it is not there. Asked once only: what was sent on cannot be taken back.
+    ///
+    /// # Errors
+    /// When they could not be read to their end.
+    pub(crate) async fn stream_blob(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        sink: Sender<Bytes>,
+    ) -> Result<Option<(Digest, u64)>, Error> {
+        checked(repository, &digest.to_string())?;
+        let url = self.url(&format!("/v2/{repository}/blobs/{digest}"))?;
+        let hash = Some(digest.algorithm());
+        let ask = Ask { hash, repeat: false, sink: Some(sink), ..Ask::new(Method::GET, url, usize::MAX) };
+        let answer = self.fetch(ask, repository).await?;
+        match answer.hashed {
+            Some(hashed) => Ok(Some(hashed)),
             None if answer.is_absent() => Ok(None),
             None => Err(answer.coded()),
         }

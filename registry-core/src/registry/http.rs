@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode, redirect};
+use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::Url;
 
@@ -53,13 +54,15 @@ pub(crate) struct Ask {
     /// With this the body of a 200 is hashed as it comes instead of kept. The deadline is one for each piece, and a body
     /// whose length is told and above `most` is not read at all.
     pub(crate) hash: Option<Algorithm>,
+    /// Where the pieces of a hashed body go; whoever gives one does not want the request repeated.
+    pub(crate) sink: Option<Sender<Bytes>>,
 }
 
 impl Ask {
     /// A request without a body that is safe to repeat.
     pub(crate) fn new(method: Method, url: Url, most: usize) -> Self {
         let repeat = matches!(method, Method::GET | Method::HEAD);
-        Self { method, url, headers: HeaderMap::new(), body: None, most, repeat, hash: None }
+        Self { method, url, headers: HeaderMap::new(), body: None, most, repeat, hash: None, sink: None }
     }
 
     /// Method and path, for messages.
@@ -307,6 +310,14 @@ impl Http {
             while let Some(chunk) = in_time(deadline, ask, next()).await? {
                 hasher.update(&chunk);
                 bytes += chunk.len() as u64;
+                if let Some(sink) = &ask.sink
+                    && sink.send(chunk).await.is_err()
+                {
+                    return Err(Error::Unreachable {
+                        what: ask.what(),
+                        why: "nobody takes the bytes any more".into(),
+                    });
+                }
                 if bytes > ask.most as u64 {
                     return Err(Error::TooLarge { what: ask.what(), limit: ask.most });
                 }

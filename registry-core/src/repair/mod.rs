@@ -35,5 +35,7 @@ pub use report::{
 };
 pub use run::{Progress, Run};
 pub use step::{Act, Outcome, Step};
-pub use supply::{Supply, SupplyError};
+#[cfg(feature = "remote")]
+pub use supply::RegistrySupply;
+pub use supply::{Supply, SupplyError, TreeSupply};
 pub use undo::{Undo, UndoState, Undone};

@@ -14,6 +14,7 @@ use crate::audit::{self, Audit, AuditOptions, Code, Finding, Severity};
 use crate::graph::{Doubt, Graph};
 use crate::oci::Digest;
 use crate::oci::manifest::MAX_BYTES;
+use crate::path::Place;
 
 /// Most rounds: far more than links can hide behind each other.
 const ROUNDS: usize = 64;
@@ -303,7 +304,9 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
         let why = |finding: &Finding| {
             let path = finding.path.as_deref()?;
             let folder = path.strip_suffix("/data").unwrap_or(path);
-            self.withheld.get(path).or_else(|| self.withheld.get(folder)).cloned()
+            let data = finding.digest.map(|digest| Place::BlobData(digest).to_string());
+            let mut places = [Some(path), Some(folder), data.as_deref()].into_iter().flatten();
+            places.find_map(|place| self.withheld.get(place)).cloned()
         };
         let findings = audit.findings.iter().filter(stays);
         findings.map(|finding| Left { finding: finding.clone(), why: why(finding) }).collect()

@@ -32,7 +32,7 @@ pub struct OpenOptions {
 /// A registry, open for reading: its `docker/registry/v2`.
 #[derive(Debug)]
 pub struct Tree<F> {
-    pub(super) v2: F,
+    pub(crate) v2: F,
     pub(super) pool: ThreadPool,
     has_scheduler_state: bool,
 }

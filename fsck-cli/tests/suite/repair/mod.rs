@@ -1,6 +1,7 @@
 //! `repair`, `undo` and `repair --purge` as a user meets them.
 
 mod bad_input;
+mod from;
 mod killed;
 mod output;
 mod real;

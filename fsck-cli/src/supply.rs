@@ -1,0 +1,65 @@
+//! Where `repair --from` gets missing bytes: the path of another tree, or the address of a registry.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+use registry_core::registry::{Client, Credentials};
+use registry_core::repair::{RegistrySupply, Supply, TreeSupply};
+use registry_core::storage::locate;
+use registry_core::text::escape;
+
+use crate::args::RepairArgs;
+use crate::connect::{self, Budget};
+use crate::credentials;
+use crate::exit::Failure;
+
+/// A supply, and the runtime that it needs as long as it is used.
+#[derive(Debug)]
+pub struct Opened {
+    /// Answers while this lives.
+    pub supply: Box<dyn Supply>,
+    _runtime: Option<tokio::runtime::Runtime>,
+}
+
+/// Opens what `--from` names.
+///
+/// # Errors
+/// When it cannot be used or reached.
+pub fn open(args: &RepairArgs, from: &str) -> Result<Opened, Failure> {
+    if from.starts_with("http://") || from.starts_with("https://") {
+        return registry(args, from);
+    }
+    let mut found = locate(Path::new(from), false);
+    if let Some(error) = found.errors.pop() {
+        return Err(Failure::Io(error.into()));
+    }
+    match (found.registries.pop(), found.registries.len()) {
+        (Some(located), 0) => {
+            let supply = TreeSupply::open(&located)
+                .map_err(|error| Failure::Io(anyhow!("cannot open {}: {error}", escape(from))))?;
+            Ok(Opened { supply: Box::new(supply), _runtime: None })
+        }
+        (_, more) => {
+            let (from, count) = (escape(from), more + 1);
+            Err(Failure::Usage(anyhow!("{from} holds {count} registries: name one of them")))
+        }
+    }
+}
+
+fn registry(args: &RepairArgs, address: &str) -> Result<Opened, Failure> {
+    let runtime = connect::runtime().map_err(Failure::Io)?;
+    let entered = runtime.enter();
+    let http = connect::http(&args.connection, &args.common, Budget::default()).map_err(Failure::Usage)?;
+    let usage = |error: registry_core::registry::Error| Failure::Usage(error.into());
+    let name = Client::new(&http, address, Credentials::Anonymous).map_err(usage)?.address();
+    let host = name.split_once("://").map_or(&*name, |(_, host)| host);
+    let credentials = credentials::find(&args.connection, host, false).map_err(Failure::Usage)?;
+    let client = Client::new(&http, address, credentials).map_err(usage)?;
+    if let Some(warning) = client.warning() {
+        tracing::warn!("{warning}");
+    }
+    runtime.block_on(client.ping()).map_err(|error| Failure::Io(error.into()))?;
+    drop(entered);
+    let supply = RegistrySupply::new(client, runtime.handle().clone());
+    Ok(Opened { supply: Box::new(supply), _runtime: Some(runtime) })
+}

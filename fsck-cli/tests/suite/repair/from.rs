@@ -1,0 +1,118 @@
+//! `repair --from`: missing bytes from another tree, and from another registry.
+
+use registry_fixtures::http::Fault;
+use registry_fixtures::registry::{Profile, Server, World};
+use registry_fixtures::{Index, TreeBuilder};
+
+use crate::support::OLD;
+
+use super::{differences, picture, repair, undo};
+
+/// An index of two platforms and an image, whole.
+fn whole() -> (TreeBuilder, Index, registry_fixtures::Image) {
+    let mut tree = TreeBuilder::new();
+    let index = tree.multi_platform("team/app", Some("v1"), &["linux/amd64", "linux/arm64"]);
+    let image = tree.image("web", Some("1"), "web");
+    tree.age_all(OLD);
+    (tree, index, image)
+}
+
+/// The same with a child gone, link, bytes and all below it; a layer of wrong bytes; a config without bytes.
+fn damaged() -> TreeBuilder {
+    let (mut tree, index, image) = whole();
+    let child = &index.images[0];
+    tree.break_revision_link_missing("team/app", &child.digest);
+    tree.break_blob_missing(&child.digest).break_blob_missing(&child.layers[0]);
+    tree.break_layer_link_missing("team/app", &child.layers[0]);
+    tree.break_blob_zero(&image.layers[0]).break_blob_missing(&image.config);
+    tree.age_all(OLD);
+    tree
+}
+
+/// The whole tree as a registry serves it.
+fn served() -> World {
+    let (tree, index, image) = whole();
+    let mut world = World::new(Profile::V2_8);
+    for one in &index.images {
+        world.push_blob("team/app", &tree.bytes(&one.config));
+        one.layers.iter().for_each(|layer| drop(world.push_blob("team/app", &tree.bytes(layer))));
+        world.push_manifest("team/app", None, &tree.bytes(&one.digest));
+    }
+    world.push_blob("web", &tree.bytes(&image.config));
+    image.layers.iter().for_each(|layer| drop(world.push_blob("web", &tree.bytes(layer))));
+    world.push_manifest("web", Some("1"), &tree.bytes(&image.digest));
+    world
+}
+
+fn heals(from: &str) {
+    let tree = damaged();
+    let before = picture(tree.root());
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal");
+    let dry = repair(tree.root(), &journal, &["--from", from]);
+    assert_eq!(dry.status, 4, "{dry:?}");
+    assert_eq!(differences(&before, &picture(tree.root())), [""; 0]);
+    let ran = repair(tree.root(), &journal, &["--from", from, "--apply"]);
+    assert_eq!((ran.status, &*ran.stderr), (1, ""), "{}", ran.stdout);
+    assert!(ran.stdout.contains("broken_tags_after=0"), "{}", ran.stdout);
+    assert_eq!(ran.stdout.matches("done fetch").count(), 4, "{}", ran.stdout);
+    assert_eq!(undo(&journal).status, 0);
+    assert_eq!(differences(&before, &picture(tree.root())), [""; 0]);
+}
+
+#[test]
+fn another_tree_has_what_is_missing() {
+    let (copy, ..) = whole();
+    heals(copy.root().to_str().unwrap());
+}
+
+#[test]
+fn another_registry_has_what_is_missing() {
+    let server = Server::start(served());
+    heals(&server.url);
+}
+
+#[test]
+fn wrong_bytes_are_refused_and_nothing_is_linked() {
+    // The other tree has the right size and other bytes.
+    let (mut copy, index, image) = whole();
+    copy.break_blob_flipped(&index.images[0].layers[0]).break_blob_flipped(&image.config);
+    copy.break_manifest_altered(&index.images[0].digest);
+    let tree = damaged();
+    let folder = tempfile::tempdir().unwrap();
+    let from = copy.root().to_str().unwrap();
+    let ran = repair(tree.root(), &folder.path().join("journal"), &["--from", from, "--apply"]);
+    assert_eq!(ran.status & 12, 12, "{ran:?}");
+    assert!(ran.stdout.contains("does not hash to its digest"), "{}", ran.stdout);
+    assert!(!tree.blob_path(&image.config).exists());
+    assert!(!tree.revision_link("team/app", &index.images[0].digest).exists());
+}
+
+#[test]
+fn a_server_that_fails_is_told_and_what_it_has_not_is_left() {
+    let mut world = served();
+    let (_, index, image) = whole();
+    world.unlink_manifest("team/app", index.images[0].digest.as_str());
+    let server = Server::start(world);
+    server.spoil("HEAD", &format!("/v2/web/blobs/{}", image.config), 99, Fault::Status(500));
+    let tree = damaged();
+    let folder = tempfile::tempdir().unwrap();
+    let options = ["--from", &server.url, "--apply", "--retries", "0"];
+    let ran = repair(tree.root(), &folder.path().join("journal"), &options);
+    assert_eq!(ran.status & 8, 8, "{ran:?}");
+    assert!(ran.stdout.contains("does not have it either"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("not known"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_place_that_is_no_registry() {
+    let tree = damaged();
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal");
+    let gone = repair(tree.root(), &journal, &["--from", "/no/such/place", "--apply"]);
+    assert_eq!(gone.status, 8);
+    insta::assert_snapshot!(gone.stderr, @"ERROR cannot open /no/such/place: No such file or directory (os error 2)");
+    // Nothing listens on port 1.
+    let silent = repair(tree.root(), &journal, &["--from", "http://127.0.0.1:1", "--retries", "0"]);
+    assert_eq!(silent.status, 8, "{silent:?}");
+}

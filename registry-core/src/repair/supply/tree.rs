@@ -1,0 +1,85 @@
+//! Another tree on disk: a copy, a backup, a mirror. Its links do not matter, only what lies in its `blobs/`.
+
+use std::io;
+use std::path::Path;
+
+use super::{Supply, SupplyError};
+use crate::oci::Digest;
+use crate::oci::manifest::MAX_BYTES;
+use crate::path::Place;
+use crate::storage::{DiskFolder, Folder as _, FolderError, Kind, Located, OpenOptions, Tree};
+use crate::text::escape_os;
+
+/// Bytes read at once.
+const BUFFER: usize = 256 << 10;
+
+/// Another tree.
+#[derive(Debug)]
+pub struct TreeSupply {
+    name: String,
+    tree: Tree<DiskFolder>,
+}
+
+impl TreeSupply {
+    /// Opens a tree. Symbolic links in it are not followed.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(located: &Located) -> io::Result<Self> {
+        let tree = Tree::open(located, &OpenOptions { follow_symlinks: false, jobs: 1 })?;
+        Ok(Self { name: escape_os(located.name.as_os_str()), tree })
+    }
+
+    /// Absent is an answer; all else that is no regular file is none.
+    fn judge<T>(
+        &self,
+        digest: &Digest,
+        found: Result<(Kind, T), FolderError>,
+    ) -> Result<Option<T>, SupplyError> {
+        match found {
+            Ok((Kind::File, value)) => Ok(Some(value)),
+            Ok((Kind::Folder, _)) | Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(None),
+            Ok((other, _)) => Err(self.error(digest, other.describe())),
+            Err(error) => Err(self.error(digest, error)),
+        }
+    }
+
+    fn error(&self, digest: &Digest, why: impl std::fmt::Display) -> SupplyError {
+        SupplyError { name: self.name.clone(), why: format!("{}: {why}", Place::BlobData(*digest)) }
+    }
+}
+
+impl Supply for TreeSupply {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn manifest(&self, _: &str, digest: &Digest) -> Result<Option<Vec<u8>>, SupplyError> {
+        let (path, mut bytes) = (Place::BlobData(*digest).to_string(), Vec::new());
+        let limit = usize::try_from(MAX_BYTES).unwrap_or(usize::MAX) + 1;
+        let read = self.tree.v2.read(Path::new(&path), limit, &mut bytes).map(|stat| (stat.kind, ()));
+        let is_right = |bytes: &Vec<u8>| {
+            bytes.len() as u64 <= MAX_BYTES && Digest::of(digest.algorithm(), bytes) == *digest
+        };
+        Ok(self.judge(digest, read)?.map(|()| bytes).filter(is_right))
+    }
+
+    fn size(&self, _: &str, digest: &Digest) -> Result<Option<u64>, SupplyError> {
+        let path = Place::BlobData(*digest).to_string();
+        self.judge(digest, self.tree.v2.stat(Path::new(&path)).map(|stat| (stat.kind, stat.size)))
+    }
+
+    fn fetch(&self, _: &str, digest: &Digest, into: &mut dyn io::Write) -> Result<Option<u64>, SupplyError> {
+        let (path, mut buffer) = (Place::BlobData(*digest).to_string(), vec![0; BUFFER]);
+        let (mut written, mut bytes) = (Ok(()), 0_u64);
+        let read = self.tree.v2.stream(Path::new(&path), &mut buffer, &mut |piece| {
+            if written.is_ok() {
+                written = into.write_all(piece);
+                bytes += piece.len() as u64;
+            }
+        });
+        let found = self.judge(digest, read.map(|stat| (stat.kind, ())))?;
+        written.map_err(|error| self.error(digest, error))?;
+        Ok(found.map(|()| bytes))
+    }
+}
