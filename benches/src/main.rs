@@ -4,6 +4,7 @@
 //! in `stats` and the output in `report`. The trees come from the library of this package.
 
 mod compare;
+mod effects;
 mod measure;
 mod peers;
 mod report;
@@ -60,6 +61,24 @@ enum Command {
         /// Packages of 60 versions each.
         #[arg(default_value_t = 100)]
         packages: usize,
+    },
+    /// `gc-preview --delete-untagged` against `garbage-collect --delete-untagged --dry-run` of 2.8.2 on one repository of 2000
+    /// manifests and tags, and against `scan` on a large tree. Exit status: 1 when under 200 times faster, or over 1.2.
+    GcPreview {
+        #[command(flatten)]
+        size: Size,
+        /// How often the two commands run after each other.
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+        pairs: u32,
+        /// The registry-fsck to measure; else the one beside this program, else the one in PATH.
+        #[arg(long, value_name = "PATH")]
+        fsck: Option<PathBuf>,
+    },
+    /// `repair --apply` of 10,000 missing links against as many files made safe one by one. Exit status: 1 when slower.
+    Repair {
+        /// The registry-fsck to measure; else the one beside this program, else the one in PATH.
+        #[arg(long, value_name = "PATH")]
+        fsck: Option<PathBuf>,
     },
     /// Run the comparisons. Exit status: 0 every target met, 1 a target missed, 2 something failed.
     Run(Run),
@@ -165,6 +184,13 @@ fn main() -> ExitCode {
             }
             runs.iter().all(|run| run.took <= run.ideal.mul_f64(1.3))
         }),
+        Command::GcPreview { size, pairs, fsck } => program(fsck).and_then(|fsck| {
+            let faster = effects::forecast(&fsck)?;
+            Ok(effects::against_scan(&fsck, &size.shape(), pairs)? <= 1.2 && faster >= 200.0)
+        }),
+        Command::Repair { fsck } => {
+            program(fsck).and_then(|fsck| Ok(effects::mend(&fsck)? <= 1.0))
+        }
         Command::Run(options) => run(&options),
     };
     match done {
@@ -175,6 +201,11 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// The registry-fsck to measure.
+fn program(given: Option<PathBuf>) -> Result<PathBuf> {
+    Ok(Peers::locate(given.as_deref(), &[])?.fsck)
 }
 
 fn make_tree(shape: &Shape, dir: &PathBuf) -> Result<()> {

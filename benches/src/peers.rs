@@ -15,7 +15,8 @@ use crate::measure::{Job, command};
 /// The programs found.
 #[derive(Debug)]
 pub struct Peers {
-    fsck: PathBuf,
+    /// The registry-fsck to measure.
+    pub fsck: PathBuf,
     found: Vec<(&'static str, PathBuf)>,
 }
 
