@@ -32,11 +32,11 @@ pub struct RepairArgs {
     #[arg(long, value_name = "ROOT2|URL")]
     pub from: Option<String>,
 
-    /// Where things are moved aside to, on the same file system [default: ROOT/.registry-fsck/<time>]
+    /// Where things are moved aside to, on the same file system [default: ROOT/.registry-fsck/TIME]
     #[arg(long, value_name = "DIR")]
     pub quarantine: Option<PathBuf>,
 
-    /// Every change, before it is made [default: ./registry-fsck-<time>.journal]
+    /// Every change, before it is made [default: ./registry-fsck-TIME.journal]
     #[arg(long, value_name = "PATH")]
     pub journal: Option<PathBuf>,
 

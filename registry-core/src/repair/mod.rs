@@ -2,7 +2,7 @@
 //! taking it back.
 //!
 //! [`plan`] is pure but for its questions: a graph in, steps out. [`Run`] does the steps, each checked again on the disk right
-//! before it is done and told to the journal before that. [`undo`] goes by a journal. Nothing is deleted but by [`purge`].
+//! before it is done and told to the journal before that. [`Undo`] goes by a journal. Nothing is deleted but by [`purge`].
 
 mod bytes_text;
 mod change;
@@ -27,7 +27,8 @@ pub use journal::{Entry, FileLog, Journal, JournalError, Log, SCHEMA as JOURNAL_
 pub use lock::{Lock, LockError, lock};
 pub use plan::{Left, Plan, Scope, plan};
 pub use quarantine::{
-    Content, MARKER, Marker, Place as AsidePlace, PlaceError, PurgeError, content, place, purge, stamp,
+    Content, MARKER, Marker, Place as AsidePlace, PlaceError, PurgeError, SCHEMA as QUARANTINE_SCHEMA,
+    content, place, purge, stamp,
 };
 pub use report::{
     Counts, LeftFinding, Options, PURGE_SCHEMA, PurgeReport, Report, SCHEMA, Server, Summary, Taken,

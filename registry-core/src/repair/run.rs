@@ -118,7 +118,7 @@ impl<E: Editor, L: Log> Run<'_, E, L> {
                 return give_up(checked, stopped, why);
             }
         }
-        let numbered: Vec<(Result<(Change, u64), Outcome>, &Step)> = checked
+        let numbered: Vec<(Numbered, &Step)> = checked
             .into_iter()
             .map(|change| change.map(|change| (change, numbers.next().unwrap_or_default())))
             .zip(steps)
@@ -215,6 +215,9 @@ impl<E: Editor, L: Log> Run<'_, E, L> {
         }
     }
 }
+
+/// A change with its number in the journal, or why there is none.
+type Numbered = Result<(Change, u64), Outcome>;
 
 /// Outcomes of a batch of which nothing was done.
 fn give_up(checked: Vec<Result<Change, Outcome>>, stopped: &mut Option<String>, why: String) -> Vec<Outcome> {

@@ -49,6 +49,7 @@ pub fn compare(root: &Path, engine: Engine, delete_untagged: bool) -> Result<See
     if wrong.is_empty() { Ok(seen) } else { Err(wrong.join("\n  ")) }
 }
 
+#[expect(clippy::disallowed_methods, reason = "how many trees, for whoever runs the tests by hand")]
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
@@ -74,7 +75,7 @@ fn on_random_trees(cases: u64, engine: Engine, delete_untagged: bool) -> (u64, u
                     costs.fetch_add(u64::from(is_costly), Ordering::Relaxed);
                 }
                 Err(why) => {
-                    failures.push(format!("seed {seed}:\n  {why}\n  tree: {}", story.join("\n        ")))
+                    failures.push(format!("seed {seed}:\n  {why}\n  tree: {}", story.join("\n        ")));
                 }
             }
         }

@@ -61,13 +61,13 @@ const DAMAGES: &[(&str, Damage)] = &[
     ("a missing revision link", |tree, _, image| _ = tree.break_revision_link_missing("app", &image.digest)),
     ("an empty revision link", |tree, _, image| _ = tree.break_revision_link_empty("app", &image.digest)),
     ("a revision link that names another", |tree, index, image| {
-        _ = tree.break_revision_link_mismatch("app", &image.digest, &index.digest)
+        _ = tree.break_revision_link_mismatch("app", &image.digest, &index.digest);
     }),
     ("a revision link that names the config", |tree, _, image| {
-        _ = tree.break_revision_link_mismatch("app", &image.digest, &image.config)
+        _ = tree.break_revision_link_mismatch("app", &image.digest, &image.config);
     }),
     ("a revision link that is a folder", |tree, _, image| {
-        _ = tree.break_revision_link_is_folder("app", &image.digest)
+        _ = tree.break_revision_link_is_folder("app", &image.digest);
     }),
     ("a manifest that is gone", |tree, _, image| _ = tree.break_blob_missing(&image.digest)),
     ("a manifest of 0 bytes", |tree, _, image| _ = tree.break_blob_zero(&image.digest)),
@@ -75,14 +75,14 @@ const DAMAGES: &[(&str, Damage)] = &[
     ("a missing layer link", |tree, _, image| _ = tree.break_layer_link_missing("app", &image.layers[0])),
     ("an empty layer link", |tree, _, image| _ = tree.break_layer_link_empty("app", &image.layers[0])),
     ("a layer link that names another", |tree, _, image| {
-        _ = tree.break_layer_link_mismatch("app", &image.layers[0], &image.layers[1])
+        _ = tree.break_layer_link_mismatch("app", &image.layers[0], &image.layers[1]);
     }),
     ("a layer that is gone", |tree, _, image| _ = tree.break_blob_missing(&image.layers[0])),
     ("a child without its revision link", |tree, index, _| {
-        _ = tree.break_revision_link_missing("app", &index.images[0].digest)
+        _ = tree.break_revision_link_missing("app", &index.images[0].digest);
     }),
     ("a child linked as a layer", |tree, index, _| {
-        _ = tree.break_revision_only_as_layer("app", &index.images[0].digest)
+        _ = tree.break_revision_only_as_layer("app", &index.images[0].digest);
     }),
     ("a child that is gone", |tree, index, _| _ = tree.break_blob_missing(&index.images[0].digest)),
     ("a child of 0 bytes", |tree, index, _| _ = tree.break_blob_zero(&index.images[0].digest)),
@@ -103,7 +103,7 @@ const DAMAGES: &[(&str, Damage)] = &[
             "app",
             Some("v3"),
             &registry_fixtures::ImageSpec { sha512_layer: true, ..registry_fixtures::ImageSpec::oci("x") },
-        ))
+        ));
     }),
 ];
 

@@ -99,11 +99,7 @@ fn timespec(at: Timestamp) -> Timespec {
     Timespec { tv_sec: seconds, tv_nsec: nanos as _ }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the kernel gives 0 to 999,999,999"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "the kernel gives 0 to 999,999,999")]
 fn look_of(stat: &rustix::fs::Stat) -> Look {
     let kind = match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Kind::File,
