@@ -22,10 +22,16 @@ pub(super) struct Marked {
     pub(super) layers: Vec<(u32, NodeId)>,
 }
 
-/// A manifest or layer in the walk over links: where its file lies, and what the file says.
+/// A file called `link` in the walk over revisions or layers.
 struct File {
-    path: String,
+    place: At,
     says: Link,
+}
+
+/// Where a file lies; spelled out only when a collector stops there.
+enum At {
+    Digest(Digest),
+    Odd(String),
 }
 
 /// What a stat through a repository's links gives.
@@ -97,16 +103,17 @@ impl Marking<'_> {
         }
         let mut tagged: Option<HashSet<Digest>> = None;
         for file in self.files(repository, false) {
+            let path = || file.place.path(repository, false);
             let node = match file.says {
                 Link::Names(node) => node,
-                Link::Invalid(_) => return Err(Abort::mark(file.path, "a revision link that is no digest")),
+                Link::Invalid(_) => return Err(Abort::mark(path(), "a revision link that is no digest")),
                 Link::Absent | Link::Unread => continue,
             };
             let found = match self.manifest(repository, node) {
                 Stat::Found(found) => found,
                 Stat::Unknown => continue,
                 Stat::Error => {
-                    return Err(Abort::mark(file.path, "it leads to a link that cannot be read"));
+                    return Err(Abort::mark(path(), "it leads to a link that cannot be read"));
                 }
             };
             if self.delete_untagged {
@@ -131,7 +138,7 @@ impl Marking<'_> {
                 }
             }
             self.marked.set[node.index()] = true;
-            self.references(repository, found, &file.path)?;
+            self.references(repository, found, &path)?;
         }
         if self.engine == Engine::V3 {
             self.layers(at, repository)?;
@@ -140,14 +147,22 @@ impl Marking<'_> {
     }
 
     /// Marks what a manifest references; 3.x goes on from everything that is new and a manifest here.
-    fn references(&mut self, repository: &Repository, found: NodeId, from: &str) -> Result<(), Abort> {
+    fn references(
+        &mut self,
+        repository: &Repository,
+        found: NodeId,
+        from: &dyn Fn() -> String,
+    ) -> Result<(), Abort> {
         let graph = self.graph;
         // Deeper first, as it recurses; a list in place of its stack, for who pushes decides how deep.
         let mut stack = vec![(found, 0_usize, false)];
         while let Some((node, number, is_known)) = stack.pop() {
             let Some(manifest) = graph.manifest(node) else { continue };
             if !is_known && let Some(why) = self.refuses(node) {
-                return Err(Abort::mark(from, format!("it leads to a manifest that cannot be read: {why}")));
+                return Err(Abort::mark(
+                    from(),
+                    format!("it leads to a manifest that cannot be read: {why}"),
+                ));
             }
             let edges = graph.edges(manifest);
             let Some(edge) = edges.get(number) else { continue };
@@ -229,15 +244,16 @@ impl Marking<'_> {
             return Err(Abort::mark(Place::Layers(&repository.name), "there is no such folder"));
         }
         for file in self.files(repository, true) {
+            let path = || file.place.path(repository, true);
             let node = match file.says {
                 Link::Names(node) => node,
-                Link::Invalid(_) => return Err(Abort::mark(file.path, "a layer link that is no digest")),
+                Link::Invalid(_) => return Err(Abort::mark(path(), "a layer link that is no digest")),
                 Link::Absent | Link::Unread => continue,
             };
             match self.stat(repository.layer(node)) {
                 Stat::Found(_) if !self.marked.set[node.index()] => self.marked.layers.push((at, node)),
                 Stat::Found(_) | Stat::Unknown => {}
-                Stat::Error => return Err(Abort::mark(file.path, "it leads to a link that cannot be read")),
+                Stat::Error => return Err(Abort::mark(path(), "it leads to a link that cannot be read")),
             }
         }
         Ok(())
@@ -249,18 +265,11 @@ impl Marking<'_> {
         let entries = if in_layers { repository.layers() } else { repository.revisions() };
         let mut order: Vec<_> = entries.iter().map(|entry| (graph.digest(entry.node), entry.link)).collect();
         order.sort_unstable_by_key(|(digest, _)| (digest.algorithm().name(), *digest));
-        let place = |digest| {
-            if in_layers {
-                Place::LayerLink(&repository.name, digest).to_string()
-            } else {
-                Place::RevisionLink(&repository.name, digest).to_string()
-            }
-        };
         let mut files: Vec<File> = order
             .into_iter()
             // A folder in the place of the file is walked into, not read.
             .filter(|(_, link)| *link != Link::Invalid(LinkFault::NoFile))
-            .map(|(digest, says)| File { path: place(digest), says })
+            .map(|(digest, says)| File { place: At::Digest(digest), says })
             .collect();
         let odd: Vec<&OddLink> = self
             .odd_links
@@ -279,9 +288,22 @@ impl Marking<'_> {
                 Says::Invalid => Link::Invalid(LinkFault::NoDigest),
                 Says::Nothing => Link::Absent,
             };
-            File { path: link.path.clone(), says }
+            File { place: At::Odd(link.path.clone()), says }
         }));
-        files.sort_by(|a, b| a.path.split('/').cmp(b.path.split('/')));
+        files.sort_by_cached_key(|file| {
+            let path = file.place.path(repository, in_layers);
+            path.split('/').map(str::to_owned).collect::<Vec<_>>()
+        });
         files
+    }
+}
+
+impl At {
+    fn path(&self, repository: &Repository, in_layers: bool) -> String {
+        match self {
+            Self::Digest(digest) if in_layers => Place::LayerLink(&repository.name, *digest).to_string(),
+            Self::Digest(digest) => Place::RevisionLink(&repository.name, *digest).to_string(),
+            Self::Odd(path) => path.clone(),
+        }
     }
 }
