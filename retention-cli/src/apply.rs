@@ -32,7 +32,7 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
     let (mut tally, mut told) = (Tally::default(), metrics::Told::default());
     told.plan(&plan, is_armed);
     let done = runtime()?.block_on(async {
-        let source = reopen(&connector, &args.server, &plan.source).await?;
+        let mut source = reopen(&connector, &args.server, &plan.source).await?;
         let version = source.told().version;
         if version != plan.source.version {
             let (now, then) = (version.unwrap_or_default(), plan.source.version.clone().unwrap_or_default());
@@ -49,6 +49,7 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
         }
         source.check_clock(&plan.policy)?;
         if plan.summary.versions_deleted > 0 {
+            source.arm(&args.effects)?;
             let journal = FileJournal::open(args.effects.journal.as_deref(), None)?;
             let cache = cache.as_ref();
             let applied = act(&connector, source, &plan, cache, journal, &args.common, &mut tally).await;

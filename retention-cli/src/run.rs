@@ -59,7 +59,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
             return;
         }
         let mut stopped = None;
-        for (number, place, source, plan, is_permitted) in planned {
+        for (number, place, mut source, plan, is_permitted) in planned {
             if !is_armed || !is_permitted || plan.summary.versions_deleted == 0 {
                 continue;
             }
@@ -70,6 +70,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
             }
             let done = async {
                 source.check_clock(&plan.policy)?;
+                source.arm(&args.effects.apply)?;
                 let journal = FileJournal::open(args.effects.apply.journal.as_deref(), run.named(&place))?;
                 let cache = run.cache.as_ref();
                 Ok(act(&run.connector, source, &plan, cache, journal, &args.common, &mut tally).await)
@@ -151,9 +152,11 @@ pub async fn act(
     common: &Common,
     tally: &mut Tally,
 ) -> Applied {
+    let aside = source.aside();
     let applied = connector.apply(source, plan, cache, &mut journal).await;
+    let aside = aside.filter(|aside| aside.is_dir());
     tally.applied(&applied);
-    if let Err(error) = render::applied(common, &applied, &journal.path) {
+    if let Err(error) = render::applied(common, &applied, &journal.path, aside.as_deref()) {
         let failure = Failure::Io(anyhow::Error::new(error).context("cannot print the result"));
         render::error(None, failure.error());
         tally.failed(&failure);

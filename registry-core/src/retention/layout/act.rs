@@ -1,0 +1,70 @@
+//! Doing steps of one package, and what became of its rows. Which steps, and in which order, is `apply`'s matter.
+
+use super::apply::Arms;
+use crate::repair::{self, Conditions, Log, Run, Step};
+use crate::retention::applied::{Applied, AppliedRow, Stopped};
+use crate::retention::journal::Outcome;
+use crate::storage::edit::Editor;
+use crate::storage::{Folder, Tree};
+
+/// Why something stays although it was to go.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) outcome: Outcome,
+    pub(super) why: String,
+}
+
+impl Held {
+    /// Why what `version` needs, or what follows it, stays with it.
+    pub(super) fn by(&self, version: &str) -> Self {
+        Self { outcome: self.outcome, why: format!("{version} stays, which this belongs to") }
+    }
+}
+
+/// A run over packages, and what it did so far.
+pub(super) struct Acting<'r, F, E, L> {
+    pub(super) tree: &'r Tree<F>,
+    pub(super) arms: Arms<'r, E, L>,
+    pub(super) conditions: &'r Conditions<'r>,
+    pub(super) applied: Applied,
+}
+
+impl<F: Folder, E: Editor, L: Log + Send> Acting<'_, F, E, L> {
+    /// Does steps side by side; for each, nothing when what it names is not there any more, else why it is.
+    pub(super) fn steps(&mut self, steps: &[Step]) -> Vec<Option<Held>> {
+        let progress = repair::Progress::default();
+        let mut run = Run {
+            editor: self.arms.editor,
+            journal: &mut *self.arms.journal,
+            conditions: self.conditions,
+            tree: self.arms.v2,
+            adds_only: None,
+            supply: None,
+            progress: &progress,
+        };
+        let outcomes = self.tree.install(|| run.steps(steps));
+        outcomes.into_iter().map(|outcome| self.held(outcome)).collect()
+    }
+
+    fn held(&mut self, outcome: repair::Outcome) -> Option<Held> {
+        let (outcome, why) = match outcome {
+            repair::Outcome::Done | repair::Outcome::There => return None,
+            repair::Outcome::Spared(why) => (Outcome::Spared, why),
+            repair::Outcome::Failed(why) => (Outcome::Failed, why),
+            repair::Outcome::Refused(why) | repair::Outcome::Stopped(why) => {
+                self.applied.stopped.get_or_insert_with(|| Stopped::Halted(why.clone()));
+                (Outcome::Stopped, why)
+            }
+            repair::Outcome::Planned => (Outcome::Stopped, "it was not tried".into()),
+        };
+        Some(Held { outcome, why })
+    }
+
+    /// Tells what became of a row: nothing held it, and it is gone, or why it is not.
+    pub(super) fn row(&mut self, package: &str, version: &str, held: Option<&Held>) {
+        let (package, version) = (package.to_owned(), version.to_owned());
+        let (outcome, reason) =
+            held.map_or((Outcome::Deleted, None), |held| (held.outcome, Some(held.why.clone())));
+        self.applied.rows.push(AppliedRow { package, version, outcome, reason });
+    }
+}
