@@ -7,6 +7,7 @@ use crate::args::{ApplyArgs, Server};
 use crate::connect::{Connector, Place, Source};
 use crate::exit::{Failure, Tally};
 use crate::journal::FileJournal;
+use crate::layout::refuse_elsewhere;
 use crate::plan::text_of;
 use crate::planning::{DryRun, cache, runtime};
 use crate::run::{act, ended};
@@ -22,6 +23,7 @@ const AHEAD: i64 = 300;
 /// # Errors
 /// When the plan cannot be used, or a server does not answer.
 pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
+    refuse_elsewhere(&args.effects, &args.server)?;
     let text = text_of(&args.plan, FILE_MAX).map_err(Failure::Usage)?;
     let plan =
         check_plan(&text, args).with_context(|| format!("cannot use the plan {}", args.plan.display()));

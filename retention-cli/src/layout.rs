@@ -15,7 +15,7 @@ use registry_core::storage::edit::FdEditor;
 use registry_core::storage::{LocateError, Located, locate};
 use registry_core::text::{escape, escape_os, without_controls};
 
-use crate::args::{ApplyEffects, UndoArgs};
+use crate::args::{ApplyEffects, Server, UndoArgs};
 use crate::exit::{self, Failure};
 use crate::journal::FileJournal;
 
@@ -38,10 +38,24 @@ struct Armed {
 }
 
 fn failure(error: LayoutError) -> Failure {
-    match error {
-        LayoutError::Cache(_) | LayoutError::Text => Failure::Usage(error.into()),
-        _ => Failure::Io(error.into()),
+    let is_usage = matches!(error, LayoutError::Cache(_) | LayoutError::Text);
+    if is_usage { Failure::Usage(whole(error)) } else { Failure::Io(whole(error)) }
+}
+
+/// An error whose text tells its cause already.
+fn whole(error: impl std::fmt::Display) -> anyhow::Error {
+    anyhow!("{error}")
+}
+
+/// Refuses what is meant for a tree where there is none; asks nobody.
+///
+/// # Errors
+/// When something is.
+pub fn refuse_elsewhere(effects: &ApplyEffects, server: &Server) -> Result<(), Failure> {
+    if server.layout.is_none() && (effects.quarantine.is_some() || effects.no_lock) {
+        return Err(Failure::Usage(anyhow!("--quarantine and --no-lock go with --layout ROOT")));
     }
+    Ok(())
 }
 
 /// What is at work on a tree, so that nothing may be moved in it.
@@ -59,9 +73,9 @@ impl Layout {
         if let Some(error) = found.errors.pop() {
             return Err(match &error {
                 LocateError::Unreadable(_, why) if why.kind() != io::ErrorKind::NotFound => {
-                    Failure::Io(error.into())
+                    Failure::Io(whole(error))
                 }
-                _ => Failure::Usage(error.into()),
+                _ => Failure::Usage(whole(error)),
             });
         }
         let located = match (found.registries.pop(), found.registries.len()) {
@@ -111,11 +125,11 @@ impl Layout {
         let lock = if effects.no_lock {
             None
         } else {
-            Some(repair::lock(&self.located.v2).map_err(|error| Failure::Io(error.into()))?)
+            Some(repair::lock(&self.located.v2).map_err(|error| Failure::Io(whole(error)))?)
         };
         let now = Timestamp::now();
         let aside = repair::place(&self.located, effects.quarantine.as_deref(), now)
-            .map_err(|error| Failure::Usage(error.into()))?;
+            .map_err(|error| Failure::Usage(whole(error)))?;
         let open = || -> io::Result<_> {
             Ok((FdEditor::open(&self.located.v2, &aside.base)?, self.located.v2.canonicalize()?))
         };
@@ -217,7 +231,7 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
     let lock = if args.no_lock {
         None
     } else {
-        Some(repair::lock(tree).map_err(|error| Failure::Io(error.into()))?)
+        Some(repair::lock(tree).map_err(|error| Failure::Io(whole(error)))?)
     };
     let editor = FdEditor::open(tree, Path::new(&told.aside)).with_context(cannot).map_err(Failure::Io)?;
     let undone = Undo { editor: &editor }.all(&told);

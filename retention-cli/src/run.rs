@@ -10,6 +10,7 @@ use crate::args::{Common, ExplainArgs, PlanArgs, RunArgs};
 use crate::connect::{Connector, Source};
 use crate::exit::{Failure, Tally};
 use crate::journal::FileJournal;
+use crate::layout::refuse_elsewhere;
 use crate::plan::keep;
 use crate::planning::{DryRun, Planning, runtime};
 use crate::{metrics, render};
@@ -34,6 +35,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
             "--at {at} is in the future, where everything is older; nothing is deleted by it"
         )));
     }
+    refuse_elsewhere(&args.effects.apply, &args.server)?;
     let run =
         Planning::new(&args.connection, &args.server, &args.policy, &args.common, args.effects.undo_window)?;
     let (mut tally, mut told) = (Tally::default(), metrics::Told::default());

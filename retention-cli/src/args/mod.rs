@@ -230,11 +230,11 @@ pub struct ApplyEffects {
     pub journal: Option<PathBuf>,
 
     /// With --layout: where what goes is moved to; `ROOT/.registry-fsck/<UTC time>` by default
-    #[arg(long, value_name = "DIR", requires = "layout")]
+    #[arg(long, value_name = "DIR")]
     pub quarantine: Option<PathBuf>,
 
     /// With --layout: take no lock, on a file system that keeps none
-    #[arg(long, requires = "layout")]
+    #[arg(long)]
     pub no_lock: bool,
 }
 
