@@ -4,6 +4,10 @@ mod corners;
 mod effects;
 mod incidents;
 mod laws;
+#[cfg(feature = "storage")]
+mod layout;
+#[cfg(feature = "storage")]
+mod layout_laws;
 mod model;
 mod moves;
 mod reading;
