@@ -1,7 +1,7 @@
 //! Laws of moving on random trees: no tag that stays gets worse, at no point of it; what only went images need is not held by a
 //! link; all of it can be taken back.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -11,13 +11,14 @@ use registry_core::audit::{self, AuditOptions};
 use registry_core::oci::Digest;
 use registry_core::repair::{Journal, Log, Told, Undo, UndoState, place};
 use registry_core::retention::layout::{Arms, apply, moves_of};
-use registry_core::retention::{Action, Applied, Fate, Outcome, Plan, Policy, Record, Stopped};
+use registry_core::retention::{Applied, Fate, Outcome, Plan, Policy, Record, Stopped};
 use registry_core::storage::edit::FdEditor;
 use registry_core::storage::{OpenOptions, Progress, ScanOptions, Tree};
 use registry_fixtures::TreeBuilder;
 use registry_fixtures::random::{random_tree, sound_tree};
 
 use crate::layout::{DAY, keep, located, open, planned, record};
+use crate::layout_model::only_doomed;
 
 const CASES: u64 = 40;
 
@@ -109,57 +110,6 @@ fn policy(seed: u64) -> Policy {
         policy.untagged = Fate::Prune;
     }
     policy
-}
-
-/// Digests that what a plan lets go needs and nothing else does, over all packages: a model beside the real thing.
-pub fn only_doomed(before: &Record, plan: &Plan) -> BTreeSet<Digest> {
-    let (mut goes, mut stays) = (BTreeSet::new(), BTreeSet::new());
-    for (package, planned) in before.packages().zip(&plan.packages) {
-        assert_eq!(package.name, planned.name);
-        let mut doomed = HashSet::new();
-        let of = |wanted: &dyn Fn(&registry_core::retention::Version) -> bool| {
-            let rows = planned.versions.iter().filter(|row| wanted(row)).filter_map(|row| row.digest);
-            rows.filter_map(|digest| package.find(&digest)).collect::<Vec<_>>()
-        };
-        doomed.extend(of(&|row| row.action == Action::Delete));
-        let reached = package.reach(doomed);
-        let is_left = |row: &registry_core::retention::Version| {
-            row.action != Action::Delete
-                && (!row.version.contains(':')
-                    || !row
-                        .digest
-                        .and_then(|digest| package.find(&digest))
-                        .is_some_and(|one| reached[one.index()]))
-        };
-        let mut kept = package.reach(of(&is_left));
-        // What refers to something that stays does too, as often as it takes.
-        loop {
-            let more: Vec<_> = package
-                .manifests()
-                .filter(|one| !kept[one.index()])
-                .filter(|one| {
-                    let subject = package.info(*one).and_then(|info| info.subject);
-                    subject.is_some_and(|subject| kept[subject.index()])
-                })
-                .collect();
-            if more.is_empty() {
-                break;
-            }
-            package.reach_more(&mut kept, more);
-        }
-        for manifest in package.manifests() {
-            let Some(info) = package.info(manifest) else { continue };
-            let each = info.parts.iter().map(|part| package.part(*part).0);
-            let mentions = info.named().map(|one| package.digest(*one));
-            let each = each.chain(mentions).chain([package.digest(manifest)]);
-            if kept[manifest.index()] || !reached[manifest.index()] {
-                stays.extend(each);
-            } else {
-                goes.extend(each);
-            }
-        }
-    }
-    goes.difference(&stays).copied().collect()
 }
 
 /// Every digest that a revision link of the tree leads to, with all that a collector marks from there.

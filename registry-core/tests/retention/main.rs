@@ -8,6 +8,8 @@ mod laws;
 mod layout;
 #[cfg(feature = "storage")]
 mod layout_laws;
+#[cfg(feature = "storage")]
+mod layout_model;
 mod model;
 mod moves;
 mod reading;
