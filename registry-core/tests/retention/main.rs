@@ -10,6 +10,8 @@ mod layout;
 mod layout_laws;
 #[cfg(feature = "storage")]
 mod layout_model;
+#[cfg(feature = "storage")]
+mod layout_races;
 mod model;
 mod moves;
 mod reading;

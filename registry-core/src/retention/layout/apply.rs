@@ -178,8 +178,9 @@ impl<F: Folder, E: Editor, L: Log + Send> Acting<'_, F, E, L> {
     ) -> HashSet<Digest> {
         let Now { package, links } = now;
         let mut fates = fates(planned, package);
+        let going: HashSet<&str> = pruned.iter().map(|row| row.version.as_str()).collect();
         for (row, fate) in package.rows.iter().zip(&mut fates) {
-            let is_pruned = pruned.iter().any(|pruned| *pruned.version == *row.version);
+            let is_pruned = going.contains(&*row.version);
             // What was to go and was held stays.
             if *fate == Fate::Goes && !is_pruned {
                 *fate = Fate::Stays;
@@ -305,23 +306,18 @@ fn levels(order: &[order::Step]) -> Vec<Vec<usize>> {
 
 /// What a tag that is there needs, and lost to this run.
 fn lost(package: &Package, links: &Links, went: &HashSet<Digest>) -> Option<String> {
-    let tags = package.rows.iter().filter(|row| row.is_tag());
-    for row in tags {
-        let Some(manifest) = row.manifest else { continue };
-        let reached = kept(package, std::iter::once(manifest));
-        for one in package.manifests().filter(|one| reached[one.index()]) {
-            let digest = package.digest(one);
-            let parts = package.info(one).into_iter().flat_map(|info| &info.parts);
-            let parts =
-                parts.map(|part| package.part(*part).0).filter(|part| !links.layers.contains_key(part));
-            let own = Some(digest).filter(|_| package.info(one).is_none());
-            if let Some(lost) = own.into_iter().chain(parts).find(|lost| went.contains(lost)) {
-                let (name, tag) = (&package.name, crate::text::escape(&row.version));
-                return Some(format!(
-                    "{name}:{tag} needs {lost}, whose link was moved aside: undo this run by its journal"
-                ));
-            }
-        }
-    }
-    None
+    let tags = || package.rows.iter().filter(|row| row.is_tag()).filter_map(|row| Some((row, row.manifest?)));
+    let lacks = |one: ManifestId| -> Option<Digest> {
+        let parts = package.info(one).into_iter().flat_map(|info| &info.parts);
+        let parts = parts.map(|part| package.part(*part).0).filter(|part| !links.layers.contains_key(part));
+        let own = Some(package.digest(one)).filter(|_| package.info(one).is_none());
+        own.into_iter().chain(parts).find(|lost| went.contains(lost))
+    };
+    let reached = kept(package, tags().map(|(_, manifest)| manifest));
+    let (one, lost) =
+        package.manifests().filter(|one| reached[one.index()]).find_map(|one| Some((one, lacks(one)?)))?;
+    let needs = |manifest: ManifestId| kept(package, std::iter::once(manifest))[one.index()];
+    let tag = tags().find(|(_, manifest)| needs(*manifest)).map_or("", |(row, _)| &row.version);
+    let (name, tag) = (&package.name, crate::text::escape(tag));
+    Some(format!("{name}:{tag} needs {lost}, whose link was moved aside: undo this run by its journal"))
 }

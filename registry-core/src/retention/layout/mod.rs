@@ -159,9 +159,7 @@ impl<F: Folder> Layout<F> {
             places.extend([Place::Tags(name).to_string(), Place::Revisions(name).to_string()]);
             for path in places {
                 if let Ok(Some(false)) = self.tree.folder().may_change(path.as_ref()) {
-                    return Some(format!(
-                        "{path} may not be changed by this user, or is on a read-only file system"
-                    ));
+                    return Some(format!("{path} is not writable, or on a read-only file system"));
                 }
             }
         }
