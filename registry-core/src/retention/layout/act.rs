@@ -1,9 +1,13 @@
-//! Doing steps of one package, and what became of its rows. Which steps, and in which order, is `apply`'s matter.
+//! Doing steps side by side, and what became of rows. Which steps, and when, is `apply`'s matter.
 
 use super::apply::Arms;
-use crate::repair::{self, Conditions, Log, Run, Step};
+use crate::oci::Digest;
+use crate::path::Place;
+use crate::repair::{self, Act, Conditions, Log, Run, Step};
 use crate::retention::applied::{Applied, AppliedRow, Stopped};
 use crate::retention::journal::Outcome;
+use crate::retention::order;
+use crate::retention::plan::Version;
 use crate::storage::edit::Editor;
 use crate::storage::{Folder, Tree};
 
@@ -67,4 +71,35 @@ impl<F: Folder, E: Editor, L: Log + Send> Acting<'_, F, E, L> {
             held.map_or((Outcome::Deleted, None), |held| (held.outcome, Some(held.why.clone())));
         self.applied.rows.push(AppliedRow { package, version, outcome, reason });
     }
+}
+
+/// The step that moves a tag's folder, its history included.
+pub(super) fn tag_step(package: &str, row: &Version, digest: Digest) -> Step {
+    Step {
+        action: Act::Retire,
+        path: Place::TagFolder(package, &row.version).to_string(),
+        repository: Some(package.into()),
+        tag: Some(row.version.as_str().into()),
+        digest: Some(digest),
+        bytes: 0,
+        code: None,
+        tags: crate::audit::Tags::default(),
+        message: row.reasons.join("; "),
+        modified: row.created_at,
+    }
+}
+
+/// Steps that wait for none but those of earlier levels, by number.
+pub(super) fn levels(order: &[order::Step]) -> Vec<Vec<usize>> {
+    let (mut depths, mut levels): (Vec<usize>, Vec<Vec<usize>>) = (Vec::new(), Vec::new());
+    for (number, step) in order.iter().enumerate() {
+        let depth =
+            step.after.iter().filter_map(|other| depths.get(*other)).max().map_or(0, |depth| depth + 1);
+        depths.push(depth);
+        if levels.len() <= depth {
+            levels.resize_with(depth + 1, Vec::new);
+        }
+        levels[depth].push(number);
+    }
+    levels
 }

@@ -9,17 +9,17 @@ use std::sync::Mutex;
 use jiff::Timestamp;
 
 use super::Layout;
-use super::act::{Acting, Held};
+use super::act::{Acting, Held, levels, tag_step};
 use super::links::Links;
 use super::moves::{Fate, fates, kept, moves};
 use crate::oci::Digest;
 use crate::path::Place;
-use crate::repair::{Act, Conditions, Journal, Log, Step};
+use crate::repair::{Conditions, Journal, Log, Step};
 use crate::retention::applied::{Applied, SCHEMA, Stopped};
 use crate::retention::decision::Action;
 use crate::retention::drift::{moved, unread, worse};
 use crate::retention::journal::Outcome;
-use crate::retention::order::{self, steps as ordered};
+use crate::retention::order::steps as ordered;
 use crate::retention::package::{ManifestId, Package};
 use crate::retention::plan::{PackagePlan, PackageState, Plan, Version};
 use crate::storage::Folder;
@@ -271,37 +271,6 @@ impl<F: Folder, E: Editor, L: Log + Send> Acting<'_, F, E, L> {
             self.applied.stopped.get_or_insert(stopped);
         }
     }
-}
-
-/// The step that moves a tag's folder, its history included.
-fn tag_step(package: &str, row: &Version, digest: Digest) -> Step {
-    Step {
-        action: Act::Retire,
-        path: Place::TagFolder(package, &row.version).to_string(),
-        repository: Some(package.into()),
-        tag: Some(row.version.as_str().into()),
-        digest: Some(digest),
-        bytes: 0,
-        code: None,
-        tags: crate::audit::Tags::default(),
-        message: row.reasons.join("; "),
-        modified: row.created_at,
-    }
-}
-
-/// Steps that wait for none but those of earlier levels, by number.
-fn levels(order: &[order::Step]) -> Vec<Vec<usize>> {
-    let (mut depths, mut levels): (Vec<usize>, Vec<Vec<usize>>) = (Vec::new(), Vec::new());
-    for (number, step) in order.iter().enumerate() {
-        let depth =
-            step.after.iter().filter_map(|other| depths.get(*other)).max().map_or(0, |depth| depth + 1);
-        depths.push(depth);
-        if levels.len() <= depth {
-            levels.resize_with(depth + 1, Vec::new);
-        }
-        levels[depth].push(number);
-    }
-    levels
 }
 
 /// What a tag that is there needs, and lost to this run.
