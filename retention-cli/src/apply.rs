@@ -7,6 +7,7 @@ use crate::args::{ApplyArgs, Server};
 use crate::connect::{Connector, Place, Source};
 use crate::exit::{Failure, Tally};
 use crate::journal::FileJournal;
+use crate::layout::refuse_elsewhere;
 use crate::plan::text_of;
 use crate::planning::{DryRun, cache, runtime};
 use crate::run::{act, ended};
@@ -22,6 +23,7 @@ const AHEAD: i64 = 300;
 /// # Errors
 /// When the plan cannot be used, or a server does not answer.
 pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
+    refuse_elsewhere(&args.effects, &args.server)?;
     let text = text_of(&args.plan, FILE_MAX).map_err(Failure::Usage)?;
     let plan =
         check_plan(&text, args).with_context(|| format!("cannot use the plan {}", args.plan.display()));
@@ -32,7 +34,7 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
     let (mut tally, mut told) = (Tally::default(), metrics::Told::default());
     told.plan(&plan, is_armed);
     let done = runtime()?.block_on(async {
-        let source = reopen(&connector, &args.server, &plan.source).await?;
+        let mut source = reopen(&connector, &args.server, &plan.source).await?;
         let version = source.told().version;
         if version != plan.source.version {
             let (now, then) = (version.unwrap_or_default(), plan.source.version.clone().unwrap_or_default());
@@ -49,6 +51,7 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
         }
         source.check_clock(&plan.policy)?;
         if plan.summary.versions_deleted > 0 {
+            source.arm(&args.effects)?;
             let journal = FileJournal::open(args.effects.journal.as_deref(), None)?;
             let cache = cache.as_ref();
             let applied = act(&connector, source, &plan, cache, journal, &args.common, &mut tally).await;

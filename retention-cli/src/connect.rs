@@ -12,8 +12,10 @@ use registry_core::registry::{Client, Credentials, Error, Http, RegistrySource, 
 use registry_core::retention::{self as core, Cache, Collecting, Permission, Record, SourceKind};
 use registry_core::text::without_controls as safe;
 
-use crate::args::{Connection, Preflight, Server};
+use crate::args::{ApplyEffects, Connection, Preflight, Server};
 use crate::exit::Failure;
+use crate::journal::FileJournal;
+use crate::layout::Layout;
 use crate::render;
 
 /// Most bytes of a file with a token or with certificates.
@@ -24,12 +26,14 @@ const SMALL_FILE: u64 = 4 << 20;
 pub enum Source {
     Forgejo(Box<Forgejo>),
     Registry(Box<RegistrySource>),
+    Layout(Box<Layout>),
 }
 
 /// What the command line names as a source: a registry, or one owner on a Forgejo server.
 #[derive(Debug, Clone, Copy)]
 pub enum Place<'a> {
     Registry(&'a str),
+    Layout(&'a Path),
     Forgejo { url: &'a str, owner: &'a str },
 }
 
@@ -40,14 +44,19 @@ impl<'a> Place<'a> {
     /// When nothing is named, or an owner twice.
     pub fn all(server: &'a Server) -> Result<Vec<Self>, Failure> {
         let usage = |why: String| Err(Failure::Usage(anyhow!(why)));
-        if server.layout.is_some() {
-            return usage("--layout comes later: this version reads servers and inventories".into());
+        if let Some(root) = &server.layout {
+            if server.push_times.is_some() {
+                return usage("--push-times is for servers: an undo on a tree brings the times back".into());
+            }
+            return Ok(vec![Self::Layout(root)]);
         }
         if let Some(url) = &server.registry {
             return Ok(vec![Self::Registry(url)]);
         }
         let Some(url) = &server.forgejo else {
-            return usage("name a server: --forgejo URL --owner NAME, or --registry URL".into());
+            return usage(
+                "name a source: --forgejo URL --owner NAME, --registry URL, or --layout ROOT".into(),
+            );
         };
         if server.owner.iter().all(|owner| owner.trim().is_empty()) {
             return usage("name whose packages: --owner NAME, or FORGEJO_OWNER".into());
@@ -62,7 +71,7 @@ impl<'a> Place<'a> {
     /// Whose packages these are.
     pub const fn owner(&self) -> Option<&'a str> {
         match self {
-            Self::Registry(_) => None,
+            Self::Registry(_) | Self::Layout(_) => None,
             Self::Forgejo { owner, .. } => Some(owner),
         }
     }
@@ -185,6 +194,7 @@ impl Connector {
     pub async fn open(&self, place: &Place<'_>) -> Result<Source, Failure> {
         match place {
             Place::Registry(url) => self.registry(url).await,
+            Place::Layout(root) => Ok(Source::Layout(Box::new(Layout::open(root)?))),
             Place::Forgejo { url, owner } => self.forgejo(url, owner).await.map_err(Failure::of_server),
         }
     }
@@ -209,6 +219,7 @@ impl Connector {
         let record = match source {
             Source::Forgejo(forgejo) => core::collect(&**forgejo, source.told(), &how, now).await,
             Source::Registry(registry) => core::collect(&**registry, source.told(), &how, now).await,
+            Source::Layout(layout) => return layout.collect(policy),
         };
         record.map_err(Failure::of_list)
     }
@@ -219,21 +230,23 @@ impl Connector {
         source: Source,
         plan: &core::Plan,
         cache: Option<&Cache>,
-        journal: &mut impl core::Journal,
+        journal: &mut FileJournal,
     ) -> core::Applied {
         let how = Collecting { in_flight: self.in_flight(), cache, built_at: false, only: &[] };
         let now = jiff::Timestamp::now();
         match source {
             Source::Forgejo(forgejo) => core::apply(&forgejo.arm(), plan, &how, journal, now).await,
             Source::Registry(registry) => core::apply(&registry.arm(), plan, &how, journal, now).await,
+            Source::Layout(layout) => layout.apply(plan, journal),
         }
     }
 
-    /// Puts back what a journal tells.
+    /// Puts back what a journal of a server tells; that of a tree is another.
     pub async fn undo(&self, source: Source, told: &core::Told) -> Vec<core::Undone> {
         match source {
             Source::Forgejo(forgejo) => core::undo(&forgejo.arm(), told).await,
             Source::Registry(registry) => core::undo(&registry.arm(), told).await,
+            Source::Layout(_) => Vec::new(),
         }
     }
 }
@@ -244,6 +257,7 @@ impl Source {
         match self {
             Self::Forgejo(_) => SourceKind::Forgejo,
             Self::Registry(_) => SourceKind::Registry,
+            Self::Layout(_) => SourceKind::Layout,
         }
     }
 
@@ -251,6 +265,7 @@ impl Source {
     pub fn told(&self) -> core::Source {
         match self {
             Self::Forgejo(forgejo) => forgejo.source(),
+            Self::Layout(layout) => layout.source(),
             Self::Registry(registry) => core::Source {
                 kind: SourceKind::Registry,
                 url: registry.client().address(),
@@ -258,6 +273,19 @@ impl Source {
                 version: None,
             },
         }
+    }
+
+    /// Makes ready for deleting; a tree is locked until this is dropped.
+    ///
+    /// # Errors
+    /// When somebody else is at work on it, or nothing can be moved aside.
+    pub fn arm(&mut self, effects: &ApplyEffects) -> Result<(), Failure> {
+        if let Self::Layout(layout) = self { layout.arm(effects) } else { Ok(()) }
+    }
+
+    /// Where what goes is moved to, on a tree.
+    pub fn aside(&self) -> Option<PathBuf> {
+        if let Self::Layout(layout) = self { layout.aside() } else { None }
     }
 
     /// Refuses to act on ages when the server's clock and ours tell different times.
@@ -296,15 +324,17 @@ impl Source {
                 let Some(package) = first else { return Ok(()) };
                 registry.preflight(&package.name).await
             }
+            Self::Layout(layout) => layout.preflight(plan),
         };
         let what = match self {
             Self::Forgejo(forgejo) => format!("packages of {}", forgejo.owner()),
-            Self::Registry(_) => "here".into(),
+            Self::Registry(_) | Self::Layout(_) => "here".into(),
         };
         let (said, failure): (_, fn(anyhow::Error) -> Failure) = match permission {
             Permission::Granted => return Ok(()),
             Permission::Denied(why) => {
-                (format!("these credentials may not delete {what}: {why}"), Failure::Forbidden)
+                let who = if matches!(self, Self::Layout(_)) { "this user" } else { "these credentials" };
+                (format!("{who} may not delete {what}: {why}"), Failure::Forbidden)
             }
             Permission::Unknown(why) => (
                 format!("whether these credentials may delete {what} could not be found out: {why}"),

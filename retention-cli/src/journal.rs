@@ -52,7 +52,20 @@ impl FileJournal {
 
     fn create(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()?;
         Ok(Self { file, path: path.to_owned() })
+    }
+}
+
+impl FileJournal {
+    /// Appends bytes, which are safe on disk when this returns.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.file.sync_data()
     }
 }
 
@@ -60,7 +73,6 @@ impl Journal for FileJournal {
     fn write(&mut self, entry: &Entry) -> io::Result<()> {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
-        self.file.write_all(&line)?;
-        self.file.sync_data()
+        self.append(&line)
     }
 }

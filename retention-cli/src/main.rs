@@ -7,6 +7,7 @@ mod config;
 mod connect;
 mod exit;
 mod journal;
+mod layout;
 mod metrics;
 mod plan;
 mod planning;

@@ -172,7 +172,7 @@ impl<'a> Planning<'a> {
         if let Some(why) = self.cache.as_ref().and_then(Cache::failure) {
             render::warn(&format!("the cache was not written: {why}"));
         }
-        if self.common.verbose > 0 {
+        if self.common.verbose > 0 && self.server.layout.is_none() {
             eprintln!("{} requests were made", self.connector.sent());
         }
     }

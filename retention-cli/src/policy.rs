@@ -14,6 +14,9 @@ const IN_USE_MAX: u64 = 64 << 20;
 /// # Errors
 /// When something asked for cannot be used.
 pub fn settle(args: &args::Policy, kind: SourceKind, undo_window: bool) -> anyhow::Result<core::Policy> {
+    if undo_window && kind == SourceKind::Layout {
+        bail!("--undo-window is for servers: what goes from a tree can be put back until it is collected");
+    }
     let file = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     // Forgejo stores names and tags in lower case.
     let fold = kind == SourceKind::Forgejo;

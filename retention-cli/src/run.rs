@@ -10,6 +10,7 @@ use crate::args::{Common, ExplainArgs, PlanArgs, RunArgs};
 use crate::connect::{Connector, Source};
 use crate::exit::{Failure, Tally};
 use crate::journal::FileJournal;
+use crate::layout::refuse_elsewhere;
 use crate::plan::keep;
 use crate::planning::{DryRun, Planning, runtime};
 use crate::{metrics, render};
@@ -34,6 +35,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
             "--at {at} is in the future, where everything is older; nothing is deleted by it"
         )));
     }
+    refuse_elsewhere(&args.effects.apply, &args.server)?;
     let run =
         Planning::new(&args.connection, &args.server, &args.policy, &args.common, args.effects.undo_window)?;
     let (mut tally, mut told) = (Tally::default(), metrics::Told::default());
@@ -59,7 +61,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
             return;
         }
         let mut stopped = None;
-        for (number, place, source, plan, is_permitted) in planned {
+        for (number, place, mut source, plan, is_permitted) in planned {
             if !is_armed || !is_permitted || plan.summary.versions_deleted == 0 {
                 continue;
             }
@@ -70,6 +72,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
             }
             let done = async {
                 source.check_clock(&plan.policy)?;
+                source.arm(&args.effects.apply)?;
                 let journal = FileJournal::open(args.effects.apply.journal.as_deref(), run.named(&place))?;
                 let cache = run.cache.as_ref();
                 Ok(act(&run.connector, source, &plan, cache, journal, &args.common, &mut tally).await)
@@ -151,9 +154,11 @@ pub async fn act(
     common: &Common,
     tally: &mut Tally,
 ) -> Applied {
+    let aside = source.aside();
     let applied = connector.apply(source, plan, cache, &mut journal).await;
+    let aside = aside.filter(|aside| aside.is_dir());
     tally.applied(&applied);
-    if let Err(error) = render::applied(common, &applied, &journal.path) {
+    if let Err(error) = render::applied(common, &applied, &journal.path, aside.as_deref()) {
         let failure = Failure::Io(anyhow::Error::new(error).context("cannot print the result"));
         render::error(None, failure.error());
         tally.failed(&failure);

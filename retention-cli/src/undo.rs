@@ -9,6 +9,7 @@ use crate::apply::{FILE_MAX, reopen};
 use crate::args::UndoArgs;
 use crate::connect::Connector;
 use crate::exit::{self, Failure};
+use crate::layout;
 use crate::plan::{keep, text_of};
 use crate::planning::{DryRun, runtime};
 
@@ -18,14 +19,17 @@ use crate::planning::{DryRun, runtime};
 /// When the journal cannot be used, or the server does not answer.
 pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
     let text = text_of(&args.journal, FILE_MAX).map_err(Failure::Usage)?;
+    if DryRun::of_environment()? == DryRun::Yes {
+        return Err(Failure::Usage(anyhow!("DRY_RUN=true: nothing is put back; unset it to undo")));
+    }
+    if let Some(status) = layout::undo(&text, args)? {
+        return Ok(status);
+    }
     let context = || format!("cannot use the journal {}", args.journal.display());
     let told = Told::read(&text).with_context(context).map_err(Failure::Usage)?;
     let Some(Entry::Begin { source: wanted, .. }) = told.entries.first() else {
         return Err(Failure::Usage(anyhow!("the journal does not tell of which server it is")));
     };
-    if DryRun::of_environment()? == DryRun::Yes {
-        return Err(Failure::Usage(anyhow!("DRY_RUN=true: nothing is put back; unset it to undo")));
-    }
     let connector = Connector::new(&args.connection, &args.server, args.verbose > 0)?;
     let undone = runtime()?.block_on(async {
         let source = reopen(&connector, &args.server, wanted).await?;

@@ -50,6 +50,8 @@ pub enum Stopped {
     Unread(String),
     /// The journal could not be written.
     Journal(String),
+    /// On a tree: the disk or the journal refuses.
+    Halted(String),
 }
 
 impl Applied {

@@ -6,6 +6,7 @@ use std::future::Future;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 
+use super::built::built_at;
 use super::cache::Cache;
 use super::images::followed;
 use super::policy::Pattern;
@@ -275,15 +276,9 @@ async fn read_configs(reader: &impl Reader, packages: &mut [RecordedPackage], ho
     })
     .await;
     for ((at, digest, _), answer) in read {
-        let text = answer.ok().flatten().and_then(|bytes| serde_json::from_slice::<Dated>(&bytes).ok());
+        let found = answer.ok().flatten().and_then(|bytes| built_at(&bytes));
         if let Some(RecordedManifest::Present { built_at, .. }) = packages[at].manifests.get_mut(&digest) {
-            *built_at = text.and_then(|config| config.created?.parse().ok());
+            *built_at = found;
         }
     }
-}
-
-/// The part of a config that says when the image was built.
-#[derive(serde::Deserialize)]
-struct Dated {
-    created: Option<String>,
 }

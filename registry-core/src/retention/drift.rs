@@ -82,6 +82,7 @@ fn already_worse(planned: &PackagePlan, now: &Package) -> Option<String> {
 
 /// A tag pushed between the last look at a package and a deletion, which needs what went. Nothing can hinder that; it is
 /// told, so that it is pushed again.
+#[cfg(feature = "remote")]
 pub(super) fn orphaned(planned: &PackagePlan, again: &Package) -> Option<String> {
     let known: HashSet<_> =
         planned.versions.iter().map(|row| (row.version.as_str(), mark(row.id, row.created_at))).collect();

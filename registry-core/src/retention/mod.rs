@@ -2,11 +2,13 @@
 //!
 //! [`decide`] and [`plan`] are pure: packages, a policy and a clock in, a plan out. Effects act on a plan and nothing else.
 
-#[cfg(feature = "remote")]
+#[cfg(any(feature = "remote", feature = "storage"))]
 mod applied;
 #[cfg(feature = "remote")]
 mod apply;
 mod at_risk;
+#[cfg(any(feature = "remote", feature = "storage"))]
+mod built;
 mod bytes;
 #[cfg(feature = "remote")]
 mod cache;
@@ -14,7 +16,7 @@ mod cache;
 mod collect;
 mod decide;
 mod decision;
-#[cfg(feature = "remote")]
+#[cfg(any(feature = "remote", feature = "storage"))]
 mod drift;
 mod guard;
 mod health;
@@ -24,7 +26,9 @@ mod images;
 mod in_use;
 mod journal;
 mod judge;
-#[cfg(feature = "remote")]
+#[cfg(feature = "storage")]
+pub mod layout;
+#[cfg(any(feature = "remote", feature = "storage"))]
 mod order;
 mod package;
 mod plan;
@@ -45,7 +49,7 @@ mod undo;
 mod undoable;
 mod untagged;
 
-#[cfg(feature = "remote")]
+#[cfg(any(feature = "remote", feature = "storage"))]
 pub use applied::{Applied, AppliedRow, SCHEMA as APPLIED_SCHEMA, Stopped};
 #[cfg(feature = "remote")]
 pub use apply::apply;

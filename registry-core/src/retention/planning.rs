@@ -12,6 +12,7 @@ use super::policy::Policy;
 use super::policy_text::PolicyText;
 use super::source::{Source, SourceKind};
 use super::undoable::undoable;
+use super::untagged::LEFT_TO_COLLECTOR;
 use crate::oci::Digest;
 use crate::text::escape;
 
@@ -128,7 +129,7 @@ fn package_plan(package: &Package, decision: &Decision, source: &Source, policy:
             bytes: info.map(|info| info.bytes),
             created_at: row.created_at,
             action: verdict.action,
-            reasons: verdict.reasons.clone(),
+            reasons: reasons(verdict, source.kind),
             undoable: undoable[at],
             parents: named,
         }
@@ -144,6 +145,19 @@ fn package_plan(package: &Package, decision: &Decision, source: &Source, policy:
         orphan_signatures: decision.orphans,
         versions: package.rows.iter().zip(&decision.rows).enumerate().map(version).collect(),
     }
+}
+
+/// Why a row stays or goes. On a tree the links of what goes are moved with it, and no collector is waited for.
+fn reasons(verdict: &super::Verdict, kind: SourceKind) -> Vec<String> {
+    let mut reasons = verdict.reasons.clone();
+    if kind == SourceKind::Layout {
+        for why in &mut reasons {
+            if let Some(what) = why.strip_suffix(LEFT_TO_COLLECTOR) {
+                *why = format!("{what}; its link goes too, unless something that stays needs it");
+            }
+        }
+    }
+    reasons
 }
 
 impl Summary {

@@ -12,7 +12,7 @@ use super::source::{Source, SourceKind};
 ///
 /// On Forgejo a version's files go with its row, so a manifest can be put back only while other rows of the package hold
 /// its blobs (`services/packages/packages.go @ v15.0.3`, `RemovePackageVersion`), and an index only while its children
-/// have rows. The undo window holds what images that go reach, and no other digest. On other registries deleting a manifest deletes no blob and no layer link.
+/// have rows. What is moved aside on a tree can always be moved back. The undo window holds what images that go reach, and no other digest. On other registries deleting a manifest deletes no blob and no layer link.
 pub(super) fn undoable(
     package: &Package,
     decision: &Decision,
@@ -34,6 +34,9 @@ pub(super) fn undoable(
     let window = package.reach(doomed.filter(|_| policy.undo_window).filter_map(|(row, _)| row.manifest));
     let healths = healths(package);
     let can = |row: &super::Row| {
+        if source.kind == SourceKind::Layout {
+            return true;
+        }
         let Some(manifest) = row.manifest else { return false };
         // No server takes an index whose children are gone.
         if healths[manifest.index()] != Health::Whole {

@@ -8,6 +8,9 @@ use super::images::smaller;
 use super::package::{Info, ManifestId, State};
 use super::policy::is_young;
 
+/// What is said of a manifest whose images go, at the end.
+pub(super) const LEFT_TO_COLLECTOR: &str = "; left to the server's collector";
+
 /// For each row whether it goes: a digest that no root reaches, older than the grace.
 pub(super) fn prune(deciding: &Deciding<'_>) -> Vec<bool> {
     let (package, policy, now) = (deciding.package, deciding.policy, deciding.now);
@@ -77,7 +80,7 @@ pub(super) fn verdict(
     let (stays, goes) = (newest(staying, false), newest(going, true));
     match (stays, goes, package.state(manifest)) {
         (Some(what), ..) => leave(what),
-        (None, Some(what), _) => leave(format!("{what}, which goes; left to the server's collector")),
+        (None, Some(what), _) => leave(format!("{what}, which goes{LEFT_TO_COLLECTOR}")),
         (None, None, State::Absent) => leave("listed, and its manifest answers 404".into()),
         (None, None, _) => leave("no tag reaches it".into()),
     }

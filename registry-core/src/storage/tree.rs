@@ -71,6 +71,11 @@ impl<F: Folder> Tree<F> {
         Ok(Self { v2, pool, has_scheduler_state })
     }
 
+    /// The registry's `docker/registry/v2`, for what a scan does not keep.
+    pub const fn folder(&self) -> &F {
+        &self.v2
+    }
+
     /// Reads everything that the audit needs: one read of each link and manifest, one look at each blob.
     /// What cannot be read is noted in the graph; this never fails.
     pub fn scan(&self, options: &ScanOptions<'_>, progress: &Progress) -> Graph {

@@ -47,7 +47,8 @@ impl Odd {
     fn all(&self, is_it: impl Fn(&str) -> bool) -> Vec<PathBuf> {
         let v2 = self.tree.v2();
         let below = |path: &Path| path.strip_prefix(&v2).unwrap().to_str().unwrap().to_owned();
-        let mut all: Vec<PathBuf> = WalkDir::new(&v2).into_iter().map(|entry| entry.unwrap().into_path()).collect();
+        let mut all: Vec<PathBuf> =
+            WalkDir::new(&v2).into_iter().map(|entry| entry.unwrap().into_path()).collect();
         all.retain(|path| is_it(&below(path)));
         all.sort();
         all
@@ -67,9 +68,7 @@ impl Odd {
 
     /// A file whose name starts like a reserved folder.
     fn underscore(&mut self) -> Option<String> {
-        let folders = self.all(|path| {
-            Path::new(path).starts_with("repositories") && !path.contains("/_")
-        });
+        let folders = self.all(|path| Path::new(path).starts_with("repositories") && !path.contains("/_"));
         let folder = self.chance.pick(&folders)?.clone();
         let name = self.chance.one_of(["_a", "_layers", "_manifests", "_odd", "_zz", "_uploads", "_"]);
         let path = folder.join(name);
@@ -81,7 +80,15 @@ impl Odd {
     }
 
     fn file_for_folder(&mut self) -> Option<String> {
-        let ends = ["_layers", "_manifests", "_uploads", "_manifests/revisions", "_manifests/tags", "_layers/sha256", "_manifests/revisions/sha256"];
+        let ends = [
+            "_layers",
+            "_manifests",
+            "_uploads",
+            "_manifests/revisions",
+            "_manifests/tags",
+            "_layers/sha256",
+            "_manifests/revisions/sha256",
+        ];
         let end = self.chance.one_of(ends);
         let folders = self.all(|path| path.ends_with(&format!("/{end}")));
         let path = self.chance.pick(&folders)?.clone();
@@ -91,7 +98,15 @@ impl Odd {
     }
 
     fn reserved_at_the_top(&mut self) -> Option<String> {
-        let name = self.chance.one_of(["_layers", "_manifests", "_uploads", "_odd/x/_layers", "UPPER/_uploads", "UPPER", "Upper/X/_layers"]);
+        let name = self.chance.one_of([
+            "_layers",
+            "_manifests",
+            "_uploads",
+            "_odd/x/_layers",
+            "UPPER/_uploads",
+            "UPPER",
+            "Upper/X/_layers",
+        ]);
         let path = self.tree.repositories().join(name);
         if path.exists() {
             return None;
@@ -106,18 +121,24 @@ impl Odd {
             0 => Vec::new(),
             1 => b"text".to_vec(),
             2 => Digest::nowhere("odd").as_str().as_bytes().to_vec(),
-            _ => self
-                .chance
-                .pick(&links)
-                .and_then(|link| fs::read(link).ok())
-                .unwrap_or_default(),
+            _ => self.chance.pick(&links).and_then(|link| fs::read(link).ok()).unwrap_or_default(),
         }
     }
 
     fn entry_of_tags(&mut self) -> Option<String> {
         let folders = self.all(|path| path.ends_with("_manifests/tags"));
         let folder = self.chance.pick(&folders)?.clone();
-        let name = self.chance.one_of([".DS_Store", "lost+found", "v1+x", "a b", ".hidden", "-x", "v1~", "täg", ".nfs"]);
+        let name = self.chance.one_of([
+            ".DS_Store",
+            "lost+found",
+            "v1+x",
+            "a b",
+            ".hidden",
+            "-x",
+            "v1~",
+            "täg",
+            ".nfs",
+        ]);
         let path = folder.join(name);
         if path.exists() || !folder.is_dir() {
             return None;
@@ -231,15 +252,15 @@ impl Odd {
         fs::write(&one, &text).ok()?;
         fs::remove_file(&two).ok()?;
         let hex = two.parent()?.file_name()?.to_str()?.to_owned();
-        let layer = two.parent()?.ancestors().find(|path| path.ends_with("_manifests"))?.with_file_name("_layers");
+        let layer =
+            two.parent()?.ancestors().find(|path| path.ends_with("_manifests"))?.with_file_name("_layers");
         self.put(&layer.join("sha256").join(hex).join("link"), &text)?;
         Some(self.told("only as a layer and named by another revision:", &two))
     }
 
     fn signature(&mut self) -> Option<String> {
-        let folders = self.all(|path| {
-            path.contains("/revisions/sha256/") && path.len() - path.rfind('/').unwrap() == 65
-        });
+        let folders = self
+            .all(|path| path.contains("/revisions/sha256/") && path.len() - path.rfind('/').unwrap() == 65);
         let folder = self.chance.pick(&folders)?.clone();
         let is_old = fs::read(folder.join("link")).ok().and_then(|text| String::from_utf8(text).ok());
         let is_old = is_old.filter(|text| text.starts_with("sha256:") && text.len() == 71)?;
@@ -257,9 +278,8 @@ impl Odd {
 
     fn inside_a_leaf(&mut self, name: &str) -> Option<String> {
         let of = if name == "link" { "/_" } else { "blobs/sha256" };
-        let leaves = self.all(|path| {
-            path.contains(of) && !path.contains("/tags/") && path.ends_with(&format!("/{name}"))
-        });
+        let leaves = self
+            .all(|path| path.contains(of) && !path.contains("/tags/") && path.ends_with(&format!("/{name}")));
         let leaf = self.chance.pick(&leaves)?.parent()?.to_path_buf();
         let path = leaf.join(self.chance.one_of(["odd", "sha256", "x", "a b"])).join(name);
         let text = self.text();

@@ -39,7 +39,12 @@ pub fn look_closely(root: &Path, engine: Engine, delete_untagged: bool, strict: 
     };
     let (mut graph, audit) = read();
     let oddities = tree.oddities(&graph);
-    assert!(graph.unread.is_empty() && oddities.unread.is_empty(), "{:?} {:?}", graph.unread, oddities.unread);
+    assert!(
+        graph.unread.is_empty() && oddities.unread.is_empty(),
+        "{:?} {:?}",
+        graph.unread,
+        oddities.unread
+    );
     let forecast = collector::forecast(&graph, &oddities, engine, delete_untagged);
     let cost = collector::cost(&mut graph, &audit, &options, &forecast);
     Seen { graph: read().0, oddities, forecast, cost }

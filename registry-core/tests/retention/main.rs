@@ -4,6 +4,14 @@ mod corners;
 mod effects;
 mod incidents;
 mod laws;
+#[cfg(feature = "storage")]
+mod layout;
+#[cfg(feature = "storage")]
+mod layout_laws;
+#[cfg(feature = "storage")]
+mod layout_model;
+#[cfg(feature = "storage")]
+mod layout_races;
 mod model;
 mod moves;
 mod reading;

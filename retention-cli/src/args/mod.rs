@@ -173,6 +173,10 @@ pub struct UndoArgs {
     #[command(flatten)]
     pub connection: Connection,
 
+    /// With the journal of a tree: take no lock, on a file system that keeps none
+    #[arg(long)]
+    pub no_lock: bool,
+
     /// Print the requests made
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -224,6 +228,14 @@ pub struct ApplyEffects {
     /// Where the journal goes; `./registry-retention-<UTC time>.journal` by default
     #[arg(long, value_name = "PATH")]
     pub journal: Option<PathBuf>,
+
+    /// With --layout: where what goes is moved to; `ROOT/.registry-fsck/<UTC time>` by default
+    #[arg(long, value_name = "DIR")]
+    pub quarantine: Option<PathBuf>,
+
+    /// With --layout: take no lock, on a file system that keeps none
+    #[arg(long)]
+    pub no_lock: bool,
 }
 
 /// How deletions are done.

@@ -9,8 +9,13 @@ use registry_core::text::without_controls as safe;
 use super::text::{BAD, GOOD};
 use crate::args::Common;
 
-/// Writes the result.
-pub fn write(applied: &Applied, common: &Common, journal: &Path, out: &mut dyn Write) -> io::Result<()> {
+/// Writes the result, with where its journal is and, of a tree, what was moved aside.
+pub fn write(
+    applied: &Applied,
+    common: &Common,
+    (journal, aside): (&Path, Option<&Path>),
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let count = |outcome| applied.count(outcome);
     let is_good = applied.stopped.is_none() && count(Outcome::Deleted) == applied.rows.len();
     if !common.quiet {
@@ -33,11 +38,18 @@ pub fn write(applied: &Applied, common: &Common, journal: &Path, out: &mut dyn W
             Some(Stopped::Worse(why)) => Some(format!("a kept image got worse: {why}")),
             Some(Stopped::Unread(why)) => Some(why.clone()),
             Some(Stopped::Journal(why)) => Some(format!("the journal cannot be written: {why}")),
-            Some(Stopped::Forbidden(why)) => Some(why.clone()),
+            Some(Stopped::Forbidden(why) | Stopped::Halted(why)) => Some(why.clone()),
             None => None,
         };
         if let Some(why) = stopped {
             writeln!(out, "{BAD}stopped{BAD:#}: {}", safe(&why))?;
+        }
+        if let Some(aside) = aside {
+            let aside = registry_core::text::escape_os(aside.as_os_str());
+            writeln!(
+                out,
+                "what went lies in {aside}; garbage-collect without --delete-untagged frees its space, and ends what can be undone"
+            )?;
         }
         let journal = registry_core::text::escape_os(journal.as_os_str());
         writeln!(out, "the journal is {journal}; registry-retention undo puts back what can be")?;

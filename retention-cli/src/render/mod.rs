@@ -28,10 +28,10 @@ pub fn plan(common: &Common, plan: &Plan, is_armed: Option<bool>) -> io::Result<
 ///
 /// # Errors
 /// As [`plan`].
-pub fn applied(common: &Common, applied: &Applied, journal: &Path) -> io::Result<()> {
+pub fn applied(common: &Common, applied: &Applied, journal: &Path, aside: Option<&Path>) -> io::Result<()> {
     printed(common, |out| match common.output {
         Output::Json => registry_core::printable::write(applied, out),
-        Output::Text => applied::write(applied, common, journal, out),
+        Output::Text => applied::write(applied, common, (journal, aside), out),
     })
 }
 

@@ -50,7 +50,8 @@ pub fn write(plan: &Plan, common: &Common, is_armed: Option<bool>, out: &mut dyn
 /// What frees the bytes of what goes.
 const fn freed_by(kind: SourceKind) -> &'static str {
     match kind {
-        SourceKind::Forgejo | SourceKind::Layout => "the server's own collector frees them later",
+        SourceKind::Forgejo => "the server's own collector frees them later",
+        SourceKind::Layout => "garbage-collect without --delete-untagged frees them after an apply",
         // A tag that went leaves its manifest, an index its children (`registry/handlers/manifests.go @ v3.1.1`).
         SourceKind::Registry => {
             "garbage-collect frees what lost its manifest, and the rest with --delete-untagged (never with registry 2.x, \

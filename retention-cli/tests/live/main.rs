@@ -4,6 +4,7 @@ mod answers;
 mod cache;
 mod effects;
 mod journals;
+mod layout;
 mod manifests;
 mod manuals;
 mod metrics;

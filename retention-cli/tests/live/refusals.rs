@@ -22,7 +22,7 @@ fn what_makes_no_sense_is_refused_unasked() {
     exit 2
     ");
     assert_told_snapshot!(told(&["--layout", "."], &[]), @"
-    error: --layout comes later: this version reads servers and inventories
+    error: no registry in .: looked for docker/registry/v2, for blobs and repositories, and in folders up to 4 levels below for docker/registry/v2
     exit 2
     ");
     assert_told_snapshot!(told(&["--in-use", "nowhere"], &[]), @"

@@ -31,7 +31,7 @@ fn what_is_no_address_is_refused_unasked() {
     exit 2
     "#);
     assert_told_snapshot!(told(""), @"
-    error: name a server: --forgejo URL --owner NAME, or --registry URL
+    error: name a source: --forgejo URL --owner NAME, --registry URL, or --layout ROOT
     exit 2
     ");
     assert_told_snapshot!(told("http://forgejo.example/x?y"), @r#"

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::{Attributes, Editor, Fill, Identity, Look, Room};
 use crate::oci::{Algorithm, Digest, Hasher};
-use crate::storage::folder::{FdFolder, Folder as _, FolderError, Kind, Result};
+use crate::storage::folder::{FdFolder, Folder as _, FolderError, Kind, Result, timestamp};
 
 /// Bytes read at once when hashing.
 const BUFFER: usize = 256 << 10;
@@ -111,7 +111,7 @@ fn look_of(stat: &rustix::fs::Stat) -> Look {
     Look {
         kind,
         size,
-        modified: Timestamp::new(stat.st_mtime, stat.st_mtime_nsec as i32).unwrap_or(Timestamp::MAX),
+        modified: timestamp(stat.st_mtime, stat.st_mtime_nsec as u32),
         attributes: Attributes { mode: stat.st_mode & 0o7777, user: stat.st_uid, group: stat.st_gid },
         identity: Identity {
             device: stat.st_dev,

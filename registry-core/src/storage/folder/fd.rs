@@ -10,10 +10,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxFlags};
+use jiff::Timestamp;
+use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 
-use super::{Folder, FolderError, Kind, Result, Stat, seconds};
+use super::{Folder, FolderError, Kind, Result, Stat, seconds, timestamp};
 
 /// Room for one listing call; large folders take several.
 const LIST_BUFFER: usize = 32 << 10;
@@ -95,6 +96,15 @@ impl FdFolder {
     /// Opens a folder below this one, `.` for itself, without following a symbolic link anywhere on the way.
     pub(in crate::storage) fn open_plainly(&self, path: &Path) -> Result<OwnedFd> {
         self.open_strictly(path, OFlags::RDONLY | OFlags::DIRECTORY)
+    }
+
+    /// Opens a folder on the way to an entry that is only looked at.
+    fn open_parent(&self, path: &Path) -> Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        if self.walk.follow {
+            return Ok(rustix::fs::openat(&self.fd, path, flags | OFlags::CLOEXEC, Mode::empty())?);
+        }
+        self.open_strictly(path, flags)
     }
 
     /// Opens a file; where links are followed, those on the way to it but not at its place.
@@ -243,6 +253,26 @@ impl Folder for FdFolder {
         }
         let parent = self.open_strictly(parent, OFlags::PATH | OFlags::DIRECTORY)?;
         Ok(stat_of(&rustix::fs::statx(&parent, name, flags, WANTED)?))
+    }
+
+    fn time(&self, path: &Path) -> Result<(Kind, Timestamp)> {
+        let name = path.file_name().ok_or_else(outside)?;
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.map(|parent| self.open_parent(parent)).transpose()?;
+        let at = parent.as_ref().unwrap_or(&self.fd);
+        let statx = rustix::fs::statx(at, name, AtFlags::SYMLINK_NOFOLLOW, WANTED)?;
+        let time = statx.stx_mtime;
+        Ok((stat_of(&statx).kind, timestamp(time.tv_sec, time.tv_nsec)))
+    }
+
+    fn may_change(&self, path: &Path) -> Result<Option<bool>> {
+        let folder = self.open_plainly(path)?;
+        let asked = rustix::fs::accessat(&folder, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
+        match asked {
+            Ok(()) => Ok(Some(true)),
+            Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Ok(Some(false)),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     fn stat_inside(&self, path: &Path) -> Result<Stat> {

@@ -13,6 +13,8 @@ use std::path::Path;
 pub use fd::FdFolder;
 pub use portable::PathFolder;
 
+use jiff::Timestamp;
+
 use crate::graph::Seconds;
 
 /// What an entry of a folder is.
@@ -93,6 +95,25 @@ pub trait Folder: Sized + Send + Sync {
     /// See [`FolderError`].
     fn stat(&self, path: &Path) -> Result<Stat>;
 
+    /// What an entry is and when its content last changed, as exactly as the source keeps it; a symbolic link itself. A
+    /// time that cannot be told counts as the far future.
+    ///
+    /// # Errors
+    /// See [`FolderError`].
+    fn time(&self, path: &Path) -> Result<(Kind, Timestamp)> {
+        let stat = self.stat(path)?;
+        Ok((stat.kind, timestamp(stat.modified.into(), 0)))
+    }
+
+    /// Whether this process may add, move and remove entries of a folder, `.` for this one; `None` where only trying
+    /// would tell.
+    ///
+    /// # Errors
+    /// See [`FolderError`].
+    fn may_change(&self, path: &Path) -> Result<Option<bool>> {
+        self.stat(path).map(|_| None)
+    }
+
     /// Looks at a path of two names, of which a listing of this folder has just shown the first to be a folder.
     /// Cheaper than [`Folder::stat`]; whoever swaps that folder for a symbolic link in between shows a size and a time
     /// from elsewhere, never content.
@@ -132,4 +153,26 @@ pub trait Folder: Sized + Send + Sync {
 /// Seconds since 1970 as they are kept: 0 for earlier, the maximum for later than 2106.
 pub(crate) fn seconds(since_1970: i64) -> Seconds {
     Seconds::try_from(since_1970.max(0)).unwrap_or(Seconds::MAX)
+}
+
+/// A time as a file system tells it, for which no calendar may have a name: that counts as the far future.
+pub(in crate::storage) fn timestamp(seconds: i64, nanoseconds: u32) -> Timestamp {
+    let nanoseconds = i32::try_from(nanoseconds).unwrap_or(0);
+    Timestamp::new(seconds, nanoseconds).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_is_one() {
+        let text = |seconds, nanoseconds| timestamp(seconds, nanoseconds).to_string();
+        assert_eq!(text(0, 5), "1970-01-01T00:00:00.000000005Z");
+        assert_eq!(text(-1, 500_000_000), "1969-12-31T23:59:59.5Z");
+        for seconds in [i64::MIN, i64::MAX, 1 << 40, -(1 << 60)] {
+            assert_eq!(timestamp(seconds, 999_999_999), Timestamp::MAX);
+        }
+        assert_eq!(timestamp(0, u32::MAX), Timestamp::UNIX_EPOCH);
+    }
 }

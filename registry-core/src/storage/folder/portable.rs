@@ -7,6 +7,7 @@ use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use jiff::Timestamp;
 use walkdir::WalkDir;
 
 use super::{Folder, FolderError, Kind, Result, Stat, seconds};
@@ -125,6 +126,12 @@ impl Folder for PathFolder {
             return Ok(stat_of(&self.path.symlink_metadata().map_err(reached)?));
         }
         Ok(stat_of(&self.resolve(path)?.symlink_metadata().map_err(reached)?))
+    }
+
+    fn time(&self, path: &Path) -> Result<(Kind, Timestamp)> {
+        let metadata = self.resolve(path)?.symlink_metadata().map_err(reached)?;
+        let modified = metadata.modified().map_err(reached)?;
+        Ok((kind(metadata.file_type()), Timestamp::try_from(modified).unwrap_or(Timestamp::MAX)))
     }
 
     fn read(&self, path: &Path, limit: usize, into: &mut Vec<u8>) -> Result<Stat> {

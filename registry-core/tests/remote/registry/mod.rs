@@ -2,6 +2,8 @@
 
 mod deletion;
 mod laws;
+#[cfg(feature = "storage")]
+mod layout;
 mod reading;
 mod real;
 mod undo;

@@ -1,0 +1,105 @@
+//! Doing steps side by side, and what became of rows. Which steps, and when, is `apply`'s matter.
+
+use super::apply::Arms;
+use crate::oci::Digest;
+use crate::path::Place;
+use crate::repair::{self, Act, Conditions, Log, Run, Step};
+use crate::retention::applied::{Applied, AppliedRow, Stopped};
+use crate::retention::journal::Outcome;
+use crate::retention::order;
+use crate::retention::plan::Version;
+use crate::storage::edit::Editor;
+use crate::storage::{Folder, Tree};
+
+/// Why something stays although it was to go.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) outcome: Outcome,
+    pub(super) why: String,
+}
+
+impl Held {
+    /// Why what `version` needs, or what follows it, stays with it.
+    pub(super) fn by(&self, version: &str) -> Self {
+        Self { outcome: self.outcome, why: format!("{version} stays, which this belongs to") }
+    }
+}
+
+/// A run over packages, and what it did so far.
+pub(super) struct Acting<'r, F, E, L> {
+    pub(super) tree: &'r Tree<F>,
+    pub(super) arms: Arms<'r, E, L>,
+    pub(super) conditions: &'r Conditions<'r>,
+    pub(super) applied: Applied,
+}
+
+impl<F: Folder, E: Editor, L: Log + Send> Acting<'_, F, E, L> {
+    /// Does steps side by side; for each, nothing when what it names is not there any more, else why it is.
+    pub(super) fn steps(&mut self, steps: &[Step]) -> Vec<Option<Held>> {
+        let progress = repair::Progress::default();
+        let mut run = Run {
+            editor: self.arms.editor,
+            journal: &mut *self.arms.journal,
+            conditions: self.conditions,
+            tree: self.arms.v2,
+            adds_only: None,
+            supply: None,
+            progress: &progress,
+        };
+        let outcomes = self.tree.install(|| run.steps(steps));
+        outcomes.into_iter().map(|outcome| self.held(outcome)).collect()
+    }
+
+    fn held(&mut self, outcome: repair::Outcome) -> Option<Held> {
+        let (outcome, why) = match outcome {
+            repair::Outcome::Done | repair::Outcome::There => return None,
+            repair::Outcome::Spared(why) => (Outcome::Spared, why),
+            repair::Outcome::Failed(why) => (Outcome::Failed, why),
+            repair::Outcome::Refused(why) | repair::Outcome::Stopped(why) => {
+                self.applied.stopped.get_or_insert_with(|| Stopped::Halted(why.clone()));
+                (Outcome::Stopped, why)
+            }
+            repair::Outcome::Planned => (Outcome::Stopped, "it was not tried".into()),
+        };
+        Some(Held { outcome, why })
+    }
+
+    /// Tells what became of a row: nothing held it, and it is gone, or why it is not.
+    pub(super) fn row(&mut self, package: &str, version: &str, held: Option<&Held>) {
+        let (package, version) = (package.to_owned(), version.to_owned());
+        let (outcome, reason) =
+            held.map_or((Outcome::Deleted, None), |held| (held.outcome, Some(held.why.clone())));
+        self.applied.rows.push(AppliedRow { package, version, outcome, reason });
+    }
+}
+
+/// The step that moves a tag's folder, its history included.
+pub(super) fn tag_step(package: &str, row: &Version, digest: Digest) -> Step {
+    Step {
+        action: Act::Retire,
+        path: Place::TagFolder(package, &row.version).to_string(),
+        repository: Some(package.into()),
+        tag: Some(row.version.as_str().into()),
+        digest: Some(digest),
+        bytes: 0,
+        code: None,
+        tags: crate::audit::Tags::default(),
+        message: row.reasons.join("; "),
+        modified: row.created_at,
+    }
+}
+
+/// Steps that wait for none but those of earlier levels, by number.
+pub(super) fn levels(order: &[order::Step]) -> Vec<Vec<usize>> {
+    let (mut depths, mut levels): (Vec<usize>, Vec<Vec<usize>>) = (Vec::new(), Vec::new());
+    for (number, step) in order.iter().enumerate() {
+        let depth =
+            step.after.iter().filter_map(|other| depths.get(*other)).max().map_or(0, |depth| depth + 1);
+        depths.push(depth);
+        if levels.len() <= depth {
+            levels.resize_with(depth + 1, Vec::new);
+        }
+        levels[depth].push(number);
+    }
+    levels
+}

@@ -1,0 +1,292 @@
+//! Acting on a plan: package by package, each read again first, then its tags, then the revision links that nothing needs any
+//! more, then the layer links. What stops a run at any point leaves no tag without its manifests, and no index that a tag
+//! reaches without a child.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+
+use super::Layout;
+use super::act::{Acting, Held, levels, tag_step};
+use super::links::Links;
+use super::moves::{Fate, fates, kept, moves};
+use crate::oci::Digest;
+use crate::path::Place;
+use crate::repair::{Conditions, Journal, Log, Step};
+use crate::retention::applied::{Applied, SCHEMA, Stopped};
+use crate::retention::decision::Action;
+use crate::retention::drift::{moved, unread, worse};
+use crate::retention::journal::Outcome;
+use crate::retention::order::steps as ordered;
+use crate::retention::package::{ManifestId, Package};
+use crate::retention::plan::{PackagePlan, PackageState, Plan, Version};
+use crate::storage::Folder;
+use crate::storage::edit::Editor;
+
+/// What changes a tree. Only a run that was told to makes this; the registry's lock is its maker's matter.
+#[derive(Debug)]
+pub struct Arms<'r, E, L> {
+    /// What changes the tree.
+    pub editor: &'r E,
+    /// Where every change is told before it is made.
+    pub journal: &'r mut Journal<L>,
+    /// The quarantine's path below the folder it lies in.
+    pub aside: &'r str,
+    /// The registry's `docker/registry/v2`.
+    pub v2: &'r Path,
+    /// The clock.
+    pub now: Timestamp,
+}
+
+/// Moves aside what a plan lets go, and nothing else.
+pub fn apply<F: Folder, E: Editor, L: Log + Send>(
+    layout: &Layout<F>,
+    plan: &Plan,
+    arms: Arms<'_, E, L>,
+) -> Applied {
+    let revisions = HashMap::new();
+    let conditions = Conditions {
+        now: arms.now,
+        min_age: 0,
+        aside: arms.aside,
+        revisions: &revisions,
+        hashed: Mutex::default(),
+    };
+    let applied = Applied {
+        schema: SCHEMA.into(),
+        plan_digest: plan.plan_digest.clone(),
+        rows: Vec::new(),
+        stopped: None,
+    };
+    let mut acting = Acting { tree: &layout.tree, arms, conditions: &conditions, applied };
+    for planned in plan.packages.iter().filter(|package| package.state == PackageState::Planned) {
+        let doomed: Vec<&Version> =
+            planned.versions.iter().filter(|row| row.action == Action::Delete).collect();
+        if let Some(held) = acting.package(layout, planned, &doomed) {
+            for row in doomed {
+                acting.row(&planned.name, &row.version, Some(&held));
+            }
+        }
+    }
+    acting.applied
+}
+
+/// A package as it is right now.
+struct Now {
+    package: Package,
+    links: Links,
+}
+
+impl Now {
+    /// Reads it; nothing may be unknown.
+    fn read<F: Folder>(layout: &Layout<F>, name: &str) -> Result<Self, String> {
+        let (recorded, links) = layout.package(name).map_err(|error| error.to_string())?;
+        let package = recorded.package();
+        match unread(&package) {
+            Some(why) => Err(why),
+            None => Ok(Self { package, links }),
+        }
+    }
+}
+
+impl<F: Folder, E: Editor, L: Log + Send> Acting<'_, F, E, L> {
+    /// Acts on one package; gives why nothing was tried in it, if that is so.
+    fn package(&mut self, layout: &Layout<F>, planned: &PackagePlan, doomed: &[&Version]) -> Option<Held> {
+        let held = |outcome, why: String| Some(Held { outcome, why });
+        if doomed.is_empty() {
+            return None;
+        }
+        if self.applied.stopped.is_some() {
+            return held(Outcome::Stopped, "the run stopped before this package".into());
+        }
+        let before = match Now::read(layout, &planned.name) {
+            Ok(before) => before,
+            Err(why) => {
+                return held(Outcome::Failed, format!("the package could not be read again: {why}"));
+            }
+        };
+        if let Some(why) = moved(planned, &before.package) {
+            return held(Outcome::Stopped, why);
+        }
+        let (gone, pruned) = self.tags(planned, &before.package);
+        let moved = match Now::read(layout, &planned.name) {
+            Ok(now) => self.links(planned, &now, &gone, &pruned),
+            Err(why) => {
+                let why = format!("{}: it could not be read again after its tags went: {why}", planned.name);
+                let held = Held { outcome: Outcome::Failed, why: why.clone() };
+                pruned.iter().for_each(|row| self.row(&planned.name, &row.version, Some(&held)));
+                self.applied.stopped.get_or_insert(Stopped::Unread(why));
+                return None;
+            }
+        };
+        self.check(layout, planned, &before, &moved);
+        None
+    }
+
+    /// Moves tags, each image before what it names and what follows it. Gives the images that lost all their tags, and the
+    /// rows of digests that still are to go.
+    fn tags(&mut self, planned: &PackagePlan, before: &Package) -> (Vec<Digest>, Vec<Version>) {
+        let name = &planned.name;
+        let (order, left) = ordered(planned, before);
+        let unordered = Held { outcome: Outcome::Spared, why: "no safe order was found".into() };
+        left.iter().for_each(|row| self.row(name, &row.version, Some(&unordered)));
+        let (mut gone, mut pruned) = (Vec::new(), Vec::new());
+        let mut held: BTreeMap<usize, Held> = BTreeMap::new();
+        for level in levels(&order) {
+            let mut tried: Vec<(usize, &Version)> = Vec::new();
+            for number in level {
+                let step = &order[number];
+                if let Some(why) = step.after.iter().find_map(|other| held.get(other).cloned()) {
+                    step.rows.iter().for_each(|row| self.row(name, &row.version, Some(&why)));
+                    held.insert(number, why);
+                    continue;
+                }
+                let (tags, digests): (Vec<_>, Vec<_>) =
+                    step.rows.iter().partition(|row| !row.version.contains(':'));
+                tried.extend(tags.into_iter().map(|row| (number, row)));
+                pruned.extend(digests.into_iter().map(|row| (number, row.clone())));
+            }
+            let steps: Vec<Step> =
+                tried.iter().map(|(number, row)| tag_step(name, row, order[*number].digest)).collect();
+            for ((number, row), went) in tried.into_iter().zip(self.steps(&steps)) {
+                self.row(name, &row.version, went.as_ref());
+                if let Some(why) = went {
+                    held.insert(number, why.by(&row.version));
+                }
+            }
+        }
+        for (number, step) in order.iter().enumerate() {
+            if !held.contains_key(&number) && step.rows.iter().any(|row| !row.version.contains(':')) {
+                gone.push(step.digest);
+            }
+        }
+        let (stay, pruned): (Vec<_>, Vec<_>) =
+            pruned.into_iter().partition(|(number, _)| held.contains_key(number));
+        stay.iter().for_each(|(number, row)| self.row(name, &row.version, held.get(number)));
+        (gone, pruned.into_iter().map(|(_, row)| row).collect())
+    }
+
+    /// Moves the links that nothing needs any more. Gives the digests whose links went.
+    fn links(
+        &mut self,
+        planned: &PackagePlan,
+        now: &Now,
+        gone: &[Digest],
+        pruned: &[Version],
+    ) -> HashSet<Digest> {
+        let Now { package, links } = now;
+        let mut fates = fates(planned, package);
+        let going: HashSet<&str> = pruned.iter().map(|row| row.version.as_str()).collect();
+        for (row, fate) in package.rows.iter().zip(&mut fates) {
+            let is_pruned = going.contains(&*row.version);
+            // What was to go and was held stays.
+            if *fate == Fate::Goes && !is_pruned {
+                *fate = Fate::Stays;
+            }
+        }
+        let parents = package.parents();
+        let (mut tried, mut went, mut stays) = (HashSet::new(), HashSet::new(), HashSet::new());
+        let mut results: HashMap<Digest, Option<Held>> = HashMap::new();
+        loop {
+            let wanted = moves(package, links, &fates, gone, &stays).revisions;
+            let open: HashSet<ManifestId> = wanted
+                .iter()
+                .filter_map(|step| package.find(&step.digest?))
+                .filter(|one| !tried.contains(one))
+                .collect();
+            let is_next = |one: &ManifestId| {
+                open.contains(one)
+                    && !parents.get(one).into_iter().flatten().any(|parent| open.contains(parent))
+            };
+            let next: Vec<Step> = wanted
+                .iter()
+                .filter(|step| {
+                    step.digest.and_then(|digest| package.find(&digest)).is_some_and(|one| is_next(&one))
+                })
+                .cloned()
+                .collect();
+            if next.is_empty() {
+                break;
+            }
+            let outcomes = self.steps(&next);
+            for (digest, held) in next.iter().filter_map(|step| step.digest).zip(outcomes) {
+                let Some(manifest) = package.find(&digest) else { continue };
+                tried.insert(manifest);
+                if held.is_some() {
+                    stays.insert(manifest);
+                } else {
+                    went.insert(digest);
+                }
+                results.insert(digest, held);
+            }
+        }
+        let layers = moves(package, links, &fates, gone, &stays).layers;
+        let outcomes = self.steps(&layers);
+        for (step, held) in layers.iter().zip(outcomes) {
+            match (Place::parse(&step.path), held) {
+                (Some(Place::LayerFolder(_, digest)), None) => drop(went.insert(digest)),
+                (_, Some(held)) => self.row(&planned.name, &step.path, Some(&held)),
+                (_, None) => {}
+            }
+        }
+        self.told(planned, pruned, results);
+        went
+    }
+
+    /// Tells what became of the rows of digests, and of links without such a row that stayed.
+    fn told(
+        &mut self,
+        planned: &PackagePlan,
+        pruned: &[Version],
+        mut results: HashMap<Digest, Option<Held>>,
+    ) {
+        let needed = Held { outcome: Outcome::Spared, why: "something that stays needs it now".into() };
+        for row in pruned {
+            let held = row.digest.and_then(|digest| results.remove(&digest)).unwrap_or(Some(needed.clone()));
+            self.row(&planned.name, &row.version, held.as_ref());
+        }
+        let mut rest: Vec<_> =
+            results.into_iter().filter_map(|(digest, held)| Some((digest, held?))).collect();
+        rest.sort_by_key(|(digest, _)| *digest);
+        for (digest, held) in rest {
+            self.row(&planned.name, &digest.to_string(), Some(&held));
+        }
+    }
+
+    /// Looks at what stays once more: what was whole and is not any more, or lost a layer link, stops the run.
+    fn check(&mut self, layout: &Layout<F>, planned: &PackagePlan, before: &Now, went: &HashSet<Digest>) {
+        let (recorded, links) = match layout.package(&planned.name) {
+            Ok(read) => read,
+            Err(error) => {
+                let why = format!("{}: what is kept could not be looked at again: {error}", planned.name);
+                self.applied.stopped.get_or_insert(Stopped::Unread(why));
+                return;
+            }
+        };
+        let again = recorded.package();
+        let lost = lost(&again, &links, went).map(Stopped::Worse);
+        if let Some(stopped) = lost.or_else(|| worse(planned, &before.package, &again)) {
+            self.applied.stopped.get_or_insert(stopped);
+        }
+    }
+}
+
+/// What a tag that is there needs, and lost to this run.
+fn lost(package: &Package, links: &Links, went: &HashSet<Digest>) -> Option<String> {
+    let tags = || package.rows.iter().filter(|row| row.is_tag()).filter_map(|row| Some((row, row.manifest?)));
+    let lacks = |one: ManifestId| -> Option<Digest> {
+        let parts = package.info(one).into_iter().flat_map(|info| &info.parts);
+        let parts = parts.map(|part| package.part(*part).0).filter(|part| !links.layers.contains_key(part));
+        let own = Some(package.digest(one)).filter(|_| package.info(one).is_none());
+        own.into_iter().chain(parts).find(|lost| went.contains(lost))
+    };
+    let reached = kept(package, tags().map(|(_, manifest)| manifest));
+    let (one, lost) =
+        package.manifests().filter(|one| reached[one.index()]).find_map(|one| Some((one, lacks(one)?)))?;
+    let needs = |manifest: ManifestId| kept(package, std::iter::once(manifest))[one.index()];
+    let tag = tags().find(|(_, manifest)| needs(*manifest)).map_or("", |(row, _)| &row.version);
+    let (name, tag) = (&package.name, crate::text::escape(tag));
+    Some(format!("{name}:{tag} needs {lost}, whose link was moved aside: undo this run by its journal"))
+}

@@ -1,0 +1,217 @@
+//! A registry:2 tree on disk as a source of retention, and as something to act on.
+//!
+//! [`Layout`] reads a tree into a record, as the sources for servers do, and has no way to change it. [`moves()`] says, without
+//! touching anything, which folders a plan moves aside. [`apply`] moves them, through an
+//! [`Editor`](crate::storage::edit::Editor) and a journal of [`crate::repair`], so that the same undo takes both back.
+
+mod act;
+mod apply;
+mod links;
+mod moves;
+mod read;
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+
+use jiff::Timestamp;
+
+pub use self::apply::{Arms, apply};
+pub use self::links::Links;
+pub use self::moves::{Fate, Moves, moves, moves_of};
+use super::decision::Action;
+use super::plan::{PackageState, Plan};
+use super::policy::Pattern;
+use super::record::{Record, RecordedPackage, SCHEMA};
+use super::source::{Source, SourceKind};
+use crate::graph::{Doubt, Graph, Part};
+use crate::oci::RepositoryName;
+use crate::path::Place;
+use crate::storage::{DiskFolder, Folder, FolderError, Located, OpenOptions, Progress, ScanOptions, Tree};
+
+/// Why a tree cannot be planned or acted on.
+#[derive(Debug, thiserror::Error)]
+pub enum LayoutError {
+    /// It cannot be opened.
+    #[error("cannot open {0}: {1}")]
+    Open(String, #[source] io::Error),
+    /// Its path cannot be written into a plan.
+    #[error("the path of the registry is no text (UTF-8): rename it, or reach it by another path")]
+    Text,
+    /// It keeps copies of what another registry has.
+    #[error(
+        "{0} is a pull-through cache (it holds scheduler-state.json): what is not in it was never fetched or has expired, so \
+         nothing can be told about its images; it expires them itself, and retention belongs to the registry that it copies"
+    )]
+    Cache(String),
+    /// The list of repositories cannot be read.
+    #[error("{path} cannot be read: {why}; without the list of repositories nothing is planned")]
+    Repositories {
+        /// Below `docker/registry/v2`.
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// A repository is not there any more.
+    #[error("repository {0} is gone")]
+    Gone(String),
+}
+
+/// How a tree is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reading<'a> {
+    /// Whether the dates of configs are wanted.
+    pub built_at: bool,
+    /// Only packages that match one of these; all when there are none.
+    pub only: &'a [Pattern],
+}
+
+/// A registry's tree, open for reading.
+#[derive(Debug)]
+pub struct Layout<F = DiskFolder> {
+    tree: Tree<F>,
+    source: Source,
+}
+
+impl Layout {
+    /// Opens the tree of one registry. Its address in plans is the path of its rootdirectory, without symbolic links.
+    ///
+    /// # Errors
+    /// When it cannot be opened or named.
+    pub fn open(located: &Located) -> Result<Self, LayoutError> {
+        let name = located.root.as_ref().unwrap_or(&located.v2);
+        let shown = || crate::text::escape_os(name.as_os_str());
+        let open = |error| LayoutError::Open(shown(), error);
+        let url = name.canonicalize().map_err(open)?.to_str().ok_or(LayoutError::Text)?.to_owned();
+        let tree = Tree::open(located, &OpenOptions::default()).map_err(open)?;
+        Ok(Self::from_tree(tree, &url))
+    }
+}
+
+impl<F: Folder> Layout<F> {
+    /// Takes a tree that is open already; `url` is what plans call it.
+    pub fn from_tree(tree: Tree<F>, url: &str) -> Self {
+        let source = Source { kind: SourceKind::Layout, url: url.into(), owner: None, version: None };
+        Self { tree, source }
+    }
+
+    /// What this is, as plans tell it.
+    pub const fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Reads every package: one for each repository that a registry serves and that has `_manifests`. What cannot be read in
+    /// one of them is its error; what looks absent or broken was looked at twice.
+    ///
+    /// # Errors
+    /// When the list of repositories cannot be read, or this is a pull-through cache.
+    pub fn record(&self, how: &Reading<'_>, now: Timestamp) -> Result<Record, LayoutError> {
+        let wanted = |name: &str| how.only.is_empty() || how.only.iter().any(|only| only.is_match(name));
+        let graph = self.scan(if how.only.is_empty() { None } else { Some(&wanted) })?;
+        let mut errors = errors(&graph);
+        errors.retain(|name, _| wanted(name));
+        let mut packages = BTreeMap::new();
+        for at in 0..graph.repositories.len() {
+            let name = &graph.repositories[at].name;
+            if graph.repositories[at].is_legal && graph.repositories[at].manifests != Part::Absent {
+                let error = errors.remove(&**name);
+                let read =
+                    self.tree.install(|| read::package(self.tree.folder(), &graph, at, error, how.built_at));
+                packages.insert(name.to_string(), read.0);
+            }
+        }
+        // What could not even be looked into may be a repository.
+        for (name, why) in errors {
+            let error = Some(why);
+            packages.entry(name.clone()).or_insert_with(|| RecordedPackage {
+                name,
+                error,
+                ..RecordedPackage::default()
+            });
+        }
+        let packages = packages.into_values().collect();
+        Ok(Record { schema: SCHEMA.into(), recorded_at: now, source: self.source.clone(), packages })
+    }
+
+    /// Reads one package, with its links.
+    ///
+    /// # Errors
+    /// When it is not there, or as [`Layout::record`].
+    pub fn package(&self, name: &str) -> Result<(RecordedPackage, Links), LayoutError> {
+        let graph = self.scan(Some(&|other| other == name))?;
+        let at = graph.repositories.iter().position(|repository| &*repository.name == name);
+        let at = at.ok_or_else(|| LayoutError::Gone(name.to_owned()))?;
+        let error = errors(&graph).remove(name);
+        Ok(self.tree.install(|| read::package(self.tree.folder(), &graph, at, error, false)))
+    }
+
+    /// Why what a plan lets go cannot be moved by this process, if that can be told without trying.
+    pub fn denied(&self, plan: &Plan) -> Option<String> {
+        let goes = |row: &&super::Version| row.action == Action::Delete && !row.version.contains(':');
+        for package in plan.packages.iter().filter(|package| package.state == PackageState::Planned) {
+            let name = &package.name;
+            let mut places: Vec<String> = Vec::new();
+            for row in package.versions.iter().filter(goes) {
+                places.push(Place::TagFolder(name, &row.version).to_string());
+            }
+            if places.is_empty() {
+                continue;
+            }
+            places.extend([Place::Tags(name).to_string(), Place::Revisions(name).to_string()]);
+            for path in places {
+                if let Ok(Some(false)) = self.tree.folder().may_change(path.as_ref()) {
+                    return Some(format!("{path} is not writable, or on a read-only file system"));
+                }
+            }
+        }
+        None
+    }
+
+    /// The graph, after a second look at all that would count as absent or broken.
+    fn scan(&self, only: Option<&(dyn Fn(&str) -> bool + Sync)>) -> Result<Graph, LayoutError> {
+        let progress = Progress::default();
+        let mut graph = self.tree.scan(&ScanOptions { only, ..ScanOptions::default() }, &progress);
+        if graph.has_scheduler_state {
+            return Err(LayoutError::Cache(self.source.url.clone()));
+        }
+        let repositories = Place::Repositories.to_string();
+        if let Some(unread) = graph.unread.iter().find(|unread| unread.path == repositories) {
+            return Err(LayoutError::Repositories { path: repositories, why: unread.error.clone() });
+        }
+        let mut seen = HashSet::new();
+        loop {
+            let doubts = (0..graph.repositories.len()).flat_map(|at| read::doubts(&graph, at));
+            let doubts: Vec<Doubt> = doubts.filter(|doubt| seen.insert(*doubt)).collect();
+            if doubts.is_empty() {
+                return Ok(graph);
+            }
+            self.tree.settle(&mut graph, &doubts, &progress);
+        }
+    }
+}
+
+/// What could not be read, by the repository that it belongs to, or may be.
+fn errors(graph: &Graph) -> BTreeMap<String, String> {
+    let mut errors = BTreeMap::new();
+    let prefix = format!("{}/", Place::Repositories);
+    for unread in &graph.unread {
+        let name = unread.repository.as_deref().or_else(|| unread.path.strip_prefix(&prefix));
+        if let Some(name) = name.filter(|name| RepositoryName::new(name).is_ok()) {
+            errors.entry(name.to_owned()).or_insert_with(|| format!("{}: {}", unread.path, unread.error));
+        }
+    }
+    let is_unread = |part: Part| part == Part::Unread;
+    for one in &graph.repositories {
+        if [one.manifests, one.tags_part, one.revisions_part, one.layers_part].into_iter().any(is_unread) {
+            errors.entry(one.name.to_string()).or_insert_with(|| "a part of it could not be listed".into());
+        }
+    }
+    errors
+}
+
+/// How looking for something ended, as a lower-case fragment.
+fn told(error: &FolderError) -> String {
+    match error {
+        FolderError::NotFound => "it is gone since it was listed".into(),
+        other => other.to_string(),
+    }
+}

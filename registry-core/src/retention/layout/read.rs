@@ -1,0 +1,231 @@
+//! One repository of a graph as a recorded package: its tags and revision links as rows, and what manifests answer by the
+//! rules of `registry` 2.8. Decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::Path;
+
+use jiff::Timestamp;
+use rayon::prelude::*;
+
+use super::links::Links;
+use super::told;
+use crate::graph::{Content, Doubt, Graph, Link, NodeId, Presence, Repository};
+use crate::oci::manifest::{Kind as ManifestKind, MAX_BYTES, Role};
+use crate::oci::{Digest, Manifest, MediaType};
+use crate::path::Place;
+use crate::retention::built::built_at;
+use crate::retention::images::followed;
+use crate::retention::record::{RecordedManifest, RecordedPackage, RecordedVersion};
+use crate::storage::{Folder, Kind};
+
+/// Most bytes of a config that are read for its date.
+const CONFIG_MAX: usize = 16 << 20;
+
+/// Whether a repository serves a manifest, its bytes apart: by its revision link, or as 2.8 does too, by a layer link
+/// (`registry/storage/linkedblobstore.go @ v2.8.3`).
+fn is_linked(graph: &Graph, repository: &Repository, node: NodeId) -> Result<bool, String> {
+    match repository.revision(node) {
+        Link::Names(target) if target == node => Ok(true),
+        Link::Names(target) => Err(format!("its revision link names {}", graph.digest(target))),
+        Link::Invalid(fault) => Err(format!("its revision link {}", fault.describe())),
+        Link::Unread => Err("its revision link could not be read".into()),
+        Link::Absent => match repository.layer(node) {
+            Link::Names(target) if target == node => Ok(true),
+            Link::Unread => Err("its layer link could not be read".into()),
+            Link::Names(_) | Link::Invalid(_) | Link::Absent => Ok(false),
+        },
+    }
+}
+
+/// Everything that a repository's tags and revision links reach.
+fn reached(graph: &Graph, repository: &Repository) -> Vec<NodeId> {
+    let tags = repository.numbered_tags().filter_map(|(_, tag)| match tag.current {
+        Link::Names(node) => Some(node),
+        _ => None,
+    });
+    let mut stack: Vec<NodeId> = tags.chain(repository.revisions().iter().map(|entry| entry.node)).collect();
+    let (mut seen, mut reached) = (HashSet::new(), Vec::new());
+    while let Some(node) = stack.pop() {
+        if !seen.insert(node) {
+            continue;
+        }
+        reached.push(node);
+        if let Some(manifest) = graph.manifest(node) {
+            let children = graph.edges(manifest).iter().filter(|edge| edge.role == Role::Child);
+            stack.extend(children.filter_map(|edge| edge.target));
+        }
+    }
+    reached
+}
+
+/// What of a repository is to be looked at again before it counts as absent or broken.
+pub(super) fn doubts(graph: &Graph, at: usize) -> Vec<Doubt> {
+    let repository = &graph.repositories[at];
+    let at = u32::try_from(at).unwrap_or(u32::MAX);
+    let mut doubts = Vec::new();
+    for (number, tag) in repository.numbered_tags() {
+        if !matches!(tag.current, Link::Names(_)) {
+            doubts.push(Doubt::Tag(at, number));
+        }
+    }
+    for node in reached(graph, repository) {
+        match is_linked(graph, repository, node) {
+            Err(_) | Ok(false) => doubts.extend([Doubt::Revision(at, node), Doubt::Layer(at, node)]),
+            Ok(true) => {
+                let blob = graph.blob(node);
+                if blob.presence != Presence::Present || blob.content != Content::Right {
+                    doubts.push(Doubt::Manifest(node));
+                }
+            }
+        }
+    }
+    doubts
+}
+
+/// A repository as a package, and its links. `error` is why it could not be read as a whole.
+pub(super) fn package<F: Folder>(
+    folder: &F,
+    graph: &Graph,
+    at: usize,
+    error: Option<String>,
+    dates: bool,
+) -> (RecordedPackage, Links) {
+    let repository = &graph.repositories[at];
+    let name = &*repository.name;
+    let mut package = RecordedPackage { name: name.to_owned(), error, ..RecordedPackage::default() };
+    // In the order of the names, whatever that of a listing was.
+    let tags: Vec<_> = repository.numbered_tags().map(|(_, tag)| tag).collect();
+    let tag = |tag: &&crate::graph::TagEntry| {
+        let digest = if let Link::Names(node) = tag.current { Some(graph.digest(node)) } else { None };
+        let time = time(folder, &Place::TagLink(name, &tag.name).to_string());
+        let time = if digest.is_some() { time } else { time.map_or(Ok(None), Ok) };
+        (RecordedVersion { version: tag.name.to_string(), id: None, created_at: None, digest }, time)
+    };
+    let revision = |entry: &crate::graph::LinkEntry| {
+        let digest = graph.digest(entry.node);
+        let time = time(folder, &Place::RevisionLink(name, digest).to_string());
+        let time = if entry.link == Link::Names(entry.node) { time } else { time.map_or(Ok(None), Ok) };
+        let version = digest.to_string();
+        (RecordedVersion { version, id: None, created_at: None, digest: Some(digest) }, time)
+    };
+    let mut rows: Vec<_> = tags.par_iter().map(tag).collect();
+    rows.par_extend(repository.revisions().par_iter().map(revision));
+    for (mut row, time) in rows {
+        match time {
+            Ok(time) => row.created_at = time,
+            Err(why) => {
+                package.error.get_or_insert(why);
+            }
+        }
+        package.versions.push(row);
+    }
+    package.versions.sort_by(|a, b| a.version.cmp(&b.version));
+    package.manifests = manifests(folder, graph, repository, &package.versions);
+    if dates {
+        add_dates(folder, &mut package.manifests);
+    }
+    (package, Links::of(graph, repository))
+}
+
+/// When a link was written.
+fn time<F: Folder>(folder: &F, path: &str) -> Result<Option<Timestamp>, String> {
+    match folder.time(Path::new(path)) {
+        Ok((Kind::File, time)) => Ok(Some(time)),
+        Ok((kind, _)) => Err(format!("{path}: {} in the place of a link file", kind.describe())),
+        Err(error) => Err(format!("{path}: {}", told(&error))),
+    }
+}
+
+/// Every manifest that the rows name, what signatures are named after, and all that indexes among them list.
+fn manifests<F: Folder>(
+    folder: &F,
+    graph: &Graph,
+    repository: &Repository,
+    rows: &[RecordedVersion],
+) -> BTreeMap<Digest, RecordedManifest> {
+    let subjects = rows.iter().filter_map(|row| followed(&row.version));
+    let mut wanted: BTreeSet<Digest> = rows.iter().filter_map(|row| row.digest).chain(subjects).collect();
+    let mut manifests: BTreeMap<Digest, RecordedManifest> = BTreeMap::new();
+    while !wanted.is_empty() {
+        let each: Vec<Digest> = wanted.into_iter().collect();
+        let read: Vec<_> =
+            each.par_iter().map(|digest| (*digest, manifest(folder, graph, repository, *digest))).collect();
+        wanted = BTreeSet::new();
+        for (digest, found) in read {
+            if let Some(bytes) = found.bytes() {
+                let references = Manifest::parse(bytes).references.into_iter();
+                let children = references.filter(|reference| reference.role == Role::Child);
+                wanted.extend(children.filter_map(|reference| reference.descriptor.digest));
+            }
+            manifests.insert(digest, found);
+        }
+        wanted.retain(|digest| !manifests.contains_key(digest));
+    }
+    manifests
+}
+
+/// What a repository answers to one digest.
+fn manifest<F: Folder>(
+    folder: &F,
+    graph: &Graph,
+    repository: &Repository,
+    digest: Digest,
+) -> RecordedManifest {
+    // A digest that no file and no manifest of the tree names has no link here.
+    let Some(node) = graph.digests().find(&digest) else { return RecordedManifest::Absent };
+    match is_linked(graph, repository, node) {
+        Ok(true) => {}
+        Ok(false) => return RecordedManifest::Absent,
+        Err(why) => return RecordedManifest::Unknown(why),
+    }
+    match graph.blob(node).presence {
+        Presence::Absent => return RecordedManifest::Absent,
+        Presence::Unread => return RecordedManifest::Unknown("its bytes could not be read".into()),
+        Presence::Unseen => return RecordedManifest::Unknown("its bytes were not looked at".into()),
+        Presence::Present => {}
+    }
+    match bytes(folder, digest, usize::try_from(MAX_BYTES).unwrap_or(usize::MAX)) {
+        Ok(bytes) => RecordedManifest::present(&media_type(&bytes), &bytes),
+        Err(why) => RecordedManifest::Unknown(why),
+    }
+}
+
+/// The bytes filed under a digest, when they are the right ones.
+fn bytes<F: Folder>(folder: &F, digest: Digest, most: usize) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let path = Place::BlobData(digest).to_string();
+    let stat = folder.read(Path::new(&path), most + 1, &mut bytes).map_err(|error| told(&error))?;
+    if stat.kind != Kind::File {
+        return Err(format!("{} in the place of its bytes", stat.kind.describe()));
+    }
+    if bytes.len() > most {
+        return Err(format!("it has {} bytes, more than the {most} that are read", stat.size));
+    }
+    if Digest::of(digest.algorithm(), &bytes) != digest {
+        return Err("its bytes do not hash to its digest".into());
+    }
+    Ok(bytes)
+}
+
+/// The media type with which a registry serves bytes that name none (`registry/handlers/manifests.go @ v2.8.3`).
+fn media_type(bytes: &[u8]) -> String {
+    let parsed = Manifest::parse(bytes);
+    let own = parsed.media_type.unwrap_or_else(|| match parsed.kind {
+        ManifestKind::Image => MediaType::OciManifest,
+        ManifestKind::Index => MediaType::OciIndex,
+        ManifestKind::Schema1 => MediaType::DockerSchema1Signed,
+        ManifestKind::Opaque => MediaType::new(""),
+    });
+    own.as_str().to_owned()
+}
+
+/// Reads when images were built, out of their configs.
+fn add_dates<F: Folder>(folder: &F, manifests: &mut BTreeMap<Digest, RecordedManifest>) {
+    manifests.par_iter_mut().for_each(|(_, manifest)| {
+        let RecordedManifest::Present { data, built_at: date, .. } = manifest else { return };
+        let references = Manifest::parse(data).references;
+        let config = references.into_iter().find(|reference| reference.role == Role::Config);
+        let digest = config.and_then(|config| config.descriptor.digest);
+        *date = digest.and_then(|digest| built_at(&bytes(folder, digest, CONFIG_MAX).ok()?));
+    });
+}

@@ -1,0 +1,175 @@
+//! A plan applied to the tree of a real server, its own collector run without --delete-untagged, and everything pulled.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use jiff::Timestamp;
+use registry_core::oci::manifest::Role;
+use registry_core::oci::{Digest, Manifest};
+use registry_core::path::Place;
+use registry_core::registry::Client;
+use registry_core::repair::{Journal, Log, place};
+use registry_core::retention::layout::{Arms, Layout, Reading, apply};
+use registry_core::retention::{Action, Outcome, Policy, Record, plan};
+use registry_core::storage::edit::FdEditor;
+use registry_core::storage::locate;
+use registry_fixtures::TreeBuilder;
+use registry_fixtures::random::sound_tree;
+use registry_fixtures::real::{Configured, RealServer};
+use registry_fixtures::registry::Profile;
+
+use self::layout_model::only_doomed;
+use super::{block, http};
+
+#[path = "../../retention/layout_model.rs"]
+mod layout_model;
+
+const CASES: u64 = 60;
+const STORAGE: &str = "  delete: {enabled: true}\n  maintenance: {uploadpurging: {enabled: false}}\n";
+
+struct Nowhere;
+
+impl Log for Nowhere {
+    fn append(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Every tag gets a time of its own, far in the past.
+fn age(tree: &mut TreeBuilder, seed: u64) {
+    let day = std::time::Duration::from_secs(24 * 3600);
+    tree.age_all(90 * day);
+    let record = read(tree.root());
+    for package in &record.packages {
+        for (number, row) in package.versions.iter().filter(|row| !row.version.contains(':')).enumerate() {
+            let days = (number as u64 * 7 + seed) % 61 + 1;
+            let link = tree.tag_link(&package.name, &row.version);
+            tree.set_age(link, day * u32::try_from(days).expect("a few days"));
+        }
+    }
+}
+
+fn read(root: &Path) -> Record {
+    let located = locate(root, false).registries.pop().expect("a registry");
+    let layout = Layout::open(&located).expect("a layout");
+    layout.record(&Reading::default(), Timestamp::now()).expect("a record")
+}
+
+/// Whether a server sends a tag with all that is below it, each with the right bytes.
+fn is_whole(client: &Client, repository: &str, tag: &str) -> bool {
+    let Ok(Some(root)) = block(client.manifest(repository, tag)) else { return false };
+    let mut waiting = Manifest::parse(&root.bytes).references;
+    while let Some(part) = waiting.pop() {
+        let (Some(digest), false) = (part.descriptor.digest, part.descriptor.has_urls) else { continue };
+        if part.role == Role::Child {
+            match block(client.manifest(repository, &digest.to_string())) {
+                Ok(Some(child)) if child.digest == digest => {
+                    waiting.extend(Manifest::parse(&child.bytes).references);
+                }
+                _ => return false,
+            }
+        } else {
+            let right = |bytes: &Vec<u8>| Digest::of(digest.algorithm(), bytes) == digest;
+            if !block(client.blob(repository, &digest, 64 << 20)).ok().flatten().as_ref().is_some_and(right) {
+                return false;
+            }
+        }
+    }
+    true
+}
+
+fn whole(server: &RealServer, record: &Record) -> BTreeSet<(String, String)> {
+    let client =
+        Client::new(&http(0), &format!("http://{}", server.address), Default::default()).expect("a client");
+    let packages = record.packages.iter();
+    let tags =
+        packages.flat_map(|package| package.versions.iter().map(move |row| (&package.name, &row.version)));
+    let tags = tags.filter(|(_, tag)| !tag.contains(':'));
+    tags.filter(|(name, tag)| is_whole(&client, name, tag))
+        .map(|(name, tag)| (name.clone(), tag.clone()))
+        .collect()
+}
+
+/// Runs the collector. 3.x gives up on schema 1; and where a layer is linked by two algorithms, after it has freed all that it
+/// could (`registry/storage/garbagecollect.go @ v3.1.1`).
+fn is_collected(server: &RealServer) -> bool {
+    match server.collect(&[]) {
+        Ok(()) => true,
+        Err(why) if why.contains("failed to delete layer link") => true,
+        Err(why) => {
+            assert!(why.contains("unrecognized manifest schema version 1"), "{why}");
+            false
+        }
+    }
+}
+
+fn collected(profile: Profile) {
+    let server = RealServer::start(profile, Configured { storage: STORAGE, ..Configured::default() });
+    let (mut ran, mut pulled, mut freed) = (0, 0, 0);
+    for seed in 1..=CASES {
+        // What the collector does by itself.
+        let (mut alone, _) = sound_tree(seed);
+        age(&mut alone, seed);
+        server.serve(alone.root());
+        if !is_collected(&server) {
+            continue;
+        }
+        let before = whole(&server, &read(&server.root()));
+
+        let (mut tree, story) = sound_tree(seed);
+        age(&mut tree, seed);
+        server.serve(tree.root());
+        let located = locate(&server.root(), false).registries.pop().expect("a registry");
+        let layout = Layout::open(&located).expect("a layout");
+        let now = Timestamp::now();
+        let record = layout.record(&Reading::default(), now).expect("a record");
+        let mut policy = Policy::keep_last(1 + u32::try_from(seed % 2).expect("a bit")).expect("a policy");
+        policy.keep_tags.clear();
+        let plan = plan(record.source.clone(), record.packages(), &policy, now, "0");
+        let aside = place(&located, None, now).expect("a place");
+        let editor = FdEditor::open(&located.v2, &aside.base).expect("an editor");
+        let mut journal = Journal::begin(Nowhere, &located.v2, &aside.base, now).expect("a journal");
+        let arms = Arms { editor: &editor, journal: &mut journal, aside: &aside.below, v2: &located.v2, now };
+        let done = apply(&layout, &plan, arms);
+        assert!(done.stopped.is_none(), "{story:#?} {done:#?}");
+        assert_eq!(
+            done.count(Outcome::Deleted) as u64,
+            plan.summary.versions_deleted,
+            "{story:#?} {done:#?}"
+        );
+        assert!(is_collected(&server), "{story:#?}");
+
+        let after = whole(&server, &record);
+        for package in &plan.packages {
+            for row in package.versions.iter().filter(|row| !row.version.contains(':')) {
+                let tag = (package.name.clone(), row.version.clone());
+                if row.action == Action::Delete {
+                    assert!(!after.contains(&tag), "{story:#?} {tag:?} is still there");
+                } else if before.contains(&tag) {
+                    assert!(after.contains(&tag), "{story:#?} {tag:?} was kept and cannot be pulled");
+                    pulled += 1;
+                }
+            }
+        }
+        for digest in only_doomed(&record, &plan) {
+            let path = located.v2.join(Place::BlobData(digest).to_string());
+            assert!(matches!(path.try_exists(), Ok(false)), "{story:#?} {digest} is still there");
+            freed += 1;
+        }
+        ran += 1;
+    }
+    assert!(ran > CASES / 4 && pulled > 50 && freed > 50, "{ran} trees, {pulled} tags, {freed} digests");
+}
+
+#[test]
+#[ignore = "needs docker-registry 2.8.2"]
+fn a_plain_collector_of_2_8_frees_what_went() {
+    collected(Profile::V2_8);
+}
+
+#[test]
+#[ignore = "needs registry 3.1.1"]
+fn a_plain_collector_of_3_1_frees_what_went() {
+    collected(Profile::V3);
+}

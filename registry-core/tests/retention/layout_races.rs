@@ -1,0 +1,247 @@
+//! Somebody pushes while a plan is acted on: right before a tag is moved, between tags and links, after a link went.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+use registry_core::oci::{Algorithm, Digest};
+use registry_core::repair::{Journal, Log, place};
+use registry_core::retention::layout::{Arms, apply};
+use registry_core::retention::{Applied, Plan, Stopped};
+use registry_core::storage::FolderError;
+use registry_core::storage::edit::{Attributes, Editor, FdEditor, Fill, Look, Room};
+use registry_fixtures::{Child, TreeBuilder};
+
+use crate::layout::{DAY, keep, located, open, planned, record};
+
+type Answer<T> = Result<T, FolderError>;
+type Hook<'h> = Box<dyn FnMut(&mut TreeBuilder) + Send + 'h>;
+
+/// An editor beside which somebody pushes once: before something whose path ends so is looked at for its move, or right after
+/// it was moved.
+struct Beside<'h> {
+    inner: FdEditor,
+    tree: &'h Mutex<TreeBuilder>,
+    before: bool,
+    what: String,
+    push: Mutex<Option<Hook<'h>>>,
+}
+
+impl Beside<'_> {
+    fn push(&self, path: &Path) {
+        if path.to_string_lossy().ends_with(&self.what)
+            && let Some(mut push) = self.push.lock().unwrap().take()
+        {
+            push(&mut self.tree.lock().unwrap());
+        }
+    }
+}
+
+impl Editor for Beside<'_> {
+    fn look(&self, room: Room, path: &Path) -> Answer<Option<Look>> {
+        self.inner.look(room, path)
+    }
+
+    fn read(&self, room: Room, path: &Path, limit: usize) -> Answer<Vec<u8>> {
+        self.inner.read(room, path, limit)
+    }
+
+    fn names(&self, room: Room, path: &Path) -> Answer<Vec<OsString>> {
+        self.inner.names(room, path)
+    }
+
+    fn hash(&self, room: Room, path: &Path, algorithm: Algorithm) -> Answer<Digest> {
+        self.inner.hash(room, path, algorithm)
+    }
+
+    fn make_folder(&self, room: Room, path: &Path, attributes: Option<Attributes>) -> Answer<()> {
+        if self.before {
+            self.push(path);
+        }
+        self.inner.make_folder(room, path, attributes)
+    }
+
+    fn write(
+        &self,
+        room: Room,
+        path: &Path,
+        attributes: Option<Attributes>,
+        modified: Option<Timestamp>,
+        fill: Fill<'_>,
+    ) -> Answer<()> {
+        self.inner.write(room, path, attributes, modified, fill)
+    }
+
+    fn rename(&self, from: (Room, &Path), to: (Room, &Path), replace: bool) -> Answer<()> {
+        self.inner.rename(from, to, replace)?;
+        if !self.before {
+            self.push(from.1);
+        }
+        Ok(())
+    }
+
+    fn remove_file(&self, room: Room, path: &Path) -> Answer<()> {
+        self.inner.remove_file(room, path)
+    }
+
+    fn remove_folder(&self, room: Room, path: &Path) -> Answer<()> {
+        self.inner.remove_folder(room, path)
+    }
+
+    fn sync(&self, room: Room, path: &Path) -> Answer<()> {
+        self.inner.sync(room, path)
+    }
+}
+
+struct Nowhere;
+
+impl Log for Nowhere {
+    fn append(&mut self, _: &[u8]) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Applies a plan while somebody pushes once.
+fn beside(
+    tree: TreeBuilder,
+    plan: &Plan,
+    (before, what): (bool, &str),
+    push: impl FnMut(&mut TreeBuilder) + Send,
+) -> (Applied, TreeBuilder) {
+    let (now, located, layout) = (Timestamp::now(), located(&tree), open(&tree));
+    let tree = Mutex::new(tree);
+    let aside = place(&located, None, now).unwrap();
+    let v2 = located.v2.canonicalize().unwrap();
+    let editor = Beside {
+        inner: FdEditor::open(&located.v2, &aside.base).unwrap(),
+        tree: &tree,
+        before,
+        what: what.into(),
+        push: Mutex::new(Some(Box::new(push))),
+    };
+    let mut journal = Journal::begin(Nowhere, &v2, &aside.base, now).unwrap();
+    let arms = Arms { editor: &editor, journal: &mut journal, aside: &aside.below, v2: &v2, now };
+    let applied = apply(&layout, plan, arms);
+    assert!(editor.push.lock().unwrap().is_none(), "nobody pushed");
+    drop(editor);
+    (applied, tree.into_inner().unwrap())
+}
+
+struct Built {
+    tree: TreeBuilder,
+    plan: Plan,
+    old: registry_fixtures::Index,
+}
+
+/// Two builds of two platforms, of which the older goes; it has two tags.
+fn built() -> Built {
+    let mut tree = TreeBuilder::new();
+    let old = tree.multi_platform("app", Some("old"), &["linux/amd64", "linux/arm64"]);
+    tree.tag("app", "same", &old.digest);
+    tree.multi_platform("app", Some("new"), &["linux/amd64", "linux/arm64"]);
+    tree.age_all(60 * DAY);
+    let link = tree.tag_link("app", "new");
+    tree.set_age(link, DAY);
+    let plan = planned(&record(&tree), &keep(1));
+    assert_eq!((plan.summary.images_deleted, plan.summary.versions_deleted), (1, 2));
+    Built { tree, plan, old }
+}
+
+fn told(applied: &Applied) -> String {
+    let mut lines: Vec<String> = applied
+        .rows
+        .iter()
+        .map(|row| {
+            let why = row.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+            format!("{} {:?}{why}", row.version, row.outcome)
+        })
+        .collect();
+    lines.sort();
+    match &applied.stopped {
+        Some(Stopped::Worse(_)) => lines.push("stopped: worse".into()),
+        Some(other) => lines.push(format!("stopped: {other:?}")),
+        None => {}
+    }
+    lines.join("\n")
+}
+
+fn is_linked(tree: &TreeBuilder, digest: &registry_fixtures::Digest) -> bool {
+    tree.revision_link("app", digest).is_file()
+}
+
+#[test]
+fn a_tag_pushed_anew_right_before_its_move_is_spared() {
+    let Built { tree, plan, old } = built();
+    let (applied, tree) = beside(tree, &plan, (true, "tags"), |tree| {
+        let other = tree.image("app", None, "other");
+        tree.tag("app", "same", &other.digest);
+    });
+    insta::assert_snapshot!(told(&applied), @"
+    old Deleted
+    same Spared: it names something else now
+    ");
+    assert!(tree.tag_link("app", "same").is_file() && !tree.tag_link("app", "old").is_file());
+    // Whether its image may go is for the next plan.
+    assert!(is_linked(&tree, &old.digest) && is_linked(&tree, &old.images[0].digest));
+}
+
+#[test]
+fn an_image_of_which_a_tag_was_pushed_again_stays_whole() {
+    let Built { tree, plan, old } = built();
+    let digest = old.digest.clone();
+    let (applied, tree) = beside(tree, &plan, (true, "tags"), move |tree| {
+        tree.tag("app", "same", &digest);
+    });
+    insta::assert_snapshot!(told(&applied), @"
+    old Deleted
+    same Spared: it was pushed again since it was planned
+    ");
+    assert!(tree.tag_link("app", "same").is_file());
+    assert!(is_linked(&tree, &old.digest));
+    assert!(old.images.iter().chain(&old.attestations).all(|image| is_linked(&tree, &image.digest)));
+}
+
+#[test]
+fn what_a_tag_needs_that_was_pushed_after_the_others_went_stays() {
+    let Built { tree, plan, old } = built();
+    let child = old.images[0].clone();
+    let (applied, tree) = beside(tree, &plan, (false, "tags/old"), move |tree| {
+        tree.index(
+            "app",
+            Some("again"),
+            &[Child::new(&child.digest, child.size, "application/vnd.oci.image.manifest.v1+json")],
+        );
+    });
+    insta::assert_snapshot!(told(&applied), @"
+    old Deleted
+    same Deleted
+    ");
+    assert!(is_linked(&tree, &old.images[0].digest) && !is_linked(&tree, &old.images[1].digest));
+    let layers = &old.images[0].layers;
+    assert!(!layers.is_empty() && layers.iter().all(|layer| tree.layer_link_path("app", layer).is_file()));
+}
+
+#[test]
+fn what_was_pushed_too_late_stops_the_run() {
+    let Built { tree, plan, old } = built();
+    let child = old.images[0].clone();
+    let what = format!("revisions/sha256/{}", child.digest.hex());
+    let (applied, _) = beside(tree, &plan, (false, &what), move |tree| {
+        tree.index(
+            "app",
+            Some("again"),
+            &[Child::new(&child.digest, child.size, "application/vnd.oci.image.manifest.v1+json")],
+        );
+    });
+    insta::assert_snapshot!(told(&applied), @"
+    old Deleted
+    same Deleted
+    stopped: worse
+    ");
+    let Some(Stopped::Worse(why)) = &applied.stopped else { panic!("{applied:?}") };
+    assert!(
+        why.starts_with("app:again needs sha256:") && why.ends_with("undo this run by its journal"),
+        "{why}"
+    );
+}
