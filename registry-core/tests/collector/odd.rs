@@ -18,7 +18,7 @@ struct Odd {
 
 /// A tree of [`random_tree`] or [`sound_tree`] with one to three odd things; in a strict one also inside leaf folders.
 pub fn odd_tree(seed: u64, is_strict: bool) -> (TreeBuilder, Vec<String>) {
-    let (tree, story) = if seed % 3 == 0 { random_tree(seed) } else { sound_tree(seed) };
+    let (tree, story) = if seed.is_multiple_of(3) { random_tree(seed) } else { sound_tree(seed) };
     let mut odd = Odd { tree, chance: SplitMix64::new(seed ^ 0x0dd), story, is_strict };
     for _ in 0..1 + odd.chance.below(3) {
         let told = (0..20).find_map(|_| odd.one());
@@ -55,7 +55,7 @@ impl Odd {
     }
 
     fn put(&self, path: &Path, bytes: &[u8]) -> Option<()> {
-        if path.exists() {
+        if path.symlink_metadata().is_ok() {
             return None;
         }
         fs::create_dir_all(path.parent()?).ok()?;
@@ -108,7 +108,7 @@ impl Odd {
             "Upper/X/_layers",
         ]);
         let path = self.tree.repositories().join(name);
-        if path.exists() {
+        if path.symlink_metadata().is_ok() {
             return None;
         }
         fs::create_dir_all(&path).ok()?;
@@ -140,7 +140,7 @@ impl Odd {
             ".nfs",
         ]);
         let path = folder.join(name);
-        if path.exists() || !folder.is_dir() {
+        if path.symlink_metadata().is_ok() || !folder.is_dir() {
             return None;
         }
         match self.chance.below(5) {
