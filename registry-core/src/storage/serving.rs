@@ -3,17 +3,18 @@
 //!
 //! How a registry is told its folder: `configuration/parser.go`, `registry/registry.go @ v2.8.3`, same at v3.1.1.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+mod inside;
+mod told;
 
-use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
+use std::io;
+use std::path::Path;
 
-/// Most bytes of a configuration, or of what the system tells of a process.
-const MAX: u64 = 1 << 20;
+use told::{Environment, Told};
+
 /// Where a registry keeps its tree when nothing else is said (`registry/storage/driver/filesystem/driver.go @ v2.8.3`).
 const DEFAULT_ROOT: &str = "/var/lib/registry";
+/// What Linux answers to whoever reads of a process that has just ended.
+const ESRCH: i32 = 3;
 
 /// What a process is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub struct Serving {
     pub job: Job,
     /// Why it is not certain that it works on this tree; `None` when it is.
     pub doubt: Option<String>,
-    /// Whether its configuration makes it read-only.
+    /// Whether its configuration makes it read-only. No collector is.
     pub is_read_only: bool,
 }
 
@@ -60,51 +61,61 @@ fn among(processes: &Path, rootdirectory: &Path) -> Vec<Serving> {
 
 /// One process, if it may be at work on the tree.
 fn one(process: &Path, pid: u32, rootdirectory: &Path) -> Option<Serving> {
-    let words = words(&process.join("cmdline")).ok()?;
-    let name = |path: &str| Path::new(path).file_name().and_then(|name| name.to_str()).map(str::to_owned);
-    let is_registry = |name: &String| matches!(&**name, "registry" | "docker-registry");
+    let (words, _) = inside::words(&process.join("cmdline")).ok()?;
     let own = std::fs::read_link(process.join("exe")).ok().and_then(|path| name(&path.to_string_lossy()));
-    let called = name(words.first()?);
-    let program = own.filter(is_registry).or(called.filter(is_registry))?;
+    let program = own.or_else(|| name(words.first()?))?;
     let at = words.iter().position(|word| matches!(&**word, "serve" | "garbage-collect"))?;
     let job = if words[at] == "serve" { Job::Server } else { Job::Collector };
     let program = crate::text::escape(&format!("{program} {}", words[at]));
-    let config = words[at + 1..].iter().find(|word| !word.starts_with('-'));
-    let doubt = |why: String| {
+    let doubtful = |why: String| {
         Some(Serving { pid, program: program.clone(), job, doubt: Some(why), is_read_only: false })
     };
-    let environment: HashMap<String, String> = match self::words(&process.join("environ")) {
-        Ok(words) => words.iter().filter_map(|word| word.split_once('=')).map(own_pair).collect(),
-        Err(error) => return doubt(format!("its environment cannot be read: {error}")),
+    let environment = match environment(process) {
+        Ok(environment) => environment,
+        Err(error) if has_ended(&error) => return None,
+        Err(error) => return doubtful(format!("its environment cannot be read: {error}")),
     };
+    let config = words[at + 1..].iter().find(|word| !word.starts_with('-'));
     let config = config.or_else(|| environment.get("REGISTRY_CONFIGURATION_PATH"));
-    let told = match config.map(|config| configuration(process, config)) {
-        Some(Ok(told)) => told,
-        Some(Err(error)) => return doubt(format!("its configuration cannot be read: {error}")),
-        None => Told::default(),
+    let config = config.map_or(Ok(String::new()), |config| inside::text(process, config));
+    let told = config.map_err(|error| error.to_string()).and_then(|config| Told::of(&config, &environment));
+    let told = match told {
+        Ok(told) if told.is_elsewhere => return None,
+        Ok(told) => told,
+        Err(why) => return doubtful(format!("its configuration cannot be read: {why}")),
     };
-    let root = match (environment.get("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY"), &told.root) {
-        (Some(root), _) | (None, Some(root)) => root.clone(),
-        (None, None) if told.is_elsewhere => return None,
-        (None, None) => DEFAULT_ROOT.to_owned(),
-    };
-    let seen = match inside(process, &root).metadata() {
+    let seen = match inside::look(process, told.root.as_deref().unwrap_or(DEFAULT_ROOT)) {
         Ok(seen) => seen,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(error) => return doubt(format!("its folder cannot be looked at: {error}")),
+        Err(error) if has_ended(&error) => return None,
+        Err(error) => return doubtful(format!("its folder cannot be looked at: {error}")),
     };
-    let ours = rootdirectory.metadata().ok()?;
-    is_same(&seen, &ours).then_some(Serving {
-        pid,
-        program,
-        job,
-        doubt: None,
-        is_read_only: told.is_read_only,
-    })
+    let ours = match rootdirectory.metadata() {
+        Ok(ours) => ours,
+        Err(error) => return doubtful(format!("the folder of this tree cannot be looked at: {error}")),
+    };
+    let is_read_only = told.is_read_only && job == Job::Server;
+    is_same(&seen, &ours).then_some(Serving { pid, program, job, doubt: None, is_read_only })
 }
 
-fn own_pair((key, value): (&str, &str)) -> (String, String) {
-    (key.to_owned(), value.to_owned())
+/// The name of a program that is a registry. One that was replaced while it runs is still one.
+fn name(path: &str) -> Option<String> {
+    let path = path.strip_suffix(" (deleted)").unwrap_or(path);
+    let name = Path::new(path).file_name()?.to_str()?;
+    matches!(name, "registry" | "docker-registry").then(|| name.to_owned())
+}
+
+/// Whether something, such as a process or its folder, is not there any more.
+fn has_ended(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ESRCH)
+}
+
+fn environment(process: &Path) -> io::Result<Environment> {
+    let (words, is_whole) = inside::words(&process.join("environ"))?;
+    if !is_whole {
+        return Err(inside::too_large());
+    }
+    let pairs = words.iter().filter_map(|word| word.split_once('='));
+    Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 #[cfg(unix)]
@@ -118,61 +129,14 @@ fn is_same(_: &std::fs::Metadata, _: &std::fs::Metadata) -> bool {
     false
 }
 
-/// The words of a file in which each ends with a zero byte.
-fn words(path: &Path) -> io::Result<Vec<String>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX).read_to_end(&mut bytes)?;
-    let words = bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty());
-    Ok(words.map(|word| String::from_utf8_lossy(word).into_owned()).collect())
-}
-
-/// A path as a process sees it, in a container too.
-fn inside(process: &Path, path: &str) -> PathBuf {
-    match path.strip_prefix('/') {
-        Some(rest) => process.join("root").join(rest.trim_start_matches('/')),
-        None => process.join("cwd").join(path),
-    }
-}
-
-/// What a configuration says about storage.
-#[derive(Default)]
-struct Told {
-    root: Option<String>,
-    /// The storage is no folder, such as S3.
-    is_elsewhere: bool,
-    is_read_only: bool,
-}
-
-fn configuration(process: &Path, path: &str) -> io::Result<Told> {
-    let mut text = String::new();
-    File::open(inside(process, path))?.take(MAX).read_to_string(&mut text)?;
-    let documents = Yaml::load_from_str(&text).map_err(io::Error::other)?;
-    let Some(storage) = documents.first().and_then(|document| member(document, "storage")) else {
-        return Ok(Told::default());
-    };
-    let filesystem = member(storage, "filesystem");
-    // The short form: `storage: filesystem`.
-    let is_short = storage.as_str() == Some("filesystem");
-    let root = filesystem.and_then(|it| member(it, "rootdirectory")).and_then(|root| root.as_str());
-    let read_only = member(storage, "maintenance")
-        .and_then(|it| member(it, "readonly"))
-        .and_then(|it| member(it, "enabled"));
-    Ok(Told {
-        root: root.map(str::to_owned),
-        is_elsewhere: filesystem.is_none() && !is_short,
-        is_read_only: matches!(read_only, Some(Yaml::Value(Scalar::Boolean(true)))),
-    })
-}
-
-fn member<'y>(yaml: &'y Yaml<'y>, key: &str) -> Option<&'y Yaml<'y>> {
-    let Yaml::Mapping(members) = yaml else { return None };
-    members.iter().find(|(name, _)| name.as_str() == Some(key)).map(|(_, value)| value)
-}
-
-#[cfg(all(test, unix))]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+
+    use registry_fixtures::real::{Configured, RealServer};
+    use registry_fixtures::registry::Profile;
 
     /// What the system tells of one process, and a folder for its root.
     struct Fake {
@@ -242,5 +206,77 @@ mod tests {
         assert!(gone[0].doubt.as_ref().unwrap().starts_with("its configuration cannot be read"), "{gone:?}");
         let bad = Fake::new(&SERVE, &[], "a: [").seen();
         assert!(bad[0].doubt.is_some());
+    }
+
+    #[test]
+    fn absolute_links_are_those_of_the_process() {
+        let fake = Fake::new(&SERVE, &[], "version: 0.1\nstorage: {filesystem: {rootdirectory: /link}}\n");
+        symlink("/data", fake.root.join("link")).unwrap();
+        assert_eq!(fake.seen().len(), 1);
+    }
+
+    #[test]
+    fn no_collector_is_read_only_and_a_replaced_program_is_still_one() {
+        let read_only = format!("{CONFIG}  maintenance: {{readonly: {{enabled: true}}}}\n");
+        let collector = ["registry", "garbage-collect", "/etc/config.yml"];
+        assert!(!Fake::new(&collector, &[], &read_only).seen()[0].is_read_only);
+        let renamed = Fake::new(&["something", "serve", "/etc/config.yml"], &[], CONFIG);
+        symlink("/usr/bin/registry (deleted)", renamed.folder.path().join("proc/4242/exe")).unwrap();
+        assert_eq!(renamed.seen()[0].program, "registry serve");
+    }
+
+    #[test]
+    fn what_would_not_end_is_not_read_and_what_is_cut_is_not_believed() {
+        let large = format!("#{}\n{CONFIG}", "x".repeat(2 << 20));
+        let seen = Fake::new(&SERVE, &[], &large).seen();
+        let why = "its configuration cannot be read: it is larger than 1048576 bytes";
+        assert_eq!(seen[0].doubt.as_deref(), Some(why));
+        let variable = format!("X={}", "x".repeat(2 << 20));
+        let seen = Fake::new(&SERVE, &[&variable], CONFIG).seen();
+        assert_eq!(
+            seen[0].doubt.as_deref(),
+            Some("its environment cannot be read: it is larger than 1048576 bytes")
+        );
+        let fifo = Fake::new(&["registry", "serve", "/etc/fifo"], &[], CONFIG);
+        let path = fifo.root.join("etc/fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let why = "its configuration cannot be read: it is no regular file";
+        assert_eq!(fifo.seen()[0].doubt.as_deref(), Some(why));
+    }
+
+    #[test]
+    fn garbage_is_passed_over() {
+        let fake = Fake::new(&SERVE, &[], CONFIG);
+        let processes = fake.folder.path().join("proc");
+        for (number, command) in
+            [("1", &b""[..]), ("2", b"\0\0"), ("3", b"\xff\xfe\0serve\0"), ("4", b"serve\0")]
+        {
+            std::fs::create_dir(processes.join(number)).unwrap();
+            std::fs::write(processes.join(number).join("cmdline"), command).unwrap();
+        }
+        std::fs::create_dir(processes.join("99999999999999999999")).unwrap();
+        std::fs::write(processes.join("self"), "").unwrap();
+        // A registry that ends while it is looked at.
+        std::fs::create_dir(processes.join("5")).unwrap();
+        std::fs::write(processes.join("5/cmdline"), "registry\0serve\0").unwrap();
+        assert_eq!(fake.seen().len(), 1);
+        assert_eq!(among(&processes.join("gone"), &fake.root), []);
+    }
+
+    #[test]
+    #[ignore = "needs docker-registry 2.8.2"]
+    fn a_real_server_is_found_by_its_folder() {
+        let read_only = "  maintenance: {readonly: {enabled: true}}\n";
+        for (storage, is_read_only) in [("", false), (read_only, true)] {
+            let server = RealServer::start(Profile::V2_8, Configured { storage, ..Configured::default() });
+            let seen = serving(&server.root());
+            let [one] = &seen[..] else { panic!("{seen:?}") };
+            assert_eq!((&*one.program, one.job), ("docker-registry serve", Job::Server));
+            assert_eq!((&one.doubt, one.is_read_only), (&None, is_read_only));
+            assert_eq!(serving(tempfile::tempdir().unwrap().path()), []);
+            let root = server.root();
+            drop(server);
+            assert_eq!(serving(&root), []);
+        }
     }
 }

@@ -10,5 +10,7 @@ mod lists;
 mod races;
 mod registry;
 mod server;
+#[cfg(feature = "storage")]
+mod supply;
 mod tls;
 mod tokens;

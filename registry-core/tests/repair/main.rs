@@ -3,4 +3,5 @@
 mod damage;
 mod faults;
 mod laws;
+mod supply;
 mod support;

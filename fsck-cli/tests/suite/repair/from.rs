@@ -116,3 +116,40 @@ fn a_place_that_is_no_registry() {
     let silent = repair(tree.root(), &journal, &["--from", "http://127.0.0.1:1", "--retries", "0"]);
     assert_eq!(silent.status, 8, "{silent:?}");
 }
+
+#[test]
+fn json_tells_where_the_bytes_came_from() {
+    let server = Server::start(served());
+    let (tree, folder) = (damaged(), tempfile::tempdir().unwrap());
+    let options = ["--from", &server.url, "--apply", "--output", "json"];
+    let ran = repair(tree.root(), &folder.path().join("journal"), &options);
+    let told = ran.json();
+    assert_eq!((ran.status, &told["exit_status"]), (1, &1.into()), "{told:#}");
+    assert_eq!(told["options"]["from"], *server.url);
+    assert_eq!(told["after"]["errors"], 0, "{told:#}");
+    let steps = told["steps"].as_array().unwrap();
+    let fetched: Vec<_> = steps.iter().filter(|step| step["action"] == "fetch").collect();
+    assert_eq!(fetched.len(), 4, "{told:#}");
+    let is_named = |step: &&&serde_json::Value| {
+        step["message"].as_str().unwrap().ends_with(&format!("{} has it", server.url))
+    };
+    assert_eq!(fetched.iter().filter(is_named).count(), 4, "{told:#}");
+}
+
+#[test]
+fn wrong_bytes_of_a_registry_are_refused_and_nothing_is_linked() {
+    let (tree, index, image) = whole();
+    let (child, layer) = (&index.images[0].digest, &index.images[0].layers[0]);
+    let server = Server::start(served());
+    let other = |digest| Fault::Bytes(vec![b'x'; tree.bytes(digest).len()]);
+    server.spoil("GET", &format!("/v2/team/app/manifests/{child}"), 99, other(child));
+    server.spoil("GET", &format!("/v2/web/blobs/{}", image.config), 99, other(&image.config));
+    let (tree, folder) = (damaged(), tempfile::tempdir().unwrap());
+    let options = ["--from", &server.url, "--apply", "--retries", "0"];
+    let ran = repair(tree.root(), &folder.path().join("journal"), &options);
+    assert_eq!(ran.status & 12, 12, "{ran:?}");
+    assert!(ran.stdout.contains("does not hash to its digest"), "{}", ran.stdout);
+    assert!(!tree.blob_path(&image.config).exists() && !tree.blob_path(child).exists());
+    assert!(!tree.revision_link("team/app", child).exists());
+    assert!(!tree.layer_link_path("team/app", layer).exists());
+}

@@ -49,7 +49,9 @@ impl Supply for RegistrySupply {
     fn size(&self, repository: &str, digest: &Digest) -> Result<Option<u64>, SupplyError> {
         let asked = self.client.head_blob(repository, digest);
         let found = self.runtime.block_on(asked).map_err(|error| self.error(error))?;
-        Ok(found.map(Option::unwrap_or_default))
+        // Size 0 would be a claim: what it does not tell is not known.
+        let untold = || self.error(format!("{digest}: it does not tell the size of this config or layer"));
+        found.map(|size| size.ok_or_else(untold)).transpose()
     }
 
     fn fetch(

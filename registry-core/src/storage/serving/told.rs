@@ -1,0 +1,162 @@
+//! What a registry is told about its storage: its configuration, and the variables that change it. Which process, and which
+//! folder that is, is not known here.
+//!
+//! Variables beat the file, and the longer name the shorter: `configuration/parser.go @ v2.8.3`.
+
+use std::collections::HashMap;
+
+use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
+
+/// Deepest indentation of a configuration, and most marks that open something in one line of it: what is nested deeper than
+/// that could not be dropped.
+const MAX_NESTED: usize = 200;
+
+/// The variables of a process.
+pub(super) type Environment = HashMap<String, String>;
+
+/// What a registry is told about its storage.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) root: Option<String>,
+    /// The storage is no folder, such as S3.
+    pub(super) is_elsewhere: bool,
+    pub(super) is_read_only: bool,
+}
+
+impl Told {
+    /// Reads a configuration, empty when there is none, and what the environment changes of it.
+    pub(super) fn of(config: &str, environment: &Environment) -> Result<Self, String> {
+        let variable = |name: &str| environment.get(name).map(|text| (yaml(text), text));
+        let (config, whole) =
+            (yaml(config)?, variable("REGISTRY_STORAGE").map(|(yaml, _)| yaml).transpose()?);
+        let storage = whole.as_ref().or_else(|| member(&config, "storage"));
+        let parameters = variable("REGISTRY_STORAGE_FILESYSTEM").map(|(yaml, _)| yaml).transpose()?;
+        let filesystem =
+            parameters.as_ref().or_else(|| storage.and_then(|storage| member(storage, "filesystem")));
+        let own = variable("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY").map(|(yaml, text)| {
+            yaml.ok().and_then(|yaml| yaml.as_str().map(str::to_owned)).unwrap_or_else(|| text.clone())
+        });
+        let root = own.or_else(|| Some(member(filesystem?, "rootdirectory")?.as_str()?.to_owned()));
+        // The short form: `storage: filesystem`.
+        let is_short = storage.and_then(|storage| storage.as_str()) == Some("filesystem");
+        let is_folder = root.is_some() || filesystem.is_some() || is_short;
+        Ok(Self {
+            root,
+            is_elsewhere: storage.is_some() && !is_folder,
+            is_read_only: is_read_only(storage, environment)?,
+        })
+    }
+}
+
+/// Whether writes are refused. One variable is heeded only where it forbids them: releases differ in whether they do.
+fn is_read_only(storage: Option<&Yaml<'_>>, environment: &Environment) -> Result<bool, String> {
+    let variable = |name: &str| environment.get(name).map(|text| yaml(text)).transpose();
+    let maintenance = variable("REGISTRY_STORAGE_MAINTENANCE")?;
+    let read_only = variable("REGISTRY_STORAGE_MAINTENANCE_READONLY")?;
+    let enabled = variable("REGISTRY_STORAGE_MAINTENANCE_READONLY_ENABLED")?;
+    let maintenance = maintenance.as_ref().or_else(|| member(storage?, "maintenance"));
+    let read_only = read_only.as_ref().or_else(|| member(maintenance?, "readonly"));
+    let is_true = |yaml: &Yaml<'_>| matches!(yaml, Yaml::Value(Scalar::Boolean(true)));
+    let is_enabled = read_only.and_then(|it| member(it, "enabled")).is_some_and(is_true);
+    Ok(is_enabled && enabled.as_ref().is_none_or(is_true))
+}
+
+/// The first document of a text; `BadValue` when there is none.
+fn yaml(text: &str) -> Result<Yaml<'_>, String> {
+    if text.lines().any(is_nested_too_deeply) {
+        return Err("it is nested too deeply".into());
+    }
+    let documents = Yaml::load_from_str(text).map_err(|error| error.to_string())?;
+    Ok(documents.into_iter().next().unwrap_or(Yaml::BadValue))
+}
+
+fn is_nested_too_deeply(line: &str) -> bool {
+    let indented = line.bytes().take_while(u8::is_ascii_whitespace).count();
+    let mut pairs = line.bytes().zip(line.bytes().skip(1).chain([b'\n']));
+    let opens = |(mark, next): (u8, u8)| matches!(mark, b'-' | b'?' | b':') && next.is_ascii_whitespace();
+    indented > MAX_NESTED || pairs.by_ref().filter(|pair| opens(*pair)).count() > MAX_NESTED
+}
+
+fn member<'y>(yaml: &'y Yaml<'y>, key: &str) -> Option<&'y Yaml<'y>> {
+    let Yaml::Mapping(members) = yaml else { return None };
+    members.iter().find(|(name, _)| name.as_str() == Some(key)).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = "version: 0.1\nstorage:\n  filesystem: {rootdirectory: /data}\n";
+    const READ_ONLY: &str = "storage: {filesystem: {}, maintenance: {readonly: {enabled: true}}}";
+
+    fn told(config: &str, variables: &[(&str, &str)]) -> Told {
+        let pairs =
+            variables.iter().map(|(name, value)| (format!("REGISTRY_STORAGE{name}"), (*value).to_owned()));
+        Told::of(config, &pairs.collect()).unwrap()
+    }
+
+    fn root(config: &str, variables: &[(&str, &str)]) -> Option<String> {
+        told(config, variables).root
+    }
+
+    #[test]
+    fn variables_beat_the_file_and_the_longer_name_the_shorter() {
+        assert_eq!(root(CONFIG, &[]).unwrap(), "/data");
+        assert_eq!(root(CONFIG, &[("_FILESYSTEM", "{rootdirectory: /a}")]).unwrap(), "/a");
+        let both = [("_FILESYSTEM", "{rootdirectory: /a}"), ("_FILESYSTEM_ROOTDIRECTORY", "/b")];
+        assert_eq!(root(CONFIG, &both).unwrap(), "/b");
+        assert_eq!(root(CONFIG, &[("_FILESYSTEM_ROOTDIRECTORY", "'/quoted'")]).unwrap(), "/quoted");
+        assert_eq!(root(CONFIG, &[("", "{filesystem: {rootdirectory: /c}}")]).unwrap(), "/c");
+        assert_eq!(root("storage: filesystem", &[]), None);
+    }
+
+    #[test]
+    fn other_drivers_are_elsewhere() {
+        assert!(told("storage: {s3: {bucket: x}}", &[]).is_elsewhere);
+        assert!(told("storage: inmemory", &[]).is_elsewhere);
+        assert!(told(CONFIG, &[("", "s3"), ("_S3_BUCKET", "x")]).is_elsewhere);
+        assert!(!told("storage: s3", &[("", "filesystem")]).is_elsewhere);
+        assert!(!told("", &[]).is_elsewhere);
+    }
+
+    #[test]
+    fn read_only_is_believed_only_where_nothing_speaks_against_it() {
+        assert!(told(READ_ONLY, &[]).is_read_only);
+        assert!(told(CONFIG, &[("_MAINTENANCE_READONLY", "{enabled: true}")]).is_read_only);
+        assert!(told(CONFIG, &[("_MAINTENANCE", "{readonly: {enabled: true}}")]).is_read_only);
+        for against in [
+            ("_MAINTENANCE_READONLY", "{enabled: false}"),
+            ("_MAINTENANCE", "{uploadpurging: {enabled: false}}"),
+            ("_MAINTENANCE_READONLY_ENABLED", "false"),
+            ("", "filesystem"),
+        ] {
+            assert!(!told(READ_ONLY, &[against]).is_read_only, "{against:?}");
+        }
+        assert!(!told(CONFIG, &[("_MAINTENANCE_READONLY_ENABLED", "true")]).is_read_only);
+        assert!(!told("storage: {maintenance: {readonly: {enabled: 'true'}}}", &[]).is_read_only);
+    }
+
+    #[test]
+    fn texts_that_are_made_to_harm_are_errors() {
+        let laughs: String = (1..30).map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}]\n", n - 1)).collect();
+        let steps: String = (0..1000).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
+        let texts = [
+            "- ".repeat(200_000),
+            "? ".repeat(200_000),
+            "- &a ".repeat(100_000),
+            "-\t".repeat(100_000),
+            "- !!seq ".repeat(100_000),
+            "[".repeat(100_000),
+            "{a: ".repeat(100_000),
+            format!("a0: &a0 x\n{laughs}"),
+            steps,
+            "a: [".into(),
+        ];
+        for text in texts {
+            let start: String = text.chars().take(12).collect();
+            assert!(Told::of(&text, &Environment::new()).is_err(), "{start}");
+            let variable = [("REGISTRY_STORAGE".to_owned(), text)].into();
+            assert!(Told::of(CONFIG, &variable).is_err(), "{start}");
+        }
+    }
+}
