@@ -9,7 +9,8 @@ use registry_fixtures::random::{random_tree, sound_tree};
 use registry_fixtures::real::collect;
 use registry_fixtures::registry::Profile;
 
-use crate::support::{Seen, expected, files, look};
+use crate::odd::odd_tree;
+use crate::support::{Seen, expected, files, look_closely};
 
 const fn profile(engine: Engine) -> Profile {
     match engine {
@@ -19,8 +20,8 @@ const fn profile(engine: Engine) -> Profile {
 }
 
 /// Forecasts, collects, compares.
-pub fn compare(root: &Path, engine: Engine, delete_untagged: bool) -> Result<Seen, String> {
-    let seen = look(root, engine, delete_untagged);
+pub fn compare(root: &Path, engine: Engine, delete_untagged: bool, strict: bool) -> Result<Seen, String> {
+    let seen = look_closely(root, engine, delete_untagged, strict);
     let before = files(root);
     let expected = expected(&seen, &before);
     let done = collect(profile(engine), root, delete_untagged);
@@ -56,6 +57,24 @@ fn number(name: &str, otherwise: u64) -> u64 {
 
 /// Compares many trees, two at a time; how many forecasts were of a collector that stops, and how many cost something.
 fn on_random_trees(cases: u64, engine: Engine, delete_untagged: bool) -> (u64, u64) {
+    // Every fifth is whole.
+    let make = |seed: u64| if seed % 5 == 0 { sound_tree(seed) } else { random_tree(seed) };
+    on_trees(cases, engine, delete_untagged, make, |_| false)
+}
+
+/// The same on trees with things out of place; every other is read strictly.
+fn on_odd_trees(cases: u64, engine: Engine, delete_untagged: bool) -> (u64, u64) {
+    let is_strict = |seed: u64| seed % 2 == 0;
+    on_trees(cases, engine, delete_untagged, |seed| odd_tree(seed, is_strict(seed)), is_strict)
+}
+
+fn on_trees(
+    cases: u64,
+    engine: Engine,
+    delete_untagged: bool,
+    make: impl Fn(u64) -> (TreeBuilder, Vec<String>) + Sync,
+    is_strict: impl Fn(u64) -> bool + Sync,
+) -> (u64, u64) {
     let (cases, first) = (number("REGISTRY_FSCK_CASES", cases), number("REGISTRY_FSCK_SEED", 1));
     let (next, stops, costs) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
     let work = || {
@@ -65,10 +84,8 @@ fn on_random_trees(cases: u64, engine: Engine, delete_untagged: bool) -> (u64, u
             if seed >= first + cases {
                 return failures;
             }
-            // Every fifth is whole.
-            let (tree, story): (TreeBuilder, _) =
-                if seed % 5 == 0 { sound_tree(seed) } else { random_tree(seed) };
-            match compare(tree.root(), engine, delete_untagged) {
+            let (tree, story) = make(seed);
+            match compare(tree.root(), engine, delete_untagged, is_strict(seed)) {
                 Ok(seen) => {
                     stops.fetch_add(u64::from(seen.forecast.would_abort.is_some()), Ordering::Relaxed);
                     let is_costly = !seen.cost.breaks.is_empty() || !seen.cost.loses.is_empty();
@@ -81,7 +98,7 @@ fn on_random_trees(cases: u64, engine: Engine, delete_untagged: bool) -> (u64, u
         }
     };
     let failures: Vec<String> = std::thread::scope(|scope| {
-        let threads = [scope.spawn(work), scope.spawn(work)];
+        let threads = [scope.spawn(&work), scope.spawn(&work)];
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     assert!(failures.is_empty(), "{} forecasts were wrong:\n{}", failures.len(), failures.join("\n"));
@@ -114,4 +131,20 @@ fn the_plain_collector_of_3_does_what_was_forecast() {
 fn the_untagged_collector_of_3_does_what_was_forecast() {
     let (stops, costs) = on_random_trees(200, Engine::V3, true);
     assert!(stops > 30 && costs > 20, "{stops} stops, {costs} costly");
+}
+
+#[test]
+#[ignore = "needs the real docker-registry 2.8.2"]
+fn collectors_of_2_8_trip_over_odd_things_as_was_forecast() {
+    let (stops, _) = on_odd_trees(200, Engine::V2_8, false);
+    let (untagged_stops, _) = on_odd_trees(200, Engine::V2_8, true);
+    assert!(stops > 30 && untagged_stops > 60, "{stops} and {untagged_stops} stops");
+}
+
+#[test]
+#[ignore = "needs the real registry 3.1.1"]
+fn collectors_of_3_trip_over_odd_things_as_was_forecast() {
+    let (stops, _) = on_odd_trees(150, Engine::V3, false);
+    let (untagged_stops, _) = on_odd_trees(150, Engine::V3, true);
+    assert!(stops > 30 && untagged_stops > 40, "{stops} and {untagged_stops} stops");
 }

@@ -18,15 +18,20 @@ pub struct Seen {
     pub cost: Cost,
 }
 
-/// The forecast of the one tree at a path.
+/// The forecast of the one tree at a path, all of which can be read.
 pub fn look(root: &Path, engine: Engine, delete_untagged: bool) -> Seen {
+    look_closely(root, engine, delete_untagged, false)
+}
+
+/// The same, with leaf folders opened or not.
+pub fn look_closely(root: &Path, engine: Engine, delete_untagged: bool, strict: bool) -> Seen {
     let found = locate(root, false);
     let [located] = &found.registries[..] else { panic!("not one tree: {found:?}") };
     let tree = Tree::open(located, &OpenOptions { follow_symlinks: false, jobs: 1 }).unwrap();
     let progress = Progress::default();
     let options = AuditOptions::default();
     let read = || {
-        let mut graph = tree.scan(&ScanOptions::default(), &progress);
+        let mut graph = tree.scan(&ScanOptions { strict, ..ScanOptions::default() }, &progress);
         let audit = audit::settled(&mut graph, "tree", &options, false, |graph, doubts| {
             tree.settle(graph, doubts, &progress);
         });
@@ -34,7 +39,12 @@ pub fn look(root: &Path, engine: Engine, delete_untagged: bool) -> Seen {
     };
     let (mut graph, audit) = read();
     let oddities = tree.oddities(&graph);
-    assert!(oddities.unread.is_empty(), "{:?}", oddities.unread);
+    assert!(
+        graph.unread.is_empty() && oddities.unread.is_empty(),
+        "{:?} {:?}",
+        graph.unread,
+        oddities.unread
+    );
     let forecast = collector::forecast(&graph, &oddities, engine, delete_untagged);
     let cost = collector::cost(&mut graph, &audit, &options, &forecast);
     Seen { graph: read().0, oddities, forecast, cost }
