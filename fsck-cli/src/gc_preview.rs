@@ -121,7 +121,7 @@ fn one(
     let audit = audit::settled(&mut graph, &name, &options, false, |graph, doubts| {
         tree.settle(graph, doubts, progress);
     });
-    let oddities = tree.oddities(&graph);
+    let oddities = tree.oddities(&mut graph, progress);
     let source: Arc<str> = name.as_str().into();
     report.unread.extend(audit.unread.iter().cloned());
     for (path, error) in &oddities.unread {

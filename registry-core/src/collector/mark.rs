@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::Engine;
 use super::forecast::Abort;
-use super::oddities::{OddLink, OddTag, Oddities, Says};
+use super::oddities::{OddLink, OddTag, Oddities, Says, is_taken};
+use super::walk::{self, Met};
 use crate::graph::{Graph, Link, LinkFault, NodeId, Part, Presence, Repository};
 use crate::oci::Digest;
 use crate::oci::manifest::Kind;
@@ -48,6 +49,7 @@ struct Marking<'m> {
     delete_untagged: bool,
     odd_links: HashMap<&'m str, Vec<&'m OddLink>>,
     odd_tags: HashMap<&'m str, Vec<&'m OddTag>>,
+    files: HashSet<&'m str>,
     marked: Marked,
 }
 
@@ -68,28 +70,16 @@ pub(super) fn mark(
     for tag in &oddities.tags {
         odd_tags.entry(&tag.repository).or_default().push(tag);
     }
+    let files = oddities.files.iter().map(String::as_str).collect();
     let marked = Marked { set: vec![false; graph.digests().len()], untagged: Vec::new(), layers: Vec::new() };
-    let mut marking = Marking { graph, engine, delete_untagged, odd_links, odd_tags, marked };
-    for at in walk_order(graph, engine) {
-        marking.repository(at)?;
+    let mut marking = Marking { graph, engine, delete_untagged, odd_links, odd_tags, files, marked };
+    for met in walk::order(graph, oddities, engine) {
+        match met {
+            Met::Repository(at) => marking.repository(at)?,
+            Met::Nameless(path) => return Err(Abort::mark(path, "taken for a repository without a name")),
+        }
     }
     Ok(marking.marked)
-}
-
-/// The repositories that a collector sees, in the order of its walk: each level in byte order, the folder that announces a
-/// repository among its siblings.
-fn walk_order(graph: &Graph, engine: Engine) -> Vec<u32> {
-    let (folder, is_seen): (&[u8], fn(&Repository) -> bool) = match engine {
-        Engine::V2_8 => (b"_layers", |one| one.layers_part != Part::Absent),
-        Engine::V3 => (b"_manifests", |one| one.manifests != Part::Absent),
-    };
-    let mut order: Vec<u32> =
-        (0_u32..).zip(&graph.repositories).filter(|(_, one)| is_seen(one)).map(|(at, _)| at).collect();
-    order.sort_by_cached_key(|at| {
-        let name = &graph.repositories[*at as usize].name;
-        name.split('/').map(|part| part.as_bytes().to_vec()).chain([folder.to_vec()]).collect::<Vec<_>>()
-    });
-    order
 }
 
 impl Marking<'_> {
@@ -100,6 +90,9 @@ impl Marking<'_> {
                 Place::Repository(&repository.name),
                 "a registry refuses this repository name",
             ));
+        }
+        for place in [Place::Manifests(&repository.name), Place::Revisions(&repository.name)] {
+            self.folder(place)?;
         }
         let mut tagged: Option<HashSet<Digest>> = None;
         for file in self.files(repository, false) {
@@ -142,6 +135,16 @@ impl Marking<'_> {
         }
         if self.engine == Engine::V3 {
             self.layers(at, repository)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the collection where a file stands in the place of a folder that is to be listed.
+    fn folder(&self, place: Place<'_>) -> Result<(), Abort> {
+        // Hardly ever is there any.
+        let path = if self.files.is_empty() { String::new() } else { place.to_string() };
+        if self.files.contains(&*path) {
+            return Err(Abort::mark(path, "a file in the place of a folder"));
         }
         Ok(())
     }
@@ -210,6 +213,7 @@ impl Marking<'_> {
 
     /// What the entries of `tags/` name. One that cannot be read ends the collection.
     fn tagged(&self, repository: &Repository) -> Result<HashSet<Digest>, Abort> {
+        self.folder(Place::Tags(&repository.name))?;
         let mut tagged = HashSet::new();
         for (_, tag) in repository.numbered_tags() {
             let path = || Place::TagLink(&repository.name, &tag.name);
@@ -226,12 +230,15 @@ impl Marking<'_> {
             }
         }
         for tag in self.odd_tags.get(&*repository.name).into_iter().flatten() {
+            let path = || format!("{}/{}", Place::Tags(&repository.name), tag.name);
             match tag.says {
+                _ if !is_taken(&tag.name) => {
+                    return Err(Abort::mark(path(), "an entry of tags/ whose name no storage driver takes"));
+                }
                 Says::Digest(digest) => drop(tagged.insert(digest)),
                 Says::Nothing => {}
                 Says::Invalid => {
-                    let path = format!("{}/{}", Place::Tags(&repository.name), tag.name);
-                    return Err(Abort::mark(path, "an entry of tags/ whose link is no digest"));
+                    return Err(Abort::mark(path(), "an entry of tags/ whose link is no digest"));
                 }
             }
         }
@@ -284,6 +291,7 @@ impl Marking<'_> {
         }
         files.extend(odd.into_iter().map(|link| {
             let says = match link.says {
+                _ if !is_taken(&link.path) => Link::Invalid(LinkFault::NoDigest),
                 Says::Digest(digest) => graph.digests().find(&digest).map_or(Link::Absent, Link::Names),
                 Says::Invalid => Link::Invalid(LinkFault::NoDigest),
                 Says::Nothing => Link::Absent,

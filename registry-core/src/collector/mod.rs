@@ -10,6 +10,7 @@ mod mark;
 mod oddities;
 mod report;
 mod sweep;
+mod walk;
 
 use crate::graph::Graph;
 

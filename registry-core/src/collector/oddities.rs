@@ -40,6 +40,12 @@ pub struct OddTag {
     pub history: Vec<Digest>,
 }
 
+/// Whether a storage driver takes a path: with any other character in it, reading a link ends the collection
+/// (`PathRegexp` in `registry/storage/driver/storagedriver.go @ v2.8.3`).
+pub(super) fn is_taken(path: &str) -> bool {
+    path.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-'))
+}
+
 /// All of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Oddities {
@@ -49,6 +55,15 @@ pub struct Oddities {
     pub tags: Vec<OddTag>,
     /// Files called `data` in odd places below `blobs/`.
     pub data: Vec<String>,
+    /// Files among repositories where only folders belong: those whose name starts with `_`, and those in the place of
+    /// `revisions` and `tags`.
+    pub files: Vec<String>,
+    /// Folders right below `repositories/` that are called like those which make a folder a repository.
+    pub nameless: Vec<String>,
+    /// Files in the place of a folder of a tag's history, with their repository.
+    pub histories: Vec<(String, String)>,
+    /// Folders of revisions without a link in them which the link of another revision names: repository and digest.
+    pub bare: Vec<(String, Digest)>,
     /// What could not be looked at: path and reason. Then the forecast is not to be relied on.
     pub unread: Vec<(String, String)>,
 }

@@ -1,7 +1,7 @@
 //! The second half of a collection: manifests first, then what is not marked in `blobs/`, then layer links. An error here
 //! leaves things half done.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::Engine;
 use super::forecast::{Abort, Forecast};
@@ -17,7 +17,7 @@ pub(super) fn sweep(graph: &Graph, oddities: &Oddities, engine: Engine, mut mark
         // What was marked through an index after it was met as untagged stays: the fix of issue 3178.
         marked.untagged.retain(|(_, node)| !marked.set[node.index()]);
     }
-    if let Err(abort) = manifests(graph, &marked, &mut forecast) {
+    if let Err(abort) = manifests(graph, oddities, &marked, &mut forecast) {
         forecast.would_abort = Some(abort);
         return forecast;
     }
@@ -55,8 +55,19 @@ pub(super) fn sweep(graph: &Graph, oddities: &Oddities, engine: Engine, mut mark
 }
 
 /// Removes what is untagged, with its entries in the histories of all tags.
-fn manifests(graph: &Graph, marked: &Marked, forecast: &mut Forecast) -> Result<(), Abort> {
+fn manifests(
+    graph: &Graph,
+    oddities: &Oddities,
+    marked: &Marked,
+    forecast: &mut Forecast,
+) -> Result<(), Abort> {
     let mut gone = HashSet::new();
+    let mut bare = HashSet::new();
+    for (repository, digest) in &oddities.bare {
+        bare.extend(graph.digests().find(digest).map(|node| (repository.as_str(), node)));
+    }
+    let histories: HashMap<&str, &str> =
+        oddities.histories.iter().map(|(repository, path)| (repository.as_str(), path.as_str())).collect();
     for (at, node) in &marked.untagged {
         let repository = &graph.repositories[*at as usize];
         if !gone.contains(&(*at, *node)) {
@@ -66,8 +77,12 @@ fn manifests(graph: &Graph, marked: &Marked, forecast: &mut Forecast) -> Result<
                 }
             }
         }
-        // A folder without a link in it would do; but then nothing was enumerated under this digest.
-        let is_there = repository.revision(*node) != Link::Absent;
+        if let Some(path) = histories.get(&*repository.name) {
+            return Err(Abort::sweep(path, "a file in the place of a folder of a tag's history"));
+        }
+        // A folder without a link in it would do.
+        let is_there =
+            repository.revision(*node) != Link::Absent || bare.contains(&(&*repository.name, *node));
         if !is_there || !gone.insert((*at, *node)) {
             let path = Place::RevisionFolder(&repository.name, graph.digest(*node));
             return Err(Abort::sweep(path, "an untagged manifest without a folder to remove"));
@@ -115,8 +130,8 @@ fn digest_of_path(path: &str) -> Named {
     let full = format!("docker/registry/v2/{}", path.strip_suffix("/data").unwrap_or(path));
     let mut parts = full.rsplit('/');
     let (hex, next) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
-    let Some(start) = hex.get(..2) else { return Named::Panic };
-    let algorithm = if next == start { parts.next().unwrap_or("") } else { next };
+    let Some(start) = hex.as_bytes().get(..2) else { return Named::Panic };
+    let algorithm = if next.as_bytes() == start { parts.next().unwrap_or("") } else { next };
     Algorithm::from_name(algorithm)
         .and_then(|algorithm| Digest::from_hex(algorithm, hex).ok())
         .map_or(Named::Nothing, Named::Digest)

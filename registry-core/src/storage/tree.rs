@@ -91,9 +91,10 @@ impl<F: Folder> Tree<F> {
         self.pool.install(|| scan::settle(&self.v2, graph, doubts, progress));
     }
 
-    /// Looks into what a scan noted as out of place, for what a collector would make of it. Reads nothing else.
-    pub fn oddities(&self, graph: &Graph) -> Oddities {
-        scan::oddities(&self.v2, graph)
+    /// Looks into what a scan noted as out of place, for what a collector would make of it. Of the rest it opens only what
+    /// links name as manifests and nobody else needed to read, and the signatures of schema 1.
+    pub fn oddities(&self, graph: &mut Graph, progress: &Progress) -> Oddities {
+        self.pool.install(|| scan::oddities(&self.v2, graph, progress))
     }
 
     /// Runs something that works side by side on as many threads as this tree is read with.

@@ -38,7 +38,7 @@ pub fn look_closely(root: &Path, engine: Engine, delete_untagged: bool, strict: 
         (graph, audit)
     };
     let (mut graph, audit) = read();
-    let oddities = tree.oddities(&graph);
+    let oddities = tree.oddities(&mut graph, &progress);
     assert!(
         graph.unread.is_empty() && oddities.unread.is_empty(),
         "{:?} {:?}",
@@ -85,11 +85,14 @@ pub fn expected(seen: &Seen, files: &BTreeSet<String>) -> Expected {
             sure.extend(below(index));
         }
     }
+    let mut swept = BTreeSet::new();
     for (at, tag, node) in &forecast.history {
         let tag = &graph.repositories[*at as usize].tags[*tag as usize].name;
-        sure.extend(below(Place::TagIndexFolder(name(*at), tag, graph.digest(*node)).to_string()));
+        let entry = below(Place::TagIndexFolder(name(*at), tag, graph.digest(*node)).to_string());
+        // Of the manifest at which it stops, some may be gone.
+        let is_sure = forecast.manifests.contains(&(*at, *node));
+        if is_sure { &mut sure } else { &mut swept }.extend(entry);
     }
-    let mut swept = BTreeSet::new();
     for node in &forecast.blobs {
         swept.extend(below(Place::BlobFolder(graph.digest(*node)).to_string()));
     }

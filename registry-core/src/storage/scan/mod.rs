@@ -4,6 +4,7 @@
 
 mod blobs;
 mod content;
+mod leads;
 mod links;
 mod manifests;
 mod oddities;

@@ -5,10 +5,13 @@ use std::path::Path;
 
 use super::super::folder::{Folder, FolderError, Kind};
 use super::super::link::LINK_MAX;
+use super::super::progress::Progress;
 use super::links::{digest, read_file};
+use super::{leads, settle};
 use crate::collector::{OddLink, OddTag, Oddities, Says};
 use crate::graph::Graph;
 use crate::oci::Algorithm;
+use crate::oci::manifest::Kind as ManifestKind;
 use crate::path::Place;
 use crate::text::escape_os;
 
@@ -24,10 +27,41 @@ enum Where<'a> {
     Links { repository: &'a str, in_layers: bool },
 }
 
-pub(in super::super) fn oddities<F: Folder>(v2: &F, graph: &Graph) -> Oddities {
+pub(in super::super) fn oddities<F: Folder>(v2: &F, graph: &mut Graph, progress: &Progress) -> Oddities {
+    let mut found = strays(v2, graph);
+    let unread = leads::unread_manifests(graph, &found);
+    if !unread.is_empty() {
+        settle(v2, graph, &unread, progress);
+    }
+    signatures(v2, graph, &mut found);
+    found.bare = leads::bare_revisions(graph, &found)
+        .into_iter()
+        .filter(|(name, digest)| v2.stat(Path::new(&Place::RevisionFolder(name, *digest).to_string())).is_ok())
+        .collect();
+    found
+}
+
+/// Links that servers before v2.5.0 left beside those of schema 1 manifests; a collector reads them like any other.
+fn signatures<F: Folder>(v2: &F, graph: &Graph, found: &mut Oddities) {
+    let mut looking = Looking { v2, found: std::mem::take(found), left: MAX_ENTRIES };
+    for repository in &graph.repositories {
+        for entry in repository.revisions() {
+            if graph.manifest(entry.node).is_some_and(|manifest| manifest.kind == ManifestKind::Schema1) {
+                let path = Place::Signature(&repository.name, graph.digest(entry.node)).to_string();
+                looking.visit(&path, Where::Links { repository: &repository.name, in_layers: false }, 0);
+            }
+        }
+    }
+    *found = looking.found;
+}
+
+fn strays<F: Folder>(v2: &F, graph: &Graph) -> Oddities {
     let mut looking = Looking { v2, found: Oddities::default(), left: MAX_ENTRIES };
     for stray in &graph.strays {
         let repository = stray.repository.as_deref();
+        if looking.among_repositories(&stray.path) {
+            continue;
+        }
         let place = match (repository, &*stray.path) {
             (_, path) if is_below(path, "blobs") => Where::Blobs,
             (Some(name), path) if is_below(path, &Place::Revisions(name).to_string()) => {
@@ -69,6 +103,40 @@ struct Looking<'v, F> {
 impl<F: Folder> Looking<'_, F> {
     fn unread(&mut self, path: &str, error: impl ToString) {
         self.found.unread.push((path.to_owned(), error.to_string()));
+    }
+
+    /// Whether a path is that of a file or folder among repositories that counts by its name or place alone.
+    fn among_repositories(&mut self, path: &str) -> bool {
+        let place = Place::parse(path);
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let is_reserved =
+            name.starts_with('_') && Path::new(folder).starts_with("repositories") && !folder.contains("/_");
+        let is_history = matches!(place, Some(Place::TagIndex(..) | Place::TagIndexAlgorithm(..)));
+        if !is_reserved && !is_history && !matches!(place, Some(Place::Revisions(_) | Place::Tags(_))) {
+            return false;
+        }
+        if path.contains('\\') {
+            self.unread(path, "its name holds characters that were escaped");
+            return true;
+        }
+        let kind = match self.v2.stat(Path::new(path)) {
+            Ok(stat) => stat.kind,
+            Err(FolderError::NotFound | FolderError::NotAFolder) => return true,
+            Err(error) => {
+                self.unread(path, error);
+                return true;
+            }
+        };
+        match (kind, place.and_then(|place| place.repository())) {
+            (Kind::Symlink, _) => self.unread(path, kind.describe()),
+            (Kind::Folder, _) if folder == "repositories" => self.found.nameless.push(path.to_owned()),
+            (Kind::Folder, _) => {}
+            (Kind::File | Kind::Other, Some(repository)) if is_history => {
+                self.found.histories.push((repository.to_owned(), path.to_owned()));
+            }
+            (Kind::File | Kind::Other, _) => self.found.files.push(path.to_owned()),
+        }
+        true
     }
 
     /// A stray file or folder with what lies below it.
@@ -137,7 +205,10 @@ impl<F: Folder> Looking<'_, F> {
     /// An entry of `tags/` that is no tag.
     fn tag(&mut self, repository: &str, path: &str, name: &str) {
         if path.contains('\\') {
-            return self.unread(path, "its name holds characters that were escaped");
+            // Whatever it holds, no storage driver takes the name.
+            let (repository, name) = (repository.to_owned(), name.to_owned());
+            self.found.tags.push(OddTag { repository, name, says: Says::Invalid, history: Vec::new() });
+            return;
         }
         // A file in the place of the folder says the same as a link that cannot be opened.
         let says = self.says(&format!("{path}/current/link"));
@@ -147,7 +218,9 @@ impl<F: Folder> Looking<'_, F> {
             folder.list(&mut |name, _| history.extend(digest(Algorithm::Sha256, name)))
         });
         match listed {
-            Ok(()) | Err(FolderError::NotFound | FolderError::NotAFolder) => {}
+            Ok(()) | Err(FolderError::NotFound) => {}
+            // Of a file in the place of the whole entry, its link has told.
+            Err(FolderError::NotAFolder) => self.found.histories.push((repository.to_owned(), index)),
             Err(error) => self.unread(&index, error),
         }
         history.sort_unstable();

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::super::folder::{Folder, FolderError, Kind};
 use super::super::link::{LINK_MAX, read_link};
 use super::links::{Says, digest, read_file};
-use super::{Notes, Shared, is_harmless};
+use super::{Notes, Shared};
 use crate::graph::{Graph, Link, Part, TagEntry};
 use crate::oci::{Algorithm, Digest, Tag};
 use crate::path::Place;
@@ -80,10 +80,9 @@ pub(super) fn read<F: Folder>(
     let listed = folder.list(&mut |entry, kind| {
         let shown = escape_os(entry);
         let Ok(tag) = Tag::new(&shown) else {
-            if !is_harmless(&shown) {
-                let path = format!("{}/{shown}", Place::Tags(name));
-                notes.stray(path, Some(name), "no legal tag name, although the server lists it as a tag");
-            }
+            // What is harmless elsewhere is not so here.
+            let path = format!("{}/{shown}", Place::Tags(name));
+            notes.stray(path, Some(name), "no legal tag name, although the server lists it as a tag");
             return;
         };
         if !is_legal {
@@ -172,7 +171,15 @@ fn one<F: Folder>(
         Ok(())
     });
     match listed {
-        Ok(()) | Err(FolderError::NotFound | FolderError::NotAFolder) => {}
+        Ok(()) | Err(FolderError::NotFound) => {}
+        Err(FolderError::NotAFolder) => {
+            let index = tags.stat(&Path::new(tag).join("index"));
+            let place = match index.map(|stat| stat.kind) {
+                Ok(Kind::File | Kind::Other) => Place::TagIndex(name, text),
+                _ => Place::TagIndexAlgorithm(name, text, Algorithm::Sha256),
+            };
+            notes.stray(place, Some(name), "a file in the place of a folder");
+        }
         Err(error) => {
             notes.unread(Place::TagIndexAlgorithm(name, text, Algorithm::Sha256), Some(name), &error);
         }
