@@ -298,3 +298,29 @@ fn a_gap_in_another_repository() {
     3 -m   3 blobs, 0 manifests, 3 links; breaks 0, loses 1
     ");
 }
+
+/// A file whose name starts with `_` ends the walk of 2.8: repositories after it are not seen, and everything of theirs goes.
+#[test]
+fn a_file_that_hides_repositories() {
+    let (tree, _, _) = tree();
+    std::fs::write(tree.repositories().join("_note"), b"odd").unwrap();
+    insta::assert_snapshot!(rows(&tree), @"
+    2.8    19 blobs, 0 manifests, 0 links; breaks 2, loses 0
+    2.8 -m 19 blobs, 0 manifests, 0 links; breaks 2, loses 0
+    3      0 blobs, 0 manifests, 0 links
+    3 -m   0 blobs, 0 manifests, 0 links
+    ");
+}
+
+/// What desktops leave everywhere is in the way in one place: there it is listed as a tag.
+#[test]
+fn what_desktops_leave_among_tags() {
+    let (tree, _, _) = tree();
+    std::fs::write(tree.tags_folder("app").join(".DS_Store"), b"odd").unwrap();
+    insta::assert_snapshot!(rows(&tree), @"
+    2.8    0 blobs, 0 manifests, 0 links
+    2.8 -m STOPS in the Mark (an entry of tags/ whose link is no digest); 0 blobs, 0 manifests, 0 links
+    3      0 blobs, 0 manifests, 0 links
+    3 -m   STOPS in the Mark (an entry of tags/ whose link is no digest); 0 blobs, 0 manifests, 0 links
+    ");
+}

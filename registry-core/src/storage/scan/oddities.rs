@@ -36,7 +36,9 @@ pub(in super::super) fn oddities<F: Folder>(v2: &F, graph: &mut Graph, progress:
     signatures(v2, graph, &mut found);
     found.bare = leads::bare_revisions(graph, &found)
         .into_iter()
-        .filter(|(name, digest)| v2.stat(Path::new(&Place::RevisionFolder(name, *digest).to_string())).is_ok())
+        .filter(|(name, digest)| {
+            v2.stat(Path::new(&Place::RevisionFolder(name, *digest).to_string())).is_ok()
+        })
         .collect();
     found
 }
