@@ -58,13 +58,13 @@ fn number(name: &str, otherwise: u64) -> u64 {
 /// Compares many trees, two at a time; how many forecasts were of a collector that stops, and how many cost something.
 fn on_random_trees(cases: u64, engine: Engine, delete_untagged: bool) -> (u64, u64) {
     // Every fifth is whole.
-    let make = |seed: u64| if seed % 5 == 0 { sound_tree(seed) } else { random_tree(seed) };
+    let make = |seed: u64| if seed.is_multiple_of(5) { sound_tree(seed) } else { random_tree(seed) };
     on_trees(cases, engine, delete_untagged, make, |_| false)
 }
 
 /// The same on trees with things out of place; every other is read strictly.
 fn on_odd_trees(cases: u64, engine: Engine, delete_untagged: bool) -> (u64, u64) {
-    let is_strict = |seed: u64| seed % 2 == 0;
+    let is_strict = |seed: u64| seed.is_multiple_of(2);
     on_trees(cases, engine, delete_untagged, |seed| odd_tree(seed, is_strict(seed)), is_strict)
 }
 
@@ -98,7 +98,7 @@ fn on_trees(
         }
     };
     let failures: Vec<String> = std::thread::scope(|scope| {
-        let threads = [scope.spawn(&work), scope.spawn(&work)];
+        let threads = [scope.spawn(work), scope.spawn(work)];
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     assert!(failures.is_empty(), "{} forecasts were wrong:\n{}", failures.len(), failures.join("\n"));
