@@ -36,8 +36,8 @@ impl Abort {
 /// What a collector would delete. Repositories by their index in the graph.
 ///
 /// After an abort in the sweep, `manifests` are what is gone by then, with their `history`; entries of the manifest at which
-/// it stops may be gone; `blobs` and `layer_links` are what it was
-/// going to delete, in an order that is random, so any part of them may be gone.
+/// it stops may be gone. `blobs` and `layer_links` are what it was going to delete, in an order that is random, so any part of
+/// them may be gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Forecast {
     /// Where it stops, if it does.

@@ -353,7 +353,7 @@ fn damage_is_told_first_and_holds_what_is_not_known() {
     job.tree.break_revision_link_missing("broken", &broken.images[0].digest);
     // A clock of files ticks slowly: written right after each other, both tags may have the same time.
     let older = job.tree.tag_link("broken", "v1");
-    job.tree.set_age(older, std::time::Duration::from_secs(60));
+    job.tree.set_age(older, Duration::from_secs(60));
     job.tree.image("faulty", Some("v1"), "faulty");
     job.tree.break_tag_link_empty("faulty", "v1");
     job.tree.image("fifo", Some("v1"), "fifo");
