@@ -6,6 +6,7 @@ use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use registry_core::repair::{self, Told, UNDO_SCHEMA, Undo, UndoReport, UndoState, Undone};
 use registry_core::storage::edit::FdEditor;
+use registry_core::storage::{Job, Serving, serving};
 use registry_core::text::escape_os;
 
 use crate::args::UndoArgs;
@@ -23,6 +24,17 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
     let told = Told::read(&text.map_err(Failure::Usage)?)
         .map_err(|error| Failure::Usage(anyhow!("the journal {shown} cannot be used: {error}")))?;
     let tree = Path::new(&told.tree);
+    let servers = serving(tree);
+    if let Some(one) = servers.iter().find(|one| is_in_the_way(one, args.online)) {
+        return Err(Failure::Io(match one.job {
+            Job::Collector => crate::repair::collecting(one),
+            Job::Server => anyhow!(
+                "{} (process {}) is at work on this tree, and may be sent what relies on the repair: stop it, or say --online",
+                one.program,
+                one.pid
+            ),
+        }));
+    }
     let lock = if args.no_lock {
         None
     } else {
@@ -43,10 +55,19 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
         journal: shown,
         tree: told.tree,
         is_torn: told.is_torn,
+        servers: servers.iter().map(crate::repair::server).collect(),
         changes,
     };
     render::undone(&args.common, &report).context("cannot write the report").map_err(Failure::Io)?;
     Ok(report.exit_status)
+}
+
+/// Whether a process forbids the undo: a collector always, a server that writes unless that was allowed.
+fn is_in_the_way(one: &Serving, is_online: bool) -> bool {
+    match one.job {
+        Job::Collector => true,
+        Job::Server => !one.is_read_only && !is_online,
+    }
 }
 
 fn status(changes: &[Undone]) -> u8 {

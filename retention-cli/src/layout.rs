@@ -59,8 +59,8 @@ pub fn refuse_elsewhere(effects: &ApplyEffects, server: &Server) -> Result<(), F
 }
 
 /// What is at work on a tree, so that nothing may be moved in it.
-fn busy(located: &Located) -> Option<String> {
-    let found = located.root.as_deref().map(serving).unwrap_or_default();
+fn busy(v2: &Path) -> Option<String> {
+    let found = serving(v2);
     // A server that only reads does not mind; a collector does.
     let one = found.into_iter().find(|one| one.job == Job::Collector || !one.is_read_only)?;
     Some(format!("{} (process {})", one.program, one.pid))
@@ -120,7 +120,7 @@ impl Layout {
     /// When that is not so.
     pub fn arm(&mut self, effects: &ApplyEffects) -> Result<(), Failure> {
         self.refuse_inside(effects.journal.as_deref())?;
-        if let Some(who) = busy(&self.located) {
+        if let Some(who) = busy(&self.located.v2) {
             return Err(Failure::Usage(anyhow!(
                 "{who} is at work on this tree: stop it, or make it read-only"
             )));
@@ -226,9 +226,7 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
         )));
     }
     let cannot = || format!("cannot open the registry of this journal, {}", escape(&told.tree));
-    if let Some(located) = locate(tree, false).registries.first()
-        && let Some(who) = busy(located)
-    {
+    if let Some(who) = busy(tree) {
         return Err(Failure::Usage(anyhow!("{who} is at work on this tree: stop it, or make it read-only")));
     }
     let lock = if args.no_lock {

@@ -80,6 +80,10 @@ pub struct UndoArgs {
     #[arg(value_name = "JOURNAL")]
     pub journal: PathBuf,
 
+    /// Go on although a server runs on this tree
+    #[arg(long)]
+    pub online: bool,
+
     /// Go on where the file system keeps no locks: nothing else repairs this registry now
     #[arg(long)]
     pub no_lock: bool,

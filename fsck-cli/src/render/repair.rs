@@ -5,7 +5,10 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use indicatif::HumanBytes;
 use registry_core::audit::Severity;
-use registry_core::repair::{Act, LeftFinding, Outcome, PurgeReport, Report, Taken, UndoReport, UndoState};
+use registry_core::repair::{
+    Act, LeftFinding, Outcome, PurgeReport, Report, Server, Taken, UndoReport, UndoState, Undone,
+};
+use registry_core::storage::Job;
 use registry_core::text::without_controls as safe;
 
 use crate::args::Common;
@@ -21,7 +24,7 @@ const DIM: Style = Style::new().dimmed();
 /// Writes the report.
 pub fn write(report: &Report, common: &Common, out: &mut dyn Write) -> io::Result<()> {
     if !common.quiet {
-        servers(report, out)?;
+        servers(&report.servers, out)?;
         steps(report, common, out)?;
         left(report, out)?;
         after(report, out)?;
@@ -29,16 +32,17 @@ pub fn write(report: &Report, common: &Common, out: &mut dyn Write) -> io::Resul
     summary(report, out)
 }
 
-fn servers(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    for server in &report.servers {
+fn servers(servers: &[Server], out: &mut dyn Write) -> io::Result<()> {
+    for server in servers {
         let doubt =
             server.doubt.as_ref().map_or_else(String::new, |doubt| format!(" (perhaps: {})", safe(doubt)));
-        writeln!(
-            out,
-            "{ODD}{} (process {}) is at work on this tree{doubt}{ODD:#}: links may be added; moving things aside needs --online",
-            safe(&server.program),
-            server.pid
-        )?;
+        let so = match server.job {
+            Job::Collector => "wait for its end before --apply",
+            Job::Server if server.is_read_only => "it only reads, so nothing is in the way",
+            Job::Server => "links may be added; moving things aside needs --online",
+        };
+        let (program, pid) = (safe(&server.program), server.pid);
+        writeln!(out, "{ODD}{program} (process {pid}) is at work on this tree{doubt}{ODD:#}: {so}")?;
     }
     Ok(())
 }
@@ -132,9 +136,14 @@ fn after(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     }
     let wrote = |taken: &Taken| taken.outcome == Outcome::Done && taken.step.action != Act::Clear;
     if !report.servers.is_empty() && report.steps.iter().any(wrote) {
-        writeln!(out, "{ODD}Restart the server: its cache may hold the old answers.{ODD:#}")?;
+        restart(out)?;
     }
     Ok(())
+}
+
+/// What a server needs after a change behind its back.
+fn restart(out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{ODD}Restart the server: its cache may hold the old answers.{ODD:#}")
 }
 
 /// The line to grep.
@@ -185,6 +194,10 @@ pub fn undone(report: &UndoReport, common: &Common, out: &mut dyn Write) -> io::
             };
             let why = why.map_or_else(String::new, |why| format!(": {}", safe(why)));
             writeln!(out, "{style}{word}{style:#} {}{why}", safe(&change.path))?;
+        }
+        let is_restored = |change: &Undone| change.state == UndoState::Restored;
+        if !report.servers.is_empty() && report.changes.iter().any(is_restored) {
+            restart(out)?;
         }
     }
     let style = if report.exit_status == 0 { GOOD } else { BAD };

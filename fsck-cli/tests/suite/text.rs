@@ -23,14 +23,12 @@ fn the_carried_tree() {
     let _masked = masked(&root);
     insta::assert_snapshot!(text(&root, &[]), @"
     Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.
-    Commands below are for the rootdirectory; give what they make the owner of its neighbours.
     main:x cannot be pulled:
       linux/amd64 has lost its revision link; its bytes are here, repairable [child-link-missing]
-        mkdir -p docker/registry/v2/repositories/main/_manifests/revisions/sha256/67362463ba94… && printf %s sha256:67362463ba94… > docker/registry/v2/repositories/main/_manifests/revisions/sha256/67362463ba94…/link
       linux/arm64 has lost its revision link; its bytes are here, repairable [child-link-missing]
-        mkdir -p docker/registry/v2/repositories/main/_manifests/revisions/sha256/f33fa92d19aa… && printf %s sha256:f33fa92d19aa… > docker/registry/v2/repositories/main/_manifests/revisions/sha256/f33fa92d19aa…/link
     garbage: none
     looked at ROOT (primary): 3 repositories, 3 tags, 3 manifests of which 1 index, 8 layer links, 7 blobs (1.58 KiB), 0 uploads
+    `registry-fsck repair ROOT` says how it would mend what is repairable here, and does it with --apply.
     Never run garbage-collect --delete-untagged of registry 2.x on ROOT: it deletes the children of every tagged index.
     registry-fsck scan: broken_tags=1 unknown_tags=0 errors=2 warnings=0 infos=0 repairable=2 tags=3 unread=0 exit_status=4 seconds=…
     ");
@@ -72,31 +70,27 @@ fn many_kinds_of_damage() {
     let _masked = masked(tree.root());
     insta::assert_snapshot!(text(tree.root(), &[]), @r#"
     Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.
-    Commands below are for the rootdirectory; give what they make the owner of its neighbours.
     legacy:1 cannot be pulled: the repository has no _layers folder, so no config and no layer is served; a 2.x collector takes every blob of this repository, a 3.x one aborts, repairable [layers-folder-missing]
     team/app (2 tags: stable, v1) cannot be pulled: linux/arm64 has lost its revision link; its bytes are here, repairable [child-link-missing]
-        mkdir -p docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/6e03a9d40794… && printf %s sha256:6e03a9d40794… > docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/6e03a9d40794…/link
     team/app:v2 cannot be pulled:
       layer sha256:58095ed7b11b has no layer link here; its bytes are here, repairable [layer-link-missing]
-        mkdir -p docker/registry/v2/repositories/team/app/_layers/sha256/58095ed7b11b… && printf %s sha256:58095ed7b11b… > docker/registry/v2/repositories/team/app/_layers/sha256/58095ed7b11b…/link
       config sha256:9b48691575b5 is gone: its layer link is here, its bytes are not [blob-missing]
     team/app:v4 cannot be pulled: its link is empty (0 bytes); its history has one entry that resolves, sha256:84c5219d558e…, repairable [tag-link-invalid]
     team/app:v5 cannot be pulled: its manifest is gone: neither a revision link nor its bytes are here [tag-target-missing]
     team/app:v6 cannot be pulled: a file stands in the place of its folder [tag-link-invalid]
     team/app:v7 cannot be pulled: its manifest has lost its revision link; its bytes are here, repairable [tag-target-unlinked]
-        mkdir -p docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/f2d5a837c151… && printf %s sha256:f2d5a837c151… > docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/f2d5a837c151…/link
     web:1 cannot be pulled:
       config sha256:9f3c8674ba0d is damaged: 0 bytes instead of 261, and they hash wrong [blob-size-mismatch]
-        to heal it: move docker/registry/v2/blobs/sha256/9f/9f3c8674ba0d… out of the registry, then push the image again
+        repair moves the wrong bytes aside; then push the image again
       layer sha256:beb8118001fb is damaged: 50 bytes instead of 101, and they hash wrong [blob-size-mismatch]
-        to heal it: move docker/registry/v2/blobs/sha256/be/beb8118001fb… out of the registry, then push the image again
+        repair moves the wrong bytes aside; then push the image again
     web:2 cannot be pulled:
       /layers/1/digest in manifest sha256:07d988b11cef: "no digest" is no digest: not of the form <algorithm>:<hex> [descriptor-invalid]
       /layers/0/size in manifest sha256:07d988b11cef says 101 bytes; sha256:28224ecb1660 has 100 and they are right [descriptor-size-mismatch]
     web:3 cannot be pulled: its manifest has bytes that do not hash to its digest [manifest-digest-mismatch]
-        to heal it: move docker/registry/v2/blobs/sha256/15/15572272011f… out of the registry, then push the image again
+        repair moves the wrong bytes aside; then push the image again
     web:4 cannot be pulled: its manifest is unreadable: not JSON: line 1, column 2 [manifest-unreadable]
-        to heal it: move docker/registry/v2/blobs/sha256/a1/a1201480dbea… out of the registry, then push the image again
+        repair moves the wrong bytes aside; then push the image again
     sound:moved could not be judged: the tag's link could not be read
     error path-unread: sound: not read: a symbolic link (not followed)
         repositories/sound/_manifests/tags/moved/current/link
@@ -109,6 +103,7 @@ fn many_kinds_of_damage() {
     garbage: 17 B in 1 blob that a plain collection frees; 0 B more in 0 blobs under 0 untagged manifests that only an untagged one frees
     leftovers: 0 layer links that nothing needs, 1 stale upload (12 B)
     looked at ROOT (primary, not read completely): 4 repositories, 15 tags, 14 manifests of which 1 index, 39 layer links, 59 blobs (14.23 KiB), 1 upload
+    `registry-fsck repair ROOT` says how it would mend what is repairable here, and does it with --apply.
     Never run garbage-collect --delete-untagged of registry 2.x on ROOT: it deletes the children of every tagged index.
     registry-fsck scan: broken_tags=12 unknown_tags=1 errors=15 warnings=2 infos=3 repairable=5 tags=15 unread=1 exit_status=12 seconds=…
     "#);
@@ -178,14 +173,13 @@ fn groups_that_overlap() {
     let _masked = masked(tree.root());
     insta::assert_snapshot!(text(tree.root(), &[]), @"
     Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.
-    Commands below are for the rootdirectory; give what they make the owner of its neighbours.
     o:a cannot be pulled: layer sha256:3563bcccdbc8 is damaged: 50 bytes instead of 100, and they hash wrong [blob-size-mismatch]
-        to heal it: move docker/registry/v2/blobs/sha256/35/3563bcccdbc8… out of the registry, then push the image again
+        repair moves the wrong bytes aside; then push the image again
     o (2 tags: a, b) cannot be pulled: layer sha256:45a463fe2208 is gone: its layer link is here, its bytes are not [blob-missing]
     o (2 tags: b, c) cannot be pulled: layer sha256:9c3edfe27aa0 has no layer link here; its bytes are here, repairable [layer-link-missing]
-        mkdir -p docker/registry/v2/repositories/o/_layers/sha256/9c3edfe27aa0… && printf %s sha256:9c3edfe27aa0… > docker/registry/v2/repositories/o/_layers/sha256/9c3edfe27aa0…/link
     garbage: none
     looked at ROOT (primary): 1 repository, 3 tags, 3 manifests of which 0 indexes, 10 layer links, 13 blobs (3.83 KiB), 0 uploads
+    `registry-fsck repair ROOT` says how it would mend what is repairable here, and does it with --apply.
     registry-fsck scan: broken_tags=3 unknown_tags=0 errors=3 warnings=0 infos=0 repairable=1 tags=3 unread=0 exit_status=4 seconds=…
     ");
 }

@@ -7,6 +7,7 @@ use super::quarantine::Content;
 use super::step::{Outcome, Step};
 use super::undo::Undone;
 use crate::audit::{Code, Finding, Severity, UnreadPath};
+use crate::storage::Job;
 
 /// The schema of [`Report`].
 pub const SCHEMA: &str = "registry-fsck/repair/1";
@@ -112,7 +113,11 @@ pub struct Server {
     pub pid: u32,
     /// Its name, and what it is doing.
     pub program: String,
-    /// Why that is not certain; left out where it is.
+    /// What that is.
+    pub job: Job,
+    /// Whether it changes nothing.
+    pub is_read_only: bool,
+    /// Why it is not certain that it works on this tree; left out where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,
 }
@@ -224,6 +229,8 @@ pub struct UndoReport {
     pub tree: String,
     /// Whether the last line of the journal is cut off; what it announces was not done.
     pub is_torn: bool,
+    /// Programs that were at work on the tree.
+    pub servers: Vec<Server>,
     /// Changes, last first.
     pub changes: Vec<Undone>,
 }

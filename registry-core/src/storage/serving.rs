@@ -9,6 +9,7 @@ mod told;
 use std::io;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use told::{Environment, Told};
 
 /// Where a registry keeps its tree when nothing else is said (`registry/storage/driver/filesystem/driver.go @ v2.8.3`).
@@ -17,7 +18,8 @@ const DEFAULT_ROOT: &str = "/var/lib/registry";
 const ESRCH: i32 = 3;
 
 /// What a process is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Job {
     /// It serves the tree.
     Server,
@@ -40,19 +42,20 @@ pub struct Serving {
     pub is_read_only: bool,
 }
 
-/// Processes at work on the tree of a rootdirectory. Where the system does not tell of processes there are none.
-pub fn serving(rootdirectory: &Path) -> Vec<Serving> {
-    among(Path::new("/proc"), rootdirectory)
+/// Processes at work on a tree, told by its `docker/registry/v2`, however that is reached. Where the system does not tell of
+/// processes there are none.
+pub fn serving(v2: &Path) -> Vec<Serving> {
+    among(Path::new("/proc"), v2)
 }
 
 /// The same, with another place for what the system tells of processes.
-fn among(processes: &Path, rootdirectory: &Path) -> Vec<Serving> {
+fn among(processes: &Path, v2: &Path) -> Vec<Serving> {
     let Ok(entries) = std::fs::read_dir(processes) else { return Vec::new() };
     let mut found: Vec<Serving> = entries
         .flatten()
         .filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
-            (pid != std::process::id()).then(|| one(&entry.path(), pid, rootdirectory))?
+            (pid != std::process::id()).then(|| one(&entry.path(), pid, v2))?
         })
         .collect();
     found.sort_by_key(|one| one.pid);
@@ -60,7 +63,7 @@ fn among(processes: &Path, rootdirectory: &Path) -> Vec<Serving> {
 }
 
 /// One process, if it may be at work on the tree.
-fn one(process: &Path, pid: u32, rootdirectory: &Path) -> Option<Serving> {
+fn one(process: &Path, pid: u32, v2: &Path) -> Option<Serving> {
     let (words, _) = inside::words(&process.join("cmdline")).ok()?;
     let own = std::fs::read_link(process.join("exe")).ok().and_then(|path| name(&path.to_string_lossy()));
     let program = own.or_else(|| name(words.first()?))?;
@@ -84,12 +87,14 @@ fn one(process: &Path, pid: u32, rootdirectory: &Path) -> Option<Serving> {
         Ok(told) => told,
         Err(why) => return doubtful(format!("its configuration cannot be read: {why}")),
     };
-    let seen = match inside::look(process, told.root.as_deref().unwrap_or(DEFAULT_ROOT)) {
+    let root = told.root.as_deref().unwrap_or(DEFAULT_ROOT);
+    // A root without this folder is another tree: what is asked about is there.
+    let seen = match inside::look(process, &format!("{root}/docker/registry/v2")) {
         Ok(seen) => seen,
         Err(error) if has_ended(&error) => return None,
         Err(error) => return doubtful(format!("its folder cannot be looked at: {error}")),
     };
-    let ours = match rootdirectory.metadata() {
+    let ours = match v2.metadata() {
         Ok(ours) => ours,
         Err(error) => return doubtful(format!("the folder of this tree cannot be looked at: {error}")),
     };
@@ -149,7 +154,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let (process, root) = (folder.path().join("proc/4242"), folder.path().join("root"));
             std::fs::create_dir_all(&process).unwrap();
-            std::fs::create_dir_all(root.join("data")).unwrap();
+            std::fs::create_dir_all(root.join("data").join(V2)).unwrap();
             std::fs::create_dir_all(root.join("etc")).unwrap();
             std::fs::write(root.join("etc/config.yml"), config).unwrap();
             std::fs::write(process.join("cmdline"), command.join("\0") + "\0").unwrap();
@@ -160,10 +165,11 @@ mod tests {
         }
 
         fn seen(&self) -> Vec<Serving> {
-            among(&self.folder.path().join("proc"), &self.root.join("data"))
+            among(&self.folder.path().join("proc"), &self.root.join("data").join(V2))
         }
     }
 
+    const V2: &str = "docker/registry/v2";
     const CONFIG: &str = "version: 0.1\nstorage:\n  filesystem: {rootdirectory: /data}\n";
     const SERVE: [&str; 3] = ["/bin/registry", "serve", "/etc/config.yml"];
 
@@ -269,12 +275,12 @@ mod tests {
         let read_only = "  maintenance: {readonly: {enabled: true}}\n";
         for (storage, is_read_only) in [("", false), (read_only, true)] {
             let server = RealServer::start(Profile::V2_8, Configured { storage, ..Configured::default() });
-            let seen = serving(&server.root());
+            let seen = serving(&server.root().join(V2));
             let [one] = &seen[..] else { panic!("{seen:?}") };
             assert_eq!((&*one.program, one.job), ("docker-registry serve", Job::Server));
             assert_eq!((&one.doubt, one.is_read_only), (&None, is_read_only));
             assert_eq!(serving(tempfile::tempdir().unwrap().path()), []);
-            let root = server.root();
+            let root = server.root().join(V2);
             drop(server);
             assert_eq!(serving(&root), []);
         }

@@ -3,5 +3,7 @@
 mod damage;
 mod faults;
 mod laws;
+mod meanwhile;
+mod since;
 mod supply;
 mod support;

@@ -1,10 +1,9 @@
-//! Images that cannot be pulled, and what to do about each damage by hand.
+//! Images that cannot be pulled, and why.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use registry_core::audit::{Finding, Repair, Severity, Tags};
-use registry_core::text::without_controls as safe;
 
 use super::{BAD, DIM, Page, sentence};
 
@@ -44,23 +43,14 @@ impl Page<'_, '_> {
         Ok(())
     }
 
-    /// What to do by hand, as commands to be pasted below the rootdirectory.
+    /// What a person has to do besides a repair.
     pub(super) fn remedy(&mut self, finding: &Finding) -> io::Result<()> {
-        let (Some(repair), Some(path)) = (finding.repair, &finding.path) else { return Ok(()) };
-        let path = format!("docker/registry/v2/{}", safe(path));
-        match (repair, finding.digest) {
-            (Repair::Relink | Repair::Rewrite, Some(digest)) => {
-                let folder = path.trim_end_matches("/link");
-                writeln!(self.out, "    {DIM}mkdir -p {folder} && printf %s {digest} > {path}{DIM:#}")
-            }
-            (Repair::Quarantine, _) => {
-                let folder = path.trim_end_matches("/data");
-                writeln!(
-                    self.out,
-                    "    {DIM}to heal it: move {folder} out of the registry, then push the image again{DIM:#}"
-                )
-            }
-            _ => Ok(()),
+        if finding.repair == Some(Repair::Quarantine) {
+            writeln!(
+                self.out,
+                "    {DIM}repair moves the wrong bytes aside; then push the image again{DIM:#}"
+            )?;
         }
+        Ok(())
     }
 }

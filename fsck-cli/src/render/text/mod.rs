@@ -42,6 +42,7 @@ pub fn write(report: &Report, common: &Common, out: &mut dyn Write) -> io::Resul
         } else {
             page.garbage()?;
             page.sources()?;
+            page.repairs()?;
             page.untagged_collection()?;
         }
     }

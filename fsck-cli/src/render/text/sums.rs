@@ -1,12 +1,13 @@
 //! What is not about one image: garbage, what was looked at, and what collectors would do here.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use indicatif::HumanBytes;
 use registry_core::audit::{Finding, Repair, Role, Severity};
 use registry_core::text::without_controls as safe;
 
-use super::{BAD, DIM, ODD, Page, count, number};
+use super::{BAD, ODD, Page, count, number};
 
 impl Page<'_, '_> {
     pub(super) fn garbage(&mut self) -> io::Result<()> {
@@ -77,9 +78,24 @@ impl Page<'_, '_> {
                 self.out,
                 "{BAD}Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.{BAD:#}"
             )?;
+        }
+        Ok(())
+    }
+
+    /// Which command mends, for each registry where it mends an error.
+    pub(super) fn repairs(&mut self) -> io::Result<()> {
+        let mended = self
+            .report
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error && finding.repair.is_some());
+        let sources: BTreeSet<&str> = mended.map(|finding| &*finding.source).collect();
+        let more = if self.report.options.content { " --content" } else { "" };
+        for source in sources {
             writeln!(
                 self.out,
-                "{DIM}Commands below are for the rootdirectory; give what they make the owner of its neighbours.{DIM:#}"
+                "`registry-fsck repair{more} {}` says how it would mend what is repairable here, and does it with --apply.",
+                safe(source)
             )?;
         }
         Ok(())

@@ -18,18 +18,17 @@ fn new_known_and_resolved() {
     let done = ran(tree.root(), &["--baseline", &baseline]);
     insta::assert_snapshot!(done.stdout, @"
     Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.
-    Commands below are for the rootdirectory; give what they make the owner of its neighbours.
     team/app:v1 cannot be pulled: its manifest is gone: neither a revision link nor its bytes are here [tag-target-missing, known]
     team/app:v2 cannot be pulled:
       config sha256:9b48691575b5 is gone: its layer link is here, its bytes are not [blob-missing, known]
       its manifest has lost its revision link; its bytes are here, repairable [tag-target-unlinked, new]
-        mkdir -p docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/e74cb118adb5… && printf %s sha256:e74cb118adb5… > docker/registry/v2/repositories/team/app/_manifests/revisions/sha256/e74cb118adb5…/link
     info manifest-untagged: team/app: 1 manifest that no tag reaches: only an untagged collection frees it [known]
     info manifest-untagged: web: 1 manifest that no tag reaches: only an untagged collection frees it [known]
     info blob-unreferenced: blobs: 1 blob that no manifest references, 7 bytes: a plain collection frees it [known]
     resolved tag-target-unlinked: web:v1: its manifest has lost its revision link; its bytes are here
     garbage: 7 B in 1 blob that a plain collection frees; 1.99 KiB more in 8 blobs under 2 untagged manifests that only an untagged one frees
     looked at ROOT (primary): 2 repositories, 3 tags, 3 manifests of which 0 indexes, 12 layer links, 16 blobs (3.73 KiB), 0 uploads
+    `registry-fsck repair ROOT` says how it would mend what is repairable here, and does it with --apply.
     registry-fsck scan: broken_tags=2 unknown_tags=0 errors=3 warnings=0 infos=3 repairable=1 new_errors=1 resolved=1 tags=3 unread=0 exit_status=4 seconds=…
     ");
     let report = ran(tree.root(), &["--baseline", &baseline, "--output", "json"]).typed();

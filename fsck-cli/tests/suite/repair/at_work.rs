@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use registry_fixtures::real::{Configured, RealServer};
 use registry_fixtures::registry::Profile;
 
-use super::{damaged, differences, picture, repair};
+use super::{damaged, differences, picture, repair, undo};
+use crate::support::{fsck, run};
 
 /// A process that looks like a registry; it ends when this is dropped.
 struct Lookalike(Child);
@@ -89,6 +90,46 @@ fn a_server_that_only_reads_forbids_nothing() {
     let told = ran.json();
     assert_eq!(told["servers"].as_array().unwrap().len(), 1, "{told:#}");
     assert_eq!(told["summary"]["done"], 4, "{told:#}");
+}
+
+#[test]
+fn an_undo_waits_for_collectors_and_asks_before_it_goes_behind_a_server() {
+    let (tree, folder) = (damaged(), tempfile::tempdir().unwrap());
+    let before = picture(&tree.v2());
+    let journal = folder.path().join("journal");
+    assert_eq!(repair(tree.root(), &journal, &["--apply"]).status, 5);
+    let repaired = picture(tree.root());
+    let online = || run(fsck().arg("undo").arg(&journal).arg("--online"));
+
+    let collector = Lookalike::start(tree.root(), folder.path(), "garbage-collect", "");
+    for ran in [undo(&journal), online()] {
+        assert_eq!((ran.status, &*ran.stdout), (8, ""), "{ran:?}");
+        assert!(ran.stderr.contains("wait for its end"), "{}", ran.stderr);
+    }
+    drop(collector);
+    let _server = Lookalike::start(tree.root(), folder.path(), "serve", "");
+    let ran = undo(&journal);
+    assert_eq!((ran.status, &*ran.stdout), (8, ""), "{ran:?}");
+    assert!(ran.stderr.contains("stop it, or say --online"), "{}", ran.stderr);
+    assert_eq!(differences(&repaired, &picture(tree.root())), [""; 0]);
+
+    let ran = online();
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.stdout.contains("Restart the server"), "{}", ran.stdout);
+    assert_eq!(differences(&before, &picture(&tree.v2())), [""; 0]);
+}
+
+#[test]
+fn a_registry_is_known_by_its_v2_alone_wherever_that_lies() {
+    let (tree, folder) = (damaged(), tempfile::tempdir().unwrap());
+    // Moved elsewhere, with a link in its place: the server follows it.
+    let v2 = folder.path().join("storage");
+    std::fs::rename(tree.v2(), &v2).unwrap();
+    std::os::unix::fs::symlink(&v2, tree.v2()).unwrap();
+    let _collector = Lookalike::start(tree.root(), folder.path(), "garbage-collect", "");
+    let ran = repair(&v2, &folder.path().join("journal"), &["--apply"]);
+    assert_eq!((ran.status, &*ran.stdout), (8, ""), "{ran:?}");
+    assert!(ran.stderr.contains("wait for its end"), "{}", ran.stderr);
 }
 
 #[test]

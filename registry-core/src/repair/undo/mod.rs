@@ -1,10 +1,15 @@
-//! Taking a repair back by its journal: the last change first, each only if the disk still shows what it left. Can be run
-//! again after it was stopped.
+//! Taking a repair back by its journal: the last change first, each only if the disk still shows what it left, and only if
+//! nothing was pushed since that may rely on it. Can be run again after it was stopped.
+
+mod ours;
+mod since;
 
 use std::path::Path;
 
 use serde::Serialize;
 
+use self::ours::names_what_is_ours;
+use self::since::Since;
 use super::change::Change;
 use super::journal::Told;
 use super::quarantine::MARKER;
@@ -46,12 +51,13 @@ pub struct Undo<'u, E> {
 impl<E: Editor> Undo<'_, E> {
     /// Takes everything back, last first.
     pub fn all(&self, told: &Told) -> Vec<Undone> {
+        let mut since = Since::new(self.editor, told);
         told.changes
             .iter()
             .rev()
             .map(|change| {
                 let state = if names_what_is_ours(change) {
-                    self.one(change).unwrap_or_else(|error| UndoState::Lost(error.to_string()))
+                    self.one(change, &mut since).unwrap_or_else(|error| UndoState::Lost(error.to_string()))
                 } else {
                     UndoState::Lost("the journal names a place that no repair touches".into())
                 };
@@ -60,7 +66,7 @@ impl<E: Editor> Undo<'_, E> {
             .collect()
     }
 
-    fn one(&self, change: &Change) -> Result<UndoState, FolderError> {
+    fn one(&self, change: &Change, since: &mut Since<'_, E>) -> Result<UndoState, FolderError> {
         match change {
             Change::Aside { made, marker } => self.aside(made, marker),
             Change::Folder { made } => {
@@ -76,6 +82,12 @@ impl<E: Editor> Undo<'_, E> {
             Change::Link { path, digest, modified, made, before } => {
                 let text = digest.to_string();
                 let ours = |look: &Look, bytes: &[u8]| look.modified == *modified && bytes == text.as_bytes();
+                let mut relied_on = || match Place::parse(path) {
+                    Some(Place::RevisionLink(repository, _) | Place::LayerLink(repository, _)) => {
+                        since.pushed_into(repository)
+                    }
+                    _ => Ok(false),
+                };
                 let at = Path::new(path);
                 let look = self.editor.look(Room::Tree, at)?;
                 let bytes = match &look {
@@ -86,6 +98,9 @@ impl<E: Editor> Undo<'_, E> {
                 };
                 let state = match (&look, &bytes, before) {
                     (None, _, None) => UndoState::There,
+                    (Some(look), Some(bytes), _) if ours(look, bytes) && relied_on()? => {
+                        UndoState::Taken(since::INTO.into())
+                    }
                     (Some(look), Some(bytes), None) if ours(look, bytes) => {
                         self.editor.remove_file(Room::Tree, at)?;
                         UndoState::Restored
@@ -116,11 +131,13 @@ impl<E: Editor> Undo<'_, E> {
                 let state = match self.editor.look(Room::Tree, at)? {
                     None => UndoState::There,
                     Some(look) if look.kind == Kind::File && look.modified == *modified => {
-                        if self.editor.hash(Room::Tree, at, digest.algorithm())? == *digest {
+                        if self.editor.hash(Room::Tree, at, digest.algorithm())? != *digest {
+                            UndoState::Taken("other bytes are there now".into())
+                        } else if since.pushed_anywhere()? {
+                            UndoState::Taken(since::ANYWHERE.into())
+                        } else {
                             self.editor.remove_file(Room::Tree, at)?;
                             UndoState::Restored
-                        } else {
-                            UndoState::Taken("other bytes are there now".into())
                         }
                     }
                     Some(_) => UndoState::Taken("it was written again since".into()),
@@ -223,40 +240,5 @@ impl<E: Editor> Undo<'_, E> {
             }
         }
         Ok(())
-    }
-}
-
-/// Whether a change names only what a repair may have changed: a journal may be anybody's.
-fn names_what_is_ours(change: &Change) -> bool {
-    let is_plain = |path: &str| {
-        !path.is_empty() && path.split('/').all(|name| !name.is_empty() && name != "." && name != "..")
-    };
-    let all_plain = |paths: &[String]| paths.iter().all(|path| is_plain(path));
-    // A folder that was made lies on the way to what was written.
-    let lead_to = |made: &[String], path: &str| {
-        made.iter().all(|folder| path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/')))
-    };
-    match change {
-        Change::Aside { made, marker } => {
-            is_plain(marker) && marker.ends_with(MARKER) && all_plain(made) && lead_to(made, marker)
-        }
-        Change::Folder { made } => {
-            let last = made.last().map_or("", String::as_str);
-            let inner = made.split_last().map_or(&[][..], |(_, inner)| inner);
-            matches!(Place::parse(last), Some(Place::Layers(_))) && lead_to(inner, last)
-        }
-        Change::Link { path, made, .. } => {
-            let is_link = matches!(
-                Place::parse(path),
-                Some(Place::RevisionLink(..) | Place::LayerLink(..) | Place::TagLink(..))
-            );
-            is_link && is_plain(path) && lead_to(made, path)
-        }
-        Change::Data { path, digest, made, .. } => {
-            Place::parse(path) == Some(Place::BlobData(*digest)) && lead_to(made, path)
-        }
-        Change::Move { path, to, made } => {
-            is_plain(path) && is_plain(to) && to.contains('/') && lead_to(made, to) && all_plain(made)
-        }
     }
 }

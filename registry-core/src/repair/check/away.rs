@@ -1,0 +1,155 @@
+//! Steps that take something away: wrong bytes, links that nothing needs, leftovers, what retention dooms. What writes is not
+//! here.
+
+use std::path::Path;
+
+use jiff::SignedDuration;
+
+use super::{Conditions, digest, failed, is_right, look, says, spared, to_be_made};
+use crate::oci::{Algorithm, Digest};
+use crate::path::Place;
+use crate::repair::change::Change;
+use crate::repair::step::{Act, Outcome, Step};
+use crate::storage::edit::{Editor, Look, Room};
+use crate::storage::{FolderError, Kind};
+
+pub(super) fn quarantine(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
+    let digest = digest(step)?;
+    let data = Place::BlobData(digest).to_string();
+    match look(editor, &data)? {
+        None => return Err(Outcome::There),
+        Some(look) if look.kind == Kind::File => {}
+        Some(look) => return Err(spared(format!("{} stands there now", look.kind.describe()))),
+    }
+    if is_right(editor, digest, now)? {
+        return Err(spared("the bytes hash right now"));
+    }
+    moved(editor, &step.path, now)
+}
+
+fn is_young(look: &Look, now: &Conditions<'_>) -> bool {
+    let age = SignedDuration::from_secs(i64::from(now.min_age));
+    look.modified.checked_add(age).is_ok_and(|old| old > now.now)
+}
+
+/// A layer link that nothing needs, or an entry of a tag's history that does not resolve.
+pub(super) fn unlink(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
+    let inner = format!("{}/link", step.path);
+    let Some(found) = look(editor, &inner)? else {
+        return if look(editor, &step.path)?.is_none() {
+            Err(Outcome::There)
+        } else {
+            Err(spared("the link is gone"))
+        };
+    };
+    if found.kind != Kind::File {
+        return Err(spared(format!("{} stands there now", found.kind.describe())));
+    }
+    match says(editor, &inner)? {
+        Some(Ok(now)) if Some(now) != step.digest => return Err(spared("the link names something else now")),
+        Some(Err(())) if step.digest.is_some() => return Err(spared("the link names nothing now")),
+        _ => {}
+    }
+    match Place::parse(&step.path) {
+        Some(Place::LayerFolder(repository, _)) => {
+            if is_young(&found, now) {
+                return Err(spared("the link was written just now: a push is under way"));
+            }
+            pushed_since(editor, repository, now)?;
+        }
+        Some(Place::TagIndexFolder(repository, tag, entry)) => {
+            let current = Place::TagLink(repository, tag).to_string();
+            if says(editor, &current)? == Some(Ok(entry)) {
+                return Err(spared("the tag names it again"));
+            }
+            let revision = Place::RevisionLink(repository, entry).to_string();
+            let data = Place::BlobData(entry).to_string();
+            if look(editor, &revision)?.is_some() && look(editor, &data)?.is_some() {
+                return Err(spared("it resolves now"));
+            }
+        }
+        _ => return Err(Outcome::Failed("the step names no link that may be moved".into())),
+    }
+    moved(editor, &step.path, now)
+}
+
+/// Spares everything in a repository that has a manifest that the plan did not know.
+fn pushed_since(editor: &impl Editor, repository: &str, now: &Conditions<'_>) -> Result<(), Outcome> {
+    let known = now.revisions.get(repository);
+    let folder = Place::RevisionsAlgorithm(repository, Algorithm::Sha256).to_string();
+    let names = match editor.names(Room::Tree, Path::new(&folder)) {
+        Ok(names) => names,
+        Err(FolderError::NotFound) => return Ok(()),
+        Err(error) => return Err(failed(&folder, &error)),
+    };
+    for name in names {
+        let Some(digest) = name.to_str().and_then(|hex| Digest::from_hex(Algorithm::Sha256, hex).ok()) else {
+            continue;
+        };
+        if known.is_some_and(|known| known.contains(&digest)) {
+            continue;
+        }
+        let link = Place::RevisionLink(repository, digest).to_string();
+        if look(editor, &link)?.is_some() {
+            return Err(spared("a manifest was pushed into this repository since it was planned"));
+        }
+    }
+    Ok(())
+}
+
+/// An upload, a temporary file, a stray entry.
+pub(super) fn aside(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
+    let Some(found) = look(editor, &step.path)? else { return Err(Outcome::There) };
+    if found.kind == Kind::Symlink {
+        return Err(spared("a symbolic link stands there now"));
+    }
+    let inner = |file: &str| format!("{}/{file}", step.path);
+    let mut looks = vec![found];
+    if step.action == Act::Clear && found.kind == Kind::Folder {
+        for file in ["data", "startedat"] {
+            looks.extend(look(editor, &inner(file))?);
+        }
+    }
+    if looks.iter().any(|look| is_young(look, now)) {
+        return Err(spared("it was changed just now: somebody may be writing it"));
+    }
+    moved(editor, &step.path, now)
+}
+
+/// A tag, revision or layer link that retention dooms: it still says what was planned.
+pub(super) fn retire(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
+    let link = match Place::parse(&step.path) {
+        Some(Place::TagFolder(repository, tag)) => Place::TagLink(repository, tag).to_string(),
+        Some(Place::RevisionFolder(..) | Place::LayerFolder(..)) => format!("{}/link", step.path),
+        _ => return Err(Outcome::Failed("the step names nothing that may be retired".into())),
+    };
+    let Some(found) = look(editor, &link)? else {
+        return if look(editor, &step.path)?.is_none() {
+            Err(Outcome::There)
+        } else {
+            Err(spared("its link is gone"))
+        };
+    };
+    if found.kind != Kind::File {
+        return Err(spared(format!("{} stands there now", found.kind.describe())));
+    }
+    if says(editor, &link)? != Some(Ok(digest(step)?)) {
+        return Err(spared("it names something else now"));
+    }
+    if step.modified.is_some_and(|planned| planned != found.modified) {
+        return Err(spared("it was pushed again since it was planned"));
+    }
+    moved(editor, &step.path, now)
+}
+
+/// The move of an entry into the quarantine, to the same path there; where that is taken, to one with a number.
+fn moved(editor: &impl Editor, path: &str, now: &Conditions<'_>) -> Result<Change, Outcome> {
+    let mut to = format!("{}/{path}", now.aside);
+    let mut number = 1;
+    while editor.look(Room::Aside, Path::new(&to)).map_err(|error| failed(&to, &error))?.is_some() {
+        number += 1;
+        to = format!("{}/{path}.{number}", now.aside);
+    }
+    let made = to_be_made(editor, Room::Aside, &to)?;
+    Ok(Change::Move { path: path.to_owned(), to, made })
+}

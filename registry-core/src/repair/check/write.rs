@@ -1,0 +1,161 @@
+//! Steps that write: links, tags, folders of layers, bytes from elsewhere. What takes something away is not here.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::{Conditions, REWRITE_MAX, digest, failed, is_right, look, says, spared, to_be_made};
+use crate::oci::{Algorithm, Digest, Manifest};
+use crate::path::Place;
+use crate::repair::change::{Before, Change};
+use crate::repair::step::{Outcome, Step};
+use crate::storage::Kind;
+use crate::storage::edit::{Attributes, Editor, Look, Room};
+
+pub(super) fn rebuild(editor: &impl Editor, step: &Step) -> Result<Change, Outcome> {
+    match look(editor, &step.path)? {
+        None => {
+            in_its_repository(editor, step)?;
+            let mut made = to_be_made(editor, Room::Tree, &step.path)?;
+            made.push(step.path.clone());
+            Ok(Change::Folder { made })
+        }
+        Some(look) if look.kind == Kind::Folder => Err(Outcome::There),
+        Some(look) => Err(spared(format!("{} stands there now", look.kind.describe()))),
+    }
+}
+
+/// A revision or layer link: its content follows from its path, so what stands there matters only as it is to be kept.
+pub(super) fn link(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
+    let digest = digest(step)?;
+    let before = match look(editor, &step.path)? {
+        None => {
+            in_its_repository(editor, step)?;
+            None
+        }
+        Some(look) if look.kind == Kind::File => {
+            if says(editor, &step.path)? == Some(Ok(digest)) {
+                return Err(Outcome::There);
+            }
+            Some(keep(editor, step, &look)?)
+        }
+        Some(look) => return Err(spared(format!("{} stands there now", look.kind.describe()))),
+    };
+    if !is_right(editor, digest, now)? {
+        return Err(spared("the bytes it would name do not hash to its digest, or are gone"));
+    }
+    let made = to_be_made(editor, Room::Tree, &step.path)?;
+    Ok(Change::Link { path: step.path.clone(), digest, modified: whole_second(now.now), made, before })
+}
+
+/// Spares what lies in a repository that was removed: writing into it would bring it back.
+fn in_its_repository(editor: &impl Editor, step: &Step) -> Result<(), Outcome> {
+    let Some(repository) = Place::parse(&step.path).and_then(|place| place.repository()) else {
+        return Ok(());
+    };
+    match look(editor, &Place::Manifests(repository).to_string())? {
+        Some(found) if found.kind == Kind::Folder => Ok(()),
+        _ => Err(spared("its repository is gone")),
+    }
+}
+
+/// The time that new files get: every file system keeps seconds, not all keep less.
+fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+/// A file that is written over, as the journal keeps it.
+fn keep(editor: &impl Editor, step: &Step, look: &Look) -> Result<Before, Outcome> {
+    let bytes = editor
+        .read(Room::Tree, Path::new(&step.path), REWRITE_MAX + 1)
+        .map_err(|error| failed(&step.path, &error))?;
+    if bytes.len() > REWRITE_MAX {
+        return Err(Outcome::Failed(format!(
+            "the file in its place is larger than {REWRITE_MAX} bytes, too large to be kept in the journal: move it away by hand"
+        )));
+    }
+    let Attributes { mode, user, group } = look.attributes;
+    Ok(Before { bytes, mode, user, group, modified: look.modified })
+}
+
+/// A tag whose link says nothing: still exactly one entry of its history resolves, and it is the planned one.
+pub(super) fn restore(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
+    let digest = digest(step)?;
+    let Some(Place::TagLink(repository, tag)) = Place::parse(&step.path) else {
+        return Err(Outcome::Failed("the step names no tag".into()));
+    };
+    let folder = Place::TagFolder(repository, tag).to_string();
+    if look(editor, &folder)?.is_none_or(|look| look.kind != Kind::Folder) {
+        return Err(spared("the tag is gone"));
+    }
+    let before = match look(editor, &step.path)? {
+        None => None,
+        Some(look) if look.kind == Kind::File => {
+            match says(editor, &step.path)? {
+                Some(Ok(now)) if now == digest => return Err(Outcome::There),
+                Some(Ok(now)) if now.algorithm() == Algorithm::Sha256 => {
+                    return Err(spared("the tag was pushed since it was planned"));
+                }
+                _ => {}
+            }
+            Some(keep(editor, step, &look)?)
+        }
+        Some(look) => return Err(spared(format!("{} stands there now", look.kind.describe()))),
+    };
+    let history = Place::TagIndexAlgorithm(repository, tag, Algorithm::Sha256).to_string();
+    let mut modified = None;
+    for name in editor.names(Room::Tree, Path::new(&history)).map_err(|error| failed(&history, &error))? {
+        let entry = name.to_str().and_then(|hex| Digest::from_hex(Algorithm::Sha256, hex).ok());
+        let Some(entry) = entry else { continue };
+        let path = Place::TagIndexLink(repository, tag, entry).to_string();
+        let Some(found) = look(editor, &path)? else { continue };
+        if entry == digest {
+            modified = Some(found.modified);
+        } else if resolves(editor, repository, entry, now)? {
+            return Err(spared("more than one entry of its history resolves now"));
+        }
+    }
+    let Some(modified) = modified else {
+        return Err(spared("its history does not name this manifest any more"));
+    };
+    if !resolves(editor, repository, digest, now)? {
+        return Err(spared("the manifest that its history names does not resolve any more"));
+    }
+    let made = to_be_made(editor, Room::Tree, &step.path)?;
+    Ok(Change::Link { path: step.path.clone(), digest, modified, made, before })
+}
+
+/// Whether a manifest is served through its own revision link, with the right bytes.
+fn resolves(
+    editor: &impl Editor,
+    repository: &str,
+    digest: Digest,
+    now: &Conditions<'_>,
+) -> Result<bool, Outcome> {
+    let link = Place::RevisionLink(repository, digest).to_string();
+    if says(editor, &link)? != Some(Ok(digest)) || !is_right(editor, digest, now)? {
+        return Ok(false);
+    }
+    let path = Place::BlobData(digest).to_string();
+    let limit = usize::try_from(crate::oci::manifest::MAX_BYTES).unwrap_or(usize::MAX) + 1;
+    let bytes = editor.read(Room::Tree, Path::new(&path), limit).map_err(|error| failed(&path, &error))?;
+    Ok(Manifest::parse(&bytes).refusal().is_none())
+}
+
+pub(super) fn fetch(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
+    let digest = digest(step)?;
+    let path = Place::BlobData(digest).to_string();
+    match look(editor, &path)? {
+        None => {}
+        Some(look) if look.kind == Kind::File => {
+            return Err(if is_right(editor, digest, now)? {
+                Outcome::There
+            } else {
+                spared("other bytes are there now")
+            });
+        }
+        Some(look) => return Err(spared(format!("{} stands there now", look.kind.describe()))),
+    }
+    let made = to_be_made(editor, Room::Tree, &path)?;
+    Ok(Change::Data { path, digest, modified: whole_second(now.now), made })
+}

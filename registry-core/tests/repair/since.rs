@@ -1,0 +1,115 @@
+//! An undo when something was pushed since the repair: it may rely on what the repair wrote, which then stays.
+
+use registry_core::audit::Code;
+use registry_core::repair::{TreeSupply, UndoState, Undone};
+use registry_core::storage::locate;
+use registry_fixtures::{Image, ImageSpec, Index, TreeBuilder};
+
+use crate::support::{Budget, OLD, Registry, broken, differences, picture};
+
+/// What an undo left, and what it did not undo.
+fn left(undone: &[Undone]) -> Vec<String> {
+    let left = undone.iter().filter_map(|one| match &one.state {
+        UndoState::Restored | UndoState::There => None,
+        UndoState::Taken(why) => Some(format!("left: {why}")),
+        UndoState::Lost(why) => Some(format!("lost: {why}")),
+    });
+    left.collect()
+}
+
+/// A tree in which a child has lost its revision link, and one layer of another repository its bytes.
+fn damaged() -> (TreeBuilder, Index, Image) {
+    let mut tree = TreeBuilder::new();
+    let index = tree.multi_platform("app", Some("v1"), &["linux/amd64", "linux/arm64"]);
+    let image = tree.image("other", Some("v1"), "other");
+    tree.break_revision_link_missing("app", &index.images[0].digest);
+    tree.age_all(OLD);
+    (tree, index, image)
+}
+
+#[test]
+fn a_link_that_a_push_may_rely_on_stays() {
+    let (mut tree, index, _) = damaged();
+    let registry = Registry::open(tree.root());
+    let journal = registry.repair().journal;
+    // A second index of the same children, pushed when they were there.
+    tree.index("app", Some("v2"), &[index.images[0].child(), index.images[1].child()]);
+    insta::assert_snapshot!(left(&registry.undo(&journal)).join("\n"), @"left: a manifest was pushed or linked here since, and may rely on it: undo later repairs first, or remove it by hand");
+    assert_eq!(broken(&registry.audit()).len(), 0);
+}
+
+#[test]
+fn a_push_into_another_repository_is_in_no_ones_way() {
+    let (mut tree, ..) = damaged();
+    let registry = Registry::open(tree.root());
+    let journal = registry.repair().journal;
+    tree.image("other", Some("v2"), "pushed since");
+    assert_eq!(left(&registry.undo(&journal)), [""; 0]);
+    assert_eq!(broken(&registry.audit()).into_iter().collect::<Vec<_>>(), ["app:v1"]);
+}
+
+#[test]
+fn bytes_that_a_push_may_rely_on_stay() {
+    let (mut tree, _, image) = damaged();
+    let source = TreeBuilder::new();
+    std::fs::create_dir_all(source.blob_folder(&image.layers[0])).unwrap();
+    std::fs::write(source.blob_path(&image.layers[0]), tree.bytes(&image.layers[0])).unwrap();
+    tree.break_blob_missing(&image.layers[0]);
+    let supply = TreeSupply::open(&locate(source.root(), false).registries[0]).unwrap();
+    let registry = Registry::open(tree.root());
+    let journal = registry.repair_from(Some(&supply)).journal;
+    // Mounted from there into a third repository.
+    let digest = image.layers[0].clone();
+    tree.layer_link("third/one", &digest);
+    tree.image_with("third/one", Some("v1"), &ImageSpec::oci("other"));
+    insta::assert_snapshot!(left(&registry.undo(&journal)).join("\n"), @"left: a manifest was pushed or linked since, and may rely on it: undo later repairs first, or remove it by hand");
+    assert!(tree.blob_path(&digest).exists());
+    assert_eq!(broken(&registry.audit()).into_iter().collect::<Vec<_>>(), ["app:v1"]);
+}
+
+#[test]
+fn two_repairs_in_the_same_second_are_undone_last_first() {
+    let (mut tree, index, _) = damaged();
+    tree.break_revision_link_empty("app", &index.images[1].digest);
+    let before = picture(&tree.v2());
+    let registry = Registry::open(tree.root());
+    let only = |code| {
+        let plan = registry.plan(&[code], None);
+        registry.apply(&plan, &Budget::unlimited(), None).1
+    };
+    let journals = [only(Code::ChildLinkMissing), only(Code::RevisionLinkInvalid)];
+    assert_eq!(broken(&registry.audit()).len(), 0);
+    for journal in journals.iter().rev() {
+        assert_eq!(left(&registry.undo(journal)), [""; 0]);
+    }
+    assert_eq!(differences(&before, &picture(&tree.v2())), [""; 0]);
+}
+
+#[test]
+fn what_stayed_goes_with_another_undo_once_the_push_is_gone() {
+    let (mut tree, ..) = damaged();
+    let before = picture(&tree.v2());
+    let registry = Registry::open(tree.root());
+    let journal = registry.repair().journal;
+    let pushed = tree.image("app", None, "pushed since");
+    assert_eq!(left(&registry.undo(&journal)).len(), 1);
+    std::fs::remove_dir_all(tree.revision_link("app", &pushed.digest).parent().unwrap()).unwrap();
+    assert_eq!(left(&registry.undo(&journal)), [""; 0]);
+    let differing = differences(&before, &picture(&tree.v2()));
+    assert!(differing.iter().all(|path| path.contains("blobs") || path.contains("_layers")), "{differing:?}");
+}
+
+#[test]
+fn a_folder_of_repositories_behind_a_symbolic_link_makes_it_unknown() {
+    let (mut tree, _, image) = damaged();
+    let source = TreeBuilder::new();
+    std::fs::create_dir_all(source.blob_folder(&image.layers[0])).unwrap();
+    std::fs::write(source.blob_path(&image.layers[0]), tree.bytes(&image.layers[0])).unwrap();
+    tree.break_blob_missing(&image.layers[0]);
+    let supply = TreeSupply::open(&locate(source.root(), false).registries[0]).unwrap();
+    let registry = Registry::open(tree.root());
+    let journal = registry.repair_from(Some(&supply)).journal;
+    tree.break_symlink(&tree.repositories().join("aside"), source.root());
+    insta::assert_snapshot!(left(&registry.undo(&journal)).join("\n"), @"lost: it cannot be told whether something relies on it: a folder on the way to repositories is a symbolic link");
+    assert!(tree.blob_path(&image.layers[0]).exists());
+}
