@@ -4,6 +4,7 @@ mod damage;
 mod faults;
 mod laws;
 mod meanwhile;
+mod owners;
 mod since;
 mod supply;
 mod support;

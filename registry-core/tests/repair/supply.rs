@@ -60,7 +60,8 @@ fn wrong_bytes_are_no_manifest_and_a_layer_of_them_is_for_the_caller_to_hash() {
     let (mut tree, image) = tree();
     tree.break_manifest_altered(&image.digest).break_blob_flipped(&image.layers[0]);
     let supply = supply(&tree);
-    assert_eq!(supply.manifest("team/app", &digest(&image.digest)).unwrap(), None);
+    let error = supply.manifest("team/app", &digest(&image.digest)).unwrap_err().to_string();
+    assert!(error.ends_with("data: it has other bytes than its digest says"), "{error}");
     let (answer, bytes) = fetch(&supply, &digest(&image.layers[0]));
     assert_eq!(answer, Ok(Some(bytes.len() as u64)));
     assert_ne!(Digest::of(Algorithm::Sha256, &bytes), digest(&image.layers[0]));

@@ -28,11 +28,10 @@ pub trait Supply: Sync + std::fmt::Debug {
     /// Its path or address, without credentials.
     fn name(&self) -> &str;
 
-    /// The bytes of a manifest, at most [`MAX_BYTES`](crate::oci::manifest::MAX_BYTES); `None` when it does not have the right
-    /// ones.
+    /// The bytes of a manifest, at most [`MAX_BYTES`](crate::oci::manifest::MAX_BYTES); `None` when it does not have them.
     ///
     /// # Errors
-    /// When that cannot be told.
+    /// When that cannot be told, or it has others under that digest.
     fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Vec<u8>>, SupplyError>;
 
     /// The size of a config or layer in bytes, without reading it; `None` when it does not have it.

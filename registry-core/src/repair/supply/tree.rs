@@ -58,10 +58,13 @@ impl Supply for TreeSupply {
         let (path, mut bytes) = (Place::BlobData(*digest).to_string(), Vec::new());
         let limit = usize::try_from(MAX_BYTES).unwrap_or(usize::MAX) + 1;
         let read = self.tree.v2.read(Path::new(&path), limit, &mut bytes).map(|stat| (stat.kind, ()));
-        let is_right = |bytes: &Vec<u8>| {
-            bytes.len() as u64 <= MAX_BYTES && Digest::of(digest.algorithm(), bytes) == *digest
-        };
-        Ok(self.judge(digest, read)?.map(|()| bytes).filter(is_right))
+        if self.judge(digest, read)?.is_none() || bytes.len() as u64 > MAX_BYTES {
+            return Ok(None);
+        }
+        if Digest::of(digest.algorithm(), &bytes) != *digest {
+            return Err(self.error(digest, "it has other bytes than its digest says"));
+        }
+        Ok(Some(bytes))
     }
 
     fn size(&self, _: &str, digest: &Digest) -> Result<Option<u64>, SupplyError> {
