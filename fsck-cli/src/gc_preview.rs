@@ -1,6 +1,5 @@
 //! The command `gc-preview`: scan, forecast, say what it would cost. What a collector does is registry-core's matter.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,8 +7,8 @@ use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use registry_core::audit::{self, UnreadPath};
 use registry_core::collector::{self, Engine, Report, SCHEMA, Summary};
-use registry_core::storage::{Located, OpenOptions, Progress, ScanOptions, Tree, locate};
-use registry_core::text::{escape, escape_os};
+use registry_core::storage::{Located, OpenOptions, Progress, ScanOptions, Tree};
+use registry_core::text::escape_os;
 
 use crate::args::{EngineArg, GcPreviewArgs};
 use crate::exit::{self, Failure};
@@ -28,18 +27,7 @@ pub fn run(args: &GcPreviewArgs) -> Result<u8, Failure> {
     let far = Arc::clone(&progress);
     let line = progress::Line::show(&args.common, move |elapsed| scan::message(&far, elapsed));
     let mut report = empty(args, started_at);
-    let mut registries = Vec::new();
-    for root in &args.roots {
-        let found = locate(root, args.follow_symlinks);
-        registries.extend(found.registries);
-        for error in found.errors {
-            tracing::error!("{}", escape(&error.to_string()));
-            unread(&mut report, &escape_os(root.as_os_str()), ".", &error.to_string());
-        }
-    }
-    registries.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut seen = HashSet::new();
-    registries.retain(|located| seen.insert(located.v2.clone()));
+    let registries = scan::registries(&args.roots, args.follow_symlinks, &mut report.unread);
     for located in &registries {
         one(args, located, started_at, &progress, &mut report).map_err(Failure::Usage)?;
     }

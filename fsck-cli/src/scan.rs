@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,20 +44,7 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
     let line = progress::Line::show(&args.common, move |elapsed| message(&far, elapsed));
     let mut report = reporting::empty("scan", started_at, options(args));
     let mut extra = Extra::default();
-    let mut registries = Vec::new();
-    for root in &args.roots {
-        let found = locate(root, args.follow_symlinks);
-        registries.extend(found.registries);
-        for error in found.errors {
-            tracing::error!("{}", escape(&error.to_string()));
-            let source: Arc<str> = escape_os(root.as_os_str()).into();
-            report.unread.push(UnreadPath { source, path: ".".into(), error: error.to_string() });
-        }
-    }
-    // A report is ordered by source; a registry that is named twice is audited once.
-    registries.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut seen = HashSet::new();
-    registries.retain(|located| seen.insert(located.v2.clone()));
+    let registries = registries(&args.roots, args.follow_symlinks, &mut report.unread);
     for located in &registries {
         plan.one(located, &progress, &mut report, &mut extra);
     }
@@ -211,6 +198,25 @@ fn options(args: &ScanArgs) -> ReportOptions {
         require_platforms: args.require_platform.iter().map(ToString::to_string).collect(),
         online: None,
     }
+}
+
+/// The registries below some paths, by name; one that is named twice is audited once. Where none can be looked for is said, and
+/// goes to the unread.
+pub fn registries(roots: &[PathBuf], follow_symlinks: bool, unread: &mut Vec<UnreadPath>) -> Vec<Located> {
+    let mut registries = Vec::new();
+    for root in roots {
+        let found = locate(root, follow_symlinks);
+        registries.extend(found.registries);
+        for error in found.errors {
+            tracing::error!("{}", escape(&error.to_string()));
+            let source: Arc<str> = escape_os(root.as_os_str()).into();
+            unread.push(UnreadPath { source, path: ".".into(), error: error.to_string() });
+        }
+    }
+    registries.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut seen = HashSet::new();
+    registries.retain(|located| seen.insert(located.v2.clone()));
+    registries
 }
 
 /// What a scan is doing.

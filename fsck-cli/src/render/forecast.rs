@@ -2,20 +2,16 @@
 
 use std::io::{self, Write};
 
-use anstyle::{AnsiColor, Style};
 use indicatif::HumanBytes;
 use registry_core::collector::{AbortLine, During, Engine, Report};
 use registry_core::text::without_controls as safe;
 
+use super::styles::{BAD, DIM, GOOD};
 use super::text::{count, number};
 use crate::args::Common;
 
 /// How many lines of one kind are shown, unless everything is asked for.
 const FEW: usize = 20;
-
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const GOOD: Style = AnsiColor::Green.on_default();
-const DIM: Style = Style::new().dimmed();
 
 /// Writes the report.
 pub fn write(report: &Report, common: &Common, out: &mut dyn Write) -> io::Result<()> {

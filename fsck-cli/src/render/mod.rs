@@ -3,6 +3,7 @@
 mod forecast;
 pub mod metrics;
 mod repair;
+mod styles;
 mod text;
 mod tree;
 

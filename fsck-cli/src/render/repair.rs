@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use anstyle::{AnsiColor, Style};
 use indicatif::HumanBytes;
 use registry_core::audit::Severity;
 use registry_core::repair::{
@@ -11,15 +10,11 @@ use registry_core::repair::{
 use registry_core::storage::Job;
 use registry_core::text::without_controls as safe;
 
+use super::styles::{BAD, DIM, GOOD, ODD};
 use crate::args::Common;
 
 /// How many steps of one act are shown, unless everything is asked for.
 const FEW: usize = 20;
-
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const ODD: Style = AnsiColor::Yellow.on_default();
-const GOOD: Style = AnsiColor::Green.on_default();
-const DIM: Style = Style::new().dimmed();
 
 /// Writes the report.
 pub fn write(report: &Report, common: &Common, out: &mut dyn Write) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use indicatif::HumanBytes;
 use registry_core::audit::{Finding, Report, Severity};
 use registry_core::graph::Content;
@@ -12,10 +12,8 @@ use registry_core::oci::manifest::{Kind, Role};
 use registry_core::probe::{BlobAnswer, ManifestAnswer, SeenManifest, SeenRepository, TagAnswer};
 use registry_core::text::without_controls as safe;
 
+use super::styles::{BAD, GOOD};
 use crate::verify::Checked;
-
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const GOOD: Style = AnsiColor::Green.on_default();
 
 /// Writes the trees of all images, then what is wrong.
 pub fn write(report: &Report, checked: &[Checked], out: &mut dyn Write) -> io::Result<()> {

@@ -272,17 +272,23 @@ mod tests {
     #[test]
     #[ignore = "needs docker-registry 2.8.2"]
     fn a_real_server_is_found_by_its_folder() {
+        // Others on this machine may be in doubt.
+        let certain = |v2: &Path| -> Vec<Serving> {
+            serving(v2).into_iter().filter(|one| one.doubt.is_none()).collect()
+        };
         let read_only = "  maintenance: {readonly: {enabled: true}}\n";
         for (storage, is_read_only) in [("", false), (read_only, true)] {
             let server = RealServer::start(Profile::V2_8, Configured { storage, ..Configured::default() });
-            let seen = serving(&server.root().join(V2));
+            // It makes this itself with the first push.
+            std::fs::create_dir_all(server.root().join(V2)).unwrap();
+            let seen = certain(&server.root().join(V2));
             let [one] = &seen[..] else { panic!("{seen:?}") };
             assert_eq!((&*one.program, one.job), ("docker-registry serve", Job::Server));
-            assert_eq!((&one.doubt, one.is_read_only), (&None, is_read_only));
-            assert_eq!(serving(tempfile::tempdir().unwrap().path()), []);
+            assert_eq!(one.is_read_only, is_read_only);
+            assert_eq!(certain(tempfile::tempdir().unwrap().path()), []);
             let root = server.root().join(V2);
             drop(server);
-            assert_eq!(serving(&root), []);
+            assert_eq!(certain(&root), []);
         }
     }
 }

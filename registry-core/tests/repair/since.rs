@@ -3,7 +3,7 @@
 use registry_core::audit::Code;
 use registry_core::repair::{TreeSupply, UndoState, Undone};
 use registry_core::storage::locate;
-use registry_fixtures::{Image, ImageSpec, Index, TreeBuilder};
+use registry_fixtures::{Digest, Image, ImageSpec, Index, TreeBuilder};
 
 use crate::support::{Budget, OLD, Registry, broken, differences, picture};
 
@@ -25,6 +25,18 @@ fn damaged() -> (TreeBuilder, Index, Image) {
     tree.break_revision_link_missing("app", &index.images[0].digest);
     tree.age_all(OLD);
     (tree, index, image)
+}
+
+/// Repairs a tree that has lost a layer, with the layer from another tree.
+fn fetched(tree: &mut TreeBuilder, layer: &Digest) -> (Registry, String) {
+    let source = TreeBuilder::new();
+    std::fs::create_dir_all(source.blob_folder(layer)).unwrap();
+    std::fs::write(source.blob_path(layer), tree.bytes(layer)).unwrap();
+    tree.break_blob_missing(layer);
+    let supply = TreeSupply::open(&locate(source.root(), false).registries[0]).unwrap();
+    let registry = Registry::open(tree.root());
+    let journal = registry.repair_from(Some(&supply)).journal;
+    (registry, journal)
 }
 
 #[test]
@@ -51,13 +63,7 @@ fn a_push_into_another_repository_is_in_no_ones_way() {
 #[test]
 fn bytes_that_a_push_may_rely_on_stay() {
     let (mut tree, _, image) = damaged();
-    let source = TreeBuilder::new();
-    std::fs::create_dir_all(source.blob_folder(&image.layers[0])).unwrap();
-    std::fs::write(source.blob_path(&image.layers[0]), tree.bytes(&image.layers[0])).unwrap();
-    tree.break_blob_missing(&image.layers[0]);
-    let supply = TreeSupply::open(&locate(source.root(), false).registries[0]).unwrap();
-    let registry = Registry::open(tree.root());
-    let journal = registry.repair_from(Some(&supply)).journal;
+    let (registry, journal) = fetched(&mut tree, &image.layers[0]);
     // Mounted from there into a third repository.
     let digest = image.layers[0].clone();
     tree.layer_link("third/one", &digest);
@@ -102,14 +108,9 @@ fn what_stayed_goes_with_another_undo_once_the_push_is_gone() {
 #[test]
 fn a_folder_of_repositories_behind_a_symbolic_link_makes_it_unknown() {
     let (mut tree, _, image) = damaged();
-    let source = TreeBuilder::new();
-    std::fs::create_dir_all(source.blob_folder(&image.layers[0])).unwrap();
-    std::fs::write(source.blob_path(&image.layers[0]), tree.bytes(&image.layers[0])).unwrap();
-    tree.break_blob_missing(&image.layers[0]);
-    let supply = TreeSupply::open(&locate(source.root(), false).registries[0]).unwrap();
-    let registry = Registry::open(tree.root());
-    let journal = registry.repair_from(Some(&supply)).journal;
-    tree.break_symlink(&tree.repositories().join("aside"), source.root());
+    let (registry, journal) = fetched(&mut tree, &image.layers[0]);
+    let elsewhere = tree.root().to_path_buf();
+    tree.break_symlink(&tree.repositories().join("aside"), &elsewhere);
     insta::assert_snapshot!(left(&registry.undo(&journal)).join("\n"), @"lost: it cannot be told whether something relies on it: a folder on the way to repositories is a symbolic link");
     assert!(tree.blob_path(&image.layers[0]).is_file());
 }

@@ -8,22 +8,16 @@ mod sums;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use anstyle::{AnsiColor, Style};
-
 use registry_core::audit::{Code, Finding, Repair, Report, Severity};
 use registry_core::text::without_controls as safe;
 
+use super::styles::{BAD, DIM, GOOD, ODD};
 use crate::args::Common;
 
 /// How many tags are named where many share a damage.
 const TAGS_SHOWN: usize = 3;
 /// How many findings of one code are shown below error, unless everything is asked for.
 const FEW: usize = 10;
-
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const ODD: Style = AnsiColor::Yellow.on_default();
-const GOOD: Style = AnsiColor::Green.on_default();
-const DIM: Style = Style::new().dimmed();
 
 /// Writes the report.
 pub fn write(report: &Report, common: &Common, out: &mut dyn Write) -> io::Result<()> {
