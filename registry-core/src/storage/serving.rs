@@ -71,7 +71,10 @@ fn one(process: &Path, pid: u32, v2: &Path) -> Option<Serving> {
     let job = if words[at] == "serve" { Job::Server } else { Job::Collector };
     let program = crate::text::escape(&format!("{program} {}", words[at]));
     let doubtful = |why: String| {
-        Some(Serving { pid, program: program.clone(), job, doubt: Some(why), is_read_only: false })
+        // Nothing can be read of a process that ended meanwhile; what has ended is in nobody's way.
+        let (now, _) = inside::words(&process.join("cmdline")).ok()?;
+        let doubt = Serving { pid, program: program.clone(), job, doubt: Some(why), is_read_only: false };
+        (!now.is_empty()).then_some(doubt)
     };
     let environment = match environment(process) {
         Ok(environment) => environment,
