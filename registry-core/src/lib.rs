@@ -19,7 +19,7 @@ pub mod registry;
 pub mod repair;
 pub mod retention;
 #[cfg(feature = "schema")]
-mod schema;
+pub mod schema;
 #[cfg(feature = "storage")]
 pub mod storage;
 pub mod text;

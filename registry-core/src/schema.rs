@@ -1,14 +1,75 @@
-//! JSON schemas of what is written as text. The schemas of whole files are derived beside their shapes.
+//! JSON schemas of documents and of what is written as text in them. The rest is derived beside the shapes.
 
 use std::borrow::Cow;
 
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
+
+/// The schema of a document, as docs/schemas keeps it. What is absent is left out and never null, so null is allowed nowhere.
+pub fn document<T: JsonSchema>(id: &str) -> Value {
+    let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(no_null));
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    schema["title"] = id.into();
+    if let Some(property) = schema.pointer_mut("/properties/schema") {
+        *property = json!({ "const": id });
+    }
+    schema
+}
+
+fn no_null(schema: &mut Schema) {
+    let null = json!("null");
+    if schema.get("default") == Some(&Value::Null) {
+        schema.remove("default");
+    }
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|one| *one != null);
+        if let [only] = &types[..] {
+            let only = only.clone();
+            schema.insert("type".into(), only);
+        }
+    }
+    if let Some(Value::Array(any)) = schema.get_mut("anyOf") {
+        any.retain(|one| one.get("type") != Some(&null));
+        if let [Value::Object(only)] = &any[..] {
+            let only = only.clone();
+            schema.remove("anyOf");
+            only.into_iter().for_each(|(key, value)| {
+                schema.insert(key, value);
+            });
+        }
+    }
+}
 
 use crate::oci::Digest;
 
 /// A point in time (RFC 3339, UTC).
 pub(crate) fn instant(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "format": "date-time" })
+}
+
+/// The same, for times in maps.
+#[derive(Debug)]
+pub(crate) struct Instant;
+
+impl JsonSchema for Instant {
+    fn schema_name() -> Cow<'static, str> {
+        "Instant".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        instant(generator)
+    }
+}
+
+/// A day (RFC 3339).
+pub(crate) fn date(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "format": "date" })
 }
 
 /// Bytes in base64 with padding.

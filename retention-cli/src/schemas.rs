@@ -4,50 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use registry_core::retention as core;
-use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, Schema};
+use registry_core::schema::document as schema_of;
 use serde_json::{Value, json};
 
 use crate::config;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// The schema of one shape. What is absent is left out and never null, so null is allowed nowhere.
-fn schema_of<T: JsonSchema>(id: &str) -> Value {
-    let settings =
-        SchemaSettings::draft2020_12().with_transform(schemars::transform::RecursiveTransform(no_null));
-    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
-    schema["title"] = id.into();
-    if let Some(property) = schema.pointer_mut("/properties/schema") {
-        *property = json!({ "const": id });
-    }
-    schema
-}
-
-fn no_null(schema: &mut Schema) {
-    let null = json!("null");
-    if schema.get("default") == Some(&Value::Null) {
-        schema.remove("default");
-    }
-    if let Some(Value::Array(types)) = schema.get_mut("type") {
-        types.retain(|one| *one != null);
-        if let [only] = &types[..] {
-            let only = only.clone();
-            schema.insert("type".into(), only);
-        }
-    }
-    if let Some(Value::Array(any)) = schema.get_mut("anyOf") {
-        any.retain(|one| one.get("type") != Some(&null));
-        if let [Value::Object(only)] = &any[..] {
-            let only = only.clone();
-            schema.remove("anyOf");
-            only.into_iter().for_each(|(key, value)| {
-                schema.insert(key, value);
-            });
-        }
-    }
 }
 
 /// Every schema, by the name of its file.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::code::Code;
+use super::counts::Garbage;
 use super::draft::Draft;
 use super::finding::{Finding, Repair, Tags};
-use super::report::{BrokenTag, Garbage, Role, Source, SourceKind, UnknownTag, UnreadPath};
+use super::report::{BrokenTag, Role, Source, SourceKind, UnknownTag, UnreadPath};
 use super::verdict::Verdict;
 use super::{Audit, Piece};
 use crate::graph::{Doubt, Graph, LinkEntry, Repository};

@@ -10,6 +10,7 @@ use crate::oci::Digest;
 
 /// What a local repair would do about a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Repair {
     /// Write the missing link: the bytes are here and hash right.
@@ -59,8 +60,24 @@ impl<'de> Deserialize<'de> for Tags {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Tags {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Tags".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Vec::<String>::json_schema(generator)
+    }
+}
+
 /// One damage or oddity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// What it is.
     pub code: Code,
@@ -83,7 +100,7 @@ pub struct Finding {
     /// The platform that the parent gives the digest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
-    /// Where it lies, below the registry's `docker/registry/v2`.
+    /// Where it lies, below the registry's `docker/registry/v2`; over HTTP the address that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// What is wrong, as a lower-case fragment for a person.

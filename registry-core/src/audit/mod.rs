@@ -7,6 +7,7 @@ mod access;
 mod baseline;
 mod code;
 mod collect;
+mod counts;
 mod draft;
 mod finding;
 mod garbage;
@@ -23,13 +24,14 @@ use std::sync::Arc;
 
 pub use baseline::compare;
 pub use code::{Code, Severity, UnknownCode};
+pub use counts::{Coverage, Garbage, Summary, Unreferenced, Untagged};
 pub use finding::{Finding, Repair, Tags};
 pub use garbage::Piece;
 pub use ignore::{Ignore, set_aside};
 pub use options::{AuditOptions, UPLOAD_STALE_AFTER};
 pub use report::{
-    BrokenTag, Coverage, Garbage, IgnoreUse, OnlineOptions, Report, ReportOptions, Role, SCHEMA, Source,
-    SourceKind, Summary, UnknownTag, UnreadPath, Unreferenced, Untagged,
+    BrokenTag, IgnoreUse, OnlineOptions, Report, ReportOptions, Role, SCHEMA, Source, SourceKind, UnknownTag,
+    UnreadPath,
 };
 
 use rayon::prelude::*;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::code::{Code, Severity};
+use super::counts::{Coverage, Garbage, Summary};
 use super::finding::Finding;
 
 /// The schema that this version writes and reads.
@@ -13,14 +14,17 @@ pub const SCHEMA: &str = "registry-fsck/report/1";
 
 /// What an audit found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: String,
     /// The subcommand.
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["scan", "probe", "verify"])))]
     pub command: String,
     /// Version of the tool.
     pub version: String,
     /// When it began.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub started_at: Timestamp,
     /// How long it took, in seconds.
     pub duration_seconds: f64,
@@ -55,6 +59,7 @@ pub struct Report {
 
 /// How an audit was asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReportOptions {
     /// Every byte was hashed.
     pub content: bool,
@@ -78,8 +83,10 @@ pub struct ReportOptions {
 
 /// How an online audit was asked.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OnlineOptions {
     /// `manifests`, `blobs` or `content`.
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["manifests", "blobs", "content"])))]
     pub depth: String,
     /// Newest tags of each repository that every run asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,6 +106,7 @@ pub struct OnlineOptions {
 
 /// What kind of place was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum SourceKind {
     /// A registry:2 tree on disk.
@@ -109,6 +117,7 @@ pub enum SourceKind {
 
 /// Whether a registry is the home of its images or a cache of another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Images are pushed here: what is absent is lost.
@@ -119,6 +128,7 @@ pub enum Role {
 
 /// One registry that was looked at. Counts are of what could be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Source {
     /// What kind of place it is.
     pub kind: SourceKind,
@@ -148,6 +158,7 @@ pub struct Source {
 
 /// A tag that cannot be pulled whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BrokenTag {
     /// The registry.
     pub source: Arc<str>,
@@ -161,6 +172,7 @@ pub struct BrokenTag {
 
 /// A tag of which it is not known whether it can be pulled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UnknownTag {
     /// The registry.
     pub source: Arc<str>,
@@ -174,95 +186,19 @@ pub struct UnknownTag {
 
 /// Something that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UnreadPath {
     /// The registry, or the path that was given.
     pub source: Arc<str>,
-    /// Where, below the registry's `docker/registry/v2`.
+    /// Where, below the registry's `docker/registry/v2`, `.` for the whole; over HTTP the address that was asked.
     pub path: String,
     /// Why.
     pub error: String,
 }
 
-/// Blobs that nothing references: any collection frees them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unreferenced {
-    /// How many.
-    pub blobs: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
-
-/// Manifests that no tag reaches, and the blobs that only they reach: an untagged collection frees them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Untagged {
-    /// How many revision links.
-    pub manifests: u64,
-    /// How many blobs, the manifests' own included.
-    pub blobs: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
-
-/// What nothing references any more.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Garbage {
-    /// Reached by no manifest.
-    pub unreferenced: Unreferenced,
-    /// Reached by untagged manifests only.
-    pub untagged: Untagged,
-    /// Layer links that no manifest of their repository needs, dangling ones included.
-    pub layer_links: u64,
-    /// Uploads that nobody finishes any more.
-    pub stale_uploads: u64,
-    /// Their bytes.
-    pub stale_upload_bytes: u64,
-}
-
-impl Garbage {
-    /// Adds another registry's.
-    pub fn add(&mut self, other: &Self) {
-        self.unreferenced.blobs += other.unreferenced.blobs;
-        self.unreferenced.bytes += other.unreferenced.bytes;
-        self.untagged.manifests += other.untagged.manifests;
-        self.untagged.blobs += other.untagged.blobs;
-        self.untagged.bytes += other.untagged.bytes;
-        self.layer_links += other.layer_links;
-        self.stale_uploads += other.stale_uploads;
-        self.stale_upload_bytes += other.stale_upload_bytes;
-    }
-}
-
-/// How many tags were judged.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Coverage {
-    /// Tags there are.
-    pub tags_total: u64,
-    /// Tags judged whole or broken.
-    pub tags_checked: u64,
-    /// Tags that were looked at; the others were not chosen, or vanished meanwhile.
-    #[serde(skip)]
-    pub tags_covered: u64,
-    /// Of all tags there are, how long ago the one was judged that was not judged longest; left out offline, and while
-    /// some never were.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oldest_check: Option<Timestamp>,
-    /// Tags that no run has judged so far; left out offline.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub never_checked: Option<u64>,
-    /// Tags that no run will judge, by what was chosen; left out when there are none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_chosen: Option<u64>,
-    /// By when every tag will have been judged from now on, at the pace of the last runs; left out while that cannot be
-    /// told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub complete_by: Option<Timestamp>,
-    /// Requests sent; left out offline.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub requests: Option<u64>,
-}
-
 /// An entry of the ignore file, and what it did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct IgnoreUse {
     /// The code it names.
     pub code: Code,
@@ -271,29 +207,13 @@ pub struct IgnoreUse {
     /// Why, in the words of whoever wrote it.
     pub reason: String,
     /// Last day on which it counts.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::date"))]
     pub expires: jiff::civil::Date,
     /// How many findings it set aside.
     pub matched: u64,
     /// Why it is a warning: nothing matched it, or it has expired.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
-}
-
-/// Counts of a report.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Summary {
-    /// Findings of severity error.
-    pub errors: u64,
-    /// Findings of severity warning, and ignore entries that are one.
-    pub warnings: u64,
-    /// Findings of severity info.
-    pub infos: u64,
-    /// Tags that cannot be pulled whole.
-    pub broken_tags: u64,
-    /// Tags of which that is not known.
-    pub unknown_tags: u64,
-    /// Findings of the baseline that are gone.
-    pub resolved: u64,
 }
 
 impl Report {

@@ -4,6 +4,7 @@ use crate::graph::{Graph, Link, LinkEntry, NodeId};
 
 /// When a collector stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum During {
     /// While it marks: nothing is deleted.

@@ -21,6 +21,7 @@ pub use report::{AbortLine, BlobLine, LayerLine, LossLine, ManifestLine, Report,
 
 /// Which collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Engine {
     /// `registry` 2.7 and 2.8: goes by `_layers`, marks one level deep.
     #[serde(rename = "2.8")]

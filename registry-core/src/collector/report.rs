@@ -17,14 +17,17 @@ pub const SCHEMA: &str = "registry-fsck/gc-preview/1";
 
 /// What a collector would do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: String,
     /// The subcommand.
+    #[cfg_attr(feature = "schema", schemars(extend("const" = "gc-preview")))]
     pub command: String,
     /// Version of the tool.
     pub version: String,
     /// When it began.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub started_at: Timestamp,
     /// How long it took, in seconds.
     pub duration_seconds: f64,
@@ -58,6 +61,7 @@ pub struct Report {
 
 /// Where a collector would stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AbortLine {
     /// The registry.
     pub source: Arc<str>,
@@ -71,6 +75,7 @@ pub struct AbortLine {
 
 /// A revision link to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ManifestLine {
     /// The registry.
     pub source: Arc<str>,
@@ -84,6 +89,7 @@ pub struct ManifestLine {
 
 /// A blob to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BlobLine {
     /// The registry.
     pub source: Arc<str>,
@@ -95,6 +101,7 @@ pub struct BlobLine {
 
 /// A layer link to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LayerLine {
     /// The registry.
     pub source: Arc<str>,
@@ -106,6 +113,7 @@ pub struct LayerLine {
 
 /// A tag that would be broken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TagLine {
     /// The registry.
     pub source: Arc<str>,
@@ -117,6 +125,7 @@ pub struct TagLine {
 
 /// Damage that could not be mended any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LossLine {
     /// The registry.
     pub source: Arc<str>,
@@ -138,6 +147,7 @@ pub struct LossLine {
 
 /// Counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Summary {
     /// Revision links to be deleted.
     pub manifests: u64,

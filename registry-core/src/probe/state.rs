@@ -60,6 +60,7 @@ pub struct RememberedManifest {
     /// Media type as the server gave it.
     pub media_type: String,
     /// Its bytes, in base64.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::base64"))]
     pub data: String,
     /// When it was last met.
     #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
@@ -73,16 +74,16 @@ pub struct RememberedManifest {
 pub struct RememberedRepository {
     /// When each tag was last judged.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, String>"))]
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, crate::schema::Instant>"))]
     pub tags: BTreeMap<String, Timestamp>,
     /// When each tag was last asked for in vain: what a run may spend did not suffice, or the registry gave no answer.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, String>"))]
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, crate::schema::Instant>"))]
     pub tried: BTreeMap<String, Timestamp>,
     /// When the bytes of each manifest were last read here, and right: what another repository sends proves nothing, for
     /// each has links of its own.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, String>"))]
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<Digest, crate::schema::Instant>"))]
     pub manifests: BTreeMap<Digest, Timestamp>,
     /// Configs and layers that were there.
     #[serde(default)]

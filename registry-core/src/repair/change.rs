@@ -9,9 +9,11 @@ use crate::storage::edit::Attributes;
 
 /// A file as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Before {
     /// Its bytes; in the journal as base64.
     #[serde(with = "bytes_text")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::base64"))]
     pub bytes: Vec<u8>,
     /// Permission bits.
     pub mode: u32,
@@ -20,6 +22,7 @@ pub struct Before {
     /// Group.
     pub group: u32,
     /// Last change.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub modified: Timestamp,
 }
 
@@ -32,6 +35,7 @@ impl Before {
 
 /// One change. Paths of the tree are relative to `docker/registry/v2`, others to the folder that the quarantine lies in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "change")]
 pub enum Change {
     /// The quarantine is made.
@@ -53,6 +57,7 @@ pub enum Change {
         /// What it says.
         digest: Digest,
         /// The time that it gets.
+        #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
         modified: Timestamp,
         /// Folders that are made on the way, outermost first.
         made: Vec<String>,
@@ -67,6 +72,7 @@ pub enum Change {
         /// What they hash to.
         digest: Digest,
         /// The time that the file gets.
+        #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
         modified: Timestamp,
         /// Folders that are made on the way, outermost first.
         made: Vec<String>,

@@ -19,8 +19,9 @@ pub const SCHEMA: &str = "registry-fsck/journal/1";
 /// Most bytes of a line that is read: the largest file that is written over, as base64, with room to spare.
 const LINE_MAX: usize = 1 << 20;
 
-/// One line.
+/// What a line tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "entry")]
 pub enum Entry {
     /// The first line: what this is, and of what.
@@ -32,6 +33,7 @@ pub enum Entry {
         /// The folder that the quarantine lies in.
         aside: String,
         /// When it began.
+        #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
         at: Timestamp,
     },
     /// A change is about to be made.
@@ -50,6 +52,19 @@ pub enum Entry {
         #[serde(flatten)]
         outcome: Outcome,
     },
+}
+
+/// One line of the file: an entry, and what proves that it stands where it was written.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Line<'l> {
+    /// The entry, byte for byte as it goes into the hash.
+    #[serde(borrow)]
+    #[cfg_attr(feature = "schema", schemars(with = "Entry"))]
+    entry: &'l RawValue,
+    /// The sha256 of the hash before it and the bytes of the entry, in hex; before the first line, of the schema's name.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[0-9a-f]{64}$")))]
+    chain: String,
 }
 
 /// Where lines go.
@@ -126,11 +141,6 @@ impl<L: Log> Journal<L> {
     }
 
     fn push(&mut self, entry: &Entry) -> io::Result<()> {
-        #[derive(Serialize)]
-        struct Line<'l> {
-            entry: &'l RawValue,
-            chain: String,
-        }
         let text = serde_json::value::to_raw_value(entry)?;
         self.chain = link(&self.chain, text.get());
         serde_json::to_writer(&mut self.waiting, &Line { entry: &text, chain: self.chain.hex() })?;
@@ -212,12 +222,6 @@ impl Told {
     /// # Errors
     /// When it is none, or was edited.
     pub fn read(text: &str) -> Result<Self, JournalError> {
-        #[derive(Deserialize)]
-        struct Line<'l> {
-            #[serde(borrow)]
-            entry: &'l RawValue,
-            chain: String,
-        }
         let (mut told, mut chain, mut is_torn): (Option<Self>, Digest, bool) = (None, seed(), false);
         let lines: Vec<&str> = text.lines().collect();
         for (at, line) in lines.iter().enumerate() {

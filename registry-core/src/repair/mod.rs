@@ -23,7 +23,9 @@ mod undo;
 
 pub use change::{Before, Change};
 pub use check::{Conditions, REWRITE_MAX};
-pub use journal::{Entry, FileLog, Journal, JournalError, Log, SCHEMA as JOURNAL_SCHEMA, Told};
+pub use journal::{
+    Entry, FileLog, Journal, JournalError, Line as JournalLine, Log, SCHEMA as JOURNAL_SCHEMA, Told,
+};
 pub use lock::{Lock, LockError, lock};
 pub use plan::{Left, Plan, Scope, plan};
 pub use quarantine::{

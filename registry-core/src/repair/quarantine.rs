@@ -15,14 +15,16 @@ pub const SCHEMA: &str = "registry-fsck/quarantine/1";
 /// The folder in a rootdirectory that quarantines are made in.
 const HOME: &str = ".registry-fsck";
 
-/// What the marker says.
+/// What the file says that marks a quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Marker {
     /// [`SCHEMA`].
     pub schema: String,
     /// The registry's `docker/registry/v2` that its content is from.
     pub tree: String,
     /// When it was made.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub at: Timestamp,
 }
 
@@ -138,6 +140,7 @@ fn marker(path: &Path) -> io::Result<Marker> {
 
 /// What is, or was, in a quarantine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Content {
     /// Files, the marker apart.
     pub files: u64,

@@ -18,14 +18,17 @@ pub const PURGE_SCHEMA: &str = "registry-fsck/purge/1";
 
 /// What a repair did, or would do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: String,
     /// The subcommand.
+    #[cfg_attr(feature = "schema", schemars(extend("const" = "repair")))]
     pub command: String,
     /// Version of the tool.
     pub version: String,
     /// When it began.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub started_at: Timestamp,
     /// How long it took, in seconds.
     pub duration_seconds: f64,
@@ -62,6 +65,7 @@ pub struct Report {
 
 /// How a repair was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Options {
     /// Steps were done, not only planned.
     pub apply: bool,
@@ -86,6 +90,7 @@ pub struct Options {
 
 /// A step and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Taken {
     /// The step.
     #[serde(flatten)]
@@ -97,6 +102,7 @@ pub struct Taken {
 
 /// A finding that stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LeftFinding {
     /// The finding.
     #[serde(flatten)]
@@ -108,6 +114,7 @@ pub struct LeftFinding {
 
 /// A program that seems to be at work on this tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Server {
     /// Its process.
     pub pid: u32,
@@ -124,6 +131,7 @@ pub struct Server {
 
 /// Counts of an audit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Counts {
     /// Findings of severity error.
     pub errors: u64,
@@ -135,6 +143,7 @@ pub struct Counts {
 
 /// Counts of a repair.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Summary {
     /// Steps.
     pub steps: u64,
@@ -214,12 +223,14 @@ impl Counts {
 
 /// What an undo did.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UndoReport {
     /// [`UNDO_SCHEMA`].
     pub schema: String,
     /// Version of the tool.
     pub version: String,
     /// When it began.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub started_at: Timestamp,
     /// The process's exit status.
     pub exit_status: u8,
@@ -237,12 +248,14 @@ pub struct UndoReport {
 
 /// What a purge did, or would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PurgeReport {
     /// [`PURGE_SCHEMA`].
     pub schema: String,
     /// Version of the tool.
     pub version: String,
     /// When it began.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub started_at: Timestamp,
     /// The process's exit status.
     pub exit_status: u8,

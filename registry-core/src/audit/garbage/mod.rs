@@ -10,9 +10,9 @@ mod remains;
 use rayon::prelude::*;
 
 use super::code::Code;
+use super::counts::Garbage;
 use super::draft::Draft;
 use super::options::AuditOptions;
-use super::report::Garbage;
 use crate::graph::{Doubt, Graph, Link, LinkEntry, NodeId, Presence, Repository, TagEntry};
 use crate::oci::Algorithm;
 use crate::path::Place;

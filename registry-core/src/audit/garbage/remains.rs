@@ -2,10 +2,10 @@
 
 use super::{Piece, Survey, plural};
 use crate::audit::code::Code;
+use crate::audit::counts::Garbage;
 use crate::audit::draft::Draft;
 use crate::audit::finding::Repair;
 use crate::audit::options::{AuditOptions, UPLOAD_STALE_AFTER};
-use crate::audit::report::Garbage;
 use crate::audit::words::short;
 use crate::graph::{Graph, NodeId, Repository, Seconds};
 use crate::path::Place;

@@ -19,8 +19,9 @@ use crate::storage::{FolderError, Kind, LINK_MAX};
 
 /// What an undo did about one change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Undone {
-    /// Where: below the registry's `docker/registry/v2`.
+    /// Where: below the registry's `docker/registry/v2`; of the quarantine itself, below the folder that it lies in.
     pub path: String,
     /// How it went.
     #[serde(flatten)]
@@ -29,6 +30,7 @@ pub struct Undone {
 
 /// How it went with one change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "state", content = "why")]
 pub enum UndoState {
     /// It is as it was before the repair.
