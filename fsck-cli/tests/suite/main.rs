@@ -10,6 +10,7 @@ mod real_probe;
 mod real_server;
 mod regressions;
 mod repair;
+mod schemas;
 mod support;
 mod text;
 

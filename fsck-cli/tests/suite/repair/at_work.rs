@@ -12,10 +12,10 @@ use super::{damaged, differences, picture, repair, undo};
 use crate::support::{fsck, run};
 
 /// A process that looks like a registry; it ends when this is dropped.
-struct Lookalike(Child);
+pub struct Lookalike(Child);
 
 impl Lookalike {
-    fn start(root: &Path, folder: &Path, verb: &str, more: &str) -> Self {
+    pub fn start(root: &Path, folder: &Path, verb: &str, more: &str) -> Self {
         let config = folder.join("config.yml");
         let storage =
             format!("version: 0.1\nstorage:\n  filesystem: {{rootdirectory: '{}'}}\n{more}", root.display());

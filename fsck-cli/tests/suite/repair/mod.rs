@@ -1,6 +1,6 @@
 //! `repair`, `undo` and `repair --purge` as a user meets them.
 
-mod at_work;
+pub mod at_work;
 mod bad_input;
 mod from;
 mod killed;

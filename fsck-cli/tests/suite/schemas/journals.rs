@@ -1,0 +1,81 @@
+//! The journal's lines of every kind, as its writer writes them: a repair that goes well has few of them.
+
+use std::cell::RefCell;
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+
+use registry_core::oci::{Algorithm, Digest};
+use registry_core::repair::{Before, Change, Journal, Log, Outcome, Told};
+use serde_json::Value;
+
+use super::Checked;
+
+/// A journal in memory.
+#[derive(Debug, Clone, Default)]
+struct Memory(Rc<RefCell<Vec<u8>>>);
+
+impl Log for Memory {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// Every change there is, with and without what may be left out.
+fn changes() -> Vec<Change> {
+    let digest = Digest::of(Algorithm::Sha256, b"{}");
+    let long = Digest::of(Algorithm::Sha512, b"{}");
+    let modified = "2026-01-02T03:04:05.678Z".parse().unwrap();
+    let made = vec!["repositories/app".to_owned(), "repositories/app/_layers".to_owned()];
+    let path = "repositories/app/_layers/sha256/00/link".to_owned();
+    let before = Before { bytes: b"\xffnot text".to_vec(), mode: 0o644, user: 0, group: 1000, modified };
+    vec![
+        Change::Aside { made: made.clone(), marker: ".registry-fsck/x/quarantine.json".into() },
+        Change::Folder { made: made.clone() },
+        Change::Link { path: path.clone(), digest, modified, made: Vec::new(), before: None },
+        Change::Link { path: path.clone(), digest: long, modified, made: made.clone(), before: Some(before) },
+        Change::Data { path: path.clone(), digest, modified, made: made.clone() },
+        Change::Move { path, to: "x/repositories/app".into(), made },
+    ]
+}
+
+/// Every outcome there is.
+fn outcomes() -> [Outcome; 7] {
+    let why = || "it moved".to_owned();
+    [
+        Outcome::Planned,
+        Outcome::Done,
+        Outcome::There,
+        Outcome::Spared(why()),
+        Outcome::Refused(why()),
+        Outcome::Failed(why()),
+        Outcome::Stopped(why()),
+    ]
+}
+
+/// A journal of all of them.
+pub fn text() -> String {
+    let memory = Memory::default();
+    let at = "2026-01-02T03:04:05Z".parse().unwrap();
+    let (tree, aside) = (Path::new("/srv/docker/registry/v2"), Path::new("/srv"));
+    let mut journal = Journal::begin(memory.clone(), tree, aside, at).unwrap();
+    let numbers = journal.announce(&changes()).unwrap();
+    for (number, outcome) in numbers.into_iter().cycle().zip(outcomes()) {
+        journal.note(number, &outcome).unwrap();
+    }
+    journal.end().unwrap();
+    let bytes = memory.0.borrow().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn lines_of_every_kind_are_valid() {
+    let mut lines = Checked::new("repair-journal");
+    let text = text();
+    let all: Vec<Value> = text.lines().map(|line| lines.valid(serde_json::from_str(line).unwrap())).collect();
+    assert_eq!(all.len(), 1 + changes().len() + outcomes().len());
+    assert_eq!(lines.unmet(), [""; 0]);
+    // What is valid is also what an undo reads.
+    assert_eq!(Told::read(&text).unwrap().changes, changes());
+}
