@@ -240,7 +240,8 @@ pub struct UndoReport {
     pub tree: String,
     /// Whether the last line of the journal is cut off; what it announces was not done.
     pub is_torn: bool,
-    /// Programs that were at work on the tree.
+    /// Programs that seem to be at work on the tree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<Server>,
     /// Changes, last first.
     pub changes: Vec<Undone>,
