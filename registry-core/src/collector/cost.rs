@@ -142,6 +142,14 @@ fn needs(graph: &Graph, finding: &Finding) -> Option<(Arc<str>, Vec<NodeId>, Opt
     let name = finding.repository.clone()?;
     let repository = graph.repository(&name)?;
     let of = |digest: &Digest| graph.digests().find(digest);
+    if matches!(finding.code, Code::TagLinkMissing | Code::TagLinkInvalid)
+        && let Some(Place::TagLink(_, tag) | Place::TagFolder(_, tag)) =
+            finding.path.as_deref().and_then(Place::parse)
+    {
+        // Whichever entry of its history it is set to, by a repair or by hand.
+        let node = restorable(graph, repository, tag).map(|node| graph.digest(node));
+        return Some((name, repository.tag(tag)?.history.to_vec(), node));
+    }
     let Some(repair) = finding.repair else {
         // Nothing here mends it by itself; but what a tag leads to, somebody may mend by hand.
         let is_reached = finding.severity == Severity::Error && !finding.tags.is_empty();
@@ -151,10 +159,6 @@ fn needs(graph: &Graph, finding: &Finding) -> Option<(Arc<str>, Vec<NodeId>, Opt
     match (repair, Place::parse(finding.path.as_deref()?)?) {
         (Repair::Relink | Repair::Rewrite, Place::RevisionLink(_, digest) | Place::LayerLink(_, digest)) => {
             Some((name, vec![of(&digest)?], Some(digest)))
-        }
-        (Repair::Restore, Place::TagLink(_, tag)) => {
-            let node = restorable(graph, repository, tag)?;
-            Some((name, vec![node], Some(graph.digest(node))))
         }
         (Repair::Rebuild, _) => {
             // The links of what the manifests here reference; of children only what is linked here is served.

@@ -77,7 +77,7 @@ pub fn plan(
         }
         last = Some(planning.audit(graph));
     }
-    planning.leftovers(graph, last.as_ref().unwrap_or(&first), &before);
+    planning.leftovers(graph, last.as_ref().unwrap_or(&first), &first, &before);
     let left = planning.left(last.as_ref().unwrap_or(&first));
     // Those that this plan links are no push either.
     let revisions = revisions(graph);
@@ -91,6 +91,17 @@ fn revisions(graph: &Graph) -> HashMap<Arc<str>, BTreeSet<Digest>> {
         one.revisions().iter().map(|entry| graph.digest(entry.node)).collect()
     };
     graph.repositories.iter().map(|one| (Arc::from(&*one.name), of(one))).collect()
+}
+
+/// Tags whose link names nothing, as repository and tag.
+fn lost_tags(audit: &Audit) -> HashSet<(&str, &str)> {
+    let is_lost = |finding: &&Finding| matches!(finding.code, Code::TagLinkMissing | Code::TagLinkInvalid);
+    let paths = audit.findings.iter().filter(is_lost).filter_map(|finding| finding.path.as_deref());
+    let places = paths.filter_map(|path| match Place::parse(path)? {
+        Place::TagLink(name, tag) | Place::TagFolder(name, tag) => Some((name, tag)),
+        _ => None,
+    });
+    places.collect()
 }
 
 /// Whether a finding is about a manifest of which nothing, or nothing right, can be read.
@@ -257,8 +268,14 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
     }
 
     /// Plans what is to be moved aside as leftovers; last, when all that is needed is known.
-    fn leftovers(&mut self, graph: &mut Graph, audit: &Audit, before: &NotWhole) {
+    fn leftovers(&mut self, graph: &mut Graph, audit: &Audit, first: &Audit, before: &NotWhole) {
         let mut steps = propose::leftovers(audit, graph, self.scope);
+        // What a tag was, when its link does not say, only its history tells.
+        let lost = lost_tags(first);
+        steps.retain(|step| match Place::parse(&step.path) {
+            Some(Place::TagIndexFolder(name, tag, _)) => !lost.contains(&(name, tag)),
+            _ => true,
+        });
         // What a manifest that is lost referenced nobody knows: its layers may be all that is left of the image.
         let opaque: HashSet<&str> = audit
             .findings
@@ -285,7 +302,13 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
             });
         }
         steps.sort_by(|a, b| (a.action, &a.path).cmp(&(b.action, &b.path)));
-        self.steps.append(&mut steps);
+        // What stands where something is fetched to goes before that.
+        let fetched = |path: &str| self.planned.contains(&(Act::Fetch, path.to_owned()));
+        let (mut all, mut rest): (Vec<Step>, Vec<Step>) =
+            steps.into_iter().partition(|step| step.action == Act::MoveAside && fetched(&step.path));
+        all.append(&mut self.steps);
+        all.append(&mut rest);
+        self.steps = all;
     }
 
     /// Errors and warnings that stay: those of the last audit that no step is about.

@@ -324,3 +324,18 @@ fn what_desktops_leave_among_tags() {
     3 -m   STOPS in the Mark (an entry of tags/ whose link is no digest); 0 blobs, 0 manifests, 0 links
     ");
 }
+
+/// A tag that lost its link, and its newer push only a revision link: what it was goes for good.
+#[test]
+fn a_tag_of_which_only_the_history_tells() {
+    let (mut tree, _, _) = tree();
+    let newer = tree.image("app", Some("v2"), "v2 again");
+    tree.break_revision_link_missing("app", &newer.digest);
+    tree.break_tag_link_empty("app", "v2");
+    insta::assert_snapshot!(rows(&tree), @"
+    2.8    4 blobs, 0 manifests, 0 links; breaks 0, loses 1
+    2.8 -m STOPS in the Mark (a tag's link that is no digest); 0 blobs, 0 manifests, 0 links
+    3      4 blobs, 0 manifests, 3 links; breaks 0, loses 1
+    3 -m   STOPS in the Mark (a tag's link that is no digest); 0 blobs, 0 manifests, 0 links
+    ");
+}

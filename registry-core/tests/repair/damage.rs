@@ -98,6 +98,50 @@ fn a_tag_with_two_entries_in_its_history_is_left() {
 }
 
 #[test]
+fn a_tag_is_not_set_back_to_an_older_push_while_the_bytes_of_the_newer_are_here() {
+    let (mut tree, ..) = tree();
+    let newer = tree.image("app", Some("v2"), "v2 again");
+    tree.break_revision_link_missing("app", &newer.digest);
+    tree.break_tag_link_empty("app", "v2");
+    insta::assert_snapshot!(plan(&mut tree), @"left [tag-link-invalid] repositories/app/_manifests/tags/v2/current/link");
+    let path = tree.history_link("app", "v2", &newer.digest);
+    assert!(path.is_file(), "what the tag was only its history tells");
+}
+
+#[test]
+fn a_tag_of_which_only_an_older_push_is_left() {
+    let (mut tree, ..) = tree();
+    let newer = tree.image("app", Some("v2"), "v2 again");
+    tree.break_blob_missing(&newer.digest);
+    tree.break_tag_link_empty("app", "v2");
+    // The entry of the newer one stays: it tells that there was one.
+    insta::assert_snapshot!(plan(&mut tree), @"
+    restore [tag-link-invalid] repositories/app/_manifests/tags/v2/current/link -> sha256:e74cb118
+    left [manifest-missing] blobs/sha256/28/284538c1/data
+    ");
+}
+
+#[test]
+fn a_folder_in_the_place_of_bytes_goes_before_they_are_fetched() {
+    let (mut tree, _, image) = tree();
+    let mut source = TreeBuilder::new();
+    source.image("app", Some("v2"), "v2");
+    tree.break_blob_data_is_folder(&image.layers[0]);
+    tree.age_all(OLD);
+    let supply = registry_core::repair::TreeSupply::open(
+        &registry_core::storage::locate(source.root(), false).registries[0],
+    )
+    .unwrap();
+    let registry = Registry::open(tree.root());
+    insta::assert_snapshot!(show(&registry.plan(&[], Some(&supply))), @"
+    move-aside [path-unexpected] blobs/sha256/58/58095ed7/data
+    fetch [blob-missing] blobs/sha256/58/58095ed7/data -> sha256:58095ed7
+    ");
+    registry.repair_from(Some(&supply));
+    assert_eq!(show(&registry.plan(&[], Some(&supply))), "");
+}
+
+#[test]
 fn a_child_that_is_gone_is_left() {
     let (mut tree, index, _) = tree();
     tree.break_blob_missing(&index.images[0].digest);

@@ -168,7 +168,7 @@ fn the_history_of_a_tag_to_be_restored_gets_a_second_entry() {
         let index = case.index.digest.clone();
         link(&case.tree.history_link("app", "v2", &index), &index);
     });
-    insta::assert_snapshot!(said, @"spared: more than one entry of its history resolves now");
+    insta::assert_snapshot!(said, @"spared: the bytes of another entry of its history are here now");
 }
 
 #[test]
@@ -236,6 +236,27 @@ fn a_dangling_entry_of_a_history_resolves() {
         replace(&case.tree.blob_path(&entry), "pushed again");
     });
     insta::assert_snapshot!(said, @"spared: it resolves now");
+}
+
+#[test]
+fn the_tag_of_a_dangling_entry_loses_its_link() {
+    let mut case = Case::new();
+    case.tree.break_history_dangling("app", "v2");
+    let said = case.apply_after(|case| {
+        case.tree.break_tag_link_empty("app", "v2");
+    });
+    insta::assert_snapshot!(said, @"spared: the tag's own link names nothing now");
+}
+
+#[test]
+fn the_bytes_of_a_dangling_entry_are_only_a_folder() {
+    let mut case = Case::new();
+    let entry = case.tree.break_history_dangling("app", "v2");
+    let said = case.apply_after(|case| {
+        link(&case.tree.revision_link("app", &entry), &entry);
+        fs::create_dir_all(case.tree.blob_path(&entry)).unwrap();
+    });
+    insta::assert_snapshot!(said, @"Done");
 }
 
 #[test]

@@ -59,12 +59,16 @@ pub(super) fn unlink(editor: &impl Editor, step: &Step, now: &Conditions<'_>) ->
         }
         Some(Place::TagIndexFolder(repository, tag, entry)) => {
             let current = Place::TagLink(repository, tag).to_string();
-            if says(editor, &current)? == Some(Ok(entry)) {
-                return Err(spared("the tag names it again"));
+            match says(editor, &current)? {
+                Some(Ok(now)) if now == entry => return Err(spared("the tag names it again")),
+                Some(Ok(_)) => {}
+                // Its history is all that tells what it was.
+                _ => return Err(spared("the tag's own link names nothing now")),
             }
             let revision = Place::RevisionLink(repository, entry).to_string();
             let data = Place::BlobData(entry).to_string();
-            if look(editor, &revision)?.is_some() && look(editor, &data)?.is_some() {
+            let is_file = |path: &str| Ok(look(editor, path)?.is_some_and(|look| look.kind == Kind::File));
+            if is_file(&revision)? && is_file(&data)? {
                 return Err(spared("it resolves now"));
             }
         }

@@ -111,8 +111,9 @@ pub(super) fn restore(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -
         let Some(found) = look(editor, &path)? else { continue };
         if entry == digest {
             modified = Some(found.modified);
-        } else if resolves(editor, repository, entry, now)? {
-            return Err(spared("more than one entry of its history resolves now"));
+        } else if look(editor, &Place::BlobData(entry).to_string())?.is_some() {
+            // Served or not: it may be the newer push.
+            return Err(spared("the bytes of another entry of its history are here now"));
         }
     }
     let Some(modified) = modified else {
