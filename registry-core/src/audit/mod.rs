@@ -12,6 +12,7 @@ mod draft;
 mod finding;
 mod garbage;
 mod hazards;
+mod history;
 mod ignore;
 mod options;
 mod platforms;
@@ -68,7 +69,7 @@ pub struct Audit {
 
 /// The one entry of a tag's history that still resolves: what a tag whose link says nothing can be set to.
 pub fn restorable(graph: &Graph, repository: &Repository, tag: &str) -> Option<NodeId> {
-    words::restorable(View { graph, repository }, repository.tag(tag)?)
+    history::restorable(View { graph, repository }, repository.tag(tag)?)
 }
 
 /// Audits the graph of the registry called `name`. With `list`, garbage comes piece by piece too.

@@ -16,7 +16,8 @@ use url::Url;
 
 use super::challenge::{Challenge, challenges};
 use super::error::Error;
-use super::http::{Answer, Ask, Http};
+use super::exchange::{Answer, Ask};
+use super::http::Http;
 
 /// Most bytes of a token service's answer.
 const TOKEN_MAX: usize = 64 << 10;

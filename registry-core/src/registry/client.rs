@@ -6,7 +6,8 @@ use url::Url;
 
 use super::auth::{Credentials, Session};
 use super::error::{Error, quote};
-use super::http::{Answer, Ask, Http};
+use super::exchange::{Answer, Ask};
+use super::http::Http;
 use crate::oci::{Digest, RepositoryName, Tag};
 
 /// Most bytes of an answer that is neither a manifest nor a list.

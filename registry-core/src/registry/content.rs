@@ -7,7 +7,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::client::{Client, Removal, SMALL, checked};
 use super::error::Error;
-use super::http::{Answer, Ask};
+use super::exchange::{Answer, Ask};
 use crate::oci::{Algorithm, Digest};
 use crate::retention::server::Fetched;
 

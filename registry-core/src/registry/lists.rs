@@ -10,7 +10,7 @@ use url::Url;
 use super::client::{Client, checked};
 use super::content::pull;
 use super::error::Error;
-use super::http::{Answer, Ask};
+use super::exchange::{Answer, Ask};
 use crate::oci::{Descriptor, Digest};
 
 /// Most bytes of one page.

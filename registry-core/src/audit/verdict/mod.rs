@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::access::{Answer, LayerAnswer, View};
 use super::code::Code;
 use super::draft::{Draft, Key};
-use super::words;
+use super::{history, words};
 use crate::graph::{Doubt, Link, LinkFault, ManifestNode, NodeId};
 use crate::oci::Algorithm;
 use crate::oci::manifest::Role;
@@ -114,7 +114,7 @@ impl<'g> Judge<'g> {
             };
             if let Some((code, message)) = fault {
                 self.verdict.doubts.push(Doubt::Tag(self.at, index));
-                let draft = words::tag(self.view, tag, index, code, message);
+                let draft = history::tag(self.view, tag, index, code, message);
                 self.verdict.broken.insert(index, vec![self.verdict.drafts.len()]);
                 self.verdict.drafts.push(draft);
             }
