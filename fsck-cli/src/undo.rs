@@ -5,7 +5,6 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use registry_core::repair::{self, Told, UNDO_SCHEMA, Undo, UndoReport, UndoState, Undone};
-use registry_core::storage::edit::FdEditor;
 use registry_core::storage::{Job, Serving, serving};
 use registry_core::text::escape_os;
 
@@ -40,11 +39,7 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
     } else {
         Some(repair::lock(tree).map_err(|error| Failure::Io(error.into()))?)
     };
-    let editor = FdEditor::open(tree, Path::new(&told.aside))
-        .with_context(|| {
-            format!("cannot open the registry of this journal, {}", registry_core::text::escape(&told.tree))
-        })
-        .map_err(Failure::Io)?;
+    let editor = repair::open(&told).map_err(|error| Failure::Io(error.into()))?;
     let changes = Undo { editor: &editor }.all(&told);
     drop(lock);
     let report = UndoReport {

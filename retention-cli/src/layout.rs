@@ -225,7 +225,6 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
             "it was made for {tree}, and the command line names something else"
         )));
     }
-    let cannot = || format!("cannot open the registry of this journal, {}", escape(&told.tree));
     if let Some(who) = busy(tree) {
         return Err(Failure::Usage(anyhow!("{who} is at work on this tree: stop it, or make it read-only")));
     }
@@ -234,7 +233,7 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
     } else {
         Some(repair::lock(tree).map_err(|error| Failure::Io(whole(error)))?)
     };
-    let editor = FdEditor::open(tree, Path::new(&told.aside)).with_context(cannot).map_err(Failure::Io)?;
+    let editor = repair::open(&told).map_err(|error| Failure::Io(whole(error)))?;
     let undone = Undo { editor: &editor }.all(&told);
     drop(lock);
     let mut out = io::stdout().lock();

@@ -19,7 +19,7 @@ pub fn run(args: &RepairArgs, quarantine: &Path) -> Result<u8, Failure> {
     let started_at = Timestamp::now();
     let done = if args.apply { repair::purge(quarantine) } else { repair::content(quarantine) };
     let content = done.map_err(|error| match error {
-        PurgeError::NoQuarantine(_) => Failure::Usage(error.into()),
+        PurgeError::NoQuarantine(_) | PurgeError::Registry(..) => Failure::Usage(error.into()),
         PurgeError::Io(..) => Failure::Io(error.into()),
     })?;
     let report = PurgeReport {

@@ -30,7 +30,12 @@ pub enum LockError {
 /// # Errors
 /// When it cannot be had; nobody waits for it.
 pub fn lock(v2: &Path) -> Result<Lock, LockError> {
-    let file = File::open(v2).map_err(|error| LockError::Io(v2.into(), error))?;
+    let io = |error: io::Error| LockError::Io(v2.into(), error);
+    // Opening a FIFO would wait for somebody to write into it, and a journal may name one.
+    if !v2.metadata().map_err(io)?.is_dir() {
+        return Err(io(io::ErrorKind::NotADirectory.into()));
+    }
+    let file = File::open(v2).map_err(io)?;
     match file.try_lock() {
         Ok(()) => Ok(Lock(file)),
         Err(std::fs::TryLockError::WouldBlock) => Err(LockError::Held(v2.into())),

@@ -14,6 +14,7 @@ mod lock;
 mod make;
 mod plan;
 mod propose;
+mod purge;
 mod quarantine;
 mod report;
 mod run;
@@ -28,9 +29,9 @@ pub use journal::{
 };
 pub use lock::{Lock, LockError, lock};
 pub use plan::{Left, Plan, Scope, plan};
+pub use purge::{Content, PurgeError, content, purge};
 pub use quarantine::{
-    Content, MARKER, Marker, Place as AsidePlace, PlaceError, PurgeError, SCHEMA as QUARANTINE_SCHEMA,
-    content, place, purge, stamp,
+    MARKER, Marker, Place as AsidePlace, PlaceError, SCHEMA as QUARANTINE_SCHEMA, place, stamp,
 };
 pub use report::{
     Counts, LeftFinding, Options, PURGE_SCHEMA, PurgeReport, Report, SCHEMA, Server, Summary, Taken,
@@ -41,4 +42,6 @@ pub use step::{Act, Outcome, Step};
 #[cfg(feature = "remote")]
 pub use supply::RegistrySupply;
 pub use supply::{Supply, SupplyError, TreeSupply};
+#[cfg(target_os = "linux")]
+pub use undo::{OpenError, open};
 pub use undo::{Undo, UndoState, Undone};

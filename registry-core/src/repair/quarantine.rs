@@ -1,4 +1,4 @@
-//! The quarantine: where it lies, how it is recognised, and the one real deletion. Moving into it is a step's matter.
+//! The quarantine: where it lies, and how it is recognised. Moving into it is a step's matter, deleting it `purge`'s.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub const MARKER: &str = "quarantine.json";
 /// The name of the marker's shape.
 pub const SCHEMA: &str = "registry-fsck/quarantine/1";
 /// The folder in a rootdirectory that quarantines are made in.
-const HOME: &str = ".registry-fsck";
+pub(super) const HOME: &str = ".registry-fsck";
 
 /// What the file says that marks a quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,16 @@ pub struct Marker {
     /// When it was made.
     #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub at: Timestamp,
+}
+
+impl Marker {
+    /// Most bytes of a marker that are read.
+    pub(super) const MAX_BYTES: usize = 64 << 10;
+
+    /// Reads the text of a marker; `None` when it is none.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok().filter(|marker: &Self| marker.schema == SCHEMA)
+    }
 }
 
 /// A time as it is written into names: UTC, to the second.
@@ -126,86 +136,13 @@ fn wished(wish: &Path) -> Result<Place, PlaceError> {
 }
 
 /// Reads the marker of a quarantine.
-fn marker(path: &Path) -> io::Result<Marker> {
+pub(super) fn marker(path: &Path) -> io::Result<Marker> {
     use std::io::Read as _;
     let file = path.join(MARKER);
     if !file.symlink_metadata()?.is_file() {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let mut text = String::new();
-    std::fs::File::open(file)?.take(64 << 10).read_to_string(&mut text)?;
-    let marker: Marker = serde_json::from_str(&text)?;
-    if marker.schema == SCHEMA { Ok(marker) } else { Err(io::ErrorKind::InvalidData.into()) }
-}
-
-/// What is, or was, in a quarantine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Content {
-    /// Files, the marker apart.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
-
-/// Why a quarantine was not purged.
-#[derive(Debug, thiserror::Error)]
-pub enum PurgeError {
-    /// It is none.
-    #[error("{path} is no quarantine (it has no {MARKER} of schema {SCHEMA}): nothing else is ever deleted", path = .0.display())]
-    NoQuarantine(PathBuf),
-    /// It could not be looked at or removed as a whole.
-    #[error("{path}: {error}", path = .0.display(), error = .1)]
-    Io(PathBuf, #[source] io::Error),
-}
-
-/// What is in a quarantine.
-///
-/// # Errors
-/// When it is none, or cannot be read.
-pub fn content(path: &Path) -> Result<Content, PurgeError> {
-    let is_plain = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
-    if !is_plain || marker(path).is_err() {
-        return Err(PurgeError::NoQuarantine(path.into()));
-    }
-    let mut content = Content::default();
-    for entry in walkdir::WalkDir::new(path).follow_links(false).min_depth(1) {
-        let io = |error: walkdir::Error| PurgeError::Io(path.into(), error.into());
-        let entry = entry.map_err(io)?;
-        if entry.file_type().is_dir() || entry.depth() == 1 && entry.file_name() == MARKER {
-            continue;
-        }
-        content.files += 1;
-        content.bytes += entry.metadata().map_err(io)?.len();
-    }
-    Ok(content)
-}
-
-/// Deletes a quarantine with all that is in it, for good. Symbolic links in it are removed, not followed.
-///
-/// # Errors
-/// When it is none, or something in it cannot be deleted; the marker goes last, so that it can be tried again.
-pub fn purge(path: &Path) -> Result<Content, PurgeError> {
-    let content = content(path)?;
-    let io = |error: io::Error| PurgeError::Io(path.into(), error);
-    for entry in path.read_dir().map_err(io)? {
-        let entry = entry.map_err(io)?;
-        if entry.file_name() == MARKER {
-            continue;
-        }
-        let is_folder = entry.file_type().map_err(io)?.is_dir();
-        let removed = if is_folder {
-            std::fs::remove_dir_all(entry.path())
-        } else {
-            std::fs::remove_file(entry.path())
-        };
-        removed.map_err(io)?;
-    }
-    std::fs::remove_file(path.join(MARKER)).map_err(io)?;
-    std::fs::remove_dir(path).map_err(io)?;
-    // The home of all quarantines goes with the last one.
-    if let Some(home) = path.parent().filter(|home| home.ends_with(HOME)) {
-        let _ = std::fs::remove_dir(home);
-    }
-    Ok(content)
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)?.take(Marker::MAX_BYTES as u64).read_to_end(&mut bytes)?;
+    Marker::parse(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }

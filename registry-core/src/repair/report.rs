@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::quarantine::Content;
+use super::purge::Content;
 use super::step::{Outcome, Step};
 use super::undo::Undone;
 use crate::audit::{Code, Finding, Severity, UnreadPath};

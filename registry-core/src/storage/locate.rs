@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Where a registry keeps everything below its rootdirectory.
-const V2: &str = "docker/registry/v2";
+pub(crate) const V2: &str = "docker/registry/v2";
 /// How deep below a folder registries are looked for.
 const MAX_DEPTH: usize = 4;
 /// How many folders are looked into for registries.

@@ -13,6 +13,7 @@ mod tree;
 
 pub use folder::{Folder, FolderError, Kind, Stat};
 pub use link::{LINK_MAX, read_link};
+pub(crate) use locate::V2;
 pub use locate::{Found, LocateError, Located, locate};
 
 pub use progress::{Phase, Progress};

@@ -2,9 +2,11 @@
 
 mod damage;
 mod faults;
+mod journals;
 mod laws;
 mod meanwhile;
 mod owners;
+mod purge;
 mod since;
 mod supply;
 mod support;

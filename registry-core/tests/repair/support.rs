@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use registry_core::audit::{self, Audit, AuditOptions, Code, Severity};
 use registry_core::oci::{Algorithm, Digest};
 use registry_core::repair::{
-    self, Conditions, Journal, Log, Outcome, Plan, Progress, Run, Scope, Supply, Told, Undo, Undone, place,
+    self, Conditions, Journal, Log, Outcome, Plan, Progress, Run, Scope, Supply, Told, Undo, UndoState,
+    Undone, place,
 };
 use registry_core::storage::edit::{Attributes, Editor, FdEditor, Fill, Look, Room};
 use registry_core::storage::{
@@ -95,10 +96,25 @@ impl Registry {
         Repaired { plan, outcomes, journal }
     }
 
+    /// Plans and does everything, with a quarantine of one's own; the journal.
+    pub fn repair_into(&self, quarantine: &Path) -> String {
+        self.apply_into(&self.plan(&[], None), &Budget::unlimited(), None, Some(quarantine)).1
+    }
+
     /// Does the steps of a plan, as far as the budget of writes goes.
     pub fn apply(&self, plan: &Plan, budget: &Budget, supply: Option<&dyn Supply>) -> (Vec<Outcome>, String) {
+        self.apply_into(plan, budget, supply, None)
+    }
+
+    fn apply_into(
+        &self,
+        plan: &Plan,
+        budget: &Budget,
+        supply: Option<&dyn Supply>,
+        quarantine: Option<&Path>,
+    ) -> (Vec<Outcome>, String) {
         let now = Timestamp::now();
-        let aside = place(&self.located, None, now).unwrap();
+        let aside = place(&self.located, quarantine, now).unwrap();
         let editor =
             Frail { inner: FdEditor::open(&self.located.v2, &aside.base).unwrap(), budget: budget.clone() };
         let log = Memory { text: Arc::default(), budget: budget.clone() };
@@ -130,10 +146,24 @@ impl Registry {
     }
 
     pub fn undo(&self, journal: &str) -> Vec<Undone> {
-        let told = Told::read(journal).unwrap();
-        let editor = FdEditor::open(Path::new(&told.tree), Path::new(&told.aside)).unwrap();
-        Undo { editor: &editor }.all(&told)
+        undo(journal)
     }
+}
+
+/// Takes back what a journal tells.
+pub fn undo(journal: &str) -> Vec<Undone> {
+    let told = Told::read(journal).unwrap();
+    Undo { editor: &repair::open(&told).unwrap() }.all(&told)
+}
+
+/// What an undo left and why, one a line.
+pub fn left(undone: &[Undone]) -> String {
+    let line = |one: &Undone| match &one.state {
+        UndoState::Restored | UndoState::There => None,
+        UndoState::Taken(why) => Some(format!("left {}: {why}", one.path)),
+        UndoState::Lost(why) => Some(format!("lost {}: {why}", one.path)),
+    };
+    undone.iter().filter_map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// A folder in memory where there is one: what these tests wait for otherwise is the disk.
@@ -220,6 +250,14 @@ impl Budget {
 pub struct Memory {
     text: Arc<Mutex<Vec<u8>>>,
     budget: Budget,
+}
+
+impl Memory {
+    pub fn new() -> (Self, Arc<Mutex<Vec<u8>>>) {
+        let log = Self { text: Arc::default(), budget: Budget::unlimited() };
+        let text = Arc::clone(&log.text);
+        (log, text)
+    }
 }
 
 impl Log for Memory {

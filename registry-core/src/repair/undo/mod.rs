@@ -1,6 +1,8 @@
 //! Taking a repair back by its journal: the last change first, each only if the disk still shows what it left, and only if
 //! nothing was pushed since that may rely on it. Can be run again after it was stopped.
 
+mod marked;
+mod open;
 mod ours;
 mod since;
 
@@ -8,14 +10,17 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use self::ours::names_what_is_ours;
+use self::marked::Marked;
+#[cfg(target_os = "linux")]
+pub use self::open::{OpenError, open};
+use self::ours::{names_what_is_ours, quarantine};
 use self::since::Since;
 use super::change::Change;
 use super::journal::Told;
 use super::quarantine::MARKER;
 use crate::path::Place;
 use crate::storage::edit::{Editor, Look, Room};
-use crate::storage::{FolderError, Kind, LINK_MAX};
+use crate::storage::{FolderError, Kind, LINK_MAX, V2};
 
 /// What an undo did about one change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -54,23 +59,48 @@ impl<E: Editor> Undo<'_, E> {
     /// Takes everything back, last first.
     pub fn all(&self, told: &Told) -> Vec<Undone> {
         let mut since = Since::new(self.editor, told);
-        told.changes
-            .iter()
-            .rev()
-            .map(|change| {
-                let state = if names_what_is_ours(change) {
-                    self.one(change, &mut since).unwrap_or_else(|error| UndoState::Lost(error.to_string()))
-                } else {
-                    UndoState::Lost("the journal names a place that no repair touches".into())
-                };
-                Undone { path: change.path().to_owned(), state }
-            })
-            .collect()
+        let mut marked = Marked::new(self.editor, told);
+        let refused = self.is_registry(told).map_or_else(
+            |error| Some(error.to_string()),
+            |is| (!is).then(|| "the journal is of a folder that is no registry".to_owned()),
+        );
+        let one = |change: &Change| {
+            if let Some(why) = &refused {
+                return UndoState::Lost(why.clone());
+            }
+            if !names_what_is_ours(change) {
+                return UndoState::Lost("the journal names a place that no repair touches".into());
+            }
+            let state = self.one(change, &mut since, &mut marked);
+            state.unwrap_or_else(|error| UndoState::Lost(error.to_string()))
+        };
+        let states: Vec<_> = told.changes.iter().rev().map(one).collect();
+        let paths = told.changes.iter().rev().map(|change| change.path().to_owned());
+        paths.zip(states).map(|(path, state)| Undone { path, state }).collect()
     }
 
-    fn one(&self, change: &Change, since: &mut Since<'_, E>) -> Result<UndoState, FolderError> {
+    /// Whether the folder that a journal is of is a registry: it may be anybody's.
+    fn is_registry(&self, told: &Told) -> Result<bool, FolderError> {
+        if Path::new(&told.tree).ends_with(V2) {
+            return Ok(true);
+        }
+        for name in [Place::Blobs, Place::Repositories] {
+            let look = self.editor.look(Room::Tree, Path::new(&name.to_string()))?;
+            if look.is_some_and(|look| matches!(look.kind, Kind::Folder | Kind::Symlink)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn one(
+        &self,
+        change: &Change,
+        since: &mut Since<'_, E>,
+        marked: &mut Marked<'_, E>,
+    ) -> Result<UndoState, FolderError> {
         match change {
-            Change::Aside { made, marker } => self.aside(made, marker),
+            Change::Aside { made, marker } => self.aside(made, marker, marked),
             Change::Folder { made } => {
                 let was_there = self.editor.look(Room::Tree, Path::new(change.path()))?.is_some();
                 self.folders(Room::Tree, made)?;
@@ -151,13 +181,21 @@ impl<E: Editor> Undo<'_, E> {
                 }
                 Ok(state)
             }
-            Change::Move { path, to, made } => self.back(path, to, made),
+            Change::Move { path, to, made } => self.back(path, to, made, marked),
         }
     }
 
-    /// Moves something back to where it was.
-    fn back(&self, path: &str, to: &str, made: &[String]) -> Result<UndoState, FolderError> {
+    /// Moves something back to where it was, out of a quarantine that is marked as this registry's.
+    fn back(
+        &self,
+        path: &str,
+        to: &str,
+        made: &[String],
+        marked: &mut Marked<'_, E>,
+    ) -> Result<UndoState, FolderError> {
         let (inside, outside) = (Path::new(path), Path::new(to));
+        let folder = quarantine(path, to).unwrap_or(to);
+        let unmarked = marked.why_not(folder)?;
         let here = match self.editor.look(Room::Tree, inside) {
             Err(FolderError::NotAFolder) => None,
             other => other?,
@@ -165,6 +203,9 @@ impl<E: Editor> Undo<'_, E> {
         let there = self.editor.look(Room::Aside, outside)?;
         let state = match (here, there) {
             (None, Some(_)) => {
+                if let Some(why) = unmarked {
+                    return Ok(UndoState::Lost(why));
+                }
                 self.editor.rename((Room::Aside, outside), (Room::Tree, inside), false)?;
                 self.sync(Room::Tree, path)?;
                 UndoState::Restored
@@ -173,27 +214,35 @@ impl<E: Editor> Undo<'_, E> {
             (Some(_), Some(_)) => {
                 UndoState::Taken(format!("something is there again; what was moved aside stays at {to}"))
             }
-            (None, None) => {
-                return Ok(UndoState::Lost(
-                    "it is neither here nor in the quarantine: it was purged, or this is another tree".into(),
-                ));
-            }
+            (None, None) => return Ok(UndoState::Lost(marked.why_gone()?)),
         };
-        self.folders(Room::Aside, made)?;
+        if unmarked.is_none() {
+            // The quarantine itself goes last, with its marker.
+            let inner = |made: &&String| made.len() > folder.len();
+            let inner: Vec<_> = made.iter().filter(inner).cloned().collect();
+            self.folders(Room::Aside, &inner)?;
+        }
         Ok(state)
     }
 
     /// Removes the quarantine, once nothing is left in it.
-    fn aside(&self, made: &[String], marker: &str) -> Result<UndoState, FolderError> {
+    fn aside(&self, made: &[String], marker: &str, marked: &Marked<'_, E>) -> Result<UndoState, FolderError> {
         let folder = Path::new(marker).parent().unwrap_or(Path::new("."));
         let names = match self.editor.names(Room::Aside, folder) {
-            Err(FolderError::NotFound) => return Ok(UndoState::There),
+            Err(FolderError::NotFound) => {
+                // A run that was stopped in between may have made those around it.
+                self.folders(Room::Aside, made)?;
+                return Ok(UndoState::There);
+            }
             other => other?,
         };
         if names.iter().any(|name| name != MARKER) {
             return Ok(UndoState::Taken("something is still in the quarantine".into()));
         }
         if !names.is_empty() {
+            if let Some(why) = marked.is_others(marker)? {
+                return Ok(UndoState::Taken(why));
+            }
             self.editor.remove_file(Room::Aside, Path::new(marker))?;
         }
         self.folders(Room::Aside, made)?;

@@ -2,7 +2,8 @@
 
 use crate::path::Place;
 use crate::repair::change::Change;
-use crate::repair::quarantine::MARKER;
+use crate::repair::check::REWRITE_MAX;
+use crate::repair::quarantine::{HOME, MARKER};
 
 /// Whether a change names only what a repair may have changed: a journal may be anybody's.
 pub(super) fn names_what_is_ours(change: &Change) -> bool {
@@ -16,25 +17,89 @@ pub(super) fn names_what_is_ours(change: &Change) -> bool {
     };
     match change {
         Change::Aside { made, marker } => {
-            is_plain(marker) && marker.ends_with(MARKER) && all_plain(made) && lead_to(made, marker)
+            let folder = marker.strip_suffix(MARKER).and_then(|folder| folder.strip_suffix('/'));
+            is_plain(marker) && folder.is_some_and(is_quarantine) && all_plain(made) && lead_to(made, marker)
         }
         Change::Folder { made } => {
             let last = made.last().map_or("", String::as_str);
             let inner = made.split_last().map_or(&[][..], |(_, inner)| inner);
             matches!(Place::parse(last), Some(Place::Layers(_))) && lead_to(inner, last)
         }
-        Change::Link { path, made, .. } => {
+        Change::Link { path, made, before, .. } => {
             let is_link = matches!(
                 Place::parse(path),
                 Some(Place::RevisionLink(..) | Place::LayerLink(..) | Place::TagLink(..))
             );
-            is_link && is_plain(path) && lead_to(made, path)
+            // No registry keeps programs.
+            let is_sound =
+                before.as_ref().is_none_or(|file| file.mode & 0o7000 == 0 && file.bytes.len() <= REWRITE_MAX);
+            is_link && is_sound && is_plain(path) && lead_to(made, path)
         }
         Change::Data { path, digest, made, .. } => {
             Place::parse(path) == Some(Place::BlobData(*digest)) && lead_to(made, path)
         }
         Change::Move { path, to, made } => {
-            is_plain(path) && is_plain(to) && to.contains('/') && lead_to(made, to) && all_plain(made)
+            is_plain(path)
+                && may_be_moved(path)
+                && is_plain(to)
+                && quarantine(path, to).is_some()
+                && lead_to(made, to)
+                && all_plain(made)
+        }
+    }
+}
+
+/// Whether a repair may have moved what lies at a path: something below `blobs` or `repositories`, or a stray beside them.
+fn may_be_moved(path: &str) -> bool {
+    match path.split_once('/') {
+        Some((folder, _)) => matches!(folder, "blobs" | "repositories"),
+        None => !matches!(path, "blobs" | "repositories" | "lockfiles"),
+    }
+}
+
+/// Whether a quarantine may lie at a path: right in the folder that a user named, or in the home of all.
+fn is_quarantine(path: &str) -> bool {
+    let name = path.strip_prefix(HOME).and_then(|inner| inner.strip_prefix('/')).unwrap_or(path);
+    !name.is_empty() && !name.contains('/')
+}
+
+/// The quarantine in which something moved from `path` lies at `to`: under its own path there, with a number where that was
+/// taken.
+pub(super) fn quarantine<'t>(path: &str, to: &'t str) -> Option<&'t str> {
+    let numbered = |to: &'t str| {
+        let (to, number) = to.rsplit_once('.')?;
+        number.bytes().all(|byte| byte.is_ascii_digit()).then_some(to)
+    };
+    let inside =
+        |to: &'t str| to.strip_suffix(path)?.strip_suffix('/').filter(|folder| is_quarantine(folder));
+    inside(to).or_else(|| inside(numbered(to)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_moved_and_from_which_quarantine() {
+        for path in ["blobs/data", "repositories/app/_uploads/x", "stray"] {
+            assert!(may_be_moved(path), "{path}");
+        }
+        for path in ["blobs", "repositories", "lockfiles", "etc/shadow"] {
+            assert!(!may_be_moved(path), "{path}");
+        }
+        assert_eq!(quarantine("blobs/x", ".registry-fsck/T/blobs/x"), Some(".registry-fsck/T"));
+        assert_eq!(quarantine("blobs/x", "aside/blobs/x.2"), Some("aside"));
+        assert_eq!(quarantine("blobs/x.2", "aside/blobs/x.2"), Some("aside"));
+        for to in [
+            "blobs/x",
+            "/blobs/x",
+            "etc/shadow",
+            "aside/blobs/x.y",
+            "aside/myblobs/x",
+            "aside/blobs/y",
+            "etc/x/blobs/x",
+        ] {
+            assert_eq!(quarantine("blobs/x", to), None, "{to}");
         }
     }
 }

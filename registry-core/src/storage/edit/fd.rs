@@ -21,7 +21,8 @@ const BUFFER: usize = 256 << 10;
 #[derive(Debug)]
 pub struct FdEditor {
     tree: FdFolder,
-    aside: FdFolder,
+    /// Or why it cannot be opened; `None` when it is not there.
+    aside: std::result::Result<FdFolder, Option<(io::ErrorKind, String)>>,
 }
 
 impl FdEditor {
@@ -30,13 +31,34 @@ impl FdEditor {
     /// # Errors
     /// Whatever the system answers.
     pub fn open(v2: &Path, aside: &Path) -> io::Result<Self> {
-        Ok(Self { tree: FdFolder::open_root(v2, false)?, aside: FdFolder::open_root(aside, false)? })
+        Ok(Self { tree: FdFolder::open_root(v2, false)?, aside: Ok(FdFolder::open_root(aside, false)?) })
     }
 
-    const fn room(&self, room: Room) -> &FdFolder {
-        match room {
-            Room::Tree => &self.tree,
-            Room::Aside => &self.aside,
+    /// Opens both without following a symbolic link on the way to them. Where the folder that things are moved aside to
+    /// cannot be opened, whatever asks for something in it gets that answer.
+    ///
+    /// # Errors
+    /// When a path is not absolute, or the registry cannot be opened.
+    pub fn open_plainly(v2: &Path, aside: &Path) -> Result<Self> {
+        let root = FdFolder::open_root(Path::new("/"), false)?;
+        let open = |path: &Path| {
+            let below = path.strip_prefix("/").map_err(|_| io::Error::other("it is no absolute path"))?;
+            root.open(if below.as_os_str().is_empty() { Path::new(".") } else { below })
+        };
+        let aside = open(aside).map_err(|error| match error {
+            FolderError::NotFound => None,
+            FolderError::Io(error) => Some((error.kind(), format!("{}: {error}", aside.display()))),
+            other => Some((io::ErrorKind::Other, format!("{}: {other}", aside.display()))),
+        });
+        Ok(Self { tree: open(v2)?, aside })
+    }
+
+    fn room(&self, room: Room) -> Result<&FdFolder> {
+        match (room, &self.aside) {
+            (Room::Tree, _) => Ok(&self.tree),
+            (Room::Aside, Ok(aside)) => Ok(aside),
+            (Room::Aside, Err(None)) => Err(FolderError::NotFound),
+            (Room::Aside, Err(Some((kind, why)))) => Err(io::Error::new(*kind, why.clone()).into()),
         }
     }
 
@@ -44,7 +66,7 @@ impl FdEditor {
     fn parent<'p>(&self, room: Room, path: &'p Path) -> Result<(OwnedFd, &'p OsStr)> {
         let name = path.file_name().ok_or_else(|| FolderError::Io(io::ErrorKind::InvalidInput.into()))?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        Ok((self.room(room).open_plainly(parent.unwrap_or(Path::new(".")))?, name))
+        Ok((self.room(room)?.open_plainly(parent.unwrap_or(Path::new(".")))?, name))
     }
 
     fn fill(
@@ -125,7 +147,9 @@ fn look_of(stat: &rustix::fs::Stat) -> Look {
 impl Editor for FdEditor {
     fn look(&self, room: Room, path: &Path) -> Result<Option<Look>> {
         let stat = if path == Path::new(".") {
-            self.room(room).open_plainly(path).and_then(|fd| Ok(rustix::fs::fstat(&fd)?))
+            self.room(room)
+                .and_then(|room| room.open_plainly(path))
+                .and_then(|fd| Ok(rustix::fs::fstat(&fd)?))
         } else {
             self.parent(room, path)
                 .and_then(|(parent, name)| Ok(rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?))
@@ -139,7 +163,7 @@ impl Editor for FdEditor {
 
     fn read(&self, room: Room, path: &Path, limit: usize) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        match self.room(room).read(path, limit, &mut bytes)?.kind {
+        match self.room(room)?.read(path, limit, &mut bytes)?.kind {
             Kind::File => Ok(bytes),
             Kind::Symlink => Err(FolderError::Symlink),
             other => Err(io::Error::other(other.describe()).into()),
@@ -148,15 +172,15 @@ impl Editor for FdEditor {
 
     fn names(&self, room: Room, path: &Path) -> Result<Vec<OsString>> {
         let mut names = Vec::new();
-        self.room(room).open(path)?.list(&mut |name, _| names.push(name.to_owned()))?;
+        self.room(room)?.open(path)?.list(&mut |name, _| names.push(name.to_owned()))?;
         Ok(names)
     }
 
     fn hash(&self, room: Room, path: &Path, algorithm: Algorithm) -> Result<Digest> {
         // Most files that are hashed here are small: room for all of one, and the end of it, is enough.
-        let size = usize::try_from(self.room(room).stat(path)?.size).unwrap_or(BUFFER);
+        let size = usize::try_from(self.room(room)?.stat(path)?.size).unwrap_or(BUFFER);
         let (mut hasher, mut buffer) = (Hasher::new(algorithm), vec![0; size.saturating_add(1).min(BUFFER)]);
-        match self.room(room).stream(path, &mut buffer, &mut |bytes| hasher.update(bytes))?.kind {
+        match self.room(room)?.stream(path, &mut buffer, &mut |bytes| hasher.update(bytes))?.kind {
             Kind::File => Ok(hasher.finish()),
             other => Err(io::Error::other(other.describe()).into()),
         }
@@ -241,6 +265,6 @@ impl Editor for FdEditor {
     }
 
     fn sync(&self, room: Room, path: &Path) -> Result<()> {
-        Ok(rustix::fs::fsync(self.room(room).open_plainly(path)?)?)
+        Ok(rustix::fs::fsync(self.room(room)?.open_plainly(path)?)?)
     }
 }

@@ -1,0 +1,162 @@
+//! The one real deletion: of a quarantine, and of nothing that is a registry, holds one or lies in one, whatever marks it. A
+//! quarantine that somebody copied back by hand leaves its marker among what is live.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::quarantine::{HOME, MARKER, SCHEMA, marker};
+use crate::oci::{Digest, Hasher};
+use crate::path::Place;
+use crate::storage::V2;
+
+/// What is, or was, in a quarantine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Content {
+    /// Files, the marker apart.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Why a quarantine was not purged.
+#[derive(Debug, thiserror::Error)]
+pub enum PurgeError {
+    /// It is none.
+    #[error("{path} is no quarantine (it has no {MARKER} of schema {SCHEMA}): nothing else is ever deleted", path = .0.display())]
+    NoQuarantine(PathBuf),
+    /// It is a registry, or part of one.
+    #[error(
+        "{path} belongs to a registry ({why}), so it is not deleted: only what was moved aside ever is; a {MARKER} that came there by hand can be removed",
+        path = .0.display(), why = .1
+    )]
+    Registry(PathBuf, String),
+    /// It could not be looked at or removed as a whole.
+    #[error("{path}: {error}", path = .0.display(), error = .1)]
+    Io(PathBuf, #[source] io::Error),
+}
+
+/// What is in a quarantine.
+///
+/// # Errors
+/// When it is none, or belongs to a registry, or cannot be read.
+pub fn content(path: &Path) -> Result<Content, PurgeError> {
+    look(&plain(path))
+}
+
+/// A path without a slash at its end, which would make a symbolic link look like a folder.
+fn plain(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
+fn look(path: &Path) -> Result<Content, PurgeError> {
+    let is_plain = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+    let marker = match marker(path) {
+        Ok(marker) if is_plain => marker,
+        _ => return Err(PurgeError::NoQuarantine(path.into())),
+    };
+    let registry = |why: String| PurgeError::Registry(path.into(), why);
+    let real = path.canonicalize().map_err(|error| PurgeError::Io(path.into(), error))?;
+    if let Some(why) = around(&real, Path::new(&marker.tree)) {
+        return Err(registry(why));
+    }
+    let mut content = Content::default();
+    for entry in walkdir::WalkDir::new(path).follow_links(false).min_depth(1) {
+        let io = |error: walkdir::Error| PurgeError::Io(path.into(), error.into());
+        let entry = entry.map_err(io)?;
+        let below = entry.path().strip_prefix(path).unwrap_or(entry.path());
+        if let Some(why) = inside(&real, below, entry.file_type()) {
+            return Err(registry(why));
+        }
+        if entry.file_type().is_dir() || entry.depth() == 1 && entry.file_name() == MARKER {
+            continue;
+        }
+        if is_right(below, entry.path()).map_err(|error| PurgeError::Io(entry.path().into(), error))? {
+            return Err(registry(format!("{} holds what its digest says", below.display())));
+        }
+        content.files += 1;
+        content.bytes += entry.metadata().map_err(io)?.len();
+    }
+    Ok(content)
+}
+
+/// Why a folder belongs to a registry by where it lies, if it does.
+fn around(real: &Path, tree: &Path) -> Option<String> {
+    let is_part_of = |other: &Path| other.starts_with(real) || real.starts_with(other);
+    // A tree that is gone, or was renamed, cannot lie here.
+    if tree.canonicalize().is_ok_and(|tree| is_part_of(&tree)) {
+        return Some(format!("the {MARKER} in it is of {}", tree.display()));
+    }
+    let lies_in = real.ancestors().find(|folder| folder.ends_with(V2))?;
+    Some(format!("it lies in {}", lies_in.display()))
+}
+
+/// Why what lies in a folder tells of a registry, if it does. Under `blobs` and `repositories` names are a registry's own: a
+/// repository may be called like anything.
+fn inside(real: &Path, below: &Path, kind: std::fs::FileType) -> Option<String> {
+    let is_top = |name: &str| below == Path::new(name);
+    if kind.is_symlink() && (is_top("blobs") || is_top("repositories")) {
+        return Some(format!("{} is a symbolic link", below.display()));
+    }
+    let is_inner = below.starts_with("blobs") || below.starts_with("repositories");
+    let is_registry = kind.is_dir() && !is_inner && real.join(below).ends_with(V2);
+    is_registry.then(|| format!("it holds {}", below.display()))
+}
+
+/// Whether this is a blob that hashes right: such a one is never moved aside.
+fn is_right(below: &Path, path: &Path) -> io::Result<bool> {
+    let Some(Place::BlobData(digest)) = below.to_str().and_then(Place::parse) else { return Ok(false) };
+    if !path.symlink_metadata()?.is_file() {
+        return Ok(false);
+    }
+    let mut hashing = Hashing(Hasher::new(digest.algorithm()));
+    io::copy(&mut File::open(path)?, &mut hashing)?;
+    let found: Digest = hashing.0.finish();
+    Ok(found == digest)
+}
+
+struct Hashing(Hasher);
+
+impl io::Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Deletes a quarantine with all that is in it, for good. Symbolic links in it are removed, not followed.
+///
+/// # Errors
+/// When it is none, or belongs to a registry, or something in it cannot be deleted; the marker goes last, so that it can be tried again.
+pub fn purge(path: &Path) -> Result<Content, PurgeError> {
+    let path = &*plain(path);
+    let content = look(path)?;
+    let io = |error: io::Error| PurgeError::Io(path.into(), error);
+    for entry in path.read_dir().map_err(io)? {
+        let entry = entry.map_err(io)?;
+        if entry.file_name() == MARKER {
+            continue;
+        }
+        let is_folder = entry.file_type().map_err(io)?.is_dir();
+        let removed = if is_folder {
+            std::fs::remove_dir_all(entry.path())
+        } else {
+            std::fs::remove_file(entry.path())
+        };
+        removed.map_err(io)?;
+    }
+    std::fs::remove_file(path.join(MARKER)).map_err(io)?;
+    std::fs::remove_dir(path).map_err(io)?;
+    // The home of all quarantines goes with the last one.
+    if let Some(home) = path.parent().filter(|home| home.ends_with(HOME)) {
+        let _ = std::fs::remove_dir(home);
+    }
+    Ok(content)
+}

@@ -1,0 +1,76 @@
+//! Whether a quarantine is marked as this registry's: only out of such a one is anything moved back, for a journal may be
+//! anybody's and name any folder.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use crate::repair::journal::Told;
+use crate::repair::quarantine::{MARKER, Marker};
+use crate::storage::FolderError;
+use crate::storage::edit::{Editor, Room};
+use crate::text::escape;
+
+/// Answers from the markers on the disk; each is read once.
+pub(super) struct Marked<'m, E> {
+    editor: &'m E,
+    told: &'m Told,
+    known: HashMap<String, Option<String>>,
+}
+
+impl<'m, E: Editor> Marked<'m, E> {
+    pub(super) fn new(editor: &'m E, told: &'m Told) -> Self {
+        Self { editor, told, known: HashMap::new() }
+    }
+
+    /// Why nothing is moved back out of a quarantine; `None` when its marker names this registry.
+    pub(super) fn why_not(&mut self, quarantine: &str) -> Result<Option<String>, FolderError> {
+        if let Some(known) = self.known.get(quarantine) {
+            return Ok(known.clone());
+        }
+        let path = format!("{quarantine}/{MARKER}");
+        let why = match self.read(&path)? {
+            None => Some(format!(
+                "the quarantine's marker is gone ({}): nothing else tells that this was moved out of this registry",
+                self.shown(&path)
+            )),
+            Some(None) => Some(format!("{} marks no quarantine", self.shown(&path))),
+            Some(Some(marker)) => self.others(&path, &marker),
+        };
+        self.known.insert(quarantine.to_owned(), why.clone());
+        Ok(why)
+    }
+
+    /// Whose quarantine a marker tells of, if of another registry. One that was not written to its end tells of none.
+    pub(super) fn is_others(&self, path: &str) -> Result<Option<String>, FolderError> {
+        Ok(self.read(path)?.flatten().and_then(|marker| self.others(path, &marker)))
+    }
+
+    /// Why something is not where it was moved to.
+    pub(super) fn why_gone(&self) -> Result<String, FolderError> {
+        if self.editor.look(Room::Aside, Path::new("."))?.is_none() {
+            return Ok(format!(
+                "the folder that the quarantine lies in is gone: {}",
+                escape(&self.told.aside)
+            ));
+        }
+        Ok("it is neither here nor in the quarantine: it was purged, or this is another tree".into())
+    }
+
+    fn others(&self, path: &str, marker: &Marker) -> Option<String> {
+        let is_ours = marker.tree == self.told.tree;
+        let say = || format!("{} names another registry, {}", self.shown(path), escape(&marker.tree));
+        (!is_ours).then(say)
+    }
+
+    fn read(&self, path: &str) -> Result<Option<Option<Marker>>, FolderError> {
+        match self.editor.read(Room::Aside, Path::new(path), Marker::MAX_BYTES) {
+            Ok(bytes) => Ok(Some(Marker::parse(&bytes))),
+            Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn shown(&self, path: &str) -> String {
+        escape(&Path::new(&self.told.aside).join(path).to_string_lossy())
+    }
+}
