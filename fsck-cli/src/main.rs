@@ -19,6 +19,7 @@ mod settings;
 mod state;
 mod supply;
 mod undo;
+mod unused;
 mod verify;
 
 use std::process::ExitCode;

@@ -10,7 +10,7 @@ use registry_core::text::escape_os;
 
 use crate::args::UndoArgs;
 use crate::exit::{self, Failure};
-use crate::{render, settings};
+use crate::{file, render, settings, unused};
 
 /// Takes a repair back, prints, and gives the exit status.
 ///
@@ -18,8 +18,11 @@ use crate::{render, settings};
 /// When the journal cannot be used, or the tree it tells of not be opened.
 pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
     let started_at = Timestamp::now();
+    unused::refuse("undo", "a journal is taken back as a whole, the last change first", &args.common)?;
     let shown = escape_os(args.journal.as_os_str());
-    let text = settings::read(&args.journal).with_context(|| format!("cannot read the journal {shown}"));
+    let text = file::refuse_non_file(&args.journal)
+        .and_then(|()| settings::read(&args.journal))
+        .with_context(|| format!("cannot read the journal {shown}"));
     let told = Told::read(&text.map_err(Failure::Usage)?)
         .map_err(|error| Failure::Usage(anyhow!("the journal {shown} cannot be used: {error}")))?;
     let tree = Path::new(&told.tree);

@@ -57,7 +57,10 @@ pub struct RepairArgs {
     pub strict: bool,
 
     /// Delete a quarantine for good; with --apply, else only say what is in it
-    #[arg(long, value_name = "QUARANTINE", conflicts_with_all = ["root", "only", "from", "quarantine", "journal", "online", "content", "strict"])]
+    #[arg(long, value_name = "QUARANTINE", conflicts_with_all = [
+        "root", "only", "from", "quarantine", "journal", "online", "no_lock", "content", "strict", "role", "sparse", "min_age",
+        "user", "password_file", "authfile", "ca_file", "retries", "timeout",
+    ])]
     pub purge: Option<PathBuf>,
 
     #[command(flatten)]

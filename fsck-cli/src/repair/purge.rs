@@ -9,7 +9,7 @@ use registry_core::text::escape_os;
 
 use crate::args::RepairArgs;
 use crate::exit::{self, Failure};
-use crate::render;
+use crate::{render, unused};
 
 /// Deletes a quarantine, or says what is in it.
 ///
@@ -17,6 +17,7 @@ use crate::render;
 /// When it is none, or cannot be deleted as a whole.
 pub fn run(args: &RepairArgs, quarantine: &Path) -> Result<u8, Failure> {
     let started_at = Timestamp::now();
+    unused::refuse("--purge", "a quarantine is deleted as a whole", &args.common)?;
     let done = if args.apply { repair::purge(quarantine) } else { repair::content(quarantine) };
     let content = done.map_err(|error| match error {
         PurgeError::NoQuarantine(_) | PurgeError::Registry(..) => Failure::Usage(error.into()),
