@@ -69,6 +69,9 @@ pub enum PlaceError {
     /// It holds something else.
     #[error("{path} is there and is no quarantine: name a folder that is not there, or empty", path = .0.display())]
     Taken(PathBuf),
+    /// It is another registry's quarantine.
+    #[error("{path} is the quarantine of another registry, {other}: name another folder", path = .0.display(), other = crate::text::escape(.1))]
+    Others(PathBuf, String),
     /// Its path is no text.
     #[error("{path} is no path that can be written down: choose a name in UTF-8 without control characters", path = .0.display())]
     Text(PathBuf),
@@ -82,6 +85,7 @@ pub enum PlaceError {
 /// # Errors
 /// When it cannot be there.
 pub fn place(located: &Located, wish: Option<&Path>, at: Timestamp) -> Result<Place, PlaceError> {
+    let v2 = located.v2.canonicalize().map_err(|error| PlaceError::Unusable(located.v2.clone(), error))?;
     let place = match wish {
         None => {
             let base = located.root.clone().ok_or(PlaceError::NoRoot)?;
@@ -93,10 +97,9 @@ pub fn place(located: &Located, wish: Option<&Path>, at: Timestamp) -> Result<Pl
             }
             Place { base, below }
         }
-        Some(wish) => wished(wish)?,
+        Some(wish) => wished(wish, &v2)?,
     };
     let unusable = |error| PlaceError::Unusable(place.base.clone(), error);
-    let v2 = located.v2.canonicalize().map_err(unusable)?;
     let docker = if v2.ends_with("docker/registry/v2") { v2.ancestors().nth(2).unwrap_or(&v2) } else { &v2 };
     if place.base.join(&place.below).starts_with(docker) {
         return Err(PlaceError::Inside(place.base.join(&place.below)));
@@ -112,25 +115,28 @@ pub fn place(located: &Located, wish: Option<&Path>, at: Timestamp) -> Result<Pl
     Ok(place)
 }
 
-/// The place that a user names: absent, empty, or a quarantine of an earlier run.
-fn wished(wish: &Path) -> Result<Place, PlaceError> {
+/// The place that a user names: absent, empty, or a quarantine of an earlier run on the same tree.
+fn wished(wish: &Path, v2: &Path) -> Result<Place, PlaceError> {
     let unusable = |error| PlaceError::Unusable(wish.into(), error);
-    let parent = wish.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A slash at the end would make a symbolic link look like a folder; `.` and `..` are names of folders that are there.
+    let plain: PathBuf = wish.components().collect();
+    let plain = if plain.file_name().is_none() { wish.canonicalize().map_err(unusable)? } else { plain };
+    let parent = plain.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let base = parent.canonicalize().map_err(unusable)?;
-    let name = wish.file_name().and_then(|name| name.to_str());
-    let below = name
-        .filter(|name| crate::text::escape(name) == *name)
-        .ok_or_else(|| PlaceError::Text(wish.into()))?;
-    match wish.symlink_metadata() {
+    // The root of all folders has no name.
+    let name = plain.file_name().ok_or_else(|| PlaceError::Taken(wish.into()))?;
+    let below = name.to_str().filter(|name| crate::text::escape(name) == *name && base.to_str().is_some());
+    let below = below.ok_or_else(|| PlaceError::Text(wish.into()))?;
+    match plain.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(unusable(error)),
         Ok(metadata) if !metadata.is_dir() => return Err(PlaceError::Taken(wish.into())),
-        Ok(_) => {
-            let is_empty = wish.read_dir().map_err(unusable)?.next().is_none();
-            if !is_empty && marker(wish).is_err() {
-                return Err(PlaceError::Taken(wish.into()));
-            }
-        }
+        Ok(_) => match marker(&plain) {
+            Ok(marker) if Path::new(&marker.tree) == v2 => {}
+            Ok(marker) => return Err(PlaceError::Others(wish.into(), marker.tree)),
+            Err(_) if plain.read_dir().map_err(unusable)?.next().is_none() => {}
+            Err(_) => return Err(PlaceError::Taken(wish.into())),
+        },
     }
     Ok(Place { base, below: below.to_owned() })
 }

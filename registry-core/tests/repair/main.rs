@@ -7,6 +7,7 @@ mod laws;
 mod meanwhile;
 mod owners;
 mod purge;
+mod quarantines;
 mod since;
 mod supply;
 mod support;
