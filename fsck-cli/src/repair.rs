@@ -1,5 +1,6 @@
 //! The command `repair`: look, plan, and with `--apply` do it and look again. What is repaired is decided in registry-core.
 
+mod places;
 mod purge;
 mod work;
 
@@ -15,11 +16,12 @@ use registry_core::repair::{self, Counts, Outcome, Report, Server, Summary, Take
 use registry_core::storage::{Job, Located, Progress, Serving, locate};
 use registry_core::text::escape_os;
 
+use self::places::Places;
 use self::work::Work;
 use crate::args::RepairArgs;
 use crate::exit::{self, Failure};
 use crate::reporting::set;
-use crate::{interrupt, progress, render, scan, supply};
+use crate::{interrupt, progress, render, scan, supply, unused};
 
 /// Repairs, prints, and gives the exit status.
 ///
@@ -29,6 +31,7 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     if let Some(quarantine) = &args.purge {
         return purge::run(args, quarantine);
     }
+    unused::refuse_connection(args.from.as_deref(), &args.connection)?;
     let (started, started_at) = (Instant::now(), Timestamp::now());
     let located = one_registry(args.root.as_deref().unwrap_or(Path::new(".")))?;
     let options = scan::judging(&args.judging, args.content, started_at).map_err(Failure::Usage)?;
@@ -37,6 +40,8 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     } else {
         Some(set(&args.common.repository).map_err(Failure::Usage)?)
     };
+    let places = Places { args, located: &located };
+    places.check_quarantine(started_at)?;
     let opened = args.from.as_deref().map(|from| supply::open(args, from)).transpose()?;
     let supply = opened.as_ref().map(|opened| &*opened.supply);
 
@@ -56,6 +61,9 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     }
     let mut report = work.report(started_at, &plan, &servers);
     let mut last = None;
+    if !args.apply && !plan.steps.is_empty() {
+        places.check_journal()?;
+    }
     if args.apply && !plan.steps.is_empty() {
         let outcomes = work.apply(&plan, &far, (started_at, &servers), &mut report)?;
         for (taken, outcome) in report.steps.iter_mut().zip(outcomes) {

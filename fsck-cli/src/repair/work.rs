@@ -1,16 +1,14 @@
 //! One registry under repair: it is looked at, planned for, changed, and looked at again. What is printed is not here.
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use globset::GlobSet;
 use jiff::Timestamp;
 use registry_core::audit::{self, Audit, AuditOptions, ReportOptions};
 use registry_core::repair::{
-    self, AsidePlace, Conditions, FileLog, Journal, LeftFinding, Options, Outcome, Plan, Report, Run, Scope,
-    Summary, Supply, Taken, place, stamp,
+    self, Conditions, LeftFinding, Options, Outcome, Plan, Report, Run, Scope, Summary, Supply, Taken,
 };
 use registry_core::storage::edit::FdEditor;
 use registry_core::storage::{
@@ -18,6 +16,7 @@ use registry_core::storage::{
 };
 use registry_core::text::escape_os;
 
+use super::places::Places;
 use super::{Far, server};
 use crate::args::RepairArgs;
 use crate::exit::Failure;
@@ -114,22 +113,13 @@ impl<'w> Work<'w> {
         (now, servers): (Timestamp, &[Serving]),
         report: &mut Report,
     ) -> Result<Vec<Outcome>, Failure> {
-        let aside = self.aside(plan, now)?;
+        let places = Places { args: self.args, located: self.located };
+        let aside = places.aside(plan, now)?;
         let editor = FdEditor::open(&self.located.v2, &aside.base)
             .with_context(|| format!("cannot open {}", aside.base.display()))
             .map_err(Failure::Io)?;
-        let path = match &self.args.journal {
-            Some(path) => path.clone(),
-            None => PathBuf::from(format!("registry-fsck-{}.journal", stamp(now))),
-        };
-        let shown = escape_os(path.as_os_str());
-        let cannot = || format!("cannot write the journal {shown}, so nothing is changed");
-        self.refuse_inside(&path)?;
-        let v2 = self.located.v2.canonicalize().with_context(cannot).map_err(Failure::Io)?;
-        let log = FileLog::create(&path).with_context(cannot).map_err(Failure::Io)?;
-        let mut journal =
-            Journal::begin(log, &v2, &aside.base, now).with_context(cannot).map_err(Failure::Io)?;
-        report.journal = Some(shown);
+        let (v2, path, mut journal) = places.begin(&aside, now)?;
+        report.journal = Some(escape_os(path.as_os_str()));
         if plan.steps.iter().any(|step| step.action.takes_away()) {
             report.quarantine = Some(aside.base.join(&aside.below).display().to_string());
         }
@@ -151,33 +141,6 @@ impl<'w> Work<'w> {
             progress: &far.steps,
         };
         Ok(self.tree.install(|| run.steps(&plan.steps)))
-    }
-
-    /// Where things are moved aside to. Without any to move, its place does not matter.
-    fn aside(&self, plan: &Plan, now: Timestamp) -> Result<AsidePlace, Failure> {
-        match place(self.located, self.args.quarantine.as_deref(), now) {
-            Ok(place) => Ok(place),
-            Err(_) if !plan.steps.iter().any(|step| step.action.takes_away()) => {
-                Ok(AsidePlace { base: self.located.v2.clone(), below: String::new() })
-            }
-            Err(error) => Err(Failure::Usage(error.into())),
-        }
-    }
-
-    /// Refuses a journal in the tree that it tells of.
-    fn refuse_inside(&self, journal: &Path) -> Result<(), Failure> {
-        let folder = crate::file::folder(journal).canonicalize();
-        let is_inside = match (&folder, self.located.v2.canonicalize()) {
-            (Ok(folder), Ok(v2)) => folder.starts_with(v2),
-            _ => false,
-        };
-        if is_inside {
-            let shown = escape_os(journal.as_os_str());
-            return Err(Failure::Usage(anyhow!(
-                "the journal {shown} would lie inside the registry: name another place with --journal"
-            )));
-        }
-        Ok(())
     }
 
     /// Why nothing may be taken away, if nothing may. A server that only reads does not mind.

@@ -1,0 +1,172 @@
+//! Options that cannot be used, or mean nothing: refused before anything is done, in a dry run too.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use crate::support::{Ran, fsck, run};
+
+use super::{copy, damaged, differences, picture, repair};
+
+/// The exit status and the first line of what was said, without the names of folders.
+fn said(ran: &Ran, names: &[(&Path, &str)]) -> String {
+    let line = ran.stderr.lines().next().unwrap_or_default().to_owned();
+    let line = names.iter().fold(line, |line, (path, name)| line.replace(&*path.to_string_lossy(), name));
+    format!("{} {line}", ran.status)
+}
+
+#[test]
+fn options_that_mean_nothing_to_undo_and_purge_are_refused() {
+    let tree = damaged();
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, quarantine) = (folder.path().join("journal"), tree.root().join("aside"));
+    assert_eq!(
+        repair(tree.root(), &journal, &["--apply", "--quarantine", quarantine.to_str().unwrap()]).status,
+        5
+    );
+    let before = picture(tree.root());
+    let mut answers = Vec::new();
+    for option in [
+        ["--repository", "team/*"],
+        ["--metrics-file", "metrics"],
+        ["--pushgateway", "http://127.0.0.1:9"],
+        ["--jobs", "2"],
+    ] {
+        let undone = run(fsck().arg("undo").arg(&journal).args(option).current_dir(folder.path()));
+        answers.push(said(&undone, &[]));
+        let mut purge = fsck();
+        purge.args(["repair", "--apply", "--purge"]).arg(&quarantine).args(option).current_dir(folder.path());
+        answers.push(said(&run(&mut purge), &[]));
+    }
+    for option in [&["--min-age", "2h"][..], &["--no-lock"], &["--user", "me"], &["--role", "cache"]] {
+        let mut purge = fsck();
+        let ran = run(purge.args(["repair", "--apply", "--purge"]).arg(&quarantine).args(option));
+        answers.push(said(&ran, &[]));
+    }
+    insta::assert_snapshot!(answers.join("\n"), @"
+    16 ERROR --repository cannot go with undo: a journal is taken back as a whole, the last change first
+    16 ERROR --repository cannot go with --purge: a quarantine is deleted as a whole
+    16 ERROR undo writes no metrics: those of scan tell of the same registry
+    16 ERROR --purge writes no metrics: those of scan tell of the same registry
+    16 ERROR undo writes no metrics: those of scan tell of the same registry
+    16 ERROR --purge writes no metrics: those of scan tell of the same registry
+    16 ERROR --jobs cannot go with undo: it does one thing after the other
+    16 ERROR --jobs cannot go with --purge: it does one thing after the other
+    16 error: the argument '--purge <QUARANTINE>' cannot be used with '--min-age <DURATION>'
+    16 error: the argument '--purge <QUARANTINE>' cannot be used with '--no-lock'
+    16 error: the argument '--purge <QUARANTINE>' cannot be used with '--user <NAME>'
+    16 error: the argument '--purge <QUARANTINE>' cannot be used with '--role <ROLE>'
+    ");
+    assert_eq!(differences(&before, &picture(tree.root())), [""; 0]);
+}
+
+#[test]
+fn how_a_registry_is_reached_is_refused_without_one() {
+    let tree = damaged();
+    let told = |options: &[&str]| said(&run(fsck().arg("repair").arg(tree.root()).args(options)), &[]);
+    let other = tree.root().display().to_string();
+    let answers = [
+        told(&["--user", "me"]),
+        told(&["--password-file", "secret"]),
+        told(&["--authfile", "auth.json", "--from", &other]),
+        told(&["--ca-file", "ca.pem"]),
+    ];
+    insta::assert_snapshot!(answers.join("\n"), @"
+    16 ERROR --user is for a registry that --from names by its URL: name it, or leave --user out
+    16 ERROR --password-file is for a registry that --from names by its URL: name it, or leave --password-file out
+    16 ERROR --authfile is for a registry that --from names by its URL: name it, or leave --authfile out
+    16 ERROR --ca-file is for a registry that --from names by its URL: name it, or leave --ca-file out
+    ");
+}
+
+#[test]
+fn a_dry_run_refuses_the_places_that_a_repair_would() {
+    let tree = damaged();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let (root, at) = (tree.root(), folder.path());
+    let told = |options: &[&str], more: &[&str]| {
+        let words = options.iter().map(|word| {
+            word.replace("ROOT", &root.to_string_lossy()).replace("FOLDER", &at.to_string_lossy())
+        });
+        let mut command = fsck();
+        command.arg("repair").arg(root).args(words).args(more).current_dir(at);
+        said(&run(&mut command), &[(root, "ROOT"), (at, "FOLDER")])
+    };
+    let before = (picture(root), picture(at));
+    let mut answers = Vec::new();
+    for options in [
+        ["--quarantine", "ROOT/docker/aside"],
+        ["--quarantine", "FOLDER/file"],
+        ["--quarantine", "FOLDER/none/aside"],
+        ["--quarantine", "/proc/aside"],
+        ["--journal", "ROOT/docker/registry/v2/journal"],
+        ["--journal", "FOLDER/none/journal"],
+        ["--journal", "FOLDER/file"],
+    ] {
+        let dry = told(&options, &[]);
+        assert_eq!(dry, told(&options, &["--apply"]));
+        answers.push(dry);
+    }
+    insta::assert_snapshot!(answers.join("\n"), @"
+    16 ERROR ROOT/docker/aside lies inside the registry: name a folder outside docker/
+    16 ERROR FOLDER/file is there and is no quarantine: name a folder that is not there, or empty
+    16 ERROR cannot use FOLDER/none/aside for what is moved aside: No such file or directory (os error 2)
+    16 ERROR /proc is on another file system than the registry: things are moved, never copied
+    16 ERROR the journal ROOT/docker/registry/v2/journal would lie inside the registry: name another place with --journal
+    8 ERROR cannot write the journal FOLDER/none/journal, so nothing is changed: No such file or directory (os error 2)
+    8 ERROR cannot write the journal FOLDER/file, so nothing is changed: File exists (os error 17)
+    ");
+    assert_eq!(differences(&before.0, &picture(root)), [""; 0]);
+    assert_eq!(differences(&before.1, &picture(at)), [""; 0]);
+}
+
+#[test]
+fn several_repairs_in_one_second_have_a_journal_each() {
+    let (source, folder) = (damaged(), tempfile::tempdir().unwrap());
+    let trees: Vec<_> = (0..4).map(|_| copy(source.root())).collect();
+    for tree in &trees {
+        let ran = run(fsck().arg("repair").arg(tree.path()).arg("--apply").current_dir(folder.path()));
+        assert_eq!(ran.status, 5, "{ran:?}");
+    }
+    let names =
+        folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names: Vec<_> = names.collect();
+    assert_eq!(names.len(), 4, "{names:?}");
+    for name in &names {
+        assert!(name.starts_with("registry-fsck-") && name.ends_with(".journal"), "{name}");
+        assert_eq!(run(fsck().arg("undo").arg(name).current_dir(folder.path())).status, 0, "{name}");
+    }
+    let before = picture(source.root());
+    for tree in &trees {
+        assert_eq!(differences(&before, &picture(tree.path())), [""; 0]);
+    }
+}
+
+#[test]
+fn a_registry_whose_path_is_no_text_leaves_no_empty_journal() {
+    let (source, folder) = (damaged(), tempfile::tempdir().unwrap());
+    let root = folder.path().join(OsStr::from_bytes(b"d\xff"));
+    std::fs::rename(copy(source.root()).keep(), &root)
+        .or_else(|_| {
+            let copied = std::process::Command::new("cp").arg("-a").arg(source.root()).arg(&root).status();
+            copied.map(|status| assert!(status.success()))
+        })
+        .unwrap();
+    let journal = folder.path().join("journal");
+    for _ in 0..2 {
+        let ran = repair(&root, &journal, &["--apply"]);
+        let said = said(&ran, &[(folder.path(), "FOLDER")]);
+        insta::allow_duplicates! { insta::assert_snapshot!(said, @"8 ERROR cannot write the journal FOLDER/journal, so nothing is changed: the path of the registry is no text (UTF-8)"); }
+        assert!(!journal.exists());
+    }
+}
+
+#[test]
+fn a_journal_that_is_no_file_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let undone = run(fsck().arg("undo").arg(&fifo));
+    insta::assert_snapshot!(said(&undone, &[(folder.path(), "FOLDER")]), @"16 ERROR cannot read the journal FOLDER/fifo: there is something that is no regular file");
+}
