@@ -120,9 +120,6 @@ impl<'w> Work<'w> {
             .map_err(Failure::Io)?;
         let (v2, path, mut journal) = places.begin(&aside, now)?;
         report.journal = Some(escape_os(path.as_os_str()));
-        if plan.steps.iter().any(|step| step.action.takes_away()) {
-            report.quarantine = Some(aside.base.join(&aside.below).display().to_string());
-        }
         let conditions = Conditions {
             now,
             min_age: self.options.min_age,
@@ -140,7 +137,12 @@ impl<'w> Work<'w> {
             supply: self.supply,
             progress: &far.steps,
         };
-        Ok(self.tree.install(|| run.steps(&plan.steps)))
+        let outcomes = self.tree.install(|| run.steps(&plan.steps));
+        let quarantine = aside.base.join(&aside.below);
+        if plan.steps.iter().any(|step| step.action.takes_away()) && quarantine.is_dir() {
+            report.quarantine = Some(quarantine.display().to_string());
+        }
+        Ok(outcomes)
     }
 
     /// Why nothing may be taken away, if nothing may. A server that only reads does not mind.

@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -104,6 +104,8 @@ impl Log for FileLog {
 #[derive(Debug)]
 pub struct Journal<L> {
     log: L,
+    /// The folder that the quarantine lies in.
+    aside: PathBuf,
     chain: Digest,
     /// Lines that wait to be made safe with the next change.
     waiting: Vec<u8>,
@@ -128,7 +130,7 @@ impl<L: Log> Journal<L> {
     /// # Errors
     /// When its first line cannot be made safe.
     pub fn begin(log: L, tree: &Path, aside: &Path, at: Timestamp) -> io::Result<Self> {
-        let mut journal = Self { log, chain: seed(), waiting: Vec::new(), number: 0 };
+        let mut journal = Self { log, aside: aside.into(), chain: seed(), waiting: Vec::new(), number: 0 };
         let text = |path: &Path| {
             let text =
                 path.to_str().ok_or_else(|| io::Error::other("the path of the registry is no text (UTF-8)"));
@@ -138,6 +140,11 @@ impl<L: Log> Journal<L> {
         journal.push(&begin)?;
         journal.flush()?;
         Ok(journal)
+    }
+
+    /// The folder that the quarantine lies in.
+    pub(super) fn aside(&self) -> &Path {
+        &self.aside
     }
 
     fn push(&mut self, entry: &Entry) -> io::Result<()> {

@@ -100,7 +100,7 @@ impl<E: Editor> Maker<'_, E> {
             }
             Change::Move { path, to, made } => {
                 for folder in made {
-                    editor.make_folder(Room::Aside, Path::new(folder), None)?;
+                    make_aside(editor, folder)?;
                     touched.insert((Room::Aside, parent(folder)));
                 }
                 check(editor, step, self.conditions)?;
@@ -122,16 +122,52 @@ impl<E: Editor> Maker<'_, E> {
         Ok(())
     }
 
-    /// Owner and mode of the nearest folder around a path.
     fn neighbours(&self, path: &str) -> Result<Attributes, FolderError> {
-        for folder in Path::new(path).ancestors().skip(1) {
-            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            if let Some(look) = self.editor.look(Room::Tree, folder)? {
-                return Ok(look.attributes);
-            }
-        }
-        Err(FolderError::NotFound)
+        neighbours(self.editor, Room::Tree, path)
     }
+}
+
+/// Owner and mode of the nearest folder around a path.
+fn neighbours(editor: &impl Editor, room: Room, path: &str) -> Result<Attributes, FolderError> {
+    for folder in Path::new(path).ancestors().skip(1) {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        if let Some(look) = editor.look(room, folder)? {
+            return Ok(look.attributes);
+        }
+    }
+    Err(FolderError::NotFound)
+}
+
+/// Owner and mode in the quarantine: those of the folder around it, so that whoever keeps the registry can go on there, and
+/// nothing for others, as what is moved aside may be secret.
+fn attributes_aside(editor: &impl Editor, path: &str) -> Result<Attributes, FolderError> {
+    let around = neighbours(editor, Room::Aside, path)?;
+    Ok(Attributes { mode: (around.mode & 0o770) | 0o700, ..around })
+}
+
+/// Makes a folder of the quarantine. Who may not give it away keeps it.
+pub(super) fn make_aside(editor: &impl Editor, path: &str) -> Result<(), FolderError> {
+    let attributes = attributes_aside(editor, path)?;
+    match editor.make_folder(Room::Aside, Path::new(path), Some(attributes)) {
+        Err(error) if is_denied(&error) => editor.make_folder(Room::Aside, Path::new(path), None),
+        made => made,
+    }
+}
+
+/// Writes a file into the quarantine. Who may not give it away keeps it.
+pub(super) fn write_aside(editor: &impl Editor, path: &str, bytes: &[u8]) -> Result<(), FolderError> {
+    let attributes = attributes_aside(editor, path)?.of_file();
+    let write = |attributes| {
+        editor.write(Room::Aside, Path::new(path), attributes, None, &mut |out| out.write_all(bytes))
+    };
+    match write(Some(attributes)) {
+        Err(error) if is_denied(&error) => write(None),
+        written => written,
+    }
+}
+
+fn is_denied(error: &FolderError) -> bool {
+    matches!(error, FolderError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// Folders whose entries were changed.

@@ -53,7 +53,7 @@ pub struct Report {
     /// The journal; left out where nothing was to be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<String>,
-    /// The quarantine; left out where nothing was to be moved aside.
+    /// The quarantine; left out where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<String>,
     /// What another look at the whole tree found after the repair; left out in a dry run.

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::change::Change;
 use super::check::{Conditions, check};
 use super::journal::{Journal, Log};
-use super::make::{Folders, Made, Maker, is_hopeless};
+use super::make::{Folders, Made, Maker, is_hopeless, make_aside, write_aside};
 use super::quarantine::{MARKER, Marker, SCHEMA as MARKER_SCHEMA};
 use super::step::{Act, Outcome, Step};
 use super::supply::Supply;
@@ -69,16 +69,17 @@ impl<E: Editor, L: Log> Run<'_, E, L> {
     pub fn steps(&mut self, steps: &[Step]) -> Vec<Outcome> {
         self.progress.total.fetch_add(steps.len() as u64, Ordering::Relaxed);
         let mut outcomes = Vec::with_capacity(steps.len());
-        let mut stopped: Option<String> = None;
+        let only_moves = steps.iter().all(|step| step.action.takes_away());
+        let mut halt = Halt { only_moves, ..Halt::default() };
         for batch in batches(steps) {
             if self.progress.stop.load(Ordering::Relaxed) {
-                stopped.get_or_insert_with(|| "it was interrupted".into());
+                halt.stopped.get_or_insert_with(|| "it was interrupted".into());
             }
-            if let Some(why) = &stopped {
+            if let Some(why) = &halt.stopped {
                 outcomes.extend(batch.iter().map(|_| Outcome::Stopped(why.clone())));
                 continue;
             }
-            let done = self.batch(batch, &mut stopped);
+            let done = self.batch(batch, &mut halt);
             self.progress.done.fetch_add(batch.len() as u64, Ordering::Relaxed);
             outcomes.extend(done);
         }
@@ -87,35 +88,49 @@ impl<E: Editor, L: Log> Run<'_, E, L> {
         outcomes
     }
 
-    fn batch(&mut self, steps: &[Step], stopped: &mut Option<String>) -> Vec<Outcome> {
+    fn batch(&mut self, steps: &[Step], halt: &mut Halt) -> Vec<Outcome> {
         let (editor, conditions) = (self.editor, self.conditions);
         let refused = self.adds_only.clone();
-        let one = |step: &Step| match &refused {
-            Some(why) if step.action.takes_away() => Err(Outcome::Refused(why.clone())),
+        let (mut aside, mut without) = (None, halt.no_aside.clone().map(Outcome::Failed));
+        if without.is_none() && refused.is_none() && steps.iter().any(|step| step.action.takes_away()) {
+            match self.aside() {
+                Ok(made) => aside = made,
+                Err(error) => without = Some(self.no_aside(&error, halt)),
+            }
+        }
+        let one = |step: &Step| match (&refused, &without) {
+            (Some(why), _) if step.action.takes_away() => Err(Outcome::Refused(why.clone())),
+            (_, Some(without)) if step.action.takes_away() => match check(editor, step, conditions) {
+                Ok(_) | Err(Outcome::Failed(_)) => Err(without.clone()),
+                other => other,
+            },
             _ => check(editor, step, conditions),
         };
         let checked: Vec<Result<Change, Outcome>> = steps.par_iter().map(one).collect();
-        let mut aside = None;
-        if checked.iter().any(|change| matches!(change, Ok(Change::Move { .. }))) {
-            match self.aside() {
-                Ok(made) => aside = made,
-                Err(why) => return give_up(checked, stopped, why),
-            }
+        if !checked.iter().any(|change| matches!(change, Ok(Change::Move { .. }))) {
+            aside = None;
         }
         let changes = checked.iter().filter_map(|change| change.as_ref().ok());
         let numbers = match self.journal.announce(aside.iter().chain(changes)) {
             Ok(numbers) => numbers,
             Err(error) => {
-                return give_up(checked, stopped, format!("the journal cannot be written: {error}"));
+                let why = format!("the journal cannot be written: {error}");
+                halt.stopped = Some(why.clone());
+                return give_up(checked, &Outcome::Stopped(why));
             }
         };
         let mut numbers = numbers.into_iter();
         if let Some(aside) = &aside {
             let made = self.make_aside(aside);
-            let outcome = made.as_ref().map_or_else(|why| Outcome::Failed(why.clone()), |()| Outcome::Done);
+            let failed = made.err().map(|error| self.no_aside(&error, halt));
+            let outcome = failed.clone().unwrap_or(Outcome::Done);
             let _ = numbers.next().map(|number| self.journal.note(number, &outcome));
-            if let Err(why) = made {
-                return give_up(checked, stopped, why);
+            if let Some(outcome) = failed {
+                // Announced too, and not done.
+                for number in numbers {
+                    let _ = self.journal.note(number, &outcome);
+                }
+                return give_up(checked, &outcome);
             }
         }
         let numbered: Vec<(Numbered, &Step)> = checked
@@ -137,7 +152,7 @@ impl<E: Editor, L: Log> Run<'_, E, L> {
                 Err(outcome) => outcome,
                 Ok((number, made)) => {
                     if let Made { outcome: Outcome::Failed(why), is_hopeless: true, .. } = &made {
-                        stopped.get_or_insert_with(|| why.clone());
+                        halt.stopped.get_or_insert_with(|| why.clone());
                     }
                     let _ = self.journal.note(number, &made.outcome);
                     made.outcome
@@ -147,12 +162,10 @@ impl<E: Editor, L: Log> Run<'_, E, L> {
     }
 
     /// The making of the quarantine, unless it is there.
-    fn aside(&self) -> Result<Option<Change>, String> {
+    fn aside(&self) -> Result<Option<Change>, FolderError> {
         let below = self.conditions.aside;
         let marker = format!("{below}/{MARKER}");
-        let look = |path: &Path| {
-            self.editor.look(Room::Aside, path).map_err(|error| format!("{}: {error}", path.display()))
-        };
+        let look = |path: &Path| self.editor.look(Room::Aside, path);
         if look(Path::new(&marker))?.is_some() {
             return Ok(None);
         }
@@ -166,29 +179,41 @@ impl<E: Editor, L: Log> Run<'_, E, L> {
         Ok(Some(Change::Aside { made, marker }))
     }
 
-    fn make_aside(&self, change: &Change) -> Result<(), String> {
+    fn make_aside(&self, change: &Change) -> Result<(), FolderError> {
         let Change::Aside { made, marker } = change else { return Ok(()) };
-        let text =
-            |error: FolderError| format!("the quarantine {} cannot be made: {error}", self.conditions.aside);
         for folder in made {
-            self.editor.make_folder(Room::Aside, Path::new(folder), None).map_err(text)?;
+            make_aside(self.editor, folder)?;
         }
         let content = Marker {
             schema: MARKER_SCHEMA.into(),
             tree: self.tree.display().to_string(),
             at: self.conditions.now,
         };
-        let bytes = serde_json::to_vec(&content).map_err(|error| error.to_string())?;
-        self.editor
-            .write(Room::Aside, Path::new(marker), None, None, &mut |out| out.write_all(&bytes))
-            .map_err(text)?;
+        let bytes = serde_json::to_vec(&content).map_err(std::io::Error::from)?;
+        write_aside(self.editor, marker, &bytes)?;
         for folder in
             made.iter().map(Path::new).filter_map(Path::parent).chain([Path::new(self.conditions.aside)])
         {
             let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            self.editor.sync(Room::Aside, folder).map_err(text)?;
+            self.editor.sync(Room::Aside, folder)?;
         }
         Ok(())
+    }
+
+    /// What becomes of the moves of a batch when there is no quarantine for them. What only adds does not need one, and goes
+    /// on, unless the disk as a whole refuses.
+    fn no_aside(&self, error: &FolderError, halt: &mut Halt) -> Outcome {
+        let path = self.journal.aside().join(self.conditions.aside);
+        let why = format!(
+            "the quarantine {} cannot be made: {error}; name another folder with --quarantine",
+            path.display()
+        );
+        if halt.only_moves || is_hopeless(error) {
+            halt.stopped = Some(why.clone());
+            return Outcome::Stopped(why);
+        }
+        halt.no_aside = Some(why.clone());
+        Outcome::Failed(why)
     }
 
     /// Makes the folders of a batch last; what cannot be made so has failed.
@@ -216,16 +241,23 @@ impl<E: Editor, L: Log> Run<'_, E, L> {
     }
 }
 
+/// What keeps a run from going on.
+#[derive(Debug, Default)]
+struct Halt {
+    /// Why nothing more is done.
+    stopped: Option<String>,
+    /// Why nothing is moved aside.
+    no_aside: Option<String>,
+    /// Whether nothing is left to do without a quarantine.
+    only_moves: bool,
+}
+
 /// A change with its number in the journal, or why there is none.
 type Numbered = Result<(Change, u64), Outcome>;
 
 /// Outcomes of a batch of which nothing was done.
-fn give_up(checked: Vec<Result<Change, Outcome>>, stopped: &mut Option<String>, why: String) -> Vec<Outcome> {
-    let stop =
-        |change: Result<Change, Outcome>| change.err().unwrap_or_else(|| Outcome::Stopped(why.clone()));
-    let outcomes = checked.into_iter().map(stop).collect();
-    *stopped = Some(why);
-    outcomes
+fn give_up(checked: Vec<Result<Change, Outcome>>, outcome: &Outcome) -> Vec<Outcome> {
+    checked.into_iter().map(|change| change.err().unwrap_or_else(|| outcome.clone())).collect()
 }
 
 /// Steps in batches: those of one batch do not depend on each other, as they do the same.

@@ -1,14 +1,14 @@
 //! Where a quarantine may lie, and to whom it belongs.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use registry_core::repair::place;
+use registry_core::repair::{Outcome, place};
 use registry_fixtures::TreeBuilder;
 
-use crate::support::{OLD, Registry};
+use crate::support::{OLD, Registry, broken, names_of};
 
 /// A registry in which something is to be moved aside.
 fn cluttered() -> TreeBuilder {
@@ -75,4 +75,56 @@ fn folders_without_a_name_of_their_own_are_what_they_are() {
     FOLDER/line
     break is no path that can be written down: choose a name in UTF-8 without control characters
     ");
+}
+
+/// Of a registry with a damage of every kind: what is written, what is moved.
+fn damaged() -> TreeBuilder {
+    let mut tree = cluttered();
+    let index = tree.multi_platform("team/app", Some("v1"), &["linux/amd64", "linux/arm64"]);
+    let image = tree.image("web", Some("1"), "web");
+    tree.break_revision_link_missing("team/app", &index.images[0].digest);
+    tree.break_blob_zero(&image.layers[0]);
+    tree.age_all(OLD);
+    tree
+}
+
+#[test]
+fn without_a_quarantine_what_only_adds_is_done() {
+    let tree = damaged();
+    fs::write(tree.root().join(".registry-fsck"), "a file in its place").unwrap();
+    let registry = Registry::open(tree.root());
+    let repaired = registry.repair();
+    let told: Vec<_> = repaired.plan.steps.iter().zip(&repaired.outcomes).collect();
+    let said = told.iter().map(|(step, outcome)| match outcome {
+        Outcome::Failed(why) => format!("{} failed: {why}", step.action.as_str()),
+        other => format!("{} {other:?}", step.action.as_str()),
+    });
+    let said = said.collect::<Vec<_>>().join("\n").replace(&*tree.root().to_string_lossy(), "ROOT");
+    let stamped =
+        said.split("/.registry-fsck/").map(|part| part.split_once("Z ").map_or(part, |(_, part)| part));
+    insta::assert_snapshot!(names_of(&stamped.collect::<Vec<_>>().join("/.registry-fsck/TIME ")), @"
+    quarantine failed: the quarantine ROOT/.registry-fsck/TIME cannot be made: a file in the place of a folder; name another folder with --quarantine
+    relink Done
+    unlink failed: the quarantine ROOT/.registry-fsck/TIME cannot be made: a file in the place of a folder; name another folder with --quarantine
+    ");
+    // The link that was lost is there again.
+    assert_eq!(broken(&registry.audit()).into_iter().collect::<Vec<_>>(), ["web:1"]);
+}
+
+#[test]
+fn a_quarantine_follows_the_folder_it_lies_in_and_is_not_for_others() {
+    for (mode, expected) in [(0o755, 0o750), (0o2775, 0o770), (0o777, 0o770), (0o700, 0o700), (0o555, 0o750)]
+    {
+        let tree = damaged();
+        fs::set_permissions(tree.root(), fs::Permissions::from_mode(mode)).unwrap();
+        Registry::open(tree.root()).repair();
+        let home = tree.root().join(".registry-fsck");
+        let quarantine = fs::read_dir(&home).unwrap().next().unwrap().unwrap().path();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o7777;
+        for folder in [&home, &quarantine, &quarantine.join("blobs"), &quarantine.join("repositories/app")] {
+            assert_eq!(mode(folder), expected, "{}", folder.display());
+        }
+        assert_eq!(mode(&quarantine.join("quarantine.json")), expected & 0o666);
+        fs::set_permissions(tree.root(), fs::Permissions::from_mode(0o755)).unwrap();
+    }
 }

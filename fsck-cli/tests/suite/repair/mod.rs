@@ -6,6 +6,7 @@ mod from;
 mod killed;
 mod options;
 mod output;
+mod owners;
 mod real;
 mod runbook;
 

@@ -188,8 +188,10 @@ impl Editor for FdEditor {
 
     fn make_folder(&self, room: Room, path: &Path, attributes: Option<Attributes>) -> Result<()> {
         let (parent, name) = self.parent(room, path)?;
-        let mode = Mode::from_raw_mode(attributes.map_or(0o700, |attributes| attributes.mode));
-        match rustix::fs::mkdirat(&parent, name, mode) {
+        let mode = attributes.map_or(0o700, |attributes| attributes.mode);
+        // What is moved aside may be secret: nobody else looks in before the folder has its owner.
+        let mode = if room == Room::Aside { mode & 0o700 } else { mode };
+        match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(mode)) {
             Ok(()) => {}
             Err(Errno::EXIST) => {
                 let stat = rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
