@@ -12,6 +12,7 @@ mod hope;
 mod journal;
 mod lock;
 mod make;
+mod needs;
 mod plan;
 mod propose;
 mod quarantine;

@@ -11,6 +11,7 @@ use super::change::Change;
 use super::check::{Conditions, check};
 use super::journal::{Journal, Log};
 use super::make::{Folders, Made, Maker, is_hopeless};
+use super::needs;
 use super::quarantine::{MARKER, Marker, SCHEMA as MARKER_SCHEMA};
 use super::step::{Act, Outcome, Step};
 use super::supply::Supply;
@@ -92,7 +93,10 @@ impl<E: Editor, L: Log> Run<'_, E, L> {
         let refused = self.adds_only.clone();
         let one = |step: &Step| match &refused {
             Some(why) if step.action.takes_away() => Err(Outcome::Refused(why.clone())),
-            _ => check(editor, step, conditions),
+            _ => check(editor, step, conditions).map(|change| match step.action {
+                Act::Retire => needs::told(editor, change, step.digest),
+                _ => change,
+            }),
         };
         let checked: Vec<Result<Change, Outcome>> = steps.par_iter().map(one).collect();
         let mut aside = None;

@@ -12,7 +12,9 @@ use self::ours::names_what_is_ours;
 use self::since::Since;
 use super::change::Change;
 use super::journal::Told;
+use super::needs::{self, Moved};
 use super::quarantine::MARKER;
+use crate::oci::Digest;
 use crate::path::Place;
 use crate::storage::edit::{Editor, Look, Room};
 use crate::storage::{FolderError, Kind, LINK_MAX};
@@ -43,6 +45,21 @@ pub enum UndoState {
     Lost(String),
 }
 
+/// Whether a change moves what only retention does: a legal tag, or a manifest's revision link.
+fn retires(change: &Change) -> bool {
+    let Change::Move { path, .. } = change else { return false };
+    Moved::at(path).is_some_and(|moved| moved != Moved::Layer)
+}
+
+/// What is known of an undo under way.
+#[derive(Debug, Clone, Copy)]
+struct SoFar {
+    /// Whether its journal is one of retention.
+    is_retention: bool,
+    /// Whether something could not be taken back.
+    is_lost: bool,
+}
+
 /// Takes a repair back. Only a run that was told to makes one.
 #[derive(Debug)]
 pub struct Undo<'u, E> {
@@ -54,23 +71,31 @@ impl<E: Editor> Undo<'_, E> {
     /// Takes everything back, last first.
     pub fn all(&self, told: &Told) -> Vec<Undone> {
         let mut since = Since::new(self.editor, told);
+        let mut so_far = SoFar { is_retention: told.changes.iter().any(retires), is_lost: false };
         told.changes
             .iter()
             .rev()
             .map(|change| {
                 let state = if names_what_is_ours(change) {
-                    self.one(change, &mut since).unwrap_or_else(|error| UndoState::Lost(error.to_string()))
+                    self.one(change, so_far, &mut since)
+                        .unwrap_or_else(|error| UndoState::Lost(error.to_string()))
                 } else {
                     UndoState::Lost("the journal names a place that no repair touches".into())
                 };
+                so_far.is_lost |= matches!(state, UndoState::Lost(_));
                 Undone { path: change.path().to_owned(), state }
             })
             .collect()
     }
 
-    fn one(&self, change: &Change, since: &mut Since<'_, E>) -> Result<UndoState, FolderError> {
+    fn one(
+        &self,
+        change: &Change,
+        so_far: SoFar,
+        since: &mut Since<'_, E>,
+    ) -> Result<UndoState, FolderError> {
         match change {
-            Change::Aside { made, marker } => self.aside(made, marker),
+            Change::Aside { made, marker } => self.aside(made, marker, so_far.is_lost),
             Change::Folder { made } => {
                 let was_there = self.editor.look(Room::Tree, Path::new(change.path()))?.is_some();
                 self.folders(Room::Tree, made)?;
@@ -151,12 +176,20 @@ impl<E: Editor> Undo<'_, E> {
                 }
                 Ok(state)
             }
-            Change::Move { path, to, made } => self.back(path, to, made),
+            Change::Move { path, to, made, lacked } => {
+                let moved = Moved::at(path).filter(|moved| so_far.is_retention || *moved != Moved::Layer);
+                self.back((path, to), made, moved.map(|moved| (moved, &lacked[..])))
+            }
         }
     }
 
-    /// Moves something back to where it was.
-    fn back(&self, path: &str, to: &str, made: &[String]) -> Result<UndoState, FolderError> {
+    /// Moves something back to where it was, unless it leads to what was collected since.
+    fn back(
+        &self,
+        (path, to): (&str, &str),
+        made: &[String],
+        leads: Option<(Moved<'_>, &[Digest])>,
+    ) -> Result<UndoState, FolderError> {
         let (inside, outside) = (Path::new(path), Path::new(to));
         let here = match self.editor.look(Room::Tree, inside) {
             Err(FolderError::NotAFolder) => None,
@@ -165,6 +198,13 @@ impl<E: Editor> Undo<'_, E> {
         let there = self.editor.look(Room::Aside, outside)?;
         let state = match (here, there) {
             (None, Some(_)) => {
+                if let Some((moved, lacked)) = leads
+                    && let Some(digest) =
+                        needs::says(self.editor, Room::Aside, &format!("{to}/{}", moved.link()))?
+                    && let Some(why) = moved.lacking(self.editor, digest).beyond(lacked)
+                {
+                    return Ok(UndoState::Lost(why));
+                }
                 self.editor.rename((Room::Aside, outside), (Room::Tree, inside), false)?;
                 self.sync(Room::Tree, path)?;
                 UndoState::Restored
@@ -184,13 +224,16 @@ impl<E: Editor> Undo<'_, E> {
     }
 
     /// Removes the quarantine, once nothing is left in it.
-    fn aside(&self, made: &[String], marker: &str) -> Result<UndoState, FolderError> {
+    fn aside(&self, made: &[String], marker: &str, is_lost: bool) -> Result<UndoState, FolderError> {
         let folder = Path::new(marker).parent().unwrap_or(Path::new("."));
         let names = match self.editor.names(Room::Aside, folder) {
             Err(FolderError::NotFound) => return Ok(UndoState::There),
             other => other?,
         };
         if names.iter().any(|name| name != MARKER) {
+            if is_lost {
+                return Ok(UndoState::Lost("what cannot be put back is still in the quarantine".into()));
+            }
             return Ok(UndoState::Taken("something is still in the quarantine".into()));
         }
         if !names.is_empty() {

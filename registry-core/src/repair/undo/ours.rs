@@ -33,7 +33,7 @@ pub(super) fn names_what_is_ours(change: &Change) -> bool {
         Change::Data { path, digest, made, .. } => {
             Place::parse(path) == Some(Place::BlobData(*digest)) && lead_to(made, path)
         }
-        Change::Move { path, to, made } => {
+        Change::Move { path, to, made, .. } => {
             is_plain(path) && is_plain(to) && to.contains('/') && lead_to(made, to) && all_plain(made)
         }
     }
