@@ -261,11 +261,35 @@ fn what_goes_is_moved_and_comes_back() {
     exit 0
     ");
     let undone = job.run(&["undo", "a.journal"]);
-    assert_told_snapshot!(undone.out.lines().last().unwrap_or_default(), @"registry-retention undo: changes=51 lost=0");
+    assert_told_snapshot!(undone.out.lines().last().unwrap_or_default(), @"registry-retention undo: changes=51 left=0 lost=0");
     assert_eq!((undone.status, differences(&before, &job.picture())), (0, vec![]), "{undone:?}");
     let again = job.layout(&["undo", "a.journal"]);
     assert_eq!(again.status, 0, "{again:?}");
     assert_eq!(differences(&before, &job.picture()), [""; 0]);
+}
+
+#[test]
+fn an_undo_that_leaves_something_alone_or_behind_fails() {
+    let mut job = Job::new("undo");
+    let index = std::fs::read_to_string(job.tree.tag_link("team", "b1")).unwrap();
+    let hex = index.strip_prefix("sha256:").unwrap();
+    assert_eq!(job.layout(&["--apply", "-q", "--keep-last", "2", "--journal", "a.journal"]).status, 0);
+    // One tag is pushed again; and a collector takes the bytes of an index that went.
+    let image = job.tree.image("team/tool", None, "pushed since");
+    job.tree.tag("team/tool", "v1", &image.digest);
+    std::fs::remove_dir_all(job.tree.v2().join("blobs/sha256").join(&hex[..2]).join(hex)).unwrap();
+    let undone = job.run(&["undo", "a.journal"]);
+    let odd: Vec<_> = undone.out.lines().filter(|line| !line.ends_with("is as it was")).collect();
+    assert_told_snapshot!(short(&odd.join("\n")), @"
+    repositories/team/tool/_manifests/tags/v1 is left alone: something is there again; what was moved aside stays at .registry-fsck/TIME/repositories/team/tool/_manifests/tags/v1
+    repositories/team/_manifests/revisions/sha256/HEX cannot be put back: its bytes were collected since: sha256:HEX
+    repositories/team/_manifests/tags/b1 cannot be put back: its bytes were collected since: sha256:HEX
+    .registry-fsck/TIME/quarantine.json cannot be put back: what cannot be put back is still in the quarantine
+    registry-retention undo: changes=51 left=1 lost=3
+    ");
+    assert_eq!(undone.status, 1);
+    let tags = job.tags("team");
+    assert!(!tags.contains(&"b1".into()) && tags.contains(&"b3".into()), "{tags:?}");
 }
 
 #[test]
