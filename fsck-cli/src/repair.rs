@@ -37,7 +37,7 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     } else {
         Some(set(&args.common.repository).map_err(Failure::Usage)?)
     };
-    let opened = args.from.as_deref().map(|from| supply::open(args, from)).transpose()?;
+    let opened = args.from.as_deref().map(|from| supply::open(args, from, &located)).transpose()?;
     let supply = opened.as_ref().map(|opened| &*opened.supply);
 
     let work = Work::new(args, &located, options, only.as_ref(), supply)?;

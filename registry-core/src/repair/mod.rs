@@ -18,6 +18,7 @@ mod propose;
 mod quarantine;
 mod report;
 mod run;
+mod sizes;
 mod step;
 mod supply;
 mod undo;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::harm::{NotWhole, broken_now, reach};
 use super::hope::{Hopes, Kept};
 use super::propose;
+use super::sizes::Sizes;
 pub use super::propose::Scope;
 use super::step::{Act, Step};
 use super::supply::Supply;
@@ -224,7 +225,9 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
     fn fetched(&mut self, graph: &mut Graph, audit: &Audit) -> Vec<Step> {
         let Some(supply) = self.supply else { return Vec::new() };
         let mut steps = Vec::new();
-        for mut step in propose::missing(audit, graph, self.scope) {
+        let missing = propose::missing(audit, graph, self.scope);
+        let sizes = Sizes::of(graph, missing.iter().filter_map(|step| step.digest));
+        for mut step in missing {
             let Some(digest) = step.digest else { continue };
             if !self.asked.insert(digest) {
                 continue;
@@ -252,6 +255,13 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
             };
             match found {
                 Ok(Some((size, bytes))) => {
+                    let other = bytes.is_none().then(|| sizes.other_than(graph, &digest, size)).flatten();
+                    if let Some(needed) = other {
+                        let name = supply.name();
+                        let why = format!("{name} has {size} bytes under that digest, {needed} are needed");
+                        self.withheld.insert(step.path, why);
+                        continue;
+                    }
                     step.bytes = size;
                     step.message = format!("{}; {} has it", step.message, supply.name());
                     self.hopes.bytes(graph, &digest, size, bytes.as_deref(), self.options.now);
