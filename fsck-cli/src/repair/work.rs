@@ -67,6 +67,11 @@ impl<'w> Work<'w> {
         plan
     }
 
+    /// Whether there is a repository that is meant.
+    pub(super) fn is_of_any(&self, plan: &Plan) -> bool {
+        self.only.is_none_or(|only| plan.revisions.keys().any(|name| only.is_match(&**name)))
+    }
+
     /// Programs that are at work on this tree, as far as this machine shows them.
     pub(super) fn servers(&self) -> Vec<Serving> {
         serving(&self.located.v2)
@@ -130,9 +135,6 @@ impl<'w> Work<'w> {
         let mut journal =
             Journal::begin(log, &v2, &aside.base, now).with_context(cannot).map_err(Failure::Io)?;
         report.journal = Some(shown);
-        if plan.steps.iter().any(|step| step.action.takes_away()) {
-            report.quarantine = Some(aside.base.join(&aside.below).display().to_string());
-        }
         let conditions = Conditions {
             now,
             min_age: self.options.min_age,
@@ -150,7 +152,14 @@ impl<'w> Work<'w> {
             supply: self.supply,
             progress: &far.steps,
         };
-        Ok(self.tree.install(|| run.steps(&plan.steps)))
+        let outcomes = self.tree.install(|| run.steps(&plan.steps));
+        let went = |(step, outcome): (&repair::Step, &Outcome)| {
+            step.action.takes_away() && *outcome == Outcome::Done
+        };
+        if plan.steps.iter().zip(&outcomes).any(went) {
+            report.quarantine = Some(aside.base.join(&aside.below).display().to_string());
+        }
+        Ok(outcomes)
     }
 
     /// Where things are moved aside to. Without any to move, its place does not matter.

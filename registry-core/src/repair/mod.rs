@@ -10,6 +10,7 @@ mod check;
 mod harm;
 mod hope;
 mod journal;
+mod left_out;
 mod lock;
 mod make;
 mod needs;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use super::harm::{NotWhole, broken_now, reach};
 use super::hope::{Hopes, Kept};
+use super::left_out;
 use super::propose;
-use super::sizes::Sizes;
 pub use super::propose::Scope;
+use super::sizes::Sizes;
 use super::step::{Act, Step};
 use super::supply::Supply;
 use crate::audit::{self, Audit, AuditOptions, Code, Finding, Severity};
@@ -341,6 +342,8 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
             let mut places = [Some(path), Some(folder), data.as_deref()].into_iter().flatten();
             places.find_map(|place| self.withheld.get(place)).cloned()
         };
+        let may_fetch = self.supply.is_some();
+        let why = |finding: &Finding| why(finding).or_else(|| left_out::why(self.scope, finding, may_fetch));
         let findings = audit.findings.iter().filter(stays);
         findings.map(|finding| Left { finding: finding.clone(), why: why(finding) }).collect()
     }
