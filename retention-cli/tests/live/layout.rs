@@ -151,7 +151,7 @@ fn short(text: &str) -> String {
 fn a_dry_run_ranks_by_the_time_of_tag_links() {
     let job = Job::new("dry");
     assert_told_snapshot!(short(&job.told(&["--keep-last", "2", "-v"])), @"
-    ROOT; dry run: nothing is deleted
+    ROOT; dry run: nothing is moved
     team: 3 images kept, 2 images to go, 25 rows left as they are
       delete b3, N d old: rank 3, beyond newest 2
       delete b1, N d old: rank 5, beyond newest 2
@@ -226,7 +226,7 @@ fn what_goes_is_moved_and_comes_back() {
         (job.names("team", "_manifests/revisions/sha256").len(), job.names("team", "_layers/sha256").len());
     let ran = job.layout(&["--apply", "--keep-last", "2", "--journal", "a.journal"]);
     assert_told_snapshot!(ran.told(), @"
-    ROOT; what goes is deleted
+    ROOT; what goes is moved aside
     team: 3 images kept, 2 images to go, 25 rows left as they are
       delete b3, N d old: rank 3, beyond newest 2
       delete b1, N d old: rank 5, beyond newest 2
@@ -387,18 +387,18 @@ fn damage_is_told_first_and_holds_what_is_not_known() {
     let tags = job.tree.tags_folder("team/tool");
     job.tree.break_moved_behind_symlink(&tags);
     assert_told_snapshot!(short(&job.told(&["--keep-last", "1", "--package", "broken"])), @"
-    ROOT; dry run: nothing is deleted
-    broken broken:v1: sha256:HEX is gone; below all that stay by rank; goes
+    ROOT; dry run: nothing is moved
+    broken broken:v1: sha256:HEX has lost its revision link; its bytes are here: `registry-fsck repair` mends it; below all that stay by rank; goes
     broken: 1 image kept, 1 image to go, 3 rows left as they are
-      delete v1, 0 h old: broken: sha256:HEX is gone; below all that stay by rank
+      delete v1, 0 h old: broken: sha256:HEX has lost its revision link; its bytes are here: `registry-fsck repair` mends it; below all that stay by rank
     1.40 KiB are needed only by what goes; garbage-collect without --delete-untagged frees them after an apply
     registry-retention plan: packages=1 images_kept=1 images_deleted=1 versions_deleted=1 left=3 broken=1 skipped_packages=0 refused_packages=0 reclaimable_bytes=1432
     exit 0
     ");
     let told = short(&job.told(&["--keep-last", "2", "--fail-on", "broken"]));
     assert_told_snapshot!(told, @"
-    ROOT; dry run: nothing is deleted
-    broken broken:v1: sha256:HEX is gone; stays until as many whole images as asked for are newer; left
+    ROOT; dry run: nothing is moved
+    broken broken:v1: sha256:HEX has lost its revision link; its bytes are here: `registry-fsck repair` mends it; stays until as many whole images as asked for are newer; left
     broken: 2 images kept, 0 images to go, 4 rows left as they are
     faulty: 1 image kept, 0 images to go, 2 rows left as they are
       skipped: tag v1 is listed, and what it names is not known; if it is lost for good, say --assume-lost faulty:v1
@@ -411,6 +411,15 @@ fn damage_is_told_first_and_holds_what_is_not_known() {
       skipped: repositories/team/tool/_manifests/tags: a symbolic link (not followed)
     9.46 KiB are needed only by what goes; garbage-collect without --delete-untagged frees them after an apply
     registry-retention plan: packages=5 images_kept=7 images_deleted=2 versions_deleted=2 left=38 broken=1 skipped_packages=3 refused_packages=0 reclaimable_bytes=9682
+    exit 4
+    ");
+    // Without its link a tag's own manifest is not lost for good.
+    let lone = job.tree.image("lone", Some("v1"), "lone");
+    job.tree.break_revision_link_missing("lone", &lone.digest);
+    assert_told_snapshot!(short(&job.told(&["plan", "--package", "lone"])), @"
+    lone: 1 image kept, 0 images to go, 1 row left as it is
+      skipped: tag v1 is listed and its manifest has lost its revision link; its bytes are here: `registry-fsck repair` mends it
+    registry-retention plan: packages=1 images_kept=1 images_deleted=0 versions_deleted=0 left=1 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
     exit 4
     ");
     // Lost for good: then it is no reason to wait any more.
@@ -430,7 +439,7 @@ fn a_symbolic_link_at_a_tag_is_never_followed() {
     std::fs::remove_file(&link).unwrap();
     job.tree.break_symlink(&link, &target);
     assert_told_snapshot!(job.told(&["--apply", "--keep-last", "2", "--package", "team"]), @"
-    ROOT; what goes is deleted
+    ROOT; what goes is moved aside
     team: 5 images kept, 0 images to go, 31 rows left as they are
       skipped: repositories/team/_manifests/tags/b1/current/link: a symbolic link (not followed)
     registry-retention plan: packages=1 images_kept=5 images_deleted=0 versions_deleted=0 left=31 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
