@@ -42,7 +42,7 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     };
     let places = Places { args, located: &located };
     places.check_quarantine(started_at)?;
-    let opened = args.from.as_deref().map(|from| supply::open(args, from)).transpose()?;
+    let opened = args.from.as_deref().map(|from| supply::open(args, from, &located)).transpose()?;
     let supply = opened.as_ref().map(|opened| &*opened.supply);
 
     let work = Work::new(args, &located, options, only.as_ref(), supply)?;
@@ -78,6 +78,10 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     report.summary = Summary::of(&report.steps, Counts::of(&plan.audit));
     report.duration_seconds = started.elapsed().as_secs_f64();
     report.exit_status = status(&report, far.was_stopped());
+    if !work.is_of_any(&plan) {
+        tracing::warn!("{}: no repository matches --repository", report.source);
+        report.exit_status |= exit::USAGE;
+    }
     if !work.metrics(last.unwrap_or(plan.audit), started_at, started) {
         report.exit_status |= exit::INCOMPLETE;
     }

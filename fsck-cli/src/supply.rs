@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::anyhow;
 use registry_core::registry::{Client, Credentials};
 use registry_core::repair::{RegistrySupply, Supply, TreeSupply};
-use registry_core::storage::locate;
+use registry_core::storage::{Located, locate};
 use registry_core::text::escape;
 
 use crate::args::RepairArgs;
@@ -21,11 +21,11 @@ pub struct Opened {
     _runtime: Option<tokio::runtime::Runtime>,
 }
 
-/// Opens what `--from` names.
+/// Opens what `--from` names, for the repair of a tree.
 ///
 /// # Errors
-/// When it cannot be used or reached.
-pub fn open(args: &RepairArgs, from: &str) -> Result<Opened, Failure> {
+/// When it cannot be used or reached, or is the tree itself.
+pub fn open(args: &RepairArgs, from: &str, repaired: &Located) -> Result<Opened, Failure> {
     if from.starts_with("http://") || from.starts_with("https://") {
         return registry(args, from);
     }
@@ -35,6 +35,13 @@ pub fn open(args: &RepairArgs, from: &str) -> Result<Opened, Failure> {
     }
     match (found.registries.pop(), found.registries.len()) {
         (Some(located), 0) => {
+            let real = |one: &Located| one.v2.canonicalize().ok();
+            if real(&located).is_some_and(|v2| real(repaired) == Some(v2)) {
+                let from = escape(from);
+                return Err(Failure::Usage(anyhow!(
+                    "--from {from} is the tree that is repaired: name another one, or the address of a registry"
+                )));
+            }
             let supply = TreeSupply::open(&located)
                 .map_err(|error| Failure::Io(anyhow!("cannot open {}: {error}", escape(from))))?;
             Ok(Opened { supply: Box::new(supply), _runtime: None })

@@ -237,7 +237,7 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
     let undone = Undo { editor: &editor }.all(&told);
     drop(lock);
     let mut out = io::stdout().lock();
-    let (mut lost, context) = (0, "cannot print");
+    let (mut lost, mut left, context) = (0, 0, "cannot print");
     for one in &undone {
         let state = match &one.state {
             UndoState::Restored => "is as it was".to_owned(),
@@ -246,11 +246,12 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
             UndoState::Lost(why) => format!("cannot be put back: {why}"),
         };
         lost += u32::from(matches!(one.state, UndoState::Lost(_)));
+        left += u32::from(matches!(one.state, UndoState::Taken(_)));
         let line = without_controls(&format!("{} {state}", one.path));
         writeln!(out, "{line}").context(context).map_err(Failure::Io)?;
     }
-    writeln!(out, "registry-retention undo: changes={} lost={lost}", undone.len())
+    writeln!(out, "registry-retention undo: changes={} left={left} lost={lost}", undone.len())
         .context(context)
         .map_err(Failure::Io)?;
-    Ok(Some(if lost > 0 { exit::FAILED } else { exit::DONE }))
+    Ok(Some(if lost + left > 0 { exit::FAILED } else { exit::DONE }))
 }

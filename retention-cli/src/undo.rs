@@ -42,7 +42,7 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
             .map_err(Failure::Io)?;
     }
     let mut out = std::io::stdout().lock();
-    let mut lost = 0;
+    let (mut lost, mut left) = (0, 0);
     for row in &undone {
         let state = match &row.state {
             UndoState::Restored => "is back".to_owned(),
@@ -51,11 +51,12 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
             UndoState::Lost(why) => format!("cannot be put back: {why}"),
         };
         lost += u32::from(matches!(row.state, UndoState::Lost(_)));
+        left += u32::from(row.state == UndoState::Taken);
         let line = registry_core::text::without_controls(&format!("{}:{} {state}", row.package, row.version));
         writeln!(out, "{line}").context("cannot print").map_err(Failure::Io)?;
     }
-    writeln!(out, "registry-retention undo: rows={} lost={lost}", undone.len())
+    writeln!(out, "registry-retention undo: rows={} left={left} lost={lost}", undone.len())
         .context("cannot print")
         .map_err(Failure::Io)?;
-    Ok(if lost > 0 { exit::FAILED } else { exit::DONE })
+    Ok(if lost + left > 0 { exit::FAILED } else { exit::DONE })
 }

@@ -59,7 +59,11 @@ fn steps(report: &Report, common: &Common, out: &mut dyn Write) -> io::Result<()
         }
     }
     if report.steps.is_empty() {
-        let none = if report.summary.before.errors > 0 {
+        let is_left_out =
+            |left: &LeftFinding| left.why.as_deref().is_some_and(|why| why.starts_with("left out by"));
+        let none = if report.left.iter().any(is_left_out) {
+            "what could be mended is left out by --only or --repository"
+        } else if report.summary.before.errors > 0 {
             "nothing here mends what is wrong"
         } else {
             "nothing to repair"
@@ -100,7 +104,11 @@ fn left(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         let style = if finding.severity == Severity::Error { BAD } else { ODD };
         let place = match (&finding.repository, &finding.tags[..]) {
             (None, _) => safe(finding.path.as_deref().unwrap_or("")),
-            (Some(name), []) => safe(name),
+            // Without a tag and a digest only its path tells which.
+            (Some(name), []) => match &finding.path {
+                Some(path) if finding.digest.is_none() => safe(path),
+                _ => safe(name),
+            },
             (Some(name), [tag]) => format!("{}:{}", safe(name), safe(tag)),
             (Some(name), tags) => format!("{} ({} tags)", safe(name), tags.len()),
         };
@@ -126,7 +134,9 @@ fn after(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     if let Some(quarantine) = &report.quarantine {
         writeln!(out, "moved aside to {}", safe(quarantine))?;
     }
-    if let Some(journal) = &report.journal {
+    // A step that failed may have changed something before it did.
+    let may_have = |taken: &Taken| matches!(taken.outcome, Outcome::Done | Outcome::Failed(_));
+    if let Some(journal) = report.journal.as_ref().filter(|_| report.steps.iter().any(may_have)) {
         writeln!(out, "`registry-fsck undo {}` takes it back", safe(journal))?;
     }
     let wrote = |taken: &Taken| taken.outcome == Outcome::Done && taken.step.action != Act::Clear;

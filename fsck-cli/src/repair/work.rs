@@ -66,6 +66,11 @@ impl<'w> Work<'w> {
         plan
     }
 
+    /// Whether there is a repository that is meant.
+    pub(super) fn is_of_any(&self, plan: &Plan) -> bool {
+        self.only.is_none_or(|only| plan.revisions.keys().any(|name| only.is_match(&**name)))
+    }
+
     /// Programs that are at work on this tree, as far as this machine shows them.
     pub(super) fn servers(&self) -> Vec<Serving> {
         serving(&self.located.v2)
@@ -138,9 +143,11 @@ impl<'w> Work<'w> {
             progress: &far.steps,
         };
         let outcomes = self.tree.install(|| run.steps(&plan.steps));
-        let quarantine = aside.base.join(&aside.below);
-        if plan.steps.iter().any(|step| step.action.takes_away()) && quarantine.is_dir() {
-            report.quarantine = Some(quarantine.display().to_string());
+        let went = |(step, outcome): (&repair::Step, &Outcome)| {
+            step.action.takes_away() && *outcome == Outcome::Done
+        };
+        if plan.steps.iter().zip(&outcomes).any(went) {
+            report.quarantine = Some(aside.base.join(&aside.below).display().to_string());
         }
         Ok(outcomes)
     }

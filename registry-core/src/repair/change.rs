@@ -85,6 +85,10 @@ pub enum Change {
         to: String,
         /// Folders that are made in the quarantine, outermost first.
         made: Vec<String>,
+        /// Of a tag or link that retention moves: what it leads to that was not there already. What else is not there when
+        /// it is to come back was collected since.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lacked: Vec<Digest>,
     },
 }
 

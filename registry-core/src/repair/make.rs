@@ -98,7 +98,7 @@ impl<E: Editor> Maker<'_, E> {
                 renamed?;
                 touched.insert((Room::Tree, parent(path)));
             }
-            Change::Move { path, to, made } => {
+            Change::Move { path, to, made, .. } => {
                 for folder in made {
                     make_aside(editor, folder)?;
                     touched.insert((Room::Aside, parent(folder)));

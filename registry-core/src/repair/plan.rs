@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use super::harm::{NotWhole, broken_now, reach};
 use super::hope::{Hopes, Kept};
+use super::left_out;
 use super::propose;
 pub use super::propose::Scope;
+use super::sizes::Sizes;
 use super::step::{Act, Step};
 use super::supply::Supply;
 use crate::audit::{self, Audit, AuditOptions, Code, Finding, Severity};
@@ -224,7 +226,9 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
     fn fetched(&mut self, graph: &mut Graph, audit: &Audit) -> Vec<Step> {
         let Some(supply) = self.supply else { return Vec::new() };
         let mut steps = Vec::new();
-        for mut step in propose::missing(audit, graph, self.scope) {
+        let missing = propose::missing(audit, graph, self.scope);
+        let sizes = Sizes::of(graph, missing.iter().filter_map(|step| step.digest));
+        for mut step in missing {
             let Some(digest) = step.digest else { continue };
             if !self.asked.insert(digest) {
                 continue;
@@ -252,6 +256,13 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
             };
             match found {
                 Ok(Some((size, bytes))) => {
+                    let other = bytes.is_none().then(|| sizes.other_than(graph, &digest, size)).flatten();
+                    if let Some(needed) = other {
+                        let name = supply.name();
+                        let why = format!("{name} has {size} bytes under that digest, {needed} are needed");
+                        self.withheld.insert(step.path, why);
+                        continue;
+                    }
                     step.bytes = size;
                     step.message = format!("{}; {} has it", step.message, supply.name());
                     self.hopes.bytes(graph, &digest, size, bytes.as_deref(), self.options.now);
@@ -331,6 +342,8 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
             let mut places = [Some(path), Some(folder), data.as_deref()].into_iter().flatten();
             places.find_map(|place| self.withheld.get(place)).cloned()
         };
+        let may_fetch = self.supply.is_some();
+        let why = |finding: &Finding| why(finding).or_else(|| left_out::why(self.scope, finding, may_fetch));
         let findings = audit.findings.iter().filter(stays);
         findings.map(|finding| Left { finding: finding.clone(), why: why(finding) }).collect()
     }

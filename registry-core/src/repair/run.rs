@@ -11,6 +11,7 @@ use super::change::Change;
 use super::check::{Conditions, check};
 use super::journal::{Journal, Log};
 use super::make::{Folders, Made, Maker, is_hopeless, make_aside, write_aside};
+use super::needs;
 use super::quarantine::{MARKER, Marker, SCHEMA as MARKER_SCHEMA};
 use super::step::{Act, Outcome, Step};
 use super::supply::Supply;
@@ -104,7 +105,10 @@ impl<E: Editor, L: Log> Run<'_, E, L> {
                 Ok(_) | Err(Outcome::Failed(_)) => Err(without.clone()),
                 other => other,
             },
-            _ => check(editor, step, conditions),
+            _ => check(editor, step, conditions).map(|change| match step.action {
+                Act::Retire => needs::told(editor, change, step.digest),
+                _ => change,
+            }),
         };
         let checked: Vec<Result<Change, Outcome>> = steps.par_iter().map(one).collect();
         if !checked.iter().any(|change| matches!(change, Ok(Change::Move { .. }))) {

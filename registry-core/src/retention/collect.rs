@@ -83,7 +83,7 @@ fn listed(name: &str, mut rows: Vec<Listed>) -> RecordedPackage {
         created_at: row.created_at,
     };
     let versions = rows.into_iter().map(version).collect();
-    RecordedPackage { name: name.to_owned(), error: None, versions, manifests: BTreeMap::new() }
+    RecordedPackage { name: name.to_owned(), error: None, versions, ..RecordedPackage::default() }
 }
 
 /// Runs one question for each item, so many at once; answers in the order of the items.

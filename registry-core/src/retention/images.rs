@@ -101,10 +101,14 @@ pub(super) fn unknown(package: &Package, policy: &Policy) -> Option<String> {
         };
         match package.state(manifest) {
             State::Absent if !is_lost => {
-                return Some(format!(
-                    "tag {} is listed and its manifest answers 404; if it is lost for good, say --assume-lost {}:{}",
-                    row.version, package.name, row.version
-                ));
+                let (tag, name) = (&row.version, &package.name);
+                return Some(if package.is_unlinked(manifest) {
+                    format!("tag {tag} is listed and its manifest {}", package.lost(manifest))
+                } else {
+                    format!(
+                        "tag {tag} is listed and its manifest answers 404; if it is lost for good, say --assume-lost {name}:{tag}"
+                    )
+                });
             }
             _ => {}
         }

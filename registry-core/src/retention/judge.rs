@@ -9,6 +9,11 @@ use super::policy::{Fate, is_young};
 use crate::oci::Digest;
 
 impl Deciding<'_> {
+    /// What an image lacks.
+    fn lost(&self, manifest: ManifestId) -> String {
+        format!("{} {}", self.package.digest(manifest), self.package.lost(manifest))
+    }
+
     /// Why an image stays (`Ok`) or goes; `above` is the newest that stays and names it.
     pub(super) fn judge(
         &mut self,
@@ -18,7 +23,7 @@ impl Deciding<'_> {
         untagged_children: &[bool],
     ) -> Result<Vec<String>, Vec<String>> {
         let image = &self.images.all[id];
-        let lost = image.lost.map(|lost| format!("broken: {} is gone", self.package.digest(lost)));
+        let lost = image.lost.map(|lost| format!("broken: {}", self.lost(lost)));
         if let Some(why) = image.protection() {
             // It may take a place of a rule all the same, which explains the others.
             return Ok([why.clone()].into_iter().chain(self.rules.places(id)).chain(lost).collect());
@@ -31,12 +36,12 @@ impl Deciding<'_> {
             Class::Plain => self.rules.verdict(self.package, id, image, self.now),
             Class::Child => self.child_verdict(id),
             Class::Broken(lost) => {
-                let lost = self.package.digest(*lost);
+                let lost = self.lost(*lost);
                 if self.rules.lies_below(self.package, image, None, self.now) {
-                    Err(vec![format!("broken: {lost} is gone; below all that stay by rank")])
+                    Err(vec![format!("broken: {lost}; below all that stay by rank")])
                 } else {
                     Ok(vec![format!(
-                        "broken: {lost} is gone; stays until as many whole images as asked for are newer"
+                        "broken: {lost}; stays until as many whole images as asked for are newer"
                     )])
                 }
             }

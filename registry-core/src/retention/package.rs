@@ -3,6 +3,8 @@
 //! Filled by a source or from a recorded inventory; decides nothing. What was not read is [`State::Unknown`] or
 //! [`State::Unasked`], never absent.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use crate::graph::{DigestTable, NodeId};
@@ -102,6 +104,7 @@ pub struct Package {
     digests: DigestTable,
     states: Vec<State>,
     parts: DigestTable,
+    unlinked: HashSet<ManifestId>,
     /// Bytes of each part, as the first manifest that names it tells.
     part_bytes: Vec<u64>,
 }
@@ -168,6 +171,25 @@ impl Package {
     /// Files a manifest that is not there.
     pub fn set_absent(&mut self, manifest: ManifestId) {
         self.states[manifest.index()] = State::Absent;
+    }
+
+    /// Tells of a manifest that is not there that only its link is lost.
+    pub fn set_unlinked(&mut self, manifest: ManifestId) {
+        self.unlinked.insert(manifest);
+    }
+
+    /// Whether only its link is lost.
+    pub fn is_unlinked(&self, manifest: ManifestId) -> bool {
+        self.unlinked.contains(&manifest)
+    }
+
+    /// What is known of a manifest that is not there, as a lower-case fragment that follows its digest.
+    pub fn lost(&self, manifest: ManifestId) -> &'static str {
+        if self.is_unlinked(manifest) {
+            "has lost its revision link; its bytes are here: `registry-fsck repair` mends it"
+        } else {
+            "is gone"
+        }
     }
 
     /// Files a manifest that could not be read.

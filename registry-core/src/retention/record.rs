@@ -1,7 +1,7 @@
 //! An inventory as a file (schema `registry-retention/inventory/1`): rows and the bytes of manifests, as a source read
 //! them. What a plan was made from can be kept, and planned from again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::engine::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -45,6 +45,10 @@ pub struct RecordedPackage {
     pub versions: Vec<RecordedVersion>,
     /// What was asked for, by digest.
     pub manifests: BTreeMap<Digest, RecordedManifest>,
+    /// Of those that are absent: what a tree on disk has the bytes of, and only no link to. Explains, decides nothing, and is
+    /// in no file.
+    #[serde(skip)]
+    pub unlinked: BTreeSet<Digest>,
 }
 
 /// A row of a listing.
@@ -188,6 +192,9 @@ impl RecordedPackage {
                 created_at: row.created_at,
                 manifest,
             });
+        }
+        for manifest in self.unlinked.iter().filter_map(|digest| package.find(digest)).collect::<Vec<_>>() {
+            package.set_unlinked(manifest);
         }
         package.seal();
         package

@@ -21,7 +21,7 @@ fn forged(tree: &Path, aside: &Path, changes: &[Change]) -> String {
 }
 
 fn moved(path: &str, to: &str) -> Change {
-    Change::Move { path: path.into(), to: to.into(), made: Vec::new() }
+    Change::Move { path: path.into(), to: to.into(), made: Vec::new(), lacked: Vec::new() }
 }
 
 /// A folder with a file that is nobody's to move.
@@ -140,7 +140,7 @@ fn a_quarantine_whose_marker_is_gone_gives_nothing_back() {
     insta::assert_snapshot!(names_of(&said), @"
     lost repositories/web/_layers/sha256/39e532f7: the quarantine's marker is gone (QUARANTINE/quarantine.json): nothing else tells that this was moved out of this registry
     lost blobs/sha256/7a/7aaa6cae: the quarantine's marker is gone (QUARANTINE/quarantine.json): nothing else tells that this was moved out of this registry
-    left .registry-fsck/TIME/quarantine.json: something is still in the quarantine
+    lost .registry-fsck/TIME/quarantine.json: what cannot be put back is still in the quarantine
     ");
     // Put back, it is enough.
     fs::write(quarantine.join(MARKER), kept).unwrap();

@@ -24,8 +24,8 @@ const CASES: u64 = 40;
 
 /// A journal in memory, which may refuse from some call on.
 #[derive(Debug, Default)]
-struct Lines {
-    text: Vec<u8>,
+pub struct Lines {
+    pub text: Vec<u8>,
     left: Option<u32>,
 }
 
@@ -39,7 +39,7 @@ impl Log for &mut Lines {
     }
 }
 
-fn applied(tree: &TreeBuilder, plan: &Plan, lines: &mut Lines) -> Applied {
+pub fn applied(tree: &TreeBuilder, plan: &Plan, lines: &mut Lines) -> Applied {
     let (now, located) = (Timestamp::now(), located(tree));
     let aside = place(&located, None, now).unwrap();
     let editor = FdEditor::open(&located.v2, &aside.base).unwrap();
@@ -50,7 +50,7 @@ fn applied(tree: &TreeBuilder, plan: &Plan, lines: &mut Lines) -> Applied {
 }
 
 /// The tree in memory where there is room for it: what these tests wait for otherwise is the disk.
-fn in_memory(tree: &TreeBuilder) -> (tempfile::TempDir, TreeBuilder) {
+pub fn in_memory(tree: &TreeBuilder) -> (tempfile::TempDir, TreeBuilder) {
     let shared = Path::new("/dev/shm");
     let folder = if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap();
     let copied =
@@ -61,7 +61,7 @@ fn in_memory(tree: &TreeBuilder) -> (tempfile::TempDir, TreeBuilder) {
 }
 
 /// Tags of a tree that are broken, or not known to be whole.
-fn not_whole(tree: &TreeBuilder) -> BTreeSet<String> {
+pub fn not_whole(tree: &TreeBuilder) -> BTreeSet<String> {
     let opened = Tree::open(&located(tree), &OpenOptions { follow_symlinks: false, jobs: 1 }).unwrap();
     let progress = Progress::default();
     let mut graph = opened.scan(&ScanOptions::default(), &progress);
@@ -73,9 +73,9 @@ fn not_whole(tree: &TreeBuilder) -> BTreeSet<String> {
     broken.chain(unknown).collect()
 }
 
-type Picture = BTreeMap<PathBuf, Option<(Vec<u8>, SystemTime)>>;
+pub type Picture = BTreeMap<PathBuf, Option<(Vec<u8>, SystemTime)>>;
 
-fn picture(root: &Path) -> Picture {
+pub fn picture(root: &Path) -> Picture {
     let entries = walkdir::WalkDir::new(root).into_iter().map(Result::unwrap);
     entries
         .map(|entry| {
@@ -103,7 +103,7 @@ pub fn age(tree: &mut TreeBuilder, seed: u64) {
     }
 }
 
-fn policy(seed: u64) -> Policy {
+pub fn policy(seed: u64) -> Policy {
     let mut policy = keep(1 + u32::try_from(seed % 2).unwrap());
     policy.keep_tags.clear();
     if seed.is_multiple_of(3) {
@@ -113,7 +113,7 @@ fn policy(seed: u64) -> Policy {
 }
 
 /// Every digest that a revision link of the tree leads to, with all that a collector marks from there.
-fn marked(after: &Record) -> BTreeSet<Digest> {
+pub fn marked(after: &Record) -> BTreeSet<Digest> {
     let mut marked = BTreeSet::new();
     for package in after.packages() {
         let linked = package.rows.iter().filter(|row| !row.is_tag()).filter_map(|row| row.manifest);

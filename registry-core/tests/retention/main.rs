@@ -12,6 +12,8 @@ mod layout_laws;
 mod layout_model;
 #[cfg(feature = "storage")]
 mod layout_races;
+#[cfg(feature = "storage")]
+mod layout_undo;
 mod model;
 mod moves;
 mod reading;

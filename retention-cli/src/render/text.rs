@@ -23,7 +23,12 @@ pub fn write(plan: &Plan, common: &Common, is_armed: Option<bool>, out: &mut dyn
         if let Some(is_armed) = is_armed {
             let owner =
                 plan.source.owner.as_deref().map_or_else(String::new, |owner| format!(", owner {owner}"));
-            let mode = if is_armed { "what goes is deleted" } else { "dry run: nothing is deleted" };
+            let mode = match (is_armed, plan.source.kind) {
+                (true, SourceKind::Layout) => "what goes is moved aside",
+                (true, SourceKind::Forgejo | SourceKind::Registry) => "what goes is deleted",
+                (false, SourceKind::Layout) => "dry run: nothing is moved",
+                (false, SourceKind::Forgejo | SourceKind::Registry) => "dry run: nothing is deleted",
+            };
             writeln!(out, "{}{}; {mode}", safe(&plan.source.url), safe(&owner))?;
         }
         for package in &plan.packages {

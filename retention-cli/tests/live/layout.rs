@@ -151,7 +151,7 @@ fn short(text: &str) -> String {
 fn a_dry_run_ranks_by_the_time_of_tag_links() {
     let job = Job::new("dry");
     assert_told_snapshot!(short(&job.told(&["--keep-last", "2", "-v"])), @"
-    ROOT; dry run: nothing is deleted
+    ROOT; dry run: nothing is moved
     team: 3 images kept, 2 images to go, 25 rows left as they are
       delete b3, N d old: rank 3, beyond newest 2
       delete b1, N d old: rank 5, beyond newest 2
@@ -226,7 +226,7 @@ fn what_goes_is_moved_and_comes_back() {
         (job.names("team", "_manifests/revisions/sha256").len(), job.names("team", "_layers/sha256").len());
     let ran = job.layout(&["--apply", "--keep-last", "2", "--journal", "a.journal"]);
     assert_told_snapshot!(ran.told(), @"
-    ROOT; what goes is deleted
+    ROOT; what goes is moved aside
     team: 3 images kept, 2 images to go, 25 rows left as they are
       delete b3, N d old: rank 3, beyond newest 2
       delete b1, N d old: rank 5, beyond newest 2
@@ -261,11 +261,35 @@ fn what_goes_is_moved_and_comes_back() {
     exit 0
     ");
     let undone = job.run(&["undo", "a.journal"]);
-    assert_told_snapshot!(undone.out.lines().last().unwrap_or_default(), @"registry-retention undo: changes=51 lost=0");
+    assert_told_snapshot!(undone.out.lines().last().unwrap_or_default(), @"registry-retention undo: changes=51 left=0 lost=0");
     assert_eq!((undone.status, differences(&before, &job.picture())), (0, vec![]), "{undone:?}");
     let again = job.layout(&["undo", "a.journal"]);
     assert_eq!(again.status, 0, "{again:?}");
     assert_eq!(differences(&before, &job.picture()), [""; 0]);
+}
+
+#[test]
+fn an_undo_that_leaves_something_alone_or_behind_fails() {
+    let mut job = Job::new("undo");
+    let index = std::fs::read_to_string(job.tree.tag_link("team", "b1")).unwrap();
+    let hex = index.strip_prefix("sha256:").unwrap();
+    assert_eq!(job.layout(&["--apply", "-q", "--keep-last", "2", "--journal", "a.journal"]).status, 0);
+    // One tag is pushed again; and a collector takes the bytes of an index that went.
+    let image = job.tree.image("team/tool", None, "pushed since");
+    job.tree.tag("team/tool", "v1", &image.digest);
+    std::fs::remove_dir_all(job.tree.v2().join("blobs/sha256").join(&hex[..2]).join(hex)).unwrap();
+    let undone = job.run(&["undo", "a.journal"]);
+    let odd: Vec<_> = undone.out.lines().filter(|line| !line.ends_with("is as it was")).collect();
+    assert_told_snapshot!(short(&odd.join("\n")), @"
+    repositories/team/tool/_manifests/tags/v1 is left alone: something is there again; what was moved aside stays at .registry-fsck/TIME/repositories/team/tool/_manifests/tags/v1
+    repositories/team/_manifests/revisions/sha256/HEX cannot be put back: its bytes were collected since: sha256:HEX
+    repositories/team/_manifests/tags/b1 cannot be put back: its bytes were collected since: sha256:HEX
+    .registry-fsck/TIME/quarantine.json cannot be put back: what cannot be put back is still in the quarantine
+    registry-retention undo: changes=51 left=1 lost=3
+    ");
+    assert_eq!(undone.status, 1);
+    let tags = job.tags("team");
+    assert!(!tags.contains(&"b1".into()) && tags.contains(&"b3".into()), "{tags:?}");
 }
 
 #[test]
@@ -363,18 +387,18 @@ fn damage_is_told_first_and_holds_what_is_not_known() {
     let tags = job.tree.tags_folder("team/tool");
     job.tree.break_moved_behind_symlink(&tags);
     assert_told_snapshot!(short(&job.told(&["--keep-last", "1", "--package", "broken"])), @"
-    ROOT; dry run: nothing is deleted
-    broken broken:v1: sha256:HEX is gone; below all that stay by rank; goes
+    ROOT; dry run: nothing is moved
+    broken broken:v1: sha256:HEX has lost its revision link; its bytes are here: `registry-fsck repair` mends it; below all that stay by rank; goes
     broken: 1 image kept, 1 image to go, 3 rows left as they are
-      delete v1, 0 h old: broken: sha256:HEX is gone; below all that stay by rank
+      delete v1, 0 h old: broken: sha256:HEX has lost its revision link; its bytes are here: `registry-fsck repair` mends it; below all that stay by rank
     1.40 KiB are needed only by what goes; garbage-collect without --delete-untagged frees them after an apply
     registry-retention plan: packages=1 images_kept=1 images_deleted=1 versions_deleted=1 left=3 broken=1 skipped_packages=0 refused_packages=0 reclaimable_bytes=1432
     exit 0
     ");
     let told = short(&job.told(&["--keep-last", "2", "--fail-on", "broken"]));
     assert_told_snapshot!(told, @"
-    ROOT; dry run: nothing is deleted
-    broken broken:v1: sha256:HEX is gone; stays until as many whole images as asked for are newer; left
+    ROOT; dry run: nothing is moved
+    broken broken:v1: sha256:HEX has lost its revision link; its bytes are here: `registry-fsck repair` mends it; stays until as many whole images as asked for are newer; left
     broken: 2 images kept, 0 images to go, 4 rows left as they are
     faulty: 1 image kept, 0 images to go, 2 rows left as they are
       skipped: tag v1 is listed, and what it names is not known; if it is lost for good, say --assume-lost faulty:v1
@@ -387,6 +411,15 @@ fn damage_is_told_first_and_holds_what_is_not_known() {
       skipped: repositories/team/tool/_manifests/tags: a symbolic link (not followed)
     9.46 KiB are needed only by what goes; garbage-collect without --delete-untagged frees them after an apply
     registry-retention plan: packages=5 images_kept=7 images_deleted=2 versions_deleted=2 left=38 broken=1 skipped_packages=3 refused_packages=0 reclaimable_bytes=9682
+    exit 4
+    ");
+    // Without its link a tag's own manifest is not lost for good.
+    let lone = job.tree.image("lone", Some("v1"), "lone");
+    job.tree.break_revision_link_missing("lone", &lone.digest);
+    assert_told_snapshot!(short(&job.told(&["plan", "--package", "lone"])), @"
+    lone: 1 image kept, 0 images to go, 1 row left as it is
+      skipped: tag v1 is listed and its manifest has lost its revision link; its bytes are here: `registry-fsck repair` mends it
+    registry-retention plan: packages=1 images_kept=1 images_deleted=0 versions_deleted=0 left=1 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
     exit 4
     ");
     // Lost for good: then it is no reason to wait any more.
@@ -406,7 +439,7 @@ fn a_symbolic_link_at_a_tag_is_never_followed() {
     std::fs::remove_file(&link).unwrap();
     job.tree.break_symlink(&link, &target);
     assert_told_snapshot!(job.told(&["--apply", "--keep-last", "2", "--package", "team"]), @"
-    ROOT; what goes is deleted
+    ROOT; what goes is moved aside
     team: 5 images kept, 0 images to go, 31 rows left as they are
       skipped: repositories/team/_manifests/tags/b1/current/link: a symbolic link (not followed)
     registry-retention plan: packages=1 images_kept=5 images_deleted=0 versions_deleted=0 left=31 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0

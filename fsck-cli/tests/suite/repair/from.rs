@@ -4,7 +4,7 @@ use registry_fixtures::http::Fault;
 use registry_fixtures::registry::{Profile, Server, World};
 use registry_fixtures::{Index, TreeBuilder};
 
-use crate::support::OLD;
+use crate::support::{OLD, masked};
 
 use super::{differences, picture, repair, undo};
 
@@ -102,6 +102,35 @@ fn a_server_that_fails_is_told_and_what_it_has_not_is_left() {
     assert_eq!(ran.status & 8, 8, "{ran:?}");
     assert!(ran.stdout.contains("does not have it either"), "{}", ran.stdout);
     assert!(ran.stdout.contains("not known"), "{}", ran.stdout);
+}
+
+#[test]
+fn bytes_of_another_length_are_not_the_ones_that_are_needed() {
+    let (mut copy, _, image) = whole();
+    copy.break_blob_truncated(&image.config);
+    let tree = damaged();
+    let folder = tempfile::tempdir().unwrap();
+    let _masked = masked(copy.root());
+    let from = copy.root().to_str().unwrap();
+    let ran = repair(tree.root(), &folder.path().join("journal"), &["--from", from]);
+    let told: Vec<_> = ran.stdout.lines().filter(|line| line.contains("web:1")).collect();
+    insta::assert_snapshot!(told.join("\n"), @"
+    would quarantine web:1: layer sha256:7aaa6cae350b is damaged: 0 bytes instead of 100, and they hash wrong
+    would fetch web:1: layer sha256:7aaa6cae350b is gone: its layer link is here, its bytes are not; ROOT has it
+    stays blob-missing web:1: config sha256:ac4af90fbff3 is gone: its layer link is here, its bytes are not; ROOT has 130 bytes under that digest, 260 are needed
+    ");
+    assert_eq!(ran.status, 4, "{ran:?}");
+}
+
+#[test]
+fn the_tree_itself_is_no_other_one() {
+    let tree = damaged();
+    let _masked = masked(tree.root());
+    let folder = tempfile::tempdir().unwrap();
+    let v2 = tree.v2();
+    let ran = repair(tree.root(), &folder.path().join("journal"), &["--from", v2.to_str().unwrap()]);
+    assert_eq!(ran.status, 16, "{ran:?}");
+    insta::assert_snapshot!(ran.stderr, @"ERROR --from ROOT/docker/registry/v2 is the tree that is repaired: name another one, or the address of a registry");
 }
 
 #[test]

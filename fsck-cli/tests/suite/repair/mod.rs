@@ -4,6 +4,7 @@ pub mod at_work;
 mod bad_input;
 mod from;
 mod killed;
+mod left;
 mod options;
 mod output;
 mod owners;

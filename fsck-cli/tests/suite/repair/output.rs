@@ -186,7 +186,8 @@ fn the_json_report() {
           "parent": "sha256:fab89dfc1071…",
           "path": "blobs/sha256/7a/7aaa6cae350b…/data",
           "message": "layer sha256:7aaa6cae350b is damaged: 0 bytes instead of 100, and they hash wrong",
-          "repair": "quarantine"
+          "repair": "quarantine",
+          "why": "left out by --only"
         }
       ],
       "unread": [],

@@ -36,7 +36,13 @@ fn changes() -> Vec<Change> {
         Change::Link { path: path.clone(), digest, modified, made: Vec::new(), before: None },
         Change::Link { path: path.clone(), digest: long, modified, made: made.clone(), before: Some(before) },
         Change::Data { path: path.clone(), digest, modified, made: made.clone() },
-        Change::Move { path, to: "x/repositories/app".into(), made },
+        Change::Move {
+            path: path.clone(),
+            to: "x/repositories/app".into(),
+            made: made.clone(),
+            lacked: Vec::new(),
+        },
+        Change::Move { path, to: "x/repositories/app".into(), made, lacked: vec![digest, long] },
     ]
 }
 

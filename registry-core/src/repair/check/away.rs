@@ -155,5 +155,5 @@ fn moved(editor: &impl Editor, path: &str, now: &Conditions<'_>) -> Result<Chang
         to = format!("{}/{path}.{number}", now.aside);
     }
     let made = to_be_made(editor, Room::Aside, &to)?;
-    Ok(Change::Move { path: path.to_owned(), to, made })
+    Ok(Change::Move { path: path.to_owned(), to, made, lacked: Vec::new() })
 }

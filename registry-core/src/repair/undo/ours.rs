@@ -38,7 +38,7 @@ pub(super) fn names_what_is_ours(change: &Change) -> bool {
         Change::Data { path, digest, made, .. } => {
             Place::parse(path) == Some(Place::BlobData(*digest)) && lead_to(made, path)
         }
-        Change::Move { path, to, made } => {
+        Change::Move { path, to, made, .. } => {
             is_plain(path)
                 && may_be_moved(path)
                 && is_plain(to)

@@ -121,6 +121,7 @@ pub(super) fn package<F: Folder>(
     }
     package.versions.sort_by(|a, b| a.version.cmp(&b.version));
     package.manifests = manifests(folder, graph, repository, &package.versions);
+    package.unlinked = unlinked(folder, graph, &package.manifests);
     if dates {
         add_dates(folder, &mut package.manifests);
     }
@@ -162,6 +163,21 @@ fn manifests<F: Folder>(
         wanted.retain(|digest| !manifests.contains_key(digest));
     }
     manifests
+}
+
+/// Manifests that are absent for want of a link only: their bytes are here, and right.
+fn unlinked<F: Folder>(
+    folder: &F,
+    graph: &Graph,
+    manifests: &BTreeMap<Digest, RecordedManifest>,
+) -> BTreeSet<Digest> {
+    let absent = manifests.iter().filter(|(_, manifest)| **manifest == RecordedManifest::Absent);
+    let is_here = |digest: &Digest| {
+        let node = graph.digests().find(digest);
+        node.is_some_and(|node| graph.blob(node).presence == Presence::Present)
+            && bytes(folder, *digest, usize::try_from(MAX_BYTES).unwrap_or(usize::MAX)).is_ok()
+    };
+    absent.map(|(digest, _)| *digest).filter(is_here).collect()
 }
 
 /// What a repository answers to one digest.

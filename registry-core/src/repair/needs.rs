@@ -1,0 +1,201 @@
+//! What a tag or a link that is moved aside, or back, leads to: the bytes, and for a tag everything that a pull of it asks for.
+//! Looked at when it is moved aside, and again before it comes back: a collector may have run in between.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use super::change::Change;
+use crate::oci::manifest::{MAX_BYTES, Role};
+use crate::oci::{Digest, Manifest, RepositoryName, Tag};
+use crate::path::Place;
+use crate::storage::edit::{Editor, Room};
+use crate::storage::{FolderError, Kind, LINK_MAX, read_link};
+
+/// Most digests without bytes that a journal tells of one tag: a line of it has a bound.
+const TOLD_MAX: usize = 1000;
+/// How many of them a message names.
+const NAMED: usize = 2;
+
+/// What is lacking, and how: it has no bytes, or, bytes or not, no link in the repository.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Lacking(BTreeMap<Digest, Lack>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Lack {
+    Bytes,
+    Link,
+    Unknown(String),
+}
+
+impl Lacking {
+    /// The digests, for the journal.
+    pub(super) fn digests(&self) -> Vec<Digest> {
+        self.0.keys().take(TOLD_MAX).copied().collect()
+    }
+
+    /// Why what needs them would be worse than it was, when that lacked no more than these; `None` when it would not.
+    pub(super) fn beyond(&self, before: &[Digest]) -> Option<String> {
+        let before: HashSet<&Digest> = before.iter().collect();
+        let of = |is: fn(&Lack) -> bool| -> Vec<&Digest> {
+            let new = self.0.iter().filter(|(digest, lack)| !before.contains(digest) && is(lack));
+            new.map(|(digest, _)| digest).collect()
+        };
+        let text = |digests: &[&Digest]| {
+            let named: Vec<_> = digests.iter().take(NAMED).map(ToString::to_string).collect();
+            let more = digests.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("{}{more}", named.join(", "))
+        };
+        match (&of(|lack| *lack == Lack::Bytes)[..], &of(|lack| *lack == Lack::Link)[..]) {
+            ([], []) => self.0.iter().find_map(|(digest, lack)| match lack {
+                Lack::Unknown(why) if !before.contains(digest) => {
+                    Some(format!("it cannot be told whether the bytes of {digest} are still there: {why}"))
+                }
+                _ => None,
+            }),
+            ([], links) => Some(format!("what it needs has no link here any more: {}", text(links))),
+            (bytes, _) => Some(format!("its bytes were collected since: {}", text(bytes))),
+        }
+    }
+
+    fn note(&mut self, digest: Digest, lack: Result<Option<Lack>, FolderError>) {
+        match lack {
+            Ok(None) => {}
+            Ok(Some(lack)) => drop(self.0.insert(digest, lack)),
+            Err(error) => drop(self.0.insert(digest, Lack::Unknown(error.to_string()))),
+        }
+    }
+}
+
+/// Adds to a move what the thing that retention moves lacks already: an undo then knows what it need not look for.
+pub(super) fn told(editor: &impl Editor, change: Change, digest: Option<Digest>) -> Change {
+    let Change::Move { path, to, made, .. } = change else { return change };
+    let lacked = match (Moved::at(&path), digest) {
+        (Some(moved), Some(digest)) => moved.lacking(editor, digest).digests(),
+        _ => Vec::new(),
+    };
+    Change::Move { path, to, made, lacked }
+}
+
+/// A folder with a link that retention may have moved aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moved<'p> {
+    Tag(&'p str),
+    Revision,
+    Layer,
+}
+
+impl<'p> Moved<'p> {
+    /// What lies at a path, if a registry serves it.
+    pub(super) fn at(path: &'p str) -> Option<Self> {
+        let place = Place::parse(path)?;
+        let moved = match place {
+            Place::TagFolder(repository, tag) if Tag::new(tag).is_ok() => Self::Tag(repository),
+            Place::RevisionFolder(..) => Self::Revision,
+            Place::LayerFolder(..) => Self::Layer,
+            _ => return None,
+        };
+        RepositoryName::new(place.repository()?).is_ok().then_some(moved)
+    }
+
+    /// Its link, below its folder.
+    pub(super) const fn link(self) -> &'static str {
+        match self {
+            Self::Tag(_) => "current/link",
+            Self::Revision | Self::Layer => "link",
+        }
+    }
+
+    /// What it leads to, as its link says, that is not there.
+    pub(super) fn lacking(self, editor: &impl Editor, digest: Digest) -> Lacking {
+        let mut lacking = Lacking::default();
+        match self {
+            Self::Tag(repository) => pulled(editor, repository, digest, &mut lacking),
+            Self::Revision | Self::Layer => lacking.note(digest, bytes(editor, digest)),
+        }
+        lacking
+    }
+}
+
+/// What a link says; `None` when it is none, or there is none.
+pub(super) fn says(editor: &impl Editor, room: Room, link: &str) -> Result<Option<Digest>, FolderError> {
+    match editor.read(room, Path::new(link), LINK_MAX + 1) {
+        Ok(bytes) => Ok(read_link(&bytes).ok()),
+        Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Everything that a client which pulls this manifest whole is not given. Each digest is looked at once.
+fn pulled(editor: &impl Editor, repository: &str, root: Digest, lacking: &mut Lacking) {
+    let (mut seen, mut stack) = (HashSet::from([(Role::Child, root)]), vec![root]);
+    while let Some(digest) = stack.pop() {
+        let found = manifest(editor, repository, digest);
+        let manifest = match found {
+            Ok(Ok(manifest)) => manifest,
+            Ok(Err(lack)) => {
+                lacking.note(digest, Ok(Some(lack)));
+                continue;
+            }
+            Err(error) => {
+                lacking.note(digest, Err(error));
+                continue;
+            }
+        };
+        for reference in manifest.references {
+            let (role, descriptor) = (reference.role, reference.descriptor);
+            let Some(digest) = descriptor.digest.filter(|_| !descriptor.has_urls) else { continue };
+            match role {
+                Role::Child if seen.insert((role, digest)) => stack.push(digest),
+                Role::Config | Role::Layer if seen.insert((Role::Layer, digest)) => {
+                    lacking.note(digest, layer(editor, repository, digest));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A manifest that is served, by its revision link or, as 2.8 does too, by a layer link.
+fn manifest(
+    editor: &impl Editor,
+    repository: &str,
+    digest: Digest,
+) -> Result<Result<Manifest, Lack>, FolderError> {
+    if let Some(lack) = bytes(editor, digest)? {
+        return Ok(Err(lack));
+    }
+    let revision = Place::RevisionLink(repository, digest).to_string();
+    let layer = Place::LayerLink(repository, digest).to_string();
+    if says(editor, Room::Tree, &revision)? != Some(digest)
+        && says(editor, Room::Tree, &layer)? != Some(digest)
+    {
+        return Ok(Err(Lack::Link));
+    }
+    let most = usize::try_from(MAX_BYTES).unwrap_or(usize::MAX);
+    let data = Place::BlobData(digest).to_string();
+    let bytes = editor.read(Room::Tree, Path::new(&data), most.saturating_add(1))?;
+    if bytes.len() <= most && Digest::of(digest.algorithm(), &bytes) != digest {
+        return Ok(Err(Lack::Unknown("they do not hash to it".into())));
+    }
+    Ok(Ok(Manifest::parse(&bytes)))
+}
+
+/// A config or layer, under the digest that its link names: one by another algorithm may be an alias.
+fn layer(editor: &impl Editor, repository: &str, digest: Digest) -> Result<Option<Lack>, FolderError> {
+    let link = Place::LayerLink(repository, digest).to_string();
+    match says(editor, Room::Tree, &link)? {
+        Some(target) => bytes(editor, target),
+        None => Ok(bytes(editor, digest)?.or(Some(Lack::Link))),
+    }
+}
+
+/// Whether there are no bytes under a digest.
+fn bytes(editor: &impl Editor, digest: Digest) -> Result<Option<Lack>, FolderError> {
+    let data = Place::BlobData(digest).to_string();
+    match editor.look(Room::Tree, Path::new(&data)) {
+        Ok(Some(look)) if look.kind == Kind::File => Ok(None),
+        Ok(_) | Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(Some(Lack::Bytes)),
+        Err(error) => Err(error),
+    }
+}
