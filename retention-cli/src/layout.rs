@@ -2,10 +2,11 @@
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
-use registry_core::repair::{self, AsidePlace, Journal, Lock, Log, Undo, UndoState};
+use registry_core::repair::{self, AsidePlace, Journal, Lock, Log, Progress, Undo, UndoState};
 use registry_core::retention::layout::{self as core, Arms, LayoutError, Reading};
 use registry_core::retention::{
     Action, Applied, AppliedRow, Outcome, PackageState, Permission, Plan, Policy, RankBy, Record, Source,
@@ -17,6 +18,7 @@ use registry_core::text::{escape, escape_os, without_controls};
 
 use crate::args::{ApplyEffects, Server, UndoArgs};
 use crate::exit::{self, Failure};
+use crate::interrupt;
 use crate::journal::FileJournal;
 
 /// A tree that can be read.
@@ -35,6 +37,7 @@ struct Armed {
     aside: AsidePlace,
     v2: PathBuf,
     now: Timestamp,
+    steps: Arc<Progress>,
 }
 
 fn failure(error: LayoutError) -> Failure {
@@ -138,7 +141,7 @@ impl Layout {
         };
         let (editor, v2) =
             open().with_context(|| format!("cannot open {}", aside.base.display())).map_err(Failure::Io)?;
-        self.armed = Some(Armed { _lock: lock, editor, aside, v2, now });
+        self.armed = Some(Armed { _lock: lock, editor, aside, v2, now, steps: Arc::default() });
         Ok(())
     }
 
@@ -174,7 +177,9 @@ impl Layout {
             aside: &armed.aside.below,
             v2: &armed.v2,
             now: armed.now,
+            progress: &armed.steps,
         };
+        interrupt::watch(&armed.steps);
         core::apply(&self.tree, plan, arms)
     }
 }

@@ -13,7 +13,7 @@ use crate::journal::FileJournal;
 use crate::layout::refuse_elsewhere;
 use crate::plan::keep;
 use crate::planning::{DryRun, Planning, runtime};
-use crate::{metrics, render};
+use crate::{exit, interrupt, metrics, render};
 
 /// How far a time given with `--at` may lie in the future of an armed run, in seconds.
 const AHEAD: i64 = 300;
@@ -179,5 +179,5 @@ pub fn ended(mut tally: Tally, metrics_file: Option<&Path>, told: &metrics::Told
         render::error(None, &error);
         tally.failed(&Failure::Io(error));
     }
-    tally.status()
+    if interrupt::was_stopped() { exit::INTERRUPTED } else { tally.status() }
 }

@@ -40,6 +40,11 @@ impl Progress {
         self.done.load(Ordering::Relaxed)
     }
 
+    /// Whether the run was asked to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
     /// Asks the run to stop before its next batch.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -72,7 +77,7 @@ impl<E: Editor, L: Log> Run<'_, E, L> {
         let mut outcomes = Vec::with_capacity(steps.len());
         let mut stopped: Option<String> = None;
         for batch in batches(steps) {
-            if self.progress.stop.load(Ordering::Relaxed) {
+            if self.progress.is_stopped() {
                 stopped.get_or_insert_with(|| "it was interrupted".into());
             }
             if let Some(why) = &stopped {
