@@ -18,6 +18,7 @@ mod plan;
 mod propose;
 mod quarantine;
 mod report;
+mod room;
 mod run;
 mod sizes;
 mod step;
@@ -39,6 +40,7 @@ pub use report::{
     Counts, LeftFinding, Options, PURGE_SCHEMA, PurgeReport, Report, SCHEMA, Server, Summary, Taken,
     UNDO_SCHEMA, UndoReport,
 };
+pub use room::{RoomError, room};
 pub use run::{Progress, Run};
 pub use step::{Act, Outcome, Step};
 #[cfg(feature = "remote")]
