@@ -1,9 +1,13 @@
 //! Log lines on standard error. Results never go there.
 
+use registry_core::audit::UnreadPath;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::{Common, Output};
 use crate::exit::Failure;
+
+/// How many paths are named that could not be read.
+const FEW: usize = 5;
 
 /// Starts the log as the command line asks.
 pub fn start(common: &Common) {
@@ -18,6 +22,23 @@ pub fn start(common: &Common) {
     match common.log_format {
         Output::Json => builder.json().init(),
         Output::Text => builder.with_ansi(false).without_time().init(),
+    }
+}
+
+/// Names on standard error what could not be read, where the report on standard output does not: a few of it.
+pub fn log_unread(common: &Common, unread: &[UnreadPath]) {
+    if !common.quiet || common.output == Output::Json {
+        return;
+    }
+    // What could not even be opened is told when it is met.
+    let inside = || unread.iter().filter(|one| &*one.path != ".");
+    for one in inside().take(FEW) {
+        let text = format!("{}: {}: {}", one.source, one.path, one.error);
+        tracing::error!("not read: {}", registry_core::text::without_controls(&text));
+    }
+    let more = inside().count().saturating_sub(FEW);
+    if more > 0 {
+        tracing::error!("not read: {more} more; without --quiet all are told");
     }
 }
 

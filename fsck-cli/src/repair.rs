@@ -20,6 +20,7 @@ use self::places::Places;
 use self::work::Work;
 use crate::args::RepairArgs;
 use crate::exit::{self, Failure};
+use crate::log::log_unread;
 use crate::reporting::set;
 use crate::{interrupt, progress, render, scan, supply, unused};
 
@@ -75,6 +76,7 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     }
     drop(line);
     drop(lock);
+    log_unread(&args.common, &report.unread);
     report.summary = Summary::of(&report.steps, Counts::of(&plan.audit));
     report.duration_seconds = started.elapsed().as_secs_f64();
     report.exit_status = status(&report, far.was_stopped());

@@ -11,12 +11,13 @@ use globset::GlobSet;
 use indicatif::{HumanBytes, HumanCount};
 use jiff::Timestamp;
 use registry_core::audit::{self, AuditOptions, Report, ReportOptions, Role, UnreadPath};
-use registry_core::storage::{Located, OpenOptions, Phase, Progress, ScanOptions, Tree, locate};
+use registry_core::storage::{LocateError, Located, OpenOptions, Phase, Progress, ScanOptions, Tree, locate};
 use registry_core::text::{escape, escape_os};
 
 use crate::args::{Judging, RoleArg, ScanArgs};
 use crate::exit::{self, Failure};
 use crate::file::{folder, refuse_non_file};
+use crate::log::log_unread;
 use crate::reporting::{self, Earlier, Extra, merge, set, texts};
 use crate::{interrupt, progress, render};
 
@@ -49,6 +50,7 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
         plan.one(located, &progress, &mut report, &mut extra);
     }
     drop(line);
+    log_unread(&args.common, &report.unread);
 
     earlier.settle(&mut report, started);
     if !args.common.repository.is_empty() && report.sources.iter().all(|source| source.repositories == 0) {
@@ -208,9 +210,14 @@ pub fn registries(roots: &[PathBuf], follow_symlinks: bool, unread: &mut Vec<Unr
         let found = locate(root, follow_symlinks);
         registries.extend(found.registries);
         for error in found.errors {
-            tracing::error!("{}", escape(&error.to_string()));
+            let mut text = error.to_string();
+            // Said where there is such an option.
+            if matches!(error, LocateError::Symlink(_)) {
+                text.push_str(", or say --follow-symlinks");
+            }
+            tracing::error!("{}", escape(&text));
             let source: Arc<str> = escape_os(root.as_os_str()).into();
-            unread.push(UnreadPath { source, path: ".".into(), error: error.to_string() });
+            unread.push(UnreadPath { source, path: ".".into(), error: text });
         }
     }
     registries.sort_by(|a, b| a.name.cmp(&b.name));

@@ -42,7 +42,7 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
                 "the server is {now} now and was {then} when this was planned; plan anew"
             )));
         }
-        source.preflight(args.effects.preflight, &plan).await?;
+        source.preflight(args.effects.preflight, &plan, args.effects.quarantine.as_deref()).await?;
         if !is_armed {
             render::warn("DRY_RUN=true disarms apply: nothing is deleted");
             return render::plan(&args.common, &plan, Some(false))

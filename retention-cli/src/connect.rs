@@ -309,7 +309,12 @@ impl Source {
     ///
     /// # Errors
     /// When it is required and not granted.
-    pub async fn preflight(&self, how: Preflight, plan: &core::Plan) -> Result<(), Failure> {
+    pub async fn preflight(
+        &self,
+        how: Preflight,
+        plan: &core::Plan,
+        quarantine: Option<&Path>,
+    ) -> Result<(), Failure> {
         if matches!(how, Preflight::Off) {
             return Ok(());
         }
@@ -324,7 +329,7 @@ impl Source {
                 let Some(package) = first else { return Ok(()) };
                 registry.preflight(&package.name).await
             }
-            Self::Layout(layout) => layout.preflight(plan),
+            Self::Layout(layout) => layout.preflight(plan, quarantine),
         };
         let what = match self {
             Self::Forgejo(forgejo) => format!("packages of {}", forgejo.owner()),

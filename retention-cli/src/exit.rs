@@ -21,6 +21,8 @@ pub const MOVED: u8 = 5;
 pub const FORBIDDEN: u8 = 6;
 /// A guard refused.
 pub const GUARD: u8 = 7;
+/// Interrupted; alone.
+pub const INTERRUPTED: u8 = 130;
 
 /// What stops a verb before it has an answer.
 #[derive(Debug)]

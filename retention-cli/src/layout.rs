@@ -2,10 +2,13 @@
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
-use registry_core::repair::{self, AsidePlace, Journal, Lock, Log, Undo, UndoState};
+use registry_core::repair::{
+    self, AsidePlace, Journal, Lock, Log, PlaceError, Progress, RoomError, Undo, UndoState,
+};
 use registry_core::retention::layout::{self as core, Arms, LayoutError, Reading};
 use registry_core::retention::{
     Action, Applied, AppliedRow, Outcome, PackageState, Permission, Plan, Policy, RankBy, Record, Source,
@@ -17,6 +20,7 @@ use registry_core::text::{escape, escape_os, without_controls};
 
 use crate::args::{ApplyEffects, Server, UndoArgs};
 use crate::exit::{self, Failure};
+use crate::interrupt;
 use crate::journal::FileJournal;
 
 /// A tree that can be read.
@@ -35,6 +39,7 @@ struct Armed {
     aside: AsidePlace,
     v2: PathBuf,
     now: Timestamp,
+    steps: Arc<Progress>,
 }
 
 fn failure(error: LayoutError) -> Failure {
@@ -109,9 +114,25 @@ impl Layout {
         self.tree.record(&how, Timestamp::now()).map_err(failure)
     }
 
-    /// Whether this user may move what goes.
-    pub fn preflight(&self, plan: &Plan) -> Permission {
-        self.tree.denied(plan).map_or(Permission::Granted, Permission::Denied)
+    /// Whether this user may move what goes, and make the folder that it goes to.
+    pub fn preflight(&self, plan: &Plan, quarantine: Option<&Path>) -> Permission {
+        let why = self.tree.denied(plan).or_else(|| self.no_room(plan, quarantine));
+        why.map_or(Permission::Granted, Permission::Denied)
+    }
+
+    /// Why what goes cannot be put anywhere. What is wrong with the place itself is told when it is taken.
+    fn no_room(&self, plan: &Plan, quarantine: Option<&Path>) -> Option<String> {
+        if plan.summary.versions_deleted == 0 {
+            return None;
+        }
+        match repair::place(&self.located, quarantine, Timestamp::now()) {
+            Ok(place) => repair::room(&place, &self.located.v2).err().map(|error| error.to_string()),
+            Err(PlaceError::OtherDevice(path)) => Some(RoomError::OtherDevice(path).to_string()),
+            Err(PlaceError::Unusable(path, why)) if why.kind() == io::ErrorKind::PermissionDenied => {
+                Some(RoomError::Denied(path).to_string())
+            }
+            Err(_) => None,
+        }
     }
 
     /// Makes ready for moving things aside: nobody else may be at work, and there must be a place for them.
@@ -138,7 +159,7 @@ impl Layout {
         };
         let (editor, v2) =
             open().with_context(|| format!("cannot open {}", aside.base.display())).map_err(Failure::Io)?;
-        self.armed = Some(Armed { _lock: lock, editor, aside, v2, now });
+        self.armed = Some(Armed { _lock: lock, editor, aside, v2, now, steps: Arc::default() });
         Ok(())
     }
 
@@ -174,7 +195,9 @@ impl Layout {
             aside: &armed.aside.below,
             v2: &armed.v2,
             now: armed.now,
+            progress: &armed.steps,
         };
+        interrupt::watch(&armed.steps);
         core::apply(&self.tree, plan, arms)
     }
 }

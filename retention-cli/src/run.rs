@@ -13,7 +13,7 @@ use crate::journal::FileJournal;
 use crate::layout::refuse_elsewhere;
 use crate::plan::keep;
 use crate::planning::{DryRun, Planning, runtime};
-use crate::{metrics, render};
+use crate::{exit, interrupt, metrics, render};
 
 /// How far a time given with `--at` may lie in the future of an armed run, in seconds.
 const AHEAD: i64 = 300;
@@ -47,7 +47,9 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
                 run.print(&one.plan, Some(is_armed))?;
                 tally.plan(&one.plan, &args.answer, is_armed);
                 told.plan(&one.plan, is_armed);
-                let permission = one.source.preflight(args.effects.apply.preflight, &one.plan).await;
+                let effects = &args.effects.apply;
+                let aside = effects.quarantine.as_deref();
+                let permission = one.source.preflight(effects.preflight, &one.plan, aside).await;
                 let number = planned.len();
                 planned.push((number, one.place, one.source, one.plan, permission.is_ok()));
                 permission
@@ -103,7 +105,7 @@ pub fn plan(args: &PlanArgs) -> Result<u8, Failure> {
         for place in &run.places {
             let done = async {
                 let one = run.one(*place).await?;
-                one.source.preflight(args.preflight, &one.plan).await?;
+                one.source.preflight(args.preflight, &one.plan, None).await?;
                 if let Some(path) = &args.plan_file {
                     let context = || format!("cannot write the plan {}", path.display());
                     keep(path, &one.plan).with_context(context).map_err(Failure::Io)?;
@@ -179,5 +181,5 @@ pub fn ended(mut tally: Tally, metrics_file: Option<&Path>, told: &metrics::Told
         render::error(None, &error);
         tally.failed(&Failure::Io(error));
     }
-    tally.status()
+    if interrupt::was_stopped() { exit::INTERRUPTED } else { tally.status() }
 }

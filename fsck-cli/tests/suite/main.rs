@@ -6,6 +6,7 @@ mod files;
 mod gc_preview;
 mod json;
 mod manuals;
+mod quiet;
 mod real_probe;
 mod real_server;
 mod regressions;

@@ -19,6 +19,7 @@ mod propose;
 mod purge;
 mod quarantine;
 mod report;
+mod room;
 mod run;
 mod sizes;
 mod step;
@@ -40,6 +41,7 @@ pub use report::{
     Counts, LeftFinding, Options, PURGE_SCHEMA, PurgeReport, Report, SCHEMA, Server, Summary, Taken,
     UNDO_SCHEMA, UndoReport,
 };
+pub use room::{RoomError, room};
 pub use run::{Progress, Run};
 pub use step::{Act, Outcome, Step};
 #[cfg(feature = "remote")]

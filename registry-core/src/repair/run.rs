@@ -40,6 +40,11 @@ impl Progress {
         self.done.load(Ordering::Relaxed)
     }
 
+    /// Whether the run was asked to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
     /// Asks the run to stop before its next batch.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -73,7 +78,7 @@ impl<E: Editor, L: Log> Run<'_, E, L> {
         let only_moves = steps.iter().all(|step| step.action.takes_away());
         let mut halt = Halt { only_moves, ..Halt::default() };
         for batch in batches(steps) {
-            if self.progress.stop.load(Ordering::Relaxed) {
+            if self.progress.is_stopped() {
                 halt.stopped.get_or_insert_with(|| "it was interrupted".into());
             }
             if let Some(why) = &halt.stopped {

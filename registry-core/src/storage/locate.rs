@@ -41,7 +41,10 @@ pub enum LocateError {
     #[error("more than {MAX_FOLDERS} folders below {path}: name the registries themselves", path = .0.display())]
     TooMany(PathBuf),
     /// A symbolic link stands where a folder of the registry belongs.
-    #[error("{path} is a symbolic link, which is not followed (--follow-symlinks does)", path = .0.display())]
+    #[error(
+        "{path} is a symbolic link, which is not followed: name the folder with blobs and repositories that it leads to",
+        path = .0.display()
+    )]
     Symlink(PathBuf),
 }
 
@@ -227,10 +230,7 @@ mod tests {
     fn a_link_in_the_place_of_a_folder_is_named() {
         let root = folder(&["elsewhere/registry/v2"]);
         std::os::unix::fs::symlink(root.path().join("elsewhere"), root.path().join("docker")).unwrap();
-        assert!(
-            error(root.path())
-                .ends_with("docker is a symbolic link, which is not followed (--follow-symlinks does)")
-        );
+        insta::assert_snapshot!(error(root.path()), @"ROOT/docker is a symbolic link, which is not followed: name the folder with blobs and repositories that it leads to");
         assert_eq!(locate(root.path(), true).registries.len(), 1);
     }
 }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use registry_core::audit::{self, AuditOptions};
 use registry_core::oci::Digest;
-use registry_core::repair::{Journal, Log, Told, Undo, UndoState, place};
+use registry_core::repair::{Journal, Log, Progress as Steps, Told, Undo, UndoState, place};
 use registry_core::retention::layout::{Arms, apply, moves_of};
 use registry_core::retention::{Applied, Fate, Outcome, Plan, Policy, Record, Stopped};
 use registry_core::storage::edit::FdEditor;
@@ -45,7 +45,15 @@ pub fn applied(tree: &TreeBuilder, plan: &Plan, lines: &mut Lines) -> Applied {
     let editor = FdEditor::open(&located.v2, &aside.base).unwrap();
     let v2 = located.v2.canonicalize().unwrap();
     let mut journal = Journal::begin(lines, &v2, &aside.base, now).unwrap();
-    let arms = Arms { editor: &editor, journal: &mut journal, aside: &aside.below, v2: &v2, now };
+    let progress = Steps::default();
+    let arms = Arms {
+        editor: &editor,
+        journal: &mut journal,
+        aside: &aside.below,
+        v2: &v2,
+        now,
+        progress: &progress,
+    };
     apply(&open(tree), plan, arms)
 }
 

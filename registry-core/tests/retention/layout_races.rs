@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use jiff::Timestamp;
 use registry_core::oci::{Algorithm, Digest};
-use registry_core::repair::{Journal, Log, place};
+use registry_core::repair::{Journal, Log, Progress, place};
 use registry_core::retention::layout::{Arms, apply};
 use registry_core::retention::{Applied, Plan, Stopped};
 use registry_core::storage::FolderError;
@@ -109,6 +109,16 @@ fn beside(
     (before, what): (bool, &str),
     push: impl FnMut(&mut TreeBuilder) + Send,
 ) -> (Applied, TreeBuilder) {
+    beside_with(&Progress::default(), tree, plan, (before, what), push)
+}
+
+fn beside_with(
+    progress: &Progress,
+    tree: TreeBuilder,
+    plan: &Plan,
+    (before, what): (bool, &str),
+    push: impl FnMut(&mut TreeBuilder) + Send,
+) -> (Applied, TreeBuilder) {
     let (now, located, layout) = (Timestamp::now(), located(&tree), open(&tree));
     let tree = Mutex::new(tree);
     let aside = place(&located, None, now).unwrap();
@@ -121,7 +131,7 @@ fn beside(
         push: Mutex::new(Some(Box::new(push))),
     };
     let mut journal = Journal::begin(Nowhere, &v2, &aside.base, now).unwrap();
-    let arms = Arms { editor: &editor, journal: &mut journal, aside: &aside.below, v2: &v2, now };
+    let arms = Arms { editor: &editor, journal: &mut journal, aside: &aside.below, v2: &v2, now, progress };
     let applied = apply(&layout, plan, arms);
     assert!(editor.push.lock().unwrap().is_none(), "nobody pushed");
     drop(editor);
@@ -168,6 +178,41 @@ fn told(applied: &Applied) -> String {
 
 fn is_linked(tree: &TreeBuilder, digest: &registry_fixtures::Digest) -> bool {
     tree.revision_link("app", digest).is_file()
+}
+
+#[test]
+fn an_interrupted_run_ends_what_is_under_way_and_begins_nothing_more() {
+    let Built { tree, plan, old } = built();
+    let progress = Progress::default();
+    let (applied, tree) = beside_with(&progress, tree, &plan, (true, "tags"), |_| progress.stop());
+    insta::assert_snapshot!(told(&applied).replace(old.digest.as_str(), "INDEX"), @r#"
+    old Deleted
+    same Deleted
+    INDEX Stopped: it was interrupted
+    stopped: Halted("it was interrupted")
+    "#);
+    assert!(is_linked(&tree, &old.digest) && is_linked(&tree, &old.images[0].digest));
+    // One that was interrupted before its first package does nothing.
+    let Built { tree, plan, .. } = built();
+    let (now, located, layout) = (Timestamp::now(), located(&tree), open(&tree));
+    let aside = place(&located, None, now).unwrap();
+    let v2 = located.v2.canonicalize().unwrap();
+    let editor = FdEditor::open(&located.v2, &aside.base).unwrap();
+    let mut journal = Journal::begin(Nowhere, &v2, &aside.base, now).unwrap();
+    let arms = Arms {
+        editor: &editor,
+        journal: &mut journal,
+        aside: &aside.below,
+        v2: &v2,
+        now,
+        progress: &progress,
+    };
+    insta::assert_snapshot!(told(&apply(&layout, &plan, arms)), @r#"
+    old Stopped: it was interrupted
+    same Stopped: it was interrupted
+    stopped: Halted("it was interrupted")
+    "#);
+    assert!(!tree.root().join(".registry-fsck").is_dir());
 }
 
 #[test]

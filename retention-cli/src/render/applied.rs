@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use registry_core::retention::{Applied, Outcome, Stopped};
+use registry_core::retention::{Applied, AppliedRow, Outcome, Stopped};
 use registry_core::text::without_controls as safe;
 
 use super::text::{BAD, GOOD};
@@ -44,15 +44,20 @@ pub fn write(
         if let Some(why) = stopped {
             writeln!(out, "{BAD}stopped{BAD:#}: {}", safe(&why))?;
         }
-        if let Some(aside) = aside {
+        // What failed may have changed something before it did, or nobody knows.
+        let may_have = |row: &AppliedRow| matches!(row.outcome, Outcome::Deleted | Outcome::Failed);
+        let is_changed = applied.rows.iter().any(may_have);
+        if let Some(aside) = aside.filter(|_| is_changed) {
             let aside = registry_core::text::escape_os(aside.as_os_str());
             writeln!(
                 out,
                 "what went lies in {aside}; garbage-collect without --delete-untagged frees its space, and ends what can be undone"
             )?;
         }
-        let journal = registry_core::text::escape_os(journal.as_os_str());
-        writeln!(out, "the journal is {journal}; registry-retention undo puts back what can be")?;
+        if is_changed {
+            let journal = registry_core::text::escape_os(journal.as_os_str());
+            writeln!(out, "the journal is {journal}; registry-retention undo puts back what can be")?;
+        }
     }
     let style = if is_good { GOOD } else { BAD };
     writeln!(

@@ -5,6 +5,7 @@ mod cache;
 mod effects;
 mod journals;
 mod layout;
+mod layout_ends;
 mod manifests;
 mod manuals;
 mod metrics;

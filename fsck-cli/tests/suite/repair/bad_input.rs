@@ -231,3 +231,20 @@ fn a_disk_that_refuses() {
         assert_eq!(differences(&before, &picture(tree.path())), [""; 0], "{inject}");
     }
 }
+
+#[test]
+fn an_option_that_repair_does_not_have_is_not_advised() {
+    let tree = damaged();
+    let _masked = masked(tree.root());
+    std::fs::rename(tree.root().join("docker"), tree.root().join("elsewhere")).unwrap();
+    symlink("elsewhere", tree.root().join("docker")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ran = repair(tree.root(), &folder.path().join("journal"), &[]);
+    assert_eq!(ran.status, 8);
+    insta::assert_snapshot!(ran.stderr, @"ERROR ROOT/docker is a symbolic link, which is not followed: name the folder with blobs and repositories that it leads to");
+    let ran = run(fsck().arg("scan").arg(tree.root()));
+    insta::assert_snapshot!(ran.stderr, @"ERROR ROOT/docker is a symbolic link, which is not followed: name the folder with blobs and repositories that it leads to, or say --follow-symlinks");
+    // The folder that is advised will do.
+    let ran = repair(&tree.root().join("elsewhere/registry/v2"), &folder.path().join("journal"), &[]);
+    assert_eq!((ran.status, &*ran.stderr), (4, ""), "{ran:?}");
+}

@@ -36,7 +36,6 @@ pub(super) struct Acting<'r, F, E, L> {
 impl<F: Folder, E: Editor, L: Log + Send> Acting<'_, F, E, L> {
     /// Does steps side by side; for each, nothing when what it names is not there any more, else why it is.
     pub(super) fn steps(&mut self, steps: &[Step]) -> Vec<Option<Held>> {
-        let progress = repair::Progress::default();
         let mut run = Run {
             editor: self.arms.editor,
             journal: &mut *self.arms.journal,
@@ -44,7 +43,7 @@ impl<F: Folder, E: Editor, L: Log + Send> Acting<'_, F, E, L> {
             tree: self.arms.v2,
             adds_only: None,
             supply: None,
-            progress: &progress,
+            progress: self.arms.progress,
         };
         let outcomes = self.tree.install(|| run.steps(steps));
         outcomes.into_iter().map(|outcome| self.held(outcome)).collect()

@@ -14,7 +14,7 @@ use super::links::Links;
 use super::moves::{Fate, fates, kept, moves};
 use crate::oci::Digest;
 use crate::path::Place;
-use crate::repair::{Conditions, Journal, Log, Step};
+use crate::repair::{Conditions, Journal, Log, Progress, Step};
 use crate::retention::applied::{Applied, SCHEMA, Stopped};
 use crate::retention::decision::Action;
 use crate::retention::drift::{moved, unread, worse};
@@ -38,6 +38,8 @@ pub struct Arms<'r, E, L> {
     pub v2: &'r Path,
     /// The clock.
     pub now: Timestamp,
+    /// How far it has come, and whether it is to stop.
+    pub progress: &'r Progress,
 }
 
 /// Moves aside what a plan lets go, and nothing else.
@@ -100,6 +102,11 @@ impl<F: Folder, E: Editor, L: Log + Send> Acting<'_, F, E, L> {
         }
         if self.applied.stopped.is_some() {
             return held(Outcome::Stopped, "the run stopped before this package".into());
+        }
+        if self.arms.progress.is_stopped() {
+            let why = "it was interrupted".to_owned();
+            self.applied.stopped = Some(Stopped::Halted(why.clone()));
+            return held(Outcome::Stopped, why);
         }
         let before = match Now::read(layout, &planned.name) {
             Ok(before) => before,

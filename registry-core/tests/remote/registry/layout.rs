@@ -130,7 +130,15 @@ fn collected(profile: Profile) {
         let aside = place(&located, None, now).expect("a place");
         let editor = FdEditor::open(&located.v2, &aside.base).expect("an editor");
         let mut journal = Journal::begin(Nowhere, &located.v2, &aside.base, now).expect("a journal");
-        let arms = Arms { editor: &editor, journal: &mut journal, aside: &aside.below, v2: &located.v2, now };
+        let progress = registry_core::repair::Progress::default();
+        let arms = Arms {
+            editor: &editor,
+            journal: &mut journal,
+            aside: &aside.below,
+            v2: &located.v2,
+            now,
+            progress: &progress,
+        };
         let done = apply(&layout, &plan, arms);
         assert!(done.stopped.is_none(), "{story:#?} {done:#?}");
         assert_eq!(
