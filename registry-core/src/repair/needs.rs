@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use super::change::Change;
+use super::step::{Act, Step};
 use crate::oci::manifest::{MAX_BYTES, Role};
 use crate::oci::{Digest, Manifest, RepositoryName, Tag};
 use crate::path::Place;
@@ -18,7 +19,7 @@ const NAMED: usize = 2;
 
 /// What is lacking, and how: it has no bytes, or, bytes or not, no link in the repository.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Lacking(BTreeMap<Digest, Lack>);
+struct Lacking(BTreeMap<Digest, Lack>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Lack {
@@ -29,12 +30,12 @@ enum Lack {
 
 impl Lacking {
     /// The digests, for the journal.
-    pub(super) fn digests(&self) -> Vec<Digest> {
+    fn digests(&self) -> Vec<Digest> {
         self.0.keys().take(TOLD_MAX).copied().collect()
     }
 
     /// Why what needs them would be worse than it was, when that lacked no more than these; `None` when it would not.
-    pub(super) fn beyond(&self, before: &[Digest]) -> Option<String> {
+    fn beyond(&self, before: &[Digest]) -> Option<String> {
         let before: HashSet<&Digest> = before.iter().collect();
         let of = |is: fn(&Lack) -> bool| -> Vec<&Digest> {
             let new = self.0.iter().filter(|(digest, lack)| !before.contains(digest) && is(lack));
@@ -68,18 +69,41 @@ impl Lacking {
 }
 
 /// Adds to a move what the thing that retention moves lacks already: an undo then knows what it need not look for.
-pub(super) fn told(editor: &impl Editor, change: Change, digest: Option<Digest>) -> Change {
-    let Change::Move { path, to, made, .. } = change else { return change };
-    let lacked = match (Moved::at(&path), digest) {
-        (Some(moved), Some(digest)) => moved.lacking(editor, digest).digests(),
-        _ => Vec::new(),
+pub(super) fn told(editor: &impl Editor, change: Change, step: &Step) -> Change {
+    match (change, step.digest) {
+        (Change::Move { path, to, made, .. }, Some(digest)) if step.action == Act::Retire => {
+            let lacking = Moved::at(&path).map(|moved| moved.lacking(editor, digest));
+            let lacked = lacking.map_or_else(Vec::new, |lacking| lacking.digests());
+            Change::Move { path, to, made, lacked }
+        }
+        (change, _) => change,
+    }
+}
+
+/// Whether a change moves what only retention does: a legal tag, or a manifest's revision link.
+pub(super) fn retires(change: &Change) -> bool {
+    let Change::Move { path, .. } = change else { return false };
+    Moved::at(path).is_some_and(|moved| moved != Moved::Layer)
+}
+
+/// Why what was moved must not come back: what it leads to was collected since. Layer links only of retention: a repair
+/// moves those that nothing needs, with or without bytes.
+pub(super) fn gone_since(
+    editor: &impl Editor,
+    change: &Change,
+    is_retention: bool,
+) -> Result<Option<String>, FolderError> {
+    let Change::Move { path, to, lacked, .. } = change else { return Ok(None) };
+    let Some(moved) = Moved::at(path).filter(|moved| is_retention || *moved != Moved::Layer) else {
+        return Ok(None);
     };
-    Change::Move { path, to, made, lacked }
+    let digest = says(editor, Room::Aside, &format!("{to}/{}", moved.link()))?;
+    Ok(digest.and_then(|digest| moved.lacking(editor, digest).beyond(lacked)))
 }
 
 /// A folder with a link that retention may have moved aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Moved<'p> {
+enum Moved<'p> {
     Tag(&'p str),
     Revision,
     Layer,
@@ -87,7 +111,7 @@ pub(super) enum Moved<'p> {
 
 impl<'p> Moved<'p> {
     /// What lies at a path, if a registry serves it.
-    pub(super) fn at(path: &'p str) -> Option<Self> {
+    fn at(path: &'p str) -> Option<Self> {
         let place = Place::parse(path)?;
         let moved = match place {
             Place::TagFolder(repository, tag) if Tag::new(tag).is_ok() => Self::Tag(repository),
@@ -99,7 +123,7 @@ impl<'p> Moved<'p> {
     }
 
     /// Its link, below its folder.
-    pub(super) const fn link(self) -> &'static str {
+    const fn link(self) -> &'static str {
         match self {
             Self::Tag(_) => "current/link",
             Self::Revision | Self::Layer => "link",
@@ -107,7 +131,7 @@ impl<'p> Moved<'p> {
     }
 
     /// What it leads to, as its link says, that is not there.
-    pub(super) fn lacking(self, editor: &impl Editor, digest: Digest) -> Lacking {
+    fn lacking(self, editor: &impl Editor, digest: Digest) -> Lacking {
         let mut lacking = Lacking::default();
         match self {
             Self::Tag(repository) => pulled(editor, repository, digest, &mut lacking),
@@ -118,7 +142,7 @@ impl<'p> Moved<'p> {
 }
 
 /// What a link says; `None` when it is none, or there is none.
-pub(super) fn says(editor: &impl Editor, room: Room, link: &str) -> Result<Option<Digest>, FolderError> {
+fn says(editor: &impl Editor, room: Room, link: &str) -> Result<Option<Digest>, FolderError> {
     match editor.read(room, Path::new(link), LINK_MAX + 1) {
         Ok(bytes) => Ok(read_link(&bytes).ok()),
         Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(None),

@@ -110,10 +110,7 @@ impl<E: Editor, L: Log> Run<'_, E, L> {
                 Ok(_) | Err(Outcome::Failed(_)) => Err(without.clone()),
                 other => other,
             },
-            _ => check(editor, step, conditions).map(|change| match step.action {
-                Act::Retire => needs::told(editor, change, step.digest),
-                _ => change,
-            }),
+            _ => check(editor, step, conditions).map(|change| needs::told(editor, change, step)),
         };
         let checked: Vec<Result<Change, Outcome>> = steps.par_iter().map(one).collect();
         if !checked.iter().any(|change| matches!(change, Ok(Change::Move { .. }))) {

@@ -17,9 +17,8 @@ use self::ours::{names_what_is_ours, quarantine};
 use self::since::Since;
 use super::change::Change;
 use super::journal::Told;
-use super::needs::{self, Moved};
+use super::needs;
 use super::quarantine::MARKER;
-use crate::oci::Digest;
 use crate::path::Place;
 use crate::storage::edit::{Editor, Look, Room};
 use crate::storage::{FolderError, Kind, LINK_MAX, V2};
@@ -50,18 +49,9 @@ pub enum UndoState {
     Lost(String),
 }
 
-/// Whether a change moves what only retention does: a legal tag, or a manifest's revision link.
-fn retires(change: &Change) -> bool {
-    let Change::Move { path, .. } = change else { return false };
-    Moved::at(path).is_some_and(|moved| moved != Moved::Layer)
-}
-
 /// What is known of an undo under way.
-struct SoFar<'s, E> {
-    /// What was pushed since.
-    since: Since<'s, E>,
-    /// Quarantines by their markers.
-    marked: Marked<'s, E>,
+#[derive(Debug, Clone, Copy)]
+struct SoFar {
     /// Whether its journal is one of retention.
     is_retention: bool,
     /// Whether something could not be taken back.
@@ -78,29 +68,26 @@ pub struct Undo<'u, E> {
 impl<E: Editor> Undo<'_, E> {
     /// Takes everything back, last first.
     pub fn all(&self, told: &Told) -> Vec<Undone> {
-        let mut so_far = SoFar {
-            since: Since::new(self.editor, told),
-            marked: Marked::new(self.editor, told),
-            is_retention: told.changes.iter().any(retires),
-            is_lost: false,
-        };
+        let mut since = Since::new(self.editor, told);
+        let mut marked = Marked::new(self.editor, told);
         let refused = self.is_registry(told).map_or_else(
             |error| Some(error.to_string()),
             |is| (!is).then(|| "the journal is of a folder that is no registry".to_owned()),
         );
-        let mut one = |change: &Change| {
+        let mut so_far = SoFar { is_retention: told.changes.iter().any(needs::retires), is_lost: false };
+        let one = |change: &Change| {
             if let Some(why) = &refused {
                 return UndoState::Lost(why.clone());
             }
             if !names_what_is_ours(change) {
                 return UndoState::Lost("the journal names a place that no repair touches".into());
             }
-            let state = self.one(change, &mut so_far);
+            let state = self.one(change, so_far, &mut since, &mut marked);
             let state = state.unwrap_or_else(|error| UndoState::Lost(error.to_string()));
             so_far.is_lost |= matches!(state, UndoState::Lost(_));
             state
         };
-        let states: Vec<_> = told.changes.iter().rev().map(&mut one).collect();
+        let states: Vec<_> = told.changes.iter().rev().map(one).collect();
         let paths = told.changes.iter().rev().map(|change| change.path().to_owned());
         paths.zip(states).map(|(path, state)| Undone { path, state }).collect()
     }
@@ -119,9 +106,15 @@ impl<E: Editor> Undo<'_, E> {
         Ok(false)
     }
 
-    fn one(&self, change: &Change, so_far: &mut SoFar<'_, E>) -> Result<UndoState, FolderError> {
+    fn one(
+        &self,
+        change: &Change,
+        so_far: SoFar,
+        since: &mut Since<'_, E>,
+        marked: &mut Marked<'_, E>,
+    ) -> Result<UndoState, FolderError> {
         match change {
-            Change::Aside { made, marker } => self.aside(made, marker, so_far),
+            Change::Aside { made, marker } => self.aside(made, marker, marked, so_far.is_lost),
             Change::Folder { made } => {
                 let was_there = self.editor.look(Room::Tree, Path::new(change.path()))?.is_some();
                 self.folders(Room::Tree, made)?;
@@ -137,7 +130,7 @@ impl<E: Editor> Undo<'_, E> {
                 let ours = |look: &Look, bytes: &[u8]| look.modified == *modified && bytes == text.as_bytes();
                 let mut relied_on = || match Place::parse(path) {
                     Some(Place::RevisionLink(repository, _) | Place::LayerLink(repository, _)) => {
-                        so_far.since.pushed_into(repository)
+                        since.pushed_into(repository)
                     }
                     _ => Ok(false),
                 };
@@ -186,7 +179,7 @@ impl<E: Editor> Undo<'_, E> {
                     Some(look) if look.kind == Kind::File && look.modified == *modified => {
                         if self.editor.hash(Room::Tree, at, digest.algorithm())? != *digest {
                             UndoState::Taken("other bytes are there now".into())
-                        } else if so_far.since.pushed_anywhere()? {
+                        } else if since.pushed_anywhere()? {
                             UndoState::Taken(since::ANYWHERE.into())
                         } else {
                             self.editor.remove_file(Room::Tree, at)?;
@@ -202,21 +195,21 @@ impl<E: Editor> Undo<'_, E> {
                 }
                 Ok(state)
             }
-            Change::Move { path, to, made, lacked } => {
-                let moved = Moved::at(path).filter(|moved| so_far.is_retention || *moved != Moved::Layer);
-                self.back((path, to), made, moved.map(|moved| (moved, &lacked[..])), &mut so_far.marked)
+            Change::Move { path, to, made, .. } => {
+                let gone = || needs::gone_since(self.editor, change, so_far.is_retention);
+                self.back((path, to), made, marked, gone)
             }
         }
     }
 
-    /// Moves something back to where it was, out of a quarantine that is marked as this registry's, unless it leads to what was
-    /// collected since.
+    /// Moves something back to where it was, out of a quarantine that is marked as this registry's, unless it leads to what
+    /// is `gone` since.
     fn back(
         &self,
         (path, to): (&str, &str),
         made: &[String],
-        leads: Option<(Moved<'_>, &[Digest])>,
         marked: &mut Marked<'_, E>,
+        gone: impl FnOnce() -> Result<Option<String>, FolderError>,
     ) -> Result<UndoState, FolderError> {
         let (inside, outside) = (Path::new(path), Path::new(to));
         let folder = quarantine(path, to).unwrap_or(to);
@@ -231,11 +224,7 @@ impl<E: Editor> Undo<'_, E> {
                 if let Some(why) = unmarked {
                     return Ok(UndoState::Lost(why));
                 }
-                if let Some((moved, lacked)) = leads
-                    && let Some(digest) =
-                        needs::says(self.editor, Room::Aside, &format!("{to}/{}", moved.link()))?
-                    && let Some(why) = moved.lacking(self.editor, digest).beyond(lacked)
-                {
+                if let Some(why) = gone()? {
                     return Ok(UndoState::Lost(why));
                 }
                 self.editor.rename((Room::Aside, outside), (Room::Tree, inside), false)?;
@@ -258,7 +247,13 @@ impl<E: Editor> Undo<'_, E> {
     }
 
     /// Removes the quarantine, once nothing is left in it.
-    fn aside(&self, made: &[String], marker: &str, so_far: &SoFar<'_, E>) -> Result<UndoState, FolderError> {
+    fn aside(
+        &self,
+        made: &[String],
+        marker: &str,
+        marked: &Marked<'_, E>,
+        is_lost: bool,
+    ) -> Result<UndoState, FolderError> {
         let folder = Path::new(marker).parent().unwrap_or(Path::new("."));
         let names = match self.editor.names(Room::Aside, folder) {
             Err(FolderError::NotFound) => {
@@ -269,13 +264,13 @@ impl<E: Editor> Undo<'_, E> {
             other => other?,
         };
         if names.iter().any(|name| name != MARKER) {
-            if so_far.is_lost {
+            if is_lost {
                 return Ok(UndoState::Lost("what cannot be put back is still in the quarantine".into()));
             }
             return Ok(UndoState::Taken("something is still in the quarantine".into()));
         }
         if !names.is_empty() {
-            if let Some(why) = so_far.marked.is_others(marker)? {
+            if let Some(why) = marked.is_others(marker)? {
                 return Ok(UndoState::Taken(why));
             }
             self.editor.remove_file(Room::Aside, Path::new(marker))?;
