@@ -1,6 +1,9 @@
 //! The plan: steps in the order in which they are to be done, and what they leave. Made in rounds: each goes on from the graph
 //! as it would be after the rounds before, so that damage behind damage is mended in one run. Reads only through its caller.
 
+mod fetch;
+mod leftovers;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -9,13 +12,11 @@ use super::hope::{Hopes, Kept};
 use super::left_out;
 use super::propose;
 pub use super::propose::Scope;
-use super::sizes::Sizes;
 use super::step::{Act, Step};
 use super::supply::Supply;
 use crate::audit::{self, Audit, AuditOptions, Code, Finding, Severity};
 use crate::graph::{Doubt, Graph};
 use crate::oci::Digest;
-use crate::oci::manifest::MAX_BYTES;
 use crate::path::Place;
 
 /// Most rounds: far more than links can hide behind each other.
@@ -93,34 +94,6 @@ fn revisions(graph: &Graph) -> HashMap<Arc<str>, BTreeSet<Digest>> {
         one.revisions().iter().map(|entry| graph.digest(entry.node)).collect()
     };
     graph.repositories.iter().map(|one| (Arc::from(&*one.name), of(one))).collect()
-}
-
-/// Tags whose link names nothing, as repository and tag.
-fn lost_tags(audit: &Audit) -> HashSet<(&str, &str)> {
-    let is_lost = |finding: &&Finding| matches!(finding.code, Code::TagLinkMissing | Code::TagLinkInvalid);
-    let paths = audit.findings.iter().filter(is_lost).filter_map(|finding| finding.path.as_deref());
-    let places = paths.filter_map(|path| match Place::parse(path)? {
-        Place::TagLink(name, tag) | Place::TagFolder(name, tag) => Some((name, tag)),
-        _ => None,
-    });
-    places.collect()
-}
-
-/// Whether a finding is about a manifest of which nothing, or nothing right, can be read.
-const fn hides_references(code: Code) -> bool {
-    matches!(
-        code,
-        Code::TagLinkMissing
-            | Code::TagLinkInvalid
-            | Code::TagTargetMissing
-            | Code::ChildMissing
-            | Code::RevisionLinkInvalid
-            | Code::RevisionLinkMismatch
-            | Code::ManifestMissing
-            | Code::ManifestUnreadable
-            | Code::ManifestDigestMismatch
-            | Code::PathUnread
-    )
 }
 
 struct Planning<'p, S> {
@@ -220,106 +193,6 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
             steps = rest;
         }
         steps
-    }
-
-    /// Asks the other registry for what is missing, and hopes for what it has.
-    fn fetched(&mut self, graph: &mut Graph, audit: &Audit) -> Vec<Step> {
-        let Some(supply) = self.supply else { return Vec::new() };
-        let mut steps = Vec::new();
-        let missing = propose::missing(audit, graph, self.scope);
-        let sizes = Sizes::of(graph, missing.iter().filter_map(|step| step.digest));
-        for mut step in missing {
-            let Some(digest) = step.digest else { continue };
-            if !self.asked.insert(digest) {
-                continue;
-            }
-            let repository = step.repository.as_deref().unwrap_or_default();
-            let is_manifest = matches!(
-                step.code,
-                Some(
-                    Code::TagTargetMissing
-                        | Code::ChildMissing
-                        | Code::RevisionLinkInvalid
-                        | Code::RevisionLinkMismatch
-                )
-            );
-            let found = if is_manifest {
-                supply.manifest(repository, &digest).map(|bytes| {
-                    bytes
-                        .filter(|bytes| {
-                            bytes.len() as u64 <= MAX_BYTES && Digest::of(digest.algorithm(), bytes) == digest
-                        })
-                        .map(|bytes| (bytes.len() as u64, Some(bytes)))
-                })
-            } else {
-                supply.size(repository, &digest).map(|size| size.map(|size| (size, None)))
-            };
-            match found {
-                Ok(Some((size, bytes))) => {
-                    let other = bytes.is_none().then(|| sizes.other_than(graph, &digest, size)).flatten();
-                    if let Some(needed) = other {
-                        let name = supply.name();
-                        let why = format!("{name} has {size} bytes under that digest, {needed} are needed");
-                        self.withheld.insert(step.path, why);
-                        continue;
-                    }
-                    step.bytes = size;
-                    step.message = format!("{}; {} has it", step.message, supply.name());
-                    self.hopes.bytes(graph, &digest, size, bytes.as_deref(), self.options.now);
-                    self.planned.insert((step.action, step.path.clone()));
-                    steps.push(step);
-                }
-                Ok(None) => {
-                    self.withheld.insert(step.path, format!("{} does not have it either", supply.name()));
-                }
-                Err(error) => self.unanswered.push(format!("{}: {error}", step.path)),
-            }
-        }
-        steps
-    }
-
-    /// Plans what is to be moved aside as leftovers; last, when all that is needed is known.
-    fn leftovers(&mut self, graph: &mut Graph, audit: &Audit, first: &Audit, before: &NotWhole) {
-        let mut steps = propose::leftovers(audit, graph, self.scope);
-        // What a tag was, when its link does not say, only its history tells.
-        let lost = lost_tags(first);
-        steps.retain(|step| match Place::parse(&step.path) {
-            Some(Place::TagIndexFolder(name, tag, _)) => !lost.contains(&(name, tag)),
-            _ => true,
-        });
-        // What a manifest that is lost referenced nobody knows: its layers may be all that is left of the image.
-        let opaque: HashSet<&str> = audit
-            .findings
-            .iter()
-            .filter(|finding| hides_references(finding.code))
-            .filter_map(|finding| finding.repository.as_deref())
-            .collect();
-        steps.retain(|step| {
-            let is_layer = matches!(step.code, Some(Code::LayerLinkDangling | Code::LayerLinkUnreferenced));
-            !(is_layer && step.repository.as_deref().is_some_and(|name| opaque.contains(name)))
-        });
-        steps.retain(|step| self.planned.insert((step.action, step.path.clone())));
-        for step in &steps {
-            self.hopes.take(graph, step, self.options.now);
-        }
-        if steps.iter().any(|step| step.action == Act::Unlink) {
-            let broken: HashSet<String> = broken_now(graph, self.options, before)
-                .into_iter()
-                .map(|(repository, _)| repository)
-                .collect();
-            steps.retain(|step| {
-                let is_guilty = step.repository.as_deref().is_some_and(|name| broken.contains(name));
-                !(is_guilty && step.action == Act::Unlink)
-            });
-        }
-        steps.sort_by(|a, b| (a.action, &a.path).cmp(&(b.action, &b.path)));
-        // What stands where something is fetched to goes before that.
-        let fetched = |path: &str| self.planned.contains(&(Act::Fetch, path.to_owned()));
-        let (mut all, mut rest): (Vec<Step>, Vec<Step>) =
-            steps.into_iter().partition(|step| step.action == Act::MoveAside && fetched(&step.path));
-        all.append(&mut self.steps);
-        all.append(&mut rest);
-        self.steps = all;
     }
 
     /// Errors and warnings that stay: those of the last audit that no step is about.

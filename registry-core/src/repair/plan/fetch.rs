@@ -1,0 +1,68 @@
+//! What another registry has of what is missing here. It is only asked; fetching is the run's matter.
+
+use super::Planning;
+use crate::audit::{Audit, Code};
+use crate::graph::Graph;
+use crate::oci::Digest;
+use crate::oci::manifest::MAX_BYTES;
+use crate::repair::propose;
+use crate::repair::sizes::Sizes;
+use crate::repair::step::Step;
+
+impl<S> Planning<'_, S> {
+    /// Asks the other registry for what is missing, and hopes for what it has.
+    pub(super) fn fetched(&mut self, graph: &mut Graph, audit: &Audit) -> Vec<Step> {
+        let Some(supply) = self.supply else { return Vec::new() };
+        let mut steps = Vec::new();
+        let missing = propose::missing(audit, graph, self.scope);
+        let sizes = Sizes::of(graph, missing.iter().filter_map(|step| step.digest));
+        for mut step in missing {
+            let Some(digest) = step.digest else { continue };
+            if !self.asked.insert(digest) {
+                continue;
+            }
+            let repository = step.repository.as_deref().unwrap_or_default();
+            let is_manifest = matches!(
+                step.code,
+                Some(
+                    Code::TagTargetMissing
+                        | Code::ChildMissing
+                        | Code::RevisionLinkInvalid
+                        | Code::RevisionLinkMismatch
+                )
+            );
+            let found = if is_manifest {
+                supply.manifest(repository, &digest).map(|bytes| {
+                    bytes
+                        .filter(|bytes| {
+                            bytes.len() as u64 <= MAX_BYTES && Digest::of(digest.algorithm(), bytes) == digest
+                        })
+                        .map(|bytes| (bytes.len() as u64, Some(bytes)))
+                })
+            } else {
+                supply.size(repository, &digest).map(|size| size.map(|size| (size, None)))
+            };
+            match found {
+                Ok(Some((size, bytes))) => {
+                    let other = bytes.is_none().then(|| sizes.other_than(graph, &digest, size)).flatten();
+                    if let Some(needed) = other {
+                        let name = supply.name();
+                        let why = format!("{name} has {size} bytes under that digest, {needed} are needed");
+                        self.withheld.insert(step.path, why);
+                        continue;
+                    }
+                    step.bytes = size;
+                    step.message = format!("{}; {} has it", step.message, supply.name());
+                    self.hopes.bytes(graph, &digest, size, bytes.as_deref(), self.options.now);
+                    self.planned.insert((step.action, step.path.clone()));
+                    steps.push(step);
+                }
+                Ok(None) => {
+                    self.withheld.insert(step.path, format!("{} does not have it either", supply.name()));
+                }
+                Err(error) => self.unanswered.push(format!("{}: {error}", step.path)),
+            }
+        }
+        steps
+    }
+}
