@@ -90,7 +90,7 @@ impl Page<'_, '_> {
         if !loses.is_empty() {
             writeln!(
                 self.out,
-                "`registry-fsck repair` mends what would be lost: run it before the collector"
+                "`registry-fsck repair` mends what would be lost, or says what is for you to decide: run it before the collector"
             )?;
         }
         Ok(())

@@ -29,7 +29,7 @@ fn what_would_be_lost_comes_first() {
     assert_eq!((ran.status, &*ran.stderr), (4, ""));
     insta::assert_snapshot!(ran.stdout, @"
     loses team/app:v1: child-link-missing can be mended now, and needs 3 blobs (481 B) that would be gone
-    `registry-fsck repair` mends what would be lost: run it before the collector
+    `registry-fsck repair` mends what would be lost, or says what is for you to decide: run it before the collector
     garbage-collect of registry 2.8 deletes 0 manifests, 4 blobs (498 B), 0 entries of tag histories
     registry-fsck gc-preview: breaks=0 loses=1 aborts=0 manifests=0 blobs=4 bytes=498 layer_links=0 unread=0 exit_status=4 seconds=…
     ");
@@ -38,7 +38,7 @@ fn what_would_be_lost_comes_first() {
     insta::assert_snapshot!(untagged.stdout, @"
     breaks whole:1, which is whole now
     loses team/app:v1: child-link-missing can be mended now, and needs 3 blobs (481 B) that would be gone
-    `registry-fsck repair` mends what would be lost: run it before the collector
+    `registry-fsck repair` mends what would be lost, or says what is for you to decide: run it before the collector
     garbage-collect --delete-untagged of registry 2.8 deletes 5 manifests, 16 blobs (2.30 KiB), 0 entries of tag histories
     registry-fsck gc-preview: breaks=1 loses=1 aborts=0 manifests=5 blobs=16 bytes=2359 layer_links=0 unread=0 exit_status=4 seconds=…
     ");
