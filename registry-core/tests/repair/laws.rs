@@ -1,7 +1,9 @@
 //! Law L6 on random trees: a repair is idempotent, mends what it says, breaks nothing, and can be taken back.
 
+use std::path::Path;
+
 use registry_core::audit::Severity;
-use registry_core::repair::{Outcome, UndoState};
+use registry_core::repair::{Act, Outcome, Step, UndoState};
 use registry_fixtures::random::{random_tree, sound_tree};
 
 use crate::support::{OLD, Registry, broken, copy, differences, errors, picture};
@@ -30,6 +32,10 @@ fn repair_mends_what_it_says_and_breaks_nothing() {
                 .collect();
             assert!(failed.is_empty(), "{story:#?} {failed:#?}");
             let after = registry.audit();
+            let restored = repaired.plan.steps.iter().filter(|step| step.action == Act::Restore);
+            for step in restored {
+                assert_eq!(with_bytes(tree.path(), step), 1, "{story:#?} {step:#?}");
+            }
             // Nothing that was whole is broken.
             let worse: Vec<_> = broken(&after).difference(&broken(&before)).cloned().collect();
             assert!(worse.is_empty(), "{story:#?} {worse:?} {:#?}", repaired.plan.steps);
@@ -54,6 +60,15 @@ fn repair_mends_what_it_says_and_breaks_nothing() {
         }
     }
     assert!(mended > 100 && steps > 1000, "{mended} tags, {steps} steps");
+}
+
+/// How many manifests of a tag's history have bytes, the restored one among them.
+fn with_bytes(root: &Path, step: &Step) -> usize {
+    let v2 = root.join("docker/registry/v2");
+    let history = v2.join(step.path.replace("/current/link", "/index/sha256"));
+    let names = std::fs::read_dir(history).unwrap().map(|entry| entry.unwrap().file_name());
+    let has_bytes = |hex: &String| v2.join(format!("blobs/sha256/{}/{hex}/data", &hex[..2])).is_file();
+    names.map(|name| name.into_string().unwrap()).filter(has_bytes).count()
 }
 
 #[test]

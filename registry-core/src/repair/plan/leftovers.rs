@@ -13,10 +13,10 @@ use crate::repair::step::{Act, Step};
 
 impl<S> Planning<'_, S> {
     /// Plans what is to be moved aside as leftovers; last, when all that is needed is known.
-    pub(super) fn leftovers(&mut self, graph: &mut Graph, audit: &Audit, first: &Audit, before: &NotWhole) {
+    pub(super) fn leftovers(&mut self, graph: &mut Graph, audit: &Audit, before: &NotWhole) {
         let mut steps = propose::leftovers(audit, graph, self.scope);
-        // What a tag was, when its link does not say, only its history tells.
-        let lost = lost_tags(first);
+        // What a tag was, when its link does not say and is not restored, only its history tells.
+        let lost = lost_tags(audit);
         steps.retain(|step| match Place::parse(&step.path) {
             Some(Place::TagIndexFolder(name, tag, _)) => !lost.contains(&(name, tag)),
             _ => true,

@@ -80,7 +80,7 @@ pub fn plan(
         }
         last = Some(planning.audit(graph));
     }
-    planning.leftovers(graph, last.as_ref().unwrap_or(&first), &first, &before);
+    planning.leftovers(graph, last.as_ref().unwrap_or(&first), &before);
     let left = planning.left(last.as_ref().unwrap_or(&first));
     // Those that this plan links are no push either.
     let revisions = revisions(graph);
