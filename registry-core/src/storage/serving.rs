@@ -51,6 +51,10 @@ pub fn serving(v2: &Path) -> Vec<Serving> {
 
 /// The same, with another place for what the system tells of processes.
 fn among(processes: &Path, v2: &Path) -> Vec<Serving> {
+    // What is not there nobody serves.
+    if v2.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Vec::new();
+    }
     let Ok(entries) = std::fs::read_dir(processes) else { return Vec::new() };
     let mut found: Vec<Serving> = entries
         .flatten()

@@ -7,7 +7,6 @@ mod killed;
 mod left;
 mod options;
 mod output;
-mod owners;
 mod real;
 mod runbook;
 
