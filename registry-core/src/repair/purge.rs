@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::quarantine::{HOME, MARKER, SCHEMA, marker};
-use crate::oci::{Digest, Hasher};
+use crate::oci::Hasher;
 use crate::path::Place;
 use crate::storage::V2;
 
@@ -112,23 +112,9 @@ fn is_right(below: &Path, path: &Path) -> io::Result<bool> {
     if !path.symlink_metadata()?.is_file() {
         return Ok(false);
     }
-    let mut hashing = Hashing(Hasher::new(digest.algorithm()));
-    io::copy(&mut File::open(path)?, &mut hashing)?;
-    let found: Digest = hashing.0.finish();
-    Ok(found == digest)
-}
-
-struct Hashing(Hasher);
-
-impl io::Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    let mut hasher = Hasher::new(digest.algorithm());
+    io::copy(&mut File::open(path)?, &mut hasher)?;
+    Ok(hasher.finish() == digest)
 }
 
 /// Deletes a quarantine with all that is in it, for good. Symbolic links in it are removed, not followed.

@@ -180,27 +180,13 @@ impl Plan {
     }
 }
 
-/// Hashes what is written to it.
-struct Hashing(Hasher);
-
-impl std::io::Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// The hash of the JSON of a value.
 pub(super) fn digest_of(value: &impl Serialize) -> Digest {
-    let mut hashing = std::io::BufWriter::new(Hashing(Hasher::new(Algorithm::Sha256)));
+    let mut hashing = std::io::BufWriter::new(Hasher::new(Algorithm::Sha256));
     // Writing these shapes to a hasher cannot fail; if it did, the digest would match nothing.
     let done = serde_json::to_writer(&mut hashing, value).is_ok();
     match hashing.into_inner() {
-        Ok(hashing) if done => hashing.0.finish(),
+        Ok(hashing) if done => hashing.finish(),
         _ => Digest::of(Algorithm::Sha256, b""),
     }
 }
