@@ -95,31 +95,20 @@ fn where_nothing_went_no_quarantine_and_no_undo_is_told() {
 }
 
 #[test]
+#[ignore = "needs root, to give files away and to run as somebody else"]
 fn a_quarantine_that_cannot_be_made_is_told_before() {
     use std::os::unix::fs::PermissionsExt as _;
-    use std::os::unix::process::CommandExt as _;
 
     let job = Job::new("room");
     // The registry's user has docker/, and not the folder that it lies in.
     std::fs::set_permissions(job.tree.root(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let owned =
         Command::new("chown").args(["-R", "65534:65534"]).arg(job.tree.root().join("docker")).status();
-    if !owned.unwrap().success() {
-        return;
-    }
+    assert!(owned.unwrap().success());
     let before = job.picture();
-    let told = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_registry-retention"));
-        command.args(arguments).args(["--layout", job.root(), "-q", "--keep-last", "2"]);
-        // Only root may become somebody else; and then the program must be readable to all.
-        let output = command.env_clear().current_dir("/").uid(65534).gid(65534).output().ok()?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(job.root(), "ROOT");
-        let status = output.status.code().unwrap_or(-1);
-        Some(Ran { status, out: String::new(), err: text(&output.stderr) }.told())
-    };
-    let (Some(armed), Some(dry), Some(planned)) = (told(&["--apply"]), told(&[]), told(&["plan"])) else {
-        return;
-    };
+    // Only what it says of itself, not the plan.
+    let told = |arguments: &[&str]| Ran { out: String::new(), ..job.as_nobody(arguments) }.told();
+    let (armed, dry, planned) = (told(&["--apply"]), told(&[]), told(&["plan"]));
     assert_told_snapshot!(armed, @"
     error: this user may not delete here: what goes cannot be moved to ROOT, which is not writable, or on a read-only file system: name another folder on the same file system with --quarantine
     exit 6
@@ -133,7 +122,7 @@ fn a_quarantine_that_cannot_be_made_is_told_before() {
     let device = |path: &std::path::Path| std::os::unix::fs::MetadataExt::dev(&path.metadata().unwrap());
     let shared = std::path::Path::new("/dev/shm");
     if shared.is_dir() && device(shared) != device(job.tree.root()) {
-        assert_told_snapshot!(told(&["--apply", "--quarantine", "/dev/shm/quarantine-of-nobody"]).unwrap(), @"
+        assert_told_snapshot!(told(&["--apply", "--quarantine", "/dev/shm/quarantine-of-nobody"]), @"
         error: this user may not delete here: what goes cannot be moved to /dev/shm, which is on another file system than the registry: name a folder on the same one with --quarantine
         exit 6
         ");
