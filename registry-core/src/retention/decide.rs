@@ -4,25 +4,29 @@
 //! Everything stays at first. An image goes only when the rules let it go and nothing that still stays needs it, so each
 //! round may let go more, and none takes back what an earlier one needed.
 
+use std::cell::OnceCell;
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
 use super::decision::{Action, Decision, Stop, Verdict};
-use super::images::{self, Class, Image, ImageId, Images, smaller};
+use super::follow::{Followed, Subject};
+use super::images::{self, Image, ImageId, Images, smaller};
+use super::judge::Judgement;
 use super::package::{Info, ManifestId, Package};
 use super::policy::{Fate, Policy, is_young};
 use super::rank::Rules;
 use super::support::Support;
 use super::{guard, untagged};
+use crate::oci::Digest;
 use crate::text::escape;
 
 /// Decides about a package, whose rows are in order ([`Package::seal`]); `path` is its repository path as image
 /// references spell it, such as `owner/name`.
 pub fn decide(package: &Package, path: &str, policy: &Policy, now: Timestamp) -> Decision {
     if let Some(why) = images::unknown(package, policy) {
-        let left = Verdict { action: Action::Leave, reasons: vec!["the package is skipped".into()] };
+        let left = Verdict::leave("the package is skipped".into());
         let tagged: BTreeSet<_> =
             package.rows.iter().filter(|row| row.is_tag()).map(|row| row.manifest).collect();
         return Decision {
@@ -48,8 +52,8 @@ pub(super) struct Deciding<'a> {
     pub(super) in_use: BTreeSet<ManifestId>,
     /// Images that go.
     pub(super) gone: Vec<bool>,
-    /// Why each image stays or goes.
-    pub(super) reasons: Vec<Vec<String>>,
+    /// What the last judgement of each image came to.
+    pub(super) judgements: Vec<Judgement>,
     /// Rows of digests that go.
     pub(super) pruned: Vec<bool>,
     /// Followers whose subject is known to be gone.
@@ -81,7 +85,7 @@ impl<'a> Deciding<'a> {
             rules,
             in_use,
             gone: vec![false; count],
-            reasons: vec![Vec::new(); count],
+            judgements: vec![Judgement::keep(Vec::new()); count],
             pruned: vec![false; package.rows.len()],
             orphans: BTreeSet::new(),
             rows_of,
@@ -101,6 +105,7 @@ impl<'a> Deciding<'a> {
                 break;
             }
         }
+        self.leave_circles(&reached);
         let refusal = guard::refusal(&self);
         self.rows(refusal)
     }
@@ -116,16 +121,14 @@ impl<'a> Deciding<'a> {
             let mut best = above[manifest.index()];
             if let Some(id) = self.images.of_manifest[manifest.index()].filter(|id| !self.gone[*id]) {
                 let namer = best.and_then(|row| self.images.of_row[row]);
-                let verdict = self.judge(id, namer, reached, &untagged_children);
-                if verdict.is_ok() {
-                    best = smaller(best, self.images.newest(id));
+                let judgement = self.judge(id, namer, reached, &untagged_children);
+                self.gone[id] = judgement.action == Action::Delete;
+                if self.gone[id] {
+                    reached.kept.remove(self.package, manifest);
                 } else {
-                    reached.remove(self.package, &self.images.all[id]);
+                    best = smaller(best, self.images.newest(id));
                 }
-                self.gone[id] = verdict.is_err();
-                self.reasons[id] = match verdict {
-                    Ok(why) | Err(why) => why,
-                };
+                self.judgements[id] = judgement;
             }
             for child in self.package.info(manifest).into_iter().flat_map(Info::named) {
                 above[child.index()] = smaller(above[child.index()], best);
@@ -145,13 +148,11 @@ impl<'a> Deciding<'a> {
         self.images.above(self.package, mark)
     }
 
-    /// What roots reach while nothing is gone. Followers are no roots here.
+    /// What is reached while nothing is gone.
     fn reached(&self) -> Reached {
         let package = self.package;
-        let of = |is: fn(&Image) -> bool| {
-            self.images.all.iter().filter(move |image| is(image)).map(|image| image.manifest)
-        };
-        let tagged = package.reach(of(Image::is_root));
+        let tags = || self.images.all.iter().map(|image| image.manifest);
+        let tagged = package.reach(tags());
         // An untagged manifest of a push under way is a root, unless a tag that goes is all that reaches it.
         let young = package.rows.iter().filter(|row| {
             !row.is_tag()
@@ -160,9 +161,8 @@ impl<'a> Deciding<'a> {
         });
         let fixed: Vec<ManifestId> =
             young.filter_map(|row| row.manifest).chain(self.in_use.iter().copied()).collect();
-        let support = |is| Support::of(package, of(is).chain(fixed.iter().copied()));
-        let (stay, others, kept) = (support(Image::is_root), support(Image::is_only_root), support(|_| true));
-        Reached { stay, others, kept, tagged }
+        let kept = Support::of(package, tags().chain(fixed.iter().copied()));
+        Reached { kept, fixed: fixed.into_iter().collect(), tagged, parents: OnceCell::new() }
     }
 
     /// What indexes listed by digest, and staying, name.
@@ -180,6 +180,53 @@ impl<'a> Deciding<'a> {
         }
     }
 
+    /// Marks as left what stays only because it follows itself, through whatever chain.
+    fn leave_circles(&mut self, reached: &Reached) {
+        let follows = |id: usize| {
+            let image = &self.images.all[id];
+            image.is_follower() && self.judgements[id].stays_as_follower
+        };
+        // What stays for a reason of its own, and what follows that.
+        let all = || (0..self.images.all.len()).filter(|id| !self.gone[*id]);
+        let mut grounded = self.package.reach(
+            all()
+                .filter(|id| !follows(*id))
+                .map(|id| self.images.all[id].manifest)
+                .chain(reached.fixed.iter().copied()),
+        );
+        let mut waiting: HashMap<ManifestId, Vec<ImageId>> = HashMap::new();
+        for id in all().filter(|id| follows(*id)) {
+            for subject in self.images.all[id].follows.iter().flatten() {
+                if let Some(subject) = self.package.find(subject) {
+                    waiting.entry(subject).or_default().push(id);
+                }
+            }
+        }
+        let mut is_grounded = vec![false; self.images.all.len()];
+        let mut stack: Vec<ManifestId> =
+            self.package.manifests().filter(|one| grounded[one.index()]).collect();
+        while let Some(manifest) = stack.pop() {
+            let followers = waiting.remove(&manifest).unwrap_or_default();
+            followers.iter().for_each(|id| is_grounded[*id] = true);
+            let followers = followers.into_iter().map(|id| self.images.all[id].manifest);
+            let named = self.package.info(manifest).into_iter().flat_map(Info::named).copied();
+            for next in followers.chain(named) {
+                if !std::mem::replace(&mut grounded[next.index()], true) {
+                    stack.push(next);
+                }
+            }
+        }
+        for id in all().filter(|id| follows(*id) && !is_grounded[*id]).collect::<Vec<_>>() {
+            let held = |subject: &&Digest| {
+                self.package.find(subject).is_some_and(|subject| reached.kept.holds(subject))
+            };
+            let subjects = self.images.all[id].follows.iter().flatten().filter(held);
+            let why =
+                subjects.map(|subject| Followed { subject: *subject, fate: Subject::Circle }.to_string());
+            self.judgements[id] = Judgement::leave(why.collect());
+        }
+    }
+
     fn rows(self, refusal: Option<String>) -> Decision {
         let count = |gone: bool| self.gone.iter().filter(|one| **one == gone).count() as u64;
         let (staying, going) = (self.rows_above(false), self.rows_above(true));
@@ -187,21 +234,10 @@ impl<'a> Deciding<'a> {
         for (at, row) in self.package.rows.iter().enumerate() {
             let verdict = match self.images.of_row[at] {
                 Some(id) => {
-                    let image = &self.images.all[id];
-                    let is_left = matches!(image.class, Class::Broken(_) | Class::Follower(_))
-                        && image.protection().is_none()
-                        && staying[image.manifest.index()].is_none()
-                        && !self.reasons[id].iter().any(|why| why.ends_with("which stays"));
-                    let action = match (self.gone[id], is_left) {
-                        (true, _) => Action::Delete,
-                        (false, true) => Action::Leave,
-                        (false, false) => Action::Keep,
-                    };
-                    Verdict { action, reasons: self.reasons[id].clone() }
+                    let Judgement { action, reasons, if_refused, .. } = self.judgements[id].clone();
+                    Verdict { action, reasons, if_refused }
                 }
-                None if row.is_tag() => {
-                    Verdict { action: Action::Leave, reasons: vec!["its digest is not known".into()] }
-                }
+                None if row.is_tag() => Verdict::leave("its digest is not known".into()),
                 None => untagged::verdict(&self, at, &staying, &going),
             };
             rows.push(verdict);
@@ -242,27 +278,14 @@ fn newest(package: &Package, images: &Images, rules: &Rules<'_>) -> Vec<(ImageId
 
 /// What is reached, as of now.
 pub(super) struct Reached {
-    /// By a root that stays.
-    pub(super) stay: Support,
-    /// The same without images of which a tag follows something.
-    pub(super) others: Support,
-    /// By a root or a follower that stays.
+    /// By an image that stays, or by something fixed.
     pub(super) kept: Support,
-    /// By any tag that is no follower, staying or not.
+    /// What stays without a tag: what is in use, with the indexes that name it, and a push under way.
+    pub(super) fixed: HashSet<ManifestId>,
+    /// By any tag, staying or not.
     pub(super) tagged: Vec<bool>,
-}
-
-impl Reached {
-    /// An image goes.
-    fn remove(&mut self, package: &Package, image: &Image) {
-        self.kept.remove(package, image.manifest);
-        if image.is_root() {
-            self.stay.remove(package, image.manifest);
-        }
-        if image.is_only_root() {
-            self.others.remove(package, image.manifest);
-        }
-    }
+    /// Indexes by what they name; made when first asked for.
+    pub(super) parents: OnceCell<HashMap<ManifestId, Vec<ManifestId>>>,
 }
 
 /// Notes what protects each image, and gives the manifests in use, with the indexes that name them.

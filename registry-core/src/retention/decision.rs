@@ -14,7 +14,18 @@ pub enum Action {
 }
 
 /// What is said of a row that a guard saves.
-pub(super) const SPARED: &str = "spared: a guard refused this package";
+const SPARED: &str = "spared: a guard refused this package";
+
+/// Takes back what a row would have had to do with a deletion.
+pub(super) fn refuse(action: &mut Action, reasons: &mut Vec<String>, if_refused: Option<Vec<String>>) {
+    if let Some(why) = if_refused {
+        *reasons = why;
+    }
+    if *action == Action::Delete {
+        *action = Action::Leave;
+        reasons.push(SPARED.into());
+    }
+}
 
 /// What was decided about a row, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +34,15 @@ pub struct Verdict {
     pub action: Action,
     /// Why, in words.
     pub reasons: Vec<String>,
+    /// Why it stays after all when a guard refuses the package, where that is another reason: what it hangs on stays too.
+    pub if_refused: Option<Vec<String>>,
+}
+
+impl Verdict {
+    /// Nothing decides about it, for this reason.
+    pub(super) fn leave(why: String) -> Self {
+        Self { action: Action::Leave, reasons: vec![why], if_refused: None }
+    }
 }
 
 /// What was decided about a package.
@@ -54,9 +74,8 @@ pub enum Stop {
 impl Decision {
     /// Takes back what would go, for the reason given.
     pub(super) fn refuse(&mut self, why: String) {
-        for row in self.rows.iter_mut().filter(|row| row.action == Action::Delete) {
-            row.action = Action::Leave;
-            row.reasons.push(SPARED.into());
+        for row in &mut self.rows {
+            refuse(&mut row.action, &mut row.reasons, row.if_refused.take());
         }
         self.images_kept += std::mem::take(&mut self.images_deleted);
         self.stop = Some(Stop::Refused(why));

@@ -50,20 +50,15 @@ impl Image {
         rows.filter(|(_, (why, follows))| why.is_none() && follows.is_none()).map(|(row, _)| *row)
     }
 
-    /// Whether what it reaches stays because of it, for what follows that.
-    pub(super) fn is_root(&self) -> bool {
-        !matches!(self.class, Class::Follower(_))
-    }
-
-    /// Whether it is such a root and none of its tags follows anything.
-    pub(super) fn is_only_root(&self) -> bool {
-        self.follows.iter().all(Option::is_none)
+    /// Whether all its tags are named after digests.
+    pub(super) fn is_follower(&self) -> bool {
+        matches!(self.class, Class::Follower(_))
     }
 
     /// What tags of an image that stands for itself follow all the same.
     pub(super) fn also_follows(&self) -> impl Iterator<Item = &Digest> {
-        let is_root = self.is_root();
-        self.follows.iter().flatten().filter(move |_| is_root)
+        let stands_for_itself = !self.is_follower();
+        self.follows.iter().flatten().filter(move |_| stands_for_itself)
     }
 
     /// Why this image stays whatever its rank.

@@ -3,10 +3,54 @@
 use std::collections::HashSet;
 
 use super::decide::{Deciding, Reached};
+use super::decision::Action;
+use super::follow::{Followed, Subject};
 use super::images::{Class, ImageId};
 use super::package::{Info, ManifestId, State};
 use super::policy::{Fate, is_young};
 use crate::oci::Digest;
+
+/// What becomes of one image, and why.
+#[derive(Debug, Clone)]
+pub(super) struct Judgement {
+    pub(super) action: Action,
+    pub(super) reasons: Vec<String>,
+    /// Why it stays after all when a guard refuses the package, where that is another reason.
+    pub(super) if_refused: Option<Vec<String>>,
+    /// Whether it stays only because something that it follows does.
+    pub(super) stays_as_follower: bool,
+}
+
+impl Judgement {
+    /// The policy keeps it.
+    pub(super) const fn keep(reasons: Vec<String>) -> Self {
+        Self::new(Action::Keep, reasons)
+    }
+
+    /// Nothing decides about it.
+    pub(super) const fn leave(reasons: Vec<String>) -> Self {
+        Self::new(Action::Leave, reasons)
+    }
+
+    /// It goes.
+    const fn delete(reasons: Vec<String>) -> Self {
+        Self::new(Action::Delete, reasons)
+    }
+
+    const fn new(action: Action, reasons: Vec<String>) -> Self {
+        Self { action, reasons, if_refused: None, stays_as_follower: false }
+    }
+
+    /// It stays with what it follows.
+    fn follow(reasons: Vec<String>) -> Self {
+        Self { stays_as_follower: true, ..Self::keep(reasons) }
+    }
+
+    /// What the rules say of an image.
+    fn of_rules(verdict: Result<Vec<String>, Vec<String>>) -> Self {
+        verdict.map_or_else(Self::delete, Self::keep)
+    }
+}
 
 impl Deciding<'_> {
     /// What an image lacks.
@@ -14,33 +58,35 @@ impl Deciding<'_> {
         format!("{} {}", self.package.digest(manifest), self.package.lost(manifest))
     }
 
-    /// Why an image stays (`Ok`) or goes; `above` is the newest that stays and names it.
+    /// What becomes of an image; `above` is the newest that stays and names it.
     pub(super) fn judge(
         &mut self,
         id: ImageId,
         above: Option<ImageId>,
         reached: &Reached,
         untagged_children: &[bool],
-    ) -> Result<Vec<String>, Vec<String>> {
+    ) -> Judgement {
         let image = &self.images.all[id];
         let lost = image.lost.map(|lost| format!("broken: {}", self.lost(lost)));
         if let Some(why) = image.protection() {
             // It may take a place of a rule all the same, which explains the others.
-            return Ok([why.clone()].into_iter().chain(self.rules.places(id)).chain(lost).collect());
+            return Judgement::keep(
+                [why.clone()].into_iter().chain(self.rules.places(id)).chain(lost).collect(),
+            );
         }
         if let Some(index) = above {
             let why = format!("child of {}", self.images.names(self.package, index));
-            return Ok([why].into_iter().chain(lost).collect());
+            return Judgement::keep([why].into_iter().chain(lost).collect());
         }
-        let goes = match &image.class {
-            Class::Plain => self.rules.verdict(self.package, id, image, self.now),
+        let judgement = match &image.class {
+            Class::Plain => Judgement::of_rules(self.rules.verdict(self.package, id, image, self.now)),
             Class::Child => self.child_verdict(id),
             Class::Broken(lost) => {
                 let lost = self.lost(*lost);
                 if self.rules.lies_below(self.package, image, None, self.now) {
-                    Err(vec![format!("broken: {lost}; below all that stay by rank")])
+                    Judgement::delete(vec![format!("broken: {lost}; below all that stay by rank")])
                 } else {
-                    Ok(vec![format!(
+                    Judgement::leave(vec![format!(
                         "broken: {lost}; stays until as many whole images as asked for are newer"
                     )])
                 }
@@ -50,98 +96,136 @@ impl Deciding<'_> {
                 self.follower_verdict(id, &subjects, reached)
             }
         };
-        let image = &self.images.all[id];
-        let why = match goes {
-            Ok(why) => return Ok(why),
-            Err(why) => why,
-        };
-        if let Some(subject) = self.package.info(image.manifest).and_then(|info| info.subject)
-            && reached.kept.holds(subject)
-        {
-            return Ok(vec![format!("refers to {}, which stays", self.package.digest(subject))]);
+        if judgement.action != Action::Delete {
+            return judgement;
         }
-        if let Some(digest) =
-            image.also_follows().find(|digest| self.others_reach(image.manifest, digest, reached))
+        let image = &self.images.all[id];
+        if let Some(subject) = self.package.info(image.manifest).and_then(|info| info.subject)
+            && self.is_held(id, subject, reached)
         {
-            return Ok(vec![format!("follows {digest}, which stays")]);
+            return Judgement::keep(vec![format!("refers to {}, which stays", self.package.digest(subject))]);
+        }
+        let is_held = |digest: &&Digest| {
+            self.package.find(digest).is_some_and(|subject| self.is_held(id, subject, reached))
+        };
+        if let Some(digest) = image.also_follows().find(is_held) {
+            let followed = Followed { subject: *digest, fate: Subject::Stays };
+            return Judgement::keep(vec![followed.to_string()]);
         }
         let has_row = || {
             let rows = &self.rows_of[image.manifest.index()];
             rows.iter().any(|at| self.images.of_row[*at].is_none() && !self.pruned[*at])
         };
         if untagged_children[image.manifest.index()] && !has_row() {
-            return Ok(vec!["the only row of a manifest that an untagged index names".into()]);
+            let why = vec!["the only row of a manifest that an untagged index names".into()];
+            return match image.class {
+                Class::Plain | Class::Child => Judgement::keep(why),
+                Class::Broken(_) | Class::Follower(_) => Judgement::leave(why),
+            };
         }
-        Err(why)
+        judgement
     }
 
     /// A child tag that no remaining index names goes by the rule of the newest index that named it.
-    fn child_verdict(&self, id: ImageId) -> Result<Vec<String>, Vec<String>> {
+    fn child_verdict(&self, id: ImageId) -> Judgement {
         let image = &self.images.all[id];
-        let Some((row, index)) = self.newest_namer(image.manifest) else { return Ok(Vec::new()) };
+        let Some((row, index)) = self.newest_namer(image.manifest) else {
+            return Judgement::keep(Vec::new());
+        };
         let named = self.images.names(self.package, index);
         let Some(rule) = self.rules.of_tag(&self.package.rows[row].version) else {
-            return Ok(vec![format!("child of {named}, of which no rule matches")]);
+            return Judgement::keep(vec![format!("child of {named}, of which no rule matches")]);
         };
         if self.rules.lies_below(self.package, image, Some(rule), self.now) {
-            Err(vec![format!("child of {named}, which goes; below all that stay by rank")])
+            let why = vec![format!("child of {named}, which goes; below all that stay by rank")];
+            Judgement { if_refused: Some(vec![format!("child of {named}")]), ..Judgement::delete(why) }
         } else {
-            Ok(vec![format!("child of {named}, which goes; not below all that stay by rank")])
+            let why = vec![format!("child of {named}, which goes; not below all that stay by rank")];
+            Judgement { if_refused: Some(vec![format!("child of {named}")]), ..Judgement::keep(why) }
         }
     }
 
-    /// Whether a root that stays, other than this image, reaches what one of its tags follows.
-    fn others_reach(&self, manifest: ManifestId, digest: &Digest, reached: &Reached) -> bool {
-        let Some(subject) = self.package.find(digest) else { return false };
-        let (mut stack, mut seen) = (vec![manifest], HashSet::new());
+    /// Whether something that stays reaches a manifest, other than through an image that it may hold itself.
+    fn is_held(&self, id: ImageId, subject: ManifestId, reached: &Reached) -> bool {
+        reached.kept.holds(subject)
+            && (!self.reaches(id, subject) || self.others_reach(id, subject, reached, false))
+    }
+
+    /// Whether a tag ever reached a manifest, other than those of an image that may hold it itself.
+    fn is_tagged(&self, id: ImageId, subject: ManifestId, reached: &Reached) -> bool {
+        reached.tagged[subject.index()]
+            && (!self.reaches(id, subject) || self.others_reach(id, subject, reached, true))
+    }
+
+    /// Whether an image is a manifest, or names it at whatever depth.
+    fn reaches(&self, id: ImageId, wanted: ManifestId) -> bool {
+        let (mut stack, mut seen) = (vec![self.images.all[id].manifest], HashSet::new());
         while let Some(one) = stack.pop() {
-            if one == subject {
-                return reached.others.holds(subject);
+            if one == wanted {
+                return true;
             }
             if seen.insert(one) {
                 stack.extend(self.package.info(one).into_iter().flat_map(Info::named));
             }
         }
-        reached.stay.holds(subject)
+        false
     }
 
-    /// A signature lives while a root that stays reaches its subject.
-    fn follower_verdict(
-        &mut self,
-        id: ImageId,
-        subjects: &[Digest],
-        reached: &Reached,
-    ) -> Result<Vec<String>, Vec<String>> {
-        let (mut goes, mut stays) = (Vec::new(), Vec::new());
-        for digest in subjects {
-            let subject = self.package.find(digest);
-            if subject.is_some_and(|subject| reached.stay.holds(subject)) {
-                return Ok(vec![format!("follows {digest}, which stays")]);
+    /// Whether another image reaches a manifest, or something fixed does; with `gone` also one that goes.
+    fn others_reach(&self, id: ImageId, subject: ManifestId, reached: &Reached, gone: bool) -> bool {
+        let parents = reached.parents.get_or_init(|| self.package.parents());
+        let (mut stack, mut seen) = (vec![subject], HashSet::new());
+        while let Some(one) = stack.pop() {
+            let image = self.images.of_manifest[one.index()].filter(|other| *other != id);
+            if image.is_some_and(|other| gone || !self.gone[other]) || reached.fixed.contains(&one) {
+                return true;
             }
-            match subject.map_or(&State::Unasked, |subject| self.package.state(subject)) {
-                State::Absent => {
-                    self.orphans.insert(id);
-                    if self.may_prune_orphan(id) {
-                        goes.push(format!("follows {digest}, which is gone"));
-                    } else {
-                        stays.push(format!("follows {digest}, which is gone"));
-                    }
-                }
-                State::Present(_) if subject.is_some_and(|subject| reached.tagged[subject.index()]) => {
-                    goes.push(format!("follows {digest}, which goes"));
-                }
-                State::Present(_) if subject.is_some_and(|subject| self.is_taken(subject)) => {
-                    goes.push(format!("follows {digest}, which goes"));
-                }
-                State::Present(_) => {
-                    stays.push(format!("follows {digest}, which answers and no tag reaches"));
-                }
-                State::Unasked | State::Unknown(_) => {
-                    stays.push(format!("follows {digest}, of which nothing is known"));
-                }
+            if seen.insert(one) {
+                stack.extend(parents.get(&one).into_iter().flatten());
             }
         }
-        if stays.is_empty() && !goes.is_empty() { Err(goes) } else { Ok(stays) }
+        false
+    }
+
+    /// What becomes of a digest that a tag of an image is named after.
+    fn fate(&self, id: ImageId, digest: &Digest, reached: &Reached) -> Subject {
+        let Some(subject) = self.package.find(digest) else { return Subject::Unknown };
+        match self.package.state(subject) {
+            _ if self.is_held(id, subject, reached) => Subject::Stays,
+            State::Absent => Subject::Absent,
+            State::Present(_) if self.is_tagged(id, subject, reached) || self.is_taken(id, subject) => {
+                Subject::Goes
+            }
+            State::Present(_) if reached.tagged[subject.index()] => Subject::Circle,
+            State::Present(_) => Subject::Untagged,
+            State::Unasked | State::Unknown(_) => Subject::Unknown,
+        }
+    }
+
+    /// A signature stays while anything that stays reaches one of its subjects, and goes with the last that did.
+    fn follower_verdict(&mut self, id: ImageId, subjects: &[Digest], reached: &Reached) -> Judgement {
+        let each = subjects.iter().map(|subject| (*subject, self.fate(id, subject, reached)));
+        let each: Vec<Followed> = each.map(|(subject, fate)| Followed { subject, fate }).collect();
+        if let Some(held) = each.iter().find(|one| one.fate == Subject::Stays) {
+            return Judgement::follow(vec![held.to_string()]);
+        }
+        if each.iter().any(|one| one.fate == Subject::Absent) {
+            self.orphans.insert(id);
+        }
+        let (goes, stays): (Vec<&Followed>, Vec<&Followed>) = each.iter().partition(|one| match one.fate {
+            Subject::Goes => true,
+            Subject::Absent => self.may_prune_orphan(id),
+            Subject::Stays | Subject::Circle | Subject::Untagged | Subject::Unknown => false,
+        });
+        if !stays.is_empty() || goes.is_empty() {
+            return Judgement::leave(stays.into_iter().map(Followed::to_string).collect());
+        }
+        let refused = goes.iter().map(|one| match one.fate {
+            Subject::Goes => Followed { fate: Subject::Stays, ..**one }.to_string(),
+            _ => one.to_string(),
+        });
+        let if_refused = Some(refused.collect());
+        Judgement { if_refused, ..Judgement::delete(goes.into_iter().map(Followed::to_string).collect()) }
     }
 
     fn may_prune_orphan(&self, id: ImageId) -> bool {
@@ -152,10 +236,11 @@ impl Deciding<'_> {
         self.policy.orphan_signatures == Fate::Prune && !is_young && has_images
     }
 
-    /// Whether every row that carries a manifest goes.
-    fn is_taken(&self, manifest: ManifestId) -> bool {
-        let rows = &self.rows_of[manifest.index()];
+    /// Whether every row that carries a manifest goes; those of the image given do not count.
+    fn is_taken(&self, id: ImageId, manifest: ManifestId) -> bool {
+        let rows = self.rows_of[manifest.index()].iter().filter(|at| self.images.of_row[**at] != Some(id));
         let goes = |at: &usize| self.images.of_row[*at].map_or(self.pruned[*at], |image| self.gone[image]);
-        !rows.is_empty() && rows.iter().all(goes)
+        let mut rows = rows.peekable();
+        rows.peek().is_some() && rows.all(goes)
     }
 }

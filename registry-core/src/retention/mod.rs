@@ -18,6 +18,7 @@ mod decide;
 mod decision;
 #[cfg(any(feature = "remote", feature = "storage"))]
 mod drift;
+mod follow;
 mod guard;
 mod health;
 #[cfg(feature = "remote")]

@@ -5,14 +5,13 @@ use jiff::Timestamp;
 use super::at_risk::{self, Collector};
 use super::bytes::Reclaim;
 use super::decide::decide;
-use super::decision::{Action, Decision, SPARED, Stop};
+use super::decision::{self, Action, Decision, Stop};
 use super::package::Package;
 use super::plan::{CAPPED, PackagePlan, PackageState, Plan, SCHEMA, Summary, Version, digest_of};
 use super::policy::Policy;
 use super::policy_text::PolicyText;
 use super::source::{Source, SourceKind};
 use super::undoable::undoable;
-use super::untagged::LEFT_TO_COLLECTOR;
 use crate::oci::Digest;
 use crate::text::escape;
 
@@ -34,17 +33,20 @@ pub fn plan(
             collector.add(number, &package, &decision);
             number += 1;
         }
-        package_plan(&package, &decision, &source, policy)
+        let planned = package_plan(&package, &decision, &source, policy);
+        let hanging = decision.rows.into_iter().enumerate();
+        (planned, hanging.filter_map(|(at, verdict)| Some((at, verdict.if_refused?))).collect())
     };
-    let mut packages: Vec<PackagePlan> =
+    let mut packages: Vec<(PackagePlan, IfRefused)> =
         packages.into_iter().filter(|package| policy.covers(&package.name)).map(one).collect();
     for (package, head) in collector.takes() {
-        if let Some(package) = packages.get_mut(package as usize) {
+        if let Some((package, _)) = packages.get_mut(package as usize) {
             package.warn_of(|digest| at_risk::begins(digest, &head));
         }
     }
-    packages.sort_by(|a, b| a.name.cmp(&b.name));
+    packages.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
     let is_capped = cap(&mut packages, policy.max_delete);
+    let packages: Vec<PackagePlan> = packages.into_iter().map(|(package, _)| package).collect();
     let reclaimable_bytes = if is_capped { 0 } else { reclaim.bytes() };
     let mut summary = Summary { reclaimable_bytes, ..Summary::default() };
     packages.iter().for_each(|package| summary.add(package));
@@ -64,14 +66,17 @@ pub fn plan(
     plan
 }
 
+/// Rows of a package, by number, with why they stay when a guard refuses it; only those that hang on a deletion.
+type IfRefused = Vec<(usize, Vec<String>)>;
+
 /// A run that would delete more than was allowed deletes nothing anywhere. Gives whether that is so.
-fn cap(packages: &mut [PackagePlan], most: Option<u64>) -> bool {
-    let all: u64 = packages.iter().map(|package| package.images_deleted).sum();
+fn cap(packages: &mut [(PackagePlan, IfRefused)], most: Option<u64>) -> bool {
+    let all: u64 = packages.iter().map(|(package, _)| package.images_deleted).sum();
     let Some(most) = most.filter(|most| all > *most) else { return false };
-    let deletes =
-        |package: &&mut PackagePlan| package.versions.iter().any(|row| row.action == Action::Delete);
-    for package in packages.iter_mut().filter(deletes) {
-        package.refuse(format!("{all} images would go {CAPPED} {most}"));
+    for (package, if_refused) in packages {
+        if package.versions.iter().any(|row| row.action == Action::Delete) {
+            package.refuse(format!("{all} images would go {CAPPED} {most}"), std::mem::take(if_refused));
+        }
     }
     true
 }
@@ -90,11 +95,13 @@ impl PackagePlan {
         self.warnings.extend(rows.filter_map(warn));
     }
 
-    /// Takes back what would go, for the reason given, as [`Decision::refuse`] does.
-    fn refuse(&mut self, why: String) {
-        for row in self.versions.iter_mut().filter(|row| row.action == Action::Delete) {
-            row.action = Action::Leave;
-            row.reasons.push(SPARED.into());
+    /// Takes back what would go, for the reason given, as [`Decision::refuse`] does; `if_refused` are the reasons of rows
+    /// that hang on a deletion.
+    fn refuse(&mut self, why: String, if_refused: IfRefused) {
+        let mut if_refused = if_refused.into_iter().peekable();
+        for (at, row) in self.versions.iter_mut().enumerate() {
+            let why = if_refused.next_if(|(row, _)| *row == at).map(|(_, why)| why);
+            decision::refuse(&mut row.action, &mut row.reasons, why);
             row.undoable = None;
         }
         self.images_kept += std::mem::take(&mut self.images_deleted);
@@ -129,7 +136,7 @@ fn package_plan(package: &Package, decision: &Decision, source: &Source, policy:
             bytes: info.map(|info| info.bytes),
             created_at: row.created_at,
             action: verdict.action,
-            reasons: reasons(verdict, source.kind),
+            reasons: reasons(row, verdict, source.kind),
             undoable: undoable[at],
             parents: named,
         }
@@ -148,16 +155,16 @@ fn package_plan(package: &Package, decision: &Decision, source: &Source, policy:
 }
 
 /// Why a row stays or goes. On a tree the links of what goes are moved with it, and no collector is waited for.
-fn reasons(verdict: &super::Verdict, kind: SourceKind) -> Vec<String> {
-    let mut reasons = verdict.reasons.clone();
-    if kind == SourceKind::Layout {
-        for why in &mut reasons {
-            if let Some(what) = why.strip_suffix(LEFT_TO_COLLECTOR) {
-                *why = format!("{what}; its link goes too, unless something that stays needs it");
-            }
+fn reasons(row: &super::Row, verdict: &super::Verdict, kind: SourceKind) -> Vec<String> {
+    match &verdict.if_refused {
+        Some(what) if kind == SourceKind::Layout && !row.is_tag() && verdict.action == Action::Leave => {
+            let each = what.iter().map(|what| {
+                format!("{what}, which goes; its link goes too, unless something that stays needs it")
+            });
+            each.collect()
         }
+        _ => verdict.reasons.clone(),
     }
-    reasons
 }
 
 impl Summary {

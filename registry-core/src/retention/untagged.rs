@@ -8,9 +8,6 @@ use super::images::smaller;
 use super::package::{Info, ManifestId, State};
 use super::policy::is_young;
 
-/// What is said of a manifest whose images go, at the end.
-pub(super) const LEFT_TO_COLLECTOR: &str = "; left to the server's collector";
-
 /// For each row whether it goes: a digest that no root reaches, older than the grace.
 pub(super) fn prune(deciding: &Deciding<'_>) -> Vec<bool> {
     let (package, policy, now) = (deciding.package, deciding.policy, deciding.now);
@@ -62,11 +59,11 @@ pub(super) fn verdict(
 ) -> Verdict {
     let package = deciding.package;
     let row = &package.rows[at];
-    let leave = |why: String| Verdict { action: Action::Leave, reasons: vec![why] };
+    let leave = Verdict::leave;
     let Some(manifest) = row.manifest else { return leave("its digest cannot be read".into()) };
     if deciding.pruned[at] {
         let why = "no root reaches it, and it is older than the grace";
-        return Verdict { action: Action::Delete, reasons: vec![why.into()] };
+        return Verdict { action: Action::Delete, reasons: vec![why.into()], if_refused: None };
     }
     let images = &deciding.images;
     let own = images.of_manifest[manifest.index()];
@@ -80,7 +77,10 @@ pub(super) fn verdict(
     let (stays, goes) = (newest(staying, false), newest(going, true));
     match (stays, goes, package.state(manifest)) {
         (Some(what), ..) => leave(what),
-        (None, Some(what), _) => leave(format!("{what}, which goes{LEFT_TO_COLLECTOR}")),
+        (None, Some(what), _) => {
+            let why = format!("{what}, which goes; left to the server's collector");
+            Verdict { if_refused: Some(vec![what]), ..leave(why) }
+        }
         (None, None, State::Absent) => leave("listed, and its manifest answers 404".into()),
         (None, None, _) => leave("no tag reaches it".into()),
     }

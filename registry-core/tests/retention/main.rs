@@ -2,6 +2,7 @@
 
 mod corners;
 mod effects;
+mod followers;
 mod incidents;
 mod laws;
 #[cfg(feature = "storage")]

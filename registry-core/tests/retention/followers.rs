@@ -1,0 +1,309 @@
+//! What is named after digests: it goes with what it follows, through chains of any length, and stays with what stays.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use registry_core::oci::Digest;
+use registry_core::retention::{Action, Decision, Fate, InUse, Pattern, Policy, State};
+
+use crate::support::{Maker, keep};
+
+fn fallback(digest: Digest) -> String {
+    format!("sha256-{}", digest.hex())
+}
+
+/// An image with an SBOM attached, and a signature attached to the SBOM, both through fallback tags; as over HTTP, nothing
+/// is listed under its digest.
+fn signed_sbom(maker: &mut Maker, tag: &str, hours: i64) -> [Digest; 3] {
+    let image = maker.single(tag, hours);
+    let sbom = maker.artifact(&format!("{tag}/sbom"), "application/spdx+json", Some(image));
+    let list = maker.index(&format!("{tag}/list"), &[sbom]);
+    maker.tag(&fallback(image), list, hours);
+    let signature = maker.artifact(&format!("{tag}/signature"), "application/x", Some(sbom));
+    let second = maker.index(&format!("{tag}/second"), &[signature]);
+    maker.tag(&fallback(sbom), second, hours);
+    [image, sbom, signature]
+}
+
+/// <https://github.com/opencontainers/distribution-spec/issues/378>, <https://github.com/oras-project/oras/issues/1228>
+#[test]
+fn a_signature_of_an_sbom_goes_and_stays_with_the_image() {
+    let mut maker = Maker::new();
+    signed_sbom(&mut maker, "v1", 400);
+    signed_sbom(&mut maker, "v2", 300);
+    insta::assert_snapshot!(maker.text(&keep(1)), @"
+    keep   sha256-<v2/sbom>: follows <v2/sbom>, which stays
+    keep   sha256-<v2/image>: follows <v2/image>, which stays
+    keep   v2: newest 1 of 1
+    delete sha256-<v1/sbom>: follows <v1/sbom>, which goes
+    delete sha256-<v1/image>: follows <v1/image>, which goes
+    delete v1: rank 2, beyond newest 1
+    ");
+    // On a tree every manifest is listed too, and a copy of a tree is young.
+    let mut maker = Maker::new();
+    for tag in ["v1", "v2"] {
+        let parts = signed_sbom(&mut maker, tag, if tag == "v1" { 400 } else { 300 });
+        parts.iter().for_each(|part| maker.digest_row(*part, 1));
+    }
+    insta::assert_snapshot!(maker.text(&keep(1)), @"
+    leave  <v2/signature>: child of sha256-<v2/sbom>
+    leave  <v2/sbom>: child of sha256-<v2/image>
+    leave  <v2/image>: the manifest of v2
+    leave  <v1/signature>: child of sha256-<v1/sbom>, which goes; left to the server's collector
+    leave  <v1/sbom>: child of sha256-<v1/image>, which goes; left to the server's collector
+    leave  <v1/image>: the manifest of v1, which goes; left to the server's collector
+    keep   sha256-<v2/sbom>: follows <v2/sbom>, which stays
+    keep   sha256-<v2/image>: follows <v2/image>, which stays
+    keep   v2: newest 1 of 1
+    delete sha256-<v1/sbom>: follows <v1/sbom>, which goes
+    delete sha256-<v1/image>: follows <v1/image>, which goes
+    delete v1: rank 2, beyond newest 1
+    ");
+}
+
+/// The same with `cosign attach sbom` and `cosign sign --attachment sbom`: <https://github.com/oras-project/oras/issues/1228>
+#[test]
+fn a_cosign_signature_of_an_attached_sbom_goes_and_stays_with_the_image() {
+    let mut maker = Maker::new();
+    for (tag, hours) in [("v1", 400), ("v2", 300)] {
+        let image = maker.single(tag, hours);
+        let sbom = maker.image(&format!("{tag}/sbom"));
+        maker.tag(&format!("{}.sbom", fallback(image)), sbom, hours);
+        let signature = maker.image(&format!("{tag}/signature"));
+        maker.tag(&format!("{}.sig", fallback(sbom)), signature, hours);
+    }
+    insta::assert_snapshot!(maker.text(&keep(1)), @"
+    keep   sha256-<v2/sbom>.sig: follows <v2/sbom>, which stays
+    keep   sha256-<v2/image>.sbom: follows <v2/image>, which stays
+    keep   v2: newest 1 of 1
+    delete sha256-<v1/sbom>.sig: follows <v1/sbom>, which goes
+    delete sha256-<v1/image>.sbom: follows <v1/image>, which goes
+    delete v1: rank 2, beyond newest 1
+    ");
+    // A follower that a pattern keeps stays, and so does what follows it; what it follows goes.
+    let mut policy = keep(1);
+    policy.keep_tags.push(Pattern::new("*.sbom", true).unwrap());
+    insta::assert_snapshot!(maker.text(&policy), @"
+    keep   sha256-<v2/sbom>.sig: follows <v2/sbom>, which stays
+    keep   sha256-<v2/image>.sbom: tag sha256-<v2/image>.sbom matches keep pattern *.sbom
+    keep   v2: newest 1 of 1
+    keep   sha256-<v1/sbom>.sig: follows <v1/sbom>, which stays
+    keep   sha256-<v1/image>.sbom: tag sha256-<v1/image>.sbom matches keep pattern *.sbom
+    delete v1: rank 2, beyond newest 1
+    ");
+}
+
+#[test]
+fn one_subject_of_several_that_stays_keeps_a_follower() {
+    let mut maker = Maker::new();
+    let (old, new) = (maker.single("v1", 400), maker.single("v2", 300));
+    let both = maker.image("both");
+    maker.tag(&format!("{}.sig", fallback(old)), both, 300);
+    maker.tag(&format!("{}.sig", fallback(new)), both, 300);
+    insta::assert_snapshot!(maker.text(&keep(1)), @"
+    keep   sha256-<v2/image>.sig: follows <v2/image>, which stays
+    keep   sha256-<v1/image>.sig: follows <v2/image>, which stays
+    keep   v2: newest 1 of 1
+    delete v1: rank 2, beyond newest 1
+    ");
+}
+
+#[test]
+fn a_chain_that_names_itself_is_left() {
+    let mut maker = Maker::new();
+    let (one, other, own, behind) =
+        (maker.image("one"), maker.image("other"), maker.image("own"), maker.image("behind"));
+    maker.tag(&format!("{}.sig", fallback(one)), other, 400);
+    maker.tag(&format!("{}.sig", fallback(other)), one, 400);
+    maker.tag(&format!("{}.sig", fallback(own)), own, 400);
+    maker.tag(&format!("{}.att", fallback(other)), behind, 400);
+    let old = maker.single("v1", 400);
+    // What goes is one of its subjects too: the others still name it.
+    maker.tag(&format!("{}.att", fallback(old)), other, 400);
+    maker.single("v2", 300);
+    insta::assert_snapshot!(maker.text(&keep(1)), @"
+    keep   v2: newest 1 of 1
+    leave  sha256-<v1/image>.att: follows <one>, which nothing holds but what follows it
+    delete v1: rank 2, beyond newest 1
+    leave  sha256-<other>.att: follows <other>, which nothing holds but what follows it
+    leave  sha256-<own>.sig: follows <own>, which nothing holds but what follows it
+    leave  sha256-<other>.sig: follows <other>, which nothing holds but what follows it
+    leave  sha256-<one>.sig: follows <one>, which nothing holds but what follows it
+    ");
+}
+
+/// What is said of rows is true of what a guard refused, too.
+#[test]
+fn nothing_that_a_guard_refused_is_said_to_go() {
+    let mut maker = Maker::new();
+    signed_sbom(&mut maker, "v0", 500);
+    for (tag, hours) in [("v1", 400), ("v2", 300)] {
+        let index = maker.multi(tag, hours);
+        let child = maker.image(&format!("{tag}/amd64"));
+        maker.tag(&format!("{tag}-amd64"), child, hours);
+        let signature = maker.image(&format!("{tag}/signature"));
+        maker.tag(&format!("{}.sig", fallback(index)), signature, hours);
+    }
+    let mut policy = keep(1);
+    policy.max_delete_percent = Some(1);
+    insta::assert_snapshot!(maker.text(&policy), @"
+    refused: 6 of 9 images would go, more than --max-delete-percent 1
+    keep   sha256-<v2/index>.sig: follows <v2/index>, which stays
+    keep   v2-amd64: child of v2
+    keep   v2: newest 1 of 1
+    leave  <v2/arm64>: child of v2
+    leave  <v2/amd64>: the manifest of v2-amd64
+    leave  sha256-<v1/index>.sig: follows <v1/index>, which stays; spared: a guard refused this package
+    leave  v1-amd64: child of v1; spared: a guard refused this package
+    leave  v1: rank 2, beyond newest 1; spared: a guard refused this package
+    leave  <v1/arm64>: child of v1
+    leave  <v1/amd64>: the manifest of v1-amd64
+    leave  sha256-<v0/sbom>: follows <v0/sbom>, which stays; spared: a guard refused this package
+    leave  sha256-<v0/image>: follows <v0/image>, which stays; spared: a guard refused this package
+    leave  v0: rank 3, beyond newest 1; spared: a guard refused this package
+    ");
+}
+
+/// One thing that somebody pushed: an image, an index of earlier things, or something that is named after earlier things.
+#[derive(Debug, Clone)]
+struct Push {
+    shape: u8,
+    on: [prop::sample::Index; 3],
+    /// Whether a pattern keeps it.
+    kept: bool,
+    in_use: bool,
+    hours: i64,
+}
+
+fn push() -> impl Strategy<Value = Push> {
+    let on = [any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<prop::sample::Index>()];
+    (0_u8..8, on, prop::bool::weighted(0.05), prop::bool::weighted(0.05), 0_i64..200)
+        .prop_map(|(shape, on, kept, in_use, hours)| Push { shape, on, kept, in_use, hours })
+}
+
+/// A package of such pushes, with the circles given: pairs of things of which each gets a tag named after the other.
+fn build(pushes: &[Push], circles: &[[prop::sample::Index; 2]]) -> (Maker, BTreeSet<Digest>) {
+    let (mut maker, mut all, mut used) = (Maker::new(), Vec::<Digest>::new(), BTreeSet::new());
+    for (number, push) in pushes.iter().enumerate() {
+        let earlier = |which: usize| (!all.is_empty()).then(|| *push.on[which].get(&all));
+        let end = if push.kept { ".sbom" } else { ".sig" };
+        let digest = match (push.shape, earlier(0), earlier(1)) {
+            (0 | 1, ..) | (_, None, _) | (_, _, None) => maker.single(&format!("v{number}"), push.hours),
+            (2, Some(one), Some(two)) => {
+                let index = maker.index(&number.to_string(), &[one, two]);
+                maker.tag(&format!("v{number}"), index, push.hours);
+                index
+            }
+            // A fallback list, which may name what it follows.
+            (3, Some(subject), Some(listed)) => {
+                let referrer = maker.artifact(&format!("{number}/r"), "application/x", Some(subject));
+                let children = if push.kept { vec![referrer, listed] } else { vec![referrer] };
+                let list = maker.index(&number.to_string(), &children);
+                maker.package.rows.retain(|row| *row.version != *fallback(subject));
+                maker.tag(&fallback(subject), list, push.hours);
+                all.push(referrer);
+                list
+            }
+            (shape, Some(subject), Some(second)) => {
+                let signature = maker.image(&number.to_string());
+                for subject in [subject, second].iter().take(if shape < 6 { 1 } else { 2 }) {
+                    let tag = fallback(*subject) + end;
+                    maker.package.rows.retain(|row| *row.version != *tag);
+                    maker.tag(&tag, signature, push.hours);
+                }
+                signature
+            }
+        };
+        all.push(digest);
+        if push.in_use {
+            used.insert(digest);
+        }
+    }
+    for [one, other] in circles.iter().filter(|_| !all.is_empty()) {
+        let (one, other) = (*one.get(&all), *other.get(&all));
+        for (subject, follower) in [(one, other), (other, one)] {
+            let tag = fallback(subject) + ".att";
+            maker.package.rows.retain(|row| *row.version != *tag);
+            maker.tag(&tag, follower, 100);
+        }
+    }
+    (maker, used)
+}
+
+fn policy(keep_last: u32, prune: bool, used: &BTreeSet<Digest>) -> Policy {
+    let mut policy = keep(keep_last);
+    policy.keep_tags.push(Pattern::new("*.sbom", true).unwrap());
+    if prune {
+        (policy.untagged, policy.orphan_signatures) = (Fate::Prune, Fate::Prune);
+    }
+    let lines: Vec<String> = used.iter().map(Digest::to_string).collect();
+    if !lines.is_empty() {
+        policy.in_use = InUse::parse(&lines.join("\n")).unwrap();
+    }
+    policy
+}
+
+/// What tags follow, by manifest, of those manifests that have no other tags.
+fn followers(maker: &Maker) -> Vec<(Digest, Vec<Digest>)> {
+    let package = &maker.package;
+    let subject = |tag: &str| -> Option<Digest> {
+        format!("sha256:{}", tag.strip_prefix("sha256-")?.get(..64)?).parse().ok()
+    };
+    let tagged: BTreeSet<_> = package.rows.iter().filter_map(|row| row.manifest).collect();
+    let tagged = tagged.into_iter().map(|manifest| {
+        let rows = package.rows.iter().filter(|row| row.manifest == Some(manifest));
+        (package.digest(manifest), rows.map(|row| subject(&row.version)).collect::<Option<Vec<_>>>())
+    });
+    tagged.filter_map(|(digest, subjects)| Some((digest, subjects?))).collect()
+}
+
+/// Whether a tag that stays, or something in use, reaches a manifest, other than what has this digest.
+fn is_held(maker: &Maker, decision: &Decision, used: &BTreeSet<Digest>, wanted: Digest, but: Digest) -> bool {
+    let package = &maker.package;
+    let rows = package.rows.iter().zip(&decision.rows);
+    let tags =
+        rows.filter(|(_, verdict)| verdict.action != Action::Delete).filter_map(|(row, _)| row.manifest);
+    let used =
+        used.iter().filter_map(|digest| package.find(digest)).filter(|one| package.digest(*one) != but);
+    let roots = tags.filter(|one| package.digest(*one) != but).chain(used);
+    package.find(&wanted).is_some_and(|wanted| package.reach(roots)[wanted.index()])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(250))]
+
+    /// What stays keeps all that follows it, and what follows only what goes goes, through chains of any length.
+    #[test]
+    fn followers_share_the_fate_of_what_they_follow(
+        pushes in prop::collection::vec(push(), 0..30),
+        circles in prop::collection::vec([any::<prop::sample::Index>(), any::<prop::sample::Index>()], 0..2),
+        keep_last in 1_u32..5,
+        prune in any::<bool>(),
+    ) {
+        let (mut maker, used) = build(&pushes, &circles);
+        let policy = policy(keep_last, prune, &used);
+        let text = maker.text(&policy);
+        let decision = maker.decide(&policy);
+        let everything = Decision { rows: decision.rows.iter().cloned().map(|mut row| { row.action = Action::Keep; row }).collect(), ..decision.clone() };
+        for (digest, subjects) in followers(&maker) {
+            let rows = || maker.package.rows.iter().zip(&decision.rows).filter(|(row, _)| row.manifest.map(|one| maker.package.digest(one)) == Some(digest));
+            let goes = rows().any(|(_, row)| row.action == Action::Delete);
+            let name = maker.named(&digest.to_string());
+            if goes {
+                for subject in &subjects {
+                    prop_assert!(!is_held(&maker, &decision, &used, *subject, digest), "{name} goes before what it follows\n{text}");
+                }
+                continue;
+            }
+            let has_own_reason = rows().any(|(row, _)| row.version.ends_with(".sbom")) || is_held(&maker, &decision, &used, digest, digest);
+            let follows_what_stays = subjects.iter().any(|subject| is_held(&maker, &decision, &used, *subject, digest));
+            let all_went = subjects.iter().all(|subject| is_held(&maker, &everything, &used, *subject, digest));
+            prop_assert!(
+                has_own_reason || follows_what_stays || !all_went || decision.stop.is_some() || used.contains(&digest),
+                "{name} stays after all that it followed\n{text}"
+            );
+            let is_there = |subject: &Digest| maker.package.find(subject).is_some_and(|one| matches!(maker.package.state(one), State::Present(_)));
+            prop_assert!(subjects.iter().all(is_there));
+        }
+    }
+}
