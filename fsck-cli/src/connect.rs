@@ -17,6 +17,8 @@ pub struct Budget {
     pub requests: Option<u64>,
     /// Most seconds from now on.
     pub seconds: Option<u32>,
+    /// So many seconds a registry that does not answer is asked at least.
+    pub patience: u32,
 }
 
 /// Makes the transport that the command line asks for.
@@ -31,6 +33,8 @@ pub fn http(args: &Connection, common: &Common, budget: Budget) -> anyhow::Resul
         until: budget
             .seconds
             .map(|seconds| tokio::time::Instant::now() + Duration::from_secs(seconds.into())),
+        give_up_after: (args.give_up_after > 0)
+            .then(|| Duration::from_secs(args.give_up_after.max(budget.patience).into())),
         user_agent: concat!("registry-fsck/", env!("CARGO_PKG_VERSION")).into(),
         observer: Some(Arc::new(|sent: &Sent<'_>| {
             let status = sent.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());

@@ -32,7 +32,8 @@ pub fn run(args: &ProbeArgs) -> Result<u8, Failure> {
     let started = Instant::now();
     let started_at = Timestamp::now();
     let earlier = Earlier::read(&args.compare)?;
-    let budget = connect::Budget { requests: args.budget_requests, seconds: args.budget_time };
+    let budget =
+        connect::Budget { requests: args.budget_requests, seconds: args.budget_time, ..Default::default() };
     let http = connect::http(&args.connection, &args.common, budget).map_err(Failure::Usage)?;
     let far = http.clone();
     interrupt::watch(move || format!("asking, after {} requests", far.sent()));
@@ -213,8 +214,10 @@ impl<'a> Probe<'a> {
         let mut walk = Walk::new(client, &options, past);
         walk.tags(&choice.tags).await;
         walk.look_again().await;
-        let (unread, strays) = (std::mem::take(&mut seen.unread), std::mem::take(&mut seen.strays));
-        *seen = Seen { unread, strays, ..walk.into_seen() };
+        let (mut unread, strays) = (std::mem::take(&mut seen.unread), std::mem::take(&mut seen.strays));
+        let mut walked = walk.into_seen();
+        unread.append(&mut walked.unread);
+        *seen = Seen { unread, strays, ..walked };
         for (name, tags) in lists {
             seen.repositories.entry(name.clone()).or_default().listed = tags.len() as u64;
         }

@@ -39,8 +39,9 @@ pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
             return Err(Failure::Usage(anyhow!("{reference} names neither tag nor digest")));
         }
     }
-    let http =
-        connect::http(&args.connection, &args.common, connect::Budget::default()).map_err(Failure::Usage)?;
+    // A registry that is waited for may not answer at first.
+    let budget = connect::Budget { patience: args.wait, ..Default::default() };
+    let http = connect::http(&args.connection, &args.common, budget).map_err(Failure::Usage)?;
     let far = http.clone();
     interrupt::watch(move || format!("asking, after {} requests", far.sent()));
     let mut report = reporting::empty("verify", Timestamp::now(), options(args));
@@ -222,10 +223,11 @@ impl Verify<'_> {
             let is_bad = |finding: &&Finding| finding.severity == Severity::Error;
             let is_good = findings.is_empty()
                 && unread.is_empty()
+                && audit.unread.is_empty()
                 && audit.unknown_tags.is_empty()
                 && audit.broken_tags.is_empty()
                 && !audit.findings.iter().any(|finding| is_bad(&finding));
-            if is_good || !pause.until(self.until, &first(&audit, &findings, &unread)).await {
+            if is_good || self.http.gave_up().is_some() || !pause.until(self.until, &first(&audit, &findings, &unread)).await {
                 break (audit, findings, referrers, unread);
             }
             walk.ask_again().await;

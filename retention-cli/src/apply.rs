@@ -59,9 +59,9 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
         }
         Ok(())
     });
-    if let Err(failure) = &done {
+    if let Err(failure) = done.map_err(Failure::of_operation) {
         render::error(None, failure.error());
-        tally.failed(failure);
+        tally.failed(&failure);
     }
     Ok(ended(tally, args.metrics_file.as_deref(), &told))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use registry_core::forgejo::{Account, Forgejo};
-use registry_core::registry::{Client, Credentials, Error, Http, RegistrySource, Sent, Settings};
+use registry_core::registry::{Client, Credentials, Error, GaveUp, Http, RegistrySource, Sent, Settings};
 use registry_core::retention::{self as core, Cache, Collecting, Permission, Record, SourceKind};
 use registry_core::text::without_controls as safe;
 
@@ -137,6 +137,8 @@ impl Connector {
             }
             let deadline = Duration::from_secs(args.timeout);
             let mut settings = Settings { in_flight: args.jobs.into(), deadline, ..Settings::default() };
+            settings.give_up_after =
+                (args.give_up_after > 0).then(|| Duration::from_secs(args.give_up_after));
             settings.user_agent = concat!("registry-retention/", env!("CARGO_PKG_VERSION")).into();
             if let Some(path) = &args.ca_file {
                 let bytes = file(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -159,6 +161,11 @@ impl Connector {
     /// Requests sent so far.
     pub fn sent(&self) -> u64 {
         self.http.sent()
+    }
+
+    /// Whether the run gave up on its servers, and why.
+    pub fn gave_up(&self) -> Option<GaveUp> {
+        self.http.gave_up()
     }
 
     fn in_flight(&self) -> usize {
@@ -275,6 +282,15 @@ impl Source {
         }
     }
 
+    /// Whether nothing is asked of it any more.
+    fn gave_up(&self) -> bool {
+        match self {
+            Self::Forgejo(forgejo) => core::Reader::gave_up(&**forgejo).is_some(),
+            Self::Registry(registry) => registry.client().gave_up().is_some(),
+            Self::Layout(_) => false,
+        }
+    }
+
     /// Makes ready for deleting; a tree is locked until this is dropped.
     ///
     /// # Errors
@@ -343,7 +359,7 @@ impl Source {
             }
             Permission::Unknown(why) => (
                 format!("whether these credentials may delete {what} could not be found out: {why}"),
-                Failure::Io,
+                if self.gave_up() { Failure::GaveUp } else { Failure::Io },
             ),
         };
         if matches!(how, Preflight::Require) {

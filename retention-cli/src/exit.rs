@@ -33,6 +33,8 @@ pub enum Failure {
     Io(anyhow::Error),
     /// The credentials may not delete.
     Forbidden(anyhow::Error),
+    /// The run gave up on a server before there was anything to act on.
+    GaveUp(anyhow::Error),
 }
 
 impl Failure {
@@ -42,6 +44,7 @@ impl Failure {
             Error::Address { .. } | Error::Name(_) | Error::Malformed { .. } | Error::NoOwner { .. } => {
                 Self::Usage(error.into())
             }
+            Error::GaveUp { .. } => Self::GaveUp(error.into()),
             // Whoever may not even read may not delete.
             Error::Refused { .. } => Self::Forbidden(error.into()),
             _ => Self::Io(error.into()),
@@ -56,7 +59,14 @@ impl Failure {
             Cause::Name => Self::Usage(error),
             Cause::Credentials => Self::Forbidden(error),
             Cause::Server => Self::Io(error),
+            Cause::GaveUp => Self::GaveUp(error),
         }
+    }
+
+    /// The same met by a verb that does not plan: no package was skipped, an operation failed.
+    #[must_use]
+    pub fn of_operation(self) -> Self {
+        if let Self::GaveUp(error) = self { Self::Io(error) } else { self }
     }
 
     /// The exit status it leads to.
@@ -65,13 +75,14 @@ impl Failure {
             Self::Usage(_) => REFUSED,
             Self::Io(_) => FAILED,
             Self::Forbidden(_) => FORBIDDEN,
+            Self::GaveUp(_) => SKIPPED,
         }
     }
 
     /// What happened.
     pub const fn error(&self) -> &anyhow::Error {
         match self {
-            Self::Usage(error) | Self::Io(error) | Self::Forbidden(error) => error,
+            Self::Usage(error) | Self::Io(error) | Self::Forbidden(error) | Self::GaveUp(error) => error,
         }
     }
 }
@@ -114,7 +125,7 @@ impl Tally {
         match &applied.stopped {
             Some(Stopped::Forbidden(_)) => self.0.push(FORBIDDEN),
             Some(Stopped::Worse(_)) => self.0.push(MOVED),
-            Some(Stopped::Unread(_)) => self.0.push(FAILED),
+            Some(Stopped::Unread(_) | Stopped::GaveUp(_)) => self.0.push(FAILED),
             Some(Stopped::Journal(_) | Stopped::Halted(_)) => self.0.push(FAILED),
             // Without it, only what moved stops a package.
             None if applied.count(Outcome::Stopped) > 0 => self.0.push(MOVED),

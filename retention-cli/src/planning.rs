@@ -167,6 +167,15 @@ impl<'a> Planning<'a> {
         images > most || (is_capped && images > 0)
     }
 
+    /// Says that the run gave up on its servers, and counts it: nothing is acted on then, whatever was planned before.
+    pub fn gave_up(&self, tally: &mut Tally) -> bool {
+        let Some(why) = self.connector.gave_up() else { return false };
+        let failure = Failure::GaveUp(anyhow!("{why}; the run ends here, and nothing is deleted"));
+        render::error(None, failure.error());
+        tally.failed(&failure);
+        true
+    }
+
     /// What is told at the end.
     pub fn close(&self) {
         if let Some(why) = self.cache.as_ref().and_then(Cache::failure) {

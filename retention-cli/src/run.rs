@@ -58,6 +58,9 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
                 run.failed(place, &failure, &mut tally);
             }
         }
+        if run.gave_up(&mut tally) {
+            return;
+        }
         if run.is_too_much(&planned.iter().map(|(_, _, _, plan, _)| plan).collect::<Vec<_>>()) {
             tally.refused();
             return;
@@ -122,6 +125,7 @@ pub fn plan(args: &PlanArgs) -> Result<u8, Failure> {
         if run.is_too_much(&plans.iter().collect::<Vec<_>>()) {
             tally.refused();
         }
+        run.gave_up(&mut tally);
     });
     run.close();
     Ok(tally.status())
@@ -141,6 +145,7 @@ pub fn explain(args: &ExplainArgs) -> Result<(Vec<Plan>, Tally), Failure> {
                 Err(failure) => run.failed(place, &failure, &mut tally),
             }
         }
+        run.gave_up(&mut tally);
     });
     run.close();
     Ok((plans, tally))

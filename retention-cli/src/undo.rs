@@ -32,7 +32,8 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
     };
     let connector = Connector::new(&args.connection, &args.server, args.verbose > 0)?;
     let undone = runtime()?.block_on(async {
-        let source = reopen(&connector, &args.server, wanted).await?;
+        let opened = reopen(&connector, &args.server, wanted).await;
+        let source = opened.map_err(Failure::of_operation)?;
         Ok::<_, Failure>(connector.undo(source, &told).await)
     })?;
     if let Some(path) = &args.server.push_times {

@@ -148,6 +148,10 @@ pub struct Connection {
     #[arg(value_parser = clap::value_parser!(u32).range(0..=10))]
     pub retries: u32,
 
+    /// End early when no request succeeded for this long; 0s never does. Being told to wait (429) is no failure
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, help_heading = "Connection")]
+    pub give_up_after: u32,
+
     /// Longest time for one answer
     #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = duration, help_heading = "Connection")]
     pub timeout: u32,

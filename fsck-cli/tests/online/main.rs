@@ -3,6 +3,7 @@
 mod credentials;
 mod files;
 mod forgejo;
+mod heads;
 mod metrics;
 mod probe;
 mod referrers;

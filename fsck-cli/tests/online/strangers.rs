@@ -226,3 +226,25 @@ fn words_of_a_server_do_not_reach_the_terminal_as_commands() {
     let ran = fsck(&["probe", &server.url, "--retries", "0", "-vv"]);
     assert!(!ran.out.contains('\u{1b}') && !ran.err.contains('\u{1b}'), "{}{}", ran.out, ran.err);
 }
+
+#[test]
+fn bug_a_registry_that_dies_was_asked_for_minutes() {
+    let server = registry(|world| {
+        for number in 0..200 {
+            world.push_image("app", Some(&format!("v{number}")), &format!("image {number}"));
+        }
+    });
+    let mut answered = 0;
+    server.set_hook(move |_, ask, _| {
+        answered += usize::from(ask.path.contains("/manifests/"));
+        (answered > 250).then_some(Fault::Status(502))
+    });
+    let ran = fsck(&["probe", &server.url, "--give-up-after", "1s"]);
+    assert_eq!(ran.status, 8, "{}", ran.out);
+    assert!(ran.out.contains(" could not be read: no request succeeded for 1 s (--give-up-after)"), "{}", ran.out);
+    assert!(ran.out.contains("broken_tags=0 unknown_tags=200 errors=0 "), "{}", ran.out);
+    assert!(server.log().len() < 600, "{} requests", server.log().len());
+    let ran = fsck(&["verify", &format!("{}/app:v1", host(&server)), "--give-up-after", "1s"]);
+    assert_eq!(ran.status, 8, "{}", ran.out);
+    assert!(!ran.out.contains(": complete"), "{}", ran.out);
+}

@@ -29,8 +29,11 @@ fn a_child_that_comes_later_is_waited_for() {
 #[test]
 fn a_tag_and_a_layer_that_come_later_are_waited_for() {
     let server = registry(images);
-    server.spoil("HEAD", "/v2/web/manifests/latest", 1, absent("MANIFEST_UNKNOWN"));
-    server.spoil("HEAD", &format!("/v2/web/blobs/{}", layer("four")), 1, absent("BLOB_UNKNOWN"));
+    // What HEAD does not find is asked for with GET too.
+    for method in ["HEAD", "GET"] {
+        server.spoil(method, "/v2/web/manifests/latest", 1, absent("MANIFEST_UNKNOWN"));
+        server.spoil(method, &format!("/v2/web/blobs/{}", layer("four")), 1, absent("BLOB_UNKNOWN"));
+    }
     let ran = fsck(&["verify", &format!("{}/web", host(&server)), "--wait", "50s"]);
     assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
     assert_eq!(ran.err.matches("not yet").count(), 2, "{}", ran.err);

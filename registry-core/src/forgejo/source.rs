@@ -272,4 +272,8 @@ impl Reader for Forgejo {
     async fn config(&self, package: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
         self.oci.blob(&self.repository(package), digest, CONFIG_MAX).await.map_err(Unanswered::from)
     }
+
+    fn gave_up(&self) -> Option<String> {
+        self.http.gave_up().map(|why| why.to_string())
+    }
 }

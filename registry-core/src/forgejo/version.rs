@@ -100,7 +100,9 @@ async fn other(http: &Http, base: &Url, credentials: &Credentials, first: &Answe
         }
     }
     let registry = get(http, base, "/v2/", &Credentials::Anonymous).await?;
-    if registry.header("docker-distribution-api-version").is_some() {
+    if registry.header("docker-distribution-api-version").is_some()
+        || registry.status == StatusCode::OK && registry.is_of_registry()
+    {
         // The name under which Forgejo, Gitea and GitLab ask for a token (`routers/api/packages/container/container.go`).
         let is_package_registry = registry
             .header("www-authenticate")

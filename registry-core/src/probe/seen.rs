@@ -46,6 +46,8 @@ pub enum Trouble {
     Odd(String),
     /// What the run may spend was spent before.
     NotAsked,
+    /// The run gave up before, because nothing answered any more.
+    GaveUp,
 }
 
 impl fmt::Display for Trouble {
@@ -55,6 +57,7 @@ impl fmt::Display for Trouble {
             Self::Forbidden(status) => write!(out, "refused with {status}: these credentials do not suffice"),
             Self::Silent(why) | Self::Odd(why) => out.write_str(why),
             Self::NotAsked => out.write_str("it was not asked for"),
+            Self::GaveUp => out.write_str("the registry did not answer any more"),
         }
     }
 }
@@ -132,7 +135,7 @@ impl Seen {
         let (mut failing, mut others) = (false, false);
         let mut note = |trouble: Option<&Trouble>| match trouble {
             Some(Trouble::Server(_)) => failing = true,
-            Some(Trouble::NotAsked | Trouble::Silent(_)) => {}
+            Some(Trouble::NotAsked | Trouble::GaveUp | Trouble::Silent(_)) => {}
             _ => others = true,
         };
         for repository in self.repositories.values() {

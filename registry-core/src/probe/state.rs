@@ -171,7 +171,9 @@ impl State {
         for (name, repository) in &seen.repositories {
             for (tag, answer) in &repository.tags {
                 let is_judged = judged.contains(&(name.clone(), tag.clone()));
-                if !is_judged && *answer == TagAnswer::Unknown(Trouble::NotAsked) {
+                let is_asked =
+                    !matches!(answer, TagAnswer::Unknown(Trouble::NotAsked | Trouble::GaveUp));
+                if !is_judged && !is_asked {
                     continue;
                 }
                 let known = self.repositories.entry(name.clone()).or_default();

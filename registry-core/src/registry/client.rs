@@ -1,10 +1,13 @@
 //! One registry, and how its addresses are spelled. What can be asked of it is in [`super::content`] and [`super::lists`].
 
+use std::sync::atomic::AtomicBool;
+
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use url::Url;
 
 use super::auth::{Credentials, Session};
+use super::breaker::GaveUp;
 use super::error::{Error, quote};
 use super::exchange::{Answer, Ask};
 use super::http::Http;
@@ -12,6 +15,8 @@ use crate::oci::{Digest, RepositoryName, Tag};
 
 /// Most bytes of an answer that is neither a manifest nor a list.
 pub(super) const SMALL: usize = 1 << 20;
+/// The header with which most registries tell their version.
+const VERSION: &str = "docker-distribution-api-version";
 
 /// A client of one registry. Reads, and within this crate changes: what may delete is an
 /// [`RegistrySource`](super::RegistrySource) that is armed.
@@ -19,6 +24,16 @@ pub(super) const SMALL: usize = 1 << 20;
 pub struct Client {
     pub(super) session: Session,
     origin: Url,
+    pub(super) heads: Heads,
+}
+
+/// What is known of how a registry answers HEAD.
+#[derive(Debug, Default)]
+pub(super) struct Heads {
+    /// Whether no HEAD may be followed by a GET.
+    pub(super) stand_alone: bool,
+    /// Whether the server, or a proxy in front of it, said that it takes no HEAD at all.
+    pub(super) are_refused: AtomicBool,
 }
 
 /// What became of a manifest that was to be deleted.
@@ -45,6 +60,23 @@ struct Coded {
     message: serde_json::Value,
 }
 
+impl Coded {
+    /// Whether a registry says with this that it does not have what was asked for. Beside the codes of the distribution
+    /// specification Harbor has one of its own for manifests and blobs (https://github.com/goharbor/harbor/issues/18461);
+    /// gateways use the same code for addresses, so its words count too.
+    fn is_absence(&self) -> bool {
+        let says = || self.message.as_str().unwrap_or_default();
+        match self.code.as_str() {
+            "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN" | "NAME_UNKNOWN" => true,
+            "NOT_FOUND" => {
+                let is_artifact = says().starts_with("artifact ") || says().starts_with("blob ");
+                is_artifact && says().ends_with(" not found")
+            }
+            _ => false,
+        }
+    }
+}
+
 impl Client {
     /// A client of the registry at an address such as `https://registry.example`, without a path.
     ///
@@ -58,7 +90,16 @@ impl Client {
                 "a registry is at the root of its host; choose repositories by their names instead".into();
             return Err(Error::Address { address: quote(address), why });
         }
-        Ok(Self { session: Session::new(http.clone(), origin.clone(), credentials), origin })
+        let heads = Heads::default();
+        Ok(Self { session: Session::new(http.clone(), origin.clone(), credentials), origin, heads })
+    }
+
+    /// The same for a pull-through cache, in which a GET would make it fetch what a HEAD did not find: there a HEAD that
+    /// answers 404 in a registry's header or with JSON stands for absent, and every other for unknown.
+    #[must_use]
+    pub fn of_cache(mut self) -> Self {
+        self.heads.stand_alone = true;
+        self
     }
 
     /// A client whose tokens come from a service at the same origin, whatever address its challenges give.
@@ -70,7 +111,7 @@ impl Client {
         let bad = |_| Error::Address { address: origin.to_string(), why: "it cannot be joined to".into() };
         let realm = origin.join("/v2/token").map_err(bad)?;
         let session = Session::new(http.clone(), origin.clone(), credentials).with_tokens_of(realm);
-        Ok(Self { session, origin: origin.clone() })
+        Ok(Self { session, origin: origin.clone(), heads: Heads::default() })
     }
 
     /// The address that is asked, without credentials.
@@ -86,6 +127,11 @@ impl Client {
     /// How many requests may still be sent; `None` without a limit.
     pub fn left(&self) -> Option<u64> {
         self.session.http().left()
+    }
+
+    /// Whether the run gave up, and why.
+    pub fn gave_up(&self) -> Option<GaveUp> {
+        self.session.http().gave_up()
     }
 
     /// Whether a limit on requests or time was set.
@@ -105,9 +151,7 @@ impl Client {
     pub async fn ping(&self) -> Result<(), Error> {
         let answer = self.send(Method::GET, "/v2/", SMALL, "").await?;
         match answer.status.as_u16() {
-            200 if answer.header("docker-distribution-api-version").is_some() || answer.body.len() < 3 => {
-                Ok(())
-            }
+            200 if answer.is_of_registry() => Ok(()),
             200 => Err(Error::Malformed {
                 what: answer.what,
                 why: "status 200 without the header of a registry: this is something else".into(),
@@ -186,32 +230,42 @@ pub(super) fn checked<'a>(repository: &str, reference: &'a str) -> Result<&'a st
 }
 
 impl Answer {
-    /// Whether this is a registry saying that something is not there, and not somebody else's 404.
+    /// Whether `/v2/` was answered by a registry: by one that tells its version, which the OCI specification does not ask
+    /// for, or with nothing or an empty object.
+    pub(crate) fn is_of_registry(&self) -> bool {
+        let is_empty = || match self.body.trim_ascii() {
+            b"" => true,
+            text => serde_json::from_slice::<serde_json::Map<_, _>>(text).is_ok_and(|object| object.is_empty()),
+        };
+        self.header(VERSION).is_some() || !self.is_page() && is_empty()
+    }
+
+    /// Whether this is a registry saying that something is not there, and not somebody else's 404. Of a HEAD that is
+    /// known of caches only, where the answer cannot be had with GET.
     pub(crate) fn is_absent(&self) -> bool {
         if self.status != StatusCode::NOT_FOUND {
             return false;
         }
-        if self.what.starts_with("HEAD ") {
-            return self.is_json() || self.header("docker-distribution-api-version").is_some();
+        if self.method == Method::HEAD {
+            return self.is_json() || self.header(VERSION).is_some();
         }
-        self.codes().iter().any(|code| {
-            let known =
-                ["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "NOT_FOUND"];
-            known.contains(&code.as_str())
-        })
+        self.errors().iter().any(Coded::is_absence)
+    }
+
+    /// The errors in the body, whatever its media type: `crane registry serve` calls them plain text
+    /// (https://github.com/google/go-containerregistry/issues/1579).
+    fn errors(&self) -> Vec<Coded> {
+        serde_json::from_slice::<Errors>(&self.body).map(|told| told.errors).unwrap_or_default()
     }
 
     /// The codes of the errors in the body.
     pub(crate) fn codes(&self) -> Vec<String> {
-        let errors = serde_json::from_slice::<Errors>(&self.body).map(|told| told.errors).unwrap_or_default();
-        errors.into_iter().map(|error| error.code).collect()
+        self.errors().into_iter().map(|error| error.code).collect()
     }
 
     /// An error with the code and message that the registry gives, where it gives one.
     pub(crate) fn coded(&self) -> Error {
-        let told =
-            serde_json::from_slice::<Errors>(&self.body).ok().and_then(|told| told.errors.into_iter().next());
-        match (self.error(), told) {
+        match (self.error(), self.errors().into_iter().next()) {
             (Error::Status { what, status, .. }, Some(Coded { code, message })) => {
                 let message = message.as_str().map(quote).unwrap_or_default();
                 let message = format!("{} {message}", quote(&code)).trim_end().to_owned();

@@ -1,5 +1,7 @@
 //! Manifests and blobs: read with their digest, put, deleted. What a tag names is hashed, never believed.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode};
@@ -32,28 +34,46 @@ fn told_digest(answer: &Answer) -> Option<Digest> {
 }
 
 impl Client {
-    async fn manifest_answer(
-        &self,
-        method: Method,
-        repository: &str,
-        reference: &str,
-    ) -> Result<Answer, Error> {
+    fn manifest_ask(&self, method: Method, repository: &str, reference: &str) -> Result<Ask, Error> {
         let reference = checked(repository, reference)?;
         let url = self.url(&format!("/v2/{repository}/manifests/{reference}"))?;
         let mut ask = Ask::new(method, url, MANIFEST_MAX);
         ask.headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
-        self.fetch(ask, repository).await
+        Ok(ask)
     }
 
-    async fn blob_answer(
+    fn blob_ask(
         &self,
         method: Method,
         repository: &str,
         digest: &Digest,
         most: usize,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Ask, Error> {
         checked(repository, &digest.to_string())?;
-        let ask = Ask::new(method, self.url(&format!("/v2/{repository}/blobs/{digest}"))?, most);
+        Ok(Ask::new(method, self.url(&format!("/v2/{repository}/blobs/{digest}"))?, most))
+    }
+
+    async fn manifest_answer(&self, repository: &str, reference: &str) -> Result<Answer, Error> {
+        self.fetch(self.manifest_ask(Method::GET, repository, reference)?, repository).await
+    }
+
+    async fn head_manifest_answer(&self, repository: &str, reference: &str) -> Result<Answer, Error> {
+        self.head(self.manifest_ask(Method::HEAD, repository, reference)?, repository).await
+    }
+
+    /// Asks with HEAD, and with GET where that may say more. The only place that asks with HEAD: what it gives is absent
+    /// only in a registry's own words.
+    async fn head(&self, mut ask: Ask, repository: &str) -> Result<Answer, Error> {
+        if !self.heads.are_refused.load(Ordering::Relaxed) {
+            let answer = self.fetch(ask.clone(), repository).await?;
+            if self.heads.stand_alone || !answer.says_less_than_get() {
+                return Ok(answer);
+            }
+            if matches!(answer.status.as_u16(), 405 | 501) {
+                self.heads.are_refused.store(true, Ordering::Relaxed);
+            }
+        }
+        ask.method = Method::GET;
         self.fetch(ask, repository).await
     }
 
@@ -73,6 +93,7 @@ impl Client {
             }
             ask.url = next;
             answer = self.session.http().send(&ask).await?;
+            answer.is_redirected = true;
         }
         Ok(answer)
     }
@@ -87,7 +108,7 @@ impl Client {
         repository: &str,
         reference: &str,
     ) -> Result<Option<Fetched>, Error> {
-        let answer = self.manifest_answer(Method::GET, repository, reference).await?;
+        let answer = self.manifest_answer(repository, reference).await?;
         if answer.is_absent() {
             return Ok(None);
         }
@@ -104,7 +125,7 @@ impl Client {
     /// # Errors
     /// When it could not be read, or its bytes are not those asked for.
     pub async fn manifest(&self, repository: &str, reference: &str) -> Result<Option<Fetched>, Error> {
-        let answer = self.manifest_answer(Method::GET, repository, reference).await?;
+        let answer = self.manifest_answer(repository, reference).await?;
         if answer.is_absent() {
             return Ok(None);
         }
@@ -134,12 +155,12 @@ impl Client {
     /// # Errors
     /// When the registry gives no answer, or another digest than the one asked for.
     pub async fn head_manifest(&self, repository: &str, reference: &str) -> Result<Option<Digest>, Error> {
-        let answer = self.manifest_answer(Method::HEAD, repository, reference).await?;
+        let answer = self.head_manifest_answer(repository, reference).await?;
         if answer.is_absent() {
             return Ok(None);
         }
         if answer.status != StatusCode::OK {
-            return Err(answer.error());
+            return Err(answer.coded());
         }
         // Whoever answers a digest with a login page does not say that it is there.
         if answer.is_page() {
@@ -153,6 +174,9 @@ impl Client {
             (Some(asked), _) => Ok(Some(asked)),
             (None, Some(told)) => Ok(Some(told)),
             // A registry that does not tell: its bytes do.
+            (None, None) if answer.method == Method::GET => {
+                Ok(Some(Digest::of(Algorithm::Sha256, &answer.body)))
+            }
             (None, None) => Ok(self.manifest(repository, reference).await?.map(|found| found.digest)),
         }
     }
@@ -166,19 +190,20 @@ impl Client {
         repository: &str,
         digest: &Digest,
     ) -> Result<Option<Option<u64>>, Error> {
-        let answer = self.manifest_answer(Method::HEAD, repository, &digest.to_string()).await?;
+        let answer = self.head_manifest_answer(repository, &digest.to_string()).await?;
         if answer.is_absent() {
             return Ok(None);
         }
         if answer.status != StatusCode::OK {
-            return Err(answer.error());
+            return Err(answer.coded());
         }
         match told_digest(&answer) {
             Some(told) if told.algorithm() == digest.algorithm() && told != *digest => {
                 let (asked, got) = (digest.to_string(), told.to_string());
                 Err(Error::Mismatch { what: answer.what, asked, got })
             }
-            _ => Ok(Some(answer.header("content-length").and_then(|text| text.parse().ok()))),
+            _ if answer.method == Method::GET => Ok(Some(Some(answer.body.len() as u64))),
+            _ => Ok(Some(answer.told_size())),
         }
     }
 
@@ -187,11 +212,13 @@ impl Client {
     /// # Errors
     /// When the registry gives no answer.
     pub async fn head_blob(&self, repository: &str, digest: &Digest) -> Result<Option<Option<u64>>, Error> {
-        let answer = self.blob_answer(Method::HEAD, repository, digest, SMALL).await?;
+        let ask = self.blob_ask(Method::HEAD, repository, digest, SMALL)?;
+        // Asked with GET, its headers tell as much, and its body is not read.
+        let answer = self.head(Ask { headers_only: true, ..ask }, repository).await?;
         match answer.status {
-            StatusCode::OK => Ok(Some(answer.header("content-length").and_then(|text| text.parse().ok()))),
+            StatusCode::OK => Ok(Some(answer.told_size())),
             _ if answer.is_absent() => Ok(None),
-            _ => Err(answer.error()),
+            _ => Err(answer.coded()),
         }
     }
 
@@ -207,15 +234,13 @@ impl Client {
         digest: &Digest,
         most: usize,
     ) -> Result<Option<(Option<Digest>, u64)>, Error> {
-        checked(repository, &digest.to_string())?;
-        let url = self.url(&format!("/v2/{repository}/blobs/{digest}"))?;
-        let ask = Ask { hash: Some(digest.algorithm()), ..Ask::new(Method::GET, url, most) };
+        let ask = self.blob_ask(Method::GET, repository, digest, most)?;
+        let ask = Ask { hash: Some(digest.algorithm()), ..ask };
         let answer = self.fetch(ask, repository).await?;
         match answer.hashed {
             Some((digest, size)) => Ok(Some((Some(digest), size))),
             None if answer.status == StatusCode::OK => {
-                let told = answer.header("content-length").and_then(|text| text.parse().ok());
-                told.map_or_else(|| Err(answer.coded()), |size| Ok(Some((None, size))))
+                answer.told_size().map_or_else(|| Err(answer.coded()), |size| Ok(Some((None, size))))
             }
             None if answer.is_absent() => Ok(None),
             None => Err(answer.coded()),
@@ -233,10 +258,8 @@ impl Client {
         digest: &Digest,
         sink: Sender<Bytes>,
     ) -> Result<Option<(Digest, u64)>, Error> {
-        checked(repository, &digest.to_string())?;
-        let url = self.url(&format!("/v2/{repository}/blobs/{digest}"))?;
-        let hash = Some(digest.algorithm());
-        let ask = Ask { hash, repeat: false, sink: Some(sink), ..Ask::new(Method::GET, url, usize::MAX) };
+        let ask = self.blob_ask(Method::GET, repository, digest, usize::MAX)?;
+        let ask = Ask { hash: Some(digest.algorithm()), repeat: false, sink: Some(sink), ..ask };
         let answer = self.fetch(ask, repository).await?;
         match answer.hashed {
             Some(hashed) => Ok(Some(hashed)),
@@ -255,7 +278,7 @@ impl Client {
         digest: &Digest,
         most: usize,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let answer = self.blob_answer(Method::GET, repository, digest, most).await?;
+        let answer = self.fetch(self.blob_ask(Method::GET, repository, digest, most)?, repository).await?;
         if answer.is_absent() {
             return Ok(None);
         }
@@ -303,10 +326,19 @@ impl Client {
     /// # Errors
     /// When it was refused, or nobody knows whether it was done.
     pub(crate) async fn delete_manifest(&self, repository: &str, reference: &str) -> Result<Removal, Error> {
-        let reference = checked(repository, reference)?;
-        let path = format!("/v2/{repository}/manifests/{reference}");
-        let answer =
-            self.send(Method::DELETE, &path, SMALL, &format!("repository:{repository}:delete,pull")).await?;
+        self.removal(repository, reference, false).await
+    }
+
+    /// Deletes a digest of which nothing has the bytes, and says what became of that. Harmless to repeat.
+    ///
+    /// # Errors
+    /// As [`Client::delete_manifest`].
+    pub(crate) async fn delete_absent(&self, repository: &str, digest: &Digest) -> Result<Removal, Error> {
+        self.removal(repository, &digest.to_string(), true).await
+    }
+
+    async fn removal(&self, repository: &str, reference: &str, repeat: bool) -> Result<Removal, Error> {
+        let answer = self.deletion(repository, checked(repository, reference)?, repeat).await?;
         match answer.status.as_u16() {
             200 | 202 | 204 => Ok(Removal::Deleted),
             404 if answer.is_absent() => Ok(Removal::NotThere),
@@ -317,9 +349,15 @@ impl Client {
         }
     }
 
-    /// Asks whether deletion is allowed, by deleting a reference that can be no manifest's: `-` begins no tag.
+    async fn deletion(&self, repository: &str, reference: &str, repeat: bool) -> Result<Answer, Error> {
+        let url = self.url(&format!("/v2/{repository}/manifests/{reference}"))?;
+        let ask = Ask { repeat, ..Ask::new(Method::DELETE, url, SMALL) };
+        self.session.send(ask, &format!("repository:{repository}:delete,pull")).await
+    }
+
+    /// Asks whether deletion is allowed, by deleting a reference that can be no manifest's: `-` begins no tag. Harmless to
+    /// repeat.
     pub(crate) async fn delete_nothing(&self, repository: &str) -> Result<Answer, Error> {
-        let path = format!("/v2/{repository}/manifests/-preflight");
-        self.send(Method::DELETE, &path, SMALL, &format!("repository:{repository}:delete,pull")).await
+        self.deletion(repository, "-preflight", true).await
     }
 }

@@ -77,6 +77,14 @@ pub enum Error {
         /// Method and path.
         what: String,
     },
+    /// The run gave up before, because nothing succeeded for too long.
+    #[error("{what}: not asked any more: no request succeeded for {seconds} s")]
+    GaveUp {
+        /// Method and path.
+        what: String,
+        /// For how long nothing had succeeded, in seconds.
+        seconds: u64,
+    },
     /// More bytes than are ever read.
     #[error("{what}: the answer is larger than {limit} bytes")]
     TooLarge {
@@ -110,6 +118,7 @@ impl From<Error> for Unanswered {
         let cause = match error {
             Error::Refused { .. } => Cause::Credentials,
             Error::NoOwner { .. } => Cause::Name,
+            Error::GaveUp { .. } => Cause::GaveUp,
             _ => Cause::Server,
         };
         Self { why: error.to_string(), cause }
@@ -127,9 +136,11 @@ impl Error {
     }
 }
 
-/// Whether a status may be another one when the same request is repeated.
+/// Whether a status may be another one when the same request is repeated. Beside those of RFC 9110: nginx's for a client
+/// that it lost (499), and those of a content network whose origin does not answer (520 to 524;
+/// `pkg/v1/remote/options.go @ v0.20.2` of google/go-containerregistry).
 pub(super) const fn is_passing(status: u16) -> bool {
-    matches!(status, 429 | 500 | 502 | 503 | 504)
+    matches!(status, 408 | 429 | 499 | 500 | 502 | 503 | 504 | 520..=524)
 }
 
 /// A server's text, made fit for a message: one line, no control characters, cut.

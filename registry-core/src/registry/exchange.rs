@@ -29,13 +29,16 @@ pub(crate) struct Ask {
     pub(crate) hash: Option<Algorithm>,
     /// Where the pieces of a hashed body go; whoever gives one does not want the request repeated.
     pub(crate) sink: Option<Sender<Bytes>>,
+    /// With this the body of a success is not read: the connection ends after the headers.
+    pub(crate) headers_only: bool,
 }
 
 impl Ask {
     /// A request without a body that is safe to repeat.
     pub(crate) fn new(method: Method, url: Url, most: usize) -> Self {
         let repeat = matches!(method, Method::GET | Method::HEAD);
-        Self { method, url, headers: HeaderMap::new(), body: None, most, repeat, hash: None, sink: None }
+        let (headers, body, hash, sink) = (HeaderMap::new(), None, None, None);
+        Self { method, url, headers, body, most, repeat, hash, sink, headers_only: false }
     }
 
     /// Method and path, for messages.
@@ -48,11 +51,14 @@ impl Ask {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) what: String,
+    pub(crate) method: Method,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
     /// What the body hashes to, and its size in bytes, where it was hashed instead of kept.
     pub(crate) hashed: Option<(Digest, u64)>,
+    /// Whether it came from where the server first asked led to.
+    pub(super) is_redirected: bool,
     /// What it was asked with, so that no message spells it.
     pub(super) authorization: Option<HeaderValue>,
 }
@@ -61,6 +67,11 @@ impl Answer {
     /// A header as text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The size of the whole body as it is told, in bytes.
+    pub(crate) fn told_size(&self) -> Option<u64> {
+        self.header("content-length")?.parse().ok()
     }
 
     /// Whether this is a web page: a login in front of the server, or another one.
@@ -73,6 +84,19 @@ impl Answer {
     pub(crate) fn page(&self) -> Error {
         let why = "a web page came instead: a login page, or another server".into();
         Error::Malformed { what: self.what.clone(), why }
+    }
+
+    /// Whether a GET may be answered otherwise than this answer to a HEAD: a HEAD has no body in which a registry could say
+    /// that it is itself who has nothing (https://github.com/distribution/distribution/issues/1911), some servers and
+    /// proxies take none (https://github.com/merll/docker-registry-util/issues/3), and an address that is signed for a GET
+    /// of a storage is no address for a HEAD.
+    pub(super) fn says_less_than_get(&self) -> bool {
+        self.method == Method::HEAD
+            && match self.status.as_u16() {
+                404 | 405 | 501 => true,
+                403 => self.is_redirected,
+                _ => false,
+            }
     }
 
     /// Whether the body says that it is JSON.

@@ -12,6 +12,7 @@ use reqwest::{Method, StatusCode, redirect};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::Url;
 
+use super::breaker::{Breaker, GaveUp, Sign};
 use super::error::{Error, quote};
 use super::exchange::{Answer, Ask};
 use super::gate::Gate;
@@ -37,6 +38,7 @@ struct Inner {
     settings: Settings,
     gates: Mutex<HashMap<String, Arc<Gate>>>,
     sent: AtomicU64,
+    breaker: Breaker,
 }
 
 impl Http {
@@ -55,7 +57,13 @@ impl Http {
         }
         let client = builder.build().map_err(|error| Error::Authorities(causes(&error)))?;
         let (gates, sent) = (Mutex::new(HashMap::new()), AtomicU64::new(0));
-        Ok(Self { inner: Arc::new(Inner { client, settings, gates, sent }) })
+        let breaker = Breaker::new(settings.give_up_after);
+        Ok(Self { inner: Arc::new(Inner { client, settings, gates, sent, breaker }) })
+    }
+
+    /// Whether the run gave up, because nothing succeeded for as long as [`Settings::give_up_after`].
+    pub fn gave_up(&self) -> Option<GaveUp> {
+        self.inner.breaker.gave_up()
     }
 
     /// Requests sent so far, repeated ones included.
@@ -105,6 +113,9 @@ impl Http {
         let mut attempt = 0;
         loop {
             let outcome = gate.pass(self.once(ask)).await;
+            if let Some(sign) = Sign::of(&outcome) {
+                self.inner.breaker.note(sign, Instant::now());
+            }
             let wait = match &outcome {
                 Ok(answer) if answer.is_passing() => answer.wait(),
                 Err(error) if error.is_transient() => None,
@@ -148,6 +159,9 @@ impl Http {
     }
 
     async fn once(&self, ask: &Ask) -> Result<Answer, Error> {
+        if let Some(GaveUp { seconds, .. }) = self.gave_up() {
+            return Err(Error::GaveUp { what: ask.what(), seconds });
+        }
         let most = self.inner.settings.most.unwrap_or(u64::MAX);
         let one_more = |sent: u64| (sent < most).then_some(sent + 1);
         if self.inner.sent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
@@ -183,7 +197,19 @@ impl Http {
         let mut response = in_time(deadline, ask, sent).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let authorization = ask.headers.get(AUTHORIZATION).cloned();
-        let answer = |body, hashed| Answer { what: ask.what(), status, headers, body, hashed, authorization };
+        let answer = |body, hashed| Answer {
+            what: ask.what(),
+            method: ask.method.clone(),
+            status,
+            headers,
+            body,
+            hashed,
+            is_redirected: false,
+            authorization,
+        };
+        if ask.headers_only && status.is_success() {
+            return Ok(answer(Vec::new(), None));
+        }
         if let Some(algorithm) = ask.hash.filter(|_| status == StatusCode::OK) {
             if response.content_length().is_some_and(|told| told > ask.most as u64) {
                 return Ok(answer(Vec::new(), None));
@@ -191,6 +217,8 @@ impl Http {
             let (start, mut hasher, mut bytes) = (Instant::now(), Hasher::new(algorithm), 0_u64);
             let mut next = async || response.chunk().await.map_err(lost);
             while let Some(chunk) = in_time(deadline, ask, next()).await? {
+                // A body may take longer than everything else is given.
+                self.inner.breaker.note(Sign::Answers, Instant::now());
                 hasher.update(&chunk);
                 bytes += chunk.len() as u64;
                 if let Some(sink) = &ask.sink

@@ -5,6 +5,7 @@
 
 mod armed;
 mod auth;
+mod breaker;
 mod challenge;
 mod client;
 mod content;
@@ -19,6 +20,7 @@ mod source;
 mod tls;
 
 pub use auth::Credentials;
+pub use breaker::GaveUp;
 pub use client::{Client, Removal};
 pub use error::Error;
 pub use http::Http;

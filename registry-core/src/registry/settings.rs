@@ -37,6 +37,9 @@ pub struct Settings {
     pub most: Option<u64>,
     /// When nothing is asked any more, and what is under way is given up.
     pub until: Option<Instant>,
+    /// After how long without a success of any request nothing else is asked: the server is dead, and the run had better
+    /// end and say so. 429 with `Retry-After` is no failure. Never when absent.
+    pub give_up_after: Option<Duration>,
     /// Text of a PEM file of certificate authorities trusted beside those of the system.
     pub authorities: Option<Vec<u8>>,
     /// Whether proxies are taken from the environment.
@@ -56,6 +59,7 @@ impl Default for Settings {
             backoff: Duration::from_millis(250),
             most: None,
             until: None,
+            give_up_after: None,
             authorities: None,
             proxies: true,
             user_agent: concat!("registry-core/", env!("CARGO_PKG_VERSION")).into(),
@@ -71,6 +75,7 @@ impl fmt::Debug for Settings {
             .field("deadline", &self.deadline)
             .field("retries", &self.retries)
             .field("most", &self.most)
+            .field("give_up_after", &self.give_up_after)
             .field("proxies", &self.proxies)
             .finish_non_exhaustive()
     }

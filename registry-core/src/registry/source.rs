@@ -42,7 +42,7 @@ impl RegistrySource {
         let chance = [RandomState::new(), RandomState::new()].map(|state| state.build_hasher().finish());
         let nothing =
             Digest::of(crate::oci::Algorithm::Sha256, format!("{chance:?} is no manifest").as_bytes());
-        match self.client.delete_manifest(repository, &nothing.to_string()).await {
+        match self.client.delete_absent(repository, &nothing).await {
             Ok(Removal::NotThere) => Permission::Granted,
             Ok(Removal::Unsupported) => Permission::Denied(
                 "the registry deletes nothing (REGISTRY_STORAGE_DELETE_ENABLED is not set?)".into(),
@@ -96,5 +96,9 @@ impl Reader for RegistrySource {
 
     async fn config(&self, package: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
         self.client.blob(package, digest, CONFIG_MAX).await.map_err(Unanswered::from)
+    }
+
+    fn gave_up(&self) -> Option<String> {
+        self.client.gave_up().map(|why| why.to_string())
     }
 }

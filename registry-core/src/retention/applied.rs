@@ -48,6 +48,8 @@ pub enum Stopped {
     Worse(String),
     /// What is kept could not be looked at again.
     Unread(String),
+    /// The server does not answer any more.
+    GaveUp(String),
     /// The journal could not be written.
     Journal(String),
     /// On a tree: the disk or the journal refuses.

@@ -113,6 +113,13 @@ impl<J: Journal> Run<'_, J> {
         self.applied.rows.push(AppliedRow { package, version, outcome, reason });
     }
 
+    /// Stops where nothing is asked any more.
+    fn give_up(&mut self, writer: &impl Writer) {
+        if let Some(why) = writer.gave_up() {
+            self.applied.stopped.get_or_insert(Stopped::GaveUp(why));
+        }
+    }
+
     async fn package(&mut self, writer: &impl Writer, planned: &PackagePlan, how: &Collecting<'_>) {
         let doomed: Vec<_> = planned.versions.iter().filter(|row| row.action == Action::Delete).collect();
         if doomed.is_empty() {
@@ -123,6 +130,7 @@ impl<J: Journal> Run<'_, J> {
                 run.outcome(&planned.name, &row.version, outcome, Some(why.to_owned()));
             }
         };
+        self.give_up(writer);
         if self.applied.stopped.is_some() {
             all(self, Outcome::Stopped, "the run stopped before this package");
             return;
@@ -198,6 +206,7 @@ impl<J: Journal> Run<'_, J> {
             }
             let together: Vec<&str> = step.rows.iter().map(|row| row.version.as_str()).collect();
             for row in &step.rows {
+                self.give_up(writer);
                 if self.applied.stopped.is_some() {
                     self.outcome(name, &row.version, Outcome::Stopped, None);
                     held.entry(number).or_insert_with(|| Spared::Failed("the run stopped".into()));
@@ -277,13 +286,18 @@ impl<J: Journal> Run<'_, J> {
         let again = match collect_one(writer, &planned.name, how).await {
             Ok(recorded) => recorded.package(),
             Err(why) => {
+                self.give_up(writer);
                 let why = format!("{}: what is kept could not be looked at again: {why}", planned.name);
                 self.applied.stopped.get_or_insert(Stopped::Unread(why));
                 return;
             }
         };
         let orphaned = orphaned(planned, &again).map(Stopped::Worse);
-        if let Some(stopped) = orphaned.or_else(|| worse(planned, before, &again)) {
+        let stopped = orphaned.or_else(|| worse(planned, before, &again));
+        if !matches!(stopped, Some(Stopped::Worse(_))) {
+            self.give_up(writer);
+        }
+        if let Some(stopped) = stopped {
             self.applied.stopped.get_or_insert(stopped);
         }
     }

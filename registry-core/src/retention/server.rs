@@ -50,6 +50,8 @@ pub enum Cause {
     Credentials,
     /// What was asked about is not on this server: whoever named it erred.
     Name,
+    /// The run gave up before, because nothing succeeded for too long.
+    GaveUp,
 }
 
 impl Unanswered {
@@ -150,6 +152,11 @@ pub trait Reader: Sync {
         package: &str,
         digest: &Digest,
     ) -> impl Future<Output = Result<Option<Vec<u8>>, Unanswered>> + Send;
+
+    /// Why nothing is asked any more, where the run gave up on this server.
+    fn gave_up(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Changes a server. Only an armed run makes one.
@@ -208,5 +215,9 @@ impl<R: Reader + Send> Reader for Armed<R> {
 
     async fn config(&self, package: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
         self.reader.config(package, digest).await
+    }
+
+    fn gave_up(&self) -> Option<String> {
+        self.reader.gave_up()
     }
 }

@@ -230,3 +230,30 @@ async fn bug_a_layer_that_does_not_end_is_given_up() {
     blob-size-mismatch app:v1 layer sha256:a62f9a9bcede has 9000000000000000000 bytes, and its manifest says 12
     ");
 }
+
+// Nothing answered any more: 1,578 requests in 120 s, and objects that had answered before were called broken.
+#[tokio::test]
+async fn bug_a_registry_that_dies_during_a_run_is_given_up_and_nothing_in_it_is_broken() {
+    let server = registry(BOTH[0], |world| {
+        for number in 0..60 {
+            world.push_image("app", Some(&format!("v{number}")), &format!("image {number}"));
+        }
+    });
+    let mut answered = 0;
+    server.set_hook(move |_, ask, _| {
+        answered += usize::from(ask.path.contains("/manifests/"));
+        (answered > 80).then_some(Fault::Status(502))
+    });
+    // A second try comes half a millisecond later at least.
+    let how =
+        How { retries: 3, give_up_after: Some(Duration::from_micros(500)), ..How::default() };
+    let looked = look_once(&server, &how).await;
+    let audit = &looked.judgement.audit;
+    assert_eq!((audit.findings.len(), audit.broken_tags.len(), audit.source.complete), (0, 0, false));
+    assert_eq!(audit.unknown_tags.len(), 60, "no layer was asked for");
+    let [unread] = &audit.unread[..] else { panic!("{:?}", audit.unread) };
+    assert_eq!(&*unread.path, ".");
+    assert!(unread.error.starts_with("no request succeeded for 0 s (--give-up-after)"), "{}", unread.error);
+    assert!(unread.error.ends_with(": status 502"), "{}", unread.error);
+    assert!(looked.sent < 200, "{} requests", looked.sent);
+}

@@ -28,6 +28,7 @@ pub struct How {
     pub most: Option<u64>,
     pub retries: u32,
     pub deadline: Duration,
+    pub give_up_after: Option<Duration>,
 }
 
 impl Default for How {
@@ -41,6 +42,7 @@ impl Default for How {
             most: None,
             retries: 1,
             deadline: Duration::from_secs(10),
+            give_up_after: None,
         }
     }
 }
@@ -97,6 +99,7 @@ pub fn client(server: &Server, how: &How) -> (Http, Client) {
         backoff: Duration::from_millis(1),
         proxies: false,
         most: how.most,
+        give_up_after: how.give_up_after,
         ..Settings::default()
     };
     let http = Http::new(settings).expect("a transport");
@@ -130,7 +133,7 @@ pub async fn look(server: &Server, past: &mut State, how: &How) -> Looked {
     walk.tags(&choice.tags).await;
     walk.look_again().await;
     let mut seen = walk.into_seen();
-    seen.unread = unread;
+    seen.unread.append(&mut unread);
     for (name, tags) in &lists {
         seen.repositories.entry(name.clone()).or_default().listed = tags.len() as u64;
     }

@@ -84,6 +84,43 @@ async fn no_more_are_under_way_than_allowed() {
     assert_eq!(http.sent(), 40);
 }
 
+// A server that is dead was asked 1,578 times in 120 s.
+#[tokio::test]
+async fn a_run_gives_up_on_servers_that_do_not_answer_any_more() {
+    let count = AtomicU32::new(0);
+    let server = Server::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => tags(),
+        _ => reply(502),
+    })
+    .await;
+    // A second try comes a millisecond later at least.
+    let give_up_after = Some(Duration::from_millis(1));
+    let http = Http::new(Settings { give_up_after, ..settings() }).unwrap();
+    let client = Client::new(&http, &server.url, Credentials::Anonymous).unwrap();
+    assert!(client.tags("app").await.is_ok() && http.gave_up().is_none());
+    let errors = join_all((0..40).map(|_| client.tags("app"))).await;
+    assert!(errors.iter().all(|answer| matches!(answer, Err(Error::GaveUp { .. } | Error::Status { .. }))));
+    assert!(http.gave_up().is_some());
+    let asked = server.asked().len();
+    assert!(asked < 80, "{asked} requests");
+    let error = client.tags("app").await.unwrap_err();
+    insta::assert_snapshot!(error, @"GET /v2/app/tags/list: not asked any more: no request succeeded for 0 s");
+    assert_eq!(server.asked().len(), asked);
+}
+
+#[tokio::test]
+async fn answers_that_a_network_gives_in_place_of_its_origin_pass() {
+    for status in [408, 499, 520, 521, 522, 523, 524] {
+        let count = AtomicU32::new(0);
+        let server = Server::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+            0 => reply(status),
+            _ => tags(),
+        })
+        .await;
+        assert!(server.client().tags("app").await.is_ok(), "{status}");
+    }
+}
+
 /// A socket that answers every connection with these bytes and then closes it or waits.
 fn raw(answer: &'static [u8], wait: Duration) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -4,6 +4,7 @@ mod at_risk;
 mod bodies;
 mod forgejo;
 mod gate;
+mod heads;
 mod incident;
 mod laws;
 mod lists;

@@ -57,6 +57,11 @@ impl Reply {
         self
     }
 
+    pub fn of(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self

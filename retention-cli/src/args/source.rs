@@ -58,6 +58,10 @@ pub struct Connection {
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "90s", help_heading = "Connection")]
     pub timeout: u64,
 
+    /// End early when no request succeeded for this long; 0s never does. Being told to wait (429) is no failure
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s", help_heading = "Connection")]
+    pub give_up_after: u64,
+
     /// Requests under way at once
     #[arg(long, value_name = "N", default_value_t = 8, help_heading = "Connection")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]

@@ -36,7 +36,7 @@ pub fn write(
         }
         let stopped = match &applied.stopped {
             Some(Stopped::Worse(why)) => Some(format!("a kept image got worse: {why}")),
-            Some(Stopped::Unread(why)) => Some(why.clone()),
+            Some(Stopped::Unread(why) | Stopped::GaveUp(why)) => Some(why.clone()),
             Some(Stopped::Journal(why)) => Some(format!("the journal cannot be written: {why}")),
             Some(Stopped::Forbidden(why) | Stopped::Halted(why)) => Some(why.clone()),
             None => None,

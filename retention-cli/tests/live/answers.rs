@@ -273,3 +273,52 @@ fn a_login_page_was_taken_for_a_manifest_that_was_put() {
     ");
     assert_eq!(job.tags("api").len(), 3);
 }
+
+/// What answers stop after so many answers: from then on a proxy answers that nobody is behind it.
+fn dies_after(job: &Job, is_counted: impl Fn(&Ask) -> bool + Send + 'static, answers: usize) {
+    let mut counted = 0;
+    job.server.set_hook(move |_, ask, _| {
+        let is_dead = counted >= answers;
+        counted += usize::from(is_counted(ask));
+        is_dead.then_some(Fault::Status(502))
+    });
+}
+
+// 1,578 requests in 120 s were sent to a server that was dead.
+#[test]
+fn bug_a_server_that_dies_while_a_run_plans_was_asked_for_minutes() {
+    for profile in BOTH {
+        let job = Job::new("dead-planning", incident(profile));
+        dies_after(&job, |ask| ask.path.contains("/manifests/"), 20);
+        let ran = job.run(&["--apply", "--keep-last", "1", "--give-up-after", "1s", "--quiet"]);
+        assert_eq!((ran.status, job.changes()), (4, Vec::new()), "{ran:?}");
+        let last = ran.err.lines().last().unwrap_or_default();
+        assert!(last.starts_with("error: no request succeeded for ") && last.contains("(--give-up-after)"), "{ran:?}");
+        assert!(last.ends_with("status 502; the run ends here, and nothing is deleted"), "{ran:?}");
+        assert!(job.server.log().len() < 200, "{} requests", job.server.log().len());
+    }
+}
+
+#[test]
+fn bug_a_server_that_dies_while_a_run_deletes_ends_it() {
+    let job = Job::new("dead-deleting", incident(BOTH[1]));
+    dies_after(&job, |ask| ask.method == "DELETE" && ask.path.starts_with("/api"), 2);
+    let ran = job.run(&["--apply", "--keep-last", "1", "--give-up-after", "1s"]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(ran.out.contains("stopped: no request succeeded for "), "{ran:?}");
+    assert!(ran.out.contains("deleted=2 "), "{ran:?}");
+    job.assert_whole();
+}
+
+// A run failed by one 502 on the preflight after 484 good GETs.
+#[test]
+fn bug_one_502_on_the_preflight_failed_a_run() {
+    for profile in BOTH {
+        let job = Job::new("preflight-502", incident(profile));
+        let path = "/v2/viktor/preflight/manifests/-preflight";
+        job.server.spoil("DELETE", path, 1, Fault::Status(502));
+        let ran = job.run(&["--quiet"]);
+        assert_eq!((ran.status, &*ran.err), (0, ""), "{ran:?}");
+        assert_eq!(job.server.lines().iter().filter(|line| line.ends_with("/-preflight")).count(), 2);
+    }
+}

@@ -197,9 +197,10 @@ impl<'a> Judging<'a> {
         self.file(digest, draft, true);
     }
 
-    /// Notes what could not be found out; of a registry that is out of order one word says it all.
+    /// Notes what could not be found out; of a registry that is out of order, or on which the run gave up, one word says
+    /// it all.
     fn unread(&mut self, path: String, trouble: &Trouble) {
-        if !self.is_out_of_order {
+        if !self.is_out_of_order && *trouble != Trouble::GaveUp {
             self.judged.unread.insert(path, trouble.to_string());
         }
     }

@@ -142,6 +142,7 @@ fn refused(error: &Error) -> ManifestAnswer {
 pub(super) fn trouble(error: &Error) -> Trouble {
     match error {
         Error::Spent { .. } => Trouble::NotAsked,
+        Error::GaveUp { .. } => Trouble::GaveUp,
         Error::Status { status, .. } if *status >= 500 => Trouble::Server(*status),
         Error::Refused { status, .. } => Trouble::Forbidden(*status),
         Error::Unreachable { .. } | Error::Deadline { .. } => Trouble::Silent(error.to_string()),

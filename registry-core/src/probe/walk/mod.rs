@@ -93,6 +93,38 @@ impl<'a> Walk<'a> {
             tags.insert(name.clone(), TagAnswer::Names(*digest));
         }
         self.below(named.iter().map(|(repository, _, digest)| (repository.clone(), *digest)).collect()).await;
+        self.note_end();
+    }
+
+    /// Notes where the run gave up. A server error says nothing of an object then, for nothing answered at the end.
+    pub(super) fn note_end(&mut self) {
+        let Some(why) = self.client.gave_up() else { return };
+        let not_known = |trouble: &mut Trouble| {
+            if matches!(trouble, Trouble::Server(_)) {
+                *trouble = Trouble::GaveUp;
+            }
+        };
+        for repository in self.seen.repositories.values_mut() {
+            for answer in repository.tags.values_mut() {
+                if let TagAnswer::Unknown(trouble) = answer {
+                    not_known(trouble);
+                }
+            }
+            for answer in repository.manifests.values_mut() {
+                if let ManifestAnswer::Unknown(trouble) = answer {
+                    not_known(trouble);
+                }
+            }
+            for answer in repository.blobs.values_mut() {
+                if let BlobAnswer::Unknown(trouble) = answer {
+                    not_known(trouble);
+                }
+            }
+        }
+        let end = (".".to_owned(), why.to_string());
+        if !self.seen.unread.contains(&end) {
+            self.seen.unread.push(end);
+        }
     }
 
     /// Asks for tags in this order. Where requests or time are limited it does so in waves: the end of what may be spent
@@ -121,6 +153,7 @@ impl<'a> Walk<'a> {
                 self.look_again().await;
             }
         }
+        self.note_end();
     }
 
     /// How many tags are asked for at once: fewer the less is left, so that those that are begun come to an end.

@@ -25,6 +25,7 @@ impl Walk<'_> {
         // What is odd now was so twice.
         self.odd_manifests.clear();
         self.odd_blobs.clear();
+        self.note_end();
     }
 
     /// Asks again for everything that does not answer as it should, whatever the reason: for whoever waits for a registry to
@@ -54,6 +55,7 @@ impl Walk<'_> {
         self.tags(&tags).await;
         self.below(manifests).await;
         self.blobs_again(blobs).await;
+        self.note_end();
     }
 
     /// Resolves broken tags anew: one that is gone is no damage, one that moved is judged by what it names now.
@@ -92,7 +94,7 @@ impl Walk<'_> {
             let answer = match answer {
                 TagAnswer::Absent if is_gone => TagAnswer::Vanished,
                 // Nothing new was learned, so what was seen first holds.
-                TagAnswer::Unknown(Trouble::NotAsked) => continue,
+                TagAnswer::Unknown(Trouble::NotAsked | Trouble::GaveUp) => continue,
                 TagAnswer::Names(digest) if seen.tags.get(&tag) != Some(&TagAnswer::Names(digest)) => {
                     moved.push((repository, digest));
                     TagAnswer::Names(digest)

@@ -1,7 +1,9 @@
 //! What is deleted, by which name, and what stops it.
 
-use registry_core::registry::Credentials;
-use registry_core::retention::{self as core, Outcome, RankBy};
+use std::time::Duration;
+
+use registry_core::registry::{Client, Credentials, Http, RegistrySource, Settings};
+use registry_core::retention::{self as core, Outcome, RankBy, Stopped};
 use registry_fixtures::registry::{Account, Auth, Fault, Grant, Profile, Server, World};
 
 use super::{
@@ -160,5 +162,31 @@ fn a_deletion_of_which_nobody_knows_is_read_again_before_it_is_repeated() {
             assert_eq!(server.world().tags_of("app"), ["1.4.0", "1.4.0-amd64"], "{shown}");
             assert_whole(&server);
         }
+    }
+}
+
+#[test]
+fn a_server_that_dies_while_tags_are_deleted_ends_the_run() {
+    for profile in BOTH {
+        let server = Server::start(builds(profile));
+        let plan = block(planned_by(&source(&server), 1, RankBy::Semver)).expect("a plan");
+        let mut deleted = 0;
+        server.set_hook(move |_, ask, _| {
+            let is_dead = deleted >= 3;
+            deleted += usize::from(ask.method == "DELETE");
+            is_dead.then_some(Fault::Status(502))
+        });
+        // A second try comes half a millisecond later at least.
+        let give_up_after = Some(Duration::from_micros(500));
+        let backoff = Duration::from_millis(1);
+        let settings = Settings { retries: 4, backoff, give_up_after, proxies: false, ..Settings::default() };
+        let http = Http::new(settings).expect("a transport");
+        let client = Client::new(&http, &server.url, Credentials::Anonymous).expect("a client");
+        let done = block(applied(RegistrySource::new(client), &plan, &mut Lines::default()));
+        assert!(matches!(done.stopped, Some(Stopped::GaveUp(_))), "{profile:?}: {done:?}");
+        assert!(done.count(Outcome::Stopped) > 0 && done.count(Outcome::Failed) <= 1, "{done:?}");
+        assert_whole(&server);
+        let left = server.world().tags_of("app").len();
+        assert!(left > 2, "{profile:?}: {left} tags are left");
     }
 }

@@ -156,3 +156,20 @@ fn a_preflight_that_is_answered_strangely_grants_nothing() {
         assert!(matches!(ask(fault), Permission::Unknown(_)), "{shown}");
     }
 }
+
+// One 502 on the preflight failed a run after 484 good GETs.
+#[test]
+fn bug_a_preflight_is_tried_again_since_it_is_harmless() {
+    for fault in [Fault::Status(502), Fault::Wait(0), Fault::Lost, Fault::Reset] {
+        let server = Server::start(builds(Profile::V3));
+        let mut left = 2;
+        let shown = format!("{fault:?}");
+        server.set_hook(move |_, ask, _| {
+            let is_spoilt = ask.method == "DELETE" && left > 0;
+            left -= i32::from(is_spoilt);
+            is_spoilt.then(|| fault.clone())
+        });
+        let permission = block(source_as(&server, Credentials::Anonymous, 2).preflight("app"));
+        assert_eq!((permission, deletions(&server).len()), (Permission::Granted, 3), "{shown}");
+    }
+}

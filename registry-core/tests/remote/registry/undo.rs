@@ -2,7 +2,7 @@
 
 use registry_core::retention::{self as core, RankBy, Told, UndoState};
 use registry_fixtures::Digest;
-use registry_fixtures::registry::{Server, image_of};
+use registry_fixtures::registry::{Profile, Quirks, Server, image_of};
 
 use super::{BOTH, Lines, applied, assert_whole, block, builds, planned_by, source};
 
@@ -28,6 +28,26 @@ fn law_8_undo_puts_everything_back() {
         assert_whole(&server);
         let again = block(core::undo(&source(&server).arm(), &told));
         assert!(again.iter().all(|row| row.state == UndoState::There), "{again:?}");
+    }
+}
+
+// https://github.com/google/go-containerregistry/issues/1579: every row was called lost, since the 404 of a HEAD was not
+// believed, although the manifests were there.
+#[test]
+fn bug_undo_lost_every_row_where_a_head_says_less_than_a_get() {
+    for quirks in [Quirks::CRANE, Quirks::of_head(404), Quirks::of_head(405), Quirks::of_head(501)] {
+        let server = Server::start(builds(Profile::V3).answering(quirks));
+        let before = server.world().tags_of("app");
+        let plan = block(planned_by(&source(&server), 1, RankBy::Semver)).expect("a plan");
+        let mut journal = Lines::default();
+        let done = block(applied(source(&server), &plan, &mut journal));
+        assert_eq!((done.stopped.clone(), done.count(core::Outcome::Deleted)), (None, done.rows.len()), "{quirks:?}");
+        assert!(!done.rows.is_empty());
+        let told = Told::read(journal.text()).expect("a journal");
+        let undone = block(core::undo(&source(&server).arm(), &told));
+        assert!(undone.iter().all(|row| row.state == UndoState::Restored), "{quirks:?}: {undone:?}");
+        assert_eq!(server.world().tags_of("app"), before, "{quirks:?}");
+        assert_whole(&server);
     }
 }
 

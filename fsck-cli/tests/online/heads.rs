@@ -1,0 +1,51 @@
+//! Registries, and proxies in front of one, that say less to a HEAD than to a GET.
+
+use registry_fixtures::registry::{Profile, Quirks, Server, World};
+
+use crate::support::{damaged, fsck, host, images, manifest};
+
+const OTHERS: [Quirks; 4] = [Quirks::CRANE, Quirks::of_head(404), Quirks::of_head(405), Quirks::of_head(501)];
+
+fn registry(quirks: Quirks, push: impl FnOnce(&mut World)) -> Server {
+    let mut world = World::new(Profile::V3).answering(quirks);
+    push(&mut world);
+    Server::start(world)
+}
+
+// https://github.com/google/go-containerregistry/issues/1579: "not known: HEAD …: status 404", exit 8.
+#[test]
+fn bug_a_tag_that_is_absent_was_not_known_to_crane_registry_serve() {
+    for quirks in OTHERS {
+        let server = registry(quirks, images);
+        let ran = fsck(&["verify", &format!("{}/web:nothere", host(&server)), "--output", "json"]);
+        assert_eq!((ran.status, ran.codes()), (4, vec!["tag-target-missing".to_owned()]), "{quirks:?}");
+    }
+}
+
+// https://github.com/google/go-containerregistry/issues/1579
+#[test]
+fn bug_referrers_were_not_known_to_crane_registry_serve() {
+    for quirks in OTHERS {
+        let verify = |server: &Server| fsck(&["verify", &format!("{}/web", host(server)), "--referrers"]);
+        assert_eq!(verify(&registry(quirks, images)).status, 4, "{quirks:?}");
+        let signed = registry(quirks, |world| {
+            images(world);
+            let tag = manifest("four").replace(':', "-");
+            world.push_image("web", Some(&format!("{tag}.sig")), "signature");
+        });
+        assert_eq!(verify(&signed).status, 0, "{quirks:?}");
+    }
+}
+
+// https://github.com/merll/docker-registry-util/issues/3: every tag was unknown where HEAD answers 405.
+#[test]
+fn bug_every_tag_was_unknown_where_head_is_not_taken() {
+    for quirks in OTHERS {
+        let probe = |push: fn(&mut World)| {
+            let ran = fsck(&["probe", &registry(quirks, push).url, "--output", "json"]);
+            (ran.status, ran.codes())
+        };
+        assert_eq!(probe(images), (0, Vec::new()), "{quirks:?}");
+        assert_eq!(probe(damaged), (4, vec!["child-missing".to_owned()]), "{quirks:?}");
+    }
+}
