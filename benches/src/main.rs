@@ -7,6 +7,7 @@ mod compare;
 mod effects;
 mod measure;
 mod peers;
+mod probing;
 mod report;
 mod served;
 mod stats;
@@ -61,6 +62,16 @@ enum Command {
         /// Packages of 60 versions each.
         #[arg(default_value_t = 100)]
         packages: usize,
+    },
+    /// `probe` of a slow registry in memory with many requests at once against one at a time. Exit status: 1 when not 12 times
+    /// faster, or at 64 MiB of memory or more.
+    Probe {
+        /// Requests under way at once.
+        #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(2..=1024))]
+        jobs: u16,
+        /// The registry-fsck to measure; else the one beside this program, else the one in PATH.
+        #[arg(long, value_name = "PATH")]
+        fsck: Option<PathBuf>,
     },
     /// `gc-preview --delete-untagged` against `garbage-collect --delete-untagged --dry-run` of 2.8.2 on one repository of 2000
     /// manifests and tags, and against `scan` on a large tree. Exit status: 1 when under 200 times faster, or over 1.2.
@@ -183,6 +194,16 @@ fn main() -> ExitCode {
                 );
             }
             runs.iter().all(|run| run.took <= run.ideal.mul_f64(1.3))
+        }),
+        Command::Probe { jobs, fsck } => Peers::locate(fsck.as_deref(), &["time"]).and_then(|peers| {
+            let figures = probing::probe(&peers, jobs)?;
+            let ([one, many], peak) = (figures.seconds, figures.peak as f64 / f64::from(1 << 20));
+            println!(
+                "{} requests: {one:.1} s one at a time, {many:.1} s {jobs} at once, ratio {:.1}; {peak:.1} MiB",
+                figures.requests,
+                figures.ratio()
+            );
+            Ok(figures.ratio() >= 12.0 && figures.peak < 64 << 20)
         }),
         Command::GcPreview { size, pairs, fsck } => program(fsck).and_then(|fsck| {
             let faster = effects::forecast(&fsck)?;
