@@ -29,6 +29,7 @@ pub fn http(args: &Connection, common: &Common, budget: Budget) -> anyhow::Resul
     let mut settings = Settings {
         deadline: Duration::from_secs(u64::from(args.timeout.max(1))),
         retries: args.retries,
+        token_services: args.token_service.clone(),
         most: budget.requests,
         until: budget
             .seconds

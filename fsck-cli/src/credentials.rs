@@ -5,8 +5,11 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
-use registry_core::registry::Credentials;
+use registry_core::oci::RepositoryName;
+use registry_core::registry::{Credentials, HostCredentials};
 use secrecy::SecretString;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::args::Connection;
 
@@ -72,10 +75,10 @@ pub fn are_of_one_host(args: &Connection) -> bool {
 ///
 /// # Errors
 /// When something that was named cannot be used.
-pub fn find(args: &Connection, host: &str, is_forgejo: bool) -> anyhow::Result<Credentials> {
+pub fn find(args: &Connection, host: &str, is_forgejo: bool) -> anyhow::Result<HostCredentials> {
     match (&args.user, &args.password_file) {
         (Some(name), Some(path)) => {
-            return Ok(Credentials::User { name: name.clone(), secret: secret(path)? });
+            return Ok(Credentials::User { name: name.clone(), secret: secret(path)? }.into());
         }
         (None, Some(_)) => bail!("--password-file needs --user"),
         _ => {}
@@ -89,9 +92,9 @@ pub fn find(args: &Connection, host: &str, is_forgejo: bool) -> anyhow::Result<C
     }
     match (found, &args.user) {
         (Some(Credentials::User { secret, .. }), Some(name)) => {
-            return Ok(Credentials::User { name: name.clone(), secret });
+            return Ok(Credentials::User { name: name.clone(), secret }.into());
         }
-        (Some(found), _) => return Ok(found),
+        (Some(found), _) => return Ok(found.into()),
         (None, Some(_)) => {
             let token = if is_forgejo { ", FORGEJO_TOKEN" } else { "" };
             bail!("--user needs --password-file, REGISTRY_PASSWORD{token} or the same with _FILE at the end");
@@ -111,35 +114,66 @@ pub fn find(args: &Connection, host: &str, is_forgejo: bool) -> anyhow::Result<C
             return Ok(found);
         }
     }
-    Ok(Credentials::Anonymous)
+    Ok(HostCredentials::default())
 }
 
-/// The credentials that a file has for a host; `None` when it has none.
-fn from_file(path: &Path, host: &str) -> anyhow::Result<Option<Credentials>> {
+/// The credentials that a file has for a host; `None` when it has none. Keys of podman may name a path of the host too.
+fn from_file(path: &Path, host: &str) -> anyhow::Result<Option<HostCredentials>> {
     let bytes = small_file(path)?;
     let hub = matches!(host, "docker.io" | "index.docker.io" | "registry-1.docker.io");
     let mut keys = vec![host.to_owned(), format!("https://{host}"), format!("http://{host}")];
     if hub {
         keys.insert(0, "https://index.docker.io/v1/".into());
     }
+    let mut general = None;
     for key in keys {
-        match get_credential_from_reader(&bytes[..], &key) {
-            Ok(DockerCredential::UsernamePassword(name, secret)) => {
-                return Ok(Some(Credentials::User { name, secret: secret.into() }));
-            }
-            Ok(DockerCredential::IdentityToken(_)) => {
-                bail!(
-                    "{} has an identity token for {host}, which is not supported; use a password or an access token",
-                    path.display()
-                )
-            }
-            // Helpers fail for a host that they do not know.
-            Err(
-                CredentialRetrievalError::NoCredentialConfigured
-                | CredentialRetrievalError::HelperFailure { .. },
-            ) => {}
-            Err(error) => return Err(anyhow!("{error}").context(format!("cannot use {}", path.display()))),
+        general = under(path, &bytes, &key)?;
+        if general.is_some() {
+            break;
         }
     }
-    Ok(None)
+    let is_found = general.is_some();
+    let mut found = HostCredentials::from(general.unwrap_or_default());
+    let hosts: &[&str] = if hub { &["docker.io"] } else { &[host] };
+    let paths = paths_below(&bytes, hosts);
+    let has_paths = !paths.is_empty();
+    for (key, below) in paths {
+        if let Some(credentials) = under(path, &bytes, &key)? {
+            found = found.with(&below, credentials);
+        }
+    }
+    Ok((is_found || has_paths).then_some(found))
+}
+
+/// Keys of a file that name a path of one of these hosts, `host/namespace` or `host/namespace/repository`, and the path.
+fn paths_below(file: &[u8], hosts: &[&str]) -> Vec<(String, String)> {
+    #[derive(Deserialize)]
+    struct File {
+        #[serde(default)]
+        auths: std::collections::BTreeMap<String, IgnoredAny>,
+    }
+    // What is no such file was refused before.
+    let keys = serde_json::from_slice::<File>(file).map(|file| file.auths).unwrap_or_default().into_keys();
+    let below = |key: String| {
+        let (host, path) = key.split_once('/')?;
+        let is_it = hosts.contains(&host) && RepositoryName::new(path).is_ok();
+        let path = path.to_owned();
+        is_it.then_some((key, path))
+    };
+    keys.filter_map(below).collect()
+}
+
+/// The credentials under one key of a file.
+fn under(path: &Path, file: &[u8], key: &str) -> anyhow::Result<Option<Credentials>> {
+    match get_credential_from_reader(file, key) {
+        Ok(DockerCredential::UsernamePassword(name, secret)) => {
+            Ok(Some(Credentials::User { name, secret: secret.into() }))
+        }
+        Ok(DockerCredential::IdentityToken(token)) => Ok(Some(Credentials::Identity { token: token.into() })),
+        // Helpers fail for a host that they do not know.
+        Err(
+            CredentialRetrievalError::NoCredentialConfigured | CredentialRetrievalError::HelperFailure { .. },
+        ) => Ok(None),
+        Err(error) => Err(anyhow!("{error}").context(format!("cannot use {}", path.display()))),
+    }
 }

@@ -12,8 +12,7 @@ use registry_core::text::escape_os;
 
 use crate::args::{EngineArg, GcPreviewArgs};
 use crate::exit::{self, Failure};
-use crate::log::log_unread;
-use crate::{interrupt, progress, render, scan};
+use crate::{interrupt, log, progress, render, scan};
 
 /// Forecasts, prints, and gives the exit status.
 ///
@@ -33,7 +32,7 @@ pub fn run(args: &GcPreviewArgs) -> Result<u8, Failure> {
         one(args, located, started_at, &progress, &mut report).map_err(Failure::Usage)?;
     }
     drop(line);
-    log_unread(&args.common, &report.unread);
+    log::unread_inside(&args.common, &report.unread);
     report.duration_seconds = started.elapsed().as_secs_f64();
     report.exit_status = status(&report);
     render::forecast(&args.common, &report).context("cannot write the report").map_err(Failure::Io)?;

@@ -1,12 +1,13 @@
 //! Log lines on standard error. Results never go there.
 
 use registry_core::audit::UnreadPath;
+use registry_core::repair::{Outcome, Taken, UndoState, Undone};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::{Common, Output};
 use crate::exit::Failure;
 
-/// How many paths are named that could not be read.
+/// How many of a kind are named.
 const FEW: usize = 5;
 
 /// Starts the log as the command line asks.
@@ -25,20 +26,63 @@ pub fn start(common: &Common) {
     }
 }
 
-/// Names on standard error what could not be read, where the report on standard output does not: a few of it.
-pub fn log_unread(common: &Common, unread: &[UnreadPath]) {
-    if !common.quiet || common.output == Output::Json {
+/// Says what could not be read, whatever the report on standard output shows: a few of it.
+pub fn unread<'a>(unread: impl IntoIterator<Item = &'a UnreadPath>) {
+    let one = |one: &UnreadPath| format!("not read: {}: {}: {}", one.source, one.path, one.error);
+    few(unread.into_iter().map(one), "not read");
+}
+
+/// The same of trees, where the report has a finding for each, unless it is not printed. What could not even be opened was
+/// said when it was met.
+pub fn unread_inside(common: &Common, all: &[UnreadPath]) {
+    if is_hidden(common) {
+        unread(all.iter().filter(|one| &*one.path != "."));
+    }
+}
+
+/// Whether standard output has nothing but a summary.
+fn is_hidden(common: &Common) -> bool {
+    common.quiet && common.output == Output::Text
+}
+
+/// Says which steps of a repair were refused, failed or were not reached, unless the report does.
+pub fn steps(common: &Common, steps: &[Taken]) {
+    if !is_hidden(common) {
         return;
     }
-    // What could not even be opened is told when it is met.
-    let inside = || unread.iter().filter(|one| &*one.path != ".");
-    for one in inside().take(FEW) {
-        let text = format!("{}: {}: {}", one.source, one.path, one.error);
-        tracing::error!("not read: {}", registry_core::text::without_controls(&text));
+    let one = |taken: &Taken| {
+        let (word, why) = match &taken.outcome {
+            Outcome::Refused(why) => ("refused", why),
+            Outcome::Failed(why) => ("failed", why),
+            Outcome::Stopped(why) => ("not reached", why),
+            Outcome::Planned | Outcome::Done | Outcome::There | Outcome::Spared(_) => return None,
+        };
+        Some(format!("{word}: {} {}: {why}", taken.step.action.as_str(), taken.step.path))
+    };
+    few(steps.iter().filter_map(one), "not done");
+}
+
+/// Says which changes could not be taken back, unless the report does.
+pub fn changes(common: &Common, changes: &[Undone]) {
+    if !is_hidden(common) {
+        return;
     }
-    let more = inside().count().saturating_sub(FEW);
-    if more > 0 {
-        tracing::error!("not read: {more} more; without --quiet all are told");
+    let one = |change: &Undone| match &change.state {
+        UndoState::Taken(why) => Some(format!("left: {}: {why}", change.path)),
+        UndoState::Lost(why) => Some(format!("not undone: {}: {why}", change.path)),
+        UndoState::Restored | UndoState::There => None,
+    };
+    few(changes.iter().filter_map(one), "not undone");
+}
+
+/// The first lines, and how many more there are.
+fn few(lines: impl Iterator<Item = String>, what: &str) {
+    let lines: Vec<String> = lines.collect();
+    for line in lines.iter().take(FEW) {
+        tracing::error!("{}", registry_core::text::without_controls(line));
+    }
+    if let more @ 1.. = lines.len().saturating_sub(FEW) {
+        tracing::error!("{what}: {more} more; without --quiet all are told");
     }
 }
 

@@ -5,7 +5,7 @@ mod lists;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use globset::GlobSet;
 use indicatif::HumanCount;
 use jiff::{SignedDuration, Timestamp};
@@ -15,14 +15,14 @@ use registry_core::probe::{
     Choice, Choosing, Depth, JudgeOptions, Judgement, Listed, Run, Seen, State, Walk, WalkOptions, choose,
     judge,
 };
-use registry_core::registry::{Client, Credentials, Error, Http};
+use registry_core::registry::{Client, Credentials, Error, HostCredentials, Http};
 
 use crate::args::{DepthArg, ProbeArgs};
 use crate::connect;
 use crate::credentials;
 use crate::exit::{self, Failure};
 use crate::reporting::{self, Earlier, Extra, merge, set, texts};
-use crate::{interrupt, progress, render, state};
+use crate::{interrupt, log, progress, render, state};
 
 /// Probes, prints, and gives the exit status.
 ///
@@ -49,6 +49,7 @@ pub fn run(args: &ProbeArgs) -> Result<u8, Failure> {
     runtime.block_on(probe.run(&mut past, &mut report))?;
     drop(line);
 
+    log::unread(&report.unread);
     earlier.settle(&mut report, started);
     if report.summary.unknown_tags > 0 {
         report.exit_status |= exit::INCOMPLETE;
@@ -99,7 +100,7 @@ struct Probe<'a> {
     http: Http,
     /// The address as reports and states name it.
     name: String,
-    credentials: Credentials,
+    credentials: HostCredentials,
     only: Option<GlobSet>,
     /// Repositories to look at instead of the catalog.
     names: Option<Vec<String>>,
@@ -182,13 +183,16 @@ impl<'a> Probe<'a> {
             client.ping().await?;
             return Ok(Target::Registry(Box::new(client)));
         }
-        let (user, token) = match &self.credentials {
-            Credentials::User { name, secret } => (Some(name.clone()), Some(secret.clone())),
-            Credentials::Anonymous => (None, None),
-        };
         let mut owners = Vec::new();
         for owner in &self.args.owner {
-            let account = Account { owner: owner.clone(), user: user.clone(), token: token.clone() };
+            let (user, token) = match self.credentials.of(Some(&owner.to_lowercase())) {
+                Credentials::User { name, secret } => (Some(name.clone()), Some(secret.clone())),
+                Credentials::Anonymous => (None, None),
+                Credentials::Identity { .. } => {
+                    return Err(anyhow!("Forgejo takes no identity token; use an access token"));
+                }
+            };
+            let account = Account { owner: owner.clone(), user, token };
             let forgejo = Forgejo::connect(&self.http, &self.args.url, &account).await?;
             forgejo.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
             owners.push(forgejo);
@@ -208,6 +212,7 @@ impl<'a> Probe<'a> {
                 DepthArg::Content => Depth::Content,
             },
             recheck_after: SignedDuration::from_secs(self.args.recheck_after.into()),
+            last_byte: self.args.forgejo,
             platforms: !self.args.require_platform.is_empty(),
             now: self.now,
         };

@@ -20,9 +20,8 @@ use self::places::Places;
 use self::work::Work;
 use crate::args::RepairArgs;
 use crate::exit::{self, Failure};
-use crate::log::log_unread;
 use crate::reporting::set;
-use crate::{interrupt, progress, render, scan, supply, unused};
+use crate::{interrupt, log, progress, render, scan, supply, unused};
 
 /// Repairs, prints, and gives the exit status.
 ///
@@ -76,7 +75,8 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     }
     drop(line);
     drop(lock);
-    log_unread(&args.common, &report.unread);
+    log::unread_inside(&args.common, &report.unread);
+    log::steps(&args.common, &report.steps);
     report.summary = Summary::of(&report.steps, Counts::of(&plan.audit));
     report.duration_seconds = started.elapsed().as_secs_f64();
     report.exit_status = status(&report, far.was_stopped());

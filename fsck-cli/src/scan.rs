@@ -17,9 +17,8 @@ use registry_core::text::{escape, escape_os};
 use crate::args::{Judging, RoleArg, ScanArgs};
 use crate::exit::{self, Failure};
 use crate::file::{folder, refuse_non_file};
-use crate::log::log_unread;
 use crate::reporting::{self, Earlier, Extra, merge, set, texts};
-use crate::{interrupt, progress, render};
+use crate::{interrupt, log, progress, render};
 
 /// Scans, prints, and gives the exit status.
 ///
@@ -50,7 +49,7 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
         plan.one(located, &progress, &mut report, &mut extra);
     }
     drop(line);
-    log_unread(&args.common, &report.unread);
+    log::unread_inside(&args.common, &report.unread);
 
     earlier.settle(&mut report, started);
     if !args.common.repository.is_empty() && report.sources.iter().all(|source| source.repositories == 0) {

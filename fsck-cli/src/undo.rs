@@ -10,7 +10,7 @@ use registry_core::text::escape_os;
 
 use crate::args::UndoArgs;
 use crate::exit::{self, Failure};
-use crate::{file, render, settings, unused};
+use crate::{file, log, render, settings, unused};
 
 /// Takes a repair back, prints, and gives the exit status.
 ///
@@ -56,6 +56,7 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
         servers: servers.iter().map(crate::repair::server).collect(),
         changes,
     };
+    log::changes(&args.common, &report.changes);
     render::undone(&args.common, &report).context("cannot write the report").map_err(Failure::Io)?;
     Ok(report.exit_status)
 }

@@ -19,7 +19,7 @@ use registry_core::text::{escape, without_controls};
 use crate::args::{Compare, FailOn, VerifyArgs};
 use crate::exit::{self, Failure};
 use crate::reporting::{self, Earlier, Extra, merge};
-use crate::{connect, credentials, interrupt, render};
+use crate::{connect, credentials, interrupt, log, render};
 use findings::{finding, first, named};
 
 /// First pause before what is missing is asked for again; doubled each time.
@@ -49,6 +49,7 @@ pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     let runtime = connect::runtime().map_err(Failure::Io)?;
     let checked = runtime.block_on(verify.run(&mut report))?;
     report.coverage.requests = Some(verify.http.sent());
+    log::unread(&report.unread);
     earlier.settle(&mut report, started);
     if report.summary.unknown_tags > 0 {
         report.exit_status |= exit::INCOMPLETE;
@@ -169,7 +170,8 @@ impl Verify<'_> {
             let checked: Vec<&Checked> = all.iter().map(|(checked, ..)| checked).collect();
             let differences = findings::differences(self.args, &checked);
             // The other side of a dual push may be moved yet.
-            if differences.is_empty() || !pause.until(self.until, &differences[0].message).await {
+            let is_over = differences.is_empty() || self.http.gave_up().is_some();
+            if is_over || !pause.until(self.until, &differences[0].message).await {
                 break (all, differences);
             }
         };
@@ -201,6 +203,7 @@ impl Verify<'_> {
         let options = WalkOptions {
             depth: if self.args.content { Depth::Content } else { Depth::Blobs },
             recheck_after: SignedDuration::ZERO,
+            last_byte: false,
             platforms: !self.args.require_platform.is_empty(),
             now: Timestamp::now(),
         };
@@ -227,7 +230,10 @@ impl Verify<'_> {
                 && audit.unknown_tags.is_empty()
                 && audit.broken_tags.is_empty()
                 && !audit.findings.iter().any(|finding| is_bad(&finding));
-            if is_good || self.http.gave_up().is_some() || !pause.until(self.until, &first(&audit, &findings, &unread)).await {
+            if is_good
+                || self.http.gave_up().is_some()
+                || !pause.until(self.until, &first(&audit, &findings, &unread)).await
+            {
                 break (audit, findings, referrers, unread);
             }
             walk.ask_again().await;

@@ -137,6 +137,7 @@ impl Connector {
             }
             let deadline = Duration::from_secs(args.timeout);
             let mut settings = Settings { in_flight: args.jobs.into(), deadline, ..Settings::default() };
+            settings.token_services.clone_from(&args.token_service);
             settings.give_up_after =
                 (args.give_up_after > 0).then(|| Duration::from_secs(args.give_up_after));
             settings.user_agent = concat!("registry-retention/", env!("CARGO_PKG_VERSION")).into();

@@ -41,9 +41,11 @@ impl Failure {
     /// A server that cannot be opened: a wrong address is a matter of usage, silence is a failure.
     pub fn of_server(error: Error) -> Self {
         match &error {
-            Error::Address { .. } | Error::Name(_) | Error::Malformed { .. } | Error::NoOwner { .. } => {
-                Self::Usage(error.into())
-            }
+            Error::Address { .. }
+            | Error::Name(_)
+            | Error::Malformed { .. }
+            | Error::NoOwner { .. }
+            | Error::TokenService { .. } => Self::Usage(error.into()),
             Error::GaveUp { .. } => Self::GaveUp(error.into()),
             // Whoever may not even read may not delete.
             Error::Refused { .. } => Self::Forbidden(error.into()),

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
-use registry_core::retention::{Applied, Cache, Plan, Stopped};
+use registry_core::retention::{Applied, Cache, Plan};
 
 use crate::args::{Common, ExplainArgs, PlanArgs, RunArgs};
 use crate::connect::{Connector, Source};
@@ -169,9 +169,6 @@ pub async fn act(
         let failure = Failure::Io(anyhow::Error::new(error).context("cannot print the result"));
         render::error(None, failure.error());
         tally.failed(&failure);
-    }
-    if let Some(Stopped::Forbidden(why)) = &applied.stopped {
-        render::warn(&format!("the server refuses deletions, so nothing else was tried: {why}"));
     }
     applied
 }

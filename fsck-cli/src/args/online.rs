@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use registry_core::oci::{Digest, ImageReference, Platform};
+use registry_core::registry::TokenService;
 
 use super::{Common, Compare, duration, percent};
 
@@ -138,6 +139,10 @@ pub struct Connection {
     /// A file of credentials by host, as docker and podman write it
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
     pub authfile: Option<PathBuf>,
+
+    /// A token service on another host that the credentials may go to; scheme, host and port count (repeatable)
+    #[arg(long, value_name = "URL", help_heading = "Connection")]
+    pub token_service: Vec<TokenService>,
 
     /// Certificate authorities trusted beside those of the system (PEM)
     #[arg(long, value_name = "FILE", help_heading = "Connection")]

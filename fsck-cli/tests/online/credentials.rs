@@ -204,10 +204,9 @@ fn files_that_cannot_be_used_exit_16_and_are_named() {
     let _masked = masked();
     let server = guarded(Auth::Basic(me()));
     let folder = tempfile::tempdir().unwrap();
-    let token = format!(r#"{{"auths":{{"{}":{{"identitytoken":"{SECRET}"}}}}}}"#, host(&server));
     let bad = format!(r#"{{"auths":{{"{}":{{"auth":"{SECRET}"}}}}}}"#, host(&server));
     let mut all = String::new();
-    for (name, text) in [("a.json", "no json"), ("b.json", &*token), ("c.json", &*bad)] {
+    for (name, text) in [("a.json", "no json"), ("c.json", &*bad)] {
         let path = write(&folder.path().join(name), text);
         let ran = probe(&server, folder.path(), |command| command.args(["--authfile", &path]));
         assert_eq!(ran.status, 16);
@@ -224,7 +223,6 @@ fn files_that_cannot_be_used_exit_16_and_are_named() {
     }
     insta::assert_snapshot!(all, @"
     ERROR cannot use FOLDER/a.json: Unable to read config
-    ERROR FOLDER/b.json has an identity token for HOST, which is not supported; use a password or an access token
     ERROR cannot use FOLDER/c.json: Unable to decode credential
     ERROR FOLDER/empty is empty
     ERROR cannot read FOLDER/absent: No such file or directory (os error 2)
@@ -307,11 +305,82 @@ fn a_token_service_on_another_host_gets_no_password() {
     let ran = probe(&server, home.path(), mine);
     assert_eq!(ran.status, 8);
     insta::assert_snapshot!(ran.out, @"
-    http://HOST could not be read: GET /v2/: its token service is http://HOST, another host; credentials do not go there
+    http://HOST could not be read: the token service of http://HOST is http://HOST, another host; credentials do not go there unless it is named: --token-service http://HOST
     asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
     registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
     ");
     assert!(thief.log().is_empty());
+}
+
+/// A registry and the token service that it names, on another port. Tokens of the service are known to the registry.
+fn with_service_elsewhere(accounts: Vec<Account>) -> [Server; 2] {
+    let service = guarded(Auth::Token(accounts.clone()));
+    let server = guarded(Auth::Token(accounts));
+    {
+        let mut world = server.world();
+        world.realm = Some(format!("{}/auth/token", service.url));
+        for number in 1..=20 {
+            let all = ["repository:web:pull", "repository:team/app:pull", "registry:catalog:*"];
+            world.add_token(&format!("token-{number}"), &all);
+        }
+    }
+    [server, service]
+}
+
+// https://github.com/docker/sbx-releases/issues/535, https://github.com/portainer/portainer/issues/2956: no registry of
+// GitLab and no Docker Hub could be probed or verified.
+#[test]
+fn a_token_service_on_another_host_that_is_named_gives_tokens() {
+    let [server, service] = with_service_elsewhere(me());
+    let home = tempfile::tempdir().unwrap();
+    let ran = probe(&server, home.path(), |command| mine(command).args(["--token-service", &service.url]));
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(sent(&service), [format!("me:{SECRET}")]);
+    assert_eq!(sent(&server), [""; 0]);
+    let ran = probe(&server, home.path(), |command| {
+        mine(command).args(["--token-service", "http://gitlab.example"])
+    });
+    assert_eq!(ran.status, 16);
+    assert!(ran.err.contains("over https only"), "{}", ran.err);
+}
+
+#[test]
+fn an_identity_token_is_used() {
+    let server = guarded(Auth::Token(vec![Account::all("me", "nothing").known_by(SECRET)]));
+    let home = tempfile::tempdir().unwrap();
+    let token = format!(r#"{{"auths":{{"{}":{{"identitytoken":"{SECRET}"}}}}}}"#, host(&server));
+    write(&home.path().join(".docker/config.json"), &token);
+    let ran = probe(&server, home.path(), |command| command);
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+}
+
+// Keys as podman writes them with `podman login host/namespace` (containers-auth.json(5)).
+#[test]
+fn the_most_specific_key_of_a_file_counts() {
+    for auth in [Auth::Basic, Auth::Token] {
+        let server = guarded(auth(me()));
+        let home = tempfile::tempdir().unwrap();
+        let pair = STANDARD.encode(format!("me:{SECRET}"));
+        let wrong = STANDARD.encode("me:wrong");
+        let host = host(&server);
+        let file = format!(
+            r#"{{"auths":{{"{host}/team":{{"auth":"{pair}"}},"{host}/team/other":{{"auth":"{wrong}"}},"{host}/web":{{"auth":"{pair}"}}}}}}"#
+        );
+        let file = write(&home.path().join("auth.json"), &file);
+        let verify = |image: &str| {
+            let mut command = command(home.path());
+            ran(command.args(["verify", &format!("{host}/{image}"), "--authfile", &file, "--retries", "0"]))
+        };
+        for (image, status) in [("team/app:v1", 0), ("web", 0), ("team/other:v1", 8), ("else:v1", 8)] {
+            let ran = verify(image);
+            assert_eq!(ran.status, status, "{image}: {}{}", ran.out, ran.err);
+        }
+        let names = write(&home.path().join("names"), "team/app\nweb\n");
+        let ran = probe(&server, home.path(), |command| {
+            command.args(["--authfile", &file, "--repositories-file", &names])
+        });
+        assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    }
 }
 
 #[test]

@@ -83,3 +83,49 @@ fn an_owner_that_is_not_there_is_a_hole() {
     let ran = ran(command(home.path()).env("FORGEJO_USER", OWNER).env("FORGEJO_TOKEN", READ).args(arguments));
     assert_eq!((ran.status, &ran.json()["sources"][0]["complete"]), (8, &false.into()), "{}", ran.out);
 }
+
+// HEAD tells the size that the database has, so a file that was cut off was never seen without --depth content.
+#[test]
+fn bug_a_truncated_layer_of_a_forgejo_was_seen_by_reading_everything_only() {
+    for bytes in [0, 5] {
+        let server = server(Profile::V15);
+        let layer = registry_fixtures::Digest::of(b"layer of api").as_str().to_owned();
+        server.world().truncate_object(&layer, bytes);
+        let ran = probe(&server, &[]);
+        assert_eq!((ran.status, ran.codes()), (4, vec!["blob-size-mismatch".to_owned()]), "{}", ran.out);
+        assert!(ran.out.contains(&format!("has {bytes} bytes, and its manifest says 12")), "{}", ran.out);
+    }
+}
+
+#[test]
+fn the_last_byte_is_asked_for_as_often_as_a_blob_is_asked_for_at_all() {
+    for profile in [Profile::V11, Profile::V15] {
+        let (server, folder) = (server(profile), tempfile::tempdir().unwrap());
+        let state = folder.path().join("state.json");
+        let state = state.to_str().unwrap();
+        let blobs = |server: &Server| {
+            let of_blobs = server.log().into_iter().filter(|ask| ask.path.contains("/blobs/"));
+            let ranges: Vec<Option<String>> =
+                of_blobs.map(|ask| ask.header("range").map(str::to_owned)).collect();
+            server.clear_log();
+            ranges
+        };
+        assert_eq!(probe(&server, &["--state", state]).status, 0);
+        let asked = blobs(&server);
+        assert!(asked.len() > 10 && asked.iter().all(Option::is_some), "{asked:?}");
+        assert_eq!(probe(&server, &["--state", state]).status, 0);
+        assert!(blobs(&server).is_empty(), "within --recheck-after");
+        assert_eq!(probe(&server, &["--state", state, "--recheck-after", "0s"]).status, 0);
+        assert_eq!(blobs(&server).len(), asked.len());
+    }
+}
+
+// 11 takes no ranges: what is told is the size that the database has, and the body is not read.
+#[test]
+fn a_truncated_layer_of_release_11_is_seen_by_reading_it() {
+    let server = server(Profile::V11);
+    let layer = registry_fixtures::Digest::of(b"layer of api").as_str().to_owned();
+    server.world().truncate_object(&layer, 5);
+    assert_eq!(probe(&server, &[]).status, 0);
+    assert_ne!(probe(&server, &["--depth", "content", "--retries", "0"]).status, 0);
+}

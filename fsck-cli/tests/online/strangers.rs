@@ -241,7 +241,11 @@ fn bug_a_registry_that_dies_was_asked_for_minutes() {
     });
     let ran = fsck(&["probe", &server.url, "--give-up-after", "1s"]);
     assert_eq!(ran.status, 8, "{}", ran.out);
-    assert!(ran.out.contains(" could not be read: no request succeeded for 1 s (--give-up-after)"), "{}", ran.out);
+    assert!(
+        ran.out.contains(" could not be read: no request succeeded for 1 s (--give-up-after)"),
+        "{}",
+        ran.out
+    );
     assert!(ran.out.contains("broken_tags=0 unknown_tags=200 errors=0 "), "{}", ran.out);
     assert!(server.log().len() < 600, "{} requests", server.log().len());
     let ran = fsck(&["verify", &format!("{}/app:v1", host(&server)), "--give-up-after", "1s"]);

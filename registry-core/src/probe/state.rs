@@ -171,8 +171,7 @@ impl State {
         for (name, repository) in &seen.repositories {
             for (tag, answer) in &repository.tags {
                 let is_judged = judged.contains(&(name.clone(), tag.clone()));
-                let is_asked =
-                    !matches!(answer, TagAnswer::Unknown(Trouble::NotAsked | Trouble::GaveUp));
+                let is_asked = !matches!(answer, TagAnswer::Unknown(Trouble::NotAsked | Trouble::GaveUp));
                 if !is_judged && !is_asked {
                     continue;
                 }

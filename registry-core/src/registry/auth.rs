@@ -1,5 +1,5 @@
-//! Credentials and what they are exchanged for. A token is fetched once however many requests wait for it, and anew when
-//! it is refused. Credentials go to the host they were given for, and to no other.
+//! What credentials are exchanged for. A token is fetched once however many requests wait for it, and anew when it is
+//! refused. Credentials go to the host they were given for, and to token services that were named.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
-use secrecy::{ExposeSecret as _, SecretString};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use tokio::time::Instant;
 use url::Url;
 
 use super::challenge::{Challenge, challenges};
+use super::credentials::{Credentials, HostCredentials, secret_header};
 use super::error::Error;
 use super::exchange::{Answer, Ask};
 use super::http::Http;
@@ -25,47 +26,6 @@ const TOKEN_MAX: usize = 64 << 10;
 const FAILED_FOR: Duration = Duration::from_secs(2);
 /// How long a token lives that does not say (distribution's token specification).
 const TOKEN_LIFE: u64 = 60;
-
-/// Who asks.
-#[derive(Clone, Default)]
-pub enum Credentials {
-    /// Nobody in particular.
-    #[default]
-    Anonymous,
-    /// A user and a password or token.
-    User {
-        /// The user.
-        name: String,
-        /// Password or token.
-        secret: SecretString,
-    },
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(if self.are_given() { "Credentials::User" } else { "Credentials::Anonymous" })
-    }
-}
-
-impl Credentials {
-    /// Whether there are any.
-    pub const fn are_given(&self) -> bool {
-        matches!(self, Self::User { .. })
-    }
-
-    /// The header of HTTP Basic.
-    pub(crate) fn basic(&self) -> Option<HeaderValue> {
-        let Self::User { name, secret } = self else { return None };
-        let pair = format!("{name}:{}", secret.expose_secret());
-        secret_header(&format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)))
-    }
-}
-
-pub(crate) fn secret_header(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
 
 /// What a host wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +54,7 @@ struct Slot {
 pub(crate) struct Session {
     http: Http,
     origin: Url,
-    credentials: Credentials,
+    credentials: HostCredentials,
     scheme: RwLock<Scheme>,
     /// Whether one token serves every scope.
     is_one_token: bool,
@@ -116,7 +76,7 @@ struct TokenAnswer {
 
 impl Session {
     /// Asks as the host's challenges want it.
-    pub(crate) fn new(http: Http, origin: Url, credentials: Credentials) -> Self {
+    pub(crate) fn new(http: Http, origin: Url, credentials: HostCredentials) -> Self {
         let (scheme, slots) = (RwLock::new(Scheme::Unknown), Mutex::default());
         Self { http, origin, credentials, scheme, is_one_token: false, slots }
     }
@@ -130,9 +90,9 @@ impl Session {
         self
     }
 
-    /// Whether credentials were given.
-    pub(crate) const fn has_credentials(&self) -> bool {
-        self.credentials.are_given()
+    /// The credentials that were given.
+    pub(crate) const fn credentials(&self) -> &HostCredentials {
+        &self.credentials
     }
 
     pub(crate) const fn http(&self) -> &Http {
@@ -149,6 +109,7 @@ impl Session {
 
     /// Sends a request to the registry. A 401 is met once: by learning what the host wants, or by a new token.
     pub(crate) async fn send(&self, mut ask: Ask, scope: &str) -> Result<Answer, Error> {
+        let credentials = self.credentials.of(repository_of(scope));
         let scope = if self.is_one_token { "" } else { scope };
         let mut is_refreshed = false;
         // Once to learn what the host wants, once for a stale token, once more with a new one.
@@ -157,9 +118,9 @@ impl Session {
             let mut number = None;
             let header = match &scheme {
                 Scheme::Unknown => None,
-                Scheme::Basic => self.credentials.basic(),
+                Scheme::Basic => credentials.basic(),
                 Scheme::Bearer { realm, service } => {
-                    let token = self.token(realm, service.as_deref(), scope).await?;
+                    let token = self.token(realm, service.as_deref(), scope, credentials).await?;
                     number = Some(token.number);
                     Some(token.header)
                 }
@@ -177,7 +138,7 @@ impl Session {
                     self.forget(scope, number).await;
                 }
                 Some(_) => return Ok(answer),
-                None if scheme == Scheme::Unknown && self.learn(&answer)? => {}
+                None if scheme == Scheme::Unknown && self.learn(&answer, credentials)? => {}
                 None => return Ok(answer),
             }
         }
@@ -185,7 +146,7 @@ impl Session {
     }
 
     /// Learns from a challenge what the host wants; false when it wants nothing that we have.
-    fn learn(&self, answer: &Answer) -> Result<bool, Error> {
+    fn learn(&self, answer: &Answer, credentials: &Credentials) -> Result<bool, Error> {
         let offered = challenges(&answer.headers);
         let bearer = offered.iter().find_map(|challenge| match challenge {
             Challenge::Bearer { realm, service } => Some((realm, service)),
@@ -195,16 +156,10 @@ impl Session {
             let bad = |why: String| Error::Malformed { what: answer.what.clone(), why };
             let realm =
                 self.origin.join(realm).map_err(|_| bad("its token service has no address".into()))?;
-            if self.credentials.are_given() && realm.origin() != self.origin.origin() {
-                let realm = realm.origin().ascii_serialization();
-                return Err(bad(format!(
-                    "its token service is {realm}, another host; credentials do not go there"
-                )));
-            }
             self.set_scheme(Scheme::Bearer { realm, service: service.clone() });
             return Ok(true);
         }
-        let wants_basic = offered.contains(&Challenge::Basic) && self.credentials.are_given();
+        let wants_basic = offered.contains(&Challenge::Basic) && credentials.basic().is_some();
         if wants_basic {
             self.set_scheme(Scheme::Basic);
         }
@@ -225,7 +180,13 @@ impl Session {
         }
     }
 
-    async fn token(&self, realm: &Url, service: Option<&str>, scope: &str) -> Result<Token, Error> {
+    async fn token(
+        &self,
+        realm: &Url,
+        service: Option<&str>,
+        scope: &str,
+        credentials: &Credentials,
+    ) -> Result<Token, Error> {
         let slot = self.slot(scope);
         // Held while one request fetches, so that the others wait for its token.
         let mut slot = slot.lock().await;
@@ -237,7 +198,7 @@ impl Session {
         {
             return Err(error.clone());
         }
-        let fetched = self.fetch(realm, service, scope).await;
+        let fetched = self.fetch(realm, service, scope, credentials).await;
         slot.failed = fetched.as_ref().err().map(|error| (Instant::now(), error.clone()));
         let (header, life) = fetched?;
         slot.fetched += 1;
@@ -246,28 +207,47 @@ impl Session {
         Ok(token)
     }
 
-    /// Asks a token service; gives the header to send, and for how long.
+    /// Asks a token service; gives the header to send, and for how long. The only place where credentials leave for
+    /// another address than the registry's.
     async fn fetch(
         &self,
         realm: &Url,
         service: Option<&str>,
         scope: &str,
+        credentials: &Credentials,
     ) -> Result<(HeaderValue, Duration), Error> {
+        let is_trusted = realm.origin() == self.origin.origin() || self.http.may_give_credentials(realm);
+        if credentials.are_given() && !is_trusted {
+            let registry = self.origin.origin().ascii_serialization();
+            return Err(Error::TokenService { registry, service: realm.origin().ascii_serialization() });
+        }
+        let mut wanted: Vec<(&str, &str)> = service.map(|service| ("service", service)).into_iter().collect();
+        if !scope.is_empty() {
+            wanted.push(("scope", scope));
+        }
         let mut url = realm.clone();
-        {
-            let mut query = url.query_pairs_mut();
-            if let Some(service) = service {
-                query.append_pair("service", service);
+        let mut ask = if let Credentials::Identity { token } = credentials {
+            let mut form = url::form_urlencoded::Serializer::new(String::new());
+            form.extend_pairs(wanted).extend_pairs([
+                ("grant_type", "refresh_token"),
+                ("client_id", "registry-core"),
+                ("refresh_token", token.expose_secret()),
+            ]);
+            let mut ask = Ask::new(Method::POST, url, TOKEN_MAX);
+            let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+            ask.headers.insert(CONTENT_TYPE, form_type);
+            // Asked twice, the service gives two tokens.
+            (ask.body, ask.repeat) = (Some(form.finish().into()), true);
+            ask.secret = secret_header(&format!("Bearer {}", token.expose_secret()));
+            ask
+        } else {
+            url.query_pairs_mut().extend_pairs(wanted);
+            if url.query() == Some("") {
+                url.set_query(None);
             }
-            if !scope.is_empty() {
-                query.append_pair("scope", scope);
-            }
-        }
-        if url.query() == Some("") {
-            url.set_query(None);
-        }
-        let mut ask = Ask::new(Method::GET, url, TOKEN_MAX);
-        if let Some(header) = self.credentials.basic() {
+            Ask::new(Method::GET, url, TOKEN_MAX)
+        };
+        if let Some(header) = credentials.basic() {
             ask.headers.insert(AUTHORIZATION, header);
         }
         let answer = self.http.send(&ask).await?;
@@ -284,6 +264,11 @@ impl Session {
         // A little earlier, so that it does not expire on its way.
         Ok((header, Duration::from_secs(expires.saturating_sub(expires / 10).max(1))))
     }
+}
+
+/// The repository that a scope is about, `repository:team/app:pull`.
+fn repository_of(scope: &str) -> Option<&str> {
+    Some(scope.strip_prefix("repository:")?.rsplit_once(':')?.0)
 }
 
 /// Seconds that a token lives: what its payload says (Forgejo tells it nowhere else), else what the specification says.

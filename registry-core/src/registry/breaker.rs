@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn a_run_gives_up_when_nothing_succeeded_for_so_long() {
-        let every_second = |from: u64, to: u64| (from..to).map(|second| (second, fails())).collect::<Vec<_>>();
+        let every_second =
+            |from: u64, to: u64| (from..to).map(|second| (second, fails())).collect::<Vec<_>>();
         assert_eq!(gives_up(30, &every_second(0, 100)), Some(30));
         assert_eq!(gives_up(30, &every_second(0, 30)), None);
         // One success anywhere begins the time anew.

@@ -6,8 +6,9 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use url::Url;
 
-use super::auth::{Credentials, Session};
+use super::auth::Session;
 use super::breaker::GaveUp;
+use super::credentials::{Credentials, HostCredentials};
 use super::error::{Error, quote};
 use super::exchange::{Answer, Ask};
 use super::http::Http;
@@ -82,7 +83,7 @@ impl Client {
     ///
     /// # Errors
     /// When the address cannot be used; nothing is asked yet.
-    pub fn new(http: &Http, address: &str, credentials: Credentials) -> Result<Self, Error> {
+    pub fn new(http: &Http, address: &str, credentials: impl Into<HostCredentials>) -> Result<Self, Error> {
         let origin = origin(address)?;
         // The API is at the root, so that a path would name nothing, and limit nothing.
         if origin.path() != "/" {
@@ -91,7 +92,8 @@ impl Client {
             return Err(Error::Address { address: quote(address), why });
         }
         let heads = Heads::default();
-        Ok(Self { session: Session::new(http.clone(), origin.clone(), credentials), origin, heads })
+        let session = Session::new(http.clone(), origin.clone(), credentials.into());
+        Ok(Self { session, origin, heads })
     }
 
     /// The same for a pull-through cache, in which a GET would make it fetch what a HEAD did not find: there a HEAD that
@@ -110,7 +112,7 @@ impl Client {
     ) -> Result<Self, Error> {
         let bad = |_| Error::Address { address: origin.to_string(), why: "it cannot be joined to".into() };
         let realm = origin.join("/v2/token").map_err(bad)?;
-        let session = Session::new(http.clone(), origin.clone(), credentials).with_tokens_of(realm);
+        let session = Session::new(http.clone(), origin.clone(), credentials.into()).with_tokens_of(realm);
         Ok(Self { session, origin: origin.clone(), heads: Heads::default() })
     }
 
@@ -141,7 +143,7 @@ impl Client {
 
     /// What a person should know about this connection: credentials that travel unencrypted.
     pub fn warning(&self) -> Option<String> {
-        unencrypted(&self.origin, self.session.has_credentials())
+        unencrypted(&self.origin, self.session.credentials().are_given())
     }
 
     /// Asks whether this is a registry that takes these credentials.
@@ -149,8 +151,15 @@ impl Client {
     /// # Errors
     /// When it is none, or refuses.
     pub async fn ping(&self) -> Result<(), Error> {
-        let answer = self.send(Method::GET, "/v2/", SMALL, "").await?;
+        let is_closed = self.session.credentials().are_of_repositories_only();
+        let answer = match self.send(Method::GET, "/v2/", SMALL, "").await {
+            // Its token service gives nobody a token for no repository.
+            Err(Error::Refused { .. }) if is_closed => return Ok(()),
+            answer => answer?,
+        };
         match answer.status.as_u16() {
+            // A registry, and whom it lets in depends on the repository.
+            401 if is_closed && answer.header("www-authenticate").is_some() => Ok(()),
             200 if answer.is_of_registry() => Ok(()),
             200 => Err(Error::Malformed {
                 what: answer.what,
@@ -202,15 +211,19 @@ pub(crate) fn origin(address: &str) -> Result<Url, Error> {
     Ok(url)
 }
 
-/// Why a connection should not carry credentials.
-pub(crate) fn unencrypted(url: &Url, has_credentials: bool) -> Option<String> {
-    let is_local = match url.host() {
+/// Whether an address is one of this machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
-    };
-    (url.scheme() == "http" && has_credentials && !is_local).then(|| {
+    }
+}
+
+/// Why a connection should not carry credentials.
+pub(crate) fn unencrypted(url: &Url, has_credentials: bool) -> Option<String> {
+    (url.scheme() == "http" && has_credentials && !is_loopback(url)).then(|| {
         format!(
             "credentials go to {} unencrypted; use https where the path is not yours alone",
             url.authority()
@@ -235,7 +248,9 @@ impl Answer {
     pub(crate) fn is_of_registry(&self) -> bool {
         let is_empty = || match self.body.trim_ascii() {
             b"" => true,
-            text => serde_json::from_slice::<serde_json::Map<_, _>>(text).is_ok_and(|object| object.is_empty()),
+            text => {
+                serde_json::from_slice::<serde_json::Map<_, _>>(text).is_ok_and(|object| object.is_empty())
+            }
         };
         self.header(VERSION).is_some() || !self.is_page() && is_empty()
     }

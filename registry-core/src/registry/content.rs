@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RANGE};
 use reqwest::{Method, StatusCode};
 use tokio::sync::mpsc::Sender;
 
@@ -42,13 +42,7 @@ impl Client {
         Ok(ask)
     }
 
-    fn blob_ask(
-        &self,
-        method: Method,
-        repository: &str,
-        digest: &Digest,
-        most: usize,
-    ) -> Result<Ask, Error> {
+    fn blob_ask(&self, method: Method, repository: &str, digest: &Digest, most: usize) -> Result<Ask, Error> {
         checked(repository, &digest.to_string())?;
         Ok(Ask::new(method, self.url(&format!("/v2/{repository}/blobs/{digest}"))?, most))
     }
@@ -217,6 +211,47 @@ impl Client {
         let answer = self.head(Ask { headers_only: true, ..ask }, repository).await?;
         match answer.status {
             StatusCode::OK => Ok(Some(answer.told_size())),
+            _ if answer.is_absent() => Ok(None),
+            _ => Err(answer.coded()),
+        }
+    }
+
+    /// Whether a config or layer of `size` bytes is there down to its last byte, and its size in bytes as its storage tells,
+    /// where that is told. For servers that answer HEAD from a database. Where a server takes no ranges its answer is that
+    /// to a HEAD.
+    ///
+    /// # Errors
+    /// When the registry gives no answer.
+    pub async fn last_byte(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<Option<Option<u64>>, Error> {
+        let Some(last) = size.checked_sub(1) else { return self.head_blob(repository, digest).await };
+        let mut ask = self.blob_ask(Method::GET, repository, digest, SMALL)?;
+        ask.headers_only = true;
+        if let Ok(range) = HeaderValue::from_str(&format!("bytes={last}-{last}")) {
+            ask.headers.insert(RANGE, range);
+        }
+        let answer = self.fetch(ask.clone(), repository).await?;
+        match answer.status {
+            StatusCode::PARTIAL_CONTENT => Ok(Some(answer.told_whole())),
+            StatusCode::OK => Ok(Some(answer.told_size())),
+            StatusCode::RANGE_NOT_SATISFIABLE => {
+                let whole = match answer.told_whole() {
+                    Some(whole) => Some(whole),
+                    None => {
+                        ask.headers.remove(RANGE);
+                        let answer = self.fetch(ask, repository).await?;
+                        answer.told_size().filter(|_| answer.status == StatusCode::OK)
+                    }
+                };
+                // A storage that has the byte and does not give it says nothing.
+                whole
+                    .filter(|whole| *whole < size)
+                    .map_or_else(|| Err(answer.coded()), |whole| Ok(Some(Some(whole))))
+            }
             _ if answer.is_absent() => Ok(None),
             _ => Err(answer.coded()),
         }

@@ -51,6 +51,17 @@ pub enum Error {
         /// What may be the matter.
         why: String,
     },
+    /// A registry that sends credentials to another host, which was not named.
+    #[error(
+        "the token service of {registry} is {service}, another host; credentials do not go there unless it is named: \
+         --token-service {service}"
+    )]
+    TokenService {
+        /// Address of the registry.
+        registry: String,
+        /// Address of the token service.
+        service: String,
+    },
     /// The server has nobody of this name.
     #[error(
         "{what}: there is no owner \"{name}\" on this server; --owner names a user or an organisation as its page does"

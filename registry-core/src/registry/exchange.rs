@@ -29,7 +29,9 @@ pub(crate) struct Ask {
     pub(crate) hash: Option<Algorithm>,
     /// Where the pieces of a hashed body go; whoever gives one does not want the request repeated.
     pub(crate) sink: Option<Sender<Bytes>>,
-    /// With this the body of a success is not read: the connection ends after the headers.
+    /// A secret in the body, as a header would hold it, so that no message spells it.
+    pub(crate) secret: Option<HeaderValue>,
+    /// With this the body of a 200 is not read: the connection ends after the headers.
     pub(crate) headers_only: bool,
 }
 
@@ -38,7 +40,7 @@ impl Ask {
     pub(crate) fn new(method: Method, url: Url, most: usize) -> Self {
         let repeat = matches!(method, Method::GET | Method::HEAD);
         let (headers, body, hash, sink) = (HeaderMap::new(), None, None, None);
-        Self { method, url, headers, body, most, repeat, hash, sink, headers_only: false }
+        Self { method, url, headers, body, most, repeat, hash, sink, secret: None, headers_only: false }
     }
 
     /// Method and path, for messages.
@@ -72,6 +74,11 @@ impl Answer {
     /// The size of the whole body as it is told, in bytes.
     pub(crate) fn told_size(&self) -> Option<u64> {
         self.header("content-length")?.parse().ok()
+    }
+
+    /// The size of the whole, in bytes, as an answer about a part of it tells (RFC 9110, 14.4).
+    pub(crate) fn told_whole(&self) -> Option<u64> {
+        self.header("content-range")?.trim().strip_prefix("bytes")?.rsplit_once('/')?.1.trim().parse().ok()
     }
 
     /// Whether this is a web page: a login in front of the server, or another one.

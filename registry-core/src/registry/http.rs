@@ -85,6 +85,11 @@ impl Http {
         settings.most.map(|most| most.saturating_sub(self.sent()))
     }
 
+    /// Whether credentials may go to this address of a token service, wherever the registry is.
+    pub(super) fn may_give_credentials(&self, address: &Url) -> bool {
+        self.inner.settings.token_services.iter().any(|service| service.is_at(address))
+    }
+
     /// Whether a limit on requests or time was set.
     pub fn is_bounded(&self) -> bool {
         self.inner.settings.most.is_some() || self.inner.settings.until.is_some()
@@ -196,7 +201,7 @@ impl Http {
         let sent = async { request.send().await.map_err(lost) };
         let mut response = in_time(deadline, ask, sent).await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let authorization = ask.headers.get(AUTHORIZATION).cloned();
+        let authorization = ask.secret.clone().or_else(|| ask.headers.get(AUTHORIZATION).cloned());
         let answer = |body, hashed| Answer {
             what: ask.what(),
             method: ask.method.clone(),
@@ -207,7 +212,7 @@ impl Http {
             is_redirected: false,
             authorization,
         };
-        if ask.headers_only && status.is_success() {
+        if ask.headers_only && status == StatusCode::OK {
             return Ok(answer(Vec::new(), None));
         }
         if let Some(algorithm) = ask.hash.filter(|_| status == StatusCode::OK) {

@@ -9,6 +9,7 @@ mod breaker;
 mod challenge;
 mod client;
 mod content;
+mod credentials;
 mod error;
 mod exchange;
 mod gate;
@@ -19,16 +20,16 @@ mod settings;
 mod source;
 mod tls;
 
-pub use auth::Credentials;
 pub use breaker::GaveUp;
 pub use client::{Client, Removal};
+pub use credentials::{Credentials, HostCredentials, TokenService};
 pub use error::Error;
 pub use http::Http;
 pub use settings::{Observer, Sent, Settings};
 pub use source::RegistrySource;
 
 pub(crate) use armed::Attempt;
-pub(crate) use auth::secret_header;
 pub(crate) use client::{origin, unencrypted};
+pub(crate) use credentials::secret_header;
 pub(crate) use error::quote;
 pub(crate) use exchange::{Answer, Ask};

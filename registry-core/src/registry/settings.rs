@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::credentials::TokenService;
+
 /// One request that was sent.
 #[derive(Debug, Clone)]
 pub struct Sent<'a> {
@@ -40,6 +42,8 @@ pub struct Settings {
     /// After how long without a success of any request nothing else is asked: the server is dead, and the run had better
     /// end and say so. 429 with `Retry-After` is no failure. Never when absent.
     pub give_up_after: Option<Duration>,
+    /// Token services that credentials may go to beside that of a registry's own address.
+    pub token_services: Vec<TokenService>,
     /// Text of a PEM file of certificate authorities trusted beside those of the system.
     pub authorities: Option<Vec<u8>>,
     /// Whether proxies are taken from the environment.
@@ -60,6 +64,7 @@ impl Default for Settings {
             most: None,
             until: None,
             give_up_after: None,
+            token_services: Vec::new(),
             authorities: None,
             proxies: true,
             user_agent: concat!("registry-core/", env!("CARGO_PKG_VERSION")).into(),

@@ -146,6 +146,7 @@ async fn bug_what_is_under_way_ends_with_the_time_that_a_run_may_take() {
     let options = registry_core::probe::WalkOptions {
         depth: registry_core::probe::Depth::Blobs,
         recheck_after: jiff::SignedDuration::from_hours(1),
+        last_byte: false,
         platforms: false,
         now: jiff::Timestamp::UNIX_EPOCH,
     };

@@ -245,8 +245,7 @@ async fn bug_a_registry_that_dies_during_a_run_is_given_up_and_nothing_in_it_is_
         (answered > 80).then_some(Fault::Status(502))
     });
     // A second try comes half a millisecond later at least.
-    let how =
-        How { retries: 3, give_up_after: Some(Duration::from_micros(500)), ..How::default() };
+    let how = How { retries: 3, give_up_after: Some(Duration::from_micros(500)), ..How::default() };
     let looked = look_once(&server, &how).await;
     let audit = &looked.judgement.audit;
     assert_eq!((audit.findings.len(), audit.broken_tags.len(), audit.source.complete), (0, 0, false));

@@ -29,6 +29,7 @@ pub struct How {
     pub retries: u32,
     pub deadline: Duration,
     pub give_up_after: Option<Duration>,
+    pub last_byte: bool,
 }
 
 impl Default for How {
@@ -43,6 +44,7 @@ impl Default for How {
             retries: 1,
             deadline: Duration::from_secs(10),
             give_up_after: None,
+            last_byte: false,
         }
     }
 }
@@ -126,6 +128,7 @@ pub async fn look(server: &Server, past: &mut State, how: &How) -> Looked {
     let options = WalkOptions {
         depth: how.depth,
         recheck_after: how.recheck_after,
+        last_byte: how.last_byte,
         platforms: !how.platforms.is_empty(),
         now,
     };

@@ -187,3 +187,43 @@ async fn a_cache_is_not_made_to_fetch_what_a_head_did_not_find() {
         assert!(server.lines().iter().all(|line| line.starts_with("HEAD ")), "{:?}", server.lines());
     }
 }
+
+/// How a storage answers that has so many bytes.
+fn stored(bytes: usize, asked: &Asked) -> Reply {
+    let from: usize =
+        asked.header("range").and_then(|text| text.split(['=', '-']).nth(1)?.parse().ok()).unwrap();
+    let content = vec![7; bytes];
+    match content.get(from..=from) {
+        Some(part) => reply(206).with("content-range", &format!("bytes {from}-{from}/{bytes}")).body(part),
+        None => reply(416).with("content-range", &format!("bytes */{bytes}")).body("no such range"),
+    }
+}
+
+#[tokio::test]
+async fn the_last_byte_tells_the_size_that_a_storage_has() {
+    let digest = sha256(BYTES);
+    for (bytes, size) in [(9, 9_u64), (4, 9), (20, 9), (1, 2)] {
+        let server = Server::start(move |asked| stored(bytes, asked)).await;
+        let found = server.client().last_byte("app", &digest, size).await;
+        assert_eq!(found, Ok(Some(Some(bytes as u64))), "{size} of {bytes}");
+        assert_eq!(server.asked()[0].header("range"), Some(format!("bytes={0}-{0}", size - 1).as_str()));
+    }
+    // Whoever takes no ranges tells the size, and its body is not read.
+    let whole = Server::start(|_| reply(200).body(vec![7; 50 << 20])).await;
+    assert_eq!(whole.client().last_byte("app", &digest, 50 << 20).await, Ok(Some(Some(50 << 20))));
+    // A storage that refuses the range without a size is asked for the headers of the whole.
+    let silent = Server::start(|asked| match asked.header("range") {
+        Some(_) => reply(416),
+        None => reply(200).body("12345"),
+    })
+    .await;
+    assert_eq!(silent.client().last_byte("app", &digest, 9).await, Ok(Some(Some(5))));
+    assert!(
+        silent.client().last_byte("app", &digest, 5).await.is_err(),
+        "it has the byte and does not give it"
+    );
+    let absent = Server::start(|_| unknown("BLOB_UNKNOWN")).await;
+    assert_eq!(absent.client().last_byte("app", &digest, 9).await, Ok(None));
+    let stranger = Server::start(|_| reply(404)).await;
+    assert!(stranger.client().last_byte("app", &digest, 9).await.is_err());
+}

@@ -17,6 +17,7 @@ pub struct Asked {
     /// Path and query as they were sent.
     pub target: String,
     pub headers: HeaderMap,
+    pub body: Vec<u8>,
 }
 
 impl Asked {
@@ -88,11 +89,12 @@ impl Server {
             let (answer, kept) = (Arc::clone(&answer), Arc::clone(&kept));
             async move {
                 let (parts, body) = request.into_parts();
-                let _ = to_bytes(body, 1 << 24).await;
+                let body = to_bytes(body, 1 << 24).await.unwrap_or_default().to_vec();
                 let asked = Asked {
                     method: parts.method.to_string(),
                     target: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
                     headers: parts.headers,
+                    body,
                 };
                 kept.lock().unwrap().push(asked.clone());
                 let reply = answer(&asked);

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures::future::join_all;
-use registry_core::registry::{Client, Credentials, Error};
+use registry_core::registry::{Client, Credentials, Error, HostCredentials, Http, Settings};
 
-use crate::server::{Asked, Reply, SECRET, Server, http, json, reply, user};
+use crate::server::{Asked, Reply, SECRET, Server, http, json, reply, settings, user};
 
 fn wants_bearer(asked: &Asked, realm: &str) -> Reply {
     assert_ne!(asked.authorization(), Some("Bearer old-enough-to-be-known"));
@@ -91,11 +91,122 @@ async fn credentials_do_not_go_to_a_token_service_elsewhere() {
     })
     .await;
     let error = server.client_of(user()).tags("app").await.unwrap_err().to_string();
-    assert!(error.contains("another host; credentials do not go there"), "{error}");
+    let named = format!("credentials do not go there unless it is named: --token-service {}", elsewhere.url);
+    assert!(error.ends_with(&named), "{error}");
     assert!(elsewhere.asked().is_empty());
     // Without credentials there is nothing to lose.
     assert!(server.client().tags("app").await.unwrap().is_some());
     assert!(elsewhere.asked().iter().all(|asked| asked.authorization().is_none()));
+}
+
+/// A registry whose token service is this one, and which lets its tokens in.
+async fn of_service(service: &Server) -> Server {
+    let realm = format!("{}/jwt/auth", service.url);
+    Server::start(move |asked| match asked.authorization() {
+        Some("Bearer good") => tags(),
+        _ => wants_bearer(asked, &realm),
+    })
+    .await
+}
+
+/// A client whose credentials may go to this address too.
+fn trusting(server: &Server, service: &str, credentials: impl Into<HostCredentials>) -> Client {
+    let token_services = vec![service.parse().unwrap()];
+    let http = Http::new(Settings { token_services, ..settings() }).unwrap();
+    Client::new(&http, &server.url, credentials).unwrap()
+}
+
+// GitLab and Docker Hub have their token services on other hosts: https://github.com/docker/sbx-releases/issues/535,
+// https://github.com/portainer/portainer/issues/2956, https://github.com/mkuchin/docker-registry-web/issues/95
+#[tokio::test]
+async fn a_token_service_that_is_named_gets_credentials_and_no_other_does() {
+    let service = Server::start(|asked| match asked.authorization() {
+        Some(given) if given.starts_with("Basic ") => json(200, r#"{"token":"good","expires_in":300}"#),
+        _ => json(200, r#"{"token":"bad"}"#),
+    })
+    .await;
+    let server = of_service(&service).await;
+    let client = trusting(&server, &format!("{}/another/path", service.url), user());
+    assert_eq!(client.tags("app").await.unwrap().unwrap(), ["v1"]);
+    assert!(service.asked()[0].target.starts_with("/jwt/auth?service=registry&scope=repository"));
+    // The registry itself gets tokens only.
+    let sent = server.asked().into_iter().filter_map(|asked| asked.authorization().map(str::to_owned));
+    assert!(sent.into_iter().all(|given| given == "Bearer good"));
+    let other = Server::start(|_| reply(500)).await;
+    let error = trusting(&server, &other.url, user()).tags("app").await.unwrap_err();
+    assert!(matches!(error, Error::TokenService { .. }), "{error}");
+    let count = service.asked().len();
+    assert_eq!(count, 1, "another port of the same host is another service");
+}
+
+#[tokio::test]
+async fn what_was_learned_without_credentials_gives_none_away() {
+    let elsewhere = Server::start(|_| json(200, r#"{"token":"good"}"#)).await;
+    let server = of_service(&elsewhere).await;
+    let credentials = HostCredentials::default().with("team", user());
+    let client = Client::new(&http(), &server.url, credentials).unwrap();
+    assert!(client.tags("app").await.unwrap().is_some());
+    let error = client.tags("team/app").await.unwrap_err();
+    assert!(matches!(error, Error::TokenService { .. }), "{error}");
+    assert!(elsewhere.asked().iter().all(|asked| asked.authorization().is_none()));
+}
+
+#[tokio::test]
+async fn an_identity_token_is_exchanged_and_nowhere_spelled() {
+    let service = Server::start(|asked| {
+        assert_eq!((asked.method.as_str(), asked.authorization()), ("POST", None));
+        assert_eq!(asked.header("content-type"), Some("application/x-www-form-urlencoded"));
+        let wanted = format!(
+            "service=registry&scope=repository%3Aapp%3Apull&grant_type=refresh_token&client_id=registry-core&\
+             refresh_token={SECRET}"
+        );
+        assert_eq!(String::from_utf8_lossy(&asked.body), wanted);
+        json(200, r#"{"access_token":"good","refresh_token":"another"}"#)
+    })
+    .await;
+    let server = of_service(&service).await;
+    let identity = || Credentials::Identity { token: SECRET.to_owned().into() };
+    let client = trusting(&server, &service.url, identity());
+    assert_eq!(client.tags("app").await.unwrap().unwrap(), ["v1"]);
+    // A service that spells what it refuses.
+    for status in [400, 401, 500, 200] {
+        let echo = Server::start(move |asked| reply(status).body(asked.body.clone())).await;
+        let server = of_service(&echo).await;
+        let error = trusting(&server, &echo.url, identity()).tags("app").await.unwrap_err();
+        assert!(!format!("{error} {error:?}").contains(SECRET), "{error}");
+    }
+    // HTTP Basic has no place for one.
+    let basic = Server::start(|_| reply(401).with("www-authenticate", r#"Basic realm="registry""#)).await;
+    assert!(basic.client_of(identity()).tags("app").await.is_err());
+    assert!(basic.asked().iter().all(|asked| asked.authorization().is_none()));
+}
+
+#[tokio::test]
+async fn credentials_of_a_namespace_go_for_what_lies_below_it() {
+    let server = Server::start(|asked| {
+        let given = asked.authorization().is_some();
+        match asked.target.starts_with("/v2/team/") {
+            true if given => tags(),
+            true => reply(401).with("www-authenticate", r#"Basic realm="registry""#),
+            false => {
+                assert!(!given, "{asked:?}");
+                if asked.target == "/v2/" {
+                    reply(401).with("www-authenticate", r#"Basic realm="registry""#)
+                } else {
+                    tags()
+                }
+            }
+        }
+    })
+    .await;
+    let credentials = HostCredentials::default().with("team", user());
+    let client = Client::new(&http(), &server.url, credentials).unwrap();
+    client.ping().await.unwrap();
+    for repository in ["app", "team/app", "teams/app", "team/app"] {
+        assert!(client.tags(repository).await.unwrap().is_some(), "{repository}");
+    }
+    let basic = server.asked().iter().filter(|asked| asked.authorization().is_some()).count();
+    assert_eq!(basic, 2);
 }
 
 #[tokio::test]

@@ -193,7 +193,7 @@ pub struct Common {
     #[arg(long, value_enum, default_value_t = When::Auto)]
     pub color: When,
 
-    /// Print the last line only
+    /// Print the last line only; errors and refusals still go to standard error
     #[arg(long, short)]
     pub quiet: bool,
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use registry_core::registry::TokenService;
 
 use super::duration;
 
@@ -49,6 +50,10 @@ pub struct Connection {
     /// A file that holds the token [env: FORGEJO_TOKEN_FILE, with --registry REGISTRY_PASSWORD_FILE]
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
     pub token_file: Option<PathBuf>,
+
+    /// A token service on another host that the credentials may go to; scheme, host and port count (repeatable)
+    #[arg(long, value_name = "URL", help_heading = "Connection")]
+    pub token_service: Vec<TokenService>,
 
     /// Certificate authorities trusted beside those of the system (PEM)
     #[arg(long, value_name = "FILE", help_heading = "Connection")]

@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use registry_core::retention::{Applied, AppliedRow, Outcome, Stopped};
+use registry_core::retention::{Applied, AppliedRow, Outcome};
 use registry_core::text::without_controls as safe;
 
+use super::refusals::why;
 use super::text::{BAD, GOOD};
 use crate::args::Common;
 
@@ -25,24 +26,17 @@ pub fn write(
                 Outcome::Failed => "failed",
                 Outcome::Stopped | Outcome::Deleted => "not tried",
             };
-            let why = row.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+            let reason = row.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
             writeln!(
                 out,
                 "  {BAD}{word}{BAD:#} {}:{}{}",
                 safe(&row.package),
                 safe(&row.version),
-                safe(&why)
+                safe(&reason)
             )?;
         }
-        let stopped = match &applied.stopped {
-            Some(Stopped::Worse(why)) => Some(format!("a kept image got worse: {why}")),
-            Some(Stopped::Unread(why) | Stopped::GaveUp(why)) => Some(why.clone()),
-            Some(Stopped::Journal(why)) => Some(format!("the journal cannot be written: {why}")),
-            Some(Stopped::Forbidden(why) | Stopped::Halted(why)) => Some(why.clone()),
-            None => None,
-        };
-        if let Some(why) = stopped {
-            writeln!(out, "{BAD}stopped{BAD:#}: {}", safe(&why))?;
+        if let Some(stopped) = &applied.stopped {
+            writeln!(out, "{BAD}stopped{BAD:#}: {}", safe(&why(stopped)))?;
         }
         // What failed may have changed something before it did, or nobody knows.
         let may_have = |row: &AppliedRow| matches!(row.outcome, Outcome::Deleted | Outcome::Failed);

@@ -2,6 +2,7 @@
 
 mod applied;
 mod explain;
+mod refusals;
 mod text;
 
 use std::io::{self, BufWriter, Write};
@@ -13,22 +14,24 @@ use registry_core::text::without_controls;
 
 use crate::args::{Common, Output, When};
 
-/// Prints a plan to standard output.
+/// Prints a plan to standard output, and to standard error what it skips and refuses.
 ///
 /// # Errors
 /// When it cannot be written; a reader that went away is no error.
 pub fn plan(common: &Common, plan: &Plan, is_armed: Option<bool>) -> io::Result<()> {
+    refusals::of_plan(plan);
     printed(common, |out| match common.output {
         Output::Json => registry_core::printable::write(plan, out),
         Output::Text => text::write(plan, common, is_armed, out),
     })
 }
 
-/// Prints what was done to standard output.
+/// Prints what was done to standard output, and to standard error what failed.
 ///
 /// # Errors
 /// As [`plan`].
 pub fn applied(common: &Common, applied: &Applied, journal: &Path, aside: Option<&Path>) -> io::Result<()> {
+    refusals::of_applied(applied);
     printed(common, |out| match common.output {
         Output::Json => registry_core::printable::write(applied, out),
         Output::Text => applied::write(applied, common, (journal, aside), out),

@@ -175,6 +175,7 @@ fn a_login_page_is_no_answer_to_anything() {
     api: 1 image kept, 0 images to go, 3 rows left as they are
       skipped: tag v1: GET /v2/token: a web page came instead of JSON: a login page, or another server
     registry-retention plan: packages=1 images_kept=1 images_deleted=0 versions_deleted=0 left=3 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
+    error: package viktor/api is skipped: tag v1: GET /v2/token: a web page came instead of JSON: a login page, or another server
     error: whether these credentials may delete packages of viktor could not be found out: GET /v2/token: a web page came instead of JSON: a login page, or another server
     exit 1
     ");
@@ -183,6 +184,7 @@ fn a_login_page_is_no_answer_to_anything() {
     api: 3 images kept, 0 images to go, 3 rows left as they are
       skipped: tag v1: GET /v2/viktor/api/manifests/v1: a web page came instead: a login page, or another server
     registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=3 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
+    error: package viktor/api is skipped: tag v1: GET /v2/viktor/api/manifests/v1: a web page came instead: a login page, or another server
     exit 4
     ");
     assert_told_snapshot!(page("page-preflight", |ask| ask.method == "DELETE"), @"
@@ -213,6 +215,7 @@ fn a_login_page_when_a_row_is_read_again_spares_it() {
       failed api:v1: v1 could not be read again: GET /api/v1/packages/viktor/container/api/v1: a web page came instead of JSON: a login page, or another server
     the journal is j; registry-retention undo puts back what can be
     registry-retention apply: deleted=0 spared=0 failed=1 not_tried=0
+    error: failed api:v1: v1 could not be read again: GET /api/v1/packages/viktor/container/api/v1: a web page came instead of JSON: a login page, or another server
     exit 1
     ");
 }
@@ -231,6 +234,7 @@ fn a_login_page_for_a_deletion_is_none() {
       failed api:v1: DELETE /api/v1/packages/viktor/container/api/v1: status 200: with a web page
     the journal is j; registry-retention undo puts back what can be
     registry-retention apply: deleted=0 spared=0 failed=1 not_tried=0
+    error: failed api:v1: DELETE /api/v1/packages/viktor/container/api/v1: status 200: with a web page
     exit 1
     ");
     assert_eq!(job.tags("api").len(), 3);
@@ -247,6 +251,7 @@ fn a_login_page_was_taken_for_a_digest_that_is_there() {
     kms-website: 14 images kept, 0 images to go, 43 rows left as they are
       skipped: manifest sha256:1117684c0e24aade2a5069784a43233a035ee92c008354129c6533c780a603b9 could not be read: HEAD /v2/viktor/kms-website/manifests/sha256:1117684c0e24aade2a5069784a43233a035ee92c008354129c6533c780a603b9: a web page came instead: a login page, or another server
     registry-retention plan: packages=1 images_kept=14 images_deleted=0 versions_deleted=0 left=43 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
+    error: package viktor/kms-website is skipped: manifest sha256:1117684c0e24aade2a5069784a43233a035ee92c008354129c6533c780a603b9 could not be read: HEAD /v2/viktor/kms-website/manifests/sha256:1117684c0e24aade2a5069784a43233a035ee92c008354129c6533c780a603b9: a web page came instead: a login page, or another server
     exit 4
     ");
 }
@@ -269,6 +274,8 @@ fn a_login_page_was_taken_for_a_manifest_that_was_put() {
       failed api:v1: what goes could not be held for an undo: PUT /v2/viktor/api/manifests/sha256:92c3f7b533e72900a68fafbfa2505878fdc3a461224cf34fd578726cd2c8cd5e: a web page came instead: a login page, or another server
     the journal is j; registry-retention undo puts back what can be
     registry-retention apply: deleted=0 spared=0 failed=2 not_tried=0
+    error: failed api:v2: what goes could not be held for an undo: PUT /v2/viktor/api/manifests/sha256:92c3f7b533e72900a68fafbfa2505878fdc3a461224cf34fd578726cd2c8cd5e: a web page came instead: a login page, or another server
+    error: failed api:v1: what goes could not be held for an undo: PUT /v2/viktor/api/manifests/sha256:92c3f7b533e72900a68fafbfa2505878fdc3a461224cf34fd578726cd2c8cd5e: a web page came instead: a login page, or another server
     exit 1
     ");
     assert_eq!(job.tags("api").len(), 3);
@@ -293,7 +300,10 @@ fn bug_a_server_that_dies_while_a_run_plans_was_asked_for_minutes() {
         let ran = job.run(&["--apply", "--keep-last", "1", "--give-up-after", "1s", "--quiet"]);
         assert_eq!((ran.status, job.changes()), (4, Vec::new()), "{ran:?}");
         let last = ran.err.lines().last().unwrap_or_default();
-        assert!(last.starts_with("error: no request succeeded for ") && last.contains("(--give-up-after)"), "{ran:?}");
+        assert!(
+            last.starts_with("error: no request succeeded for ") && last.contains("(--give-up-after)"),
+            "{ran:?}"
+        );
         assert!(last.ends_with("status 502; the run ends here, and nothing is deleted"), "{ran:?}");
         assert!(job.server.log().len() < 200, "{} requests", job.server.log().len());
     }

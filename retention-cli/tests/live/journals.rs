@@ -1,6 +1,7 @@
 //! Journals that cannot be written: nothing goes that is not written down first.
 
 use registry_core::retention::Entry;
+use registry_fixtures::forgejo::Fault;
 
 use crate::assert_told_snapshot;
 use crate::support::{BOTH, Job, incident};
@@ -67,6 +68,34 @@ fn a_folder_that_cannot_be_written_leaves_the_temporary_one() {
 fn written(text: &str) -> usize {
     let entries = text.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
     entries.filter(|entry| matches!(entry, Entry::Deleting { .. })).count()
+}
+
+// With -q only a count was left of why a run stopped, and of what a plan refused.
+#[test]
+fn bug_quiet_hid_why_a_run_stopped() {
+    let job = Job::new("quiet", incident(BOTH[1]));
+    let limits = "trap '' XFSZ; ulimit -f 3";
+    let arguments = ["--apply", "--package", "kms*", "--keep-last", "2", "--journal", "journal", "--quiet"];
+    for output in ["text", "json"] {
+        let _ = std::fs::remove_file(job.folder.join("journal"));
+        let ran = job.run_limited(limits, &[&arguments[..], &["--output", output]].concat());
+        assert_eq!((ran.status, job.changes()), (1, Vec::new()), "{ran:?}");
+        assert_eq!(ran.err, "error: stopped: the journal cannot be written: File too large (os error 27)\n");
+    }
+    assert_told_snapshot!(job.told(&["--quiet", "--keep-last", "2", "--max-delete-percent", "10"], &[]), @"
+    registry-retention plan: packages=3 images_kept=23 images_deleted=0 versions_deleted=0 left=42 broken=0 skipped_packages=0 refused_packages=3 reclaimable_bytes=0
+    error: package viktor/api is refused: 1 of 3 images would go, more than --max-delete-percent 10
+    error: package viktor/kms-website is refused: 11 of 14 images would go, more than --max-delete-percent 10
+    error: package viktor/team/tool is refused: 2 of 6 images would go, more than --max-delete-percent 10
+    exit 7
+    ");
+    let lost = job.server.world().find_image("kms-website", "amd64 9");
+    job.server.spoil("GET", &format!("/v2/viktor/kms-website/manifests/{lost}"), 9, Fault::Status(403));
+    assert_told_snapshot!(job.told(&["--quiet", "--keep-last", "9"], &[]), @"
+    registry-retention plan: packages=3 images_kept=23 images_deleted=0 versions_deleted=0 left=43 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
+    error: package viktor/kms-website is skipped: manifest sha256:ec2334bb63836d3e2ff96c34ed282b6be955b6b5e94a019ce01a9ca92ce1e368 could not be read: GET /v2/viktor/kms-website/manifests/sha256:ec2334bb63836d3e2ff96c34ed282b6be955b6b5e94a019ce01a9ca92ce1e368: refused with status 403: these credentials do not suffice, or none were given
+    exit 4
+    ");
 }
 
 #[test]

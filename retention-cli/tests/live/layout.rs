@@ -306,6 +306,7 @@ fn a_plan_file_is_acted_on_and_what_moved_is_spared() {
     what went lies in ROOT/.registry-fsck/TIME; garbage-collect without --delete-untagged frees its space, and ends what can be undone
     the journal is registry-retention-TIME.journal; registry-retention undo puts back what can be
     registry-retention apply: deleted=1 spared=1 failed=0 not_tried=6
+    error: spared team:b1: it names something else now
     exit 5
     ");
     assert_eq!(job.tags("team"), ["b1", "b2", "b4", "b5", "latest"]);
@@ -397,6 +398,9 @@ fn damage_is_told_first_and_holds_what_is_not_known() {
       skipped: repositories/team/tool/_manifests/tags: a symbolic link (not followed)
     9.46 KiB are needed only by what goes; garbage-collect without --delete-untagged frees them after an apply
     registry-retention plan: packages=5 images_kept=7 images_deleted=2 versions_deleted=2 left=38 broken=1 skipped_packages=3 refused_packages=0 reclaimable_bytes=9682
+    error: package faulty is skipped: tag v1 is listed, and what it names is not known; if it is lost for good, say --assume-lost faulty:v1
+    error: package fifo is skipped: repositories/fifo/_manifests/tags/v1/current/link: a FIFO, socket or device in the place of a link file
+    error: package team/tool is skipped: repositories/team/tool/_manifests/tags: a symbolic link (not followed)
     exit 4
     ");
     // Without its link a tag's own manifest is not lost for good.
@@ -406,6 +410,7 @@ fn damage_is_told_first_and_holds_what_is_not_known() {
     lone: 1 image kept, 0 images to go, 1 row left as it is
       skipped: tag v1 is listed and its manifest has lost its revision link; its bytes are here: `registry-fsck repair` mends it
     registry-retention plan: packages=1 images_kept=1 images_deleted=0 versions_deleted=0 left=1 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
+    error: package lone is skipped: tag v1 is listed and its manifest has lost its revision link; its bytes are here: `registry-fsck repair` mends it
     exit 4
     ");
     // Lost for good: then it is no reason to wait any more.
@@ -429,6 +434,7 @@ fn a_symbolic_link_at_a_tag_is_never_followed() {
     team: 5 images kept, 0 images to go, 31 rows left as they are
       skipped: repositories/team/_manifests/tags/b1/current/link: a symbolic link (not followed)
     registry-retention plan: packages=1 images_kept=5 images_deleted=0 versions_deleted=0 left=31 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
+    error: package team is skipped: repositories/team/_manifests/tags/b1/current/link: a symbolic link (not followed)
     exit 4
     ");
 }

@@ -60,7 +60,8 @@ fn an_interrupt_stops_after_the_steps_under_way_and_says_what_was_done() {
         let (out, err) =
             (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
         assert_eq!(output.status.code(), Some(130), "{signal} {out} {err}");
-        assert_eq!(err, "\nregistry-retention: stopping after the steps under way; once more ends it now\n");
+        let stopping = "registry-retention: stopping after the steps under way; once more ends it now";
+        assert_eq!(err, format!("\n{stopping}\nerror: stopped: it was interrupted\n"));
         let told = out.lines().rev().take(4).map(|line| line.split_inclusive("deleted=").next().unwrap());
         assert_told_snapshot!(
             told.collect::<Vec<_>>().join("\n").replace(job.root(), "ROOT").replace(|sign: char| sign.is_ascii_digit(), "N"),

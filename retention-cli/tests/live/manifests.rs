@@ -50,6 +50,7 @@ fn what_is_no_manifest_skips_its_package() {
     api: 3 images kept, 0 images to go, 3 rows left as they are
       skipped: manifest sha256:62b8125a6f6d924ec53345b5fcd58ca3ed3f5e7d51e2e146e5f1346508acce69 could not be read: it is no JSON, so what it references is not known
     registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=3 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
+    error: package viktor/api is skipped: manifest sha256:62b8125a6f6d924ec53345b5fcd58ca3ed3f5e7d51e2e146e5f1346508acce69 could not be read: it is no JSON, so what it references is not known
     exit 4
     ");
     assert_told_snapshot!(told("empty", &["--apply"], text("")), @"
@@ -57,6 +58,7 @@ fn what_is_no_manifest_skips_its_package() {
     api: 3 images kept, 0 images to go, 3 rows left as they are
       skipped: manifest sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 could not be read: it is no JSON, so what it references is not known
     registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=3 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
+    error: package viktor/api is skipped: manifest sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 could not be read: it is no JSON, so what it references is not known
     exit 4
     ");
 }
@@ -71,6 +73,7 @@ fn a_manifest_of_50_mb_is_not_read() {
     api: 3 images kept, 0 images to go, 3 rows left as they are
       skipped: tag v1: GET /v2/viktor/api/manifests/v1: the answer is larger than 16777216 bytes
     registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=3 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
+    error: package viktor/api is skipped: tag v1: GET /v2/viktor/api/manifests/v1: the answer is larger than 16777216 bytes
     exit 4
     ");
 }
@@ -86,6 +89,9 @@ fn manifests_without_end_do_not_fill_the_memory() {
     assert_eq!(job.changes(), [""; 0], "{ran:?}");
     assert_told_snapshot!(ran.told(), @"
     registry-retention plan: packages=3 images_kept=3 images_deleted=0 versions_deleted=0 left=52 broken=0 skipped_packages=3 refused_packages=0 reclaimable_bytes=0
+    error: package viktor/api is skipped: tag v1: GET /v2/viktor/api/manifests/v1: the answer is larger than 16777216 bytes
+    error: package viktor/kms-website is skipped: tag b1: GET /v2/viktor/kms-website/manifests/b1: the answer is larger than 16777216 bytes
+    error: package viktor/team/tool is skipped: tag 1: GET /v2/viktor/team/tool/manifests/1: the answer is larger than 16777216 bytes
     exit 4
     ");
     // The limit is one that is felt.
@@ -108,6 +114,7 @@ fn bytes_that_are_not_those_asked_for_skip_the_package() {
     api: 3 images kept, 0 images to go, 3 rows left as they are
       skipped: tag v1: GET /v2/viktor/api/manifests/v1: sha256:28a8c286d83483b53ca106fb9f0d5aed8a01434fdaca3eebe248e396c28d7636 was expected, and what came hashes to sha256:2f86b8a43a37e356d9b12317d0a5b6927555d783f4f193bfd2db8182d42a3874
     registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=3 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
+    error: package viktor/api is skipped: tag v1: GET /v2/viktor/api/manifests/v1: sha256:28a8c286d83483b53ca106fb9f0d5aed8a01434fdaca3eebe248e396c28d7636 was expected, and what came hashes to sha256:2f86b8a43a37e356d9b12317d0a5b6927555d783f4f193bfd2db8182d42a3874
     exit 4
     ");
     // By digest there is one to compare with, whether the server tells it or not.
@@ -164,6 +171,7 @@ fn what_a_server_says_cannot_steer_a_terminal() {
       skipped: tag v1\u{1b}[2J\r\nfake: \u{202e}line\u{9b}: "viktor/e\\u{7}vil\\u{1b}]0;x" is no name that a registry takes
       leave   v1\u{1b}[2J\r\nfake: \u{202e}line\u{9b}: the package is skipped
     registry-retention plan: packages=1 images_kept=0 images_deleted=0 versions_deleted=0 left=1 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
+    error: package viktor/e\u{7}vil\u{1b}]0;x is skipped: tag v1\u{1b}[2J\r\nfake: \u{202e}line\u{9b}: "viktor/e\\u{7}vil\\u{1b}]0;x" is no name that a registry takes
     5 requests were made
     exit 4
     "#);

@@ -175,6 +175,7 @@ fn a_failure_of_the_first_is_worse_than_packages_that_the_second_skips() {
     assert_told_snapshot!(job.told(&[&BOTH_OWNERS[..], &["--quiet"]].concat(), &[]), @"
     registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=3 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
     error: owner viktor: GET /api/v1/packages/viktor: status 418
+    error: package second/other is skipped: tag o1: GET /v2/second/other/manifests/o1: status 418
     exit 1
     ");
 }
@@ -208,7 +209,8 @@ fn a_run_that_is_refused_at_one_owner_tries_no_other() {
     registry-retention apply: deleted=0 spared=0 failed=1 not_tried=0
     warning: no package matches "other"
     warning: no package matches "api"
-    warning: the server refuses deletions, so nothing else was tried: DELETE /api/v1/packages/viktor/container/api/v1: refused with status 403: You must change your password. Change it at: URL//user/change_password
+    error: failed api:v1: DELETE /api/v1/packages/viktor/container/api/v1: refused with status 403: You must change your password. Change it at: URL//user/change_password
+    error: stopped: DELETE /api/v1/packages/viktor/container/api/v1: refused with status 403: You must change your password. Change it at: URL//user/change_password
     error: owner second: nothing was tried, because the run stopped at owner viktor
     exit 6
     "#);
@@ -250,6 +252,7 @@ fn the_most_that_a_run_deletes_was_counted_for_each_owner() {
     registry-retention plan: packages=1 images_kept=14 images_deleted=0 versions_deleted=0 left=39 broken=0 skipped_packages=0 refused_packages=1 reclaimable_bytes=0
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=469
     warning: no package matches "other"
+    error: package viktor/kms-website is refused: 11 images would go in this run, more than --max-delete 5
     warning: no package matches "kms*"
     error: one owner alone is over --max-delete 5; nothing goes of the others either
     exit 7

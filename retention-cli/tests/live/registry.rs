@@ -264,11 +264,8 @@ fn a_slow_and_stumbling_registry_is_borne() {
         let mut stumbled = std::collections::BTreeSet::new();
         job.server.set_hook(move |_, ask, number| {
             let is_first = stumbled.insert((ask.method.clone(), ask.path.clone(), ask.query.clone()));
-            // A preflight that nobody answers is no permission; it is asked once.
-            let is_preflight = ask.method == "DELETE"
-                && stumbled.iter().all(|(method, path, _)| method != "DELETE" || *path == ask.path);
             match number % 5 {
-                _ if !is_first || is_preflight || number % 3 != 0 => None,
+                _ if !is_first || number % 3 != 0 => None,
                 0 => Some(Fault::Status(500)),
                 1 => Some(Fault::Truncated),
                 2 => Some(Fault::Wait(0)),
@@ -280,4 +277,34 @@ fn a_slow_and_stumbling_registry_is_borne() {
         assert_eq!((ran.status, job.tags("team/app").len()), (0, 4), "{profile:?} {ran:?}");
         job.assert_whole();
     }
+}
+
+// https://github.com/docker/sbx-releases/issues/535, https://github.com/portainer/portainer/issues/2956: registries with a
+// token service elsewhere, as those of GitLab, could not be cleaned.
+#[test]
+fn a_token_service_elsewhere_gets_the_password_when_it_is_named() {
+    let accounts = || vec![Account::all("me", SECRET)];
+    let job = Job::new("service", releases(Profile::V3).asked_by(Auth::Token(accounts())));
+    let service = Server::start(World::new(Profile::V3).asked_by(Auth::Token(accounts())));
+    {
+        let mut world = job.server.world();
+        world.realm = Some(format!("{}/auth/token", service.url));
+        for number in 1..=20 {
+            let mut all = vec!["registry:catalog:*".to_owned()];
+            for name in ["team/app", "tool", "api"] {
+                all.extend(["pull", "delete"].map(|action| format!("repository:{name}:{action}")));
+            }
+            let all: Vec<&str> = all.iter().map(String::as_str).collect();
+            world.add_token(&format!("token-{number}"), &all);
+        }
+    }
+    let credentials = [("REGISTRY_USER", "me"), ("REGISTRY_PASSWORD", SECRET)];
+    let arguments = [&SEMVER[..], &["--apply", "--quiet", "--keep-last", "2"]].concat();
+    let ran = job.run_with(&arguments, &credentials);
+    let told = ran.err.replace(&service.url, "SERVICE");
+    assert_eq!((ran.status, service.log().len()), (2, 0), "{ran:?}");
+    insta::assert_snapshot!(told, @"error: the token service of URL is SERVICE, another host; credentials do not go there unless it is named: --token-service SERVICE");
+    let ran = job.run_with(&[&arguments[..], &["--token-service", &service.url]].concat(), &credentials);
+    assert_eq!((ran.status, job.tags("team/app").len()), (0, 4), "{ran:?}");
+    job.assert_whole();
 }

@@ -173,7 +173,8 @@ fn an_account_that_rest_refuses_ends_the_run_at_the_first_deletion() {
         stopped: DELETE /api/v1/packages/viktor/container/api/v1: refused with status 403: You must change your password. Change it at: URL//user/change_password
         the journal is journal; registry-retention undo puts back what can be
         registry-retention apply: deleted=0 spared=0 failed=1 not_tried=11
-        warning: the server refuses deletions, so nothing else was tried: DELETE /api/v1/packages/viktor/container/api/v1: refused with status 403: You must change your password. Change it at: URL//user/change_password
+        error: failed api:v1: DELETE /api/v1/packages/viktor/container/api/v1: refused with status 403: You must change your password. Change it at: URL//user/change_password
+        error: stopped: DELETE /api/v1/packages/viktor/container/api/v1: refused with status 403: You must change your password. Change it at: URL//user/change_password
         exit 6
         ");
     }
@@ -248,6 +249,9 @@ fn a_token_service_that_fails_was_asked_as_long_for_each_manifest() {
     let told = job.told(&["--quiet", "--apply", "--jobs", "1"], &[]);
     assert_told_snapshot!(told, @"
     registry-retention plan: packages=3 images_kept=3 images_deleted=0 versions_deleted=0 left=52 broken=0 skipped_packages=3 refused_packages=0 reclaimable_bytes=0
+    error: package viktor/api is skipped: tag v1: GET /v2/token: status 500
+    error: package viktor/kms-website is skipped: tag b1: GET /v2/token: status 500
+    error: package viktor/team/tool is skipped: tag 1: GET /v2/token: status 500
     error: whether these credentials may delete packages of viktor could not be found out: GET /v2/token: status 500
     exit 1
     ");

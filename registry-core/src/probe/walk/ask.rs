@@ -73,8 +73,12 @@ impl Walk<'_> {
                 })
             })
         } else {
-            let head = self.client.head_blob(repository, digest).await;
-            head.map(|found| found.map(|size| (size, Content::Unhashed)))
+            let told = if self.options.last_byte {
+                self.client.last_byte(repository, digest, size).await
+            } else {
+                self.client.head_blob(repository, digest).await
+            };
+            told.map(|found| found.map(|size| (size, Content::Unhashed)))
         };
         match answer {
             Ok(Some((size, content))) => BlobAnswer::Present { size, content },

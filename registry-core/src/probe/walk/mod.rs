@@ -42,6 +42,9 @@ pub struct WalkOptions {
     pub depth: Depth,
     /// A config or layer that was there is asked for again after this time, and a manifest's bytes are read again.
     pub recheck_after: SignedDuration,
+    /// Whether the last byte of a config or layer is asked for, instead of HEAD: a Forgejo answers HEAD from its database,
+    /// which knows nothing of a file that was cut off.
+    pub last_byte: bool,
     /// Whether the platforms in configs are wanted.
     pub platforms: bool,
     /// Now.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use registry_core::registry::{Client, Credentials, Http, RegistrySource, Settings};
-use registry_core::retention::{self as core, Outcome, RankBy, Stopped};
+use registry_core::retention::{Outcome, RankBy, Stopped};
 use registry_fixtures::registry::{Account, Auth, Fault, Grant, Profile, Server, World};
 
 use super::{
@@ -134,7 +134,7 @@ fn credentials_that_may_not_delete_end_the_run_at_the_first_deletion() {
         let plan = block(planned_by(&source(), 1, RankBy::Semver)).expect("a plan");
         let before = server.world().tags_of("app");
         let done = block(applied(source(), &plan, &mut Lines::default()));
-        assert!(matches!(done.stopped, Some(core::Stopped::Forbidden(_))), "{done:?}");
+        assert!(matches!(done.stopped, Some(Stopped::Forbidden(_))), "{done:?}");
         assert_eq!((server.world().tags_of("app"), done.count(Outcome::Deleted)), (before, 0));
         assert_eq!(done.count(Outcome::Failed), 1, "{done:?}");
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use registry_core::oci::manifest::Role;
 use registry_core::oci::{Digest, Manifest};
 use registry_core::path::Place;
-use registry_core::registry::Client;
+use registry_core::registry::{Client, Credentials};
 use registry_core::repair::{Journal, Log, place};
 use registry_core::retention::layout::{Arms, Layout, Reading, apply};
 use registry_core::retention::{Action, Outcome, Policy, Record, plan};
@@ -80,8 +80,8 @@ fn is_whole(client: &Client, repository: &str, tag: &str) -> bool {
 }
 
 fn whole(server: &RealServer, record: &Record) -> BTreeSet<(String, String)> {
-    let client =
-        Client::new(&http(0), &format!("http://{}", server.address), Default::default()).expect("a client");
+    let client = Client::new(&http(0), &format!("http://{}", server.address), Credentials::Anonymous)
+        .expect("a client");
     let packages = record.packages.iter();
     let tags =
         packages.flat_map(|package| package.versions.iter().map(move |row| (&package.name, &row.version)));

@@ -2,7 +2,7 @@
 
 use registry_core::oci::Manifest;
 use registry_core::oci::manifest::Role;
-use registry_core::registry::Client;
+use registry_core::registry::{Client, Credentials};
 use registry_core::retention::{self as core, Outcome, Permission, RankBy, Told, UndoState};
 use registry_fixtures::TreeBuilder;
 use registry_fixtures::real::{Configured, RealServer};
@@ -14,7 +14,7 @@ const STORAGE: &str = "  delete: {enabled: true}\n  maintenance: {uploadpurging:
 
 /// Each tag with what it names, when all that is below it answers.
 fn whole(url: &str) -> Vec<(String, String)> {
-    let client = Client::new(&http(0), url, Default::default()).expect("a client");
+    let client = Client::new(&http(0), url, Credentials::Anonymous).expect("a client");
     let mut tags = block(client.tags("team/app")).expect("a list").unwrap_or_default();
     tags.sort();
     let mut found = Vec::new();

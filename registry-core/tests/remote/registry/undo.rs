@@ -41,7 +41,11 @@ fn bug_undo_lost_every_row_where_a_head_says_less_than_a_get() {
         let plan = block(planned_by(&source(&server), 1, RankBy::Semver)).expect("a plan");
         let mut journal = Lines::default();
         let done = block(applied(source(&server), &plan, &mut journal));
-        assert_eq!((done.stopped.clone(), done.count(core::Outcome::Deleted)), (None, done.rows.len()), "{quirks:?}");
+        assert_eq!(
+            (done.stopped.clone(), done.count(core::Outcome::Deleted)),
+            (None, done.rows.len()),
+            "{quirks:?}"
+        );
         assert!(!done.rows.is_empty());
         let told = Told::read(journal.text()).expect("a journal");
         let undone = block(core::undo(&source(&server).arm(), &told));

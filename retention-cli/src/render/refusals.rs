@@ -1,0 +1,57 @@
+//! What failed or was refused, on standard error: there it is met whatever standard output shows, and where that goes.
+
+use registry_core::retention::{Applied, AppliedRow, Outcome, PackagePlan, PackageState, Plan, Stopped};
+
+use super::error;
+
+/// How many of a kind are named.
+const FEW: usize = 5;
+
+/// Says which packages a plan skips or refuses, and why.
+pub(super) fn of_plan(plan: &Plan) {
+    for (state, word) in [(PackageState::Skipped, "skipped"), (PackageState::Refused, "refused")] {
+        let of_state = |package: &&PackagePlan| package.state == state;
+        let lines = plan.packages.iter().filter(of_state).map(|package| {
+            let why = package.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+            format!("package {} is {word}{why}", plan.source.path_of(&package.name))
+        });
+        few(lines, &format!("packages are {word}"));
+    }
+}
+
+/// Says which rows were to go and stay, and why the run stopped.
+pub(super) fn of_applied(applied: &Applied) {
+    for (outcome, word) in [(Outcome::Spared, "spared"), (Outcome::Failed, "failed")] {
+        let of_outcome = |row: &&AppliedRow| row.outcome == outcome;
+        let lines = applied.rows.iter().filter(of_outcome).map(|row| {
+            let why = row.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+            format!("{word} {}:{}{why}", row.package, row.version)
+        });
+        few(lines, word);
+    }
+    if let Some(stopped) = &applied.stopped {
+        error(None, &anyhow::anyhow!("stopped: {}", why(stopped)));
+    }
+}
+
+/// Why a run ended before its plan did.
+pub(super) fn why(stopped: &Stopped) -> String {
+    match stopped {
+        Stopped::Worse(why) => format!("a kept image got worse: {why}"),
+        Stopped::Journal(why) => format!("the journal cannot be written: {why}"),
+        Stopped::Forbidden(why) | Stopped::Unread(why) | Stopped::GaveUp(why) | Stopped::Halted(why) => {
+            why.clone()
+        }
+    }
+}
+
+/// The first lines, and how many more there are.
+fn few(lines: impl Iterator<Item = String>, what: &str) {
+    let lines: Vec<String> = lines.collect();
+    for line in lines.iter().take(FEW) {
+        error(None, &anyhow::anyhow!("{line}"));
+    }
+    if let more @ 1.. = lines.len().saturating_sub(FEW) {
+        error(None, &anyhow::anyhow!("{more} more {what}"));
+    }
+}
