@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
+use registry_core::retention::GroupBy;
 use serde::Deserialize;
 
 use crate::args;
@@ -66,12 +67,18 @@ pub struct Rule {
     /// Pattern of tags.
     #[serde(default = "everything")]
     pub tags: String,
-    /// Images that stay by rank; 0 needs a keep-within.
+    /// Regular expression with captures, at most 1024 bytes: images are ranked within each distinct capture, and a tag that
+    /// does not match it does not belong to the rule.
+    #[cfg_attr(test, schemars(length(max = 1024)))]
+    pub group_by: Option<String>,
+    /// Images that stay by rank, in each group; 0 needs a keep-within.
     pub keep_last: Option<u32>,
     /// Images pushed within this time stay: 90m, 24h, 7d.
     #[serde(default, deserialize_with = "duration")]
     #[cfg_attr(test, schemars(with = "String"))]
     pub keep_within: Option<u64>,
+    /// Whether build caches always stay (as at the top of the file).
+    pub keep_cache: Option<bool>,
 }
 
 fn everything() -> String {
@@ -99,7 +106,7 @@ pub const KEYS: &[&str] = &[
     "packages",
     "rules",
 ];
-pub const RULE_KEYS: &[&str] = &["package", "tags", "keep-last", "keep-within"];
+pub const RULE_KEYS: &[&str] = &["package", "tags", "group-by", "keep-last", "keep-within", "keep-cache"];
 
 impl Config {
     /// Reads the file.
@@ -144,6 +151,11 @@ impl Config {
             if rule.keep_last == Some(0) && rule.keep_within.is_none() {
                 bail!("rule {} keeps 0 images; that needs a keep-within", number + 1);
             }
+            if let Some(text) = &rule.group_by {
+                // Whether letters match in any case changes nothing about what can be used.
+                GroupBy::new(text, false)
+                    .map_err(|error| anyhow!("group-by of rule {} cannot be used: {error}", number + 1))?;
+            }
         }
         Ok(())
     }
@@ -175,6 +187,8 @@ mod tests {
         insta::assert_snapshot!(error("version = 1\n[[rules]]\ntag = \"*\""), @r#"key "tag" in rule 1 is not known; the nearest is "tags""#);
         insta::assert_snapshot!(error("version = 1\nkeep-last = 0"), @"keep-last is 0; at least 1 is needed");
         insta::assert_snapshot!(error("version = 1\n[[rules]]\nkeep-last = 0"), @"rule 1 keeps 0 images; that needs a keep-within");
+        insta::assert_snapshot!(error("version = 1\n[[rules]]\n[[rules]]\ngroup-by = \"^v(\""), @"group-by of rule 2 cannot be used: it is no regular expression: unclosed group");
+        insta::assert_snapshot!(error("version = 1\n[[rules]]\ngroup-by = \"^v\""), @r"group-by of rule 1 cannot be used: it captures nothing; put what names a group in parentheses, such as ^(\d+\.\d+)");
         insta::assert_snapshot!(error("version = 1\nkeep-within = \"soon\""), @r#"TOML parse error at line 2, column 15 | 2 | keep-within = "soon" | ^^^^^^ write it as 90m, 24h or 7d"#);
     }
 }

@@ -80,14 +80,18 @@ pub fn make(record: &Record, policy: &core::Policy, at: Option<Timestamp>) -> Pl
         }
     }
     for (number, rule) in policy.rules.iter().enumerate() {
-        let mut tags = packages
-            .clone()
-            .filter(|package| rule.package.is_match(&package.name))
-            .flat_map(|package| &package.versions)
-            .filter(|row| !row.version.contains(':'));
-        if !tags.any(|row| rule.tags.is_match(&row.version)) {
+        let matches = |package: &core::RecordedPackage| {
+            let mut tags = package.versions.iter().filter(|row| !row.version.contains(':'));
+            tags.any(|row| rule.is_match(&package.name, &row.version))
+        };
+        if !packages.clone().any(matches) {
             let (package, tags) = (rule.package.as_str(), rule.tags.as_str());
-            render::warn(&format!("no tag matches rule {} (package {package:?}, tags {tags:?})", number + 1));
+            let by = rule.group_by.as_ref();
+            let by = by.map_or_else(String::new, |by| format!(", group-by {:?}", by.as_str()));
+            render::warn(&format!(
+                "no tag matches rule {} (package {package:?}, tags {tags:?}{by})",
+                number + 1
+            ));
         }
     }
     for lost in &policy.assume_lost {

@@ -1,7 +1,7 @@
 //! Flags, environment and file as one policy.
 
 use anyhow::{Context as _, bail};
-use registry_core::retention::{self as core, InUse, Pattern, SourceKind};
+use registry_core::retention::{self as core, GroupBy, InUse, Pattern, SourceKind};
 
 use crate::args;
 use crate::config::Config;
@@ -44,8 +44,10 @@ pub fn settle(args: &args::Policy, kind: SourceKind, undo_window: bool) -> anyho
         policy.rules.push(core::Rule {
             package: pattern(&rule.package)?,
             tags: pattern(&rule.tags)?,
+            group_by: rule.group_by.as_deref().map(|text| GroupBy::new(text, fold)).transpose()?,
             keep_last: rule.keep_last.unwrap_or(keep_last),
             keep_within: rule.keep_within,
+            keep_cache: rule.keep_cache,
         });
     }
     if let Some(path) = &args.in_use {

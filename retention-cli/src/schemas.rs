@@ -62,8 +62,10 @@ fn recorded_inventories_and_their_plans_are_valid() {
         let rules = vec![core::Rule {
             package: core::Pattern::new("*", true).unwrap(),
             tags: core::Pattern::new("v*", true).unwrap(),
+            group_by: Some(core::GroupBy::new(r"^v(\d+)", true).unwrap()),
             keep_last: 2,
             keep_within: Some(3600),
+            keep_cache: Some(false),
         }];
         let narrow = core::Policy {
             rules,

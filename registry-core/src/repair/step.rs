@@ -23,7 +23,7 @@ pub enum Act {
     Relink,
     /// Writes such a link anew that says something else.
     Rewrite,
-    /// Sets a tag to the one entry of its history that resolves, with that entry's time.
+    /// Sets a tag to the one entry of its history that resolves; its push time is then not known.
     Restore,
     /// Moves a layer link, or an entry of a tag's history, aside that nothing needs.
     Unlink,

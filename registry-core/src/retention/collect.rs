@@ -6,7 +6,7 @@ use std::future::Future;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 
-use super::built::built_at;
+use super::built;
 use super::cache::Cache;
 use super::images::followed;
 use super::policy::Pattern;
@@ -264,21 +264,31 @@ async fn read_configs(reader: &impl Reader, packages: &mut [RecordedPackage], ho
         {
             let references = Manifest::parse(bytes).references;
             let config = references.into_iter().find(|reference| reference.role == Role::Config);
-            if let Some(config) = config.and_then(|reference| reference.descriptor.digest) {
-                wanted.push((at, *digest, config));
-            }
+            wanted.push((at, *digest, config.map(|reference| reference.descriptor.digest)));
         }
     }
     let names: Vec<String> = packages.iter().map(|package| package.name.clone()).collect();
     let read = ask(wanted, how.in_flight, |(at, _, config)| {
         let package = names[at].clone();
-        async move { reader.config(&package, &config).await }
+        async move {
+            match config {
+                Some(Some(config)) => Some(reader.config(&package, &config).await.ok().flatten()),
+                // Its config has no digest that can be asked for.
+                Some(None) => Some(None),
+                None => None,
+            }
+        }
     })
     .await;
     for ((at, digest, _), answer) in read {
-        let found = answer.ok().flatten().and_then(|bytes| built_at(&bytes));
-        if let Some(RecordedManifest::Present { built_at, .. }) = packages[at].manifests.get_mut(&digest) {
-            *built_at = found;
+        let manifest = packages[at].manifests.get_mut(&digest);
+        if let Some(RecordedManifest::Present { built_at, data, .. }) = manifest {
+            *built_at = match answer {
+                // What a config says that could not be read is not known.
+                Some(None) => None,
+                Some(Some(config)) => built::built_at(data, Some(&config)),
+                None => built::built_at(data, None),
+            };
         }
     }
 }

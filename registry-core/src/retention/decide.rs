@@ -6,18 +6,20 @@
 
 use std::cell::OnceCell;
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
 use super::decision::{Action, Decision, Stop, Verdict};
 use super::follow::{Followed, Subject};
-use super::images::{self, Image, ImageId, Images, smaller};
+use super::guard::Refusal;
+use super::images::{self, Class, Image, ImageId, Images, smaller};
 use super::judge::Judgement;
 use super::package::{Info, ManifestId, Package};
 use super::policy::{Fate, Policy, is_young};
 use super::rank::Rules;
 use super::support::Support;
+use super::undecided::{Undecided, UndecidedImages};
 use super::{guard, untagged};
 use crate::oci::Digest;
 use crate::text::escape;
@@ -36,6 +38,7 @@ pub fn decide(package: &Package, path: &str, policy: &Policy, now: Timestamp) ->
             images_deleted: 0,
             broken: Vec::new(),
             orphans: 0,
+            undecided: Vec::new(),
         };
     }
     Deciding::new(package, path, policy, now).finish()
@@ -73,7 +76,7 @@ impl<'a> Deciding<'a> {
         let rules = Rules::new(package, &images, policy);
         let count = images.all.len();
         let rows_of = package.rows_of();
-        let newest = newest(package, &images, &rules);
+        let newest = newest(&images, &rules);
         let mut places = vec![None; count];
         newest.iter().zip(0..).for_each(|((id, _), place)| places[*id] = Some(place));
         let newest_above = images.above(package, |id| places[id]);
@@ -108,6 +111,21 @@ impl<'a> Deciding<'a> {
         self.leave_circles(&reached);
         let refusal = guard::refusal(&self);
         self.rows(refusal)
+    }
+
+    /// Images that stay because no ranking decides about them, by cause.
+    fn undecided(&self) -> Vec<UndecidedImages> {
+        let mut count: BTreeMap<Undecided, u64> = BTreeMap::new();
+        for (id, image) in self.images.all.iter().enumerate() {
+            let is_judged = image.class == Class::Plain && image.protection().is_none();
+            if let Some(why) = self.rules.cause(id, image).filter(|_| is_judged && !self.gone[id]) {
+                *count.entry(why).or_default() += 1;
+            }
+        }
+        if self.images.kaniko > 0 {
+            count.insert(Undecided::KanikoCache, self.images.kaniko);
+        }
+        count.into_iter().map(|(why, images)| UndecidedImages { why, images }).collect()
     }
 
     /// Lets go every image that may go now.
@@ -227,7 +245,7 @@ impl<'a> Deciding<'a> {
         }
     }
 
-    fn rows(self, refusal: Option<String>) -> Decision {
+    fn rows(self, refusal: Option<Refusal>) -> Decision {
         let count = |gone: bool| self.gone.iter().filter(|one| **one == gone).count() as u64;
         let (staying, going) = (self.rows_above(false), self.rows_above(true));
         let mut rows = Vec::with_capacity(self.package.rows.len());
@@ -256,18 +274,19 @@ impl<'a> Deciding<'a> {
             images_deleted: count(true),
             broken,
             orphans: self.orphans.len() as u64,
+            undecided: self.undecided(),
         };
         if let Some(why) = refusal {
-            decision.refuse(why);
+            decision.refuse(why.to_string());
         }
         decision
     }
 }
 
 /// Images with the row that makes them newest, the newest first: by what ranks images, then by the order of rows.
-fn newest(package: &Package, images: &Images, rules: &Rules<'_>) -> Vec<(ImageId, usize)> {
+fn newest(images: &Images, rules: &Rules<'_>) -> Vec<(ImageId, usize)> {
     let best = |image: &Image| {
-        let rows = image.rows.iter().map(|row| (rules.key_of(package, image, *row), Reverse(*row)));
+        let rows = image.rows.iter().map(|row| (rules.key_of(*row), Reverse(*row)));
         rows.max().map(|(key, row)| (Reverse(key), row.0))
     };
     let images = images.all.iter().enumerate().filter_map(|(id, image)| Some((best(image)?, id)));

@@ -1,5 +1,7 @@
 //! What was decided about a package, row by row. How it is decided is in `decide`.
 
+use super::undecided::UndecidedImages;
+
 /// What becomes of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -60,6 +62,8 @@ pub struct Decision {
     pub broken: Vec<String>,
     /// Signatures whose subject is known to be gone.
     pub orphans: u64,
+    /// Images that stay because no ranking decides about them.
+    pub undecided: Vec<UndecidedImages>,
 }
 
 /// Why nothing goes in a package.

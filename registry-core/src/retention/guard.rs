@@ -1,16 +1,72 @@
 //! Guards: what was decided and is refused all the same, because it looks like a mistake. They never make it smaller.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use super::copied::CopiedTimes;
 use super::decide::Deciding;
 use super::images::Class;
-use super::rank::Key;
+use super::policy::RankBy;
+use super::rank::{Key, Ranking};
 
 /// Fewest ranked images of which one second may hold more than half before that is odd.
 const SAME_SECOND_FROM: usize = 5;
 
+/// Why a guard refuses the decision on a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// More images would go than `--max-delete-percent` allows.
+    TooMany { gone: usize, images: usize, percent: u8 },
+    /// No image would stay.
+    NoneStays,
+    /// Most ranked images have one second as the key that ranks them, and the cut falls inside it.
+    SameSecond { there: usize, ranked: usize, ranking: String, by: RankBy },
+    /// The cut falls among images whose push times a copy made.
+    Copied { ranking: String, signs: CopiedTimes },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooMany { gone, images, percent } => {
+                write!(f, "{gone} of {images} images would go, more than --max-delete-percent {percent}")
+            }
+            Self::NoneStays => write!(f, "no image would stay; --allow-empty says that this is meant"),
+            Self::SameSecond { there, ranked, ranking, by } => {
+                let (key, source) = match by {
+                    RankBy::Created => ("build date", "builds that were all given one date"),
+                    RankBy::Pushed | RankBy::Semver => ("push time", "an import or a restore"),
+                };
+                write!(
+                    f,
+                    "{there} of {ranked} ranked images{ranking} have the same second as {key}, and the cut falls inside \
+                     it: {source}, of which the times say nothing"
+                )
+            }
+            Self::Copied { ranking, signs } => {
+                let CopiedTimes { until, older_than_history, younger_than_revision } = signs;
+                write!(f, "the times of tag links are those of a copy of the tree, not of pushes (")?;
+                if *older_than_history > 0 {
+                    write!(f, "tags older than their entry in the history: {older_than_history}")?;
+                }
+                if *older_than_history > 0 && *younger_than_revision > 0 {
+                    write!(f, "; ")?;
+                }
+                if *younger_than_revision > 0 {
+                    write!(f, "tags over 60 s younger than their revision link: {younger_than_revision}")?;
+                }
+                write!(
+                    f,
+                    "), and the cut falls among ranked images{ranking} that are not younger than that copy ({until}): rank \
+                     by something that it kept (--rank-by semver or created), or copy again with times (cp -a, rsync -a)"
+                )
+            }
+        }
+    }
+}
+
 /// Why a guard refuses the decision on a package; judged only where something goes.
-pub(super) fn refusal(deciding: &Deciding<'_>) -> Option<String> {
+pub(super) fn refusal(deciding: &Deciding<'_>) -> Option<Refusal> {
     let gone = deciding.gone.iter().filter(|gone| **gone).count();
     let pruned = deciding.pruned.iter().filter(|gone| **gone).count();
     if gone + pruned == 0 {
@@ -20,10 +76,7 @@ pub(super) fn refusal(deciding: &Deciding<'_>) -> Option<String> {
     if let Some(percent) = policy.max_delete_percent
         && gone * 100 > deciding.gone.len() * usize::from(percent)
     {
-        return Some(format!(
-            "{gone} of {} images would go, more than --max-delete-percent {percent}",
-            deciding.gone.len()
-        ));
+        return Some(Refusal::TooMany { gone, images: deciding.gone.len(), percent });
     }
     let survivors = deciding
         .images
@@ -32,40 +85,68 @@ pub(super) fn refusal(deciding: &Deciding<'_>) -> Option<String> {
         .zip(&deciding.gone)
         .filter(|(image, gone)| !**gone && is_survivor(&image.class, image.protection().is_some()));
     if survivors.count() == 0 && !policy.allow_empty {
-        return Some("no image would stay; --allow-empty says that this is meant".into());
+        return Some(Refusal::NoneStays);
     }
-    same_second(deciding)
+    same_second(deciding).or_else(|| copied(deciding))
 }
 
-/// Push times that an import or an upgrade set all at once say nothing about what is newer.
-fn same_second(deciding: &Deciding<'_>) -> Option<String> {
+/// Times that an import, an upgrade or a build set all at once say nothing about what is newer.
+fn same_second(deciding: &Deciding<'_>) -> Option<Refusal> {
     for ranking in &deciding.rules.rankings {
         let keep = ranking.keep as usize;
         let second = |key: &Key| match key {
             Key::Pushed(at, _) | Key::Built(at) => Some(at.as_second()),
-            Key::Version(_) => None,
+            Key::Number(_) | Key::Version(_) => None,
         };
         let cut = ranking.order.get(keep.wrapping_sub(1)).zip(ranking.order.get(keep));
         let Some((before, after)) = cut.map(|((_, a), (_, b))| (second(a), second(b))) else { continue };
         if before.is_none() || before != after || ranking.order.len() < SAME_SECOND_FROM {
             continue;
         }
-        let goes = ranking.order.iter().skip(keep).any(|(id, _)| deciding.gone[*id]);
         let mut seconds: BTreeMap<i64, usize> = BTreeMap::new();
         for (_, key) in &ranking.order {
             *seconds.entry(second(key).unwrap_or_default()).or_default() += 1;
         }
         let there = before.and_then(|second| seconds.get(&second)).copied().unwrap_or(0);
-        if goes && there * 2 > ranking.order.len() {
-            return Some(format!(
-                "{there} of {} ranked images{} have the same second as push time, and the cut falls inside it: an \
-                 import or a restore, of which the times say nothing",
-                ranking.order.len(),
-                ranking.name
-            ));
+        if takes_by_rank(deciding, ranking) && there * 2 > ranking.order.len() {
+            return Some(Refusal::SameSecond {
+                there,
+                ranked: ranking.order.len(),
+                ranking: ranking.name.clone(),
+                by: deciding.policy.rank_by,
+            });
         }
     }
     None
+}
+
+/// Push times that a copy of a tree made say nothing about what is newer. What is younger than the copy was pushed since:
+/// where that is all that stays by rank, what goes is older whatever its own time.
+fn copied(deciding: &Deciding<'_>) -> Option<Refusal> {
+    let signs = deciding.package.copied.as_ref()?;
+    for (number, ranking) in deciding.rules.rankings.iter().enumerate() {
+        // The last that stays by rank; the others are younger.
+        let last = ranking.order.get((ranking.keep as usize).wrapping_sub(1));
+        let Some((_, Key::Pushed(at, _))) = last else { continue };
+        let is_broken_of_it = |(image, gone): (&super::images::Image, &bool)| {
+            *gone
+                && matches!(image.class, Class::Broken(_))
+                && image.ranking().any(|row| deciding.rules.of_row(row) == Some(number))
+        };
+        let takes = || {
+            takes_by_rank(deciding, ranking)
+                || deciding.images.all.iter().zip(&deciding.gone).any(is_broken_of_it)
+        };
+        if *at <= signs.until && takes() {
+            return Some(Refusal::Copied { ranking: ranking.name.clone(), signs: signs.clone() });
+        }
+    }
+    None
+}
+
+/// Whether an image goes because of its place in a ranking.
+fn takes_by_rank(deciding: &Deciding<'_>, ranking: &Ranking) -> bool {
+    ranking.order.iter().skip(ranking.stay).any(|(id, _)| deciding.gone[*id])
 }
 
 /// Whether an image counts as one that a package may live on: whole, and standing for itself or held.

@@ -6,6 +6,7 @@ use super::health::{Health, healths};
 use super::package::{Info, ManifestId, Package, State};
 use super::policy::Policy;
 use super::reach::last_first;
+use super::undecided::Undecided;
 use crate::oci::{Digest, Tag};
 
 /// An image's number in its package.
@@ -76,6 +77,8 @@ pub(super) struct Images {
     pub(super) of_manifest: Vec<Option<ImageId>>,
     /// Every manifest that an image reaches, before all that it names; where it can be, before what follows it too.
     pub(super) down: Vec<ManifestId>,
+    /// Images that stay because the package is a kaniko build cache.
+    pub(super) kaniko: u64,
 }
 
 /// Why nothing can be decided about a package.
@@ -141,14 +144,20 @@ impl Images {
             }
         }
         let (of_row, of_manifest) = (vec![None; package.rows.len()], vec![None; package.len()]);
-        let mut images =
-            Self { all: Vec::with_capacity(by_manifest.len()), of_row, of_manifest, down: Vec::new() };
-        let healths = healths(package);
+        let all = Vec::with_capacity(by_manifest.len());
+        let mut images = Self { all, of_row, of_manifest, down: Vec::new(), kaniko: 0 };
+        let (healths, is_kaniko) = (healths(package), is_kaniko_cache(package));
         for (manifest, rows) in by_manifest {
             let id = images.all.len();
             images.of_manifest[manifest.index()] = Some(id);
             rows.iter().for_each(|row| images.of_row[*row] = Some(id));
-            images.all.push(image(package, policy, manifest, rows, healths[manifest.index()]));
+            let mut image = image(package, policy, manifest, rows, healths[manifest.index()]);
+            if is_kaniko && image.held.is_none() && keeps_cache(package, policy, &image.rows) {
+                image.held = Some(Undecided::KanikoCache.reason(""));
+                image.is_unranked = true;
+                images.kaniko += 1;
+            }
+            images.all.push(image);
         }
         images.down = down(package, &images.all);
         let above = images.above(package, Some);
@@ -234,6 +243,20 @@ pub(super) fn smaller(one: Option<usize>, other: Option<usize>) -> Option<usize>
     one.into_iter().chain(other).min()
 }
 
+/// Whether a package is a cache of layers that kaniko built: the last part of its path is `cache`, and every tag is a cache
+/// key of 64 hexadecimal digits (`pkg/cache/cache.go @ kaniko v1.23.2`). What is in it is images like others otherwise.
+fn is_kaniko_cache(package: &Package) -> bool {
+    let mut tags = package.rows.iter().filter(|row| row.is_tag()).peekable();
+    package.name.rsplit('/').next() == Some("cache")
+        && tags.peek().is_some()
+        && tags.all(|row| row.version.len() == 64 && row.version.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// Whether a build cache with these tags stays: one of them belongs to a rule, or to none, that keeps it.
+fn keeps_cache(package: &Package, policy: &Policy, rows: &[usize]) -> bool {
+    rows.iter().any(|row| policy.keeps_cache(&package.name, &package.rows[*row].version))
+}
+
 /// An image by itself; whether others name it is not known yet.
 fn image(
     package: &Package,
@@ -243,7 +266,7 @@ fn image(
     health: Health,
 ) -> Image {
     let info = package.info(manifest);
-    let cache = info.filter(|info| info.is_cache && policy.keep_cache);
+    let cache = info.filter(|info| info.is_cache && keeps_cache(package, policy, &rows));
     let held = match (cache, info.is_some_and(|info| info.is_opaque)) {
         (Some(_), _) => Some("it is a build cache".to_owned()),
         (None, true) => Some("its media type is not known, so what it needs is not known".to_owned()),
@@ -258,7 +281,7 @@ fn image(
         (None, Some(lost)) => Class::Broken(lost),
         (None, None) => Class::Plain,
     };
-    let protected = tags().map(|tag| policy.protects(tag)).collect();
+    let protected = tags().map(|tag| policy.protects(&package.name, tag)).collect();
     Image { manifest, rows, follows, class, lost, protected, is_unranked: held.is_some(), held }
 }
 

@@ -133,7 +133,7 @@ impl Deciding<'_> {
             return Judgement::keep(Vec::new());
         };
         let named = self.images.names(self.package, index);
-        let Some(rule) = self.rules.of_tag(&self.package.rows[row].version) else {
+        let Some(rule) = self.rules.of_row(row) else {
             return Judgement::keep(vec![format!("child of {named}, of which no rule matches")]);
         };
         if self.rules.lies_below(self.package, image, Some(rule), self.now) {

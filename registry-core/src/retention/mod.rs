@@ -7,18 +7,19 @@ mod applied;
 #[cfg(feature = "remote")]
 mod apply;
 mod at_risk;
-#[cfg(any(feature = "remote", feature = "storage"))]
 mod built;
 mod bytes;
 #[cfg(feature = "remote")]
 mod cache;
 #[cfg(feature = "remote")]
 mod collect;
+mod copied;
 mod decide;
 mod decision;
 #[cfg(any(feature = "remote", feature = "storage"))]
 mod drift;
 mod follow;
+mod group_by;
 mod guard;
 mod health;
 #[cfg(feature = "remote")]
@@ -45,6 +46,7 @@ mod record;
 pub(crate) mod server;
 mod source;
 mod support;
+mod undecided;
 #[cfg(feature = "remote")]
 mod undo;
 mod undoable;
@@ -58,8 +60,10 @@ pub use apply::apply;
 pub use cache::Cache;
 #[cfg(feature = "remote")]
 pub use collect::{Collecting, collect};
+pub use copied::CopiedTimes;
 pub use decide::decide;
 pub use decision::{Action, Decision, Stop, Verdict};
+pub use group_by::{Group, GroupBy, GroupByError};
 pub use in_use::{InUse, InUseError};
 pub use journal::{Entry, Journal, JournalError, Outcome, SCHEMA as JOURNAL_SCHEMA, Told};
 pub use package::{Info, ManifestId, Package, PartId, Row, State};
@@ -77,5 +81,6 @@ pub use server::{
     Armed, Cause, DeleteError, Deleted, Doomed, Fetched, Listed, Permission, Reader, Unanswered, Writer,
 };
 pub use source::{Source, SourceKind};
+pub use undecided::{Undecided, UndecidedImages};
 #[cfg(feature = "remote")]
 pub use undo::{UndoState, Undone, undo};

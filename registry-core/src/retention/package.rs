@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
+use super::copied::CopiedTimes;
 use crate::graph::{DigestTable, NodeId};
 use crate::oci::manifest::{Kind, Role};
 use crate::oci::{Digest, Manifest, MediaType};
@@ -77,11 +78,13 @@ pub struct Info {
     pub subject: Option<ManifestId>,
     /// Whether this is a BuildKit cache, by the media type of its config.
     pub is_cache: bool,
+    /// Whether this is a Helm chart, by the media type of its config.
+    pub is_chart: bool,
     /// Whether what it references may not all be known: no kind of manifest that we know.
     pub is_opaque: bool,
     /// Of an opaque manifest: every digest that it spells anywhere, for it may reference them.
     pub mentions: Vec<ManifestId>,
-    /// When its config says that it was built; asked for only where images are ranked by it.
+    /// When its config, or else an annotation, says that it was built; asked for only where images are ranked by it.
     pub built_at: Option<Timestamp>,
 }
 
@@ -101,6 +104,8 @@ pub struct Package {
     pub rows: Vec<Row>,
     /// Why nothing may be decided here, when the listing itself could not be read.
     pub unreadable: Option<String>,
+    /// Signs that a copy made the times of its tags.
+    pub copied: Option<CopiedTimes>,
     digests: DigestTable,
     states: Vec<State>,
     parts: DigestTable,
@@ -111,6 +116,9 @@ pub struct Package {
 
 /// Config media type of a BuildKit cache (`util/imageutil/cacheconfig.go` of moby/buildkit, `cache/remotecache`).
 const CACHE_CONFIG: &str = "application/vnd.buildkit.cacheconfig.v0";
+
+/// Config media type of a Helm chart (`pkg/registry/constants.go @ helm v3.15.0`).
+const CHART_CONFIG: &str = "application/vnd.cncf.helm.config.v1+json";
 
 impl Package {
     /// An empty package.
@@ -222,14 +230,16 @@ impl Package {
             parts: Vec::new(),
             subject: parsed.subject.as_ref().map(|digest| self.intern(digest)),
             is_cache: false,
+            is_chart: false,
             is_opaque,
             mentions,
             built_at: None,
         };
         for reference in &parsed.references {
             let descriptor = &reference.descriptor;
-            let is_cache = descriptor.media_type.as_ref().is_some_and(|given| given.as_str() == CACHE_CONFIG);
-            info.is_cache |= is_cache;
+            let given = descriptor.media_type.as_ref().map(MediaType::as_str);
+            info.is_cache |= given == Some(CACHE_CONFIG);
+            info.is_chart |= reference.role == Role::Config && given == Some(CHART_CONFIG);
             let Some(digest) = descriptor.digest else { continue };
             match reference.role {
                 Role::Child => info.children.push(self.intern(&digest)),
@@ -266,7 +276,7 @@ impl Package {
         self.rows.dedup();
     }
 
-    /// Files when an image's config says that it was built.
+    /// Files when an image was built.
     pub fn set_built_at(&mut self, manifest: ManifestId, at: Option<Timestamp>) {
         if let Some(State::Present(info)) = self.states.get_mut(manifest.index()) {
             info.built_at = at;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::decision::Action;
 use super::policy_text::PolicyText;
 use super::source::Source;
+use super::undecided::UndecidedImages;
 use crate::oci::{Algorithm, Digest, Hasher};
 
 /// The name of this shape.
@@ -74,6 +75,9 @@ pub struct PackagePlan {
     /// Signatures whose subject is gone.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub orphan_signatures: u64,
+    /// Images that stay because no ranking decides about them, by cause.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub undecided: Vec<UndecidedImages>,
     /// Rows of its listing, newest first.
     pub versions: Vec<Version>,
 }

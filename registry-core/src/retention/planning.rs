@@ -150,6 +150,7 @@ fn package_plan(package: &Package, decision: &Decision, source: &Source, policy:
         broken: decision.broken.clone(),
         warnings: Vec::new(),
         orphan_signatures: decision.orphans,
+        undecided: decision.undecided.clone(),
         versions: package.rows.iter().zip(&decision.rows).enumerate().map(version).collect(),
     }
 }

@@ -6,6 +6,7 @@ use globset::GlobMatcher;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::group_by::{Group, GroupBy};
 use super::in_use::InUse;
 
 /// What ranks images against each other.
@@ -62,17 +63,40 @@ impl Pattern {
     }
 }
 
-/// How many images of which tags stay. A tag belongs to the first rule that matches its package and its text.
+/// How many images of which tags stay. A tag belongs to the first rule that matches its package and its text, by `group_by`
+/// too.
 #[derive(Debug, Clone)]
 pub struct Rule {
     /// Which packages.
     pub package: Pattern,
     /// Which tags.
     pub tags: Pattern,
-    /// How many images stay by rank.
+    /// Images are ranked within each group of tags; a tag without a group does not belong to the rule.
+    pub group_by: Option<GroupBy>,
+    /// How many images stay by rank, of each group.
     pub keep_last: u32,
     /// Images pushed within so many seconds stay too.
     pub keep_within: Option<u64>,
+    /// Whether build caches always stay, where that differs from the policy.
+    pub keep_cache: Option<bool>,
+}
+
+impl Rule {
+    /// Whether a tag of a package that the rule covers belongs to it, and to which of its groups.
+    fn group(&self, tag: &str) -> Option<Option<Group>> {
+        if !self.tags.is_match(tag) {
+            return None;
+        }
+        match &self.group_by {
+            Some(by) => by.group(tag).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// Whether it matches a tag of a package, other rules apart.
+    pub fn is_match(&self, package: &str, tag: &str) -> bool {
+        self.package.is_match(package) && self.group(tag).is_some()
+    }
 }
 
 /// What somebody wants to keep.
@@ -150,12 +174,24 @@ impl Policy {
         self.packages.is_empty() || self.packages.iter().any(|pattern| pattern.is_match(package))
     }
 
-    /// The pattern for which a tag always stays, as a reason.
-    pub fn protects(&self, tag: &str) -> Option<String> {
+    /// The rule that a tag belongs to, by number from 0, and its group there.
+    pub(super) fn rule_of(&self, package: &str, tag: &str) -> Option<(usize, Option<Group>)> {
+        let rules = self.rules.iter().enumerate().filter(|(_, rule)| rule.package.is_match(package));
+        rules.filter_map(|(number, rule)| Some((number, rule.group(tag)?))).next()
+    }
+
+    /// Whether a build cache with this tag always stays.
+    pub(super) fn keeps_cache(&self, package: &str, tag: &str) -> bool {
+        let own = |(number, _): (usize, _)| self.rules[number].keep_cache;
+        self.rule_of(package, tag).and_then(own).unwrap_or(self.keep_cache)
+    }
+
+    /// The pattern for which a tag of a package always stays, as a reason.
+    pub fn protects(&self, package: &str, tag: &str) -> Option<String> {
         if let Some(pattern) = self.keep_tags.iter().find(|pattern| pattern.is_match(tag)) {
             return Some(format!("tag {tag} matches keep pattern {}", pattern.as_str()));
         }
-        (self.keep_cache && tag.to_ascii_lowercase().contains("cache"))
+        (tag.to_ascii_lowercase().contains("cache") && self.keeps_cache(package, tag))
             .then(|| format!("tag {tag} names a build cache"))
     }
 }

@@ -67,11 +67,17 @@ pub struct RuleText {
     pub package: String,
     /// Pattern of tags.
     pub tags: String,
-    /// Images that stay by rank.
+    /// Regular expression of which the captures are the groups that images are ranked in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub group_by: Option<String>,
+    /// Images that stay by rank, of each group.
     pub keep_last: u32,
     /// Images pushed within so many seconds stay.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub keep_within_seconds: Option<u64>,
+    /// Whether build caches always stay, where the rule says so itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub keep_cache: Option<bool>,
 }
 
 impl PolicyText {
@@ -82,8 +88,10 @@ impl PolicyText {
         let rule = |rule: &Rule| RuleText {
             package: rule.package.as_str().to_owned(),
             tags: rule.tags.as_str().to_owned(),
+            group_by: rule.group_by.as_ref().map(|by| by.as_str().to_owned()),
             keep_last: rule.keep_last,
             keep_within_seconds: rule.keep_within,
+            keep_cache: rule.keep_cache,
         };
         let changed = |is: bool, was: bool| Some(is).filter(|is| *is != was);
         Self {

@@ -1,37 +1,70 @@
-//! Ranking: in each rule the whole images that stand for themselves, newest first, and how many of them stay.
+//! Ranking: in each rule the whole images that stand for themselves, newest first, and how many of them stay. A rule with a
+//! `group-by` has a ranking for each group.
 
-use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use semver::Version;
 
+use super::built::is_date;
 use super::images::{Class, Image, ImageId, Images};
 use super::package::Package;
-use super::policy::{Pattern, Policy, RankBy, Rule, is_young};
+use super::policy::{Policy, RankBy, is_young};
+use super::undecided::Undecided;
 
 /// What images are ranked by; only keys of one kind are ever compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     /// When a tag was pushed, and the row's number.
     Pushed(Timestamp, Option<u64>),
-    /// The version that a tag spells.
+    /// The number that is all that a tag spells: a build, a date, a revision of which every digit happens to be decimal. It may
+    /// have a suffix. Nothing says how it compares with a version.
+    Number(Version),
+    /// The version that a tag spells, with at least one dot.
     Version(Version),
     /// When the image was built.
     Built(Timestamp),
 }
 
-/// What one rule decided.
+impl Key {
+    /// Whether this is known to be lower than another. Build metadata orders nothing (semver 2.0.0, 10).
+    fn is_below(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Number(a), Self::Number(b)) | (Self::Version(a), Self::Version(b)) => {
+                a.cmp_precedence(b) == Ordering::Less
+            }
+            (Self::Number(_) | Self::Version(_), _) | (_, Self::Number(_) | Self::Version(_)) => false,
+            (a, b) => a < b,
+        }
+    }
+
+    /// Whether only build metadata tells two versions apart.
+    fn is_same_version(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Number(a), Self::Number(b)) | (Self::Version(a), Self::Version(b)) => {
+                a.cmp_precedence(b) == Ordering::Equal
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What one rule decided, or one group of it.
 #[derive(Debug)]
 pub(super) struct Ranking {
     /// The rule's own `keep_last`.
     pub(super) keep: u32,
-    /// How the rule is called in reasons; empty for the only one.
+    /// How many of `order` stay: `keep`, and those that nothing tells from the last of these.
+    pub(super) stay: usize,
+    /// How the rule is called in reasons, with the group; empty for the only one.
     pub(super) name: String,
     /// Images with their keys, best first.
     pub(super) order: Vec<(ImageId, Key)>,
     places: HashMap<ImageId, usize>,
     pub(super) keep_within: Option<u64>,
+    /// Whether tags of it are numbers alone and others are versions with dots: then numbers take no place.
+    is_mixed: bool,
 }
 
 impl Ranking {
@@ -43,7 +76,22 @@ impl Ranking {
     /// Whether so many images stay by rank that `key` is below all of them.
     pub(super) fn lets_go_below(&self, key: &Key) -> bool {
         let keep = self.keep as usize;
-        self.order.len() >= keep && self.order.iter().take(keep).all(|(_, kept)| key < kept)
+        self.order.len() >= keep && self.order.iter().take(keep).all(|(_, kept)| key.is_below(kept))
+    }
+
+    /// Sets the order right, and how many of it stay.
+    fn seal(&mut self, digest: impl Fn(ImageId) -> crate::oci::Digest) {
+        let dotted = self.order.iter().filter(|(_, key)| matches!(key, Key::Version(_))).count();
+        self.is_mixed |= dotted > 0 && dotted < self.order.len();
+        if self.is_mixed {
+            self.order.retain(|(_, key)| !matches!(key, Key::Number(_)));
+        }
+        self.order.sort_by_cached_key(|(id, key)| (Reverse(key.clone()), digest(*id)));
+        self.places = self.order.iter().zip(1..).map(|((id, _), place)| (*id, place)).collect();
+        let keep = (self.keep as usize).min(self.order.len());
+        let (kept, rest) = self.order.split_at(keep);
+        let same = |last: &Key| rest.iter().take_while(|(_, key)| key.is_same_version(last)).count();
+        self.stay = keep + kept.last().map_or(0, |(_, last)| same(last));
     }
 }
 
@@ -51,48 +99,104 @@ impl Ranking {
 #[derive(Debug)]
 pub(super) struct Rules<'p> {
     policy: &'p Policy,
-    /// Rules whose package pattern matches, with their tag patterns; `None` matches every tag.
-    tags: Vec<Option<&'p Pattern>>,
     pub(super) rankings: Vec<Ranking>,
+    /// By row: the ranking that its tag belongs to.
+    of_row: Vec<Option<usize>>,
+    /// By row: what it is ranked by; `None` when it cannot be.
+    keys: Vec<Option<Key>>,
+    /// By row: whether its tag is the first number of a version that another tag of its image spells in the same ranking.
+    aliases: Vec<bool>,
 }
 
 impl<'p> Rules<'p> {
     /// Ranks the images of a package.
     pub(super) fn new(package: &Package, images: &Images, policy: &'p Policy) -> Self {
-        let mut rules = Self { policy, tags: Vec::new(), rankings: Vec::new() };
-        let ranking = |keep, name, keep_within| Ranking {
-            keep,
-            name,
-            order: Vec::new(),
-            places: HashMap::new(),
-            keep_within,
-        };
-        if policy.rules.is_empty() {
-            rules.tags.push(None);
-            rules.rankings.push(ranking(policy.keep_last, String::new(), None));
-        }
-        for (number, rule) in policy.rules.iter().enumerate().filter(|(_, rule)| of_package(rule, package)) {
-            let name = format!(" of rule {} ({})", number + 1, rule.tags.as_str());
-            rules.tags.push(Some(&rule.tags));
-            rules.rankings.push(ranking(rule.keep_last, name, rule.keep_within));
+        let count = package.rows.len();
+        let (of_row, keys, aliases) = (vec![None; count], vec![None; count], vec![false; count]);
+        let mut rules = Self { policy, rankings: Vec::new(), of_row, keys, aliases };
+        rules.assign(package);
+        for image in &images.all {
+            for row in &image.rows {
+                rules.keys[*row] = key_of(package, image, *row, policy.rank_by);
+            }
+            rules.note_aliases(image);
         }
         for (id, image) in images.all.iter().enumerate() {
-            if image.class != Class::Plain || image.is_unranked || !rules.can_rank(package, image) {
-                continue;
-            }
-            for rule in 0..rules.rankings.len() {
-                if let Some(key) = rules.key(package, image, rule) {
-                    rules.rankings[rule].order.push((id, key));
-                }
+            if image.class == Class::Plain && !image.is_unranked && rules.can_rank(image) {
+                rules.rank(id, image);
             }
         }
         for ranking in &mut rules.rankings {
-            ranking.order.sort_by_cached_key(|(id, key)| {
-                (Reverse(key.clone()), package.digest(images.all[*id].manifest))
-            });
-            ranking.places = ranking.order.iter().zip(1..).map(|((id, _), place)| (*id, place)).collect();
+            ranking.seal(|id| package.digest(images.all[id].manifest));
         }
         rules
+    }
+
+    /// Finds the ranking of every tag; rankings are in the order of rules, those of one rule in that of its groups.
+    fn assign(&mut self, package: &Package) {
+        let policy = self.policy;
+        let tags = package.rows.iter().enumerate().filter(|(_, row)| row.is_tag());
+        if policy.rules.is_empty() {
+            self.rankings.push(ranking(policy.keep_last, String::new(), None));
+            tags.for_each(|(at, _)| self.of_row[at] = Some(0));
+            return;
+        }
+        let mut of_key = BTreeMap::new();
+        for (at, row) in tags {
+            if let Some(key) = policy.rule_of(&package.name, &row.version) {
+                of_key.entry(key).or_insert_with(Vec::new).push(at);
+            }
+        }
+        for ((number, group), rows) in of_key {
+            let rule = &policy.rules[number];
+            let group = rule.group_by.as_ref().zip(group.as_ref());
+            let group = group.map_or_else(String::new, |(by, group)| format!(", group {}", by.show(group)));
+            let name = format!(" of rule {} ({}){group}", number + 1, rule.tags.as_str());
+            rows.iter().for_each(|at| self.of_row[*at] = Some(self.rankings.len()));
+            self.rankings.push(ranking(rule.keep_last, name, rule.keep_within));
+        }
+    }
+
+    /// `1` beside `1.2.0` on one image names the newest 1.x, and says nothing more about it.
+    fn note_aliases(&mut self, image: &Image) {
+        let first = |version: &Version| version.major;
+        let dotted: HashSet<(usize, u64)> = image
+            .ranking()
+            .filter_map(|row| match (self.of_row[row], &self.keys[row]) {
+                (Some(ranking), Some(Key::Version(version))) => Some((ranking, first(version))),
+                _ => None,
+            })
+            .collect();
+        for row in image.ranking() {
+            if let (Some(ranking), Some(Key::Number(number))) = (self.of_row[row], &self.keys[row]) {
+                self.aliases[row] = dotted.contains(&(ranking, first(number)));
+            }
+        }
+    }
+
+    /// Takes an image into the ranking of each of its unprotected tags, by the best of its keys there. Where one of these
+    /// cannot be ranked it takes no place in that ranking: it stays and is not counted.
+    fn rank(&mut self, id: ImageId, image: &Image) {
+        let mut best: BTreeMap<usize, Option<Key>> = BTreeMap::new();
+        for row in image.ranking().filter(|row| !self.aliases[*row]) {
+            let (Some(number), key) = (self.of_row[row], &self.keys[row]) else { continue };
+            let Some(known) = best.get_mut(&number) else {
+                best.insert(number, key.clone());
+                continue;
+            };
+            match (&known, key) {
+                (Some(Key::Version(_)), Some(Key::Number(_)))
+                | (Some(Key::Number(_)), Some(Key::Version(_))) => {
+                    self.rankings[number].is_mixed = true;
+                    *known = known.take().min(key.clone());
+                }
+                (Some(_), Some(_)) => *known = known.take().max(key.clone()),
+                (None, _) | (_, None) => *known = None,
+            }
+        }
+        for (number, key) in best {
+            self.rankings[number].order.extend(key.map(|key| (id, key)));
+        }
     }
 
     /// The places that an image takes in rules.
@@ -103,42 +207,48 @@ impl<'p> Rules<'p> {
         })
     }
 
-    /// The rule of a tag.
-    pub(super) fn of_tag(&self, tag: &str) -> Option<usize> {
-        self.tags.iter().position(|pattern| pattern.is_none_or(|pattern| pattern.is_match(tag)))
-    }
-
-    /// Whether every tag that would rank an image can: one that is no version keeps it out of every ranking.
-    fn can_rank(&self, package: &Package, image: &Image) -> bool {
-        let mut tags = image.ranking().map(|row| &package.rows[row].version);
-        self.policy.rank_by != RankBy::Semver || tags.all(|tag| version(tag).is_some())
+    /// The ranking that a row's tag belongs to.
+    pub(super) fn of_row(&self, row: usize) -> Option<usize> {
+        self.of_row.get(row).copied().flatten()
     }
 
     /// What a row of an image is ranked by; `None` when it cannot be.
-    pub(super) fn key_of(&self, package: &Package, image: &Image, row: usize) -> Option<Key> {
-        let row = &package.rows[row];
-        match self.policy.rank_by {
-            RankBy::Pushed => row.created_at.map(|at| Key::Pushed(at, row.id)),
-            RankBy::Semver => version(&row.version).map(Key::Version),
-            RankBy::Created => {
-                let built = package.built_at(image.manifest)?;
-                Some(Key::Built(built)).filter(|_| built.as_second() >= YEAR_1981)
-            }
-        }
+    pub(super) fn key_of(&self, row: usize) -> Option<&Key> {
+        self.keys.get(row)?.as_ref()
     }
 
-    /// The best key of an image among its unprotected tags in a rule. `None` when it has none there, or one that cannot
-    /// be ranked: then it stays and is not counted.
-    pub(super) fn key(&self, package: &Package, image: &Image, rule: usize) -> Option<Key> {
-        let mut best = None;
-        for row in image.ranking() {
-            if self.of_tag(&package.rows[row].version) != Some(rule) {
-                continue;
+    /// Whether every tag that would rank an image can: one that is no version keeps it out of every ranking.
+    fn can_rank(&self, image: &Image) -> bool {
+        self.policy.rank_by != RankBy::Semver || image.ranking().all(|row| self.keys[row].is_some())
+    }
+
+    /// Why the ranking that a row belongs to does not decide about its image, if it does not.
+    fn undecided(&self, id: ImageId, image: &Image, row: usize) -> Option<Undecided> {
+        let ranking = &self.rankings[self.of_row(row)?];
+        let Some(place) = ranking.place(id) else {
+            return Some(match self.policy.rank_by {
+                RankBy::Pushed => Undecided::NoPushTime,
+                RankBy::Semver if self.can_rank(image) => Undecided::NumberAmongVersions,
+                RankBy::Semver => Undecided::NoVersion,
+                RankBy::Created => Undecided::NoDate,
+            });
+        };
+        (place > ranking.keep as usize && place <= ranking.stay).then_some(Undecided::EqualVersion)
+    }
+
+    /// Why one of the rankings that an image belongs to does not decide about it, if one does not.
+    pub(super) fn cause(&self, id: ImageId, image: &Image) -> Option<Undecided> {
+        image.ranking().find_map(|row| self.undecided(id, image, row))
+    }
+
+    /// The tag for which an image takes no place in a ranking.
+    fn culprit(&self, image: &Image, ranking: usize, why: Undecided) -> Option<usize> {
+        image.ranking().filter(|row| self.of_row(*row) == Some(ranking)).find(|row| match why {
+            Undecided::NumberAmongVersions => {
+                matches!(self.keys[*row], Some(Key::Number(_))) && !self.aliases[*row]
             }
-            let key = self.key_of(package, image, row)?;
-            best = best.max(Some(key));
-        }
-        best
+            _ => self.keys[*row].is_none(),
+        })
     }
 
     /// Why the rules keep a whole image, or why all of them let it go.
@@ -150,8 +260,9 @@ impl<'p> Rules<'p> {
         now: Timestamp,
     ) -> Result<Vec<String>, Vec<String>> {
         let (mut keeps, mut goes, mut seen) = (Vec::new(), Vec::new(), Vec::new());
-        for row in image.ranking().map(|row| &package.rows[row]) {
-            let Some(rule) = self.of_tag(&row.version) else {
+        for at in image.ranking() {
+            let row = &package.rows[at];
+            let Some(rule) = self.of_row(at) else {
                 keeps.push(format!("no rule matches tag {}", row.version));
                 continue;
             };
@@ -164,16 +275,16 @@ impl<'p> Rules<'p> {
             }
             seen.push(rule);
             let (keep, name) = (ranking.keep, &ranking.name);
-            match ranking.place(id) {
-                None => keeps.push(match self.policy.rank_by {
-                    RankBy::Pushed => format!("when tag {} was pushed is not known", row.version),
-                    RankBy::Semver => "it has a tag that is no version".to_owned(),
-                    RankBy::Created => "when it was built is not known".to_owned(),
-                }),
-                Some(place) if place <= keep as usize => {
+            match (self.undecided(id, image, at), ranking.place(id)) {
+                (Some(why), _) => {
+                    let tag = self.culprit(image, rule, why).unwrap_or(at);
+                    keeps.push(why.reason(&package.rows[tag].version));
+                }
+                (None, Some(place)) if place <= ranking.stay => {
                     keeps.push(format!("newest {place} of {keep}{name}"));
                 }
-                Some(place) => goes.push(format!("rank {place}, beyond newest {keep}{name}")),
+                (None, Some(place)) => goes.push(format!("rank {place}, beyond newest {keep}{name}")),
+                (None, None) => {}
             }
         }
         keeps.dedup();
@@ -192,13 +303,15 @@ impl<'p> Rules<'p> {
         let mut any = false;
         for at in image.ranking() {
             let row = &package.rows[at];
-            let Some(rule) = in_rule.or_else(|| self.of_tag(&row.version)) else { return false };
+            let Some(rule) = in_rule.or_else(|| self.of_row(at)) else { return false };
             let ranking = &self.rankings[rule];
             if ranking.keep_within.is_some_and(|seconds| is_young(row.created_at, now, seconds)) {
                 return false;
             }
-            let key = self.key_of(package, image, at);
-            if !key.is_some_and(|key| ranking.lets_go_below(&key)) {
+            if self.aliases[at] {
+                continue;
+            }
+            if !self.key_of(at).is_some_and(|key| ranking.lets_go_below(key)) {
                 return false;
             }
             any = true;
@@ -207,16 +320,29 @@ impl<'p> Rules<'p> {
     }
 }
 
-/// Reproducible builds write dates before this instead of one (1981-01-01, seconds since 1970).
-const YEAR_1981: i64 = 347_155_200;
-
-fn of_package(rule: &Rule, package: &Package) -> bool {
-    rule.package.is_match(&package.name)
+fn ranking(keep: u32, name: String, keep_within: Option<u64>) -> Ranking {
+    let (order, places) = (Vec::new(), HashMap::new());
+    Ranking { keep, stay: 0, name, order, places, keep_within, is_mixed: false }
 }
 
-/// A tag as a version: with or without `v`, and with parts left out.
-fn version(tag: &str) -> Option<Version> {
+/// What a row of an image is ranked by; `None` when it cannot be.
+fn key_of(package: &Package, image: &Image, row: usize, by: RankBy) -> Option<Key> {
+    let row = &package.rows[row];
+    match by {
+        RankBy::Pushed => row.created_at.map(|at| Key::Pushed(at, row.id)),
+        RankBy::Semver => {
+            let is_chart = package.info(image.manifest).is_some_and(|info| info.is_chart);
+            version(&row.version, is_chart)
+        }
+        RankBy::Created => package.built_at(image.manifest).filter(|at| is_date(*at)).map(Key::Built),
+    }
+}
+
+/// A tag as a version: with or without `v`, and with parts left out. A chart's tag has `_` where its version has `+`
+/// (`pkg/registry/util.go @ helm v3.15.0`), for a tag cannot have that sign.
+fn version(tag: &str, is_chart: bool) -> Option<Key> {
     let text = tag.strip_prefix(['v', 'V']).unwrap_or(tag);
+    let text = if is_chart { text.replace('_', "+") } else { text.to_owned() };
     let (core, rest) = text.split_at(text.find(['-', '+']).unwrap_or(text.len()));
     let parts = core.split('.').count();
     if !core.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
@@ -225,21 +351,32 @@ fn version(tag: &str) -> Option<Version> {
         return None;
     }
     let missing = ".0".repeat(3 - parts);
-    Version::parse(&format!("{core}{missing}{rest}")).ok()
+    let version = Version::parse(&format!("{core}{missing}{rest}")).ok()?;
+    Some(if parts == 1 { Key::Number(version) } else { Key::Version(version) })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::version;
+    use super::{Key, version};
 
     #[test]
     fn tags_that_spell_a_version() {
-        let text = |tag| version(tag).map(|version| version.to_string());
-        assert_eq!(text("v1.2").as_deref(), Some("1.2.0"));
-        assert_eq!(text("1.2.3-rc.1").as_deref(), Some("1.2.3-rc.1"));
-        assert_eq!(text("3-alpine").as_deref(), Some("3.0.0-alpine"));
-        for tag in ["latest", "1.2.3.4", "v", "1..2", "01.2.3", "2024-01-01x.y!"] {
-            assert_eq!(text(tag), None, "{tag}");
+        let text = |tag, is_chart| match version(tag, is_chart)? {
+            Key::Version(version) => Some(version.to_string()),
+            Key::Number(version) => Some(format!("number {version}")),
+            Key::Pushed(..) | Key::Built(_) => None,
+        };
+        assert_eq!(text("v1.2", false).as_deref(), Some("1.2.0"));
+        assert_eq!(text("1.2.3-rc.1", false).as_deref(), Some("1.2.3-rc.1"));
+        assert_eq!(text("3-alpine", false).as_deref(), Some("number 3.0.0-alpine"));
+        assert_eq!(text("4839201", false).as_deref(), Some("number 4839201.0.0"));
+        assert_eq!(text("2024-01-15", false).as_deref(), Some("number 2024.0.0-01-15"));
+        assert_eq!(text("0.3.0_build.5", true).as_deref(), Some("0.3.0+build.5"));
+        assert_eq!(text("0.3.0-rc.1_build.5", true).as_deref(), Some("0.3.0-rc.1+build.5"));
+        for tag in ["latest", "1.2.3.4", "v", "1..2", "01.2.3", "2024-01-01x.y!", "0.3.0_build.5", "1.2_3_4"]
+        {
+            assert_eq!(text(tag, false), None, "{tag}");
         }
+        assert_eq!(text("1.2.3_4_5", true), None);
     }
 }

@@ -4,17 +4,23 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
+use super::built::is_date;
 use super::package::{Info, ManifestId, Package};
+use crate::oci::manifest::Kind;
 
 impl Package {
-    /// When an image was built, as its config says; of an index, when the last of its images was.
+    /// When an image was built; of an index, when the last of its images was, and only where none of them has a date, when an
+    /// index among them says.
     pub fn built_at(&self, manifest: ManifestId) -> Option<Timestamp> {
-        let (mut newest, mut seen, mut stack) = (None, HashSet::new(), vec![manifest]);
-        while let Some(info) = stack.pop().filter(|one| seen.insert(*one)).and_then(|one| self.info(one)) {
-            newest = newest.max(info.built_at);
+        let (mut images, mut indexes) = (None, None);
+        let (mut seen, mut stack) = (HashSet::new(), vec![manifest]);
+        while let Some(one) = stack.pop() {
+            let Some(info) = self.info(one).filter(|_| seen.insert(one)) else { continue };
+            let newest = if info.kind == Kind::Index { &mut indexes } else { &mut images };
+            *newest = (*newest).max(info.built_at);
             stack.extend(&info.children);
         }
-        newest
+        images.filter(|at| is_date(*at)).or(indexes).or(images)
     }
 
     /// Everything reached from `roots` through children, `roots` included, by number.

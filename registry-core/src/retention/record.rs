@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::copied::CopiedTimes;
 use super::package::{Package, Row};
 use super::source::Source;
 use crate::oci::Digest;
@@ -45,6 +46,9 @@ pub struct RecordedPackage {
     pub versions: Vec<RecordedVersion>,
     /// What was asked for, by digest.
     pub manifests: BTreeMap<Digest, RecordedManifest>,
+    /// Signs that a copy made the times of its tags.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub copied: Option<CopiedTimes>,
     /// Of those that are absent: what a tree on disk has the bytes of, and only no link to. Explains, decides nothing, and is
     /// in no file.
     #[serde(skip)]
@@ -83,7 +87,7 @@ pub enum RecordedManifest {
         #[serde(with = "base64_text")]
         #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::base64"))]
         data: Vec<u8>,
-        /// When its config says that it was built, where that was asked for.
+        /// When its config, or else an annotation, says that it was built, where that was asked for.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
         built_at: Option<Timestamp>,
@@ -167,6 +171,7 @@ impl RecordedPackage {
     pub fn package(&self) -> Package {
         let mut package = Package::new(&self.name);
         package.unreadable.clone_from(&self.error);
+        package.copied.clone_from(&self.copied);
         for (digest, recorded) in &self.manifests {
             let manifest = package.intern(digest);
             match recorded {

@@ -1,6 +1,7 @@
 //! One damage, one plan: what each finding that has a repair comes to, and what is left alone.
 
 use registry_core::repair::Plan;
+use registry_core::retention::layout::{Layout, Reading};
 use registry_fixtures::{DescriptorDamage, ImageSpec, Part, TreeBuilder};
 
 use crate::support::{OLD, Registry, names_of};
@@ -87,6 +88,23 @@ fn a_tag_without_its_link_and_one_entry_in_its_history() {
     let (mut tree, ..) = tree();
     tree.break_tag_link_missing("app", "v2");
     insta::assert_snapshot!(plan(&mut tree), @"restore [tag-link-missing] repositories/app/_manifests/tags/v2/current/link -> sha256:e74cb118");
+}
+
+#[test]
+fn a_restored_tag_has_no_push_time() {
+    let (mut tree, ..) = tree();
+    tree.break_tag_link_missing("app", "v2");
+    tree.age_all(OLD);
+    let registry = Registry::open(tree.root());
+    registry.repair();
+    let layout = Layout::open(&registry.located).unwrap();
+    let record = layout.record(&Reading::default(), jiff::Timestamp::now()).unwrap();
+    let [package] = &record.packages[..] else { panic!("not one package: {record:?}") };
+    let tag = |tag: &str| package.versions.iter().find(|row| row.version == tag).unwrap();
+    // Its history tells what was pushed under this tag, and not whether that was the last.
+    assert!(tag("v2").digest.is_some() && tag("v2").created_at.is_none(), "{:?}", tag("v2"));
+    assert!(tag("v1").created_at.is_some());
+    assert_eq!(package.copied, None);
 }
 
 #[test]

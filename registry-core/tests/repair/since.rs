@@ -61,6 +61,29 @@ fn a_push_into_another_repository_is_in_no_ones_way() {
 }
 
 #[test]
+fn a_copy_without_times_is_not_what_the_repair_left() {
+    let (mut tree, ..) = damaged();
+    let registry = Registry::open(tree.root());
+    let journal = registry.repair().journal;
+    // Whether something was pushed before the copy cannot be told any more: everything stays.
+    tree.copied_without_times(std::time::Duration::from_millis(1), std::time::Duration::ZERO);
+    insta::assert_snapshot!(left(&registry.undo(&journal)).join("\n"), @"left: it was written again since");
+    assert_eq!(broken(&registry.audit()).len(), 0);
+}
+
+#[test]
+fn a_copy_without_times_makes_leftovers_young_and_they_are_left() {
+    let mut tree = TreeBuilder::new();
+    tree.image("app", Some("v1"), "one");
+    tree.break_temp_file(&tree.tag_link("app", "v1"));
+    tree.age_all(OLD);
+    let steps = |tree: &TreeBuilder| Registry::open(tree.root()).strict().plan(&[], None).steps.len();
+    assert_eq!(steps(&tree), 1);
+    tree.copied_without_times(std::time::Duration::from_millis(1), std::time::Duration::ZERO);
+    assert_eq!(steps(&tree), 0);
+}
+
+#[test]
 fn bytes_that_a_push_may_rely_on_stay() {
     let (mut tree, _, image) = damaged();
     let (registry, journal) = fetched(&mut tree, &image.layers[0]);

@@ -137,8 +137,10 @@ fn rule(tags: &str, keep_last: u32) -> Rule {
     Rule {
         package: Pattern::new("*", true).unwrap(),
         tags: Pattern::new(tags, true).unwrap(),
+        group_by: None,
         keep_last,
         keep_within: None,
+        keep_cache: None,
     }
 }
 

@@ -182,6 +182,8 @@ fn a_whole_repository_went() {
         tags: Pattern::new("*", true).unwrap(),
         keep_last: 0,
         keep_within: Some(60),
+        group_by: None,
+        keep_cache: None,
     });
     assert!(matches!(stop(&mut singles(3), &policy), Some(Stop::Refused(_))));
     policy.allow_empty = true;
@@ -341,6 +343,8 @@ fn a_pattern_for_digests_destroyed_platforms() {
         tags: Pattern::new("sha256:*", true).unwrap(),
         keep_last: 0,
         keep_within: Some(1),
+        group_by: None,
+        keep_cache: None,
     });
     assert_eq!(goes(&mut builds(3), &policy), [""; 0]);
 }

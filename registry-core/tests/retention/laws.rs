@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 use registry_core::oci::Digest;
-use registry_core::retention::{Action, Decision, Fate, Package, Policy, Row, State, decide};
+use registry_core::retention::{
+    Action, Decision, Fate, GroupBy, Info, Package, Pattern, Policy, Row, Rule, State, decide,
+};
 
 use crate::support::{Maker, keep, now};
 
@@ -68,10 +70,31 @@ pub fn build(pushes: &[Push]) -> Maker {
     maker
 }
 
+/// A rule on some tags, often with groups: what a tag begins with, what it ends in, both, or every tag one of its own.
+fn rule() -> impl Strategy<Value = Rule> {
+    let tags = prop::sample::select(vec!["*", "v*", "v1*", "latest"]);
+    let patterns = vec![r"^v(?P<stream>\d)", r"(\d)$", r"^v(\d).*?(?:-(\d))?", "(.*)"];
+    let group_by = prop::option::weighted(0.7, prop::sample::select(patterns));
+    let keep_cache = prop::option::weighted(0.2, any::<bool>());
+    (tags, group_by, 1_u32..4, prop::option::weighted(0.2, 0_u64..500_000), keep_cache).prop_map(
+        |(tags, group_by, keep_last, keep_within, keep_cache)| Rule {
+            package: Pattern::new("*", true).unwrap(),
+            tags: Pattern::new(tags, true).unwrap(),
+            group_by: group_by.map(|text| GroupBy::new(text, true).unwrap()),
+            keep_last,
+            keep_within,
+            keep_cache,
+        },
+    )
+}
+
 pub fn policy() -> impl Strategy<Value = Policy> {
-    (1_u32..6, any::<bool>(), any::<bool>(), any::<bool>(), prop::option::of(0_u64..500_000)).prop_map(
-        |(keep_last, untagged, orphans, cache, within)| {
+    let within = prop::option::of(0_u64..500_000);
+    let rules = prop_oneof![Just(Vec::new()), prop::collection::vec(rule(), 1..4)];
+    (1_u32..6, any::<bool>(), any::<bool>(), any::<bool>(), within, rules).prop_map(
+        |(keep_last, untagged, orphans, cache, within, rules)| {
             let mut policy = keep(keep_last);
+            policy.rules = rules;
             let fate = |prune| if prune { Fate::Prune } else { Fate::Leave };
             (policy.untagged, policy.orphan_signatures) = (fate(untagged), fate(orphans));
             (policy.keep_cache, policy.keep_within) = (cache, within);
@@ -196,6 +219,54 @@ proptest! {
         let staying = staying.filter(|(row, verdict)| row.is_tag() && !row.version.starts_with("sha256-") && verdict.action != Action::Delete);
         let images: std::collections::BTreeSet<_> = staying.filter_map(|(row, _)| row.manifest).filter(|one| is_whole(*one)).collect();
         prop_assert!(images.len() >= keep_last as usize, "{} of {keep_last}", images.len());
+    }
+
+    /// Of every group of a rule, as many of the newest whole images stay as it keeps.
+    #[test]
+    fn as_many_stay_of_every_group_as_asked_for(pushes in prop::collection::vec(push(), 0..40), keep_last in 1_u32..4) {
+        let mut maker = build(&pushes);
+        let mut policy = keep(keep_last);
+        policy.assume_lost = (0..60).flat_map(|number| (0..20).map(move |tag| format!("app:v{tag}-{number}"))).collect();
+        policy.assume_lost.extend(["app:latest".to_owned(), "app:cache".to_owned()]);
+        policy.rules = vec![Rule {
+            package: Pattern::new("*", true).unwrap(),
+            tags: Pattern::new("*", true).unwrap(),
+            group_by: Some(GroupBy::new(r"^v(\d)", true).unwrap()),
+            keep_last,
+            keep_within: None,
+            keep_cache: None,
+        }];
+        let decision = maker.decide(&policy);
+        // Images whose tags stand for themselves: no tagged index names them, and all that they need answers.
+        let package = &maker.package;
+        let tagged = package.rows.iter().filter(|row| row.is_tag()).filter_map(|row| package.info(row.manifest?));
+        let below = package.reach(tagged.flat_map(Info::named).copied());
+        let is_whole = |manifest| {
+            let mut stack = vec![manifest];
+            while let Some(one) = stack.pop() {
+                match package.state(one) {
+                    State::Present(info) => stack.extend(&info.children),
+                    _ => return false,
+                }
+            }
+            true
+        };
+        let mut groups: std::collections::BTreeMap<char, Vec<(Row, bool)>> = std::collections::BTreeMap::new();
+        for (row, verdict) in package.rows.iter().zip(&decision.rows) {
+            let stream = row.version.strip_prefix('v').and_then(|rest| rest.chars().next());
+            let Some(manifest) = row.manifest.filter(|one| !below[one.index()] && is_whole(*one)) else { continue };
+            let is_opaque = package.info(manifest).is_some_and(|info| info.is_opaque);
+            if let Some(stream) = stream.filter(|_| !is_opaque) {
+                groups.entry(stream).or_default().push((row.clone(), verdict.action == Action::Delete));
+            }
+        }
+        for (stream, mut rows) in groups {
+            rows.sort_by_key(|(row, _)| std::cmp::Reverse((row.created_at, row.id)));
+            let newest: Vec<bool> = rows.iter().take(keep_last as usize).map(|(_, goes)| *goes).collect();
+            prop_assert!(newest.iter().all(|goes| !goes), "of v{stream}: {newest:?}");
+            let stays = rows.iter().filter(|(_, goes)| !goes).count();
+            prop_assert!(stays >= rows.len().min(keep_last as usize));
+        }
     }
 
     /// One manifest that could not be read, and nothing goes.

@@ -186,8 +186,11 @@ fn without_the_list_of_repositories_nothing_is_known() {
 fn times_are_those_of_links_to_the_nanosecond_and_odd_ones_do_no_harm() {
     let mut tree = TreeBuilder::new();
     let set = |tree: &TreeBuilder, tag: &str, time: std::time::SystemTime| {
-        let file = std::fs::File::open(tree.tag_link("app", tag)).unwrap();
-        file.set_modified(time).is_ok()
+        let digest = std::fs::read_to_string(tree.tag_link("app", tag)).unwrap();
+        let digest = registry_fixtures::Digest::from_text(digest);
+        let links = [tree.revision_link("app", &digest), tree.history_link("app", tag, &digest)];
+        let mut links = links.into_iter().chain([tree.tag_link("app", tag)]);
+        links.all(|link| std::fs::File::open(link).unwrap().set_modified(time).is_ok())
     };
     for tag in ["exact", "ancient", "future"] {
         tree.image("app", Some(tag), tag);
@@ -237,8 +240,7 @@ fn two_builds() -> (TreeBuilder, BTreeMap<&'static str, registry_fixtures::Diges
     let first = tree.index("app", Some("v1"), &[both.child(), old.child()]);
     let second = tree.index("app", Some("v2"), &[both.child(), new.child()]);
     tree.age_all(60 * DAY);
-    let link = tree.tag_link("app", "v2");
-    tree.set_age(link, DAY);
+    tree.set_pushed("app", "v2", DAY);
     let names = [("V1", first.digest), ("V2", second.digest), ("BOTH", both.digest), ("OLD", old.digest)];
     (tree, names.into_iter().collect())
 }
@@ -303,9 +305,9 @@ fn a_referrer_stays_with_its_subject_though_a_list_of_it_goes() {
             "application/vnd.oci.image.manifest.v1+json",
         )],
     );
-    for path in [tree.tag_link("app", "list"), tree.revision_link("app", &referrer)] {
-        tree.set_age(path, 90 * DAY);
-    }
+    let link = tree.revision_link("app", &referrer);
+    tree.set_age(link, 90 * DAY);
+    tree.set_pushed("app", "list", 90 * DAY);
     names.insert("REFERRER", referrer);
     names.insert("LIST", listed.digest);
     let text = moved(&tree, &keep(1), &as_names(&names));
@@ -329,8 +331,7 @@ fn an_alias_and_its_target_move_together_or_not_at_all() {
         );
         let manifest = tree.manifest("app", bytes.as_bytes());
         tree.tag("app", tag, &manifest);
-        let link = tree.tag_link("app", tag);
-        tree.set_age(link, days * DAY);
+        tree.set_pushed("app", tag, days * DAY);
     };
     for is_shared in [false, true] {
         let mut tree = TreeBuilder::new();

@@ -103,9 +103,8 @@ pub fn age(tree: &mut TreeBuilder, seed: u64) {
     for package in &record.packages {
         for (number, row) in package.versions.iter().filter(|row| !row.version.contains(':')).enumerate() {
             let days = (number as u64 * 7 + seed) % 61 + 1;
-            let link = tree.tag_link(&package.name, &row.version);
-            if link.is_file() {
-                tree.set_age(link, DAY * u32::try_from(days).unwrap());
+            if tree.tag_link(&package.name, &row.version).is_file() {
+                tree.set_pushed(&package.name, &row.version, DAY * u32::try_from(days).unwrap());
             }
         }
     }

@@ -151,8 +151,7 @@ fn built() -> Built {
     tree.tag("app", "same", &old.digest);
     tree.multi_platform("app", Some("new"), &["linux/amd64", "linux/arm64"]);
     tree.age_all(60 * DAY);
-    let link = tree.tag_link("app", "new");
-    tree.set_age(link, DAY);
+    tree.set_pushed("app", "new", DAY);
     let plan = planned(&record(&tree), &keep(1));
     assert_eq!((plan.summary.images_deleted, plan.summary.versions_deleted), (1, 2));
     Built { tree, plan, old }

@@ -58,8 +58,7 @@ fn two() -> (TreeBuilder, Index) {
     let old = tree.multi_platform("app", Some("old"), &["linux/amd64", "linux/arm64"]);
     tree.multi_platform("app", Some("new"), &["linux/amd64", "linux/arm64"]);
     tree.age_all(60 * DAY);
-    let link = tree.tag_link("app", "new");
-    tree.set_age(link, DAY);
+    tree.set_pushed("app", "new", DAY);
     (tree, old)
 }
 

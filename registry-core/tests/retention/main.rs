@@ -1,5 +1,7 @@
 //! What retention decides, on packages made by hand and at random.
 
+#[cfg(feature = "storage")]
+mod copied;
 mod corners;
 mod effects;
 mod followers;
@@ -17,6 +19,7 @@ mod layout_races;
 mod layout_undo;
 mod model;
 mod moves;
+mod ranking;
 mod reading;
 mod recorded;
 mod shapes;

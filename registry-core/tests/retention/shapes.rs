@@ -318,8 +318,10 @@ fn pull_requests_beside_releases_under_two_rules() {
     let rule = |tags: &str, keep_last| Rule {
         package: Pattern::new("*", true).unwrap(),
         tags: Pattern::new(tags, true).unwrap(),
+        group_by: None,
         keep_last,
         keep_within: None,
+        keep_cache: None,
     };
     let mut policy = keep(10);
     policy.rules = vec![rule("pr-*", 1), rule("v*", 3)];

@@ -86,6 +86,9 @@ fn write_package(plan: &Plan, package: &PackagePlan, verbose: bool, out: &mut dy
     for warning in &package.warnings {
         writeln!(out, "  {ODD}warning{ODD:#}: {}", safe(warning))?;
     }
+    for undecided in &package.undecided {
+        writeln!(out, "  {ODD}undecided{ODD:#}: {undecided}")?;
+    }
     if package.orphan_signatures > 0 {
         let count = number(package.orphan_signatures, "signature");
         writeln!(

@@ -57,8 +57,7 @@ impl Job {
     }
 
     pub fn age(&mut self, repository: &str, tag: &str, days: u32) {
-        let link = self.tree.tag_link(repository, tag);
-        self.tree.set_age(link, days * DAY);
+        self.tree.set_pushed(repository, tag, days * DAY);
     }
 
     pub fn root(&self) -> &str {
@@ -212,6 +211,7 @@ fn a_dry_run_ranks_by_the_time_of_tag_links() {
     ");
     assert_told_snapshot!(job.told(&[&tool[..], &["created"]].concat()), @"
     team/tool: 5 images kept, 0 images to go, 5 rows left as they are
+      undecided: 5 images have no date and stay
     registry-retention plan: packages=1 images_kept=5 images_deleted=0 versions_deleted=0 left=5 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
     exit 0
     ");
@@ -363,8 +363,7 @@ fn damage_is_told_first_and_holds_what_is_not_known() {
     job.tree.image("broken", Some("v2"), "second");
     job.tree.break_revision_link_missing("broken", &broken.images[0].digest);
     // A clock of files ticks slowly: written right after each other, both tags may have the same time.
-    let older = job.tree.tag_link("broken", "v1");
-    job.tree.set_age(older, Duration::from_secs(60));
+    job.tree.set_pushed("broken", "v1", Duration::from_secs(60));
     job.tree.image("faulty", Some("v1"), "faulty");
     job.tree.break_tag_link_empty("faulty", "v1");
     job.tree.image("fifo", Some("v1"), "fifo");

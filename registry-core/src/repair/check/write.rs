@@ -78,7 +78,9 @@ fn keep(editor: &impl Editor, step: &Step, look: &Look) -> Result<Before, Outcom
     Ok(Before { bytes, mode, user, group, modified: look.modified })
 }
 
-/// A tag whose link says nothing: still exactly one entry of its history resolves, and it is the planned one.
+/// A tag whose link says nothing: still exactly one entry of its history resolves, and it is the planned one. Its link gets
+/// the time of the repair: with the time of that entry it would look like the push of it, which it is not, and a rule that
+/// goes by push times would let it go for its age.
 pub(super) fn restore(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
     let digest = digest(step)?;
     let Some(Place::TagLink(repository, tag)) = Place::parse(&step.path) else {
@@ -103,27 +105,29 @@ pub(super) fn restore(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -
         Some(look) => return Err(spared(format!("{} stands there now", look.kind.describe()))),
     };
     let history = Place::TagIndexAlgorithm(repository, tag, Algorithm::Sha256).to_string();
-    let mut modified = None;
+    let mut is_named = false;
     for name in editor.names(Room::Tree, Path::new(&history)).map_err(|error| failed(&history, &error))? {
         let entry = name.to_str().and_then(|hex| Digest::from_hex(Algorithm::Sha256, hex).ok());
         let Some(entry) = entry else { continue };
         let path = Place::TagIndexLink(repository, tag, entry).to_string();
-        let Some(found) = look(editor, &path)? else { continue };
+        if look(editor, &path)?.is_none() {
+            continue;
+        }
         if entry == digest {
-            modified = Some(found.modified);
+            is_named = true;
         } else if look(editor, &Place::BlobData(entry).to_string())?.is_some() {
             // Served or not: it may be the newer push.
             return Err(spared("the bytes of another entry of its history are here now"));
         }
     }
-    let Some(modified) = modified else {
+    if !is_named {
         return Err(spared("its history does not name this manifest any more"));
-    };
+    }
     if !resolves(editor, repository, digest, now)? {
         return Err(spared("the manifest that its history names does not resolve any more"));
     }
     let made = to_be_made(editor, Room::Tree, &step.path)?;
-    Ok(Change::Link { path: step.path.clone(), digest, modified, made, before })
+    Ok(Change::Link { path: step.path.clone(), digest, modified: whole_second(now.now), made, before })
 }
 
 /// Whether a manifest is served through its own revision link, with the right bytes.

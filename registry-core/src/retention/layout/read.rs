@@ -14,6 +14,7 @@ use crate::oci::manifest::{Kind as ManifestKind, MAX_BYTES, Role};
 use crate::oci::{Digest, Manifest, MediaType};
 use crate::path::Place;
 use crate::retention::built::built_at;
+use crate::retention::copied::LinkTimes;
 use crate::retention::images::followed;
 use crate::retention::record::{RecordedManifest, RecordedPackage, RecordedVersion};
 use crate::storage::{Folder, Kind};
@@ -97,20 +98,32 @@ pub(super) fn package<F: Folder>(
     let tags: Vec<_> = repository.numbered_tags().map(|(_, tag)| tag).collect();
     let tag = |tag: &&crate::graph::TagEntry| {
         let digest = if let Link::Names(node) = tag.current { Some(graph.digest(node)) } else { None };
-        let time = time(folder, &Place::TagLink(name, &tag.name).to_string());
-        let time = if digest.is_some() { time } else { time.map_or(Ok(None), Ok) };
-        (RecordedVersion { version: tag.name.to_string(), id: None, created_at: None, digest }, time)
+        let current = time(folder, &Place::TagLink(name, &tag.name).to_string());
+        let version = RecordedVersion { version: tag.name.to_string(), id: None, created_at: None, digest };
+        let Some(digest) = digest else { return (version, current.map_or(Ok(None), Ok), None) };
+        // What cannot be looked at is no entry that a push is known to have written.
+        let history = time(folder, &Place::TagIndexLink(name, &tag.name, digest).to_string());
+        let revision = time(folder, &Place::RevisionLink(name, digest).to_string());
+        let (history, revision) = (history.ok().flatten(), revision.ok().flatten());
+        match current {
+            Ok(Some(current)) => {
+                let links = LinkTimes { current, history, revision };
+                (version, Ok(links.pushed()), Some(links))
+            }
+            other => (version, other, None),
+        }
     };
     let revision = |entry: &crate::graph::LinkEntry| {
         let digest = graph.digest(entry.node);
         let time = time(folder, &Place::RevisionLink(name, digest).to_string());
         let time = if entry.link == Link::Names(entry.node) { time } else { time.map_or(Ok(None), Ok) };
         let version = digest.to_string();
-        (RecordedVersion { version, id: None, created_at: None, digest: Some(digest) }, time)
+        (RecordedVersion { version, id: None, created_at: None, digest: Some(digest) }, time, None)
     };
     let mut rows: Vec<_> = tags.par_iter().map(tag).collect();
     rows.par_extend(repository.revisions().par_iter().map(revision));
-    for (mut row, time) in rows {
+    package.copied = LinkTimes::copied(rows.iter().filter_map(|(_, _, links)| links.as_ref()));
+    for (mut row, time, _) in rows {
         match time {
             Ok(time) => row.created_at = time,
             Err(why) => {
@@ -235,13 +248,18 @@ fn media_type(bytes: &[u8]) -> String {
     own.as_str().to_owned()
 }
 
-/// Reads when images were built, out of their configs.
+/// Reads when images were built, out of their configs and manifests.
 fn add_dates<F: Folder>(folder: &F, manifests: &mut BTreeMap<Digest, RecordedManifest>) {
     manifests.par_iter_mut().for_each(|(_, manifest)| {
         let RecordedManifest::Present { data, built_at: date, .. } = manifest else { return };
         let references = Manifest::parse(data).references;
         let config = references.into_iter().find(|reference| reference.role == Role::Config);
-        let digest = config.and_then(|config| config.descriptor.digest);
-        *date = digest.and_then(|digest| built_at(&bytes(folder, digest, CONFIG_MAX).ok()?));
+        *date = match config.map(|config| config.descriptor.digest) {
+            // What a config says that could not be read is not known.
+            Some(digest) => digest
+                .and_then(|digest| bytes(folder, digest, CONFIG_MAX).ok())
+                .and_then(|config| built_at(data, Some(&config))),
+            None => built_at(data, None),
+        };
     });
 }

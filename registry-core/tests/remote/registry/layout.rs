@@ -44,8 +44,7 @@ fn age(tree: &mut TreeBuilder, seed: u64) {
     for package in &record.packages {
         for (number, row) in package.versions.iter().filter(|row| !row.version.contains(':')).enumerate() {
             let days = (number as u64 * 7 + seed) % 61 + 1;
-            let link = tree.tag_link(&package.name, &row.version);
-            tree.set_age(link, day * u32::try_from(days).expect("a few days"));
+            tree.set_pushed(&package.name, &row.version, day * u32::try_from(days).expect("a few days"));
         }
     }
 }
