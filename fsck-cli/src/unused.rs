@@ -33,6 +33,7 @@ pub fn refuse_connection(from: Option<&str>, connection: &Connection) -> Result<
         (connection.user.is_some(), "--user"),
         (connection.password_file.is_some(), "--password-file"),
         (connection.authfile.is_some(), "--authfile"),
+        (!connection.token_service.is_empty(), "--token-service"),
         (connection.ca_file.is_some(), "--ca-file"),
     ];
     match named.into_iter().find(|(is_given, _)| *is_given && !is_url) {

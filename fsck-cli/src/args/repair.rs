@@ -59,7 +59,7 @@ pub struct RepairArgs {
     /// Delete a quarantine for good; with --apply, else only say what is in it
     #[arg(long, value_name = "QUARANTINE", conflicts_with_all = [
         "root", "only", "from", "quarantine", "journal", "online", "no_lock", "content", "strict", "role", "sparse", "min_age",
-        "user", "password_file", "authfile", "ca_file", "retries", "timeout",
+        "user", "password_file", "authfile", "token_service", "ca_file", "retries", "give_up_after", "timeout",
     ])]
     pub purge: Option<PathBuf>,
 

@@ -69,12 +69,14 @@ fn how_a_registry_is_reached_is_refused_without_one() {
         told(&["--user", "me"]),
         told(&["--password-file", "secret"]),
         told(&["--authfile", "auth.json", "--from", &other]),
+        told(&["--token-service", "https://gitlab.example"]),
         told(&["--ca-file", "ca.pem"]),
     ];
     insta::assert_snapshot!(answers.join("\n"), @"
     16 ERROR --user is for a registry that --from names by its URL: name it, or leave --user out
     16 ERROR --password-file is for a registry that --from names by its URL: name it, or leave --password-file out
     16 ERROR --authfile is for a registry that --from names by its URL: name it, or leave --authfile out
+    16 ERROR --token-service is for a registry that --from names by its URL: name it, or leave --token-service out
     16 ERROR --ca-file is for a registry that --from names by its URL: name it, or leave --ca-file out
     ");
 }
