@@ -230,6 +230,32 @@ fn dates_come_from_configs() {
     assert_eq!(built_at.map(|at| at.to_string()).as_deref(), Some("2024-05-06T07:08:09Z"));
 }
 
+// https://github.com/helm/helm/issues/12159
+#[test]
+fn a_date_is_an_annotation_where_the_config_has_none() {
+    let mut tree = TreeBuilder::new();
+    let config = tree.config("app", br#"{"version":"0.1.0"}"#);
+    let annotated = |config: &str| {
+        format!(
+            r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.cncf.helm.config.v1+json","digest":"{config}","size":19}},"layers":[],"annotations":{{"org.opencontainers.image.created":"2024-05-06T07:08:09Z"}}}}"#
+        )
+    };
+    let dated = tree.manifest("app", annotated(config.as_str()).as_bytes());
+    // What a config says that is not there is not known.
+    let nowhere = registry_fixtures::Digest::nowhere("config");
+    let unknown = tree.manifest("app", annotated(nowhere.as_str()).as_bytes());
+    tree.tag("app", "0.1.0", &dated);
+    tree.tag("app", "0.2.0", &unknown);
+    let record =
+        open(&tree).record(&Reading { built_at: true, ..Reading::default() }, Timestamp::now()).unwrap();
+    let date = |digest| match record.packages[0].manifests.get(&own(digest)) {
+        Some(RecordedManifest::Present { built_at, .. }) => built_at.map(|at| at.to_string()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(date(&dated).as_deref(), Some("2024-05-06T07:08:09Z"));
+    assert_eq!(date(&unknown), None);
+}
+
 /// A tree with two builds that share children and layers, the first a month older.
 fn two_builds() -> (TreeBuilder, BTreeMap<&'static str, registry_fixtures::Digest>) {
     let mut tree = TreeBuilder::new();

@@ -99,6 +99,31 @@ fn an_index_had_no_date_so_no_multi_platform_image_ever_went() {
     }
 }
 
+// https://github.com/helm/helm/issues/12159
+#[test]
+fn helm_versions_and_dates_a_chart_has_its_date_in_an_annotation() {
+    for profile in BOTH {
+        let mut world = World::new(profile);
+        for (tag, created) in
+            [("0.1.0", "2024-05-03"), ("0.2.0", "2024-05-02"), ("0.3.0_build.5", "2024-05-01")]
+        {
+            let config = world.push_blob("charts/app", format!(r#"{{"version":"{tag}"}}"#).as_bytes());
+            let layer = world.push_blob("charts/app", tag.as_bytes());
+            let chart = format!(
+                r#"{{"schemaVersion":2,"config":{{"mediaType":"application/vnd.cncf.helm.config.v1+json","digest":"{config}","size":9}},"layers":[{{"mediaType":"application/vnd.cncf.helm.chart.content.v1.tar+gzip","digest":"{layer}","size":9}}],"annotations":{{"org.opencontainers.image.created":"{created}T00:00:00Z"}}}}"#
+            );
+            world.push_manifest("charts/app", Some(tag), chart.as_bytes());
+        }
+        let server = Server::start(world);
+        let gone = |rank_by| {
+            let plan = block(planned_by(&source(&server), 1, rank_by)).expect("a plan");
+            with(&plan, core::Action::Delete)
+        };
+        assert_eq!(gone(RankBy::Created), ["charts/app:0.2.0", "charts/app:0.3.0_build.5"], "{profile:?}");
+        assert_eq!(gone(RankBy::Semver), ["charts/app:0.1.0", "charts/app:0.2.0"], "{profile:?}");
+    }
+}
+
 #[test]
 fn the_preflight_deletes_a_digest_that_nothing_has() {
     let ask = |world: World, credentials: Credentials| {
