@@ -37,10 +37,17 @@ impl Probe<'_> {
                 let mut lists = Lists::new();
                 for forgejo in owners {
                     match forgejo.rows(None).await {
-                        Ok(rows) => {
-                            for row in rows.into_iter().filter(|row| !row.version.contains(':')) {
+                        Ok(listing) => {
+                            for row in listing.rows.into_iter().filter(|row| !row.version.contains(':')) {
                                 let listed = Listed { tag: row.version, pushed_at: row.created_at };
                                 lists.entry(forgejo.repository(&row.package)).or_default().push(listed);
+                            }
+                            for one in listing.incomplete {
+                                let name = forgejo.repository(&one.package);
+                                lists.remove(&name);
+                                if is_wanted(&name) {
+                                    seen.unread.push((format!("/v2/{}/tags/list", escape(&name)), one.why));
+                                }
                             }
                         }
                         Err(why) => seen.unread.push((CATALOG.into(), why.to_string())),

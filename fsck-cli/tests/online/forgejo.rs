@@ -129,3 +129,29 @@ fn a_truncated_layer_of_release_11_is_seen_by_reading_it() {
     assert_eq!(probe(&server, &[]).status, 0);
     assert_ne!(probe(&server, &["--depth", "content", "--retries", "0"]).status, 0);
 }
+
+/// Recorded on both releases: `damaged-layer-row` and `damaged-manifest-row`.
+#[test]
+fn one_damaged_row_blinded_a_whole_probe() {
+    for profile in [Profile::V11, Profile::V15] {
+        for file in [1, 2] {
+            let server = server(profile);
+            {
+                let mut world = server.world();
+                let version = world.versions.iter().find(|version| version.name == "v1").unwrap();
+                let digest = version.files[file].digest.clone();
+                world.break_blob_row(&digest);
+            }
+            let ran = probe(&server, &["--retries", "0"]);
+            let report = ran.json();
+            assert_eq!((ran.status, &report["coverage"]["tags_checked"]), (8, &5.into()), "{}", ran.out);
+            assert_eq!(report["unread"][0]["path"], "/v2/viktor/api/tags/list");
+            let why = report["unread"][0]["error"].as_str().unwrap().to_owned();
+            insta::allow_duplicates! {
+                insta::assert_snapshot!(why, @"the server cannot list a version of it (v1): it answers 500, as where its database has lost the row of a blob; delete it to heal the list: DELETE /api/v1/packages/viktor/container/api/v1");
+            }
+            // What was not asked for hinders nothing.
+            assert_eq!(probe(&server, &["--retries", "0", "--repository", "*/team/tool"]).status, 0);
+        }
+    }
+}

@@ -5,7 +5,9 @@
 //! through `/v2`, which would take every tag (`services/packages/container/manifest.go @ v15.0.3`).
 
 mod armed;
+mod attribution;
 mod list;
+mod narrow;
 mod source;
 mod version;
 

@@ -10,7 +10,7 @@ use super::list::{Item, list};
 use super::version::{Version, detect};
 use crate::oci::{Algorithm, Digest};
 use crate::registry::{Answer, Ask, Client, Credentials, Error, Http};
-use crate::retention::server::{Armed, Fetched, Listed, Permission, Reader, Unanswered};
+use crate::retention::server::{Armed, Fetched, Listed, Listing, Permission, Reader, Unanswered};
 use crate::retention::{Source, SourceKind};
 
 /// Most bytes of an answer about one version.
@@ -238,7 +238,7 @@ pub(super) fn is_no_package(answer: &Answer) -> bool {
 }
 
 impl Reader for Forgejo {
-    async fn rows(&self, package: Option<&str>) -> Result<Vec<Listed>, Unanswered> {
+    async fn rows(&self, package: Option<&str>) -> Result<Listing, Unanswered> {
         list(self, package).await.map_err(Unanswered::from)
     }
 

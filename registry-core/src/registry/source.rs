@@ -7,7 +7,7 @@ use super::armed::Memory;
 use super::client::{Client, Removal};
 use super::error::Error;
 use crate::oci::Digest;
-use crate::retention::server::{Armed, Fetched, Listed, Permission, Reader, Unanswered};
+use crate::retention::server::{Armed, Fetched, Listed, Listing, Permission, Reader, Unanswered};
 
 /// Most bytes of a config.
 const CONFIG_MAX: usize = 8 << 20;
@@ -57,7 +57,7 @@ impl RegistrySource {
 }
 
 impl Reader for RegistrySource {
-    async fn rows(&self, package: Option<&str>) -> Result<Vec<Listed>, Unanswered> {
+    async fn rows(&self, package: Option<&str>) -> Result<Listing, Unanswered> {
         let repositories = match package {
             Some(one) => vec![one.to_owned()],
             None => self.client.catalog().await.map_err(Unanswered::from)?,
@@ -73,7 +73,7 @@ impl Reader for RegistrySource {
             let row = |version| Listed { package: package.clone(), version, id: None, created_at: None };
             rows.extend(tags.into_iter().map(row));
         }
-        Ok(rows)
+        Ok(rows.into())
     }
 
     async fn row(&self, package: &str, version: &str) -> Result<Option<Listed>, Unanswered> {

@@ -11,7 +11,7 @@ use super::cache::Cache;
 use super::images::followed;
 use super::policy::Pattern;
 use super::record::{Record, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA};
-use super::server::{Listed, Reader, Unanswered};
+use super::server::{Incomplete, Listed, Listing, Reader, Unanswered};
 use super::source::Source;
 use crate::oci::manifest::Role;
 use crate::oci::{Digest, Manifest};
@@ -39,14 +39,22 @@ pub async fn collect(
     how: &Collecting<'_>,
     now: Timestamp,
 ) -> Result<Record, Unanswered> {
-    let rows = reader.rows(None).await?;
+    let Listing { rows, incomplete } = reader.rows(None).await?;
     let mut by_package: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
     let wanted = |name: &str| how.only.is_empty() || how.only.iter().any(|pattern| pattern.is_match(name));
     for row in rows.into_iter().filter(|row| wanted(&row.package)) {
         by_package.entry(row.package.clone()).or_default().push(row);
     }
+    let mut unlisted: BTreeMap<String, String> = BTreeMap::new();
+    for Incomplete { package, why } in incomplete.into_iter().filter(|one| wanted(&one.package)) {
+        by_package.entry(package.clone()).or_default();
+        unlisted.insert(package, why);
+    }
     let mut packages: Vec<RecordedPackage> =
         by_package.into_iter().map(|(name, rows)| listed(&name, rows)).collect();
+    for package in &mut packages {
+        package.error = unlisted.remove(&package.name);
+    }
     read_rows(reader, &mut packages, how).await;
     read_children(reader, &mut packages, how).await;
     read_subjects(reader, &mut packages, how).await;
@@ -65,7 +73,10 @@ pub(super) async fn collect_one(
     package: &str,
     how: &Collecting<'_>,
 ) -> Result<RecordedPackage, Unanswered> {
-    let rows = reader.rows(Some(package)).await?;
+    let Listing { rows, incomplete } = reader.rows(Some(package)).await?;
+    if let Some(one) = incomplete.into_iter().find(|one| one.package == package) {
+        return Err(Unanswered::new(one.why));
+    }
     let mut packages = vec![listed(package, rows)];
     read_rows(reader, &mut packages, how).await;
     read_children(reader, &mut packages, how).await;

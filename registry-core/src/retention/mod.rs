@@ -78,7 +78,8 @@ pub use record::{
 };
 #[cfg(feature = "remote")]
 pub use server::{
-    Armed, Cause, DeleteError, Deleted, Doomed, Fetched, Listed, Permission, Reader, Unanswered, Writer,
+    Armed, Cause, DeleteError, Deleted, Doomed, Fetched, Incomplete, Listed, Listing, Permission, Reader,
+    Unanswered, Writer,
 };
 pub use source::{Source, SourceKind};
 pub use undecided::{Undecided, UndecidedImages};

@@ -21,6 +21,30 @@ pub struct Listed {
     pub created_at: Option<Timestamp>,
 }
 
+/// What a server lists.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listing {
+    /// The rows, in no order that means anything.
+    pub rows: Vec<Listed>,
+    /// Packages that have versions which the server cannot list. What it lists of them is among the rows.
+    pub incomplete: Vec<Incomplete>,
+}
+
+impl From<Vec<Listed>> for Listing {
+    fn from(rows: Vec<Listed>) -> Self {
+        Self { rows, incomplete: Vec::new() }
+    }
+}
+
+/// A package that is not listed whole: nothing can be decided about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incomplete {
+    /// The package, without the owner.
+    pub package: String,
+    /// What of it is not listed, and what can be done, as a lower-case fragment.
+    pub why: String,
+}
+
 /// A manifest that answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
@@ -116,7 +140,7 @@ pub enum Permission {
 /// Reads a server. Absent is `None`; what is not known is an error.
 pub trait Reader: Sync {
     /// Rows of all packages, or of one.
-    fn rows(&self, package: Option<&str>) -> impl Future<Output = Result<Vec<Listed>, Unanswered>> + Send;
+    fn rows(&self, package: Option<&str>) -> impl Future<Output = Result<Listing, Unanswered>> + Send;
 
     /// One row as it is now.
     fn row(
@@ -193,7 +217,7 @@ impl<R> Armed<R> {
 }
 
 impl<R: Reader + Send> Reader for Armed<R> {
-    async fn rows(&self, package: Option<&str>) -> Result<Vec<Listed>, Unanswered> {
+    async fn rows(&self, package: Option<&str>) -> Result<Listing, Unanswered> {
         self.reader.rows(package).await
     }
 

@@ -82,7 +82,7 @@ async fn pages_are_read_to_the_total() {
         page(120, &items)
     })
     .await;
-    let rows = connect(&server).await.unwrap().rows(None).await.unwrap();
+    let rows = connect(&server).await.unwrap().rows(None).await.unwrap().rows;
     assert_eq!(rows.len(), 120);
     assert_eq!(rows[0].created_at, Some("2026-06-01T10:00:00Z".parse().unwrap()));
     assert_eq!(server.asked().len(), 4);
@@ -108,7 +108,7 @@ async fn a_list_that_moved_is_read_again() {
         page(ids.len(), &items)
     })
     .await;
-    assert_eq!(connect(&server).await.unwrap().rows(None).await.unwrap().len(), 61);
+    assert_eq!(connect(&server).await.unwrap().rows(None).await.unwrap().rows.len(), 61);
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn lists_that_cannot_be_true_are_not_believed() {
 async fn one_package_is_told_from_others_that_contain_its_name() {
     let server =
         forgejo(|_| page(3, &[item(1, "app", "v1"), item(2, "my-app", "v1"), item(3, "aXpp", "v1")])).await;
-    let rows = connect(&server).await.unwrap().rows(Some("app")).await.unwrap();
+    let rows = connect(&server).await.unwrap().rows(Some("app")).await.unwrap().rows;
     assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), [Some(1)]);
 }
 

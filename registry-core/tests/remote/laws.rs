@@ -122,14 +122,14 @@ impl Journal for Nowhere {
     }
 }
 
-async fn forgejo(url: &str) -> Result<Forgejo, String> {
+pub async fn forgejo(url: &str) -> Result<Forgejo, String> {
     let settings = Settings { retries: 0, proxies: false, ..Settings::default() };
     let http = Http::new(settings).expect("a transport");
     let account = Account { owner: OWNER.into(), user: None, token: Some(WRITE.to_owned().into()) };
     Forgejo::connect(&http, url, &account).await.map_err(|error| error.to_string())
 }
 
-fn how() -> Collecting<'static> {
+pub fn how() -> Collecting<'static> {
     Collecting { in_flight: 4, cache: None, built_at: false, only: &[] }
 }
 
@@ -311,7 +311,7 @@ fn a_tag_pushed_again_between_pages_hid_another_row() {
             None
         });
         let rows =
-            block(async { forgejo(&server.url).await.expect("a server").rows(None).await }).expect("rows");
+            block(async { forgejo(&server.url).await.expect("a server").rows(None).await }).expect("rows").rows;
         assert_eq!(rows.len(), 70, "{profile:?}");
         assert_eq!(rows.iter().map(|row| &row.version).collect::<std::collections::BTreeSet<_>>().len(), 70);
     }

@@ -2,6 +2,7 @@
 
 mod at_risk;
 mod bodies;
+mod damaged_rows;
 mod forgejo;
 mod gate;
 mod heads;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use registry_core::oci::manifest::{Kind, Role};
 use registry_core::oci::{Algorithm, Digest, Manifest};
 use registry_core::retention::{
-    DeleteError, Deleted, Doomed, Entry, Fetched, Journal, Listed, Reader, State, Unanswered, Writer,
+    DeleteError, Deleted, Doomed, Entry, Fetched, Journal, Listed, Listing, Reader, State, Unanswered, Writer,
 };
 
 use crate::support::Maker;
@@ -174,9 +174,10 @@ fn listed(version: &str, row: &ModelRow) -> Listed {
 }
 
 impl Reader for Server {
-    async fn rows(&self, _: Option<&str>) -> Result<Vec<Listed>, Unanswered> {
+    async fn rows(&self, _: Option<&str>) -> Result<Listing, Unanswered> {
         self.request()?;
-        Ok(self.model.lock().unwrap().rows.iter().map(|(version, row)| listed(version, row)).collect())
+        let model = self.model.lock().unwrap();
+        Ok(model.rows.iter().map(|(version, row)| listed(version, row)).collect::<Vec<_>>().into())
     }
 
     async fn row(&self, _: &str, version: &str) -> Result<Option<Listed>, Unanswered> {

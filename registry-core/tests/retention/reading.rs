@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::executor::block_on;
 use registry_core::oci::Digest;
 use registry_core::retention::{
-    Action, Collecting, Fetched, Listed, Plan, Policy, Reader, Unanswered, collect, plan,
+    Action, Collecting, Fetched, Listed, Listing, Plan, Policy, Reader, Unanswered, collect, plan,
 };
 
 use crate::effects::source;
@@ -45,14 +45,14 @@ impl Answers {
 }
 
 impl Reader for Answers {
-    async fn rows(&self, _: Option<&str>) -> Result<Vec<Listed>, Unanswered> {
+    async fn rows(&self, _: Option<&str>) -> Result<Listing, Unanswered> {
         let row = |(version, hours): &(String, i64)| Listed {
             package: "app".into(),
             version: version.clone(),
             id: Some(1000 - u64::try_from(*hours).unwrap()),
             created_at: Some(hours_ago(*hours)),
         };
-        Ok(self.rows.iter().map(row).collect())
+        Ok(self.rows.iter().map(row).collect::<Vec<_>>().into())
     }
 
     async fn row(&self, _: &str, _: &str) -> Result<Option<Listed>, Unanswered> {

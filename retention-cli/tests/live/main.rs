@@ -2,6 +2,7 @@
 
 mod answers;
 mod cache;
+mod damaged_rows;
 mod effects;
 mod journals;
 mod layout;

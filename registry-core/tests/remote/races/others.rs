@@ -103,7 +103,7 @@ fn race_8_a_deletion_between_pages_hides_a_row_and_is_noticed() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let rows =
             runtime.block_on(async { core::Reader::rows(&open(&server).await, None).await }).expect("rows");
-        assert_eq!(rows.len(), 69);
+        assert_eq!(rows.rows.len(), 69);
     }
 }
 

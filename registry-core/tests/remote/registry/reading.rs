@@ -14,7 +14,7 @@ fn every_page_of_the_catalog_is_listed() {
             world.push_image(&format!("team/app{number:03}"), Some("1.0.0"), "one image");
         }
         let server = Server::start(world);
-        let rows = block(source(&server).rows(None)).expect("rows");
+        let rows = block(source(&server).rows(None)).expect("rows").rows;
         assert_eq!(rows.len(), 230, "{profile:?}");
         assert!(
             rows.iter().all(|row| row.version == "1.0.0" && row.id.is_none() && row.created_at.is_none())
@@ -33,7 +33,7 @@ fn a_repository_that_2_8_does_not_list_is_left_alone() {
         world.push_index("bare", &["1.0.0"], &[]);
         world.push_blob("layers", b"a layer");
         let server = Server::start(world);
-        let rows = block(source(&server).rows(None)).expect("rows");
+        let rows = block(source(&server).rows(None)).expect("rows").rows;
         rows.into_iter().map(|row| row.package).collect::<Vec<_>>()
     };
     assert_eq!(names(Profile::V2_8), ["app"]);

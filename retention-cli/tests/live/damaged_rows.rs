@@ -1,0 +1,57 @@
+//! A version that the server cannot list, because its database has lost the row of a blob: recorded on both releases as
+//! `damaged-layer-row` and `damaged-manifest-row`.
+
+use registry_fixtures::forgejo::{OWNER, Profile};
+
+use crate::assert_told_snapshot;
+use crate::support::{BOTH, Job, incident};
+
+/// A job on whose server the row of a layer, or of the manifest, of one version is lost.
+fn damaged(name: &str, profile: Profile, image: &str, tag: &str, file: usize) -> Job {
+    let mut world = incident(profile);
+    let owner = world.user(OWNER).unwrap().id;
+    let package = world.package(owner, image).unwrap().id;
+    let version = world.versions_of(package).find(|version| version.name == tag).unwrap();
+    let digest = version.files[file].digest.clone();
+    world.break_blob_row(&digest);
+    Job::new(name, world)
+}
+
+#[test]
+fn one_damaged_row_blinded_a_whole_run() {
+    for profile in BOTH {
+        for (name, file) in [("damaged-layer-row", 1), ("damaged-manifest-row", 2)] {
+            let job = damaged(name, profile, "api", "v2", file);
+            let ran = job.run(&["--keep-last", "2", "--quiet", "--apply", "--journal", "journal"]);
+            assert_told_snapshot!(ran.told(), @"");
+            // Whatever is damaged stays, and so does all of its package.
+            assert_eq!(job.tags("api"), ["v1", "v2", "v3"]);
+            assert!(job.changes().iter().all(|line| !line.contains("/api/v")), "{:?}", job.changes());
+            assert_eq!(job.tags("team/tool").len(), 4);
+            let plan = job.run(&["plan", "--keep-last", "2", "--package", "api"]);
+            assert_told_snapshot!(plan.told(), @"");
+            // A package that was not asked for hinders nothing.
+            assert_eq!(job.run(&["plan", "--quiet", "--package", "team/*"]).status, 0);
+            // The cure.
+            job.server.world().versions.retain(|version| !version.is_damaged());
+            assert_eq!(job.run(&["--quiet"]).status, 0);
+        }
+    }
+}
+
+#[test]
+fn an_apply_of_a_plan_from_before_the_damage_leaves_the_package_alone() {
+    let job = damaged("damaged-since", BOTH[1], "api", "v2", 1);
+    let healthy = Job::new("damaged-not-yet", incident(BOTH[1]));
+    let plan = healthy.folder.join("plan.json");
+    let host = [("FORGEJO_HOST", healthy.server.url.as_str())];
+    assert_eq!(healthy.run_with(&["plan", "--keep-last", "2", "--plan-file", "plan.json", "--quiet"], &host).status, 0);
+    // The same server, as far as the plan can tell.
+    let mut world = job.server.world().clone();
+    world.base.clone_from(&healthy.server.url);
+    *healthy.server.world() = world;
+    let ran = healthy.run(&["apply", plan.to_str().unwrap(), "--quiet"]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert_eq!(healthy.tags("api"), ["v1", "v2", "v3"], "{ran:?}");
+    assert_eq!(healthy.tags("team/tool").len(), 4, "{ran:?}");
+}
