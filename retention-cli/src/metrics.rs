@@ -53,7 +53,7 @@ impl Told {
         // Of each owner: what one of them does not lose must not hide behind what another does.
         let zero_effect = self.effects.iter().any(|(planned, done)| *planned > 0 && *done == 0);
         let metrics = [
-            ("versions_kept", "Rows that stay.", self.kept),
+            ("versions_kept", "Rows that the policy keeps; what is left as it is does not count.", self.kept),
             ("versions_deleted", "Rows that the server confirmed gone.", self.deleted),
             ("versions_failed", "Rows that could not be deleted.", self.failed),
             ("skipped_packages", "Packages whose graph could not be read.", self.skipped),

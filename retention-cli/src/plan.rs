@@ -5,10 +5,12 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use jiff::Timestamp;
-use registry_core::retention::{self as core, Plan, Record};
+use registry_core::retention::{self as core, Plan, Record, SourceKind};
+use registry_core::text::NaturalOrder;
 
 use crate::args::{ExplainArgs, PlanArgs};
 use crate::exit::{self, Failure};
+use crate::render::Explained;
 use crate::{policy, render};
 
 /// Most bytes of a recorded inventory.
@@ -48,13 +50,21 @@ pub fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
         }
         None => crate::run::explain(args)?,
     };
+    let mut missed = None;
     let mut is_found = false;
     for plan in &plans {
         let found = render::explain(&args.common, plan, &args.subject, plans.len() > 1);
-        is_found |= found.context("cannot print").map_err(Failure::Io)?;
+        match found.context("cannot print").map_err(Failure::Io)? {
+            Explained::Rows => is_found = true,
+            Explained::Package { name, tags } => missed = missed.or(Some((name, tags))),
+            Explained::Nothing => {}
+        }
     }
     if is_found || plans.is_empty() {
         return Ok(tally.status());
+    }
+    if let Some((name, tags)) = missed {
+        return Err(Failure::Usage(no_such_version(&args.subject, &name, tags)));
     }
     let names = plans.iter().flat_map(|plan| &plan.packages).map(|package| package.name.as_str());
     let names: Vec<_> = names.take(10).collect();
@@ -65,8 +75,40 @@ pub fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
     )))
 }
 
+/// Tags named to somebody who named one that is not there.
+const NEAREST: usize = 5;
+
+/// That a package has nothing of the name that was given, and the tags that are most like it.
+fn no_such_version(subject: &str, package: &str, mut tags: Vec<String>) -> anyhow::Error {
+    let wanted = subject.rsplit(':').next().unwrap_or_default().to_lowercase();
+    tags.sort_by_cached_key(|tag| (strsim::damerau_levenshtein(&wanted, &tag.to_lowercase()), NaturalOrder::of(tag)));
+    tags.truncate(NEAREST);
+    let has = match &tags[..] {
+        [] => "has no tags".to_owned(),
+        [one] => format!("has the tag {one}"),
+        _ => format!("has tags such as {}", tags.join(", ")),
+    };
+    anyhow!("nothing is called {subject:?}; package {package} {has}")
+}
+
 /// Plans, and says what matches nothing.
 pub fn make(record: &Record, policy: &core::Policy, at: Option<Timestamp>) -> Plan {
+    warn_of_unmatched(record, policy);
+    plan_of(record, policy, at)
+}
+
+/// Plans.
+pub fn plan_of(record: &Record, policy: &core::Policy, at: Option<Timestamp>) -> Plan {
+    let now = at.unwrap_or_else(Timestamp::now);
+    core::plan(record.source.clone(), record.packages(), policy, now, env!("CARGO_PKG_VERSION"))
+}
+
+/// Says what of a policy matches nothing, and that there is nothing at all.
+pub fn warn_of_unmatched(record: &Record, policy: &core::Policy) {
+    if record.packages.is_empty() && policy.packages.is_empty() && record.source.kind == SourceKind::Forgejo {
+        let owner = record.source.owner.as_deref().unwrap_or_default();
+        render::warn(&format!("owner {owner} has no container packages that these credentials may see"));
+    }
     let packages = record.packages.iter().filter(|package| policy.covers(&package.name));
     for pattern in &policy.packages {
         if !packages.clone().any(|package| pattern.is_match(&package.name)) {
@@ -103,8 +145,6 @@ pub fn make(record: &Record, policy: &core::Policy, at: Option<Timestamp>) -> Pl
             render::warn(&format!("no tag is called {lost:?}, as --assume-lost has it"));
         }
     }
-    let now = at.unwrap_or_else(Timestamp::now);
-    core::plan(record.source.clone(), record.packages(), policy, now, env!("CARGO_PKG_VERSION"))
 }
 
 fn record(path: &Path) -> Result<Record, Failure> {

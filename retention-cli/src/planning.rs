@@ -34,7 +34,7 @@ impl DryRun {
             Some("false" | "0") => Ok(Self::No),
             _ => {
                 let value = registry_core::text::escape(&value.to_string_lossy());
-                Err(Failure::Usage(anyhow!("DRY_RUN is \"{value}\"; write true or false")))
+                Err(Failure::Usage(anyhow!("DRY_RUN is \"{value}\"; write true or 1, false or 0")))
             }
         }
     }

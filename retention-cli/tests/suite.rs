@@ -150,7 +150,7 @@ fn explanations_name_the_chain() {
     exit 0
     ");
     insta::assert_snapshot!(answer("explain", &["api:v99"]), @r#"
-    error: nothing is called "api:v99"; the packages are api, kms-website, team/app, tools
+    error: nothing is called "api:v99"; package api has tags such as v9, v1, v2, v3, v4
     exit 2
     "#);
 }

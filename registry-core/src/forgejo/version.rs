@@ -10,7 +10,7 @@ use crate::registry::{Answer, Ask, Credentials, Error, Http};
 /// Oldest major version whose answers were seen.
 const OLDEST: u32 = 11;
 /// Newest major version whose answers were seen.
-const NEWEST: u32 = 15;
+const NEWEST: u32 = 16;
 /// Where Forgejo tells its version, and Gitea has nothing.
 const OWN: &str = "api/forgejo/v1/version";
 /// Most bytes of an answer about a version.
@@ -136,7 +136,8 @@ mod tests {
         let version = Version::of("15.0.3+gitea-1.22.0");
         assert_eq!((version.text.as_str(), version.major), ("15.0.3", Some(15)));
         assert_eq!(version.warning(), None);
-        insta::assert_snapshot!(Version::of("16.0.0-dev-1-a+gitea-1.22.0").warning().unwrap(), @"Forgejo 16.0.0-dev-1-a is newer than any that was tried (15)");
+        assert_eq!(Version::of("16.0.0-dev-1-a+gitea-1.22.0").warning(), None);
+        insta::assert_snapshot!(Version::of("17.0.0-dev-1-a+gitea-1.22.0").warning().unwrap(), @"Forgejo 17.0.0-dev-1-a is newer than any that was tried (16)");
         insta::assert_snapshot!(Version::of("ours").warning().unwrap(), @r#""ours" is no version of Forgejo that is known"#);
     }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::state::State;
+use crate::text::NaturalOrder;
 
 /// How much is asked for.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +45,7 @@ pub fn choose(lists: &BTreeMap<String, Vec<Listed>>, state: &State, how: &Choosi
     let mut rest = Vec::new();
     for (repository, tags) in lists {
         let mut order: Vec<&Listed> = tags.iter().collect();
-        order.sort_by_cached_key(|tag| (Reverse(tag.pushed_at), Reverse(spelled(&tag.tag))));
+        order.sort_by_cached_key(|tag| (Reverse(tag.pushed_at), Reverse(NaturalOrder::of(&tag.tag))));
         let newest = how.newest.unwrap_or(0).min(order.len());
         let (new, old) = order.split_at(newest);
         first.extend(new.iter().map(|tag| (repository, &tag.tag)));
@@ -100,28 +101,6 @@ impl Choice {
         let runs = i64::try_from(left.div_ceil(each)).ok()?;
         now.checked_add(SignedDuration::from_secs(state.pace()?.checked_mul(runs)?)).ok()
     }
-}
-
-/// A tag as something that sorts as people count: numbers by value, a version before its pre-releases come after it.
-fn spelled(tag: &str) -> Vec<Piece> {
-    let mut pieces: Vec<Piece> = Vec::new();
-    for char in tag.chars() {
-        match (char.to_digit(10), pieces.last_mut()) {
-            (Some(digit), Some(Piece::Number(number))) => {
-                *number = number.saturating_mul(10).saturating_add(u128::from(digit));
-            }
-            (Some(digit), _) => pieces.push(Piece::Number(u128::from(digit))),
-            (None, Some(Piece::Text(text))) => text.push(char),
-            (None, _) => pieces.push(Piece::Text(char.to_string())),
-        }
-    }
-    pieces
-}
-
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Piece {
-    Text(String),
-    Number(u128),
 }
 
 #[cfg(test)]

@@ -2,35 +2,68 @@
 
 use std::io::{self, Write};
 
-use registry_core::retention::{Action, PackagePlan, Plan, Version};
+use registry_core::retention::{Action, PackagePlan, Plan, SourceKind, Version};
 use registry_core::text::without_controls as safe;
 
-/// Writes the explanation; false when nothing has that name.
-pub fn write(plan: &Plan, subject: &str, several: bool, out: &mut dyn Write) -> io::Result<bool> {
-    for package in &plan.packages {
-        let Some(rest) = subject.strip_prefix(package.name.as_str()) else { continue };
-        let wanted = |row: &&Version| match rest.as_bytes().first() {
-            None => true,
-            Some(b':') => row.version == rest[1..],
-            Some(b'@') => row.digest.is_some_and(|digest| digest.to_string() == rest[1..]),
-            Some(_) => false,
-        };
-        let rows: Vec<_> = package.versions.iter().filter(wanted).collect();
-        if rows.is_empty() {
-            continue;
-        }
-        if let Some(owner) = plan.source.owner.as_deref().filter(|_| several) {
-            writeln!(out, "owner {}:", safe(owner))?;
-        }
-        if let Some(reason) = &package.reason {
-            writeln!(out, "{}: nothing goes: {}", safe(&package.name), safe(reason))?;
-        }
-        for row in rows {
-            explain(package, row, out)?;
-        }
-        return Ok(true);
+/// What a plan has of a subject that was to be explained.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Explained {
+    /// It was explained.
+    Rows,
+    /// The package is there, and has nothing of that name: its tags.
+    Package { name: String, tags: Vec<String> },
+    /// No package of that name is there.
+    Nothing,
+}
+
+/// Whether two names are one; Forgejo takes names of packages and tags in any case, and keeps them in lower case
+/// (`services/packages/container/manifest.go @ v15.0.3`).
+fn is_same(kind: SourceKind, one: &str, other: &str) -> bool {
+    one == other || (kind == SourceKind::Forgejo && one.eq_ignore_ascii_case(other))
+}
+
+/// The package, and a tag or a digest in it, that a subject names.
+fn parse(subject: &str) -> (&str, Option<&str>, Option<&str>) {
+    if let Some((package, digest)) = subject.split_once('@') {
+        return (package, None, Some(digest));
     }
-    Ok(false)
+    match subject.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')) {
+        Some((package, tag)) => (package, Some(tag), None),
+        None => (subject, None, None),
+    }
+}
+
+/// Writes the explanation, if there is anything of that name.
+pub fn write(plan: &Plan, subject: &str, several: bool, out: &mut dyn Write) -> io::Result<Explained> {
+    let kind = plan.source.kind;
+    let (name, tag, digest) = parse(subject);
+    let Some(package) = plan.packages.iter().find(|package| is_same(kind, &package.name, name)) else {
+        return Ok(Explained::Nothing);
+    };
+    let wanted = |row: &&Version| match (tag, digest) {
+        (Some(tag), _) => is_same(kind, &row.version, tag),
+        (_, Some(wanted)) => {
+            row.digest.is_some_and(|digest| digest.to_string().eq_ignore_ascii_case(wanted))
+        }
+        (None, None) => true,
+    };
+    let rows: Vec<_> = package.versions.iter().filter(wanted).collect();
+    let is_whole = tag.is_none() && digest.is_none();
+    if rows.is_empty() && !is_whole {
+        let tags = package.versions.iter().filter(|row| !row.version.contains(':'));
+        let tags = tags.map(|row| row.version.clone()).collect();
+        return Ok(Explained::Package { name: package.name.clone(), tags });
+    }
+    if let Some(owner) = plan.source.owner.as_deref().filter(|_| several) {
+        writeln!(out, "owner {}:", safe(owner))?;
+    }
+    if let Some(reason) = &package.reason {
+        writeln!(out, "{}: nothing goes: {}", safe(&package.name), safe(reason))?;
+    }
+    for row in rows {
+        explain(package, row, out)?;
+    }
+    Ok(Explained::Rows)
 }
 
 fn explain(package: &PackagePlan, row: &Version, out: &mut dyn Write) -> io::Result<()> {
@@ -72,4 +105,17 @@ fn explain(package: &PackagePlan, row: &Version, out: &mut dyn Write) -> io::Res
         writeln!(out, "  named by index {parent}: {}", carriers.join(", "))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn a_subject_is_a_package_and_what_is_asked_of_it() {
+        assert_eq!(parse("team/app"), ("team/app", None, None));
+        assert_eq!(parse("team/app:v1"), ("team/app", Some("v1"), None));
+        assert_eq!(parse("team/app@sha256:ab"), ("team/app", None, Some("sha256:ab")));
+        assert_eq!(parse("team/app:v1@sha256:ab"), ("team/app:v1", None, Some("sha256:ab")));
+    }
 }

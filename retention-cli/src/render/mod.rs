@@ -12,6 +12,8 @@ use anstream::{AutoStream, ColorChoice};
 use registry_core::retention::{Applied, Plan};
 use registry_core::text::without_controls;
 
+pub use explain::Explained;
+
 use crate::args::{Common, Output, When};
 
 /// Prints a plan to standard output, and to standard error what it skips and refuses.
@@ -38,12 +40,12 @@ pub fn applied(common: &Common, applied: &Applied, journal: &Path, aside: Option
     })
 }
 
-/// Prints why a subject stays or goes, and of several owners whose it is; false when there is none of that name.
+/// Prints why a subject stays or goes, and of several owners whose it is.
 ///
 /// # Errors
 /// As [`plan`].
-pub fn explain(common: &Common, plan: &Plan, subject: &str, several: bool) -> io::Result<bool> {
-    let mut found = false;
+pub fn explain(common: &Common, plan: &Plan, subject: &str, several: bool) -> io::Result<Explained> {
+    let mut found = Explained::Nothing;
     printed(common, |out| {
         found = explain::write(plan, subject, several, out)?;
         Ok(())

@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use indicatif::HumanBytes;
 use jiff::Timestamp;
 use registry_core::retention::{Action, PackagePlan, PackageState, Plan, SourceKind, Version};
-use registry_core::text::without_controls as safe;
+use registry_core::text::{NaturalOrder, without_controls as safe};
 
 use crate::args::Common;
 
@@ -109,11 +109,12 @@ fn write_package(plan: &Plan, package: &PackagePlan, verbose: bool, out: &mut dy
     if !verbose {
         return Ok(());
     }
-    let mut shown: BTreeMap<(Action, String), Vec<&Version>> = BTreeMap::new();
+    let mut shown: BTreeMap<(Action, NaturalOrder, String), Vec<&Version>> = BTreeMap::new();
     for row in package.versions.iter().filter(|row| row.action != Action::Delete) {
-        shown.entry((row.action, row.reasons.join("; "))).or_default().push(row);
+        let why = row.reasons.join("; ");
+        shown.entry((row.action, NaturalOrder::of(&why), why)).or_default().push(row);
     }
-    for ((action, why), rows) in &shown {
+    for ((action, _, why), rows) in &shown {
         let names: Vec<_> = rows.iter().map(|row| short(&row.version)).collect();
         let word = if *action == Action::Keep { "keep" } else { "leave" };
         writeln!(out, "  {DIM}{word}{DIM:#}   {}: {}", safe(&names.join(", ")), safe(why))?;

@@ -10,6 +10,7 @@ mod layout_ends;
 mod manifests;
 mod manuals;
 mod metrics;
+mod names;
 mod owners;
 mod plans;
 mod refusals;

@@ -41,7 +41,7 @@ fn every_metric_has_a_help_and_a_type() {
     let age = jiff::Timestamp::now().as_second() - time.parse::<i64>().unwrap();
     assert!((0..600).contains(&age), "{time}");
     assert_told_snapshot!(text, @"
-    # HELP registry_retention_versions_kept Rows that stay.
+    # HELP registry_retention_versions_kept Rows that the policy keeps; what is left as it is does not count.
     # TYPE registry_retention_versions_kept gauge
     registry_retention_versions_kept 21
     # HELP registry_retention_versions_deleted Rows that the server confirmed gone.

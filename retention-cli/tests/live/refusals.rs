@@ -14,7 +14,7 @@ fn what_makes_no_sense_is_refused_unasked() {
         assert!(said.starts_with("error: DRY_RUN is ") && said.ends_with("exit 2"), "{said}");
     }
     assert_told_snapshot!(told(&[], &[("DRY_RUN", "\u{1b}[31mtrue")]), @r#"
-    error: DRY_RUN is "\u{1b}[31mtrue"; write true or false
+    error: DRY_RUN is "\u{1b}[31mtrue"; write true or 1, false or 0
     exit 2
     "#);
     assert_told_snapshot!(job.told(&["apply", "plan.json"], &[("DRY_RUN", "maybe")]), @"
@@ -124,7 +124,7 @@ fn patterns_that_match_nothing_are_told() {
     exit 0
     "#);
     assert_told_snapshot!(job.told(&["explain", "kms-website:b99"], &[]), @r#"
-    error: nothing is called "kms-website:b99"; the packages are api, kms-website, team/tool
+    error: nothing is called "kms-website:b99"; package kms-website has tags such as b9, b1, b2, b3, b4
     exit 2
     "#);
 }

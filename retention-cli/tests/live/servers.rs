@@ -148,11 +148,11 @@ fn an_old_forgejo_is_refused_and_a_new_one_is_named() {
     let job = Job::new("new", incident(BOTH[1]));
     job.server.set_hook(move |_, ask, _| {
         let is_version = ask.path == "/api/forgejo/v1/version";
-        is_version.then(|| Fault::Instead(version("16.0.0-dev")(&ask.path)))
+        is_version.then(|| Fault::Instead(version("17.0.0-dev")(&ask.path)))
     });
     let ran = job.run(&[]);
     assert_eq!(ran.status, 0, "{ran:?}");
-    insta::assert_snapshot!(ran.err, @"warning: Forgejo 16.0.0-dev is newer than any that was tried (15)");
+    insta::assert_snapshot!(ran.err, @"warning: Forgejo 17.0.0-dev is newer than any that was tried (16)");
 }
 
 #[test]
