@@ -9,7 +9,9 @@ use anyhow::{Result, anyhow, ensure};
 use jiff::Timestamp;
 use registry_core::forgejo::{Account, Forgejo};
 use registry_core::registry::{Http, Settings};
-use registry_core::retention::{Cache, Collecting, Record, collect};
+use registry_core::retention::{
+    Cache, Collected, Collecting, Plan, Policy, collect_known, confirm, plan, unconfirmed,
+};
 use registry_fixtures::forgejo::{OWNER, Profile, READ, Server, World};
 
 /// Requests under way at once.
@@ -18,6 +20,8 @@ const IN_FLIGHT: usize = 8;
 const DELAY: Duration = Duration::from_millis(20);
 /// Tags of a package; each has an index and four children.
 const TAGS: usize = 12;
+/// Images of a package that stay.
+const KEPT: u32 = 5;
 
 /// What one run took.
 #[derive(Debug)]
@@ -45,7 +49,8 @@ fn world(packages: usize) -> World {
     world
 }
 
-/// Reads so many packages of 60 versions twice, the second time with what the first kept.
+/// Plans so many packages of 60 versions twice, the second time with what the first kept: the newest images are kept, and
+/// of the others nothing is asked then.
 ///
 /// # Errors
 /// When the server does not answer, or something is asked twice.
@@ -57,9 +62,9 @@ pub fn read(packages: usize) -> Result<Vec<Run>> {
     for _ in 0..2 {
         server.clear_log();
         let start = Instant::now();
-        let record = runtime.block_on(once(&server.url, folder.path()))?;
+        let plan = runtime.block_on(once(&server.url, folder.path()))?;
         let took = start.elapsed();
-        ensure!(record.packages.len() == packages, "{} packages were read", record.packages.len());
+        ensure!(plan.packages.len() == packages, "{} packages were planned", plan.packages.len());
         let lines = server.lines();
         let distinct: BTreeSet<&String> = lines.iter().collect();
         ensure!(distinct.len() == lines.len(), "{} requests were made twice", lines.len() - distinct.len());
@@ -73,11 +78,18 @@ pub fn read(packages: usize) -> Result<Vec<Run>> {
     Ok(runs)
 }
 
-async fn once(url: &str, folder: &Path) -> Result<Record> {
+async fn once(url: &str, folder: &Path) -> Result<Plan> {
     let http = Http::new(Settings { in_flight: IN_FLIGHT, proxies: false, ..Settings::default() })?;
     let account = Account { owner: OWNER.into(), user: None, token: Some(READ.to_owned().into()) };
     let forgejo = Forgejo::connect(&http, url, &account).await?;
     let cache = Cache::open(folder)?;
     let how = Collecting { in_flight: IN_FLIGHT, cache: Some(&cache), built_at: false, only: &[] };
-    collect(&forgejo, forgejo.source(), &how, Timestamp::now()).await.map_err(|why| anyhow!("{why}"))
+    let now = Timestamp::now();
+    let collected = collect_known(&forgejo, forgejo.source(), &how, now).await;
+    let Collected { record, assumed } = collected.map_err(|why| anyhow!("{why}"))?;
+    let policy = Policy::keep_last(KEPT).map_err(|why| anyhow!("{why}"))?;
+    let plan = plan(record.source.clone(), record.packages(), &policy, now, "bench");
+    let needed = unconfirmed(&record, &assumed, &plan);
+    ensure!(confirm(&forgejo, &needed, IN_FLIGHT).await, "what stays is not there");
+    Ok(plan)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use registry_core::forgejo::{Account, Forgejo};
 use registry_core::registry::{Client, Credentials, Error, GaveUp, Http, RegistrySource, Sent, Settings};
-use registry_core::retention::{self as core, Cache, Collecting, Permission, Record, SourceKind};
+use registry_core::retention::{self as core, Cache, Collected, Collecting, Permission, Record, SourceKind};
 use registry_core::text::without_controls as safe;
 
 use crate::args::{ApplyEffects, Connection, Preflight, Server};
@@ -207,7 +207,7 @@ impl Connector {
         }
     }
 
-    /// Reads a source whole.
+    /// Reads a source whole; what the cache knows of its rows is not asked for, unless everything is to be.
     ///
     /// # Errors
     /// When its list cannot be read.
@@ -216,7 +216,8 @@ impl Connector {
         source: &Source,
         cache: Option<&Cache>,
         policy: &core::Policy,
-    ) -> Result<Record, Failure> {
+        asks_all: bool,
+    ) -> Result<Collected, Failure> {
         let how = Collecting {
             in_flight: self.in_flight(),
             cache,
@@ -224,12 +225,25 @@ impl Connector {
             only: &policy.packages,
         };
         let now = jiff::Timestamp::now();
-        let record = match source {
-            Source::Forgejo(forgejo) => core::collect(&**forgejo, source.told(), &how, now).await,
-            Source::Registry(registry) => core::collect(&**registry, source.told(), &how, now).await,
-            Source::Layout(layout) => return layout.collect(policy),
+        let all = |record: Record| Collected { record, assumed: core::Assumed::default() };
+        let collected = match source {
+            Source::Forgejo(forgejo) if asks_all => {
+                core::collect(&**forgejo, source.told(), &how, now).await.map(all)
+            }
+            Source::Forgejo(forgejo) => core::collect_known(&**forgejo, source.told(), &how, now).await,
+            Source::Registry(registry) => core::collect(&**registry, source.told(), &how, now).await.map(all),
+            Source::Layout(layout) => return layout.collect(policy).map(all),
         };
-        record.map_err(Failure::of_list)
+        collected.map_err(Failure::of_list)
+    }
+
+    /// Whether everything that a plan rests on, and that was not asked for, is there.
+    pub async fn confirm(&self, source: &Source, needed: &[core::Unconfirmed]) -> bool {
+        match source {
+            Source::Forgejo(forgejo) => core::confirm(&**forgejo, needed, self.in_flight()).await,
+            Source::Registry(registry) => core::confirm(&**registry, needed, self.in_flight()).await,
+            Source::Layout(_) => needed.is_empty(),
+        }
     }
 
     /// Deletes what a plan says.

@@ -81,7 +81,9 @@ const NEAREST: usize = 5;
 /// That a package has nothing of the name that was given, and the tags that are most like it.
 fn no_such_version(subject: &str, package: &str, mut tags: Vec<String>) -> anyhow::Error {
     let wanted = subject.rsplit(':').next().unwrap_or_default().to_lowercase();
-    tags.sort_by_cached_key(|tag| (strsim::damerau_levenshtein(&wanted, &tag.to_lowercase()), NaturalOrder::of(tag)));
+    tags.sort_by_cached_key(|tag| {
+        (strsim::damerau_levenshtein(&wanted, &tag.to_lowercase()), NaturalOrder::of(tag))
+    });
     tags.truncate(NEAREST);
     let has = match &tags[..] {
         [] => "has no tags".to_owned(),

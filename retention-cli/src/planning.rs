@@ -4,13 +4,13 @@
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
-use registry_core::retention::{Cache, Plan, PushTimes};
+use registry_core::retention::{self as core, Cache, Plan, PushTimes, Record};
 
 use crate::apply::FILE_MAX;
 use crate::args::{Common, Connection, Server};
 use crate::connect::{Connector, Place, Source};
 use crate::exit::{Failure, Tally};
-use crate::plan::{keep, make, text_of};
+use crate::plan::{keep, plan_of, text_of, warn_of_unmatched};
 use crate::{policy, render};
 
 /// What `DRY_RUN` says.
@@ -71,6 +71,9 @@ pub struct Planning<'a> {
     pub connector: Connector,
     pub places: Vec<Place<'a>>,
     pub cache: Option<Cache>,
+    /// Whether even what a cache knows of rows is asked for again: where the answer depends on every image, those that go
+    /// too.
+    pub asks_all: bool,
     server: &'a Server,
     policy: &'a crate::args::Policy,
     common: &'a Common,
@@ -91,7 +94,8 @@ impl<'a> Planning<'a> {
     ) -> Result<Self, Failure> {
         let places = Place::all(server)?;
         let connector = Connector::new(connection, server, common.verbose > 0)?;
-        let planning = Self { connector, places, cache: None, server, policy, common, undo_window };
+        let planning =
+            Self { connector, places, cache: None, asks_all: false, server, policy, common, undo_window };
         planning.alone(server.save_inventory.as_deref(), "an inventory holds the packages")?;
         Ok(Self { cache: cache(server), ..planning })
     }
@@ -119,20 +123,35 @@ impl<'a> Planning<'a> {
     pub async fn one(&self, place: Place<'a>) -> Result<Planned<'a>, Failure> {
         let source = self.connector.open(&place).await?;
         let policy = policy::settle(self.policy, source.kind(), self.undo_window).map_err(Failure::Usage)?;
-        let mut record = self.connector.collect(&source, self.cache.as_ref(), &policy).await?;
-        if let Some(path) = &self.server.push_times {
-            let text = text_of(path, FILE_MAX).map_err(Failure::Usage)?;
-            let times: PushTimes = serde_json::from_str(&text)
-                .with_context(|| format!("{} holds no push times", path.display()))
-                .map_err(Failure::Usage)?;
-            times.restore(&mut record);
+        // An inventory holds what was asked for, and nothing else.
+        let asks_all = self.asks_all || self.server.save_inventory.is_some();
+        let mut collected = self.connector.collect(&source, self.cache.as_ref(), &policy, asks_all).await?;
+        self.restore_times(&mut collected.record)?;
+        let mut plan = plan_of(&collected.record, &policy, self.common.at);
+        let needed = core::unconfirmed(&collected.record, &collected.assumed, &plan);
+        if !self.connector.confirm(&source, &needed).await {
+            collected = self.connector.collect(&source, self.cache.as_ref(), &policy, true).await?;
+            self.restore_times(&mut collected.record)?;
+            plan = plan_of(&collected.record, &policy, self.common.at);
         }
-        let plan = make(&record, &policy, self.common.at);
+        let record = collected.record;
+        warn_of_unmatched(&record, &policy);
         if let Some(path) = &self.server.save_inventory {
             let context = || format!("cannot write the inventory {}", path.display());
             keep(path, &record).with_context(context).map_err(Failure::Io)?;
         }
         Ok(Planned { place, source, plan })
+    }
+
+    /// Gives rows the push times that an undo noted.
+    fn restore_times(&self, record: &mut Record) -> Result<(), Failure> {
+        let Some(path) = &self.server.push_times else { return Ok(()) };
+        let text = text_of(path, FILE_MAX).map_err(Failure::Usage)?;
+        let times: PushTimes = serde_json::from_str(&text)
+            .with_context(|| format!("{} holds no push times", path.display()))
+            .map_err(Failure::Usage)?;
+        times.restore(record);
+        Ok(())
     }
 
     /// Says what failed for one place, and counts it.

@@ -36,8 +36,9 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         )));
     }
     refuse_elsewhere(&args.effects.apply, &args.server)?;
-    let run =
+    let mut run =
         Planning::new(&args.connection, &args.server, &args.policy, &args.common, args.effects.undo_window)?;
+    run.asks_all = args.answer.fail_on.is_some();
     let (mut tally, mut told) = (Tally::default(), metrics::Told::default());
     runtime()?.block_on(async {
         let mut planned = Vec::new();
@@ -100,7 +101,9 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
 /// # Errors
 /// As [`run`].
 pub fn plan(args: &PlanArgs) -> Result<u8, Failure> {
-    let run = Planning::new(&args.connection, &args.server, &args.policy, &args.common, args.undo_window)?;
+    let mut run =
+        Planning::new(&args.connection, &args.server, &args.policy, &args.common, args.undo_window)?;
+    run.asks_all = args.answer.fail_on.is_some();
     run.alone(args.plan_file.as_deref(), "a plan file holds the plan")?;
     let mut tally = Tally::default();
     runtime()?.block_on(async {

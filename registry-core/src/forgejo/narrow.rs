@@ -100,7 +100,10 @@ impl<'a> Narrowing<'a> {
                     continue 'sizes;
                 }
                 if items.len() != expected {
-                    return Err(Stop::Moved(format!("{expected} versions were due, and {} shown", items.len())));
+                    return Err(Stop::Moved(format!(
+                        "{expected} versions were due, and {} shown",
+                        items.len()
+                    )));
                 }
                 for item in items {
                     let row = shown.row(item, &answer.what)?;

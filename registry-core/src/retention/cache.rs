@@ -1,5 +1,5 @@
-//! Manifests by digest, kept in a folder from run to run. A manifest never changes, so what is kept is right or not there:
-//! every file is hashed when it is read, and one that is wrong counts as absent.
+//! Manifests by digest, and what rows named, kept in a folder from run to run. Neither ever changes, so what is kept is right
+//! or not there: every file is hashed when it is read, and one that is wrong counts as absent.
 
 use std::fs;
 use std::io::Write as _;
@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::known_rows::KnownRows;
 use super::server::Fetched;
+use super::source::Source;
 use crate::oci::{Algorithm, Digest};
 
 /// Most bytes of a file that is read back.
 const MAX_BYTES: u64 = 17 << 20;
+/// Most bytes of a file of rows; one takes about 150.
+const ROWS_MAX: u64 = 1 << 30;
 
 /// A folder of manifests.
 #[derive(Debug)]
@@ -21,7 +25,7 @@ pub struct Cache {
     was_filled: bool,
     /// Tells files that are written at once apart.
     written: AtomicU64,
-    /// Why the first manifest that could not be kept was not.
+    /// Why the first file that could not be kept was not.
     failure: OnceLock<String>,
 }
 
@@ -51,7 +55,7 @@ impl Cache {
         self.folder.join(digest.algorithm().name()).join(hex.get(..2).unwrap_or_default()).join(&hex)
     }
 
-    /// Why a manifest could not be kept, if one could not.
+    /// Why something could not be kept, if anything could not.
     pub fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
     }
@@ -80,26 +84,51 @@ impl Cache {
 
     /// Keeps a manifest. One that cannot be kept is read again next time.
     pub fn put(&self, fetched: &Fetched) {
-        let path = self.path(&fetched.digest);
+        let media_type = fetched.media_type.replace(['\n', '\r'], " ");
+        let check = Digest::of(Algorithm::Sha256, media_type.as_bytes());
+        let head = format!("{media_type}\n{check}\n");
+        self.replace(&self.path(&fetched.digest), &[head.as_bytes(), &fetched.bytes]);
+    }
+
+    /// What rows of a source named in earlier runs. A file that is not whole counts as none.
+    pub(super) fn rows(&self, source: &Source) -> KnownRows {
+        let read = || {
+            let path = self.rows_path(source);
+            let found = fs::symlink_metadata(&path).ok()?;
+            let text =
+                (found.is_file() && found.len() <= ROWS_MAX).then(|| fs::read_to_string(path).ok())??;
+            KnownRows::read(&text, source)
+        };
+        read().unwrap_or_default()
+    }
+
+    /// Keeps what rows of a source name.
+    pub(super) fn put_rows(&self, source: &Source, rows: &KnownRows) {
+        self.replace(&self.rows_path(source), &[rows.text(source).as_bytes()]);
+    }
+
+    fn rows_path(&self, source: &Source) -> PathBuf {
+        self.folder.join("rows").join(KnownRows::file_name(source))
+    }
+
+    /// Writes a file so that a reader sees the old one or the new one. Nothing is lost but time by one that cannot be
+    /// written.
+    fn replace(&self, path: &Path, parts: &[&[u8]]) {
         let write = || -> std::io::Result<()> {
             let folder = path.parent().unwrap_or(&self.folder);
             fs::create_dir_all(folder)?;
             let number = self.written.fetch_add(1, Ordering::Relaxed);
             let temporary = path.with_extension(format!("{}-{number}.new", std::process::id()));
-            let media_type = fetched.media_type.replace(['\n', '\r'], " ");
-            let check = Digest::of(Algorithm::Sha256, media_type.as_bytes());
             let fill = || {
                 let mut file = fs::File::create(&temporary)?;
-                file.write_all(format!("{media_type}\n{check}\n").as_bytes())?;
-                file.write_all(&fetched.bytes)?;
-                fs::rename(&temporary, &path)
+                parts.iter().try_for_each(|part| file.write_all(part))?;
+                fs::rename(&temporary, path)
             };
             fill().inspect_err(|_| {
                 // What is left of it is of no use; if it cannot be removed either, that is told by the first error.
                 let _ = fs::remove_file(&temporary);
             })
         };
-        // Nothing is lost by a cache that does not work but time.
         if let Err(error) = write() {
             let _ = self.failure.set(format!("{}: {error}", path.display()));
         }

@@ -8,11 +8,13 @@ use jiff::Timestamp;
 
 use super::built;
 use super::cache::Cache;
+use super::confirm::Assumed;
 use super::images::followed;
+use super::known_rows::KnownRows;
 use super::policy::Pattern;
 use super::record::{Record, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA};
 use super::server::{Incomplete, Listed, Listing, Reader, Unanswered};
-use super::source::Source;
+use super::source::{Source, SourceKind};
 use crate::oci::manifest::Role;
 use crate::oci::{Digest, Manifest};
 
@@ -39,6 +41,58 @@ pub async fn collect(
     how: &Collecting<'_>,
     now: Timestamp,
 ) -> Result<Record, Unanswered> {
+    read_all(reader, source, how, now, false).await.map(|collected| collected.record)
+}
+
+/// What was read, and what of it was taken from earlier runs.
+#[derive(Debug)]
+pub struct Collected {
+    /// Everything, as if all of it had been asked for.
+    pub record: Record,
+    /// What was not.
+    pub assumed: Assumed,
+}
+
+/// Reads everything that the cache does not know: a listed row that names what it named in an earlier run is not asked for,
+/// nor is a manifest that a listed row carries, when its bytes are known. Whether it is there is an assumption that must be
+/// confirmed before a plan counts ([`unconfirmed`](super::unconfirmed)); otherwise [`collect`] asks for all of it.
+///
+/// # Errors
+/// As [`collect`].
+pub async fn collect_known(
+    reader: &impl Reader,
+    source: Source,
+    how: &Collecting<'_>,
+    now: Timestamp,
+) -> Result<Collected, Unanswered> {
+    read_all(reader, source, how, now, true).await
+}
+
+/// What is known without asking, and what was taken from it.
+struct Knowledge<'a> {
+    cache: &'a Cache,
+    rows: KnownRows,
+    /// Digests that a listed row carries, by number of the package.
+    carried: BTreeSet<(usize, Digest)>,
+    assumed: BTreeSet<(usize, Digest)>,
+}
+
+impl Knowledge<'_> {
+    /// The bytes of a manifest that a listed row carries. From here on it is assumed to be there.
+    fn assume(&mut self, at: usize, digest: &Digest) -> Option<RecordedManifest> {
+        let found = self.cache.get(digest).filter(|_| self.carried.contains(&(at, *digest)))?;
+        self.assumed.insert((at, *digest));
+        Some(RecordedManifest::present(&found.media_type, &found.bytes))
+    }
+}
+
+async fn read_all(
+    reader: &impl Reader,
+    source: Source,
+    how: &Collecting<'_>,
+    now: Timestamp,
+    is_known: bool,
+) -> Result<Collected, Unanswered> {
     let Listing { rows, incomplete } = reader.rows(None).await?;
     let mut by_package: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
     let wanted = |name: &str| how.only.is_empty() || how.only.iter().any(|pattern| pattern.is_match(name));
@@ -55,13 +109,29 @@ pub async fn collect(
     for package in &mut packages {
         package.error = unlisted.remove(&package.name);
     }
-    read_rows(reader, &mut packages, how).await;
-    read_children(reader, &mut packages, how).await;
-    read_subjects(reader, &mut packages, how).await;
+    let mut known = how.cache.filter(|cache| is_known && cache.was_filled()).map(|cache| Knowledge {
+        cache,
+        rows: cache.rows(&source),
+        carried: BTreeSet::new(),
+        assumed: BTreeSet::new(),
+    });
+    read_rows(reader, &mut packages, how, known.as_mut()).await;
+    read_children(reader, &mut packages, how, known.as_mut()).await;
+    read_subjects(reader, &mut packages, how, known.as_mut()).await;
     if how.built_at {
         read_configs(reader, &mut packages, how).await;
     }
-    Ok(Record { schema: SCHEMA.into(), recorded_at: now, source, packages })
+    let mut assumed = Assumed::default();
+    for (at, digest) in known.iter().flat_map(|known| &known.assumed) {
+        assumed.0.entry(packages[*at].name.clone()).or_default().insert(*digest);
+    }
+    if let Some(cache) = how.cache.filter(|_| source.kind == SourceKind::Forgejo) {
+        let mut rows = known.map_or_else(|| cache.rows(&source), |known| known.rows);
+        rows.learn(&packages);
+        cache.put_rows(&source, &rows);
+    }
+    let record = Record { schema: SCHEMA.into(), recorded_at: now, source, packages };
+    Ok(Collected { record, assumed })
 }
 
 /// Reads one package again, for a comparison with a plan.
@@ -78,9 +148,9 @@ pub(super) async fn collect_one(
         return Err(Unanswered::new(one.why));
     }
     let mut packages = vec![listed(package, rows)];
-    read_rows(reader, &mut packages, how).await;
-    read_children(reader, &mut packages, how).await;
-    read_subjects(reader, &mut packages, how).await;
+    read_rows(reader, &mut packages, how, None).await;
+    read_children(reader, &mut packages, how, None).await;
+    read_subjects(reader, &mut packages, how, None).await;
     packages.pop().ok_or_else(|| Unanswered::new("the package is not there"))
 }
 
@@ -111,12 +181,20 @@ async fn ask<I: Clone, T, F: Future<Output = T>>(
 }
 
 /// Reads what every row names. The manifest of a tag is read once, whatever number of tags share it and a cache knows.
-async fn read_rows(reader: &impl Reader, packages: &mut [RecordedPackage], how: &Collecting<'_>) {
+async fn read_rows(
+    reader: &impl Reader,
+    packages: &mut [RecordedPackage],
+    how: &Collecting<'_>,
+    mut known: Option<&mut Knowledge<'_>>,
+) {
+    if let Some(known) = known.as_deref_mut() {
+        assume_rows(packages, known);
+    }
     let names: Vec<String> = packages.iter().map(|package| package.name.clone()).collect();
     let rows = |tags: bool| {
         let each = packages.iter().enumerate().flat_map(move |(at, package)| {
             let rows = package.versions.iter().enumerate();
-            rows.filter(move |(_, row)| row.digest.is_none() == tags)
+            rows.filter(move |(_, row)| row.digest.is_none() == tags && (tags || row.version.contains(':')))
                 .map(move |(row, version)| (at, row, version.version.clone()))
         });
         each.collect::<Vec<_>>()
@@ -130,6 +208,10 @@ async fn read_rows(reader: &impl Reader, packages: &mut [RecordedPackage], how: 
     for ((at, row, _), (digest, manifest)) in read {
         packages[at].versions[row].digest = digest;
         if let Some(digest) = digest {
+            // Carried by this row: what names it need not ask again.
+            if let (Some(known), RecordedManifest::Present { .. }) = (known.as_deref_mut(), &manifest) {
+                known.carried.insert((at, digest));
+            }
             let known = packages[at].manifests.entry(digest).or_insert(RecordedManifest::Absent);
             // Any row may serve it. Where none does, an answer that did not come may have been it.
             match (&*known, &manifest) {
@@ -143,7 +225,25 @@ async fn read_rows(reader: &impl Reader, packages: &mut [RecordedPackage], how: 
     }
     let wanted: Vec<(usize, Digest)> =
         digests.into_iter().filter_map(|(at, _, version)| Some((at, version.parse().ok()?))).collect();
-    read_digests(reader, packages, wanted, how).await;
+    read_digests(reader, packages, wanted, how, known).await;
+}
+
+/// Fills in what rows named in earlier runs, where the bytes of that are known too.
+fn assume_rows(packages: &mut [RecordedPackage], known: &mut Knowledge<'_>) {
+    for (at, package) in packages.iter_mut().enumerate() {
+        for row in package.versions.iter_mut().filter(|row| row.id.is_some()) {
+            let digest = match row.digest {
+                Some(digest) => Some(digest),
+                None => known.rows.digest(&package.name, row),
+            };
+            let Some(digest) = digest else { continue };
+            known.carried.insert((at, digest));
+            if let Some(manifest) = known.assume(at, &digest) {
+                row.digest = Some(digest);
+                package.manifests.insert(digest, manifest);
+            }
+        }
+    }
 }
 
 /// What a tag names. A listed tag that answers 404 twice is asked for by the digest that the server's own records give.
@@ -220,9 +320,16 @@ async fn read_digests(
     packages: &mut [RecordedPackage],
     wanted: Vec<(usize, Digest)>,
     how: &Collecting<'_>,
+    known: Option<&mut Knowledge<'_>>,
 ) {
-    let wanted: BTreeSet<(usize, Digest)> =
+    let mut wanted: BTreeSet<(usize, Digest)> =
         wanted.into_iter().filter(|(at, digest)| !packages[*at].manifests.contains_key(digest)).collect();
+    if let Some(known) = known {
+        wanted.retain(|(at, digest)| match known.assume(*at, digest) {
+            Some(manifest) => packages[*at].manifests.insert(*digest, manifest).is_some(),
+            None => true,
+        });
+    }
     let names: Vec<String> = packages.iter().map(|package| package.name.clone()).collect();
     let read = ask(wanted.into_iter().collect(), how.in_flight, |(at, digest)| {
         let package = names[at].clone();
@@ -235,7 +342,12 @@ async fn read_digests(
 }
 
 /// Reads the children of everything read, and theirs.
-async fn read_children(reader: &impl Reader, packages: &mut [RecordedPackage], how: &Collecting<'_>) {
+async fn read_children(
+    reader: &impl Reader,
+    packages: &mut [RecordedPackage],
+    how: &Collecting<'_>,
+    mut known: Option<&mut Knowledge<'_>>,
+) {
     let all = packages.iter().enumerate().flat_map(|(at, package)| {
         package.manifests.keys().map(move |digest| (at, *digest)).collect::<Vec<_>>()
     });
@@ -251,20 +363,26 @@ async fn read_children(reader: &impl Reader, packages: &mut [RecordedPackage], h
             wanted.extend(children.filter_map(|child| Some((at, child.descriptor.digest?))));
         }
         wanted.retain(|(at, digest)| !packages[*at].manifests.contains_key(digest));
-        read_digests(reader, packages, wanted.iter().copied().collect(), how).await;
+        let children = wanted.iter().copied().collect();
+        read_digests(reader, packages, children, how, known.as_deref_mut()).await;
         parents = wanted;
     }
 }
 
 /// Asks whether what signatures are named after is still there.
-async fn read_subjects(reader: &impl Reader, packages: &mut [RecordedPackage], how: &Collecting<'_>) {
+async fn read_subjects(
+    reader: &impl Reader,
+    packages: &mut [RecordedPackage],
+    how: &Collecting<'_>,
+    known: Option<&mut Knowledge<'_>>,
+) {
     let mut wanted = Vec::new();
     for (at, package) in packages.iter().enumerate() {
         wanted.extend(
             package.versions.iter().filter_map(|row| followed(&row.version)).map(|digest| (at, digest)),
         );
     }
-    read_digests(reader, packages, wanted, how).await;
+    read_digests(reader, packages, wanted, how, known).await;
 }
 
 async fn read_configs(reader: &impl Reader, packages: &mut [RecordedPackage], how: &Collecting<'_>) {

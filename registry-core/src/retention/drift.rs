@@ -46,6 +46,13 @@ pub(super) fn moved(planned: &PackagePlan, now: &Package) -> Option<String> {
         let Some(manifest) = row.manifest else {
             return Some(format!("{} is new and cannot be read", row.version));
         };
+        // The same row with another digest: the plan was made from something that was not true.
+        let planned = planned.versions.iter().find(|one| one.version == *row.version && row.id.is_some());
+        if let Some(planned) = planned.filter(|one| one.id == row.id && one.digest != digest) {
+            let was =
+                planned.digest.map_or_else(|| "something unknown".to_owned(), |digest| digest.to_string());
+            return Some(format!("{} names {}, and the plan has {was}", row.version, now.digest(manifest)));
+        }
         let subject = now.info(manifest).and_then(|info| info.subject);
         let follows = followed(&row.version).and_then(|subject| now.find(&subject));
         let needed = subject.into_iter().chain(follows).find(|one| doomed.contains(one)).or_else(|| {

@@ -13,6 +13,8 @@ mod bytes;
 mod cache;
 #[cfg(feature = "remote")]
 mod collect;
+#[cfg(feature = "remote")]
+mod confirm;
 mod copied;
 mod decide;
 mod decision;
@@ -28,6 +30,8 @@ mod images;
 mod in_use;
 mod journal;
 mod judge;
+#[cfg(feature = "remote")]
+mod known_rows;
 #[cfg(feature = "storage")]
 pub mod layout;
 #[cfg(any(feature = "remote", feature = "storage"))]
@@ -59,7 +63,9 @@ pub use apply::apply;
 #[cfg(feature = "remote")]
 pub use cache::Cache;
 #[cfg(feature = "remote")]
-pub use collect::{Collecting, collect};
+pub use collect::{Collected, Collecting, collect, collect_known};
+#[cfg(feature = "remote")]
+pub use confirm::{Assumed, Unconfirmed, confirm, unconfirmed};
 pub use copied::CopiedTimes;
 pub use decide::decide;
 pub use decision::{Action, Decision, Stop, Verdict};

@@ -12,23 +12,30 @@ pub const NOW: i64 = 1_790_000_000;
 
 /// One push: an image of so many platforms from a small set of builds, so that children are shared, under some tags.
 #[derive(Debug, Clone)]
-struct Push {
+pub struct Push {
     builds: Vec<u8>,
     tags: Vec<u8>,
     is_index: bool,
     hours: u8,
 }
 
-fn pushes() -> impl Strategy<Value = Vec<Push>> {
+pub fn pushes() -> impl Strategy<Value = Vec<Push>> {
     let push =
         (prop::collection::vec(0..5_u8, 1..4), prop::collection::vec(0..8_u8, 1..3), any::<bool>(), 0..60_u8)
             .prop_map(|(builds, tags, is_index, hours)| Push { builds, tags, is_index, hours });
     prop::collection::vec(push, 1..9)
 }
 
-fn world(profile: Profile, pushes: &[Push]) -> World {
+pub fn world(profile: Profile, pushes: &[Push]) -> World {
     let hours: i64 = pushes.iter().map(|push| i64::from(push.hours)).sum();
     let mut world = World::example(profile, NOW - hours * 3600);
+    push_all(&mut world, pushes);
+    world.now = NOW;
+    world
+}
+
+/// Pushes one after another.
+pub fn push_all(world: &mut World, pushes: &[Push]) {
     for push in pushes {
         world.now += i64::from(push.hours) * 3600;
         let tags: Vec<String> =
@@ -44,8 +51,6 @@ fn world(profile: Profile, pushes: &[Push]) -> World {
             }
         }
     }
-    world.now = NOW;
-    world
 }
 
 /// What is odd about an answer.
@@ -133,7 +138,7 @@ pub fn how() -> Collecting<'static> {
     Collecting { in_flight: 4, cache: None, built_at: false, only: &[] }
 }
 
-fn plan_of(record: &Record, keep: u32) -> Plan {
+pub fn plan_of(record: &Record, keep: u32) -> Plan {
     let policy = Policy::keep_last(keep).expect("a policy");
     let now = jiff::Timestamp::from_second(NOW).expect("a time");
     core::plan(record.source.clone(), record.packages(), &policy, now, "test")
@@ -310,8 +315,9 @@ fn a_tag_pushed_again_between_pages_hid_another_row() {
             }
             None
         });
-        let rows =
-            block(async { forgejo(&server.url).await.expect("a server").rows(None).await }).expect("rows").rows;
+        let rows = block(async { forgejo(&server.url).await.expect("a server").rows(None).await })
+            .expect("rows")
+            .rows;
         assert_eq!(rows.len(), 70, "{profile:?}");
         assert_eq!(rows.iter().map(|row| &row.version).collect::<std::collections::BTreeSet<_>>().len(), 70);
     }

@@ -7,6 +7,7 @@ mod forgejo;
 mod gate;
 mod heads;
 mod incident;
+mod known_rows;
 mod laws;
 mod lists;
 mod races;

@@ -42,9 +42,7 @@ pub fn write(plan: &Plan, subject: &str, several: bool, out: &mut dyn Write) -> 
     };
     let wanted = |row: &&Version| match (tag, digest) {
         (Some(tag), _) => is_same(kind, &row.version, tag),
-        (_, Some(wanted)) => {
-            row.digest.is_some_and(|digest| digest.to_string().eq_ignore_ascii_case(wanted))
-        }
+        (_, Some(wanted)) => row.digest.is_some_and(|digest| digest.to_string().eq_ignore_ascii_case(wanted)),
         (None, None) => true,
     };
     let rows: Vec<_> = package.versions.iter().filter(wanted).collect();

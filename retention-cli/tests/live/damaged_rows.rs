@@ -23,13 +23,24 @@ fn one_damaged_row_blinded_a_whole_run() {
         for (name, file) in [("damaged-layer-row", 1), ("damaged-manifest-row", 2)] {
             let job = damaged(name, profile, "api", "v2", file);
             let ran = job.run(&["--keep-last", "2", "--quiet", "--apply", "--journal", "journal"]);
-            assert_told_snapshot!(ran.told(), @"");
+            assert_told_snapshot!(ran.told(), @"
+            registry-retention plan: packages=3 images_kept=9 images_deleted=13 versions_deleted=13 left=30 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=16487
+            registry-retention apply: deleted=13 spared=0 failed=0 not_tried=0
+            error: package viktor/api is skipped: the server cannot list a version of it (v2): it answers 500, as where its database has lost the row of a blob; delete it to heal the list: DELETE /api/v1/packages/viktor/container/api/v2
+            exit 4
+            ");
             // Whatever is damaged stays, and so does all of its package.
             assert_eq!(job.tags("api"), ["v1", "v2", "v3"]);
-            assert!(job.changes().iter().all(|line| !line.contains("/api/v")), "{:?}", job.changes());
+            assert!(job.changes().iter().all(|line| !line.contains("container/api/")), "{:?}", job.changes());
             assert_eq!(job.tags("team/tool").len(), 4);
             let plan = job.run(&["plan", "--keep-last", "2", "--package", "api"]);
-            assert_told_snapshot!(plan.told(), @"");
+            assert_told_snapshot!(plan.told(), @"
+            api: 2 images kept, 0 images to go, 2 rows left as they are
+              skipped: the server cannot list a version of it (v2): it answers 500, as where its database has lost the row of a blob; delete it to heal the list: DELETE /api/v1/packages/viktor/container/api/v2
+            registry-retention plan: packages=1 images_kept=2 images_deleted=0 versions_deleted=0 left=2 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
+            error: package viktor/api is skipped: the server cannot list a version of it (v2): it answers 500, as where its database has lost the row of a blob; delete it to heal the list: DELETE /api/v1/packages/viktor/container/api/v2
+            exit 4
+            ");
             // A package that was not asked for hinders nothing.
             assert_eq!(job.run(&["plan", "--quiet", "--package", "team/*"]).status, 0);
             // The cure.
@@ -45,7 +56,10 @@ fn an_apply_of_a_plan_from_before_the_damage_leaves_the_package_alone() {
     let healthy = Job::new("damaged-not-yet", incident(BOTH[1]));
     let plan = healthy.folder.join("plan.json");
     let host = [("FORGEJO_HOST", healthy.server.url.as_str())];
-    assert_eq!(healthy.run_with(&["plan", "--keep-last", "2", "--plan-file", "plan.json", "--quiet"], &host).status, 0);
+    assert_eq!(
+        healthy.run_with(&["plan", "--keep-last", "2", "--plan-file", "plan.json", "--quiet"], &host).status,
+        0
+    );
     // The same server, as far as the plan can tell.
     let mut world = job.server.world().clone();
     world.base.clone_from(&healthy.server.url);
