@@ -97,7 +97,7 @@ fn one(
     let open =
         OpenOptions { follow_symlinks: args.follow_symlinks, jobs: args.common.jobs.map_or(0, usize::from) };
     let tree = match Tree::open(located, &open) {
-        Ok(tree) => tree,
+        Ok(tree) => tree.waiting_for_writers(),
         Err(error) => {
             tracing::error!("cannot open {name}: {error}");
             unread(report, &name, ".", &error.to_string());

@@ -136,7 +136,7 @@ impl<'a> Plan<'a> {
             jobs: self.args.common.jobs.map_or(0, usize::from),
         };
         let tree = match Tree::open(located, &open) {
-            Ok(tree) => tree,
+            Ok(tree) => tree.waiting_for_writers(),
             Err(error) => {
                 tracing::error!("cannot open {name}: {error}");
                 report.unread.push(UnreadPath {

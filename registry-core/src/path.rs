@@ -83,10 +83,11 @@ impl<'a> Place<'a> {
         if rest.is_empty() {
             return Some(Self::Repositories);
         }
-        // The name ends before the first component that starts with `_`: no component of a legal name does.
+        // The name ends before the first of a repository's own folders. Another component that starts with `_` is no part of
+        // a legal name, and may be one of an illegal name.
         let end =
             rest.split('/').scan(0, |at, part| Some((std::mem::replace(at, *at + part.len() + 1), part)));
-        let reserved = end.into_iter().find(|(_, part)| part.starts_with('_'));
+        let reserved = end.into_iter().find(|(_, part)| RESERVED.contains(part));
         let Some((at, _)) = reserved else {
             return rest.split('/').all(|part| !part.is_empty()).then_some(Self::Repository(rest));
         };
@@ -154,6 +155,9 @@ impl<'a> Place<'a> {
         }
     }
 }
+
+/// The folders that make a folder a repository.
+const RESERVED: [&str; 3] = ["_layers", "_manifests", "_uploads"];
 
 /// What follows `folder` in a path that starts with it; empty for the folder itself.
 fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
@@ -379,12 +383,19 @@ mod tests {
             format!("blobs/sha256/ab/{hex}/link"),
             "repositories//_layers".into(),
             "repositories/_layers".into(),
-            "repositories/a/_odd".into(),
+            "repositories/_uploads/x".into(),
             format!("repositories/a/_layers/sha256/{hex}/data"),
             "repositories/a/_manifests/tags/v1/next".into(),
         ] {
             assert_eq!(Place::parse(&path), None, "{path}");
         }
+    }
+
+    /// A repository shelved by renaming its folder: https://github.com/distribution/distribution/issues/225
+    #[test]
+    fn a_name_that_starts_with_an_underscore_is_that_of_a_repository() {
+        assert_eq!(Place::parse("repositories/a/_odd"), Some(Place::Repository("a/_odd")));
+        assert_eq!(Place::parse("repositories/_odd/a/_manifests/tags"), Some(Place::Tags("_odd/a")));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use indicatif::HumanBytes;
+use registry_core::audit::Code;
 use registry_core::collector::{AbortLine, During, Engine, Report};
 use registry_core::text::without_controls as safe;
 
@@ -78,6 +79,15 @@ impl Page<'_, '_> {
                 [tag] => format!("{}:{}", safe(&loss.repository), safe(tag)),
                 tags => format!("{} ({} tags)", safe(&loss.repository), tags.len()),
             };
+            if loss.code == Code::PathUnexpected {
+                writeln!(
+                    self.out,
+                    "{BAD}loses{BAD:#} {place}: a repository that no server lists, and {} of it ({}) would be gone; give it a legal name, or move it out of the tree",
+                    count(loss.needs.len() as u64, "blob"),
+                    HumanBytes(loss.bytes)
+                )?;
+                continue;
+            }
             writeln!(
                 self.out,
                 "{BAD}loses{BAD:#} {place}: {} can be mended now, and needs {} ({}) that would be gone",

@@ -46,6 +46,7 @@ impl<'w> Work<'w> {
         let open = OpenOptions { follow_symlinks: false, jobs: args.common.jobs.map_or(0, usize::from) };
         let tree =
             Tree::open(located, &open).with_context(|| format!("cannot open {name}")).map_err(Failure::Io)?;
+        let tree = tree.waiting_for_writers();
         Ok(Self { args, located, name, options, only, supply, tree })
     }
 

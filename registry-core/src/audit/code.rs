@@ -46,7 +46,7 @@ macro_rules! codes {
                 match self { $(Self::$name => $text),+ }
             }
 
-            /// How bad it is, where nothing said with the finding makes it milder.
+            /// How bad it is, where nothing said with the finding makes it milder or worse.
             pub const fn severity(self) -> Severity {
                 match self { $(Self::$name => Severity::$severity),+ }
             }
@@ -95,6 +95,8 @@ codes! {
     BlobSizeMismatch = "blob-size-mismatch", Error;
     /// Right size, wrong hash.
     BlobDigestMismatch = "blob-digest-mismatch", Error;
+    /// Wrong bytes under a digest that nothing names yet.
+    UnreferencedBlobWrong = "unreferenced-blob-wrong", Warning;
     /// Online only: served as another media type than it, or the index that names it, says.
     MediaTypeMismatch = "media-type-mismatch", Warning;
     /// Online only: an object answers 5xx on every retry while others answer.
@@ -190,6 +192,7 @@ mod tests {
         error   blob-missing
         error   blob-size-mismatch
         error   blob-digest-mismatch
+        warning unreferenced-blob-wrong
         warning media-type-mismatch
         error   server-error
         error   path-unread

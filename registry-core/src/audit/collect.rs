@@ -11,6 +11,7 @@ use super::verdict::Verdict;
 use super::{Audit, Piece};
 use crate::graph::{Doubt, Graph, LinkEntry, Repository};
 use crate::oci::manifest::Kind;
+use crate::path::Place;
 
 #[derive(Default)]
 pub(super) struct Collected {
@@ -78,7 +79,7 @@ impl Collected {
         let name = |repository: &Option<Box<str>>| repository.as_deref().map(Arc::from);
         for stray in &graph.strays {
             let draft = Draft::new(Code::PathUnexpected, None, &stray.path, &*stray.reason);
-            let draft = draft.repair(Some(Repair::MoveAside));
+            let draft = draft.repair((!is_full_repository(graph, &stray.path)).then_some(Repair::MoveAside));
             self.findings.push(finding(graph, source, name(&stray.repository), Tags::default(), draft));
         }
         for unread in &graph.unread {
@@ -129,6 +130,13 @@ impl Collected {
             looks_like_cache: role == Role::Primary && role_is_found && looks_like_cache(graph),
         }
     }
+}
+
+/// Whether a path is that of a repository under a name that a registry refuses, with links in it: moved aside, these would
+/// protect no blob from a collection any more.
+fn is_full_repository(graph: &Graph, path: &str) -> bool {
+    let Some(Place::Repository(name)) = Place::parse(path) else { return false };
+    graph.repository(name).is_some_and(Repository::holds_links)
 }
 
 fn finding(

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::access::{Answer, LayerAnswer, View};
-use super::code::Code;
+use super::code::{Code, Severity};
 use super::draft::Draft;
 use super::finding::Repair;
 use super::garbage::plural;
@@ -90,7 +90,8 @@ pub(super) fn plainly_named(graph: &Graph) -> Vec<bool> {
 /// collection of 3.x deletes that child's config and layers from under the others: it marks a digest once and does not
 /// look into it again (`registry/storage/garbagecollect.go @ v3.1.1`).
 pub(super) fn across_repositories(graph: &Graph) -> Vec<(usize, Draft)> {
-    let mut order: Vec<usize> = (0..graph.repositories.len()).collect();
+    let is_legal = |index: &usize| graph.repositories[*index].is_legal;
+    let mut order: Vec<usize> = (0..graph.repositories.len()).filter(is_legal).collect();
     order.sort_by_key(|index| walk_order(&graph.repositories[*index].name));
     let tagged = |index: usize| {
         graph.repositories[index].numbered_tags().filter_map(|(_, tag)| match tag.current {
@@ -137,6 +138,20 @@ pub(super) fn across_repositories(graph: &Graph) -> Vec<(usize, Draft)> {
 fn walk_order(name: &str) -> Vec<&[u8]> {
     name.split('/').map(str::as_bytes).chain([b"_manifests".as_slice()]).collect()
 }
+
+/// A file that keeps the server of a pull-through cache from starting (https://github.com/distribution/distribution/issues/2374).
+pub(super) fn of_scheduler_state(graph: &Graph) -> Option<Draft> {
+    let fault = graph.scheduler_fault?;
+    let message = format!(
+        "scheduler-state.json {}: a registry that is a pull-through cache does not start; move it away and write {{}} in its place",
+        fault.describe()
+    );
+    let draft = Draft::new(Code::PathUnexpected, None, SCHEDULER_STATE, message);
+    Some(draft.severity(Severity::Error))
+}
+
+/// Where the state of a cache's scheduler lies: in the rootdirectory, three folders above everything else.
+const SCHEDULER_STATE: &str = "../../../scheduler-state.json";
 
 /// Hazards of the whole registry.
 pub(super) fn of_root(graph: &Graph, role: SourceRole) -> Vec<Draft> {

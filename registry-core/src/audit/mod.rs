@@ -17,6 +17,7 @@ mod ignore;
 mod options;
 mod platforms;
 mod report;
+mod unnamed;
 mod verdict;
 mod words;
 
@@ -89,12 +90,20 @@ pub fn audit(graph: &Graph, name: &str, options: &AuditOptions, list: bool) -> A
     for (index, draft) in hazards::across_repositories(graph) {
         collected.push(graph, &source, Some(&graph.repositories[index]), draft);
     }
+    // As a home of images a registry does not read it.
+    let scheduler = hazards::of_scheduler_state(graph).filter(|_| options.role != Some(Role::Primary));
+    if let Some(draft) = scheduler {
+        collected.push(graph, &source, None, draft);
+    }
     for draft in hazards::of_root(graph, role) {
         collected.push(graph, &source, None, draft);
     }
     let mut survey = garbage::Survey::default();
     if graph.blobs_listed {
         survey = garbage::survey(graph, options, list);
+        let (mut drafts, mut doubts) = unnamed::wrong_bytes(graph, options);
+        survey.of_root.append(&mut drafts);
+        survey.doubts.append(&mut doubts);
     }
     collected.doubts.append(&mut survey.doubts);
     for (index, draft) in survey.of_repository {

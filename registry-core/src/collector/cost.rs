@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::forecast::Forecast;
 use crate::audit::{self, Audit, AuditOptions, Code, Finding, Repair, Severity, Tags, restorable};
-use crate::graph::{Graph, NodeId, Presence};
+use crate::graph::{Graph, Link, NodeId, Presence, Repository};
 use crate::oci::Digest;
 use crate::oci::manifest::Role;
 use crate::path::Place;
@@ -81,7 +81,7 @@ fn concerned(graph: &Graph, forecast: &Forecast) -> Vec<usize> {
         let links = repository.revisions().iter().chain(repository.layers());
         let is_lost = |node: NodeId| gone[node.index()];
         let mut names = links.filter_map(|entry| match entry.link {
-            crate::graph::Link::Names(target) => Some((entry.node, target)),
+            Link::Names(target) => Some((entry.node, target)),
             _ => None,
         });
         if names.any(|(node, target)| is_lost(node) || is_lost(target)) {
@@ -137,8 +137,27 @@ fn loses(graph: &Graph, audit: &Audit, forecast: &Forecast) -> Vec<Loss> {
     loses
 }
 
+/// Everything that the links of a repository name.
+fn held_by(repository: &Repository) -> impl Iterator<Item = NodeId> + '_ {
+    let links =
+        repository.revisions().iter().chain(repository.layers()).map(|entry| (entry.node, entry.link));
+    let current = repository.tags.iter().map(|tag| tag.current);
+    let named = links.clone().map(|(_, link)| link).chain(current).filter_map(|link| match link {
+        Link::Names(node) => Some(node),
+        _ => None,
+    });
+    let history = repository.tags.iter().flat_map(|tag| tag.history.iter().copied());
+    links.map(|(node, _)| node).chain(named).chain(history)
+}
+
 /// What mending a finding needs: all that is reached from these.
 fn needs(graph: &Graph, finding: &Finding) -> Option<(Arc<str>, Vec<NodeId>, Option<Digest>)> {
+    if finding.code == Code::PathUnexpected {
+        let Place::Repository(name) = Place::parse(finding.path.as_deref()?)? else { return None };
+        let repository = graph.repository(name)?;
+        // Under a legal name it is served again.
+        return Some((name.into(), held_by(repository).collect(), None));
+    }
     let name = finding.repository.clone()?;
     let repository = graph.repository(&name)?;
     let of = |digest: &Digest| graph.digests().find(digest);

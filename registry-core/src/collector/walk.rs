@@ -27,6 +27,9 @@ pub(super) fn order<'o>(graph: &Graph, oddities: &'o Oddities, engine: Engine) -
     let stops = Stops::of(oddities, engine);
     let mut met = Vec::new();
     for (at, repository) in (0_u32..).zip(&graph.repositories) {
+        if repository.is_shelved() {
+            continue;
+        }
         let path = format!("{}/{folder}", Place::Repository(&repository.name));
         // Whether it is a folder is not asked.
         let is_there = part(repository) != Part::Absent || files.contains(&*path);

@@ -13,6 +13,7 @@ pub use blob::{Blob, Content, Presence};
 pub use digests::{DigestTable, NodeId};
 pub use doubt::Doubt;
 pub use manifest::{Edge, ManifestNode};
+pub(crate) use repository::is_shelved;
 pub use repository::{Link, LinkEntry, LinkFault, Part, Repository, TagEntry, Upload};
 
 use std::collections::HashMap;
@@ -58,6 +59,34 @@ pub struct TempFile {
     pub repository: Option<Box<str>>,
 }
 
+/// Why a server cannot read `scheduler-state.json`, and so does not start as a pull-through cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchedulerFault {
+    /// 0 bytes.
+    Empty,
+    /// No JSON, or more than one value.
+    NoJson,
+    /// JSON, and no object.
+    NoObject,
+    /// An entry is no object, or a field of one is of another type than it must be.
+    BadEntry,
+    /// A folder stands in its place.
+    NoFile,
+}
+
+impl SchedulerFault {
+    /// The fault as a lower-case fragment that follows the name of the file.
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Empty => "is empty (0 bytes)",
+            Self::NoJson => "is no JSON",
+            Self::NoObject => "is JSON, but no object",
+            Self::BadEntry => "has an entry that cannot be read",
+            Self::NoFile => "is a folder",
+        }
+    }
+}
+
 /// What one registry holds.
 #[derive(Debug, Default)]
 pub struct Graph {
@@ -83,6 +112,8 @@ pub struct Graph {
     pub has_repositories_folder: bool,
     /// Whether `scheduler-state.json` marks this as a pull-through cache.
     pub has_scheduler_state: bool,
+    /// Why no server starts as a cache on this tree, if it does not for its `scheduler-state.json`.
+    pub scheduler_fault: Option<SchedulerFault>,
     /// Whether every blob was looked for; false when only some repositories were asked for.
     pub blobs_listed: bool,
 }

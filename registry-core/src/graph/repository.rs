@@ -101,7 +101,8 @@ pub enum Part {
 pub struct Repository {
     /// Its name; for an illegal one, with control characters escaped.
     pub name: Box<str>,
-    /// Whether a registry serves a repository of that name. If not it has no tags here, but its links protect blobs.
+    /// Whether a registry serves a repository of that name. If not its tags are read all the same, and what they and its
+    /// links reach is protected.
     pub is_legal: bool,
     /// `_manifests`.
     pub manifests: Part,
@@ -177,10 +178,27 @@ impl Repository {
         put(&mut self.layers, entry);
     }
 
+    /// Whether it lies in a folder whose name starts with `_`: no registry lists it, and every collector passes by
+    /// (`handleRepository` in `registry/storage/catalog.go @ v2.8.3`, the same at v3.1.1).
+    pub fn is_shelved(&self) -> bool {
+        is_shelved(&self.name)
+    }
+
+    /// Whether anything in it names a manifest or a blob.
+    pub fn holds_links(&self) -> bool {
+        let has_tag = self.tags.iter().any(|tag| tag.current != Link::Absent || !tag.history.is_empty());
+        has_tag || !self.revisions.is_empty() || !self.layers.is_empty()
+    }
+
     /// A tag by name.
     pub fn tag(&self, name: &str) -> Option<&TagEntry> {
         self.tags.binary_search_by(|tag| (*tag.name).cmp(name)).ok().map(|at| &self.tags[at])
     }
+}
+
+/// Whether a path below `repositories/` leads through a folder whose name starts with `_`.
+pub(crate) fn is_shelved(name: &str) -> bool {
+    name.split('/').any(|part| part.starts_with('_'))
 }
 
 const fn missing(part: Part) -> Link {

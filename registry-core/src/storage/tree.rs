@@ -9,8 +9,9 @@ use super::folder::{Folder, Kind};
 use super::locate::Located;
 use super::progress::Progress;
 use super::scan::{self, ScanOptions};
+use super::scheduler_state;
 use crate::collector::Oddities;
-use crate::graph::{Doubt, Graph};
+use crate::graph::{Doubt, Graph, SchedulerFault};
 
 /// The best folder of this system.
 #[cfg(target_os = "linux")]
@@ -34,7 +35,9 @@ pub struct OpenOptions {
 pub struct Tree<F> {
     pub(crate) v2: F,
     pub(super) pool: ThreadPool,
+    waits: bool,
     has_scheduler_state: bool,
+    scheduler_fault: Option<SchedulerFault>,
 }
 
 impl Tree<DiskFolder> {
@@ -44,14 +47,30 @@ impl Tree<DiskFolder> {
     /// When its folder cannot be opened, or no thread be started.
     pub fn open(located: &Located, options: &OpenOptions) -> io::Result<Self> {
         let v2 = DiskFolder::open_root(&located.v2, options.follow_symlinks)?;
-        let has_scheduler_state = match &located.root {
-            Some(root) => DiskFolder::open_root(root, false)?
-                .stat(Path::new("scheduler-state.json"))
-                .is_ok_and(|stat| stat.kind == Kind::File),
-            None => false,
-        };
-        Self::from_folder(v2, has_scheduler_state, options.jobs)
+        let mut tree = Self::from_folder(v2, false, options.jobs)?;
+        if let Some(root) = &located.root {
+            let root = DiskFolder::open_root(root, false)?;
+            let stat = root.stat(Path::new(scheduler_state::NAME));
+            let kind = stat.ok().map(|stat| stat.kind);
+            tree.has_scheduler_state = kind == Some(Kind::File);
+            tree.scheduler_fault = match kind {
+                Some(Kind::File) => read_state(&root),
+                Some(Kind::Folder) => Some(SchedulerFault::NoFile),
+                _ => None,
+            };
+        }
+        Ok(tree)
     }
+}
+
+/// Why a server does not start with the state in a rootdirectory. What this process may not read, or is too large, is not judged:
+/// nothing of an image depends on it.
+fn read_state(root: &DiskFolder) -> Option<SchedulerFault> {
+    let mut bytes = Vec::new();
+    let stat =
+        root.read(Path::new(scheduler_state::NAME), scheduler_state::MAX_BYTES + 1, &mut bytes).ok()?;
+    let is_whole = stat.kind == Kind::File && bytes.len() <= scheduler_state::MAX_BYTES;
+    is_whole.then(|| scheduler_state::fault(&bytes)).flatten()
 }
 
 impl<F: Folder> Tree<F> {
@@ -68,7 +87,15 @@ impl<F: Folder> Tree<F> {
             .thread_name(|number| format!("walk-{number}"))
             .build()
             .map_err(io::Error::other)?;
-        Ok(Self { v2, pool, has_scheduler_state })
+        Ok(Self { v2, pool, waits: false, has_scheduler_state, scheduler_fault: None })
+    }
+
+    /// The same, waiting for writers: where a second look finds what a deletion or a push leaves on its way, it is looked at again
+    /// for some 2 seconds ([`Folder::wait`]). For a tree that a server may be at work on.
+    #[must_use]
+    pub fn waiting_for_writers(mut self) -> Self {
+        self.waits = true;
+        self
     }
 
     /// The registry's `docker/registry/v2`, for what a scan does not keep.
@@ -82,13 +109,14 @@ impl<F: Folder> Tree<F> {
         self.pool.install(|| {
             let mut graph = scan::scan(&self.v2, options, progress);
             graph.has_scheduler_state = self.has_scheduler_state;
+            graph.scheduler_fault = self.scheduler_fault;
             graph
         })
     }
 
     /// Reads again what a question doubts, and puts what is found into the graph.
     pub fn settle(&self, graph: &mut Graph, doubts: &[Doubt], progress: &Progress) {
-        self.pool.install(|| scan::settle(&self.v2, graph, doubts, progress));
+        self.pool.install(|| scan::settle(&self.v2, graph, doubts, self.waits, progress));
     }
 
     /// Looks into what a scan noted as out of place, for what a collector would make of it. Of the rest it opens only what

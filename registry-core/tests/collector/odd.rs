@@ -29,7 +29,7 @@ pub fn odd_tree(seed: u64, is_strict: bool) -> (TreeBuilder, Vec<String>) {
 
 impl Odd {
     fn one(&mut self) -> Option<String> {
-        match self.chance.below(if self.is_strict { 12 } else { 10 }) {
+        match self.chance.below(if self.is_strict { 14 } else { 12 }) {
             0 => self.underscore(),
             1 => self.file_for_folder(),
             2 => self.reserved_at_the_top(),
@@ -38,7 +38,9 @@ impl Odd {
             7 => self.data(),
             8 => self.history(),
             9 => self.signature(),
-            10 => self.inside_a_leaf("link"),
+            10 => self.shelved(),
+            11 => self.name_of_a_file_system(),
+            12 => self.inside_a_leaf("link"),
             _ => self.inside_a_leaf("data"),
         }
     }
@@ -77,6 +79,40 @@ impl Odd {
         }
         self.put(&path, b"odd")?;
         Some(self.told("a file", &path))
+    }
+
+    /// A repository, or a folder around some, whose name starts with `_` from now on.
+    fn shelved(&mut self) -> Option<String> {
+        let folders = self.all(|path| path.starts_with("repositories/") && !path.contains("/_"));
+        let path = self.chance.pick(&folders)?.clone();
+        let to = path.with_file_name(format!("_{}", path.file_name()?.to_str()?));
+        if !path.is_dir() || to.symlink_metadata().is_ok() {
+            return None;
+        }
+        fs::rename(&path, &to).ok()?;
+        Some(self.told("shelved as", &to))
+    }
+
+    /// What NFS and storage appliances leave in any folder.
+    fn name_of_a_file_system(&mut self) -> Option<String> {
+        let folders = self.all(|path| !path.contains("/tags/"));
+        let folder = self.chance.pick(&folders)?.clone();
+        let name = self.chance.one_of([
+            ".nfs000000000000ab12000003",
+            ".fuse_hidden0000a2f100000001",
+            "@eaDir",
+            "#recycle",
+            ".snapshots",
+            "Thumbs.db",
+            ".Trash-1000",
+        ]);
+        let path = folder.join(name);
+        if !folder.is_dir() || path.symlink_metadata().is_ok() {
+            return None;
+        }
+        let is_folder = self.chance.percent(50) && name != "Thumbs.db";
+        self.put(&if is_folder { path.join("inside") } else { path.clone() }, b"odd")?;
+        Some(self.told("a name of a file system", &path))
     }
 
     fn file_for_folder(&mut self) -> Option<String> {

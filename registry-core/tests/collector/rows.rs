@@ -312,6 +312,23 @@ fn a_file_that_hides_repositories() {
     ");
 }
 
+/// A repository shelved as `_name`: no collector comes by, and all that only it reaches goes, in both with exit status 0.
+/// https://github.com/distribution/distribution/issues/225
+#[test]
+fn a_shelved_repository() {
+    let (mut tree, _, _) = tree();
+    tree.image("tools", Some("v1"), "tools");
+    tree.image("team/lib", Some("v1"), "lib");
+    tree.break_shelved("tools");
+    tree.break_shelved("team/lib");
+    insta::assert_snapshot!(rows(&tree), @"
+    2.8    8 blobs, 0 manifests, 0 links; breaks 0, loses 2
+    2.8 -m 18 blobs, 4 manifests, 0 links; breaks 1, loses 2
+    3      8 blobs, 0 manifests, 0 links; breaks 0, loses 2
+    3 -m   8 blobs, 0 manifests, 0 links; breaks 0, loses 2
+    ");
+}
+
 /// What desktops leave everywhere is in the way in one place: there it is listed as a tag.
 #[test]
 fn what_desktops_leave_among_tags() {

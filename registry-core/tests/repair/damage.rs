@@ -307,6 +307,31 @@ fn strays_are_moved_and_legal_repositories_below_an_illegal_one_stay() {
     ");
 }
 
+/// Moved aside, a shelved repository would protect its blobs no more; nor would one under another illegal name.
+#[test]
+fn repositories_that_no_server_lists_stay_where_they_are() {
+    let (mut tree, ..) = tree();
+    for name in ["tools", "Tools"] {
+        tree.image(name, Some("v1"), name);
+    }
+    tree.break_shelved("tools");
+    std::fs::create_dir_all(tree.repositories().join("_notes")).unwrap();
+    insta::assert_snapshot!(plan(&mut tree), @"
+    move-aside [path-unexpected] repositories/_notes
+    left [path-unexpected] repositories/Tools
+    left [path-unexpected] repositories/_tools
+    ");
+}
+
+/// https://github.com/distribution/distribution/issues/4489
+#[test]
+fn wrong_bytes_that_nothing_names_are_moved_aside() {
+    let (mut tree, ..) = tree();
+    let digest = tree.blob(b"a manifest that a full disk left empty");
+    tree.break_blob_zero(&digest);
+    insta::assert_snapshot!(plan(&mut tree), @"quarantine [unreferenced-blob-wrong] blobs/sha256/b5/b5bcc506 -> sha256:b5bcc506");
+}
+
 #[test]
 fn a_child_served_only_through_its_layer_link() {
     let (mut tree, index, _) = tree();

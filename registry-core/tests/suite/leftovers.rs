@@ -61,7 +61,60 @@ fn names_that_lie_everywhere() {
         base.tree.break_harmless_strays(&base.one.layers[0]);
     }), @"
     warning path-unexpected - | a file that has no place here | blobs/sha256/xx/one-layer1/note.txt | MoveAside
-    warning path-unexpected - | a file that has no place here | repositories/.DS_Store | MoveAside
+    ");
+}
+
+/// A registry on NFS and on storage appliances: https://github.com/distribution/distribution/issues/1116,
+/// https://github.com/distribution/distribution/issues/4398, https://github.com/wow-signal-dev/metadata-remote/issues/38
+#[test]
+fn names_that_nfs_and_storage_appliances_write() {
+    let leave = |base: &mut Base| _ = base.tree.break_names_of_file_systems(APP);
+    for sight in [Sight { later: HOUR, ..Sight::default() }, Sight { later: HOUR, ..strict() }] {
+        assert_eq!(after_seen(&sight, leave), "nothing");
+    }
+    // As tags they are in the way: there a server lists them, and an untagged collector stops.
+    assert_snapshot!(after_seen(&strict(), |base| {
+        base.tree.break_stray_tag_name(APP, "@eaDir").break_tag_is_file(APP, "Thumbs.db");
+    }), @"
+    warning path-unexpected team/app | no legal tag name, although the server lists it as a tag | repositories/team/app/_manifests/tags/@eaDir | MoveAside
+    warning path-unexpected team/app | a file that has no place here | repositories/team/app/_manifests/tags/Thumbs.db | MoveAside
+    error tag-link-invalid team/app:Thumbs.db | a file stands in the place of its folder | repositories/team/app/_manifests/tags/Thumbs.db
+    broken: team/app:Thumbs.db by tag-link-invalid
+    ");
+}
+
+/// Renamed by hand to shelve it: https://github.com/distribution/distribution/issues/225
+#[test]
+fn shelved_repository() {
+    let shelve = |name: &'static str| {
+        move |base: &mut Base| {
+            base.image("tools", Some("v1"), "tools");
+            base.image("tools/deep/er", Some("v2"), "deeper");
+            base.tree.break_shelved(name);
+        }
+    };
+    let (top, nested) = (after(shelve("tools")), after(shelve("tools/deep/er")));
+    assert_snapshot!(top, @"
+    warning path-unexpected - | a repository that no server lists, for its name starts with _; it holds 1 tag and 1 manifest; a collection passes by and deletes its blobs; give it a legal name, or move it out of the tree | repositories/_tools
+    warning path-unexpected - | a repository that no server lists, for its name starts with _; it holds 1 tag and 1 manifest; a collection passes by and deletes its blobs; give it a legal name, or move it out of the tree | repositories/_tools/deep/er
+    ");
+    assert_snapshot!(nested, @"warning path-unexpected - | a repository that no server lists, for its name starts with _; it holds 1 tag and 1 manifest; a collection passes by and deletes its blobs; give it a legal name, or move it out of the tree | repositories/tools/deep/_er");
+    assert_eq!(after_seen(&strict(), shelve("tools")), top);
+    assert_eq!(after_seen(&strict(), shelve("tools/deep/er")), nested);
+}
+
+/// What a shelved repository reaches by a tag alone is not garbage either, and a folder without one is a stray as a whole.
+#[test]
+fn a_shelf_protects_what_it_holds_and_is_said_once() {
+    assert_snapshot!(after_seen(&strict(), |base| {
+        let image = base.image("tools", Some("v1"), "tools");
+        base.tree.break_revision_link_missing("tools", &image.digest);
+        base.tree.break_shelved("tools");
+        std::fs::create_dir_all(base.tree.repositories().join("_notes/deep")).unwrap();
+        std::fs::write(base.tree.repositories().join("_notes/deep/text"), b"odd").unwrap();
+    }), @"
+    warning path-unexpected - | no folder of that name belongs into a repository | repositories/_notes | MoveAside
+    warning path-unexpected - | a repository that no server lists, for its name starts with _; it holds 1 tag and 0 manifests; a collection passes by and deletes its blobs; give it a legal name, or move it out of the tree | repositories/_tools
     ");
 }
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use registry_core::audit::{self, Audit};
 use registry_core::storage::folder::{PathFolder, Result};
@@ -36,6 +37,10 @@ pub struct Plan {
     pub late: BTreeSet<PathBuf>,
     /// Not there from the second look on, with all that lies below.
     pub removed: BTreeSet<PathBuf>,
+    /// Empty files until somebody waited, although they hold something on disk.
+    pub empty: BTreeSet<PathBuf>,
+    /// How often must be waited until what is late or empty is so no more, and what is to be removed is.
+    pub waits: usize,
     /// Cannot be read.
     pub failing: Failing,
     /// What fails does so at the first look only.
@@ -54,15 +59,20 @@ impl Plan {
 struct Course {
     plan: Plan,
     is_second_look: AtomicBool,
+    waited: AtomicUsize,
     struck: Mutex<BTreeSet<(PathBuf, Request)>>,
     asked: Mutex<BTreeSet<(PathBuf, Request)>>,
 }
 
 impl Course {
     fn hides(&self, path: &Path) -> bool {
-        let hidden =
-            if self.is_second_look.load(Ordering::Relaxed) { &self.plan.removed } else { &self.plan.late };
+        let hidden = if self.is_settled() { &self.plan.removed } else { &self.plan.late };
         path.ancestors().any(|path| hidden.contains(path))
+    }
+
+    fn is_settled(&self) -> bool {
+        let is_second_look = self.is_second_look.load(Ordering::Relaxed);
+        is_second_look && self.waited.load(Ordering::Relaxed) >= self.plan.waits
     }
 
     fn fails(&self, path: &Path, request: Request) -> bool {
@@ -117,14 +127,24 @@ impl Folder for Planned {
         })
     }
 
+    fn wait(&self, _: Duration) {
+        self.course.waited.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn stat(&self, path: &Path) -> Result<Stat> {
         self.course.check(&self.full(path), Request::Stat)?;
         self.inner.stat(path)
     }
 
     fn read(&self, path: &Path, limit: usize, into: &mut Vec<u8>) -> Result<Stat> {
-        self.course.check(&self.full(path), Request::Read)?;
-        self.inner.read(path, limit, into)
+        let full = self.full(path);
+        self.course.check(&full, Request::Read)?;
+        let stat = self.inner.read(path, limit, into)?;
+        if self.course.plan.empty.contains(&full) && !self.course.is_settled() {
+            into.clear();
+            return Ok(Stat { size: 0, ..stat });
+        }
+        Ok(stat)
     }
 
     fn stream(&self, path: &Path, buffer: &mut [u8], each: &mut dyn FnMut(&[u8])) -> Result<Stat> {
@@ -143,6 +163,8 @@ pub struct Looks {
     pub struck: BTreeSet<(PathBuf, Request)>,
     /// Every request there was, when none was to fail.
     pub asked: BTreeSet<(PathBuf, Request)>,
+    /// How often was waited.
+    pub waited: usize,
 }
 
 /// Audits a tree seen through a plan.
@@ -150,7 +172,7 @@ pub fn looks(tree: &TreeBuilder, plan: Plan, sight: &Sight<'_>) -> Looks {
     let course = Arc::new(Course { plan, ..Course::default() });
     let inner = PathFolder::open_root(&tree.v2(), false).unwrap();
     let folder = Planned { inner, at: PathBuf::new(), course: Arc::clone(&course) };
-    let open = Tree::from_folder(folder, false, sight.jobs).unwrap();
+    let open = Tree::from_folder(folder, false, sight.jobs).unwrap().waiting_for_writers();
     let progress = Progress::default();
     let scan = ScanOptions { content: sight.content, strict: sight.strict, only: None };
     let mut graph = open.scan(&scan, &progress);
@@ -160,7 +182,13 @@ pub fn looks(tree: &TreeBuilder, plan: Plan, sight: &Sight<'_>) -> Looks {
         open.settle(graph, doubts, &progress);
     });
     let take = |requests: &Mutex<BTreeSet<_>>| std::mem::take(&mut *requests.lock().unwrap());
-    Looks { first, last, struck: take(&course.struck), asked: take(&course.asked) }
+    Looks {
+        first,
+        last,
+        struck: take(&course.struck),
+        asked: take(&course.asked),
+        waited: course.waited.load(Ordering::Relaxed),
+    }
 }
 
 /// A path below `docker/registry/v2`.

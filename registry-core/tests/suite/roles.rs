@@ -51,6 +51,18 @@ const STRICT: Sight<'static> = Sight {
     later: TEN_YEARS,
 };
 
+/// A cache whose state was emptied by a crash does not start any more:
+/// https://github.com/distribution/distribution/issues/2374, https://github.com/distribution/distribution/issues/4478
+#[test]
+fn scheduler_state_empty() {
+    let report = |text: &'static str, role| {
+        after_seen(&Sight { role, ..Sight::default() }, |base| _ = base.tree.break_scheduler_state(text))
+    };
+    assert_snapshot!(report("", None), @"error path-unexpected - | scheduler-state.json is empty (0 bytes): a registry that is a pull-through cache does not start; move it away and write {} in its place | ../../../scheduler-state.json");
+    assert_eq!(report("{}", None), "nothing");
+    assert_eq!(report("", Some(Role::Primary)), "nothing");
+}
+
 #[test]
 fn the_pristine_tree() {
     assert_snapshot!(tree(trees::PRISTINE, &STRICT), @"

@@ -63,6 +63,7 @@ fn the_whole_file() {
     registry_findings{instance="ROOT",code="blob-missing"} 1
     registry_findings{instance="ROOT",code="blob-size-mismatch"} 2
     registry_findings{instance="ROOT",code="blob-digest-mismatch"} 0
+    registry_findings{instance="ROOT",code="unreferenced-blob-wrong"} 0
     registry_findings{instance="ROOT",code="media-type-mismatch"} 0
     registry_findings{instance="ROOT",code="server-error"} 0
     registry_findings{instance="ROOT",code="path-unread"} 1

@@ -50,7 +50,7 @@ impl Piece {
 pub(super) struct Set(Vec<bool>);
 
 impl Set {
-    fn new(graph: &Graph) -> Self {
+    pub(super) fn new(graph: &Graph) -> Self {
         Self(vec![false; graph.digests().len()])
     }
 
@@ -63,7 +63,7 @@ impl Set {
     }
 
     /// Adds a node and everything reached from it through manifests.
-    fn add_all(&mut self, graph: &Graph, node: NodeId, stack: &mut Vec<NodeId>) {
+    pub(super) fn add_all(&mut self, graph: &Graph, node: NodeId, stack: &mut Vec<NodeId>) {
         if self.add(node) {
             stack.push(node);
         }
@@ -134,7 +134,8 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Surve
                 let is_alias_of_kept = target != entry.node && set.has(entry.node);
                 if kept.is_opaque || is_alias_of_kept || options.is_young(entry.modified) {
                     set.add(target);
-                    if entry.modified == LinkEntry::UNASKED {
+                    let is_for_its_age = !kept.is_opaque && !is_alias_of_kept;
+                    if is_for_its_age && entry.modified == LinkEntry::UNASKED {
                         doubts.push(Doubt::Layer(at, entry.node));
                     }
                 }

@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxFlags};
@@ -184,6 +185,10 @@ fn stat_fd(fd: &OwnedFd) -> Result<Stat> {
 }
 
 impl Folder for FdFolder {
+    fn wait(&self, pause: Duration) {
+        std::thread::sleep(pause);
+    }
+
     fn open(&self, path: &Path) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let walk = Arc::clone(&self.walk);

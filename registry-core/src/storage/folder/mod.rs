@@ -8,6 +8,7 @@ mod portable;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 pub use fd::FdFolder;
@@ -103,6 +104,12 @@ pub trait Folder: Sized + Send + Sync {
     fn time(&self, path: &Path) -> Result<(Kind, Timestamp)> {
         let stat = self.stat(path)?;
         Ok((stat.kind, timestamp(stat.modified.into(), 0)))
+    }
+
+    /// Lets time pass, so that somebody at work on what was just looked at gets on with it. Nothing passes where nobody else
+    /// writes: that is what a source does by itself.
+    fn wait(&self, pause: Duration) {
+        let _ = pause;
     }
 
     /// Whether this process may add, move and remove entries of a folder, `.` for this one; `None` where only trying

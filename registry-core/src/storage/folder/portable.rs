@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use walkdir::WalkDir;
@@ -90,6 +90,10 @@ fn stat_of(metadata: &Metadata) -> Stat {
 }
 
 impl Folder for PathFolder {
+    fn wait(&self, pause: Duration) {
+        std::thread::sleep(pause);
+    }
+
     fn open(&self, path: &Path) -> Result<Self> {
         let full = self.resolve(path)?;
         let metadata = full.symlink_metadata().map_err(reached)?;

@@ -30,7 +30,7 @@ pub(super) fn read<F: Folder>(v2: &F, named: &HashSet<NodeId>, shared: &Shared<'
                     notes.unread(Place::BlobAlgorithm(algorithm), None, kind.describe());
                     unread.push((Some(algorithm), None));
                 }
-                _ if is_harmless(&shown) => {}
+                _ if is_harmless(&shown, kind) => {}
                 _ => notes.stray(
                     format!("{}/{shown}", Place::Blobs),
                     None,
@@ -84,7 +84,7 @@ fn one_algorithm<F: Folder>(
                 notes.unread(Place::BlobShard(algorithm, byte), None, kind.describe());
                 unread.push((Some(algorithm), Some(byte)));
             }
-            _ if is_harmless(&shown) => {}
+            _ if is_harmless(&shown, kind) => {}
             _ => notes.stray(
                 format!("{}/{shown}", Place::BlobAlgorithm(algorithm)),
                 None,
@@ -127,7 +127,7 @@ fn shard<F: Folder>(
                 notes.unread(Place::BlobFolder(digest), None, kind.describe());
                 odd.push(digest);
             }
-            _ if is_harmless(&shown()) => {}
+            _ if is_harmless(&shown(), kind) => {}
             _ => notes.stray(
                 format!("{}/{}", Place::BlobShard(algorithm, byte), shown()),
                 None,

@@ -140,7 +140,7 @@ pub(super) fn read<F: Folder>(
                 notes.unread(path(), Some(name), kind.describe());
                 read.part = Part::Unread;
             }
-            _ if is_harmless(&shown) => {}
+            _ if is_harmless(&shown, kind) => {}
             _ => notes.stray(path(), Some(name), format!("{} among digest algorithms", kind.describe())),
         }
     });
@@ -179,9 +179,9 @@ fn one_algorithm<F: Folder>(
         (Some(digest), Kind::File | Kind::Other) => {
             read.links.push((digest, Says::Fault(LinkFault::NoFile), 0));
         }
-        (None, _) => {
+        (None, kind) => {
             let shown = escape_os(entry);
-            if !is_harmless(&shown) {
+            if !is_harmless(&shown, kind) {
                 let path = format!("{}/{}/{shown}", which.place(name), algorithm.name());
                 notes.stray(
                     path,

@@ -4,6 +4,7 @@
 
 mod blobs;
 mod content;
+mod elsewhere;
 mod leads;
 mod links;
 mod manifests;
@@ -21,6 +22,7 @@ use super::folder::Folder;
 use super::progress::{Phase, Progress};
 use crate::graph::{Graph, Stray, Unread};
 
+use elsewhere::is_harmless;
 pub(super) use oddities::oddities;
 pub(super) use settle::settle;
 
@@ -84,11 +86,6 @@ impl Notes {
     }
 }
 
-/// Names that file systems and desktops leave everywhere; no registry trips over them.
-fn is_harmless(name: &str) -> bool {
-    matches!(name, "lost+found" | ".DS_Store" | ".snapshot" | ".nfs")
-}
-
 /// Reads a whole tree.
 pub(super) fn scan<F: Folder>(v2: &F, options: &ScanOptions<'_>, progress: &Progress) -> Graph {
     let shared = Shared { graph: Mutex::default(), options: *options, progress };
@@ -125,7 +122,8 @@ fn root<F: Folder>(v2: &F, shared: &Shared<'_>) {
     let listed = v2.open(std::path::Path::new(".")).and_then(|mut folder| {
         folder.list(&mut |name, kind| {
             let shown = crate::text::escape_os(name);
-            let known = matches!(&*shown, "blobs" | "repositories" | "lockfiles") || is_harmless(&shown);
+            let known =
+                matches!(&*shown, "blobs" | "repositories" | "lockfiles") || is_harmless(&shown, kind);
             if !known {
                 notes.stray(shown, None, format!("{} beside blobs and repositories", kind.describe()));
             }

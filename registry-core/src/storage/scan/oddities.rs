@@ -31,7 +31,7 @@ pub(in super::super) fn oddities<F: Folder>(v2: &F, graph: &mut Graph, progress:
     let mut found = strays(v2, graph);
     let unread = leads::unread_manifests(graph, &found);
     if !unread.is_empty() {
-        settle(v2, graph, &unread, progress);
+        settle(v2, graph, &unread, false, progress);
     }
     signatures(v2, graph, &mut found);
     found.bare = leads::bare_revisions(graph, &found)

@@ -1,6 +1,7 @@
-//! Finding repositories: every folder below `repositories/` that holds a reserved one. Their parts are read by the
-//! neighbours of this file.
+//! Finding repositories: every folder below `repositories/` that holds a reserved one, also where no server looks (a
+//! repository shelved as `_name`). Their parts are read by the neighbours of this file.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use rayon::Scope;
 
 use super::super::folder::{Folder, FolderError, Kind};
 use super::{Notes, Shared, is_harmless, links, tags, uploads};
-use crate::graph::{Part, Repository};
+use crate::graph::{Graph, Part, Repository, is_shelved};
 use crate::oci::RepositoryName;
 use crate::path::Place;
 use crate::text::escape_os;
@@ -22,6 +23,7 @@ pub(super) fn read<F: Folder>(v2: &F, shared: &Shared<'_>) {
         Ok(folder) => {
             shared.graph().has_repositories_folder = true;
             rayon::scope(|scope| visit(scope, folder, String::new(), true, shared));
+            keep_shelves(&mut shared.graph());
         }
         Err(FolderError::NotFound) => {}
         Err(error) => {
@@ -31,6 +33,19 @@ pub(super) fn read<F: Folder>(v2: &F, shared: &Shared<'_>) {
             notes.hand_over(&mut shared.graph());
         }
     }
+}
+
+/// A folder that leads to a shelved repository is no stray of its own: moved aside, it would take that along.
+fn keep_shelves(graph: &mut Graph) {
+    let mut shelves = HashSet::new();
+    for repository in graph.repositories.iter().filter(|one| one.is_shelved()) {
+        let path = Place::Repository(&repository.name).to_string();
+        shelves.extend(path.match_indices('/').map(|(at, _)| path[..at].to_owned()));
+    }
+    for repository in &graph.repositories {
+        shelves.remove(&Place::Repository(&repository.name).to_string());
+    }
+    graph.strays.retain(|stray| !shelves.contains(&stray.path));
 }
 
 /// Looks into a folder of `repositories/`; `name` is its path below that, `clean` whether the name is valid text.
@@ -66,6 +81,10 @@ fn visit<'s, F: Folder + 's>(
                 notes.hand_over(&mut shared.graph());
             }
         });
+    }
+    let last = name.rsplit('/').next().unwrap_or(&name);
+    if last.starts_with('_') && !found.is_repository {
+        notes.stray(here(&name), None, "no folder of that name belongs into a repository");
     }
     if found.is_repository && shared.options.only.is_none_or(|only| only(&name)) {
         repository(&*folder, &name, clean, &found, &mut notes, shared);
@@ -108,6 +127,8 @@ impl Found {
             "_uploads" => Some(&mut self.uploads),
             _ => None,
         };
+        // Right below `repositories/` a reserved name is that of no repository.
+        let is_nameless = name.is_empty() && part.is_some();
         if let Some(part) = part.filter(|_| !name.is_empty()) {
             *part = Some(kind);
             self.is_repository = true;
@@ -120,15 +141,18 @@ impl Found {
             }
             return None;
         }
-        if is_harmless(&shown) {
+        if is_harmless(&shown, kind) {
             return None;
         }
-        if shown.starts_with('_') {
+        let may_be_shelved = matches!(kind, Kind::Folder | Kind::Symlink) && !is_nameless;
+        if shown.starts_with('_') && !may_be_shelved {
             notes.stray(path(), owner(name), "no folder of that name belongs into a repository");
             return None;
         }
         match kind {
             Kind::Symlink => notes.unread(path(), None, kind.describe()),
+            // Whatever else is kept there is nobody's matter: no server and no collector comes by.
+            Kind::File | Kind::Other if is_shelved(name) => {}
             Kind::File | Kind::Other => {
                 notes.stray(path(), owner(name), format!("{} among repositories", kind.describe()));
             }
@@ -164,9 +188,6 @@ fn repository<F: Folder>(
     shared: &Shared<'_>,
 ) {
     let is_legal = clean && RepositoryName::new(name).is_ok();
-    if !is_legal {
-        notes.stray(here(name), None, "a registry refuses this repository name; its collector aborts on it");
-    }
     let mut repository = Repository::default();
     repository.name = name.into();
     repository.is_legal = is_legal;
@@ -179,7 +200,7 @@ fn repository<F: Folder>(
     let mut revisions = links::Read::default();
     if repository.manifests == Part::Present {
         manifests_folder(folder, name, notes);
-        read = tags::read(folder, name, is_legal, notes, shared);
+        read = tags::read(folder, name, notes, shared);
         revisions = links::read(folder, name, links::Which::Revisions, notes, shared);
         repository.tags_part = read.part;
         repository.revisions_part = revisions.part;
@@ -201,7 +222,30 @@ fn repository<F: Folder>(
     repository.set_revisions(revisions);
     let layers = layers.into_entries(&mut graph);
     repository.set_layers(layers);
+    if !is_legal {
+        notes.stray(here(name), None, refused(&repository));
+    }
     graph.repositories.push(repository);
+}
+
+/// What is said of a repository under a name that a registry refuses.
+fn refused(repository: &Repository) -> String {
+    let mut said = if repository.is_shelved() {
+        "a repository that no server lists, for its name starts with _".to_owned()
+    } else {
+        "a registry refuses this repository name; its collector aborts on it".to_owned()
+    };
+    if repository.holds_links() {
+        let (tags, manifests) = (repository.tags.len(), repository.revisions().len());
+        let blobs =
+            if repository.is_shelved() { "; a collection passes by and deletes its blobs" } else { "" };
+        let (tag, manifest) =
+            (if tags == 1 { "tag" } else { "tags" }, if manifests == 1 { "manifest" } else { "manifests" });
+        said += &format!(
+            "; it holds {tags} {tag} and {manifests} {manifest}{blobs}; give it a legal name, or move it out of the tree"
+        );
+    }
+    said
 }
 
 /// Notes what has no place in `_manifests`.
@@ -210,7 +254,7 @@ fn manifests_folder<F: Folder>(folder: &F, name: &str, notes: &mut Notes) {
         folder.list(&mut |entry, kind| {
             let shown = escape_os(entry);
             let is_part = matches!(&*shown, "revisions" | "tags");
-            if !(is_part && matches!(kind, Kind::Folder | Kind::Symlink) || is_harmless(&shown)) {
+            if !(is_part && matches!(kind, Kind::Folder | Kind::Symlink) || is_harmless(&shown, kind)) {
                 let path = format!("{}/{shown}", Place::Manifests(name));
                 notes.stray(path, Some(name), format!("{} beside revisions and tags", kind.describe()));
             }

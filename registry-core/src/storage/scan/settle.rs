@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
+use std::time::Duration;
 
 use rayon::prelude::*;
 
@@ -14,6 +15,21 @@ use crate::graph::{Content, Doubt, Graph, Link, LinkEntry, LinkFault, NodeId, Pa
 use crate::oci::{Algorithm, Digest, Platform};
 use crate::path::Place;
 
+/// How long a writer is waited for, look by look: some 2 s in all, and nothing where no link is in between. A deletion of a tag
+/// takes as long as its history has entries.
+const PAUSES: [Duration; 7] = [
+    Duration::from_millis(20),
+    Duration::from_millis(40),
+    Duration::from_millis(80),
+    Duration::from_millis(160),
+    Duration::from_millis(300),
+    Duration::from_millis(600),
+    Duration::from_millis(800),
+];
+
+/// After how many of these an empty file is no write under way any more.
+const PAUSES_OF_ONE_WRITE: usize = 3;
+
 /// What reading a link again gave, not interned yet.
 struct Again {
     doubt: Doubt,
@@ -21,11 +37,18 @@ struct Again {
     path: String,
 }
 
-pub(in super::super) fn settle<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], progress: &Progress) {
+/// `waits`: whether writers are waited for.
+pub(in super::super) fn settle<F: Folder>(
+    v2: &F,
+    graph: &mut Graph,
+    doubts: &[Doubt],
+    waits: bool,
+    progress: &Progress,
+) {
     progress.enter(Phase::SecondLook);
     let mut notes = Notes::default();
     take_back(graph, doubts);
-    links(v2, graph, doubts, &mut notes);
+    links(v2, graph, doubts, waits, &mut notes);
     for doubt in doubts {
         if let Doubt::LayersFolder(at) = doubt {
             layers_folder(v2, graph, *at as usize, &mut notes);
@@ -61,16 +84,16 @@ fn take_back(graph: &mut Graph, doubts: &[Doubt]) {
     graph.unread.retain(|unread| !again.contains(&unread.path));
 }
 
-fn links<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], notes: &mut Notes) {
+fn links<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], waits: bool, notes: &mut Notes) {
     let paths: Vec<_> =
         doubts.iter().filter_map(|doubt| link_path(graph, *doubt).map(|path| (*doubt, path))).collect();
-    let again: Vec<_> = paths
+    let mut again: Vec<Again> = paths
         .into_par_iter()
-        .map(|(doubt, path)| {
-            let answer = read_file(v2, Path::new(&path), &mut Vec::with_capacity(LINK_MAX + 1));
-            Again { doubt, answer, path }
-        })
+        .map(|(doubt, path)| Again { doubt, answer: read_again(v2, &path), path })
         .collect();
+    if waits {
+        wait_for_writers(v2, graph, &mut again);
+    }
     for Again { doubt, answer, path } in again {
         let (link, modified) = match answer {
             Ok(None) => (Link::Absent, 0),
@@ -103,6 +126,59 @@ fn links<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], notes: &mut Not
             _ => {}
         }
     }
+}
+
+fn read_again<F: Folder>(v2: &F, path: &str) -> Result<Option<LinkFile>, String> {
+    read_file(v2, Path::new(path), &mut Vec::with_capacity(LINK_MAX + 1))
+}
+
+/// Waits for links that somebody seems to be writing or deleting right now, and reads them again after each pause. On a small
+/// tree the second look comes a millisecond after the first, in the middle of the same deletion or push.
+fn wait_for_writers<F: Folder>(v2: &F, graph: &Graph, again: &mut [Again]) {
+    for (number, pause) in PAUSES.into_iter().enumerate() {
+        let mut unsettled = under_way(v2, graph, again, number < PAUSES_OF_ONE_WRITE);
+        if !unsettled.contains(&true) {
+            return;
+        }
+        v2.wait(pause);
+        let tags_too =
+            again.iter().zip(&mut unsettled).filter(|(one, _)| matches!(one.doubt, Doubt::Tag(..)));
+        tags_too.for_each(|(_, is_unsettled)| *is_unsettled = true);
+        again.par_iter_mut().zip(unsettled).filter(|(_, is_unsettled)| *is_unsettled).for_each(|(one, _)| {
+            one.answer = read_again(v2, &one.path);
+        });
+    }
+}
+
+/// Which of some links look as a writer leaves them on its way:
+///
+/// - a tag's folder without its link. A deletion removes the folder entry by entry, a push writes the history before
+///   `current/link` (`registry/storage/tagstore.go @ v3.1.1`, `Untag` and `Tag`; the same at v2.8.3);
+/// - a revision's folder without its link, while a tag still names it: DELETE by digest removes the link first, then looks up
+///   the tags one by one (`registry/handlers/manifests.go @ v3.1.1`, `DeleteManifest`);
+/// - an empty link, for the time of one write: 2.8 writes links in place (`registry/storage/driver/filesystem/driver.go @ v2.8.3`).
+fn under_way<F: Folder>(v2: &F, graph: &Graph, again: &[Again], may_be_one_write: bool) -> Vec<bool> {
+    let named: HashSet<(u32, Digest)> = again
+        .iter()
+        .filter_map(|one| match (one.doubt, &one.answer) {
+            (Doubt::Tag(at, _), Ok(Some((Ok(digest), _)))) => Some((at, *digest)),
+            _ => None,
+        })
+        .collect();
+    let has_folder = |folder: Place<'_>| {
+        v2.stat(Path::new(&folder.to_string())).is_ok_and(|stat| stat.kind == Kind::Folder)
+    };
+    let is_under_way = |one: &Again| match (&one.answer, one.doubt, Place::parse(&one.path)) {
+        (Ok(Some((Err(LinkFault::Empty), _))), ..) => may_be_one_write,
+        (Ok(None), Doubt::Tag(..), Some(Place::TagLink(name, tag))) => {
+            has_folder(Place::TagFolder(name, tag))
+        }
+        (Ok(None), Doubt::Revision(at, node), Some(Place::RevisionLink(name, digest))) => {
+            named.contains(&(at, graph.digest(node))) && has_folder(Place::RevisionFolder(name, digest))
+        }
+        _ => false,
+    };
+    again.iter().map(is_under_way).collect()
 }
 
 /// The path of what is doubted.

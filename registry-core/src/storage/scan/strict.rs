@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rayon::Scope;
 
 use super::super::folder::{Folder, FolderError, Kind};
-use super::{Notes, Shared};
-use crate::graph::TempFile;
+use super::{Notes, Shared, is_harmless};
+use crate::graph::{TempFile, is_shelved};
 use crate::path::Place;
 use crate::text::escape_os;
 
@@ -29,8 +29,12 @@ fn visit<'s, F: Folder + 's>(scope: &Scope<'s>, mut folder: F, path: String, sha
         let shown = escape_os(entry);
         let here = format!("{path}/{shown}");
         match (kind, Place::parse(&here)) {
+            // Below `tags/` an untagged collector stops at them: noted where tags were read.
+            _ if is_harmless(&shown, kind) && !matches!(Place::parse(&path), Some(Place::Tags(_))) => {}
             (Kind::File, _) if is_temporary(&shown) => temps.push((entry.to_owned(), here)),
             (Kind::Symlink, _) => notes.unread(here, owner, kind.describe()),
+            // Noted as a whole where the repositories were looked for.
+            (_, Some(Place::Repository(name))) if is_shelved(name) && !leads_to_repository(name, shared) => {}
             (Kind::Folder, Some(place)) if !place.is_file() => inner.push((entry.to_owned(), here)),
             (Kind::File, Some(place)) if place.is_file() => {}
             (Kind::File, Some(Place::UploadHashStates(..) | Place::Signature(..))) => {}
@@ -77,6 +81,12 @@ fn visit<'s, F: Folder + 's>(scope: &Scope<'s>, mut folder: F, path: String, sha
             }
         });
     }
+}
+
+/// Whether a folder below `repositories/` is a repository, or one lies in it.
+fn leads_to_repository(name: &str, shared: &Shared<'_>) -> bool {
+    let below = format!("{name}/");
+    shared.graph().repositories.iter().any(|one| *one.name == *name || one.name.starts_with(&below))
 }
 
 /// `link`, `data` or another name, then a UUID, then `tmp`: how `registry` 3.1 writes before it renames

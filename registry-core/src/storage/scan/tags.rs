@@ -56,13 +56,7 @@ impl Read {
     }
 }
 
-pub(super) fn read<F: Folder>(
-    repository: &F,
-    name: &str,
-    is_legal: bool,
-    notes: &mut Notes,
-    shared: &Shared<'_>,
-) -> Read {
+pub(super) fn read<F: Folder>(repository: &F, name: &str, notes: &mut Notes, shared: &Shared<'_>) -> Read {
     let mut read = Read { part: Part::Present, tags: Vec::new() };
     let mut folder = match repository.open(Path::new("_manifests/tags")) {
         Ok(folder) => folder,
@@ -85,9 +79,6 @@ pub(super) fn read<F: Folder>(
             notes.stray(path, Some(name), "no legal tag name, although the server lists it as a tag");
             return;
         };
-        if !is_legal {
-            return;
-        }
         let raw =
             |current, is_file| RawTag { name: tag.as_str().into(), current, is_file, history: Vec::new() };
         match kind {

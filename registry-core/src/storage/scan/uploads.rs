@@ -14,9 +14,9 @@ pub(super) fn read<F: Folder>(repository: &F, name: &str, notes: &mut Notes) -> 
         folder.list(&mut |entry, kind| {
             let shown = escape_os(entry);
             match kind {
+                Kind::Folder | Kind::File | Kind::Other if is_harmless(&shown, kind) => {}
                 Kind::Folder => ids.push((entry.to_owned(), shown)),
                 Kind::Symlink => notes.unread(Place::UploadFolder(name, &shown), Some(name), kind.describe()),
-                Kind::File | Kind::Other if is_harmless(&shown) => {}
                 Kind::File | Kind::Other => {
                     notes.stray(
                         Place::UploadFolder(name, &shown),

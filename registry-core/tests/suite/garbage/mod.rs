@@ -6,7 +6,7 @@ mod young;
 use insta::assert_snapshot;
 use registry_fixtures::{ImageSpec, JsonDamage};
 
-use crate::support::{APP, Base, Sight, after, after_seen};
+use crate::support::{APP, Base, HOUR, Sight, after, after_seen};
 
 #[test]
 fn a_blob_that_nothing_names() {
@@ -22,6 +22,70 @@ fn half_a_push_whose_manifest_never_came() {
     info blob-unreferenced - | 1 blob that no manifest references, 8 bytes: a plain collection frees it | blobs
     info layer-link-unreferenced half | 1 layer link that no manifest needs | repositories/half/_layers | Remove
     garbage: 1 blobs (8 bytes) unreferenced, 1 layer links
+    ");
+}
+
+/// A full disk leaves manifests of 0 bytes, which the next push does not replace:
+/// https://github.com/distribution/distribution/issues/4489
+#[test]
+fn unreferenced_wrong_bytes() {
+    let damage = |base: &mut Base| {
+        let [empty, cut, linked, right] =
+            ["empty", "cut short", "linked", "right"].map(|text| base.tree.blob(text.as_bytes()));
+        let nothing = base.tree.blob(b"");
+        for (digest, name) in [(&empty, "empty"), (&cut, "cut"), (&linked, "linked"), (&nothing, "nothing")] {
+            base.names.put(digest, name);
+        }
+        base.names.put(&right, "right");
+        base.tree.layer_link(APP, &linked).layer_link("lib", &linked);
+        base.tree.break_blob_zero(&empty).break_blob_truncated(&cut).break_blob_zero(&linked);
+    };
+    assert_snapshot!(after(damage), @"
+    info blob-unreferenced - | 5 blobs that no manifest references, 9 bytes: a plain collection frees them | blobs
+    error unreferenced-blob-wrong - sha256:linked | an empty file under the digest of something else, which no served manifest names; lib and 1 other link it, so clients skip the upload and pull it wrong | blobs/sha256/xx/linked/data | Quarantine
+    warning unreferenced-blob-wrong - sha256:empty | an empty file under the digest of something else, which no served manifest names; the next push of it is answered 201 and keeps them | blobs/sha256/xx/empty/data | Quarantine
+    info layer-link-unreferenced lib | 1 layer link that no manifest needs | repositories/lib/_layers | Remove
+    info layer-link-unreferenced team/app | 1 layer link that no manifest needs | repositories/team/app/_layers | Remove
+    garbage: 5 blobs (9 bytes) unreferenced, 2 layer links
+    ");
+    assert_snapshot!(after_seen(&Sight { content: true, ..Sight::default() }, damage), @"
+    info blob-unreferenced - | 5 blobs that no manifest references, 9 bytes: a plain collection frees them | blobs
+    error unreferenced-blob-wrong - sha256:linked | an empty file under the digest of something else, which no served manifest names; lib and 1 other link it, so clients skip the upload and pull it wrong | blobs/sha256/xx/linked/data | Quarantine
+    warning unreferenced-blob-wrong - sha256:empty | an empty file under the digest of something else, which no served manifest names; the next push of it is answered 201 and keeps them | blobs/sha256/xx/empty/data | Quarantine
+    warning unreferenced-blob-wrong - sha256:cut | 4 bytes that do not hash to this digest, which no served manifest names; the next push of it is answered 201 and keeps them | blobs/sha256/xx/cut/data | Quarantine
+    info layer-link-unreferenced lib | 1 layer link that no manifest needs | repositories/lib/_layers | Remove
+    info layer-link-unreferenced team/app | 1 layer link that no manifest needs | repositories/team/app/_layers | Remove
+    garbage: 5 blobs (9 bytes) unreferenced, 2 layer links
+    ");
+    // 2.8 writes manifests in place: what is young is a push under way.
+    let young = after_seen(&Sight { content: true, later: HOUR / 2, ..Sight::default() }, damage);
+    assert!(!young.contains("unreferenced-blob-wrong") && young.contains("in-flight"), "{young}");
+}
+
+/// What a manifest names is judged there, and is one finding only; what only a history names, or a repository that no server
+/// serves, is not judged anywhere else.
+#[test]
+fn wrong_bytes_are_one_finding() {
+    assert_snapshot!(after_seen(&Sight { content: true, ..Sight::default() }, |base| {
+        base.image(APP, None, "loose");
+        let past = base.image(APP, Some("v1"), "past");
+        base.image(APP, Some("v1"), "now");
+        base.tree.break_revision_link_missing(APP, &past.digest).break_manifest_altered(&past.digest);
+        let shelved = base.image("tools", Some("v1"), "tools");
+        base.tree.break_shelved("tools");
+        for digest in [&base.one.layers[0], &shelved.layers[0]] {
+            base.tree.break_blob_flipped(digest);
+        }
+    }), @"
+    warning path-unexpected - | a repository that no server lists, for its name starts with _; it holds 1 tag and 1 manifest; a collection passes by and deletes its blobs; give it a legal name, or move it out of the tree | repositories/_tools
+    info blob-unreferenced - | 4 blobs that no manifest references, 1017 bytes: a plain collection frees them | blobs
+    warning unreferenced-blob-wrong - sha256:tools-layer1 | 100 bytes that do not hash to this digest, which no served manifest names; the next push of it is answered 201 and keeps them | blobs/sha256/xx/tools-layer1/data | Quarantine
+    warning unreferenced-blob-wrong - sha256:past | 555 bytes that do not hash to this digest, which no served manifest names; the next push of it is answered 201 and keeps them | blobs/sha256/xx/past/data | Quarantine
+    info layer-link-unreferenced team/app | 3 layer links that no manifest needs | repositories/team/app/_layers | Remove
+    info tag-history-dangling team/app | 1 entry of tag histories that no longer resolve | repositories/team/app/_manifests/tags | Remove
+    info manifest-untagged team/app | 2 manifests that no tag reaches: only an untagged collection frees them | repositories/team/app/_manifests/revisions
+    error blob-digest-mismatch team/app sha256:one-layer1 of sha256:one | layer sha256:one-layer1 is damaged: its 100 bytes hash wrong | blobs/sha256/xx/one-layer1/data | Quarantine
+    garbage: 4 blobs (1017 bytes) unreferenced, 2 manifests untagged, 8 blobs (2034 bytes) untagged, 3 layer links
     ");
 }
 

@@ -1,0 +1,101 @@
+//! Wrong bytes under a digest that no manifest, tag or revision link names: nothing is broken by them yet, and the next push of
+//! that digest is, for a registry keeps what is filed there (`registry/storage/blobwriter.go @ v2.8.3`, `moveBlob`;
+//! `registry/storage/blobstore.go`, `Put`; both the same at v3.1.1).
+
+use std::collections::BTreeMap;
+
+use super::code::{Code, Severity};
+use super::draft::Draft;
+use super::finding::Repair;
+use super::garbage::{Set, plural};
+use super::options::AuditOptions;
+use crate::graph::{Content, Doubt, Graph, Link, NodeId, Presence};
+use crate::oci::Digest;
+use crate::path::Place;
+
+/// Findings for such bytes, and what should be hashed once more before they are believed. Bytes that something names are judged
+/// where they are named. Only to be asked when every repository and every blob was looked for.
+pub(super) fn wrong_bytes(graph: &Graph, options: &AuditOptions) -> (Vec<Draft>, Vec<Doubt>) {
+    let mut wrong: Vec<NodeId> = graph.nodes().filter(|node| is_wrong(graph, *node)).collect();
+    if wrong.is_empty() {
+        return (Vec::new(), Vec::new());
+    }
+    let named = named(graph);
+    // A server of 2.8 writes manifests in place: young bytes may be a push under way.
+    wrong.retain(|node| !named.has(*node) && !options.is_young(graph.blob(*node).modified));
+    let links = links(graph, &wrong);
+    let draft = |node: &NodeId| of_one(graph, *node, links.get(node).map_or(&[], Vec::as_slice));
+    (wrong.iter().map(draft).collect(), wrong.iter().map(|node| Doubt::Content(*node)).collect())
+}
+
+/// Whether the bytes of a blob are not those of its digest: hashed, or seen without reading where there are none.
+fn is_wrong(graph: &Graph, node: NodeId) -> bool {
+    let blob = graph.blob(node);
+    if blob.presence != Presence::Present {
+        return false;
+    }
+    match blob.content {
+        Content::Wrong => true,
+        Content::Right | Content::Unread => false,
+        Content::Unhashed => {
+            let digest = graph.digest(node);
+            blob.size == 0 && digest != Digest::of(digest.algorithm(), b"")
+        }
+    }
+}
+
+/// What the tags and revision links of served repositories reach.
+fn named(graph: &Graph) -> Set {
+    let (mut named, mut stack) = (Set::new(graph), Vec::new());
+    for repository in graph.repositories.iter().filter(|one| one.is_legal) {
+        let entries = repository.revisions().iter();
+        let links = entries.flat_map(|entry| [Link::Names(entry.node), entry.link]);
+        let tags = repository.numbered_tags().map(|(_, tag)| tag.current);
+        for link in links.chain(tags) {
+            if let Link::Names(node) = link {
+                named.add_all(graph, node, &mut stack);
+            }
+        }
+    }
+    named
+}
+
+/// By node: the served repositories with a layer link to it, ordered by name.
+fn links<'g>(graph: &'g Graph, wrong: &[NodeId]) -> BTreeMap<NodeId, Vec<&'g str>> {
+    let mut links: BTreeMap<NodeId, Vec<&str>> = wrong.iter().map(|node| (*node, Vec::new())).collect();
+    for repository in graph.repositories.iter().filter(|one| one.is_legal) {
+        for entry in repository.layers() {
+            if let Link::Names(target) = entry.link
+                && let Some(names) = links.get_mut(&target)
+                && names.last() != Some(&&*repository.name)
+            {
+                names.push(&repository.name);
+            }
+        }
+    }
+    links
+}
+
+fn of_one(graph: &Graph, node: NodeId, links: &[&str]) -> Draft {
+    let blob = graph.blob(node);
+    let what = if blob.size == 0 {
+        "an empty file under the digest of something else, which no served manifest names".to_owned()
+    } else {
+        format!(
+            "{} that do not hash to this digest, which no served manifest names",
+            plural(blob.size, "byte")
+        )
+    };
+    let then = match links {
+        [] => "; the next push of it is answered 201 and keeps them".to_owned(),
+        [one] => format!("; {one} links it, so clients skip the upload and pull it wrong"),
+        [first, rest @ ..] => {
+            let rest = plural(rest.len() as u64, "other");
+            format!("; {first} and {rest} link it, so clients skip the upload and pull it wrong")
+        }
+    };
+    let digest = graph.digest(node);
+    let draft = Draft::new(Code::UnreferencedBlobWrong, Some(node), Place::BlobData(digest), what + &then);
+    let severity = if links.is_empty() { Severity::Warning } else { Severity::Error };
+    draft.severity(severity).repair(Some(Repair::Quarantine))
+}

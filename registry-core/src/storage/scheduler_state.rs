@@ -1,0 +1,97 @@
+//! `scheduler-state.json` of a pull-through cache, as its server reads it when it starts: with Go's decoder into a map of
+//! entries, and it does not start when that fails (`readState` in `registry/proxy/scheduler/scheduler.go @ v2.8.3`, the same at
+//! v3.1.1). It is the one file of a tree that a server must be able to read to start.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::graph::SchedulerFault;
+
+/// Its name in the rootdirectory.
+pub(super) const NAME: &str = "scheduler-state.json";
+
+/// Most bytes that are read; a larger one is not judged. 64 MiB: some 300,000 entries.
+pub(super) const MAX_BYTES: usize = 64 << 20;
+
+/// Why a server does not start with these bytes, if it does not.
+pub(super) fn fault(bytes: &[u8]) -> Option<SchedulerFault> {
+    if bytes.is_empty() {
+        return Some(SchedulerFault::Empty);
+    }
+    let Ok(state) = serde_json::from_str::<Value>(&String::from_utf8_lossy(bytes)) else {
+        return Some(SchedulerFault::NoJson);
+    };
+    let entries = match state {
+        Value::Null => return None,
+        Value::Object(entries) => entries,
+        _ => return Some(SchedulerFault::NoObject),
+    };
+    let is_bad = |entry: &Value| match entry {
+        Value::Object(fields) => !fields.iter().all(|(name, value)| is_readable(name, value)),
+        _ => true,
+    };
+    entries.values().any(is_bad).then_some(SchedulerFault::BadEntry)
+}
+
+/// Whether a field of an entry is of the type that it must have. Go's names of fields match in any case, and null is a value of
+/// every type.
+fn is_readable(name: &str, value: &Value) -> bool {
+    match (name.to_ascii_lowercase().as_str(), value) {
+        (_, Value::Null) => true,
+        ("key", value) => value.is_string(),
+        ("expirydata", Value::String(text)) => {
+            let is_plain = text.as_bytes().get(10) == Some(&b'T') && !text.ends_with('z');
+            is_plain && text.parse::<Timestamp>().is_ok()
+        }
+        ("expirydata", _) => false,
+        ("entrytype", value) => value.is_i64(),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each of these was given to docker-registry 2.8.2 and registry 3.1.1, which agree: they start, or they panic.
+    #[test]
+    fn servers_start_with_what_is_readable() {
+        let entry = |entry: &str| format!(r#"{{"app@sha256:aa":{entry}}}"#);
+        let starts = [
+            "{}".to_owned(),
+            "{}\n".into(),
+            "null".into(),
+            entry("{}"),
+            entry(r#"{"Key":"a","ExpiryData":"2030-01-01T00:00:00Z","EntryType":0}"#),
+            entry(r#"{"Key":"bad key","ExpiryData":"2020-01-01T00:00:00.5+02:00","EntryType":9,"X":[]}"#),
+            entry(r#"{"Key":"a","ExpiryData":null,"EntryType":0}"#),
+        ];
+        for text in starts {
+            assert_eq!(fault(text.as_bytes()), None, "{text}");
+        }
+        use SchedulerFault::{BadEntry, Empty, NoJson, NoObject};
+        let stops = [
+            (String::new(), Empty),
+            ("x".into(), NoJson),
+            ("{} x".into(), NoJson),
+            ("\u{feff}{}".into(), NoJson),
+            ("\0\0\0\0".into(), NoJson),
+            (r#"{"a":{"Key":"a"#.into(), NoJson),
+            ("[]".into(), NoObject),
+            (entry("null"), BadEntry),
+            (entry("[]"), BadEntry),
+            (r#"{"a":{},"a":null}"#.into(), BadEntry),
+            (entry(r#"{"Key":1}"#), BadEntry),
+            (entry(r#"{"expirydata":"x"}"#), BadEntry),
+            (entry(r#"{"ExpiryData":1}"#), BadEntry),
+            (entry(r#"{"ExpiryData":"2030-01-01 00:00:00Z"}"#), BadEntry),
+            (entry(r#"{"ExpiryData":"2030-01-01t00:00:00z"}"#), BadEntry),
+            (entry(r#"{"EntryType":"0"}"#), BadEntry),
+            (entry(r#"{"EntryType":1.5}"#), BadEntry),
+            (entry(r#"{"EntryType":1e3}"#), BadEntry),
+        ];
+        for (text, expected) in stops {
+            assert_eq!(fault(text.as_bytes()), Some(expected), "{text}");
+        }
+    }
+}
