@@ -242,6 +242,11 @@ impl Reader for Forgejo {
         list(self, package).await.map_err(Unanswered::from)
     }
 
+    async fn unlisted(&self) -> Result<Vec<String>, Unanswered> {
+        // Every manifest is a version, and a package without versions is deleted (services/packages/packages.go @ v15.0.3).
+        Ok(Vec::new())
+    }
+
     async fn row(&self, package: &str, version: &str) -> Result<Option<Listed>, Unanswered> {
         self.version_of(package, version).await.map_err(Unanswered::from)
     }

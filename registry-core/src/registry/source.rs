@@ -76,6 +76,11 @@ impl Reader for RegistrySource {
         Ok(rows.into())
     }
 
+    async fn unlisted(&self) -> Result<Vec<String>, Unanswered> {
+        // Only tags are listed, and a repository may be without.
+        self.client.catalog().await.map_err(Unanswered::from)
+    }
+
     async fn row(&self, package: &str, version: &str) -> Result<Option<Listed>, Unanswered> {
         let found = self.head(package, version).await?;
         let (package, version) = (package.to_owned(), version.to_owned());
@@ -83,7 +88,7 @@ impl Reader for RegistrySource {
     }
 
     async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
-        self.client.manifest(package, reference).await.map_err(Unanswered::from)
+        self.client.manifest_or_schema1(package, reference).await.map_err(Unanswered::from)
     }
 
     async fn head(&self, package: &str, reference: &str) -> Result<Option<Digest>, Unanswered> {

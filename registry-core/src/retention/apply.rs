@@ -3,7 +3,7 @@
 //! A row goes only when all images of the plan that reach it are *confirmed* gone, so what stops a run at any point leaves
 //! no index without its children.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
@@ -13,9 +13,10 @@ use super::decision::Action;
 use super::drift::{mark, moved, orphaned, unread, worse};
 use super::hold::hold;
 use super::journal::{Entry, Journal, Outcome, SCHEMA as JOURNAL_SCHEMA};
+use super::late::{early, is_gone, late, sequence};
 use super::order::{Step, steps};
 use super::package::Package;
-use super::plan::{PackagePlan, PackageState, Plan};
+use super::plan::{After, PackagePlan, PackageState, Plan};
 use super::record::{RecordedManifest, RecordedPackage};
 use super::server::{DeleteError, Deleted, Doomed, Writer};
 
@@ -46,8 +47,11 @@ pub async fn apply(
     run.note(&begin);
     for package in &plan.packages {
         if package.state == PackageState::Planned {
-            run.package(writer, package, how).await;
+            run.early(writer, package, how).await;
         }
+    }
+    for package in sequence(plan) {
+        run.late(writer, plan, package, how).await;
     }
     run.applied
 }
@@ -89,6 +93,24 @@ impl Spared {
     }
 }
 
+/// Which deletions of a package are made.
+enum Pass {
+    /// Those that wait for no other package.
+    Early,
+    /// Those that waited, and subjects of theirs that are not confirmed to be gone.
+    Late(BTreeMap<After, Spared>),
+}
+
+impl Pass {
+    /// Steps, by number, of which a subject in another package may be there.
+    fn held(&self, order: &[Step]) -> BTreeMap<usize, Spared> {
+        let Self::Late(there) = self else { return BTreeMap::new() };
+        let why =
+            |step: &Step| step.rows.iter().flat_map(|row| &row.after).find_map(|after| there.get(after));
+        order.iter().enumerate().filter_map(|(number, step)| Some((number, why(step)?.clone()))).collect()
+    }
+}
+
 struct Run<'j, J> {
     /// Whether what goes is put by digest first, so that it can be put back for a day.
     undo_window: bool,
@@ -120,7 +142,52 @@ impl<J: Journal> Run<'_, J> {
         }
     }
 
-    async fn package(&mut self, writer: &impl Writer, planned: &PackagePlan, how: &Collecting<'_>) {
+    /// Deletes what waits for no other package.
+    async fn early(&mut self, writer: &impl Writer, planned: &PackagePlan, how: &Collecting<'_>) {
+        let mut doomed = planned.versions.iter().filter(|row| row.action == Action::Delete);
+        if doomed.any(|row| row.after.is_empty()) {
+            self.package(writer, planned, &Pass::Early, how).await;
+        }
+    }
+
+    /// Deletes what waited for other packages, as far as its subjects are confirmed to be gone there.
+    async fn late(&mut self, writer: &impl Writer, plan: &Plan, planned: &PackagePlan, how: &Collecting<'_>) {
+        let done: HashSet<(&str, &str)> =
+            self.applied.rows.iter().map(|row| (row.package.as_str(), row.version.as_str())).collect();
+        let late = late(planned, &done);
+        let mut there: BTreeMap<After, Spared> = BTreeMap::new();
+        let doomed = late.versions.iter().filter(|row| row.action == Action::Delete);
+        let subjects: BTreeSet<&After> = doomed.flat_map(|row| &row.after).collect();
+        let packages: BTreeSet<&str> = subjects.iter().map(|after| after.package.as_str()).collect();
+        for name in packages.into_iter().filter(|_| self.applied.stopped.is_none()) {
+            let of = plan.packages.iter().find(|package| package.name == name);
+            let now = match collect_one(writer, name, how).await {
+                Ok(recorded) => Ok(recorded.package()),
+                Err(why) => Err(why.to_string()),
+            };
+            let now = now.and_then(|now| unread(&now).map_or(Ok(now), Err));
+            for after in subjects.iter().filter(|after| after.package == name) {
+                let digest = after.digest;
+                let spared = match &now {
+                    Ok(now) if is_gone(of, now, &digest) => continue,
+                    Ok(_) => Spared::Moved(format!("{digest} is still there in {name}")),
+                    Err(why) => {
+                        Spared::Failed(format!("whether {digest} is gone from {name} is not known: {why}"))
+                    }
+                };
+                there.insert((*after).clone(), spared);
+            }
+        }
+        self.package(writer, &late, &Pass::Late(there), how).await;
+    }
+
+    async fn package(
+        &mut self,
+        writer: &impl Writer,
+        planned: &PackagePlan,
+        pass: &Pass,
+        how: &Collecting<'_>,
+    ) {
         let doomed: Vec<_> = planned.versions.iter().filter(|row| row.action == Action::Delete).collect();
         if doomed.is_empty() {
             return;
@@ -151,7 +218,17 @@ impl<J: Journal> Run<'_, J> {
             all(self, Outcome::Stopped, &why);
             return;
         }
+        let only_early;
+        let planned = if let Pass::Early = pass {
+            only_early = early(planned, &before);
+            &only_early
+        } else {
+            planned
+        };
         let (order, left) = steps(planned, &before);
+        if order.is_empty() && left.is_empty() {
+            return;
+        }
         if !self.save(&planned.name, &recorded, &before, &order) {
             all(self, Outcome::Stopped, "the journal could not be written");
             return;
@@ -170,7 +247,7 @@ impl<J: Journal> Run<'_, J> {
                 Some("no safe order was found".into()),
             );
         }
-        self.steps(writer, planned, &order).await;
+        self.steps(writer, planned, &order, pass.held(&order)).await;
         self.check(writer, planned, &before, how).await;
     }
 
@@ -190,12 +267,18 @@ impl<J: Journal> Run<'_, J> {
         true
     }
 
-    async fn steps(&mut self, writer: &impl Writer, planned: &PackagePlan, order: &[Step]) {
-        let name = &planned.name;
+    async fn steps(
+        &mut self,
+        writer: &impl Writer,
+        planned: &PackagePlan,
+        order: &[Step],
         // What stays although it was to go holds all that it needs.
-        let mut held: BTreeMap<usize, Spared> = BTreeMap::new();
+        mut held: BTreeMap<usize, Spared>,
+    ) {
+        let name = &planned.name;
         for (number, step) in order.iter().enumerate() {
-            let above = step.after.iter().find_map(|other| held.get(other).cloned());
+            let own = held.get(&number).cloned();
+            let above = own.or_else(|| step.after.iter().find_map(|other| held.get(other).cloned()));
             if let (Some(why), true) = (&above, step.rows.is_empty()) {
                 held.insert(number, why.clone());
             }

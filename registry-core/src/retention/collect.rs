@@ -12,8 +12,8 @@ use super::confirm::Assumed;
 use super::images::followed;
 use super::known_rows::KnownRows;
 use super::policy::Pattern;
-use super::record::{Record, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA};
-use super::server::{Incomplete, Listed, Listing, Reader, Unanswered};
+use super::record::{Elsewhere, Record, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA};
+use super::server::{Fetched, Incomplete, Listed, Listing, Reader, Unanswered};
 use super::source::{Source, SourceKind};
 use crate::oci::manifest::Role;
 use crate::oci::{Digest, Manifest};
@@ -94,6 +94,9 @@ async fn read_all(
     is_known: bool,
 ) -> Result<Collected, Unanswered> {
     let Listing { rows, incomplete } = reader.rows(None).await?;
+    let listed_names = rows.iter().map(|row| &row.package);
+    let names: BTreeSet<String> =
+        listed_names.chain(incomplete.iter().map(|one| &one.package)).cloned().collect();
     let mut by_package: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
     let wanted = |name: &str| how.only.is_empty() || how.only.iter().any(|pattern| pattern.is_match(name));
     for row in rows.into_iter().filter(|row| wanted(&row.package)) {
@@ -118,6 +121,7 @@ async fn read_all(
     read_rows(reader, &mut packages, how, known.as_mut()).await;
     read_children(reader, &mut packages, how, known.as_mut()).await;
     read_subjects(reader, &mut packages, how, known.as_mut()).await;
+    read_elsewhere(reader, &mut packages, names, source.kind, how).await;
     if how.built_at {
         read_configs(reader, &mut packages, how).await;
     }
@@ -215,7 +219,8 @@ async fn read_rows(
             let known = packages[at].manifests.entry(digest).or_insert(RecordedManifest::Absent);
             // Any row may serve it. Where none does, an answer that did not come may have been it.
             match (&*known, &manifest) {
-                (RecordedManifest::Present { .. }, _) | (_, RecordedManifest::Absent) => {}
+                (RecordedManifest::Present { .. } | RecordedManifest::Schema1 { .. }, _)
+                | (_, RecordedManifest::Absent) => {}
                 (RecordedManifest::Unknown(_), RecordedManifest::Unknown(_)) => {}
                 _ => *known = manifest,
             }
@@ -268,10 +273,7 @@ async fn tag(
     for _ in 0..2 {
         match reader.manifest(package, tag).await {
             Ok(Some(found)) => {
-                if let Some(cache) = cache {
-                    cache.put(&found);
-                }
-                return (Some(found.digest), RecordedManifest::present(&found.media_type, &found.bytes));
+                return (Some(found.digest), recorded(found, cache));
             }
             Ok(None) => {}
             Err(why) => return unknown(why),
@@ -285,6 +287,17 @@ async fn tag(
         Ok(None) => (None, RecordedManifest::Absent),
         Err(why) => unknown(why),
     }
+}
+
+/// A manifest that answered, kept for later runs where its bytes are what its digest says.
+fn recorded(found: Fetched, cache: Option<&Cache>) -> RecordedManifest {
+    if Digest::of(found.digest.algorithm(), &found.bytes) != found.digest {
+        return RecordedManifest::Schema1 { media_type: found.media_type, data: found.bytes };
+    }
+    if let Some(cache) = cache {
+        cache.put(&found);
+    }
+    RecordedManifest::present(&found.media_type, &found.bytes)
 }
 
 /// A manifest by digest.
@@ -303,12 +316,7 @@ async fn digest_of(
         };
     }
     match reader.manifest(package, &digest.to_string()).await {
-        Ok(Some(found)) if found.digest == *digest => {
-            if let Some(cache) = cache {
-                cache.put(&found);
-            }
-            RecordedManifest::present(&found.media_type, &found.bytes)
-        }
+        Ok(Some(found)) if found.digest == *digest => recorded(found, cache),
         Ok(Some(_)) => RecordedManifest::Unknown("its bytes do not hash to its digest".into()),
         Ok(None) => RecordedManifest::Absent,
         Err(why) => RecordedManifest::Unknown(why.to_string()),
@@ -383,6 +391,83 @@ async fn read_subjects(
         );
     }
     read_digests(reader, packages, wanted, how, known).await;
+}
+
+/// Most packages times digests that are asked for subjects of followers that are kept elsewhere.
+const ELSEWHERE_MAX: usize = 100_000;
+
+/// Asks all other packages for what signatures are named after and their own package does not have.
+async fn read_elsewhere(
+    reader: &impl Reader,
+    packages: &mut [RecordedPackage],
+    mut names: BTreeSet<String>,
+    kind: SourceKind,
+    how: &Collecting<'_>,
+) {
+    let wanted: Vec<BTreeSet<Digest>> = packages.iter().map(RecordedPackage::missing_subjects).collect();
+    let subjects: BTreeSet<Digest> = wanted.iter().flatten().copied().collect();
+    if subjects.is_empty() {
+        return;
+    }
+    let mut unread = None;
+    match reader.unlisted().await {
+        Ok(more) => names.extend(more),
+        Err(why) => unread = Some(format!("the packages could not be listed: {why}")),
+    }
+    let read: BTreeMap<&str, &RecordedPackage> =
+        packages.iter().map(|package| (package.name.as_str(), package)).collect();
+    let mut found: BTreeMap<Digest, BTreeMap<String, RecordedManifest>> = BTreeMap::new();
+    let mut questions = Vec::new();
+    for name in &names {
+        for subject in &subjects {
+            let known = read.get(name.as_str()).and_then(|package| known(package, subject, kind));
+            match known {
+                Some(known) => drop(found.entry(*subject).or_default().insert(name.clone(), known)),
+                None => questions.push((name.clone(), *subject)),
+            }
+        }
+    }
+    if questions.len() > ELSEWHERE_MAX {
+        unread.get_or_insert_with(|| format!("{} questions would be too many", questions.len()));
+        questions.clear();
+    }
+    let answers = ask(questions, how.in_flight, |(name, subject)| async move {
+        digest_of(reader, &name, &subject, how.cache).await
+    })
+    .await;
+    for ((name, subject), answer) in answers {
+        found.entry(subject).or_default().insert(name, answer);
+    }
+    for (package, wanted) in packages.iter_mut().zip(wanted) {
+        for subject in wanted {
+            let mut elsewhere = Elsewhere { packages: Vec::new(), unread: unread.clone() };
+            for (name, answer) in found.get(&subject).into_iter().flatten() {
+                match answer {
+                    _ if *name == package.name => {}
+                    RecordedManifest::Absent => {}
+                    RecordedManifest::Present { .. } | RecordedManifest::Schema1 { .. } => {
+                        elsewhere.packages.push(name.clone());
+                    }
+                    RecordedManifest::Unknown(why) => {
+                        elsewhere.unread.get_or_insert_with(|| format!("{name} could not be asked: {why}"));
+                    }
+                }
+            }
+            package.elsewhere.insert(subject, elsewhere);
+        }
+    }
+}
+
+/// What is known already of a digest in a package that was read. Forgejo lists every manifest; other registries list tags.
+fn known(package: &RecordedPackage, digest: &Digest, kind: SourceKind) -> Option<RecordedManifest> {
+    if let Some(known) = package.manifests.get(digest) {
+        return Some(known.clone());
+    }
+    if kind != SourceKind::Forgejo {
+        return None;
+    }
+    let is_listed = package.error.is_none() && package.versions.iter().all(|row| row.digest.is_some());
+    is_listed.then_some(RecordedManifest::Absent)
 }
 
 async fn read_configs(reader: &impl Reader, packages: &mut [RecordedPackage], how: &Collecting<'_>) {

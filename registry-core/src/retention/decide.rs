@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::decision::{Action, Decision, Stop, Verdict};
-use super::follow::{Followed, Subject};
+use super::follow::{Followed, Outer, Subject};
 use super::guard::Refusal;
 use super::images::{self, Class, Image, ImageId, Images, smaller};
 use super::judge::Judgement;
-use super::package::{Info, ManifestId, Package};
+use super::package::{Info, ManifestId, Package, State};
 use super::policy::{Fate, Policy, is_young};
 use super::rank::Rules;
 use super::support::Support;
@@ -27,6 +27,17 @@ use crate::text::escape;
 /// Decides about a package, whose rows are in order ([`Package::seal`]); `path` is its repository path as image
 /// references spell it, such as `owner/name`.
 pub fn decide(package: &Package, path: &str, policy: &Policy, now: Timestamp) -> Decision {
+    decide_among(package, path, policy, now, &BTreeMap::new())
+}
+
+/// The same among other packages; `others` is what becomes there of the subjects that they have. One that is missing stays.
+pub(super) fn decide_among(
+    package: &Package,
+    path: &str,
+    policy: &Policy,
+    now: Timestamp,
+    others: &BTreeMap<Digest, Outer>,
+) -> Decision {
     if let Some(why) = images::unknown(package, policy) {
         let left = Verdict::leave("the package is skipped".into());
         let tagged: BTreeSet<_> =
@@ -39,9 +50,14 @@ pub fn decide(package: &Package, path: &str, policy: &Policy, now: Timestamp) ->
             broken: Vec::new(),
             orphans: 0,
             undecided: Vec::new(),
+            fates: package
+                .manifests()
+                .filter(|one| *package.state(*one) != State::Absent)
+                .map(|one| (package.digest(one), Outer::Stays))
+                .collect(),
         };
     }
-    Deciding::new(package, path, policy, now).finish()
+    Deciding::new(package, path, policy, now, others).finish()
 }
 
 /// A decision in the making.
@@ -49,6 +65,8 @@ pub(super) struct Deciding<'a> {
     pub(super) package: &'a Package,
     pub(super) policy: &'a Policy,
     pub(super) now: Timestamp,
+    /// What becomes in other packages of subjects that they have.
+    pub(super) others: &'a BTreeMap<Digest, Outer>,
     pub(super) images: Images,
     pub(super) rules: Rules<'a>,
     /// Manifests in use and the indexes that name them, by number.
@@ -59,6 +77,8 @@ pub(super) struct Deciding<'a> {
     pub(super) judgements: Vec<Judgement>,
     /// Rows of digests that go.
     pub(super) pruned: Vec<bool>,
+    /// Whether followers here follow what this package has, and none follows what another has.
+    pub(super) signs_its_own: bool,
     /// Followers whose subject is known to be gone.
     pub(super) orphans: BTreeSet<ImageId>,
     /// Rows by the manifest they carry.
@@ -70,7 +90,13 @@ pub(super) struct Deciding<'a> {
 }
 
 impl<'a> Deciding<'a> {
-    fn new(package: &'a Package, path: &str, policy: &'a Policy, now: Timestamp) -> Self {
+    fn new(
+        package: &'a Package,
+        path: &str,
+        policy: &'a Policy,
+        now: Timestamp,
+        others: &'a BTreeMap<Digest, Outer>,
+    ) -> Self {
         let mut images = Images::new(package, policy);
         let in_use = protect(package, path, policy, now, &mut images);
         let rules = Rules::new(package, &images, policy);
@@ -80,16 +106,22 @@ impl<'a> Deciding<'a> {
         let mut places = vec![None; count];
         newest.iter().zip(0..).for_each(|((id, _), place)| places[*id] = Some(place));
         let newest_above = images.above(package, |id| places[id]);
+        let mut subjects = images.all.iter().flat_map(|image| image.follows.iter().flatten());
+        let is_here = |subject: &Digest| package.find(subject).and_then(|one| package.info(one)).is_some();
+        let signs_its_own = subjects.any(is_here)
+            && package.elsewhere.values().all(|elsewhere| elsewhere.packages.is_empty());
         Self {
             package,
             policy,
             now,
+            others,
             images,
             rules,
             in_use,
             gone: vec![false; count],
             judgements: vec![Judgement::keep(Vec::new()); count],
             pruned: vec![false; package.rows.len()],
+            signs_its_own,
             orphans: BTreeSet::new(),
             rows_of,
             newest,
@@ -110,7 +142,30 @@ impl<'a> Deciding<'a> {
         }
         self.leave_circles(&reached);
         let refusal = guard::refusal(&self);
-        self.rows(refusal)
+        let fates = self.fates(&reached);
+        self.rows(refusal, fates)
+    }
+
+    /// What becomes of each manifest that answers, for followers in other packages.
+    fn fates(&self, reached: &Reached) -> BTreeMap<Digest, Outer> {
+        let fate = |one: ManifestId| {
+            let taken = || {
+                let rows = &self.rows_of[one.index()];
+                let goes =
+                    |at: &usize| self.images.of_row[*at].map_or(self.pruned[*at], |image| self.gone[image]);
+                !rows.is_empty() && rows.iter().all(goes)
+            };
+            match self.package.state(one) {
+                State::Absent => None,
+                _ if reached.kept.holds(one) => Some(Outer::Stays),
+                State::Present(_) if reached.tagged[one.index()] || taken() => Some(Outer::Goes),
+                State::Present(_) => Some(Outer::Untagged),
+                // Nobody asked whether it is there: what is known of it in other packages decides.
+                State::Unasked => None,
+                State::Unknown(_) => Some(Outer::Stays),
+            }
+        };
+        self.package.manifests().filter_map(|one| Some((self.package.digest(one), fate(one)?))).collect()
     }
 
     /// Images that stay because no ranking decides about them, by cause.
@@ -239,21 +294,22 @@ impl<'a> Deciding<'a> {
                 self.package.find(subject).is_some_and(|subject| reached.kept.holds(subject))
             };
             let subjects = self.images.all[id].follows.iter().flatten().filter(held);
-            let why =
-                subjects.map(|subject| Followed { subject: *subject, fate: Subject::Circle }.to_string());
+            let why = subjects.map(|subject| {
+                Followed { subject: *subject, of: Vec::new(), fate: Subject::Circle }.to_string()
+            });
             self.judgements[id] = Judgement::leave(why.collect());
         }
     }
 
-    fn rows(self, refusal: Option<Refusal>) -> Decision {
+    fn rows(self, refusal: Option<Refusal>, fates: BTreeMap<Digest, Outer>) -> Decision {
         let count = |gone: bool| self.gone.iter().filter(|one| **one == gone).count() as u64;
         let (staying, going) = (self.rows_above(false), self.rows_above(true));
         let mut rows = Vec::with_capacity(self.package.rows.len());
         for (at, row) in self.package.rows.iter().enumerate() {
             let verdict = match self.images.of_row[at] {
                 Some(id) => {
-                    let Judgement { action, reasons, if_refused, .. } = self.judgements[id].clone();
-                    Verdict { action, reasons, if_refused }
+                    let Judgement { action, reasons, if_refused, after, .. } = self.judgements[id].clone();
+                    Verdict { action, reasons, if_refused, after }
                 }
                 None if row.is_tag() => Verdict::leave("its digest is not known".into()),
                 None => untagged::verdict(&self, at, &staying, &going),
@@ -275,6 +331,7 @@ impl<'a> Deciding<'a> {
             broken,
             orphans: self.orphans.len() as u64,
             undecided: self.undecided(),
+            fates,
         };
         if let Some(why) = refusal {
             decision.refuse(why.to_string());

@@ -1,6 +1,11 @@
 //! What was decided about a package, row by row. How it is decided is in `decide`.
 
+use std::collections::BTreeMap;
+
+use super::follow::Outer;
+use super::plan::After;
 use super::undecided::UndecidedImages;
+use crate::oci::Digest;
 
 /// What becomes of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -38,12 +43,14 @@ pub struct Verdict {
     pub reasons: Vec<String>,
     /// Why it stays after all when a guard refuses the package, where that is another reason: what it hangs on stays too.
     pub if_refused: Option<Vec<String>>,
+    /// Of what goes: what it follows in other packages.
+    pub after: Vec<After>,
 }
 
 impl Verdict {
     /// Nothing decides about it, for this reason.
     pub(super) fn leave(why: String) -> Self {
-        Self { action: Action::Leave, reasons: vec![why], if_refused: None }
+        Self { action: Action::Leave, reasons: vec![why], if_refused: None, after: Vec::new() }
     }
 }
 
@@ -64,6 +71,8 @@ pub struct Decision {
     pub orphans: u64,
     /// Images that stay because no ranking decides about them.
     pub undecided: Vec<UndecidedImages>,
+    /// What becomes of each manifest that answers, or may.
+    pub(super) fates: BTreeMap<Digest, Outer>,
 }
 
 /// Why nothing goes in a package.
@@ -81,6 +90,10 @@ impl Decision {
         for row in &mut self.rows {
             refuse(&mut row.action, &mut row.reasons, row.if_refused.take());
         }
+        for row in &mut self.rows {
+            row.after.clear();
+        }
+        self.fates.values_mut().for_each(|fate| *fate = Outer::Stays);
         self.images_kept += std::mem::take(&mut self.images_deleted);
         self.stop = Some(Stop::Refused(why));
     }

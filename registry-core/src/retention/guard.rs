@@ -84,7 +84,9 @@ pub(super) fn refusal(deciding: &Deciding<'_>) -> Option<Refusal> {
         .iter()
         .zip(&deciding.gone)
         .filter(|(image, gone)| !**gone && is_survivor(&image.class, image.protection().is_some()));
-    if survivors.count() == 0 && !policy.allow_empty {
+    // Where nothing but signatures of what other packages have was kept, there was no image to be left without.
+    let has_images = pruned > 0 || deciding.images.all.iter().any(|image| !image.is_follower());
+    if survivors.count() == 0 && has_images && !policy.allow_empty {
         return Some(Refusal::NoneStays);
     }
     same_second(deciding).or_else(|| copied(deciding))

@@ -267,10 +267,14 @@ fn image(
 ) -> Image {
     let info = package.info(manifest);
     let cache = info.filter(|info| info.is_cache && keeps_cache(package, policy, &rows));
+    let schema1 = info.filter(|info| info.is_signed_anew).map(|_| {
+        "schema 1, which this server signs anew at each answer, so that its bytes cannot be checked"
+            .to_owned()
+    });
     let held = match (cache, info.is_some_and(|info| info.is_opaque)) {
         (Some(_), _) => Some("it is a build cache".to_owned()),
         (None, true) => Some("its media type is not known, so what it needs is not known".to_owned()),
-        (None, false) => None,
+        (None, false) => schema1,
     };
     let tags = || rows.iter().map(|row| &*package.rows[*row].version);
     let follows: Vec<Option<Digest>> = tags().map(followed).collect();

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use super::decide::{Deciding, Reached};
 use super::decision::Action;
-use super::follow::{Followed, Subject};
+use super::follow::{Followed, Outer, Subject};
 use super::images::{Class, ImageId};
 use super::package::{Info, ManifestId, State};
+use super::plan::After;
 use super::policy::{Fate, is_young};
 use crate::oci::Digest;
 
@@ -17,6 +18,8 @@ pub(super) struct Judgement {
     pub(super) reasons: Vec<String>,
     /// Why it stays after all when a guard refuses the package, where that is another reason.
     pub(super) if_refused: Option<Vec<String>>,
+    /// Of what goes: what it follows in other packages.
+    pub(super) after: Vec<After>,
     /// Whether it stays only because something that it follows does.
     pub(super) stays_as_follower: bool,
 }
@@ -38,7 +41,7 @@ impl Judgement {
     }
 
     const fn new(action: Action, reasons: Vec<String>) -> Self {
-        Self { action, reasons, if_refused: None, stays_as_follower: false }
+        Self { action, reasons, if_refused: None, after: Vec::new(), stays_as_follower: false }
     }
 
     /// It stays with what it follows.
@@ -109,8 +112,7 @@ impl Deciding<'_> {
             self.package.find(digest).is_some_and(|subject| self.is_held(id, subject, reached))
         };
         if let Some(digest) = image.also_follows().find(is_held) {
-            let followed = Followed { subject: *digest, fate: Subject::Stays };
-            return Judgement::keep(vec![followed.to_string()]);
+            return Judgement::keep(vec![self.followed(*digest, Subject::Stays).to_string()]);
         }
         let has_row = || {
             let rows = &self.rows_of[image.manifest.index()];
@@ -192,7 +194,7 @@ impl Deciding<'_> {
         let Some(subject) = self.package.find(digest) else { return Subject::Unknown };
         match self.package.state(subject) {
             _ if self.is_held(id, subject, reached) => Subject::Stays,
-            State::Absent => Subject::Absent,
+            State::Absent => self.absent(digest),
             State::Present(_) if self.is_tagged(id, subject, reached) || self.is_taken(id, subject) => {
                 Subject::Goes
             }
@@ -205,7 +207,10 @@ impl Deciding<'_> {
     /// A signature stays while anything that stays reaches one of its subjects, and goes with the last that did.
     fn follower_verdict(&mut self, id: ImageId, subjects: &[Digest], reached: &Reached) -> Judgement {
         let each = subjects.iter().map(|subject| (*subject, self.fate(id, subject, reached)));
-        let each: Vec<Followed> = each.map(|(subject, fate)| Followed { subject, fate }).collect();
+        let each: Vec<Followed> = each.map(|(subject, fate)| self.followed(subject, fate)).collect();
+        if let Some(held) = each.iter().find(|one| one.fate == Subject::Elsewhere(Outer::Stays)) {
+            return Judgement::keep(vec![held.to_string()]);
+        }
         if let Some(held) = each.iter().find(|one| one.fate == Subject::Stays) {
             return Judgement::follow(vec![held.to_string()]);
         }
@@ -213,19 +218,50 @@ impl Deciding<'_> {
             self.orphans.insert(id);
         }
         let (goes, stays): (Vec<&Followed>, Vec<&Followed>) = each.iter().partition(|one| match one.fate {
-            Subject::Goes => true,
+            Subject::Goes | Subject::Elsewhere(Outer::Goes) => true,
             Subject::Absent => self.may_prune_orphan(id),
-            Subject::Stays | Subject::Circle | Subject::Untagged | Subject::Unknown => false,
+            Subject::Stays
+            | Subject::Circle
+            | Subject::Elsewhere(_)
+            | Subject::Outside
+            | Subject::Untagged
+            | Subject::Unknown => false,
         });
         if !stays.is_empty() || goes.is_empty() {
             return Judgement::leave(stays.into_iter().map(Followed::to_string).collect());
         }
         let refused = goes.iter().map(|one| match one.fate {
-            Subject::Goes => Followed { fate: Subject::Stays, ..**one }.to_string(),
+            Subject::Goes => self.followed(one.subject, Subject::Stays).to_string(),
             _ => one.to_string(),
         });
         let if_refused = Some(refused.collect());
-        Judgement { if_refused, ..Judgement::delete(goes.into_iter().map(Followed::to_string).collect()) }
+        let elsewhere = goes.iter().filter(|one| one.fate == Subject::Elsewhere(Outer::Goes));
+        let after = elsewhere.flat_map(|one| {
+            one.of.iter().map(|package| After { package: package.clone(), digest: one.subject })
+        });
+        let after = after.collect();
+        let why = goes.into_iter().map(Followed::to_string).collect();
+        Judgement { if_refused, after, ..Judgement::delete(why) }
+    }
+
+    /// A subject with the packages that have it, where this one does not.
+    fn followed(&self, subject: Digest, fate: Subject) -> Followed {
+        let elsewhere = self.package.elsewhere.get(&subject);
+        let elsewhere = elsewhere.filter(|_| matches!(fate, Subject::Elsewhere(_)));
+        Followed { subject, of: elsewhere.map(|one| one.packages.clone()).unwrap_or_default(), fate }
+    }
+
+    /// What is known of a subject that this package does not have. Signatures may be kept in another repository than what
+    /// they sign (`COSIGN_REPOSITORY`), even of another registry: only where the others of this package follow what is in it
+    /// can one be an orphan.
+    fn absent(&self, digest: &Digest) -> Subject {
+        match self.package.elsewhere.get(digest) {
+            Some(elsewhere) if !elsewhere.packages.is_empty() => {
+                Subject::Elsewhere(self.others.get(digest).copied().unwrap_or(Outer::Stays))
+            }
+            Some(elsewhere) if elsewhere.unread.is_none() && self.signs_its_own => Subject::Absent,
+            _ => Subject::Outside,
+        }
     }
 
     fn may_prune_orphan(&self, id: ImageId) -> bool {

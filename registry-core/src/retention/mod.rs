@@ -2,6 +2,7 @@
 //!
 //! [`decide`] and [`plan`] are pure: packages, a policy and a clock in, a plan out. Effects act on a plan and nothing else.
 
+mod among;
 #[cfg(any(feature = "remote", feature = "storage"))]
 mod applied;
 #[cfg(feature = "remote")]
@@ -32,6 +33,8 @@ mod journal;
 mod judge;
 #[cfg(feature = "remote")]
 mod known_rows;
+#[cfg(any(feature = "remote", feature = "storage"))]
+mod late;
 #[cfg(feature = "storage")]
 pub mod layout;
 #[cfg(any(feature = "remote", feature = "storage"))]
@@ -73,14 +76,15 @@ pub use group_by::{Group, GroupBy, GroupByError};
 pub use in_use::{InUse, InUseError};
 pub use journal::{Entry, Journal, JournalError, Outcome, SCHEMA as JOURNAL_SCHEMA, Told};
 pub use package::{Info, ManifestId, Package, PartId, Row, State};
-pub use plan::{PackagePlan, PackageState, Plan, SCHEMA, Summary, Version};
+pub use plan::{After, PackagePlan, PackageState, Plan, SCHEMA, Summary, Version};
 pub use planning::plan;
 pub use policy::{Fate, Pattern, Policy, RankBy, Rule};
 pub use policy_text::{PolicyText, RuleText};
 #[cfg(feature = "remote")]
 pub use push_times::{PushTime, PushTimes, SCHEMA as PUSH_TIMES_SCHEMA};
 pub use record::{
-    Record, RecordError, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA as INVENTORY_SCHEMA,
+    Elsewhere, Record, RecordError, RecordedManifest, RecordedPackage, RecordedVersion,
+    SCHEMA as INVENTORY_SCHEMA,
 };
 #[cfg(feature = "remote")]
 pub use server::{

@@ -3,11 +3,12 @@
 //! Filled by a source or from a recorded inventory; decides nothing. What was not read is [`State::Unknown`] or
 //! [`State::Unasked`], never absent.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 
 use super::copied::CopiedTimes;
+use super::record::Elsewhere;
 use crate::graph::{DigestTable, NodeId};
 use crate::oci::manifest::{Kind, Role};
 use crate::oci::{Digest, Manifest, MediaType};
@@ -84,6 +85,8 @@ pub struct Info {
     pub is_opaque: bool,
     /// Of an opaque manifest: every digest that it spells anywhere, for it may reference them.
     pub mentions: Vec<ManifestId>,
+    /// Whether it is schema 1 that its server signs anew at each answer, so that its bytes cannot be checked.
+    pub is_signed_anew: bool,
     /// When its config, or else an annotation, says that it was built; asked for only where images are ranked by it.
     pub built_at: Option<Timestamp>,
 }
@@ -106,6 +109,8 @@ pub struct Package {
     pub unreadable: Option<String>,
     /// Signs that a copy made the times of its tags.
     pub copied: Option<CopiedTimes>,
+    /// What other packages answer to the digests that tags of this one are named after and that it does not have.
+    pub elsewhere: BTreeMap<Digest, Elsewhere>,
     digests: DigestTable,
     states: Vec<State>,
     parts: DigestTable,
@@ -233,6 +238,7 @@ impl Package {
             is_chart: false,
             is_opaque,
             mentions,
+            is_signed_anew: false,
             built_at: None,
         };
         for reference in &parsed.references {
@@ -252,6 +258,14 @@ impl Package {
         info.children.shrink_to_fit();
         info.parts.shrink_to_fit();
         self.states[manifest.index()] = State::Present(Box::new(info));
+    }
+
+    /// Files a schema 1 manifest of which the bytes are another signature of what was pushed.
+    pub fn set_signed_anew(&mut self, manifest: ManifestId, media_type: &str, bytes: &[u8]) {
+        self.set_bytes(manifest, media_type, bytes);
+        if let Some(State::Present(info)) = self.states.get_mut(manifest.index()) {
+            info.is_signed_anew = true;
+        }
     }
 
     /// Every digest spelled in a value. The depth of the value is bounded by its parser.

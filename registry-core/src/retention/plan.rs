@@ -111,9 +111,23 @@ pub struct Version {
     /// Of what goes: whether it can be put back while the server's collector has not run. What is not is final.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub undoable: Option<bool>,
+    /// Of what goes: what it follows in other packages. It goes after all packages, and only when this is confirmed to be
+    /// gone.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub after: Vec<After>,
     /// Indexes that name its manifest.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub parents: Vec<Digest>,
+}
+
+/// A manifest of another package.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct After {
+    /// The package.
+    pub package: String,
+    /// The manifest.
+    pub digest: Digest,
 }
 
 /// Sums over all packages.

@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 
+use super::among::Among;
 use super::at_risk::{self, Collector};
 use super::bytes::Reclaim;
-use super::decide::decide;
+use super::decide::{decide, decide_among};
 use super::decision::{self, Action, Decision, Stop};
 use super::package::Package;
 use super::plan::{CAPPED, PackagePlan, PackageState, Plan, SCHEMA, Summary, Version, digest_of};
@@ -26,19 +27,32 @@ pub fn plan(
 ) -> Plan {
     let (mut reclaim, mut collector) = (Reclaim::default(), Collector::default());
     let mut number = 0;
-    let one = |package: Package| {
-        let decision = decide(&package, &source.path_of(&package.name), policy, now);
-        reclaim.add(&package, &decision);
+    let mut one = |package: &Package, decision: Decision| {
+        reclaim.add(package, &decision);
         if source.kind == SourceKind::Forgejo {
-            collector.add(number, &package, &decision);
+            collector.add(number, package, &decision);
             number += 1;
         }
-        let planned = package_plan(&package, &decision, &source, policy);
+        let planned = package_plan(package, &decision, &source, policy);
         let hanging = decision.rows.into_iter().enumerate();
         (planned, hanging.filter_map(|(at, verdict)| Some((at, verdict.if_refused?))).collect())
     };
-    let mut packages: Vec<(PackagePlan, IfRefused)> =
-        packages.into_iter().filter(|package| policy.covers(&package.name)).map(one).collect();
+    let path = |package: &Package| source.path_of(&package.name);
+    let (mut among, mut packages_planned) = (Among::default(), Vec::<(PackagePlan, IfRefused)>::new());
+    for package in packages.into_iter().filter(|package| policy.covers(&package.name)) {
+        let decision = decide(&package, &path(&package), policy, now);
+        if among.add(&package, &decision) {
+            packages_planned.push(one(&package, decision));
+        } else {
+            among.waiting.push((package, decision));
+        }
+    }
+    // Followers of what other packages have are decided when all others are.
+    among.settle(|package, others| decide_among(package, &path(package), policy, now, others));
+    for (package, decision) in among.waiting {
+        packages_planned.push(one(&package, decision));
+    }
+    let mut packages = packages_planned;
     for (package, head) in collector.takes() {
         if let Some((package, _)) = packages.get_mut(package as usize) {
             package.warn_of(|digest| at_risk::begins(digest, &head));
@@ -103,6 +117,7 @@ impl PackagePlan {
             let why = if_refused.next_if(|(row, _)| *row == at).map(|(_, why)| why);
             decision::refuse(&mut row.action, &mut row.reasons, why);
             row.undoable = None;
+            row.after.clear();
         }
         self.images_kept += std::mem::take(&mut self.images_deleted);
         (self.state, self.reason) = (PackageState::Refused, Some(why));
@@ -133,11 +148,13 @@ fn package_plan(package: &Package, decision: &Decision, source: &Source, policy:
             id: row.id,
             digest: row.manifest.map(|manifest| package.digest(manifest)),
             media_type: info.map(|info| info.media_type.as_str().to_owned()),
-            bytes: info.map(|info| info.bytes),
+            // What is signed anew need not have the same size twice.
+            bytes: info.filter(|info| !info.is_signed_anew).map(|info| info.bytes),
             created_at: row.created_at,
             action: verdict.action,
             reasons: reasons(row, verdict, source.kind),
             undoable: undoable[at],
+            after: verdict.after.clone(),
             parents: named,
         }
     };

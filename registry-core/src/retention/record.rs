@@ -9,9 +9,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::copied::CopiedTimes;
+#[cfg(any(feature = "remote", feature = "storage"))]
+use super::images::followed;
 use super::package::{Package, Row};
 use super::source::Source;
-use crate::oci::Digest;
+use crate::oci::manifest::Kind;
+use crate::oci::{Digest, Manifest};
 
 /// The name of this shape.
 pub const SCHEMA: &str = "registry-retention/inventory/1";
@@ -49,10 +52,27 @@ pub struct RecordedPackage {
     /// Signs that a copy made the times of its tags.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub copied: Option<CopiedTimes>,
+    /// What other packages answer to the digests that tags of this one are named after and that it does not have itself.
+    /// A digest that is missing here was asked of none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub elsewhere: BTreeMap<Digest, Elsewhere>,
     /// Of those that are absent: what a tree on disk has the bytes of, and only no link to. Explains, decides nothing, and is
     /// in no file.
     #[serde(skip)]
     pub unlinked: BTreeSet<Digest>,
+}
+
+/// What the other packages of a source answer to a digest. With neither field, all were asked and none has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Elsewhere {
+    /// Names of packages that have it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub packages: Vec<String>,
+    /// Why it may be in others that could not be asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unread: Option<String>,
 }
 
 /// A row of a listing.
@@ -91,6 +111,15 @@ pub enum RecordedManifest {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
         built_at: Option<Timestamp>,
+    },
+    /// A schema 1 manifest, which the server signs anew at each answer: it answers, and its bytes are not those of its digest.
+    Schema1 {
+        /// Its media type as the server gives it.
+        media_type: String,
+        /// Its bytes as they were sent.
+        #[serde(with = "base64_text")]
+        #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::base64"))]
+        data: Vec<u8>,
     },
     /// The server says that it is not there.
     Absent,
@@ -167,16 +196,31 @@ impl Record {
 }
 
 impl RecordedPackage {
+    /// The digests that its tags are named after and that it does not have, in order.
+    #[cfg(any(feature = "remote", feature = "storage"))]
+    pub(super) fn missing_subjects(&self) -> BTreeSet<Digest> {
+        let subjects = self.versions.iter().filter_map(|row| followed(&row.version));
+        subjects.filter(|digest| self.manifests.get(digest) == Some(&RecordedManifest::Absent)).collect()
+    }
+
     /// The package with its graph.
     pub fn package(&self) -> Package {
         let mut package = Package::new(&self.name);
         package.unreadable.clone_from(&self.error);
         package.copied.clone_from(&self.copied);
+        package.elsewhere.clone_from(&self.elsewhere);
         for (digest, recorded) in &self.manifests {
             let manifest = package.intern(digest);
             match recorded {
                 RecordedManifest::Absent => package.set_absent(manifest),
                 RecordedManifest::Unknown(why) => package.set_unknown(manifest, why.as_str()),
+                RecordedManifest::Schema1 { media_type, data } => {
+                    if Manifest::parse(data).kind == Kind::Schema1 {
+                        package.set_signed_anew(manifest, media_type, data);
+                    } else {
+                        package.set_unknown(manifest, "its bytes are no schema 1 manifest");
+                    }
+                }
                 RecordedManifest::Present { media_type, data, built_at } => {
                     if Digest::of(digest.algorithm(), data) == *digest {
                         package.set_bytes(manifest, media_type, data);

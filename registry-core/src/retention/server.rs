@@ -142,6 +142,9 @@ pub trait Reader: Sync {
     /// Rows of all packages, or of one.
     fn rows(&self, package: Option<&str>) -> impl Future<Output = Result<Listing, Unanswered>> + Send;
 
+    /// Names of packages that may hold manifests although no row tells of them.
+    fn unlisted(&self) -> impl Future<Output = Result<Vec<String>, Unanswered>> + Send;
+
     /// One row as it is now.
     fn row(
         &self,
@@ -149,7 +152,8 @@ pub trait Reader: Sync {
         version: &str,
     ) -> impl Future<Output = Result<Option<Listed>, Unanswered>> + Send;
 
-    /// A manifest by tag or by digest, whole.
+    /// A manifest by tag or by digest, whole. Its bytes hash to its digest, but for schema 1, which some servers sign anew at
+    /// each answer.
     fn manifest(
         &self,
         package: &str,
@@ -219,6 +223,10 @@ impl<R> Armed<R> {
 impl<R: Reader + Send> Reader for Armed<R> {
     async fn rows(&self, package: Option<&str>) -> Result<Listing, Unanswered> {
         self.reader.rows(package).await
+    }
+
+    async fn unlisted(&self) -> Result<Vec<String>, Unanswered> {
+        self.reader.unlisted().await
     }
 
     async fn row(&self, package: &str, version: &str) -> Result<Option<Listed>, Unanswered> {

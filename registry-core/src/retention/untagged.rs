@@ -63,7 +63,12 @@ pub(super) fn verdict(
     let Some(manifest) = row.manifest else { return leave("its digest cannot be read".into()) };
     if deciding.pruned[at] {
         let why = "no root reaches it, and it is older than the grace";
-        return Verdict { action: Action::Delete, reasons: vec![why.into()], if_refused: None };
+        return Verdict {
+            action: Action::Delete,
+            reasons: vec![why.into()],
+            if_refused: None,
+            after: Vec::new(),
+        };
     }
     let images = &deciding.images;
     let own = images.of_manifest[manifest.index()];

@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use registry_core::oci::Digest;
-use registry_core::retention::{Action, Decision, Fate, InUse, Pattern, Policy, State};
+use registry_core::retention::{
+    Action, Decision, Elsewhere, Fate, InUse, Package, Pattern, Plan, Policy, State, plan,
+};
 
-use crate::support::{Maker, keep};
+use crate::effects::source;
+use crate::support::{Maker, keep, now};
 
 fn fallback(digest: Digest) -> String {
     format!("sha256-{}", digest.hex())
@@ -284,7 +287,8 @@ proptest! {
         let policy = policy(keep_last, prune, &used);
         let text = maker.text(&policy);
         let decision = maker.decide(&policy);
-        let everything = Decision { rows: decision.rows.iter().cloned().map(|mut row| { row.action = Action::Keep; row }).collect(), ..decision.clone() };
+        let mut everything = decision.clone();
+        everything.rows.iter_mut().for_each(|row| row.action = Action::Keep);
         for (digest, subjects) in followers(&maker) {
             let rows = || maker.package.rows.iter().zip(&decision.rows).filter(|(row, _)| row.manifest.map(|one| maker.package.digest(one)) == Some(digest));
             let goes = rows().any(|(_, row)| row.action == Action::Delete);
@@ -306,4 +310,134 @@ proptest! {
             prop_assert!(subjects.iter().all(is_there));
         }
     }
+}
+
+/// A package whose signatures follow what others have: of each subject the packages that have it.
+fn signatures(subjects: &[(Digest, &[&str])]) -> Maker {
+    let mut maker = Maker::new();
+    maker.package.name = "signatures".into();
+    for (number, (subject, packages)) in subjects.iter().enumerate() {
+        let signature = maker.image(&format!("signature {number}"));
+        maker.tag(&format!("{}.sig", fallback(*subject)), signature, 100);
+        maker.lose(*subject);
+        let packages = packages.iter().map(|name| (*name).to_owned()).collect();
+        maker.package.elsewhere.insert(*subject, Elsewhere { packages, unread: None });
+    }
+    maker
+}
+
+/// Rows of a plan, digests by name.
+fn rows(plan: &Plan, makers: &[&Maker]) -> String {
+    let mut lines = Vec::new();
+    for package in &plan.packages {
+        lines.push(
+            format!("{} {:?} {}", package.name, package.state, package.reason.as_deref().unwrap_or(""))
+                .trim()
+                .to_owned(),
+        );
+        for row in &package.versions {
+            let after: Vec<_> = row
+                .after
+                .iter()
+                .map(|after| format!(" after {} of {}", after.digest, after.package))
+                .collect();
+            lines.push(format!(
+                "  {:?} {}: {}{}",
+                row.action,
+                row.version,
+                row.reasons.join("; "),
+                after.concat()
+            ));
+        }
+    }
+    makers.iter().fold(lines.join("\n"), |text, maker| maker.named(&text))
+}
+
+fn planned(makers: &mut [&mut Maker], policy: &Policy) -> Plan {
+    makers.iter_mut().for_each(|maker| maker.package.seal());
+    let packages: Vec<Package> = makers.iter().map(|maker| maker.package.clone()).collect();
+    plan(source(), packages, policy, now(), "0")
+}
+
+/// <https://github.com/sigstore/cosign/issues/2045>, <https://github.com/kyverno/kyverno/issues/2504>
+#[test]
+fn signatures_in_another_repository_go_and_stay_with_their_images() {
+    let mut app = Maker::new();
+    let subjects: Vec<Digest> =
+        (1..=3).map(|number| app.single(&format!("v{number}"), 400 - number)).collect();
+    let of_app: &[&str] = &["app"];
+    let each: Vec<(Digest, &[&str])> = subjects.iter().map(|subject| (*subject, of_app)).collect();
+    let mut all = signatures(&each);
+    // A signature of a signature, and one of what nobody has.
+    let second = all.image("second");
+    let first = all.image("signature 0");
+    all.tag(&format!("{}.sig", fallback(first)), second, 90);
+    let lost = all.image("lost");
+    let orphan = all.image("orphan");
+    all.tag(&format!("{}.sig", fallback(lost)), orphan, 80);
+    all.lose(lost);
+    let mut policy = keep(1);
+    (policy.orphan_signatures, policy.grace) = (Fate::Prune, 0);
+    insta::assert_snapshot!(rows(&planned(&mut [&mut app, &mut all], &policy), &[&app, &all]), @"
+    app Planned
+      Keep v3: newest 1 of 1
+      Delete v2: rank 2, beyond newest 1
+      Delete v1: rank 3, beyond newest 1
+    signatures Planned
+      Leave sha256-<lost>.sig: follows <lost>, which is not in this package and may be elsewhere
+      Delete sha256-<signature 0>.sig: follows <signature 0>, which goes
+      Keep sha256-<v3/image>.sig: follows <v3/image> of app, which stays
+      Delete sha256-<v2/image>.sig: follows <v2/image> of app, which goes after <v2/image> of app
+      Delete sha256-<v1/image>.sig: follows <v1/image> of app, which goes after <v1/image> of app
+    ");
+    // Whatever the order of the packages.
+    let (one, other) =
+        (planned(&mut [&mut app, &mut all], &policy), planned(&mut [&mut all, &mut app], &policy));
+    assert_eq!(one, other);
+    // A guard that refuses the images spares their signatures.
+    policy.max_delete_percent = Some(50);
+    insta::assert_snapshot!(rows(&planned(&mut [&mut app, &mut all], &policy), &[&app, &all]), @"
+    app Refused 2 of 3 images would go, more than --max-delete-percent 50
+      Keep v3: newest 1 of 1
+      Leave v2: rank 2, beyond newest 1; spared: a guard refused this package
+      Leave v1: rank 3, beyond newest 1; spared: a guard refused this package
+    signatures Planned
+      Leave sha256-<lost>.sig: follows <lost>, which is not in this package and may be elsewhere
+      Keep sha256-<signature 0>.sig: follows <signature 0>, which stays
+      Keep sha256-<v3/image>.sig: follows <v3/image> of app, which stays
+      Keep sha256-<v2/image>.sig: follows <v2/image> of app, which stays
+      Keep sha256-<v1/image>.sig: follows <v1/image> of app, which stays
+    ");
+}
+
+/// <https://github.com/eumel8/cosignwebhook/issues/44>
+#[test]
+fn a_subject_that_may_be_elsewhere_is_never_gone() {
+    let mut app = Maker::new();
+    let (old, _new) = (app.single("v1", 400), app.single("v2", 300));
+    let foreign = app.image("foreign");
+    let mut tools = signatures(&[(old, &["app", "not-selected"]), (foreign, &[])]);
+    tools.package.name = "tools".into();
+    tools.single("own", 10);
+    tools.package.elsewhere.get_mut(&foreign).unwrap().unread =
+        Some("team/secret could not be asked: 403".into());
+    let mut policy = keep(1);
+    (policy.orphan_signatures, policy.grace) = (Fate::Prune, 0);
+    insta::assert_snapshot!(rows(&planned(&mut [&mut app, &mut tools], &policy), &[&app, &tools]), @"
+    app Planned
+      Keep v2: newest 1 of 1
+      Delete v1: rank 2, beyond newest 1
+    tools Planned
+      Keep own: newest 1 of 1
+      Leave sha256-<foreign>.sig: follows <foreign>, which is not in this package and may be elsewhere
+      Keep sha256-<v1/image>.sig: follows <v1/image> of app and not-selected, which stays
+    ");
+    // An inventory of before does not tell.
+    tools.package.elsewhere.clear();
+    insta::assert_snapshot!(rows(&planned(&mut [&mut tools], &policy), &[&app, &tools]), @"
+    tools Planned
+      Keep own: newest 1 of 1
+      Leave sha256-<foreign>.sig: follows <foreign>, which is not in this package and may be elsewhere
+      Leave sha256-<v1/image>.sig: follows <v1/image>, which is not in this package and may be elsewhere
+    ");
 }

@@ -171,6 +171,7 @@ proptest! {
             maker.package.set_unknown(*which.get(&all), "502");
         }
         let mut other = Package::new("app");
+        other.elsewhere.clone_from(&maker.package.elsewhere);
         for one in all.iter().rev() {
             let digest = maker.package.digest(*one);
             let number = other.intern(&digest);

@@ -51,6 +51,7 @@ fn told(record: &Record, names: &[(&registry_fixtures::Digest, &str)]) -> String
         for (digest, manifest) in &package.manifests {
             let state = match manifest {
                 RecordedManifest::Present { media_type, .. } => media_type.clone(),
+                RecordedManifest::Schema1 { .. } => "schema 1, signed anew".into(),
                 RecordedManifest::Absent => "absent".into(),
                 RecordedManifest::Unknown(why) => format!("unknown: {why}"),
             };

@@ -4,6 +4,7 @@
 mod copied;
 mod corners;
 mod effects;
+mod elsewhere;
 mod followers;
 mod incidents;
 mod laws;

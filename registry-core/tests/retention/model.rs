@@ -180,6 +180,10 @@ impl Reader for Server {
         Ok(model.rows.iter().map(|(version, row)| listed(version, row)).collect::<Vec<_>>().into())
     }
 
+    async fn unlisted(&self) -> Result<Vec<String>, Unanswered> {
+        Ok(Vec::new())
+    }
+
     async fn row(&self, _: &str, version: &str) -> Result<Option<Listed>, Unanswered> {
         self.request()?;
         Ok(self.model.lock().unwrap().rows.get(version).map(|row| listed(version, row)))

@@ -9,7 +9,7 @@ use registry_core::retention::{
 };
 
 use crate::effects::source;
-use crate::support::{Maker, hours_ago, keep, now};
+use crate::support::{Maker, hours_ago, keep, now, sha};
 
 /// A list of tags, and answers by reference; a digest or an error where there is no manifest.
 #[derive(Default)]
@@ -53,6 +53,10 @@ impl Reader for Answers {
             created_at: Some(hours_ago(*hours)),
         };
         Ok(self.rows.iter().map(row).collect::<Vec<_>>().into())
+    }
+
+    async fn unlisted(&self) -> Result<Vec<String>, Unanswered> {
+        Ok(Vec::new())
     }
 
     async fn row(&self, _: &str, _: &str) -> Result<Option<Listed>, Unanswered> {
@@ -153,4 +157,30 @@ fn the_order_of_a_listing_picks_no_reason() {
     assert!(one.packages[0].versions.iter().all(|row| row.action == Action::Leave));
     answers.rows.reverse();
     assert_eq!(answers.plan(&keep(1)), one);
+}
+
+/// 2.8 signs schema 1 anew at each GET, so that what comes hashes to something else each time:
+/// <https://github.com/distribution/distribution/issues/4358>
+#[test]
+fn schema_1_that_is_signed_anew_stays_and_skips_no_package() {
+    let mut answers = Answers::of(&singles(3));
+    let (digest, bytes) = (sha("what was pushed"), br#"{"schemaVersion":1,"name":"app","tag":"old","architecture":"amd64","fsLayers":[],"history":[],"signatures":[]}"#);
+    let media_type = "application/vnd.docker.distribution.manifest.v1+prettyjws".to_owned();
+    answers.rows.push(("old".into(), 900));
+    for reference in ["old".to_owned(), digest.to_string()] {
+        let found = Fetched { digest, media_type: media_type.clone(), bytes: bytes.to_vec() };
+        answers.manifests.insert(reference, Ok(found));
+    }
+    insta::assert_snapshot!(text(&answers.plan(&keep(1))), @"
+    Keep v3: newest 1 of 1
+    Delete v2: rank 2, beyond newest 1
+    Delete v1: rank 3, beyond newest 1
+    Keep old: schema 1, which this server signs anew at each answer, so that its bytes cannot be checked
+    ");
+    // Nothing else may hash to something else.
+    for reference in ["old".to_owned(), digest.to_string()] {
+        let found = Fetched { digest, media_type: media_type.clone(), bytes: b"{}".to_vec() };
+        answers.manifests.insert(reference, Ok(found));
+    }
+    assert!(text(&answers.plan(&keep(1))).starts_with("skipped: "));
 }

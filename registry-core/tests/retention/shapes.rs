@@ -157,10 +157,19 @@ fn a_signature_whose_subject_is_gone() {
     maker.lose(subject);
     let signature = maker.image("signature");
     maker.tag(&format!("sha256-{}.sig", subject.hex()), signature, 200);
+    // It may sign what another registry has, for nothing here is signed in place.
+    insta::assert_snapshot!(maker.text(&keep(2)), @"
+    keep   v2: newest 1 of 2
+    keep   v1: newest 2 of 2
+    leave  sha256-<subject>.sig: follows <subject>, which is not in this package and may be elsewhere
+    ");
+    let (newest, own) = (maker.image("v2/image"), maker.image("own"));
+    maker.tag(&format!("sha256-{}.sig", newest.hex()), own, 210);
     insta::assert_snapshot!(maker.text(&keep(1)), @"
     keep   v2: newest 1 of 1
     delete v1: rank 2, beyond newest 1
     leave  sha256-<subject>.sig: follows <subject>, which is gone
+    keep   sha256-<v2/image>.sig: follows <v2/image>, which stays
     ");
     let mut policy = keep(1);
     policy.orphan_signatures = Fate::Prune;
@@ -168,6 +177,7 @@ fn a_signature_whose_subject_is_gone() {
     keep   v2: newest 1 of 1
     delete v1: rank 2, beyond newest 1
     delete sha256-<subject>.sig: follows <subject>, which is gone
+    keep   sha256-<v2/image>.sig: follows <v2/image>, which stays
     ");
 }
 

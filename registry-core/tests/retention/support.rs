@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{Timestamp, ToSpan as _};
 use registry_core::oci::{Algorithm, Digest};
-use registry_core::retention::{Decision, Package, Policy, Row, Stop, decide};
+use registry_core::retention::{Decision, Elsewhere, Package, Policy, Row, Stop, decide};
 use serde_json::{Value, json};
 
 pub const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -119,6 +119,7 @@ impl Maker {
     pub fn lose(&mut self, digest: Digest) {
         let number = self.package.intern(&digest);
         self.package.set_absent(number);
+        self.package.elsewhere.insert(digest, Elsewhere::default());
         let text = digest.to_string();
         self.package.rows.retain(|row| *row.version != *text);
     }

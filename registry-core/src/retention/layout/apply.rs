@@ -2,16 +2,16 @@
 //! more, then the layer links. What stops a run at any point leaves no tag without its manifests, and no index that a tag
 //! reaches without a child.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Mutex;
 
 use jiff::Timestamp;
 
-use super::Layout;
 use super::act::{Acting, Held, levels, tag_step};
 use super::links::Links;
 use super::moves::{Fate, fates, kept, moves};
+use super::{Layout, LayoutError};
 use crate::oci::Digest;
 use crate::path::Place;
 use crate::repair::{Conditions, Journal, Log, Progress, Step};
@@ -19,9 +19,10 @@ use crate::retention::applied::{Applied, SCHEMA, Stopped};
 use crate::retention::decision::Action;
 use crate::retention::drift::{moved, unread, worse};
 use crate::retention::journal::Outcome;
+use crate::retention::late::{early, is_gone, late, sequence};
 use crate::retention::order::steps as ordered;
 use crate::retention::package::{ManifestId, Package};
-use crate::retention::plan::{PackagePlan, PackageState, Plan, Version};
+use crate::retention::plan::{After, PackagePlan, PackageState, Plan, Version};
 use crate::storage::Folder;
 use crate::storage::edit::Editor;
 
@@ -64,15 +65,48 @@ pub fn apply<F: Folder, E: Editor, L: Log + Send>(
     };
     let mut acting = Acting { tree: &layout.tree, arms, conditions: &conditions, applied };
     for planned in plan.packages.iter().filter(|package| package.state == PackageState::Planned) {
-        let doomed: Vec<&Version> =
-            planned.versions.iter().filter(|row| row.action == Action::Delete).collect();
-        if let Some(held) = acting.package(layout, planned, &doomed) {
-            for row in doomed {
-                acting.row(&planned.name, &row.version, Some(&held));
-            }
+        let mut doomed = planned.versions.iter().filter(|row| row.action == Action::Delete);
+        if doomed.any(|row| row.after.is_empty()) {
+            acting.tell(layout, planned, None);
         }
     }
+    for planned in sequence(plan) {
+        let done: HashSet<(&str, &str)> =
+            acting.applied.rows.iter().map(|row| (row.package.as_str(), row.version.as_str())).collect();
+        let late = late(planned, &done);
+        let there = still_there(layout, plan, &late);
+        acting.tell(layout, &late, Some(&there));
+    }
     acting.applied
+}
+
+/// Subjects in other packages that are not confirmed to be gone, and why what follows them stays.
+fn still_there<F: Folder>(layout: &Layout<F>, plan: &Plan, late: &PackagePlan) -> BTreeMap<After, Held> {
+    let doomed = late.versions.iter().filter(|row| row.action == Action::Delete);
+    let subjects: BTreeSet<&After> = doomed.flat_map(|row| &row.after).collect();
+    let packages: BTreeSet<&str> = subjects.iter().map(|after| after.package.as_str()).collect();
+    let mut there = BTreeMap::new();
+    for name in packages {
+        let of = plan.packages.iter().find(|package| package.name == name);
+        let now = match Now::read(layout, name) {
+            Err(NowError::Gone) => Ok(Package::new(name)),
+            Err(NowError::Unread(why)) => Err(why),
+            Ok(now) => Ok(now.package),
+        };
+        for after in subjects.iter().filter(|after| after.package == name) {
+            let digest = after.digest;
+            let held = match &now {
+                Ok(now) if is_gone(of, now, &digest) => continue,
+                Ok(_) => Held { outcome: Outcome::Spared, why: format!("{digest} is still there in {name}") },
+                Err(why) => Held {
+                    outcome: Outcome::Failed,
+                    why: format!("whether {digest} is gone from {name} is not known: {why}"),
+                },
+            };
+            there.insert((*after).clone(), held);
+        }
+    }
+    there
 }
 
 /// A package as it is right now.
@@ -81,21 +115,53 @@ struct Now {
     links: Links,
 }
 
+/// Why a package cannot be acted on now.
+#[derive(Debug, thiserror::Error)]
+enum NowError {
+    /// There is no such repository any more.
+    #[error("it is gone")]
+    Gone,
+    /// Something in it is not known.
+    #[error("{0}")]
+    Unread(String),
+}
+
 impl Now {
     /// Reads it; nothing may be unknown.
-    fn read<F: Folder>(layout: &Layout<F>, name: &str) -> Result<Self, String> {
-        let (recorded, links) = layout.package(name).map_err(|error| error.to_string())?;
+    fn read<F: Folder>(layout: &Layout<F>, name: &str) -> Result<Self, NowError> {
+        let (recorded, links) = layout.package(name).map_err(|error| match error {
+            LayoutError::Gone(_) => NowError::Gone,
+            other => NowError::Unread(other.to_string()),
+        })?;
         let package = recorded.package();
         match unread(&package) {
-            Some(why) => Err(why),
+            Some(why) => Err(NowError::Unread(why)),
             None => Ok(Self { package, links }),
         }
     }
 }
 
 impl<F: Folder, E: Editor, L: Log + Send> Acting<'_, F, E, L> {
+    /// Acts on one package, and tells what became of its rows when nothing was tried; `there` are subjects in other packages
+    /// that are not confirmed to be gone, or nothing as long as what waits for those is not acted on.
+    fn tell(&mut self, layout: &Layout<F>, planned: &PackagePlan, there: Option<&BTreeMap<After, Held>>) {
+        let doomed: Vec<&Version> =
+            planned.versions.iter().filter(|row| row.action == Action::Delete).collect();
+        if let Some(held) = self.package(layout, planned, &doomed, there) {
+            for row in doomed {
+                self.row(&planned.name, &row.version, Some(&held));
+            }
+        }
+    }
+
     /// Acts on one package; gives why nothing was tried in it, if that is so.
-    fn package(&mut self, layout: &Layout<F>, planned: &PackagePlan, doomed: &[&Version]) -> Option<Held> {
+    fn package(
+        &mut self,
+        layout: &Layout<F>,
+        planned: &PackagePlan,
+        doomed: &[&Version],
+        there: Option<&BTreeMap<After, Held>>,
+    ) -> Option<Held> {
         let held = |outcome, why: String| Some(Held { outcome, why });
         if doomed.is_empty() {
             return None;
@@ -117,7 +183,15 @@ impl<F: Folder, E: Editor, L: Log + Send> Acting<'_, F, E, L> {
         if let Some(why) = moved(planned, &before.package) {
             return held(Outcome::Stopped, why);
         }
-        let (gone, pruned) = self.tags(planned, &before.package);
+        let only_early;
+        let (planned, there) = match there {
+            Some(there) => (planned, there),
+            None => {
+                only_early = early(planned, &before.package);
+                (&only_early, &BTreeMap::new())
+            }
+        };
+        let (gone, pruned) = self.tags(planned, &before.package, there);
         let moved = match Now::read(layout, &planned.name) {
             Ok(now) => self.links(planned, &now, &gone, &pruned),
             Err(why) => {
@@ -134,7 +208,12 @@ impl<F: Folder, E: Editor, L: Log + Send> Acting<'_, F, E, L> {
 
     /// Moves tags, each image before what it names and what follows it. Gives the images that lost all their tags, and the
     /// rows of digests that still are to go.
-    fn tags(&mut self, planned: &PackagePlan, before: &Package) -> (Vec<Digest>, Vec<Version>) {
+    fn tags(
+        &mut self,
+        planned: &PackagePlan,
+        before: &Package,
+        there: &BTreeMap<After, Held>,
+    ) -> (Vec<Digest>, Vec<Version>) {
         let name = &planned.name;
         let (order, left) = ordered(planned, before);
         let unordered = Held { outcome: Outcome::Spared, why: "no safe order was found".into() };
@@ -145,7 +224,9 @@ impl<F: Folder, E: Editor, L: Log + Send> Acting<'_, F, E, L> {
             let mut tried: Vec<(usize, &Version)> = Vec::new();
             for number in level {
                 let step = &order[number];
-                if let Some(why) = step.after.iter().find_map(|other| held.get(other).cloned()) {
+                let own = step.rows.iter().flat_map(|row| &row.after).find_map(|after| there.get(after));
+                let above = || step.after.iter().find_map(|other| held.get(other).cloned());
+                if let Some(why) = own.cloned().or_else(above) {
                     step.rows.iter().for_each(|row| self.row(name, &row.version, Some(&why)));
                     held.insert(number, why);
                     continue;

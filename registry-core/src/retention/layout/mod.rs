@@ -10,7 +10,7 @@ mod links;
 mod moves;
 mod read;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 
 use jiff::Timestamp;
@@ -21,10 +21,10 @@ pub use self::moves::{Fate, Moves, moves, moves_of};
 use super::decision::Action;
 use super::plan::{PackageState, Plan};
 use super::policy::Pattern;
-use super::record::{Record, RecordedPackage, SCHEMA};
+use super::record::{Elsewhere, Record, RecordedManifest, RecordedPackage, SCHEMA};
 use super::source::{Source, SourceKind};
 use crate::graph::{Doubt, Graph, Part};
-use crate::oci::RepositoryName;
+use crate::oci::{Digest, RepositoryName};
 use crate::path::Place;
 use crate::storage::{DiskFolder, Folder, FolderError, Located, OpenOptions, Progress, ScanOptions, Tree};
 
@@ -128,8 +128,58 @@ impl<F: Folder> Layout<F> {
                 ..RecordedPackage::default()
             });
         }
+        self.look_elsewhere(&graph, &mut packages, how.only, &wanted)?;
         let packages = packages.into_values().collect();
         Ok(Record { schema: SCHEMA.into(), recorded_at: now, source: self.source.clone(), packages })
+    }
+
+    /// Looks in all other repositories for what signatures are named after and their own repository does not have.
+    fn look_elsewhere(
+        &self,
+        graph: &Graph,
+        packages: &mut BTreeMap<String, RecordedPackage>,
+        only: &[Pattern],
+        wanted: &(dyn Fn(&str) -> bool + Sync),
+    ) -> Result<(), LayoutError> {
+        let subjects: BTreeSet<Digest> =
+            packages.values().flat_map(RecordedPackage::missing_subjects).collect();
+        if subjects.is_empty() {
+            return Ok(());
+        }
+        let rest = if only.is_empty() { None } else { Some(self.scan(Some(&|name| !wanted(name)))?) };
+        let mut found: BTreeMap<Digest, Vec<(String, RecordedManifest)>> = BTreeMap::new();
+        let mut unread: BTreeMap<String, String> = BTreeMap::new();
+        for graph in [Some(graph), rest.as_ref()].into_iter().flatten() {
+            unread.extend(errors(graph));
+            for repository in &graph.repositories {
+                for subject in &subjects {
+                    let answer = read::manifest(self.tree.folder(), graph, repository, *subject);
+                    if answer != RecordedManifest::Absent {
+                        found.entry(*subject).or_default().push((repository.name.to_string(), answer));
+                    }
+                }
+            }
+        }
+        for package in packages.values_mut() {
+            for subject in package.missing_subjects() {
+                let mut elsewhere = Elsewhere::default();
+                if let Some((name, why)) = unread.iter().find(|(name, _)| **name != package.name) {
+                    elsewhere.unread = Some(format!("{name} could not be read: {why}"));
+                }
+                for (name, answer) in found.get(&subject).into_iter().flatten() {
+                    match answer {
+                        _ if *name == package.name => {}
+                        RecordedManifest::Unknown(why) => {
+                            elsewhere.unread.get_or_insert_with(|| format!("{name}: {why}"));
+                        }
+                        _ => elsewhere.packages.push(name.clone()),
+                    }
+                }
+                elsewhere.packages.sort_unstable();
+                package.elsewhere.insert(subject, elsewhere);
+            }
+        }
+        Ok(())
     }
 
     /// Reads one package, with its links.

@@ -194,7 +194,7 @@ fn unlinked<F: Folder>(
 }
 
 /// What a repository answers to one digest.
-fn manifest<F: Folder>(
+pub(super) fn manifest<F: Folder>(
     folder: &F,
     graph: &Graph,
     repository: &Repository,

@@ -1,0 +1,307 @@
+//! Signatures in another repository than what they sign: read, planned and applied, over HTTP and on a tree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use futures::executor::block_on;
+use registry_core::oci::Digest;
+use registry_core::retention::{
+    Action, Applied, DeleteError, Deleted, Doomed, Fate, Fetched, Listed, Listing, Outcome, Pattern, Plan,
+    Policy, Reader, Source, SourceKind, Unanswered, Writer, apply, collect, plan,
+};
+
+use crate::effects::how;
+use crate::model::Lines;
+use crate::support::{Maker, hours_ago, keep, now};
+
+/// A registry that lists tags only, and answers for what no tag names any more until it is collected.
+struct Registry {
+    tags: Mutex<BTreeMap<(String, String), (Digest, i64)>>,
+    manifests: BTreeMap<(String, Digest), (String, Vec<u8>)>,
+    /// Repositories that hold no tag.
+    bare: Vec<String>,
+    /// Repositories that answer to nothing but their list of tags.
+    silent: BTreeSet<String>,
+    stubborn: BTreeSet<String>,
+    /// A tag that somebody pushes after the first deletion.
+    pushed: Option<(String, String, Digest)>,
+}
+
+impl Registry {
+    fn new(makers: &[(&str, &Maker)]) -> Self {
+        let (mut tags, mut manifests) = (BTreeMap::new(), BTreeMap::new());
+        for (name, maker) in makers {
+            for row in &maker.package.rows {
+                let digest = maker.package.digest(row.manifest.unwrap());
+                let hours = (now().as_second() - row.created_at.unwrap().as_second()) / 3600;
+                tags.insert(((*name).to_owned(), row.version.to_string()), (digest, hours));
+                manifests.insert(((*name).to_owned(), digest), maker.bytes(&digest).unwrap());
+            }
+        }
+        Self {
+            tags: Mutex::new(tags),
+            manifests,
+            bare: Vec::new(),
+            silent: BTreeSet::new(),
+            stubborn: BTreeSet::new(),
+            pushed: None,
+        }
+    }
+
+    fn plan(&self, policy: &Policy) -> Plan {
+        let source = Source {
+            kind: SourceKind::Registry,
+            url: "https://r.example".into(),
+            owner: None,
+            version: None,
+        };
+        let how = registry_core::retention::Collecting { only: &policy.packages, ..how() };
+        let record = block_on(collect(self, source, &how, now())).unwrap();
+        // What is recorded is enough to plan from.
+        let text = serde_json::to_string(&record).unwrap();
+        let record = registry_core::retention::Record::read(&text).unwrap();
+        plan(record.source.clone(), record.packages(), policy, now(), "0.1.0")
+    }
+
+    fn apply(&self, plan: &Plan) -> Applied {
+        block_on(apply(self, plan, &how(), &mut Lines::default(), now()))
+    }
+
+    fn resolve(&self, package: &str, reference: &str) -> Option<Digest> {
+        let tags = self.tags.lock().unwrap();
+        let tag = || tags.get(&(package.to_owned(), reference.to_owned())).map(|(digest, _)| *digest);
+        reference.parse().ok().or_else(tag)
+    }
+}
+
+impl Reader for Registry {
+    async fn rows(&self, package: Option<&str>) -> Result<Listing, Unanswered> {
+        let tags = self.tags.lock().unwrap();
+        let rows = tags.iter().filter(|((name, _), _)| package.is_none_or(|package| package == name));
+        let rows = rows.map(|((name, tag), (_, hours))| Listed {
+            package: name.clone(),
+            version: tag.clone(),
+            id: None,
+            created_at: Some(hours_ago(*hours)),
+        });
+        Ok(rows.collect::<Vec<_>>().into())
+    }
+
+    async fn unlisted(&self) -> Result<Vec<String>, Unanswered> {
+        Ok(self.bare.clone())
+    }
+
+    async fn row(&self, package: &str, version: &str) -> Result<Option<Listed>, Unanswered> {
+        Ok(self.rows(Some(package)).await?.rows.into_iter().find(|row| row.version == version))
+    }
+
+    async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
+        if self.silent.contains(package) {
+            return Err(Unanswered::new("403 Forbidden"));
+        }
+        let found = self.resolve(package, reference).and_then(|digest| {
+            let (media_type, bytes) = self.manifests.get(&(package.to_owned(), digest))?.clone();
+            Some(Fetched { digest, media_type, bytes })
+        });
+        Ok(found)
+    }
+
+    async fn head(&self, package: &str, reference: &str) -> Result<Option<Digest>, Unanswered> {
+        Ok(self.manifest(package, reference).await?.map(|found| found.digest))
+    }
+
+    async fn recorded_digest(&self, _: &str, _: &str) -> Result<Option<Digest>, Unanswered> {
+        Ok(None)
+    }
+
+    async fn config(&self, _: &str, _: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
+        Ok(None)
+    }
+}
+
+impl Writer for Registry {
+    async fn delete(&self, doomed: &Doomed<'_>) -> Result<Deleted, DeleteError> {
+        if self.stubborn.contains(doomed.version) {
+            return Err(DeleteError::Failed("500 Internal Server Error".into()));
+        }
+        let mut tags = self.tags.lock().unwrap();
+        tags.remove(&(doomed.package.to_owned(), doomed.version.to_owned()));
+        if let Some((package, tag, digest)) = &self.pushed {
+            tags.insert((package.clone(), tag.clone()), (*digest, 0));
+        }
+        Ok(Deleted::Now)
+    }
+
+    async fn put(&self, _: &str, _: &str, _: &str, _: &[u8]) -> Result<(), Unanswered> {
+        Err(Unanswered::new("405 Method Not Allowed"))
+    }
+}
+
+fn signature(subject: Digest) -> String {
+    format!("sha256-{}.sig", subject.hex())
+}
+
+/// Images v1 to v3 of `app`, each signed into `signatures`, and one signature of each signature.
+fn signed() -> (Maker, Maker, Vec<Digest>) {
+    let (mut app, mut signatures) = (Maker::new(), Maker::new());
+    let subjects: Vec<Digest> =
+        (1..=3).map(|number| app.single(&format!("v{number}"), 400 - number)).collect();
+    for (number, subject) in subjects.iter().enumerate() {
+        let first = signatures.image(&format!("first {number}"));
+        signatures.tag(&signature(*subject), first, 300);
+        let second = signatures.image(&format!("second {number}"));
+        signatures.tag(&signature(first), second, 300);
+    }
+    (app, signatures, subjects)
+}
+
+fn prune(keep_last: u32) -> Policy {
+    let mut policy = keep(keep_last);
+    (policy.orphan_signatures, policy.grace) = (Fate::Prune, 0);
+    policy
+}
+
+fn doomed(plan: &Plan) -> Vec<(&str, &str)> {
+    let rows = plan
+        .packages
+        .iter()
+        .flat_map(|package| package.versions.iter().map(|row| (package.name.as_str(), row)));
+    rows.filter(|(_, row)| row.action == Action::Delete)
+        .map(|(package, row)| (package, row.version.as_str()))
+        .collect()
+}
+
+fn outcomes(applied: &Applied, makers: [&Maker; 2]) -> String {
+    let lines: Vec<String> = applied
+        .rows
+        .iter()
+        .map(|row| {
+            format!(
+                "{:?} {}:{} {}",
+                row.outcome,
+                row.package,
+                row.version,
+                row.reason.as_deref().unwrap_or("")
+            )
+            .trim()
+            .to_owned()
+        })
+        .collect();
+    makers.iter().fold(lines.join("\n"), |text, maker| maker.named(&text))
+}
+
+/// <https://github.com/sigstore/cosign/issues/2045>, <https://github.com/kyverno/kyverno/issues/2504>
+#[test]
+fn signatures_go_after_the_images_of_another_repository() {
+    let (app, signatures, _) = signed();
+    let registry = Registry::new(&[("z-app", &app), ("signatures", &signatures)]);
+    assert_eq!(doomed(&registry.plan(&prune(5))), []);
+    let plan = registry.plan(&prune(1));
+    assert_eq!(doomed(&plan).len(), 6);
+    let applied = registry.apply(&plan);
+    insta::assert_snapshot!(outcomes(&applied, [&app, &signatures]), @"
+    Deleted z-app:v1
+    Deleted z-app:v2
+    Deleted signatures:sha256-<v2/image>.sig
+    Deleted signatures:sha256-<v1/image>.sig
+    Deleted signatures:sha256-<first 0>.sig
+    Deleted signatures:sha256-<first 1>.sig
+    ");
+    assert_eq!(applied.stopped, None);
+    let left = registry.tags.lock().unwrap().len();
+    assert_eq!(left, 3);
+}
+
+#[test]
+fn a_spared_image_spares_its_signatures_elsewhere() {
+    let (app, signatures, subjects) = signed();
+    let mut registry = Registry::new(&[("app", &app), ("signatures", &signatures)]);
+    let plan = registry.plan(&prune(1));
+    registry.stubborn.insert("v1".into());
+    insta::assert_snapshot!(outcomes(&registry.apply(&plan), [&app, &signatures]), @"
+    Failed app:v1 500 Internal Server Error
+    Deleted app:v2
+    Deleted signatures:sha256-<v2/image>.sig
+    Spared signatures:sha256-<v1/image>.sig <v1/image> is still there in app
+    Spared signatures:sha256-<first 0>.sig sha256-<v1/image>.sig stays, which needs it
+    Deleted signatures:sha256-<first 1>.sig
+    ");
+    // Somebody tags what went again.
+    let mut registry = Registry::new(&[("app", &app), ("signatures", &signatures)]);
+    registry.pushed = Some(("app".into(), "again".into(), subjects[1]));
+    let applied = registry.apply(&plan);
+    let spared: Vec<&str> = applied
+        .rows
+        .iter()
+        .filter(|row| row.outcome == Outcome::Spared)
+        .map(|row| row.package.as_str())
+        .collect();
+    assert_eq!(spared, ["signatures"; 2], "{applied:#?}");
+}
+
+/// A repository that was not selected, one without tags, and one that does not answer.
+#[test]
+fn subjects_are_looked_for_everywhere() {
+    let (app, signatures, subjects) = signed();
+    let mut policy = prune(1);
+    policy.packages.push(Pattern::new("signatures", true).unwrap());
+    let registry = Registry::new(&[("app", &app), ("signatures", &signatures)]);
+    assert_eq!(doomed(&registry.plan(&policy)), []);
+    // Every tag of it went, and its manifests still answer.
+    let mut registry = Registry::new(&[("app", &app), ("signatures", &signatures)]);
+    registry.tags.lock().unwrap().retain(|(package, _), _| package != "app");
+    registry.bare.push("app".into());
+    assert_eq!(doomed(&registry.plan(&prune(1))), []);
+    // A package that signs its own images, and holds a signature of what only a silent one may have.
+    let mut own = Maker::new();
+    let newest = own.single("w1", 10);
+    for subject in [newest, subjects[0]] {
+        let one = own.image(&signature(subject));
+        own.tag(&signature(subject), one, 300);
+    }
+    let mut registry = Registry::new(&[("app", &app), ("own", &own)]);
+    registry.tags.lock().unwrap().retain(|(package, _), _| package == "own");
+    assert_eq!(doomed(&registry.plan(&prune(1))), [("own", signature(subjects[0]).as_str())]);
+    registry.bare.push("app".into());
+    assert_eq!(doomed(&registry.plan(&prune(1))), []);
+    registry.silent.insert("app".into());
+    assert_eq!(doomed(&registry.plan(&prune(1))), []);
+}
+
+/// The same on a tree: <https://github.com/eumel8/cosignwebhook/issues/44>
+#[cfg(feature = "storage")]
+#[test]
+fn signatures_of_a_tree_go_after_the_images_of_another_repository() {
+    use registry_core::retention::layout::Reading;
+    use registry_fixtures::TreeBuilder;
+
+    use crate::layout::{DAY, open, own, planned, record};
+    use crate::layout_laws::{Lines, applied};
+
+    let mut tree = TreeBuilder::new();
+    tree.image("tools/img", Some("v1"), "tools");
+    for number in 1..=3_u32 {
+        let tag = format!("v{number}");
+        let image = tree.image("team/app", Some(&tag), &tag);
+        let subject = own(&image.digest);
+        for repository in ["signatures", "tools/img"] {
+            tree.image(repository, Some(&signature(subject)), &format!("{repository} {tag}"));
+        }
+    }
+    tree.age_all(90 * DAY);
+    for number in 1..=3_u32 {
+        let link = tree.tag_link("team/app", &format!("v{number}"));
+        tree.set_age(link, DAY * (50 - number));
+    }
+    assert_eq!(doomed(&planned(&record(&tree), &prune(5))), []);
+    let mut only = prune(1);
+    only.packages.push(Pattern::new("tools/*", true).unwrap());
+    let reading = Reading { built_at: false, only: &only.packages };
+    let some = open(&tree).record(&reading, jiff::Timestamp::now()).unwrap();
+    assert_eq!(doomed(&planned(&some, &only)), []);
+    let plan = planned(&record(&tree), &prune(1));
+    assert_eq!(doomed(&plan).len(), 6, "{plan:#?}");
+    let done = applied(&tree, &plan, &mut Lines::default());
+    assert_eq!((done.count(Outcome::Deleted), &done.stopped), (6, &None), "{done:#?}");
+    assert_eq!(doomed(&planned(&record(&tree), &prune(1))), []);
+}
