@@ -290,8 +290,7 @@ fn signatures_of_a_tree_go_after_the_images_of_another_repository() {
     }
     tree.age_all(90 * DAY);
     for number in 1..=3_u32 {
-        let link = tree.tag_link("team/app", &format!("v{number}"));
-        tree.set_age(link, DAY * (50 - number));
+        tree.set_pushed("team/app", &format!("v{number}"), DAY * (50 - number));
     }
     assert_eq!(doomed(&planned(&record(&tree), &prune(5))), []);
     let mut only = prune(1);
