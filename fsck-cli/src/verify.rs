@@ -1,6 +1,7 @@
 //! The command `verify`: some images, each completely, until they are there or the wait is over.
 
 mod findings;
+mod in_use;
 mod referrers;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::exit::{self, Failure};
 use crate::reporting::{self, Earlier, Extra, merge};
 use crate::{connect, credentials, interrupt, log, render};
 use findings::{finding, first, named};
+use in_use::Running;
 
 /// First pause before what is missing is asked for again; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -34,6 +36,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     let started = Instant::now();
     let earlier = Earlier::read(&Compare { baseline: None, ignore: None, fail_on: FailOn::Error })?;
+    let running = match (&args.in_use, &args.host) {
+        (Some(path), Some(host)) => in_use::read(path, host).map_err(Failure::Usage)?,
+        _ => Running::default(),
+    };
     for reference in args.references.iter().chain(&args.same_as) {
         if reference.tag.is_none() && reference.digest.is_none() {
             return Err(Failure::Usage(anyhow!("{reference} names neither tag nor digest")));
@@ -45,13 +51,22 @@ pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     let far = http.clone();
     interrupt::watch(move || format!("asking, after {} requests", far.sent()));
     let mut report = reporting::empty("verify", Timestamp::now(), options(args));
-    let verify = Verify { args, http, started, until: started + Duration::from_secs(args.wait.into()) };
+    let until = started + Duration::from_secs(args.wait.into());
+    let references = args.references.iter().chain(&running.images).chain(&args.same_as).cloned().collect();
+    let verify = Verify { args, references, http, started, until };
     let runtime = connect::runtime().map_err(Failure::Io)?;
     let checked = runtime.block_on(verify.run(&mut report))?;
     report.coverage.requests = Some(verify.http.sent());
+    if args.in_use.is_some() {
+        report.coverage.not_asked = Some(running.elsewhere + running.unaskable.len() as u64);
+    }
     log::unread(&report.unread);
     earlier.settle(&mut report, started);
     if report.summary.unknown_tags > 0 {
+        report.exit_status |= exit::INCOMPLETE;
+    }
+    for line in &running.unaskable {
+        tracing::warn!("no registry can be asked for {line:?}: it names no repository");
         report.exit_status |= exit::INCOMPLETE;
     }
     if !reporting::write_metrics(&args.common, &report, &Extra::default()) {
@@ -104,6 +119,8 @@ fn name_of(reference: &ImageReference) -> String {
 
 struct Verify<'a> {
     args: &'a VerifyArgs,
+    /// All images, those in use included.
+    references: Vec<ImageReference>,
     http: Http,
     started: Instant,
     until: Instant,
@@ -143,9 +160,13 @@ impl Pause {
 impl Verify<'_> {
     async fn run(&self, report: &mut Report) -> Result<Vec<Checked>, Failure> {
         let mut groups: BTreeMap<String, Vec<(ImageReference, String)>> = BTreeMap::new();
-        for reference in self.args.references.iter().chain(&self.args.same_as) {
+        let of_host =
+            self.args.host.as_deref().and_then(|host| host.split_once("://")).map(|(scheme, _)| scheme);
+        for reference in &self.references {
             let mut address = reference.address();
-            if self.args.plain_http && reference.scheme.is_none() {
+            if let Some(scheme) = of_host.filter(|_| reference.scheme.is_none()) {
+                address = format!("{scheme}://{}", reference.host);
+            } else if self.args.plain_http && reference.scheme.is_none() {
                 address = format!("http://{}", reference.host);
             }
             let image = (reference.clone(), name_of(reference));

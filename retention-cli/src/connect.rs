@@ -12,7 +12,7 @@ use registry_core::registry::{Client, Credentials, Error, GaveUp, Http, Registry
 use registry_core::retention::{self as core, Cache, Collected, Collecting, Permission, Record, SourceKind};
 use registry_core::text::without_controls as safe;
 
-use crate::args::{ApplyEffects, Connection, Preflight, Server};
+use crate::args::{ApplyEffects, Connection, Preflight, Role, Server};
 use crate::exit::Failure;
 use crate::journal::FileJournal;
 use crate::layout::Layout;
@@ -33,7 +33,7 @@ pub enum Source {
 #[derive(Debug, Clone, Copy)]
 pub enum Place<'a> {
     Registry(&'a str),
-    Layout(&'a Path),
+    Layout(&'a Path, Role),
     Forgejo { url: &'a str, owner: &'a str },
 }
 
@@ -48,7 +48,10 @@ impl<'a> Place<'a> {
             if server.push_times.is_some() {
                 return usage("--push-times is for servers: an undo on a tree brings the times back".into());
             }
-            return Ok(vec![Self::Layout(root)]);
+            return Ok(vec![Self::Layout(root, server.role)]);
+        }
+        if server.role != Role::Auto {
+            return usage("--role goes with --layout ROOT".into());
         }
         if let Some(url) = &server.registry {
             return Ok(vec![Self::Registry(url)]);
@@ -71,7 +74,7 @@ impl<'a> Place<'a> {
     /// Whose packages these are.
     pub const fn owner(&self) -> Option<&'a str> {
         match self {
-            Self::Registry(_) | Self::Layout(_) => None,
+            Self::Registry(_) | Self::Layout(..) => None,
             Self::Forgejo { owner, .. } => Some(owner),
         }
     }
@@ -202,7 +205,7 @@ impl Connector {
     pub async fn open(&self, place: &Place<'_>) -> Result<Source, Failure> {
         match place {
             Place::Registry(url) => self.registry(url).await,
-            Place::Layout(root) => Ok(Source::Layout(Box::new(Layout::open(root)?))),
+            Place::Layout(root, role) => Ok(Source::Layout(Box::new(Layout::open(root, *role)?))),
             Place::Forgejo { url, owner } => self.forgejo(url, owner).await.map_err(Failure::of_server),
         }
     }

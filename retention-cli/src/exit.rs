@@ -35,6 +35,8 @@ pub enum Failure {
     Forbidden(anyhow::Error),
     /// The run gave up on a server before there was anything to act on.
     GaveUp(anyhow::Error),
+    /// A guard refused the whole source.
+    Guard(anyhow::Error),
 }
 
 impl Failure {
@@ -78,13 +80,18 @@ impl Failure {
             Self::Io(_) => FAILED,
             Self::Forbidden(_) => FORBIDDEN,
             Self::GaveUp(_) => SKIPPED,
+            Self::Guard(_) => GUARD,
         }
     }
 
     /// What happened.
     pub const fn error(&self) -> &anyhow::Error {
         match self {
-            Self::Usage(error) | Self::Io(error) | Self::Forbidden(error) | Self::GaveUp(error) => error,
+            Self::Usage(error)
+            | Self::Io(error)
+            | Self::Forbidden(error)
+            | Self::GaveUp(error)
+            | Self::Guard(error) => error,
         }
     }
 }

@@ -86,8 +86,16 @@ Exit status, OR-ed: 0 everything is there; 4 something is missing or wrong; 8 no
 16 usage; 130 (alone) interrupted.")]
 pub struct VerifyArgs {
     /// An image, such as registry.example/team/app:v1, with or without docker:// and @sha256:…
-    #[arg(required = true, value_name = "REFERENCE")]
+    #[arg(required_unless_present = "in_use", value_name = "REFERENCE")]
     pub references: Vec<ImageReference>,
+
+    /// Images that run, one reference a line, `-` for standard input: those of --host are checked, each once
+    #[arg(long, value_name = "FILE", requires = "host", conflicts_with_all = ["expect_digest", "same_as"])]
+    pub in_use: Option<PathBuf>,
+
+    /// The registry whose images of --in-use are checked; others are counted, and neither asked nor given credentials
+    #[arg(long, value_name = "HOST", requires = "in_use")]
+    pub host: Option<String>,
 
     /// Hash every byte
     #[arg(long)]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use policy::{Fate, Policy, RankBy};
-pub use source::{Connection, Recorded, Server};
+pub use source::{Connection, Recorded, Role, Server};
 
 /// Delete old images from a registry so that everything kept still holds
 #[derive(Debug, Parser)]

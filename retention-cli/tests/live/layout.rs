@@ -484,6 +484,20 @@ fn what_is_no_single_registry_is_refused() {
     ");
 }
 
+// https://github.com/distribution/distribution/pull/3880: with `proxy.ttl: 0` registry 3 never writes scheduler-state.json.
+#[test]
+fn what_looks_like_a_cache_is_refused_until_somebody_says_what_it_is() {
+    let mut job = Job::new("cache");
+    let arm = job.tree.image("multi", None, "arm");
+    let amd = job.tree.image("multi", None, "amd");
+    job.tree.index("multi", Some("v1"), &[arm.child(), amd.child()]);
+    job.tree.break_image_untraced("multi", &arm);
+    assert_told_snapshot!(job.told(&["-q", "--package", "multi"]), @"");
+    assert_told_snapshot!(job.told(&["-q", "--package", "multi", "--role", "primary"]), @"");
+    assert_told_snapshot!(job.told(&["-q", "--package", "multi", "--role", "cache"]), @"");
+    assert_told_snapshot!(job.run(&["--registry", "http://127.0.0.1:1", "--role", "primary"]).told(), @"");
+}
+
 #[test]
 fn only_one_is_at_work() {
     let job = Job::new("lock");
