@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use registry_core::oci::{Digest, ImageReference, Platform};
 use registry_core::registry::TokenService;
 
-use super::{Common, Compare, duration, percent};
+use super::{Common, Compare, RoleArg, duration, percent};
 
 /// Options of `probe`.
 #[derive(Debug, Args)]
@@ -34,6 +34,15 @@ pub struct ProbeArgs {
     /// A user or organisation (repeatable)
     #[arg(long, value_name = "NAME", requires = "forgejo")]
     pub owner: Vec<String>,
+
+    /// Whether images are pushed there, or it is a pull-through cache, which fetches and keeps what it is asked for; auto begins an
+    /// upload in one repository and gives it up at once: a cache takes none
+    #[arg(long, value_enum, default_value_t = RoleArg::Auto)]
+    pub role: RoleArg,
+
+    /// Look at a pull-through cache as at any registry: it fetches all that is asked for, and spends its rate limit
+    #[arg(long)]
+    pub through_cache: bool,
 
     /// How deep to look
     #[arg(long, value_enum, default_value_t = DepthArg::Blobs)]

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
-use registry_core::oci::ImageReference;
+use registry_core::oci::{Digest, ImageReference};
 use registry_core::retention::InUse;
 use registry_core::text::{escape, escape_os};
 
@@ -56,7 +56,10 @@ fn of_host(text: &str, host: &str) -> anyhow::Result<Running> {
     let host = named_host(host);
     let mut running = Running::default();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        // A digest alone reads like a tag of an image called sha256.
+        let is_digest = line.parse::<Digest>().is_ok();
         match line.parse::<ImageReference>() {
+            _ if is_digest => running.unaskable.push(line.to_owned()),
             Ok(image) if image.host.eq_ignore_ascii_case(&host) => {
                 let tag = image.tag.clone().filter(|_| image.digest.is_none());
                 running.images.insert(ImageReference { host: host.clone(), scheme: None, tag, ..image });
