@@ -326,7 +326,7 @@ fn a_cache_without_scheduler_state() {
 #[test]
 fn deleted_through_the_api() {
     let mut tree = tree();
-    let image = tree.image("tools", Some("2"), "two");
+    let image = tree.image("tools", Some("2"), "tools");
     tree.break_empty_folder_left("tools", &image.digest);
     tree.age_all(std::time::Duration::from_secs(30 * 24 * 3600));
     let output = scan(tree.root(), &["--color", "never"]);

@@ -61,7 +61,12 @@ fn leftovers_of_a_sha512_upload() {
         base.names.put(&alias, "alias");
         base.names.put(&stored, "stored");
     };
-    assert_snapshot!(after(left), @"");
+    assert_snapshot!(after(left), @"
+    info blob-unreferenced - | 1 blob that no manifest references, 4 bytes: a plain collection frees it | blobs
+    info layer-link-unreferenced team/app | 2 layer links that no manifest needs | repositories/team/app/_layers | Remove
+    warning gc-hazard team/app sha512:alias | the layer link of sha512:alias, which no manifest needs, and that of the digest it names are one and the same to a 3.x collector: it removes that twice and exits 1, once, after everything else; remove it | repositories/team/app/_layers/sha512/alias/link | Remove
+    garbage: 1 blobs (4 bytes) unreferenced, 2 layer links
+    ");
     // What a manifest names somewhere is marked, and not listed.
     assert!(
         !after(|base| {

@@ -492,10 +492,19 @@ fn what_looks_like_a_cache_is_refused_until_somebody_says_what_it_is() {
     let amd = job.tree.image("multi", None, "amd");
     job.tree.index("multi", Some("v1"), &[arm.child(), amd.child()]);
     job.tree.break_image_untraced("multi", &arm);
-    assert_told_snapshot!(job.told(&["-q", "--package", "multi"]), @"");
-    assert_told_snapshot!(job.told(&["-q", "--package", "multi", "--role", "primary"]), @"");
-    assert_told_snapshot!(job.told(&["-q", "--package", "multi", "--role", "cache"]), @"");
-    assert_told_snapshot!(job.run(&["--registry", "http://127.0.0.1:1", "--role", "primary"]).told(), @"");
+    let said = |options: &[&str]| {
+        let ran = job.layout(&[&["-q", "--package", "multi"], options].concat());
+        (ran.status, ran.err)
+    };
+    let (status, told) = said(&[]);
+    assert_eq!(status, 7, "{told}");
+    assert!(told.contains("looks like a pull-through cache") && told.contains("--role primary"), "{told}");
+    let (status, told) = said(&["--role", "primary"]);
+    assert!(status == 0 && !told.contains("cache"), "{status}: {told}");
+    let (status, told) = said(&["--role", "cache"]);
+    assert!(status == 2 && told.contains("the command line says so"), "{status}: {told}");
+    let elsewhere = job.run(&["--registry", "http://127.0.0.1:1", "--role", "primary"]);
+    assert!(elsewhere.status == 2 && elsewhere.err.contains("--role goes with --layout"), "{elsewhere:?}");
 }
 
 #[test]
