@@ -63,7 +63,7 @@ impl Probe<'_> {
                             for one in listing.incomplete {
                                 let name = forgejo.repository(&one.package);
                                 lists.remove(&name);
-                                if is_wanted(&name) {
+                                if self.is_wanted(&name) {
                                     seen.unread.push((format!("/v2/{}/tags/list", escape(&name)), one.why));
                                 }
                             }
