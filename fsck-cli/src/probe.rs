@@ -10,6 +10,7 @@ use anyhow::{Context as _, anyhow};
 use globset::GlobSet;
 use indicatif::HumanCount;
 use jiff::{SignedDuration, Timestamp};
+use registry_core::Stop;
 use registry_core::audit::{Coverage, OnlineOptions, Report, ReportOptions, Role};
 use registry_core::forgejo::{Account, Forgejo};
 use registry_core::probe::{
@@ -34,11 +35,16 @@ pub fn run(args: &ProbeArgs) -> Result<u8, Failure> {
     let started = Instant::now();
     let started_at = Timestamp::now();
     let earlier = Earlier::read(&args.compare)?;
-    let budget =
-        connect::Budget { requests: args.budget_requests, seconds: args.budget_time, ..Default::default() };
+    let stop = Stop::default();
+    let budget = connect::Budget {
+        requests: args.budget_requests,
+        seconds: args.budget_time,
+        stop: Some(stop.clone()),
+        ..Default::default()
+    };
     let http = connect::http(&args.connection, &args.common, budget).map_err(Failure::Usage)?;
     let far = http.clone();
-    interrupt::watch(move || format!("asking, after {} requests", far.sent()));
+    interrupt::watch_questions(move || format!("asking, after {} requests", far.sent()), &stop);
     let far = http.clone();
     let line =
         progress::Line::show(&args.common, move |_| format!("asking: {} requests", HumanCount(far.sent())));
@@ -68,6 +74,9 @@ pub fn run(args: &ProbeArgs) -> Result<u8, Failure> {
     }
     if !reporting::write_metrics(&args.common, &report, &Extra::default()) {
         report.exit_status |= exit::INCOMPLETE;
+    }
+    if stop.is_stopped() {
+        report.exit_status = exit::INTERRUPTED;
     }
     render::print(&args.common, &report).context("cannot write the report").map_err(Failure::Io)?;
     Ok(report.exit_status)

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use jiff::{SignedDuration, Timestamp};
+use registry_core::Stop;
 use registry_core::audit::{
     Audit, Code, Finding, OnlineOptions, Report, ReportOptions, Severity, UnreadPath,
 };
@@ -45,15 +46,17 @@ pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
             return Err(Failure::Usage(anyhow!("{reference} names neither tag nor digest")));
         }
     }
+    let stop = Stop::default();
     // A registry that is waited for may not answer at first.
-    let budget = connect::Budget { patience: args.wait, ..Default::default() };
+    let budget =
+        connect::Budget { patience: args.wait, stop: Some(stop.clone()), ..Default::default() };
     let http = connect::http(&args.connection, &args.common, budget).map_err(Failure::Usage)?;
     let far = http.clone();
-    interrupt::watch(move || format!("asking, after {} requests", far.sent()));
+    interrupt::watch_questions(move || format!("asking, after {} requests", far.sent()), &stop);
     let mut report = reporting::empty("verify", Timestamp::now(), options(args));
     let until = started + Duration::from_secs(args.wait.into());
     let references = args.references.iter().chain(&running.images).chain(&args.same_as).cloned().collect();
-    let verify = Verify { args, references, http, started, until };
+    let verify = Verify { args, references, http, started, until, stop };
     let runtime = connect::runtime().map_err(Failure::Io)?;
     let checked = runtime.block_on(verify.run(&mut report))?;
     report.coverage.requests = Some(verify.http.sent());
@@ -71,6 +74,9 @@ pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     }
     if !reporting::write_metrics(&args.common, &report, &Extra::default()) {
         report.exit_status |= exit::INCOMPLETE;
+    }
+    if verify.stop.is_stopped() {
+        report.exit_status = exit::INTERRUPTED;
     }
     render::verified(&args.common, &report, &checked)
         .context("cannot write the report")
@@ -124,6 +130,7 @@ struct Verify<'a> {
     http: Http,
     started: Instant,
     until: Instant,
+    stop: Stop,
 }
 
 /// Pauses between questions, each longer than the one before.
@@ -137,18 +144,17 @@ impl Pause {
         self.taken == 0
     }
 
-    /// Says what is not there yet, and pauses; false when the time is over.
-    async fn until(&mut self, until: Instant, missing: &str) -> bool {
+    /// Says what is not there yet, and pauses; false when the time is over, or there is no use in waiting.
+    async fn until(&mut self, until: Instant, missing: &str, stop: &Stop) -> bool {
         let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if left.is_zero() || stop.is_stopped() {
             return false;
         }
         let missing = without_controls(missing);
         tracing::warn!("not yet: {missing}; asking again for {} s at most", left.as_secs());
         let pause = FIRST_PAUSE.saturating_mul(1 << self.taken.min(8)).min(LONGEST_PAUSE);
         self.taken += 1;
-        tokio::time::sleep(pause.min(left)).await;
-        true
+        stop.unless_stopped(tokio::time::sleep(pause.min(left))).await.is_some()
     }
 
     /// Seconds since then, if there was any pause.
@@ -192,7 +198,7 @@ impl Verify<'_> {
             let differences = findings::differences(self.args, &checked);
             // The other side of a dual push may be moved yet.
             let is_over = differences.is_empty() || self.http.gave_up().is_some();
-            if is_over || !pause.until(self.until, &differences[0].message).await {
+            if is_over || !pause.until(self.until, &differences[0].message, &self.stop).await {
                 break (all, differences);
             }
         };
@@ -253,7 +259,7 @@ impl Verify<'_> {
                 && !audit.findings.iter().any(|finding| is_bad(&finding));
             if is_good
                 || self.http.gave_up().is_some()
-                || !pause.until(self.until, &first(&audit, &findings, &unread)).await
+                || !pause.until(self.until, &first(&audit, &findings, &unread), &self.stop).await
             {
                 break (audit, findings, referrers, unread);
             }
