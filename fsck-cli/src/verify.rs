@@ -48,8 +48,7 @@ pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     }
     let stop = Stop::default();
     // A registry that is waited for may not answer at first.
-    let budget =
-        connect::Budget { patience: args.wait, stop: Some(stop.clone()), ..Default::default() };
+    let budget = connect::Budget { patience: args.wait, stop: Some(stop.clone()), ..Default::default() };
     let http = connect::http(&args.connection, &args.common, budget).map_err(Failure::Usage)?;
     let far = http.clone();
     interrupt::watch_questions(move || format!("asking, after {} requests", far.sent()), &stop);

@@ -135,7 +135,9 @@ impl Tally {
             Some(Stopped::Forbidden(_)) => self.0.push(FORBIDDEN),
             Some(Stopped::Worse(_)) => self.0.push(MOVED),
             Some(Stopped::Unread(_) | Stopped::GaveUp(_)) => self.0.push(FAILED),
-            Some(Stopped::Journal(_) | Stopped::Halted(_)) => self.0.push(FAILED),
+            Some(Stopped::Journal(_) | Stopped::Halted(_) | Stopped::Interrupted(_)) => {
+                self.0.push(FAILED);
+            }
             // Without it, only what moved stops a package.
             None if applied.count(Outcome::Stopped) > 0 => self.0.push(MOVED),
             None => {}

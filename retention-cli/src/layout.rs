@@ -252,6 +252,11 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
         Err(repair::JournalError::Begin) => return Ok(None),
         Err(error) => return Err(Failure::Usage(anyhow!("cannot use the journal {shown}: {error}"))),
     };
+    if args.rank_as_new || args.server.push_times.is_some() {
+        return Err(Failure::Usage(anyhow!(
+            "--push-times and --rank-as-new are for servers: an undo on a tree brings the times back"
+        )));
+    }
     let tree = Path::new(&told.tree);
     // What was moved is put back, whatever the tree is.
     let named = args.server.layout.as_deref().map(|root| Layout::open(root, Role::Primary)).transpose()?;
@@ -274,7 +279,7 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
     let undone = Undo { editor: &editor }.all(&told);
     drop(lock);
     let mut out = io::stdout().lock();
-    let (mut lost, mut left, context) = (0, 0, "cannot print");
+    let (mut back, mut there, mut lost, mut left, context) = (0, 0, 0, 0, "cannot print");
     for one in &undone {
         let state = match &one.state {
             UndoState::Restored => "is as it was".to_owned(),
@@ -282,13 +287,19 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
             UndoState::Taken(why) => format!("is left alone: {why}"),
             UndoState::Lost(why) => format!("cannot be put back: {why}"),
         };
+        back += u32::from(one.state == UndoState::Restored);
+        there += u32::from(one.state == UndoState::There);
         lost += u32::from(matches!(one.state, UndoState::Lost(_)));
         left += u32::from(matches!(one.state, UndoState::Taken(_)));
         let line = without_controls(&format!("{} {state}", one.path));
         writeln!(out, "{line}").context(context).map_err(Failure::Io)?;
     }
-    writeln!(out, "registry-retention undo: changes={} left={left} lost={lost}", undone.len())
-        .context(context)
-        .map_err(Failure::Io)?;
+    let changes = undone.len();
+    writeln!(
+        out,
+        "registry-retention undo: changes={changes} back={back} there={there} left={left} lost={lost}"
+    )
+    .context(context)
+    .map_err(Failure::Io)?;
     Ok(Some(if lost + left > 0 { exit::FAILED } else { exit::DONE }))
 }

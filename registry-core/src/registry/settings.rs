@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::Stop;
 use super::credentials::TokenService;
+use crate::Stop;
 
 /// One request that was sent.
 #[derive(Debug, Clone)]

@@ -16,11 +16,11 @@ use super::guard::Refusal;
 use super::images::{self, Class, Image, ImageId, Images, smaller};
 use super::judge::Judgement;
 use super::package::{Info, ManifestId, Package};
-use super::policy::{Fate, Policy, is_young};
+use super::policy::{Fate, Policy, is_restored, is_young};
 use super::rank::Rules;
 use super::support::Support;
 use super::undecided::{Undecided, UndecidedImages};
-use super::{guard, untagged};
+use super::{guard, reversal, untagged};
 use crate::oci::Digest;
 use crate::text::escape;
 
@@ -39,9 +39,23 @@ pub fn decide(package: &Package, path: &str, policy: &Policy, now: Timestamp) ->
             broken: Vec::new(),
             orphans: 0,
             undecided: Vec::new(),
+            notes: Vec::new(),
         };
     }
     Deciding::new(package, path, policy, now).finish()
+}
+
+/// Manifests whose configs tell when images were built, as far as a guard depends on that and it was not read.
+pub(super) fn undated(package: &Package, path: &str, policy: &Policy, now: Timestamp) -> Vec<Digest> {
+    if images::unknown(package, policy).is_some() {
+        return Vec::new();
+    }
+    let mut deciding = Deciding::new(package, path, policy, now);
+    deciding.settle();
+    if guard::refusal(&deciding).is_some() {
+        return Vec::new();
+    }
+    reversal::undated(&deciding).into_iter().map(|manifest| package.digest(manifest)).collect()
 }
 
 /// A decision in the making.
@@ -98,6 +112,13 @@ impl<'a> Deciding<'a> {
     }
 
     fn finish(mut self) -> Decision {
+        self.settle();
+        let refusal = guard::refusal(&self);
+        self.rows(refusal)
+    }
+
+    /// Decides which images go.
+    fn settle(&mut self) {
         let mut reached = self.reached();
         // Each round lets go more or ends, so there are at most as many rounds as images.
         loop {
@@ -109,8 +130,6 @@ impl<'a> Deciding<'a> {
             }
         }
         self.leave_circles(&reached);
-        let refusal = guard::refusal(&self);
-        self.rows(refusal)
     }
 
     /// Images that stay because no ranking decides about them, by cause.
@@ -174,7 +193,8 @@ impl<'a> Deciding<'a> {
         // An untagged manifest of a push under way is a root, unless a tag that goes is all that reaches it.
         let young = package.rows.iter().filter(|row| {
             !row.is_tag()
-                && is_young(row.created_at, self.now, self.policy.grace)
+                && (is_young(row.created_at, self.now, self.policy.grace)
+                    || is_restored(package, row, self.now, self.policy.hold))
                 && row.manifest.is_some_and(|manifest| !tagged[manifest.index()])
         });
         let fixed: Vec<ManifestId> =
@@ -246,6 +266,7 @@ impl<'a> Deciding<'a> {
     }
 
     fn rows(self, refusal: Option<Refusal>) -> Decision {
+        let notes = reversal::notes(&self);
         let count = |gone: bool| self.gone.iter().filter(|one| **one == gone).count() as u64;
         let (staying, going) = (self.rows_above(false), self.rows_above(true));
         let mut rows = Vec::with_capacity(self.package.rows.len());
@@ -275,6 +296,7 @@ impl<'a> Deciding<'a> {
             broken,
             orphans: self.orphans.len() as u64,
             undecided: self.undecided(),
+            notes,
         };
         if let Some(why) = refusal {
             decision.refuse(why.to_string());
@@ -326,6 +348,11 @@ fn protect(
         let at = image.manifest.index();
         if below[at] || above.get(at).is_some_and(|holds| *holds) {
             image.held.get_or_insert_with(|| "in use".into());
+        }
+        let restored = image.rows.iter().map(|row| &package.rows[*row]);
+        let mut restored = restored.filter(|row| is_restored(package, row, now, policy.hold));
+        if let Some(restored) = restored.find_map(|row| package.restored(row)) {
+            image.held.get_or_insert_with(|| restored.to_string());
         }
         let within = policy.keep_within.filter(|seconds| {
             image.rows.iter().any(|row| is_young(package.rows[*row].created_at, now, *seconds))

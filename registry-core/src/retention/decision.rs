@@ -64,6 +64,8 @@ pub struct Decision {
     pub orphans: u64,
     /// Images that stay because no ranking decides about them.
     pub undecided: Vec<UndecidedImages>,
+    /// What a person should know of the decision, and hinders nothing.
+    pub notes: Vec<String>,
 }
 
 /// Why nothing goes in a package.

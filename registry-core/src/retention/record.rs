@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::copied::CopiedTimes;
-use super::package::{Package, Row};
+use super::package::{Package, Restored, Row};
 use super::source::Source;
 use crate::oci::Digest;
 
@@ -44,6 +44,9 @@ pub struct RecordedPackage {
     pub error: Option<String>,
     /// Rows of its listing.
     pub versions: Vec<RecordedVersion>,
+    /// Rows that an undo put back, by version; their push time is that of the row at first.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub restored: BTreeMap<String, Restored>,
     /// What was asked for, by digest.
     pub manifests: BTreeMap<Digest, RecordedManifest>,
     /// Signs that a copy made the times of its tags.
@@ -200,6 +203,9 @@ impl RecordedPackage {
         }
         for manifest in self.unlinked.iter().filter_map(|digest| package.find(digest)).collect::<Vec<_>>() {
             package.set_unlinked(manifest);
+        }
+        for (version, restored) in &self.restored {
+            package.set_restored(version, *restored);
         }
         package.seal();
         package

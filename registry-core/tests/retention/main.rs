@@ -22,6 +22,7 @@ mod moves;
 mod ranking;
 mod reading;
 mod recorded;
+mod restored;
 mod shapes;
 mod support;
 mod undoing;

@@ -35,7 +35,7 @@ pub struct Server {
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     pub save_inventory: Option<PathBuf>,
 
-    /// Original push times: `undo` writes them, the other verbs read them
+    /// Original push times of what was put back: `undo` adds to this file, the other verbs read it; absent, there are none
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     pub push_times: Option<PathBuf>,
 

@@ -251,7 +251,7 @@ fn what_goes_is_moved_and_comes_back() {
     registry-retention plan: packages=2 images_kept=5 images_deleted=5 versions_deleted=8 left=30 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=12739
     what went lies in ROOT/.registry-fsck/TIME; garbage-collect without --delete-untagged frees its space, and ends what can be undone
     the journal is a.journal; registry-retention undo puts back what can be
-    registry-retention apply: deleted=8 spared=0 failed=0 not_tried=0
+    registry-retention apply: deleted=8 spared=0 failed=0 not_tried=0 already_gone=0
     exit 0
     ");
     assert_eq!(job.tags("team"), ["b2", "b4", "b5", "latest"]);
@@ -271,7 +271,7 @@ fn what_goes_is_moved_and_comes_back() {
     exit 0
     ");
     let undone = job.run(&["undo", "a.journal"]);
-    assert_told_snapshot!(undone.out.lines().last().unwrap_or_default(), @"registry-retention undo: changes=51 left=0 lost=0");
+    assert_told_snapshot!(undone.out.lines().last().unwrap_or_default(), @"registry-retention undo: changes=51 back=51 there=0 left=0 lost=0");
     assert_eq!((undone.status, differences(&before, &job.picture())), (0, vec![]), "{undone:?}");
     let again = job.layout(&["undo", "a.journal"]);
     assert_eq!(again.status, 0, "{again:?}");
@@ -305,7 +305,7 @@ fn a_plan_file_is_acted_on_and_what_moved_is_spared() {
       not tried team/tool:v1: new is new and needs sha256:HEX
     what went lies in ROOT/.registry-fsck/TIME; garbage-collect without --delete-untagged frees its space, and ends what can be undone
     the journal is registry-retention-TIME.journal; registry-retention undo puts back what can be
-    registry-retention apply: deleted=1 spared=1 failed=0 not_tried=6
+    registry-retention apply: deleted=1 spared=1 failed=0 not_tried=6 already_gone=0
     error: spared team:b1: it names something else now
     exit 5
     ");
