@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use registry_core::Stop;
 use registry_core::registry::{Http, Sent, Settings};
 use registry_core::text::without_controls as safe;
 
 use crate::args::{Common, Connection};
 use crate::credentials::small_file;
 
-/// What a run may spend.
-#[derive(Debug, Clone, Copy, Default)]
+/// What a run may spend, and what may stop it.
+#[derive(Debug, Clone, Default)]
 pub struct Budget {
     /// Most requests.
     pub requests: Option<u64>,
@@ -19,6 +20,8 @@ pub struct Budget {
     pub seconds: Option<u32>,
     /// So many seconds a registry that does not answer is asked at least.
     pub patience: u32,
+    /// Asked to stop, it asks nothing more.
+    pub stop: Option<Stop>,
 }
 
 /// Makes the transport that the command line asks for.
@@ -31,6 +34,7 @@ pub fn http(args: &Connection, common: &Common, budget: Budget) -> anyhow::Resul
         retries: args.retries,
         token_services: args.token_service.clone(),
         most: budget.requests,
+        stop: budget.stop,
         until: budget
             .seconds
             .map(|seconds| tokio::time::Instant::now() + Duration::from_secs(seconds.into())),

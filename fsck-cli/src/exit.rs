@@ -1,6 +1,7 @@
 //! Exit statuses, as fsck(8) has them: OR-ed bits. Decided here and nowhere else.
 
 use registry_core::audit::{Code, Report, Severity};
+use registry_core::storage::LocateError;
 
 use crate::args::FailOn;
 
@@ -27,6 +28,15 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// A path at which no registry can be opened: the storage of another product is a matter of usage.
+    pub fn of_locate(error: LocateError) -> Self {
+        if matches!(error, LocateError::Foreign(..)) {
+            Self::Usage(error.into())
+        } else {
+            Self::Io(error.into())
+        }
+    }
+
     /// The exit status it leads to.
     pub const fn status(&self) -> u8 {
         match self {

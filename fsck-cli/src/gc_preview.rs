@@ -5,13 +5,15 @@ use std::time::Instant;
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
-use registry_core::audit::{self, UnreadPath};
+use registry_core::audit::{self, AuditOptions, UnreadPath};
 use registry_core::collector::{self, Engine, Report, SCHEMA, Summary};
 use registry_core::storage::{Located, OpenOptions, Progress, ScanOptions, Tree};
 use registry_core::text::escape_os;
 
 use crate::args::{EngineArg, GcPreviewArgs};
 use crate::exit::{self, Failure};
+use crate::role::{self, Rule};
+use crate::scan::Roots;
 use crate::{interrupt, log, progress, render, scan};
 
 /// Forecasts, prints, and gives the exit status.
@@ -21,20 +23,24 @@ use crate::{interrupt, log, progress, render, scan};
 pub fn run(args: &GcPreviewArgs) -> Result<u8, Failure> {
     let (started, started_at) = (Instant::now(), Timestamp::now());
     refuse(args)?;
+    let rule = Rule::of(&args.judging)?;
+    let options = scan::judging(&args.judging, false, started_at).map_err(Failure::Usage)?;
     let progress = Arc::new(Progress::default());
     let far = Arc::clone(&progress);
     interrupt::watch(move || format!("{}, after {} files", far.phase().describe(), far.files()));
     let far = Arc::clone(&progress);
     let line = progress::Line::show(&args.common, move |elapsed| scan::message(&far, elapsed));
     let mut report = empty(args, started_at);
-    let registries = scan::registries(&args.roots, args.follow_symlinks, &mut report.unread);
+    let Roots { registries, refused } = scan::roots(&args.roots, args.follow_symlinks, &mut report.unread)?;
+    role::refuse_several(&args.judging, &registries)?;
     for located in &registries {
-        one(args, located, started_at, &progress, &mut report).map_err(Failure::Usage)?;
+        let options = AuditOptions { role: rule.role(located), ..options.clone() };
+        one(args, located, &options, &progress, &mut report);
     }
     drop(line);
     log::unread_inside(&args.common, &report.unread);
     report.duration_seconds = started.elapsed().as_secs_f64();
-    report.exit_status = status(&report);
+    report.exit_status = status(&report) | refused;
     render::forecast(&args.common, &report).context("cannot write the report").map_err(Failure::Io)?;
     Ok(report.exit_status)
 }
@@ -89,10 +95,10 @@ fn unread(report: &mut Report, source: &str, path: &str, error: &str) {
 fn one(
     args: &GcPreviewArgs,
     located: &Located,
-    now: Timestamp,
+    options: &AuditOptions,
     progress: &Progress,
     report: &mut Report,
-) -> anyhow::Result<()> {
+) {
     let name = escape_os(located.name.as_os_str());
     let open =
         OpenOptions { follow_symlinks: args.follow_symlinks, jobs: args.common.jobs.map_or(0, usize::from) };
@@ -101,15 +107,17 @@ fn one(
         Err(error) => {
             tracing::error!("cannot open {name}: {error}");
             unread(report, &name, ".", &error.to_string());
-            return Ok(());
+            return;
         }
     };
-    let options = scan::judging(&args.judging, false, now)?;
     let look = ScanOptions { content: false, strict: args.strict, only: None };
     let mut graph = tree.scan(&look, progress);
-    let audit = audit::settled(&mut graph, &name, &options, false, |graph, doubts| {
+    let audit = audit::settled(&mut graph, &name, options, false, |graph, doubts| {
         tree.settle(graph, doubts, progress);
     });
+    if audit.looks_like_cache {
+        role::hint(&name);
+    }
     let oddities = tree.oddities(&mut graph, progress);
     let source: Arc<str> = name.as_str().into();
     report.unread.extend(audit.unread.iter().cloned());
@@ -118,11 +126,10 @@ fn one(
     }
     let forecast = collector::forecast(&graph, &oddities, engine(args), args.delete_untagged);
     report.add(&graph, &source, &forecast);
-    let cost = collector::cost(&mut graph, &audit, &options, &forecast);
+    let cost = collector::cost(&mut graph, &audit, options, &forecast);
     report.add_cost(&source, cost);
     // Freeing a graph node by node takes as long as reading one; the process ends soon anyway.
     std::mem::forget(graph);
-    Ok(())
 }
 
 /// The exit status of a forecast.

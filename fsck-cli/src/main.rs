@@ -14,6 +14,7 @@ mod push;
 mod render;
 mod repair;
 mod reporting;
+mod role;
 mod scan;
 mod settings;
 mod state;

@@ -1,15 +1,17 @@
 //! The command `probe`: what of a live registry is asked for in this run, one report. Which tags there are is in `lists`.
 
 mod lists;
+mod role;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Instant;
 
 use anyhow::{Context as _, anyhow};
 use globset::GlobSet;
 use indicatif::HumanCount;
 use jiff::{SignedDuration, Timestamp};
-use registry_core::audit::{Coverage, OnlineOptions, Report, ReportOptions};
+use registry_core::Stop;
+use registry_core::audit::{Coverage, OnlineOptions, Report, ReportOptions, Role};
 use registry_core::forgejo::{Account, Forgejo};
 use registry_core::probe::{
     Choice, Choosing, Depth, JudgeOptions, Judgement, Listed, Run, Seen, State, Walk, WalkOptions, choose,
@@ -17,6 +19,7 @@ use registry_core::probe::{
 };
 use registry_core::registry::{Client, Credentials, Error, HostCredentials, Http};
 
+use self::role::Known;
 use crate::args::{DepthArg, ProbeArgs};
 use crate::connect;
 use crate::credentials;
@@ -32,11 +35,16 @@ pub fn run(args: &ProbeArgs) -> Result<u8, Failure> {
     let started = Instant::now();
     let started_at = Timestamp::now();
     let earlier = Earlier::read(&args.compare)?;
-    let budget =
-        connect::Budget { requests: args.budget_requests, seconds: args.budget_time, ..Default::default() };
+    let stop = Stop::default();
+    let budget = connect::Budget {
+        requests: args.budget_requests,
+        seconds: args.budget_time,
+        stop: Some(stop.clone()),
+        ..Default::default()
+    };
     let http = connect::http(&args.connection, &args.common, budget).map_err(Failure::Usage)?;
     let far = http.clone();
-    interrupt::watch(move || format!("asking, after {} requests", far.sent()));
+    interrupt::watch_questions(move || format!("asking, after {} requests", far.sent()), &stop);
     let far = http.clone();
     let line =
         progress::Line::show(&args.common, move |_| format!("asking: {} requests", HumanCount(far.sent())));
@@ -67,16 +75,14 @@ pub fn run(args: &ProbeArgs) -> Result<u8, Failure> {
     if !reporting::write_metrics(&args.common, &report, &Extra::default()) {
         report.exit_status |= exit::INCOMPLETE;
     }
+    if stop.is_stopped() {
+        report.exit_status = exit::INTERRUPTED;
+    }
     render::print(&args.common, &report).context("cannot write the report").map_err(Failure::Io)?;
     Ok(report.exit_status)
 }
 
 fn options(args: &ProbeArgs) -> ReportOptions {
-    let depth = match args.depth {
-        DepthArg::Manifests => "manifests",
-        DepthArg::Blobs => "blobs",
-        DepthArg::Content => "content",
-    };
     ReportOptions {
         content: args.depth == DepthArg::Content,
         strict: false,
@@ -85,7 +91,7 @@ fn options(args: &ProbeArgs) -> ReportOptions {
         sparse: Vec::new(),
         require_platforms: args.require_platform.iter().map(ToString::to_string).collect(),
         online: Some(OnlineOptions {
-            depth: depth.into(),
+            depth: name_of(args.depth).into(),
             newest: args.newest.map(u64::from),
             sample_percent: args.sample,
             budget_requests: args.budget_requests,
@@ -94,6 +100,23 @@ fn options(args: &ProbeArgs) -> ReportOptions {
         }),
     }
 }
+
+/// A depth as reports name it.
+const fn name_of(depth: DepthArg) -> &'static str {
+    match depth {
+        DepthArg::Manifests => "manifests",
+        DepthArg::Blobs => "blobs",
+        DepthArg::Content => "content",
+    }
+}
+
+/// Why nothing of a cache is looked at.
+const UNNAMED: &str = "it takes no pushes, so it is a pull-through cache, or read-only for maintenance: a cache fetches and keeps what it \
+                       is asked for, so only what --repositories-file names is looked at; --through-cache looks at everything, \
+                       --role primary says that images are pushed there";
+/// What is said where nobody knows whether a registry is a cache.
+const HINT: &str = "whether this is a pull-through cache could not be found out; if it is one, it fetches and keeps what it is asked \
+                    for: --role cache or --role primary says so";
 
 struct Probe<'a> {
     args: &'a ProbeArgs,
@@ -130,16 +153,31 @@ impl<'a> Probe<'a> {
     async fn run(&self, past: &mut State, report: &mut Report) -> Result<(), Failure> {
         let mut seen = Seen::default();
         let before = past.clone();
-        let mut asked = None;
+        let (mut asked, mut depth, mut known) = (None, self.args.depth, Known::Undecided);
         match self.open().await {
             Ok(target) => {
-                let lists = self.lists(&target, &mut seen).await;
+                let mut names = BTreeSet::new();
+                if let Target::Registry(client) = &target {
+                    names = self.names(client, &mut seen).await.unwrap_or_default();
+                    known = self.role(client, &names, past).await;
+                    if known.is_cache() && !self.args.through_cache {
+                        depth = DepthArg::Manifests;
+                        if self.names.is_none() {
+                            names.clear();
+                            seen.unread.push((".".into(), UNNAMED.into()));
+                        }
+                    }
+                    if known == Known::Undecided && !names.is_empty() && !self.args.through_cache {
+                        tracing::warn!("{}: {HINT}", self.name);
+                    }
+                }
+                let lists = self.lists(&target, names, &mut seen).await;
                 let client = match &target {
                     Target::Registry(client) => Some(&**client),
                     Target::Forgejo(owners) => owners.first().map(Forgejo::client),
                 };
                 if let Some(client) = client {
-                    let choice = self.look(client, &lists, past, &mut seen).await;
+                    let choice = self.look(client, &lists, depth, past, &mut seen).await;
                     asked = Some((lists, choice));
                 }
             }
@@ -149,10 +187,17 @@ impl<'a> Probe<'a> {
             },
         }
         let judging = JudgeOptions {
-            blobs: self.args.depth != DepthArg::Manifests,
+            blobs: depth != DepthArg::Manifests,
             require_platforms: self.args.require_platform.clone(),
         };
-        let Judgement { audit, judged } = judge(&seen, &self.name, &judging);
+        let Judgement { mut audit, judged } = judge(&seen, &self.name, &judging);
+        if known.is_cache() {
+            audit.source.role = Role::Cache;
+        }
+        report.options.content = depth == DepthArg::Content;
+        if let Some(online) = &mut report.options.online {
+            online.depth = name_of(depth).into();
+        }
         if seen.is_out_of_order() {
             // Nothing was learned: what was known before stays.
             *past = before;
@@ -201,19 +246,27 @@ impl<'a> Probe<'a> {
     }
 
     /// Asks for what this run is to look at.
-    async fn look(&self, client: &Client, lists: &Lists, past: &mut State, seen: &mut Seen) -> Choice {
+    async fn look(
+        &self,
+        client: &Client,
+        lists: &Lists,
+        depth: DepthArg,
+        past: &mut State,
+        seen: &mut Seen,
+    ) -> Choice {
         let how =
             Choosing { newest: self.args.newest.map(|newest| newest as usize), sample: self.args.sample };
         let choice = choose(lists, past, &how);
         let options = WalkOptions {
-            depth: match self.args.depth {
+            depth: match depth {
                 DepthArg::Manifests => Depth::Manifests,
                 DepthArg::Blobs => Depth::Blobs,
                 DepthArg::Content => Depth::Content,
             },
             recheck_after: SignedDuration::from_secs(self.args.recheck_after.into()),
             last_byte: self.args.forgejo,
-            platforms: !self.args.require_platform.is_empty(),
+            // Where nothing but manifests is asked for of a cache, configs are not either.
+            platforms: !self.args.require_platform.is_empty() && depth == self.args.depth,
             now: self.now,
         };
         let mut walk = Walk::new(client, &options, past);

@@ -21,6 +21,7 @@ use self::work::Work;
 use crate::args::RepairArgs;
 use crate::exit::{self, Failure};
 use crate::reporting::set;
+use crate::role::{self, Rule};
 use crate::{interrupt, log, progress, render, scan, supply, unused};
 
 /// Repairs, prints, and gives the exit status.
@@ -34,7 +35,8 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     unused::refuse_connection(args.from.as_deref(), &args.connection)?;
     let (started, started_at) = (Instant::now(), Timestamp::now());
     let located = one_registry(args.root.as_deref().unwrap_or(Path::new(".")))?;
-    let options = scan::judging(&args.judging, args.content, started_at).map_err(Failure::Usage)?;
+    let mut options = scan::judging(&args.judging, args.content, started_at).map_err(Failure::Usage)?;
+    options.role = Rule::of(&args.judging)?.role(&located);
     let only = if args.common.repository.is_empty() {
         None
     } else {
@@ -55,6 +57,9 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     far.watch();
     let line = far.line(args);
     let plan = work.plan(&far.scan);
+    if plan.audit.looks_like_cache {
+        role::hint(&escape_os(located.name.as_os_str()));
+    }
     let servers = work.servers();
     if let Some(collector) = servers.iter().find(|one| one.job == Job::Collector && args.apply) {
         return Err(Failure::Io(collecting(collector)));
@@ -95,7 +100,7 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
 fn one_registry(root: &Path) -> Result<Located, Failure> {
     let mut found = locate(root, false);
     if let Some(error) = found.errors.pop() {
-        return Err(Failure::Io(error.into()));
+        return Err(Failure::of_locate(error));
     }
     match (found.registries.pop(), found.registries.len()) {
         (Some(one), 0) => Ok(one),

@@ -10,14 +10,15 @@ use anyhow::{Context as _, anyhow};
 use globset::GlobSet;
 use indicatif::{HumanBytes, HumanCount};
 use jiff::Timestamp;
-use registry_core::audit::{self, AuditOptions, Report, ReportOptions, Role, UnreadPath};
+use registry_core::audit::{self, AuditOptions, Report, ReportOptions, UnreadPath};
 use registry_core::storage::{LocateError, Located, OpenOptions, Phase, Progress, ScanOptions, Tree, locate};
 use registry_core::text::{escape, escape_os};
 
-use crate::args::{Judging, RoleArg, ScanArgs};
+use crate::args::{Judging, ScanArgs};
 use crate::exit::{self, Failure};
 use crate::file::{folder, refuse_non_file};
 use crate::reporting::{self, Earlier, Extra, merge, set, texts};
+use crate::role::{self, Rule};
 use crate::{interrupt, log, progress, render};
 
 /// Scans, prints, and gives the exit status.
@@ -33,7 +34,7 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
         return Err(Failure::Usage(anyhow!(why)));
     }
     let earlier = Earlier::read(&args.compare)?;
-    let plan = Plan::new(args, started_at).map_err(Failure::Usage)?;
+    let plan = Plan::new(args, started_at)?;
 
     try_files(args);
 
@@ -44,7 +45,8 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
     let line = progress::Line::show(&args.common, move |elapsed| message(&far, elapsed));
     let mut report = reporting::empty("scan", started_at, options(args));
     let mut extra = Extra::default();
-    let registries = registries(&args.roots, args.follow_symlinks, &mut report.unread);
+    let Roots { registries, refused } = roots(&args.roots, args.follow_symlinks, &mut report.unread)?;
+    role::refuse_several(&args.judging, &registries)?;
     for located in &registries {
         plan.one(located, &progress, &mut report, &mut extra);
     }
@@ -55,6 +57,7 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
     if !args.common.repository.is_empty() && report.sources.iter().all(|source| source.repositories == 0) {
         report.exit_status |= exit::USAGE;
     }
+    report.exit_status |= refused;
     if !write_files(args, &report, &extra) {
         report.exit_status |= exit::INCOMPLETE;
     }
@@ -115,17 +118,21 @@ fn garbage(path: &Path, pieces: &[(Arc<str>, audit::Piece)]) -> anyhow::Result<(
 struct Plan<'a> {
     args: &'a ScanArgs,
     options: AuditOptions,
+    rule: Rule,
     only: Option<GlobSet>,
 }
 
 impl<'a> Plan<'a> {
-    fn new(args: &'a ScanArgs, now: Timestamp) -> anyhow::Result<Self> {
+    fn new(args: &'a ScanArgs, now: Timestamp) -> Result<Self, Failure> {
         let options = AuditOptions {
             require_platforms: args.require_platform.clone(),
-            ..judging(&args.judging, args.content, now)?
+            ..judging(&args.judging, args.content, now).map_err(Failure::Usage)?
         };
-        let only = if args.common.repository.is_empty() { None } else { Some(set(&args.common.repository)?) };
-        Ok(Self { args, options, only })
+        let only = match &args.common.repository[..] {
+            [] => None,
+            globs => Some(set(globs).map_err(Failure::Usage)?),
+        };
+        Ok(Self { args, options, rule: Rule::of(&args.judging)?, only })
     }
 
     /// Audits one registry into the report.
@@ -155,7 +162,8 @@ impl<'a> Plan<'a> {
         };
         let mut graph = tree.scan(&scan, progress);
         let list = self.args.list_garbage.is_some();
-        let audit = audit::settled(&mut graph, &name, &self.options, list, |graph, doubts| {
+        let options = AuditOptions { role: self.rule.role(located), ..self.options.clone() };
+        let audit = audit::settled(&mut graph, &name, &options, list, |graph, doubts| {
             tree.settle(graph, doubts, progress);
         });
         // Freeing a graph node by node takes as long as reading one; the process ends soon anyway.
@@ -164,13 +172,13 @@ impl<'a> Plan<'a> {
             tracing::warn!("{name}: no repository matches --repository");
         }
         if audit.looks_like_cache {
-            tracing::warn!("{name} looks like a pull-through cache; --role cache says so if it is one");
+            role::hint(&name);
         }
         merge(report, audit, extra);
     }
 }
 
-/// How the command line says that a tree is judged.
+/// How the command line says that a tree is judged; its role is [another matter](Rule).
 ///
 /// # Errors
 /// Never in practice: each glob is one already.
@@ -179,11 +187,7 @@ pub fn judging(args: &Judging, content: bool, now: Timestamp) -> anyhow::Result<
         now: u32::try_from(now.as_second()).unwrap_or(u32::MAX),
         min_age: args.min_age,
         content,
-        role: match args.role {
-            RoleArg::Primary => Some(Role::Primary),
-            RoleArg::Cache => Some(Role::Cache),
-            RoleArg::Auto => None,
-        },
+        role: None,
         sparse: set(&args.sparse)?,
         require_platforms: Vec::new(),
     })
@@ -201,14 +205,34 @@ fn options(args: &ScanArgs) -> ReportOptions {
     }
 }
 
-/// The registries below some paths, by name; one that is named twice is audited once. Where none can be looked for is said, and
-/// goes to the unread.
-pub fn registries(roots: &[PathBuf], follow_symlinks: bool, unread: &mut Vec<UnreadPath>) -> Vec<Located> {
+/// What the paths of a run mean.
+#[derive(Debug)]
+pub struct Roots {
+    /// The registries, by name; one that is named twice is there once.
+    pub registries: Vec<Located>,
+    /// The exit status that something else adds: [`exit::USAGE`] where another product's storage was met, else 0.
+    pub refused: u8,
+}
+
+/// The registries below some paths. Where none can be looked for is said, and goes to the unread.
+///
+/// # Errors
+/// When all that there is belongs to another product.
+pub fn roots(
+    roots: &[PathBuf],
+    follow_symlinks: bool,
+    unread: &mut Vec<UnreadPath>,
+) -> Result<Roots, Failure> {
     let mut registries = Vec::new();
+    let mut foreign = Vec::new();
     for root in roots {
         let found = locate(root, follow_symlinks);
         registries.extend(found.registries);
         for error in found.errors {
+            if matches!(error, LocateError::Foreign(..)) {
+                foreign.push((root, error));
+                continue;
+            }
             let mut text = error.to_string();
             // Said where there is such an option.
             if matches!(error, LocateError::Symlink(_)) {
@@ -219,10 +243,22 @@ pub fn registries(roots: &[PathBuf], follow_symlinks: bool, unread: &mut Vec<Unr
             unread.push(UnreadPath { source, path: ".".into(), error: text });
         }
     }
+    let refused = if foreign.is_empty() { 0 } else { exit::USAGE };
+    let is_all = registries.is_empty() && unread.is_empty();
+    let last = if is_all { foreign.pop() } else { None };
+    for (root, error) in foreign {
+        let text = error.to_string();
+        tracing::error!("{}", escape(&text));
+        let source: Arc<str> = escape_os(root.as_os_str()).into();
+        unread.push(UnreadPath { source, path: ".".into(), error: text });
+    }
+    if let Some((_, error)) = last {
+        return Err(Failure::Usage(error.into()));
+    }
     registries.sort_by(|a, b| a.name.cmp(&b.name));
     let mut seen = HashSet::new();
     registries.retain(|located| seen.insert(located.v2.clone()));
-    registries
+    Ok(Roots { registries, refused })
 }
 
 /// What a scan is doing.

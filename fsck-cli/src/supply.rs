@@ -31,7 +31,7 @@ pub fn open(args: &RepairArgs, from: &str, repaired: &Located) -> Result<Opened,
     }
     let mut found = locate(Path::new(from), false);
     if let Some(error) = found.errors.pop() {
-        return Err(Failure::Io(error.into()));
+        return Err(Failure::of_locate(error));
     }
     match (found.registries.pop(), found.registries.len()) {
         (Some(located), 0) => {

@@ -1,6 +1,7 @@
 //! The command `verify`: some images, each completely, until they are there or the wait is over.
 
 mod findings;
+mod in_use;
 mod referrers;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use jiff::{SignedDuration, Timestamp};
+use registry_core::Stop;
 use registry_core::audit::{
     Audit, Code, Finding, OnlineOptions, Report, ReportOptions, Severity, UnreadPath,
 };
@@ -21,6 +23,7 @@ use crate::exit::{self, Failure};
 use crate::reporting::{self, Earlier, Extra, merge};
 use crate::{connect, credentials, interrupt, log, render};
 use findings::{finding, first, named};
+use in_use::Running;
 
 /// First pause before what is missing is asked for again; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -34,28 +37,45 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     let started = Instant::now();
     let earlier = Earlier::read(&Compare { baseline: None, ignore: None, fail_on: FailOn::Error })?;
+    let running = match (&args.in_use, &args.host) {
+        (Some(path), Some(host)) => in_use::read(path, host).map_err(Failure::Usage)?,
+        _ => Running::default(),
+    };
     for reference in args.references.iter().chain(&args.same_as) {
         if reference.tag.is_none() && reference.digest.is_none() {
             return Err(Failure::Usage(anyhow!("{reference} names neither tag nor digest")));
         }
     }
+    let stop = Stop::default();
     // A registry that is waited for may not answer at first.
-    let budget = connect::Budget { patience: args.wait, ..Default::default() };
+    let budget = connect::Budget { patience: args.wait, stop: Some(stop.clone()), ..Default::default() };
     let http = connect::http(&args.connection, &args.common, budget).map_err(Failure::Usage)?;
     let far = http.clone();
-    interrupt::watch(move || format!("asking, after {} requests", far.sent()));
+    interrupt::watch_questions(move || format!("asking, after {} requests", far.sent()), &stop);
     let mut report = reporting::empty("verify", Timestamp::now(), options(args));
-    let verify = Verify { args, http, started, until: started + Duration::from_secs(args.wait.into()) };
+    let until = started + Duration::from_secs(args.wait.into());
+    let references = args.references.iter().chain(&running.images).chain(&args.same_as).cloned().collect();
+    let verify = Verify { args, references, http, started, until, stop };
     let runtime = connect::runtime().map_err(Failure::Io)?;
     let checked = runtime.block_on(verify.run(&mut report))?;
     report.coverage.requests = Some(verify.http.sent());
+    if args.in_use.is_some() {
+        report.coverage.not_asked = Some(running.elsewhere + running.unaskable.len() as u64);
+    }
     log::unread(&report.unread);
     earlier.settle(&mut report, started);
     if report.summary.unknown_tags > 0 {
         report.exit_status |= exit::INCOMPLETE;
     }
+    for line in &running.unaskable {
+        tracing::warn!("no registry can be asked for {line:?}: it names no repository");
+        report.exit_status |= exit::INCOMPLETE;
+    }
     if !reporting::write_metrics(&args.common, &report, &Extra::default()) {
         report.exit_status |= exit::INCOMPLETE;
+    }
+    if verify.stop.is_stopped() {
+        report.exit_status = exit::INTERRUPTED;
     }
     render::verified(&args.common, &report, &checked)
         .context("cannot write the report")
@@ -104,9 +124,12 @@ fn name_of(reference: &ImageReference) -> String {
 
 struct Verify<'a> {
     args: &'a VerifyArgs,
+    /// All images, those in use included.
+    references: Vec<ImageReference>,
     http: Http,
     started: Instant,
     until: Instant,
+    stop: Stop,
 }
 
 /// Pauses between questions, each longer than the one before.
@@ -120,18 +143,17 @@ impl Pause {
         self.taken == 0
     }
 
-    /// Says what is not there yet, and pauses; false when the time is over.
-    async fn until(&mut self, until: Instant, missing: &str) -> bool {
+    /// Says what is not there yet, and pauses; false when the time is over, or there is no use in waiting.
+    async fn until(&mut self, until: Instant, missing: &str, stop: &Stop) -> bool {
         let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if left.is_zero() || stop.is_stopped() {
             return false;
         }
         let missing = without_controls(missing);
         tracing::warn!("not yet: {missing}; asking again for {} s at most", left.as_secs());
         let pause = FIRST_PAUSE.saturating_mul(1 << self.taken.min(8)).min(LONGEST_PAUSE);
         self.taken += 1;
-        tokio::time::sleep(pause.min(left)).await;
-        true
+        stop.unless_stopped(tokio::time::sleep(pause.min(left))).await.is_some()
     }
 
     /// Seconds since then, if there was any pause.
@@ -143,9 +165,13 @@ impl Pause {
 impl Verify<'_> {
     async fn run(&self, report: &mut Report) -> Result<Vec<Checked>, Failure> {
         let mut groups: BTreeMap<String, Vec<(ImageReference, String)>> = BTreeMap::new();
-        for reference in self.args.references.iter().chain(&self.args.same_as) {
+        let of_host =
+            self.args.host.as_deref().and_then(|host| host.split_once("://")).map(|(scheme, _)| scheme);
+        for reference in &self.references {
             let mut address = reference.address();
-            if self.args.plain_http && reference.scheme.is_none() {
+            if let Some(scheme) = of_host.filter(|_| reference.scheme.is_none()) {
+                address = format!("{scheme}://{}", reference.host);
+            } else if self.args.plain_http && reference.scheme.is_none() {
                 address = format!("http://{}", reference.host);
             }
             let image = (reference.clone(), name_of(reference));
@@ -171,7 +197,7 @@ impl Verify<'_> {
             let differences = findings::differences(self.args, &checked);
             // The other side of a dual push may be moved yet.
             let is_over = differences.is_empty() || self.http.gave_up().is_some();
-            if is_over || !pause.until(self.until, &differences[0].message).await {
+            if is_over || !pause.until(self.until, &differences[0].message, &self.stop).await {
                 break (all, differences);
             }
         };
@@ -232,7 +258,7 @@ impl Verify<'_> {
                 && !audit.findings.iter().any(|finding| is_bad(&finding));
             if is_good
                 || self.http.gave_up().is_some()
-                || !pause.until(self.until, &first(&audit, &findings, &unread)).await
+                || !pause.until(self.until, &first(&audit, &findings, &unread), &self.stop).await
             {
                 break (audit, findings, referrers, unread);
             }

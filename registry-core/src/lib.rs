@@ -20,6 +20,11 @@ pub mod repair;
 pub mod retention;
 #[cfg(feature = "schema")]
 pub mod schema;
+#[cfg(feature = "remote")]
+mod stop;
 #[cfg(feature = "storage")]
 pub mod storage;
 pub mod text;
+
+#[cfg(feature = "remote")]
+pub use stop::Stop;

@@ -1,6 +1,7 @@
 //! The verb `apply`: a plan file, checked and acted on. Also opens the server that a file was made for.
 
 use anyhow::{Context as _, anyhow};
+use registry_core::Stop;
 use registry_core::retention::{Plan, SCHEMA, Source as Told};
 
 use crate::args::{ApplyArgs, Server};
@@ -11,7 +12,7 @@ use crate::layout::refuse_elsewhere;
 use crate::plan::text_of;
 use crate::planning::{DryRun, cache, runtime};
 use crate::run::{act, ended};
-use crate::{metrics, render};
+use crate::{interrupt, metrics, render};
 
 /// Most bytes of a plan, a journal or a file of push times.
 pub const FILE_MAX: u64 = 1 << 30;
@@ -33,8 +34,9 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
     let cache = cache(&args.server);
     let (mut tally, mut told) = (Tally::default(), metrics::Told::default());
     told.plan(&plan, is_armed);
-    let done = runtime()?.block_on(async {
-        let mut source = reopen(&connector, &args.server, &plan.source).await?;
+    let stop = if args.server.layout.is_none() { interrupt::watch_servers() } else { Stop::default() };
+    let opening = async {
+        let source = reopen(&connector, &args.server, &plan.source).await?;
         let version = source.told().version;
         if version != plan.source.version {
             let (now, then) = (version.unwrap_or_default(), plan.source.version.clone().unwrap_or_default());
@@ -43,6 +45,14 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
             )));
         }
         source.preflight(args.effects.preflight, &plan, args.effects.quarantine.as_deref()).await?;
+        Ok(source)
+    };
+    let done = runtime()?.block_on(async {
+        let Some(source) = stop.unless_stopped(Box::pin(opening)).await else {
+            render::warn("interrupted before anything was deleted");
+            return Ok(());
+        };
+        let mut source = source?;
         if !is_armed {
             render::warn("DRY_RUN=true disarms apply: nothing is deleted");
             return render::plan(&args.common, &plan, Some(false))
@@ -54,7 +64,8 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
             source.arm(&args.effects)?;
             let journal = FileJournal::open(args.effects.journal.as_deref(), None)?;
             let cache = cache.as_ref();
-            let applied = act(&connector, source, &plan, cache, journal, &args.common, &mut tally).await;
+            let how = (&args.common, &stop);
+            let applied = act(&connector, source, &plan, cache, journal, how, &mut tally).await;
             told.applied(0, &applied);
         }
         Ok(())

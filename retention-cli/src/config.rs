@@ -43,6 +43,12 @@ pub struct Config {
     #[serde(default, deserialize_with = "duration")]
     #[cfg_attr(test, schemars(with = "String"))]
     pub grace: Option<u64>,
+    /// What an undo put back stays for this time (7d), where its push times are read.
+    #[serde(default, deserialize_with = "duration")]
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub hold: Option<u64>,
+    /// Whether the order of pushes counts, also where it is the reverse of that of builds (false).
+    pub accept_push_order: Option<bool>,
     /// Most images that a run may delete; one that would delete more deletes nothing.
     pub max_delete: Option<u64>,
     /// Most images of a package that may go, in percent.
@@ -101,6 +107,8 @@ pub const KEYS: &[&str] = &[
     "untagged",
     "orphan-signatures",
     "grace",
+    "hold",
+    "accept-push-order",
     "max-delete",
     "max-delete-percent",
     "packages",

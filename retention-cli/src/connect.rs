@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use registry_core::Stop;
 use registry_core::forgejo::{Account, Forgejo};
 use registry_core::registry::{Client, Credentials, Error, GaveUp, Http, RegistrySource, Sent, Settings};
 use registry_core::retention::{self as core, Cache, Collected, Collecting, Permission, Record, SourceKind};
 use registry_core::text::without_controls as safe;
 
-use crate::args::{ApplyEffects, Connection, Preflight, Server};
+use crate::args::{ApplyEffects, Connection, Preflight, Role, Server};
 use crate::exit::Failure;
 use crate::journal::FileJournal;
 use crate::layout::Layout;
@@ -33,7 +34,7 @@ pub enum Source {
 #[derive(Debug, Clone, Copy)]
 pub enum Place<'a> {
     Registry(&'a str),
-    Layout(&'a Path),
+    Layout(&'a Path, Role),
     Forgejo { url: &'a str, owner: &'a str },
 }
 
@@ -48,7 +49,10 @@ impl<'a> Place<'a> {
             if server.push_times.is_some() {
                 return usage("--push-times is for servers: an undo on a tree brings the times back".into());
             }
-            return Ok(vec![Self::Layout(root)]);
+            return Ok(vec![Self::Layout(root, server.role)]);
+        }
+        if server.role != Role::Auto {
+            return usage("--role goes with --layout ROOT".into());
         }
         if let Some(url) = &server.registry {
             return Ok(vec![Self::Registry(url)]);
@@ -71,7 +75,7 @@ impl<'a> Place<'a> {
     /// Whose packages these are.
     pub const fn owner(&self) -> Option<&'a str> {
         match self {
-            Self::Registry(_) | Self::Layout(_) => None,
+            Self::Registry(_) | Self::Layout(..) => None,
             Self::Forgejo { owner, .. } => Some(owner),
         }
     }
@@ -202,7 +206,7 @@ impl Connector {
     pub async fn open(&self, place: &Place<'_>) -> Result<Source, Failure> {
         match place {
             Place::Registry(url) => self.registry(url).await,
-            Place::Layout(root) => Ok(Source::Layout(Box::new(Layout::open(root)?))),
+            Place::Layout(root, role) => Ok(Source::Layout(Box::new(Layout::open(root, *role)?))),
             Place::Forgejo { url, owner } => self.forgejo(url, owner).await.map_err(Failure::of_server),
         }
     }
@@ -246,31 +250,64 @@ impl Connector {
         }
     }
 
-    /// Deletes what a plan says.
+    /// Adds when images were built, where a plan depends on it. What a server does not tell stays unknown.
+    pub async fn add_dates(
+        &self,
+        source: &Source,
+        cache: Option<&Cache>,
+        record: &mut Record,
+        undated: &[core::Undated],
+    ) {
+        let how = Collecting { in_flight: self.in_flight(), cache, built_at: true, only: &[] };
+        match source {
+            Source::Forgejo(forgejo) => core::add_dates(&**forgejo, record, undated, &how).await,
+            Source::Registry(registry) => core::add_dates(&**registry, record, undated, &how).await,
+            Source::Layout(_) => {}
+        }
+    }
+
+    /// Deletes what a plan says, until it is asked to stop.
     pub async fn apply(
         &self,
         source: Source,
         plan: &core::Plan,
         cache: Option<&Cache>,
         journal: &mut FileJournal,
+        stop: &Stop,
     ) -> core::Applied {
         let how = Collecting { in_flight: self.in_flight(), cache, built_at: false, only: &[] };
-        let now = jiff::Timestamp::now();
+        let (now, stop) = (jiff::Timestamp::now(), stop.clone());
         match source {
-            Source::Forgejo(forgejo) => core::apply(&forgejo.arm(), plan, &how, journal, now).await,
-            Source::Registry(registry) => core::apply(&registry.arm(), plan, &how, journal, now).await,
+            Source::Forgejo(forgejo) => {
+                core::apply(&forgejo.arm().stopped_by(stop), plan, &how, journal, now).await
+            }
+            Source::Registry(registry) => {
+                core::apply(&registry.arm().stopped_by(stop), plan, &how, journal, now).await
+            }
             Source::Layout(layout) => layout.apply(plan, journal),
         }
     }
 
-    /// Puts back what a journal of a server tells; that of a tree is another.
-    pub async fn undo(&self, source: Source, told: &core::Told) -> Vec<core::Undone> {
+    /// Puts back what a journal of a server tells, until it is asked to stop; that of a tree is another.
+    pub async fn undo(&self, source: Source, told: &core::Told, stop: &Stop) -> Vec<core::Undone> {
+        let stop = stop.clone();
         match source {
-            Source::Forgejo(forgejo) => core::undo(&forgejo.arm(), told).await,
-            Source::Registry(registry) => core::undo(&registry.arm(), told).await,
+            Source::Forgejo(forgejo) => core::undo(&forgejo.arm().stopped_by(stop), told).await,
+            Source::Registry(registry) => core::undo(&registry.arm().stopped_by(stop), told).await,
             Source::Layout(_) => Vec::new(),
         }
     }
+}
+
+/// A version of a package with a slash in its name, where the plan has one; first of those in which something goes.
+fn version_below_a_slash(plan: &core::Plan) -> Option<(&str, &str)> {
+    let slashed = || plan.packages.iter().filter(|package| package.name.contains('/'));
+    let goes = slashed().find_map(|package| {
+        Some((package, package.versions.iter().find(|row| row.action == core::Action::Delete)?))
+    });
+    let first = || slashed().find_map(|package| Some((package, package.versions.first()?)));
+    let (package, row) = goes.or_else(first)?;
+    Some((&package.name, &row.version))
 }
 
 impl Source {
@@ -350,7 +387,7 @@ impl Source {
             return Ok(());
         }
         let permission = match self {
-            Self::Forgejo(forgejo) => forgejo.preflight().await,
+            Self::Forgejo(forgejo) => forgejo.preflight(version_below_a_slash(plan)).await,
             Self::Registry(registry) => {
                 let goes = |package: &&core::PackagePlan| {
                     package.versions.iter().any(|row| row.action == core::Action::Delete)

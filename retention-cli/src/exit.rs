@@ -35,6 +35,8 @@ pub enum Failure {
     Forbidden(anyhow::Error),
     /// The run gave up on a server before there was anything to act on.
     GaveUp(anyhow::Error),
+    /// A guard refused the whole source.
+    Guard(anyhow::Error),
 }
 
 impl Failure {
@@ -78,13 +80,18 @@ impl Failure {
             Self::Io(_) => FAILED,
             Self::Forbidden(_) => FORBIDDEN,
             Self::GaveUp(_) => SKIPPED,
+            Self::Guard(_) => GUARD,
         }
     }
 
     /// What happened.
     pub const fn error(&self) -> &anyhow::Error {
         match self {
-            Self::Usage(error) | Self::Io(error) | Self::Forbidden(error) | Self::GaveUp(error) => error,
+            Self::Usage(error)
+            | Self::Io(error)
+            | Self::Forbidden(error)
+            | Self::GaveUp(error)
+            | Self::Guard(error) => error,
         }
     }
 }
@@ -128,7 +135,9 @@ impl Tally {
             Some(Stopped::Forbidden(_)) => self.0.push(FORBIDDEN),
             Some(Stopped::Worse(_)) => self.0.push(MOVED),
             Some(Stopped::Unread(_) | Stopped::GaveUp(_)) => self.0.push(FAILED),
-            Some(Stopped::Journal(_) | Stopped::Halted(_)) => self.0.push(FAILED),
+            Some(Stopped::Journal(_) | Stopped::Halted(_) | Stopped::Interrupted(_)) => {
+                self.0.push(FAILED);
+            }
             // Without it, only what moved stops a package.
             None if applied.count(Outcome::Stopped) > 0 => self.0.push(MOVED),
             None => {}

@@ -6,19 +6,20 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
+use registry_core::audit;
 use registry_core::repair::{
     self, AsidePlace, Journal, Lock, Log, PlaceError, Progress, RoomError, Undo, UndoState,
 };
-use registry_core::retention::layout::{self as core, Arms, LayoutError, Reading};
+use registry_core::retention::layout::{self as core, Arms, CacheSign, LayoutError, Reading};
 use registry_core::retention::{
     Action, Applied, AppliedRow, Outcome, PackageState, Permission, Plan, Policy, RankBy, Record, Source,
     Stopped,
 };
 use registry_core::storage::edit::FdEditor;
-use registry_core::storage::{Job, LocateError, Located, locate, serving};
+use registry_core::storage::{Job, LocateError, Located, locate, serves_cache, serving};
 use registry_core::text::{escape, escape_os, without_controls};
 
-use crate::args::{ApplyEffects, Server, UndoArgs};
+use crate::args::{ApplyEffects, Role, Server, UndoArgs};
 use crate::exit::{self, Failure};
 use crate::interrupt;
 use crate::journal::FileJournal;
@@ -43,8 +44,11 @@ struct Armed {
 }
 
 fn failure(error: LayoutError) -> Failure {
-    let is_usage = matches!(error, LayoutError::Cache(_) | LayoutError::Text);
-    if is_usage { Failure::Usage(whole(error)) } else { Failure::Io(whole(error)) }
+    match error {
+        LayoutError::Cache { .. } | LayoutError::Text => Failure::Usage(whole(error)),
+        LayoutError::LooksLikeCache(_) => Failure::Guard(whole(error)),
+        _ => Failure::Io(whole(error)),
+    }
 }
 
 /// An error whose text tells its cause already.
@@ -76,7 +80,7 @@ impl Layout {
     ///
     /// # Errors
     /// When there is none, or more than one, or it cannot be opened.
-    pub fn open(root: &Path) -> Result<Self, Failure> {
+    pub fn open(root: &Path, role: Role) -> Result<Self, Failure> {
         let mut found = locate(root, false);
         if let Some(error) = found.errors.pop() {
             return Err(match &error {
@@ -97,6 +101,15 @@ impl Layout {
             }
         };
         let tree = core::Layout::open(&located).map_err(failure)?;
+        let tree = match role {
+            Role::Primary => tree.with_role(audit::Role::Primary),
+            Role::Cache => tree.with_role(audit::Role::Cache),
+            Role::Auto if serves_cache(&located.v2) => {
+                let (tree, sign) = (escape_os(root.as_os_str()), CacheSign::Server);
+                return Err(failure(LayoutError::Cache { tree, sign }));
+            }
+            Role::Auto => tree,
+        };
         Ok(Self { located, tree, armed: None })
     }
 
@@ -239,8 +252,14 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
         Err(repair::JournalError::Begin) => return Ok(None),
         Err(error) => return Err(Failure::Usage(anyhow!("cannot use the journal {shown}: {error}"))),
     };
+    if args.rank_as_new || args.server.push_times.is_some() {
+        return Err(Failure::Usage(anyhow!(
+            "--push-times and --rank-as-new are for servers: an undo on a tree brings the times back"
+        )));
+    }
     let tree = Path::new(&told.tree);
-    let named = args.server.layout.as_deref().map(Layout::open).transpose()?;
+    // What was moved is put back, whatever the tree is.
+    let named = args.server.layout.as_deref().map(|root| Layout::open(root, Role::Primary)).transpose()?;
     let is_other = |layout: &Layout| layout.located.v2.canonicalize().is_ok_and(|v2| v2 != tree);
     if args.server.registry.is_some() || named.as_ref().is_some_and(is_other) {
         let tree = escape(&told.tree);
@@ -260,7 +279,7 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
     let undone = Undo { editor: &editor }.all(&told);
     drop(lock);
     let mut out = io::stdout().lock();
-    let (mut lost, mut left, context) = (0, 0, "cannot print");
+    let (mut back, mut there, mut lost, mut left, context) = (0, 0, 0, 0, "cannot print");
     for one in &undone {
         let state = match &one.state {
             UndoState::Restored => "is as it was".to_owned(),
@@ -268,13 +287,19 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
             UndoState::Taken(why) => format!("is left alone: {why}"),
             UndoState::Lost(why) => format!("cannot be put back: {why}"),
         };
+        back += u32::from(one.state == UndoState::Restored);
+        there += u32::from(one.state == UndoState::There);
         lost += u32::from(matches!(one.state, UndoState::Lost(_)));
         left += u32::from(matches!(one.state, UndoState::Taken(_)));
         let line = without_controls(&format!("{} {state}", one.path));
         writeln!(out, "{line}").context(context).map_err(Failure::Io)?;
     }
-    writeln!(out, "registry-retention undo: changes={} left={left} lost={lost}", undone.len())
-        .context(context)
-        .map_err(Failure::Io)?;
+    let changes = undone.len();
+    writeln!(
+        out,
+        "registry-retention undo: changes={changes} back={back} there={there} left={left} lost={lost}"
+    )
+    .context(context)
+    .map_err(Failure::Io)?;
     Ok(Some(if lost + left > 0 { exit::FAILED } else { exit::DONE }))
 }

@@ -12,6 +12,7 @@ use crate::exit;
 pub struct Told {
     kept: u64,
     deleted: u64,
+    already_gone: u64,
     failed: u64,
     planned: u64,
     skipped: u64,
@@ -42,10 +43,13 @@ impl Told {
     /// Adds what was done of the plan that was added as such a number, from 0.
     pub fn applied(&mut self, number: usize, applied: &Applied) {
         let deleted = applied.count(Outcome::Deleted) as u64;
+        let already_gone = applied.count(Outcome::AlreadyGone) as u64;
         if let Some((_, done)) = self.effects.get_mut(number) {
-            *done += deleted;
+            // What was gone before is no deletion, and no failure to delete either.
+            *done += deleted + already_gone;
         }
         self.deleted += deleted;
+        self.already_gone += already_gone;
         self.failed += applied.count(Outcome::Failed) as u64;
     }
 
@@ -55,6 +59,7 @@ impl Told {
         let metrics = [
             ("versions_kept", "Rows that the policy keeps; what is left as it is does not count.", self.kept),
             ("versions_deleted", "Rows that the server confirmed gone.", self.deleted),
+            ("versions_already_gone", "Rows that were gone before the run asked.", self.already_gone),
             ("versions_failed", "Rows that could not be deleted.", self.failed),
             ("skipped_packages", "Packages whose graph could not be read.", self.skipped),
             ("refused_packages", "Packages in which a guard refused.", self.refused),

@@ -58,6 +58,19 @@ pub fn cache(server: &Server) -> Option<Cache> {
         .ok()
 }
 
+/// The push times in a file; none when there is no such file.
+///
+/// # Errors
+/// When it cannot be read, or holds something else.
+pub fn push_times(path: &Path) -> Result<PushTimes, Failure> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(PushTimes::default()),
+        _ => {}
+    }
+    let read = || Ok::<_, anyhow::Error>(PushTimes::read(&text_of(path, FILE_MAX)?)?);
+    read().with_context(|| format!("cannot use the push times {}", path.display())).map_err(Failure::Usage)
+}
+
 /// A source that was read, with what was planned from it.
 pub struct Planned<'a> {
     pub place: Place<'a>,
@@ -126,13 +139,11 @@ impl<'a> Planning<'a> {
         // An inventory holds what was asked for, and nothing else.
         let asks_all = self.asks_all || self.server.save_inventory.is_some();
         let mut collected = self.connector.collect(&source, self.cache.as_ref(), &policy, asks_all).await?;
-        self.restore_times(&mut collected.record)?;
-        let mut plan = plan_of(&collected.record, &policy, self.common.at);
+        let mut plan = self.plan(&source, &policy, &mut collected.record).await?;
         let needed = core::unconfirmed(&collected.record, &collected.assumed, &plan);
         if !self.connector.confirm(&source, &needed).await {
             collected = self.connector.collect(&source, self.cache.as_ref(), &policy, true).await?;
-            self.restore_times(&mut collected.record)?;
-            plan = plan_of(&collected.record, &policy, self.common.at);
+            plan = self.plan(&source, &policy, &mut collected.record).await?;
         }
         let record = collected.record;
         warn_of_unmatched(&record, &policy);
@@ -143,15 +154,20 @@ impl<'a> Planning<'a> {
         Ok(Planned { place, source, plan })
     }
 
-    /// Gives rows the push times that an undo noted.
-    fn restore_times(&self, record: &mut Record) -> Result<(), Failure> {
-        let Some(path) = &self.server.push_times else { return Ok(()) };
-        let text = text_of(path, FILE_MAX).map_err(Failure::Usage)?;
-        let times: PushTimes = serde_json::from_str(&text)
-            .with_context(|| format!("{} holds no push times", path.display()))
-            .map_err(Failure::Usage)?;
-        times.restore(record);
-        Ok(())
+    /// Plans from what was read, with the push times that an undo noted, and with build dates where something goes.
+    async fn plan(
+        &self,
+        source: &Source,
+        policy: &core::Policy,
+        record: &mut Record,
+    ) -> Result<Plan, Failure> {
+        if let Some(path) = &self.server.push_times {
+            push_times(path)?.restore(record);
+        }
+        let now = self.common.at.unwrap_or_else(jiff::Timestamp::now);
+        let undated = core::undated(&record.source, record.packages(), policy, now);
+        self.connector.add_dates(source, self.cache.as_ref(), record, &undated).await;
+        Ok(plan_of(record, policy, Some(now)))
     }
 
     /// Says what failed for one place, and counts it.

@@ -61,6 +61,8 @@ pub fn settle(args: &args::Policy, kind: SourceKind, undo_window: bool) -> anyho
     policy.untagged = fate(args.untagged.or(file.untagged));
     policy.orphan_signatures = fate(args.orphan_signatures.or(file.orphan_signatures));
     policy.grace = args.grace.or(file.grace).unwrap_or(policy.grace);
+    policy.hold = args.hold.or(file.hold).unwrap_or(policy.hold);
+    policy.accept_push_order = args.accept_push_order || file.accept_push_order == Some(true);
     policy.max_delete = args.max_delete.or(file.max_delete);
     policy.max_delete_percent = args.max_delete_percent.or(file.max_delete_percent);
     policy.allow_empty = args.allow_empty;

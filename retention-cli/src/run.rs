@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
+use registry_core::Stop;
 use registry_core::retention::{Applied, Cache, Plan};
 
 use crate::args::{Common, ExplainArgs, PlanArgs, RunArgs};
@@ -39,6 +40,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     let mut run =
         Planning::new(&args.connection, &args.server, &args.policy, &args.common, args.effects.undo_window)?;
     run.asks_all = args.answer.fail_on.is_some();
+    let stop = if args.server.layout.is_none() { interrupt::watch_servers() } else { Stop::default() };
     let (mut tally, mut told) = (Tally::default(), metrics::Told::default());
     runtime()?.block_on(async {
         let mut planned = Vec::new();
@@ -55,9 +57,15 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
                 planned.push((number, one.place, one.source, one.plan, permission.is_ok()));
                 permission
             };
-            if let Err(failure) = done.await {
-                run.failed(place, &failure, &mut tally);
+            match stop.unless_stopped(Box::pin(done)).await {
+                Some(Ok(())) => {}
+                Some(Err(failure)) => run.failed(place, &failure, &mut tally),
+                None => break,
             }
+        }
+        if stop.is_stopped() {
+            render::warn("interrupted before anything was deleted");
+            return;
         }
         if run.gave_up(&mut tally) {
             return;
@@ -81,7 +89,8 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
                 source.arm(&args.effects.apply)?;
                 let journal = FileJournal::open(args.effects.apply.journal.as_deref(), run.named(&place))?;
                 let cache = run.cache.as_ref();
-                Ok(act(&run.connector, source, &plan, cache, journal, &args.common, &mut tally).await)
+                let how = (&args.common, &stop);
+                Ok(act(&run.connector, source, &plan, cache, journal, how, &mut tally).await)
             };
             match done.await {
                 Ok(applied) => {
@@ -161,11 +170,11 @@ pub async fn act(
     plan: &Plan,
     cache: Option<&Cache>,
     mut journal: FileJournal,
-    common: &Common,
+    (common, stop): (&Common, &Stop),
     tally: &mut Tally,
 ) -> Applied {
     let aside = source.aside();
-    let applied = connector.apply(source, plan, cache, &mut journal).await;
+    let applied = connector.apply(source, plan, cache, &mut journal, stop).await;
     let aside = aside.filter(|aside| aside.is_dir());
     tally.applied(&applied);
     if let Err(error) = render::applied(common, &applied, &journal.path, aside.as_deref()) {
@@ -179,12 +188,13 @@ pub async fn act(
 /// Ends a run: its metrics, which a failure leaves too, and its status. Metrics that cannot be written fail it, and hide
 /// nothing worse.
 pub fn ended(mut tally: Tally, metrics_file: Option<&Path>, told: &metrics::Told) -> u8 {
+    let status = |tally: &Tally| if interrupt::was_stopped() { exit::INTERRUPTED } else { tally.status() };
     if let Some(path) = metrics_file
-        && let Err(error) = metrics::write(path, told, tally.status())
+        && let Err(error) = metrics::write(path, told, status(&tally))
     {
         let error = error.context(format!("cannot write the metrics {}", path.display()));
         render::error(None, &error);
         tally.failed(&Failure::Io(error));
     }
-    if interrupt::was_stopped() { exit::INTERRUPTED } else { tally.status() }
+    status(&tally)
 }

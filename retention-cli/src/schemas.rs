@@ -127,9 +127,23 @@ fn journals_and_results_are_valid() {
         stopped,
     };
     assert_eq!(errors("apply-result", &serde_json::to_value(applied).unwrap()), [""; 0]);
-    let times = vec![core::PushTime { package, version, digest, created_at: at }];
-    let times = core::PushTimes { schema: core::PUSH_TIMES_SCHEMA.into(), times };
+    let time = core::PushTime {
+        owner: Some("team".into()),
+        package,
+        version,
+        digest,
+        created_at: Some(at),
+        first_id: Some(3),
+        id: Some(41),
+        restored_at: Some(at),
+    };
+    let times = core::PushTimes { schema: core::PUSH_TIMES_SCHEMA.into(), times: vec![time] };
     assert_eq!(errors("push-times", &serde_json::to_value(times).unwrap()), [""; 0]);
+    // What versions before wrote.
+    let old = json!({ "package": "team/app", "version": "v1", "digest": digest, "created_at": at });
+    let old = json!({ "schema": core::PUSH_TIMES_SCHEMA, "times": [old] });
+    assert_eq!(errors("push-times", &old), [""; 0]);
+    core::PushTimes::read(&old.to_string()).unwrap();
 }
 
 /// The configuration that docs/retention.md shows.

@@ -1,9 +1,11 @@
 //! The verb `undo`: what a journal says was deleted is put back.
 
 use std::io::Write as _;
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
-use registry_core::retention::{Entry, PushTimes, Told, UndoState};
+use jiff::Timestamp;
+use registry_core::retention::{Entry, PushTimes, Told, UndoState, Undone};
 
 use crate::apply::{FILE_MAX, reopen};
 use crate::args::UndoArgs;
@@ -11,7 +13,8 @@ use crate::connect::Connector;
 use crate::exit::{self, Failure};
 use crate::layout;
 use crate::plan::{keep, text_of};
-use crate::planning::{DryRun, runtime};
+use crate::planning::{DryRun, push_times, runtime};
+use crate::{interrupt, render};
 
 /// Puts back what a journal says was deleted.
 ///
@@ -30,34 +33,114 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
     let Some(Entry::Begin { source: wanted, .. }) = told.entries.first() else {
         return Err(Failure::Usage(anyhow!("the journal does not tell of which server it is")));
     };
-    let connector = Connector::new(&args.connection, &args.server, args.verbose > 0)?;
-    let undone = runtime()?.block_on(async {
-        let opened = reopen(&connector, &args.server, wanted).await;
-        let source = opened.map_err(Failure::of_operation)?;
-        Ok::<_, Failure>(connector.undo(source, &told).await)
-    })?;
-    if let Some(path) = &args.server.push_times {
-        let times = PushTimes::of(&undone);
-        keep(path, &times)
-            .with_context(|| format!("cannot write {}", path.display()))
-            .map_err(Failure::Io)?;
+    let expected = Undone::expected(&told);
+    let place = args.server.push_times.as_deref();
+    if place.is_none() {
+        without_times(args.rank_as_new, expected.iter().any(|row| row.created_at.is_some()))?;
     }
+    let before = place.map(push_times).transpose()?;
+    let before = place.zip(before.as_ref());
+    let connector = Connector::new(&args.connection, &args.server, args.verbose > 0)?;
+    let stop = interrupt::watch_servers();
+    let (owner, at) = (wanted.owner.as_deref(), Timestamp::now());
+    let undone = runtime()?.block_on(async {
+        let Some(source) = stop.unless_stopped(Box::pin(reopen(&connector, &args.server, wanted))).await
+        else {
+            return Ok(Vec::new());
+        };
+        let source = source.map_err(Failure::of_operation)?;
+        if let Some((path, before)) = before {
+            // What comes back must be known to later runs even if this process is ended in the middle.
+            let context = || format!("cannot write {}, so nothing is put back", path.display());
+            let times = before.with(owner, &expected, at);
+            keep(path, &times).with_context(context).map_err(Failure::Io)?;
+        }
+        Ok::<_, Failure>(connector.undo(source, &told, &stop).await)
+    })?;
+    let mut status = if undone.iter().any(|row| is_bad(&row.state)) { exit::FAILED } else { exit::DONE };
+    if let Some((path, before)) = before.filter(|_| !undone.is_empty())
+        && let Err(failure) = note(path, before, owner, &undone, at)
+    {
+        render::error(None, failure.error());
+        status = exit::FAILED;
+    }
+    print(&undone, place).context("cannot print").map_err(Failure::Io)?;
+    Ok(if interrupt::was_stopped() { exit::INTERRUPTED } else { status })
+}
+
+/// Refuses an undo that leaves no trace of the original push times, unless that is meant.
+fn without_times(is_meant: bool, has_times: bool) -> Result<(), Failure> {
+    if !has_times {
+        render::warn(
+            "what is put back is not held: the next run may delete it again. --push-times FILE, given to undo and to later \
+             runs, holds it for 7 days",
+        );
+        return Ok(());
+    }
+    if !is_meant {
+        return Err(Failure::Usage(anyhow!(
+            "name the file in which later runs find the original push times: --push-times FILE. The server counts what is put \
+             back as pushed now; without these times the next run ranks it above everything, and deletes images that are \
+             newest now. --rank-as-new says that this is meant"
+        )));
+    }
+    render::warn(
+        "what is put back counts as pushed now: later runs rank it above everything that was pushed before, and delete the \
+         lowest of that in its stead",
+    );
+    Ok(())
+}
+
+/// Writes down the push times of what is back.
+fn note(
+    path: &Path,
+    before: &PushTimes,
+    owner: Option<&str>,
+    undone: &[Undone],
+    at: Timestamp,
+) -> Result<(), Failure> {
+    let context = || {
+        format!(
+            "cannot write {} again; it holds the times, and not the numbers of the rows that are back: undo once more",
+            path.display()
+        )
+    };
+    keep(path, &before.with(owner, undone, at)).with_context(context).map_err(Failure::Io)
+}
+
+const fn is_bad(state: &UndoState) -> bool {
+    matches!(state, UndoState::Taken | UndoState::Lost(_) | UndoState::Unknown(_))
+}
+
+fn print(undone: &[Undone], place: Option<&Path>) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    let (mut lost, mut left) = (0, 0);
-    for row in &undone {
+    for row in undone {
         let state = match &row.state {
             UndoState::Restored => "is back".to_owned(),
             UndoState::There => "was never gone".to_owned(),
+            UndoState::Back => "is there already: an earlier undo or a push put it back".to_owned(),
             UndoState::Taken => "names something else now, and is left alone".to_owned(),
             UndoState::Lost(why) => format!("cannot be put back: {why}"),
+            UndoState::Unknown(why) => format!("may be back: {why}"),
+            UndoState::NotTried => "was not tried".to_owned(),
         };
-        lost += u32::from(matches!(row.state, UndoState::Lost(_)));
-        left += u32::from(row.state == UndoState::Taken);
         let line = registry_core::text::without_controls(&format!("{}:{} {state}", row.package, row.version));
-        writeln!(out, "{line}").context("cannot print").map_err(Failure::Io)?;
+        writeln!(out, "{line}")?;
     }
-    writeln!(out, "registry-retention undo: rows={} left={left} lost={lost}", undone.len())
-        .context("cannot print")
-        .map_err(Failure::Io)?;
-    Ok(if lost + left > 0 { exit::FAILED } else { exit::DONE })
+    let count = |is: fn(&UndoState) -> bool| undone.iter().filter(|row| is(&row.state)).count();
+    let back = count(|state| *state == UndoState::Restored);
+    if let Some(place) = place.filter(|_| back > 0) {
+        let place = registry_core::text::escape_os(place.as_os_str());
+        writeln!(out, "the original push times are in {place}: later runs need --push-times {place}")?;
+    }
+    writeln!(
+        out,
+        "registry-retention undo: rows={} back={back} there={} left={} lost={} unknown={} not_tried={}",
+        undone.len(),
+        count(|state| matches!(state, UndoState::There | UndoState::Back)),
+        count(|state| *state == UndoState::Taken),
+        count(|state| matches!(state, UndoState::Lost(_))),
+        count(|state| matches!(state, UndoState::Unknown(_))),
+        count(|state| *state == UndoState::NotTried),
+    )
 }

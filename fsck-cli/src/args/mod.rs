@@ -96,9 +96,14 @@ pub struct ScanArgs {
 /// How a tree is judged.
 #[derive(Debug, Args)]
 pub struct Judging {
-    /// Whether images are pushed here, or this is a pull-through cache; auto looks for scheduler-state.json
+    /// Whether images are pushed here, or this is a pull-through cache; auto looks for scheduler-state.json, and for `proxy:` in
+    /// the configuration of a server that runs on this tree
     #[arg(long, value_enum, default_value_t = RoleArg::Auto)]
     pub role: RoleArg,
+
+    /// The configuration that the registry runs with, for --role auto: `proxy:` in it makes a pull-through cache
+    #[arg(long, value_name = "FILE")]
+    pub registry_config: Option<PathBuf>,
 
     /// Repositories whose index children may be absent on purpose (repeatable)
     #[arg(long, value_name = "GLOB", value_parser = glob)]

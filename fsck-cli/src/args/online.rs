@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use registry_core::oci::{Digest, ImageReference, Platform};
 use registry_core::registry::TokenService;
 
-use super::{Common, Compare, duration, percent};
+use super::{Common, Compare, RoleArg, duration, percent};
 
 /// Options of `probe`.
 #[derive(Debug, Args)]
@@ -34,6 +34,15 @@ pub struct ProbeArgs {
     /// A user or organisation (repeatable)
     #[arg(long, value_name = "NAME", requires = "forgejo")]
     pub owner: Vec<String>,
+
+    /// Whether images are pushed there, or it is a pull-through cache, which fetches and keeps what it is asked for; auto begins an
+    /// upload in one repository and gives it up at once: a cache takes none
+    #[arg(long, value_enum, default_value_t = RoleArg::Auto)]
+    pub role: RoleArg,
+
+    /// Look at a pull-through cache as at any registry: it fetches all that is asked for, and spends its rate limit
+    #[arg(long)]
+    pub through_cache: bool,
 
     /// How deep to look
     #[arg(long, value_enum, default_value_t = DepthArg::Blobs)]
@@ -86,8 +95,16 @@ Exit status, OR-ed: 0 everything is there; 4 something is missing or wrong; 8 no
 16 usage; 130 (alone) interrupted.")]
 pub struct VerifyArgs {
     /// An image, such as registry.example/team/app:v1, with or without docker:// and @sha256:…
-    #[arg(required = true, value_name = "REFERENCE")]
+    #[arg(required_unless_present = "in_use", value_name = "REFERENCE")]
     pub references: Vec<ImageReference>,
+
+    /// Images that run, one reference a line, `-` for standard input: those of --host are checked, each once
+    #[arg(long, value_name = "FILE", requires = "host", conflicts_with_all = ["expect_digest", "same_as"])]
+    pub in_use: Option<PathBuf>,
+
+    /// The registry whose images of --in-use are checked; others are counted, and neither asked nor given credentials
+    #[arg(long, value_name = "HOST", requires = "in_use")]
+    pub host: Option<String>,
 
     /// Hash every byte
     #[arg(long)]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use registry_core::audit::Code;
+use registry_core::repair::DeletedTags;
 
 use super::{Common, Connection, Judging};
 
@@ -40,6 +41,14 @@ pub struct RepairArgs {
     #[arg(long, value_name = "PATH")]
     pub journal: Option<PathBuf>,
 
+    /// Bring back tags whose manifests were probably deleted through the API
+    #[arg(long, conflicts_with = "drop_deleted_tags")]
+    pub restore_deleted_tags: bool,
+
+    /// Move tags aside whose manifests were probably deleted through the API
+    #[arg(long)]
+    pub drop_deleted_tags: bool,
+
     /// Move things aside although a server runs on this tree
     #[arg(long)]
     pub online: bool,
@@ -58,7 +67,8 @@ pub struct RepairArgs {
 
     /// Delete a quarantine for good; with --apply, else only say what is in it
     #[arg(long, value_name = "QUARANTINE", conflicts_with_all = [
-        "root", "only", "from", "quarantine", "journal", "online", "no_lock", "content", "strict", "role", "sparse", "min_age",
+        "root", "only", "from", "restore_deleted_tags", "drop_deleted_tags", "quarantine", "journal", "online", "no_lock", "content",
+        "strict", "role", "registry_config", "sparse", "min_age",
         "user", "password_file", "authfile", "token_service", "ca_file", "retries", "give_up_after", "timeout",
     ])]
     pub purge: Option<PathBuf>,
@@ -71,6 +81,17 @@ pub struct RepairArgs {
 
     #[command(flatten)]
     pub common: Common,
+}
+
+impl RepairArgs {
+    /// What becomes of tags whose manifests were probably deleted through the API.
+    pub const fn deleted_tags(&self) -> Option<DeletedTags> {
+        match (self.restore_deleted_tags, self.drop_deleted_tags) {
+            (true, _) => Some(DeletedTags::Restore),
+            (false, true) => Some(DeletedTags::Drop),
+            (false, false) => None,
+        }
+    }
 }
 
 /// Options of `undo`.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow};
 use futures::StreamExt as _;
 use registry_core::oci::{RepositoryName, Tag};
 use registry_core::probe::{Listed, Seen};
-use registry_core::registry::Error;
+use registry_core::registry::{Client, Error};
 use registry_core::retention::Reader as _;
 use registry_core::text::escape;
 
@@ -28,9 +28,27 @@ fn legal(names: Vec<String>, list: &str, seen: &mut Seen, is_legal: impl Fn(&str
 }
 
 impl Probe<'_> {
+    fn is_wanted(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.is_match(name))
+    }
+
+    /// The repositories of a registry; `None` where they cannot be listed.
+    pub(super) async fn names(&self, client: &Client, seen: &mut Seen) -> Option<BTreeSet<String>> {
+        let names = match &self.names {
+            Some(names) => names.clone(),
+            None => match client.catalog().await {
+                Ok(names) => legal(names, CATALOG, seen, |name| RepositoryName::new(name).is_ok()),
+                Err(error) => {
+                    seen.unread.push((CATALOG.into(), error.to_string()));
+                    return None;
+                }
+            },
+        };
+        Some(names.into_iter().filter(|name| self.is_wanted(name)).collect())
+    }
+
     /// The tags of every repository that is looked at.
-    pub(super) async fn lists(&self, target: &Target, seen: &mut Seen) -> Lists {
-        let is_wanted = |name: &str| self.only.as_ref().is_none_or(|only| only.is_match(name));
+    pub(super) async fn lists(&self, target: &Target, names: BTreeSet<String>, seen: &mut Seen) -> Lists {
         let client = match target {
             Target::Registry(client) => client,
             Target::Forgejo(owners) => {
@@ -45,7 +63,7 @@ impl Probe<'_> {
                             for one in listing.incomplete {
                                 let name = forgejo.repository(&one.package);
                                 lists.remove(&name);
-                                if is_wanted(&name) {
+                                if self.is_wanted(&name) {
                                     seen.unread.push((format!("/v2/{}/tags/list", escape(&name)), one.why));
                                 }
                             }
@@ -53,21 +71,10 @@ impl Probe<'_> {
                         Err(why) => seen.unread.push((CATALOG.into(), why.to_string())),
                     }
                 }
-                lists.retain(|name, _| is_wanted(name));
+                lists.retain(|name, _| self.is_wanted(name));
                 return lists;
             }
         };
-        let names = match &self.names {
-            Some(names) => names.clone(),
-            None => match client.catalog().await {
-                Ok(names) => legal(names, CATALOG, seen, |name| RepositoryName::new(name).is_ok()),
-                Err(error) => {
-                    seen.unread.push((CATALOG.into(), error.to_string()));
-                    return Lists::new();
-                }
-            },
-        };
-        let names: BTreeSet<String> = names.into_iter().filter(|name| is_wanted(name)).collect();
         let asked = futures::stream::iter(names).map(|name| async move {
             let tags = client.tags(&name).await;
             (name, tags)

@@ -63,6 +63,8 @@ fn steps(report: &Report, common: &Common, out: &mut dyn Write) -> io::Result<()
             |left: &LeftFinding| left.why.as_deref().is_some_and(|why| why.starts_with("left out by"));
         let none = if report.left.iter().any(is_left_out) {
             "what could be mended is left out by --only or --repository"
+        } else if report.left.iter().any(|left| left.finding.cause.is_some()) {
+            "what is probably meant is done only with --restore-deleted-tags or --drop-deleted-tags"
         } else if report.summary.before.errors > 0 {
             "nothing here mends what is wrong"
         } else {

@@ -50,6 +50,10 @@ pub fn write(report: &Report, checked: &[Checked], out: &mut dyn Write) -> io::R
     for finding in report.findings.iter().filter(|finding| finding.severity != Severity::Info) {
         writeln!(out, "{}", sentence(finding))?;
     }
+    if let Some(count @ 1..) = report.coverage.not_asked {
+        let references = if count == 1 { "reference" } else { "references" };
+        writeln!(out, "{count} {references} in use elsewhere, not asked for")?;
+    }
     for unread in &report.unread {
         writeln!(out, "{BAD}not known{BAD:#} {}: {}", safe(&unread.path), safe(&unread.error))?;
     }

@@ -60,7 +60,8 @@ impl<'w> Work<'w> {
         let matches = |name: &str| self.only.is_some_and(|only| only.is_match(name));
         let repository: Option<&dyn Fn(&str) -> bool> =
             if self.only.is_some() { Some(&matches) } else { None };
-        let scope = Scope { only: self.args.only.clone(), repository };
+        let scope =
+            Scope { only: self.args.only.clone(), repository, deleted_tags: self.args.deleted_tags() };
         let settle = |graph: &mut _, doubts: &[_]| self.tree.settle(graph, doubts, progress);
         let plan = repair::plan(&mut graph, &self.name, &self.options, &scope, self.supply, settle);
         std::mem::forget(graph);
@@ -97,6 +98,7 @@ impl<'w> Work<'w> {
                 only: self.args.only.clone(),
                 repositories: texts(&self.args.common.repository),
                 from: self.supply.map(|supply| supply.name().to_owned()),
+                deleted_tags: self.args.deleted_tags(),
             },
             source: self.name.clone(),
             steps: plan.steps.iter().map(taken).collect(),

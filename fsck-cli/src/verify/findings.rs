@@ -57,6 +57,7 @@ pub(super) fn finding(
         path: Some(format!("/v2/{}/manifests/{}", image.repository, name.trim_start_matches('@'))),
         message,
         repair: None,
+        cause: None,
         new: None,
     }
 }

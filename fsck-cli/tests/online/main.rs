@@ -1,5 +1,6 @@
 //! The program against registries in memory: `probe` and `verify` as an operator and as CI run them.
 
+mod cache;
 mod credentials;
 mod files;
 mod forgejo;

@@ -42,7 +42,7 @@ fn the_metrics_file_of_a_probe() {
     registry_manifest_integrity_last_run_timestamp{instance="http://HOST"} …
     registry_unknown_tags{instance="http://HOST"} 0
     registry_findings{instance="http://HOST",code="child-missing"} 1
-    registry_probe_requests_total{instance="http://HOST"} 22
+    registry_probe_requests_total{instance="http://HOST"} 24
     registry_run_duration_seconds{instance="http://HOST"} …
     "#);
 }

@@ -117,7 +117,7 @@ fn the_whole_report_as_json() {
         "oldest_check": "…",
         "never_checked": 0,
         "complete_by": "…",
-        "requests": 22
+        "requests": 24
       },
       "summary": {
         "errors": 1,
@@ -231,8 +231,8 @@ fn coverage_is_told() {
     let ran = fsck(&["probe", &server.url, "--budget-requests", "12"]);
     assert_eq!((ran.status, server.log().len() <= 12), (0, true));
     insta::assert_snapshot!(ran.out, @"
-    asked http://HOST: 2 repositories, 1 of 4 tags, 3 manifests of which 1 index, 4 configs and layers (124 B)
-    3 tags were never looked at so far
+    asked http://HOST: 2 repositories, 0 of 4 tags, 3 manifests of which 1 index, 2 configs and layers (62 B)
+    4 tags were never looked at so far
     registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=4 unread=0 exit_status=0 seconds=…
     ");
 }
@@ -245,10 +245,9 @@ fn bug_a_budget_that_does_not_suffice_for_the_lists_is_a_hole() {
     let ran = fsck(&["probe", &server.url, "--budget-requests", "3", "--jobs", "1"]);
     assert_eq!((ran.status, server.log().len()), (8, 3));
     insta::assert_snapshot!(ran.out, @"
-    /v2/web/tags/list could not be read: this and 50 more lists were not read: lists alone take more than this run may spend
-    asked http://HOST, not read completely: 1 repository, 0 of 3 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
-    3 tags were never looked at so far
-    registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=3 unread=1 exit_status=8 seconds=…
+    /v2/team/app/tags/list could not be read: this and 51 more lists were not read: lists alone take more than this run may spend
+    asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
+    registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
     ");
 }
 
@@ -313,29 +312,50 @@ fn what_cannot_be_used_exits_16() {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupt_exits_130_and_says_how_far_it_came() {
+fn an_interrupt_exits_130_reports_what_was_answered_and_writes_metrics() {
     use std::io::Read as _;
     use std::process::{Command, Stdio};
     use std::time::Duration;
 
-    let server = registry(images);
-    server.set_hook(|_, ask, _| ask.path.contains("/blobs/").then_some(Fault::Slow(Duration::from_secs(60))));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_registry-fsck"))
-        .args(["probe", &server.url])
-        .env_clear()
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    while !server.lines().iter().any(|line| line.contains("/blobs/")) {
-        std::thread::sleep(Duration::from_millis(5));
+    for (signal, command) in [("-INT", "probe"), ("-TERM", "probe"), ("-INT", "verify"), ("-TERM", "verify")]
+    {
+        let server = registry(images);
+        server.set_hook(|_, ask, _| {
+            ask.path.contains("/blobs/").then_some(Fault::Slow(Duration::from_secs(60)))
+        });
+        let metrics =
+            std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("stopped{signal}-{command}"));
+        let _ = std::fs::remove_file(&metrics);
+        let target =
+            if command == "probe" { server.url.clone() } else { format!("{}/team/app:v1", server.url) };
+        let mut child = Command::new(env!("CARGO_BIN_EXE_registry-fsck"))
+            .args([command, &target, "--output", "json", "--metrics-file"])
+            .arg(&metrics)
+            .env_clear()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        while !server.lines().iter().any(|line| line.contains("/blobs/")) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        let status = child.wait().unwrap();
+        let (mut out, mut err) = (String::new(), String::new());
+        child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        assert_eq!(status.code(), Some(130), "{err}");
+        assert!(
+            err.contains("stopping while asking, after ") && err.contains("once more ends it now"),
+            "{err}"
+        );
+        // What was not asked for is neither whole nor broken.
+        let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((&report["exit_status"], &report["summary"]["broken_tags"]), (&130.into(), &0.into()));
+        assert!(
+            std::fs::read_to_string(&metrics).unwrap().contains("registry_probe_requests_total"),
+            "{command}"
+        );
     }
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
-    let status = child.wait().unwrap();
-    let (mut out, mut err) = (String::new(), String::new());
-    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-    assert_eq!((status.code(), &*out), (Some(130), ""));
-    assert!(err.contains("interrupted while asking, after ") && err.contains("nothing was changed"), "{err}");
 }

@@ -104,7 +104,7 @@ fn a_catalog_of_very_many_names_is_gone_through() {
     let catalog = json(&format!("{{\"repositories\":[{}]}}", names.join(",")));
     server.spoil("GET", "/v2/_catalog", 9, Fault::Instead(catalog));
     let ran = fsck(&["probe", &server.url, "--repository", "some/repository/29999?"]);
-    assert_eq!((ran.status, server.log().len()), (16, 12), "{}", ran.err);
+    assert_eq!((ran.status, server.log().len()), (16, 14), "{}", ran.err);
     server.clear_log();
     let ran = fsck(&["probe", &server.url, "--budget-requests", "40"]);
     assert_eq!((ran.status, server.log().len()), (8, 40));

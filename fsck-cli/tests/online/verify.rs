@@ -40,11 +40,11 @@ fn references_that_are_none_exit_16() {
         all.push('\n');
     }
     insta::assert_snapshot!(all, @r#"
-    error: invalid value 'ftp://x/app' for '<REFERENCE>...': "ftp" is no transport of a registry; write host/owner/name:tag
-    error: invalid value 'localhost/App:v1' for '<REFERENCE>...': "App" is no repository: the name holds characters that a registry refuses
-    error: invalid value 'localhost/app:-x' for '<REFERENCE>...': "-x" is no tag: the name holds characters that a registry refuses
-    error: invalid value 'localhost/app@sha256:1' for '<REFERENCE>...': "sha256:1" is no digest: the hash is not exactly 64 lower-case hexadecimal characters
-    error: invalid value 'oci-archive://x' for '<REFERENCE>...': "oci-archive" is no transport of a registry; write host/owner/name:tag
+    error: invalid value 'ftp://x/app' for '[REFERENCE]...': "ftp" is no transport of a registry; write host/owner/name:tag
+    error: invalid value 'localhost/App:v1' for '[REFERENCE]...': "App" is no repository: the name holds characters that a registry refuses
+    error: invalid value 'localhost/app:-x' for '[REFERENCE]...': "-x" is no tag: the name holds characters that a registry refuses
+    error: invalid value 'localhost/app@sha256:1' for '[REFERENCE]...': "sha256:1" is no digest: the hash is not exactly 64 lower-case hexadecimal characters
+    error: invalid value 'oci-archive://x' for '[REFERENCE]...': "oci-archive" is no transport of a registry; write host/owner/name:tag
     "#);
 }
 
@@ -307,4 +307,49 @@ fn http_to_other_machines_is_spoken_only_when_asked_for() {
     };
     assert_eq!(answer(&[]), "https://registry.invalid");
     assert_eq!(answer(&["--plain-http"]), "http://registry.invalid");
+}
+
+/// A list of images in use, in a file that goes with it.
+fn in_use(lines: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), lines).unwrap();
+    file
+}
+
+#[test]
+fn what_runs_is_verified_once_and_other_hosts_are_not_asked() {
+    let (server, other) = (registry(damaged), registry(images));
+    let (at, image) = (host(&server), manifest("three"));
+    let list = in_use(&format!(
+        "# pods\n{at}/team/app:v1\n{at}/team/app:v1\n{at}/team/app:moved@{image}\nalpine:3\n{}/web:latest\n",
+        host(&other)
+    ));
+    let ran = fsck(&["verify", "--in-use", list.path().to_str().unwrap(), "--host", at, "--output", "json"]);
+    assert_eq!((ran.status, ran.codes()), (4, vec!["child-missing".to_owned()]), "{}", ran.err);
+    let report = ran.json();
+    assert_eq!(report["coverage"]["not_asked"], 2);
+    assert_eq!(report["sources"].as_array().unwrap().len(), 1);
+    assert!(other.log().is_empty());
+    // Each image once, whatever number of pods runs it; a tag that moved on is not asked for beside a digest.
+    let asked = |tag: &str| server.log().iter().filter(|ask| ask.path.ends_with(tag)).count();
+    assert_eq!((asked("/manifests/v1"), asked("/manifests/moved")), (1, 0));
+}
+
+#[test]
+fn a_list_that_is_none_or_of_nobody_exits_16() {
+    let list = in_use("alpine:3\n");
+    let path = list.path().to_str().unwrap();
+    for arguments in [
+        &["verify", "--in-use", path, "--host", "git.example"][..],
+        &["verify", "--in-use", "/nowhere", "--host", "git.example"],
+        &["verify", "--in-use", path],
+        &["verify", "--host", "git.example", "git.example/app"],
+    ] {
+        assert_eq!(fsck(arguments).status, 16, "{arguments:?}");
+    }
+    // What cannot be asked for is not known.
+    let server = registry(images);
+    let list = in_use(&format!("{}/web:latest\nsha256:{}\n", host(&server), "ab".repeat(32)));
+    let ran = fsck(&["verify", "--in-use", list.path().to_str().unwrap(), "--host", host(&server)]);
+    assert_eq!(ran.status, 8, "{}", ran.err);
 }

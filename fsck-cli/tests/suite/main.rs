@@ -7,6 +7,7 @@ mod gc_preview;
 mod json;
 mod manuals;
 mod quiet;
+mod real_cache;
 mod real_probe;
 mod real_server;
 mod regressions;

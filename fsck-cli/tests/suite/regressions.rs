@@ -256,3 +256,101 @@ fn a_chain_of_referrers_took_its_square_and_was_garbage_beyond_the_first() {
     let untagged = done.typed().findings.iter().filter(|one| one.code == Code::ReferrerUntagged).count();
     assert_eq!(untagged, 3000);
 }
+
+// https://github.com/minio/minio/issues/21268: on a disk of MinIO each object is a folder.
+#[test]
+fn minio_disk() {
+    let mut tree = tree();
+    tree.break_into_minio_objects();
+    let before = tree_of(tree.root());
+    let root = tree.root().to_str().unwrap();
+    for arguments in [&["scan", root][..], &["gc-preview", root], &["repair", "--apply", root]] {
+        let output = fsck().args(arguments).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(16), 0), "{arguments:?}: {told}");
+        assert!(told.contains("MinIO's own disk format"), "{told}");
+    }
+    assert_eq!(before, tree_of(tree.root()));
+    // Beside a registry it is named, and that one is audited.
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["true", "minio"] {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        let mut tree = TreeBuilder::in_folder(&folder.path().join(name));
+        tree.image("web", Some("v1"), name);
+        if name == "minio" {
+            tree.break_into_minio_objects();
+        }
+    }
+    let report = report(folder.path(), &[]);
+    assert_eq!((&report["exit_status"], report["sources"].as_array().unwrap().len()), (&json!(24), 1));
+}
+
+/// Every path below a folder.
+fn tree_of(root: &std::path::Path) -> BTreeSet<std::path::PathBuf> {
+    walkdir::WalkDir::new(root).into_iter().map(|entry| entry.unwrap().into_path()).collect()
+}
+
+// https://github.com/distribution/distribution/pull/3880: with `proxy.ttl: 0` registry 3 never writes scheduler-state.json.
+#[test]
+fn a_cache_without_scheduler_state() {
+    let mut tree = TreeBuilder::new();
+    let (amd, arm) = (tree.image("app", None, "amd"), tree.image("app", None, "arm"));
+    tree.index("app", Some("v1"), &[amd.child(), arm.child()]);
+    tree.break_image_untraced("app", &arm);
+    let told = |options: &[&str]| {
+        let output = scan(tree.root(), options);
+        let hint =
+            String::from_utf8(output.stderr.clone()).unwrap().contains("looks like a pull-through cache");
+        (status(&output), hint)
+    };
+    assert_eq!(told(&[]), (4, true));
+    assert_eq!(told(&["--role", "primary"]), (4, false));
+    assert_eq!(told(&["--role", "cache"]), (0, false));
+    assert_eq!(told(&["--sparse", "*"]), (0, false));
+    let config = tempfile::NamedTempFile::new().unwrap();
+    let named = ["--registry-config", config.path().to_str().unwrap()];
+    std::fs::write(
+        config.path(),
+        "version: 0.1\nproxy: {remoteurl: 'https://registry-1.docker.io', ttl: 0s}\n",
+    )
+    .unwrap();
+    assert_eq!(told(&named), (0, false));
+    std::fs::write(config.path(), "version: 0.1\nstorage: filesystem\n").unwrap();
+    assert_eq!(told(&named), (4, true));
+    std::fs::write(config.path(), "a: [").unwrap();
+    assert_eq!(told(&named).0, 16);
+}
+
+// https://github.com/Joxit/docker-registry-ui/issues/124, https://github.com/goharbor/harbor/issues/7924: a DELETE by digest whose tag
+// stayed.
+#[test]
+fn deleted_through_the_api() {
+    let mut tree = tree();
+    let image = tree.image("tools", Some("2"), "tools");
+    tree.break_empty_folder_left("tools", &image.digest);
+    tree.age_all(std::time::Duration::from_secs(30 * 24 * 3600));
+    let output = scan(tree.root(), &["--color", "never"]);
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    assert_eq!(status(&output), 4);
+    assert!(
+        text.contains("was probably deleted through the API") && text.contains("--drop-deleted-tags"),
+        "{text}"
+    );
+    assert!(!text.contains("Run no garbage collector") && !text.contains(", repairable"), "{text}");
+    let found = &report(tree.root(), &[])["findings"][0];
+    let fields = (&found["code"], &found["repair"], &found["cause"]);
+    assert_eq!(fields, (&json!("tag-target-unlinked"), &json!("relink"), &json!("probably-deleted")));
+    let run = |arguments: &[&str]| {
+        let journals = tempfile::tempdir().unwrap();
+        fsck().args(arguments).arg(tree.root()).current_dir(journals.path()).output().unwrap()
+    };
+    assert_eq!(status(&run(&["gc-preview"])), 4);
+    let before = tree_of(tree.root());
+    assert_eq!(status(&run(&["repair", "--apply"])), 4);
+    assert_eq!(before, tree_of(tree.root()));
+    assert_eq!(status(&run(&["repair", "--restore-deleted-tags", "--drop-deleted-tags"])), 16);
+    assert_eq!(status(&run(&["repair", "--apply", "--drop-deleted-tags"])), 1);
+    assert!(!tree.tag_folder("tools", "2").exists());
+    assert_eq!(status(&scan(tree.root(), &[])), 0);
+    assert_eq!(status(&run(&["gc-preview"])), 0);
+}

@@ -97,7 +97,6 @@ impl Collected {
         source: &Arc<str>,
         role: Role,
         (garbage, mut pieces): (Option<Garbage>, Vec<Piece>),
-        role_is_found: bool,
     ) -> Audit {
         let mut order: Vec<usize> = (0..self.findings.len()).collect();
         order.sort_by(|a, b| self.findings[*a].order().cmp(&self.findings[*b].order()));
@@ -127,7 +126,7 @@ impl Collected {
             garbage,
             pieces,
             doubts: self.doubts,
-            looks_like_cache: role == Role::Primary && role_is_found && looks_like_cache(graph),
+            looks_like_cache: false,
         }
     }
 }
@@ -158,6 +157,7 @@ fn finding(
         path: Some(draft.path),
         message: draft.message,
         repair: draft.repair,
+        cause: draft.cause,
         new: None,
     }
 }
@@ -183,12 +183,4 @@ fn count(graph: &Graph, name: &Arc<str>, role: Role, complete: bool) -> Source {
         blob_bytes,
         uploads: sum(&|repository| repository.uploads.len()),
     }
-}
-
-/// Most repositories have manifests and no layers: so looks a cache whose `scheduler-state.json` is elsewhere.
-fn looks_like_cache(graph: &Graph) -> bool {
-    let with_manifests = graph.repositories.iter().filter(|one| !one.revisions().is_empty());
-    let (all, bare) = with_manifests
-        .fold((0, 0), |(all, bare), one| (all + 1, bare + usize::from(one.layers().is_empty())));
-    bare > 0 && bare * 2 >= all
 }

@@ -63,6 +63,9 @@ pub struct Coverage {
     pub tags_total: u64,
     /// Tags judged whole or broken.
     pub tags_checked: u64,
+    /// References in use that were not asked for: on other registries, or of no repository; left out where no list was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_asked: Option<u64>,
     /// Tags that were looked at; the others were not chosen, or vanished meanwhile.
     #[serde(skip)]
     pub tags_covered: u64,

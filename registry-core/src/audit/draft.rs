@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::code::{Code, Severity};
-use super::finding::Repair;
+use super::finding::{Cause, Repair};
 use crate::graph::NodeId;
 
 /// What makes two drafts of one repository the same damage.
@@ -26,6 +26,7 @@ pub(super) struct Draft {
     pub(super) path: String,
     pub(super) message: String,
     pub(super) repair: Option<Repair>,
+    pub(super) cause: Option<Cause>,
     /// Tags that reach it, by index, ascending; filled when findings are carried up. One index with thousands of lost
     /// children under hundreds of tags has one such list.
     pub(super) tags: Arc<[u32]>,
@@ -49,6 +50,7 @@ impl Draft {
             path: path.to_string(),
             message: message.into(),
             repair: None,
+            cause: None,
             tags: Arc::default(),
         }
     }

@@ -29,6 +29,15 @@ pub enum Repair {
     Remove,
 }
 
+/// How a damage probably came about, where that decides what should become of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// Somebody deleted the tag's own manifest through the API, and the tag stayed: mending it would bring back what was to go.
+    ProbablyDeleted,
+}
+
 /// Tags of one repository, shared between the findings that the same tags reach.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tags(Arc<[Arc<str>]>);
@@ -108,6 +117,9 @@ pub struct Finding {
     /// What a local repair would do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repair: Option<Repair>,
+    /// How it probably came about, where that decides what should become of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
     /// Whether an earlier report lacks it; absent when none was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new: Option<bool>,

@@ -17,6 +17,7 @@ mod ignore;
 mod options;
 mod platforms;
 mod report;
+mod role;
 mod unnamed;
 mod verdict;
 mod words;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 pub use baseline::compare;
 pub use code::{Code, Severity, UnknownCode};
 pub use counts::{Coverage, Garbage, Summary, Unreferenced, Untagged};
-pub use finding::{Finding, Repair, Tags};
+pub use finding::{Cause, Finding, Repair, Tags};
 pub use garbage::Piece;
 pub use ignore::{Ignore, set_aside};
 pub use options::{AuditOptions, UPLOAD_STALE_AFTER};
@@ -35,6 +36,9 @@ pub use report::{
     BrokenTag, IgnoreUse, OnlineOptions, Report, ReportOptions, Role, SCHEMA, Source, SourceKind, UnknownTag,
     UnreadPath,
 };
+
+pub(crate) use platforms::lacks;
+pub use role::looks_like_cache;
 
 use rayon::prelude::*;
 
@@ -64,7 +68,7 @@ pub struct Audit {
     pub pieces: Vec<Piece>,
     /// What should be looked at once more before this is believed.
     pub doubts: Vec<Doubt>,
-    /// Whether many manifests lack their layers although nothing marks this as a cache: a hint, not a finding.
+    /// Whether it [looks like a cache](looks_like_cache) although nothing marks it as one: a hint, not a finding.
     pub looks_like_cache: bool,
 }
 
@@ -113,7 +117,11 @@ pub fn audit(graph: &Graph, name: &str, options: &AuditOptions, list: bool) -> A
         collected.push(graph, &source, None, draft);
     }
     collected.oddities(graph, &source);
-    collected.finish(graph, &source, role, (survey.garbage, survey.pieces), options.role.is_none())
+    let mut audit = collected.finish(graph, &source, role, (survey.garbage, survey.pieces));
+    audit.looks_like_cache = options.role.is_none()
+        && role == Role::Primary
+        && looks_like_cache(graph, |name| options.sparse.is_match(name));
+    audit
 }
 
 /// Tags that cannot be pulled whole, as (repository, tag), in the repositories with these indexes; nothing else is asked.

@@ -39,9 +39,7 @@ pub(super) fn check(view: View<'_>, verdict: &mut Verdict, required: &[Platform]
             if offer.platforms.iter().any(|platform| platform.satisfies(wanted)) {
                 continue;
             }
-            let have: Vec<_> =
-                offer.platforms.iter().map(|platform| crate::text::escape(&platform.to_string())).collect();
-            let message = format!("it has no {wanted}, only {}", have.join(", "));
+            let message = lacks(wanted, &offer.platforms);
             let path = Place::TagLink(&view.repository.name, &tag.name);
             let mut draft = Draft::new(Code::PlatformMissing, Some(root), path, message);
             draft.platform = Some(wanted.to_string());
@@ -49,6 +47,16 @@ pub(super) fn check(view: View<'_>, verdict: &mut Verdict, required: &[Platform]
             verdict.drafts.push(draft);
         }
     }
+}
+
+/// "it has no linux/arm64, only linux/amd64".
+pub(crate) fn lacks(wanted: &Platform, have: &[Platform]) -> String {
+    // Whoever pushes chooses these texts.
+    let have: Vec<_> = have.iter().map(|platform| crate::text::escape(&platform.to_string())).collect();
+    if have.is_empty() {
+        return format!("it has no {wanted} and names no platform");
+    }
+    format!("it has no {wanted}, only {}", have.join(", "))
 }
 
 fn gather(view: View<'_>, verdict: &mut Verdict, root: NodeId, offer: &mut Offer) {
@@ -80,7 +88,8 @@ fn gather(view: View<'_>, verdict: &mut Verdict, root: NodeId, offer: &mut Offer
                     let Some(config) = edge.target else { continue };
                     match graph.config_platform(config) {
                         Some(Some(platform)) => offer.platforms.push(platform.clone()),
-                        Some(None) => offer.is_unknown = true,
+                        // It was read, and names none.
+                        Some(None) => {}
                         None => {
                             offer.is_unknown = true;
                             verdict.doubts.push(Doubt::Platform(config));

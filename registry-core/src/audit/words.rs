@@ -5,7 +5,7 @@
 use super::access::{Answer, Lack, LayerAnswer, View};
 use super::code::{Code, Severity};
 use super::draft::Draft;
-use super::finding::Repair;
+use super::finding::{Cause, Repair};
 use super::verdict::Visit;
 use crate::graph::{LinkFault, ManifestNode, NodeId, Presence};
 use crate::oci::manifest::{Kind, Role};
@@ -58,8 +58,8 @@ fn who(
     }
 }
 
-/// Damage to a manifest.
-pub(super) fn manifest(view: View<'_>, node: NodeId, visit: &Visit) -> Draft {
+/// Damage to a manifest; `is_deleted` says that it was probably deleted through the API.
+pub(super) fn manifest(view: View<'_>, node: NodeId, visit: &Visit, is_deleted: bool) -> Draft {
     // Of several parents always the same one is named, whatever the order of the walk.
     let edge =
         visit.parents.iter().copied().min_by_key(|(parent, number)| (view.graph.digest(*parent), *number));
@@ -80,7 +80,14 @@ pub(super) fn manifest(view: View<'_>, node: NodeId, visit: &Visit) -> Draft {
     let draft = match &visit.answer {
         Answer::Unlinked => {
             let code = if is_tagged { Code::TagTargetUnlinked } else { Code::ChildLinkMissing };
-            let message = format!("{who} has lost its revision link; its bytes are here");
+            let message = if is_deleted {
+                format!(
+                    "{who} was probably deleted through the API: the folder of its revision link is empty; its bytes are here until \
+                     a collection"
+                )
+            } else {
+                format!("{who} has lost its revision link; its bytes are here")
+            };
             Draft::new(code, Some(node), link_path, message).repair(Some(Repair::Relink))
         }
         Answer::Missing(lack) => {
@@ -90,6 +97,11 @@ pub(super) fn manifest(view: View<'_>, node: NodeId, visit: &Visit) -> Draft {
                 (false, None) => Code::ManifestMissing,
             };
             let (path, how) = match lack {
+                Lack::Both if is_deleted => (
+                    link_path,
+                    "was probably deleted through the API and collected since: the folder of its revision link is empty, its bytes \
+                     are gone",
+                ),
                 Lack::Both => (link_path, "is gone: neither a revision link nor its bytes are here"),
                 Lack::Bytes => (data_path, "is gone: its revision link is here, its bytes are not"),
                 Lack::LinkAndRightBytes => (
@@ -125,6 +137,7 @@ pub(super) fn manifest(view: View<'_>, node: NodeId, visit: &Visit) -> Draft {
         }
     };
     let mut draft = draft;
+    draft.cause = is_deleted.then_some(Cause::ProbablyDeleted);
     draft.parent = edge.map(|(parent, _)| parent);
     draft.platform = platform;
     draft

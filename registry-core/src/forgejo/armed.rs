@@ -3,6 +3,7 @@
 use reqwest::Method;
 
 use super::source::{Forgejo, is_no_package, rest};
+use crate::Stop;
 use crate::registry::{Ask, Attempt};
 use crate::retention::server::{Armed, DeleteError, Deleted, Doomed, Unanswered, Writer};
 
@@ -33,11 +34,15 @@ impl Writer for Armed<Forgejo> {
         let mut attempt = 0;
         loop {
             let error = match self.attempt(doomed).await {
+                // An answer to an earlier attempt may have been lost, and that attempt have done it.
+                Attempt::Done(Deleted::Before) if attempt > 0 => return Ok(Deleted::Now),
                 Attempt::Done(deleted) => return Ok(deleted),
                 Attempt::Never(error) => return Err(error),
                 Attempt::Open(error) => error,
             };
-            if attempt >= self.reader().http().retries() {
+            let is_last = attempt >= self.reader().http().retries();
+            let is_stopped = self.stop().is_some_and(Stop::is_stopped);
+            if is_last || is_stopped {
                 return Err(DeleteError::Failed(error.to_string()));
             }
             self.reader().http().pause(attempt).await;
@@ -64,5 +69,9 @@ impl Writer for Armed<Forgejo> {
         let repository = self.reader().repository(package);
         let done = self.reader().client().put_manifest(&repository, reference, media_type, bytes).await;
         done.map_err(Unanswered::from)
+    }
+
+    fn stop(&self) -> Option<&Stop> {
+        Self::stop(self)
     }
 }

@@ -166,7 +166,22 @@ impl Forgejo {
 
     /// Asks whether these credentials may delete. Sends the deletion of one constant reference that nothing can have: the
     /// server checks the permission first (`routers/api/packages/api.go @ v15.0.3`).
-    pub async fn preflight(&self) -> Permission {
+    ///
+    /// A package with a slash in its name is named by one segment of the path (`%2F`); with a version of one, given as
+    /// package and version, it is asked for too: a proxy that decodes it makes an address that the server does not know.
+    pub async fn preflight(&self, below_a_slash: Option<(&str, &str)>) -> Permission {
+        let permission = self.may_delete().await;
+        let (Permission::Granted, Some((package, version))) = (&permission, below_a_slash) else {
+            return permission;
+        };
+        match self.version_of(package, version).await {
+            // One that went meanwhile has an address all the same.
+            Ok(_) => permission,
+            Err(error) => Permission::Unknown(error.to_string()),
+        }
+    }
+
+    async fn may_delete(&self) -> Permission {
         if !self.credentials.are_given() {
             return Permission::Denied("no token was given".into());
         }

@@ -1,5 +1,7 @@
 //! One repository: its tags, revision links, layer links and uploads.
 
+use std::collections::BTreeSet;
+
 use super::{NodeId, Seconds};
 
 /// Why a link file names nothing.
@@ -118,6 +120,7 @@ pub struct Repository {
     pub uploads: Vec<Upload>,
     revisions: Vec<LinkEntry>,
     layers: Vec<LinkEntry>,
+    emptied: BTreeSet<NodeId>,
 }
 
 impl Repository {
@@ -156,6 +159,21 @@ impl Repository {
     /// The layer link of a digest: absent only when its folder could be read.
     pub fn layer(&self, node: NodeId) -> Link {
         find(&self.layers, node).map_or(missing(self.layers_part), |entry| entry.link)
+    }
+
+    /// Files whether the folder of a revision link is there and has nothing in it. Only a second look tells.
+    pub fn set_emptied(&mut self, node: NodeId, is_emptied: bool) {
+        if is_emptied {
+            self.emptied.insert(node);
+        } else {
+            self.emptied.remove(&node);
+        }
+    }
+
+    /// Whether a manifest has no revision link, and the folder of that link is there and empty: a DELETE through the API leaves
+    /// that (`registry/storage/linkedblobstore.go @ v2.8.3`, same at v3.1.1); rarely a crash does, or a removal of empty files.
+    pub fn is_emptied(&self, node: NodeId) -> bool {
+        self.emptied.contains(&node) && self.revision(node) == Link::Absent
     }
 
     /// The time of a revision link.

@@ -47,10 +47,27 @@ impl Platform {
             && (wanted.variant.is_empty() || variant(self) == variant(wanted))
     }
 
-    /// Whether this is the placeholder that attestations carry.
+    /// The platform that the configuration of an image names; `None` where it names none, or only half of one.
+    pub fn of_config(bytes: &[u8]) -> Option<Self> {
+        #[derive(serde::Deserialize)]
+        struct Config {
+            os: Box<str>,
+            architecture: Box<str>,
+            #[serde(default)]
+            variant: Option<Box<str>>,
+        }
+        let config: Config = serde_json::from_slice(bytes).ok()?;
+        let variant = config.variant.unwrap_or_default();
+        let platform = Self { os: config.os, architecture: config.architecture, variant };
+        let is_whole = !platform.os.is_empty() && !platform.architecture.is_empty();
+        is_whole.then_some(platform)
+    }
+
+    /// Whether this names no platform: it is the placeholder that attestations carry, or half of it is empty.
     pub fn is_unknown(&self) -> bool {
-        (&*self.os == "unknown" || self.os.is_empty())
-            && (&*self.architecture == "unknown" || self.architecture.is_empty())
+        self.os.is_empty()
+            || self.architecture.is_empty()
+            || &*self.os == "unknown" && &*self.architecture == "unknown"
     }
 }
 
@@ -93,6 +110,17 @@ impl FromStr for Platform {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_config_may_name_no_platform() {
+        let of = |text: &str| Platform::of_config(text.as_bytes()).map(|platform| platform.to_string());
+        assert_eq!(of(r#"{"os":"linux","architecture":"arm64","variant":"v8"}"#).unwrap(), "linux/arm64/v8");
+        assert_eq!(of(r#"{"os":"linux","architecture":"arm64","variant":null}"#).unwrap(), "linux/arm64");
+        for none in ["{}", r#"{"os":"","architecture":""}"#, r#"{"os":"linux","architecture":""}"#, "[]", ""]
+        {
+            assert_eq!(of(none), None, "{none}");
+        }
+    }
 
     #[test]
     fn platforms_match_with_the_variant_left_open() {

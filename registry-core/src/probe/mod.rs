@@ -17,7 +17,8 @@ pub use coverage::{Choice, Choosing, Listed, choose};
 pub use judge::{JudgeOptions, Judgement, judge};
 pub use seen::{BlobAnswer, ManifestAnswer, Seen, SeenManifest, SeenRepository, TagAnswer, Trouble};
 pub use state::{
-    RememberedBlob, RememberedManifest, RememberedRepository, Run, SCHEMA as STATE_SCHEMA, State, StateError,
+    RememberedBlob, RememberedManifest, RememberedRepository, RememberedRole, Run, SCHEMA as STATE_SCHEMA,
+    State, StateError,
 };
 #[cfg(feature = "remote")]
 pub use walk::{Depth, Walk, WalkOptions};

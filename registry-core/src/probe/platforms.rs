@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::judge::{Judging, present};
 use super::words::Draft;
-use crate::audit::Code;
+use crate::audit::{Code, lacks};
 use crate::oci::manifest::{Kind, Role};
 use crate::oci::{Digest, MediaType, Platform, Tag};
 use crate::probe::TagAnswer;
@@ -69,13 +69,7 @@ pub(super) fn check(judging: &mut Judging<'_>) {
             if platforms.iter().any(|platform| platform.satisfies(wanted)) {
                 continue;
             }
-            let have: Vec<_> = platforms.iter().map(|one| crate::text::escape(&one.to_string())).collect();
-            let only = if have.is_empty() {
-                " and names no platform".into()
-            } else {
-                format!(", only {}", have.join(", "))
-            };
-            let message = format!("it has no {wanted}{only}");
+            let message = lacks(wanted, &platforms);
             let draft = Draft::new(Code::PlatformMissing, Some(*root), format!("manifests/{tag}"), message);
             missing.push((number, Draft { platform: Some(wanted.to_string()), ..draft }));
         }

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::seen::{Seen, SeenManifest, TagAnswer, Trouble};
+use crate::audit::Role;
 use crate::oci::Digest;
 
 /// The name of this shape.
@@ -19,6 +20,8 @@ pub const SCHEMA: &str = "registry-fsck/state/1";
 const RUNS: usize = 10;
 /// What nobody used for so long is forgotten.
 const FORGET_AFTER: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// A registry that takes no push is asked again after this time.
+const ASK_ROLE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// What earlier runs left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +32,9 @@ pub struct State {
     pub schema: String,
     /// The registry that was asked; what was seen of one says nothing of another.
     pub source: String,
+    /// Whether it is a pull-through cache, as it was last found out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<RememberedRole>,
     /// The last runs, oldest first.
     #[serde(default)]
     pub runs: Vec<Run>,
@@ -38,6 +44,18 @@ pub struct State {
     /// Repositories by name.
     #[serde(default)]
     pub repositories: BTreeMap<String, RememberedRepository>,
+}
+
+/// What a registry is, as its answer to an upload told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RememberedRole {
+    /// Whether images are pushed there.
+    pub role: Role,
+    /// When that was found out.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
+    pub asked_at: Timestamp,
 }
 
 /// One run.
@@ -124,8 +142,8 @@ pub enum StateError {
 impl State {
     /// A state without a past.
     pub fn new(source: &str) -> Self {
-        let (runs, manifests, repositories) = Default::default();
-        Self { schema: SCHEMA.into(), source: source.into(), runs, manifests, repositories }
+        let (role, runs, manifests, repositories) = Default::default();
+        Self { schema: SCHEMA.into(), source: source.into(), role, runs, manifests, repositories }
     }
 
     /// Reads the state of the registry `source`.
@@ -141,6 +159,14 @@ impl State {
             return Err(StateError::Source(crate::text::escape(&state.source)));
         }
         Ok(state)
+    }
+
+    /// What the registry is, as far as that need not be asked again. One that took a push is no cache, ever; one that takes none
+    /// may only be read-only for maintenance.
+    pub fn known_role(&self, now: Timestamp) -> Option<Role> {
+        let known = self.role.as_ref()?;
+        let is_known = known.role == Role::Primary || now.duration_since(known.asked_at) < ASK_ROLE_AFTER;
+        is_known.then_some(known.role)
     }
 
     /// A manifest that this repository sent since `since`; what does not hash to its digest is not believed.
@@ -262,6 +288,16 @@ mod tests {
         assert_eq!(state.repositories.keys().collect::<Vec<_>>(), ["a"]);
         assert_eq!(state.repositories["a"].tags.keys().collect::<Vec<_>>(), ["t2"]);
         assert!(state.repositories["a"].blobs.is_empty() && state.manifests.is_empty());
+    }
+
+    #[test]
+    fn what_took_a_push_stays_a_home_and_what_did_not_is_asked_again() {
+        let mut state = State::new("x");
+        assert_eq!(state.known_role(at(0)), None);
+        state.role = Some(RememberedRole { role: Role::Cache, asked_at: at(0) });
+        assert_eq!((state.known_role(at(3600)), state.known_role(at(86400))), (Some(Role::Cache), None));
+        state.role = Some(RememberedRole { role: Role::Primary, asked_at: at(0) });
+        assert_eq!(state.known_role(at(1_000_000_000)), Some(Role::Primary));
     }
 
     #[test]

@@ -54,6 +54,7 @@ impl Draft {
             path: Some(format!("/v2/{repository}/{}", self.path)),
             message: self.message.clone(),
             repair: None,
+            cause: None,
             new: None,
         }
     }
@@ -80,6 +81,7 @@ pub(super) fn strays(source: &Arc<str>, list: &str, names: &[String]) -> Finding
         path: Some(list.to_owned()),
         message,
         repair: None,
+        cause: None,
         new: None,
     }
 }

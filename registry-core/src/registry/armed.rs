@@ -1,7 +1,7 @@
 //! A registry that may be changed. A tag is deleted by its name where that is accepted (distribution 3), else with its
 //! digest, which takes every tag of it and breaks every index that names it: only when nothing is left that would miss it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -10,6 +10,7 @@ use futures::StreamExt as _;
 use super::client::{Client, Removal};
 use super::error::{Error, is_passing};
 use super::source::RegistrySource;
+use crate::Stop;
 use crate::oci::manifest::Role;
 use crate::oci::{Digest, Manifest};
 use crate::retention::server::{Armed, DeleteError, Deleted, Doomed, Unanswered, Writer};
@@ -19,8 +20,8 @@ use crate::retention::server::{Armed, DeleteError, Deleted, Doomed, Unanswered, 
 pub(super) struct Memory {
     /// Whether the server said that it deletes no tag by its name.
     by_digest_only: AtomicBool,
-    /// Manifests that were deleted by digest, by repository.
-    gone: Mutex<BTreeSet<(String, Digest)>>,
+    /// Manifests that are gone by digest, by repository, and when they went.
+    gone: Mutex<BTreeMap<(String, Digest), Deleted>>,
     /// What manifests name, by repository: bytes never change.
     children: Mutex<HashMap<(String, Digest), Vec<Digest>>>,
 }
@@ -148,7 +149,7 @@ impl Armed<RegistrySource> {
             Err(error) => return Attempt::of(error),
         };
         self.memory().by_digest_only.store(true, Ordering::Relaxed);
-        locked(&self.memory().gone).insert((doomed.package.to_owned(), doomed.digest));
+        locked(&self.memory().gone).insert((doomed.package.to_owned(), doomed.digest), done);
         Attempt::Done(done)
     }
 }
@@ -156,24 +157,30 @@ impl Armed<RegistrySource> {
 impl Writer for Armed<RegistrySource> {
     async fn delete(&self, doomed: &Doomed<'_>) -> Result<Deleted, DeleteError> {
         let mut attempt = 0;
-        let was_gone = locked(&self.memory().gone).contains(&(doomed.package.to_owned(), doomed.digest));
+        // The deletion of another row took its digest, and with it this one.
+        let went = locked(&self.memory().gone).get(&(doomed.package.to_owned(), doomed.digest)).copied();
         // The first row of an image was read right before; what happened since then to the others is not known.
         let mut is_read = doomed.together.first().is_none_or(|first| *first == doomed.version);
         loop {
             if !std::mem::replace(&mut is_read, false) {
                 match self.client().head_manifest(doomed.package, doomed.version).await {
-                    Ok(None) => return Ok(if attempt > 0 { Deleted::Now } else { Deleted::Before }),
-                    Ok(Some(now)) if now == doomed.digest && !was_gone => {}
+                    Ok(None) if attempt > 0 => return Ok(Deleted::Now),
+                    Ok(None) => return Ok(went.unwrap_or(Deleted::Before)),
+                    Ok(Some(now)) if now == doomed.digest && went.is_none() => {}
                     Ok(Some(_)) => return Err(failed("it was pushed again while its image was deleted")),
                     Err(error) => return Err(failed(error)),
                 }
             }
             let error = match self.attempt(doomed).await {
+                // An answer to an earlier attempt may have been lost, and that attempt have done it.
+                Attempt::Done(Deleted::Before) if attempt > 0 => return Ok(Deleted::Now),
                 Attempt::Done(deleted) => return Ok(deleted),
                 Attempt::Never(error) => return Err(error),
                 Attempt::Open(error) => error,
             };
-            if attempt >= self.client().session.http().retries() {
+            let is_last = attempt >= self.client().session.http().retries();
+            let is_stopped = self.stop().is_some_and(Stop::is_stopped);
+            if is_last || is_stopped {
                 return Err(failed(error));
             }
             self.client().session.http().pause(attempt).await;
@@ -189,5 +196,9 @@ impl Writer for Armed<RegistrySource> {
         bytes: &[u8],
     ) -> Result<(), Unanswered> {
         self.client().put_manifest(package, reference, media_type, bytes).await.map_err(Unanswered::from)
+    }
+
+    fn stop(&self) -> Option<&Stop> {
+        Self::stop(self)
     }
 }

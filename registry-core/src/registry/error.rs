@@ -82,8 +82,8 @@ pub enum Error {
         /// What the server said, shortened.
         message: String,
     },
-    /// What the run may spend was spent before.
-    #[error("{what}: not asked any more: what this run may spend is spent")]
+    /// What the run may spend was spent before, or it was asked to stop.
+    #[error("{what}: not asked any more: what this run may spend is spent, or it was asked to stop")]
     Spent {
         /// Method and path.
         what: String,

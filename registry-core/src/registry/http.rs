@@ -19,6 +19,7 @@ use super::gate::Gate;
 use super::secret;
 use super::settings::{Sent, Settings};
 use super::tls;
+use crate::Stop;
 use crate::oci::Hasher;
 
 /// Longest wait that a server may ask for; one that asks for more is not waited for.
@@ -79,6 +80,9 @@ impl Http {
     /// How many requests may still be sent; `None` without a limit.
     pub fn left(&self) -> Option<u64> {
         let settings = &self.inner.settings;
+        if settings.stop.as_ref().is_some_and(Stop::is_stopped) {
+            return Some(0);
+        }
         if settings.until.is_some_and(|until| Instant::now() >= until) {
             return Some(0);
         }
@@ -92,7 +96,7 @@ impl Http {
 
     /// Whether a limit on requests or time was set.
     pub fn is_bounded(&self) -> bool {
-        self.inner.settings.most.is_some() || self.inner.settings.until.is_some()
+        self.inner.settings.most.is_some() || self.inner.settings.until.is_some() || self.left() == Some(0)
     }
 
     fn gate(&self, url: &Url) -> Arc<Gate> {
@@ -102,8 +106,15 @@ impl Http {
         Arc::clone(gates.entry(host).or_insert_with(new))
     }
 
-    /// Sends a request, and again while that is safe and may help, within what the run may spend.
+    /// Sends a request, and again while that is safe and may help, until the run is asked to stop.
     pub(crate) async fn send(&self, ask: &Ask) -> Result<Answer, Error> {
+        let Some(stop) = &self.inner.settings.stop else { return self.send_within(ask).await };
+        let sent = stop.unless_stopped(Box::pin(self.send_within(ask))).await;
+        sent.unwrap_or_else(|| Err(Error::Spent { what: ask.what() }))
+    }
+
+    /// Sends a request within what the run may spend.
+    async fn send_within(&self, ask: &Ask) -> Result<Answer, Error> {
         let Some(until) = self.inner.settings.until else { return self.send_until_answered(ask).await };
         if Instant::now() >= until {
             return Err(Error::Spent { what: ask.what() });

@@ -19,6 +19,7 @@ mod secret;
 mod settings;
 mod source;
 mod tls;
+mod uploads;
 
 pub use breaker::GaveUp;
 pub use client::{Client, Removal};
@@ -27,6 +28,7 @@ pub use error::Error;
 pub use http::Http;
 pub use settings::{Observer, Sent, Settings};
 pub use source::RegistrySource;
+pub use uploads::Pushing;
 
 pub(crate) use armed::Attempt;
 pub(crate) use client::{origin, unencrypted};

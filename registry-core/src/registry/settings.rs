@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::credentials::TokenService;
+use crate::Stop;
 
 /// One request that was sent.
 #[derive(Debug, Clone)]
@@ -44,6 +45,8 @@ pub struct Settings {
     pub give_up_after: Option<Duration>,
     /// Token services that credentials may go to beside that of a registry's own address.
     pub token_services: Vec<TokenService>,
+    /// Asked to stop, nothing is asked any more, and what is under way is given up. Only for what changes nothing.
+    pub stop: Option<Stop>,
     /// Text of a PEM file of certificate authorities trusted beside those of the system.
     pub authorities: Option<Vec<u8>>,
     /// Whether proxies are taken from the environment.
@@ -65,6 +68,7 @@ impl Default for Settings {
             until: None,
             give_up_after: None,
             token_services: Vec::new(),
+            stop: None,
             authorities: None,
             proxies: true,
             user_agent: concat!("registry-core/", env!("CARGO_PKG_VERSION")).into(),

@@ -47,6 +47,14 @@ impl Hopes {
                     self.0.insert(Doubt::Tag(at, u32::try_from(number).unwrap_or(u32::MAX)));
                 }
             }
+            (Act::Drop, Some(Place::TagFolder(name, tag))) => {
+                let Some(at) = position(graph, name) else { return };
+                let tags = &mut graph.repositories[at as usize].tags;
+                if let Ok(number) = tags.binary_search_by(|one| (*one.name).cmp(tag)) {
+                    tags[number].is_gone = true;
+                    self.0.insert(Doubt::Tag(at, u32::try_from(number).unwrap_or(u32::MAX)));
+                }
+            }
             (Act::Quarantine, Some(Place::BlobFolder(digest))) => {
                 let node = graph.intern(&digest);
                 graph.forget_blob(node);

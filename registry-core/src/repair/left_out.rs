@@ -1,11 +1,26 @@
 //! Why a finding that something here mends stays all the same.
 
-use super::propose::Scope;
+use super::propose::{Deleted, DeletedTags, Scope};
 use crate::audit::{Code, Finding, Repair};
 
 /// Why, if this is so because of what was asked for, or because the thing cannot be named. `may_fetch` says that there is
 /// another registry to ask for bytes.
-pub(super) fn why(scope: &Scope<'_>, finding: &Finding, may_fetch: bool) -> Option<String> {
+pub(super) fn why(
+    scope: &Scope<'_>,
+    finding: &Finding,
+    may_fetch: bool,
+    deleted: &Deleted<'_>,
+) -> Option<String> {
+    if deleted.are_all_of(finding) && scope.deleted_tags != Some(DeletedTags::Restore) {
+        let why = if finding.cause.is_none() {
+            "only tags lead there whose manifests were probably deleted"
+        } else if finding.repair.is_some() {
+            "--restore-deleted-tags brings it back, --drop-deleted-tags moves the tag aside"
+        } else {
+            "--drop-deleted-tags moves the tag aside"
+        };
+        return Some(why.into());
+    }
     let is_gone = matches!(finding.code, Code::TagTargetMissing | Code::ChildMissing | Code::BlobMissing);
     if finding.repair.is_none() && !(may_fetch && is_gone) {
         return None;

@@ -32,7 +32,7 @@ pub use journal::{
     Entry, FileLog, Journal, JournalError, Line as JournalLine, Log, SCHEMA as JOURNAL_SCHEMA, Told,
 };
 pub use lock::{Lock, LockError, lock};
-pub use plan::{Left, Plan, Scope, plan};
+pub use plan::{DeletedTags, Left, Plan, Scope, plan};
 pub use purge::{Content, PurgeError, content, purge};
 pub use quarantine::{
     MARKER, Marker, Place as AsidePlace, PlaceError, SCHEMA as QUARANTINE_SCHEMA, place, stamp,

@@ -68,10 +68,12 @@ impl Lacking {
     }
 }
 
-/// Adds to a move what the thing that retention moves lacks already: an undo then knows what it need not look for.
+/// Adds to a move what the tag or link that is moved lacks already: an undo then knows what it need not look for.
 pub(super) fn told(editor: &impl Editor, change: Change, step: &Step) -> Change {
     match (change, step.digest) {
-        (Change::Move { path, to, made, .. }, Some(digest)) if step.action == Act::Retire => {
+        (Change::Move { path, to, made, .. }, Some(digest))
+            if matches!(step.action, Act::Retire | Act::Drop) =>
+        {
             let lacking = Moved::at(&path).map(|moved| moved.lacking(editor, digest));
             let lacked = lacking.map_or_else(Vec::new, |lacking| lacking.digests());
             Change::Move { path, to, made, lacked }

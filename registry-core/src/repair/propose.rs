@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::step::{Act, Step};
-use crate::audit::{Audit, Code, Finding, Piece, Repair, Tags, restorable};
+use crate::audit::{Audit, Cause, Code, Finding, Piece, Repair, Tags, restorable};
 use crate::graph::{Graph, Link};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
@@ -15,6 +17,40 @@ pub struct Scope<'s> {
     pub only: Vec<Code>,
     /// Whether a repository is meant; what lies in none is meant only without this.
     pub repository: Option<&'s dyn Fn(&str) -> bool>,
+    /// What becomes of tags whose manifest was probably deleted through the API; `None` leaves them.
+    pub deleted_tags: Option<DeletedTags>,
+}
+
+/// What becomes of a tag whose manifest was probably deleted through the API. Only an operator knows whether that was meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum DeletedTags {
+    /// The manifest is brought back, as any other damage is mended.
+    Restore,
+    /// The tag is moved aside.
+    Drop,
+}
+
+/// Tags of an audit whose manifests were probably deleted through the API, by repository.
+#[derive(Debug, Default)]
+pub(super) struct Deleted<'a>(HashSet<(&'a str, &'a str)>);
+
+impl<'a> Deleted<'a> {
+    pub(super) fn of(audit: &'a Audit) -> Self {
+        let deleted = audit.findings.iter().filter(|finding| finding.cause == Some(Cause::ProbablyDeleted));
+        let tags = deleted.flat_map(|finding| {
+            let repository = finding.repository.as_deref().unwrap_or_default();
+            finding.tags.iter().map(move |tag| (repository, &**tag))
+        });
+        Self(tags.collect())
+    }
+
+    /// Whether only such tags lead to a damage: to mend it would bring back a part of what was deleted.
+    pub(super) fn are_all_of(&self, finding: &Finding) -> bool {
+        let repository = finding.repository.as_deref().unwrap_or_default();
+        !finding.tags.is_empty() && finding.tags.iter().all(|tag| self.0.contains(&(repository, &**tag)))
+    }
 }
 
 impl std::fmt::Debug for Scope<'_> {
@@ -22,6 +58,7 @@ impl std::fmt::Debug for Scope<'_> {
         out.debug_struct("Scope")
             .field("only", &self.only)
             .field("repository", &self.repository.is_some())
+            .field("deleted_tags", &self.deleted_tags)
             .finish()
     }
 }
@@ -63,11 +100,38 @@ pub(super) fn damage(
     };
     let is_meant =
         |finding: &&Finding| scope.has(finding.code, finding.repository.as_deref()) || of_rebuilt(finding);
-    let mut steps: Vec<Step> =
-        audit.findings.iter().filter(is_meant).filter_map(|finding| of_damage(finding, graph)).collect();
+    let deleted = Deleted::of(audit);
+    let mut steps = Vec::new();
+    for finding in audit.findings.iter().filter(is_meant) {
+        let adds = finding.repair != Some(Repair::Quarantine);
+        match scope.deleted_tags {
+            None | Some(DeletedTags::Drop) if adds && deleted.are_all_of(finding) => {
+                if scope.deleted_tags == Some(DeletedTags::Drop) && finding.cause.is_some() {
+                    steps.extend(dropped(finding, graph));
+                }
+            }
+            _ => steps.extend(of_damage(finding, graph)),
+        }
+    }
     let mut seen = HashSet::new();
     steps.retain(|step| seen.insert(step.path.clone()));
     steps
+}
+
+/// The tags that name a manifest which was probably deleted.
+fn dropped(finding: &Finding, graph: &Graph) -> Vec<Step> {
+    let (Some(name), Some(digest)) = (&finding.repository, finding.digest) else { return Vec::new() };
+    let (Some(repository), Some(node)) = (graph.repository(name), graph.digests().find(&digest)) else {
+        return Vec::new();
+    };
+    let names_it = |tag: &&Arc<str>| repository.tag(tag).is_some_and(|tag| tag.current == Link::Names(node));
+    let drop = |tag: &Arc<str>| {
+        let mut step = step(Act::Drop, Place::TagFolder(name, tag), finding, Some(digest));
+        step.tag = Some((&**tag).into());
+        step.tags = Tags::new([Arc::clone(tag)]);
+        step
+    };
+    finding.tags.iter().filter(names_it).map(drop).collect()
 }
 
 fn of_damage(finding: &Finding, graph: &Graph) -> Option<Step> {
@@ -99,9 +163,12 @@ fn of_damage(finding: &Finding, graph: &Graph) -> Option<Step> {
 
 /// What bytes are missing that another registry may have.
 pub(super) fn missing(audit: &Audit, graph: &Graph, scope: &Scope<'_>) -> Vec<Step> {
-    let mut seen = HashSet::new();
+    let (mut seen, deleted) = (HashSet::new(), Deleted::of(audit));
     let mut steps = Vec::new();
     for finding in &audit.findings {
+        if scope.deleted_tags != Some(DeletedTags::Restore) && deleted.are_all_of(finding) {
+            continue;
+        }
         let (true, Some(digest)) = (scope.has(finding.code, finding.repository.as_deref()), finding.digest)
         else {
             continue;

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::plan::DeletedTags;
 use super::purge::Content;
 use super::step::{Outcome, Step};
 use super::undo::Undone;
@@ -86,6 +87,9 @@ pub struct Options {
     /// Where missing bytes come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// What becomes of tags whose manifests were probably deleted through the API; left out where they are left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_tags: Option<DeletedTags>,
 }
 
 /// A step and what became of it.

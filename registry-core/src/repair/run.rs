@@ -280,6 +280,6 @@ const fn group(act: Act) -> u8 {
         Act::Relink | Act::Rewrite => 3,
         Act::Restore => 4,
         Act::Unlink | Act::Clear | Act::MoveAside => 5,
-        Act::Retire => 6,
+        Act::Retire | Act::Drop => 6,
     }
 }

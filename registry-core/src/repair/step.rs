@@ -33,6 +33,8 @@ pub enum Act {
     MoveAside,
     /// Moves a tag or a link aside that retention dooms.
     Retire,
+    /// Moves a tag aside whose manifest was probably deleted through the API.
+    Drop,
 }
 
 impl Act {
@@ -49,12 +51,16 @@ impl Act {
             Self::Clear => "clear",
             Self::MoveAside => "move-aside",
             Self::Retire => "retire",
+            Self::Drop => "drop",
         }
     }
 
     /// Whether it takes something away that a running server may be using.
     pub const fn takes_away(self) -> bool {
-        matches!(self, Self::Quarantine | Self::Unlink | Self::Clear | Self::MoveAside | Self::Retire)
+        matches!(
+            self,
+            Self::Quarantine | Self::Unlink | Self::Clear | Self::MoveAside | Self::Retire | Self::Drop
+        )
     }
 }
 
@@ -69,7 +75,7 @@ pub struct Step {
     /// The repository it lies in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<Arc<str>>,
-    /// The tag that is restored or retired.
+    /// The tag that is restored, retired or dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<Box<str>>,
     /// What a link is to say, or says; whose bytes are moved or fetched.

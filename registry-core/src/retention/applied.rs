@@ -54,6 +54,8 @@ pub enum Stopped {
     Journal(String),
     /// On a tree: the disk or the journal refuses.
     Halted(String),
+    /// It was asked to stop.
+    Interrupted(String),
 }
 
 impl Applied {

@@ -19,8 +19,9 @@ use super::package::Package;
 use super::plan::{After, PackagePlan, PackageState, Plan};
 use super::record::{RecordedManifest, RecordedPackage};
 use super::server::{DeleteError, Deleted, Doomed, Writer};
+use crate::Stop;
 
-/// Deletes what the plan says, and nothing else.
+/// Deletes what the plan says, and nothing else. Asked to stop ([`Writer::stop`]), it ends with the deletion under way.
 pub async fn apply(
     writer: &impl Writer,
     plan: &Plan,
@@ -54,6 +55,17 @@ pub async fn apply(
         run.late(writer, plan, package, how).await;
     }
     run.applied
+}
+
+/// What is said of a run that was asked to stop.
+const STOPPED: &str = "it was asked to stop";
+
+/// Work that changes nothing, given up when the run is asked to stop.
+async fn unless_stopped<T>(writer: &impl Writer, work: impl Future<Output = T>) -> Option<T> {
+    match writer.stop() {
+        Some(stop) => stop.unless_stopped(work).await,
+        None => Some(work.await),
+    }
 }
 
 /// How it went with one row.
@@ -130,6 +142,15 @@ impl<J: Journal> Run<'_, J> {
         }
     }
 
+    /// Whether the run was asked to stop: then nothing more is begun.
+    fn stop_if_asked(&mut self, writer: &impl Writer) -> bool {
+        let is_asked = writer.stop().is_some_and(Stop::is_stopped);
+        if is_asked {
+            self.applied.stopped.get_or_insert_with(|| Stopped::Interrupted(STOPPED.into()));
+        }
+        is_asked
+    }
+
     fn outcome(&mut self, package: &str, version: &str, outcome: Outcome, reason: Option<String>) {
         let (package, version) = (package.to_owned(), version.to_owned());
         self.applied.rows.push(AppliedRow { package, version, outcome, reason });
@@ -192,6 +213,7 @@ impl<J: Journal> Run<'_, J> {
         if doomed.is_empty() {
             return;
         }
+        self.stop_if_asked(writer);
         let all = |run: &mut Self, outcome: Outcome, why: &str| {
             for row in &doomed {
                 run.outcome(&planned.name, &row.version, outcome, Some(why.to_owned()));
@@ -202,10 +224,15 @@ impl<J: Journal> Run<'_, J> {
             all(self, Outcome::Stopped, "the run stopped before this package");
             return;
         }
-        let recorded = match collect_one(writer, &planned.name, how).await {
-            Ok(recorded) => recorded,
-            Err(why) => {
+        let recorded = match unless_stopped(writer, Box::pin(collect_one(writer, &planned.name, how))).await {
+            Some(Ok(recorded)) => recorded,
+            Some(Err(why)) => {
                 all(self, Outcome::Failed, &format!("the package could not be listed again: {why}"));
+                return;
+            }
+            None => {
+                self.stop_if_asked(writer);
+                all(self, Outcome::Stopped, STOPPED);
                 return;
             }
         };
@@ -236,7 +263,11 @@ impl<J: Journal> Run<'_, J> {
         if self.undo_window
             && let Err(why) = hold(writer, planned, &recorded, &before).await
         {
-            all(self, Outcome::Failed, &format!("what goes could not be held for an undo: {why}"));
+            if self.stop_if_asked(writer) {
+                all(self, Outcome::Stopped, STOPPED);
+            } else {
+                all(self, Outcome::Failed, &format!("what goes could not be held for an undo: {why}"));
+            }
             return;
         }
         for row in left {
@@ -277,6 +308,7 @@ impl<J: Journal> Run<'_, J> {
     ) {
         let name = &planned.name;
         for (number, step) in order.iter().enumerate() {
+            self.stop_if_asked(writer);
             let own = held.get(&number).cloned();
             let above = own.or_else(|| step.after.iter().find_map(|other| held.get(other).cloned()));
             if let (Some(why), true) = (&above, step.rows.is_empty()) {
@@ -290,7 +322,7 @@ impl<J: Journal> Run<'_, J> {
             let together: Vec<&str> = step.rows.iter().map(|row| row.version.as_str()).collect();
             for row in &step.rows {
                 self.give_up(writer);
-                if self.applied.stopped.is_some() {
+                if self.stop_if_asked(writer) || self.applied.stopped.is_some() {
                     self.outcome(name, &row.version, Outcome::Stopped, None);
                     held.entry(number).or_insert_with(|| Spared::Failed("the run stopped".into()));
                     continue;
@@ -342,7 +374,8 @@ impl<J: Journal> Run<'_, J> {
         }
         let doomed = Doomed { package, version: &row.version, id: row.id, digest: step.digest, together };
         let (outcome, why) = match writer.delete(&doomed).await {
-            Ok(Deleted::Now | Deleted::Before) => (Outcome::Deleted, None),
+            Ok(Deleted::Now) => (Outcome::Deleted, None),
+            Ok(Deleted::Before) => (Outcome::AlreadyGone, None),
             Err(DeleteError::Forbidden(why)) => {
                 self.applied.stopped.get_or_insert_with(|| Stopped::Forbidden(why.clone()));
                 (Outcome::Failed, Some(why))
@@ -366,9 +399,13 @@ impl<J: Journal> Run<'_, J> {
         before: &Package,
         how: &Collecting<'_>,
     ) {
-        let again = match collect_one(writer, &planned.name, how).await {
-            Ok(recorded) => recorded.package(),
-            Err(why) => {
+        let again = match unless_stopped(writer, Box::pin(collect_one(writer, &planned.name, how))).await {
+            Some(Ok(recorded)) => recorded.package(),
+            None => {
+                self.stop_if_asked(writer);
+                return;
+            }
+            Some(Err(why)) => {
                 self.give_up(writer);
                 let why = format!("{}: what is kept could not be looked at again: {why}", planned.name);
                 self.applied.stopped.get_or_insert(Stopped::Unread(why));

@@ -11,6 +11,7 @@ use super::cache::Cache;
 use super::confirm::Assumed;
 use super::images::followed;
 use super::known_rows::KnownRows;
+use super::planning::Undated;
 use super::policy::Pattern;
 use super::record::{Elsewhere, Record, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA};
 use super::server::{Fetched, Incomplete, Listed, Listing, Reader, Unanswered};
@@ -123,7 +124,10 @@ async fn read_all(
     read_subjects(reader, &mut packages, how, known.as_mut()).await;
     read_elsewhere(reader, &mut packages, names, source.kind, how).await;
     if how.built_at {
-        read_configs(reader, &mut packages, how).await;
+        let all = packages.iter().enumerate();
+        let all = all.flat_map(|(at, package)| package.manifests.keys().map(move |digest| (at, *digest)));
+        let all = all.collect();
+        read_configs(reader, &mut packages, all, how).await;
     }
     let mut assumed = Assumed::default();
     for (at, digest) in known.iter().flat_map(|known| &known.assumed) {
@@ -470,23 +474,56 @@ fn known(package: &RecordedPackage, digest: &Digest, kind: SourceKind) -> Option
     is_listed.then_some(RecordedManifest::Absent)
 }
 
-async fn read_configs(reader: &impl Reader, packages: &mut [RecordedPackage], how: &Collecting<'_>) {
+/// Reads when images were built, of those manifests of which that is wanted.
+pub async fn add_dates(reader: &impl Reader, record: &mut Record, undated: &[Undated], how: &Collecting<'_>) {
+    let packages = &mut record.packages;
+    let places: BTreeMap<&str, usize> =
+        packages.iter().enumerate().map(|(at, package)| (package.name.as_str(), at)).collect();
+    let wanted = undated.iter().filter_map(|one| Some((*places.get(one.package.as_str())?, &one.manifests)));
+    let wanted =
+        wanted.flat_map(|(at, manifests)| manifests.iter().map(move |digest| (at, *digest))).collect();
+    read_configs(reader, packages, wanted, how).await;
+}
+
+/// The bytes of a config, from the cache where it has them: they never change.
+async fn config(
+    reader: &impl Reader,
+    package: &str,
+    digest: &Digest,
+    cache: Option<&Cache>,
+) -> Option<Vec<u8>> {
+    if let Some(found) = cache.and_then(|cache| cache.get(digest)) {
+        return Some(found.bytes);
+    }
+    let bytes = reader.config(package, digest).await.ok().flatten()?;
+    if let Some(cache) = cache {
+        let media_type = "application/vnd.oci.image.config.v1+json".to_owned();
+        cache.put(&Fetched { digest: *digest, media_type, bytes: bytes.clone() });
+    }
+    Some(bytes)
+}
+
+async fn read_configs(
+    reader: &impl Reader,
+    packages: &mut [RecordedPackage],
+    manifests: Vec<(usize, Digest)>,
+    how: &Collecting<'_>,
+) {
     let mut wanted = Vec::new();
-    for (at, package) in packages.iter().enumerate() {
-        for (digest, bytes) in
-            package.manifests.iter().filter_map(|(digest, one)| Some((digest, one.bytes()?)))
-        {
-            let references = Manifest::parse(bytes).references;
-            let config = references.into_iter().find(|reference| reference.role == Role::Config);
-            wanted.push((at, *digest, config.map(|reference| reference.descriptor.digest)));
-        }
+    for (at, digest) in manifests {
+        let Some(bytes) = packages[at].manifests.get(&digest).and_then(RecordedManifest::bytes) else {
+            continue;
+        };
+        let references = Manifest::parse(bytes).references;
+        let config = references.into_iter().find(|reference| reference.role == Role::Config);
+        wanted.push((at, digest, config.map(|reference| reference.descriptor.digest)));
     }
     let names: Vec<String> = packages.iter().map(|package| package.name.clone()).collect();
     let read = ask(wanted, how.in_flight, |(at, _, config)| {
         let package = names[at].clone();
         async move {
             match config {
-                Some(Some(config)) => Some(reader.config(&package, &config).await.ok().flatten()),
+                Some(Some(config)) => Some(self::config(reader, &package, &config, how.cache).await),
                 // Its config has no digest that can be asked for.
                 Some(None) => Some(None),
                 None => None,

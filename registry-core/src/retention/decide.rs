@@ -16,11 +16,11 @@ use super::guard::Refusal;
 use super::images::{self, Class, Image, ImageId, Images, smaller};
 use super::judge::Judgement;
 use super::package::{Info, ManifestId, Package, State};
-use super::policy::{Fate, Policy, is_young};
+use super::policy::{Fate, Policy, is_restored, is_young};
 use super::rank::Rules;
 use super::support::Support;
 use super::undecided::{Undecided, UndecidedImages};
-use super::{guard, untagged};
+use super::{guard, reversal, untagged};
 use crate::oci::Digest;
 use crate::text::escape;
 
@@ -55,9 +55,24 @@ pub(super) fn decide_among(
                 .filter(|one| *package.state(*one) != State::Absent)
                 .map(|one| (package.digest(one), Outer::Stays))
                 .collect(),
+            notes: Vec::new(),
         };
     }
     Deciding::new(package, path, policy, now, others).finish()
+}
+
+/// Manifests whose configs tell when images were built, as far as a guard depends on that and it was not read.
+pub(super) fn undated(package: &Package, path: &str, policy: &Policy, now: Timestamp) -> Vec<Digest> {
+    if images::unknown(package, policy).is_some() {
+        return Vec::new();
+    }
+    let others = BTreeMap::new();
+    let mut deciding = Deciding::new(package, path, policy, now, &others);
+    deciding.settle();
+    if guard::refusal(&deciding).is_some() {
+        return Vec::new();
+    }
+    reversal::undated(&deciding).into_iter().map(|manifest| package.digest(manifest)).collect()
 }
 
 /// A decision in the making.
@@ -130,6 +145,14 @@ impl<'a> Deciding<'a> {
     }
 
     fn finish(mut self) -> Decision {
+        let reached = self.settle();
+        let refusal = guard::refusal(&self);
+        let fates = self.fates(&reached);
+        self.rows(refusal, fates)
+    }
+
+    /// Decides which images go, and gives what is reached then.
+    fn settle(&mut self) -> Reached {
         let mut reached = self.reached();
         // Each round lets go more or ends, so there are at most as many rounds as images.
         loop {
@@ -141,9 +164,7 @@ impl<'a> Deciding<'a> {
             }
         }
         self.leave_circles(&reached);
-        let refusal = guard::refusal(&self);
-        let fates = self.fates(&reached);
-        self.rows(refusal, fates)
+        reached
     }
 
     /// What becomes of each manifest that answers, for followers in other packages.
@@ -229,7 +250,8 @@ impl<'a> Deciding<'a> {
         // An untagged manifest of a push under way is a root, unless a tag that goes is all that reaches it.
         let young = package.rows.iter().filter(|row| {
             !row.is_tag()
-                && is_young(row.created_at, self.now, self.policy.grace)
+                && (is_young(row.created_at, self.now, self.policy.grace)
+                    || is_restored(package, row, self.now, self.policy.hold))
                 && row.manifest.is_some_and(|manifest| !tagged[manifest.index()])
         });
         let fixed: Vec<ManifestId> =
@@ -302,6 +324,7 @@ impl<'a> Deciding<'a> {
     }
 
     fn rows(self, refusal: Option<Refusal>, fates: BTreeMap<Digest, Outer>) -> Decision {
+        let notes = reversal::notes(&self);
         let count = |gone: bool| self.gone.iter().filter(|one| **one == gone).count() as u64;
         let (staying, going) = (self.rows_above(false), self.rows_above(true));
         let mut rows = Vec::with_capacity(self.package.rows.len());
@@ -332,6 +355,7 @@ impl<'a> Deciding<'a> {
             orphans: self.orphans.len() as u64,
             undecided: self.undecided(),
             fates,
+            notes,
         };
         if let Some(why) = refusal {
             decision.refuse(why.to_string());
@@ -383,6 +407,11 @@ fn protect(
         let at = image.manifest.index();
         if below[at] || above.get(at).is_some_and(|holds| *holds) {
             image.held.get_or_insert_with(|| "in use".into());
+        }
+        let restored = image.rows.iter().map(|row| &package.rows[*row]);
+        let mut restored = restored.filter(|row| is_restored(package, row, now, policy.hold));
+        if let Some(restored) = restored.find_map(|row| package.restored(row)) {
+            image.held.get_or_insert_with(|| restored.to_string());
         }
         let within = policy.keep_within.filter(|seconds| {
             image.rows.iter().any(|row| is_young(package.rows[*row].created_at, now, *seconds))

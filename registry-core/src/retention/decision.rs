@@ -71,6 +71,8 @@ pub struct Decision {
     pub orphans: u64,
     /// Images that stay because no ranking decides about them.
     pub undecided: Vec<UndecidedImages>,
+    /// What a person should know of the decision, and hinders nothing.
+    pub notes: Vec<String>,
     /// What becomes of each manifest that answers, or may.
     pub(super) fates: BTreeMap<Digest, Outer>,
 }

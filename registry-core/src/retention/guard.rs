@@ -8,6 +8,7 @@ use super::decide::Deciding;
 use super::images::Class;
 use super::policy::RankBy;
 use super::rank::{Key, Ranking};
+use super::reversal::{self, Reversal};
 
 /// Fewest ranked images of which one second may hold more than half before that is odd.
 const SAME_SECOND_FROM: usize = 5;
@@ -23,6 +24,8 @@ pub(super) enum Refusal {
     SameSecond { there: usize, ranked: usize, ranking: String, by: RankBy },
     /// The cut falls among images whose push times a copy made.
     Copied { ranking: String, signs: CopiedTimes },
+    /// Images were pushed in the reverse order of their builds.
+    Reversed(Reversal),
 }
 
 impl fmt::Display for Refusal {
@@ -31,6 +34,12 @@ impl fmt::Display for Refusal {
             Self::TooMany { gone, images, percent } => {
                 write!(f, "{gone} of {images} images would go, more than --max-delete-percent {percent}")
             }
+            Self::Reversed(reversal) => write!(
+                f,
+                "{reversal}: were they pushed again in another order, by an undo, a restore or a copy? --push-times FILE \
+                 gives what an undo put back its original times, --rank-by created ranks by build, and \
+                 --accept-push-order says that this order is meant"
+            ),
             Self::NoneStays => write!(f, "no image would stay; --allow-empty says that this is meant"),
             Self::SameSecond { there, ranked, ranking, by } => {
                 let (key, source) = match by {
@@ -89,7 +98,8 @@ pub(super) fn refusal(deciding: &Deciding<'_>) -> Option<Refusal> {
     if survivors.count() == 0 && has_images && !policy.allow_empty {
         return Some(Refusal::NoneStays);
     }
-    same_second(deciding).or_else(|| copied(deciding))
+    let odd = same_second(deciding).or_else(|| copied(deciding));
+    odd.or_else(|| reversal::wholesale(deciding).map(Refusal::Reversed))
 }
 
 /// Times that an import, an upgrade or a build set all at once say nothing about what is newer.

@@ -71,6 +71,9 @@ pub enum Entry {
 pub enum Outcome {
     /// It is gone: the server confirmed it.
     Deleted,
+    /// It was gone before, and is no deletion of this run.
+    #[serde(rename = "already-gone")]
+    AlreadyGone,
     /// It moved or is needed after all, and stays.
     Spared,
     /// It could not be deleted, or nobody knows whether it was.

@@ -49,6 +49,7 @@ mod push_times;
 mod rank;
 mod reach;
 mod record;
+mod reversal;
 #[cfg(feature = "remote")]
 pub(crate) mod server;
 mod source;
@@ -66,7 +67,7 @@ pub use apply::apply;
 #[cfg(feature = "remote")]
 pub use cache::Cache;
 #[cfg(feature = "remote")]
-pub use collect::{Collected, Collecting, collect, collect_known};
+pub use collect::{Collected, Collecting, add_dates, collect, collect_known};
 #[cfg(feature = "remote")]
 pub use confirm::{Assumed, Unconfirmed, confirm, unconfirmed};
 pub use copied::CopiedTimes;
@@ -75,13 +76,13 @@ pub use decision::{Action, Decision, Stop, Verdict};
 pub use group_by::{Group, GroupBy, GroupByError};
 pub use in_use::{InUse, InUseError};
 pub use journal::{Entry, Journal, JournalError, Outcome, SCHEMA as JOURNAL_SCHEMA, Told};
-pub use package::{Info, ManifestId, Package, PartId, Row, State};
+pub use package::{Info, ManifestId, Package, PartId, Restored, Row, State};
 pub use plan::{After, PackagePlan, PackageState, Plan, SCHEMA, Summary, Version};
-pub use planning::plan;
+pub use planning::{Undated, plan, undated};
 pub use policy::{Fate, Pattern, Policy, RankBy, Rule};
 pub use policy_text::{PolicyText, RuleText};
 #[cfg(feature = "remote")]
-pub use push_times::{PushTime, PushTimes, SCHEMA as PUSH_TIMES_SCHEMA};
+pub use push_times::{PushTime, PushTimes, PushTimesError, SCHEMA as PUSH_TIMES_SCHEMA};
 pub use record::{
     Elsewhere, Record, RecordError, RecordedManifest, RecordedPackage, RecordedVersion,
     SCHEMA as INVENTORY_SCHEMA,

@@ -3,9 +3,11 @@
 //! Filled by a source or from a recorded inventory; decides nothing. What was not read is [`State::Unknown`] or
 //! [`State::Unasked`], never absent.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::copied::CopiedTimes;
 use super::record::Elsewhere;
@@ -39,6 +41,25 @@ pub struct Row {
     pub created_at: Option<Timestamp>,
     /// The manifest that the row names; `None` when that could not be found out.
     pub manifest: Option<ManifestId>,
+}
+
+/// That an undo put a row back, whose push time is that of the row at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Restored {
+    /// When.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
+    pub at: Timestamp,
+    /// The server's number for the row at first.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first_id: Option<u64>,
+}
+
+impl fmt::Display for Restored {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "restored: an undo put it back at {}", self.at)
+    }
 }
 
 impl Row {
@@ -115,6 +136,8 @@ pub struct Package {
     states: Vec<State>,
     parts: DigestTable,
     unlinked: HashSet<ManifestId>,
+    /// Rows that an undo put back, by name.
+    restored: HashMap<Box<str>, Restored>,
     /// Bytes of each part, as the first manifest that names it tells.
     part_bytes: Vec<u64>,
 }
@@ -284,10 +307,28 @@ impl Package {
 
     /// Brings the rows into one order, whatever the order of the listing: newest first.
     pub fn seal(&mut self) {
-        self.rows.sort_by(|a, b| {
-            (b.created_at, b.id).cmp(&(a.created_at, a.id)).then_with(|| a.version.cmp(&b.version))
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.sort_by(|a, b| {
+            let key = |row: &Row| (row.created_at, self.first_id(row));
+            key(b).cmp(&key(a)).then_with(|| a.version.cmp(&b.version))
         });
-        self.rows.dedup();
+        rows.dedup();
+        self.rows = rows;
+    }
+
+    /// Files that an undo put a row back.
+    pub fn set_restored(&mut self, version: &str, restored: Restored) {
+        self.restored.insert(version.into(), restored);
+    }
+
+    /// That an undo put this row back, if one did.
+    pub fn restored(&self, row: &Row) -> Option<Restored> {
+        self.restored.get(&row.version).copied()
+    }
+
+    /// The server's number for a row when it was pushed: of rows of one second the larger was pushed later.
+    pub fn first_id(&self, row: &Row) -> Option<u64> {
+        self.restored(row).map_or(row.id, |restored| restored.first_id.or(row.id))
     }
 
     /// Files when an image was built.

@@ -72,6 +72,9 @@ pub struct PackagePlan {
     /// What a person should know, and no plan can mend.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub warnings: Vec<String>,
+    /// What a person should know of the decision, and hinders nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
     /// Signatures whose subject is gone.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub orphan_signatures: u64,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::among::Among;
 use super::at_risk::{self, Collector};
 use super::bytes::Reclaim;
-use super::decide::{decide, decide_among};
+use super::decide::{self, decide, decide_among};
 use super::decision::{self, Action, Decision, Stop};
 use super::package::Package;
 use super::plan::{CAPPED, PackagePlan, PackageState, Plan, SCHEMA, Summary, Version, digest_of};
@@ -78,6 +78,32 @@ pub fn plan(
     };
     plan.plan_digest = plan.own_digest().to_string();
     plan
+}
+
+/// Manifests of one package whose configs are wanted for a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undated {
+    /// The package.
+    pub package: String,
+    /// Their digests.
+    pub manifests: Vec<Digest>,
+}
+
+/// What is not known yet and a plan depends on: when images were built, where something goes by push time. Whoever can
+/// ask for it does so (`add_dates`) before [`plan`]; without it the guard against pushes in the reverse order of builds does
+/// not see these images.
+pub fn undated(
+    source: &Source,
+    packages: impl IntoIterator<Item = Package>,
+    policy: &Policy,
+    now: Timestamp,
+) -> Vec<Undated> {
+    let packages = packages.into_iter().filter(|package| policy.covers(&package.name));
+    let one = |package: Package| {
+        let manifests = decide::undated(&package, &source.path_of(&package.name), policy, now);
+        Undated { package: package.name, manifests }
+    };
+    packages.map(one).filter(|one| !one.manifests.is_empty()).collect()
 }
 
 /// Rows of a package, by number, with why they stay when a guard refuses it; only those that hang on a deletion.
@@ -166,6 +192,7 @@ fn package_plan(package: &Package, decision: &Decision, source: &Source, policy:
         images_deleted: decision.images_deleted,
         broken: decision.broken.clone(),
         warnings: Vec::new(),
+        notes: decision.notes.iter().map(|note| escape(note)).collect(),
         orphan_signatures: decision.orphans,
         undecided: decision.undecided.clone(),
         versions: package.rows.iter().zip(&decision.rows).enumerate().map(version).collect(),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::group_by::{Group, GroupBy};
 use super::in_use::InUse;
+use super::package::{Package, Row};
 
 /// What ranks images against each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -132,6 +133,10 @@ pub struct Policy {
     pub allow_empty: bool,
     /// Tags, as `package:tag`, whose manifest is known to be lost.
     pub assume_lost: BTreeSet<String>,
+    /// What an undo put back stays for so many seconds.
+    pub hold: u64,
+    /// Whether the order of pushes counts, also where it is the reverse of that of builds.
+    pub accept_push_order: bool,
     /// Whether what goes is kept by digest for a day, so that it can be put back.
     pub undo_window: bool,
 }
@@ -155,6 +160,8 @@ impl Default for Policy {
             max_delete_percent: None,
             allow_empty: false,
             assume_lost: BTreeSet::new(),
+            hold: 7 * 24 * 3600,
+            accept_push_order: false,
             undo_window: false,
         }
     }
@@ -194,6 +201,11 @@ impl Policy {
         (tag.to_ascii_lowercase().contains("cache") && self.keeps_cache(package, tag))
             .then(|| format!("tag {tag} names a build cache"))
     }
+}
+
+/// Whether an undo put a row back less than `hold` seconds ago.
+pub(super) fn is_restored(package: &Package, row: &Row, now: Timestamp, hold: u64) -> bool {
+    package.restored(row).is_some_and(|restored| is_young(Some(restored.at), now, hold))
 }
 
 /// Whether something of an age that is not known, or less than `seconds`, is young.

@@ -53,6 +53,12 @@ pub struct PolicyText {
     /// Tags, as `package:tag`, whose manifest was said to be lost.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub assume_lost: Vec<String>,
+    /// What an undo put back stays for so many seconds, when not 7 days.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hold_seconds: Option<u64>,
+    /// True: the order of pushes counts, also where it is the reverse of that of builds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub accept_push_order: Option<bool>,
     /// True: what goes is kept by digest for a day.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub undo_window: Option<bool>,
@@ -110,6 +116,8 @@ impl PolicyText {
             max_delete_percent: policy.max_delete_percent,
             allow_empty: changed(policy.allow_empty, usual.allow_empty),
             assume_lost: policy.assume_lost.iter().cloned().collect(),
+            hold_seconds: Some(policy.hold).filter(|hold| *hold != usual.hold),
+            accept_push_order: changed(policy.accept_push_order, usual.accept_push_order),
             undo_window: changed(policy.undo_window, usual.undo_window),
         }
     }

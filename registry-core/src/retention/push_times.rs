@@ -1,15 +1,24 @@
 //! Original push times of what was put back (schema `registry-retention/push-times/1`): a server counts it as pushed when
-//! it was put back, which would change its rank.
+//! it was put back, which would change its rank, and that of every other image.
 
-use jiff::Timestamp;
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::record::Record;
+use super::package::Restored;
+use super::record::{Record, RecordedVersion};
 use super::undo::{UndoState, Undone};
 use crate::oci::Digest;
 
 /// The name of this shape.
 pub const SCHEMA: &str = "registry-retention/push-times/1";
+
+/// How long after an undo began a row may be one that it put back, where the row's number was not written down: the undo
+/// was ended in the middle.
+const LONGEST_UNDO: SignedDuration = SignedDuration::from_hours(24);
+/// How far the clocks of the server and of the undo may differ.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(5);
 
 /// Push times that the server does not know any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,38 +36,178 @@ pub struct PushTimes {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PushTime {
+    /// The user or organisation that owns the package; of any when it is left out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub owner: Option<String>,
     /// The package.
     pub package: String,
     /// The tag, or the digest.
     pub version: String,
     /// What it named; a row that names something else now was pushed since.
     pub digest: Digest,
-    /// When.
+    /// When it was pushed at first. Left out where the source tells no push times.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
-    pub created_at: Timestamp,
+    pub created_at: Option<Timestamp>,
+    /// The server's number for the row at first, which tells rows of one second apart.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first_id: Option<u64>,
+    /// The server's number for the row that was put back; a row of another number was pushed since. Left out where there
+    /// are no numbers, and while an undo is under way.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub id: Option<u64>,
+    /// When the undo began that put it back.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
+    pub restored_at: Option<Timestamp>,
 }
 
+/// A text that holds no push times.
+#[derive(Debug, thiserror::Error)]
+pub enum PushTimesError {
+    /// Not the shape.
+    #[error("it holds no push times")]
+    Shape(#[from] serde_json::Error),
+    /// Another version of the shape, or another file.
+    #[error("its schema is {0:?}, and {SCHEMA:?} is needed")]
+    Schema(String),
+}
+
+impl Default for PushTimes {
+    /// None.
+    fn default() -> Self {
+        Self { schema: SCHEMA.into(), times: Vec::new() }
+    }
+}
+
+/// What tells rows of all packages apart: owner, package, version.
+type Place = (Option<String>, String, String);
+
 impl PushTimes {
-    /// The times of what an undo put back.
-    pub fn of(undone: &[Undone]) -> Self {
-        let restored = undone.iter().filter(|row| row.state == UndoState::Restored);
-        let time = |row: &Undone| {
-            let (package, version) = (row.package.clone(), row.version.clone());
-            Some(PushTime { package, version, digest: row.digest, created_at: row.created_at? })
-        };
-        Self { schema: SCHEMA.into(), times: restored.filter_map(time).collect() }
+    /// Reads push times.
+    ///
+    /// # Errors
+    /// When the text holds none.
+    pub fn read(text: &str) -> Result<Self, PushTimesError> {
+        let times: Self = serde_json::from_str(text)?;
+        if times.schema != SCHEMA {
+            return Err(PushTimesError::Schema(crate::text::escape(&times.schema)));
+        }
+        Ok(times)
     }
 
-    /// Gives rows their original times back. A time later than the server's is not believed.
-    pub fn restore(&self, record: &mut Record) {
+    /// These times and those of what an undo of an owner's packages that began `at` puts back: of rows that are back, and of
+    /// those of which that is not known. With rows of which nothing is known yet ([`Undone::expected`]) it is what has to be
+    /// written down before the undo changes anything, so that a run after one that was ended at once knows them too.
+    #[must_use]
+    pub fn with(&self, owner: Option<&str>, undone: &[Undone], at: Timestamp) -> Self {
+        let owner = owner.map(str::to_lowercase);
+        let place = |owner: Option<String>, package: &str, version: &str| -> Place {
+            (owner, package.to_owned(), version.to_owned())
+        };
+        let mut all: BTreeMap<Place, PushTime> = BTreeMap::new();
         for time in &self.times {
-            let packages = record.packages.iter_mut().filter(|package| package.name == time.package);
-            for row in packages.flat_map(|package| &mut package.versions) {
-                let is_it = row.version == time.version && row.digest == Some(time.digest);
-                if is_it && row.created_at.is_some_and(|now| now > time.created_at) {
-                    row.created_at = Some(time.created_at);
-                }
+            let owner = time.owner.as_deref().map(str::to_lowercase);
+            all.insert(place(owner, &time.package, &time.version), time.clone());
+        }
+        for row in undone {
+            let own = place(owner.clone(), &row.package, &row.version);
+            let anybodys = place(None, &row.package, &row.version);
+            let known = all.get(&own).or_else(|| all.get(&anybodys));
+            let Some(time) = settled(known, owner.as_deref(), row, at) else { continue };
+            all.remove(&anybodys);
+            all.insert(own, time);
+        }
+        Self { schema: SCHEMA.into(), times: all.into_values().collect() }
+    }
+
+    /// Gives rows their original times back, and notes which ones were put back.
+    pub fn restore(&self, record: &mut Record) {
+        let owner = record.source.owner.as_deref();
+        let mut by_name: HashMap<(&str, &str), Vec<&PushTime>> = HashMap::new();
+        for time in self.times.iter().filter(|time| time.is_of_owner(owner)) {
+            by_name.entry((&time.package, &time.version)).or_default().push(time);
+        }
+        for package in &mut record.packages {
+            for row in &mut package.versions {
+                let times = by_name.get(&(package.name.as_str(), row.version.as_str()));
+                let Some(time) = times.into_iter().flatten().find(|time| time.is_of(row)) else { continue };
+                let Some(at) = time.restored_at.or(row.created_at) else { continue };
+                package.restored.insert(row.version.clone(), Restored { at, first_id: time.first_id });
+                row.created_at = match (row.created_at, time.created_at) {
+                    // A time later than the server's is not believed.
+                    (Some(now), Some(first)) => Some(now.min(first)),
+                    // When it was pushed at first is not known, and the server's time is that of the undo.
+                    _ => None,
+                };
             }
         }
+    }
+}
+
+impl PushTime {
+    fn is_of_owner(&self, owner: Option<&str>) -> bool {
+        match (&self.owner, owner) {
+            (Some(own), Some(other)) => own.eq_ignore_ascii_case(other),
+            (own, _) => own.is_none(),
+        }
+    }
+
+    /// Whether a row is the one that was put back, and not one that was pushed since.
+    fn is_of(&self, row: &RecordedVersion) -> bool {
+        if row.digest != Some(self.digest) {
+            return false;
+        }
+        if self.id.is_some() {
+            return row.id == self.id;
+        }
+        match (row.created_at, self.restored_at) {
+            (Some(now), Some(began)) => {
+                let after = now.duration_since(began);
+                -CLOCKS_DIFFER <= after && after <= LONGEST_UNDO
+            }
+            // Files of earlier versions tell no number.
+            (Some(now), None) => self.created_at.is_some_and(|first| now > first),
+            (None, _) => true,
+        }
+    }
+}
+
+/// What is to be written down of a row; `None` when what is known of it stays as it is.
+fn settled(known: Option<&PushTime>, owner: Option<&str>, row: &Undone, at: Timestamp) -> Option<PushTime> {
+    // A row that an earlier undo had put back has its original time there, and the time of that undo in the journal where
+    // the run did not know better.
+    let earlier = known.filter(|known| known.id.is_some() && known.id == row.id);
+    let (created_at, first_id) =
+        earlier.map_or((row.created_at, row.id), |earlier| (earlier.created_at, earlier.first_id));
+    let time = |id: Option<u64>| PushTime {
+        owner: owner.map(str::to_owned),
+        package: row.package.clone(),
+        version: row.version.clone(),
+        digest: row.digest,
+        created_at,
+        first_id,
+        id,
+        restored_at: Some(at),
+    };
+    match &row.state {
+        UndoState::Restored => Some(time(row.now)),
+        UndoState::Unknown(_) => {
+            // It is back already: of that row more is known.
+            let is_back = known.is_some_and(|known| {
+                earlier.is_none()
+                    && known.id.is_some()
+                    && (known.digest, known.created_at, known.first_id) == (row.digest, created_at, first_id)
+            });
+            (!is_back).then(|| time(None))
+        }
+        UndoState::Back => {
+            // An undo that was ended in the middle put it back.
+            let pending = known.filter(|known| {
+                known.id.is_none() && known.restored_at.is_some() && known.digest == row.digest
+            })?;
+            Some(PushTime { id: row.now, ..pending.clone() })
+        }
+        UndoState::There | UndoState::Taken | UndoState::Lost(_) | UndoState::NotTried => None,
     }
 }

@@ -329,7 +329,7 @@ fn ranking(keep: u32, name: String, keep_within: Option<u64>) -> Ranking {
 fn key_of(package: &Package, image: &Image, row: usize, by: RankBy) -> Option<Key> {
     let row = &package.rows[row];
     match by {
-        RankBy::Pushed => row.created_at.map(|at| Key::Pushed(at, row.id)),
+        RankBy::Pushed => row.created_at.map(|at| Key::Pushed(at, package.first_id(row))),
         RankBy::Semver => {
             let is_chart = package.info(image.manifest).is_some_and(|info| info.is_chart);
             version(&row.version, is_chart)

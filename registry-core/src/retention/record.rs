@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::copied::CopiedTimes;
 #[cfg(any(feature = "remote", feature = "storage"))]
 use super::images::followed;
-use super::package::{Package, Row};
+use super::package::{Package, Restored, Row};
 use super::source::Source;
 use crate::oci::manifest::Kind;
 use crate::oci::{Digest, Manifest};
@@ -47,6 +47,9 @@ pub struct RecordedPackage {
     pub error: Option<String>,
     /// Rows of its listing.
     pub versions: Vec<RecordedVersion>,
+    /// Rows that an undo put back, by version; their push time is that of the row at first.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub restored: BTreeMap<String, Restored>,
     /// What was asked for, by digest.
     pub manifests: BTreeMap<Digest, RecordedManifest>,
     /// Signs that a copy made the times of its tags.
@@ -244,6 +247,9 @@ impl RecordedPackage {
         }
         for manifest in self.unlinked.iter().filter_map(|digest| package.find(digest)).collect::<Vec<_>>() {
             package.set_unlinked(manifest);
+        }
+        for (version, restored) in &self.restored {
+            package.set_restored(version, *restored);
         }
         package.seal();
         package

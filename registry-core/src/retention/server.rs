@@ -6,6 +6,7 @@ use std::future::Future;
 
 use jiff::Timestamp;
 
+use crate::Stop;
 use crate::oci::Digest;
 
 /// A row of a listing, as it is now.
@@ -94,11 +95,11 @@ impl fmt::Display for Unanswered {
 impl std::error::Error for Unanswered {}
 
 /// How a deletion ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deleted {
-    /// The server deleted it.
+    /// The server deleted it, or may have: an answer to this run's own request was lost.
     Now,
-    /// It was gone already.
+    /// It was gone before this run asked.
     Before,
 }
 
@@ -200,18 +201,35 @@ pub trait Writer: Reader {
         media_type: &str,
         bytes: &[u8],
     ) -> impl Future<Output = Result<(), Unanswered>> + Send;
+
+    /// What may ask a run that uses this to stop.
+    fn stop(&self) -> Option<&Stop> {
+        None
+    }
 }
 
 /// A source that may be changed. Reads as the source in it; what it may do beyond is the source's own [`Writer`].
 #[derive(Debug)]
 pub struct Armed<R> {
     reader: R,
+    stop: Option<Stop>,
 }
 
 impl<R> Armed<R> {
     /// Arms a source. Only a run that was told to delete does this.
     pub const fn new(reader: R) -> Self {
-        Self { reader }
+        Self { reader, stop: None }
+    }
+
+    /// Lets a run be asked to stop: the step under way comes to its end, and no other is begun.
+    #[must_use]
+    pub fn stopped_by(self, stop: Stop) -> Self {
+        Self { stop: Some(stop), ..self }
+    }
+
+    /// What may ask to stop.
+    pub(crate) const fn stop(&self) -> Option<&Stop> {
+        self.stop.as_ref()
     }
 
     /// The source in it.

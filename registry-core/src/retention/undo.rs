@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::journal::{Entry, Outcome, Told};
 use super::record::RecordedManifest;
 use super::server::{Unanswered, Writer};
+use crate::Stop;
 use crate::oci::manifest::Role;
 use crate::oci::{Digest, Manifest};
 
@@ -26,6 +27,12 @@ pub struct Undone {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub created_at: Option<Timestamp>,
+    /// The server's number for the row that went.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub id: Option<u64>,
+    /// The server's number for the row that has its name now.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub now: Option<u64>,
     /// Whether it is back.
     pub state: UndoState,
 }
@@ -37,74 +44,144 @@ pub struct Undone {
 pub enum UndoState {
     /// It was put back now.
     Restored,
-    /// It is there, and names what it named.
+    /// It was never gone: the row is the one that was to go.
     There,
+    /// Another row names what it named: an earlier undo put it back, or somebody pushed it again.
+    Back,
     /// Something else has its name now, and is left alone.
     Taken,
     /// It cannot be put back, and why.
     Lost(String),
+    /// It was put, and whether the server took it is not known, and why.
+    Unknown(String),
+    /// The undo was asked to stop before it.
+    NotTried,
+}
+
+impl Undone {
+    /// The rows that an undo of this journal tries to put back, oldest first, before anything of them is known.
+    pub fn expected(told: &Told) -> Vec<Self> {
+        let mut rows: BTreeMap<(&str, &str), (Self, usize)> = BTreeMap::new();
+        for (at, entry) in told.entries.iter().enumerate() {
+            match entry {
+                Entry::Begin { .. } | Entry::Manifest { .. } => {}
+                // Without an outcome nobody knows; putting back what never went changes nothing.
+                Entry::Deleting { package, version, digest, id, created_at } => {
+                    let row = Self {
+                        package: package.clone(),
+                        version: version.clone(),
+                        digest: *digest,
+                        created_at: *created_at,
+                        id: *id,
+                        now: None,
+                        state: UndoState::Unknown("it was not tried yet".into()),
+                    };
+                    rows.insert((package, version), (row, at));
+                }
+                Entry::Done { package, version, outcome } => match outcome {
+                    Outcome::Deleted | Outcome::Failed => {}
+                    Outcome::AlreadyGone | Outcome::Spared | Outcome::Stopped => {
+                        rows.remove(&(package.as_str(), version.as_str()));
+                    }
+                },
+            }
+        }
+        let mut order: Vec<_> = rows.into_values().collect();
+        // Where nothing tells them apart, what went last comes first: indexes went before what they name.
+        order.sort_by(|(a, at), (b, bt)| {
+            (a.created_at, &a.package, a.id, Reverse(at)).cmp(&(b.created_at, &b.package, b.id, Reverse(bt)))
+        });
+        order.into_iter().map(|(row, _)| row).collect()
+    }
 }
 
 /// Manifests by package and digest, with their place in the journal.
 type Contents<'t> = BTreeMap<(&'t str, Digest), (usize, &'t RecordedManifest)>;
 
-/// A row that went: what it named, when it was pushed, its number, its place in the journal.
-type Gone = (Digest, Option<Timestamp>, Option<u64>, usize);
-
-/// Puts back every row that went, oldest first.
+/// Puts back every row that went, oldest first. Asked to stop ([`Writer::stop`]), it ends with the row under way.
 pub async fn undo(writer: &impl Writer, told: &Told) -> Vec<Undone> {
     let mut contents = Contents::new();
-    let mut rows: BTreeMap<(&str, &str), Gone> = BTreeMap::new();
     for (at, entry) in told.entries.iter().enumerate() {
-        match entry {
-            Entry::Begin { .. } => {}
-            Entry::Manifest { package, digest, content } => {
-                contents.insert((package, *digest), (at, content));
-            }
-            // Without an outcome nobody knows; putting back what never went changes nothing.
-            Entry::Deleting { package, version, digest, id, created_at } => {
-                rows.insert((package, version), (*digest, *created_at, *id, at));
-            }
-            Entry::Done { package, version, outcome } => {
-                if !matches!(outcome, Outcome::Deleted | Outcome::Failed) {
-                    rows.remove(&(package.as_str(), version.as_str()));
-                }
-            }
+        if let Entry::Manifest { package, digest, content } = entry {
+            contents.insert((package, *digest), (at, content));
         }
     }
-    let mut order: Vec<_> = rows.into_iter().collect();
-    // Where nothing tells them apart, what went last comes first: indexes went before what they name.
-    order.sort_by_key(|((package, _), (_, created_at, id, at))| (*created_at, *package, *id, Reverse(*at)));
-    let (mut done, mut there) = (Vec::with_capacity(order.len()), HashSet::new());
-    for ((package, version), (digest, created_at, ..)) in order {
-        let state = match put_back(writer, &contents, &mut there, package, version, digest).await {
-            Ok(state) => state,
-            Err(unanswered) => UndoState::Lost(unanswered.why),
-        };
-        let (package, version) = (package.to_owned(), version.to_owned());
-        done.push(Undone { package, version, digest, created_at, state });
+    let (mut rows, mut there) = (Undone::expected(told), HashSet::new());
+    for row in &mut rows {
+        if writer.stop().is_some_and(Stop::is_stopped) {
+            row.state = UndoState::NotTried;
+            continue;
+        }
+        put_back(writer, &contents, &mut there, row).await;
     }
-    done
+    rows
 }
 
-/// Puts back one row; `there` are children that answer with all that they name, so that they are asked for once.
-async fn put_back<'t>(
+/// Puts back one row, and notes what became of it; `there` are children that answer with all that they name, so that they
+/// are asked for once.
+async fn put_back(
     writer: &impl Writer,
-    contents: &Contents<'t>,
-    there: &mut HashSet<(&'t str, Digest)>,
-    package: &'t str,
-    version: &str,
-    digest: Digest,
-) -> Result<UndoState, Unanswered> {
-    if writer.row(package, version).await?.is_some() {
-        return Ok(match writer.head(package, version).await? {
-            Some(now) if now == digest => UndoState::There,
-            _ => UndoState::Taken,
-        });
+    contents: &Contents<'_>,
+    there: &mut HashSet<(String, Digest)>,
+    row: &mut Undone,
+) {
+    let (package, version, digest) = (row.package.clone(), row.version.clone(), row.digest);
+    row.state = match is_there(writer, row).await {
+        Ok(Some(state)) => state,
+        Err(unanswered) => UndoState::Lost(unanswered.why),
+        Ok(None) => match put_children(writer, contents, there, &package, digest).await {
+            Err(unanswered) => UndoState::Lost(unanswered.why),
+            Ok(seen) => {
+                let done = put(writer, contents, &package, &version, digest).await;
+                if done.is_ok() {
+                    there.extend(seen.into_iter().map(|one| (package.clone(), one)));
+                }
+                came_of(writer, row, done).await
+            }
+        },
+    };
+}
+
+/// What has the name of a row, if anything has.
+async fn is_there(writer: &impl Writer, row: &mut Undone) -> Result<Option<UndoState>, Unanswered> {
+    let Some(now) = writer.row(&row.package, &row.version).await? else { return Ok(None) };
+    row.now = now.id;
+    Ok(Some(match writer.head(&row.package, &row.version).await? {
+        Some(digest) if digest == row.digest && row.id.is_some() && row.id == now.id => UndoState::There,
+        Some(digest) if digest == row.digest => UndoState::Back,
+        _ => UndoState::Taken,
+    }))
+}
+
+/// What came of putting a row: the number that it has now, or whether an answer that did not come was a yes.
+async fn came_of(writer: &impl Writer, row: &mut Undone, done: Result<(), Unanswered>) -> UndoState {
+    let Err(unanswered) = done else {
+        // Sources without numbers have none now either.
+        if row.id.is_some()
+            && let Ok(now) = writer.row(&row.package, &row.version).await
+        {
+            row.now = now.and_then(|now| now.id);
+        }
+        return UndoState::Restored;
+    };
+    match is_there(writer, row).await {
+        Ok(Some(UndoState::Back | UndoState::There)) => UndoState::Restored,
+        Ok(_) => UndoState::Lost(unanswered.why),
+        Err(again) => UndoState::Unknown(format!("{unanswered}; then {again}")),
     }
+}
+
+/// Puts what a manifest names and the package has not, children first; gives all that it reaches.
+async fn put_children(
+    writer: &impl Writer,
+    contents: &Contents<'_>,
+    there: &HashSet<(String, Digest)>,
+    package: &str,
+    digest: Digest,
+) -> Result<BTreeSet<Digest>, Unanswered> {
     let (mut stack, mut seen, mut missing) = (vec![digest], BTreeSet::new(), Vec::new());
     while let Some(one) = stack.pop() {
-        if there.contains(&(package, one)) || !seen.insert(one) {
+        if there.contains(&(package.to_owned(), one)) || !seen.insert(one) {
             continue;
         }
         let Some((at, content)) = contents.get(&(package, one)) else { continue };
@@ -121,9 +198,7 @@ async fn put_back<'t>(
     for (_, child) in missing {
         put(writer, contents, package, &child.to_string(), child).await?;
     }
-    put(writer, contents, package, version, digest).await?;
-    there.extend(seen.into_iter().map(|one| (package, one)));
-    Ok(UndoState::Restored)
+    Ok(seen)
 }
 
 async fn put(

@@ -6,7 +6,7 @@ use super::decide::Deciding;
 use super::decision::{Action, Verdict};
 use super::images::smaller;
 use super::package::{Info, ManifestId, State};
-use super::policy::is_young;
+use super::policy::{is_restored, is_young};
 
 /// For each row whether it goes: a digest that no root reaches, older than the grace.
 pub(super) fn prune(deciding: &Deciding<'_>) -> Vec<bool> {
@@ -15,7 +15,10 @@ pub(super) fn prune(deciding: &Deciding<'_>) -> Vec<bool> {
     let staying = deciding.images.all.iter().zip(&deciding.gone).filter(|(_, gone)| !**gone);
     let mut reached = package.reach(staying.map(|(image, _)| image.manifest));
     package.reach_more(&mut reached, deciding.in_use.iter().copied());
-    let young = rows.iter().filter(|row| !row.is_tag() && is_young(row.created_at, now, policy.grace));
+    let young = rows.iter().filter(|row| {
+        !row.is_tag()
+            && (is_young(row.created_at, now, policy.grace) || is_restored(package, row, now, policy.hold))
+    });
     package.reach_more(&mut reached, young.filter_map(|row| row.manifest));
     // Of an opaque manifest nobody knows what it needs.
     let opaque = |manifest: &ManifestId| package.info(*manifest).is_some_and(|info| info.is_opaque);

@@ -1,8 +1,12 @@
 //! Finding the registries that a path means: a rootdirectory, its `docker/registry/v2`, or a folder of several.
 
+mod foreign;
+
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
+
+pub use foreign::Product;
 
 /// Where a registry keeps everything below its rootdirectory.
 pub(crate) const V2: &str = "docker/registry/v2";
@@ -46,6 +50,9 @@ pub enum LocateError {
         path = .0.display()
     )]
     Symlink(PathBuf),
+    /// The storage of another product.
+    #[error("{path} is not the storage of a registry: {product}", path = .0.display(), product = .1)]
+    Foreign(PathBuf, Product),
 }
 
 /// The registries that a path means.
@@ -53,7 +60,7 @@ pub enum LocateError {
 pub struct Found {
     /// Those that can be opened, ordered by path.
     pub registries: Vec<Located>,
-    /// Places where there is, or may be, one that cannot. Never empty when `registries` is.
+    /// Places where there is, or may be, one that cannot, or that belong to another product. Never empty when `registries` is.
     pub errors: Vec<LocateError>,
 }
 
@@ -79,7 +86,13 @@ pub fn locate(path: &Path, follow: bool) -> Found {
     }
     let mut found = several(path, &real, follow);
     if found.registries.is_empty() && found.errors.is_empty() {
-        found.errors.push(LocateError::Nothing(path.into()));
+        found.errors.push(match foreign::instead_of(&real) {
+            Some((place, product)) => {
+                let below = place.strip_prefix(&real).unwrap_or(Path::new(""));
+                LocateError::Foreign(named(path, below), product)
+            }
+            None => LocateError::Nothing(path.into()),
+        });
     }
     found
 }
@@ -91,13 +104,26 @@ fn one(path: &Path, real: &Path, follow: bool) -> Result<Option<Located>, Locate
     }
     std::fs::read_dir(real).map_err(|error| LocateError::Unreadable(path.into(), error))?;
     if let Some(v2) = rootdirectory(real, follow)? {
-        return Ok(Some(Located { name: path.into(), v2, root: Some(real.into()) }));
+        return ours(Located { name: path.into(), v2, root: Some(real.into()) }).map(Some);
     }
     if real.join("blobs").is_dir() || real.join("repositories").is_dir() || real.ends_with(V2) {
         let root = real.ends_with(V2).then(|| real.ancestors().nth(3).map(Path::to_path_buf)).flatten();
-        return Ok(Some(Located { name: path.into(), v2: real.into(), root }));
+        return ours(Located { name: path.into(), v2: real.into(), root }).map(Some);
     }
     Ok(None)
+}
+
+/// Refuses what has the place of a registry's tree and belongs to another product.
+fn ours(located: Located) -> Result<Located, LocateError> {
+    match foreign::in_place_of(&located.v2) {
+        Some(product) => Err(LocateError::Foreign(located.name, product)),
+        None => Ok(located),
+    }
+}
+
+/// A path as it was given, and what is below it.
+fn named(path: &Path, below: &Path) -> PathBuf {
+    if below.as_os_str().is_empty() { path.into() } else { path.join(below) }
 }
 
 /// The `docker/registry/v2` of a rootdirectory.
@@ -124,9 +150,16 @@ fn several(name: &Path, root: &Path, follow: bool) -> Found {
     while let Some((below, depth)) = queue.pop_front() {
         looked += 1;
         let folder = root.join(&below);
+        if foreign::is_minio_disk(&folder) {
+            found.errors.push(LocateError::Foreign(named(name, &below), Product::Minio));
+            continue;
+        }
         match rootdirectory(&folder, follow) {
             Ok(Some(v2)) => {
-                found.registries.push(Located { name: name.join(&below), v2, root: Some(folder) });
+                match ours(Located { name: name.join(&below), v2, root: Some(folder) }) {
+                    Ok(located) => found.registries.push(located),
+                    Err(error) => found.errors.push(error),
+                }
                 continue;
             }
             Ok(None) => {}

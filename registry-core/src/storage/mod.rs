@@ -15,9 +15,9 @@ mod tree;
 pub use folder::{Folder, FolderError, Kind, Stat};
 pub use link::{LINK_MAX, read_link};
 pub(crate) use locate::V2;
-pub use locate::{Found, LocateError, Located, locate};
+pub use locate::{Found, LocateError, Located, Product, locate};
 
 pub use progress::{Phase, Progress};
 pub use scan::ScanOptions;
-pub use serving::{Job, Serving, serving};
+pub use serving::{Job, Serving, is_cache, serves_cache, serving};
 pub use tree::{DiskFolder, OpenOptions, Tree};

@@ -41,6 +41,8 @@ pub struct Serving {
     pub doubt: Option<String>,
     /// Whether its configuration makes it read-only. No collector is.
     pub is_read_only: bool,
+    /// Whether its configuration makes it a pull-through cache.
+    pub is_cache: bool,
 }
 
 /// Processes at work on a tree, told by its `docker/registry/v2`, however that is reached. Where the system does not tell of
@@ -49,7 +51,20 @@ pub fn serving(v2: &Path) -> Vec<Serving> {
     among(Path::new("/proc"), v2)
 }
 
-/// The same, with another place for what the system tells of processes.
+/// Whether a registry that runs with this configuration (YAML) is a pull-through cache.
+///
+/// # Errors
+/// When it is no YAML, or nested too deeply.
+pub fn is_cache(configuration: &str) -> Result<bool, String> {
+    Told::of(configuration, &Environment::new()).map(|told| told.is_cache)
+}
+
+/// Whether a server, or a collector, that certainly works on a tree has a configuration that makes it a pull-through cache.
+pub fn serves_cache(v2: &Path) -> bool {
+    serving(v2).iter().any(|one| one.is_cache && one.doubt.is_none())
+}
+
+/// As [`serving`], with another place for what the system tells of processes.
 fn among(processes: &Path, v2: &Path) -> Vec<Serving> {
     // What is not there nobody serves.
     if v2.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
@@ -78,7 +93,14 @@ fn one(process: &Path, pid: u32, v2: &Path) -> Option<Serving> {
     let doubtful = |why: String| {
         // Nothing can be read of a process that ended meanwhile; what has ended is in nobody's way.
         let (now, _) = inside::words(&process.join("cmdline")).ok()?;
-        let doubt = Serving { pid, program: program.clone(), job, doubt: Some(why), is_read_only: false };
+        let doubt = Serving {
+            pid,
+            program: program.clone(),
+            job,
+            doubt: Some(why),
+            is_read_only: false,
+            is_cache: false,
+        };
         (!now.is_empty()).then_some(doubt)
     };
     let environment = match environment(process) {
@@ -107,7 +129,8 @@ fn one(process: &Path, pid: u32, v2: &Path) -> Option<Serving> {
         Err(error) => return doubtful(format!("the folder of this tree cannot be looked at: {error}")),
     };
     let is_read_only = told.is_read_only && job == Job::Server;
-    is_same(&seen, &ours).then_some(Serving { pid, program, job, doubt: None, is_read_only })
+    let is_cache = told.is_cache;
+    is_same(&seen, &ours).then_some(Serving { pid, program, job, doubt: None, is_read_only, is_cache })
 }
 
 /// The name of a program that is a registry. One that was replaced while it runs is still one.
@@ -190,12 +213,15 @@ mod tests {
             job: Job::Server,
             doubt: None,
             is_read_only: false,
+            is_cache: false,
         };
         assert_eq!(seen, [expected]);
         let relative = ["registry", "serve", "config.yml"];
         assert_eq!(Fake::new(&relative, &[], CONFIG).seen().len(), 1);
         let read_only = format!("{CONFIG}  maintenance: {{readonly: {{enabled: true}}}}\n");
         assert!(Fake::new(&SERVE, &[], &read_only).seen()[0].is_read_only);
+        let cache = format!("{CONFIG}proxy: {{remoteurl: 'https://registry-1.docker.io'}}\n");
+        assert!(Fake::new(&SERVE, &[], &cache).seen()[0].is_cache);
         let collector = ["docker-registry", "garbage-collect", "-d", "/etc/config.yml"];
         assert_eq!(Fake::new(&collector, &[], CONFIG).seen()[0].job, Job::Collector);
     }

@@ -191,7 +191,7 @@ async fn a_row_is_gone_only_when_forgejo_says_so() {
 async fn the_preflight_believes_one_answer_only() {
     let ask = |answer: fn(&Asked) -> Reply| async move {
         let server = forgejo(answer).await;
-        let permission = connect(&server).await.unwrap().preflight().await;
+        let permission = connect(&server).await.unwrap().preflight(None).await;
         assert!(server.lines()[2..].iter().all(|line| line
             == "DELETE /v2/viktor/preflight/manifests/-preflight"
             || line == "GET /v2/token"));

@@ -10,6 +10,7 @@ mod incident;
 mod known_rows;
 mod laws;
 mod lists;
+mod night;
 mod races;
 mod registry;
 mod server;

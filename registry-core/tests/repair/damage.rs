@@ -1,10 +1,10 @@
 //! One damage, one plan: what each finding that has a repair comes to, and what is left alone.
 
-use registry_core::repair::Plan;
+use registry_core::repair::{DeletedTags, Outcome, Plan};
 use registry_core::retention::layout::{Layout, Reading};
 use registry_fixtures::{DescriptorDamage, ImageSpec, Part, TreeBuilder};
 
-use crate::support::{OLD, Registry, names_of};
+use crate::support::{Budget, OLD, Registry, left, names_of, picture};
 
 /// A tree with an index of two platforms and a single image, all old.
 fn tree() -> (TreeBuilder, registry_fixtures::Index, registry_fixtures::Image) {
@@ -345,4 +345,70 @@ fn what_is_young_and_reached_by_no_tag_is_left() {
     tree.age_all(OLD);
     tree.layer("app", b"a push under way");
     insta::assert_snapshot!(show(&Registry::open(tree.root()).plan(&[], None)), @"");
+}
+
+// https://github.com/Joxit/docker-registry-ui/issues/124, https://github.com/goharbor/harbor/issues/7924: a DELETE by digest whose tag
+// stayed.
+#[test]
+fn a_tag_that_was_probably_deleted_through_the_api() {
+    let deleted = |tags: Option<DeletedTags>| {
+        let (mut tree, index, image) = tree();
+        tree.tag("app", "v2.0", &image.digest);
+        tree.break_empty_folder_left("app", &image.digest).break_empty_folder_left("app", &index.digest);
+        tree.break_revision_link_missing("app", &index.images[0].digest);
+        tree.age_all(OLD);
+        let registry = Registry::open(tree.root());
+        let registry = if let Some(tags) = tags { registry.deleted_tags(tags) } else { registry };
+        show(&registry.plan(&[], None))
+    };
+    insta::assert_snapshot!(deleted(None), @"
+    left [child-link-missing] repositories/app/_manifests/revisions/sha256/765f7e57/link (only tags lead there whose manifests were probably deleted)
+    left [tag-target-unlinked] repositories/app/_manifests/revisions/sha256/ab8eac21/link (--restore-deleted-tags brings it back, --drop-deleted-tags moves the tag aside)
+    left [tag-target-unlinked] repositories/app/_manifests/revisions/sha256/e74cb118/link (--restore-deleted-tags brings it back, --drop-deleted-tags moves the tag aside)
+    ");
+    insta::assert_snapshot!(deleted(Some(DeletedTags::Restore)), @"
+    relink [child-link-missing] repositories/app/_manifests/revisions/sha256/765f7e57/link -> sha256:765f7e57
+    relink [tag-target-unlinked] repositories/app/_manifests/revisions/sha256/ab8eac21/link -> sha256:ab8eac21
+    relink [tag-target-unlinked] repositories/app/_manifests/revisions/sha256/e74cb118/link -> sha256:e74cb118
+    ");
+    insta::assert_snapshot!(deleted(Some(DeletedTags::Drop)), @"
+    drop [tag-target-unlinked] repositories/app/_manifests/tags/v1 -> sha256:ab8eac21
+    drop [tag-target-unlinked] repositories/app/_manifests/tags/v2 -> sha256:e74cb118
+    drop [tag-target-unlinked] repositories/app/_manifests/tags/v2.0 -> sha256:e74cb118
+    unlink [layer-link-unreferenced] repositories/app/_layers/sha256/48abd940 -> sha256:48abd940
+    unlink [layer-link-unreferenced] repositories/app/_layers/sha256/58095ed7 -> sha256:58095ed7
+    unlink [layer-link-unreferenced] repositories/app/_layers/sha256/5f103f53 -> sha256:5f103f53
+    unlink [layer-link-unreferenced] repositories/app/_layers/sha256/9af58315 -> sha256:9af58315
+    unlink [layer-link-unreferenced] repositories/app/_layers/sha256/9b486915 -> sha256:9b486915
+    unlink [layer-link-unreferenced] repositories/app/_layers/sha256/d9cf2341 -> sha256:d9cf2341
+    ");
+}
+
+#[test]
+fn a_dropped_tag_goes_to_the_quarantine_and_comes_back() {
+    let (mut tree, _, image) = tree();
+    tree.break_empty_folder_left("app", &image.digest);
+    tree.age_all(OLD);
+    let before = picture(&tree.v2());
+    let registry = Registry::open(tree.root()).deleted_tags(DeletedTags::Drop);
+    let repaired = registry.repair();
+    // Its layer links are needed by nothing then, and go with it.
+    assert_eq!(repaired.outcomes, [const { Outcome::Done }; 4]);
+    assert!(!tree.tag_folder("app", "v2").exists());
+    assert!(registry.audit().broken_tags.is_empty());
+    assert_eq!(left(&registry.undo(&repaired.journal)), "");
+    assert_eq!(before, picture(&tree.v2()));
+}
+
+#[test]
+fn a_tag_pushed_since_is_not_dropped() {
+    let (mut tree, _, image) = tree();
+    tree.break_empty_folder_left("app", &image.digest);
+    tree.age_all(OLD);
+    let registry = Registry::open(tree.root()).deleted_tags(DeletedTags::Drop);
+    let plan = registry.plan(&[], None);
+    tree.revision("app", &image.digest);
+    let (outcomes, _) = registry.apply(&plan, &Budget::unlimited(), None);
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Spared(_))), "{outcomes:?}");
+    assert!(tree.tag_folder("app", "v2").exists());
 }

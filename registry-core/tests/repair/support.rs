@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use registry_core::audit::{self, Audit, AuditOptions, Code, Severity};
 use registry_core::oci::{Algorithm, Digest};
 use registry_core::repair::{
-    self, Conditions, Journal, Log, Outcome, Plan, Progress, Run, Scope, Supply, Told, Undo, UndoState,
-    Undone, place,
+    self, Conditions, DeletedTags, Journal, Log, Outcome, Plan, Progress, Run, Scope, Supply, Told, Undo,
+    UndoState, Undone, place,
 };
 use registry_core::storage::edit::{Attributes, Editor, FdEditor, Fill, Look, Room};
 use registry_core::storage::{
@@ -31,6 +31,7 @@ pub struct Registry {
     tree: Tree<DiskFolder>,
     content: bool,
     strict: bool,
+    deleted_tags: Option<DeletedTags>,
 }
 
 /// How a repair went.
@@ -45,7 +46,7 @@ impl Registry {
         let found = locate(root, false);
         let [located] = &found.registries[..] else { panic!("not one tree: {found:?}") };
         let tree = Tree::open(located, &OpenOptions { follow_symlinks: false, jobs: 1 }).unwrap();
-        Self { located: located.clone(), tree, content: false, strict: false }
+        Self { located: located.clone(), tree, content: false, strict: false, deleted_tags: None }
     }
 
     /// Hashes every byte too.
@@ -57,6 +58,12 @@ impl Registry {
     /// Opens leaf folders too.
     pub fn strict(mut self) -> Self {
         self.strict = true;
+        self
+    }
+
+    /// Restores or drops tags that were probably deleted through the API.
+    pub fn deleted_tags(mut self, deleted_tags: DeletedTags) -> Self {
+        self.deleted_tags = Some(deleted_tags);
         self
     }
 
@@ -78,7 +85,7 @@ impl Registry {
         let progress = ScanProgress::default();
         let scan = ScanOptions { content: self.content, strict: self.strict, ..ScanOptions::default() };
         let mut graph = self.tree.scan(&scan, &progress);
-        let scope = Scope { only: only.to_vec(), repository: None };
+        let scope = Scope { only: only.to_vec(), repository: None, deleted_tags: self.deleted_tags };
         repair::plan(&mut graph, "tree", &self.options(), &scope, supply, |graph, doubts| {
             self.tree.settle(graph, doubts, &progress);
         })

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use registry_core::audit::Role;
 use registry_core::oci::Digest;
-use registry_core::retention::layout::{Layout, LayoutError, Links, Reading, moves_of};
+use registry_core::retention::layout::{CacheSign, Layout, LayoutError, Links, Reading, moves_of};
 use registry_core::retention::{Action, Plan, Policy, Record, RecordedManifest, plan};
 use registry_core::storage::{Located, locate};
 use registry_fixtures::{ImageSpec, TreeBuilder};
@@ -21,8 +22,9 @@ pub fn open(tree: &TreeBuilder) -> Layout {
     Layout::open(&located(tree)).expect("a layout")
 }
 
+/// The record of a home, whatever damage makes it look like.
 pub fn record(tree: &TreeBuilder) -> Record {
-    open(tree).record(&Reading::default(), Timestamp::now()).expect("a record")
+    open(tree).with_role(Role::Primary).record(&Reading::default(), Timestamp::now()).expect("a record")
 }
 
 pub fn planned(record: &Record, policy: &Policy) -> Plan {
@@ -379,4 +381,26 @@ fn links_of_no_manifest_are_nobodys_business() {
     assert!(!moved(&tree, &keep(1), &[(&loose, "LOOSE")]).contains("LOOSE"));
     let links: Links = open(&tree).package("app").unwrap().1;
     assert!(links.layers.contains_key(&own(&loose)));
+}
+
+// https://github.com/distribution/distribution/pull/3880: with `proxy.ttl: 0` registry 3 never writes scheduler-state.json.
+#[test]
+fn a_cache_without_scheduler_state_is_refused() {
+    let mut tree = TreeBuilder::new();
+    let (amd, arm) = (tree.image("app", None, "amd"), tree.image("app", None, "arm"));
+    tree.index("app", Some("v1"), &[amd.child(), arm.child()]);
+    assert!(open(&tree).record(&Reading::default(), Timestamp::now()).is_ok());
+    tree.break_image_untraced("app", &arm);
+    let record = |role: Option<Role>| {
+        let layout = open(&tree);
+        let layout = if let Some(role) = role { layout.with_role(role) } else { layout };
+        layout.record(&Reading::default(), Timestamp::now())
+    };
+    assert!(matches!(record(None), Err(LayoutError::LooksLikeCache(_))));
+    assert!(record(Some(Role::Primary)).is_ok());
+    assert!(matches!(record(Some(Role::Cache)), Err(LayoutError::Cache { sign: CacheSign::Said, .. })));
+    tree.break_scheduler_state("");
+    let found = open(&tree).record(&Reading::default(), Timestamp::now());
+    assert!(matches!(found, Err(LayoutError::Cache { sign: CacheSign::SchedulerState, .. })));
+    assert!(open(&tree).with_role(Role::Primary).record(&Reading::default(), Timestamp::now()).is_ok());
 }

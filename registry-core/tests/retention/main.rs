@@ -23,6 +23,7 @@ mod moves;
 mod ranking;
 mod reading;
 mod recorded;
+mod restored;
 mod shapes;
 mod support;
 mod undoing;

@@ -128,6 +128,6 @@ fn an_undo_asks_for_shared_children_once() {
     let before = server.asked.lock().unwrap().0;
     let undone = block_on(undo(&server, &Told::read(&lines.text).unwrap()));
     assert!(undone.iter().all(|one| one.state == UndoState::Restored), "{undone:?}");
-    // For each tag: its row, its own child, its PUT.
-    assert_eq!(server.asked.lock().unwrap().0 - before, 3 * undone.len() + children.len());
+    // For each tag: its row, its own child, its PUT, its new row.
+    assert_eq!(server.asked.lock().unwrap().0 - before, 4 * undone.len() + children.len());
 }

@@ -2,7 +2,9 @@
 
 use insta::assert_snapshot;
 
-use crate::support::{APP, Sight, after, after_seen};
+use registry_fixtures::ImageSpec;
+
+use crate::support::{APP, Base, Sight, after, after_seen};
 
 #[test]
 fn schema_1() {
@@ -22,7 +24,7 @@ fn a_child_served_only_through_its_layer_link() {
 
 #[test]
 fn an_index_in_two_repositories_of_which_the_first_has_a_gap() {
-    let push = |base: &mut crate::support::Base, with_gap: &str| {
+    let push = |base: &mut Base, with_gap: &str| {
         let mut index = None;
         for repo in ["aaa", "bbb"] {
             let child = base.image(repo, None, "child");
@@ -48,6 +50,32 @@ fn a_cache_without_layers() {
     assert_snapshot!(after(|base| {
         base.tree.break_layers_folder(APP).break_scheduler_state("{}");
     }), @"warning gc-hazard - | a pull-through cache with 1 repository without _layers: a 2.x collector deletes what they hold, a 3.x one aborts | repositories");
+}
+
+// `registry/storage/garbagecollect.go @ v3.1.1`: the collector takes a digest from what a layer link says, and exits 1 when it is
+// to remove one twice.
+#[test]
+fn leftovers_of_a_sha512_upload() {
+    let left = |base: &mut Base| {
+        let (alias, stored) = base.tree.sha512_layer(APP, b"left");
+        base.names.put(&alias, "alias");
+        base.names.put(&stored, "stored");
+    };
+    assert_snapshot!(after(left), @"
+    info blob-unreferenced - | 1 blob that no manifest references, 4 bytes: a plain collection frees it | blobs
+    info layer-link-unreferenced team/app | 2 layer links that no manifest needs | repositories/team/app/_layers | Remove
+    warning gc-hazard team/app sha512:alias | the layer link of sha512:alias, which no manifest needs, and that of the digest it names are one and the same to a 3.x collector: it removes that twice and exits 1, once, after everything else; remove it | repositories/team/app/_layers/sha512/alias/link | Remove
+    garbage: 1 blobs (4 bytes) unreferenced, 2 layer links
+    ");
+    // What a manifest names somewhere is marked, and not listed.
+    assert!(
+        !after(|base| {
+            let (_, stored) = base.tree.sha512_layer(APP, b"left");
+            let shared = ImageSpec { shared: vec![stored], ..ImageSpec::oci("shares") };
+            base.tree.image_with("other", Some("v1"), &shared);
+        })
+        .contains("twice")
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 use registry_core::audit::Role;
+use registry_core::storage::{LocateError, Product, locate};
 use registry_fixtures::{ImageSpec, trees};
 
 use crate::support::{APP, Base, DAY, Names, Sight, after, after_seen, text};
@@ -121,12 +122,70 @@ fn a_cache_without_its_mark_only_looks_like_one() {
     assert!(cache.look(folder.path()).broken_tags.is_empty());
 }
 
+// https://github.com/distribution/distribution/pull/3880: with `proxy.ttl: 0` registry 3 never writes scheduler-state.json.
+#[test]
+fn a_cache_without_scheduler_state() {
+    let mut base = Base::new();
+    base.tree.break_image_untraced(APP, &base.arm.clone());
+    let audit = Sight::default().look(base.tree.root());
+    assert_eq!((audit.source.role, audit.looks_like_cache), (Role::Primary, true));
+    // A hint silences nothing: a registry that lost the child looks like that too.
+    assert_snapshot!(text(&audit, &base.names), @"
+    error child-missing team/app:v2 sha256:arm of sha256:index for linux/arm64 | linux/arm64 is gone: neither a revision link nor its bytes are here | repositories/team/app/_manifests/revisions/sha256/arm/link
+    broken: team/app:v2 by child-missing
+    ");
+    let cache = Sight { role: Some(Role::Cache), ..Sight::default() };
+    assert_eq!(base.report_with(&cache), "nothing");
+}
+
+#[test]
+fn a_home_that_lost_children_does_not_look_like_a_cache() {
+    let looks = |damage: &dyn Fn(&mut Base)| {
+        let mut base = Base::new();
+        damage(&mut base);
+        Sight::default().look(base.tree.root()).looks_like_cache
+    };
+    let arm = |base: &Base| base.arm.digest.clone();
+    // What an untagged collection of 2.8 leaves: the bytes of the child, which its index names.
+    assert!(!looks(&|base| {
+        let arm = arm(base);
+        base.tree.break_revision_link_missing(APP, &arm);
+    }));
+    // Lost bytes leave the layer links of the push.
+    assert!(!looks(&|base| {
+        let arm = arm(base);
+        base.tree.break_revision_link_missing(APP, &arm).break_blob_missing(&arm);
+    }));
+    // Somebody pushes.
+    assert!(!looks(&|base| {
+        base.tree.break_image_untraced(APP, &base.arm.clone());
+        base.tree.upload(APP, b"push", None);
+    }));
+    // A lost `_layers` leaves the bytes.
+    assert!(!looks(&|base| {
+        base.tree.break_layers_folder(APP).break_layers_folder("lib");
+    }));
+    // One of many.
+    assert!(!looks(&|base| {
+        for name in ["a", "b"] {
+            let image = base.image(name, None, name);
+            base.tree.index(name, Some("v1"), &[image.child()]);
+        }
+        base.tree.break_image_untraced(APP, &base.arm.clone());
+    }));
+    let sparse = Sight { sparse: &["team/*"], ..Sight::default() };
+    let mut base = Base::new();
+    base.tree.break_image_untraced(APP, &base.arm.clone());
+    assert!(!sparse.look(base.tree.root()).looks_like_cache);
+}
+
 #[test]
 fn the_index_with_a_child_left_out() {
     assert_snapshot!(tree(trees::SPARSE_INDEX, &STRICT), @"
     Primary: 1 repositories, 1 tags, 2 manifests, 1 indexes, 2 layer links, 4 blobs, 0 uploads
     error child-missing s:x sha256:318de017a845687221ece7813c25d086e19496d5860d2b1c3cb910bb386b3a6d of sha256:11719889211af0088af41f2454eaceaa7946c86d4caec801d8ab573565de60a8 for linux/arm64 | linux/arm64 is gone: neither a revision link nor its bytes are here | repositories/s/_manifests/revisions/sha256/318de017a845687221ece7813c25d086e19496d5860d2b1c3cb910bb386b3a6d/link
     broken: s:x by child-missing
+    looks like a cache
     ");
     assert_snapshot!(tree(trees::SPARSE_INDEX, &Sight { sparse: &["*"], ..STRICT }), @"
     Primary: 1 repositories, 1 tags, 2 manifests, 1 indexes, 2 layer links, 4 blobs, 0 uploads
@@ -239,5 +298,27 @@ fn a_required_platform_is_read_from_the_config() {
     }), @"
     error platform-missing lib:v1 sha256:lib for linux/arm64 | it has no linux/arm64, only linux/amd64 | repositories/lib/_manifests/tags/v1/current/link
     error platform-missing team/app:v1 sha256:one for linux/arm64 | it has no linux/arm64, only linux/amd64 | repositories/team/app/_manifests/tags/v1/current/link
+    ");
+}
+
+// https://github.com/minio/minio/issues/21268: on a disk of MinIO each object is a folder.
+#[test]
+fn minio_disk() {
+    let mut base = Base::new();
+    base.tree.break_into_minio_objects();
+    let found = locate(base.tree.root(), false);
+    assert!(matches!(found.errors[..], [LocateError::Foreign(_, Product::Minio)]), "{found:?}");
+}
+
+#[test]
+fn a_config_may_name_no_platform() {
+    let sight = Sight { platforms: &["linux/amd64"], ..Sight::default() };
+    let nameless = |platform: &str| ImageSpec { platform: platform.into(), ..ImageSpec::oci("three") };
+    assert_snapshot!(after_seen(&sight, |base| {
+        base.tree.image_with("three", Some("v3"), &nameless("/"));
+        base.tree.image_with("three", Some("v4"), &nameless("linux/"));
+    }), @"
+    error platform-missing three:v3 sha256:71d7ce8cca14c2bf1925f4fa6f5dcab737da7dd044386582fb7e0ee03bbf7666 for linux/amd64 | it has no linux/amd64 and names no platform | repositories/three/_manifests/tags/v3/current/link
+    error platform-missing three:v4 sha256:cd83a876633cc07cb562836e0c38aa7f24c027e82ab51d2580ad7ae7adce76dd for linux/amd64 | it has no linux/amd64 and names no platform | repositories/three/_manifests/tags/v4/current/link
     ");
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use policy::{Fate, Policy, RankBy};
-pub use source::{Connection, Recorded, Server};
+pub use source::{Connection, Recorded, Role, Server};
 
 /// Delete old images from a registry so that everything kept still holds
 #[derive(Debug, Parser)]
@@ -19,7 +19,8 @@ KEEP_LAST_N; with --registry REGISTRY_USER, REGISTRY_PASSWORD or REGISTRY_PASSWO
 which when set to true disarms --apply and apply.
 
 Exit status: 0 done, or nothing to do; 1 an operation failed; 2 usage or configuration refused; 3 changes pending \
-(--detailed-exitcode); 4 packages were skipped; 5 something moved; 6 the token may not delete; 7 a guard refused.")]
+(--detailed-exitcode); 4 packages were skipped; 5 something moved; 6 the token may not delete; 7 a guard refused; 130 \
+(alone) interrupted.")]
 pub struct Cli {
     #[command(subcommand)]
     pub verb: Option<Verb>,
@@ -172,6 +173,10 @@ pub struct UndoArgs {
     pub server: Server,
     #[command(flatten)]
     pub connection: Connection,
+
+    /// Without --push-times: what is put back counts as pushed now, and later runs delete older pushes in its stead
+    #[arg(long, conflicts_with = "push_times")]
+    pub rank_as_new: bool,
 
     /// With the journal of a tree: take no lock, on a file system that keeps none
     #[arg(long)]

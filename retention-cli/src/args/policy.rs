@@ -65,6 +65,15 @@ pub struct Policy {
     #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Policy")]
     pub grace: Option<u64>,
 
+    /// What an undo put back stays for this time (with --push-times)
+    /// [default: 7d]
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Policy")]
+    pub hold: Option<u64>,
+
+    /// The order of pushes counts, also where it is the reverse of that of builds
+    #[arg(long, help_heading = "Policy")]
+    pub accept_push_order: bool,
+
     /// Most images a run may delete
     #[arg(long, value_name = "N", help_heading = "Policy")]
     pub max_delete: Option<u64>,

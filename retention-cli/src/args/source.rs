@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use registry_core::registry::TokenService;
 
 use super::duration;
@@ -27,17 +27,29 @@ pub struct Server {
     #[arg(long, value_name = "ROOT", conflicts_with_all = ["forgejo", "owner"], help_heading = "Source")]
     pub layout: Option<PathBuf>,
 
+    /// With --layout: whether images are pushed there, or it is a pull-through cache; auto refuses what is one or looks like one
+    #[arg(long, value_enum, default_value_t = Role::Auto, help_heading = "Source")]
+    pub role: Role,
+
     /// Record what was listed
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     pub save_inventory: Option<PathBuf>,
 
-    /// Original push times: `undo` writes them, the other verbs read them
+    /// Original push times of what was put back: `undo` adds to this file, the other verbs read it; absent, there are none
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     pub push_times: Option<PathBuf>,
 
     /// Where manifests that were read are kept between runs
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     pub cache_dir: Option<PathBuf>,
+}
+
+/// What a tree is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    Primary,
+    Cache,
+    Auto,
 }
 
 /// How servers are asked. The token comes from a file or from FORGEJO_TOKEN, never from an argument.

@@ -18,18 +18,21 @@ pub fn write(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let count = |outcome| applied.count(outcome);
-    let is_good = applied.stopped.is_none() && count(Outcome::Deleted) == applied.rows.len();
+    let gone = count(Outcome::Deleted) + count(Outcome::AlreadyGone);
+    let is_good = applied.stopped.is_none() && gone == applied.rows.len();
     if !common.quiet {
         for row in applied.rows.iter().filter(|row| row.outcome != Outcome::Deleted) {
             let word = match row.outcome {
                 Outcome::Spared => "spared",
                 Outcome::Failed => "failed",
+                Outcome::AlreadyGone => "already gone",
                 Outcome::Stopped | Outcome::Deleted => "not tried",
             };
             let reason = row.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
+            let style = if row.outcome == Outcome::AlreadyGone { GOOD } else { BAD };
             writeln!(
                 out,
-                "  {BAD}{word}{BAD:#} {}:{}{}",
+                "  {style}{word}{style:#} {}:{}{}",
                 safe(&row.package),
                 safe(&row.version),
                 safe(&reason)
@@ -56,10 +59,12 @@ pub fn write(
     let style = if is_good { GOOD } else { BAD };
     writeln!(
         out,
-        "{style}registry-retention apply{style:#}: deleted={} spared={} failed={} not_tried={}",
+        "{style}registry-retention apply{style:#}: deleted={} spared={} failed={} not_tried={} \
+         already_gone={}",
         count(Outcome::Deleted),
         count(Outcome::Spared),
         count(Outcome::Failed),
-        count(Outcome::Stopped)
+        count(Outcome::Stopped),
+        count(Outcome::AlreadyGone)
     )
 }

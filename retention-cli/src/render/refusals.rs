@@ -39,9 +39,11 @@ pub(super) fn why(stopped: &Stopped) -> String {
     match stopped {
         Stopped::Worse(why) => format!("a kept image got worse: {why}"),
         Stopped::Journal(why) => format!("the journal cannot be written: {why}"),
-        Stopped::Forbidden(why) | Stopped::Unread(why) | Stopped::GaveUp(why) | Stopped::Halted(why) => {
-            why.clone()
-        }
+        Stopped::Forbidden(why)
+        | Stopped::Unread(why)
+        | Stopped::GaveUp(why)
+        | Stopped::Halted(why)
+        | Stopped::Interrupted(why) => why.clone(),
     }
 }
 

@@ -89,6 +89,9 @@ fn write_package(plan: &Plan, package: &PackagePlan, verbose: bool, out: &mut dy
     for undecided in &package.undecided {
         writeln!(out, "  {ODD}undecided{ODD:#}: {undecided}")?;
     }
+    for note in &package.notes {
+        writeln!(out, "  {DIM}note{DIM:#}: {}", safe(note))?;
+    }
     if package.orphan_signatures > 0 {
         let count = number(package.orphan_signatures, "signature");
         writeln!(

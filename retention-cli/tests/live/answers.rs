@@ -214,7 +214,7 @@ fn a_login_page_when_a_row_is_read_again_spares_it() {
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
       failed api:v1: v1 could not be read again: GET /api/v1/packages/viktor/container/api/v1: a web page came instead of JSON: a login page, or another server
     the journal is j; registry-retention undo puts back what can be
-    registry-retention apply: deleted=0 spared=0 failed=1 not_tried=0
+    registry-retention apply: deleted=0 spared=0 failed=1 not_tried=0 already_gone=0
     error: failed api:v1: v1 could not be read again: GET /api/v1/packages/viktor/container/api/v1: a web page came instead of JSON: a login page, or another server
     exit 1
     ");
@@ -233,7 +233,7 @@ fn a_login_page_for_a_deletion_is_none() {
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
       failed api:v1: DELETE /api/v1/packages/viktor/container/api/v1: status 200: with a web page
     the journal is j; registry-retention undo puts back what can be
-    registry-retention apply: deleted=0 spared=0 failed=1 not_tried=0
+    registry-retention apply: deleted=0 spared=0 failed=1 not_tried=0 already_gone=0
     error: failed api:v1: DELETE /api/v1/packages/viktor/container/api/v1: status 200: with a web page
     exit 1
     ");
@@ -273,7 +273,7 @@ fn a_login_page_was_taken_for_a_manifest_that_was_put() {
       failed api:v2: what goes could not be held for an undo: PUT /v2/viktor/api/manifests/sha256:92c3f7b533e72900a68fafbfa2505878fdc3a461224cf34fd578726cd2c8cd5e: a web page came instead: a login page, or another server
       failed api:v1: what goes could not be held for an undo: PUT /v2/viktor/api/manifests/sha256:92c3f7b533e72900a68fafbfa2505878fdc3a461224cf34fd578726cd2c8cd5e: a web page came instead: a login page, or another server
     the journal is j; registry-retention undo puts back what can be
-    registry-retention apply: deleted=0 spared=0 failed=2 not_tried=0
+    registry-retention apply: deleted=0 spared=0 failed=2 not_tried=0 already_gone=0
     error: failed api:v2: what goes could not be held for an undo: PUT /v2/viktor/api/manifests/sha256:92c3f7b533e72900a68fafbfa2505878fdc3a461224cf34fd578726cd2c8cd5e: a web page came instead: a login page, or another server
     error: failed api:v1: what goes could not be held for an undo: PUT /v2/viktor/api/manifests/sha256:92c3f7b533e72900a68fafbfa2505878fdc3a461224cf34fd578726cd2c8cd5e: a web page came instead: a login page, or another server
     exit 1

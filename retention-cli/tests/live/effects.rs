@@ -145,6 +145,7 @@ fn a_second_run_with_a_cache_lists_and_heads_only() {
             "GET /api/forgejo/v1/version",
             "GET /v2/token",
             "DELETE /v2/viktor/preflight/manifests/-preflight",
+            "GET /api/v1/packages/viktor/container/team%2Ftool/3",
         ]
         .contains(&&*line)
             || line.starts_with("GET /api/v1/packages/viktor?")

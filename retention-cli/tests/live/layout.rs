@@ -251,7 +251,7 @@ fn what_goes_is_moved_and_comes_back() {
     registry-retention plan: packages=2 images_kept=5 images_deleted=5 versions_deleted=8 left=30 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=12739
     what went lies in ROOT/.registry-fsck/TIME; garbage-collect without --delete-untagged frees its space, and ends what can be undone
     the journal is a.journal; registry-retention undo puts back what can be
-    registry-retention apply: deleted=8 spared=0 failed=0 not_tried=0
+    registry-retention apply: deleted=8 spared=0 failed=0 not_tried=0 already_gone=0
     exit 0
     ");
     assert_eq!(job.tags("team"), ["b2", "b4", "b5", "latest"]);
@@ -271,7 +271,7 @@ fn what_goes_is_moved_and_comes_back() {
     exit 0
     ");
     let undone = job.run(&["undo", "a.journal"]);
-    assert_told_snapshot!(undone.out.lines().last().unwrap_or_default(), @"registry-retention undo: changes=51 left=0 lost=0");
+    assert_told_snapshot!(undone.out.lines().last().unwrap_or_default(), @"registry-retention undo: changes=51 back=51 there=0 left=0 lost=0");
     assert_eq!((undone.status, differences(&before, &job.picture())), (0, vec![]), "{undone:?}");
     let again = job.layout(&["undo", "a.journal"]);
     assert_eq!(again.status, 0, "{again:?}");
@@ -305,7 +305,7 @@ fn a_plan_file_is_acted_on_and_what_moved_is_spared() {
       not tried team/tool:v1: new is new and needs sha256:HEX
     what went lies in ROOT/.registry-fsck/TIME; garbage-collect without --delete-untagged frees its space, and ends what can be undone
     the journal is registry-retention-TIME.journal; registry-retention undo puts back what can be
-    registry-retention apply: deleted=1 spared=1 failed=0 not_tried=6
+    registry-retention apply: deleted=1 spared=1 failed=0 not_tried=6 already_gone=0
     error: spared team:b1: it names something else now
     exit 5
     ");
@@ -482,6 +482,29 @@ fn what_is_no_single_registry_is_refused() {
     error: ROOT is a pull-through cache (it holds scheduler-state.json): what is not in it was never fetched or has expired, so nothing can be told about its images; it expires them itself, and retention belongs to the registry that it copies
     exit 2
     ");
+}
+
+// https://github.com/distribution/distribution/pull/3880: with `proxy.ttl: 0` registry 3 never writes scheduler-state.json.
+#[test]
+fn what_looks_like_a_cache_is_refused_until_somebody_says_what_it_is() {
+    let mut job = Job::new("cache");
+    let arm = job.tree.image("multi", None, "arm");
+    let amd = job.tree.image("multi", None, "amd");
+    job.tree.index("multi", Some("v1"), &[arm.child(), amd.child()]);
+    job.tree.break_image_untraced("multi", &arm);
+    let said = |options: &[&str]| {
+        let ran = job.layout(&[&["-q", "--package", "multi"], options].concat());
+        (ran.status, ran.err)
+    };
+    let (status, told) = said(&[]);
+    assert_eq!(status, 7, "{told}");
+    assert!(told.contains("looks like a pull-through cache") && told.contains("--role primary"), "{told}");
+    let (status, told) = said(&["--role", "primary"]);
+    assert!(status == 0 && !told.contains("cache"), "{status}: {told}");
+    let (status, told) = said(&["--role", "cache"]);
+    assert!(status == 2 && told.contains("the command line says so"), "{status}: {told}");
+    let elsewhere = job.run(&["--registry", "http://127.0.0.1:1", "--role", "primary"]);
+    assert!(elsewhere.status == 2 && elsewhere.err.contains("--role goes with --layout"), "{elsewhere:?}");
 }
 
 #[test]

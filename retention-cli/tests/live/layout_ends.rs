@@ -24,7 +24,7 @@ fn an_undo_that_leaves_something_alone_or_behind_fails() {
     repositories/team/_manifests/revisions/sha256/HEX cannot be put back: its bytes were collected since: sha256:HEX
     repositories/team/_manifests/tags/b1 cannot be put back: its bytes were collected since: sha256:HEX
     .registry-fsck/TIME/quarantine.json cannot be put back: what cannot be put back is still in the quarantine
-    registry-retention undo: changes=51 left=1 lost=3
+    registry-retention undo: changes=51 back=47 there=0 left=1 lost=3
     ");
     assert_eq!(undone.status, 1);
     let tags = job.tags("team");
@@ -89,7 +89,7 @@ fn where_nothing_went_no_quarantine_and_no_undo_is_told() {
     assert_told_snapshot!(short(&ran.told()), @"
       not tried team/tool:v1.0: new is new and needs sha256:HEX
       not tried team/tool:v1: new is new and needs sha256:HEX
-    registry-retention apply: deleted=0 spared=0 failed=0 not_tried=2
+    registry-retention apply: deleted=0 spared=0 failed=0 not_tried=2 already_gone=0
     exit 5
     ");
     assert!(!job.tree.root().join(".registry-fsck").exists());

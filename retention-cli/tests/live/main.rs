@@ -16,6 +16,7 @@ mod plans;
 mod refusals;
 mod registry;
 mod servers;
+mod signals;
 mod support;
 mod tokens;
 mod undo;

@@ -36,7 +36,7 @@ fn a_media_type_that_nobody_knows_is_kept_and_reported() {
       keep   v3: newest 1 of 1
     465 B are needed only by what goes; the server's own collector frees them later
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
-    8 requests were made
+    10 requests were made
     exit 0
     ");
 }

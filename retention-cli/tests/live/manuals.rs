@@ -71,6 +71,10 @@ impl CronJob {
     }
 
     fn run(&self, dry_run: &str, token: &str) -> Option<i32> {
+        self.shell(dry_run, token).output().expect("an exit").status.code()
+    }
+
+    fn shell(&self, dry_run: &str, token: &str) -> Command {
         let path = format!("{}:/usr/bin:/bin", self.job.folder.join("bin").display());
         let mut shell = Command::new("sh");
         shell.args(["-uc", &self.script]).env_clear().current_dir(&self.job.folder).env("PATH", path);
@@ -80,7 +84,7 @@ impl CronJob {
             .env("FORGEJO_USER", OWNER);
         shell.env("FORGEJO_TOKEN", token).env("KEEP_LAST_N", "10").env("DRY_RUN", dry_run);
         shell.env("PUSHGATEWAY_URL", "http://pushgateway.example:9091");
-        shell.output().expect("an exit").status.code()
+        shell
     }
 
     fn metrics(&self) -> String {
@@ -129,4 +133,52 @@ fn the_alert_rules_go_by_metrics_that_are_written() {
         metrics().into_iter().filter(|name| name.starts_with("registry_retention_")).collect();
     assert!(wanted.contains("registry_retention_zero_effect"), "{wanted:?}");
     assert_eq!(wanted.difference(&written).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+/// Kubernetes sends SIGTERM to the first process of a container, which is the shell.
+#[test]
+fn the_script_of_the_cron_job_passes_sigterm_on() {
+    use std::process::Stdio;
+    use std::sync::{Arc, OnceLock};
+    use std::time::Duration;
+
+    let cron = CronJob::new("cron-sigterm");
+    let process = Arc::new(OnceLock::new());
+    let (known, mut is_sent) = (Arc::clone(&process), false);
+    cron.job.server.set_hook(move |_, ask, _| {
+        if is_sent || ask.method != "DELETE" || ask.path.ends_with("-preflight") {
+            return None;
+        }
+        is_sent = true;
+        while known.get().is_none() {
+            std::thread::yield_now();
+        }
+        let process: &u32 = known.get().unwrap();
+        assert!(Command::new("kill").args(["-TERM", &process.to_string()]).status().unwrap().success());
+        Some(registry_fixtures::forgejo::Fault::Slow(Duration::from_millis(500)))
+    });
+    let child = cron.shell("false", WRITE).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    process.set(child.id()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(130), "{out}{err}");
+    assert!(out.contains("deleted=1 spared=0 failed=0 not_tried=1"), "{out}{err}");
+    assert!(cron.metrics().contains("registry_retention_versions_deleted 1\n"), "{}", cron.metrics());
+    assert!(cron.job.folder.join("pushed").exists(), "metrics are pushed");
+}
+
+/// The place of the push times that docs/deploy.md tells whoever undoes is the one that the CronJob reads.
+#[test]
+fn the_cron_job_keeps_what_an_undo_put_back() {
+    let cron = CronJob::new("cron-undo");
+    assert_eq!(cron.run("false", WRITE), Some(0));
+    let mut journal = std::fs::read_dir(&cron.job.folder).unwrap().map(|entry| entry.unwrap().path());
+    let journal = journal.find(|path| path.extension().is_some_and(|end| end == "journal")).unwrap();
+    let line = text("docs/deploy.md");
+    let (_, place) = line.split_once(".journal --push-times /data/").expect("the command");
+    let place = place.lines().next().unwrap();
+    let undone = cron.job.run(&["undo", journal.to_str().unwrap(), "--push-times", place]);
+    assert_eq!((undone.status, cron.job.tags("kms-website").len()), (0, 15), "{undone:?}");
+    assert_eq!(cron.run("false", WRITE), Some(0));
+    assert_eq!(cron.job.tags("kms-website").len(), 15);
 }

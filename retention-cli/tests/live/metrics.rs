@@ -47,6 +47,9 @@ fn every_metric_has_a_help_and_a_type() {
     # HELP registry_retention_versions_deleted Rows that the server confirmed gone.
     # TYPE registry_retention_versions_deleted gauge
     registry_retention_versions_deleted 0
+    # HELP registry_retention_versions_already_gone Rows that were gone before the run asked.
+    # TYPE registry_retention_versions_already_gone gauge
+    registry_retention_versions_already_gone 0
     # HELP registry_retention_versions_failed Rows that could not be deleted.
     # TYPE registry_retention_versions_failed gauge
     registry_retention_versions_failed 0
@@ -80,6 +83,7 @@ fn a_dry_run_plans_and_has_no_effect_to_miss() {
     assert_told_snapshot!(metrics_of(&job, &[], &[]), @"
     versions_kept 21
     versions_deleted 0
+    versions_already_gone 0
     versions_failed 0
     skipped_packages 0
     refused_packages 0
@@ -96,6 +100,7 @@ fn a_dry_run_plans_and_has_no_effect_to_miss() {
     assert_told_snapshot!(nothing, @"
     versions_kept 24
     versions_deleted 0
+    versions_already_gone 0
     versions_failed 0
     skipped_packages 0
     refused_packages 0
@@ -115,6 +120,7 @@ fn an_armed_run_tells_what_the_server_confirmed() {
         assert_told_snapshot!(metrics_of(&job, &["--apply", "--keep-last", "2"], &[]), @"
         versions_kept 10
         versions_deleted 14
+        versions_already_gone 0
         versions_failed 0
         skipped_packages 0
         refused_packages 0
@@ -138,6 +144,7 @@ fn fifty_one_refusals_were_an_exit_status_of_0() {
         assert_told_snapshot!(read, @"
         versions_kept 10
         versions_deleted 0
+        versions_already_gone 0
         versions_failed 0
         skipped_packages 0
         refused_packages 0
@@ -157,6 +164,7 @@ fn fifty_one_refusals_were_an_exit_status_of_0() {
         assert_told_snapshot!(metrics_of(&job, &all, &[]), @"
         versions_kept 10
         versions_deleted 0
+        versions_already_gone 0
         versions_failed 1
         skipped_packages 0
         refused_packages 0
@@ -180,6 +188,7 @@ fn deletions_that_all_fail_or_are_spared_have_zero_effect() {
     assert_told_snapshot!(metrics_of(&job, &[&all[..], &["--journal", "1"]].concat(), &[]), @"
     versions_kept 2
     versions_deleted 0
+    versions_already_gone 0
     versions_failed 1
     skipped_packages 0
     refused_packages 0
@@ -195,6 +204,7 @@ fn deletions_that_all_fail_or_are_spared_have_zero_effect() {
     assert_told_snapshot!(metrics_of(&job, &[&all[..], &["--journal", "2"]].concat(), &[]), @"
     versions_kept 2
     versions_deleted 0
+    versions_already_gone 0
     versions_failed 1
     skipped_packages 0
     refused_packages 0
@@ -214,6 +224,7 @@ fn a_run_without_a_journal_had_no_zero_effect() {
     assert_told_snapshot!(none, @"
     versions_kept 1
     versions_deleted 0
+    versions_already_gone 0
     versions_failed 0
     skipped_packages 0
     refused_packages 0
@@ -236,6 +247,7 @@ fn a_guard_that_stopped_all_cleaning_went_unseen() {
     assert_told_snapshot!(metrics_of(&job, &["--apply", "--keep-last", "2", "--max-delete-percent", "50", "--package", "api", "--package", "kms*"], &[]), @"
     versions_kept 4
     versions_deleted 0
+    versions_already_gone 0
     versions_failed 0
     skipped_packages 1
     refused_packages 1
@@ -254,6 +266,7 @@ fn a_guard_that_stopped_all_cleaning_went_unseen() {
     assert_told_snapshot!(metrics_of(&broken, &["--keep-last", "20"], &[]), @"
     versions_kept 23
     versions_deleted 0
+    versions_already_gone 0
     versions_failed 0
     skipped_packages 0
     refused_packages 0
@@ -283,6 +296,7 @@ fn a_plan_file_that_is_applied_has_metrics_too() {
     assert_told_snapshot!(apply(&[], &[("FORGEJO_TOKEN", READ)]), @"
     versions_kept 10
     versions_deleted 0
+    versions_already_gone 0
     versions_failed 0
     skipped_packages 0
     refused_packages 0
@@ -297,6 +311,7 @@ fn a_plan_file_that_is_applied_has_metrics_too() {
     assert_told_snapshot!(apply(&[], &[]), @"
     versions_kept 10
     versions_deleted 14
+    versions_already_gone 0
     versions_failed 0
     skipped_packages 0
     refused_packages 0
@@ -342,7 +357,7 @@ fn metrics_that_could_not_be_written_hid_what_had_failed() {
     assert_eq!(job.tags("api").len(), 2);
     assert_told_snapshot!(ran.told(), @"
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
-    registry-retention apply: deleted=1 spared=0 failed=0 not_tried=0
+    registry-retention apply: deleted=1 spared=0 failed=0 not_tried=0 already_gone=0
     error: cannot write the metrics no/such/folder/metrics: no file can be made in no/such/folder: entity not found
     exit 1
     ");

@@ -64,9 +64,9 @@ fn each_owner_has_a_plan_and_a_journal() {
         469 B are needed only by what goes; the server's own collector frees them later
         registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=469
         the journal is run.journal.viktor; registry-retention undo puts back what can be
-        registry-retention apply: deleted=1 spared=0 failed=0 not_tried=0
+        registry-retention apply: deleted=1 spared=0 failed=0 not_tried=0 already_gone=0
         the journal is run.journal.second; registry-retention undo puts back what can be
-        registry-retention apply: deleted=1 spared=0 failed=0 not_tried=0
+        registry-retention apply: deleted=1 spared=0 failed=0 not_tried=0 already_gone=0
         warning: no package matches "other"
         warning: no package matches "api"
         exit 0
@@ -77,10 +77,11 @@ fn each_owner_has_a_plan_and_a_journal() {
             assert!(text.contains(&format!("\"owner\":\"{owner}\"")), "{text}");
         }
         // The journal of one owner is undone with both named, too.
-        let undone = job.run(&[&["undo", "run.journal.second"][..], &BOTH_OWNERS].concat());
+        let undone =
+            job.run(&[&["undo", "run.journal.second", "--push-times", "times"][..], &BOTH_OWNERS].concat());
         assert_eq!(
             undone.out.lines().last(),
-            Some("registry-retention undo: rows=1 left=0 lost=1"),
+            Some("registry-retention undo: rows=1 back=0 there=0 left=0 lost=1 unknown=0 not_tried=0"),
             "{undone:?}"
         );
     }
@@ -134,7 +135,7 @@ fn an_owner_that_failed_kept_the_others_from_being_planned() {
         assert_told_snapshot!(ran.told(), @r#"
         registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=469
         registry-retention plan: packages=3 images_kept=9 images_deleted=14 versions_deleted=14 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=16952
-        registry-retention apply: deleted=14 spared=0 failed=0 not_tried=0
+        registry-retention apply: deleted=14 spared=0 failed=0 not_tried=0 already_gone=0
         error: owner nobody: GET /api/v1/packages/nobody: there is no owner "nobody" on this server; --owner names a user or an organisation as its page does
         error: owner second: these credentials may not delete packages of second: the token lacks the scope write:package, or its user the permission
         exit 6
@@ -206,7 +207,7 @@ fn a_run_that_is_refused_at_one_owner_tries_no_other() {
     assert_told_snapshot!(ran.told(), @r#"
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=469
-    registry-retention apply: deleted=0 spared=0 failed=1 not_tried=0
+    registry-retention apply: deleted=0 spared=0 failed=1 not_tried=0 already_gone=0
     warning: no package matches "other"
     warning: no package matches "api"
     error: failed api:v1: DELETE /api/v1/packages/viktor/container/api/v1: refused with status 403: You must change your password. Change it at: URL//user/change_password

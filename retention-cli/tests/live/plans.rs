@@ -159,7 +159,7 @@ fn rows_pushed_in_the_future_are_the_newest() {
           keep   tomorrow: newest 1 of 1
         1.36 KiB are needed only by what goes; the server's own collector frees them later
         registry-retention plan: packages=1 images_kept=1 images_deleted=3 versions_deleted=3 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=1395
-        9 requests were made
+        13 requests were made
         exit 0
         ");
         let at = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * 30)).to_string();

@@ -29,8 +29,10 @@ fn what_makes_no_sense_is_refused_unasked() {
     error: cannot read nowhere: No such file or directory (os error 2)
     exit 2
     ");
-    assert_told_snapshot!(told(&["--push-times", "nowhere"], &[]), @"
-    error: cannot open nowhere: No such file or directory (os error 2)
+    // A file that is not there holds no times; what is no file of them is refused.
+    std::fs::write(job.folder.join("nothing"), "").unwrap();
+    assert_told_snapshot!(told(&["--push-times", "nothing"], &[]), @"
+    error: cannot use the push times nothing: it holds no push times: EOF while parsing a value at line 1 column 0
     exit 2
     ");
     assert_told_snapshot!(told(&["--config", "nowhere"], &[]), @"

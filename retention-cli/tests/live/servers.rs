@@ -189,3 +189,26 @@ fn proxies_come_from_the_environment() {
         assert_eq!((ran.status, job.server.log().len()), (1, 0), "{ran:?}");
     }
 }
+
+/// https://github.com/go-gitea/gitea/issues/20890: a proxy decodes `%2F`, and packages with a slash in their name answer 404.
+/// The dry run tells it, before a run would meet it at its first deletion.
+#[test]
+fn a_proxy_that_decodes_slashes_is_found_by_the_dry_run() {
+    for profile in BOTH {
+        let job = Job::new("decodes", incident(profile));
+        job.server.set_hook(|world, ask, _| {
+            let path = ask.path.replace("%2F", "/");
+            let decoded = registry_fixtures::forgejo::Ask { path, ..ask.clone() };
+            Some(Fault::Instead(world.answer(&decoded)))
+        });
+        let told = job.told(&["--keep-last", "10", "-q"], &[]);
+        assert_told_snapshot!(told, @"
+        registry-retention plan: packages=3 images_kept=20 images_deleted=3 versions_deleted=3 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=4287
+        error: whether these credentials may delete packages of viktor could not be found out: GET /api/v1/packages/viktor/container/team%2Ftool/3: the server does not know this address; does a proxy in front of it decode %2F?
+        exit 1
+        ");
+        // Where no name has a slash nothing is wrong.
+        let ran = job.run(&["--keep-last", "10", "-q", "--package", "kms*"]);
+        assert_eq!(ran.status, 0, "{ran:?}");
+    }
+}

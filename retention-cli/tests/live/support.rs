@@ -122,10 +122,23 @@ impl Job {
         self.ended(command, &[])
     }
 
-    fn ended(&self, mut command: Command, more: &[(&str, &str)]) -> Ran {
+    /// The program with the environment of the job, not started yet.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_registry-retention"));
+        command.args(arguments);
+        self.surround(&mut command);
+        command
+    }
+
+    fn surround(&self, command: &mut Command) {
         command.env_clear().current_dir(&self.folder);
         command.env("FORGEJO_HOST", &self.server.url).env("FORGEJO_OWNER", OWNER).env("FORGEJO_USER", OWNER);
-        command.env("FORGEJO_TOKEN", WRITE).env("TMPDIR", &self.folder).envs(more.iter().copied());
+        command.env("FORGEJO_TOKEN", WRITE).env("TMPDIR", &self.folder);
+    }
+
+    fn ended(&self, mut command: Command, more: &[(&str, &str)]) -> Ran {
+        self.surround(&mut command);
+        command.envs(more.iter().copied());
         let output = command.output().expect("an exit");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&self.server.url, "URL");
         let ran = Ran {

@@ -172,7 +172,7 @@ fn an_account_that_rest_refuses_ends_the_run_at_the_first_deletion() {
           not tried kms-website:b1: the run stopped before this package
         stopped: DELETE /api/v1/packages/viktor/container/api/v1: refused with status 403: You must change your password. Change it at: URL//user/change_password
         the journal is journal; registry-retention undo puts back what can be
-        registry-retention apply: deleted=0 spared=0 failed=1 not_tried=11
+        registry-retention apply: deleted=0 spared=0 failed=1 not_tried=11 already_gone=0
         error: failed api:v1: DELETE /api/v1/packages/viktor/container/api/v1: refused with status 403: You must change your password. Change it at: URL//user/change_password
         error: stopped: DELETE /api/v1/packages/viktor/container/api/v1: refused with status 403: You must change your password. Change it at: URL//user/change_password
         exit 6
@@ -209,7 +209,7 @@ fn tokens_are_neither_printed_nor_kept() {
             job.run_with(&["plan", "-v", "--plan-file", "plan"], &[("FORGEJO_TOKEN", token)]);
             job.run_with(&["explain", "-v", "api"], &[("FORGEJO_TOKEN", token)]);
         }
-        job.run(&["undo", "-v", "journal"]);
+        job.run(&["undo", "-v", "journal", "--rank-as-new"]);
         for file in ["journal", "plan", "inventory", "metrics", "cache"] {
             assert!(job.folder.join(file).exists(), "{file}");
         }

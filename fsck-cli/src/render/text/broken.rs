@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use registry_core::audit::{Finding, Repair, Severity, Tags};
+use registry_core::audit::{Cause, Finding, Repair, Severity, Tags};
 
 use super::{BAD, DIM, Page, sentence};
 
@@ -45,6 +45,14 @@ impl Page<'_, '_> {
 
     /// What a person has to do besides a repair.
     pub(super) fn remedy(&mut self, finding: &Finding) -> io::Result<()> {
+        if finding.cause == Some(Cause::ProbablyDeleted) {
+            let restore =
+                if finding.repair.is_some() { "--restore-deleted-tags brings it back, " } else { "" };
+            writeln!(
+                self.out,
+                "    {DIM}repair {restore}--drop-deleted-tags moves the tag aside; without either it stays as it is{DIM:#}"
+            )?;
+        }
         if finding.repair == Some(Repair::Quarantine) {
             writeln!(
                 self.out,

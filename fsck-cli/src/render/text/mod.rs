@@ -176,7 +176,7 @@ impl<'r> Page<'r, '_> {
 /// The message, what can be done locally, and whether it is new.
 fn sentence(finding: &Finding) -> String {
     let mut text = safe(&finding.message);
-    text.push_str(match finding.repair {
+    text.push_str(match finding.repair.filter(|_| finding.cause.is_none()) {
         Some(Repair::Relink | Repair::Rewrite | Repair::Rebuild | Repair::Restore) => ", repairable",
         Some(Repair::Quarantine | Repair::MoveAside | Repair::Remove) | None => "",
     });

@@ -71,6 +71,7 @@ impl Page<'_, '_> {
     pub(super) fn collectors(&mut self) -> io::Result<()> {
         let loses = |finding: &&Finding| {
             finding.severity == Severity::Error
+                && finding.cause.is_none()
                 && matches!(finding.repair, Some(Repair::Relink | Repair::Rewrite | Repair::Rebuild))
         };
         if self.report.findings.iter().any(|finding| loses(&finding)) {

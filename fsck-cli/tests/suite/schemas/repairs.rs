@@ -66,7 +66,7 @@ fn repairs_and_what_they_leave_are_valid() {
     }
     assert_eq!(changes.into_iter().collect::<Vec<_>>(), ["aside", "folder", "link", "move"]);
     let server = ["doubt", "is_read_only", "job", "pid", "program"];
-    let alone = ["from", "new", "only", "servers", "unanswered"];
+    let alone = ["cause", "deleted_tags", "from", "new", "only", "servers", "unanswered"];
     let unmet: BTreeSet<String> = server.into_iter().chain(alone).map(str::to_owned).collect();
     assert_eq!(BTreeSet::from_iter(reports.unmet()), unmet);
     assert_eq!(undos.unmet(), [&server[..], &["servers", "why"]].concat());

@@ -44,6 +44,7 @@ fn scans_are_valid() {
         [
             "budget_requests",
             "budget_seconds",
+            "cause",
             "complete_by",
             "depth",
             "expires",
@@ -52,6 +53,7 @@ fn scans_are_valid() {
             "never_checked",
             "new",
             "newest",
+            "not_asked",
             "not_chosen",
             "oldest_check",
             "online",

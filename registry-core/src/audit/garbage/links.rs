@@ -9,6 +9,7 @@ use crate::audit::code::Code;
 use crate::audit::counts::Garbage;
 use crate::audit::draft::Draft;
 use crate::audit::finding::Repair;
+use crate::audit::hazards::plainly_named;
 use crate::audit::options::AuditOptions;
 use crate::audit::verdict::is_invalid;
 use crate::audit::words::short;
@@ -62,6 +63,17 @@ pub(super) fn links(
             }
         }
     }
+    for alias in removed_twice(graph, repository, &unreferenced) {
+        let digest = graph.digest(alias);
+        let message = format!(
+            "the layer link of {}, which no manifest needs, and that of the digest it names are one and the same to a 3.x collector: \
+             it removes that twice and exits 1, once, after everything else; remove it",
+            short(&digest)
+        );
+        let path = Place::LayerLink(&repository.name, digest);
+        let draft = Draft::new(Code::GcHazard, Some(alias), path, message).apart_by("twice");
+        survey.of_repository.push((index, draft.repair(Some(Repair::Remove))));
+    }
     garbage.layer_links += (dangling.len() + unreferenced.len()) as u64;
     for (code, nodes, what) in [
         (Code::LayerLinkDangling, dangling, "that no manifest needs and whose bytes are gone"),
@@ -90,6 +102,20 @@ pub(super) fn links(
             .of_repository
             .push((index, Draft::new(Code::InFlight, None, Place::Layers(&repository.name), message)));
     }
+}
+
+/// Links by another digest than sha256, left by an upload that no manifest followed, of which a 3.x collector lists the sha256 link
+/// too: it takes the digest from the link (`registry/storage/garbagecollect.go @ v3.1.1`). What a manifest names anywhere is
+/// marked, and not listed.
+fn removed_twice(graph: &Graph, repository: &Repository, unreferenced: &[NodeId]) -> Vec<NodeId> {
+    let target = |alias: &NodeId| named(repository.layer(*alias)).filter(|target| target != alias);
+    let is_listed = |alias: &&NodeId| target(alias).is_some_and(|target| unreferenced.contains(&target));
+    let mut aliases: Vec<NodeId> = unreferenced.iter().filter(is_listed).copied().collect();
+    if !aliases.is_empty() {
+        let is_named = plainly_named(graph);
+        aliases.retain(|alias| target(alias).is_some_and(|target| !is_named[target.index()]));
+    }
+    aliases
 }
 
 /// Everything that a manifest of this repository references, children included (2.8 serves them through layer links).

@@ -7,7 +7,7 @@
 mod parts;
 mod reach;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::access::{Answer, LayerAnswer, View};
 use super::code::Code;
@@ -64,6 +64,8 @@ pub(super) struct Judge<'g> {
     verdict: Verdict,
     filed: HashMap<Key, usize>,
     layers: HashMap<NodeId, LayerAnswer>,
+    /// What tags name and somebody probably deleted through the API.
+    deleted: HashSet<NodeId>,
 }
 
 impl<'g> Judge<'g> {
@@ -76,6 +78,7 @@ impl<'g> Judge<'g> {
             verdict: Verdict::default(),
             filed: HashMap::new(),
             layers: HashMap::new(),
+            deleted: HashSet::new(),
         };
         judge.tags();
         judge.walk(true);
@@ -83,6 +86,7 @@ impl<'g> Judge<'g> {
             judge.enter(entry.node, None);
         }
         judge.walk(false);
+        judge.deleted = judge.probably_deleted();
         judge.manifests();
         judge.carry_up();
         judge.verdict
@@ -167,6 +171,31 @@ impl<'g> Judge<'g> {
         self.view.graph.manifest(at).map(|manifest| (at, manifest))
     }
 
+    /// Manifests that only tags of their own lead to, and tags that lead to others of these: a child of an index that stays was
+    /// not deleted on purpose.
+    fn probably_deleted(&self) -> HashSet<NodeId> {
+        let visits = &self.verdict.visits;
+        let is_gone = |visit: &Visit| matches!(visit.answer, Answer::Unlinked | Answer::Missing(_));
+        let mut deleted: HashSet<NodeId> = visits
+            .iter()
+            .filter(|(node, visit)| {
+                !visit.tags.is_empty() && is_gone(visit) && self.view.repository.is_emptied(**node)
+            })
+            .map(|(node, _)| *node)
+            .collect();
+        loop {
+            let stays = |parent: &NodeId| visits[parent].from_tag && !deleted.contains(parent);
+            let is_child = |node: &&NodeId| visits[*node].parents.iter().any(|(parent, _)| stays(parent));
+            let children: Vec<NodeId> = deleted.iter().filter(is_child).copied().collect();
+            if children.is_empty() {
+                return deleted;
+            }
+            for node in children {
+                deleted.remove(&node);
+            }
+        }
+    }
+
     /// Files what is wrong with every manifest visited and with what it references.
     fn manifests(&mut self) {
         let mut nodes: Vec<NodeId> = self.verdict.visits.keys().copied().collect();
@@ -224,7 +253,7 @@ impl<'g> Judge<'g> {
         if matches!(answer, Answer::Unreadable(_)) && self.view.has_right_bytes(node).is_none() {
             self.verdict.doubts.push(Doubt::Content(node));
         }
-        let draft = words::manifest(self.view, node, visit);
+        let draft = words::manifest(self.view, node, visit, self.deleted.contains(&node));
         self.file(node, draft, breaks);
     }
 

@@ -101,7 +101,7 @@ impl Walk<'_> {
                 let is_hashing = self.options.depth == Depth::Content;
                 let content = if is_hashing { Content::Right } else { Content::Unhashed };
                 let size = Some(bytes.len() as u64);
-                (BlobAnswer::Present { size, content }, Some(platform_of(&bytes)))
+                (BlobAnswer::Present { size, content }, Some(Platform::of_config(&bytes)))
             }
             Ok(None) => (BlobAnswer::Absent, None),
             Err(Error::Mismatch { .. }) => {
@@ -112,23 +112,11 @@ impl Walk<'_> {
                 };
                 (answer, None)
             }
-            // So large a config is one nobody reads: that it is there can be told, its platform not.
-            Err(Error::TooLarge { .. }) => (self.ask_blob(repository, config, size).await, Some(None)),
+            // So large a config is not read: that it is there can be known, its platform not.
+            Err(Error::TooLarge { .. }) => (self.ask_blob(repository, config, size).await, None),
             Err(error) => (BlobAnswer::Unknown(trouble(&error)), None),
         }
     }
-}
-
-fn platform_of(config: &[u8]) -> Option<Platform> {
-    #[derive(serde::Deserialize)]
-    struct Config {
-        os: Option<Box<str>>,
-        architecture: Option<Box<str>>,
-        variant: Option<Box<str>>,
-    }
-    let config = serde_json::from_slice::<Config>(config).ok()?;
-    let (os, architecture) = (config.os?, config.architecture?);
-    Some(Platform { os, architecture, variant: config.variant.unwrap_or_default() })
 }
 
 /// What a registry that sends another digest than the one asked for means, and every other error.

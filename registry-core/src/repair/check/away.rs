@@ -146,6 +146,18 @@ pub(super) fn retire(editor: &impl Editor, step: &Step, now: &Conditions<'_>) ->
     moved(editor, &step.path, now)
 }
 
+/// A tag whose manifest was probably deleted: it still names that, and the manifest has no revision link.
+pub(super) fn drop_tag(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
+    let Some(Place::TagFolder(repository, _)) = Place::parse(&step.path) else {
+        return Err(Outcome::Failed("the step names no tag".into()));
+    };
+    let revision = Place::RevisionLink(repository, digest(step)?).to_string();
+    if look(editor, &revision)?.is_some() {
+        return Err(spared("its manifest has a revision link again: it was pushed since it was planned"));
+    }
+    retire(editor, step, now)
+}
+
 /// The move of an entry into the quarantine, to the same path there; where that is taken, to one with a number.
 fn moved(editor: &impl Editor, path: &str, now: &Conditions<'_>) -> Result<Change, Outcome> {
     let mut to = format!("{}/{path}", now.aside);

@@ -50,6 +50,7 @@ pub(super) fn check(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> 
         Act::Unlink => away::unlink(editor, step, now),
         Act::Clear | Act::MoveAside => away::aside(editor, step, now),
         Act::Retire => away::retire(editor, step, now),
+        Act::Drop => away::drop_tag(editor, step, now),
     }
 }
 

@@ -11,7 +11,8 @@ use super::harm::{NotWhole, broken_now, reach};
 use super::hope::{Hopes, Kept};
 use super::left_out;
 use super::propose;
-pub use super::propose::Scope;
+use super::propose::Deleted;
+pub use super::propose::{DeletedTags, Scope};
 use super::step::{Act, Step};
 use super::supply::Supply;
 use crate::audit::{self, Audit, AuditOptions, Code, Finding, Severity};
@@ -216,7 +217,10 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
             places.find_map(|place| self.withheld.get(place)).cloned()
         };
         let may_fetch = self.supply.is_some();
-        let why = |finding: &Finding| why(finding).or_else(|| left_out::why(self.scope, finding, may_fetch));
+        let deleted = Deleted::of(audit);
+        let why = |finding: &Finding| {
+            why(finding).or_else(|| left_out::why(self.scope, finding, may_fetch, &deleted))
+        };
         let findings = audit.findings.iter().filter(stays);
         findings.map(|finding| Left { finding: finding.clone(), why: why(finding) }).collect()
     }

@@ -23,6 +23,7 @@ use super::plan::{PackageState, Plan};
 use super::policy::Pattern;
 use super::record::{Elsewhere, Record, RecordedManifest, RecordedPackage, SCHEMA};
 use super::source::{Source, SourceKind};
+use crate::audit::{Role, looks_like_cache};
 use crate::graph::{Doubt, Graph, Part};
 use crate::oci::{Digest, RepositoryName};
 use crate::path::Place;
@@ -39,10 +40,22 @@ pub enum LayoutError {
     Text,
     /// It keeps copies of what another registry has.
     #[error(
-        "{0} is a pull-through cache (it holds scheduler-state.json): what is not in it was never fetched or has expired, so \
+        "{tree} is a pull-through cache ({sign}): what is not in it was never fetched or has expired, so \
          nothing can be told about its images; it expires them itself, and retention belongs to the registry that it copies"
     )]
-    Cache(String),
+    Cache {
+        /// The tree.
+        tree: String,
+        /// How that is known.
+        sign: CacheSign,
+    },
+    /// It may keep copies of what another registry has.
+    #[error(
+        "{0} looks like a pull-through cache: platforms of its indexes are absent without a trace, as if only some had been \
+         pulled. Retention belongs to the registry that a cache copies, so nothing is planned; --role primary says that \
+         images are pushed here"
+    )]
+    LooksLikeCache(String),
     /// The list of repositories cannot be read.
     #[error("{path} cannot be read: {why}; without the list of repositories nothing is planned")]
     Repositories {
@@ -54,6 +67,27 @@ pub enum LayoutError {
     /// A repository is not there any more.
     #[error("repository {0} is gone")]
     Gone(String),
+}
+
+/// How a tree is known to be a pull-through cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheSign {
+    /// `scheduler-state.json` in its rootdirectory.
+    SchedulerState,
+    /// The operator says so, by a role or by a configuration with `proxy:`.
+    Said,
+    /// A server that runs on it has `proxy:` in its configuration.
+    Server,
+}
+
+impl std::fmt::Display for CacheSign {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            Self::SchedulerState => "it holds scheduler-state.json",
+            Self::Said => "the command line says so",
+            Self::Server => "the server that runs on it has proxy: in its configuration",
+        })
+    }
 }
 
 /// How a tree is read.
@@ -70,6 +104,7 @@ pub struct Reading<'a> {
 pub struct Layout<F = DiskFolder> {
     tree: Tree<F>,
     source: Source,
+    role: Option<Role>,
 }
 
 impl Layout {
@@ -91,7 +126,13 @@ impl<F: Folder> Layout<F> {
     /// Takes a tree that is open already; `url` is what plans call it.
     pub fn from_tree(tree: Tree<F>, url: &str) -> Self {
         let source = Source { kind: SourceKind::Layout, url: url.into(), owner: None, version: None };
-        Self { tree, source }
+        Self { tree, source, role: None }
+    }
+
+    /// Says what the tree is, whatever it holds or looks like.
+    #[must_use]
+    pub fn with_role(self, role: Role) -> Self {
+        Self { role: Some(role), ..self }
     }
 
     /// What this is, as plans tell it.
@@ -103,10 +144,14 @@ impl<F: Folder> Layout<F> {
     /// one of them is its error; what looks absent or broken was looked at twice.
     ///
     /// # Errors
-    /// When the list of repositories cannot be read, or this is a pull-through cache.
+    /// When the list of repositories cannot be read, or this is a pull-through cache, or looks like one and nobody says what it
+    /// is.
     pub fn record(&self, how: &Reading<'_>, now: Timestamp) -> Result<Record, LayoutError> {
         let wanted = |name: &str| how.only.is_empty() || how.only.iter().any(|only| only.is_match(name));
         let graph = self.scan(if how.only.is_empty() { None } else { Some(&wanted) })?;
+        if self.role.is_none() && looks_like_cache(&graph, |_| false) {
+            return Err(LayoutError::LooksLikeCache(self.source.url.clone()));
+        }
         let mut errors = errors(&graph);
         errors.retain(|name, _| wanted(name));
         let mut packages = BTreeMap::new();
@@ -220,8 +265,13 @@ impl<F: Folder> Layout<F> {
     fn scan(&self, only: Option<&(dyn Fn(&str) -> bool + Sync)>) -> Result<Graph, LayoutError> {
         let progress = Progress::default();
         let mut graph = self.tree.scan(&ScanOptions { only, ..ScanOptions::default() }, &progress);
-        if graph.has_scheduler_state {
-            return Err(LayoutError::Cache(self.source.url.clone()));
+        let sign = match self.role {
+            Some(Role::Primary) => None,
+            Some(Role::Cache) => Some(CacheSign::Said),
+            None => graph.has_scheduler_state.then_some(CacheSign::SchedulerState),
+        };
+        if let Some(sign) = sign {
+            return Err(LayoutError::Cache { tree: self.source.url.clone(), sign });
         }
         let repositories = Place::Repositories.to_string();
         if let Some(unread) = graph.unread.iter().find(|unread| unread.path == repositories) {

@@ -118,7 +118,11 @@ fn links<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], waits: bool, no
                 }
             }
             Doubt::Revision(at, node) => {
-                graph.repositories[at as usize].put_revision(LinkEntry { node, modified, link });
+                let folder = Place::RevisionFolder(&graph.repositories[at as usize].name, graph.digest(node));
+                let is_emptied = link == Link::Absent && is_empty(v2, &folder.to_string());
+                let repository = &mut graph.repositories[at as usize];
+                repository.put_revision(LinkEntry { node, modified, link });
+                repository.set_emptied(node, is_emptied);
             }
             Doubt::Layer(at, node) => {
                 graph.repositories[at as usize].put_layer(LinkEntry { node, modified, link });
@@ -179,6 +183,13 @@ fn under_way<F: Folder>(v2: &F, graph: &Graph, again: &[Again], may_be_one_write
         _ => false,
     };
     again.iter().map(is_under_way).collect()
+}
+
+/// Whether a folder is there, and nothing is in it.
+fn is_empty<F: Folder>(v2: &F, path: &str) -> bool {
+    let Ok(mut folder) = v2.open(Path::new(path)) else { return false };
+    let mut is_empty = true;
+    folder.list(&mut |_, _| is_empty = false).is_ok() && is_empty
 }
 
 /// The path of what is doubted.
@@ -297,10 +308,10 @@ fn platforms<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], notes: &mut
         .map(|(node, digest)| {
             let (mut notes, mut buffer) = (Notes::default(), Vec::new());
             let path = Place::BlobData(digest).to_string();
+            // What could not be read stays unknown.
             let platform = match v2.read(Path::new(&path), CONFIG_MAX, &mut buffer) {
-                Ok(_) => {
-                    serde_json::from_slice::<ConfigPlatform>(&buffer).ok().map(ConfigPlatform::into_platform)
-                }
+                Ok(stat) if stat.size > CONFIG_MAX as u64 => None,
+                Ok(_) => Some(Platform::of_config(&buffer)),
                 Err(FolderError::NotFound) => None,
                 Err(error) => {
                     notes.unread(path, None, error);
@@ -311,22 +322,9 @@ fn platforms<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], notes: &mut
         })
         .collect();
     for (node, platform, more) in found {
-        graph.set_config_platform(node, platform);
+        if let Some(platform) = platform {
+            graph.set_config_platform(node, platform);
+        }
         notes.unread.extend(more.unread);
-    }
-}
-
-/// The part of an image's configuration that names its platform.
-#[derive(serde::Deserialize)]
-struct ConfigPlatform {
-    os: Box<str>,
-    architecture: Box<str>,
-    #[serde(default)]
-    variant: Box<str>,
-}
-
-impl ConfigPlatform {
-    fn into_platform(self) -> Platform {
-        Platform { os: self.os, architecture: self.architecture, variant: self.variant }
     }
 }

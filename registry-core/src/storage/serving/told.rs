@@ -21,6 +21,8 @@ pub(super) struct Told {
     /// The storage is no folder, such as S3.
     pub(super) is_elsewhere: bool,
     pub(super) is_read_only: bool,
+    /// It fetches from another registry what it lacks, and keeps it.
+    pub(super) is_cache: bool,
 }
 
 impl Told {
@@ -44,6 +46,7 @@ impl Told {
             root,
             is_elsewhere: storage.is_some() && !is_folder,
             is_read_only: is_read_only(storage, environment)?,
+            is_cache: is_cache(&config, environment)?,
         })
     }
 }
@@ -59,6 +62,17 @@ fn is_read_only(storage: Option<&Yaml<'_>>, environment: &Environment) -> Result
     let is_true = |yaml: &Yaml<'_>| matches!(yaml, Yaml::Value(Scalar::Boolean(true)));
     let is_enabled = read_only.and_then(|it| member(it, "enabled")).is_some_and(is_true);
     Ok(is_enabled && enabled.as_ref().is_none_or(is_true))
+}
+
+/// Whether a registry to fetch from is named (`registry/handlers/app.go @ v2.8.3`, same at v3.1.1).
+fn is_cache(config: &Yaml<'_>, environment: &Environment) -> Result<bool, String> {
+    if let Some(url) = environment.get("REGISTRY_PROXY_REMOTEURL") {
+        return Ok(!url.is_empty());
+    }
+    let whole = environment.get("REGISTRY_PROXY").map(|text| yaml(text)).transpose()?;
+    let proxy = whole.as_ref().or_else(|| member(config, "proxy"));
+    let url = proxy.and_then(|proxy| member(proxy, "remoteurl"));
+    Ok(url.and_then(|url| url.as_str()).is_some_and(|url| !url.is_empty()))
 }
 
 /// The first document of a text; `BadValue` when there is none.
@@ -134,6 +148,23 @@ mod tests {
         }
         assert!(!told(CONFIG, &[("_MAINTENANCE_READONLY_ENABLED", "true")]).is_read_only);
         assert!(!told("storage: {maintenance: {readonly: {enabled: 'true'}}}", &[]).is_read_only);
+    }
+
+    #[test]
+    fn a_cache_names_the_registry_that_it_fetches_from() {
+        let proxy = format!("{CONFIG}proxy: {{remoteurl: 'https://registry-1.docker.io'}}\n");
+        assert!(told(&proxy, &[]).is_cache);
+        assert!(!told(CONFIG, &[]).is_cache);
+        assert!(!told(&format!("{CONFIG}proxy: {{remoteurl: ''}}\n"), &[]).is_cache);
+        assert!(!told(&format!("{CONFIG}proxy:\n"), &[]).is_cache);
+        let of = |config: &str, name: &str, value: &str| {
+            let variables = [(name.to_owned(), value.to_owned())].into();
+            Told::of(config, &variables).unwrap().is_cache
+        };
+        assert!(of(CONFIG, "REGISTRY_PROXY_REMOTEURL", "https://registry-1.docker.io"));
+        assert!(of(CONFIG, "REGISTRY_PROXY", "{remoteurl: 'https://registry-1.docker.io'}"));
+        assert!(!of(&proxy, "REGISTRY_PROXY_REMOTEURL", ""));
+        assert!(!of(&proxy, "REGISTRY_PROXY", "{remoteurl: ''}"));
     }
 
     #[test]

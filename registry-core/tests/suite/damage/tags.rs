@@ -187,3 +187,52 @@ fn a_tag_that_names_sha512_keeps_its_history() {
     base.tree.break_tag_link_sha512(APP, "v1");
     assert!(!base.report().contains("manifest-untagged"), "{}", base.report());
 }
+
+// https://github.com/Joxit/docker-registry-ui/issues/124, https://github.com/goharbor/harbor/issues/7924: a DELETE by digest whose tag
+// stayed.
+#[test]
+fn a_tag_that_was_probably_deleted_through_the_api() {
+    assert_snapshot!(after(|base| { base.tree.break_empty_folder_left(APP, &base.one.digest); }), @"
+    error tag-target-unlinked team/app:v1 sha256:one | its manifest was probably deleted through the API: the folder of its revision link is empty; its bytes are here until a collection | repositories/team/app/_manifests/revisions/sha256/one/link | Relink
+    broken: team/app:v1 by tag-target-unlinked
+    ");
+    // A collection since took the bytes.
+    assert_snapshot!(after(|base| {
+        base.tree.break_empty_folder_left(APP, &base.one.digest).break_blob_missing(&base.one.digest);
+    }), @"
+    info blob-unreferenced - | 3 blobs that no manifest references, 461 bytes: a plain collection frees them | blobs
+    info layer-link-unreferenced team/app | 3 layer links that no manifest needs | repositories/team/app/_layers | Remove
+    error tag-target-missing team/app:v1 sha256:one | its manifest was probably deleted through the API and collected since: the folder of its revision link is empty, its bytes are gone | repositories/team/app/_manifests/revisions/sha256/one/link
+    broken: team/app:v1 by tag-target-missing
+    garbage: 3 blobs (461 bytes) unreferenced, 3 layer links
+    ");
+    // Never a child, whether it has a tag of its own or not.
+    assert_snapshot!(after(|base| {
+        base.tree.tag(APP, "arm", &base.arm.digest).break_empty_folder_left(APP, &base.arm.digest);
+        base.tree.break_empty_folder_left(APP, &base.amd.digest);
+    }), @"
+    error tag-target-unlinked team/app:arm,v2 sha256:arm | its manifest has lost its revision link; its bytes are here | repositories/team/app/_manifests/revisions/sha256/arm/link | Relink
+    error child-link-missing team/app:v2 sha256:amd of sha256:index for linux/amd64 | linux/amd64 has lost its revision link; its bytes are here | repositories/team/app/_manifests/revisions/sha256/amd/link | Relink
+    broken: team/app:arm by tag-target-unlinked
+    broken: team/app:v2 by tag-target-unlinked, child-link-missing
+    ");
+    // But a child of an index that was deleted like it.
+    assert_snapshot!(after(|base| {
+        base.tree.tag(APP, "arm", &base.arm.digest).break_empty_folder_left(APP, &base.arm.digest);
+        base.tree.break_empty_folder_left(APP, &base.index.digest);
+    }), @"
+    error tag-target-unlinked team/app:arm,v2 sha256:arm | its manifest was probably deleted through the API: the folder of its revision link is empty; its bytes are here until a collection | repositories/team/app/_manifests/revisions/sha256/arm/link | Relink
+    error tag-target-unlinked team/app:v2 sha256:index | its image index was probably deleted through the API: the folder of its revision link is empty; its bytes are here until a collection | repositories/team/app/_manifests/revisions/sha256/index/link | Relink
+    broken: team/app:arm by tag-target-unlinked
+    broken: team/app:v2 by tag-target-unlinked, tag-target-unlinked
+    ");
+    // Something in the folder is a trace of something else.
+    assert_snapshot!(after(|base| {
+        let link = base.tree.revision_link(APP, &base.one.digest);
+        base.tree.break_temp_file(&link);
+        base.tree.break_empty_folder_left(APP, &base.one.digest);
+    }), @"
+    error tag-target-unlinked team/app:v1 sha256:one | its manifest has lost its revision link; its bytes are here | repositories/team/app/_manifests/revisions/sha256/one/link | Relink
+    broken: team/app:v1 by tag-target-unlinked
+    ");
+}

@@ -1,0 +1,66 @@
+//! Whether a live registry is a pull-through cache: what is asked of a cache, it fetches and keeps.
+
+use std::collections::BTreeSet;
+
+use registry_core::audit::Role;
+use registry_core::probe::{RememberedRole, State};
+use registry_core::registry::{Client, Pushing};
+
+use super::Probe;
+use crate::args::RoleArg;
+
+/// How many names of a file are tried for a repository that is there.
+const TRIED: usize = 3;
+
+/// What is known of a registry's role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// The command line says it.
+    Said(Role),
+    /// The registry was asked, in this run or an earlier one.
+    Found(Role),
+    /// Nobody knows.
+    Undecided,
+}
+
+impl Known {
+    /// Whether it is a cache, or may only be read-only, which looks the same.
+    pub(super) const fn is_cache(self) -> bool {
+        matches!(self, Self::Said(Role::Cache) | Self::Found(Role::Cache))
+    }
+}
+
+impl Probe<'_> {
+    /// Finds out what a registry is, in one of these repositories.
+    pub(super) async fn role(&self, client: &Client, names: &BTreeSet<String>, past: &mut State) -> Known {
+        match self.args.role {
+            RoleArg::Primary => return Known::Said(Role::Primary),
+            RoleArg::Cache => return Known::Said(Role::Cache),
+            RoleArg::Auto => {}
+        }
+        if let Some(role) = past.known_role(self.now) {
+            return Known::Found(role);
+        }
+        let Some(repository) = self.existing(client, names).await else { return Known::Undecided };
+        let role = match client.pushing(repository).await {
+            Ok(Pushing::Taken) => Role::Primary,
+            Ok(Pushing::Unsupported) => Role::Cache,
+            Ok(Pushing::Unknown) | Err(_) => return Known::Undecided,
+        };
+        past.role = Some(RememberedRole { role, asked_at: self.now });
+        Known::Found(role)
+    }
+
+    /// A repository that is there: to begin an upload in another would make it.
+    async fn existing<'n>(&self, client: &Client, names: &'n BTreeSet<String>) -> Option<&'n str> {
+        if self.names.is_none() {
+            return names.first().map(String::as_str);
+        }
+        for name in names.iter().take(TRIED) {
+            if client.tags(name).await.is_ok_and(|tags| tags.is_some_and(|tags| !tags.is_empty())) {
+                return Some(name);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,99 @@
+//! Whether a tree is the home of its images or a pull-through cache, as far as the command line and configurations say. What its
+//! files say is registry-core's matter.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow, bail};
+use registry_core::audit::Role;
+use registry_core::storage::{Located, is_cache, serves_cache};
+use registry_core::text::escape_os;
+
+use crate::args::{Judging, RoleArg};
+use crate::exit::Failure;
+
+/// Most bytes of a registry's configuration.
+const CONFIG_MAX: u64 = 1 << 20;
+
+/// What decides over the role of every tree of a run.
+#[derive(Debug, Clone, Copy)]
+pub enum Rule {
+    /// The command line says it.
+    Said(Role),
+    /// The configuration that was named makes it a cache.
+    Configured,
+    /// Servers at work and the tree's own files tell.
+    Auto,
+}
+
+impl Rule {
+    /// What the command line says; the configuration that it names is read.
+    ///
+    /// # Errors
+    /// When that cannot be read, or is no configuration.
+    pub fn of(args: &Judging) -> Result<Self, Failure> {
+        let is_cache = match &args.registry_config {
+            Some(path) => configures_cache(path)
+                .with_context(|| format!("cannot use the configuration {}", escape_os(path.as_os_str())))
+                .map_err(Failure::Usage)?,
+            None => false,
+        };
+        Ok(match args.role {
+            RoleArg::Primary => Self::Said(Role::Primary),
+            RoleArg::Cache => Self::Said(Role::Cache),
+            RoleArg::Auto if is_cache => Self::Configured,
+            RoleArg::Auto => Self::Auto,
+        })
+    }
+
+    /// The role of one registry; `None` leaves it to its files.
+    pub fn role(self, located: &Located) -> Option<Role> {
+        let told = |why: &str| {
+            tracing::info!("{}: {why}: a pull-through cache", escape_os(located.name.as_os_str()))
+        };
+        match self {
+            Self::Said(role) => Some(role),
+            Self::Configured => {
+                told("its configuration has proxy:");
+                Some(Role::Cache)
+            }
+            Self::Auto if serves_cache(&located.v2) => {
+                told("the configuration of the server that runs on it has proxy:");
+                Some(Role::Cache)
+            }
+            Self::Auto => None,
+        }
+    }
+}
+
+/// Refuses one configuration for several registries.
+///
+/// # Errors
+/// When it would be.
+pub fn refuse_several(args: &Judging, registries: &[Located]) -> Result<(), Failure> {
+    if args.registry_config.is_some() && registries.len() > 1 {
+        let count = registries.len();
+        return Err(Failure::Usage(anyhow!(
+            "--registry-config is of one registry, and here are {count}: name one of them"
+        )));
+    }
+    Ok(())
+}
+
+fn configures_cache(path: &Path) -> anyhow::Result<bool> {
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(CONFIG_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > CONFIG_MAX {
+        bail!("it is larger than 1 MiB");
+    }
+    is_cache(&text).map_err(|why| anyhow!(why))
+}
+
+/// Says that a tree looks like a cache, and what settles it.
+pub fn hint(name: &str) {
+    tracing::warn!(
+        "{name} looks like a pull-through cache: platforms of its indexes are absent without a trace. --role cache, or the \
+         registry's configuration as --registry-config, says so if it is one, --role primary if it is not; if children are left \
+         out on purpose, --sparse names their repositories"
+    );
+}

@@ -1,0 +1,91 @@
+//! A pull-through cache, which fetches and keeps what it is asked for.
+
+use registry_fixtures::registry::{Account, Ask, Auth, Grant, Profile, Server, World};
+
+use crate::support::{command, fsck, images, layer, ran, registry};
+
+/// A cache of a registry with four images, of which one was pulled.
+fn cache() -> Server {
+    let mut upstream = World::new(Profile::V2_8);
+    images(&mut upstream);
+    let mut world = World::new(Profile::V2_8).cache_of(upstream);
+    for path in ["manifests/latest".to_owned(), format!("blobs/{}", layer("four"))] {
+        let (method, path) = ("GET".to_owned(), format!("/v2/web/{path}"));
+        let accept = "application/vnd.oci.image.manifest.v1+json".to_owned();
+        let headers = vec![("accept".to_owned(), accept)];
+        let reply = world.answer(&Ask { method, path, query: String::new(), headers, body: Vec::new() });
+        assert_eq!(reply.status, 200);
+    }
+    Server::start(world)
+}
+
+// https://github.com/distribution/distribution/issues/4050, https://github.com/distribution/distribution/issues/3407: behind a cache
+// there are rate limits.
+#[test]
+fn probe_fills_a_cache() {
+    let server = cache();
+    let kept = server.world().kept();
+    let ran = fsck(&["probe", &server.url]);
+    assert_eq!(ran.status, 8, "{}", ran.err);
+    assert!(ran.out.contains("it takes no pushes"), "{}", ran.out);
+    assert_eq!(server.world().kept(), kept);
+    assert_eq!(server.lines(), ["GET /v2/", "GET /v2/_catalog", "POST /v2/web/blobs/uploads/"]);
+    for options in [&["--role", "cache"][..], &["--role", "cache", "--repository", "web"]] {
+        assert_eq!(fsck(&[&["probe", &server.url], options].concat()).status, 8);
+        assert_eq!(server.world().kept(), kept);
+    }
+}
+
+#[test]
+fn of_a_cache_the_manifests_of_what_is_named_are_looked_at() {
+    let server = cache();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "team/app\n").unwrap();
+    let named =
+        ["probe", &server.url, "--repositories-file", file.path().to_str().unwrap(), "--output", "json"];
+    let ran = fsck(&named);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let report = ran.json();
+    assert_eq!(report["sources"][0]["role"], "cache");
+    assert_eq!(report["options"]["online"]["depth"], "manifests");
+    assert_eq!(report["coverage"]["tags_checked"], 3);
+    assert!(!server.lines().iter().any(|line| line.contains("/blobs/sha256")), "{:?}", server.lines());
+    server.clear_log();
+    let ran = fsck(&[&named[..], &["--through-cache"]].concat());
+    assert_eq!((ran.status, &ran.json()["options"]["online"]["depth"]), (0, &"blobs".into()));
+    assert!(server.lines().iter().any(|line| line.contains("/blobs/sha256")));
+}
+
+#[test]
+fn what_a_registry_is_is_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    for (server, asked) in [(cache(), 1), (registry(images), 2)] {
+        let state = folder.path().join(format!("{asked}.json"));
+        let options = ["probe", &server.url, "--state", state.to_str().unwrap()];
+        let uploads = || server.lines().iter().filter(|line| line.contains("/blobs/uploads/")).count();
+        for _ in 0..2 {
+            fsck(&options);
+        }
+        assert_eq!(uploads(), asked, "{:?}", server.lines());
+    }
+}
+
+#[test]
+fn credentials_that_may_not_push_decide_nothing() {
+    let may = [("repository:team/app", "pull"), ("repository:web", "pull"), ("registry:catalog", "*")];
+    let grants = may.iter().map(|(resource, action)| Grant::new(resource, &[*action])).collect();
+    let pull = Account::of("me", "secret", grants);
+    let mut world = World::new(Profile::V2_8).asked_by(Auth::Token(vec![pull]));
+    images(&mut world);
+    let server = Server::start(world);
+    let home = tempfile::tempdir().unwrap();
+    let fsck = |arguments: &[&str]| {
+        let mut command = command(home.path());
+        ran(command.args(arguments).env("REGISTRY_USER", "me").env("REGISTRY_PASSWORD", "secret"))
+    };
+    let ran = fsck(&["probe", &server.url]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert!(ran.err.contains("could not be found out"), "{}", ran.err);
+    let said = fsck(&["probe", &server.url, "--role", "primary"]);
+    assert!(!said.err.contains("could not be found out"), "{}", said.err);
+}

@@ -1,0 +1,91 @@
+//! What a tree looks like: the home of its images, or a pull-through cache that nothing marks as one. A look is a hint: absent
+//! children throughout are also what a registry has that lost them.
+
+use std::cell::LazyCell;
+use std::collections::BTreeSet;
+
+use super::access::{Answer, View};
+use crate::graph::{Graph, Link, ManifestNode, NodeId, Presence, Repository};
+use crate::oci::manifest::{Kind, Role};
+
+/// Whether a tree without `scheduler-state.json` looks like a pull-through cache all the same: a 3.x server with `proxy.ttl: 0`
+/// never writes that file (`registry/proxy/proxyregistry.go @ v3.1.1`), and a backup may have left it out. Repositories of which
+/// `is_sparse` is true do not count: children may be absent there on purpose.
+pub fn looks_like_cache(graph: &Graph, is_sparse: impl Fn(&str) -> bool) -> bool {
+    let counted = || graph.repositories.iter().filter(|one| one.is_legal && !is_sparse(&one.name));
+    is_bare(graph, counted()) || is_pulled(graph, counted())
+}
+
+/// Most repositories have manifests, no layer link, and lack the bytes of what their manifests name: manifests were asked for,
+/// and nothing was pulled. One that only lost its `_layers` has those bytes.
+fn is_bare<'g>(graph: &'g Graph, repositories: impl Iterator<Item = &'g Repository>) -> bool {
+    let with_manifests = repositories.filter(|one| !one.revisions().is_empty());
+    let (all, bare) = with_manifests.fold((0, 0), |(all, bare), one| {
+        let view = View { graph, repository: one };
+        (all + 1, bare + usize::from(one.layers().is_empty() && lacks_bytes(view)))
+    });
+    bare > 0 && bare * 2 >= all
+}
+
+/// Whether a manifest that is served here names something that has no bytes.
+fn lacks_bytes(view: View<'_>) -> bool {
+    let mut edges =
+        served(view).flat_map(|manifest| view.graph.edges(manifest)).filter(|edge| !edge.has_urls);
+    edges.any(|edge| edge.target.is_some_and(|target| is_absent(view.graph, target)))
+}
+
+/// Nothing is being pushed, and at least half of the tagged indexes lack children of which there is no trace, as if only some
+/// platforms had been pulled. A child that was pushed here and lost leaves layer links that no manifest needs, and mostly its
+/// bytes (`registry/storage/garbagecollect.go @ v2.8.3` marks what an index names).
+fn is_pulled<'g>(graph: &'g Graph, repositories: impl Iterator<Item = &'g Repository>) -> bool {
+    let (mut indexes, mut partial) = (0, 0);
+    for repository in repositories {
+        if !repository.uploads.is_empty() {
+            return false;
+        }
+        let view = View { graph, repository };
+        let tagged: BTreeSet<NodeId> = repository
+            .numbered_tags()
+            .filter_map(|(_, tag)| if let Link::Names(node) = tag.current { Some(node) } else { None })
+            .collect();
+        let is_of_pulled = LazyCell::new(|| all_layers_are_needed(view));
+        for manifest in tagged.into_iter().filter_map(|node| served_one(view, node)) {
+            let children =
+                graph.edges(manifest).iter().filter(|edge| edge.role == Role::Child && !edge.has_urls);
+            let mut children = children.filter_map(|edge| edge.target).peekable();
+            if manifest.kind != Kind::Index || children.peek().is_none() {
+                continue;
+            }
+            indexes += 1;
+            partial += usize::from(children.any(|child| has_no_trace(view, child)) && *is_of_pulled);
+        }
+    }
+    partial > 0 && partial * 2 >= indexes
+}
+
+/// Whether each layer link is of something that a manifest served here names: a client asks for a manifest first.
+fn all_layers_are_needed(view: View<'_>) -> bool {
+    let edges = served(view).flat_map(|manifest| view.graph.edges(manifest));
+    let named: BTreeSet<NodeId> = edges.filter_map(|edge| edge.target).collect();
+    view.repository.layers().iter().all(|entry| named.contains(&entry.node))
+}
+
+fn has_no_trace(view: View<'_>, child: NodeId) -> bool {
+    let repository = view.repository;
+    let is_unlinked = repository.revision(child) == Link::Absent && repository.layer(child) == Link::Absent;
+    is_unlinked && is_absent(view.graph, child)
+}
+
+fn is_absent(graph: &Graph, node: NodeId) -> bool {
+    graph.blob(node).presence == Presence::Absent
+}
+
+/// The manifests that a repository serves.
+fn served(view: View<'_>) -> impl Iterator<Item = &ManifestNode> {
+    view.repository.revisions().iter().filter_map(move |entry| served_one(view, entry.node))
+}
+
+fn served_one(view: View<'_>, node: NodeId) -> Option<&ManifestNode> {
+    let is_served = matches!(view.manifest(node), Answer::Served { .. });
+    view.graph.manifest(node).filter(|_| is_served)
+}

@@ -1,0 +1,125 @@
+//! The nights after an undo, on a Forgejo in memory: a run that is undone leaves no trace in what later runs keep.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use registry_core::retention::{self as core, Entry, Journal, Policy, PushTimes, Told, Undone};
+use registry_fixtures::forgejo::{Profile, Server, World};
+
+use crate::laws::{Push, block, forgejo, how, push_all, pushes, world};
+
+/// A journal in memory.
+#[derive(Default)]
+struct Lines(String);
+
+impl Journal for Lines {
+    fn write(&mut self, entry: &Entry) -> io::Result<()> {
+        self.0 += &serde_json::to_string(entry)?;
+        self.0.push('\n');
+        Ok(())
+    }
+}
+
+/// A night: hours after the one before, what was pushed meanwhile, and whether somebody undoes its run.
+#[derive(Debug, Clone)]
+struct Night {
+    hours: u8,
+    pushes: Vec<Push>,
+    is_undone: bool,
+}
+
+fn nights() -> impl Strategy<Value = Vec<Night>> {
+    let night =
+        (1..120_u8, prop::option::of(pushes()), any::<bool>()).prop_map(|(hours, pushes, is_undone)| Night {
+            hours,
+            pushes: pushes.unwrap_or_default(),
+            is_undone,
+        });
+    prop::collection::vec(night, 1..3)
+}
+
+fn policy(keep: u32) -> Policy {
+    let mut policy = Policy::keep_last(keep).expect("a policy");
+    policy.undo_window = true;
+    policy
+}
+
+fn clock(server: &Server) -> Timestamp {
+    Timestamp::from_second(server.world().now).expect("a time")
+}
+
+/// A nightly run; gives its journal.
+async fn run(server: &Server, policy: &Policy, times: &PushTimes) -> Told {
+    let reader = forgejo(&server.url).await.expect("a server");
+    let now = clock(server);
+    let mut record = core::collect(&reader, reader.source(), &how(), now).await.expect("a record");
+    times.restore(&mut record);
+    let undated = core::undated(&record.source, record.packages(), policy, now);
+    core::add_dates(&reader, &mut record, &undated, &how()).await;
+    let plan = core::plan(record.source.clone(), record.packages(), policy, now, "test");
+    let mut lines = Lines::default();
+    let applied = core::apply(&reader.arm(), &plan, &how(), &mut lines, now).await;
+    assert_eq!(applied.stopped, None, "{applied:?}");
+    Told::read(&lines.0).expect("a journal")
+}
+
+/// An undo; gives the push times with what it put back.
+async fn undo(server: &Server, told: &Told, times: &PushTimes) -> (PushTimes, Vec<Undone>) {
+    let reader = forgejo(&server.url).await.expect("a server");
+    let source = reader.source();
+    let undone = core::undo(&reader.arm(), told).await;
+    (times.with(source.owner.as_deref(), &undone, clock(server)), undone)
+}
+
+/// Tags that can be pulled, with what they name.
+fn tags(server: &Server) -> BTreeMap<String, Option<String>> {
+    let mut world: World = server.world().clone();
+    let tags = world.tags_of("app");
+    let whole: Vec<String> = tags.into_iter().filter(|tag| world.is_pullable("app", tag)).collect();
+    let digest = |tag: &String| {
+        let mut rows = world.versions.iter().filter(|row| row.name == *tag);
+        rows.find_map(|row| row.digest().map(str::to_owned))
+    };
+    whole.iter().map(|tag| (tag.clone(), digest(tag))).collect()
+}
+
+/// What a server without the run and the undo keeps and one with them does not, after any night.
+async fn law(profile: Profile, first: &[Push], keep: u32, nights: &[Night]) -> Result<(), TestCaseError> {
+    let start = world(profile, first);
+    let (plain, undone) = (Server::start(start.clone()), Server::start(start));
+    let policy = policy(keep);
+    let mut times = PushTimes::default();
+    let told = Box::pin(run(&undone, &policy, &times)).await;
+    times = Box::pin(undo(&undone, &told, &times)).await.0;
+    prop_assert_eq!(tags(&plain), tags(&undone), "after the undo");
+    for (number, night) in nights.iter().enumerate() {
+        for server in [&plain, &undone] {
+            let mut world = server.world();
+            world.now += i64::from(night.hours) * 3600;
+            world.cleanup();
+            push_all(&mut world, &night.pushes);
+        }
+        Box::pin(run(&plain, &policy, &PushTimes::default())).await;
+        let told = Box::pin(run(&undone, &policy, &times)).await;
+        if night.is_undone {
+            times = Box::pin(undo(&undone, &told, &times)).await.0;
+        }
+        let (kept, found) = (tags(&plain), tags(&undone));
+        let lost: Vec<_> = kept.iter().filter(|(tag, digest)| found.get(*tag) != Some(*digest)).collect();
+        prop_assert!(lost.is_empty(), "night {number}: {lost:?} of {kept:?}, {found:?}");
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn law_8_over_http_nights_after_an_undo_keep_what_they_would_have_kept(
+        first in pushes(), keep in 1..4_u32, is_v15 in any::<bool>(), nights in nights(),
+    ) {
+        block(law(if is_v15 { Profile::V15 } else { Profile::V11 }, &first, keep, &nights))?;
+    }
+}
