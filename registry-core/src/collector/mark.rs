@@ -141,12 +141,16 @@ impl Marking<'_> {
 
     /// Ends the collection where a file stands in the place of a folder that is to be listed.
     fn folder(&self, place: Place<'_>) -> Result<(), Abort> {
-        // Hardly ever is there any.
-        let path = if self.files.is_empty() { String::new() } else { place.to_string() };
-        if self.files.contains(&*path) {
-            return Err(Abort::mark(path, "a file in the place of a folder"));
+        if self.is_file(place) {
+            return Err(Abort::mark(place.to_string(), "a file in the place of a folder"));
         }
         Ok(())
+    }
+
+    /// Whether a file stands in the place of a folder.
+    fn is_file(&self, place: Place<'_>) -> bool {
+        // Hardly ever is there any.
+        !self.files.is_empty() && self.files.contains(place.to_string().as_str())
     }
 
     /// Marks what a manifest references; 3.x goes on from everything that is new and a manifest here.
@@ -195,6 +199,7 @@ impl Marking<'_> {
     /// A manifest through its revision link; 2.8 also looks for a layer link.
     fn manifest(&self, repository: &Repository, node: NodeId) -> Stat {
         match (repository.revision(node), self.engine) {
+            (Link::Absent, Engine::V2_8) if self.is_file(Place::Layers(&repository.name)) => Stat::Error,
             (Link::Absent, Engine::V2_8) => self.stat(repository.layer(node)),
             (link, _) => self.stat(link),
         }

@@ -20,6 +20,8 @@ use crate::retention::server::{Armed, DeleteError, Deleted, Doomed, Unanswered, 
 pub(super) struct Memory {
     /// Whether the server said that it deletes no tag by its name.
     by_digest_only: AtomicBool,
+    /// Manifests of which a deletion by digest was sent, by repository: its answer may have been lost.
+    sent: Mutex<BTreeSet<(String, Digest)>>,
     /// Manifests that are gone by digest, by repository, and when they went.
     gone: Mutex<BTreeMap<(String, Digest), Deleted>>,
     /// What manifests name, by repository: bytes never change.
@@ -140,8 +142,11 @@ impl Armed<RegistrySource> {
         if let Err(why) = self.goes_whole(doomed).await {
             return Attempt::Never(why);
         }
+        let key = (doomed.package.to_owned(), doomed.digest);
+        let was_sent = !locked(&self.memory().sent).insert(key.clone());
         let done = match self.client().delete_manifest(doomed.package, &doomed.digest.to_string()).await {
             Ok(Removal::Deleted) => Deleted::Now,
+            Ok(Removal::NotThere) if was_sent => Deleted::Now,
             Ok(Removal::NotThere) => Deleted::Before,
             Ok(Removal::Unsupported) => {
                 return Attempt::Never(DeleteError::Forbidden("the registry deletes nothing".into()));
@@ -149,7 +154,7 @@ impl Armed<RegistrySource> {
             Err(error) => return Attempt::of(error),
         };
         self.memory().by_digest_only.store(true, Ordering::Relaxed);
-        locked(&self.memory().gone).insert((doomed.package.to_owned(), doomed.digest), done);
+        locked(&self.memory().gone).insert(key, done);
         Attempt::Done(done)
     }
 }
@@ -164,7 +169,13 @@ impl Writer for Armed<RegistrySource> {
         loop {
             if !std::mem::replace(&mut is_read, false) {
                 match self.client().head_manifest(doomed.package, doomed.version).await {
-                    Ok(None) if attempt > 0 => return Ok(Deleted::Now),
+                    Ok(None) if attempt > 0 => {
+                        let key = (doomed.package.to_owned(), doomed.digest);
+                        if locked(&self.memory().sent).contains(&key) {
+                            locked(&self.memory().gone).insert(key, Deleted::Now);
+                        }
+                        return Ok(Deleted::Now);
+                    }
                     Ok(None) => return Ok(went.unwrap_or(Deleted::Before)),
                     Ok(Some(now)) if now == doomed.digest && went.is_none() => {}
                     Ok(Some(_)) => return Err(failed("it was pushed again while its image was deleted")),

@@ -27,7 +27,7 @@ fn law_8_undo_puts_everything_back() {
         assert_eq!(tags(&server), before, "{profile:?}");
         assert_whole(&server);
         let again = block(core::undo(&source(&server).arm(), &told));
-        assert!(again.iter().all(|row| row.state == UndoState::There), "{again:?}");
+        assert!(again.iter().all(|row| row.state == UndoState::Back), "{again:?}");
     }
 }
 
