@@ -49,7 +49,7 @@ impl Rule {
     /// The role of one registry; `None` leaves it to its files.
     pub fn role(self, located: &Located) -> Option<Role> {
         let told = |why: &str| {
-            tracing::info!("{}: {why}: a pull-through cache", escape_os(located.name.as_os_str()))
+            tracing::info!("{}: {why}: a pull-through cache", escape_os(located.name.as_os_str()));
         };
         match self {
             Self::Said(role) => Some(role),
