@@ -13,6 +13,7 @@ pub use blob::{Blob, Content, Presence};
 pub use digests::{DigestTable, NodeId};
 pub use doubt::Doubt;
 pub use manifest::{Edge, ManifestNode};
+#[cfg(feature = "storage")]
 pub(crate) use repository::is_shelved;
 pub use repository::{Link, LinkEntry, LinkFault, Part, Repository, TagEntry, Upload};
 

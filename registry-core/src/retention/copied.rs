@@ -3,11 +3,14 @@
 //! `registry/storage/tagstore.go @ v2.8.3`; 3.1.1 does the same). A copy that keeps no times (`cp -r`, `kubectl cp`, a bucket
 //! that was synchronised) writes the files in an order of its own, and links that are long apart.
 
-use jiff::{SignedDuration, Timestamp};
+#[cfg(feature = "storage")]
+use jiff::SignedDuration;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The longest time between the links that one push writes. A push of another tag writes a revision link anew, so that it
 /// may be younger than a tag; it is never so much older.
+#[cfg(feature = "storage")]
 const ONE_PUSH: SignedDuration = SignedDuration::from_secs(60);
 
 /// Signs that tags of a package have the times of a copy (`cp -r`, `kubectl cp`, a bucket that was synchronised), not those of
