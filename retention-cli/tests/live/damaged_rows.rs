@@ -25,7 +25,7 @@ fn one_damaged_row_blinded_a_whole_run() {
             let ran = job.run(&["--keep-last", "2", "--quiet", "--apply", "--journal", "journal"]);
             assert_told_snapshot!(ran.told(), @"
             registry-retention plan: packages=3 images_kept=9 images_deleted=13 versions_deleted=13 left=30 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=16487
-            registry-retention apply: deleted=13 spared=0 failed=0 not_tried=0
+            registry-retention apply: deleted=13 spared=0 failed=0 not_tried=0 already_gone=0
             error: package viktor/api is skipped: the server cannot list a version of it (v2): it answers 500, as where its database has lost the row of a blob; delete it to heal the list: DELETE /api/v1/packages/viktor/container/api/v2
             exit 4
             ");
