@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use indicatif::HumanBytes;
 use registry_core::audit::Severity;
 use registry_core::repair::{
-    Act, LeftFinding, Outcome, PurgeReport, Report, Server, Taken, UndoReport, UndoState, Undone,
+    Act, LeftFinding, Outcome, PurgeReport, Report, Server, Taken, UndoReport, UndoState, Undone, WhyLeft,
 };
 use registry_core::storage::Job;
 use registry_core::text::without_controls as safe;
@@ -59,8 +59,7 @@ fn steps(report: &Report, common: &Common, out: &mut dyn Write) -> io::Result<()
         }
     }
     if report.steps.is_empty() {
-        let is_left_out =
-            |left: &LeftFinding| left.why.as_deref().is_some_and(|why| why.starts_with("left out by"));
+        let is_left_out = |left: &LeftFinding| matches!(left.why, Some(WhyLeft::Only | WhyLeft::Repository));
         let none = if report.left.iter().any(is_left_out) {
             "what could be mended is left out by --only or --repository"
         } else if report.left.iter().any(|left| left.finding.cause.is_some()) {
@@ -114,7 +113,7 @@ fn left(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             (Some(name), [tag]) => format!("{}:{}", safe(name), safe(tag)),
             (Some(name), tags) => format!("{} ({} tags)", safe(name), tags.len()),
         };
-        let why = why.as_ref().map_or_else(String::new, |why| format!("; {}", safe(why)));
+        let why = why.as_ref().map_or_else(String::new, |why| format!("; {}", safe(&why.to_string())));
         writeln!(out, "{style}stays{style:#} {} {place}: {}{why}", finding.code, safe(&finding.message))?;
     }
     for what in &report.unanswered {

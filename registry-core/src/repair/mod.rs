@@ -31,6 +31,7 @@ pub use check::{Conditions, REWRITE_MAX};
 pub use journal::{
     Entry, FileLog, Journal, JournalError, Line as JournalLine, Log, SCHEMA as JOURNAL_SCHEMA, Told,
 };
+pub use left_out::WhyLeft;
 pub use lock::{Lock, LockError, lock};
 pub use plan::{DeletedTags, Left, Plan, Scope, plan};
 pub use purge::{Content, PurgeError, content, purge};

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::left_out::WhyLeft;
 use super::plan::DeletedTags;
 use super::purge::Content;
 use super::step::{Outcome, Step};
@@ -113,7 +114,8 @@ pub struct LeftFinding {
     pub finding: Finding,
     /// Why, where more can be said than that nothing here mends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub why: Option<WhyLeft>,
 }
 
 /// A program that seems to be at work on this tree.

@@ -5,6 +5,7 @@ use crate::audit::{Audit, Code};
 use crate::graph::Graph;
 use crate::oci::Digest;
 use crate::oci::manifest::MAX_BYTES;
+use crate::repair::left_out::WhyLeft;
 use crate::repair::propose;
 use crate::repair::sizes::Sizes;
 use crate::repair::step::Step;
@@ -46,8 +47,7 @@ impl<S> Planning<'_, S> {
                 Ok(Some((size, bytes))) => {
                     let other = bytes.is_none().then(|| sizes.other_than(graph, &digest, size)).flatten();
                     if let Some(needed) = other {
-                        let name = supply.name();
-                        let why = format!("{name} has {size} bytes under that digest, {needed} are needed");
+                        let why = WhyLeft::OtherSize { supply: supply.name().into(), bytes: size, needed };
                         self.withheld.insert(step.path, why);
                         continue;
                     }
@@ -58,7 +58,8 @@ impl<S> Planning<'_, S> {
                     steps.push(step);
                 }
                 Ok(None) => {
-                    self.withheld.insert(step.path, format!("{} does not have it either", supply.name()));
+                    let why = WhyLeft::NotThereEither { supply: supply.name().into() };
+                    self.withheld.insert(step.path, why);
                 }
                 Err(error) => self.unanswered.push(format!("{}: {error}", step.path)),
             }

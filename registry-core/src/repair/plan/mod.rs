@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::harm::{NotWhole, broken_now, reach};
 use super::hope::{Hopes, Kept};
-use super::left_out;
+use super::left_out::{self, WhyLeft};
 use super::propose;
 use super::propose::Deleted;
 pub use super::propose::{DeletedTags, Scope};
@@ -44,7 +44,7 @@ pub struct Left {
     /// What.
     pub finding: Finding,
     /// Why, where more can be said than that nothing here mends it.
-    pub why: Option<String>,
+    pub why: Option<WhyLeft>,
 }
 
 /// Plans the repair of the registry called `name`. `settle` looks again at what the audit doubts, as for
@@ -113,7 +113,7 @@ struct Planning<'p, S> {
     asked: HashSet<Digest>,
     rebuilt: HashSet<Arc<str>>,
     /// Why a path is not touched.
-    withheld: HashMap<String, String>,
+    withheld: HashMap<String, WhyLeft>,
     unanswered: Vec<String>,
 }
 
@@ -187,8 +187,7 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
                 if let Some(kept) = kept.iter().find(|kept| Some(kept.node) == node) {
                     self.hopes.give_back(graph, kept);
                 }
-                let why =
-                    format!("{repository}:{tag} is served as a whole only with what is filed there now");
+                let why = WhyLeft::Serves { repository: repository.clone(), tag: tag.clone() };
                 self.withheld.insert(step.path, why);
             }
             steps = rest;
