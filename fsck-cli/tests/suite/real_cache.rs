@@ -8,7 +8,7 @@ use registry_fixtures::real::{Configured, RealServer};
 use registry_fixtures::registry::Profile;
 use registry_fixtures::{Digest, TreeBuilder};
 
-use crate::support::{fsck, scan};
+use crate::support::{fsck, run, scan};
 
 /// How long a cache may take to write what it has sent.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -73,4 +73,54 @@ fn a_cache_that_expires_nothing_is_told_by_the_configuration_of_its_server() {
     assert_eq!(told(copied.path()), (Some(4), true));
     let output = fsck().args(["scan", "--role", "cache"]).arg(copied.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(0));
+}
+
+// https://github.com/distribution/distribution/issues/2374, https://github.com/distribution/distribution/issues/4478: both releases
+// panic when they start on such a file.
+#[test]
+#[ignore = "needs docker-registry 2.8.2 and registry 3.1.1"]
+fn a_cache_starts_after_the_repair_of_its_scheduler_state() {
+    let upstream = RealServer::start(Profile::V2_8, Configured::default());
+    let top = format!("proxy: {{remoteurl: 'http://{}'}}\n", upstream.address);
+    let entry = |entry: &str| format!(r#"{{"app@sha256:aa":{entry}}}"#);
+    let texts = [
+        String::new(),
+        "\0\0\0\0".into(),
+        r#"{"a":{"Key":"a"#.into(),
+        "{} x".into(),
+        "[]".into(),
+        entry("null"),
+        entry(r#"{"Key":1}"#),
+        entry(r#"{"ExpiryData":"tomorrow"}"#),
+    ];
+    for profile in [Profile::V2_8, Profile::V3] {
+        let start = |tree: &TreeBuilder| {
+            let configured = Configured { top: &top, ..Configured::default() };
+            RealServer::start_on(tree.root(), profile, configured).map(drop)
+        };
+        for text in texts.iter().map(Some).chain([None]) {
+            let mut tree = TreeBuilder::new();
+            let image = tree.image("app", Some("v1"), "app");
+            // Absent as in a cache: no damage while the tree is known as one.
+            tree.break_blob_missing(&image.layers[0]);
+            match text {
+                Some(text) => _ = tree.break_scheduler_state(text),
+                None => _ = tree.break_scheduler_state_is_folder(),
+            }
+            assert!(start(&tree).is_err(), "{profile:?} {text:?}");
+            let folder = tempfile::tempdir().unwrap();
+            let journal = folder.path().join("journal");
+            let repair = run(fsck()
+                .args(["repair", "--apply", "--only", "path-unexpected", "--journal"])
+                .arg(&journal)
+                .arg(tree.root()));
+            // A folder never marked a cache, so what is absent below it is damage as before.
+            assert_eq!(repair.status, if text.is_some() { 1 } else { 5 }, "{repair:?}");
+            assert_eq!(start(&tree), Ok(()), "{profile:?} {text:?}");
+            let state = tree.root().join("scheduler-state.json");
+            assert_eq!(std::fs::read(&state).ok(), text.map(|_| b"{}".to_vec()), "{profile:?} {text:?}");
+            assert_eq!(run(fsck().arg("undo").arg(&journal)).status, 0, "{profile:?} {text:?}");
+            assert!(start(&tree).is_err(), "{profile:?} {text:?}");
+        }
+    }
 }

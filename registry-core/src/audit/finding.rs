@@ -27,6 +27,8 @@ pub enum Repair {
     MoveAside,
     /// Remove the leftover.
     Remove,
+    /// Move the state of a cache's scheduler out of the way, and leave an empty one in the place of a file.
+    Reset,
 }
 
 /// How a damage probably came about, where that decides what should become of it.

@@ -11,10 +11,10 @@ use super::garbage::plural;
 use super::report::Role as SourceRole;
 use super::verdict::Verdict;
 use super::words::short;
-use crate::graph::{Graph, Link, NodeId, Part};
+use crate::graph::{Graph, Link, NodeId, Part, SchedulerFault};
 use crate::oci::Algorithm;
 use crate::oci::manifest::{Kind, Role};
-use crate::path::Place;
+use crate::path::{Place, SCHEDULER_STATE};
 
 /// Hazards of one repository.
 pub(super) fn of_repository(view: View<'_>, verdict: &Verdict, plainly_named: &[bool]) -> Vec<Draft> {
@@ -142,16 +142,17 @@ fn walk_order(name: &str) -> Vec<&[u8]> {
 /// A file that keeps the server of a pull-through cache from starting (https://github.com/distribution/distribution/issues/2374).
 pub(super) fn of_scheduler_state(graph: &Graph) -> Option<Draft> {
     let fault = graph.scheduler_fault?;
+    let cure = match fault {
+        SchedulerFault::NoFile => "move it away",
+        _ => "move it away and write {} in its place",
+    };
     let message = format!(
-        "scheduler-state.json {}: a registry that is a pull-through cache does not start; move it away and write {{}} in its place",
+        "scheduler-state.json {}: a registry that is a pull-through cache does not start; {cure}",
         fault.describe()
     );
     let draft = Draft::new(Code::PathUnexpected, None, SCHEDULER_STATE, message);
-    Some(draft.severity(Severity::Error))
+    Some(draft.severity(Severity::Error).repair(Some(Repair::Reset)))
 }
-
-/// Where the state of a cache's scheduler lies: in the rootdirectory, three folders above everything else.
-const SCHEDULER_STATE: &str = "../../../scheduler-state.json";
 
 /// Hazards of the whole registry.
 pub(super) fn of_root(graph: &Graph, role: SourceRole) -> Vec<Draft> {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bytes_text;
 use crate::oci::Digest;
+use crate::path::SCHEDULER_STATE;
 use crate::storage::edit::Attributes;
 
 /// A file as it was.
@@ -90,6 +91,17 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         lacked: Vec<Digest>,
     },
+    /// `scheduler-state.json` in the rootdirectory is moved into the quarantine.
+    SchedulerState {
+        /// To where.
+        to: String,
+        /// Folders that are made in the quarantine, outermost first.
+        made: Vec<String>,
+        /// The time of the empty state that takes the place of a file; a folder leaves nothing behind.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
+        written: Option<Timestamp>,
+    },
 }
 
 impl Change {
@@ -99,6 +111,7 @@ impl Change {
             Self::Aside { marker, .. } => marker,
             Self::Folder { made } => made.last().map_or("", String::as_str),
             Self::Link { path, .. } | Self::Data { path, .. } | Self::Move { path, .. } => path,
+            Self::SchedulerState { .. } => SCHEDULER_STATE,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::change::Change;
 use super::check::{Conditions, check};
+use super::scheduler_state;
 use super::step::{Outcome, Step};
 use super::supply::Supply;
 use crate::oci::Hasher;
@@ -108,6 +109,10 @@ impl<E: Editor> Maker<'_, E> {
                 touched.insert((Room::Tree, parent(path)));
                 touched.insert((Room::Aside, parent(to)));
             }
+            Change::SchedulerState { to, made, written } => {
+                scheduler_state::make(editor, (to, made), *written)?;
+                touched.insert((Room::Root, PathBuf::from(".")));
+            }
         }
         Ok(())
     }
@@ -189,7 +194,7 @@ impl Default for Made {
 }
 
 /// Why a change was not made.
-enum NotMade {
+pub(super) enum NotMade {
     Outcome(Outcome),
     Folder(FolderError),
 }
@@ -224,7 +229,7 @@ impl io::Write for Hashing<'_> {
     }
 }
 
-fn parent(path: &str) -> PathBuf {
+pub(super) fn parent(path: &str) -> PathBuf {
     Path::new(path)
         .parent()
         .filter(|path| !path.as_os_str().is_empty())

@@ -21,6 +21,7 @@ mod quarantine;
 mod report;
 mod room;
 mod run;
+mod scheduler_state;
 mod sizes;
 mod step;
 mod supply;

@@ -201,6 +201,7 @@ pub(super) fn leftovers(audit: &Audit, graph: &Graph, scope: &Scope<'_>) -> Vec<
     for finding in audit.findings.iter().filter(|one| scope.has(one.code, one.repository.as_deref())) {
         let Some(path) = finding.path.as_deref() else { continue };
         match (finding.repair, finding.code) {
+            (Some(Repair::Reset), _) => steps.push(step(Act::Reset, path, finding, None)),
             (Some(Repair::MoveAside), _) => steps.extend(stray(finding, graph, path)),
             (Some(Repair::Remove), Code::GcHazard) => {
                 if let Some(Place::LayerLink(name, digest)) = Place::parse(path) {

@@ -113,7 +113,10 @@ impl<E: Editor, L: Log> Run<'_, E, L> {
             _ => check(editor, step, conditions).map(|change| needs::told(editor, change, step)),
         };
         let checked: Vec<Result<Change, Outcome>> = steps.par_iter().map(one).collect();
-        if !checked.iter().any(|change| matches!(change, Ok(Change::Move { .. }))) {
+        if !checked
+            .iter()
+            .any(|change| matches!(change, Ok(Change::Move { .. } | Change::SchedulerState { .. })))
+        {
             aside = None;
         }
         let changes = checked.iter().filter_map(|change| change.as_ref().ok());
@@ -281,5 +284,6 @@ const fn group(act: Act) -> u8 {
         Act::Restore => 4,
         Act::Unlink | Act::Clear | Act::MoveAside => 5,
         Act::Retire | Act::Drop => 6,
+        Act::Reset => 7,
     }
 }

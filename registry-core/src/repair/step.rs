@@ -35,6 +35,8 @@ pub enum Act {
     Retire,
     /// Moves a tag aside whose manifest was probably deleted through the API.
     Drop,
+    /// Moves `scheduler-state.json` aside with which no cache starts; in the place of a file an empty one is left.
+    Reset,
 }
 
 impl Act {
@@ -52,6 +54,7 @@ impl Act {
             Self::MoveAside => "move-aside",
             Self::Retire => "retire",
             Self::Drop => "drop",
+            Self::Reset => "reset",
         }
     }
 
@@ -59,7 +62,13 @@ impl Act {
     pub const fn takes_away(self) -> bool {
         matches!(
             self,
-            Self::Quarantine | Self::Unlink | Self::Clear | Self::MoveAside | Self::Retire | Self::Drop
+            Self::Quarantine
+                | Self::Unlink
+                | Self::Clear
+                | Self::MoveAside
+                | Self::Retire
+                | Self::Drop
+                | Self::Reset
         )
     }
 }
@@ -70,7 +79,7 @@ impl Act {
 pub struct Step {
     /// What it does.
     pub action: Act,
-    /// What is written, or moved: below the registry's `docker/registry/v2`.
+    /// What is written, or moved: below the registry's `docker/registry/v2`, or the `scheduler-state.json` above it.
     pub path: String,
     /// The repository it lies in.
     #[serde(default, skip_serializing_if = "Option::is_none")]

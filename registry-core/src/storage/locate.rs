@@ -107,10 +107,15 @@ fn one(path: &Path, real: &Path, follow: bool) -> Result<Option<Located>, Locate
         return ours(Located { name: path.into(), v2, root: Some(real.into()) }).map(Some);
     }
     if real.join("blobs").is_dir() || real.join("repositories").is_dir() || real.ends_with(V2) {
-        let root = real.ends_with(V2).then(|| real.ancestors().nth(3).map(Path::to_path_buf)).flatten();
+        let root = above(real).map(Path::to_path_buf);
         return ours(Located { name: path.into(), v2: real.into(), root }).map(Some);
     }
     Ok(None)
+}
+
+/// The rootdirectory of a registry, by the place of its `docker/registry/v2`; `None` where that has another name.
+pub(crate) fn above(v2: &Path) -> Option<&Path> {
+    v2.ends_with(V2).then(|| v2.ancestors().nth(3)).flatten()
 }
 
 /// Refuses what has the place of a registry's tree and belongs to another product.

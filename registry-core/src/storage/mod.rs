@@ -8,7 +8,7 @@ mod locate;
 
 mod progress;
 mod scan;
-mod scheduler_state;
+pub(crate) mod scheduler_state;
 mod serving;
 mod tree;
 

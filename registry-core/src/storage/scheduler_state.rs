@@ -8,13 +8,16 @@ use serde_json::Value;
 use crate::graph::SchedulerFault;
 
 /// Its name in the rootdirectory.
-pub(super) const NAME: &str = "scheduler-state.json";
+pub(crate) const NAME: &str = "scheduler-state.json";
+
+/// What it says when nothing is to expire.
+pub(crate) const EMPTY: &[u8] = b"{}";
 
 /// Most bytes that are read; a larger one is not judged. 64 MiB: some 300,000 entries.
-pub(super) const MAX_BYTES: usize = 64 << 20;
+pub(crate) const MAX_BYTES: usize = 64 << 20;
 
 /// Why a server does not start with these bytes, if it does not.
-pub(super) fn fault(bytes: &[u8]) -> Option<SchedulerFault> {
+pub(crate) fn fault(bytes: &[u8]) -> Option<SchedulerFault> {
     if bytes.is_empty() {
         return Some(SchedulerFault::Empty);
     }

@@ -36,8 +36,9 @@ pub struct Tree<F> {
     pub(crate) v2: F,
     pub(super) pool: ThreadPool,
     waits: bool,
+    /// Its rootdirectory, when it is known.
+    root: Option<F>,
     has_scheduler_state: bool,
-    scheduler_fault: Option<SchedulerFault>,
 }
 
 impl Tree<DiskFolder> {
@@ -49,15 +50,7 @@ impl Tree<DiskFolder> {
         let v2 = DiskFolder::open_root(&located.v2, options.follow_symlinks)?;
         let mut tree = Self::from_folder(v2, false, options.jobs)?;
         if let Some(root) = &located.root {
-            let root = DiskFolder::open_root(root, false)?;
-            let stat = root.stat(Path::new(scheduler_state::NAME));
-            let kind = stat.ok().map(|stat| stat.kind);
-            tree.has_scheduler_state = kind == Some(Kind::File);
-            tree.scheduler_fault = match kind {
-                Some(Kind::File) => read_state(&root),
-                Some(Kind::Folder) => Some(SchedulerFault::NoFile),
-                _ => None,
-            };
+            tree.root = Some(DiskFolder::open_root(root, false)?);
         }
         Ok(tree)
     }
@@ -65,7 +58,7 @@ impl Tree<DiskFolder> {
 
 /// Why a server does not start with the state in a rootdirectory. What this process may not read, or is too large, is not judged:
 /// nothing of an image depends on it.
-fn read_state(root: &DiskFolder) -> Option<SchedulerFault> {
+fn read_state(root: &impl Folder) -> Option<SchedulerFault> {
     let mut bytes = Vec::new();
     let stat =
         root.read(Path::new(scheduler_state::NAME), scheduler_state::MAX_BYTES + 1, &mut bytes).ok()?;
@@ -87,7 +80,7 @@ impl<F: Folder> Tree<F> {
             .thread_name(|number| format!("walk-{number}"))
             .build()
             .map_err(io::Error::other)?;
-        Ok(Self { v2, pool, waits: false, has_scheduler_state, scheduler_fault: None })
+        Ok(Self { v2, pool, waits: false, root: None, has_scheduler_state })
     }
 
     /// The same, waiting for writers: where a second look finds what a deletion or a push leaves on its way, it is looked at again
@@ -107,11 +100,24 @@ impl<F: Folder> Tree<F> {
     /// What cannot be read is noted in the graph; this never fails.
     pub fn scan(&self, options: &ScanOptions<'_>, progress: &Progress) -> Graph {
         self.pool.install(|| {
+            let (is_there, fault) = self.scheduler_state();
             let mut graph = scan::scan(&self.v2, options, progress);
-            graph.has_scheduler_state = self.has_scheduler_state;
-            graph.scheduler_fault = self.scheduler_fault;
+            // A server writes the file in its place, empty at first (`registry/storage/driver/filesystem/driver.go @ v2.8.3`): what
+            // it does not say a second time was a write under way.
+            (graph.has_scheduler_state, graph.scheduler_fault) =
+                if fault.is_some() { self.scheduler_state() } else { (is_there, None) };
             graph
         })
+    }
+
+    /// Whether the rootdirectory holds the state of a cache's scheduler, and why no server starts with it.
+    fn scheduler_state(&self) -> (bool, Option<SchedulerFault>) {
+        let Some(root) = &self.root else { return (self.has_scheduler_state, None) };
+        match root.stat(Path::new(scheduler_state::NAME)).ok().map(|stat| stat.kind) {
+            Some(Kind::File) => (true, read_state(root)),
+            Some(Kind::Folder) => (false, Some(SchedulerFault::NoFile)),
+            _ => (false, None),
+        }
     }
 
     /// Reads again what a question doubts, and puts what is found into the graph.

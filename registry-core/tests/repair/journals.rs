@@ -35,9 +35,14 @@ fn victim() -> tempfile::TempDir {
 
 /// What an undo of a forged journal says; nothing is moved by it.
 fn refused(tree: &Path, aside: &Path, changes: &[Change]) -> String {
-    let before = (picture(tree), picture(aside));
+    refused_in(tree, tree, aside, changes)
+}
+
+/// The same, where nothing may be moved in a larger folder.
+fn refused_in(around: &Path, tree: &Path, aside: &Path, changes: &[Change]) -> String {
+    let before = (picture(around), picture(aside));
     let said = left(&undo(&forged(tree, aside, changes)));
-    assert_eq!(differences(&before.0, &picture(tree)), [""; 0]);
+    assert_eq!(differences(&before.0, &picture(around)), [""; 0]);
     assert_eq!(differences(&before.1, &picture(aside)), [""; 0]);
     said.replace(&*aside.to_string_lossy(), "ASIDE")
 }
@@ -78,6 +83,31 @@ fn a_forged_journal_moves_nothing_from_anywhere_else_than_its_place_in_a_quarant
     lost etc/shadow: the journal names a place that no repair touches
     lost stolen: the journal names a place that no repair touches
     ");
+}
+
+#[test]
+fn a_forged_journal_puts_nothing_but_its_own_into_the_rootdirectory() {
+    let (mut tree, aside) = (TreeBuilder::new(), victim());
+    tree.break_scheduler_state("{}");
+    fs::create_dir_all(tree.v2().join("blobs")).unwrap();
+    fs::write(aside.path().join("etc/scheduler-state.json"), "planted").unwrap();
+    let modified = state_time(tree.root());
+    let state =
+        |to: &str| Change::SchedulerState { to: to.into(), made: Vec::new(), written: Some(modified) };
+    let changes = ["etc/shadow", "../etc/scheduler-state.json", "etc/scheduler-state.json"].map(state);
+    insta::assert_snapshot!(refused_in(tree.root(), &tree.v2(), aside.path(), &changes), @"
+    lost ../../../scheduler-state.json: the quarantine's marker is gone (ASIDE/etc/quarantine.json): nothing else tells that this was moved out of this registry
+    lost ../../../scheduler-state.json: the journal names a place that no repair touches
+    lost ../../../scheduler-state.json: the journal names a place that no repair touches
+    ");
+    // A registry that is not called docker/registry/v2 has no rootdirectory.
+    let plain = tree.root().join("plain");
+    fs::create_dir_all(plain.join("blobs")).unwrap();
+    insta::assert_snapshot!(refused_in(tree.root(), &plain, aside.path(), &changes[2..]).replace(&*tree.root().to_string_lossy(), "ROOT"), @"lost ../../../scheduler-state.json: ROOT/plain is in no rootdirectory");
+}
+
+fn state_time(root: &Path) -> Timestamp {
+    root.join("scheduler-state.json").metadata().unwrap().modified().unwrap().try_into().unwrap()
 }
 
 #[test]

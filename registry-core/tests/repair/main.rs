@@ -8,6 +8,7 @@ mod meanwhile;
 mod owners;
 mod purge;
 mod quarantines;
+mod scheduler_state;
 mod since;
 mod supply;
 mod support;

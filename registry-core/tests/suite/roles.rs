@@ -59,7 +59,7 @@ fn scheduler_state_empty() {
     let report = |text: &'static str, role| {
         after_seen(&Sight { role, ..Sight::default() }, |base| _ = base.tree.break_scheduler_state(text))
     };
-    assert_snapshot!(report("", None), @"error path-unexpected - | scheduler-state.json is empty (0 bytes): a registry that is a pull-through cache does not start; move it away and write {} in its place | ../../../scheduler-state.json");
+    assert_snapshot!(report("", None), @"error path-unexpected - | scheduler-state.json is empty (0 bytes): a registry that is a pull-through cache does not start; move it away and write {} in its place | ../../../scheduler-state.json | Reset");
     assert_eq!(report("{}", None), "nothing");
     assert_eq!(report("", Some(Role::Primary)), "nothing");
 }

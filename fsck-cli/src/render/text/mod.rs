@@ -177,7 +177,9 @@ impl<'r> Page<'r, '_> {
 fn sentence(finding: &Finding) -> String {
     let mut text = safe(&finding.message);
     text.push_str(match finding.repair.filter(|_| finding.cause.is_none()) {
-        Some(Repair::Relink | Repair::Rewrite | Repair::Rebuild | Repair::Restore) => ", repairable",
+        Some(Repair::Relink | Repair::Rewrite | Repair::Rebuild | Repair::Restore | Repair::Reset) => {
+            ", repairable"
+        }
         Some(Repair::Quarantine | Repair::MoveAside | Repair::Remove) | None => "",
     });
     let code =
@@ -194,7 +196,7 @@ pub(super) fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         finding.severity == Severity::Error
             && matches!(
                 finding.repair,
-                Some(Repair::Relink | Repair::Rewrite | Repair::Rebuild | Repair::Restore)
+                Some(Repair::Relink | Repair::Rewrite | Repair::Rebuild | Repair::Restore | Repair::Reset)
             )
     });
     let sum = &report.summary;

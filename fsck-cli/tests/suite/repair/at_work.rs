@@ -5,6 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use registry_fixtures::TreeBuilder;
 use registry_fixtures::real::{Configured, RealServer};
 use registry_fixtures::registry::Profile;
 
@@ -79,6 +80,24 @@ fn a_server_that_writes_forbids_taking_away_and_allows_links() {
     let again = repair(tree.root(), &folder.path().join("second"), &["--apply", "--online"]);
     assert!(again.stdout.contains(" done=2 "), "{}", again.stdout);
     assert!(taken(&before, tree.root()) > 0);
+}
+
+#[test]
+fn a_server_that_writes_forbids_to_move_its_scheduler_state() {
+    let (mut tree, folder) = (TreeBuilder::new(), tempfile::tempdir().unwrap());
+    tree.image("app", Some("v1"), "app");
+    tree.break_scheduler_state("");
+    let before = picture(tree.root());
+    let server = Lookalike::start(tree.root(), folder.path(), "serve", "");
+    let ran = repair(tree.root(), &folder.path().join("first"), &["--apply"]);
+    assert_eq!(ran.status, 4, "{ran:?}");
+    assert!(ran.stdout.contains("refused reset "), "{}", ran.stdout);
+    assert_eq!(differences(&before, &picture(tree.root())), [""; 0]);
+    drop(server);
+    assert_eq!(repair(tree.root(), &folder.path().join("second"), &["--apply"]).status, 1);
+    let _server = Lookalike::start(tree.root(), folder.path(), "serve", "");
+    assert_eq!(undo(&folder.path().join("second")).status, 8);
+    assert_eq!(std::fs::read(tree.root().join("scheduler-state.json")).unwrap(), b"{}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What is printed: the dry run, the repair, the JSON, the undo, the purge.
 
+use registry_fixtures::TreeBuilder;
+
 use crate::support::{fsck, masked, run};
 
 use super::{damaged, differences, picture, repair, undo};
@@ -244,4 +246,33 @@ fn the_last_of_the_metrics_is_what_is_left() {
         text.contains("registry_manifest_integrity_failures{instance=") && text.contains("} 1\n"),
         "{text}"
     );
+}
+
+// https://github.com/distribution/distribution/issues/2374
+#[test]
+fn scheduler_state_empty() {
+    let mut tree = TreeBuilder::new();
+    let image = tree.image("app", Some("v1"), "app");
+    // Absent as in a cache: no damage while the tree is known as one.
+    tree.break_blob_missing(&image.layers[0]).break_scheduler_state("");
+    let _masked = masked(tree.root());
+    let before = picture(tree.root());
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal");
+    let none = repair(tree.root(), &journal, &["--apply", "--repository", "app"]);
+    assert_eq!((none.status, none.stdout.contains("left out by --repository")), (4, true), "{none:?}");
+    // Its v2 names the same registry.
+    let ran = repair(&tree.v2(), &journal, &["--apply"]);
+    assert_eq!((ran.status, &*ran.stderr), (1, ""));
+    insta::assert_snapshot!(text(&ran.stdout, &journal), @"
+    done reset scheduler-state.json is empty (0 bytes): a registry that is a pull-through cache does not start; move it away and write {} in its place
+        ../../../scheduler-state.json
+    moved aside to ROOT/.registry-fsck/TIME
+    `registry-fsck undo JOURNAL` takes it back
+    registry-fsck repair: steps=1 done=1 there=0 spared=0 refused=0 failed=0 left=0 errors_before=1 broken_tags_before=0 errors_after=0 broken_tags_after=0 unread=0 exit_status=1 seconds=…
+    ");
+    assert_eq!(std::fs::read(tree.root().join("scheduler-state.json")).unwrap(), b"{}");
+    let undone = undo(&journal);
+    assert_eq!((undone.status, &*undone.stderr), (0, ""));
+    assert_eq!(differences(&before, &picture(tree.root())), [""; 0]);
 }

@@ -42,7 +42,14 @@ fn changes() -> Vec<Change> {
             made: made.clone(),
             lacked: Vec::new(),
         },
-        Change::Move { path, to: "x/repositories/app".into(), made, lacked: vec![digest, long] },
+        Change::Move {
+            path,
+            to: "x/repositories/app".into(),
+            made: made.clone(),
+            lacked: vec![digest, long],
+        },
+        Change::SchedulerState { to: "x/scheduler-state.json".into(), made, written: Some(modified) },
+        Change::SchedulerState { to: "x/scheduler-state.json".into(), made: Vec::new(), written: None },
     ]
 }
 

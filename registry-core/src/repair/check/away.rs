@@ -158,8 +158,18 @@ pub(super) fn drop_tag(editor: &impl Editor, step: &Step, now: &Conditions<'_>) 
     retire(editor, step, now)
 }
 
-/// The move of an entry into the quarantine, to the same path there; where that is taken, to one with a number.
+/// The move of an entry into the quarantine, to the same path there.
 fn moved(editor: &impl Editor, path: &str, now: &Conditions<'_>) -> Result<Change, Outcome> {
+    let (to, made) = free(editor, path, now)?;
+    Ok(Change::Move { path: path.to_owned(), to, made, lacked: Vec::new() })
+}
+
+/// A path's place in the quarantine, with a number where it is taken, and the folders that are to be made for it.
+pub(in crate::repair) fn free(
+    editor: &impl Editor,
+    path: &str,
+    now: &Conditions<'_>,
+) -> Result<(String, Vec<String>), Outcome> {
     let mut to = format!("{}/{path}", now.aside);
     let mut number = 1;
     while editor.look(Room::Aside, Path::new(&to)).map_err(|error| failed(&to, &error))?.is_some() {
@@ -167,5 +177,5 @@ fn moved(editor: &impl Editor, path: &str, now: &Conditions<'_>) -> Result<Chang
         to = format!("{}/{path}.{number}", now.aside);
     }
     let made = to_be_made(editor, Room::Aside, &to)?;
-    Ok(Change::Move { path: path.to_owned(), to, made, lacked: Vec::new() })
+    Ok((to, made))
 }

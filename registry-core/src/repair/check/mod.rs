@@ -1,7 +1,7 @@
 //! Whether a step may be done now, and the change that it comes to. Everything that a plan relied on is looked at again, on
 //! the disk, right before the write.
 
-mod away;
+pub(super) mod away;
 mod write;
 
 use std::collections::{BTreeSet, HashMap};
@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 
 use super::change::Change;
+use super::scheduler_state;
 use super::step::{Act, Outcome, Step};
 use crate::oci::Digest;
 use crate::path::Place;
@@ -51,15 +52,21 @@ pub(super) fn check(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> 
         Act::Clear | Act::MoveAside => away::aside(editor, step, now),
         Act::Retire => away::retire(editor, step, now),
         Act::Drop => away::drop_tag(editor, step, now),
+        Act::Reset => scheduler_state::check(editor, now),
     }
 }
 
-fn failed(what: &str, error: &FolderError) -> Outcome {
+pub(super) fn failed(what: &str, error: &FolderError) -> Outcome {
     Outcome::Failed(format!("{what}: {error}"))
 }
 
-fn spared(why: impl Into<String>) -> Outcome {
+pub(super) fn spared(why: impl Into<String>) -> Outcome {
     Outcome::Spared(why.into())
+}
+
+/// The time that new files get: every file system keeps seconds, not all keep less.
+pub(super) fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 fn look(editor: &impl Editor, path: &str) -> Result<Option<Look>, Outcome> {

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
-
-use super::{Conditions, REWRITE_MAX, digest, failed, is_right, look, says, spared, to_be_made};
+use super::{
+    Conditions, REWRITE_MAX, digest, failed, is_right, look, says, spared, to_be_made, whole_second,
+};
 use crate::oci::{Algorithm, Digest, Manifest};
 use crate::path::Place;
 use crate::repair::change::{Before, Change};
@@ -57,11 +57,6 @@ fn in_its_repository(editor: &impl Editor, step: &Step) -> Result<(), Outcome> {
         Some(found) if found.kind == Kind::Folder => Ok(()),
         _ => Err(spared("its repository is gone")),
     }
-}
-
-/// The time that new files get: every file system keeps seconds, not all keep less.
-fn whole_second(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 /// A file that is written over, as the journal keeps it.

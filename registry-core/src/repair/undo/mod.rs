@@ -4,6 +4,7 @@
 mod marked;
 mod open;
 mod ours;
+mod scheduler_state;
 mod since;
 mod written;
 
@@ -18,6 +19,7 @@ use self::ours::{names_what_is_ours, quarantine};
 use self::since::Since;
 use super::change::Change;
 use super::journal::Told;
+use super::make::UNFINISHED;
 use super::needs;
 use super::quarantine::MARKER;
 use crate::path::Place;
@@ -132,6 +134,9 @@ impl<E: Editor> Undo<'_, E> {
                 let gone = || needs::gone_since(self.editor, change, so_far.is_retention);
                 self.back((path, to), made, marked, gone)
             }
+            Change::SchedulerState { to, made, written } => {
+                self.scheduler_state((to, made), *written, marked)
+            }
         }
     }
 
@@ -233,5 +238,13 @@ impl<E: Editor> Undo<'_, E> {
             }
         }
         Ok(())
+    }
+
+    /// Removes what an interrupted run may have left beside a file.
+    fn remove_unfinished(&self, room: Room, path: &str) -> Result<(), FolderError> {
+        match self.editor.remove_file(room, Path::new(&format!("{path}{UNFINISHED}"))) {
+            Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(()),
+            other => other,
+        }
     }
 }

@@ -4,6 +4,7 @@ use crate::path::Place;
 use crate::repair::change::Change;
 use crate::repair::check::REWRITE_MAX;
 use crate::repair::quarantine::{HOME, MARKER};
+use crate::storage::scheduler_state::NAME;
 
 /// Whether a change names only what a repair may have changed: a journal may be anybody's.
 pub(super) fn names_what_is_ours(change: &Change) -> bool {
@@ -45,6 +46,9 @@ pub(super) fn names_what_is_ours(change: &Change) -> bool {
                 && quarantine(path, to).is_some()
                 && lead_to(made, to)
                 && all_plain(made)
+        }
+        Change::SchedulerState { to, made, .. } => {
+            is_plain(to) && quarantine(NAME, to).is_some() && lead_to(made, to) && all_plain(made)
         }
     }
 }

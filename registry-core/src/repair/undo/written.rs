@@ -55,7 +55,7 @@ impl<E: Editor> Undo<'_, E> {
             (None, ..) => UndoState::Taken("it was removed since".into()),
         };
         if !matches!(state, UndoState::Taken(_)) {
-            self.unfinished(path)?;
+            self.remove_unfinished(Room::Tree, path)?;
             self.folders(Room::Tree, made)?;
             self.sync(Room::Tree, path)?;
         }
@@ -81,7 +81,7 @@ impl<E: Editor> Undo<'_, E> {
             Some(_) => UndoState::Taken("it was written again since".into()),
         };
         if !matches!(state, UndoState::Taken(_)) {
-            self.unfinished(path)?;
+            self.remove_unfinished(Room::Tree, path)?;
             self.folders(Room::Tree, made)?;
             self.sync(Room::Tree, path)?;
         }
@@ -99,13 +99,5 @@ impl<E: Editor> Undo<'_, E> {
             &mut |out| out.write_all(&before.bytes),
         )?;
         self.editor.rename((Room::Tree, Path::new(&unfinished)), (Room::Tree, Path::new(path)), true)
-    }
-
-    /// Removes what an interrupted run may have left beside a file.
-    fn unfinished(&self, path: &str) -> Result<(), FolderError> {
-        match self.editor.remove_file(Room::Tree, Path::new(&format!("{path}{UNFINISHED}"))) {
-            Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(()),
-            other => other,
-        }
     }
 }

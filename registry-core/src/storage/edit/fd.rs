@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::{Attributes, Editor, Fill, Identity, Look, Room};
 use crate::oci::{Algorithm, Digest, Hasher};
 use crate::storage::folder::{FdFolder, Folder as _, FolderError, Kind, Result, timestamp};
+use crate::storage::locate::above;
 
 /// Bytes read at once when hashing.
 const BUFFER: usize = 256 << 10;
@@ -21,20 +22,46 @@ const BUFFER: usize = 256 << 10;
 #[derive(Debug)]
 pub struct FdEditor {
     tree: FdFolder,
-    /// Or why it cannot be opened; `None` when it is not there.
-    aside: std::result::Result<FdFolder, Option<(io::ErrorKind, String)>>,
+    root: Beside,
+    aside: Beside,
+}
+
+/// A folder beside the tree, or why it cannot be opened; `None` when it is not there.
+type Beside = std::result::Result<FdFolder, Option<(io::ErrorKind, String)>>;
+
+/// What becomes of a folder beside the tree that could not be opened: whatever asks for something in it gets that answer.
+fn beside(path: &Path, opened: Result<FdFolder>) -> Beside {
+    opened.map_err(|error| match error {
+        FolderError::NotFound => None,
+        FolderError::Io(error) => Some((error.kind(), format!("{}: {error}", path.display()))),
+        other => Some((io::ErrorKind::Other, format!("{}: {other}", path.display()))),
+    })
+}
+
+/// The rootdirectory of a registry's `docker/registry/v2`.
+fn rootdirectory(v2: &Path, open: impl FnOnce(&Path) -> Result<FdFolder>) -> Beside {
+    match above(v2) {
+        Some(root) if root.as_os_str().is_empty() => beside(Path::new("."), open(Path::new("."))),
+        Some(root) => beside(root, open(root)),
+        None => Err(Some((io::ErrorKind::Other, format!("{} is in no rootdirectory", v2.display())))),
+    }
 }
 
 impl FdEditor {
-    /// Opens a registry's `docker/registry/v2`, and the folder that things are moved aside to; both are there.
+    /// Opens a registry's `docker/registry/v2`, its rootdirectory by that path, and the folder that things are moved aside to; the
+    /// first and the last are there.
     ///
     /// # Errors
     /// Whatever the system answers.
     pub fn open(v2: &Path, aside: &Path) -> io::Result<Self> {
-        Ok(Self { tree: FdFolder::open_root(v2, false)?, aside: Ok(FdFolder::open_root(aside, false)?) })
+        Ok(Self {
+            tree: FdFolder::open_root(v2, false)?,
+            root: rootdirectory(v2, |root| Ok(FdFolder::open_root(root, false)?)),
+            aside: Ok(FdFolder::open_root(aside, false)?),
+        })
     }
 
-    /// Opens both without following a symbolic link on the way to them. Where the folder that things are moved aside to
+    /// Opens all three without following a symbolic link on the way to them. Where the folder that things are moved aside to
     /// cannot be opened, whatever asks for something in it gets that answer.
     ///
     /// # Errors
@@ -45,20 +72,19 @@ impl FdEditor {
             let below = path.strip_prefix("/").map_err(|_| io::Error::other("it is no absolute path"))?;
             root.open(if below.as_os_str().is_empty() { Path::new(".") } else { below })
         };
-        let aside = open(aside).map_err(|error| match error {
-            FolderError::NotFound => None,
-            FolderError::Io(error) => Some((error.kind(), format!("{}: {error}", aside.display()))),
-            other => Some((io::ErrorKind::Other, format!("{}: {other}", aside.display()))),
-        });
-        Ok(Self { tree: open(v2)?, aside })
+        Ok(Self { tree: open(v2)?, root: rootdirectory(v2, open), aside: beside(aside, open(aside)) })
     }
 
     fn room(&self, room: Room) -> Result<&FdFolder> {
-        match (room, &self.aside) {
-            (Room::Tree, _) => Ok(&self.tree),
-            (Room::Aside, Ok(aside)) => Ok(aside),
-            (Room::Aside, Err(None)) => Err(FolderError::NotFound),
-            (Room::Aside, Err(Some((kind, why)))) => Err(io::Error::new(*kind, why.clone()).into()),
+        let beside = match room {
+            Room::Tree => return Ok(&self.tree),
+            Room::Root => &self.root,
+            Room::Aside => &self.aside,
+        };
+        match beside {
+            Ok(folder) => Ok(folder),
+            Err(None) => Err(FolderError::NotFound),
+            Err(Some((kind, why))) => Err(io::Error::new(*kind, why.clone()).into()),
         }
     }
 

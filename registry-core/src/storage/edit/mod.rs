@@ -16,11 +16,13 @@ use jiff::Timestamp;
 use super::folder::{Kind, Result};
 use crate::oci::{Algorithm, Digest};
 
-/// Which of the two folders a path is relative to.
+/// Which folder a path is relative to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Room {
     /// The registry's `docker/registry/v2`.
     Tree,
+    /// The rootdirectory that holds it, for the state of a cache's scheduler and nothing else.
+    Root,
     /// The folder that things are moved aside to.
     Aside,
 }

@@ -1,0 +1,112 @@
+//! `scheduler-state.json` of a pull-through cache with which no server starts: it is put into the quarantine. An empty state takes
+//! the place of a file, for that file marks the tree as a cache, and what is absent in a tree that is none is damage; so the place
+//! is never without a file in between. Nothing else outside of `docker/registry/v2` is changed.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::change::Change;
+use super::check::{Conditions, away, failed, spared, whole_second};
+use super::make::{NotMade, UNFINISHED, make_aside, parent};
+use super::step::Outcome;
+use crate::storage::Kind;
+use crate::storage::edit::{Editor, Look, Room};
+use crate::storage::scheduler_state::{EMPTY, MAX_BYTES, NAME, fault};
+
+/// What no server starts with.
+enum Broken {
+    File(Look, Vec<u8>),
+    Folder,
+}
+
+/// Looks at what stands there now.
+fn broken(editor: &impl Editor) -> Result<Broken, Outcome> {
+    let at = Path::new(NAME);
+    let look = || editor.look(Room::Root, at).map_err(|error| failed(NAME, &error));
+    let Some(found) = look()? else { return Err(spared("it is gone")) };
+    match found.kind {
+        Kind::File => {}
+        Kind::Folder => return Ok(Broken::Folder),
+        other => return Err(spared(format!("{} stands there now", other.describe()))),
+    }
+    let bytes = editor.read(Room::Root, at, MAX_BYTES + 1).map_err(|error| failed(NAME, &error))?;
+    if look()?.map(|look| look.identity) != Some(found.identity) {
+        return Err(spared("it changed while it was read"));
+    }
+    if bytes.len() > MAX_BYTES {
+        return Err(spared("it is too large to be judged now"));
+    }
+    if fault(&bytes).is_none() {
+        return Err(Outcome::There);
+    }
+    Ok(Broken::File(found, bytes))
+}
+
+pub(super) fn check(editor: &impl Editor, now: &Conditions<'_>) -> Result<Change, Outcome> {
+    let written = match broken(editor)? {
+        Broken::File(..) => Some(whole_second(now.now)),
+        Broken::Folder => None,
+    };
+    let (to, made) = away::free(editor, NAME, now)?;
+    Ok(Change::SchedulerState { to, made, written })
+}
+
+/// Moves a folder. Of a file a copy is safe in the quarantine before an empty state takes its place in one step.
+pub(super) fn make(
+    editor: &impl Editor,
+    (to, made): (&str, &[String]),
+    written: Option<Timestamp>,
+) -> Result<(), NotMade> {
+    let (place, aside) = (Path::new(NAME), Path::new(to));
+    for folder in made {
+        make_aside(editor, folder)?;
+    }
+    let make_last = || -> Result<(), NotMade> {
+        for folder in made.iter().map(|folder| parent(folder)).chain([parent(to)]) {
+            editor.sync(Room::Aside, &folder)?;
+        }
+        Ok(())
+    };
+    match (broken(editor)?, written) {
+        (Broken::Folder, None) => {
+            editor.rename((Room::Root, place), (Room::Aside, aside), false)?;
+            make_last()
+        }
+        (Broken::File(look, bytes), Some(modified)) => {
+            let copy = format!("{to}{UNFINISHED}");
+            let attributes = Some(look.attributes);
+            editor.write(Room::Aside, Path::new(&copy), attributes, Some(look.modified), &mut |out| {
+                out.write_all(&bytes)
+            })?;
+            editor.rename((Room::Aside, Path::new(&copy)), (Room::Aside, aside), false)?;
+            let replaced = make_last().and_then(|()| replace(editor, &look, modified));
+            if replaced.is_err() {
+                // Best effort: the original is in its place.
+                let _ = editor.remove_file(Room::Aside, aside);
+            }
+            replaced
+        }
+        _ => Err(NotMade::Outcome(spared("it changed while it was repaired"))),
+    }
+}
+
+/// Puts an empty state in the place of the file that was looked at, with its owner and mode.
+fn replace(editor: &impl Editor, broken: &Look, modified: Timestamp) -> Result<(), NotMade> {
+    let (unfinished, place) = (format!("{NAME}{UNFINISHED}"), Path::new(NAME));
+    let unfinished = Path::new(&unfinished);
+    let attributes = Some(broken.attributes.of_file());
+    editor.write(Room::Root, unfinished, attributes, Some(modified), &mut |out| out.write_all(EMPTY))?;
+    let is_same = |now: Option<Look>| now.is_some_and(|now| now.identity == broken.identity);
+    let renamed = match editor.look(Room::Root, place) {
+        Ok(now) if is_same(now) => {
+            editor.rename((Room::Root, unfinished), (Room::Root, place), true).map_err(NotMade::Folder)
+        }
+        Ok(_) => Err(NotMade::Outcome(spared("it changed while it was repaired"))),
+        Err(error) => Err(NotMade::Folder(error)),
+    };
+    if renamed.is_err() {
+        let _ = editor.remove_file(Room::Root, unfinished);
+    }
+    renamed
+}

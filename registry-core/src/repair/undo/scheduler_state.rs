@@ -1,0 +1,82 @@
+//! `scheduler-state.json` in the rootdirectory: what was moved aside comes back while what the repair left in its place is still
+//! there, unchanged.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::marked::Marked;
+use super::ours::quarantine;
+use super::{Undo, UndoState};
+use crate::storage::edit::{Editor, Look, Room};
+use crate::storage::scheduler_state::{EMPTY, MAX_BYTES, NAME};
+use crate::storage::{FolderError, Kind};
+
+impl<E: Editor> Undo<'_, E> {
+    /// Puts the state back that was moved `to` the quarantine, over the empty one that was `written`, if one was.
+    pub(super) fn scheduler_state(
+        &self,
+        (to, made): (&str, &[String]),
+        written: Option<Timestamp>,
+        marked: &mut Marked<'_, E>,
+    ) -> Result<UndoState, FolderError> {
+        let (place, aside) = (Path::new(NAME), Path::new(to));
+        let folder = quarantine(NAME, to).unwrap_or(to);
+        let unmarked = marked.why_not(folder)?;
+        let here = self.editor.look(Room::Root, place)?;
+        let there = self.editor.look(Room::Aside, aside)?;
+        let is_empty = match &here {
+            Some(look) => self.is_empty_state(look, written)?,
+            None => false,
+        };
+        let state = match (&here, &there) {
+            (None, Some(_)) | (Some(_), Some(_)) if unmarked.is_some() && (here.is_none() || is_empty) => {
+                return Ok(UndoState::Lost(unmarked.unwrap_or_default()));
+            }
+            (None, Some(_)) => {
+                self.editor.rename((Room::Aside, aside), (Room::Root, place), false)?;
+                UndoState::Restored
+            }
+            (Some(_), Some(_)) if is_empty => {
+                self.editor.rename((Room::Aside, aside), (Room::Root, place), true)?;
+                UndoState::Restored
+            }
+            // The repair was stopped before it wrote.
+            (Some(here), Some(there)) if unmarked.is_none() && self.is_copy(here, there, to)? => {
+                self.editor.remove_file(Room::Aside, aside)?;
+                UndoState::There
+            }
+            (Some(_), Some(_)) => {
+                UndoState::Taken(format!("it was written again since; what was moved aside stays at {to}"))
+            }
+            (Some(_), None) if !is_empty => UndoState::There,
+            (_, None) => return Ok(UndoState::Lost(marked.why_gone()?)),
+        };
+        self.remove_unfinished(Room::Root, NAME)?;
+        self.editor.sync(Room::Root, Path::new("."))?;
+        if unmarked.is_none() {
+            self.remove_unfinished(Room::Aside, to)?;
+            // The quarantine itself goes last, with its marker.
+            let inner = |made: &&String| made.len() > folder.len();
+            let inner: Vec<_> = made.iter().filter(inner).cloned().collect();
+            self.folders(Room::Aside, &inner)?;
+        }
+        Ok(state)
+    }
+
+    /// Whether a repair wrote what stands there, and nobody since.
+    fn is_empty_state(&self, look: &Look, written: Option<Timestamp>) -> Result<bool, FolderError> {
+        let is_file = look.kind == Kind::File && written == Some(look.modified);
+        Ok(is_file && self.editor.read(Room::Root, Path::new(NAME), EMPTY.len() + 1)? == EMPTY)
+    }
+
+    /// Whether what lies in the quarantine is a copy of what is still in its place.
+    fn is_copy(&self, here: &Look, there: &Look, to: &str) -> Result<bool, FolderError> {
+        let is_file = here.kind == Kind::File && there.kind == Kind::File;
+        if !is_file || here.modified != there.modified || here.size != there.size {
+            return Ok(false);
+        }
+        let here = self.editor.read(Room::Root, Path::new(NAME), MAX_BYTES + 1)?;
+        Ok(here.len() <= MAX_BYTES && here == self.editor.read(Room::Aside, Path::new(to), MAX_BYTES + 1)?)
+    }
+}
