@@ -27,29 +27,23 @@ pub fn start(common: &Common) {
 }
 
 /// Says what could not be read, whatever the report on standard output shows: a few of it.
-pub fn unread<'a>(unread: impl IntoIterator<Item = &'a UnreadPath>) {
+pub fn unread<'a>(common: &Common, unread: impl IntoIterator<Item = &'a UnreadPath>) {
     let one = |one: &UnreadPath| format!("not read: {}: {}: {}", one.source, one.path, one.error);
-    few(unread.into_iter().map(one), "not read");
+    few(common, unread.into_iter().map(one), "not read");
 }
 
-/// The same of trees, where the report has a finding for each, unless it is not printed. What could not even be opened was
-/// said when it was met.
+/// The same of trees. What could not even be opened was said when it was met.
 pub fn unread_inside(common: &Common, all: &[UnreadPath]) {
-    if is_hidden(common) {
-        unread(all.iter().filter(|one| &*one.path != "."));
-    }
+    unread(common, all.iter().filter(|one| &*one.path != "."));
 }
 
-/// Whether standard output has nothing but a summary.
-fn is_hidden(common: &Common) -> bool {
-    common.quiet && common.output == Output::Text
+/// Says what the other registry of a repair could not be asked.
+pub fn unanswered(common: &Common, all: &[String]) {
+    few(common, all.iter().map(|what| format!("not known: {what}")), "not known");
 }
 
-/// Says which steps of a repair were refused, failed or were not reached, unless the report does.
+/// Says which steps of a repair were refused, failed or were not reached.
 pub fn steps(common: &Common, steps: &[Taken]) {
-    if !is_hidden(common) {
-        return;
-    }
     let one = |taken: &Taken| {
         let (word, why) = match &taken.outcome {
             Outcome::Refused(why) => ("refused", why),
@@ -59,30 +53,29 @@ pub fn steps(common: &Common, steps: &[Taken]) {
         };
         Some(format!("{word}: {} {}: {why}", taken.step.action.as_str(), taken.step.path))
     };
-    few(steps.iter().filter_map(one), "not done");
+    few(common, steps.iter().filter_map(one), "not done");
 }
 
-/// Says which changes could not be taken back, unless the report does.
+/// Says which changes could not be taken back.
 pub fn changes(common: &Common, changes: &[Undone]) {
-    if !is_hidden(common) {
-        return;
-    }
     let one = |change: &Undone| match &change.state {
         UndoState::Taken(why) => Some(format!("left: {}: {why}", change.path)),
         UndoState::Lost(why) => Some(format!("not undone: {}: {why}", change.path)),
         UndoState::Restored | UndoState::There => None,
     };
-    few(changes.iter().filter_map(one), "not undone");
+    few(common, changes.iter().filter_map(one), "not undone");
 }
 
 /// The first lines, and how many more there are.
-fn few(lines: impl Iterator<Item = String>, what: &str) {
+fn few(common: &Common, lines: impl Iterator<Item = String>, what: &str) {
     let lines: Vec<String> = lines.collect();
     for line in lines.iter().take(FEW) {
         tracing::error!("{}", registry_core::text::without_controls(line));
     }
     if let more @ 1.. = lines.len().saturating_sub(FEW) {
-        tracing::error!("{what}: {more} more; without --quiet all are told");
+        let is_summary = common.quiet && common.output == Output::Text;
+        let rest = if is_summary { "without --quiet the report has them" } else { "the report has them" };
+        tracing::error!("{what}: {more} more; {rest}");
     }
 }
 

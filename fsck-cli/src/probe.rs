@@ -57,13 +57,13 @@ pub fn run(args: &ProbeArgs) -> Result<u8, Failure> {
     runtime.block_on(probe.run(&mut past, &mut report))?;
     drop(line);
 
-    log::unread(&report.unread);
+    log::unread(&args.common, &report.unread);
     earlier.settle(&mut report, started);
     if report.summary.unknown_tags > 0 {
         report.exit_status |= exit::INCOMPLETE;
     }
     if !args.common.repository.is_empty() && report.unread.is_empty() && report.coverage.tags_total == 0 {
-        tracing::warn!("no repository with tags matches --repository");
+        tracing::error!("no repository with tags matches --repository");
         report.exit_status |= exit::USAGE;
     }
     if let Some(path) = &args.state

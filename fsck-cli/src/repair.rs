@@ -81,12 +81,13 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     drop(line);
     drop(lock);
     log::unread_inside(&args.common, &report.unread);
+    log::unanswered(&args.common, &report.unanswered);
     log::steps(&args.common, &report.steps);
     report.summary = Summary::of(&report.steps, Counts::of(&plan.audit));
     report.duration_seconds = started.elapsed().as_secs_f64();
     report.exit_status = status(&report, far.was_stopped());
     if !work.is_of_any(&plan) {
-        tracing::warn!("{}: no repository matches --repository", report.source);
+        tracing::error!("{}: no repository matches --repository", report.source);
         report.exit_status |= exit::USAGE;
     }
     if !work.metrics(last.unwrap_or(plan.audit), started_at, started) {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, anyhow};
 use globset::GlobSet;
 use indicatif::{HumanBytes, HumanCount};
 use jiff::Timestamp;
-use registry_core::audit::{self, AuditOptions, Report, ReportOptions, UnreadPath};
+use registry_core::audit::{self, AuditOptions, Report, ReportOptions, Source, UnreadPath};
 use registry_core::storage::{LocateError, Located, OpenOptions, Phase, Progress, ScanOptions, Tree, locate};
 use registry_core::text::{escape, escape_os};
 
@@ -54,8 +54,8 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
     log::unread_inside(&args.common, &report.unread);
 
     earlier.settle(&mut report, started);
-    if !args.common.repository.is_empty() && report.sources.iter().all(|source| source.repositories == 0) {
-        report.exit_status |= exit::USAGE;
+    if !args.common.repository.is_empty() {
+        report.exit_status |= without_match(&report.sources);
     }
     report.exit_status |= refused;
     if !write_files(args, &report, &extra) {
@@ -63,6 +63,20 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
     }
     render::print(&args.common, &report).context("cannot write the report").map_err(Failure::Io)?;
     Ok(report.exit_status)
+}
+
+/// Says in which registries no repository matches; an error, with its exit status, when none does in any.
+fn without_match(sources: &[Source]) -> u8 {
+    let is_none = |source: &&Source| source.repositories == 0;
+    let is_all = sources.iter().all(|source| is_none(&source));
+    for Source { name, .. } in sources.iter().filter(is_none) {
+        if is_all {
+            tracing::error!("{name}: no repository matches --repository");
+        } else {
+            tracing::warn!("{name}: no repository matches --repository");
+        }
+    }
+    if is_all { exit::USAGE } else { 0 }
 }
 
 /// Says before a scan that may take hours what will not work after it. The scan goes on: the report is worth having.
@@ -168,9 +182,6 @@ impl<'a> Plan<'a> {
         });
         // Freeing a graph node by node takes as long as reading one; the process ends soon anyway.
         std::mem::forget(graph);
-        if self.only.is_some() && audit.source.repositories == 0 {
-            tracing::warn!("{name}: no repository matches --repository");
-        }
         if audit.looks_like_cache {
             role::hint(&name);
         }

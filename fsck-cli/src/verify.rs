@@ -62,13 +62,13 @@ pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     if args.in_use.is_some() {
         report.coverage.not_asked = Some(running.elsewhere + running.unaskable.len() as u64);
     }
-    log::unread(&report.unread);
+    log::unread(&args.common, &report.unread);
     earlier.settle(&mut report, started);
     if report.summary.unknown_tags > 0 {
         report.exit_status |= exit::INCOMPLETE;
     }
     for line in &running.unaskable {
-        tracing::warn!("no registry can be asked for {line:?}: it names no repository");
+        tracing::error!("no registry can be asked for {line:?}: it names no repository");
         report.exit_status |= exit::INCOMPLETE;
     }
     if !reporting::write_metrics(&args.common, &report, &Extra::default()) {

@@ -21,8 +21,8 @@ use registry_core::text::{escape, escape_os, without_controls};
 
 use crate::args::{ApplyEffects, Role, Server, UndoArgs};
 use crate::exit::{self, Failure};
-use crate::interrupt;
 use crate::journal::FileJournal;
+use crate::{interrupt, render};
 
 /// A tree that can be read.
 #[derive(Debug)]
@@ -241,6 +241,17 @@ fn nothing(plan: &Plan, why: Stopped) -> Applied {
     }
 }
 
+/// What became of a change.
+fn line_of(one: &repair::Undone) -> String {
+    let state = match &one.state {
+        UndoState::Restored => "is as it was".to_owned(),
+        UndoState::There => "was so already".to_owned(),
+        UndoState::Taken(why) => format!("is left alone: {why}"),
+        UndoState::Lost(why) => format!("cannot be put back: {why}"),
+    };
+    format!("{} {state}", one.path)
+}
+
 /// Takes back what a journal of a tree tells; `None` when the text is no such journal.
 ///
 /// # Errors
@@ -278,21 +289,16 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
     let editor = repair::open(&told).map_err(|error| Failure::Io(whole(error)))?;
     let undone = Undo { editor: &editor }.all(&told);
     drop(lock);
+    let is_bad = |one: &&repair::Undone| matches!(one.state, UndoState::Taken(_) | UndoState::Lost(_));
+    render::not_back(undone.iter().filter(is_bad).map(line_of));
     let mut out = io::stdout().lock();
     let (mut back, mut there, mut lost, mut left, context) = (0, 0, 0, 0, "cannot print");
     for one in &undone {
-        let state = match &one.state {
-            UndoState::Restored => "is as it was".to_owned(),
-            UndoState::There => "was so already".to_owned(),
-            UndoState::Taken(why) => format!("is left alone: {why}"),
-            UndoState::Lost(why) => format!("cannot be put back: {why}"),
-        };
         back += u32::from(one.state == UndoState::Restored);
         there += u32::from(one.state == UndoState::There);
         lost += u32::from(matches!(one.state, UndoState::Lost(_)));
         left += u32::from(matches!(one.state, UndoState::Taken(_)));
-        let line = without_controls(&format!("{} {state}", one.path));
-        writeln!(out, "{line}").context(context).map_err(Failure::Io)?;
+        writeln!(out, "{}", without_controls(&line_of(one))).context(context).map_err(Failure::Io)?;
     }
     let changes = undone.len();
     writeln!(

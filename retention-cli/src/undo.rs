@@ -112,20 +112,25 @@ const fn is_bad(state: &UndoState) -> bool {
     matches!(state, UndoState::Taken | UndoState::Lost(_) | UndoState::Unknown(_))
 }
 
+/// What became of a row.
+fn line_of(row: &Undone) -> String {
+    let state = match &row.state {
+        UndoState::Restored => "is back".to_owned(),
+        UndoState::There => "was never gone".to_owned(),
+        UndoState::Back => "is there already: an earlier undo or a push put it back".to_owned(),
+        UndoState::Taken => "names something else now, and is left alone".to_owned(),
+        UndoState::Lost(why) => format!("cannot be put back: {why}"),
+        UndoState::Unknown(why) => format!("may be back: {why}"),
+        UndoState::NotTried => "was not tried".to_owned(),
+    };
+    format!("{}:{} {state}", row.package, row.version)
+}
+
 fn print(undone: &[Undone], place: Option<&Path>) -> std::io::Result<()> {
+    render::not_back(undone.iter().filter(|row| is_bad(&row.state)).map(line_of));
     let mut out = std::io::stdout().lock();
     for row in undone {
-        let state = match &row.state {
-            UndoState::Restored => "is back".to_owned(),
-            UndoState::There => "was never gone".to_owned(),
-            UndoState::Back => "is there already: an earlier undo or a push put it back".to_owned(),
-            UndoState::Taken => "names something else now, and is left alone".to_owned(),
-            UndoState::Lost(why) => format!("cannot be put back: {why}"),
-            UndoState::Unknown(why) => format!("may be back: {why}"),
-            UndoState::NotTried => "was not tried".to_owned(),
-        };
-        let line = registry_core::text::without_controls(&format!("{}:{} {state}", row.package, row.version));
-        writeln!(out, "{line}")?;
+        writeln!(out, "{}", registry_core::text::without_controls(&line_of(row)))?;
     }
     let count = |is: fn(&UndoState) -> bool| undone.iter().filter(|row| is(&row.state)).count();
     let back = count(|state| *state == UndoState::Restored);

@@ -6,13 +6,13 @@ mod files;
 mod gc_preview;
 mod json;
 mod manuals;
-mod quiet;
 mod real_cache;
 mod real_probe;
 mod real_server;
 mod regressions;
 mod repair;
 mod schemas;
+mod standard_error;
 mod support;
 mod text;
 

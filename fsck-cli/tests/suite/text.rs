@@ -263,5 +263,5 @@ fn results_go_to_standard_output_and_nothing_else_does() {
 fn a_log_in_json_is_json_line_by_line() {
     let done = ran(&trees::carried(), &["--log-format", "json", "--repository", "nothing*"]);
     let line: serde_json::Value = serde_json::from_str(done.stderr.trim()).unwrap();
-    assert_eq!(line["level"], "WARN");
+    assert_eq!(line["level"], "ERROR");
 }

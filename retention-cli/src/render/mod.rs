@@ -13,6 +13,7 @@ use registry_core::retention::{Applied, Plan};
 use registry_core::text::without_controls;
 
 pub use explain::Explained;
+pub use refusals::not_back;
 
 use crate::args::{Common, Output, When};
 

@@ -34,6 +34,11 @@ pub(super) fn of_applied(applied: &Applied) {
     }
 }
 
+/// Says what an undo did not put back: a line for each of these.
+pub fn not_back(lines: impl Iterator<Item = String>) {
+    few(lines, "are not back");
+}
+
 /// Why a run ended before its plan did.
 pub(super) fn why(stopped: &Stopped) -> String {
     match stopped {

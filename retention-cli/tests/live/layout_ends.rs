@@ -27,6 +27,12 @@ fn an_undo_that_leaves_something_alone_or_behind_fails() {
     registry-retention undo: changes=51 back=47 there=0 left=1 lost=3
     ");
     assert_eq!(undone.status, 1);
+    assert_told_snapshot!(short(&undone.err), @"
+    error: repositories/team/tool/_manifests/tags/v1 is left alone: something is there again; what was moved aside stays at .registry-fsck/TIME/repositories/team/tool/_manifests/tags/v1
+    error: repositories/team/_manifests/revisions/sha256/HEX cannot be put back: its bytes were collected since: sha256:HEX
+    error: repositories/team/_manifests/tags/b1 cannot be put back: its bytes were collected since: sha256:HEX
+    error: .registry-fsck/TIME/quarantine.json cannot be put back: what cannot be put back is still in the quarantine
+    ");
     let tags = job.tags("team");
     assert!(!tags.contains(&"b1".into()) && tags.contains(&"b3".into()), "{tags:?}");
 }

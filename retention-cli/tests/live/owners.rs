@@ -84,6 +84,7 @@ fn each_owner_has_a_plan_and_a_journal() {
             Some("registry-retention undo: rows=1 back=0 there=0 left=0 lost=1 unknown=0 not_tried=0"),
             "{undone:?}"
         );
+        assert_told_snapshot!(undone.err, @"error: other:o1 cannot be put back: PUT /v2/second/other/manifests/o1: status 404: BLOB_UNKNOWN");
     }
 }
 

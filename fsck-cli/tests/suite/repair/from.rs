@@ -102,6 +102,7 @@ fn a_server_that_fails_is_told_and_what_it_has_not_is_left() {
     assert_eq!(ran.status & 8, 8, "{ran:?}");
     assert!(ran.stdout.contains("does not have it either"), "{}", ran.stdout);
     assert!(ran.stdout.contains("not known"), "{}", ran.stdout);
+    assert!(ran.stderr.starts_with("ERROR not known: blobs/sha256/"), "{}", ran.stderr);
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn what_is_left_out_is_said_to_be_left_out() {
 }
 
 #[test]
-fn a_glob_that_matches_nothing_is_a_warning_and_an_error_of_usage() {
+fn a_glob_that_matches_nothing_is_an_error_of_usage() {
     let tree = damaged();
     let _masked = masked(tree.root());
     let folder = tempfile::tempdir().unwrap();
@@ -42,7 +42,7 @@ fn a_glob_that_matches_nothing_is_a_warning_and_an_error_of_usage() {
         let ran = repair(tree.root(), &folder.path().join("journal"), options);
         assert_eq!(ran.status, 20, "{ran:?}");
         insta::allow_duplicates! {
-            insta::assert_snapshot!(ran.stderr, @" WARN ROOT: no repository matches --repository");
+            insta::assert_snapshot!(ran.stderr, @"ERROR ROOT: no repository matches --repository");
         }
     }
     assert!(!folder.path().join("journal").exists());
