@@ -8,6 +8,7 @@ mod json;
 mod manuals;
 mod real_cache;
 mod real_probe;
+mod real_push;
 mod real_server;
 mod regressions;
 mod repair;

@@ -64,7 +64,7 @@ impl<'s> Client<'s> {
     }
 
     /// Pulls a tag: the digest that its bytes must have is what its link says.
-    fn tag(&self, repository: &str, tag: &str) -> Result<(), String> {
+    pub fn tag(&self, repository: &str, tag: &str) -> Result<(), String> {
         let link = self
             .server
             .root()

@@ -74,3 +74,41 @@ fn a_real_2_8_is_planned_applied_and_undone() {
 fn a_real_3_1_is_planned_applied_and_undone() {
     retention(Profile::V3);
 }
+
+// https://github.com/distribution/distribution/issues/4358: 2.8 signs schema 1 anew at each GET.
+#[test]
+#[ignore = "needs docker-registry 2.8.2"]
+fn schema_1_that_a_real_2_8_signs_anew_stays_and_skips_no_package() {
+    let server = RealServer::start(Profile::V2_8, Configured { storage: STORAGE, ..Configured::default() });
+    let mut tree = TreeBuilder::new();
+    let layer = tree.layer("team/app", b"layer");
+    let old = tree.schema1("team/app", "1.0.0", &[layer]);
+    for release in 1..=3 {
+        let tag = format!("1.{release}.0");
+        tree.image("team/app", Some(&tag), &tag);
+    }
+    server.serve(tree.root());
+    let url = format!("http://{}", server.address);
+    let client = Client::new(&http(0), &url, Credentials::Anonymous).expect("a client");
+    let sent = || {
+        block(client.manifest_or_schema1("team/app", "1.0.0")).expect("an answer").expect("a manifest").bytes
+    };
+    assert!(sent() != sent(), "the same bytes twice");
+    let plan = block(planned_by(&source_at(&url), 1, RankBy::Semver)).expect("a plan");
+    let rows = plan.packages[0].versions.iter().filter(|row| !row.version.contains(':'));
+    let rows: Vec<_> =
+        rows.map(|row| format!("{:?} {}: {}", row.action, row.version, row.reasons[0])).collect();
+    insta::assert_snapshot!(rows.join("\n"), @"
+    Keep 1.0.0: schema 1, which this server signs anew at each answer, so that its bytes cannot be checked
+    Delete 1.1.0: rank 3, beyond newest 1
+    Delete 1.2.0: rank 2, beyond newest 1
+    Keep 1.3.0: newest 1 of 1
+    ");
+    let done = block(applied(source_at(&url), &plan, &mut Lines::default()));
+    assert_eq!((done.count(Outcome::Deleted), &done.stopped), (2, &None), "{done:?}");
+    let mut tags = block(client.tags("team/app")).expect("a list").expect("tags");
+    tags.sort();
+    assert_eq!(tags, ["1.0.0", "1.3.0"]);
+    assert_eq!(Manifest::parse(&sent()).references.len(), 1);
+    assert!(TreeBuilder::in_folder(&server.root()).blob_path(&old).is_file());
+}
