@@ -6,7 +6,7 @@ use std::path::Path;
 use registry_fixtures::TreeBuilder;
 
 use crate::repair::at_work::Lookalike;
-use crate::support::{OLD, fsck, masked, ran, run};
+use crate::support::{OLD, Ran, fsck, masked, ran, run};
 
 /// What standard output may be asked to show.
 const SHOWN: [&[&str]; 3] = [&[], &["--quiet"], &["--output", "json"]];
@@ -32,6 +32,10 @@ fn damaged() -> TreeBuilder {
     tree.break_revision_link_missing("app", &image.digest).break_blob_zero(&image.layers[0]);
     tree.age_all(OLD);
     tree
+}
+
+fn repair(tree: &TreeBuilder, journal: &Path, options: &[&str]) -> Ran {
+    run(fsck().args(["repair", "--apply"]).args(options).arg("--journal").arg(journal).arg(tree.root()))
 }
 
 #[test]
@@ -89,12 +93,7 @@ fn a_refused_step_of_a_repair_is_named() {
     let _server = Lookalike::start(tree.root(), folder.path(), "serve", "");
     for (number, shown) in SHOWN.into_iter().enumerate() {
         let journal = folder.path().join(format!("journal {number}"));
-        let ran = run(fsck()
-            .args(["repair", "--apply"])
-            .args(shown)
-            .arg("--journal")
-            .arg(journal)
-            .arg(tree.root()));
+        let ran = repair(&tree, &journal, shown);
         let (said, process) = ran.stderr.split_once(" (process ").unwrap_or_else(|| panic!("{ran:?}"));
         insta::allow_duplicates! {
             insta::assert_snapshot!(said, @"ERROR refused: quarantine blobs/sha256/ef/ef32416ef5c6…: registry serve");
@@ -111,12 +110,7 @@ fn a_failed_step_of_a_repair_is_named() {
         // Where the quarantine would be made.
         std::fs::write(tree.root().join(".registry-fsck"), "").unwrap();
         let journal = folder.path().join("journal");
-        let ran = run(fsck()
-            .args(["repair", "--apply"])
-            .args(shown)
-            .arg("--journal")
-            .arg(journal)
-            .arg(tree.root()));
+        let ran = repair(&tree, &journal, shown);
         assert_eq!(ran.status & 8, 8, "{ran:?}");
         let (before, after) = ran.stderr.split_once("/.registry-fsck/").unwrap_or_else(|| panic!("{ran:?}"));
         let after = after.split_once(' ').unwrap_or_default().1;
@@ -132,7 +126,7 @@ fn what_an_undo_leaves_and_what_is_lost_is_named() {
         let (tree, folder) = (damaged(), tempfile::tempdir().unwrap());
         let _masked = masked(tree.root());
         let journal = folder.path().join("journal");
-        run(fsck().args(["repair", "--apply", "--quiet", "--journal"]).arg(&journal).arg(tree.root()));
+        repair(&tree, &journal, &["--quiet"]);
         // The link is written again, and what was moved aside is purged.
         let links: Vec<_> = walkdir::WalkDir::new(tree.revisions_folder("app")).into_iter().collect();
         let link = links.iter().flatten().find(|entry| entry.file_name() == "link").unwrap();

@@ -34,13 +34,20 @@ fn lines(folder: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+fn cache_that_does_not_start() -> TreeBuilder {
+    let mut tree = TreeBuilder::new();
+    tree.image("app", Some("v1"), "app");
+    tree.break_scheduler_state("");
+    tree
+}
+
 #[test]
 fn repairs_and_what_they_leave_are_valid() {
     let (mut reports, mut undos, mut purges) =
         (Checked::new("repair"), Checked::new("undo"), Checked::new("purge"));
     let (mut journals, mut marks) = (Checked::new("repair-journal"), Checked::new("quarantine"));
     let mut changes = BTreeSet::new();
-    for (name, tree) in trees() {
+    for (name, tree) in trees().into_iter().chain([("cache".to_owned(), cache_that_does_not_start())]) {
         for options in [&[][..], &["--content", "--strict"], &["--repository", "*a*"]] {
             let folder = tempfile::tempdir().unwrap();
             let dry = reports.valid(repaired(&tree, folder.path(), options).json());
@@ -64,7 +71,10 @@ fn repairs_and_what_they_leave_are_valid() {
             assert_eq!(undo["exit_status"], 0, "{name}: {undo:#}");
         }
     }
-    assert_eq!(changes.into_iter().collect::<Vec<_>>(), ["aside", "folder", "link", "move"]);
+    assert_eq!(
+        changes.into_iter().collect::<Vec<_>>(),
+        ["aside", "folder", "link", "move", "scheduler-state"]
+    );
     let server = ["doubt", "is_read_only", "job", "pid", "program"];
     let alone = ["cause", "deleted_tags", "from", "new", "only", "servers", "unanswered"];
     let unmet: BTreeSet<String> = server.into_iter().chain(alone).map(str::to_owned).collect();
