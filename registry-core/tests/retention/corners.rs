@@ -4,17 +4,9 @@ use registry_core::retention::{Fate, InUse, Pattern, RankBy, Rule};
 
 use crate::support::{Maker, keep};
 
-fn singles(count: i64) -> Maker {
-    let mut maker = Maker::new();
-    for number in 1..=count {
-        maker.single(&format!("v{number}"), (count - number) * 10 + 100);
-    }
-    maker
-}
-
 #[test]
 fn an_untagged_index_of_a_child_in_use_stays_with_all_its_children() {
-    let mut maker = singles(1);
+    let mut maker = Maker::singles(1);
     let children = ["amd64", "arm64"].map(|platform| maker.image(platform));
     let other = maker.image("other");
     for child in children.iter().chain([&other]) {
@@ -36,7 +28,7 @@ fn an_untagged_index_of_a_child_in_use_stays_with_all_its_children() {
 
 #[test]
 fn a_referrer_of_a_signature_that_stays_stays() {
-    let mut maker = singles(2);
+    let mut maker = Maker::singles(2);
     let subject = maker.image("v2/image");
     let signature = maker.image("signature");
     maker.tag(&format!("sha256-{}.sig", subject.hex()), signature, 900);
@@ -73,7 +65,7 @@ fn a_package_of_digest_rows_only_is_not_emptied() {
 
 #[test]
 fn a_long_chain_of_untagged_referrers_stays_with_its_subject() {
-    let mut maker = singles(1);
+    let mut maker = Maker::singles(1);
     let mut subject = maker.image("v1/image");
     for number in 0..500 {
         subject = maker.artifact(&format!("{number}"), "application/x", Some(subject));
@@ -102,7 +94,7 @@ fn a_signature_with_a_tag_of_its_own_stays_with_its_subject() {
     keep   signature: follows <v2/image>, which stays
     ");
     // An image whose own digest is one of its tags does not hold itself.
-    let mut maker = singles(2);
+    let mut maker = Maker::singles(2);
     let old = maker.image("v1/image");
     maker.tag(&format!("sha256-{}", old.hex()), old, 1);
     insta::assert_snapshot!(maker.text(&keep(1)), @"
@@ -114,7 +106,7 @@ fn a_signature_with_a_tag_of_its_own_stays_with_its_subject() {
 
 #[test]
 fn a_lost_digest_that_an_unknown_manifest_mentions_breaks_nothing() {
-    let mut maker = singles(2);
+    let mut maker = Maker::singles(2);
     let lost = maker.image("lost");
     maker.lose(lost);
     let signature = maker.image("signature");
@@ -146,7 +138,7 @@ fn rule(tags: &str, keep_last: u32) -> Rule {
 
 #[test]
 fn an_image_with_a_tag_that_is_no_version_counts_in_no_rule() {
-    let mut maker = singles(2);
+    let mut maker = Maker::singles(2);
     let newest = maker.single("v3", 50);
     maker.tag("nightly", newest, 50);
     let mut policy = keep(1);

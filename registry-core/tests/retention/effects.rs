@@ -143,14 +143,6 @@ proptest! {
     }
 }
 
-fn builds(count: i64) -> Maker {
-    let mut maker = Maker::new();
-    for number in 1..=count {
-        maker.multi(&format!("v{number}"), (count - number) * 10 + 100);
-    }
-    maker
-}
-
 pub fn outcomes(applied: &Applied) -> String {
     let lines = applied.rows.iter().map(|row| {
         let why = row.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
@@ -161,7 +153,7 @@ pub fn outcomes(applied: &Applied) -> String {
 
 #[test]
 fn a_tag_pushed_again_after_the_plan_stops_its_package() {
-    let maker = builds(3);
+    let maker = Maker::multis(3);
     let model = Model::of(&maker);
     let plan = planned(&model, &keep(1));
     let server = Server::new(model, now(), None);
@@ -176,7 +168,7 @@ fn a_tag_pushed_again_after_the_plan_stops_its_package() {
 
 #[test]
 fn a_tag_moved_after_the_plan_is_spared_alone() {
-    let mut maker = builds(3);
+    let mut maker = Maker::multis(3);
     let model = Model::of(&maker);
     let plan = planned(&model, &keep(1));
     let other = maker.single("other", 0);
@@ -205,7 +197,7 @@ fn a_new_index_that_needs_what_goes_stops_the_package() {
 
 #[test]
 fn a_full_disk_under_the_journal_stops_before_the_delete() {
-    let model = Model::of(&builds(3));
+    let model = Model::of(&Maker::multis(3));
     let plan = planned(&model, &keep(1));
     for room in 0..12 {
         let server = Server::new(model.clone(), now(), None);
@@ -236,7 +228,7 @@ fn a_single_image_is_final_and_said_to_be_so() {
 
 #[test]
 fn an_undo_leaves_alone_what_was_pushed_meanwhile() {
-    let mut maker = builds(2);
+    let mut maker = Maker::multis(2);
     let plan = planned(&Model::of(&maker), &keep(1));
     let server = Server::new(Model::of(&maker), now(), None);
     let (_, lines) = run(&server, &plan);
@@ -248,7 +240,7 @@ fn an_undo_leaves_alone_what_was_pushed_meanwhile() {
 
 #[test]
 fn a_torn_last_line_of_a_journal_is_understood() {
-    let model = Model::of(&builds(2));
+    let model = Model::of(&Maker::multis(2));
     let plan = planned(&model, &keep(1));
     let (_, lines) = run(&Server::new(model, now(), None), &plan);
     let whole = Told::read(&lines.text).unwrap();
@@ -262,7 +254,7 @@ fn a_torn_last_line_of_a_journal_is_understood() {
 
 #[test]
 fn credentials_that_may_not_delete_stop_the_run_at_once() {
-    let model = Model::of(&builds(4));
+    let model = Model::of(&Maker::multis(4));
     let plan = planned(&model, &keep(1));
     let mut server = Server::new(model, now(), None);
     server.is_forbidden = true;

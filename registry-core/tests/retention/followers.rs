@@ -15,6 +15,13 @@ fn fallback(digest: Digest) -> String {
     format!("sha256-{}", digest.hex())
 }
 
+/// A package of two images, `v1` and `v2`.
+fn old_and_new() -> (Maker, Digest, Digest) {
+    let mut maker = Maker::new();
+    let (old, new) = (maker.single("v1", 400), maker.single("v2", 300));
+    (maker, old, new)
+}
+
 /// An image with an SBOM attached, and a signature attached to the SBOM, both through fallback tags; as over HTTP, nothing
 /// is listed under its digest.
 fn signed_sbom(maker: &mut Maker, tag: &str, hours: i64) -> [Digest; 3] {
@@ -98,8 +105,7 @@ fn a_cosign_signature_of_an_attached_sbom_goes_and_stays_with_the_image() {
 
 #[test]
 fn one_subject_of_several_that_stays_keeps_a_follower() {
-    let mut maker = Maker::new();
-    let (old, new) = (maker.single("v1", 400), maker.single("v2", 300));
+    let (mut maker, old, new) = old_and_new();
     let both = maker.image("both");
     maker.tag(&format!("{}.sig", fallback(old)), both, 300);
     maker.tag(&format!("{}.sig", fallback(new)), both, 300);
@@ -413,8 +419,7 @@ fn signatures_in_another_repository_go_and_stay_with_their_images() {
 /// <https://github.com/eumel8/cosignwebhook/issues/44>
 #[test]
 fn a_subject_that_may_be_elsewhere_is_never_gone() {
-    let mut app = Maker::new();
-    let (old, _new) = (app.single("v1", 400), app.single("v2", 300));
+    let (mut app, old, _) = old_and_new();
     let foreign = app.image("foreign");
     let mut tools = signatures(&[(old, &["app", "not-selected"]), (foreign, &[])]);
     tools.package.name = "tools".into();

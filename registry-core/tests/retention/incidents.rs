@@ -23,26 +23,10 @@ fn stop(maker: &mut Maker, policy: &Policy) -> Option<Stop> {
     stop
 }
 
-fn builds(count: i64) -> Maker {
-    let mut maker = Maker::new();
-    for number in 1..=count {
-        maker.multi(&format!("v{number}"), (count - number) * 10 + 100);
-    }
-    maker
-}
-
-fn singles(count: i64) -> Maker {
-    let mut maker = Maker::new();
-    for number in 1..=count {
-        maker.single(&format!("v{number}"), (count - number) * 10 + 100);
-    }
-    maker
-}
-
 /// ViktorBarzin/infra, `docs/post-mortems/2026-06-10-forgejo-retention-orphaned-indexes.md`.
 #[test]
 fn keep_ten_by_row_deleted_the_platforms_of_what_it_kept() {
-    assert_eq!(goes(&mut builds(12), &keep(10)), ["v2", "v1"]);
+    assert_eq!(goes(&mut Maker::multis(12), &keep(10)), ["v2", "v1"]);
 }
 
 /// <https://github.com/doobidoo/mcp-memory-service/issues/1044>
@@ -50,19 +34,19 @@ fn keep_ten_by_row_deleted_the_platforms_of_what_it_kept() {
 fn untagged_children_of_tagged_indexes_went_as_untagged() {
     let mut policy = keep(3);
     (policy.untagged, policy.grace) = (Fate::Prune, 0);
-    assert_eq!(goes(&mut builds(3), &policy), [""; 0]);
+    assert_eq!(goes(&mut Maker::multis(3), &policy), [""; 0]);
 }
 
 /// <https://github.com/some-natalie/kubernoodles/issues/664>
 #[test]
 fn children_counted_towards_n() {
-    assert_eq!(goes(&mut builds(8), &keep(8)), [""; 0]);
+    assert_eq!(goes(&mut Maker::multis(8), &keep(8)), [""; 0]);
 }
 
 /// <https://github.com/nfrastack/db-backup/issues/575>
 #[test]
 fn staging_tags_took_the_children_along() {
-    let mut maker = singles(1);
+    let mut maker = Maker::singles(1);
     let children = [maker.single("v2-amd64", 50), maker.single("v2-arm64", 50)];
     let index = maker.index("v2", &children);
     maker.tag("v2", index, 49);
@@ -72,7 +56,7 @@ fn staging_tags_took_the_children_along() {
 /// <https://github.com/hivecommons/hive/issues/1970>
 #[test]
 fn damage_was_seen_weeks_later_by_a_node_with_an_empty_cache() {
-    let mut maker = builds(3);
+    let mut maker = Maker::multis(3);
     let child = maker.image("v3/arm64");
     let model = Model::of(&maker);
     let plan = planned(&model, &keep(2));
@@ -88,7 +72,7 @@ fn damage_was_seen_weeks_later_by_a_node_with_an_empty_cache() {
 #[test]
 fn an_option_changed_its_meaning_and_25_images_went() {
     // What is asked for stands in the plan, under a hash: another meaning is another hash, and another plan.
-    let mut maker = singles(12);
+    let mut maker = Maker::singles(12);
     let plan = |maker: &Maker, policy: &Policy| planned(&Model::of(maker), policy);
     let (ten, two) = (plan(&maker, &keep(10)), plan(&maker, &keep(2)));
     assert_ne!(ten.policy_digest, two.policy_digest);
@@ -100,7 +84,7 @@ fn an_option_changed_its_meaning_and_25_images_went() {
 #[test]
 fn published_platforms_went_from_a_listing_of_digests() {
     // As GHCR lists it: every manifest has a row of its digest, the indexes too.
-    let mut maker = builds(4);
+    let mut maker = Maker::multis(4);
     for build in 1..=4 {
         let children = ["amd64", "arm64"].map(|platform| maker.image(&format!("v{build}/{platform}")));
         let index = maker.index(&format!("v{build}/index"), &children);
@@ -118,15 +102,15 @@ fn published_platforms_went_from_a_listing_of_digests() {
 fn historic_releases_were_lost() {
     let mut policy = keep(1);
     policy.keep_tags.push(Pattern::new("v[12]", true).unwrap());
-    assert_eq!(goes(&mut singles(4), &policy), ["v3"]);
+    assert_eq!(goes(&mut Maker::singles(4), &policy), ["v3"]);
     policy.max_delete_percent = Some(20);
-    assert!(matches!(stop(&mut singles(4), &policy), Some(Stop::Refused(_))));
+    assert!(matches!(stop(&mut Maker::singles(4), &policy), Some(Stop::Refused(_))));
 }
 
 /// <https://github.com/Chizkiyahu/delete-untagged-ghcr-action/issues/45>
 #[test]
 fn an_error_on_one_manifest_was_taken_for_nothing_there() {
-    let mut maker = builds(3);
+    let mut maker = Maker::multis(3);
     let child = maker.image("v3/arm64");
     let number = maker.package.intern(&child);
     maker.package.set_unknown(number, "503 Service Unavailable");
@@ -136,7 +120,7 @@ fn an_error_on_one_manifest_was_taken_for_nothing_there() {
 /// centauri/WeatherNode, issue 24.
 #[test]
 fn a_deployed_platform_went_with_its_index() {
-    let mut maker = builds(3);
+    let mut maker = Maker::multis(3);
     let mut policy = keep(1);
     policy.in_use = InUse::parse(&maker.image("v1/arm64").to_string()).unwrap();
     assert_eq!(goes(&mut maker, &policy), ["v2"]);
@@ -162,7 +146,7 @@ fn nested_indexes_lost_their_descendants() {
 /// <https://github.com/Azure/acr/issues/520>
 #[test]
 fn a_tag_moved_between_plan_and_delete() {
-    let mut maker = builds(2);
+    let mut maker = Maker::multis(2);
     let plan = planned(&Model::of(&maker), &keep(1));
     let other = maker.single("other", 0);
     let mut model = Model::of(&maker);
@@ -185,9 +169,9 @@ fn a_whole_repository_went() {
         group_by: None,
         keep_cache: None,
     });
-    assert!(matches!(stop(&mut singles(3), &policy), Some(Stop::Refused(_))));
+    assert!(matches!(stop(&mut Maker::singles(3), &policy), Some(Stop::Refused(_))));
     policy.allow_empty = true;
-    assert_eq!(goes(&mut singles(3), &policy).len(), 3);
+    assert_eq!(goes(&mut Maker::singles(3), &policy).len(), 3);
 }
 
 /// <https://github.com/GoogleCloudPlatform/gcr-cleaner/issues/79>, <https://github.com/goharbor/harbor/issues/10555>
@@ -203,7 +187,7 @@ fn times_that_an_upgrade_reset_were_believed() {
 /// <https://github.com/hail-is/hail/issues/13603>
 #[test]
 fn two_cleaners_at_once() {
-    let model = Model::of(&builds(5));
+    let model = Model::of(&Maker::multis(5));
     let plan = planned(&model, &keep(2));
     let server = Server::new(model, now(), None);
     run(&server, &plan);
@@ -232,7 +216,7 @@ fn a_child_of_two_indexes_went_with_the_first() {
 /// <https://github.com/dataaxiom/ghcr-cleanup-action/issues/56>
 #[test]
 fn the_newest_image_went_because_it_had_several_tags() {
-    let mut maker = singles(2);
+    let mut maker = Maker::singles(2);
     let newest = maker.image("newest");
     for tag in ["v3", "v3.0", "v3.0.0", "stable"] {
         maker.tag(tag, newest, 10);
@@ -243,7 +227,7 @@ fn the_newest_image_went_because_it_had_several_tags() {
 /// <https://github.com/dataaxiom/ghcr-cleanup-action/issues/104>, <https://github.com/sigstore/cosign/issues/507>
 #[test]
 fn signatures_went_as_untagged_or_counted() {
-    let mut maker = builds(2);
+    let mut maker = Maker::multis(2);
     for number in 1..=2 {
         let index = maker.image(&format!("v{number}/amd64"));
         for end in [".sig", ".att", ".sbom", ""] {
@@ -258,7 +242,7 @@ fn signatures_went_as_untagged_or_counted() {
 /// <https://github.com/goharbor/harbor/issues/22390>
 #[test]
 fn a_child_in_use_went_with_its_parent() {
-    let mut maker = singles(1);
+    let mut maker = Maker::singles(1);
     let child = maker.single("child", 800);
     let index = maker.index("index", &[child]);
     maker.tag("old", index, 790);
@@ -271,11 +255,11 @@ fn a_child_in_use_went_with_its_parent() {
 /// <https://github.com/goharbor/harbor/issues/2663>, <https://github.com/genuinetools/reg/issues/203>
 #[test]
 fn a_delete_by_digest_took_every_tag() {
-    let mut maker = singles(2);
+    let mut maker = Maker::singles(2);
     let old = maker.image("v1/image");
     maker.tag("keep-me", old, 5);
     assert_eq!(goes(&mut maker, &keep(2)), [""; 0]);
-    let model = Model::of(&builds(4));
+    let model = Model::of(&Maker::multis(4));
     let plan = planned(&model, &keep(1));
     let rows = plan.packages.iter().flat_map(|package| &package.versions);
     assert!(rows.filter(|row| row.action == Action::Delete).all(|row| !row.version.contains(':')));
@@ -284,7 +268,7 @@ fn a_delete_by_digest_took_every_tag() {
 /// <https://github.com/project-zot/zot/pull/4236>
 #[test]
 fn a_dry_run_deleted() {
-    let model = Model::of(&builds(5));
+    let model = Model::of(&Maker::multis(5));
     let server = Server::new(model.clone(), now(), None);
     block_on(collect(&server, source(), &how(), now())).unwrap();
     assert_eq!(server.asked.lock().unwrap().1, 0);
@@ -294,7 +278,7 @@ fn a_dry_run_deleted() {
 /// <https://github.com/project-zot/zot/issues/1762>
 #[test]
 fn a_manifest_of_an_unknown_type_was_dropped() {
-    let mut maker = singles(2);
+    let mut maker = Maker::singles(2);
     let odd = maker.manifest(
         "odd",
         "application/x",
@@ -307,7 +291,7 @@ fn a_manifest_of_an_unknown_type_was_dropped() {
 /// <https://github.com/openshift/origin/issues/14863>
 #[test]
 fn shared_layers_were_counted_as_freed() {
-    let plan = planned(&Model::of(&singles(3)), &keep(2));
+    let plan = planned(&Model::of(&Maker::singles(3)), &keep(2));
     let row = plan.packages[0].versions.iter().find(|row| row.action == Action::Delete).unwrap();
     // A config of 100 and a layer of 1,000 bytes of its own, and the manifest; not the base of 5,000 that others share.
     assert_eq!(plan.summary.reclaimable_bytes, 1100 + row.bytes.unwrap());
@@ -316,7 +300,7 @@ fn shared_layers_were_counted_as_freed() {
 /// <https://github.com/loxilb-io/loxilb/pull/1108>
 #[test]
 fn nothing_was_ever_deleted_and_nobody_saw() {
-    let model = Model::of(&builds(3));
+    let model = Model::of(&Maker::multis(3));
     let plan = planned(&model, &keep(1));
     let mut server = Server::new(model, now(), None);
     server.is_forbidden = true;
@@ -326,7 +310,7 @@ fn nothing_was_ever_deleted_and_nobody_saw() {
 /// <https://github.com/jikig-ai/soleur/issues/7378>
 #[test]
 fn attestations_were_called_broken() {
-    let mut maker = singles(1);
+    let mut maker = Maker::singles(1);
     let image = maker.image("image");
     let attestation = maker.artifact("attestation", "application/vnd.oci.empty.v1+json", None);
     let index = maker.index("index", &[image, attestation]);
@@ -346,5 +330,5 @@ fn a_pattern_for_digests_destroyed_platforms() {
         group_by: None,
         keep_cache: None,
     });
-    assert_eq!(goes(&mut builds(3), &policy), [""; 0]);
+    assert_eq!(goes(&mut Maker::multis(3), &policy), [""; 0]);
 }

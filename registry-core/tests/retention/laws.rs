@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use registry_core::oci::Digest;
 use registry_core::retention::{
-    Action, Decision, Fate, GroupBy, Info, Package, Pattern, Policy, Row, Rule, State, decide,
+    Action, Decision, Fate, GroupBy, Info, ManifestId, Package, Pattern, Policy, Row, Rule, State, decide,
 };
 
 use crate::support::{Maker, keep, now};
@@ -98,12 +98,29 @@ pub fn policy() -> impl Strategy<Value = Policy> {
             let fate = |prune| if prune { Fate::Prune } else { Fate::Leave };
             (policy.untagged, policy.orphan_signatures) = (fate(untagged), fate(orphans));
             (policy.keep_cache, policy.keep_within) = (cache, within);
-            policy.assume_lost =
-                (0..60).flat_map(|number| (0..20).map(move |tag| format!("app:v{tag}-{number}"))).collect();
-            policy.assume_lost.extend(["app:latest".to_owned(), "app:cache".to_owned()]);
+            assume_lost(&mut policy);
             policy
         },
     )
+}
+
+/// Says of every tag that a push may have that what it names may be lost.
+fn assume_lost(policy: &mut Policy) {
+    policy.assume_lost =
+        (0..60).flat_map(|number| (0..20).map(move |tag| format!("app:v{tag}-{number}"))).collect();
+    policy.assume_lost.extend(["app:latest".to_owned(), "app:cache".to_owned()]);
+}
+
+/// Whether a manifest and all that is below it answers. What a manifest of an unknown type mentions need not be a manifest.
+fn is_whole(package: &Package, manifest: ManifestId) -> bool {
+    let mut stack = vec![manifest];
+    while let Some(one) = stack.pop() {
+        match package.state(one) {
+            State::Present(info) => stack.extend(&info.children),
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// Digests that answer once the rows that go are gone.
@@ -198,27 +215,15 @@ proptest! {
     fn as_many_whole_images_stay_as_asked_for(pushes in prop::collection::vec(push(), 0..40), keep_last in 1_u32..6) {
         let mut maker = build(&pushes);
         let mut policy = keep(keep_last);
-        policy.assume_lost = (0..60).flat_map(|number| (0..20).map(move |tag| format!("app:v{tag}-{number}"))).collect();
-        policy.assume_lost.extend(["app:latest".to_owned(), "app:cache".to_owned()]);
+        assume_lost(&mut policy);
         let decision = maker.decide(&policy);
         if decision.images_deleted == 0 {
             return Ok(());
         }
         let package = &maker.package;
-        // What a manifest of an unknown type mentions need not be a manifest.
-        let is_whole = |manifest| {
-            let mut stack = vec![manifest];
-            while let Some(one) = stack.pop() {
-                match package.state(one) {
-                    State::Present(info) => stack.extend(&info.children),
-                    _ => return false,
-                }
-            }
-            true
-        };
         let staying = package.rows.iter().zip(&decision.rows);
         let staying = staying.filter(|(row, verdict)| row.is_tag() && !row.version.starts_with("sha256-") && verdict.action != Action::Delete);
-        let images: std::collections::BTreeSet<_> = staying.filter_map(|(row, _)| row.manifest).filter(|one| is_whole(*one)).collect();
+        let images: std::collections::BTreeSet<_> = staying.filter_map(|(row, _)| row.manifest).filter(|one| is_whole(package, *one)).collect();
         prop_assert!(images.len() >= keep_last as usize, "{} of {keep_last}", images.len());
     }
 
@@ -227,8 +232,7 @@ proptest! {
     fn as_many_stay_of_every_group_as_asked_for(pushes in prop::collection::vec(push(), 0..40), keep_last in 1_u32..4) {
         let mut maker = build(&pushes);
         let mut policy = keep(keep_last);
-        policy.assume_lost = (0..60).flat_map(|number| (0..20).map(move |tag| format!("app:v{tag}-{number}"))).collect();
-        policy.assume_lost.extend(["app:latest".to_owned(), "app:cache".to_owned()]);
+        assume_lost(&mut policy);
         policy.rules = vec![Rule {
             package: Pattern::new("*", true).unwrap(),
             tags: Pattern::new("*", true).unwrap(),
@@ -242,20 +246,10 @@ proptest! {
         let package = &maker.package;
         let tagged = package.rows.iter().filter(|row| row.is_tag()).filter_map(|row| package.info(row.manifest?));
         let below = package.reach(tagged.flat_map(Info::named).copied());
-        let is_whole = |manifest| {
-            let mut stack = vec![manifest];
-            while let Some(one) = stack.pop() {
-                match package.state(one) {
-                    State::Present(info) => stack.extend(&info.children),
-                    _ => return false,
-                }
-            }
-            true
-        };
         let mut groups: std::collections::BTreeMap<char, Vec<(Row, bool)>> = std::collections::BTreeMap::new();
         for (row, verdict) in package.rows.iter().zip(&decision.rows) {
             let stream = row.version.strip_prefix('v').and_then(|rest| rest.chars().next());
-            let Some(manifest) = row.manifest.filter(|one| !below[one.index()] && is_whole(*one)) else { continue };
+            let Some(manifest) = row.manifest.filter(|one| !below[one.index()] && is_whole(package, *one)) else { continue };
             let is_opaque = package.info(manifest).is_some_and(|info| info.is_opaque);
             if let Some(stream) = stream.filter(|_| !is_opaque) {
                 groups.entry(stream).or_default().push((row.clone(), verdict.action == Action::Delete));

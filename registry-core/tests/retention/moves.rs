@@ -7,14 +7,6 @@ use crate::effects::{outcomes, planned, run};
 use crate::model::{Model, ModelRow, Server};
 use crate::support::{Maker, keep, now};
 
-fn singles(count: i64) -> Maker {
-    let mut maker = Maker::new();
-    for number in 1..=count {
-        maker.single(&format!("v{number}"), (count - number) * 10 + 100);
-    }
-    maker
-}
-
 /// What became of each row of a plan made from `maker`, on a server with events.
 fn applied(maker: &Maker, keep_last: u32, arm: impl FnOnce(&mut Server)) -> (String, Option<Stopped>, Model) {
     let model = Model::of(maker);
@@ -105,7 +97,7 @@ fn indexes_that_name_an_index_twice_do_not_double_the_journal() {
 
 #[test]
 fn a_new_signature_of_what_goes_stops_the_package() {
-    let mut maker = singles(2);
+    let mut maker = Maker::singles(2);
     let plan = planned(&Model::of(&maker), &keep(1));
     let (subject, signature) = (maker.image("v1/image"), maker.image("signature"));
     maker.tag(&format!("sha256-{}.sig", subject.hex()), signature, 0);
@@ -115,7 +107,7 @@ fn a_new_signature_of_what_goes_stops_the_package() {
 
 #[test]
 fn a_kept_image_that_broke_before_the_apply_stops_the_package() {
-    let mut maker = singles(1);
+    let mut maker = Maker::singles(1);
     maker.multi("v2", 50);
     let plan = planned(&Model::of(&maker), &keep(1));
     let mut model = Model::of(&maker);
@@ -126,7 +118,7 @@ fn a_kept_image_that_broke_before_the_apply_stops_the_package() {
 
 #[test]
 fn a_kept_tag_that_another_cleaner_took_stops_the_package() {
-    let maker = singles(3);
+    let maker = Maker::singles(3);
     let plan = planned(&Model::of(&maker), &keep(2));
     let mut model = Model::of(&maker);
     model.rows.remove("v2");
@@ -136,7 +128,7 @@ fn a_kept_tag_that_another_cleaner_took_stops_the_package() {
 
 #[test]
 fn a_kept_image_that_was_broken_all_along_stops_nothing() {
-    let mut maker = singles(2);
+    let mut maker = Maker::singles(2);
     maker.multi("v3", 50);
     let lost = maker.image("v3/arm64");
     maker.lose(lost);
@@ -147,7 +139,7 @@ fn a_kept_image_that_was_broken_all_along_stops_nothing() {
 
 #[test]
 fn a_kept_image_that_got_worse_meanwhile_stops_the_run() {
-    let mut maker = singles(2);
+    let mut maker = Maker::singles(2);
     maker.multi("v3", 50);
     let child = maker.image("v3/arm64");
     let lose = |version: String| {
@@ -163,7 +155,7 @@ fn a_kept_image_that_got_worse_meanwhile_stops_the_run() {
 
 #[test]
 fn a_kept_tag_that_is_listed_and_answers_404_is_worse() {
-    let maker = singles(2);
+    let maker = Maker::singles(2);
     let kept = Model::of(&maker).rows["v2"].digest;
     let (_, stopped, _) = applied(&maker, 1, |server| {
         server.events.push((1, Box::new(move |model| model.bytes.retain(|one, _| *one != kept))));
@@ -174,7 +166,7 @@ fn a_kept_tag_that_is_listed_and_answers_404_is_worse() {
 
 #[test]
 fn a_kept_image_that_cannot_be_read_again_is_not_called_broken() {
-    let maker = singles(2);
+    let maker = Maker::singles(2);
     let kept = Model::of(&maker).rows["v2"].digest;
     let (_, stopped, _) = applied(&maker, 1, |server| server.silent.extend([kept]));
     let Some(Stopped::Unread(why)) = stopped else { panic!("{stopped:?}") };

@@ -84,14 +84,6 @@ impl Reader for Answers {
     }
 }
 
-fn singles(count: i64) -> Maker {
-    let mut maker = Maker::new();
-    for number in 1..=count {
-        maker.single(&format!("v{number}"), (count - number) * 10 + 100);
-    }
-    maker
-}
-
 fn text(plan: &Plan) -> String {
     let package = &plan.packages[0];
     let reason = package.reason.iter().map(|why| format!("skipped: {why}"));
@@ -106,7 +98,7 @@ fn text(plan: &Plan) -> String {
 /// The registry 2.8 lists tags whose manifest was deleted by digest, and nothing tells what they named.
 #[test]
 fn a_listed_tag_of_which_nothing_is_known_can_be_assumed_lost() {
-    let mut answers = Answers::of(&singles(3));
+    let mut answers = Answers::of(&Maker::singles(3));
     answers.manifests.remove("v3");
     insta::assert_snapshot!(text(&answers.plan(&keep(1))), @"
     skipped: tag v3 is listed, and what it names is not known; if it is lost for good, say --assume-lost app:v3
@@ -127,7 +119,7 @@ fn a_listed_tag_of_which_nothing_is_known_can_be_assumed_lost() {
 /// A tag whose own row does not serve it names what another row serves, whichever is listed first.
 #[test]
 fn a_lost_row_is_read_by_any_row_that_serves_its_digest() {
-    let mut maker = singles(2);
+    let mut maker = Maker::singles(2);
     let newest = maker.image("v2/image");
     for tag in ["a-first", "z-last"] {
         maker.tag(tag, newest, 50);
@@ -149,7 +141,7 @@ fn a_lost_row_is_read_by_any_row_that_serves_its_digest() {
 /// Which of two unanswered tags is named does not depend on the listing.
 #[test]
 fn the_order_of_a_listing_picks_no_reason() {
-    let mut answers = Answers::of(&singles(4));
+    let mut answers = Answers::of(&Maker::singles(4));
     for tag in ["v2", "v3"] {
         answers.manifests.insert(tag.into(), Err("502 Bad Gateway".into()));
     }
@@ -163,7 +155,7 @@ fn the_order_of_a_listing_picks_no_reason() {
 /// <https://github.com/distribution/distribution/issues/4358>
 #[test]
 fn schema_1_that_is_signed_anew_stays_and_skips_no_package() {
-    let mut answers = Answers::of(&singles(3));
+    let mut answers = Answers::of(&Maker::singles(3));
     let (digest, bytes) = (sha("what was pushed"), br#"{"schemaVersion":1,"name":"app","tag":"old","architecture":"amd64","fsLayers":[],"history":[],"signatures":[]}"#);
     let media_type = "application/vnd.docker.distribution.manifest.v1+prettyjws".to_owned();
     answers.rows.push(("old".into(), 900));

@@ -4,15 +4,6 @@ use registry_core::retention::{Fate, InUse, Pattern, Rule};
 
 use crate::support::{IMAGE, Maker, keep, sha};
 
-/// `v1` the oldest, ten hours apart.
-fn builds(count: i64) -> Maker {
-    let mut maker = Maker::new();
-    for number in 1..=count {
-        maker.single(&format!("v{number}"), (count - number) * 10 + 100);
-    }
-    maker
-}
-
 #[test]
 fn latest_alone_on_an_old_image() {
     let mut maker = Maker::new();
@@ -30,7 +21,7 @@ fn latest_alone_on_an_old_image() {
 
 #[test]
 fn a_rollback_of_latest() {
-    let mut maker = builds(4);
+    let mut maker = Maker::singles(4);
     let old = maker.image("v2/image");
     maker.tag("latest", old, 1);
     insta::assert_snapshot!(maker.text(&keep(2)), @"
@@ -63,7 +54,7 @@ fn children_never_count_and_never_go() {
 
 #[test]
 fn arch_tags_before_they_are_combined_count() {
-    let mut maker = builds(2);
+    let mut maker = Maker::singles(2);
     maker.single("v3-amd64", 2);
     maker.single("v3-arm64", 2);
     insta::assert_snapshot!(maker.text(&keep(2)), @"
@@ -76,7 +67,7 @@ fn arch_tags_before_they_are_combined_count() {
 
 #[test]
 fn arch_tags_after_they_are_combined_stay_with_their_index() {
-    let mut maker = builds(2);
+    let mut maker = Maker::singles(2);
     let children = [maker.single("v3-amd64", 2), maker.single("v3-arm64", 2)];
     let index = maker.index("v3/index", &children);
     maker.tag("v3", index, 1);
@@ -114,7 +105,7 @@ fn a_tag_on_a_child_whose_index_goes() {
 
 #[test]
 fn two_tags_on_one_child() {
-    let mut maker = builds(2);
+    let mut maker = Maker::singles(2);
     let child = maker.image("child");
     maker.tag("edge-amd64", child, 50);
     maker.tag("stable-amd64", child, 900);
@@ -152,7 +143,7 @@ fn a_signature_of_a_child() {
 
 #[test]
 fn a_signature_whose_subject_is_gone() {
-    let mut maker = builds(2);
+    let mut maker = Maker::singles(2);
     let subject = maker.image("subject");
     maker.lose(subject);
     let signature = maker.image("signature");
@@ -183,7 +174,7 @@ fn a_signature_whose_subject_is_gone() {
 
 #[test]
 fn a_broken_newest_image_takes_no_place() {
-    let mut maker = builds(3);
+    let mut maker = Maker::singles(3);
     let index = maker.multi("v4", 1);
     let child = maker.image("v4/arm64");
     maker.lose(child);
@@ -222,7 +213,7 @@ fn a_protected_image_tells_what_it_lacks_and_which_place_it_takes() {
 
 #[test]
 fn fewer_than_n_images_of_which_one_is_broken() {
-    let mut maker = builds(2);
+    let mut maker = Maker::singles(2);
     maker.multi("v0", 900);
     let child = maker.image("v0/arm64");
     maker.lose(child);
@@ -274,7 +265,7 @@ fn most_pushes_in_one_second_are_an_import() {
 
 #[test]
 fn an_untagged_index_younger_than_the_grace_holds_its_children() {
-    let mut maker = builds(2);
+    let mut maker = Maker::singles(2);
     for (name, hours) in [("young", 2), ("old", 200)] {
         let child = maker.image(&format!("{name}/child"));
         maker.digest_row(child, 300);
@@ -303,7 +294,7 @@ fn a_package_of_digest_rows_only() {
 
 #[test]
 fn build_caches_stay_and_do_not_count() {
-    let mut maker = builds(2);
+    let mut maker = Maker::singles(2);
     let cache = maker.artifact("cache", "application/vnd.buildkit.cacheconfig.v0", None);
     maker.tag("bk-main", cache, 1);
     maker.single("buildcache-arm64", 2);
@@ -389,7 +380,7 @@ fn a_referrer_by_subject_stays_with_it() {
 
 #[test]
 fn a_manifest_of_an_unknown_type_stays_with_what_it_mentions() {
-    let mut maker = builds(2);
+    let mut maker = Maker::singles(2);
     let mentioned = maker.single("mentioned", 800);
     let value = serde_json::json!({"schemaVersion": 2, "mediaType": "application/vnd.example.bundle", "refs": {"deep": [mentioned]}});
     let bundle = maker.manifest("bundle", "application/vnd.example.bundle", &value);
@@ -404,7 +395,7 @@ fn a_manifest_of_an_unknown_type_stays_with_what_it_mentions() {
 
 #[test]
 fn what_could_not_be_read_stops_the_package() {
-    let mut maker = builds(3);
+    let mut maker = Maker::singles(3);
     let number = maker.package.intern(&sha("x"));
     maker.package.set_unknown(number, "502 Bad Gateway");
     insta::assert_snapshot!(maker.text(&keep(1)), @"
@@ -413,7 +404,7 @@ fn what_could_not_be_read_stops_the_package() {
     leave  v2: the package is skipped
     leave  v1: the package is skipped
     ");
-    let mut maker = builds(3);
+    let mut maker = Maker::singles(3);
     let number = maker.package.intern(&sha("y"));
     maker.package.set_bytes(number, IMAGE, b"<html>");
     insta::assert_snapshot!(maker.text(&keep(1)).lines().next().unwrap(), @"skipped: manifest sha256:a1fce4363854ff888cff4b8e7875d600c2682390412a8cf79b37d0b11148b0fa could not be read: it is no JSON, so what it references is not known");
@@ -421,7 +412,7 @@ fn what_could_not_be_read_stops_the_package() {
 
 #[test]
 fn a_lost_root_stops_the_package_until_it_is_named() {
-    let mut maker = builds(3);
+    let mut maker = Maker::singles(3);
     let lost = maker.image("v3/image");
     let number = maker.package.intern(&lost);
     maker.package.set_absent(number);
@@ -443,7 +434,7 @@ fn a_lost_root_stops_the_package_until_it_is_named() {
 
 #[test]
 fn guards_refuse_and_never_cut_short() {
-    let mut maker = builds(5);
+    let mut maker = Maker::singles(5);
     let mut policy = keep(2);
     policy.max_delete_percent = Some(50);
     insta::assert_snapshot!(maker.text(&policy), @"

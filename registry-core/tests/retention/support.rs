@@ -84,6 +84,24 @@ impl Maker {
         index
     }
 
+    /// So many images of one platform each: `v1` the oldest, ten hours apart.
+    pub fn singles(count: i64) -> Self {
+        Self::pushed(count, |maker, tag, hours| _ = maker.single(tag, hours))
+    }
+
+    /// The same of two platforms each.
+    pub fn multis(count: i64) -> Self {
+        Self::pushed(count, |maker, tag, hours| _ = maker.multi(tag, hours))
+    }
+
+    fn pushed(count: i64, push: impl Fn(&mut Self, &str, i64)) -> Self {
+        let mut maker = Self::new();
+        for number in 1..=count {
+            push(&mut maker, &format!("v{number}"), (count - number) * 10 + 100);
+        }
+        maker
+    }
+
     /// An image of one platform, tagged.
     pub fn single(&mut self, tag: &str, hours: i64) -> Digest {
         let image = self.image(&format!("{tag}/image"));
