@@ -107,7 +107,10 @@ fn who_may_not_make_a_quarantine_is_told_and_links_are_written() {
     command.arg("--journal").arg(folder.path().join("journal"));
     let ran = run(keeper(&mut command));
     assert_eq!(ran.0, 1 | 4 | 8, "{}", ran.1);
-    let report: serde_json::Value = serde_json::from_str(&ran.1).unwrap();
+    // Standard output comes first; what failed stands on standard error after it.
+    let (report, said) = ran.1.split_at(ran.1.rfind("}\n").unwrap() + 2);
+    assert!(said.starts_with("ERROR failed: quarantine blobs/"), "{said}");
+    let report: serde_json::Value = serde_json::from_str(report).unwrap();
     assert!(report.get("quarantine").is_none(), "{report:#}");
     let steps = report["steps"].as_array().unwrap().iter();
     let told = steps.map(|step| {
