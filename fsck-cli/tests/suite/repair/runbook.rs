@@ -108,5 +108,8 @@ fn there_and_back(server: &RealServer, make: fn(&Path), is_free: bool) {
         }
     }
     assert_eq!(failing(&client).len(), 1);
-    assert_eq!(differences(&before, &picture(&root)), [""; 0]);
+    // A real server keeps a folder without bytes of the upload with which `probe` finds out what it is.
+    let mut differences = differences(&before, &picture(&root));
+    differences.retain(|path| !path.contains("/_uploads") || path.ends_with("/data"));
+    assert_eq!(differences, [""; 0]);
 }
