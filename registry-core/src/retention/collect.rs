@@ -6,6 +6,7 @@ use std::future::Future;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 
+use super::at_risk;
 use super::built;
 use super::cache::Cache;
 use super::confirm::Assumed;
@@ -13,7 +14,9 @@ use super::images::followed;
 use super::known_rows::KnownRows;
 use super::planning::Undated;
 use super::policy::Pattern;
-use super::record::{Elsewhere, Record, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA};
+use super::record::{
+    Elsewhere, Record, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA, Shared, Unselected,
+};
 use super::server::{Fetched, Incomplete, Listed, Listing, Reader, Unanswered};
 use super::source::{Source, SourceKind};
 use crate::oci::manifest::Role;
@@ -99,13 +102,16 @@ async fn read_all(
     let names: BTreeSet<String> =
         listed_names.chain(incomplete.iter().map(|one| &one.package)).cloned().collect();
     let mut by_package: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
+    let mut others: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
     let wanted = |name: &str| how.only.is_empty() || how.only.iter().any(|pattern| pattern.is_match(name));
-    for row in rows.into_iter().filter(|row| wanted(&row.package)) {
-        by_package.entry(row.package.clone()).or_default().push(row);
+    for row in rows {
+        let of = if wanted(&row.package) { &mut by_package } else { &mut others };
+        of.entry(row.package.clone()).or_default().push(row);
     }
     let mut unlisted: BTreeMap<String, String> = BTreeMap::new();
-    for Incomplete { package, why } in incomplete.into_iter().filter(|one| wanted(&one.package)) {
-        by_package.entry(package.clone()).or_default();
+    for Incomplete { package, why } in incomplete {
+        let of = if wanted(&package) { &mut by_package } else { &mut others };
+        of.entry(package.clone()).or_default();
         unlisted.insert(package, why);
     }
     let mut packages: Vec<RecordedPackage> =
@@ -123,6 +129,9 @@ async fn read_all(
     read_children(reader, &mut packages, how, known.as_mut()).await;
     read_subjects(reader, &mut packages, how, known.as_mut()).await;
     read_elsewhere(reader, &mut packages, names, source.kind, how).await;
+    if source.kind == SourceKind::Forgejo && !others.is_empty() {
+        read_unselected(reader, &mut packages, others, &unlisted, how).await;
+    }
     if how.built_at {
         let all = packages.iter().enumerate();
         let all = all.flat_map(|(at, package)| package.manifests.keys().map(move |digest| (at, *digest)));
@@ -459,6 +468,66 @@ async fn read_elsewhere(
             }
             package.elsewhere.insert(subject, elsewhere);
         }
+    }
+}
+
+/// Reads what packages that were not selected have to do with digests of those that were. Their rows are listed anyway; their
+/// tags are read only where they have a digest that no index of its own package settles.
+async fn read_unselected(
+    reader: &impl Reader,
+    packages: &mut [RecordedPackage],
+    others: BTreeMap<String, Vec<Listed>>,
+    incomplete: &BTreeMap<String, String>,
+    how: &Collecting<'_>,
+) {
+    // Every other version protects what its index names.
+    let collected = |version: &str| version.parse::<Digest>().ok().filter(|_| version.starts_with("sha256:"));
+    let is_listed = |package: &RecordedPackage, digests: &BTreeMap<Digest, Shared>| {
+        let mut rows = package.versions.iter().filter_map(|row| collected(&row.version));
+        rows.any(|digest| digests.contains_key(&digest))
+    };
+    let mut shared: BTreeMap<Digest, Shared> = BTreeMap::new();
+    for row in others.values().flatten() {
+        if let (Some(digest), Some(id)) = (collected(&row.version), row.id) {
+            shared.entry(digest).or_default().rows.push(id);
+        }
+    }
+    let doubtful = packages.iter().filter(|package| is_listed(package, &shared));
+    let unsettled: BTreeSet<Digest> =
+        doubtful.flat_map(|package| at_risk::unsettled(&package.package())).collect();
+    let concerns = |row: &Listed| collected(&row.version).is_some_and(|digest| unsettled.contains(&digest));
+    let mut unread = 0;
+    let mut wanted = Vec::new();
+    for (name, rows) in others {
+        let is_concerned = rows.iter().any(concerns);
+        let tags: Vec<Listed> = rows.into_iter().filter(|row| collected(&row.version).is_none()).collect();
+        if is_concerned {
+            wanted.push(listed(&name, tags));
+        } else {
+            unread += u64::from(!tags.is_empty() || incomplete.contains_key(&name));
+        }
+    }
+    read_rows(reader, &mut wanted, how, None).await;
+    for package in &wanted {
+        let mut is_whole = !incomplete.contains_key(&package.name);
+        for row in &package.versions {
+            let manifest = row.digest.and_then(|digest| package.manifests.get(&digest));
+            let (Some(bytes), Some(id)) = (manifest.and_then(RecordedManifest::bytes), row.id) else {
+                is_whole = false;
+                continue;
+            };
+            let references = Manifest::parse(bytes).references.into_iter();
+            let children = references.filter(|reference| reference.role == Role::Child);
+            for digest in children.filter_map(|child| child.descriptor.digest) {
+                shared.entry(digest).or_default().named_by.push(id);
+            }
+        }
+        unread += u64::from(!is_whole);
+    }
+    for package in packages {
+        let digests = package.versions.iter().filter_map(|row| collected(&row.version));
+        let own = digests.filter_map(|digest| Some((digest, shared.get(&digest)?.clone())));
+        package.unselected = Some(Unselected { shared: own.collect(), unread });
     }
 }
 

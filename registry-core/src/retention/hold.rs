@@ -4,14 +4,15 @@
 use std::collections::HashSet;
 
 use super::decision::Action;
-use super::health::{Health, healths};
-use super::package::Package;
+use super::drift::mark;
+use super::package::{Package, Row};
 use super::plan::PackagePlan;
 use super::record::{RecordedManifest, RecordedPackage};
 use super::server::{Unanswered, Writer};
 use crate::Stop;
 
-/// Puts by digest, children first, every manifest that what goes reaches and nothing kept does.
+/// Puts by digest, children first, every manifest that what goes needs and nothing kept does ([`Package::held`]): what it
+/// reaches, and what was pushed by digest and refers to that.
 ///
 /// # Errors
 /// When one of them was not taken: then it could not be put back.
@@ -21,22 +22,21 @@ pub(super) async fn hold(
     recorded: &RecordedPackage,
     package: &Package,
 ) -> Result<(), Unanswered> {
-    // What is gone already is not this run's deletion, and no undo of it puts it back.
-    let there: HashSet<&str> = package.rows.iter().map(|row| &*row.version).collect();
-    let of = |goes: bool| {
-        let rows = planned.versions.iter().filter(|row| {
-            !row.version.contains(':')
-                && (row.action == Action::Delete) == goes
-                && there.contains(row.version.as_str())
-        });
-        package.reach(rows.filter_map(|row| row.digest).filter_map(|digest| package.find(&digest)))
+    let going = planned.versions.iter().filter(|row| row.action == Action::Delete);
+    let going: HashSet<_> =
+        going.map(|row| (row.version.as_str(), mark(row.id, row.created_at), row.digest)).collect();
+    // What is gone already is not this run's deletion, and no undo of it puts it back. What was pushed since the plan stays.
+    let goes = |row: &Row| {
+        let digest = row.manifest.map(|manifest| package.digest(manifest));
+        going.contains(&(&*row.version, mark(row.id, row.created_at), digest))
     };
-    let (goes, stays) = (of(true), of(false));
-    let healths = healths(package);
+    let tags = |is_going: bool| {
+        let rows = package.rows.iter().filter(move |row| row.is_tag() && goes(row) == is_going);
+        rows.filter_map(|row| row.manifest)
+    };
+    let held = package.held(tags(true), tags(false));
     for manifest in package.leaves_first(package.manifests()) {
-        // What is broken cannot be put back anyway, and no server takes an index without its children.
-        let at = manifest.index();
-        if !goes[at] || stays[at] || healths[at] != Health::Whole {
+        if !held[manifest.index()] {
             continue;
         }
         if writer.stop().is_some_and(Stop::is_stopped) {

@@ -85,7 +85,7 @@ pub use policy_text::{PolicyText, RuleText};
 pub use push_times::{PushTime, PushTimes, PushTimesError, SCHEMA as PUSH_TIMES_SCHEMA};
 pub use record::{
     Elsewhere, Record, RecordError, RecordedManifest, RecordedPackage, RecordedVersion,
-    SCHEMA as INVENTORY_SCHEMA,
+    SCHEMA as INVENTORY_SCHEMA, Shared, Unselected,
 };
 #[cfg(feature = "remote")]
 pub use server::{

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::copied::CopiedTimes;
-use super::record::Elsewhere;
+use super::record::{Elsewhere, Unselected};
 use crate::graph::{DigestTable, NodeId};
 use crate::oci::manifest::{Kind, Role};
 use crate::oci::{Digest, Manifest, MediaType};
@@ -132,6 +132,8 @@ pub struct Package {
     pub copied: Option<CopiedTimes>,
     /// What other packages answer to the digests that tags of this one are named after and that it does not have.
     pub elsewhere: BTreeMap<Digest, Elsewhere>,
+    /// What packages that were not selected have to do with its digests.
+    pub unselected: Option<Unselected>,
     digests: DigestTable,
     states: Vec<State>,
     parts: DigestTable,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::among::Among;
-use super::at_risk::{self, Collector};
+use super::at_risk::{Collector, Warning};
 use super::bytes::Reclaim;
 use super::decide::{self, decide, decide_among};
 use super::decision::{self, Action, Decision, Stop};
@@ -25,12 +25,13 @@ pub fn plan(
     now: Timestamp,
     tool_version: &str,
 ) -> Plan {
-    let (mut reclaim, mut collector) = (Reclaim::default(), Collector::default());
+    let mut reclaim = Reclaim::default();
+    let mut forecast = (source.kind == SourceKind::Forgejo).then(|| Forecast::new(policy));
     let mut number = 0;
-    let mut one = |package: &Package, decision: Decision| {
+    let mut one = |package: &Package, decision: Decision, forecast: &mut Option<Forecast>| {
         reclaim.add(package, &decision);
-        if source.kind == SourceKind::Forgejo {
-            collector.add(number, package, &decision);
+        if let Some(forecast) = forecast {
+            forecast.add(number, package, &decision);
             number += 1;
         }
         let planned = package_plan(package, &decision, &source, policy);
@@ -39,10 +40,16 @@ pub fn plan(
     };
     let path = |package: &Package| source.path_of(&package.name);
     let (mut among, mut packages_planned) = (Among::default(), Vec::<(PackagePlan, IfRefused)>::new());
-    for package in packages.into_iter().filter(|package| policy.covers(&package.name)) {
+    for package in packages {
+        if !policy.covers(&package.name) {
+            if let Some(forecast) = &mut forecast {
+                forecast.add_uncovered(&package);
+            }
+            continue;
+        }
         let decision = decide(&package, &path(&package), policy, now);
         if among.add(&package, &decision) {
-            packages_planned.push(one(&package, decision));
+            packages_planned.push(one(&package, decision, &mut forecast));
         } else {
             among.waiting.push((package, decision));
         }
@@ -50,16 +57,16 @@ pub fn plan(
     // Followers of what other packages have are decided when all others are.
     among.settle(|package, others| decide_among(package, &path(package), policy, now, others));
     for (package, decision) in among.waiting {
-        packages_planned.push(one(&package, decision));
+        packages_planned.push(one(&package, decision, &mut forecast));
     }
     let mut packages = packages_planned;
-    for (package, head) in collector.takes() {
+    let is_capped = cap(&mut packages, policy.max_delete);
+    for (package, warning) in forecast.into_iter().flat_map(|forecast| forecast.warnings(is_capped)) {
         if let Some((package, _)) = packages.get_mut(package as usize) {
-            package.warn_of(|digest| at_risk::begins(digest, &head));
+            package.warnings.push(warning.to_string());
         }
     }
     packages.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
-    let is_capped = cap(&mut packages, policy.max_delete);
     let packages: Vec<PackagePlan> = packages.into_iter().map(|(package, _)| package).collect();
     let reclaimable_bytes = if is_capped { 0 } else { reclaim.bytes() };
     let mut summary = Summary { reclaimable_bytes, ..Summary::default() };
@@ -78,6 +85,43 @@ pub fn plan(
     };
     plan.plan_digest = plan.own_digest().to_string();
     plan
+}
+
+/// What the server's own collector takes after a plan.
+struct Forecast {
+    undo_window: bool,
+    decided: Collector,
+    /// The same if nothing goes anywhere, where a plan may be refused as a whole.
+    if_capped: Option<Collector>,
+}
+
+impl Forecast {
+    fn new(policy: &Policy) -> Self {
+        Self {
+            undo_window: policy.undo_window,
+            decided: Collector::default(),
+            if_capped: policy.max_delete.map(|_| Collector::default()),
+        }
+    }
+
+    fn add(&mut self, number: u32, package: &Package, decision: &Decision) {
+        let stays = |at: usize| decision.rows[at].action != Action::Delete;
+        self.decided.add(Some(number), package, stays, self.undo_window);
+        if let Some(if_capped) = &mut self.if_capped {
+            if_capped.add(Some(number), package, |_| true, false);
+        }
+    }
+
+    /// Adds a package that the policy does not cover: the collector reads it nevertheless.
+    fn add_uncovered(&mut self, package: &Package) {
+        for collector in [Some(&mut self.decided), self.if_capped.as_mut()].into_iter().flatten() {
+            collector.add(None, package, |_| true, false);
+        }
+    }
+
+    fn warnings(self, is_capped: bool) -> Vec<(u32, Warning)> {
+        self.if_capped.filter(|_| is_capped).unwrap_or(self.decided).warnings()
+    }
 }
 
 /// Manifests of one package whose configs are wanted for a plan.
@@ -122,19 +166,6 @@ fn cap(packages: &mut [(PackagePlan, IfRefused)], most: Option<u64>) -> bool {
 }
 
 impl PackagePlan {
-    /// Warns of the row of a digest that the server's collector takes although something kept needs it.
-    fn warn_of(&mut self, is_it: impl Fn(&Digest) -> bool) {
-        let rows = self.versions.iter().filter(|row| row.version.contains(':'));
-        let warn = |row: &Version| {
-            let (digest, why) = (row.digest.filter(|digest| is_it(digest))?, row.reasons.first()?);
-            Some(format!(
-                "the server's own collector will take {digest} ({why}) once it is a day old: it was pushed again after \
-                 the index that names it, and another package has it too; push the tag again"
-            ))
-        };
-        self.warnings.extend(rows.filter_map(warn));
-    }
-
     /// Takes back what would go, for the reason given, as [`Decision::refuse`] does; `if_refused` are the reasons of rows
     /// that hang on a deletion.
     fn refuse(&mut self, why: String, if_refused: IfRefused) {

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::built::is_date;
+use super::health::{Health, healths};
 use super::package::{Info, ManifestId, Package};
 use crate::oci::manifest::Kind;
 
@@ -69,6 +70,54 @@ impl Package {
                 stack.extend(info.named().copied().filter(|child| !reached[child.index()]));
             }
         }
+    }
+
+    /// Everything that `roots` need, by number: what they reach, and what was pushed by digest only and refers to something
+    /// needed (`subject`), with what that reaches. A referrer that has a tag is an image of its own.
+    pub(super) fn needed(&self, roots: impl IntoIterator<Item = ManifestId>) -> Vec<bool> {
+        let mut needed = self.reach(roots);
+        let tagged = self.rows.iter().filter(|row| row.is_tag()).filter_map(|row| row.manifest);
+        let tagged: HashSet<ManifestId> = tagged.collect();
+        self.reach_referrers(&mut needed, |referrer| !tagged.contains(&referrer));
+        needed
+    }
+
+    /// Adds listed manifests that refer to something reached, of those that are asked for, and what these reach.
+    pub(super) fn reach_referrers(&self, reached: &mut [bool], of: impl Fn(ManifestId) -> bool) {
+        let mut referrers: HashMap<ManifestId, Vec<ManifestId>> = HashMap::new();
+        for manifest in self.rows.iter().filter_map(|row| row.manifest).filter(|one| of(*one)) {
+            if let Some(subject) = self.info(manifest).and_then(|info| info.subject) {
+                referrers.entry(subject).or_default().push(manifest);
+            }
+        }
+        if referrers.is_empty() {
+            return;
+        }
+        let mut stack: Vec<ManifestId> = self.manifests().filter(|one| reached[one.index()]).collect();
+        while let Some(manifest) = stack.pop() {
+            let named = self.info(manifest).into_iter().flat_map(Info::named);
+            for next in named.chain(referrers.get(&manifest).into_iter().flatten()) {
+                if !std::mem::replace(&mut reached[next.index()], true) {
+                    stack.push(*next);
+                }
+            }
+        }
+    }
+
+    /// What the undo window puts by digest, by number: what `going` needs and `staying` does not. A manifest that an index
+    /// which stays names is never put: the server's collector takes a row that is younger than its index
+    /// (`services/packages/container/cleanup_sha256.go @ v15.0.3`). What is broken cannot be put back anyway, and no server
+    /// takes an index without its children.
+    pub(super) fn held(
+        &self,
+        going: impl IntoIterator<Item = ManifestId>,
+        staying: impl IntoIterator<Item = ManifestId>,
+    ) -> Vec<bool> {
+        let (mut held, stays) = (self.needed(going), self.needed(staying));
+        for ((held, stays), health) in held.iter_mut().zip(stays).zip(healths(self)) {
+            *held &= !stays && health == Health::Whole;
+        }
+        held
     }
 
     /// Rows by the manifest they carry.

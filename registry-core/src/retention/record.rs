@@ -59,6 +59,9 @@ pub struct RecordedPackage {
     /// A digest that is missing here was asked of none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub elsewhere: BTreeMap<Digest, Elsewhere>,
+    /// What packages that were not selected have to do with its digests; left out where all were selected.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unselected: Option<Unselected>,
     /// Of those that are absent: what a tree on disk has the bytes of, and only no link to. Explains, decides nothing, and is
     /// in no file.
     #[serde(skip)]
@@ -76,6 +79,33 @@ pub struct Elsewhere {
     /// Why it may be in others that could not be asked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unread: Option<String>,
+}
+
+/// What packages that were not selected have to do with the digests that a selected one lists: Forgejo's own collector reads
+/// all packages together. Decides nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Unselected {
+    /// Digests of this package that they list, or name in an index that was read.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub shared: BTreeMap<Digest, Shared>,
+    /// How many of them have tags that were not read, so that what these name is not known.
+    #[serde(default)]
+    pub unread: u64,
+}
+
+/// Where a digest occurs in packages that were not selected: the server's numbers of the rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Shared {
+    /// Rows of the digest.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub rows: Vec<u64>,
+    /// Tags of indexes that name it, as often as they do.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub named_by: Vec<u64>,
 }
 
 /// A row of a listing.
@@ -212,6 +242,7 @@ impl RecordedPackage {
         package.unreadable.clone_from(&self.error);
         package.copied.clone_from(&self.copied);
         package.elsewhere.clone_from(&self.elsewhere);
+        package.unselected.clone_from(&self.unselected);
         for (digest, recorded) in &self.manifests {
             let manifest = package.intern(digest);
             match recorded {

@@ -1,11 +1,9 @@
 //! Manifests listed under their digest: which of them go when untagged ones are to be pruned, and what is said of them.
 
-use std::collections::HashMap;
-
 use super::decide::Deciding;
 use super::decision::{Action, Verdict};
 use super::images::smaller;
-use super::package::{Info, ManifestId, State};
+use super::package::{ManifestId, State};
 use super::policy::{is_restored, is_young};
 
 /// For each row whether it goes: a digest that no root reaches, older than the grace.
@@ -24,26 +22,12 @@ pub(super) fn prune(deciding: &Deciding<'_>) -> Vec<bool> {
     let opaque = |manifest: &ManifestId| package.info(*manifest).is_some_and(|info| info.is_opaque);
     package.reach_more(&mut reached, rows.iter().filter_map(|row| row.manifest).filter(opaque));
     if policy.undo_window {
-        // The window puts what images that go reach under its digest, and all of it stays for a day.
+        // The window puts what images that go reach, and what refers to it, under its digest; all of it stays for a day.
         let going = deciding.images.all.iter().zip(&deciding.gone).filter(|(_, gone)| **gone);
         package.reach_more(&mut reached, going.map(|(image, _)| image.manifest));
     }
     // Referrers of what stays, and theirs.
-    let mut referrers: HashMap<ManifestId, Vec<ManifestId>> = HashMap::new();
-    for manifest in rows.iter().filter_map(|row| row.manifest) {
-        if let Some(subject) = package.info(manifest).and_then(|info| info.subject) {
-            referrers.entry(subject).or_default().push(manifest);
-        }
-    }
-    let mut stack: Vec<ManifestId> = package.manifests().filter(|one| reached[one.index()]).collect();
-    while let Some(manifest) = stack.pop() {
-        let named = package.info(manifest).into_iter().flat_map(Info::named);
-        for next in named.chain(referrers.get(&manifest).into_iter().flatten()) {
-            if !std::mem::replace(&mut reached[next.index()], true) {
-                stack.push(*next);
-            }
-        }
-    }
+    package.reach_referrers(&mut reached, |_| true);
     let goes = |row: &super::Row| {
         !row.is_tag()
             && row.manifest.is_some_and(|manifest| {

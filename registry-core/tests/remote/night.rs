@@ -12,7 +12,7 @@ use crate::laws::{Push, block, forgejo, how, push_all, pushes, world};
 
 /// A journal in memory.
 #[derive(Default)]
-struct Lines(String);
+pub struct Lines(pub String);
 
 impl Journal for Lines {
     fn write(&mut self, entry: &Entry) -> io::Result<()> {
