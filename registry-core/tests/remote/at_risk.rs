@@ -321,12 +321,17 @@ fn the_plan_warns_of_referrers_pushed_by_digest_whose_subject_stays() {
 
 #[test]
 fn a_digest_that_a_tag_names_itself_is_not_lost_with_its_own_row() {
-    let tagged = |package| Act::Alone { package, build: 1, tag: Some(1) };
-    let pushed = Pushed::new(Profile::V15, &[alone(0), tagged(0), alone(1), tagged(1), alone(0)]);
-    let server = Server::start(pushed.world.clone());
-    let (_, plan) = block(planned(&server, &keep(100), &[]));
-    assert_eq!(lost(&pushed, &pushed.world), Lost::new());
-    assert_eq!(warnings(&plan), [""; 0]);
+    let tagged = |package| Act::Alone { package, build: 1, tag: Some(2) };
+    let images = [alone(0), tagged(0), alone(1), tagged(1), alone(0)];
+    // The child of an index has a tag of its own.
+    let child = [alone(0), index(1), tagged(1), alone(1)];
+    for acts in [&images[..], &child] {
+        let pushed = Pushed::new(Profile::V15, acts);
+        let server = Server::start(pushed.world.clone());
+        let (_, plan) = block(planned(&server, &keep(100), &[]));
+        assert_eq!(lost(&pushed, &pushed.world), Lost::new());
+        assert_eq!(warnings(&plan), [""; 0]);
+    }
 }
 
 #[test]
