@@ -4,6 +4,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use jiff::Timestamp;
 use registry_benches::tree::{Shape, generate};
 use registry_core::audit::{AuditOptions, audit};
 use registry_core::oci::Manifest;
@@ -36,9 +37,9 @@ fn tree(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(made.files)).sample_size(20);
     group.bench_function("scan", |bencher| bencher.iter(|| tree.scan(&ScanOptions::default(), &progress)));
     let graph = tree.scan(&ScanOptions::default(), &progress);
-    let options = AuditOptions::default();
+    let options = AuditOptions::new(Timestamp::MAX);
     group.bench_function("audit", |bencher| {
-        bencher.iter(|| audit(black_box(&graph), "bench", &options, false));
+        bencher.iter(|| audit(black_box(&graph), "bench", &options));
     });
     group.finish();
 }

@@ -112,7 +112,7 @@ fn one(
     };
     let look = ScanOptions { content: false, strict: args.strict, only: None };
     let mut graph = tree.scan(&look, progress);
-    let audit = audit::settled(&mut graph, &name, options, false, |graph, doubts| {
+    let audit = audit::settled(&mut graph, &name, options, |graph, doubts| {
         tree.settle(graph, doubts, progress);
     });
     if audit.looks_like_cache {

@@ -139,6 +139,7 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn new(args: &'a ScanArgs, now: Timestamp) -> Result<Self, Failure> {
         let options = AuditOptions {
+            list_garbage: args.list_garbage.is_some(),
             require_platforms: args.require_platform.clone(),
             ..judging(&args.judging, args.content, now).map_err(Failure::Usage)?
         };
@@ -175,9 +176,8 @@ impl<'a> Plan<'a> {
             only: self.only.is_some().then_some(&matches),
         };
         let mut graph = tree.scan(&scan, progress);
-        let list = self.args.list_garbage.is_some();
         let options = AuditOptions { role: self.rule.role(located), ..self.options.clone() };
-        let audit = audit::settled(&mut graph, &name, &options, list, |graph, doubts| {
+        let audit = audit::settled(&mut graph, &name, &options, |graph, doubts| {
             tree.settle(graph, doubts, progress);
         });
         // Freeing a graph node by node takes as long as reading one; the process ends soon anyway.
@@ -194,14 +194,7 @@ impl<'a> Plan<'a> {
 /// # Errors
 /// Never in practice: each glob is one already.
 pub fn judging(args: &Judging, content: bool, now: Timestamp) -> anyhow::Result<AuditOptions> {
-    Ok(AuditOptions {
-        now: u32::try_from(now.as_second()).unwrap_or(u32::MAX),
-        min_age: args.min_age,
-        content,
-        role: None,
-        sparse: set(&args.sparse)?,
-        require_platforms: Vec::new(),
-    })
+    Ok(AuditOptions { min_age: args.min_age, content, sparse: set(&args.sparse)?, ..AuditOptions::new(now) })
 }
 
 fn options(args: &ScanArgs) -> ReportOptions {

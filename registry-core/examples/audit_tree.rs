@@ -12,6 +12,7 @@
 use std::error::Error;
 use std::path::Path;
 
+use jiff::Timestamp;
 use registry_core::audit::{self, AuditOptions};
 use registry_core::storage::{OpenOptions, Progress, ScanOptions, Tree, locate};
 
@@ -30,10 +31,11 @@ pub fn broken_tags(root: &Path) -> Result<Vec<String>, Box<dyn Error>> {
         let tree = Tree::open(&located, &OpenOptions::default())?;
         let progress = Progress::default();
         let mut graph = tree.scan(&ScanOptions::default(), &progress);
-        // The audit is a pure function of the graph. What it doubts is read a second time, so that a push under way is
+        // The audit is a pure function of the graph and the clock. What it doubts is read a second time, so that a push under way is
         // not taken for damage.
         let name = located.name.display().to_string();
-        let audit = audit::settled(&mut graph, &name, &AuditOptions::default(), false, |graph, doubts| {
+        let options = AuditOptions::new(Timestamp::now());
+        let audit = audit::settled(&mut graph, &name, &options, |graph, doubts| {
             tree.settle(graph, doubts, &progress);
         });
         for tag in &audit.broken_tags {

@@ -11,6 +11,7 @@ use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use registry_core::audit::{self, Audit, AuditOptions};
 use registry_core::storage::folder::Result;
 use registry_core::storage::{Folder, FolderError, Kind, Progress, ScanOptions, Stat, Tree};
@@ -107,8 +108,8 @@ pub fn audit_archive(files: Files) -> std::io::Result<Audit> {
     let progress = Progress::default();
     let scan = ScanOptions { content: true, ..ScanOptions::default() };
     let mut graph = tree.scan(&scan, &progress);
-    let options = AuditOptions { content: true, ..AuditOptions::default() };
-    Ok(audit::settled(&mut graph, "archive", &options, false, |graph, doubts| {
+    let options = AuditOptions { content: true, ..AuditOptions::new(Timestamp::now()) };
+    Ok(audit::settled(&mut graph, "archive", &options, |graph, doubts| {
         tree.settle(graph, doubts, &progress);
     }))
 }

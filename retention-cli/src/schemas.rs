@@ -146,6 +146,34 @@ fn journals_and_results_are_valid() {
     core::PushTimes::read(&old.to_string()).unwrap();
 }
 
+/// The codes of a shape in the schema of the plan.
+fn codes(name: &str) -> Vec<String> {
+    let schema = schema_of::<core::Plan>(core::SCHEMA);
+    let variants = schema["$defs"][name]["oneOf"].as_array().unwrap();
+    let code = |variant: &Value| variant["properties"]["code"]["const"].as_str().unwrap().to_owned();
+    variants.iter().map(code).collect()
+}
+
+/// The codes in the first column of the table of docs/retention.md with this heading.
+fn documented_codes(heading: &str) -> Vec<String> {
+    let page = std::fs::read_to_string(root().join("docs/retention.md")).unwrap();
+    let (_, after) = page.split_once(&format!("| code | {heading} |\n")).expect(heading);
+    let rows = after.lines().skip(1).take_while(|line| line.starts_with('|'));
+    rows.map(|row| row.split('`').nth(1).unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_reason_is_documented() {
+    let sorted = |mut codes: Vec<String>| {
+        codes.sort();
+        codes
+    };
+    let reasons = codes("Reason");
+    assert_eq!(sorted(reasons), sorted(documented_codes("why a row stays or goes")));
+    let packages = codes("Skip").into_iter().chain(codes("Refusal")).collect();
+    assert_eq!(sorted(packages), sorted(documented_codes("why nothing goes in a package")));
+}
+
 /// The configuration that docs/retention.md shows.
 fn documented() -> String {
     let page = std::fs::read_to_string(root().join("docs/retention.md")).unwrap();

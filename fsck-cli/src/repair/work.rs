@@ -167,7 +167,7 @@ impl<'w> Work<'w> {
     /// The tree as it is now.
     pub(super) fn look_again(&self, progress: &Progress) -> Audit {
         let mut graph = self.tree.scan(&self.scan_options(), progress);
-        let audit = audit::settled(&mut graph, &self.name, &self.options, false, |graph, doubts| {
+        let audit = audit::settled(&mut graph, &self.name, &self.options, |graph, doubts| {
             self.tree.settle(graph, doubts, progress);
         });
         std::mem::forget(graph);

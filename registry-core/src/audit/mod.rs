@@ -77,8 +77,8 @@ pub fn restorable(graph: &Graph, repository: &Repository, tag: &str) -> Option<N
     history::restorable(View { graph, repository }, repository.tag(tag)?)
 }
 
-/// Audits the graph of the registry called `name`. With `list`, garbage comes piece by piece too.
-pub fn audit(graph: &Graph, name: &str, options: &AuditOptions, list: bool) -> Audit {
+/// Audits the graph of the registry called `name`.
+pub fn audit(graph: &Graph, name: &str, options: &AuditOptions) -> Audit {
     let found_role = if graph.has_scheduler_state { Role::Cache } else { Role::Primary };
     let role = options.role.unwrap_or(found_role);
     let source: Arc<str> = name.into();
@@ -104,7 +104,7 @@ pub fn audit(graph: &Graph, name: &str, options: &AuditOptions, list: bool) -> A
     }
     let mut survey = garbage::Survey::default();
     if graph.blobs_listed {
-        survey = garbage::survey(graph, options, list);
+        survey = garbage::survey(graph, options);
         let (mut drafts, mut doubts) = unnamed::wrong_bytes(graph, options);
         survey.of_root.append(&mut drafts);
         survey.doubts.append(&mut doubts);
@@ -179,12 +179,11 @@ pub fn settled(
     graph: &mut Graph,
     name: &str,
     options: &AuditOptions,
-    list: bool,
     mut settle: impl FnMut(&mut Graph, &[Doubt]),
 ) -> Audit {
     let mut seen = HashSet::new();
     loop {
-        let audit = audit(graph, name, options, list);
+        let audit = audit(graph, name, options);
         let doubts: Vec<Doubt> = audit.doubts.iter().copied().filter(|doubt| seen.insert(*doubt)).collect();
         if doubts.is_empty() {
             return audit;

@@ -1,9 +1,10 @@
 //! How an audit is asked.
 
 use globset::GlobSet;
+use jiff::Timestamp;
 
 use super::report::Role;
-use crate::graph::Seconds;
+use crate::graph::{Seconds, seconds};
 use crate::oci::Platform;
 
 /// Age after which an upload is stale: what `registry` purges by default (`registry/handlers/app.go @ v2.8.3`).
@@ -14,6 +15,8 @@ pub const UPLOAD_STALE_AFTER: Seconds = 168 * 3600;
 pub struct AuditOptions {
     /// Now, in seconds since 1970.
     pub now: Seconds,
+    /// Garbage comes piece by piece too, and not only as a sum.
+    pub list_garbage: bool,
     /// Younger than this, what no tag reaches is a push under way. Seconds.
     pub min_age: Seconds,
     /// Every byte was hashed: wrong bytes of the right size break a tag.
@@ -26,10 +29,13 @@ pub struct AuditOptions {
     pub require_platforms: Vec<Platform>,
 }
 
-impl Default for AuditOptions {
-    fn default() -> Self {
+impl AuditOptions {
+    /// An audit at the time `now`: what is younger than an hour and no tag reaches is a push under way, no byte was hashed,
+    /// `scheduler-state.json` tells a home from a cache.
+    pub fn new(now: Timestamp) -> Self {
         Self {
-            now: Seconds::MAX,
+            now: seconds(now.as_second()),
+            list_garbage: false,
             min_age: 3600,
             content: false,
             role: None,
@@ -37,9 +43,7 @@ impl Default for AuditOptions {
             require_platforms: Vec::new(),
         }
     }
-}
 
-impl AuditOptions {
     /// Whether something changed so recently that it may be part of a push under way. The future counts as recent.
     pub(super) fn is_young(&self, modified: Seconds) -> bool {
         modified.saturating_add(self.min_age) > self.now

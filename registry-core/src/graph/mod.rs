@@ -25,6 +25,11 @@ use manifest::Manifests;
 /// Seconds since 1970, as a file's time of change is kept; 0 for earlier, the maximum for later than 2106.
 pub type Seconds = u32;
 
+/// Seconds since 1970 as they are kept.
+pub(crate) fn seconds(since_1970: i64) -> Seconds {
+    Seconds::try_from(since_1970.max(0)).unwrap_or(Seconds::MAX)
+}
+
 /// A file or folder that could not be read. What it holds is unknown, never absent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unread {

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::decision::{Decision, Stop};
-use super::follow::Outer;
+use super::decision::{Decision, NotPlanned};
+use super::follow::FateElsewhere;
 use super::package::Package;
 use crate::oci::Digest;
 
@@ -14,7 +14,7 @@ use crate::oci::Digest;
 #[derive(Debug, Default)]
 pub(super) struct Among {
     /// By package and digest.
-    fates: HashMap<String, BTreeMap<Digest, Outer>>,
+    fates: HashMap<String, BTreeMap<Digest, FateElsewhere>>,
     /// Packages with followers of what others have, each with its decision so far.
     pub(super) waiting: Vec<(Package, Decision)>,
 }
@@ -23,21 +23,22 @@ impl Among {
     /// Notes what becomes of a package; whether its decision is final.
     pub(super) fn add(&mut self, package: &Package, decision: &Decision) -> bool {
         self.fates.insert(package.name.clone(), decision.fates.clone());
-        decision.stop.is_some() || package.elsewhere.values().all(|elsewhere| elsewhere.packages.is_empty())
+        decision.not_planned.is_some()
+            || package.elsewhere.values().all(|elsewhere| elsewhere.packages.is_empty())
     }
 
     /// What becomes of the subjects of a package that others have.
-    fn others(&self, package: &Package) -> BTreeMap<Digest, Outer> {
+    fn others(&self, package: &Package) -> BTreeMap<Digest, FateElsewhere> {
         let mut others = BTreeMap::new();
         for (subject, elsewhere) in &package.elsewhere {
             // A package that nothing was decided about keeps what it has.
             let fate = |name: &String| self.fates.get(name)?.get(subject).copied();
             let worst = elsewhere.packages.iter().map(|name| match self.fates.get(name) {
-                None => Outer::Stays,
+                None => FateElsewhere::Stays,
                 // It answered and nothing lists it.
-                Some(_) => fate(name).unwrap_or(Outer::Untagged),
+                Some(_) => fate(name).unwrap_or(FateElsewhere::Untagged),
             });
-            let unread = elsewhere.unread.as_ref().map(|_| Outer::Untagged);
+            let unread = elsewhere.unread.as_ref().map(|_| FateElsewhere::Untagged);
             if let Some(worst) = worst.chain(unread).max() {
                 others.insert(*subject, worst);
             }
@@ -46,13 +47,13 @@ impl Among {
     }
 
     /// Decides about the packages that wait until nothing changes any more.
-    pub(super) fn settle(&mut self, decide: impl Fn(&Package, &BTreeMap<Digest, Outer>) -> Decision) {
+    pub(super) fn settle(&mut self, decide: impl Fn(&Package, &BTreeMap<Digest, FateElsewhere>) -> Decision) {
         let mut waiting = std::mem::take(&mut self.waiting);
         let first: Vec<Decision> = waiting.iter().map(|(_, decision)| decision.clone()).collect();
         let mut refused = vec![false; waiting.len()];
         'anew: loop {
             for ((package, decision), first) in
-                waiting.iter_mut().zip(&first).filter(|((_, one), _)| one.stop.is_none())
+                waiting.iter_mut().zip(&first).filter(|((_, one), _)| one.not_planned.is_none())
             {
                 decision.clone_from(first);
                 self.add(package, decision);
@@ -68,7 +69,7 @@ impl Among {
                     has_changed = true;
                     *decision = now;
                     self.add(package, decision);
-                    if matches!(decision.stop, Some(Stop::Refused(_))) {
+                    if matches!(decision.not_planned, Some(NotPlanned::Refused(_))) {
                         refused[at] = true;
                         continue 'anew;
                     }

@@ -10,14 +10,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::decision::{Action, Decision, Stop, Verdict};
-use super::follow::{Followed, Outer, Subject};
+use super::decision::{Action, Decision, NotPlanned, Verdict};
+use super::follow::{FateElsewhere, Followed, SubjectFate};
 use super::guard::Refusal;
 use super::images::{self, Class, Image, ImageId, Images, smaller};
 use super::judge::Judgement;
 use super::package::{Info, ManifestId, Package, State};
 use super::policy::{Fate, Policy, is_restored, is_young};
 use super::rank::Rules;
+use super::reason::Reason;
 use super::support::Support;
 use super::undecided::{Undecided, UndecidedImages};
 use super::{guard, reversal, untagged};
@@ -36,14 +37,14 @@ pub(super) fn decide_among(
     path: &str,
     policy: &Policy,
     now: Timestamp,
-    others: &BTreeMap<Digest, Outer>,
+    others: &BTreeMap<Digest, FateElsewhere>,
 ) -> Decision {
     if let Some(why) = images::unknown(package, policy) {
-        let left = Verdict::leave("the package is skipped".into());
+        let left = Verdict::leave(Reason::PackageSkipped);
         let tagged: BTreeSet<_> =
             package.rows.iter().filter(|row| row.is_tag()).map(|row| row.manifest).collect();
         return Decision {
-            stop: Some(Stop::Skipped(why)),
+            not_planned: Some(NotPlanned::Skipped(why)),
             rows: vec![left; package.rows.len()],
             images_kept: tagged.len() as u64,
             images_deleted: 0,
@@ -53,7 +54,7 @@ pub(super) fn decide_among(
             fates: package
                 .manifests()
                 .filter(|one| *package.state(*one) != State::Absent)
-                .map(|one| (package.digest(one), Outer::Stays))
+                .map(|one| (package.digest(one), FateElsewhere::Stays))
                 .collect(),
             notes: Vec::new(),
         };
@@ -81,7 +82,7 @@ pub(super) struct Deciding<'a> {
     pub(super) policy: &'a Policy,
     pub(super) now: Timestamp,
     /// What becomes in other packages of subjects that they have.
-    pub(super) others: &'a BTreeMap<Digest, Outer>,
+    pub(super) others: &'a BTreeMap<Digest, FateElsewhere>,
     pub(super) images: Images,
     pub(super) rules: Rules<'a>,
     /// Manifests in use and the indexes that name them, by number.
@@ -110,7 +111,7 @@ impl<'a> Deciding<'a> {
         path: &str,
         policy: &'a Policy,
         now: Timestamp,
-        others: &'a BTreeMap<Digest, Outer>,
+        others: &'a BTreeMap<Digest, FateElsewhere>,
     ) -> Self {
         let mut images = Images::new(package, policy);
         let in_use = protect(package, path, policy, now, &mut images);
@@ -168,7 +169,7 @@ impl<'a> Deciding<'a> {
     }
 
     /// What becomes of each manifest that answers, for followers in other packages.
-    fn fates(&self, reached: &Reached) -> BTreeMap<Digest, Outer> {
+    fn fates(&self, reached: &Reached) -> BTreeMap<Digest, FateElsewhere> {
         let fate = |one: ManifestId| {
             let taken = || {
                 let rows = &self.rows_of[one.index()];
@@ -178,12 +179,12 @@ impl<'a> Deciding<'a> {
             };
             match self.package.state(one) {
                 State::Absent => None,
-                _ if reached.kept.holds(one) => Some(Outer::Stays),
-                State::Present(_) if reached.tagged[one.index()] || taken() => Some(Outer::Goes),
-                State::Present(_) => Some(Outer::Untagged),
+                _ if reached.kept.holds(one) => Some(FateElsewhere::Stays),
+                State::Present(_) if reached.tagged[one.index()] || taken() => Some(FateElsewhere::Goes),
+                State::Present(_) => Some(FateElsewhere::Untagged),
                 // Nobody asked whether it is there: what is known of it in other packages decides.
                 State::Unasked => None,
-                State::Unknown(_) => Some(Outer::Stays),
+                State::Unknown(_) => Some(FateElsewhere::Stays),
             }
         };
         self.package.manifests().filter_map(|one| Some((self.package.digest(one), fate(one)?))).collect()
@@ -317,13 +318,14 @@ impl<'a> Deciding<'a> {
             };
             let subjects = self.images.all[id].follows.iter().flatten().filter(held);
             let why = subjects.map(|subject| {
-                Followed { subject: *subject, of: Vec::new(), fate: Subject::Circle }.to_string()
+                let (packages, fate) = (Vec::new(), SubjectFate::Circle);
+                Reason::Follows(Followed { subject: *subject, packages, fate })
             });
             self.judgements[id] = Judgement::leave(why.collect());
         }
     }
 
-    fn rows(self, refusal: Option<Refusal>, fates: BTreeMap<Digest, Outer>) -> Decision {
+    fn rows(self, refusal: Option<Refusal>, fates: BTreeMap<Digest, FateElsewhere>) -> Decision {
         let notes = reversal::notes(&self);
         let count = |gone: bool| self.gone.iter().filter(|one| **one == gone).count() as u64;
         let (staying, going) = (self.rows_above(false), self.rows_above(true));
@@ -334,7 +336,7 @@ impl<'a> Deciding<'a> {
                     let Judgement { action, reasons, if_refused, after, .. } = self.judgements[id].clone();
                     Verdict { action, reasons, if_refused, after }
                 }
-                None if row.is_tag() => Verdict::leave("its digest is not known".into()),
+                None if row.is_tag() => Verdict::leave(Reason::UnknownDigest),
                 None => untagged::verdict(&self, at, &staying, &going),
             };
             rows.push(verdict);
@@ -347,7 +349,7 @@ impl<'a> Deciding<'a> {
         let mut broken: Vec<String> = broken.chain(lost.map(|row| escape(&row.version))).collect();
         broken.sort_unstable();
         let mut decision = Decision {
-            stop: None,
+            not_planned: None,
             rows,
             images_kept: count(false),
             images_deleted: count(true),
@@ -358,7 +360,7 @@ impl<'a> Deciding<'a> {
             notes,
         };
         if let Some(why) = refusal {
-            decision.refuse(why.to_string());
+            decision.refuse(why);
         }
         decision
     }
@@ -406,18 +408,18 @@ fn protect(
     for image in &mut images.all {
         let at = image.manifest.index();
         if below[at] || above.get(at).is_some_and(|holds| *holds) {
-            image.held.get_or_insert_with(|| "in use".into());
+            image.held.get_or_insert(Reason::InUse);
         }
         let restored = image.rows.iter().map(|row| &package.rows[*row]);
         let mut restored = restored.filter(|row| is_restored(package, row, now, policy.hold));
         if let Some(restored) = restored.find_map(|row| package.restored(row)) {
-            image.held.get_or_insert_with(|| restored.to_string());
+            image.held.get_or_insert(Reason::Restored { at: restored.at });
         }
         let within = policy.keep_within.filter(|seconds| {
             image.rows.iter().any(|row| is_young(package.rows[*row].created_at, now, *seconds))
         });
         if within.is_some() {
-            image.held.get_or_insert_with(|| "younger than keep-within".into());
+            image.held.get_or_insert(Reason::YoungerThanKeepWithin { tag: None, rule: None });
         }
     }
     used.extend(package.manifests().filter(|one| above.get(one.index()).is_some_and(|holds| *holds)));

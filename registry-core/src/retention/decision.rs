@@ -1,14 +1,21 @@
 //! What was decided about a package, row by row. How it is decided is in `decide`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use super::follow::Outer;
+use serde::{Deserialize, Serialize};
+
+use super::follow::FateElsewhere;
+use super::guard::Refusal;
 use super::plan::After;
+use super::reason::Reason;
+use super::reversal::Reversal;
+use super::skip::Skip;
 use super::undecided::UndecidedImages;
 use crate::oci::Digest;
 
 /// What becomes of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
@@ -20,17 +27,14 @@ pub enum Action {
     Leave,
 }
 
-/// What is said of a row that a guard saves.
-const SPARED: &str = "spared: a guard refused this package";
-
 /// Takes back what a row would have had to do with a deletion.
-pub(super) fn refuse(action: &mut Action, reasons: &mut Vec<String>, if_refused: Option<Vec<String>>) {
+pub(super) fn refuse(action: &mut Action, reasons: &mut Vec<Reason>, if_refused: Option<Vec<Reason>>) {
     if let Some(why) = if_refused {
         *reasons = why;
     }
     if *action == Action::Delete {
         *action = Action::Leave;
-        reasons.push(SPARED.into());
+        reasons.push(Reason::SparedByGuard);
     }
 }
 
@@ -39,17 +43,17 @@ pub(super) fn refuse(action: &mut Action, reasons: &mut Vec<String>, if_refused:
 pub struct Verdict {
     /// What becomes of it.
     pub action: Action,
-    /// Why, in words.
-    pub reasons: Vec<String>,
+    /// Why.
+    pub reasons: Vec<Reason>,
     /// Why it stays after all when a guard refuses the package, where that is another reason: what it hangs on stays too.
-    pub if_refused: Option<Vec<String>>,
+    pub if_refused: Option<Vec<Reason>>,
     /// Of what goes: what it follows in other packages.
     pub after: Vec<After>,
 }
 
 impl Verdict {
     /// Nothing decides about it, for this reason.
-    pub(super) fn leave(why: String) -> Self {
+    pub(super) fn leave(why: Reason) -> Self {
         Self { action: Action::Leave, reasons: vec![why], if_refused: None, after: Vec::new() }
     }
 }
@@ -57,8 +61,8 @@ impl Verdict {
 /// What was decided about a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// Why nothing goes although it could be decided, or could not.
-    pub stop: Option<Stop>,
+    /// Why nothing goes, where that is so.
+    pub not_planned: Option<NotPlanned>,
     /// For each row of the package, in its order.
     pub rows: Vec<Verdict>,
     /// Images that stay.
@@ -71,32 +75,43 @@ pub struct Decision {
     pub orphans: u64,
     /// Images that stay because no ranking decides about them.
     pub undecided: Vec<UndecidedImages>,
-    /// What a person should know of the decision, and hinders nothing.
-    pub notes: Vec<String>,
+    /// Pushes in the reverse order of builds that are not refused; a person should know of them.
+    pub notes: Vec<Reversal>,
     /// What becomes of each manifest that answers, or may.
-    pub(super) fates: BTreeMap<Digest, Outer>,
+    pub(super) fates: BTreeMap<Digest, FateElsewhere>,
 }
 
 /// Why nothing goes in a package.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stop {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub enum NotPlanned {
     /// Its graph is not known.
-    Skipped(String),
+    Skipped(Skip),
     /// A guard refused what was decided.
-    Refused(String),
+    Refused(Refusal),
+}
+
+impl fmt::Display for NotPlanned {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Skipped(why) => why.fmt(out),
+            Self::Refused(why) => why.fmt(out),
+        }
+    }
 }
 
 impl Decision {
     /// Takes back what would go, for the reason given.
-    pub(super) fn refuse(&mut self, why: String) {
+    pub(super) fn refuse(&mut self, why: Refusal) {
         for row in &mut self.rows {
             refuse(&mut row.action, &mut row.reasons, row.if_refused.take());
         }
         for row in &mut self.rows {
             row.after.clear();
         }
-        self.fates.values_mut().for_each(|fate| *fate = Outer::Stays);
+        self.fates.values_mut().for_each(|fate| *fate = FateElsewhere::Stays);
         self.images_kept += std::mem::take(&mut self.images_deleted);
-        self.stop = Some(Stop::Refused(why));
+        self.not_planned = Some(NotPlanned::Refused(why));
     }
 }

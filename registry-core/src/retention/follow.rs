@@ -1,20 +1,24 @@
-//! What becomes of the digest that a tag is named after, in words.
+//! What becomes of the digest that a tag is named after.
 
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use crate::oci::Digest;
 
 /// What becomes of a subject.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Subject {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum SubjectFate {
     /// Something that stays reaches it.
     Stays,
     /// Everything that reaches it goes.
     Goes,
     /// It was an image of this package, and is known to be absent.
-    Absent,
+    Gone,
     /// This package does not have it, and another has, in which this becomes of it.
-    Elsewhere(Outer),
+    Elsewhere(FateElsewhere),
     /// This package does not have it; it may be in a package that was not asked, with another owner, or in another registry.
     Outside,
     /// It answers, and no tag reaches it.
@@ -26,8 +30,10 @@ pub(super) enum Subject {
 }
 
 /// What becomes of a subject in other packages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Outer {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum FateElsewhere {
     /// It goes in all that have it.
     Goes,
     /// In one of them no tag reaches it, or it may be in more.
@@ -36,32 +42,35 @@ pub(super) enum Outer {
     Stays,
 }
 
-/// A subject that a tag follows, and what becomes of it: the reason of the tag.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Followed {
-    pub(super) subject: Digest,
+/// A subject that a tag follows, and what becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Followed {
+    /// The digest that the tag is named after.
+    pub subject: Digest,
     /// The packages that have it, where this one does not.
-    pub(super) of: Vec<String>,
-    pub(super) fate: Subject,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub packages: Vec<String>,
+    /// What becomes of it.
+    pub fate: SubjectFate,
 }
 
 impl fmt::Display for Followed {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.fate {
-            Subject::Stays => "which stays",
-            Subject::Goes => "which goes",
-            Subject::Absent => "which is gone",
-            Subject::Elsewhere(Outer::Stays) => "which stays",
-            Subject::Elsewhere(Outer::Untagged) => "which answers and no tag reaches",
-            Subject::Elsewhere(Outer::Goes) => "which goes",
-            Subject::Outside => "which is not in this package and may be elsewhere",
-            Subject::Untagged => "which answers and no tag reaches",
-            Subject::Unknown => "of which nothing is known",
-            Subject::Circle => "which nothing holds but what follows it",
+            SubjectFate::Stays | SubjectFate::Elsewhere(FateElsewhere::Stays) => "which stays",
+            SubjectFate::Goes | SubjectFate::Elsewhere(FateElsewhere::Goes) => "which goes",
+            SubjectFate::Gone => "which is gone",
+            SubjectFate::Untagged | SubjectFate::Elsewhere(FateElsewhere::Untagged) => {
+                "which answers and no tag reaches"
+            }
+            SubjectFate::Outside => "which is not in this package and may be elsewhere",
+            SubjectFate::Unknown => "of which nothing is known",
+            SubjectFate::Circle => "which nothing holds but what follows it",
         };
         write!(out, "follows {}", self.subject)?;
-        if !self.of.is_empty() {
-            write!(out, " of {}", crate::text::escape(&self.of.join(" and ")))?;
+        if !self.packages.is_empty() {
+            write!(out, " of {}", crate::text::escape(&self.packages.join(" and ")))?;
         }
         write!(out, ", {what}")
     }

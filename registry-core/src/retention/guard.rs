@@ -3,56 +3,101 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::copied::CopiedTimes;
 use super::decide::Deciding;
 use super::images::Class;
 use super::policy::RankBy;
 use super::rank::{Key, Ranking};
+use super::reason::{OfRule, RuleName};
 use super::reversal::{self, Reversal};
 
 /// Fewest ranked images of which one second may hold more than half before that is odd.
 const SAME_SECOND_FROM: usize = 5;
 
-/// Why a guard refuses the decision on a package.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// More images would go than `--max-delete-percent` allows.
-    TooMany { gone: usize, images: usize, percent: u8 },
+/// Why a guard refuses what was decided about a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Refusal {
+    /// More images of the package would go than the policy allows.
+    TooManyOfPackage {
+        /// Images that would go.
+        going: u64,
+        /// All images.
+        images: u64,
+        /// What the policy allows, in percent.
+        percent: u8,
+    },
+    /// More images of all packages would go than the policy allows.
+    TooManyOfRun {
+        /// Images that would go.
+        going: u64,
+        /// What the policy allows.
+        most: u64,
+    },
     /// No image would stay.
     NoneStays,
     /// Most ranked images have one second as the key that ranks them, and the cut falls inside it.
-    SameSecond { there: usize, ranked: usize, ranking: String, by: RankBy },
+    SameSecond {
+        /// Images with that second.
+        images: u64,
+        /// All ranked images.
+        ranked: u64,
+        /// The rule; absent for that of all tags.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        rule: Option<RuleName>,
+        /// What ranks them.
+        rank_by: RankBy,
+    },
     /// The cut falls among images whose push times a copy made.
-    Copied { ranking: String, signs: CopiedTimes },
+    CopiedTimes {
+        /// The rule; absent for that of all tags.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        rule: Option<RuleName>,
+        /// The signs of the copy.
+        signs: CopiedTimes,
+    },
     /// Images were pushed in the reverse order of their builds.
-    Reversed(Reversal),
+    ReversedPushes(Reversal),
+}
+
+impl Refusal {
+    /// Whether more images of all packages would go than the policy allows.
+    pub const fn is_of_run(&self) -> bool {
+        matches!(self, Self::TooManyOfRun { .. })
+    }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooMany { gone, images, percent } => {
-                write!(f, "{gone} of {images} images would go, more than --max-delete-percent {percent}")
+            Self::TooManyOfPackage { going, images, percent } => {
+                write!(f, "{going} of {images} images would go, more than {percent} percent")
             }
-            Self::Reversed(reversal) => write!(
+            Self::TooManyOfRun { going, most } => {
+                write!(f, "{going} images would go in this run, more than {most}")
+            }
+            Self::ReversedPushes(reversal) => write!(
                 f,
-                "{reversal}: were they pushed again in another order, by an undo, a restore or a copy? --push-times FILE \
-                 gives what an undo put back its original times, --rank-by created ranks by build, and \
-                 --accept-push-order says that this order is meant"
+                "{reversal}: were they pushed again in another order, by an undo, a restore or a copy?"
             ),
-            Self::NoneStays => write!(f, "no image would stay; --allow-empty says that this is meant"),
-            Self::SameSecond { there, ranked, ranking, by } => {
-                let (key, source) = match by {
+            Self::NoneStays => write!(f, "no image would stay"),
+            Self::SameSecond { images, ranked, rule, rank_by } => {
+                let (key, source) = match rank_by {
                     RankBy::Created => ("build date", "builds that were all given one date"),
                     RankBy::Pushed | RankBy::Semver => ("push time", "an import or a restore"),
                 };
                 write!(
                     f,
-                    "{there} of {ranked} ranked images{ranking} have the same second as {key}, and the cut falls inside \
-                     it: {source}, of which the times say nothing"
+                    "{images} of {ranked} ranked images{} have the same second as {key}, and the cut falls inside \
+                     it: {source}, of which the times say nothing",
+                    OfRule(rule)
                 )
             }
-            Self::Copied { ranking, signs } => {
+            Self::CopiedTimes { rule, signs } => {
                 let CopiedTimes { until, older_than_history, younger_than_revision } = signs;
                 write!(f, "the times of tag links are those of a copy of the tree, not of pushes (")?;
                 if *older_than_history > 0 {
@@ -66,8 +111,8 @@ impl fmt::Display for Refusal {
                 }
                 write!(
                     f,
-                    "), and the cut falls among ranked images{ranking} that are not younger than that copy ({until}): rank \
-                     by something that it kept (--rank-by semver or created), or copy again with times (cp -a, rsync -a)"
+                    "), and the cut falls among ranked images{} that are not younger than that copy ({until})",
+                    OfRule(rule)
                 )
             }
         }
@@ -85,7 +130,8 @@ pub(super) fn refusal(deciding: &Deciding<'_>) -> Option<Refusal> {
     if let Some(percent) = policy.max_delete_percent
         && gone * 100 > deciding.gone.len() * usize::from(percent)
     {
-        return Some(Refusal::TooMany { gone, images: deciding.gone.len(), percent });
+        let (going, images) = (gone as u64, deciding.gone.len() as u64);
+        return Some(Refusal::TooManyOfPackage { going, images, percent });
     }
     let survivors = deciding
         .images
@@ -99,7 +145,7 @@ pub(super) fn refusal(deciding: &Deciding<'_>) -> Option<Refusal> {
         return Some(Refusal::NoneStays);
     }
     let odd = same_second(deciding).or_else(|| copied(deciding));
-    odd.or_else(|| reversal::wholesale(deciding).map(Refusal::Reversed))
+    odd.or_else(|| reversal::wholesale(deciding).map(Refusal::ReversedPushes))
 }
 
 /// Times that an import, an upgrade or a build set all at once say nothing about what is newer.
@@ -122,10 +168,10 @@ fn same_second(deciding: &Deciding<'_>) -> Option<Refusal> {
         let there = before.and_then(|second| seconds.get(&second)).copied().unwrap_or(0);
         if takes_by_rank(deciding, ranking) && there * 2 > ranking.order.len() {
             return Some(Refusal::SameSecond {
-                there,
-                ranked: ranking.order.len(),
-                ranking: ranking.name.clone(),
-                by: deciding.policy.rank_by,
+                images: there as u64,
+                ranked: ranking.order.len() as u64,
+                rule: ranking.rule.clone(),
+                rank_by: deciding.policy.rank_by,
             });
         }
     }
@@ -150,7 +196,7 @@ fn copied(deciding: &Deciding<'_>) -> Option<Refusal> {
                 || deciding.images.all.iter().zip(&deciding.gone).any(is_broken_of_it)
         };
         if *at <= signs.until && takes() {
-            return Some(Refusal::Copied { ranking: ranking.name.clone(), signs: signs.clone() });
+            return Some(Refusal::CopiedTimes { rule: ranking.rule.clone(), signs: signs.clone() });
         }
     }
     None

@@ -6,6 +6,8 @@ use super::health::{Health, healths};
 use super::package::{Info, ManifestId, Package, State};
 use super::policy::Policy;
 use super::reach::last_first;
+use super::reason::{ImageTags, Reason};
+use super::skip::Skip;
 use super::undecided::Undecided;
 use crate::oci::{Digest, Tag};
 
@@ -37,9 +39,9 @@ pub(super) struct Image {
     /// A manifest in it that is known to be absent.
     pub(super) lost: Option<ManifestId>,
     /// Why it stays whatever its rank, by row; an entry for each row.
-    pub(super) protected: Vec<Option<String>>,
+    pub(super) protected: Vec<Option<Reason>>,
     /// Why it stays whatever its tags.
-    pub(super) held: Option<String>,
+    pub(super) held: Option<Reason>,
     /// Whether it takes no place in a ranking, because of what it is.
     pub(super) is_unranked: bool,
 }
@@ -63,7 +65,7 @@ impl Image {
     }
 
     /// Why this image stays whatever its rank.
-    pub(super) fn protection(&self) -> Option<&String> {
+    pub(super) fn protection(&self) -> Option<&Reason> {
         self.held.as_ref().or_else(|| self.protected.iter().flatten().next())
     }
 }
@@ -82,9 +84,9 @@ pub(super) struct Images {
 }
 
 /// Why nothing can be decided about a package.
-pub(super) fn unknown(package: &Package, policy: &Policy) -> Option<String> {
-    if let Some(why) = &package.unreadable {
-        return Some(why.clone());
+pub(super) fn unknown(package: &Package, policy: &Policy) -> Option<Skip> {
+    if let Some(error) = package.unreadable.clone() {
+        return Some(Skip::UnreadListing { error });
     }
     for row in package.rows.iter().filter(|row| row.is_tag()) {
         let is_lost = policy.assume_lost.contains(&format!("{}:{}", package.name, row.version));
@@ -92,23 +94,11 @@ pub(super) fn unknown(package: &Package, policy: &Policy) -> Option<String> {
             if is_lost {
                 continue;
             }
-            return Some(format!(
-                "tag {} is listed, and what it names is not known; if it is lost for good, say --assume-lost {}:{}",
-                row.version, package.name, row.version
-            ));
+            return Some(Skip::TagWithoutDigest { tag: row.version.to_string() });
         };
-        match package.state(manifest) {
-            State::Absent if !is_lost => {
-                let (tag, name) = (&row.version, &package.name);
-                return Some(if package.is_unlinked(manifest) {
-                    format!("tag {tag} is listed and its manifest {}", package.lost(manifest))
-                } else {
-                    format!(
-                        "tag {tag} is listed and its manifest answers 404; if it is lost for good, say --assume-lost {name}:{tag}"
-                    )
-                });
-            }
-            _ => {}
+        if *package.state(manifest) == State::Absent && !is_lost {
+            let (tag, lost) = (row.version.to_string(), package.lost(manifest));
+            return Some(Skip::TagWithoutManifest { tag, lost });
         }
     }
     // Whatever could not be read may reference anything here. Of several the one with the smallest digest is named.
@@ -116,22 +106,22 @@ pub(super) fn unknown(package: &Package, policy: &Policy) -> Option<String> {
         State::Unknown(why) => Some((package.digest(manifest), why)),
         _ => None,
     });
-    if let Some((digest, why)) = unread.min() {
-        return Some(format!("manifest {digest} could not be read: {why}"));
+    if let Some((digest, error)) = unread.min() {
+        return Some(Skip::UnreadManifest { digest, error: error.to_string() });
     }
     let unasked = |manifest: &ManifestId| *package.state(*manifest) == State::Unasked;
     let digest = |manifest: ManifestId| package.digest(manifest);
     let listed = package.rows.iter().filter_map(|row| row.manifest);
-    if let Some(unread) = listed.clone().filter(unasked).map(digest).min() {
-        return Some(format!("manifest {unread} is listed and was not read"));
+    if let Some(digest) = listed.clone().filter(unasked).map(digest).min() {
+        return Some(Skip::UnaskedManifest { digest, is_listed: true });
     }
     // A child must have been asked for; a mere mention need not be a manifest at all.
     let reached = package.reach(listed);
     let parents = package.manifests().filter(|manifest| reached[manifest.index()]);
     let children =
         parents.filter_map(|parent| package.info(parent)).flat_map(|info| info.children.iter().copied());
-    let unread = children.filter(unasked).map(digest).min()?;
-    Some(format!("manifest {unread} was not read"))
+    let digest = children.filter(unasked).map(digest).min()?;
+    Some(Skip::UnaskedManifest { digest, is_listed: false })
 }
 
 impl Images {
@@ -191,14 +181,11 @@ impl Images {
         self.all[image].rows.first().copied()
     }
 
-    /// Tags of an image, newest first, for a message.
-    pub(super) fn names(&self, package: &Package, image: ImageId) -> String {
+    /// The newest tags of an image, to name it by.
+    pub(super) fn tags(&self, package: &Package, image: ImageId) -> ImageTags {
         let rows = &self.all[image].rows;
-        let names: Vec<_> = rows.iter().take(3).map(|row| &*package.rows[*row].version).collect();
-        match rows.len().saturating_sub(3) {
-            0 => names.join(", "),
-            more => format!("{} and {more} more", names.join(", ")),
-        }
+        let tags = rows.iter().take(3).map(|row| package.rows[*row].version.to_string());
+        ImageTags { tags: tags.collect(), more: rows.len().saturating_sub(3) as u64 }
     }
 }
 
@@ -267,14 +254,11 @@ fn image(
 ) -> Image {
     let info = package.info(manifest);
     let cache = info.filter(|info| info.is_cache && keeps_cache(package, policy, &rows));
-    let schema1 = info.filter(|info| info.is_signed_anew).map(|_| {
-        "schema 1, which this server signs anew at each answer, so that its bytes cannot be checked"
-            .to_owned()
-    });
-    let held = match (cache, info.is_some_and(|info| info.is_opaque)) {
-        (Some(_), _) => Some("it is a build cache".to_owned()),
-        (None, true) => Some("its media type is not known, so what it needs is not known".to_owned()),
-        (None, false) => schema1,
+    let held = match info {
+        _ if cache.is_some() => Some(Reason::BuildCache),
+        Some(info) if info.is_opaque => Some(Reason::UnknownMediaType),
+        Some(info) if info.is_signed_anew => Some(Reason::SignedAnew),
+        _ => None,
     };
     let tags = || rows.iter().map(|row| &*package.rows[*row].version);
     let follows: Vec<Option<Digest>> = tags().map(followed).collect();

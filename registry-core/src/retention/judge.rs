@@ -4,20 +4,21 @@ use std::collections::HashSet;
 
 use super::decide::{Deciding, Reached};
 use super::decision::Action;
-use super::follow::{Followed, Outer, Subject};
+use super::follow::{FateElsewhere, Followed, SubjectFate};
 use super::images::{Class, ImageId};
-use super::package::{Info, ManifestId, State};
+use super::package::{Info, Loss, ManifestId, State};
 use super::plan::After;
 use super::policy::{Fate, is_young};
+use super::reason::Reason;
 use crate::oci::Digest;
 
 /// What becomes of one image, and why.
 #[derive(Debug, Clone)]
 pub(super) struct Judgement {
     pub(super) action: Action,
-    pub(super) reasons: Vec<String>,
+    pub(super) reasons: Vec<Reason>,
     /// Why it stays after all when a guard refuses the package, where that is another reason.
-    pub(super) if_refused: Option<Vec<String>>,
+    pub(super) if_refused: Option<Vec<Reason>>,
     /// Of what goes: what it follows in other packages.
     pub(super) after: Vec<After>,
     /// Whether it stays only because something that it follows does.
@@ -26,39 +27,39 @@ pub(super) struct Judgement {
 
 impl Judgement {
     /// The policy keeps it.
-    pub(super) const fn keep(reasons: Vec<String>) -> Self {
+    pub(super) const fn keep(reasons: Vec<Reason>) -> Self {
         Self::new(Action::Keep, reasons)
     }
 
     /// Nothing decides about it.
-    pub(super) const fn leave(reasons: Vec<String>) -> Self {
+    pub(super) const fn leave(reasons: Vec<Reason>) -> Self {
         Self::new(Action::Leave, reasons)
     }
 
     /// It goes.
-    const fn delete(reasons: Vec<String>) -> Self {
+    const fn delete(reasons: Vec<Reason>) -> Self {
         Self::new(Action::Delete, reasons)
     }
 
-    const fn new(action: Action, reasons: Vec<String>) -> Self {
+    const fn new(action: Action, reasons: Vec<Reason>) -> Self {
         Self { action, reasons, if_refused: None, after: Vec::new(), stays_as_follower: false }
     }
 
     /// It stays with what it follows.
-    fn follow(reasons: Vec<String>) -> Self {
+    fn follow(reasons: Vec<Reason>) -> Self {
         Self { stays_as_follower: true, ..Self::keep(reasons) }
     }
 
     /// What the rules say of an image.
-    fn of_rules(verdict: Result<Vec<String>, Vec<String>>) -> Self {
+    fn of_rules(verdict: Result<Vec<Reason>, Vec<Reason>>) -> Self {
         verdict.map_or_else(Self::delete, Self::keep)
     }
 }
 
 impl Deciding<'_> {
-    /// What an image lacks.
-    fn lost(&self, manifest: ManifestId) -> String {
-        format!("{} {}", self.package.digest(manifest), self.package.lost(manifest))
+    /// The digest of a manifest that is not there, and what is lost of it.
+    fn lost(&self, manifest: ManifestId) -> (Digest, Loss) {
+        (self.package.digest(manifest), self.package.lost(manifest))
     }
 
     /// What becomes of an image; `above` is the newest that stays and names it.
@@ -70,7 +71,8 @@ impl Deciding<'_> {
         untagged_children: &[bool],
     ) -> Judgement {
         let image = &self.images.all[id];
-        let lost = image.lost.map(|lost| format!("broken: {}", self.lost(lost)));
+        let lost =
+            image.lost.map(|lost| self.lost(lost)).map(|(digest, lost)| Reason::Broken { digest, lost });
         if let Some(why) = image.protection() {
             // It may take a place of a rule all the same, which explains the others.
             return Judgement::keep(
@@ -78,20 +80,18 @@ impl Deciding<'_> {
             );
         }
         if let Some(index) = above {
-            let why = format!("child of {}", self.images.names(self.package, index));
+            let why = Reason::ChildOf { parent: self.images.tags(self.package, index) };
             return Judgement::keep([why].into_iter().chain(lost).collect());
         }
         let judgement = match &image.class {
             Class::Plain => Judgement::of_rules(self.rules.verdict(self.package, id, image, self.now)),
             Class::Child => self.child_verdict(id),
             Class::Broken(lost) => {
-                let lost = self.lost(*lost);
+                let (digest, lost) = self.lost(*lost);
                 if self.rules.lies_below(self.package, image, None, self.now) {
-                    Judgement::delete(vec![format!("broken: {lost}; below all that stay by rank")])
+                    Judgement::delete(vec![Reason::BrokenBelowRanked { digest, lost }])
                 } else {
-                    Judgement::leave(vec![format!(
-                        "broken: {lost}; stays until as many whole images as asked for are newer"
-                    )])
+                    Judgement::leave(vec![Reason::BrokenAmongRanked { digest, lost }])
                 }
             }
             Class::Follower(subjects) => {
@@ -106,20 +106,20 @@ impl Deciding<'_> {
         if let Some(subject) = self.package.info(image.manifest).and_then(|info| info.subject)
             && self.is_held(id, subject, reached)
         {
-            return Judgement::keep(vec![format!("refers to {}, which stays", self.package.digest(subject))]);
+            return Judgement::keep(vec![Reason::RefersTo { subject: self.package.digest(subject) }]);
         }
         let is_held = |digest: &&Digest| {
             self.package.find(digest).is_some_and(|subject| self.is_held(id, subject, reached))
         };
         if let Some(digest) = image.also_follows().find(is_held) {
-            return Judgement::keep(vec![self.followed(*digest, Subject::Stays).to_string()]);
+            return Judgement::keep(vec![Reason::Follows(self.followed(*digest, SubjectFate::Stays))]);
         }
         let has_row = || {
             let rows = &self.rows_of[image.manifest.index()];
             rows.iter().any(|at| self.images.of_row[*at].is_none() && !self.pruned[*at])
         };
         if untagged_children[image.manifest.index()] && !has_row() {
-            let why = vec!["the only row of a manifest that an untagged index names".into()];
+            let why = vec![Reason::OnlyRowOfChild];
             return match image.class {
                 Class::Plain | Class::Child => Judgement::keep(why),
                 Class::Broken(_) | Class::Follower(_) => Judgement::leave(why),
@@ -134,16 +134,15 @@ impl Deciding<'_> {
         let Some((row, index)) = self.newest_namer(image.manifest) else {
             return Judgement::keep(Vec::new());
         };
-        let named = self.images.names(self.package, index);
+        let parent = self.images.tags(self.package, index);
         let Some(rule) = self.rules.of_row(row) else {
-            return Judgement::keep(vec![format!("child of {named}, of which no rule matches")]);
+            return Judgement::keep(vec![Reason::ChildWithoutRule { parent }]);
         };
+        let if_refused = Some(vec![Reason::ChildOf { parent: parent.clone() }]);
         if self.rules.lies_below(self.package, image, Some(rule), self.now) {
-            let why = vec![format!("child of {named}, which goes; below all that stay by rank")];
-            Judgement { if_refused: Some(vec![format!("child of {named}")]), ..Judgement::delete(why) }
+            Judgement { if_refused, ..Judgement::delete(vec![Reason::ChildBelowRanked { parent }]) }
         } else {
-            let why = vec![format!("child of {named}, which goes; not below all that stay by rank")];
-            Judgement { if_refused: Some(vec![format!("child of {named}")]), ..Judgement::keep(why) }
+            Judgement { if_refused, ..Judgement::keep(vec![Reason::ChildAmongRanked { parent }]) }
         }
     }
 
@@ -190,17 +189,17 @@ impl Deciding<'_> {
     }
 
     /// What becomes of a digest that a tag of an image is named after.
-    fn fate(&self, id: ImageId, digest: &Digest, reached: &Reached) -> Subject {
-        let Some(subject) = self.package.find(digest) else { return Subject::Unknown };
+    fn fate(&self, id: ImageId, digest: &Digest, reached: &Reached) -> SubjectFate {
+        let Some(subject) = self.package.find(digest) else { return SubjectFate::Unknown };
         match self.package.state(subject) {
-            _ if self.is_held(id, subject, reached) => Subject::Stays,
+            _ if self.is_held(id, subject, reached) => SubjectFate::Stays,
             State::Absent => self.absent(digest),
             State::Present(_) if self.is_tagged(id, subject, reached) || self.is_taken(id, subject) => {
-                Subject::Goes
+                SubjectFate::Goes
             }
-            State::Present(_) if reached.tagged[subject.index()] => Subject::Circle,
-            State::Present(_) => Subject::Untagged,
-            State::Unasked | State::Unknown(_) => Subject::Unknown,
+            State::Present(_) if reached.tagged[subject.index()] => SubjectFate::Circle,
+            State::Present(_) => SubjectFate::Untagged,
+            State::Unasked | State::Unknown(_) => SubjectFate::Unknown,
         }
     }
 
@@ -208,59 +207,61 @@ impl Deciding<'_> {
     fn follower_verdict(&mut self, id: ImageId, subjects: &[Digest], reached: &Reached) -> Judgement {
         let each = subjects.iter().map(|subject| (*subject, self.fate(id, subject, reached)));
         let each: Vec<Followed> = each.map(|(subject, fate)| self.followed(subject, fate)).collect();
-        if let Some(held) = each.iter().find(|one| one.fate == Subject::Elsewhere(Outer::Stays)) {
-            return Judgement::keep(vec![held.to_string()]);
+        if let Some(held) = each.iter().find(|one| one.fate == SubjectFate::Elsewhere(FateElsewhere::Stays)) {
+            return Judgement::keep(vec![Reason::Follows(held.clone())]);
         }
-        if let Some(held) = each.iter().find(|one| one.fate == Subject::Stays) {
-            return Judgement::follow(vec![held.to_string()]);
+        if let Some(held) = each.iter().find(|one| one.fate == SubjectFate::Stays) {
+            return Judgement::follow(vec![Reason::Follows(held.clone())]);
         }
-        if each.iter().any(|one| one.fate == Subject::Absent) {
+        if each.iter().any(|one| one.fate == SubjectFate::Gone) {
             self.orphans.insert(id);
         }
-        let (goes, stays): (Vec<&Followed>, Vec<&Followed>) = each.iter().partition(|one| match one.fate {
-            Subject::Goes | Subject::Elsewhere(Outer::Goes) => true,
-            Subject::Absent => self.may_prune_orphan(id),
-            Subject::Stays
-            | Subject::Circle
-            | Subject::Elsewhere(_)
-            | Subject::Outside
-            | Subject::Untagged
-            | Subject::Unknown => false,
-        });
+        let (goes, stays): (Vec<Followed>, Vec<Followed>) =
+            each.into_iter().partition(|one| match one.fate {
+                SubjectFate::Goes | SubjectFate::Elsewhere(FateElsewhere::Goes) => true,
+                SubjectFate::Gone => self.may_prune_orphan(id),
+                SubjectFate::Stays
+                | SubjectFate::Circle
+                | SubjectFate::Elsewhere(_)
+                | SubjectFate::Outside
+                | SubjectFate::Untagged
+                | SubjectFate::Unknown => false,
+            });
         if !stays.is_empty() || goes.is_empty() {
-            return Judgement::leave(stays.into_iter().map(Followed::to_string).collect());
+            return Judgement::leave(stays.into_iter().map(Reason::Follows).collect());
         }
         let refused = goes.iter().map(|one| match one.fate {
-            Subject::Goes => self.followed(one.subject, Subject::Stays).to_string(),
-            _ => one.to_string(),
+            SubjectFate::Goes => Reason::Follows(self.followed(one.subject, SubjectFate::Stays)),
+            _ => Reason::Follows(one.clone()),
         });
         let if_refused = Some(refused.collect());
-        let elsewhere = goes.iter().filter(|one| one.fate == Subject::Elsewhere(Outer::Goes));
+        let elsewhere = goes.iter().filter(|one| one.fate == SubjectFate::Elsewhere(FateElsewhere::Goes));
         let after = elsewhere.flat_map(|one| {
-            one.of.iter().map(|package| After { package: package.clone(), digest: one.subject })
+            one.packages.iter().map(|package| After { package: package.clone(), digest: one.subject })
         });
         let after = after.collect();
-        let why = goes.into_iter().map(Followed::to_string).collect();
+        let why = goes.into_iter().map(Reason::Follows).collect();
         Judgement { if_refused, after, ..Judgement::delete(why) }
     }
 
     /// A subject with the packages that have it, where this one does not.
-    fn followed(&self, subject: Digest, fate: Subject) -> Followed {
+    fn followed(&self, subject: Digest, fate: SubjectFate) -> Followed {
         let elsewhere = self.package.elsewhere.get(&subject);
-        let elsewhere = elsewhere.filter(|_| matches!(fate, Subject::Elsewhere(_)));
-        Followed { subject, of: elsewhere.map(|one| one.packages.clone()).unwrap_or_default(), fate }
+        let elsewhere = elsewhere.filter(|_| matches!(fate, SubjectFate::Elsewhere(_)));
+        let packages = elsewhere.map(|one| one.packages.clone()).unwrap_or_default();
+        Followed { subject, packages, fate }
     }
 
     /// What is known of a subject that this package does not have. Signatures may be kept in another repository than what
     /// they sign (`COSIGN_REPOSITORY`), even of another registry: only where the others of this package follow what is in it
     /// can one be an orphan.
-    fn absent(&self, digest: &Digest) -> Subject {
+    fn absent(&self, digest: &Digest) -> SubjectFate {
         match self.package.elsewhere.get(digest) {
             Some(elsewhere) if !elsewhere.packages.is_empty() => {
-                Subject::Elsewhere(self.others.get(digest).copied().unwrap_or(Outer::Stays))
+                SubjectFate::Elsewhere(self.others.get(digest).copied().unwrap_or(FateElsewhere::Stays))
             }
-            Some(elsewhere) if elsewhere.unread.is_none() && self.signs_its_own => Subject::Absent,
-            _ => Subject::Outside,
+            Some(elsewhere) if elsewhere.unread.is_none() && self.signs_its_own => SubjectFate::Gone,
+            _ => SubjectFate::Outside,
         }
     }
 

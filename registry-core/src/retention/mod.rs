@@ -48,10 +48,12 @@ mod policy_text;
 mod push_times;
 mod rank;
 mod reach;
+mod reason;
 mod record;
 mod reversal;
 #[cfg(feature = "remote")]
 pub(crate) mod server;
+mod skip;
 mod source;
 mod support;
 mod undecided;
@@ -72,26 +74,31 @@ pub use collect::{Collected, Collecting, add_dates, collect, collect_known};
 pub use confirm::{Assumed, Unconfirmed, confirm, unconfirmed};
 pub use copied::CopiedTimes;
 pub use decide::decide;
-pub use decision::{Action, Decision, Stop, Verdict};
+pub use decision::{Action, Decision, NotPlanned, Verdict};
+pub use follow::{FateElsewhere, Followed, SubjectFate};
 pub use group_by::{Group, GroupBy, GroupByError};
+pub use guard::Refusal;
 pub use in_use::{InUse, InUseError};
 pub use journal::{Entry, Journal, JournalError, Outcome, SCHEMA as JOURNAL_SCHEMA, Told};
-pub use package::{Info, ManifestId, Package, PartId, Restored, Row, State};
+pub use package::{Info, Loss, ManifestId, Package, PartId, Restored, Row, State};
 pub use plan::{After, PackagePlan, PackageState, Plan, SCHEMA, Summary, Version};
 pub use planning::{Undated, plan, undated};
 pub use policy::{Fate, Pattern, Policy, RankBy, Rule};
 pub use policy_text::{PolicyText, RuleText};
 #[cfg(feature = "remote")]
 pub use push_times::{PushTime, PushTimes, PushTimesError, SCHEMA as PUSH_TIMES_SCHEMA};
+pub use reason::{ImageTags, Part, Reason, RuleName};
 pub use record::{
     Elsewhere, Record, RecordError, RecordedManifest, RecordedPackage, RecordedVersion,
     SCHEMA as INVENTORY_SCHEMA, Shared, Unselected,
 };
+pub use reversal::Reversal;
 #[cfg(feature = "remote")]
 pub use server::{
     Armed, Cause, DeleteError, Deleted, Doomed, Fetched, Incomplete, Listed, Listing, Permission, Reader,
     Unanswered, Writer,
 };
+pub use skip::Skip;
 pub use source::{Source, SourceKind};
 pub use undecided::{Undecided, UndecidedImages};
 #[cfg(feature = "remote")]

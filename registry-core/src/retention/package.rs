@@ -56,16 +56,33 @@ pub struct Restored {
     pub first_id: Option<u64>,
 }
 
-impl fmt::Display for Restored {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "restored: an undo put it back at {}", self.at)
-    }
-}
-
 impl Row {
     /// Whether this is a tag. A tag has no colon, a digest has one.
     pub fn is_tag(&self) -> bool {
         !self.version.contains(':')
+    }
+}
+
+/// What is lost of a manifest that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// The manifest itself.
+    Manifest,
+    /// Only its revision link: a repair of the tree brings it back.
+    RevisionLink,
+}
+
+impl fmt::Display for Loss {
+    /// As a fragment that follows the digest.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Manifest => "is gone",
+            Self::RevisionLink => {
+                "has lost its revision link; its bytes are here: `registry-fsck repair` mends it"
+            }
+        })
     }
 }
 
@@ -216,18 +233,9 @@ impl Package {
         self.unlinked.insert(manifest);
     }
 
-    /// Whether only its link is lost.
-    pub fn is_unlinked(&self, manifest: ManifestId) -> bool {
-        self.unlinked.contains(&manifest)
-    }
-
-    /// What is known of a manifest that is not there, as a lower-case fragment that follows its digest.
-    pub fn lost(&self, manifest: ManifestId) -> &'static str {
-        if self.is_unlinked(manifest) {
-            "has lost its revision link; its bytes are here: `registry-fsck repair` mends it"
-        } else {
-            "is gone"
-        }
+    /// What is lost of a manifest that is not there.
+    pub fn lost(&self, manifest: ManifestId) -> Loss {
+        if self.unlinked.contains(&manifest) { Loss::RevisionLink } else { Loss::Manifest }
     }
 
     /// Files a manifest that could not be read.

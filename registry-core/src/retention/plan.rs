@@ -4,8 +4,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::decision::Action;
+use super::decision::{Action, NotPlanned};
 use super::policy_text::PolicyText;
+use super::reason::Reason;
 use super::source::Source;
 use super::undecided::UndecidedImages;
 use crate::oci::{Algorithm, Digest, Hasher};
@@ -59,9 +60,12 @@ pub struct PackagePlan {
     pub name: String,
     /// Whether it was decided.
     pub state: PackageState,
-    /// Why not.
+    /// Why not, in words.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// Why not. Absent in plans of releases that wrote words only.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub why: Option<NotPlanned>,
     /// Images that stay.
     pub images_kept: u64,
     /// Images that go.
@@ -109,8 +113,11 @@ pub struct Version {
     pub created_at: Option<Timestamp>,
     /// What becomes of it.
     pub action: Action,
-    /// Why.
+    /// Why, in words.
     pub reasons: Vec<String>,
+    /// Why: one for each of `reasons`, in their order. Absent in plans of releases that wrote words only.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub why: Vec<Reason>,
     /// Of what goes: whether it can be put back while the server's collector has not run. What is not is final.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub undoable: Option<bool>,
@@ -162,14 +169,11 @@ const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// How the guard over a whole run is told.
-pub(super) const CAPPED: &str = "in this run, more than --max-delete";
-
 impl Plan {
     /// Whether the guard over the whole run refused it.
     pub fn is_capped(&self) -> bool {
-        let reasons = self.packages.iter().filter_map(|package| package.reason.as_deref());
-        reasons.into_iter().any(|reason| reason.contains(CAPPED))
+        let is_of_run = |why: &NotPlanned| matches!(why, NotPlanned::Refused(refusal) if refusal.is_of_run());
+        self.packages.iter().filter_map(|package| package.why.as_ref()).any(is_of_run)
     }
 
     /// What [`Plan::plan_digest`] should be.

@@ -6,11 +6,13 @@ use super::among::Among;
 use super::at_risk::{Collector, Warning};
 use super::bytes::Reclaim;
 use super::decide::{self, decide, decide_among};
-use super::decision::{self, Action, Decision, Stop};
+use super::decision::{self, Action, Decision, NotPlanned};
+use super::guard::Refusal;
 use super::package::Package;
-use super::plan::{CAPPED, PackagePlan, PackageState, Plan, SCHEMA, Summary, Version, digest_of};
+use super::plan::{PackagePlan, PackageState, Plan, SCHEMA, Summary, Version, digest_of};
 use super::policy::Policy;
 use super::policy_text::PolicyText;
+use super::reason::Reason;
 use super::source::{Source, SourceKind};
 use super::undoable::undoable;
 use crate::oci::Digest;
@@ -151,7 +153,7 @@ pub fn undated(
 }
 
 /// Rows of a package, by number, with why they stay when a guard refuses it; only those that hang on a deletion.
-type IfRefused = Vec<(usize, Vec<String>)>;
+type IfRefused = Vec<(usize, Vec<Reason>)>;
 
 /// A run that would delete more than was allowed deletes nothing anywhere. Gives whether that is so.
 fn cap(packages: &mut [(PackagePlan, IfRefused)], most: Option<u64>) -> bool {
@@ -159,7 +161,8 @@ fn cap(packages: &mut [(PackagePlan, IfRefused)], most: Option<u64>) -> bool {
     let Some(most) = most.filter(|most| all > *most) else { return false };
     for (package, if_refused) in packages {
         if package.versions.iter().any(|row| row.action == Action::Delete) {
-            package.refuse(format!("{all} images would go {CAPPED} {most}"), std::mem::take(if_refused));
+            let why = Refusal::TooManyOfRun { going: all, most };
+            package.refuse(why, std::mem::take(if_refused));
         }
     }
     true
@@ -168,24 +171,27 @@ fn cap(packages: &mut [(PackagePlan, IfRefused)], most: Option<u64>) -> bool {
 impl PackagePlan {
     /// Takes back what would go, for the reason given, as [`Decision::refuse`] does; `if_refused` are the reasons of rows
     /// that hang on a deletion.
-    fn refuse(&mut self, why: String, if_refused: IfRefused) {
+    fn refuse(&mut self, why: Refusal, if_refused: IfRefused) {
         let mut if_refused = if_refused.into_iter().peekable();
         for (at, row) in self.versions.iter_mut().enumerate() {
             let why = if_refused.next_if(|(row, _)| *row == at).map(|(_, why)| why);
-            decision::refuse(&mut row.action, &mut row.reasons, why);
+            decision::refuse(&mut row.action, &mut row.why, why);
+            row.reasons = in_words(&row.why);
             row.undoable = None;
             row.after.clear();
         }
         self.images_kept += std::mem::take(&mut self.images_deleted);
-        (self.state, self.reason) = (PackageState::Refused, Some(why));
+        self.state = PackageState::Refused;
+        self.reason = Some(escape(&why.to_string()));
+        self.why = Some(NotPlanned::Refused(why));
     }
 }
 
 fn package_plan(package: &Package, decision: &Decision, source: &Source, policy: &Policy) -> PackagePlan {
-    let (state, reason) = match &decision.stop {
-        None => (PackageState::Planned, None),
-        Some(Stop::Skipped(why)) => (PackageState::Skipped, Some(escape(why))),
-        Some(Stop::Refused(why)) => (PackageState::Refused, Some(escape(why))),
+    let state = match &decision.not_planned {
+        None => PackageState::Planned,
+        Some(NotPlanned::Skipped(_)) => PackageState::Skipped,
+        Some(NotPlanned::Refused(_)) => PackageState::Refused,
     };
     let parents = package.parents();
     let undoable = undoable(package, decision, source, policy);
@@ -200,6 +206,7 @@ fn package_plan(package: &Package, decision: &Decision, source: &Source, policy:
             .collect();
         named.sort_unstable();
         named.shrink_to_fit();
+        let why = why(row, verdict, source.kind);
         Version {
             version: row.version.to_string(),
             id: row.id,
@@ -209,7 +216,8 @@ fn package_plan(package: &Package, decision: &Decision, source: &Source, policy:
             bytes: info.filter(|info| !info.is_signed_anew).map(|info| info.bytes),
             created_at: row.created_at,
             action: verdict.action,
-            reasons: reasons(row, verdict, source.kind),
+            reasons: in_words(&why),
+            why,
             undoable: undoable[at],
             after: verdict.after.clone(),
             parents: named,
@@ -218,12 +226,13 @@ fn package_plan(package: &Package, decision: &Decision, source: &Source, policy:
     PackagePlan {
         name: package.name.clone(),
         state,
-        reason,
+        reason: decision.not_planned.as_ref().map(|why| escape(&why.to_string())),
+        why: decision.not_planned.clone(),
         images_kept: decision.images_kept,
         images_deleted: decision.images_deleted,
         broken: decision.broken.clone(),
         warnings: Vec::new(),
-        notes: decision.notes.iter().map(|note| escape(note)).collect(),
+        notes: decision.notes.iter().map(|note| escape(&note.to_string())).collect(),
         orphan_signatures: decision.orphans,
         undecided: decision.undecided.clone(),
         versions: package.rows.iter().zip(&decision.rows).enumerate().map(version).collect(),
@@ -231,16 +240,19 @@ fn package_plan(package: &Package, decision: &Decision, source: &Source, policy:
 }
 
 /// Why a row stays or goes. On a tree the links of what goes are moved with it, and no collector is waited for.
-fn reasons(row: &super::Row, verdict: &super::Verdict, kind: SourceKind) -> Vec<String> {
-    match &verdict.if_refused {
-        Some(what) if kind == SourceKind::Layout && !row.is_tag() && verdict.action == Action::Leave => {
-            let each = what.iter().map(|what| {
-                format!("{what}, which goes; its link goes too, unless something that stays needs it")
-            });
-            each.collect()
+fn why(row: &super::Row, verdict: &super::Verdict, kind: SourceKind) -> Vec<Reason> {
+    let is_link = kind == SourceKind::Layout && !row.is_tag();
+    let one = |reason: &Reason| match reason {
+        Reason::LeftToCollector { part, image } if is_link => {
+            Reason::GoesWithImage { part: *part, image: image.clone() }
         }
-        _ => verdict.reasons.clone(),
-    }
+        reason => reason.clone(),
+    };
+    verdict.reasons.iter().map(one).collect()
+}
+
+fn in_words(why: &[Reason]) -> Vec<String> {
+    why.iter().map(Reason::to_string).collect()
 }
 
 impl Summary {

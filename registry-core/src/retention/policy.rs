@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::group_by::{Group, GroupBy};
 use super::in_use::InUse;
 use super::package::{Package, Row};
+use super::reason::Reason;
 
 /// What ranks images against each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -193,13 +194,13 @@ impl Policy {
         self.rule_of(package, tag).and_then(own).unwrap_or(self.keep_cache)
     }
 
-    /// The pattern for which a tag of a package always stays, as a reason.
-    pub fn protects(&self, package: &str, tag: &str) -> Option<String> {
+    /// Why a tag of a package always stays, if it does.
+    pub fn protects(&self, package: &str, tag: &str) -> Option<Reason> {
         if let Some(pattern) = self.keep_tags.iter().find(|pattern| pattern.is_match(tag)) {
-            return Some(format!("tag {tag} matches keep pattern {}", pattern.as_str()));
+            return Some(Reason::KeepPattern { tag: tag.to_owned(), pattern: pattern.as_str().to_owned() });
         }
         (tag.to_ascii_lowercase().contains("cache") && self.keeps_cache(package, tag))
-            .then(|| format!("tag {tag} names a build cache"))
+            .then(|| Reason::BuildCacheTag { tag: tag.to_owned() })
     }
 }
 

@@ -11,6 +11,7 @@ use super::built::is_date;
 use super::images::{Class, Image, ImageId, Images};
 use super::package::Package;
 use super::policy::{Policy, RankBy, is_young};
+use super::reason::{Reason, RuleName};
 use super::undecided::Undecided;
 
 /// What images are ranked by; only keys of one kind are ever compared.
@@ -57,8 +58,8 @@ pub(super) struct Ranking {
     pub(super) keep: u32,
     /// How many of `order` stay: `keep`, and those that nothing tells from the last of these.
     pub(super) stay: usize,
-    /// How the rule is called in reasons, with the group; empty for the only one.
-    pub(super) name: String,
+    /// The rule, with the group; `None` for the only one.
+    pub(super) rule: Option<RuleName>,
     /// Images with their keys, best first.
     pub(super) order: Vec<(ImageId, Key)>,
     places: HashMap<ImageId, usize>,
@@ -71,6 +72,16 @@ impl Ranking {
     /// The place of an image, from 1.
     pub(super) fn place(&self, image: ImageId) -> Option<usize> {
         self.places.get(&image).copied()
+    }
+
+    /// An image stays at this place.
+    fn newest(&self, place: usize) -> Reason {
+        Reason::Newest { rank: place as u64, keep_last: self.keep, rule: self.rule.clone() }
+    }
+
+    /// An image goes at this place.
+    fn beyond_newest(&self, place: usize) -> Reason {
+        Reason::BeyondNewest { rank: place as u64, keep_last: self.keep, rule: self.rule.clone() }
     }
 
     /// Whether so many images stay by rank that `key` is below all of them.
@@ -137,7 +148,7 @@ impl<'p> Rules<'p> {
         let policy = self.policy;
         let tags = package.rows.iter().enumerate().filter(|(_, row)| row.is_tag());
         if policy.rules.is_empty() {
-            self.rankings.push(ranking(policy.keep_last, String::new(), None));
+            self.rankings.push(ranking(policy.keep_last, None, None));
             tags.for_each(|(at, _)| self.of_row[at] = Some(0));
             return;
         }
@@ -150,10 +161,11 @@ impl<'p> Rules<'p> {
         for ((number, group), rows) in of_key {
             let rule = &policy.rules[number];
             let group = rule.group_by.as_ref().zip(group.as_ref());
-            let group = group.map_or_else(String::new, |(by, group)| format!(", group {}", by.show(group)));
-            let name = format!(" of rule {} ({}){group}", number + 1, rule.tags.as_str());
+            let group = group.map(|(by, group)| by.show(group).to_string());
+            let tags = rule.tags.as_str().to_owned();
+            let name = RuleName { number: number as u64 + 1, tags, group };
             rows.iter().for_each(|at| self.of_row[*at] = Some(self.rankings.len()));
-            self.rankings.push(ranking(rule.keep_last, name, rule.keep_within));
+            self.rankings.push(ranking(rule.keep_last, Some(name), rule.keep_within));
         }
     }
 
@@ -200,10 +212,10 @@ impl<'p> Rules<'p> {
     }
 
     /// The places that an image takes in rules.
-    pub(super) fn places(&self, image: ImageId) -> impl Iterator<Item = String> + '_ {
+    pub(super) fn places(&self, image: ImageId) -> impl Iterator<Item = Reason> + '_ {
         self.rankings.iter().filter_map(move |ranking| {
-            let (place, keep, name) = (ranking.place(image)?, ranking.keep, &ranking.name);
-            (place <= keep as usize).then(|| format!("newest {place} of {keep}{name}"))
+            let place = ranking.place(image)?;
+            (place <= ranking.keep as usize).then(|| ranking.newest(place))
         })
     }
 
@@ -258,32 +270,30 @@ impl<'p> Rules<'p> {
         id: ImageId,
         image: &Image,
         now: Timestamp,
-    ) -> Result<Vec<String>, Vec<String>> {
+    ) -> Result<Vec<Reason>, Vec<Reason>> {
         let (mut keeps, mut goes, mut seen) = (Vec::new(), Vec::new(), Vec::new());
         for at in image.ranking() {
             let row = &package.rows[at];
             let Some(rule) = self.of_row(at) else {
-                keeps.push(format!("no rule matches tag {}", row.version));
+                keeps.push(Reason::NoRule { tag: row.version.to_string() });
                 continue;
             };
             let ranking = &self.rankings[rule];
             if ranking.keep_within.is_some_and(|seconds| is_young(row.created_at, now, seconds)) {
-                keeps.push(format!("tag {} is younger than keep-within{}", row.version, ranking.name));
+                let (tag, rule) = (Some(row.version.to_string()), ranking.rule.clone());
+                keeps.push(Reason::YoungerThanKeepWithin { tag, rule });
             }
             if seen.contains(&rule) {
                 continue;
             }
             seen.push(rule);
-            let (keep, name) = (ranking.keep, &ranking.name);
             match (self.undecided(id, image, at), ranking.place(id)) {
                 (Some(why), _) => {
                     let tag = self.culprit(image, rule, why).unwrap_or(at);
                     keeps.push(why.reason(&package.rows[tag].version));
                 }
-                (None, Some(place)) if place <= ranking.stay => {
-                    keeps.push(format!("newest {place} of {keep}{name}"));
-                }
-                (None, Some(place)) => goes.push(format!("rank {place}, beyond newest {keep}{name}")),
+                (None, Some(place)) if place <= ranking.stay => keeps.push(ranking.newest(place)),
+                (None, Some(place)) => goes.push(ranking.beyond_newest(place)),
                 (None, None) => {}
             }
         }
@@ -320,9 +330,9 @@ impl<'p> Rules<'p> {
     }
 }
 
-fn ranking(keep: u32, name: String, keep_within: Option<u64>) -> Ranking {
+fn ranking(keep: u32, rule: Option<RuleName>, keep_within: Option<u64>) -> Ranking {
     let (order, places) = (Vec::new(), HashMap::new());
-    Ranking { keep, stay: 0, name, order, places, keep_within, is_mixed: false }
+    Ranking { keep, stay: 0, rule, order, places, keep_within, is_mixed: false }
 }
 
 /// What a row of an image is ranked by; `None` when it cannot be.

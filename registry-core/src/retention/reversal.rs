@@ -5,24 +5,29 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::built::is_date;
 use super::decide::Deciding;
 use super::package::ManifestId;
 use super::policy::RankBy;
 use super::rank::Ranking;
+use super::reason::{OfRule, RuleName};
 
 /// Images of one ranking that go although they were built after what stays.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reversal {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Reversal {
     /// Images that go and were built after `median`.
-    later: usize,
+    pub later: u64,
     /// All images that go.
-    going: usize,
+    pub going: u64,
     /// When the middle one of the images that stay by rank was built.
-    median: Timestamp,
-    /// How the rule is called; empty for the only one.
-    rule: String,
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
+    pub median: Timestamp,
+    /// The rule; absent for that of all tags.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rule: Option<RuleName>,
 }
 
 impl Reversal {
@@ -37,8 +42,9 @@ impl fmt::Display for Reversal {
         let Self { later, going, median, rule } = self;
         write!(
             out,
-            "{later} of {going} images that would go{rule} were built after {median}, and half of those that stay by rank \
-             were built before"
+            "{later} of {going} images that would go{} were built after {median}, and half of those that stay by rank \
+             were built before",
+            OfRule(rule)
         )
     }
 }
@@ -73,7 +79,8 @@ fn reversals<'d>(deciding: &'d Deciding<'_>) -> impl Iterator<Item = Reversal> +
         let median = median(staying.filter_map(built).collect())?;
         let going: Vec<_> = going.map(built).collect();
         let later = going.iter().flatten().filter(|at| **at > median).count();
-        let reversal = Reversal { later, going: going.len(), median, rule: ranking.name.clone() };
+        let (later, going) = (later as u64, going.len() as u64);
+        let reversal = Reversal { later, going, median, rule: ranking.rule.clone() };
         (later > 0).then_some(reversal)
     })
 }
@@ -84,10 +91,10 @@ pub(super) fn wholesale(deciding: &Deciding<'_>) -> Option<Reversal> {
     reversals(deciding).find(|one| one.is_wholesale() && !is_accepted)
 }
 
-/// Reversals that are not refused, in words.
-pub(super) fn notes(deciding: &Deciding<'_>) -> Vec<String> {
+/// Reversals that are not refused.
+pub(super) fn notes(deciding: &Deciding<'_>) -> Vec<Reversal> {
     let accepted = |one: &Reversal| deciding.policy.accept_push_order || !one.is_wholesale();
-    reversals(deciding).filter(accepted).map(|one| one.to_string()).collect()
+    reversals(deciding).filter(accepted).collect()
 }
 
 /// Of each image on which a reversal depends and of which no date is known, the first manifest that has a config and

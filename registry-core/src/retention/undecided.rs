@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::reason::Reason;
+
 /// Why the ranking does not decide about an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -34,18 +36,15 @@ pub struct UndecidedImages {
 
 impl Undecided {
     /// Why an image stays, of which this is the tag that the ranking cannot use.
-    pub(super) fn reason(self, tag: &str) -> String {
+    pub(super) fn reason(self, tag: &str) -> Reason {
+        let tag = tag.to_owned();
         match self {
-            Self::NoPushTime => format!("when tag {tag} was pushed is not known"),
-            Self::NoVersion => "it has a tag that is no version".into(),
-            Self::NumberAmongVersions => {
-                format!("tag {tag} is a number alone, which is not compared with versions")
-            }
-            Self::EqualVersion => {
-                "its version is that of the last image that stays, but for build metadata".into()
-            }
-            Self::NoDate => "when it was built is not known".into(),
-            Self::KanikoCache => "it is an entry of a kaniko build cache".into(),
+            Self::NoPushTime => Reason::NoPushTime { tag },
+            Self::NoVersion => Reason::NoVersion,
+            Self::NumberAmongVersions => Reason::NumberAmongVersions { tag },
+            Self::EqualVersion => Reason::EqualVersion,
+            Self::NoDate => Reason::NoDate,
+            Self::KanikoCache => Reason::KanikoCache,
         }
     }
 }

@@ -5,6 +5,7 @@ use super::decision::{Action, Verdict};
 use super::images::smaller;
 use super::package::{ManifestId, State};
 use super::policy::{is_restored, is_young};
+use super::reason::{Part, Reason};
 
 /// For each row whether it goes: a digest that no root reaches, older than the grace.
 pub(super) fn prune(deciding: &Deciding<'_>) -> Vec<bool> {
@@ -47,15 +48,10 @@ pub(super) fn verdict(
     let package = deciding.package;
     let row = &package.rows[at];
     let leave = Verdict::leave;
-    let Some(manifest) = row.manifest else { return leave("its digest cannot be read".into()) };
+    let Some(manifest) = row.manifest else { return leave(Reason::UnreadableDigest) };
     if deciding.pruned[at] {
-        let why = "no root reaches it, and it is older than the grace";
-        return Verdict {
-            action: Action::Delete,
-            reasons: vec![why.into()],
-            if_refused: None,
-            after: Vec::new(),
-        };
+        let reasons = vec![Reason::Unreached];
+        return Verdict { action: Action::Delete, reasons, if_refused: None, after: Vec::new() };
     }
     let images = &deciding.images;
     let own = images.of_manifest[manifest.index()];
@@ -63,17 +59,21 @@ pub(super) fn verdict(
         let own = own.filter(|id| deciding.gone[*id] == gone);
         let row = smaller(above[manifest.index()], own.and_then(|id| images.newest(id)))?;
         let id = images.of_row[row]?;
-        let relation = if Some(id) == own { "the manifest of" } else { "child of" };
-        Some(format!("{relation} {}", images.names(package, id)))
+        let part = if Some(id) == own { Part::Manifest } else { Part::Child };
+        Some((part, images.tags(package, id)))
+    };
+    let part_of = |(part, image)| match part {
+        Part::Manifest => Reason::ManifestOf { image },
+        Part::Child => Reason::ChildOf { parent: image },
     };
     let (stays, goes) = (newest(staying, false), newest(going, true));
     match (stays, goes, package.state(manifest)) {
-        (Some(what), ..) => leave(what),
-        (None, Some(what), _) => {
-            let why = format!("{what}, which goes; left to the server's collector");
-            Verdict { if_refused: Some(vec![what]), ..leave(why) }
+        (Some(image), ..) => leave(part_of(image)),
+        (None, Some((part, image)), _) => {
+            let if_refused = Some(vec![part_of((part, image.clone()))]);
+            Verdict { if_refused, ..leave(Reason::LeftToCollector { part, image }) }
         }
-        (None, None, State::Absent) => leave("listed, and its manifest answers 404".into()),
-        (None, None, _) => leave("no tag reaches it".into()),
+        (None, None, State::Absent) => leave(Reason::ListedAndAbsent),
+        (None, None, _) => leave(Reason::Untagged),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use jiff::Timestamp;
 use registry_core::audit::{self, AuditOptions};
 use registry_core::collector::{self, Cost, Engine, Forecast, Oddities};
 use registry_core::graph::Graph;
@@ -29,10 +30,10 @@ pub fn look_closely(root: &Path, engine: Engine, delete_untagged: bool, strict: 
     let [located] = &found.registries[..] else { panic!("not one tree: {found:?}") };
     let tree = Tree::open(located, &OpenOptions { follow_symlinks: false, jobs: 1 }).unwrap();
     let progress = Progress::default();
-    let options = AuditOptions::default();
+    let options = AuditOptions::new(Timestamp::MAX);
     let read = || {
         let mut graph = tree.scan(&ScanOptions { strict, ..ScanOptions::default() }, &progress);
-        let audit = audit::settled(&mut graph, "tree", &options, false, |graph, doubts| {
+        let audit = audit::settled(&mut graph, "tree", &options, |graph, doubts| {
             tree.settle(graph, doubts, &progress);
         });
         (graph, audit)

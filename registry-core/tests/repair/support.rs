@@ -68,15 +68,15 @@ impl Registry {
     }
 
     fn options(&self) -> AuditOptions {
-        let now = Timestamp::now().as_second();
-        AuditOptions { now: u32::try_from(now).unwrap(), content: self.content, ..AuditOptions::default() }
+        let options = AuditOptions::new(Timestamp::now());
+        AuditOptions { list_garbage: true, content: self.content, ..options }
     }
 
     pub fn audit(&self) -> Audit {
         let progress = ScanProgress::default();
         let scan = ScanOptions { content: self.content, strict: self.strict, ..ScanOptions::default() };
         let mut graph = self.tree.scan(&scan, &progress);
-        audit::settled(&mut graph, "tree", &self.options(), true, |graph, doubts| {
+        audit::settled(&mut graph, "tree", &self.options(), |graph, doubts| {
             self.tree.settle(graph, doubts, &progress);
         })
     }

@@ -43,7 +43,7 @@ fn refusal(plan: &Plan) -> String {
     assert_eq!(package.state, PackageState::Refused, "{package:?}");
     let words = package.reason.as_deref().unwrap_or_default().split(' ');
     let word = |word: &str| {
-        if word.starts_with("(20") { "(TIME):".to_owned() } else { word.to_owned() }
+        if word.starts_with("(20") { "(TIME)".to_owned() } else { word.to_owned() }
     };
     words.map(word).collect::<Vec<_>>().join(" ")
 }
@@ -55,7 +55,7 @@ fn copied_without_times_the_two_newest_went() {
     assert_eq!(gone(&planned(&record(&pushed()), &keep(2))), ["a41d", "b772", "e0c9", "f3a1"]);
     let plan = planned(&record(&copied(Duration::from_secs(1))), &keep(2));
     assert_eq!(gone(&plan), [""; 0]);
-    insta::assert_snapshot!(refusal(&plan), @"the times of tag links are those of a copy of the tree, not of pushes (tags older than their entry in the history: 6), and the cut falls among ranked images that are not younger than that copy (TIME): rank by something that it kept (--rank-by semver or created), or copy again with times (cp -a, rsync -a)");
+    insta::assert_snapshot!(refusal(&plan), @"the times of tag links are those of a copy of the tree, not of pushes (tags older than their entry in the history: 6), and the cut falls among ranked images that are not younger than that copy (TIME)");
     // Where a file takes long, revision links, which are copied first, are long before all tags.
     let plan = planned(&record(&copied(Duration::from_secs(30))), &keep(2));
     insta::assert_snapshot!(refusal(&plan), @"the times of tag links are those of a copy of the tree, not of pushes (tags older than their entry in the history: 6; tags over 60 s younger than their revision link: 5), and the cut falls among ranked images that are not younger than that copy (TIME): rank by something that it kept (--rank-by semver or created), or copy again with times (cp -a, rsync -a)");

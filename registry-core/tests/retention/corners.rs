@@ -52,7 +52,7 @@ fn a_package_of_digest_rows_only_is_not_emptied() {
     let mut policy = keep(1);
     policy.untagged = Fate::Prune;
     insta::assert_snapshot!(maker.text(&policy), @"
-    refused: no image would stay; --allow-empty says that this is meant
+    refused: no image would stay
     leave  <two>: no root reaches it, and it is older than the grace; spared: a guard refused this package
     leave  <one>: no root reaches it, and it is older than the grace; spared: a guard refused this package
     ");

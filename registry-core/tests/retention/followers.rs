@@ -156,7 +156,7 @@ fn nothing_that_a_guard_refused_is_said_to_go() {
     let mut policy = keep(1);
     policy.max_delete_percent = Some(1);
     insta::assert_snapshot!(maker.text(&policy), @"
-    refused: 6 of 9 images would go, more than --max-delete-percent 1
+    refused: 6 of 9 images would go, more than 1 percent
     keep   sha256-<v2/index>.sig: follows <v2/index>, which stays
     keep   v2-amd64: child of v2
     keep   v2: newest 1 of 1
@@ -309,7 +309,7 @@ proptest! {
             let follows_what_stays = subjects.iter().any(|subject| is_held(&maker, &decision, &used, *subject, digest));
             let all_went = subjects.iter().all(|subject| is_held(&maker, &everything, &used, *subject, digest));
             prop_assert!(
-                has_own_reason || follows_what_stays || !all_went || decision.stop.is_some() || used.contains(&digest),
+                has_own_reason || follows_what_stays || !all_went || decision.not_planned.is_some() || used.contains(&digest),
                 "{name} stays after all that it followed\n{text}"
             );
             let is_there = |subject: &Digest| maker.package.find(subject).is_some_and(|one| matches!(maker.package.state(one), State::Present(_)));
@@ -403,7 +403,7 @@ fn signatures_in_another_repository_go_and_stay_with_their_images() {
     // A guard that refuses the images spares their signatures.
     policy.max_delete_percent = Some(50);
     insta::assert_snapshot!(rows(&planned(&mut [&mut app, &mut all], &policy), &[&app, &all]), @"
-    app Refused 2 of 3 images would go, more than --max-delete-percent 50
+    app Refused 2 of 3 images would go, more than 50 percent
       Keep v3: newest 1 of 1
       Leave v2: rank 2, beyond newest 1; spared: a guard refused this package
       Leave v1: rank 3, beyond newest 1; spared: a guard refused this package

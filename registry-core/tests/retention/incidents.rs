@@ -2,7 +2,7 @@
 
 use futures::executor::block_on;
 use registry_core::retention::{
-    Action, Decision, Fate, InUse, Pattern, Policy, Rule, Stop, Stopped, collect,
+    Action, Decision, Fate, InUse, NotPlanned, Pattern, Policy, Rule, Stopped, collect,
 };
 
 use crate::effects::{how, planned, run, source};
@@ -17,8 +17,8 @@ fn goes(maker: &mut Maker, policy: &Policy) -> Vec<String> {
     gone.map(|(row, _)| maker.named(&row.version)).collect()
 }
 
-fn stop(maker: &mut Maker, policy: &Policy) -> Option<Stop> {
-    let Decision { stop, images_deleted, .. } = maker.decide(policy);
+fn stop(maker: &mut Maker, policy: &Policy) -> Option<NotPlanned> {
+    let Decision { not_planned: stop, images_deleted, .. } = maker.decide(policy);
     assert_eq!(images_deleted, 0);
     stop
 }
@@ -104,7 +104,7 @@ fn historic_releases_were_lost() {
     policy.keep_tags.push(Pattern::new("v[12]", true).unwrap());
     assert_eq!(goes(&mut Maker::singles(4), &policy), ["v3"]);
     policy.max_delete_percent = Some(20);
-    assert!(matches!(stop(&mut Maker::singles(4), &policy), Some(Stop::Refused(_))));
+    assert!(matches!(stop(&mut Maker::singles(4), &policy), Some(NotPlanned::Refused(_))));
 }
 
 /// <https://github.com/Chizkiyahu/delete-untagged-ghcr-action/issues/45>
@@ -114,7 +114,7 @@ fn an_error_on_one_manifest_was_taken_for_nothing_there() {
     let child = maker.image("v3/arm64");
     let number = maker.package.intern(&child);
     maker.package.set_unknown(number, "503 Service Unavailable");
-    assert!(matches!(stop(&mut maker, &keep(1)), Some(Stop::Skipped(_))));
+    assert!(matches!(stop(&mut maker, &keep(1)), Some(NotPlanned::Skipped(_))));
 }
 
 /// centauri/WeatherNode, issue 24.
@@ -169,7 +169,7 @@ fn a_whole_repository_went() {
         group_by: None,
         keep_cache: None,
     });
-    assert!(matches!(stop(&mut Maker::singles(3), &policy), Some(Stop::Refused(_))));
+    assert!(matches!(stop(&mut Maker::singles(3), &policy), Some(NotPlanned::Refused(_))));
     policy.allow_empty = true;
     assert_eq!(goes(&mut Maker::singles(3), &policy).len(), 3);
 }
@@ -181,7 +181,7 @@ fn times_that_an_upgrade_reset_were_believed() {
     for number in 1..=6 {
         maker.single(&format!("v{number}"), 100);
     }
-    assert!(matches!(stop(&mut maker, &keep(2)), Some(Stop::Refused(_))));
+    assert!(matches!(stop(&mut maker, &keep(2)), Some(NotPlanned::Refused(_))));
 }
 
 /// <https://github.com/hail-is/hail/issues/13603>

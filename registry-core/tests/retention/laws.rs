@@ -272,7 +272,7 @@ proptest! {
         maker.package.set_unknown(*which.get(&all), "502");
         maker.package.seal();
         let decision = decide(&maker.package, "team/app", &policy, now());
-        prop_assert!(decision.stop.is_some());
+        prop_assert!(decision.not_planned.is_some());
         prop_assert!(decision.rows.iter().all(|row| row.action == Action::Leave));
     }
 }

@@ -73,7 +73,7 @@ pub fn not_whole(tree: &TreeBuilder) -> BTreeSet<String> {
     let opened = Tree::open(&located(tree), &OpenOptions { follow_symlinks: false, jobs: 1 }).unwrap();
     let progress = Progress::default();
     let mut graph = opened.scan(&ScanOptions::default(), &progress);
-    let audit = audit::settled(&mut graph, "tree", &AuditOptions::default(), false, |graph, doubts| {
+    let audit = audit::settled(&mut graph, "tree", &AuditOptions::new(Timestamp::MAX), |graph, doubts| {
         opened.settle(graph, doubts, &progress);
     });
     let broken = audit.broken_tags.iter().map(|tag| format!("{}:{}", tag.repository, tag.tag));

@@ -101,7 +101,7 @@ fn a_listed_tag_of_which_nothing_is_known_can_be_assumed_lost() {
     let mut answers = Answers::of(&Maker::singles(3));
     answers.manifests.remove("v3");
     insta::assert_snapshot!(text(&answers.plan(&keep(1))), @"
-    skipped: tag v3 is listed, and what it names is not known; if it is lost for good, say --assume-lost app:v3
+    skipped: tag v3 is listed, and what it names is not known
     Leave v3: the package is skipped
     Leave v2: the package is skipped
     Leave v1: the package is skipped

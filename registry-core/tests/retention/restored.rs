@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use registry_core::oci::Digest;
 use registry_core::retention::{
-    Fate, PushTime, PushTimes, Record, RecordedPackage, RecordedVersion, Restored, UndoState, Undone,
+    Decision, Fate, PushTime, PushTimes, Record, RecordedPackage, RecordedVersion, Restored, UndoState,
+    Undone,
 };
 
 use crate::effects::source;
@@ -20,12 +21,17 @@ fn built(hours: &[i64]) -> Maker {
     maker
 }
 
+/// The notes of a decision, one a line.
+fn notes(decision: &Decision) -> String {
+    decision.notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
 /// Of forgejo 15.0.3: after an undo without push times the ten newest images were to go.
 #[test]
 fn pushes_in_the_reverse_order_of_builds_are_refused() {
     // What was built last was pushed first.
     insta::assert_snapshot!(built(&[10, 20, 30, 40]).text(&keep(2)), @"
-    refused: 2 of 2 images that would go were built after 2026-11-23T01:00:00Z, and half of those that stay by rank were built before: were they pushed again in another order, by an undo, a restore or a copy? --push-times FILE gives what an undo put back its original times, --rank-by created ranks by build, and --accept-push-order says that this order is meant
+    refused: 2 of 2 images that would go were built after 2026-11-23T01:00:00Z, and half of those that stay by rank were built before: were they pushed again in another order, by an undo, a restore or a copy?
     keep   v4: newest 1 of 2
     keep   v3: newest 2 of 2
     leave  v2: rank 3, beyond newest 2; spared: a guard refused this package
@@ -34,24 +40,24 @@ fn pushes_in_the_reverse_order_of_builds_are_refused() {
     let mut accepted = keep(2);
     accepted.accept_push_order = true;
     let decision = built(&[10, 20, 30, 40]).decide(&accepted);
-    assert_eq!((decision.stop, decision.images_deleted), (None, 2));
-    insta::assert_snapshot!(decision.notes.join("\n"), @"2 of 2 images that would go were built after 2026-11-23T01:00:00Z, and half of those that stay by rank were built before");
+    assert_eq!((decision.not_planned.clone(), decision.images_deleted), (None, 2));
+    insta::assert_snapshot!(notes(&decision), @"2 of 2 images that would go were built after 2026-11-23T01:00:00Z, and half of those that stay by rank were built before");
 }
 
 #[test]
 fn single_images_in_another_order_are_noted_and_go() {
     // One cached rebuild, promotion or back-port: v2 was built after most of what stays.
     let decision = built(&[100, 10, 90, 80, 70, 30, 20, 15]).decide(&keep(3));
-    assert_eq!((decision.stop, decision.images_deleted), (None, 5));
-    insta::assert_snapshot!(decision.notes.join("\n"), @"1 of 5 images that would go were built after 2026-11-23T16:00:00Z, and half of those that stay by rank were built before");
+    assert_eq!((decision.not_planned.clone(), decision.images_deleted), (None, 5));
+    insta::assert_snapshot!(notes(&decision), @"1 of 5 images that would go were built after 2026-11-23T16:00:00Z, and half of those that stay by rank were built before");
     // In the order of builds there is nothing to say, nor where no dates are known.
     for mut maker in [built(&[40, 30, 20, 10]), built(&[])] {
-        assert_eq!(maker.decide(&keep(2)).notes, [""; 0]);
+        assert_eq!(maker.decide(&keep(2)).notes, []);
     }
     let mut unknown = Maker::new();
     (1..=4).for_each(|hours| _ = unknown.single(&format!("v{hours}"), hours));
     let decision = unknown.decide(&keep(2));
-    assert_eq!((decision.stop, decision.notes.len(), decision.images_deleted), (None, 0, 2));
+    assert_eq!((decision.not_planned.clone(), decision.notes.len(), decision.images_deleted), (None, 0, 2));
 }
 
 #[test]

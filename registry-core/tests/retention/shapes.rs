@@ -417,7 +417,7 @@ fn a_lost_root_stops_the_package_until_it_is_named() {
     let number = maker.package.intern(&lost);
     maker.package.set_absent(number);
     insta::assert_snapshot!(maker.text(&keep(1)), @"
-    skipped: tag v3 is listed and its manifest answers 404; if it is lost for good, say --assume-lost app:v3
+    skipped: tag v3 is listed and its manifest answers 404
     leave  v3: the package is skipped
     leave  v2: the package is skipped
     leave  v1: the package is skipped
@@ -438,7 +438,7 @@ fn guards_refuse_and_never_cut_short() {
     let mut policy = keep(2);
     policy.max_delete_percent = Some(50);
     insta::assert_snapshot!(maker.text(&policy), @"
-    refused: 3 of 5 images would go, more than --max-delete-percent 50
+    refused: 3 of 5 images would go, more than 50 percent
     keep   v5: newest 1 of 2
     keep   v4: newest 2 of 2
     leave  v3: rank 3, beyond newest 2; spared: a guard refused this package

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{Timestamp, ToSpan as _};
 use registry_core::oci::{Algorithm, Digest};
-use registry_core::retention::{Decision, Elsewhere, Package, Policy, Row, Stop, decide};
+use registry_core::retention::{Decision, Elsewhere, NotPlanned, Package, Policy, Row, decide};
 use serde_json::{Value, json};
 
 pub const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -151,14 +151,15 @@ impl Maker {
     pub fn text(&mut self, policy: &Policy) -> String {
         let decision = self.decide(policy);
         let mut lines = Vec::new();
-        match &decision.stop {
-            Some(Stop::Skipped(why)) => lines.push(format!("skipped: {why}")),
-            Some(Stop::Refused(why)) => lines.push(format!("refused: {why}")),
+        match &decision.not_planned {
+            Some(NotPlanned::Skipped(why)) => lines.push(format!("skipped: {why}")),
+            Some(NotPlanned::Refused(why)) => lines.push(format!("refused: {why}")),
             None => {}
         }
         for (row, verdict) in self.package.rows.iter().zip(&decision.rows) {
             let action = format!("{:?}", verdict.action).to_lowercase();
-            lines.push(format!("{action:<6} {}: {}", row.version, verdict.reasons.join("; ")));
+            let reasons: Vec<String> = verdict.reasons.iter().map(ToString::to_string).collect();
+            lines.push(format!("{action:<6} {}: {}", row.version, reasons.join("; ")));
         }
         if !decision.broken.is_empty() {
             lines.push(format!("broken: {}", decision.broken.join(", ")));

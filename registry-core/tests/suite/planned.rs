@@ -176,9 +176,9 @@ pub fn looks(tree: &TreeBuilder, plan: Plan, sight: &Sight<'_>) -> Looks {
     let progress = Progress::default();
     let scan = ScanOptions { content: sight.content, strict: sight.strict, only: None };
     let mut graph = open.scan(&scan, &progress);
-    let first = audit::audit(&graph, "tree", &sight.options(), true);
+    let first = audit::audit(&graph, "tree", &sight.options());
     course.is_second_look.store(true, Ordering::Relaxed);
-    let last = audit::settled(&mut graph, "tree", &sight.options(), true, |graph, doubts| {
+    let last = audit::settled(&mut graph, "tree", &sight.options(), |graph, doubts| {
         open.settle(graph, doubts, &progress);
     });
     let take = |requests: &Mutex<BTreeSet<_>>| std::mem::take(&mut *requests.lock().unwrap());

@@ -63,6 +63,7 @@ impl Sight<'_> {
     pub fn options(&self) -> AuditOptions {
         AuditOptions {
             now: seconds(SystemTime::now() + self.later),
+            list_garbage: true,
             min_age: 3600,
             content: self.content,
             role: self.role,
@@ -82,7 +83,7 @@ impl Sight<'_> {
         };
         let progress = Progress::default();
         let mut graph = tree.scan(&scan, &progress);
-        let audit = audit::settled(&mut graph, "tree", &self.options(), true, |graph, doubts| {
+        let audit = audit::settled(&mut graph, "tree", &self.options(), |graph, doubts| {
             tree.settle(graph, doubts, &progress);
         });
         (graph, audit)

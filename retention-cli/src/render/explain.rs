@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use registry_core::retention::{Action, PackagePlan, Plan, SourceKind, Version};
 use registry_core::text::without_controls as safe;
 
+use super::hints;
+
 /// What a plan has of a subject that was to be explained.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Explained {
@@ -55,8 +57,8 @@ pub fn write(plan: &Plan, subject: &str, several: bool, out: &mut dyn Write) -> 
     if let Some(owner) = plan.source.owner.as_deref().filter(|_| several) {
         writeln!(out, "owner {}:", safe(owner))?;
     }
-    if let Some(reason) = &package.reason {
-        writeln!(out, "{}: nothing goes: {}", safe(&package.name), safe(reason))?;
+    if let Some(reason) = hints::reason(package) {
+        writeln!(out, "{}: nothing goes: {}", safe(&package.name), safe(&reason))?;
     }
     for row in rows {
         explain(package, row, out)?;

@@ -2,6 +2,7 @@
 
 mod applied;
 mod explain;
+mod hints;
 mod refusals;
 mod text;
 

@@ -2,7 +2,7 @@
 
 use registry_core::retention::{Applied, AppliedRow, Outcome, PackagePlan, PackageState, Plan, Stopped};
 
-use super::error;
+use super::{error, hints};
 
 /// How many of a kind are named.
 const FEW: usize = 5;
@@ -12,7 +12,7 @@ pub(super) fn of_plan(plan: &Plan) {
     for (state, word) in [(PackageState::Skipped, "skipped"), (PackageState::Refused, "refused")] {
         let of_state = |package: &&PackagePlan| package.state == state;
         let lines = plan.packages.iter().filter(of_state).map(|package| {
-            let why = package.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+            let why = hints::reason(package).map_or_else(String::new, |why| format!(": {why}"));
             format!("package {} is {word}{why}", plan.source.path_of(&package.name))
         });
         few(lines, &format!("packages are {word}"));

@@ -7,9 +7,10 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use indicatif::HumanBytes;
 use jiff::Timestamp;
-use registry_core::retention::{Action, PackagePlan, PackageState, Plan, SourceKind, Version};
+use registry_core::retention::{Action, PackagePlan, PackageState, Plan, Reason, SourceKind, Version};
 use registry_core::text::{NaturalOrder, without_controls as safe};
 
+use super::hints;
 use crate::args::Common;
 
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -76,12 +77,12 @@ fn write_package(plan: &Plan, package: &PackagePlan, verbose: bool, out: &mut dy
         number(left, "row"),
         if left == 1 { "it is" } else { "they are" },
     )?;
-    if let Some(reason) = &package.reason {
+    if let Some(reason) = hints::reason(package) {
         let word = match package.state {
             PackageState::Skipped => "skipped",
             PackageState::Refused | PackageState::Planned => "refused",
         };
-        writeln!(out, "  {BAD}{word}{BAD:#}: {}", safe(reason))?;
+        writeln!(out, "  {BAD}{word}{BAD:#}: {}", safe(&reason))?;
     }
     for warning in &package.warnings {
         writeln!(out, "  {ODD}warning{ODD:#}: {}", safe(warning))?;
@@ -134,8 +135,8 @@ fn broken(package: &PackagePlan, tag: &str) -> String {
         Action::Delete => "goes",
         Action::Leave => "left",
     };
-    let why = row.reasons.iter().find_map(|reason| reason.strip_prefix("broken: "));
-    format!(": {}; {word}", why.unwrap_or("it does not answer down to the leaves"))
+    let why = row.why.iter().find_map(Reason::of_broken);
+    format!(": {}; {word}", why.as_deref().unwrap_or("it does not answer down to the leaves"))
 }
 
 /// A tag whole, a digest by its first characters.

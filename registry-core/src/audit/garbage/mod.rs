@@ -93,7 +93,7 @@ pub(super) struct Survey {
 }
 
 /// Surveys a whole registry. Only to be asked when every repository was read.
-pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Survey {
+pub(super) fn survey(graph: &Graph, options: &AuditOptions) -> Survey {
     let mut survey = Survey::default();
     let (kept, asked): (Vec<Kept>, Vec<Vec<Doubt>>) = graph
         .repositories
@@ -146,18 +146,26 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Surve
         && !kept.iter().any(|kept| kept.is_unread);
     let mut garbage = Garbage::default();
     if is_known {
-        blobs(graph, options, (&reached, &staying), &mut garbage, &mut survey, list);
+        blobs(graph, options, (&reached, &staying), &mut garbage, &mut survey, options.list_garbage);
     }
     let of_one = |(index, kept): (usize, &Kept)| {
         let repository = &graph.repositories[index];
         let (mut garbage, mut survey) = (Garbage::default(), Survey::default());
         // What no manifest seems to need may be needed by what could not be read.
         if is_known {
-            untagged(graph, repository, kept, index, &mut garbage, &mut survey, list);
-            links::links(graph, repository, kept, options, (index, list), &mut garbage, &mut survey);
-            links::history(graph, repository, index, &mut survey, list);
+            untagged(graph, repository, kept, index, &mut garbage, &mut survey, options.list_garbage);
+            links::links(
+                graph,
+                repository,
+                kept,
+                options,
+                (index, options.list_garbage),
+                &mut garbage,
+                &mut survey,
+            );
+            links::history(graph, repository, index, &mut survey, options.list_garbage);
         }
-        remains::uploads(repository, options, index, &mut garbage, &mut survey, list);
+        remains::uploads(repository, options, index, &mut garbage, &mut survey, options.list_garbage);
         for node in &kept.referrers {
             survey.of_repository.push((index, remains::referrer(graph, repository, *node)));
         }
@@ -170,7 +178,7 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions, list: bool) -> Surve
         survey.pieces.extend(one.pieces);
         survey.doubts.extend(one.doubts);
     }
-    remains::temp_files(graph, options, &mut survey, list);
+    remains::temp_files(graph, options, &mut survey, options.list_garbage);
     survey.garbage = is_known.then_some(garbage);
     survey.doubts.append(&mut doubts);
     survey

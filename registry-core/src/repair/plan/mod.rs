@@ -121,7 +121,7 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
     /// Audits the graph as it would be, with all that is on disk looked at twice.
     fn audit(&mut self, graph: &mut Graph) -> Audit {
         loop {
-            let audit = audit::audit(graph, self.name, self.options, true);
+            let audit = audit::audit(graph, self.name, self.options);
             let doubts: Vec<Doubt> = audit
                 .doubts
                 .iter()

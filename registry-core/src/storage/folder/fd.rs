@@ -15,7 +15,8 @@ use jiff::Timestamp;
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 
-use super::{Folder, FolderError, Kind, Result, Stat, seconds, timestamp};
+use super::{Folder, FolderError, Kind, Result, Stat, timestamp};
+use crate::graph::seconds;
 
 /// Room for one listing call; large folders take several.
 const LIST_BUFFER: usize = 32 << 10;

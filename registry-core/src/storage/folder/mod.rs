@@ -157,11 +157,6 @@ pub trait Folder: Sized + Send + Sync {
     fn stream(&self, path: &Path, buffer: &mut [u8], each: &mut dyn FnMut(&[u8])) -> Result<Stat>;
 }
 
-/// Seconds since 1970 as they are kept: 0 for earlier, the maximum for later than 2106.
-pub(crate) fn seconds(since_1970: i64) -> Seconds {
-    Seconds::try_from(since_1970.max(0)).unwrap_or(Seconds::MAX)
-}
-
 /// A time as a file system tells it, for which no calendar may have a name: that counts as the far future.
 pub(in crate::storage) fn timestamp(seconds: i64, nanoseconds: u32) -> Timestamp {
     let nanoseconds = i32::try_from(nanoseconds).unwrap_or(0);

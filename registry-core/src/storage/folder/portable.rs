@@ -10,7 +10,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use jiff::Timestamp;
 use walkdir::WalkDir;
 
-use super::{Folder, FolderError, Kind, Result, Stat, seconds};
+use super::{Folder, FolderError, Kind, Result, Stat};
+use crate::graph::seconds;
 
 /// A folder known by its path.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use registry_core::audit::{Audit, Code, Piece};
+use registry_core::audit::{Audit, AuditOptions, Code, Piece};
 use registry_core::oci::Digest as CoreDigest;
 use registry_core::storage::{Tree, locate};
 use registry_fixtures::random::random_tree;
@@ -109,7 +109,8 @@ fn pieces_are_there_only_when_asked_for() {
     let sight = Sight::default();
     let tree = Tree::open(&locate(base.tree.root(), false).registries[0], &Default::default()).unwrap();
     let (graph, listed) = sight.audit(&tree);
-    let counted = registry_core::audit::audit(&graph, "tree", &sight.options(), false);
+    let counted =
+        registry_core::audit::audit(&graph, "tree", &AuditOptions { list_garbage: false, ..sight.options() });
     assert!(counted.pieces.is_empty() && !listed.pieces.is_empty());
     assert_eq!(counted.garbage, listed.garbage);
 }
