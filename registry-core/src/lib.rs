@@ -20,6 +20,7 @@ pub mod repair;
 pub mod retention;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod serve;
 #[cfg(feature = "remote")]
 mod stop;
 #[cfg(feature = "storage")]

@@ -103,8 +103,8 @@ fn the_plan_that_people_read() {
 fn guards_and_patterns_are_told() {
     insta::assert_snapshot!(answer("plan", &["--quiet", "--max-delete", "3"]), @"
     registry-retention plan: packages=4 images_kept=33 images_deleted=0 versions_deleted=0 left=60 broken=0 skipped_packages=0 refused_packages=2 reclaimable_bytes=0
-    error: package viktor/api is refused: 4 images would go in this run, more than --max-delete 3
-    error: package viktor/kms-website is refused: 4 images would go in this run, more than --max-delete 3
+    error: package viktor/api is refused: 4 images would go in this run, more than 3; --max-delete says how many may go
+    error: package viktor/kms-website is refused: 4 images would go in this run, more than 3; --max-delete says how many may go
     exit 7
     ");
     insta::assert_snapshot!(answer("plan", &["--quiet", "--keep-tag", "nix*", "--package", "nix"]), @r#"

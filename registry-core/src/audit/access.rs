@@ -1,16 +1,16 @@
-//! How `registry` 2.8 resolves a request, answered from the graph: link first, then the bytes it names
-//! (`registry/storage/linkedblobstore.go`, `registry/handlers/blob.go @ v2.8.3`). Nothing is reported from here.
+//! What `registry` 2.8 answers to a request for a manifest, from the graph: the link first, by the rules of
+//! [`serve`](crate::serve), then the bytes it names. Nothing is reported from here.
 
-use crate::graph::{Content, Graph, Link, LinkFault, NodeId, Part, Presence, Repository};
-use crate::oci::Algorithm;
+use crate::graph::{Content, LinkFault, NodeId, Presence, View};
 use crate::oci::manifest::Kind;
+use crate::serve::{self, Linked, Shelf as _};
 
-const UNREAD_BYTES: &str = "its bytes could not be read";
-const UNREAD_LINK: &str = "its layer link could not be read";
+pub(super) const UNREAD_BYTES: &str = "its bytes could not be read";
+pub(super) const UNREAD_LINK: &str = "its layer link could not be read";
 
 /// The answer to a GET of a manifest by digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// 200, with these bytes. `right` is false only for schema 1, of which a client sees no digest.
     Served { right: bool, through_layers: bool },
     /// 404: no revision link; the bytes are here and hash right.
@@ -33,7 +33,7 @@ pub(super) enum Answer {
 
 /// Why a manifest's bytes are no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lack {
+pub(crate) enum Lack {
     /// Link and bytes are gone.
     Both,
     /// The link is here, the bytes are gone.
@@ -43,39 +43,19 @@ pub(super) enum Lack {
 }
 
 /// What answers a GET of a config or layer, before its size is looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum LayerAnswer {
-    /// 200, with the bytes filed under this digest.
-    Served(NodeId),
-    /// 404: the repository has no `_layers`.
-    NoFolder,
-    /// 404: this digest has no layer link; it is the alias' target when the alias itself is linked.
-    Unlinked(NodeId),
-    /// 500: this link is invalid.
-    Invalid(NodeId, LinkFault),
-    /// The link of the first names the second; the bytes served instead, if any are.
-    Mismatch(NodeId, NodeId, Option<NodeId>),
-    /// 404: the bytes are gone.
-    NoBytes(NodeId),
-    /// An alias whose bytes do not hash to it.
-    WrongAlias(NodeId, NodeId),
-    /// Something on the way could not be read.
-    Unknown(String),
-}
-
-/// One repository, as a client sees it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct View<'g> {
-    pub(super) graph: &'g Graph,
-    pub(super) repository: &'g Repository,
-}
+pub(super) type LayerAnswer = serve::LayerAnswer<NodeId>;
 
 impl View<'_> {
     /// GET of a manifest by digest.
-    pub(super) fn manifest(&self, node: NodeId) -> Answer {
-        match self.repository.revision(node) {
-            Link::Names(target) if target == node => self.bytes(node, true),
-            Link::Names(target) => match self.graph.blob(target).presence {
+    pub(crate) fn manifest(&self, node: NodeId) -> Answer {
+        match self.manifest_link(node).answer(node) {
+            Linked::Itself { through_layers: false } => self.manifest_bytes(node, true),
+            Linked::Itself { through_layers: true } => match self.manifest_bytes(node, true) {
+                Answer::Served { right, .. } => Answer::Served { right, through_layers: true },
+                Answer::Missing(_) => Answer::Missing(Lack::Both),
+                other => other,
+            },
+            Linked::Another(target) => match self.graph.blob(target).presence {
                 Presence::Unread => Answer::Unknown("what its revision link names could not be read".into()),
                 Presence::Unseen => Answer::Unasked,
                 Presence::Present if self.graph.manifest(target).is_none() => Answer::Unasked,
@@ -83,18 +63,12 @@ impl View<'_> {
                     Answer::LinkMismatch { target, sent: self.passes_for(target, node) }
                 }
             },
-            Link::Invalid(fault) => Answer::LinkInvalid(fault),
-            Link::Unread => Answer::Unknown("its revision link could not be read".into()),
-            Link::Absent => match self.repository.layer(node) {
-                // A leftover of a bug in 2.1.0: 2.8 looks there too.
-                Link::Names(target) if target == node => match self.bytes(node, true) {
-                    Answer::Served { right, .. } => Answer::Served { right, through_layers: true },
-                    Answer::Missing(_) => Answer::Missing(Lack::Both),
-                    other => other,
-                },
-                Link::Unread => Answer::Unknown(UNREAD_LINK.into()),
-                Link::Names(_) | Link::Invalid(_) | Link::Absent => self.bytes(node, false),
-            },
+            Linked::Invalid(fault) => Answer::LinkInvalid(fault),
+            Linked::Unread { through_layers: false } => {
+                Answer::Unknown("its revision link could not be read".into())
+            }
+            Linked::Unread { through_layers: true } => Answer::Unknown(UNREAD_LINK.into()),
+            Linked::Absent => self.manifest_bytes(node, false),
         }
     }
 
@@ -109,7 +83,7 @@ impl View<'_> {
     }
 
     /// The bytes of a manifest, of which the link has been looked at.
-    fn bytes(&self, node: NodeId, linked: bool) -> Answer {
+    fn manifest_bytes(&self, node: NodeId, linked: bool) -> Answer {
         let blob = self.graph.blob(node);
         match blob.presence {
             Presence::Unread => return Answer::Unknown(UNREAD_BYTES.into()),
@@ -134,75 +108,6 @@ impl View<'_> {
             return Answer::Served { right, through_layers: false };
         }
         Answer::WrongBytes
-    }
-
-    /// GET of a config or layer by digest.
-    pub(super) fn layer(&self, node: NodeId) -> LayerAnswer {
-        match self.repository.layers_part {
-            Part::Absent => return LayerAnswer::NoFolder,
-            Part::Present | Part::Unread => {}
-        }
-        match self.repository.layer(node) {
-            Link::Absent => LayerAnswer::Unlinked(node),
-            Link::Unread => LayerAnswer::Unknown(UNREAD_LINK.into()),
-            Link::Invalid(fault) => LayerAnswer::Invalid(node, fault),
-            Link::Names(target) if target == node => self.blob(node),
-            Link::Names(target) if self.is_alias(node, target) => match self.repository.layer(target) {
-                // The server resolves the target through its own link again before it sends the bytes.
-                Link::Absent => LayerAnswer::Unlinked(target),
-                Link::Unread => LayerAnswer::Unknown(UNREAD_LINK.into()),
-                Link::Invalid(fault) => LayerAnswer::Invalid(target, fault),
-                Link::Names(end) if end == target => match self.blob(target) {
-                    // The alias' own node holds what hashing by its algorithm gave.
-                    LayerAnswer::Served(end) => match self.graph.blob(node).content {
-                        Content::Wrong => LayerAnswer::WrongAlias(node, end),
-                        Content::Unread => LayerAnswer::Unknown(UNREAD_BYTES.into()),
-                        Content::Right | Content::Unhashed => LayerAnswer::Served(end),
-                    },
-                    other => other,
-                },
-                // That was the second link, and no third is asked.
-                Link::Names(end) => self.sent_for(target, end, target, end),
-            },
-            Link::Names(target) => self.mismatch(node, target),
-        }
-    }
-
-    fn is_alias(&self, node: NodeId, target: NodeId) -> bool {
-        self.graph.digest(node).algorithm() != Algorithm::Sha256
-            && self.graph.digest(target).algorithm() == Algorithm::Sha256
-    }
-
-    /// A link that names another digest: what the server sends when that one is linked here and has bytes.
-    fn mismatch(&self, node: NodeId, target: NodeId) -> LayerAnswer {
-        let end = match self.repository.layer(target) {
-            Link::Names(end) => end,
-            Link::Unread => return LayerAnswer::Unknown(UNREAD_LINK.into()),
-            Link::Invalid(_) | Link::Absent => return LayerAnswer::Mismatch(node, target, None),
-        };
-        self.sent_for(node, target, target, end)
-    }
-
-    /// The link of `node` names `target`: what is sent when the server looks for the bytes of `stat` and sends those of `end`.
-    fn sent_for(&self, node: NodeId, target: NodeId, stat: NodeId, end: NodeId) -> LayerAnswer {
-        let (stat, sent) = (self.graph.blob(stat), self.graph.blob(end));
-        match (stat.presence, sent.presence) {
-            (Presence::Absent, _) | (_, Presence::Absent) => LayerAnswer::Mismatch(node, target, None),
-            (Presence::Present, Presence::Present) if sent.content != Content::Unread => {
-                LayerAnswer::Mismatch(node, target, Some(end))
-            }
-            _ => LayerAnswer::Unknown(UNREAD_BYTES.into()),
-        }
-    }
-
-    fn blob(&self, node: NodeId) -> LayerAnswer {
-        let blob = self.graph.blob(node);
-        match blob.presence {
-            Presence::Present if blob.content == Content::Unread => LayerAnswer::Unknown(UNREAD_BYTES.into()),
-            Presence::Present => LayerAnswer::Served(node),
-            Presence::Absent => LayerAnswer::NoBytes(node),
-            Presence::Unread | Presence::Unseen => LayerAnswer::Unknown(UNREAD_BYTES.into()),
-        }
     }
 
     /// Whether the bytes filed under a digest are known to be the right ones; `None` when nobody could tell yet.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::access::{Answer, LayerAnswer, View};
+use super::access::{Answer, LayerAnswer};
 use super::code::{Code, Severity};
 use super::draft::Draft;
 use super::finding::Repair;
@@ -11,10 +11,11 @@ use super::garbage::plural;
 use super::report::Role as SourceRole;
 use super::verdict::Verdict;
 use super::words::short;
-use crate::graph::{Graph, Link, NodeId, Part, SchedulerFault};
+use crate::graph::{Graph, Link, NodeId, Part, SchedulerFault, View};
 use crate::oci::Algorithm;
 use crate::oci::manifest::{Kind, Role};
 use crate::path::{Place, SCHEDULER_STATE};
+use crate::serve::Shelf as _;
 
 /// Hazards of one repository.
 pub(super) fn of_repository(view: View<'_>, verdict: &Verdict, plainly_named: &[bool]) -> Vec<Draft> {

@@ -1,10 +1,10 @@
 //! What a tag's history tells of a tag whose own link says nothing. Nothing is served through a history.
 
-use super::access::{Answer, View};
+use super::access::Answer;
 use super::code::Code;
 use super::draft::Draft;
 use super::finding::Repair;
-use crate::graph::{Link, LinkFault, NodeId, Presence, TagEntry};
+use crate::graph::{Link, LinkFault, NodeId, Presence, TagEntry, View};
 use crate::path::Place;
 
 /// Entries of a tag's history that are served through their own revision link, with the right bytes.

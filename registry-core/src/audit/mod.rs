@@ -3,7 +3,7 @@
 //! Pure: a graph and options in, findings out; the clock is an option. What it would like to have looked at once more
 //! comes back as doubts, and whoever holds the source asks again until none is new ([`settled`] does).
 
-mod access;
+pub(crate) mod access;
 mod baseline;
 mod code;
 mod collect;
@@ -42,8 +42,7 @@ pub use role::looks_like_cache;
 
 use rayon::prelude::*;
 
-use crate::graph::{Doubt, Graph, LinkEntry, NodeId, Part, Repository};
-use access::View;
+use crate::graph::{Doubt, Graph, LinkEntry, NodeId, Part, Repository, View};
 use collect::Collected;
 use verdict::{Judge, Leniency, Verdict};
 

@@ -1,10 +1,10 @@
 //! Which platforms an image has, and which required ones it lacks.
 
-use super::access::{Answer, View};
+use super::access::Answer;
 use super::code::Code;
 use super::draft::Draft;
 use super::verdict::Verdict;
-use crate::graph::{Doubt, Link, NodeId};
+use crate::graph::{Doubt, Link, NodeId, View};
 use crate::oci::manifest::{Kind, Role};
 use crate::oci::{Platform, Tag};
 use crate::path::Place;

@@ -4,8 +4,8 @@
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
 
-use super::access::{Answer, View};
-use crate::graph::{Graph, Link, ManifestNode, NodeId, Presence, Repository};
+use super::access::Answer;
+use crate::graph::{Graph, Link, ManifestNode, NodeId, Presence, Repository, View};
 use crate::oci::manifest::{Kind, Role};
 
 /// Whether a tree without `scheduler-state.json` looks like a pull-through cache all the same: a 3.x server with `proxy.ttl: 0`

@@ -2,12 +2,12 @@
 //!
 //! Messages are fragments that read on after "team/app:v1 cannot be pulled: ".
 
-use super::access::{Answer, Lack, LayerAnswer, View};
+use super::access::{Answer, Lack, LayerAnswer};
 use super::code::{Code, Severity};
 use super::draft::Draft;
 use super::finding::{Cause, Repair};
 use super::verdict::Visit;
-use crate::graph::{LinkFault, ManifestNode, NodeId, Presence};
+use crate::graph::{LinkFault, ManifestNode, NodeId, Presence, View};
 use crate::oci::manifest::{Kind, Role};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
@@ -243,7 +243,8 @@ pub(super) fn layer_link(view: View<'_>, part: Part, answer: &LayerAnswer) -> Dr
         LayerAnswer::Served(_)
         | LayerAnswer::NoFolder
         | LayerAnswer::NoBytes(_)
-        | LayerAnswer::Unknown(_) => {
+        | LayerAnswer::UnreadLink
+        | LayerAnswer::UnreadBytes => {
             Draft::new(Code::LayerLinkMissing, Some(part.target), path(part.target), "no layer link")
         }
     };

@@ -7,10 +7,11 @@ use super::Engine;
 use super::forecast::Abort;
 use super::oddities::{OddLink, OddTag, Oddities, Says, is_taken};
 use super::walk::{self, Met};
-use crate::graph::{Graph, Link, LinkFault, NodeId, Part, Presence, Repository};
+use crate::graph::{Graph, Link, LinkFault, NodeId, Part, Presence, Repository, View};
 use crate::oci::Digest;
 use crate::oci::manifest::Kind;
 use crate::path::Place;
+use crate::serve::Shelf as _;
 
 /// What marking leaves.
 #[derive(Debug)]
@@ -198,10 +199,12 @@ impl Marking<'_> {
 
     /// A manifest through its revision link; 2.8 also looks for a layer link.
     fn manifest(&self, repository: &Repository, node: NodeId) -> Stat {
-        match (repository.revision(node), self.engine) {
-            (Link::Absent, Engine::V2_8) if self.is_file(Place::Layers(&repository.name)) => Stat::Error,
-            (Link::Absent, Engine::V2_8) => self.stat(repository.layer(node)),
-            (link, _) => self.stat(link),
+        let answering = View { graph: self.graph, repository }.manifest_link(node);
+        match (answering.through_layers, self.engine) {
+            (false, _) => self.stat(answering.link),
+            (true, Engine::V3) => Stat::Unknown,
+            (true, Engine::V2_8) if self.is_file(Place::Layers(&repository.name)) => Stat::Error,
+            (true, Engine::V2_8) => self.stat(answering.link),
         }
     }
 

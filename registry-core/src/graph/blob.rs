@@ -1,34 +1,7 @@
 //! What is known of the bytes filed under one digest.
 
 use super::Seconds;
-
-/// Whether a blob's `data` file is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Presence {
-    /// Not looked for yet.
-    #[default]
-    Unseen,
-    /// A regular file.
-    Present,
-    /// Looked for and not there.
-    Absent,
-    /// Could not be looked at: unknown.
-    Unread,
-}
-
-/// Whether the bytes hash to the digest they are filed under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Content {
-    /// Not hashed.
-    #[default]
-    Unhashed,
-    /// They do.
-    Right,
-    /// They do not.
-    Wrong,
-    /// They could not be read: unknown.
-    Unread,
-}
+use crate::serve::{Content, Presence};
 
 /// The bytes filed under one digest. 24 bytes; one for each digest of the registry.
 #[derive(Debug, Clone, Copy)]

@@ -8,14 +8,18 @@ mod digests;
 mod doubt;
 mod manifest;
 mod repository;
+mod view;
 
-pub use blob::{Blob, Content, Presence};
+pub use blob::Blob;
 pub use digests::{DigestTable, NodeId};
 pub use doubt::Doubt;
 pub use manifest::{Edge, ManifestNode};
 #[cfg(feature = "storage")]
 pub(crate) use repository::is_shelved;
-pub use repository::{Link, LinkEntry, LinkFault, Part, Repository, TagEntry, Upload};
+pub use repository::{Link, LinkEntry, Part, Repository, TagEntry, Upload};
+pub use view::View;
+
+pub use crate::serve::{Content, LinkFault, Presence};
 
 use std::collections::HashMap;
 

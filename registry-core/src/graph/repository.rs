@@ -3,44 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{NodeId, Seconds};
-
-/// Why a link file names nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LinkFault {
-    /// 0 bytes: a write that was cut off.
-    Empty,
-    /// A digest, but with bytes around it, such as a newline.
-    Padded,
-    /// Something else, also a file that is far too long.
-    NoDigest,
-    /// A folder stands at the place of the file, or a file at the place of its folder.
-    NoFile,
-}
-
-impl LinkFault {
-    /// The fault as a lower-case fragment that follows "the link".
-    pub const fn describe(self) -> &'static str {
-        match self {
-            Self::Empty => "is empty (0 bytes)",
-            Self::Padded => "has bytes beside the digest",
-            Self::NoDigest => "holds no digest",
-            Self::NoFile => "is no file",
-        }
-    }
-}
+use crate::serve;
 
 /// What a link file says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Link {
-    /// There is no such file.
-    Absent,
-    /// It names this digest.
-    Names(NodeId),
-    /// It names nothing: the server answers 500.
-    Invalid(LinkFault),
-    /// It could not be read: unknown.
-    Unread,
-}
+pub type Link = serve::Link<NodeId>;
 
 /// A link below `revisions/` or `_layers/`: the digest of its path, and what the file says. 16 bytes.
 #[derive(Debug, Clone, Copy)]

@@ -34,6 +34,8 @@ pub use journal::{
 };
 pub use left_out::WhyLeft;
 pub use lock::{Lock, LockError, lock};
+#[cfg(test)]
+pub(crate) use needs::{serves_layer, serves_manifest};
 pub use plan::{DeletedTags, Left, Plan, Scope, plan};
 pub use purge::{Content, PurgeError, content, purge};
 pub use quarantine::{

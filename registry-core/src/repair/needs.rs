@@ -1,16 +1,18 @@
 //! What a tag or a link that is moved aside, or back, leads to: the bytes, and for a tag everything that a pull of it asks for.
 //! Looked at when it is moved aside, and again before it comes back: a collector may have run in between.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use super::change::Change;
 use super::step::{Act, Step};
 use crate::oci::manifest::{MAX_BYTES, Role};
-use crate::oci::{Digest, Manifest, RepositoryName, Tag};
+use crate::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
 use crate::path::Place;
+use crate::serve::{Content, LINK_MAX, LayerAnswer, Link, Linked, Presence, Shelf, read_link};
 use crate::storage::edit::{Editor, Room};
-use crate::storage::{FolderError, Kind, LINK_MAX, read_link};
+use crate::storage::{FolderError, Kind};
 
 /// Most digests without bytes that a journal tells of one tag: a line of it has a bound.
 const TOLD_MAX: usize = 1000;
@@ -182,7 +184,7 @@ fn pulled(editor: &impl Editor, repository: &str, root: Digest, lacking: &mut La
     }
 }
 
-/// A manifest that is served, by its revision link or, as 2.8 does too, by a layer link.
+/// A manifest that is served.
 fn manifest(
     editor: &impl Editor,
     repository: &str,
@@ -191,12 +193,11 @@ fn manifest(
     if let Some(lack) = bytes(editor, digest)? {
         return Ok(Err(lack));
     }
-    let revision = Place::RevisionLink(repository, digest).to_string();
-    let layer = Place::LayerLink(repository, digest).to_string();
-    if says(editor, Room::Tree, &revision)? != Some(digest)
-        && says(editor, Room::Tree, &layer)? != Some(digest)
-    {
-        return Ok(Err(Lack::Link));
+    let shelf = OnDisk::new(editor, repository);
+    match shelf.manifest_link(digest).answer(digest) {
+        Linked::Itself { .. } => {}
+        Linked::Another(_) | Linked::Invalid(_) | Linked::Absent => return Ok(Err(Lack::Link)),
+        Linked::Unread { .. } => return Ok(Err(shelf.unknown())),
     }
     let most = usize::try_from(MAX_BYTES).unwrap_or(usize::MAX);
     let data = Place::BlobData(digest).to_string();
@@ -207,12 +208,97 @@ fn manifest(
     Ok(Ok(Manifest::parse(&bytes)))
 }
 
-/// A config or layer, under the digest that its link names: one by another algorithm may be an alias.
+/// What a config or layer lacks.
 fn layer(editor: &impl Editor, repository: &str, digest: Digest) -> Result<Option<Lack>, FolderError> {
-    let link = Place::LayerLink(repository, digest).to_string();
-    match says(editor, Room::Tree, &link)? {
-        Some(target) => bytes(editor, target),
-        None => Ok(bytes(editor, digest)?.or(Some(Lack::Link))),
+    let shelf = OnDisk::new(editor, repository);
+    match shelf.layer(digest) {
+        LayerAnswer::Served(_) => Ok(None),
+        LayerAnswer::NoBytes(_) => Ok(Some(Lack::Bytes)),
+        LayerAnswer::NoFolder
+        | LayerAnswer::Unlinked(_)
+        | LayerAnswer::Invalid(..)
+        | LayerAnswer::Mismatch(..)
+        | LayerAnswer::WrongAlias(..) => Ok(bytes(editor, digest)?.or(Some(Lack::Link))),
+        LayerAnswer::UnreadLink | LayerAnswer::UnreadBytes => Ok(Some(shelf.unknown())),
+    }
+}
+
+/// Whether nothing is lacking of a manifest itself.
+#[cfg(test)]
+pub(crate) fn serves_manifest(editor: &impl Editor, repository: &str, digest: Digest) -> bool {
+    matches!(manifest(editor, repository, digest), Ok(Ok(_)))
+}
+
+/// Whether nothing is lacking of a config or layer.
+#[cfg(test)]
+pub(crate) fn serves_layer(editor: &impl Editor, repository: &str, digest: Digest) -> bool {
+    matches!(layer(editor, repository, digest), Ok(None))
+}
+
+/// One repository as it is on the disk now. Nothing is hashed.
+struct OnDisk<'e, E> {
+    editor: &'e E,
+    repository: &'e str,
+    /// What kept something from being read.
+    error: RefCell<Option<FolderError>>,
+}
+
+impl<'e, E: Editor> OnDisk<'e, E> {
+    const fn new(editor: &'e E, repository: &'e str) -> Self {
+        Self { editor, repository, error: RefCell::new(None) }
+    }
+
+    fn link(&self, place: &Place<'_>) -> Link<Digest> {
+        match self.editor.read(Room::Tree, Path::new(&place.to_string()), LINK_MAX + 1) {
+            Ok(bytes) => read_link(&bytes).map_or_else(Link::Invalid, Link::Names),
+            Err(FolderError::NotFound | FolderError::NotAFolder) => Link::Absent,
+            Err(error) => {
+                *self.error.borrow_mut() = Some(error);
+                Link::Unread
+            }
+        }
+    }
+
+    /// What is not known because of an error.
+    fn unknown(&self) -> Lack {
+        let error = self.error.borrow();
+        Lack::Unknown(error.as_ref().map_or_else(|| "it could not be read".into(), ToString::to_string))
+    }
+}
+
+impl<E: Editor> Shelf for OnDisk<'_, E> {
+    type Key = Digest;
+
+    fn revision(&self, digest: Digest) -> Link<Digest> {
+        self.link(&Place::RevisionLink(self.repository, digest))
+    }
+
+    fn layer_link(&self, digest: Digest) -> Link<Digest> {
+        self.link(&Place::LayerLink(self.repository, digest))
+    }
+
+    /// Where the folder is missing every link in it is.
+    fn lacks_layers_folder(&self) -> bool {
+        false
+    }
+
+    fn presence(&self, digest: Digest) -> Presence {
+        match bytes(self.editor, digest) {
+            Ok(None) => Presence::Present,
+            Ok(Some(_)) => Presence::Absent,
+            Err(error) => {
+                *self.error.borrow_mut() = Some(error);
+                Presence::Unread
+            }
+        }
+    }
+
+    fn content(&self, _: Digest) -> Content {
+        Content::Unhashed
+    }
+
+    fn is_sha256(&self, digest: Digest) -> bool {
+        digest.algorithm() == Algorithm::Sha256
     }
 }
 

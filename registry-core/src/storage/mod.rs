@@ -3,7 +3,6 @@
 
 pub mod edit;
 pub mod folder;
-mod link;
 mod locate;
 
 mod progress;
@@ -13,7 +12,6 @@ mod serving;
 mod tree;
 
 pub use folder::{Folder, FolderError, Kind, Stat};
-pub use link::{LINK_MAX, read_link};
 pub(crate) use locate::V2;
 pub use locate::{Found, LocateError, Located, Product, locate};
 

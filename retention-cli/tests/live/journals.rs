@@ -84,9 +84,9 @@ fn bug_quiet_hid_why_a_run_stopped() {
     }
     assert_told_snapshot!(job.told(&["--quiet", "--keep-last", "2", "--max-delete-percent", "10"], &[]), @"
     registry-retention plan: packages=3 images_kept=23 images_deleted=0 versions_deleted=0 left=42 broken=0 skipped_packages=0 refused_packages=3 reclaimable_bytes=0
-    error: package viktor/api is refused: 1 of 3 images would go, more than --max-delete-percent 10
-    error: package viktor/kms-website is refused: 11 of 14 images would go, more than --max-delete-percent 10
-    error: package viktor/team/tool is refused: 2 of 6 images would go, more than --max-delete-percent 10
+    error: package viktor/api is refused: 1 of 3 images would go, more than 10 percent; --max-delete-percent says how many may go
+    error: package viktor/kms-website is refused: 11 of 14 images would go, more than 10 percent; --max-delete-percent says how many may go
+    error: package viktor/team/tool is refused: 2 of 6 images would go, more than 10 percent; --max-delete-percent says how many may go
     exit 7
     ");
     let lost = job.server.world().find_image("kms-website", "amd64 9");

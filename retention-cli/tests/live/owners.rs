@@ -254,7 +254,7 @@ fn the_most_that_a_run_deletes_was_counted_for_each_owner() {
     registry-retention plan: packages=1 images_kept=14 images_deleted=0 versions_deleted=0 left=39 broken=0 skipped_packages=0 refused_packages=1 reclaimable_bytes=0
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=469
     warning: no package matches "other"
-    error: package viktor/kms-website is refused: 11 images would go in this run, more than --max-delete 5
+    error: package viktor/kms-website is refused: 11 images would go in this run, more than 5; --max-delete says how many may go
     warning: no package matches "kms*"
     error: one owner alone is over --max-delete 5; nothing goes of the others either
     exit 7

@@ -39,7 +39,7 @@ fn a_plan_that_was_edited_is_refused() {
     exit 2
     ");
     assert_told_snapshot!(told(&text[..text.len() / 2]).replace(|sign: char| sign.is_ascii_digit(), "N"), @"
-    error: cannot use the plan plan.json: it is no plan: EOF while parsing a value at line NNN column N
+    error: cannot use the plan plan.json: it is no plan: EOF while parsing a string at line NNN column NN
     exit N
     ");
     assert_told_snapshot!(told("{}"), @"

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use super::kept::Kept;
 use super::{Piece, Survey, named, plural, roots, target};
-use crate::audit::access::View;
 use crate::audit::code::Code;
 use crate::audit::counts::Garbage;
 use crate::audit::draft::Draft;
@@ -13,7 +12,7 @@ use crate::audit::hazards::plainly_named;
 use crate::audit::options::AuditOptions;
 use crate::audit::verdict::is_invalid;
 use crate::audit::words::short;
-use crate::graph::{Doubt, Graph, Link, LinkEntry, LinkFault, NodeId, Presence, Repository};
+use crate::graph::{Doubt, Graph, Link, LinkEntry, LinkFault, NodeId, Presence, Repository, View};
 use crate::oci::manifest::Role;
 use crate::path::Place;
 

@@ -9,11 +9,11 @@ mod reach;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::access::{Answer, LayerAnswer, View};
+use super::access::{Answer, LayerAnswer};
 use super::code::Code;
 use super::draft::{Draft, Key};
 use super::{history, words};
-use crate::graph::{Doubt, Link, LinkFault, ManifestNode, NodeId};
+use crate::graph::{Doubt, Link, LinkFault, ManifestNode, NodeId, View};
 use crate::oci::Algorithm;
 use crate::oci::manifest::Role;
 

@@ -1,12 +1,13 @@
 //! What a manifest that is served references: children's sizes, configs and layers.
 
 use super::Judge;
-use crate::audit::access::LayerAnswer;
+use crate::audit::access::{LayerAnswer, UNREAD_BYTES, UNREAD_LINK};
 use crate::audit::code::Code;
 use crate::audit::draft::Draft;
 use crate::audit::words;
 use crate::graph::{Content, Doubt, Edge, Link, ManifestNode, NodeId, Presence};
 use crate::oci::manifest::{Defect, Kind, Role};
+use crate::serve::Shelf as _;
 
 impl Judge<'_> {
     /// Files what is wrong with the references of a manifest that is served.
@@ -51,7 +52,7 @@ impl Judge<'_> {
         size: Option<u64>,
     ) {
         let view = self.view;
-        let answer = self.layers.entry(target).or_insert_with(|| view.layer(target)).clone();
+        let answer = *self.layers.entry(target).or_insert_with(|| view.layer(target));
         let from_tag = self.verdict.visits.get(&node).is_some_and(|visit| visit.from_tag);
         let mut doubts = vec![Doubt::Layer(self.at, target), Doubt::Blob(target)];
         let part = words::Part { manifest: node, role: edge.role, target };
@@ -69,7 +70,8 @@ impl Judge<'_> {
                     None => return,
                 }
             }
-            LayerAnswer::Unknown(reason) => {
+            LayerAnswer::UnreadLink | LayerAnswer::UnreadBytes => {
+                let reason = if answer == LayerAnswer::UnreadLink { UNREAD_LINK } else { UNREAD_BYTES };
                 // Looked at again: an error may pass, and what came to light in a second look was not looked for yet.
                 for node in self.way(target) {
                     doubts.extend([Doubt::Layer(self.at, node), Doubt::Blob(node)]);

@@ -15,8 +15,9 @@ use super::scheduler_state;
 use super::step::{Act, Outcome, Step};
 use crate::oci::Digest;
 use crate::path::Place;
+use crate::serve::{LINK_MAX, read_link};
 use crate::storage::edit::{Editor, Identity, Look, Room};
-use crate::storage::{FolderError, Kind, read_link};
+use crate::storage::{FolderError, Kind};
 
 /// Most bytes of a file that is written over: it is kept in the journal.
 pub const REWRITE_MAX: usize = 64 << 10;
@@ -84,7 +85,7 @@ fn digest(step: &Step) -> Result<Digest, Outcome> {
 
 /// What a link says now; `None` when there is none.
 fn says(editor: &impl Editor, path: &str) -> Result<Option<Result<Digest, ()>>, Outcome> {
-    match editor.read(Room::Tree, Path::new(path), crate::storage::LINK_MAX + 1) {
+    match editor.read(Room::Tree, Path::new(path), LINK_MAX + 1) {
         Ok(bytes) => Ok(Some(read_link(&bytes).map_err(drop))),
         Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(None),
         Err(error) => Err(failed(path, &error)),

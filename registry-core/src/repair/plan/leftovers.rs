@@ -37,7 +37,7 @@ impl<S> Planning<'_, S> {
             self.hopes.take(graph, step, self.options.now);
         }
         if steps.iter().any(|step| step.action == Act::Unlink) {
-            let broken: HashSet<String> = broken_now(graph, self.options, before)
+            let broken: HashSet<String> = broken_now(graph, &self.options, before)
                 .into_iter()
                 .map(|(repository, _)| repository)
                 .collect();

@@ -59,7 +59,8 @@ pub fn plan(
 ) -> Plan {
     let mut planning = Planning {
         name,
-        options,
+        // What is moved aside is planned piece by piece.
+        options: AuditOptions { list_garbage: true, ..options.clone() },
         scope,
         supply,
         settle,
@@ -99,7 +100,7 @@ fn revisions(graph: &Graph) -> HashMap<Arc<str>, BTreeSet<Digest>> {
 
 struct Planning<'p, S> {
     name: &'p str,
-    options: &'p AuditOptions,
+    options: AuditOptions,
     scope: &'p Scope<'p>,
     supply: Option<&'p dyn Supply>,
     settle: S,
@@ -121,7 +122,7 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
     /// Audits the graph as it would be, with all that is on disk looked at twice.
     fn audit(&mut self, graph: &mut Graph) -> Audit {
         loop {
-            let audit = audit::audit(graph, self.name, self.options);
+            let audit = audit::audit(graph, self.name, &self.options);
             let doubts: Vec<Doubt> = audit
                 .doubts
                 .iter()
@@ -168,7 +169,7 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
             self.hopes.take(graph, step, self.options.now);
         }
         while !steps.is_empty() {
-            let broken = broken_now(graph, self.options, before);
+            let broken = broken_now(graph, &self.options, before);
             let Some((repository, tag)) = broken.first() else { break };
             let reached: HashSet<_> =
                 broken.iter().flat_map(|(repository, tag)| reach(graph, repository, tag)).collect();

@@ -8,8 +8,9 @@ use super::{Undo, UndoState};
 use crate::path::Place;
 use crate::repair::change::{Before, Change};
 use crate::repair::make::UNFINISHED;
+use crate::serve::LINK_MAX;
 use crate::storage::edit::{Editor, Look, Room};
-use crate::storage::{FolderError, Kind, LINK_MAX};
+use crate::storage::{FolderError, Kind};
 
 impl<E: Editor> Undo<'_, E> {
     /// Takes back a link; one that was written over becomes what it was.

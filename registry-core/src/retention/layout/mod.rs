@@ -18,6 +18,8 @@ use jiff::Timestamp;
 pub use self::apply::{Arms, apply};
 pub use self::links::Links;
 pub use self::moves::{Fate, Moves, moves, moves_of};
+#[cfg(test)]
+pub(crate) use self::read::manifest as recorded_manifest;
 use super::decision::Action;
 use super::plan::{PackageState, Plan};
 use super::policy::Pattern;

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::links::Links;
 use super::told;
-use crate::graph::{Content, Doubt, Graph, Link, NodeId, Presence, Repository};
+use crate::graph::{Content, Doubt, Graph, Link, NodeId, Presence, Repository, View};
 use crate::oci::manifest::{Kind as ManifestKind, MAX_BYTES, Role};
 use crate::oci::{Digest, Manifest, MediaType};
 use crate::path::Place;
@@ -17,24 +17,21 @@ use crate::retention::built::built_at;
 use crate::retention::copied::LinkTimes;
 use crate::retention::images::followed;
 use crate::retention::record::{RecordedManifest, RecordedPackage, RecordedVersion};
+use crate::serve::{Linked, Shelf as _};
 use crate::storage::{Folder, Kind};
 
 /// Most bytes of a config that are read for its date.
 const CONFIG_MAX: usize = 16 << 20;
 
-/// Whether a repository serves a manifest, its bytes apart: by its revision link, or as 2.8 does too, by a layer link
-/// (`registry/storage/linkedblobstore.go @ v2.8.3`).
+/// Whether a repository serves a manifest, its bytes apart.
 fn is_linked(graph: &Graph, repository: &Repository, node: NodeId) -> Result<bool, String> {
-    match repository.revision(node) {
-        Link::Names(target) if target == node => Ok(true),
-        Link::Names(target) => Err(format!("its revision link names {}", graph.digest(target))),
-        Link::Invalid(fault) => Err(format!("its revision link {}", fault.describe())),
-        Link::Unread => Err("its revision link could not be read".into()),
-        Link::Absent => match repository.layer(node) {
-            Link::Names(target) if target == node => Ok(true),
-            Link::Unread => Err("its layer link could not be read".into()),
-            Link::Names(_) | Link::Invalid(_) | Link::Absent => Ok(false),
-        },
+    match (View { graph, repository }).manifest_link(node).answer(node) {
+        Linked::Itself { .. } => Ok(true),
+        Linked::Absent => Ok(false),
+        Linked::Another(target) => Err(format!("its revision link names {}", graph.digest(target))),
+        Linked::Invalid(fault) => Err(format!("its revision link {}", fault.describe())),
+        Linked::Unread { through_layers: false } => Err("its revision link could not be read".into()),
+        Linked::Unread { through_layers: true } => Err("its layer link could not be read".into()),
     }
 }
 
@@ -194,7 +191,7 @@ fn unlinked<F: Folder>(
 }
 
 /// What a repository answers to one digest.
-pub(super) fn manifest<F: Folder>(
+pub(crate) fn manifest<F: Folder>(
     folder: &F,
     graph: &Graph,
     repository: &Repository,

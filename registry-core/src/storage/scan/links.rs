@@ -6,11 +6,11 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::super::folder::{Folder, FolderError, Kind};
-use super::super::link::{LINK_MAX, read_link};
 use super::{Notes, Shared, is_harmless};
 use crate::graph::{Graph, Link, LinkEntry, LinkFault, NodeId, Part, Seconds};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
+use crate::serve::{LINK_MAX, read_link};
 use crate::text::escape_os;
 
 /// Links read by one task.

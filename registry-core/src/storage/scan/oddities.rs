@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use super::super::folder::{Folder, FolderError, Kind};
-use super::super::link::LINK_MAX;
 use super::super::progress::Progress;
 use super::links::{digest, read_file};
 use super::{leads, settle};
@@ -13,6 +12,7 @@ use crate::graph::Graph;
 use crate::oci::Algorithm;
 use crate::oci::manifest::Kind as ManifestKind;
 use crate::path::Place;
+use crate::serve::LINK_MAX;
 use crate::text::escape_os;
 
 /// Most entries that are looked at: whoever planted more finds the forecast unsure.

@@ -7,13 +7,13 @@ use std::time::Duration;
 use rayon::prelude::*;
 
 use super::super::folder::{Folder, FolderError, Kind};
-use super::super::link::LINK_MAX;
 use super::super::progress::{Phase, Progress};
 use super::links::{LinkFile, Which, read_file};
 use super::{Notes, blobs, content, manifests};
 use crate::graph::{Content, Doubt, Graph, Link, LinkEntry, LinkFault, NodeId, Part, Presence};
 use crate::oci::{Algorithm, Digest, Platform};
 use crate::path::Place;
+use crate::serve::LINK_MAX;
 
 /// How long a writer is waited for, look by look: some 2 s in all, and nothing where no link is in between. A deletion of a tag
 /// takes as long as its history has entries.

@@ -6,12 +6,12 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::super::folder::{Folder, FolderError, Kind};
-use super::super::link::{LINK_MAX, read_link};
 use super::links::{Says, digest, read_file};
 use super::{Notes, Shared};
 use crate::graph::{Graph, Link, Part, TagEntry};
 use crate::oci::{Algorithm, Digest, Tag};
 use crate::path::Place;
+use crate::serve::{LINK_MAX, read_link};
 use crate::text::escape_os;
 
 /// Tags read by one task.

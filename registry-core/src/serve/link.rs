@@ -1,7 +1,44 @@
-//! Link files: what their bytes say. Which file is read is the scan's matter.
+//! Link files: what their bytes say.
 
-use crate::graph::LinkFault;
 use crate::oci::Digest;
+
+/// Why a link file names nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LinkFault {
+    /// 0 bytes: a write that was cut off.
+    Empty,
+    /// A digest, but with bytes around it, such as a newline.
+    Padded,
+    /// Something else, also a file that is far too long.
+    NoDigest,
+    /// A folder stands at the place of the file, or a file at the place of its folder.
+    NoFile,
+}
+
+impl LinkFault {
+    /// The fault as a lower-case fragment that follows "the link".
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Empty => "is empty (0 bytes)",
+            Self::Padded => "has bytes beside the digest",
+            Self::NoDigest => "holds no digest",
+            Self::NoFile => "is no file",
+        }
+    }
+}
+
+/// What a link file says. `K` names a digest: the digest itself, or its number in a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link<K> {
+    /// There is no such file.
+    Absent,
+    /// It names this digest.
+    Names(K),
+    /// It names nothing: the server answers 500.
+    Invalid(LinkFault),
+    /// It could not be read: unknown.
+    Unread,
+}
 
 /// Most bytes of a link file that are read. The longest digest has 135; what is longer than this is no link.
 pub const LINK_MAX: usize = 256;

@@ -1,0 +1,42 @@
+//! One repository of a graph, with the blobs behind it: what the rules of serving are asked of.
+
+use super::{Content, Graph, Link, NodeId, Part, Presence, Repository};
+use crate::oci::Algorithm;
+use crate::serve::Shelf;
+
+/// One repository, as its registry serves it.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'g> {
+    /// The registry.
+    pub graph: &'g Graph,
+    /// One of its repositories.
+    pub repository: &'g Repository,
+}
+
+impl Shelf for View<'_> {
+    type Key = NodeId;
+
+    fn revision(&self, digest: NodeId) -> Link {
+        self.repository.revision(digest)
+    }
+
+    fn layer_link(&self, digest: NodeId) -> Link {
+        self.repository.layer(digest)
+    }
+
+    fn lacks_layers_folder(&self) -> bool {
+        self.repository.layers_part == Part::Absent
+    }
+
+    fn presence(&self, digest: NodeId) -> Presence {
+        self.graph.blob(digest).presence
+    }
+
+    fn content(&self, digest: NodeId) -> Content {
+        self.graph.blob(digest).content
+    }
+
+    fn is_sha256(&self, digest: NodeId) -> bool {
+        self.graph.digest(digest).algorithm() == Algorithm::Sha256
+    }
+}
