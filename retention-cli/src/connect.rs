@@ -9,8 +9,10 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use registry_core::Stop;
 use registry_core::forgejo::{Account, Forgejo};
-use registry_core::registry::{Client, Credentials, Error, GaveUp, Http, RegistrySource, Sent, Settings};
-use registry_core::retention::{self as core, Cache, Collected, Collecting, Permission, Record, SourceKind};
+use registry_core::registry::{Client, Credentials, Error, GaveUp, Http, Sent, Settings};
+use registry_core::retention::{
+    self as core, Cache, Collected, Collecting, Permission, Record, RegistrySource, SourceKind,
+};
 use registry_core::text::without_controls as safe;
 
 use crate::args::{ApplyEffects, Connection, Preflight, Role, Server};

@@ -5,13 +5,14 @@ use std::collections::{HashMap, HashSet};
 
 use super::Engine;
 use super::forecast::Abort;
-use super::oddities::{OddLink, OddTag, Oddities, Says, is_taken};
 use super::walk::{self, Met};
-use crate::graph::{Graph, Link, LinkFault, NodeId, Part, Presence, Repository, View};
+use crate::graph::{
+    Graph, Link, LinkFault, NodeId, OddLink, OddTag, Oddities, Part, Presence, Repository, View,
+};
 use crate::oci::Digest;
 use crate::oci::manifest::Kind;
 use crate::path::Place;
-use crate::serve::Shelf as _;
+use crate::serve::{self, Shelf as _};
 
 /// What marking leaves.
 #[derive(Debug)]
@@ -239,13 +240,13 @@ impl Marking<'_> {
         }
         for tag in self.odd_tags.get(&*repository.name).into_iter().flatten() {
             let path = || format!("{}/{}", Place::Tags(&repository.name), tag.name);
-            match tag.says {
+            match tag.link {
                 _ if !is_taken(&tag.name) => {
                     return Err(Abort::mark(path(), "an entry of tags/ whose name no storage driver takes"));
                 }
-                Says::Digest(digest) => drop(tagged.insert(digest)),
-                Says::Nothing => {}
-                Says::Invalid => {
+                serve::Link::Names(digest) => drop(tagged.insert(digest)),
+                serve::Link::Absent | serve::Link::Unread => {}
+                serve::Link::Invalid(_) => {
                     return Err(Abort::mark(path(), "an entry of tags/ whose link is no digest"));
                 }
             }
@@ -298,11 +299,11 @@ impl Marking<'_> {
             return files;
         }
         files.extend(odd.into_iter().map(|link| {
-            let says = match link.says {
+            let says = match link.link {
                 _ if !is_taken(&link.path) => Link::Invalid(LinkFault::NoDigest),
-                Says::Digest(digest) => graph.digests().find(&digest).map_or(Link::Absent, Link::Names),
-                Says::Invalid => Link::Invalid(LinkFault::NoDigest),
-                Says::Nothing => Link::Absent,
+                serve::Link::Names(digest) => graph.digests().find(&digest).map_or(Link::Absent, Link::Names),
+                serve::Link::Invalid(fault) => Link::Invalid(fault),
+                serve::Link::Absent | serve::Link::Unread => Link::Absent,
             };
             File { place: At::Odd(link.path.clone()), says }
         }));
@@ -322,4 +323,10 @@ impl At {
             Self::Odd(path) => path.clone(),
         }
     }
+}
+
+/// Whether a storage driver takes a path: with any other character in it, reading a link ends the collection
+/// (`PathRegexp` in `registry/storage/driver/storagedriver.go @ v2.8.3`).
+fn is_taken(path: &str) -> bool {
+    path.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-'))
 }

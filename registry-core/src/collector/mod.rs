@@ -7,16 +7,14 @@
 mod cost;
 mod forecast;
 mod mark;
-mod oddities;
 mod report;
 mod sweep;
 mod walk;
 
-use crate::graph::Graph;
+use crate::graph::{Graph, Oddities};
 
 pub use cost::{Break, Cost, Loss, cost};
 pub use forecast::{Abort, During, Forecast};
-pub use oddities::{OddLink, OddTag, Oddities, Says};
 pub use report::{AbortLine, BlobLine, LayerLine, LossLine, ManifestLine, Report, SCHEMA, Summary, TagLine};
 
 /// Which collector.

@@ -6,8 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::Engine;
 use super::forecast::{Abort, Forecast};
 use super::mark::Marked;
-use super::oddities::Oddities;
-use crate::graph::{Graph, Link, NodeId, Presence};
+use crate::graph::{Graph, Link, NodeId, Oddities, Presence};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
 

@@ -3,8 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Engine;
-use super::oddities::Oddities;
-use crate::graph::{Graph, Part, Repository};
+use crate::graph::{Graph, Oddities, Part, Repository};
 use crate::path::Place;
 
 /// What a collector takes for a repository.

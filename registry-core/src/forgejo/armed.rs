@@ -4,7 +4,8 @@ use reqwest::Method;
 
 use super::source::{Forgejo, is_no_package, rest};
 use crate::Stop;
-use crate::registry::{Ask, Attempt};
+use crate::registry::Ask;
+use crate::retention::attempt::Attempt;
 use crate::retention::server::{Armed, DeleteError, Deleted, Doomed, Unanswered, Writer};
 
 /// Most bytes of the answer to a deletion.

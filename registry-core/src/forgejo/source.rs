@@ -9,8 +9,8 @@ use url::Url;
 use super::list::{Item, list};
 use super::version::{Version, detect};
 use crate::oci::{Algorithm, Digest};
-use crate::registry::{Answer, Ask, Client, Credentials, Error, Http};
-use crate::retention::server::{Armed, Fetched, Listed, Listing, Permission, Reader, Unanswered};
+use crate::registry::{Answer, Ask, Client, Credentials, Error, Fetched, Http};
+use crate::retention::server::{Armed, Listed, Listing, Permission, Reader, Unanswered};
 use crate::retention::{Source, SourceKind};
 
 /// Most bytes of an answer about one version.

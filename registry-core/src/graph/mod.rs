@@ -7,6 +7,7 @@ mod blob;
 mod digests;
 mod doubt;
 mod manifest;
+mod oddities;
 mod repository;
 mod view;
 
@@ -14,6 +15,7 @@ pub use blob::Blob;
 pub use digests::{DigestTable, NodeId};
 pub use doubt::Doubt;
 pub use manifest::{Edge, ManifestNode};
+pub use oddities::{OddLink, OddTag, Oddities};
 #[cfg(feature = "storage")]
 pub(crate) use repository::is_shelved;
 pub use repository::{Link, LinkEntry, Part, Repository, TagEntry, Upload};

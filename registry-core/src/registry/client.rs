@@ -126,6 +126,11 @@ impl Client {
         self.session.http().in_flight()
     }
 
+    /// The transport.
+    pub(crate) fn http(&self) -> &Http {
+        self.session.http()
+    }
+
     /// How many requests may still be sent; `None` without a limit.
     pub fn left(&self) -> Option<u64> {
         self.session.http().left()

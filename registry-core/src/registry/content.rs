@@ -12,7 +12,6 @@ use super::error::Error;
 use super::exchange::{Answer, Ask};
 use crate::oci::manifest::Kind;
 use crate::oci::{Algorithm, Digest, Manifest};
-use crate::retention::server::Fetched;
 
 /// Most bytes of a manifest. Registries take 4 MiB, Forgejo 10 MiB.
 const MANIFEST_MAX: usize = 16 << 20;
@@ -23,6 +22,17 @@ const MAX_HOPS: usize = 3;
 const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, \
      application/vnd.docker.distribution.manifest.v1+prettyjws, application/vnd.docker.distribution.manifest.v1+json, */*";
+
+/// A manifest that answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// What its bytes hash to.
+    pub digest: Digest,
+    /// Media type as the server gives it.
+    pub media_type: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
 
 /// The scope of reading a repository.
 pub(super) fn pull(repository: &str) -> String {

@@ -1,7 +1,6 @@
 //! Why a server gave no answer that can be used. No error holds a credential, nor a body of a refusal: Forgejo 15 spells
 //! the token that it refuses (`models/auth/access_token.go @ v15.0.0`).
 
-use crate::retention::server::{Cause, Unanswered};
 use crate::text::without_controls;
 
 /// Longest piece of a server's text that an error quotes, in characters.
@@ -124,18 +123,6 @@ pub enum Error {
     },
 }
 
-impl From<Error> for Unanswered {
-    fn from(error: Error) -> Self {
-        let cause = match error {
-            Error::Refused { .. } => Cause::Credentials,
-            Error::NoOwner { .. } => Cause::Name,
-            Error::GaveUp { .. } => Cause::GaveUp,
-            _ => Cause::Server,
-        };
-        Self { why: error.to_string(), cause }
-    }
-}
-
 fn said(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
 }
@@ -150,7 +137,7 @@ impl Error {
 /// Whether a status may be another one when the same request is repeated. Beside those of RFC 9110: nginx's for a client
 /// that it lost (499), and those of a content network whose origin does not answer (520 to 524;
 /// `pkg/v1/remote/options.go @ v0.20.2` of google/go-containerregistry).
-pub(super) const fn is_passing(status: u16) -> bool {
+pub(crate) const fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 429 | 499 | 500 | 502 | 503 | 504 | 520..=524)
 }
 

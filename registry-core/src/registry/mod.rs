@@ -3,7 +3,6 @@
 //! Reads and says what was answered; decides nothing. Absent is `None` only where the server says so in the API's own
 //! words: a stranger's 404 (a proxy, a login page) is an error. Every body is capped, and hashed where a digest is known.
 
-mod armed;
 mod auth;
 mod breaker;
 mod challenge;
@@ -17,21 +16,19 @@ mod http;
 mod lists;
 mod secret;
 mod settings;
-mod source;
 mod tls;
 mod uploads;
 
 pub use breaker::GaveUp;
 pub use client::{Client, Removal};
+pub use content::Fetched;
 pub use credentials::{Credentials, HostCredentials, TokenService};
 pub use error::Error;
 pub use http::Http;
 pub use settings::{Observer, Sent, Settings};
-pub use source::RegistrySource;
 pub use uploads::Pushing;
 
-pub(crate) use armed::Attempt;
 pub(crate) use client::{origin, unencrypted};
 pub(crate) use credentials::secret_header;
-pub(crate) use error::quote;
+pub(crate) use error::{is_passing, quote};
 pub(crate) use exchange::{Answer, Ask};

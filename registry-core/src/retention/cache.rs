@@ -8,9 +8,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::known_rows::KnownRows;
-use super::server::Fetched;
 use super::source::Source;
 use crate::oci::{Algorithm, Digest};
+use crate::registry::Fetched;
 
 /// Most bytes of a file that is read back.
 const MAX_BYTES: u64 = 17 << 20;

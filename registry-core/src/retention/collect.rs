@@ -17,10 +17,11 @@ use super::policy::Pattern;
 use super::record::{
     Elsewhere, Record, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA, Shared, Unselected,
 };
-use super::server::{Fetched, Incomplete, Listed, Listing, Reader, Unanswered};
+use super::server::{Incomplete, Listed, Listing, Reader, Unanswered};
 use super::source::{Source, SourceKind};
 use crate::oci::manifest::Role;
 use crate::oci::{Digest, Manifest};
+use crate::registry::Fetched;
 
 /// How a server is read.
 #[derive(Debug)]

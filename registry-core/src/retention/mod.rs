@@ -8,6 +8,8 @@ mod applied;
 #[cfg(feature = "remote")]
 mod apply;
 mod at_risk;
+#[cfg(feature = "remote")]
+pub(crate) mod attempt;
 mod built;
 mod bytes;
 #[cfg(feature = "remote")]
@@ -50,6 +52,8 @@ mod rank;
 mod reach;
 mod reason;
 mod record;
+#[cfg(feature = "remote")]
+mod registry;
 mod reversal;
 #[cfg(feature = "remote")]
 pub(crate) mod server;
@@ -92,11 +96,13 @@ pub use record::{
     Elsewhere, Record, RecordError, RecordedManifest, RecordedPackage, RecordedVersion,
     SCHEMA as INVENTORY_SCHEMA, Shared, Unselected,
 };
+#[cfg(feature = "remote")]
+pub use registry::RegistrySource;
 pub use reversal::Reversal;
 #[cfg(feature = "remote")]
 pub use server::{
-    Armed, Cause, DeleteError, Deleted, Doomed, Fetched, Incomplete, Listed, Listing, Permission, Reader,
-    Unanswered, Writer,
+    Armed, Cause, DeleteError, Deleted, Doomed, Incomplete, Listed, Listing, Permission, Reader, Unanswered,
+    Writer,
 };
 pub use skip::Skip;
 pub use source::{Source, SourceKind};

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::Stop;
 use crate::oci::Digest;
+use crate::registry::{Error, Fetched};
 
 /// A row of a listing, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,17 +47,6 @@ pub struct Incomplete {
     pub why: String,
 }
 
-/// A manifest that answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
-    /// What its bytes hash to.
-    pub digest: Digest,
-    /// Media type as the server gives it.
-    pub media_type: String,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
-}
-
 /// A question that got no answer: the thing asked for is unknown, not absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unanswered {
@@ -83,6 +73,18 @@ impl Unanswered {
     /// No answer from a server that might have given one.
     pub fn new(why: impl Into<String>) -> Self {
         Self { why: why.into(), cause: Cause::Server }
+    }
+}
+
+impl From<Error> for Unanswered {
+    fn from(error: Error) -> Self {
+        let cause = match error {
+            Error::Refused { .. } => Cause::Credentials,
+            Error::NoOwner { .. } => Cause::Name,
+            Error::GaveUp { .. } => Cause::GaveUp,
+            _ => Cause::Server,
+        };
+        Self { why: error.to_string(), cause }
     }
 }
 

@@ -10,8 +10,7 @@ use super::locate::Located;
 use super::progress::Progress;
 use super::scan::{self, ScanOptions};
 use super::scheduler_state;
-use crate::collector::Oddities;
-use crate::graph::{Doubt, Graph, SchedulerFault};
+use crate::graph::{Doubt, Graph, Oddities, SchedulerFault};
 
 /// The best folder of this system.
 #[cfg(target_os = "linux")]

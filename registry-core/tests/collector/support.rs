@@ -5,8 +5,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use registry_core::audit::{self, AuditOptions};
-use registry_core::collector::{self, Cost, Engine, Forecast, Oddities};
-use registry_core::graph::Graph;
+use registry_core::collector::{self, Cost, Engine, Forecast};
+use registry_core::graph::{Graph, Oddities};
 use registry_core::path::Place;
 use registry_core::storage::{OpenOptions, Progress, ScanOptions, Tree, locate};
 use walkdir::WalkDir;

@@ -5,9 +5,10 @@ use std::sync::Mutex;
 
 use futures::executor::block_on;
 use registry_core::oci::Digest;
+use registry_core::registry::Fetched;
 use registry_core::retention::{
-    Action, Applied, DeleteError, Deleted, Doomed, Fate, Fetched, Listed, Listing, Outcome, Pattern, Plan,
-    Policy, Reader, Source, SourceKind, Unanswered, Writer, apply, collect, plan,
+    Action, Applied, DeleteError, Deleted, Doomed, Fate, Listed, Listing, Outcome, Pattern, Plan, Policy,
+    Reader, Source, SourceKind, Unanswered, Writer, apply, collect, plan,
 };
 
 use crate::effects::how;

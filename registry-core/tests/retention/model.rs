@@ -7,8 +7,9 @@ use std::sync::Mutex;
 use jiff::Timestamp;
 use registry_core::oci::manifest::{Kind, Role};
 use registry_core::oci::{Algorithm, Digest, Manifest};
+use registry_core::registry::Fetched;
 use registry_core::retention::{
-    DeleteError, Deleted, Doomed, Entry, Fetched, Journal, Listed, Listing, Reader, State, Unanswered, Writer,
+    DeleteError, Deleted, Doomed, Entry, Journal, Listed, Listing, Reader, State, Unanswered, Writer,
 };
 
 use crate::support::Maker;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use futures::executor::block_on;
 use registry_core::oci::Digest;
+use registry_core::registry::Fetched;
 use registry_core::retention::{
-    Action, Collecting, Fetched, Listed, Listing, Plan, Policy, Reader, Unanswered, collect, plan,
+    Action, Collecting, Listed, Listing, Plan, Policy, Reader, Unanswered, collect, plan,
 };
 
 use crate::effects::source;

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::collector::{Oddities, Says};
-use crate::graph::{Doubt, Graph, Link, NodeId, Presence, Repository};
+use crate::graph::{Doubt, Graph, Link, NodeId, Oddities, Presence, Repository};
 use crate::oci::Digest;
+use crate::serve;
 
 /// What revision links lead to, also over a layer link, and was not read as a manifest yet.
 pub(super) fn unread_manifests(graph: &Graph, odd: &Oddities) -> Vec<Doubt> {
@@ -46,7 +46,7 @@ fn each(graph: &Graph, odd: &Oddities, lead: &mut dyn FnMut(&Repository, NodeId)
         }
     }
     for link in odd.links.iter().filter(|link| !link.in_layers) {
-        if let Says::Digest(digest) = link.says
+        if let serve::Link::Names(digest) = link.link
             && let Some(node) = graph.digests().find(&digest)
             && let Some(repository) = graph.repository(&link.repository)
         {

@@ -49,7 +49,7 @@ impl Which {
 
 /// What a link file says, not interned yet.
 #[derive(PartialEq, Eq)]
-pub(super) enum Says {
+pub(super) enum LinkText {
     /// Another digest: boxed, for there are as many of these values as links.
     Digest(Box<Digest>),
     /// The digest of its path: by far the most frequent.
@@ -58,7 +58,7 @@ pub(super) enum Says {
     Unread,
 }
 
-impl Says {
+impl LinkText {
     pub(super) fn into_link(self, itself: Option<NodeId>, graph: &mut Graph) -> Link {
         match (self, itself) {
             (Self::Itself, Some(node)) => Link::Names(node),
@@ -96,7 +96,7 @@ pub(super) fn read_file<F: Folder>(
 #[derive(Default)]
 pub(super) struct Read {
     pub(super) part: Part,
-    pub(super) links: Vec<(Digest, Says, Seconds)>,
+    pub(super) links: Vec<(Digest, LinkText, Seconds)>,
 }
 
 impl Read {
@@ -174,10 +174,10 @@ fn one_algorithm<F: Folder>(
         (Some(digest), Kind::Folder) => digests.push(digest),
         (Some(digest), Kind::Symlink) => {
             notes.unread(which.link(name, digest), Some(name), kind.describe());
-            read.links.push((digest, Says::Unread, 0));
+            read.links.push((digest, LinkText::Unread, 0));
         }
         (Some(digest), Kind::File | Kind::Other) => {
-            read.links.push((digest, Says::Fault(LinkFault::NoFile), 0));
+            read.links.push((digest, LinkText::Fault(LinkFault::NoFile), 0));
         }
         (None, kind) => {
             let shown = escape_os(entry);
@@ -215,7 +215,7 @@ fn batch<F: Folder>(
     name: &str,
     which: Which,
     digests: &[Digest],
-) -> (Vec<(Digest, Says, Seconds)>, Notes) {
+) -> (Vec<(Digest, LinkText, Seconds)>, Notes) {
     let (mut links, mut notes) = (Vec::with_capacity(digests.len()), Notes::default());
     let (mut path, mut buffer) = (String::new(), Vec::with_capacity(LINK_MAX + 1));
     let (mut itself, mut room) = (String::new(), [0; LINK_MAX + 1]);
@@ -230,19 +230,21 @@ fn batch<F: Folder>(
         // Almost every link names the digest of its path. Then nothing else about the file matters; its time is asked
         // for when somebody needs it.
         if folder.peek(Path::new(&path), &mut room).is_ok_and(|count| room[..count] == *itself.as_bytes()) {
-            links.push((*digest, Says::Itself, LinkEntry::UNASKED));
+            links.push((*digest, LinkText::Itself, LinkEntry::UNASKED));
             continue;
         }
         match read_file(folder, Path::new(&path), &mut buffer) {
             Ok(None) => {}
             Ok(Some((Ok(named), modified))) if named == *digest => {
-                links.push((*digest, Says::Itself, modified));
+                links.push((*digest, LinkText::Itself, modified));
             }
-            Ok(Some((Ok(named), modified))) => links.push((*digest, Says::Digest(Box::new(named)), modified)),
-            Ok(Some((Err(fault), modified))) => links.push((*digest, Says::Fault(fault), modified)),
+            Ok(Some((Ok(named), modified))) => {
+                links.push((*digest, LinkText::Digest(Box::new(named)), modified))
+            }
+            Ok(Some((Err(fault), modified))) => links.push((*digest, LinkText::Fault(fault), modified)),
             Err(error) => {
                 notes.unread(which.link(name, *digest), Some(name), error);
-                links.push((*digest, Says::Unread, 0));
+                links.push((*digest, LinkText::Unread, 0));
             }
         }
     }

@@ -7,12 +7,11 @@ use super::super::folder::{Folder, FolderError, Kind};
 use super::super::progress::Progress;
 use super::links::{digest, read_file};
 use super::{leads, settle};
-use crate::collector::{OddLink, OddTag, Oddities, Says};
-use crate::graph::Graph;
-use crate::oci::Algorithm;
+use crate::graph::{Graph, LinkFault, OddLink, OddTag, Oddities};
 use crate::oci::manifest::Kind as ManifestKind;
+use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
-use crate::serve::LINK_MAX;
+use crate::serve::{LINK_MAX, Link};
 use crate::text::escape_os;
 
 /// Most entries that are looked at: whoever planted more finds the forecast unsure.
@@ -183,23 +182,23 @@ impl<F: Folder> Looking<'_, F> {
         match place {
             Where::Blobs if name == "data" => self.found.data.push(path.to_owned()),
             Where::Links { repository, in_layers } if name == "link" => {
-                let says = self.says(path);
+                let link = self.link(path);
                 let (repository, path) = (repository.to_owned(), path.to_owned());
-                self.found.links.push(OddLink { repository, in_layers, path, says });
+                self.found.links.push(OddLink { repository, in_layers, path, link });
             }
             _ => {}
         }
     }
 
     /// What a link file says; what cannot be read is noted, and says nothing.
-    fn says(&mut self, path: &str) -> Says {
+    fn link(&mut self, path: &str) -> Link<Digest> {
         match read_file(self.v2, Path::new(path), &mut Vec::with_capacity(LINK_MAX + 1)) {
-            Ok(None) => Says::Nothing,
-            Ok(Some((Ok(digest), _))) => Says::Digest(digest),
-            Ok(Some((Err(_), _))) => Says::Invalid,
+            Ok(None) => Link::Absent,
+            Ok(Some((Ok(digest), _))) => Link::Names(digest),
+            Ok(Some((Err(fault), _))) => Link::Invalid(fault),
             Err(error) => {
                 self.unread(path, error);
-                Says::Nothing
+                Link::Absent
             }
         }
     }
@@ -209,11 +208,12 @@ impl<F: Folder> Looking<'_, F> {
         if path.contains('\\') {
             // Whatever it holds, no storage driver takes the name.
             let (repository, name) = (repository.to_owned(), name.to_owned());
-            self.found.tags.push(OddTag { repository, name, says: Says::Invalid, history: Vec::new() });
+            let link = Link::Invalid(LinkFault::NoFile);
+            self.found.tags.push(OddTag { repository, name, link, history: Vec::new() });
             return;
         }
         // A file in the place of the folder says the same as a link that cannot be opened.
-        let says = self.says(&format!("{path}/current/link"));
+        let link = self.link(&format!("{path}/current/link"));
         let mut history = Vec::new();
         let index = format!("{path}/index/sha256");
         let listed = self.v2.open(Path::new(&index)).and_then(|mut folder| {
@@ -227,6 +227,6 @@ impl<F: Folder> Looking<'_, F> {
         }
         history.sort_unstable();
         let (repository, name) = (repository.to_owned(), name.to_owned());
-        self.found.tags.push(OddTag { repository, name, says, history });
+        self.found.tags.push(OddTag { repository, name, link, history });
     }
 }

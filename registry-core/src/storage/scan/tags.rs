@@ -6,7 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::super::folder::{Folder, FolderError, Kind};
-use super::links::{Says, digest, read_file};
+use super::links::{LinkText, digest, read_file};
 use super::{Notes, Shared};
 use crate::graph::{Graph, Link, Part, TagEntry};
 use crate::oci::{Algorithm, Digest, Tag};
@@ -20,7 +20,7 @@ const BATCH: usize = 64;
 /// A tag, not interned yet.
 struct RawTag {
     name: Box<str>,
-    current: Option<Says>,
+    current: Option<LinkText>,
     is_file: bool,
     history: Vec<Digest>,
 }
@@ -86,7 +86,7 @@ pub(super) fn read<F: Folder>(repository: &F, name: &str, notes: &mut Notes, sha
             Kind::File | Kind::Other => read.tags.push(raw(None, true)),
             Kind::Symlink => {
                 notes.unread(Place::TagFolder(name, tag.as_str()), Some(name), kind.describe());
-                read.tags.push(raw(Some(Says::Unread), false));
+                read.tags.push(raw(Some(LinkText::Unread), false));
             }
         }
     });
@@ -116,8 +116,8 @@ pub(super) fn read<F: Folder>(repository: &F, name: &str, notes: &mut Notes, sha
 }
 
 /// Whether a tag's history holds nothing but what it names now, where the file system tells without a listing.
-fn was_never_moved<F: Folder>(history: &F, current: Option<&Says>) -> Option<Digest> {
-    let Some(Says::Digest(digest)) = current else { return None };
+fn was_never_moved<F: Folder>(history: &F, current: Option<&LinkText>) -> Option<Digest> {
+    let Some(LinkText::Digest(digest)) = current else { return None };
     let digest = **digest;
     let is_one = history.stat(Path::new(".")).is_ok_and(|stat| stat.subfolders == Some(1));
     let link = || history.stat_inside(&Path::new(&digest.hex()).join("link"));
@@ -185,22 +185,22 @@ pub(super) fn current<F: Folder>(
     tag: &str,
     buffer: &mut Vec<u8>,
     notes: &mut Notes,
-) -> Option<Says> {
+) -> Option<LinkText> {
     let path = format!("{tag}/current/link");
     let mut room = [0; LINK_MAX + 1];
     // One look is enough for a link as it should be; the kind of file matters only where it is not.
     if let Some(digest) =
         tags.peek(Path::new(&path), &mut room).ok().and_then(|count| read_link(&room[..count]).ok())
     {
-        return Some(Says::Digest(Box::new(digest)));
+        return Some(LinkText::Digest(Box::new(digest)));
     }
     match read_file(tags, Path::new(&path), buffer) {
         Ok(None) => None,
-        Ok(Some((Ok(digest), _))) => Some(Says::Digest(Box::new(digest))),
-        Ok(Some((Err(fault), _))) => Some(Says::Fault(fault)),
+        Ok(Some((Ok(digest), _))) => Some(LinkText::Digest(Box::new(digest))),
+        Ok(Some((Err(fault), _))) => Some(LinkText::Fault(fault)),
         Err(error) => {
             notes.unread(Place::TagLink(name, tag), Some(name), error);
-            Some(Says::Unread)
+            Some(LinkText::Unread)
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use registry_core::registry::{Client, Credentials, Http, RegistrySource, Settings};
-use registry_core::retention::{Outcome, RankBy, Stopped};
+use registry_core::registry::{Client, Credentials, Http, Settings};
+use registry_core::retention::{Outcome, RankBy, RegistrySource, Stopped};
 use registry_fixtures::registry::{Account, Auth, Fault, Grant, Profile, Server, World};
 
 use super::{

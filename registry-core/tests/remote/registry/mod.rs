@@ -11,9 +11,10 @@ mod undo;
 use std::io;
 use std::time::Duration;
 
-use registry_core::registry::{Client, Credentials, Http, RegistrySource, Settings};
+use registry_core::registry::{Client, Credentials, Http, Settings};
 use registry_core::retention::{
-    self as core, Applied, Collecting, Entry, Journal, Outcome, Plan, Policy, RankBy, Source, SourceKind,
+    self as core, Applied, Collecting, Entry, Journal, Outcome, Plan, Policy, RankBy, RegistrySource, Source,
+    SourceKind,
 };
 use registry_fixtures::registry::{Profile, Server, World};
 

@@ -7,12 +7,12 @@ use std::sync::{Mutex, PoisonError};
 
 use futures::StreamExt as _;
 
-use super::client::{Client, Removal};
-use super::error::{Error, is_passing};
-use super::source::RegistrySource;
+use super::RegistrySource;
 use crate::Stop;
 use crate::oci::manifest::Role;
 use crate::oci::{Digest, Manifest};
+use crate::registry::{Client, Error, Removal};
+use crate::retention::attempt::Attempt;
 use crate::retention::server::{Armed, DeleteError, Deleted, Doomed, Unanswered, Writer};
 
 /// What deletions found out.
@@ -28,32 +28,12 @@ pub(super) struct Memory {
     children: Mutex<HashMap<(String, Digest), Vec<Digest>>>,
 }
 
-/// What one attempt at a deletion led to.
-pub(crate) enum Attempt {
-    Done(Deleted),
-    Never(DeleteError),
-    /// Nobody knows; it may help to try again.
-    Open(Error),
-}
-
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn failed(error: impl std::fmt::Display) -> DeleteError {
     DeleteError::Failed(error.to_string())
-}
-
-impl Attempt {
-    /// What an error of a deletion that was sent means.
-    pub(crate) fn of(error: Error) -> Self {
-        match error {
-            Error::Refused { .. } => Self::Never(DeleteError::Forbidden(error.to_string())),
-            Error::Status { status, .. } if is_passing(status) => Self::Open(error),
-            _ if error.is_transient() => Self::Open(error),
-            _ => Self::Never(failed(error)),
-        }
-    }
 }
 
 impl Armed<RegistrySource> {
@@ -73,7 +53,7 @@ impl Armed<RegistrySource> {
             let now = self.client().head_manifest(doomed.package, &tag).await;
             now.map(|now| (tag, now))
         });
-        let mut answers = asked.buffered(self.client().session.http().in_flight());
+        let mut answers = asked.buffered(self.client().http().in_flight());
         let mut seen = BTreeSet::new();
         while let Some(answer) = answers.next().await {
             let (tag, now) = answer.map_err(failed)?;
@@ -189,12 +169,12 @@ impl Writer for Armed<RegistrySource> {
                 Attempt::Never(error) => return Err(error),
                 Attempt::Open(error) => error,
             };
-            let is_last = attempt >= self.client().session.http().retries();
+            let is_last = attempt >= self.client().http().retries();
             let is_stopped = self.stop().is_some_and(Stop::is_stopped);
             if is_last || is_stopped {
                 return Err(failed(error));
             }
-            self.client().session.http().pause(attempt).await;
+            self.client().http().pause(attempt).await;
             attempt += 1;
         }
     }

@@ -2,17 +2,7 @@
 //! whoever reads the tree; paths are below `docker/registry/v2`.
 
 use crate::oci::Digest;
-
-/// What a link in an odd place says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Says {
-    /// There is no such file.
-    Nothing,
-    /// This digest.
-    Digest(Digest),
-    /// Something that is no digest, or that cannot be opened as a file.
-    Invalid,
-}
+use crate::serve::Link;
 
 /// A file called `link` in an odd place below `_manifests/revisions` or `_layers`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +14,7 @@ pub struct OddLink {
     /// Where.
     pub path: String,
     /// What it says.
-    pub says: Says,
+    pub link: Link<Digest>,
 }
 
 /// An entry of `tags/` whose name is no tag; a collector takes it for one.
@@ -35,15 +25,9 @@ pub struct OddTag {
     /// Its name.
     pub name: String,
     /// What its `current/link` says.
-    pub says: Says,
+    pub link: Link<Digest>,
     /// Digests of its history.
     pub history: Vec<Digest>,
-}
-
-/// Whether a storage driver takes a path: with any other character in it, reading a link ends the collection
-/// (`PathRegexp` in `registry/storage/driver/storagedriver.go @ v2.8.3`).
-pub(super) fn is_taken(path: &str) -> bool {
-    path.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-'))
 }
 
 /// All of it.

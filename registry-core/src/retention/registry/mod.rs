@@ -1,13 +1,14 @@
 //! Any OCI registry as a source of retention. It tells no push times and numbers no rows, so images are ranked by what they
-//! are, and a tag that moved is told by its digest. What changes one is in [`super::armed`].
+//! are, and a tag that moved is told by its digest. What changes one is in [`deletion`].
+
+mod deletion;
 
 use futures::StreamExt as _;
 
-use super::armed::Memory;
-use super::client::{Client, Removal};
-use super::error::Error;
+use super::server::{Armed, Listed, Listing, Permission, Reader, Unanswered};
 use crate::oci::Digest;
-use crate::retention::server::{Armed, Fetched, Listed, Listing, Permission, Reader, Unanswered};
+use crate::registry::{Client, Error, Fetched, Removal};
+use deletion::Memory;
 
 /// Most bytes of a config.
 const CONFIG_MAX: usize = 8 << 20;
@@ -17,7 +18,7 @@ const CONFIG_MAX: usize = 8 << 20;
 pub struct RegistrySource {
     client: Client,
     /// What deletions found out; empty as long as nothing is armed.
-    pub(super) memory: Memory,
+    memory: Memory,
 }
 
 impl RegistrySource {
