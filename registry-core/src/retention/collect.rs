@@ -10,13 +10,12 @@ use super::at_risk;
 use super::built;
 use super::cache::Cache;
 use super::confirm::Assumed;
-use super::images::followed;
+use super::follow::followed;
 use super::known_rows::KnownRows;
+use super::other_packages::{Elsewhere, Shared, Unselected};
 use super::planning::Undated;
 use super::policy::Pattern;
-use super::record::{
-    Elsewhere, Record, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA, Shared, Unselected,
-};
+use super::record::{Record, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA};
 use super::server::{Incomplete, Listed, Listing, Reader, Unanswered};
 use super::source::{Source, SourceKind};
 use crate::oci::manifest::Role;

@@ -5,11 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::follow::FateElsewhere;
-use super::guard::Refusal;
-use super::plan::After;
+use super::follow::{After, FateElsewhere};
 use super::reason::Reason;
-use super::reversal::Reversal;
+use super::refusal::{Refusal, Reversal};
 use super::skip::Skip;
 use super::undecided::UndecidedImages;
 use crate::oci::Digest;

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::applied::Stopped;
 use super::decision::Action;
+use super::follow::followed;
 use super::health::{Health, healths};
-use super::images::followed;
 use super::package::{ManifestId, Package, State};
 use super::plan::{PackagePlan, Version};
 use crate::text::escape;

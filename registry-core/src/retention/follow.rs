@@ -1,10 +1,10 @@
-//! What becomes of the digest that a tag is named after.
+//! The digest that a tag is named after, and what becomes of it.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::oci::Digest;
+use crate::oci::{Digest, Tag};
 
 /// What becomes of a subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,16 @@ pub struct Followed {
     pub fate: SubjectFate,
 }
 
+/// A manifest of another package.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct After {
+    /// The package.
+    pub package: String,
+    /// The manifest.
+    pub digest: Digest,
+}
+
 impl fmt::Display for Followed {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.fate {
@@ -74,4 +84,13 @@ impl fmt::Display for Followed {
         }
         write!(out, ", {what}")
     }
+}
+
+/// The digest that a tag is named after, by the rules of cosign and of the referrers fallback.
+pub(super) fn followed(tag: &str) -> Option<Digest> {
+    if !Tag::new(tag).is_ok_and(|tag| tag.follows_a_digest()) {
+        return None;
+    }
+    let hex = tag.strip_prefix("sha256-")?.get(..64)?;
+    format!("sha256:{hex}").parse().ok()
 }

@@ -1,123 +1,15 @@
 //! Guards: what was decided and is refused all the same, because it looks like a mistake. They never make it smaller.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
-use super::copied::CopiedTimes;
-use super::decide::Deciding;
+use super::deciding::Deciding;
 use super::images::Class;
-use super::policy::RankBy;
 use super::rank::{Key, Ranking};
-use super::reason::{OfRule, RuleName};
-use super::reversal::{self, Reversal};
+use super::refusal::Refusal;
+use super::reversal;
 
 /// Fewest ranked images of which one second may hold more than half before that is odd.
 const SAME_SECOND_FROM: usize = 5;
-
-/// Why a guard refuses what was decided about a package.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(tag = "code", rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Refusal {
-    /// More images of the package would go than the policy allows.
-    TooManyOfPackage {
-        /// Images that would go.
-        going: u64,
-        /// All images.
-        images: u64,
-        /// What the policy allows, in percent.
-        percent: u8,
-    },
-    /// More images of all packages would go than the policy allows.
-    TooManyOfRun {
-        /// Images that would go.
-        going: u64,
-        /// What the policy allows.
-        most: u64,
-    },
-    /// No image would stay.
-    NoneStays,
-    /// Most ranked images have one second as the key that ranks them, and the cut falls inside it.
-    SameSecond {
-        /// Images with that second.
-        images: u64,
-        /// All ranked images.
-        ranked: u64,
-        /// The rule; absent for that of all tags.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        rule: Option<RuleName>,
-        /// What ranks them.
-        rank_by: RankBy,
-    },
-    /// The cut falls among images whose push times a copy made.
-    CopiedTimes {
-        /// The rule; absent for that of all tags.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        rule: Option<RuleName>,
-        /// The signs of the copy.
-        signs: CopiedTimes,
-    },
-    /// Images were pushed in the reverse order of their builds.
-    ReversedPushes(Reversal),
-}
-
-impl Refusal {
-    /// Whether more images of all packages would go than the policy allows.
-    pub const fn is_of_run(&self) -> bool {
-        matches!(self, Self::TooManyOfRun { .. })
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooManyOfPackage { going, images, percent } => {
-                write!(f, "{going} of {images} images would go, more than {percent} percent")
-            }
-            Self::TooManyOfRun { going, most } => {
-                write!(f, "{going} images would go in this run, more than {most}")
-            }
-            Self::ReversedPushes(reversal) => write!(
-                f,
-                "{reversal}: were they pushed again in another order, by an undo, a restore or a copy?"
-            ),
-            Self::NoneStays => write!(f, "no image would stay"),
-            Self::SameSecond { images, ranked, rule, rank_by } => {
-                let (key, source) = match rank_by {
-                    RankBy::Created => ("build date", "builds that were all given one date"),
-                    RankBy::Pushed | RankBy::Semver => ("push time", "an import or a restore"),
-                };
-                write!(
-                    f,
-                    "{images} of {ranked} ranked images{} have the same second as {key}, and the cut falls inside \
-                     it: {source}, of which the times say nothing",
-                    OfRule(rule)
-                )
-            }
-            Self::CopiedTimes { rule, signs } => {
-                let CopiedTimes { until, older_than_history, younger_than_revision } = signs;
-                write!(f, "the times of tag links are those of a copy of the tree, not of pushes (")?;
-                if *older_than_history > 0 {
-                    write!(f, "tags older than their entry in the history: {older_than_history}")?;
-                }
-                if *older_than_history > 0 && *younger_than_revision > 0 {
-                    write!(f, "; ")?;
-                }
-                if *younger_than_revision > 0 {
-                    write!(f, "tags over 60 s younger than their revision link: {younger_than_revision}")?;
-                }
-                write!(
-                    f,
-                    "), and the cut falls among ranked images{} that are not younger than that copy ({until})",
-                    OfRule(rule)
-                )
-            }
-        }
-    }
-}
 
 /// Why a guard refuses the decision on a package; judged only where something goes.
 pub(super) fn refusal(deciding: &Deciding<'_>) -> Option<Refusal> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::follow::followed;
 use super::health::{Health, healths};
 use super::package::{Info, ManifestId, Package, State};
 use super::policy::Policy;
@@ -9,7 +10,7 @@ use super::reach::last_first;
 use super::reason::{ImageTags, Reason};
 use super::skip::Skip;
 use super::undecided::Undecided;
-use crate::oci::{Digest, Tag};
+use crate::oci::Digest;
 
 /// An image's number in its package.
 pub(super) type ImageId = usize;
@@ -271,13 +272,4 @@ fn image(
     };
     let protected = tags().map(|tag| policy.protects(&package.name, tag)).collect();
     Image { manifest, rows, follows, class, lost, protected, is_unranked: held.is_some(), held }
-}
-
-/// The digest that a tag is named after, by the rules of cosign and of the referrers fallback.
-pub(super) fn followed(tag: &str) -> Option<Digest> {
-    if !Tag::new(tag).is_ok_and(|tag| tag.follows_a_digest()) {
-        return None;
-    }
-    let hex = tag.strip_prefix("sha256-")?.get(..64)?;
-    format!("sha256:{hex}").parse().ok()
 }

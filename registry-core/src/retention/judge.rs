@@ -2,59 +2,14 @@
 
 use std::collections::HashSet;
 
-use super::decide::{Deciding, Reached};
+use super::deciding::{Deciding, Judgement, Reached};
 use super::decision::Action;
-use super::follow::{FateElsewhere, Followed, SubjectFate};
+use super::follow::{After, FateElsewhere, Followed, SubjectFate};
 use super::images::{Class, ImageId};
 use super::package::{Info, Loss, ManifestId, State};
-use super::plan::After;
 use super::policy::{Fate, is_young};
 use super::reason::Reason;
 use crate::oci::Digest;
-
-/// What becomes of one image, and why.
-#[derive(Debug, Clone)]
-pub(super) struct Judgement {
-    pub(super) action: Action,
-    pub(super) reasons: Vec<Reason>,
-    /// Why it stays after all when a guard refuses the package, where that is another reason.
-    pub(super) if_refused: Option<Vec<Reason>>,
-    /// Of what goes: what it follows in other packages.
-    pub(super) after: Vec<After>,
-    /// Whether it stays only because something that it follows does.
-    pub(super) stays_as_follower: bool,
-}
-
-impl Judgement {
-    /// The policy keeps it.
-    pub(super) const fn keep(reasons: Vec<Reason>) -> Self {
-        Self::new(Action::Keep, reasons)
-    }
-
-    /// Nothing decides about it.
-    pub(super) const fn leave(reasons: Vec<Reason>) -> Self {
-        Self::new(Action::Leave, reasons)
-    }
-
-    /// It goes.
-    const fn delete(reasons: Vec<Reason>) -> Self {
-        Self::new(Action::Delete, reasons)
-    }
-
-    const fn new(action: Action, reasons: Vec<Reason>) -> Self {
-        Self { action, reasons, if_refused: None, after: Vec::new(), stays_as_follower: false }
-    }
-
-    /// It stays with what it follows.
-    fn follow(reasons: Vec<Reason>) -> Self {
-        Self { stays_as_follower: true, ..Self::keep(reasons) }
-    }
-
-    /// What the rules say of an image.
-    fn of_rules(verdict: Result<Vec<Reason>, Vec<Reason>>) -> Self {
-        verdict.map_or_else(Self::delete, Self::keep)
-    }
-}
 
 impl Deciding<'_> {
     /// The digest of a manifest that is not there, and what is lost of it.

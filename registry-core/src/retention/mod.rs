@@ -20,6 +20,7 @@ mod collect;
 mod confirm;
 mod copied;
 mod decide;
+mod deciding;
 mod decision;
 #[cfg(any(feature = "remote", feature = "storage"))]
 mod drift;
@@ -41,6 +42,7 @@ mod late;
 pub mod layout;
 #[cfg(any(feature = "remote", feature = "storage"))]
 mod order;
+mod other_packages;
 mod package;
 mod plan;
 mod planning;
@@ -52,6 +54,7 @@ mod rank;
 mod reach;
 mod reason;
 mod record;
+mod refusal;
 #[cfg(feature = "remote")]
 mod registry;
 mod reversal;
@@ -79,13 +82,13 @@ pub use confirm::{Assumed, Unconfirmed, confirm, unconfirmed};
 pub use copied::CopiedTimes;
 pub use decide::decide;
 pub use decision::{Action, Decision, NotPlanned, Verdict};
-pub use follow::{FateElsewhere, Followed, SubjectFate};
+pub use follow::{After, FateElsewhere, Followed, SubjectFate};
 pub use group_by::{Group, GroupBy, GroupByError};
-pub use guard::Refusal;
 pub use in_use::{InUse, InUseError};
 pub use journal::{Entry, Journal, JournalError, Outcome, SCHEMA as JOURNAL_SCHEMA, Told};
+pub use other_packages::{Elsewhere, Shared, Unselected};
 pub use package::{Info, Loss, ManifestId, Package, PartId, Restored, Row, State};
-pub use plan::{After, PackagePlan, PackageState, Plan, SCHEMA, Summary, Version};
+pub use plan::{PackagePlan, PackageState, Plan, SCHEMA, Summary, Version};
 pub use planning::{Undated, plan, undated};
 pub use policy::{Fate, Pattern, Policy, RankBy, Rule};
 pub use policy_text::{PolicyText, RuleText};
@@ -93,12 +96,11 @@ pub use policy_text::{PolicyText, RuleText};
 pub use push_times::{PushTime, PushTimes, PushTimesError, SCHEMA as PUSH_TIMES_SCHEMA};
 pub use reason::{ImageTags, Part, Reason, RuleName};
 pub use record::{
-    Elsewhere, Record, RecordError, RecordedManifest, RecordedPackage, RecordedVersion,
-    SCHEMA as INVENTORY_SCHEMA, Shared, Unselected,
+    Record, RecordError, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA as INVENTORY_SCHEMA,
 };
+pub use refusal::{Refusal, Reversal};
 #[cfg(feature = "remote")]
 pub use registry::RegistrySource;
-pub use reversal::Reversal;
 #[cfg(feature = "remote")]
 pub use server::{
     Armed, Cause, DeleteError, Deleted, Doomed, Incomplete, Listed, Listing, Permission, Reader, Unanswered,

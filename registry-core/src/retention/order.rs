@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::decision::Action;
-use super::images::followed;
+use super::follow::followed;
 use super::package::{Info, ManifestId, Package};
 use super::plan::{PackagePlan, Version};
 use crate::oci::Digest;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::copied::CopiedTimes;
-use super::record::{Elsewhere, Unselected};
+use super::other_packages::{Elsewhere, Unselected};
 use crate::graph::{DigestTable, NodeId};
 use crate::oci::manifest::{Kind, Role};
 use crate::oci::{Digest, Manifest, MediaType};

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::decision::{Action, NotPlanned};
+use super::follow::After;
 use super::policy_text::PolicyText;
 use super::reason::Reason;
 use super::source::Source;
@@ -128,16 +129,6 @@ pub struct Version {
     /// Indexes that name its manifest.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub parents: Vec<Digest>,
-}
-
-/// A manifest of another package.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct After {
-    /// The package.
-    pub package: String,
-    /// The manifest.
-    pub digest: Digest,
 }
 
 /// Sums over all packages.

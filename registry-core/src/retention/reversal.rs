@@ -2,52 +2,14 @@
 //! then lets go what was built last. Cached rebuilds, promotions and back-ports do the same to single images every day, so
 //! only a wholesale reversal is refused.
 
-use std::fmt;
-
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::built::is_date;
-use super::decide::Deciding;
+use super::deciding::Deciding;
 use super::package::ManifestId;
 use super::policy::RankBy;
 use super::rank::Ranking;
-use super::reason::{OfRule, RuleName};
-
-/// Images of one ranking that go although they were built after what stays.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Reversal {
-    /// Images that go and were built after `median`.
-    pub later: u64,
-    /// All images that go.
-    pub going: u64,
-    /// When the middle one of the images that stay by rank was built.
-    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
-    pub median: Timestamp,
-    /// The rule; absent for that of all tags.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub rule: Option<RuleName>,
-}
-
-impl Reversal {
-    /// Whether at least half of what goes was built after the median of what stays.
-    const fn is_wholesale(&self) -> bool {
-        self.later * 2 >= self.going
-    }
-}
-
-impl fmt::Display for Reversal {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { later, going, median, rule } = self;
-        write!(
-            out,
-            "{later} of {going} images that would go{} were built after {median}, and half of those that stay by rank \
-             were built before",
-            OfRule(rule)
-        )
-    }
-}
+use super::refusal::Reversal;
 
 /// The images of a ranking that stay by rank, and those that go.
 fn sides<'d>(

@@ -1,6 +1,6 @@
 //! Manifests listed under their digest: which of them go when untagged ones are to be pruned, and what is said of them.
 
-use super::decide::Deciding;
+use super::deciding::Deciding;
 use super::decision::{Action, Verdict};
 use super::images::smaller;
 use super::package::{ManifestId, State};

@@ -18,11 +18,12 @@ use crate::repair::{Conditions, Journal, Log, Progress, Step};
 use crate::retention::applied::{Applied, SCHEMA, Stopped};
 use crate::retention::decision::Action;
 use crate::retention::drift::{moved, unread, worse};
+use crate::retention::follow::After;
 use crate::retention::journal::Outcome;
 use crate::retention::late::{early, is_gone, late, sequence};
 use crate::retention::order::steps as ordered;
 use crate::retention::package::{ManifestId, Package};
-use crate::retention::plan::{After, PackagePlan, PackageState, Plan, Version};
+use crate::retention::plan::{PackagePlan, PackageState, Plan, Version};
 use crate::storage::Folder;
 use crate::storage::edit::Editor;
 

@@ -21,9 +21,10 @@ pub use self::moves::{Fate, Moves, moves, moves_of};
 #[cfg(test)]
 pub(crate) use self::read::manifest as recorded_manifest;
 use super::decision::Action;
+use super::other_packages::Elsewhere;
 use super::plan::{PackageState, Plan};
 use super::policy::Pattern;
-use super::record::{Elsewhere, Record, RecordedManifest, RecordedPackage, SCHEMA};
+use super::record::{Record, RecordedManifest, RecordedPackage, SCHEMA};
 use super::source::{Source, SourceKind};
 use crate::audit::{Role, looks_like_cache};
 use crate::graph::{Doubt, Graph, Part};

@@ -15,7 +15,7 @@ use crate::oci::{Digest, Manifest, MediaType};
 use crate::path::Place;
 use crate::retention::built::built_at;
 use crate::retention::copied::LinkTimes;
-use crate::retention::images::followed;
+use crate::retention::follow::followed;
 use crate::retention::record::{RecordedManifest, RecordedPackage, RecordedVersion};
 use crate::serve::{Linked, Shelf as _};
 use crate::storage::{Folder, Kind};
