@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, anyhow};
 use registry_core::Stop;
-use registry_core::retention::{Plan, SCHEMA, Source as Told};
+use registry_core::retention::{Plan, Source as Told};
 
 use crate::args::{ApplyArgs, Server};
 use crate::connect::{Connector, Place, Source};
@@ -12,13 +12,11 @@ use crate::layout::refuse_elsewhere;
 use crate::plan::text_of;
 use crate::planning::{DryRun, cache, runtime};
 use crate::run::{act, ended};
+use crate::verify::verify;
 use crate::{interrupt, metrics, render};
 
 /// Most bytes of a plan, a journal or a file of push times.
 pub const FILE_MAX: u64 = 1 << 30;
-/// How far a plan may lie in the future, in seconds: clocks of two machines differ a little.
-const AHEAD: i64 = 300;
-
 /// Deletes what a plan file says.
 ///
 /// # Errors
@@ -26,9 +24,10 @@ const AHEAD: i64 = 300;
 pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
     refuse_elsewhere(&args.effects, &args.server)?;
     let text = text_of(&args.plan, FILE_MAX).map_err(Failure::Usage)?;
-    let plan =
-        check_plan(&text, args).with_context(|| format!("cannot use the plan {}", args.plan.display()));
-    let plan = plan.map_err(Failure::Usage)?;
+    let cannot = || format!("cannot use the plan {}", args.plan.display());
+    let plan: Plan =
+        serde_json::from_str(&text).context("it is no plan").with_context(cannot).map_err(Failure::Usage)?;
+    let plan = verify(&plan, args.max_plan_age).with_context(cannot).map_err(Failure::Usage)?;
     let is_armed = DryRun::of_environment()? != DryRun::Yes;
     let connector = Connector::new(&args.connection, &args.server, args.common.verbose > 0)?;
     let cache = cache(&args.server);
@@ -65,7 +64,7 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
             let journal = FileJournal::open(args.effects.journal.as_deref(), None)?;
             let cache = cache.as_ref();
             let how = (&args.common, &stop);
-            let applied = act(&connector, source, &plan, cache, journal, how, &mut tally).await;
+            let applied = act(&connector, source, plan, cache, journal, how, &mut tally).await;
             told.applied(0, &applied);
         }
         Ok(())
@@ -75,38 +74,6 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
         tally.failed(&failure);
     }
     Ok(ended(tally, args.metrics_file.as_deref(), &told))
-}
-
-fn check_plan(text: &str, args: &ApplyArgs) -> anyhow::Result<Plan> {
-    let plan: Plan = serde_json::from_str(text).context("it is no plan")?;
-    if plan.schema != SCHEMA {
-        return Err(anyhow!(
-            "its schema is {:?}, and {SCHEMA:?} is the only one known",
-            registry_core::text::escape(&plan.schema)
-        ));
-    }
-    if plan.own_digest().to_string() != plan.plan_digest {
-        return Err(anyhow!("it was changed after it was planned; plan anew"));
-    }
-    if plan.tool_version != env!("CARGO_PKG_VERSION") {
-        return Err(anyhow!(
-            "version {} of this program planned it, and this is {}; plan anew",
-            registry_core::text::escape(&plan.tool_version),
-            env!("CARGO_PKG_VERSION")
-        ));
-    }
-    let age = jiff::Timestamp::now().as_second() - plan.planned_at.as_second();
-    let most = i64::try_from(args.max_plan_age).unwrap_or(i64::MAX);
-    if age < -AHEAD {
-        return Err(anyhow!(
-            "it was planned at {}, which is in the future; is the clock of this machine right?",
-            plan.planned_at
-        ));
-    }
-    if age > most {
-        return Err(anyhow!("it was made {age} s ago, and {most} s is the most (--max-plan-age); plan anew"));
-    }
-    Ok(plan)
 }
 
 /// Opens the server that a file was made for, which must be the one that the command line names: credentials do not go

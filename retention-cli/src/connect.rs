@@ -272,7 +272,7 @@ impl Connector {
     pub async fn apply(
         &self,
         source: Source,
-        plan: &core::Plan,
+        plan: core::VerifiedPlan<'_>,
         cache: Option<&Cache>,
         journal: &mut FileJournal,
         stop: &Stop,

@@ -13,7 +13,7 @@ use registry_core::repair::{
 use registry_core::retention::layout::{self as core, Arms, CacheSign, LayoutError, Reading};
 use registry_core::retention::{
     Action, Applied, AppliedRow, Outcome, PackageState, Permission, Plan, Policy, RankBy, Record, Source,
-    Stopped,
+    Stopped, VerifiedPlan,
 };
 use registry_core::storage::edit::FdEditor;
 use registry_core::storage::{Job, LocateError, Located, locate, serves_cache, serving};
@@ -194,13 +194,13 @@ impl Layout {
     }
 
     /// Moves aside what a plan lets go.
-    pub fn apply(self, plan: &Plan, journal: &mut FileJournal) -> Applied {
+    pub fn apply(self, plan: VerifiedPlan<'_>, journal: &mut FileJournal) -> Applied {
         let Some(armed) = &self.armed else {
-            return nothing(plan, Stopped::Halted("this run may not change anything".into()));
+            return nothing(&plan, Stopped::Halted("this run may not change anything".into()));
         };
         let mut journal = match Journal::begin(journal, &armed.v2, &armed.aside.base, armed.now) {
             Ok(journal) => journal,
-            Err(error) => return nothing(plan, Stopped::Journal(error.to_string())),
+            Err(error) => return nothing(&plan, Stopped::Journal(error.to_string())),
         };
         let arms = Arms {
             editor: &armed.editor,

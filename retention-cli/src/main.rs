@@ -18,6 +18,7 @@ mod run;
 #[cfg(test)]
 mod schemas;
 mod undo;
+mod verify;
 
 use std::process::ExitCode;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use registry_core::Stop;
-use registry_core::retention::{Applied, Cache, Plan};
+use registry_core::retention::{Applied, Cache, Plan, VerifiedPlan};
 
 use crate::args::{Common, ExplainArgs, PlanArgs, RunArgs};
 use crate::connect::{Connector, Source};
@@ -14,6 +14,7 @@ use crate::journal::FileJournal;
 use crate::layout::refuse_elsewhere;
 use crate::plan::keep;
 use crate::planning::{DryRun, Planning, runtime};
+use crate::verify::verify;
 use crate::{exit, interrupt, metrics, render};
 
 /// How far a time given with `--at` may lie in the future of an armed run, in seconds.
@@ -86,11 +87,12 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
             }
             let done = async {
                 source.check_clock(&plan.policy)?;
+                let plan = verify(&plan, u64::MAX).map_err(Failure::Usage)?;
                 source.arm(&args.effects.apply)?;
                 let journal = FileJournal::open(args.effects.apply.journal.as_deref(), run.named(&place))?;
                 let cache = run.cache.as_ref();
                 let how = (&args.common, &stop);
-                Ok(act(&run.connector, source, &plan, cache, journal, how, &mut tally).await)
+                Ok(act(&run.connector, source, plan, cache, journal, how, &mut tally).await)
             };
             match done.await {
                 Ok(applied) => {
@@ -167,7 +169,7 @@ pub fn explain(args: &ExplainArgs) -> Result<(Vec<Plan>, Tally), Failure> {
 pub async fn act(
     connector: &Connector,
     source: Source,
-    plan: &Plan,
+    plan: VerifiedPlan<'_>,
     cache: Option<&Cache>,
     mut journal: FileJournal,
     (common, stop): (&Common, &Stop),

@@ -20,12 +20,13 @@ use super::package::Package;
 use super::plan::{PackagePlan, PackageState, Plan};
 use super::record::{RecordedManifest, RecordedPackage};
 use super::server::{DeleteError, Deleted, Doomed, Writer};
+use super::verified::VerifiedPlan;
 use crate::Stop;
 
 /// Deletes what the plan says, and nothing else. Asked to stop ([`Writer::stop`]), it ends with the deletion under way.
 pub async fn apply(
     writer: &impl Writer,
-    plan: &Plan,
+    plan: VerifiedPlan<'_>,
     how: &Collecting<'_>,
     journal: &mut impl Journal,
     now: Timestamp,
@@ -52,8 +53,8 @@ pub async fn apply(
             run.early(writer, package, how).await;
         }
     }
-    for package in sequence(plan) {
-        run.late(writer, plan, package, how).await;
+    for package in sequence(&plan) {
+        run.late(writer, &plan, package, how).await;
     }
     run.applied
 }

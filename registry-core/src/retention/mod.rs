@@ -68,6 +68,8 @@ mod undecided;
 mod undo;
 mod undoable;
 mod untagged;
+#[cfg(any(feature = "remote", feature = "storage"))]
+mod verified;
 
 #[cfg(any(feature = "remote", feature = "storage"))]
 pub use applied::{Applied, AppliedRow, SCHEMA as APPLIED_SCHEMA, Stopped};
@@ -111,3 +113,5 @@ pub use source::{Source, SourceKind};
 pub use undecided::{Undecided, UndecidedImages};
 #[cfg(feature = "remote")]
 pub use undo::{UndoState, Undone, undo};
+#[cfg(any(feature = "remote", feature = "storage"))]
+pub use verified::{Expected, PlanError, VerifiedPlan};

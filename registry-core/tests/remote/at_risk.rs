@@ -9,6 +9,7 @@ use registry_fixtures::forgejo::{OWNER, Profile, Server, World};
 
 use crate::laws::{NOW, block, forgejo, how};
 use crate::night::Lines;
+use crate::verified::verified;
 
 const PACKAGES: [&str; 3] = ["p0", "p1", "p2"];
 
@@ -202,7 +203,7 @@ async fn run(server: &Server, policy: &Policy) -> (Plan, Told) {
     let (_, plan) = planned(server, policy, &[]).await;
     let writer = forgejo(&server.url).await.expect("a server").arm();
     let mut lines = Lines::default();
-    let applied = core::apply(&writer, &plan, &how(), &mut lines, plan.planned_at).await;
+    let applied = core::apply(&writer, verified(&plan), &how(), &mut lines, plan.planned_at).await;
     assert_eq!(applied.stopped, None, "{applied:?}");
     (plan, Told::read(&lines.0).expect("a journal"))
 }
@@ -445,7 +446,7 @@ fn the_undo_window_never_puts_what_an_index_pushed_since_the_plan_names() {
         *server.world() = pushed.world.clone();
         server.clear_log();
         let writer = forgejo(&server.url).await.expect("a server").arm();
-        core::apply(&writer, &plan, &how(), &mut Lines::default(), plan.planned_at).await;
+        core::apply(&writer, verified(&plan), &how(), &mut Lines::default(), plan.planned_at).await;
     });
     assert_eq!(server.world().tags_of("p1"), ["t1"]);
     let shared: Digest = pushed.world.find_image("p1", "3").parse().expect("a digest");

@@ -8,6 +8,8 @@ use registry_core::registry::{Http, Settings};
 use registry_core::retention::{self as core, Collecting, Entry, Journal, Plan, Policy, Reader as _, Record};
 use registry_fixtures::forgejo::{Fault, OWNER, Profile, Reply, Server, WRITE, World};
 
+use crate::verified::verified;
+
 pub const NOW: i64 = 1_790_000_000;
 
 /// One push: an image of so many platforms from a small set of builds, so that children are shared, under some tags.
@@ -154,7 +156,7 @@ pub async fn planned(url: &str, keep: u32) -> Result<(Forgejo, Plan), String> {
 }
 
 pub async fn applied(forgejo: Forgejo, plan: &Plan) {
-    core::apply(&forgejo.arm(), plan, &how(), &mut Nowhere, plan.planned_at).await;
+    core::apply(&forgejo.arm(), verified(plan), &how(), &mut Nowhere, plan.planned_at).await;
 }
 
 fn pullable(world: &mut World) -> Vec<String> {

@@ -18,3 +18,5 @@ mod server;
 mod supply;
 mod tls;
 mod tokens;
+#[path = "../support/verified.rs"]
+mod verified;

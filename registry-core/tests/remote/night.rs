@@ -9,6 +9,7 @@ use registry_core::retention::{self as core, Entry, Journal, Policy, PushTimes, 
 use registry_fixtures::forgejo::{Profile, Server, World};
 
 use crate::laws::{Push, block, forgejo, how, push_all, pushes, world};
+use crate::verified::verified;
 
 /// A journal in memory.
 #[derive(Default)]
@@ -60,7 +61,7 @@ async fn run(server: &Server, policy: &Policy, times: &PushTimes) -> Told {
     core::add_dates(&reader, &mut record, &undated, &how()).await;
     let plan = core::plan(record.source.clone(), record.packages(), policy, now, "test");
     let mut lines = Lines::default();
-    let applied = core::apply(&reader.arm(), &plan, &how(), &mut lines, now).await;
+    let applied = core::apply(&reader.arm(), verified(&plan), &how(), &mut lines, now).await;
     assert_eq!(applied.stopped, None, "{applied:?}");
     Told::read(&lines.0).expect("a journal")
 }

@@ -11,6 +11,7 @@ use registry_core::retention::{
 use crate::laws::{build, policy, push};
 use crate::model::{Lines, Model, ModelRow, Server};
 use crate::support::{Maker, keep, now};
+use crate::verified::verified;
 
 pub fn how() -> Collecting<'static> {
     Collecting { in_flight: 4, cache: None, built_at: false, only: &[] }
@@ -29,7 +30,7 @@ pub fn planned(model: &Model, policy: &Policy) -> Plan {
 
 pub fn run(server: &Server, plan: &Plan) -> (Applied, Lines) {
     let mut lines = Lines::default();
-    let applied = block_on(apply(server, plan, &how(), &mut lines, now()));
+    let applied = block_on(apply(server, verified(plan), &how(), &mut lines, now()));
     (applied, lines)
 }
 
@@ -202,7 +203,7 @@ fn a_full_disk_under_the_journal_stops_before_the_delete() {
     for room in 0..12 {
         let server = Server::new(model.clone(), now(), None);
         let mut lines = Lines { room: Some(room), ..Lines::default() };
-        let applied = block_on(apply(&server, &plan, &how(), &mut lines, now()));
+        let applied = block_on(apply(&server, verified(&plan), &how(), &mut lines, now()));
         let after = server.model.into_inner().unwrap();
         for row in applied.rows.iter().filter(|row| row.outcome == Outcome::Stopped) {
             assert!(after.rows.contains_key(&row.version), "{} went with room for {room} lines", row.version);

@@ -14,6 +14,7 @@ use registry_core::retention::{
 use crate::effects::how;
 use crate::model::Lines;
 use crate::support::{Maker, hours_ago, keep, now};
+use crate::verified::verified;
 
 /// A registry that lists tags only, and answers for what no tag names any more until it is collected.
 struct Registry {
@@ -65,7 +66,7 @@ impl Registry {
     }
 
     fn apply(&self, plan: &Plan) -> Applied {
-        block_on(apply(self, plan, &how(), &mut Lines::default(), now()))
+        block_on(apply(self, verified(plan), &how(), &mut Lines::default(), now()))
     }
 
     fn resolve(&self, package: &str, reference: &str) -> Option<Digest> {

@@ -19,6 +19,7 @@ use registry_fixtures::random::{random_tree, sound_tree};
 
 use crate::layout::{DAY, keep, located, open, planned, record};
 use crate::layout_model::only_doomed;
+use crate::verified::verified;
 
 const CASES: u64 = 40;
 
@@ -54,7 +55,7 @@ pub fn applied(tree: &TreeBuilder, plan: &Plan, lines: &mut Lines) -> Applied {
         now,
         progress: &progress,
     };
-    apply(&open(tree), plan, arms)
+    apply(&open(tree), verified(plan), arms)
 }
 
 /// The tree in memory where there is room for it: what these tests wait for otherwise is the disk.

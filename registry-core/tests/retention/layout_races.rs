@@ -14,6 +14,7 @@ use registry_core::storage::edit::{Attributes, Editor, FdEditor, Fill, Look, Roo
 use registry_fixtures::{Child, TreeBuilder};
 
 use crate::layout::{DAY, keep, located, open, planned, record};
+use crate::verified::verified;
 
 type Answer<T> = Result<T, FolderError>;
 type Hook<'h> = Box<dyn FnMut(&mut TreeBuilder) + Send + 'h>;
@@ -132,7 +133,7 @@ fn beside_with(
     };
     let mut journal = Journal::begin(Nowhere, &v2, &aside.base, now).unwrap();
     let arms = Arms { editor: &editor, journal: &mut journal, aside: &aside.below, v2: &v2, now, progress };
-    let applied = apply(&layout, plan, arms);
+    let applied = apply(&layout, verified(plan), arms);
     assert!(editor.push.lock().unwrap().is_none(), "nobody pushed");
     drop(editor);
     (applied, tree.into_inner().unwrap())
@@ -206,7 +207,7 @@ fn an_interrupted_run_ends_what_is_under_way_and_begins_nothing_more() {
         now,
         progress: &progress,
     };
-    insta::assert_snapshot!(told(&apply(&layout, &plan, arms)), @r#"
+    insta::assert_snapshot!(told(&apply(&layout, verified(&plan), arms)), @r#"
     old Stopped: it was interrupted
     same Stopped: it was interrupted
     stopped: Halted("it was interrupted")

@@ -27,3 +27,5 @@ mod restored;
 mod shapes;
 mod support;
 mod undoing;
+#[path = "../support/verified.rs"]
+mod verified;

@@ -1,6 +1,6 @@
 //! Plans of inventories recorded from real servers.
 
-use registry_core::retention::{Action, Plan, Record, plan};
+use registry_core::retention::{Action, Expected, Plan, Record, plan};
 
 use crate::support::{keep, now};
 
@@ -76,4 +76,57 @@ fn the_example_plans_an_inventory() {
     api:v1: rank 12, beyond newest 11
     kms-website:25a99140: rank 12, beyond newest 11
     ");
+}
+
+/// An effect takes nothing but a plan that passed all of this.
+#[test]
+fn a_plan_is_acted_on_only_as_it_was_planned() {
+    let plan = recorded("v15");
+    let error = |plan: &Plan, version: &str, later: i64| {
+        let now = plan.planned_at + jiff::SignedDuration::from_secs(later);
+        let expected = Expected { tool_version: version, now, max_age: 3600 };
+        plan.verify(&expected).err().map(|error| error.to_string())
+    };
+    for later in [-300, 0, 3600] {
+        assert_eq!(error(&plan, "0.1.0", later), None);
+    }
+    let mut edited = plan.clone();
+    edited.packages[0].versions[0].action = Action::Delete;
+    let reason = |why: &str| {
+        let mut edited = plan.clone();
+        edited.packages[0].versions[0].reasons = vec![why.to_owned()];
+        edited
+    };
+    let mut other = plan.clone();
+    other.schema = "registry-retention/plan/2".into();
+    let mut unexplained = plan.clone();
+    unexplained.packages[0].versions[0].why.clear();
+    let errors = [
+        error(&edited, "0.1.0", 0),
+        error(&reason("of mine"), "0.1.0", 0),
+        error(&unexplained, "0.1.0", 0),
+        error(&other, "0.1.0", 0),
+        error(&plan, "0.2.0", 0),
+        error(&plan, "0.1.0", -301),
+        error(&plan, "0.1.0", 3601),
+    ];
+    let errors: Vec<String> = errors.into_iter().map(|error| error.expect("refused")).collect();
+    insta::assert_snapshot!(errors.join("\n"), @"");
+}
+
+/// Releases before wrote reasons in words only.
+#[test]
+fn a_plan_without_codes_is_read_and_verified() {
+    let mut plan = recorded("v11");
+    for package in &mut plan.packages {
+        package.why = None;
+        package.versions.iter_mut().for_each(|row| row.why.clear());
+    }
+    plan.plan_digest = plan.own_digest().to_string();
+    let text = serde_json::to_string(&plan).unwrap();
+    assert!(!text.contains("\"why\""));
+    let read: Plan = serde_json::from_str(&text).unwrap();
+    let expected = Expected { tool_version: "0.1.0", now: plan.planned_at, max_age: 0 };
+    assert_eq!(read, plan);
+    read.verify(&expected).unwrap();
 }

@@ -24,6 +24,7 @@ use crate::retention::late::{early, is_gone, late, sequence};
 use crate::retention::order::steps as ordered;
 use crate::retention::package::{ManifestId, Package};
 use crate::retention::plan::{PackagePlan, PackageState, Plan, Version};
+use crate::retention::verified::VerifiedPlan;
 use crate::storage::Folder;
 use crate::storage::edit::Editor;
 
@@ -47,7 +48,7 @@ pub struct Arms<'r, E, L> {
 /// Moves aside what a plan lets go, and nothing else.
 pub fn apply<F: Folder, E: Editor, L: Log + Send>(
     layout: &Layout<F>,
-    plan: &Plan,
+    plan: VerifiedPlan<'_>,
     arms: Arms<'_, E, L>,
 ) -> Applied {
     let revisions = HashMap::new();
@@ -71,11 +72,11 @@ pub fn apply<F: Folder, E: Editor, L: Log + Send>(
             acting.tell(layout, planned, None);
         }
     }
-    for planned in sequence(plan) {
+    for planned in sequence(&plan) {
         let done: HashSet<(&str, &str)> =
             acting.applied.rows.iter().map(|row| (row.package.as_str(), row.version.as_str())).collect();
         let late = late(planned, &done);
-        let there = still_there(layout, plan, &late);
+        let there = still_there(layout, &plan, &late);
         acting.tell(layout, &late, Some(&there));
     }
     acting.applied

@@ -12,6 +12,7 @@ mod others;
 mod pushes;
 
 use crate::laws::NOW;
+use crate::verified::verified;
 
 pub const BOTH: [Profile; 2] = [Profile::V11, Profile::V15];
 const DAY: i64 = 86400;
@@ -79,7 +80,8 @@ pub fn play(
         server.clear_log();
         server.set_hook(move |world, ask, _| other(world, ask));
         let mut journal = Kept::default();
-        let applied = core::apply(&forgejo.arm(), &plan, &how(), &mut journal, plan.planned_at).await;
+        let applied =
+            core::apply(&forgejo.arm(), verified(&plan), &how(), &mut journal, plan.planned_at).await;
         (plan, applied, journal)
     });
     server.set_hook(|_, _, _| None);

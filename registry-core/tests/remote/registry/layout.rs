@@ -21,6 +21,7 @@ use registry_fixtures::registry::Profile;
 
 use self::layout_model::only_doomed;
 use super::{block, http};
+use crate::verified::verified;
 
 #[path = "../../retention/layout_model.rs"]
 mod layout_model;
@@ -138,7 +139,7 @@ fn collected(profile: Profile) {
             now,
             progress: &progress,
         };
-        let done = apply(&layout, &plan, arms);
+        let done = apply(&layout, verified(&plan), arms);
         assert!(done.stopped.is_none(), "{story:#?} {done:#?}");
         assert_eq!(
             done.count(Outcome::Deleted) as u64,

@@ -18,6 +18,8 @@ use registry_core::retention::{
 };
 use registry_fixtures::registry::{Profile, Server, World};
 
+use crate::verified::verified;
+
 pub const BOTH: [Profile; 2] = [Profile::V2_8, Profile::V3];
 const NOW: i64 = 1_790_000_000;
 
@@ -79,7 +81,7 @@ impl Journal for Lines {
 }
 
 pub async fn applied(source: RegistrySource, plan: &Plan, journal: &mut Lines) -> Applied {
-    core::apply(&source.arm(), plan, &how(RankBy::Semver), journal, now()).await
+    core::apply(&source.arm(), verified(plan), &how(RankBy::Semver), journal, now()).await
 }
 
 /// Rows of a plan with this action, as `package:version`.
