@@ -111,7 +111,15 @@ fn a_plan_is_acted_on_only_as_it_was_planned() {
         error(&plan, "0.1.0", 3601),
     ];
     let errors: Vec<String> = errors.into_iter().map(|error| error.expect("refused")).collect();
-    insta::assert_snapshot!(errors.join("\n"), @"");
+    insta::assert_snapshot!(errors.join("\n"), @r#"
+    it was changed after it was planned; plan anew
+    it was changed after it was planned; plan anew
+    it was changed after it was planned; plan anew
+    its schema is "registry-retention/plan/2", and "registry-retention/plan/1" is the only one known
+    version 0.1.0 of this program planned it, and this is 0.2.0; plan anew
+    it was planned at 2026-11-24T12:00:00Z, which is in the future; is the clock of this machine right?
+    it was made 3601 s ago, and 3600 s is the most; plan anew
+    "#);
 }
 
 /// Releases before wrote reasons in words only.
