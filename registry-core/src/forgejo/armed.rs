@@ -2,7 +2,8 @@
 
 use reqwest::Method;
 
-use super::source::{Forgejo, is_no_package, rest};
+use super::client::Forgejo;
+use super::rest::{is_no_package, rest};
 use crate::Stop;
 use crate::registry::Ask;
 use crate::retention::attempt::Attempt;

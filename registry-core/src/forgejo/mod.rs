@@ -6,10 +6,13 @@
 
 mod armed;
 mod attribution;
+mod client;
 mod list;
 mod narrow;
+mod page;
+mod rest;
 mod source;
 mod version;
 
-pub use source::{Account, Forgejo};
+pub use client::{Account, Forgejo};
 pub use version::Version;

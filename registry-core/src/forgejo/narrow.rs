@@ -11,8 +11,9 @@ use futures::StreamExt as _;
 use reqwest::StatusCode;
 
 use super::attribution::{Search, Slot, contains, owners};
-use super::list::{MOST, PAGE, Shown, Stop, page, read, what};
-use super::source::{Forgejo, rest};
+use super::client::Forgejo;
+use super::page::{MOST, PAGE, Shown, Stop, page, read, what};
+use super::rest::rest;
 use crate::registry::{Answer, Ask, Error};
 use crate::retention::server::{Incomplete, Listed, Listing};
 

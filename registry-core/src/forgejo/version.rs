@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use url::Url;
 
-use super::source::rest;
+use super::rest::{authorize, rest};
 use crate::registry::{Answer, Ask, Credentials, Error, Http};
 
 /// Oldest major version whose answers were seen.
@@ -123,7 +123,7 @@ async fn other(http: &Http, base: &Url, credentials: &Credentials, first: &Answe
 async fn get(http: &Http, base: &Url, path: &str, credentials: &Credentials) -> Result<Answer, Error> {
     let bad = |error: url::ParseError| Error::Address { address: path.into(), why: error.to_string() };
     let mut ask = Ask::new(Method::GET, base.join(path).map_err(bad)?, SMALL);
-    super::source::authorize(&mut ask, credentials);
+    authorize(&mut ask, credentials);
     http.send(&ask).await
 }
 

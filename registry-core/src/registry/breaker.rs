@@ -7,8 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::error::{Error, is_passing};
-use super::exchange::Answer;
-use super::http::MAX_WAIT;
+use super::exchange::{Answer, MAX_WAIT};
 
 /// That a run gave up, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use url::Url;
 
+use super::address::{origin, unencrypted};
 use super::auth::Session;
 use super::breaker::GaveUp;
 use super::credentials::{Credentials, HostCredentials};
@@ -194,46 +195,6 @@ impl Client {
         let ask = Ask::new(method, self.url(path)?, most);
         self.session.send(ask, scope).await
     }
-}
-
-/// An address as an origin and a path: http or https, no credentials, no query.
-pub(crate) fn origin(address: &str) -> Result<Url, Error> {
-    let bad = |why: &str| {
-        // A password in an address is not repeated.
-        let shown = address.rsplit_once('@').map_or(address, |(_, host)| host);
-        Error::Address { address: quote(shown), why: why.into() }
-    };
-    let url = Url::parse(address).map_err(|_| bad("write it as https://host or http://host:port"))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(bad("write it as https://host or http://host:port"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(bad("it holds credentials; give them apart from the address"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(bad("it holds a query or a fragment"));
-    }
-    Ok(url)
-}
-
-/// Whether an address is one of this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
-/// Why a connection should not carry credentials.
-pub(crate) fn unencrypted(url: &Url, has_credentials: bool) -> Option<String> {
-    (url.scheme() == "http" && has_credentials && !is_loopback(url)).then(|| {
-        format!(
-            "credentials go to {} unencrypted; use https where the path is not yours alone",
-            url.authority()
-        )
-    })
 }
 
 /// A repository name and a reference that may stand in a path.

@@ -8,7 +8,7 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::client::{is_loopback, origin};
+use super::address::{is_loopback, origin};
 use super::error::{Error, quote};
 
 /// Who asks.

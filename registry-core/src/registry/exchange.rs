@@ -9,9 +9,11 @@ use tokio::sync::mpsc::Sender;
 use url::Url;
 
 use super::error::{Error, is_passing, quote};
-use super::http::MAX_WAIT;
 use super::secret;
 use crate::oci::{Algorithm, Digest};
+
+/// Longest wait that a server may ask for; one that asks for more is not waited for.
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(300);
 
 /// A request.
 #[derive(Debug, Clone)]

@@ -12,9 +12,10 @@ use reqwest::{Method, StatusCode, redirect};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::Url;
 
+use super::address::origin;
 use super::breaker::{Breaker, GaveUp, Sign};
 use super::error::{Error, quote};
-use super::exchange::{Answer, Ask};
+use super::exchange::{Answer, Ask, MAX_WAIT};
 use super::gate::Gate;
 use super::secret;
 use super::settings::{Sent, Settings};
@@ -22,8 +23,6 @@ use super::tls;
 use crate::Stop;
 use crate::oci::Hasher;
 
-/// Longest wait that a server may ask for; one that asks for more is not waited for.
-pub(super) const MAX_WAIT: Duration = Duration::from_secs(300);
 /// Bytes in a second below which a body of any size does not come any more, but drips.
 const SLOWEST: u64 = 10 << 10;
 
@@ -154,7 +153,7 @@ impl Http {
     /// # Errors
     /// When the address cannot be used, or what is there does not take it.
     pub async fn put_text(&self, address: &str, media_type: &'static str, text: String) -> Result<(), Error> {
-        let mut ask = Ask::new(Method::PUT, super::client::origin(address)?, 64 << 10);
+        let mut ask = Ask::new(Method::PUT, origin(address)?, 64 << 10);
         ask.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         (ask.body, ask.repeat) = (Some(text.into()), true);
         let answer = self.send(&ask).await?;

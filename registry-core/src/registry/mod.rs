@@ -3,6 +3,7 @@
 //! Reads and says what was answered; decides nothing. Absent is `None` only where the server says so in the API's own
 //! words: a stranger's 404 (a proxy, a login page) is an error. Every body is capped, and hashed where a digest is known.
 
+mod address;
 mod auth;
 mod breaker;
 mod challenge;
@@ -28,7 +29,7 @@ pub use http::Http;
 pub use settings::{Observer, Sent, Settings};
 pub use uploads::Pushing;
 
-pub(crate) use client::{origin, unencrypted};
+pub(crate) use address::{origin, unencrypted};
 pub(crate) use credentials::secret_header;
 pub(crate) use error::{is_passing, quote};
 pub(crate) use exchange::{Answer, Ask};

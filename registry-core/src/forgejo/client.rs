@@ -1,0 +1,189 @@
+//! A Forgejo server: connected to, asked for one version, and asked what these credentials may. Has no way to delete.
+
+use reqwest::{Method, StatusCode};
+use secrecy::SecretString;
+use url::Url;
+
+use super::rest::{Item, authorize, is_no_package, rest};
+use super::version::{Version, detect};
+use crate::registry::{Answer, Ask, Client, Credentials, Error, Http};
+use crate::retention::server::{Armed, Listed, Permission};
+use crate::retention::{Source, SourceKind};
+
+/// Most bytes of an answer about one version.
+pub(super) const SMALL: usize = 4 << 20;
+/// How far clocks may differ, in seconds.
+const CLOCKS_DIFFER: i64 = 300;
+
+/// Whose packages, and who asks.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The user or organisation that owns the packages.
+    pub owner: String,
+    /// The user of the token. Forgejo ignores it when a personal token is given, so any will do.
+    pub user: Option<String>,
+    /// A personal access token with the scope `read:package`, or `write:package` to delete.
+    pub token: Option<SecretString>,
+}
+
+/// A Forgejo server, read.
+#[derive(Debug)]
+pub struct Forgejo {
+    http: Http,
+    base: Url,
+    owner: String,
+    credentials: Credentials,
+    oci: Client,
+    version: Version,
+    /// Seconds by which its clock is ahead of ours.
+    ahead: Option<i64>,
+}
+
+impl Forgejo {
+    /// Finds out what answers at an address, and reads nothing yet.
+    ///
+    /// # Errors
+    /// When there is no answer, it is no Forgejo, or not one that was tried.
+    pub async fn connect(http: &Http, address: &str, account: &Account) -> Result<Self, Error> {
+        let mut base = crate::registry::origin(address)?;
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        let owner = account.owner.clone();
+        if owner.is_empty()
+            || owner.starts_with('.')
+            || !owner.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        {
+            return Err(Error::Name(crate::registry::quote(&owner)));
+        }
+        let credentials = account.token.clone().map_or(Credentials::Anonymous, |secret| Credentials::User {
+            name: account.user.clone().unwrap_or_else(|| owner.clone()),
+            secret,
+        });
+        let (version, ahead) = detect(http, &base, &credentials).await?;
+        let oci = Client::with_own_tokens(http, &base, credentials.clone())?;
+        Ok(Self { http: http.clone(), base, owner, credentials, oci, version, ahead })
+    }
+
+    /// Its version.
+    pub const fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// The owner of the packages.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// What a person should know: credentials that travel unencrypted, a server that was never tried, a clock.
+    pub fn warnings(&self) -> Vec<String> {
+        let unencrypted = crate::registry::unencrypted(&self.base, self.credentials.are_given());
+        unencrypted.into_iter().chain(self.version.warning()).chain(self.clock_warning()).collect()
+    }
+
+    /// That the server's clock and ours differ by minutes, so that ages are wrong.
+    pub fn clock_warning(&self) -> Option<String> {
+        let seconds = self.ahead.filter(|seconds| seconds.abs() > CLOCKS_DIFFER)?;
+        let way = if seconds > 0 { "ahead of" } else { "behind" };
+        let seconds = seconds.abs();
+        Some(format!(
+            "the clock of the server is {seconds} s {way} the clock of this machine, so ages are wrong"
+        ))
+    }
+
+    /// Where the packages are, as plans tell it.
+    pub fn source(&self) -> Source {
+        Source {
+            kind: SourceKind::Forgejo,
+            url: self.base.as_str().trim_end_matches('/').to_owned(),
+            owner: Some(self.owner.clone()),
+            version: Some(self.version.text.clone()),
+        }
+    }
+
+    /// Allows changes. Only a run that was told to delete calls this.
+    pub const fn arm(self) -> Armed<Self> {
+        Armed::new(self)
+    }
+
+    /// Asks whether these credentials may delete. Sends the deletion of one constant reference that nothing can have: the
+    /// server checks the permission first (`routers/api/packages/api.go @ v15.0.3`).
+    ///
+    /// A package with a slash in its name is named by one segment of the path (`%2F`); with a version of one, given as
+    /// package and version, it is asked for too: a proxy that decodes it makes an address that the server does not know.
+    pub async fn preflight(&self, below_a_slash: Option<(&str, &str)>) -> Permission {
+        let permission = self.may_delete().await;
+        let (Permission::Granted, Some((package, version))) = (&permission, below_a_slash) else {
+            return permission;
+        };
+        match self.version_of(package, version).await {
+            // One that went meanwhile has an address all the same.
+            Ok(_) => permission,
+            Err(error) => Permission::Unknown(error.to_string()),
+        }
+    }
+
+    async fn may_delete(&self) -> Permission {
+        if !self.credentials.are_given() {
+            return Permission::Denied("no token was given".into());
+        }
+        match self.oci.delete_nothing(&format!("{}/preflight", self.owner.to_lowercase())).await {
+            Ok(answer) => match answer.status.as_u16() {
+                404 if answer.codes().iter().any(|code| code == "MANIFEST_UNKNOWN") => Permission::Granted,
+                404 => Permission::Unknown(
+                    "the answer is not that of a container registry; is the owner right?".into(),
+                ),
+                401 => Permission::Denied(
+                    "the token lacks the scope write:package, or its user the permission".into(),
+                ),
+                403 => Permission::Denied("the token is limited to public packages".into()),
+                _ => Permission::Unknown(answer.error().to_string()),
+            },
+            Err(Error::Refused { status, .. }) => {
+                Permission::Denied(format!("the server refuses the token with status {status}"))
+            }
+            Err(error) => Permission::Unknown(error.to_string()),
+        }
+    }
+
+    pub(super) const fn http(&self) -> &Http {
+        &self.http
+    }
+
+    /// The client of the server's container registry, which can delete nothing.
+    pub const fn client(&self) -> &Client {
+        &self.oci
+    }
+
+    /// The address of the owner's packages, and of something below. A name with slashes is one segment.
+    pub(super) fn rest_url(&self, below: &[&str]) -> Result<Url, Error> {
+        let mut url = self.base.clone();
+        let cannot = Error::Address { address: self.base.to_string(), why: "it cannot be joined to".into() };
+        url.path_segments_mut()
+            .map_err(|()| cannot)?
+            .pop_if_empty()
+            .extend(["api", "v1", "packages", self.owner.as_str()])
+            .extend(below);
+        Ok(url)
+    }
+
+    pub(super) async fn ask(&self, mut ask: Ask) -> Result<Answer, Error> {
+        authorize(&mut ask, &self.credentials);
+        self.http.send(&ask).await
+    }
+
+    /// The repository of a package, as the container registry names it.
+    pub fn repository(&self, package: &str) -> String {
+        format!("{}/{package}", self.owner.to_lowercase())
+    }
+
+    pub(super) async fn version_of(&self, package: &str, version: &str) -> Result<Option<Listed>, Error> {
+        let url = self.rest_url(&["container", package, version])?;
+        let answer = self.ask(Ask::new(Method::GET, url, SMALL)).await?;
+        match answer.status {
+            StatusCode::OK => Ok(Some(answer.json::<Item>()?.listed())),
+            StatusCode::NOT_FOUND if is_no_package(&answer) => Ok(None),
+            _ => Err(rest(&answer)),
+        }
+    }
+}
