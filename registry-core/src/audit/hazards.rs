@@ -7,10 +7,9 @@ use super::access::{Answer, LayerAnswer};
 use super::code::{Code, Severity};
 use super::draft::Draft;
 use super::finding::Repair;
-use super::garbage::plural;
 use super::report::Role as SourceRole;
 use super::verdict::Verdict;
-use super::words::short;
+use super::words::{plural, short};
 use crate::graph::{Graph, Link, NodeId, Part, SchedulerFault, View};
 use crate::oci::Algorithm;
 use crate::oci::manifest::{Kind, Role};
@@ -94,12 +93,8 @@ pub(super) fn across_repositories(graph: &Graph) -> Vec<(usize, Draft)> {
     let is_legal = |index: &usize| graph.repositories[*index].is_legal;
     let mut order: Vec<usize> = (0..graph.repositories.len()).filter(is_legal).collect();
     order.sort_by_key(|index| walk_order(&graph.repositories[*index].name));
-    let tagged = |index: usize| {
-        graph.repositories[index].numbered_tags().filter_map(|(_, tag)| match tag.current {
-            Link::Names(node) => Some(node),
-            _ => None,
-        })
-    };
+    let tagged =
+        |index: usize| graph.repositories[index].numbered_tags().filter_map(|(_, tag)| tag.current.target());
     let (mut gaps, mut found): (HashMap<NodeId, usize>, Vec<(usize, Draft)>) = (HashMap::new(), Vec::new());
     for index in order {
         let repository = &graph.repositories[index];

@@ -17,9 +17,11 @@ mod ignore;
 mod options;
 mod platforms;
 mod report;
+mod result;
 mod role;
 mod unnamed;
 mod verdict;
+mod visit;
 mod words;
 
 use std::collections::{HashMap, HashSet};
@@ -36,40 +38,16 @@ pub use report::{
     BrokenTag, IgnoreUse, OnlineOptions, Report, ReportOptions, Role, SCHEMA, Source, SourceKind, UnknownTag,
     UnreadPath,
 };
+pub use result::Audit;
+pub use role::looks_like_cache;
 
 pub(crate) use platforms::lacks;
-pub use role::looks_like_cache;
 
 use rayon::prelude::*;
 
 use crate::graph::{Doubt, Graph, LinkEntry, NodeId, Part, Repository, View};
 use collect::Collected;
 use verdict::{Judge, Leniency, Verdict};
-
-/// What an audit of one registry found.
-#[derive(Debug)]
-pub struct Audit {
-    /// Counts and role.
-    pub source: Source,
-    /// Tags that were looked at: judged, or found to be unknown.
-    pub covered: u64,
-    /// Findings in the order of a report.
-    pub findings: Vec<Finding>,
-    /// Tags that cannot be pulled whole; numbers are indexes into `findings`.
-    pub broken_tags: Vec<BrokenTag>,
-    /// Tags of which that is not known.
-    pub unknown_tags: Vec<UnknownTag>,
-    /// What could not be read.
-    pub unread: Vec<UnreadPath>,
-    /// `None` when it cannot be known.
-    pub garbage: Option<Garbage>,
-    /// Garbage piece by piece; empty unless asked for.
-    pub pieces: Vec<Piece>,
-    /// What should be looked at once more before this is believed.
-    pub doubts: Vec<Doubt>,
-    /// Whether it [looks like a cache](looks_like_cache) although nothing marks it as one: a hint, not a finding.
-    pub looks_like_cache: bool,
-}
 
 /// The one entry of a tag's history that still resolves: what a tag whose link says nothing can be set to.
 pub fn restorable(graph: &Graph, repository: &Repository, tag: &str) -> Option<NodeId> {

@@ -44,10 +44,8 @@ fn is_pulled<'g>(graph: &'g Graph, repositories: impl Iterator<Item = &'g Reposi
             return false;
         }
         let view = View { graph, repository };
-        let tagged: BTreeSet<NodeId> = repository
-            .numbered_tags()
-            .filter_map(|(_, tag)| if let Link::Names(node) = tag.current { Some(node) } else { None })
-            .collect();
+        let tagged: BTreeSet<NodeId> =
+            repository.numbered_tags().filter_map(|(_, tag)| tag.current.target()).collect();
         let is_of_pulled = LazyCell::new(|| all_layers_are_needed(view));
         for manifest in tagged.into_iter().filter_map(|node| served_one(view, node)) {
             let children =

@@ -6,7 +6,7 @@ use super::access::{Answer, Lack, LayerAnswer};
 use super::code::{Code, Severity};
 use super::draft::Draft;
 use super::finding::{Cause, Repair};
-use super::verdict::Visit;
+use super::visit::Visit;
 use crate::graph::{LinkFault, ManifestNode, NodeId, Presence, View};
 use crate::oci::manifest::{Kind, Role};
 use crate::oci::{Algorithm, Digest};
@@ -30,6 +30,11 @@ pub(super) fn short(digest: &Digest) -> String {
     let mut text = digest.to_string();
     text.truncate(digest.algorithm().name().len() + 13);
     text
+}
+
+/// "1 blob", "2 blobs".
+pub(super) fn plural(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// Who a manifest is to somebody who pulls the tag.

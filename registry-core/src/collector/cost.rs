@@ -142,10 +142,7 @@ fn held_by(repository: &Repository) -> impl Iterator<Item = NodeId> + '_ {
     let links =
         repository.revisions().iter().chain(repository.layers()).map(|entry| (entry.node, entry.link));
     let current = repository.tags.iter().map(|tag| tag.current);
-    let named = links.clone().map(|(_, link)| link).chain(current).filter_map(|link| match link {
-        Link::Names(node) => Some(node),
-        _ => None,
-    });
+    let named = links.clone().map(|(_, link)| link).chain(current).filter_map(Link::target);
     let history = repository.tags.iter().flat_map(|tag| tag.history.iter().copied());
     links.map(|(node, _)| node).chain(named).chain(history)
 }

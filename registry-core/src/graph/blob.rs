@@ -1,6 +1,6 @@
 //! What is known of the bytes filed under one digest.
 
-use super::Seconds;
+use super::seconds::Seconds;
 use crate::serve::{Content, Presence};
 
 /// The bytes filed under one digest. 24 bytes; one for each digest of the registry.

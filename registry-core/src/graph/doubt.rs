@@ -1,6 +1,6 @@
 //! What a question wants looked at once more before it calls it damage.
 
-use super::NodeId;
+use super::digests::NodeId;
 
 /// One thing to be read again. Repositories by their index in the sealed graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::NodeId;
+use super::digests::NodeId;
 use crate::oci::manifest::{Kind, Manifest, Problem, Role};
 use crate::oci::{MediaType, Platform};
 

@@ -9,6 +9,7 @@ mod doubt;
 mod manifest;
 mod oddities;
 mod repository;
+mod seconds;
 mod view;
 
 pub use blob::Blob;
@@ -19,6 +20,8 @@ pub use oddities::{OddLink, OddTag, Oddities};
 #[cfg(feature = "storage")]
 pub(crate) use repository::is_shelved;
 pub use repository::{Link, LinkEntry, Part, Repository, TagEntry, Upload};
+pub use seconds::Seconds;
+pub(crate) use seconds::seconds;
 pub use view::View;
 
 pub use crate::serve::{Content, LinkFault, Presence};
@@ -27,14 +30,6 @@ use std::collections::HashMap;
 
 use crate::oci::{Algorithm, Digest, Manifest, Platform};
 use manifest::Manifests;
-
-/// Seconds since 1970, as a file's time of change is kept; 0 for earlier, the maximum for later than 2106.
-pub type Seconds = u32;
-
-/// Seconds since 1970 as they are kept.
-pub(crate) fn seconds(since_1970: i64) -> Seconds {
-    Seconds::try_from(since_1970.max(0)).unwrap_or(Seconds::MAX)
-}
 
 /// A file or folder that could not be read. What it holds is unknown, never absent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

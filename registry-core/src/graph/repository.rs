@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{NodeId, Seconds};
+use super::digests::NodeId;
+use super::seconds::Seconds;
 use crate::serve;
 
 /// What a link file says.

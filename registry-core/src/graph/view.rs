@@ -1,8 +1,10 @@
 //! One repository of a graph, with the blobs behind it: what the rules of serving are asked of.
 
-use super::{Content, Graph, Link, NodeId, Part, Presence, Repository};
+use super::Graph;
+use super::digests::NodeId;
+use super::repository::{Link, Part, Repository};
 use crate::oci::Algorithm;
-use crate::serve::Shelf;
+use crate::serve::{Content, Presence, Shelf};
 
 /// One repository, as its registry serves it.
 #[derive(Debug, Clone, Copy)]

@@ -235,7 +235,7 @@ fn stray(finding: &Finding, graph: &Graph, path: &str) -> Vec<Step> {
 fn of_piece(piece: &Piece, graph: &Graph) -> Option<Step> {
     let link = |name: &str, digest: &Digest| {
         let link = graph.repository(name)?.layer(graph.digests().find(digest)?);
-        if let Link::Names(target) = link { Some(graph.digest(target)) } else { None }
+        link.target().map(|target| graph.digest(target))
     };
     let (action, path, digest, message) = match (piece.code, Place::parse(&piece.path)) {
         (

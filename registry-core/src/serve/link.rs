@@ -40,6 +40,18 @@ pub enum Link<K> {
     Unread,
 }
 
+impl<K: Copy> Link<K> {
+    /// The digest that it names.
+    pub const fn target(self) -> Option<K> {
+        if let Self::Names(digest) = self { Some(digest) } else { None }
+    }
+
+    /// Why it names nothing although the file was read.
+    pub const fn fault(self) -> Option<LinkFault> {
+        if let Self::Invalid(fault) = self { Some(fault) } else { None }
+    }
+}
+
 /// Most bytes of a link file that are read. The longest digest has 135; what is longer than this is no link.
 pub const LINK_MAX: usize = 256;
 

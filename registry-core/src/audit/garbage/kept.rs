@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{named, roots, target};
+use super::roots::{roots, target};
 use crate::audit::options::AuditOptions;
 use crate::graph::{Graph, Link, LinkEntry, NodeId, Presence, Repository, Unread};
 use crate::oci::Algorithm;
@@ -37,7 +37,7 @@ pub(super) fn keep(
     let position = |node: NodeId| revisions.binary_search_by_key(&node, |entry| entry.node).ok();
     let lost_tag =
         repository.numbered_tags().any(|(_, tag)| target(graph, tag).is_none() && tag.history.is_empty());
-    let linked = revisions.iter().flat_map(|entry| [Some(entry.node), named(entry.link)]).flatten();
+    let linked = revisions.iter().flat_map(|entry| [Some(entry.node), entry.link.target()]).flatten();
     let mut all: Vec<NodeId> = linked.chain(roots(graph, repository)).collect();
     let mut visited = HashSet::new();
     let mut is_unreadable = false;
@@ -77,7 +77,7 @@ pub(super) fn keep(
                 if let Some(at) = position(node) {
                     kept.revisions[at] = true;
                     fresh.push(node);
-                    stack.extend(named(revisions[at].link));
+                    stack.extend(revisions[at].link.target());
                 }
                 if let Some(manifest) = graph.manifest(node) {
                     let children = graph.edges(manifest).iter().filter(|edge| edge.role == Role::Child);

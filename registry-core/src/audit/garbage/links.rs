@@ -3,15 +3,15 @@
 use std::collections::HashSet;
 
 use super::kept::Kept;
-use super::{Piece, Survey, named, plural, roots, target};
+use super::roots::{roots, target};
+use super::survey::{Piece, Survey};
 use crate::audit::code::Code;
 use crate::audit::counts::Garbage;
 use crate::audit::draft::Draft;
 use crate::audit::finding::Repair;
 use crate::audit::hazards::plainly_named;
 use crate::audit::options::AuditOptions;
-use crate::audit::verdict::is_invalid;
-use crate::audit::words::short;
+use crate::audit::words::{plural, short};
 use crate::graph::{Doubt, Graph, Link, LinkEntry, LinkFault, NodeId, Presence, Repository, View};
 use crate::oci::manifest::Role;
 use crate::path::Place;
@@ -47,7 +47,7 @@ pub(super) fn links(
                 Presence::Unread | Presence::Unseen => {}
             },
             _ => {
-                if let Some(fault) = is_invalid(entry.link) {
+                if let Some(fault) = entry.link.fault() {
                     let digest = graph.digest(entry.node);
                     let message = format!(
                         "the layer link of {}, which no manifest needs, {}: a 3.x collector aborts on it; remove it",
@@ -107,7 +107,7 @@ pub(super) fn links(
 /// too: it takes the digest from the link (`registry/storage/garbagecollect.go @ v3.1.1`). What a manifest names anywhere is
 /// marked, and not listed.
 fn removed_twice(graph: &Graph, repository: &Repository, unreferenced: &[NodeId]) -> Vec<NodeId> {
-    let target = |alias: &NodeId| named(repository.layer(*alias)).filter(|target| target != alias);
+    let target = |alias: &NodeId| repository.layer(*alias).target().filter(|target| target != alias);
     let is_listed = |alias: &&NodeId| target(alias).is_some_and(|target| unreferenced.contains(&target));
     let mut aliases: Vec<NodeId> = unreferenced.iter().filter(is_listed).copied().collect();
     if !aliases.is_empty() {
@@ -122,7 +122,7 @@ fn needed(graph: &Graph, repository: &Repository) -> Vec<NodeId> {
     let mut needed = Vec::new();
     let mut seen = HashSet::new();
     let linked =
-        repository.revisions().iter().flat_map(|entry| [Some(entry.node), named(entry.link)]).flatten();
+        repository.revisions().iter().flat_map(|entry| [Some(entry.node), entry.link.target()]).flatten();
     let mut stack: Vec<NodeId> = linked.chain(roots(graph, repository)).collect();
     while let Some(node) = stack.pop() {
         if !seen.insert(node) {
@@ -137,7 +137,8 @@ fn needed(graph: &Graph, repository: &Repository) -> Vec<NodeId> {
         }
     }
     let view = View { graph, repository };
-    let targets: Vec<NodeId> = needed.iter().filter_map(|node| named(view.repository.layer(*node))).collect();
+    let targets: Vec<NodeId> =
+        needed.iter().filter_map(|node| view.repository.layer(*node).target()).collect();
     needed.extend(targets);
     needed.sort_unstable();
     needed.dedup();

@@ -6,6 +6,8 @@
 mod kept;
 mod links;
 mod remains;
+mod roots;
+mod survey;
 
 use rayon::prelude::*;
 
@@ -13,37 +15,14 @@ use super::code::Code;
 use super::counts::Garbage;
 use super::draft::Draft;
 use super::options::AuditOptions;
-use crate::graph::{Doubt, Graph, Link, LinkEntry, NodeId, Presence, Repository, TagEntry};
-use crate::oci::Algorithm;
+use super::words::plural;
+use crate::graph::{Doubt, Graph, LinkEntry, NodeId, Presence, Repository};
 use crate::path::Place;
 use kept::{Kept, hides_references, keep};
+use roots::roots;
 
-/// One piece of garbage, for the list that a user may ask for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Piece {
-    /// `blob-unreferenced`; `manifest-untagged` for revision links and for the blobs that only they reach; others.
-    pub code: Code,
-    /// The repository it lies in; a blob lies in none.
-    pub repository: Option<Box<str>>,
-    /// Its digest; an upload or a temporary file has none.
-    pub digest: Option<crate::oci::Digest>,
-    /// Where it lies, below the registry's `docker/registry/v2`.
-    pub path: String,
-    /// Its bytes; 0 for a link.
-    pub bytes: u64,
-}
-
-impl Piece {
-    fn blob(code: Code, digest: crate::oci::Digest, bytes: u64) -> Self {
-        Self {
-            code,
-            repository: None,
-            digest: Some(digest),
-            path: Place::BlobData(digest).to_string(),
-            bytes,
-        }
-    }
-}
+pub use survey::Piece;
+pub(super) use survey::Survey;
 
 /// A set of nodes.
 #[derive(Debug, Clone)]
@@ -78,20 +57,6 @@ impl Set {
     }
 }
 
-/// What the survey of one registry found.
-#[derive(Debug, Default)]
-pub(super) struct Survey {
-    /// `None` when it cannot be known.
-    pub(super) garbage: Option<Garbage>,
-    /// Findings of a repository: its index, and the draft.
-    pub(super) of_repository: Vec<(usize, Draft)>,
-    /// Findings of the whole registry.
-    pub(super) of_root: Vec<Draft>,
-    pub(super) pieces: Vec<Piece>,
-    /// Links whose time decides and was not asked for.
-    pub(super) doubts: Vec<Doubt>,
-}
-
 /// Surveys a whole registry. Only to be asked when every repository was read.
 pub(super) fn survey(graph: &Graph, options: &AuditOptions) -> Survey {
     let mut survey = Survey::default();
@@ -110,7 +75,7 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions) -> Survey {
     let mut stack = Vec::new();
     for (repository, kept) in graph.repositories.iter().zip(&kept) {
         for (entry, stays) in repository.revisions().iter().zip(&kept.revisions) {
-            for node in [Some(entry.node), named(entry.link)].into_iter().flatten() {
+            for node in [Some(entry.node), entry.link.target()].into_iter().flatten() {
                 reached.add_all(graph, node, &mut stack);
                 if *stays {
                     staying.add_all(graph, node, &mut stack);
@@ -126,7 +91,7 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions) -> Survey {
     for (at, (repository, kept)) in (0_u32..).zip(graph.repositories.iter().zip(&kept)) {
         for entry in repository.layers() {
             // A link that could not be read stands for its own digest at least.
-            let target = named(entry.link).unwrap_or(entry.node);
+            let target = entry.link.target().unwrap_or(entry.node);
             for set in [&mut reached, &mut staying] {
                 if set.has(target) || graph.blob(target).presence != Presence::Present {
                     continue;
@@ -182,24 +147,6 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions) -> Survey {
     survey.garbage = is_known.then_some(garbage);
     survey.doubts.append(&mut doubts);
     survey
-}
-
-const fn named(link: Link) -> Option<NodeId> {
-    if let Link::Names(node) = link { Some(node) } else { None }
-}
-
-/// What a tag names, where its link says so.
-fn target(graph: &Graph, tag: &TagEntry) -> Option<NodeId> {
-    named(tag.current).filter(|node| graph.digest(*node).algorithm() == Algorithm::Sha256)
-}
-
-/// What tags name; and where a tag's link says nothing, whatever it may have named.
-fn roots<'g>(graph: &'g Graph, repository: &'g Repository) -> impl Iterator<Item = NodeId> + 'g {
-    repository.numbered_tags().flat_map(|(_, tag)| {
-        let current = target(graph, tag);
-        let history: &[NodeId] = if current.is_some() { &[] } else { &tag.history };
-        history.iter().copied().chain(current)
-    })
 }
 
 fn blobs(
@@ -303,9 +250,4 @@ fn untagged(
 /// The pronoun for so many.
 const fn them(count: u64) -> &'static str {
     if count == 1 { "it" } else { "them" }
-}
-
-/// "1 blob", "2 blobs".
-pub(super) fn plural(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

@@ -1,12 +1,12 @@
 //! What writers left behind: uploads, temporary files; and referrers, which only an untagged collection decides about.
 
-use super::{Piece, Survey, plural};
+use super::survey::{Piece, Survey};
 use crate::audit::code::Code;
 use crate::audit::counts::Garbage;
 use crate::audit::draft::Draft;
 use crate::audit::finding::Repair;
 use crate::audit::options::{AuditOptions, UPLOAD_STALE_AFTER};
-use crate::audit::words::short;
+use crate::audit::words::{plural, short};
 use crate::graph::{Graph, NodeId, Repository, Seconds};
 use crate::path::Place;
 

@@ -12,8 +12,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::access::{Answer, LayerAnswer};
 use super::code::Code;
 use super::draft::{Draft, Key};
+use super::visit::Visit;
 use super::{history, words};
-use crate::graph::{Doubt, Link, LinkFault, ManifestNode, NodeId, View};
+use crate::graph::{Doubt, Link, ManifestNode, NodeId, View};
 use crate::oci::Algorithm;
 use crate::oci::manifest::Role;
 
@@ -26,22 +27,6 @@ pub(super) struct Leniency {
     pub(super) is_sparse: bool,
     /// Wrong bytes of the right size break a tag.
     pub(super) content: bool,
-}
-
-/// A manifest that was visited.
-#[derive(Debug)]
-pub(super) struct Visit {
-    /// The references that led here: a manifest, and the number of its edge.
-    pub(super) parents: Vec<(NodeId, usize)>,
-    /// Tags that name it: indexes among the repository's tags.
-    pub(super) tags: Vec<u32>,
-    /// Whether a tag reaches it.
-    pub(super) from_tag: bool,
-    /// What the server answers.
-    pub(super) answer: Answer,
-    /// Findings that lie here, and whether a client who pulls this manifest runs into them.
-    own: Vec<(usize, bool)>,
-    unknown: Option<String>,
 }
 
 /// All that was found out about one repository.
@@ -259,7 +244,7 @@ impl<'g> Judge<'g> {
 
     /// What a revision link names.
     fn linked(&self, node: NodeId) -> Option<NodeId> {
-        if let Link::Names(target) = self.view.repository.revision(node) { Some(target) } else { None }
+        self.view.repository.revision(node).target()
     }
 
     fn set_unknown(&mut self, node: NodeId, reason: String) {
@@ -279,9 +264,4 @@ impl<'g> Judge<'g> {
             visit.own.push((number, breaks));
         }
     }
-}
-
-/// Whether a link holds something that is no digest.
-pub(super) const fn is_invalid(link: Link) -> Option<LinkFault> {
-    if let Link::Invalid(fault) = link { Some(fault) } else { None }
 }
