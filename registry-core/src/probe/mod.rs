@@ -5,10 +5,12 @@
 //! this run is chosen beforehand ([`choose`]), from what earlier runs left in a [`State`].
 
 mod coverage;
+mod draft;
 mod judge;
 mod platforms;
 mod seen;
 mod state;
+mod visits;
 #[cfg(feature = "remote")]
 mod walk;
 mod words;

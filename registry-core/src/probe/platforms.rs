@@ -2,21 +2,20 @@
 
 use std::collections::HashSet;
 
-use super::judge::{Judging, present};
-use super::words::Draft;
+use super::draft::Draft;
+use super::seen::{SeenRepository, TagAnswer};
 use crate::audit::{Code, lacks};
 use crate::oci::manifest::{Kind, Role};
 use crate::oci::{Digest, MediaType, Platform, Tag};
-use crate::probe::TagAnswer;
 
 /// What an image offers; `None` while a part of it is not known.
-fn offer(judging: &Judging<'_>, root: Digest) -> Option<(bool, Vec<Platform>)> {
+fn offer(answers: &SeenRepository, root: Digest) -> Option<(bool, Vec<Platform>)> {
     let (mut seen, mut stack, mut platforms, mut is_image) = (HashSet::new(), vec![root], Vec::new(), false);
     while let Some(digest) = stack.pop() {
         if !seen.insert(digest) {
             continue;
         }
-        let manifest = &judging.answers.manifests.get(&digest).and_then(present)?.manifest;
+        let manifest = &answers.manifest(&digest)?.manifest;
         for reference in &manifest.references {
             let descriptor = &reference.descriptor;
             match reference.role {
@@ -30,7 +29,7 @@ fn offer(judging: &Judging<'_>, root: Digest) -> Option<(bool, Vec<Platform>)> {
                 },
                 Role::Config if manifest.kind == Kind::Image && is_config(descriptor.media_type.as_ref()) => {
                     is_image = true;
-                    let config = judging.answers.platforms.get(&descriptor.digest?)?;
+                    let config = answers.platforms.get(&descriptor.digest?)?;
                     platforms.extend(config.clone());
                 }
                 Role::Config | Role::Layer => {}
@@ -54,18 +53,19 @@ pub(super) fn configs(manifest: &crate::oci::Manifest) -> impl Iterator<Item = D
         .filter_map(|one| one.descriptor.digest)
 }
 
-/// Files a finding for every tag whose image lacks a required platform.
-pub(super) fn check(judging: &mut Judging<'_>) {
+/// A finding for every tag, by number, whose image lacks a platform that is required.
+pub(super) fn missing(answers: &SeenRepository, required: &[Platform]) -> Vec<(u32, Draft)> {
     let mut missing = Vec::new();
-    for (number, tag) in judging.tag_names() {
-        let Some(TagAnswer::Names(root)) = judging.answers.tags.get(tag) else { continue };
-        if judging.options.require_platforms.is_empty()
-            || Tag::new(tag).is_ok_and(|tag| tag.follows_a_digest())
-        {
+    if required.is_empty() {
+        return missing;
+    }
+    for (number, (tag, answer)) in (0_u32..).zip(&answers.tags) {
+        let TagAnswer::Names(root) = answer else { continue };
+        if Tag::new(tag).is_ok_and(|tag| tag.follows_a_digest()) {
             continue;
         }
-        let Some((true, platforms)) = offer(judging, *root) else { continue };
-        for wanted in &judging.options.require_platforms {
+        let Some((true, platforms)) = offer(answers, *root) else { continue };
+        for wanted in required {
             if platforms.iter().any(|platform| platform.satisfies(wanted)) {
                 continue;
             }
@@ -74,7 +74,5 @@ pub(super) fn check(judging: &mut Judging<'_>) {
             missing.push((number, Draft { platform: Some(wanted.to_string()), ..draft }));
         }
     }
-    for (number, draft) in missing {
-        judging.file_of_tag(number, draft);
-    }
+    missing
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::graph::Content;
+use crate::oci::manifest::Role;
 use crate::oci::{Digest, Manifest, Platform};
 
 /// What one registry answered.
@@ -31,6 +32,18 @@ pub struct SeenRepository {
     pub blobs: HashMap<Digest, BlobAnswer>,
     /// Platforms that configs name, where that was asked for; `None` when a config names none.
     pub platforms: HashMap<Digest, Option<Platform>>,
+}
+
+impl SeenRepository {
+    /// A manifest that answers.
+    pub(super) fn manifest(&self, digest: &Digest) -> Option<&Arc<SeenManifest>> {
+        self.manifests.get(digest).and_then(ManifestAnswer::manifest)
+    }
+
+    /// The manifests that answer.
+    pub(super) fn present(&self) -> impl Iterator<Item = &Arc<SeenManifest>> {
+        self.manifests.values().filter_map(ManifestAnswer::manifest)
+    }
 }
 
 /// Why something has no answer that says whether it is there.
@@ -88,6 +101,13 @@ pub enum ManifestAnswer {
     Unknown(Trouble),
 }
 
+impl ManifestAnswer {
+    /// What was answered, where that is the manifest.
+    pub(super) const fn manifest(&self) -> Option<&Arc<SeenManifest>> {
+        if let Self::Present(manifest) = self { Some(manifest) } else { None }
+    }
+}
+
 /// A manifest that answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenManifest {
@@ -109,6 +129,14 @@ impl SeenManifest {
             manifest.refusal().is_none() || serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
         let media_type = media_type.split(';').next().unwrap_or_default().trim().into();
         Self { manifest, media_type, bytes: bytes.len() as u64, is_json }
+    }
+
+    /// The manifests that it lists and the registry is asked for, with the numbers of their references.
+    pub(super) fn children(&self) -> impl Iterator<Item = (usize, Digest)> {
+        let references = self.manifest.references.iter().enumerate();
+        references
+            .filter(|(_, one)| one.role == Role::Child && !one.descriptor.has_urls)
+            .filter_map(|(number, one)| Some((number, one.descriptor.digest?)))
     }
 }
 

@@ -4,61 +4,13 @@
 
 use std::sync::Arc;
 
-use super::judge::{Judging, present};
+use super::draft::Draft;
 use super::seen::SeenManifest;
+use super::visits::Visits;
 use crate::audit::{Code, Finding, Tags};
 use crate::graph::Content;
 use crate::oci::manifest::{Kind, Role};
 use crate::oci::{Digest, MediaType};
-
-/// A finding in the making.
-#[derive(Debug, Clone)]
-pub(super) struct Draft {
-    pub(super) code: Code,
-    pub(super) digest: Option<Digest>,
-    /// Tells damages apart that share code and digest.
-    pub(super) detail: String,
-    pub(super) parent: Option<Digest>,
-    pub(super) platform: Option<String>,
-    pub(super) message: String,
-    /// Where it was asked for, below `/v2/` and the repository.
-    pub(super) path: String,
-    /// Tags that reach it, by number.
-    pub(super) tags: Vec<u32>,
-}
-
-impl Draft {
-    pub(super) fn new(code: Code, digest: Option<Digest>, path: String, message: String) -> Self {
-        Self {
-            code,
-            digest,
-            detail: String::new(),
-            parent: None,
-            platform: None,
-            message,
-            path,
-            tags: Vec::new(),
-        }
-    }
-
-    pub(super) fn finding(&self, source: &Arc<str>, repository: &Arc<str>, tags: Tags) -> Finding {
-        Finding {
-            code: self.code,
-            severity: self.code.severity(),
-            source: Arc::clone(source),
-            repository: Some(Arc::clone(repository)),
-            tags,
-            digest: self.digest,
-            parent: self.parent,
-            platform: self.platform.clone(),
-            path: Some(format!("/v2/{repository}/{}", self.path)),
-            message: self.message.clone(),
-            repair: None,
-            cause: None,
-            new: None,
-        }
-    }
-}
 
 /// What is said of a list that shows names which no client can ask for.
 pub(super) fn strays(source: &Arc<str>, list: &str, names: &[String]) -> Finding {
@@ -101,18 +53,18 @@ pub(super) fn tag_fails(tag: &str, status: u16) -> Draft {
 }
 
 /// A draft about a manifest, with who it is to somebody who pulls the tag.
-fn about(judging: &Judging<'_>, digest: Digest, code: Code, what: &str) -> Draft {
-    let visit = judging.judged.visits.get(&digest);
+fn about(visits: &Visits<'_>, digest: Digest, code: Code, what: &str) -> Draft {
+    let visit = visits.get(digest);
     let mut parents: Vec<_> = visit.iter().flat_map(|visit| &visit.parents).copied().collect();
     parents.sort_unstable();
     let is_named = visit.is_some_and(|visit| !visit.tags.is_empty());
     let Some((parent, number)) = parents.first().copied().filter(|_| !is_named) else {
-        let is_index = judging.answers.manifests.get(&digest).and_then(present);
+        let is_index = visits.answers.manifest(&digest);
         let is_index = is_index.is_some_and(|seen| seen.manifest.kind == Kind::Index);
         let who = if is_index { "its image index" } else { "its manifest" };
         return Draft::new(code, Some(digest), manifest_path(digest), format!("{who} {what}"));
     };
-    let seen = judging.answers.manifests.get(&parent).and_then(present);
+    let seen = visits.answers.manifest(&parent);
     let descriptor = seen.and_then(|seen| seen.manifest.references.get(number)).map(|one| &one.descriptor);
     let platform = descriptor.and_then(|one| one.platform.clone()).filter(|platform| !platform.is_unknown());
     let is_attestation = descriptor.is_some_and(|one| one.is_attestation);
@@ -133,35 +85,35 @@ fn short(digest: &Digest) -> String {
     text
 }
 
-pub(super) fn manifest_absent(judging: &Judging<'_>, digest: Digest) -> Draft {
-    let is_named = judging.judged.visits.get(&digest).is_some_and(|visit| !visit.tags.is_empty());
+pub(super) fn manifest_absent(visits: &Visits<'_>, digest: Digest) -> Draft {
+    let is_named = visits.get(digest).is_some_and(|visit| !visit.tags.is_empty());
     let code = if is_named { Code::TagTargetMissing } else { Code::ChildMissing };
-    about(judging, digest, code, "answers 404")
+    about(visits, digest, code, "answers 404")
 }
 
-pub(super) fn manifest_fails(judging: &Judging<'_>, digest: Digest, status: u16) -> Draft {
-    about(judging, digest, Code::ServerError, &format!("answers {status} on every try"))
+pub(super) fn manifest_fails(visits: &Visits<'_>, digest: Digest, status: u16) -> Draft {
+    about(visits, digest, Code::ServerError, &format!("answers {status} on every try"))
 }
 
-pub(super) fn manifest_wrong(judging: &Judging<'_>, digest: Digest, found: Digest) -> Draft {
-    about(judging, digest, Code::ManifestDigestMismatch, &format!("is sent with bytes that hash to {found}"))
+pub(super) fn manifest_wrong(visits: &Visits<'_>, digest: Digest, found: Digest) -> Draft {
+    about(visits, digest, Code::ManifestDigestMismatch, &format!("is sent with bytes that hash to {found}"))
 }
 
-pub(super) fn manifest_unreadable(judging: &Judging<'_>, digest: Digest, why: &str) -> Draft {
-    about(judging, digest, Code::ManifestUnreadable, &format!("is no manifest: {why}"))
+pub(super) fn manifest_unreadable(visits: &Visits<'_>, digest: Digest, why: &str) -> Draft {
+    about(visits, digest, Code::ManifestUnreadable, &format!("is no manifest: {why}"))
 }
 
 /// What is said when a manifest is served as something else than it, or the index that names it, says.
-pub(super) fn wrong_type(judging: &Judging<'_>, digest: Digest, seen: &SeenManifest) -> Option<Draft> {
+pub(super) fn wrong_type(visits: &Visits<'_>, digest: Digest, seen: &SeenManifest) -> Option<Draft> {
     let served = MediaType::new(&seen.media_type);
     // 2.8 signs schema 1 anew, whatever was stored.
     if seen.media_type.is_empty() || seen.manifest.kind == Kind::Schema1 {
         return None;
     }
     let own = seen.manifest.media_type.as_ref().filter(|own| **own != served);
-    let visit = judging.judged.visits.get(&digest);
+    let visit = visits.get(digest);
     let told = visit.iter().flat_map(|visit| &visit.parents).find_map(|(parent, number)| {
-        let parent = judging.answers.manifests.get(parent).and_then(present)?;
+        let parent = visits.answers.manifest(parent)?;
         let told = parent.manifest.references.get(*number)?.descriptor.media_type.clone()?;
         (told != served).then_some(told)
     });
@@ -172,17 +124,17 @@ pub(super) fn wrong_type(judging: &Judging<'_>, digest: Digest, seen: &SeenManif
     };
     let (served, told) = (crate::text::escape(served.as_str()), crate::text::escape(told.as_str()));
     Some(about(
-        judging,
+        visits,
         digest,
         Code::MediaTypeMismatch,
         &format!("is served as {served}, and {whose} {told}"),
     ))
 }
 
-pub(super) fn descriptor(judging: &Judging<'_>, digest: Digest, pointer: &str, why: &str) -> Draft {
+pub(super) fn descriptor(visits: &Visits<'_>, digest: Digest, pointer: &str, why: &str) -> Draft {
     let pointer = crate::text::escape(pointer);
     let draft = about(
-        judging,
+        visits,
         digest,
         Code::DescriptorInvalid,
         &format!("has a reference that nobody can follow: {pointer} {why}"),
@@ -191,13 +143,13 @@ pub(super) fn descriptor(judging: &Judging<'_>, digest: Digest, pointer: &str, w
 }
 
 pub(super) fn size_lie(
-    judging: &Judging<'_>,
+    visits: &Visits<'_>,
     parent: Digest,
     number: usize,
     child: Digest,
     bytes: u64,
 ) -> Draft {
-    let seen = judging.answers.manifests.get(&parent).and_then(present);
+    let seen = visits.answers.manifest(&parent);
     let told =
         seen.and_then(|seen| seen.manifest.references.get(number)).map_or(0, |one| one.descriptor.size);
     let message = format!("its index gives {} the size {told}, and it has {bytes} bytes", short(&child));
@@ -206,8 +158,8 @@ pub(super) fn size_lie(
 }
 
 /// A draft about a config or layer.
-fn part(judging: &Judging<'_>, parent: Digest, role: Role, target: Digest, code: Code, what: &str) -> Draft {
-    let who = about(judging, parent, code, "");
+fn part(visits: &Visits<'_>, parent: Digest, role: Role, target: Digest, code: Code, what: &str) -> Draft {
+    let who = about(visits, parent, code, "");
     let who = if who.parent.is_some() { format!(" of {}", who.message.trim_end()) } else { String::new() };
     let word = if role == Role::Config { "config" } else { "layer" };
     let message = format!("{word} {}{who} {what}", short(&target));
@@ -215,22 +167,22 @@ fn part(judging: &Judging<'_>, parent: Digest, role: Role, target: Digest, code:
     Draft { parent: Some(parent), ..draft }
 }
 
-pub(super) fn blob_absent(judging: &Judging<'_>, parent: Digest, role: Role, target: Digest) -> Draft {
-    part(judging, parent, role, target, Code::BlobMissing, "answers 404")
+pub(super) fn blob_absent(visits: &Visits<'_>, parent: Digest, role: Role, target: Digest) -> Draft {
+    part(visits, parent, role, target, Code::BlobMissing, "answers 404")
 }
 
 pub(super) fn blob_fails(
-    judging: &Judging<'_>,
+    visits: &Visits<'_>,
     parent: Digest,
     role: Role,
     target: Digest,
     status: u16,
 ) -> Draft {
-    part(judging, parent, role, target, Code::ServerError, &format!("answers {status} on every try"))
+    part(visits, parent, role, target, Code::ServerError, &format!("answers {status} on every try"))
 }
 
 pub(super) fn blob_size(
-    judging: &Judging<'_>,
+    visits: &Visits<'_>,
     parent: Digest,
     role: Role,
     target: Digest,
@@ -239,16 +191,16 @@ pub(super) fn blob_size(
 ) -> Draft {
     if content == Content::Right {
         let what = format!("has {size} bytes, which are right, and its manifest says {wanted}");
-        let draft = part(judging, parent, role, target, Code::DescriptorSizeMismatch, &what);
+        let draft = part(visits, parent, role, target, Code::DescriptorSizeMismatch, &what);
         return Draft { detail: format!("{parent} {wanted}"), ..draft };
     }
     let what = format!("has {size} bytes, and its manifest says {wanted}");
-    Draft { detail: wanted.to_string(), ..part(judging, parent, role, target, Code::BlobSizeMismatch, &what) }
+    Draft { detail: wanted.to_string(), ..part(visits, parent, role, target, Code::BlobSizeMismatch, &what) }
 }
 
-pub(super) fn blob_wrong(judging: &Judging<'_>, parent: Digest, role: Role, target: Digest) -> Draft {
+pub(super) fn blob_wrong(visits: &Visits<'_>, parent: Digest, role: Role, target: Digest) -> Draft {
     part(
-        judging,
+        visits,
         parent,
         role,
         target,

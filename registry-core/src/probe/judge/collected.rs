@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::{Judged, Judgement, present};
+use super::repository::Judged;
 use crate::audit::{Audit, BrokenTag, Finding, Role, Source, SourceKind, Tags, UnknownTag, UnreadPath};
 use crate::oci::manifest::Kind;
 use crate::probe::seen::{BlobAnswer, SeenRepository};
@@ -26,8 +26,7 @@ pub(super) fn source_of(name: &Arc<str>) -> Source {
 }
 
 pub(super) fn count_manifests(counts: &mut Source, answers: &SeenRepository) {
-    let present = answers.manifests.values().filter_map(present);
-    counts.indexes += present.filter(|one| one.manifest.kind == Kind::Index).count() as u64;
+    counts.indexes += answers.present().filter(|one| one.manifest.kind == Kind::Index).count() as u64;
     for blob in answers.blobs.values() {
         counts.layer_links += 1;
         if let BlobAnswer::Present { size, .. } = blob {
@@ -79,7 +78,8 @@ impl Collected {
         }
     }
 
-    pub(super) fn finish(mut self, source: Source) -> Judgement {
+    /// The audit, and repository and tag of all that were judged.
+    pub(super) fn finish(mut self, source: Source) -> (Audit, HashSet<(String, String)>) {
         let mut order: Vec<usize> = (0..self.findings.len()).collect();
         order.sort_by(|a, b| self.findings[*a].order().cmp(&self.findings[*b].order()));
         let mut place = vec![0; order.len()];
@@ -101,6 +101,6 @@ impl Collected {
             doubts: Vec::new(),
             looks_like_cache: false,
         };
-        Judgement { audit, judged: self.judged }
+        (audit, self.judged)
     }
 }

@@ -1,6 +1,6 @@
 //! A manifest that answers, and whether what it references does.
 
-use super::{Judging, present};
+use super::repository::Judging;
 use crate::graph::Content;
 use crate::oci::Digest;
 use crate::oci::manifest::{Defect, Kind, Reference, Role as Part};
@@ -12,15 +12,15 @@ impl Judging<'_> {
     pub(super) fn served(&mut self, digest: Digest, seen: &SeenManifest) {
         if !seen.is_json {
             let why = seen.manifest.refusal().map_or("it is no JSON", |problem| &*problem.message).to_owned();
-            let draft = words::manifest_unreadable(self, digest, &why);
+            let draft = words::manifest_unreadable(&self.visits, digest, &why);
             self.file(digest, draft, true);
             return;
         }
-        if let Some(draft) = words::wrong_type(self, digest, seen) {
+        if let Some(draft) = words::wrong_type(&self.visits, digest, seen) {
             self.file(digest, draft, false);
         }
         for problem in seen.manifest.problems.iter().filter(|problem| problem.defect == Defect::Part) {
-            let draft = words::descriptor(self, digest, &problem.pointer, &problem.message);
+            let draft = words::descriptor(&self.visits, digest, &problem.pointer, &problem.message);
             self.file(digest, draft, true);
         }
         for (number, reference) in seen.manifest.references.iter().enumerate() {
@@ -40,10 +40,10 @@ impl Judging<'_> {
     }
 
     fn child(&mut self, digest: Digest, number: usize, reference: &Reference, child: Digest) {
-        let Some(seen) = self.answers.manifests.get(&child).and_then(present) else { return };
+        let Some(seen) = self.answers.manifest(&child) else { return };
         let size = reference.descriptor.size;
         if seen.manifest.kind != Kind::Schema1 && size >= 0 && u64::try_from(size) != Ok(seen.bytes) {
-            let draft = words::size_lie(self, digest, number, child, seen.bytes);
+            let draft = words::size_lie(&self.visits, digest, number, child, seen.bytes);
             self.file(digest, draft, true);
         }
     }
@@ -51,23 +51,25 @@ impl Judging<'_> {
     fn blob(&mut self, digest: Digest, reference: &Reference, target: Digest, wanted: Option<u64>) {
         let draft = match self.answers.blobs.get(&target) {
             None | Some(BlobAnswer::Unknown(Trouble::NotAsked)) => {
-                self.visit(digest).is_unasked = true;
+                self.visits.visit(digest).is_unasked = true;
                 return;
             }
             Some(BlobAnswer::Unknown(Trouble::Server(status))) if !self.is_out_of_order => {
-                words::blob_fails(self, digest, reference.role, target, *status)
+                words::blob_fails(&self.visits, digest, reference.role, target, *status)
             }
             Some(BlobAnswer::Unknown(trouble)) => {
                 self.unread(format!("blobs/{target}"), trouble);
-                self.visit(digest).unknown.get_or_insert_with(|| format!("{target}: {trouble}"));
+                self.visits.visit(digest).unknown.get_or_insert_with(|| format!("{target}: {trouble}"));
                 return;
             }
-            Some(BlobAnswer::Absent) => words::blob_absent(self, digest, reference.role, target),
+            Some(BlobAnswer::Absent) => words::blob_absent(&self.visits, digest, reference.role, target),
             Some(BlobAnswer::Present { size, content }) => match (wanted, size) {
                 (Some(wanted), Some(size)) if wanted != *size => {
-                    words::blob_size(self, digest, reference.role, target, (wanted, *size), *content)
+                    words::blob_size(&self.visits, digest, reference.role, target, (wanted, *size), *content)
                 }
-                _ if *content == Content::Wrong => words::blob_wrong(self, digest, reference.role, target),
+                _ if *content == Content::Wrong => {
+                    words::blob_wrong(&self.visits, digest, reference.role, target)
+                }
                 _ => return,
             },
         };

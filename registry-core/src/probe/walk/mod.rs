@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 
-use super::judge::{children, present};
 use super::platforms;
 use super::seen::{BlobAnswer, ManifestAnswer, Seen, SeenManifest, TagAnswer, Trouble};
 use super::state::{RememberedBlob, State};
@@ -206,10 +205,9 @@ impl<'a> Walk<'a> {
     }
 
     fn children(&self, (repository, digest): &At) -> Vec<At> {
-        let answer = self.seen.repositories.get(repository).and_then(|one| one.manifests.get(digest));
-        let references =
-            answer.and_then(present).map(|seen| &seen.manifest.references[..]).unwrap_or_default();
-        children(references).map(|(_, child)| (repository.clone(), child)).collect()
+        let seen = self.seen.repositories.get(repository).and_then(|one| one.manifest(digest));
+        let children = seen.into_iter().flat_map(|seen| seen.children());
+        children.map(|(_, child)| (repository.clone(), child)).collect()
     }
 
     /// Asks for the configs and layers of manifests, as deep as is wanted.
@@ -217,7 +215,7 @@ impl<'a> Walk<'a> {
         let mut wanted: BTreeMap<At, u64> = BTreeMap::new();
         for (repository, digest) in manifests {
             let Some(seen) = self.seen.repositories.get(repository) else { continue };
-            let Some(manifest) = seen.manifests.get(digest).and_then(present) else { continue };
+            let Some(manifest) = seen.manifest(digest) else { continue };
             let mut configs = BTreeSet::new();
             if self.options.platforms {
                 configs.extend(platforms::configs(&manifest.manifest));
@@ -268,7 +266,7 @@ impl<'a> Walk<'a> {
         let names: BTreeSet<String> = sizes.keys().map(|(repository, _)| repository.clone()).collect();
         for repository in names {
             let Some(seen) = self.seen.repositories.get(&repository) else { continue };
-            for (part, size) in seen.manifests.values().filter_map(present).flat_map(|one| parts_of(one)) {
+            for (part, size) in seen.present().flat_map(|one| parts_of(one)) {
                 if let Some(most) = sizes.get_mut(&(repository.clone(), part)) {
                     *most = size.max(*most);
                 }

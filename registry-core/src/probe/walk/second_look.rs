@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{At, Walk, parts_of};
 use crate::graph::Content;
 use crate::oci::Digest;
-use crate::probe::judge::{JudgeOptions, judge, present};
+use crate::probe::judge::{JudgeOptions, judge};
 use crate::probe::seen::{BlobAnswer, ManifestAnswer, Seen, TagAnswer, Trouble};
 
 impl Walk<'_> {
@@ -41,7 +41,7 @@ impl Walk<'_> {
                     *answer = ManifestAnswer::Unknown(Trouble::NotAsked);
                 }
             }
-            let manifests = repository.manifests.values().filter_map(present);
+            let manifests = repository.present();
             let told: BTreeSet<(Digest, u64)> = manifests.flat_map(|one| parts_of(one)).collect();
             let is_good = |digest: &Digest, answer: &BlobAnswer| match answer {
                 BlobAnswer::Present { content: Content::Wrong, .. } => false,
