@@ -1,21 +1,19 @@
 //! Making one change. What goes to the journal before and what is made safe after is the run's matter.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::change::Change;
-use super::check::{Conditions, check};
+use super::aside::make_aside;
+use super::change::{Change, UNFINISHED};
+use super::check::check;
+use super::conditions::Conditions;
+use super::made::{Folders, Made, NotMade, is_hopeless, parent};
 use super::scheduler_state;
 use super::step::{Outcome, Step};
 use super::supply::Supply;
 use crate::oci::Hasher;
 use crate::storage::FolderError;
-use crate::storage::edit::{Attributes, Editor, Room};
-
-/// What the name of a file ends in before it takes its place; the same each time, so that what an interrupted run left is
-/// replaced by the next.
-pub(super) const UNFINISHED: &str = ".registry-fsck.tmp";
+use crate::storage::edit::{Attributes, Editor, Room, neighbours};
 
 /// Makes changes.
 #[derive(Debug)]
@@ -132,85 +130,6 @@ impl<E: Editor> Maker<'_, E> {
     }
 }
 
-/// Owner and mode of the nearest folder around a path.
-fn neighbours(editor: &impl Editor, room: Room, path: &str) -> Result<Attributes, FolderError> {
-    for folder in Path::new(path).ancestors().skip(1) {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        if let Some(look) = editor.look(room, folder)? {
-            return Ok(look.attributes);
-        }
-    }
-    Err(FolderError::NotFound)
-}
-
-/// Owner and mode in the quarantine: those of the folder around it, so that whoever keeps the registry can go on there, and
-/// nothing for others, as what is moved aside may be secret.
-fn attributes_aside(editor: &impl Editor, path: &str) -> Result<Attributes, FolderError> {
-    let around = neighbours(editor, Room::Aside, path)?;
-    Ok(Attributes { mode: (around.mode & 0o770) | 0o700, ..around })
-}
-
-/// Makes a folder of the quarantine. Who may not give it away keeps it.
-pub(super) fn make_aside(editor: &impl Editor, path: &str) -> Result<(), FolderError> {
-    let attributes = attributes_aside(editor, path)?;
-    match editor.make_folder(Room::Aside, Path::new(path), Some(attributes)) {
-        Err(error) if is_denied(&error) => editor.make_folder(Room::Aside, Path::new(path), None),
-        made => made,
-    }
-}
-
-/// Writes a file into the quarantine. Who may not give it away keeps it.
-pub(super) fn write_aside(editor: &impl Editor, path: &str, bytes: &[u8]) -> Result<(), FolderError> {
-    let attributes = attributes_aside(editor, path)?.of_file();
-    let write = |attributes| {
-        editor.write(Room::Aside, Path::new(path), attributes, None, &mut |out| out.write_all(bytes))
-    };
-    match write(Some(attributes)) {
-        Err(error) if is_denied(&error) => write(None),
-        written => written,
-    }
-}
-
-fn is_denied(error: &FolderError) -> bool {
-    matches!(error, FolderError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied)
-}
-
-/// Folders whose entries were changed.
-pub(super) type Folders = BTreeSet<(Room, PathBuf)>;
-
-/// How it went with one change.
-#[derive(Debug)]
-pub(super) struct Made {
-    pub(super) outcome: Outcome,
-    pub(super) folders: Folders,
-    /// Whether there is no use in going on.
-    pub(super) is_hopeless: bool,
-}
-
-impl Default for Made {
-    fn default() -> Self {
-        Self { outcome: Outcome::Planned, folders: Folders::new(), is_hopeless: false }
-    }
-}
-
-/// Why a change was not made.
-pub(super) enum NotMade {
-    Outcome(Outcome),
-    Folder(FolderError),
-}
-
-impl From<Outcome> for NotMade {
-    fn from(outcome: Outcome) -> Self {
-        Self::Outcome(outcome)
-    }
-}
-
-impl From<FolderError> for NotMade {
-    fn from(error: FolderError) -> Self {
-        Self::Folder(error)
-    }
-}
-
 /// A writer that hashes what passes through.
 struct Hashing<'h> {
     out: &'h mut dyn io::Write,
@@ -226,26 +145,5 @@ impl io::Write for Hashing<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
-    }
-}
-
-pub(super) fn parent(path: &str) -> PathBuf {
-    Path::new(path)
-        .parent()
-        .filter(|path| !path.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
-        .to_path_buf()
-}
-
-/// Whether the disk as a whole refuses: no space, read-only, failing.
-pub(super) fn is_hopeless(error: &FolderError) -> bool {
-    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    const EIO: i32 = 5;
-    match error {
-        FolderError::Io(error) => {
-            matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
-                || error.raw_os_error() == Some(EIO)
-        }
-        _ => false,
     }
 }

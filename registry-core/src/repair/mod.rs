@@ -4,14 +4,17 @@
 //! [`plan`] is pure but for its questions: a graph in, steps out. [`Run`] does the steps, each checked again on the disk right
 //! before it is done and told to the journal before that. [`Undo`] goes by a journal. Nothing is deleted but by [`purge`].
 
+mod aside;
 mod bytes_text;
 mod change;
 mod check;
+mod conditions;
 mod harm;
 mod hope;
 mod journal;
 mod left_out;
 mod lock;
+mod made;
 mod make;
 mod needs;
 mod plan;
@@ -27,8 +30,8 @@ mod step;
 mod supply;
 mod undo;
 
-pub use change::{Before, Change};
-pub use check::{Conditions, REWRITE_MAX};
+pub use change::{Before, Change, REWRITE_MAX};
+pub use conditions::Conditions;
 pub use journal::{
     Entry, FileLog, Journal, JournalError, Line as JournalLine, Log, SCHEMA as JOURNAL_SCHEMA, Told,
 };

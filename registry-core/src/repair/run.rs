@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
+use super::aside::{make_aside, write_aside};
 use super::change::Change;
-use super::check::{Conditions, check};
+use super::check::check;
+use super::conditions::Conditions;
 use super::journal::{Journal, Log};
-use super::make::{Folders, Made, Maker, is_hopeless, make_aside, write_aside};
+use super::made::{Folders, Made, is_hopeless};
+use super::make::Maker;
 use super::needs;
 use super::quarantine::{MARKER, Marker, SCHEMA as MARKER_SCHEMA};
 use super::step::{Act, Outcome, Step};

@@ -6,9 +6,11 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::change::Change;
-use super::check::{Conditions, away, failed, spared, whole_second};
-use super::make::{NotMade, UNFINISHED, make_aside, parent};
+use super::aside::{free, make_aside};
+use super::change::{Change, UNFINISHED};
+use super::check::look::{failed, spared, whole_second};
+use super::conditions::Conditions;
+use super::made::{NotMade, parent};
 use super::step::Outcome;
 use crate::storage::Kind;
 use crate::storage::edit::{Editor, Look, Room};
@@ -48,7 +50,7 @@ pub(super) fn check(editor: &impl Editor, now: &Conditions<'_>) -> Result<Change
         Broken::File(..) => Some(whole_second(now.now)),
         Broken::Folder => None,
     };
-    let (to, made) = away::free(editor, NAME, now)?;
+    let (to, made) = free(editor, NAME, now)?;
     Ok(Change::SchedulerState { to, made, written })
 }
 

@@ -5,10 +5,12 @@ use std::path::Path;
 
 use jiff::SignedDuration;
 
-use super::{Conditions, digest, failed, is_right, look, says, spared, to_be_made};
+use super::look::{digest, failed, is_right, look, says, spared};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
+use crate::repair::aside::free;
 use crate::repair::change::Change;
+use crate::repair::conditions::Conditions;
 use crate::repair::step::{Act, Outcome, Step};
 use crate::storage::edit::{Editor, Look, Room};
 use crate::storage::{FolderError, Kind};
@@ -162,20 +164,4 @@ pub(super) fn drop_tag(editor: &impl Editor, step: &Step, now: &Conditions<'_>) 
 fn moved(editor: &impl Editor, path: &str, now: &Conditions<'_>) -> Result<Change, Outcome> {
     let (to, made) = free(editor, path, now)?;
     Ok(Change::Move { path: path.to_owned(), to, made, lacked: Vec::new() })
-}
-
-/// A path's place in the quarantine, with a number where it is taken, and the folders that are to be made for it.
-pub(in crate::repair) fn free(
-    editor: &impl Editor,
-    path: &str,
-    now: &Conditions<'_>,
-) -> Result<(String, Vec<String>), Outcome> {
-    let mut to = format!("{}/{path}", now.aside);
-    let mut number = 1;
-    while editor.look(Room::Aside, Path::new(&to)).map_err(|error| failed(&to, &error))?.is_some() {
-        number += 1;
-        to = format!("{}/{path}.{number}", now.aside);
-    }
-    let made = to_be_made(editor, Room::Aside, &to)?;
-    Ok((to, made))
 }

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use super::{
-    Conditions, REWRITE_MAX, digest, failed, is_right, look, says, spared, to_be_made, whole_second,
-};
+use super::look::{digest, failed, is_right, look, says, spared, to_be_made, whole_second};
 use crate::oci::{Algorithm, Digest, Manifest};
 use crate::path::Place;
-use crate::repair::change::{Before, Change};
+use crate::repair::change::{Before, Change, REWRITE_MAX};
+use crate::repair::conditions::Conditions;
 use crate::repair::step::{Outcome, Step};
 use crate::storage::Kind;
 use crate::storage::edit::{Attributes, Editor, Look, Room};

@@ -1,8 +1,7 @@
 //! Which changes of a journal are a repair's own: it may be anybody's, and its hashes only show that it is whole.
 
 use crate::path::Place;
-use crate::repair::change::Change;
-use crate::repair::check::REWRITE_MAX;
+use crate::repair::change::{Change, REWRITE_MAX};
 use crate::repair::quarantine::{HOME, MARKER};
 use crate::storage::scheduler_state::NAME;
 

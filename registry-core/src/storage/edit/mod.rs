@@ -13,7 +13,7 @@ pub use fd::FdEditor;
 
 use jiff::Timestamp;
 
-use super::folder::{Kind, Result};
+use super::folder::{FolderError, Kind, Result};
 use crate::oci::{Algorithm, Digest};
 
 /// Which folder a path is relative to.
@@ -146,4 +146,15 @@ pub trait Editor: Sync {
     /// # Errors
     /// When the disk refuses.
     fn sync(&self, room: Room, path: &Path) -> Result<()>;
+}
+
+/// Owner and mode of the nearest folder around a path.
+pub(crate) fn neighbours(editor: &impl Editor, room: Room, path: &str) -> Result<Attributes> {
+    for folder in Path::new(path).ancestors().skip(1) {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        if let Some(look) = editor.look(room, folder)? {
+            return Ok(look.attributes);
+        }
+    }
+    Err(FolderError::NotFound)
 }

@@ -1,0 +1,94 @@
+//! What stands in a tree right now, and why a step is not done where that is not what was planned.
+
+use std::path::Path;
+use std::sync::PoisonError;
+
+use jiff::Timestamp;
+
+use crate::oci::Digest;
+use crate::path::Place;
+use crate::repair::conditions::Conditions;
+use crate::repair::step::{Outcome, Step};
+use crate::serve::{LINK_MAX, read_link};
+use crate::storage::edit::{Editor, Look, Room};
+use crate::storage::{FolderError, Kind};
+
+pub(crate) fn failed(what: &str, error: &FolderError) -> Outcome {
+    Outcome::Failed(format!("{what}: {error}"))
+}
+
+pub(crate) fn spared(why: impl Into<String>) -> Outcome {
+    Outcome::Spared(why.into())
+}
+
+pub(crate) fn look(editor: &impl Editor, path: &str) -> Result<Option<Look>, Outcome> {
+    match editor.look(Room::Tree, Path::new(path)) {
+        // A file in the place of a folder on the way: there is nothing there.
+        Err(FolderError::NotAFolder) => Ok(None),
+        other => other.map_err(|error| failed(path, &error)),
+    }
+}
+
+/// The digest that a step is about.
+pub(crate) fn digest(step: &Step) -> Result<Digest, Outcome> {
+    step.digest.ok_or_else(|| Outcome::Failed("the step names no digest".into()))
+}
+
+/// What a link says now; `None` when there is none.
+pub(crate) fn says(editor: &impl Editor, path: &str) -> Result<Option<Result<Digest, ()>>, Outcome> {
+    match editor.read(Room::Tree, Path::new(path), LINK_MAX + 1) {
+        Ok(bytes) => Ok(Some(read_link(&bytes).map_err(drop))),
+        Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(None),
+        Err(error) => Err(failed(path, &error)),
+    }
+}
+
+/// Folders on the way to an entry that are not there yet, outermost first.
+pub(crate) fn to_be_made(editor: &impl Editor, room: Room, path: &str) -> Result<Vec<String>, Outcome> {
+    let mut missing = Vec::new();
+    let mut at = Path::new(path).parent();
+    while let Some(folder) = at.filter(|folder| !folder.as_os_str().is_empty()) {
+        match editor.look(room, folder) {
+            Ok(Some(look)) if look.kind == Kind::Folder => break,
+            Ok(Some(look)) => {
+                return Err(Outcome::Failed(format!(
+                    "{}: {} in the place of a folder",
+                    folder.display(),
+                    look.kind.describe()
+                )));
+            }
+            Ok(None) => missing.push(folder.display().to_string()),
+            Err(error) => return Err(failed(&folder.display().to_string(), &error)),
+        }
+        at = folder.parent();
+    }
+    missing.reverse();
+    Ok(missing)
+}
+
+/// Whether the bytes filed under a digest are the right ones; hashed unless they were, in this very state.
+pub(crate) fn is_right(editor: &impl Editor, digest: Digest, now: &Conditions<'_>) -> Result<bool, Outcome> {
+    let path = Place::BlobData(digest).to_string();
+    let Some(before) = look(editor, &path)? else { return Ok(false) };
+    let hashed = || now.hashed.lock().unwrap_or_else(PoisonError::into_inner);
+    if hashed().get(&digest) == Some(&before.identity) {
+        return Ok(true);
+    }
+    let found = editor
+        .hash(Room::Tree, Path::new(&path), digest.algorithm())
+        .map_err(|error| failed(&path, &error))?;
+    let after = look(editor, &path)?;
+    if after.map(|look| look.identity) != Some(before.identity) {
+        return Err(spared(format!("{path} changed while it was hashed")));
+    }
+    if found != digest {
+        return Ok(false);
+    }
+    hashed().insert(digest, before.identity);
+    Ok(true)
+}
+
+/// The time that new files get: every file system keeps seconds, not all keep less.
+pub(crate) fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
