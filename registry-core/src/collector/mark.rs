@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Engine;
+use super::engine::Engine;
 use super::forecast::Abort;
 use super::walk::{self, Met};
 use crate::graph::{

@@ -5,6 +5,7 @@
 //! comes as [`Oddities`].
 
 mod cost;
+mod engine;
 mod forecast;
 mod mark;
 mod report;
@@ -14,20 +15,9 @@ mod walk;
 use crate::graph::{Graph, Oddities};
 
 pub use cost::{Break, Cost, Loss, cost};
+pub use engine::Engine;
 pub use forecast::{Abort, During, Forecast};
 pub use report::{AbortLine, BlobLine, LayerLine, LossLine, ManifestLine, Report, SCHEMA, Summary, TagLine};
-
-/// Which collector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum Engine {
-    /// `registry` 2.7 and 2.8: goes by `_layers`, marks one level deep.
-    #[serde(rename = "2.8")]
-    V2_8,
-    /// `registry` 3.0 and 3.1: goes by `_manifests`, marks indexes down to their leaves, removes layer links too.
-    #[serde(rename = "3")]
-    V3,
-}
 
 /// What the collector would do. With `delete_untagged` as with its `--delete-untagged`.
 ///

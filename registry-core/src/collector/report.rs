@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Engine;
 use super::cost::Cost;
+use super::engine::Engine;
 use super::forecast::{During, Forecast};
 use crate::audit::{Code, Tags, UnreadPath};
 use crate::graph::Graph;

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Engine;
+use super::engine::Engine;
 use super::forecast::{Abort, Forecast};
 use super::mark::Marked;
 use crate::graph::{Graph, Link, NodeId, Oddities, Presence};

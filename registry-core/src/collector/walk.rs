@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Engine;
+use super::engine::Engine;
 use crate::graph::{Graph, Oddities, Part, Repository};
 use crate::path::Place;
 

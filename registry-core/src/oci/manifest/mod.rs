@@ -6,6 +6,7 @@
 mod classify;
 mod json;
 mod lenient;
+mod parse;
 mod raw;
 
 use super::{Descriptor, Digest, MediaType};
@@ -82,20 +83,6 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Reads a manifest. Never fails: what is no manifest at all is [`Kind::Opaque`] with a refused problem.
-    pub fn parse(bytes: &[u8]) -> Self {
-        if bytes.len() as u64 > MAX_BYTES {
-            return Self::refused(format!("larger than 4 MiB ({} bytes)", bytes.len()));
-        }
-        if bytes.is_empty() {
-            return Self::refused("the file is empty (0 bytes)".into());
-        }
-        match json::read(bytes) {
-            Ok((envelope, faults)) => classify::classify(envelope, faults),
-            Err(message) => Self::refused(message),
-        }
-    }
-
     /// The first reason for which `registry` 2.8 answers an error, if it does.
     pub fn refusal(&self) -> Option<&Problem> {
         self.problems.iter().find(|problem| problem.defect == Defect::Refused)

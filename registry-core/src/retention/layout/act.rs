@@ -1,15 +1,35 @@
 //! Doing steps side by side, and what became of rows. Which steps, and when, is `apply`'s matter.
 
-use super::apply::Arms;
+use std::path::Path;
+
+use jiff::Timestamp;
+
 use crate::oci::Digest;
 use crate::path::Place;
-use crate::repair::{self, Act, Conditions, Log, Run, Step};
+use crate::repair::{self, Act, Conditions, Journal, Log, Progress, Run, Step};
 use crate::retention::applied::{Applied, AppliedRow, Stopped};
 use crate::retention::journal::Outcome;
 use crate::retention::order;
 use crate::retention::plan::Version;
 use crate::storage::edit::Editor;
 use crate::storage::{Folder, Tree};
+
+/// What changes a tree. Only a run that was told to makes this; the registry's lock is its maker's matter.
+#[derive(Debug)]
+pub struct Arms<'r, E, L> {
+    /// What changes the tree.
+    pub editor: &'r E,
+    /// Where every change is told before it is made.
+    pub journal: &'r mut Journal<L>,
+    /// The quarantine's path below the folder it lies in.
+    pub aside: &'r str,
+    /// The registry's `docker/registry/v2`.
+    pub v2: &'r Path,
+    /// The clock.
+    pub now: Timestamp,
+    /// How far it has come, and whether it is to stop.
+    pub progress: &'r Progress,
+}
 
 /// Why something stays although it was to go.
 #[derive(Debug, Clone)]

@@ -3,18 +3,15 @@
 //! reaches without a child.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::path::Path;
 use std::sync::Mutex;
 
-use jiff::Timestamp;
-
-use super::act::{Acting, Held, levels, tag_step};
+use super::act::{Acting, Arms, Held, levels, tag_step};
 use super::links::Links;
 use super::moves::{Fate, fates, kept, moves};
 use super::{Layout, LayoutError};
 use crate::oci::Digest;
 use crate::path::Place;
-use crate::repair::{Conditions, Journal, Log, Progress, Step};
+use crate::repair::{Conditions, Log, Step};
 use crate::retention::applied::{Applied, SCHEMA, Stopped};
 use crate::retention::decision::Action;
 use crate::retention::drift::{moved, unread, worse};
@@ -27,23 +24,6 @@ use crate::retention::plan::{PackagePlan, PackageState, Plan, Version};
 use crate::retention::verified::VerifiedPlan;
 use crate::storage::Folder;
 use crate::storage::edit::Editor;
-
-/// What changes a tree. Only a run that was told to makes this; the registry's lock is its maker's matter.
-#[derive(Debug)]
-pub struct Arms<'r, E, L> {
-    /// What changes the tree.
-    pub editor: &'r E,
-    /// Where every change is told before it is made.
-    pub journal: &'r mut Journal<L>,
-    /// The quarantine's path below the folder it lies in.
-    pub aside: &'r str,
-    /// The registry's `docker/registry/v2`.
-    pub v2: &'r Path,
-    /// The clock.
-    pub now: Timestamp,
-    /// How far it has come, and whether it is to stop.
-    pub progress: &'r Progress,
-}
 
 /// Moves aside what a plan lets go, and nothing else.
 pub fn apply<F: Folder, E: Editor, L: Log + Send>(

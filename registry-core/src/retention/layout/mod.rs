@@ -15,7 +15,8 @@ use std::io;
 
 use jiff::Timestamp;
 
-pub use self::apply::{Arms, apply};
+pub use self::act::Arms;
+pub use self::apply::apply;
 pub use self::links::Links;
 pub use self::moves::{Fate, Moves, moves, moves_of};
 #[cfg(test)]

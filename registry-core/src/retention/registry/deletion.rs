@@ -1,36 +1,19 @@
 //! A registry that may be changed. A tag is deleted by its name where that is accepted (distribution 3), else with its
 //! digest, which takes every tag of it and breaks every index that names it: only when nothing is left that would miss it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use futures::StreamExt as _;
 
 use super::RegistrySource;
+use super::memory::{Memory, locked};
 use crate::Stop;
 use crate::oci::manifest::Role;
 use crate::oci::{Digest, Manifest};
 use crate::registry::{Client, Error, Removal};
 use crate::retention::attempt::Attempt;
 use crate::retention::server::{Armed, DeleteError, Deleted, Doomed, Unanswered, Writer};
-
-/// What deletions found out.
-#[derive(Debug, Default)]
-pub(super) struct Memory {
-    /// Whether the server said that it deletes no tag by its name.
-    by_digest_only: AtomicBool,
-    /// Manifests of which a deletion by digest was sent, by repository: its answer may have been lost.
-    sent: Mutex<BTreeSet<(String, Digest)>>,
-    /// Manifests that are gone by digest, by repository, and when they went.
-    gone: Mutex<BTreeMap<(String, Digest), Deleted>>,
-    /// What manifests name, by repository: bytes never change.
-    children: Mutex<HashMap<(String, Digest), Vec<Digest>>>,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn failed(error: impl std::fmt::Display) -> DeleteError {
     DeleteError::Failed(error.to_string())

@@ -2,13 +2,14 @@
 //! are, and a tag that moved is told by its digest. What changes one is in [`deletion`].
 
 mod deletion;
+mod memory;
 
 use futures::StreamExt as _;
 
 use super::server::{Armed, Listed, Listing, Permission, Reader, Unanswered};
 use crate::oci::Digest;
 use crate::registry::{Client, Error, Fetched, Removal};
-use deletion::Memory;
+use memory::Memory;
 
 /// Most bytes of a config.
 const CONFIG_MAX: usize = 8 << 20;

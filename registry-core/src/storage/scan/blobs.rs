@@ -5,10 +5,13 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::super::folder::{self, Folder, FolderError, Kind, Stat};
+use super::super::folder::{self, Folder, FolderError, Kind};
+use super::elsewhere::is_harmless;
 use super::links::digest;
-use super::{Notes, Shared, is_harmless, manifests};
-use crate::graph::{Blob, Content, Graph, Link, NodeId, Presence};
+use super::look::Look;
+use super::manifests;
+use super::shared::{Notes, Shared};
+use crate::graph::{Graph, Link, NodeId, Presence};
 use crate::oci::{Algorithm, Digest};
 use crate::path::{Place, shard_byte};
 use crate::text::escape_os;
@@ -182,55 +185,6 @@ fn read_manifests<F: Folder>(folder: &F, wanted: &[Wanted]) -> (Vec<manifests::F
     };
     let found = wanted.iter().map(read).collect();
     (found, notes)
-}
-
-/// What a look at a blob's `data` showed.
-#[derive(Clone, Copy)]
-pub(super) enum Look {
-    Present(Stat),
-    Absent,
-    Unread,
-}
-
-impl Look {
-    pub(super) fn file(self, blob: &mut Blob) {
-        match self {
-            Self::Present(stat) => {
-                if blob.presence == Presence::Present
-                    && (blob.size, blob.modified) != (stat.size, stat.modified)
-                {
-                    blob.content = Content::Unhashed;
-                }
-                (blob.presence, blob.size, blob.modified) = (Presence::Present, stat.size, stat.modified);
-            }
-            Self::Absent => blob.presence = Presence::Absent,
-            Self::Unread => blob.presence = Presence::Unread,
-        }
-    }
-
-    /// Judges the answer of a look at `data`.
-    pub(super) fn judge(answer: folder::Result<Stat>, digest: Digest, notes: &mut Notes) -> Self {
-        match answer {
-            Ok(stat) if stat.kind == Kind::File => Self::Present(stat),
-            Ok(stat) if stat.kind == Kind::Folder => {
-                notes.stray(Place::BlobData(digest), None, "a folder in the place of a file");
-                Self::Absent
-            }
-            Ok(stat) => {
-                notes.unread(
-                    Place::BlobData(digest),
-                    None,
-                    format!("{} in the place of a file", stat.kind.describe()),
-                );
-                Self::Unread
-            }
-            Err(FolderError::NotFound | FolderError::NotAFolder) => Self::Absent,
-            Err(error) => {
-                notes.unread(Place::BlobData(digest), None, &error);
-                Self::Unread
-            }
-        }
-    }
 }
 
 fn batch<F: Folder>(folder: &F, wanted: &[Wanted]) -> (Vec<(NodeId, Look)>, Notes) {

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::super::folder::{Folder, FolderError, Kind};
 use super::super::progress::Progress;
-use super::{Notes, Shared};
+use super::shared::{Notes, Shared};
 use crate::graph::{Content, Graph, Link, NodeId, Presence};
 use crate::oci::{Algorithm, Digest, Hasher};
 use crate::path::Place;

@@ -6,7 +6,8 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::super::folder::{Folder, FolderError, Kind};
-use super::{Notes, Shared, is_harmless};
+use super::elsewhere::is_harmless;
+use super::shared::{Notes, Shared};
 use crate::graph::{Graph, Link, LinkEntry, LinkFault, NodeId, Part, Seconds};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;

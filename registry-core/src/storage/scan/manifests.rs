@@ -6,9 +6,9 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::super::folder::{Folder, Kind, Stat};
-use super::blobs::Look;
-use super::{Notes, Shared};
-use crate::graph::{Content, Graph, Link, NodeId, Presence, Repository};
+use super::look::Look;
+use super::shared::{Notes, Shared};
+use crate::graph::{Content, Graph, NodeId, Presence, Repository};
 use crate::oci::manifest::{MAX_BYTES, Role};
 use crate::oci::{Digest, Manifest};
 use crate::path::Place;
@@ -83,15 +83,10 @@ pub(super) fn children(graph: &Graph, node: NodeId) -> Vec<NodeId> {
 
 /// What the links of a repository call a manifest.
 fn named_by(repository: &Repository) -> impl Iterator<Item = NodeId> + '_ {
-    let target = |link: Link| match link {
-        Link::Names(node) => Some(node),
-        _ => None,
-    };
-    let revisions =
-        repository.revisions().iter().flat_map(move |entry| [Some(entry.node), target(entry.link)]);
-    let tags = repository.tags.iter().flat_map(move |tag| {
+    let revisions = repository.revisions().iter().flat_map(|entry| [Some(entry.node), entry.link.target()]);
+    let tags = repository.tags.iter().flat_map(|tag| {
         let history = tag.history.iter().copied().map(Some);
-        history.chain([target(tag.current)])
+        history.chain([tag.current.target()])
     });
     revisions.chain(tags).flatten()
 }

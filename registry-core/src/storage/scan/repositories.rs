@@ -9,7 +9,9 @@ use std::sync::Arc;
 use rayon::Scope;
 
 use super::super::folder::{Folder, FolderError, Kind};
-use super::{Notes, Shared, is_harmless, links, tags, uploads};
+use super::elsewhere::is_harmless;
+use super::shared::{Notes, Shared};
+use super::{links, tags, uploads};
 use crate::graph::{Graph, Part, Repository, is_shelved};
 use crate::oci::RepositoryName;
 use crate::path::Place;

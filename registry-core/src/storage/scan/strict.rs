@@ -7,7 +7,8 @@ use std::sync::Arc;
 use rayon::Scope;
 
 use super::super::folder::{Folder, FolderError, Kind};
-use super::{Notes, Shared, is_harmless};
+use super::elsewhere::is_harmless;
+use super::shared::{Notes, Shared};
 use crate::graph::{TempFile, is_shelved};
 use crate::path::Place;
 use crate::text::escape_os;

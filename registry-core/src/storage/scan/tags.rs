@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::super::folder::{Folder, FolderError, Kind};
 use super::links::{LinkText, digest, read_file};
-use super::{Notes, Shared};
+use super::shared::{Notes, Shared};
 use crate::graph::{Graph, Link, Part, TagEntry};
 use crate::oci::{Algorithm, Digest, Tag};
 use crate::path::Place;

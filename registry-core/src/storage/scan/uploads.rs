@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::super::folder::{self, Folder, FolderError, Kind, Stat};
-use super::{Notes, is_harmless};
+use super::elsewhere::is_harmless;
+use super::shared::Notes;
 use crate::graph::{Seconds, Upload};
 use crate::path::Place;
 use crate::text::escape_os;

@@ -1,0 +1,56 @@
+//! One look at a blob's `data`: what it showed, and what that says of the blob.
+
+use super::super::folder::{self, FolderError, Kind, Stat};
+use super::shared::Notes;
+use crate::graph::{Blob, Content, Presence};
+use crate::oci::Digest;
+use crate::path::Place;
+
+/// What it showed.
+#[derive(Clone, Copy)]
+pub(super) enum Look {
+    Present(Stat),
+    Absent,
+    Unread,
+}
+
+impl Look {
+    pub(super) fn file(self, blob: &mut Blob) {
+        match self {
+            Self::Present(stat) => {
+                if blob.presence == Presence::Present
+                    && (blob.size, blob.modified) != (stat.size, stat.modified)
+                {
+                    blob.content = Content::Unhashed;
+                }
+                (blob.presence, blob.size, blob.modified) = (Presence::Present, stat.size, stat.modified);
+            }
+            Self::Absent => blob.presence = Presence::Absent,
+            Self::Unread => blob.presence = Presence::Unread,
+        }
+    }
+
+    /// Judges the answer of a look at `data`.
+    pub(super) fn judge(answer: folder::Result<Stat>, digest: Digest, notes: &mut Notes) -> Self {
+        match answer {
+            Ok(stat) if stat.kind == Kind::File => Self::Present(stat),
+            Ok(stat) if stat.kind == Kind::Folder => {
+                notes.stray(Place::BlobData(digest), None, "a folder in the place of a file");
+                Self::Absent
+            }
+            Ok(stat) => {
+                notes.unread(
+                    Place::BlobData(digest),
+                    None,
+                    format!("{} in the place of a file", stat.kind.describe()),
+                );
+                Self::Unread
+            }
+            Err(FolderError::NotFound | FolderError::NotAFolder) => Self::Absent,
+            Err(error) => {
+                notes.unread(Place::BlobData(digest), None, &error);
+                Self::Unread
+            }
+        }
+    }
+}
