@@ -9,6 +9,7 @@ mod gc_preview;
 mod interrupt;
 mod log;
 mod probe;
+mod processes;
 mod progress;
 mod push;
 mod render;

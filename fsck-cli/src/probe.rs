@@ -19,13 +19,13 @@ use registry_core::probe::{
 };
 use registry_core::registry::{Client, Credentials, Error, HostCredentials, Http};
 
-use self::role::Known;
+use self::role::{Known, Names};
 use crate::args::{DepthArg, ProbeArgs};
 use crate::connect;
 use crate::credentials;
 use crate::exit::{self, Failure};
 use crate::reporting::{self, Earlier, Extra, merge, set, texts};
-use crate::{interrupt, log, progress, render, state};
+use crate::{interrupt, log, progress, render, settings, state};
 
 /// Probes, prints, and gives the exit status.
 ///
@@ -146,7 +146,7 @@ impl<'a> Probe<'a> {
         let host = name.split_once("://").map_or(&*name, |(_, host)| host);
         let credentials = credentials::find(&args.connection, host, args.forgejo)?;
         let only = if args.common.repository.is_empty() { None } else { Some(set(&args.common.repository)?) };
-        let names = args.repositories_file.as_deref().map(lists::names).transpose()?;
+        let names = args.repositories_file.as_deref().map(settings::repositories).transpose()?;
         Ok(Self { args, http, name, credentials, only, names, now })
     }
 
@@ -159,7 +159,8 @@ impl<'a> Probe<'a> {
                 let mut names = BTreeSet::new();
                 if let Target::Registry(client) = &target {
                     names = self.names(client, &mut seen).await.unwrap_or_default();
-                    known = self.role(client, &names, past).await;
+                    let asked = Names { names: &names, are_listed: self.names.is_none() };
+                    known = role::find(self.args.role, client, asked, past, self.now).await;
                     if known.is_cache() && !self.args.through_cache {
                         depth = DepthArg::Manifests;
                         if self.names.is_none() {

@@ -1,28 +1,28 @@
 //! The command `repair`: look, plan, and with `--apply` do it and look again. What is repaired is decided in registry-core.
 
 mod places;
+mod progress;
 mod purge;
 mod work;
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context as _, anyhow};
-use indicatif::HumanCount;
 use jiff::Timestamp;
-use registry_core::repair::{self, Counts, Outcome, Report, Server, Summary, Taken};
-use registry_core::storage::{Job, Located, Progress, Serving, locate};
+use registry_core::repair::{self, Counts, Outcome, Report, Summary, Taken};
+use registry_core::storage::{Job, Located, locate};
 use registry_core::text::escape_os;
 
 use self::places::Places;
+use self::progress::RepairProgress;
 use self::work::Work;
 use crate::args::RepairArgs;
 use crate::exit::{self, Failure};
+use crate::processes::collecting;
 use crate::reporting::set;
 use crate::role::{self, Rule};
-use crate::{interrupt, log, progress, render, scan, supply, unused};
+use crate::{log, render, scan, supply, unused};
 
 /// Repairs, prints, and gives the exit status.
 ///
@@ -53,10 +53,10 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     } else {
         None
     };
-    let far = Far::default();
-    far.watch();
-    let line = far.line(args);
-    let plan = work.plan(&far.scan);
+    let progress = RepairProgress::default();
+    progress.watch();
+    let line = progress.line(args);
+    let plan = work.plan(&progress.scan);
     if plan.audit.looks_like_cache {
         role::hint(&escape_os(located.name.as_os_str()));
     }
@@ -70,11 +70,11 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
         places.check_journal()?;
     }
     if args.apply && !plan.steps.is_empty() {
-        let outcomes = work.apply(&plan, &far, (started_at, &servers), &mut report)?;
+        let outcomes = work.apply(&plan, &progress, (started_at, &servers), &mut report)?;
         for (taken, outcome) in report.steps.iter_mut().zip(outcomes) {
             taken.outcome = outcome;
         }
-        let audit = work.look_again(&far.scan);
+        let audit = work.look_again(&progress.scan);
         report.after = Some(Counts::of(&audit));
         last = Some(audit);
     }
@@ -85,7 +85,7 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     log::steps(&args.common, &report.steps);
     report.summary = Summary::of(&report.steps, Counts::of(&plan.audit));
     report.duration_seconds = started.elapsed().as_secs_f64();
-    report.exit_status = status(&report, far.was_stopped());
+    report.exit_status = status(&report, progress.was_stopped());
     if !work.is_of_any(&plan) {
         tracing::error!("{}: no repository matches --repository", report.source);
         report.exit_status |= exit::USAGE;
@@ -113,18 +113,6 @@ fn one_registry(root: &Path) -> Result<Located, Failure> {
     }
 }
 
-/// What is said of a collector at work.
-pub fn collecting(collector: &Serving) -> anyhow::Error {
-    let Serving { program, pid, doubt, .. } = collector;
-    match doubt {
-        None => anyhow!("{program} (process {pid}) is collecting garbage on this tree: wait for its end"),
-        Some(why) => anyhow!(
-            "{program} (process {pid}) is collecting garbage, on this tree or another ({why}): wait for its end, or look as \
-             root to tell"
-        ),
-    }
-}
-
 /// The exit status of a repair.
 fn status(report: &Report, was_stopped: bool) -> u8 {
     if was_stopped {
@@ -143,56 +131,4 @@ fn status(report: &Report, was_stopped: bool) -> u8 {
         status |= exit::INCOMPLETE;
     }
     status
-}
-
-/// How far a repair has come.
-#[derive(Debug, Default)]
-struct Far {
-    scan: Arc<Progress>,
-    steps: Arc<repair::Progress>,
-    is_changing: Arc<AtomicBool>,
-    stopped: Arc<AtomicBool>,
-}
-
-impl Far {
-    fn message(&self) -> impl Fn(std::time::Duration) -> String + Send + 'static {
-        let (scan, steps) = (Arc::clone(&self.scan), Arc::clone(&self.steps));
-        move |elapsed| {
-            if steps.total() == steps.done() {
-                return scan::message(&scan, elapsed);
-            }
-            format!("repairing: {} of {} steps", HumanCount(steps.done()), HumanCount(steps.total()))
-        }
-    }
-
-    fn watch(&self) {
-        let message = self.message();
-        let (steps, is_changing) = (Arc::clone(&self.steps), Arc::clone(&self.is_changing));
-        let stopped = Arc::clone(&self.stopped);
-        interrupt::watch_and(
-            move || message(std::time::Duration::from_secs(1)),
-            move || {
-                let is_changing = is_changing.load(Ordering::Relaxed);
-                if is_changing {
-                    stopped.store(true, Ordering::Relaxed);
-                    steps.stop();
-                }
-                is_changing
-            },
-        );
-    }
-
-    fn line(&self, args: &RepairArgs) -> progress::Line {
-        progress::Line::show(&args.common, self.message())
-    }
-
-    fn was_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
-    }
-}
-
-/// A process as the report tells of it.
-pub fn server(serving: &Serving) -> Server {
-    let Serving { pid, job, is_read_only, .. } = *serving;
-    Server { pid, program: serving.program.clone(), job, is_read_only, doubt: serving.doubt.clone() }
 }

@@ -1,4 +1,4 @@
-//! Files named on the command line: the baseline and the ignore file.
+//! Files named on the command line: the baseline, the ignore file and the list of repositories.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -7,6 +7,8 @@ use anyhow::{Context as _, anyhow, bail};
 use globset::GlobBuilder;
 use jiff::civil::Date;
 use registry_core::audit::{Code, Ignore, Report, SCHEMA};
+use registry_core::oci::RepositoryName;
+use registry_core::text::escape;
 use serde::Deserialize;
 use serde_json::error::Category;
 
@@ -98,6 +100,25 @@ fn one(entry: &Entry) -> anyhow::Result<Ignore> {
         .parse()
         .map_err(|_| anyhow!("expires is {expires:?}, and a date such as 2027-01-31 is needed"))?;
     Ok(Ignore { code, repository: glob.compile_matcher(), reason: entry.reason.clone(), expires })
+}
+
+/// Repositories from a file, one a line; `#` begins a comment line.
+///
+/// # Errors
+/// When it cannot be read, names something else, or nothing.
+pub fn repositories(path: &Path) -> anyhow::Result<Vec<String>> {
+    let text = read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let lines = text.lines().map(str::trim).enumerate();
+    let names = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).map(|(number, line)| {
+        RepositoryName::new(line).map(|_| line.to_owned()).map_err(|_| {
+            anyhow!("line {} of {}: {:?} is no repository name", number + 1, path.display(), escape(line))
+        })
+    });
+    let names: Vec<String> = names.collect::<anyhow::Result<_>>()?;
+    if names.is_empty() {
+        return Err(anyhow!("{} names no repository", path.display()));
+    }
+    Ok(names)
 }
 
 /// The text of a file that is not too large.

@@ -10,6 +10,7 @@ use registry_core::text::escape_os;
 
 use crate::args::UndoArgs;
 use crate::exit::{self, Failure};
+use crate::processes::{collecting, server};
 use crate::{file, log, render, settings, unused};
 
 /// Takes a repair back, prints, and gives the exit status.
@@ -29,7 +30,7 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
     let servers = serving(tree);
     if let Some(one) = servers.iter().find(|one| is_in_the_way(one, args.online)) {
         return Err(Failure::Io(match one.job {
-            Job::Collector => crate::repair::collecting(one),
+            Job::Collector => collecting(one),
             Job::Server => anyhow!(
                 "{} (process {}) is at work on this tree, and may be sent what relies on the repair: stop it, or say --online",
                 one.program,
@@ -53,7 +54,7 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
         journal: shown,
         tree: told.tree,
         is_torn: told.is_torn,
-        servers: servers.iter().map(crate::repair::server).collect(),
+        servers: servers.iter().map(server).collect(),
         changes,
     };
     log::changes(&args.common, &report.changes);

@@ -1,5 +1,6 @@
 //! The command `verify`: some images, each completely, until they are there or the wait is over.
 
+pub mod checked;
 mod findings;
 mod in_use;
 mod referrers;
@@ -22,6 +23,7 @@ use crate::args::{Compare, FailOn, VerifyArgs};
 use crate::exit::{self, Failure};
 use crate::reporting::{self, Earlier, Extra, merge};
 use crate::{connect, credentials, interrupt, log, render};
+use checked::{Checked, name_of};
 use findings::{finding, first, named};
 use in_use::Running;
 
@@ -95,30 +97,6 @@ fn options(args: &VerifyArgs) -> ReportOptions {
             depth: if args.content { "content" } else { "blobs" }.into(),
             ..OnlineOptions::default()
         }),
-    }
-}
-
-/// The images of one registry, and what it answered.
-#[derive(Debug)]
-pub struct Checked {
-    /// Address of the registry.
-    pub address: String,
-    /// Images, with what each is called in the report: its tag, else `@` and its digest.
-    pub images: Vec<(ImageReference, String)>,
-    /// What was answered.
-    pub seen: Seen,
-    /// Digests of referrers, by image.
-    pub referrers: BTreeMap<ImageReference, Vec<Digest>>,
-    /// Seconds until everything was there, when that was not so at once.
-    pub waited: Option<u64>,
-}
-
-/// What an image is called where a tag is expected.
-fn name_of(reference: &ImageReference) -> String {
-    match (&reference.tag, &reference.digest) {
-        (Some(tag), _) => tag.to_string(),
-        (None, Some(digest)) => format!("@{digest}"),
-        (None, None) => String::new(),
     }
 }
 

@@ -1,9 +1,7 @@
 //! Which repositories and tags there are: by the catalog, by a file, or by the packages of a Forgejo.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use anyhow::{Context as _, anyhow};
 use futures::StreamExt as _;
 use registry_core::oci::{RepositoryName, Tag};
 use registry_core::probe::{Listed, Seen};
@@ -12,7 +10,6 @@ use registry_core::retention::Reader as _;
 use registry_core::text::escape;
 
 use super::{Lists, Probe, Target};
-use crate::settings;
 
 /// The list of repositories.
 const CATALOG: &str = "/v2/_catalog";
@@ -120,20 +117,4 @@ impl Probe<'_> {
         }
         lists
     }
-}
-
-/// Repositories from a file, one a line; `#` begins a comment line.
-pub(super) fn names(path: &Path) -> anyhow::Result<Vec<String>> {
-    let text = settings::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let lines = text.lines().map(str::trim).enumerate();
-    let names = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).map(|(number, line)| {
-        RepositoryName::new(line).map(|_| line.to_owned()).map_err(|_| {
-            anyhow!("line {} of {}: {:?} is no repository name", number + 1, path.display(), escape(line))
-        })
-    });
-    let names: Vec<String> = names.collect::<anyhow::Result<_>>()?;
-    if names.is_empty() {
-        return Err(anyhow!("{} names no repository", path.display()));
-    }
-    Ok(names)
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use registry_core::audit::Role;
 use registry_core::probe::{RememberedRole, State};
 use registry_core::registry::{Client, Pushing};
 
-use super::Probe;
 use crate::args::RoleArg;
 
 /// How many names of a file are tried for a repository that is there.
@@ -30,37 +30,48 @@ impl Known {
     }
 }
 
-impl Probe<'_> {
-    /// Finds out what a registry is, in one of these repositories.
-    pub(super) async fn role(&self, client: &Client, names: &BTreeSet<String>, past: &mut State) -> Known {
-        match self.args.role {
-            RoleArg::Primary => return Known::Said(Role::Primary),
-            RoleArg::Cache => return Known::Said(Role::Cache),
-            RoleArg::Auto => {}
-        }
-        if let Some(role) = past.known_role(self.now) {
-            return Known::Found(role);
-        }
-        let Some(repository) = self.existing(client, names).await else { return Known::Undecided };
-        let role = match client.pushing(repository).await {
-            Ok(Pushing::Taken) => Role::Primary,
-            Ok(Pushing::Unsupported) => Role::Cache,
-            Ok(Pushing::Unknown) | Err(_) => return Known::Undecided,
-        };
-        past.role = Some(RememberedRole { role, asked_at: self.now });
-        Known::Found(role)
-    }
+/// The repositories of a registry, in one of which it may be asked.
+pub(super) struct Names<'n> {
+    pub(super) names: &'n BTreeSet<String>,
+    /// Whether the registry listed them itself, so that they are there.
+    pub(super) are_listed: bool,
+}
 
-    /// A repository that is there: to begin an upload in another would make it.
-    async fn existing<'n>(&self, client: &Client, names: &'n BTreeSet<String>) -> Option<&'n str> {
-        if self.names.is_none() {
-            return names.first().map(String::as_str);
-        }
-        for name in names.iter().take(TRIED) {
-            if client.tags(name).await.is_ok_and(|tags| tags.is_some_and(|tags| !tags.is_empty())) {
-                return Some(name);
-            }
-        }
-        None
+/// Finds out what a registry is, unless the command line says it or an earlier run found it out.
+pub(super) async fn find(
+    said: RoleArg,
+    client: &Client,
+    names: Names<'_>,
+    past: &mut State,
+    now: Timestamp,
+) -> Known {
+    match said {
+        RoleArg::Primary => return Known::Said(Role::Primary),
+        RoleArg::Cache => return Known::Said(Role::Cache),
+        RoleArg::Auto => {}
     }
+    if let Some(role) = past.known_role(now) {
+        return Known::Found(role);
+    }
+    let Some(repository) = existing(client, names).await else { return Known::Undecided };
+    let role = match client.pushing(repository).await {
+        Ok(Pushing::Taken) => Role::Primary,
+        Ok(Pushing::Unsupported) => Role::Cache,
+        Ok(Pushing::Unknown) | Err(_) => return Known::Undecided,
+    };
+    past.role = Some(RememberedRole { role, asked_at: now });
+    Known::Found(role)
+}
+
+/// A repository that is there: to begin an upload in another would make it.
+async fn existing<'n>(client: &Client, Names { names, are_listed }: Names<'n>) -> Option<&'n str> {
+    if are_listed {
+        return names.first().map(String::as_str);
+    }
+    for name in names.iter().take(TRIED) {
+        if client.tags(name).await.is_ok_and(|tags| tags.is_some_and(|tags| !tags.is_empty())) {
+            return Some(name);
+        }
+    }
+    None
 }

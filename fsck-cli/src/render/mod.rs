@@ -13,7 +13,7 @@ use anstream::{AutoStream, ColorChoice};
 use registry_core::audit::Report;
 
 use crate::args::{Common, Output, When};
-use crate::verify::Checked;
+use crate::verify::checked::Checked;
 
 /// Prints a report to standard output. A reader that went away is no error: `registry-fsck … | head` is fine.
 ///

@@ -13,7 +13,7 @@ use registry_core::probe::{BlobAnswer, ManifestAnswer, SeenManifest, SeenReposit
 use registry_core::text::without_controls as safe;
 
 use super::styles::{BAD, GOOD};
-use crate::verify::Checked;
+use crate::verify::checked::Checked;
 
 /// Writes the trees of all images, then what is wrong.
 pub fn write(report: &Report, checked: &[Checked], out: &mut dyn Write) -> io::Result<()> {

@@ -17,9 +17,10 @@ use registry_core::storage::{
 use registry_core::text::escape_os;
 
 use super::places::Places;
-use super::{Far, server};
+use super::progress::RepairProgress;
 use crate::args::RepairArgs;
 use crate::exit::Failure;
+use crate::processes::server;
 use crate::reporting::{self, Extra, texts};
 
 /// One registry and how it is repaired.
@@ -117,7 +118,7 @@ impl<'w> Work<'w> {
     pub(super) fn apply(
         &self,
         plan: &Plan,
-        far: &Far,
+        progress: &RepairProgress,
         (now, servers): (Timestamp, &[Serving]),
         report: &mut Report,
     ) -> Result<Vec<Outcome>, Failure> {
@@ -135,7 +136,7 @@ impl<'w> Work<'w> {
             revisions: &plan.revisions,
             hashed: std::sync::Mutex::default(),
         };
-        far.is_changing.store(true, Ordering::Relaxed);
+        progress.is_changing.store(true, Ordering::Relaxed);
         let mut run = Run {
             editor: &editor,
             journal: &mut journal,
@@ -143,7 +144,7 @@ impl<'w> Work<'w> {
             tree: &v2,
             adds_only: self.adds_only(servers),
             supply: self.supply,
-            progress: &far.steps,
+            progress: &progress.steps,
         };
         let outcomes = self.tree.install(|| run.steps(&plan.steps));
         let went = |(step, outcome): (&repair::Step, &Outcome)| {

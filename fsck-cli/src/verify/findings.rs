@@ -4,7 +4,7 @@ use registry_core::audit::{Audit, Code, Finding, Severity, Tags, UnreadPath};
 use registry_core::oci::{Digest, ImageReference};
 use registry_core::probe::{Seen, TagAnswer};
 
-use super::{Checked, name_of};
+use super::checked::{Checked, name_of};
 use crate::args::VerifyArgs;
 
 /// Where images are not the same as the one that they should be.
