@@ -7,16 +7,14 @@ use registry_core::retention::{Plan, Source as Told};
 use crate::args::{ApplyArgs, Server};
 use crate::connect::{Connector, Place, Source};
 use crate::exit::{Failure, Tally};
+use crate::file::{FILE_MAX, text_of};
 use crate::journal::FileJournal;
 use crate::layout::refuse_elsewhere;
-use crate::plan::text_of;
 use crate::planning::{DryRun, cache, runtime};
 use crate::run::{act, ended};
 use crate::verify::verify;
 use crate::{interrupt, metrics, render};
 
-/// Most bytes of a plan, a journal or a file of push times.
-pub const FILE_MAX: u64 = 1 << 30;
 /// Deletes what a plan file says.
 ///
 /// # Errors

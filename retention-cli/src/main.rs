@@ -6,6 +6,7 @@ mod args;
 mod config;
 mod connect;
 mod exit;
+mod file;
 mod interrupt;
 mod journal;
 mod layout;

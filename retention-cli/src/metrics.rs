@@ -5,7 +5,7 @@ use std::path::Path;
 
 use registry_core::retention::{Action, Applied, Outcome, Plan};
 
-use crate::exit;
+use crate::{exit, file};
 
 /// What the metrics tell, summed over all owners.
 #[derive(Debug, Default)]
@@ -101,5 +101,5 @@ pub fn write(path: &Path, told: &Told, status: u8) -> anyhow::Result<()> {
         old.lines().find_map(|line| line.strip_prefix(LAST_SUCCESS)).map(|value| value.trim().to_owned());
     let success = if matches!(status, exit::DONE | exit::PENDING) { Some(now) } else { old };
     // A collector runs as another user.
-    crate::plan::replace(path, told.render(success.as_deref()).as_bytes(), true)
+    file::replace(path, told.render(success.as_deref()).as_bytes(), true)
 }

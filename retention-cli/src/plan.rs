@@ -1,15 +1,16 @@
 //! The verbs `plan` and `explain`: an inventory and a policy into a plan, printed or kept.
 
-use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
-use registry_core::retention::{self as core, Plan, Record, SourceKind};
+use registry_core::retention::{self as core, Plan, Record};
 use registry_core::text::NaturalOrder;
 
 use crate::args::{ExplainArgs, PlanArgs};
 use crate::exit::{self, Failure};
+use crate::file::{keep, text_of};
+use crate::planning::{plan_of, warn_of_unmatched};
 use crate::render::Explained;
 use crate::{policy, render};
 
@@ -99,102 +100,7 @@ pub fn make(record: &Record, policy: &core::Policy, at: Option<Timestamp>) -> Pl
     plan_of(record, policy, at)
 }
 
-/// Plans.
-pub fn plan_of(record: &Record, policy: &core::Policy, at: Option<Timestamp>) -> Plan {
-    let now = at.unwrap_or_else(Timestamp::now);
-    core::plan(record.source.clone(), record.packages(), policy, now, env!("CARGO_PKG_VERSION"))
-}
-
-/// Says what of a policy matches nothing, and that there is nothing at all.
-pub fn warn_of_unmatched(record: &Record, policy: &core::Policy) {
-    if record.packages.is_empty() && policy.packages.is_empty() && record.source.kind == SourceKind::Forgejo {
-        let owner = record.source.owner.as_deref().unwrap_or_default();
-        render::warn(&format!("owner {owner} has no container packages that these credentials may see"));
-    }
-    let packages = record.packages.iter().filter(|package| policy.covers(&package.name));
-    for pattern in &policy.packages {
-        if !packages.clone().any(|package| pattern.is_match(&package.name)) {
-            render::warn(&format!("no package matches {:?}", pattern.as_str()));
-        }
-    }
-    for pattern in &policy.keep_tags {
-        let mut tags = packages.clone().flat_map(|package| &package.versions);
-        if pattern.as_str() != "latest" && !tags.any(|row| pattern.is_match(&row.version)) {
-            render::warn(&format!("no tag matches the keep pattern {:?}", pattern.as_str()));
-        }
-    }
-    for (number, rule) in policy.rules.iter().enumerate() {
-        let matches = |package: &core::RecordedPackage| {
-            let mut tags = package.versions.iter().filter(|row| !row.version.contains(':'));
-            tags.any(|row| rule.is_match(&package.name, &row.version))
-        };
-        if !packages.clone().any(matches) {
-            let (package, tags) = (rule.package.as_str(), rule.tags.as_str());
-            let by = rule.group_by.as_ref();
-            let by = by.map_or_else(String::new, |by| format!(", group-by {:?}", by.as_str()));
-            render::warn(&format!(
-                "no tag matches rule {} (package {package:?}, tags {tags:?}{by})",
-                number + 1
-            ));
-        }
-    }
-    for lost in &policy.assume_lost {
-        let is_it = |package: &&core::RecordedPackage| {
-            let tag = lost.strip_prefix(package.name.as_str()).and_then(|rest| rest.strip_prefix(':'));
-            package.versions.iter().any(|row| Some(row.version.as_str()) == tag)
-        };
-        if !packages.clone().any(|package| is_it(&package)) {
-            render::warn(&format!("no tag is called {lost:?}, as --assume-lost has it"));
-        }
-    }
-}
-
 fn record(path: &Path) -> Result<Record, Failure> {
     let read = || Ok::<_, anyhow::Error>(Record::read(&text_of(path, INVENTORY_MAX)?)?);
     read().with_context(|| format!("cannot use the inventory {}", path.display())).map_err(Failure::Usage)
-}
-
-/// The text of a file that is not larger than so many bytes.
-///
-/// # Errors
-/// When it cannot be read, or is larger.
-pub fn text_of(path: &Path, most: u64) -> anyhow::Result<String> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    let open = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    if open.take(most + 1).read_to_string(&mut text)? as u64 > most {
-        bail!("it is larger than {} MiB", most >> 20);
-    }
-    Ok(text)
-}
-
-/// Writes a file of JSON so that nobody finds half of one.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn keep(path: &Path, value: &impl serde::Serialize) -> anyhow::Result<()> {
-    let mut text = serde_json::to_vec_pretty(value)?;
-    text.push(b'\n');
-    replace(path, &text, false)
-}
-
-/// Writes a file so that a reader sees the old one or the new one; only its owner may read it unless it is public.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn replace(path: &Path, bytes: &[u8], is_public: bool) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let made = tempfile::Builder::new().prefix(".registry-retention-").tempfile_in(folder);
-    // The error of that crate names its own file, which helps nobody.
-    let mut file =
-        made.map_err(|error| anyhow!("no file can be made in {}: {}", folder.display(), error.kind()))?;
-    file.write_all(bytes)?;
-    #[cfg(unix)]
-    if is_public {
-        use std::os::unix::fs::PermissionsExt as _;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }

@@ -1,16 +1,16 @@
-//! What the verbs that read servers have in common: what the environment says of dry runs, the cache, and a plan for each
-//! owner. Acts on nothing.
+//! Planning, for all verbs: what was read into a plan, and what of the policy matches nothing. For those that read servers also
+//! what the environment says of dry runs, the cache, and a plan for each owner. Acts on nothing.
 
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
-use registry_core::retention::{self as core, Cache, Plan, PushTimes, Record};
+use jiff::Timestamp;
+use registry_core::retention::{self as core, Cache, Plan, PushTimes, Record, SourceKind};
 
-use crate::apply::FILE_MAX;
 use crate::args::{Common, Connection, Server};
 use crate::connect::{Connector, Place, Source};
 use crate::exit::{Failure, Tally};
-use crate::plan::{keep, plan_of, text_of, warn_of_unmatched};
+use crate::file::{FILE_MAX, keep, text_of};
 use crate::{policy, render};
 
 /// What `DRY_RUN` says.
@@ -69,6 +69,56 @@ pub fn push_times(path: &Path) -> Result<PushTimes, Failure> {
     }
     let read = || Ok::<_, anyhow::Error>(PushTimes::read(&text_of(path, FILE_MAX)?)?);
     read().with_context(|| format!("cannot use the push times {}", path.display())).map_err(Failure::Usage)
+}
+
+/// Plans.
+pub fn plan_of(record: &Record, policy: &core::Policy, at: Option<Timestamp>) -> Plan {
+    let now = at.unwrap_or_else(Timestamp::now);
+    core::plan(record.source.clone(), record.packages(), policy, now, env!("CARGO_PKG_VERSION"))
+}
+
+/// Says what of a policy matches nothing, and that there is nothing at all.
+pub fn warn_of_unmatched(record: &Record, policy: &core::Policy) {
+    if record.packages.is_empty() && policy.packages.is_empty() && record.source.kind == SourceKind::Forgejo {
+        let owner = record.source.owner.as_deref().unwrap_or_default();
+        render::warn(&format!("owner {owner} has no container packages that these credentials may see"));
+    }
+    let packages = record.packages.iter().filter(|package| policy.covers(&package.name));
+    for pattern in &policy.packages {
+        if !packages.clone().any(|package| pattern.is_match(&package.name)) {
+            render::warn(&format!("no package matches {:?}", pattern.as_str()));
+        }
+    }
+    for pattern in &policy.keep_tags {
+        let mut tags = packages.clone().flat_map(|package| &package.versions);
+        if pattern.as_str() != "latest" && !tags.any(|row| pattern.is_match(&row.version)) {
+            render::warn(&format!("no tag matches the keep pattern {:?}", pattern.as_str()));
+        }
+    }
+    for (number, rule) in policy.rules.iter().enumerate() {
+        let matches = |package: &core::RecordedPackage| {
+            let mut tags = package.versions.iter().filter(|row| !row.version.contains(':'));
+            tags.any(|row| rule.is_match(&package.name, &row.version))
+        };
+        if !packages.clone().any(matches) {
+            let (package, tags) = (rule.package.as_str(), rule.tags.as_str());
+            let by = rule.group_by.as_ref();
+            let by = by.map_or_else(String::new, |by| format!(", group-by {:?}", by.as_str()));
+            render::warn(&format!(
+                "no tag matches rule {} (package {package:?}, tags {tags:?}{by})",
+                number + 1
+            ));
+        }
+    }
+    for lost in &policy.assume_lost {
+        let is_it = |package: &&core::RecordedPackage| {
+            let tag = lost.strip_prefix(package.name.as_str()).and_then(|rest| rest.strip_prefix(':'));
+            package.versions.iter().any(|row| Some(row.version.as_str()) == tag)
+        };
+        if !packages.clone().any(|package| is_it(&package)) {
+            render::warn(&format!("no tag is called {lost:?}, as --assume-lost has it"));
+        }
+    }
 }
 
 /// A source that was read, with what was planned from it.
@@ -164,7 +214,7 @@ impl<'a> Planning<'a> {
         if let Some(path) = &self.server.push_times {
             push_times(path)?.restore(record);
         }
-        let now = self.common.at.unwrap_or_else(jiff::Timestamp::now);
+        let now = self.common.at.unwrap_or_else(Timestamp::now);
         let undated = core::undated(&record.source, record.packages(), policy, now);
         self.connector.add_dates(source, self.cache.as_ref(), record, &undated).await;
         Ok(plan_of(record, policy, Some(now)))

@@ -7,12 +7,12 @@ use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use registry_core::retention::{Entry, PushTimes, Told, UndoState, Undone};
 
-use crate::apply::{FILE_MAX, reopen};
+use crate::apply::reopen;
 use crate::args::UndoArgs;
 use crate::connect::Connector;
 use crate::exit::{self, Failure};
+use crate::file::{FILE_MAX, keep, text_of};
 use crate::layout;
-use crate::plan::{keep, text_of};
 use crate::planning::{DryRun, push_times, runtime};
 use crate::{interrupt, render};
 

@@ -4,6 +4,7 @@ mod applied;
 mod explain;
 mod hints;
 mod refusals;
+mod stderr;
 mod text;
 
 use std::io::{self, BufWriter, Write};
@@ -11,10 +12,10 @@ use std::path::Path;
 
 use anstream::{AutoStream, ColorChoice};
 use registry_core::retention::{Applied, Plan};
-use registry_core::text::without_controls;
 
 pub use explain::Explained;
 pub use refusals::not_back;
+pub use stderr::{error, warn};
 
 use crate::args::{Common, Output, When};
 
@@ -53,17 +54,6 @@ pub fn explain(common: &Common, plan: &Plan, subject: &str, several: bool) -> io
         Ok(())
     })?;
     Ok(found)
-}
-
-/// What failed, on standard error; for one owner of several, with its name.
-pub fn error(owner: Option<&str>, error: &anyhow::Error) {
-    let owner = owner.map_or_else(String::new, |owner| format!("owner {owner}: "));
-    eprintln!("error: {}", without_controls(&format!("{owner}{error:#}")));
-}
-
-/// A line on standard error.
-pub fn warn(text: &str) {
-    eprintln!("warning: {}", without_controls(text));
 }
 
 fn printed(common: &Common, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {

@@ -2,7 +2,8 @@
 
 use registry_core::retention::{Applied, AppliedRow, Outcome, PackagePlan, PackageState, Plan, Stopped};
 
-use super::{error, hints};
+use super::hints;
+use super::stderr::error;
 
 /// How many of a kind are named.
 const FEW: usize = 5;
