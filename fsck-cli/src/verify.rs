@@ -23,7 +23,7 @@ use crate::args::{Compare, FailOn, VerifyArgs};
 use crate::exit::{self, Failure};
 use crate::reporting::{self, Earlier, Extra, merge};
 use crate::{connect, credentials, interrupt, log, render};
-use checked::{Checked, name_of};
+use checked::{Checked, report_name};
 use findings::{finding, first, named};
 use in_use::Running;
 
@@ -152,7 +152,7 @@ impl Verify<'_> {
             } else if self.args.plain_http && reference.scheme.is_none() {
                 address = format!("http://{}", reference.host);
             }
-            let image = (reference.clone(), name_of(reference));
+            let image = (reference.clone(), report_name(reference));
             let images = groups.entry(address).or_default();
             if !images.contains(&image) {
                 images.push(image);

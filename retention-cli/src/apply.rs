@@ -29,8 +29,8 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
     let is_armed = DryRun::of_environment()? != DryRun::Yes;
     let connector = Connector::new(&args.connection, &args.server, args.common.verbose > 0)?;
     let cache = cache(&args.server);
-    let (mut tally, mut told) = (Tally::default(), metrics::Told::default());
-    told.plan(&plan, is_armed);
+    let (mut tally, mut totals) = (Tally::default(), metrics::Totals::default());
+    totals.plan(&plan, is_armed);
     let stop = if args.server.layout.is_none() { interrupt::watch_servers() } else { Stop::default() };
     let opening = async {
         let source = reopen(&connector, &args.server, &plan.source).await?;
@@ -63,7 +63,7 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
             let cache = cache.as_ref();
             let how = (&args.common, &stop);
             let applied = act(&connector, source, plan, cache, journal, how, &mut tally).await;
-            told.applied(0, &applied);
+            totals.applied(0, &applied);
         }
         Ok(())
     });
@@ -71,7 +71,7 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
         render::error(None, failure.error());
         tally.failed(&failure);
     }
-    Ok(ended(tally, args.metrics_file.as_deref(), &told))
+    Ok(ended(tally, args.metrics_file.as_deref(), &totals))
 }
 
 /// Opens the server that a file was made for, which must be the one that the command line names: credentials do not go

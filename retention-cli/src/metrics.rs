@@ -9,7 +9,7 @@ use crate::{exit, file};
 
 /// What the metrics tell, summed over all owners.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct Totals {
     kept: u64,
     deleted: u64,
     already_gone: u64,
@@ -25,7 +25,7 @@ pub struct Told {
 
 const LAST_SUCCESS: &str = "registry_retention_last_success_timestamp_seconds";
 
-impl Told {
+impl Totals {
     /// Adds a plan; one that is to be acted on has an effect, or is told to have none.
     pub fn plan(&mut self, plan: &Plan, is_armed: bool) {
         if is_armed {
@@ -94,12 +94,12 @@ impl Told {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write(path: &Path, told: &Told, status: u8) -> anyhow::Result<()> {
+pub fn write(path: &Path, totals: &Totals, status: u8) -> anyhow::Result<()> {
     let now = jiff::Timestamp::now().as_second().to_string();
     let old = std::fs::read_to_string(path).unwrap_or_default();
     let old =
         old.lines().find_map(|line| line.strip_prefix(LAST_SUCCESS)).map(|value| value.trim().to_owned());
     let success = if matches!(status, exit::DONE | exit::PENDING) { Some(now) } else { old };
     // A collector runs as another user.
-    file::replace(path, told.render(success.as_deref()).as_bytes(), true)
+    file::replace(path, totals.render(success.as_deref()).as_bytes(), true)
 }

@@ -42,7 +42,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         Planning::new(&args.connection, &args.server, &args.policy, &args.common, args.effects.undo_window)?;
     run.asks_all = args.answer.fail_on.is_some();
     let stop = if args.server.layout.is_none() { interrupt::watch_servers() } else { Stop::default() };
-    let (mut tally, mut told) = (Tally::default(), metrics::Told::default());
+    let (mut tally, mut totals) = (Tally::default(), metrics::Totals::default());
     runtime()?.block_on(async {
         let mut planned = Vec::new();
         for place in &run.places {
@@ -50,7 +50,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
                 let one = run.one(*place).await?;
                 run.print(&one.plan, Some(is_armed))?;
                 tally.plan(&one.plan, &args.answer, is_armed);
-                told.plan(&one.plan, is_armed);
+                totals.plan(&one.plan, is_armed);
                 let effects = &args.effects.apply;
                 let aside = effects.quarantine.as_deref();
                 let permission = one.source.preflight(effects.preflight, &one.plan, aside).await;
@@ -96,7 +96,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
             };
             match done.await {
                 Ok(applied) => {
-                    told.applied(number, &applied);
+                    totals.applied(number, &applied);
                     stopped = applied.stopped.and(place.owner());
                 }
                 Err(failure) => run.failed(&place, &failure, &mut tally),
@@ -104,7 +104,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         }
     });
     run.close();
-    Ok(ended(tally, args.metrics_file.as_deref(), &told))
+    Ok(ended(tally, args.metrics_file.as_deref(), &totals))
 }
 
 /// Plans from a server, prints, keeps the plan.
@@ -189,10 +189,10 @@ pub async fn act(
 
 /// Ends a run: its metrics, which a failure leaves too, and its status. Metrics that cannot be written fail it, and hide
 /// nothing worse.
-pub fn ended(mut tally: Tally, metrics_file: Option<&Path>, told: &metrics::Told) -> u8 {
+pub fn ended(mut tally: Tally, metrics_file: Option<&Path>, totals: &metrics::Totals) -> u8 {
     let status = |tally: &Tally| if interrupt::was_stopped() { exit::INTERRUPTED } else { tally.status() };
     if let Some(path) = metrics_file
-        && let Err(error) = metrics::write(path, told, status(&tally))
+        && let Err(error) = metrics::write(path, totals, status(&tally))
     {
         let error = error.context(format!("cannot write the metrics {}", path.display()));
         render::error(None, &error);

@@ -21,7 +21,7 @@ pub struct Checked {
 }
 
 /// What an image is called where a tag is expected.
-pub(super) fn name_of(reference: &ImageReference) -> String {
+pub(super) fn report_name(reference: &ImageReference) -> String {
     match (&reference.tag, &reference.digest) {
         (Some(tag), _) => tag.to_string(),
         (None, Some(digest)) => format!("@{digest}"),

@@ -4,13 +4,13 @@ use registry_core::audit::{Audit, Code, Finding, Severity, Tags, UnreadPath};
 use registry_core::oci::{Digest, ImageReference};
 use registry_core::probe::{Seen, TagAnswer};
 
-use super::checked::{Checked, name_of};
+use super::checked::{Checked, report_name};
 use crate::args::VerifyArgs;
 
 /// Where images are not the same as the one that they should be.
 pub(super) fn differences(args: &VerifyArgs, all: &[&Checked]) -> Vec<Finding> {
     let digest_of = |reference: &ImageReference| {
-        let name = name_of(reference);
+        let name = report_name(reference);
         let has = |one: &&&Checked| one.images.iter().any(|(image, _)| image == reference);
         let one = all.iter().find(has)?;
         named(&one.seen, reference, &name).map(|digest| (digest, &*one.address, name))

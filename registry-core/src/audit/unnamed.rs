@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::code::{Code, Severity};
 use super::draft::Draft;
 use super::finding::Repair;
-use super::garbage::Set;
+use super::garbage::NodeSet;
 use super::options::AuditOptions;
 use super::words::plural;
 use crate::graph::{Content, Doubt, Graph, Link, NodeId, Presence};
@@ -46,8 +46,8 @@ fn is_wrong(graph: &Graph, node: NodeId) -> bool {
 }
 
 /// What the tags and revision links of served repositories reach.
-fn named(graph: &Graph) -> Set {
-    let (mut named, mut stack) = (Set::new(graph), Vec::new());
+fn named(graph: &Graph) -> NodeSet {
+    let (mut named, mut stack) = (NodeSet::new(graph), Vec::new());
     for repository in graph.repositories.iter().filter(|one| one.is_legal) {
         let entries = repository.revisions().iter();
         let links = entries.flat_map(|entry| [Link::Names(entry.node), entry.link]);

@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 
 use super::client::Forgejo;
 use super::narrow::Narrowing;
-use super::page::{PAGE, Shown, Stop, page, read, what};
+use super::page::{Interrupted, PAGE, Shown, page, read, what};
 use super::rest::rest;
 use crate::registry::Error;
 use crate::retention::server::{Listed, Listing};
@@ -25,15 +25,15 @@ pub(super) async fn list(forgejo: &Forgejo, package: Option<&str>) -> Result<Lis
         };
         match read {
             Ok(listing) => break listing,
-            Err(Stop::Damaged(error)) if narrowing.is_none() => {
+            Err(Interrupted::Damaged(error)) if narrowing.is_none() => {
                 narrowing = Some(Narrowing::new(forgejo, package, error));
             }
-            Err(Stop::Damaged(error) | Stop::Failed(error)) => return Err(error),
-            Err(Stop::Moved(_)) if attempt + 1 < ATTEMPTS => {
+            Err(Interrupted::Damaged(error) | Interrupted::Failed(error)) => return Err(error),
+            Err(Interrupted::Moved(_)) if attempt + 1 < ATTEMPTS => {
                 forgejo.http().pause(attempt).await;
                 attempt += 1;
             }
-            Err(Stop::Moved(why)) => {
+            Err(Interrupted::Moved(why)) => {
                 let why = format!("the list changed while it was read, {ATTEMPTS} times: {why}");
                 return Err(Error::Malformed { what: what(forgejo), why });
             }
@@ -46,28 +46,31 @@ pub(super) async fn list(forgejo: &Forgejo, package: Option<&str>) -> Result<Lis
 }
 
 /// Reads the list once.
-async fn once(forgejo: &Forgejo, package: Option<&str>) -> Result<Vec<Listed>, Stop> {
+async fn once(forgejo: &Forgejo, package: Option<&str>) -> Result<Vec<Listed>, Interrupted> {
     let (mut rows, mut shown) = (Vec::new(), Shown::default());
     let mut total = None;
     for number in 1.. {
         let answer = forgejo.ask(page(forgejo, package, PAGE, number)?).await?;
         if answer.status == StatusCode::INTERNAL_SERVER_ERROR {
-            return Err(Stop::Damaged(rest(&answer)));
+            return Err(Interrupted::Damaged(rest(&answer)));
         }
         let (told, items) = read(&answer)?;
         if *total.get_or_insert(told) != told {
-            return Err(Stop::Moved(format!("{} versions became {told}", total.unwrap_or(told))));
+            return Err(Interrupted::Moved(format!("{} versions became {told}", total.unwrap_or(told))));
         }
         let is_empty = items.is_empty();
         for item in items {
             let row = shown.row(item, &answer.what)?;
-            rows.push(row.ok_or_else(|| Stop::Moved("a version was listed twice".into()))?);
+            rows.push(row.ok_or_else(|| Interrupted::Moved("a version was listed twice".into()))?);
         }
         if rows.len() == told {
             break;
         }
         if is_empty || rows.len() > told {
-            return Err(Stop::Moved(format!("{told} versions were told of, and {} listed", rows.len())));
+            return Err(Interrupted::Moved(format!(
+                "{told} versions were told of, and {} listed",
+                rows.len()
+            )));
         }
     }
     Ok(rows)

@@ -12,7 +12,7 @@ use reqwest::StatusCode;
 
 use super::attribution::{Search, Slot, contains, owners};
 use super::client::Forgejo;
-use super::page::{MOST, PAGE, Shown, Stop, page, read, what};
+use super::page::{Interrupted, MOST, PAGE, Shown, page, read, what};
 use super::rest::rest;
 use crate::registry::{Answer, Ask, Error};
 use crate::retention::server::{Incomplete, Listed, Listing};
@@ -38,11 +38,11 @@ impl<'a> Narrowing<'a> {
     }
 
     /// Reads the list, and whose versions it does not show.
-    pub(super) async fn once(&mut self) -> Result<Listing, Stop> {
+    pub(super) async fn once(&mut self) -> Result<Listing, Interrupted> {
         let slots = self.pass(self.search).await?;
         let found = self.attribute(&slots).await?;
         if self.pass(self.search).await? != slots {
-            return Err(Stop::Moved("a second pass shows something else".into()));
+            return Err(Interrupted::Moved("a second pass shows something else".into()));
         }
         let unread = slots.iter().filter(|slot| slot.is_none()).count();
         let unowned = unread - found.owned;
@@ -66,7 +66,7 @@ impl<'a> Narrowing<'a> {
     }
 
     /// One slot for each version of a list, in its order; empty where the version could not be shown.
-    async fn pass(&mut self, search: Option<&str>) -> Result<Vec<Slot>, Stop> {
+    async fn pass(&mut self, search: Option<&str>) -> Result<Vec<Slot>, Interrupted> {
         'sizes: loop {
             let total = self.count(search).await?;
             let (mut slots, mut shown, mut ahead) = (Vec::new(), Shown::default(), Vec::new());
@@ -91,7 +91,7 @@ impl<'a> Narrowing<'a> {
                 }
                 let (told, items) = read(&answer)?;
                 if told != total {
-                    return Err(Stop::Moved(format!("{total} versions became {told}")));
+                    return Err(Interrupted::Moved(format!("{total} versions became {told}")));
                 }
                 let expected = limit.min(total - from);
                 if (1..expected).contains(&items.len()) {
@@ -101,14 +101,16 @@ impl<'a> Narrowing<'a> {
                     continue 'sizes;
                 }
                 if items.len() != expected {
-                    return Err(Stop::Moved(format!(
+                    return Err(Interrupted::Moved(format!(
                         "{expected} versions were due, and {} shown",
                         items.len()
                     )));
                 }
                 for item in items {
                     let row = shown.row(item, &answer.what)?;
-                    slots.push(Some(row.ok_or_else(|| Stop::Moved("a version was listed twice".into()))?));
+                    slots.push(Some(
+                        row.ok_or_else(|| Interrupted::Moved("a version was listed twice".into()))?,
+                    ));
                 }
             }
             return Ok(slots);
@@ -116,9 +118,9 @@ impl<'a> Narrowing<'a> {
     }
 
     /// How many versions a list has: a page far behind its end shows none, and tells.
-    async fn count(&mut self, search: Option<&str>) -> Result<usize, Stop> {
+    async fn count(&mut self, search: Option<&str>) -> Result<usize, Interrupted> {
         self.spend(1)?;
-        count(self.forgejo, search).await?.ok_or_else(|| Stop::Damaged(self.failure.clone()))
+        count(self.forgejo, search).await?.ok_or_else(|| Interrupted::Damaged(self.failure.clone()))
     }
 
     fn spend(&mut self, requests: u64) -> Result<(), Error> {
@@ -137,7 +139,7 @@ impl<'a> Narrowing<'a> {
     }
 
     /// Whose versions a pass did not show.
-    async fn attribute(&mut self, slots: &[Slot]) -> Result<Found, Stop> {
+    async fn attribute(&mut self, slots: &[Slot]) -> Result<Found, Interrupted> {
         let mut known: BTreeSet<String> = slots.iter().flatten().map(|row| row.package.clone()).collect();
         // A package of which nothing is shown may stand in the catalog, where there is one.
         let prefix = self.forgejo.repository("");
@@ -154,10 +156,10 @@ impl<'a> Narrowing<'a> {
         let counts: Vec<_> = counts.buffered(forgejo.http().in_flight().max(1)).collect().await;
         let mut searches = Vec::new();
         for (name, counted) in counts {
-            let counted = counted?.ok_or_else(|| Stop::Damaged(self.failure.clone()))?;
+            let counted = counted?.ok_or_else(|| Interrupted::Damaged(self.failure.clone()))?;
             let shown = slots.iter().flatten().filter(|row| contains(&row.package, &name)).count();
             if counted < shown {
-                return Err(Stop::Moved(format!("{shown} versions became {counted}")));
+                return Err(Interrupted::Moved(format!("{shown} versions became {counted}")));
             }
             if counted > shown {
                 let slots = self.pass(Some(&name)).await?;
@@ -165,7 +167,7 @@ impl<'a> Narrowing<'a> {
             }
         }
         let owners = owners(slots, &searches, &known)
-            .ok_or_else(|| Stop::Moved("a search shows something else than the list".into()))?;
+            .ok_or_else(|| Interrupted::Moved("a search shows something else than the list".into()))?;
         let mut packages: BTreeMap<String, usize> = BTreeMap::new();
         let owned = owners.iter().filter(|candidates| !candidates.is_empty()).count();
         for name in owners.into_iter().flatten() {

@@ -17,7 +17,7 @@ const PAGE_MAX: usize = 8 << 20;
 pub(super) const MOST: usize = 10_000_000;
 
 /// Why a pass over a list ended before its end.
-pub(super) enum Stop {
+pub(super) enum Interrupted {
     /// The list changed meanwhile, and how.
     Moved(String),
     /// A page answers 500 whenever it is asked for.
@@ -26,7 +26,7 @@ pub(super) enum Stop {
     Failed(Error),
 }
 
-impl From<Error> for Stop {
+impl From<Error> for Interrupted {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }

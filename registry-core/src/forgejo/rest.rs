@@ -39,16 +39,16 @@ pub(super) fn authorize(ask: &mut Ask, credentials: &Credentials) {
 /// What REST says of a refusal.
 fn message(answer: &Answer) -> Option<String> {
     #[derive(Deserialize)]
-    struct Told {
+    struct Refusal {
         message: String,
     }
-    serde_json::from_slice::<Told>(&answer.body).ok().map(|told| told.message)
+    serde_json::from_slice::<Refusal>(&answer.body).ok().map(|refusal| refusal.message)
 }
 
 /// The owner that REST says it does not have (`services/context/user.go @ v15.0.3`).
 fn no_owner(answer: &Answer) -> Option<String> {
-    let told = message(answer).filter(|_| answer.status == StatusCode::NOT_FOUND)?;
-    let name = told.strip_prefix("user redirect does not exist [name: ")?;
+    let text = message(answer).filter(|_| answer.status == StatusCode::NOT_FOUND)?;
+    let name = text.strip_prefix("user redirect does not exist [name: ")?;
     Some(crate::registry::quote(name.strip_suffix(']').unwrap_or(name)))
 }
 

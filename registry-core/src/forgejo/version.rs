@@ -25,14 +25,15 @@ pub struct Version {
     pub major: Option<u32>,
 }
 
+/// The answer to a question for the version.
 #[derive(Deserialize)]
-struct Told {
+struct VersionAnswer {
     version: String,
 }
 
 impl Version {
-    fn of(told: &str) -> Self {
-        let text = told.split('+').next().unwrap_or_default().to_owned();
+    fn parse(text: &str) -> Self {
+        let text = text.split('+').next().unwrap_or_default().to_owned();
         let major = text.split('.').next().and_then(|number| number.parse().ok());
         Self { text, major }
     }
@@ -64,7 +65,7 @@ pub(super) async fn detect(
         }
         _ => return Err(rest(&answer)),
     }
-    let version = Version::of(&answer.json::<Told>()?.version);
+    let version = Version::parse(&answer.json::<VersionAnswer>()?.version);
     match version.major {
         Some(major) if major < OLDEST => {
             Err(bad(format!("Forgejo {} is older than any that was tried ({OLDEST}); refused", version.text)))
@@ -84,7 +85,7 @@ async fn other(http: &Http, base: &Url, credentials: &Credentials, first: &Answe
     // Gitea answers the same API otherwise.
     let gitea = get(http, base, "api/v1/version", credentials).await?;
     if gitea.status == StatusCode::OK
-        && let Ok(told) = gitea.json::<Told>()
+        && let Ok(told) = gitea.json::<VersionAnswer>()
     {
         return Ok(format!(
             "this is Gitea {}, whose package API looks the same; what it deletes was never tried, so it is refused",
@@ -95,7 +96,7 @@ async fn other(http: &Http, base: &Url, credentials: &Credentials, first: &Answe
     root.set_path("/");
     if root != *base {
         let above = get(http, &root, OWN, credentials).await?;
-        if above.status == StatusCode::OK && above.json::<Told>().is_ok() {
+        if above.status == StatusCode::OK && above.json::<VersionAnswer>().is_ok() {
             return Ok(format!("Forgejo is at {root} and not below {}; name that address", base.path()));
         }
     }
@@ -133,11 +134,11 @@ mod tests {
 
     #[test]
     fn versions_are_read_up_to_the_plus() {
-        let version = Version::of("15.0.3+gitea-1.22.0");
+        let version = Version::parse("15.0.3+gitea-1.22.0");
         assert_eq!((version.text.as_str(), version.major), ("15.0.3", Some(15)));
         assert_eq!(version.warning(), None);
-        assert_eq!(Version::of("16.0.0-dev-1-a+gitea-1.22.0").warning(), None);
-        insta::assert_snapshot!(Version::of("17.0.0-dev-1-a+gitea-1.22.0").warning().unwrap(), @"Forgejo 17.0.0-dev-1-a is newer than any that was tried (16)");
-        insta::assert_snapshot!(Version::of("ours").warning().unwrap(), @r#""ours" is no version of Forgejo that is known"#);
+        assert_eq!(Version::parse("16.0.0-dev-1-a+gitea-1.22.0").warning(), None);
+        insta::assert_snapshot!(Version::parse("17.0.0-dev-1-a+gitea-1.22.0").warning().unwrap(), @"Forgejo 17.0.0-dev-1-a is newer than any that was tried (16)");
+        insta::assert_snapshot!(Version::parse("ours").warning().unwrap(), @r#""ours" is no version of Forgejo that is known"#);
     }
 }

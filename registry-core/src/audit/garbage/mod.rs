@@ -26,9 +26,9 @@ pub(super) use survey::Survey;
 
 /// A set of nodes.
 #[derive(Debug, Clone)]
-pub(super) struct Set(Vec<bool>);
+pub(super) struct NodeSet(Vec<bool>);
 
-impl Set {
+impl NodeSet {
     pub(super) fn new(graph: &Graph) -> Self {
         Self(vec![false; graph.digests().len()])
     }
@@ -71,7 +71,7 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions) -> Survey {
         })
         .unzip();
     let mut doubts: Vec<Doubt> = asked.into_iter().flatten().collect();
-    let (mut reached, mut staying) = (Set::new(graph), Set::new(graph));
+    let (mut reached, mut staying) = (NodeSet::new(graph), NodeSet::new(graph));
     let mut stack = Vec::new();
     for (repository, kept) in graph.repositories.iter().zip(&kept) {
         for (entry, stays) in repository.revisions().iter().zip(&kept.revisions) {
@@ -152,7 +152,7 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions) -> Survey {
 fn blobs(
     graph: &Graph,
     options: &AuditOptions,
-    (reached, staying): (&Set, &Set),
+    (reached, staying): (&NodeSet, &NodeSet),
     garbage: &mut Garbage,
     survey: &mut Survey,
     list: bool,

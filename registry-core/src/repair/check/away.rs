@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jiff::SignedDuration;
 
-use super::look::{digest, failed, is_right, look, says, spared};
+use super::look::{digest, failed, is_right, link_at, look, spared};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
 use crate::repair::aside::free;
@@ -47,7 +47,7 @@ pub(super) fn unlink(editor: &impl Editor, step: &Step, now: &Conditions<'_>) ->
     if found.kind != Kind::File {
         return Err(spared(format!("{} stands there now", found.kind.describe())));
     }
-    match says(editor, &inner)? {
+    match link_at(editor, &inner)? {
         Some(Ok(now)) if Some(now) != step.digest => return Err(spared("the link names something else now")),
         Some(Err(())) if step.digest.is_some() => return Err(spared("the link names nothing now")),
         _ => {}
@@ -61,7 +61,7 @@ pub(super) fn unlink(editor: &impl Editor, step: &Step, now: &Conditions<'_>) ->
         }
         Some(Place::TagIndexFolder(repository, tag, entry)) => {
             let current = Place::TagLink(repository, tag).to_string();
-            match says(editor, &current)? {
+            match link_at(editor, &current)? {
                 Some(Ok(now)) if now == entry => return Err(spared("the tag names it again")),
                 Some(Ok(_)) => {}
                 // Its history is all that tells what it was.
@@ -139,7 +139,7 @@ pub(super) fn retire(editor: &impl Editor, step: &Step, now: &Conditions<'_>) ->
     if found.kind != Kind::File {
         return Err(spared(format!("{} stands there now", found.kind.describe())));
     }
-    if says(editor, &link)? != Some(Ok(digest(step)?)) {
+    if link_at(editor, &link)? != Some(Ok(digest(step)?)) {
         return Err(spared("it names something else now"));
     }
     if step.modified.is_some_and(|planned| planned != found.modified) {

@@ -35,7 +35,7 @@ pub(crate) fn digest(step: &Step) -> Result<Digest, Outcome> {
 }
 
 /// What a link says now; `None` when there is none.
-pub(crate) fn says(editor: &impl Editor, path: &str) -> Result<Option<Result<Digest, ()>>, Outcome> {
+pub(crate) fn link_at(editor: &impl Editor, path: &str) -> Result<Option<Result<Digest, ()>>, Outcome> {
     match editor.read(Room::Tree, Path::new(path), LINK_MAX + 1) {
         Ok(bytes) => Ok(Some(read_link(&bytes).map_err(drop))),
         Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(None),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::look::{digest, failed, is_right, look, says, spared, to_be_made, whole_second};
+use super::look::{digest, failed, is_right, link_at, look, spared, to_be_made, whole_second};
 use crate::oci::{Algorithm, Digest, Manifest};
 use crate::path::Place;
 use crate::repair::change::{Before, Change, REWRITE_MAX};
@@ -33,7 +33,7 @@ pub(super) fn link(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> R
             None
         }
         Some(look) if look.kind == Kind::File => {
-            if says(editor, &step.path)? == Some(Ok(digest)) {
+            if link_at(editor, &step.path)? == Some(Ok(digest)) {
                 return Err(Outcome::There);
             }
             Some(keep(editor, step, &look)?)
@@ -87,7 +87,7 @@ pub(super) fn restore(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -
     let before = match look(editor, &step.path)? {
         None => None,
         Some(look) if look.kind == Kind::File => {
-            match says(editor, &step.path)? {
+            match link_at(editor, &step.path)? {
                 Some(Ok(now)) if now == digest => return Err(Outcome::There),
                 Some(Ok(now)) if now.algorithm() == Algorithm::Sha256 => {
                     return Err(spared("the tag was pushed since it was planned"));
@@ -132,7 +132,7 @@ fn resolves(
     now: &Conditions<'_>,
 ) -> Result<bool, Outcome> {
     let link = Place::RevisionLink(repository, digest).to_string();
-    if says(editor, &link)? != Some(Ok(digest)) || !is_right(editor, digest, now)? {
+    if link_at(editor, &link)? != Some(Ok(digest)) || !is_right(editor, digest, now)? {
         return Ok(false);
     }
     let path = Place::BlobData(digest).to_string();

@@ -240,7 +240,7 @@ fn batch<F: Folder>(
                 links.push((*digest, LinkText::Itself, modified));
             }
             Ok(Some((Ok(named), modified))) => {
-                links.push((*digest, LinkText::Digest(Box::new(named)), modified))
+                links.push((*digest, LinkText::Digest(Box::new(named)), modified));
             }
             Ok(Some((Err(fault), modified))) => links.push((*digest, LinkText::Fault(fault), modified)),
             Err(error) => {
