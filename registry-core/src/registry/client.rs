@@ -20,8 +20,8 @@ pub(super) const SMALL: usize = 1 << 20;
 /// The header with which most registries tell their version.
 const VERSION: &str = "docker-distribution-api-version";
 
-/// A client of one registry. Reads, and within this crate changes: what may delete is an
-/// [`RegistrySource`](super::RegistrySource) that is armed.
+/// A client of one registry. Reads; only this crate changes something through it, and deletes only for a source that is
+/// [`Armed`](crate::retention::Armed).
 #[derive(Debug)]
 pub struct Client {
     pub(super) session: Session,
