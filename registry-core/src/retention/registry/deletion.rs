@@ -83,7 +83,7 @@ impl Armed<RegistrySource> {
             return Ok(known.clone());
         }
         // What is not there names nothing; it is not remembered, since it may come.
-        let Some(found) = self.client().manifest(package, &digest.to_string()).await? else {
+        let Some(found) = self.client().manifest_or_schema1(package, &digest.to_string()).await? else {
             return Ok(Vec::new());
         };
         let references = Manifest::parse(&found.bytes).references.into_iter();
