@@ -35,19 +35,11 @@ impl Writer for Armed<Forgejo> {
     async fn delete(&self, doomed: &Doomed<'_>) -> Result<Deleted, DeleteError> {
         let mut attempt = 0;
         loop {
-            let error = match self.attempt(doomed).await {
-                // An answer to an earlier attempt may have been lost, and that attempt have done it.
-                Attempt::Done(Deleted::Before) if attempt > 0 => return Ok(Deleted::Now),
-                Attempt::Done(deleted) => return Ok(deleted),
-                Attempt::Never(error) => return Err(error),
-                Attempt::Open(error) => error,
+            let ended = self.attempt(doomed).await.end(attempt, self.reader().http(), self.stop()).await;
+            let error = match ended {
+                Ok(done) => return done,
+                Err(error) => error,
             };
-            let is_last = attempt >= self.reader().http().retries();
-            let is_stopped = self.stop().is_some_and(Stop::is_stopped);
-            if is_last || is_stopped {
-                return Err(DeleteError::Failed(error.to_string()));
-            }
-            self.reader().http().pause(attempt).await;
             attempt += 1;
             // Names are all that can be deleted: whoever pushed in between must not lose the new row.
             match self.reader().version_of(doomed.package, doomed.version).await {

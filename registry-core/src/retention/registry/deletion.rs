@@ -145,19 +145,10 @@ impl Writer for Armed<RegistrySource> {
                     Err(error) => return Err(failed(error)),
                 }
             }
-            let error = match self.attempt(doomed).await {
-                // An answer to an earlier attempt may have been lost, and that attempt have done it.
-                Attempt::Done(Deleted::Before) if attempt > 0 => return Ok(Deleted::Now),
-                Attempt::Done(deleted) => return Ok(deleted),
-                Attempt::Never(error) => return Err(error),
-                Attempt::Open(error) => error,
-            };
-            let is_last = attempt >= self.client().http().retries();
-            let is_stopped = self.stop().is_some_and(Stop::is_stopped);
-            if is_last || is_stopped {
-                return Err(failed(error));
+            let ended = self.attempt(doomed).await.end(attempt, self.client().http(), self.stop()).await;
+            if let Ok(done) = ended {
+                return done;
             }
-            self.client().http().pause(attempt).await;
             attempt += 1;
         }
     }
