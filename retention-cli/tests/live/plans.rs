@@ -105,11 +105,11 @@ fn a_plan_that_is_too_old_or_not_yet_made_is_refused() {
         job.told(&[&["apply", "plan.json"], arguments].concat(), &[])
     };
     assert_told_snapshot!(told(25, &[]), @"
-    error: cannot use the plan plan.json: it was made N s ago, and 86400 s is the most (--max-plan-age); plan anew
+    error: cannot use the plan plan.json: it was made N s ago, and 86400 s is the most; plan anew (--max-plan-age says how old it may be)
     exit 2
     ");
     assert_told_snapshot!(told(2, &["--max-plan-age", "1h"]), @"
-    error: cannot use the plan plan.json: it was made N s ago, and 3600 s is the most (--max-plan-age); plan anew
+    error: cannot use the plan plan.json: it was made N s ago, and 3600 s is the most; plan anew (--max-plan-age says how old it may be)
     exit 2
     ");
     assert_told_snapshot!(told(-2, &[]), @"
