@@ -65,6 +65,12 @@ fn scheduler_state_empty() {
 }
 
 #[test]
+fn a_folder_in_the_place_of_the_scheduler_state() {
+    let report = after_seen(&Sight::default(), |base| _ = base.tree.break_scheduler_state_is_folder());
+    assert_snapshot!(report, @"error path-unexpected - | scheduler-state.json is a folder: a registry that is a pull-through cache does not start; move it away | ../../../scheduler-state.json | Reset");
+}
+
+#[test]
 fn the_pristine_tree() {
     assert_snapshot!(tree(trees::PRISTINE, &STRICT), @"
     Primary: 15 repositories, 17 tags, 32 manifests, 8 indexes, 49 layer links, 78 blobs, 1 uploads
