@@ -1,66 +1,31 @@
-//! The transport of the commands that ask servers.
+//! Registries that this program asks: how, and with which credentials.
 
-use std::sync::Arc;
-use std::time::Duration;
+use registry_cli::connection::{Budget, Connection};
+use registry_cli::credentials::{self, FORGEJO, Nameless, Places, REGISTRY, find};
+use registry_core::registry::{Client, Http};
 
-use anyhow::Context as _;
-use registry_core::Stop;
-use registry_core::registry::{Http, Sent, Settings};
-use registry_core::text::without_controls as safe;
+use crate::args::Common;
 
-use crate::args::{Common, Connection};
-use crate::credentials::small_file;
-
-/// What a run may spend, and what may stop it.
-#[derive(Debug, Clone, Default)]
-pub struct Budget {
-    /// Most requests.
-    pub requests: Option<u64>,
-    /// Most seconds from now on.
-    pub seconds: Option<u32>,
-    /// So many seconds a registry that does not answer is asked at least.
-    pub patience: u32,
-    /// Asked to stop, it asks nothing more.
-    pub stop: Option<Stop>,
-}
+/// Where credentials of a registry are looked for.
+pub const OF_REGISTRY: Places<'_> =
+    Places { variables: &[REGISTRY], nameless: Nameless::InVariables("token") };
+/// Where those of a Forgejo are.
+pub const OF_FORGEJO: Places<'_> =
+    Places { variables: &[FORGEJO, REGISTRY], nameless: Nameless::Token("token") };
 
 /// Makes the transport that the command line asks for.
 ///
 /// # Errors
-/// When the certificate authorities cannot be used.
-pub fn http(args: &Connection, common: &Common, budget: Budget) -> anyhow::Result<Http> {
-    let mut settings = Settings {
-        deadline: Duration::from_secs(u64::from(args.timeout.max(1))),
-        retries: args.retries,
-        token_services: args.token_service.clone(),
-        most: budget.requests,
-        stop: budget.stop,
-        until: budget
-            .seconds
-            .map(|seconds| tokio::time::Instant::now() + Duration::from_secs(seconds.into())),
-        give_up_after: (args.give_up_after > 0)
-            .then(|| Duration::from_secs(args.give_up_after.max(budget.patience).into())),
-        user_agent: concat!("registry-fsck/", env!("CARGO_PKG_VERSION")).into(),
-        observer: Some(Arc::new(|sent: &Sent<'_>| {
-            let status = sent.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-            tracing::info!("{} {}: {status}, {} ms", sent.method, safe(sent.target), sent.took.as_millis());
-        })),
-        ..Settings::default()
-    };
-    if let Some(jobs) = common.jobs {
-        settings.in_flight = jobs.into();
-    }
-    if let Some(path) = &args.ca_file {
-        settings.authorities = Some(small_file(path)?);
-    }
-    Http::new(settings).context("cannot start")
+/// When it cannot be made.
+pub fn http(connection: &Connection, common: &Common, budget: Budget) -> anyhow::Result<Http> {
+    connection.http(env!("CARGO_PKG_NAME"), common.jobs, budget)
 }
 
-/// A runtime for one command.
+/// A client of a registry with the credentials for it. Asks nobody.
 ///
 /// # Errors
-/// When the system gives no threads.
-pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.context("cannot start")
+/// When the address or something that holds credentials cannot be used.
+pub fn client(http: &Http, connection: &Connection, address: &str) -> anyhow::Result<Client> {
+    let credentials = find(connection, &credentials::host(address), OF_REGISTRY)?;
+    Ok(Client::new(http, address, credentials)?)
 }

@@ -3,6 +3,8 @@
 use registry_core::audit::{Code, Report, Severity};
 use registry_core::storage::LocateError;
 
+pub use registry_cli::exit::INTERRUPTED;
+
 use crate::args::FailOn;
 
 /// Nothing wrong; warnings and garbage may be there.
@@ -15,8 +17,6 @@ pub const ERRORS: u8 = 4;
 pub const INCOMPLETE: u8 = 8;
 /// The command line or a file named on it is unusable.
 pub const USAGE: u8 = 16;
-/// Stopped by a signal; never OR-ed.
-pub const INTERRUPTED: u8 = 130;
 
 /// What stops a run before it has a report.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use crate::args::{EngineArg, GcPreviewArgs};
 use crate::exit::{self, Failure};
 use crate::role::{self, Rule};
 use crate::scan::Roots;
-use crate::{interrupt, log, progress, render, scan};
+use crate::{interrupt, log, render, scan};
 
 /// Forecasts, prints, and gives the exit status.
 ///
@@ -29,7 +29,7 @@ pub fn run(args: &GcPreviewArgs) -> Result<u8, Failure> {
     let far = Arc::clone(&progress);
     interrupt::watch(move || format!("{}, after {} files", far.phase().describe(), far.files()));
     let far = Arc::clone(&progress);
-    let line = progress::Line::show(&args.common, move |elapsed| scan::message(&far, elapsed));
+    let line = args.common.progress_line(move |elapsed| scan::message(&far, elapsed));
     let mut report = empty(args, started_at);
     let Roots { registries, refused } = scan::roots(&args.roots, args.follow_symlinks, &mut report.unread)?;
     role::refuse_several(&args.judging, &registries)?;
@@ -49,7 +49,7 @@ pub fn run(args: &GcPreviewArgs) -> Result<u8, Failure> {
 fn refuse(args: &GcPreviewArgs) -> Result<(), Failure> {
     let why = if !args.common.repository.is_empty() {
         "--repository cannot go with gc-preview: a collector goes through all repositories, and what one needs keeps another's blobs"
-    } else if args.common.metrics_file.is_some() || args.common.pushgateway.is_some() {
+    } else if args.common.metrics.are_wanted() {
         "gc-preview writes no metrics: those of scan tell of the same registry"
     } else {
         return Ok(());
@@ -100,8 +100,7 @@ fn one(
     report: &mut Report,
 ) {
     let name = escape_os(located.name.as_os_str());
-    let open =
-        OpenOptions { follow_symlinks: args.follow_symlinks, jobs: args.common.jobs.map_or(0, usize::from) };
+    let open = OpenOptions { follow_symlinks: args.follow_symlinks, jobs: args.common.jobs.of_files() };
     let tree = match Tree::open(located, &open) {
         Ok(tree) => tree.waiting_for_writers(),
         Err(error) => {

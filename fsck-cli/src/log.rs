@@ -1,29 +1,21 @@
-//! Log lines on standard error. Results never go there.
+//! What a run says on standard error of what it could not read, ask or do, whatever the report shows.
 
+use registry_cli::args::Format;
+use registry_cli::log;
 use registry_core::audit::UnreadPath;
 use registry_core::repair::{Outcome, Taken, UndoState, Undone};
-use tracing_subscriber::filter::LevelFilter;
+use tracing::level_filters::LevelFilter;
 
-use crate::args::{Common, Output};
-use crate::exit::Failure;
-
-/// How many of a kind are named.
-const FEW: usize = 5;
+use crate::args::Common;
 
 /// Starts the log as the command line asks.
 pub fn start(common: &Common) {
     let level = match (common.quiet, common.verbose) {
         (true, _) => LevelFilter::ERROR,
         (false, 0) => LevelFilter::WARN,
-        (false, 1) => LevelFilter::INFO,
-        (false, _) => LevelFilter::DEBUG,
+        (false, _) => LevelFilter::INFO,
     };
-    let builder =
-        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
-    match common.log_format {
-        Output::Json => builder.json().init(),
-        Output::Text => builder.with_ansi(false).without_time().init(),
-    }
+    log::start(common.messages.log_format, level, log::Prefix::Level);
 }
 
 /// Says what could not be read, whatever the report on standard output shows: a few of it.
@@ -68,28 +60,7 @@ pub fn changes(common: &Common, changes: &[Undone]) {
 
 /// The first lines, and how many more there are.
 fn few(common: &Common, lines: impl Iterator<Item = String>, what: &str) {
-    let lines: Vec<String> = lines.collect();
-    for line in lines.iter().take(FEW) {
-        tracing::error!("{}", registry_core::text::without_controls(line));
-    }
-    if let more @ 1.. = lines.len().saturating_sub(FEW) {
-        let is_summary = common.quiet && common.output == Output::Text;
-        let rest = if is_summary { "without --quiet the report has them" } else { "the report has them" };
-        tracing::error!("{what}: {more} more; {rest}");
-    }
-}
-
-/// Says why a run ended without a report.
-pub fn failure(failure: &Failure) {
-    let mut message = failure.error().to_string();
-    let mut source = failure.error().source();
-    while let Some(error) = source {
-        let text = error.to_string();
-        // Errors that already carry their source in their own words are not said twice.
-        if !message.ends_with(&text) {
-            message = format!("{message}: {text}");
-        }
-        source = error.source();
-    }
-    tracing::error!("{}", registry_core::text::without_controls(&message));
+    let is_summary = common.quiet && common.printing.output == Format::Text;
+    let rest = if is_summary { "without --quiet the report has them" } else { "the report has them" };
+    log::few(lines, |more| format!("{what}: {more} more; {rest}"));
 }

@@ -2,16 +2,12 @@
 
 mod args;
 mod connect;
-mod credentials;
 mod exit;
-mod file;
 mod gc_preview;
 mod interrupt;
 mod log;
 mod probe;
 mod processes;
-mod progress;
-mod push;
 mod render;
 mod repair;
 mod reporting;
@@ -26,20 +22,15 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use registry_cli::exit::{parse, stopped};
 
 fn main() -> ExitCode {
-    let cli = match args::Cli::try_parse() {
+    let cli: args::Cli = match parse(exit::USAGE) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are answers, everything else is a usage error.
-            let status = if error.use_stderr() { exit::USAGE } else { exit::NOTHING_WRONG };
-            let _ = error.print();
-            return ExitCode::from(status);
-        }
+        Err(status) => return status,
     };
     log::start(cli.common());
-    let status = match &cli.command {
+    let done = match &cli.command {
         args::Command::Scan(args) => scan::run(args),
         args::Command::GcPreview(args) => gc_preview::run(args),
         args::Command::Repair(args) => repair::run(args),
@@ -47,11 +38,8 @@ fn main() -> ExitCode {
         args::Command::Probe(args) => probe::run(args),
         args::Command::Verify(args) => verify::run(args),
     };
-    match status {
+    match done {
         Ok(status) => ExitCode::from(status),
-        Err(failure) => {
-            log::failure(&failure);
-            ExitCode::from(failure.status())
-        }
+        Err(failure) => stopped(failure.status(), failure.error()),
     }
 }

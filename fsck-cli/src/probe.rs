@@ -6,13 +6,15 @@ mod role;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Instant;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use globset::GlobSet;
 use indicatif::HumanCount;
 use jiff::{SignedDuration, Timestamp};
+use registry_cli::connection::{Budget, runtime};
+use registry_cli::credentials;
 use registry_core::Stop;
 use registry_core::audit::{Coverage, OnlineOptions, Report, ReportOptions, Role};
-use registry_core::forgejo::{Account, Forgejo};
+use registry_core::forgejo::Forgejo;
 use registry_core::probe::{
     Choice, Choosing, Depth, JudgeOptions, Judgement, Listed, Run, Seen, State, Walk, WalkOptions, choose,
     judge,
@@ -22,10 +24,9 @@ use registry_core::registry::{Client, Credentials, Error, HostCredentials, Http}
 use self::role::{Known, Names};
 use crate::args::{DepthArg, ProbeArgs};
 use crate::connect;
-use crate::credentials;
 use crate::exit::{self, Failure};
 use crate::reporting::{self, Earlier, Extra, merge, set, texts};
-use crate::{interrupt, log, progress, render, settings, state};
+use crate::{interrupt, log, render, settings, state};
 
 /// Probes, prints, and gives the exit status.
 ///
@@ -36,7 +37,7 @@ pub fn run(args: &ProbeArgs) -> Result<u8, Failure> {
     let started_at = Timestamp::now();
     let earlier = Earlier::read(&args.compare)?;
     let stop = Stop::default();
-    let budget = connect::Budget {
+    let budget = Budget {
         requests: args.budget_requests,
         seconds: args.budget_time,
         stop: Some(stop.clone()),
@@ -46,13 +47,12 @@ pub fn run(args: &ProbeArgs) -> Result<u8, Failure> {
     let far = http.clone();
     interrupt::watch_questions(move || format!("asking, after {} requests", far.sent()), &stop);
     let far = http.clone();
-    let line =
-        progress::Line::show(&args.common, move |_| format!("asking: {} requests", HumanCount(far.sent())));
+    let line = args.common.progress_line(move |_| format!("asking: {} requests", HumanCount(far.sent())));
 
     let probe = Probe::new(args, http, started_at).map_err(Failure::Usage)?;
     let past = args.state.as_deref().map(|path| state::read(path, &probe.name)).transpose();
     let mut past = past.map_err(Failure::Usage)?.unwrap_or_else(|| State::new(&probe.name));
-    let runtime = connect::runtime().map_err(Failure::Io)?;
+    let runtime = runtime().map_err(Failure::Io)?;
     let mut report = reporting::empty("probe", started_at, options(args));
     runtime.block_on(probe.run(&mut past, &mut report))?;
     drop(line);
@@ -143,8 +143,8 @@ impl<'a> Probe<'a> {
     fn new(args: &'a ProbeArgs, http: Http, now: Timestamp) -> anyhow::Result<Self> {
         let anonymous = Client::new(&http, &args.url, Credentials::Anonymous)?;
         let name = anonymous.address();
-        let host = name.split_once("://").map_or(&*name, |(_, host)| host);
-        let credentials = credentials::find(&args.connection, host, args.forgejo)?;
+        let places = if args.forgejo { connect::OF_FORGEJO } else { connect::OF_REGISTRY };
+        let credentials = credentials::find(&args.connection, &credentials::host(&name), places)?;
         let only = if args.common.repository.is_empty() { None } else { Some(set(&args.common.repository)?) };
         let names = args.repositories_file.as_deref().map(settings::repositories).transpose()?;
         Ok(Self { args, http, name, credentials, only, names, now })
@@ -231,14 +231,7 @@ impl<'a> Probe<'a> {
         }
         let mut owners = Vec::new();
         for owner in &self.args.owner {
-            let (user, token) = match self.credentials.of(Some(&owner.to_lowercase())) {
-                Credentials::User { name, secret } => (Some(name.clone()), Some(secret.clone())),
-                Credentials::Anonymous => (None, None),
-                Credentials::Identity { .. } => {
-                    return Err(anyhow!("Forgejo takes no identity token; use an access token"));
-                }
-            };
-            let account = Account { owner: owner.clone(), user, token };
+            let account = credentials::account(&self.credentials, owner)?;
             let forgejo = Forgejo::connect(&self.http, &self.args.url, &account).await?;
             forgejo.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
             owners.push(forgejo);

@@ -7,14 +7,15 @@ use std::time::Instant;
 use anyhow::anyhow;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use jiff::Timestamp;
+use registry_cli::log;
 use registry_core::audit::{
     self, Audit, Coverage, Garbage, Ignore, Piece, Report, ReportOptions, SCHEMA, Summary,
 };
-use registry_core::text::escape_os;
 
 use crate::args::{Common, Compare, FailOn};
 use crate::exit::{self, Failure};
-use crate::{push, render, settings};
+use crate::render::metrics;
+use crate::settings;
 
 /// An earlier report and the findings to live with.
 #[derive(Debug)]
@@ -122,22 +123,14 @@ pub fn merge(report: &mut Report, mut audit: Audit, extra: &mut Extra) {
     report.unread.append(&mut audit.unread);
 }
 
-/// Writes metrics where they are wanted; whether all could be. One place that fails does not hinder the other.
+/// Writes metrics where they are wanted; whether all could be.
 pub fn write_metrics(common: &Common, report: &Report, extra: &Extra) -> bool {
-    let mut all = true;
-    if let Some(path) = &common.metrics_file
-        && let Err(error) = render::metrics::write(path, report, &extra.garbage)
-    {
-        tracing::error!("cannot write the metrics file {}: {error}", escape_os(path.as_os_str()));
-        all = false;
+    if !common.metrics.are_wanted() {
+        return true;
     }
-    if let Some(url) = &common.pushgateway
-        && let Err(error) = push::metrics(url, report, &extra.garbage)
-    {
-        tracing::error!("cannot push metrics: {error:#}");
-        all = false;
-    }
-    all
+    let failures = common.metrics.publish(&metrics::of_report(report, &extra.garbage));
+    failures.iter().for_each(log::error);
+    failures.is_empty()
 }
 
 /// Several globs as one.

@@ -1,10 +1,10 @@
 //! Whether a tree is the home of its images or a pull-through cache, as far as the command line and configurations say. What its
 //! files say is registry-core's matter.
 
-use std::io::Read as _;
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
+use registry_cli::file;
 use registry_core::audit::Role;
 use registry_core::storage::{Located, is_cache, serves_cache};
 use registry_core::text::escape_os;
@@ -81,12 +81,7 @@ pub fn refuse_several(args: &Judging, registries: &[Located]) -> Result<(), Fail
 }
 
 fn configures_cache(path: &Path) -> anyhow::Result<bool> {
-    let mut text = String::new();
-    std::fs::File::open(path)?.take(CONFIG_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > CONFIG_MAX {
-        bail!("it is larger than 1 MiB");
-    }
-    is_cache(&text).map_err(|why| anyhow!(why))
+    is_cache(&file::read_text(path, CONFIG_MAX)?).map_err(|why| anyhow!(why))
 }
 
 /// Says that a tree looks like a cache, and what settles it.

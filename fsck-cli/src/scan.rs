@@ -10,16 +10,16 @@ use anyhow::{Context as _, anyhow};
 use globset::GlobSet;
 use indicatif::{HumanBytes, HumanCount};
 use jiff::Timestamp;
+use registry_cli::file;
 use registry_core::audit::{self, AuditOptions, Report, ReportOptions, Source, UnreadPath};
 use registry_core::storage::{LocateError, Located, OpenOptions, Phase, Progress, ScanOptions, Tree, locate};
 use registry_core::text::{escape, escape_os};
 
 use crate::args::{Judging, ScanArgs};
 use crate::exit::{self, Failure};
-use crate::file::{folder, refuse_non_file};
 use crate::reporting::{self, Earlier, Extra, merge, set, texts};
 use crate::role::{self, Rule};
-use crate::{interrupt, log, progress, render};
+use crate::{interrupt, log, render};
 
 /// Scans, prints, and gives the exit status.
 ///
@@ -42,7 +42,7 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
     let far = Arc::clone(&progress);
     interrupt::watch(move || format!("{}, after {} files", far.phase().describe(), far.files()));
     let far = Arc::clone(&progress);
-    let line = progress::Line::show(&args.common, move |elapsed| message(&far, elapsed));
+    let line = args.common.progress_line(move |elapsed| message(&far, elapsed));
     let mut report = reporting::empty("scan", started_at, options(args));
     let mut extra = Extra::default();
     let Roots { registries, refused } = roots(&args.roots, args.follow_symlinks, &mut report.unread)?;
@@ -81,12 +81,8 @@ fn without_match(sources: &[Source]) -> u8 {
 
 /// Says before a scan that may take hours what will not work after it. The scan goes on: the report is worth having.
 fn try_files(args: &ScanArgs) {
-    for path in [&args.list_garbage, &args.common.metrics_file].into_iter().flatten() {
-        // The kind of error only: the rest of it names the file that was tried instead.
-        let try_folder =
-            || tempfile::tempfile_in(folder(path)).map_err(|error| std::io::Error::from(error.kind()));
-        let tried = refuse_non_file(path).and_then(|()| Ok(try_folder()?));
-        if let Err(error) = tried {
+    for path in [&args.list_garbage, &args.common.metrics.metrics_file].into_iter().flatten() {
+        if let Err(error) = file::try_replace(path) {
             let path = escape_os(path.as_os_str());
             tracing::warn!("{path} cannot be written as it is now: {error}; the scan goes on");
         }
@@ -107,7 +103,7 @@ fn write_files(args: &ScanArgs, report: &Report, extra: &Extra) -> bool {
 
 /// One line of JSON a piece.
 fn garbage(path: &Path, pieces: &[(Arc<str>, audit::Piece)]) -> anyhow::Result<()> {
-    refuse_non_file(path)?;
+    file::refuse_non_file(path)?;
     let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
     for (source, piece) in pieces {
         let mut line = serde_json::Map::new();
@@ -155,7 +151,7 @@ impl<'a> Plan<'a> {
         let name = escape_os(located.name.as_os_str());
         let open = OpenOptions {
             follow_symlinks: self.args.follow_symlinks,
-            jobs: self.args.common.jobs.map_or(0, usize::from),
+            jobs: self.args.common.jobs.of_files(),
         };
         let tree = match Tree::open(located, &open) {
             Ok(tree) => tree.waiting_for_writers(),

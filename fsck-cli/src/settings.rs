@@ -1,11 +1,11 @@
 //! Files named on the command line: the baseline, the ignore file and the list of repositories.
 
-use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use globset::GlobBuilder;
 use jiff::civil::Date;
+use registry_cli::file::read_text;
 use registry_core::audit::{Code, Ignore, Report, SCHEMA};
 use registry_core::oci::RepositoryName;
 use registry_core::text::escape;
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::error::Category;
 
 /// Most bytes of a file that is named on the command line.
-const MAX_BYTES: u64 = 1 << 30;
+pub const MAX_BYTES: u64 = 1 << 30;
 
 /// Reads an earlier report.
 ///
@@ -24,7 +24,8 @@ pub fn baseline(path: &Path) -> anyhow::Result<Report> {
     struct Head {
         schema: Option<String>,
     }
-    let text = read(path).with_context(|| format!("cannot read the baseline {}", path.display()))?;
+    let text =
+        read_text(path, MAX_BYTES).with_context(|| format!("cannot read the baseline {}", path.display()))?;
     let head: Head = serde_json::from_str(&text).map_err(|error| match error.classify() {
         Category::Data => {
             anyhow!("the baseline {} is no report (write one with --output json)", path.display())
@@ -65,7 +66,8 @@ struct Entry {
 /// # Errors
 /// When it cannot be read, or an entry lacks a key, has an unknown one, or one that says nothing.
 pub fn ignore(path: &Path) -> anyhow::Result<Vec<Ignore>> {
-    let text = read(path).with_context(|| format!("cannot read the ignore file {}", path.display()))?;
+    let text = read_text(path, MAX_BYTES)
+        .with_context(|| format!("cannot read the ignore file {}", path.display()))?;
     let file: IgnoreFile = toml::from_str(&text).map_err(|error| {
         anyhow!("the ignore file {} is unusable: {}", path.display(), place(&text, &error))
     })?;
@@ -107,7 +109,7 @@ fn one(entry: &Entry) -> anyhow::Result<Ignore> {
 /// # Errors
 /// When it cannot be read, names something else, or nothing.
 pub fn repositories(path: &Path) -> anyhow::Result<Vec<String>> {
-    let text = read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = read_text(path, MAX_BYTES).with_context(|| format!("cannot read {}", path.display()))?;
     let lines = text.lines().map(str::trim).enumerate();
     let names = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).map(|(number, line)| {
         RepositoryName::new(line).map(|_| line.to_owned()).map_err(|_| {
@@ -119,17 +121,4 @@ pub fn repositories(path: &Path) -> anyhow::Result<Vec<String>> {
         return Err(anyhow!("{} names no repository", path.display()));
     }
     Ok(names)
-}
-
-/// The text of a file that is not too large.
-///
-/// # Errors
-/// When it cannot be read, or is too large.
-pub fn read(path: &Path) -> anyhow::Result<String> {
-    let mut text = String::new();
-    let file = std::fs::File::open(path)?;
-    if file.take(MAX_BYTES + 1).read_to_string(&mut text)? as u64 > MAX_BYTES {
-        bail!("it is larger than 1 GiB");
-    }
-    Ok(text)
 }

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use registry_cli::file::{self, Readers};
 use registry_core::probe::State;
 
-use crate::file::{self, Readers};
 use crate::settings;
 
 /// Reads the state of a registry. A file that is not there yet, or is empty, is a state without a past.
@@ -13,7 +13,7 @@ use crate::settings;
 /// # Errors
 /// When the file cannot be read, or is the state of something else.
 pub fn read(path: &Path, source: &str) -> anyhow::Result<State> {
-    let text = match settings::read(path) {
+    let text = match file::read_text(path, settings::MAX_BYTES) {
         Ok(text) if text.trim().is_empty() => return Ok(State::new(source)),
         Err(error)
             if error

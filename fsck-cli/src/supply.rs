@@ -3,14 +3,13 @@
 use std::path::Path;
 
 use anyhow::anyhow;
-use registry_core::registry::{Client, Credentials};
+use registry_cli::connection::{Budget, runtime};
 use registry_core::repair::{RegistrySupply, Supply, TreeSupply};
 use registry_core::storage::{Located, locate};
 use registry_core::text::escape;
 
 use crate::args::RepairArgs;
-use crate::connect::{self, Budget};
-use crate::credentials;
+use crate::connect;
 use crate::exit::Failure;
 
 /// A supply, and the runtime that it needs as long as it is used.
@@ -54,14 +53,10 @@ pub fn open(args: &RepairArgs, from: &str, repaired: &Located) -> Result<Opened,
 }
 
 fn registry(args: &RepairArgs, address: &str) -> Result<Opened, Failure> {
-    let runtime = connect::runtime().map_err(Failure::Io)?;
+    let runtime = runtime().map_err(Failure::Io)?;
     let entered = runtime.enter();
     let http = connect::http(&args.connection, &args.common, Budget::default()).map_err(Failure::Usage)?;
-    let usage = |error: registry_core::registry::Error| Failure::Usage(error.into());
-    let name = Client::new(&http, address, Credentials::Anonymous).map_err(usage)?.address();
-    let host = name.split_once("://").map_or(&*name, |(_, host)| host);
-    let credentials = credentials::find(&args.connection, host, false).map_err(Failure::Usage)?;
-    let client = Client::new(&http, address, credentials).map_err(usage)?;
+    let client = connect::client(&http, &args.connection, address).map_err(Failure::Usage)?;
     if let Some(warning) = client.warning() {
         tracing::warn!("{warning}");
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
+use registry_cli::file;
 use registry_core::repair::{self, Told, UNDO_SCHEMA, Undo, UndoReport, UndoState, Undone};
 use registry_core::storage::{Job, Serving, serving};
 use registry_core::text::escape_os;
@@ -11,7 +12,7 @@ use registry_core::text::escape_os;
 use crate::args::UndoArgs;
 use crate::exit::{self, Failure};
 use crate::processes::{collecting, server};
-use crate::{file, log, render, settings, unused};
+use crate::{log, render, settings, unused};
 
 /// Takes a repair back, prints, and gives the exit status.
 ///
@@ -22,7 +23,7 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
     unused::refuse("undo", "a journal is taken back as a whole, the last change first", &args.common)?;
     let shown = escape_os(args.journal.as_os_str());
     let text = file::refuse_non_file(&args.journal)
-        .and_then(|()| settings::read(&args.journal))
+        .and_then(|()| file::read_text(&args.journal, settings::MAX_BYTES))
         .with_context(|| format!("cannot read the journal {shown}"));
     let told = Told::read(&text.map_err(Failure::Usage)?)
         .map_err(|error| Failure::Usage(anyhow!("the journal {shown} cannot be used: {error}")))?;

@@ -1,8 +1,9 @@
 //! Options that a command takes, as all do, and that mean nothing to it: refused, never passed over.
 
 use anyhow::anyhow;
+use registry_cli::connection::Connection;
 
-use crate::args::{Common, Connection};
+use crate::args::Common;
 use crate::exit::Failure;
 
 /// Refuses common options that mean nothing to a command which goes by a journal or a quarantine; `whole` tells why it
@@ -13,9 +14,9 @@ use crate::exit::Failure;
 pub fn refuse(command: &str, whole: &str, common: &Common) -> Result<(), Failure> {
     let why = if !common.repository.is_empty() {
         format!("--repository cannot go with {command}: {whole}")
-    } else if common.metrics_file.is_some() || common.pushgateway.is_some() {
+    } else if common.metrics.are_wanted() {
         format!("{command} writes no metrics: those of scan tell of the same registry")
-    } else if common.jobs.is_some() {
+    } else if common.jobs.jobs.is_some() {
         format!("--jobs cannot go with {command}: it does one thing after the other")
     } else {
         return Ok(());

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use jiff::{SignedDuration, Timestamp};
+use registry_cli::connection::{Budget, runtime};
+use registry_cli::credentials;
 use registry_core::Stop;
 use registry_core::audit::{
     Audit, Code, Finding, OnlineOptions, Report, ReportOptions, Severity, UnreadPath,
@@ -17,12 +19,12 @@ use registry_core::audit::{
 use registry_core::oci::{Digest, ImageReference};
 use registry_core::probe::{Depth, JudgeOptions, Seen, State, Walk, WalkOptions, judge};
 use registry_core::registry::{Client, Http};
-use registry_core::text::{escape, without_controls};
+use registry_core::text::escape;
 
 use crate::args::{Compare, FailOn, VerifyArgs};
 use crate::exit::{self, Failure};
 use crate::reporting::{self, Earlier, Extra, merge};
-use crate::{connect, credentials, interrupt, log, render};
+use crate::{connect, interrupt, log, render};
 use checked::{Checked, report_name};
 use findings::{finding, first, named};
 use in_use::Running;
@@ -50,7 +52,7 @@ pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     }
     let stop = Stop::default();
     // A registry that is waited for may not answer at first.
-    let budget = connect::Budget { patience: args.wait, stop: Some(stop.clone()), ..Default::default() };
+    let budget = Budget { patience: args.wait, stop: Some(stop.clone()), ..Default::default() };
     let http = connect::http(&args.connection, &args.common, budget).map_err(Failure::Usage)?;
     let far = http.clone();
     interrupt::watch_questions(move || format!("asking, after {} requests", far.sent()), &stop);
@@ -58,7 +60,7 @@ pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     let until = started + Duration::from_secs(args.wait.into());
     let references = args.references.iter().chain(&running.images).chain(&args.same_as).cloned().collect();
     let verify = Verify { args, references, http, started, until, stop };
-    let runtime = connect::runtime().map_err(Failure::Io)?;
+    let runtime = runtime().map_err(Failure::Io)?;
     let checked = runtime.block_on(verify.run(&mut report))?;
     report.coverage.requests = Some(verify.http.sent());
     if args.in_use.is_some() {
@@ -127,7 +129,6 @@ impl Pause {
         if left.is_zero() || stop.is_stopped() {
             return false;
         }
-        let missing = without_controls(missing);
         tracing::warn!("not yet: {missing}; asking again for {} s at most", left.as_secs());
         let pause = FIRST_PAUSE.saturating_mul(1 << self.taken.min(8)).min(LONGEST_PAUSE);
         self.taken += 1;
@@ -197,10 +198,7 @@ impl Verify<'_> {
         images: &[(ImageReference, String)],
         is_first: bool,
     ) -> Result<(Checked, Audit, Vec<Finding>), Failure> {
-        let host = address.split_once("://").map_or(address, |(_, host)| host);
-        let credentials = credentials::find(&self.args.connection, host, false).map_err(Failure::Usage)?;
-        let client =
-            Client::new(&self.http, address, credentials).map_err(|error| Failure::Usage(error.into()))?;
+        let client = connect::client(&self.http, &self.args.connection, address).map_err(Failure::Usage)?;
         if let Some(warning) = client.warning().filter(|_| is_first) {
             tracing::warn!("{warning}");
         }

@@ -1,6 +1,8 @@
 //! The verb `apply`: a plan file, checked and acted on. Also opens the server that a file was made for.
 
 use anyhow::{Context as _, anyhow};
+use registry_cli::connection::runtime;
+use registry_cli::log;
 use registry_core::Stop;
 use registry_core::retention::{Plan, Source as Told};
 
@@ -10,7 +12,7 @@ use crate::exit::{Failure, Tally};
 use crate::file::{FILE_MAX, text_of};
 use crate::journal::FileJournal;
 use crate::layout::refuse_elsewhere;
-use crate::planning::{DryRun, cache, runtime};
+use crate::planning::{DryRun, cache};
 use crate::run::{act, ended};
 use crate::verify::verify;
 use crate::{interrupt, metrics, render};
@@ -27,7 +29,7 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
         serde_json::from_str(&text).context("it is no plan").with_context(cannot).map_err(Failure::Usage)?;
     let plan = verify(&plan, args.max_plan_age).with_context(cannot).map_err(Failure::Usage)?;
     let is_armed = DryRun::of_environment()? != DryRun::Yes;
-    let connector = Connector::new(&args.connection, &args.server, args.common.verbose > 0)?;
+    let connector = Connector::new(&args.connection, args.jobs, &args.server)?;
     let cache = cache(&args.server);
     let (mut tally, mut totals) = (Tally::default(), metrics::Totals::default());
     totals.plan(&plan, is_armed);
@@ -44,14 +46,14 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
         source.preflight(args.effects.preflight, &plan, args.effects.quarantine.as_deref()).await?;
         Ok(source)
     };
-    let done = runtime()?.block_on(async {
+    let done = runtime().map_err(Failure::Io)?.block_on(async {
         let Some(source) = stop.unless_stopped(Box::pin(opening)).await else {
-            render::warn("interrupted before anything was deleted");
+            tracing::warn!("interrupted before anything was deleted");
             return Ok(());
         };
         let mut source = source?;
         if !is_armed {
-            render::warn("DRY_RUN=true disarms apply: nothing is deleted");
+            tracing::warn!("DRY_RUN=true disarms apply: nothing is deleted");
             return render::plan(&args.common, &plan, Some(false))
                 .context("cannot print the plan")
                 .map_err(Failure::Io);
@@ -68,10 +70,10 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
         Ok(())
     });
     if let Err(failure) = done.map_err(Failure::of_operation) {
-        render::error(None, failure.error());
+        log::error(failure.error());
         tally.failed(&failure);
     }
-    Ok(ended(tally, args.metrics_file.as_deref(), &totals))
+    Ok(ended(tally, &args.metrics, &args.server, &totals))
 }
 
 /// Opens the server that a file was made for, which must be the one that the command line names: credentials do not go

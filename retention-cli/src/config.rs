@@ -3,11 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
+use registry_cli::file::read_text;
 use registry_core::retention::GroupBy;
 use serde::Deserialize;
 
 use crate::args;
 
+/// Most bytes of the file.
+const MAX_BYTES: u64 = 1 << 20;
 /// The only version of the file that there is.
 pub const VERSION: i64 = 1;
 
@@ -93,7 +96,7 @@ fn everything() -> String {
 
 fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    args::duration(&text).map(Some).map_err(serde::de::Error::custom)
+    registry_cli::args::duration(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 pub const KEYS: &[&str] = &[
@@ -122,8 +125,7 @@ impl Config {
     /// # Errors
     /// When it cannot be read, is no TOML, has another version, or a key that is not known.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = read_text(path, MAX_BYTES).with_context(|| format!("cannot read {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("{} cannot be used", path.display()))
     }
 

@@ -1,28 +1,25 @@
 //! A server named on the command line, opened: credentials from a file or the environment, never from an argument.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::anyhow;
+use indicatif::HumanCount;
+use registry_cli::args::Jobs;
+use registry_cli::connection::{Budget, Connection};
+use registry_cli::credentials::{FORGEJO, Nameless, Places, REGISTRY, account, find, host};
 use registry_core::Stop;
 use registry_core::forgejo::{Account, Forgejo};
-use registry_core::registry::{Client, Credentials, Error, GaveUp, Http, Sent, Settings};
+use registry_core::registry::{Client, Error, GaveUp, HostCredentials, Http};
 use registry_core::retention::{
     self as core, Cache, Collected, Collecting, Permission, Record, RegistrySource, SourceKind,
 };
-use registry_core::text::without_controls as safe;
 
-use crate::args::{ApplyEffects, Connection, Preflight, Role, Server};
+use crate::args::{ApplyEffects, Preflight, Role, Server};
 use crate::exit::Failure;
 use crate::journal::FileJournal;
 use crate::layout::Layout;
-use crate::render;
-
-/// Most bytes of a file with a token or with certificates.
-const SMALL_FILE: u64 = 4 << 20;
 
 /// A server that answers. Has no way to delete.
 #[derive(Debug)]
@@ -87,80 +84,35 @@ impl<'a> Place<'a> {
 #[derive(Debug)]
 pub struct Connector {
     http: Http,
-    user: Option<String>,
-    token: Option<secrecy::SecretString>,
-}
-
-fn file(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(SMALL_FILE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > SMALL_FILE {
-        bail!("it is larger than 4 MiB");
-    }
-    Ok(bytes)
-}
-
-/// The variables of one kind of server: user, secret. What is meant for one kind is never sent to the other.
-const fn variables(is_registry: bool) -> (&'static str, &'static str) {
-    if is_registry { ("REGISTRY_USER", "REGISTRY_PASSWORD") } else { ("FORGEJO_USER", "FORGEJO_TOKEN") }
-}
-
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// The token: `--token-file` before the variable that ends in `_FILE`, before the variable itself.
-fn token(args: &Connection, variable: &str) -> anyhow::Result<Option<secrecy::SecretString>> {
-    let named = environment(&format!("{variable}_FILE")).map(PathBuf::from);
-    let text = match args.token_file.clone().or(named) {
-        Some(path) => {
-            let bytes =
-                file(&path).with_context(|| format!("cannot read the token file {}", path.display()))?;
-            String::from_utf8(bytes).map_err(|_| anyhow!("the token file {} is no text", path.display()))?
-        }
-        None => environment(variable).unwrap_or_default(),
-    };
-    let text = text.trim();
-    if text.is_empty() {
-        return Ok(None);
-    }
-    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        bail!("the token holds characters that no token has");
-    }
-    Ok(Some(text.to_owned().into()))
+    registry: HostCredentials,
+    /// Of each owner on a Forgejo.
+    accounts: Vec<Account>,
+    /// Whether a tree is read, and nobody asked.
+    is_tree: bool,
 }
 
 impl Connector {
-    /// Settles how servers are asked.
+    /// Settles how servers are asked, and with which credentials: what is meant for one kind of server is never sent to another.
     ///
     /// # Errors
-    /// When the token or the certificates cannot be read.
-    pub fn new(args: &Connection, server: &Server, verbose: bool) -> Result<Self, Failure> {
+    /// When something named cannot be used.
+    pub fn new(connection: &Connection, jobs: Jobs, server: &Server) -> Result<Self, Failure> {
         let settle = || -> anyhow::Result<Self> {
-            let (user, secret) = variables(server.registry.is_some());
-            if args.timeout == 0 {
-                bail!("--timeout is 0, and no answer comes that soon");
-            }
-            let deadline = Duration::from_secs(args.timeout);
-            let mut settings = Settings { in_flight: args.jobs.into(), deadline, ..Settings::default() };
-            settings.token_services.clone_from(&args.token_service);
-            settings.give_up_after =
-                (args.give_up_after > 0).then(|| Duration::from_secs(args.give_up_after));
-            settings.user_agent = concat!("registry-retention/", env!("CARGO_PKG_VERSION")).into();
-            if let Some(path) = &args.ca_file {
-                let bytes = file(path).with_context(|| format!("cannot read {}", path.display()))?;
-                settings.authorities = Some(bytes);
-            }
-            if verbose {
-                settings.observer = Some(Arc::new(|sent: &Sent<'_>| {
-                    let status =
-                        sent.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-                    let (target, milliseconds) = (safe(sent.target), sent.took.as_millis());
-                    eprintln!("{} {target}: {status}, {milliseconds} ms", sent.method);
-                }));
-            }
-            let user = args.user.clone().or_else(|| environment(user));
-            Ok(Self { http: Http::new(settings)?, user, token: token(args, secret)? })
+            let http = connection.http(env!("CARGO_PKG_NAME"), jobs, Budget::default())?;
+            let registry = match &server.registry {
+                Some(url) => {
+                    let places = Places { variables: &[REGISTRY], nameless: Nameless::Refused };
+                    find(connection, &host(url), places)?
+                }
+                None => HostCredentials::default(),
+            };
+            let of_owner = |(url, owner): (&String, &String)| {
+                let places = Places { variables: &[FORGEJO], nameless: Nameless::Token(owner) };
+                account(&find(connection, &host(url), places)?, owner)
+            };
+            let owners = server.forgejo.iter().flat_map(|url| server.owner.iter().map(move |one| (url, one)));
+            let accounts = owners.map(of_owner).collect::<anyhow::Result<_>>()?;
+            Ok(Self { http, registry, accounts, is_tree: server.layout.is_some() })
         };
         settle().map_err(Failure::Usage)
     }
@@ -175,28 +127,32 @@ impl Connector {
         self.http.gave_up()
     }
 
+    /// What a progress line says; of a tree `on_tree`.
+    pub fn progress(&self, on_tree: &'static str) -> impl Fn(Duration) -> String + Send + 'static {
+        let (http, is_tree) = (self.http.clone(), self.is_tree);
+        move |elapsed| {
+            if is_tree {
+                return format!("{on_tree}: {} s", elapsed.as_secs());
+            }
+            format!("asking: {} requests", HumanCount(http.sent()))
+        }
+    }
+
     fn in_flight(&self) -> usize {
         self.http.in_flight()
     }
 
     async fn forgejo(&self, url: &str, owner: &str) -> Result<Source, Error> {
-        let account = Account { owner: owner.into(), user: self.user.clone(), token: self.token.clone() };
-        let forgejo = Forgejo::connect(&self.http, url, &account).await?;
-        forgejo.warnings().iter().for_each(|text| render::warn(text));
+        let nobody = Account { owner: owner.into(), user: None, token: None };
+        let account = self.accounts.iter().find(|account| account.owner == owner).unwrap_or(&nobody);
+        let forgejo = Forgejo::connect(&self.http, url, account).await?;
+        forgejo.warnings().iter().for_each(|text| tracing::warn!("{text}"));
         Ok(Source::Forgejo(Box::new(forgejo)))
     }
 
     async fn registry(&self, url: &str) -> Result<Source, Failure> {
-        let credentials = match (&self.user, &self.token) {
-            (Some(name), Some(secret)) => Credentials::User { name: name.clone(), secret: secret.clone() },
-            (None, Some(_)) => {
-                let why = "a registry takes a token together with its user: --user NAME, or REGISTRY_USER";
-                return Err(Failure::Usage(anyhow!(why)));
-            }
-            (_, None) => Credentials::Anonymous,
-        };
-        let client = Client::new(&self.http, url, credentials).map_err(Failure::of_server)?;
-        client.warning().iter().for_each(|text| render::warn(text));
+        let client = Client::new(&self.http, url, self.registry.clone()).map_err(Failure::of_server)?;
+        client.warning().iter().for_each(|text| tracing::warn!("{text}"));
         client.ping().await.map_err(Failure::of_server)?;
         Ok(Source::Registry(Box::new(RegistrySource::new(client))))
     }
@@ -419,7 +375,7 @@ impl Source {
         if matches!(how, Preflight::Require) {
             return Err(failure(anyhow!(said)));
         }
-        render::warn(&said);
+        tracing::warn!("{said}");
         Ok(())
     }
 }

@@ -3,6 +3,8 @@
 use registry_core::registry::Error;
 use registry_core::retention::{Applied, Cause, Outcome, Plan, Stopped, Unanswered};
 
+pub use registry_cli::exit::INTERRUPTED;
+
 use crate::args::{Answer, FailOn};
 
 /// Done, or nothing to do.
@@ -21,8 +23,6 @@ pub const MOVED: u8 = 5;
 pub const FORBIDDEN: u8 = 6;
 /// A guard refused.
 pub const GUARD: u8 = 7;
-/// Interrupted; alone.
-pub const INTERRUPTED: u8 = 130;
 
 /// What stops a verb before it has an answer.
 #[derive(Debug)]

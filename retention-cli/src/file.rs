@@ -1,9 +1,10 @@
-//! Files that a run reads whole, up to a size, and those that it leaves, of which nobody finds half.
+//! Plans, journals and other files of JSON, read and left.
 
-use std::io::Write as _;
+use std::fs::File;
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::Context as _;
+use registry_cli::file::{self, Readers};
 
 /// Most bytes of a plan, a journal or a file of push times.
 pub const FILE_MAX: u64 = 1 << 30;
@@ -13,13 +14,8 @@ pub const FILE_MAX: u64 = 1 << 30;
 /// # Errors
 /// When it cannot be read, or is larger.
 pub fn text_of(path: &Path, most: u64) -> anyhow::Result<String> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    let open = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    if open.take(most + 1).read_to_string(&mut text)? as u64 > most {
-        bail!("it is larger than {} MiB", most >> 20);
-    }
-    Ok(text)
+    let opened = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    file::text(opened, most)
 }
 
 /// Writes a file of JSON so that nobody finds half of one.
@@ -27,28 +23,8 @@ pub fn text_of(path: &Path, most: u64) -> anyhow::Result<String> {
 /// # Errors
 /// When it cannot be written.
 pub fn keep(path: &Path, value: &impl serde::Serialize) -> anyhow::Result<()> {
-    let mut text = serde_json::to_vec_pretty(value)?;
-    text.push(b'\n');
-    replace(path, &text, false)
-}
-
-/// Writes a file so that a reader sees the old one or the new one; only its owner may read it unless it is public.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn replace(path: &Path, bytes: &[u8], is_public: bool) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let made = tempfile::Builder::new().prefix(".registry-retention-").tempfile_in(folder);
-    // The error of that crate names its own file, which helps nobody.
-    let mut file =
-        made.map_err(|error| anyhow!("no file can be made in {}: {}", folder.display(), error.kind()))?;
-    file.write_all(bytes)?;
-    #[cfg(unix)]
-    if is_public {
-        use std::os::unix::fs::PermissionsExt as _;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    file::replace(path, Readers::Owner, |out| {
+        serde_json::to_writer_pretty(&mut *out, value)?;
+        Ok(out.write_all(b"\n")?)
+    })
 }

@@ -1,14 +1,12 @@
 //! ^C and SIGTERM: the first stops a run after the step under way, so that what was done is told; the second ends the process
 //! at once. While a tree is only read, signals do what the system lets them do.
 
-use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use registry_cli::interrupt::{self, Response};
 use registry_core::Stop;
 use registry_core::repair::Progress;
-
-use crate::{exit, render};
 
 /// Whether this process was told to stop: signals are sent to the whole of it.
 static WAS_STOPPED: AtomicBool = AtomicBool::new(false);
@@ -28,20 +26,13 @@ pub fn watch_servers() -> Stop {
 }
 
 fn install(ask: impl Fn() + Send + 'static) {
-    let installed = ctrlc::set_handler(move || {
-        // Whoever reads standard error may be gone; that must not keep the process alive.
-        let mut err = std::io::stderr();
+    interrupt::watch(env!("CARGO_PKG_NAME"), move || {
         if WAS_STOPPED.swap(true, Ordering::Relaxed) {
-            let _ = writeln!(err, "\nregistry-retention: ended at once; the journal tells what was done");
-            std::process::exit(i32::from(exit::INTERRUPTED));
+            return Response::End("ended at once; the journal tells what was done".into());
         }
         ask();
-        let _ =
-            writeln!(err, "\nregistry-retention: stopping after the steps under way; once more ends it now");
+        Response::GoOn("stopping after the steps under way; once more ends it now".into())
     });
-    if let Err(error) = installed {
-        render::warn(&format!("an interrupt will end this at once: {error}"));
-    }
 }
 
 /// Whether something was stopped so.

@@ -5,10 +5,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use registry_cli::file::folder;
 use registry_core::retention::{Entry, Journal};
 
 use crate::exit::Failure;
-use crate::render;
 
 /// An open journal.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl FileJournal {
             Err(error) => {
                 let there = with(&std::env::temp_dir().join(&name));
                 let (path, other) = (here.display(), there.display());
-                render::warn(&format!("cannot write the journal {path} ({error}); it goes to {other}"));
+                tracing::warn!("cannot write the journal {path} ({error}); it goes to {other}");
                 let context = || format!("cannot write the journal {other} either, so nothing is deleted");
                 Self::create(&there).with_context(context).map_err(Failure::Io)
             }
@@ -52,8 +52,7 @@ impl FileJournal {
 
     fn create(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()?;
+        File::open(folder(path))?.sync_all()?;
         Ok(Self { file, path: path.to_owned() })
     }
 }

@@ -23,21 +23,21 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use registry_cli::exit::{parse, stopped};
+use registry_cli::log;
+use tracing::level_filters::LevelFilter;
 
 use crate::args::Verb;
 
 fn main() -> ExitCode {
-    let mut cli = match args::Cli::try_parse() {
+    let mut cli: args::Cli = match parse(exit::REFUSED) {
         Ok(cli) => cli,
-        Err(error) => {
-            let status = if error.use_stderr() { exit::REFUSED } else { exit::DONE };
-            // Nothing is left to say it with when standard error is gone.
-            let _ = error.print();
-            return ExitCode::from(status);
-        }
+        Err(status) => return status,
     };
     cli.take_environment();
+    let (messages, is_verbose) = cli.messages();
+    let level = if is_verbose { LevelFilter::INFO } else { LevelFilter::WARN };
+    log::start(messages.log_format, level, log::Prefix::Word);
     let done = match &cli.verb {
         Some(Verb::Plan(args)) => plan::run(args),
         Some(Verb::Explain(args)) => plan::explain(args),
@@ -48,9 +48,6 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(status) => ExitCode::from(status),
-        Err(failure) => {
-            render::error(None, failure.error());
-            ExitCode::from(failure.status())
-        }
+        Err(failure) => stopped(failure.status(), failure.error()),
     }
 }

@@ -1,11 +1,15 @@
-//! Metrics of a run in the Prometheus text format, for a textfile collector.
+//! Metrics of a run in the Prometheus text format, for a textfile collector or a Pushgateway.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
+use registry_cli::file;
+use registry_cli::metrics::{Earlier, Group, Metrics, MetricsPlaces, gauge};
 use registry_core::retention::{Action, Applied, Outcome, Plan};
+use registry_core::text::escape_os;
 
-use crate::{exit, file};
+use crate::args::Server;
+use crate::exit;
 
 /// What the metrics tell, summed over all owners.
 #[derive(Debug, Default)]
@@ -23,6 +27,8 @@ pub struct Totals {
     effects: Vec<(u64, u64)>,
 }
 
+/// Most bytes of the file of an earlier run.
+const MAX_BYTES: u64 = 1 << 20;
 const LAST_SUCCESS: &str = "registry_retention_last_success_timestamp_seconds";
 
 impl Totals {
@@ -75,31 +81,52 @@ impl Totals {
         let mut out = String::new();
         for (name, help, value) in metrics {
             // Writing to a string cannot fail.
-            let _ = writeln!(
-                out,
-                "# HELP registry_retention_{name} {help}\n# TYPE registry_retention_{name} gauge\nregistry_retention_{name} {value}"
-            );
+            let name = format!("registry_retention_{name}");
+            gauge(&mut out, &name, help);
+            let _ = writeln!(out, "{name} {value}");
         }
         if let Some(value) = success {
-            let _ = writeln!(
-                out,
-                "# HELP {LAST_SUCCESS} When a run last ended well.\n# TYPE {LAST_SUCCESS} gauge\n{LAST_SUCCESS} {value}"
-            );
+            gauge(&mut out, LAST_SUCCESS, "When a run last ended well.");
+            let _ = writeln!(out, "{LAST_SUCCESS} {value}");
         }
         out
     }
 }
 
-/// Writes the metrics so that a reader sees the old file or the new one. The time of the last success outlives failures.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write(path: &Path, totals: &Totals, status: u8) -> anyhow::Result<()> {
-    let now = jiff::Timestamp::now().as_second().to_string();
-    let old = std::fs::read_to_string(path).unwrap_or_default();
-    let old =
-        old.lines().find_map(|line| line.strip_prefix(LAST_SUCCESS)).map(|value| value.trim().to_owned());
-    let success = if matches!(status, exit::DONE | exit::PENDING) { Some(now) } else { old };
-    // A collector runs as another user.
-    file::replace(path, totals.render(success.as_deref()).as_bytes(), true)
+/// The metrics of a run that ends so. The time of the last success outlives failures: it is taken over from the file of the run
+/// before, and a Pushgateway keeps it.
+pub fn of_run(places: &MetricsPlaces, server: &Server, totals: &Totals, status: u8) -> Metrics {
+    let success = if matches!(status, exit::DONE | exit::PENDING) {
+        Some(jiff::Timestamp::now().as_second().to_string())
+    } else {
+        places.metrics_file.as_deref().and_then(last_success)
+    };
+    let text = totals.render(success.as_deref());
+    let group = Group { labels: labels(server), text: text.clone() };
+    Metrics { job: env!("CARGO_PKG_NAME"), text, groups: vec![group], earlier: Earlier::Kept }
+}
+
+/// The time of the last success in the metrics of an earlier run.
+fn last_success(path: &Path) -> Option<String> {
+    let text = file::read_text(path, MAX_BYTES).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(LAST_SUCCESS)).map(|value| value.trim().to_owned())
+}
+
+/// The grouping key: the server or tree, and the owners whose packages a run goes through.
+fn labels(server: &Server) -> Vec<(&'static str, String)> {
+    let layout = server.layout.as_deref().map(|root| escape_os(root.as_os_str()));
+    let instance = layout.or_else(|| server.registry.clone()).or_else(|| server.forgejo.clone());
+    let mut labels = vec![("instance", without_credentials(&instance.unwrap_or_default()))];
+    if !server.owner.is_empty() {
+        labels.push(("owner", server.owner.join(",")));
+    }
+    labels
+}
+
+/// An address as it may be told: one with credentials in it is refused, and its metrics are pushed all the same.
+fn without_credentials(address: &str) -> String {
+    match address.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
+        Some((scheme, host)) => format!("{scheme}://{host}"),
+        None => address.trim_end_matches('/').to_owned(),
+    }
 }

@@ -5,9 +5,13 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
+use registry_cli::args::Jobs;
+use registry_cli::connection::Connection;
+use registry_cli::log;
+use registry_cli::progress::Line;
 use registry_core::retention::{self as core, Cache, Plan, PushTimes, Record, SourceKind};
 
-use crate::args::{Common, Connection, Server};
+use crate::args::{Common, Server};
 use crate::connect::{Connector, Place, Source};
 use crate::exit::{Failure, Tally};
 use crate::file::{FILE_MAX, keep, text_of};
@@ -40,22 +44,11 @@ impl DryRun {
     }
 }
 
-/// What runs requests.
-///
-/// # Errors
-/// When the system has no threads left.
-pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.context("cannot start").map_err(Failure::Io)
-}
-
 /// The cache, if one was asked for and can be used: without it a run takes longer, and that is all.
 pub fn cache(server: &Server) -> Option<Cache> {
     let path = server.cache_dir.as_deref()?;
     let opened = Cache::open(path);
-    opened
-        .inspect_err(|error| render::warn(&format!("no cache: {} cannot be used: {error}", path.display())))
-        .ok()
+    opened.inspect_err(|error| tracing::warn!("no cache: {} cannot be used: {error}", path.display())).ok()
 }
 
 /// The push times in a file; none when there is no such file.
@@ -81,18 +74,18 @@ pub fn plan_of(record: &Record, policy: &core::Policy, at: Option<Timestamp>) ->
 pub fn warn_of_unmatched(record: &Record, policy: &core::Policy) {
     if record.packages.is_empty() && policy.packages.is_empty() && record.source.kind == SourceKind::Forgejo {
         let owner = record.source.owner.as_deref().unwrap_or_default();
-        render::warn(&format!("owner {owner} has no container packages that these credentials may see"));
+        tracing::warn!("owner {owner} has no container packages that these credentials may see");
     }
     let packages = record.packages.iter().filter(|package| policy.covers(&package.name));
     for pattern in &policy.packages {
         if !packages.clone().any(|package| pattern.is_match(&package.name)) {
-            render::warn(&format!("no package matches {:?}", pattern.as_str()));
+            tracing::warn!("no package matches {:?}", pattern.as_str());
         }
     }
     for pattern in &policy.keep_tags {
         let mut tags = packages.clone().flat_map(|package| &package.versions);
         if pattern.as_str() != "latest" && !tags.any(|row| pattern.is_match(&row.version)) {
-            render::warn(&format!("no tag matches the keep pattern {:?}", pattern.as_str()));
+            tracing::warn!("no tag matches the keep pattern {:?}", pattern.as_str());
         }
     }
     for (number, rule) in policy.rules.iter().enumerate() {
@@ -104,10 +97,7 @@ pub fn warn_of_unmatched(record: &Record, policy: &core::Policy) {
             let (package, tags) = (rule.package.as_str(), rule.tags.as_str());
             let by = rule.group_by.as_ref();
             let by = by.map_or_else(String::new, |by| format!(", group-by {:?}", by.as_str()));
-            render::warn(&format!(
-                "no tag matches rule {} (package {package:?}, tags {tags:?}{by})",
-                number + 1
-            ));
+            tracing::warn!("no tag matches rule {} (package {package:?}, tags {tags:?}{by})", number + 1);
         }
     }
     for lost in &policy.assume_lost {
@@ -116,7 +106,7 @@ pub fn warn_of_unmatched(record: &Record, policy: &core::Policy) {
             package.versions.iter().any(|row| Some(row.version.as_str()) == tag)
         };
         if !packages.clone().any(|package| is_it(&package)) {
-            render::warn(&format!("no tag is called {lost:?}, as --assume-lost has it"));
+            tracing::warn!("no tag is called {lost:?}, as --assume-lost has it");
         }
     }
 }
@@ -149,14 +139,14 @@ impl<'a> Planning<'a> {
     /// # Errors
     /// When something named cannot be used.
     pub fn new(
-        connection: &Connection,
+        (connection, jobs): (&Connection, Jobs),
         server: &'a Server,
         policy: &'a crate::args::Policy,
         common: &'a Common,
         undo_window: bool,
     ) -> Result<Self, Failure> {
         let places = Place::all(server)?;
-        let connector = Connector::new(connection, server, common.verbose > 0)?;
+        let connector = Connector::new(connection, jobs, server)?;
         let planning =
             Self { connector, places, cache: None, asks_all: false, server, policy, common, undo_window };
         planning.alone(server.save_inventory.as_deref(), "an inventory holds the packages")?;
@@ -184,6 +174,8 @@ impl<'a> Planning<'a> {
     /// # Errors
     /// When it cannot be read, or a file that was asked for cannot be used.
     pub async fn one(&self, place: Place<'a>) -> Result<Planned<'a>, Failure> {
+        let (messages, quiet) = (self.common.messages, self.common.quiet);
+        let line = Line::show(messages.progress, quiet, self.connector.progress("reading the tree"));
         let source = self.connector.open(&place).await?;
         let policy = policy::settle(self.policy, source.kind(), self.undo_window).map_err(Failure::Usage)?;
         // An inventory holds what was asked for, and nothing else.
@@ -195,6 +187,7 @@ impl<'a> Planning<'a> {
             collected = self.connector.collect(&source, self.cache.as_ref(), &policy, true).await?;
             plan = self.plan(&source, &policy, &mut collected.record).await?;
         }
+        drop(line);
         let record = collected.record;
         warn_of_unmatched(&record, &policy);
         if let Some(path) = &self.server.save_inventory {
@@ -222,7 +215,11 @@ impl<'a> Planning<'a> {
 
     /// Says what failed for one place, and counts it.
     pub fn failed(&self, place: &Place<'a>, failure: &Failure, tally: &mut Tally) {
-        render::error(self.named(place), failure.error());
+        let error = log::with_causes(failure.error());
+        match self.named(place) {
+            Some(owner) => tracing::error!("owner {owner}: {error}"),
+            None => tracing::error!("{error}"),
+        }
         tally.failed(failure);
     }
 
@@ -242,12 +239,9 @@ impl<'a> Planning<'a> {
         let is_capped = plans.iter().any(|plan| plan.is_capped());
         if images > most {
             let why = format!("{images} images of all owners would go, more than --max-delete {most}");
-            render::error(None, &anyhow!("{why}; nothing goes"));
+            tracing::error!("{why}; nothing goes");
         } else if is_capped && images > 0 {
-            render::error(
-                None,
-                &anyhow!("one owner alone is over --max-delete {most}; nothing goes of the others either"),
-            );
+            tracing::error!("one owner alone is over --max-delete {most}; nothing goes of the others either");
         }
         images > most || (is_capped && images > 0)
     }
@@ -256,7 +250,7 @@ impl<'a> Planning<'a> {
     pub fn gave_up(&self, tally: &mut Tally) -> bool {
         let Some(why) = self.connector.gave_up() else { return false };
         let failure = Failure::GaveUp(anyhow!("{why}; the run ends here, and nothing is deleted"));
-        render::error(None, failure.error());
+        log::error(failure.error());
         tally.failed(&failure);
         true
     }
@@ -264,10 +258,10 @@ impl<'a> Planning<'a> {
     /// What is told at the end.
     pub fn close(&self) {
         if let Some(why) = self.cache.as_ref().and_then(Cache::failure) {
-            render::warn(&format!("the cache was not written: {why}"));
+            tracing::warn!("the cache was not written: {why}");
         }
         if self.common.verbose > 0 && self.server.layout.is_none() {
-            eprintln!("{} requests were made", self.connector.sent());
+            tracing::info!("{} requests were made", self.connector.sent());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Flags, environment and file as one policy.
 
 use anyhow::{Context as _, bail};
+use registry_cli::file::read_text;
 use registry_core::retention::{self as core, GroupBy, InUse, Pattern, SourceKind};
 
 use crate::args;
@@ -51,7 +52,7 @@ pub fn settle(args: &args::Policy, kind: SourceKind, undo_window: bool) -> anyho
         });
     }
     if let Some(path) = &args.in_use {
-        let text = read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = read_text(path, IN_USE_MAX).with_context(|| format!("cannot read {}", path.display()))?;
         policy.in_use = InUse::parse(&text).with_context(|| format!("{} cannot be used", path.display()))?;
     }
     let fate = |fate: Option<args::Fate>| match fate {
@@ -76,13 +77,4 @@ pub fn settle(args: &args::Policy, kind: SourceKind, undo_window: bool) -> anyho
     policy.packages =
         args.package.iter().chain(&file.packages).map(|text| pattern(text)).collect::<anyhow::Result<_>>()?;
     Ok(policy)
-}
-
-fn read(path: &std::path::Path) -> anyhow::Result<String> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    if std::fs::File::open(path)?.take(IN_USE_MAX + 1).read_to_string(&mut text)? as u64 > IN_USE_MAX {
-        bail!("it is larger than 64 MiB");
-    }
-    Ok(text)
 }

@@ -1,19 +1,21 @@
 //! The verbs that read servers: `run`, and `plan` and `explain` of a server. Several owners are planned one after another,
 //! and only then acted on; one that fails stops no other, and is not forgotten.
 
-use std::path::Path;
-
 use anyhow::{Context as _, anyhow};
+use registry_cli::connection::runtime;
+use registry_cli::log;
+use registry_cli::metrics::MetricsPlaces;
+use registry_cli::progress::Line;
 use registry_core::Stop;
 use registry_core::retention::{Applied, Cache, Plan, VerifiedPlan};
 
-use crate::args::{Common, ExplainArgs, PlanArgs, RunArgs};
+use crate::args::{Common, ExplainArgs, PlanArgs, RunArgs, Server};
 use crate::connect::{Connector, Source};
 use crate::exit::{Failure, Tally};
 use crate::file::keep;
 use crate::journal::FileJournal;
 use crate::layout::refuse_elsewhere;
-use crate::planning::{DryRun, Planning, runtime};
+use crate::planning::{DryRun, Planning};
 use crate::verify::verify;
 use crate::{exit, interrupt, metrics, render};
 
@@ -28,7 +30,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     let dry_run = DryRun::of_environment()?;
     let is_armed = dry_run != DryRun::Yes && (args.apply || dry_run == DryRun::No);
     if args.apply && dry_run == DryRun::Yes {
-        render::warn("DRY_RUN=true disarms --apply: nothing is deleted");
+        tracing::warn!("DRY_RUN=true disarms --apply: nothing is deleted");
     }
     if let Some(at) = args.common.at.filter(|_| is_armed)
         && at.as_second() - jiff::Timestamp::now().as_second() > AHEAD
@@ -38,12 +40,17 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         )));
     }
     refuse_elsewhere(&args.effects.apply, &args.server)?;
-    let mut run =
-        Planning::new(&args.connection, &args.server, &args.policy, &args.common, args.effects.undo_window)?;
+    let mut run = Planning::new(
+        (&args.connection, args.jobs),
+        &args.server,
+        &args.policy,
+        &args.common,
+        args.effects.undo_window,
+    )?;
     run.asks_all = args.answer.fail_on.is_some();
     let stop = if args.server.layout.is_none() { interrupt::watch_servers() } else { Stop::default() };
     let (mut tally, mut totals) = (Tally::default(), metrics::Totals::default());
-    runtime()?.block_on(async {
+    runtime().map_err(Failure::Io)?.block_on(async {
         let mut planned = Vec::new();
         for place in &run.places {
             let done = async {
@@ -65,7 +72,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
             }
         }
         if stop.is_stopped() {
-            render::warn("interrupted before anything was deleted");
+            tracing::warn!("interrupted before anything was deleted");
             return;
         }
         if run.gave_up(&mut tally) {
@@ -104,7 +111,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         }
     });
     run.close();
-    Ok(ended(tally, args.metrics_file.as_deref(), &totals))
+    Ok(ended(tally, &args.metrics, &args.server, &totals))
 }
 
 /// Plans from a server, prints, keeps the plan.
@@ -112,12 +119,17 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
 /// # Errors
 /// As [`run`].
 pub fn plan(args: &PlanArgs) -> Result<u8, Failure> {
-    let mut run =
-        Planning::new(&args.connection, &args.server, &args.policy, &args.common, args.undo_window)?;
+    let mut run = Planning::new(
+        (&args.connection, args.jobs),
+        &args.server,
+        &args.policy,
+        &args.common,
+        args.undo_window,
+    )?;
     run.asks_all = args.answer.fail_on.is_some();
     run.alone(args.plan_file.as_deref(), "a plan file holds the plan")?;
     let mut tally = Tally::default();
-    runtime()?.block_on(async {
+    runtime().map_err(Failure::Io)?.block_on(async {
         let mut plans = Vec::new();
         for place in &run.places {
             let done = async {
@@ -150,9 +162,9 @@ pub fn plan(args: &PlanArgs) -> Result<u8, Failure> {
 /// # Errors
 /// As [`run`].
 pub fn explain(args: &ExplainArgs) -> Result<(Vec<Plan>, Tally), Failure> {
-    let run = Planning::new(&args.connection, &args.server, &args.policy, &args.common, false)?;
+    let run = Planning::new((&args.connection, args.jobs), &args.server, &args.policy, &args.common, false)?;
     let (mut plans, mut tally) = (Vec::new(), Tally::default());
-    runtime()?.block_on(async {
+    runtime().map_err(Failure::Io)?.block_on(async {
         for place in &run.places {
             match run.one(*place).await {
                 Ok(one) => plans.push(one.plan),
@@ -176,12 +188,15 @@ pub async fn act(
     tally: &mut Tally,
 ) -> Applied {
     let aside = source.aside();
+    let message = connector.progress("moving things aside");
+    let line = Line::show(common.messages.progress, common.quiet, message);
     let applied = connector.apply(source, plan, cache, &mut journal, stop).await;
+    drop(line);
     let aside = aside.filter(|aside| aside.is_dir());
     tally.applied(&applied);
     if let Err(error) = render::applied(common, &applied, &journal.path, aside.as_deref()) {
         let failure = Failure::Io(anyhow::Error::new(error).context("cannot print the result"));
-        render::error(None, failure.error());
+        log::error(failure.error());
         tally.failed(&failure);
     }
     applied
@@ -189,14 +204,13 @@ pub async fn act(
 
 /// Ends a run: its metrics, which a failure leaves too, and its status. Metrics that cannot be written fail it, and hide
 /// nothing worse.
-pub fn ended(mut tally: Tally, metrics_file: Option<&Path>, totals: &metrics::Totals) -> u8 {
+pub fn ended(mut tally: Tally, places: &MetricsPlaces, server: &Server, totals: &metrics::Totals) -> u8 {
     let status = |tally: &Tally| if interrupt::was_stopped() { exit::INTERRUPTED } else { tally.status() };
-    if let Some(path) = metrics_file
-        && let Err(error) = metrics::write(path, totals, status(&tally))
-    {
-        let error = error.context(format!("cannot write the metrics {}", path.display()));
-        render::error(None, &error);
-        tally.failed(&Failure::Io(error));
+    if places.are_wanted() {
+        for error in places.publish(&metrics::of_run(places, server, totals, status(&tally))) {
+            log::error(&error);
+            tally.failed(&Failure::Io(error));
+        }
     }
     status(&tally)
 }

@@ -5,6 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
+use registry_cli::connection::runtime;
+use registry_cli::log;
+use registry_cli::progress::Line;
 use registry_core::retention::{Entry, PushTimes, Told, UndoState, Undone};
 
 use crate::apply::reopen;
@@ -13,7 +16,7 @@ use crate::connect::Connector;
 use crate::exit::{self, Failure};
 use crate::file::{FILE_MAX, keep, text_of};
 use crate::layout;
-use crate::planning::{DryRun, push_times, runtime};
+use crate::planning::{DryRun, push_times};
 use crate::{interrupt, render};
 
 /// Puts back what a journal says was deleted.
@@ -40,10 +43,11 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
     }
     let before = place.map(push_times).transpose()?;
     let before = place.zip(before.as_ref());
-    let connector = Connector::new(&args.connection, &args.server, args.verbose > 0)?;
+    let connector = Connector::new(&args.connection, args.jobs, &args.server)?;
     let stop = interrupt::watch_servers();
+    let line = Line::show(args.messages.progress, false, connector.progress("putting things back"));
     let (owner, at) = (wanted.owner.as_deref(), Timestamp::now());
-    let undone = runtime()?.block_on(async {
+    let undone = runtime().map_err(Failure::Io)?.block_on(async {
         let Some(source) = stop.unless_stopped(Box::pin(reopen(&connector, &args.server, wanted))).await
         else {
             return Ok(Vec::new());
@@ -56,12 +60,14 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
             keep(path, &times).with_context(context).map_err(Failure::Io)?;
         }
         Ok::<_, Failure>(connector.undo(source, &told, &stop).await)
-    })?;
+    });
+    drop(line);
+    let undone = undone?;
     let mut status = if undone.iter().any(|row| is_bad(&row.state)) { exit::FAILED } else { exit::DONE };
     if let Some((path, before)) = before.filter(|_| !undone.is_empty())
         && let Err(failure) = note(path, before, owner, &undone, at)
     {
-        render::error(None, failure.error());
+        log::error(failure.error());
         status = exit::FAILED;
     }
     print(&undone, place).context("cannot print").map_err(Failure::Io)?;
@@ -71,7 +77,7 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
 /// Refuses an undo that leaves no trace of the original push times, unless that is meant.
 fn without_times(is_meant: bool, has_times: bool) -> Result<(), Failure> {
     if !has_times {
-        render::warn(
+        tracing::warn!(
             "what is put back is not held: the next run may delete it again. --push-times FILE, given to undo and to later \
              runs, holds it for 7 days",
         );
@@ -84,7 +90,7 @@ fn without_times(is_meant: bool, has_times: bool) -> Result<(), Failure> {
              newest now. --rank-as-new says that this is meant"
         )));
     }
-    render::warn(
+    tracing::warn!(
         "what is put back counts as pushed now: later runs rank it above everything that was pushed before, and delete the \
          lowest of that in its stead",
     );

@@ -5,13 +5,17 @@ mod online;
 mod repair;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use globset::{Glob, GlobBuilder};
+use registry_cli::args::{Jobs, Messages, Printing, duration};
+use registry_cli::metrics::MetricsPlaces;
+use registry_cli::progress::Line;
 use registry_core::oci::Platform;
 
 pub use gc_preview::{EngineArg, GcPreviewArgs};
-pub use online::{Connection, DepthArg, ProbeArgs, VerifyArgs};
+pub use online::{DepthArg, ProbeArgs, VerifyArgs};
 pub use repair::{RepairArgs, UndoArgs};
 
 /// Audit registry:2 and registry:3 storage as the graph it is.
@@ -110,7 +114,7 @@ pub struct Judging {
     pub sparse: Vec<Glob>,
 
     /// Younger than this, what no tag reaches is a push under way
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration::<u32>)]
     pub min_age: u32,
 }
 
@@ -133,37 +137,21 @@ pub struct Compare {
 /// Options that every command has.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// Form of the report on standard output
-    #[arg(long, value_enum, default_value_t = Output::Text)]
-    pub output: Output,
+    #[command(flatten)]
+    pub printing: Printing,
 
-    /// Requests under way at once [default: to a server 8; to a file system 8 a processor, at least 16]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub jobs: Option<u16>,
+    #[command(flatten)]
+    pub jobs: Jobs,
 
     /// Only repositories that match (repeatable); garbage cannot be known then
     #[arg(long, value_name = "GLOB", value_parser = glob)]
     pub repository: Vec<Glob>,
 
-    /// Write metrics to this file, for the textfile collector of a node exporter
-    #[arg(long, value_name = "PATH")]
-    pub metrics_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub metrics: MetricsPlaces,
 
-    /// Push metrics to this Pushgateway, one group for each source
-    #[arg(long, value_name = "URL")]
-    pub pushgateway: Option<String>,
-
-    /// A progress line on standard error
-    #[arg(long, value_enum, default_value_t = When::Auto)]
-    pub progress: When,
-
-    /// Colour in the report
-    #[arg(long, value_enum, default_value_t = When::Auto)]
-    pub color: When,
-
-    /// Form of log lines on standard error
-    #[arg(long, value_enum, default_value_t = Output::Text)]
-    pub log_format: Output,
+    #[command(flatten)]
+    pub messages: Messages,
 
     /// Log errors only, print the summary only
     #[arg(long, short, conflicts_with = "verbose")]
@@ -174,19 +162,11 @@ pub struct Common {
     pub verbose: u8,
 }
 
-/// Text for people, JSON for programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    Text,
-    Json,
-}
-
-/// When to show something that only a terminal should see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum When {
-    Auto,
-    Always,
-    Never,
+impl Common {
+    /// A progress line that says this, where one is wanted.
+    pub fn progress_line(&self, message: impl Fn(Duration) -> String + Send + 'static) -> Line {
+        Line::show(self.messages.progress, self.quiet, message)
+    }
 }
 
 /// What a registry is.
@@ -215,14 +195,4 @@ fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim();
     let percent = number.parse::<f64>().ok().filter(|percent| *percent > 0.0 && *percent <= 100.0);
     percent.ok_or_else(|| "write it as 10%, more than 0 and at most 100".to_owned())
-}
-
-/// A duration such as `90m`, `1h 30m` or `2d`, in seconds.
-fn duration(text: &str) -> Result<u32, String> {
-    let span: jiff::Span = text.parse().map_err(|_| "write it as 90m, 1h or 2d".to_owned())?;
-    let seconds = span
-        .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
-        .map_err(|_| "give days, hours, minutes or seconds".to_owned())?
-        .as_secs();
-    u32::try_from(seconds).map_err(|_| "a duration from 0 s to 136 years is needed".to_owned())
 }

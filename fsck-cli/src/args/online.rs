@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use registry_cli::args::duration;
+use registry_cli::connection::Connection;
 use registry_core::oci::{Digest, ImageReference, Platform};
-use registry_core::registry::TokenService;
 
-use super::{Common, Compare, RoleArg, duration, percent};
+use super::{Common, Compare, RoleArg, percent};
 
 /// Options of `probe`.
 #[derive(Debug, Args)]
@@ -65,11 +66,11 @@ pub struct ProbeArgs {
     pub budget_requests: Option<u64>,
 
     /// Most time for asking, such as 5m; what is left waits for the next run
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration::<u32>)]
     pub budget_time: Option<u32>,
 
     /// Ask again for a config or layer that was there, and read a manifest again, after this time
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration::<u32>)]
     pub recheck_after: u32,
 
     /// A platform that every image must have, such as linux/arm64 (repeatable)
@@ -111,7 +112,7 @@ pub struct VerifyArgs {
     pub content: bool,
 
     /// Ask again for what is missing until it is there, at most this long, such as 2m
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration::<u32>)]
     pub wait: u32,
 
     /// A platform that every image must have, such as linux/arm64 (repeatable)
@@ -140,43 +141,6 @@ pub struct VerifyArgs {
 
     #[command(flatten)]
     pub common: Common,
-}
-
-/// How a registry is reached. Passwords come from files or the environment, never from an argument.
-#[derive(Debug, Args)]
-pub struct Connection {
-    /// The user
-    #[arg(long, value_name = "NAME", help_heading = "Connection")]
-    pub user: Option<String>,
-
-    /// A file that holds the password or token
-    #[arg(long, value_name = "FILE", help_heading = "Connection")]
-    pub password_file: Option<PathBuf>,
-
-    /// A file of credentials by host, as docker and podman write it
-    #[arg(long, value_name = "FILE", help_heading = "Connection")]
-    pub authfile: Option<PathBuf>,
-
-    /// A token service on another host that the credentials may go to; scheme, host and port count (repeatable)
-    #[arg(long, value_name = "URL", help_heading = "Connection")]
-    pub token_service: Vec<TokenService>,
-
-    /// Certificate authorities trusted beside those of the system (PEM)
-    #[arg(long, value_name = "FILE", help_heading = "Connection")]
-    pub ca_file: Option<PathBuf>,
-
-    /// How often a request that is safe to repeat is repeated
-    #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Connection")]
-    #[arg(value_parser = clap::value_parser!(u32).range(0..=10))]
-    pub retries: u32,
-
-    /// End early when no request succeeded for this long; 0s never does. Being told to wait (429) is no failure
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, help_heading = "Connection")]
-    pub give_up_after: u32,
-
-    /// Longest time for one answer
-    #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = duration, help_heading = "Connection")]
-    pub timeout: u32,
 }
 
 /// How deep to look.

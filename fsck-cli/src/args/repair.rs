@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use registry_cli::connection::Connection;
 use registry_core::audit::Code;
 use registry_core::repair::DeletedTags;
 
-use super::{Common, Connection, Judging};
+use super::{Common, Judging};
 
 /// Options of `repair`.
 #[derive(Debug, Args)]

@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 
 use indicatif::HumanBytes;
+use registry_cli::styles::{BAD, DIM, GOOD};
 use registry_core::audit::Code;
 use registry_core::collector::{AbortLine, During, Engine, Report};
 use registry_core::text::without_controls as safe;
 
-use super::styles::{BAD, DIM, GOOD};
 use super::text::{count, number};
 use crate::args::Common;
 

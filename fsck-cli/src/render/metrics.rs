@@ -2,33 +2,36 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 
+use registry_cli::metrics::{Earlier, Group, Metrics, gauge};
 use registry_core::audit::{Code, Garbage, Report, Source, SourceKind};
 
-use crate::file::{self, Readers};
-
-/// Writes the metrics so that a reader sees the old file or the new one, never half of one.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write(path: &Path, report: &Report, garbage: &[(Arc<str>, Garbage)]) -> anyhow::Result<()> {
-    let text = text(report, garbage, &|_| true);
-    file::replace(path, Readers::All, |out| Ok(out.write_all(text.as_bytes())?))
+/// The metrics of a report, in a group for each source: runs over several registries do not take each other's metrics away.
+pub fn of_report(report: &Report, garbage: &[(Arc<str>, Garbage)]) -> Metrics {
+    let groups = instances(report).into_iter().map(|instance| Group {
+        labels: vec![("command", report.command.clone()), ("instance", instance.to_owned())],
+        text: text(report, garbage, &|name| name == instance),
+    });
+    Metrics {
+        job: env!("CARGO_PKG_NAME"),
+        text: text(report, garbage, &|_| true),
+        groups: groups.collect(),
+        earlier: Earlier::Replaced,
+    }
 }
 
 /// What one metric says of one source.
 type Value<'a> = &'a dyn Fn(&Source) -> String;
 
 /// The names of all that a report tells of: its sources, and what was named and could not be opened.
-pub fn instances(report: &Report) -> BTreeSet<&str> {
+fn instances(report: &Report) -> BTreeSet<&str> {
     let sources = report.sources.iter().map(|source| &*source.name);
     sources.chain(report.unread.iter().map(|unread| &*unread.source)).collect()
 }
 
 /// The metrics of those sources whose name is wanted.
-pub fn text(report: &Report, garbage: &[(Arc<str>, Garbage)], is_wanted: &dyn Fn(&str) -> bool) -> String {
+fn text(report: &Report, garbage: &[(Arc<str>, Garbage)], is_wanted: &dyn Fn(&str) -> bool) -> String {
     let mut out = String::new();
     let sources = || report.sources.iter().filter(|source| is_wanted(&source.name));
     let count = |of: usize| of.to_string();
@@ -71,7 +74,7 @@ pub fn text(report: &Report, garbage: &[(Arc<str>, Garbage)], is_wanted: &dyn Fn
         ("registry_unknown_tags", "Tags of which it is not known whether they can be pulled.", &unknown),
     ];
     for (name, help, value) in metrics {
-        head(&mut out, name, help);
+        gauge(&mut out, name, help);
         for source in sources() {
             let _ = writeln!(out, "{name}{{instance=\"{}\"}} {}", label(&source.name), value(source));
         }
@@ -94,13 +97,13 @@ pub fn text(report: &Report, garbage: &[(Arc<str>, Garbage)], is_wanted: &dyn Fn
     bytes(&mut out, garbage, is_wanted);
     if let Some(requests) = report.coverage.requests {
         let name = "registry_probe_requests_total";
-        head(&mut out, name, "Requests that this run sent.");
+        gauge(&mut out, name, "Requests that this run sent.");
         for source in sources() {
             let _ = writeln!(out, "{name}{{instance=\"{}\"}} {requests}", label(&source.name));
         }
     }
     let name = "registry_run_duration_seconds";
-    head(&mut out, name, "How long this run took.");
+    gauge(&mut out, name, "How long this run took.");
     for source in sources() {
         let _ =
             writeln!(out, "{name}{{instance=\"{}\"}} {:.3}", label(&source.name), report.duration_seconds);
@@ -110,7 +113,7 @@ pub fn text(report: &Report, garbage: &[(Arc<str>, Garbage)], is_wanted: &dyn Fn
 
 fn findings(out: &mut String, report: &Report, is_wanted: &dyn Fn(&str) -> bool) {
     let name = "registry_findings";
-    head(out, name, "Findings by code (docs/findings.md).");
+    gauge(out, name, "Findings by code (docs/findings.md).");
     let mut counts: BTreeMap<(&str, Code), u64> = BTreeMap::new();
     for finding in &report.findings {
         *counts.entry((&finding.source, finding.code)).or_default() += 1;
@@ -126,7 +129,7 @@ fn findings(out: &mut String, report: &Report, is_wanted: &dyn Fn(&str) -> bool)
 /// Of a source whose garbage is not known nothing is said.
 fn bytes(out: &mut String, garbage: &[(Arc<str>, Garbage)], is_wanted: &dyn Fn(&str) -> bool) {
     let name = "registry_garbage_bytes";
-    head(out, name, "Bytes that nothing references, by what frees them.");
+    gauge(out, name, "Bytes that nothing references, by what frees them.");
     for (source, garbage) in garbage.iter().filter(|(source, _)| is_wanted(source)) {
         for (kind, bytes) in [
             ("unreferenced", garbage.unreferenced.bytes),
@@ -136,10 +139,6 @@ fn bytes(out: &mut String, garbage: &[(Arc<str>, Garbage)], is_wanted: &dyn Fn(&
             let _ = writeln!(out, "{name}{{instance=\"{}\",kind=\"{kind}\"}} {bytes}", label(source));
         }
     }
-}
-
-fn head(out: &mut String, name: &str, help: &str) {
-    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
 }
 
 /// A label's value: backslash, quote and newline escaped.

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use indicatif::HumanBytes;
+use registry_cli::styles::{BAD, DIM, GOOD, ODD};
 use registry_core::audit::Severity;
 use registry_core::repair::{
     Act, LeftFinding, Outcome, PurgeReport, Report, Server, Taken, UndoReport, UndoState, Undone, WhyLeft,
@@ -10,7 +11,6 @@ use registry_core::repair::{
 use registry_core::storage::Job;
 use registry_core::text::without_controls as safe;
 
-use super::styles::{BAD, DIM, GOOD, ODD};
 use crate::args::Common;
 
 /// How many steps of one act are shown, unless everything is asked for.

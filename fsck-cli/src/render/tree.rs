@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use anstyle::Style;
 use indicatif::HumanBytes;
+use registry_cli::styles::{BAD, GOOD};
 use registry_core::audit::{Finding, Report, Severity};
 use registry_core::graph::Content;
 use registry_core::oci::Digest;
@@ -12,7 +13,6 @@ use registry_core::oci::manifest::{Kind, Role};
 use registry_core::probe::{BlobAnswer, ManifestAnswer, SeenManifest, SeenRepository, TagAnswer};
 use registry_core::text::without_controls as safe;
 
-use super::styles::{BAD, GOOD};
 use crate::verify::checked::Checked;
 
 /// Writes the trees of all images, then what is wrong.

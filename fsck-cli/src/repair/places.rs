@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
+use registry_cli::file::folder;
 use registry_core::repair::{AsidePlace, FileLog, Journal, Plan, place, stamp};
 use registry_core::storage::Located;
 use registry_core::text::escape_os;
 
 use crate::args::RepairArgs;
 use crate::exit::Failure;
-use crate::file::folder;
 
 /// The places of one repair.
 #[derive(Debug, Clone, Copy)]

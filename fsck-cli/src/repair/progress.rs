@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::HumanCount;
+use registry_cli::progress::Line;
 use registry_core::repair;
 use registry_core::storage::Progress;
 
 use crate::args::RepairArgs;
-use crate::{interrupt, progress, scan};
+use crate::{interrupt, scan};
 
 /// How far a repair has come.
 #[derive(Debug, Default)]
@@ -50,8 +51,8 @@ impl RepairProgress {
     }
 
     /// A line on the terminal that tells it.
-    pub(super) fn line(&self, args: &RepairArgs) -> progress::Line {
-        progress::Line::show(&args.common, self.message())
+    pub(super) fn line(&self, args: &RepairArgs) -> Line {
+        args.common.progress_line(self.message())
     }
 
     /// Whether steps were stopped by an interrupt.

@@ -44,7 +44,7 @@ impl<'w> Work<'w> {
         supply: Option<&'w dyn Supply>,
     ) -> Result<Self, Failure> {
         let name = escape_os(located.name.as_os_str());
-        let open = OpenOptions { follow_symlinks: false, jobs: args.common.jobs.map_or(0, usize::from) };
+        let open = OpenOptions { follow_symlinks: false, jobs: args.common.jobs.of_files() };
         let tree =
             Tree::open(located, &open).with_context(|| format!("cannot open {name}")).map_err(Failure::Io)?;
         let tree = tree.waiting_for_writers();
@@ -178,7 +178,7 @@ impl<'w> Work<'w> {
     /// Writes metrics of the tree as it is at the end, where they are wanted.
     pub(super) fn metrics(&self, audit: Audit, started_at: Timestamp, started: Instant) -> bool {
         let common = &self.args.common;
-        if common.metrics_file.is_none() && common.pushgateway.is_none() {
+        if !common.metrics.are_wanted() {
             return true;
         }
         let options = ReportOptions {

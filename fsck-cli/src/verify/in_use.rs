@@ -2,10 +2,10 @@
 //! are counted and not asked.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
+use registry_cli::file;
 use registry_core::oci::{Digest, ImageReference};
 use registry_core::retention::InUse;
 use registry_core::text::{escape, escape_os};
@@ -33,14 +33,9 @@ pub(super) struct Running {
 pub(super) fn read(path: &Path, host: &str) -> anyhow::Result<Running> {
     let shown = || format!("the list of images in use {}", escape_os(path.as_os_str()));
     let text = if path.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin().take(STDIN_MAX + 1).read_to_string(&mut text).with_context(shown)?;
-        if text.len() as u64 > STDIN_MAX {
-            bail!("the list of images in use is larger than 64 MiB");
-        }
-        text
+        file::text(std::io::stdin(), STDIN_MAX).with_context(shown)?
     } else {
-        settings::read(path).with_context(|| format!("cannot read {}", shown()))?
+        file::read_text(path, settings::MAX_BYTES).with_context(|| format!("cannot read {}", shown()))?
     };
     let running = of_host(&text, host).with_context(shown)?;
     if running.images.is_empty() && running.unaskable.is_empty() {

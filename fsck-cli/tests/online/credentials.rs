@@ -6,6 +6,7 @@ use std::path::Path;
 use assert_cmd::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use registry_fixtures::credentials::{basic_pairs, docker_config};
 use registry_fixtures::registry::{Account, Auth, Fault, Profile, Reply, Server, World};
 
 use crate::support::{Ran, command, damaged, fsck, host, images, masked, ran};
@@ -26,19 +27,8 @@ fn both() -> [Server; 2] {
     [guarded(Auth::Basic(me())), guarded(Auth::Token(me()))]
 }
 
-/// The pairs that a server was sent, in order, without repetitions.
 fn sent(server: &Server) -> Vec<String> {
-    let basic = server.log().into_iter().filter_map(|ask| {
-        let pair = ask.header("authorization")?.strip_prefix("Basic ")?.to_owned();
-        Some(String::from_utf8(STANDARD.decode(pair).unwrap()).unwrap())
-    });
-    let mut all: Vec<String> = basic.collect();
-    all.dedup();
-    all
-}
-
-fn auths(host: &str, user: &str, secret: &str) -> String {
-    format!(r#"{{"auths":{{"{host}":{{"auth":"{}"}}}}}}"#, STANDARD.encode(format!("{user}:{secret}")))
+    basic_pairs(&server.log())
 }
 
 fn write(path: &Path, text: &str) -> String {
@@ -71,7 +61,7 @@ fn every_place_is_used() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let secret = write(&path("secret"), &format!("{SECRET}\n"));
-        let config = auths(host(&server), "me", SECRET);
+        let config = docker_config(host(&server), "me", SECRET);
         let authfile = write(&path("auth.json"), &config);
         write(&path("run/containers/auth.json"), &config);
         write(&path("docker/config.json"), &config);
@@ -82,6 +72,10 @@ fn every_place_is_used() {
         };
         let ways: Vec<(&str, Set<'_>)> = vec![
             ("flags", Box::new(|command| command.args(["--user", "me", "--password-file", &secret]))),
+            (
+                "--token-file",
+                Box::new(|command| command.env("REGISTRY_USER", "me").args(["--token-file", &secret])),
+            ),
             ("--user", Box::new(|command| command.args(["--user", "me"]).env("REGISTRY_PASSWORD", SECRET))),
             ("--authfile", Box::new(|command| command.args(["--authfile", &authfile]))),
             ("variables", Box::new(mine)),
@@ -111,7 +105,7 @@ fn a_flag_beats_the_environment_which_beats_files() {
     let server = guarded(Auth::Basic(Vec::new()));
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let of = |user: &str| auths(host(&server), user, "x");
+    let of = |user: &str| docker_config(host(&server), user, "x");
     let secret = write(&path("secret"), "x");
     let (flag, named) =
         (write(&path("flag.json"), &of("authfile")), write(&path("named.json"), &of("named")));
@@ -194,7 +188,7 @@ fn a_credential_helper_is_asked() {
 fn a_host_that_a_file_does_not_name_gets_nothing() {
     let server = guarded(Auth::Basic(me()));
     let folder = tempfile::tempdir().unwrap();
-    write(&folder.path().join(".docker/config.json"), &auths("other.example:5000", "me", SECRET));
+    write(&folder.path().join(".docker/config.json"), &docker_config("other.example:5000", "me", SECRET));
     assert_eq!(probe(&server, folder.path(), |command| command).status, 8);
     assert_eq!(sent(&server), Vec::<String>::new());
 }

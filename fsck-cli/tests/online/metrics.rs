@@ -3,25 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use registry_fixtures::TreeBuilder;
-use registry_fixtures::http::{Ask, Fault, Reply, Server, World};
+use registry_fixtures::http::{Fault, Server};
+use registry_fixtures::pushgateway::{Pushgateway, pushed};
 
 use crate::support::{damaged, fsck, host, images, masked, registry};
-
-/// Takes what is pushed.
-struct Gateway;
-
-impl World for Gateway {
-    fn served_at(&mut self, _: &str) {}
-
-    fn answer(&mut self, ask: &Ask) -> Reply {
-        Reply::new(if ask.method == "PUT" { 200 } else { 405 })
-    }
-}
-
-fn pushed(gateway: &Server<Gateway>) -> Vec<(String, String)> {
-    let body = |ask: &Ask| String::from_utf8(ask.body.clone()).unwrap();
-    gateway.log().iter().map(|ask| (format!("{} {}", ask.method, ask.path), body(ask))).collect()
-}
 
 #[test]
 fn the_metrics_file_of_a_probe() {
@@ -66,7 +51,8 @@ fn a_registry_that_cannot_be_listed_tells_so() {
 #[test]
 fn a_push_has_the_grouping_key_and_the_same_text() {
     let _masked = masked();
-    let (server, gateway, folder) = (registry(damaged), Server::start(Gateway), tempfile::tempdir().unwrap());
+    let (server, gateway, folder) =
+        (registry(damaged), Server::start(Pushgateway), tempfile::tempdir().unwrap());
     let path = folder.path().join("metrics.prom");
     let base = format!("{}/", gateway.url);
     let ran = fsck(&["probe", &server.url, "--pushgateway", &base, "--metrics-file", path.to_str().unwrap()]);
@@ -81,7 +67,7 @@ fn a_push_has_the_grouping_key_and_the_same_text() {
 
 #[test]
 fn scan_pushes_one_group_for_each_source() {
-    let (one, two, gateway) = (TreeBuilder::new(), TreeBuilder::new(), Server::start(Gateway));
+    let (one, two, gateway) = (TreeBuilder::new(), TreeBuilder::new(), Server::start(Pushgateway));
     let mut trees = [one, two];
     trees.iter_mut().for_each(|tree| drop(tree.image("app", Some("v1"), "seed")));
     let roots: Vec<&str> = trees.iter().map(|tree| tree.root().to_str().unwrap()).collect();
@@ -108,7 +94,7 @@ fn scan_pushes_one_group_for_each_source() {
 #[test]
 fn a_pushgateway_that_does_not_take_them_exits_8_after_the_report() {
     let _masked = masked();
-    let (server, gateway) = (registry(damaged), Server::start(Gateway));
+    let (server, gateway) = (registry(damaged), Server::start(Pushgateway));
     gateway.set_hook(|_, _, _| Some(Fault::Status(400)));
     let ran = fsck(&["probe", &server.url, "--pushgateway", &gateway.url]);
     assert_eq!(ran.status, 12);

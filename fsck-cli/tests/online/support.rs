@@ -5,29 +5,8 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 use registry_fixtures::Digest;
+pub use registry_fixtures::program::Ran;
 use registry_fixtures::registry::{Profile, Server, World, image_of};
-use serde_json::Value;
-
-/// What a run printed, and its exit status.
-#[derive(Debug)]
-pub struct Ran {
-    pub status: i32,
-    pub out: String,
-    pub err: String,
-}
-
-impl Ran {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("no report ({error}): {}", self.err))
-    }
-
-    /// Codes of the findings.
-    pub fn codes(&self) -> Vec<String> {
-        let report = self.json();
-        let findings = report["findings"].as_array().unwrap().iter();
-        findings.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
-    }
-}
 
 /// The program, with nothing in its environment but a home without credentials.
 pub fn command(home: &Path) -> Command {
@@ -37,13 +16,7 @@ pub fn command(home: &Path) -> Command {
 }
 
 pub fn ran(command: &mut Command) -> Ran {
-    let output = command.output().expect("an exit");
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
-    let ran = Ran {
-        status: output.status.code().unwrap_or(-1),
-        out: text(&output.stdout),
-        err: text(&output.stderr),
-    };
+    let ran = Ran::from(command.output().expect("an exit"));
     assert!(ran.status >= 0 && !ran.err.contains("panicked"), "{}", ran.err);
     ran
 }

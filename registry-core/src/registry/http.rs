@@ -153,7 +153,30 @@ impl Http {
     /// # Errors
     /// When the address cannot be used, or what is there does not take it.
     pub async fn put_text(&self, address: &str, media_type: &'static str, text: String) -> Result<(), Error> {
-        let mut ask = Ask::new(Method::PUT, origin(address)?, 64 << 10);
+        self.send_text(Method::PUT, address, media_type, text).await
+    }
+
+    /// The same with POST.
+    ///
+    /// # Errors
+    /// As [`put_text`](Self::put_text).
+    pub async fn post_text(
+        &self,
+        address: &str,
+        media_type: &'static str,
+        text: String,
+    ) -> Result<(), Error> {
+        self.send_text(Method::POST, address, media_type, text).await
+    }
+
+    async fn send_text(
+        &self,
+        method: Method,
+        address: &str,
+        media_type: &'static str,
+        text: String,
+    ) -> Result<(), Error> {
+        let mut ask = Ask::new(method, origin(address)?, 64 << 10);
         ask.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         (ask.body, ask.repeat) = (Some(text.into()), true);
         let answer = self.send(&ask).await?;

@@ -6,17 +6,24 @@ mod source;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use registry_cli::args::{Jobs, Messages, Printing, duration};
+use registry_cli::connection::Connection;
+use registry_cli::metrics::MetricsPlaces;
 
 pub use policy::{Fate, Policy, RankBy};
-pub use source::{Connection, Recorded, Role, Server};
+pub use source::{Recorded, Role, Server};
 
 /// Delete old images from a registry so that everything kept still holds
 #[derive(Debug, Parser)]
 #[command(name = "registry-retention", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
-Environment, each beaten by its flag: FORGEJO_HOST, FORGEJO_OWNER, FORGEJO_USER, FORGEJO_TOKEN or FORGEJO_TOKEN_FILE, \
-KEEP_LAST_N; with --registry REGISTRY_USER, REGISTRY_PASSWORD or REGISTRY_PASSWORD_FILE; and DRY_RUN, true by default, \
-which when set to true disarms --apply and apply.
+Environment, each beaten by its flag: FORGEJO_HOST, FORGEJO_OWNER, KEEP_LAST_N; and DRY_RUN, true by default, which when set \
+to true disarms --apply and apply.
+
+Credentials come from the first of these that is there: --user with --password-file; --authfile; of a Forgejo FORGEJO_USER \
+with FORGEJO_TOKEN_FILE or FORGEJO_TOKEN, of a registry REGISTRY_USER with REGISTRY_PASSWORD_FILE or REGISTRY_PASSWORD (--user \
+in place of either user; a Forgejo needs none); REGISTRY_AUTH_FILE; containers/auth.json in XDG_RUNTIME_DIR when it has any \
+for this host; docker's config.json, with its helpers, in DOCKER_CONFIG or ~/.docker.
 
 Exit status: 0 done, or nothing to do; 1 an operation failed; 2 usage or configuration refused; 3 changes pending \
 (--detailed-exitcode); 4 packages were skipped; 5 something moved; 6 the token may not delete; 7 a guard refused; 130 \
@@ -51,6 +58,19 @@ impl Cli {
             server.owner.extend(variable("FORGEJO_OWNER"));
         }
     }
+
+    /// What standard error shows: how, and whether it is asked to show more.
+    pub const fn messages(&self) -> (Messages, bool) {
+        let common = match &self.verb {
+            None => &self.run.common,
+            Some(Verb::Run(args)) => &args.common,
+            Some(Verb::Plan(args)) => &args.common,
+            Some(Verb::Apply(args)) => &args.common,
+            Some(Verb::Explain(args)) => &args.common,
+            Some(Verb::Undo(args)) => return (args.messages, args.verbose > 0),
+        };
+        (common.messages, common.verbose > 0)
+    }
 }
 
 /// What to do.
@@ -75,6 +95,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub connection: Connection,
     #[command(flatten)]
+    pub jobs: Jobs,
+    #[command(flatten)]
     pub common: Common,
     #[command(flatten)]
     pub policy: Policy,
@@ -87,9 +109,8 @@ pub struct RunArgs {
     #[arg(long)]
     pub apply: bool,
 
-    /// Where metrics go, for a textfile collector
-    #[arg(long, value_name = "PATH")]
-    pub metrics_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub metrics: MetricsPlaces,
 }
 
 #[derive(Debug, Args)]
@@ -98,6 +119,8 @@ pub struct PlanArgs {
     pub server: Server,
     #[command(flatten)]
     pub connection: Connection,
+    #[command(flatten)]
+    pub jobs: Jobs,
     #[command(flatten)]
     pub recorded: Recorded,
     #[command(flatten)]
@@ -128,7 +151,7 @@ pub struct ApplyArgs {
     pub plan: PathBuf,
 
     /// Oldest plan that is acted on
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "24h")]
+    #[arg(long, value_name = "DURATION", value_parser = duration::<u64>, default_value = "24h")]
     pub max_plan_age: u64,
 
     #[command(flatten)]
@@ -136,13 +159,14 @@ pub struct ApplyArgs {
     #[command(flatten)]
     pub connection: Connection,
     #[command(flatten)]
+    pub jobs: Jobs,
+    #[command(flatten)]
     pub common: Common,
     #[command(flatten)]
     pub effects: ApplyEffects,
 
-    /// Where metrics go, for a textfile collector
-    #[arg(long, value_name = "PATH")]
-    pub metrics_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub metrics: MetricsPlaces,
 }
 
 #[derive(Debug, Args)]
@@ -155,6 +179,8 @@ pub struct ExplainArgs {
     pub server: Server,
     #[command(flatten)]
     pub connection: Connection,
+    #[command(flatten)]
+    pub jobs: Jobs,
     #[command(flatten)]
     pub recorded: Recorded,
     #[command(flatten)]
@@ -173,6 +199,8 @@ pub struct UndoArgs {
     pub server: Server,
     #[command(flatten)]
     pub connection: Connection,
+    #[command(flatten)]
+    pub jobs: Jobs,
 
     /// Without --push-times: what is put back counts as pushed now, and later runs delete older pushes in its stead
     #[arg(long, conflicts_with = "push_times")]
@@ -182,6 +210,9 @@ pub struct UndoArgs {
     #[arg(long)]
     pub no_lock: bool,
 
+    #[command(flatten)]
+    pub messages: Messages,
+
     /// Print the requests made
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -190,13 +221,11 @@ pub struct UndoArgs {
 /// What every verb that answers takes.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
-    /// What is printed: a text for people, or the plan as JSON
-    #[arg(long, value_enum, default_value_t = Output::Text)]
-    pub output: Output,
+    #[command(flatten)]
+    pub printing: Printing,
 
-    /// Colour: auto means on a terminal, unless NO_COLOR is set
-    #[arg(long, value_enum, default_value_t = When::Auto)]
-    pub color: When,
+    #[command(flatten)]
+    pub messages: Messages,
 
     /// Print the last line only; errors and refusals still go to standard error
     #[arg(long, short)]
@@ -266,31 +295,8 @@ pub enum FailOn {
     Broken,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    Text,
-    Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum When {
-    Auto,
-    Always,
-    Never,
-}
-
 /// How many images stay.
 fn images(text: &str) -> Result<u32, String> {
     let number = text.trim().parse().ok().filter(|number| *number > 0);
     number.ok_or_else(|| "write a number from 1 on; KEEP_LAST_N in the environment means the same".into())
-}
-
-/// A duration such as `90m`, `24h`, `7d`, in seconds.
-pub fn duration(text: &str) -> Result<u64, String> {
-    let span: jiff::Span = text.parse().map_err(|_| "write it as 90m, 24h or 7d".to_owned())?;
-    let seconds = span
-        .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
-        .map_err(|_| "give days, hours, minutes or seconds".to_owned())?
-        .as_secs();
-    u64::try_from(seconds).map_err(|_| "a duration cannot be negative".to_owned())
 }

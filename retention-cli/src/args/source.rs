@@ -3,9 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use registry_core::registry::TokenService;
-
-use super::duration;
 
 /// Where the images are.
 #[derive(Debug, Args)]
@@ -50,39 +47,6 @@ pub enum Role {
     Primary,
     Cache,
     Auto,
-}
-
-/// How servers are asked. The token comes from a file or from FORGEJO_TOKEN, never from an argument.
-#[derive(Debug, Args)]
-pub struct Connection {
-    /// The user of the token [env: FORGEJO_USER, with --registry REGISTRY_USER]
-    #[arg(long, value_name = "NAME", help_heading = "Connection")]
-    pub user: Option<String>,
-
-    /// A file that holds the token [env: FORGEJO_TOKEN_FILE, with --registry REGISTRY_PASSWORD_FILE]
-    #[arg(long, value_name = "FILE", help_heading = "Connection")]
-    pub token_file: Option<PathBuf>,
-
-    /// A token service on another host that the credentials may go to; scheme, host and port count (repeatable)
-    #[arg(long, value_name = "URL", help_heading = "Connection")]
-    pub token_service: Vec<TokenService>,
-
-    /// Certificate authorities trusted beside those of the system (PEM)
-    #[arg(long, value_name = "FILE", help_heading = "Connection")]
-    pub ca_file: Option<PathBuf>,
-
-    /// Longest time for one answer, all of it
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "90s", help_heading = "Connection")]
-    pub timeout: u64,
-
-    /// End early when no request succeeded for this long; 0s never does. Being told to wait (429) is no failure
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s", help_heading = "Connection")]
-    pub give_up_after: u64,
-
-    /// Requests under way at once
-    #[arg(long, value_name = "N", default_value_t = 8, help_heading = "Connection")]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub jobs: u16,
 }
 
 /// A source for verbs that delete nothing.

@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use registry_cli::styles::{BAD, GOOD};
 use registry_core::retention::{Applied, AppliedRow, Outcome};
 use registry_core::text::without_controls as safe;
 
 use super::refusals::why;
-use super::text::{BAD, GOOD};
 use crate::args::Common;
 
 /// Writes the result, with where its journal is and, of a tree, what was moved aside.

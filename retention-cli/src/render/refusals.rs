@@ -1,12 +1,9 @@
 //! What failed or was refused, on standard error: there it is met whatever standard output shows, and where that goes.
 
+use registry_cli::log::few;
 use registry_core::retention::{Applied, AppliedRow, Outcome, PackagePlan, PackageState, Plan, Stopped};
 
 use super::hints;
-use super::stderr::error;
-
-/// How many of a kind are named.
-const FEW: usize = 5;
 
 /// Says which packages a plan skips or refuses, and why.
 pub(super) fn of_plan(plan: &Plan) {
@@ -16,7 +13,7 @@ pub(super) fn of_plan(plan: &Plan) {
             let why = hints::reason(package).map_or_else(String::new, |why| format!(": {why}"));
             format!("package {} is {word}{why}", plan.source.path_of(&package.name))
         });
-        few(lines, &format!("packages are {word}"));
+        few(lines, |more| format!("{more} more packages are {word}"));
     }
 }
 
@@ -28,16 +25,16 @@ pub(super) fn of_applied(applied: &Applied) {
             let why = row.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
             format!("{word} {}:{}{why}", row.package, row.version)
         });
-        few(lines, word);
+        few(lines, |more| format!("{more} more {word}"));
     }
     if let Some(stopped) = &applied.stopped {
-        error(None, &anyhow::anyhow!("stopped: {}", why(stopped)));
+        tracing::error!("stopped: {}", why(stopped));
     }
 }
 
 /// Says what an undo did not put back: a line for each of these.
 pub fn not_back(lines: impl Iterator<Item = String>) {
-    few(lines, "are not back");
+    few(lines, |more| format!("{more} more are not back"));
 }
 
 /// Why a run ended before its plan did.
@@ -50,16 +47,5 @@ pub(super) fn why(stopped: &Stopped) -> String {
         | Stopped::GaveUp(why)
         | Stopped::Halted(why)
         | Stopped::Interrupted(why) => why.clone(),
-    }
-}
-
-/// The first lines, and how many more there are.
-fn few(lines: impl Iterator<Item = String>, what: &str) {
-    let lines: Vec<String> = lines.collect();
-    for line in lines.iter().take(FEW) {
-        error(None, &anyhow::anyhow!("{line}"));
-    }
-    if let more @ 1.. = lines.len().saturating_sub(FEW) {
-        error(None, &anyhow::anyhow!("{more} more {what}"));
     }
 }

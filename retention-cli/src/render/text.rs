@@ -4,19 +4,14 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use anstyle::{AnsiColor, Style};
 use indicatif::HumanBytes;
 use jiff::Timestamp;
+use registry_cli::styles::{BAD, DIM, GOOD, ODD};
 use registry_core::retention::{Action, PackagePlan, PackageState, Plan, Reason, SourceKind, Version};
 use registry_core::text::{NaturalOrder, without_controls as safe};
 
 use super::hints;
 use crate::args::Common;
-
-pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
-const ODD: Style = AnsiColor::Yellow.on_default();
-pub(super) const GOOD: Style = AnsiColor::Green.on_default();
-const DIM: Style = Style::new().dimmed();
 
 /// Writes the plan.
 pub fn write(plan: &Plan, common: &Common, is_armed: Option<bool>, out: &mut dyn Write) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod cache;
+mod credentials;
 mod damaged_rows;
 mod effects;
 mod journals;
@@ -9,6 +10,7 @@ mod layout;
 mod layout_ends;
 mod manifests;
 mod manuals;
+mod messages;
 mod metrics;
 mod names;
 mod owners;

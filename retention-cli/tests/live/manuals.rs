@@ -1,12 +1,13 @@
-//! What `deploy/` and the documents tell people about this program is so: options, metrics, and the CronJob's own script.
+//! What `deploy/` and the documents tell people about this program is so: options, metrics, and what the CronJob runs.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use registry_fixtures::forgejo::{OWNER, Profile, READ, WRITE};
+use registry_fixtures::http::Server;
 use registry_fixtures::manuals::{documents, lines, metrics, metrics_in, text};
+use registry_fixtures::pushgateway::{Pushgateway, pushed};
 
 use crate::support::{Job, incident};
 
@@ -26,65 +27,56 @@ fn every_command_line_of_manifests_and_documents_is_understood() {
     let has = |file: &str, word: &str| {
         lines.iter().any(|line| line.file == file && line.arguments.iter().any(|one| one == word))
     };
-    assert!(has("deploy/kubernetes/retention.yaml", "--in-use"), "{lines:#?}");
+    assert!(has("deploy/kubernetes/retention.yaml", "--in-use=/in-use/references"), "{lines:#?}");
     assert!(has("docs/retention.md", "--push-times"), "{lines:#?}");
     let wrong = program().args(["run", "--keep-lats", "10", "--help"]).output().unwrap();
     assert!(!wrong.status.success(), "an option that is none was understood");
 }
 
-/// The script of the CronJob, run as it stands but for its folders, with a `curl` that keeps what it is given.
+/// The container of the CronJob, run as it stands but for its folders and its Pushgateway.
 struct CronJob {
     job: Job,
-    script: String,
+    arguments: Vec<String>,
+    gateway: Server<Pushgateway>,
 }
 
 impl CronJob {
     fn new(name: &str) -> Self {
-        let job = Job::new(name, incident(Profile::V15));
+        let (job, gateway) = (Job::new(name, incident(Profile::V15)), Server::start(Pushgateway));
         let all = documents(&text("deploy/kubernetes/retention.yaml"));
         let cron = all.iter().find(|one| one["kind"] == "CronJob").expect("the CronJob");
         let container = &cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0];
-        assert_eq!(container["command"], serde_json::json!(["sh", "-uc"]));
+        assert_eq!(container["command"], serde_json::json!(["registry-retention"]));
         assert_eq!(container["workingDir"], "/data");
-        let script = container["args"][0].as_str().expect("a script");
         let here = job.folder.to_str().expect("a plain path");
-        let script = script.replace("/data", here).replace("/in-use/", &format!("{here}/in-use/"));
-        let cron = Self { job, script };
-        for folder in ["in-use", "bin"] {
-            std::fs::create_dir(cron.job.folder.join(folder)).unwrap();
-        }
-        std::fs::write(cron.job.folder.join("in-use/references"), "git.example/viktor/kms-website:b1\n")
-            .unwrap();
-        std::os::unix::fs::symlink(
-            env!("CARGO_BIN_EXE_registry-retention"),
-            cron.job.folder.join("bin/registry-retention"),
-        )
-        .unwrap();
-        cron.curl("printf '%s\\n' \"$@\" > pushed");
-        cron
-    }
-
-    fn curl(&self, body: &str) {
-        let path = self.job.folder.join("bin/curl");
-        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let here = |argument: &serde_json::Value| {
+            let argument = argument.as_str().expect("text").replace("/data", here);
+            let argument = argument.replace("/in-use/", &format!("{here}/in-use/"));
+            argument.replace("$(PUSHGATEWAY_URL)", &gateway.url)
+        };
+        let arguments = container["args"].as_array().expect("arguments").iter().map(here).collect();
+        std::fs::create_dir(job.folder.join("in-use")).unwrap();
+        std::fs::write(job.folder.join("in-use/references"), "git.example/viktor/kms-website:b1\n").unwrap();
+        Self { job, arguments, gateway }
     }
 
     fn run(&self, dry_run: &str, token: &str) -> Option<i32> {
-        self.shell(dry_run, token).output().expect("an exit").status.code()
+        self.command(dry_run, token).output().expect("an exit").status.code()
     }
 
-    fn shell(&self, dry_run: &str, token: &str) -> Command {
-        let path = format!("{}:/usr/bin:/bin", self.job.folder.join("bin").display());
-        let mut shell = Command::new("sh");
-        shell.args(["-uc", &self.script]).env_clear().current_dir(&self.job.folder).env("PATH", path);
-        shell
-            .env("FORGEJO_HOST", &self.job.server.url)
-            .env("FORGEJO_OWNER", OWNER)
-            .env("FORGEJO_USER", OWNER);
-        shell.env("FORGEJO_TOKEN", token).env("KEEP_LAST_N", "10").env("DRY_RUN", dry_run);
-        shell.env("PUSHGATEWAY_URL", "http://pushgateway.example:9091");
-        shell
+    fn command(&self, dry_run: &str, token: &str) -> Command {
+        let mut command = program();
+        command.args(&self.arguments).env_clear().current_dir(&self.job.folder);
+        command.env("FORGEJO_HOST", &self.job.server.url).env("FORGEJO_OWNER", OWNER);
+        command.env("FORGEJO_USER", OWNER).env("FORGEJO_TOKEN", token);
+        command.env("KEEP_LAST_N", "10").env("DRY_RUN", dry_run);
+        command
+    }
+
+    /// What was pushed last, and how often something was.
+    fn pushed(&self) -> (String, usize) {
+        let all = pushed(&self.gateway);
+        (all.last().map(|(_, text)| text.clone()).unwrap_or_default(), all.len())
     }
 
     fn metrics(&self) -> String {
@@ -98,14 +90,14 @@ impl CronJob {
 }
 
 #[test]
-fn the_script_of_the_cron_job_runs_dry_then_live() {
+fn the_cron_job_runs_dry_then_live() {
     let cron = CronJob::new("cron");
     assert_eq!(cron.run("true", WRITE), Some(0));
     assert_eq!((cron.job.changes().len(), cron.journals()), (0, 0));
-    let pushed = std::fs::read_to_string(cron.job.folder.join("pushed")).unwrap();
-    let wanted = format!("http://pushgateway.example:9091/metrics/job/registry-retention/owner/{OWNER}");
-    assert!(pushed.lines().any(|word| word == wanted), "{pushed}");
-    assert!(pushed.lines().any(|word| word.starts_with('@') && word.ends_with("/registry_retention.prom")));
+    let pushed = pushed(&cron.gateway);
+    assert!(pushed[0].0.starts_with("POST /metrics/job/registry-retention/"), "{pushed:?}");
+    assert!(pushed[0].0.ends_with(&format!("/owner/{OWNER}")), "{pushed:?}");
+    assert_eq!(cron.pushed(), (cron.metrics(), 1));
 
     assert_eq!(cron.run("false", WRITE), Some(0));
     let tags = cron.job.tags("kms-website");
@@ -115,11 +107,11 @@ fn the_script_of_the_cron_job_runs_dry_then_live() {
 }
 
 #[test]
-fn the_script_of_the_cron_job_fails_as_the_program_does_and_when_metrics_are_not_taken() {
+fn the_cron_job_fails_when_metrics_are_not_taken() {
     let cron = CronJob::new("cron-fails");
     assert_eq!(cron.run("false", READ), Some(6));
-    assert!(cron.job.folder.join("pushed").exists(), "the metrics of a failure are pushed too");
-    cron.curl("exit 7");
+    assert_eq!(cron.pushed(), (cron.metrics(), 1), "the metrics of a failure are pushed too");
+    cron.gateway.set_hook(|_, _, _| Some(registry_fixtures::http::Fault::Status(400)));
     assert_eq!(cron.run("true", WRITE), Some(1));
     assert_eq!(cron.run("false", READ), Some(6));
 }
@@ -135,9 +127,9 @@ fn the_alert_rules_go_by_metrics_that_are_written() {
     assert_eq!(wanted.difference(&written).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
-/// Kubernetes sends SIGTERM to the first process of a container, which is the shell.
+/// Kubernetes sends SIGTERM to the first process of a container, which is the program.
 #[test]
-fn the_script_of_the_cron_job_passes_sigterm_on() {
+fn the_cron_job_ends_well_on_sigterm() {
     use std::process::Stdio;
     use std::sync::{Arc, OnceLock};
     use std::time::Duration;
@@ -157,14 +149,14 @@ fn the_script_of_the_cron_job_passes_sigterm_on() {
         assert!(Command::new("kill").args(["-TERM", &process.to_string()]).status().unwrap().success());
         Some(registry_fixtures::forgejo::Fault::Slow(Duration::from_millis(500)))
     });
-    let child = cron.shell("false", WRITE).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = cron.command("false", WRITE).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     process.set(child.id()).unwrap();
     let output = child.wait_with_output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(130), "{out}{err}");
     assert!(out.contains("deleted=1 spared=0 failed=0 not_tried=1"), "{out}{err}");
     assert!(cron.metrics().contains("registry_retention_versions_deleted 1\n"), "{}", cron.metrics());
-    assert!(cron.job.folder.join("pushed").exists(), "metrics are pushed");
+    assert_eq!(cron.pushed(), (cron.metrics(), 1));
 }
 
 /// The place of the push times that docs/deploy.md tells whoever undoes is the one that the CronJob reads.

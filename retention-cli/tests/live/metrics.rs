@@ -1,7 +1,11 @@
-//! `--metrics-file`: what it tells of each outcome. A run that planned deletions and did none of them is seen there and in
+//! `--metrics-file` and `--pushgateway`: what they tell of each outcome. A run that planned deletions and did none of them is seen there and in
 //! its exit status: the job that this program replaces met 51 refusals and exited 0.
 
-use registry_fixtures::forgejo::{Fault, OWNER, Profile, READ};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+use registry_fixtures::forgejo::{OWNER, Profile, READ};
+use registry_fixtures::http::{Fault, Server};
+use registry_fixtures::pushgateway::{Pushgateway, pushed};
 
 use crate::assert_told_snapshot;
 use crate::support::{BOTH, Job, Ran, incident};
@@ -344,13 +348,13 @@ fn metrics_that_could_not_be_written_hid_what_had_failed() {
         ["--quiet", "--package", "api", "--keep-last", "2", "--metrics-file", "no/such/folder/metrics"];
     assert_told_snapshot!(job.told(&arguments, &[]), @"
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
-    error: cannot write the metrics no/such/folder/metrics: no file can be made in no/such/folder: entity not found
+    error: cannot write the metrics file no/such/folder/metrics: no file can be made in no/such/folder: entity not found
     exit 1
     ");
     assert_told_snapshot!(job.told(&arguments, &[("FORGEJO_TOKEN", READ)]), @"
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
     error: these credentials may not delete packages of viktor: the token lacks the scope write:package, or its user the permission
-    error: cannot write the metrics no/such/folder/metrics: no file can be made in no/such/folder: entity not found
+    error: cannot write the metrics file no/such/folder/metrics: no file can be made in no/such/folder: entity not found
     exit 6
     ");
     let ran = job.run(&[&arguments[..], &["--apply", "--journal", "journal"]].concat());
@@ -358,7 +362,62 @@ fn metrics_that_could_not_be_written_hid_what_had_failed() {
     assert_told_snapshot!(ran.told(), @"
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
     registry-retention apply: deleted=1 spared=0 failed=0 not_tried=0 already_gone=0
-    error: cannot write the metrics no/such/folder/metrics: no file can be made in no/such/folder: entity not found
+    error: cannot write the metrics file no/such/folder/metrics: no file can be made in no/such/folder: entity not found
     exit 1
     ");
+}
+
+#[test]
+fn a_run_pushes_what_it_writes() {
+    let (job, gateway) = (Job::new("push", incident(Profile::V15)), Server::start(Pushgateway));
+    let base = format!("{}/", gateway.url);
+    let places = ["--metrics-file", "metrics.prom", "--pushgateway", &base, "--quiet"];
+    for verb in [&["run"][..], &["--apply", "--keep-last", "2"], &["apply", "plan.json"]] {
+        job.run(&["plan", "--quiet", "--keep-last", "1", "--plan-file", "plan.json"]);
+        gateway.clear_log();
+        let ran = job.run(&[verb, &places].concat());
+        assert_eq!((ran.status, &*ran.err), (0, ""), "{verb:?}: {ran:?}");
+        let all = pushed(&gateway);
+        let key = URL_SAFE.encode(&job.server.url);
+        let group = format!("POST /metrics/job/registry-retention/instance@base64/{key}/owner/{OWNER}");
+        assert_eq!((all.len(), &*all[0].0), (1, &*group));
+        assert_eq!(all[0].1, std::fs::read_to_string(job.folder.join("metrics.prom")).unwrap());
+        assert!(all[0].1.contains(SUCCESS), "{}", all[0].1);
+        assert_eq!(gateway.log()[0].header("content-type"), Some("text/plain; version=0.0.4"));
+    }
+}
+
+/// With POST the time of the last success, which is in the group and not in this text, stays.
+#[test]
+fn a_failed_run_pushes_without_a_time_of_success() {
+    let (job, gateway) = (Job::new("push-failed", incident(Profile::V15)), Server::start(Pushgateway));
+    let arguments = ["--apply", "--quiet", "--pushgateway", &gateway.url];
+    let ran = job.run_with(&arguments, &[("FORGEJO_TOKEN", READ)]);
+    assert_eq!(ran.status, 6, "{ran:?}");
+    let all = pushed(&gateway);
+    assert!(all.len() == 1 && all[0].0.starts_with("POST "), "{all:?}");
+    assert!(all[0].1.contains("planned_deletions 3") && !all[0].1.contains(SUCCESS), "{}", all[0].1);
+}
+
+#[test]
+fn a_pushgateway_that_does_not_take_metrics_fails_a_run_and_hides_nothing_worse() {
+    let (job, gateway) = (Job::new("push-refused", incident(Profile::V15)), Server::start(Pushgateway));
+    gateway.set_hook(|_, _, _| Some(Fault::Status(400)));
+    let arguments = ["--quiet", "--pushgateway", &gateway.url];
+    let ran = job.run(&arguments);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    let told = without_path(&ran.err);
+    assert_eq!(told, "error: cannot push metrics: the Pushgateway does not take them: PATH: status 400");
+    assert_eq!(job.run_with(&arguments, &[("FORGEJO_TOKEN", READ)]).status, 6);
+    let secret = "http://me:0123456789@127.0.0.1:1";
+    let ran = job.run(&["--quiet", "--pushgateway", secret]);
+    assert!(ran.status == 1 && !ran.err.contains("0123456789"), "{ran:?}");
+    // The registry that was named is worked on all the same.
+    assert!(ran.out.contains("registry-retention plan: "), "{ran:?}");
+}
+
+/// An error without the path that was asked for.
+fn without_path(err: &str) -> String {
+    let (before, after) = err.trim_end().split_once("POST /").expect("a request");
+    format!("{before}PATH: {}", after.split_once(": ").expect("an answer").1)
 }

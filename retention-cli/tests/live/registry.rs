@@ -47,10 +47,7 @@ impl Job {
         let mut command = Command::cargo_bin("registry-retention").expect("the binary");
         command.env_clear().current_dir(&self.folder).args(arguments).args(["--registry", &self.server.url]);
         command.env("TMPDIR", &self.folder).envs(environment.iter().copied());
-        let output = command.output().expect("an exit");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&self.server.url, "URL");
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
-        let ran = Ran { status: output.status.code().unwrap_or(-1), out, err };
+        let ran = Ran::from(command.output().expect("an exit")).with(&self.server.url, "URL");
         assert!(!ran.out.contains(SECRET) && !ran.err.contains(SECRET), "the token was printed: {ran:?}");
         ran
     }

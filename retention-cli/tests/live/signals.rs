@@ -42,9 +42,7 @@ fn stopped_at(
     process.set(child.id()).unwrap();
     let output = child.wait_with_output().unwrap();
     job.server.set_hook(|_, _, _| None);
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&job.server.url, "URL");
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    Ran { status: output.status.code().unwrap_or(-1), out, err }
+    Ran::from(output).with(&job.server.url, "URL")
 }
 
 fn is_deletion(ask: &Ask) -> bool {

@@ -5,24 +5,10 @@ use std::process::Command;
 
 use base64::Engine as _;
 use registry_fixtures::forgejo::{Ask, NO_PACKAGES, OWNER, Profile, READ, Server, WRITE, World};
+pub use registry_fixtures::program::Ran;
 
 pub const BOTH: [Profile; 2] = [Profile::V11, Profile::V15];
 const DAY: i64 = 86400;
-
-/// What a run printed, and its exit status.
-#[derive(Debug)]
-pub struct Ran {
-    pub status: i32,
-    pub out: String,
-    pub err: String,
-}
-
-impl Ran {
-    /// All of it as one text.
-    pub fn told(&self) -> String {
-        format!("{}{}exit {}", self.out, self.err, self.status)
-    }
-}
 
 /// What was printed without the requests that `-v` tells: their order is the server's.
 pub fn without_requests(told: &str) -> String {
@@ -139,13 +125,7 @@ impl Job {
     fn ended(&self, mut command: Command, more: &[(&str, &str)]) -> Ran {
         self.surround(&mut command);
         command.envs(more.iter().copied());
-        let output = command.output().expect("an exit");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&self.server.url, "URL");
-        let ran = Ran {
-            status: output.status.code().unwrap_or(-1),
-            out: text(&output.stdout),
-            err: text(&output.stderr),
-        };
+        let ran = Ran::from(command.output().expect("an exit")).with(&self.server.url, "URL");
         let given = more.iter().filter(|(name, _)| *name == "FORGEJO_TOKEN").map(|(_, token)| *token);
         for secret in secrets(given) {
             assert!(

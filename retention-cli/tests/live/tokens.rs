@@ -268,16 +268,16 @@ fn a_token_that_is_none_is_refused_unseen() {
     exit 2
     ");
     assert_told_snapshot!(job.told(&["--token-file", "nowhere"], &[]), @"
-    error: cannot read the token file nowhere: No such file or directory (os error 2)
+    error: cannot read nowhere: No such file or directory (os error 2)
     exit 2
     ");
     assert_told_snapshot!(job.told(&["--token-file", "."], &[]), @"
-    error: cannot read the token file .: Is a directory (os error 21)
+    error: cannot read .: Is a directory (os error 21)
     exit 2
     ");
     std::fs::write(job.folder.join("binary"), [0xff, 0xfe]).unwrap();
     assert_told_snapshot!(job.told(&["--token-file", "binary"], &[]), @"
-    error: the token file binary is no text
+    error: binary is no text
     exit 2
     ");
     assert_eq!(job.server.lines(), [""; 0]);

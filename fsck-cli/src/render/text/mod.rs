@@ -8,10 +8,10 @@ mod sums;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
+use registry_cli::styles::{BAD, DIM, GOOD, ODD};
 use registry_core::audit::{Code, Finding, Repair, Report, Severity};
 use registry_core::text::without_controls as safe;
 
-use super::styles::{BAD, DIM, GOOD, ODD};
 use crate::args::Common;
 
 /// How many tags are named where many share a damage.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::args::{Common, When};
+use crate::args::When;
 
 /// How often the line is drawn anew.
 const TICK: Duration = Duration::from_millis(120);
@@ -22,18 +22,23 @@ pub struct Line {
 
 impl Line {
     /// Shows what `message` says after so much time, if the command line and the terminal agree to it.
-    pub fn show(common: &Common, message: impl Fn(Duration) -> String + Send + 'static) -> Self {
-        let wanted = match common.progress {
+    pub fn show(
+        progress: When,
+        is_quiet: bool,
+        message: impl Fn(Duration) -> String + Send + 'static,
+    ) -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let wanted = match progress {
             When::Always => true,
             When::Never => false,
-            When::Auto => !common.quiet && std::io::stderr().is_terminal(),
+            When::Auto => !is_quiet && is_terminal,
         };
         if !wanted {
             return Self::default();
         }
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
-        let forced = common.progress == When::Always && !std::io::stderr().is_terminal();
+        let forced = progress == When::Always && !is_terminal;
         let thread = std::thread::spawn(move || draw(&flag, &message, forced));
         Self { stop, thread: Some(thread) }
     }

@@ -1,0 +1,110 @@
+//! How servers are reached: the options that say so, and the transport that they make. Whose credentials go along is in
+//! [`credentials`](crate::credentials).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use registry_core::Stop;
+use registry_core::registry::{Http, Sent, Settings, TokenService};
+
+use crate::args::{Jobs, duration};
+use crate::file::read_small;
+
+/// How a server is reached. Passwords come from files or the environment, never from an argument.
+#[derive(Debug, Args)]
+pub struct Connection {
+    /// The user
+    #[arg(long, value_name = "NAME", help_heading = "Connection")]
+    pub user: Option<String>,
+
+    /// A file that holds the password or token
+    #[arg(long, visible_alias = "token-file", value_name = "FILE", help_heading = "Connection")]
+    pub password_file: Option<PathBuf>,
+
+    /// A file of credentials by host, as docker and podman write it
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    pub authfile: Option<PathBuf>,
+
+    /// A token service on another host that the credentials may go to; scheme, host and port count (repeatable)
+    #[arg(long, value_name = "URL", help_heading = "Connection")]
+    pub token_service: Vec<TokenService>,
+
+    /// Certificate authorities trusted beside those of the system (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    pub ca_file: Option<PathBuf>,
+
+    /// How often a request that is safe to repeat is repeated
+    #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Connection")]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=10))]
+    pub retries: u32,
+
+    /// End early when no request succeeded for this long; 0s never does. Being told to wait (429) is no failure
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::<u64>, help_heading = "Connection")]
+    pub give_up_after: u64,
+
+    /// Longest time for one answer, all of it
+    #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = duration::<u64>, help_heading = "Connection")]
+    pub timeout: u64,
+}
+
+/// What a run may spend, and what may stop it.
+#[derive(Debug, Clone, Default)]
+pub struct Budget {
+    /// Most requests.
+    pub requests: Option<u64>,
+    /// Most seconds from now on.
+    pub seconds: Option<u32>,
+    /// So many seconds a server that does not answer is asked at least.
+    pub patience: u32,
+    /// Asked to stop, it asks nothing more.
+    pub stop: Option<Stop>,
+}
+
+impl Connection {
+    /// Makes the transport of a program, with so many requests under way at once. Each request is logged.
+    ///
+    /// # Errors
+    /// When no answer could come in time, or the certificate authorities cannot be used.
+    pub fn http(&self, program: &str, jobs: Jobs, budget: Budget) -> anyhow::Result<Http> {
+        if self.timeout == 0 {
+            bail!("--timeout is 0, and no answer comes that soon");
+        }
+        let mut settings = Settings {
+            deadline: Duration::from_secs(self.timeout),
+            retries: self.retries,
+            token_services: self.token_service.clone(),
+            most: budget.requests,
+            stop: budget.stop,
+            until: budget
+                .seconds
+                .map(|seconds| tokio::time::Instant::now() + Duration::from_secs(seconds.into())),
+            give_up_after: (self.give_up_after > 0)
+                .then(|| Duration::from_secs(self.give_up_after.max(budget.patience.into()))),
+            user_agent: format!("{program}/{}", env!("CARGO_PKG_VERSION")),
+            observer: Some(Arc::new(|sent: &Sent<'_>| {
+                let status = sent.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+                tracing::info!("{} {}: {status}, {} ms", sent.method, sent.target, sent.took.as_millis());
+            })),
+            ..Settings::default()
+        };
+        if let Some(jobs) = jobs.jobs {
+            settings.in_flight = jobs.into();
+        }
+        if let Some(path) = &self.ca_file {
+            settings.authorities = Some(read_small(path)?);
+        }
+        Http::new(settings).context("cannot start")
+    }
+}
+
+/// What runs the requests of a command.
+///
+/// # Errors
+/// When the system gives no threads.
+pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.context("cannot start")
+}

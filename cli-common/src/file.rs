@@ -1,0 +1,117 @@
+//! Files that a run reads whole, up to a size, and files that it leaves: nothing but a regular file is replaced, and no reader
+//! finds half of one. What they hold is the matter of others.
+
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow, bail};
+
+/// Most bytes of a small file.
+const SMALL_MAX: u64 = 4 << 20;
+
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// Whoever runs the program.
+    Owner,
+    /// Everybody: a collector of metrics runs as another user.
+    All,
+}
+
+/// The text of a file of at most so many bytes.
+///
+/// # Errors
+/// When it cannot be read, is larger, or is no UTF-8.
+pub fn read_text(path: &Path, most: u64) -> anyhow::Result<String> {
+    text(File::open(path)?, most)
+}
+
+/// The bytes of a small file: one of credentials or certificates.
+///
+/// # Errors
+/// When it cannot be read, or is not small.
+pub fn read_small(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let read = || {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(SMALL_MAX + 1).read_to_end(&mut bytes)?;
+        refuse_larger(bytes.len(), SMALL_MAX)?;
+        Ok::<_, anyhow::Error>(bytes)
+    };
+    read().with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The text of something opened, of at most so many bytes.
+///
+/// # Errors
+/// As [`read_text`].
+pub fn text(from: impl Read, most: u64) -> anyhow::Result<String> {
+    let mut text = String::new();
+    from.take(most + 1).read_to_string(&mut text)?;
+    refuse_larger(text.len(), most)?;
+    Ok(text)
+}
+
+fn refuse_larger(bytes: usize, most: u64) -> anyhow::Result<()> {
+    if bytes as u64 <= most {
+        return Ok(());
+    }
+    let (number, unit) = if most >= 1 << 30 { (most >> 30, "GiB") } else { (most >> 20, "MiB") };
+    bail!("it is larger than {number} {unit}")
+}
+
+/// The folder that a file is made in.
+pub fn folder(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Refuses to write in the place of a FIFO, a device or a folder.
+///
+/// # Errors
+/// When something other than a regular file stands there.
+pub fn refuse_non_file(path: &Path) -> anyhow::Result<()> {
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_file() => bail!("there is something that is no regular file"),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a file so that a reader finds the old one or the new one, never half of one.
+///
+/// # Errors
+/// When it cannot be written; the old one is there as it was.
+pub fn replace(
+    path: &Path,
+    readers: Readers,
+    fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    refuse_non_file(path)?;
+    let folder = folder(path);
+    let made = tempfile::Builder::new().prefix(".registry-").tempfile_in(folder);
+    // The error of that crate names a file that nobody asked for.
+    let mut file =
+        made.map_err(|error| anyhow!("no file can be made in {}: {}", folder.display(), error.kind()))?;
+    let mut out = BufWriter::new(&mut file);
+    fill(&mut out)?;
+    out.flush()?;
+    drop(out);
+    #[cfg(unix)]
+    if readers == Readers::All {
+        use std::os::unix::fs::PermissionsExt as _;
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Whether a file could be replaced as things are.
+///
+/// # Errors
+/// When it could not.
+pub fn try_replace(path: &Path) -> anyhow::Result<()> {
+    refuse_non_file(path)?;
+    // The kind of error only: the rest of it names the file that was tried instead.
+    tempfile::tempfile_in(folder(path)).map_err(|error| std::io::Error::from(error.kind()))?;
+    Ok(())
+}
