@@ -13,7 +13,7 @@ pub const NOTHING_WRONG: u8 = 0;
 pub const REPAIRED: u8 = 1;
 /// Errors remain.
 pub const ERRORS: u8 = 4;
-/// Not everything could be looked at.
+/// Not everything could be looked at or written.
 pub const INCOMPLETE: u8 = 8;
 /// The command line or a file named on it is unusable.
 pub const USAGE: u8 = 16;
@@ -72,4 +72,16 @@ pub fn of(report: &Report, fail_on: FailOn) -> u8 {
     };
     let incomplete = !report.unread.is_empty() || report.sources.iter().any(|source| !source.complete);
     (if fails { ERRORS } else { 0 }) | (if incomplete { INCOMPLETE } else { 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use registry_fixtures::manuals::{exit_constants, exit_statuses};
+
+    #[test]
+    fn the_page_has_the_statuses_of_the_code() {
+        let code = exit_constants(include_str!("exit.rs"));
+        assert_eq!(code, exit_statuses(env!("CARGO_PKG_NAME")));
+        assert_eq!((code.len(), code.contains_key(&super::INTERRUPTED)), (6, true), "{code:?}");
+    }
 }

@@ -13,13 +13,13 @@ pub const DONE: u8 = 0;
 pub const FAILED: u8 = 1;
 /// Usage or configuration refused.
 pub const REFUSED: u8 = 2;
-/// Changes are pending.
+/// Changes are pending (with `--detailed-exitcode`).
 pub const PENDING: u8 = 3;
-/// Packages were skipped, or a broken image was met and is to fail.
+/// Packages were skipped, or a broken image was met with `--fail-on broken`.
 pub const SKIPPED: u8 = 4;
 /// Something moved, or a kept image got worse.
 pub const MOVED: u8 = 5;
-/// The token may not delete.
+/// The token may not delete, or the server takes no deletion.
 pub const FORBIDDEN: u8 = 6;
 /// A guard refused.
 pub const GUARD: u8 = 7;
@@ -153,5 +153,24 @@ impl Tally {
     /// The status.
     pub fn status(&self) -> u8 {
         ORDER.into_iter().find(|status| self.0.contains(status)).unwrap_or(DONE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use registry_fixtures::manuals::{exit_constants, exit_statuses};
+
+    #[test]
+    fn the_page_has_the_statuses_of_the_code() {
+        let code = exit_constants(include_str!("exit.rs"));
+        assert_eq!(code, exit_statuses(env!("CARGO_PKG_NAME")));
+        assert_eq!((code.len(), code.contains_key(&super::INTERRUPTED)), (9, true), "{code:?}");
+    }
+
+    #[test]
+    fn the_page_has_the_order_of_the_code() {
+        let order = super::ORDER.map(|status| status.to_string()).join(", ");
+        let page = registry_fixtures::manuals::text("docs/exit-statuses.md");
+        assert!(page.contains(&format!("The most serious wins, over all owners too: {order}.")), "{order}");
     }
 }

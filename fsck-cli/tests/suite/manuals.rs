@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use registry_fixtures::manuals::{lines, metrics, metrics_in};
+use registry_fixtures::manuals::{exit_statuses, files, lines, metrics, metrics_in, text};
 use registry_fixtures::registry::{Profile, Server, World};
 
 use crate::support::{fsck, ruin, run};
@@ -34,6 +34,28 @@ fn what_is_no_option_or_no_value_is_not_understood() {
     {
         assert_eq!(run(fsck().args(arguments).arg("--help")).status, 16, "{arguments:?}");
     }
+}
+
+#[test]
+fn help_tells_exit_statuses_of_their_page() {
+    let known = exit_statuses("registry-fsck");
+    for command in ["scan", "gc-preview", "repair", "undo", "probe", "verify"] {
+        let help = run(fsck().args([command, "--help"])).stdout;
+        let (_, told) = help.split_once("Exit status, OR-ed:").unwrap_or_else(|| panic!("{command}: {help}"));
+        let told: Vec<u8> =
+            told.split(';').filter_map(|part| part.split_whitespace().next()?.parse().ok()).collect();
+        assert!(told.iter().all(|status| known.contains_key(status)), "{command}: {told:?}");
+        assert!(told.len() >= 4 && told[0] == 0 && told.contains(&16), "{command}: {told:?}");
+    }
+}
+
+#[test]
+fn exit_statuses_have_one_table() {
+    let mut pages = files("docs", ".md");
+    pages.extend(["README.md".to_owned(), "CONTRIBUTING.md".into()]);
+    let has_table = |page: &&String| text(page).lines().any(|line| line.starts_with("| exit status |"));
+    assert_eq!(pages.iter().filter(has_table).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert!(text("README.md").contains("(docs/exit-statuses.md)"));
 }
 
 #[test]

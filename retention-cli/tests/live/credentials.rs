@@ -37,7 +37,8 @@ fn apply(server: &Server, home: &Path, set: impl FnOnce(&mut Command) -> &mut Co
     let mut command = Command::cargo_bin("registry-retention").expect("the binary");
     command.env_clear().env("HOME", home).current_dir(home);
     command.args(["--registry", &server.url, "--rank-by", "semver", "--keep-last", "2", "--apply", "-v"]);
-    command.args(["--retries", "0"]);
+    let journal = format!("{}.journal", host(&server.url).replace(':', "-"));
+    command.args(["--retries", "0", "--journal", &journal]);
     set(&mut command);
     let ran = Ran::from(command.output().expect("an exit"));
     assert!(!ran.out.contains(SECRET) && !ran.err.contains(SECRET), "a secret is shown: {ran:?}");
@@ -72,7 +73,9 @@ fn files_of_docker_and_podman_and_files_with_a_secret_give_credentials() {
                 let helper = folder.join("bin/docker-credential-retention");
                 write(&helper, &script);
                 std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
-                write(&home.join(".docker/config.json"), r#"{"credsStore":"retention"}"#);
+                let store =
+                    format!(r#"{{"auths":{{"{}":{{}}}},"credsStore":"retention"}}"#, host(&server.url));
+                write(&home.join(".docker/config.json"), &store);
                 command.env("PATH", format!("{}:/usr/bin:/bin", folder.join("bin").display()))
             }
             "DOCKER_CONFIG" => command.env(way, &folder),

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use registry_fixtures::forgejo::{OWNER, Profile, READ, WRITE};
 use registry_fixtures::http::Server;
-use registry_fixtures::manuals::{documents, lines, metrics, metrics_in, text};
+use registry_fixtures::manuals::{documents, exit_statuses, lines, metrics, metrics_in, text};
 use registry_fixtures::pushgateway::{Pushgateway, pushed};
 
 use crate::support::{Job, incident};
@@ -31,6 +31,16 @@ fn every_command_line_of_manifests_and_documents_is_understood() {
     assert!(has("docs/retention.md", "--push-times"), "{lines:#?}");
     let wrong = program().args(["run", "--keep-lats", "10", "--help"]).output().unwrap();
     assert!(!wrong.status.success(), "an option that is none was understood");
+}
+
+#[test]
+fn help_tells_all_exit_statuses_of_their_page() {
+    let help = program().arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let (_, told) = help.split_once("Exit status: ").unwrap_or_else(|| panic!("{help}"));
+    let told = told.split(';').filter_map(|part| part.split_whitespace().next()?.parse().ok());
+    let known = exit_statuses("registry-retention").into_keys();
+    assert_eq!(told.collect::<Vec<u8>>(), known.collect::<Vec<u8>>());
 }
 
 /// The container of the CronJob, run as it stands but for its folders and its Pushgateway.
