@@ -87,11 +87,10 @@ pub fn are_of_one_host(options: &Connection) -> bool {
 pub fn find(options: &Connection, host: &str, places: Places<'_>) -> anyhow::Result<HostCredentials> {
     let user = |variables: Variables| options.user.clone().or_else(|| environment(variables.user));
     if let Some(path) = &options.password_file {
-        let secret = secret_in(path)?;
         let name = options.user.clone().or_else(|| places.variables.iter().find_map(|one| user(*one)));
         return match (name, places.nameless) {
-            (name, Nameless::Token(any)) => token(name.unwrap_or_else(|| any.to_owned()), secret),
-            (Some(name), _) => Ok(Credentials::User { name, secret }.into()),
+            (name, Nameless::Token(any)) => token(name.unwrap_or_else(|| any.to_owned()), secret_in(path)?),
+            (Some(name), _) => Ok(Credentials::User { name, secret: secret_in(path)? }.into()),
             (None, _) => bail!("--password-file needs --user"),
         };
     }
