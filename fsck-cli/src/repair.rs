@@ -8,10 +8,10 @@ mod work;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use jiff::Timestamp;
 use registry_core::repair::{self, Counts, Outcome, Report, Summary, Taken};
-use registry_core::storage::{Job, Located, locate};
+use registry_core::storage::{Job, locate_one};
 use registry_core::text::escape_os;
 
 use self::places::Places;
@@ -34,7 +34,7 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     }
     unused::refuse_connection(args.from.as_deref(), &args.connection)?;
     let (started, started_at) = (Instant::now(), Timestamp::now());
-    let located = one_registry(args.root.as_deref().unwrap_or(Path::new(".")))?;
+    let located = locate_one(args.root.as_deref().unwrap_or(Path::new("."))).map_err(Failure::of_locate)?;
     let mut options = scan::judging(&args.judging, args.content, started_at).map_err(Failure::Usage)?;
     options.role = Rule::of(&args.judging)?.role(&located);
     let only = if args.common.repository.is_empty() {
@@ -95,22 +95,6 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     }
     render::repaired(&args.common, &report).context("cannot write the report").map_err(Failure::Io)?;
     Ok(report.exit_status)
-}
-
-/// The one registry that a path means.
-fn one_registry(root: &Path) -> Result<Located, Failure> {
-    let mut found = locate(root, false);
-    if let Some(error) = found.errors.pop() {
-        return Err(Failure::of_locate(error));
-    }
-    match (found.registries.pop(), found.registries.len()) {
-        (Some(one), 0) => Ok(one),
-        (_, more) => Err(Failure::Usage(anyhow!(
-            "{} holds {} registries: name one of them",
-            escape_os(root.as_os_str()),
-            more + 1
-        ))),
-    }
 }
 
 /// The exit status of a repair.

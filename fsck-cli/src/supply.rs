@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::anyhow;
 use registry_cli::connection::{Budget, runtime};
 use registry_core::repair::{RegistrySupply, Supply, TreeSupply};
-use registry_core::storage::{Located, locate};
+use registry_core::storage::{Located, locate_one};
 use registry_core::text::escape;
 
 use crate::args::RepairArgs;
@@ -28,28 +28,17 @@ pub fn open(args: &RepairArgs, from: &str, repaired: &Located) -> Result<Opened,
     if from.starts_with("http://") || from.starts_with("https://") {
         return registry(args, from);
     }
-    let mut found = locate(Path::new(from), false);
-    if let Some(error) = found.errors.pop() {
-        return Err(Failure::of_locate(error));
+    let located = locate_one(Path::new(from)).map_err(Failure::of_locate)?;
+    let real = |one: &Located| one.v2.canonicalize().ok();
+    if real(&located).is_some_and(|v2| real(repaired) == Some(v2)) {
+        let from = escape(from);
+        return Err(Failure::Usage(anyhow!(
+            "--from {from} is the tree that is repaired: name another one, or the address of a registry"
+        )));
     }
-    match (found.registries.pop(), found.registries.len()) {
-        (Some(located), 0) => {
-            let real = |one: &Located| one.v2.canonicalize().ok();
-            if real(&located).is_some_and(|v2| real(repaired) == Some(v2)) {
-                let from = escape(from);
-                return Err(Failure::Usage(anyhow!(
-                    "--from {from} is the tree that is repaired: name another one, or the address of a registry"
-                )));
-            }
-            let supply = TreeSupply::open(&located)
-                .map_err(|error| Failure::Io(anyhow!("cannot open {}: {error}", escape(from))))?;
-            Ok(Opened { supply: Box::new(supply), _runtime: None })
-        }
-        (_, more) => {
-            let (from, count) = (escape(from), more + 1);
-            Err(Failure::Usage(anyhow!("{from} holds {count} registries: name one of them")))
-        }
-    }
+    let supply = TreeSupply::open(&located)
+        .map_err(|error| Failure::Io(anyhow!("cannot open {}: {error}", escape(from))))?;
+    Ok(Opened { supply: Box::new(supply), _runtime: None })
 }
 
 fn registry(args: &RepairArgs, address: &str) -> Result<Opened, Failure> {

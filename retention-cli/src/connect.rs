@@ -87,6 +87,8 @@ pub struct Connector {
     registry: HostCredentials,
     /// Of each owner on a Forgejo.
     accounts: Vec<Account>,
+    /// How many files of a tree are read at once; 0 leaves it to the library.
+    files: usize,
     /// Whether a tree is read, and nobody asked.
     is_tree: bool,
 }
@@ -112,7 +114,7 @@ impl Connector {
             };
             let owners = server.forgejo.iter().flat_map(|url| server.owner.iter().map(move |one| (url, one)));
             let accounts = owners.map(of_owner).collect::<anyhow::Result<_>>()?;
-            Ok(Self { http, registry, accounts, is_tree: server.layout.is_some() })
+            Ok(Self { http, registry, accounts, files: jobs.of_files(), is_tree: server.layout.is_some() })
         };
         settle().map_err(Failure::Usage)
     }
@@ -164,7 +166,7 @@ impl Connector {
     pub async fn open(&self, place: &Place<'_>) -> Result<Source, Failure> {
         match place {
             Place::Registry(url) => self.registry(url).await,
-            Place::Layout(root, role) => Ok(Source::Layout(Box::new(Layout::open(root, *role)?))),
+            Place::Layout(root, role) => Ok(Source::Layout(Box::new(Layout::open(root, *role, self.files)?))),
             Place::Forgejo { url, owner } => self.forgejo(url, owner).await.map_err(Failure::of_server),
         }
     }

@@ -16,7 +16,7 @@ use registry_core::retention::{
     Stopped, VerifiedPlan,
 };
 use registry_core::storage::edit::FdEditor;
-use registry_core::storage::{Job, LocateError, Located, locate, serves_cache, serving};
+use registry_core::storage::{Job, LocateError, Located, locate_one, serves_cache, serving};
 use registry_core::text::{escape, escape_os, without_controls};
 
 use crate::args::{ApplyEffects, Role, Server, UndoArgs};
@@ -76,31 +76,18 @@ fn busy(v2: &Path) -> Option<String> {
 }
 
 impl Layout {
-    /// Opens the one registry that a path means.
+    /// Opens the one registry that a path means, to be read with so many threads.
     ///
     /// # Errors
     /// When there is none, or more than one, or it cannot be opened.
-    pub fn open(root: &Path, role: Role) -> Result<Self, Failure> {
-        let mut found = locate(root, false);
-        if let Some(error) = found.errors.pop() {
-            return Err(match &error {
-                LocateError::Unreadable(_, why) if why.kind() != io::ErrorKind::NotFound => {
-                    Failure::Io(whole(error))
-                }
-                _ => Failure::Usage(whole(error)),
-            });
-        }
-        let located = match (found.registries.pop(), found.registries.len()) {
-            (Some(located), 0) => located,
-            (_, more) => {
-                let root = escape_os(root.as_os_str());
-                return Err(Failure::Usage(anyhow!(
-                    "{root} holds {} registries: name one of them",
-                    more + 1
-                )));
+    pub fn open(root: &Path, role: Role, jobs: usize) -> Result<Self, Failure> {
+        let located = locate_one(root).map_err(|error| match &error {
+            LocateError::Unreadable(_, why) if why.kind() != io::ErrorKind::NotFound => {
+                Failure::Io(whole(error))
             }
-        };
-        let tree = core::Layout::open(&located).map_err(failure)?;
+            _ => Failure::Usage(whole(error)),
+        })?;
+        let tree = core::Layout::open(&located, jobs).map_err(failure)?;
         let tree = match role {
             Role::Primary => tree.with_role(audit::Role::Primary),
             Role::Cache => tree.with_role(audit::Role::Cache),
@@ -270,7 +257,8 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
     }
     let tree = Path::new(&told.tree);
     // What was moved is put back, whatever the tree is.
-    let named = args.server.layout.as_deref().map(|root| Layout::open(root, Role::Primary)).transpose()?;
+    let named = args.server.layout.as_deref();
+    let named = named.map(|root| Layout::open(root, Role::Primary, args.jobs.of_files())).transpose()?;
     let is_other = |layout: &Layout| layout.located.v2.canonicalize().is_ok_and(|v2| v2 != tree);
     if args.server.registry.is_some() || named.as_ref().is_some_and(is_other) {
         let tree = escape(&told.tree);

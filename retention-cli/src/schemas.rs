@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use registry_core::retention as core;
 use registry_core::schema::document as schema_of;
+use registry_fixtures::schemas::{hold_schemas, schema_path};
 use serde_json::{Value, json};
 
 use crate::config;
@@ -29,25 +30,13 @@ fn all() -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn path_of(name: &str) -> PathBuf {
-    root().join("docs/schemas").join(format!("{name}.schema.json"))
-}
-
 #[test]
 fn schemas_are_those_of_the_shapes() {
-    for (name, schema) in all() {
-        let text = format!("{}\n", serde_json::to_string_pretty(&schema).unwrap());
-        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
-            std::fs::create_dir_all(root().join("docs/schemas")).unwrap();
-            std::fs::write(path_of(name), &text).unwrap();
-        }
-        let kept = std::fs::read_to_string(path_of(name)).unwrap_or_default();
-        assert!(kept == text, "docs/schemas/{name}.schema.json is old; run with UPDATE_SCHEMAS=1");
-    }
+    hold_schemas(&all());
 }
 
 fn errors(name: &str, value: &Value) -> Vec<String> {
-    let schema = serde_json::from_str(&std::fs::read_to_string(path_of(name)).unwrap()).unwrap();
+    let schema = serde_json::from_str(&std::fs::read_to_string(schema_path(name)).unwrap()).unwrap();
     let validator = jsonschema::draft202012::new(&schema).unwrap();
     validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect()
 }

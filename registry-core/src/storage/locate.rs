@@ -53,6 +53,9 @@ pub enum LocateError {
     /// The storage of another product.
     #[error("{path} is not the storage of a registry: {product}", path = .0.display(), product = .1)]
     Foreign(PathBuf, Product),
+    /// There are so many registries where one was to be.
+    #[error("{path} holds {count} registries: name one of them", path = .0.display(), count = .1)]
+    Several(PathBuf, usize),
 }
 
 /// The registries that a path means.
@@ -95,6 +98,21 @@ pub fn locate(path: &Path, follow: bool) -> Found {
         });
     }
     found
+}
+
+/// Finds the one registry that `path` means. Symbolic links in `path` itself are followed, and none below it.
+///
+/// # Errors
+/// When there is none, or more than one.
+pub fn locate_one(path: &Path) -> Result<Located, LocateError> {
+    let mut found = locate(path, false);
+    if let Some(error) = found.errors.pop() {
+        return Err(error);
+    }
+    match (found.registries.pop(), found.registries.len()) {
+        (Some(located), 0) => Ok(located),
+        (_, others) => Err(LocateError::Several(path.into(), others + 1)),
+    }
 }
 
 /// The one registry that lies right at a path.

@@ -13,7 +13,7 @@ mod tree;
 
 pub use folder::{Folder, FolderError, Kind, Stat};
 pub(crate) use locate::V2;
-pub use locate::{Found, LocateError, Located, Product, locate};
+pub use locate::{Found, LocateError, Located, Product, locate, locate_one};
 
 pub use progress::{Phase, Progress};
 pub use scan::ScanOptions;

@@ -97,7 +97,7 @@ fn a_restored_tag_has_no_push_time() {
     tree.age_all(OLD);
     let registry = Registry::open(tree.root());
     registry.repair();
-    let layout = Layout::open(&registry.located).unwrap();
+    let layout = Layout::open(&registry.located, 0).unwrap();
     let record = layout.record(&Reading::default(), jiff::Timestamp::now()).unwrap();
     let [package] = &record.packages[..] else { panic!("not one package: {record:?}") };
     let tag = |tag: &str| package.versions.iter().find(|row| row.version == tag).unwrap();

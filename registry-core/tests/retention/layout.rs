@@ -19,7 +19,7 @@ pub fn located(tree: &TreeBuilder) -> Located {
 }
 
 pub fn open(tree: &TreeBuilder) -> Layout {
-    Layout::open(&located(tree)).expect("a layout")
+    Layout::open(&located(tree), 0).expect("a layout")
 }
 
 /// The record of a home, whatever damage makes it look like.

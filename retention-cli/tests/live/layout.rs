@@ -279,6 +279,18 @@ fn what_goes_is_moved_and_comes_back() {
 }
 
 #[test]
+fn a_plan_is_the_same_whatever_the_jobs() {
+    let job = Job::new("jobs");
+    let plan = |jobs: &str| {
+        let ran = job.layout(&["plan", "--output", "json", "--at", "2030-01-01T00:00:00Z", "--jobs", jobs]);
+        assert_eq!(ran.status, 0, "{ran:?}");
+        ran.out
+    };
+    assert_eq!(plan("1"), plan("64"));
+    assert_eq!(job.layout(&["plan", "--jobs", "0"]).status, 2);
+}
+
+#[test]
 fn a_plan_file_is_acted_on_and_what_moved_is_spared() {
     let mut job = Job::new("plan");
     let ran = job.layout(&["plan", "--plan-file", "plan.json", "--keep-last", "2", "-q"]);

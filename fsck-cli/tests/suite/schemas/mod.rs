@@ -8,7 +8,7 @@ mod trees;
 mod wrong;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::LazyLock;
 
@@ -16,6 +16,7 @@ use jsonschema::{Draft, Validator};
 use registry_core::schema::document;
 use registry_core::{audit, collector, probe, repair};
 use registry_fixtures::random::random_tree;
+use registry_fixtures::schemas::{hold_schemas, schema_path};
 use registry_fixtures::{TreeBuilder, trees as real};
 use serde_json::{Value, json};
 
@@ -40,20 +41,9 @@ fn all() -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn path_of(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/schemas/{name}.schema.json"))
-}
-
 #[test]
 fn schemas_are_those_of_the_shapes() {
-    for (name, schema) in all() {
-        let text = format!("{}\n", serde_json::to_string_pretty(&schema).unwrap());
-        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
-            std::fs::write(path_of(name), &text).unwrap();
-        }
-        let kept = std::fs::read_to_string(path_of(name)).unwrap_or_default();
-        assert!(kept == text, "docs/schemas/{name}.schema.json is old; run with UPDATE_SCHEMAS=1");
-    }
+    hold_schemas(&all());
 }
 
 /// The schema as it is kept; and the same where no field may be there that it does not name. Users may meet fields of a later
@@ -73,7 +63,7 @@ static VALIDATORS: LazyLock<BTreeMap<&str, [Validator; 2]>> = LazyLock::new(|| {
 });
 
 fn kept(name: &str) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(path_of(name)).unwrap()).unwrap()
+    serde_json::from_str(&std::fs::read_to_string(schema_path(name)).unwrap()).unwrap()
 }
 
 /// Refuses fields that a schema does not name, in every object. Where a schema is put together of alternatives, the whole is

@@ -112,16 +112,17 @@ pub struct Layout<F = DiskFolder> {
 }
 
 impl Layout {
-    /// Opens the tree of one registry. Its address in plans is the path of its rootdirectory, without symbolic links.
+    /// Opens the tree of one registry, which is read with so many threads, 0 for a number that suits the machine. Its address in
+    /// plans is the path of its rootdirectory, without symbolic links.
     ///
     /// # Errors
     /// When it cannot be opened or named.
-    pub fn open(located: &Located) -> Result<Self, LayoutError> {
+    pub fn open(located: &Located, jobs: usize) -> Result<Self, LayoutError> {
         let name = located.root.as_ref().unwrap_or(&located.v2);
         let shown = || crate::text::escape_os(name.as_os_str());
         let open = |error| LayoutError::Open(shown(), error);
         let url = name.canonicalize().map_err(open)?.to_str().ok_or(LayoutError::Text)?.to_owned();
-        let tree = Tree::open(located, &OpenOptions::default()).map_err(open)?;
+        let tree = Tree::open(located, &OpenOptions { jobs, ..OpenOptions::default() }).map_err(open)?;
         Ok(Self::from_tree(tree, &url))
     }
 }

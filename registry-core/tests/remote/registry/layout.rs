@@ -52,7 +52,7 @@ fn age(tree: &mut TreeBuilder, seed: u64) {
 
 fn read(root: &Path) -> Record {
     let located = locate(root, false).registries.pop().expect("a registry");
-    let layout = Layout::open(&located).expect("a layout");
+    let layout = Layout::open(&located, 0).expect("a layout");
     layout.record(&Reading::default(), Timestamp::now()).expect("a record")
 }
 
@@ -121,7 +121,7 @@ fn collected(profile: Profile) {
         age(&mut tree, seed);
         server.serve(tree.root());
         let located = locate(&server.root(), false).registries.pop().expect("a registry");
-        let layout = Layout::open(&located).expect("a layout");
+        let layout = Layout::open(&located, 0).expect("a layout");
         let now = Timestamp::now();
         let record = layout.record(&Reading::default(), now).expect("a record");
         let mut policy = Policy::keep_last(1 + u32::try_from(seed % 2).expect("a bit")).expect("a policy");
