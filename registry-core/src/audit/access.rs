@@ -3,10 +3,7 @@
 
 use crate::graph::{Content, LinkFault, NodeId, Presence, View};
 use crate::oci::manifest::Kind;
-use crate::serve::{self, Linked, Shelf as _};
-
-pub(super) const UNREAD_BYTES: &str = "its bytes could not be read";
-pub(super) const UNREAD_LINK: &str = "its layer link could not be read";
+use crate::serve::{self, Linked, Shelf as _, UnreadPart};
 
 /// The answer to a GET of a manifest by digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +23,7 @@ pub(crate) enum Answer {
     /// 200, with bytes that do not hash to the digest.
     WrongBytes,
     /// Something on the way could not be read.
-    Unknown(String),
+    Unknown(UnreadPart),
     /// Not read yet: the source must be asked.
     Unasked,
 }
@@ -56,7 +53,7 @@ impl View<'_> {
                 other => other,
             },
             Linked::Another(target) => match self.graph.blob(target).presence {
-                Presence::Unread => Answer::Unknown("what its revision link names could not be read".into()),
+                Presence::Unread => Answer::Unknown(UnreadPart::RevisionTarget),
                 Presence::Unseen => Answer::Unasked,
                 Presence::Present if self.graph.manifest(target).is_none() => Answer::Unasked,
                 Presence::Present | Presence::Absent => {
@@ -64,10 +61,7 @@ impl View<'_> {
                 }
             },
             Linked::Invalid(fault) => Answer::LinkInvalid(fault),
-            Linked::Unread { through_layers: false } => {
-                Answer::Unknown("its revision link could not be read".into())
-            }
-            Linked::Unread { through_layers: true } => Answer::Unknown(UNREAD_LINK.into()),
+            Linked::Unread(part) => Answer::Unknown(part),
             Linked::Absent => self.manifest_bytes(node, false),
         }
     }
@@ -86,7 +80,7 @@ impl View<'_> {
     fn manifest_bytes(&self, node: NodeId, linked: bool) -> Answer {
         let blob = self.graph.blob(node);
         match blob.presence {
-            Presence::Unread => return Answer::Unknown(UNREAD_BYTES.into()),
+            Presence::Unread => return Answer::Unknown(UnreadPart::Bytes),
             Presence::Unseen => return Answer::Unasked,
             Presence::Absent => return Answer::Missing(if linked { Lack::Bytes } else { Lack::Both }),
             Presence::Present => {}

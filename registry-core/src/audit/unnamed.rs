@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use super::code::{Code, Severity};
 use super::draft::Draft;
 use super::finding::Repair;
-use super::garbage::NodeSet;
 use super::options::AuditOptions;
 use super::words::plural;
-use crate::graph::{Content, Doubt, Graph, Link, NodeId, Presence};
+use crate::graph::{Content, Doubt, Graph, Link, NodeId, Presence, walk};
 use crate::oci::Digest;
 use crate::path::Place;
 
@@ -23,7 +22,7 @@ pub(super) fn wrong_bytes(graph: &Graph, options: &AuditOptions) -> (Vec<Draft>,
     }
     let named = named(graph);
     // A server of 2.8 writes manifests in place: young bytes may be a push under way.
-    wrong.retain(|node| !named.has(*node) && !options.is_young(graph.blob(*node).modified));
+    wrong.retain(|node| !named[node.index()] && !options.is_young(graph.blob(*node).modified));
     let links = links(graph, &wrong);
     let draft = |node: &NodeId| of_one(graph, *node, links.get(node).map_or(&[], Vec::as_slice));
     (wrong.iter().map(draft).collect(), wrong.iter().map(|node| Doubt::Content(*node)).collect())
@@ -45,19 +44,15 @@ fn is_wrong(graph: &Graph, node: NodeId) -> bool {
     }
 }
 
-/// What the tags and revision links of served repositories reach.
-fn named(graph: &Graph) -> NodeSet {
-    let (mut named, mut stack) = (NodeSet::new(graph), Vec::new());
-    for repository in graph.repositories.iter().filter(|one| one.is_legal) {
+/// What the tags and revision links of served repositories reach, by number.
+fn named(graph: &Graph) -> Vec<bool> {
+    let links = graph.repositories.iter().filter(|one| one.is_legal).flat_map(|repository| {
         let entries = repository.revisions().iter();
         let links = entries.flat_map(|entry| [Link::Names(entry.node), entry.link]);
-        let tags = repository.numbered_tags().map(|(_, tag)| tag.current);
-        for link in links.chain(tags) {
-            if let Link::Names(node) = link {
-                named.add_all(graph, node, &mut stack);
-            }
-        }
-    }
+        links.chain(repository.numbered_tags().map(|(_, tag)| tag.current))
+    });
+    let mut named = vec![false; graph.digests().len()];
+    walk::mark(&mut named, links.filter_map(Link::target), |node| graph.references(node));
     named
 }
 

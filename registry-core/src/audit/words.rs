@@ -248,8 +248,7 @@ pub(super) fn layer_link(view: View<'_>, part: Part, answer: &LayerAnswer) -> Dr
         LayerAnswer::Served(_)
         | LayerAnswer::NoFolder
         | LayerAnswer::NoBytes(_)
-        | LayerAnswer::UnreadLink
-        | LayerAnswer::UnreadBytes => {
+        | LayerAnswer::Unread(_) => {
             Draft::new(Code::LayerLinkMissing, Some(part.target), path(part.target), "no layer link")
         }
     };

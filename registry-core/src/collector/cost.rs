@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::forecast::Forecast;
 use crate::audit::{self, Audit, AuditOptions, Code, Finding, Repair, Severity, Tags, restorable};
-use crate::graph::{Graph, Link, NodeId, Presence, Repository};
+use crate::graph::{Graph, Link, NodeId, Presence, Repository, walk};
 use crate::oci::Digest;
 use crate::oci::manifest::Role;
 use crate::path::Place;
@@ -104,23 +104,15 @@ fn loses(graph: &Graph, audit: &Audit, forecast: &Forecast) -> Vec<Loss> {
     let mut loses = Vec::new();
     for finding in &audit.findings {
         let Some((repository, roots, digest)) = needs(graph, finding) else { continue };
-        let mut seen = HashSet::new();
-        let mut stack = roots;
         let mut lost = BTreeSet::new();
         let mut bytes = 0;
-        while let Some(node) = stack.pop() {
-            if !seen.insert(node) {
-                continue;
-            }
+        for node in walk::reach(HashSet::new(), roots, |node| graph.references(node)) {
             let blob = graph.blob(node);
             if gone[node.index()] && blob.presence == Presence::Present {
                 bytes += blob.size;
                 lost.insert(graph.digest(node));
             } else if links.contains(&(&*repository, node)) {
                 lost.insert(graph.digest(node));
-            }
-            if let Some(manifest) = graph.manifest(node) {
-                stack.extend(graph.edges(manifest).iter().filter_map(|edge| edge.target));
             }
         }
         if !lost.is_empty() {

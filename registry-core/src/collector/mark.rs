@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::engine::Engine;
 use super::forecast::Abort;
-use super::walk::{self, Met};
+use super::visit_order::{self, Met};
 use crate::graph::{
-    Graph, Link, LinkFault, NodeId, OddLink, OddTag, Oddities, Part, Presence, Repository, View,
+    Graph, Link, LinkFault, NodeId, OddLink, OddTag, Oddities, Part, Presence, Repository, View, walk,
 };
 use crate::oci::Digest;
 use crate::oci::manifest::Kind;
@@ -38,20 +38,27 @@ enum At {
 }
 
 /// What a stat through a repository's links gives.
-enum Stat {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stat {
     /// Its bytes are filed under this digest.
     Found(NodeId),
     Unknown,
     Error,
 }
 
-struct Marking<'m> {
+/// A tree as a collector reads it.
+pub(crate) struct CollectorView<'m> {
     graph: &'m Graph,
     engine: Engine,
+    /// Files in the places of folders.
+    files: HashSet<&'m str>,
+}
+
+struct Marking<'m> {
+    view: CollectorView<'m>,
     delete_untagged: bool,
     odd_links: HashMap<&'m str, Vec<&'m OddLink>>,
     odd_tags: HashMap<&'m str, Vec<&'m OddTag>>,
-    files: HashSet<&'m str>,
     marked: Marked,
 }
 
@@ -72,10 +79,10 @@ pub(super) fn mark(
     for tag in &oddities.tags {
         odd_tags.entry(&tag.repository).or_default().push(tag);
     }
-    let files = oddities.files.iter().map(String::as_str).collect();
+    let view = CollectorView::new(graph, oddities, engine);
     let marked = Marked { set: vec![false; graph.digests().len()], untagged: Vec::new(), layers: Vec::new() };
-    let mut marking = Marking { graph, engine, delete_untagged, odd_links, odd_tags, files, marked };
-    for met in walk::order(graph, oddities, engine) {
+    let mut marking = Marking { view, delete_untagged, odd_links, odd_tags, marked };
+    for met in visit_order::order(graph, oddities, engine) {
         match met {
             Met::Repository(at) => marking.repository(at)?,
             Met::Nameless(path) => return Err(Abort::mark(path, "taken for a repository without a name")),
@@ -86,7 +93,8 @@ pub(super) fn mark(
 
 impl Marking<'_> {
     fn repository(&mut self, at: u32) -> Result<(), Abort> {
-        let repository = &self.graph.repositories[at as usize];
+        let (graph, engine) = (self.view.graph, self.view.engine);
+        let repository = &graph.repositories[at as usize];
         if !repository.is_legal {
             return Err(Abort::mark(
                 Place::Repository(&repository.name),
@@ -94,7 +102,7 @@ impl Marking<'_> {
             ));
         }
         for place in [Place::Manifests(&repository.name), Place::Revisions(&repository.name)] {
-            self.folder(place)?;
+            self.view.folder(place)?;
         }
         let mut tagged: Option<HashSet<Digest>> = None;
         for file in self.files(repository, false) {
@@ -104,7 +112,7 @@ impl Marking<'_> {
                 Link::Invalid(_) => return Err(Abort::mark(path(), "a revision link that is no digest")),
                 Link::Absent | Link::Unread => continue,
             };
-            let found = match self.manifest(repository, node) {
+            let found = match self.view.manifest(repository, node) {
                 Stat::Found(found) => found,
                 Stat::Unknown => continue,
                 Stat::Error => {
@@ -115,10 +123,9 @@ impl Marking<'_> {
                 if tagged.is_none() {
                     tagged = Some(self.tagged(repository)?);
                 }
-                let is_tagged =
-                    tagged.as_ref().is_some_and(|tagged| tagged.contains(&self.graph.digest(node)));
+                let is_tagged = tagged.as_ref().is_some_and(|tagged| tagged.contains(&graph.digest(node)));
                 if !is_tagged {
-                    match (repository.tags_part, self.engine) {
+                    match (repository.tags_part, engine) {
                         (Part::Absent, Engine::V2_8) => {
                             return Err(Abort::mark(
                                 Place::Tags(&repository.name),
@@ -135,24 +142,10 @@ impl Marking<'_> {
             self.marked.set[node.index()] = true;
             self.references(repository, found, &path)?;
         }
-        if self.engine == Engine::V3 {
+        if engine == Engine::V3 {
             self.layers(at, repository)?;
         }
         Ok(())
-    }
-
-    /// Ends the collection where a file stands in the place of a folder that is to be listed.
-    fn folder(&self, place: Place<'_>) -> Result<(), Abort> {
-        if self.is_file(place) {
-            return Err(Abort::mark(place.to_string(), "a file in the place of a folder"));
-        }
-        Ok(())
-    }
-
-    /// Whether a file stands in the place of a folder.
-    fn is_file(&self, place: Place<'_>) -> bool {
-        // Hardly ever is there any.
-        !self.files.is_empty() && self.files.contains(place.to_string().as_str())
     }
 
     /// Marks what a manifest references; 3.x goes on from everything that is new and a manifest here.
@@ -162,67 +155,30 @@ impl Marking<'_> {
         found: NodeId,
         from: &dyn Fn() -> String,
     ) -> Result<(), Abort> {
-        let graph = self.graph;
-        // Deeper first, as it recurses; a list in place of its stack, for who pushes decides how deep.
-        let mut stack = vec![(found, 0_usize, false)];
-        while let Some((node, number, is_known)) = stack.pop() {
-            let Some(manifest) = graph.manifest(node) else { continue };
-            if !is_known && let Some(why) = self.refuses(node) {
-                return Err(Abort::mark(
-                    from(),
-                    format!("it leads to a manifest that cannot be read: {why}"),
-                ));
+        let view = &self.view;
+        let check = |manifest: NodeId| match view.refuses(manifest) {
+            Some(why) => {
+                Err(Abort::mark(from(), format!("it leads to a manifest that cannot be read: {why}")))
             }
-            let edges = graph.edges(manifest);
-            let Some(edge) = edges.get(number) else { continue };
-            stack.push((node, number + 1, true));
-            let Some(target) = edge.target else { continue };
-            let was_marked = std::mem::replace(&mut self.marked.set[target.index()], true);
-            if self.engine == Engine::V3
-                && !was_marked
-                && let Stat::Found(inner) = self.manifest(repository, target)
-            {
-                stack.push((inner, 0, false));
-            }
+            None => Ok(()),
+        };
+        check(found)?;
+        let inner = |target: NodeId| match view.engine {
+            Engine::V2_8 => None,
+            Engine::V3 => view.manifest(repository, target).found(),
+        };
+        let references =
+            |target| inner(target).into_iter().flat_map(|manifest| view.graph.references(manifest));
+        // Deeper first, as it recurses.
+        for target in walk::reach(&mut self.marked.set, view.graph.references(found), references) {
+            inner(target).map_or(Ok(()), check)?;
         }
         Ok(())
     }
 
-    /// Why the collector cannot read a manifest.
-    fn refuses(&self, node: NodeId) -> Option<String> {
-        let manifest = self.graph.manifest(node)?;
-        if let Some(problem) = manifest.refusal() {
-            return Some(problem.message.clone());
-        }
-        (self.engine == Engine::V3 && manifest.kind == Kind::Schema1)
-            .then(|| "schema 1 is unknown to registry 3".to_owned())
-    }
-
-    /// A manifest through its revision link; 2.8 also looks for a layer link.
-    fn manifest(&self, repository: &Repository, node: NodeId) -> Stat {
-        let answering = View { graph: self.graph, repository }.manifest_link(node);
-        match (answering.through_layers, self.engine) {
-            (false, _) => self.stat(answering.link),
-            (true, Engine::V3) => Stat::Unknown,
-            (true, Engine::V2_8) if self.is_file(Place::Layers(&repository.name)) => Stat::Error,
-            (true, Engine::V2_8) => self.stat(answering.link),
-        }
-    }
-
-    fn stat(&self, link: Link) -> Stat {
-        match link {
-            Link::Names(target) => match self.graph.blob(target).presence {
-                Presence::Present => Stat::Found(target),
-                Presence::Absent | Presence::Unseen | Presence::Unread => Stat::Unknown,
-            },
-            Link::Absent | Link::Unread => Stat::Unknown,
-            Link::Invalid(_) => Stat::Error,
-        }
-    }
-
     /// What the entries of `tags/` name. One that cannot be read ends the collection.
     fn tagged(&self, repository: &Repository) -> Result<HashSet<Digest>, Abort> {
-        self.folder(Place::Tags(&repository.name))?;
+        self.view.folder(Place::Tags(&repository.name))?;
         let mut tagged = HashSet::new();
         for (_, tag) in repository.numbered_tags() {
             let path = || Place::TagLink(&repository.name, &tag.name);
@@ -233,7 +189,7 @@ impl Marking<'_> {
                         "a file in the place of a tag's folder",
                     ));
                 }
-                Link::Names(node) => drop(tagged.insert(self.graph.digest(node))),
+                Link::Names(node) => drop(tagged.insert(self.view.graph.digest(node))),
                 Link::Invalid(_) => return Err(Abort::mark(path(), "a tag's link that is no digest")),
                 Link::Absent | Link::Unread => {}
             }
@@ -266,7 +222,7 @@ impl Marking<'_> {
                 Link::Invalid(_) => return Err(Abort::mark(path(), "a layer link that is no digest")),
                 Link::Absent | Link::Unread => continue,
             };
-            match self.stat(repository.layer(node)) {
+            match self.view.layer(repository, node) {
                 Stat::Found(_) if !self.marked.set[node.index()] => self.marked.layers.push((at, node)),
                 Stat::Found(_) | Stat::Unknown => {}
                 Stat::Error => return Err(Abort::mark(path(), "it leads to a link that cannot be read")),
@@ -277,7 +233,7 @@ impl Marking<'_> {
 
     /// Files called `link` below one of the two folders, in the order of the walk.
     fn files(&self, repository: &Repository, in_layers: bool) -> Vec<File> {
-        let graph = self.graph;
+        let graph = self.view.graph;
         let entries = if in_layers { repository.layers() } else { repository.revisions() };
         let mut order: Vec<_> = entries.iter().map(|entry| (graph.digest(entry.node), entry.link)).collect();
         order.sort_unstable_by_key(|(digest, _)| (digest.algorithm().name(), *digest));
@@ -312,6 +268,70 @@ impl Marking<'_> {
             path.split('/').map(str::to_owned).collect::<Vec<_>>()
         });
         files
+    }
+}
+
+impl<'m> CollectorView<'m> {
+    pub(crate) fn new(graph: &'m Graph, oddities: &'m Oddities, engine: Engine) -> Self {
+        Self { graph, engine, files: oddities.files.iter().map(String::as_str).collect() }
+    }
+
+    /// Ends the collection where a file stands in the place of a folder that is to be listed.
+    fn folder(&self, place: Place<'_>) -> Result<(), Abort> {
+        if self.is_file(place) {
+            return Err(Abort::mark(place.to_string(), "a file in the place of a folder"));
+        }
+        Ok(())
+    }
+
+    /// Whether a file stands in the place of a folder.
+    fn is_file(&self, place: Place<'_>) -> bool {
+        // Hardly ever is there any.
+        !self.files.is_empty() && self.files.contains(place.to_string().as_str())
+    }
+
+    /// Why the collector cannot read a manifest.
+    fn refuses(&self, node: NodeId) -> Option<String> {
+        let manifest = self.graph.manifest(node)?;
+        if let Some(problem) = manifest.refusal() {
+            return Some(problem.message.clone());
+        }
+        (self.engine == Engine::V3 && manifest.kind == Kind::Schema1)
+            .then(|| "schema 1 is unknown to registry 3".to_owned())
+    }
+
+    /// A manifest through its revision link; 2.8 also looks for a layer link.
+    pub(crate) fn manifest(&self, repository: &Repository, node: NodeId) -> Stat {
+        let answering = View { graph: self.graph, repository }.manifest_link(node);
+        match (answering.through_layers, self.engine) {
+            (false, _) => self.stat(answering.link),
+            (true, Engine::V3) => Stat::Unknown,
+            (true, Engine::V2_8) if self.is_file(Place::Layers(&repository.name)) => Stat::Error,
+            (true, Engine::V2_8) => self.stat(answering.link),
+        }
+    }
+
+    /// A config or layer through its layer link.
+    pub(crate) fn layer(&self, repository: &Repository, node: NodeId) -> Stat {
+        self.stat(repository.layer(node))
+    }
+
+    fn stat(&self, link: Link) -> Stat {
+        match link {
+            Link::Names(target) => match self.graph.blob(target).presence {
+                Presence::Present => Stat::Found(target),
+                Presence::Absent | Presence::Unseen | Presence::Unread => Stat::Unknown,
+            },
+            Link::Absent | Link::Unread => Stat::Unknown,
+            Link::Invalid(_) => Stat::Error,
+        }
+    }
+}
+
+impl Stat {
+    /// The digest under which its bytes are filed.
+    const fn found(self) -> Option<NodeId> {
+        if let Self::Found(node) = self { Some(node) } else { None }
     }
 }
 

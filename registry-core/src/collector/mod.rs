@@ -10,13 +10,15 @@ mod forecast;
 mod mark;
 mod report;
 mod sweep;
-mod walk;
+mod visit_order;
 
 use crate::graph::{Graph, Oddities};
 
 pub use cost::{Break, Cost, Loss, cost};
 pub use engine::Engine;
 pub use forecast::{Abort, During, Forecast};
+#[cfg(test)]
+pub(crate) use mark::{CollectorView, Stat};
 pub use report::{AbortLine, BlobLine, LayerLine, LossLine, ManifestLine, Report, SCHEMA, Summary, TagLine};
 
 /// What the collector would do. With `delete_untagged` as with its `--delete-untagged`.

@@ -4,6 +4,7 @@ use std::hash::BuildHasher as _;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::walk::Numbered;
 use crate::oci::Digest;
 
 /// A digest's number in one graph.
@@ -18,6 +19,12 @@ impl NodeId {
     /// The number, for indexing.
     pub const fn index(self) -> usize {
         self.0 as usize
+    }
+}
+
+impl Numbered for NodeId {
+    fn number(self) -> usize {
+        self.index()
     }
 }
 

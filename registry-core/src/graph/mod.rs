@@ -11,6 +11,7 @@ mod oddities;
 mod repository;
 mod seconds;
 mod view;
+pub(crate) mod walk;
 
 pub use blob::Blob;
 pub use digests::{DigestTable, NodeId};
@@ -28,6 +29,7 @@ pub use crate::serve::{Content, LinkFault, Presence};
 
 use std::collections::HashMap;
 
+use crate::oci::manifest::Role;
 use crate::oci::{Algorithm, Digest, Manifest, Platform};
 use manifest::Manifests;
 
@@ -189,6 +191,18 @@ impl Graph {
     /// The references of a manifest, in its order.
     pub fn edges(&self, manifest: &ManifestNode) -> &[Edge] {
         self.manifests.edges(manifest)
+    }
+
+    /// Everything that the manifest filed under a node references, in its order; nothing of what is no manifest.
+    pub(crate) fn references(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
+        let edges = self.manifest(node).map_or(&[][..], |manifest| self.edges(manifest));
+        edges.iter().filter_map(|edge| edge.target)
+    }
+
+    /// The manifests that an index filed under a node lists, in its order.
+    pub(crate) fn children(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
+        let edges = self.manifest(node).map_or(&[][..], |manifest| self.edges(manifest));
+        edges.iter().filter(|edge| edge.role == Role::Child).filter_map(|edge| edge.target)
     }
 
     /// A platform that an edge names.

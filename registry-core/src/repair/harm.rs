@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::audit::{self, Audit, AuditOptions};
-use crate::graph::{Graph, Link, NodeId};
+use crate::graph::{Graph, Link, NodeId, walk};
 
 /// Tags that are broken, or of which that is not known: a step cannot make these worse.
 #[derive(Debug, Default)]
@@ -30,22 +30,12 @@ pub(super) fn broken_now(graph: &Graph, options: &AuditOptions, before: &NotWhol
 
 /// Everything that a client may be sent on the way from a tag: what links name, what manifests reference.
 pub(super) fn reach(graph: &Graph, repository: &str, tag: &str) -> HashSet<NodeId> {
-    let mut seen = HashSet::new();
-    let Some(repository) = graph.repository(repository) else { return seen };
-    let Some(Link::Names(root)) = repository.tag(tag).map(|tag| tag.current) else { return seen };
-    let mut stack = vec![root];
-    while let Some(node) = stack.pop() {
-        if !seen.insert(node) {
-            continue;
-        }
-        for link in [repository.revision(node), repository.layer(node)] {
-            if let Link::Names(target) = link {
-                stack.push(target);
-            }
-        }
-        if let Some(manifest) = graph.manifest(node) {
-            stack.extend(graph.edges(manifest).iter().filter_map(|edge| edge.target));
-        }
+    let mut reached = HashSet::new();
+    if let Some(repository) = graph.repository(repository) {
+        let root = repository.tag(tag).and_then(|tag| tag.current.target());
+        let links = |node| [repository.revision(node), repository.layer(node)];
+        let targets = |node| links(node).into_iter().filter_map(Link::target);
+        walk::mark(&mut reached, root, |node| targets(node).chain(graph.references(node)));
     }
-    seen
+    reached
 }

@@ -197,7 +197,7 @@ fn manifest(
     match shelf.manifest_link(digest).answer(digest) {
         Linked::Itself { .. } => {}
         Linked::Another(_) | Linked::Invalid(_) | Linked::Absent => return Ok(Err(Lack::Link)),
-        Linked::Unread { .. } => return Ok(Err(shelf.unknown())),
+        Linked::Unread(_) => return Ok(Err(shelf.unknown())),
     }
     let most = usize::try_from(MAX_BYTES).unwrap_or(usize::MAX);
     let data = Place::BlobData(digest).to_string();
@@ -219,7 +219,7 @@ fn layer(editor: &impl Editor, repository: &str, digest: Digest) -> Result<Optio
         | LayerAnswer::Invalid(..)
         | LayerAnswer::Mismatch(..)
         | LayerAnswer::WrongAlias(..) => Ok(bytes(editor, digest)?.or(Some(Lack::Link))),
-        LayerAnswer::UnreadLink | LayerAnswer::UnreadBytes => Ok(Some(shelf.unknown())),
+        LayerAnswer::Unread(_) => Ok(Some(shelf.unknown())),
     }
 }
 

@@ -2,6 +2,8 @@
 //! `registry/handlers/blob.go @ v2.8.3`). Asked by whoever has read a repository: the audit and a collector from a graph,
 //! a repair from the disk.
 
+use std::fmt;
+
 use super::{Link, LinkFault};
 
 /// Whether a blob's `data` file is there.
@@ -32,6 +34,32 @@ pub enum Content {
     Unread,
 }
 
+/// What could not be read on the way to an answer, so that the answer is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UnreadPart {
+    /// The revision link of a manifest.
+    RevisionLink,
+    /// A layer link.
+    LayerLink,
+    /// What the revision link of a manifest names.
+    RevisionTarget,
+    /// The bytes themselves.
+    Bytes,
+}
+
+impl fmt::Display for UnreadPart {
+    /// As a fragment that follows the digest that was asked for.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = match self {
+            Self::RevisionLink => "its revision link",
+            Self::LayerLink => "its layer link",
+            Self::RevisionTarget => "what its revision link names",
+            Self::Bytes => "its bytes",
+        };
+        write!(out, "{part} could not be read")
+    }
+}
+
 /// The link that answers for a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ManifestLink<K> {
@@ -52,8 +80,8 @@ pub(crate) enum Linked<K> {
     Invalid(LinkFault),
     /// No link names it.
     Absent,
-    /// The link that answers for it could not be read; a layer link when `through_layers`.
-    Unread { through_layers: bool },
+    /// The link that answers for it could not be read.
+    Unread(UnreadPart),
 }
 
 impl<K: Copy + Eq> ManifestLink<K> {
@@ -63,7 +91,8 @@ impl<K: Copy + Eq> ManifestLink<K> {
         let through_layers = self.through_layers;
         match self.link {
             Link::Names(named) if named == asked => Linked::Itself { through_layers },
-            Link::Unread => Linked::Unread { through_layers },
+            Link::Unread if through_layers => Linked::Unread(UnreadPart::LayerLink),
+            Link::Unread => Linked::Unread(UnreadPart::RevisionLink),
             Link::Names(named) if !through_layers => Linked::Another(named),
             Link::Invalid(fault) if !through_layers => Linked::Invalid(fault),
             Link::Names(_) | Link::Invalid(_) | Link::Absent => Linked::Absent,
@@ -88,10 +117,8 @@ pub(crate) enum LayerAnswer<K> {
     NoBytes(K),
     /// An alias whose bytes do not hash to it.
     WrongAlias(K, K),
-    /// A link on the way could not be read.
-    UnreadLink,
-    /// The bytes could not be read.
-    UnreadBytes,
+    /// A link on the way, or the bytes, could not be read.
+    Unread(UnreadPart),
 }
 
 /// One repository and the blobs behind it, as far as they were read. `Key` names a digest: the digest itself, or its number.
@@ -126,7 +153,7 @@ pub(crate) trait Shelf {
         }
         match self.layer_link(digest) {
             Link::Absent => LayerAnswer::Unlinked(digest),
-            Link::Unread => LayerAnswer::UnreadLink,
+            Link::Unread => LayerAnswer::Unread(UnreadPart::LayerLink),
             Link::Invalid(fault) => LayerAnswer::Invalid(digest, fault),
             Link::Names(target) if target == digest => self.bytes(digest),
             Link::Names(target) if !self.is_sha256(digest) && self.is_sha256(target) => {
@@ -135,7 +162,7 @@ pub(crate) trait Shelf {
             Link::Names(target) => match self.layer_link(target) {
                 // What is sent when that one is linked here and has bytes.
                 Link::Names(end) => self.sent_for(digest, target, target, end),
-                Link::Unread => LayerAnswer::UnreadLink,
+                Link::Unread => LayerAnswer::Unread(UnreadPart::LayerLink),
                 Link::Invalid(_) | Link::Absent => LayerAnswer::Mismatch(digest, target, None),
             },
         }
@@ -145,13 +172,13 @@ pub(crate) trait Shelf {
     fn alias(&self, digest: Self::Key, target: Self::Key) -> LayerAnswer<Self::Key> {
         match self.layer_link(target) {
             Link::Absent => LayerAnswer::Unlinked(target),
-            Link::Unread => LayerAnswer::UnreadLink,
+            Link::Unread => LayerAnswer::Unread(UnreadPart::LayerLink),
             Link::Invalid(fault) => LayerAnswer::Invalid(target, fault),
             Link::Names(end) if end == target => match self.bytes(target) {
                 // What hashing by the alias' own algorithm gave.
                 LayerAnswer::Served(end) => match self.content(digest) {
                     Content::Wrong => LayerAnswer::WrongAlias(digest, end),
-                    Content::Unread => LayerAnswer::UnreadBytes,
+                    Content::Unread => LayerAnswer::Unread(UnreadPart::Bytes),
                     Content::Right | Content::Unhashed => LayerAnswer::Served(end),
                 },
                 other => other,
@@ -174,17 +201,17 @@ pub(crate) trait Shelf {
             (Presence::Present, Presence::Present) if self.content(end) != Content::Unread => {
                 LayerAnswer::Mismatch(digest, target, Some(end))
             }
-            _ => LayerAnswer::UnreadBytes,
+            _ => LayerAnswer::Unread(UnreadPart::Bytes),
         }
     }
 
     /// The bytes of a config or layer, of which the link has been looked at.
     fn bytes(&self, digest: Self::Key) -> LayerAnswer<Self::Key> {
         match self.presence(digest) {
-            Presence::Present if self.content(digest) == Content::Unread => LayerAnswer::UnreadBytes,
+            Presence::Present if self.content(digest) == Content::Unread => LayerAnswer::Unread(UnreadPart::Bytes),
             Presence::Present => LayerAnswer::Served(digest),
             Presence::Absent => LayerAnswer::NoBytes(digest),
-            Presence::Unread | Presence::Unseen => LayerAnswer::UnreadBytes,
+            Presence::Unread | Presence::Unseen => LayerAnswer::Unread(UnreadPart::Bytes),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Whoever asks which link answers for a digest gets the same answer: the audit and retention from a graph, a repair from the
-//! disk.
+//! Every question about what a link leads to has one answer: the audit, retention and a collector ask it of a graph, a repair
+//! asks the disk.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -9,7 +9,8 @@ use registry_fixtures::random::random_tree;
 
 use super::{Content, LayerAnswer, Presence, Shelf as _};
 use crate::audit::access::{Answer, Lack};
-use crate::graph::{Graph, Link, LinkEntry, NodeId, Repository, View};
+use crate::collector::{CollectorView, Engine, Stat};
+use crate::graph::{Graph, Link, LinkEntry, NodeId, Oddities, Repository, View};
 use crate::oci::manifest::{MAX_BYTES, Role};
 use crate::oci::{Algorithm, Digest};
 use crate::repair::{serves_layer, serves_manifest};
@@ -26,15 +27,18 @@ fn scanned(tree: &TreeBuilder) -> Graph {
 }
 
 #[test]
-fn audit_retention_and_repair_agree_on_what_is_served() {
+fn audit_retention_repair_and_collector_agree_on_what_is_served() {
     let (mut manifests, mut layers) = ([0; 2], [0; 2]);
+    let mut marked_through_another = 0;
     for seed in 0..80 {
         let (tree, story) = random_tree(seed);
         let graph = scanned(&tree);
         let aside = tempfile::tempdir().unwrap();
         let editor = FdEditor::open(&tree.v2(), aside.path()).unwrap();
         let folder = DiskFolder::open_root(&tree.v2(), false).unwrap();
-        let parts = parts(&graph);
+        let (parts, oddities) = (parts(&graph), Oddities::default());
+        let collector = |engine| CollectorView::new(&graph, &oddities, engine);
+        let (older, newer) = (collector(Engine::V2_8), collector(Engine::V3));
         for repository in graph.repositories.iter().filter(|repository| repository.is_legal) {
             let (view, name) = (View { graph: &graph, repository }, &*repository.name);
             for node in nodes(&graph) {
@@ -53,6 +57,24 @@ fn audit_retention_and_repair_agree_on_what_is_served() {
                     assert_eq!(is_recorded, is_served, "retention, {}", at());
                     assert_eq!(serves_manifest(&editor, name, digest), is_served, "repair, {}", at());
                     manifests[usize::from(is_served)] += 1;
+                    let stat = older.manifest(repository, node);
+                    match view.manifest(node) {
+                        Answer::Served { .. } | Answer::Unreadable(_) | Answer::WrongBytes => {
+                            assert_eq!(stat, Stat::Found(node), "collector, {}", at());
+                        }
+                        Answer::LinkMismatch { target, .. } => {
+                            assert_eq!(stat, found(&graph, target), "collector, {}", at());
+                            marked_through_another += 1;
+                        }
+                        Answer::LinkInvalid(_) => assert_eq!(stat, Stat::Error, "collector, {}", at()),
+                        Answer::Missing(Lack::Bytes) | Answer::Unknown(_) | Answer::Unasked => {
+                            assert_eq!(stat, Stat::Unknown, "collector, {}", at());
+                        }
+                        // No link names it; the layer link of something else leads a collector there, and it marks that.
+                        Answer::Unlinked | Answer::Missing(_) => {
+                            assert_ne!(stat, Stat::Found(node), "collector, {}", at());
+                        }
+                    }
                 }
                 if parts.contains(&node) {
                     let answer = view.layer(node);
@@ -60,12 +82,36 @@ fn audit_retention_and_repair_agree_on_what_is_served() {
                     let is_served = matches!(answer, LayerAnswer::Served(_) | LayerAnswer::WrongAlias(..));
                     assert_eq!(serves_layer(&editor, name, digest), is_served, "{answer:?}, {}", at());
                     layers[usize::from(is_served)] += 1;
+                    let stat = newer.layer(repository, node);
+                    match answer {
+                        LayerAnswer::Served(end) | LayerAnswer::WrongAlias(_, end) => {
+                            assert_eq!(stat, Stat::Found(end), "collector, {}", at());
+                        }
+                        LayerAnswer::Mismatch(link, target, _) if link == node => {
+                            assert_eq!(stat, found(&graph, target), "collector, {}", at());
+                        }
+                        LayerAnswer::Invalid(link, _) if link == node => {
+                            assert_eq!(stat, Stat::Error, "collector, {}", at());
+                        }
+                        LayerAnswer::Unlinked(link) | LayerAnswer::NoBytes(link) if link == node => {
+                            assert_eq!(stat, Stat::Unknown, "collector, {}", at());
+                        }
+                        LayerAnswer::NoFolder => assert_eq!(stat, Stat::Unknown, "collector, {}", at()),
+                        // What lacks is behind an alias, of which a collector reads the first link only.
+                        _ => assert_ne!(stat, Stat::Error, "collector, {}", at()),
+                    }
                 }
             }
         }
     }
-    // Both answers were met.
+    // All answers were met.
+    assert!(marked_through_another > 4, "{marked_through_another}");
     assert!(manifests.iter().chain(&layers).all(|count| *count > 50), "{manifests:?} {layers:?}");
+}
+
+/// What a collector finds behind a link that names this.
+fn found(graph: &Graph, target: NodeId) -> Stat {
+    if graph.blob(target).presence == Presence::Present { Stat::Found(target) } else { Stat::Unknown }
 }
 
 /// Every digest of a registry.

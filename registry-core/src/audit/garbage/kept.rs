@@ -5,9 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::roots::{roots, target};
 use crate::audit::options::AuditOptions;
-use crate::graph::{Graph, Link, LinkEntry, NodeId, Presence, Repository, Unread};
+use crate::graph::{Graph, Link, LinkEntry, NodeId, Presence, Repository, Unread, walk};
 use crate::oci::Algorithm;
-use crate::oci::manifest::Role;
 use crate::path::Place;
 
 /// What is known of one repository's manifests.
@@ -33,24 +32,18 @@ pub(super) fn keep(
     ask: &mut dyn FnMut(NodeId),
 ) -> Kept {
     let revisions = repository.revisions();
-    let mut kept = Kept { revisions: vec![false; revisions.len()], ..Kept::default() };
+    let mut kept = Kept::default();
     let position = |node: NodeId| revisions.binary_search_by_key(&node, |entry| entry.node).ok();
     let lost_tag =
         repository.numbered_tags().any(|(_, tag)| target(graph, tag).is_none() && tag.history.is_empty());
     let linked = revisions.iter().flat_map(|entry| [Some(entry.node), entry.link.target()]).flatten();
-    let mut all: Vec<NodeId> = linked.chain(roots(graph, repository)).collect();
-    let mut visited = HashSet::new();
+    let all = linked.chain(roots(graph, repository));
     let mut is_unreadable = false;
-    while let Some(node) = all.pop() {
-        if !visited.insert(node) {
-            continue;
-        }
+    for node in walk::reach(HashSet::new(), all, |node| graph.children(node)) {
         let manifest = graph.manifest(node);
         kept.is_unread |= graph.blob(node).presence == Presence::Unread
             || graph.blob(node).presence == Presence::Present && manifest.is_none();
         is_unreadable |= manifest.is_some_and(|manifest| manifest.refusal().is_some());
-        let edges = manifest.map_or(&[][..], |manifest| graph.edges(manifest)).iter();
-        all.extend(edges.filter(|edge| edge.role == Role::Child).filter_map(|edge| edge.target));
     }
     let is_unread = |link: Link| link == Link::Unread;
     // A repository that a registry refuses has no tags that could be judged, so nothing in it is called untagged.
@@ -61,31 +54,18 @@ pub(super) fn keep(
         || repository.numbered_tags().any(|(_, tag)| is_unread(tag.current))
         || revisions.iter().chain(repository.layers()).any(|entry| is_unread(entry.link));
     if kept.is_opaque {
-        kept.revisions.fill(true);
+        kept.revisions = vec![true; revisions.len()];
         return kept;
     }
     let mut seen = HashSet::new();
-    let mut stack: Vec<NodeId> = roots(graph, repository).collect();
+    let named = |node| {
+        let link = position(node).and_then(|at| revisions[at].link.target());
+        graph.children(node).chain(link)
+    };
+    let is_listed = |node: &NodeId| position(*node).is_some();
     // What came to stay and whose referrers were not looked for yet.
-    let mut fresh = Vec::new();
-    let spread =
-        |stack: &mut Vec<NodeId>, kept: &mut Kept, seen: &mut HashSet<NodeId>, fresh: &mut Vec<NodeId>| {
-            while let Some(node) = stack.pop() {
-                if !seen.insert(node) {
-                    continue;
-                }
-                if let Some(at) = position(node) {
-                    kept.revisions[at] = true;
-                    fresh.push(node);
-                    stack.extend(revisions[at].link.target());
-                }
-                if let Some(manifest) = graph.manifest(node) {
-                    let children = graph.edges(manifest).iter().filter(|edge| edge.role == Role::Child);
-                    stack.extend(children.filter_map(|edge| edge.target));
-                }
-            }
-        };
-    spread(&mut stack, &mut kept, &mut seen, &mut fresh);
+    let mut fresh: Vec<NodeId> =
+        walk::reach(&mut seen, roots(graph, repository), named).filter(is_listed).collect();
     // Referrers live as long as what they refer to; one may refer to another.
     let mut referrers: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
     for entry in revisions {
@@ -97,21 +77,22 @@ pub(super) fn keep(
         for node in referrers.remove(&subject).unwrap_or_default() {
             if !seen.contains(&node) {
                 kept.referrers.push(node);
-                stack.push(node);
-                spread(&mut stack, &mut kept, &mut seen, &mut fresh);
+                fresh.extend(walk::reach(&mut seen, [node], named).filter(is_listed));
             }
         }
     }
-    for (at, entry) in revisions.iter().enumerate() {
-        if !kept.revisions[at] && options.is_young(entry.modified.max(graph.blob(entry.node).modified)) {
+    let mut young = Vec::new();
+    for entry in revisions {
+        if !seen.contains(&entry.node) && options.is_young(entry.modified.max(graph.blob(entry.node).modified)) {
             kept.young += u64::from(graph.blob(entry.node).presence == Presence::Present);
-            stack.push(entry.node);
+            young.push(entry.node);
             if entry.modified == LinkEntry::UNASKED {
                 ask(entry.node);
             }
         }
     }
-    spread(&mut stack, &mut kept, &mut seen, &mut fresh);
+    walk::mark(&mut seen, young, named);
+    kept.revisions = revisions.iter().map(|entry| seen.contains(&entry.node)).collect();
     kept
 }
 

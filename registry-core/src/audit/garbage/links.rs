@@ -12,8 +12,7 @@ use crate::audit::finding::Repair;
 use crate::audit::hazards::plainly_named;
 use crate::audit::options::AuditOptions;
 use crate::audit::words::{plural, short};
-use crate::graph::{Doubt, Graph, Link, LinkEntry, LinkFault, NodeId, Presence, Repository, View};
-use crate::oci::manifest::Role;
+use crate::graph::{Doubt, Graph, Link, LinkEntry, LinkFault, NodeId, Presence, Repository, walk};
 use crate::path::Place;
 
 /// Layer links that no manifest of their repository needs.
@@ -120,25 +119,13 @@ fn removed_twice(graph: &Graph, repository: &Repository, unreferenced: &[NodeId]
 /// Everything that a manifest of this repository references, children included (2.8 serves them through layer links).
 fn needed(graph: &Graph, repository: &Repository) -> Vec<NodeId> {
     let mut needed = Vec::new();
-    let mut seen = HashSet::new();
     let linked =
         repository.revisions().iter().flat_map(|entry| [Some(entry.node), entry.link.target()]).flatten();
-    let mut stack: Vec<NodeId> = linked.chain(roots(graph, repository)).collect();
-    while let Some(node) = stack.pop() {
-        if !seen.insert(node) {
-            continue;
-        }
-        let Some(manifest) = graph.manifest(node) else { continue };
-        for edge in graph.edges(manifest) {
-            needed.extend(edge.target);
-            if edge.role == Role::Child {
-                stack.extend(edge.target);
-            }
-        }
+    let all = linked.chain(roots(graph, repository));
+    for node in walk::reach(HashSet::new(), all, |node| graph.children(node)) {
+        needed.extend(graph.references(node));
     }
-    let view = View { graph, repository };
-    let targets: Vec<NodeId> =
-        needed.iter().filter_map(|node| view.repository.layer(*node).target()).collect();
+    let targets: Vec<NodeId> = needed.iter().filter_map(|node| repository.layer(*node).target()).collect();
     needed.extend(targets);
     needed.sort_unstable();
     needed.dedup();

@@ -16,46 +16,13 @@ use super::counts::Garbage;
 use super::draft::Draft;
 use super::options::AuditOptions;
 use super::words::plural;
-use crate::graph::{Doubt, Graph, LinkEntry, NodeId, Presence, Repository};
+use crate::graph::{Doubt, Graph, LinkEntry, Presence, Repository, walk};
 use crate::path::Place;
 use kept::{Kept, hides_references, keep};
 use roots::roots;
 
 pub use survey::Piece;
 pub(super) use survey::Survey;
-
-/// A set of nodes.
-#[derive(Debug, Clone)]
-pub(super) struct NodeSet(Vec<bool>);
-
-impl NodeSet {
-    pub(super) fn new(graph: &Graph) -> Self {
-        Self(vec![false; graph.digests().len()])
-    }
-
-    pub(super) fn has(&self, node: NodeId) -> bool {
-        self.0[node.index()]
-    }
-
-    fn add(&mut self, node: NodeId) -> bool {
-        !std::mem::replace(&mut self.0[node.index()], true)
-    }
-
-    /// Adds a node and everything reached from it through manifests.
-    pub(super) fn add_all(&mut self, graph: &Graph, node: NodeId, stack: &mut Vec<NodeId>) {
-        if self.add(node) {
-            stack.push(node);
-        }
-        while let Some(node) = stack.pop() {
-            let Some(manifest) = graph.manifest(node) else { continue };
-            for target in graph.edges(manifest).iter().filter_map(|edge| edge.target) {
-                if self.add(target) {
-                    stack.push(target);
-                }
-            }
-        }
-    }
-}
 
 /// Surveys a whole registry. Only to be asked when every repository was read.
 pub(super) fn survey(graph: &Graph, options: &AuditOptions) -> Survey {
@@ -71,34 +38,30 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions) -> Survey {
         })
         .unzip();
     let mut doubts: Vec<Doubt> = asked.into_iter().flatten().collect();
-    let (mut reached, mut staying) = (NodeSet::new(graph), NodeSet::new(graph));
-    let mut stack = Vec::new();
-    for (repository, kept) in graph.repositories.iter().zip(&kept) {
-        for (entry, stays) in repository.revisions().iter().zip(&kept.revisions) {
-            for node in [Some(entry.node), entry.link.target()].into_iter().flatten() {
-                reached.add_all(graph, node, &mut stack);
-                if *stays {
-                    staying.add_all(graph, node, &mut stack);
-                }
-            }
-        }
-        for node in roots(graph, repository) {
-            reached.add_all(graph, node, &mut stack);
-            staying.add_all(graph, node, &mut stack);
-        }
-    }
+    let reached_from = |counts: fn(bool) -> bool| {
+        let roots = graph.repositories.iter().zip(&kept).flat_map(|(repository, kept)| {
+            let entries = repository.revisions().iter().zip(&kept.revisions);
+            let entries = entries.filter(move |(_, stays)| counts(**stays));
+            let linked = entries.flat_map(|(entry, _)| [Some(entry.node), entry.link.target()]).flatten();
+            linked.chain(roots(graph, repository))
+        });
+        let mut reached = vec![false; graph.digests().len()];
+        walk::mark(&mut reached, roots, |node| graph.references(node));
+        reached
+    };
+    let (mut reached, mut staying) = (reached_from(|_| true), reached_from(|stays| stays));
     // An alias protects the bytes it stands for; an opaque repository, and a link just written, whatever it links.
     for (at, (repository, kept)) in (0_u32..).zip(graph.repositories.iter().zip(&kept)) {
         for entry in repository.layers() {
             // A link that could not be read stands for its own digest at least.
             let target = entry.link.target().unwrap_or(entry.node);
             for set in [&mut reached, &mut staying] {
-                if set.has(target) || graph.blob(target).presence != Presence::Present {
+                if set[target.index()] || graph.blob(target).presence != Presence::Present {
                     continue;
                 }
-                let is_alias_of_kept = target != entry.node && set.has(entry.node);
+                let is_alias_of_kept = target != entry.node && set[entry.node.index()];
                 if kept.is_opaque || is_alias_of_kept || options.is_young(entry.modified) {
-                    set.add(target);
+                    set[target.index()] = true;
                     let is_for_its_age = !kept.is_opaque && !is_alias_of_kept;
                     if is_for_its_age && entry.modified == LinkEntry::UNASKED {
                         doubts.push(Doubt::Layer(at, entry.node));
@@ -152,7 +115,7 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions) -> Survey {
 fn blobs(
     graph: &Graph,
     options: &AuditOptions,
-    (reached, staying): (&NodeSet, &NodeSet),
+    (reached, staying): (&[bool], &[bool]),
     garbage: &mut Garbage,
     survey: &mut Survey,
     list: bool,
@@ -160,10 +123,10 @@ fn blobs(
     let (mut young, mut young_bytes) = (0_u64, 0_u64);
     for node in graph.nodes() {
         let blob = graph.blob(node);
-        if blob.presence != Presence::Present || staying.has(node) {
+        if blob.presence != Presence::Present || staying[node.index()] {
             continue;
         }
-        if reached.has(node) {
+        if reached[node.index()] {
             garbage.untagged.blobs += 1;
             garbage.untagged.bytes += blob.size;
             if list {

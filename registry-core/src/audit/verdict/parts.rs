@@ -1,7 +1,7 @@
 //! What a manifest that is served references: children's sizes, configs and layers.
 
 use super::Judge;
-use crate::audit::access::{LayerAnswer, UNREAD_BYTES, UNREAD_LINK};
+use crate::audit::access::LayerAnswer;
 use crate::audit::code::Code;
 use crate::audit::draft::Draft;
 use crate::audit::words;
@@ -70,8 +70,7 @@ impl Judge<'_> {
                     None => return,
                 }
             }
-            LayerAnswer::UnreadLink | LayerAnswer::UnreadBytes => {
-                let reason = if answer == LayerAnswer::UnreadLink { UNREAD_LINK } else { UNREAD_BYTES };
+            LayerAnswer::Unread(part) => {
                 // Looked at again: an error may pass, and what came to light in a second look was not looked for yet.
                 for node in self.way(target) {
                     doubts.extend([Doubt::Layer(self.at, node), Doubt::Blob(node)]);
@@ -80,7 +79,7 @@ impl Judge<'_> {
                     }
                 }
                 self.verdict.doubts.extend(doubts);
-                self.set_unknown(node, format!("{}: {reason}", view.graph.digest(target)));
+                self.set_unknown(node, format!("{}: {part}", view.graph.digest(target)));
                 return;
             }
             LayerAnswer::NoFolder | LayerAnswer::Unlinked(_) | LayerAnswer::NoBytes(_)

@@ -17,7 +17,7 @@ use crate::retention::built::built_at;
 use crate::retention::copied::LinkTimes;
 use crate::retention::follow::followed;
 use crate::retention::record::{RecordedManifest, RecordedPackage, RecordedVersion};
-use crate::serve::{Linked, Shelf as _};
+use crate::serve::{Linked, Shelf as _, UnreadPart};
 use crate::storage::{Folder, Kind};
 
 /// Most bytes of a config that are read for its date.
@@ -30,8 +30,7 @@ fn is_linked(graph: &Graph, repository: &Repository, node: NodeId) -> Result<boo
         Linked::Absent => Ok(false),
         Linked::Another(target) => Err(format!("its revision link names {}", graph.digest(target))),
         Linked::Invalid(fault) => Err(format!("its revision link {}", fault.describe())),
-        Linked::Unread { through_layers: false } => Err("its revision link could not be read".into()),
-        Linked::Unread { through_layers: true } => Err("its layer link could not be read".into()),
+        Linked::Unread(part) => Err(part.to_string()),
     }
 }
 
@@ -206,7 +205,7 @@ pub(crate) fn manifest<F: Folder>(
     }
     match graph.blob(node).presence {
         Presence::Absent => return RecordedManifest::Absent,
-        Presence::Unread => return RecordedManifest::Unknown("its bytes could not be read".into()),
+        Presence::Unread => return RecordedManifest::Unknown(UnreadPart::Bytes.to_string()),
         Presence::Unseen => return RecordedManifest::Unknown("its bytes were not looked at".into()),
         Presence::Present => {}
     }
