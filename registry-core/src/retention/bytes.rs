@@ -30,9 +30,9 @@ impl Reclaim {
                 .filter_map(|(row, _)| row.manifest)
         };
         let doomed = package.reach(of(Action::Delete, false));
-        let mut stays = package.reach(of(Action::Keep, false).chain(of(Action::Leave, true)));
         let untouched = of(Action::Leave, false).filter(|manifest| !doomed[manifest.index()]);
-        package.reach_more(&mut stays, untouched);
+        let stays =
+            package.reach(of(Action::Keep, false).chain(of(Action::Leave, true)).chain(untouched));
         for manifest in package.manifests() {
             let (stays, goes) = (stays[manifest.index()], doomed[manifest.index()]);
             if stays {

@@ -12,14 +12,14 @@ use jiff::Timestamp;
 use super::deciding::{Deciding, Judgement, Reached};
 use super::decision::{Action, Decision, NotPlanned, Verdict};
 use super::follow::{FateElsewhere, Followed, SubjectFate};
-use super::images::{self, Class, ImageId, smaller};
-use super::package::{Info, ManifestId, Package, State};
+use super::images::{self, Class, smaller};
+use super::package::{ManifestId, Package, State};
 use super::policy::{Fate, Policy, is_restored, is_young};
 use super::reason::Reason;
 use super::refusal::Refusal;
-use super::support::Support;
 use super::undecided::{Undecided, UndecidedImages};
 use super::{guard, reversal, untagged};
+use crate::graph::walk::{self, ReferenceCounts};
 use crate::oci::Digest;
 use crate::text::escape;
 
@@ -149,13 +149,13 @@ impl<'a> Deciding<'a> {
                 let judgement = self.judge(id, namer, reached, &untagged_children);
                 self.gone[id] = judgement.action == Action::Delete;
                 if self.gone[id] {
-                    reached.kept.remove(self.package, manifest);
+                    reached.kept.remove(manifest, |one| self.package.named(one));
                 } else {
                     best = smaller(best, self.images.newest(id));
                 }
                 self.judgements[id] = judgement;
             }
-            for child in self.package.info(manifest).into_iter().flat_map(Info::named) {
+            for child in self.package.named(manifest) {
                 above[child.index()] = smaller(above[child.index()], best);
             }
         }
@@ -175,7 +175,8 @@ impl<'a> Deciding<'a> {
         });
         let fixed: Vec<ManifestId> =
             young.filter_map(|row| row.manifest).chain(self.in_use.iter().copied()).collect();
-        let kept = Support::of(package, tags().chain(fixed.iter().copied()));
+        let roots = tags().chain(fixed.iter().copied());
+        let kept = ReferenceCounts::new(package.len(), roots, |one| package.named(one));
         Reached { kept, fixed: fixed.into_iter().collect(), tagged, parents: OnceCell::new() }
     }
 
@@ -184,8 +185,7 @@ impl<'a> Deciding<'a> {
         let rows = self.package.rows.iter().enumerate();
         let staying =
             rows.filter(|(at, row)| !row.is_tag() && !self.pruned[*at]).filter_map(|(_, row)| row.manifest);
-        let children = staying.filter_map(|manifest| self.package.info(manifest));
-        self.package.reach(children.flat_map(Info::named).copied())
+        self.package.reach(staying.flat_map(|manifest| self.package.named(manifest)))
     }
 
     fn prune(&mut self) {
@@ -202,35 +202,23 @@ impl<'a> Deciding<'a> {
         };
         // What stays for a reason of its own, and what follows that.
         let all = || (0..self.images.all.len()).filter(|id| !self.gone[*id]);
-        let mut grounded = self.package.reach(
-            all()
-                .filter(|id| !follows(*id))
-                .map(|id| self.images.all[id].manifest)
-                .chain(reached.fixed.iter().copied()),
-        );
-        let mut waiting: HashMap<ManifestId, Vec<ImageId>> = HashMap::new();
+        let own = all().filter(|id| !follows(*id)).map(|id| self.images.all[id].manifest);
+        let roots = own.chain(reached.fixed.iter().copied());
+        let subjects = |id: usize| {
+            let follows = self.images.all[id].follows.iter().flatten();
+            follows.filter_map(|subject| self.package.find(subject))
+        };
+        let mut followers: HashMap<ManifestId, Vec<ManifestId>> = HashMap::new();
         for id in all().filter(|id| follows(*id)) {
-            for subject in self.images.all[id].follows.iter().flatten() {
-                if let Some(subject) = self.package.find(subject) {
-                    waiting.entry(subject).or_default().push(id);
-                }
+            for subject in subjects(id) {
+                followers.entry(subject).or_default().push(self.images.all[id].manifest);
             }
         }
-        let mut is_grounded = vec![false; self.images.all.len()];
-        let mut stack: Vec<ManifestId> =
-            self.package.manifests().filter(|one| grounded[one.index()]).collect();
-        while let Some(manifest) = stack.pop() {
-            let followers = waiting.remove(&manifest).unwrap_or_default();
-            followers.iter().for_each(|id| is_grounded[*id] = true);
-            let followers = followers.into_iter().map(|id| self.images.all[id].manifest);
-            let named = self.package.info(manifest).into_iter().flat_map(Info::named).copied();
-            for next in followers.chain(named) {
-                if !std::mem::replace(&mut grounded[next.index()], true) {
-                    stack.push(next);
-                }
-            }
-        }
-        for id in all().filter(|id| follows(*id) && !is_grounded[*id]).collect::<Vec<_>>() {
+        let mut grounded = vec![false; self.package.len()];
+        let followers = |one| followers.get(&one).into_iter().flatten().copied();
+        walk::mark(&mut grounded, roots, |one| self.package.named(one).chain(followers(one)));
+        let is_grounded = |id: usize| subjects(id).any(|subject| grounded[subject.index()]);
+        for id in all().filter(|id| follows(*id) && !is_grounded(*id)).collect::<Vec<_>>() {
             let held = |subject: &&Digest| {
                 self.package.find(subject).is_some_and(|subject| reached.kept.holds(subject))
             };

@@ -14,7 +14,7 @@ use super::package::{ManifestId, Package};
 use super::policy::{Policy, is_restored, is_young};
 use super::rank::Rules;
 use super::reason::Reason;
-use super::support::Support;
+use crate::graph::walk::ReferenceCounts;
 use crate::oci::Digest;
 
 /// A decision in the making.
@@ -114,7 +114,7 @@ fn newest(images: &Images, rules: &Rules<'_>) -> Vec<(ImageId, usize)> {
 /// What is reached, as of now.
 pub(super) struct Reached {
     /// By an image that stays, or by something fixed.
-    pub(super) kept: Support,
+    pub(super) kept: ReferenceCounts,
     /// What stays without a tag: what is in use, with the indexes that name it, and a push under way.
     pub(super) fixed: HashSet<ManifestId>,
     /// By any tag, staying or not.

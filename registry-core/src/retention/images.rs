@@ -1,15 +1,15 @@
 //! Rows as images: which tags name one manifest, what class of image that is, whether it answers down to the leaves.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::follow::followed;
 use super::health::{Health, healths};
-use super::package::{Info, ManifestId, Package, State};
+use super::package::{ManifestId, Package, State};
 use super::policy::Policy;
-use super::reach::last_first;
 use super::reason::{ImageTags, Reason};
 use super::skip::Skip;
 use super::undecided::Undecided;
+use crate::graph::walk;
 use crate::oci::Digest;
 
 /// An image's number in its package.
@@ -170,7 +170,7 @@ impl Images {
         for manifest in &self.down {
             let own = self.of_manifest[manifest.index()].and_then(&mark);
             let best = smaller(above[manifest.index()], own);
-            for child in package.info(*manifest).into_iter().flat_map(Info::named) {
+            for child in package.named(*manifest) {
                 above[child.index()] = smaller(above[child.index()], best);
             }
         }
@@ -202,28 +202,14 @@ fn down(package: &Package, images: &[Image]) -> Vec<ManifestId> {
         }
     }
     let roots = || images.iter().map(|image| image.manifest);
-    let named = |manifest| package.info(manifest).into_iter().flat_map(Info::named).copied();
+    let named = |manifest| package.named(manifest);
     let followers = |manifest| after.get(&manifest).into_iter().flatten().copied();
-    let wanted = last_first(package, roots(), |manifest| named(manifest).chain(followers(manifest)));
-    let mut places = vec![0; package.len()];
+    let count = package.len();
+    let wanted = walk::children_first(count, roots(), |manifest| named(manifest).chain(followers(manifest)));
+    let mut places = vec![0; count];
     wanted.iter().rev().zip(0..).for_each(|(manifest, place)| places[manifest.index()] = place);
     let reached = package.leaves_first(roots());
-    let mut open = vec![0_usize; package.len()];
-    reached.iter().flat_map(|manifest| named(*manifest)).for_each(|child| open[child.index()] += 1);
-    let key = |manifest: ManifestId| (places[manifest.index()], manifest);
-    let free = reached.iter().filter(|manifest| open[manifest.index()] == 0);
-    let mut ready: BTreeSet<(usize, ManifestId)> = free.map(|manifest| key(*manifest)).collect();
-    let mut down = Vec::with_capacity(reached.len());
-    while let Some((_, manifest)) = ready.pop_first() {
-        down.push(manifest);
-        for child in named(manifest) {
-            open[child.index()] -= 1;
-            if open[child.index()] == 0 {
-                ready.insert(key(child));
-            }
-        }
-    }
-    down
+    walk::parents_first(count, &reached, named, |manifest| places[manifest.index()])
 }
 
 /// The smaller of two marks, if there is one.

@@ -6,9 +6,10 @@ use super::deciding::{Deciding, Judgement, Reached};
 use super::decision::Action;
 use super::follow::{After, FateElsewhere, Followed, SubjectFate};
 use super::images::{Class, ImageId};
-use super::package::{Info, Loss, ManifestId, State};
+use super::package::{Loss, ManifestId, State};
 use super::policy::{Fate, is_young};
 use super::reason::Reason;
+use crate::graph::walk;
 use crate::oci::Digest;
 
 impl Deciding<'_> {
@@ -115,32 +116,18 @@ impl Deciding<'_> {
 
     /// Whether an image is a manifest, or names it at whatever depth.
     fn reaches(&self, id: ImageId, wanted: ManifestId) -> bool {
-        let (mut stack, mut seen) = (vec![self.images.all[id].manifest], HashSet::new());
-        while let Some(one) = stack.pop() {
-            if one == wanted {
-                return true;
-            }
-            if seen.insert(one) {
-                stack.extend(self.package.info(one).into_iter().flat_map(Info::named));
-            }
-        }
-        false
+        let image = self.images.all[id].manifest;
+        walk::reach(HashSet::new(), [image], |one| self.package.named(one)).any(|one| one == wanted)
     }
 
     /// Whether another image reaches a manifest, or something fixed does; with `gone` also one that goes.
     fn others_reach(&self, id: ImageId, subject: ManifestId, reached: &Reached, gone: bool) -> bool {
         let parents = reached.parents.get_or_init(|| self.package.parents());
-        let (mut stack, mut seen) = (vec![subject], HashSet::new());
-        while let Some(one) = stack.pop() {
+        let above = |one| parents.get(&one).into_iter().flatten().copied();
+        walk::reach(HashSet::new(), [subject], above).any(|one| {
             let image = self.images.of_manifest[one.index()].filter(|other| *other != id);
-            if image.is_some_and(|other| gone || !self.gone[other]) || reached.fixed.contains(&one) {
-                return true;
-            }
-            if seen.insert(one) {
-                stack.extend(parents.get(&one).into_iter().flatten());
-            }
-        }
-        false
+            image.is_some_and(|other| gone || !self.gone[other]) || reached.fixed.contains(&one)
+        })
     }
 
     /// What becomes of a digest that a tag of an image is named after.

@@ -62,7 +62,6 @@ mod reversal;
 pub(crate) mod server;
 mod skip;
 mod source;
-mod support;
 mod undecided;
 #[cfg(feature = "remote")]
 mod undo;

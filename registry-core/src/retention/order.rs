@@ -4,12 +4,13 @@
 //! the last too.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use super::decision::Action;
 use super::follow::followed;
-use super::package::{Info, ManifestId, Package};
+use super::package::{ManifestId, Package};
 use super::plan::{PackagePlan, Version};
+use crate::graph::walk;
 use crate::oci::Digest;
 
 /// One manifest, with all its rows that go.
@@ -41,21 +42,15 @@ pub(super) fn steps(planned: &PackagePlan, package: &Package) -> (Vec<Step>, Vec
         after.dedup();
         after.iter().for_each(|other| before[*other].push(number));
     }
-    let mut open: Vec<usize> = waiting.after.iter().map(Vec::len).collect();
+    let all: Vec<usize> = (0..before.len()).collect();
+    let has_rows = |number: usize| number < doomed;
     // What has no rows goes first, then the oldest: a run that stops leaves what is newer.
-    let key = |number: usize| (number < doomed, Reverse(number));
-    let mut ready: BTreeSet<(bool, Reverse<usize>)> =
-        (0..open.len()).filter(|number| open[*number] == 0).map(key).collect();
-    let mut numbers: Vec<Option<usize>> = vec![None; open.len()];
+    let key = |number: usize| (has_rows(number), Reverse(number));
+    let order = walk::parents_first(all.len(), &all, |number| before[number].iter().copied(), key);
+    let mut numbers: Vec<Option<usize>> = vec![None; all.len()];
     let mut steps: Vec<Step> = Vec::new();
-    while let Some((has_rows, Reverse(number))) = ready.pop_first() {
-        for next in &before[number] {
-            open[*next] -= 1;
-            if open[*next] == 0 {
-                ready.insert(key(*next));
-            }
-        }
-        if !has_rows && before[number].is_empty() {
+    for number in order {
+        if !has_rows(number) && before[number].is_empty() {
             continue;
         }
         numbers[number] = Some(steps.len());
@@ -104,8 +99,8 @@ impl Waiting {
             }
         }
         for manifest in &reached {
-            for child in package.info(*manifest).into_iter().flat_map(Info::named) {
-                self.after[self.of[child]].push(self.of[manifest]);
+            for child in package.named(*manifest) {
+                self.after[self.of[&child]].push(self.of[manifest]);
             }
         }
         for (manifest, number) in doomed {
@@ -135,11 +130,5 @@ impl Waiting {
 
 /// A manifest and everything that it reaches.
 fn below(package: &Package, manifest: ManifestId) -> HashSet<ManifestId> {
-    let (mut stack, mut seen) = (vec![manifest], HashSet::new());
-    while let Some(one) = stack.pop() {
-        if seen.insert(one) {
-            stack.extend(package.info(one).into_iter().flat_map(Info::named));
-        }
-    }
-    seen
+    walk::reach(HashSet::new(), [manifest], |one| package.named(one)).collect()
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::copied::CopiedTimes;
 use super::other_packages::{Elsewhere, Unselected};
+use crate::graph::walk::Numbered;
 use crate::graph::{DigestTable, NodeId};
 use crate::oci::manifest::{Kind, Role};
 use crate::oci::{Digest, Manifest, MediaType};
@@ -23,6 +24,12 @@ impl ManifestId {
     /// The number, for indexing.
     pub const fn index(self) -> usize {
         self.0.index()
+    }
+}
+
+impl Numbered for ManifestId {
+    fn number(self) -> usize {
+        self.index()
     }
 }
 
@@ -129,13 +136,6 @@ pub struct Info {
     pub built_at: Option<Timestamp>,
 }
 
-impl Info {
-    /// Manifests that this one needs, or may need.
-    pub fn named(&self) -> impl Iterator<Item = &ManifestId> {
-        self.children.iter().chain(&self.mentions)
-    }
-}
-
 /// A package: its rows and manifests.
 #[derive(Debug, Clone, Default)]
 pub struct Package {
@@ -200,6 +200,12 @@ impl Package {
     /// A manifest that was read.
     pub fn info(&self, manifest: ManifestId) -> Option<&Info> {
         if let State::Present(info) = self.state(manifest) { Some(info) } else { None }
+    }
+
+    /// Manifests that this one needs, or may need; none of one that was not read.
+    pub fn named(&self, manifest: ManifestId) -> impl Iterator<Item = ManifestId> {
+        let info = self.info(manifest);
+        info.into_iter().flat_map(|info| info.children.iter().chain(&info.mentions)).copied()
     }
 
     /// A config or layer: its digest, and its size in bytes as its manifest tells.

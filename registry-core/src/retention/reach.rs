@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::built::is_date;
 use super::health::{Health, healths};
-use super::package::{Info, ManifestId, Package};
+use super::package::{ManifestId, Package};
+use crate::graph::walk;
 use crate::oci::manifest::Kind;
 
 impl Package {
@@ -14,12 +15,11 @@ impl Package {
     /// index among them says.
     pub fn built_at(&self, manifest: ManifestId) -> Option<Timestamp> {
         let (mut images, mut indexes) = (None, None);
-        let (mut seen, mut stack) = (HashSet::new(), vec![manifest]);
-        while let Some(one) = stack.pop() {
-            let Some(info) = self.info(one).filter(|_| seen.insert(one)) else { continue };
+        let children = |one| self.info(one).into_iter().flat_map(|info| info.children.iter().copied());
+        let below = walk::reach(HashSet::new(), [manifest], children);
+        for info in below.filter_map(|one| self.info(one)) {
             let newest = if info.kind == Kind::Index { &mut indexes } else { &mut images };
             *newest = (*newest).max(info.built_at);
-            stack.extend(&info.children);
         }
         images.filter(|at| is_date(*at)).or(indexes).or(images)
     }
@@ -27,21 +27,21 @@ impl Package {
     /// Everything reached from `roots` through children, `roots` included, by number.
     pub fn reach(&self, roots: impl IntoIterator<Item = ManifestId>) -> Vec<bool> {
         let mut reached = vec![false; self.len()];
-        self.reach_more(&mut reached, roots);
+        walk::mark(&mut reached, roots, |manifest| self.named(manifest));
         reached
     }
 
     /// Everything reached from `roots`, each once and after all that it names.
     pub(super) fn leaves_first(&self, roots: impl IntoIterator<Item = ManifestId>) -> Vec<ManifestId> {
-        last_first(self, roots, |manifest| self.info(manifest).into_iter().flat_map(Info::named).copied())
+        walk::children_first(self.len(), roots, |manifest| self.named(manifest))
     }
 
     /// Indexes by the manifests that they name.
     pub fn parents(&self) -> HashMap<ManifestId, Vec<ManifestId>> {
         let mut parents: HashMap<ManifestId, Vec<ManifestId>> = HashMap::new();
         for manifest in self.manifests() {
-            for child in self.info(manifest).into_iter().flat_map(Info::named) {
-                parents.entry(*child).or_default().push(manifest);
+            for child in self.named(manifest) {
+                parents.entry(child).or_default().push(manifest);
             }
         }
         parents
@@ -51,57 +51,36 @@ impl Package {
     pub fn reach_up(&self, targets: impl IntoIterator<Item = ManifestId>) -> Vec<bool> {
         let parents = self.parents();
         let mut reached = vec![false; self.len()];
-        let mut stack: Vec<ManifestId> = targets.into_iter().collect();
-        while let Some(manifest) = stack.pop() {
-            if !std::mem::replace(&mut reached[manifest.index()], true) {
-                stack.extend(parents.get(&manifest).into_iter().flatten());
-            }
-        }
+        walk::mark(&mut reached, targets, |one| parents.get(&one).into_iter().flatten().copied());
         reached
     }
 
-    /// Adds everything reached from `roots` to `reached`.
-    pub fn reach_more(&self, reached: &mut [bool], roots: impl IntoIterator<Item = ManifestId>) {
-        let mut stack: Vec<ManifestId> = roots.into_iter().collect();
-        while let Some(manifest) = stack.pop() {
-            if !std::mem::replace(&mut reached[manifest.index()], true)
-                && let Some(info) = self.info(manifest)
-            {
-                stack.extend(info.named().copied().filter(|child| !reached[child.index()]));
-            }
-        }
-    }
-
     /// Everything that `roots` need, by number: what they reach, and what was pushed by digest only and refers to something
-    /// needed (`subject`), with what that reaches. A referrer that has a tag is an image of its own.
+    /// needed. A referrer that has a tag is an image of its own.
     pub(super) fn needed(&self, roots: impl IntoIterator<Item = ManifestId>) -> Vec<bool> {
-        let mut needed = self.reach(roots);
         let tagged = self.rows.iter().filter(|row| row.is_tag()).filter_map(|row| row.manifest);
         let tagged: HashSet<ManifestId> = tagged.collect();
-        self.reach_referrers(&mut needed, |referrer| !tagged.contains(&referrer));
-        needed
+        let listed = self.rows.iter().filter_map(|row| row.manifest);
+        self.reach_with_referrers(roots, listed.filter(|one| !tagged.contains(one)))
     }
 
-    /// Adds listed manifests that refer to something reached, of those that are asked for, and what these reach.
-    pub(super) fn reach_referrers(&self, reached: &mut [bool], of: impl Fn(ManifestId) -> bool) {
-        let mut referrers: HashMap<ManifestId, Vec<ManifestId>> = HashMap::new();
-        for manifest in self.rows.iter().filter_map(|row| row.manifest).filter(|one| of(*one)) {
+    /// Everything reached from `roots`, by number, with those of `referrers` that refer to something reached (`subject`) and
+    /// what these reach.
+    pub(super) fn reach_with_referrers(
+        &self,
+        roots: impl IntoIterator<Item = ManifestId>,
+        referrers: impl IntoIterator<Item = ManifestId>,
+    ) -> Vec<bool> {
+        let mut by_subject: HashMap<ManifestId, Vec<ManifestId>> = HashMap::new();
+        for manifest in referrers {
             if let Some(subject) = self.info(manifest).and_then(|info| info.subject) {
-                referrers.entry(subject).or_default().push(manifest);
+                by_subject.entry(subject).or_default().push(manifest);
             }
         }
-        if referrers.is_empty() {
-            return;
-        }
-        let mut stack: Vec<ManifestId> = self.manifests().filter(|one| reached[one.index()]).collect();
-        while let Some(manifest) = stack.pop() {
-            let named = self.info(manifest).into_iter().flat_map(Info::named);
-            for next in named.chain(referrers.get(&manifest).into_iter().flatten()) {
-                if !std::mem::replace(&mut reached[next.index()], true) {
-                    stack.push(*next);
-                }
-            }
-        }
+        let mut reached = vec![false; self.len()];
+        let referrers = |one| by_subject.get(&one).into_iter().flatten().copied();
+        walk::mark(&mut reached, roots, |one| self.named(one).chain(referrers(one)));
+        reached
     }
 
     /// What the undo window puts by digest, by number: what `going` needs and `staying` does not. A manifest that an index
@@ -130,24 +109,4 @@ impl Package {
         }
         rows
     }
-}
-
-/// Everything reached from `roots` by `next`, each once and, but for circles, after all that it leads to.
-pub(super) fn last_first<I: Iterator<Item = ManifestId>>(
-    package: &Package,
-    roots: impl IntoIterator<Item = ManifestId>,
-    next: impl Fn(ManifestId) -> I,
-) -> Vec<ManifestId> {
-    let mut seen = vec![false; package.len()];
-    let mut order = Vec::new();
-    let mut stack: Vec<(ManifestId, bool)> = roots.into_iter().map(|root| (root, false)).collect();
-    while let Some((manifest, is_done)) = stack.pop() {
-        if is_done {
-            order.push(manifest);
-        } else if !std::mem::replace(&mut seen[manifest.index()], true) {
-            stack.push((manifest, true));
-            stack.extend(next(manifest).filter(|one| !seen[one.index()]).map(|one| (one, false)));
-        }
-    }
-    order
 }

@@ -10,6 +10,7 @@ use super::journal::{Entry, Outcome, Told};
 use super::record::RecordedManifest;
 use super::server::{Unanswered, Writer};
 use crate::Stop;
+use crate::graph::walk;
 use crate::oci::manifest::Role;
 use crate::oci::{Digest, Manifest};
 
@@ -179,26 +180,27 @@ async fn put_children(
     package: &str,
     digest: Digest,
 ) -> Result<BTreeSet<Digest>, Unanswered> {
-    let (mut stack, mut seen, mut missing) = (vec![digest], BTreeSet::new(), Vec::new());
-    while let Some(one) = stack.pop() {
-        if there.contains(&(package.to_owned(), one)) || !seen.insert(one) {
-            continue;
-        }
-        let Some((at, content)) = contents.get(&(package, one)) else { continue };
-        let Some(bytes) = content.bytes() else { continue };
+    let is_lacking = |one: &Digest| !there.contains(&(package.to_owned(), *one));
+    let bytes = |one| contents.get(&(package, one)).and_then(|(_, content)| content.bytes());
+    let children = |one| {
+        let references = bytes(one).map(|bytes| Manifest::parse(bytes).references);
+        let children = references.into_iter().flatten().filter(|reference| reference.role == Role::Child);
+        children.filter_map(|reference| reference.descriptor.digest).filter(is_lacking)
+    };
+    let root = Some(digest).filter(is_lacking);
+    let (mut reached, mut missing) = (BTreeSet::new(), Vec::new());
+    for one in walk::reach(&mut reached, root, children) {
+        let Some((at, _)) = contents.get(&(package, one)).filter(|_| bytes(one).is_some()) else { continue };
         if one != digest && writer.head(package, &one.to_string()).await?.is_none() {
             missing.push((at, one));
         }
-        let references = Manifest::parse(bytes).references.into_iter();
-        let children = references.filter(|reference| reference.role == Role::Child);
-        stack.extend(children.filter_map(|reference| reference.descriptor.digest));
     }
     // A journal tells children before the indexes that name them.
     missing.sort_unstable();
     for (_, child) in missing {
         put(writer, contents, package, &child.to_string(), child).await?;
     }
-    Ok(seen)
+    Ok(reached)
 }
 
 async fn put(

@@ -11,24 +11,23 @@ use super::reason::{Part, Reason};
 pub(super) fn prune(deciding: &Deciding<'_>) -> Vec<bool> {
     let (package, policy, now) = (deciding.package, deciding.policy, deciding.now);
     let rows = &package.rows;
-    let staying = deciding.images.all.iter().zip(&deciding.gone).filter(|(_, gone)| !**gone);
-    let mut reached = package.reach(staying.map(|(image, _)| image.manifest));
-    package.reach_more(&mut reached, deciding.in_use.iter().copied());
+    // The undo window puts what images that go reach, and what refers to it, under its digest; all of it stays for a day.
+    let staying =
+        deciding.images.all.iter().zip(&deciding.gone).filter(|(_, gone)| !**gone || policy.undo_window);
     let young = rows.iter().filter(|row| {
         !row.is_tag()
             && (is_young(row.created_at, now, policy.grace) || is_restored(package, row, now, policy.hold))
     });
-    package.reach_more(&mut reached, young.filter_map(|row| row.manifest));
     // Of an opaque manifest nobody knows what it needs.
     let opaque = |manifest: &ManifestId| package.info(*manifest).is_some_and(|info| info.is_opaque);
-    package.reach_more(&mut reached, rows.iter().filter_map(|row| row.manifest).filter(opaque));
-    if policy.undo_window {
-        // The window puts what images that go reach, and what refers to it, under its digest; all of it stays for a day.
-        let going = deciding.images.all.iter().zip(&deciding.gone).filter(|(_, gone)| **gone);
-        package.reach_more(&mut reached, going.map(|(image, _)| image.manifest));
-    }
-    // Referrers of what stays, and theirs.
-    package.reach_referrers(&mut reached, |_| true);
+    let listed = || rows.iter().filter_map(|row| row.manifest);
+    let roots = staying
+        .map(|(image, _)| image.manifest)
+        .chain(deciding.in_use.iter().copied())
+        .chain(young.filter_map(|row| row.manifest))
+        .chain(listed().filter(opaque));
+    // Referrers of what stays, and theirs, stay too.
+    let reached = package.reach_with_referrers(roots, listed());
     let goes = |row: &super::Row| {
         !row.is_tag()
             && row.manifest.is_some_and(|manifest| {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use registry_core::oci::Digest;
 use registry_core::retention::{
-    Action, Decision, Fate, GroupBy, Info, ManifestId, Package, Pattern, Policy, Row, Rule, State, decide,
+    Action, Decision, Fate, GroupBy, ManifestId, Package, Pattern, Policy, Row, Rule, State, decide,
 };
 
 use crate::support::{Maker, keep, now};
@@ -244,8 +244,8 @@ proptest! {
         let decision = maker.decide(&policy);
         // Images whose tags stand for themselves: no tagged index names them, and all that they need answers.
         let package = &maker.package;
-        let tagged = package.rows.iter().filter(|row| row.is_tag()).filter_map(|row| package.info(row.manifest?));
-        let below = package.reach(tagged.flat_map(Info::named).copied());
+        let tagged = package.rows.iter().filter(|row| row.is_tag()).filter_map(|row| row.manifest);
+        let below = package.reach(tagged.flat_map(|manifest| package.named(manifest)));
         let mut groups: std::collections::BTreeMap<char, Vec<(Row, bool)>> = std::collections::BTreeMap::new();
         for (row, verdict) in package.rows.iter().zip(&decision.rows) {
             let stream = row.version.strip_prefix('v').and_then(|rest| rest.chars().next());

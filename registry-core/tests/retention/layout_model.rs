@@ -39,12 +39,12 @@ pub fn only_doomed(before: &Record, plan: &Plan) -> BTreeSet<Digest> {
             if more.is_empty() {
                 break;
             }
-            package.reach_more(&mut kept, more);
+            kept.iter_mut().zip(package.reach(more)).for_each(|(kept, more)| *kept |= more);
         }
         for manifest in package.manifests() {
             let Some(info) = package.info(manifest) else { continue };
             let each = info.parts.iter().map(|part| package.part(*part).0);
-            let mentions = info.named().map(|one| package.digest(*one));
+            let mentions = package.named(manifest).map(|one| package.digest(one));
             let each = each.chain(mentions).chain([package.digest(manifest)]);
             if kept[manifest.index()] || !reached[manifest.index()] {
                 stays.extend(each);

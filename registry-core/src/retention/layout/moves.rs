@@ -154,23 +154,7 @@ fn is_unknown(package: &Package) -> bool {
 
 /// Everything that roots reach, and that refers to it (`subject`), by number.
 pub(super) fn kept(package: &Package, roots: impl Iterator<Item = ManifestId>) -> Vec<bool> {
-    let mut kept = package.reach(roots);
-    let mut referrers: HashMap<ManifestId, Vec<ManifestId>> = HashMap::new();
-    for manifest in package.manifests() {
-        if let Some(subject) = package.info(manifest).and_then(|info| info.subject) {
-            referrers.entry(subject).or_default().push(manifest);
-        }
-    }
-    let mut stack: Vec<ManifestId> = package.manifests().filter(|one| kept[one.index()]).collect();
-    while let Some(manifest) = stack.pop() {
-        let named = package.info(manifest).into_iter().flat_map(crate::retention::package::Info::named);
-        for next in named.chain(referrers.get(&manifest).into_iter().flatten()) {
-            if !std::mem::replace(&mut kept[next.index()], true) {
-                stack.push(*next);
-            }
-        }
-    }
-    kept
+    package.reach_with_referrers(roots, package.manifests())
 }
 
 /// Digests that some manifests need a layer link for: configs and layers, and themselves, for 2.8 serves a manifest through

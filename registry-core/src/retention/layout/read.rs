@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::links::Links;
 use super::told;
-use crate::graph::{Content, Doubt, Graph, Link, NodeId, Presence, Repository, View};
+use crate::graph::{Content, Doubt, Graph, Link, NodeId, Presence, Repository, View, walk};
 use crate::oci::manifest::{Kind as ManifestKind, MAX_BYTES, Role};
 use crate::oci::{Digest, Manifest, MediaType};
 use crate::path::Place;
@@ -34,27 +34,6 @@ fn is_linked(graph: &Graph, repository: &Repository, node: NodeId) -> Result<boo
     }
 }
 
-/// Everything that a repository's tags and revision links reach.
-fn reached(graph: &Graph, repository: &Repository) -> Vec<NodeId> {
-    let tags = repository.numbered_tags().filter_map(|(_, tag)| match tag.current {
-        Link::Names(node) => Some(node),
-        _ => None,
-    });
-    let mut stack: Vec<NodeId> = tags.chain(repository.revisions().iter().map(|entry| entry.node)).collect();
-    let (mut seen, mut reached) = (HashSet::new(), Vec::new());
-    while let Some(node) = stack.pop() {
-        if !seen.insert(node) {
-            continue;
-        }
-        reached.push(node);
-        if let Some(manifest) = graph.manifest(node) {
-            let children = graph.edges(manifest).iter().filter(|edge| edge.role == Role::Child);
-            stack.extend(children.filter_map(|edge| edge.target));
-        }
-    }
-    reached
-}
-
 /// What of a repository is to be looked at again before it counts as absent or broken.
 pub(super) fn doubts(graph: &Graph, at: usize) -> Vec<Doubt> {
     let repository = &graph.repositories[at];
@@ -65,7 +44,9 @@ pub(super) fn doubts(graph: &Graph, at: usize) -> Vec<Doubt> {
             doubts.push(Doubt::Tag(at, number));
         }
     }
-    for node in reached(graph, repository) {
+    let tags = repository.numbered_tags().filter_map(|(_, tag)| tag.current.target());
+    let roots = tags.chain(repository.revisions().iter().map(|entry| entry.node));
+    for node in walk::reach(HashSet::new(), roots, |node| graph.children(node)) {
         match is_linked(graph, repository, node) {
             Err(_) | Ok(false) => doubts.extend([Doubt::Revision(at, node), Doubt::Layer(at, node)]),
             Ok(true) => {
