@@ -3,40 +3,41 @@
 use std::sync::Arc;
 
 use super::code::{Code, Severity};
-use super::finding::{Cause, Repair};
+use super::finding::{Cause, Finding, Repair, Tags};
 use crate::graph::NodeId;
+use crate::oci::{Digest, Platform};
 
 /// What makes two drafts of one repository the same damage.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(crate) struct Key<N> {
     code: Code,
-    node: Option<NodeId>,
+    node: Option<N>,
     detail: String,
 }
 
-/// A finding in the making.
+/// A finding in the making. `N` names a digest.
 #[derive(Debug, Clone)]
-pub(super) struct Draft {
-    pub(super) key: Key,
-    pub(super) code: Code,
-    pub(super) severity: Severity,
-    pub(super) node: Option<NodeId>,
-    pub(super) parent: Option<NodeId>,
-    pub(super) platform: Option<String>,
-    pub(super) path: String,
-    pub(super) message: String,
-    pub(super) repair: Option<Repair>,
-    pub(super) cause: Option<Cause>,
-    /// Tags that reach it, by index, ascending; filled when findings are carried up. One index with thousands of lost
+pub(crate) struct Draft<N = NodeId> {
+    pub(crate) key: Key<N>,
+    pub(crate) code: Code,
+    pub(crate) severity: Severity,
+    pub(crate) node: Option<N>,
+    pub(crate) parent: Option<N>,
+    pub(crate) platform: Option<String>,
+    pub(crate) path: String,
+    pub(crate) message: String,
+    pub(crate) repair: Option<Repair>,
+    pub(crate) cause: Option<Cause>,
+    /// Tags that reach it, by number, ascending; filled when findings are carried up. One index with thousands of lost
     /// children under hundreds of tags has one such list.
-    pub(super) tags: Arc<[u32]>,
+    pub(crate) tags: Arc<[u32]>,
 }
 
-impl Draft {
+impl<N: Copy> Draft<N> {
     /// A damage to, or at, one digest.
-    pub(super) fn new(
+    pub(crate) fn new(
         code: Code,
-        node: Option<NodeId>,
+        node: Option<N>,
         path: impl ToString,
         message: impl Into<String>,
     ) -> Self {
@@ -56,7 +57,7 @@ impl Draft {
     }
 
     /// Tells damages apart that share code and digest.
-    pub(super) fn apart_by(mut self, detail: impl Into<String>) -> Self {
+    pub(crate) fn apart_by(mut self, detail: impl Into<String>) -> Self {
         self.key.detail = detail.into();
         self
     }
@@ -67,8 +68,14 @@ impl Draft {
         self
     }
 
-    pub(super) fn parent(mut self, parent: NodeId) -> Self {
+    pub(crate) fn parent(mut self, parent: N) -> Self {
         self.parent = Some(parent);
+        self
+    }
+
+    /// Concerns the image of one tag, and a platform of it.
+    pub(crate) fn of_image(mut self, tag: u32, platform: &Platform) -> Self {
+        (self.tags, self.platform) = ([tag].into(), Some(platform.to_string()));
         self
     }
 
@@ -80,5 +87,30 @@ impl Draft {
     pub(super) fn repair(mut self, repair: Option<Repair>) -> Self {
         self.repair = repair;
         self
+    }
+
+    /// The finding; `digest` gives the digest that a node names.
+    pub(super) fn finding(
+        self,
+        source: &Arc<str>,
+        repository: Option<Arc<str>>,
+        tags: Tags,
+        digest: impl Fn(N) -> Digest,
+    ) -> Finding {
+        Finding {
+            code: self.code,
+            severity: self.severity,
+            source: Arc::clone(source),
+            repository,
+            tags,
+            digest: self.node.map(&digest),
+            parent: self.parent.map(&digest),
+            platform: self.platform,
+            path: Some(self.path),
+            message: self.message,
+            repair: self.repair,
+            cause: self.cause,
+            new: None,
+        }
     }
 }

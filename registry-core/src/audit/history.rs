@@ -31,7 +31,7 @@ pub(super) fn restorable(view: View<'_>, tag: &TagEntry) -> Option<NodeId> {
 }
 
 /// Damage to a tag itself.
-pub(super) fn tag(view: View<'_>, tag: &TagEntry, index: u32, code: Code, message: String) -> Draft {
+pub(super) fn tag(view: View<'_>, tag: &TagEntry, code: Code, message: String) -> Draft {
     let left: Vec<NodeId> = resolving(view, tag).collect();
     let name = |node: NodeId| view.graph.digest(node);
     let (repair, history) = match (&left[..], &unserved(view, tag)[..]) {
@@ -75,7 +75,5 @@ pub(super) fn tag(view: View<'_>, tag: &TagEntry, index: u32, code: Code, messag
     } else {
         Place::TagLink(&view.repository.name, &tag.name).to_string()
     };
-    let mut draft = Draft::new(code, None, path, message + &history).repair(repair).apart_by(&*tag.name);
-    draft.tags = [index].into();
-    draft
+    Draft::new(code, None, path, message + &history).repair(repair).apart_by(&*tag.name)
 }

@@ -14,14 +14,15 @@ mod garbage;
 mod hazards;
 mod history;
 mod ignore;
+mod judge;
 mod options;
 mod platforms;
 mod report;
 mod result;
 mod role;
+mod tree_source;
 mod unnamed;
 mod verdict;
-mod visit;
 mod words;
 
 use std::collections::{HashMap, HashSet};
@@ -41,13 +42,16 @@ pub use report::{
 pub use result::Audit;
 pub use role::looks_like_cache;
 
-pub(crate) use platforms::lacks;
+pub(crate) use collect::Collected;
+pub(crate) use draft::Draft;
+pub(crate) use platforms::{PlatformReference, PlatformSource, lacking};
+pub(crate) use verdict::{Verdict, Visit};
+pub(crate) use words::short;
 
 use rayon::prelude::*;
 
 use crate::graph::{Doubt, Graph, LinkEntry, NodeId, Part, Repository, View};
-use collect::Collected;
-use verdict::{Judge, Leniency, Verdict};
+use judge::{Judge, Leniency};
 
 /// The one entry of a tag's history that still resolves: what a tag whose link says nothing can be set to.
 pub fn restorable(graph: &Graph, repository: &Repository, tag: &str) -> Option<NodeId> {
@@ -59,25 +63,28 @@ pub fn audit(graph: &Graph, name: &str, options: &AuditOptions) -> Audit {
     let found_role = if graph.has_scheduler_state { Role::Cache } else { Role::Primary };
     let role = options.role.unwrap_or(found_role);
     let source: Arc<str> = name.into();
-    let mut collected = Collected::default();
+    let mut collected = Collected::new(Arc::clone(&source));
     let plainly_named = hazards::plainly_named(graph);
     let legal: Vec<usize> =
         (0..graph.repositories.len()).filter(|at| graph.repositories[*at].is_legal).collect();
     let judge = |at: &usize| (*at, one_repository(graph, *at, role, options, &plainly_named));
     let verdicts: Vec<(usize, Verdict)> = legal.par_iter().map(judge).collect();
     for (at, verdict) in verdicts {
-        collected.take(graph, &source, &graph.repositories[at], verdict);
+        let repository = &graph.repositories[at];
+        let tag = |number: u32| repository.tags.get(number as usize).map_or_else(|| "".into(), |tag| (&*tag.name).into());
+        collected.take(&repository.name, verdict, tag, |node| graph.digest(node));
     }
-    for (index, draft) in hazards::across_repositories(graph) {
-        collected.push(graph, &source, Some(&graph.repositories[index]), draft);
+    let name = |at: usize| Some(&*graph.repositories[at].name);
+    for (at, draft) in hazards::across_repositories(graph) {
+        collected.push(graph, name(at), draft);
     }
     // As a home of images a registry does not read it.
     let scheduler = hazards::of_scheduler_state(graph).filter(|_| options.role != Some(Role::Primary));
     if let Some(draft) = scheduler {
-        collected.push(graph, &source, None, draft);
+        collected.push(graph, None, draft);
     }
     for draft in hazards::of_root(graph, role) {
-        collected.push(graph, &source, None, draft);
+        collected.push(graph, None, draft);
     }
     let mut survey = garbage::Survey::default();
     if graph.blobs_listed {
@@ -87,14 +94,16 @@ pub fn audit(graph: &Graph, name: &str, options: &AuditOptions) -> Audit {
         survey.doubts.append(&mut doubts);
     }
     collected.doubts.append(&mut survey.doubts);
-    for (index, draft) in survey.of_repository {
-        collected.push(graph, &source, Some(&graph.repositories[index]), draft);
+    for (at, draft) in survey.of_repository {
+        collected.push(graph, name(at), draft);
     }
     for draft in survey.of_root {
-        collected.push(graph, &source, None, draft);
+        collected.push(graph, None, draft);
     }
-    collected.oddities(graph, &source);
-    let mut audit = collected.finish(graph, &source, role, (survey.garbage, survey.pieces));
+    collected.oddities(graph);
+    let mut audit = collected.finish(tree_source::count(graph, &source, role));
+    (audit.garbage, audit.pieces) = (survey.garbage, survey.pieces);
+    audit.pieces.sort_by(|a, b| a.path.cmp(&b.path));
     audit.looks_like_cache = options.role.is_none()
         && role == Role::Primary
         && looks_like_cache(graph, |name| options.sparse.is_match(name));

@@ -1,56 +1,134 @@
-//! Which platforms an image has, and which required ones it lacks.
+//! Which platforms an image has, and which required ones it lacks: one rule, whether the image is read from a disk or asked for.
+
+use std::collections::HashSet;
+use std::hash::Hash;
 
 use super::access::Answer;
 use super::code::Code;
 use super::draft::Draft;
 use super::verdict::Verdict;
-use crate::graph::{Doubt, Link, NodeId, View};
+use crate::graph::{Doubt, Edge, Link, NodeId, View, walk};
 use crate::oci::manifest::{Kind, Role};
 use crate::oci::{Platform, Tag};
 use crate::path::Place;
 
-/// What an image offers.
-#[derive(Default)]
-struct Offer {
-    platforms: Vec<Platform>,
-    /// Whether this is something to run at all, rather than an artifact or a cache.
-    is_image: bool,
-    /// Whether a part could not be read: nothing is said then.
-    is_unknown: bool,
+/// A reference of a manifest, as far as it tells of platforms. `N` names a digest.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlatformReference<'p, N> {
+    pub(crate) role: Role,
+    pub(crate) is_attestation: bool,
+    /// Whether its media type is that of a runnable image's configuration.
+    pub(crate) is_image_config: bool,
+    /// What an index says of it.
+    pub(crate) platform: Option<&'p Platform>,
+    /// `None` when it holds no digest.
+    pub(crate) target: Option<N>,
 }
 
-/// Files a finding for every tag whose image lacks a required platform. Configs that have to be read for that are asked
-/// for as doubts.
-pub(super) fn check(view: View<'_>, verdict: &mut Verdict, required: &[Platform]) {
-    if required.is_empty() {
-        return;
+impl<'p, N> PlatformReference<'p, N> {
+    /// The platform that an index gives a child, where that is one.
+    fn named(&self) -> Option<&'p Platform> {
+        self.platform.filter(|platform| !platform.is_unknown())
     }
-    for (index, tag) in view.repository.numbered_tags() {
-        let Link::Names(root) = tag.current else { continue };
-        if Tag::new(&tag.name).is_ok_and(|tag| tag.follows_a_digest()) {
+
+    /// Whether this is what tells the platform of an image; `kind` is that of the manifest with the reference.
+    pub(crate) fn is_config_of_image(&self, kind: Kind) -> bool {
+        self.role == Role::Config && self.is_image_config && kind == Kind::Image
+    }
+}
+
+/// Where manifests and configs are read from.
+pub(crate) trait PlatformSource {
+    type Node: Copy + Eq + Hash;
+
+    /// A manifest that is there and right: its kind, and what it references; `None` when it is damaged or was not read.
+    fn manifest(
+        &self,
+        node: Self::Node,
+    ) -> Option<(Kind, impl Iterator<Item = PlatformReference<'_, Self::Node>>)>;
+
+    /// What a config names: `None` when it was not read, and within that when it names none.
+    fn config(&self, config: Self::Node) -> Option<Option<&Platform>>;
+}
+
+/// What an image offers.
+struct Offer<'p, N> {
+    platforms: Vec<&'p Platform>,
+    /// Whether this is something to run at all, rather than an artifact or a cache.
+    is_image: bool,
+    /// Whether a part is damaged or was not read: then nothing is said.
+    is_unknown: bool,
+    /// Configs that were not read.
+    unread: Vec<N>,
+}
+
+/// The required platforms that the image of a tag lacks, each with what is said of that. Nothing is said of an image of which
+/// not all is known, and of what is none; `unread` is called with configs that have to be read for an answer.
+pub(crate) fn lacking<'r, S: PlatformSource>(
+    source: &S,
+    required: &'r [Platform],
+    tag: &str,
+    root: S::Node,
+    unread: impl FnMut(S::Node),
+) -> Vec<(&'r Platform, String)> {
+    if required.is_empty() || Tag::new(tag).is_ok_and(|tag| tag.follows_a_digest()) {
+        return Vec::new();
+    }
+    let offer = offer(source, root);
+    offer.unread.into_iter().for_each(unread);
+    if !offer.is_image || offer.is_unknown {
+        return Vec::new();
+    }
+    let has = |wanted: &Platform| offer.platforms.iter().any(|platform| platform.satisfies(wanted));
+    let lacking = required.iter().filter(|wanted| !has(wanted));
+    lacking.map(|wanted| (wanted, message(wanted, &offer.platforms))).collect()
+}
+
+fn offer<S: PlatformSource>(source: &S, root: S::Node) -> Offer<'_, S::Node> {
+    let mut offer = Offer { platforms: Vec::new(), is_image: false, is_unknown: false, unread: Vec::new() };
+    // Children of which an index does not tell the platform have to tell it themselves.
+    let children = |node| {
+        let references = source.manifest(node).into_iter().flat_map(|(_, references)| references);
+        let children = references.filter(|one| one.role == Role::Child && !one.is_attestation);
+        children.filter(|child| child.named().is_none()).filter_map(|child| child.target)
+    };
+    for node in walk::reach(HashSet::new(), [root], children) {
+        let Some((kind, references)) = source.manifest(node) else {
+            // Whatever is damaged or unread has a finding of its own; its platform is not known.
+            offer.is_unknown = true;
             continue;
-        }
-        let mut offer = Offer::default();
-        gather(view, verdict, root, &mut offer);
-        if !offer.is_image || offer.is_unknown {
-            continue;
-        }
-        for wanted in required {
-            if offer.platforms.iter().any(|platform| platform.satisfies(wanted)) {
-                continue;
+        };
+        for reference in references {
+            match reference.role {
+                Role::Child if reference.is_attestation => {}
+                Role::Child => match reference.named() {
+                    Some(platform) => {
+                        offer.is_image = true;
+                        offer.platforms.push(platform);
+                    }
+                    None => offer.is_unknown |= reference.target.is_none(),
+                },
+                _ if reference.is_config_of_image(kind) => {
+                    offer.is_image = true;
+                    match reference.target.map(|config| (config, source.config(config))) {
+                        // It was read; it may name none.
+                        Some((_, Some(platform))) => offer.platforms.extend(platform),
+                        Some((config, None)) => {
+                            offer.is_unknown = true;
+                            offer.unread.push(config);
+                        }
+                        None => offer.is_unknown = true,
+                    }
+                }
+                Role::Config | Role::Layer => {}
             }
-            let message = lacks(wanted, &offer.platforms);
-            let path = Place::TagLink(&view.repository.name, &tag.name);
-            let mut draft = Draft::new(Code::PlatformMissing, Some(root), path, message);
-            draft.platform = Some(wanted.to_string());
-            draft.tags = [index].into();
-            verdict.drafts.push(draft);
         }
     }
+    offer
 }
 
 /// "it has no linux/arm64, only linux/amd64".
-pub(crate) fn lacks(wanted: &Platform, have: &[Platform]) -> String {
+fn message(wanted: &Platform, have: &[&Platform]) -> String {
     // Whoever pushes chooses these texts.
     let have: Vec<_> = have.iter().map(|platform| crate::text::escape(&platform.to_string())).collect();
     if have.is_empty() {
@@ -59,45 +137,53 @@ pub(crate) fn lacks(wanted: &Platform, have: &[Platform]) -> String {
     format!("it has no {wanted}, only {}", have.join(", "))
 }
 
-fn gather(view: View<'_>, verdict: &mut Verdict, root: NodeId, offer: &mut Offer) {
-    let graph = view.graph;
-    let (mut seen, mut stack) = (std::collections::HashSet::new(), vec![root]);
-    while let Some(node) = stack.pop() {
-        if !seen.insert(node) {
-            continue;
-        }
-        let answer = verdict.visits.get(&node).map(|visit| visit.answer.clone());
-        let Some(manifest) = graph.manifest(node).filter(|_| matches!(answer, Some(Answer::Served { .. })))
-        else {
-            // Whatever is damaged or unread has a finding of its own; its platform is not known.
-            offer.is_unknown = true;
-            continue;
+/// The manifests of a repository that its verdict calls served.
+struct Served<'g, 'v> {
+    view: View<'g>,
+    verdict: &'v Verdict,
+}
+
+impl PlatformSource for Served<'_, '_> {
+    type Node = NodeId;
+
+    fn manifest(
+        &self,
+        node: NodeId,
+    ) -> Option<(Kind, impl Iterator<Item = PlatformReference<'_, NodeId>>)> {
+        let graph = self.view.graph;
+        let visit = self.verdict.visits.get(&node)?;
+        let manifest = graph.manifest(node).filter(|_| matches!(visit.answer, Answer::Served { .. }))?;
+        let reference = |edge: &'_ Edge| PlatformReference {
+            role: edge.role,
+            is_attestation: edge.is_attestation,
+            is_image_config: edge.is_image_config,
+            platform: graph.platform(edge),
+            target: edge.target,
         };
-        for edge in graph.edges(manifest) {
-            match edge.role {
-                Role::Child if edge.is_attestation => {}
-                Role::Child => match graph.platform(edge).filter(|platform| !platform.is_unknown()) {
-                    Some(platform) => {
-                        offer.is_image = true;
-                        offer.platforms.push(platform.clone());
-                    }
-                    None => stack.extend(edge.target),
-                },
-                Role::Config if edge.is_image_config && manifest.kind == Kind::Image => {
-                    offer.is_image = true;
-                    let Some(config) = edge.target else { continue };
-                    match graph.config_platform(config) {
-                        Some(Some(platform)) => offer.platforms.push(platform.clone()),
-                        // It was read, and names none.
-                        Some(None) => {}
-                        None => {
-                            offer.is_unknown = true;
-                            verdict.doubts.push(Doubt::Platform(config));
-                        }
-                    }
-                }
-                Role::Config | Role::Layer => {}
-            }
+        Some((manifest.kind, graph.edges(manifest).iter().map(reference)))
+    }
+
+    fn config(&self, config: NodeId) -> Option<Option<&Platform>> {
+        self.view.graph.config_platform(config)
+    }
+}
+
+/// Files a finding for every tag whose image lacks a required platform. Configs that have to be read for that are asked
+/// for as doubts.
+pub(super) fn check(view: View<'_>, verdict: &mut Verdict, required: &[Platform]) {
+    if required.is_empty() {
+        return;
+    }
+    let (mut doubts, mut drafts) = (Vec::new(), Vec::new());
+    let source = Served { view, verdict };
+    for (number, tag) in view.repository.numbered_tags() {
+        let Link::Names(root) = tag.current else { continue };
+        let unread = |config| doubts.push(Doubt::Platform(config));
+        for (wanted, message) in lacking(&source, required, &tag.name, root, unread) {
+            let path = Place::TagLink(&view.repository.name, &tag.name);
+            drafts.push(Draft::new(Code::PlatformMissing, Some(root), path, message).of_image(number, wanted));
         }
     }
+    verdict.doubts.append(&mut doubts);
+    verdict.drafts.append(&mut drafts);
 }

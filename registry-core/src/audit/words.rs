@@ -6,7 +6,7 @@ use super::access::{Answer, Lack, LayerAnswer};
 use super::code::{Code, Severity};
 use super::draft::Draft;
 use super::finding::{Cause, Repair};
-use super::visit::Visit;
+use super::verdict::Visit;
 use crate::graph::{LinkFault, ManifestNode, NodeId, Presence, View};
 use crate::oci::manifest::{Kind, Role};
 use crate::oci::{Algorithm, Digest};
@@ -26,7 +26,7 @@ pub(super) fn link(what: &str, fault: LinkFault) -> String {
 }
 
 /// The first characters of a digest, enough to tell it from others.
-pub(super) fn short(digest: &Digest) -> String {
+pub(crate) fn short(digest: &Digest) -> String {
     let mut text = digest.to_string();
     text.truncate(digest.algorithm().name().len() + 13);
     text

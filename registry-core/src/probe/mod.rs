@@ -5,7 +5,6 @@
 //! this run is chosen beforehand ([`choose`]), from what earlier runs left in a [`State`].
 
 mod coverage;
-mod draft;
 mod judge;
 mod platforms;
 mod seen;

@@ -1,78 +1,42 @@
-//! Which platforms an image has online, and which required ones it lacks.
+//! Where the platforms of an image are read from online. Which of them an image lacks is the audit's rule.
 
-use std::collections::HashSet;
+use super::seen::SeenRepository;
+use crate::audit::{PlatformReference, PlatformSource};
+use crate::oci::manifest::Kind;
+use crate::oci::{Digest, Manifest, MediaType, Platform};
 
-use super::draft::Draft;
-use super::seen::{SeenRepository, TagAnswer};
-use crate::audit::{Code, lacks};
-use crate::oci::manifest::{Kind, Role};
-use crate::oci::{Digest, MediaType, Platform, Tag};
-
-/// What an image offers; `None` while a part of it is not known.
-fn offer(answers: &SeenRepository, root: Digest) -> Option<(bool, Vec<Platform>)> {
-    let (mut seen, mut stack, mut platforms, mut is_image) = (HashSet::new(), vec![root], Vec::new(), false);
-    while let Some(digest) = stack.pop() {
-        if !seen.insert(digest) {
-            continue;
+fn references(manifest: &Manifest) -> impl Iterator<Item = PlatformReference<'_, Digest>> {
+    manifest.references.iter().map(|reference| {
+        let descriptor = &reference.descriptor;
+        PlatformReference {
+            role: reference.role,
+            is_attestation: descriptor.is_attestation,
+            is_image_config: descriptor.media_type.as_ref().is_some_and(MediaType::is_image_config),
+            platform: descriptor.platform.as_ref(),
+            target: descriptor.digest,
         }
-        let manifest = &answers.manifest(&digest)?.manifest;
-        for reference in &manifest.references {
-            let descriptor = &reference.descriptor;
-            match reference.role {
-                Role::Child if descriptor.is_attestation => {}
-                Role::Child => match descriptor.platform.as_ref().filter(|platform| !platform.is_unknown()) {
-                    Some(platform) => {
-                        is_image = true;
-                        platforms.push(platform.clone());
-                    }
-                    None => stack.extend(descriptor.digest),
-                },
-                Role::Config if manifest.kind == Kind::Image && is_config(descriptor.media_type.as_ref()) => {
-                    is_image = true;
-                    let config = answers.platforms.get(&descriptor.digest?)?;
-                    platforms.extend(config.clone());
-                }
-                Role::Config | Role::Layer => {}
-            }
-        }
-    }
-    Some((is_image, platforms))
-}
-
-fn is_config(media_type: Option<&MediaType>) -> bool {
-    media_type.is_some_and(MediaType::is_image_config)
+    })
 }
 
 /// Configs that have to be read to know the platforms of a manifest without an index.
 #[cfg(feature = "remote")]
-pub(super) fn configs(manifest: &crate::oci::Manifest) -> impl Iterator<Item = Digest> {
-    let is_image = manifest.kind == Kind::Image;
-    let configs = manifest.references.iter().filter(move |one| is_image && one.role == Role::Config);
-    configs
-        .filter(|one| is_config(one.descriptor.media_type.as_ref()))
-        .filter_map(|one| one.descriptor.digest)
+pub(super) fn configs(manifest: &Manifest) -> impl Iterator<Item = Digest> {
+    let configs = references(manifest).filter(|one| one.is_config_of_image(manifest.kind));
+    configs.filter_map(|one| one.target)
 }
 
-/// A finding for every tag, by number, whose image lacks a platform that is required.
-pub(super) fn missing(answers: &SeenRepository, required: &[Platform]) -> Vec<(u32, Draft)> {
-    let mut missing = Vec::new();
-    if required.is_empty() {
-        return missing;
+impl PlatformSource for SeenRepository {
+    type Node = Digest;
+
+    fn manifest(
+        &self,
+        digest: Digest,
+    ) -> Option<(Kind, impl Iterator<Item = PlatformReference<'_, Digest>>)> {
+        let seen = self.manifest(&digest).filter(|seen| seen.is_json)?;
+        Some((seen.manifest.kind, references(&seen.manifest)))
     }
-    for (number, (tag, answer)) in (0_u32..).zip(&answers.tags) {
-        let TagAnswer::Names(root) = answer else { continue };
-        if Tag::new(tag).is_ok_and(|tag| tag.follows_a_digest()) {
-            continue;
-        }
-        let Some((true, platforms)) = offer(answers, *root) else { continue };
-        for wanted in required {
-            if platforms.iter().any(|platform| platform.satisfies(wanted)) {
-                continue;
-            }
-            let message = lacks(wanted, &platforms);
-            let draft = Draft::new(Code::PlatformMissing, Some(*root), format!("manifests/{tag}"), message);
-            missing.push((number, Draft { platform: Some(wanted.to_string()), ..draft }));
-        }
+
+    fn config(&self, config: Digest) -> Option<Option<&Platform>> {
+        self.platforms.get(&config).map(Option::as_ref)
     }
-    missing
 }

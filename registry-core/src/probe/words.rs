@@ -4,10 +4,9 @@
 
 use std::sync::Arc;
 
-use super::draft::Draft;
 use super::seen::SeenManifest;
 use super::visits::Visits;
-use crate::audit::{Code, Finding, Tags};
+use crate::audit::{self, Code, Finding, Tags, short};
 use crate::graph::Content;
 use crate::oci::manifest::{Kind, Role};
 use crate::oci::{Digest, MediaType};
@@ -38,18 +37,25 @@ pub(super) fn strays(source: &Arc<str>, list: &str, names: &[String]) -> Finding
     }
 }
 
-fn manifest_path(reference: impl std::fmt::Display) -> String {
-    format!("manifests/{reference}")
+type Draft = audit::Draft<Digest>;
+
+/// Where a manifest is asked for.
+pub(super) fn manifest_path(visits: &Visits<'_>, reference: impl std::fmt::Display) -> String {
+    format!("/v2/{}/manifests/{reference}", visits.repository)
 }
 
-pub(super) fn tag_absent(tag: &str) -> Draft {
-    let message = "the tag answers 404".into();
-    Draft { detail: tag.into(), ..Draft::new(Code::TagTargetMissing, None, manifest_path(tag), message) }
+/// Where a config or layer is asked for.
+pub(super) fn blob_path(visits: &Visits<'_>, digest: Digest) -> String {
+    format!("/v2/{}/blobs/{digest}", visits.repository)
 }
 
-pub(super) fn tag_fails(tag: &str, status: u16) -> Draft {
+pub(super) fn tag_absent(visits: &Visits<'_>, tag: &str) -> Draft {
+    Draft::new(Code::TagTargetMissing, None, manifest_path(visits, tag), "the tag answers 404").apart_by(tag)
+}
+
+pub(super) fn tag_fails(visits: &Visits<'_>, tag: &str, status: u16) -> Draft {
     let message = format!("the tag answers {status} on every try");
-    Draft { detail: tag.into(), ..Draft::new(Code::ServerError, None, manifest_path(tag), message) }
+    Draft::new(Code::ServerError, None, manifest_path(visits, tag), message).apart_by(tag)
 }
 
 /// A draft about a manifest, with who it is to somebody who pulls the tag.
@@ -62,7 +68,7 @@ fn about(visits: &Visits<'_>, digest: Digest, code: Code, what: &str) -> Draft {
         let is_index = visits.answers.manifest(&digest);
         let is_index = is_index.is_some_and(|seen| seen.manifest.kind == Kind::Index);
         let who = if is_index { "its image index" } else { "its manifest" };
-        return Draft::new(code, Some(digest), manifest_path(digest), format!("{who} {what}"));
+        return Draft::new(code, Some(digest), manifest_path(visits, digest), format!("{who} {what}"));
     };
     let seen = visits.answers.manifest(&parent);
     let descriptor = seen.and_then(|seen| seen.manifest.references.get(number)).map(|one| &one.descriptor);
@@ -74,15 +80,8 @@ fn about(visits: &Visits<'_>, digest: Digest, code: Code, what: &str) -> Draft {
         None if is_attestation => "an attestation".to_owned(),
         None => format!("child {}", short(&digest)),
     };
-    let mut draft = Draft::new(code, Some(digest), manifest_path(digest), format!("{who} {what}"));
-    (draft.parent, draft.platform) = (Some(parent), platform);
-    draft
-}
-
-fn short(digest: &Digest) -> String {
-    let mut text = digest.to_string();
-    text.truncate(digest.algorithm().name().len() + 13);
-    text
+    let draft = Draft::new(code, Some(digest), manifest_path(visits, digest), format!("{who} {what}"));
+    Draft { platform, ..draft.parent(parent) }
 }
 
 pub(super) fn manifest_absent(visits: &Visits<'_>, digest: Digest) -> Draft {
@@ -139,7 +138,7 @@ pub(super) fn descriptor(visits: &Visits<'_>, digest: Digest, pointer: &str, why
         Code::DescriptorInvalid,
         &format!("has a reference that nobody can follow: {pointer} {why}"),
     );
-    Draft { detail: pointer, ..draft }
+    draft.apart_by(pointer)
 }
 
 pub(super) fn size_lie(
@@ -153,8 +152,8 @@ pub(super) fn size_lie(
     let told =
         seen.and_then(|seen| seen.manifest.references.get(number)).map_or(0, |one| one.descriptor.size);
     let message = format!("its index gives {} the size {told}, and it has {bytes} bytes", short(&child));
-    let draft = Draft::new(Code::DescriptorSizeMismatch, Some(child), manifest_path(child), message);
-    Draft { parent: Some(parent), detail: format!("{parent} {told}"), ..draft }
+    let draft = Draft::new(Code::DescriptorSizeMismatch, Some(child), manifest_path(visits, child), message);
+    draft.parent(parent).apart_by(format!("{parent} {told}"))
 }
 
 /// A draft about a config or layer.
@@ -163,8 +162,7 @@ fn part(visits: &Visits<'_>, parent: Digest, role: Role, target: Digest, code: C
     let who = if who.parent.is_some() { format!(" of {}", who.message.trim_end()) } else { String::new() };
     let word = if role == Role::Config { "config" } else { "layer" };
     let message = format!("{word} {}{who} {what}", short(&target));
-    let draft = Draft::new(code, Some(target), format!("blobs/{target}"), message);
-    Draft { parent: Some(parent), ..draft }
+    Draft::new(code, Some(target), blob_path(visits, target), message).parent(parent)
 }
 
 pub(super) fn blob_absent(visits: &Visits<'_>, parent: Digest, role: Role, target: Digest) -> Draft {
@@ -192,10 +190,10 @@ pub(super) fn blob_size(
     if content == Content::Right {
         let what = format!("has {size} bytes, which are right, and its manifest says {wanted}");
         let draft = part(visits, parent, role, target, Code::DescriptorSizeMismatch, &what);
-        return Draft { detail: format!("{parent} {wanted}"), ..draft };
+        return draft.apart_by(format!("{parent} {wanted}"));
     }
     let what = format!("has {size} bytes, and its manifest says {wanted}");
-    Draft { detail: wanted.to_string(), ..part(visits, parent, role, target, Code::BlobSizeMismatch, &what) }
+    part(visits, parent, role, target, Code::BlobSizeMismatch, &what).apart_by(wanted.to_string())
 }
 
 pub(super) fn blob_wrong(visits: &Visits<'_>, parent: Digest, role: Role, target: Digest) -> Draft {

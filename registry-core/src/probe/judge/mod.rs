@@ -1,10 +1,8 @@
 //! The judgement of what a registry answered: which references do not hold, and which tags that breaks. Pure.
 //!
-//! As offline: every manifest is visited once for each repository, damage is filed where it lies and carried up to the
-//! tags that reach it. One repository is judged in `repository`, what a manifest that answers holds in `parts`; the audit of
-//! all repositories is put together in `collected`.
+//! One repository is judged in `repository`, what a manifest that answers holds in `parts`. How damage is filed and carried up
+//! to tags, and how an audit is put together, is shared with the audit of a disk.
 
-mod collected;
 mod options;
 mod parts;
 mod repository;
@@ -12,11 +10,11 @@ mod repository;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::seen::Seen;
+use super::seen::{BlobAnswer, Seen, SeenRepository};
 use super::words;
-use crate::audit::{Audit, UnreadPath};
+use crate::audit::{Audit, Collected, Role, Source, SourceKind};
+use crate::oci::manifest::Kind;
 
-use collected::{Collected, count_manifests, source_of};
 pub use options::JudgeOptions;
 use repository::Judging;
 
@@ -32,30 +30,65 @@ pub struct Judgement {
 /// Judges the registry called `name`. Tags of which not everything was asked for are neither broken nor unknown; they
 /// are left out of [`Audit::covered`].
 pub fn judge(seen: &Seen, name: &str, options: &JudgeOptions) -> Judgement {
-    let source: Arc<str> = name.into();
+    let name: Arc<str> = name.into();
     let is_out_of_order = seen.is_out_of_order();
-    let mut all = Collected::default();
-    let mut counts = source_of(&source);
+    let mut collected = Collected::new(Arc::clone(&name));
+    let mut source = Source {
+        kind: SourceKind::Registry,
+        name: Arc::clone(&name),
+        role: Role::Primary,
+        complete: true,
+        repositories: 0,
+        tags: 0,
+        manifests: 0,
+        indexes: 0,
+        layer_links: 0,
+        blobs: 0,
+        blob_bytes: 0,
+        uploads: 0,
+    };
+    let (mut covered, mut judged_tags) = (0, HashSet::new());
     for (repository, answers) in &seen.repositories {
-        let judged = Judging::new(answers, options, is_out_of_order).run();
-        counts.repositories += 1;
-        counts.tags += answers.listed;
-        all.covered += judged.covered;
-        counts.manifests += judged.manifests;
-        count_manifests(&mut counts, answers);
-        all.take(&source, repository, judged);
+        let judged = Judging::new(repository, answers, options, is_out_of_order).run();
+        count(&mut source, answers);
+        source.manifests += judged.verdict.visits.len() as u64;
+        for (number, tag) in (0_u32..).zip(answers.tags.keys()) {
+            let is_left_out = judged.left_out.contains(&number);
+            covered += u64::from(!is_left_out);
+            if !is_left_out && !judged.verdict.unknown.contains_key(&number) {
+                judged_tags.insert((repository.clone(), tag.clone()));
+            }
+        }
+        for (path, error) in judged.unread {
+            collected.push_unread(path, error);
+        }
+        let tags: Vec<&str> = answers.tags.keys().map(String::as_str).collect();
+        let tag = |number: u32| tags.get(number as usize).copied().unwrap_or_default().into();
+        collected.take(repository, judged.verdict, tag, |digest| digest);
     }
     for (path, error) in &seen.unread {
-        all.unread.push(UnreadPath { source: Arc::clone(&source), path: path.clone(), error: error.clone() });
+        collected.push_unread(path.clone(), error.clone());
     }
     for (list, names) in &seen.strays {
-        all.findings.push(words::strays(&source, list, names));
+        collected.push_finding(words::strays(&name, list, names));
     }
     if is_out_of_order {
-        let error = "every object answers with a server error: the registry is out of order".to_owned();
-        all.unread.push(UnreadPath { source: Arc::clone(&source), path: ".".into(), error });
+        let error = "every object answers with a server error: the registry is out of order";
+        collected.push_unread(".".into(), error.into());
     }
-    counts.complete = all.unread.is_empty();
-    let (audit, judged) = all.finish(counts);
-    Judgement { audit, judged }
+    Judgement { audit: Audit { covered, ..collected.finish(source) }, judged: judged_tags }
+}
+
+/// Counts what was asked for.
+fn count(source: &mut Source, answers: &SeenRepository) {
+    source.repositories += 1;
+    source.tags += answers.listed;
+    source.indexes += answers.present().filter(|one| one.manifest.kind == Kind::Index).count() as u64;
+    for blob in answers.blobs.values() {
+        source.layer_links += 1;
+        if let BlobAnswer::Present { size, .. } = blob {
+            source.blobs += 1;
+            source.blob_bytes += size.unwrap_or(0);
+        }
+    }
 }

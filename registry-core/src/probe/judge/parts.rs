@@ -13,15 +13,15 @@ impl Judging<'_> {
         if !seen.is_json {
             let why = seen.manifest.refusal().map_or("it is no JSON", |problem| &*problem.message).to_owned();
             let draft = words::manifest_unreadable(&self.visits, digest, &why);
-            self.file(digest, draft, true);
+            self.visits.verdict.file(digest, draft, true);
             return;
         }
         if let Some(draft) = words::wrong_type(&self.visits, digest, seen) {
-            self.file(digest, draft, false);
+            self.visits.verdict.file(digest, draft, false);
         }
         for problem in seen.manifest.problems.iter().filter(|problem| problem.defect == Defect::Part) {
             let draft = words::descriptor(&self.visits, digest, &problem.pointer, &problem.message);
-            self.file(digest, draft, true);
+            self.visits.verdict.file(digest, draft, true);
         }
         for (number, reference) in seen.manifest.references.iter().enumerate() {
             let Some(target) = reference.descriptor.digest.filter(|_| !reference.descriptor.has_urls) else {
@@ -44,22 +44,22 @@ impl Judging<'_> {
         let size = reference.descriptor.size;
         if seen.manifest.kind != Kind::Schema1 && size >= 0 && u64::try_from(size) != Ok(seen.bytes) {
             let draft = words::size_lie(&self.visits, digest, number, child, seen.bytes);
-            self.file(digest, draft, true);
+            self.visits.verdict.file(digest, draft, true);
         }
     }
 
     fn blob(&mut self, digest: Digest, reference: &Reference, target: Digest, wanted: Option<u64>) {
         let draft = match self.answers.blobs.get(&target) {
             None | Some(BlobAnswer::Unknown(Trouble::NotAsked)) => {
-                self.visits.visit(digest).is_unasked = true;
+                self.unasked.insert(digest);
                 return;
             }
             Some(BlobAnswer::Unknown(Trouble::Server(status))) if !self.is_out_of_order => {
                 words::blob_fails(&self.visits, digest, reference.role, target, *status)
             }
             Some(BlobAnswer::Unknown(trouble)) => {
-                self.unread(format!("blobs/{target}"), trouble);
-                self.visits.visit(digest).unknown.get_or_insert_with(|| format!("{target}: {trouble}"));
+                self.note_unread(words::blob_path(&self.visits, target), trouble);
+                self.visits.verdict.set_unknown(digest, format!("{target}: {trouble}"));
                 return;
             }
             Some(BlobAnswer::Absent) => words::blob_absent(&self.visits, digest, reference.role, target),
@@ -73,6 +73,6 @@ impl Judging<'_> {
                 _ => return,
             },
         };
-        self.file(digest, draft, true);
+        self.visits.verdict.file(digest, draft, true);
     }
 }

@@ -13,11 +13,11 @@ impl Judge<'_> {
     /// Files what is wrong with the references of a manifest that is served.
     pub(super) fn parts(&mut self, node: NodeId, manifest: &ManifestNode) {
         for problem in manifest.problems.iter().filter(|problem| problem.defect == Defect::Part) {
-            let draft = words::descriptor(self.view, node, &problem.pointer, &problem.message);
-            self.file(node, draft, true);
+            let draft = words::descriptor(self.client.view, node, &problem.pointer, &problem.message);
+            self.verdict.file(node, draft, true);
         }
         let has_sizes = manifest.kind != Kind::Schema1;
-        for (number, edge) in self.view.graph.edges(manifest).iter().enumerate() {
+        for (number, edge) in self.client.view.graph.edges(manifest).iter().enumerate() {
             let Some(target) = edge.target.filter(|_| !edge.has_urls) else { continue };
             if edge.role == Role::Child {
                 self.child_size(node, manifest, number, edge, target);
@@ -37,10 +37,10 @@ impl Judge<'_> {
         child: NodeId,
     ) {
         let Some((at, child_manifest)) = self.served(child) else { return };
-        let actual = self.view.graph.blob(at).size;
+        let actual = self.client.view.graph.blob(at).size;
         if child_manifest.kind != Kind::Schema1 && edge.size >= 0 && u64::try_from(edge.size) != Ok(actual) {
-            let draft = words::size_lie(self.view, (node, manifest, number), child, actual);
-            self.file(node, draft, true);
+            let draft = words::size_lie(self.client.view, (node, manifest, number), child, actual);
+            self.verdict.file(node, draft, true);
         }
     }
 
@@ -51,7 +51,7 @@ impl Judge<'_> {
         (number, edge, target): (usize, &Edge, NodeId),
         size: Option<u64>,
     ) {
-        let view = self.view;
+        let view = self.client.view;
         let answer = *self.layers.entry(target).or_insert_with(|| view.layer(target));
         let from_tag = self.verdict.visits.get(&node).is_some_and(|visit| visit.from_tag);
         let mut doubts = vec![Doubt::Layer(self.at, target), Doubt::Blob(target)];
@@ -60,7 +60,7 @@ impl Judge<'_> {
             LayerAnswer::Served(end) => {
                 doubts.push(Doubt::Blob(end));
                 // What could be looked at only the second time was not hashed with the rest.
-                if self.leniency.content {
+                if self.client.leniency.content {
                     let is_unhashed = |node: &NodeId| view.graph.blob(*node).content == Content::Unhashed;
                     let unhashed = [target, end].into_iter().filter(is_unhashed);
                     self.verdict.doubts.extend(unhashed.map(Doubt::Content));
@@ -79,11 +79,11 @@ impl Judge<'_> {
                     }
                 }
                 self.verdict.doubts.extend(doubts);
-                self.set_unknown(node, format!("{}: {part}", view.graph.digest(target)));
+                self.verdict.set_unknown(node, format!("{}: {part}", view.graph.digest(target)));
                 return;
             }
             LayerAnswer::NoFolder | LayerAnswer::Unlinked(_) | LayerAnswer::NoBytes(_)
-                if self.leniency.is_cache =>
+                if self.client.leniency.is_cache =>
             {
                 return;
             }
@@ -102,9 +102,9 @@ impl Judge<'_> {
                 let same_size =
                     sent.is_some_and(|sent| size.is_none_or(|size| view.graph.blob(sent).size == size));
                 let is_right = sent.is_some_and(|sent| view.graph.real_digest(sent) == Some(target));
-                (words::layer_link(view, part, &answer), !same_size || self.leniency.content && !is_right)
+                (words::layer_link(view, part, &answer), !same_size || self.client.leniency.content && !is_right)
             }
-            LayerAnswer::WrongAlias(..) => (words::layer_link(view, part, &answer), self.leniency.content),
+            LayerAnswer::WrongAlias(..) => (words::layer_link(view, part, &answer), self.client.leniency.content),
             LayerAnswer::NoBytes(end) => {
                 doubts.push(Doubt::Blob(end));
                 (words::blob_missing(view, part, end), true)
@@ -113,12 +113,12 @@ impl Judge<'_> {
         if from_tag {
             self.verdict.doubts.extend(doubts);
         }
-        self.file(node, draft, breaks);
+        self.verdict.file(node, draft, breaks);
     }
 
     /// A layer, what its link names, and what the link of that names: as far as the server goes.
     fn way(&self, target: NodeId) -> impl Iterator<Item = NodeId> {
-        let next = |node: &NodeId| match self.view.repository.layer(*node) {
+        let next = |node: &NodeId| match self.client.view.repository.layer(*node) {
             Link::Names(next) if next != *node => Some(next),
             _ => None,
         };
@@ -134,13 +134,13 @@ impl Judge<'_> {
         end: NodeId,
         size: Option<u64>,
     ) -> Option<(Draft, bool)> {
-        let actual = self.view.graph.blob(end).size;
-        let right = self.view.has_right_bytes(end);
+        let actual = self.client.view.graph.blob(end).size;
+        let right = self.client.view.has_right_bytes(end);
         if size.is_none_or(|size| size == actual) {
             return (right == Some(false)).then(|| {
                 (
-                    words::wrong_blob(self.view, part, end, Code::BlobDigestMismatch, size),
-                    self.leniency.content,
+                    words::wrong_blob(self.client.view, part, end, Code::BlobDigestMismatch, size),
+                    self.client.leniency.content,
                 )
             });
         }
@@ -149,17 +149,17 @@ impl Judge<'_> {
                 self.want_content(end);
                 None
             }
-            Some(true) => Some((words::size_lie(self.view, at, part.target, actual), true)),
+            Some(true) => Some((words::size_lie(self.client.view, at, part.target, actual), true)),
             Some(false) => {
-                Some((words::wrong_blob(self.view, part, end, Code::BlobSizeMismatch, size), true))
+                Some((words::wrong_blob(self.client.view, part, end, Code::BlobSizeMismatch, size), true))
             }
         }
     }
 
     /// Asks for a blob to be hashed, where that decides what is said.
     fn want_content(&mut self, node: NodeId) {
-        let blob = self.view.graph.blob(node);
-        if blob.presence == Presence::Present && self.view.has_right_bytes(node).is_none() {
+        let blob = self.client.view.graph.blob(node);
+        if blob.presence == Presence::Present && self.client.view.has_right_bytes(node).is_none() {
             self.verdict.doubts.push(Doubt::Content(node));
         }
     }
