@@ -1,11 +1,12 @@
 //! What a generated tree looks like, how many files it has, and the call that writes it.
 //!
 //! The bytes of a tree depend on its [`Shape`] alone: two runs give the same tree, whatever the number of threads.
-//! The documents of an image are in `image`, blobs and links on disk in `store`, the pseudo-random bytes and the
-//! large blobs in `bytes`. No tree made here has damage or garbage in it.
+//! The documents of an image are in `image`, blobs and links on disk in `store`, pseudo-random bytes in `bytes`, the
+//! repository of large blobs in `large`. No tree made here has damage or garbage in it.
 
 mod bytes;
 mod image;
+mod large;
 mod store;
 
 use std::io;
@@ -15,6 +16,9 @@ use rayon::prelude::*;
 
 use self::image::Stack;
 use self::store::Store;
+
+pub use self::large::Large;
+pub use self::store::Made;
 
 /// Base images, each used by many repositories.
 const BASES: u32 = 16;
@@ -30,28 +34,6 @@ pub struct Shape {
     pub last_tags: u32,
     /// Large blobs, in one repository more.
     pub large: Option<Large>,
-}
-
-/// How many bytes of large blobs a tree has, and in which pieces.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Large {
-    /// Bytes of all large blobs together.
-    pub total: u64,
-    /// The smallest of them.
-    pub min: u64,
-    /// The largest of them; the last one may be larger by less than `min`.
-    pub max: u64,
-}
-
-/// What [`generate`] wrote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Made {
-    /// Files: blobs and links.
-    pub files: u64,
-    /// Directories, without the one the tree was made in.
-    pub directories: u64,
-    /// Bytes in all files.
-    pub bytes: u64,
 }
 
 impl Shape {
@@ -95,7 +77,7 @@ impl Shape {
         let small = u64::from(self.repositories.min(BASES)) * image::FILES_PER_BASE
             + u64::from(self.repositories) * image::FILES_PER_REPOSITORY
             + tags * image::FILES_PER_TAG;
-        small + self.large.as_ref().map_or(0, |large| bytes::files(&large.sizes()))
+        small + self.large.as_ref().map_or(0, |large| large::files(&large.sizes()))
     }
 
     fn tags_of(&self, repository: u32) -> u32 {
@@ -117,7 +99,7 @@ pub fn generate(root: &Path, shape: &Shape) -> io::Result<Made> {
         image::repository(&store, n, shape.tags_of(n), base)
     })?;
     if let Some(large) = &shape.large {
-        bytes::repository(&store, &large.sizes())?;
+        large::repository(&store, &large.sizes())?;
     }
     Ok(store.made())
 }

@@ -10,7 +10,16 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::Made;
+/// What [`generate`](super::generate) wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// Files: blobs and links.
+    pub files: u64,
+    /// Directories, without the one the tree was made in.
+    pub directories: u64,
+    /// Bytes in all files.
+    pub bytes: u64,
+}
 
 /// A tree being written, by several threads at once.
 #[derive(Debug)]
