@@ -6,6 +6,7 @@ mod files;
 mod forgejo;
 mod heads;
 mod metrics;
+mod platforms;
 mod probe;
 mod referrers;
 mod same;

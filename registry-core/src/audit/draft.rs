@@ -35,12 +35,7 @@ pub(crate) struct Draft<N = NodeId> {
 
 impl<N: Copy> Draft<N> {
     /// A damage to, or at, one digest.
-    pub(crate) fn new(
-        code: Code,
-        node: Option<N>,
-        path: impl ToString,
-        message: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn new(code: Code, node: Option<N>, path: impl ToString, message: impl Into<String>) -> Self {
         Self {
             key: Key { code, node, detail: String::new() },
             code,

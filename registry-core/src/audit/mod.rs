@@ -71,7 +71,9 @@ pub fn audit(graph: &Graph, name: &str, options: &AuditOptions) -> Audit {
     let verdicts: Vec<(usize, Verdict)> = legal.par_iter().map(judge).collect();
     for (at, verdict) in verdicts {
         let repository = &graph.repositories[at];
-        let tag = |number: u32| repository.tags.get(number as usize).map_or_else(|| "".into(), |tag| (&*tag.name).into());
+        let tag = |number: u32| {
+            repository.tags.get(number as usize).map_or_else(|| "".into(), |tag| (&*tag.name).into())
+        };
         collected.take(&repository.name, verdict, tag, |node| graph.digest(node));
     }
     let name = |at: usize| Some(&*graph.repositories[at].name);

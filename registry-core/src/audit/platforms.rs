@@ -146,10 +146,7 @@ struct Served<'g, 'v> {
 impl PlatformSource for Served<'_, '_> {
     type Node = NodeId;
 
-    fn manifest(
-        &self,
-        node: NodeId,
-    ) -> Option<(Kind, impl Iterator<Item = PlatformReference<'_, NodeId>>)> {
+    fn manifest(&self, node: NodeId) -> Option<(Kind, impl Iterator<Item = PlatformReference<'_, NodeId>>)> {
         let graph = self.view.graph;
         let visit = self.verdict.visits.get(&node)?;
         let manifest = graph.manifest(node).filter(|_| matches!(visit.answer, Answer::Served { .. }))?;
@@ -181,7 +178,8 @@ pub(super) fn check(view: View<'_>, verdict: &mut Verdict, required: &[Platform]
         let unread = |config| doubts.push(Doubt::Platform(config));
         for (wanted, message) in lacking(&source, required, &tag.name, root, unread) {
             let path = Place::TagLink(&view.repository.name, &tag.name);
-            drafts.push(Draft::new(Code::PlatformMissing, Some(root), path, message).of_image(number, wanted));
+            drafts
+                .push(Draft::new(Code::PlatformMissing, Some(root), path, message).of_image(number, wanted));
         }
     }
     verdict.doubts.append(&mut doubts);

@@ -56,12 +56,7 @@ impl<N, A> Default for Verdict<N, A> {
 
 impl<N: Copy + Eq + Hash, A> Verdict<N, A> {
     /// Notes that a reference leads to a manifest, or something else does; whether nobody had met it. Then `answer` is asked.
-    pub(crate) fn enter(
-        &mut self,
-        node: N,
-        parent: Option<(N, usize)>,
-        answer: impl FnOnce(N) -> A,
-    ) -> bool {
+    pub(crate) fn enter(&mut self, node: N, parent: Option<(N, usize)>, answer: impl FnOnce(N) -> A) -> bool {
         let mut is_new = false;
         let visit = self.visits.entry(node).or_insert_with(|| {
             is_new = true;
@@ -173,9 +168,7 @@ impl<N: Copy + Eq + Hash, A> Verdict<N, A> {
             visit.parents.iter().all(|(parent, _)| parent == first).then_some(*first)
         });
         let tags = match only_parent.filter(|parent| *parent != node) {
-            Some(parent) => {
-                Arc::clone(known.entry(parent).or_insert_with(|| self.collect_tags(parent)))
-            }
+            Some(parent) => Arc::clone(known.entry(parent).or_insert_with(|| self.collect_tags(parent))),
             None => self.collect_tags(node),
         };
         known.insert(node, Arc::clone(&tags));
@@ -205,4 +198,22 @@ fn union(a: &Arc<[u32]>, b: &Arc<[u32]>) -> Arc<[u32]> {
     all.sort_unstable();
     all.dedup();
     all.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_unread_parts_of_a_tag_the_same_one_is_named_in_every_run() {
+        for _ in 0..20 {
+            let mut verdict: Verdict<u32, ()> = Verdict::default();
+            verdict.enter_tag(0, 1, |_| ());
+            let children = |node, _: &Visit<u32, ()>| (2..10).enumerate().filter(move |_| node == 1);
+            verdict.follow(true, children, |_| ());
+            (2..10).for_each(|node| verdict.set_unknown(node, format!("{node} could not be read")));
+            verdict.carry_up();
+            assert_eq!(verdict.unknown, BTreeMap::from([(0, "2 could not be read".to_owned())]));
+        }
+    }
 }

@@ -245,10 +245,7 @@ pub(super) fn layer_link(view: View<'_>, part: Part, answer: &LayerAnswer) -> Dr
             let repair = whole.then_some(Repair::Relink);
             Draft::new(Code::LayerLinkMissing, Some(*node), path(*node), message).repair(repair)
         }
-        LayerAnswer::Served(_)
-        | LayerAnswer::NoFolder
-        | LayerAnswer::NoBytes(_)
-        | LayerAnswer::Unread(_) => {
+        LayerAnswer::Served(_) | LayerAnswer::NoFolder | LayerAnswer::NoBytes(_) | LayerAnswer::Unread(_) => {
             Draft::new(Code::LayerLinkMissing, Some(part.target), path(part.target), "no layer link")
         }
     };

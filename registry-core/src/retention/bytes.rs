@@ -31,8 +31,7 @@ impl Reclaim {
         };
         let doomed = package.reach(of(Action::Delete, false));
         let untouched = of(Action::Leave, false).filter(|manifest| !doomed[manifest.index()]);
-        let stays =
-            package.reach(of(Action::Keep, false).chain(of(Action::Leave, true)).chain(untouched));
+        let stays = package.reach(of(Action::Keep, false).chain(of(Action::Leave, true)).chain(untouched));
         for manifest in package.manifests() {
             let (stays, goes) = (stays[manifest.index()], doomed[manifest.index()]);
             if stays {

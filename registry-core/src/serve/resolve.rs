@@ -208,7 +208,9 @@ pub(crate) trait Shelf {
     /// The bytes of a config or layer, of which the link has been looked at.
     fn bytes(&self, digest: Self::Key) -> LayerAnswer<Self::Key> {
         match self.presence(digest) {
-            Presence::Present if self.content(digest) == Content::Unread => LayerAnswer::Unread(UnreadPart::Bytes),
+            Presence::Present if self.content(digest) == Content::Unread => {
+                LayerAnswer::Unread(UnreadPart::Bytes)
+            }
             Presence::Present => LayerAnswer::Served(digest),
             Presence::Absent => LayerAnswer::NoBytes(digest),
             Presence::Unread | Presence::Unseen => LayerAnswer::Unread(UnreadPart::Bytes),

@@ -83,7 +83,9 @@ pub(super) fn keep(
     }
     let mut young = Vec::new();
     for entry in revisions {
-        if !seen.contains(&entry.node) && options.is_young(entry.modified.max(graph.blob(entry.node).modified)) {
+        if !seen.contains(&entry.node)
+            && options.is_young(entry.modified.max(graph.blob(entry.node).modified))
+        {
             kept.young += u64::from(graph.blob(entry.node).presence == Presence::Present);
             young.push(entry.node);
             if entry.modified == LinkEntry::UNASKED {

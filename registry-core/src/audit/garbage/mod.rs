@@ -9,6 +9,8 @@ mod remains;
 mod roots;
 mod survey;
 
+use std::collections::HashSet;
+
 use rayon::prelude::*;
 
 use super::code::Code;
@@ -50,25 +52,8 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions) -> Survey {
         reached
     };
     let (mut reached, mut staying) = (reached_from(|_| true), reached_from(|stays| stays));
-    // An alias protects the bytes it stands for; an opaque repository, and a link just written, whatever it links.
-    for (at, (repository, kept)) in (0_u32..).zip(graph.repositories.iter().zip(&kept)) {
-        for entry in repository.layers() {
-            // A link that could not be read stands for its own digest at least.
-            let target = entry.link.target().unwrap_or(entry.node);
-            for set in [&mut reached, &mut staying] {
-                if set[target.index()] || graph.blob(target).presence != Presence::Present {
-                    continue;
-                }
-                let is_alias_of_kept = target != entry.node && set[entry.node.index()];
-                if kept.is_opaque || is_alias_of_kept || options.is_young(entry.modified) {
-                    set[target.index()] = true;
-                    let is_for_its_age = !kept.is_opaque && !is_alias_of_kept;
-                    if is_for_its_age && entry.modified == LinkEntry::UNASKED {
-                        doubts.push(Doubt::Layer(at, entry.node));
-                    }
-                }
-            }
-        }
+    for set in [&mut reached, &mut staying] {
+        add_linked(graph, &kept, options, set, &mut doubts);
     }
     let is_known = !graph.unread.iter().any(|unread| hides_references(graph, unread))
         && !kept.iter().any(|kept| kept.is_unread);
@@ -110,6 +95,37 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions) -> Survey {
     survey.garbage = is_known.then_some(garbage);
     survey.doubts.append(&mut doubts);
     survey
+}
+
+/// Adds the bytes that layer links protect: an alias that is in the set those it stands for, an opaque repository and a link just
+/// written whatever they link. `doubts` gets links whose time decides and was not asked for.
+fn add_linked(
+    graph: &Graph,
+    kept: &[Kept],
+    options: &AuditOptions,
+    set: &mut [bool],
+    doubts: &mut Vec<Doubt>,
+) {
+    // Added at the end: what a link protects does not depend on the order of links.
+    let mut linked = HashSet::new();
+    for (at, (repository, kept)) in (0_u32..).zip(graph.repositories.iter().zip(kept)) {
+        for entry in repository.layers() {
+            // A link that could not be read stands for its own digest at least.
+            let target = entry.link.target().unwrap_or(entry.node);
+            if set[target.index()] || graph.blob(target).presence != Presence::Present {
+                continue;
+            }
+            let is_alias_in_set = target != entry.node && set[entry.node.index()];
+            let is_protected = kept.is_opaque || is_alias_in_set || options.is_young(entry.modified);
+            if is_protected && linked.insert(target) {
+                let is_for_its_age = !kept.is_opaque && !is_alias_in_set;
+                if is_for_its_age && entry.modified == LinkEntry::UNASKED {
+                    doubts.push(Doubt::Layer(at, entry.node));
+                }
+            }
+        }
+    }
+    linked.into_iter().for_each(|node| set[node.index()] = true);
 }
 
 fn blobs(
@@ -213,4 +229,51 @@ fn untagged(
 /// The pronoun for so many.
 const fn them(count: u64) -> &'static str {
     if count == 1 { "it" } else { "them" }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::graph::{Content, Link, NodeId, Part};
+    use crate::oci::{Algorithm, Digest, Manifest};
+
+    /// A layer named by its sha512 digest, whose link names a sha256 digest, whose link names another.
+    #[test]
+    fn the_order_of_links_does_not_decide_what_is_garbage() {
+        let digests = [
+            Digest::of(Algorithm::Sha512, b"alias"),
+            Digest::of(Algorithm::Sha256, b"stored"),
+            Digest::of(Algorithm::Sha256, b"other"),
+            Digest::of(Algorithm::Sha256, b"manifest"),
+        ];
+        for order in [[0, 1, 2, 3], [1, 0, 2, 3], [2, 1, 0, 3], [3, 2, 1, 0]] {
+            let mut graph = Graph::default();
+            (graph.blobs_listed, graph.has_blobs_folder) = (true, true);
+            for one in order {
+                graph.intern(&digests[one]);
+            }
+            let [alias, stored, other, manifest] = digests.map(|digest| graph.intern(&digest));
+            let text = format!(
+                r#"{{"schemaVersion": 2, "config": {{"digest": "{0}", "size": 1}}, "layers": [{{"digest": "{0}", "size": 1}}]}}"#,
+                digests[0]
+            );
+            graph.set_manifest(manifest, &Manifest::parse(text.as_bytes()));
+            for node in [stored, other, manifest] {
+                let blob = graph.blob_mut(node);
+                (blob.presence, blob.content, blob.size) = (Presence::Present, Content::Right, 1);
+            }
+            let link = |node: NodeId, target| LinkEntry { node, modified: 0, link: Link::Names(target) };
+            let mut repository = Repository::default();
+            (repository.name, repository.is_legal) = ("app".into(), true);
+            repository.layers_part = Part::Present;
+            repository.set_revisions(vec![link(manifest, manifest)]);
+            repository.set_layers(vec![link(alias, stored), link(stored, other), link(other, other)]);
+            graph.repositories.push(repository);
+            let survey = survey(&graph, &AuditOptions::new(Timestamp::from_second(1_000_000).unwrap()));
+            let garbage = survey.garbage.unwrap();
+            assert_eq!((garbage.unreferenced.blobs, garbage.untagged.blobs), (1, 2), "{order:?}");
+        }
+    }
 }

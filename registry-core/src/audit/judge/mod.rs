@@ -56,7 +56,8 @@ impl<'g> Client<'g> {
     fn children(self, node: NodeId, visit: &Visit) -> impl Iterator<Item = (usize, NodeId)> + use<'g> {
         let manifest = self.manifest(node, visit).map(|(_, manifest)| manifest);
         let edges = manifest.map_or(&[][..], |manifest| self.view.graph.edges(manifest));
-        let children = edges.iter().enumerate().filter(|(_, edge)| edge.role == Role::Child && !edge.has_urls);
+        let children =
+            edges.iter().enumerate().filter(|(_, edge)| edge.role == Role::Child && !edge.has_urls);
         children.filter_map(|(number, edge)| Some((number, edge.target?)))
     }
 }
@@ -137,7 +138,8 @@ impl<'g> Judge<'g> {
         let visits = &self.verdict.visits;
         let is_gone = |visit: &Visit| matches!(visit.answer, Answer::Unlinked | Answer::Missing(_));
         let named = visits.iter().filter(|(_, visit)| !visit.tags.is_empty() && is_gone(visit));
-        let emptied = named.map(|(node, _)| *node).filter(|node| self.client.view.repository.is_emptied(*node));
+        let emptied =
+            named.map(|(node, _)| *node).filter(|node| self.client.view.repository.is_emptied(*node));
         let mut deleted: HashSet<NodeId> = emptied.collect();
         let stays = |parent: &NodeId| visits[parent].from_tag && !deleted.contains(parent);
         let is_child = |node: &NodeId| visits[node].parents.iter().any(|(parent, _)| stays(parent));
@@ -184,7 +186,8 @@ impl<'g> Judge<'g> {
             Answer::Unasked => {
                 self.verdict.doubts.push(Doubt::Manifest(node));
                 self.verdict.doubts.extend(self.linked(node).map(Doubt::Manifest));
-                self.verdict.set_unknown(node, format!("{} was not read", self.client.view.graph.digest(node)));
+                self.verdict
+                    .set_unknown(node, format!("{} was not read", self.client.view.graph.digest(node)));
                 return;
             }
             _ => true,

@@ -102,9 +102,14 @@ impl Judge<'_> {
                 let same_size =
                     sent.is_some_and(|sent| size.is_none_or(|size| view.graph.blob(sent).size == size));
                 let is_right = sent.is_some_and(|sent| view.graph.real_digest(sent) == Some(target));
-                (words::layer_link(view, part, &answer), !same_size || self.client.leniency.content && !is_right)
+                (
+                    words::layer_link(view, part, &answer),
+                    !same_size || self.client.leniency.content && !is_right,
+                )
             }
-            LayerAnswer::WrongAlias(..) => (words::layer_link(view, part, &answer), self.client.leniency.content),
+            LayerAnswer::WrongAlias(..) => {
+                (words::layer_link(view, part, &answer), self.client.leniency.content)
+            }
             LayerAnswer::NoBytes(end) => {
                 doubts.push(Doubt::Blob(end));
                 (words::blob_missing(view, part, end), true)

@@ -121,7 +121,8 @@ impl<'a> Judging<'a> {
     fn platforms(&mut self) {
         for (number, (tag, answer)) in (0_u32..).zip(&self.answers.tags) {
             let TagAnswer::Names(root) = answer else { continue };
-            for (wanted, message) in lacking(self.answers, &self.options.require_platforms, tag, *root, drop) {
+            for (wanted, message) in lacking(self.answers, &self.options.require_platforms, tag, *root, drop)
+            {
                 let path = words::manifest_path(&self.visits, tag);
                 let draft = Draft::new(Code::PlatformMissing, Some(*root), path, message);
                 self.visits.verdict.drafts.push(draft.of_image(number, wanted));
