@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::change::Change;
 use super::step::{Act, Step};
+use crate::graph::walk;
 use crate::oci::manifest::{MAX_BYTES, Role};
 use crate::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
 use crate::path::Place;
@@ -156,32 +157,31 @@ fn says(editor: &impl Editor, room: Room, link: &str) -> Result<Option<Digest>, 
 
 /// Everything that a client which pulls this manifest whole is not given. Each digest is looked at once.
 fn pulled(editor: &impl Editor, repository: &str, root: Digest, lacking: &mut Lacking) {
-    let (mut seen, mut stack) = (HashSet::from([(Role::Child, root)]), vec![root]);
-    while let Some(digest) = stack.pop() {
-        let found = manifest(editor, repository, digest);
-        let manifest = match found {
-            Ok(Ok(manifest)) => manifest,
+    let mut parts = HashSet::new();
+    let children = |digest| {
+        let mut children = Vec::new();
+        let references = match manifest(editor, repository, digest) {
+            Ok(Ok(manifest)) => manifest.references,
             Ok(Err(lack)) => {
                 lacking.note(digest, Ok(Some(lack)));
-                continue;
+                return children;
             }
             Err(error) => {
                 lacking.note(digest, Err(error));
-                continue;
+                return children;
             }
         };
-        for reference in manifest.references {
-            let (role, descriptor) = (reference.role, reference.descriptor);
-            let Some(digest) = descriptor.digest.filter(|_| !descriptor.has_urls) else { continue };
-            match role {
-                Role::Child if seen.insert((role, digest)) => stack.push(digest),
-                Role::Config | Role::Layer if seen.insert((Role::Layer, digest)) => {
-                    lacking.note(digest, layer(editor, repository, digest));
-                }
-                _ => {}
+        for reference in references.into_iter().filter(|reference| !reference.descriptor.has_urls) {
+            let Some(digest) = reference.descriptor.digest else { continue };
+            if reference.role == Role::Child {
+                children.push(digest);
+            } else if parts.insert(digest) {
+                lacking.note(digest, layer(editor, repository, digest));
             }
         }
-    }
+        children
+    };
+    walk::mark(HashSet::new(), [root], children);
 }
 
 /// A manifest that is served.
