@@ -22,6 +22,17 @@ pub enum When {
     Never,
 }
 
+/// What a registry is, as the command line says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RoleArg {
+    /// Images are pushed there.
+    Primary,
+    /// A pull-through cache, which fetches them from another.
+    Cache,
+    /// Found out.
+    Auto,
+}
+
 /// What standard output shows, and how.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Printing {

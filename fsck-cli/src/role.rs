@@ -4,12 +4,13 @@
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
+use registry_cli::args::RoleArg;
 use registry_cli::file;
 use registry_core::audit::Role;
 use registry_core::storage::{Located, is_cache, serves_cache};
 use registry_core::text::escape_os;
 
-use crate::args::{Judging, RoleArg};
+use crate::args::Judging;
 use crate::exit::Failure;
 
 /// Most bytes of a registry's configuration.

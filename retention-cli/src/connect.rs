@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use indicatif::HumanCount;
-use registry_cli::args::Jobs;
+use registry_cli::args::{Jobs, RoleArg};
 use registry_cli::connection::{Budget, Connection};
 use registry_cli::credentials::{FORGEJO, Nameless, Places, REGISTRY, account, find, host};
 use registry_core::Stop;
@@ -16,7 +16,7 @@ use registry_core::retention::{
     self as core, Cache, Collected, Collecting, Permission, Record, RegistrySource, SourceKind,
 };
 
-use crate::args::{ApplyEffects, Preflight, Role, Server};
+use crate::args::{ApplyEffects, Preflight, Server};
 use crate::exit::Failure;
 use crate::journal::FileJournal;
 use crate::layout::Layout;
@@ -33,7 +33,7 @@ pub enum Source {
 #[derive(Debug, Clone, Copy)]
 pub enum Place<'a> {
     Registry(&'a str),
-    Layout(&'a Path, Role),
+    Layout(&'a Path, RoleArg),
     Forgejo { url: &'a str, owner: &'a str },
 }
 
@@ -50,7 +50,7 @@ impl<'a> Place<'a> {
             }
             return Ok(vec![Self::Layout(root, server.role)]);
         }
-        if server.role != Role::Auto {
+        if server.role != RoleArg::Auto {
             return usage("--role goes with --layout ROOT".into());
         }
         if let Some(url) = &server.registry {

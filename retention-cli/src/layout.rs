@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
+use registry_cli::args::RoleArg;
 use registry_core::audit;
 use registry_core::repair::{
     self, AsidePlace, Journal, Lock, Log, PlaceError, Progress, RoomError, Undo, UndoState,
@@ -19,7 +20,7 @@ use registry_core::storage::edit::FdEditor;
 use registry_core::storage::{Job, LocateError, Located, locate_one, serves_cache, serving};
 use registry_core::text::{escape, escape_os, without_controls};
 
-use crate::args::{ApplyEffects, Role, Server, UndoArgs};
+use crate::args::{ApplyEffects, Server, UndoArgs};
 use crate::exit::{self, Failure};
 use crate::journal::FileJournal;
 use crate::{interrupt, render};
@@ -80,7 +81,7 @@ impl Layout {
     ///
     /// # Errors
     /// When there is none, or more than one, or it cannot be opened.
-    pub fn open(root: &Path, role: Role, jobs: usize) -> Result<Self, Failure> {
+    pub fn open(root: &Path, role: RoleArg, jobs: usize) -> Result<Self, Failure> {
         let located = locate_one(root).map_err(|error| match &error {
             LocateError::Unreadable(_, why) if why.kind() != io::ErrorKind::NotFound => {
                 Failure::Io(whole(error))
@@ -89,13 +90,13 @@ impl Layout {
         })?;
         let tree = core::Layout::open(&located, jobs).map_err(failure)?;
         let tree = match role {
-            Role::Primary => tree.with_role(audit::Role::Primary),
-            Role::Cache => tree.with_role(audit::Role::Cache),
-            Role::Auto if serves_cache(&located.v2) => {
+            RoleArg::Primary => tree.with_role(audit::Role::Primary),
+            RoleArg::Cache => tree.with_role(audit::Role::Cache),
+            RoleArg::Auto if serves_cache(&located.v2) => {
                 let (tree, sign) = (escape_os(root.as_os_str()), CacheSign::Server);
                 return Err(failure(LayoutError::Cache { tree, sign }));
             }
-            Role::Auto => tree,
+            RoleArg::Auto => tree,
         };
         Ok(Self { located, tree, armed: None })
     }
@@ -258,7 +259,7 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
     let tree = Path::new(&told.tree);
     // What was moved is put back, whatever the tree is.
     let named = args.server.layout.as_deref();
-    let named = named.map(|root| Layout::open(root, Role::Primary, args.jobs.of_files())).transpose()?;
+    let named = named.map(|root| Layout::open(root, RoleArg::Primary, args.jobs.of_files())).transpose()?;
     let is_other = |layout: &Layout| layout.located.v2.canonicalize().is_ok_and(|v2| v2 != tree);
     if args.server.registry.is_some() || named.as_ref().is_some_and(is_other) {
         let tree = escape(&told.tree);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use globset::{Glob, GlobBuilder};
-use registry_cli::args::{Jobs, Messages, Printing, duration};
+use registry_cli::args::{Jobs, Messages, Printing, RoleArg, duration};
 use registry_cli::metrics::MetricsPlaces;
 use registry_cli::progress::Line;
 use registry_core::oci::Platform;
@@ -167,14 +167,6 @@ impl Common {
     pub fn progress_line(&self, message: impl Fn(Duration) -> String + Send + 'static) -> Line {
         Line::show(self.messages.progress, self.quiet, message)
     }
-}
-
-/// What a registry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RoleArg {
-    Primary,
-    Cache,
-    Auto,
 }
 
 /// What makes a run fail.

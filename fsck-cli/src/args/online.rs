@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use registry_cli::args::duration;
+use registry_cli::args::{RoleArg, duration};
 use registry_cli::connection::Connection;
 use registry_core::oci::{Digest, ImageReference, Platform};
 
-use super::{Common, Compare, RoleArg, percent};
+use super::{Common, Compare, percent};
 
 /// Options of `probe`.
 #[derive(Debug, Args)]

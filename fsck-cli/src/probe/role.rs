@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use registry_cli::args::RoleArg;
 use registry_core::audit::Role;
 use registry_core::probe::{RememberedRole, State};
 use registry_core::registry::{Client, Pushing};
-
-use crate::args::RoleArg;
 
 /// How many names of a file are tried for a repository that is there.
 const TRIED: usize = 3;

@@ -11,7 +11,7 @@ use registry_cli::connection::Connection;
 use registry_cli::metrics::MetricsPlaces;
 
 pub use policy::{Fate, Policy, RankBy};
-pub use source::{Recorded, Role, Server};
+pub use source::{Recorded, Server};
 
 /// Delete old images from a registry so that everything kept still holds
 #[derive(Debug, Parser)]

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use registry_cli::args::RoleArg;
 
 /// Where the images are.
 #[derive(Debug, Args)]
@@ -25,8 +26,8 @@ pub struct Server {
     pub layout: Option<PathBuf>,
 
     /// With --layout: whether images are pushed there, or it is a pull-through cache; auto refuses what is one or looks like one
-    #[arg(long, value_enum, default_value_t = Role::Auto, help_heading = "Source")]
-    pub role: Role,
+    #[arg(long, value_enum, default_value_t = RoleArg::Auto, help_heading = "Source")]
+    pub role: RoleArg,
 
     /// Record what was listed
     #[arg(long, value_name = "FILE", help_heading = "Source")]
@@ -39,14 +40,6 @@ pub struct Server {
     /// Where manifests that were read are kept between runs
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     pub cache_dir: Option<PathBuf>,
-}
-
-/// What a tree is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Role {
-    Primary,
-    Cache,
-    Auto,
 }
 
 /// A source for verbs that delete nothing.
