@@ -4,6 +4,7 @@ mod args;
 mod connect;
 mod exit;
 mod gc_preview;
+mod hints;
 mod interrupt;
 mod log;
 mod probe;

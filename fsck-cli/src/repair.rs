@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use registry_core::repair::{self, Counts, Outcome, Report, Summary, Taken};
-use registry_core::storage::{Job, locate_one};
+use registry_core::repair::{Counts, Outcome, Report, Summary, Taken};
+use registry_core::storage::{locate_one, serving};
 use registry_core::text::escape_os;
 
 use self::places::Places;
@@ -19,7 +19,6 @@ use self::progress::RepairProgress;
 use self::work::Work;
 use crate::args::RepairArgs;
 use crate::exit::{self, Failure};
-use crate::processes::collecting;
 use crate::reporting::set;
 use crate::role::{self, Rule};
 use crate::{log, render, scan, supply, unused};
@@ -48,11 +47,7 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     let supply = opened.as_ref().map(|opened| &*opened.supply);
 
     let work = Work::new(args, &located, options, only.as_ref(), supply)?;
-    let lock = if args.apply && !args.no_lock {
-        Some(repair::lock(&located.v2).map_err(|error| Failure::Io(error.into()))?)
-    } else {
-        None
-    };
+    let mut writer = if args.apply { Some(work.writer(started_at)?) } else { None };
     let progress = RepairProgress::default();
     progress.watch();
     let line = progress.line(args);
@@ -60,17 +55,17 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     if plan.audit.looks_like_cache {
         role::hint(&escape_os(located.name.as_os_str()));
     }
-    let servers = work.servers();
-    if let Some(collector) = servers.iter().find(|one| one.job == Job::Collector && args.apply) {
-        return Err(Failure::Io(collecting(collector)));
-    }
+    let servers = match &writer {
+        Some(writer) => writer.processes().to_vec(),
+        None => serving(&located.v2),
+    };
     let mut report = work.report(started_at, &plan, &servers);
     let mut last = None;
-    if !args.apply && !plan.steps.is_empty() {
+    if writer.is_none() && !plan.steps().is_empty() {
         places.check_journal()?;
     }
-    if args.apply && !plan.steps.is_empty() {
-        let outcomes = work.apply(&plan, &progress, (started_at, &servers), &mut report)?;
+    if let Some(writer) = writer.as_mut().filter(|_| !plan.steps().is_empty()) {
+        let outcomes = work.apply(&plan, &progress, (writer, started_at), &mut report)?;
         for (taken, outcome) in report.steps.iter_mut().zip(outcomes) {
             taken.outcome = outcome;
         }
@@ -79,7 +74,7 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
         last = Some(audit);
     }
     drop(line);
-    drop(lock);
+    drop(writer);
     log::unread_inside(&args.common, &report.unread);
     log::unanswered(&args.common, &report.unanswered);
     log::steps(&args.common, &report.steps);

@@ -26,6 +26,8 @@ mod stop;
 #[cfg(feature = "storage")]
 pub mod storage;
 pub mod text;
+#[cfg(feature = "storage")]
+pub mod tree_writer;
 
 #[cfg(feature = "remote")]
 pub use stop::Stop;

@@ -8,17 +8,17 @@ use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use registry_cli::args::RoleArg;
 use registry_core::audit;
-use registry_core::repair::{
-    self, AsidePlace, Journal, Lock, Log, PlaceError, Progress, RoomError, Undo, UndoState,
-};
-use registry_core::retention::layout::{self as core, Arms, CacheSign, LayoutError, Reading};
+use registry_core::repair::{self, Log, Progress, Undo, UndoState};
+use registry_core::retention::layout::{self as core, CacheSign, LayoutError, Reading};
 use registry_core::retention::{
-    Action, Applied, AppliedRow, Outcome, PackageState, Permission, Plan, Policy, RankBy, Record, Source,
-    Stopped, VerifiedPlan,
+    Applied, Permission, Plan, Policy, RankBy, Record, Source, Stopped, VerifiedPlan,
 };
-use registry_core::storage::edit::FdEditor;
-use registry_core::storage::{Job, LocateError, Located, locate_one, serves_cache, serving};
+use registry_core::storage::{LocateError, Located, locate_one, serves_cache};
 use registry_core::text::{escape, escape_os, without_controls};
+use registry_core::tree_writer::{
+    Access, LockError, Locking, PlaceError, RunningServers, TreeWriter, UnusableError, WriteRefusal,
+    check_journal, check_place, place,
+};
 
 use crate::args::{ApplyEffects, Server, UndoArgs};
 use crate::exit::{self, Failure};
@@ -30,18 +30,8 @@ use crate::{interrupt, render};
 pub struct Layout {
     located: Located,
     tree: core::Layout,
-    armed: Option<Armed>,
-}
-
-/// What a run that was told to delete holds.
-#[derive(Debug)]
-struct Armed {
-    _lock: Option<Lock>,
-    editor: FdEditor,
-    aside: AsidePlace,
-    v2: PathBuf,
-    now: Timestamp,
-    steps: Arc<Progress>,
+    /// What a run that was told to delete holds.
+    writer: Option<TreeWriter>,
 }
 
 fn failure(error: LayoutError) -> Failure {
@@ -68,12 +58,32 @@ pub fn refuse_elsewhere(effects: &ApplyEffects, server: &Server) -> Result<(), F
     Ok(())
 }
 
-/// What is at work on a tree, so that nothing may be moved in it.
-fn busy(v2: &Path) -> Option<String> {
-    let found = serving(v2);
-    // A server that only reads does not mind; a collector does.
-    let one = found.into_iter().find(|one| one.job == Job::Collector || !one.is_read_only)?;
-    Some(format!("{} (process {})", one.program, one.pid))
+/// A tree that is not changed at all, with the option that helps.
+fn refused(refusal: WriteRefusal) -> Failure {
+    match refusal {
+        WriteRefusal::Collector(one) | WriteRefusal::Server(one) => Failure::Usage(anyhow!(
+            "{} (process {}) is at work on this tree: stop it, or make it read-only",
+            one.program,
+            one.pid
+        )),
+        WriteRefusal::Lock(error @ LockError::Unsupported(..)) => {
+            Failure::Io(anyhow!("{error} with --no-lock"))
+        }
+        WriteRefusal::Quarantine(error @ PlaceError::NoRoot) => {
+            Failure::Usage(anyhow!("{error} with --quarantine"))
+        }
+        WriteRefusal::Quarantine(error) => Failure::Usage(whole(error)),
+        WriteRefusal::JournalInside(_) => Failure::Usage(anyhow!(
+            "the journal would lie inside the registry: name another place with --journal"
+        )),
+        other => Failure::Io(whole(other)),
+    }
+}
+
+/// How a tree is opened for writing: no server may be at work on it.
+const fn access(no_lock: bool) -> Access {
+    let locking = if no_lock { Locking::ByCaller } else { Locking::Required };
+    Access { locking, servers: RunningServers::Refuse }
 }
 
 impl Layout {
@@ -98,7 +108,7 @@ impl Layout {
             }
             RoleArg::Auto => tree,
         };
-        Ok(Self { located, tree, armed: None })
+        Ok(Self { located, tree, writer: None })
     }
 
     /// What this is, as plans tell it.
@@ -126,14 +136,15 @@ impl Layout {
         if plan.summary.versions_deleted == 0 {
             return None;
         }
-        match repair::place(&self.located, quarantine, Timestamp::now()) {
-            Ok(place) => repair::room(&place, &self.located.v2).err().map(|error| error.to_string()),
-            Err(PlaceError::OtherDevice(path)) => Some(RoomError::OtherDevice(path).to_string()),
+        let error = match place(&self.located, quarantine, Timestamp::now()) {
+            Ok(place) => check_place(&place, &self.located.v2).err()?,
+            Err(PlaceError::OtherDevice(path)) => UnusableError::OtherDevice(path),
             Err(PlaceError::Unusable(path, why)) if why.kind() == io::ErrorKind::PermissionDenied => {
-                Some(RoomError::Denied(path).to_string())
+                UnusableError::Denied(path)
             }
-            Err(_) => None,
-        }
+            Err(_) => return None,
+        };
+        Some(format!("{error} with --quarantine"))
     }
 
     /// Makes ready for moving things aside: nobody else may be at work, and there must be a place for them.
@@ -141,91 +152,42 @@ impl Layout {
     /// # Errors
     /// When that is not so.
     pub fn arm(&mut self, effects: &ApplyEffects) -> Result<(), Failure> {
-        self.refuse_inside(effects.journal.as_deref())?;
-        if let Some(who) = busy(&self.located.v2) {
-            return Err(Failure::Usage(anyhow!(
-                "{who} is at work on this tree: stop it, or make it read-only"
-            )));
+        let journal = effects.journal.as_deref().unwrap_or(Path::new("journal"));
+        check_journal(&self.located.v2, journal).map_err(refused)?;
+        let (quarantine, now) = (effects.quarantine.as_deref(), Timestamp::now());
+        let writer =
+            TreeWriter::open(&self.located, quarantine, access(effects.no_lock), now).map_err(refused)?;
+        if let Err(error) = writer.quarantine() {
+            return Err(refused(error.clone().into()));
         }
-        let lock = if effects.no_lock {
-            None
-        } else {
-            Some(repair::lock(&self.located.v2).map_err(|error| Failure::Io(whole(error)))?)
-        };
-        let now = Timestamp::now();
-        let aside = repair::place(&self.located, effects.quarantine.as_deref(), now)
-            .map_err(|error| Failure::Usage(whole(error)))?;
-        let open = || -> io::Result<_> {
-            Ok((FdEditor::open(&self.located.v2, &aside.base)?, self.located.v2.canonicalize()?))
-        };
-        let (editor, v2) =
-            open().with_context(|| format!("cannot open {}", aside.base.display())).map_err(Failure::Io)?;
-        self.armed = Some(Armed { _lock: lock, editor, aside, v2, now, steps: Arc::default() });
-        Ok(())
-    }
-
-    /// Refuses a journal in the tree that it tells of.
-    fn refuse_inside(&self, journal: Option<&Path>) -> Result<(), Failure> {
-        let folder = journal.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new(".")).canonicalize();
-        let v2 = self.located.v2.canonicalize();
-        if matches!((&folder, &v2), (Ok(folder), Ok(v2)) if folder.starts_with(v2)) {
-            let why = "the journal would lie inside the registry: name another place with --journal";
-            return Err(Failure::Usage(anyhow!(why)));
-        }
+        self.writer = Some(writer);
         Ok(())
     }
 
     /// Where what goes is moved to.
     pub fn aside(&self) -> Option<PathBuf> {
-        self.armed.as_ref().map(|armed| armed.aside.base.join(&armed.aside.below))
+        let place = self.writer.as_ref()?.quarantine().ok()?;
+        Some(place.base.join(&place.below))
     }
 
     /// Moves aside what a plan lets go.
     pub fn apply(self, plan: VerifiedPlan<'_>, journal: &mut FileJournal) -> Applied {
-        let Some(armed) = &self.armed else {
-            return nothing(&plan, Stopped::Halted("this run may not change anything".into()));
+        let Some(mut writer) = self.writer else {
+            return Applied::not_tried(&plan, Stopped::Halted("this run may not change anything".into()));
         };
-        let mut journal = match Journal::begin(journal, &armed.v2, &armed.aside.base, armed.now) {
-            Ok(journal) => journal,
-            Err(error) => return nothing(&plan, Stopped::Journal(error.to_string())),
-        };
-        let arms = Arms {
-            editor: &armed.editor,
-            journal: &mut journal,
-            aside: &armed.aside.below,
-            v2: &armed.v2,
-            now: armed.now,
-            progress: &armed.steps,
-        };
-        interrupt::watch(&armed.steps);
-        core::apply(&self.tree, plan, arms)
+        let steps = Arc::new(Progress::default());
+        interrupt::watch(&steps);
+        core::apply(&self.tree, plan, &mut writer, journal, &steps)
     }
 }
 
 impl Log for &mut FileJournal {
+    fn path(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         FileJournal::append(self, bytes)
-    }
-}
-
-/// The result of a run that did nothing.
-fn nothing(plan: &Plan, why: Stopped) -> Applied {
-    let planned = plan.packages.iter().filter(|package| package.state == PackageState::Planned);
-    let rows = planned.flat_map(|package| {
-        let doomed = package.versions.iter().filter(|row| row.action == Action::Delete);
-        doomed.map(|row| AppliedRow {
-            package: package.name.clone(),
-            version: row.version.clone(),
-            outcome: Outcome::Stopped,
-            reason: None,
-        })
-    });
-    Applied {
-        schema: registry_core::retention::APPLIED_SCHEMA.into(),
-        plan_digest: plan.plan_digest.clone(),
-        rows: rows.collect(),
-        stopped: Some(why),
     }
 }
 
@@ -267,17 +229,9 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
             "it was made for {tree}, and the command line names something else"
         )));
     }
-    if let Some(who) = busy(tree) {
-        return Err(Failure::Usage(anyhow!("{who} is at work on this tree: stop it, or make it read-only")));
-    }
-    let lock = if args.no_lock {
-        None
-    } else {
-        Some(repair::lock(tree).map_err(|error| Failure::Io(whole(error)))?)
-    };
-    let editor = repair::open(&told).map_err(|error| Failure::Io(whole(error)))?;
-    let undone = Undo { editor: &editor }.all(&told);
-    drop(lock);
+    let undo = Undo::open(&told, access(args.no_lock)).map_err(refused)?;
+    let undone = undo.all();
+    drop(undo);
     let is_bad = |one: &&repair::Undone| matches!(one.state, UndoState::Taken(_) | UndoState::Lost(_));
     render::not_back(undone.iter().filter(is_bad).map(line_of));
     let mut out = io::stdout().lock();

@@ -4,15 +4,17 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use jiff::Timestamp;
 use registry_cli::file::folder;
-use registry_core::repair::{AsidePlace, FileLog, Journal, Plan, place, stamp};
+use registry_core::repair::FileLog;
 use registry_core::storage::Located;
 use registry_core::text::escape_os;
+use registry_core::tree_writer::{check_journal, place, stamp};
 
 use crate::args::RepairArgs;
 use crate::exit::Failure;
+use crate::hints;
 
 /// The places of one repair.
 #[derive(Debug, Clone, Copy)]
@@ -25,13 +27,13 @@ impl Places<'_> {
     /// Refuses a quarantine that was asked for and will not do.
     pub(super) fn check_quarantine(&self, now: Timestamp) -> Result<(), Failure> {
         let Some(wish) = &self.args.quarantine else { return Ok(()) };
-        place(self.located, Some(wish), now).map(drop).map_err(|error| Failure::Usage(error.into()))
+        place(self.located, Some(wish), now).map(drop).map_err(hints::no_place)
     }
 
     /// Refuses a journal that was asked for and will not do.
     pub(super) fn check_journal(&self) -> Result<(), Failure> {
         let Some(path) = &self.args.journal else { return Ok(()) };
-        self.refuse_inside(path)?;
+        check_journal(&self.located.v2, path).map_err(hints::refused)?;
         let is_free = match path.symlink_metadata() {
             Ok(_) => Err(io::Error::from_raw_os_error(EEXIST)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => folder(path).metadata().map(drop),
@@ -40,67 +42,27 @@ impl Places<'_> {
         is_free.with_context(|| cannot(path)).map_err(Failure::Io)
     }
 
-    /// Where things are moved aside to. Without any to move, its place does not matter.
-    pub(super) fn aside(&self, plan: &Plan, now: Timestamp) -> Result<AsidePlace, Failure> {
-        match place(self.located, self.args.quarantine.as_deref(), now) {
-            Ok(place) => Ok(place),
-            Err(_) if !plan.steps.iter().any(|step| step.action.takes_away()) => {
-                Ok(AsidePlace { base: self.located.v2.clone(), below: String::new() })
-            }
-            Err(error) => Err(Failure::Usage(error.into())),
-        }
-    }
-
-    /// Begins the journal: the registry as it tells of it, where it is, and itself.
-    pub(super) fn begin(
+    /// The journal that will be made, and how: under the first name that is free where none was asked for.
+    pub(super) fn journal(
         &self,
-        aside: &AsidePlace,
         now: Timestamp,
-    ) -> Result<(PathBuf, PathBuf, Journal<FileLog>), Failure> {
+    ) -> Result<(PathBuf, impl FnOnce() -> io::Result<FileLog> + use<>), Failure> {
         let wish = self.args.journal.clone();
         let shown = wish.clone().unwrap_or_else(|| default(now, 1));
-        self.refuse_inside(&shown)?;
-        let failed = |error: io::Error| Failure::Io(anyhow::Error::new(error).context(cannot(&shown)));
-        let v2 = self.located.v2.canonicalize().map_err(failed)?;
-        // Before the file is made: what cannot begin leaves nothing.
-        if v2.to_str().is_none() || aside.base.to_str().is_none() {
-            return Err(failed(io::Error::other("the path of the registry is no text (UTF-8)")));
-        }
-        let (path, log) = match wish {
-            Some(path) => FileLog::create(&path).map(|log| (path, log)),
+        check_journal(&self.located.v2, &shown).map_err(hints::refused)?;
+        let make = move || match wish {
+            Some(path) => FileLog::create(&path),
             None => create(now),
-        }
-        .map_err(failed)?;
-        match Journal::begin(log, &v2, &aside.base, now) {
-            Ok(journal) => Ok((v2, path, journal)),
-            Err(error) => {
-                // Best effort: nothing was done that it could tell of.
-                let _ = std::fs::remove_file(&path);
-                Err(failed(error))
-            }
-        }
-    }
-
-    /// Refuses a journal in the tree that it tells of.
-    fn refuse_inside(&self, journal: &Path) -> Result<(), Failure> {
-        let is_inside = match (folder(journal).canonicalize(), self.located.v2.canonicalize()) {
-            (Ok(folder), Ok(v2)) => folder.starts_with(v2),
-            _ => false,
         };
-        if is_inside {
-            let shown = escape_os(journal.as_os_str());
-            return Err(Failure::Usage(anyhow!(
-                "the journal {shown} would lie inside the registry: name another place with --journal"
-            )));
-        }
-        Ok(())
+        Ok((shown, make))
     }
 }
 
 /// What the system answers where a file is already.
 const EEXIST: i32 = 17;
 
-fn cannot(path: &Path) -> String {
+/// What is said of a journal that cannot be written.
+pub(super) fn cannot(path: &Path) -> String {
     format!("cannot write the journal {}, so nothing is changed", escape_os(path.as_os_str()))
 }
 
@@ -111,13 +73,13 @@ fn default(now: Timestamp, number: u32) -> PathBuf {
 }
 
 /// Makes a journal under the first name that is free.
-fn create(now: Timestamp) -> io::Result<(PathBuf, FileLog)> {
+fn create(now: Timestamp) -> io::Result<FileLog> {
     let mut number = 1;
     loop {
         let path = default(now, number);
         match FileLog::create(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-            other => return other.map(|log| (path, log)),
+            other => return other,
         }
     }
 }

@@ -21,7 +21,7 @@ pub fn run(args: &RepairArgs, quarantine: &Path) -> Result<u8, Failure> {
     let done = if args.apply { repair::purge(quarantine) } else { repair::content(quarantine) };
     let content = done.map_err(|error| match error {
         PurgeError::NoQuarantine(_) | PurgeError::Registry(..) => Failure::Usage(error.into()),
-        PurgeError::Io(..) => Failure::Io(error.into()),
+        PurgeError::Lock(_) | PurgeError::Io(..) => Failure::Io(error.into()),
     })?;
     let report = PurgeReport {
         schema: PURGE_SCHEMA.into(),

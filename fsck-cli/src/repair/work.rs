@@ -1,5 +1,6 @@
 //! One registry under repair: it is looked at, planned for, changed, and looked at again. What is printed is not here.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -8,18 +9,17 @@ use globset::GlobSet;
 use jiff::Timestamp;
 use registry_core::audit::{self, Audit, AuditOptions, ReportOptions};
 use registry_core::repair::{
-    self, Conditions, LeftFinding, Options, Outcome, Plan, Report, Run, Scope, Summary, Supply, Taken,
+    self, LeftFinding, Log as _, Options, Outcome, Plan, Report, Scope, Summary, Supply, Taken,
 };
-use registry_core::storage::edit::FdEditor;
-use registry_core::storage::{
-    DiskFolder, Located, OpenOptions, Progress, ScanOptions, Serving, Tree, serving,
-};
+use registry_core::storage::{DiskFolder, Located, OpenOptions, Progress, ScanOptions, Serving, Tree};
 use registry_core::text::escape_os;
+use registry_core::tree_writer::{Access, Locking, RunningServers, TreeWriter, WriteRefusal};
 
-use super::places::Places;
+use super::places::{Places, cannot};
 use super::progress::RepairProgress;
 use crate::args::RepairArgs;
 use crate::exit::Failure;
+use crate::hints;
 use crate::processes::server;
 use crate::reporting::{self, Extra, texts};
 
@@ -71,12 +71,17 @@ impl<'w> Work<'w> {
 
     /// Whether there is a repository that is meant.
     pub(super) fn is_of_any(&self, plan: &Plan) -> bool {
-        self.only.is_none_or(|only| plan.revisions.keys().any(|name| only.is_match(&**name)))
+        self.only.is_none_or(|only| plan.repositories().any(|name| only.is_match(name)))
     }
 
-    /// Programs that are at work on this tree, as far as this machine shows them.
-    pub(super) fn servers(&self) -> Vec<Serving> {
-        serving(&self.located.v2)
+    /// Opens it for writing.
+    pub(super) fn writer(&self, now: Timestamp) -> Result<TreeWriter, Failure> {
+        let access = Access {
+            locking: if self.args.no_lock { Locking::ByCaller } else { Locking::Required },
+            servers: if self.args.online { RunningServers::Accept } else { RunningServers::AddOnly },
+        };
+        let quarantine = self.args.quarantine.as_deref();
+        TreeWriter::open(self.located, quarantine, access, now).map_err(hints::refused)
     }
 
     /// The report before anything is done.
@@ -102,7 +107,7 @@ impl<'w> Work<'w> {
                 deleted_tags: self.args.deleted_tags(),
             },
             source: self.name.clone(),
-            steps: plan.steps.iter().map(taken).collect(),
+            steps: plan.steps().iter().map(taken).collect(),
             left: plan.left.iter().map(left).collect(),
             unread: plan.audit.unread.clone(),
             unanswered: plan.unanswered.clone(),
@@ -119,50 +124,38 @@ impl<'w> Work<'w> {
         &self,
         plan: &Plan,
         progress: &RepairProgress,
-        (now, servers): (Timestamp, &[Serving]),
+        (writer, now): (&mut TreeWriter, Timestamp),
         report: &mut Report,
     ) -> Result<Vec<Outcome>, Failure> {
-        let places = Places { args: self.args, located: self.located };
-        let aside = places.aside(plan, now)?;
-        let editor = FdEditor::open(&self.located.v2, &aside.base)
-            .with_context(|| format!("cannot open {}", aside.base.display()))
-            .map_err(Failure::Io)?;
-        let (v2, path, mut journal) = places.begin(&aside, now)?;
-        report.journal = Some(escape_os(path.as_os_str()));
-        let conditions = Conditions {
-            now,
-            min_age: self.options.min_age,
-            aside: &aside.below,
-            revisions: &plan.revisions,
-            hashed: std::sync::Mutex::default(),
+        let (shown, make) = Places { args: self.args, located: self.located }.journal(now)?;
+        let mut path = None;
+        let log = || {
+            let log = make()?;
+            path = log.path().map(Path::to_owned);
+            Ok(log)
         };
         progress.is_changing.store(true, Ordering::Relaxed);
-        let mut run = Run {
-            editor: &editor,
-            journal: &mut journal,
-            conditions: &conditions,
-            tree: &v2,
-            adds_only: self.adds_only(servers),
-            supply: self.supply,
-            progress: &progress.steps,
-        };
-        let outcomes = self.tree.install(|| run.steps(&plan.steps));
+        let applied = self.tree.install(|| repair::apply(writer, plan, log, self.supply, &progress.steps));
+        let outcomes = applied.map_err(|refusal| {
+            // Best effort: nothing was done that it could tell of.
+            let _ = path.as_ref().map(std::fs::remove_file);
+            match refusal {
+                WriteRefusal::Journal(error) => {
+                    Failure::Io(anyhow::Error::new(error).context(cannot(&shown)))
+                }
+                other => hints::refused(other),
+            }
+        })?;
+        report.journal = path.map(|path| escape_os(path.as_os_str()));
+        report.servers = writer.processes().iter().map(server).collect();
         let went = |(step, outcome): (&repair::Step, &Outcome)| {
             step.action.takes_away() && *outcome == Outcome::Done
         };
-        if plan.steps.iter().zip(&outcomes).any(went) {
-            report.quarantine = Some(aside.base.join(&aside.below).display().to_string());
+        if plan.steps().iter().zip(&outcomes).any(went) {
+            let place = writer.quarantine().ok();
+            report.quarantine = place.map(|place| place.base.join(&place.below).display().to_string());
         }
         Ok(outcomes)
-    }
-
-    /// Why nothing may be taken away, if nothing may. A server that only reads does not mind.
-    fn adds_only(&self, servers: &[Serving]) -> Option<String> {
-        let server = servers.iter().find(|one| !one.is_read_only).filter(|_| !self.args.online)?;
-        Some(format!(
-            "{} (process {}) is at work on this tree: stop it, or say --online",
-            server.program, server.pid
-        ))
     }
 
     /// The tree as it is now.

@@ -11,7 +11,7 @@ use crate::storage::edit::{Attributes, Editor, Room, neighbours};
 
 /// A path's place in the quarantine, with a number where it is taken, and the folders that are to be made for it.
 pub(super) fn free(
-    editor: &impl Editor,
+    editor: &dyn Editor,
     path: &str,
     now: &Conditions<'_>,
 ) -> Result<(String, Vec<String>), Outcome> {
@@ -27,13 +27,13 @@ pub(super) fn free(
 
 /// Owner and mode in the quarantine: those of the folder around it, so that whoever keeps the registry can go on there, and
 /// nothing for others, as what is moved aside may be secret.
-fn attributes_aside(editor: &impl Editor, path: &str) -> Result<Attributes, FolderError> {
+fn attributes_aside(editor: &dyn Editor, path: &str) -> Result<Attributes, FolderError> {
     let around = neighbours(editor, Room::Aside, path)?;
     Ok(Attributes { mode: (around.mode & 0o770) | 0o700, ..around })
 }
 
 /// Makes a folder of the quarantine. Who may not give it away keeps it.
-pub(super) fn make_aside(editor: &impl Editor, path: &str) -> Result<(), FolderError> {
+pub(super) fn make_aside(editor: &dyn Editor, path: &str) -> Result<(), FolderError> {
     let attributes = attributes_aside(editor, path)?;
     match editor.make_folder(Room::Aside, Path::new(path), Some(attributes)) {
         Err(error) if is_denied(&error) => editor.make_folder(Room::Aside, Path::new(path), None),
@@ -42,7 +42,7 @@ pub(super) fn make_aside(editor: &impl Editor, path: &str) -> Result<(), FolderE
 }
 
 /// Writes a file into the quarantine. Who may not give it away keeps it.
-pub(super) fn write_aside(editor: &impl Editor, path: &str, bytes: &[u8]) -> Result<(), FolderError> {
+pub(super) fn write_aside(editor: &dyn Editor, path: &str, bytes: &[u8]) -> Result<(), FolderError> {
     let attributes = attributes_aside(editor, path)?.of_file();
     let write = |attributes| {
         editor.write(Room::Aside, Path::new(path), attributes, None, &mut |out| out.write_all(bytes))

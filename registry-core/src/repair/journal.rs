@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::change::Change;
 use super::step::Outcome;
 use crate::oci::{Algorithm, Digest, Hasher};
+use crate::tree_writer::{TreeWriter, WriteRefusal, check_journal};
 
 /// The name of this shape.
 pub const SCHEMA: &str = "registry-fsck/journal/1";
@@ -69,6 +70,9 @@ pub struct Line<'l> {
 
 /// Where lines go.
 pub trait Log {
+    /// The file that they go to, which must not lie in the tree; `None` when they go to no file.
+    fn path(&self) -> Option<&Path>;
+
     /// Appends bytes; they are safe on disk when this returns.
     ///
     /// # Errors
@@ -78,7 +82,10 @@ pub trait Log {
 
 /// A journal in a file of its own.
 #[derive(Debug)]
-pub struct FileLog(File);
+pub struct FileLog {
+    file: File,
+    path: PathBuf,
+}
 
 impl FileLog {
     /// Makes the file; one that is there is never written over.
@@ -89,14 +96,18 @@ impl FileLog {
         let file = OpenOptions::new().append(true).create_new(true).open(path)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(folder)?.sync_all()?;
-        Ok(Self(file))
+        Ok(Self { file, path: path.to_owned() })
     }
 }
 
 impl Log for FileLog {
+    fn path(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)?;
-        self.0.sync_data()
+        self.file.write_all(bytes)?;
+        self.file.sync_data()
     }
 }
 
@@ -104,8 +115,6 @@ impl Log for FileLog {
 #[derive(Debug)]
 pub struct Journal<L> {
     log: L,
-    /// The folder that the quarantine lies in.
-    aside: PathBuf,
     chain: Digest,
     /// Lines that wait to be made safe with the next change.
     waiting: Vec<u8>,
@@ -124,27 +133,52 @@ fn link(chain: &Digest, text: &str) -> Digest {
     hasher.finish()
 }
 
+/// Whether a run moves anything aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moves {
+    None,
+    Some,
+}
+
+/// A path as a journal tells it.
+fn text(path: &Path) -> io::Result<String> {
+    let text = path.to_str().ok_or_else(|| io::Error::other("the path of the registry is no text (UTF-8)"));
+    text.map(str::to_owned)
+}
+
 impl<L: Log> Journal<L> {
     /// Begins a journal.
     ///
     /// # Errors
     /// When its first line cannot be made safe.
     pub fn begin(log: L, tree: &Path, aside: &Path, at: Timestamp) -> io::Result<Self> {
-        let mut journal = Self { log, aside: aside.into(), chain: seed(), waiting: Vec::new(), number: 0 };
-        let text = |path: &Path| {
-            let text =
-                path.to_str().ok_or_else(|| io::Error::other("the path of the registry is no text (UTF-8)"));
-            text.map(str::to_owned)
-        };
+        let mut journal = Self { log, chain: seed(), waiting: Vec::new(), number: 0 };
         let begin = Entry::Begin { schema: SCHEMA.into(), tree: text(tree)?, aside: text(aside)?, at };
         journal.push(&begin)?;
         journal.flush()?;
         Ok(journal)
     }
 
-    /// The folder that the quarantine lies in.
-    pub(super) fn aside(&self) -> &Path {
-        &self.aside
+    /// Begins the journal of what a writer is about to do. Refused before anything is made: where a process is in the way by
+    /// now, where something is to be moved and there is no place for it, where the journal would lie in the tree.
+    pub(crate) fn of_writer(
+        writer: &mut TreeWriter,
+        moves: Moves,
+        log: impl FnOnce() -> io::Result<L>,
+    ) -> Result<Self, WriteRefusal> {
+        writer.look_again()?;
+        let aside = match (writer.quarantine(), moves) {
+            (Ok(place), _) => &place.base,
+            (Err(error), Moves::Some) => return Err(error.clone().into()),
+            // Its place does not matter.
+            (Err(_), Moves::None) => writer.tree(),
+        };
+        text(writer.tree()).and_then(|_| text(aside)).map_err(WriteRefusal::Journal)?;
+        let log = log().map_err(WriteRefusal::Journal)?;
+        if let Some(path) = log.path() {
+            check_journal(writer.tree(), path)?;
+        }
+        Self::begin(log, writer.tree(), aside, writer.now()).map_err(WriteRefusal::Journal)
     }
 
     fn push(&mut self, entry: &Entry) -> io::Result<()> {

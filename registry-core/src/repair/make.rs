@@ -16,14 +16,13 @@ use crate::storage::FolderError;
 use crate::storage::edit::{Attributes, Editor, Room, neighbours};
 
 /// Makes changes.
-#[derive(Debug)]
-pub(super) struct Maker<'m, E> {
-    pub(super) editor: &'m E,
+pub(super) struct Maker<'m> {
+    pub(super) editor: &'m dyn Editor,
     pub(super) conditions: &'m Conditions<'m>,
     pub(super) supply: Option<&'m dyn Supply>,
 }
 
-impl<E: Editor> Maker<'_, E> {
+impl Maker<'_> {
     /// Makes one change, if what it relies on still holds.
     pub(super) fn make(&self, change: &Change, step: &Step) -> Made {
         let mut made = Made::default();

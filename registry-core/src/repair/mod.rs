@@ -1,8 +1,9 @@
 //! Repair: what of an audit's findings can be mended from what is on this disk, or from another registry; doing it, and
 //! taking it back.
 //!
-//! [`plan`] is pure but for its questions: a graph in, steps out. [`Run`] does the steps, each checked again on the disk right
-//! before it is done and told to the journal before that. [`Undo`] goes by a journal. Nothing is deleted but by [`purge`].
+//! [`plan`] is pure but for its questions: a graph in, steps out. [`apply`] does the steps through a
+//! [`TreeWriter`](crate::tree_writer::TreeWriter), each checked again on the disk right before it is done and told to the journal
+//! before that. [`Undo`] goes by a journal. Nothing is deleted but by [`purge`].
 
 mod aside;
 mod bytes_text;
@@ -13,16 +14,13 @@ mod harm;
 mod hope;
 mod journal;
 mod left_out;
-mod lock;
 mod made;
 mod make;
 mod needs;
 mod plan;
 mod propose;
 mod purge;
-mod quarantine;
 mod report;
-mod room;
 mod run;
 mod scheduler_state;
 mod sizes;
@@ -31,29 +29,23 @@ mod supply;
 mod undo;
 
 pub use change::{Before, Change, REWRITE_MAX};
-pub use conditions::Conditions;
+pub(crate) use journal::Moves;
 pub use journal::{
     Entry, FileLog, Journal, JournalError, Line as JournalLine, Log, SCHEMA as JOURNAL_SCHEMA, Told,
 };
 pub use left_out::WhyLeft;
-pub use lock::{Lock, LockError, lock};
 #[cfg(test)]
 pub(crate) use needs::{serves_layer, serves_manifest};
 pub use plan::{DeletedTags, Left, Plan, Scope, plan};
 pub use purge::{Content, PurgeError, content, purge};
-pub use quarantine::{
-    MARKER, Marker, Place as AsidePlace, PlaceError, SCHEMA as QUARANTINE_SCHEMA, place, stamp,
-};
 pub use report::{
     Counts, LeftFinding, Options, PURGE_SCHEMA, PurgeReport, Report, SCHEMA, Server, Summary, Taken,
     UNDO_SCHEMA, UndoReport,
 };
-pub use room::{RoomError, room};
-pub use run::{Progress, Run};
+pub(crate) use run::{Checked, Run};
+pub use run::{Progress, apply};
 pub use step::{Act, Outcome, Step};
 #[cfg(feature = "remote")]
 pub use supply::RegistrySupply;
 pub use supply::{Supply, SupplyError, TreeSupply};
-#[cfg(target_os = "linux")]
-pub use undo::{OpenError, open};
 pub use undo::{Undo, UndoState, Undone};

@@ -72,7 +72,7 @@ impl Lacking {
 }
 
 /// Adds to a move what the tag or link that is moved lacks already: an undo then knows what it need not look for.
-pub(super) fn told(editor: &impl Editor, change: Change, step: &Step) -> Change {
+pub(super) fn told(editor: &dyn Editor, change: Change, step: &Step) -> Change {
     match (change, step.digest) {
         (Change::Move { path, to, made, .. }, Some(digest))
             if matches!(step.action, Act::Retire | Act::Drop) =>
@@ -94,7 +94,7 @@ pub(super) fn retires(change: &Change) -> bool {
 /// Why what was moved must not come back: what it leads to was collected since. Layer links only of retention: a repair
 /// moves those that nothing needs, with or without bytes.
 pub(super) fn gone_since(
-    editor: &impl Editor,
+    editor: &dyn Editor,
     change: &Change,
     is_retention: bool,
 ) -> Result<Option<String>, FolderError> {
@@ -136,7 +136,7 @@ impl<'p> Moved<'p> {
     }
 
     /// What it leads to, as its link says, that is not there.
-    fn lacking(self, editor: &impl Editor, digest: Digest) -> Lacking {
+    fn lacking(self, editor: &dyn Editor, digest: Digest) -> Lacking {
         let mut lacking = Lacking::default();
         match self {
             Self::Tag(repository) => pulled(editor, repository, digest, &mut lacking),
@@ -147,7 +147,7 @@ impl<'p> Moved<'p> {
 }
 
 /// What a link says; `None` when it is none, or there is none.
-fn says(editor: &impl Editor, room: Room, link: &str) -> Result<Option<Digest>, FolderError> {
+fn says(editor: &dyn Editor, room: Room, link: &str) -> Result<Option<Digest>, FolderError> {
     match editor.read(room, Path::new(link), LINK_MAX + 1) {
         Ok(bytes) => Ok(read_link(&bytes).ok()),
         Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(None),
@@ -156,7 +156,7 @@ fn says(editor: &impl Editor, room: Room, link: &str) -> Result<Option<Digest>, 
 }
 
 /// Everything that a client which pulls this manifest whole is not given. Each digest is looked at once.
-fn pulled(editor: &impl Editor, repository: &str, root: Digest, lacking: &mut Lacking) {
+fn pulled(editor: &dyn Editor, repository: &str, root: Digest, lacking: &mut Lacking) {
     let mut parts = HashSet::new();
     let children = |digest| {
         let mut children = Vec::new();
@@ -186,7 +186,7 @@ fn pulled(editor: &impl Editor, repository: &str, root: Digest, lacking: &mut La
 
 /// A manifest that is served.
 fn manifest(
-    editor: &impl Editor,
+    editor: &dyn Editor,
     repository: &str,
     digest: Digest,
 ) -> Result<Result<Manifest, Lack>, FolderError> {
@@ -209,7 +209,7 @@ fn manifest(
 }
 
 /// What a config or layer lacks.
-fn layer(editor: &impl Editor, repository: &str, digest: Digest) -> Result<Option<Lack>, FolderError> {
+fn layer(editor: &dyn Editor, repository: &str, digest: Digest) -> Result<Option<Lack>, FolderError> {
     let shelf = OnDisk::new(editor, repository);
     match shelf.layer(digest) {
         LayerAnswer::Served(_) => Ok(None),
@@ -225,26 +225,26 @@ fn layer(editor: &impl Editor, repository: &str, digest: Digest) -> Result<Optio
 
 /// Whether nothing is lacking of a manifest itself.
 #[cfg(test)]
-pub(crate) fn serves_manifest(editor: &impl Editor, repository: &str, digest: Digest) -> bool {
+pub(crate) fn serves_manifest(editor: &dyn Editor, repository: &str, digest: Digest) -> bool {
     matches!(manifest(editor, repository, digest), Ok(Ok(_)))
 }
 
 /// Whether nothing is lacking of a config or layer.
 #[cfg(test)]
-pub(crate) fn serves_layer(editor: &impl Editor, repository: &str, digest: Digest) -> bool {
+pub(crate) fn serves_layer(editor: &dyn Editor, repository: &str, digest: Digest) -> bool {
     matches!(layer(editor, repository, digest), Ok(None))
 }
 
 /// One repository as it is on the disk now. Nothing is hashed.
-struct OnDisk<'e, E> {
-    editor: &'e E,
+struct OnDisk<'e> {
+    editor: &'e dyn Editor,
     repository: &'e str,
     /// What kept something from being read.
     error: RefCell<Option<FolderError>>,
 }
 
-impl<'e, E: Editor> OnDisk<'e, E> {
-    const fn new(editor: &'e E, repository: &'e str) -> Self {
+impl<'e> OnDisk<'e> {
+    const fn new(editor: &'e dyn Editor, repository: &'e str) -> Self {
         Self { editor, repository, error: RefCell::new(None) }
     }
 
@@ -266,7 +266,7 @@ impl<'e, E: Editor> OnDisk<'e, E> {
     }
 }
 
-impl<E: Editor> Shelf for OnDisk<'_, E> {
+impl Shelf for OnDisk<'_> {
     type Key = Digest;
 
     fn revision(&self, digest: Digest) -> Link<Digest> {
@@ -303,7 +303,7 @@ impl<E: Editor> Shelf for OnDisk<'_, E> {
 }
 
 /// Whether there are no bytes under a digest.
-fn bytes(editor: &impl Editor, digest: Digest) -> Result<Option<Lack>, FolderError> {
+fn bytes(editor: &dyn Editor, digest: Digest) -> Result<Option<Lack>, FolderError> {
     let data = Place::BlobData(digest).to_string();
     match editor.look(Room::Tree, Path::new(&data)) {
         Ok(Some(look)) if look.kind == Kind::File => Ok(None),

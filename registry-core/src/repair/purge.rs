@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::quarantine::{HOME, MARKER, SCHEMA, marker};
 use crate::oci::Hasher;
 use crate::path::Place;
 use crate::storage::V2;
+use crate::tree_writer::{HOME, LockError, MARKER, Marker, QUARANTINE_SCHEMA, lock_of_quarantine, marker};
 
 /// What is, or was, in a quarantine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -26,7 +26,7 @@ pub struct Content {
 #[derive(Debug, thiserror::Error)]
 pub enum PurgeError {
     /// It is none.
-    #[error("{path} is no quarantine (it has no {MARKER} of schema {SCHEMA}): nothing else is ever deleted", path = .0.display())]
+    #[error("{path} is no quarantine (it has no {MARKER} of schema {QUARANTINE_SCHEMA}): nothing else is ever deleted", path = .0.display())]
     NoQuarantine(PathBuf),
     /// It is a registry, or part of one.
     #[error(
@@ -34,6 +34,9 @@ pub enum PurgeError {
         path = .0.display(), why = .1
     )]
     Registry(PathBuf, String),
+    /// The registry that it is of is being changed.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// It could not be looked at or removed as a whole.
     #[error("{path}: {error}", path = .0.display(), error = .1)]
     Io(PathBuf, #[source] io::Error),
@@ -44,7 +47,8 @@ pub enum PurgeError {
 /// # Errors
 /// When it is none, or belongs to a registry, or cannot be read.
 pub fn content(path: &Path) -> Result<Content, PurgeError> {
-    look(&plain(path))
+    let path = &*plain(path);
+    look(path, &marked(path)?)
 }
 
 /// A path without a slash at its end, which would make a symbolic link look like a folder.
@@ -52,12 +56,16 @@ fn plain(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
-fn look(path: &Path) -> Result<Content, PurgeError> {
+/// The marker of a folder, which must be a quarantine.
+fn marked(path: &Path) -> Result<Marker, PurgeError> {
     let is_plain = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
-    let marker = match marker(path) {
-        Ok(marker) if is_plain => marker,
-        _ => return Err(PurgeError::NoQuarantine(path.into())),
-    };
+    match marker(path) {
+        Ok(marker) if is_plain => Ok(marker),
+        _ => Err(PurgeError::NoQuarantine(path.into())),
+    }
+}
+
+fn look(path: &Path, marker: &Marker) -> Result<Content, PurgeError> {
     let registry = |why: String| PurgeError::Registry(path.into(), why);
     let real = path.canonicalize().map_err(|error| PurgeError::Io(path.into(), error))?;
     if let Some(why) = around(&real, Path::new(&marker.tree)) {
@@ -117,13 +125,17 @@ fn is_right(below: &Path, path: &Path) -> io::Result<bool> {
     Ok(hasher.finish() == digest)
 }
 
-/// Deletes a quarantine with all that is in it, for good. Symbolic links in it are removed, not followed.
+/// Deletes a quarantine with all that is in it, for good. Symbolic links in it are removed, not followed. The registry's lock is
+/// held meanwhile.
 ///
 /// # Errors
-/// When it is none, or belongs to a registry, or something in it cannot be deleted; the marker goes last, so that it can be tried again.
+/// When it is none, or belongs to a registry, or another process changes that registry, or something in it cannot be deleted; the
+/// marker goes last, so that it can be tried again.
 pub fn purge(path: &Path) -> Result<Content, PurgeError> {
     let path = &*plain(path);
-    let content = look(path)?;
+    let marker = marked(path)?;
+    let _lock = lock_of_quarantine(Path::new(&marker.tree))?;
+    let content = look(path, &marker)?;
     let io = |error: io::Error| PurgeError::Io(path.into(), error);
     for entry in path.read_dir().map_err(io)? {
         let entry = entry.map_err(io)?;

@@ -2,8 +2,11 @@
 //! there, then they are made, then their folders are made safe. Whatever stops a run, every change that was made is in the
 //! journal, and no step leaves half of itself behind that a reader of the tree would see.
 
-use std::path::Path;
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 
@@ -11,15 +14,17 @@ use super::aside::{make_aside, write_aside};
 use super::change::Change;
 use super::check::check;
 use super::conditions::Conditions;
-use super::journal::{Journal, Log};
+use super::journal::{Journal, Log, Moves};
 use super::made::{Folders, Made, is_hopeless};
 use super::make::Maker;
 use super::needs;
-use super::quarantine::{MARKER, Marker, SCHEMA as MARKER_SCHEMA};
+use super::plan::Plan;
 use super::step::{Act, Outcome, Step};
 use super::supply::Supply;
+use crate::oci::Digest;
 use crate::storage::FolderError;
-use crate::storage::edit::{Editor, Room};
+use crate::storage::edit::Room;
+use crate::tree_writer::{MARKER, Marker, QUARANTINE_SCHEMA, TreeWriter, WriteRefusal};
 
 /// Steps that share one entry of the journal's safety.
 const BATCH: usize = 256;
@@ -54,28 +59,62 @@ impl Progress {
     }
 }
 
-/// Does things. Only a run that was told to makes one.
-#[derive(Debug)]
-pub struct Run<'r, E, L> {
-    /// What changes the tree.
-    pub editor: &'r E,
-    /// Where every change is told before it is made.
-    pub journal: &'r mut Journal<L>,
-    /// What steps are checked against.
-    pub conditions: &'r Conditions<'r>,
-    /// The registry's `docker/registry/v2`, for the marker of the quarantine.
-    pub tree: &'r Path,
-    /// Why nothing may be taken away, if nothing may.
-    pub adds_only: Option<String>,
-    /// Where missing bytes come from.
-    pub supply: Option<&'r dyn Supply>,
-    /// Counters.
-    pub progress: &'r Progress,
+/// Does the steps of a plan; the outcomes are in their order. Bytes that are missing come from `supply`. The journal is made by
+/// `log` once nothing else refuses.
+///
+/// # Errors
+/// When nothing was tried: something is in the way, or the journal cannot be begun.
+pub fn apply<L: Log>(
+    writer: &mut TreeWriter,
+    plan: &Plan,
+    log: impl FnOnce() -> io::Result<L>,
+    supply: Option<&dyn Supply>,
+    progress: &Progress,
+) -> Result<Vec<Outcome>, WriteRefusal> {
+    let is_moved = plan.steps().iter().any(|step| step.action.takes_away());
+    let mut journal = Journal::of_writer(writer, if is_moved { Moves::Some } else { Moves::None }, log)?;
+    let checked = Checked { min_age: plan.min_age(), revisions: Some(plan.revisions()) };
+    Ok(Run::new(writer, &mut journal, checked, supply, progress).steps(plan.steps()))
 }
 
-impl<E: Editor, L: Log> Run<'_, E, L> {
+/// What a plan knew that its steps are checked against.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Checked<'c> {
+    /// Leftovers younger than this are a push under way. Seconds.
+    pub(crate) min_age: u32,
+    /// Revisions of every repository in which layer links are moved aside, if any are.
+    pub(crate) revisions: Option<&'c HashMap<Arc<str>, BTreeSet<Digest>>>,
+}
+
+/// Does steps.
+pub(crate) struct Run<'r, L> {
+    writer: &'r TreeWriter,
+    journal: &'r mut Journal<L>,
+    conditions: Conditions<'r>,
+    supply: Option<&'r dyn Supply>,
+    progress: &'r Progress,
+}
+
+impl<'r, L: Log> Run<'r, L> {
+    pub(crate) fn new(
+        writer: &'r TreeWriter,
+        journal: &'r mut Journal<L>,
+        checked: Checked<'r>,
+        supply: Option<&'r dyn Supply>,
+        progress: &'r Progress,
+    ) -> Self {
+        let conditions = Conditions {
+            now: writer.now(),
+            min_age: checked.min_age,
+            aside: writer.quarantine().map_or("", |place| &place.below),
+            revisions: checked.revisions,
+            hashed: Mutex::default(),
+        };
+        Self { writer, journal, conditions, supply, progress }
+    }
+
     /// Does the steps in their order; the outcomes are in the same order.
-    pub fn steps(&mut self, steps: &[Step]) -> Vec<Outcome> {
+    pub(crate) fn steps(&mut self, steps: &[Step]) -> Vec<Outcome> {
         self.progress.total.fetch_add(steps.len() as u64, Ordering::Relaxed);
         let mut outcomes = Vec::with_capacity(steps.len());
         let only_moves = steps.iter().all(|step| step.action.takes_away());
@@ -98,8 +137,13 @@ impl<E: Editor, L: Log> Run<'_, E, L> {
     }
 
     fn batch(&mut self, steps: &[Step], halt: &mut Halt) -> Vec<Outcome> {
-        let (editor, conditions) = (self.editor, self.conditions);
-        let refused = self.adds_only.clone();
+        let (editor, conditions) = (self.writer.editor(), &self.conditions);
+        let refused = self.writer.adds_only().map(|server| {
+            format!(
+                "{} (process {}) is at work on this tree: stop it, or say --online",
+                server.program, server.pid
+            )
+        });
         let (mut aside, mut without) = (None, halt.no_aside.clone().map(Outcome::Failed));
         if without.is_none() && refused.is_none() && steps.iter().any(|step| step.action.takes_away()) {
             match self.aside() {
@@ -177,7 +221,7 @@ impl<E: Editor, L: Log> Run<'_, E, L> {
     fn aside(&self) -> Result<Option<Change>, FolderError> {
         let below = self.conditions.aside;
         let marker = format!("{below}/{MARKER}");
-        let look = |path: &Path| self.editor.look(Room::Aside, path);
+        let look = |path: &Path| self.writer.editor().look(Room::Aside, path);
         if look(Path::new(&marker))?.is_some() {
             return Ok(None);
         }
@@ -193,21 +237,22 @@ impl<E: Editor, L: Log> Run<'_, E, L> {
 
     fn make_aside(&self, change: &Change) -> Result<(), FolderError> {
         let Change::Aside { made, marker } = change else { return Ok(()) };
+        let editor = self.writer.editor();
         for folder in made {
-            make_aside(self.editor, folder)?;
+            make_aside(editor, folder)?;
         }
         let content = Marker {
-            schema: MARKER_SCHEMA.into(),
-            tree: self.tree.display().to_string(),
+            schema: QUARANTINE_SCHEMA.into(),
+            tree: self.writer.tree().display().to_string(),
             at: self.conditions.now,
         };
-        let bytes = serde_json::to_vec(&content).map_err(std::io::Error::from)?;
-        write_aside(self.editor, marker, &bytes)?;
+        let bytes = serde_json::to_vec(&content).map_err(io::Error::from)?;
+        write_aside(editor, marker, &bytes)?;
         for folder in
             made.iter().map(Path::new).filter_map(Path::parent).chain([Path::new(self.conditions.aside)])
         {
             let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            self.editor.sync(Room::Aside, folder)?;
+            editor.sync(Room::Aside, folder)?;
         }
         Ok(())
     }
@@ -215,7 +260,8 @@ impl<E: Editor, L: Log> Run<'_, E, L> {
     /// What becomes of the moves of a batch when there is no quarantine for them. What only adds does not need one, and goes
     /// on, unless the disk as a whole refuses.
     fn no_aside(&self, error: &FolderError, halt: &mut Halt) -> Outcome {
-        let path = self.journal.aside().join(self.conditions.aside);
+        let path =
+            self.writer.quarantine().map_or_else(|_| PathBuf::new(), |place| place.base.join(&place.below));
         let why = format!(
             "the quarantine {} cannot be made: {error}; name another folder with --quarantine",
             path.display()
@@ -234,7 +280,7 @@ impl<E: Editor, L: Log> Run<'_, E, L> {
         for (_, made) in made.iter().flatten() {
             folders.extend(made.folders.iter().cloned());
         }
-        let (folders, editor): (Vec<_>, _) = (folders.into_iter().collect(), self.editor);
+        let (folders, editor): (Vec<_>, _) = (folders.into_iter().collect(), self.writer.editor());
         let bad: Vec<_> = folders
             .par_iter()
             .filter_map(|(room, path)| {

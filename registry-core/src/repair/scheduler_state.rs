@@ -23,7 +23,7 @@ enum Broken {
 }
 
 /// Looks at what stands there now.
-fn broken(editor: &impl Editor) -> Result<Broken, Outcome> {
+fn broken(editor: &dyn Editor) -> Result<Broken, Outcome> {
     let at = Path::new(NAME);
     let look = || editor.look(Room::Root, at).map_err(|error| failed(NAME, &error));
     let Some(found) = look()? else { return Err(spared("it is gone")) };
@@ -45,7 +45,7 @@ fn broken(editor: &impl Editor) -> Result<Broken, Outcome> {
     Ok(Broken::File(found, bytes))
 }
 
-pub(super) fn check(editor: &impl Editor, now: &Conditions<'_>) -> Result<Change, Outcome> {
+pub(super) fn check(editor: &dyn Editor, now: &Conditions<'_>) -> Result<Change, Outcome> {
     let written = match broken(editor)? {
         Broken::File(..) => Some(whole_second(now.now)),
         Broken::Folder => None,
@@ -56,7 +56,7 @@ pub(super) fn check(editor: &impl Editor, now: &Conditions<'_>) -> Result<Change
 
 /// Moves a folder. Of a file a copy is safe in the quarantine before an empty state takes its place in one step.
 pub(super) fn make(
-    editor: &impl Editor,
+    editor: &dyn Editor,
     (to, made): (&str, &[String]),
     written: Option<Timestamp>,
 ) -> Result<(), NotMade> {
@@ -94,7 +94,7 @@ pub(super) fn make(
 }
 
 /// Puts an empty state in the place of the file that was looked at, with its owner and mode.
-fn replace(editor: &impl Editor, broken: &Look, modified: Timestamp) -> Result<(), NotMade> {
+fn replace(editor: &dyn Editor, broken: &Look, modified: Timestamp) -> Result<(), NotMade> {
     let (unfinished, place) = (format!("{NAME}{UNFINISHED}"), Path::new(NAME));
     let unfinished = Path::new(&unfinished);
     let attributes = Some(broken.attributes.of_file());

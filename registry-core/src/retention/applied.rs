@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::decision::Action;
 use super::journal::Outcome;
+use super::plan::{PackageState, Plan};
 
 /// The name of the shape of a result.
 pub const SCHEMA: &str = "registry-retention/apply-result/1";
@@ -59,6 +61,26 @@ pub enum Stopped {
 }
 
 impl Applied {
+    /// The result of a run before it did anything.
+    pub(super) fn nothing(plan: &Plan) -> Self {
+        Self { schema: SCHEMA.into(), plan_digest: plan.plan_digest.clone(), rows: Vec::new(), stopped: None }
+    }
+
+    /// The result of a run that did nothing.
+    pub fn not_tried(plan: &Plan, stopped: Stopped) -> Self {
+        let planned = plan.packages.iter().filter(|package| package.state == PackageState::Planned);
+        let rows = planned.flat_map(|package| {
+            let doomed = package.versions.iter().filter(|row| row.action == Action::Delete);
+            doomed.map(|row| AppliedRow {
+                package: package.name.clone(),
+                version: row.version.clone(),
+                outcome: Outcome::Stopped,
+                reason: None,
+            })
+        });
+        Self { rows: rows.collect(), stopped: Some(stopped), ..Self::nothing(plan) }
+    }
+
     /// Rows with this outcome.
     pub fn count(&self, outcome: Outcome) -> usize {
         self.rows.iter().filter(|row| row.outcome == outcome).count()

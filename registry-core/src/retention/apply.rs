@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
-use super::applied::{Applied, AppliedRow, SCHEMA, Stopped};
+use super::applied::{Applied, AppliedRow, Stopped};
 use super::collect::{Collecting, collect_one};
 use super::decision::Action;
 use super::drift::{mark, moved, orphaned, unread, worse};
@@ -31,16 +31,8 @@ pub async fn apply(
     journal: &mut impl Journal,
     now: Timestamp,
 ) -> Applied {
-    let mut run = Run {
-        undo_window: plan.policy.undo_window == Some(true),
-        journal,
-        applied: Applied {
-            schema: SCHEMA.into(),
-            plan_digest: plan.plan_digest.clone(),
-            rows: Vec::new(),
-            stopped: None,
-        },
-    };
+    let mut run =
+        Run { undo_window: plan.policy.undo_window == Some(true), journal, applied: Applied::nothing(&plan) };
     let begin = Entry::Begin {
         schema: JOURNAL_SCHEMA.into(),
         source: plan.source.clone(),

@@ -1,6 +1,7 @@
 //! A registry:2 tree on disk: where things lie, how they are read without leaving the tree, and the scan that fills a
 //! [`Graph`](crate::graph::Graph). Decides nothing: what is damage is [`crate::audit`]'s matter.
 
+#[doc(hidden)]
 pub mod edit;
 pub mod folder;
 mod locate;

@@ -22,7 +22,7 @@ fn plan(tree: &mut TreeBuilder) -> String {
 
 fn show(plan: &Plan) -> String {
     let mut lines: Vec<String> = plan
-        .steps
+        .steps()
         .iter()
         .map(|step| {
             let code = step.code.map_or("", |code| code.as_str());
@@ -140,7 +140,7 @@ fn a_tag_of_which_only_an_older_push_is_left() {
     ");
     let registry = Registry::open(tree.root());
     registry.repair();
-    assert!(registry.plan(&[], None).steps.is_empty(), "once is enough");
+    assert!(registry.plan(&[], None).steps().is_empty(), "once is enough");
 }
 
 #[test]

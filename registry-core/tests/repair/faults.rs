@@ -38,7 +38,7 @@ fn stop_everywhere(seed: u64) -> Option<u64> {
     template.age_all(OLD);
     let registry = Registry::open(template.root()).content();
     let plan = registry.plan(&[], None);
-    if plan.steps.len() < 2 || plan.steps.len() > 12 {
+    if plan.steps().len() < 2 || plan.steps().len() > 12 {
         return None;
     }
     let tree = copy(template.root());

@@ -6,7 +6,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use registry_core::repair::{Before, Change, Journal, MARKER, Told, open};
+use registry_core::repair::{Before, Change, Journal, Told, Undo};
+use registry_core::tree_writer::{Access, MARKER};
 use registry_fixtures::TreeBuilder;
 
 use crate::support::{Memory, OLD, Registry, differences, left, names_of, picture, undo};
@@ -155,7 +156,10 @@ fn a_registry_is_not_reached_through_a_symbolic_link() {
     fs::create_dir_all(tree.v2().join("blobs")).unwrap();
     symlink(tree.v2(), folder.path().join("link")).unwrap();
     let told = Told::read(&forged(&folder.path().join("link"), folder.path(), &[])).unwrap();
-    let error = open(&told).unwrap_err().to_string().replace(&*folder.path().to_string_lossy(), "FOLDER");
+    let error = Undo::open(&told, Access::default())
+        .unwrap_err()
+        .to_string()
+        .replace(&*folder.path().to_string_lossy(), "FOLDER");
     insta::assert_snapshot!(error, @"cannot open the registry of this journal, FOLDER/link: a symbolic link (not followed)");
 }
 

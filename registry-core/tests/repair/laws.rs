@@ -25,20 +25,20 @@ fn repair_mends_what_it_says_and_breaks_nothing() {
             let bad = |outcome: &&Outcome| !matches!(outcome, Outcome::Done | Outcome::There);
             let failed: Vec<_> = repaired
                 .plan
-                .steps
+                .steps()
                 .iter()
                 .zip(&repaired.outcomes)
                 .filter(|(_, outcome)| bad(outcome))
                 .collect();
             assert!(failed.is_empty(), "{story:#?} {failed:#?}");
             let after = registry.audit();
-            let restored = repaired.plan.steps.iter().filter(|step| step.action == Act::Restore);
+            let restored = repaired.plan.steps().iter().filter(|step| step.action == Act::Restore);
             for step in restored {
                 assert_eq!(with_bytes(tree.path(), step), 1, "{story:#?} {step:#?}");
             }
             // Nothing that was whole is broken.
             let worse: Vec<_> = broken(&after).difference(&broken(&before)).cloned().collect();
-            assert!(worse.is_empty(), "{story:#?} {worse:?} {:#?}", repaired.plan.steps);
+            assert!(worse.is_empty(), "{story:#?} {worse:?} {:#?}", repaired.plan.steps());
             // What stays is what the plan said would stay.
             let said: Vec<String> = repaired
                 .plan
@@ -51,12 +51,12 @@ fn repair_mends_what_it_says_and_breaks_nothing() {
             let mut stays = errors(&after);
             said.sort();
             stays.sort();
-            assert_eq!(said, stays, "{story:#?} {:#?}", repaired.plan.steps);
+            assert_eq!(said, stays, "{story:#?} {:#?}", repaired.plan.steps());
             mended += broken(&before).len() - broken(&after).len();
-            steps += repaired.plan.steps.len();
+            steps += repaired.plan.steps().len();
             // Once is enough.
             let again = registry.plan(&[], None);
-            assert!(again.steps.is_empty(), "{story:#?} {:#?}", again.steps);
+            assert!(again.steps().is_empty(), "{story:#?} {:#?}", again.steps());
         }
     }
     assert!(mended > 100 && steps > 1000, "{mended} tags, {steps} steps");
@@ -98,7 +98,7 @@ fn nothing_is_done_to_a_sound_tree() {
         let before = picture(tree.root());
         let plan = Registry::open(tree.root()).content().plan(&[], None);
         let bad: Vec<_> = plan
-            .steps
+            .steps()
             .iter()
             .filter(|step| {
                 step.code != Some(registry_core::audit::Code::GcHazard)

@@ -12,3 +12,4 @@ mod scheduler_state;
 mod since;
 mod supply;
 mod support;
+mod writer;

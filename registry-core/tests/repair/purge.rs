@@ -5,7 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use registry_core::repair::{MARKER, Marker, QUARANTINE_SCHEMA, content, purge};
+use registry_core::repair::{content, purge};
+use registry_core::tree_writer::{MARKER, Marker, QUARANTINE_SCHEMA};
 use registry_fixtures::TreeBuilder;
 
 use crate::support::{OLD, Registry, copy, differences, fast_folder, names_of, picture};

@@ -5,7 +5,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use registry_core::repair::{Outcome, place};
+use registry_core::repair::Outcome;
+use registry_core::tree_writer::place;
 use registry_fixtures::TreeBuilder;
 
 use crate::support::{OLD, Registry, broken, names_of};
@@ -94,7 +95,7 @@ fn without_a_quarantine_what_only_adds_is_done() {
     fs::write(tree.root().join(".registry-fsck"), "a file in its place").unwrap();
     let registry = Registry::open(tree.root());
     let repaired = registry.repair();
-    let told: Vec<_> = repaired.plan.steps.iter().zip(&repaired.outcomes).collect();
+    let told: Vec<_> = repaired.plan.steps().iter().zip(&repaired.outcomes).collect();
     let said = told.iter().map(|(step, outcome)| match outcome {
         Outcome::Failed(why) => format!("{} failed: {why}", step.action.as_str()),
         other => format!("{} {other:?}", step.action.as_str()),

@@ -52,7 +52,7 @@ fn scheduler_state_empty() {
         let registry = Registry::open(tree.root());
         assert_eq!(errors(&registry.audit()), ["path-unexpected ../../../scheduler-state.json"]);
         let repaired = registry.repair();
-        let [step] = &repaired.plan.steps[..] else { panic!("{:#?}", repaired.plan.steps) };
+        let [step] = repaired.plan.steps() else { panic!("{:#?}", repaired.plan.steps()) };
         assert_eq!((step.action, &*step.path), (Act::Reset, "../../../scheduler-state.json"));
         assert_eq!(repaired.outcomes, [Outcome::Done]);
         assert!(repaired.plan.left.is_empty(), "{:#?}", repaired.plan.left);
@@ -62,7 +62,7 @@ fn scheduler_state_empty() {
         // It is still a cache, so what is absent is no damage.
         let after = registry.audit();
         assert_eq!((after.source.role, errors(&after)), (Role::Cache, Vec::new()));
-        assert!(registry.plan(&[], None).steps.is_empty());
+        assert!(registry.plan(&[], None).steps().is_empty());
         assert_eq!(registry.apply(&repaired.plan, &Budget::unlimited(), None).0, [Outcome::There]);
         assert_eq!(states(&registry.undo(&repaired.journal)), [&UndoState::Restored; 2]);
         assert_eq!(differences(&before, &picture(tree.root())), [""; 0]);
@@ -99,7 +99,7 @@ fn a_symbolic_link_is_never_followed() {
     let tree = cache("");
     fs::remove_file(state_of(&tree)).unwrap();
     symlink(&victim, state_of(&tree)).unwrap();
-    assert!(Registry::open(tree.root()).plan(&[], None).steps.is_empty());
+    assert!(Registry::open(tree.root()).plan(&[], None).steps().is_empty());
     // Between plan and apply, in its own place, and in that of the file that is written beside it.
     let tree = cache("");
     let registry = Registry::open(tree.root());

@@ -77,7 +77,7 @@ fn a_copy_without_times_makes_leftovers_young_and_they_are_left() {
     tree.image("app", Some("v1"), "one");
     tree.break_temp_file(&tree.tag_link("app", "v1"));
     tree.age_all(OLD);
-    let steps = |tree: &TreeBuilder| Registry::open(tree.root()).strict().plan(&[], None).steps.len();
+    let steps = |tree: &TreeBuilder| Registry::open(tree.root()).strict().plan(&[], None).steps().len();
     assert_eq!(steps(&tree), 1);
     tree.copied_without_times(std::time::Duration::from_millis(1), std::time::Duration::ZERO);
     assert_eq!(steps(&tree), 0);

@@ -13,13 +13,13 @@ use jiff::Timestamp;
 use registry_core::audit::{self, Audit, AuditOptions, Code, Severity};
 use registry_core::oci::{Algorithm, Digest};
 use registry_core::repair::{
-    self, Conditions, DeletedTags, Journal, Log, Outcome, Plan, Progress, Run, Scope, Supply, Told, Undo,
-    UndoState, Undone, place,
+    self, DeletedTags, Log, Outcome, Plan, Progress, Scope, Supply, Told, Undo, UndoState, Undone,
 };
-use registry_core::storage::edit::{Attributes, Editor, FdEditor, Fill, Look, Room};
+use registry_core::storage::edit::{Attributes, Editor, Fill, Look, Room};
 use registry_core::storage::{
     DiskFolder, FolderError, Located, OpenOptions, Progress as ScanProgress, ScanOptions, Tree, locate,
 };
+use registry_core::tree_writer::{Access, TreeWriter, WriteRefusal};
 use walkdir::WalkDir;
 
 /// Older than whatever is set aside for its age.
@@ -121,33 +121,17 @@ impl Registry {
         quarantine: Option<&Path>,
     ) -> (Vec<Outcome>, String) {
         let now = Timestamp::now();
-        let aside = place(&self.located, quarantine, now).unwrap();
-        let editor =
-            Frail { inner: FdEditor::open(&self.located.v2, &aside.base).unwrap(), budget: budget.clone() };
+        let writer = TreeWriter::open(&self.located, quarantine, Access::default(), now).unwrap();
+        writer.quarantine().unwrap();
+        let mut writer = writer.wrap_editor(|inner| Box::new(Frail { inner, budget: budget.clone() }));
         let log = Memory { text: Arc::default(), budget: budget.clone() };
-        let text = Arc::clone(&log.text);
-        let v2 = self.located.v2.canonicalize().unwrap();
-        let Ok(mut journal) = Journal::begin(log, &v2, &aside.base, now) else {
-            return (Vec::new(), String::from_utf8(text.lock().unwrap().clone()).unwrap());
-        };
-        let conditions = Conditions {
-            now,
-            min_age: 3600,
-            aside: &aside.below,
-            revisions: &plan.revisions,
-            hashed: Mutex::default(),
-        };
-        let progress = Progress::default();
-        let mut run = Run {
-            editor: &editor,
-            journal: &mut journal,
-            conditions: &conditions,
-            tree: &v2,
-            adds_only: None,
-            supply,
-            progress: &progress,
-        };
-        let outcomes = self.tree.install(|| run.steps(&plan.steps));
+        let (text, progress) = (Arc::clone(&log.text), Progress::default());
+        let applied = self.tree.install(|| repair::apply(&mut writer, plan, || Ok(log), supply, &progress));
+        // A journal that cannot be begun is the only refusal here.
+        let outcomes = applied.unwrap_or_else(|refusal| {
+            assert!(matches!(refusal, WriteRefusal::Journal(_)), "{refusal}");
+            Vec::new()
+        });
         let text = String::from_utf8(text.lock().unwrap().clone()).unwrap();
         (outcomes, text)
     }
@@ -160,7 +144,7 @@ impl Registry {
 /// Takes back what a journal tells.
 pub fn undo(journal: &str) -> Vec<Undone> {
     let told = Told::read(journal).unwrap();
-    Undo { editor: &repair::open(&told).unwrap() }.all(&told)
+    Undo::open(&told, Access::default()).unwrap().all()
 }
 
 /// What an undo left and why, one a line.
@@ -268,6 +252,10 @@ impl Memory {
 }
 
 impl Log for Memory {
+    fn path(&self) -> Option<&Path> {
+        None
+    }
+
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let spent = self.budget.spend();
         let bytes = if spent.is_ok() { bytes } else { &bytes[..bytes.len() / 2] };
@@ -277,15 +265,14 @@ impl Log for Memory {
 }
 
 /// An editor that fails from some call on.
-#[derive(Clone)]
-pub struct Frail<E> {
-    inner: E,
+struct Frail {
+    inner: Box<dyn Editor>,
     budget: Budget,
 }
 
 type Answer<T> = Result<T, FolderError>;
 
-impl<E: Editor> Editor for Frail<E> {
+impl Editor for Frail {
     fn look(&self, room: Room, path: &Path) -> Answer<Option<Look>> {
         self.inner.look(room, path)
     }

@@ -9,11 +9,11 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use registry_core::audit::{self, AuditOptions};
 use registry_core::oci::Digest;
-use registry_core::repair::{Journal, Log, Progress as Steps, Told, Undo, UndoState, place};
-use registry_core::retention::layout::{Arms, apply, moves_of};
+use registry_core::repair::{Log, Progress as Steps, Told, Undo, UndoState};
+use registry_core::retention::layout::{apply, moves_of};
 use registry_core::retention::{Applied, Fate, Outcome, Plan, Policy, Record, Stopped};
-use registry_core::storage::edit::FdEditor;
 use registry_core::storage::{OpenOptions, Progress, ScanOptions, Tree};
+use registry_core::tree_writer::{Access, TreeWriter};
 use registry_fixtures::TreeBuilder;
 use registry_fixtures::random::{random_tree, sound_tree};
 
@@ -31,6 +31,10 @@ pub struct Lines {
 }
 
 impl Log for &mut Lines {
+    fn path(&self) -> Option<&Path> {
+        None
+    }
+
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(1).ok_or_else(|| io::Error::other("the disk is full"))?;
@@ -42,20 +46,8 @@ impl Log for &mut Lines {
 
 pub fn applied(tree: &TreeBuilder, plan: &Plan, lines: &mut Lines) -> Applied {
     let (now, located) = (Timestamp::now(), located(tree));
-    let aside = place(&located, None, now).unwrap();
-    let editor = FdEditor::open(&located.v2, &aside.base).unwrap();
-    let v2 = located.v2.canonicalize().unwrap();
-    let mut journal = Journal::begin(lines, &v2, &aside.base, now).unwrap();
-    let progress = Steps::default();
-    let arms = Arms {
-        editor: &editor,
-        journal: &mut journal,
-        aside: &aside.below,
-        v2: &v2,
-        now,
-        progress: &progress,
-    };
-    apply(&open(tree), verified(plan), arms)
+    let mut writer = TreeWriter::open(&located, None, Access::default(), now).unwrap();
+    apply(&open(tree), verified(plan), &mut writer, lines, &Steps::default())
 }
 
 /// The tree in memory where there is room for it: what these tests wait for otherwise is the disk.
@@ -158,8 +150,7 @@ fn nothing_that_stays_gets_worse_and_what_went_is_held_by_nothing() {
         freed += only.len();
         // What was planned from what is there now lets nothing more go.
         let told = Told::read(std::str::from_utf8(&lines.text).unwrap()).unwrap();
-        let editor = FdEditor::open(Path::new(&told.tree), Path::new(&told.aside)).unwrap();
-        let undone = Undo { editor: &editor }.all(&told);
+        let undone = Undo::open(&told, Access::default()).unwrap().all();
         assert!(undone.iter().all(|one| one.state == UndoState::Restored), "{undone:#?}");
         assert!(picture(tree.root()) == first, "{story:#?}");
     }
@@ -186,8 +177,7 @@ fn damage_is_never_made_worse() {
         assert!(now.is_subset(&worse), "{story:#?} {:?}", now.difference(&worse));
         tags += done.rows.len();
         let told = Told::read(std::str::from_utf8(&lines.text).unwrap()).unwrap();
-        let editor = FdEditor::open(Path::new(&told.tree), Path::new(&told.aside)).unwrap();
-        Undo { editor: &editor }.all(&told);
+        Undo::open(&told, Access::default()).unwrap().all();
         assert!(picture(tree.root()) == first, "{story:#?}");
     }
     assert!(tags > 15, "{tags} rows");

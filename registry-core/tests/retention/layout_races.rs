@@ -2,34 +2,35 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use registry_core::oci::{Algorithm, Digest};
-use registry_core::repair::{Journal, Log, Progress, place};
-use registry_core::retention::layout::{Arms, apply};
+use registry_core::repair::{Log, Progress};
+use registry_core::retention::layout::apply;
 use registry_core::retention::{Applied, Plan, Stopped};
 use registry_core::storage::FolderError;
-use registry_core::storage::edit::{Attributes, Editor, FdEditor, Fill, Look, Room};
+use registry_core::storage::edit::{Attributes, Editor, Fill, Look, Room};
+use registry_core::tree_writer::{Access, TreeWriter};
 use registry_fixtures::{Child, TreeBuilder};
 
 use crate::layout::{DAY, keep, located, open, planned, record};
 use crate::verified::verified;
 
 type Answer<T> = Result<T, FolderError>;
-type Hook<'h> = Box<dyn FnMut(&mut TreeBuilder) + Send + 'h>;
+type Hook = Box<dyn FnMut(&mut TreeBuilder) + Send>;
 
 /// An editor beside which somebody pushes once: before something whose path ends so is looked at for its move, or right after
 /// it was moved.
-struct Beside<'h> {
-    inner: FdEditor,
-    tree: &'h Mutex<TreeBuilder>,
+struct Beside {
+    inner: Box<dyn Editor>,
+    tree: Arc<Mutex<TreeBuilder>>,
     before: bool,
     what: String,
-    push: Mutex<Option<Hook<'h>>>,
+    push: Arc<Mutex<Option<Hook>>>,
 }
 
-impl Beside<'_> {
+impl Beside {
     fn push(&self, path: &Path) {
         if path.to_string_lossy().ends_with(&self.what)
             && let Some(mut push) = self.push.lock().unwrap().take()
@@ -39,7 +40,7 @@ impl Beside<'_> {
     }
 }
 
-impl Editor for Beside<'_> {
+impl Editor for Beside {
     fn look(&self, room: Room, path: &Path) -> Answer<Option<Look>> {
         self.inner.look(room, path)
     }
@@ -98,6 +99,10 @@ impl Editor for Beside<'_> {
 struct Nowhere;
 
 impl Log for Nowhere {
+    fn path(&self) -> Option<&Path> {
+        None
+    }
+
     fn append(&mut self, _: &[u8]) -> std::io::Result<()> {
         Ok(())
     }
@@ -108,7 +113,7 @@ fn beside(
     tree: TreeBuilder,
     plan: &Plan,
     (before, what): (bool, &str),
-    push: impl FnMut(&mut TreeBuilder) + Send,
+    push: impl FnMut(&mut TreeBuilder) + Send + 'static,
 ) -> (Applied, TreeBuilder) {
     beside_with(&Progress::default(), tree, plan, (before, what), push)
 }
@@ -118,25 +123,19 @@ fn beside_with(
     tree: TreeBuilder,
     plan: &Plan,
     (before, what): (bool, &str),
-    push: impl FnMut(&mut TreeBuilder) + Send,
+    push: impl FnMut(&mut TreeBuilder) + Send + 'static,
 ) -> (Applied, TreeBuilder) {
     let (now, located, layout) = (Timestamp::now(), located(&tree), open(&tree));
-    let tree = Mutex::new(tree);
-    let aside = place(&located, None, now).unwrap();
-    let v2 = located.v2.canonicalize().unwrap();
-    let editor = Beside {
-        inner: FdEditor::open(&located.v2, &aside.base).unwrap(),
-        tree: &tree,
-        before,
-        what: what.into(),
-        push: Mutex::new(Some(Box::new(push))),
-    };
-    let mut journal = Journal::begin(Nowhere, &v2, &aside.base, now).unwrap();
-    let arms = Arms { editor: &editor, journal: &mut journal, aside: &aside.below, v2: &v2, now, progress };
-    let applied = apply(&layout, verified(plan), arms);
-    assert!(editor.push.lock().unwrap().is_none(), "nobody pushed");
-    drop(editor);
-    (applied, tree.into_inner().unwrap())
+    let tree = Arc::new(Mutex::new(tree));
+    let push: Arc<Mutex<Option<Hook>>> = Arc::new(Mutex::new(Some(Box::new(push))));
+    let mut writer = TreeWriter::open(&located, None, Access::default(), now).unwrap().wrap_editor(|inner| {
+        let (tree, push) = (Arc::clone(&tree), Arc::clone(&push));
+        Box::new(Beside { inner, tree, before, what: what.into(), push })
+    });
+    let applied = apply(&layout, verified(plan), &mut writer, Nowhere, progress);
+    assert!(push.lock().unwrap().is_none(), "nobody pushed");
+    drop(writer);
+    (applied, Arc::into_inner(tree).unwrap().into_inner().unwrap())
 }
 
 struct Built {
@@ -183,8 +182,9 @@ fn is_linked(tree: &TreeBuilder, digest: &registry_fixtures::Digest) -> bool {
 #[test]
 fn an_interrupted_run_ends_what_is_under_way_and_begins_nothing_more() {
     let Built { tree, plan, old } = built();
-    let progress = Progress::default();
-    let (applied, tree) = beside_with(&progress, tree, &plan, (true, "tags"), |_| progress.stop());
+    let progress = Arc::new(Progress::default());
+    let stopping = Arc::clone(&progress);
+    let (applied, tree) = beside_with(&progress, tree, &plan, (true, "tags"), move |_| stopping.stop());
     insta::assert_snapshot!(told(&applied).replace(old.digest.as_str(), "INDEX"), @r#"
     old Deleted
     same Deleted
@@ -195,19 +195,9 @@ fn an_interrupted_run_ends_what_is_under_way_and_begins_nothing_more() {
     // One that was interrupted before its first package does nothing.
     let Built { tree, plan, .. } = built();
     let (now, located, layout) = (Timestamp::now(), located(&tree), open(&tree));
-    let aside = place(&located, None, now).unwrap();
-    let v2 = located.v2.canonicalize().unwrap();
-    let editor = FdEditor::open(&located.v2, &aside.base).unwrap();
-    let mut journal = Journal::begin(Nowhere, &v2, &aside.base, now).unwrap();
-    let arms = Arms {
-        editor: &editor,
-        journal: &mut journal,
-        aside: &aside.below,
-        v2: &v2,
-        now,
-        progress: &progress,
-    };
-    insta::assert_snapshot!(told(&apply(&layout, verified(&plan), arms)), @r#"
+    let mut writer = TreeWriter::open(&located, None, Access::default(), now).unwrap();
+    let applied = apply(&layout, verified(&plan), &mut writer, Nowhere, &progress);
+    insta::assert_snapshot!(told(&applied), @r#"
     old Stopped: it was interrupted
     same Stopped: it was interrupted
     stopped: Halted("it was interrupted")

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use registry_core::oci::Digest;
 use registry_core::repair::{Told, Undo, UndoState, Undone};
-use registry_core::storage::edit::FdEditor;
+use registry_core::tree_writer::Access;
 use registry_fixtures::random::sound_tree;
 use registry_fixtures::{Index, TreeBuilder};
 
@@ -15,8 +15,7 @@ use crate::layout_laws::{Lines, age, applied, in_memory, marked, not_whole, pict
 
 fn undo(lines: &Lines) -> Vec<Undone> {
     let told = Told::read(std::str::from_utf8(&lines.text).unwrap()).unwrap();
-    let editor = FdEditor::open(Path::new(&told.tree), Path::new(&told.aside)).unwrap();
-    Undo { editor: &editor }.all(&told)
+    Undo::open(&told, Access::default()).unwrap().all()
 }
 
 /// Removes what a plain collector would: blobs that no manifest with a revision link names. Gives what they held.

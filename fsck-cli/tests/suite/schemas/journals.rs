@@ -16,6 +16,10 @@ use super::Checked;
 struct Memory(Rc<RefCell<Vec<u8>>>);
 
 impl Log for Memory {
+    fn path(&self) -> Option<&Path> {
+        None
+    }
+
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.borrow_mut().extend_from_slice(bytes);
         Ok(())

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 
 use jsonschema::{Draft, Validator};
 use registry_core::schema::document;
-use registry_core::{audit, collector, probe, repair};
+use registry_core::{audit, collector, probe, repair, tree_writer};
 use registry_fixtures::random::random_tree;
 use registry_fixtures::schemas::{hold_schemas, schema_path};
 use registry_fixtures::{TreeBuilder, trees as real};
@@ -36,7 +36,7 @@ fn all() -> Vec<(&'static str, Value)> {
         ("undo", document::<repair::UndoReport>(repair::UNDO_SCHEMA)),
         ("purge", document::<repair::PurgeReport>(repair::PURGE_SCHEMA)),
         ("repair-journal", journal),
-        ("quarantine", document::<repair::Marker>(repair::QUARANTINE_SCHEMA)),
+        ("quarantine", document::<tree_writer::Marker>(tree_writer::QUARANTINE_SCHEMA)),
         ("state", document::<probe::State>(probe::STATE_SCHEMA)),
     ]
 }

@@ -15,7 +15,7 @@ use crate::repair::step::{Act, Outcome, Step};
 use crate::storage::edit::{Editor, Look, Room};
 use crate::storage::{FolderError, Kind};
 
-pub(super) fn quarantine(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
+pub(super) fn quarantine(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
     let digest = digest(step)?;
     let data = Place::BlobData(digest).to_string();
     match look(editor, &data)? {
@@ -35,7 +35,7 @@ fn is_young(look: &Look, now: &Conditions<'_>) -> bool {
 }
 
 /// A layer link that nothing needs, or an entry of a tag's history that does not resolve.
-pub(super) fn unlink(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
+pub(super) fn unlink(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
     let inner = format!("{}/link", step.path);
     let Some(found) = look(editor, &inner)? else {
         return if look(editor, &step.path)?.is_none() {
@@ -80,8 +80,8 @@ pub(super) fn unlink(editor: &impl Editor, step: &Step, now: &Conditions<'_>) ->
 }
 
 /// Spares everything in a repository that has a manifest that the plan did not know.
-fn pushed_since(editor: &impl Editor, repository: &str, now: &Conditions<'_>) -> Result<(), Outcome> {
-    let known = now.revisions.get(repository);
+fn pushed_since(editor: &dyn Editor, repository: &str, now: &Conditions<'_>) -> Result<(), Outcome> {
+    let known = now.revisions.and_then(|revisions| revisions.get(repository));
     let folder = Place::RevisionsAlgorithm(repository, Algorithm::Sha256).to_string();
     let names = match editor.names(Room::Tree, Path::new(&folder)) {
         Ok(names) => names,
@@ -104,7 +104,7 @@ fn pushed_since(editor: &impl Editor, repository: &str, now: &Conditions<'_>) ->
 }
 
 /// An upload, a temporary file, a stray entry.
-pub(super) fn aside(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
+pub(super) fn aside(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
     let Some(found) = look(editor, &step.path)? else { return Err(Outcome::There) };
     if found.kind == Kind::Symlink {
         return Err(spared("a symbolic link stands there now"));
@@ -123,7 +123,7 @@ pub(super) fn aside(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> 
 }
 
 /// A tag, revision or layer link that retention dooms: it still says what was planned.
-pub(super) fn retire(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
+pub(super) fn retire(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
     let link = match Place::parse(&step.path) {
         Some(Place::TagFolder(repository, tag)) => Place::TagLink(repository, tag).to_string(),
         Some(Place::RevisionFolder(..) | Place::LayerFolder(..)) => format!("{}/link", step.path),
@@ -149,7 +149,7 @@ pub(super) fn retire(editor: &impl Editor, step: &Step, now: &Conditions<'_>) ->
 }
 
 /// A tag whose manifest was probably deleted: it still names that, and the manifest has no revision link.
-pub(super) fn drop_tag(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
+pub(super) fn drop_tag(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
     let Some(Place::TagFolder(repository, _)) = Place::parse(&step.path) else {
         return Err(Outcome::Failed("the step names no tag".into()));
     };
@@ -161,7 +161,7 @@ pub(super) fn drop_tag(editor: &impl Editor, step: &Step, now: &Conditions<'_>) 
 }
 
 /// The move of an entry into the quarantine, to the same path there.
-fn moved(editor: &impl Editor, path: &str, now: &Conditions<'_>) -> Result<Change, Outcome> {
+fn moved(editor: &dyn Editor, path: &str, now: &Conditions<'_>) -> Result<Change, Outcome> {
     let (to, made) = free(editor, path, now)?;
     Ok(Change::Move { path: path.to_owned(), to, made, lacked: Vec::new() })
 }

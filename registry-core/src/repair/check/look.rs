@@ -21,7 +21,7 @@ pub(crate) fn spared(why: impl Into<String>) -> Outcome {
     Outcome::Spared(why.into())
 }
 
-pub(crate) fn look(editor: &impl Editor, path: &str) -> Result<Option<Look>, Outcome> {
+pub(crate) fn look(editor: &dyn Editor, path: &str) -> Result<Option<Look>, Outcome> {
     match editor.look(Room::Tree, Path::new(path)) {
         // A file in the place of a folder on the way: there is nothing there.
         Err(FolderError::NotAFolder) => Ok(None),
@@ -35,7 +35,7 @@ pub(crate) fn digest(step: &Step) -> Result<Digest, Outcome> {
 }
 
 /// What a link says now; `None` when there is none.
-pub(crate) fn link_at(editor: &impl Editor, path: &str) -> Result<Option<Result<Digest, ()>>, Outcome> {
+pub(crate) fn link_at(editor: &dyn Editor, path: &str) -> Result<Option<Result<Digest, ()>>, Outcome> {
     match editor.read(Room::Tree, Path::new(path), LINK_MAX + 1) {
         Ok(bytes) => Ok(Some(read_link(&bytes).map_err(drop))),
         Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(None),
@@ -44,7 +44,7 @@ pub(crate) fn link_at(editor: &impl Editor, path: &str) -> Result<Option<Result<
 }
 
 /// Folders on the way to an entry that are not there yet, outermost first.
-pub(crate) fn to_be_made(editor: &impl Editor, room: Room, path: &str) -> Result<Vec<String>, Outcome> {
+pub(crate) fn to_be_made(editor: &dyn Editor, room: Room, path: &str) -> Result<Vec<String>, Outcome> {
     let mut missing = Vec::new();
     let mut at = Path::new(path).parent();
     while let Some(folder) = at.filter(|folder| !folder.as_os_str().is_empty()) {
@@ -67,7 +67,7 @@ pub(crate) fn to_be_made(editor: &impl Editor, room: Room, path: &str) -> Result
 }
 
 /// Whether the bytes filed under a digest are the right ones; hashed unless they were, in this very state.
-pub(crate) fn is_right(editor: &impl Editor, digest: Digest, now: &Conditions<'_>) -> Result<bool, Outcome> {
+pub(crate) fn is_right(editor: &dyn Editor, digest: Digest, now: &Conditions<'_>) -> Result<bool, Outcome> {
     let path = Place::BlobData(digest).to_string();
     let Some(before) = look(editor, &path)? else { return Ok(false) };
     let hashed = || now.hashed.lock().unwrap_or_else(PoisonError::into_inner);

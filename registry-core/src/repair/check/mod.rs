@@ -15,7 +15,7 @@ use crate::storage::edit::Editor;
 ///
 /// # Errors
 /// The outcome of a step that is not done.
-pub(super) fn check(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
+pub(super) fn check(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
     match step.action {
         Act::Rebuild => write::rebuild(editor, step),
         Act::Relink | Act::Rewrite => write::link(editor, step, now),

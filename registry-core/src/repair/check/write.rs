@@ -11,7 +11,7 @@ use crate::repair::step::{Outcome, Step};
 use crate::storage::Kind;
 use crate::storage::edit::{Attributes, Editor, Look, Room};
 
-pub(super) fn rebuild(editor: &impl Editor, step: &Step) -> Result<Change, Outcome> {
+pub(super) fn rebuild(editor: &dyn Editor, step: &Step) -> Result<Change, Outcome> {
     match look(editor, &step.path)? {
         None => {
             in_its_repository(editor, step)?;
@@ -25,7 +25,7 @@ pub(super) fn rebuild(editor: &impl Editor, step: &Step) -> Result<Change, Outco
 }
 
 /// A revision or layer link: its content follows from its path, so what stands there matters only as it is to be kept.
-pub(super) fn link(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
+pub(super) fn link(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
     let digest = digest(step)?;
     let before = match look(editor, &step.path)? {
         None => {
@@ -48,7 +48,7 @@ pub(super) fn link(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> R
 }
 
 /// Spares what lies in a repository that was removed: writing into it would bring it back.
-fn in_its_repository(editor: &impl Editor, step: &Step) -> Result<(), Outcome> {
+fn in_its_repository(editor: &dyn Editor, step: &Step) -> Result<(), Outcome> {
     let Some(repository) = Place::parse(&step.path).and_then(|place| place.repository()) else {
         return Ok(());
     };
@@ -59,7 +59,7 @@ fn in_its_repository(editor: &impl Editor, step: &Step) -> Result<(), Outcome> {
 }
 
 /// A file that is written over, as the journal keeps it.
-fn keep(editor: &impl Editor, step: &Step, look: &Look) -> Result<Before, Outcome> {
+fn keep(editor: &dyn Editor, step: &Step, look: &Look) -> Result<Before, Outcome> {
     let bytes = editor
         .read(Room::Tree, Path::new(&step.path), REWRITE_MAX + 1)
         .map_err(|error| failed(&step.path, &error))?;
@@ -75,7 +75,7 @@ fn keep(editor: &impl Editor, step: &Step, look: &Look) -> Result<Before, Outcom
 /// A tag whose link says nothing: still exactly one entry of its history resolves, and it is the planned one. Its link gets
 /// the time of the repair: with the time of that entry it would look like the push of it, which it is not, and a rule that
 /// goes by push times would let it go for its age.
-pub(super) fn restore(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
+pub(super) fn restore(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
     let digest = digest(step)?;
     let Some(Place::TagLink(repository, tag)) = Place::parse(&step.path) else {
         return Err(Outcome::Failed("the step names no tag".into()));
@@ -126,7 +126,7 @@ pub(super) fn restore(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -
 
 /// Whether a manifest is served through its own revision link, with the right bytes.
 fn resolves(
-    editor: &impl Editor,
+    editor: &dyn Editor,
     repository: &str,
     digest: Digest,
     now: &Conditions<'_>,
@@ -141,7 +141,7 @@ fn resolves(
     Ok(Manifest::parse(&bytes).refusal().is_none())
 }
 
-pub(super) fn fetch(editor: &impl Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
+pub(super) fn fetch(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
     let digest = digest(step)?;
     let path = Place::BlobData(digest).to_string();
     match look(editor, &path)? {

@@ -23,19 +23,40 @@ use crate::path::Place;
 /// Most rounds: far more than links can hide behind each other.
 const ROUNDS: usize = 64;
 
-/// What a repair would do.
+/// What a repair would do. Only [`plan`] makes one: its steps are not looked at for what they break.
 #[derive(Debug)]
 pub struct Plan {
-    /// Steps, in order.
-    pub steps: Vec<Step>,
+    steps: Vec<Step>,
+    revisions: HashMap<Arc<str>, BTreeSet<Digest>>,
+    min_age: u32,
     /// Errors and warnings that stay, and why.
     pub left: Vec<Left>,
     /// The audit that the plan is made from.
     pub audit: Audit,
     /// What the other registry could not be asked.
     pub unanswered: Vec<String>,
-    /// Revisions of each repository, those that are linked by this plan included; see [`Conditions`](super::Conditions).
-    pub revisions: HashMap<Arc<str>, BTreeSet<Digest>>,
+}
+
+impl Plan {
+    /// Steps, in order.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The repositories of the registry.
+    pub fn repositories(&self) -> impl Iterator<Item = &str> {
+        self.revisions.keys().map(|name| &**name)
+    }
+
+    /// Revisions of each repository, those that are linked by this plan included.
+    pub(super) const fn revisions(&self) -> &HashMap<Arc<str>, BTreeSet<Digest>> {
+        &self.revisions
+    }
+
+    /// The age below which leftovers are a push under way. Seconds.
+    pub(super) const fn min_age(&self) -> u32 {
+        self.min_age
+    }
 }
 
 /// A finding that stays.
@@ -87,7 +108,7 @@ pub fn plan(
     // Those that this plan links are no push either.
     let revisions = revisions(graph);
     let Planning { steps, unanswered, .. } = planning;
-    Plan { steps, left, audit: first, unanswered, revisions }
+    Plan { steps, revisions, min_age: options.min_age, left, audit: first, unanswered }
 }
 
 /// The revisions of every repository.

@@ -5,20 +5,20 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::repair::journal::Told;
-use crate::repair::quarantine::{MARKER, Marker};
 use crate::storage::FolderError;
 use crate::storage::edit::{Editor, Room};
 use crate::text::escape;
+use crate::tree_writer::{MARKER, Marker};
 
 /// Answers from the markers on the disk; each is read once.
-pub(super) struct Marked<'m, E> {
-    editor: &'m E,
+pub(super) struct Marked<'m> {
+    editor: &'m dyn Editor,
     told: &'m Told,
     known: HashMap<String, Option<String>>,
 }
 
-impl<'m, E: Editor> Marked<'m, E> {
-    pub(super) fn new(editor: &'m E, told: &'m Told) -> Self {
+impl<'m> Marked<'m> {
+    pub(super) fn new(editor: &'m dyn Editor, told: &'m Told) -> Self {
         Self { editor, told, known: HashMap::new() }
     }
 

@@ -2,7 +2,6 @@
 //! nothing was pushed since that may rely on it. Can be run again after it was stopped.
 
 mod marked;
-mod open;
 mod ours;
 mod scheduler_state;
 mod since;
@@ -13,17 +12,15 @@ use std::path::Path;
 use serde::Serialize;
 
 use self::marked::Marked;
-#[cfg(target_os = "linux")]
-pub use self::open::{OpenError, open};
 use self::ours::{names_what_is_ours, quarantine};
 use self::since::Since;
 use super::change::{Change, UNFINISHED};
 use super::journal::Told;
 use super::needs;
-use super::quarantine::MARKER;
 use crate::path::Place;
 use crate::storage::edit::{Editor, Room};
-use crate::storage::{FolderError, Kind, V2};
+use crate::storage::{FolderError, Kind, Serving, V2};
+use crate::tree_writer::{Access, MARKER, TreeWriter, WriteRefusal};
 
 /// What an undo did about one change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,16 +57,44 @@ struct SoFar {
     is_lost: bool,
 }
 
-/// Takes a repair back. Only a run that was told to makes one.
+/// Takes a repair, or a retention of a tree, back by its journal.
 #[derive(Debug)]
-pub struct Undo<'u, E> {
-    /// What changes the tree.
-    pub editor: &'u E,
+pub struct Undo<'u> {
+    told: &'u Told,
+    writer: TreeWriter,
 }
 
-impl<E: Editor> Undo<'_, E> {
+impl<'u> Undo<'u> {
+    /// Opens the registry that a journal is of, and the folder that its quarantine lies in. Where that folder cannot be opened,
+    /// links can still be taken back, and moves are told as lost.
+    ///
+    /// # Errors
+    /// When something is in the way, or the registry cannot be opened.
+    #[cfg(target_os = "linux")]
+    pub fn open(told: &'u Told, access: Access) -> Result<Self, WriteRefusal> {
+        let writer = TreeWriter::reopen(Path::new(&told.tree), Path::new(&told.aside), access, told.at)?;
+        Ok(Self { told, writer })
+    }
+
+    /// Processes that were at work on the tree when it was opened, and not in the way.
+    pub fn processes(&self) -> &[Serving] {
+        self.writer.processes()
+    }
+
     /// Takes everything back, last first.
-    pub fn all(&self, told: &Told) -> Vec<Undone> {
+    pub fn all(&self) -> Vec<Undone> {
+        Changes { editor: self.writer.editor() }.all(self.told)
+    }
+}
+
+/// Takes changes back.
+struct Changes<'u> {
+    editor: &'u dyn Editor,
+}
+
+impl Changes<'_> {
+    /// Takes everything back, last first.
+    fn all(&self, told: &Told) -> Vec<Undone> {
         let mut since = Since::new(self.editor, told);
         let mut marked = Marked::new(self.editor, told);
         let refused = self.is_registry(told).map_or_else(
@@ -112,8 +137,8 @@ impl<E: Editor> Undo<'_, E> {
         &self,
         change: &Change,
         so_far: SoFar,
-        since: &mut Since<'_, E>,
-        marked: &mut Marked<'_, E>,
+        since: &mut Since<'_>,
+        marked: &mut Marked<'_>,
     ) -> Result<UndoState, FolderError> {
         match change {
             Change::Aside { made, marker } => self.aside(made, marker, marked, so_far.is_lost),
@@ -145,7 +170,7 @@ impl<E: Editor> Undo<'_, E> {
         &self,
         (path, to): (&str, &str),
         made: &[String],
-        marked: &mut Marked<'_, E>,
+        marked: &mut Marked<'_>,
         gone: impl FnOnce() -> Result<Option<String>, FolderError>,
     ) -> Result<UndoState, FolderError> {
         let (inside, outside) = (Path::new(path), Path::new(to));
@@ -188,7 +213,7 @@ impl<E: Editor> Undo<'_, E> {
         &self,
         made: &[String],
         marker: &str,
-        marked: &Marked<'_, E>,
+        marked: &Marked<'_>,
         is_lost: bool,
     ) -> Result<UndoState, FolderError> {
         let folder = Path::new(marker).parent().unwrap_or(Path::new("."));

@@ -2,8 +2,8 @@
 
 use crate::path::Place;
 use crate::repair::change::{Change, REWRITE_MAX};
-use crate::repair::quarantine::{HOME, MARKER};
 use crate::storage::scheduler_state::NAME;
+use crate::tree_writer::{HOME, MARKER};
 
 /// Whether a change names only what a repair may have changed: a journal may be anybody's.
 pub(super) fn names_what_is_ours(change: &Change) -> bool {

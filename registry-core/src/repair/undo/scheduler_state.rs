@@ -7,18 +7,18 @@ use jiff::Timestamp;
 
 use super::marked::Marked;
 use super::ours::quarantine;
-use super::{Undo, UndoState};
-use crate::storage::edit::{Editor, Look, Room};
+use super::{Changes, UndoState};
+use crate::storage::edit::{Look, Room};
 use crate::storage::scheduler_state::{EMPTY, MAX_BYTES, NAME};
 use crate::storage::{FolderError, Kind};
 
-impl<E: Editor> Undo<'_, E> {
+impl Changes<'_> {
     /// Puts the state back that was moved `to` the quarantine, over the empty one that was `written`, if one was.
     pub(super) fn scheduler_state(
         &self,
         (to, made): (&str, &[String]),
         written: Option<Timestamp>,
-        marked: &mut Marked<'_, E>,
+        marked: &mut Marked<'_>,
     ) -> Result<UndoState, FolderError> {
         let (place, aside) = (Path::new(NAME), Path::new(to));
         let folder = quarantine(NAME, to).unwrap_or(to);

@@ -23,8 +23,8 @@ pub(super) const ANYWHERE: &str = "a manifest was pushed or linked since, and ma
 const DEPTH_MAX: usize = 130;
 
 /// Answers whether something was pushed since, from the disk; each repository is looked at once.
-pub(super) struct Since<'s, E> {
-    editor: &'s E,
+pub(super) struct Since<'s> {
+    editor: &'s dyn Editor,
     /// When the repair began. A push in the same second on a file system that keeps whole seconds is not seen: counting that
     /// second would let two repairs in one keep each other from being undone.
     at: Timestamp,
@@ -34,8 +34,8 @@ pub(super) struct Since<'s, E> {
     anywhere: Option<bool>,
 }
 
-impl<'s, E: Editor> Since<'s, E> {
-    pub(super) fn new(editor: &'s E, told: &'s Told) -> Self {
+impl<'s> Since<'s> {
+    pub(super) fn new(editor: &'s dyn Editor, told: &'s Told) -> Self {
         let own = told.changes.iter().filter_map(|change| match change {
             Change::Link { path, modified, .. } => Some((path.as_str(), *modified)),
             _ => None,

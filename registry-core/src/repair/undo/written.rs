@@ -4,16 +4,16 @@
 use std::path::Path;
 
 use super::since::{self, Since};
-use super::{Undo, UndoState};
+use super::{Changes, UndoState};
 use crate::path::Place;
 use crate::repair::change::{Before, Change, UNFINISHED};
 use crate::serve::LINK_MAX;
-use crate::storage::edit::{Editor, Look, Room};
+use crate::storage::edit::{Look, Room};
 use crate::storage::{FolderError, Kind};
 
-impl<E: Editor> Undo<'_, E> {
+impl Changes<'_> {
     /// Takes back a link; one that was written over becomes what it was.
-    pub(super) fn link(&self, change: &Change, since: &mut Since<'_, E>) -> Result<UndoState, FolderError> {
+    pub(super) fn link(&self, change: &Change, since: &mut Since<'_>) -> Result<UndoState, FolderError> {
         let Change::Link { path, digest, modified, made, before } = change else {
             return Ok(UndoState::There);
         };
@@ -63,7 +63,7 @@ impl<E: Editor> Undo<'_, E> {
     }
 
     /// Takes back bytes that were fetched.
-    pub(super) fn data(&self, change: &Change, since: &mut Since<'_, E>) -> Result<UndoState, FolderError> {
+    pub(super) fn data(&self, change: &Change, since: &mut Since<'_>) -> Result<UndoState, FolderError> {
         let Change::Data { path, digest, modified, made } = change else { return Ok(UndoState::There) };
         let at = Path::new(path);
         let state = match self.editor.look(Room::Tree, at)? {

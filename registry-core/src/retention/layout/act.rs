@@ -1,35 +1,14 @@
 //! Doing steps side by side, and what became of rows. Which steps, and when, is `apply`'s matter.
 
-use std::path::Path;
-
-use jiff::Timestamp;
-
 use crate::oci::Digest;
 use crate::path::Place;
-use crate::repair::{self, Act, Conditions, Journal, Log, Progress, Run, Step};
+use crate::repair::{self, Act, Checked, Journal, Log, Progress, Run, Step};
 use crate::retention::applied::{Applied, AppliedRow, Stopped};
 use crate::retention::journal::Outcome;
 use crate::retention::order;
 use crate::retention::plan::Version;
-use crate::storage::edit::Editor;
 use crate::storage::{Folder, Tree};
-
-/// What changes a tree. Only a run that was told to makes this; the registry's lock is its maker's matter.
-#[derive(Debug)]
-pub struct Arms<'r, E, L> {
-    /// What changes the tree.
-    pub editor: &'r E,
-    /// Where every change is told before it is made.
-    pub journal: &'r mut Journal<L>,
-    /// The quarantine's path below the folder it lies in.
-    pub aside: &'r str,
-    /// The registry's `docker/registry/v2`.
-    pub v2: &'r Path,
-    /// The clock.
-    pub now: Timestamp,
-    /// How far it has come, and whether it is to stop.
-    pub progress: &'r Progress,
-}
+use crate::tree_writer::TreeWriter;
 
 /// Why something stays although it was to go.
 #[derive(Debug, Clone)]
@@ -46,25 +25,19 @@ impl Held {
 }
 
 /// A run over packages, and what it did so far.
-pub(super) struct Acting<'r, F, E, L> {
+pub(super) struct Acting<'r, F, L> {
     pub(super) tree: &'r Tree<F>,
-    pub(super) arms: Arms<'r, E, L>,
-    pub(super) conditions: &'r Conditions<'r>,
+    pub(super) writer: &'r TreeWriter,
+    pub(super) journal: Journal<L>,
+    pub(super) progress: &'r Progress,
     pub(super) applied: Applied,
 }
 
-impl<F: Folder, E: Editor, L: Log + Send> Acting<'_, F, E, L> {
+impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
     /// Does steps side by side; for each, nothing when what it names is not there any more, else why it is.
     pub(super) fn steps(&mut self, steps: &[Step]) -> Vec<Option<Held>> {
-        let mut run = Run {
-            editor: self.arms.editor,
-            journal: &mut *self.arms.journal,
-            conditions: self.conditions,
-            tree: self.arms.v2,
-            adds_only: None,
-            supply: None,
-            progress: self.arms.progress,
-        };
+        let checked = Checked { min_age: 0, revisions: None };
+        let mut run = Run::new(self.writer, &mut self.journal, checked, None, self.progress);
         let outcomes = self.tree.install(|| run.steps(steps));
         outcomes.into_iter().map(|outcome| self.held(outcome)).collect()
     }

@@ -3,16 +3,15 @@
 //! reaches without a child.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Mutex;
 
-use super::act::{Acting, Arms, Held, levels, tag_step};
+use super::act::{Acting, Held, levels, tag_step};
 use super::links::Links;
 use super::moves::{Fate, fates, kept, moves};
 use super::{Layout, LayoutError};
 use crate::oci::Digest;
 use crate::path::Place;
-use crate::repair::{Conditions, Log, Step};
-use crate::retention::applied::{Applied, SCHEMA, Stopped};
+use crate::repair::{Journal, Log, Moves, Progress, Step};
+use crate::retention::applied::{Applied, Stopped};
 use crate::retention::decision::Action;
 use crate::retention::drift::{moved, unread, worse};
 use crate::retention::follow::After;
@@ -23,29 +22,25 @@ use crate::retention::package::{ManifestId, Package};
 use crate::retention::plan::{PackagePlan, PackageState, Plan, Version};
 use crate::retention::verified::VerifiedPlan;
 use crate::storage::Folder;
-use crate::storage::edit::Editor;
+use crate::tree_writer::{TreeWriter, WriteRefusal};
 
-/// Moves aside what a plan lets go, and nothing else.
-pub fn apply<F: Folder, E: Editor, L: Log + Send>(
+/// Moves aside what a plan lets go, and nothing else. Each change goes to the journal `log` before it is made.
+pub fn apply<F: Folder, L: Log + Send>(
     layout: &Layout<F>,
     plan: VerifiedPlan<'_>,
-    arms: Arms<'_, E, L>,
+    writer: &mut TreeWriter,
+    log: L,
+    progress: &Progress,
 ) -> Applied {
-    let revisions = HashMap::new();
-    let conditions = Conditions {
-        now: arms.now,
-        min_age: 0,
-        aside: arms.aside,
-        revisions: &revisions,
-        hashed: Mutex::default(),
+    let journal = match Journal::of_writer(writer, Moves::Some, || Ok(log)) {
+        Ok(journal) => journal,
+        Err(WriteRefusal::Journal(error)) => {
+            return Applied::not_tried(&plan, Stopped::Journal(error.to_string()));
+        }
+        Err(refusal) => return Applied::not_tried(&plan, Stopped::Halted(refusal.to_string())),
     };
-    let applied = Applied {
-        schema: SCHEMA.into(),
-        plan_digest: plan.plan_digest.clone(),
-        rows: Vec::new(),
-        stopped: None,
-    };
-    let mut acting = Acting { tree: &layout.tree, arms, conditions: &conditions, applied };
+    let applied = Applied::nothing(&plan);
+    let mut acting = Acting { tree: &layout.tree, writer, journal, progress, applied };
     for planned in plan.packages.iter().filter(|package| package.state == PackageState::Planned) {
         let mut doomed = planned.versions.iter().filter(|row| row.action == Action::Delete);
         if doomed.any(|row| row.after.is_empty()) {
@@ -123,7 +118,7 @@ impl Now {
     }
 }
 
-impl<F: Folder, E: Editor, L: Log + Send> Acting<'_, F, E, L> {
+impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
     /// Acts on one package, and tells what became of its rows when nothing was tried; `there` are subjects in other packages
     /// that are not confirmed to be gone, or nothing as long as what waits for those is not acted on.
     fn tell(&mut self, layout: &Layout<F>, planned: &PackagePlan, there: Option<&BTreeMap<After, Held>>) {
@@ -151,7 +146,7 @@ impl<F: Folder, E: Editor, L: Log + Send> Acting<'_, F, E, L> {
         if self.applied.stopped.is_some() {
             return held(Outcome::Stopped, "the run stopped before this package".into());
         }
-        if self.arms.progress.is_stopped() {
+        if self.progress.is_stopped() {
             let why = "it was interrupted".to_owned();
             self.applied.stopped = Some(Stopped::Halted(why.clone()));
             return held(Outcome::Stopped, why);

@@ -1,8 +1,8 @@
 //! A registry:2 tree on disk as a source of retention, and as something to act on.
 //!
 //! [`Layout`] reads a tree into a record, as the sources for servers do, and has no way to change it. [`moves()`] says, without
-//! touching anything, which folders a plan moves aside. [`apply`] moves them, through an
-//! [`Editor`](crate::storage::edit::Editor) and a journal of [`crate::repair`], so that the same undo takes both back.
+//! touching anything, which folders a plan moves aside. [`apply`] moves them, through a
+//! [`TreeWriter`](crate::tree_writer::TreeWriter) and a journal of [`crate::repair`], so that the same undo takes both back.
 
 mod act;
 mod apply;
@@ -15,7 +15,6 @@ use std::io;
 
 use jiff::Timestamp;
 
-pub use self::act::Arms;
 pub use self::apply::apply;
 pub use self::links::Links;
 pub use self::moves::{Fate, Moves, moves, moves_of};

@@ -20,7 +20,7 @@ const BUFFER: usize = 256 << 10;
 
 /// Changes a tree on disk.
 #[derive(Debug)]
-pub struct FdEditor {
+pub(crate) struct FdEditor {
     tree: FdFolder,
     root: Beside,
     aside: Beside,
@@ -53,7 +53,7 @@ impl FdEditor {
     ///
     /// # Errors
     /// Whatever the system answers.
-    pub fn open(v2: &Path, aside: &Path) -> io::Result<Self> {
+    pub(crate) fn open(v2: &Path, aside: &Path) -> io::Result<Self> {
         Ok(Self {
             tree: FdFolder::open_root(v2, false)?,
             root: rootdirectory(v2, |root| Ok(FdFolder::open_root(root, false)?)),
@@ -66,7 +66,7 @@ impl FdEditor {
     ///
     /// # Errors
     /// When a path is not absolute, or the registry cannot be opened.
-    pub fn open_plainly(v2: &Path, aside: &Path) -> Result<Self> {
+    pub(crate) fn open_plainly(v2: &Path, aside: &Path) -> Result<Self> {
         let root = FdFolder::open_root(Path::new("/"), false)?;
         let open = |path: &Path| {
             let below = path.strip_prefix("/").map_err(|_| io::Error::other("it is no absolute path"))?;

@@ -1,5 +1,8 @@
-//! The trait through which an armed run changes a tree: few operations, each atomic, each below an open folder, none that
-//! follows a symbolic link. What is changed, and whether it may be, is decided elsewhere.
+//! The trait through which a [`TreeWriter`](crate::tree_writer::TreeWriter) changes a tree: few operations, each atomic, each
+//! below an open folder, none that follows a symbolic link. What is changed, and whether it may be, is decided elsewhere.
+//!
+//! Public only so that the tests of this library can put faults between a writer and the disk: nothing outside of it makes an
+//! editor.
 
 #[cfg(target_os = "linux")]
 mod fd;
@@ -9,7 +12,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 #[cfg(target_os = "linux")]
-pub use fd::FdEditor;
+pub(crate) use fd::FdEditor;
 
 use jiff::Timestamp;
 
@@ -77,8 +80,8 @@ pub struct Look {
 /// Fills a file that is being written.
 pub type Fill<'f> = &'f mut dyn FnMut(&mut dyn Write) -> io::Result<()>;
 
-/// What an armed run may do. Paths consist of plain names and never leave their room.
-pub trait Editor: Sync {
+/// What a writer may do. Paths consist of plain names and never leave their room.
+pub trait Editor: Send + Sync {
     /// Looks at an entry; `None` only when it is not there.
     ///
     /// # Errors
@@ -149,7 +152,7 @@ pub trait Editor: Sync {
 }
 
 /// Owner and mode of the nearest folder around a path.
-pub(crate) fn neighbours(editor: &impl Editor, room: Room, path: &str) -> Result<Attributes> {
+pub(crate) fn neighbours(editor: &dyn Editor, room: Room, path: &str) -> Result<Attributes> {
     for folder in Path::new(path).ancestors().skip(1) {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         if let Some(look) = editor.look(room, folder)? {

@@ -9,11 +9,11 @@ use registry_core::oci::manifest::Role;
 use registry_core::oci::{Digest, Manifest};
 use registry_core::path::Place;
 use registry_core::registry::{Client, Credentials};
-use registry_core::repair::{Journal, Log, place};
-use registry_core::retention::layout::{Arms, Layout, Reading, apply};
+use registry_core::repair::Log;
+use registry_core::retention::layout::{Layout, Reading, apply};
 use registry_core::retention::{Action, Outcome, Policy, Record, plan};
-use registry_core::storage::edit::FdEditor;
 use registry_core::storage::locate;
+use registry_core::tree_writer::{Access, RunningServers, TreeWriter};
 use registry_fixtures::TreeBuilder;
 use registry_fixtures::random::sound_tree;
 use registry_fixtures::real::{Configured, RealServer};
@@ -32,6 +32,10 @@ const STORAGE: &str = "  delete: {enabled: true}\n  maintenance: {uploadpurging:
 struct Nowhere;
 
 impl Log for Nowhere {
+    fn path(&self) -> Option<&Path> {
+        None
+    }
+
     fn append(&mut self, _: &[u8]) -> io::Result<()> {
         Ok(())
     }
@@ -127,19 +131,11 @@ fn collected(profile: Profile) {
         let mut policy = Policy::keep_last(1 + u32::try_from(seed % 2).expect("a bit")).expect("a policy");
         policy.keep_tags.clear();
         let plan = plan(record.source.clone(), record.packages(), &policy, now, "0");
-        let aside = place(&located, None, now).expect("a place");
-        let editor = FdEditor::open(&located.v2, &aside.base).expect("an editor");
-        let mut journal = Journal::begin(Nowhere, &located.v2, &aside.base, now).expect("a journal");
+        // The server runs on; nobody pushes to it.
+        let access = Access { servers: RunningServers::Accept, ..Access::default() };
+        let mut writer = TreeWriter::open(&located, None, access, now).expect("a writer");
         let progress = registry_core::repair::Progress::default();
-        let arms = Arms {
-            editor: &editor,
-            journal: &mut journal,
-            aside: &aside.below,
-            v2: &located.v2,
-            now,
-            progress: &progress,
-        };
-        let done = apply(&layout, verified(&plan), arms);
+        let done = apply(&layout, verified(&plan), &mut writer, Nowhere, &progress);
         assert!(done.stopped.is_none(), "{story:#?} {done:#?}");
         assert_eq!(
             done.count(Outcome::Deleted) as u64,

@@ -1,19 +1,21 @@
-//! The quarantine: where it lies, and how it is recognised. Moving into it is a step's matter, deleting it `purge`'s.
+//! The quarantine: where it lies, whether it can be made there, and how it is recognised. Moving into it is a step's matter,
+//! deleting it `purge`'s.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::storage::Located;
+use crate::storage::{DiskFolder, Folder as _, Located};
 
 /// The file that marks a quarantine.
 pub const MARKER: &str = "quarantine.json";
 /// The name of the marker's shape.
 pub const SCHEMA: &str = "registry-fsck/quarantine/1";
 /// The folder in a rootdirectory that quarantines are made in.
-pub(super) const HOME: &str = ".registry-fsck";
+pub(crate) const HOME: &str = ".registry-fsck";
 
 /// What the file says that marks a quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,10 +32,10 @@ pub struct Marker {
 
 impl Marker {
     /// Most bytes of a marker that are read.
-    pub(super) const MAX_BYTES: usize = 64 << 10;
+    pub(crate) const MAX_BYTES: usize = 64 << 10;
 
     /// Reads the text of a marker; `None` when it is none.
-    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok().filter(|marker: &Self| marker.schema == SCHEMA)
     }
 }
@@ -53,19 +55,17 @@ pub struct Place {
 }
 
 /// Why there is no place for a quarantine.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum PlaceError {
     /// The rootdirectory is not known.
-    #[error(
-        "it is not known which folder holds docker/registry/v2: name one for what is moved aside with --quarantine"
-    )]
+    #[error("it is not known which folder holds docker/registry/v2: name one for what is moved aside")]
     NoRoot,
     /// It would be part of the registry.
     #[error("{path} lies inside the registry: name a folder outside docker/", path = .0.display())]
     Inside(PathBuf),
     /// Its parent cannot be looked at.
     #[error("cannot use {path} for what is moved aside: {error}", path = .0.display(), error = .1)]
-    Unusable(PathBuf, #[source] io::Error),
+    Unusable(PathBuf, #[source] Arc<io::Error>),
     /// It holds something else.
     #[error("{path} is there and is no quarantine: name a folder that is not there, or empty", path = .0.display())]
     Taken(PathBuf),
@@ -85,7 +85,10 @@ pub enum PlaceError {
 /// # Errors
 /// When it cannot be there.
 pub fn place(located: &Located, wish: Option<&Path>, at: Timestamp) -> Result<Place, PlaceError> {
-    let v2 = located.v2.canonicalize().map_err(|error| PlaceError::Unusable(located.v2.clone(), error))?;
+    let v2 = located
+        .v2
+        .canonicalize()
+        .map_err(|error| PlaceError::Unusable(located.v2.clone(), Arc::new(error)))?;
     let place = match wish {
         None => {
             let base = located.root.clone().ok_or(PlaceError::NoRoot)?;
@@ -99,7 +102,7 @@ pub fn place(located: &Located, wish: Option<&Path>, at: Timestamp) -> Result<Pl
         }
         Some(wish) => wished(wish, &v2)?,
     };
-    let unusable = |error| PlaceError::Unusable(place.base.clone(), error);
+    let unusable = |error| PlaceError::Unusable(place.base.clone(), Arc::new(error));
     let docker = if v2.ends_with("docker/registry/v2") { v2.ancestors().nth(2).unwrap_or(&v2) } else { &v2 };
     if place.base.join(&place.below).starts_with(docker) {
         return Err(PlaceError::Inside(place.base.join(&place.below)));
@@ -115,9 +118,45 @@ pub fn place(located: &Located, wish: Option<&Path>, at: Timestamp) -> Result<Pl
     Ok(place)
 }
 
+/// Why this process cannot make a quarantine where it is to lie.
+#[derive(Debug, thiserror::Error)]
+pub enum UnusableError {
+    /// The folder that it would be made in takes nothing from this user.
+    #[error("what goes cannot be moved to {path}, which is not writable, or on a read-only file system: name another folder on the same file system", path = .0.display())]
+    Denied(PathBuf),
+    /// Renaming does not cross file systems.
+    #[error("what goes cannot be moved to {path}, which is on another file system than the registry: name a folder on the same one", path = .0.display())]
+    OtherDevice(PathBuf),
+}
+
+/// Looks at the folder that a quarantine would be made in, or itself where it is there, without writing.
+///
+/// # Errors
+/// When it cannot be made; what could not be told is none.
+pub fn check_place(place: &Place, v2: &Path) -> Result<(), UnusableError> {
+    let whole = place.base.join(&place.below);
+    let Some(folder) = whole.ancestors().find_map(|folder| folder.canonicalize().ok()) else { return Ok(()) };
+    let may =
+        DiskFolder::open_root(&folder, false).ok().and_then(|open| open.may_change(Path::new(".")).ok());
+    if may.flatten() == Some(false) {
+        return Err(UnusableError::Denied(folder));
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
+        if let (Some(there), Some(here)) = (device(&folder), device(v2))
+            && there != here
+        {
+            return Err(UnusableError::OtherDevice(folder));
+        }
+    }
+    Ok(())
+}
+
 /// The place that a user names: absent, empty, or a quarantine of an earlier run on the same tree.
 fn wished(wish: &Path, v2: &Path) -> Result<Place, PlaceError> {
-    let unusable = |error| PlaceError::Unusable(wish.into(), error);
+    let unusable = |error| PlaceError::Unusable(wish.into(), Arc::new(error));
     // A slash at the end would make a symbolic link look like a folder; `.` and `..` are names of folders that are there.
     let plain: PathBuf = wish.components().collect();
     let plain = if plain.file_name().is_none() { wish.canonicalize().map_err(unusable)? } else { plain };
@@ -142,7 +181,7 @@ fn wished(wish: &Path, v2: &Path) -> Result<Place, PlaceError> {
 }
 
 /// Reads the marker of a quarantine.
-pub(super) fn marker(path: &Path) -> io::Result<Marker> {
+pub(crate) fn marker(path: &Path) -> io::Result<Marker> {
     use std::io::Read as _;
     let file = path.join(MARKER);
     if !file.symlink_metadata()?.is_file() {

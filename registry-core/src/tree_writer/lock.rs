@@ -1,0 +1,46 @@
+//! One writer at a time: a lock on the registry's folder, which the system takes back when its holder ends.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A lock; dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct Lock(#[expect(dead_code, reason = "held open")] File);
+
+/// Why there is no lock.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody else holds it.
+    #[error("another repair, undo or layout retention is at work on {path}: wait for it", path = .0.display())]
+    Held(PathBuf),
+    /// The file system keeps none, as some network file systems do.
+    #[error(
+        "the file system of {path} keeps no locks ({error}): make sure that nothing else repairs this registry, and say so",
+        path = .0.display(), error = .1
+    )]
+    Unsupported(PathBuf, #[source] io::Error),
+    /// The folder cannot be opened.
+    #[error("cannot open {path}: {error}", path = .0.display(), error = .1)]
+    Io(PathBuf, #[source] io::Error),
+}
+
+impl Lock {
+    /// Takes the lock of a registry's `docker/registry/v2`.
+    ///
+    /// # Errors
+    /// When it cannot be had; nobody waits for it.
+    pub(super) fn take(v2: &Path) -> Result<Self, LockError> {
+        let io = |error: io::Error| LockError::Io(v2.into(), error);
+        // Opening a FIFO would wait for somebody to write into it, and a journal may name one.
+        if !v2.metadata().map_err(io)?.is_dir() {
+            return Err(io(io::ErrorKind::NotADirectory.into()));
+        }
+        let file = File::open(v2).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(std::fs::TryLockError::WouldBlock) => Err(LockError::Held(v2.into())),
+            Err(std::fs::TryLockError::Error(error)) => Err(LockError::Unsupported(v2.into(), error)),
+        }
+    }
+}
