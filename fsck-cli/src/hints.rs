@@ -1,6 +1,8 @@
-//! What the library refuses, with the option that helps and the exit status. The library says what is wrong and knows neither.
+//! What the library refuses, leaves or fails at, with the option that helps and the exit status. The library says what is wrong and
+//! knows neither.
 
 use anyhow::anyhow;
+use registry_core::repair::{Outcome, Report, WhyFailed, WhyLeft, WhyRefused, WhyStopped};
 use registry_core::tree_writer::{LockError, PlaceError, WriteRefusal};
 
 use crate::exit::Failure;
@@ -28,4 +30,56 @@ pub fn no_place(error: PlaceError) -> Failure {
         PlaceError::NoRoot => anyhow!("{error} with --quarantine"),
         _ => error.into(),
     })
+}
+
+/// Why a step was not done; `None` where it was, or is yet to be.
+pub fn why_not_done(outcome: &Outcome) -> Option<String> {
+    let why = match outcome {
+        Outcome::Planned | Outcome::Done | Outcome::There => return None,
+        Outcome::Spared(why) => why.to_string(),
+        Outcome::Refused(why @ WhyRefused::Server { .. }) => format!("{why}, or say --online"),
+        Outcome::Refused(why) => why.to_string(),
+        Outcome::Failed(why) | Outcome::Stopped(WhyStopped::Failed(why)) => failed(why),
+        Outcome::Stopped(why) => why.to_string(),
+    };
+    Some(why)
+}
+
+fn failed(why: &WhyFailed) -> String {
+    match why {
+        WhyFailed::Quarantine { .. } | WhyFailed::OtherDevice { .. } => format!("{why} with --quarantine"),
+        _ => why.to_string(),
+    }
+}
+
+/// Why a finding stays.
+pub fn why_left(why: &WhyLeft) -> String {
+    match why {
+        WhyLeft::Deleted { is_restorable: true } => {
+            "--restore-deleted-tags brings it back, --drop-deleted-tags moves the tag aside".into()
+        }
+        WhyLeft::Deleted { is_restorable: false } => "--drop-deleted-tags moves the tag aside".into(),
+        WhyLeft::Only => "left out by --only".into(),
+        WhyLeft::Repository => "left out by --repository".into(),
+        other => other.to_string(),
+    }
+}
+
+/// A report in the words of this program, as JSON has it.
+pub fn in_words(report: &Report) -> Report {
+    let mut report = report.clone();
+    for taken in &mut report.steps {
+        let Some(why) = why_not_done(&taken.outcome) else { continue };
+        match &mut taken.outcome {
+            Outcome::Planned | Outcome::Done | Outcome::There => {}
+            Outcome::Spared(cause) => *cause = why.into(),
+            Outcome::Refused(cause) => *cause = why.into(),
+            Outcome::Failed(cause) => *cause = why.into(),
+            Outcome::Stopped(cause) => *cause = why.into(),
+        }
+    }
+    for why in report.left.iter_mut().filter_map(|left| left.why.as_mut()) {
+        *why = why_left(why).into();
+    }
+    report
 }

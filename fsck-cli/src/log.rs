@@ -7,6 +7,7 @@ use registry_core::repair::{Outcome, Taken, UndoState, Undone};
 use tracing::level_filters::LevelFilter;
 
 use crate::args::Common;
+use crate::hints;
 
 /// Starts the log as the command line asks.
 pub fn start(common: &Common) {
@@ -37,12 +38,13 @@ pub fn unanswered(common: &Common, all: &[String]) {
 /// Says which steps of a repair were refused, failed or were not reached.
 pub fn steps(common: &Common, steps: &[Taken]) {
     let one = |taken: &Taken| {
-        let (word, why) = match &taken.outcome {
-            Outcome::Refused(why) => ("refused", why),
-            Outcome::Failed(why) => ("failed", why),
-            Outcome::Stopped(why) => ("not reached", why),
+        let word = match &taken.outcome {
+            Outcome::Refused(_) => "refused",
+            Outcome::Failed(_) => "failed",
+            Outcome::Stopped(_) => "not reached",
             Outcome::Planned | Outcome::Done | Outcome::There | Outcome::Spared(_) => return None,
         };
+        let why = hints::why_not_done(&taken.outcome)?;
         Some(format!("{word}: {} {}: {why}", taken.step.action.as_str(), taken.step.path))
     };
     few(common, steps.iter().filter_map(one), "not done");

@@ -12,6 +12,7 @@ use registry_core::storage::Job;
 use registry_core::text::without_controls as safe;
 
 use crate::args::Common;
+use crate::hints;
 
 /// How many steps of one act are shown, unless everything is asked for.
 const FEW: usize = 20;
@@ -76,14 +77,14 @@ fn steps(report: &Report, common: &Common, out: &mut dyn Write) -> io::Result<()
 
 fn step(taken: &Taken, out: &mut dyn Write) -> io::Result<()> {
     let Taken { step, outcome } = taken;
-    let (style, word, why) = match outcome {
-        Outcome::Planned => (DIM, "would", None),
-        Outcome::Done => (GOOD, "done", None),
-        Outcome::There => (DIM, "so already", None),
-        Outcome::Spared(why) => (ODD, "spared", Some(why)),
-        Outcome::Refused(why) => (ODD, "refused", Some(why)),
-        Outcome::Failed(why) => (BAD, "failed", Some(why)),
-        Outcome::Stopped(why) => (BAD, "not reached", Some(why)),
+    let (style, word) = match outcome {
+        Outcome::Planned => (DIM, "would"),
+        Outcome::Done => (GOOD, "done"),
+        Outcome::There => (DIM, "so already"),
+        Outcome::Spared(_) => (ODD, "spared"),
+        Outcome::Refused(_) => (ODD, "refused"),
+        Outcome::Failed(_) => (BAD, "failed"),
+        Outcome::Stopped(_) => (BAD, "not reached"),
     };
     let place = match (&step.repository, &step.tags[..]) {
         (None, _) => String::new(),
@@ -94,8 +95,8 @@ fn step(taken: &Taken, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{style}{word}{style:#} {} {place}{}", step.action.as_str(), safe(&step.message))?;
     let bytes = if step.bytes > 0 { format!(", {}", HumanBytes(step.bytes)) } else { String::new() };
     writeln!(out, "    {DIM}{}{bytes}{DIM:#}", safe(&step.path))?;
-    if let Some(why) = why {
-        writeln!(out, "    {style}{}{style:#}", safe(why))?;
+    if let Some(why) = hints::why_not_done(outcome) {
+        writeln!(out, "    {style}{}{style:#}", safe(&why))?;
     }
     Ok(())
 }
@@ -113,7 +114,7 @@ fn left(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             (Some(name), [tag]) => format!("{}:{}", safe(name), safe(tag)),
             (Some(name), tags) => format!("{} ({} tags)", safe(name), tags.len()),
         };
-        let why = why.as_ref().map_or_else(String::new, |why| format!("; {}", safe(&why.to_string())));
+        let why = why.as_ref().map_or_else(String::new, |why| format!("; {}", safe(&hints::why_left(why))));
         writeln!(out, "{style}stays{style:#} {} {place}: {}{why}", finding.code, safe(&finding.message))?;
     }
     for what in &report.unanswered {
@@ -195,10 +196,10 @@ pub fn undone(report: &UndoReport, common: &Common, out: &mut dyn Write) -> io::
                 UndoState::Restored if common.verbose > 0 => (GOOD, "as before", None),
                 UndoState::There if common.verbose > 0 => (DIM, "so already", None),
                 UndoState::Restored | UndoState::There => continue,
-                UndoState::Taken(why) => (ODD, "left", Some(why)),
-                UndoState::Lost(why) => (BAD, "not undone", Some(why)),
+                UndoState::Taken(why) => (ODD, "left", Some(why.to_string())),
+                UndoState::Lost(why) => (BAD, "not undone", Some(why.to_string())),
             };
-            let why = why.map_or_else(String::new, |why| format!(": {}", safe(why)));
+            let why = why.map_or_else(String::new, |why| format!(": {}", safe(&why)));
             writeln!(out, "{style}{word}{style:#} {}{why}", safe(&change.path))?;
         }
         let is_restored = |change: &Undone| change.state == UndoState::Restored;

@@ -53,14 +53,14 @@ impl fmt::Display for WhyLeft {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BelowDeleted => out.write_str("only tags lead there whose manifests were probably deleted"),
-            Self::Deleted { is_restorable: true } => out.write_str(
-                "--restore-deleted-tags brings it back, --drop-deleted-tags moves the tag aside",
-            ),
-            Self::Deleted { is_restorable: false } => {
-                out.write_str("--drop-deleted-tags moves the tag aside")
+            Self::Deleted { is_restorable: true } => {
+                out.write_str("it can be brought back, or its tag moved aside, where that is asked for")
             }
-            Self::Only => out.write_str("left out by --only"),
-            Self::Repository => out.write_str("left out by --repository"),
+            Self::Deleted { is_restorable: false } => {
+                out.write_str("its tag can be moved aside, where that is asked for")
+            }
+            Self::Only => out.write_str("its code was not asked for"),
+            Self::Repository => out.write_str("its repository was not asked for"),
             Self::Name => out.write_str(
                 "its name has control characters, a backslash, or is no UTF-8, so no journal can tell it: move it by hand",
             ),

@@ -4,8 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::aside::make_aside;
+use super::causes::{WhyFailed, WhySpared};
 use super::change::{Change, UNFINISHED};
 use super::check::check;
+use super::check::look::failed;
 use super::conditions::Conditions;
 use super::made::{Folders, Made, NotMade, is_hopeless, parent};
 use super::scheduler_state;
@@ -31,7 +33,7 @@ impl Maker<'_> {
             Err(NotMade::Outcome(outcome)) => made.outcome = outcome,
             Err(NotMade::Folder(error)) => {
                 made.is_hopeless = is_hopeless(&error);
-                made.outcome = Outcome::Failed(format!("{}: {error}", change.path()));
+                made.outcome = failed(change.path(), &error);
             }
         }
         made
@@ -57,7 +59,7 @@ impl Maker<'_> {
                 let still = match check(editor, step, self.conditions) {
                     Ok(Change::Link { before: now, .. }) if now == *before => Ok(()),
                     Ok(_) => {
-                        Err(NotMade::Outcome(Outcome::Spared("it changed while it was repaired".into())))
+                        Err(NotMade::Outcome(Outcome::Spared(WhySpared::ChangedInRepair)))
                     }
                     Err(outcome) => Err(NotMade::Outcome(outcome)),
                 };
@@ -75,8 +77,7 @@ impl Maker<'_> {
                 self.folders(made, touched)?;
                 let unfinished = format!("{path}{UNFINISHED}");
                 let (from, to) = (Path::new(&unfinished), Path::new(path));
-                let supply =
-                    self.supply.ok_or_else(|| Outcome::Failed("there is nothing to fetch from".into()))?;
+                let supply = self.supply.ok_or(Outcome::Failed(WhyFailed::NoSupply))?;
                 let repository = step.repository.as_deref().unwrap_or_default();
                 editor.write(Room::Tree, from, Some(attributes), Some(*modified), &mut |out| {
                     let mut hashing = Hashing { out, hasher: Hasher::new(digest.algorithm()) };

@@ -7,6 +7,7 @@
 
 mod aside;
 mod bytes_text;
+mod causes;
 mod change;
 mod check;
 mod conditions;
@@ -28,6 +29,7 @@ mod step;
 mod supply;
 mod undo;
 
+pub use causes::{WhyFailed, WhyRefused, WhySpared, WhyStopped};
 pub use change::{Before, Change, REWRITE_MAX};
 pub(crate) use journal::Moves;
 pub use journal::{
@@ -48,4 +50,4 @@ pub use step::{Act, Outcome, Step};
 #[cfg(feature = "remote")]
 pub use supply::RegistrySupply;
 pub use supply::{Supply, SupplyError, TreeSupply};
-pub use undo::{Undo, UndoState, Undone};
+pub use undo::{OtherRegistry, Undo, UndoState, Undone, WhyLost, WhyTaken};

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::change::Change;
 use super::step::{Act, Step};
+use super::undo::why::WhyLost;
 use crate::graph::walk;
 use crate::oci::manifest::{MAX_BYTES, Role};
 use crate::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
@@ -17,8 +18,6 @@ use crate::storage::{FolderError, Kind};
 
 /// Most digests without bytes that a journal tells of one tag: a line of it has a bound.
 const TOLD_MAX: usize = 1000;
-/// How many of them a message names.
-const NAMED: usize = 2;
 
 /// What is lacking, and how: it has no bytes, or, bytes or not, no link in the repository.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -38,28 +37,23 @@ impl Lacking {
     }
 
     /// Why what needs them would be worse than it was, when that lacked no more than these; `None` when it would not.
-    fn beyond(&self, before: &[Digest]) -> Option<String> {
+    fn beyond(&self, before: &[Digest]) -> Option<WhyLost> {
         let before: HashSet<&Digest> = before.iter().collect();
-        let of = |is: fn(&Lack) -> bool| -> Vec<&Digest> {
-            let new = self.0.iter().filter(|(digest, lack)| !before.contains(digest) && is(lack));
-            new.map(|(digest, _)| digest).collect()
+        let new = || self.0.iter().filter(|(digest, _)| !before.contains(digest));
+        let having = |lack: &Lack| -> Vec<Digest> {
+            new().filter(|(_, own)| *own == lack).map(|(digest, _)| *digest).collect()
         };
-        let text = |digests: &[&Digest]| {
-            let named: Vec<_> = digests.iter().take(NAMED).map(ToString::to_string).collect();
-            let more = digests.len().saturating_sub(NAMED);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            format!("{}{more}", named.join(", "))
-        };
-        match (&of(|lack| *lack == Lack::Bytes)[..], &of(|lack| *lack == Lack::Link)[..]) {
-            ([], []) => self.0.iter().find_map(|(digest, lack)| match lack {
-                Lack::Unknown(why) if !before.contains(digest) => {
-                    Some(format!("it cannot be told whether the bytes of {digest} are still there: {why}"))
-                }
-                _ => None,
-            }),
-            ([], links) => Some(format!("what it needs has no link here any more: {}", text(links))),
-            (bytes, _) => Some(format!("its bytes were collected since: {}", text(bytes))),
+        let (bytes, links) = (having(&Lack::Bytes), having(&Lack::Link));
+        if !bytes.is_empty() {
+            return Some(WhyLost::Collected(bytes));
         }
+        if !links.is_empty() {
+            return Some(WhyLost::Unlinked(links));
+        }
+        new().find_map(|(digest, lack)| match lack {
+            Lack::Unknown(why) => Some(WhyLost::Unknown { digest: *digest, why: why.clone() }),
+            Lack::Bytes | Lack::Link => None,
+        })
     }
 
     fn note(&mut self, digest: Digest, lack: Result<Option<Lack>, FolderError>) {
@@ -97,7 +91,7 @@ pub(super) fn gone_since(
     editor: &dyn Editor,
     change: &Change,
     is_retention: bool,
-) -> Result<Option<String>, FolderError> {
+) -> Result<Option<WhyLost>, FolderError> {
     let Change::Move { path, to, lacked, .. } = change else { return Ok(None) };
     let Some(moved) = Moved::at(path).filter(|moved| is_retention || *moved != Moved::Layer) else {
         return Ok(None);

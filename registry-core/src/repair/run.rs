@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use rayon::prelude::*;
 
 use super::aside::{make_aside, write_aside};
+use super::causes::{WhyFailed, WhyRefused, WhyStopped};
 use super::change::Change;
 use super::check::check;
 use super::conditions::Conditions;
@@ -121,7 +122,7 @@ impl<'r, L: Log> Run<'r, L> {
         let mut halt = Halt { only_moves, ..Halt::default() };
         for batch in batches(steps) {
             if self.progress.is_stopped() {
-                halt.stopped.get_or_insert_with(|| "it was interrupted".into());
+                halt.stopped.get_or_insert(WhyStopped::Interrupted);
             }
             if let Some(why) = &halt.stopped {
                 outcomes.extend(batch.iter().map(|_| Outcome::Stopped(why.clone())));
@@ -138,12 +139,9 @@ impl<'r, L: Log> Run<'r, L> {
 
     fn batch(&mut self, steps: &[Step], halt: &mut Halt) -> Vec<Outcome> {
         let (editor, conditions) = (self.writer.editor(), &self.conditions);
-        let refused = self.writer.adds_only().map(|server| {
-            format!(
-                "{} (process {}) is at work on this tree: stop it, or say --online",
-                server.program, server.pid
-            )
-        });
+        let server = self.writer.adds_only();
+        let refused =
+            server.map(|server| WhyRefused::Server { program: server.program.clone(), pid: server.pid });
         let (mut aside, mut without) = (None, halt.no_aside.clone().map(Outcome::Failed));
         if without.is_none() && refused.is_none() && steps.iter().any(|step| step.action.takes_away()) {
             match self.aside() {
@@ -170,7 +168,7 @@ impl<'r, L: Log> Run<'r, L> {
         let numbers = match self.journal.announce(aside.iter().chain(changes)) {
             Ok(numbers) => numbers,
             Err(error) => {
-                let why = format!("the journal cannot be written: {error}");
+                let why = WhyStopped::Journal(error.to_string());
                 halt.stopped = Some(why.clone());
                 return give_up(checked, &Outcome::Stopped(why));
             }
@@ -208,7 +206,7 @@ impl<'r, L: Log> Run<'r, L> {
                 Err(outcome) => outcome,
                 Ok((number, made)) => {
                     if let Made { outcome: Outcome::Failed(why), is_hopeless: true, .. } = &made {
-                        halt.stopped.get_or_insert_with(|| why.clone());
+                        halt.stopped.get_or_insert_with(|| WhyStopped::Failed(why.clone()));
                     }
                     let _ = self.journal.note(number, &made.outcome);
                     made.outcome
@@ -262,11 +260,9 @@ impl<'r, L: Log> Run<'r, L> {
     fn no_aside(&self, error: &FolderError, halt: &mut Halt) -> Outcome {
         let path =
             self.writer.quarantine().map_or_else(|_| PathBuf::new(), |place| place.base.join(&place.below));
-        let why = format!(
-            "the quarantine {} cannot be made: {error}; name another folder with --quarantine",
-            path.display()
-        );
+        let why = WhyFailed::Quarantine { path: path.display().to_string(), error: error.to_string() };
         if halt.only_moves || is_hopeless(error) {
+            let why = WhyStopped::Failed(why);
             halt.stopped = Some(why.clone());
             return Outcome::Stopped(why);
         }
@@ -290,9 +286,10 @@ impl<'r, L: Log> Run<'r, L> {
         for ((room, path), error) in bad {
             for (_, made) in made.iter_mut().flatten() {
                 if made.outcome == Outcome::Done && made.folders.contains(&(room, path.clone())) {
-                    made.outcome =
-                        Outcome::Failed(format!("{}: it may not outlast a crash: {error}", path.display()));
-                    made.is_hopeless |= is_hopeless(&error);
+                    let hopeless = is_hopeless(&error);
+                    let (path, error) = (path.display().to_string(), error.to_string());
+                    made.outcome = Outcome::Failed(WhyFailed::NotSafe { path, error });
+                    made.is_hopeless |= hopeless;
                 }
             }
         }
@@ -303,9 +300,9 @@ impl<'r, L: Log> Run<'r, L> {
 #[derive(Debug, Default)]
 struct Halt {
     /// Why nothing more is done.
-    stopped: Option<String>,
+    stopped: Option<WhyStopped>,
     /// Why nothing is moved aside.
-    no_aside: Option<String>,
+    no_aside: Option<WhyFailed>,
     /// Whether nothing is left to do without a quarantine.
     only_moves: bool,
 }

@@ -7,8 +7,9 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::aside::{free, make_aside};
+use super::causes::WhySpared;
 use super::change::{Change, UNFINISHED};
-use super::check::look::{failed, spared, whole_second};
+use super::check::look::{failed, whole_second};
 use super::conditions::Conditions;
 use super::made::{NotMade, parent};
 use super::step::Outcome;
@@ -26,18 +27,18 @@ enum Broken {
 fn broken(editor: &dyn Editor) -> Result<Broken, Outcome> {
     let at = Path::new(NAME);
     let look = || editor.look(Room::Root, at).map_err(|error| failed(NAME, &error));
-    let Some(found) = look()? else { return Err(spared("it is gone")) };
+    let Some(found) = look()? else { return Err(Outcome::Spared(WhySpared::Gone)) };
     match found.kind {
         Kind::File => {}
         Kind::Folder => return Ok(Broken::Folder),
-        other => return Err(spared(format!("{} stands there now", other.describe()))),
+        other => return Err(Outcome::Spared(WhySpared::Occupied(other))),
     }
     let bytes = editor.read(Room::Root, at, MAX_BYTES + 1).map_err(|error| failed(NAME, &error))?;
     if look()?.map(|look| look.identity) != Some(found.identity) {
-        return Err(spared("it changed while it was read"));
+        return Err(Outcome::Spared(WhySpared::ChangedInReading));
     }
     if bytes.len() > MAX_BYTES {
-        return Err(spared("it is too large to be judged now"));
+        return Err(Outcome::Spared(WhySpared::TooLarge));
     }
     if fault(&bytes).is_none() {
         return Err(Outcome::There);
@@ -89,7 +90,7 @@ pub(super) fn make(
             }
             replaced
         }
-        _ => Err(NotMade::Outcome(spared("it changed while it was repaired"))),
+        _ => Err(NotMade::Outcome(Outcome::Spared(WhySpared::ChangedInRepair))),
     }
 }
 
@@ -104,7 +105,7 @@ fn replace(editor: &dyn Editor, broken: &Look, modified: Timestamp) -> Result<()
         Ok(now) if is_same(now) => {
             editor.rename((Room::Root, unfinished), (Room::Root, place), true).map_err(NotMade::Folder)
         }
-        Ok(_) => Err(NotMade::Outcome(spared("it changed while it was repaired"))),
+        Ok(_) => Err(NotMade::Outcome(Outcome::Spared(WhySpared::ChangedInRepair))),
         Err(error) => Err(NotMade::Folder(error)),
     };
     if renamed.is_err() {

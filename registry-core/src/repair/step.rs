@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::causes::{WhyFailed, WhyRefused, WhySpared, WhyStopped};
 use crate::audit::{Code, Tags};
 use crate::oci::Digest;
 
@@ -117,11 +118,11 @@ pub enum Outcome {
     /// It was so already.
     There,
     /// It is not what it was when it was planned, and stays.
-    Spared(String),
+    Spared(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhySpared),
     /// It is not done while a server runs on this tree.
-    Refused(String),
+    Refused(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhyRefused),
     /// It could not be done; nothing was changed by it, or what was is in the journal.
-    Failed(String),
+    Failed(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhyFailed),
     /// The run stopped before it.
-    Stopped(String),
+    Stopped(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhyStopped),
 }

@@ -104,9 +104,9 @@ fn without_a_quarantine_what_only_adds_is_done() {
     let stamped =
         said.split("/.registry-fsck/").map(|part| part.split_once("Z ").map_or(part, |(_, part)| part));
     insta::assert_snapshot!(names_of(&stamped.collect::<Vec<_>>().join("/.registry-fsck/TIME ")), @"
-    quarantine failed: the quarantine ROOT/.registry-fsck/TIME cannot be made: a file in the place of a folder; name another folder with --quarantine
+    quarantine failed: the quarantine ROOT/.registry-fsck/TIME cannot be made: a file in the place of a folder; name another folder
     relink Done
-    unlink failed: the quarantine ROOT/.registry-fsck/TIME cannot be made: a file in the place of a folder; name another folder with --quarantine
+    unlink failed: the quarantine ROOT/.registry-fsck/TIME cannot be made: a file in the place of a folder; name another folder
     ");
     // The link that was lost is there again.
     assert_eq!(broken(&registry.audit()).into_iter().collect::<Vec<_>>(), ["web:1"]);

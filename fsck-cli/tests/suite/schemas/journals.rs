@@ -64,10 +64,10 @@ fn outcomes() -> [Outcome; 7] {
         Outcome::Planned,
         Outcome::Done,
         Outcome::There,
-        Outcome::Spared(why()),
-        Outcome::Refused(why()),
-        Outcome::Failed(why()),
-        Outcome::Stopped(why()),
+        Outcome::Spared(why().into()),
+        Outcome::Refused(why().into()),
+        Outcome::Failed(why().into()),
+        Outcome::Stopped(why().into()),
     ]
 }
 

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use jiff::SignedDuration;
 
-use super::look::{digest, failed, is_right, link_at, look, spared};
+use super::look::{digest, failed, is_right, link_at, look};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
 use crate::repair::aside::free;
+use crate::repair::causes::{WhyFailed, WhySpared};
 use crate::repair::change::Change;
 use crate::repair::conditions::Conditions;
 use crate::repair::step::{Act, Outcome, Step};
@@ -21,10 +22,10 @@ pub(super) fn quarantine(editor: &dyn Editor, step: &Step, now: &Conditions<'_>)
     match look(editor, &data)? {
         None => return Err(Outcome::There),
         Some(look) if look.kind == Kind::File => {}
-        Some(look) => return Err(spared(format!("{} stands there now", look.kind.describe()))),
+        Some(look) => return Err(Outcome::Spared(WhySpared::Occupied(look.kind))),
     }
     if is_right(editor, digest, now)? {
-        return Err(spared("the bytes hash right now"));
+        return Err(Outcome::Spared(WhySpared::BytesRight));
     }
     moved(editor, &step.path, now)
 }
@@ -41,40 +42,40 @@ pub(super) fn unlink(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) -> 
         return if look(editor, &step.path)?.is_none() {
             Err(Outcome::There)
         } else {
-            Err(spared("the link is gone"))
+            Err(Outcome::Spared(WhySpared::LinkGone))
         };
     };
     if found.kind != Kind::File {
-        return Err(spared(format!("{} stands there now", found.kind.describe())));
+        return Err(Outcome::Spared(WhySpared::Occupied(found.kind)));
     }
     match link_at(editor, &inner)? {
-        Some(Ok(now)) if Some(now) != step.digest => return Err(spared("the link names something else now")),
-        Some(Err(())) if step.digest.is_some() => return Err(spared("the link names nothing now")),
+        Some(Ok(now)) if Some(now) != step.digest => return Err(Outcome::Spared(WhySpared::LinkNamesOther)),
+        Some(Err(())) if step.digest.is_some() => return Err(Outcome::Spared(WhySpared::LinkNamesNothing)),
         _ => {}
     }
     match Place::parse(&step.path) {
         Some(Place::LayerFolder(repository, _)) => {
             if is_young(&found, now) {
-                return Err(spared("the link was written just now: a push is under way"));
+                return Err(Outcome::Spared(WhySpared::LinkYoung));
             }
             pushed_since(editor, repository, now)?;
         }
         Some(Place::TagIndexFolder(repository, tag, entry)) => {
             let current = Place::TagLink(repository, tag).to_string();
             match link_at(editor, &current)? {
-                Some(Ok(now)) if now == entry => return Err(spared("the tag names it again")),
+                Some(Ok(now)) if now == entry => return Err(Outcome::Spared(WhySpared::NamedAgain)),
                 Some(Ok(_)) => {}
                 // Its history is all that tells what it was.
-                _ => return Err(spared("the tag's own link names nothing now")),
+                _ => return Err(Outcome::Spared(WhySpared::TagNamesNothing)),
             }
             let revision = Place::RevisionLink(repository, entry).to_string();
             let data = Place::BlobData(entry).to_string();
             let is_file = |path: &str| Ok(look(editor, path)?.is_some_and(|look| look.kind == Kind::File));
             if is_file(&revision)? && is_file(&data)? {
-                return Err(spared("it resolves now"));
+                return Err(Outcome::Spared(WhySpared::Resolves));
             }
         }
-        _ => return Err(Outcome::Failed("the step names no link that may be moved".into())),
+        _ => return Err(Outcome::Failed(WhyFailed::NoLink)),
     }
     moved(editor, &step.path, now)
 }
@@ -97,7 +98,7 @@ fn pushed_since(editor: &dyn Editor, repository: &str, now: &Conditions<'_>) -> 
         }
         let link = Place::RevisionLink(repository, digest).to_string();
         if look(editor, &link)?.is_some() {
-            return Err(spared("a manifest was pushed into this repository since it was planned"));
+            return Err(Outcome::Spared(WhySpared::ManifestPushed));
         }
     }
     Ok(())
@@ -107,7 +108,7 @@ fn pushed_since(editor: &dyn Editor, repository: &str, now: &Conditions<'_>) -> 
 pub(super) fn aside(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
     let Some(found) = look(editor, &step.path)? else { return Err(Outcome::There) };
     if found.kind == Kind::Symlink {
-        return Err(spared("a symbolic link stands there now"));
+        return Err(Outcome::Spared(WhySpared::Symlink));
     }
     let inner = |file: &str| format!("{}/{file}", step.path);
     let mut looks = vec![found];
@@ -117,7 +118,7 @@ pub(super) fn aside(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) -> R
         }
     }
     if looks.iter().any(|look| is_young(look, now)) {
-        return Err(spared("it was changed just now: somebody may be writing it"));
+        return Err(Outcome::Spared(WhySpared::Young));
     }
     moved(editor, &step.path, now)
 }
@@ -127,23 +128,23 @@ pub(super) fn retire(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) -> 
     let link = match Place::parse(&step.path) {
         Some(Place::TagFolder(repository, tag)) => Place::TagLink(repository, tag).to_string(),
         Some(Place::RevisionFolder(..) | Place::LayerFolder(..)) => format!("{}/link", step.path),
-        _ => return Err(Outcome::Failed("the step names nothing that may be retired".into())),
+        _ => return Err(Outcome::Failed(WhyFailed::NotRetired)),
     };
     let Some(found) = look(editor, &link)? else {
         return if look(editor, &step.path)?.is_none() {
             Err(Outcome::There)
         } else {
-            Err(spared("its link is gone"))
+            Err(Outcome::Spared(WhySpared::NoLink))
         };
     };
     if found.kind != Kind::File {
-        return Err(spared(format!("{} stands there now", found.kind.describe())));
+        return Err(Outcome::Spared(WhySpared::Occupied(found.kind)));
     }
     if link_at(editor, &link)? != Some(Ok(digest(step)?)) {
-        return Err(spared("it names something else now"));
+        return Err(Outcome::Spared(WhySpared::NamesOther));
     }
     if step.modified.is_some_and(|planned| planned != found.modified) {
-        return Err(spared("it was pushed again since it was planned"));
+        return Err(Outcome::Spared(WhySpared::PushedAgain));
     }
     moved(editor, &step.path, now)
 }
@@ -151,11 +152,11 @@ pub(super) fn retire(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) -> 
 /// A tag whose manifest was probably deleted: it still names that, and the manifest has no revision link.
 pub(super) fn drop_tag(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
     let Some(Place::TagFolder(repository, _)) = Place::parse(&step.path) else {
-        return Err(Outcome::Failed("the step names no tag".into()));
+        return Err(Outcome::Failed(WhyFailed::NoTag));
     };
     let revision = Place::RevisionLink(repository, digest(step)?).to_string();
     if look(editor, &revision)?.is_some() {
-        return Err(spared("its manifest has a revision link again: it was pushed since it was planned"));
+        return Err(Outcome::Spared(WhySpared::RevisionLinked));
     }
     retire(editor, step, now)
 }

@@ -8,17 +8,18 @@ use jiff::Timestamp;
 use crate::oci::Digest;
 use crate::path::Place;
 use crate::repair::conditions::Conditions;
+use crate::repair::causes::{WhyFailed, WhySpared};
 use crate::repair::step::{Outcome, Step};
 use crate::serve::{LINK_MAX, read_link};
 use crate::storage::edit::{Editor, Look, Room};
 use crate::storage::{FolderError, Kind};
 
 pub(crate) fn failed(what: &str, error: &FolderError) -> Outcome {
-    Outcome::Failed(format!("{what}: {error}"))
-}
-
-pub(crate) fn spared(why: impl Into<String>) -> Outcome {
-    Outcome::Spared(why.into())
+    let path = what.to_owned();
+    Outcome::Failed(match error {
+        FolderError::OtherDevice => WhyFailed::OtherDevice { path },
+        other => WhyFailed::Disk { path, error: other.to_string() },
+    })
 }
 
 pub(crate) fn look(editor: &dyn Editor, path: &str) -> Result<Option<Look>, Outcome> {
@@ -31,7 +32,7 @@ pub(crate) fn look(editor: &dyn Editor, path: &str) -> Result<Option<Look>, Outc
 
 /// The digest that a step is about.
 pub(crate) fn digest(step: &Step) -> Result<Digest, Outcome> {
-    step.digest.ok_or_else(|| Outcome::Failed("the step names no digest".into()))
+    step.digest.ok_or(Outcome::Failed(WhyFailed::NoDigest))
 }
 
 /// What a link says now; `None` when there is none.
@@ -51,11 +52,8 @@ pub(crate) fn to_be_made(editor: &dyn Editor, room: Room, path: &str) -> Result<
         match editor.look(room, folder) {
             Ok(Some(look)) if look.kind == Kind::Folder => break,
             Ok(Some(look)) => {
-                return Err(Outcome::Failed(format!(
-                    "{}: {} in the place of a folder",
-                    folder.display(),
-                    look.kind.describe()
-                )));
+                let path = folder.display().to_string();
+                return Err(Outcome::Failed(WhyFailed::NotAFolder { path, kind: look.kind }));
             }
             Ok(None) => missing.push(folder.display().to_string()),
             Err(error) => return Err(failed(&folder.display().to_string(), &error)),
@@ -79,7 +77,7 @@ pub(crate) fn is_right(editor: &dyn Editor, digest: Digest, now: &Conditions<'_>
         .map_err(|error| failed(&path, &error))?;
     let after = look(editor, &path)?;
     if after.map(|look| look.identity) != Some(before.identity) {
-        return Err(spared(format!("{path} changed while it was hashed")));
+        return Err(Outcome::Spared(WhySpared::ChangedInHashing(path)));
     }
     if found != digest {
         return Ok(false);

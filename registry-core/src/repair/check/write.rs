@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::look::{digest, failed, is_right, link_at, look, spared, to_be_made, whole_second};
+use super::look::{digest, failed, is_right, link_at, look, to_be_made, whole_second};
 use crate::oci::{Algorithm, Digest, Manifest};
 use crate::path::Place;
+use crate::repair::causes::{WhyFailed, WhySpared};
 use crate::repair::change::{Before, Change, REWRITE_MAX};
 use crate::repair::conditions::Conditions;
 use crate::repair::step::{Outcome, Step};
@@ -20,7 +21,7 @@ pub(super) fn rebuild(editor: &dyn Editor, step: &Step) -> Result<Change, Outcom
             Ok(Change::Folder { made })
         }
         Some(look) if look.kind == Kind::Folder => Err(Outcome::There),
-        Some(look) => Err(spared(format!("{} stands there now", look.kind.describe()))),
+        Some(look) => Err(Outcome::Spared(WhySpared::Occupied(look.kind))),
     }
 }
 
@@ -38,10 +39,10 @@ pub(super) fn link(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) -> Re
             }
             Some(keep(editor, step, &look)?)
         }
-        Some(look) => return Err(spared(format!("{} stands there now", look.kind.describe()))),
+        Some(look) => return Err(Outcome::Spared(WhySpared::Occupied(look.kind))),
     };
     if !is_right(editor, digest, now)? {
-        return Err(spared("the bytes it would name do not hash to its digest, or are gone"));
+        return Err(Outcome::Spared(WhySpared::BytesWrong));
     }
     let made = to_be_made(editor, Room::Tree, &step.path)?;
     Ok(Change::Link { path: step.path.clone(), digest, modified: whole_second(now.now), made, before })
@@ -54,7 +55,7 @@ fn in_its_repository(editor: &dyn Editor, step: &Step) -> Result<(), Outcome> {
     };
     match look(editor, &Place::Manifests(repository).to_string())? {
         Some(found) if found.kind == Kind::Folder => Ok(()),
-        _ => Err(spared("its repository is gone")),
+        _ => Err(Outcome::Spared(WhySpared::RepositoryGone)),
     }
 }
 
@@ -64,9 +65,7 @@ fn keep(editor: &dyn Editor, step: &Step, look: &Look) -> Result<Before, Outcome
         .read(Room::Tree, Path::new(&step.path), REWRITE_MAX + 1)
         .map_err(|error| failed(&step.path, &error))?;
     if bytes.len() > REWRITE_MAX {
-        return Err(Outcome::Failed(format!(
-            "the file in its place is larger than {REWRITE_MAX} bytes, too large to be kept in the journal: move it away by hand"
-        )));
+        return Err(Outcome::Failed(WhyFailed::TooLargeToKeep { most: REWRITE_MAX }));
     }
     let Attributes { mode, user, group } = look.attributes;
     Ok(Before { bytes, mode, user, group, modified: look.modified })
@@ -78,11 +77,11 @@ fn keep(editor: &dyn Editor, step: &Step, look: &Look) -> Result<Before, Outcome
 pub(super) fn restore(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
     let digest = digest(step)?;
     let Some(Place::TagLink(repository, tag)) = Place::parse(&step.path) else {
-        return Err(Outcome::Failed("the step names no tag".into()));
+        return Err(Outcome::Failed(WhyFailed::NoTag));
     };
     let folder = Place::TagFolder(repository, tag).to_string();
     if look(editor, &folder)?.is_none_or(|look| look.kind != Kind::Folder) {
-        return Err(spared("the tag is gone"));
+        return Err(Outcome::Spared(WhySpared::TagGone));
     }
     let before = match look(editor, &step.path)? {
         None => None,
@@ -90,13 +89,13 @@ pub(super) fn restore(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) ->
             match link_at(editor, &step.path)? {
                 Some(Ok(now)) if now == digest => return Err(Outcome::There),
                 Some(Ok(now)) if now.algorithm() == Algorithm::Sha256 => {
-                    return Err(spared("the tag was pushed since it was planned"));
+                    return Err(Outcome::Spared(WhySpared::TagPushed));
                 }
                 _ => {}
             }
             Some(keep(editor, step, &look)?)
         }
-        Some(look) => return Err(spared(format!("{} stands there now", look.kind.describe()))),
+        Some(look) => return Err(Outcome::Spared(WhySpared::Occupied(look.kind))),
     };
     let history = Place::TagIndexAlgorithm(repository, tag, Algorithm::Sha256).to_string();
     let mut is_named = false;
@@ -111,14 +110,14 @@ pub(super) fn restore(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) ->
             is_named = true;
         } else if look(editor, &Place::BlobData(entry).to_string())?.is_some() {
             // Served or not: it may be the newer push.
-            return Err(spared("the bytes of another entry of its history are here now"));
+            return Err(Outcome::Spared(WhySpared::OtherEntry));
         }
     }
     if !is_named {
-        return Err(spared("its history does not name this manifest any more"));
+        return Err(Outcome::Spared(WhySpared::NotInHistory));
     }
     if !resolves(editor, repository, digest, now)? {
-        return Err(spared("the manifest that its history names does not resolve any more"));
+        return Err(Outcome::Spared(WhySpared::HistoryUnresolved));
     }
     let made = to_be_made(editor, Room::Tree, &step.path)?;
     Ok(Change::Link { path: step.path.clone(), digest, modified: whole_second(now.now), made, before })
@@ -150,10 +149,10 @@ pub(super) fn fetch(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) -> R
             return Err(if is_right(editor, digest, now)? {
                 Outcome::There
             } else {
-                spared("other bytes are there now")
+                Outcome::Spared(WhySpared::OtherBytes)
             });
         }
-        Some(look) => return Err(spared(format!("{} stands there now", look.kind.describe()))),
+        Some(look) => return Err(Outcome::Spared(WhySpared::Occupied(look.kind))),
     }
     let made = to_be_made(editor, Room::Tree, &path)?;
     Ok(Change::Data { path, digest, modified: whole_second(now.now), made })

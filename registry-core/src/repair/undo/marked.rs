@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::why::{OtherRegistry, WhyLost};
 use crate::repair::journal::Told;
 use crate::storage::FolderError;
 use crate::storage::edit::{Editor, Room};
@@ -14,7 +15,7 @@ use crate::tree_writer::{MARKER, Marker};
 pub(super) struct Marked<'m> {
     editor: &'m dyn Editor,
     told: &'m Told,
-    known: HashMap<String, Option<String>>,
+    known: HashMap<String, Option<WhyLost>>,
 }
 
 impl<'m> Marked<'m> {
@@ -23,43 +24,36 @@ impl<'m> Marked<'m> {
     }
 
     /// Why nothing is moved back out of a quarantine; `None` when its marker names this registry.
-    pub(super) fn why_not(&mut self, quarantine: &str) -> Result<Option<String>, FolderError> {
+    pub(super) fn why_not(&mut self, quarantine: &str) -> Result<Option<WhyLost>, FolderError> {
         if let Some(known) = self.known.get(quarantine) {
             return Ok(known.clone());
         }
         let path = format!("{quarantine}/{MARKER}");
         let why = match self.read(&path)? {
-            None => Some(format!(
-                "the quarantine's marker is gone ({}): nothing else tells that this was moved out of this registry",
-                self.shown(&path)
-            )),
-            Some(None) => Some(format!("{} marks no quarantine", self.shown(&path))),
-            Some(Some(marker)) => self.others(&path, &marker),
+            None => Some(WhyLost::NoMarker { marker: self.shown(&path) }),
+            Some(None) => Some(WhyLost::BadMarker { marker: self.shown(&path) }),
+            Some(Some(marker)) => self.others(&path, &marker).map(WhyLost::OtherRegistry),
         };
         self.known.insert(quarantine.to_owned(), why.clone());
         Ok(why)
     }
 
     /// Whose quarantine a marker tells of, if of another registry. One that was not written to its end tells of none.
-    pub(super) fn is_others(&self, path: &str) -> Result<Option<String>, FolderError> {
+    pub(super) fn is_others(&self, path: &str) -> Result<Option<OtherRegistry>, FolderError> {
         Ok(self.read(path)?.flatten().and_then(|marker| self.others(path, &marker)))
     }
 
     /// Why something is not where it was moved to.
-    pub(super) fn why_gone(&self) -> Result<String, FolderError> {
+    pub(super) fn why_gone(&self) -> Result<WhyLost, FolderError> {
         if self.editor.look(Room::Aside, Path::new("."))?.is_none() {
-            return Ok(format!(
-                "the folder that the quarantine lies in is gone: {}",
-                escape(&self.told.aside)
-            ));
+            return Ok(WhyLost::NoFolder { folder: escape(&self.told.aside) });
         }
-        Ok("it is neither here nor in the quarantine: it was purged, or this is another tree".into())
+        Ok(WhyLost::Gone)
     }
 
-    fn others(&self, path: &str, marker: &Marker) -> Option<String> {
+    fn others(&self, path: &str, marker: &Marker) -> Option<OtherRegistry> {
         let is_ours = marker.tree == self.told.tree;
-        let say = || format!("{} names another registry, {}", self.shown(path), escape(&marker.tree));
-        (!is_ours).then(say)
+        (!is_ours).then(|| OtherRegistry { marker: self.shown(path), tree: escape(&marker.tree) })
     }
 
     fn read(&self, path: &str) -> Result<Option<Option<Marker>>, FolderError> {

@@ -5,6 +5,7 @@ mod marked;
 mod ours;
 mod scheduler_state;
 mod since;
+pub(super) mod why;
 mod written;
 
 use std::path::Path;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use self::marked::Marked;
 use self::ours::{names_what_is_ours, quarantine};
 use self::since::Since;
+pub use self::why::{OtherRegistry, WhyLost, WhyTaken};
 use super::change::{Change, UNFINISHED};
 use super::journal::Told;
 use super::needs;
@@ -43,9 +45,9 @@ pub enum UndoState {
     /// It was so already: the change was never made, or is undone.
     There,
     /// Something was done there since, which stays.
-    Taken(String),
+    Taken(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhyTaken),
     /// It cannot be undone.
-    Lost(String),
+    Lost(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhyLost),
 }
 
 /// What is known of an undo under way.
@@ -98,8 +100,8 @@ impl Changes<'_> {
         let mut since = Since::new(self.editor, told);
         let mut marked = Marked::new(self.editor, told);
         let refused = self.is_registry(told).map_or_else(
-            |error| Some(error.to_string()),
-            |is| (!is).then(|| "the journal is of a folder that is no registry".to_owned()),
+            |error| Some(WhyLost::Disk(error.to_string())),
+            |is| (!is).then_some(WhyLost::NoRegistry),
         );
         let mut so_far = SoFar { is_retention: told.changes.iter().any(needs::retires), is_lost: false };
         let one = |change: &Change| {
@@ -107,10 +109,10 @@ impl Changes<'_> {
                 return UndoState::Lost(why.clone());
             }
             if !names_what_is_ours(change) {
-                return UndoState::Lost("the journal names a place that no repair touches".into());
+                return UndoState::Lost(WhyLost::NotOurs);
             }
             let state = self.one(change, so_far, &mut since, &mut marked);
-            let state = state.unwrap_or_else(|error| UndoState::Lost(error.to_string()));
+            let state = state.unwrap_or_else(|error| UndoState::Lost(WhyLost::Disk(error.to_string())));
             so_far.is_lost |= matches!(state, UndoState::Lost(_));
             state
         };
@@ -149,7 +151,7 @@ impl Changes<'_> {
                 Ok(match (was_there, is_there) {
                     (false, _) => UndoState::There,
                     (true, false) => UndoState::Restored,
-                    (true, true) => UndoState::Taken("something was put into it since".into()),
+                    (true, true) => UndoState::Taken(WhyTaken::FolderUsed),
                 })
             }
             Change::Link { .. } => self.link(change, since),
@@ -171,7 +173,7 @@ impl Changes<'_> {
         (path, to): (&str, &str),
         made: &[String],
         marked: &mut Marked<'_>,
-        gone: impl FnOnce() -> Result<Option<String>, FolderError>,
+        gone: impl FnOnce() -> Result<Option<WhyLost>, FolderError>,
     ) -> Result<UndoState, FolderError> {
         let (inside, outside) = (Path::new(path), Path::new(to));
         let folder = quarantine(path, to).unwrap_or(to);
@@ -194,9 +196,7 @@ impl Changes<'_> {
                 UndoState::Restored
             }
             (Some(_), None) => UndoState::There,
-            (Some(_), Some(_)) => {
-                UndoState::Taken(format!("something is there again; what was moved aside stays at {to}"))
-            }
+            (Some(_), Some(_)) => UndoState::Taken(WhyTaken::ThereAgain { to: to.to_owned() }),
             (None, None) => return Ok(UndoState::Lost(marked.why_gone()?)),
         };
         if unmarked.is_none() {
@@ -227,13 +227,13 @@ impl Changes<'_> {
         };
         if names.iter().any(|name| name != MARKER) {
             if is_lost {
-                return Ok(UndoState::Lost("what cannot be put back is still in the quarantine".into()));
+                return Ok(UndoState::Lost(WhyLost::QuarantineUsed));
             }
-            return Ok(UndoState::Taken("something is still in the quarantine".into()));
+            return Ok(UndoState::Taken(WhyTaken::QuarantineUsed));
         }
         if !names.is_empty() {
-            if let Some(why) = marked.is_others(marker)? {
-                return Ok(UndoState::Taken(why));
+            if let Some(other) = marked.is_others(marker)? {
+                return Ok(UndoState::Taken(WhyTaken::OtherRegistry(other)));
             }
             self.editor.remove_file(Room::Aside, Path::new(marker))?;
         }

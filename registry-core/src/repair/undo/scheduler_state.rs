@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::marked::Marked;
 use super::ours::quarantine;
+use super::why::WhyTaken;
 use super::{Changes, UndoState};
 use crate::storage::edit::{Look, Room};
 use crate::storage::scheduler_state::{EMPTY, MAX_BYTES, NAME};
@@ -29,10 +30,10 @@ impl Changes<'_> {
             Some(look) => self.is_empty_state(look, written)?,
             None => false,
         };
+        if let Some(why) = unmarked.clone().filter(|_| there.is_some() && (here.is_none() || is_empty)) {
+            return Ok(UndoState::Lost(why));
+        }
         let state = match (&here, &there) {
-            (None, Some(_)) | (Some(_), Some(_)) if unmarked.is_some() && (here.is_none() || is_empty) => {
-                return Ok(UndoState::Lost(unmarked.unwrap_or_default()));
-            }
             (None, Some(_)) => {
                 self.editor.rename((Room::Aside, aside), (Room::Root, place), false)?;
                 UndoState::Restored
@@ -46,9 +47,7 @@ impl Changes<'_> {
                 self.editor.remove_file(Room::Aside, aside)?;
                 UndoState::There
             }
-            (Some(_), Some(_)) => {
-                UndoState::Taken(format!("it was written again since; what was moved aside stays at {to}"))
-            }
+            (Some(_), Some(_)) => UndoState::Taken(WhyTaken::StateRewritten { to: to.to_owned() }),
             (Some(_), None) if !is_empty => UndoState::There,
             (_, None) => return Ok(UndoState::Lost(marked.why_gone()?)),
         };

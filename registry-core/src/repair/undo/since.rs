@@ -14,11 +14,6 @@ use crate::repair::journal::Told;
 use crate::storage::edit::{Editor, Room};
 use crate::storage::{FolderError, Kind};
 
-/// Why a link stays.
-pub(super) const INTO: &str = "a manifest was pushed or linked here since, and may rely on it: undo later repairs first, or remove it by hand";
-/// Why bytes stay.
-pub(super) const ANYWHERE: &str = "a manifest was pushed or linked since, and may rely on it: undo later repairs first, or remove it by hand";
-
 /// Folders below `repositories` deeper than this are none that a name of 255 signs leads to.
 const DEPTH_MAX: usize = 130;
 

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use super::since::{self, Since};
+use super::since::Since;
+use super::why::WhyTaken;
 use super::{Changes, UndoState};
 use crate::path::Place;
 use crate::repair::change::{Before, Change, UNFINISHED};
@@ -34,7 +35,7 @@ impl Changes<'_> {
         let state = match (&look, &bytes, before) {
             (None, _, None) => UndoState::There,
             (Some(look), Some(bytes), _) if ours(look, bytes) && relied_on()? => {
-                UndoState::Taken(since::INTO.into())
+                UndoState::Taken(WhyTaken::ReliedOnHere)
             }
             (Some(look), Some(bytes), None) if ours(look, bytes) => {
                 self.editor.remove_file(Room::Tree, at)?;
@@ -51,8 +52,8 @@ impl Changes<'_> {
             {
                 UndoState::There
             }
-            (Some(_), ..) => UndoState::Taken("it was written again since".into()),
-            (None, ..) => UndoState::Taken("it was removed since".into()),
+            (Some(_), ..) => UndoState::Taken(WhyTaken::Rewritten),
+            (None, ..) => UndoState::Taken(WhyTaken::Removed),
         };
         if !matches!(state, UndoState::Taken(_)) {
             self.remove_unfinished(Room::Tree, path)?;
@@ -70,15 +71,15 @@ impl Changes<'_> {
             None => UndoState::There,
             Some(look) if look.kind == Kind::File && look.modified == *modified => {
                 if self.editor.hash(Room::Tree, at, digest.algorithm())? != *digest {
-                    UndoState::Taken("other bytes are there now".into())
+                    UndoState::Taken(WhyTaken::OtherBytes)
                 } else if since.pushed_anywhere()? {
-                    UndoState::Taken(since::ANYWHERE.into())
+                    UndoState::Taken(WhyTaken::ReliedOn)
                 } else {
                     self.editor.remove_file(Room::Tree, at)?;
                     UndoState::Restored
                 }
             }
-            Some(_) => UndoState::Taken("it was written again since".into()),
+            Some(_) => UndoState::Taken(WhyTaken::Rewritten),
         };
         if !matches!(state, UndoState::Taken(_)) {
             self.remove_unfinished(Room::Tree, path)?;

@@ -45,15 +45,18 @@ impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
     fn held(&mut self, outcome: repair::Outcome) -> Option<Held> {
         let (outcome, why) = match outcome {
             repair::Outcome::Done | repair::Outcome::There => return None,
-            repair::Outcome::Spared(why) => (Outcome::Spared, why),
-            repair::Outcome::Failed(why) => (Outcome::Failed, why),
-            repair::Outcome::Refused(why) | repair::Outcome::Stopped(why) => {
-                self.applied.stopped.get_or_insert_with(|| Stopped::Halted(why.clone()));
-                (Outcome::Stopped, why)
-            }
+            repair::Outcome::Spared(why) => (Outcome::Spared, why.to_string()),
+            repair::Outcome::Failed(why) => (Outcome::Failed, why.to_string()),
+            repair::Outcome::Refused(why) => self.halted(why.to_string()),
+            repair::Outcome::Stopped(why) => self.halted(why.to_string()),
             repair::Outcome::Planned => (Outcome::Stopped, "it was not tried".into()),
         };
         Some(Held { outcome, why })
+    }
+
+    fn halted(&mut self, why: String) -> (Outcome, String) {
+        self.applied.stopped.get_or_insert_with(|| Stopped::Halted(why.clone()));
+        (Outcome::Stopped, why)
     }
 
     /// Tells what became of a row: nothing held it, and it is gone, or why it is not.

@@ -274,10 +274,7 @@ impl Editor for FdEditor {
                     Err(errno) => Err(errno.into()),
                 }
             }
-            Err(Errno::XDEV) => Err(refused(
-                Errno::XDEV,
-                "it lies on another file system; name a folder on its own with --quarantine",
-            )),
+            Err(Errno::XDEV) => Err(FolderError::OtherDevice),
             other => Ok(other?),
         }
     }

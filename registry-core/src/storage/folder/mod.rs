@@ -68,6 +68,9 @@ pub enum FolderError {
     /// A symbolic link on the way that is not followed.
     #[error("{}", Kind::Symlink.describe())]
     Symlink,
+    /// It cannot be moved: its new place is on another file system.
+    #[error("it lies on another file system")]
+    OtherDevice,
     /// Anything else that the source answers.
     #[error("{0}")]
     Io(#[from] io::Error),
