@@ -58,9 +58,7 @@ impl Maker<'_> {
                 })?;
                 let still = match check(editor, step, self.conditions) {
                     Ok(Change::Link { before: now, .. }) if now == *before => Ok(()),
-                    Ok(_) => {
-                        Err(NotMade::Outcome(Outcome::Spared(WhySpared::ChangedInRepair)))
-                    }
+                    Ok(_) => Err(NotMade::Outcome(Outcome::Spared(WhySpared::ChangedInRepair))),
                     Err(outcome) => Err(NotMade::Outcome(outcome)),
                 };
                 let renamed = still.and_then(|()| {

@@ -363,8 +363,8 @@ fn a_tag_that_was_probably_deleted_through_the_api() {
     };
     insta::assert_snapshot!(deleted(None), @"
     left [child-link-missing] repositories/app/_manifests/revisions/sha256/765f7e57/link (only tags lead there whose manifests were probably deleted)
-    left [tag-target-unlinked] repositories/app/_manifests/revisions/sha256/ab8eac21/link (--restore-deleted-tags brings it back, --drop-deleted-tags moves the tag aside)
-    left [tag-target-unlinked] repositories/app/_manifests/revisions/sha256/e74cb118/link (--restore-deleted-tags brings it back, --drop-deleted-tags moves the tag aside)
+    left [tag-target-unlinked] repositories/app/_manifests/revisions/sha256/ab8eac21/link (it can be brought back, or its tag moved aside, where that is asked for)
+    left [tag-target-unlinked] repositories/app/_manifests/revisions/sha256/e74cb118/link (it can be brought back, or its tag moved aside, where that is asked for)
     ");
     insta::assert_snapshot!(deleted(Some(DeletedTags::Restore)), @"
     relink [child-link-missing] repositories/app/_manifests/revisions/sha256/765f7e57/link -> sha256:765f7e57

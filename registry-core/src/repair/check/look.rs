@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use crate::oci::Digest;
 use crate::path::Place;
-use crate::repair::conditions::Conditions;
 use crate::repair::causes::{WhyFailed, WhySpared};
+use crate::repair::conditions::Conditions;
 use crate::repair::step::{Outcome, Step};
 use crate::serve::{LINK_MAX, read_link};
 use crate::storage::edit::{Editor, Look, Room};

@@ -148,9 +148,9 @@ impl fmt::Display for WhyLost {
             Self::NoFolder { folder } => {
                 write!(out, "the folder that the quarantine lies in is gone: {folder}")
             }
-            Self::Gone => {
-                out.write_str("it is neither here nor in the quarantine: it was purged, or this is another tree")
-            }
+            Self::Gone => out.write_str(
+                "it is neither here nor in the quarantine: it was purged, or this is another tree",
+            ),
             Self::QuarantineUsed => out.write_str("what cannot be put back is still in the quarantine"),
             Self::Collected(digests) => write!(out, "its bytes were collected since: {}", some(digests)),
             Self::Unlinked(digests) => {
