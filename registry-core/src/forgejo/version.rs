@@ -108,12 +108,12 @@ async fn other(http: &Http, base: &Url, credentials: &Credentials, first: &Answe
         let is_package_registry = registry
             .header("www-authenticate")
             .is_some_and(|given| given.contains("service=\"container_registry\""));
-        return Ok(if is_package_registry {
-            "its /v2 is that of a Forgejo, Gitea or GitLab, and the API of Forgejo is not there; does a proxy hide it?"
-                .into()
+        return if is_package_registry {
+            Ok("its /v2 is that of a Forgejo, Gitea or GitLab, and the API of Forgejo is not there; does a proxy hide it?"
+                .into())
         } else {
-            "this is an OCI registry and no Forgejo; name it with --registry".into()
-        });
+            Err(Error::NoForgejo { what: first.what.clone() })
+        };
     }
     let what = if first.is_page() { "a web page with status 404 came: " } else { "" };
     let server = first.header("server").map(crate::registry::quote).filter(|name| !name.is_empty());

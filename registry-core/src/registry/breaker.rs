@@ -23,7 +23,7 @@ impl fmt::Display for GaveUp {
         let Self { seconds, last } = self;
         write!(
             out,
-            "no request succeeded for {seconds} s (--give-up-after), so nothing else is asked; the last ended with: {last}"
+            "no request succeeded for {seconds} s, so nothing else is asked; the last ended with: {last}"
         )
     }
 }
@@ -158,7 +158,7 @@ mod tests {
             breaker.note(fails(), now + Duration::from_secs(second));
         }
         breaker.note(Sign::Answers, now + Duration::from_secs(33));
-        insta::assert_snapshot!(breaker.gave_up().unwrap(), @"no request succeeded for 31 s (--give-up-after), so nothing else is asked; the last ended with: GET /v2/: status 502");
+        insta::assert_snapshot!(breaker.gave_up().unwrap(), @"no request succeeded for 31 s, so nothing else is asked; the last ended with: GET /v2/: status 502");
     }
 
     #[test]

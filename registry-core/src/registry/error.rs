@@ -52,8 +52,7 @@ pub enum Error {
     },
     /// A registry that sends credentials to another host, which was not named.
     #[error(
-        "the token service of {registry} is {service}, another host; credentials do not go there unless it is named: \
-         --token-service {service}"
+        "the token service of {registry} is {service}, another host; credentials do not go there unless it is named"
     )]
     TokenService {
         /// Address of the registry.
@@ -62,14 +61,18 @@ pub enum Error {
         service: String,
     },
     /// The server has nobody of this name.
-    #[error(
-        "{what}: there is no owner \"{name}\" on this server; --owner names a user or an organisation as its page does"
-    )]
+    #[error("{what}: there is no owner \"{name}\" on this server")]
     NoOwner {
         /// Method and path.
         what: String,
         /// The name.
         name: String,
+    },
+    /// A registry where a Forgejo was expected.
+    #[error("{what}: this is an OCI registry and no Forgejo")]
+    NoForgejo {
+        /// Method and path.
+        what: String,
     },
     /// A status that says nothing about the thing asked for.
     #[error("{what}: status {status}{}", said(.message))]

@@ -104,8 +104,7 @@ pub use refusal::{Refusal, Reversal};
 pub use registry::RegistrySource;
 #[cfg(feature = "remote")]
 pub use server::{
-    Armed, Cause, DeleteError, Deleted, Doomed, Incomplete, Listed, Listing, Permission, Reader, Unanswered,
-    Writer,
+    Armed, DeleteError, Deleted, Doomed, Incomplete, Listed, Listing, Permission, Reader, Unanswered, Writer,
 };
 pub use skip::Skip;
 pub use source::{Source, SourceKind};

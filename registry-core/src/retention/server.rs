@@ -1,7 +1,6 @@
 //! What retention asks of a server, and what it may do to one. Reading and writing are two traits: whoever plans holds a
 //! reader, which has no way to delete.
 
-use std::fmt;
 use std::future::Future;
 
 use jiff::Timestamp;
@@ -48,53 +47,23 @@ pub struct Incomplete {
 }
 
 /// A question that got no answer: the thing asked for is unknown, not absent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unanswered {
-    /// What happened.
-    pub why: String,
-    /// Whose doing that is.
-    pub cause: Cause,
-}
-
-/// Whose doing it is that there is no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// The server's, or the way to it.
-    Server,
-    /// The server does not take these credentials.
-    Credentials,
-    /// What was asked about is not on this server: whoever named it erred.
-    Name,
-    /// The run gave up before, because nothing succeeded for too long.
-    GaveUp,
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unanswered {
+    /// The registry did not answer it.
+    #[error(transparent)]
+    Registry(#[from] Error),
+    /// A source has no answer for a reason of its own.
+    #[error("{0}")]
+    Other(String),
 }
 
 impl Unanswered {
-    /// No answer from a server that might have given one.
+    /// No answer for a reason that is no [`Error`] of a registry.
     pub fn new(why: impl Into<String>) -> Self {
-        Self { why: why.into(), cause: Cause::Server }
+        Self::Other(why.into())
     }
 }
-
-impl From<Error> for Unanswered {
-    fn from(error: Error) -> Self {
-        let cause = match error {
-            Error::Refused { .. } => Cause::Credentials,
-            Error::NoOwner { .. } => Cause::Name,
-            Error::GaveUp { .. } => Cause::GaveUp,
-            _ => Cause::Server,
-        };
-        Self { why: error.to_string(), cause }
-    }
-}
-
-impl fmt::Display for Unanswered {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.why)
-    }
-}
-
-impl std::error::Error for Unanswered {}
 
 /// How a deletion ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -129,9 +129,9 @@ async fn put_back(
     let (package, version, digest) = (row.package.clone(), row.version.clone(), row.digest);
     row.state = match is_there(writer, row).await {
         Ok(Some(state)) => state,
-        Err(unanswered) => UndoState::Lost(unanswered.why),
+        Err(unanswered) => UndoState::Lost(unanswered.to_string()),
         Ok(None) => match put_children(writer, contents, there, &package, digest).await {
-            Err(unanswered) => UndoState::Lost(unanswered.why),
+            Err(unanswered) => UndoState::Lost(unanswered.to_string()),
             Ok(seen) => {
                 let done = put(writer, contents, &package, &version, digest).await;
                 if done.is_ok() {
@@ -167,7 +167,7 @@ async fn came_of(writer: &impl Writer, row: &mut Undone, done: Result<(), Unansw
     };
     match is_there(writer, row).await {
         Ok(Some(UndoState::Back | UndoState::There)) => UndoState::Restored,
-        Ok(_) => UndoState::Lost(unanswered.why),
+        Ok(_) => UndoState::Lost(unanswered.to_string()),
         Err(again) => UndoState::Unknown(format!("{unanswered}; then {again}")),
     }
 }

@@ -61,7 +61,7 @@ async fn servers_are_told_apart() {
         _ => reply(404),
     })
     .await;
-    insta::assert_snapshot!(registry, @"GET /api/forgejo/v1/version: this is an OCI registry and no Forgejo; name it with --registry");
+    insta::assert_snapshot!(registry, @"GET /api/forgejo/v1/version: this is an OCI registry and no Forgejo");
     let other = refused(|_| reply(404)).await;
     insta::assert_snapshot!(other, @"GET /api/forgejo/v1/version: this is neither Forgejo nor Gitea nor a registry");
     let page = refused(|_| reply(200).body("<html>Log in")).await;
@@ -130,7 +130,7 @@ async fn lists_that_cannot_be_true_are_not_believed() {
     assert!(truncated.contains("not the JSON of this API"), "{truncated}");
     let owner =
         error(|_| json(404, r#"{"message":"user redirect does not exist [name: viktor]","url":"x"}"#)).await;
-    insta::assert_snapshot!(owner, @r#"GET /api/v1/packages/Viktor: there is no owner "viktor" on this server; --owner names a user or an organisation as its page does"#);
+    insta::assert_snapshot!(owner, @r#"GET /api/v1/packages/Viktor: there is no owner "viktor" on this server"#);
     let private = error(|_| {
         json(403, r#"{"message":"token does not have at least one of required scope(s): [read:package]"}"#)
     })

@@ -91,7 +91,8 @@ async fn credentials_do_not_go_to_a_token_service_elsewhere() {
     })
     .await;
     let error = server.client_of(user()).tags("app").await.unwrap_err().to_string();
-    let named = format!("credentials do not go there unless it is named: --token-service {}", elsewhere.url);
+    let named =
+        format!(" is {}, another host; credentials do not go there unless it is named", elsewhere.url);
     assert!(error.ends_with(&named), "{error}");
     assert!(elsewhere.asked().is_empty());
     // Without credentials there is nothing to lose.
