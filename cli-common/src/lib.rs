@@ -7,6 +7,7 @@ pub mod connection;
 pub mod credentials;
 pub mod exit;
 pub mod file;
+pub mod hints;
 pub mod interrupt;
 pub mod log;
 pub mod metrics;

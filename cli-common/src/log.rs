@@ -11,6 +11,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::args::Format;
+use crate::hints;
 
 /// How many of a kind are named.
 const FEW: usize = 5;
@@ -102,7 +103,7 @@ pub fn error(error: &anyhow::Error) {
     tracing::error!("{}", with_causes(error));
 }
 
-/// An error with what caused it, on one line.
+/// An error with what caused it, on one line, and the option that helps.
 pub fn with_causes(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1) {
@@ -112,7 +113,7 @@ pub fn with_causes(error: &anyhow::Error) -> String {
             text = format!("{text}: {cause}");
         }
     }
-    text
+    text + &hints::of(error).unwrap_or_default()
 }
 
 /// Says the first of some lines as errors, and then what `rest` makes of how many more there are.

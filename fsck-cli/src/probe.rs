@@ -12,6 +12,7 @@ use indicatif::HumanCount;
 use jiff::{SignedDuration, Timestamp};
 use registry_cli::connection::{Budget, runtime};
 use registry_cli::credentials;
+use registry_cli::log::with_causes;
 use registry_core::Stop;
 use registry_core::audit::{Coverage, OnlineOptions, Report, ReportOptions, Role};
 use registry_core::forgejo::Forgejo;
@@ -69,7 +70,7 @@ pub fn run(args: &ProbeArgs) -> Result<u8, Failure> {
     if let Some(path) = &args.state
         && let Err(error) = state::write(path, &past)
     {
-        tracing::error!("{error:#}");
+        tracing::error!("{}", with_causes(&error));
         report.exit_status |= exit::INCOMPLETE;
     }
     if !reporting::write_metrics(&args.common, &report, &Extra::default()) {
@@ -184,7 +185,7 @@ impl<'a> Probe<'a> {
             }
             Err(error) => match error.downcast_ref::<Error>() {
                 Some(Error::Address { .. } | Error::Name(_)) => return Err(Failure::Usage(error)),
-                _ => seen.unread.push((".".into(), format!("{error:#}"))),
+                _ => seen.unread.push((".".into(), with_causes(&error))),
             },
         }
         let judging = JudgeOptions {

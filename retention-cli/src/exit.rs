@@ -1,7 +1,7 @@
 //! Exit statuses, and which one wins. Decided here and nowhere else.
 
 use registry_core::registry::Error;
-use registry_core::retention::{Applied, Cause, Outcome, Plan, Stopped, Unanswered};
+use registry_core::retention::{Applied, Outcome, Plan, Stopped, Unanswered};
 
 pub use registry_cli::exit::INTERRUPTED;
 
@@ -47,6 +47,7 @@ impl Failure {
             | Error::Name(_)
             | Error::Malformed { .. }
             | Error::NoOwner { .. }
+            | Error::NoForgejo { .. }
             | Error::TokenService { .. } => Self::Usage(error.into()),
             Error::GaveUp { .. } => Self::GaveUp(error.into()),
             // Whoever may not even read may not delete.
@@ -57,13 +58,11 @@ impl Failure {
 
     /// A server that was opened, and does not tell what there is.
     pub fn of_list(unanswered: Unanswered) -> Self {
-        let cause = unanswered.cause;
-        let error = anyhow::Error::new(unanswered);
-        match cause {
-            Cause::Name => Self::Usage(error),
-            Cause::Credentials => Self::Forbidden(error),
-            Cause::Server => Self::Io(error),
-            Cause::GaveUp => Self::GaveUp(error),
+        match unanswered {
+            Unanswered::Registry(error @ Error::NoOwner { .. }) => Self::Usage(error.into()),
+            Unanswered::Registry(error @ Error::Refused { .. }) => Self::Forbidden(error.into()),
+            Unanswered::Registry(error @ Error::GaveUp { .. }) => Self::GaveUp(error.into()),
+            other => Self::Io(other.into()),
         }
     }
 

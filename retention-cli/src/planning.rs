@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use registry_cli::args::Jobs;
 use registry_cli::connection::Connection;
+use registry_cli::hints::GAVE_UP;
 use registry_cli::log;
 use registry_cli::progress::Line;
 use registry_core::retention::{self as core, Cache, Plan, PushTimes, Record, SourceKind};
@@ -249,7 +250,7 @@ impl<'a> Planning<'a> {
     /// Says that the run gave up on its servers, and counts it: nothing is acted on then, whatever was planned before.
     pub fn gave_up(&self, tally: &mut Tally) -> bool {
         let Some(why) = self.connector.gave_up() else { return false };
-        let failure = Failure::GaveUp(anyhow!("{why}; the run ends here, and nothing is deleted"));
+        let failure = Failure::GaveUp(anyhow!("{why}; the run ends here, and nothing is deleted{GAVE_UP}"));
         log::error(failure.error());
         tally.failed(&failure);
         true

@@ -55,7 +55,8 @@ impl Puller<'_> {
     async fn manifest(&mut self, image: &Reference) -> Result<(), Failure> {
         let mut waiting = vec![(image.clone(), None)];
         while let Some((image, size)) = waiting.pop() {
-            let (body, digest) = self.client.pull_manifest_raw(&image, &RegistryAuth::Anonymous, ACCEPTED).await?;
+            let (body, digest) =
+                self.client.pull_manifest_raw(&image, &RegistryAuth::Anonymous, ACCEPTED).await?;
             let (manifest, _) = self.client.pull_manifest(&image, &RegistryAuth::Anonymous).await?;
             if size.is_some_and(|size| i64::try_from(body.len()) != Ok(size)) {
                 return Err(Failure::Broken(format!("{digest} has {} bytes", body.len())));

@@ -226,7 +226,7 @@ impl Reader for Server {
 impl Writer for Server {
     async fn delete(&self, doomed: &Doomed<'_>) -> Result<Deleted, DeleteError> {
         let version = doomed.version;
-        self.request().map_err(|unanswered| DeleteError::Failed(unanswered.why))?;
+        self.request().map_err(|unanswered| DeleteError::Failed(unanswered.to_string()))?;
         self.asked.lock().unwrap().1 += 1;
         if self.is_forbidden {
             return Err(DeleteError::Forbidden("403: you must change your password".into()));

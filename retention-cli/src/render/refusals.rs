@@ -1,5 +1,6 @@
 //! What failed or was refused, on standard error: there it is met whatever standard output shows, and where that goes.
 
+use registry_cli::hints::GAVE_UP;
 use registry_cli::log::few;
 use registry_core::retention::{Applied, AppliedRow, Outcome, PackagePlan, PackageState, Plan, Stopped};
 
@@ -42,10 +43,9 @@ pub(super) fn why(stopped: &Stopped) -> String {
     match stopped {
         Stopped::Worse(why) => format!("a kept image got worse: {why}"),
         Stopped::Journal(why) => format!("the journal cannot be written: {why}"),
-        Stopped::Forbidden(why)
-        | Stopped::Unread(why)
-        | Stopped::GaveUp(why)
-        | Stopped::Halted(why)
-        | Stopped::Interrupted(why) => why.clone(),
+        Stopped::GaveUp(why) => format!("{why}{GAVE_UP}"),
+        Stopped::Forbidden(why) | Stopped::Unread(why) | Stopped::Halted(why) | Stopped::Interrupted(why) => {
+            why.clone()
+        }
     }
 }
