@@ -71,6 +71,9 @@ impl FromStr for ImageReference {
             Some((host, path)) if scheme.is_some() || host.starts_with('[') => {
                 (Some(host), Cow::Owned(format!("localhost/{path}")))
             }
+            None if scheme.is_some() => {
+                return Err(ParseImageError::Grammar { text: short(text), why: "it has no name".into() });
+            }
             _ => (None, Cow::Borrowed(rest)),
         };
         let reference: Reference = rest.parse().map_err(|error: ParseError| ParseImageError::Grammar {
@@ -129,7 +132,7 @@ mod tests {
             format!("{} {reference}", reference.address()).replace(&digest, "sha256:ab…")
         };
         insta::assert_snapshot!(read("git.example.org/team/app:v1"), @"https://git.example.org git.example.org/team/app:v1");
-        insta::assert_snapshot!(read(&format!("docker://git.example.org:3000/team/app:v1@{digest}")), @"http://[::1]:5000 [::1]:5000/app:v1");
+        insta::assert_snapshot!(read(&format!("docker://git.example.org:3000/team/app:v1@{digest}")), @"https://git.example.org:3000 git.example.org:3000/team/app:v1@sha256:ab…");
         insta::assert_snapshot!(read(&format!("127.0.0.1:5000/app@{digest}")), @"http://127.0.0.1:5000 127.0.0.1:5000/app@sha256:ab…");
         insta::assert_snapshot!(read("[::1]:5000/app:v1"), @"http://[::1]:5000 [::1]:5000/app:v1");
         insta::assert_snapshot!(read("localhost/app"), @"http://localhost localhost/app:latest");
@@ -141,12 +144,12 @@ mod tests {
     #[test]
     fn what_is_no_reference_is_told() {
         let error = |text: &str| text.parse::<ImageReference>().unwrap_err().to_string();
-        insta::assert_snapshot!(error("dir://x/y"), @r#""h.example/Team/App:v1" is no image: invalid reference format; write host/owner/name:tag, the names in lower case"#);
+        insta::assert_snapshot!(error("dir://x/y"), @r#""dir" is no transport of a registry; write host/owner/name:tag"#);
         insta::assert_snapshot!(error("h.example/Team/App:v1"), @r#""h.example/Team/App:v1" is no image: invalid reference format; write host/owner/name:tag, the names in lower case"#);
         insta::assert_snapshot!(error("h.example/app:-v"), @r#""h.example/app:-v" is no image: invalid reference format; write host/owner/name:tag, the names in lower case"#);
         insta::assert_snapshot!(error("h.example/app@sha256:12"), @r#""h.example/app@sha256:12" is no image: invalid reference format; write host/owner/name:tag, the names in lower case"#);
-        insta::assert_snapshot!(error(&format!("h.example/app@sha384:{}", "0".repeat(96))), @"");
-        insta::assert_snapshot!(error("http://registry"), @"");
-        insta::assert_snapshot!(error(""), @"");
+        insta::assert_snapshot!(error(&format!("h.example/app@sha256:{}", "A".repeat(64))).replace(&"A".repeat(64), "A…"), @r#""h.example/app@sha256:A…" is no image: "sha256:A…" is not supported: the hash is not exactly 64 lower-case hexadecimal characters"#);
+        insta::assert_snapshot!(error("http://registry"), @r#""http://registry" is no image: it has no name; write host/owner/name:tag, the names in lower case"#);
+        insta::assert_snapshot!(error(""), @r#""" is no image: repository name must have at least one component; write host/owner/name:tag, the names in lower case"#);
     }
 }
