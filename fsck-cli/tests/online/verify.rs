@@ -41,9 +41,9 @@ fn references_that_are_none_exit_16() {
     }
     insta::assert_snapshot!(all, @r#"
     error: invalid value 'ftp://x/app' for '[REFERENCE]...': "ftp" is no transport of a registry; write host/owner/name:tag
-    error: invalid value 'localhost/App:v1' for '[REFERENCE]...': "App" is no repository: the name holds characters that a registry refuses
-    error: invalid value 'localhost/app:-x' for '[REFERENCE]...': "-x" is no tag: the name holds characters that a registry refuses
-    error: invalid value 'localhost/app@sha256:1' for '[REFERENCE]...': "sha256:1" is no digest: the hash is not exactly 64 lower-case hexadecimal characters
+    error: invalid value 'localhost/App:v1' for '[REFERENCE]...': "localhost/App:v1" is no image: invalid reference format; write host/owner/name:tag, the names in lower case
+    error: invalid value 'localhost/app:-x' for '[REFERENCE]...': "localhost/app:-x" is no image: invalid reference format; write host/owner/name:tag, the names in lower case
+    error: invalid value 'localhost/app@sha256:1' for '[REFERENCE]...': "localhost/app@sha256:1" is no image: invalid reference format; write host/owner/name:tag, the names in lower case
     error: invalid value 'oci-archive://x' for '[REFERENCE]...': "oci-archive" is no transport of a registry; write host/owner/name:tag
     "#);
 }
