@@ -37,7 +37,9 @@ pub struct Layout {
 fn failure(error: LayoutError) -> Failure {
     match error {
         LayoutError::Cache { .. } | LayoutError::Text => Failure::Usage(whole(error)),
-        LayoutError::LooksLikeCache(_) => Failure::Guard(whole(error)),
+        LayoutError::LooksLikeCache(_) => {
+            Failure::Guard(anyhow!("{error}; --role primary says that images are pushed here"))
+        }
         _ => Failure::Io(whole(error)),
     }
 }
@@ -173,7 +175,10 @@ impl Layout {
     /// Moves aside what a plan lets go.
     pub fn apply(self, plan: VerifiedPlan<'_>, journal: &mut FileJournal) -> Applied {
         let Some(mut writer) = self.writer else {
-            return Applied::not_tried(&plan, Stopped::Halted("this run may not change anything".into()));
+            return Applied::not_tried(
+                &plan,
+                Stopped::Halted("this run may not change anything".to_owned().into()),
+            );
         };
         let steps = Arc::new(Progress::default());
         interrupt::watch(&steps);

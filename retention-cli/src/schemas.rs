@@ -106,9 +106,9 @@ fn journals_and_results_are_valid() {
         package: package.clone(),
         version: version.clone(),
         outcome: core::Outcome::Spared,
-        reason: Some("it moved".into()),
+        reason: Some("it moved".to_owned().into()),
     };
-    let stopped = Some(core::Stopped::Worse("v2 is broken".into()));
+    let stopped = Some(core::Stopped::Worse("v2 is broken".to_owned().into()));
     let applied = core::Applied {
         schema: core::APPLIED_SCHEMA.into(),
         plan_digest: digest.to_string(),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::decision::Action;
 use super::journal::Outcome;
 use super::plan::{PackageState, Plan};
+use super::stays::{WhyHalted, WhyStays, WhyUnread, WhyWorse};
 
 /// The name of the shape of a result.
 pub const SCHEMA: &str = "registry-retention/apply-result/1";
@@ -36,7 +37,8 @@ pub struct AppliedRow {
     pub outcome: Outcome,
     /// Why, where it did not go.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub reason: Option<String>,
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub reason: Option<WhyStays>,
 }
 
 /// Why a run ended before its plan did.
@@ -47,15 +49,15 @@ pub enum Stopped {
     /// These credentials may not delete.
     Forbidden(String),
     /// A kept image got worse.
-    Worse(String),
+    Worse(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhyWorse),
     /// What is kept could not be looked at again.
-    Unread(String),
+    Unread(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhyUnread),
     /// The server does not answer any more.
     GaveUp(String),
     /// The journal could not be written.
     Journal(String),
     /// On a tree: the disk or the journal refuses.
-    Halted(String),
+    Halted(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhyHalted),
     /// It was asked to stop.
     Interrupted(String),
 }

@@ -19,7 +19,8 @@ use super::order::{Step, steps};
 use super::package::Package;
 use super::plan::{PackagePlan, PackageState, Plan};
 use super::record::{RecordedManifest, RecordedPackage};
-use super::server::{DeleteError, Deleted, Doomed, Writer};
+use super::server::{DeleteError, Deleted, Doomed, Unanswered, Writer};
+use super::stays::{WhyStays, WhyUnread};
 use super::verified::VerifiedPlan;
 use crate::Stop;
 
@@ -67,7 +68,7 @@ enum Went {
     /// It is gone.
     Gone,
     /// It may still be there, and why.
-    Stays(String),
+    Stays(WhyStays),
     /// It stays.
     Spared(Spared),
 }
@@ -76,22 +77,22 @@ enum Went {
 #[derive(Debug, Clone)]
 enum Spared {
     /// It is not what was planned any more, or something that stays needs it.
-    Moved(String),
+    Moved(WhyStays),
     /// Whether it moved could not be found out, or what needs it could not be deleted.
-    Failed(String),
+    Failed(WhyStays),
 }
 
 impl Spared {
     /// Why what `version` needs stays with it.
     fn held_by(&self, version: &str) -> Self {
-        let why = format!("{version} stays, which needs it");
+        let why = WhyStays::NeededBy(version.to_owned());
         match self {
             Self::Moved(_) => Self::Moved(why),
             Self::Failed(_) => Self::Failed(why),
         }
     }
 
-    fn outcome(self) -> (Outcome, String) {
+    fn outcome(self) -> (Outcome, WhyStays) {
         match self {
             Self::Moved(why) => (Outcome::Spared, why),
             Self::Failed(why) => (Outcome::Failed, why),
@@ -145,7 +146,7 @@ impl<J: Journal> Run<'_, J> {
         is_asked
     }
 
-    fn outcome(&mut self, package: &str, version: &str, outcome: Outcome, reason: Option<String>) {
+    fn outcome(&mut self, package: &str, version: &str, outcome: Outcome, reason: Option<WhyStays>) {
         let (package, version) = (package.to_owned(), version.to_owned());
         self.applied.rows.push(AppliedRow { package, version, outcome, reason });
     }
@@ -185,9 +186,10 @@ impl<J: Journal> Run<'_, J> {
                 let digest = after.digest;
                 let spared = match &now {
                     Ok(now) if is_gone(of, now, &digest) => continue,
-                    Ok(_) => Spared::Moved(format!("{digest} is still there in {name}")),
+                    Ok(_) => Spared::Moved(WhyStays::SubjectThere { digest, package: name.to_owned() }),
                     Err(why) => {
-                        Spared::Failed(format!("whether {digest} is gone from {name} is not known: {why}"))
+                        let (package, why) = (name.to_owned(), why.clone());
+                        Spared::Failed(WhyStays::SubjectUnknown { digest, package, why })
                     }
                 };
                 there.insert((*after).clone(), spared);
@@ -208,35 +210,35 @@ impl<J: Journal> Run<'_, J> {
             return;
         }
         self.stop_if_asked(writer);
-        let all = |run: &mut Self, outcome: Outcome, why: &str| {
+        let all = |run: &mut Self, outcome: Outcome, why: WhyStays| {
             for row in &doomed {
-                run.outcome(&planned.name, &row.version, outcome, Some(why.to_owned()));
+                run.outcome(&planned.name, &row.version, outcome, Some(why.clone()));
             }
         };
         self.give_up(writer);
         if self.applied.stopped.is_some() {
-            all(self, Outcome::Stopped, "the run stopped before this package");
+            all(self, Outcome::Stopped, WhyStays::StoppedBefore);
             return;
         }
         let recorded = match unless_stopped(writer, Box::pin(collect_one(writer, &planned.name, how))).await {
             Some(Ok(recorded)) => recorded,
             Some(Err(why)) => {
-                all(self, Outcome::Failed, &format!("the package could not be listed again: {why}"));
+                all(self, Outcome::Failed, WhyStays::Unlisted(why.to_string()));
                 return;
             }
             None => {
                 self.stop_if_asked(writer);
-                all(self, Outcome::Stopped, STOPPED);
+                all(self, Outcome::Stopped, WhyStays::Asked);
                 return;
             }
         };
         let before = recorded.package();
         if let Some(why) = unread(&before) {
-            all(self, Outcome::Failed, &format!("the package could not be read again: {why}"));
+            all(self, Outcome::Failed, WhyStays::Unread(why));
             return;
         }
         if let Some(why) = moved(planned, &before) {
-            all(self, Outcome::Stopped, &why);
+            all(self, Outcome::Stopped, WhyStays::Drifted(why));
             return;
         }
         let only_early;
@@ -251,26 +253,21 @@ impl<J: Journal> Run<'_, J> {
             return;
         }
         if !self.save(&planned.name, &recorded, &before, &order) {
-            all(self, Outcome::Stopped, "the journal could not be written");
+            all(self, Outcome::Stopped, WhyStays::NoJournal);
             return;
         }
         if self.undo_window
             && let Err(why) = hold(writer, planned, &recorded, &before).await
         {
             if self.stop_if_asked(writer) {
-                all(self, Outcome::Stopped, STOPPED);
+                all(self, Outcome::Stopped, WhyStays::Asked);
             } else {
-                all(self, Outcome::Failed, &format!("what goes could not be held for an undo: {why}"));
+                all(self, Outcome::Failed, WhyStays::NotHeld(why.to_string()));
             }
             return;
         }
         for row in left {
-            self.outcome(
-                &planned.name,
-                &row.version,
-                Outcome::Spared,
-                Some("no safe order was found".into()),
-            );
+            self.outcome(&planned.name, &row.version, Outcome::Spared, Some(WhyStays::NoOrder));
         }
         self.steps(writer, planned, &order, pass.held(&order)).await;
         self.check(writer, planned, &before, how).await;
@@ -318,7 +315,7 @@ impl<J: Journal> Run<'_, J> {
                 self.give_up(writer);
                 if self.stop_if_asked(writer) || self.applied.stopped.is_some() {
                     self.outcome(name, &row.version, Outcome::Stopped, None);
-                    held.entry(number).or_insert_with(|| Spared::Failed("the run stopped".into()));
+                    held.entry(number).or_insert_with(|| Spared::Failed(WhyStays::RunStopped));
                     continue;
                 }
                 if let Some(why) = &why {
@@ -359,11 +356,11 @@ impl<J: Journal> Run<'_, J> {
         };
         if !self.note(&entry) {
             self.outcome(package, &row.version, Outcome::Stopped, None);
-            return Went::Stays("the journal could not be written".into());
+            return Went::Stays(WhyStays::NoJournal);
         }
         if let Some(spared) = changed(writer, package, step, std::iter::once(row)).await {
             let (outcome, why) = spared.clone().outcome();
-            self.done(package, row, outcome, Some(&why));
+            self.done(package, row, outcome, Some(why));
             return Went::Spared(spared);
         }
         let doomed = Doomed { package, version: &row.version, id: row.id, digest: step.digest, together };
@@ -376,13 +373,14 @@ impl<J: Journal> Run<'_, J> {
             }
             Err(DeleteError::Failed(why)) => (Outcome::Failed, Some(why)),
         };
-        self.done(package, row, outcome, why.as_ref());
-        why.map_or(Went::Gone, |why| Went::Stays(format!("{} could not be deleted: {why}", row.version)))
+        self.done(package, row, outcome, why.clone().map(WhyStays::Answer));
+        let version = row.version.clone();
+        why.map_or(Went::Gone, |why| Went::Stays(WhyStays::NotDeleted { version, why }))
     }
 
-    fn done(&mut self, package: &str, row: &super::Version, outcome: Outcome, why: Option<&String>) {
+    fn done(&mut self, package: &str, row: &super::Version, outcome: Outcome, why: Option<WhyStays>) {
         self.note(&Entry::Done { package: package.to_owned(), version: row.version.clone(), outcome });
-        self.outcome(package, &row.version, outcome, why.cloned());
+        self.outcome(package, &row.version, outcome, why);
     }
 
     /// Looks at the kept images again: one that was whole and is not any more stops the run.
@@ -401,7 +399,7 @@ impl<J: Journal> Run<'_, J> {
             }
             Some(Err(why)) => {
                 self.give_up(writer);
-                let why = format!("{}: what is kept could not be looked at again: {why}", planned.name);
+                let why = WhyUnread::Kept { package: planned.name.clone(), why: why.to_string() };
                 self.applied.stopped.get_or_insert(Stopped::Unread(why));
                 return;
             }
@@ -426,12 +424,15 @@ async fn changed<'r>(
 ) -> Option<Spared> {
     for row in rows {
         let name = &row.version;
-        let again = |why| Some(Spared::Failed(format!("{name} could not be read again: {why}")));
+        let again = |why: Unanswered| {
+            let why = WhyStays::RowUnread { version: name.clone(), why: why.to_string() };
+            Some(Spared::Failed(why))
+        };
         match writer.row(package, name).await {
             Ok(None) => {}
             Ok(Some(now)) if mark(now.id, now.created_at) == mark(row.id, row.created_at) => {}
             Ok(Some(_)) => {
-                return Some(Spared::Moved(format!("{name} was pushed again since it was planned")));
+                return Some(Spared::Moved(WhyStays::Repushed(name.clone())));
             }
             Err(why) => return again(why),
         }
@@ -440,7 +441,7 @@ async fn changed<'r>(
             match writer.head(package, name).await {
                 Ok(None) => {}
                 Ok(Some(digest)) if digest == step.digest => {}
-                Ok(Some(_)) => return Some(Spared::Moved(format!("{name} names another manifest now"))),
+                Ok(Some(_)) => return Some(Spared::Moved(WhyStays::Renamed(name.clone()))),
                 Err(why) => return again(why),
             }
         }

@@ -10,6 +10,7 @@ use super::follow::followed;
 use super::health::{Health, healths};
 use super::package::{ManifestId, Package, State};
 use super::plan::{PackagePlan, Version};
+use super::stays::{Drift, WhyUnread, WhyWorse};
 use crate::text::escape;
 
 /// What tells a row from a later one of the same name: its number, which a re-push changes, else its time. With a number
@@ -31,7 +32,7 @@ pub(super) fn unread(now: &Package) -> Option<String> {
 
 /// Why nothing may go in a package that changed since it was planned: a new row reaches something that is to go, or a kept
 /// image is gone or worse already.
-pub(super) fn moved(planned: &PackagePlan, now: &Package) -> Option<String> {
+pub(super) fn moved(planned: &PackagePlan, now: &Package) -> Option<Drift> {
     let rows = planned.versions.iter();
     let known: HashMap<&str, _> =
         rows.clone().map(|row| (row.version.as_str(), (mark(row.id, row.created_at), row.digest))).collect();
@@ -44,14 +45,13 @@ pub(super) fn moved(planned: &PackagePlan, now: &Package) -> Option<String> {
             continue;
         }
         let Some(manifest) = row.manifest else {
-            return Some(format!("{} is new and cannot be read", row.version));
+            return Some(Drift::Unreadable { version: row.version.to_string() });
         };
         // The same row with another digest: the plan was made from something that was not true.
         let planned = planned.versions.iter().find(|one| one.version == *row.version && row.id.is_some());
         if let Some(planned) = planned.filter(|one| one.id == row.id && one.digest != digest) {
-            let was =
-                planned.digest.map_or_else(|| "something unknown".to_owned(), |digest| digest.to_string());
-            return Some(format!("{} names {}, and the plan has {was}", row.version, now.digest(manifest)));
+            let (version, now) = (row.version.to_string(), now.digest(manifest));
+            return Some(Drift::OtherDigest { version, now, planned: planned.digest });
         }
         let subject = now.info(manifest).and_then(|info| info.subject);
         let follows = followed(&row.version).and_then(|subject| now.find(&subject));
@@ -60,25 +60,24 @@ pub(super) fn moved(planned: &PackagePlan, now: &Package) -> Option<String> {
             reached.into_iter().flatten().find(|one| doomed.contains(one))
         });
         if let Some(needed) = needed {
-            return Some(format!("{} is new and needs {}", row.version, now.digest(needed)));
+            return Some(Drift::Needs { version: row.version.to_string(), needed: now.digest(needed) });
         }
     }
     already_worse(planned, now)
 }
 
 /// A kept image that is not there as the plan counted on it: fewer than asked for would stay.
-fn already_worse(planned: &PackagePlan, now: &Package) -> Option<String> {
+fn already_worse(planned: &PackagePlan, now: &Package) -> Option<Drift> {
     let (health, is) = (healths(now), Rows::of(now));
     let broken: HashSet<&str> = planned.broken.iter().map(String::as_str).collect();
     for row in planned.versions.iter().filter(|row| row.action == Action::Keep && !row.version.contains(':'))
     {
         let name = escape(&row.version);
         match is.get(&row.version) {
-            None => return Some(format!("{name} was to stay and is gone since it was planned")),
+            None => return Some(Drift::Gone { version: row.version.clone() }),
             Some(Some(manifest)) if Some(now.digest(manifest)) == row.digest => {
                 if let (Health::Broken(part), false) = (health[manifest.index()], broken.contains(&*name)) {
-                    let part = now.digest(part);
-                    return Some(format!("{name} was whole when it was planned, and {part} is gone since"));
+                    return Some(Drift::Broken { version: row.version.clone(), part: now.digest(part) });
                 }
             }
             Some(_) => {}
@@ -90,7 +89,7 @@ fn already_worse(planned: &PackagePlan, now: &Package) -> Option<String> {
 /// A tag pushed between the last look at a package and a deletion, which needs what went. Nothing can hinder that; it is
 /// told, so that it is pushed again.
 #[cfg(feature = "remote")]
-pub(super) fn orphaned(planned: &PackagePlan, again: &Package) -> Option<String> {
+pub(super) fn orphaned(planned: &PackagePlan, again: &Package) -> Option<WhyWorse> {
     let known: HashSet<_> =
         planned.versions.iter().map(|row| (row.version.as_str(), mark(row.id, row.created_at))).collect();
     let doomed = planned.versions.iter().filter(|row| row.action == Action::Delete);
@@ -101,10 +100,7 @@ pub(super) fn orphaned(planned: &PackagePlan, again: &Package) -> Option<String>
         let reached = again.leaves_first([row.manifest?]);
         let lost = reached.into_iter().filter(|one| matches!(again.state(*one), State::Absent));
         let lost = lost.map(|one| again.digest(one)).find(|one| doomed.contains(one))?;
-        let (package, tag) = (&planned.name, escape(&row.version));
-        Some(format!(
-            "{package}:{tag} was pushed during this run and needs {lost}, which went; push it again"
-        ))
+        Some(WhyWorse::Pushed { package: planned.name.clone(), tag: row.version.to_string(), lost })
     })
 }
 
@@ -121,27 +117,29 @@ pub(super) fn worse(planned: &PackagePlan, before: &Package, now: &Package) -> O
         if before.digest(at) != digest || healthy[at.index()] != Health::Whole {
             continue;
         }
-        let (is_worse, why) = match is.get(version) {
-            None => (true, "is gone now".to_owned()),
-            Some(None) => match &now.unreadable {
-                Some(why) => (false, format!("could not be looked at again: {why}")),
-                None => (true, "is listed and does not answer now".to_owned()),
+        let (package, tag) = (planned.name.clone(), version.clone());
+        let stopped = match is.get(version) {
+            None => Stopped::Worse(WhyWorse::Gone { package, tag }),
+            Some(None) => match now.unreadable.clone() {
+                Some(why) => Stopped::Unread(WhyUnread::Tag { package, tag, why }),
+                None => Stopped::Worse(WhyWorse::NoAnswer { package, tag }),
             },
             // A tag that somebody moved meanwhile is no damage of ours.
             Some(Some(other)) if now.digest(other) != digest => continue,
             Some(Some(same)) => match health[same.index()] {
                 Health::Whole => continue,
                 Health::Unknown(part) => {
-                    (false, format!("could not be looked at again: {}", why_unread(now, part)))
+                    Stopped::Unread(WhyUnread::Tag { package, tag, why: why_unread(now, part) })
                 }
-                Health::Broken(part) => (true, format!("is not now: {} does not answer", now.digest(part))),
+                Health::Broken(part) => {
+                    Stopped::Worse(WhyWorse::Broken { package, tag, part: now.digest(part) })
+                }
             },
         };
-        let why = format!("{}:{} was whole before this run and {why}", planned.name, escape(version));
-        if is_worse {
-            return Some(Stopped::Worse(why));
+        if matches!(stopped, Stopped::Worse(_)) {
+            return Some(stopped);
         }
-        unread.get_or_insert(Stopped::Unread(why));
+        unread.get_or_insert(stopped);
     }
     unread
 }

@@ -62,6 +62,8 @@ mod reversal;
 pub(crate) mod server;
 mod skip;
 mod source;
+#[cfg(any(feature = "remote", feature = "storage"))]
+mod stays;
 mod undecided;
 #[cfg(feature = "remote")]
 mod undo;
@@ -108,6 +110,8 @@ pub use server::{
 };
 pub use skip::Skip;
 pub use source::{Source, SourceKind};
+#[cfg(any(feature = "remote", feature = "storage"))]
+pub use stays::{Drift, WhyHalted, WhyStays, WhyUnread, WhyWorse};
 pub use undecided::{Undecided, UndecidedImages};
 #[cfg(feature = "remote")]
 pub use undo::{UndoState, Undone, undo};

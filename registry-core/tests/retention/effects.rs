@@ -146,7 +146,7 @@ proptest! {
 
 pub fn outcomes(applied: &Applied) -> String {
     let lines = applied.rows.iter().map(|row| {
-        let why = row.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+        let why = row.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         format!("{:?} {}{why}", row.outcome, row.version)
     });
     lines.collect::<Vec<_>>().join("\n")

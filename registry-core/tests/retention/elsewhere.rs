@@ -183,7 +183,7 @@ fn outcomes(applied: &Applied, makers: [&Maker; 2]) -> String {
                 row.outcome,
                 row.package,
                 row.version,
-                row.reason.as_deref().unwrap_or("")
+                row.reason.as_ref().map(ToString::to_string).unwrap_or_default()
             )
             .trim()
             .to_owned()

@@ -65,7 +65,7 @@ fn damage_was_seen_weeks_later_by_a_node_with_an_empty_cache() {
     server.events.push((1, Box::new(move |model| model.rows.retain(|_, row| row.digest != child))));
     let (applied, _) = run(&server, &plan);
     let Some(Stopped::Worse(why)) = applied.stopped else { panic!("{applied:?}") };
-    insta::assert_snapshot!(maker.named(&why), @"app:v3 was whole before this run and is not now: <v3/arm64> does not answer");
+    insta::assert_snapshot!(maker.named(&why.to_string()), @"app:v3 was whole before this run and is not now: <v3/arm64> does not answer");
 }
 
 /// <https://github.com/snok/container-retention-policy/issues/67>

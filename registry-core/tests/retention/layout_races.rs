@@ -169,6 +169,7 @@ fn told(applied: &Applied) -> String {
     lines.sort();
     match &applied.stopped {
         Some(Stopped::Worse(_)) => lines.push("stopped: worse".into()),
+        Some(Stopped::Halted(why)) => lines.push(format!("stopped: Halted({:?})", why.to_string())),
         Some(other) => lines.push(format!("stopped: {other:?}")),
         None => {}
     }
@@ -275,6 +276,7 @@ fn what_was_pushed_too_late_stops_the_run() {
     stopped: worse
     ");
     let Some(Stopped::Worse(why)) = &applied.stopped else { panic!("{applied:?}") };
+    let why = why.to_string();
     assert!(
         why.starts_with("app:again needs sha256:") && why.ends_with("undo this run by its journal"),
         "{why}"

@@ -19,7 +19,7 @@ fn applied(maker: &Maker, keep_last: u32, arm: impl FnOnce(&mut Server)) -> (Str
 
 fn worse(maker: &Maker, stopped: Option<Stopped>) -> String {
     let Some(Stopped::Worse(why)) = stopped else { panic!("{stopped:?}") };
-    maker.named(&why)
+    maker.named(&why.to_string())
 }
 
 /// Two tags on one old image, and two newer images.
@@ -170,7 +170,7 @@ fn a_kept_image_that_cannot_be_read_again_is_not_called_broken() {
     let kept = Model::of(&maker).rows["v2"].digest;
     let (_, stopped, _) = applied(&maker, 1, |server| server.silent.extend([kept]));
     let Some(Stopped::Unread(why)) = stopped else { panic!("{stopped:?}") };
-    insta::assert_snapshot!(maker.named(&why), @"app:v2 was whole before this run and could not be looked at again: tag v2: 502 Bad Gateway");
+    insta::assert_snapshot!(maker.named(&why.to_string()), @"app:v2 was whole before this run and could not be looked at again: tag v2: 502 Bad Gateway");
 }
 
 #[test]

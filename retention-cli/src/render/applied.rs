@@ -7,6 +7,7 @@ use registry_cli::styles::{BAD, GOOD};
 use registry_core::retention::{Applied, AppliedRow, Outcome};
 use registry_core::text::without_controls as safe;
 
+use super::hints;
 use super::refusals::why;
 use crate::args::Common;
 
@@ -28,7 +29,8 @@ pub fn write(
                 Outcome::AlreadyGone => "already gone",
                 Outcome::Stopped | Outcome::Deleted => "not tried",
             };
-            let reason = row.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
+            let reason =
+                row.reason.as_ref().map_or_else(String::new, |why| format!(": {}", hints::stays(why)));
             let style = if row.outcome == Outcome::AlreadyGone { GOOD } else { BAD };
             writeln!(
                 out,

@@ -1,6 +1,9 @@
-//! Why nothing goes in a package, with the option that helps. The library says what is wrong and knows no options.
+//! Why nothing goes in a package and why a row stays, with the option that helps. The library says what is wrong and knows no options.
 
-use registry_core::retention::{Loss, NotPlanned, PackagePlan, Refusal, Skip};
+use registry_core::repair::{WhyFailed, WhyStopped};
+use registry_core::retention::{
+    Applied, Loss, NotPlanned, PackagePlan, Refusal, Skip, Stopped, WhyHalted, WhyStays,
+};
 use registry_core::text::escape;
 
 /// Why nothing goes in a package, and what helps; `None` where it was planned.
@@ -30,4 +33,40 @@ fn hint(why: &NotPlanned, package: &str) -> Option<String> {
         NotPlanned::Skipped(_) | NotPlanned::Refused(_) => return None,
     };
     Some(hint.to_owned())
+}
+
+/// Why a row stays, and what helps.
+pub(super) fn stays(why: &WhyStays) -> String {
+    match why {
+        WhyStays::Failed(why) => failed(why),
+        WhyStays::Halted(why) => halted(why),
+        other => other.to_string(),
+    }
+}
+
+/// Why a run on a tree halted, and what helps.
+pub(super) fn halted(why: &WhyHalted) -> String {
+    match why {
+        WhyHalted::Stopped(WhyStopped::Failed(why)) => failed(why),
+        other => other.to_string(),
+    }
+}
+
+fn failed(why: &WhyFailed) -> String {
+    match why {
+        WhyFailed::Quarantine { .. } | WhyFailed::OtherDevice { .. } => format!("{why} with --quarantine"),
+        other => other.to_string(),
+    }
+}
+
+/// A result in the words of this program, as JSON has it.
+pub(super) fn in_words(applied: &Applied) -> Applied {
+    let mut applied = applied.clone();
+    for why in applied.rows.iter_mut().filter_map(|row| row.reason.as_mut()) {
+        *why = stays(why).into();
+    }
+    if let Some(Stopped::Halted(why)) = &mut applied.stopped {
+        *why = halted(why).into();
+    }
+    applied
 }

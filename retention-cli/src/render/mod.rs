@@ -32,7 +32,9 @@ pub fn plan(common: &Common, plan: &Plan, is_armed: Option<bool>) -> io::Result<
 /// As [`plan`].
 pub fn applied(common: &Common, applied: &Applied, journal: &Path, aside: Option<&Path>) -> io::Result<()> {
     refusals::of_applied(applied);
-    output::print(common.printing, applied, |out| applied::write(applied, common, (journal, aside), out))
+    output::print(common.printing, &hints::in_words(applied), |out| {
+        applied::write(applied, common, (journal, aside), out)
+    })
 }
 
 /// Prints why a subject stays or goes, and of several owners whose it is.

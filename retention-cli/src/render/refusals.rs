@@ -23,7 +23,7 @@ pub(super) fn of_applied(applied: &Applied) {
     for (outcome, word) in [(Outcome::Spared, "spared"), (Outcome::Failed, "failed")] {
         let of_outcome = |row: &&AppliedRow| row.outcome == outcome;
         let lines = applied.rows.iter().filter(of_outcome).map(|row| {
-            let why = row.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+            let why = row.reason.as_ref().map_or_else(String::new, |why| format!(": {}", hints::stays(why)));
             format!("{word} {}:{}{why}", row.package, row.version)
         });
         few(lines, |more| format!("{more} more {word}"));
@@ -44,8 +44,8 @@ pub(super) fn why(stopped: &Stopped) -> String {
         Stopped::Worse(why) => format!("a kept image got worse: {why}"),
         Stopped::Journal(why) => format!("the journal cannot be written: {why}"),
         Stopped::GaveUp(why) => format!("{why}{GAVE_UP}"),
-        Stopped::Forbidden(why) | Stopped::Unread(why) | Stopped::Halted(why) | Stopped::Interrupted(why) => {
-            why.clone()
-        }
+        Stopped::Unread(why) => why.to_string(),
+        Stopped::Halted(why) => hints::halted(why),
+        Stopped::Forbidden(why) | Stopped::Interrupted(why) => why.clone(),
     }
 }

@@ -7,6 +7,7 @@ use crate::retention::applied::{Applied, AppliedRow, Stopped};
 use crate::retention::journal::Outcome;
 use crate::retention::order;
 use crate::retention::plan::Version;
+use crate::retention::stays::{WhyHalted, WhyStays};
 use crate::storage::{Folder, Tree};
 use crate::tree_writer::TreeWriter;
 
@@ -14,13 +15,13 @@ use crate::tree_writer::TreeWriter;
 #[derive(Debug, Clone)]
 pub(super) struct Held {
     pub(super) outcome: Outcome,
-    pub(super) why: String,
+    pub(super) why: WhyStays,
 }
 
 impl Held {
     /// Why what `version` needs, or what follows it, stays with it.
     pub(super) fn by(&self, version: &str) -> Self {
-        Self { outcome: self.outcome, why: format!("{version} stays, which this belongs to") }
+        Self { outcome: self.outcome, why: WhyStays::BelongsTo(version.to_owned()) }
     }
 }
 
@@ -45,18 +46,18 @@ impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
     fn held(&mut self, outcome: repair::Outcome) -> Option<Held> {
         let (outcome, why) = match outcome {
             repair::Outcome::Done | repair::Outcome::There => return None,
-            repair::Outcome::Spared(why) => (Outcome::Spared, why.to_string()),
-            repair::Outcome::Failed(why) => (Outcome::Failed, why.to_string()),
-            repair::Outcome::Refused(why) => self.halted(why.to_string()),
-            repair::Outcome::Stopped(why) => self.halted(why.to_string()),
-            repair::Outcome::Planned => (Outcome::Stopped, "it was not tried".into()),
+            repair::Outcome::Spared(why) => (Outcome::Spared, WhyStays::Spared(why)),
+            repair::Outcome::Failed(why) => (Outcome::Failed, WhyStays::Failed(why)),
+            repair::Outcome::Refused(why) => self.halted(WhyHalted::Refused(why)),
+            repair::Outcome::Stopped(why) => self.halted(WhyHalted::Stopped(why)),
+            repair::Outcome::Planned => (Outcome::Stopped, WhyStays::NotTried),
         };
         Some(Held { outcome, why })
     }
 
-    fn halted(&mut self, why: String) -> (Outcome, String) {
+    fn halted(&mut self, why: WhyHalted) -> (Outcome, WhyStays) {
         self.applied.stopped.get_or_insert_with(|| Stopped::Halted(why.clone()));
-        (Outcome::Stopped, why)
+        (Outcome::Stopped, WhyStays::Halted(why))
     }
 
     /// Tells what became of a row: nothing held it, and it is gone, or why it is not.

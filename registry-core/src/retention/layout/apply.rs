@@ -10,7 +10,7 @@ use super::moves::{Fate, fates, kept, moves};
 use super::{Layout, LayoutError};
 use crate::oci::Digest;
 use crate::path::Place;
-use crate::repair::{Journal, Log, Moves, Progress, Step};
+use crate::repair::{Journal, Log, Moves, Progress, Step, WhyStopped};
 use crate::retention::applied::{Applied, Stopped};
 use crate::retention::decision::Action;
 use crate::retention::drift::{moved, unread, worse};
@@ -20,6 +20,7 @@ use crate::retention::late::{early, is_gone, late, sequence};
 use crate::retention::order::steps as ordered;
 use crate::retention::package::{ManifestId, Package};
 use crate::retention::plan::{PackagePlan, PackageState, Plan, Version};
+use crate::retention::stays::{WhyHalted, WhyStays, WhyUnread, WhyWorse};
 use crate::retention::verified::VerifiedPlan;
 use crate::storage::Folder;
 use crate::tree_writer::{TreeWriter, WriteRefusal};
@@ -37,7 +38,9 @@ pub fn apply<F: Folder, L: Log + Send>(
         Err(WriteRefusal::Journal(error)) => {
             return Applied::not_tried(&plan, Stopped::Journal(error.to_string()));
         }
-        Err(refusal) => return Applied::not_tried(&plan, Stopped::Halted(refusal.to_string())),
+        Err(refusal) => {
+            return Applied::not_tried(&plan, Stopped::Halted(WhyHalted::NoAccess(refusal.to_string())));
+        }
     };
     let applied = Applied::nothing(&plan);
     let mut acting = Acting { tree: &layout.tree, writer, journal, progress, applied };
@@ -74,10 +77,13 @@ fn still_there<F: Folder>(layout: &Layout<F>, plan: &Plan, late: &PackagePlan) -
             let digest = after.digest;
             let held = match &now {
                 Ok(now) if is_gone(of, now, &digest) => continue,
-                Ok(_) => Held { outcome: Outcome::Spared, why: format!("{digest} is still there in {name}") },
+                Ok(_) => Held {
+                    outcome: Outcome::Spared,
+                    why: WhyStays::SubjectThere { digest, package: name.to_owned() },
+                },
                 Err(why) => Held {
                     outcome: Outcome::Failed,
-                    why: format!("whether {digest} is gone from {name} is not known: {why}"),
+                    why: WhyStays::SubjectUnknown { digest, package: name.to_owned(), why: why.clone() },
                 },
             };
             there.insert((*after).clone(), held);
@@ -139,26 +145,25 @@ impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
         doomed: &[&Version],
         there: Option<&BTreeMap<After, Held>>,
     ) -> Option<Held> {
-        let held = |outcome, why: String| Some(Held { outcome, why });
+        let held = |outcome, why: WhyStays| Some(Held { outcome, why });
         if doomed.is_empty() {
             return None;
         }
         if self.applied.stopped.is_some() {
-            return held(Outcome::Stopped, "the run stopped before this package".into());
+            return held(Outcome::Stopped, WhyStays::StoppedBefore);
         }
         if self.progress.is_stopped() {
-            let why = "it was interrupted".to_owned();
-            self.applied.stopped = Some(Stopped::Halted(why.clone()));
-            return held(Outcome::Stopped, why);
+            self.applied.stopped = Some(Stopped::Halted(WhyHalted::Stopped(WhyStopped::Interrupted)));
+            return held(Outcome::Stopped, WhyStays::Interrupted);
         }
         let before = match Now::read(layout, &planned.name) {
             Ok(before) => before,
             Err(why) => {
-                return held(Outcome::Failed, format!("the package could not be read again: {why}"));
+                return held(Outcome::Failed, WhyStays::Unread(why.to_string()));
             }
         };
         if let Some(why) = moved(planned, &before.package) {
-            return held(Outcome::Stopped, why);
+            return held(Outcome::Stopped, WhyStays::Drifted(why));
         }
         let only_early;
         let (planned, there) = match there {
@@ -172,8 +177,8 @@ impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
         let moved = match Now::read(layout, &planned.name) {
             Ok(now) => self.links(planned, &now, &gone, &pruned),
             Err(why) => {
-                let why = format!("{}: it could not be read again after its tags went: {why}", planned.name);
-                let held = Held { outcome: Outcome::Failed, why: why.clone() };
+                let why = WhyUnread::AfterTags { package: planned.name.clone(), why: why.to_string() };
+                let held = Held { outcome: Outcome::Failed, why: WhyStays::AfterTags(why.clone()) };
                 pruned.iter().for_each(|row| self.row(&planned.name, &row.version, Some(&held)));
                 self.applied.stopped.get_or_insert(Stopped::Unread(why));
                 return None;
@@ -193,7 +198,7 @@ impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
     ) -> (Vec<Digest>, Vec<Version>) {
         let name = &planned.name;
         let (order, left) = ordered(planned, before);
-        let unordered = Held { outcome: Outcome::Spared, why: "no safe order was found".into() };
+        let unordered = Held { outcome: Outcome::Spared, why: WhyStays::NoOrder };
         left.iter().for_each(|row| self.row(name, &row.version, Some(&unordered)));
         let (mut gone, mut pruned) = (Vec::new(), Vec::new());
         let mut held: BTreeMap<usize, Held> = BTreeMap::new();
@@ -307,7 +312,7 @@ impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
         pruned: &[Version],
         mut results: HashMap<Digest, Option<Held>>,
     ) {
-        let needed = Held { outcome: Outcome::Spared, why: "something that stays needs it now".into() };
+        let needed = Held { outcome: Outcome::Spared, why: WhyStays::Needed };
         for row in pruned {
             let held = row.digest.and_then(|digest| results.remove(&digest)).unwrap_or(Some(needed.clone()));
             self.row(&planned.name, &row.version, held.as_ref());
@@ -325,7 +330,7 @@ impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
         let (recorded, links) = match layout.package(&planned.name) {
             Ok(read) => read,
             Err(error) => {
-                let why = format!("{}: what is kept could not be looked at again: {error}", planned.name);
+                let why = WhyUnread::Kept { package: planned.name.clone(), why: error.to_string() };
                 self.applied.stopped.get_or_insert(Stopped::Unread(why));
                 return;
             }
@@ -339,7 +344,7 @@ impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
 }
 
 /// What a tag that is there needs, and lost to this run.
-fn lost(package: &Package, links: &Links, went: &HashSet<Digest>) -> Option<String> {
+fn lost(package: &Package, links: &Links, went: &HashSet<Digest>) -> Option<WhyWorse> {
     let tags = || package.rows.iter().filter(|row| row.is_tag()).filter_map(|row| Some((row, row.manifest?)));
     let lacks = |one: ManifestId| -> Option<Digest> {
         let parts = package.info(one).into_iter().flat_map(|info| &info.parts);
@@ -352,6 +357,5 @@ fn lost(package: &Package, links: &Links, went: &HashSet<Digest>) -> Option<Stri
         package.manifests().filter(|one| reached[one.index()]).find_map(|one| Some((one, lacks(one)?)))?;
     let needs = |manifest: ManifestId| kept(package, std::iter::once(manifest))[one.index()];
     let tag = tags().find(|(_, manifest)| needs(*manifest)).map_or("", |(row, _)| &row.version);
-    let (name, tag) = (&package.name, crate::text::escape(tag));
-    Some(format!("{name}:{tag} needs {lost}, whose link was moved aside: undo this run by its journal"))
+    Some(WhyWorse::Unlinked { package: package.name.to_string(), tag: tag.to_owned(), lost })
 }

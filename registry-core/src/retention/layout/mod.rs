@@ -55,8 +55,7 @@ pub enum LayoutError {
     /// It may keep copies of what another registry has.
     #[error(
         "{0} looks like a pull-through cache: platforms of its indexes are absent without a trace, as if only some had been \
-         pulled. Retention belongs to the registry that a cache copies, so nothing is planned; --role primary says that \
-         images are pushed here"
+         pulled. Retention belongs to the registry that a cache copies, so nothing is planned"
     )]
     LooksLikeCache(String),
     /// The list of repositories cannot be read.

@@ -145,6 +145,7 @@ fn race_4_an_index_created_between_list_and_deletion_was_broken_unseen() {
         // Nothing can be done about the moment between the last look and the deletion; but it is told.
         assert_eq!(outcome(&applied, "t1"), Some(Outcome::Deleted));
         let Some(Stopped::Worse(why)) = &applied.stopped else { panic!("{applied:?}") };
+        let why = why.to_string();
         assert!(why.starts_with("tool:combined was pushed during this run and needs sha256:"), "{why}");
         assert!(!server.world().is_pullable("tool", "combined"));
     }

@@ -1,0 +1,368 @@
+//! Why a row stays that was to go, and why a run stops: as data, and in words. JSON has the words.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::oci::Digest;
+#[cfg(feature = "storage")]
+use crate::repair::{WhyFailed, WhyRefused, WhySpared, WhyStopped};
+use crate::text::escape;
+
+/// A cause that JSON has in its words. What was read back is known by its words only.
+macro_rules! in_words {
+    ($($cause:ident),+) => {$(
+        impl From<$cause> for String {
+            fn from(cause: $cause) -> Self {
+                cause.to_string()
+            }
+        }
+
+        impl From<String> for $cause {
+            fn from(words: String) -> Self {
+                Self::Said(words)
+            }
+        }
+    )+};
+}
+
+in_words!(WhyStays, WhyWorse, WhyUnread, WhyHalted);
+
+/// Why a row stays although it was to go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
+#[non_exhaustive]
+pub enum WhyStays {
+    /// The run ended before it.
+    RunStopped,
+    /// The run ended before its package.
+    StoppedBefore,
+    /// The run was asked to stop.
+    Asked,
+    /// The run on a tree was interrupted.
+    Interrupted,
+    /// Its package could not be listed again; what happened.
+    Unlisted(String),
+    /// Its package could not be read again; what happened.
+    Unread(String),
+    /// Its package changed since it was planned.
+    Drifted(Drift),
+    /// No order is safe in which it could go.
+    NoOrder,
+    /// The journal could not be written.
+    NoJournal,
+    /// What goes could not be held for an undo; what happened.
+    NotHeld(String),
+    /// A row that needs it stays.
+    NeededBy(String),
+    /// A row that it belongs to stays.
+    BelongsTo(String),
+    /// Something that stays needs it by now.
+    Needed,
+    /// Its subject in another package is still there.
+    SubjectThere {
+        /// The subject.
+        digest: Digest,
+        /// The other package.
+        package: String,
+    },
+    /// Whether its subject is gone from another package is not known.
+    SubjectUnknown {
+        /// The subject.
+        digest: Digest,
+        /// The other package.
+        package: String,
+        /// What happened.
+        why: String,
+    },
+    /// A row of its image was pushed again.
+    Repushed(String),
+    /// A row of its image names another manifest.
+    Renamed(String),
+    /// A row of its image could not be read again.
+    RowUnread {
+        /// The row.
+        version: String,
+        /// What happened.
+        why: String,
+    },
+    /// A row of its image could not be deleted.
+    NotDeleted {
+        /// The row.
+        version: String,
+        /// What the server answered.
+        why: String,
+    },
+    /// What the server answered to its deletion.
+    Answer(String),
+    /// On a tree: its package could not be read again after its tags went.
+    AfterTags(WhyUnread),
+    /// It was not tried.
+    NotTried,
+    /// On a tree: it is not what it was.
+    #[cfg(feature = "storage")]
+    Spared(WhySpared),
+    /// On a tree: it could not be moved.
+    #[cfg(feature = "storage")]
+    Failed(WhyFailed),
+    /// On a tree: why the run stopped at it.
+    Halted(WhyHalted),
+    /// A cause that was read back.
+    Said(String),
+}
+
+impl fmt::Display for WhyStays {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RunStopped => out.write_str("the run stopped"),
+            Self::StoppedBefore => out.write_str("the run stopped before this package"),
+            Self::Asked => out.write_str("it was asked to stop"),
+            Self::Interrupted => out.write_str("it was interrupted"),
+            Self::Unlisted(why) => write!(out, "the package could not be listed again: {why}"),
+            Self::Unread(why) => write!(out, "the package could not be read again: {why}"),
+            Self::Drifted(drift) => drift.fmt(out),
+            Self::NoOrder => out.write_str("no safe order was found"),
+            Self::NoJournal => out.write_str("the journal could not be written"),
+            Self::NotHeld(why) => write!(out, "what goes could not be held for an undo: {why}"),
+            Self::NeededBy(version) => write!(out, "{version} stays, which needs it"),
+            Self::BelongsTo(version) => write!(out, "{version} stays, which this belongs to"),
+            Self::Needed => out.write_str("something that stays needs it now"),
+            Self::SubjectThere { digest, package } => write!(out, "{digest} is still there in {package}"),
+            Self::SubjectUnknown { digest, package, why } => {
+                write!(out, "whether {digest} is gone from {package} is not known: {why}")
+            }
+            Self::Repushed(version) => write!(out, "{version} was pushed again since it was planned"),
+            Self::Renamed(version) => write!(out, "{version} names another manifest now"),
+            Self::RowUnread { version, why } => write!(out, "{version} could not be read again: {why}"),
+            Self::NotDeleted { version, why } => write!(out, "{version} could not be deleted: {why}"),
+            Self::Answer(why) => out.write_str(why),
+            Self::AfterTags(why) => why.fmt(out),
+            Self::NotTried => out.write_str("it was not tried"),
+            #[cfg(feature = "storage")]
+            Self::Spared(why) => why.fmt(out),
+            #[cfg(feature = "storage")]
+            Self::Failed(why) => why.fmt(out),
+            Self::Halted(why) => why.fmt(out),
+            Self::Said(words) => out.write_str(words),
+        }
+    }
+}
+
+/// How a package changed since it was planned, so that nothing may go in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Drift {
+    /// A row is new, and its manifest cannot be read.
+    Unreadable {
+        /// The row.
+        version: String,
+    },
+    /// A row names something else than the plan has for it.
+    OtherDigest {
+        /// The row.
+        version: String,
+        /// What it names.
+        now: Digest,
+        /// What the plan has, if that was known.
+        planned: Option<Digest>,
+    },
+    /// A row is new and needs something that is to go.
+    Needs {
+        /// The row.
+        version: String,
+        /// What it needs.
+        needed: Digest,
+    },
+    /// A tag that was to stay is gone.
+    Gone {
+        /// The tag.
+        version: String,
+    },
+    /// A tag that was to stay and was whole is not any more.
+    Broken {
+        /// The tag.
+        version: String,
+        /// What is gone.
+        part: Digest,
+    },
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { version } => write!(out, "{version} is new and cannot be read"),
+            Self::OtherDigest { version, now, planned } => {
+                let was = planned.map_or_else(|| "something unknown".to_owned(), |digest| digest.to_string());
+                write!(out, "{version} names {now}, and the plan has {was}")
+            }
+            Self::Needs { version, needed } => write!(out, "{version} is new and needs {needed}"),
+            Self::Gone { version } => {
+                write!(out, "{} was to stay and is gone since it was planned", escape(version))
+            }
+            Self::Broken { version, part } => {
+                write!(out, "{} was whole when it was planned, and {part} is gone since", escape(version))
+            }
+        }
+    }
+}
+
+/// How a kept image got worse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
+#[non_exhaustive]
+pub enum WhyWorse {
+    /// A tag that was whole is gone.
+    Gone {
+        /// Its package.
+        package: String,
+        /// The tag.
+        tag: String,
+    },
+    /// A tag that was whole is listed and does not answer.
+    NoAnswer {
+        /// Its package.
+        package: String,
+        /// The tag.
+        tag: String,
+    },
+    /// A tag that was whole is not any more.
+    Broken {
+        /// Its package.
+        package: String,
+        /// The tag.
+        tag: String,
+        /// What does not answer.
+        part: Digest,
+    },
+    /// A tag was pushed during the run, and needs what went.
+    Pushed {
+        /// Its package.
+        package: String,
+        /// The tag.
+        tag: String,
+        /// What went.
+        lost: Digest,
+    },
+    /// On a tree: a tag needs something whose link was moved aside.
+    Unlinked {
+        /// Its package.
+        package: String,
+        /// The tag.
+        tag: String,
+        /// Whose link.
+        lost: Digest,
+    },
+    /// A cause that was read back.
+    Said(String),
+}
+
+impl fmt::Display for WhyWorse {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone { package, tag } => {
+                write!(out, "{package}:{} was whole before this run and is gone now", escape(tag))
+            }
+            Self::NoAnswer { package, tag } => write!(
+                out,
+                "{package}:{} was whole before this run and is listed and does not answer now",
+                escape(tag)
+            ),
+            Self::Broken { package, tag, part } => write!(
+                out,
+                "{package}:{} was whole before this run and is not now: {part} does not answer",
+                escape(tag)
+            ),
+            Self::Pushed { package, tag, lost } => write!(
+                out,
+                "{package}:{} was pushed during this run and needs {lost}, which went; push it again",
+                escape(tag)
+            ),
+            Self::Unlinked { package, tag, lost } => write!(
+                out,
+                "{package}:{} needs {lost}, whose link was moved aside: undo this run by its journal",
+                escape(tag)
+            ),
+            Self::Said(words) => out.write_str(words),
+        }
+    }
+}
+
+/// What of a package could not be looked at again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
+#[non_exhaustive]
+pub enum WhyUnread {
+    /// A tag that was whole.
+    Tag {
+        /// Its package.
+        package: String,
+        /// The tag.
+        tag: String,
+        /// What happened.
+        why: String,
+    },
+    /// What is kept.
+    Kept {
+        /// The package.
+        package: String,
+        /// What happened.
+        why: String,
+    },
+    /// A tree, between its tags and its links.
+    AfterTags {
+        /// The package.
+        package: String,
+        /// What happened.
+        why: String,
+    },
+    /// A cause that was read back.
+    Said(String),
+}
+
+impl fmt::Display for WhyUnread {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag { package, tag, why } => write!(
+                out,
+                "{package}:{} was whole before this run and could not be looked at again: {why}",
+                escape(tag)
+            ),
+            Self::Kept { package, why } => {
+                write!(out, "{package}: what is kept could not be looked at again: {why}")
+            }
+            Self::AfterTags { package, why } => {
+                write!(out, "{package}: it could not be read again after its tags went: {why}")
+            }
+            Self::Said(words) => out.write_str(words),
+        }
+    }
+}
+
+/// Why a run on a tree halted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
+#[non_exhaustive]
+pub enum WhyHalted {
+    /// A step stopped the run.
+    #[cfg(feature = "storage")]
+    Stopped(WhyStopped),
+    /// Something is in the way of a step.
+    #[cfg(feature = "storage")]
+    Refused(WhyRefused),
+    /// The tree cannot be changed at all; why.
+    NoAccess(String),
+    /// A cause that was read back.
+    Said(String),
+}
+
+impl fmt::Display for WhyHalted {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            #[cfg(feature = "storage")]
+            Self::Stopped(why) => why.fmt(out),
+            #[cfg(feature = "storage")]
+            Self::Refused(why) => why.fmt(out),
+            Self::NoAccess(why) | Self::Said(why) => out.write_str(why),
+        }
+    }
+}
