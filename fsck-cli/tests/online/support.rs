@@ -72,6 +72,7 @@ pub fn masked() -> insta::internals::SettingsBindDropGuard {
     settings.add_filter(r#"instance@base64/[\w=-]+"#, "instance@base64/…");
     settings.add_filter(r"(run_duration_seconds\{[^}]*\}|last_run_timestamp\{[^}]*\}) [0-9.]+", "$1 …");
     settings.add_filter(r" seconds=[0-9.]+", " seconds=…");
-    settings.add_filter(r"/tmp/[\w./-]+/", "FOLDER/");
+    let temporary = std::env::temp_dir();
+    settings.add_filter(&format!(r"{}/[\w./-]+/", temporary.display()), "FOLDER/");
     settings.bind_to_scope()
 }
