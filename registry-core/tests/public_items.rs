@@ -1,6 +1,9 @@
 //! The surface of the library, item by item, as `registry-core/public-items.txt` lists it, so that a change of it is seen in
 //! review. `UPDATE_PUBLIC_ITEMS=1 cargo test -p registry-core --test public_items` writes the list anew.
-#![expect(clippy::disallowed_methods, reason = "a person says by the environment that the list is to be written")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a person says by the environment that the list is to be written"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
