@@ -29,7 +29,7 @@ pub struct MetricsPlaces {
 }
 
 /// What becomes of metrics that a group of a Pushgateway has already
-/// (https://github.com/prometheus/pushgateway, README at v1.11.0).
+/// (<https://github.com/prometheus/pushgateway>, README at v1.11.0).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Earlier {
     /// All of them go.
