@@ -7,7 +7,6 @@ mod gc_preview;
 mod json;
 mod manuals;
 mod real_cache;
-mod real_client;
 mod real_probe;
 mod real_push;
 mod real_server;
