@@ -5,6 +5,8 @@
 //! do not hold. The library prints nothing, reads no environment, never exits and never panics on input.
 
 pub mod audit;
+#[cfg(any(feature = "storage", feature = "remote"))]
+mod cause;
 pub mod collector;
 #[cfg(feature = "remote")]
 pub mod forgejo;

@@ -4,24 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cause::in_words;
 use crate::storage::Kind;
-
-/// A cause that JSON has in its words. What was read back is known by its words only.
-macro_rules! in_words {
-    ($($cause:ident),+) => {$(
-        impl From<$cause> for String {
-            fn from(cause: $cause) -> Self {
-                cause.to_string()
-            }
-        }
-
-        impl From<String> for $cause {
-            fn from(words: String) -> Self {
-                Self::Said(words)
-            }
-        }
-    )+};
-}
 
 in_words!(WhySpared, WhyRefused, WhyFailed, WhyStopped);
 

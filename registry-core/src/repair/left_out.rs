@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::propose::{Deleted, DeletedTags, Scope};
 use crate::audit::{Code, Finding, Repair};
+use crate::cause::in_words;
+
+in_words!(WhyLeft);
 
 /// Why a finding stays, where more can be said than that nothing here mends it. In JSON it is its words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,18 +76,6 @@ impl fmt::Display for WhyLeft {
             Self::NotThereEither { supply } => write!(out, "{supply} does not have it either"),
             Self::Said(why) => out.write_str(why),
         }
-    }
-}
-
-impl From<WhyLeft> for String {
-    fn from(why: WhyLeft) -> Self {
-        why.to_string()
-    }
-}
-
-impl From<String> for WhyLeft {
-    fn from(why: String) -> Self {
-        Self::Said(why)
     }
 }
 

@@ -4,27 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cause::in_words;
 use crate::oci::Digest;
 #[cfg(feature = "storage")]
 use crate::repair::{WhyFailed, WhyRefused, WhySpared, WhyStopped};
 use crate::text::escape;
-
-/// A cause that JSON has in its words. What was read back is known by its words only.
-macro_rules! in_words {
-    ($($cause:ident),+) => {$(
-        impl From<$cause> for String {
-            fn from(cause: $cause) -> Self {
-                cause.to_string()
-            }
-        }
-
-        impl From<String> for $cause {
-            fn from(words: String) -> Self {
-                Self::Said(words)
-            }
-        }
-    )+};
-}
 
 in_words!(WhyStays, WhyWorse, WhyUnread, WhyHalted);
 
