@@ -1,16 +1,16 @@
 //! The arrows of the code: every module uses only what the table of layers in ARCHITECTURE.md puts at its own layer or below,
 //! and no files use each other in a circle. Read from the sources, so that the page cannot go stale.
 
+#[path = "support/sources.rs"]
+mod sources;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 
 use syn::visit::{self, Visit};
-use syn::{Attribute, File, Item, UseTree, Visibility};
-use walkdir::WalkDir;
+use syn::{Attribute, File, Item, Visibility};
 
-/// A module as the parts of its path; the root of a crate has none.
-type Module = Vec<String>;
+use self::sources::{Module, modules, paths_of};
 
 /// The modules of one crate, each with those that it uses.
 struct Crate {
@@ -19,22 +19,7 @@ struct Crate {
 
 impl Crate {
     fn read(folder: &str) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder).join("src");
-        let mut files = BTreeMap::new();
-        for entry in WalkDir::new(&root) {
-            let entry = entry.unwrap();
-            let path = entry.path().strip_prefix(&root).unwrap().to_str().unwrap();
-            let Some(name) = path.strip_suffix(".rs") else { continue };
-            let mut module: Module = name.split('/').map(str::to_owned).collect();
-            match module.last().map(String::as_str) {
-                Some("mod" | "lib" | "main") => drop(module.pop()),
-                // Tests stand beside what they test and may use anything.
-                Some("tests") => continue,
-                _ => {}
-            }
-            let text = fs::read_to_string(entry.path()).unwrap();
-            files.insert(module, syn::parse_file(&text).unwrap());
-        }
+        let files = modules(folder);
         let known: BTreeSet<Module> = files.keys().cloned().collect();
         let uses = files.iter().map(|(module, file)| (module.clone(), used_by(module, file, &known)));
         Self { uses: uses.collect() }
@@ -95,19 +80,6 @@ fn used_by(module: &Module, file: &File, known: &BTreeSet<Module>) -> BTreeSet<M
 #[derive(Default)]
 struct Paths(Vec<Module>);
 
-impl Paths {
-    fn tree(&mut self, before: &Module, tree: &UseTree) {
-        let with = |name: &syn::Ident| before.iter().cloned().chain([name.to_string()]).collect::<Module>();
-        match tree {
-            UseTree::Path(path) => self.tree(&with(&path.ident), &path.tree),
-            UseTree::Name(name) => self.0.push(with(&name.ident)),
-            UseTree::Rename(name) => self.0.push(with(&name.ident)),
-            UseTree::Glob(_) => self.0.push(before.clone()),
-            UseTree::Group(group) => group.items.iter().for_each(|item| self.tree(before, item)),
-        }
-    }
-}
-
 fn is_test(attributes: &[Attribute]) -> bool {
     let words = |attribute: &Attribute| match &attribute.meta {
         syn::Meta::List(list) if list.path.is_ident("cfg") => list.tokens.to_string(),
@@ -123,7 +95,7 @@ impl Visit<'_> for Paths {
         match item {
             Item::Mod(inner) if is_test(&inner.attrs) => {}
             Item::Use(one) if is_test(&one.attrs) || !matches!(one.vis, Visibility::Inherited) => {}
-            Item::Use(one) => self.tree(&Module::new(), &one.tree),
+            Item::Use(one) => self.0.extend(paths_of(&one.tree).into_iter().map(|(path, _)| path)),
             Item::Fn(one) if is_test(&one.attrs) => {}
             _ => visit::visit_item(self, item),
         }

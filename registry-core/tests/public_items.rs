@@ -5,37 +5,22 @@
     reason = "a person says by the environment that the list is to be written"
 )]
 
+#[path = "support/sources.rs"]
+mod sources;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::{env, fs};
 
 use quote::ToTokens;
-use syn::{Attribute, Fields, File, ImplItem, Item, TraitItem, UseTree, Visibility};
-use walkdir::WalkDir;
+use syn::{Attribute, Fields, File, ImplItem, Item, TraitItem, Visibility};
 
-/// A module as the parts of its path; the root of the crate has none.
-type Module = Vec<String>;
+use self::sources::{Module, modules, paths_of};
 
 /// All modules of the library.
 struct Library(BTreeMap<Module, File>);
 
 impl Library {
-    fn read() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        let mut modules = BTreeMap::new();
-        for entry in WalkDir::new(&root) {
-            let entry = entry.unwrap();
-            let path = entry.path().strip_prefix(&root).unwrap().to_str().unwrap();
-            let Some(name) = path.strip_suffix(".rs") else { continue };
-            let mut module: Module = name.split('/').map(str::to_owned).collect();
-            if matches!(module.last().map(String::as_str), Some("mod" | "lib")) {
-                module.pop();
-            }
-            modules.insert(module, syn::parse_file(&fs::read_to_string(entry.path()).unwrap()).unwrap());
-        }
-        Self(modules)
-    }
-
     /// Lists what a module offers, and its public modules.
     fn list(&self, module: &Module, lines: &mut BTreeSet<String>) {
         for item in &self.0[module].items {
@@ -220,21 +205,9 @@ fn open(attributes: &[Attribute]) -> &'static str {
     if is_open { " (non-exhaustive)" } else { "" }
 }
 
-/// The paths that a `use` names, each with the name that it gets.
-fn passed_on(tree: &UseTree) -> Vec<(Vec<String>, String)> {
-    fn walk(before: &[String], tree: &UseTree, found: &mut Vec<(Vec<String>, String)>) {
-        let with = |name: String| before.iter().cloned().chain([name]).collect::<Vec<_>>();
-        match tree {
-            UseTree::Path(path) => walk(&with(path.ident.to_string()), &path.tree, found),
-            UseTree::Name(name) => found.push((with(name.ident.to_string()), name.ident.to_string())),
-            UseTree::Rename(name) => found.push((with(name.ident.to_string()), name.rename.to_string())),
-            UseTree::Group(group) => group.items.iter().for_each(|item| walk(before, item, found)),
-            UseTree::Glob(_) => {}
-        }
-    }
-    let mut found = Vec::new();
-    walk(&[], tree, &mut found);
-    found
+/// The paths that a `use` names, each with the name that it gets, globs apart.
+fn passed_on(tree: &syn::UseTree) -> Vec<(Module, String)> {
+    paths_of(tree).into_iter().filter_map(|(path, name)| Some((path, name?))).collect()
 }
 
 /// The name of an item that can be public.
@@ -280,7 +253,7 @@ fn tokens(code: &impl ToTokens) -> String {
 
 #[test]
 fn the_public_items_are_those_listed() {
-    let (library, mut lines) = (Library::read(), BTreeSet::new());
+    let (library, mut lines) = (Library(modules("registry-core")), BTreeSet::new());
     library.list(&Module::new(), &mut lines);
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("public-items.txt");
