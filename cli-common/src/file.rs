@@ -6,6 +6,7 @@ use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
+use registry_core::storage::folder_of;
 
 /// Most bytes of a small file.
 const SMALL_MAX: u64 = 4 << 20;
@@ -13,16 +14,16 @@ const SMALL_MAX: u64 = 4 << 20;
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readers {
-    /// Whoever runs the program.
+    /// The user who runs the program.
     Owner,
-    /// Everybody: a collector of metrics runs as another user.
+    /// All users: a collector of metrics runs as another one.
     All,
 }
 
 /// The text of a file of at most so many bytes.
 ///
 /// # Errors
-/// When it cannot be read, is larger, or is no UTF-8.
+/// When it cannot be read, is larger, or is not UTF-8.
 pub fn read_text(path: &Path, most: u64) -> anyhow::Result<String> {
     text(File::open(path)?, most)
 }
@@ -60,11 +61,6 @@ fn refuse_larger(bytes: usize, most: u64) -> anyhow::Result<()> {
     bail!("it is larger than {number} {unit}")
 }
 
-/// The folder that a file is made in.
-pub fn folder(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 /// Refuses to write in the place of a FIFO, a device or a folder.
 ///
 /// # Errors
@@ -86,7 +82,7 @@ pub fn replace(
     fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     refuse_non_file(path)?;
-    let folder = folder(path);
+    let folder = folder_of(path);
     let made = tempfile::Builder::new().prefix(".registry-").tempfile_in(folder);
     // The error of that crate names a file that nobody asked for.
     let mut file =
@@ -112,6 +108,6 @@ pub fn replace(
 pub fn try_replace(path: &Path) -> anyhow::Result<()> {
     refuse_non_file(path)?;
     // The kind of error only: the rest of it names the file that was tried instead.
-    tempfile::tempfile_in(folder(path)).map_err(|error| std::io::Error::from(error.kind()))?;
+    tempfile::tempfile_in(folder_of(path)).map_err(|error| std::io::Error::from(error.kind()))?;
     Ok(())
 }

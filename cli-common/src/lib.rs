@@ -9,6 +9,7 @@ pub mod exit;
 pub mod file;
 pub mod hints;
 pub mod interrupt;
+pub mod journal;
 pub mod log;
 pub mod metrics;
 pub mod output;

@@ -8,7 +8,6 @@ mod hints;
 mod interrupt;
 mod log;
 mod probe;
-mod processes;
 mod render;
 mod repair;
 mod reporting;

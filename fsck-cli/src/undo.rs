@@ -9,7 +9,6 @@ use registry_core::tree_writer::{Access, Locking, RunningServers};
 
 use crate::args::UndoArgs;
 use crate::exit::{self, Failure};
-use crate::processes::server;
 use crate::{hints, log, render, settings, unused};
 
 /// Takes a repair back, prints, and gives the exit status.
@@ -31,7 +30,7 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
     };
     let undo = Undo::open(&told, access).map_err(hints::refused)?;
     let changes = undo.all();
-    let servers = undo.processes().iter().map(server).collect();
+    let servers = undo.processes().iter().map(Into::into).collect();
     drop(undo);
     let report = UndoReport {
         schema: UNDO_SCHEMA.into(),

@@ -190,11 +190,11 @@ pub async fn act(
     let aside = source.aside();
     let message = connector.progress("moving things aside");
     let line = Line::show(common.messages.progress, common.quiet, message);
-    let applied = connector.apply(source, plan, cache, &mut journal, stop).await;
+    let applied = render::in_words(connector.apply(source, plan, cache, &mut journal, stop).await);
     drop(line);
     let aside = aside.filter(|aside| aside.is_dir());
     tally.applied(&applied);
-    if let Err(error) = render::applied(common, &applied, &journal.path, aside.as_deref()) {
+    if let Err(error) = render::applied(common, &applied, journal.path(), aside.as_deref()) {
         let failure = Failure::Io(anyhow::Error::new(error).context("cannot print the result"));
         log::error(failure.error());
         tally.failed(&failure);

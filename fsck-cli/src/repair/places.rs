@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use registry_cli::file::folder;
+use registry_cli::journal::{create_first_free, name};
 use registry_core::repair::FileLog;
-use registry_core::storage::Located;
+use registry_core::storage::{Located, folder_of};
 use registry_core::text::escape_os;
-use registry_core::tree_writer::{check_journal, place, stamp};
+use registry_core::tree_writer::{check_journal, place};
 
 use crate::args::RepairArgs;
 use crate::exit::Failure;
@@ -36,7 +36,7 @@ impl Places<'_> {
         check_journal(&self.located.v2, path).map_err(hints::refused)?;
         let is_free = match path.symlink_metadata() {
             Ok(_) => Err(io::Error::from_raw_os_error(EEXIST)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => folder(path).metadata().map(drop),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => folder_of(path).metadata().map(drop),
             Err(error) => Err(error),
         };
         is_free.with_context(|| cannot(path)).map_err(Failure::Io)
@@ -52,7 +52,7 @@ impl Places<'_> {
         check_journal(&self.located.v2, &shown).map_err(hints::refused)?;
         let make = move || match wish {
             Some(path) => FileLog::create(&path),
-            None => create(now),
+            None => create_first_free(|number| default(now, number)),
         };
         Ok((shown, make))
     }
@@ -66,20 +66,7 @@ pub(super) fn cannot(path: &Path) -> String {
     format!("cannot write the journal {}, so nothing is changed", escape_os(path.as_os_str()))
 }
 
-/// The name of a journal that was given none; several may begin in one second.
+/// The name of a journal that was given none.
 fn default(now: Timestamp, number: u32) -> PathBuf {
-    let number = if number == 1 { String::new() } else { format!("-{number}") };
-    PathBuf::from(format!("registry-fsck-{}{number}.journal", stamp(now)))
-}
-
-/// Makes a journal under the first name that is free.
-fn create(now: Timestamp) -> io::Result<FileLog> {
-    let mut number = 1;
-    loop {
-        let path = default(now, number);
-        match FileLog::create(&path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-            other => return other,
-        }
-    }
+    name(env!("CARGO_PKG_NAME"), now, number)
 }

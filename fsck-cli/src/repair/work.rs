@@ -1,6 +1,5 @@
 //! One registry under repair: it is looked at, planned for, changed, and looked at again. What is printed is not here.
 
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -9,7 +8,7 @@ use globset::GlobSet;
 use jiff::Timestamp;
 use registry_core::audit::{self, Audit, AuditOptions, ReportOptions};
 use registry_core::repair::{
-    self, LeftFinding, Log as _, Options, Outcome, Plan, Report, Scope, Summary, Supply, Taken,
+    self, LeftFinding, Options, Outcome, Plan, Report, Scope, Summary, Supply, Taken,
 };
 use registry_core::storage::{DiskFolder, Located, OpenOptions, Progress, ScanOptions, Serving, Tree};
 use registry_core::text::escape_os;
@@ -20,7 +19,6 @@ use super::progress::RepairProgress;
 use crate::args::RepairArgs;
 use crate::exit::Failure;
 use crate::hints;
-use crate::processes::server;
 use crate::reporting::{self, Extra, texts};
 
 /// One registry and how it is repaired.
@@ -111,7 +109,7 @@ impl<'w> Work<'w> {
             left: plan.left.iter().map(left).collect(),
             unread: plan.audit.unread.clone(),
             unanswered: plan.unanswered.clone(),
-            servers: servers.iter().map(server).collect(),
+            servers: servers.iter().map(Into::into).collect(),
             journal: None,
             quarantine: None,
             after: None,
@@ -131,7 +129,7 @@ impl<'w> Work<'w> {
         let mut path = None;
         let log = || {
             let log = make()?;
-            path = log.path().map(Path::to_owned);
+            path = Some(log.path().to_owned());
             Ok(log)
         };
         progress.is_changing.store(true, Ordering::Relaxed);
@@ -147,7 +145,7 @@ impl<'w> Work<'w> {
             }
         })?;
         report.journal = path.map(|path| escape_os(path.as_os_str()));
-        report.servers = writer.processes().iter().map(server).collect();
+        report.servers = writer.processes().iter().map(Into::into).collect();
         let went = |(step, outcome): (&repair::Step, &Outcome)| {
             step.action.takes_away() && *outcome == Outcome::Done
         };

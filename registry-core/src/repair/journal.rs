@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::change::Change;
 use super::step::Outcome;
 use crate::oci::{Algorithm, Digest, Hasher};
+use crate::storage::folder_of;
 use crate::tree_writer::{TreeWriter, WriteRefusal, check_journal};
 
 /// The name of this shape.
@@ -94,9 +95,13 @@ impl FileLog {
     /// When it cannot be made.
     pub fn create(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create_new(true).open(path)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()?;
+        File::open(folder_of(path))?.sync_all()?;
         Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 }
 

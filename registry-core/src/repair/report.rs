@@ -9,7 +9,7 @@ use super::purge::Content;
 use super::step::{Outcome, Step};
 use super::undo::Undone;
 use crate::audit::{Code, Finding, Severity, UnreadPath};
-use crate::storage::Job;
+use crate::storage::{Job, Serving};
 
 /// The schema of [`Report`].
 pub const SCHEMA: &str = "registry-fsck/repair/1";
@@ -133,6 +133,13 @@ pub struct Server {
     /// Why it is not certain that it works on this tree; left out where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,
+}
+
+impl From<&Serving> for Server {
+    fn from(process: &Serving) -> Self {
+        let Serving { pid, job, is_read_only, .. } = *process;
+        Self { pid, program: process.program.clone(), job, is_read_only, doubt: process.doubt.clone() }
+    }
 }
 
 /// Counts of an audit.

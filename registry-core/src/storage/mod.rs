@@ -20,3 +20,10 @@ pub use progress::{Phase, Progress};
 pub use scan::ScanOptions;
 pub use serving::{Job, Serving, is_cache, serves_cache, serving};
 pub use tree::{DiskFolder, OpenOptions, Tree};
+
+use std::path::Path;
+
+/// The folder that a file lies in, or would be made in: for a bare name, the current one.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}

@@ -24,7 +24,7 @@ pub use self::refusal::WriteRefusal;
 use crate::storage::edit::Editor;
 #[cfg(target_os = "linux")]
 use crate::storage::edit::FdEditor;
-use crate::storage::{Job, Located, Serving, serving};
+use crate::storage::{Job, Located, Serving, folder_of, serving};
 
 /// Access to a tree for writing. The lock is given back when this is dropped.
 pub struct TreeWriter {
@@ -145,8 +145,7 @@ impl TreeWriter {
 /// # Errors
 /// When it would lie there.
 pub fn check_journal(v2: &Path, journal: &Path) -> Result<(), WriteRefusal> {
-    let folder = journal.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match (folder.canonicalize(), v2.canonicalize()) {
+    match (folder_of(journal).canonicalize(), v2.canonicalize()) {
         (Ok(folder), Ok(v2)) if folder.starts_with(&v2) => {
             Err(WriteRefusal::JournalInside(journal.to_owned()))
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::storage::{DiskFolder, Folder as _, Located};
+use crate::storage::{DiskFolder, Folder as _, Located, folder_of};
 
 /// The file that marks a quarantine.
 pub const MARKER: &str = "quarantine.json";
@@ -107,15 +107,22 @@ pub fn place(located: &Located, wish: Option<&Path>, at: Timestamp) -> Result<Pl
     if place.base.join(&place.below).starts_with(docker) {
         return Err(PlaceError::Inside(place.base.join(&place.below)));
     }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        let device = |path: &Path| path.metadata().map(|metadata| metadata.dev());
-        if device(&v2).map_err(unusable)? != device(&place.base).map_err(unusable)? {
-            return Err(PlaceError::OtherDevice(place.base));
-        }
+    if device(&v2).map_err(unusable)? != device(&place.base).map_err(unusable)? {
+        return Err(PlaceError::OtherDevice(place.base));
     }
     Ok(place)
+}
+
+/// The number of the file system that a path lies on.
+#[cfg(unix)]
+fn device(path: &Path) -> io::Result<u64> {
+    path.metadata().map(|metadata| std::os::unix::fs::MetadataExt::dev(&metadata))
+}
+
+/// Where a system has no such numbers, renaming tells.
+#[cfg(not(unix))]
+fn device(_: &Path) -> io::Result<u64> {
+    Ok(0)
 }
 
 /// Why this process cannot make a quarantine where it is to lie.
@@ -141,15 +148,10 @@ pub fn check_place(place: &Place, v2: &Path) -> Result<(), UnusableError> {
     if may.flatten() == Some(false) {
         return Err(UnusableError::Denied(folder));
     }
-    #[cfg(unix)]
+    if let (Ok(there), Ok(here)) = (device(&folder), device(v2))
+        && there != here
     {
-        use std::os::unix::fs::MetadataExt as _;
-        let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
-        if let (Some(there), Some(here)) = (device(&folder), device(v2))
-            && there != here
-        {
-            return Err(UnusableError::OtherDevice(folder));
-        }
+        return Err(UnusableError::OtherDevice(folder));
     }
     Ok(())
 }
@@ -160,8 +162,7 @@ fn wished(wish: &Path, v2: &Path) -> Result<Place, PlaceError> {
     // A slash at the end would make a symbolic link look like a folder; `.` and `..` are names of folders that are there.
     let plain: PathBuf = wish.components().collect();
     let plain = if plain.file_name().is_none() { wish.canonicalize().map_err(unusable)? } else { plain };
-    let parent = plain.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let base = parent.canonicalize().map_err(unusable)?;
+    let base = folder_of(&plain).canonicalize().map_err(unusable)?;
     // The root of all folders has no name.
     let name = plain.file_name().ok_or_else(|| PlaceError::Taken(wish.into()))?;
     let below = name.to_str().filter(|name| crate::text::escape(name) == *name && base.to_str().is_some());
