@@ -1,7 +1,10 @@
-//! Which option helps when a registry cannot be used. The library says what is wrong, and knows no options.
+//! Which option helps, where it is the same one in every program: when a registry cannot be used, or a tree not be changed. The
+//! library says what is wrong, and knows no options.
 
 use registry_core::registry::Error;
+use registry_core::repair::WhyFailed;
 use registry_core::retention::Unanswered;
+use registry_core::tree_writer::{LockError, PlaceError};
 
 /// What to add where a run gave up on its servers.
 pub const GAVE_UP: &str = " (--give-up-after says after how long)";
@@ -15,6 +18,30 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
         };
         error.and_then(of_registry)
     })
+}
+
+/// Why a step could not be done, and what helps.
+pub fn failed(why: &WhyFailed) -> String {
+    match why {
+        WhyFailed::Quarantine { .. } | WhyFailed::OtherDevice { .. } => format!("{why} with --quarantine"),
+        other => other.to_string(),
+    }
+}
+
+/// Why a lock cannot be had, and what helps.
+pub fn unlocked(error: &LockError) -> String {
+    match error {
+        LockError::Unsupported(..) => format!("{error} with --no-lock"),
+        other => other.to_string(),
+    }
+}
+
+/// Why a quarantine has no place, and what helps.
+pub fn without_place(error: &PlaceError) -> String {
+    match error {
+        PlaceError::NoRoot => format!("{error} with --quarantine"),
+        other => other.to_string(),
+    }
 }
 
 fn of_registry(error: &Error) -> Option<String> {

@@ -2,8 +2,9 @@
 //! knows neither.
 
 use anyhow::anyhow;
-use registry_core::repair::{Outcome, Report, WhyFailed, WhyLeft, WhyRefused, WhyStopped};
-use registry_core::tree_writer::{LockError, PlaceError, WriteRefusal};
+use registry_cli::hints::{failed, unlocked, without_place};
+use registry_core::repair::{Outcome, Report, WhyLeft, WhyRefused, WhyStopped};
+use registry_core::tree_writer::{PlaceError, WriteRefusal};
 
 use crate::exit::Failure;
 
@@ -15,9 +16,7 @@ pub fn refused(refusal: WriteRefusal) -> Failure {
             server.program,
             server.pid
         )),
-        WriteRefusal::Lock(error @ LockError::Unsupported(..)) => {
-            Failure::Io(anyhow!("{error} with --no-lock"))
-        }
+        WriteRefusal::Lock(error) => Failure::Io(anyhow!(unlocked(&error))),
         WriteRefusal::Quarantine(error) => no_place(error),
         WriteRefusal::JournalInside(_) => Failure::Usage(anyhow!("{refusal} with --journal")),
         other => Failure::Io(other.into()),
@@ -26,10 +25,7 @@ pub fn refused(refusal: WriteRefusal) -> Failure {
 
 /// A quarantine that has no place.
 pub fn no_place(error: PlaceError) -> Failure {
-    Failure::Usage(match error {
-        PlaceError::NoRoot => anyhow!("{error} with --quarantine"),
-        _ => error.into(),
-    })
+    Failure::Usage(anyhow!(without_place(&error)))
 }
 
 /// Why a step was not done; `None` where it was, or is yet to be.
@@ -45,13 +41,6 @@ pub fn why_not_done(outcome: &Outcome) -> Option<String> {
     Some(why)
 }
 
-fn failed(why: &WhyFailed) -> String {
-    match why {
-        WhyFailed::Quarantine { .. } | WhyFailed::OtherDevice { .. } => format!("{why} with --quarantine"),
-        _ => why.to_string(),
-    }
-}
-
 /// Why a finding stays.
 pub fn why_left(why: &WhyLeft) -> String {
     match why {
@@ -65,9 +54,8 @@ pub fn why_left(why: &WhyLeft) -> String {
     }
 }
 
-/// A report in the words of this program, as JSON has it.
-pub fn in_words(report: &Report) -> Report {
-    let mut report = report.clone();
+/// A report whose causes are in the words of this program.
+pub fn in_words(mut report: Report) -> Report {
     for taken in &mut report.steps {
         let Some(why) = why_not_done(&taken.outcome) else { continue };
         match &mut taken.outcome {

@@ -21,7 +21,7 @@ use crate::args::RepairArgs;
 use crate::exit::{self, Failure};
 use crate::reporting::set;
 use crate::role::{self, Rule};
-use crate::{log, render, scan, supply, unused};
+use crate::{hints, log, render, scan, supply, unused};
 
 /// Repairs, prints, and gives the exit status.
 ///
@@ -75,6 +75,7 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     }
     drop(line);
     drop(writer);
+    let mut report = hints::in_words(report);
     log::unread_inside(&args.common, &report.unread);
     log::unanswered(&args.common, &report.unanswered);
     log::steps(&args.common, &report.steps);

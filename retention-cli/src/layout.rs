@@ -7,8 +7,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use registry_cli::args::RoleArg;
+use registry_cli::hints::{unlocked, without_place};
 use registry_core::audit;
-use registry_core::repair::{self, Log, Progress, Undo, UndoState};
+use registry_core::repair::{self, Progress, Undo, UndoState};
 use registry_core::retention::layout::{self as core, CacheSign, LayoutError, Reading};
 use registry_core::retention::{
     Applied, Permission, Plan, Policy, RankBy, Record, Source, Stopped, VerifiedPlan,
@@ -16,8 +17,8 @@ use registry_core::retention::{
 use registry_core::storage::{LocateError, Located, locate_one, serves_cache};
 use registry_core::text::{escape, escape_os, without_controls};
 use registry_core::tree_writer::{
-    Access, LockError, Locking, PlaceError, RunningServers, TreeWriter, UnusableError, WriteRefusal,
-    check_journal, check_place, place,
+    Access, Locking, PlaceError, RunningServers, TreeWriter, UnusableError, WriteRefusal, check_journal,
+    check_place, place,
 };
 
 use crate::args::{ApplyEffects, Server, UndoArgs};
@@ -68,13 +69,8 @@ fn refused(refusal: WriteRefusal) -> Failure {
             one.program,
             one.pid
         )),
-        WriteRefusal::Lock(error @ LockError::Unsupported(..)) => {
-            Failure::Io(anyhow!("{error} with --no-lock"))
-        }
-        WriteRefusal::Quarantine(error @ PlaceError::NoRoot) => {
-            Failure::Usage(anyhow!("{error} with --quarantine"))
-        }
-        WriteRefusal::Quarantine(error) => Failure::Usage(whole(error)),
+        WriteRefusal::Lock(error) => Failure::Io(whole(unlocked(&error))),
+        WriteRefusal::Quarantine(error) => Failure::Usage(whole(without_place(&error))),
         WriteRefusal::JournalInside(_) => Failure::Usage(anyhow!(
             "the journal would lie inside the registry: name another place with --journal"
         )),
@@ -183,16 +179,6 @@ impl Layout {
         let steps = Arc::new(Progress::default());
         interrupt::watch(&steps);
         core::apply(&self.tree, plan, &mut writer, journal, &steps)
-    }
-}
-
-impl Log for &mut FileJournal {
-    fn path(&self) -> Option<&Path> {
-        Some(&self.path)
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        FileJournal::append(self, bytes)
     }
 }
 

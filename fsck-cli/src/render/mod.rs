@@ -12,7 +12,6 @@ use registry_cli::output;
 use registry_core::audit::Report;
 
 use crate::args::Common;
-use crate::hints;
 use crate::verify::checked::Checked;
 
 /// Prints a report to standard output. A reader that went away is no error: `registry-fsck … | head` is fine.
@@ -49,7 +48,7 @@ pub fn forecast(common: &Common, report: &registry_core::collector::Report) -> i
 /// # Errors
 /// As [`print()`].
 pub fn repaired(common: &Common, report: &registry_core::repair::Report) -> io::Result<()> {
-    output::print(common.printing, &hints::in_words(report), |out| repair::write(report, common, out))
+    output::print(common.printing, report, |out| repair::write(report, common, out))
 }
 
 /// Prints what `undo` did.

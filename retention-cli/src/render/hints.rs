@@ -1,6 +1,7 @@
 //! Why nothing goes in a package and why a row stays, with the option that helps. The library says what is wrong and knows no options.
 
-use registry_core::repair::{WhyFailed, WhyStopped};
+use registry_cli::hints::failed;
+use registry_core::repair::WhyStopped;
 use registry_core::retention::{
     Applied, Loss, NotPlanned, PackagePlan, Refusal, Skip, Stopped, WhyHalted, WhyStays,
 };
@@ -52,16 +53,8 @@ pub(super) fn halted(why: &WhyHalted) -> String {
     }
 }
 
-fn failed(why: &WhyFailed) -> String {
-    match why {
-        WhyFailed::Quarantine { .. } | WhyFailed::OtherDevice { .. } => format!("{why} with --quarantine"),
-        other => other.to_string(),
-    }
-}
-
-/// A result in the words of this program, as JSON has it.
-pub(super) fn in_words(applied: &Applied) -> Applied {
-    let mut applied = applied.clone();
+/// A result whose causes are in the words of this program.
+pub fn in_words(mut applied: Applied) -> Applied {
     for why in applied.rows.iter_mut().filter_map(|row| row.reason.as_mut()) {
         *why = stays(why).into();
     }

@@ -13,6 +13,7 @@ use registry_cli::output;
 use registry_core::retention::{Applied, Plan};
 
 pub use explain::Explained;
+pub use hints::in_words;
 pub use refusals::not_back;
 
 use crate::args::Common;
@@ -32,9 +33,7 @@ pub fn plan(common: &Common, plan: &Plan, is_armed: Option<bool>) -> io::Result<
 /// As [`plan`].
 pub fn applied(common: &Common, applied: &Applied, journal: &Path, aside: Option<&Path>) -> io::Result<()> {
     refusals::of_applied(applied);
-    output::print(common.printing, &hints::in_words(applied), |out| {
-        applied::write(applied, common, (journal, aside), out)
-    })
+    output::print(common.printing, applied, |out| applied::write(applied, common, (journal, aside), out))
 }
 
 /// Prints why a subject stays or goes, and of several owners whose it is.
