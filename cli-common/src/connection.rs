@@ -41,7 +41,7 @@ pub struct Connection {
     #[arg(value_parser = clap::value_parser!(u32).range(0..=10))]
     pub retries: u32,
 
-    /// End early when no request succeeded for this long; 0s never does. Being told to wait (429) is no failure
+    /// End early when no request succeeded for this long; 0s never does. A request to wait (429) is not counted as a failure
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::<u64>, help_heading = "Connection")]
     pub give_up_after: u64,
 

@@ -15,7 +15,8 @@ use serde::de::IgnoredAny;
 use crate::connection::Connection;
 use crate::file::read_small;
 
-/// Variables of the environment that hold a user and a secret; with `_FILE` at its end, the second names a file that holds it.
+/// Environment variables that hold a user and a secret. The name of the second with `_FILE` appended names a file that holds the
+/// secret.
 #[derive(Debug, Clone, Copy)]
 pub struct Variables {
     user: &'static str,
@@ -30,9 +31,9 @@ pub const FORGEJO: Variables = Variables { user: "FORGEJO_USER", secret: "FORGEJ
 /// Whose a secret is when no user is named.
 #[derive(Debug, Clone, Copy)]
 pub enum Nameless<'a> {
-    /// Nobody's: it is refused.
+    /// A secret without a user is refused.
     Refused,
-    /// Of a user with this name when a variable holds it; else it is refused.
+    /// A secret in a variable belongs to a user with this name; any other is refused.
     InVariables(&'a str),
     /// The server goes by the token, whatever the name; this one is given.
     Token(&'a str),
@@ -47,7 +48,7 @@ pub struct Places<'a> {
     pub nameless: Nameless<'a>,
 }
 
-/// A secret from a file, without the newline at its end.
+/// Reads a secret from a file, without white space at its ends.
 fn secret_in(path: &Path) -> anyhow::Result<SecretString> {
     let text = String::from_utf8(read_small(path)?).map_err(|_| anyhow!("{} is no text", path.display()))?;
     let text = text.trim();
@@ -63,9 +64,19 @@ fn environment(name: &str) -> Option<String> {
 }
 
 impl Variables {
+    /// The file that holds the secret, if one is named.
+    fn secret_file(self) -> Option<String> {
+        environment(&format!("{}_FILE", self.secret))
+    }
+
+    /// Whether there is a secret, which may be unusable.
+    fn hold_a_secret(self) -> bool {
+        self.secret_file().is_some() || environment(self.secret).is_some()
+    }
+
     /// The secret, if there is one.
     fn secret(self) -> anyhow::Result<Option<SecretString>> {
-        match environment(&format!("{}_FILE", self.secret)) {
+        match self.secret_file() {
             Some(path) => secret_in(Path::new(&path)).map(Some),
             None => Ok(environment(self.secret).map(SecretString::from)),
         }
@@ -76,8 +87,7 @@ impl Variables {
 pub fn are_of_one_host(options: &Connection) -> bool {
     options.user.is_some()
         || options.password_file.is_some()
-        || options.authfile.is_none()
-            && ["REGISTRY_PASSWORD", "REGISTRY_PASSWORD_FILE"].iter().any(|name| environment(name).is_some())
+        || options.authfile.is_none() && REGISTRY.hold_a_secret()
 }
 
 /// The credentials for `host`, from the first place that has any.
@@ -198,7 +208,7 @@ fn paths_below(file: &[u8], hosts: &[&str]) -> Vec<(String, String)> {
         #[serde(default)]
         auths: std::collections::BTreeMap<String, IgnoredAny>,
     }
-    // What is no such file was refused before.
+    // A file of another shape was refused when it was asked for the host itself.
     let keys = serde_json::from_slice::<File>(file).map(|file| file.auths).unwrap_or_default().into_keys();
     let below = |key: String| {
         let (host, path) = key.split_once('/')?;

@@ -7,9 +7,9 @@ use crate::exit::INTERRUPTED;
 /// What a program does about a signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Response {
-    /// It says this, and goes on to an end of its own.
+    /// This is printed, and the run ends by itself.
     GoOn(String),
-    /// It says this, and ends at once with 130.
+    /// This is printed, and the process ends at once with 130.
     End(String),
 }
 
