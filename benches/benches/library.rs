@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use registry_benches::tree::{Shape, generate};
 use registry_core::audit::{AuditOptions, audit};
 use registry_core::oci::Manifest;
-use registry_core::storage::{OpenOptions, Progress, ScanOptions, Tree, locate};
+use registry_core::storage::{OpenOptions, ScanOptions, ScanProgress, Tree, locate};
 
 fn manifest(criterion: &mut Criterion) {
     let layer = format!(
@@ -32,7 +32,7 @@ fn tree(criterion: &mut Criterion) {
     let made = generate(folder.path(), &Shape::new(10, 20)).expect("a tree");
     let located = locate(folder.path(), false).registries;
     let tree = Tree::open(&located[0], &OpenOptions::default()).expect("a tree");
-    let progress = Progress::default();
+    let progress = ScanProgress::default();
     let mut group = criterion.benchmark_group("tree");
     group.throughput(Throughput::Elements(made.files)).sample_size(20);
     group.bench_function("scan", |bencher| bencher.iter(|| tree.scan(&ScanOptions::default(), &progress)));

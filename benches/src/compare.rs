@@ -9,10 +9,10 @@ use anyhow::{Result, ensure};
 use registry_benches::tree::{self, Large, Shape};
 use tempfile::TempDir;
 
-use crate::measure::{self, Job, Pairs, Usage};
+use crate::measure::{self, Pairs, TimedCommand, Usage};
 use crate::peers::{self, GcConfig, Peers};
 use crate::report::{Basis, Claim, Section, Target, Timing};
-use crate::stats::Summary;
+use crate::stats::FigureSummary;
 
 /// More would not fit on a command line of `openssl`.
 const OPENSSL_FILES: usize = 8000;
@@ -36,7 +36,7 @@ pub struct Setup<'a> {
 
 /// A tree to measure on; one that was made goes away with it.
 #[derive(Debug)]
-struct Tree {
+struct MeasuredTree {
     root: PathBuf,
     made: Option<TempDir>,
     files: u64,
@@ -44,17 +44,17 @@ struct Tree {
 }
 
 impl Setup<'_> {
-    fn tree(&self, given: Option<&Path>, shape: &Shape) -> Result<Tree> {
+    fn tree(&self, given: Option<&Path>, shape: &Shape) -> Result<MeasuredTree> {
         if let Some(dir) = given {
             let root = fs::canonicalize(dir)?;
             let files = measure::files(&root)?;
             let bytes = files.iter().map(|(_, size)| size).sum();
-            return Ok(Tree { root, made: None, files: files.len() as u64, bytes });
+            return Ok(MeasuredTree { root, made: None, files: files.len() as u64, bytes });
         }
         eprintln!("making a tree of {} files", shape.files());
         let dir = tempfile::Builder::new().prefix("registry-benches-").tempdir_in(self.tmp)?;
         let made = tree::generate(dir.path(), shape)?;
-        Ok(Tree {
+        Ok(MeasuredTree {
             root: fs::canonicalize(dir.path())?,
             made: Some(dir),
             files: made.files,
@@ -62,12 +62,12 @@ impl Setup<'_> {
         })
     }
 
-    fn run(&self, job: &Job) -> Result<Usage> {
+    fn run(&self, job: &TimedCommand) -> Result<Usage> {
         eprintln!("{}", job.name);
         measure::run(self.peers.time(), job)
     }
 
-    fn pairs(&self, a: &Job, b: &Job) -> Result<Pairs> {
+    fn pairs(&self, a: &TimedCommand, b: &TimedCommand) -> Result<Pairs> {
         measure::pairs(self.peers.time(), a, b, self.pairs)
     }
 
@@ -81,7 +81,7 @@ impl Setup<'_> {
         }
     }
 
-    fn cold(&self, jobs: &[&Job]) -> Result<Option<Result<Vec<Timing>, String>>> {
+    fn cold(&self, jobs: &[&TimedCommand]) -> Result<Option<Result<Vec<Timing>, String>>> {
         if !self.cold {
             return Ok(None);
         }
@@ -90,7 +90,7 @@ impl Setup<'_> {
             if let Err(why) = measure::drop_caches() {
                 return Ok(Some(Err(format!("{why:#}"))));
             }
-            timings.push(Timing::of(&job.name, &[self.run(job)?]));
+            timings.push(Timing::summarize(&job.name, &[self.run(job)?]));
         }
         Ok(Some(Ok(timings)))
     }
@@ -128,9 +128,9 @@ pub fn scan(setup: &Setup<'_>, given: Option<&Path>, shape: &Shape) -> Result<Se
             setup.claim("`scan` / `find`", &with_find, Target::AtMost(0.5)),
         ],
         timings: vec![
-            Timing::of(&scan.name, with_gc.b.iter().chain(&with_find.a)),
-            Timing::of(&gc.name, &with_gc.a),
-            Timing::of(&find.name, &with_find.b),
+            Timing::summarize(&scan.name, with_gc.b.iter().chain(&with_find.a)),
+            Timing::summarize(&gc.name, &with_gc.a),
+            Timing::summarize(&find.name, &with_find.b),
         ],
         cold: setup.cold(&[&scan, &find, &gc])?,
     })
@@ -153,7 +153,7 @@ pub fn content(setup: &Setup<'_>, given: Option<&Path>, large: Large) -> Result<
     setup.run(&scan)?;
     let pairs = setup.pairs(&openssl, &scan)?;
     let mib = bytes as f64 / f64::from(1 << 20);
-    let rate = |runs: &[Usage]| mib / Summary::of(runs.iter().map(|run| run.wall)).median;
+    let rate = |runs: &[Usage]| mib / FigureSummary::summarize(runs.iter().map(|run| run.wall)).median;
     Ok(Section {
         title: "Content",
         tree: format!(
@@ -165,7 +165,7 @@ pub fn content(setup: &Setup<'_>, given: Option<&Path>, large: Large) -> Result<
             rate(&pairs.a)
         ),
         claims: vec![setup.claim("throughput, `scan --content` / `openssl`", &pairs, Target::AtLeast(0.9))],
-        timings: vec![Timing::of(&scan.name, &pairs.b), Timing::of(&openssl.name, &pairs.a)],
+        timings: vec![Timing::summarize(&scan.name, &pairs.b), Timing::summarize(&openssl.name, &pairs.a)],
         cold: None,
     })
 }
@@ -178,7 +178,7 @@ pub fn growth(setup: &Setup<'_>, sizes: &[u64]) -> Result<Section> {
     );
     let mut claims = Vec::new();
     let mut trees: Vec<(u64, String, Vec<Usage>)> = Vec::new();
-    let mut below: Option<(Tree, Job)> = None;
+    let mut below: Option<(MeasuredTree, TimedCommand)> = None;
     for &size in sizes {
         let tree = setup.tree(None, &Shape::for_files(size, 30))?;
         let scan =
@@ -189,7 +189,7 @@ pub fn growth(setup: &Setup<'_>, sizes: &[u64]) -> Result<Section> {
             setup.run(&smaller_scan)?;
             let pairs = setup.pairs(&scan, &smaller_scan)?;
             let doublings = (tree.files as f64 / smaller.files as f64).log2();
-            let each = |ratio: Summary| Summary {
+            let each = |ratio: FigureSummary| FigureSummary {
                 median: ratio.median.powf(doublings.recip()),
                 min: ratio.min.powf(doublings.recip()),
                 max: ratio.max.powf(doublings.recip()),
@@ -215,20 +215,20 @@ pub fn growth(setup: &Setup<'_>, sizes: &[u64]) -> Result<Section> {
         title: "Growth",
         tree: "One tree of each size; of two neighbours the scans run in turns.".to_owned(),
         claims,
-        timings: trees.iter().map(|(_, name, runs)| Timing::of(name, runs)).collect(),
+        timings: trees.iter().map(|(_, name, runs)| Timing::summarize(name, runs)).collect(),
         cold: None,
     })
 }
 
 /// How much larger the peak is on the largest tree than on the smallest, by the number of files it has more.
 fn memory(trees: &[(u64, String, Vec<Usage>)]) -> Claim {
-    let peak = |runs: &[Usage]| Summary::of(runs.iter().map(|run| run.peak as f64));
+    let peak = |runs: &[Usage]| FigureSummary::summarize(runs.iter().map(|run| run.peak as f64));
     let ((few, _, small), (many, _, big)) = (&trees[0], &trees[trees.len() - 1]);
     let (small, big, added) = (peak(small), peak(big), (many - few) as f64);
     Claim {
         what: "bytes of peak memory per added file, smallest to largest tree".to_owned(),
         wall: None,
-        other: Summary {
+        other: FigureSummary {
             median: (big.median - small.median) / added,
             min: (big.min - small.max) / added,
             max: (big.max - small.min) / added,
@@ -238,7 +238,7 @@ fn memory(trees: &[(u64, String, Vec<Usage>)]) -> Claim {
     }
 }
 
-fn remove(tree: Tree) -> Result<()> {
+fn remove(tree: MeasuredTree) -> Result<()> {
     Ok(tree.made.map_or(Ok(()), TempDir::close)?)
 }
 

@@ -88,7 +88,7 @@ pub fn against_scan(fsck: &Path, shape: &Shape, pairs: u32) -> Result<f64> {
 ///
 /// # Errors
 /// When the program or the disk fails.
-pub fn mend(fsck: &Path) -> Result<f64> {
+pub fn repair_links(fsck: &Path) -> Result<f64> {
     let (images, layers) = LOST;
     let mut tree = TreeBuilder::new();
     for number in 0..images {

@@ -23,7 +23,7 @@ use registry_benches::tree::{self, Large, Shape};
 
 use crate::compare::Setup;
 use crate::peers::Peers;
-use crate::report::{Machine, Report};
+use crate::report::{BenchReport, Machine};
 
 /// Make large registry trees, and compare registry-fsck with other programs on them.
 #[derive(Debug, Parser)]
@@ -135,7 +135,7 @@ struct Run {
     pairs: u32,
     /// Only this comparison (repeatable).
     #[arg(long, value_enum)]
-    only: Vec<Part>,
+    only: Vec<Comparison>,
     /// The registry-fsck to measure; else the one beside this program, else the one in PATH.
     #[arg(long, value_name = "PATH")]
     fsck: Option<PathBuf>,
@@ -155,7 +155,7 @@ struct Run {
 
 /// A comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Part {
+enum Comparison {
     /// `scan` with `garbage-collect --dry-run` and `find`.
     Scan,
     /// `scan --content` with two `openssl dgst`.
@@ -210,7 +210,7 @@ fn main() -> ExitCode {
             Ok(effects::against_scan(&fsck, &size.shape(), pairs)? <= 1.2 && faster >= 200.0)
         }),
         Command::Repair { fsck } => {
-            program(fsck).and_then(|fsck| Ok(effects::mend(&fsck)? <= 1.0))
+            program(fsck).and_then(|fsck| Ok(effects::repair_links(&fsck)? <= 1.0))
         }
         Command::Run(options) => run(&options),
     };
@@ -246,12 +246,12 @@ fn make_tree(shape: &Shape, dir: &PathBuf) -> Result<()> {
 
 fn run(options: &Run) -> Result<bool> {
     let machine = Machine::look()?;
-    let wanted = |part: Part| options.only.is_empty() || options.only.contains(&part);
+    let wanted = |part: Comparison| options.only.is_empty() || options.only.contains(&part);
     let mut names = vec!["time"];
-    if wanted(Part::Scan) {
+    if wanted(Comparison::Scan) {
         names.extend(["docker-registry", "find"]);
     }
-    if wanted(Part::Content) {
+    if wanted(Comparison::Content) {
         names.push("openssl");
     }
     let peers = Peers::locate(options.fsck.as_deref(), &names)?;
@@ -264,15 +264,15 @@ fn run(options: &Run) -> Result<bool> {
         cold: !options.no_cold,
         tmp: &tmp,
     };
-    let mut report = Report { machine, programs: peers.versions()?, sections: Vec::new() };
-    if wanted(Part::Scan) {
+    let mut report = BenchReport { machine, programs: peers.versions()?, sections: Vec::new() };
+    if wanted(Comparison::Scan) {
         report.sections.push(compare::scan(&setup, options.tree.as_deref(), &options.size.shape())?);
     }
-    if wanted(Part::Content) {
+    if wanted(Comparison::Content) {
         let large = Large { total: options.content_bytes, min: 4 << 20, max: 64 << 20 };
         report.sections.push(compare::content(&setup, options.content_tree.as_deref(), large)?);
     }
-    if wanted(Part::Growth) {
+    if wanted(Comparison::Growth) {
         report.sections.push(compare::growth(&setup, &options.growth)?);
     }
     print!("{}", report.markdown());

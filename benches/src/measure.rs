@@ -12,11 +12,11 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use tempfile::NamedTempFile;
 
-use crate::stats::Summary;
+use crate::stats::FigureSummary;
 
 /// One thing to time: a command, or several that run at the same time.
 #[derive(Debug, Clone)]
-pub struct Job {
+pub struct TimedCommand {
     /// How the tables call it.
     pub name: String,
     /// The commands, each a program and its arguments.
@@ -45,13 +45,13 @@ pub struct Pairs {
 
 impl Pairs {
     /// The first job's figure by the second's, pair by pair.
-    pub fn ratio(&self, figure: impl Fn(&Usage) -> f64) -> Summary {
-        Summary::of(self.a.iter().zip(&self.b).map(|(a, b)| figure(a) / figure(b)))
+    pub fn ratio(&self, figure: impl Fn(&Usage) -> f64) -> FigureSummary {
+        FigureSummary::summarize(self.a.iter().zip(&self.b).map(|(a, b)| figure(a) / figure(b)))
     }
 }
 
 /// Run two jobs in turns. Warming is the caller's.
-pub fn pairs(time: &Path, a: &Job, b: &Job, n: u32) -> Result<Pairs> {
+pub fn pairs(time: &Path, a: &TimedCommand, b: &TimedCommand, n: u32) -> Result<Pairs> {
     let mut pairs = Pairs { a: Vec::new(), b: Vec::new() };
     for i in 1..=n {
         eprintln!("pair {i} of {n}: {}, {}", a.name, b.name);
@@ -62,7 +62,7 @@ pub fn pairs(time: &Path, a: &Job, b: &Job, n: u32) -> Result<Pairs> {
 }
 
 /// Run a job once. A command that fails is an error: what it did is not what was to be timed.
-pub fn run(time: &Path, job: &Job) -> Result<Usage> {
+pub fn run(time: &Path, job: &TimedCommand) -> Result<Usage> {
     let started = Instant::now();
     let running =
         job.commands.iter().map(|command| Running::start(time, command)).collect::<Result<Vec<_>>>()?;
@@ -172,6 +172,6 @@ mod tests {
     fn ratios_are_taken_pair_by_pair() {
         let run = |wall| Usage { wall, cpu: 1.0, peak: 0 };
         let pairs = Pairs { a: vec![run(10.0), run(30.0), run(20.0)], b: vec![run(1.0), run(1.0), run(4.0)] };
-        assert_eq!(pairs.ratio(|usage| usage.wall), Summary { median: 10.0, min: 5.0, max: 30.0 });
+        assert_eq!(pairs.ratio(|usage| usage.wall), FigureSummary { median: 10.0, min: 5.0, max: 30.0 });
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::NamedTempFile;
 
-use crate::measure::{Job, command};
+use crate::measure::{TimedCommand, command};
 
 /// The programs found.
 #[derive(Debug)]
@@ -74,31 +74,31 @@ impl Peers {
     }
 
     /// `registry-fsck scan`.
-    pub fn scan(&self, name: &str, tree: &Path, args: &[String], more: &[&str]) -> Job {
+    pub fn scan(&self, name: &str, tree: &Path, args: &[String], more: &[&str]) -> TimedCommand {
         let mut command: Vec<OsString> = vec![(&self.fsck).into(), "scan".into()];
         command.extend(more.iter().map(Into::into));
         command.extend(args.iter().map(Into::into));
         command.push(tree.into());
-        Job { name: name.to_owned(), commands: vec![command] }
+        TimedCommand { name: name.to_owned(), commands: vec![command] }
     }
 
     /// `find` of the files that are not empty.
-    pub fn find(&self, tree: &Path) -> Job {
+    pub fn find(&self, tree: &Path) -> TimedCommand {
         let mut command: Vec<OsString> = vec![self.path("find").into(), tree.into()];
         command.extend(["-type", "f", "-size", "+0"].map(Into::into));
-        Job { name: "find -type f -size +0".to_owned(), commands: vec![command] }
+        TimedCommand { name: "find -type f -size +0".to_owned(), commands: vec![command] }
     }
 
     /// The registry's own garbage collector, told to delete nothing.
-    pub fn garbage_collect(&self, config: &GcConfig) -> Job {
+    pub fn garbage_collect(&self, config: &GcConfig) -> TimedCommand {
         let mut command: Vec<OsString> = vec![self.path("docker-registry").into()];
         command.extend(["garbage-collect", "--dry-run"].map(Into::into));
         command.push(config.0.path().into());
-        Job { name: "docker-registry garbage-collect --dry-run".to_owned(), commands: vec![command] }
+        TimedCommand { name: "docker-registry garbage-collect --dry-run".to_owned(), commands: vec![command] }
     }
 
     /// `openssl dgst -sha256` of some files in two processes that have about the same number of bytes to do.
-    pub fn openssl(&self, files: &[(PathBuf, u64)]) -> Job {
+    pub fn openssl(&self, files: &[(PathBuf, u64)]) -> TimedCommand {
         let mut halves: [(u64, Vec<OsString>); 2] = [const { (0, Vec::new()) }; 2];
         let mut largest_first: Vec<_> = files.iter().collect();
         largest_first.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
@@ -113,7 +113,7 @@ impl Peers {
             command.extend(paths);
             command
         });
-        Job { name: "openssl dgst -sha256, two processes".to_owned(), commands: commands.collect() }
+        TimedCommand { name: "openssl dgst -sha256, two processes".to_owned(), commands: commands.collect() }
     }
 }
 
@@ -132,7 +132,7 @@ impl GcConfig {
 }
 
 /// Run the garbage collector's job and return the line that counts what it would delete.
-pub fn eligible(job: &Job) -> Result<String> {
+pub fn eligible(job: &TimedCommand) -> Result<String> {
     let output = command(&job.commands[0]).output()?;
     ensure!(
         output.status.success(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use registry_fixtures::registry::{Profile, Server, World};
 
-use crate::measure::{self, Job};
+use crate::measure::{self, TimedCommand};
 use crate::peers::Peers;
 
 /// Added to each answer.
@@ -61,7 +61,8 @@ pub fn probe(peers: &Peers, jobs: u16) -> Result<Figures> {
         let arguments = ["probe", &server.url, "--quiet", "--jobs", &jobs.to_string()];
         let arguments = arguments.into_iter().chain(role).map(OsString::from);
         let command = std::iter::once(peers.fsck.clone().into_os_string()).chain(arguments).collect();
-        let job = Job { name: format!("registry-fsck probe --jobs {jobs}"), commands: vec![command] };
+        let job =
+            TimedCommand { name: format!("registry-fsck probe --jobs {jobs}"), commands: vec![command] };
         runs.push(measure::run(peers.time(), &job)?);
         let lines = server.lines();
         let distinct: BTreeSet<String> = lines.iter().cloned().collect();

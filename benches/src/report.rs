@@ -8,14 +8,14 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use crate::measure::Usage;
-use crate::stats::Summary;
+use crate::stats::FigureSummary;
 
 /// Load averages below this leave wall times alone.
 const QUIET: f64 = 0.5;
 
 /// Everything a run found out.
 #[derive(Debug)]
-pub struct Report {
+pub struct BenchReport {
     /// Where it ran.
     pub machine: Machine,
     /// What the programs say about their versions.
@@ -54,9 +54,9 @@ pub struct Claim {
     /// What the figure is.
     pub what: String,
     /// The figure by wall time.
-    pub wall: Option<Summary>,
+    pub wall: Option<FigureSummary>,
     /// The figure by CPU time, or the only one there is.
-    pub other: Summary,
+    pub other: FigureSummary,
     /// Which of them is judged.
     pub basis: Basis,
     /// What it should be.
@@ -87,8 +87,8 @@ pub enum Target {
 #[derive(Debug)]
 pub struct Timing {
     what: String,
-    wall: Summary,
-    cpu: Summary,
+    wall: FigureSummary,
+    cpu: FigureSummary,
     peak: u64,
 }
 
@@ -115,7 +115,7 @@ impl Machine {
 }
 
 impl Claim {
-    fn judged(&self) -> Summary {
+    fn judged(&self) -> FigureSummary {
         self.wall.filter(|_| self.basis == Basis::Wall).unwrap_or(self.other)
     }
 
@@ -130,17 +130,17 @@ impl Claim {
 
 impl Timing {
     /// Summarize the runs of a command.
-    pub fn of<'a>(what: &str, runs: impl IntoIterator<Item = &'a Usage> + Clone) -> Self {
+    pub fn summarize<'a>(what: &str, runs: impl IntoIterator<Item = &'a Usage> + Clone) -> Self {
         Timing {
             what: what.to_owned(),
-            wall: Summary::of(runs.clone().into_iter().map(|run| run.wall)),
-            cpu: Summary::of(runs.clone().into_iter().map(|run| run.cpu)),
+            wall: FigureSummary::summarize(runs.clone().into_iter().map(|run| run.wall)),
+            cpu: FigureSummary::summarize(runs.clone().into_iter().map(|run| run.cpu)),
             peak: runs.into_iter().map(|run| run.peak).max().unwrap_or_default(),
         }
     }
 }
 
-impl Report {
+impl BenchReport {
     /// Whether every target is met.
     pub fn all_met(&self) -> bool {
         self.sections.iter().flat_map(|section| &section.claims).all(Claim::met)
@@ -263,7 +263,7 @@ fn table(out: &mut String, head: &str, timings: &[Timing]) {
     }
 }
 
-fn span(Summary { median, min, max }: Summary) -> String {
+fn span(FigureSummary { median, min, max }: FigureSummary) -> String {
     if min.to_bits() == max.to_bits() {
         format!("{median:.2}")
     } else {
@@ -271,7 +271,7 @@ fn span(Summary { median, min, max }: Summary) -> String {
     }
 }
 
-fn json_of(Summary { median, min, max }: Summary) -> Value {
+fn json_of(FigureSummary { median, min, max }: FigureSummary) -> Value {
     json!({ "median": median, "min": min, "max": max })
 }
 
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn the_judged_figure_decides() {
-        let one = |figure| Summary::of([figure]);
+        let one = |figure| FigureSummary::summarize([figure]);
         let claim = |basis, target| Claim {
             what: String::new(),
             wall: Some(one(0.6)),

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
 use jiff::Timestamp;
-use registry_core::forgejo::{Account, Forgejo};
+use registry_core::forgejo::{Forgejo, ForgejoAccount};
 use registry_core::registry::{Http, Settings};
 use registry_core::retention::{
-    Cache, Collected, Collecting, Plan, Policy, collect_known, confirm, plan, unconfirmed,
+    Cache, Collecting, Collection, Plan, Policy, collect_known, confirm, plan, unconfirmed,
 };
 use registry_fixtures::forgejo::{OWNER, Profile, READ, Server, World};
 
@@ -25,7 +25,7 @@ const KEPT: u32 = 5;
 
 /// What one run took.
 #[derive(Debug)]
-pub struct Run {
+pub struct ServedRun {
     /// Wall time.
     pub took: Duration,
     /// Requests by kind: listing, HEAD, others.
@@ -54,7 +54,7 @@ fn world(packages: usize) -> World {
 ///
 /// # Errors
 /// When the server does not answer, or something is asked twice.
-pub fn read(packages: usize) -> Result<Vec<Run>> {
+pub fn read(packages: usize) -> Result<Vec<ServedRun>> {
     let server = Server::start_slow(world(packages), DELAY);
     let folder = tempfile::tempdir()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -73,20 +73,20 @@ pub fn read(packages: usize) -> Result<Vec<Run>> {
         let others = lines.len() - listing - heads;
         let side_by_side = (heads + others).div_ceil(IN_FLIGHT);
         let ideal = DELAY * u32::try_from(listing + side_by_side)?;
-        runs.push(Run { took, requests: [listing, heads, others], ideal });
+        runs.push(ServedRun { took, requests: [listing, heads, others], ideal });
     }
     Ok(runs)
 }
 
 async fn once(url: &str, folder: &Path) -> Result<Plan> {
     let http = Http::new(Settings { in_flight: IN_FLIGHT, proxies: false, ..Settings::default() })?;
-    let account = Account { owner: OWNER.into(), user: None, token: Some(READ.to_owned().into()) };
+    let account = ForgejoAccount { owner: OWNER.into(), user: None, token: Some(READ.to_owned().into()) };
     let forgejo = Forgejo::connect(&http, url, &account).await?;
     let cache = Cache::open(folder)?;
     let how = Collecting { in_flight: IN_FLIGHT, cache: Some(&cache), built_at: false, only: &[] };
     let now = Timestamp::now();
     let collected = collect_known(&forgejo, forgejo.source(), &how, now).await;
-    let Collected { record, assumed } = collected.map_err(|why| anyhow!("{why}"))?;
+    let Collection { record, assumed } = collected.map_err(|why| anyhow!("{why}"))?;
     let policy = Policy::keep_last(KEPT).map_err(|why| anyhow!("{why}"))?;
     let plan = plan(record.source.clone(), record.packages(), &policy, now, "bench");
     let needed = unconfirmed(&record, &assumed, &plan);

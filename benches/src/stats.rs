@@ -2,7 +2,7 @@
 
 /// What is told of several figures.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Summary {
+pub struct FigureSummary {
     /// The middle one, or the mean of the two in the middle.
     pub median: f64,
     /// The smallest.
@@ -11,14 +11,14 @@ pub struct Summary {
     pub max: f64,
 }
 
-impl Summary {
+impl FigureSummary {
     /// Summarize at least one figure.
-    pub fn of(figures: impl IntoIterator<Item = f64>) -> Self {
+    pub fn summarize(figures: impl IntoIterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = figures.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
         let n = sorted.len();
         assert!(n > 0, "nothing was measured");
-        Summary {
+        FigureSummary {
             median: f64::midpoint(sorted[(n - 1) / 2], sorted[n / 2]),
             min: sorted[0],
             max: sorted[n - 1],
@@ -32,8 +32,14 @@ mod tests {
 
     #[test]
     fn medians() {
-        assert_eq!(Summary::of([3.0, 1.0, 2.0]), Summary { median: 2.0, min: 1.0, max: 3.0 });
-        assert_eq!(Summary::of([4.0, 1.0, 2.0, 10.0]), Summary { median: 3.0, min: 1.0, max: 10.0 });
-        assert_eq!(Summary::of([7.0]), Summary { median: 7.0, min: 7.0, max: 7.0 });
+        assert_eq!(
+            FigureSummary::summarize([3.0, 1.0, 2.0]),
+            FigureSummary { median: 2.0, min: 1.0, max: 3.0 }
+        );
+        assert_eq!(
+            FigureSummary::summarize([4.0, 1.0, 2.0, 10.0]),
+            FigureSummary { median: 3.0, min: 1.0, max: 10.0 }
+        );
+        assert_eq!(FigureSummary::summarize([7.0]), FigureSummary { median: 7.0, min: 7.0, max: 7.0 });
     }
 }

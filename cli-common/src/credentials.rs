@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{anyhow, bail};
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
-use registry_core::forgejo::Account;
+use registry_core::forgejo::ForgejoAccount;
 use registry_core::oci::RepositoryName;
 use registry_core::registry::{Credentials, HostCredentials};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -153,13 +153,13 @@ fn token(name: String, secret: SecretString) -> anyhow::Result<HostCredentials> 
 ///
 /// # Errors
 /// When they are of a kind that it does not take.
-pub fn account(credentials: &HostCredentials, owner: &str) -> anyhow::Result<Account> {
-    let (user, token) = match credentials.of(Some(&owner.to_lowercase())) {
+pub fn account(credentials: &HostCredentials, owner: &str) -> anyhow::Result<ForgejoAccount> {
+    let (user, token) = match credentials.for_repository(Some(&owner.to_lowercase())) {
         Credentials::User { name, secret } => (Some(name.clone()), Some(secret.clone())),
         Credentials::Anonymous => (None, None),
         Credentials::Identity { .. } => bail!("Forgejo takes no identity token; use an access token"),
     };
-    Ok(Account { owner: owner.to_owned(), user, token })
+    Ok(ForgejoAccount { owner: owner.to_owned(), user, token })
 }
 
 /// The host of an address as files of credentials name it: without a scheme and a path, and without the port that the scheme has

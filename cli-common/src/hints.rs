@@ -10,7 +10,7 @@ use registry_core::tree_writer::{LockError, PlaceError};
 pub const GAVE_UP: &str = " (--give-up-after says after how long)";
 
 /// What to add to an error, the option that helps in it, as its end; nothing where no option does.
-pub fn of(error: &anyhow::Error) -> Option<String> {
+pub fn option_hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         let error = match cause.downcast_ref::<Unanswered>() {
             Some(Unanswered::Registry(error)) => Some(error),

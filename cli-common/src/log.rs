@@ -113,7 +113,7 @@ pub fn with_causes(error: &anyhow::Error) -> String {
             text = format!("{text}: {cause}");
         }
     }
-    text + &hints::of(error).unwrap_or_default()
+    text + &hints::option_hint(error).unwrap_or_default()
 }
 
 /// Says the first of some lines as errors, and then what `rest` makes of how many more there are.

@@ -31,7 +31,7 @@ pub struct MetricsPlaces {
 /// What becomes of metrics that a group of a Pushgateway has already
 /// (<https://github.com/prometheus/pushgateway>, README at v1.11.0).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Earlier {
+pub enum EarlierMetrics {
     /// All of them go.
     Replaced,
     /// Those of other names stay.
@@ -57,7 +57,7 @@ pub struct Metrics {
     /// The same by groups, for a Pushgateway.
     pub groups: Vec<Group>,
     /// What becomes of the earlier metrics of a group.
-    pub earlier: Earlier,
+    pub earlier: EarlierMetrics,
 }
 
 impl MetricsPlaces {
@@ -89,8 +89,8 @@ fn push(address: &str, metrics: &Metrics) -> anyhow::Result<()> {
         }
         let text = group.text.clone();
         let pushed = match metrics.earlier {
-            Earlier::Replaced => runtime.block_on(http.put_text(&url, MEDIA_TYPE, text)),
-            Earlier::Kept => runtime.block_on(http.post_text(&url, MEDIA_TYPE, text)),
+            EarlierMetrics::Replaced => runtime.block_on(http.put_text(&url, MEDIA_TYPE, text)),
+            EarlierMetrics::Kept => runtime.block_on(http.post_text(&url, MEDIA_TYPE, text)),
         };
         pushed.context("the Pushgateway does not take them")?;
     }

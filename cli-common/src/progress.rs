@@ -15,12 +15,12 @@ const TICK: Duration = Duration::from_millis(120);
 
 /// The line, as long as this lives.
 #[derive(Debug, Default)]
-pub struct Line {
+pub struct ProgressLine {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Line {
+impl ProgressLine {
     /// Shows what `message` says after so much time, if the command line and the terminal agree to it.
     pub fn show(
         progress: When,
@@ -44,7 +44,7 @@ impl Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {

@@ -55,7 +55,7 @@ impl Failure {
 }
 
 /// The status of a finished report.
-pub fn of(report: &Report, fail_on: FailOn) -> u8 {
+pub fn report_status(report: &Report, fail_on: FailOn) -> u8 {
     let damage = |severity: Severity| {
         move |finding: &&registry_core::audit::Finding| {
             finding.severity <= severity && finding.code != Code::PathUnread

@@ -6,13 +6,13 @@ use std::time::Instant;
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use registry_core::audit::{self, AuditOptions, UnreadPath};
-use registry_core::collector::{self, Engine, Report, SCHEMA, Summary};
-use registry_core::storage::{Located, OpenOptions, Progress, ScanOptions, Tree};
+use registry_core::collector::{self, Engine, ForecastReport, ForecastSummary, SCHEMA};
+use registry_core::storage::{Located, OpenOptions, ScanOptions, ScanProgress, Tree};
 use registry_core::text::escape_os;
 
 use crate::args::{EngineArg, GcPreviewArgs};
 use crate::exit::{self, Failure};
-use crate::role::{self, Rule};
+use crate::role::{self, RoleRule};
 use crate::scan::Roots;
 use crate::{interrupt, log, render, scan};
 
@@ -23,9 +23,9 @@ use crate::{interrupt, log, render, scan};
 pub fn run(args: &GcPreviewArgs) -> Result<u8, Failure> {
     let (started, started_at) = (Instant::now(), Timestamp::now());
     refuse(args)?;
-    let rule = Rule::of(&args.judging)?;
+    let rule = RoleRule::from_args(&args.judging)?;
     let options = scan::judging(&args.judging, false, started_at).map_err(Failure::Usage)?;
-    let progress = Arc::new(Progress::default());
+    let progress = Arc::new(ScanProgress::default());
     let far = Arc::clone(&progress);
     interrupt::watch(move || format!("{}, after {} files", far.phase().describe(), far.files()));
     let far = Arc::clone(&progress);
@@ -35,7 +35,7 @@ pub fn run(args: &GcPreviewArgs) -> Result<u8, Failure> {
     role::refuse_several(&args.judging, &registries)?;
     for located in &registries {
         let options = AuditOptions { role: rule.role(located), ..options.clone() };
-        one(args, located, &options, &progress, &mut report);
+        add_forecast(args, located, &options, &progress, &mut report);
     }
     drop(line);
     log::unread_inside(&args.common, &report.unread);
@@ -57,8 +57,8 @@ fn refuse(args: &GcPreviewArgs) -> Result<(), Failure> {
     Err(Failure::Usage(anyhow!(why)))
 }
 
-fn empty(args: &GcPreviewArgs, started_at: Timestamp) -> Report {
-    Report {
+fn empty(args: &GcPreviewArgs, started_at: Timestamp) -> ForecastReport {
+    ForecastReport {
         schema: SCHEMA.into(),
         command: "gc-preview".into(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -75,7 +75,7 @@ fn empty(args: &GcPreviewArgs, started_at: Timestamp) -> Report {
         breaks: Vec::new(),
         loses: Vec::new(),
         unread: Vec::new(),
-        summary: Summary::default(),
+        summary: ForecastSummary::default(),
     }
 }
 
@@ -86,18 +86,18 @@ const fn engine(args: &GcPreviewArgs) -> Engine {
     }
 }
 
-fn unread(report: &mut Report, source: &str, path: &str, error: &str) {
+fn unread(report: &mut ForecastReport, source: &str, path: &str, error: &str) {
     let (path, error) = (path.to_owned(), error.to_owned());
     report.unread.push(UnreadPath { source: source.into(), path, error });
 }
 
 /// Adds the forecast of one registry.
-fn one(
+fn add_forecast(
     args: &GcPreviewArgs,
     located: &Located,
     options: &AuditOptions,
-    progress: &Progress,
-    report: &mut Report,
+    progress: &ScanProgress,
+    report: &mut ForecastReport,
 ) {
     let name = escape_os(located.name.as_os_str());
     let open = OpenOptions { follow_symlinks: args.follow_symlinks, jobs: args.common.jobs.of_files() };
@@ -111,7 +111,7 @@ fn one(
     };
     let look = ScanOptions { content: false, strict: args.strict, only: None };
     let mut graph = tree.scan(&look, progress);
-    let audit = audit::settled(&mut graph, &name, options, |graph, doubts| {
+    let audit = audit::audit_with_recheck(&mut graph, &name, options, |graph, doubts| {
         tree.settle(graph, doubts, progress);
     });
     if audit.looks_like_cache {
@@ -132,7 +132,7 @@ fn one(
 }
 
 /// The exit status of a forecast.
-fn status(report: &Report) -> u8 {
+fn status(report: &ForecastReport) -> u8 {
     let costs = report.would_abort.is_some() || !report.breaks.is_empty() || !report.loses.is_empty();
     let incomplete = !report.unread.is_empty();
     (if costs { exit::ERRORS } else { 0 }) | (if incomplete { exit::INCOMPLETE } else { 0 })

@@ -3,7 +3,7 @@
 
 use anyhow::anyhow;
 use registry_cli::hints::{failed, unlocked, without_place};
-use registry_core::repair::{Outcome, Report, WhyLeft, WhyRefused, WhyStopped};
+use registry_core::repair::{RepairReport, StepOutcome, WhyLeft, WhyRefused, WhyStopped};
 use registry_core::tree_writer::{PlaceError, WriteRefusal};
 
 use crate::exit::Failure;
@@ -29,14 +29,14 @@ pub fn no_place(error: PlaceError) -> Failure {
 }
 
 /// Why a step was not done; `None` where it was, or is yet to be.
-pub fn why_not_done(outcome: &Outcome) -> Option<String> {
+pub fn why_not_done(outcome: &StepOutcome) -> Option<String> {
     let why = match outcome {
-        Outcome::Planned | Outcome::Done | Outcome::There => return None,
-        Outcome::Spared(why) => why.to_string(),
-        Outcome::Refused(why @ WhyRefused::Server { .. }) => format!("{why}, or say --online"),
-        Outcome::Refused(why) => why.to_string(),
-        Outcome::Failed(why) | Outcome::Stopped(WhyStopped::Failed(why)) => failed(why),
-        Outcome::Stopped(why) => why.to_string(),
+        StepOutcome::Planned | StepOutcome::Done | StepOutcome::There => return None,
+        StepOutcome::Spared(why) => why.to_string(),
+        StepOutcome::Refused(why @ WhyRefused::Server { .. }) => format!("{why}, or say --online"),
+        StepOutcome::Refused(why) => why.to_string(),
+        StepOutcome::Failed(why) | StepOutcome::Stopped(WhyStopped::Failed(why)) => failed(why),
+        StepOutcome::Stopped(why) => why.to_string(),
     };
     Some(why)
 }
@@ -55,15 +55,15 @@ pub fn why_left(why: &WhyLeft) -> String {
 }
 
 /// A report whose causes are in the words of this program.
-pub fn in_words(mut report: Report) -> Report {
+pub fn in_words(mut report: RepairReport) -> RepairReport {
     for taken in &mut report.steps {
         let Some(why) = why_not_done(&taken.outcome) else { continue };
         match &mut taken.outcome {
-            Outcome::Planned | Outcome::Done | Outcome::There => {}
-            Outcome::Spared(cause) => *cause = why.into(),
-            Outcome::Refused(cause) => *cause = why.into(),
-            Outcome::Failed(cause) => *cause = why.into(),
-            Outcome::Stopped(cause) => *cause = why.into(),
+            StepOutcome::Planned | StepOutcome::Done | StepOutcome::There => {}
+            StepOutcome::Spared(cause) => *cause = why.into(),
+            StepOutcome::Refused(cause) => *cause = why.into(),
+            StepOutcome::Failed(cause) => *cause = why.into(),
+            StepOutcome::Stopped(cause) => *cause = why.into(),
         }
     }
     for why in report.left.iter_mut().filter_map(|left| left.why.as_mut()) {

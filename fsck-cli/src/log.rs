@@ -3,7 +3,7 @@
 use registry_cli::args::Format;
 use registry_cli::log;
 use registry_core::audit::UnreadPath;
-use registry_core::repair::{Outcome, Taken, UndoState, Undone};
+use registry_core::repair::{ChangeUndoState, StepOutcome, Taken, UndoneChange};
 use tracing::level_filters::LevelFilter;
 
 use crate::args::Common;
@@ -39,10 +39,12 @@ pub fn unanswered(common: &Common, all: &[String]) {
 pub fn steps(common: &Common, steps: &[Taken]) {
     let one = |taken: &Taken| {
         let word = match &taken.outcome {
-            Outcome::Refused(_) => "refused",
-            Outcome::Failed(_) => "failed",
-            Outcome::Stopped(_) => "not reached",
-            Outcome::Planned | Outcome::Done | Outcome::There | Outcome::Spared(_) => return None,
+            StepOutcome::Refused(_) => "refused",
+            StepOutcome::Failed(_) => "failed",
+            StepOutcome::Stopped(_) => "not reached",
+            StepOutcome::Planned | StepOutcome::Done | StepOutcome::There | StepOutcome::Spared(_) => {
+                return None;
+            }
         };
         let why = hints::why_not_done(&taken.outcome)?;
         Some(format!("{word}: {} {}: {why}", taken.step.action.as_str(), taken.step.path))
@@ -51,11 +53,11 @@ pub fn steps(common: &Common, steps: &[Taken]) {
 }
 
 /// Says which changes could not be taken back.
-pub fn changes(common: &Common, changes: &[Undone]) {
-    let one = |change: &Undone| match &change.state {
-        UndoState::Taken(why) => Some(format!("left: {}: {why}", change.path)),
-        UndoState::Lost(why) => Some(format!("not undone: {}: {why}", change.path)),
-        UndoState::Restored | UndoState::There => None,
+pub fn changes(common: &Common, changes: &[UndoneChange]) {
+    let one = |change: &UndoneChange| match &change.state {
+        ChangeUndoState::Taken(why) => Some(format!("left: {}: {why}", change.path)),
+        ChangeUndoState::Lost(why) => Some(format!("not undone: {}: {why}", change.path)),
+        ChangeUndoState::Restored | ChangeUndoState::There => None,
     };
     few(common, changes.iter().filter_map(one), "not undone");
 }

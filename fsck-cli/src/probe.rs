@@ -14,19 +14,19 @@ use registry_cli::connection::{Budget, runtime};
 use registry_cli::credentials;
 use registry_cli::log::with_causes;
 use registry_core::Stop;
-use registry_core::audit::{Coverage, OnlineOptions, Report, ReportOptions, Role};
+use registry_core::audit::{Coverage, OnlineOptions, RegistryRole, Report, ReportOptions};
 use registry_core::forgejo::Forgejo;
 use registry_core::probe::{
-    Choice, Choosing, Depth, JudgeOptions, Judgement, Listed, Run, Seen, State, Walk, WalkOptions, choose,
-    judge,
+    Choice, Choosing, Depth, JudgeOptions, ListedTag, ProbeJudgement, ProbeRun, ProbeState, ProbeWalk,
+    Responses, WalkOptions, choose, judge,
 };
 use registry_core::registry::{Client, Credentials, Error, HostCredentials, Http};
 
-use self::role::{Known, Names};
+use self::role::{KnownRole, RepositoryNames};
 use crate::args::{DepthArg, ProbeArgs};
 use crate::connect;
 use crate::exit::{self, Failure};
-use crate::reporting::{self, Earlier, Extra, merge, set, texts};
+use crate::reporting::{self, EarlierReport, Extra, merge, set, texts};
 use crate::{interrupt, log, render, settings, state};
 
 /// Probes, prints, and gives the exit status.
@@ -36,7 +36,7 @@ use crate::{interrupt, log, render, settings, state};
 pub fn run(args: &ProbeArgs) -> Result<u8, Failure> {
     let started = Instant::now();
     let started_at = Timestamp::now();
-    let earlier = Earlier::read(&args.compare)?;
+    let earlier = EarlierReport::read(&args.compare)?;
     let stop = Stop::default();
     let budget = Budget {
         requests: args.budget_requests,
@@ -52,7 +52,7 @@ pub fn run(args: &ProbeArgs) -> Result<u8, Failure> {
 
     let probe = Probe::new(args, http, started_at).map_err(Failure::Usage)?;
     let past = args.state.as_deref().map(|path| state::read(path, &probe.name)).transpose();
-    let mut past = past.map_err(Failure::Usage)?.unwrap_or_else(|| State::new(&probe.name));
+    let mut past = past.map_err(Failure::Usage)?.unwrap_or_else(|| ProbeState::new(&probe.name));
     let runtime = runtime().map_err(Failure::Io)?;
     let mut report = reporting::empty("probe", started_at, options(args));
     runtime.block_on(probe.run(&mut past, &mut report))?;
@@ -138,7 +138,7 @@ enum Target {
 }
 
 /// Tags by repository.
-type Lists = BTreeMap<String, Vec<Listed>>;
+type Lists = BTreeMap<String, Vec<ListedTag>>;
 
 impl<'a> Probe<'a> {
     fn new(args: &'a ProbeArgs, http: Http, now: Timestamp) -> anyhow::Result<Self> {
@@ -151,16 +151,16 @@ impl<'a> Probe<'a> {
         Ok(Self { args, http, name, credentials, only, names, now })
     }
 
-    async fn run(&self, past: &mut State, report: &mut Report) -> Result<(), Failure> {
-        let mut seen = Seen::default();
+    async fn run(&self, past: &mut ProbeState, report: &mut Report) -> Result<(), Failure> {
+        let mut seen = Responses::default();
         let before = past.clone();
-        let (mut asked, mut depth, mut known) = (None, self.args.depth, Known::Undecided);
+        let (mut asked, mut depth, mut known) = (None, self.args.depth, KnownRole::Undecided);
         match self.open().await {
             Ok(target) => {
                 let mut names = BTreeSet::new();
                 if let Target::Registry(client) = &target {
                     names = self.names(client, &mut seen).await.unwrap_or_default();
-                    let asked = Names { names: &names, are_listed: self.names.is_none() };
+                    let asked = RepositoryNames { names: &names, are_listed: self.names.is_none() };
                     known = role::find(self.args.role, client, asked, past, self.now).await;
                     if known.is_cache() && !self.args.through_cache {
                         depth = DepthArg::Manifests;
@@ -169,7 +169,7 @@ impl<'a> Probe<'a> {
                             seen.unread.push((".".into(), UNNAMED.into()));
                         }
                     }
-                    if known == Known::Undecided && !names.is_empty() && !self.args.through_cache {
+                    if known == KnownRole::Undecided && !names.is_empty() && !self.args.through_cache {
                         tracing::warn!("{}: {HINT}", self.name);
                     }
                 }
@@ -192,9 +192,9 @@ impl<'a> Probe<'a> {
             blobs: depth != DepthArg::Manifests,
             require_platforms: self.args.require_platform.clone(),
         };
-        let Judgement { mut audit, judged } = judge(&seen, &self.name, &judging);
+        let ProbeJudgement { mut audit, judged } = judge(&seen, &self.name, &judging);
         if known.is_cache() {
-            audit.source.role = Role::Cache;
+            audit.source.role = RegistryRole::Cache;
         }
         report.options.content = depth == DepthArg::Content;
         if let Some(online) = &mut report.options.online {
@@ -246,8 +246,8 @@ impl<'a> Probe<'a> {
         client: &Client,
         lists: &Lists,
         depth: DepthArg,
-        past: &mut State,
-        seen: &mut Seen,
+        past: &mut ProbeState,
+        seen: &mut Responses,
     ) -> Choice {
         let how =
             Choosing { newest: self.args.newest.map(|newest| newest as usize), sample: self.args.sample };
@@ -264,32 +264,38 @@ impl<'a> Probe<'a> {
             platforms: !self.args.require_platform.is_empty() && depth == self.args.depth,
             now: self.now,
         };
-        let mut walk = Walk::new(client, &options, past);
+        let mut walk = ProbeWalk::new(client, &options, past);
         walk.tags(&choice.tags).await;
         walk.look_again().await;
         let (mut unread, strays) = (std::mem::take(&mut seen.unread), std::mem::take(&mut seen.strays));
         let mut walked = walk.into_seen();
         unread.append(&mut walked.unread);
-        *seen = Seen { unread, strays, ..walked };
+        *seen = Responses { unread, strays, ..walked };
         for (name, tags) in lists {
             seen.repositories.entry(name.clone()).or_default().listed = tags.len() as u64;
         }
         choice
     }
 
-    fn remember(&self, lists: &Lists, judged: &HashSet<(String, String)>, past: &mut State, seen: &Seen) {
+    fn remember(
+        &self,
+        lists: &Lists,
+        judged: &HashSet<(String, String)>,
+        past: &mut ProbeState,
+        seen: &Responses,
+    ) {
         past.note_tags(seen, judged, self.now);
         let is_whole = seen.unread.is_empty();
-        let names = |tags: &Vec<Listed>| tags.iter().map(|tag| tag.tag.clone()).collect();
+        let names = |tags: &Vec<ListedTag>| tags.iter().map(|tag| tag.tag.clone()).collect();
         let listed: BTreeMap<String, Vec<String>> =
             lists.iter().map(|(name, tags)| (name.clone(), names(tags))).collect();
-        let run = Run { at: self.now, tags_checked: judged.len() as u64 };
+        let run = ProbeRun { at: self.now, tags_checked: judged.len() as u64 };
         past.end(run, &listed, is_whole && self.only.is_none());
     }
 }
 
 /// When the tag that was not judged longest was judged, and how many never were.
-fn oldest(lists: &Lists, past: &State) -> (Option<Timestamp>, u64) {
+fn oldest(lists: &Lists, past: &ProbeState) -> (Option<Timestamp>, u64) {
     let (mut oldest, mut never) = (None, 0);
     for (repository, tags) in lists {
         let known = past.repositories.get(repository);

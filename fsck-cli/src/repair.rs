@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use registry_core::repair::{Counts, Outcome, Report, Summary, Taken};
-use registry_core::storage::{locate_one, serving};
+use registry_core::repair::{Counts, RepairReport, RepairSummary, StepOutcome, Taken};
+use registry_core::storage::{locate_one, registry_processes};
 use registry_core::text::escape_os;
 
 use self::places::Places;
@@ -20,7 +20,7 @@ use self::work::Work;
 use crate::args::RepairArgs;
 use crate::exit::{self, Failure};
 use crate::reporting::set;
-use crate::role::{self, Rule};
+use crate::role::{self, RoleRule};
 use crate::{hints, log, render, scan, supply, unused};
 
 /// Repairs, prints, and gives the exit status.
@@ -35,7 +35,7 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     let (started, started_at) = (Instant::now(), Timestamp::now());
     let located = locate_one(args.root.as_deref().unwrap_or(Path::new("."))).map_err(Failure::of_locate)?;
     let mut options = scan::judging(&args.judging, args.content, started_at).map_err(Failure::Usage)?;
-    options.role = Rule::of(&args.judging)?.role(&located);
+    options.role = RoleRule::from_args(&args.judging)?.role(&located);
     let only = if args.common.repository.is_empty() {
         None
     } else {
@@ -57,7 +57,7 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     }
     let servers = match &writer {
         Some(writer) => writer.processes().to_vec(),
-        None => serving(&located.v2),
+        None => registry_processes(&located.v2),
     };
     let mut report = work.report(started_at, &plan, &servers);
     let mut last = None;
@@ -70,7 +70,7 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
             taken.outcome = outcome;
         }
         let audit = work.look_again(&progress.scan);
-        report.after = Some(Counts::of(&audit));
+        report.after = Some(Counts::count_findings(&audit));
         last = Some(audit);
     }
     drop(line);
@@ -79,7 +79,7 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     log::unread_inside(&args.common, &report.unread);
     log::unanswered(&args.common, &report.unanswered);
     log::steps(&args.common, &report.steps);
-    report.summary = Summary::of(&report.steps, Counts::of(&plan.audit));
+    report.summary = RepairSummary::count_steps(&report.steps, Counts::count_findings(&plan.audit));
     report.duration_seconds = started.elapsed().as_secs_f64();
     report.exit_status = status(&report, progress.was_stopped());
     if !work.is_of_any(&plan) {
@@ -94,11 +94,11 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
 }
 
 /// The exit status of a repair.
-fn status(report: &Report, was_stopped: bool) -> u8 {
+fn status(report: &RepairReport, was_stopped: bool) -> u8 {
     if was_stopped {
         return exit::INTERRUPTED;
     }
-    let is_failed = |taken: &Taken| matches!(taken.outcome, Outcome::Failed(_) | Outcome::Stopped(_));
+    let is_failed = |taken: &Taken| matches!(taken.outcome, StepOutcome::Failed(_) | StepOutcome::Stopped(_));
     let mut status = exit::NOTHING_WRONG;
     let remaining = report.after.unwrap_or(report.summary.before);
     if remaining.errors > 0 {

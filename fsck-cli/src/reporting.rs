@@ -9,7 +9,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use jiff::Timestamp;
 use registry_cli::log;
 use registry_core::audit::{
-    self, Audit, Coverage, Garbage, Ignore, Piece, Report, ReportOptions, SCHEMA, Summary,
+    self, Audit, AuditSummary, Coverage, Garbage, GarbagePiece, Ignore, Report, ReportOptions, SCHEMA,
 };
 
 use crate::args::{Common, Compare, FailOn};
@@ -19,13 +19,13 @@ use crate::settings;
 
 /// An earlier report and the findings to live with.
 #[derive(Debug)]
-pub struct Earlier {
+pub struct EarlierReport {
     baseline: Option<Report>,
     ignores: Option<Vec<Ignore>>,
     fail_on: FailOn,
 }
 
-impl Earlier {
+impl EarlierReport {
     /// Reads what the command line names.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Earlier {
             audit::set_aside(report, ignores, today);
         }
         report.duration_seconds = started.elapsed().as_secs_f64();
-        report.exit_status = exit::of(report, self.fail_on);
+        report.exit_status = exit::report_status(report, self.fail_on);
     }
 }
 
@@ -83,7 +83,7 @@ pub fn empty(command: &str, started_at: Timestamp, options: ReportOptions) -> Re
         coverage: Coverage::default(),
         resolved: None,
         ignored: None,
-        summary: Summary::default(),
+        summary: AuditSummary::default(),
     }
 }
 
@@ -91,7 +91,7 @@ pub fn empty(command: &str, started_at: Timestamp, options: ReportOptions) -> Re
 #[derive(Debug, Default)]
 pub struct Extra {
     pub garbage: Vec<(Arc<str>, Garbage)>,
-    pub pieces: Vec<(Arc<str>, Piece)>,
+    pub pieces: Vec<(Arc<str>, GarbagePiece)>,
 }
 
 /// Adds one registry to a report. Garbage is told only when it is known of every registry.

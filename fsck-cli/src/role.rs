@@ -6,11 +6,11 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use registry_cli::args::RoleArg;
 use registry_cli::file;
-use registry_core::audit::Role;
+use registry_core::audit::RegistryRole;
 use registry_core::storage::{Located, is_cache, serves_cache};
 use registry_core::text::escape_os;
 
-use crate::args::Judging;
+use crate::args::JudgingArgs;
 use crate::exit::Failure;
 
 /// Most bytes of a registry's configuration.
@@ -18,21 +18,21 @@ const CONFIG_MAX: u64 = 1 << 20;
 
 /// What decides over the role of every tree of a run.
 #[derive(Debug, Clone, Copy)]
-pub enum Rule {
+pub enum RoleRule {
     /// The command line says it.
-    Said(Role),
+    Said(RegistryRole),
     /// The configuration that was named makes it a cache.
     Configured,
     /// Servers at work and the tree's own files tell.
     Auto,
 }
 
-impl Rule {
+impl RoleRule {
     /// What the command line says; the configuration that it names is read.
     ///
     /// # Errors
     /// When that cannot be read, or is no configuration.
-    pub fn of(args: &Judging) -> Result<Self, Failure> {
+    pub fn from_args(args: &JudgingArgs) -> Result<Self, Failure> {
         let is_cache = match &args.registry_config {
             Some(path) => configures_cache(path)
                 .with_context(|| format!("cannot use the configuration {}", escape_os(path.as_os_str())))
@@ -40,15 +40,15 @@ impl Rule {
             None => false,
         };
         Ok(match args.role {
-            RoleArg::Primary => Self::Said(Role::Primary),
-            RoleArg::Cache => Self::Said(Role::Cache),
+            RoleArg::Primary => Self::Said(RegistryRole::Primary),
+            RoleArg::Cache => Self::Said(RegistryRole::Cache),
             RoleArg::Auto if is_cache => Self::Configured,
             RoleArg::Auto => Self::Auto,
         })
     }
 
     /// The role of one registry; `None` leaves it to its files.
-    pub fn role(self, located: &Located) -> Option<Role> {
+    pub fn role(self, located: &Located) -> Option<RegistryRole> {
         let told = |why: &str| {
             tracing::info!("{}: {why}: a pull-through cache", escape_os(located.name.as_os_str()));
         };
@@ -56,11 +56,11 @@ impl Rule {
             Self::Said(role) => Some(role),
             Self::Configured => {
                 told("its configuration has proxy:");
-                Some(Role::Cache)
+                Some(RegistryRole::Cache)
             }
             Self::Auto if serves_cache(&located.v2) => {
                 told("the configuration of the server that runs on it has proxy:");
-                Some(Role::Cache)
+                Some(RegistryRole::Cache)
             }
             Self::Auto => None,
         }
@@ -71,7 +71,7 @@ impl Rule {
 ///
 /// # Errors
 /// When it would be.
-pub fn refuse_several(args: &Judging, registries: &[Located]) -> Result<(), Failure> {
+pub fn refuse_several(args: &JudgingArgs, registries: &[Located]) -> Result<(), Failure> {
     if args.registry_config.is_some() && registries.len() > 1 {
         let count = registries.len();
         return Err(Failure::Usage(anyhow!(

@@ -11,14 +11,16 @@ use globset::GlobSet;
 use indicatif::{HumanBytes, HumanCount};
 use jiff::Timestamp;
 use registry_cli::file;
-use registry_core::audit::{self, AuditOptions, Report, ReportOptions, Source, UnreadPath};
-use registry_core::storage::{LocateError, Located, OpenOptions, Phase, Progress, ScanOptions, Tree, locate};
+use registry_core::audit::{self, AuditOptions, AuditedSource, Report, ReportOptions, UnreadPath};
+use registry_core::storage::{
+    LocateError, Located, OpenOptions, Phase, ScanOptions, ScanProgress, Tree, locate,
+};
 use registry_core::text::{escape, escape_os};
 
-use crate::args::{Judging, ScanArgs};
+use crate::args::{JudgingArgs, ScanArgs};
 use crate::exit::{self, Failure};
-use crate::reporting::{self, Earlier, Extra, merge, set, texts};
-use crate::role::{self, Rule};
+use crate::reporting::{self, EarlierReport, Extra, merge, set, texts};
+use crate::role::{self, RoleRule};
 use crate::{interrupt, log, render};
 
 /// Scans, prints, and gives the exit status.
@@ -33,12 +35,12 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
             "--list-garbage cannot go with --repository: what other repositories need is not known then";
         return Err(Failure::Usage(anyhow!(why)));
     }
-    let earlier = Earlier::read(&args.compare)?;
-    let plan = Plan::new(args, started_at)?;
+    let earlier = EarlierReport::read(&args.compare)?;
+    let plan = AuditSetup::new(args, started_at)?;
 
     try_files(args);
 
-    let progress = Arc::new(Progress::default());
+    let progress = Arc::new(ScanProgress::default());
     let far = Arc::clone(&progress);
     interrupt::watch(move || format!("{}, after {} files", far.phase().describe(), far.files()));
     let far = Arc::clone(&progress);
@@ -48,7 +50,7 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
     let Roots { registries, refused } = roots(&args.roots, args.follow_symlinks, &mut report.unread)?;
     role::refuse_several(&args.judging, &registries)?;
     for located in &registries {
-        plan.one(located, &progress, &mut report, &mut extra);
+        plan.audit_registry(located, &progress, &mut report, &mut extra);
     }
     drop(line);
     log::unread_inside(&args.common, &report.unread);
@@ -66,10 +68,10 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
 }
 
 /// Says in which registries no repository matches; an error, with its exit status, when none does in any.
-fn without_match(sources: &[Source]) -> u8 {
-    let is_none = |source: &&Source| source.repositories == 0;
+fn without_match(sources: &[AuditedSource]) -> u8 {
+    let is_none = |source: &&AuditedSource| source.repositories == 0;
     let is_all = sources.iter().all(|source| is_none(&source));
-    for Source { name, .. } in sources.iter().filter(is_none) {
+    for AuditedSource { name, .. } in sources.iter().filter(is_none) {
         if is_all {
             tracing::error!("{name}: no repository matches --repository");
         } else {
@@ -102,7 +104,7 @@ fn write_files(args: &ScanArgs, report: &Report, extra: &Extra) -> bool {
 }
 
 /// One line of JSON a piece.
-fn garbage(path: &Path, pieces: &[(Arc<str>, audit::Piece)]) -> anyhow::Result<()> {
+fn garbage(path: &Path, pieces: &[(Arc<str>, audit::GarbagePiece)]) -> anyhow::Result<()> {
     file::refuse_non_file(path)?;
     let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
     for (source, piece) in pieces {
@@ -125,14 +127,14 @@ fn garbage(path: &Path, pieces: &[(Arc<str>, audit::Piece)]) -> anyhow::Result<(
 }
 
 /// How every registry of a run is audited.
-struct Plan<'a> {
+struct AuditSetup<'a> {
     args: &'a ScanArgs,
     options: AuditOptions,
-    rule: Rule,
+    rule: RoleRule,
     only: Option<GlobSet>,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> AuditSetup<'a> {
     fn new(args: &'a ScanArgs, now: Timestamp) -> Result<Self, Failure> {
         let options = AuditOptions {
             list_garbage: args.list_garbage.is_some(),
@@ -143,11 +145,17 @@ impl<'a> Plan<'a> {
             [] => None,
             globs => Some(set(globs).map_err(Failure::Usage)?),
         };
-        Ok(Self { args, options, rule: Rule::of(&args.judging)?, only })
+        Ok(Self { args, options, rule: RoleRule::from_args(&args.judging)?, only })
     }
 
     /// Audits one registry into the report.
-    fn one(&self, located: &Located, progress: &Progress, report: &mut Report, extra: &mut Extra) {
+    fn audit_registry(
+        &self,
+        located: &Located,
+        progress: &ScanProgress,
+        report: &mut Report,
+        extra: &mut Extra,
+    ) {
         let name = escape_os(located.name.as_os_str());
         let open = OpenOptions {
             follow_symlinks: self.args.follow_symlinks,
@@ -173,7 +181,7 @@ impl<'a> Plan<'a> {
         };
         let mut graph = tree.scan(&scan, progress);
         let options = AuditOptions { role: self.rule.role(located), ..self.options.clone() };
-        let audit = audit::settled(&mut graph, &name, &options, |graph, doubts| {
+        let audit = audit::audit_with_recheck(&mut graph, &name, &options, |graph, doubts| {
             tree.settle(graph, doubts, progress);
         });
         // Freeing a graph node by node takes as long as reading one; the process ends soon anyway.
@@ -189,7 +197,7 @@ impl<'a> Plan<'a> {
 ///
 /// # Errors
 /// Never in practice: each glob is one already.
-pub fn judging(args: &Judging, content: bool, now: Timestamp) -> anyhow::Result<AuditOptions> {
+pub fn judging(args: &JudgingArgs, content: bool, now: Timestamp) -> anyhow::Result<AuditOptions> {
     Ok(AuditOptions { min_age: args.min_age, content, sparse: set(&args.sparse)?, ..AuditOptions::new(now) })
 }
 
@@ -262,7 +270,7 @@ pub fn roots(
 }
 
 /// What a scan is doing.
-pub fn message(progress: &Progress, elapsed: Duration) -> String {
+pub fn message(progress: &ScanProgress, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs_f64().max(0.001);
     let phase = progress.phase();
     if phase == Phase::Content {

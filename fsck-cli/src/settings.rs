@@ -49,12 +49,12 @@ pub fn baseline(path: &Path) -> anyhow::Result<Report> {
 #[serde(deny_unknown_fields)]
 struct IgnoreFile {
     #[serde(default)]
-    ignore: Vec<Entry>,
+    ignore: Vec<IgnoreEntry>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct IgnoreEntry {
     code: String,
     repository: String,
     reason: String,
@@ -74,7 +74,8 @@ pub fn ignore(path: &Path) -> anyhow::Result<Vec<Ignore>> {
     let numbered = file.ignore.into_iter().enumerate();
     numbered
         .map(|(number, entry)| {
-            one(&entry).with_context(|| format!("entry {} of the ignore file {}", number + 1, path.display()))
+            read_ignore(&entry)
+                .with_context(|| format!("entry {} of the ignore file {}", number + 1, path.display()))
         })
         .collect()
 }
@@ -87,7 +88,7 @@ fn place(text: &str, error: &toml::de::Error) -> String {
     line.map_or_else(|| message.clone(), |line| format!("line {line}: {message}"))
 }
 
-fn one(entry: &Entry) -> anyhow::Result<Ignore> {
+fn read_ignore(entry: &IgnoreEntry) -> anyhow::Result<Ignore> {
     let code: Code = entry.code.parse().map_err(|error| anyhow!("{:?}: {error}", entry.code))?;
     let glob = GlobBuilder::new(&entry.repository).literal_separator(false).build()?;
     if entry.reason.trim().is_empty() {

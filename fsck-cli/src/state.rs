@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use registry_cli::file::{self, Readers};
-use registry_core::probe::State;
+use registry_core::probe::ProbeState;
 
 use crate::settings;
 
@@ -12,19 +12,19 @@ use crate::settings;
 ///
 /// # Errors
 /// When the file cannot be read, or is the state of something else.
-pub fn read(path: &Path, source: &str) -> anyhow::Result<State> {
+pub fn read(path: &Path, source: &str) -> anyhow::Result<ProbeState> {
     let text = match file::read_text(path, settings::MAX_BYTES) {
-        Ok(text) if text.trim().is_empty() => return Ok(State::new(source)),
+        Ok(text) if text.trim().is_empty() => return Ok(ProbeState::new(source)),
         Err(error)
             if error
                 .downcast_ref()
                 .is_some_and(|error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound) =>
         {
-            return Ok(State::new(source));
+            return Ok(ProbeState::new(source));
         }
         read => read.with_context(|| format!("cannot read the state {}", path.display()))?,
     };
-    State::read(&text, source).with_context(|| {
+    ProbeState::read(&text, source).with_context(|| {
         format!("cannot use the state {}; remove it to begin anew, or name another file", path.display())
     })
 }
@@ -33,7 +33,7 @@ pub fn read(path: &Path, source: &str) -> anyhow::Result<State> {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn write(path: &Path, state: &State) -> anyhow::Result<()> {
+pub fn write(path: &Path, state: &ProbeState) -> anyhow::Result<()> {
     let write = file::replace(path, Readers::Owner, |out| {
         serde_json::to_writer(&mut *out, state)?;
         Ok(out.write_all(b"\n")?)

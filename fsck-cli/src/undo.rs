@@ -3,7 +3,7 @@
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use registry_cli::file;
-use registry_core::repair::{Told, UNDO_SCHEMA, Undo, UndoReport, UndoState, Undone};
+use registry_core::repair::{ChangeUndoState, RepairHistory, UNDO_SCHEMA, Undo, UndoReport, UndoneChange};
 use registry_core::text::escape_os;
 use registry_core::tree_writer::{Access, Locking, RunningServers};
 
@@ -22,7 +22,7 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
     let text = file::refuse_non_file(&args.journal)
         .and_then(|()| file::read_text(&args.journal, settings::MAX_BYTES))
         .with_context(|| format!("cannot read the journal {shown}"));
-    let told = Told::read(&text.map_err(Failure::Usage)?)
+    let told = RepairHistory::read(&text.map_err(Failure::Usage)?)
         .map_err(|error| Failure::Usage(anyhow!("the journal {shown} cannot be used: {error}")))?;
     let access = Access {
         locking: if args.no_lock { Locking::ByCaller } else { Locking::Required },
@@ -48,13 +48,13 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
     Ok(report.exit_status)
 }
 
-fn status(changes: &[Undone]) -> u8 {
-    let any = |is: fn(&UndoState) -> bool| changes.iter().any(|change| is(&change.state));
+fn status(changes: &[UndoneChange]) -> u8 {
+    let any = |is: fn(&ChangeUndoState) -> bool| changes.iter().any(|change| is(&change.state));
     let mut status = exit::NOTHING_WRONG;
-    if any(|state| matches!(state, UndoState::Taken(_))) {
+    if any(|state| matches!(state, ChangeUndoState::Taken(_))) {
         status |= exit::ERRORS;
     }
-    if any(|state| matches!(state, UndoState::Lost(_))) {
+    if any(|state| matches!(state, ChangeUndoState::Lost(_))) {
         status |= exit::INCOMPLETE;
     }
     status

@@ -17,13 +17,13 @@ use registry_core::audit::{
     Audit, Code, Finding, OnlineOptions, Report, ReportOptions, Severity, UnreadPath,
 };
 use registry_core::oci::{Digest, ImageReference};
-use registry_core::probe::{Depth, JudgeOptions, Seen, State, Walk, WalkOptions, judge};
+use registry_core::probe::{Depth, JudgeOptions, ProbeState, ProbeWalk, Responses, WalkOptions, judge};
 use registry_core::registry::{Client, Http};
 use registry_core::text::escape;
 
 use crate::args::{Compare, FailOn, VerifyArgs};
 use crate::exit::{self, Failure};
-use crate::reporting::{self, Earlier, Extra, merge};
+use crate::reporting::{self, EarlierReport, Extra, merge};
 use crate::{connect, interrupt, log, render};
 use checked::{Checked, report_name};
 use findings::{finding, first, named};
@@ -40,7 +40,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// When what was asked cannot be used, or the answer cannot be written.
 pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     let started = Instant::now();
-    let earlier = Earlier::read(&Compare { baseline: None, ignore: None, fail_on: FailOn::Error })?;
+    let earlier = EarlierReport::read(&Compare { baseline: None, ignore: None, fail_on: FailOn::Error })?;
     let running = match (&args.in_use, &args.host) {
         (Some(path), Some(host)) => in_use::read(path, host).map_err(Failure::Usage)?,
         _ => Running::default(),
@@ -210,8 +210,8 @@ impl Verify<'_> {
             now: Timestamp::now(),
         };
         let judging = JudgeOptions { blobs: true, require_platforms: self.args.require_platform.clone() };
-        let mut nothing = State::new(address);
-        let mut walk = Walk::new(&client, &options, &mut nothing);
+        let mut nothing = ProbeState::new(address);
+        let mut walk = ProbeWalk::new(&client, &options, &mut nothing);
         let by_tag = images.iter().filter(|(image, _)| image.tag.is_some());
         let by_tag: Vec<_> =
             by_tag.map(|(image, name)| (image.repository.to_string(), name.clone())).collect();
@@ -255,7 +255,7 @@ impl Verify<'_> {
         &self,
         client: &Client,
         address: &str,
-        seen: &Seen,
+        seen: &Responses,
         images: &[(ImageReference, String)],
     ) -> (Vec<Finding>, BTreeMap<ImageReference, Vec<Digest>>, Vec<UnreadPath>) {
         let (mut findings, mut all, mut unread) = (Vec::new(), BTreeMap::new(), Vec::new());
@@ -278,7 +278,8 @@ impl Verify<'_> {
                     continue;
                 }
             };
-            for wanted in self.args.referrers.iter().filter(|wanted| !found.iter().any(|one| one.is(wanted)))
+            for wanted in
+                self.args.referrers.iter().filter(|wanted| !found.iter().any(|one| one.has_type(wanted)))
             {
                 let what = if wanted.is_empty() { String::new() } else { format!(" of type {wanted}") };
                 let types: Vec<_> = found.iter().map(|one| escape(&one.artifact_type)).collect();

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use registry_core::audit::{self, AuditOptions};
-use registry_core::storage::{OpenOptions, Progress, ScanOptions, Tree, locate};
+use registry_core::storage::{OpenOptions, ScanOptions, ScanProgress, Tree, locate};
 
 /// One line for every broken tag of every registry at or below `root`: the tag, and what breaks it.
 ///
@@ -29,13 +29,13 @@ pub fn broken_tags(root: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     }
     for located in found.registries {
         let tree = Tree::open(&located, &OpenOptions::default())?;
-        let progress = Progress::default();
+        let progress = ScanProgress::default();
         let mut graph = tree.scan(&ScanOptions::default(), &progress);
         // The audit is a pure function of the graph and the clock. What it doubts is read a second time, so that a push under way is
         // not taken for damage.
         let name = located.name.display().to_string();
         let options = AuditOptions::new(Timestamp::now());
-        let audit = audit::settled(&mut graph, &name, &options, |graph, doubts| {
+        let audit = audit::audit_with_recheck(&mut graph, &name, &options, |graph, doubts| {
             tree.settle(graph, doubts, &progress);
         });
         for tag in &audit.broken_tags {

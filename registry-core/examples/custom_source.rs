@@ -14,7 +14,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use registry_core::audit::{self, Audit, AuditOptions};
 use registry_core::storage::folder::Result;
-use registry_core::storage::{Folder, FolderError, Kind, Progress, ScanOptions, Stat, Tree};
+use registry_core::storage::{EntryKind, Folder, FolderError, ScanOptions, ScanProgress, Stat, Tree};
 
 /// Files by their path below `docker/registry/v2`.
 pub type Files = BTreeMap<PathBuf, Vec<u8>>;
@@ -41,12 +41,13 @@ impl Archive {
     fn file(&self, path: &Path) -> Result<(Stat, &[u8])> {
         let path = self.full(path);
         if let Some(bytes) = self.files.get(&path) {
-            let stat = Stat { kind: Kind::File, size: bytes.len() as u64, modified: 0, subfolders: None };
+            let stat =
+                Stat { kind: EntryKind::File, size: bytes.len() as u64, modified: 0, subfolders: None };
             return Ok((stat, bytes));
         }
         // A folder is there when something lies below it.
         if self.below(&path).next().is_some() {
-            return Ok((Stat { kind: Kind::Folder, size: 0, modified: 0, subfolders: None }, &[]));
+            return Ok((Stat { kind: EntryKind::Folder, size: 0, modified: 0, subfolders: None }, &[]));
         }
         // `NotFound` is the one answer that means "absent"; every other error makes things unknown, not missing.
         Err(FolderError::NotFound)
@@ -61,18 +62,18 @@ impl Archive {
 impl Folder for Archive {
     fn open(&self, path: &Path) -> Result<Self> {
         match self.file(path)?.0.kind {
-            Kind::Folder => Ok(Self { files: Arc::clone(&self.files), at: self.full(path) }),
+            EntryKind::Folder => Ok(Self { files: Arc::clone(&self.files), at: self.full(path) }),
             _ => Err(FolderError::NotAFolder),
         }
     }
 
-    fn list(&mut self, each: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
+    fn list(&mut self, each: &mut dyn FnMut(&OsStr, EntryKind)) -> Result<()> {
         let mut last = None;
         for path in self.below(&self.at) {
             let Ok(rest) = path.strip_prefix(&self.at) else { continue };
             let mut parts = rest.components();
             let name = parts.next().map(Component::as_os_str);
-            let kind = if parts.next().is_some() { Kind::Folder } else { Kind::File };
+            let kind = if parts.next().is_some() { EntryKind::Folder } else { EntryKind::File };
             if let Some(name) = name.filter(|name| Some(*name) != last) {
                 each(name, kind);
             }
@@ -105,11 +106,11 @@ impl Folder for Archive {
 /// When no thread can be started.
 pub fn audit_archive(files: Files) -> std::io::Result<Audit> {
     let tree = Tree::from_folder(Archive::new(files), false, 1)?;
-    let progress = Progress::default();
+    let progress = ScanProgress::default();
     let scan = ScanOptions { content: true, ..ScanOptions::default() };
     let mut graph = tree.scan(&scan, &progress);
     let options = AuditOptions { content: true, ..AuditOptions::new(Timestamp::now()) };
-    Ok(audit::settled(&mut graph, "archive", &options, |graph, doubts| {
+    Ok(audit::audit_with_recheck(&mut graph, "archive", &options, |graph, doubts| {
         tree.settle(graph, doubts, &progress);
     }))
 }

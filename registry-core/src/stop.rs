@@ -11,11 +11,11 @@ use tokio::sync::Notify;
 /// Whether a run was asked to stop. Copies of it tell the same.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
-    inner: Arc<Inner>,
+    inner: Arc<StopState>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct StopState {
     is_asked: AtomicBool,
     asked: Notify,
 }

@@ -36,26 +36,26 @@ pub fn escape_os(name: &OsStr) -> String {
 
 /// A text as something that sorts as people count: numbers by their value, so that `v10` comes after `v9`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NaturalOrder(Vec<Piece>);
+pub struct NaturalOrder(Vec<TextPiece>);
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Piece {
+enum TextPiece {
     Text(String),
     Number(u128),
 }
 
 impl NaturalOrder {
     /// The place of a text.
-    pub fn of(text: &str) -> Self {
-        let mut pieces: Vec<Piece> = Vec::new();
+    pub fn position_of(text: &str) -> Self {
+        let mut pieces: Vec<TextPiece> = Vec::new();
         for character in text.chars() {
             match (character.to_digit(10), pieces.last_mut()) {
-                (Some(digit), Some(Piece::Number(number))) => {
+                (Some(digit), Some(TextPiece::Number(number))) => {
                     *number = number.saturating_mul(10).saturating_add(u128::from(digit));
                 }
-                (Some(digit), _) => pieces.push(Piece::Number(u128::from(digit))),
-                (None, Some(Piece::Text(text))) => text.push(character),
-                (None, _) => pieces.push(Piece::Text(character.to_string())),
+                (Some(digit), _) => pieces.push(TextPiece::Number(u128::from(digit))),
+                (None, Some(TextPiece::Text(text))) => text.push(character),
+                (None, _) => pieces.push(TextPiece::Text(character.to_string())),
             }
         }
         Self(pieces)

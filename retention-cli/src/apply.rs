@@ -6,8 +6,8 @@ use registry_cli::log;
 use registry_core::Stop;
 use registry_core::retention::{Plan, Source as Told};
 
-use crate::args::{ApplyArgs, Server};
-use crate::connect::{Connector, Place, Source};
+use crate::args::{ApplyArgs, ServerArgs};
+use crate::connect::{Connector, OpenSource, SourceName};
 use crate::exit::{Failure, Tally};
 use crate::file::{FILE_MAX, text_of};
 use crate::journal::FileJournal;
@@ -36,7 +36,7 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
     let stop = if args.server.layout.is_none() { interrupt::watch_servers() } else { Stop::default() };
     let opening = async {
         let source = reopen(&connector, &args.server, &plan.source).await?;
-        let version = source.told().version;
+        let version = source.plan_source().version;
         if version != plan.source.version {
             let (now, then) = (version.unwrap_or_default(), plan.source.version.clone().unwrap_or_default());
             return Err(Failure::Usage(anyhow!(
@@ -81,11 +81,16 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
 ///
 /// # Errors
 /// When the command line names another, or it does not answer.
-pub async fn reopen(connector: &Connector, server: &Server, wanted: &Told) -> Result<Source, Failure> {
+pub async fn reopen(
+    connector: &Connector,
+    server: &ServerArgs,
+    wanted: &Told,
+) -> Result<OpenSource, Failure> {
     let same = |a: Option<&str>, b: Option<&str>| a.map(str::to_lowercase) == b.map(str::to_lowercase);
-    for place in Place::all(server)?.iter().filter(|place| same(place.owner(), wanted.owner.as_deref())) {
+    for place in SourceName::all(server)?.iter().filter(|place| same(place.owner(), wanted.owner.as_deref()))
+    {
         let source = connector.open(place).await?;
-        let told = source.told();
+        let told = source.plan_source();
         if told.kind == wanted.kind && told.url == wanted.url {
             return Ok(source);
         }

@@ -37,11 +37,11 @@ pub struct Config {
     #[cfg_attr(test, schemars(with = "String"))]
     pub keep_within: Option<u64>,
     /// What ranks images (pushed).
-    pub rank_by: Option<args::RankBy>,
+    pub rank_by: Option<args::RankByArg>,
     /// What becomes of manifests that no tag reaches (leave).
-    pub untagged: Option<args::Fate>,
+    pub untagged: Option<args::UnneededArg>,
     /// What becomes of signatures whose subject is gone (leave).
-    pub orphan_signatures: Option<args::Fate>,
+    pub orphan_signatures: Option<args::UnneededArg>,
     /// Younger than this nothing untagged goes (24h).
     #[serde(default, deserialize_with = "duration")]
     #[cfg_attr(test, schemars(with = "String"))]
@@ -62,14 +62,14 @@ pub struct Config {
     pub packages: Vec<String>,
     /// Rules; a tag belongs to the first that matches its package and its text.
     #[serde(default)]
-    pub rules: Vec<Rule>,
+    pub rules: Vec<RuleConfig>,
 }
 
 /// How many images of which tags stay.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Rule {
+pub struct RuleConfig {
     /// Pattern of packages.
     #[serde(default = "everything")]
     pub package: String,

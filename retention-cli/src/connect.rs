@@ -10,39 +10,39 @@ use registry_cli::args::{Jobs, RoleArg};
 use registry_cli::connection::{Budget, Connection};
 use registry_cli::credentials::{FORGEJO, Nameless, Places, REGISTRY, account, find, host};
 use registry_core::Stop;
-use registry_core::forgejo::{Account, Forgejo};
+use registry_core::forgejo::{Forgejo, ForgejoAccount};
 use registry_core::registry::{Client, Error, GaveUp, HostCredentials, Http};
 use registry_core::retention::{
-    self as core, Cache, Collected, Collecting, Permission, Record, RegistrySource, SourceKind,
+    self as core, Cache, Collecting, Collection, Permission, Record, RegistrySource, SourceKind,
 };
 
-use crate::args::{ApplyEffects, Preflight, Server};
+use crate::args::{ApplyEffects, Preflight, ServerArgs};
 use crate::exit::Failure;
 use crate::journal::FileJournal;
-use crate::layout::Layout;
+use crate::layout::OpenLayout;
 
 /// A server that answers. Has no way to delete.
 #[derive(Debug)]
-pub enum Source {
+pub enum OpenSource {
     Forgejo(Box<Forgejo>),
     Registry(Box<RegistrySource>),
-    Layout(Box<Layout>),
+    Layout(Box<OpenLayout>),
 }
 
 /// What the command line names as a source: a registry, or one owner on a Forgejo server.
 #[derive(Debug, Clone, Copy)]
-pub enum Place<'a> {
+pub enum SourceName<'a> {
     Registry(&'a str),
     Layout(&'a Path, RoleArg),
     Forgejo { url: &'a str, owner: &'a str },
 }
 
-impl<'a> Place<'a> {
+impl<'a> SourceName<'a> {
     /// What is named on the command line, one place for each owner. Asks nobody.
     ///
     /// # Errors
     /// When nothing is named, or an owner twice.
-    pub fn all(server: &'a Server) -> Result<Vec<Self>, Failure> {
+    pub fn all(server: &'a ServerArgs) -> Result<Vec<Self>, Failure> {
         let usage = |why: String| Err(Failure::Usage(anyhow!(why)));
         if let Some(root) = &server.layout {
             if server.push_times.is_some() {
@@ -86,7 +86,7 @@ pub struct Connector {
     http: Http,
     registry: HostCredentials,
     /// Of each owner on a Forgejo.
-    accounts: Vec<Account>,
+    accounts: Vec<ForgejoAccount>,
     /// How many files of a tree are read at once; 0 leaves it to the library.
     files: usize,
     /// Whether a tree is read, and nobody asked.
@@ -98,7 +98,7 @@ impl Connector {
     ///
     /// # Errors
     /// When something named cannot be used.
-    pub fn new(connection: &Connection, jobs: Jobs, server: &Server) -> Result<Self, Failure> {
+    pub fn new(connection: &Connection, jobs: Jobs, server: &ServerArgs) -> Result<Self, Failure> {
         let settle = || -> anyhow::Result<Self> {
             let http = connection.http(env!("CARGO_PKG_NAME"), jobs, Budget::default())?;
             let registry = match &server.registry {
@@ -144,30 +144,32 @@ impl Connector {
         self.http.in_flight()
     }
 
-    async fn forgejo(&self, url: &str, owner: &str) -> Result<Source, Error> {
-        let nobody = Account { owner: owner.into(), user: None, token: None };
+    async fn forgejo(&self, url: &str, owner: &str) -> Result<OpenSource, Error> {
+        let nobody = ForgejoAccount { owner: owner.into(), user: None, token: None };
         let account = self.accounts.iter().find(|account| account.owner == owner).unwrap_or(&nobody);
         let forgejo = Forgejo::connect(&self.http, url, account).await?;
         forgejo.warnings().iter().for_each(|text| tracing::warn!("{text}"));
-        Ok(Source::Forgejo(Box::new(forgejo)))
+        Ok(OpenSource::Forgejo(Box::new(forgejo)))
     }
 
-    async fn registry(&self, url: &str) -> Result<Source, Failure> {
+    async fn registry(&self, url: &str) -> Result<OpenSource, Failure> {
         let client = Client::new(&self.http, url, self.registry.clone()).map_err(Failure::of_server)?;
         client.warning().iter().for_each(|text| tracing::warn!("{text}"));
         client.ping().await.map_err(Failure::of_server)?;
-        Ok(Source::Registry(Box::new(RegistrySource::new(client))))
+        Ok(OpenSource::Registry(Box::new(RegistrySource::new(client))))
     }
 
     /// Opens a place.
     ///
     /// # Errors
     /// When it does not answer, or is not what it was called.
-    pub async fn open(&self, place: &Place<'_>) -> Result<Source, Failure> {
+    pub async fn open(&self, place: &SourceName<'_>) -> Result<OpenSource, Failure> {
         match place {
-            Place::Registry(url) => self.registry(url).await,
-            Place::Layout(root, role) => Ok(Source::Layout(Box::new(Layout::open(root, *role, self.files)?))),
-            Place::Forgejo { url, owner } => self.forgejo(url, owner).await.map_err(Failure::of_server),
+            SourceName::Registry(url) => self.registry(url).await,
+            SourceName::Layout(root, role) => {
+                Ok(OpenSource::Layout(Box::new(OpenLayout::open(root, *role, self.files)?)))
+            }
+            SourceName::Forgejo { url, owner } => self.forgejo(url, owner).await.map_err(Failure::of_server),
         }
     }
 
@@ -177,11 +179,11 @@ impl Connector {
     /// When its list cannot be read.
     pub async fn collect(
         &self,
-        source: &Source,
+        source: &OpenSource,
         cache: Option<&Cache>,
         policy: &core::Policy,
         asks_all: bool,
-    ) -> Result<Collected, Failure> {
+    ) -> Result<Collection, Failure> {
         let how = Collecting {
             in_flight: self.in_flight(),
             cache,
@@ -189,47 +191,51 @@ impl Connector {
             only: &policy.packages,
         };
         let now = jiff::Timestamp::now();
-        let all = |record: Record| Collected { record, assumed: core::Assumed::default() };
+        let all = |record: Record| Collection { record, assumed: core::Assumed::default() };
         let collected = match source {
-            Source::Forgejo(forgejo) if asks_all => {
-                core::collect(&**forgejo, source.told(), &how, now).await.map(all)
+            OpenSource::Forgejo(forgejo) if asks_all => {
+                core::collect(&**forgejo, source.plan_source(), &how, now).await.map(all)
             }
-            Source::Forgejo(forgejo) => core::collect_known(&**forgejo, source.told(), &how, now).await,
-            Source::Registry(registry) => core::collect(&**registry, source.told(), &how, now).await.map(all),
-            Source::Layout(layout) => return layout.collect(policy).map(all),
+            OpenSource::Forgejo(forgejo) => {
+                core::collect_known(&**forgejo, source.plan_source(), &how, now).await
+            }
+            OpenSource::Registry(registry) => {
+                core::collect(&**registry, source.plan_source(), &how, now).await.map(all)
+            }
+            OpenSource::Layout(layout) => return layout.collect(policy).map(all),
         };
         collected.map_err(Failure::of_list)
     }
 
     /// Whether everything that a plan rests on, and that was not asked for, is there.
-    pub async fn confirm(&self, source: &Source, needed: &[core::Unconfirmed]) -> bool {
+    pub async fn confirm(&self, source: &OpenSource, needed: &[core::Unconfirmed]) -> bool {
         match source {
-            Source::Forgejo(forgejo) => core::confirm(&**forgejo, needed, self.in_flight()).await,
-            Source::Registry(registry) => core::confirm(&**registry, needed, self.in_flight()).await,
-            Source::Layout(_) => needed.is_empty(),
+            OpenSource::Forgejo(forgejo) => core::confirm(&**forgejo, needed, self.in_flight()).await,
+            OpenSource::Registry(registry) => core::confirm(&**registry, needed, self.in_flight()).await,
+            OpenSource::Layout(_) => needed.is_empty(),
         }
     }
 
     /// Adds when images were built, where a plan depends on it. What a server does not tell stays unknown.
     pub async fn add_dates(
         &self,
-        source: &Source,
+        source: &OpenSource,
         cache: Option<&Cache>,
         record: &mut Record,
         undated: &[core::Undated],
     ) {
         let how = Collecting { in_flight: self.in_flight(), cache, built_at: true, only: &[] };
         match source {
-            Source::Forgejo(forgejo) => core::add_dates(&**forgejo, record, undated, &how).await,
-            Source::Registry(registry) => core::add_dates(&**registry, record, undated, &how).await,
-            Source::Layout(_) => {}
+            OpenSource::Forgejo(forgejo) => core::add_dates(&**forgejo, record, undated, &how).await,
+            OpenSource::Registry(registry) => core::add_dates(&**registry, record, undated, &how).await,
+            OpenSource::Layout(_) => {}
         }
     }
 
     /// Deletes what a plan says, until it is asked to stop.
     pub async fn apply(
         &self,
-        source: Source,
+        source: OpenSource,
         plan: core::VerifiedPlan<'_>,
         cache: Option<&Cache>,
         journal: &mut FileJournal,
@@ -238,23 +244,28 @@ impl Connector {
         let how = Collecting { in_flight: self.in_flight(), cache, built_at: false, only: &[] };
         let (now, stop) = (jiff::Timestamp::now(), stop.clone());
         match source {
-            Source::Forgejo(forgejo) => {
+            OpenSource::Forgejo(forgejo) => {
                 core::apply(&forgejo.arm().stopped_by(stop), plan, &how, journal, now).await
             }
-            Source::Registry(registry) => {
+            OpenSource::Registry(registry) => {
                 core::apply(&registry.arm().stopped_by(stop), plan, &how, journal, now).await
             }
-            Source::Layout(layout) => layout.apply(plan, journal),
+            OpenSource::Layout(layout) => layout.apply(plan, journal),
         }
     }
 
     /// Puts back what a journal of a server tells, until it is asked to stop; that of a tree is another.
-    pub async fn undo(&self, source: Source, told: &core::Told, stop: &Stop) -> Vec<core::Undone> {
+    pub async fn undo(
+        &self,
+        source: OpenSource,
+        told: &core::DeletionHistory,
+        stop: &Stop,
+    ) -> Vec<core::UndoneRow> {
         let stop = stop.clone();
         match source {
-            Source::Forgejo(forgejo) => core::undo(&forgejo.arm().stopped_by(stop), told).await,
-            Source::Registry(registry) => core::undo(&registry.arm().stopped_by(stop), told).await,
-            Source::Layout(_) => Vec::new(),
+            OpenSource::Forgejo(forgejo) => core::undo(&forgejo.arm().stopped_by(stop), told).await,
+            OpenSource::Registry(registry) => core::undo(&registry.arm().stopped_by(stop), told).await,
+            OpenSource::Layout(_) => Vec::new(),
         }
     }
 }
@@ -270,7 +281,7 @@ fn version_below_a_slash(plan: &core::Plan) -> Option<(&str, &str)> {
     Some((&package.name, &row.version))
 }
 
-impl Source {
+impl OpenSource {
     /// What kind of source this is.
     pub const fn kind(&self) -> SourceKind {
         match self {
@@ -281,7 +292,7 @@ impl Source {
     }
 
     /// Where it is, as plans tell it.
-    pub fn told(&self) -> core::Source {
+    pub fn plan_source(&self) -> core::Source {
         match self {
             Self::Forgejo(forgejo) => forgejo.source(),
             Self::Layout(layout) => layout.source(),

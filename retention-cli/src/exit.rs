@@ -1,11 +1,11 @@
 //! Exit statuses, and which one wins. Decided here and nowhere else.
 
 use registry_core::registry::Error;
-use registry_core::retention::{Applied, Outcome, Plan, Stopped, Unanswered};
+use registry_core::retention::{Applied, Plan, RowOutcome, Stopped, Unanswered};
 
 pub use registry_cli::exit::INTERRUPTED;
 
-use crate::args::{Answer, FailOn};
+use crate::args::{ExitOptions, FailOn};
 
 /// Done, or nothing to do.
 pub const DONE: u8 = 0;
@@ -114,7 +114,7 @@ impl Tally {
     }
 
     /// Counts what a plan says. What is done at once is not pending.
-    pub fn plan(&mut self, plan: &Plan, answer: &Answer, is_armed: bool) {
+    pub fn plan(&mut self, plan: &Plan, answer: &ExitOptions, is_armed: bool) {
         let summary = &plan.summary;
         let fails_on_broken = matches!(answer.fail_on, Some(FailOn::Broken)) && summary.broken > 0;
         if summary.refused_packages > 0 {
@@ -138,13 +138,13 @@ impl Tally {
                 self.0.push(FAILED);
             }
             // Without it, only what moved stops a package.
-            None if applied.count(Outcome::Stopped) > 0 => self.0.push(MOVED),
+            None if applied.count(RowOutcome::Stopped) > 0 => self.0.push(MOVED),
             None => {}
         }
-        if applied.count(Outcome::Spared) > 0 {
+        if applied.count(RowOutcome::Spared) > 0 {
             self.0.push(MOVED);
         }
-        if applied.count(Outcome::Failed) > 0 {
+        if applied.count(RowOutcome::Failed) > 0 {
             self.0.push(FAILED);
         }
     }

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use registry_cli::interrupt::{self, Response};
 use registry_core::Stop;
-use registry_core::repair::Progress;
+use registry_core::repair::StepProgress;
 
 /// Whether this process was told to stop: signals are sent to the whole of it.
 static WAS_STOPPED: AtomicBool = AtomicBool::new(false);
 
 /// From now on a signal stops these steps on a tree.
-pub fn watch(steps: &Arc<Progress>) {
+pub fn watch(steps: &Arc<StepProgress>) {
     let steps = Arc::clone(steps);
     install(move || steps.stop());
 }

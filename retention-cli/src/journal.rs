@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use registry_cli::journal::{create_first_free, name};
 use registry_core::repair::{FileLog, Log};
-use registry_core::retention::{Entry, Journal};
+use registry_core::retention::{DeletionEntry, DeletionJournal};
 
 use crate::exit::Failure;
 
@@ -65,8 +65,8 @@ impl Log for &mut FileJournal {
     }
 }
 
-impl Journal for FileJournal {
-    fn write(&mut self, entry: &Entry) -> io::Result<()> {
+impl DeletionJournal for FileJournal {
+    fn write(&mut self, entry: &DeletionEntry) -> io::Result<()> {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
         self.0.append(&line)

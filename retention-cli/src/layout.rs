@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use registry_cli::args::RoleArg;
 use registry_cli::hints::{unlocked, without_place};
 use registry_core::audit;
-use registry_core::repair::{self, Progress, Undo, UndoState};
+use registry_core::repair::{self, ChangeUndoState, StepProgress, Undo};
 use registry_core::retention::layout::{self as core, CacheSign, LayoutError, Reading};
 use registry_core::retention::{
     Applied, Permission, Plan, Policy, RankBy, Record, Source, Stopped, VerifiedPlan,
@@ -21,14 +21,14 @@ use registry_core::tree_writer::{
     check_place, place,
 };
 
-use crate::args::{ApplyEffects, Server, UndoArgs};
+use crate::args::{ApplyEffects, ServerArgs, UndoArgs};
 use crate::exit::{self, Failure};
 use crate::journal::FileJournal;
 use crate::{interrupt, render};
 
 /// A tree that can be read.
 #[derive(Debug)]
-pub struct Layout {
+pub struct OpenLayout {
     located: Located,
     tree: core::Layout,
     /// What a run that was told to delete holds.
@@ -54,7 +54,7 @@ fn whole(error: impl std::fmt::Display) -> anyhow::Error {
 ///
 /// # Errors
 /// When something is.
-pub fn refuse_elsewhere(effects: &ApplyEffects, server: &Server) -> Result<(), Failure> {
+pub fn refuse_elsewhere(effects: &ApplyEffects, server: &ServerArgs) -> Result<(), Failure> {
     if server.layout.is_none() && (effects.quarantine.is_some() || effects.no_lock) {
         return Err(Failure::Usage(anyhow!("--quarantine and --no-lock go with --layout ROOT")));
     }
@@ -84,7 +84,7 @@ const fn access(no_lock: bool) -> Access {
     Access { locking, servers: RunningServers::Refuse }
 }
 
-impl Layout {
+impl OpenLayout {
     /// Opens the one registry that a path means, to be read with so many threads.
     ///
     /// # Errors
@@ -98,8 +98,8 @@ impl Layout {
         })?;
         let tree = core::Layout::open(&located, jobs).map_err(failure)?;
         let tree = match role {
-            RoleArg::Primary => tree.with_role(audit::Role::Primary),
-            RoleArg::Cache => tree.with_role(audit::Role::Cache),
+            RoleArg::Primary => tree.with_role(audit::RegistryRole::Primary),
+            RoleArg::Cache => tree.with_role(audit::RegistryRole::Cache),
             RoleArg::Auto if serves_cache(&located.v2) => {
                 let (tree, sign) = (escape_os(root.as_os_str()), CacheSign::Server);
                 return Err(failure(LayoutError::Cache { tree, sign }));
@@ -176,19 +176,19 @@ impl Layout {
                 Stopped::Halted("this run may not change anything".to_owned().into()),
             );
         };
-        let steps = Arc::new(Progress::default());
+        let steps = Arc::new(StepProgress::default());
         interrupt::watch(&steps);
         core::apply(&self.tree, plan, &mut writer, journal, &steps)
     }
 }
 
 /// What became of a change.
-fn line_of(one: &repair::Undone) -> String {
+fn line_of(one: &repair::UndoneChange) -> String {
     let state = match &one.state {
-        UndoState::Restored => "is as it was".to_owned(),
-        UndoState::There => "was so already".to_owned(),
-        UndoState::Taken(why) => format!("is left alone: {why}"),
-        UndoState::Lost(why) => format!("cannot be put back: {why}"),
+        ChangeUndoState::Restored => "is as it was".to_owned(),
+        ChangeUndoState::There => "was so already".to_owned(),
+        ChangeUndoState::Taken(why) => format!("is left alone: {why}"),
+        ChangeUndoState::Lost(why) => format!("cannot be put back: {why}"),
     };
     format!("{} {state}", one.path)
 }
@@ -199,9 +199,9 @@ fn line_of(one: &repair::Undone) -> String {
 /// When it is one and cannot be used, or its tree not be opened.
 pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
     let shown = escape_os(args.journal.as_os_str());
-    let told = match repair::Told::read(text) {
+    let told = match repair::RepairHistory::read(text) {
         Ok(told) => told,
-        Err(repair::JournalError::Begin) => return Ok(None),
+        Err(repair::RepairJournalError::Begin) => return Ok(None),
         Err(error) => return Err(Failure::Usage(anyhow!("cannot use the journal {shown}: {error}"))),
     };
     if args.rank_as_new || args.server.push_times.is_some() {
@@ -212,8 +212,9 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
     let tree = Path::new(&told.tree);
     // What was moved is put back, whatever the tree is.
     let named = args.server.layout.as_deref();
-    let named = named.map(|root| Layout::open(root, RoleArg::Primary, args.jobs.of_files())).transpose()?;
-    let is_other = |layout: &Layout| layout.located.v2.canonicalize().is_ok_and(|v2| v2 != tree);
+    let named =
+        named.map(|root| OpenLayout::open(root, RoleArg::Primary, args.jobs.of_files())).transpose()?;
+    let is_other = |layout: &OpenLayout| layout.located.v2.canonicalize().is_ok_and(|v2| v2 != tree);
     if args.server.registry.is_some() || named.as_ref().is_some_and(is_other) {
         let tree = escape(&told.tree);
         return Err(Failure::Usage(anyhow!(
@@ -223,15 +224,17 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
     let undo = Undo::open(&told, access(args.no_lock)).map_err(refused)?;
     let undone = undo.all();
     drop(undo);
-    let is_bad = |one: &&repair::Undone| matches!(one.state, UndoState::Taken(_) | UndoState::Lost(_));
+    let is_bad = |one: &&repair::UndoneChange| {
+        matches!(one.state, ChangeUndoState::Taken(_) | ChangeUndoState::Lost(_))
+    };
     render::not_back(undone.iter().filter(is_bad).map(line_of));
     let mut out = io::stdout().lock();
     let (mut back, mut there, mut lost, mut left, context) = (0, 0, 0, 0, "cannot print");
     for one in &undone {
-        back += u32::from(one.state == UndoState::Restored);
-        there += u32::from(one.state == UndoState::There);
-        lost += u32::from(matches!(one.state, UndoState::Lost(_)));
-        left += u32::from(matches!(one.state, UndoState::Taken(_)));
+        back += u32::from(one.state == ChangeUndoState::Restored);
+        there += u32::from(one.state == ChangeUndoState::There);
+        lost += u32::from(matches!(one.state, ChangeUndoState::Lost(_)));
+        left += u32::from(matches!(one.state, ChangeUndoState::Taken(_)));
         writeln!(out, "{}", without_controls(&line_of(one))).context(context).map_err(Failure::Io)?;
     }
     let changes = undone.len();

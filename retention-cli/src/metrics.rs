@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use registry_cli::file;
-use registry_cli::metrics::{Earlier, Group, Metrics, MetricsPlaces, gauge};
-use registry_core::retention::{Action, Applied, Outcome, Plan};
+use registry_cli::metrics::{EarlierMetrics, Group, Metrics, MetricsPlaces, gauge};
+use registry_core::retention::{Action, Applied, Plan, RowOutcome};
 use registry_core::text::escape_os;
 
-use crate::args::Server;
+use crate::args::ServerArgs;
 use crate::exit;
 
 /// What the metrics tell, summed over all owners.
@@ -48,15 +48,15 @@ impl Totals {
 
     /// Adds what was done of the plan that was added as such a number, from 0.
     pub fn applied(&mut self, number: usize, applied: &Applied) {
-        let deleted = applied.count(Outcome::Deleted) as u64;
-        let already_gone = applied.count(Outcome::AlreadyGone) as u64;
+        let deleted = applied.count(RowOutcome::Deleted) as u64;
+        let already_gone = applied.count(RowOutcome::AlreadyGone) as u64;
         if let Some((_, done)) = self.effects.get_mut(number) {
             // What was gone before is no deletion, and no failure to delete either.
             *done += deleted + already_gone;
         }
         self.deleted += deleted;
         self.already_gone += already_gone;
-        self.failed += applied.count(Outcome::Failed) as u64;
+        self.failed += applied.count(RowOutcome::Failed) as u64;
     }
 
     fn render(&self, success: Option<&str>) -> String {
@@ -95,7 +95,7 @@ impl Totals {
 
 /// The metrics of a run that ends so. The time of the last success outlives failures: it is taken over from the file of the run
 /// before, and a Pushgateway keeps it.
-pub fn of_run(places: &MetricsPlaces, server: &Server, totals: &Totals, status: u8) -> Metrics {
+pub fn of_run(places: &MetricsPlaces, server: &ServerArgs, totals: &Totals, status: u8) -> Metrics {
     let success = if matches!(status, exit::DONE | exit::PENDING) {
         Some(jiff::Timestamp::now().as_second().to_string())
     } else {
@@ -103,7 +103,7 @@ pub fn of_run(places: &MetricsPlaces, server: &Server, totals: &Totals, status: 
     };
     let text = totals.render(success.as_deref());
     let group = Group { labels: labels(server), text: text.clone() };
-    Metrics { job: env!("CARGO_PKG_NAME"), text, groups: vec![group], earlier: Earlier::Kept }
+    Metrics { job: env!("CARGO_PKG_NAME"), text, groups: vec![group], earlier: EarlierMetrics::Kept }
 }
 
 /// The time of the last success in the metrics of an earlier run.
@@ -113,7 +113,7 @@ fn last_success(path: &Path) -> Option<String> {
 }
 
 /// The grouping key: the server or tree, and the owners whose packages a run goes through.
-fn labels(server: &Server) -> Vec<(&'static str, String)> {
+fn labels(server: &ServerArgs) -> Vec<(&'static str, String)> {
     let layout = server.layout.as_deref().map(|root| escape_os(root.as_os_str()));
     let instance = layout.or_else(|| server.registry.clone()).or_else(|| server.forgejo.clone());
     let mut labels = vec![("instance", without_credentials(&instance.unwrap_or_default()))];

@@ -9,11 +9,11 @@ use registry_cli::args::Jobs;
 use registry_cli::connection::Connection;
 use registry_cli::hints::GAVE_UP;
 use registry_cli::log;
-use registry_cli::progress::Line;
+use registry_cli::progress::ProgressLine;
 use registry_core::retention::{self as core, Cache, Plan, PushTimes, Record, SourceKind};
 
-use crate::args::{Common, Server};
-use crate::connect::{Connector, Place, Source};
+use crate::args::{Common, ServerArgs};
+use crate::connect::{Connector, OpenSource, SourceName};
 use crate::exit::{Failure, Tally};
 use crate::file::{FILE_MAX, keep, text_of};
 use crate::{policy, render};
@@ -46,7 +46,7 @@ impl DryRun {
 }
 
 /// The cache, if one was asked for and can be used: without it a run takes longer, and that is all.
-pub fn cache(server: &Server) -> Option<Cache> {
+pub fn cache(server: &ServerArgs) -> Option<Cache> {
     let path = server.cache_dir.as_deref()?;
     let opened = Cache::open(path);
     opened.inspect_err(|error| tracing::warn!("no cache: {} cannot be used: {error}", path.display())).ok()
@@ -114,8 +114,8 @@ pub fn warn_of_unmatched(record: &Record, policy: &core::Policy) {
 
 /// A source that was read, with what was planned from it.
 pub struct Planned<'a> {
-    pub place: Place<'a>,
-    pub source: Source,
+    pub place: SourceName<'a>,
+    pub source: OpenSource,
     pub plan: Plan,
 }
 
@@ -123,13 +123,13 @@ pub struct Planned<'a> {
 #[derive(Debug)]
 pub struct Planning<'a> {
     pub connector: Connector,
-    pub places: Vec<Place<'a>>,
+    pub places: Vec<SourceName<'a>>,
     pub cache: Option<Cache>,
     /// Whether even what a cache knows of rows is asked for again: where the answer depends on every image, those that go
     /// too.
     pub asks_all: bool,
-    server: &'a Server,
-    policy: &'a crate::args::Policy,
+    server: &'a ServerArgs,
+    policy: &'a crate::args::PolicyArgs,
     common: &'a Common,
     undo_window: bool,
 }
@@ -141,12 +141,12 @@ impl<'a> Planning<'a> {
     /// When something named cannot be used.
     pub fn new(
         (connection, jobs): (&Connection, Jobs),
-        server: &'a Server,
-        policy: &'a crate::args::Policy,
+        server: &'a ServerArgs,
+        policy: &'a crate::args::PolicyArgs,
         common: &'a Common,
         undo_window: bool,
     ) -> Result<Self, Failure> {
-        let places = Place::all(server)?;
+        let places = SourceName::all(server)?;
         let connector = Connector::new(connection, jobs, server)?;
         let planning =
             Self { connector, places, cache: None, asks_all: false, server, policy, common, undo_window };
@@ -155,7 +155,7 @@ impl<'a> Planning<'a> {
     }
 
     /// The owner, for messages, where there are several.
-    pub fn named(&self, place: &Place<'a>) -> Option<&'a str> {
+    pub fn named(&self, place: &SourceName<'a>) -> Option<&'a str> {
         place.owner().filter(|_| self.places.len() > 1)
     }
 
@@ -174,9 +174,9 @@ impl<'a> Planning<'a> {
     ///
     /// # Errors
     /// When it cannot be read, or a file that was asked for cannot be used.
-    pub async fn one(&self, place: Place<'a>) -> Result<Planned<'a>, Failure> {
+    pub async fn plan_source(&self, place: SourceName<'a>) -> Result<Planned<'a>, Failure> {
         let (messages, quiet) = (self.common.messages, self.common.quiet);
-        let line = Line::show(messages.progress, quiet, self.connector.progress("reading the tree"));
+        let line = ProgressLine::show(messages.progress, quiet, self.connector.progress("reading the tree"));
         let source = self.connector.open(&place).await?;
         let policy = policy::settle(self.policy, source.kind(), self.undo_window).map_err(Failure::Usage)?;
         // An inventory holds what was asked for, and nothing else.
@@ -201,7 +201,7 @@ impl<'a> Planning<'a> {
     /// Plans from what was read, with the push times that an undo noted, and with build dates where something goes.
     async fn plan(
         &self,
-        source: &Source,
+        source: &OpenSource,
         policy: &core::Policy,
         record: &mut Record,
     ) -> Result<Plan, Failure> {
@@ -215,7 +215,7 @@ impl<'a> Planning<'a> {
     }
 
     /// Says what failed for one place, and counts it.
-    pub fn failed(&self, place: &Place<'a>, failure: &Failure, tally: &mut Tally) {
+    pub fn failed(&self, place: &SourceName<'a>, failure: &Failure, tally: &mut Tally) {
         let error = log::with_causes(failure.error());
         match self.named(place) {
             Some(owner) => tracing::error!("owner {owner}: {error}"),

@@ -14,7 +14,7 @@ const IN_USE_MAX: u64 = 64 << 20;
 ///
 /// # Errors
 /// When something asked for cannot be used.
-pub fn settle(args: &args::Policy, kind: SourceKind, undo_window: bool) -> anyhow::Result<core::Policy> {
+pub fn settle(args: &args::PolicyArgs, kind: SourceKind, undo_window: bool) -> anyhow::Result<core::Policy> {
     if undo_window && kind == SourceKind::Layout {
         bail!("--undo-window is for servers: what goes from a tree can be put back until it is collected");
     }
@@ -33,13 +33,13 @@ pub fn settle(args: &args::Policy, kind: SourceKind, undo_window: bool) -> anyho
     }
     policy.keep_cache = !args.no_keep_cache && file.keep_cache != Some(false);
     policy.keep_within = args.keep_within.or(file.keep_within);
-    policy.rank_by = match args.rank_by.or(file.rank_by).unwrap_or(args::RankBy::Pushed) {
-        args::RankBy::Pushed if kind == SourceKind::Registry => bail!(
+    policy.rank_by = match args.rank_by.or(file.rank_by).unwrap_or(args::RankByArg::Pushed) {
+        args::RankByArg::Pushed if kind == SourceKind::Registry => bail!(
             "a registry does not tell when an image was pushed; rank by something it knows: --rank-by semver or created"
         ),
-        args::RankBy::Pushed => core::RankBy::Pushed,
-        args::RankBy::Semver => core::RankBy::Semver,
-        args::RankBy::Created => core::RankBy::Created,
+        args::RankByArg::Pushed => core::RankBy::Pushed,
+        args::RankByArg::Semver => core::RankBy::Semver,
+        args::RankByArg::Created => core::RankBy::Created,
     };
     for rule in &file.rules {
         policy.rules.push(core::Rule {
@@ -55,9 +55,9 @@ pub fn settle(args: &args::Policy, kind: SourceKind, undo_window: bool) -> anyho
         let text = read_text(path, IN_USE_MAX).with_context(|| format!("cannot read {}", path.display()))?;
         policy.in_use = InUse::parse(&text).with_context(|| format!("{} cannot be used", path.display()))?;
     }
-    let fate = |fate: Option<args::Fate>| match fate {
-        Some(args::Fate::Prune) => core::Fate::Prune,
-        Some(args::Fate::Leave) | None => core::Fate::Leave,
+    let fate = |fate: Option<args::UnneededArg>| match fate {
+        Some(args::UnneededArg::Prune) => core::Unneeded::Prune,
+        Some(args::UnneededArg::Leave) | None => core::Unneeded::Leave,
     };
     policy.untagged = fate(args.untagged.or(file.untagged));
     policy.orphan_signatures = fate(args.orphan_signatures.or(file.orphan_signatures));

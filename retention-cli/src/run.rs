@@ -5,12 +5,12 @@ use anyhow::{Context as _, anyhow};
 use registry_cli::connection::runtime;
 use registry_cli::log;
 use registry_cli::metrics::MetricsPlaces;
-use registry_cli::progress::Line;
+use registry_cli::progress::ProgressLine;
 use registry_core::Stop;
 use registry_core::retention::{Applied, Cache, Plan, VerifiedPlan};
 
-use crate::args::{Common, ExplainArgs, PlanArgs, RunArgs, Server};
-use crate::connect::{Connector, Source};
+use crate::args::{Common, ExplainArgs, PlanArgs, RunArgs, ServerArgs};
+use crate::connect::{Connector, OpenSource};
 use crate::exit::{Failure, Tally};
 use crate::file::keep;
 use crate::journal::FileJournal;
@@ -54,7 +54,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         let mut planned = Vec::new();
         for place in &run.places {
             let done = async {
-                let one = run.one(*place).await?;
+                let one = run.plan_source(*place).await?;
                 run.print(&one.plan, Some(is_armed))?;
                 tally.plan(&one.plan, &args.answer, is_armed);
                 totals.plan(&one.plan, is_armed);
@@ -133,7 +133,7 @@ pub fn plan(args: &PlanArgs) -> Result<u8, Failure> {
         let mut plans = Vec::new();
         for place in &run.places {
             let done = async {
-                let one = run.one(*place).await?;
+                let one = run.plan_source(*place).await?;
                 one.source.preflight(args.preflight, &one.plan, None).await?;
                 if let Some(path) = &args.plan_file {
                     let context = || format!("cannot write the plan {}", path.display());
@@ -166,7 +166,7 @@ pub fn explain(args: &ExplainArgs) -> Result<(Vec<Plan>, Tally), Failure> {
     let (mut plans, mut tally) = (Vec::new(), Tally::default());
     runtime().map_err(Failure::Io)?.block_on(async {
         for place in &run.places {
-            match run.one(*place).await {
+            match run.plan_source(*place).await {
                 Ok(one) => plans.push(one.plan),
                 Err(failure) => run.failed(place, &failure, &mut tally),
             }
@@ -180,7 +180,7 @@ pub fn explain(args: &ExplainArgs) -> Result<(Vec<Plan>, Tally), Failure> {
 /// Deletes what a plan says, counts what became of it, and prints it.
 pub async fn act(
     connector: &Connector,
-    source: Source,
+    source: OpenSource,
     plan: VerifiedPlan<'_>,
     cache: Option<&Cache>,
     mut journal: FileJournal,
@@ -189,7 +189,7 @@ pub async fn act(
 ) -> Applied {
     let aside = source.aside();
     let message = connector.progress("moving things aside");
-    let line = Line::show(common.messages.progress, common.quiet, message);
+    let line = ProgressLine::show(common.messages.progress, common.quiet, message);
     let applied = render::in_words(connector.apply(source, plan, cache, &mut journal, stop).await);
     drop(line);
     let aside = aside.filter(|aside| aside.is_dir());
@@ -204,7 +204,7 @@ pub async fn act(
 
 /// Ends a run: its metrics, which a failure leaves too, and its status. Metrics that cannot be written fail it, and hide
 /// nothing worse.
-pub fn ended(mut tally: Tally, places: &MetricsPlaces, server: &Server, totals: &metrics::Totals) -> u8 {
+pub fn ended(mut tally: Tally, places: &MetricsPlaces, server: &ServerArgs, totals: &metrics::Totals) -> u8 {
     let status = |tally: &Tally| if interrupt::was_stopped() { exit::INTERRUPTED } else { tally.status() };
     if places.are_wanted() {
         for error in places.publish(&metrics::of_run(places, server, totals, status(&tally))) {

@@ -18,7 +18,7 @@ fn root() -> PathBuf {
 fn all() -> Vec<(&'static str, Value)> {
     let mut configuration = schema_of::<config::Config>("retention.toml, version 1");
     configuration["properties"]["version"] = json!({ "const": config::VERSION });
-    let mut journal = schema_of::<core::Entry>("registry-retention/journal/1");
+    let mut journal = schema_of::<core::DeletionEntry>("registry-retention/journal/1");
     journal["description"] = "One line of a journal (JSON Lines).".into();
     vec![
         ("config", configuration),
@@ -58,7 +58,7 @@ fn recorded_inventories_and_their_plans_are_valid() {
         }];
         let narrow = core::Policy {
             rules,
-            untagged: core::Fate::Prune,
+            untagged: core::Unneeded::Prune,
             max_delete: Some(9),
             ..core::Policy::default()
         };
@@ -84,19 +84,19 @@ fn journals_and_results_are_valid() {
     let schema = core::JOURNAL_SCHEMA.to_owned();
     let content = core::RecordedManifest::present("application/vnd.oci.image.index.v1+json", b"{}");
     let entries = [
-        core::Entry::Begin { schema, source, plan_digest: digest.to_string(), at },
-        core::Entry::Manifest { package: package.clone(), digest, content },
-        core::Entry::Deleting {
+        core::DeletionEntry::Begin { schema, source, plan_digest: digest.to_string(), at },
+        core::DeletionEntry::Manifest { package: package.clone(), digest, content },
+        core::DeletionEntry::Deleting {
             package: package.clone(),
             version: version.clone(),
             id: Some(41),
             digest,
             created_at: Some(at),
         },
-        core::Entry::Done {
+        core::DeletionEntry::Done {
             package: package.clone(),
             version: version.clone(),
-            outcome: core::Outcome::Deleted,
+            outcome: core::RowOutcome::Deleted,
         },
     ];
     for entry in entries {
@@ -105,7 +105,7 @@ fn journals_and_results_are_valid() {
     let row = core::AppliedRow {
         package: package.clone(),
         version: version.clone(),
-        outcome: core::Outcome::Spared,
+        outcome: core::RowOutcome::Spared,
         reason: Some("it moved".to_owned().into()),
     };
     let stopped = Some(core::Stopped::Worse("v2 is broken".to_owned().into()));

@@ -7,8 +7,8 @@ use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use registry_cli::connection::runtime;
 use registry_cli::log;
-use registry_cli::progress::Line;
-use registry_core::retention::{Entry, PushTimes, Told, UndoState, Undone};
+use registry_cli::progress::ProgressLine;
+use registry_core::retention::{DeletionEntry, DeletionHistory, PushTimes, RowUndoState, UndoneRow};
 
 use crate::apply::reopen;
 use crate::args::UndoArgs;
@@ -32,11 +32,11 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
         return Ok(status);
     }
     let context = || format!("cannot use the journal {}", args.journal.display());
-    let told = Told::read(&text).with_context(context).map_err(Failure::Usage)?;
-    let Some(Entry::Begin { source: wanted, .. }) = told.entries.first() else {
+    let told = DeletionHistory::read(&text).with_context(context).map_err(Failure::Usage)?;
+    let Some(DeletionEntry::Begin { source: wanted, .. }) = told.entries.first() else {
         return Err(Failure::Usage(anyhow!("the journal does not tell of which server it is")));
     };
-    let expected = Undone::expected(&told);
+    let expected = UndoneRow::expected(&told);
     let place = args.server.push_times.as_deref();
     if place.is_none() {
         without_times(args.rank_as_new, expected.iter().any(|row| row.created_at.is_some()))?;
@@ -45,7 +45,7 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
     let before = place.zip(before.as_ref());
     let connector = Connector::new(&args.connection, args.jobs, &args.server)?;
     let stop = interrupt::watch_servers();
-    let line = Line::show(args.messages.progress, false, connector.progress("putting things back"));
+    let line = ProgressLine::show(args.messages.progress, false, connector.progress("putting things back"));
     let (owner, at) = (wanted.owner.as_deref(), Timestamp::now());
     let undone = runtime().map_err(Failure::Io)?.block_on(async {
         let Some(source) = stop.unless_stopped(Box::pin(reopen(&connector, &args.server, wanted))).await
@@ -102,7 +102,7 @@ fn note(
     path: &Path,
     before: &PushTimes,
     owner: Option<&str>,
-    undone: &[Undone],
+    undone: &[UndoneRow],
     at: Timestamp,
 ) -> Result<(), Failure> {
     let context = || {
@@ -114,32 +114,32 @@ fn note(
     keep(path, &before.with(owner, undone, at)).with_context(context).map_err(Failure::Io)
 }
 
-const fn is_bad(state: &UndoState) -> bool {
-    matches!(state, UndoState::Taken | UndoState::Lost(_) | UndoState::Unknown(_))
+const fn is_bad(state: &RowUndoState) -> bool {
+    matches!(state, RowUndoState::Taken | RowUndoState::Lost(_) | RowUndoState::Unknown(_))
 }
 
 /// What became of a row.
-fn line_of(row: &Undone) -> String {
+fn line_of(row: &UndoneRow) -> String {
     let state = match &row.state {
-        UndoState::Restored => "is back".to_owned(),
-        UndoState::There => "was never gone".to_owned(),
-        UndoState::Back => "is there already: an earlier undo or a push put it back".to_owned(),
-        UndoState::Taken => "names something else now, and is left alone".to_owned(),
-        UndoState::Lost(why) => format!("cannot be put back: {why}"),
-        UndoState::Unknown(why) => format!("may be back: {why}"),
-        UndoState::NotTried => "was not tried".to_owned(),
+        RowUndoState::Restored => "is back".to_owned(),
+        RowUndoState::There => "was never gone".to_owned(),
+        RowUndoState::Back => "is there already: an earlier undo or a push put it back".to_owned(),
+        RowUndoState::Taken => "names something else now, and is left alone".to_owned(),
+        RowUndoState::Lost(why) => format!("cannot be put back: {why}"),
+        RowUndoState::Unknown(why) => format!("may be back: {why}"),
+        RowUndoState::NotTried => "was not tried".to_owned(),
     };
     format!("{}:{} {state}", row.package, row.version)
 }
 
-fn print(undone: &[Undone], place: Option<&Path>) -> std::io::Result<()> {
+fn print(undone: &[UndoneRow], place: Option<&Path>) -> std::io::Result<()> {
     render::not_back(undone.iter().filter(|row| is_bad(&row.state)).map(line_of));
     let mut out = std::io::stdout().lock();
     for row in undone {
         writeln!(out, "{}", registry_core::text::without_controls(&line_of(row)))?;
     }
-    let count = |is: fn(&UndoState) -> bool| undone.iter().filter(|row| is(&row.state)).count();
-    let back = count(|state| *state == UndoState::Restored);
+    let count = |is: fn(&RowUndoState) -> bool| undone.iter().filter(|row| is(&row.state)).count();
+    let back = count(|state| *state == RowUndoState::Restored);
     if let Some(place) = place.filter(|_| back > 0) {
         let place = registry_core::text::escape_os(place.as_os_str());
         writeln!(out, "the original push times are in {place}: later runs need --push-times {place}")?;
@@ -148,10 +148,10 @@ fn print(undone: &[Undone], place: Option<&Path>) -> std::io::Result<()> {
         out,
         "registry-retention undo: rows={} back={back} there={} left={} lost={} unknown={} not_tried={}",
         undone.len(),
-        count(|state| matches!(state, UndoState::There | UndoState::Back)),
-        count(|state| *state == UndoState::Taken),
-        count(|state| matches!(state, UndoState::Lost(_))),
-        count(|state| matches!(state, UndoState::Unknown(_))),
-        count(|state| *state == UndoState::NotTried),
+        count(|state| matches!(state, RowUndoState::There | RowUndoState::Back)),
+        count(|state| *state == RowUndoState::Taken),
+        count(|state| matches!(state, RowUndoState::Lost(_))),
+        count(|state| matches!(state, RowUndoState::Unknown(_))),
+        count(|state| *state == RowUndoState::NotTried),
     )
 }

@@ -9,7 +9,7 @@ use std::io;
 use serde_json::{Value, json};
 
 use super::bytes;
-use super::store::{Blob, Repository, Store};
+use super::store::{Store, WrittenBlob, WrittenRepository};
 
 const PLATFORMS: [&str; 2] = ["amd64", "arm64"];
 const BASE_LAYERS: u32 = 2;
@@ -31,11 +31,11 @@ pub(super) const FILES_PER_REPOSITORY: u64 = 2 * (BASE_LAYERS as u64 + 2);
 pub(super) const FILES_PER_TAG: u64 = 2 + 2 + 2 * 2 * (2 + 2 + 1 + TAG_LAYERS as u64);
 
 /// Layers that images start with, for each platform.
-pub(super) type Stack = [Vec<Blob>; 2];
+pub(super) type Stack = [Vec<WrittenBlob>; 2];
 
 /// Write the layers of a base image.
 pub(super) fn base(store: &Store, number: u32) -> io::Result<Stack> {
-    let layers = |platform: &str| -> io::Result<Vec<Blob>> {
+    let layers = |platform: &str| -> io::Result<Vec<WrittenBlob>> {
         (0..BASE_LAYERS)
             .map(|n| store.blob(&bytes::small(&format!("base {number} {platform} {n}"))))
             .collect()
@@ -54,7 +54,7 @@ pub(super) fn repository(store: &Store, number: u32, tags: u32, base: &Stack) ->
     (0..tags).try_for_each(|tag| tagged_index(&repository, &format!("v1.{tag}.0"), &stack))
 }
 
-fn tagged_index(repository: &Repository<'_>, tag: &str, stack: &Stack) -> io::Result<()> {
+fn tagged_index(repository: &WrittenRepository<'_>, tag: &str, stack: &Stack) -> io::Result<()> {
     let mut images = Vec::new();
     let mut attestations = Vec::new();
     for (below, platform) in stack.iter().zip(PLATFORMS) {
@@ -86,11 +86,11 @@ fn tagged_index(repository: &Repository<'_>, tag: &str, stack: &Stack) -> io::Re
 
 /// Write the config and the manifest of an image whose layers are linked already.
 pub(super) fn image(
-    repository: &Repository<'_>,
+    repository: &WrittenRepository<'_>,
     tag: &str,
     platform: &str,
-    layers: &[Blob],
-) -> io::Result<Blob> {
+    layers: &[WrittenBlob],
+) -> io::Result<WrittenBlob> {
     let step =
         |n: usize| json!({ "created": "2026-01-01T00:00:00Z", "created_by": format!("RUN make step-{n}") });
     let config = json!({
@@ -105,14 +105,18 @@ pub(super) fn image(
                 "org.opencontainers.image.version": tag,
             },
         },
-        "rootfs": { "type": "layers", "diff_ids": layers.iter().map(Blob::digest).collect::<Vec<_>>() },
+        "rootfs": { "type": "layers", "diff_ids": layers.iter().map(WrittenBlob::digest).collect::<Vec<_>>() },
         "history": (0..layers.len()).map(step).collect::<Vec<_>>(),
     });
     let layers: Vec<Value> = layers.iter().map(|layer| layer.descriptor(LAYER)).collect();
     manifest(repository, &config, &layers)
 }
 
-fn attestation(repository: &Repository<'_>, tag: &str, subject: &Blob) -> io::Result<Blob> {
+fn attestation(
+    repository: &WrittenRepository<'_>,
+    tag: &str,
+    subject: &WrittenBlob,
+) -> io::Result<WrittenBlob> {
     let statement = repository.store().document(&json!({
         "_type": "https://in-toto.io/Statement/v0.1",
         "predicateType": PROVENANCE,
@@ -134,7 +138,7 @@ fn attestation(repository: &Repository<'_>, tag: &str, subject: &Blob) -> io::Re
     manifest(repository, &config, &[layer])
 }
 
-fn manifest(repository: &Repository<'_>, config: &Value, layers: &[Value]) -> io::Result<Blob> {
+fn manifest(repository: &WrittenRepository<'_>, config: &Value, layers: &[Value]) -> io::Result<WrittenBlob> {
     let config = repository.store().document(config)?;
     repository.link_layer(&config)?;
     repository.manifest(&json!({

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::bytes::Random;
 use super::image;
-use super::store::{Blob, Store};
+use super::store::{Store, WrittenBlob};
 
 const LAYERS_PER_IMAGE: usize = 8;
 
@@ -47,7 +47,7 @@ pub(super) fn files(sizes: &[u64]) -> u64 {
 /// Write the repository of large layers: one tag and one platform for every few of them.
 pub(super) fn repository(store: &Store, sizes: &[u64]) -> io::Result<()> {
     let repository = store.repository("large/images".to_owned())?;
-    let layers: Vec<Blob> = sizes
+    let layers: Vec<WrittenBlob> = sizes
         .par_iter()
         .enumerate()
         .map(|(n, &size)| {

@@ -32,14 +32,14 @@ pub(super) struct Store {
 
 /// A blob that has been written.
 #[derive(Debug, Clone)]
-pub(super) struct Blob {
+pub(super) struct WrittenBlob {
     hex: String,
     size: u64,
 }
 
 /// A repository being written, by one thread.
 #[derive(Debug)]
-pub(super) struct Repository<'a> {
+pub(super) struct WrittenRepository<'a> {
     store: &'a Store,
     root: PathBuf,
     pub(super) name: String,
@@ -68,27 +68,27 @@ impl Store {
     }
 
     /// Write a blob. Two of the same bytes would break the promised number of files, so they are refused.
-    pub(super) fn blob(&self, bytes: &[u8]) -> io::Result<Blob> {
+    pub(super) fn blob(&self, bytes: &[u8]) -> io::Result<WrittenBlob> {
         let hex = hex(&Sha256::digest(bytes));
         let dir = self.v2.join("blobs/sha256").join(&hex[..2]).join(&hex);
         if !self.directory(&dir)? {
             return Err(at(&dir, &ErrorKind::AlreadyExists.into()));
         }
         self.file(&dir.join("data"), bytes)?;
-        Ok(Blob { hex, size: bytes.len() as u64 })
+        Ok(WrittenBlob { hex, size: bytes.len() as u64 })
     }
 
-    pub(super) fn document(&self, document: &Value) -> io::Result<Blob> {
+    pub(super) fn document(&self, document: &Value) -> io::Result<WrittenBlob> {
         self.blob(document.to_string().as_bytes())
     }
 
-    pub(super) fn repository(&self, name: String) -> io::Result<Repository<'_>> {
+    pub(super) fn repository(&self, name: String) -> io::Result<WrittenRepository<'_>> {
         let root = self.v2.join("repositories").join(&name);
         self.directory(&root.join("_layers/sha256"))?;
         self.directory(&root.join("_manifests/revisions/sha256"))?;
         self.directory(&root.join("_manifests/tags"))?;
         self.directory(&root.join("_uploads"))?;
-        Ok(Repository { store: self, root, name })
+        Ok(WrittenRepository { store: self, root, name })
     }
 
     /// Make a directory and those above it; whether it was missing.
@@ -114,13 +114,13 @@ impl Store {
         Ok(())
     }
 
-    fn link(&self, dir: &Path, blob: &Blob) -> io::Result<()> {
+    fn link(&self, dir: &Path, blob: &WrittenBlob) -> io::Result<()> {
         self.directory(dir)?;
         self.file(&dir.join("link"), blob.digest().as_bytes())
     }
 }
 
-impl Blob {
+impl WrittenBlob {
     pub(super) fn digest(&self) -> String {
         format!("sha256:{}", self.hex)
     }
@@ -135,24 +135,24 @@ impl Blob {
     }
 }
 
-impl Repository<'_> {
+impl WrittenRepository<'_> {
     pub(super) fn store(&self) -> &Store {
         self.store
     }
 
     /// Let a layer or a config be read through this repository.
-    pub(super) fn link_layer(&self, blob: &Blob) -> io::Result<()> {
+    pub(super) fn link_layer(&self, blob: &WrittenBlob) -> io::Result<()> {
         self.store.link(&self.root.join("_layers/sha256").join(&blob.hex), blob)
     }
 
     /// Write a manifest and make it one of this repository.
-    pub(super) fn manifest(&self, document: &Value) -> io::Result<Blob> {
+    pub(super) fn manifest(&self, document: &Value) -> io::Result<WrittenBlob> {
         let blob = self.store.document(document)?;
         self.store.link(&self.root.join("_manifests/revisions/sha256").join(&blob.hex), &blob)?;
         Ok(blob)
     }
 
-    pub(super) fn tag(&self, tag: &str, manifest: &Blob) -> io::Result<()> {
+    pub(super) fn tag(&self, tag: &str, manifest: &WrittenBlob) -> io::Result<()> {
         let dir = self.root.join("_manifests/tags").join(tag);
         self.store.directory(&dir)?;
         self.store.link(&dir.join("current"), manifest)?;

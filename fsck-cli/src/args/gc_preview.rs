@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Common, Judging};
+use super::{Common, JudgingArgs};
 
 /// Options of `gc-preview`.
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub struct GcPreviewArgs {
     pub follow_symlinks: bool,
 
     #[command(flatten)]
-    pub judging: Judging,
+    pub judging: JudgingArgs,
 
     #[command(flatten)]
     pub common: Common,

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use globset::{Glob, GlobBuilder};
 use registry_cli::args::{Jobs, Messages, Printing, RoleArg, duration};
 use registry_cli::metrics::MetricsPlaces;
-use registry_cli::progress::Line;
+use registry_cli::progress::ProgressLine;
 use registry_core::oci::Platform;
 
 pub use gc_preview::{EngineArg, GcPreviewArgs};
@@ -80,7 +80,7 @@ pub struct ScanArgs {
     pub require_platform: Vec<Platform>,
 
     #[command(flatten)]
-    pub judging: Judging,
+    pub judging: JudgingArgs,
 
     /// Follow symbolic links to folders; never those in the place of link and data files
     #[arg(long)]
@@ -99,7 +99,7 @@ pub struct ScanArgs {
 
 /// How a tree is judged.
 #[derive(Debug, Args)]
-pub struct Judging {
+pub struct JudgingArgs {
     /// Whether images are pushed here, or this is a pull-through cache; auto looks for scheduler-state.json, and for `proxy:` in
     /// the configuration of a server that runs on this tree
     #[arg(long, value_enum, default_value_t = RoleArg::Auto)]
@@ -164,8 +164,8 @@ pub struct Common {
 
 impl Common {
     /// A progress line that says this, where one is wanted.
-    pub fn progress_line(&self, message: impl Fn(Duration) -> String + Send + 'static) -> Line {
-        Line::show(self.messages.progress, self.quiet, message)
+    pub fn progress_line(&self, message: impl Fn(Duration) -> String + Send + 'static) -> ProgressLine {
+        ProgressLine::show(self.messages.progress, self.quiet, message)
     }
 }
 

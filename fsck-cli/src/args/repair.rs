@@ -7,7 +7,7 @@ use registry_cli::connection::Connection;
 use registry_core::audit::Code;
 use registry_core::repair::DeletedTags;
 
-use super::{Common, Judging};
+use super::{Common, JudgingArgs};
 
 /// Options of `repair`.
 #[derive(Debug, Args)]
@@ -75,7 +75,7 @@ pub struct RepairArgs {
     pub purge: Option<PathBuf>,
 
     #[command(flatten)]
-    pub judging: Judging,
+    pub judging: JudgingArgs,
 
     #[command(flatten)]
     pub connection: Connection,

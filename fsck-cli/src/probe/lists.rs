@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::StreamExt as _;
 use registry_core::oci::{RepositoryName, Tag};
-use registry_core::probe::{Listed, Seen};
+use registry_core::probe::{ListedTag, Responses};
 use registry_core::registry::{Client, Error};
 use registry_core::retention::Reader as _;
 use registry_core::text::escape;
@@ -16,7 +16,12 @@ const CATALOG: &str = "/v2/_catalog";
 
 /// Those names of a list that somebody can ask for. The others are noted: they lie in the storage, and no client reaches
 /// them.
-fn legal(names: Vec<String>, list: &str, seen: &mut Seen, is_legal: impl Fn(&str) -> bool) -> Vec<String> {
+fn legal(
+    names: Vec<String>,
+    list: &str,
+    seen: &mut Responses,
+    is_legal: impl Fn(&str) -> bool,
+) -> Vec<String> {
     let (legal, strays): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| is_legal(name));
     if !strays.is_empty() {
         seen.strays.insert(list.to_owned(), strays);
@@ -30,7 +35,7 @@ impl Probe<'_> {
     }
 
     /// The repositories of a registry; `None` where they cannot be listed.
-    pub(super) async fn names(&self, client: &Client, seen: &mut Seen) -> Option<BTreeSet<String>> {
+    pub(super) async fn names(&self, client: &Client, seen: &mut Responses) -> Option<BTreeSet<String>> {
         let names = match &self.names {
             Some(names) => names.clone(),
             None => match client.catalog().await {
@@ -45,7 +50,12 @@ impl Probe<'_> {
     }
 
     /// The tags of every repository that is looked at.
-    pub(super) async fn lists(&self, target: &Target, names: BTreeSet<String>, seen: &mut Seen) -> Lists {
+    pub(super) async fn lists(
+        &self,
+        target: &Target,
+        names: BTreeSet<String>,
+        seen: &mut Responses,
+    ) -> Lists {
         let client = match target {
             Target::Registry(client) => client,
             Target::Forgejo(owners) => {
@@ -54,7 +64,7 @@ impl Probe<'_> {
                     match forgejo.rows(None).await {
                         Ok(listing) => {
                             for row in listing.rows.into_iter().filter(|row| !row.version.contains(':')) {
-                                let listed = Listed { tag: row.version, pushed_at: row.created_at };
+                                let listed = ListedTag { tag: row.version, pushed_at: row.created_at };
                                 lists.entry(forgejo.repository(&row.package)).or_default().push(listed);
                             }
                             for one in listing.incomplete {
@@ -90,7 +100,7 @@ impl Probe<'_> {
                     }
                     let list = format!("/v2/{name}/tags/list");
                     let tags = legal(tags.unwrap_or_default(), &list, seen, |tag| Tag::new(tag).is_ok());
-                    let listed = |tag| Listed { tag, pushed_at: None };
+                    let listed = |tag| ListedTag { tag, pushed_at: None };
                     lists.insert(name, tags.into_iter().map(listed).collect());
                 }
                 // One word for all of them: there may be very many.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use registry_cli::args::RoleArg;
-use registry_core::audit::Role;
-use registry_core::probe::{RememberedRole, State};
+use registry_core::audit::RegistryRole;
+use registry_core::probe::{ProbeState, RememberedRole};
 use registry_core::registry::{Client, Pushing};
 
 /// How many names of a file are tried for a repository that is there.
@@ -13,24 +13,24 @@ const TRIED: usize = 3;
 
 /// What is known of a registry's role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum KnownRole {
     /// The command line says it.
-    Said(Role),
+    Said(RegistryRole),
     /// The registry was asked, in this run or an earlier one.
-    Found(Role),
+    Found(RegistryRole),
     /// Nobody knows.
     Undecided,
 }
 
-impl Known {
+impl KnownRole {
     /// Whether it is a cache, or may only be read-only, which looks the same.
     pub(super) const fn is_cache(self) -> bool {
-        matches!(self, Self::Said(Role::Cache) | Self::Found(Role::Cache))
+        matches!(self, Self::Said(RegistryRole::Cache) | Self::Found(RegistryRole::Cache))
     }
 }
 
 /// The repositories of a registry, in one of which it may be asked.
-pub(super) struct Names<'n> {
+pub(super) struct RepositoryNames<'n> {
     pub(super) names: &'n BTreeSet<String>,
     /// Whether the registry listed them itself, so that they are there.
     pub(super) are_listed: bool,
@@ -40,30 +40,33 @@ pub(super) struct Names<'n> {
 pub(super) async fn find(
     said: RoleArg,
     client: &Client,
-    names: Names<'_>,
-    past: &mut State,
+    names: RepositoryNames<'_>,
+    past: &mut ProbeState,
     now: Timestamp,
-) -> Known {
+) -> KnownRole {
     match said {
-        RoleArg::Primary => return Known::Said(Role::Primary),
-        RoleArg::Cache => return Known::Said(Role::Cache),
+        RoleArg::Primary => return KnownRole::Said(RegistryRole::Primary),
+        RoleArg::Cache => return KnownRole::Said(RegistryRole::Cache),
         RoleArg::Auto => {}
     }
     if let Some(role) = past.known_role(now) {
-        return Known::Found(role);
+        return KnownRole::Found(role);
     }
-    let Some(repository) = existing(client, names).await else { return Known::Undecided };
+    let Some(repository) = existing(client, names).await else { return KnownRole::Undecided };
     let role = match client.pushing(repository).await {
-        Ok(Pushing::Taken) => Role::Primary,
-        Ok(Pushing::Unsupported) => Role::Cache,
-        Ok(Pushing::Unknown) | Err(_) => return Known::Undecided,
+        Ok(Pushing::Taken) => RegistryRole::Primary,
+        Ok(Pushing::Unsupported) => RegistryRole::Cache,
+        Ok(Pushing::Unknown) | Err(_) => return KnownRole::Undecided,
     };
     past.role = Some(RememberedRole { role, asked_at: now });
-    Known::Found(role)
+    KnownRole::Found(role)
 }
 
 /// A repository that is there: to begin an upload in another would make it.
-async fn existing<'n>(client: &Client, Names { names, are_listed }: Names<'n>) -> Option<&'n str> {
+async fn existing<'n>(
+    client: &Client,
+    RepositoryNames { names, are_listed }: RepositoryNames<'n>,
+) -> Option<&'n str> {
     if are_listed {
         return names.first().map(String::as_str);
     }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use indicatif::HumanBytes;
 use registry_cli::styles::{BAD, DIM, GOOD};
 use registry_core::audit::Code;
-use registry_core::collector::{AbortLine, During, Engine, Report};
+use registry_core::collector::{AbortLine, During, Engine, ForecastReport};
 use registry_core::text::without_controls as safe;
 
 use super::text::{count, number};
@@ -15,7 +15,7 @@ use crate::args::Common;
 const FEW: usize = 20;
 
 /// Writes the report.
-pub fn write(report: &Report, common: &Common, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(report: &ForecastReport, common: &Common, out: &mut dyn Write) -> io::Result<()> {
     if !common.quiet {
         let mut page = Page { report, is_all: common.verbose > 0, out };
         page.unread()?;
@@ -28,7 +28,7 @@ pub fn write(report: &Report, common: &Common, out: &mut dyn Write) -> io::Resul
 }
 
 struct Page<'r, 'o> {
-    report: &'r Report,
+    report: &'r ForecastReport,
     is_all: bool,
     out: &'o mut dyn Write,
 }
@@ -151,7 +151,7 @@ impl Page<'_, '_> {
 }
 
 /// The line to grep.
-fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+fn summary(report: &ForecastReport, out: &mut dyn Write) -> io::Result<()> {
     let style = if report.exit_status == 0 { GOOD } else { BAD };
     let sum = &report.summary;
     let aborts = usize::from(report.would_abort.is_some()) + report.would_abort_too.len();

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use registry_cli::metrics::{Earlier, Group, Metrics, gauge};
-use registry_core::audit::{Code, Garbage, Report, Source, SourceKind};
+use registry_cli::metrics::{EarlierMetrics, Group, Metrics, gauge};
+use registry_core::audit::{AuditedKind, AuditedSource, Code, Garbage, Report};
 
 /// The metrics of a report, in a group for each source: runs over several registries do not take each other's metrics away.
 pub fn of_report(report: &Report, garbage: &[(Arc<str>, Garbage)]) -> Metrics {
@@ -17,12 +17,12 @@ pub fn of_report(report: &Report, garbage: &[(Arc<str>, Garbage)]) -> Metrics {
         job: env!("CARGO_PKG_NAME"),
         text: text(report, garbage, &|_| true),
         groups: groups.collect(),
-        earlier: Earlier::Replaced,
+        earlier: EarlierMetrics::Replaced,
     }
 }
 
 /// What one metric says of one source.
-type Value<'a> = &'a dyn Fn(&Source) -> String;
+type Value<'a> = &'a dyn Fn(&AuditedSource) -> String;
 
 /// The names of all that a report tells of: its sources, and what was named and could not be opened.
 fn instances(report: &Report) -> BTreeSet<&str> {
@@ -35,11 +35,13 @@ fn text(report: &Report, garbage: &[(Arc<str>, Garbage)], is_wanted: &dyn Fn(&st
     let mut out = String::new();
     let sources = || report.sources.iter().filter(|source| is_wanted(&source.name));
     let count = |of: usize| of.to_string();
-    let broken =
-        |source: &Source| count(report.broken_tags.iter().filter(|tag| tag.source == source.name).count());
-    let unknown =
-        |source: &Source| count(report.unknown_tags.iter().filter(|tag| tag.source == source.name).count());
-    let hidden = |source: &Source| {
+    let broken = |source: &AuditedSource| {
+        count(report.broken_tags.iter().filter(|tag| tag.source == source.name).count())
+    };
+    let unknown = |source: &AuditedSource| {
+        count(report.unknown_tags.iter().filter(|tag| tag.source == source.name).count())
+    };
+    let hidden = |source: &AuditedSource| {
         report.unread.iter().any(|unread| {
             unread.source == source.name
                 && matches!(&*unread.path, "." | "repositories" | "blobs" | "/v2/_catalog")
@@ -56,7 +58,7 @@ fn text(report: &Report, garbage: &[(Arc<str>, Garbage)], is_wanted: &dyn Fn(&st
             source.repositories.to_string()
         }),
         ("registry_manifest_integrity_tags_checked", "Tags judged whole or broken.", &|source| {
-            if source.kind == SourceKind::Registry && report.sources.len() == 1 {
+            if source.kind == AuditedKind::Registry && report.sources.len() == 1 {
                 // A probe looks at one registry, and chooses among its tags.
                 return report.coverage.tags_checked.to_string();
             }

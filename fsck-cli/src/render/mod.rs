@@ -39,7 +39,7 @@ pub fn verified(common: &Common, report: &Report, checked: &[Checked]) -> io::Re
 ///
 /// # Errors
 /// As [`print()`].
-pub fn forecast(common: &Common, report: &registry_core::collector::Report) -> io::Result<()> {
+pub fn forecast(common: &Common, report: &registry_core::collector::ForecastReport) -> io::Result<()> {
     output::print(common.printing, report, |out| forecast::write(report, common, out))
 }
 
@@ -47,7 +47,7 @@ pub fn forecast(common: &Common, report: &registry_core::collector::Report) -> i
 ///
 /// # Errors
 /// As [`print()`].
-pub fn repaired(common: &Common, report: &registry_core::repair::Report) -> io::Result<()> {
+pub fn repaired(common: &Common, report: &registry_core::repair::RepairReport) -> io::Result<()> {
     output::print(common.printing, report, |out| repair::write(report, common, out))
 }
 

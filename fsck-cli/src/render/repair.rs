@@ -6,7 +6,8 @@ use indicatif::HumanBytes;
 use registry_cli::styles::{BAD, DIM, GOOD, ODD};
 use registry_core::audit::Severity;
 use registry_core::repair::{
-    Act, LeftFinding, Outcome, PurgeReport, Report, Server, Taken, UndoReport, UndoState, Undone, WhyLeft,
+    Act, ChangeUndoState, LeftFinding, PurgeReport, RepairReport, RunningServer, StepOutcome, Taken,
+    UndoReport, UndoneChange, WhyLeft,
 };
 use registry_core::storage::Job;
 use registry_core::text::without_controls as safe;
@@ -18,7 +19,7 @@ use crate::hints;
 const FEW: usize = 20;
 
 /// Writes the report.
-pub fn write(report: &Report, common: &Common, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(report: &RepairReport, common: &Common, out: &mut dyn Write) -> io::Result<()> {
     if !common.quiet {
         servers(&report.servers, out)?;
         steps(report, common, out)?;
@@ -28,7 +29,7 @@ pub fn write(report: &Report, common: &Common, out: &mut dyn Write) -> io::Resul
     summary(report, out)
 }
 
-fn servers(servers: &[Server], out: &mut dyn Write) -> io::Result<()> {
+fn servers(servers: &[RunningServer], out: &mut dyn Write) -> io::Result<()> {
     for server in servers {
         let doubt =
             server.doubt.as_ref().map_or_else(String::new, |doubt| format!(" (perhaps: {})", safe(doubt)));
@@ -44,11 +45,12 @@ fn servers(servers: &[Server], out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Steps of one act after the other, in their order.
-fn steps(report: &Report, common: &Common, out: &mut dyn Write) -> io::Result<()> {
+fn steps(report: &RepairReport, common: &Common, out: &mut dyn Write) -> io::Result<()> {
     for alike in report.steps.chunk_by(|a, b| a.step.action == b.step.action) {
         let is_all = common.verbose > 0;
-        let is_bad =
-            |taken: &&Taken| !matches!(taken.outcome, Outcome::Planned | Outcome::Done | Outcome::There);
+        let is_bad = |taken: &&Taken| {
+            !matches!(taken.outcome, StepOutcome::Planned | StepOutcome::Done | StepOutcome::There)
+        };
         let (shown, more): (Vec<_>, Vec<_>) =
             alike.iter().enumerate().partition(|(at, taken)| is_all || *at < FEW || is_bad(taken));
         for (_, taken) in &shown {
@@ -78,13 +80,13 @@ fn steps(report: &Report, common: &Common, out: &mut dyn Write) -> io::Result<()
 fn step(taken: &Taken, out: &mut dyn Write) -> io::Result<()> {
     let Taken { step, outcome } = taken;
     let (style, word) = match outcome {
-        Outcome::Planned => (DIM, "would"),
-        Outcome::Done => (GOOD, "done"),
-        Outcome::There => (DIM, "so already"),
-        Outcome::Spared(_) => (ODD, "spared"),
-        Outcome::Refused(_) => (ODD, "refused"),
-        Outcome::Failed(_) => (BAD, "failed"),
-        Outcome::Stopped(_) => (BAD, "not reached"),
+        StepOutcome::Planned => (DIM, "would"),
+        StepOutcome::Done => (GOOD, "done"),
+        StepOutcome::There => (DIM, "so already"),
+        StepOutcome::Spared(_) => (ODD, "spared"),
+        StepOutcome::Refused(_) => (ODD, "refused"),
+        StepOutcome::Failed(_) => (BAD, "failed"),
+        StepOutcome::Stopped(_) => (BAD, "not reached"),
     };
     let place = match (&step.repository, &step.tags[..]) {
         (None, _) => String::new(),
@@ -101,7 +103,7 @@ fn step(taken: &Taken, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn left(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+fn left(report: &RepairReport, out: &mut dyn Write) -> io::Result<()> {
     for LeftFinding { finding, why } in &report.left {
         let style = if finding.severity == Severity::Error { BAD } else { ODD };
         let place = match (&finding.repository, &finding.tags[..]) {
@@ -126,7 +128,7 @@ fn left(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn after(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+fn after(report: &RepairReport, out: &mut dyn Write) -> io::Result<()> {
     if !report.options.apply {
         if !report.steps.is_empty() {
             writeln!(out, "nothing was changed: --apply does it")?;
@@ -137,11 +139,11 @@ fn after(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "moved aside to {}", safe(quarantine))?;
     }
     // A step that failed may have changed something before it did.
-    let may_have = |taken: &Taken| matches!(taken.outcome, Outcome::Done | Outcome::Failed(_));
+    let may_have = |taken: &Taken| matches!(taken.outcome, StepOutcome::Done | StepOutcome::Failed(_));
     if let Some(journal) = report.journal.as_ref().filter(|_| report.steps.iter().any(may_have)) {
         writeln!(out, "`registry-fsck undo {}` takes it back", safe(journal))?;
     }
-    let wrote = |taken: &Taken| taken.outcome == Outcome::Done && taken.step.action != Act::Clear;
+    let wrote = |taken: &Taken| taken.outcome == StepOutcome::Done && taken.step.action != Act::Clear;
     if !report.servers.is_empty() && report.steps.iter().any(wrote) {
         restart(out)?;
     }
@@ -154,7 +156,7 @@ fn restart(out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// The line to grep.
-fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+fn summary(report: &RepairReport, out: &mut dyn Write) -> io::Result<()> {
     let style = if report.exit_status & !crate::exit::REPAIRED == 0 { GOOD } else { BAD };
     let sum = &report.summary;
     write!(out, "{style}registry-fsck repair{style:#}: steps={} ", sum.steps)?;
@@ -186,23 +188,24 @@ fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 
 /// Writes what an undo did.
 pub fn undone(report: &UndoReport, common: &Common, out: &mut dyn Write) -> io::Result<()> {
-    let count = |is: fn(&UndoState) -> bool| report.changes.iter().filter(|change| is(&change.state)).count();
+    let count =
+        |is: fn(&ChangeUndoState) -> bool| report.changes.iter().filter(|change| is(&change.state)).count();
     if !common.quiet {
         if report.is_torn {
             writeln!(out, "the last line of the journal is cut off; what it announces was not done")?;
         }
         for change in &report.changes {
             let (style, word, why) = match &change.state {
-                UndoState::Restored if common.verbose > 0 => (GOOD, "as before", None),
-                UndoState::There if common.verbose > 0 => (DIM, "so already", None),
-                UndoState::Restored | UndoState::There => continue,
-                UndoState::Taken(why) => (ODD, "left", Some(why.to_string())),
-                UndoState::Lost(why) => (BAD, "not undone", Some(why.to_string())),
+                ChangeUndoState::Restored if common.verbose > 0 => (GOOD, "as before", None),
+                ChangeUndoState::There if common.verbose > 0 => (DIM, "so already", None),
+                ChangeUndoState::Restored | ChangeUndoState::There => continue,
+                ChangeUndoState::Taken(why) => (ODD, "left", Some(why.to_string())),
+                ChangeUndoState::Lost(why) => (BAD, "not undone", Some(why.to_string())),
             };
             let why = why.map_or_else(String::new, |why| format!(": {}", safe(&why)));
             writeln!(out, "{style}{word}{style:#} {}{why}", safe(&change.path))?;
         }
-        let is_restored = |change: &Undone| change.state == UndoState::Restored;
+        let is_restored = |change: &UndoneChange| change.state == ChangeUndoState::Restored;
         if !report.servers.is_empty() && report.changes.iter().any(is_restored) {
             restart(out)?;
         }
@@ -212,10 +215,10 @@ pub fn undone(report: &UndoReport, common: &Common, out: &mut dyn Write) -> io::
         out,
         "{style}registry-fsck undo{style:#}: changes={} restored={} there={} left={} not_undone={} exit_status={}",
         report.changes.len(),
-        count(|state| *state == UndoState::Restored),
-        count(|state| *state == UndoState::There),
-        count(|state| matches!(state, UndoState::Taken(_))),
-        count(|state| matches!(state, UndoState::Lost(_))),
+        count(|state| *state == ChangeUndoState::Restored),
+        count(|state| *state == ChangeUndoState::There),
+        count(|state| matches!(state, ChangeUndoState::Taken(_))),
+        count(|state| matches!(state, ChangeUndoState::Lost(_))),
         report.exit_status
     )
 }

@@ -9,8 +9,8 @@ use registry_cli::styles::{BAD, GOOD};
 use registry_core::audit::{Finding, Report, Severity};
 use registry_core::graph::Content;
 use registry_core::oci::Digest;
-use registry_core::oci::manifest::{Kind, Role};
-use registry_core::probe::{BlobAnswer, ManifestAnswer, SeenManifest, SeenRepository, TagAnswer};
+use registry_core::oci::manifest::{Kind, ReferenceRole};
+use registry_core::probe::{BlobAnswer, ManifestAnswer, RepositoryResponses, RespondedManifest, TagAnswer};
 use registry_core::text::without_controls as safe;
 
 use crate::verify::checked::Checked;
@@ -74,7 +74,7 @@ fn sentence(finding: &Finding) -> String {
 }
 
 fn manifest(
-    repository: &SeenRepository,
+    repository: &RepositoryResponses,
     digest: &Digest,
     what: &str,
     depth: usize,
@@ -103,7 +103,7 @@ fn manifest(
     if depth > 8 {
         return Ok(());
     }
-    for reference in seen.manifest.references.iter().filter(|one| one.role == Role::Child) {
+    for reference in seen.manifest.references.iter().filter(|one| one.role == ReferenceRole::Child) {
         let Some(child) = reference.descriptor.digest else { continue };
         let platform = reference.descriptor.platform.as_ref().filter(|platform| !platform.is_unknown());
         let what = match platform {
@@ -117,12 +117,12 @@ fn manifest(
 }
 
 /// ", 5 layers (12 MiB), 1 missing", the config counted with the layers where something is the matter.
-fn parts(repository: &SeenRepository, seen: &SeenManifest) -> String {
+fn parts(repository: &RepositoryResponses, seen: &RespondedManifest) -> String {
     if seen.manifest.kind == Kind::Index {
         return ", index".into();
     }
-    let parts = seen.manifest.references.iter().filter(|one| one.role != Role::Child);
-    let layers = parts.clone().filter(|one| one.role == Role::Layer).count();
+    let parts = seen.manifest.references.iter().filter(|one| one.role != ReferenceRole::Child);
+    let layers = parts.clone().filter(|one| one.role == ReferenceRole::Layer).count();
     let (mut bytes, mut missing, mut wrong, mut unknown) = (0, 0, 0, 0);
     for part in parts.filter(|one| !one.descriptor.has_urls) {
         let descriptor = &part.descriptor;

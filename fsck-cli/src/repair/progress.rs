@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::HumanCount;
-use registry_cli::progress::Line;
+use registry_cli::progress::ProgressLine;
 use registry_core::repair;
-use registry_core::storage::Progress;
+use registry_core::storage::ScanProgress;
 
 use crate::args::RepairArgs;
 use crate::{interrupt, scan};
@@ -14,8 +14,8 @@ use crate::{interrupt, scan};
 /// How far a repair has come.
 #[derive(Debug, Default)]
 pub(super) struct RepairProgress {
-    pub(super) scan: Arc<Progress>,
-    pub(super) steps: Arc<repair::Progress>,
+    pub(super) scan: Arc<ScanProgress>,
+    pub(super) steps: Arc<repair::StepProgress>,
     /// Whether steps are done now: an interrupt stops them after the batch that is under way.
     pub(super) is_changing: Arc<AtomicBool>,
     stopped: Arc<AtomicBool>,
@@ -51,7 +51,7 @@ impl RepairProgress {
     }
 
     /// A line on the terminal that tells it.
-    pub(super) fn line(&self, args: &RepairArgs) -> Line {
+    pub(super) fn line(&self, args: &RepairArgs) -> ProgressLine {
         args.common.progress_line(self.message())
     }
 

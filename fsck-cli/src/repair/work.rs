@@ -8,9 +8,9 @@ use globset::GlobSet;
 use jiff::Timestamp;
 use registry_core::audit::{self, Audit, AuditOptions, ReportOptions};
 use registry_core::repair::{
-    self, LeftFinding, Options, Outcome, Plan, Report, Scope, Summary, Supply, Taken,
+    self, LeftFinding, Options, RepairPlan, RepairReport, RepairSummary, Scope, StepOutcome, Supply, Taken,
 };
-use registry_core::storage::{DiskFolder, Located, OpenOptions, Progress, ScanOptions, Serving, Tree};
+use registry_core::storage::{DiskFolder, Located, OpenOptions, ScanOptions, ScanProgress, Serving, Tree};
 use registry_core::text::escape_os;
 use registry_core::tree_writer::{Access, Locking, RunningServers, TreeWriter, WriteRefusal};
 
@@ -54,7 +54,7 @@ impl<'w> Work<'w> {
     }
 
     /// Looks at it, and plans.
-    pub(super) fn plan(&self, progress: &Progress) -> Plan {
+    pub(super) fn plan(&self, progress: &ScanProgress) -> RepairPlan {
         let mut graph = self.tree.scan(&self.scan_options(), progress);
         let matches = |name: &str| self.only.is_some_and(|only| only.is_match(name));
         let repository: Option<&dyn Fn(&str) -> bool> =
@@ -68,7 +68,7 @@ impl<'w> Work<'w> {
     }
 
     /// Whether there is a repository that is meant.
-    pub(super) fn is_of_any(&self, plan: &Plan) -> bool {
+    pub(super) fn is_of_any(&self, plan: &RepairPlan) -> bool {
         self.only.is_none_or(|only| plan.repositories().any(|name| only.is_match(name)))
     }
 
@@ -83,10 +83,15 @@ impl<'w> Work<'w> {
     }
 
     /// The report before anything is done.
-    pub(super) fn report(&self, started_at: Timestamp, plan: &Plan, servers: &[Serving]) -> Report {
-        let taken = |step: &repair::Step| Taken { step: step.clone(), outcome: Outcome::Planned };
+    pub(super) fn report(
+        &self,
+        started_at: Timestamp,
+        plan: &RepairPlan,
+        servers: &[Serving],
+    ) -> RepairReport {
+        let taken = |step: &repair::RepairStep| Taken { step: step.clone(), outcome: StepOutcome::Planned };
         let left = |left: &repair::Left| LeftFinding { finding: left.finding.clone(), why: left.why.clone() };
-        Report {
+        RepairReport {
             schema: repair::SCHEMA.into(),
             command: "repair".into(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -113,18 +118,18 @@ impl<'w> Work<'w> {
             journal: None,
             quarantine: None,
             after: None,
-            summary: Summary::default(),
+            summary: RepairSummary::default(),
         }
     }
 
     /// Does the steps.
     pub(super) fn apply(
         &self,
-        plan: &Plan,
+        plan: &RepairPlan,
         progress: &RepairProgress,
         (writer, now): (&mut TreeWriter, Timestamp),
-        report: &mut Report,
-    ) -> Result<Vec<Outcome>, Failure> {
+        report: &mut RepairReport,
+    ) -> Result<Vec<StepOutcome>, Failure> {
         let (shown, make) = Places { args: self.args, located: self.located }.journal(now)?;
         let mut path = None;
         let log = || {
@@ -146,8 +151,8 @@ impl<'w> Work<'w> {
         })?;
         report.journal = path.map(|path| escape_os(path.as_os_str()));
         report.servers = writer.processes().iter().map(Into::into).collect();
-        let went = |(step, outcome): (&repair::Step, &Outcome)| {
-            step.action.takes_away() && *outcome == Outcome::Done
+        let went = |(step, outcome): (&repair::RepairStep, &StepOutcome)| {
+            step.action.takes_away() && *outcome == StepOutcome::Done
         };
         if plan.steps().iter().zip(&outcomes).any(went) {
             let place = writer.quarantine().ok();
@@ -157,9 +162,9 @@ impl<'w> Work<'w> {
     }
 
     /// The tree as it is now.
-    pub(super) fn look_again(&self, progress: &Progress) -> Audit {
+    pub(super) fn look_again(&self, progress: &ScanProgress) -> Audit {
         let mut graph = self.tree.scan(&self.scan_options(), progress);
-        let audit = audit::settled(&mut graph, &self.name, &self.options, |graph, doubts| {
+        let audit = audit::audit_with_recheck(&mut graph, &self.name, &self.options, |graph, doubts| {
             self.tree.settle(graph, doubts, progress);
         });
         std::mem::forget(graph);

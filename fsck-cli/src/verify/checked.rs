@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use registry_core::oci::{Digest, ImageReference};
-use registry_core::probe::Seen;
+use registry_core::probe::Responses;
 
 /// The images of one registry, and what it answered.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub struct Checked {
     /// Images, with what each is called in the report: its tag, else `@` and its digest.
     pub images: Vec<(ImageReference, String)>,
     /// What was answered.
-    pub seen: Seen,
+    pub seen: Responses,
     /// Digests of referrers, by image.
     pub referrers: BTreeMap<ImageReference, Vec<Digest>>,
     /// Seconds until everything was there, when that was not so at once.

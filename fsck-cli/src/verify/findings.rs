@@ -1,8 +1,8 @@
 //! What only `verify` finds: references that name something else than they should.
 
-use registry_core::audit::{Audit, Code, Finding, Severity, Tags, UnreadPath};
+use registry_core::audit::{Audit, Code, Finding, Severity, SharedTags, UnreadPath};
 use registry_core::oci::{Digest, ImageReference};
-use registry_core::probe::{Seen, TagAnswer};
+use registry_core::probe::{Responses, TagAnswer};
 
 use super::checked::{Checked, report_name};
 use crate::args::VerifyArgs;
@@ -30,7 +30,7 @@ pub(super) fn differences(args: &VerifyArgs, all: &[&Checked]) -> Vec<Finding> {
 }
 
 /// What an image's tag names, or the digest that is in its reference.
-pub(super) fn named(seen: &Seen, image: &ImageReference, name: &str) -> Option<Digest> {
+pub(super) fn named(seen: &Responses, image: &ImageReference, name: &str) -> Option<Digest> {
     match seen.repositories.get(image.repository.as_str())?.tags.get(name)? {
         TagAnswer::Names(digest) => Some(*digest),
         _ => None,
@@ -50,7 +50,7 @@ pub(super) fn finding(
         severity: code.severity(),
         source: address.into(),
         repository: Some(image.repository.as_str().into()),
-        tags: Tags::new([name.into()]),
+        tags: SharedTags::new([name.into()]),
         digest: Some(digest),
         parent: None,
         platform: None,

@@ -1,6 +1,6 @@
 //! What refers to an image: by the referrers list, by the tag that stands in for it, by the tags of cosign.
 
-use registry_core::oci::manifest::Role;
+use registry_core::oci::manifest::ReferenceRole;
 use registry_core::oci::{Digest, Manifest};
 use registry_core::registry::{Client, Error};
 
@@ -15,7 +15,7 @@ pub struct Referrer {
 
 impl Referrer {
     /// Whether it is of a type; the empty one is any.
-    pub fn is(&self, wanted: &str) -> bool {
+    pub fn has_type(&self, wanted: &str) -> bool {
         wanted.is_empty() || self.artifact_type == wanted
     }
 }
@@ -33,7 +33,7 @@ pub async fn of(client: &Client, repository: &str, digest: &Digest) -> Result<Ve
         None => match client.manifest(repository, &tag).await? {
             Some(index) => {
                 let references = Manifest::parse(&index.bytes).references.into_iter();
-                references.filter(|one| one.role == Role::Child).map(|one| one.descriptor).collect()
+                references.filter(|one| one.role == ReferenceRole::Child).map(|one| one.descriptor).collect()
             }
             None => Vec::new(),
         },

@@ -155,7 +155,7 @@ fn the_json_report() {
       }
     }
     "#);
-    let read: registry_core::collector::Report = serde_json::from_str(&ran.stdout).unwrap();
+    let read: registry_core::collector::ForecastReport = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(serde_json::to_value(&read).unwrap(), ran.json());
     let stopped = preview(tree.root(), &["--output", "json", "--engine", "3"]);
     assert!(stopped.json().get("would_abort").is_none());

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
-use registry_core::oci::manifest::{Kind, Role};
+use registry_core::oci::manifest::{Kind, ReferenceRole};
 use registry_core::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
 use registry_fixtures::random::random_tree;
 use registry_fixtures::real::{Configured, RealServer};
@@ -107,7 +107,7 @@ impl<'s> Client<'s> {
             if descriptor.size < 0 {
                 return Err(format!("{digest}: a part of negative size"));
             }
-            if reference.role == Role::Child {
+            if reference.role == ReferenceRole::Child {
                 let (body, kind) = self.get(&format!("{repository}/manifests/{target}"))?;
                 self.manifest(repository, &target.to_string(), &body, &kind, Some(descriptor.size), seen)?;
             } else {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use registry_core::audit::{Code, Tags};
+use registry_core::audit::{Code, SharedTags};
 use registry_core::text::{escape, is_control};
 use registry_fixtures::{Digest, TreeBuilder};
 use serde_json::json;
@@ -150,7 +150,7 @@ fn json_carried_control_characters_of_the_registry_to_the_terminal() {
     let lost = report.findings.iter_mut().find(|finding| finding.code == Code::ChildMissing).unwrap();
     assert_eq!(lost.platform.as_deref(), Some(&*format!("{}/amd64", escape(evil))));
     // An earlier report is repeated as it is: from there any text may come.
-    lost.tags = Tags::new([evil.into()]);
+    lost.tags = SharedTags::new([evil.into()]);
     lost.message = evil.to_owned();
     let baseline = tree.root().join("baseline.json");
     std::fs::write(&baseline, serde_json::to_vec(&report).unwrap()).unwrap();

@@ -7,13 +7,13 @@ use crate::serve::{self, Linked, Shelf as _, UnreadPart};
 
 /// The answer to a GET of a manifest by digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum ManifestAccess {
     /// 200, with these bytes. `right` is false only for schema 1, of which a client sees no digest.
     Served { right: bool, through_layers: bool },
     /// 404: no revision link; the bytes are here and hash right.
     Unlinked,
     /// 404: no usable bytes.
-    Missing(Lack),
+    Missing(UnusableBytes),
     /// 500.
     LinkInvalid(LinkFault),
     /// The link names another manifest: 200 or 500, and `sent` when a client cannot tell that from the right one.
@@ -30,7 +30,7 @@ pub(crate) enum Answer {
 
 /// Why a manifest's bytes are no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lack {
+pub(crate) enum UnusableBytes {
     /// Link and bytes are gone.
     Both,
     /// The link is here, the bytes are gone.
@@ -40,28 +40,30 @@ pub(crate) enum Lack {
 }
 
 /// What answers a GET of a config or layer, before its size is looked at.
-pub(super) type LayerAnswer = serve::LayerAnswer<NodeId>;
+pub(super) type LayerAccess = serve::LayerAnswer<NodeId>;
 
 impl View<'_> {
     /// GET of a manifest by digest.
-    pub(crate) fn manifest(&self, node: NodeId) -> Answer {
+    pub(crate) fn manifest(&self, node: NodeId) -> ManifestAccess {
         match self.manifest_link(node).answer(node) {
             Linked::Itself { through_layers: false } => self.manifest_bytes(node, true),
             Linked::Itself { through_layers: true } => match self.manifest_bytes(node, true) {
-                Answer::Served { right, .. } => Answer::Served { right, through_layers: true },
-                Answer::Missing(_) => Answer::Missing(Lack::Both),
+                ManifestAccess::Served { right, .. } => {
+                    ManifestAccess::Served { right, through_layers: true }
+                }
+                ManifestAccess::Missing(_) => ManifestAccess::Missing(UnusableBytes::Both),
                 other => other,
             },
             Linked::Another(target) => match self.graph.blob(target).presence {
-                Presence::Unread => Answer::Unknown(UnreadPart::RevisionTarget),
-                Presence::Unseen => Answer::Unasked,
-                Presence::Present if self.graph.manifest(target).is_none() => Answer::Unasked,
+                Presence::Unread => ManifestAccess::Unknown(UnreadPart::RevisionTarget),
+                Presence::Unseen => ManifestAccess::Unasked,
+                Presence::Present if self.graph.manifest(target).is_none() => ManifestAccess::Unasked,
                 Presence::Present | Presence::Absent => {
-                    Answer::LinkMismatch { target, sent: self.passes_for(target, node) }
+                    ManifestAccess::LinkMismatch { target, sent: self.passes_for(target, node) }
                 }
             },
-            Linked::Invalid(fault) => Answer::LinkInvalid(fault),
-            Linked::Unread(part) => Answer::Unknown(part),
+            Linked::Invalid(fault) => ManifestAccess::LinkInvalid(fault),
+            Linked::Unread(part) => ManifestAccess::Unknown(part),
             Linked::Absent => self.manifest_bytes(node, false),
         }
     }
@@ -77,31 +79,37 @@ impl View<'_> {
     }
 
     /// The bytes of a manifest, of which the link has been looked at.
-    fn manifest_bytes(&self, node: NodeId, linked: bool) -> Answer {
+    fn manifest_bytes(&self, node: NodeId, linked: bool) -> ManifestAccess {
         let blob = self.graph.blob(node);
         match blob.presence {
-            Presence::Unread => return Answer::Unknown(UnreadPart::Bytes),
-            Presence::Unseen => return Answer::Unasked,
-            Presence::Absent => return Answer::Missing(if linked { Lack::Bytes } else { Lack::Both }),
+            Presence::Unread => return ManifestAccess::Unknown(UnreadPart::Bytes),
+            Presence::Unseen => return ManifestAccess::Unasked,
+            Presence::Absent => {
+                return ManifestAccess::Missing(if linked {
+                    UnusableBytes::Bytes
+                } else {
+                    UnusableBytes::Both
+                });
+            }
             Presence::Present => {}
         }
-        let Some(manifest) = self.graph.manifest(node) else { return Answer::Unasked };
+        let Some(manifest) = self.graph.manifest(node) else { return ManifestAccess::Unasked };
         let right = blob.content == Content::Right;
         if !linked {
             return if right && manifest.refusal().is_none() {
-                Answer::Unlinked
+                ManifestAccess::Unlinked
             } else {
-                Answer::Missing(Lack::LinkAndRightBytes)
+                ManifestAccess::Missing(UnusableBytes::LinkAndRightBytes)
             };
         }
         if let Some(problem) = manifest.refusal() {
             let at = if problem.pointer.is_empty() { String::new() } else { format!("{} ", problem.pointer) };
-            return Answer::Unreadable(format!("{at}{}", problem.message));
+            return ManifestAccess::Unreadable(format!("{at}{}", problem.message));
         }
         if right || manifest.kind == Kind::Schema1 {
-            return Answer::Served { right, through_layers: false };
+            return ManifestAccess::Served { right, through_layers: false };
         }
-        Answer::WrongBytes
+        ManifestAccess::WrongBytes
     }
 
     /// Whether the bytes filed under a digest are known to be the right ones; `None` when nobody could tell yet.

@@ -18,7 +18,7 @@ pub fn compare(report: &mut Report, earlier: &Report) {
         let known: HashSet<_> = earlier.findings.iter().map(Finding::identity).collect();
         let present: HashSet<_> = report.findings.iter().map(Finding::identity).collect();
         let new = report.findings.iter().map(|finding| !known.contains(&finding.identity())).collect();
-        let reach = Reach::of(report);
+        let reach = RunScope::from_report(report);
         let mut resolved = Vec::new();
         for finding in &earlier.findings {
             if !present.contains(&finding.identity()) && reach.covers(finding) {
@@ -35,14 +35,14 @@ pub fn compare(report: &mut Report, earlier: &Report) {
 }
 
 /// What a run could have found.
-pub(super) struct Reach<'r> {
+pub(super) struct RunScope<'r> {
     report: &'r Report,
     only: Option<GlobSet>,
     hurt: HashSet<(&'r str, &'r str, &'r str)>,
 }
 
-impl<'r> Reach<'r> {
-    pub(super) fn of(report: &'r Report) -> Self {
+impl<'r> RunScope<'r> {
+    pub(super) fn from_report(report: &'r Report) -> Self {
         let globs = report.options.repositories.iter().filter_map(|text| Glob::new(text).ok());
         let only = (!report.options.repositories.is_empty()).then(|| GlobSet::new(globs).unwrap_or_default());
         let broken = report.broken_tags.iter().map(|tag| (&*tag.source, &*tag.repository, &*tag.tag));

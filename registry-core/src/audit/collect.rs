@@ -5,26 +5,26 @@ use std::sync::Arc;
 
 use super::code::Code;
 use super::draft::Draft;
-use super::finding::{Finding, Repair, Tags};
-use super::report::{BrokenTag, Source, UnknownTag, UnreadPath};
+use super::finding::{Finding, Repair, SharedTags};
+use super::report::{AuditedSource, BrokenTag, UnknownTag, UnreadPath};
 use super::result::Audit;
-use super::verdict::Verdict;
-use crate::graph::{Doubt, Graph, Repository};
+use super::verdict::RepositoryVerdict;
+use crate::graph::{Graph, Recheck, Repository};
 use crate::oci::Digest;
 use crate::path::Place;
 
 /// What all repositories of one source came to.
 #[derive(Debug)]
-pub(crate) struct Collected {
+pub(crate) struct CollectedFindings {
     source: Arc<str>,
     findings: Vec<Finding>,
     broken: Vec<BrokenTag>,
     unknown: Vec<UnknownTag>,
     unread: Vec<UnreadPath>,
-    pub(super) doubts: Vec<Doubt>,
+    pub(super) doubts: Vec<Recheck>,
 }
 
-impl Collected {
+impl CollectedFindings {
     pub(crate) fn new(source: Arc<str>) -> Self {
         let (findings, broken, unknown, unread, doubts) = Default::default();
         Self { source, findings, broken, unknown, unread, doubts }
@@ -34,7 +34,7 @@ impl Collected {
     pub(crate) fn take<N: Copy + Eq + Hash, A>(
         &mut self,
         repository: &str,
-        verdict: Verdict<N, A>,
+        verdict: RepositoryVerdict<N, A>,
         tag: impl Fn(u32) -> Arc<str>,
         digest: impl Fn(N) -> Digest,
     ) {
@@ -54,12 +54,12 @@ impl Collected {
         }
         self.doubts.extend(verdict.doubts);
         // The same tags reach many findings of one image: they share one list.
-        let mut last: Option<(Arc<[u32]>, Tags)> = None;
+        let mut last: Option<(Arc<[u32]>, SharedTags)> = None;
         for draft in verdict.drafts {
             let tags = match &last {
                 Some((numbers, tags)) if *numbers == draft.tags => tags.clone(),
                 _ => {
-                    let tags = Tags::new(draft.tags.iter().map(|number| tag(*number)));
+                    let tags = SharedTags::new(draft.tags.iter().map(|number| tag(*number)));
                     last = Some((Arc::clone(&draft.tags), tags.clone()));
                     tags
                 }
@@ -71,7 +71,7 @@ impl Collected {
     /// Takes a finding that belongs to no tag.
     pub(super) fn push(&mut self, graph: &Graph, repository: Option<&str>, draft: Draft) {
         let digest = |node| graph.digest(node);
-        let finding = draft.finding(&self.source, repository.map(Into::into), Tags::default(), digest);
+        let finding = draft.finding(&self.source, repository.map(Into::into), SharedTags::default(), digest);
         self.findings.push(finding);
     }
 
@@ -101,7 +101,7 @@ impl Collected {
     }
 
     /// The audit, of which all tags were covered and no garbage is known; the source is complete when nothing is unread.
-    pub(crate) fn finish(mut self, source: Source) -> Audit {
+    pub(crate) fn finish(mut self, source: AuditedSource) -> Audit {
         let mut order: Vec<usize> = (0..self.findings.len()).collect();
         order.sort_by(|a, b| self.findings[*a].order().cmp(&self.findings[*b].order()));
         let mut place = vec![0; order.len()];
@@ -120,7 +120,7 @@ impl Collected {
         self.unknown.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
         Audit {
             covered: source.tags,
-            source: Source { complete: self.unread.is_empty(), ..source },
+            source: AuditedSource { complete: self.unread.is_empty(), ..source },
             findings,
             broken_tags: self.broken,
             unknown_tags: self.unknown,

@@ -93,7 +93,7 @@ pub struct Coverage {
 /// Counts of a report.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Summary {
+pub struct AuditSummary {
     /// Findings of severity error.
     pub errors: u64,
     /// Findings of severity warning, and ignore entries that are one.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::code::{Code, Severity};
-use super::finding::{Cause, Finding, Repair, Tags};
+use super::finding::{Cause, Finding, Repair, SharedTags};
 use crate::graph::NodeId;
 use crate::oci::{Digest, Platform};
 
 /// What makes two drafts of one repository the same damage.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key<N> {
+pub(crate) struct DamageKey<N> {
     code: Code,
     node: Option<N>,
     detail: String,
@@ -18,7 +18,7 @@ pub(crate) struct Key<N> {
 /// A finding in the making. `N` names a digest.
 #[derive(Debug, Clone)]
 pub(crate) struct Draft<N = NodeId> {
-    pub(crate) key: Key<N>,
+    pub(crate) key: DamageKey<N>,
     pub(crate) code: Code,
     pub(crate) severity: Severity,
     pub(crate) node: Option<N>,
@@ -37,7 +37,7 @@ impl<N: Copy> Draft<N> {
     /// A damage to, or at, one digest.
     pub(crate) fn new(code: Code, node: Option<N>, path: impl ToString, message: impl Into<String>) -> Self {
         Self {
-            key: Key { code, node, detail: String::new() },
+            key: DamageKey { code, node, detail: String::new() },
             code,
             severity: code.severity(),
             node,
@@ -89,7 +89,7 @@ impl<N: Copy> Draft<N> {
         self,
         source: &Arc<str>,
         repository: Option<Arc<str>>,
-        tags: Tags,
+        tags: SharedTags,
         digest: impl Fn(N) -> Digest,
     ) -> Finding {
         Finding {

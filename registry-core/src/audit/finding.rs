@@ -42,16 +42,16 @@ pub enum Cause {
 
 /// Tags of one repository, shared between the findings that the same tags reach.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tags(Arc<[Arc<str>]>);
+pub struct SharedTags(Arc<[Arc<str>]>);
 
-impl Tags {
+impl SharedTags {
     /// Takes tags in their final order.
     pub fn new(tags: impl IntoIterator<Item = Arc<str>>) -> Self {
         Self(tags.into_iter().collect())
     }
 }
 
-impl Deref for Tags {
+impl Deref for SharedTags {
     type Target = [Arc<str>];
 
     fn deref(&self) -> &Self::Target {
@@ -59,20 +59,20 @@ impl Deref for Tags {
     }
 }
 
-impl Serialize for Tags {
+impl Serialize for SharedTags {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.iter().map(|tag| &**tag))
     }
 }
 
-impl<'de> Deserialize<'de> for Tags {
+impl<'de> Deserialize<'de> for SharedTags {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self::new(Vec::<String>::deserialize(deserializer)?.into_iter().map(Arc::from)))
     }
 }
 
 #[cfg(feature = "schema")]
-impl schemars::JsonSchema for Tags {
+impl schemars::JsonSchema for SharedTags {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Tags".into()
     }
@@ -101,7 +101,7 @@ pub struct Finding {
     pub repository: Option<Arc<str>>,
     /// All tags through which a client reaches it.
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
-    pub tags: Tags,
+    pub tags: SharedTags,
     /// The digest that is concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,

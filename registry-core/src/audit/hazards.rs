@@ -3,26 +3,30 @@
 
 use std::collections::HashMap;
 
-use super::access::{Answer, LayerAnswer};
+use super::access::{LayerAccess, ManifestAccess};
 use super::code::{Code, Severity};
 use super::draft::Draft;
 use super::finding::Repair;
-use super::report::Role as SourceRole;
-use super::verdict::Verdict;
-use super::words::{plural, short};
-use crate::graph::{Graph, Link, NodeId, Part, SchedulerFault, View};
+use super::messages::{plural, short};
+use super::report::RegistryRole as SourceRole;
+use super::verdict::RepositoryVerdict;
+use crate::graph::{FolderState, Graph, GraphLink, NodeId, SchedulerFault, View};
 use crate::oci::Algorithm;
-use crate::oci::manifest::{Kind, Role};
+use crate::oci::manifest::{Kind, ReferenceRole};
 use crate::path::{Place, SCHEDULER_STATE};
 use crate::serve::Shelf as _;
 
 /// Hazards of one repository.
-pub(super) fn of_repository(view: View<'_>, verdict: &Verdict, plainly_named: &[bool]) -> Vec<Draft> {
+pub(super) fn of_repository(
+    view: View<'_>,
+    verdict: &RepositoryVerdict,
+    plainly_named: &[bool],
+) -> Vec<Draft> {
     let graph = view.graph;
     let mut found = Vec::new();
     let mut schema1 = Vec::new();
     for (node, visit) in &verdict.visits {
-        let Answer::Served { through_layers, right } = visit.answer else { continue };
+        let ManifestAccess::Served { through_layers, right } = visit.answer else { continue };
         let Some(manifest) = graph.manifest(*node) else { continue };
         let digest = graph.digest(*node);
         if through_layers {
@@ -38,13 +42,15 @@ pub(super) fn of_repository(view: View<'_>, verdict: &Verdict, plainly_named: &[
         if manifest.kind == Kind::Schema1 {
             schema1.push(*node);
         }
-        for edge in graph.edges(manifest).iter().filter(|edge| edge.role != Role::Child && !edge.has_urls) {
+        for edge in
+            graph.edges(manifest).iter().filter(|edge| edge.role != ReferenceRole::Child && !edge.has_urls)
+        {
             let Some(target) =
                 edge.target.filter(|node| graph.digest(*node).algorithm() != Algorithm::Sha256)
             else {
                 continue;
             };
-            let LayerAnswer::Served(end) = view.layer(target) else { continue };
+            let LayerAccess::Served(end) = view.layer(target) else { continue };
             if plainly_named[end.index()] {
                 continue;
             }
@@ -103,13 +109,13 @@ pub(super) fn across_repositories(graph: &Graph) -> Vec<(usize, Draft)> {
             let Some(manifest) = graph.manifest(*node).filter(|manifest| manifest.kind == Kind::Index) else {
                 continue;
             };
-            let children = graph.edges(manifest).iter().filter(|edge| edge.role == Role::Child);
+            let children = graph.edges(manifest).iter().filter(|edge| edge.role == ReferenceRole::Child);
             for child in children.filter_map(|edge| edge.target) {
                 match repository.revision(child) {
-                    Link::Absent => {
+                    GraphLink::Absent => {
                         gaps.entry(child).or_insert(index);
                     }
-                    Link::Names(_) if !own_tags.contains(&child) => {
+                    GraphLink::Names(_) if !own_tags.contains(&child) => {
                         let Some(gap) = gaps.get(&child).filter(|gap| **gap != index) else { continue };
                         let (digest, other) = (graph.digest(child), &graph.repositories[*gap].name);
                         let message = format!(
@@ -162,7 +168,9 @@ pub(super) fn of_root(graph: &Graph, role: SourceRole) -> Vec<Draft> {
         }
     }
     let without_layers = |one: &&crate::graph::Repository| {
-        one.manifests == Part::Present && one.layers_part == Part::Absent && !one.revisions().is_empty()
+        one.manifests == FolderState::Present
+            && one.layers_part == FolderState::Absent
+            && !one.revisions().is_empty()
     };
     let count = graph.repositories.iter().filter(without_layers).count() as u64;
     if role == SourceRole::Cache && count > 0 {

@@ -1,16 +1,16 @@
 //! What a tag's history tells of a tag whose own link says nothing. Nothing is served through a history.
 
-use super::access::Answer;
+use super::access::ManifestAccess;
 use super::code::Code;
 use super::draft::Draft;
 use super::finding::Repair;
-use crate::graph::{Link, LinkFault, NodeId, Presence, TagEntry, View};
+use crate::graph::{GraphLink, LinkFault, NodeId, Presence, TagEntry, View};
 use crate::path::Place;
 
 /// Entries of a tag's history that are served through their own revision link, with the right bytes.
 fn resolving(view: View<'_>, tag: &TagEntry) -> impl Iterator<Item = NodeId> {
     tag.history.iter().copied().filter(move |node| {
-        matches!(view.manifest(*node), Answer::Served { right: true, through_layers: false })
+        matches!(view.manifest(*node), ManifestAccess::Served { right: true, through_layers: false })
     })
 }
 
@@ -26,7 +26,7 @@ fn unserved(view: View<'_>, tag: &TagEntry) -> Vec<NodeId> {
 pub(super) fn restorable(view: View<'_>, tag: &TagEntry) -> Option<NodeId> {
     let mut left = resolving(view, tag);
     let one = left.next().filter(|_| left.next().is_none());
-    one.filter(|_| !tag.is_file && tag.current != Link::Invalid(LinkFault::NoFile))
+    one.filter(|_| !tag.is_file && tag.current != GraphLink::Invalid(LinkFault::NoFile))
         .filter(|_| unserved(view, tag).is_empty())
 }
 
@@ -35,7 +35,7 @@ pub(super) fn tag(view: View<'_>, tag: &TagEntry, code: Code, message: String) -
     let left: Vec<NodeId> = resolving(view, tag).collect();
     let name = |node: NodeId| view.graph.digest(node);
     let (repair, history) = match (&left[..], &unserved(view, tag)[..]) {
-        _ if tag.is_file || tag.current == Link::Invalid(LinkFault::NoFile) => (None, String::new()),
+        _ if tag.is_file || tag.current == GraphLink::Invalid(LinkFault::NoFile) => (None, String::new()),
         ([one], []) => {
             let gone = match tag.history.len() - 1 {
                 0 => String::new(),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use globset::GlobMatcher;
 use jiff::civil::Date;
 
-use super::baseline::Reach;
+use super::baseline::RunScope;
 use super::code::Code;
 use super::report::{IgnoreUse, Report};
 
@@ -47,7 +47,7 @@ pub fn set_aside(report: &mut Report, entries: &[Ignore], today: Date) {
         tag.findings = tag.findings.iter().filter_map(|old| numbers.get(old).copied()).collect();
     }
     report.broken_tags.retain(|tag| !tag.findings.is_empty());
-    let reach = Reach::of(report);
+    let reach = RunScope::from_report(report);
     let uses: Vec<_> = entries
         .iter()
         .zip(matched)

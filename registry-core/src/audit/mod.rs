@@ -15,6 +15,7 @@ mod hazards;
 mod history;
 mod ignore;
 mod judge;
+mod messages;
 mod options;
 mod platforms;
 mod report;
@@ -23,34 +24,33 @@ mod role;
 mod tree_source;
 mod unnamed;
 mod verdict;
-mod words;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 pub use baseline::compare;
 pub use code::{Code, Severity, UnknownCode};
-pub use counts::{Coverage, Garbage, Summary, Unreferenced, Untagged};
-pub use finding::{Cause, Finding, Repair, Tags};
-pub use garbage::Piece;
+pub use counts::{AuditSummary, Coverage, Garbage, Unreferenced, Untagged};
+pub use finding::{Cause, Finding, Repair, SharedTags};
+pub use garbage::GarbagePiece;
 pub use ignore::{Ignore, set_aside};
 pub use options::{AuditOptions, UPLOAD_STALE_AFTER};
 pub use report::{
-    BrokenTag, IgnoreUse, OnlineOptions, Report, ReportOptions, Role, SCHEMA, Source, SourceKind, UnknownTag,
-    UnreadPath,
+    AuditedKind, AuditedSource, BrokenTag, IgnoreUse, OnlineOptions, RegistryRole, Report, ReportOptions,
+    SCHEMA, UnknownTag, UnreadPath,
 };
 pub use result::Audit;
 pub use role::looks_like_cache;
 
-pub(crate) use collect::Collected;
+pub(crate) use collect::CollectedFindings;
 pub(crate) use draft::Draft;
+pub(crate) use messages::short;
 pub(crate) use platforms::{PlatformReference, PlatformSource, lacking};
-pub(crate) use verdict::{Verdict, Visit};
-pub(crate) use words::short;
+pub(crate) use verdict::{RepositoryVerdict, Visit};
 
 use rayon::prelude::*;
 
-use crate::graph::{Doubt, Graph, LinkEntry, NodeId, Part, Repository, View};
+use crate::graph::{FolderState, Graph, LinkEntry, NodeId, Recheck, Repository, View};
 use judge::{Judge, Leniency};
 
 /// The one entry of a tag's history that still resolves: what a tag whose link says nothing can be set to.
@@ -60,15 +60,15 @@ pub fn restorable(graph: &Graph, repository: &Repository, tag: &str) -> Option<N
 
 /// Audits the graph of the registry called `name`.
 pub fn audit(graph: &Graph, name: &str, options: &AuditOptions) -> Audit {
-    let found_role = if graph.has_scheduler_state { Role::Cache } else { Role::Primary };
+    let found_role = if graph.has_scheduler_state { RegistryRole::Cache } else { RegistryRole::Primary };
     let role = options.role.unwrap_or(found_role);
     let source: Arc<str> = name.into();
-    let mut collected = Collected::new(Arc::clone(&source));
+    let mut collected = CollectedFindings::new(Arc::clone(&source));
     let plainly_named = hazards::plainly_named(graph);
     let legal: Vec<usize> =
         (0..graph.repositories.len()).filter(|at| graph.repositories[*at].is_legal).collect();
     let judge = |at: &usize| (*at, one_repository(graph, *at, role, options, &plainly_named));
-    let verdicts: Vec<(usize, Verdict)> = legal.par_iter().map(judge).collect();
+    let verdicts: Vec<(usize, RepositoryVerdict)> = legal.par_iter().map(judge).collect();
     for (at, verdict) in verdicts {
         let repository = &graph.repositories[at];
         let tag = |number: u32| {
@@ -81,7 +81,8 @@ pub fn audit(graph: &Graph, name: &str, options: &AuditOptions) -> Audit {
         collected.push(graph, name(at), draft);
     }
     // As a home of images a registry does not read it.
-    let scheduler = hazards::of_scheduler_state(graph).filter(|_| options.role != Some(Role::Primary));
+    let scheduler =
+        hazards::of_scheduler_state(graph).filter(|_| options.role != Some(RegistryRole::Primary));
     if let Some(draft) = scheduler {
         collected.push(graph, None, draft);
     }
@@ -107,14 +108,14 @@ pub fn audit(graph: &Graph, name: &str, options: &AuditOptions) -> Audit {
     (audit.garbage, audit.pieces) = (survey.garbage, survey.pieces);
     audit.pieces.sort_by(|a, b| a.path.cmp(&b.path));
     audit.looks_like_cache = options.role.is_none()
-        && role == Role::Primary
+        && role == RegistryRole::Primary
         && looks_like_cache(graph, |name| options.sparse.is_match(name));
     audit
 }
 
 /// Tags that cannot be pulled whole, as (repository, tag), in the repositories with these indexes; nothing else is asked.
 pub fn broken_in(graph: &Graph, options: &AuditOptions, repositories: &[usize]) -> Vec<(Arc<str>, Arc<str>)> {
-    let found_role = if graph.has_scheduler_state { Role::Cache } else { Role::Primary };
+    let found_role = if graph.has_scheduler_state { RegistryRole::Cache } else { RegistryRole::Primary };
     let role = options.role.unwrap_or(found_role);
     let legal = repositories.par_iter().filter(|at| graph.repositories[**at].is_legal);
     let broken = legal.flat_map_iter(|at| {
@@ -129,10 +130,10 @@ pub fn broken_in(graph: &Graph, options: &AuditOptions, repositories: &[usize]) 
 }
 
 /// The bare verdict on the repository with index `at`.
-fn judge(graph: &Graph, at: usize, role: Role, options: &AuditOptions) -> Verdict {
+fn judge(graph: &Graph, at: usize, role: RegistryRole, options: &AuditOptions) -> RepositoryVerdict {
     let repository = &graph.repositories[at];
     let leniency = Leniency {
-        is_cache: role == Role::Cache,
+        is_cache: role == RegistryRole::Cache,
         is_sparse: options.sparse.is_match(&*repository.name),
         content: options.content,
     };
@@ -143,17 +144,17 @@ fn judge(graph: &Graph, at: usize, role: Role, options: &AuditOptions) -> Verdic
 fn one_repository(
     graph: &Graph,
     at: usize,
-    role: Role,
+    role: RegistryRole,
     options: &AuditOptions,
     plainly_named: &[bool],
-) -> Verdict {
+) -> RepositoryVerdict {
     let repository = &graph.repositories[at];
     let view = View { graph, repository };
     let mut verdict = judge(graph, at, role, options);
     let at = u32::try_from(at).unwrap_or(u32::MAX);
     platforms::check(view, &mut verdict, &options.require_platforms);
-    if lacks_layers_folder(repository, &verdict) && role != Role::Cache {
-        verdict.drafts.push(words::layers_folder(view, false));
+    if lacks_layers_folder(repository, &verdict) && role != RegistryRole::Cache {
+        verdict.drafts.push(messages::layers_folder(view, false));
     }
     verdict.drafts.extend(hazards::of_repository(view, &verdict, plainly_named));
     set_aside_young(view, at, &mut verdict, options);
@@ -163,16 +164,16 @@ fn one_repository(
 
 /// Audits, asks `settle` to look again at what is doubted, and repeats until nothing new is doubted. Everything is
 /// looked at a second time at most once.
-pub fn settled(
+pub fn audit_with_recheck(
     graph: &mut Graph,
     name: &str,
     options: &AuditOptions,
-    mut settle: impl FnMut(&mut Graph, &[Doubt]),
+    mut settle: impl FnMut(&mut Graph, &[Recheck]),
 ) -> Audit {
     let mut seen = HashSet::new();
     loop {
         let audit = audit(graph, name, options);
-        let doubts: Vec<Doubt> = audit.doubts.iter().copied().filter(|doubt| seen.insert(*doubt)).collect();
+        let doubts: Vec<Recheck> = audit.doubts.iter().copied().filter(|doubt| seen.insert(*doubt)).collect();
         if doubts.is_empty() {
             return audit;
         }
@@ -181,19 +182,19 @@ pub fn settled(
 }
 
 /// Whether the folder is missing and no finding says so because no manifest needs a layer.
-fn lacks_layers_folder(repository: &Repository, verdict: &Verdict) -> bool {
-    repository.manifests == Part::Present
-        && repository.layers_part == Part::Absent
+fn lacks_layers_folder(repository: &Repository, verdict: &RepositoryVerdict) -> bool {
+    repository.manifests == FolderState::Present
+        && repository.layers_part == FolderState::Absent
         && !repository.revisions().is_empty()
         && !verdict.drafts.iter().any(|draft| draft.code == Code::LayersFolderMissing)
 }
 
 /// Calls what is wrong with young manifests that no tag reaches a push under way.
-fn set_aside_young(view: View<'_>, at: u32, verdict: &mut Verdict, options: &AuditOptions) {
+fn set_aside_young(view: View<'_>, at: u32, verdict: &mut RepositoryVerdict, options: &AuditOptions) {
     let mut doubts = Vec::new();
     let mut newest = |node: NodeId| {
         let (revision, layer) = (view.repository.revision_entry(node), view.repository.layer_entry(node));
-        for (entry, doubt) in [(revision, Doubt::Revision(at, node)), (layer, Doubt::Layer(at, node))] {
+        for (entry, doubt) in [(revision, Recheck::Revision(at, node)), (layer, Recheck::Layer(at, node))] {
             if entry.is_some_and(|entry| entry.modified == LinkEntry::UNASKED) {
                 doubts.push(doubt);
             }

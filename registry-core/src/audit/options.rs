@@ -3,7 +3,7 @@
 use globset::GlobSet;
 use jiff::Timestamp;
 
-use super::report::Role;
+use super::report::RegistryRole;
 use crate::graph::{Seconds, seconds};
 use crate::oci::Platform;
 
@@ -22,7 +22,7 @@ pub struct AuditOptions {
     /// Every byte was hashed: wrong bytes of the right size break a tag.
     pub content: bool,
     /// Home or cache; `None` lets `scheduler-state.json` decide.
-    pub role: Option<Role>,
+    pub role: Option<RegistryRole>,
     /// Repositories whose children may be absent on purpose.
     pub sparse: GlobSet,
     /// Platforms that every image must have.

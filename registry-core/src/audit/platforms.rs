@@ -3,19 +3,19 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use super::access::Answer;
+use super::access::ManifestAccess;
 use super::code::Code;
 use super::draft::Draft;
-use super::verdict::Verdict;
-use crate::graph::{Doubt, Edge, Link, NodeId, View, walk};
-use crate::oci::manifest::{Kind, Role};
+use super::verdict::RepositoryVerdict;
+use crate::graph::{Edge, GraphLink, NodeId, Recheck, View, walk};
+use crate::oci::manifest::{Kind, ReferenceRole};
 use crate::oci::{Platform, Tag};
 use crate::path::Place;
 
 /// A reference of a manifest, as far as it tells of platforms. `N` names a digest.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PlatformReference<'p, N> {
-    pub(crate) role: Role,
+    pub(crate) role: ReferenceRole,
     pub(crate) is_attestation: bool,
     /// Whether its media type is that of a runnable image's configuration.
     pub(crate) is_image_config: bool,
@@ -33,7 +33,7 @@ impl<'p, N> PlatformReference<'p, N> {
 
     /// Whether this is what tells the platform of an image; `kind` is that of the manifest with the reference.
     pub(crate) fn is_config_of_image(&self, kind: Kind) -> bool {
-        self.role == Role::Config && self.is_image_config && kind == Kind::Image
+        self.role == ReferenceRole::Config && self.is_image_config && kind == Kind::Image
     }
 }
 
@@ -89,7 +89,7 @@ fn offer<S: PlatformSource>(source: &S, root: S::Node) -> Offer<'_, S::Node> {
     // Children of which an index does not tell the platform have to tell it themselves.
     let children = |node| {
         let references = source.manifest(node).into_iter().flat_map(|(_, references)| references);
-        let children = references.filter(|one| one.role == Role::Child && !one.is_attestation);
+        let children = references.filter(|one| one.role == ReferenceRole::Child && !one.is_attestation);
         children.filter(|child| child.named().is_none()).filter_map(|child| child.target)
     };
     for node in walk::reach(HashSet::new(), [root], children) {
@@ -100,8 +100,8 @@ fn offer<S: PlatformSource>(source: &S, root: S::Node) -> Offer<'_, S::Node> {
         };
         for reference in references {
             match reference.role {
-                Role::Child if reference.is_attestation => {}
-                Role::Child => match reference.named() {
+                ReferenceRole::Child if reference.is_attestation => {}
+                ReferenceRole::Child => match reference.named() {
                     Some(platform) => {
                         offer.is_image = true;
                         offer.platforms.push(platform);
@@ -120,7 +120,7 @@ fn offer<S: PlatformSource>(source: &S, root: S::Node) -> Offer<'_, S::Node> {
                         None => offer.is_unknown = true,
                     }
                 }
-                Role::Config | Role::Layer => {}
+                ReferenceRole::Config | ReferenceRole::Layer => {}
             }
         }
     }
@@ -140,7 +140,7 @@ fn message(wanted: &Platform, have: &[&Platform]) -> String {
 /// The manifests of a repository that its verdict calls served.
 struct Served<'g, 'v> {
     view: View<'g>,
-    verdict: &'v Verdict,
+    verdict: &'v RepositoryVerdict,
 }
 
 impl PlatformSource for Served<'_, '_> {
@@ -149,7 +149,8 @@ impl PlatformSource for Served<'_, '_> {
     fn manifest(&self, node: NodeId) -> Option<(Kind, impl Iterator<Item = PlatformReference<'_, NodeId>>)> {
         let graph = self.view.graph;
         let visit = self.verdict.visits.get(&node)?;
-        let manifest = graph.manifest(node).filter(|_| matches!(visit.answer, Answer::Served { .. }))?;
+        let manifest =
+            graph.manifest(node).filter(|_| matches!(visit.answer, ManifestAccess::Served { .. }))?;
         let reference = |edge: &'_ Edge| PlatformReference {
             role: edge.role,
             is_attestation: edge.is_attestation,
@@ -167,15 +168,15 @@ impl PlatformSource for Served<'_, '_> {
 
 /// Files a finding for every tag whose image lacks a required platform. Configs that have to be read for that are asked
 /// for as doubts.
-pub(super) fn check(view: View<'_>, verdict: &mut Verdict, required: &[Platform]) {
+pub(super) fn check(view: View<'_>, verdict: &mut RepositoryVerdict, required: &[Platform]) {
     if required.is_empty() {
         return;
     }
     let (mut doubts, mut drafts) = (Vec::new(), Vec::new());
     let source = Served { view, verdict };
     for (number, tag) in view.repository.numbered_tags() {
-        let Link::Names(root) = tag.current else { continue };
-        let unread = |config| doubts.push(Doubt::Platform(config));
+        let GraphLink::Names(root) = tag.current else { continue };
+        let unread = |config| doubts.push(Recheck::Platform(config));
         for (wanted, message) in lacking(&source, required, &tag.name, root, unread) {
             let path = Place::TagLink(&view.repository.name, &tag.name);
             drafts

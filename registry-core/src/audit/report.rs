@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::code::{Code, Severity};
-use super::counts::{Coverage, Garbage, Summary};
+use super::counts::{AuditSummary, Coverage, Garbage};
 use super::finding::Finding;
 
 /// The schema that this version writes and reads.
@@ -33,7 +33,7 @@ pub struct Report {
     /// How it was asked.
     pub options: ReportOptions,
     /// What was looked at, ordered by name.
-    pub sources: Vec<Source>,
+    pub sources: Vec<AuditedSource>,
     /// What was found, ordered by source, repository, tag, digest, code.
     pub findings: Vec<Finding>,
     /// Tags that cannot be pulled whole.
@@ -54,7 +54,7 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ignored: Option<Vec<IgnoreUse>>,
     /// Counts.
-    pub summary: Summary,
+    pub summary: AuditSummary,
 }
 
 /// How an audit was asked.
@@ -108,7 +108,7 @@ pub struct OnlineOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum SourceKind {
+pub enum AuditedKind {
     /// A registry:2 tree on disk.
     Tree,
     /// A registry asked over HTTP.
@@ -119,7 +119,7 @@ pub enum SourceKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Role {
+pub enum RegistryRole {
     /// Images are pushed here: what is absent is lost.
     Primary,
     /// A pull-through cache: what is absent was not fetched, or has expired.
@@ -129,13 +129,13 @@ pub enum Role {
 /// One registry that was looked at. Counts are of what could be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Source {
+pub struct AuditedSource {
     /// What kind of place it is.
-    pub kind: SourceKind,
+    pub kind: AuditedKind,
     /// Path or URL.
     pub name: Arc<str>,
     /// Home or cache.
-    pub role: Role,
+    pub role: RegistryRole,
     /// Whether everything could be read.
     pub complete: bool,
     /// Repositories of legal name.
@@ -250,7 +250,7 @@ impl Report {
         let of =
             |severity| self.findings.iter().filter(|finding| finding.severity == severity).count() as u64;
         let stale = self.ignored.iter().flatten().filter(|entry| entry.warning.is_some()).count() as u64;
-        self.summary = Summary {
+        self.summary = AuditSummary {
             errors: of(Severity::Error),
             warnings: of(Severity::Warning) + stale,
             infos: of(Severity::Info),

@@ -2,15 +2,15 @@
 
 use super::counts::Garbage;
 use super::finding::Finding;
-use super::garbage::Piece;
-use super::report::{BrokenTag, Source, UnknownTag, UnreadPath};
-use crate::graph::Doubt;
+use super::garbage::GarbagePiece;
+use super::report::{AuditedSource, BrokenTag, UnknownTag, UnreadPath};
+use crate::graph::Recheck;
 
 /// What an audit of one registry found.
 #[derive(Debug)]
 pub struct Audit {
     /// Counts and role.
-    pub source: Source,
+    pub source: AuditedSource,
     /// Tags that were looked at: judged, or found to be unknown.
     pub covered: u64,
     /// Findings in the order of a report.
@@ -24,9 +24,9 @@ pub struct Audit {
     /// `None` when it cannot be known.
     pub garbage: Option<Garbage>,
     /// Garbage piece by piece; empty unless asked for.
-    pub pieces: Vec<Piece>,
+    pub pieces: Vec<GarbagePiece>,
     /// What should be looked at once more before this is believed.
-    pub doubts: Vec<Doubt>,
+    pub doubts: Vec<Recheck>,
     /// Whether it [looks like a cache](super::looks_like_cache) although nothing marks it as one: a hint, not a finding.
     pub looks_like_cache: bool,
 }

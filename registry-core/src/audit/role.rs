@@ -4,9 +4,9 @@
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
 
-use super::access::Answer;
-use crate::graph::{Graph, Link, ManifestNode, NodeId, Presence, Repository, View};
-use crate::oci::manifest::{Kind, Role};
+use super::access::ManifestAccess;
+use crate::graph::{Graph, GraphLink, ManifestNode, NodeId, Presence, Repository, View};
+use crate::oci::manifest::{Kind, ReferenceRole};
 
 /// Whether a tree without `scheduler-state.json` looks like a pull-through cache all the same: a 3.x server with `proxy.ttl: 0`
 /// never writes that file (`registry/proxy/proxyregistry.go @ v3.1.1`), and a backup may have left it out. Repositories of which
@@ -48,8 +48,10 @@ fn is_pulled<'g>(graph: &'g Graph, repositories: impl Iterator<Item = &'g Reposi
             repository.numbered_tags().filter_map(|(_, tag)| tag.current.target()).collect();
         let is_of_pulled = LazyCell::new(|| all_layers_are_needed(view));
         for manifest in tagged.into_iter().filter_map(|node| served_one(view, node)) {
-            let children =
-                graph.edges(manifest).iter().filter(|edge| edge.role == Role::Child && !edge.has_urls);
+            let children = graph
+                .edges(manifest)
+                .iter()
+                .filter(|edge| edge.role == ReferenceRole::Child && !edge.has_urls);
             let mut children = children.filter_map(|edge| edge.target).peekable();
             if manifest.kind != Kind::Index || children.peek().is_none() {
                 continue;
@@ -70,7 +72,8 @@ fn all_layers_are_needed(view: View<'_>) -> bool {
 
 fn has_no_trace(view: View<'_>, child: NodeId) -> bool {
     let repository = view.repository;
-    let is_unlinked = repository.revision(child) == Link::Absent && repository.layer(child) == Link::Absent;
+    let is_unlinked =
+        repository.revision(child) == GraphLink::Absent && repository.layer(child) == GraphLink::Absent;
     is_unlinked && is_absent(view.graph, child)
 }
 
@@ -84,6 +87,6 @@ fn served(view: View<'_>) -> impl Iterator<Item = &ManifestNode> {
 }
 
 fn served_one(view: View<'_>, node: NodeId) -> Option<&ManifestNode> {
-    let is_served = matches!(view.manifest(node), Answer::Served { .. });
+    let is_served = matches!(view.manifest(node), ManifestAccess::Served { .. });
     view.graph.manifest(node).filter(|_| is_served)
 }

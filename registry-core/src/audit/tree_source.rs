@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use super::report::{Role, Source, SourceKind};
+use super::report::{AuditedKind, AuditedSource, RegistryRole};
 use crate::graph::{Graph, LinkEntry, Presence, Repository};
 use crate::oci::manifest::Kind;
 
 /// The source that a graph was read from.
-pub(super) fn count(graph: &Graph, name: &Arc<str>, role: Role) -> Source {
+pub(super) fn count(graph: &Graph, name: &Arc<str>, role: RegistryRole) -> AuditedSource {
     let legal = || graph.repositories.iter().filter(|repository| repository.is_legal);
     let sum = |of: &dyn Fn(&Repository) -> usize| legal().map(of).sum::<usize>() as u64;
     let is_index = |entry: &&LinkEntry| graph.manifest(entry.node).is_some_and(|one| one.kind == Kind::Index);
     let present = graph.nodes().map(|node| graph.blob(node));
     let present = present.filter(|blob| blob.presence == Presence::Present);
     let (blobs, blob_bytes) = present.fold((0, 0), |(count, bytes), blob| (count + 1, bytes + blob.size));
-    Source {
-        kind: SourceKind::Tree,
+    AuditedSource {
+        kind: AuditedKind::Tree,
         name: Arc::clone(name),
         role,
         complete: true,

@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 use super::code::{Code, Severity};
 use super::draft::Draft;
 use super::finding::Repair;
+use super::messages::plural;
 use super::options::AuditOptions;
-use super::words::plural;
-use crate::graph::{Content, Doubt, Graph, Link, NodeId, Presence, walk};
+use crate::graph::{Content, Graph, GraphLink, NodeId, Presence, Recheck, walk};
 use crate::oci::Digest;
 use crate::path::Place;
 
 /// Findings for such bytes, and what should be hashed once more before they are believed. Bytes that something names are judged
 /// where they are named. Only to be asked when every repository and every blob was looked for.
-pub(super) fn wrong_bytes(graph: &Graph, options: &AuditOptions) -> (Vec<Draft>, Vec<Doubt>) {
+pub(super) fn wrong_bytes(graph: &Graph, options: &AuditOptions) -> (Vec<Draft>, Vec<Recheck>) {
     let mut wrong: Vec<NodeId> = graph.nodes().filter(|node| is_wrong(graph, *node)).collect();
     if wrong.is_empty() {
         return (Vec::new(), Vec::new());
@@ -25,7 +25,7 @@ pub(super) fn wrong_bytes(graph: &Graph, options: &AuditOptions) -> (Vec<Draft>,
     wrong.retain(|node| !named[node.index()] && !options.is_young(graph.blob(*node).modified));
     let links = links(graph, &wrong);
     let draft = |node: &NodeId| of_one(graph, *node, links.get(node).map_or(&[], Vec::as_slice));
-    (wrong.iter().map(draft).collect(), wrong.iter().map(|node| Doubt::Content(*node)).collect())
+    (wrong.iter().map(draft).collect(), wrong.iter().map(|node| Recheck::Content(*node)).collect())
 }
 
 /// Whether the bytes of a blob are not those of its digest: hashed, or seen without reading where there are none.
@@ -48,11 +48,11 @@ fn is_wrong(graph: &Graph, node: NodeId) -> bool {
 fn named(graph: &Graph) -> Vec<bool> {
     let links = graph.repositories.iter().filter(|one| one.is_legal).flat_map(|repository| {
         let entries = repository.revisions().iter();
-        let links = entries.flat_map(|entry| [Link::Names(entry.node), entry.link]);
+        let links = entries.flat_map(|entry| [GraphLink::Names(entry.node), entry.link]);
         links.chain(repository.numbered_tags().map(|(_, tag)| tag.current))
     });
     let mut named = vec![false; graph.digests().len()];
-    walk::mark(&mut named, links.filter_map(Link::target), |node| graph.references(node));
+    walk::mark(&mut named, links.filter_map(GraphLink::target), |node| graph.references(node));
     named
 }
 
@@ -61,7 +61,7 @@ fn links<'g>(graph: &'g Graph, wrong: &[NodeId]) -> BTreeMap<NodeId, Vec<&'g str
     let mut links: BTreeMap<NodeId, Vec<&str>> = wrong.iter().map(|node| (*node, Vec::new())).collect();
     for repository in graph.repositories.iter().filter(|one| one.is_legal) {
         for entry in repository.layers() {
-            if let Link::Names(target) = entry.link
+            if let GraphLink::Names(target) = entry.link
                 && let Some(names) = links.get_mut(&target)
                 && names.last() != Some(&&*repository.name)
             {

@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
-use super::access::Answer;
-use super::draft::{Draft, Key};
-use crate::graph::{Doubt, NodeId, walk};
+use super::access::ManifestAccess;
+use super::draft::{DamageKey, Draft};
+use crate::graph::{NodeId, Recheck, walk};
 
 /// A manifest that was met. `N` names a manifest, `A` is what the source answers to a GET of it.
 #[derive(Debug)]
-pub(crate) struct Visit<N = NodeId, A = Answer> {
+pub(crate) struct Visit<N = NodeId, A = ManifestAccess> {
     /// The references that led here: a manifest, and the number of its reference.
     pub(crate) parents: Vec<(N, usize)>,
     /// Tags that name it, by number.
@@ -29,7 +29,7 @@ pub(crate) struct Visit<N = NodeId, A = Answer> {
 
 /// All that was found out about one repository.
 #[derive(Debug)]
-pub(crate) struct Verdict<N = NodeId, A = Answer> {
+pub(crate) struct RepositoryVerdict<N = NodeId, A = ManifestAccess> {
     pub(crate) visits: HashMap<N, Visit<N, A>>,
     pub(crate) drafts: Vec<Draft<N>>,
     /// Broken tags by number, with the drafts that break them.
@@ -37,11 +37,11 @@ pub(crate) struct Verdict<N = NodeId, A = Answer> {
     /// Tags that are not known to be broken, with what could not be read.
     pub(crate) unknown: BTreeMap<u32, String>,
     /// What a source is to look at once more, where one can.
-    pub(crate) doubts: Vec<Doubt>,
-    filed: HashMap<Key<N>, usize>,
+    pub(crate) doubts: Vec<Recheck>,
+    filed: HashMap<DamageKey<N>, usize>,
 }
 
-impl<N, A> Default for Verdict<N, A> {
+impl<N, A> Default for RepositoryVerdict<N, A> {
     fn default() -> Self {
         Self {
             visits: HashMap::new(),
@@ -54,7 +54,7 @@ impl<N, A> Default for Verdict<N, A> {
     }
 }
 
-impl<N: Copy + Eq + Hash, A> Verdict<N, A> {
+impl<N: Copy + Eq + Hash, A> RepositoryVerdict<N, A> {
     /// Notes that a reference leads to a manifest, or something else does; whether nobody had met it. Then `answer` is asked.
     pub(crate) fn enter(&mut self, node: N, parent: Option<(N, usize)>, answer: impl FnOnce(N) -> A) -> bool {
         let mut is_new = false;
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn of_several_unread_parts_of_a_tag_the_same_one_is_named_in_every_run() {
         for _ in 0..20 {
-            let mut verdict: Verdict<u32, ()> = Verdict::default();
+            let mut verdict: RepositoryVerdict<u32, ()> = RepositoryVerdict::default();
             verdict.enter_tag(0, 1, |_| ());
             let children = |node, _: &Visit<u32, ()>| (2..10).enumerate().filter(move |_| node == 1);
             verdict.follow(true, children, |_| ());

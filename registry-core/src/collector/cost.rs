@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::forecast::Forecast;
-use crate::audit::{self, Audit, AuditOptions, Code, Finding, Repair, Severity, Tags, restorable};
-use crate::graph::{Graph, Link, NodeId, Presence, Repository, walk};
+use crate::audit::{self, Audit, AuditOptions, Code, Finding, Repair, Severity, SharedTags, restorable};
+use crate::graph::{Graph, GraphLink, NodeId, Presence, Repository, walk};
 use crate::oci::Digest;
-use crate::oci::manifest::Role;
+use crate::oci::manifest::ReferenceRole;
 use crate::path::Place;
 
 /// A tag that is whole now and would be broken.
@@ -21,13 +21,13 @@ pub struct Break {
 
 /// Damage that can be mended from this disk now, by a repair or by hand, and could not be after.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loss {
+pub struct LostRepair {
     /// What is damaged.
     pub code: Code,
     /// The repository.
     pub repository: Arc<str>,
     /// Tags through which a client reaches it.
-    pub tags: Tags,
+    pub tags: SharedTags,
     /// The digest that is concerned; of a tag, what it would be set to.
     pub digest: Option<Digest>,
     /// What mending it needs and would be gone, ordered by digest.
@@ -42,7 +42,7 @@ pub struct Cost {
     /// Ordered by repository and tag.
     pub breaks: Vec<Break>,
     /// In the order of the findings.
-    pub loses: Vec<Loss>,
+    pub loses: Vec<LostRepair>,
 }
 
 /// What a forecast would cost, by the audit of the graph as it is; the graph is left as it would be after the collection.
@@ -81,7 +81,7 @@ fn concerned(graph: &Graph, forecast: &Forecast) -> Vec<usize> {
         let links = repository.revisions().iter().chain(repository.layers());
         let is_lost = |node: NodeId| gone[node.index()];
         let mut names = links.filter_map(|entry| match entry.link {
-            Link::Names(target) => Some((entry.node, target)),
+            GraphLink::Names(target) => Some((entry.node, target)),
             _ => None,
         });
         if names.any(|(node, target)| is_lost(node) || is_lost(target)) {
@@ -91,7 +91,7 @@ fn concerned(graph: &Graph, forecast: &Forecast) -> Vec<usize> {
     concerned.into_iter().collect()
 }
 
-fn loses(graph: &Graph, audit: &Audit, forecast: &Forecast) -> Vec<Loss> {
+fn loses(graph: &Graph, audit: &Audit, forecast: &Forecast) -> Vec<LostRepair> {
     let mut gone = vec![false; graph.digests().len()];
     for node in &forecast.blobs {
         gone[node.index()] = true;
@@ -116,7 +116,7 @@ fn loses(graph: &Graph, audit: &Audit, forecast: &Forecast) -> Vec<Loss> {
             }
         }
         if !lost.is_empty() {
-            loses.push(Loss {
+            loses.push(LostRepair {
                 code: finding.code,
                 repository,
                 tags: finding.tags.clone(),
@@ -134,7 +134,7 @@ fn held_by(repository: &Repository) -> impl Iterator<Item = NodeId> + '_ {
     let links =
         repository.revisions().iter().chain(repository.layers()).map(|entry| (entry.node, entry.link));
     let current = repository.tags.iter().map(|tag| tag.current);
-    let named = links.clone().map(|(_, link)| link).chain(current).filter_map(Link::target);
+    let named = links.clone().map(|(_, link)| link).chain(current).filter_map(GraphLink::target);
     let history = repository.tags.iter().flat_map(|tag| tag.history.iter().copied());
     links.map(|(node, _)| node).chain(named).chain(history)
 }
@@ -172,7 +172,7 @@ fn needs(graph: &Graph, finding: &Finding) -> Option<(Arc<str>, Vec<NodeId>, Opt
             // The links of what the manifests here reference; of children only what is linked here is served.
             let manifests = repository.revisions().iter().filter_map(|entry| graph.manifest(entry.node));
             let parts = manifests.flat_map(|manifest| graph.edges(manifest));
-            let parts = parts.filter(|edge| edge.role != Role::Child).filter_map(|edge| edge.target);
+            let parts = parts.filter(|edge| edge.role != ReferenceRole::Child).filter_map(|edge| edge.target);
             Some((name, parts.collect(), None))
         }
         _ => None,

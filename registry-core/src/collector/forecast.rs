@@ -1,6 +1,6 @@
 //! What a collector would delete, and where it would stop. What that costs is asked elsewhere.
 
-use crate::graph::{Graph, Link, LinkEntry, NodeId};
+use crate::graph::{Graph, GraphLink, LinkEntry, NodeId};
 
 /// When a collector stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -64,7 +64,7 @@ impl Forecast {
 
     /// Makes the graph what it would be after the collector; where that is random, after the worst.
     pub fn apply(&self, graph: &mut Graph) {
-        let absent = |node| LinkEntry { node, modified: 0, link: Link::Absent };
+        let absent = |node| LinkEntry { node, modified: 0, link: GraphLink::Absent };
         for (at, node) in &self.manifests {
             graph.repositories[*at as usize].put_revision(absent(*node));
         }

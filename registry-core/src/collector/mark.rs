@@ -5,9 +5,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::engine::Engine;
 use super::forecast::Abort;
-use super::visit_order::{self, Met};
+use super::visit_order::{self, VisitedRepository};
 use crate::graph::{
-    Graph, Link, LinkFault, NodeId, OddLink, OddTag, Oddities, Part, Presence, Repository, View, walk,
+    FolderState, Graph, GraphLink, LinkFault, NodeId, OddLink, OddTag, Oddities, Presence, Repository, View,
+    walk,
 };
 use crate::oci::Digest;
 use crate::oci::manifest::Kind;
@@ -16,7 +17,7 @@ use crate::serve::{self, Shelf as _};
 
 /// What marking leaves.
 #[derive(Debug)]
-pub(super) struct Marked {
+pub(super) struct Marks {
     /// By node.
     pub(super) set: Vec<bool>,
     /// Untagged manifests in the order in which they were met: repository, digest.
@@ -26,20 +27,20 @@ pub(super) struct Marked {
 }
 
 /// A file called `link` in the walk over revisions or layers.
-struct File {
-    place: At,
-    says: Link,
+struct LinkFile {
+    place: LinkLocation,
+    says: GraphLink,
 }
 
 /// Where a file lies; spelled out only when a collector stops there.
-enum At {
+enum LinkLocation {
     Digest(Digest),
     Odd(String),
 }
 
 /// What a stat through a repository's links gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stat {
+pub(crate) enum LinkStat {
     /// Its bytes are filed under this digest.
     Found(NodeId),
     Unknown,
@@ -59,7 +60,7 @@ struct Marking<'m> {
     delete_untagged: bool,
     odd_links: HashMap<&'m str, Vec<&'m OddLink>>,
     odd_tags: HashMap<&'m str, Vec<&'m OddTag>>,
-    marked: Marked,
+    marked: Marks,
 }
 
 pub(super) fn mark(
@@ -67,7 +68,7 @@ pub(super) fn mark(
     oddities: &Oddities,
     engine: Engine,
     delete_untagged: bool,
-) -> Result<Marked, Abort> {
+) -> Result<Marks, Abort> {
     if !graph.has_repositories_folder {
         return Err(Abort::mark(Place::Repositories, "there is no such folder"));
     }
@@ -80,12 +81,14 @@ pub(super) fn mark(
         odd_tags.entry(&tag.repository).or_default().push(tag);
     }
     let view = CollectorView::new(graph, oddities, engine);
-    let marked = Marked { set: vec![false; graph.digests().len()], untagged: Vec::new(), layers: Vec::new() };
+    let marked = Marks { set: vec![false; graph.digests().len()], untagged: Vec::new(), layers: Vec::new() };
     let mut marking = Marking { view, delete_untagged, odd_links, odd_tags, marked };
     for met in visit_order::order(graph, oddities, engine) {
         match met {
-            Met::Repository(at) => marking.repository(at)?,
-            Met::Nameless(path) => return Err(Abort::mark(path, "taken for a repository without a name")),
+            VisitedRepository::Repository(at) => marking.repository(at)?,
+            VisitedRepository::Nameless(path) => {
+                return Err(Abort::mark(path, "taken for a repository without a name"));
+            }
         }
     }
     Ok(marking.marked)
@@ -108,14 +111,16 @@ impl Marking<'_> {
         for file in self.files(repository, false) {
             let path = || file.place.path(repository, false);
             let node = match file.says {
-                Link::Names(node) => node,
-                Link::Invalid(_) => return Err(Abort::mark(path(), "a revision link that is no digest")),
-                Link::Absent | Link::Unread => continue,
+                GraphLink::Names(node) => node,
+                GraphLink::Invalid(_) => {
+                    return Err(Abort::mark(path(), "a revision link that is no digest"));
+                }
+                GraphLink::Absent | GraphLink::Unread => continue,
             };
             let found = match self.view.manifest(repository, node) {
-                Stat::Found(found) => found,
-                Stat::Unknown => continue,
-                Stat::Error => {
+                LinkStat::Found(found) => found,
+                LinkStat::Unknown => continue,
+                LinkStat::Error => {
                     return Err(Abort::mark(path(), "it leads to a link that cannot be read"));
                 }
             };
@@ -126,14 +131,14 @@ impl Marking<'_> {
                 let is_tagged = tagged.as_ref().is_some_and(|tagged| tagged.contains(&graph.digest(node)));
                 if !is_tagged {
                     match (repository.tags_part, engine) {
-                        (Part::Absent, Engine::V2_8) => {
+                        (FolderState::Absent, Engine::V2_8) => {
                             return Err(Abort::mark(
                                 Place::Tags(&repository.name),
                                 "there is no such folder",
                             ));
                         }
                         // Neither marked nor deleted.
-                        (Part::Absent, Engine::V3) => {}
+                        (FolderState::Absent, Engine::V3) => {}
                         _ => self.marked.untagged.push((at, node)),
                     }
                     continue;
@@ -189,9 +194,9 @@ impl Marking<'_> {
                         "a file in the place of a tag's folder",
                     ));
                 }
-                Link::Names(node) => drop(tagged.insert(self.view.graph.digest(node))),
-                Link::Invalid(_) => return Err(Abort::mark(path(), "a tag's link that is no digest")),
-                Link::Absent | Link::Unread => {}
+                GraphLink::Names(node) => drop(tagged.insert(self.view.graph.digest(node))),
+                GraphLink::Invalid(_) => return Err(Abort::mark(path(), "a tag's link that is no digest")),
+                GraphLink::Absent | GraphLink::Unread => {}
             }
         }
         for tag in self.odd_tags.get(&*repository.name).into_iter().flatten() {
@@ -212,36 +217,36 @@ impl Marking<'_> {
 
     /// 3.x: layer links of what is not marked by now, whatever is marked later.
     fn layers(&mut self, at: u32, repository: &Repository) -> Result<(), Abort> {
-        if repository.layers_part == Part::Absent {
+        if repository.layers_part == FolderState::Absent {
             return Err(Abort::mark(Place::Layers(&repository.name), "there is no such folder"));
         }
         for file in self.files(repository, true) {
             let path = || file.place.path(repository, true);
             let node = match file.says {
-                Link::Names(node) => node,
-                Link::Invalid(_) => return Err(Abort::mark(path(), "a layer link that is no digest")),
-                Link::Absent | Link::Unread => continue,
+                GraphLink::Names(node) => node,
+                GraphLink::Invalid(_) => return Err(Abort::mark(path(), "a layer link that is no digest")),
+                GraphLink::Absent | GraphLink::Unread => continue,
             };
             match self.view.layer(repository, node) {
-                Stat::Found(_) if !self.marked.set[node.index()] => self.marked.layers.push((at, node)),
-                Stat::Found(_) | Stat::Unknown => {}
-                Stat::Error => return Err(Abort::mark(path(), "it leads to a link that cannot be read")),
+                LinkStat::Found(_) if !self.marked.set[node.index()] => self.marked.layers.push((at, node)),
+                LinkStat::Found(_) | LinkStat::Unknown => {}
+                LinkStat::Error => return Err(Abort::mark(path(), "it leads to a link that cannot be read")),
             }
         }
         Ok(())
     }
 
     /// Files called `link` below one of the two folders, in the order of the walk.
-    fn files(&self, repository: &Repository, in_layers: bool) -> Vec<File> {
+    fn files(&self, repository: &Repository, in_layers: bool) -> Vec<LinkFile> {
         let graph = self.view.graph;
         let entries = if in_layers { repository.layers() } else { repository.revisions() };
         let mut order: Vec<_> = entries.iter().map(|entry| (graph.digest(entry.node), entry.link)).collect();
         order.sort_unstable_by_key(|(digest, _)| (digest.algorithm().name(), *digest));
-        let mut files: Vec<File> = order
+        let mut files: Vec<LinkFile> = order
             .into_iter()
             // A folder in the place of the file is walked into, not read.
-            .filter(|(_, link)| *link != Link::Invalid(LinkFault::NoFile))
-            .map(|(digest, says)| File { place: At::Digest(digest), says })
+            .filter(|(_, link)| *link != GraphLink::Invalid(LinkFault::NoFile))
+            .map(|(digest, says)| LinkFile { place: LinkLocation::Digest(digest), says })
             .collect();
         let odd: Vec<&OddLink> = self
             .odd_links
@@ -256,12 +261,14 @@ impl Marking<'_> {
         }
         files.extend(odd.into_iter().map(|link| {
             let says = match link.link {
-                _ if !is_taken(&link.path) => Link::Invalid(LinkFault::NoDigest),
-                serve::Link::Names(digest) => graph.digests().find(&digest).map_or(Link::Absent, Link::Names),
-                serve::Link::Invalid(fault) => Link::Invalid(fault),
-                serve::Link::Absent | serve::Link::Unread => Link::Absent,
+                _ if !is_taken(&link.path) => GraphLink::Invalid(LinkFault::NoDigest),
+                serve::Link::Names(digest) => {
+                    graph.digests().find(&digest).map_or(GraphLink::Absent, GraphLink::Names)
+                }
+                serve::Link::Invalid(fault) => GraphLink::Invalid(fault),
+                serve::Link::Absent | serve::Link::Unread => GraphLink::Absent,
             };
-            File { place: At::Odd(link.path.clone()), says }
+            LinkFile { place: LinkLocation::Odd(link.path.clone()), says }
         }));
         files.sort_by_cached_key(|file| {
             let path = file.place.path(repository, in_layers);
@@ -301,41 +308,41 @@ impl<'m> CollectorView<'m> {
     }
 
     /// A manifest through its revision link; 2.8 also looks for a layer link.
-    pub(crate) fn manifest(&self, repository: &Repository, node: NodeId) -> Stat {
+    pub(crate) fn manifest(&self, repository: &Repository, node: NodeId) -> LinkStat {
         let answering = View { graph: self.graph, repository }.manifest_link(node);
         match (answering.through_layers, self.engine) {
             (false, _) => self.stat(answering.link),
-            (true, Engine::V3) => Stat::Unknown,
-            (true, Engine::V2_8) if self.is_file(Place::Layers(&repository.name)) => Stat::Error,
+            (true, Engine::V3) => LinkStat::Unknown,
+            (true, Engine::V2_8) if self.is_file(Place::Layers(&repository.name)) => LinkStat::Error,
             (true, Engine::V2_8) => self.stat(answering.link),
         }
     }
 
     /// A config or layer through its layer link.
-    pub(crate) fn layer(&self, repository: &Repository, node: NodeId) -> Stat {
+    pub(crate) fn layer(&self, repository: &Repository, node: NodeId) -> LinkStat {
         self.stat(repository.layer(node))
     }
 
-    fn stat(&self, link: Link) -> Stat {
+    fn stat(&self, link: GraphLink) -> LinkStat {
         match link {
-            Link::Names(target) => match self.graph.blob(target).presence {
-                Presence::Present => Stat::Found(target),
-                Presence::Absent | Presence::Unseen | Presence::Unread => Stat::Unknown,
+            GraphLink::Names(target) => match self.graph.blob(target).presence {
+                Presence::Present => LinkStat::Found(target),
+                Presence::Absent | Presence::Unseen | Presence::Unread => LinkStat::Unknown,
             },
-            Link::Absent | Link::Unread => Stat::Unknown,
-            Link::Invalid(_) => Stat::Error,
+            GraphLink::Absent | GraphLink::Unread => LinkStat::Unknown,
+            GraphLink::Invalid(_) => LinkStat::Error,
         }
     }
 }
 
-impl Stat {
+impl LinkStat {
     /// The digest under which its bytes are filed.
     const fn found(self) -> Option<NodeId> {
         if let Self::Found(node) = self { Some(node) } else { None }
     }
 }
 
-impl At {
+impl LinkLocation {
     fn path(&self, repository: &Repository, in_layers: bool) -> String {
         match self {
             Self::Digest(digest) if in_layers => Place::LayerLink(&repository.name, *digest).to_string(),

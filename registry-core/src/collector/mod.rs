@@ -14,12 +14,14 @@ mod visit_order;
 
 use crate::graph::{Graph, Oddities};
 
-pub use cost::{Break, Cost, Loss, cost};
+pub use cost::{Break, Cost, LostRepair, cost};
 pub use engine::Engine;
 pub use forecast::{Abort, During, Forecast};
 #[cfg(test)]
-pub(crate) use mark::{CollectorView, Stat};
-pub use report::{AbortLine, BlobLine, LayerLine, LossLine, ManifestLine, Report, SCHEMA, Summary, TagLine};
+pub(crate) use mark::{CollectorView, LinkStat};
+pub use report::{
+    AbortLine, BlobLine, ForecastReport, ForecastSummary, LayerLine, LossLine, ManifestLine, SCHEMA, TagLine,
+};
 
 /// What the collector would do. With `delete_untagged` as with its `--delete-untagged`.
 ///

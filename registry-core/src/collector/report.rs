@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::cost::Cost;
 use super::engine::Engine;
 use super::forecast::{During, Forecast};
-use crate::audit::{Code, Tags, UnreadPath};
+use crate::audit::{Code, SharedTags, UnreadPath};
 use crate::graph::Graph;
 use crate::oci::Digest;
 
@@ -18,7 +18,7 @@ pub const SCHEMA: &str = "registry-fsck/gc-preview/1";
 /// What a collector would do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Report {
+pub struct ForecastReport {
     /// [`SCHEMA`].
     pub schema: String,
     /// The subcommand.
@@ -56,7 +56,7 @@ pub struct Report {
     /// What could not be read: then nothing above is to be relied on.
     pub unread: Vec<UnreadPath>,
     /// Counts.
-    pub summary: Summary,
+    pub summary: ForecastSummary,
 }
 
 /// Where a collector would stop.
@@ -133,7 +133,7 @@ pub struct LossLine {
     pub repository: Arc<str>,
     /// Tags through which a client reaches it.
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
-    pub tags: Tags,
+    pub tags: SharedTags,
     /// The digest that is concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
@@ -148,7 +148,7 @@ pub struct LossLine {
 /// Counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Summary {
+pub struct ForecastSummary {
     /// Revision links to be deleted.
     pub manifests: u64,
     /// Blobs to be deleted.
@@ -165,7 +165,7 @@ pub struct Summary {
     pub loses: u64,
 }
 
-impl Report {
+impl ForecastReport {
     /// Adds what would be deleted in one registry, by its graph as it is now.
     pub fn add(&mut self, graph: &Graph, source: &Arc<str>, forecast: &Forecast) {
         let size = |node| graph.blob(node).size;

@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 
 use super::engine::Engine;
 use super::forecast::{Abort, Forecast};
-use super::mark::Marked;
-use crate::graph::{Graph, Link, NodeId, Oddities, Presence};
+use super::mark::Marks;
+use crate::graph::{Graph, GraphLink, NodeId, Oddities, Presence};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
 
-pub(super) fn sweep(graph: &Graph, oddities: &Oddities, engine: Engine, mut marked: Marked) -> Forecast {
+pub(super) fn sweep(graph: &Graph, oddities: &Oddities, engine: Engine, mut marked: Marks) -> Forecast {
     let mut forecast = Forecast::default();
     if engine == Engine::V3 {
         // What was marked through an index after it was met as untagged stays: the fix of issue 3178.
@@ -57,7 +57,7 @@ pub(super) fn sweep(graph: &Graph, oddities: &Oddities, engine: Engine, mut mark
 fn manifests(
     graph: &Graph,
     oddities: &Oddities,
-    marked: &Marked,
+    marked: &Marks,
     forecast: &mut Forecast,
 ) -> Result<(), Abort> {
     let mut gone = HashSet::new();
@@ -81,7 +81,7 @@ fn manifests(
         }
         // A folder without a link in it would do.
         let is_there =
-            repository.revision(*node) != Link::Absent || bare.contains(&(&*repository.name, *node));
+            repository.revision(*node) != GraphLink::Absent || bare.contains(&(&*repository.name, *node));
         if !is_there || !gone.insert((*at, *node)) {
             let path = Place::RevisionFolder(&repository.name, graph.digest(*node));
             return Err(Abort::sweep(path, "an untagged manifest without a folder to remove"));
@@ -93,7 +93,7 @@ fn manifests(
 
 /// Looks at files called `data` in odd places: most end the enumeration; one whose digest is right and unmarked is swept in
 /// vain.
-fn odd_data(graph: &Graph, oddities: &Oddities, marked: &Marked) -> Result<Option<String>, Abort> {
+fn odd_data(graph: &Graph, oddities: &Oddities, marked: &Marks) -> Result<Option<String>, Abort> {
     let mut data: Vec<&String> = oddities.data.iter().collect();
     data.sort_by(|a, b| a.split('/').cmp(b.split('/')));
     let mut in_vain = None;

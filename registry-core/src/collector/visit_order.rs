@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use super::engine::Engine;
-use crate::graph::{Graph, Oddities, Part, Repository};
+use crate::graph::{FolderState, Graph, Oddities, Repository};
 use crate::path::Place;
 
 /// What a collector takes for a repository.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Met<'o> {
+pub(super) enum VisitedRepository<'o> {
     /// One, by its index in the graph.
     Repository(u32),
     /// What lies right below `repositories/` and is called like the folders that announce a repository.
@@ -17,13 +17,13 @@ pub(super) enum Met<'o> {
 
 /// What a collector takes for repositories, in the order of its walk: each level in byte order, the folder that announces a
 /// repository among its siblings (`handleRepository` in `registry/storage/catalog.go @ v2.8.3`).
-pub(super) fn order<'o>(graph: &Graph, oddities: &'o Oddities, engine: Engine) -> Vec<Met<'o>> {
-    let (folder, part): (&str, fn(&Repository) -> Part) = match engine {
+pub(super) fn order<'o>(graph: &Graph, oddities: &'o Oddities, engine: Engine) -> Vec<VisitedRepository<'o>> {
+    let (folder, part): (&str, fn(&Repository) -> FolderState) = match engine {
         Engine::V2_8 => ("_layers", |one| one.layers_part),
         Engine::V3 => ("_manifests", |one| one.manifests),
     };
     let files: HashSet<&str> = oddities.files.iter().map(String::as_str).collect();
-    let stops = Stops::of(oddities, engine);
+    let stops = Stops::from_oddities(oddities, engine);
     let mut met = Vec::new();
     for (at, repository) in (0_u32..).zip(&graph.repositories) {
         if repository.is_shelved() {
@@ -31,15 +31,15 @@ pub(super) fn order<'o>(graph: &Graph, oddities: &'o Oddities, engine: Engine) -
         }
         let path = format!("{}/{folder}", Place::Repository(&repository.name));
         // Whether it is a folder is not asked.
-        let is_there = part(repository) != Part::Absent || files.contains(&*path);
+        let is_there = part(repository) != FolderState::Absent || files.contains(&*path);
         if is_there && !stops.hide(&path) {
-            met.push((path, Met::Repository(at)));
+            met.push((path, VisitedRepository::Repository(at)));
         }
     }
     let nameless = format!("{}/{folder}", Place::Repositories);
     for path in oddities.nameless.iter().chain(&oddities.files) {
         if *path == nameless && !stops.hide(path) {
-            met.push((path.clone(), Met::Nameless(path)));
+            met.push((path.clone(), VisitedRepository::Nameless(path)));
         }
     }
     met.sort_by(|(a, _), (b, _)| a.split('/').cmp(b.split('/')));
@@ -51,7 +51,7 @@ pub(super) fn order<'o>(graph: &Graph, oddities: &'o Oddities, engine: Engine) -
 struct Stops<'o>(HashMap<&'o str, &'o str>);
 
 impl<'o> Stops<'o> {
-    fn of(oddities: &'o Oddities, engine: Engine) -> Self {
+    fn from_oddities(oddities: &'o Oddities, engine: Engine) -> Self {
         let mut first: HashMap<&str, &str> = HashMap::new();
         let files = oddities.files.iter().filter(|_| engine == Engine::V2_8);
         for (folder, name) in files.filter_map(|path| path.rsplit_once('/')) {

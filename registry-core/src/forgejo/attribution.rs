@@ -6,15 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::retention::server::Listed;
+use crate::retention::server::ListedRow;
 
 /// A version of a list; `None` for one that was not shown.
-pub(super) type Slot = Option<Listed>;
+pub(super) type VersionSlot = Option<ListedRow>;
 
 /// A search for the name of a package.
 pub(super) struct Search {
     pub(super) name: String,
-    pub(super) slots: Vec<Slot>,
+    pub(super) slots: Vec<VersionSlot>,
 }
 
 /// Whether a missing version matches a search.
@@ -39,7 +39,7 @@ pub(super) fn contains(package: &str, text: &str) -> bool {
 /// not known. `searches` are those for all known packages for which something is missing; a search that is left out
 /// misses nothing. `None` when a search does not agree with the list.
 pub(super) fn owners<'a>(
-    list: &[Slot],
+    list: &[VersionSlot],
     searches: &[Search],
     known: &'a BTreeSet<String>,
 ) -> Option<Vec<BTreeSet<&'a str>>> {
@@ -60,7 +60,10 @@ pub(super) fn owners<'a>(
 }
 
 /// Slots of a list that are missing, between the versions that are shown and wanted, and the numbers of these.
-fn parts(slots: &[Slot], is_wanted: impl Fn(&Listed) -> bool) -> (Vec<Vec<usize>>, Vec<Option<u64>>) {
+fn parts(
+    slots: &[VersionSlot],
+    is_wanted: impl Fn(&ListedRow) -> bool,
+) -> (Vec<Vec<usize>>, Vec<Option<u64>>) {
     let (mut parts, mut ids) = (vec![Vec::new()], Vec::new());
     for (at, slot) in slots.iter().enumerate() {
         match slot {
@@ -76,7 +79,7 @@ fn parts(slots: &[Slot], is_wanted: impl Fn(&Listed) -> bool) -> (Vec<Vec<usize>
 }
 
 /// Which missing versions of a list match a search; `None` when the two do not agree.
-fn matches(list: &[Slot], search: &Search) -> Option<BTreeMap<usize, Match>> {
+fn matches(list: &[VersionSlot], search: &Search) -> Option<BTreeMap<usize, Match>> {
     let (in_list, listed) = parts(list, |row| contains(&row.package, &search.name));
     let (in_search, found) = parts(&search.slots, |_| true);
     if listed != found {
@@ -105,9 +108,9 @@ mod tests {
         let slot = |at: usize| {
             let name = names[at];
             let (package, version, id) = (name.to_owned(), format!("v{at}"), Some(at as u64));
-            (!name.starts_with('!')).then_some(Listed { package, version, id, created_at: None })
+            (!name.starts_with('!')).then_some(ListedRow { package, version, id, created_at: None })
         };
-        let slots: Vec<Slot> = (0..names.len()).map(slot).collect();
+        let slots: Vec<VersionSlot> = (0..names.len()).map(slot).collect();
         let name = |at: &usize| names[*at].trim_start_matches('!');
         let known: BTreeSet<String> = (0..names.len())
             .map(|at| name(&at).to_owned())

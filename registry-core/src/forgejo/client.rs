@@ -5,9 +5,9 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::rest::{Item, authorize, is_no_package, rest};
-use super::version::{Version, detect};
-use crate::registry::{Answer, Ask, Client, Credentials, Error, Http};
-use crate::retention::server::{Armed, Listed, Permission};
+use super::version::{ForgejoVersion, detect};
+use crate::registry::{Client, Credentials, Error, Http, HttpRequest, HttpResponse};
+use crate::retention::server::{ListedRow, Permission, WriteAccess};
 use crate::retention::{Source, SourceKind};
 
 /// Most bytes of an answer about one version.
@@ -17,7 +17,7 @@ const CLOCKS_DIFFER: i64 = 300;
 
 /// Whose packages, and who asks.
 #[derive(Debug, Clone)]
-pub struct Account {
+pub struct ForgejoAccount {
     /// The user or organisation that owns the packages.
     pub owner: String,
     /// The user of the token. Forgejo ignores it when a personal token is given, so any will do.
@@ -34,7 +34,7 @@ pub struct Forgejo {
     owner: String,
     credentials: Credentials,
     oci: Client,
-    version: Version,
+    version: ForgejoVersion,
     /// Seconds by which its clock is ahead of ours.
     ahead: Option<i64>,
 }
@@ -44,7 +44,7 @@ impl Forgejo {
     ///
     /// # Errors
     /// When there is no answer, it is no Forgejo, or not one that was tried.
-    pub async fn connect(http: &Http, address: &str, account: &Account) -> Result<Self, Error> {
+    pub async fn connect(http: &Http, address: &str, account: &ForgejoAccount) -> Result<Self, Error> {
         let mut base = crate::registry::origin(address)?;
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
@@ -66,7 +66,7 @@ impl Forgejo {
     }
 
     /// Its version.
-    pub const fn version(&self) -> &Version {
+    pub const fn version(&self) -> &ForgejoVersion {
         &self.version
     }
 
@@ -102,8 +102,8 @@ impl Forgejo {
     }
 
     /// Allows changes. Only a run that was told to delete calls this.
-    pub const fn arm(self) -> Armed<Self> {
-        Armed::new(self)
+    pub const fn arm(self) -> WriteAccess<Self> {
+        WriteAccess::new(self)
     }
 
     /// Asks whether these credentials may delete. Sends the deletion of one constant reference that nothing can have: the
@@ -167,7 +167,7 @@ impl Forgejo {
         Ok(url)
     }
 
-    pub(super) async fn ask(&self, mut ask: Ask) -> Result<Answer, Error> {
+    pub(super) async fn ask(&self, mut ask: HttpRequest) -> Result<HttpResponse, Error> {
         authorize(&mut ask, &self.credentials);
         self.http.send(&ask).await
     }
@@ -177,9 +177,9 @@ impl Forgejo {
         format!("{}/{package}", self.owner.to_lowercase())
     }
 
-    pub(super) async fn version_of(&self, package: &str, version: &str) -> Result<Option<Listed>, Error> {
+    pub(super) async fn version_of(&self, package: &str, version: &str) -> Result<Option<ListedRow>, Error> {
         let url = self.rest_url(&["container", package, version])?;
-        let answer = self.ask(Ask::new(Method::GET, url, SMALL)).await?;
+        let answer = self.ask(HttpRequest::new(Method::GET, url, SMALL)).await?;
         match answer.status {
             StatusCode::OK => Ok(Some(answer.json::<Item>()?.listed())),
             StatusCode::NOT_FOUND if is_no_package(&answer) => Ok(None),

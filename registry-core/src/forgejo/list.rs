@@ -7,10 +7,10 @@ use reqwest::StatusCode;
 
 use super::client::Forgejo;
 use super::narrow::Narrowing;
-use super::page::{Interrupted, PAGE, Shown, page, read, what};
+use super::page::{Interrupted, PAGE, Shown, list_name, page, read};
 use super::rest::rest;
 use crate::registry::Error;
-use crate::retention::server::{Listed, Listing};
+use crate::retention::server::{ListedRow, Listing};
 
 /// How often a list that keeps changing is read.
 const ATTEMPTS: u32 = 5;
@@ -35,7 +35,7 @@ pub(super) async fn list(forgejo: &Forgejo, package: Option<&str>) -> Result<Lis
             }
             Err(Interrupted::Moved(why)) => {
                 let why = format!("the list changed while it was read, {ATTEMPTS} times: {why}");
-                return Err(Error::Malformed { what: what(forgejo), why });
+                return Err(Error::Malformed { what: list_name(forgejo), why });
             }
         }
     };
@@ -46,7 +46,7 @@ pub(super) async fn list(forgejo: &Forgejo, package: Option<&str>) -> Result<Lis
 }
 
 /// Reads the list once.
-async fn once(forgejo: &Forgejo, package: Option<&str>) -> Result<Vec<Listed>, Interrupted> {
+async fn once(forgejo: &Forgejo, package: Option<&str>) -> Result<Vec<ListedRow>, Interrupted> {
     let (mut rows, mut shown) = (Vec::new(), Shown::default());
     let mut total = None;
     for number in 1.. {

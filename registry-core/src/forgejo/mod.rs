@@ -4,7 +4,6 @@
 //! because a personal token as HTTP Basic costs the server a database write per request. Nothing is ever deleted by digest
 //! through `/v2`, which would take every tag (`services/packages/container/manifest.go @ v15.0.3`).
 
-mod armed;
 mod attribution;
 mod client;
 mod list;
@@ -13,6 +12,7 @@ mod page;
 mod rest;
 mod source;
 mod version;
+mod write_access;
 
-pub use client::{Account, Forgejo};
-pub use version::Version;
+pub use client::{Forgejo, ForgejoAccount};
+pub use version::ForgejoVersion;

@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt as _;
 use reqwest::StatusCode;
 
-use super::attribution::{Search, Slot, contains, owners};
+use super::attribution::{Search, VersionSlot, contains, owners};
 use super::client::Forgejo;
-use super::page::{Interrupted, MOST, PAGE, Shown, page, read, what};
+use super::page::{Interrupted, MOST, PAGE, Shown, list_name, page, read};
 use super::rest::rest;
-use crate::registry::{Answer, Ask, Error};
-use crate::retention::server::{Incomplete, Listed, Listing};
+use crate::registry::{Error, HttpRequest, HttpResponse};
+use crate::retention::server::{Incomplete, ListedRow, Listing};
 
 /// Most requests beyond those that show a full page.
 const MOST_REQUESTS: u64 = 4_000;
@@ -54,9 +54,9 @@ impl<'a> Narrowing<'a> {
                 slots.len(),
                 self.forgejo.owner()
             );
-            return Err(Error::Malformed { what: what(self.forgejo), why }.into());
+            return Err(Error::Malformed { what: list_name(self.forgejo), why }.into());
         }
-        let rows: Vec<Listed> = slots.into_iter().flatten().collect();
+        let rows: Vec<ListedRow> = slots.into_iter().flatten().collect();
         let mut incomplete = Vec::new();
         for (package, unread) in found.packages {
             let tags = self.unlisted_tags(&package, &rows).await;
@@ -66,7 +66,7 @@ impl<'a> Narrowing<'a> {
     }
 
     /// One slot for each version of a list, in its order; empty where the version could not be shown.
-    async fn pass(&mut self, search: Option<&str>) -> Result<Vec<Slot>, Interrupted> {
+    async fn pass(&mut self, search: Option<&str>) -> Result<Vec<VersionSlot>, Interrupted> {
         'sizes: loop {
             let total = self.count(search).await?;
             let (mut slots, mut shown, mut ahead) = (Vec::new(), Shown::default(), Vec::new());
@@ -126,7 +126,7 @@ impl<'a> Narrowing<'a> {
     fn spend(&mut self, requests: u64) -> Result<(), Error> {
         let left = self.left.checked_sub(requests);
         self.left = left.ok_or_else(|| Error::Malformed {
-            what: what(self.forgejo),
+            what: list_name(self.forgejo),
             why: format!(
                 "pages answer 500, and {MOST_REQUESTS} more requests did not find out for which versions"
             ),
@@ -134,12 +134,12 @@ impl<'a> Narrowing<'a> {
         Ok(())
     }
 
-    async fn ask(&self, search: Option<&str>, limit: usize, number: usize) -> Result<Answer, Error> {
+    async fn ask(&self, search: Option<&str>, limit: usize, number: usize) -> Result<HttpResponse, Error> {
         ask(self.forgejo, page(self.forgejo, search, limit, number)?).await
     }
 
     /// Whose versions a pass did not show.
-    async fn attribute(&mut self, slots: &[Slot]) -> Result<Found, Interrupted> {
+    async fn attribute(&mut self, slots: &[VersionSlot]) -> Result<SearchResult, Interrupted> {
         let mut known: BTreeSet<String> = slots.iter().flatten().map(|row| row.package.clone()).collect();
         // A package of which nothing is shown may stand in the catalog, where there is one.
         let prefix = self.forgejo.repository("");
@@ -173,11 +173,11 @@ impl<'a> Narrowing<'a> {
         for name in owners.into_iter().flatten() {
             *packages.entry(name.to_owned()).or_default() += 1;
         }
-        Ok(Found { owned, packages })
+        Ok(SearchResult { owned, packages })
     }
 
     /// Tags of a package that its list did not show. Empty when these are not known either.
-    async fn unlisted_tags(&self, package: &str, rows: &[Listed]) -> Vec<String> {
+    async fn unlisted_tags(&self, package: &str, rows: &[ListedRow]) -> Vec<String> {
         let listed: BTreeSet<&str> =
             rows.iter().filter(|row| row.package == package).map(|row| row.version.as_str()).collect();
         let tags = self.forgejo.client().tags(&self.forgejo.repository(package)).await;
@@ -210,7 +210,7 @@ impl<'a> Narrowing<'a> {
 }
 
 /// What searches found out.
-struct Found {
+struct SearchResult {
     /// How many versions that are not shown belong to packages that are known.
     owned: usize,
     /// Packages that may have versions which are not shown, and how many.
@@ -218,7 +218,7 @@ struct Found {
 }
 
 /// Asks for a page; status 500 is an answer here, and not asked for again.
-async fn ask(forgejo: &Forgejo, mut ask: Ask) -> Result<Answer, Error> {
+async fn ask(forgejo: &Forgejo, mut ask: HttpRequest) -> Result<HttpResponse, Error> {
     let again = ask.clone();
     ask.repeat = false;
     match forgejo.ask(ask).await {

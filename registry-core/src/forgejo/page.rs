@@ -6,8 +6,8 @@ use reqwest::{Method, StatusCode};
 
 use super::client::Forgejo;
 use super::rest::{Item, rest};
-use crate::registry::{Answer, Ask, Error};
-use crate::retention::server::Listed;
+use crate::registry::{Error, HttpRequest, HttpResponse};
+use crate::retention::server::ListedRow;
 
 /// Versions asked for at once: the most that a server answers by default (`modules/setting/api.go`).
 pub(super) const PAGE: usize = 50;
@@ -33,7 +33,7 @@ impl From<Error> for Interrupted {
 }
 
 /// The list, for messages.
-pub(super) fn what(forgejo: &Forgejo) -> String {
+pub(super) fn list_name(forgejo: &Forgejo) -> String {
     format!("GET /api/v1/packages/{}", forgejo.owner())
 }
 
@@ -43,7 +43,7 @@ pub(super) fn page(
     search: Option<&str>,
     limit: usize,
     number: usize,
-) -> Result<Ask, Error> {
+) -> Result<HttpRequest, Error> {
     let mut url = forgejo.rest_url(&[])?;
     {
         let mut query = url.query_pairs_mut();
@@ -53,11 +53,11 @@ pub(super) fn page(
             query.append_pair("q", search);
         }
     }
-    Ok(Ask::new(Method::GET, url, PAGE_MAX))
+    Ok(HttpRequest::new(Method::GET, url, PAGE_MAX))
 }
 
 /// The versions of a page that was answered, and how many there are on all pages.
-pub(super) fn read(answer: &Answer) -> Result<(usize, Vec<Item>), Error> {
+pub(super) fn read(answer: &HttpResponse) -> Result<(usize, Vec<Item>), Error> {
     if answer.status != StatusCode::OK {
         return Err(rest(answer));
     }
@@ -84,7 +84,7 @@ pub(super) struct Shown {
 
 impl Shown {
     /// The row of a version; `None` when it was shown before.
-    pub(super) fn row(&mut self, item: Item, what: &str) -> Result<Option<Listed>, Error> {
+    pub(super) fn row(&mut self, item: Item, what: &str) -> Result<Option<ListedRow>, Error> {
         let (id, row) = (item.id, item.listed());
         let package = self.spelled.entry(row.package.to_lowercase()).or_insert_with(|| row.package.clone());
         if *package != row.package {

@@ -6,8 +6,8 @@ use reqwest::header::AUTHORIZATION;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
-use crate::registry::{Answer, Ask, Credentials, Error};
-use crate::retention::server::Listed;
+use crate::registry::{Credentials, Error, HttpRequest, HttpResponse};
+use crate::retention::server::ListedRow;
 
 /// A version as REST tells it, as far as it matters here.
 #[derive(Debug, Deserialize)]
@@ -21,14 +21,14 @@ pub(super) struct Item {
 }
 
 impl Item {
-    pub(super) fn listed(self) -> Listed {
+    pub(super) fn listed(self) -> ListedRow {
         let (package, version) = (self.name, self.version);
-        Listed { package, version, id: Some(self.id), created_at: Some(self.created_at) }
+        ListedRow { package, version, id: Some(self.id), created_at: Some(self.created_at) }
     }
 }
 
 /// REST takes the token itself; Basic would cost a look-up of the password first.
-pub(super) fn authorize(ask: &mut Ask, credentials: &Credentials) {
+pub(super) fn authorize(ask: &mut HttpRequest, credentials: &Credentials) {
     if let Credentials::User { secret, .. } = credentials
         && let Some(value) = crate::registry::secret_header(&format!("token {}", secret.expose_secret()))
     {
@@ -37,7 +37,7 @@ pub(super) fn authorize(ask: &mut Ask, credentials: &Credentials) {
 }
 
 /// What REST says of a refusal.
-fn message(answer: &Answer) -> Option<String> {
+fn message(answer: &HttpResponse) -> Option<String> {
     #[derive(Deserialize)]
     struct Refusal {
         message: String,
@@ -46,14 +46,14 @@ fn message(answer: &Answer) -> Option<String> {
 }
 
 /// The owner that REST says it does not have (`services/context/user.go @ v15.0.3`).
-fn no_owner(answer: &Answer) -> Option<String> {
+fn no_owner(answer: &HttpResponse) -> Option<String> {
     let text = message(answer).filter(|_| answer.status == StatusCode::NOT_FOUND)?;
     let name = text.strip_prefix("user redirect does not exist [name: ")?;
     Some(crate::registry::quote(name.strip_suffix(']').unwrap_or(name)))
 }
 
 /// A status of REST as an error. The body of a 401 is not looked at: it may spell the token.
-pub(super) fn rest(answer: &Answer) -> Error {
+pub(super) fn rest(answer: &HttpResponse) -> Error {
     let status = answer.status.as_u16();
     let what = answer.what.clone();
     if status == 401 {
@@ -75,7 +75,7 @@ pub(super) fn rest(answer: &Answer) -> Error {
 }
 
 /// Whether REST says that there is no such package or version, and not that there is no such address.
-pub(super) fn is_no_package(answer: &Answer) -> bool {
+pub(super) fn is_no_package(answer: &HttpResponse) -> bool {
     answer.status == StatusCode::NOT_FOUND
         && message(answer).is_some_and(|text| text == "package does not exist")
 }

@@ -7,14 +7,14 @@ use super::client::{Forgejo, SMALL};
 use super::list::list;
 use super::rest::{is_no_package, rest};
 use crate::oci::{Algorithm, Digest};
-use crate::registry::{Ask, Fetched};
-use crate::retention::server::{Listed, Listing, Reader, Unanswered};
+use crate::registry::{Fetched, HttpRequest};
+use crate::retention::server::{ListedRow, Listing, Reader, Unanswered};
 
 /// Most bytes of a config.
 const CONFIG_MAX: usize = 8 << 20;
 
 #[derive(Deserialize)]
-struct File {
+struct PackageFile {
     name: String,
     sha256: String,
 }
@@ -29,7 +29,7 @@ impl Reader for Forgejo {
         Ok(Vec::new())
     }
 
-    async fn row(&self, package: &str, version: &str) -> Result<Option<Listed>, Unanswered> {
+    async fn row(&self, package: &str, version: &str) -> Result<Option<ListedRow>, Unanswered> {
         self.version_of(package, version).await.map_err(Unanswered::from)
     }
 
@@ -44,9 +44,9 @@ impl Reader for Forgejo {
     async fn recorded_digest(&self, package: &str, version: &str) -> Result<Option<Digest>, Unanswered> {
         let read = async {
             let url = self.rest_url(&["container", package, version, "files"])?;
-            let answer = self.ask(Ask::new(Method::GET, url, SMALL)).await?;
+            let answer = self.ask(HttpRequest::new(Method::GET, url, SMALL)).await?;
             match answer.status {
-                StatusCode::OK => answer.json::<Vec<File>>().map(Some),
+                StatusCode::OK => answer.json::<Vec<PackageFile>>().map(Some),
                 StatusCode::NOT_FOUND if is_no_package(&answer) => Ok(None),
                 _ => Err(rest(&answer)),
             }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::rest::{authorize, rest};
-use crate::registry::{Answer, Ask, Credentials, Error, Http};
+use crate::registry::{Credentials, Error, Http, HttpRequest, HttpResponse};
 
 /// Oldest major version whose answers were seen.
 const OLDEST: u32 = 11;
@@ -18,7 +18,7 @@ const SMALL: usize = 64 << 10;
 
 /// The version of a Forgejo server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Version {
+pub struct ForgejoVersion {
     /// As told, up to the `+`.
     pub text: String,
     /// The number before the first dot; a distributor may tell something else.
@@ -31,7 +31,7 @@ struct VersionAnswer {
     version: String,
 }
 
-impl Version {
+impl ForgejoVersion {
     fn parse(text: &str) -> Self {
         let text = text.split('+').next().unwrap_or_default().to_owned();
         let major = text.split('.').next().and_then(|number| number.parse().ok());
@@ -53,7 +53,7 @@ pub(super) async fn detect(
     http: &Http,
     base: &Url,
     credentials: &Credentials,
-) -> Result<(Version, Option<i64>), Error> {
+) -> Result<(ForgejoVersion, Option<i64>), Error> {
     let answer = get(http, base, OWN, credentials).await?;
     let bad = |why: String| Error::Malformed { what: answer.what.clone(), why };
     match answer.status {
@@ -65,7 +65,7 @@ pub(super) async fn detect(
         }
         _ => return Err(rest(&answer)),
     }
-    let version = Version::parse(&answer.json::<VersionAnswer>()?.version);
+    let version = ForgejoVersion::parse(&answer.json::<VersionAnswer>()?.version);
     match version.major {
         Some(major) if major < OLDEST => {
             Err(bad(format!("Forgejo {} is older than any that was tried ({OLDEST}); refused", version.text)))
@@ -75,13 +75,18 @@ pub(super) async fn detect(
 }
 
 /// By how many seconds the time of an answer (RFC 9110, `Date`) is ahead of ours.
-fn ahead(answer: &Answer) -> Option<i64> {
+fn ahead(answer: &HttpResponse) -> Option<i64> {
     let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(answer.header("date")?).ok()?;
     Some(at.as_second() - jiff::Timestamp::now().as_second())
 }
 
 /// What a server is that has no version of Forgejo.
-async fn other(http: &Http, base: &Url, credentials: &Credentials, first: &Answer) -> Result<String, Error> {
+async fn other(
+    http: &Http,
+    base: &Url,
+    credentials: &Credentials,
+    first: &HttpResponse,
+) -> Result<String, Error> {
     // Gitea answers the same API otherwise.
     let gitea = get(http, base, "api/v1/version", credentials).await?;
     if gitea.status == StatusCode::OK
@@ -121,24 +126,24 @@ async fn other(http: &Http, base: &Url, credentials: &Credentials, first: &Answe
     Ok(format!("{what}this is neither Forgejo nor Gitea nor a registry{named}"))
 }
 
-async fn get(http: &Http, base: &Url, path: &str, credentials: &Credentials) -> Result<Answer, Error> {
+async fn get(http: &Http, base: &Url, path: &str, credentials: &Credentials) -> Result<HttpResponse, Error> {
     let bad = |error: url::ParseError| Error::Address { address: path.into(), why: error.to_string() };
-    let mut ask = Ask::new(Method::GET, base.join(path).map_err(bad)?, SMALL);
+    let mut ask = HttpRequest::new(Method::GET, base.join(path).map_err(bad)?, SMALL);
     authorize(&mut ask, credentials);
     http.send(&ask).await
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Version;
+    use super::ForgejoVersion;
 
     #[test]
     fn versions_are_read_up_to_the_plus() {
-        let version = Version::parse("15.0.3+gitea-1.22.0");
+        let version = ForgejoVersion::parse("15.0.3+gitea-1.22.0");
         assert_eq!((version.text.as_str(), version.major), ("15.0.3", Some(15)));
         assert_eq!(version.warning(), None);
-        assert_eq!(Version::parse("16.0.0-dev-1-a+gitea-1.22.0").warning(), None);
-        insta::assert_snapshot!(Version::parse("17.0.0-dev-1-a+gitea-1.22.0").warning().unwrap(), @"Forgejo 17.0.0-dev-1-a is newer than any that was tried (16)");
-        insta::assert_snapshot!(Version::parse("ours").warning().unwrap(), @r#""ours" is no version of Forgejo that is known"#);
+        assert_eq!(ForgejoVersion::parse("16.0.0-dev-1-a+gitea-1.22.0").warning(), None);
+        insta::assert_snapshot!(ForgejoVersion::parse("17.0.0-dev-1-a+gitea-1.22.0").warning().unwrap(), @"Forgejo 17.0.0-dev-1-a is newer than any that was tried (16)");
+        insta::assert_snapshot!(ForgejoVersion::parse("ours").warning().unwrap(), @r#""ours" is no version of Forgejo that is known"#);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::digests::NodeId;
-use crate::oci::manifest::{Kind, Manifest, Problem, Role};
+use crate::oci::manifest::{Kind, Manifest, Problem, ReferenceRole};
 use crate::oci::{MediaType, Platform};
 
 /// A manifest that was read.
@@ -35,7 +35,7 @@ pub struct Edge {
     pub target: Option<NodeId>,
     platform: u32,
     /// The part the reference plays.
-    pub role: Role,
+    pub role: ReferenceRole,
     /// The bytes live elsewhere: the registry is not asked for them.
     pub has_urls: bool,
     /// A BuildKit attestation.

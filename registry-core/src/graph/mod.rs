@@ -5,9 +5,9 @@
 
 mod blob;
 mod digests;
-mod doubt;
 mod manifest;
 mod oddities;
+mod recheck;
 mod repository;
 mod seconds;
 mod view;
@@ -15,12 +15,12 @@ pub(crate) mod walk;
 
 pub use blob::Blob;
 pub use digests::{DigestTable, NodeId};
-pub use doubt::Doubt;
 pub use manifest::{Edge, ManifestNode};
 pub use oddities::{OddLink, OddTag, Oddities};
+pub use recheck::Recheck;
 #[cfg(feature = "storage")]
 pub(crate) use repository::is_shelved;
-pub use repository::{Link, LinkEntry, Part, Repository, TagEntry, Upload};
+pub use repository::{FolderState, GraphLink, LinkEntry, Repository, TagEntry, Upload};
 pub use seconds::Seconds;
 pub(crate) use seconds::seconds;
 pub use view::View;
@@ -29,7 +29,7 @@ pub use crate::serve::{Content, LinkFault, Presence};
 
 use std::collections::HashMap;
 
-use crate::oci::manifest::Role;
+use crate::oci::manifest::ReferenceRole;
 use crate::oci::{Algorithm, Digest, Manifest, Platform};
 use manifest::Manifests;
 
@@ -202,7 +202,7 @@ impl Graph {
     /// The manifests that an index filed under a node lists, in its order.
     pub(crate) fn children(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
         let edges = self.manifest(node).map_or(&[][..], |manifest| self.edges(manifest));
-        edges.iter().filter(|edge| edge.role == Role::Child).filter_map(|edge| edge.target)
+        edges.iter().filter(|edge| edge.role == ReferenceRole::Child).filter_map(|edge| edge.target)
     }
 
     /// A platform that an edge names.

@@ -7,7 +7,7 @@ use super::seconds::Seconds;
 use crate::serve;
 
 /// What a link file says.
-pub type Link = serve::Link<NodeId>;
+pub type GraphLink = serve::Link<NodeId>;
 
 /// A link below `revisions/` or `_layers/`: the digest of its path, and what the file says. 16 bytes.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +17,7 @@ pub struct LinkEntry {
     /// Last change of the file; [`LinkEntry::UNASKED`] while nobody has asked for it.
     pub modified: Seconds,
     /// What the file says; never [`Link::Absent`].
-    pub link: Link,
+    pub link: GraphLink,
 }
 
 impl LinkEntry {
@@ -31,7 +31,7 @@ pub struct TagEntry {
     /// Its name, legal in the grammar.
     pub name: Box<str>,
     /// What `current/link` says.
-    pub current: Link,
+    pub current: GraphLink,
     /// Whether a file stands at the place of the tag's folder: listed as a tag by 2.8, which answers 500 to it.
     pub is_file: bool,
     /// Whether a second look found the tag deleted: it is to be passed over.
@@ -55,7 +55,7 @@ pub struct Upload {
 
 /// Whether a folder is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Part {
+pub enum FolderState {
     /// It is not.
     #[default]
     Absent,
@@ -74,13 +74,13 @@ pub struct Repository {
     /// links reach is protected.
     pub is_legal: bool,
     /// `_manifests`.
-    pub manifests: Part,
+    pub manifests: FolderState,
     /// `_manifests/revisions`.
-    pub revisions_part: Part,
+    pub revisions_part: FolderState,
     /// `_manifests/tags`.
-    pub tags_part: Part,
+    pub tags_part: FolderState,
     /// `_layers`.
-    pub layers_part: Part,
+    pub layers_part: FolderState,
     /// Tags, ordered by name.
     pub tags: Vec<TagEntry>,
     /// Uploads, ordered by id.
@@ -119,12 +119,12 @@ impl Repository {
     }
 
     /// The revision link of a digest: absent only when its folder could be read.
-    pub fn revision(&self, node: NodeId) -> Link {
+    pub fn revision(&self, node: NodeId) -> GraphLink {
         find(&self.revisions, node).map_or(missing(self.revisions_part), |entry| entry.link)
     }
 
     /// The layer link of a digest: absent only when its folder could be read.
-    pub fn layer(&self, node: NodeId) -> Link {
+    pub fn layer(&self, node: NodeId) -> GraphLink {
         find(&self.layers, node).map_or(missing(self.layers_part), |entry| entry.link)
     }
 
@@ -140,7 +140,7 @@ impl Repository {
     /// Whether a manifest has no revision link, and the folder of that link is there and empty: a DELETE through the API leaves
     /// that (`registry/storage/linkedblobstore.go @ v2.8.3`, same at v3.1.1); rarely a crash does, or a removal of empty files.
     pub fn is_emptied(&self, node: NodeId) -> bool {
-        self.emptied.contains(&node) && self.revision(node) == Link::Absent
+        self.emptied.contains(&node) && self.revision(node) == GraphLink::Absent
     }
 
     /// The time of a revision link.
@@ -171,7 +171,7 @@ impl Repository {
 
     /// Whether anything in it names a manifest or a blob.
     pub fn holds_links(&self) -> bool {
-        let has_tag = self.tags.iter().any(|tag| tag.current != Link::Absent || !tag.history.is_empty());
+        let has_tag = self.tags.iter().any(|tag| tag.current != GraphLink::Absent || !tag.history.is_empty());
         has_tag || !self.revisions.is_empty() || !self.layers.is_empty()
     }
 
@@ -186,10 +186,10 @@ pub(crate) fn is_shelved(name: &str) -> bool {
     name.split('/').any(|part| part.starts_with('_'))
 }
 
-const fn missing(part: Part) -> Link {
+const fn missing(part: FolderState) -> GraphLink {
     match part {
-        Part::Unread => Link::Unread,
-        Part::Absent | Part::Present => Link::Absent,
+        FolderState::Unread => GraphLink::Unread,
+        FolderState::Absent | FolderState::Present => GraphLink::Absent,
     }
 }
 
@@ -199,9 +199,9 @@ fn find(links: &[LinkEntry], node: NodeId) -> Option<&LinkEntry> {
 
 fn put(links: &mut Vec<LinkEntry>, entry: LinkEntry) {
     match (links.binary_search_by_key(&entry.node, |entry| entry.node), entry.link) {
-        (Ok(at), Link::Absent) => drop(links.remove(at)),
+        (Ok(at), GraphLink::Absent) => drop(links.remove(at)),
         (Ok(at), _) => links[at] = entry,
-        (Err(_), Link::Absent) => {}
+        (Err(_), GraphLink::Absent) => {}
         (Err(at), _) => links.insert(at, entry),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Graph;
 use super::digests::NodeId;
-use super::repository::{Link, Part, Repository};
+use super::repository::{FolderState, GraphLink, Repository};
 use crate::oci::Algorithm;
 use crate::serve::{Content, Presence, Shelf};
 
@@ -18,16 +18,16 @@ pub struct View<'g> {
 impl Shelf for View<'_> {
     type Key = NodeId;
 
-    fn revision(&self, digest: NodeId) -> Link {
+    fn revision(&self, digest: NodeId) -> GraphLink {
         self.repository.revision(digest)
     }
 
-    fn layer_link(&self, digest: NodeId) -> Link {
+    fn layer_link(&self, digest: NodeId) -> GraphLink {
         self.repository.layer(digest)
     }
 
     fn lacks_layers_folder(&self) -> bool {
-        self.repository.layers_part == Part::Absent
+        self.repository.layers_part == FolderState::Absent
     }
 
     fn presence(&self, digest: NodeId) -> Presence {

@@ -195,10 +195,10 @@ impl<'de> Deserialize<'de> for Digest {
 
 /// Computes a digest piece by piece.
 #[derive(Debug, Clone)]
-pub struct Hasher(State);
+pub struct Hasher(HashState);
 
 #[derive(Debug, Clone)]
-enum State {
+enum HashState {
     Sha256(sha2::Sha256),
     Sha384(sha2::Sha384),
     Sha512(sha2::Sha512),
@@ -208,18 +208,18 @@ impl Hasher {
     /// Starts an empty hash.
     pub fn new(algorithm: Algorithm) -> Self {
         Self(match algorithm {
-            Algorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
-            Algorithm::Sha384 => State::Sha384(sha2::Sha384::new()),
-            Algorithm::Sha512 => State::Sha512(sha2::Sha512::new()),
+            Algorithm::Sha256 => HashState::Sha256(sha2::Sha256::new()),
+            Algorithm::Sha384 => HashState::Sha384(sha2::Sha384::new()),
+            Algorithm::Sha512 => HashState::Sha512(sha2::Sha512::new()),
         })
     }
 
     /// Appends bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
-            State::Sha256(state) => state.update(bytes),
-            State::Sha384(state) => state.update(bytes),
-            State::Sha512(state) => state.update(bytes),
+            HashState::Sha256(state) => state.update(bytes),
+            HashState::Sha384(state) => state.update(bytes),
+            HashState::Sha512(state) => state.update(bytes),
         }
     }
 
@@ -227,15 +227,15 @@ impl Hasher {
     pub fn finish(self) -> Digest {
         let mut bytes = [0; 64];
         let algorithm = match self.0 {
-            State::Sha256(state) => {
+            HashState::Sha256(state) => {
                 bytes[..32].copy_from_slice(&state.finalize());
                 Algorithm::Sha256
             }
-            State::Sha384(state) => {
+            HashState::Sha384(state) => {
                 bytes[..48].copy_from_slice(&state.finalize());
                 Algorithm::Sha384
             }
-            State::Sha512(state) => {
+            HashState::Sha512(state) => {
                 bytes.copy_from_slice(&state.finalize());
                 Algorithm::Sha512
             }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::state::State;
+use super::state::ProbeState;
 use crate::text::NaturalOrder;
 
 /// How much is asked for.
@@ -19,7 +19,7 @@ pub struct Choosing {
 
 /// A tag of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedTag {
     /// Its name.
     pub tag: String,
     /// When it was pushed, where the source tells.
@@ -40,12 +40,13 @@ pub struct Choice {
 }
 
 /// Chooses the tags of this run.
-pub fn choose(lists: &BTreeMap<String, Vec<Listed>>, state: &State, how: &Choosing) -> Choice {
+pub fn choose(lists: &BTreeMap<String, Vec<ListedTag>>, state: &ProbeState, how: &Choosing) -> Choice {
     let mut first = Vec::new();
     let mut rest = Vec::new();
     for (repository, tags) in lists {
-        let mut order: Vec<&Listed> = tags.iter().collect();
-        order.sort_by_cached_key(|tag| (Reverse(tag.pushed_at), Reverse(NaturalOrder::of(&tag.tag))));
+        let mut order: Vec<&ListedTag> = tags.iter().collect();
+        order
+            .sort_by_cached_key(|tag| (Reverse(tag.pushed_at), Reverse(NaturalOrder::position_of(&tag.tag))));
         let newest = how.newest.unwrap_or(0).min(order.len());
         let (new, old) = order.split_at(newest);
         first.extend(new.iter().map(|tag| (repository, &tag.tag)));
@@ -80,7 +81,7 @@ impl Choice {
     pub fn complete_by(
         &self,
         judged: &HashSet<(String, String)>,
-        state: &State,
+        state: &ProbeState,
         now: Timestamp,
     ) -> Option<Timestamp> {
         if self.never > 0 {
@@ -106,10 +107,10 @@ impl Choice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::{RememberedRepository, Run};
+    use crate::probe::{ProbeRun, RememberedRepository};
 
-    fn lists(tags: &[&str]) -> BTreeMap<String, Vec<Listed>> {
-        let listed = |tag: &&str| Listed { tag: (*tag).to_owned(), pushed_at: None };
+    fn lists(tags: &[&str]) -> BTreeMap<String, Vec<ListedTag>> {
+        let listed = |tag: &&str| ListedTag { tag: (*tag).to_owned(), pushed_at: None };
         BTreeMap::from([("app".to_owned(), tags.iter().map(listed).collect())])
     }
 
@@ -124,16 +125,16 @@ mod tests {
     #[test]
     fn newest_is_by_number_where_no_time_is_told() {
         let how = Choosing { newest: Some(2), sample: None };
-        let choice = choose(&lists(&["v2", "v10", "v9", "v1"]), &State::new("x"), &how);
+        let choice = choose(&lists(&["v2", "v10", "v9", "v1"]), &ProbeState::new("x"), &how);
         assert_eq!(names(&choice), ["v10", "v9"]);
         assert_eq!(choice.never, 2);
-        assert_eq!(choice.complete_by(&HashSet::new(), &State::new("x"), at(0)), None);
+        assert_eq!(choice.complete_by(&HashSet::new(), &ProbeState::new("x"), at(0)), None);
     }
 
     #[test]
     fn a_sample_goes_through_everything_over_runs() {
         let lists = lists(&["a", "b", "c", "d", "e"]);
-        let (mut state, how) = (State::new("x"), Choosing { newest: None, sample: Some(40.0) });
+        let (mut state, how) = (ProbeState::new("x"), Choosing { newest: None, sample: Some(40.0) });
         let mut met = HashSet::new();
         for run in 0..3 {
             let now = at(900 * run);
@@ -144,7 +145,7 @@ mod tests {
             let repository =
                 state.repositories.entry("app".into()).or_insert_with(RememberedRepository::default);
             repository.tags.extend(judged.iter().map(|(_, tag)| (tag.clone(), now)));
-            let run = Run { at: now, tags_checked: 2 };
+            let run = ProbeRun { at: now, tags_checked: 2 };
             state.end(run, &BTreeMap::new(), false);
             if state.runs.len() == 2 {
                 assert_eq!(choice.complete_by(&judged, &state, now), Some(at(900 + 2 * 900)));
@@ -156,9 +157,9 @@ mod tests {
     #[test]
     fn bug_what_the_newest_take_of_a_budget_is_no_progress_of_the_others() {
         let how = Choosing { newest: Some(1), sample: Some(50.0) };
-        let mut state = State::new("x");
+        let mut state = ProbeState::new("x");
         for second in [0, 900] {
-            state.end(Run { at: at(second), tags_checked: 1 }, &BTreeMap::new(), false);
+            state.end(ProbeRun { at: at(second), tags_checked: 1 }, &BTreeMap::new(), false);
         }
         let choice = choose(&lists(&["v1", "v2", "v3", "v4", "v5"]), &state, &how);
         assert_eq!(names(&choice), ["v5", "v1", "v2"]);
@@ -173,7 +174,7 @@ mod tests {
     #[test]
     fn the_newest_come_first_and_the_rest_rotates() {
         let how = Choosing { newest: Some(1), sample: Some(50.0) };
-        let mut state = State::new("x");
+        let mut state = ProbeState::new("x");
         let tags = [("v1".to_owned(), at(500)), ("v3".to_owned(), at(100))].into();
         state.repositories.insert("app".into(), RememberedRepository { tags, ..Default::default() });
         let choice = choose(&lists(&["v1", "v2", "v3", "v4"]), &state, &how);

@@ -6,20 +6,22 @@
 
 mod coverage;
 mod judge;
+mod messages;
 mod platforms;
-mod seen;
+mod responses;
 mod state;
 mod visits;
 #[cfg(feature = "remote")]
 mod walk;
-mod words;
 
-pub use coverage::{Choice, Choosing, Listed, choose};
-pub use judge::{JudgeOptions, Judgement, judge};
-pub use seen::{BlobAnswer, ManifestAnswer, Seen, SeenManifest, SeenRepository, TagAnswer, Trouble};
+pub use coverage::{Choice, Choosing, ListedTag, choose};
+pub use judge::{JudgeOptions, ProbeJudgement, judge};
+pub use responses::{
+    BlobAnswer, ManifestAnswer, RepositoryResponses, RespondedManifest, Responses, TagAnswer, Trouble,
+};
 pub use state::{
-    RememberedBlob, RememberedManifest, RememberedRepository, RememberedRole, Run, SCHEMA as STATE_SCHEMA,
-    State, StateError,
+    ProbeRun, ProbeState, RememberedBlob, RememberedManifest, RememberedRepository, RememberedRole,
+    SCHEMA as STATE_SCHEMA, StateError,
 };
 #[cfg(feature = "remote")]
-pub use walk::{Depth, Walk, WalkOptions};
+pub use walk::{Depth, ProbeWalk, WalkOptions};

@@ -1,6 +1,6 @@
 //! Where the platforms of an image are read from online. Which of them an image lacks is the audit's rule.
 
-use super::seen::SeenRepository;
+use super::responses::RepositoryResponses;
 use crate::audit::{PlatformReference, PlatformSource};
 use crate::oci::manifest::Kind;
 use crate::oci::{Digest, Manifest, MediaType, Platform};
@@ -25,7 +25,7 @@ pub(super) fn configs(manifest: &Manifest) -> impl Iterator<Item = Digest> {
     configs.filter_map(|one| one.target)
 }
 
-impl PlatformSource for SeenRepository {
+impl PlatformSource for RepositoryResponses {
     type Node = Digest;
 
     fn manifest(

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::seen::{Seen, SeenManifest, TagAnswer, Trouble};
-use crate::audit::Role;
+use super::responses::{RespondedManifest, Responses, TagAnswer, Trouble};
+use crate::audit::RegistryRole;
 use crate::oci::Digest;
 
 /// The name of this shape.
@@ -27,7 +27,7 @@ const ASK_ROLE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct State {
+pub struct ProbeState {
     /// [`SCHEMA`].
     pub schema: String,
     /// The registry that was asked; what was seen of one says nothing of another.
@@ -37,7 +37,7 @@ pub struct State {
     pub role: Option<RememberedRole>,
     /// The last runs, oldest first.
     #[serde(default)]
-    pub runs: Vec<Run>,
+    pub runs: Vec<ProbeRun>,
     /// Manifests by digest.
     #[serde(default)]
     pub manifests: BTreeMap<Digest, RememberedManifest>,
@@ -52,7 +52,7 @@ pub struct State {
 #[serde(deny_unknown_fields)]
 pub struct RememberedRole {
     /// Whether images are pushed there.
-    pub role: Role,
+    pub role: RegistryRole,
     /// When that was found out.
     #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub asked_at: Timestamp,
@@ -62,7 +62,7 @@ pub struct RememberedRole {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Run {
+pub struct ProbeRun {
     /// When it began.
     #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub at: Timestamp,
@@ -139,7 +139,7 @@ pub enum StateError {
     Source(String),
 }
 
-impl State {
+impl ProbeState {
     /// A state without a past.
     pub fn new(source: &str) -> Self {
         let (role, runs, manifests, repositories) = Default::default();
@@ -163,19 +163,20 @@ impl State {
 
     /// What the registry is, as far as that need not be asked again. One that took a push is no cache, ever; one that takes none
     /// may only be read-only for maintenance.
-    pub fn known_role(&self, now: Timestamp) -> Option<Role> {
+    pub fn known_role(&self, now: Timestamp) -> Option<RegistryRole> {
         let known = self.role.as_ref()?;
-        let is_known = known.role == Role::Primary || now.duration_since(known.asked_at) < ASK_ROLE_AFTER;
+        let is_known =
+            known.role == RegistryRole::Primary || now.duration_since(known.asked_at) < ASK_ROLE_AFTER;
         is_known.then_some(known.role)
     }
 
     /// A manifest that this repository sent since `since`; what does not hash to its digest is not believed.
-    pub fn manifest(&self, repository: &str, digest: &Digest, since: Timestamp) -> Option<SeenManifest> {
+    pub fn manifest(&self, repository: &str, digest: &Digest, since: Timestamp) -> Option<RespondedManifest> {
         self.repositories.get(repository)?.manifests.get(digest).filter(|read_at| **read_at >= since)?;
         let remembered = self.manifests.get(digest)?;
         let bytes = STANDARD.decode(&remembered.data).ok()?;
         (Digest::of(digest.algorithm(), &bytes) == *digest)
-            .then(|| SeenManifest::read(&remembered.media_type, &bytes))
+            .then(|| RespondedManifest::read(&remembered.media_type, &bytes))
     }
 
     /// Notes the bytes of a manifest as a repository sent them, hashed.
@@ -193,7 +194,7 @@ impl State {
     }
 
     /// Notes which tags a run judged, and which it asked for in vain.
-    pub fn note_tags(&mut self, seen: &Seen, judged: &HashSet<(String, String)>, now: Timestamp) {
+    pub fn note_tags(&mut self, seen: &Responses, judged: &HashSet<(String, String)>, now: Timestamp) {
         for (name, repository) in &seen.repositories {
             for (tag, answer) in &repository.tags {
                 let is_judged = judged.contains(&(name.clone(), tag.clone()));
@@ -210,7 +211,7 @@ impl State {
 
     /// Ends a run: notes it, and forgets what is long unused, and tags and repositories that are not there any more.
     /// `listed` holds the tags of each repository whose list was read, `is_whole` whether that is all repositories.
-    pub fn end(&mut self, run: Run, listed: &BTreeMap<String, Vec<String>>, is_whole: bool) {
+    pub fn end(&mut self, run: ProbeRun, listed: &BTreeMap<String, Vec<String>>, is_whole: bool) {
         let now = run.at;
         self.runs.push(run);
         let surplus = self.runs.len().saturating_sub(RUNS);
@@ -251,16 +252,16 @@ mod tests {
 
     #[test]
     fn a_state_of_something_else_is_refused() {
-        let error = |text: &str| State::read(text, "https://a.example").unwrap_err().to_string();
+        let error = |text: &str| ProbeState::read(text, "https://a.example").unwrap_err().to_string();
         insta::assert_snapshot!(error("{}"), @"it holds no state");
         insta::assert_snapshot!(error(r#"{"schema":"registry-fsck/state/2","source":""}"#), @r#"its schema is "registry-fsck/state/2", and "registry-fsck/state/1" is needed"#);
-        let other = serde_json::to_string(&State::new("https://b.example")).unwrap();
+        let other = serde_json::to_string(&ProbeState::new("https://b.example")).unwrap();
         insta::assert_snapshot!(error(&other), @r#"it is the state of "https://b.example""#);
     }
 
     #[test]
     fn bytes_that_are_not_those_of_their_digest_are_not_believed() {
-        let mut state = State::new("x");
+        let mut state = ProbeState::new("x");
         let digest = Digest::of(Algorithm::Sha256, b"{}");
         state.note_manifest("app", digest, "application/json", b"{}", at(100));
         assert!(state.manifest("app", &digest, at(100)).is_some());
@@ -272,7 +273,7 @@ mod tests {
 
     #[test]
     fn what_is_gone_or_long_unused_is_forgotten() {
-        let mut state = State::new("x");
+        let mut state = ProbeState::new("x");
         let digest = Digest::of(Algorithm::Sha256, b"{}");
         state.note_manifest("a", digest, "application/json", b"{}", at(0));
         for name in ["a", "b"] {
@@ -284,7 +285,7 @@ mod tests {
             );
         }
         let listed = BTreeMap::from([("a".to_owned(), vec!["t2".to_owned()])]);
-        state.end(Run { at: at(40 * 86400), tags_checked: 1 }, &listed, true);
+        state.end(ProbeRun { at: at(40 * 86400), tags_checked: 1 }, &listed, true);
         assert_eq!(state.repositories.keys().collect::<Vec<_>>(), ["a"]);
         assert_eq!(state.repositories["a"].tags.keys().collect::<Vec<_>>(), ["t2"]);
         assert!(state.repositories["a"].blobs.is_empty() && state.manifests.is_empty());
@@ -292,20 +293,23 @@ mod tests {
 
     #[test]
     fn what_took_a_push_stays_a_home_and_what_did_not_is_asked_again() {
-        let mut state = State::new("x");
+        let mut state = ProbeState::new("x");
         assert_eq!(state.known_role(at(0)), None);
-        state.role = Some(RememberedRole { role: Role::Cache, asked_at: at(0) });
-        assert_eq!((state.known_role(at(3600)), state.known_role(at(86400))), (Some(Role::Cache), None));
-        state.role = Some(RememberedRole { role: Role::Primary, asked_at: at(0) });
-        assert_eq!(state.known_role(at(1_000_000_000)), Some(Role::Primary));
+        state.role = Some(RememberedRole { role: RegistryRole::Cache, asked_at: at(0) });
+        assert_eq!(
+            (state.known_role(at(3600)), state.known_role(at(86400))),
+            (Some(RegistryRole::Cache), None)
+        );
+        state.role = Some(RememberedRole { role: RegistryRole::Primary, asked_at: at(0) });
+        assert_eq!(state.known_role(at(1_000_000_000)), Some(RegistryRole::Primary));
     }
 
     #[test]
     fn the_pace_is_the_median_of_the_last_gaps() {
-        let mut state = State::new("x");
+        let mut state = ProbeState::new("x");
         assert_eq!(state.pace(), None);
         for second in [0, 900, 1800, 9000] {
-            state.end(Run { at: at(second), tags_checked: 1 }, &BTreeMap::new(), false);
+            state.end(ProbeRun { at: at(second), tags_checked: 1 }, &BTreeMap::new(), false);
         }
         assert_eq!(state.pace(), Some(900));
     }

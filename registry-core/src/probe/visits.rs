@@ -1,7 +1,7 @@
 //! The way from the tags of one repository down to every manifest that answers.
 
-use super::seen::{ManifestAnswer, SeenRepository, TagAnswer};
-use crate::audit::{Verdict, Visit};
+use super::responses::{ManifestAnswer, RepositoryResponses, TagAnswer};
+use crate::audit::{RepositoryVerdict, Visit};
 use crate::oci::Digest;
 
 /// A manifest that was met, with what the registry answered.
@@ -12,14 +12,14 @@ pub(super) type AnsweredVisit<'a> = Visit<Digest, Option<&'a ManifestAnswer>>;
 pub(super) struct Visits<'a> {
     /// Its name.
     pub(super) repository: &'a str,
-    pub(super) answers: &'a SeenRepository,
-    pub(super) verdict: Verdict<Digest, Option<&'a ManifestAnswer>>,
+    pub(super) answers: &'a RepositoryResponses,
+    pub(super) verdict: RepositoryVerdict<Digest, Option<&'a ManifestAnswer>>,
 }
 
 impl<'a> Visits<'a> {
     /// Visits what tags name, and follows children from there.
-    pub(super) fn new(repository: &'a str, answers: &'a SeenRepository) -> Self {
-        let mut verdict = Verdict::default();
+    pub(super) fn new(repository: &'a str, answers: &'a RepositoryResponses) -> Self {
+        let mut verdict = RepositoryVerdict::default();
         let answer = |digest| answers.manifests.get(&digest);
         for (number, tag) in (0_u32..).zip(answers.tags.values()) {
             if let TagAnswer::Names(digest) = tag {

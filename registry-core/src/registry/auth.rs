@@ -17,7 +17,7 @@ use url::Url;
 use super::challenge::{Challenge, challenges};
 use super::credentials::{Credentials, HostCredentials, secret_header};
 use super::error::Error;
-use super::exchange::{Answer, Ask};
+use super::exchange::{HttpRequest, HttpResponse};
 use super::http::Http;
 
 /// Most bytes of a token service's answer.
@@ -43,7 +43,7 @@ struct Token {
 }
 
 #[derive(Default)]
-struct Slot {
+struct TokenSlot {
     token: Option<Token>,
     fetched: u64,
     /// When the service last gave none, and why: those who waited for it do not each try as long again.
@@ -58,7 +58,7 @@ pub(crate) struct Session {
     scheme: RwLock<Scheme>,
     /// Whether one token serves every scope.
     is_one_token: bool,
-    slots: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Slot>>>>,
+    slots: Mutex<HashMap<String, Arc<tokio::sync::Mutex<TokenSlot>>>>,
 }
 
 impl fmt::Debug for Session {
@@ -108,8 +108,8 @@ impl Session {
     }
 
     /// Sends a request to the registry. A 401 is met once: by learning what the host wants, or by a new token.
-    pub(crate) async fn send(&self, mut ask: Ask, scope: &str) -> Result<Answer, Error> {
-        let credentials = self.credentials.of(repository_of(scope));
+    pub(crate) async fn send(&self, mut ask: HttpRequest, scope: &str) -> Result<HttpResponse, Error> {
+        let credentials = self.credentials.for_repository(repository_of(scope));
         let scope = if self.is_one_token { "" } else { scope };
         let mut is_refreshed = false;
         // Once to learn what the host wants, once for a stale token, once more with a new one.
@@ -142,11 +142,14 @@ impl Session {
                 None => return Ok(answer),
             }
         }
-        Err(Error::Malformed { what: ask.what(), why: "it asks for credentials without end".into() })
+        Err(Error::Malformed {
+            what: ask.method_and_path(),
+            why: "it asks for credentials without end".into(),
+        })
     }
 
     /// Learns from a challenge what the host wants; false when it wants nothing that we have.
-    fn learn(&self, answer: &Answer, credentials: &Credentials) -> Result<bool, Error> {
+    fn learn(&self, answer: &HttpResponse, credentials: &Credentials) -> Result<bool, Error> {
         let offered = challenges(&answer.headers);
         let bearer = offered.iter().find_map(|challenge| match challenge {
             Challenge::Bearer { realm, service } => Some((realm, service)),
@@ -166,7 +169,7 @@ impl Session {
         Ok(wants_basic)
     }
 
-    fn slot(&self, scope: &str) -> Arc<tokio::sync::Mutex<Slot>> {
+    fn slot(&self, scope: &str) -> Arc<tokio::sync::Mutex<TokenSlot>> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry(scope.to_owned()).or_default())
     }
@@ -233,7 +236,7 @@ impl Session {
                 ("client_id", "registry-core"),
                 ("refresh_token", token.expose_secret()),
             ]);
-            let mut ask = Ask::new(Method::POST, url, TOKEN_MAX);
+            let mut ask = HttpRequest::new(Method::POST, url, TOKEN_MAX);
             let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
             ask.headers.insert(CONTENT_TYPE, form_type);
             // Asked twice, the service gives two tokens.
@@ -245,7 +248,7 @@ impl Session {
             if url.query() == Some("") {
                 url.set_query(None);
             }
-            Ask::new(Method::GET, url, TOKEN_MAX)
+            HttpRequest::new(Method::GET, url, TOKEN_MAX)
         };
         if let Some(header) = credentials.basic() {
             ask.headers.insert(AUTHORIZATION, header);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::error::{Error, is_passing};
-use super::exchange::{Answer, MAX_WAIT};
+use super::exchange::{HttpResponse, MAX_WAIT};
 
 /// That a run gave up, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub(super) enum Sign {
 
 impl Sign {
     /// What an outcome says; nothing when no request was sent.
-    pub(super) fn of(outcome: &Result<Answer, Error>) -> Option<Self> {
+    pub(super) fn from_outcome(outcome: &Result<HttpResponse, Error>) -> Option<Self> {
         match outcome {
             Ok(answer) if answer.status == 429 && answer.wait().is_some_and(|wait| wait <= MAX_WAIT) => {
                 answer.wait().map(Self::AsksToWait)
@@ -55,7 +55,7 @@ impl Sign {
 }
 
 #[derive(Debug)]
-enum State {
+enum BreakerState {
     Answering,
     /// Since then requests fail, and none succeeded.
     Failing(Instant),
@@ -67,22 +67,22 @@ enum State {
 #[derive(Debug)]
 pub(super) struct Breaker {
     after: Option<Duration>,
-    state: Mutex<State>,
+    state: Mutex<BreakerState>,
 }
 
 impl Breaker {
     /// Gives up after so long without a success; never when `after` is absent.
     pub(super) const fn new(after: Option<Duration>) -> Self {
-        Self { after, state: Mutex::new(State::Answering) }
+        Self { after, state: Mutex::new(BreakerState::Answering) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BreakerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the run gave up; it never takes that back.
     pub(super) fn gave_up(&self) -> Option<GaveUp> {
-        if let State::GaveUp(gave_up) = &*self.state() { Some(gave_up.clone()) } else { None }
+        if let BreakerState::GaveUp(gave_up) = &*self.state() { Some(gave_up.clone()) } else { None }
     }
 
     /// Notes how a request ended.
@@ -90,17 +90,17 @@ impl Breaker {
         let Some(after) = self.after else { return };
         let mut state = self.state();
         let next = match (&*state, sign) {
-            (State::GaveUp(_), _) => return,
-            (_, Sign::Answers) | (State::Answering, Sign::AsksToWait(_)) => State::Answering,
+            (BreakerState::GaveUp(_), _) => return,
+            (_, Sign::Answers) | (BreakerState::Answering, Sign::AsksToWait(_)) => BreakerState::Answering,
             // The time that the server asks for is not counted.
-            (State::Failing(_), Sign::AsksToWait(wait)) => State::Failing(now + wait),
-            (State::Answering, Sign::Fails(_)) => State::Failing(now),
-            (State::Failing(since), Sign::Fails(last)) => {
+            (BreakerState::Failing(_), Sign::AsksToWait(wait)) => BreakerState::Failing(now + wait),
+            (BreakerState::Answering, Sign::Fails(_)) => BreakerState::Failing(now),
+            (BreakerState::Failing(since), Sign::Fails(last)) => {
                 let failing = now.saturating_duration_since(*since);
                 if failing < after {
                     return;
                 }
-                State::GaveUp(GaveUp { seconds: failing.as_secs(), last })
+                BreakerState::GaveUp(GaveUp { seconds: failing.as_secs(), last })
             }
         };
         *state = next;

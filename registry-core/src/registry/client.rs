@@ -11,7 +11,7 @@ use super::auth::Session;
 use super::breaker::GaveUp;
 use super::credentials::{Credentials, HostCredentials};
 use super::error::{Error, quote};
-use super::exchange::{Answer, Ask};
+use super::exchange::{HttpRequest, HttpResponse};
 use super::http::Http;
 use crate::oci::{Digest, RepositoryName, Tag};
 
@@ -191,8 +191,8 @@ impl Client {
         path: &str,
         most: usize,
         scope: &str,
-    ) -> Result<Answer, Error> {
-        let ask = Ask::new(method, self.url(path)?, most);
+    ) -> Result<HttpResponse, Error> {
+        let ask = HttpRequest::new(method, self.url(path)?, most);
         self.session.send(ask, scope).await
     }
 }
@@ -208,7 +208,7 @@ pub(super) fn checked<'a>(repository: &str, reference: &'a str) -> Result<&'a st
     Ok(reference)
 }
 
-impl Answer {
+impl HttpResponse {
     /// Whether `/v2/` was answered by a registry: by one that tells its version, which the OCI specification does not ask
     /// for, or with nothing or an empty object.
     pub(crate) fn is_of_registry(&self) -> bool {

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::client::{Client, Removal, SMALL, checked};
 use super::error::Error;
-use super::exchange::{Answer, Ask};
+use super::exchange::{HttpRequest, HttpResponse};
 use crate::oci::manifest::Kind;
 use crate::oci::{Algorithm, Digest, Manifest};
 
@@ -40,35 +40,41 @@ pub(super) fn pull(repository: &str) -> String {
 }
 
 /// The digest that an answer tells of its content.
-fn told_digest(answer: &Answer) -> Option<Digest> {
+fn told_digest(answer: &HttpResponse) -> Option<Digest> {
     answer.header("docker-content-digest")?.parse().ok()
 }
 
 impl Client {
-    fn manifest_ask(&self, method: Method, repository: &str, reference: &str) -> Result<Ask, Error> {
+    fn manifest_ask(&self, method: Method, repository: &str, reference: &str) -> Result<HttpRequest, Error> {
         let reference = checked(repository, reference)?;
         let url = self.url(&format!("/v2/{repository}/manifests/{reference}"))?;
-        let mut ask = Ask::new(method, url, MANIFEST_MAX);
+        let mut ask = HttpRequest::new(method, url, MANIFEST_MAX);
         ask.headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
         Ok(ask)
     }
 
-    fn blob_ask(&self, method: Method, repository: &str, digest: &Digest, most: usize) -> Result<Ask, Error> {
+    fn blob_ask(
+        &self,
+        method: Method,
+        repository: &str,
+        digest: &Digest,
+        most: usize,
+    ) -> Result<HttpRequest, Error> {
         checked(repository, &digest.to_string())?;
-        Ok(Ask::new(method, self.url(&format!("/v2/{repository}/blobs/{digest}"))?, most))
+        Ok(HttpRequest::new(method, self.url(&format!("/v2/{repository}/blobs/{digest}"))?, most))
     }
 
-    async fn manifest_answer(&self, repository: &str, reference: &str) -> Result<Answer, Error> {
+    async fn manifest_answer(&self, repository: &str, reference: &str) -> Result<HttpResponse, Error> {
         self.fetch(self.manifest_ask(Method::GET, repository, reference)?, repository).await
     }
 
-    async fn head_manifest_answer(&self, repository: &str, reference: &str) -> Result<Answer, Error> {
+    async fn head_manifest_answer(&self, repository: &str, reference: &str) -> Result<HttpResponse, Error> {
         self.head(self.manifest_ask(Method::HEAD, repository, reference)?, repository).await
     }
 
     /// Asks with HEAD, and with GET where that may say more. The only place that asks with HEAD: what it gives is absent
     /// only in a registry's own words.
-    async fn head(&self, mut ask: Ask, repository: &str) -> Result<Answer, Error> {
+    async fn head(&self, mut ask: HttpRequest, repository: &str) -> Result<HttpResponse, Error> {
         if !self.heads.are_refused.load(Ordering::Relaxed) {
             let answer = self.fetch(ask.clone(), repository).await?;
             if self.heads.stand_alone || !answer.says_less_than_get() {
@@ -84,7 +90,7 @@ impl Client {
 
     /// Asks, and follows a redirect to where bytes are stored, without credentials. Only an https address leads on from
     /// https.
-    async fn fetch(&self, mut ask: Ask, repository: &str) -> Result<Answer, Error> {
+    async fn fetch(&self, mut ask: HttpRequest, repository: &str) -> Result<HttpResponse, Error> {
         let mut answer = self.session.send(ask.clone(), &pull(repository)).await?;
         for _ in 0..MAX_HOPS {
             if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
@@ -245,7 +251,7 @@ impl Client {
     pub async fn head_blob(&self, repository: &str, digest: &Digest) -> Result<Option<Option<u64>>, Error> {
         let ask = self.blob_ask(Method::HEAD, repository, digest, SMALL)?;
         // Asked with GET, its headers tell as much, and its body is not read.
-        let answer = self.head(Ask { headers_only: true, ..ask }, repository).await?;
+        let answer = self.head(HttpRequest { headers_only: true, ..ask }, repository).await?;
         match answer.status {
             StatusCode::OK => Ok(Some(answer.told_size())),
             _ if answer.is_absent() => Ok(None),
@@ -307,7 +313,7 @@ impl Client {
         most: usize,
     ) -> Result<Option<(Option<Digest>, u64)>, Error> {
         let ask = self.blob_ask(Method::GET, repository, digest, most)?;
-        let ask = Ask { hash: Some(digest.algorithm()), ..ask };
+        let ask = HttpRequest { hash: Some(digest.algorithm()), ..ask };
         let answer = self.fetch(ask, repository).await?;
         match answer.hashed {
             Some((digest, size)) => Ok(Some((Some(digest), size))),
@@ -331,7 +337,7 @@ impl Client {
         sink: Sender<Bytes>,
     ) -> Result<Option<(Digest, u64)>, Error> {
         let ask = self.blob_ask(Method::GET, repository, digest, usize::MAX)?;
-        let ask = Ask { hash: Some(digest.algorithm()), repeat: false, sink: Some(sink), ..ask };
+        let ask = HttpRequest { hash: Some(digest.algorithm()), repeat: false, sink: Some(sink), ..ask };
         let answer = self.fetch(ask, repository).await?;
         match answer.hashed {
             Some(hashed) => Ok(Some(hashed)),
@@ -377,8 +383,11 @@ impl Client {
         bytes: &[u8],
     ) -> Result<(), Error> {
         let reference = checked(repository, reference)?;
-        let mut ask =
-            Ask::new(Method::PUT, self.url(&format!("/v2/{repository}/manifests/{reference}"))?, SMALL);
+        let mut ask = HttpRequest::new(
+            Method::PUT,
+            self.url(&format!("/v2/{repository}/manifests/{reference}"))?,
+            SMALL,
+        );
         let media_type = HeaderValue::from_str(media_type)
             .map_err(|_| Error::Name(media_type.escape_debug().to_string()))?;
         ask.headers.insert(CONTENT_TYPE, media_type);
@@ -421,15 +430,15 @@ impl Client {
         }
     }
 
-    async fn deletion(&self, repository: &str, reference: &str, repeat: bool) -> Result<Answer, Error> {
+    async fn deletion(&self, repository: &str, reference: &str, repeat: bool) -> Result<HttpResponse, Error> {
         let url = self.url(&format!("/v2/{repository}/manifests/{reference}"))?;
-        let ask = Ask { repeat, ..Ask::new(Method::DELETE, url, SMALL) };
+        let ask = HttpRequest { repeat, ..HttpRequest::new(Method::DELETE, url, SMALL) };
         self.session.send(ask, &format!("repository:{repository}:delete,pull")).await
     }
 
     /// Asks whether deletion is allowed, by deleting a reference that can be no manifest's: `-` begins no tag. Harmless to
     /// repeat.
-    pub(crate) async fn delete_nothing(&self, repository: &str) -> Result<Answer, Error> {
+    pub(crate) async fn delete_nothing(&self, repository: &str) -> Result<HttpResponse, Error> {
         self.deletion(repository, "-preflight", true).await
     }
 }

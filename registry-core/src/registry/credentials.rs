@@ -94,7 +94,7 @@ impl HostCredentials {
     }
 
     /// Those for a repository; those for all of the host where none is given.
-    pub fn of(&self, repository: Option<&str>) -> &Credentials {
+    pub fn for_repository(&self, repository: Option<&str>) -> &Credentials {
         let holds = |path: &str| {
             let rest = repository.and_then(|name| name.strip_prefix(path));
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -143,7 +143,7 @@ mod tests {
             .with("team", user("team"))
             .with("team/app", user("app"))
             .with("other/", user("other"));
-        let of = |repository| match all.of(repository) {
+        let of = |repository| match all.for_repository(repository) {
             Credentials::User { name, .. } => name.as_str(),
             _ => "nobody",
         };

@@ -75,7 +75,7 @@ pub enum Error {
         what: String,
     },
     /// A status that says nothing about the thing asked for.
-    #[error("{what}: status {status}{}", said(.message))]
+    #[error("{what}: status {status}{}", server_message(.message))]
     Status {
         /// Method and path.
         what: String,
@@ -126,7 +126,7 @@ pub enum Error {
     },
 }
 
-fn said(message: &str) -> String {
+fn server_message(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 

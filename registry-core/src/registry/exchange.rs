@@ -17,7 +17,7 @@ pub(super) const MAX_WAIT: Duration = Duration::from_secs(300);
 
 /// A request.
 #[derive(Debug, Clone)]
-pub(crate) struct Ask {
+pub(crate) struct HttpRequest {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
@@ -37,7 +37,7 @@ pub(crate) struct Ask {
     pub(crate) headers_only: bool,
 }
 
-impl Ask {
+impl HttpRequest {
     /// A request without a body that is safe to repeat.
     pub(crate) fn new(method: Method, url: Url, most: usize) -> Self {
         let repeat = matches!(method, Method::GET | Method::HEAD);
@@ -46,14 +46,14 @@ impl Ask {
     }
 
     /// Method and path, for messages.
-    pub(crate) fn what(&self) -> String {
+    pub(crate) fn method_and_path(&self) -> String {
         format!("{} {}", self.method, crate::text::without_controls(self.url.path()))
     }
 }
 
 /// An answer, read whole.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) what: String,
     pub(crate) method: Method,
     pub(crate) status: StatusCode,
@@ -67,7 +67,7 @@ pub(crate) struct Answer {
     pub(super) authorization: Option<HeaderValue>,
 }
 
-impl Answer {
+impl HttpResponse {
     /// A header as text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()

@@ -15,7 +15,7 @@ use url::Url;
 use super::address::origin;
 use super::breaker::{Breaker, GaveUp, Sign};
 use super::error::{Error, quote};
-use super::exchange::{Answer, Ask, MAX_WAIT};
+use super::exchange::{HttpRequest, HttpResponse, MAX_WAIT};
 use super::gate::Gate;
 use super::secret;
 use super::settings::{Sent, Settings};
@@ -29,11 +29,11 @@ const SLOWEST: u64 = 10 << 10;
 /// The transport, shared by everything that asks.
 #[derive(Debug, Clone)]
 pub struct Http {
-    inner: Arc<Inner>,
+    inner: Arc<HttpState>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct HttpState {
     client: reqwest::Client,
     settings: Settings,
     gates: Mutex<HashMap<String, Arc<Gate>>>,
@@ -58,7 +58,7 @@ impl Http {
         let client = builder.build().map_err(|error| Error::Authorities(causes(&error)))?;
         let (gates, sent) = (Mutex::new(HashMap::new()), AtomicU64::new(0));
         let breaker = Breaker::new(settings.give_up_after);
-        Ok(Self { inner: Arc::new(Inner { client, settings, gates, sent, breaker }) })
+        Ok(Self { inner: Arc::new(HttpState { client, settings, gates, sent, breaker }) })
     }
 
     /// Whether the run gave up, because nothing succeeded for as long as [`Settings::give_up_after`].
@@ -106,29 +106,29 @@ impl Http {
     }
 
     /// Sends a request, and again while that is safe and may help, until the run is asked to stop.
-    pub(crate) async fn send(&self, ask: &Ask) -> Result<Answer, Error> {
+    pub(crate) async fn send(&self, ask: &HttpRequest) -> Result<HttpResponse, Error> {
         let Some(stop) = &self.inner.settings.stop else { return self.send_within(ask).await };
         let sent = stop.unless_stopped(Box::pin(self.send_within(ask))).await;
-        sent.unwrap_or_else(|| Err(Error::Spent { what: ask.what() }))
+        sent.unwrap_or_else(|| Err(Error::Spent { what: ask.method_and_path() }))
     }
 
     /// Sends a request within what the run may spend.
-    async fn send_within(&self, ask: &Ask) -> Result<Answer, Error> {
+    async fn send_within(&self, ask: &HttpRequest) -> Result<HttpResponse, Error> {
         let Some(until) = self.inner.settings.until else { return self.send_until_answered(ask).await };
         if Instant::now() >= until {
-            return Err(Error::Spent { what: ask.what() });
+            return Err(Error::Spent { what: ask.method_and_path() });
         }
         timeout_at(until, self.send_until_answered(ask))
             .await
-            .map_err(|_| Error::Spent { what: ask.what() })?
+            .map_err(|_| Error::Spent { what: ask.method_and_path() })?
     }
 
-    async fn send_until_answered(&self, ask: &Ask) -> Result<Answer, Error> {
+    async fn send_until_answered(&self, ask: &HttpRequest) -> Result<HttpResponse, Error> {
         let gate = self.gate(&ask.url);
         let mut attempt = 0;
         loop {
             let outcome = gate.pass(self.once(ask)).await;
-            if let Some(sign) = Sign::of(&outcome) {
+            if let Some(sign) = Sign::from_outcome(&outcome) {
                 self.inner.breaker.note(sign, Instant::now());
             }
             let wait = match &outcome {
@@ -176,7 +176,7 @@ impl Http {
         media_type: &'static str,
         text: String,
     ) -> Result<(), Error> {
-        let mut ask = Ask::new(method, origin(address)?, 64 << 10);
+        let mut ask = HttpRequest::new(method, origin(address)?, 64 << 10);
         ask.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         (ask.body, ask.repeat) = (Some(text.into()), true);
         let answer = self.send(&ask).await?;
@@ -196,14 +196,14 @@ impl Http {
         self.inner.settings.retries
     }
 
-    async fn once(&self, ask: &Ask) -> Result<Answer, Error> {
+    async fn once(&self, ask: &HttpRequest) -> Result<HttpResponse, Error> {
         if let Some(GaveUp { seconds, .. }) = self.gave_up() {
-            return Err(Error::GaveUp { what: ask.what(), seconds });
+            return Err(Error::GaveUp { what: ask.method_and_path(), seconds });
         }
         let most = self.inner.settings.most.unwrap_or(u64::MAX);
         let one_more = |sent: u64| (sent < most).then_some(sent + 1);
         if self.inner.sent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
-            return Err(Error::Spent { what: ask.what() });
+            return Err(Error::Spent { what: ask.method_and_path() });
         }
         let start = Instant::now();
         let deadline = self.inner.settings.deadline;
@@ -220,9 +220,9 @@ impl Http {
         outcome
     }
 
-    async fn read(&self, ask: &Ask) -> Result<Answer, Error> {
+    async fn read(&self, ask: &HttpRequest) -> Result<HttpResponse, Error> {
         let lost = |error: reqwest::Error| Error::Unreachable {
-            what: ask.what(),
+            what: ask.method_and_path(),
             why: causes(&error.without_url()),
         };
         let mut request =
@@ -235,8 +235,8 @@ impl Http {
         let mut response = in_time(deadline, ask, sent).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let authorization = ask.secret.clone().or_else(|| ask.headers.get(AUTHORIZATION).cloned());
-        let answer = |body, hashed| Answer {
-            what: ask.what(),
+        let answer = |body, hashed| HttpResponse {
+            what: ask.method_and_path(),
             method: ask.method.clone(),
             status,
             headers,
@@ -263,15 +263,18 @@ impl Http {
                     && sink.send(chunk).await.is_err()
                 {
                     return Err(Error::Unreachable {
-                        what: ask.what(),
+                        what: ask.method_and_path(),
                         why: "nobody takes the bytes any more".into(),
                     });
                 }
                 if bytes > ask.most as u64 {
-                    return Err(Error::TooLarge { what: ask.what(), limit: ask.most });
+                    return Err(Error::TooLarge { what: ask.method_and_path(), limit: ask.most });
                 }
                 if start.elapsed() > deadline + Duration::from_secs(bytes / SLOWEST) {
-                    return Err(Error::Deadline { what: ask.what(), seconds: start.elapsed().as_secs() });
+                    return Err(Error::Deadline {
+                        what: ask.method_and_path(),
+                        seconds: start.elapsed().as_secs(),
+                    });
                 }
             }
             let hashed = Some((hasher.finish(), bytes));
@@ -279,11 +282,11 @@ impl Http {
         }
         let mut body = Vec::new();
         if response.content_length().is_some_and(|told| told > ask.most as u64) {
-            return Err(Error::TooLarge { what: ask.what(), limit: ask.most });
+            return Err(Error::TooLarge { what: ask.method_and_path(), limit: ask.most });
         }
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
             if body.len() + chunk.len() > ask.most {
-                return Err(Error::TooLarge { what: ask.what(), limit: ask.most });
+                return Err(Error::TooLarge { what: ask.method_and_path(), limit: ask.most });
             }
             body.extend_from_slice(&chunk);
         }
@@ -299,10 +302,10 @@ impl Http {
 /// What comes of a request within its deadline.
 async fn in_time<T>(
     deadline: Duration,
-    ask: &Ask,
+    ask: &HttpRequest,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let late = |_| Error::Deadline { what: ask.what(), seconds: deadline.as_secs() };
+    let late = |_| Error::Deadline { what: ask.method_and_path(), seconds: deadline.as_secs() };
     timeout(deadline, work).await.map_err(late)?
 }
 

@@ -10,7 +10,7 @@ use url::Url;
 use super::client::{Client, checked};
 use super::content::pull;
 use super::error::Error;
-use super::exchange::{Answer, Ask};
+use super::exchange::{HttpRequest, HttpResponse};
 use crate::oci::{Descriptor, Digest};
 
 /// Most bytes of one page.
@@ -23,7 +23,7 @@ const MOST_SAME: usize = 3;
 const MOST_PAGES: usize = 200_000;
 
 #[derive(Deserialize)]
-struct Tags {
+struct TagList {
     #[serde(default)]
     tags: Option<Vec<String>>,
 }
@@ -47,7 +47,7 @@ impl Client {
     pub async fn tags(&self, repository: &str) -> Result<Option<Vec<String>>, Error> {
         checked(repository, "latest")?;
         self.pages(&format!("/v2/{repository}/tags/list"), &pull(repository), |answer| {
-            Ok(answer.json::<Tags>()?.tags.unwrap_or_default())
+            Ok(answer.json::<TagList>()?.tags.unwrap_or_default())
         })
         .await
     }
@@ -57,7 +57,7 @@ impl Client {
     /// # Errors
     /// When it is closed, or could not be read to its end.
     pub async fn catalog(&self) -> Result<Vec<String>, Error> {
-        let read = |answer: &Answer| Ok(answer.json::<Catalog>()?.repositories.unwrap_or_default());
+        let read = |answer: &HttpResponse| Ok(answer.json::<Catalog>()?.repositories.unwrap_or_default());
         let found = self.pages("/v2/_catalog", "registry:catalog:*", read).await?;
         found.ok_or_else(|| Error::Malformed {
             what: "GET /v2/_catalog".into(),
@@ -81,7 +81,7 @@ impl Client {
         if first.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        let read = |answer: &Answer| {
+        let read = |answer: &HttpResponse| {
             let listed = answer.json::<Referrers>()?.manifests;
             // Parsed as an index: the same lenient reading as everywhere.
             let index = serde_json::json!({"schemaVersion": 2, "manifests": listed});
@@ -96,7 +96,7 @@ impl Client {
         &self,
         path: &str,
         scope: &str,
-        read: impl Fn(&Answer) -> Result<Vec<T>, Error>,
+        read: impl Fn(&HttpResponse) -> Result<Vec<T>, Error>,
     ) -> Result<Option<Vec<T>>, Error> {
         let first = self.send(Method::GET, path, PAGE_MAX, scope).await?;
         self.pages_from(first, path, scope, read).await
@@ -104,10 +104,10 @@ impl Client {
 
     async fn pages_from<T>(
         &self,
-        mut answer: Answer,
+        mut answer: HttpResponse,
         path: &str,
         scope: &str,
-        read: impl Fn(&Answer) -> Result<Vec<T>, Error>,
+        read: impl Fn(&HttpResponse) -> Result<Vec<T>, Error>,
     ) -> Result<Option<Vec<T>>, Error> {
         let mut url = self.url(path)?;
         let mut seen = BTreeSet::from([url.to_string()]);
@@ -141,7 +141,7 @@ impl Client {
                 return Err(bad("the list does not end"));
             }
             url = next;
-            let ask = Ask::new(Method::GET, url.clone(), PAGE_MAX);
+            let ask = HttpRequest::new(Method::GET, url.clone(), PAGE_MAX);
             answer = self.session.send(ask, scope).await?;
         }
     }

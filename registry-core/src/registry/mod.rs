@@ -32,4 +32,4 @@ pub use uploads::Pushing;
 pub(crate) use address::{origin, unencrypted};
 pub(crate) use credentials::secret_header;
 pub(crate) use error::{is_passing, quote};
-pub(crate) use exchange::{Answer, Ask};
+pub(crate) use exchange::{HttpRequest, HttpResponse};

@@ -6,7 +6,7 @@ use reqwest::header::{CONTENT_LENGTH, HeaderValue};
 
 use super::client::{Client, SMALL, checked};
 use super::error::Error;
-use super::exchange::Ask;
+use super::exchange::HttpRequest;
 
 /// What a registry answers to somebody who begins an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,8 @@ impl Client {
     pub async fn pushing(&self, repository: &str) -> Result<Pushing, Error> {
         checked(repository, "latest")?;
         let scope = format!("repository:{repository}:pull,push");
-        let mut ask = Ask::new(Method::POST, self.url(&format!("/v2/{repository}/blobs/uploads/"))?, SMALL);
+        let mut ask =
+            HttpRequest::new(Method::POST, self.url(&format!("/v2/{repository}/blobs/uploads/"))?, SMALL);
         ask.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         ask.body = Some(Bytes::new());
         let answer = self.session.send(ask, &scope).await?;
@@ -43,7 +44,7 @@ impl Client {
         let to = answer.header("location").and_then(|to| here.join(to).ok());
         if let Some(to) = to.filter(|to| to.origin() == here.origin()) {
             // Best effort: what is left of an upload has no bytes.
-            let _ = self.session.send(Ask::new(Method::DELETE, to, SMALL), &scope).await;
+            let _ = self.session.send(HttpRequest::new(Method::DELETE, to, SMALL), &scope).await;
         }
         Ok(Pushing::Taken)
     }

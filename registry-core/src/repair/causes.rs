@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::cause::in_words;
-use crate::storage::Kind;
+use crate::storage::EntryKind;
 
 in_words!(WhySpared, WhyRefused, WhyFailed, WhyStopped);
 
@@ -15,7 +15,7 @@ in_words!(WhySpared, WhyRefused, WhyFailed, WhyStopped);
 #[non_exhaustive]
 pub enum WhySpared {
     /// Something else stands in its place.
-    Occupied(Kind),
+    Occupied(EntryKind),
     /// A symbolic link stands in its place.
     Symlink,
     /// It is gone.
@@ -178,7 +178,7 @@ pub enum WhyFailed {
         /// The folder.
         path: String,
         /// What stands there.
-        kind: Kind,
+        kind: EntryKind,
     },
     /// A file that would be written over is too large to be kept in the journal.
     TooLargeToKeep {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::change::Change;
-use super::step::Outcome;
+use super::step::StepOutcome;
 use crate::oci::{Algorithm, Digest, Hasher};
 use crate::storage::folder_of;
 use crate::tree_writer::{TreeWriter, WriteRefusal, check_journal};
@@ -25,7 +25,7 @@ const LINE_MAX: usize = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "entry")]
-pub enum Entry {
+pub enum RepairEntry {
     /// The first line: what this is, and of what.
     Begin {
         /// [`SCHEMA`].
@@ -52,17 +52,17 @@ pub enum Entry {
         number: u64,
         /// What.
         #[serde(flatten)]
-        outcome: Outcome,
+        outcome: StepOutcome,
     },
 }
 
 /// One line of the file: an entry, and what proves that it stands where it was written.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Line<'l> {
+pub struct JournalLine<'l> {
     /// The entry, byte for byte as it goes into the hash.
     #[serde(borrow)]
-    #[cfg_attr(feature = "schema", schemars(with = "Entry"))]
+    #[cfg_attr(feature = "schema", schemars(with = "RepairEntry"))]
     entry: &'l RawValue,
     /// The sha256 of the hash before it and the bytes of the entry, in hex; before the first line, of the schema's name.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[0-9a-f]{64}$")))]
@@ -118,7 +118,7 @@ impl Log for FileLog {
 
 /// Writes entries.
 #[derive(Debug)]
-pub struct Journal<L> {
+pub struct RepairJournal<L> {
     log: L,
     chain: Digest,
     /// Lines that wait to be made safe with the next change.
@@ -140,7 +140,7 @@ fn link(chain: &Digest, text: &str) -> Digest {
 
 /// Whether a run moves anything aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Moves {
+pub(crate) enum MovesAside {
     None,
     Some,
 }
@@ -151,14 +151,14 @@ fn text(path: &Path) -> io::Result<String> {
     text.map(str::to_owned)
 }
 
-impl<L: Log> Journal<L> {
+impl<L: Log> RepairJournal<L> {
     /// Begins a journal.
     ///
     /// # Errors
     /// When its first line cannot be made safe.
     pub fn begin(log: L, tree: &Path, aside: &Path, at: Timestamp) -> io::Result<Self> {
         let mut journal = Self { log, chain: seed(), waiting: Vec::new(), number: 0 };
-        let begin = Entry::Begin { schema: SCHEMA.into(), tree: text(tree)?, aside: text(aside)?, at };
+        let begin = RepairEntry::Begin { schema: SCHEMA.into(), tree: text(tree)?, aside: text(aside)?, at };
         journal.push(&begin)?;
         journal.flush()?;
         Ok(journal)
@@ -168,15 +168,15 @@ impl<L: Log> Journal<L> {
     /// now, where something is to be moved and there is no place for it, where the journal would lie in the tree.
     pub(crate) fn of_writer(
         writer: &mut TreeWriter,
-        moves: Moves,
+        moves: MovesAside,
         log: impl FnOnce() -> io::Result<L>,
     ) -> Result<Self, WriteRefusal> {
         writer.look_again()?;
         let aside = match (writer.quarantine(), moves) {
             (Ok(place), _) => &place.base,
-            (Err(error), Moves::Some) => return Err(error.clone().into()),
+            (Err(error), MovesAside::Some) => return Err(error.clone().into()),
             // Its place does not matter.
-            (Err(_), Moves::None) => writer.tree(),
+            (Err(_), MovesAside::None) => writer.tree(),
         };
         text(writer.tree()).and_then(|_| text(aside)).map_err(WriteRefusal::Journal)?;
         let log = log().map_err(WriteRefusal::Journal)?;
@@ -186,10 +186,10 @@ impl<L: Log> Journal<L> {
         Self::begin(log, writer.tree(), aside, writer.now()).map_err(WriteRefusal::Journal)
     }
 
-    fn push(&mut self, entry: &Entry) -> io::Result<()> {
+    fn push(&mut self, entry: &RepairEntry) -> io::Result<()> {
         let text = serde_json::value::to_raw_value(entry)?;
         self.chain = link(&self.chain, text.get());
-        serde_json::to_writer(&mut self.waiting, &Line { entry: &text, chain: self.chain.hex() })?;
+        serde_json::to_writer(&mut self.waiting, &JournalLine { entry: &text, chain: self.chain.hex() })?;
         self.waiting.push(b'\n');
         Ok(())
     }
@@ -208,7 +208,7 @@ impl<L: Log> Journal<L> {
         for change in changes {
             self.number += 1;
             numbers.push(self.number);
-            self.push(&Entry::Change { number: self.number, change: change.clone() })?;
+            self.push(&RepairEntry::Change { number: self.number, change: change.clone() })?;
         }
         self.flush()?;
         Ok(numbers)
@@ -218,8 +218,8 @@ impl<L: Log> Journal<L> {
     ///
     /// # Errors
     /// When it cannot be written as JSON, which does not happen.
-    pub fn note(&mut self, number: u64, outcome: &Outcome) -> io::Result<()> {
-        self.push(&Entry::Done { number, outcome: outcome.clone() })
+    pub fn note(&mut self, number: u64, outcome: &StepOutcome) -> io::Result<()> {
+        self.push(&RepairEntry::Done { number, outcome: outcome.clone() })
     }
 
     /// Makes safe what was noted last.
@@ -233,7 +233,7 @@ impl<L: Log> Journal<L> {
 
 /// What a journal tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct RepairHistory {
     /// The registry's `docker/registry/v2`.
     pub tree: String,
     /// The folder that the quarantine lies in.
@@ -248,7 +248,7 @@ pub struct Told {
 
 /// A text that is no journal, or not one that can be relied on.
 #[derive(Debug, thiserror::Error)]
-pub enum JournalError {
+pub enum RepairJournalError {
     /// A line that is no entry.
     #[error("line {0} is no entry of a journal ({1})")]
     Line(usize, String),
@@ -262,51 +262,55 @@ pub enum JournalError {
     Begin,
 }
 
-impl Told {
+impl RepairHistory {
     /// Reads a journal. A torn last line is passed over: what it was about to tell was not done.
     ///
     /// # Errors
     /// When it is none, or was edited.
-    pub fn read(text: &str) -> Result<Self, JournalError> {
+    pub fn read(text: &str) -> Result<Self, RepairJournalError> {
         let (mut told, mut chain, mut is_torn): (Option<Self>, Digest, bool) = (None, seed(), false);
         let lines: Vec<&str> = text.lines().collect();
         for (at, line) in lines.iter().enumerate() {
             let number = at + 1;
             if line.len() > LINE_MAX {
-                return Err(JournalError::Line(number, "it is too long".into()));
+                return Err(RepairJournalError::Line(number, "it is too long".into()));
             }
-            let line: Line<'_> = match serde_json::from_str(line) {
+            let line: JournalLine<'_> = match serde_json::from_str(line) {
                 Ok(line) => line,
                 // Whole only with its end: what is cut off right before that was not made safe either.
                 Err(_) if number == lines.len() && !text.ends_with('\n') => {
                     is_torn = true;
                     break;
                 }
-                Err(error) if told.is_some() => return Err(JournalError::Line(number, error.to_string())),
-                Err(_) => return Err(JournalError::Begin),
+                Err(error) if told.is_some() => {
+                    return Err(RepairJournalError::Line(number, error.to_string()));
+                }
+                Err(_) => return Err(RepairJournalError::Begin),
             };
             chain = link(&chain, line.entry.get());
-            let entry: Entry = match serde_json::from_str(line.entry.get()) {
+            let entry: RepairEntry = match serde_json::from_str(line.entry.get()) {
                 Ok(entry) => entry,
-                Err(error) if told.is_some() => return Err(JournalError::Line(number, error.to_string())),
-                Err(_) => return Err(JournalError::Begin),
+                Err(error) if told.is_some() => {
+                    return Err(RepairJournalError::Line(number, error.to_string()));
+                }
+                Err(_) => return Err(RepairJournalError::Begin),
             };
             match (entry, &mut told) {
-                (Entry::Begin { schema, tree, aside, at }, None) if schema == SCHEMA => {
+                (RepairEntry::Begin { schema, tree, aside, at }, None) if schema == SCHEMA => {
                     told = Some(Self { tree, aside, at, changes: Vec::new(), is_torn: false });
                 }
-                (_, None) => return Err(JournalError::Begin),
-                (Entry::Begin { .. }, Some(_)) => {
-                    return Err(JournalError::Line(number, "a second beginning".into()));
+                (_, None) => return Err(RepairJournalError::Begin),
+                (RepairEntry::Begin { .. }, Some(_)) => {
+                    return Err(RepairJournalError::Line(number, "a second beginning".into()));
                 }
-                (Entry::Change { change, .. }, Some(told)) => told.changes.push(change),
-                (Entry::Done { .. }, Some(_)) => {}
+                (RepairEntry::Change { change, .. }, Some(told)) => told.changes.push(change),
+                (RepairEntry::Done { .. }, Some(_)) => {}
             }
             if chain.hex() != line.chain {
-                return Err(JournalError::Edited(number));
+                return Err(RepairJournalError::Edited(number));
             }
         }
-        let mut told = told.ok_or(JournalError::Begin)?;
+        let mut told = told.ok_or(RepairJournalError::Begin)?;
         told.is_torn = is_torn;
         Ok(told)
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::propose::{Deleted, DeletedTags, Scope};
+use super::propose::{DeletedTags, ProbablyDeleted, Scope};
 use crate::audit::{Code, Finding, Repair};
 use crate::cause::in_words;
 
@@ -85,7 +85,7 @@ pub(super) fn why(
     scope: &Scope<'_>,
     finding: &Finding,
     may_fetch: bool,
-    deleted: &Deleted<'_>,
+    deleted: &ProbablyDeleted<'_>,
 ) -> Option<WhyLeft> {
     if deleted.are_all_of(finding) && scope.deleted_tags != Some(DeletedTags::Restore) {
         return Some(match finding.cause {

@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use super::aside::make_aside;
 use super::causes::{WhyFailed, WhySpared};
 use super::change::{Change, UNFINISHED};
+use super::change_result::{ChangeResult, Folders, NotMade, is_hopeless, parent};
 use super::check::check;
 use super::check::look::failed;
 use super::conditions::Conditions;
-use super::made::{Folders, Made, NotMade, is_hopeless, parent};
 use super::scheduler_state;
-use super::step::{Outcome, Step};
+use super::step::{RepairStep, StepOutcome};
 use super::supply::Supply;
 use crate::oci::Hasher;
 use crate::storage::FolderError;
-use crate::storage::edit::{Attributes, Editor, Room, neighbours};
+use crate::storage::edit::{Attributes, Editor, WritableFolder, neighbours};
 
 /// Makes changes.
 pub(super) struct Maker<'m> {
@@ -26,10 +26,10 @@ pub(super) struct Maker<'m> {
 
 impl Maker<'_> {
     /// Makes one change, if what it relies on still holds.
-    pub(super) fn make(&self, change: &Change, step: &Step) -> Made {
-        let mut made = Made::default();
+    pub(super) fn make(&self, change: &Change, step: &RepairStep) -> ChangeResult {
+        let mut made = ChangeResult::default();
         match self.try_make(change, step, &mut made.folders) {
-            Ok(()) => made.outcome = Outcome::Done,
+            Ok(()) => made.outcome = StepOutcome::Done,
             Err(NotMade::Outcome(outcome)) => made.outcome = outcome,
             Err(NotMade::Folder(error)) => {
                 made.is_hopeless = is_hopeless(&error);
@@ -39,7 +39,7 @@ impl Maker<'_> {
         made
     }
 
-    fn try_make(&self, change: &Change, step: &Step, touched: &mut Folders) -> Result<(), NotMade> {
+    fn try_make(&self, change: &Change, step: &RepairStep, touched: &mut Folders) -> Result<(), NotMade> {
         let editor = self.editor;
         match change {
             Change::Aside { .. } => {}
@@ -53,31 +53,35 @@ impl Maker<'_> {
                 let unfinished = format!("{path}{UNFINISHED}");
                 let (from, to) = (Path::new(&unfinished), Path::new(path));
                 let text = digest.to_string();
-                editor.write(Room::Tree, from, Some(attributes), Some(*modified), &mut |out| {
+                editor.write(WritableFolder::Tree, from, Some(attributes), Some(*modified), &mut |out| {
                     out.write_all(text.as_bytes())
                 })?;
                 let still = match check(editor, step, self.conditions) {
                     Ok(Change::Link { before: now, .. }) if now == *before => Ok(()),
-                    Ok(_) => Err(NotMade::Outcome(Outcome::Spared(WhySpared::ChangedInRepair))),
+                    Ok(_) => Err(NotMade::Outcome(StepOutcome::Spared(WhySpared::ChangedInRepair))),
                     Err(outcome) => Err(NotMade::Outcome(outcome)),
                 };
                 let renamed = still.and_then(|()| {
-                    Ok(editor.rename((Room::Tree, from), (Room::Tree, to), before.is_some())?)
+                    Ok(editor.rename(
+                        (WritableFolder::Tree, from),
+                        (WritableFolder::Tree, to),
+                        before.is_some(),
+                    )?)
                 });
                 if renamed.is_err() {
-                    let _ = editor.remove_file(Room::Tree, from);
+                    let _ = editor.remove_file(WritableFolder::Tree, from);
                 }
                 renamed?;
-                touched.insert((Room::Tree, parent(path)));
+                touched.insert((WritableFolder::Tree, parent(path)));
             }
             Change::Data { path, digest, modified, made } => {
                 let attributes = self.neighbours(path)?.of_file();
                 self.folders(made, touched)?;
                 let unfinished = format!("{path}{UNFINISHED}");
                 let (from, to) = (Path::new(&unfinished), Path::new(path));
-                let supply = self.supply.ok_or(Outcome::Failed(WhyFailed::NoSupply))?;
+                let supply = self.supply.ok_or(StepOutcome::Failed(WhyFailed::NoSupply))?;
                 let repository = step.repository.as_deref().unwrap_or_default();
-                editor.write(Room::Tree, from, Some(attributes), Some(*modified), &mut |out| {
+                editor.write(WritableFolder::Tree, from, Some(attributes), Some(*modified), &mut |out| {
                     let mut hashing = Hashing { out, hasher: Hasher::new(digest.algorithm()) };
                     let fetched = supply.fetch(repository, digest, &mut hashing).map_err(io::Error::other)?;
                     if fetched.is_none() {
@@ -88,26 +92,30 @@ impl Maker<'_> {
                     }
                     Err(io::Error::other(format!("what {} sent does not hash to its digest", supply.name())))
                 })?;
-                let renamed = editor.rename((Room::Tree, from), (Room::Tree, to), false);
+                let renamed = editor.rename((WritableFolder::Tree, from), (WritableFolder::Tree, to), false);
                 if renamed.is_err() {
-                    let _ = editor.remove_file(Room::Tree, from);
+                    let _ = editor.remove_file(WritableFolder::Tree, from);
                 }
                 renamed?;
-                touched.insert((Room::Tree, parent(path)));
+                touched.insert((WritableFolder::Tree, parent(path)));
             }
             Change::Move { path, to, made, .. } => {
                 for folder in made {
                     make_aside(editor, folder)?;
-                    touched.insert((Room::Aside, parent(folder)));
+                    touched.insert((WritableFolder::Aside, parent(folder)));
                 }
                 check(editor, step, self.conditions)?;
-                editor.rename((Room::Tree, Path::new(path)), (Room::Aside, Path::new(to)), false)?;
-                touched.insert((Room::Tree, parent(path)));
-                touched.insert((Room::Aside, parent(to)));
+                editor.rename(
+                    (WritableFolder::Tree, Path::new(path)),
+                    (WritableFolder::Aside, Path::new(to)),
+                    false,
+                )?;
+                touched.insert((WritableFolder::Tree, parent(path)));
+                touched.insert((WritableFolder::Aside, parent(to)));
             }
             Change::SchedulerState { to, made, written } => {
                 scheduler_state::make(editor, (to, made), *written)?;
-                touched.insert((Room::Root, PathBuf::from(".")));
+                touched.insert((WritableFolder::Root, PathBuf::from(".")));
             }
         }
         Ok(())
@@ -117,14 +125,14 @@ impl Maker<'_> {
     fn folders(&self, made: &[String], touched: &mut Folders) -> Result<(), FolderError> {
         for folder in made {
             let attributes = self.neighbours(folder)?;
-            self.editor.make_folder(Room::Tree, Path::new(folder), Some(attributes))?;
-            touched.insert((Room::Tree, parent(folder)));
+            self.editor.make_folder(WritableFolder::Tree, Path::new(folder), Some(attributes))?;
+            touched.insert((WritableFolder::Tree, parent(folder)));
         }
         Ok(())
     }
 
     fn neighbours(&self, path: &str) -> Result<Attributes, FolderError> {
-        neighbours(self.editor, Room::Tree, path)
+        neighbours(self.editor, WritableFolder::Tree, path)
     }
 }
 

@@ -9,21 +9,21 @@ mod aside;
 mod bytes_text;
 mod causes;
 mod change;
+mod change_result;
 mod check;
 mod conditions;
-mod harm;
-mod hope;
 mod journal;
 mod left_out;
-mod made;
 mod make;
 mod needs;
 mod plan;
 mod propose;
 mod purge;
+mod regressions;
 mod report;
 mod run;
 mod scheduler_state;
+mod simulate;
 mod sizes;
 mod step;
 mod supply;
@@ -31,23 +31,24 @@ mod undo;
 
 pub use causes::{WhyFailed, WhyRefused, WhySpared, WhyStopped};
 pub use change::{Before, Change, REWRITE_MAX};
-pub(crate) use journal::Moves;
+pub(crate) use journal::MovesAside;
 pub use journal::{
-    Entry, FileLog, Journal, JournalError, Line as JournalLine, Log, SCHEMA as JOURNAL_SCHEMA, Told,
+    FileLog, JournalLine, Log, RepairEntry, RepairHistory, RepairJournal, RepairJournalError,
+    SCHEMA as JOURNAL_SCHEMA,
 };
 pub use left_out::WhyLeft;
 #[cfg(test)]
 pub(crate) use needs::{serves_layer, serves_manifest};
-pub use plan::{DeletedTags, Left, Plan, Scope, plan};
-pub use purge::{Content, PurgeError, content, purge};
+pub use plan::{DeletedTags, Left, RepairPlan, Scope, plan};
+pub use purge::{PurgeError, QuarantineContent, content, purge};
 pub use report::{
-    Counts, LeftFinding, Options, PURGE_SCHEMA, PurgeReport, Report, SCHEMA, Server, Summary, Taken,
-    UNDO_SCHEMA, UndoReport,
+    Counts, LeftFinding, Options, PURGE_SCHEMA, PurgeReport, RepairReport, RepairSummary, RunningServer,
+    SCHEMA, Taken, UNDO_SCHEMA, UndoReport,
 };
-pub(crate) use run::{Checked, Run};
-pub use run::{Progress, apply};
-pub use step::{Act, Outcome, Step};
+pub(crate) use run::{Expectations, StepRunner};
+pub use run::{StepProgress, apply};
+pub use step::{Act, RepairStep, StepOutcome};
 #[cfg(feature = "remote")]
 pub use supply::RegistrySupply;
 pub use supply::{Supply, SupplyError, TreeSupply};
-pub use undo::{OtherRegistry, Undo, UndoState, Undone, WhyLost, WhyTaken};
+pub use undo::{ChangeUndoState, OtherRegistry, Undo, UndoneChange, WhyLost, WhyTaken};

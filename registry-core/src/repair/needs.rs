@@ -6,15 +6,15 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use super::change::Change;
-use super::step::{Act, Step};
+use super::step::{Act, RepairStep};
 use super::undo::why::WhyLost;
 use crate::graph::walk;
-use crate::oci::manifest::{MAX_BYTES, Role};
+use crate::oci::manifest::{MAX_BYTES, ReferenceRole};
 use crate::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
 use crate::path::Place;
 use crate::serve::{Content, LINK_MAX, LayerAnswer, Link, Linked, Presence, Shelf, read_link};
-use crate::storage::edit::{Editor, Room};
-use crate::storage::{FolderError, Kind};
+use crate::storage::edit::{Editor, WritableFolder};
+use crate::storage::{EntryKind, FolderError};
 
 /// Most digests without bytes that a journal tells of one tag: a line of it has a bound.
 const TOLD_MAX: usize = 1000;
@@ -66,7 +66,7 @@ impl Lacking {
 }
 
 /// Adds to a move what the tag or link that is moved lacks already: an undo then knows what it need not look for.
-pub(super) fn told(editor: &dyn Editor, change: Change, step: &Step) -> Change {
+pub(super) fn with_known_lacks(editor: &dyn Editor, change: Change, step: &RepairStep) -> Change {
     match (change, step.digest) {
         (Change::Move { path, to, made, .. }, Some(digest))
             if matches!(step.action, Act::Retire | Act::Drop) =>
@@ -96,7 +96,7 @@ pub(super) fn gone_since(
     let Some(moved) = Moved::at(path).filter(|moved| is_retention || *moved != Moved::Layer) else {
         return Ok(None);
     };
-    let digest = says(editor, Room::Aside, &format!("{to}/{}", moved.link()))?;
+    let digest = link_text(editor, WritableFolder::Aside, &format!("{to}/{}", moved.link()))?;
     Ok(digest.and_then(|digest| moved.lacking(editor, digest).beyond(lacked)))
 }
 
@@ -134,14 +134,14 @@ impl<'p> Moved<'p> {
         let mut lacking = Lacking::default();
         match self {
             Self::Tag(repository) => pulled(editor, repository, digest, &mut lacking),
-            Self::Revision | Self::Layer => lacking.note(digest, bytes(editor, digest)),
+            Self::Revision | Self::Layer => lacking.note(digest, missing_bytes(editor, digest)),
         }
         lacking
     }
 }
 
 /// What a link says; `None` when it is none, or there is none.
-fn says(editor: &dyn Editor, room: Room, link: &str) -> Result<Option<Digest>, FolderError> {
+fn link_text(editor: &dyn Editor, room: WritableFolder, link: &str) -> Result<Option<Digest>, FolderError> {
     match editor.read(room, Path::new(link), LINK_MAX + 1) {
         Ok(bytes) => Ok(read_link(&bytes).ok()),
         Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(None),
@@ -167,7 +167,7 @@ fn pulled(editor: &dyn Editor, repository: &str, root: Digest, lacking: &mut Lac
         };
         for reference in references.into_iter().filter(|reference| !reference.descriptor.has_urls) {
             let Some(digest) = reference.descriptor.digest else { continue };
-            if reference.role == Role::Child {
+            if reference.role == ReferenceRole::Child {
                 children.push(digest);
             } else if parts.insert(digest) {
                 lacking.note(digest, layer(editor, repository, digest));
@@ -184,7 +184,7 @@ fn manifest(
     repository: &str,
     digest: Digest,
 ) -> Result<Result<Manifest, Lack>, FolderError> {
-    if let Some(lack) = bytes(editor, digest)? {
+    if let Some(lack) = missing_bytes(editor, digest)? {
         return Ok(Err(lack));
     }
     let shelf = OnDisk::new(editor, repository);
@@ -195,7 +195,7 @@ fn manifest(
     }
     let most = usize::try_from(MAX_BYTES).unwrap_or(usize::MAX);
     let data = Place::BlobData(digest).to_string();
-    let bytes = editor.read(Room::Tree, Path::new(&data), most.saturating_add(1))?;
+    let bytes = editor.read(WritableFolder::Tree, Path::new(&data), most.saturating_add(1))?;
     if bytes.len() <= most && Digest::of(digest.algorithm(), &bytes) != digest {
         return Ok(Err(Lack::Unknown("they do not hash to it".into())));
     }
@@ -212,7 +212,7 @@ fn layer(editor: &dyn Editor, repository: &str, digest: Digest) -> Result<Option
         | LayerAnswer::Unlinked(_)
         | LayerAnswer::Invalid(..)
         | LayerAnswer::Mismatch(..)
-        | LayerAnswer::WrongAlias(..) => Ok(bytes(editor, digest)?.or(Some(Lack::Link))),
+        | LayerAnswer::WrongAlias(..) => Ok(missing_bytes(editor, digest)?.or(Some(Lack::Link))),
         LayerAnswer::Unread(_) => Ok(Some(shelf.unknown())),
     }
 }
@@ -243,7 +243,7 @@ impl<'e> OnDisk<'e> {
     }
 
     fn link(&self, place: &Place<'_>) -> Link<Digest> {
-        match self.editor.read(Room::Tree, Path::new(&place.to_string()), LINK_MAX + 1) {
+        match self.editor.read(WritableFolder::Tree, Path::new(&place.to_string()), LINK_MAX + 1) {
             Ok(bytes) => read_link(&bytes).map_or_else(Link::Invalid, Link::Names),
             Err(FolderError::NotFound | FolderError::NotAFolder) => Link::Absent,
             Err(error) => {
@@ -277,7 +277,7 @@ impl Shelf for OnDisk<'_> {
     }
 
     fn presence(&self, digest: Digest) -> Presence {
-        match bytes(self.editor, digest) {
+        match missing_bytes(self.editor, digest) {
             Ok(None) => Presence::Present,
             Ok(Some(_)) => Presence::Absent,
             Err(error) => {
@@ -297,10 +297,10 @@ impl Shelf for OnDisk<'_> {
 }
 
 /// Whether there are no bytes under a digest.
-fn bytes(editor: &dyn Editor, digest: Digest) -> Result<Option<Lack>, FolderError> {
+fn missing_bytes(editor: &dyn Editor, digest: Digest) -> Result<Option<Lack>, FolderError> {
     let data = Place::BlobData(digest).to_string();
-    match editor.look(Room::Tree, Path::new(&data)) {
-        Ok(Some(look)) if look.kind == Kind::File => Ok(None),
+    match editor.look(WritableFolder::Tree, Path::new(&data)) {
+        Ok(Some(look)) if look.kind == EntryKind::File => Ok(None),
         Ok(_) | Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(Some(Lack::Bytes)),
         Err(error) => Err(error),
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::step::{Act, Step};
-use crate::audit::{Audit, Cause, Code, Finding, Piece, Repair, Tags, restorable};
-use crate::graph::{Graph, Link};
+use super::step::{Act, RepairStep};
+use crate::audit::{Audit, Cause, Code, Finding, GarbagePiece, Repair, SharedTags, restorable};
+use crate::graph::{Graph, GraphLink};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
 
@@ -34,10 +34,10 @@ pub enum DeletedTags {
 
 /// Tags of an audit whose manifests were probably deleted through the API, by repository.
 #[derive(Debug, Default)]
-pub(super) struct Deleted<'a>(HashSet<(&'a str, &'a str)>);
+pub(super) struct ProbablyDeleted<'a>(HashSet<(&'a str, &'a str)>);
 
-impl<'a> Deleted<'a> {
-    pub(super) fn of(audit: &'a Audit) -> Self {
+impl<'a> ProbablyDeleted<'a> {
+    pub(super) fn from_audit(audit: &'a Audit) -> Self {
         let deleted = audit.findings.iter().filter(|finding| finding.cause == Some(Cause::ProbablyDeleted));
         let tags = deleted.flat_map(|finding| {
             let repository = finding.repository.as_deref().unwrap_or_default();
@@ -71,8 +71,8 @@ impl Scope<'_> {
 }
 
 /// A step with what all steps of findings share.
-fn step(action: Act, path: impl ToString, finding: &Finding, digest: Option<Digest>) -> Step {
-    Step {
+fn step(action: Act, path: impl ToString, finding: &Finding, digest: Option<Digest>) -> RepairStep {
+    RepairStep {
         action,
         path: path.to_string(),
         repository: finding.repository.clone(),
@@ -92,7 +92,7 @@ pub(super) fn damage(
     graph: &Graph,
     scope: &Scope<'_>,
     rebuilt: &HashSet<Arc<str>>,
-) -> Vec<Step> {
+) -> Vec<RepairStep> {
     let of_rebuilt = |finding: &Finding| {
         finding.code == Code::LayerLinkMissing
             && finding.repository.as_ref().is_some_and(|name| rebuilt.contains(name))
@@ -100,7 +100,7 @@ pub(super) fn damage(
     };
     let is_meant =
         |finding: &&Finding| scope.has(finding.code, finding.repository.as_deref()) || of_rebuilt(finding);
-    let deleted = Deleted::of(audit);
+    let deleted = ProbablyDeleted::from_audit(audit);
     let mut steps = Vec::new();
     for finding in audit.findings.iter().filter(is_meant) {
         let adds = finding.repair != Some(Repair::Quarantine);
@@ -119,22 +119,23 @@ pub(super) fn damage(
 }
 
 /// The tags that name a manifest which was probably deleted.
-fn dropped(finding: &Finding, graph: &Graph) -> Vec<Step> {
+fn dropped(finding: &Finding, graph: &Graph) -> Vec<RepairStep> {
     let (Some(name), Some(digest)) = (&finding.repository, finding.digest) else { return Vec::new() };
     let (Some(repository), Some(node)) = (graph.repository(name), graph.digests().find(&digest)) else {
         return Vec::new();
     };
-    let names_it = |tag: &&Arc<str>| repository.tag(tag).is_some_and(|tag| tag.current == Link::Names(node));
+    let names_it =
+        |tag: &&Arc<str>| repository.tag(tag).is_some_and(|tag| tag.current == GraphLink::Names(node));
     let drop = |tag: &Arc<str>| {
         let mut step = step(Act::Drop, Place::TagFolder(name, tag), finding, Some(digest));
         step.tag = Some((&**tag).into());
-        step.tags = Tags::new([Arc::clone(tag)]);
+        step.tags = SharedTags::new([Arc::clone(tag)]);
         step
     };
     finding.tags.iter().filter(names_it).map(drop).collect()
 }
 
-fn of_damage(finding: &Finding, graph: &Graph) -> Option<Step> {
+fn of_damage(finding: &Finding, graph: &Graph) -> Option<RepairStep> {
     let path = finding.path.as_deref()?;
     match (finding.repair?, Place::parse(path)?) {
         (Repair::Relink | Repair::Rewrite, Place::RevisionLink(name, digest)) => {
@@ -162,8 +163,8 @@ fn of_damage(finding: &Finding, graph: &Graph) -> Option<Step> {
 }
 
 /// What bytes are missing that another registry may have.
-pub(super) fn missing(audit: &Audit, graph: &Graph, scope: &Scope<'_>) -> Vec<Step> {
-    let (mut seen, deleted) = (HashSet::new(), Deleted::of(audit));
+pub(super) fn missing(audit: &Audit, graph: &Graph, scope: &Scope<'_>) -> Vec<RepairStep> {
+    let (mut seen, deleted) = (HashSet::new(), ProbablyDeleted::from_audit(audit));
     let mut steps = Vec::new();
     for finding in &audit.findings {
         if scope.deleted_tags != Some(DeletedTags::Restore) && deleted.are_all_of(finding) {
@@ -193,8 +194,8 @@ pub(super) fn missing(audit: &Audit, graph: &Graph, scope: &Scope<'_>) -> Vec<St
 }
 
 /// Steps that move leftovers aside. What cannot be named on disk is left.
-pub(super) fn leftovers(audit: &Audit, graph: &Graph, scope: &Scope<'_>) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
+pub(super) fn leftovers(audit: &Audit, graph: &Graph, scope: &Scope<'_>) -> Vec<RepairStep> {
+    let mut steps: Vec<RepairStep> = Vec::new();
     for piece in audit.pieces.iter().filter(|piece| scope.has(piece.code, piece.repository.as_deref())) {
         steps.extend(of_piece(piece, graph));
     }
@@ -220,7 +221,7 @@ pub(super) fn leftovers(audit: &Audit, graph: &Graph, scope: &Scope<'_>) -> Vec<
 
 /// An entry without a place. Of a repository with an illegal name only its own folders are moved: legal repositories may
 /// lie below it.
-fn stray(finding: &Finding, graph: &Graph, path: &str) -> Vec<Step> {
+fn stray(finding: &Finding, graph: &Graph, path: &str) -> Vec<RepairStep> {
     match Place::parse(path) {
         Some(Place::Repository(name)) if graph.repository(name).is_some_and(|one| !one.is_legal) => {
             [Place::Layers(name), Place::Manifests(name), Place::Uploads(name)]
@@ -232,7 +233,7 @@ fn stray(finding: &Finding, graph: &Graph, path: &str) -> Vec<Step> {
     }
 }
 
-fn of_piece(piece: &Piece, graph: &Graph) -> Option<Step> {
+fn of_piece(piece: &GarbagePiece, graph: &Graph) -> Option<RepairStep> {
     let link = |name: &str, digest: &Digest| {
         let link = graph.repository(name)?.layer(graph.digests().find(digest)?);
         link.target().map(|target| graph.digest(target))
@@ -268,7 +269,7 @@ fn of_piece(piece: &Piece, graph: &Graph) -> Option<Step> {
         }
         _ => return None,
     };
-    Some(Step {
+    Some(RepairStep {
         action,
         path,
         repository: piece.repository.as_deref().map(Arc::from),
@@ -276,13 +277,13 @@ fn of_piece(piece: &Piece, graph: &Graph) -> Option<Step> {
         digest,
         bytes: piece.bytes,
         code: Some(piece.code),
-        tags: Tags::default(),
+        tags: SharedTags::default(),
         message,
         modified: None,
     })
 }
 
 /// How a link comes to be, by what stands in its place.
-const fn write(link: Link) -> Act {
-    if matches!(link, Link::Absent) { Act::Relink } else { Act::Rewrite }
+const fn write(link: GraphLink) -> Act {
+    if matches!(link, GraphLink::Absent) { Act::Relink } else { Act::Rewrite }
 }

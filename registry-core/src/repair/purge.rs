@@ -15,7 +15,7 @@ use crate::tree_writer::{HOME, LockError, MARKER, Marker, QUARANTINE_SCHEMA, loc
 /// What is, or was, in a quarantine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Content {
+pub struct QuarantineContent {
     /// Files, the marker apart.
     pub files: u64,
     /// Their bytes.
@@ -46,7 +46,7 @@ pub enum PurgeError {
 ///
 /// # Errors
 /// When it is none, or belongs to a registry, or cannot be read.
-pub fn content(path: &Path) -> Result<Content, PurgeError> {
+pub fn content(path: &Path) -> Result<QuarantineContent, PurgeError> {
     let path = &*plain(path);
     look(path, &marked(path)?)
 }
@@ -65,13 +65,13 @@ fn marked(path: &Path) -> Result<Marker, PurgeError> {
     }
 }
 
-fn look(path: &Path, marker: &Marker) -> Result<Content, PurgeError> {
+fn look(path: &Path, marker: &Marker) -> Result<QuarantineContent, PurgeError> {
     let registry = |why: String| PurgeError::Registry(path.into(), why);
     let real = path.canonicalize().map_err(|error| PurgeError::Io(path.into(), error))?;
     if let Some(why) = around(&real, Path::new(&marker.tree)) {
         return Err(registry(why));
     }
-    let mut content = Content::default();
+    let mut content = QuarantineContent::default();
     for entry in walkdir::WalkDir::new(path).follow_links(false).min_depth(1) {
         let io = |error: walkdir::Error| PurgeError::Io(path.into(), error.into());
         let entry = entry.map_err(io)?;
@@ -131,7 +131,7 @@ fn is_right(below: &Path, path: &Path) -> io::Result<bool> {
 /// # Errors
 /// When it is none, or belongs to a registry, or another process changes that registry, or something in it cannot be deleted; the
 /// marker goes last, so that it can be tried again.
-pub fn purge(path: &Path) -> Result<Content, PurgeError> {
+pub fn purge(path: &Path) -> Result<QuarantineContent, PurgeError> {
     let path = &*plain(path);
     let marker = marked(path)?;
     let _lock = lock_of_quarantine(Path::new(&marker.tree))?;

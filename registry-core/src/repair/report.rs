@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::left_out::WhyLeft;
 use super::plan::DeletedTags;
-use super::purge::Content;
-use super::step::{Outcome, Step};
-use super::undo::Undone;
+use super::purge::QuarantineContent;
+use super::step::{RepairStep, StepOutcome};
+use super::undo::UndoneChange;
 use crate::audit::{Code, Finding, Severity, UnreadPath};
 use crate::storage::{Job, Serving};
 
@@ -21,7 +21,7 @@ pub const PURGE_SCHEMA: &str = "registry-fsck/purge/1";
 /// What a repair did, or would do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Report {
+pub struct RepairReport {
     /// [`SCHEMA`].
     pub schema: String,
     /// The subcommand.
@@ -51,7 +51,7 @@ pub struct Report {
     pub unanswered: Vec<String>,
     /// Programs that seem to be at work on this tree.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub servers: Vec<Server>,
+    pub servers: Vec<RunningServer>,
     /// The journal; left out where nothing was to be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<String>,
@@ -62,7 +62,7 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Counts>,
     /// Counts.
-    pub summary: Summary,
+    pub summary: RepairSummary,
 }
 
 /// How a repair was asked.
@@ -99,10 +99,10 @@ pub struct Options {
 pub struct Taken {
     /// The step.
     #[serde(flatten)]
-    pub step: Step,
+    pub step: RepairStep,
     /// What became of it.
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub outcome: StepOutcome,
 }
 
 /// A finding that stays.
@@ -121,7 +121,7 @@ pub struct LeftFinding {
 /// A program that seems to be at work on this tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Server {
+pub struct RunningServer {
     /// Its process.
     pub pid: u32,
     /// Its name, and what it is doing.
@@ -135,7 +135,7 @@ pub struct Server {
     pub doubt: Option<String>,
 }
 
-impl From<&Serving> for Server {
+impl From<&Serving> for RunningServer {
     fn from(process: &Serving) -> Self {
         let Serving { pid, job, is_read_only, .. } = *process;
         Self { pid, program: process.program.clone(), job, is_read_only, doubt: process.doubt.clone() }
@@ -157,7 +157,7 @@ pub struct Counts {
 /// Counts of a repair.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Summary {
+pub struct RepairSummary {
     /// Steps.
     pub steps: u64,
     /// Of these: done now.
@@ -180,30 +180,30 @@ pub struct Summary {
     pub before: Counts,
 }
 
-impl Summary {
+impl RepairSummary {
     /// Counts steps with their outcomes.
-    pub fn of(steps: &[Taken], before: Counts) -> Self {
+    pub fn count_steps(steps: &[Taken], before: Counts) -> Self {
         let mut sum = Self { steps: steps.len() as u64, before, ..Self::default() };
         for Taken { step, outcome } in steps {
             let counts = match outcome {
-                Outcome::Planned => true,
-                Outcome::Done => {
+                StepOutcome::Planned => true,
+                StepOutcome::Done => {
                     sum.done += 1;
                     true
                 }
-                Outcome::There => {
+                StepOutcome::There => {
                     sum.there += 1;
                     false
                 }
-                Outcome::Spared(_) => {
+                StepOutcome::Spared(_) => {
                     sum.spared += 1;
                     false
                 }
-                Outcome::Refused(_) => {
+                StepOutcome::Refused(_) => {
                     sum.refused += 1;
                     false
                 }
-                Outcome::Failed(_) | Outcome::Stopped(_) => {
+                StepOutcome::Failed(_) | StepOutcome::Stopped(_) => {
                     sum.failed += 1;
                     false
                 }
@@ -223,7 +223,7 @@ impl Summary {
 
 impl Counts {
     /// Counts what an audit found.
-    pub fn of(audit: &crate::audit::Audit) -> Self {
+    pub fn count_findings(audit: &crate::audit::Audit) -> Self {
         let is_error =
             |finding: &&Finding| finding.severity == Severity::Error && finding.code != Code::PathUnread;
         Self {
@@ -255,9 +255,9 @@ pub struct UndoReport {
     pub is_torn: bool,
     /// Programs that seem to be at work on the tree.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub servers: Vec<Server>,
+    pub servers: Vec<RunningServer>,
     /// Changes, last first.
-    pub changes: Vec<Undone>,
+    pub changes: Vec<UndoneChange>,
 }
 
 /// What a purge did, or would do.
@@ -278,5 +278,5 @@ pub struct PurgeReport {
     /// Whether it was deleted.
     pub deleted: bool,
     /// What is, or was, in it.
-    pub content: Content,
+    pub content: QuarantineContent,
 }

@@ -13,18 +13,18 @@ use rayon::prelude::*;
 use super::aside::{make_aside, write_aside};
 use super::causes::{WhyFailed, WhyRefused, WhyStopped};
 use super::change::Change;
+use super::change_result::{ChangeResult, Folders, is_hopeless};
 use super::check::check;
 use super::conditions::Conditions;
-use super::journal::{Journal, Log, Moves};
-use super::made::{Folders, Made, is_hopeless};
+use super::journal::{Log, MovesAside, RepairJournal};
 use super::make::Maker;
 use super::needs;
-use super::plan::Plan;
-use super::step::{Act, Outcome, Step};
+use super::plan::RepairPlan;
+use super::step::{Act, RepairStep, StepOutcome};
 use super::supply::Supply;
 use crate::oci::Digest;
 use crate::storage::FolderError;
-use crate::storage::edit::Room;
+use crate::storage::edit::WritableFolder;
 use crate::tree_writer::{MARKER, Marker, QUARANTINE_SCHEMA, TreeWriter, WriteRefusal};
 
 /// Steps that share one entry of the journal's safety.
@@ -32,13 +32,13 @@ const BATCH: usize = 256;
 
 /// How far a run has come: counters that another thread may read.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct StepProgress {
     total: AtomicU64,
     done: AtomicU64,
     stop: AtomicBool,
 }
 
-impl Progress {
+impl StepProgress {
     /// Steps of the plan.
     pub fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
@@ -67,20 +67,21 @@ impl Progress {
 /// When nothing was tried: something is in the way, or the journal cannot be begun.
 pub fn apply<L: Log>(
     writer: &mut TreeWriter,
-    plan: &Plan,
+    plan: &RepairPlan,
     log: impl FnOnce() -> io::Result<L>,
     supply: Option<&dyn Supply>,
-    progress: &Progress,
-) -> Result<Vec<Outcome>, WriteRefusal> {
+    progress: &StepProgress,
+) -> Result<Vec<StepOutcome>, WriteRefusal> {
     let is_moved = plan.steps().iter().any(|step| step.action.takes_away());
-    let mut journal = Journal::of_writer(writer, if is_moved { Moves::Some } else { Moves::None }, log)?;
-    let checked = Checked { min_age: plan.min_age(), revisions: Some(plan.revisions()) };
-    Ok(Run::new(writer, &mut journal, checked, supply, progress).steps(plan.steps()))
+    let mut journal =
+        RepairJournal::of_writer(writer, if is_moved { MovesAside::Some } else { MovesAside::None }, log)?;
+    let checked = Expectations { min_age: plan.min_age(), revisions: Some(plan.revisions()) };
+    Ok(StepRunner::new(writer, &mut journal, checked, supply, progress).steps(plan.steps()))
 }
 
 /// What a plan knew that its steps are checked against.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Checked<'c> {
+pub(crate) struct Expectations<'c> {
     /// Leftovers younger than this are a push under way. Seconds.
     pub(crate) min_age: u32,
     /// Revisions of every repository in which layer links are moved aside, if any are.
@@ -88,21 +89,21 @@ pub(crate) struct Checked<'c> {
 }
 
 /// Does steps.
-pub(crate) struct Run<'r, L> {
+pub(crate) struct StepRunner<'r, L> {
     writer: &'r TreeWriter,
-    journal: &'r mut Journal<L>,
+    journal: &'r mut RepairJournal<L>,
     conditions: Conditions<'r>,
     supply: Option<&'r dyn Supply>,
-    progress: &'r Progress,
+    progress: &'r StepProgress,
 }
 
-impl<'r, L: Log> Run<'r, L> {
+impl<'r, L: Log> StepRunner<'r, L> {
     pub(crate) fn new(
         writer: &'r TreeWriter,
-        journal: &'r mut Journal<L>,
-        checked: Checked<'r>,
+        journal: &'r mut RepairJournal<L>,
+        checked: Expectations<'r>,
         supply: Option<&'r dyn Supply>,
-        progress: &'r Progress,
+        progress: &'r StepProgress,
     ) -> Self {
         let conditions = Conditions {
             now: writer.now(),
@@ -115,7 +116,7 @@ impl<'r, L: Log> Run<'r, L> {
     }
 
     /// Does the steps in their order; the outcomes are in the same order.
-    pub(crate) fn steps(&mut self, steps: &[Step]) -> Vec<Outcome> {
+    pub(crate) fn steps(&mut self, steps: &[RepairStep]) -> Vec<StepOutcome> {
         self.progress.total.fetch_add(steps.len() as u64, Ordering::Relaxed);
         let mut outcomes = Vec::with_capacity(steps.len());
         let only_moves = steps.iter().all(|step| step.action.takes_away());
@@ -125,7 +126,7 @@ impl<'r, L: Log> Run<'r, L> {
                 halt.stopped.get_or_insert(WhyStopped::Interrupted);
             }
             if let Some(why) = &halt.stopped {
-                outcomes.extend(batch.iter().map(|_| Outcome::Stopped(why.clone())));
+                outcomes.extend(batch.iter().map(|_| StepOutcome::Stopped(why.clone())));
                 continue;
             }
             let done = self.batch(batch, &mut halt);
@@ -137,27 +138,27 @@ impl<'r, L: Log> Run<'r, L> {
         outcomes
     }
 
-    fn batch(&mut self, steps: &[Step], halt: &mut Halt) -> Vec<Outcome> {
+    fn batch(&mut self, steps: &[RepairStep], halt: &mut Halt) -> Vec<StepOutcome> {
         let (editor, conditions) = (self.writer.editor(), &self.conditions);
         let server = self.writer.adds_only();
         let refused =
             server.map(|server| WhyRefused::Server { program: server.program.clone(), pid: server.pid });
-        let (mut aside, mut without) = (None, halt.no_aside.clone().map(Outcome::Failed));
+        let (mut aside, mut without) = (None, halt.no_aside.clone().map(StepOutcome::Failed));
         if without.is_none() && refused.is_none() && steps.iter().any(|step| step.action.takes_away()) {
             match self.aside() {
                 Ok(made) => aside = made,
                 Err(error) => without = Some(self.no_aside(&error, halt)),
             }
         }
-        let one = |step: &Step| match (&refused, &without) {
-            (Some(why), _) if step.action.takes_away() => Err(Outcome::Refused(why.clone())),
+        let one = |step: &RepairStep| match (&refused, &without) {
+            (Some(why), _) if step.action.takes_away() => Err(StepOutcome::Refused(why.clone())),
             (_, Some(without)) if step.action.takes_away() => match check(editor, step, conditions) {
-                Ok(_) | Err(Outcome::Failed(_)) => Err(without.clone()),
+                Ok(_) | Err(StepOutcome::Failed(_)) => Err(without.clone()),
                 other => other,
             },
-            _ => check(editor, step, conditions).map(|change| needs::told(editor, change, step)),
+            _ => check(editor, step, conditions).map(|change| needs::with_known_lacks(editor, change, step)),
         };
-        let checked: Vec<Result<Change, Outcome>> = steps.par_iter().map(one).collect();
+        let checked: Vec<Result<Change, StepOutcome>> = steps.par_iter().map(one).collect();
         if !checked
             .iter()
             .any(|change| matches!(change, Ok(Change::Move { .. } | Change::SchedulerState { .. })))
@@ -170,14 +171,14 @@ impl<'r, L: Log> Run<'r, L> {
             Err(error) => {
                 let why = WhyStopped::Journal(error.to_string());
                 halt.stopped = Some(why.clone());
-                return give_up(checked, &Outcome::Stopped(why));
+                return give_up(checked, &StepOutcome::Stopped(why));
             }
         };
         let mut numbers = numbers.into_iter();
         if let Some(aside) = &aside {
             let made = self.make_aside(aside);
             let failed = made.err().map(|error| self.no_aside(&error, halt));
-            let outcome = failed.clone().unwrap_or(Outcome::Done);
+            let outcome = failed.clone().unwrap_or(StepOutcome::Done);
             let _ = numbers.next().map(|number| self.journal.note(number, &outcome));
             if let Some(outcome) = failed {
                 // Announced too, and not done.
@@ -187,13 +188,13 @@ impl<'r, L: Log> Run<'r, L> {
                 return give_up(checked, &outcome);
             }
         }
-        let numbered: Vec<(Numbered, &Step)> = checked
+        let numbered: Vec<(NumberedChange, &RepairStep)> = checked
             .into_iter()
             .map(|change| change.map(|change| (change, numbers.next().unwrap_or_default())))
             .zip(steps)
             .collect();
         let maker = Maker { editor, conditions, supply: self.supply };
-        let mut made: Vec<Result<(u64, Made), Outcome>> = numbered
+        let mut made: Vec<Result<(u64, ChangeResult), StepOutcome>> = numbered
             .into_par_iter()
             .map(|(change, step)| {
                 let (change, number) = change?;
@@ -205,7 +206,7 @@ impl<'r, L: Log> Run<'r, L> {
             .map(|made| match made {
                 Err(outcome) => outcome,
                 Ok((number, made)) => {
-                    if let Made { outcome: Outcome::Failed(why), is_hopeless: true, .. } = &made {
+                    if let ChangeResult { outcome: StepOutcome::Failed(why), is_hopeless: true, .. } = &made {
                         halt.stopped.get_or_insert_with(|| WhyStopped::Failed(why.clone()));
                     }
                     let _ = self.journal.note(number, &made.outcome);
@@ -219,7 +220,7 @@ impl<'r, L: Log> Run<'r, L> {
     fn aside(&self) -> Result<Option<Change>, FolderError> {
         let below = self.conditions.aside;
         let marker = format!("{below}/{MARKER}");
-        let look = |path: &Path| self.writer.editor().look(Room::Aside, path);
+        let look = |path: &Path| self.writer.editor().look(WritableFolder::Aside, path);
         if look(Path::new(&marker))?.is_some() {
             return Ok(None);
         }
@@ -250,28 +251,28 @@ impl<'r, L: Log> Run<'r, L> {
             made.iter().map(Path::new).filter_map(Path::parent).chain([Path::new(self.conditions.aside)])
         {
             let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            editor.sync(Room::Aside, folder)?;
+            editor.sync(WritableFolder::Aside, folder)?;
         }
         Ok(())
     }
 
     /// What becomes of the moves of a batch when there is no quarantine for them. What only adds does not need one, and goes
     /// on, unless the disk as a whole refuses.
-    fn no_aside(&self, error: &FolderError, halt: &mut Halt) -> Outcome {
+    fn no_aside(&self, error: &FolderError, halt: &mut Halt) -> StepOutcome {
         let path =
             self.writer.quarantine().map_or_else(|_| PathBuf::new(), |place| place.base.join(&place.below));
         let why = WhyFailed::Quarantine { path: path.display().to_string(), error: error.to_string() };
         if halt.only_moves || is_hopeless(error) {
             let why = WhyStopped::Failed(why);
             halt.stopped = Some(why.clone());
-            return Outcome::Stopped(why);
+            return StepOutcome::Stopped(why);
         }
         halt.no_aside = Some(why.clone());
-        Outcome::Failed(why)
+        StepOutcome::Failed(why)
     }
 
     /// Makes the folders of a batch last; what cannot be made so has failed.
-    fn make_last(&self, made: &mut [Result<(u64, Made), Outcome>]) {
+    fn make_last(&self, made: &mut [Result<(u64, ChangeResult), StepOutcome>]) {
         let mut folders = Folders::new();
         for (_, made) in made.iter().flatten() {
             folders.extend(made.folders.iter().cloned());
@@ -285,10 +286,10 @@ impl<'r, L: Log> Run<'r, L> {
             .collect();
         for ((room, path), error) in bad {
             for (_, made) in made.iter_mut().flatten() {
-                if made.outcome == Outcome::Done && made.folders.contains(&(room, path.clone())) {
+                if made.outcome == StepOutcome::Done && made.folders.contains(&(room, path.clone())) {
                     let hopeless = is_hopeless(&error);
                     let (path, error) = (path.display().to_string(), error.to_string());
-                    made.outcome = Outcome::Failed(WhyFailed::NotSafe { path, error });
+                    made.outcome = StepOutcome::Failed(WhyFailed::NotSafe { path, error });
                     made.is_hopeless |= hopeless;
                 }
             }
@@ -308,15 +309,15 @@ struct Halt {
 }
 
 /// A change with its number in the journal, or why there is none.
-type Numbered = Result<(Change, u64), Outcome>;
+type NumberedChange = Result<(Change, u64), StepOutcome>;
 
 /// Outcomes of a batch of which nothing was done.
-fn give_up(checked: Vec<Result<Change, Outcome>>, outcome: &Outcome) -> Vec<Outcome> {
+fn give_up(checked: Vec<Result<Change, StepOutcome>>, outcome: &StepOutcome) -> Vec<StepOutcome> {
     checked.into_iter().map(|change| change.err().unwrap_or_else(|| outcome.clone())).collect()
 }
 
 /// Steps in batches: those of one batch do not depend on each other, as they do the same.
-fn batches(steps: &[Step]) -> impl Iterator<Item = &[Step]> {
+fn batches(steps: &[RepairStep]) -> impl Iterator<Item = &[RepairStep]> {
     steps.chunk_by(|a, b| group(a.action) == group(b.action)).flat_map(|alike| alike.chunks(BATCH))
 }
 

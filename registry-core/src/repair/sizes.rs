@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::graph::{Graph, NodeId};
 use crate::oci::Digest;
-use crate::oci::manifest::{Kind, Role};
+use crate::oci::manifest::{Kind, ReferenceRole};
 
 /// Sizes in bytes by digest.
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ pub(super) struct Sizes(HashMap<NodeId, BTreeSet<u64>>);
 
 impl Sizes {
     /// What all manifests of a graph say of these digests. Schema 1 tells no sizes.
-    pub(super) fn of(graph: &Graph, digests: impl Iterator<Item = Digest>) -> Self {
+    pub(super) fn from_graph(graph: &Graph, digests: impl Iterator<Item = Digest>) -> Self {
         let mut sizes: HashMap<NodeId, BTreeSet<u64>> = digests
             .filter_map(|digest| graph.digests().find(&digest))
             .map(|node| (node, BTreeSet::new()))
@@ -23,7 +23,7 @@ impl Sizes {
         }
         let manifests = graph.nodes().filter_map(|node| graph.manifest(node));
         for edge in manifests.filter(|one| one.kind != Kind::Schema1).flat_map(|one| graph.edges(one)) {
-            let is_asked_for = edge.role != Role::Child && !edge.has_urls;
+            let is_asked_for = edge.role != ReferenceRole::Child && !edge.has_urls;
             if let (Some(target), Ok(size), true) = (edge.target, u64::try_from(edge.size), is_asked_for)
                 && let Some(sizes) = sizes.get_mut(&target)
             {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::causes::{WhyFailed, WhyRefused, WhySpared, WhyStopped};
-use crate::audit::{Code, Tags};
+use crate::audit::{Code, SharedTags};
 use crate::oci::Digest;
 
 /// What a step does.
@@ -77,7 +77,7 @@ impl Act {
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Step {
+pub struct RepairStep {
     /// What it does.
     pub action: Act,
     /// What is written, or moved: below the registry's `docker/registry/v2`, or the `scheduler-state.json` above it.
@@ -98,7 +98,7 @@ pub struct Step {
     pub code: Option<Code>,
     /// Tags that it concerns.
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
-    pub tags: Tags,
+    pub tags: SharedTags,
     /// Why, as a lower-case fragment.
     pub message: String,
     /// Of a tag that is retired: the time that its link had when that was decided.
@@ -110,7 +110,7 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "outcome", content = "why")]
-pub enum Outcome {
+pub enum StepOutcome {
     /// Nothing yet: a dry run.
     Planned,
     /// It was done, and is safe on disk.

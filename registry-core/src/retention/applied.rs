@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::decision::Action;
-use super::journal::Outcome;
+use super::journal::RowOutcome;
 use super::plan::{PackageState, Plan};
 use super::stays::{WhyHalted, WhyStays, WhyUnread, WhyWorse};
 
@@ -34,7 +34,7 @@ pub struct AppliedRow {
     /// The tag, or the digest.
     pub version: String,
     /// The outcome.
-    pub outcome: Outcome,
+    pub outcome: RowOutcome,
     /// Why, where it did not go.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
@@ -64,7 +64,7 @@ pub enum Stopped {
 
 impl Applied {
     /// The result of a run before it did anything.
-    pub(super) fn nothing(plan: &Plan) -> Self {
+    pub(super) fn before_any_deletion(plan: &Plan) -> Self {
         Self { schema: SCHEMA.into(), plan_digest: plan.plan_digest.clone(), rows: Vec::new(), stopped: None }
     }
 
@@ -76,15 +76,15 @@ impl Applied {
             doomed.map(|row| AppliedRow {
                 package: package.name.clone(),
                 version: row.version.clone(),
-                outcome: Outcome::Stopped,
+                outcome: RowOutcome::Stopped,
                 reason: None,
             })
         });
-        Self { rows: rows.collect(), stopped: Some(stopped), ..Self::nothing(plan) }
+        Self { rows: rows.collect(), stopped: Some(stopped), ..Self::before_any_deletion(plan) }
     }
 
     /// Rows with this outcome.
-    pub fn count(&self, outcome: Outcome) -> usize {
+    pub fn count(&self, outcome: RowOutcome) -> usize {
         self.rows.iter().filter(|row| row.outcome == outcome).count()
     }
 }

@@ -10,16 +10,16 @@ use jiff::Timestamp;
 use super::applied::{Applied, AppliedRow, Stopped};
 use super::collect::{Collecting, collect_one};
 use super::decision::Action;
-use super::drift::{mark, moved, orphaned, unread, worse};
+use super::drift::{moved, orphaned, row_identity, unread, worse};
 use super::follow::After;
 use super::hold::hold;
-use super::journal::{Entry, Journal, Outcome, SCHEMA as JOURNAL_SCHEMA};
+use super::journal::{DeletionEntry, DeletionJournal, RowOutcome, SCHEMA as JOURNAL_SCHEMA};
 use super::late::{early, is_gone, late, sequence};
-use super::order::{Step, steps};
+use super::order::{DeletionStep, steps};
 use super::package::Package;
 use super::plan::{PackagePlan, PackageState, Plan};
 use super::record::{RecordedManifest, RecordedPackage};
-use super::server::{DeleteError, Deleted, Doomed, Unanswered, Writer};
+use super::server::{DeleteError, Deletion, PlannedDeletion, Unanswered, Writer};
 use super::stays::{WhyStays, WhyUnread};
 use super::verified::VerifiedPlan;
 use crate::Stop;
@@ -29,12 +29,15 @@ pub async fn apply(
     writer: &impl Writer,
     plan: VerifiedPlan<'_>,
     how: &Collecting<'_>,
-    journal: &mut impl Journal,
+    journal: &mut impl DeletionJournal,
     now: Timestamp,
 ) -> Applied {
-    let mut run =
-        Run { undo_window: plan.policy.undo_window == Some(true), journal, applied: Applied::nothing(&plan) };
-    let begin = Entry::Begin {
+    let mut run = ApplyRun {
+        undo_window: plan.policy.undo_window == Some(true),
+        journal,
+        applied: Applied::before_any_deletion(&plan),
+    };
+    let begin = DeletionEntry::Begin {
         schema: JOURNAL_SCHEMA.into(),
         source: plan.source.clone(),
         plan_digest: plan.plan_digest.clone(),
@@ -92,10 +95,10 @@ impl Spared {
         }
     }
 
-    fn outcome(self) -> (Outcome, WhyStays) {
+    fn outcome(self) -> (RowOutcome, WhyStays) {
         match self {
-            Self::Moved(why) => (Outcome::Spared, why),
-            Self::Failed(why) => (Outcome::Failed, why),
+            Self::Moved(why) => (RowOutcome::Spared, why),
+            Self::Failed(why) => (RowOutcome::Failed, why),
         }
     }
 }
@@ -110,24 +113,25 @@ enum Pass {
 
 impl Pass {
     /// Steps, by number, of which a subject in another package may be there.
-    fn held(&self, order: &[Step]) -> BTreeMap<usize, Spared> {
+    fn held(&self, order: &[DeletionStep]) -> BTreeMap<usize, Spared> {
         let Self::Late(there) = self else { return BTreeMap::new() };
-        let why =
-            |step: &Step| step.rows.iter().flat_map(|row| &row.after).find_map(|after| there.get(after));
+        let why = |step: &DeletionStep| {
+            step.rows.iter().flat_map(|row| &row.after).find_map(|after| there.get(after))
+        };
         order.iter().enumerate().filter_map(|(number, step)| Some((number, why(step)?.clone()))).collect()
     }
 }
 
-struct Run<'j, J> {
+struct ApplyRun<'j, J> {
     /// Whether what goes is put by digest first, so that it can be put back for a day.
     undo_window: bool,
     journal: &'j mut J,
     applied: Applied,
 }
 
-impl<J: Journal> Run<'_, J> {
+impl<J: DeletionJournal> ApplyRun<'_, J> {
     /// Writes an entry; what cannot be written down is not done.
-    fn note(&mut self, entry: &Entry) -> bool {
+    fn note(&mut self, entry: &DeletionEntry) -> bool {
         match self.journal.write(entry) {
             Ok(()) => true,
             Err(error) => {
@@ -146,7 +150,7 @@ impl<J: Journal> Run<'_, J> {
         is_asked
     }
 
-    fn outcome(&mut self, package: &str, version: &str, outcome: Outcome, reason: Option<WhyStays>) {
+    fn outcome(&mut self, package: &str, version: &str, outcome: RowOutcome, reason: Option<WhyStays>) {
         let (package, version) = (package.to_owned(), version.to_owned());
         self.applied.rows.push(AppliedRow { package, version, outcome, reason });
     }
@@ -210,35 +214,35 @@ impl<J: Journal> Run<'_, J> {
             return;
         }
         self.stop_if_asked(writer);
-        let all = |run: &mut Self, outcome: Outcome, why: WhyStays| {
+        let all = |run: &mut Self, outcome: RowOutcome, why: WhyStays| {
             for row in &doomed {
                 run.outcome(&planned.name, &row.version, outcome, Some(why.clone()));
             }
         };
         self.give_up(writer);
         if self.applied.stopped.is_some() {
-            all(self, Outcome::Stopped, WhyStays::StoppedBefore);
+            all(self, RowOutcome::Stopped, WhyStays::StoppedBefore);
             return;
         }
         let recorded = match unless_stopped(writer, Box::pin(collect_one(writer, &planned.name, how))).await {
             Some(Ok(recorded)) => recorded,
             Some(Err(why)) => {
-                all(self, Outcome::Failed, WhyStays::Unlisted(why.to_string()));
+                all(self, RowOutcome::Failed, WhyStays::Unlisted(why.to_string()));
                 return;
             }
             None => {
                 self.stop_if_asked(writer);
-                all(self, Outcome::Stopped, WhyStays::Asked);
+                all(self, RowOutcome::Stopped, WhyStays::Asked);
                 return;
             }
         };
         let before = recorded.package();
         if let Some(why) = unread(&before) {
-            all(self, Outcome::Failed, WhyStays::Unread(why));
+            all(self, RowOutcome::Failed, WhyStays::Unread(why));
             return;
         }
         if let Some(why) = moved(planned, &before) {
-            all(self, Outcome::Stopped, WhyStays::Drifted(why));
+            all(self, RowOutcome::Stopped, WhyStays::Drifted(why));
             return;
         }
         let only_early;
@@ -253,35 +257,42 @@ impl<J: Journal> Run<'_, J> {
             return;
         }
         if !self.save(&planned.name, &recorded, &before, &order) {
-            all(self, Outcome::Stopped, WhyStays::NoJournal);
+            all(self, RowOutcome::Stopped, WhyStays::NoJournal);
             return;
         }
         if self.undo_window
             && let Err(why) = hold(writer, planned, &recorded, &before).await
         {
             if self.stop_if_asked(writer) {
-                all(self, Outcome::Stopped, WhyStays::Asked);
+                all(self, RowOutcome::Stopped, WhyStays::Asked);
             } else {
-                all(self, Outcome::Failed, WhyStays::NotHeld(why.to_string()));
+                all(self, RowOutcome::Failed, WhyStays::NotHeld(why.to_string()));
             }
             return;
         }
         for row in left {
-            self.outcome(&planned.name, &row.version, Outcome::Spared, Some(WhyStays::NoOrder));
+            self.outcome(&planned.name, &row.version, RowOutcome::Spared, Some(WhyStays::NoOrder));
         }
         self.steps(writer, planned, &order, pass.held(&order)).await;
         self.check(writer, planned, &before, how).await;
     }
 
     /// Saves the bytes of everything that goes, children first.
-    fn save(&mut self, name: &str, recorded: &RecordedPackage, package: &Package, order: &[Step]) -> bool {
+    fn save(
+        &mut self,
+        name: &str,
+        recorded: &RecordedPackage,
+        package: &Package,
+        order: &[DeletionStep],
+    ) -> bool {
         let roots = order.iter().filter_map(|step| package.find(&step.digest));
         for manifest in package.leaves_first(roots) {
             let digest = package.digest(manifest);
             let Some(content @ RecordedManifest::Present { .. }) = recorded.manifests.get(&digest) else {
                 continue;
             };
-            let entry = Entry::Manifest { package: name.to_owned(), digest, content: content.clone() };
+            let entry =
+                DeletionEntry::Manifest { package: name.to_owned(), digest, content: content.clone() };
             if !self.note(&entry) {
                 return false;
             }
@@ -293,7 +304,7 @@ impl<J: Journal> Run<'_, J> {
         &mut self,
         writer: &impl Writer,
         planned: &PackagePlan,
-        order: &[Step],
+        order: &[DeletionStep],
         // What stays although it was to go holds all that it needs.
         mut held: BTreeMap<usize, Spared>,
     ) {
@@ -314,7 +325,7 @@ impl<J: Journal> Run<'_, J> {
             for row in &step.rows {
                 self.give_up(writer);
                 if self.stop_if_asked(writer) || self.applied.stopped.is_some() {
-                    self.outcome(name, &row.version, Outcome::Stopped, None);
+                    self.outcome(name, &row.version, RowOutcome::Stopped, None);
                     held.entry(number).or_insert_with(|| Spared::Failed(WhyStays::RunStopped));
                     continue;
                 }
@@ -343,11 +354,11 @@ impl<J: Journal> Run<'_, J> {
         &mut self,
         writer: &impl Writer,
         package: &str,
-        row: &super::Version,
-        step: &Step,
+        row: &super::PlannedRow,
+        step: &DeletionStep,
         together: &[&str],
     ) -> Went {
-        let entry = Entry::Deleting {
+        let entry = DeletionEntry::Deleting {
             package: package.to_owned(),
             version: row.version.clone(),
             digest: step.digest,
@@ -355,7 +366,7 @@ impl<J: Journal> Run<'_, J> {
             created_at: row.created_at,
         };
         if !self.note(&entry) {
-            self.outcome(package, &row.version, Outcome::Stopped, None);
+            self.outcome(package, &row.version, RowOutcome::Stopped, None);
             return Went::Stays(WhyStays::NoJournal);
         }
         if let Some(spared) = changed(writer, package, step, std::iter::once(row)).await {
@@ -363,23 +374,28 @@ impl<J: Journal> Run<'_, J> {
             self.done(package, row, outcome, Some(why));
             return Went::Spared(spared);
         }
-        let doomed = Doomed { package, version: &row.version, id: row.id, digest: step.digest, together };
+        let doomed =
+            PlannedDeletion { package, version: &row.version, id: row.id, digest: step.digest, together };
         let (outcome, why) = match writer.delete(&doomed).await {
-            Ok(Deleted::Now) => (Outcome::Deleted, None),
-            Ok(Deleted::Before) => (Outcome::AlreadyGone, None),
+            Ok(Deletion::Now) => (RowOutcome::Deleted, None),
+            Ok(Deletion::Before) => (RowOutcome::AlreadyGone, None),
             Err(DeleteError::Forbidden(why)) => {
                 self.applied.stopped.get_or_insert_with(|| Stopped::Forbidden(why.clone()));
-                (Outcome::Failed, Some(why))
+                (RowOutcome::Failed, Some(why))
             }
-            Err(DeleteError::Failed(why)) => (Outcome::Failed, Some(why)),
+            Err(DeleteError::Failed(why)) => (RowOutcome::Failed, Some(why)),
         };
         self.done(package, row, outcome, why.clone().map(WhyStays::Answer));
         let version = row.version.clone();
         why.map_or(Went::Gone, |why| Went::Stays(WhyStays::NotDeleted { version, why }))
     }
 
-    fn done(&mut self, package: &str, row: &super::Version, outcome: Outcome, why: Option<WhyStays>) {
-        self.note(&Entry::Done { package: package.to_owned(), version: row.version.clone(), outcome });
+    fn done(&mut self, package: &str, row: &super::PlannedRow, outcome: RowOutcome, why: Option<WhyStays>) {
+        self.note(&DeletionEntry::Done {
+            package: package.to_owned(),
+            version: row.version.clone(),
+            outcome,
+        });
         self.outcome(package, &row.version, outcome, why);
     }
 
@@ -419,8 +435,8 @@ impl<J: Journal> Run<'_, J> {
 async fn changed<'r>(
     writer: &impl Writer,
     package: &str,
-    step: &Step,
-    rows: impl Iterator<Item = &'r super::Version>,
+    step: &DeletionStep,
+    rows: impl Iterator<Item = &'r super::PlannedRow>,
 ) -> Option<Spared> {
     for row in rows {
         let name = &row.version;
@@ -430,7 +446,8 @@ async fn changed<'r>(
         };
         match writer.row(package, name).await {
             Ok(None) => {}
-            Ok(Some(now)) if mark(now.id, now.created_at) == mark(row.id, row.created_at) => {}
+            Ok(Some(now)) if row_identity(now.id, now.created_at) == row_identity(row.id, row.created_at) => {
+            }
             Ok(Some(_)) => {
                 return Some(Spared::Moved(WhyStays::Repushed(name.clone())));
             }

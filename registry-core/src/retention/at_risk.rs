@@ -15,7 +15,7 @@ use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use super::package::{ManifestId, Package, Row, State};
+use super::package::{ManifestId, ManifestState, Package, Row};
 use crate::oci::Digest;
 use crate::oci::manifest::Kind;
 use crate::text::escape;
@@ -26,7 +26,7 @@ pub(super) struct Collector {
     events: Vec<Event>,
     at_risk: Vec<AtRisk>,
     /// Digests of which the events of unselected packages are known.
-    shared: HashSet<Head>,
+    shared: HashSet<DigestHead>,
     /// Packages that were read, with tags that were not: what these name is not known.
     unread: u64,
     /// Packages that were not selected, with tags that were not read.
@@ -34,11 +34,11 @@ pub(super) struct Collector {
 }
 
 /// The first bytes of a hash suffice to bring the events of one digest together.
-type Head = [u8; 16];
+type DigestHead = [u8; 16];
 
 #[derive(Debug)]
 struct Event {
-    head: Head,
+    head: DigestHead,
     /// The server's number of the row.
     id: u64,
     what: What,
@@ -58,12 +58,12 @@ struct AtRisk {
     /// The number of its package.
     package: u32,
     digest: Digest,
-    cause: Cause,
+    cause: NeededBy,
 }
 
 /// What needs a manifest that the collector takes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Cause {
+pub(super) enum NeededBy {
     /// The index of a tag names it, and is older than its row.
     Child {
         /// The tag.
@@ -88,7 +88,7 @@ pub(super) enum Cause {
 /// A manifest that the collector takes in one of the next nights, although something that stays needs it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Warning {
-    pub(super) cause: Cause,
+    pub(super) cause: NeededBy,
     pub(super) digest: Digest,
     /// How many packages were not read, or not all of their tags. An index there may name the manifest, which would save it.
     pub(super) unread: u64,
@@ -99,12 +99,12 @@ impl fmt::Display for Warning {
         let will = if self.unread == 0 { "will" } else { "may" };
         write!(out, "the server's own collector {will} take {} (", self.digest)?;
         match &self.cause {
-            Cause::Child { of } => write!(out, "child of {}", escape(of))?,
-            Cause::Referrer { subject, tag: Some(tag), .. } => {
+            NeededBy::Child { of } => write!(out, "child of {}", escape(of))?,
+            NeededBy::Referrer { subject, tag: Some(tag), .. } => {
                 write!(out, "refers to {subject} of {}, which stays", escape(tag))?;
             }
-            Cause::Referrer { subject, tag: None, .. } => write!(out, "refers to {subject}, which stays")?,
-            Cause::Part { of } => write!(out, "child of {of}, which refers to what stays")?,
+            NeededBy::Referrer { subject, tag: None, .. } => write!(out, "refers to {subject}, which stays")?,
+            NeededBy::Part { of } => write!(out, "child of {of}, which refers to what stays")?,
         }
         write!(out, ") once it is a day old")?;
         match self.unread {
@@ -118,29 +118,29 @@ impl fmt::Display for Warning {
             }
         }
         match &self.cause {
-            Cause::Child { .. } => write!(
+            NeededBy::Child { .. } => write!(
                 out,
                 ": it was pushed again after the index that names it, and another package has it too; push the tag again"
             ),
-            Cause::Referrer { subject, is_index: false, .. } => write!(
+            NeededBy::Referrer { subject, is_index: false, .. } => write!(
                 out,
                 ": it was pushed by digest, and no index with a tag names it; push the tag {}-{} as an index that \
                  names it",
                 subject.algorithm().name(),
                 subject.hex()
             ),
-            Cause::Referrer { is_index: true, .. } => {
+            NeededBy::Referrer { is_index: true, .. } => {
                 write!(out, ": it was pushed by digest, and has no tag; push it under a tag")
             }
-            Cause::Part { of } => {
+            NeededBy::Part { of } => {
                 write!(out, ": no index with a tag names it; push {of} under a tag")
             }
         }
     }
 }
 
-fn head(digest: &Digest) -> Head {
-    let mut head = Head::default();
+fn head(digest: &Digest) -> DigestHead {
+    let mut head = DigestHead::default();
     head.copy_from_slice(&digest.as_bytes()[..16]);
     head
 }
@@ -180,7 +180,7 @@ impl Collector {
                 what: What::Row(None),
             });
         }
-        let needs = Needs::of(package, &staying);
+        let needs = Needs::newest_first(package, &staying);
         for row in &staying {
             let (Some(manifest), Some(id)) = (row.manifest, row.id) else { continue };
             if !is_collected(row) {
@@ -266,7 +266,7 @@ struct Needs<'p> {
 
 impl<'p> Needs<'p> {
     /// Of rows that stay, newest first.
-    fn of(package: &'p Package, staying: &[&'p Row]) -> Self {
+    fn newest_first(package: &'p Package, staying: &[&'p Row]) -> Self {
         let mut needs = Self {
             package,
             needed: package.needed(tagged(staying)),
@@ -292,25 +292,25 @@ impl<'p> Needs<'p> {
 
     /// What loses the manifest when the collector takes its row of this number; `None` when nothing does, or when a version
     /// of its own package protects it.
-    fn cause(&self, manifest: ManifestId, id: u64) -> Option<Cause> {
+    fn cause(&self, manifest: ManifestId, id: u64) -> Option<NeededBy> {
         let package = self.package;
         let named = self.names.get(&manifest);
         let is_lost = self.needed[manifest.index()]
             && !self.tags.contains_key(&manifest)
-            && !matches!(package.state(manifest), State::Absent);
+            && !matches!(package.state(manifest), ManifestState::Absent);
         // An index after the row strikes it out, whatever was before.
         if !is_lost || named.is_some_and(|(last, _)| *last > id) {
             return None;
         }
         let text = |row: &Row| row.version.to_string();
         if let Some((_, Some(tag))) = named {
-            return Some(Cause::Child { of: text(tag) });
+            return Some(NeededBy::Child { of: text(tag) });
         }
         let info = package.info(manifest);
         let subject = info.and_then(|info| info.subject).filter(|subject| self.needed[subject.index()]);
         if let Some(subject) = subject {
             let above = || self.names.get(&subject).and_then(|(_, tag)| *tag);
-            return Some(Cause::Referrer {
+            return Some(NeededBy::Referrer {
                 subject: package.digest(subject),
                 tag: self.tags.get(&subject).copied().or_else(above).map(text),
                 is_index: info.is_some_and(|info| info.kind == Kind::Index),
@@ -318,7 +318,7 @@ impl<'p> Needs<'p> {
         }
         let parents = self.parents.get_or_init(|| package.parents()).get(&manifest).into_iter().flatten();
         let needed = parents.filter(|parent| self.needed[parent.index()]);
-        needed.map(|parent| package.digest(*parent)).min().map(|of| Cause::Part { of })
+        needed.map(|parent| package.digest(*parent)).min().map(|of| NeededBy::Part { of })
     }
 }
 

@@ -1,12 +1,12 @@
 //! What one attempt at a deletion on a server led to.
 
-use super::server::{DeleteError, Deleted};
+use super::server::{DeleteError, Deletion};
 use crate::Stop;
 use crate::registry::{Error, Http, is_passing};
 
 /// What one attempt at a deletion led to.
 pub(crate) enum Attempt {
-    Done(Deleted),
+    Done(Deletion),
     Never(DeleteError),
     /// Nobody knows; it may help to try again.
     Open(Error),
@@ -14,7 +14,7 @@ pub(crate) enum Attempt {
 
 impl Attempt {
     /// What an error of a deletion that was sent means.
-    pub(crate) fn of(error: Error) -> Self {
+    pub(crate) fn from_error(error: Error) -> Self {
         match error {
             Error::Refused { .. } => Self::Never(DeleteError::Forbidden(error.to_string())),
             Error::Status { status, .. } if is_passing(status) => Self::Open(error),
@@ -29,10 +29,10 @@ impl Attempt {
         number: u32,
         http: &Http,
         stop: Option<&Stop>,
-    ) -> Result<Result<Deleted, DeleteError>, Error> {
+    ) -> Result<Result<Deletion, DeleteError>, Error> {
         let error = match self {
             // An answer to an earlier attempt may have been lost, and that attempt have done it.
-            Self::Done(Deleted::Before) if number > 0 => return Ok(Ok(Deleted::Now)),
+            Self::Done(Deletion::Before) if number > 0 => return Ok(Ok(Deletion::Now)),
             Self::Done(deleted) => return Ok(Ok(deleted)),
             Self::Never(error) => return Ok(Err(error)),
             Self::Open(error) => error,

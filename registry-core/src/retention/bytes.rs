@@ -1,21 +1,21 @@
 //! Bytes that only what goes needs. Shared bytes are not counted, whatever package shares them.
 
 use super::decision::{Action, Decision};
-use super::package::{ManifestId, Package, State};
+use super::package::{ManifestId, ManifestState, Package};
 use crate::oci::Digest;
 
 /// The head of a hash, enough to tell contents apart in a sum.
-type Head = [u8; 16];
+type ContentHead = [u8; 16];
 
 /// Contents that stay and contents that what goes needs, over all packages.
 #[derive(Debug, Default)]
 pub(super) struct Reclaim {
-    stays: Vec<Head>,
-    goes: Vec<(Head, u64)>,
+    stays: Vec<ContentHead>,
+    goes: Vec<(ContentHead, u64)>,
 }
 
-fn head(digest: Digest) -> Head {
-    let mut head = Head::default();
+fn head(digest: Digest) -> ContentHead {
+    let mut head = ContentHead::default();
     head.copy_from_slice(&digest.as_bytes()[..16]);
     head
 }
@@ -47,7 +47,7 @@ impl Reclaim {
     }
 
     fn each(&mut self, package: &Package, manifest: ManifestId, mut one: impl FnMut(&mut Self, Digest, u64)) {
-        let State::Present(info) = package.state(manifest) else { return };
+        let ManifestState::Present(info) = package.state(manifest) else { return };
         one(self, package.digest(manifest), info.bytes);
         for part in &info.parts {
             let (digest, bytes) = package.part(*part);

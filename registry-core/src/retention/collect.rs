@@ -12,13 +12,13 @@ use super::cache::Cache;
 use super::confirm::Assumed;
 use super::follow::followed;
 use super::known_rows::KnownRows;
-use super::other_packages::{Elsewhere, Shared, Unselected};
+use super::other_packages::{Elsewhere, SharedDigests, Unselected};
 use super::planning::Undated;
 use super::policy::Pattern;
 use super::record::{Record, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA};
-use super::server::{Incomplete, Listed, Listing, Reader, Unanswered};
+use super::server::{Incomplete, ListedRow, Listing, Reader, Unanswered};
 use super::source::{Source, SourceKind};
-use crate::oci::manifest::Role;
+use crate::oci::manifest::ReferenceRole;
 use crate::oci::{Digest, Manifest};
 use crate::registry::Fetched;
 
@@ -50,7 +50,7 @@ pub async fn collect(
 
 /// What was read, and what of it was taken from earlier runs.
 #[derive(Debug)]
-pub struct Collected {
+pub struct Collection {
     /// Everything, as if all of it had been asked for.
     pub record: Record,
     /// What was not.
@@ -68,7 +68,7 @@ pub async fn collect_known(
     source: Source,
     how: &Collecting<'_>,
     now: Timestamp,
-) -> Result<Collected, Unanswered> {
+) -> Result<Collection, Unanswered> {
     read_all(reader, source, how, now, true).await
 }
 
@@ -96,13 +96,13 @@ async fn read_all(
     how: &Collecting<'_>,
     now: Timestamp,
     is_known: bool,
-) -> Result<Collected, Unanswered> {
+) -> Result<Collection, Unanswered> {
     let Listing { rows, incomplete } = reader.rows(None).await?;
     let listed_names = rows.iter().map(|row| &row.package);
     let names: BTreeSet<String> =
         listed_names.chain(incomplete.iter().map(|one| &one.package)).cloned().collect();
-    let mut by_package: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
-    let mut others: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
+    let mut by_package: BTreeMap<String, Vec<ListedRow>> = BTreeMap::new();
+    let mut others: BTreeMap<String, Vec<ListedRow>> = BTreeMap::new();
     let wanted = |name: &str| how.only.is_empty() || how.only.iter().any(|pattern| pattern.is_match(name));
     for row in rows {
         let of = if wanted(&row.package) { &mut by_package } else { &mut others };
@@ -148,7 +148,7 @@ async fn read_all(
         cache.put_rows(&source, &rows);
     }
     let record = Record { schema: SCHEMA.into(), recorded_at: now, source, packages };
-    Ok(Collected { record, assumed })
+    Ok(Collection { record, assumed })
 }
 
 /// Reads one package again, for a comparison with a plan.
@@ -172,9 +172,9 @@ pub(super) async fn collect_one(
 }
 
 /// A package of which only the rows are known, in an order of their own: that of a listing means nothing.
-fn listed(name: &str, mut rows: Vec<Listed>) -> RecordedPackage {
+fn listed(name: &str, mut rows: Vec<ListedRow>) -> RecordedPackage {
     rows.sort_by(|a, b| (&a.version, a.id).cmp(&(&b.version, b.id)));
-    let version = |row: Listed| RecordedVersion {
+    let version = |row: ListedRow| RecordedVersion {
         digest: row.version.parse().ok(),
         version: row.version,
         id: row.id,
@@ -380,7 +380,7 @@ async fn read_children(
                 continue;
             };
             let references = Manifest::parse(bytes).references.into_iter();
-            let children = references.filter(|reference| reference.role == Role::Child);
+            let children = references.filter(|reference| reference.role == ReferenceRole::Child);
             wanted.extend(children.filter_map(|child| Some((at, child.descriptor.digest?))));
         }
         wanted.retain(|(at, digest)| !packages[*at].manifests.contains_key(digest));
@@ -476,17 +476,17 @@ async fn read_elsewhere(
 async fn read_unselected(
     reader: &impl Reader,
     packages: &mut [RecordedPackage],
-    others: BTreeMap<String, Vec<Listed>>,
+    others: BTreeMap<String, Vec<ListedRow>>,
     incomplete: &BTreeMap<String, String>,
     how: &Collecting<'_>,
 ) {
     // Every other version protects what its index names.
     let collected = |version: &str| version.parse::<Digest>().ok().filter(|_| version.starts_with("sha256:"));
-    let is_listed = |package: &RecordedPackage, digests: &BTreeMap<Digest, Shared>| {
+    let is_listed = |package: &RecordedPackage, digests: &BTreeMap<Digest, SharedDigests>| {
         let mut rows = package.versions.iter().filter_map(|row| collected(&row.version));
         rows.any(|digest| digests.contains_key(&digest))
     };
-    let mut shared: BTreeMap<Digest, Shared> = BTreeMap::new();
+    let mut shared: BTreeMap<Digest, SharedDigests> = BTreeMap::new();
     for row in others.values().flatten() {
         if let (Some(digest), Some(id)) = (collected(&row.version), row.id) {
             shared.entry(digest).or_default().rows.push(id);
@@ -495,12 +495,13 @@ async fn read_unselected(
     let doubtful = packages.iter().filter(|package| is_listed(package, &shared));
     let unsettled: BTreeSet<Digest> =
         doubtful.flat_map(|package| at_risk::unsettled(&package.package())).collect();
-    let concerns = |row: &Listed| collected(&row.version).is_some_and(|digest| unsettled.contains(&digest));
+    let concerns =
+        |row: &ListedRow| collected(&row.version).is_some_and(|digest| unsettled.contains(&digest));
     let mut unread = 0;
     let mut wanted = Vec::new();
     for (name, rows) in others {
         let is_concerned = rows.iter().any(concerns);
-        let tags: Vec<Listed> = rows.into_iter().filter(|row| collected(&row.version).is_none()).collect();
+        let tags: Vec<ListedRow> = rows.into_iter().filter(|row| collected(&row.version).is_none()).collect();
         if is_concerned {
             wanted.push(listed(&name, tags));
         } else {
@@ -517,7 +518,7 @@ async fn read_unselected(
                 continue;
             };
             let references = Manifest::parse(bytes).references.into_iter();
-            let children = references.filter(|reference| reference.role == Role::Child);
+            let children = references.filter(|reference| reference.role == ReferenceRole::Child);
             for digest in children.filter_map(|child| child.descriptor.digest) {
                 shared.entry(digest).or_default().named_by.push(id);
             }
@@ -584,7 +585,7 @@ async fn read_configs(
             continue;
         };
         let references = Manifest::parse(bytes).references;
-        let config = references.into_iter().find(|reference| reference.role == Role::Config);
+        let config = references.into_iter().find(|reference| reference.role == ReferenceRole::Config);
         wanted.push((at, digest, config.map(|reference| reference.descriptor.digest)));
     }
     let names: Vec<String> = packages.iter().map(|package| package.name.clone()).collect();

@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
-use super::deciding::{Deciding, Judgement, Reached};
-use super::decision::{Action, Decision, NotPlanned, Verdict};
+use super::deciding::{Deciding, ImageDecision, Reached};
+use super::decision::{Action, Decision, NotPlanned, RowDecision};
 use super::follow::{FateElsewhere, Followed, SubjectFate};
 use super::images::{self, Class, smaller};
-use super::package::{ManifestId, Package, State};
-use super::policy::{Fate, Policy, is_restored, is_young};
+use super::package::{ManifestId, ManifestState, Package};
+use super::policy::{Policy, Unneeded, is_restored, is_young};
 use super::reason::Reason;
 use super::refusal::Refusal;
 use super::undecided::{Undecided, UndecidedImages};
@@ -38,7 +38,7 @@ pub(super) fn decide_among(
     others: &BTreeMap<Digest, FateElsewhere>,
 ) -> Decision {
     if let Some(why) = images::unknown(package, policy) {
-        let left = Verdict::leave(Reason::PackageSkipped);
+        let left = RowDecision::leave(Reason::PackageSkipped);
         let tagged: BTreeSet<_> =
             package.rows.iter().filter(|row| row.is_tag()).map(|row| row.manifest).collect();
         return Decision {
@@ -51,7 +51,7 @@ pub(super) fn decide_among(
             undecided: Vec::new(),
             fates: package
                 .manifests()
-                .filter(|one| *package.state(*one) != State::Absent)
+                .filter(|one| *package.state(*one) != ManifestState::Absent)
                 .map(|one| (package.digest(one), FateElsewhere::Stays))
                 .collect(),
             notes: Vec::new(),
@@ -108,13 +108,15 @@ impl<'a> Deciding<'a> {
                 !rows.is_empty() && rows.iter().all(goes)
             };
             match self.package.state(one) {
-                State::Absent => None,
+                ManifestState::Absent => None,
                 _ if reached.kept.holds(one) => Some(FateElsewhere::Stays),
-                State::Present(_) if reached.tagged[one.index()] || taken() => Some(FateElsewhere::Goes),
-                State::Present(_) => Some(FateElsewhere::Untagged),
+                ManifestState::Present(_) if reached.tagged[one.index()] || taken() => {
+                    Some(FateElsewhere::Goes)
+                }
+                ManifestState::Present(_) => Some(FateElsewhere::Untagged),
                 // Nobody asked whether it is there: what is known of it in other packages decides.
-                State::Unasked => None,
-                State::Unknown(_) => Some(FateElsewhere::Stays),
+                ManifestState::Unasked => None,
+                ManifestState::Unknown(_) => Some(FateElsewhere::Stays),
             }
         };
         self.package.manifests().filter_map(|one| Some((self.package.digest(one), fate(one)?))).collect()
@@ -189,7 +191,7 @@ impl<'a> Deciding<'a> {
     }
 
     fn prune(&mut self) {
-        if self.policy.untagged == Fate::Prune {
+        if self.policy.untagged == Unneeded::Prune {
             self.pruned = untagged::prune(self);
         }
     }
@@ -227,7 +229,7 @@ impl<'a> Deciding<'a> {
                 let (packages, fate) = (Vec::new(), SubjectFate::Circle);
                 Reason::Follows(Followed { subject: *subject, packages, fate })
             });
-            self.judgements[id] = Judgement::leave(why.collect());
+            self.judgements[id] = ImageDecision::leave(why.collect());
         }
     }
 
@@ -239,10 +241,11 @@ impl<'a> Deciding<'a> {
         for (at, row) in self.package.rows.iter().enumerate() {
             let verdict = match self.images.of_row[at] {
                 Some(id) => {
-                    let Judgement { action, reasons, if_refused, after, .. } = self.judgements[id].clone();
-                    Verdict { action, reasons, if_refused, after }
+                    let ImageDecision { action, reasons, if_refused, after, .. } =
+                        self.judgements[id].clone();
+                    RowDecision { action, reasons, if_refused, after }
                 }
-                None if row.is_tag() => Verdict::leave(Reason::UnknownDigest),
+                None if row.is_tag() => RowDecision::leave(Reason::UnknownDigest),
                 None => untagged::verdict(&self, at, &staying, &going),
             };
             rows.push(verdict);

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::decision::Action;
 use super::follow::{After, FateElsewhere};
-use super::images::{Image, ImageId, Images};
+use super::images::{ImageId, Images, TaggedImage};
 use super::package::{ManifestId, Package};
 use super::policy::{Policy, is_restored, is_young};
 use super::rank::Rules;
@@ -31,7 +31,7 @@ pub(super) struct Deciding<'a> {
     /// Images that go.
     pub(super) gone: Vec<bool>,
     /// What the last judgement of each image came to.
-    pub(super) judgements: Vec<Judgement>,
+    pub(super) judgements: Vec<ImageDecision>,
     /// Rows of digests that go.
     pub(super) pruned: Vec<bool>,
     /// Whether followers here follow what this package has, and none follows what another has.
@@ -76,7 +76,7 @@ impl<'a> Deciding<'a> {
             rules,
             in_use,
             gone: vec![false; count],
-            judgements: vec![Judgement::keep(Vec::new()); count],
+            judgements: vec![ImageDecision::keep(Vec::new()); count],
             pruned: vec![false; package.rows.len()],
             signs_its_own,
             orphans: BTreeSet::new(),
@@ -101,7 +101,7 @@ impl<'a> Deciding<'a> {
 
 /// Images with the row that makes them newest, the newest first: by what ranks images, then by the order of rows.
 fn newest(images: &Images, rules: &Rules<'_>) -> Vec<(ImageId, usize)> {
-    let best = |image: &Image| {
+    let best = |image: &TaggedImage| {
         let rows = image.rows.iter().map(|row| (rules.key_of(*row), Reverse(*row)));
         rows.max().map(|(key, row)| (Reverse(key), row.0))
     };
@@ -125,7 +125,7 @@ pub(super) struct Reached {
 
 /// What becomes of one image, and why.
 #[derive(Debug, Clone)]
-pub(super) struct Judgement {
+pub(super) struct ImageDecision {
     pub(super) action: Action,
     pub(super) reasons: Vec<Reason>,
     /// Why it stays after all when a guard refuses the package, where that is another reason.
@@ -136,7 +136,7 @@ pub(super) struct Judgement {
     pub(super) stays_as_follower: bool,
 }
 
-impl Judgement {
+impl ImageDecision {
     /// The policy keeps it.
     pub(super) const fn keep(reasons: Vec<Reason>) -> Self {
         Self::new(Action::Keep, reasons)

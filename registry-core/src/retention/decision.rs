@@ -38,7 +38,7 @@ pub(super) fn refuse(action: &mut Action, reasons: &mut Vec<Reason>, if_refused:
 
 /// What was decided about a row, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct RowDecision {
     /// What becomes of it.
     pub action: Action,
     /// Why.
@@ -49,7 +49,7 @@ pub struct Verdict {
     pub after: Vec<After>,
 }
 
-impl Verdict {
+impl RowDecision {
     /// Nothing decides about it, for this reason.
     pub(super) fn leave(why: Reason) -> Self {
         Self { action: Action::Leave, reasons: vec![why], if_refused: None, after: Vec::new() }
@@ -62,7 +62,7 @@ pub struct Decision {
     /// Why nothing goes, where that is so.
     pub not_planned: Option<NotPlanned>,
     /// For each row of the package, in its order.
-    pub rows: Vec<Verdict>,
+    pub rows: Vec<RowDecision>,
     /// Images that stay.
     pub images_kept: u64,
     /// Images that go.

@@ -8,14 +8,17 @@ use super::applied::Stopped;
 use super::decision::Action;
 use super::follow::followed;
 use super::health::{Health, healths};
-use super::package::{ManifestId, Package, State};
-use super::plan::{PackagePlan, Version};
+use super::package::{ManifestId, ManifestState, Package};
+use super::plan::{PackagePlan, PlannedRow};
 use super::stays::{Drift, WhyUnread, WhyWorse};
 use crate::text::escape;
 
 /// What tells a row from a later one of the same name: its number, which a re-push changes, else its time. With a number
 /// the time does not count: it may be an original one that was told beside the server's.
-pub(super) fn mark(id: Option<u64>, created_at: Option<Timestamp>) -> (Option<u64>, Option<Timestamp>) {
+pub(super) fn row_identity(
+    id: Option<u64>,
+    created_at: Option<Timestamp>,
+) -> (Option<u64>, Option<Timestamp>) {
     (id, created_at.filter(|_| id.is_none()))
 }
 
@@ -23,7 +26,7 @@ pub(super) fn mark(id: Option<u64>, created_at: Option<Timestamp>) -> (Option<u6
 pub(super) fn unread(now: &Package) -> Option<String> {
     let unknown = || {
         now.manifests().find_map(|manifest| match now.state(manifest) {
-            State::Unknown(why) => Some(format!("{}: {why}", now.digest(manifest))),
+            ManifestState::Unknown(why) => Some(format!("{}: {why}", now.digest(manifest))),
             _ => None,
         })
     };
@@ -34,14 +37,16 @@ pub(super) fn unread(now: &Package) -> Option<String> {
 /// image is gone or worse already.
 pub(super) fn moved(planned: &PackagePlan, now: &Package) -> Option<Drift> {
     let rows = planned.versions.iter();
-    let known: HashMap<&str, _> =
-        rows.clone().map(|row| (row.version.as_str(), (mark(row.id, row.created_at), row.digest))).collect();
+    let known: HashMap<&str, _> = rows
+        .clone()
+        .map(|row| (row.version.as_str(), (row_identity(row.id, row.created_at), row.digest)))
+        .collect();
     let doomed = rows.filter(|row| row.action == Action::Delete).filter_map(|row| row.digest);
     let doomed: HashSet<ManifestId> = doomed.filter_map(|digest| now.find(&digest)).collect();
     let reaching = now.reach_up(doomed.iter().copied());
     for row in &now.rows {
         let digest = row.manifest.map(|manifest| now.digest(manifest));
-        if known.get(&*row.version) == Some(&(mark(row.id, row.created_at), digest)) {
+        if known.get(&*row.version) == Some(&(row_identity(row.id, row.created_at), digest)) {
             continue;
         }
         let Some(manifest) = row.manifest else {
@@ -68,7 +73,7 @@ pub(super) fn moved(planned: &PackagePlan, now: &Package) -> Option<Drift> {
 
 /// A kept image that is not there as the plan counted on it: fewer than asked for would stay.
 fn already_worse(planned: &PackagePlan, now: &Package) -> Option<Drift> {
-    let (health, is) = (healths(now), Rows::of(now));
+    let (health, is) = (healths(now), Rows::from_package(now));
     let broken: HashSet<&str> = planned.broken.iter().map(String::as_str).collect();
     for row in planned.versions.iter().filter(|row| row.action == Action::Keep && !row.version.contains(':'))
     {
@@ -90,15 +95,18 @@ fn already_worse(planned: &PackagePlan, now: &Package) -> Option<Drift> {
 /// told, so that it is pushed again.
 #[cfg(feature = "remote")]
 pub(super) fn orphaned(planned: &PackagePlan, again: &Package) -> Option<WhyWorse> {
-    let known: HashSet<_> =
-        planned.versions.iter().map(|row| (row.version.as_str(), mark(row.id, row.created_at))).collect();
+    let known: HashSet<_> = planned
+        .versions
+        .iter()
+        .map(|row| (row.version.as_str(), row_identity(row.id, row.created_at)))
+        .collect();
     let doomed = planned.versions.iter().filter(|row| row.action == Action::Delete);
     let doomed: HashSet<_> = doomed.filter_map(|row| row.digest).collect();
     let new = again.rows.iter().filter(|row| row.is_tag());
-    let mut new = new.filter(|row| !known.contains(&(&*row.version, mark(row.id, row.created_at))));
+    let mut new = new.filter(|row| !known.contains(&(&*row.version, row_identity(row.id, row.created_at))));
     new.find_map(|row| {
         let reached = again.leaves_first([row.manifest?]);
-        let lost = reached.into_iter().filter(|one| matches!(again.state(*one), State::Absent));
+        let lost = reached.into_iter().filter(|one| matches!(again.state(*one), ManifestState::Absent));
         let lost = lost.map(|one| again.digest(one)).find(|one| doomed.contains(one))?;
         Some(WhyWorse::Pushed { package: planned.name.clone(), tag: row.version.to_string(), lost })
     })
@@ -107,10 +115,10 @@ pub(super) fn orphaned(planned: &PackagePlan, again: &Package) -> Option<WhyWors
 /// What got worse while a package was acted on: a kept tag that was there and whole before, and is not now.
 pub(super) fn worse(planned: &PackagePlan, before: &Package, now: &Package) -> Option<Stopped> {
     let (healthy, health) = (healths(before), healths(now));
-    let (was, is) = (Rows::of(before), Rows::of(now));
+    let (was, is) = (Rows::from_package(before), Rows::from_package(now));
     let kept = planned.versions.iter().filter(|row| row.action != Action::Delete);
     let mut unread = None;
-    for Version { version, digest, .. } in kept.filter(|row| !row.version.contains(':')) {
+    for PlannedRow { version, digest, .. } in kept.filter(|row| !row.version.contains(':')) {
         let Some((digest, Some(at))) = digest.and_then(|digest| Some((digest, was.get(version)?))) else {
             continue;
         };
@@ -146,7 +154,7 @@ pub(super) fn worse(planned: &PackagePlan, before: &Package, now: &Package) -> O
 
 fn why_unread(package: &Package, manifest: ManifestId) -> String {
     match package.state(manifest) {
-        State::Unknown(why) => format!("{}: {why}", package.digest(manifest)),
+        ManifestState::Unknown(why) => format!("{}: {why}", package.digest(manifest)),
         _ => package.digest(manifest).to_string(),
     }
 }
@@ -155,7 +163,7 @@ fn why_unread(package: &Package, manifest: ManifestId) -> String {
 struct Rows<'a>(HashMap<&'a str, Option<ManifestId>>);
 
 impl<'a> Rows<'a> {
-    fn of(package: &'a Package) -> Self {
+    fn from_package(package: &'a Package) -> Self {
         Self(package.rows.iter().map(|row| (&*row.version, row.manifest)).collect())
     }
 

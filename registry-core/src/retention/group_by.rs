@@ -18,7 +18,7 @@ pub struct GroupBy {
 
 /// The captures of one tag: tags with the same ones are ranked together. A group of the pattern that took no part is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Group(Vec<Option<String>>);
+pub struct TagGroup(Vec<Option<String>>);
 
 /// Why a text cannot group tags.
 #[derive(Debug, thiserror::Error)]
@@ -70,17 +70,17 @@ impl GroupBy {
     }
 
     /// The group of a tag; `None` when the pattern does not match it.
-    pub fn group(&self, tag: &str) -> Option<Group> {
+    pub fn group(&self, tag: &str) -> Option<TagGroup> {
         let captures = self.regex.captures(tag)?;
         let text = |found: regex::Match<'_>| {
             if self.fold { found.as_str().to_lowercase() } else { found.as_str().to_owned() }
         };
-        Some(Group(captures.iter().skip(1).map(|capture| capture.map(text)).collect()))
+        Some(TagGroup(captures.iter().skip(1).map(|capture| capture.map(text)).collect()))
     }
 
     /// A group for a message: `minor=1.2 variant=alpine`, captures without a name by their text alone, and `-` for one that
     /// took no part.
-    pub fn show(&self, group: &Group) -> String {
+    pub fn show(&self, group: &TagGroup) -> String {
         let names = self.regex.capture_names().skip(1);
         let one = |(name, text): (Option<&str>, &Option<String>)| {
             let text = text.as_deref().unwrap_or("-");

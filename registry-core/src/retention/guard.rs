@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::deciding::Deciding;
 use super::images::Class;
-use super::rank::{Key, Ranking};
+use super::rank::{RankKey, Ranking};
 use super::refusal::Refusal;
 use super::reversal;
 
@@ -44,9 +44,9 @@ pub(super) fn refusal(deciding: &Deciding<'_>) -> Option<Refusal> {
 fn same_second(deciding: &Deciding<'_>) -> Option<Refusal> {
     for ranking in &deciding.rules.rankings {
         let keep = ranking.keep as usize;
-        let second = |key: &Key| match key {
-            Key::Pushed(at, _) | Key::Built(at) => Some(at.as_second()),
-            Key::Number(_) | Key::Version(_) => None,
+        let second = |key: &RankKey| match key {
+            RankKey::Pushed(at, _) | RankKey::Built(at) => Some(at.as_second()),
+            RankKey::Number(_) | RankKey::Version(_) => None,
         };
         let cut = ranking.order.get(keep.wrapping_sub(1)).zip(ranking.order.get(keep));
         let Some((before, after)) = cut.map(|((_, a), (_, b))| (second(a), second(b))) else { continue };
@@ -77,8 +77,8 @@ fn copied(deciding: &Deciding<'_>) -> Option<Refusal> {
     for (number, ranking) in deciding.rules.rankings.iter().enumerate() {
         // The last that stays by rank; the others are younger.
         let last = ranking.order.get((ranking.keep as usize).wrapping_sub(1));
-        let Some((_, Key::Pushed(at, _))) = last else { continue };
-        let is_broken_of_it = |(image, gone): (&super::images::Image, &bool)| {
+        let Some((_, RankKey::Pushed(at, _))) = last else { continue };
+        let is_broken_of_it = |(image, gone): (&super::images::TaggedImage, &bool)| {
             *gone
                 && matches!(image.class, Class::Broken(_))
                 && image.ranking().any(|row| deciding.rules.of_row(row) == Some(number))

@@ -1,6 +1,6 @@
 //! Whether manifests answer down to the leaves. Layers are not looked at: that is a probe's job.
 
-use super::package::{ManifestId, Package, State};
+use super::package::{ManifestId, ManifestState, Package};
 
 /// How much of a manifest and all that it lists answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,9 +19,9 @@ pub(super) fn healths(package: &Package) -> Vec<Health> {
     let mut healths = vec![Health::Whole; package.len()];
     for manifest in package.leaves_first(package.manifests()) {
         let own = match package.state(manifest) {
-            State::Present(_) => Health::Whole,
-            State::Absent => Health::Broken(manifest),
-            State::Unasked | State::Unknown(_) => Health::Unknown(manifest),
+            ManifestState::Present(_) => Health::Whole,
+            ManifestState::Absent => Health::Broken(manifest),
+            ManifestState::Unasked | ManifestState::Unknown(_) => Health::Unknown(manifest),
         };
         let children = package.info(manifest).into_iter().flat_map(|info| &info.children);
         healths[manifest.index()] =

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::decision::Action;
-use super::drift::mark;
+use super::drift::row_identity;
 use super::package::{Package, Row};
 use super::plan::PackagePlan;
 use super::record::{RecordedManifest, RecordedPackage};
@@ -24,11 +24,11 @@ pub(super) async fn hold(
 ) -> Result<(), Unanswered> {
     let going = planned.versions.iter().filter(|row| row.action == Action::Delete);
     let going: HashSet<_> =
-        going.map(|row| (row.version.as_str(), mark(row.id, row.created_at), row.digest)).collect();
+        going.map(|row| (row.version.as_str(), row_identity(row.id, row.created_at), row.digest)).collect();
     // What is gone already is not this run's deletion, and no undo of it puts it back. What was pushed since the plan stays.
     let goes = |row: &Row| {
         let digest = row.manifest.map(|manifest| package.digest(manifest));
-        going.contains(&(&*row.version, mark(row.id, row.created_at), digest))
+        going.contains(&(&*row.version, row_identity(row.id, row.created_at), digest))
     };
     let tags = |is_going: bool| {
         let rows = package.rows.iter().filter(move |row| row.is_tag() && goes(row) == is_going);

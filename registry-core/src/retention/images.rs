@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::follow::followed;
 use super::health::{Health, healths};
-use super::package::{ManifestId, Package, State};
+use super::package::{ManifestId, ManifestState, Package};
 use super::policy::Policy;
 use super::reason::{ImageTags, Reason};
 use super::skip::Skip;
@@ -30,7 +30,7 @@ pub(super) enum Class {
 
 /// A manifest that at least one tag names.
 #[derive(Debug, Clone)]
-pub(super) struct Image {
+pub(super) struct TaggedImage {
     pub(super) manifest: ManifestId,
     /// Its tags: indexes of rows, newest first.
     pub(super) rows: Vec<usize>,
@@ -47,7 +47,7 @@ pub(super) struct Image {
     pub(super) is_unranked: bool,
 }
 
-impl Image {
+impl TaggedImage {
     /// Rows that rank it: their tags stand for the image itself, and nothing protects them.
     pub(super) fn ranking(&self) -> impl Iterator<Item = usize> + '_ {
         let rows = self.rows.iter().zip(self.protected.iter().zip(&self.follows));
@@ -74,7 +74,7 @@ impl Image {
 /// The images of a package, and which image a row belongs to.
 #[derive(Debug)]
 pub(super) struct Images {
-    pub(super) all: Vec<Image>,
+    pub(super) all: Vec<TaggedImage>,
     pub(super) of_row: Vec<Option<ImageId>>,
     /// By manifest.
     pub(super) of_manifest: Vec<Option<ImageId>>,
@@ -97,20 +97,20 @@ pub(super) fn unknown(package: &Package, policy: &Policy) -> Option<Skip> {
             }
             return Some(Skip::TagWithoutDigest { tag: row.version.to_string() });
         };
-        if *package.state(manifest) == State::Absent && !is_lost {
+        if *package.state(manifest) == ManifestState::Absent && !is_lost {
             let (tag, lost) = (row.version.to_string(), package.lost(manifest));
             return Some(Skip::TagWithoutManifest { tag, lost });
         }
     }
     // Whatever could not be read may reference anything here. Of several the one with the smallest digest is named.
     let unread = package.manifests().filter_map(|manifest| match package.state(manifest) {
-        State::Unknown(why) => Some((package.digest(manifest), why)),
+        ManifestState::Unknown(why) => Some((package.digest(manifest), why)),
         _ => None,
     });
     if let Some((digest, error)) = unread.min() {
         return Some(Skip::UnreadManifest { digest, error: error.to_string() });
     }
-    let unasked = |manifest: &ManifestId| *package.state(*manifest) == State::Unasked;
+    let unasked = |manifest: &ManifestId| *package.state(*manifest) == ManifestState::Unasked;
     let digest = |manifest: ManifestId| package.digest(manifest);
     let listed = package.rows.iter().filter_map(|row| row.manifest);
     if let Some(digest) = listed.clone().filter(unasked).map(digest).min() {
@@ -192,7 +192,7 @@ impl Images {
 
 /// Everything that images reach, each before all that it names. Of what no index orders, subjects come before what refers
 /// to them or follows them, so that a long chain of signatures is judged in one round.
-fn down(package: &Package, images: &[Image]) -> Vec<ManifestId> {
+fn down(package: &Package, images: &[TaggedImage]) -> Vec<ManifestId> {
     let mut after: HashMap<ManifestId, Vec<ManifestId>> = HashMap::new();
     for image in images {
         let follows = image.follows.iter().flatten().filter_map(|digest| package.find(digest));
@@ -238,7 +238,7 @@ fn image(
     manifest: ManifestId,
     rows: Vec<usize>,
     health: Health,
-) -> Image {
+) -> TaggedImage {
     let info = package.info(manifest);
     let cache = info.filter(|info| info.is_cache && keeps_cache(package, policy, &rows));
     let held = match info {
@@ -257,5 +257,5 @@ fn image(
         (None, None) => Class::Plain,
     };
     let protected = tags().map(|tag| policy.protects(&package.name, tag)).collect();
-    Image { manifest, rows, follows, class, lost, protected, is_unranked: held.is_some(), held }
+    TaggedImage { manifest, rows, follows, class, lost, protected, is_unranked: held.is_some(), held }
 }

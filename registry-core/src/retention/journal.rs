@@ -15,7 +15,7 @@ pub const SCHEMA: &str = "registry-retention/journal/1";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum Entry {
+pub enum DeletionEntry {
     /// The first line: what this is, and of what.
     Begin {
         /// [`SCHEMA`].
@@ -60,7 +60,7 @@ pub enum Entry {
         /// The tag, or the digest.
         version: String,
         /// The outcome.
-        outcome: Outcome,
+        outcome: RowOutcome,
     },
 }
 
@@ -68,7 +68,7 @@ pub enum Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum RowOutcome {
     /// It is gone: the server confirmed it.
     Deleted,
     /// It was gone before, and is no deletion of this run.
@@ -83,26 +83,26 @@ pub enum Outcome {
 }
 
 /// Where entries go. An entry is safe when this returns: nothing is deleted before.
-pub trait Journal {
+pub trait DeletionJournal {
     /// Writes one entry.
     ///
     /// # Errors
     /// When it cannot be made safe; then nothing more is deleted.
-    fn write(&mut self, entry: &Entry) -> std::io::Result<()>;
+    fn write(&mut self, entry: &DeletionEntry) -> std::io::Result<()>;
 }
 
 /// What a journal tells.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct DeletionHistory {
     /// All entries that are whole.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<DeletionEntry>,
     /// Whether the last line is cut off: its writer was stopped in the middle.
     pub is_torn: bool,
 }
 
 /// A text that is no journal.
 #[derive(Debug, thiserror::Error)]
-pub enum JournalError {
+pub enum DeletionJournalError {
     /// A line that is no entry, before the last.
     #[error("line {0} is no entry of a journal")]
     Line(usize, #[source] serde_json::Error),
@@ -111,24 +111,24 @@ pub enum JournalError {
     Begin,
 }
 
-impl Told {
+impl DeletionHistory {
     /// Reads a journal. A torn last line is passed over: what it was about to tell was not done.
     ///
     /// # Errors
     /// When it is none.
-    pub fn read(text: &str) -> Result<Self, JournalError> {
+    pub fn read(text: &str) -> Result<Self, DeletionJournalError> {
         let mut told = Self::default();
         let lines: Vec<&str> = text.lines().collect();
         for (number, line) in lines.iter().enumerate() {
             match serde_json::from_str(line) {
                 Ok(entry) => told.entries.push(entry),
                 Err(_) if number + 1 == lines.len() && !text.ends_with('\n') => told.is_torn = true,
-                Err(error) => return Err(JournalError::Line(number + 1, error)),
+                Err(error) => return Err(DeletionJournalError::Line(number + 1, error)),
             }
         }
         match told.entries.first() {
-            Some(Entry::Begin { schema, .. }) if schema == SCHEMA => Ok(told),
-            _ => Err(JournalError::Begin),
+            Some(DeletionEntry::Begin { schema, .. }) if schema == SCHEMA => Ok(told),
+            _ => Err(DeletionJournalError::Begin),
         }
     }
 }

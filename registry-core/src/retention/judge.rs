@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::deciding::{Deciding, Judgement, Reached};
+use super::deciding::{Deciding, ImageDecision, Reached};
 use super::decision::Action;
 use super::follow::{After, FateElsewhere, Followed, SubjectFate};
 use super::images::{Class, ImageId};
-use super::package::{Loss, ManifestId, State};
-use super::policy::{Fate, is_young};
+use super::package::{Loss, ManifestId, ManifestState};
+use super::policy::{Unneeded, is_young};
 use super::reason::Reason;
 use crate::graph::walk;
 use crate::oci::Digest;
@@ -25,29 +25,29 @@ impl Deciding<'_> {
         above: Option<ImageId>,
         reached: &Reached,
         untagged_children: &[bool],
-    ) -> Judgement {
+    ) -> ImageDecision {
         let image = &self.images.all[id];
         let lost =
             image.lost.map(|lost| self.lost(lost)).map(|(digest, lost)| Reason::Broken { digest, lost });
         if let Some(why) = image.protection() {
             // It may take a place of a rule all the same, which explains the others.
-            return Judgement::keep(
+            return ImageDecision::keep(
                 [why.clone()].into_iter().chain(self.rules.places(id)).chain(lost).collect(),
             );
         }
         if let Some(index) = above {
             let why = Reason::ChildOf { parent: self.images.tags(self.package, index) };
-            return Judgement::keep([why].into_iter().chain(lost).collect());
+            return ImageDecision::keep([why].into_iter().chain(lost).collect());
         }
         let judgement = match &image.class {
-            Class::Plain => Judgement::of_rules(self.rules.verdict(self.package, id, image, self.now)),
+            Class::Plain => ImageDecision::of_rules(self.rules.verdict(self.package, id, image, self.now)),
             Class::Child => self.child_verdict(id),
             Class::Broken(lost) => {
                 let (digest, lost) = self.lost(*lost);
                 if self.rules.lies_below(self.package, image, None, self.now) {
-                    Judgement::delete(vec![Reason::BrokenBelowRanked { digest, lost }])
+                    ImageDecision::delete(vec![Reason::BrokenBelowRanked { digest, lost }])
                 } else {
-                    Judgement::leave(vec![Reason::BrokenAmongRanked { digest, lost }])
+                    ImageDecision::leave(vec![Reason::BrokenAmongRanked { digest, lost }])
                 }
             }
             Class::Follower(subjects) => {
@@ -62,13 +62,13 @@ impl Deciding<'_> {
         if let Some(subject) = self.package.info(image.manifest).and_then(|info| info.subject)
             && self.is_held(id, subject, reached)
         {
-            return Judgement::keep(vec![Reason::RefersTo { subject: self.package.digest(subject) }]);
+            return ImageDecision::keep(vec![Reason::RefersTo { subject: self.package.digest(subject) }]);
         }
         let is_held = |digest: &&Digest| {
             self.package.find(digest).is_some_and(|subject| self.is_held(id, subject, reached))
         };
         if let Some(digest) = image.also_follows().find(is_held) {
-            return Judgement::keep(vec![Reason::Follows(self.followed(*digest, SubjectFate::Stays))]);
+            return ImageDecision::keep(vec![Reason::Follows(self.followed(*digest, SubjectFate::Stays))]);
         }
         let has_row = || {
             let rows = &self.rows_of[image.manifest.index()];
@@ -77,28 +77,28 @@ impl Deciding<'_> {
         if untagged_children[image.manifest.index()] && !has_row() {
             let why = vec![Reason::OnlyRowOfChild];
             return match image.class {
-                Class::Plain | Class::Child => Judgement::keep(why),
-                Class::Broken(_) | Class::Follower(_) => Judgement::leave(why),
+                Class::Plain | Class::Child => ImageDecision::keep(why),
+                Class::Broken(_) | Class::Follower(_) => ImageDecision::leave(why),
             };
         }
         judgement
     }
 
     /// A child tag that no remaining index names goes by the rule of the newest index that named it.
-    fn child_verdict(&self, id: ImageId) -> Judgement {
+    fn child_verdict(&self, id: ImageId) -> ImageDecision {
         let image = &self.images.all[id];
         let Some((row, index)) = self.newest_namer(image.manifest) else {
-            return Judgement::keep(Vec::new());
+            return ImageDecision::keep(Vec::new());
         };
         let parent = self.images.tags(self.package, index);
         let Some(rule) = self.rules.of_row(row) else {
-            return Judgement::keep(vec![Reason::ChildWithoutRule { parent }]);
+            return ImageDecision::keep(vec![Reason::ChildWithoutRule { parent }]);
         };
         let if_refused = Some(vec![Reason::ChildOf { parent: parent.clone() }]);
         if self.rules.lies_below(self.package, image, Some(rule), self.now) {
-            Judgement { if_refused, ..Judgement::delete(vec![Reason::ChildBelowRanked { parent }]) }
+            ImageDecision { if_refused, ..ImageDecision::delete(vec![Reason::ChildBelowRanked { parent }]) }
         } else {
-            Judgement { if_refused, ..Judgement::keep(vec![Reason::ChildAmongRanked { parent }]) }
+            ImageDecision { if_refused, ..ImageDecision::keep(vec![Reason::ChildAmongRanked { parent }]) }
         }
     }
 
@@ -135,25 +135,27 @@ impl Deciding<'_> {
         let Some(subject) = self.package.find(digest) else { return SubjectFate::Unknown };
         match self.package.state(subject) {
             _ if self.is_held(id, subject, reached) => SubjectFate::Stays,
-            State::Absent => self.absent(digest),
-            State::Present(_) if self.is_tagged(id, subject, reached) || self.is_taken(id, subject) => {
+            ManifestState::Absent => self.absent(digest),
+            ManifestState::Present(_)
+                if self.is_tagged(id, subject, reached) || self.is_taken(id, subject) =>
+            {
                 SubjectFate::Goes
             }
-            State::Present(_) if reached.tagged[subject.index()] => SubjectFate::Circle,
-            State::Present(_) => SubjectFate::Untagged,
-            State::Unasked | State::Unknown(_) => SubjectFate::Unknown,
+            ManifestState::Present(_) if reached.tagged[subject.index()] => SubjectFate::Circle,
+            ManifestState::Present(_) => SubjectFate::Untagged,
+            ManifestState::Unasked | ManifestState::Unknown(_) => SubjectFate::Unknown,
         }
     }
 
     /// A signature stays while anything that stays reaches one of its subjects, and goes with the last that did.
-    fn follower_verdict(&mut self, id: ImageId, subjects: &[Digest], reached: &Reached) -> Judgement {
+    fn follower_verdict(&mut self, id: ImageId, subjects: &[Digest], reached: &Reached) -> ImageDecision {
         let each = subjects.iter().map(|subject| (*subject, self.fate(id, subject, reached)));
         let each: Vec<Followed> = each.map(|(subject, fate)| self.followed(subject, fate)).collect();
         if let Some(held) = each.iter().find(|one| one.fate == SubjectFate::Elsewhere(FateElsewhere::Stays)) {
-            return Judgement::keep(vec![Reason::Follows(held.clone())]);
+            return ImageDecision::keep(vec![Reason::Follows(held.clone())]);
         }
         if let Some(held) = each.iter().find(|one| one.fate == SubjectFate::Stays) {
-            return Judgement::follow(vec![Reason::Follows(held.clone())]);
+            return ImageDecision::follow(vec![Reason::Follows(held.clone())]);
         }
         if each.iter().any(|one| one.fate == SubjectFate::Gone) {
             self.orphans.insert(id);
@@ -170,7 +172,7 @@ impl Deciding<'_> {
                 | SubjectFate::Unknown => false,
             });
         if !stays.is_empty() || goes.is_empty() {
-            return Judgement::leave(stays.into_iter().map(Reason::Follows).collect());
+            return ImageDecision::leave(stays.into_iter().map(Reason::Follows).collect());
         }
         let refused = goes.iter().map(|one| match one.fate {
             SubjectFate::Goes => Reason::Follows(self.followed(one.subject, SubjectFate::Stays)),
@@ -183,7 +185,7 @@ impl Deciding<'_> {
         });
         let after = after.collect();
         let why = goes.into_iter().map(Reason::Follows).collect();
-        Judgement { if_refused, after, ..Judgement::delete(why) }
+        ImageDecision { if_refused, after, ..ImageDecision::delete(why) }
     }
 
     /// A subject with the packages that have it, where this one does not.
@@ -212,7 +214,7 @@ impl Deciding<'_> {
         let is_young =
             rows.fold(false, |young, row| young | is_young(row.created_at, self.now, self.policy.grace));
         let has_images = self.images.all.iter().any(|image| !matches!(image.class, Class::Follower(_)));
-        self.policy.orphan_signatures == Fate::Prune && !is_young && has_images
+        self.policy.orphan_signatures == Unneeded::Prune && !is_young && has_images
     }
 
     /// Whether every row that carries a manifest goes; those of the image given do not count.

@@ -17,10 +17,10 @@ const SCHEMA: &str = "registry-retention/rows/1";
 
 /// The digests of rows of one owner, by everything that tells a row from all others.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct KnownRows(HashMap<u64, Known>);
+pub(super) struct KnownRows(HashMap<u64, KnownRow>);
 
 #[derive(Debug, PartialEq, Eq)]
-struct Known {
+struct KnownRow {
     package: String,
     version: String,
     created_at: Timestamp,
@@ -67,7 +67,7 @@ impl KnownRows {
                     package.find(&digest).is_some_and(|manifest| health[manifest.index()] == Health::Whole);
                 if is_whole && is_word(&recorded.name) && is_word(&row.version) {
                     let (package, version) = (recorded.name.clone(), row.version.clone());
-                    self.0.insert(id, Known { package, version, created_at, digest });
+                    self.0.insert(id, KnownRow { package, version, created_at, digest });
                 }
             }
         }
@@ -78,7 +78,7 @@ impl KnownRows {
         let mut lines: Vec<_> = self.0.iter().collect();
         lines.sort_unstable_by_key(|(id, _)| **id);
         let mut body = format!("{}\n", place(source));
-        for (id, Known { package, version, created_at, digest }) in lines {
+        for (id, KnownRow { package, version, created_at, digest }) in lines {
             // Writing to a string cannot fail.
             let _ = writeln!(body, "{id} {created_at} {digest} {package} {version}");
         }
@@ -100,7 +100,7 @@ impl KnownRows {
             let id = words.next()?.parse().ok()?;
             let (created_at, digest) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
             let (package, version) = (words.next()?.to_owned(), words.next()?.to_owned());
-            words.next().is_none().then_some((id, Known { package, version, created_at, digest }))
+            words.next().is_none().then_some((id, KnownRow { package, version, created_at, digest }))
         };
         lines.lines().map(row).collect::<Option<_>>().map(Self)
     }
@@ -125,7 +125,7 @@ mod tests {
         let digest = Digest::of(Algorithm::Sha256, b"one");
         let created_at = Timestamp::from_second(5).unwrap();
         let (package, version) = ("team/app".to_owned(), "v1".to_owned());
-        KnownRows(HashMap::from([(7, Known { package, version, created_at, digest })]))
+        KnownRows(HashMap::from([(7, KnownRow { package, version, created_at, digest })]))
     }
 
     #[test]

@@ -79,25 +79,28 @@ pub use apply::apply;
 #[cfg(feature = "remote")]
 pub use cache::Cache;
 #[cfg(feature = "remote")]
-pub use collect::{Collected, Collecting, add_dates, collect, collect_known};
+pub use collect::{Collecting, Collection, add_dates, collect, collect_known};
 #[cfg(feature = "remote")]
 pub use confirm::{Assumed, Unconfirmed, confirm, unconfirmed};
 pub use copied::CopiedTimes;
 pub use decide::decide;
-pub use decision::{Action, Decision, NotPlanned, Verdict};
+pub use decision::{Action, Decision, NotPlanned, RowDecision};
 pub use follow::{After, FateElsewhere, Followed, SubjectFate};
-pub use group_by::{Group, GroupBy, GroupByError};
+pub use group_by::{GroupBy, GroupByError, TagGroup};
 pub use in_use::{InUse, InUseError};
-pub use journal::{Entry, Journal, JournalError, Outcome, SCHEMA as JOURNAL_SCHEMA, Told};
-pub use other_packages::{Elsewhere, Shared, Unselected};
-pub use package::{Info, Loss, ManifestId, Package, PartId, Restored, Row, State};
-pub use plan::{PackagePlan, PackageState, Plan, SCHEMA, Summary, Version};
+pub use journal::{
+    DeletionEntry, DeletionHistory, DeletionJournal, DeletionJournalError, RowOutcome,
+    SCHEMA as JOURNAL_SCHEMA,
+};
+pub use other_packages::{Elsewhere, SharedDigests, Unselected};
+pub use package::{Info, Loss, ManifestId, ManifestState, Package, PartId, Restored, Row};
+pub use plan::{PackagePlan, PackageState, Plan, PlanSummary, PlannedRow, SCHEMA};
 pub use planning::{Undated, plan, undated};
-pub use policy::{Fate, Pattern, Policy, RankBy, Rule};
+pub use policy::{Pattern, Policy, RankBy, Rule, Unneeded};
 pub use policy_text::{PolicyText, RuleText};
 #[cfg(feature = "remote")]
 pub use push_times::{PushTime, PushTimes, PushTimesError, SCHEMA as PUSH_TIMES_SCHEMA};
-pub use reason::{ImageTags, Part, Reason, RuleName};
+pub use reason::{ImagePart, ImageTags, Reason, RuleName};
 pub use record::{
     Record, RecordError, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA as INVENTORY_SCHEMA,
 };
@@ -106,7 +109,8 @@ pub use refusal::{Refusal, Reversal};
 pub use registry::RegistrySource;
 #[cfg(feature = "remote")]
 pub use server::{
-    Armed, DeleteError, Deleted, Doomed, Incomplete, Listed, Listing, Permission, Reader, Unanswered, Writer,
+    DeleteError, Deletion, Incomplete, ListedRow, Listing, Permission, PlannedDeletion, Reader, Unanswered,
+    WriteAccess, Writer,
 };
 pub use skip::Skip;
 pub use source::{Source, SourceKind};
@@ -114,6 +118,6 @@ pub use source::{Source, SourceKind};
 pub use stays::{Drift, WhyHalted, WhyStays, WhyUnread, WhyWorse};
 pub use undecided::{Undecided, UndecidedImages};
 #[cfg(feature = "remote")]
-pub use undo::{UndoState, Undone, undo};
+pub use undo::{RowUndoState, UndoneRow, undo};
 #[cfg(any(feature = "remote", feature = "storage"))]
 pub use verified::{Expected, PlanError, VerifiedPlan};

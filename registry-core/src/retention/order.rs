@@ -9,15 +9,15 @@ use std::collections::{HashMap, HashSet};
 use super::decision::Action;
 use super::follow::followed;
 use super::package::{ManifestId, Package};
-use super::plan::{PackagePlan, Version};
+use super::plan::{PackagePlan, PlannedRow};
 use crate::graph::walk;
 use crate::oci::Digest;
 
 /// One manifest, with all its rows that go.
 #[derive(Debug)]
-pub(super) struct Step {
+pub(super) struct DeletionStep {
     pub(super) digest: Digest,
-    pub(super) rows: Vec<Version>,
+    pub(super) rows: Vec<PlannedRow>,
     /// Steps, by number, that must be confirmed before this one; all of them are earlier.
     pub(super) after: Vec<usize>,
 }
@@ -26,13 +26,13 @@ pub(super) struct Step {
 #[derive(Default)]
 struct Waiting {
     digests: Vec<Digest>,
-    rows: Vec<Vec<Version>>,
+    rows: Vec<Vec<PlannedRow>>,
     after: Vec<Vec<usize>>,
     of: HashMap<ManifestId, usize>,
 }
 
 /// The steps of a package, and what no order can be found for: it stays.
-pub(super) fn steps(planned: &PackagePlan, package: &Package) -> (Vec<Step>, Vec<Version>) {
+pub(super) fn steps(planned: &PackagePlan, package: &Package) -> (Vec<DeletionStep>, Vec<PlannedRow>) {
     let mut waiting = Waiting::new(planned, package);
     let doomed = waiting.digests.len();
     waiting.link(package);
@@ -48,7 +48,7 @@ pub(super) fn steps(planned: &PackagePlan, package: &Package) -> (Vec<Step>, Vec
     let key = |number: usize| (has_rows(number), Reverse(number));
     let order = walk::parents_first(all.len(), &all, |number| before[number].iter().copied(), key);
     let mut numbers: Vec<Option<usize>> = vec![None; all.len()];
-    let mut steps: Vec<Step> = Vec::new();
+    let mut steps: Vec<DeletionStep> = Vec::new();
     for number in order {
         if !has_rows(number) && before[number].is_empty() {
             continue;
@@ -56,7 +56,7 @@ pub(super) fn steps(planned: &PackagePlan, package: &Package) -> (Vec<Step>, Vec
         numbers[number] = Some(steps.len());
         let after = waiting.after[number].iter().filter_map(|other| numbers[*other]).collect();
         let rows = std::mem::take(&mut waiting.rows[number]);
-        steps.push(Step { digest: waiting.digests[number], rows, after });
+        steps.push(DeletionStep { digest: waiting.digests[number], rows, after });
     }
     // A circle cannot come from hashes; names of signatures could make one.
     (steps, waiting.rows.into_iter().flatten().collect())

@@ -27,7 +27,7 @@ pub struct Elsewhere {
 pub struct Unselected {
     /// Digests of this package that they list, or name in an index that was read.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub shared: BTreeMap<Digest, Shared>,
+    pub shared: BTreeMap<Digest, SharedDigests>,
     /// How many of them have tags that were not read, so that what these name is not known.
     #[serde(default)]
     pub unread: u64,
@@ -37,7 +37,7 @@ pub struct Unselected {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Shared {
+pub struct SharedDigests {
     /// Rows of the digest.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub rows: Vec<u64>,

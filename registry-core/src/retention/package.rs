@@ -13,7 +13,7 @@ use super::copied::CopiedTimes;
 use super::other_packages::{Elsewhere, Unselected};
 use crate::graph::walk::Numbered;
 use crate::graph::{DigestTable, NodeId};
-use crate::oci::manifest::{Kind, Role};
+use crate::oci::manifest::{Kind, ReferenceRole};
 use crate::oci::{Digest, Manifest, MediaType};
 
 /// A manifest's number in its package.
@@ -95,7 +95,7 @@ impl fmt::Display for Loss {
 
 /// What is known of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum State {
+pub enum ManifestState {
     /// Nobody asked for it.
     #[default]
     Unasked,
@@ -152,7 +152,7 @@ pub struct Package {
     /// What packages that were not selected have to do with its digests.
     pub unselected: Option<Unselected>,
     digests: DigestTable,
-    states: Vec<State>,
+    states: Vec<ManifestState>,
     parts: DigestTable,
     unlinked: HashSet<ManifestId>,
     /// Rows that an undo put back, by name.
@@ -177,7 +177,7 @@ impl Package {
     pub fn intern(&mut self, digest: &Digest) -> ManifestId {
         let node = self.digests.intern(digest);
         if node.index() == self.states.len() {
-            self.states.push(State::Unasked);
+            self.states.push(ManifestState::Unasked);
         }
         ManifestId(node)
     }
@@ -193,13 +193,13 @@ impl Package {
     }
 
     /// What is known of a manifest.
-    pub fn state(&self, manifest: ManifestId) -> &State {
+    pub fn state(&self, manifest: ManifestId) -> &ManifestState {
         &self.states[manifest.index()]
     }
 
     /// A manifest that was read.
     pub fn info(&self, manifest: ManifestId) -> Option<&Info> {
-        if let State::Present(info) = self.state(manifest) { Some(info) } else { None }
+        if let ManifestState::Present(info) = self.state(manifest) { Some(info) } else { None }
     }
 
     /// Manifests that this one needs, or may need; none of one that was not read.
@@ -231,7 +231,7 @@ impl Package {
 
     /// Files a manifest that is not there.
     pub fn set_absent(&mut self, manifest: ManifestId) {
-        self.states[manifest.index()] = State::Absent;
+        self.states[manifest.index()] = ManifestState::Absent;
     }
 
     /// Tells of a manifest that is not there that only its link is lost.
@@ -246,7 +246,7 @@ impl Package {
 
     /// Files a manifest that could not be read.
     pub fn set_unknown(&mut self, manifest: ManifestId, why: impl Into<Box<str>>) {
-        self.states[manifest.index()] = State::Unknown(why.into());
+        self.states[manifest.index()] = ManifestState::Unknown(why.into());
     }
 
     /// Files the bytes of a manifest. What they reference gets numbers; a manifest that cannot be parsed is unknown,
@@ -284,11 +284,11 @@ impl Package {
             let descriptor = &reference.descriptor;
             let given = descriptor.media_type.as_ref().map(MediaType::as_str);
             info.is_cache |= given == Some(CACHE_CONFIG);
-            info.is_chart |= reference.role == Role::Config && given == Some(CHART_CONFIG);
+            info.is_chart |= reference.role == ReferenceRole::Config && given == Some(CHART_CONFIG);
             let Some(digest) = descriptor.digest else { continue };
             match reference.role {
-                Role::Child => info.children.push(self.intern(&digest)),
-                Role::Config | Role::Layer => {
+                ReferenceRole::Child => info.children.push(self.intern(&digest)),
+                ReferenceRole::Config | ReferenceRole::Layer => {
                     let size = u64::try_from(descriptor.size).unwrap_or(0);
                     info.parts.push(self.intern_part(&digest, size));
                 }
@@ -296,13 +296,13 @@ impl Package {
         }
         info.children.shrink_to_fit();
         info.parts.shrink_to_fit();
-        self.states[manifest.index()] = State::Present(Box::new(info));
+        self.states[manifest.index()] = ManifestState::Present(Box::new(info));
     }
 
     /// Files a schema 1 manifest of which the bytes are another signature of what was pushed.
     pub fn set_signed_anew(&mut self, manifest: ManifestId, media_type: &str, bytes: &[u8]) {
         self.set_bytes(manifest, media_type, bytes);
-        if let Some(State::Present(info)) = self.states.get_mut(manifest.index()) {
+        if let Some(ManifestState::Present(info)) = self.states.get_mut(manifest.index()) {
             info.is_signed_anew = true;
         }
     }
@@ -349,7 +349,7 @@ impl Package {
 
     /// Files when an image was built.
     pub fn set_built_at(&mut self, manifest: ManifestId, at: Option<Timestamp>) {
-        if let Some(State::Present(info)) = self.states.get_mut(manifest.index()) {
+        if let Some(ManifestState::Present(info)) = self.states.get_mut(manifest.index()) {
             info.built_at = at;
         }
     }

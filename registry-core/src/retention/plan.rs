@@ -37,7 +37,7 @@ pub struct Plan {
     /// Packages by name.
     pub packages: Vec<PackagePlan>,
     /// Sums.
-    pub summary: Summary,
+    pub summary: PlanSummary,
 }
 
 /// Whether a package was decided.
@@ -87,13 +87,13 @@ pub struct PackagePlan {
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub undecided: Vec<UndecidedImages>,
     /// Rows of its listing, newest first.
-    pub versions: Vec<Version>,
+    pub versions: Vec<PlannedRow>,
 }
 
 /// What becomes of one row of a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Version {
+pub struct PlannedRow {
     /// The tag, or the digest.
     pub version: String,
     /// The server's number for this row.
@@ -134,7 +134,7 @@ pub struct Version {
 /// Sums over all packages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Summary {
+pub struct PlanSummary {
     /// Packages looked at.
     pub packages: u64,
     /// Images that stay.
@@ -180,7 +180,7 @@ impl Plan {
             source: &'a Source,
             policy: &'a PolicyText,
             packages: &'a [PackagePlan],
-            summary: Summary,
+            summary: PlanSummary,
         }
         digest_of(&Unsealed {
             schema: &self.schema,

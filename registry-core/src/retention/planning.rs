@@ -8,7 +8,7 @@ use super::bytes::Reclaim;
 use super::decide::{self, decide, decide_among};
 use super::decision::{self, Action, Decision, NotPlanned};
 use super::package::Package;
-use super::plan::{PackagePlan, PackageState, Plan, SCHEMA, Summary, Version, digest_of};
+use super::plan::{PackagePlan, PackageState, Plan, PlanSummary, PlannedRow, SCHEMA, digest_of};
 use super::policy::Policy;
 use super::policy_text::PolicyText;
 use super::reason::Reason;
@@ -28,9 +28,9 @@ pub fn plan(
     tool_version: &str,
 ) -> Plan {
     let mut reclaim = Reclaim::default();
-    let mut forecast = (source.kind == SourceKind::Forgejo).then(|| Forecast::new(policy));
+    let mut forecast = (source.kind == SourceKind::Forgejo).then(|| CollectorForecast::new(policy));
     let mut number = 0;
-    let mut one = |package: &Package, decision: Decision, forecast: &mut Option<Forecast>| {
+    let mut one = |package: &Package, decision: Decision, forecast: &mut Option<CollectorForecast>| {
         reclaim.add(package, &decision);
         if let Some(forecast) = forecast {
             forecast.add(number, package, &decision);
@@ -71,9 +71,9 @@ pub fn plan(
     packages.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
     let packages: Vec<PackagePlan> = packages.into_iter().map(|(package, _)| package).collect();
     let reclaimable_bytes = if is_capped { 0 } else { reclaim.bytes() };
-    let mut summary = Summary { reclaimable_bytes, ..Summary::default() };
+    let mut summary = PlanSummary { reclaimable_bytes, ..PlanSummary::default() };
     packages.iter().for_each(|package| summary.add(package));
-    let text = PolicyText::of(policy);
+    let text = PolicyText::from_policy(policy);
     let mut plan = Plan {
         schema: SCHEMA.into(),
         tool_version: tool_version.into(),
@@ -90,14 +90,14 @@ pub fn plan(
 }
 
 /// What the server's own collector takes after a plan.
-struct Forecast {
+struct CollectorForecast {
     undo_window: bool,
     decided: Collector,
     /// The same if nothing goes anywhere, where a plan may be refused as a whole.
     if_capped: Option<Collector>,
 }
 
-impl Forecast {
+impl CollectorForecast {
     fn new(policy: &Policy) -> Self {
         Self {
             undo_window: policy.undo_window,
@@ -195,7 +195,7 @@ fn package_plan(package: &Package, decision: &Decision, source: &Source, policy:
     };
     let parents = package.parents();
     let undoable = undoable(package, decision, source, policy);
-    let version = |(at, (row, verdict)): (usize, (&super::Row, &super::Verdict))| {
+    let version = |(at, (row, verdict)): (usize, (&super::Row, &super::RowDecision))| {
         let info = row.manifest.and_then(|manifest| package.info(manifest));
         let mut named: Vec<Digest> = row
             .manifest
@@ -207,7 +207,7 @@ fn package_plan(package: &Package, decision: &Decision, source: &Source, policy:
         named.sort_unstable();
         named.shrink_to_fit();
         let why = why(row, verdict, source.kind);
-        Version {
+        PlannedRow {
             version: row.version.to_string(),
             id: row.id,
             digest: row.manifest.map(|manifest| package.digest(manifest)),
@@ -240,7 +240,7 @@ fn package_plan(package: &Package, decision: &Decision, source: &Source, policy:
 }
 
 /// Why a row stays or goes. On a tree the links of what goes are moved with it, and no collector is waited for.
-fn why(row: &super::Row, verdict: &super::Verdict, kind: SourceKind) -> Vec<Reason> {
+fn why(row: &super::Row, verdict: &super::RowDecision, kind: SourceKind) -> Vec<Reason> {
     let is_link = kind == SourceKind::Layout && !row.is_tag();
     let one = |reason: &Reason| match reason {
         Reason::LeftToCollector { part, image } if is_link => {
@@ -255,7 +255,7 @@ fn in_words(why: &[Reason]) -> Vec<String> {
     why.iter().map(Reason::to_string).collect()
 }
 
-impl Summary {
+impl PlanSummary {
     fn add(&mut self, package: &PackagePlan) {
         let count =
             |action: Action| package.versions.iter().filter(|row| row.action == action).count() as u64;

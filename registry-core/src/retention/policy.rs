@@ -6,7 +6,7 @@ use globset::GlobMatcher;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::group_by::{Group, GroupBy};
+use super::group_by::{GroupBy, TagGroup};
 use super::in_use::InUse;
 use super::package::{Package, Row};
 use super::reason::Reason;
@@ -29,7 +29,7 @@ pub enum RankBy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Fate {
+pub enum Unneeded {
     /// They are reported and stay.
     #[default]
     Leave,
@@ -85,7 +85,7 @@ pub struct Rule {
 
 impl Rule {
     /// Whether a tag of a package that the rule covers belongs to it, and to which of its groups.
-    fn group(&self, tag: &str) -> Option<Option<Group>> {
+    fn group(&self, tag: &str) -> Option<Option<TagGroup>> {
         if !self.tags.is_match(tag) {
             return None;
         }
@@ -121,9 +121,9 @@ pub struct Policy {
     /// What runs somewhere.
     pub in_use: InUse,
     /// What becomes of manifests that no tag reaches.
-    pub untagged: Fate,
+    pub untagged: Unneeded,
     /// What becomes of signatures whose subject is gone.
-    pub orphan_signatures: Fate,
+    pub orphan_signatures: Unneeded,
     /// Younger than so many seconds, nothing untagged and no orphaned signature goes.
     pub grace: u64,
     /// Most images that a run may delete.
@@ -154,8 +154,8 @@ impl Default for Policy {
             rules: Vec::new(),
             packages: Vec::new(),
             in_use: InUse::default(),
-            untagged: Fate::Leave,
-            orphan_signatures: Fate::Leave,
+            untagged: Unneeded::Leave,
+            orphan_signatures: Unneeded::Leave,
             grace: 24 * 3600,
             max_delete: None,
             max_delete_percent: None,
@@ -183,7 +183,7 @@ impl Policy {
     }
 
     /// The rule that a tag belongs to, by number from 0, and its group there.
-    pub(super) fn rule_of(&self, package: &str, tag: &str) -> Option<(usize, Option<Group>)> {
+    pub(super) fn rule_of(&self, package: &str, tag: &str) -> Option<(usize, Option<TagGroup>)> {
         let rules = self.rules.iter().enumerate().filter(|(_, rule)| rule.package.is_match(package));
         rules.filter_map(|(number, rule)| Some((number, rule.group(tag)?))).next()
     }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::{Fate, Pattern, Policy, RankBy, Rule};
+use super::policy::{Pattern, Policy, RankBy, Rule, Unneeded};
 
 /// The policy of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,10 +34,10 @@ pub struct PolicyText {
     pub in_use: Option<String>,
     /// What becomes of manifests that no tag reaches, when they are not left.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub untagged: Option<Fate>,
+    pub untagged: Option<Unneeded>,
     /// What becomes of signatures whose subject is gone, when they are not left.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub orphan_signatures: Option<Fate>,
+    pub orphan_signatures: Option<Unneeded>,
     /// Younger than so many seconds nothing untagged goes, when not 24 hours.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub grace_seconds: Option<u64>,
@@ -88,7 +88,7 @@ pub struct RuleText {
 
 impl PolicyText {
     /// What a policy says.
-    pub fn of(policy: &Policy) -> Self {
+    pub fn from_policy(policy: &Policy) -> Self {
         let usual = Policy::default();
         let texts = |patterns: &[Pattern]| patterns.iter().map(|one| one.as_str().to_owned()).collect();
         let rule = |rule: &Rule| RuleText {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::package::Restored;
 use super::record::{Record, RecordedVersion};
-use super::undo::{UndoState, Undone};
+use super::undo::{RowUndoState, UndoneRow};
 use crate::oci::Digest;
 
 /// The name of this shape.
@@ -81,7 +81,7 @@ impl Default for PushTimes {
 }
 
 /// What tells rows of all packages apart: owner, package, version.
-type Place = (Option<String>, String, String);
+type RowKey = (Option<String>, String, String);
 
 impl PushTimes {
     /// Reads push times.
@@ -100,12 +100,12 @@ impl PushTimes {
     /// those of which that is not known. With rows of which nothing is known yet ([`Undone::expected`]) it is what has to be
     /// written down before the undo changes anything, so that a run after one that was ended at once knows them too.
     #[must_use]
-    pub fn with(&self, owner: Option<&str>, undone: &[Undone], at: Timestamp) -> Self {
+    pub fn with(&self, owner: Option<&str>, undone: &[UndoneRow], at: Timestamp) -> Self {
         let owner = owner.map(str::to_lowercase);
-        let place = |owner: Option<String>, package: &str, version: &str| -> Place {
+        let place = |owner: Option<String>, package: &str, version: &str| -> RowKey {
             (owner, package.to_owned(), version.to_owned())
         };
-        let mut all: BTreeMap<Place, PushTime> = BTreeMap::new();
+        let mut all: BTreeMap<RowKey, PushTime> = BTreeMap::new();
         for time in &self.times {
             let owner = time.owner.as_deref().map(str::to_lowercase);
             all.insert(place(owner, &time.package, &time.version), time.clone());
@@ -174,7 +174,12 @@ impl PushTime {
 }
 
 /// What is to be written down of a row; `None` when what is known of it stays as it is.
-fn settled(known: Option<&PushTime>, owner: Option<&str>, row: &Undone, at: Timestamp) -> Option<PushTime> {
+fn settled(
+    known: Option<&PushTime>,
+    owner: Option<&str>,
+    row: &UndoneRow,
+    at: Timestamp,
+) -> Option<PushTime> {
     // A row that an earlier undo had put back has its original time there, and the time of that undo in the journal where
     // the run did not know better.
     let earlier = known.filter(|known| known.id.is_some() && known.id == row.id);
@@ -191,8 +196,8 @@ fn settled(known: Option<&PushTime>, owner: Option<&str>, row: &Undone, at: Time
         restored_at: Some(at),
     };
     match &row.state {
-        UndoState::Restored => Some(time(row.now)),
-        UndoState::Unknown(_) => {
+        RowUndoState::Restored => Some(time(row.now)),
+        RowUndoState::Unknown(_) => {
             // It is back already: of that row more is known.
             let is_back = known.is_some_and(|known| {
                 earlier.is_none()
@@ -201,13 +206,13 @@ fn settled(known: Option<&PushTime>, owner: Option<&str>, row: &Undone, at: Time
             });
             (!is_back).then(|| time(None))
         }
-        UndoState::Back => {
+        RowUndoState::Back => {
             // An undo that was ended in the middle put it back.
             let pending = known.filter(|known| {
                 known.id.is_none() && known.restored_at.is_some() && known.digest == row.digest
             })?;
             Some(PushTime { id: row.now, ..pending.clone() })
         }
-        UndoState::There | UndoState::Taken | UndoState::Lost(_) | UndoState::NotTried => None,
+        RowUndoState::There | RowUndoState::Taken | RowUndoState::Lost(_) | RowUndoState::NotTried => None,
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use semver::Version;
 
 use super::built::is_date;
-use super::images::{Class, Image, ImageId, Images};
+use super::images::{Class, ImageId, Images, TaggedImage};
 use super::package::Package;
 use super::policy::{Policy, RankBy, is_young};
 use super::reason::{Reason, RuleName};
@@ -16,7 +16,7 @@ use super::undecided::Undecided;
 
 /// What images are ranked by; only keys of one kind are ever compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Key {
+pub(super) enum RankKey {
     /// When a tag was pushed, and the row's number.
     Pushed(Timestamp, Option<u64>),
     /// The number that is all that a tag spells: a build, a date, a revision of which every digit happens to be decimal. It may
@@ -28,7 +28,7 @@ pub(super) enum Key {
     Built(Timestamp),
 }
 
-impl Key {
+impl RankKey {
     /// Whether this is known to be lower than another. Build metadata orders nothing (semver 2.0.0, 10).
     fn is_below(&self, other: &Self) -> bool {
         match (self, other) {
@@ -61,7 +61,7 @@ pub(super) struct Ranking {
     /// The rule, with the group; `None` for the only one.
     pub(super) rule: Option<RuleName>,
     /// Images with their keys, best first.
-    pub(super) order: Vec<(ImageId, Key)>,
+    pub(super) order: Vec<(ImageId, RankKey)>,
     places: HashMap<ImageId, usize>,
     pub(super) keep_within: Option<u64>,
     /// Whether tags of it are numbers alone and others are versions with dots: then numbers take no place.
@@ -85,23 +85,23 @@ impl Ranking {
     }
 
     /// Whether so many images stay by rank that `key` is below all of them.
-    pub(super) fn lets_go_below(&self, key: &Key) -> bool {
+    pub(super) fn lets_go_below(&self, key: &RankKey) -> bool {
         let keep = self.keep as usize;
         self.order.len() >= keep && self.order.iter().take(keep).all(|(_, kept)| key.is_below(kept))
     }
 
     /// Sets the order right, and how many of it stay.
     fn seal(&mut self, digest: impl Fn(ImageId) -> crate::oci::Digest) {
-        let dotted = self.order.iter().filter(|(_, key)| matches!(key, Key::Version(_))).count();
+        let dotted = self.order.iter().filter(|(_, key)| matches!(key, RankKey::Version(_))).count();
         self.is_mixed |= dotted > 0 && dotted < self.order.len();
         if self.is_mixed {
-            self.order.retain(|(_, key)| !matches!(key, Key::Number(_)));
+            self.order.retain(|(_, key)| !matches!(key, RankKey::Number(_)));
         }
         self.order.sort_by_cached_key(|(id, key)| (Reverse(key.clone()), digest(*id)));
         self.places = self.order.iter().zip(1..).map(|((id, _), place)| (*id, place)).collect();
         let keep = (self.keep as usize).min(self.order.len());
         let (kept, rest) = self.order.split_at(keep);
-        let same = |last: &Key| rest.iter().take_while(|(_, key)| key.is_same_version(last)).count();
+        let same = |last: &RankKey| rest.iter().take_while(|(_, key)| key.is_same_version(last)).count();
         self.stay = keep + kept.last().map_or(0, |(_, last)| same(last));
     }
 }
@@ -114,7 +114,7 @@ pub(super) struct Rules<'p> {
     /// By row: the ranking that its tag belongs to.
     of_row: Vec<Option<usize>>,
     /// By row: what it is ranked by; `None` when it cannot be.
-    keys: Vec<Option<Key>>,
+    keys: Vec<Option<RankKey>>,
     /// By row: whether its tag is the first number of a version that another tag of its image spells in the same ranking.
     aliases: Vec<bool>,
 }
@@ -170,17 +170,17 @@ impl<'p> Rules<'p> {
     }
 
     /// `1` beside `1.2.0` on one image names the newest 1.x, and says nothing more about it.
-    fn note_aliases(&mut self, image: &Image) {
+    fn note_aliases(&mut self, image: &TaggedImage) {
         let first = |version: &Version| version.major;
         let dotted: HashSet<(usize, u64)> = image
             .ranking()
             .filter_map(|row| match (self.of_row[row], &self.keys[row]) {
-                (Some(ranking), Some(Key::Version(version))) => Some((ranking, first(version))),
+                (Some(ranking), Some(RankKey::Version(version))) => Some((ranking, first(version))),
                 _ => None,
             })
             .collect();
         for row in image.ranking() {
-            if let (Some(ranking), Some(Key::Number(number))) = (self.of_row[row], &self.keys[row]) {
+            if let (Some(ranking), Some(RankKey::Number(number))) = (self.of_row[row], &self.keys[row]) {
                 self.aliases[row] = dotted.contains(&(ranking, first(number)));
             }
         }
@@ -188,8 +188,8 @@ impl<'p> Rules<'p> {
 
     /// Takes an image into the ranking of each of its unprotected tags, by the best of its keys there. Where one of these
     /// cannot be ranked it takes no place in that ranking: it stays and is not counted.
-    fn rank(&mut self, id: ImageId, image: &Image) {
-        let mut best: BTreeMap<usize, Option<Key>> = BTreeMap::new();
+    fn rank(&mut self, id: ImageId, image: &TaggedImage) {
+        let mut best: BTreeMap<usize, Option<RankKey>> = BTreeMap::new();
         for row in image.ranking().filter(|row| !self.aliases[*row]) {
             let (Some(number), key) = (self.of_row[row], &self.keys[row]) else { continue };
             let Some(known) = best.get_mut(&number) else {
@@ -197,8 +197,8 @@ impl<'p> Rules<'p> {
                 continue;
             };
             match (&known, key) {
-                (Some(Key::Version(_)), Some(Key::Number(_)))
-                | (Some(Key::Number(_)), Some(Key::Version(_))) => {
+                (Some(RankKey::Version(_)), Some(RankKey::Number(_)))
+                | (Some(RankKey::Number(_)), Some(RankKey::Version(_))) => {
                     self.rankings[number].is_mixed = true;
                     *known = known.take().min(key.clone());
                 }
@@ -225,17 +225,17 @@ impl<'p> Rules<'p> {
     }
 
     /// What a row of an image is ranked by; `None` when it cannot be.
-    pub(super) fn key_of(&self, row: usize) -> Option<&Key> {
+    pub(super) fn key_of(&self, row: usize) -> Option<&RankKey> {
         self.keys.get(row)?.as_ref()
     }
 
     /// Whether every tag that would rank an image can: one that is no version keeps it out of every ranking.
-    fn can_rank(&self, image: &Image) -> bool {
+    fn can_rank(&self, image: &TaggedImage) -> bool {
         self.policy.rank_by != RankBy::Semver || image.ranking().all(|row| self.keys[row].is_some())
     }
 
     /// Why the ranking that a row belongs to does not decide about its image, if it does not.
-    fn undecided(&self, id: ImageId, image: &Image, row: usize) -> Option<Undecided> {
+    fn undecided(&self, id: ImageId, image: &TaggedImage, row: usize) -> Option<Undecided> {
         let ranking = &self.rankings[self.of_row(row)?];
         let Some(place) = ranking.place(id) else {
             return Some(match self.policy.rank_by {
@@ -249,15 +249,15 @@ impl<'p> Rules<'p> {
     }
 
     /// Why one of the rankings that an image belongs to does not decide about it, if one does not.
-    pub(super) fn cause(&self, id: ImageId, image: &Image) -> Option<Undecided> {
+    pub(super) fn cause(&self, id: ImageId, image: &TaggedImage) -> Option<Undecided> {
         image.ranking().find_map(|row| self.undecided(id, image, row))
     }
 
     /// The tag for which an image takes no place in a ranking.
-    fn culprit(&self, image: &Image, ranking: usize, why: Undecided) -> Option<usize> {
+    fn tag_without_place(&self, image: &TaggedImage, ranking: usize, why: Undecided) -> Option<usize> {
         image.ranking().filter(|row| self.of_row(*row) == Some(ranking)).find(|row| match why {
             Undecided::NumberAmongVersions => {
-                matches!(self.keys[*row], Some(Key::Number(_))) && !self.aliases[*row]
+                matches!(self.keys[*row], Some(RankKey::Number(_))) && !self.aliases[*row]
             }
             _ => self.keys[*row].is_none(),
         })
@@ -268,7 +268,7 @@ impl<'p> Rules<'p> {
         &self,
         package: &Package,
         id: ImageId,
-        image: &Image,
+        image: &TaggedImage,
         now: Timestamp,
     ) -> Result<Vec<Reason>, Vec<Reason>> {
         let (mut keeps, mut goes, mut seen) = (Vec::new(), Vec::new(), Vec::new());
@@ -289,7 +289,7 @@ impl<'p> Rules<'p> {
             seen.push(rule);
             match (self.undecided(id, image, at), ranking.place(id)) {
                 (Some(why), _) => {
-                    let tag = self.culprit(image, rule, why).unwrap_or(at);
+                    let tag = self.tag_without_place(image, rule, why).unwrap_or(at);
                     keeps.push(why.reason(&package.rows[tag].version));
                 }
                 (None, Some(place)) if place <= ranking.stay => keeps.push(ranking.newest(place)),
@@ -306,7 +306,7 @@ impl<'p> Rules<'p> {
     pub(super) fn lies_below(
         &self,
         package: &Package,
-        image: &Image,
+        image: &TaggedImage,
         in_rule: Option<usize>,
         now: Timestamp,
     ) -> bool {
@@ -336,21 +336,21 @@ fn ranking(keep: u32, rule: Option<RuleName>, keep_within: Option<u64>) -> Ranki
 }
 
 /// What a row of an image is ranked by; `None` when it cannot be.
-fn key_of(package: &Package, image: &Image, row: usize, by: RankBy) -> Option<Key> {
+fn key_of(package: &Package, image: &TaggedImage, row: usize, by: RankBy) -> Option<RankKey> {
     let row = &package.rows[row];
     match by {
-        RankBy::Pushed => row.created_at.map(|at| Key::Pushed(at, package.first_id(row))),
+        RankBy::Pushed => row.created_at.map(|at| RankKey::Pushed(at, package.first_id(row))),
         RankBy::Semver => {
             let is_chart = package.info(image.manifest).is_some_and(|info| info.is_chart);
             version(&row.version, is_chart)
         }
-        RankBy::Created => package.built_at(image.manifest).filter(|at| is_date(*at)).map(Key::Built),
+        RankBy::Created => package.built_at(image.manifest).filter(|at| is_date(*at)).map(RankKey::Built),
     }
 }
 
 /// A tag as a version: with or without `v`, and with parts left out. A chart's tag has `_` where its version has `+`
 /// (`pkg/registry/util.go @ helm v3.15.0`), for a tag cannot have that sign.
-fn version(tag: &str, is_chart: bool) -> Option<Key> {
+fn version(tag: &str, is_chart: bool) -> Option<RankKey> {
     let text = tag.strip_prefix(['v', 'V']).unwrap_or(tag);
     let text = if is_chart { text.replace('_', "+") } else { text.to_owned() };
     let (core, rest) = text.split_at(text.find(['-', '+']).unwrap_or(text.len()));
@@ -362,19 +362,19 @@ fn version(tag: &str, is_chart: bool) -> Option<Key> {
     }
     let missing = ".0".repeat(3 - parts);
     let version = Version::parse(&format!("{core}{missing}{rest}")).ok()?;
-    Some(if parts == 1 { Key::Number(version) } else { Key::Version(version) })
+    Some(if parts == 1 { RankKey::Number(version) } else { RankKey::Version(version) })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Key, version};
+    use super::{RankKey, version};
 
     #[test]
     fn tags_that_spell_a_version() {
         let text = |tag, is_chart| match version(tag, is_chart)? {
-            Key::Version(version) => Some(version.to_string()),
-            Key::Number(version) => Some(format!("number {version}")),
-            Key::Pushed(..) | Key::Built(_) => None,
+            RankKey::Version(version) => Some(version.to_string()),
+            RankKey::Number(version) => Some(format!("number {version}")),
+            RankKey::Pushed(..) | RankKey::Built(_) => None,
         };
         assert_eq!(text("v1.2", false).as_deref(), Some("1.2.0"));
         assert_eq!(text("1.2.3-rc.1", false).as_deref(), Some("1.2.3-rc.1"));

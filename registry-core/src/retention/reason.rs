@@ -107,14 +107,14 @@ pub enum Reason {
     /// It is part of an image that goes; the row stays for the server's own collector.
     LeftToCollector {
         /// Whether it is the manifest of the image or a child of it.
-        part: Part,
+        part: ImagePart,
         /// The image.
         image: ImageTags,
     },
     /// It is part of an image that goes, and its link goes with the image unless something that stays needs it.
     GoesWithImage {
         /// Whether it is the manifest of the image or a child of it.
-        part: Part,
+        part: ImagePart,
         /// The image.
         image: ImageTags,
     },
@@ -183,7 +183,7 @@ pub enum Reason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Part {
+pub enum ImagePart {
     /// The manifest that the tags of the image name.
     Manifest,
     /// A manifest that the image names, at whatever depth.
@@ -237,7 +237,7 @@ impl fmt::Display for ImageTags {
     }
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for ImagePart {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Manifest => "the manifest of",
@@ -284,8 +284,8 @@ impl fmt::Display for Reason {
             Self::BeyondNewest { rank, keep_last, rule } => {
                 write!(out, "rank {rank}, beyond newest {keep_last}{}", OfRule(rule))
             }
-            Self::ChildOf { parent } => write!(out, "{} {parent}", Part::Child),
-            Self::ManifestOf { image } => write!(out, "{} {image}", Part::Manifest),
+            Self::ChildOf { parent } => write!(out, "{} {parent}", ImagePart::Child),
+            Self::ManifestOf { image } => write!(out, "{} {image}", ImagePart::Manifest),
             Self::LeftToCollector { part, image } => {
                 write!(out, "{part} {image}, which goes; left to the server's collector")
             }

@@ -11,7 +11,7 @@ use crate::registry::{Error, Fetched};
 
 /// A row of a listing, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedRow {
     /// The package, without the owner.
     pub package: String,
     /// The tag, or the digest.
@@ -26,13 +26,13 @@ pub struct Listed {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Listing {
     /// The rows, in no order that means anything.
-    pub rows: Vec<Listed>,
+    pub rows: Vec<ListedRow>,
     /// Packages that have versions which the server cannot list. What it lists of them is among the rows.
     pub incomplete: Vec<Incomplete>,
 }
 
-impl From<Vec<Listed>> for Listing {
-    fn from(rows: Vec<Listed>) -> Self {
+impl From<Vec<ListedRow>> for Listing {
+    fn from(rows: Vec<ListedRow>) -> Self {
         Self { rows, incomplete: Vec::new() }
     }
 }
@@ -67,7 +67,7 @@ impl Unanswered {
 
 /// How a deletion ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deleted {
+pub enum Deletion {
     /// The server deleted it, or may have: an answer to this run's own request was lost.
     Now,
     /// It was gone before this run asked.
@@ -85,7 +85,7 @@ pub enum DeleteError {
 
 /// A row that is to go.
 #[derive(Debug, Clone, Copy)]
-pub struct Doomed<'a> {
+pub struct PlannedDeletion<'a> {
     /// The package.
     pub package: &'a str,
     /// The tag, or the digest.
@@ -122,7 +122,7 @@ pub trait Reader: Sync {
         &self,
         package: &str,
         version: &str,
-    ) -> impl Future<Output = Result<Option<Listed>, Unanswered>> + Send;
+    ) -> impl Future<Output = Result<Option<ListedRow>, Unanswered>> + Send;
 
     /// A manifest by tag or by digest, whole. Its bytes hash to its digest, but for schema 1, which some servers sign anew at
     /// each answer.
@@ -162,7 +162,10 @@ pub trait Reader: Sync {
 /// Changes a server. Only an armed run makes one.
 pub trait Writer: Reader {
     /// Deletes one row. Where it must be tried again, it is read again before.
-    fn delete(&self, doomed: &Doomed<'_>) -> impl Future<Output = Result<Deleted, DeleteError>> + Send;
+    fn delete(
+        &self,
+        doomed: &PlannedDeletion<'_>,
+    ) -> impl Future<Output = Result<Deletion, DeleteError>> + Send;
 
     /// Puts a manifest under a tag or its digest.
     fn put(
@@ -181,12 +184,12 @@ pub trait Writer: Reader {
 
 /// A source that may be changed. Reads as the source in it; what it may do beyond is the source's own [`Writer`].
 #[derive(Debug)]
-pub struct Armed<R> {
+pub struct WriteAccess<R> {
     reader: R,
     stop: Option<Stop>,
 }
 
-impl<R> Armed<R> {
+impl<R> WriteAccess<R> {
     /// Arms a source. Only a run that was told to delete does this.
     pub const fn new(reader: R) -> Self {
         Self { reader, stop: None }
@@ -209,7 +212,7 @@ impl<R> Armed<R> {
     }
 }
 
-impl<R: Reader + Send> Reader for Armed<R> {
+impl<R: Reader + Send> Reader for WriteAccess<R> {
     async fn rows(&self, package: Option<&str>) -> Result<Listing, Unanswered> {
         self.reader.rows(package).await
     }
@@ -218,7 +221,7 @@ impl<R: Reader + Send> Reader for Armed<R> {
         self.reader.unlisted().await
     }
 
-    async fn row(&self, package: &str, version: &str) -> Result<Option<Listed>, Unanswered> {
+    async fn row(&self, package: &str, version: &str) -> Result<Option<ListedRow>, Unanswered> {
         self.reader.row(package, version).await
     }
 

@@ -6,18 +6,18 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::journal::{Entry, Outcome, Told};
+use super::journal::{DeletionEntry, DeletionHistory, RowOutcome};
 use super::record::RecordedManifest;
 use super::server::{Unanswered, Writer};
 use crate::Stop;
 use crate::graph::walk;
-use crate::oci::manifest::Role;
+use crate::oci::manifest::ReferenceRole;
 use crate::oci::{Digest, Manifest};
 
 /// What an undo did to one row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Undone {
+pub struct UndoneRow {
     /// The package.
     pub package: String,
     /// The tag, or the digest.
@@ -35,14 +35,14 @@ pub struct Undone {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub now: Option<u64>,
     /// Whether it is back.
-    pub state: UndoState,
+    pub state: RowUndoState,
 }
 
 /// Whether something is back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum UndoState {
+pub enum RowUndoState {
     /// It was put back now.
     Restored,
     /// It was never gone: the row is the one that was to go.
@@ -59,15 +59,15 @@ pub enum UndoState {
     NotTried,
 }
 
-impl Undone {
+impl UndoneRow {
     /// The rows that an undo of this journal tries to put back, oldest first, before anything of them is known.
-    pub fn expected(told: &Told) -> Vec<Self> {
+    pub fn expected(told: &DeletionHistory) -> Vec<Self> {
         let mut rows: BTreeMap<(&str, &str), (Self, usize)> = BTreeMap::new();
         for (at, entry) in told.entries.iter().enumerate() {
             match entry {
-                Entry::Begin { .. } | Entry::Manifest { .. } => {}
+                DeletionEntry::Begin { .. } | DeletionEntry::Manifest { .. } => {}
                 // Without an outcome nobody knows; putting back what never went changes nothing.
-                Entry::Deleting { package, version, digest, id, created_at } => {
+                DeletionEntry::Deleting { package, version, digest, id, created_at } => {
                     let row = Self {
                         package: package.clone(),
                         version: version.clone(),
@@ -75,13 +75,13 @@ impl Undone {
                         created_at: *created_at,
                         id: *id,
                         now: None,
-                        state: UndoState::Unknown("it was not tried yet".into()),
+                        state: RowUndoState::Unknown("it was not tried yet".into()),
                     };
                     rows.insert((package, version), (row, at));
                 }
-                Entry::Done { package, version, outcome } => match outcome {
-                    Outcome::Deleted | Outcome::Failed => {}
-                    Outcome::AlreadyGone | Outcome::Spared | Outcome::Stopped => {
+                DeletionEntry::Done { package, version, outcome } => match outcome {
+                    RowOutcome::Deleted | RowOutcome::Failed => {}
+                    RowOutcome::AlreadyGone | RowOutcome::Spared | RowOutcome::Stopped => {
                         rows.remove(&(package.as_str(), version.as_str()));
                     }
                 },
@@ -100,17 +100,17 @@ impl Undone {
 type Contents<'t> = BTreeMap<(&'t str, Digest), (usize, &'t RecordedManifest)>;
 
 /// Puts back every row that went, oldest first. Asked to stop ([`Writer::stop`]), it ends with the row under way.
-pub async fn undo(writer: &impl Writer, told: &Told) -> Vec<Undone> {
+pub async fn undo(writer: &impl Writer, told: &DeletionHistory) -> Vec<UndoneRow> {
     let mut contents = Contents::new();
     for (at, entry) in told.entries.iter().enumerate() {
-        if let Entry::Manifest { package, digest, content } = entry {
+        if let DeletionEntry::Manifest { package, digest, content } = entry {
             contents.insert((package, *digest), (at, content));
         }
     }
-    let (mut rows, mut there) = (Undone::expected(told), HashSet::new());
+    let (mut rows, mut there) = (UndoneRow::expected(told), HashSet::new());
     for row in &mut rows {
         if writer.stop().is_some_and(Stop::is_stopped) {
-            row.state = UndoState::NotTried;
+            row.state = RowUndoState::NotTried;
             continue;
         }
         put_back(writer, &contents, &mut there, row).await;
@@ -124,38 +124,42 @@ async fn put_back(
     writer: &impl Writer,
     contents: &Contents<'_>,
     there: &mut HashSet<(String, Digest)>,
-    row: &mut Undone,
+    row: &mut UndoneRow,
 ) {
     let (package, version, digest) = (row.package.clone(), row.version.clone(), row.digest);
     row.state = match is_there(writer, row).await {
         Ok(Some(state)) => state,
-        Err(unanswered) => UndoState::Lost(unanswered.to_string()),
+        Err(unanswered) => RowUndoState::Lost(unanswered.to_string()),
         Ok(None) => match put_children(writer, contents, there, &package, digest).await {
-            Err(unanswered) => UndoState::Lost(unanswered.to_string()),
+            Err(unanswered) => RowUndoState::Lost(unanswered.to_string()),
             Ok(seen) => {
                 let done = put(writer, contents, &package, &version, digest).await;
                 if done.is_ok() {
                     there.extend(seen.into_iter().map(|one| (package.clone(), one)));
                 }
-                came_of(writer, row, done).await
+                put_outcome(writer, row, done).await
             }
         },
     };
 }
 
 /// What has the name of a row, if anything has.
-async fn is_there(writer: &impl Writer, row: &mut Undone) -> Result<Option<UndoState>, Unanswered> {
+async fn is_there(writer: &impl Writer, row: &mut UndoneRow) -> Result<Option<RowUndoState>, Unanswered> {
     let Some(now) = writer.row(&row.package, &row.version).await? else { return Ok(None) };
     row.now = now.id;
     Ok(Some(match writer.head(&row.package, &row.version).await? {
-        Some(digest) if digest == row.digest && row.id.is_some() && row.id == now.id => UndoState::There,
-        Some(digest) if digest == row.digest => UndoState::Back,
-        _ => UndoState::Taken,
+        Some(digest) if digest == row.digest && row.id.is_some() && row.id == now.id => RowUndoState::There,
+        Some(digest) if digest == row.digest => RowUndoState::Back,
+        _ => RowUndoState::Taken,
     }))
 }
 
 /// What came of putting a row: the number that it has now, or whether an answer that did not come was a yes.
-async fn came_of(writer: &impl Writer, row: &mut Undone, done: Result<(), Unanswered>) -> UndoState {
+async fn put_outcome(
+    writer: &impl Writer,
+    row: &mut UndoneRow,
+    done: Result<(), Unanswered>,
+) -> RowUndoState {
     let Err(unanswered) = done else {
         // Sources without numbers have none now either.
         if row.id.is_some()
@@ -163,12 +167,12 @@ async fn came_of(writer: &impl Writer, row: &mut Undone, done: Result<(), Unansw
         {
             row.now = now.and_then(|now| now.id);
         }
-        return UndoState::Restored;
+        return RowUndoState::Restored;
     };
     match is_there(writer, row).await {
-        Ok(Some(UndoState::Back | UndoState::There)) => UndoState::Restored,
-        Ok(_) => UndoState::Lost(unanswered.to_string()),
-        Err(again) => UndoState::Unknown(format!("{unanswered}; then {again}")),
+        Ok(Some(RowUndoState::Back | RowUndoState::There)) => RowUndoState::Restored,
+        Ok(_) => RowUndoState::Lost(unanswered.to_string()),
+        Err(again) => RowUndoState::Unknown(format!("{unanswered}; then {again}")),
     }
 }
 
@@ -184,7 +188,8 @@ async fn put_children(
     let bytes = |one| contents.get(&(package, one)).and_then(|(_, content)| content.bytes());
     let children = |one| {
         let references = bytes(one).map(|bytes| Manifest::parse(bytes).references);
-        let children = references.into_iter().flatten().filter(|reference| reference.role == Role::Child);
+        let children =
+            references.into_iter().flatten().filter(|reference| reference.role == ReferenceRole::Child);
         children.filter_map(|reference| reference.descriptor.digest).filter(is_lacking)
     };
     let root = Some(digest).filter(is_lacking);

@@ -1,11 +1,11 @@
 //! Manifests listed under their digest: which of them go when untagged ones are to be pruned, and what is said of them.
 
 use super::deciding::Deciding;
-use super::decision::{Action, Verdict};
+use super::decision::{Action, RowDecision};
 use super::images::smaller;
-use super::package::{ManifestId, State};
+use super::package::{ManifestId, ManifestState};
 use super::policy::{is_restored, is_young};
-use super::reason::{Part, Reason};
+use super::reason::{ImagePart, Reason};
 
 /// For each row whether it goes: a digest that no root reaches, older than the grace.
 pub(super) fn prune(deciding: &Deciding<'_>) -> Vec<bool> {
@@ -31,7 +31,7 @@ pub(super) fn prune(deciding: &Deciding<'_>) -> Vec<bool> {
     let goes = |row: &super::Row| {
         !row.is_tag()
             && row.manifest.is_some_and(|manifest| {
-                !reached[manifest.index()] && matches!(package.state(manifest), State::Present(_))
+                !reached[manifest.index()] && matches!(package.state(manifest), ManifestState::Present(_))
             })
     };
     rows.iter().map(goes).collect()
@@ -43,14 +43,14 @@ pub(super) fn verdict(
     at: usize,
     staying: &[Option<usize>],
     going: &[Option<usize>],
-) -> Verdict {
+) -> RowDecision {
     let package = deciding.package;
     let row = &package.rows[at];
-    let leave = Verdict::leave;
+    let leave = RowDecision::leave;
     let Some(manifest) = row.manifest else { return leave(Reason::UnreadableDigest) };
     if deciding.pruned[at] {
         let reasons = vec![Reason::Unreached];
-        return Verdict { action: Action::Delete, reasons, if_refused: None, after: Vec::new() };
+        return RowDecision { action: Action::Delete, reasons, if_refused: None, after: Vec::new() };
     }
     let images = &deciding.images;
     let own = images.of_manifest[manifest.index()];
@@ -58,21 +58,21 @@ pub(super) fn verdict(
         let own = own.filter(|id| deciding.gone[*id] == gone);
         let row = smaller(above[manifest.index()], own.and_then(|id| images.newest(id)))?;
         let id = images.of_row[row]?;
-        let part = if Some(id) == own { Part::Manifest } else { Part::Child };
+        let part = if Some(id) == own { ImagePart::Manifest } else { ImagePart::Child };
         Some((part, images.tags(package, id)))
     };
     let part_of = |(part, image)| match part {
-        Part::Manifest => Reason::ManifestOf { image },
-        Part::Child => Reason::ChildOf { parent: image },
+        ImagePart::Manifest => Reason::ManifestOf { image },
+        ImagePart::Child => Reason::ChildOf { parent: image },
     };
     let (stays, goes) = (newest(staying, false), newest(going, true));
     match (stays, goes, package.state(manifest)) {
         (Some(image), ..) => leave(part_of(image)),
         (None, Some((part, image)), _) => {
             let if_refused = Some(vec![part_of((part, image.clone()))]);
-            Verdict { if_refused, ..leave(Reason::LeftToCollector { part, image }) }
+            RowDecision { if_refused, ..leave(Reason::LeftToCollector { part, image }) }
         }
-        (None, None, State::Absent) => leave(Reason::ListedAndAbsent),
+        (None, None, ManifestState::Absent) => leave(Reason::ListedAndAbsent),
         (None, None, _) => leave(Reason::Untagged),
     }
 }

@@ -8,22 +8,22 @@ use registry_fixtures::TreeBuilder;
 use registry_fixtures::random::random_tree;
 
 use super::{Content, LayerAnswer, Presence, Shelf as _};
-use crate::audit::access::{Answer, Lack};
-use crate::collector::{CollectorView, Engine, Stat};
-use crate::graph::{Graph, Link, LinkEntry, NodeId, Oddities, Repository, View};
-use crate::oci::manifest::{MAX_BYTES, Role};
+use crate::audit::access::{ManifestAccess, UnusableBytes};
+use crate::collector::{CollectorView, Engine, LinkStat};
+use crate::graph::{Graph, GraphLink, LinkEntry, NodeId, Oddities, Repository, View};
+use crate::oci::manifest::{MAX_BYTES, ReferenceRole};
 use crate::oci::{Algorithm, Digest};
 use crate::repair::{serves_layer, serves_manifest};
 use crate::retention::RecordedManifest;
 use crate::retention::layout::recorded_manifest;
 use crate::storage::edit::FdEditor;
-use crate::storage::{DiskFolder, OpenOptions, Progress, ScanOptions, Tree, locate};
+use crate::storage::{DiskFolder, OpenOptions, ScanOptions, ScanProgress, Tree, locate};
 
 fn scanned(tree: &TreeBuilder) -> Graph {
     let located = locate(tree.root(), false).registries;
     let open = OpenOptions { follow_symlinks: false, jobs: 1 };
     let scan = ScanOptions { content: true, ..ScanOptions::default() };
-    Tree::open(&located[0], &open).unwrap().scan(&scan, &Progress::default())
+    Tree::open(&located[0], &open).unwrap().scan(&scan, &ScanProgress::default())
 }
 
 #[test]
@@ -47,9 +47,9 @@ fn audit_retention_repair_and_collector_agree_on_what_is_served() {
                 // No server serves what is longer, and nothing here reads it whole.
                 if graph.manifest(node).is_some() && graph.blob(node).size <= MAX_BYTES {
                     let is_served = match view.manifest(node) {
-                        Answer::Served { right, .. } => right,
+                        ManifestAccess::Served { right, .. } => right,
                         // Served, and no client can use it.
-                        Answer::Unreadable(_) => graph.blob(node).content == Content::Right,
+                        ManifestAccess::Unreadable(_) => graph.blob(node).content == Content::Right,
                         _ => false,
                     };
                     let recorded = recorded_manifest(&folder, &graph, repository, digest);
@@ -59,20 +59,26 @@ fn audit_retention_repair_and_collector_agree_on_what_is_served() {
                     manifests[usize::from(is_served)] += 1;
                     let stat = older.manifest(repository, node);
                     match view.manifest(node) {
-                        Answer::Served { .. } | Answer::Unreadable(_) | Answer::WrongBytes => {
-                            assert_eq!(stat, Stat::Found(node), "collector, {}", at());
+                        ManifestAccess::Served { .. }
+                        | ManifestAccess::Unreadable(_)
+                        | ManifestAccess::WrongBytes => {
+                            assert_eq!(stat, LinkStat::Found(node), "collector, {}", at());
                         }
-                        Answer::LinkMismatch { target, .. } => {
+                        ManifestAccess::LinkMismatch { target, .. } => {
                             assert_eq!(stat, found(&graph, target), "collector, {}", at());
                             marked_through_another += 1;
                         }
-                        Answer::LinkInvalid(_) => assert_eq!(stat, Stat::Error, "collector, {}", at()),
-                        Answer::Missing(Lack::Bytes) | Answer::Unknown(_) | Answer::Unasked => {
-                            assert_eq!(stat, Stat::Unknown, "collector, {}", at());
+                        ManifestAccess::LinkInvalid(_) => {
+                            assert_eq!(stat, LinkStat::Error, "collector, {}", at())
+                        }
+                        ManifestAccess::Missing(UnusableBytes::Bytes)
+                        | ManifestAccess::Unknown(_)
+                        | ManifestAccess::Unasked => {
+                            assert_eq!(stat, LinkStat::Unknown, "collector, {}", at());
                         }
                         // No link names it; the layer link of something else leads a collector there, and it marks that.
-                        Answer::Unlinked | Answer::Missing(_) => {
-                            assert_ne!(stat, Stat::Found(node), "collector, {}", at());
+                        ManifestAccess::Unlinked | ManifestAccess::Missing(_) => {
+                            assert_ne!(stat, LinkStat::Found(node), "collector, {}", at());
                         }
                     }
                 }
@@ -85,20 +91,20 @@ fn audit_retention_repair_and_collector_agree_on_what_is_served() {
                     let stat = newer.layer(repository, node);
                     match answer {
                         LayerAnswer::Served(end) | LayerAnswer::WrongAlias(_, end) => {
-                            assert_eq!(stat, Stat::Found(end), "collector, {}", at());
+                            assert_eq!(stat, LinkStat::Found(end), "collector, {}", at());
                         }
                         LayerAnswer::Mismatch(link, target, _) if link == node => {
                             assert_eq!(stat, found(&graph, target), "collector, {}", at());
                         }
                         LayerAnswer::Invalid(link, _) if link == node => {
-                            assert_eq!(stat, Stat::Error, "collector, {}", at());
+                            assert_eq!(stat, LinkStat::Error, "collector, {}", at());
                         }
                         LayerAnswer::Unlinked(link) | LayerAnswer::NoBytes(link) if link == node => {
-                            assert_eq!(stat, Stat::Unknown, "collector, {}", at());
+                            assert_eq!(stat, LinkStat::Unknown, "collector, {}", at());
                         }
-                        LayerAnswer::NoFolder => assert_eq!(stat, Stat::Unknown, "collector, {}", at()),
+                        LayerAnswer::NoFolder => assert_eq!(stat, LinkStat::Unknown, "collector, {}", at()),
                         // What lacks is behind an alias, of which a collector reads the first link only.
-                        _ => assert_ne!(stat, Stat::Error, "collector, {}", at()),
+                        _ => assert_ne!(stat, LinkStat::Error, "collector, {}", at()),
                     }
                 }
             }
@@ -110,8 +116,8 @@ fn audit_retention_repair_and_collector_agree_on_what_is_served() {
 }
 
 /// What a collector finds behind a link that names this.
-fn found(graph: &Graph, target: NodeId) -> Stat {
-    if graph.blob(target).presence == Presence::Present { Stat::Found(target) } else { Stat::Unknown }
+fn found(graph: &Graph, target: NodeId) -> LinkStat {
+    if graph.blob(target).presence == Presence::Present { LinkStat::Found(target) } else { LinkStat::Unknown }
 }
 
 /// Every digest of a registry.
@@ -123,7 +129,7 @@ fn nodes(graph: &Graph) -> impl Iterator<Item = NodeId> + use<> {
 fn parts(graph: &Graph) -> HashSet<NodeId> {
     let manifests = nodes(graph).filter_map(|node| graph.manifest(node));
     let edges = manifests.flat_map(|manifest| graph.edges(manifest));
-    edges.filter(|edge| edge.role != Role::Child).filter_map(|edge| edge.target).collect()
+    edges.filter(|edge| edge.role != ReferenceRole::Child).filter_map(|edge| edge.target).collect()
 }
 
 /// A repository with two images, and the digests of their manifests.
@@ -133,7 +139,7 @@ fn two_images() -> (TreeBuilder, [registry_fixtures::Digest; 2]) {
     (tree, images)
 }
 
-fn answer(graph: &Graph, digest: &registry_fixtures::Digest) -> Answer {
+fn answer(graph: &Graph, digest: &registry_fixtures::Digest) -> ManifestAccess {
     let digest: Digest = digest.as_str().parse().unwrap();
     let node = graph.digests().find(&digest).unwrap();
     View { graph, repository: &graph.repositories[0] }.manifest(node)
@@ -144,7 +150,7 @@ fn a_revision_link_to_another_manifest_sends_that_one() {
     let (mut tree, [one, two]) = two_images();
     tree.break_revision_link_mismatch("app", &one, &two);
     let graph = scanned(&tree);
-    let Answer::LinkMismatch { sent, target } = answer(&graph, &one) else { panic!("no mismatch") };
+    let ManifestAccess::LinkMismatch { sent, target } = answer(&graph, &one) else { panic!("no mismatch") };
     assert_eq!((sent, graph.digest(target).to_string()), (false, two.as_str().to_owned()));
 }
 
@@ -154,7 +160,7 @@ fn a_client_cannot_tell_the_right_bytes_under_another_digest() {
     tree.break_revision_link_mismatch("app", &one, &two);
     std::fs::copy(tree.blob_path(&one), tree.blob_path(&two)).unwrap();
     let graph = scanned(&tree);
-    assert!(matches!(answer(&graph, &one), Answer::LinkMismatch { sent: true, .. }));
+    assert!(matches!(answer(&graph, &one), ManifestAccess::LinkMismatch { sent: true, .. }));
 }
 
 #[test]
@@ -162,26 +168,29 @@ fn a_manifest_that_another_link_names_is_read_before_anything_is_said() {
     let (mut graph, mut repository) = (Graph::default(), Repository::default());
     let [asked, named] = [b"asked".as_slice(), b"named"].map(|text| Digest::of(Algorithm::Sha256, text));
     let [asked, named] = [asked, named].map(|digest| graph.intern(&digest));
-    let link = LinkEntry { node: asked, modified: 0, link: Link::Names(named) };
+    let link = LinkEntry { node: asked, modified: 0, link: GraphLink::Names(named) };
     repository.set_revisions(vec![link]);
     let answer = |graph: &Graph| View { graph, repository: &repository }.manifest(asked);
-    assert_eq!(answer(&graph), Answer::Unasked);
+    assert_eq!(answer(&graph), ManifestAccess::Unasked);
     // A source has seen it, and has not read it as a manifest.
     graph.blob_mut(named).presence = Presence::Present;
-    assert_eq!(answer(&graph), Answer::Unasked);
+    assert_eq!(answer(&graph), ManifestAccess::Unasked);
     graph.blob_mut(named).presence = Presence::Unread;
-    assert!(matches!(answer(&graph), Answer::Unknown(_)));
+    assert!(matches!(answer(&graph), ManifestAccess::Unknown(_)));
 }
 
 #[test]
 fn a_layer_link_answers_for_a_manifest_only_when_it_names_it() {
     let (mut tree, [one, two]) = two_images();
     tree.break_revision_only_as_layer("app", &one);
-    assert!(matches!(answer(&scanned(&tree), &one), Answer::Served { right: true, through_layers: true }));
+    assert!(matches!(
+        answer(&scanned(&tree), &one),
+        ManifestAccess::Served { right: true, through_layers: true }
+    ));
     tree.break_layer_link_mismatch("app", &one, &two);
-    assert_eq!(answer(&scanned(&tree), &one), Answer::Unlinked);
+    assert_eq!(answer(&scanned(&tree), &one), ManifestAccess::Unlinked);
     std::fs::remove_file(tree.blob_path(&one)).unwrap();
-    assert_eq!(answer(&scanned(&tree), &one), Answer::Missing(Lack::Both));
+    assert_eq!(answer(&scanned(&tree), &one), ManifestAccess::Missing(UnusableBytes::Both));
 }
 
 #[test]

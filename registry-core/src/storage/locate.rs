@@ -60,7 +60,7 @@ pub enum LocateError {
 
 /// The registries that a path means.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct LocatedRegistries {
     /// Those that can be opened, ordered by path.
     pub registries: Vec<Located>,
     /// Places where there is, or may be, one that cannot, or that belong to another product. Never empty when `registries` is.
@@ -69,22 +69,22 @@ pub struct Found {
 
 /// Finds the registries that `path` means. Symbolic links in `path` itself are followed; below it only when `follow` says
 /// so.
-pub fn locate(path: &Path, follow: bool) -> Found {
+pub fn locate(path: &Path, follow: bool) -> LocatedRegistries {
     let single = |found: Result<Option<Located>, LocateError>| match found {
-        Ok(Some(located)) => Some(Found { registries: vec![located], errors: Vec::new() }),
+        Ok(Some(located)) => Some(LocatedRegistries { registries: vec![located], errors: Vec::new() }),
         Ok(None) => None,
-        Err(error) => Some(Found { registries: Vec::new(), errors: vec![error] }),
+        Err(error) => Some(LocatedRegistries { registries: Vec::new(), errors: vec![error] }),
     };
     let real = match path.canonicalize() {
         Ok(real) => real,
         Err(error) => {
-            return Found {
+            return LocatedRegistries {
                 registries: Vec::new(),
                 errors: vec![LocateError::Unreadable(path.into(), error)],
             };
         }
     };
-    if let Some(found) = single(one(path, &real, follow)) {
+    if let Some(found) = single(registry_at(path, &real, follow)) {
         return found;
     }
     let mut found = several(path, &real, follow);
@@ -116,17 +116,17 @@ pub fn locate_one(path: &Path) -> Result<Located, LocateError> {
 }
 
 /// The one registry that lies right at a path.
-fn one(path: &Path, real: &Path, follow: bool) -> Result<Option<Located>, LocateError> {
+fn registry_at(path: &Path, real: &Path, follow: bool) -> Result<Option<Located>, LocateError> {
     if !real.is_dir() {
         return Err(LocateError::NoFolder(path.into()));
     }
     std::fs::read_dir(real).map_err(|error| LocateError::Unreadable(path.into(), error))?;
     if let Some(v2) = rootdirectory(real, follow)? {
-        return ours(Located { name: path.into(), v2, root: Some(real.into()) }).map(Some);
+        return refuse_foreign(Located { name: path.into(), v2, root: Some(real.into()) }).map(Some);
     }
     if real.join("blobs").is_dir() || real.join("repositories").is_dir() || real.ends_with(V2) {
         let root = above(real).map(Path::to_path_buf);
-        return ours(Located { name: path.into(), v2: real.into(), root }).map(Some);
+        return refuse_foreign(Located { name: path.into(), v2: real.into(), root }).map(Some);
     }
     Ok(None)
 }
@@ -137,7 +137,7 @@ pub(crate) fn above(v2: &Path) -> Option<&Path> {
 }
 
 /// Refuses what has the place of a registry's tree and belongs to another product.
-fn ours(located: Located) -> Result<Located, LocateError> {
+fn refuse_foreign(located: Located) -> Result<Located, LocateError> {
     match foreign::in_place_of(&located.v2) {
         Some(product) => Err(LocateError::Foreign(located.name, product)),
         None => Ok(located),
@@ -166,8 +166,8 @@ fn rootdirectory(root: &Path, follow: bool) -> Result<Option<PathBuf>, LocateErr
 }
 
 /// Registries in the folders below a path, widest first. What cannot be looked into is said, not passed over.
-fn several(name: &Path, root: &Path, follow: bool) -> Found {
-    let mut found = Found::default();
+fn several(name: &Path, root: &Path, follow: bool) -> LocatedRegistries {
+    let mut found = LocatedRegistries::default();
     let mut queue = VecDeque::from([(PathBuf::new(), 0)]);
     let mut looked = 0;
     while let Some((below, depth)) = queue.pop_front() {
@@ -179,7 +179,7 @@ fn several(name: &Path, root: &Path, follow: bool) -> Found {
         }
         match rootdirectory(&folder, follow) {
             Ok(Some(v2)) => {
-                match ours(Located { name: name.join(&below), v2, root: Some(folder) }) {
+                match refuse_foreign(Located { name: name.join(&below), v2, root: Some(folder) }) {
                     Ok(located) => found.registries.push(located),
                     Err(error) => found.errors.push(error),
                 }

@@ -7,18 +7,18 @@ pub mod folder;
 mod locate;
 
 mod progress;
+mod registry_processes;
 mod scan;
 pub(crate) mod scheduler_state;
-mod serving;
 mod tree;
 
-pub use folder::{Folder, FolderError, Kind, Stat};
+pub use folder::{EntryKind, Folder, FolderError, Stat};
 pub(crate) use locate::V2;
-pub use locate::{Found, LocateError, Located, Product, locate, locate_one};
+pub use locate::{LocateError, Located, LocatedRegistries, Product, locate, locate_one};
 
-pub use progress::{Phase, Progress};
+pub use progress::{Phase, ScanProgress};
+pub use registry_processes::{Job, Serving, is_cache, registry_processes, serves_cache};
 pub use scan::ScanOptions;
-pub use serving::{Job, Serving, is_cache, serves_cache, serving};
 pub use tree::{DiskFolder, OpenOptions, Tree};
 
 use std::path::Path;

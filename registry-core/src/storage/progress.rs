@@ -35,14 +35,14 @@ impl Phase {
 
 /// Counters of a scan under way.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct ScanProgress {
     files: AtomicU64,
     bytes: AtomicU64,
     bytes_total: AtomicU64,
     phase: AtomicU8,
 }
 
-impl Progress {
+impl ScanProgress {
     /// Files seen so far: links read and blobs found.
     pub fn files(&self) -> u64 {
         self.files.load(Ordering::Relaxed)

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::folder::{Folder, Kind};
+use super::folder::{EntryKind, Folder};
 use super::locate::Located;
-use super::progress::Progress;
+use super::progress::ScanProgress;
 use super::scan::{self, ScanOptions};
 use super::scheduler_state;
-use crate::graph::{Doubt, Graph, Oddities, SchedulerFault};
+use crate::graph::{Graph, Oddities, Recheck, SchedulerFault};
 
 /// The best folder of this system.
 #[cfg(target_os = "linux")]
@@ -61,7 +61,7 @@ fn read_state(root: &impl Folder) -> Option<SchedulerFault> {
     let mut bytes = Vec::new();
     let stat =
         root.read(Path::new(scheduler_state::NAME), scheduler_state::MAX_BYTES + 1, &mut bytes).ok()?;
-    let is_whole = stat.kind == Kind::File && bytes.len() <= scheduler_state::MAX_BYTES;
+    let is_whole = stat.kind == EntryKind::File && bytes.len() <= scheduler_state::MAX_BYTES;
     is_whole.then(|| scheduler_state::fault(&bytes)).flatten()
 }
 
@@ -97,7 +97,7 @@ impl<F: Folder> Tree<F> {
 
     /// Reads everything that the audit needs: one read of each link and manifest, one look at each blob.
     /// What cannot be read is noted in the graph; this never fails.
-    pub fn scan(&self, options: &ScanOptions<'_>, progress: &Progress) -> Graph {
+    pub fn scan(&self, options: &ScanOptions<'_>, progress: &ScanProgress) -> Graph {
         self.pool.install(|| {
             let (is_there, fault) = self.scheduler_state();
             let mut graph = scan::scan(&self.v2, options, progress);
@@ -113,20 +113,20 @@ impl<F: Folder> Tree<F> {
     fn scheduler_state(&self) -> (bool, Option<SchedulerFault>) {
         let Some(root) = &self.root else { return (self.has_scheduler_state, None) };
         match root.stat(Path::new(scheduler_state::NAME)).ok().map(|stat| stat.kind) {
-            Some(Kind::File) => (true, read_state(root)),
-            Some(Kind::Folder) => (false, Some(SchedulerFault::NoFile)),
+            Some(EntryKind::File) => (true, read_state(root)),
+            Some(EntryKind::Folder) => (false, Some(SchedulerFault::NoFile)),
             _ => (false, None),
         }
     }
 
     /// Reads again what a question doubts, and puts what is found into the graph.
-    pub fn settle(&self, graph: &mut Graph, doubts: &[Doubt], progress: &Progress) {
-        self.pool.install(|| scan::settle(&self.v2, graph, doubts, self.waits, progress));
+    pub fn settle(&self, graph: &mut Graph, doubts: &[Recheck], progress: &ScanProgress) {
+        self.pool.install(|| scan::recheck(&self.v2, graph, doubts, self.waits, progress));
     }
 
     /// Looks into what a scan noted as out of place, for what a collector would make of it. Of the rest it opens only what
     /// links name as manifests and nobody else needed to read, and the signatures of schema 1.
-    pub fn oddities(&self, graph: &mut Graph, progress: &Progress) -> Oddities {
+    pub fn oddities(&self, graph: &mut Graph, progress: &ScanProgress) -> Oddities {
         self.pool.install(|| scan::oddities(&self.v2, graph, progress))
     }
 

@@ -18,19 +18,20 @@ use self::lock::Lock;
 pub use self::lock::LockError;
 pub(crate) use self::quarantine::{HOME, marker};
 pub use self::quarantine::{
-    MARKER, Marker, Place, PlaceError, SCHEMA as QUARANTINE_SCHEMA, UnusableError, check_place, place, stamp,
+    MARKER, Marker, PlaceError, QuarantinePlace, SCHEMA as QUARANTINE_SCHEMA, UnusableError, check_place,
+    place, stamp,
 };
 pub use self::refusal::WriteRefusal;
 use crate::storage::edit::Editor;
 #[cfg(target_os = "linux")]
 use crate::storage::edit::FdEditor;
-use crate::storage::{Job, Located, Serving, folder_of, serving};
+use crate::storage::{Job, Located, Serving, folder_of, registry_processes};
 
 /// Access to a tree for writing. The lock is given back when this is dropped.
 pub struct TreeWriter {
     editor: Box<dyn Editor>,
     tree: PathBuf,
-    quarantine: Result<Place, PlaceError>,
+    quarantine: Result<QuarantinePlace, PlaceError>,
     access: Access,
     processes: Vec<Serving>,
     now: Timestamp,
@@ -83,7 +84,7 @@ impl TreeWriter {
         let lock = lock(tree, access)?;
         let editor = FdEditor::open_plainly(tree, aside)
             .map_err(|error| WriteRefusal::Reopen(tree.to_owned(), error))?;
-        let quarantine = Ok(Place { base: aside.to_owned(), below: String::new() });
+        let quarantine = Ok(QuarantinePlace { base: aside.to_owned(), below: String::new() });
         let editor = Box::new(editor);
         Ok(Self { editor, tree: tree.to_owned(), quarantine, access, processes, now, _lock: lock })
     }
@@ -101,7 +102,7 @@ impl TreeWriter {
     ///
     /// # Errors
     /// Why not.
-    pub const fn quarantine(&self) -> Result<&Place, &PlaceError> {
+    pub const fn quarantine(&self) -> Result<&QuarantinePlace, &PlaceError> {
         self.quarantine.as_ref()
     }
 
@@ -155,7 +156,7 @@ pub fn check_journal(v2: &Path, journal: &Path) -> Result<(), WriteRefusal> {
 
 /// Processes at work on a tree, when none is in the way.
 fn allowed(v2: &Path, access: Access) -> Result<Vec<Serving>, WriteRefusal> {
-    let mut processes = serving(v2);
+    let mut processes = registry_processes(v2);
     if let Some(at) = processes.iter().position(|one| one.job == Job::Collector) {
         return Err(WriteRefusal::Collector(processes.swap_remove(at)));
     }

@@ -47,7 +47,7 @@ pub fn stamp(at: Timestamp) -> String {
 
 /// Where a quarantine lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct QuarantinePlace {
     /// A folder that is there.
     pub base: PathBuf,
     /// The quarantine's own path below it, of plain names.
@@ -84,7 +84,7 @@ pub enum PlaceError {
 ///
 /// # Errors
 /// When it cannot be there.
-pub fn place(located: &Located, wish: Option<&Path>, at: Timestamp) -> Result<Place, PlaceError> {
+pub fn place(located: &Located, wish: Option<&Path>, at: Timestamp) -> Result<QuarantinePlace, PlaceError> {
     let v2 = located
         .v2
         .canonicalize()
@@ -98,7 +98,7 @@ pub fn place(located: &Located, wish: Option<&Path>, at: Timestamp) -> Result<Pl
                 number += 1;
                 below = format!("{HOME}/{}-{number}", stamp(at));
             }
-            Place { base, below }
+            QuarantinePlace { base, below }
         }
         Some(wish) => wished(wish, &v2)?,
     };
@@ -140,7 +140,7 @@ pub enum UnusableError {
 ///
 /// # Errors
 /// When it cannot be made; what could not be told is none.
-pub fn check_place(place: &Place, v2: &Path) -> Result<(), UnusableError> {
+pub fn check_place(place: &QuarantinePlace, v2: &Path) -> Result<(), UnusableError> {
     let whole = place.base.join(&place.below);
     let Some(folder) = whole.ancestors().find_map(|folder| folder.canonicalize().ok()) else { return Ok(()) };
     let may =
@@ -157,7 +157,7 @@ pub fn check_place(place: &Place, v2: &Path) -> Result<(), UnusableError> {
 }
 
 /// The place that a user names: absent, empty, or a quarantine of an earlier run on the same tree.
-fn wished(wish: &Path, v2: &Path) -> Result<Place, PlaceError> {
+fn wished(wish: &Path, v2: &Path) -> Result<QuarantinePlace, PlaceError> {
     let unusable = |error| PlaceError::Unusable(wish.into(), Arc::new(error));
     // A slash at the end would make a symbolic link look like a folder; `.` and `..` are names of folders that are there.
     let plain: PathBuf = wish.components().collect();
@@ -178,7 +178,7 @@ fn wished(wish: &Path, v2: &Path) -> Result<Place, PlaceError> {
             Err(_) => return Err(PlaceError::Taken(wish.into())),
         },
     }
-    Ok(Place { base, below: below.to_owned() })
+    Ok(QuarantinePlace { base, below: below.to_owned() })
 }
 
 /// Reads the marker of a quarantine.

@@ -8,7 +8,7 @@ use registry_core::audit::{self, AuditOptions};
 use registry_core::collector::{self, Cost, Engine, Forecast};
 use registry_core::graph::{Graph, Oddities};
 use registry_core::path::Place;
-use registry_core::storage::{OpenOptions, Progress, ScanOptions, Tree, locate};
+use registry_core::storage::{OpenOptions, ScanOptions, ScanProgress, Tree, locate};
 use walkdir::WalkDir;
 
 /// A forecast with what it was made from.
@@ -29,11 +29,11 @@ pub fn look_closely(root: &Path, engine: Engine, delete_untagged: bool, strict: 
     let found = locate(root, false);
     let [located] = &found.registries[..] else { panic!("not one tree: {found:?}") };
     let tree = Tree::open(located, &OpenOptions { follow_symlinks: false, jobs: 1 }).unwrap();
-    let progress = Progress::default();
+    let progress = ScanProgress::default();
     let options = AuditOptions::new(Timestamp::MAX);
     let read = || {
         let mut graph = tree.scan(&ScanOptions { strict, ..ScanOptions::default() }, &progress);
-        let audit = audit::settled(&mut graph, "tree", &options, |graph, doubts| {
+        let audit = audit::audit_with_recheck(&mut graph, "tree", &options, |graph, doubts| {
             tree.settle(graph, doubts, &progress);
         });
         (graph, audit)

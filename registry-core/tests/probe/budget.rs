@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use registry_core::probe::{Choosing, State};
+use registry_core::probe::{Choosing, ProbeState};
 use registry_core::registry::{Client, Credentials, Http, Settings};
 use registry_fixtures::registry::{Fault, Profile, Server, World};
 
@@ -33,7 +33,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 
 /// Runs until everything was judged, and gives how many runs that took.
 async fn runs(server: &Server, all: &BTreeSet<(String, String)>, how: &How, most: usize) -> usize {
-    let (mut past, mut met) = (State::new(NAME), BTreeSet::new());
+    let (mut past, mut met) = (ProbeState::new(NAME), BTreeSet::new());
     for number in 1..=most {
         let looked = look(server, &mut past, &how.later(900 * i64::try_from(number).unwrap())).await;
         assert!(how.most.is_none_or(|most| looked.sent <= most), "{} requests", looked.sent);
@@ -87,7 +87,7 @@ async fn bug_a_budget_is_the_most_that_is_sent_repetitions_included() {
             (number % 3 == 0 && ask.path != "/v2/_catalog").then_some(Fault::Status(503))
         });
         let how = How { most: Some(most), retries: 5, ..How::default() };
-        let looked = look(&server, &mut State::new(NAME), &how).await;
+        let looked = look(&server, &mut ProbeState::new(NAME), &how).await;
         assert_eq!(looked.sent, server.log().len() as u64);
         assert!(looked.sent <= most);
         assert!(looked.judgement.audit.findings.is_empty(), "{:?}", looked.story());
@@ -102,7 +102,7 @@ async fn bug_damage_is_told_though_the_budget_ends_before_the_last_tag() {
         let digest = world.tagged("r0", "v0").unwrap().to_owned();
         world.unlink_manifest("r0", &digest);
     });
-    let looked = look(&server, &mut State::new(NAME), &How { most: Some(24), ..How::default() }).await;
+    let looked = look(&server, &mut ProbeState::new(NAME), &How { most: Some(24), ..How::default() }).await;
     assert_eq!(looked.broken(), ["r0:v0"]);
     assert!(looked.judgement.judged.len() < 8);
 }
@@ -115,7 +115,7 @@ async fn bug_a_tag_that_fits_into_no_budget_does_not_keep_others_out() {
         world.push_index_of("a", &["huge"], &children);
         world.push_image("b", Some("v1"), "one");
     });
-    let (mut past, how) = (State::new(NAME), How { most: Some(20), ..How::default() });
+    let (mut past, how) = (ProbeState::new(NAME), How { most: Some(20), ..How::default() });
     let mut met = BTreeSet::new();
     for number in 0..4 {
         met.extend(look(&server, &mut past, &how.later(number * 900)).await.judgement.judged);
@@ -127,7 +127,7 @@ async fn bug_a_tag_that_fits_into_no_budget_does_not_keep_others_out() {
 async fn the_newest_alone_are_looked_at_where_nothing_else_is_chosen() {
     let server = registry(Profile::V2_8, |world| drop(tags(world, &[7, 2])));
     let how = How { choosing: Choosing { newest: Some(2), sample: None }, ..How::default() };
-    let looked = look(&server, &mut State::new(NAME), &how).await;
+    let looked = look(&server, &mut ProbeState::new(NAME), &how).await;
     let judged: BTreeSet<String> =
         looked.judgement.judged.iter().map(|(name, tag)| format!("{name}:{tag}")).collect();
     assert_eq!(judged, ["r0:v5", "r0:v6", "r1:v0", "r1:v1"].map(str::to_owned).into());
@@ -142,7 +142,7 @@ async fn bug_what_is_under_way_ends_with_the_time_that_a_run_may_take() {
     let until = Some(tokio::time::Instant::now() + Duration::from_millis(500));
     let http = Http::new(Settings { until, proxies: false, ..Settings::default() }).unwrap();
     let client = Client::new(&http, &server.url, Credentials::Anonymous).unwrap();
-    let mut past = State::new(NAME);
+    let mut past = ProbeState::new(NAME);
     let options = registry_core::probe::WalkOptions {
         depth: registry_core::probe::Depth::Blobs,
         recheck_after: jiff::SignedDuration::from_hours(1),
@@ -150,7 +150,7 @@ async fn bug_what_is_under_way_ends_with_the_time_that_a_run_may_take() {
         platforms: false,
         now: jiff::Timestamp::UNIX_EPOCH,
     };
-    let mut walk = registry_core::probe::Walk::new(&client, &options, &mut past);
+    let mut walk = registry_core::probe::ProbeWalk::new(&client, &options, &mut past);
     let tags: Vec<_> = (0..3).map(|tag| ("r0".to_owned(), format!("v{tag}"))).collect();
     let walked = tokio::time::timeout(Duration::from_secs(30), walk.tags(&tags)).await;
     assert!(walked.is_ok(), "it waits for answers that come too late");

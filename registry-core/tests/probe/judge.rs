@@ -6,8 +6,8 @@ use std::sync::Arc;
 use registry_core::graph::Content;
 use registry_core::oci::{Algorithm, Digest};
 use registry_core::probe::{
-    BlobAnswer, JudgeOptions, Judgement, ManifestAnswer, Seen, SeenManifest, SeenRepository, TagAnswer,
-    Trouble, judge,
+    BlobAnswer, JudgeOptions, ManifestAnswer, ProbeJudgement, RepositoryResponses, RespondedManifest,
+    Responses, TagAnswer, Trouble, judge,
 };
 use registry_fixtures::registry::{image_of, index_of};
 
@@ -26,14 +26,14 @@ pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// A whole index of two platforms under two tags.
 struct Whole {
-    seen: SeenRepository,
+    seen: RepositoryResponses,
     index: Digest,
     arm: Digest,
     layer: Digest,
 }
 
 fn whole() -> Whole {
-    let mut seen = SeenRepository { listed: 2, ..SeenRepository::default() };
+    let mut seen = RepositoryResponses { listed: 2, ..RepositoryResponses::default() };
     let mut children = Vec::new();
     let (mut arm, mut layer) = (digest(b""), digest(b""));
     for seed in ["one", "two"] {
@@ -57,12 +57,14 @@ fn whole() -> Whole {
 }
 
 pub fn there(media_type: &str, bytes: &[u8]) -> ManifestAnswer {
-    ManifestAnswer::Present(Arc::new(SeenManifest::read(media_type, bytes)))
+    ManifestAnswer::Present(Arc::new(RespondedManifest::read(media_type, bytes)))
 }
 
-fn judged(repository: SeenRepository, options: &JudgeOptions) -> Judgement {
-    let seen =
-        Seen { repositories: BTreeMap::from([("team/app".to_owned(), repository)]), ..Seen::default() };
+fn judged(repository: RepositoryResponses, options: &JudgeOptions) -> ProbeJudgement {
+    let seen = Responses {
+        repositories: BTreeMap::from([("team/app".to_owned(), repository)]),
+        ..Responses::default()
+    };
     judge(&seen, NAME, options)
 }
 

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use registry_core::graph::Content;
 use registry_core::oci::Digest;
 use registry_core::probe::{
-    BlobAnswer, JudgeOptions, Judgement, ManifestAnswer, Seen, SeenRepository, TagAnswer, Trouble, judge,
+    BlobAnswer, JudgeOptions, ManifestAnswer, ProbeJudgement, RepositoryResponses, Responses, TagAnswer,
+    Trouble, judge,
 };
 
 use crate::judge::{IMAGE, INDEX, digest, there};
@@ -65,7 +66,7 @@ fn blob() -> impl Strategy<Value = BlobAnswer> {
     ]
 }
 
-fn repository() -> impl Strategy<Value = SeenRepository> {
+fn repository() -> impl Strategy<Value = RepositoryResponses> {
     let tag = prop_oneof![
         4 => some_digest().prop_map(TagAnswer::Names),
         1 => Just(TagAnswer::Absent),
@@ -75,12 +76,12 @@ fn repository() -> impl Strategy<Value = SeenRepository> {
     let tags = proptest::collection::btree_map("[a-c]{1,2}", tag, 0..6);
     let manifests = proptest::collection::hash_map(some_digest(), manifest(), 0..9);
     let blobs = proptest::collection::hash_map(some_digest(), blob(), 0..9);
-    (tags, manifests, blobs).prop_map(|(tags, manifests, blobs)| SeenRepository {
+    (tags, manifests, blobs).prop_map(|(tags, manifests, blobs)| RepositoryResponses {
         listed: tags.len() as u64,
         tags,
         manifests,
         blobs,
-        ..SeenRepository::default()
+        ..RepositoryResponses::default()
     })
 }
 
@@ -93,10 +94,10 @@ proptest! {
         repositories in proptest::collection::btree_map("[a-b]", repository(), 0..3), blobs in any::<bool>(), platforms in any::<bool>(),
     ) {
         let tags: usize = repositories.values().map(|one| one.tags.len()).sum();
-        let seen = Seen { repositories, ..Seen::default() };
+        let seen = Responses { repositories, ..Responses::default() };
         let require_platforms = if platforms { vec!["linux/arm64".parse().unwrap()] } else { Vec::new() };
         let options = JudgeOptions { blobs, require_platforms };
-        let Judgement { audit, judged } = judge(&seen, NAME, &options);
+        let ProbeJudgement { audit, judged } = judge(&seen, NAME, &options);
         let broken: BTreeSet<_> = audit.broken_tags.iter().map(|tag| (tag.repository.to_string(), tag.tag.to_string())).collect();
         let unknown: BTreeSet<_> = audit.unknown_tags.iter().map(|tag| (tag.repository.to_string(), tag.tag.to_string())).collect();
         prop_assert!(broken.is_disjoint(&unknown));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use registry_core::probe::{Depth, State};
+use registry_core::probe::{Depth, ProbeState};
 use registry_fixtures::registry::{Server, World};
 
 use crate::support::{BOTH, How, NAME, asked, look, look_once, registry};
@@ -65,7 +65,7 @@ async fn manifests_alone_are_asked_for_where_that_is_the_depth() {
 async fn a_second_run_asks_whether_manifests_are_there_and_reads_nothing() {
     for profile in BOTH {
         let server = registry(profile, busy);
-        let (mut past, how) = (State::new(NAME), How::default());
+        let (mut past, how) = (ProbeState::new(NAME), How::default());
         look(&server, &mut past, &how).await;
         server.clear_log();
         let looked = look(&server, &mut past, &how.later(900)).await;
@@ -87,7 +87,7 @@ async fn a_second_run_asks_whether_manifests_are_there_and_reads_nothing() {
 async fn a_manifest_that_went_away_is_missed_though_its_bytes_are_known() {
     for profile in BOTH {
         let server = registry(profile, busy);
-        let (mut past, how) = (State::new(NAME), How::default());
+        let (mut past, how) = (ProbeState::new(NAME), How::default());
         look(&server, &mut past, &how).await;
         let child = registry_fixtures::Digest::of(&registry_fixtures::registry::image_of("three", None).0);
         server.world().unlink_manifest("app", child.as_str());
@@ -100,7 +100,7 @@ async fn a_manifest_that_went_away_is_missed_though_its_bytes_are_known() {
 async fn configs_and_layers_are_asked_for_again_after_a_time_only() {
     let server = registry(BOTH[0], busy);
     let (mut past, how) =
-        (State::new(NAME), How { recheck_after: SignedDuration::from_secs(3600), ..How::default() });
+        (ProbeState::new(NAME), How { recheck_after: SignedDuration::from_secs(3600), ..How::default() });
     look(&server, &mut past, &how).await;
     server.clear_log();
     look(&server, &mut past, &how.later(3599)).await;
@@ -117,7 +117,7 @@ async fn configs_and_layers_are_asked_for_again_after_a_time_only() {
 #[tokio::test]
 async fn layers_that_were_there_are_hashed_once_hashing_is_wanted() {
     let server = registry(BOTH[0], busy);
-    let mut past = State::new(NAME);
+    let mut past = ProbeState::new(NAME);
     look(&server, &mut past, &How::default()).await;
     server.clear_log();
     look(&server, &mut past, &How::deep().later(60)).await;
@@ -130,7 +130,7 @@ async fn layers_that_were_there_are_hashed_once_hashing_is_wanted() {
 #[tokio::test]
 async fn a_clock_that_was_set_back_makes_nothing_be_believed() {
     let server = registry(BOTH[0], busy);
-    let mut past = State::new(NAME);
+    let mut past = ProbeState::new(NAME);
     look(&server, &mut past, &How::default()).await;
     server.clear_log();
     look(&server, &mut past, &How::default().later(-60)).await;
@@ -142,7 +142,7 @@ async fn a_condition_is_never_sent() {
     // 2.8 answers 304 without looking whether the manifest is there.
     for profile in BOTH {
         let server = registry(profile, busy);
-        let mut past = State::new(NAME);
+        let mut past = ProbeState::new(NAME);
         for seconds in [0, 60, 200_000] {
             look(&server, &mut past, &How::default().later(seconds)).await;
             look(&server, &mut past, &How::deep().later(seconds)).await;
@@ -157,7 +157,7 @@ async fn a_condition_is_never_sent() {
 #[tokio::test]
 async fn bytes_in_the_state_that_do_not_hash_are_read_again() {
     let server = registry(BOTH[0], busy);
-    let (mut past, how) = (State::new(NAME), How::default());
+    let (mut past, how) = (ProbeState::new(NAME), How::default());
     look(&server, &mut past, &how).await;
     let digests: Vec<_> = past.manifests.keys().copied().collect();
     // Every index is said to have no children, every image no layers.
@@ -195,7 +195,7 @@ async fn bug_bytes_that_another_repository_sent_prove_nothing() {
 async fn bug_a_manifest_of_another_size_than_is_remembered_is_read() {
     for profile in BOTH {
         let server = registry(profile, busy);
-        let mut past = State::new(NAME);
+        let mut past = ProbeState::new(NAME);
         look(&server, &mut past, &How::default()).await;
         let child = registry_fixtures::Digest::of(&registry_fixtures::registry::image_of("three", None).0);
         let other = registry_fixtures::registry::image_of(&"x".repeat(999), None).0;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use registry_core::oci::Platform;
 use registry_core::probe::{
-    Choice, Choosing, Depth, JudgeOptions, Judgement, Listed, Run, Seen, State, Walk, WalkOptions, choose,
-    judge,
+    Choice, Choosing, Depth, JudgeOptions, ListedTag, ProbeJudgement, ProbeRun, ProbeState, ProbeWalk,
+    Responses, WalkOptions, choose, judge,
 };
 use registry_core::registry::{Client, Credentials, Http, Settings};
 use registry_fixtures::registry::{Profile, Server, World};
@@ -62,8 +62,8 @@ impl How {
 /// What a run gave.
 #[derive(Debug)]
 pub struct Looked {
-    pub seen: Seen,
-    pub judgement: Judgement,
+    pub seen: Responses,
+    pub judgement: ProbeJudgement,
     pub choice: Choice,
     pub sent: u64,
 }
@@ -81,7 +81,7 @@ impl Looked {
     }
 }
 
-pub fn story(judgement: &Judgement) -> Vec<String> {
+pub fn story(judgement: &ProbeJudgement) -> Vec<String> {
     let audit = &judgement.audit;
     let findings = audit.findings.iter().map(|finding| {
         let tags: Vec<&str> = finding.tags.iter().map(|tag| &**tag).collect();
@@ -110,15 +110,15 @@ pub fn client(server: &Server, how: &How) -> (Http, Client) {
 }
 
 /// Makes one run.
-pub async fn look(server: &Server, past: &mut State, how: &How) -> Looked {
+pub async fn look(server: &Server, past: &mut ProbeState, how: &How) -> Looked {
     let (http, client) = client(server, how);
-    let mut lists: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
+    let mut lists: BTreeMap<String, Vec<ListedTag>> = BTreeMap::new();
     let mut unread = Vec::new();
     for name in client.catalog().await.expect("a catalog") {
         match client.tags(&name).await {
             Ok(tags) => {
                 let tags = tags.unwrap_or_default().into_iter();
-                lists.insert(name, tags.map(|tag| Listed { tag, pushed_at: None }).collect());
+                lists.insert(name, tags.map(|tag| ListedTag { tag, pushed_at: None }).collect());
             }
             Err(error) => unread.push((format!("/v2/{name}/tags/list"), error.to_string())),
         }
@@ -132,7 +132,7 @@ pub async fn look(server: &Server, past: &mut State, how: &How) -> Looked {
         platforms: !how.platforms.is_empty(),
         now,
     };
-    let mut walk = Walk::new(&client, &options, past);
+    let mut walk = ProbeWalk::new(&client, &options, past);
     walk.tags(&choice.tags).await;
     walk.look_again().await;
     let mut seen = walk.into_seen();
@@ -145,13 +145,13 @@ pub async fn look(server: &Server, past: &mut State, how: &How) -> Looked {
     let judgement = judge(&seen, NAME, &judging);
     past.note_tags(&seen, &judgement.judged, now);
     let listed = lists.into_iter().map(|(name, tags)| (name, tags.into_iter().map(|one| one.tag).collect()));
-    past.end(Run { at: now, tags_checked: judgement.judged.len() as u64 }, &listed.collect(), true);
+    past.end(ProbeRun { at: now, tags_checked: judgement.judged.len() as u64 }, &listed.collect(), true);
     Looked { seen, judgement, choice, sent: http.sent() }
 }
 
 /// A run without a past.
 pub async fn look_once(server: &Server, how: &How) -> Looked {
-    look(server, &mut State::new(NAME), how).await
+    look(server, &mut ProbeState::new(NAME), how).await
 }
 
 /// A registry with what a function pushes to it.

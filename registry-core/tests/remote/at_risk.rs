@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use registry_core::oci::Digest;
-use registry_core::retention::{self as core, Collecting, Fate, Pattern, Plan, Policy, Told};
+use registry_core::retention::{self as core, Collecting, DeletionHistory, Pattern, Plan, Policy, Unneeded};
 use registry_fixtures::forgejo::{OWNER, Profile, Server, World};
 
 use crate::laws::{NOW, block, forgejo, how};
@@ -199,13 +199,13 @@ async fn planned(server: &Server, policy: &Policy, only: &[Pattern]) -> (core::R
     (record, plan)
 }
 
-async fn run(server: &Server, policy: &Policy) -> (Plan, Told) {
+async fn run(server: &Server, policy: &Policy) -> (Plan, DeletionHistory) {
     let (_, plan) = planned(server, policy, &[]).await;
     let writer = forgejo(&server.url).await.expect("a server").arm();
     let mut lines = Lines::default();
     let applied = core::apply(&writer, verified(&plan), &how(), &mut lines, plan.planned_at).await;
     assert_eq!(applied.stopped, None, "{applied:?}");
-    (plan, Told::read(&lines.0).expect("a journal"))
+    (plan, DeletionHistory::read(&lines.0).expect("a journal"))
 }
 
 fn profile(is_v15: bool) -> Profile {
@@ -222,7 +222,7 @@ proptest! {
     ) {
         let mut pushed = Pushed::new(profile(is_v15), &acts);
         let server = Server::start(pushed.world.clone());
-        let untagged = if prunes { Fate::Prune } else { Fate::Leave };
+        let untagged = if prunes { Unneeded::Prune } else { Unneeded::Leave };
         let policy = Policy { undo_window, untagged, ..keep(kept) };
         let (plan, _) = block(run(&server, &policy));
         pushed.world = server.world().clone();
@@ -347,7 +347,7 @@ fn after_an_undo_of_a_run_with_an_undo_window_nothing_is_warned_of() {
             let (_, told) = Box::pin(run(&server, &policy)).await;
             assert_eq!(server.world().tags_of("p0").len(), 1);
             let undone = core::undo(&forgejo(&server.url).await.expect("a server").arm(), &told).await;
-            assert!(undone.iter().all(|row| row.state == core::UndoState::Restored), "{undone:?}");
+            assert!(undone.iter().all(|row| row.state == core::RowUndoState::Restored), "{undone:?}");
         });
         let (_, plan) = block(planned(&server, &keep(100), &[]));
         assert_eq!(lost(&pushed, &server.world()), Lost::new());

@@ -2,10 +2,12 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use registry_core::forgejo::{Account, Forgejo};
+use registry_core::forgejo::{Forgejo, ForgejoAccount};
 use registry_core::oci::{Algorithm, Digest};
 use registry_core::registry::Error;
-use registry_core::retention::{DeleteError, Deleted, Doomed, Permission, Reader as _, Writer as _};
+use registry_core::retention::{
+    DeleteError, Deletion, Permission, PlannedDeletion, Reader as _, Writer as _,
+};
 
 use crate::server::{Asked, Reply, SECRET, Server, http, json, reply, unknown};
 
@@ -24,7 +26,8 @@ async fn forgejo(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Se
 }
 
 async fn connect(server: &Server) -> Result<Forgejo, Error> {
-    let account = Account { owner: "Viktor".into(), user: None, token: Some(SECRET.to_owned().into()) };
+    let account =
+        ForgejoAccount { owner: "Viktor".into(), user: None, token: Some(SECRET.to_owned().into()) };
     Forgejo::connect(&http(), &server.url, &account).await
 }
 
@@ -212,8 +215,8 @@ async fn the_preflight_believes_one_answer_only() {
     assert!(matches!(ask(|_| reply(202)).await, Permission::Unknown(_)));
 }
 
-fn doomed<'a>(version: &'a str, together: &'a [&'a str]) -> Doomed<'a> {
-    Doomed {
+fn doomed<'a>(version: &'a str, together: &'a [&'a str]) -> PlannedDeletion<'a> {
+    PlannedDeletion {
         package: "team/app",
         version,
         id: Some(7),
@@ -226,7 +229,7 @@ fn doomed<'a>(version: &'a str, together: &'a [&'a str]) -> Doomed<'a> {
 async fn a_deletion_names_one_row() {
     let server = forgejo(|_| reply(204)).await;
     let armed = connect(&server).await.unwrap().arm();
-    assert_eq!(armed.delete(&doomed("v1", &["v1"])).await, Ok(Deleted::Now));
+    assert_eq!(armed.delete(&doomed("v1", &["v1"])).await, Ok(Deletion::Now));
     assert_eq!(server.lines()[1..], ["DELETE /api/v1/packages/Viktor/container/team%2Fapp/v1"]);
 }
 
@@ -246,8 +249,8 @@ async fn a_deletion_that_failed_is_tried_again_only_while_the_row_is_the_same() 
         let outcome = connect(&server).await.unwrap().arm().delete(&doomed("v1", &["v1"])).await;
         (outcome, server.lines().iter().filter(|line| line.starts_with("DELETE")).count())
     };
-    assert_eq!(run(Some(7)).await, (Ok(Deleted::Now), 2));
-    assert_eq!(run(None).await, (Ok(Deleted::Now), 1));
+    assert_eq!(run(Some(7)).await, (Ok(Deletion::Now), 2));
+    assert_eq!(run(None).await, (Ok(Deletion::Now), 1));
     let (outcome, deletions) = run(Some(8)).await;
     assert!(matches!(outcome, Err(DeleteError::Failed(_))) && deletions == 1, "{outcome:?}");
 }

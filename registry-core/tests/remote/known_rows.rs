@@ -4,7 +4,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use registry_core::retention::{
-    Action, Cache, Collected, Collecting, Plan, collect, collect_known, confirm, unconfirmed,
+    Action, Cache, Collecting, Collection, Plan, collect, collect_known, confirm, unconfirmed,
 };
 use registry_fixtures::forgejo::{OWNER, Profile, Server, World};
 
@@ -29,7 +29,7 @@ fn cached(server: &Server, keep: u32, folder: &Path) -> Plan {
         let how = Collecting { cache: Some(&cache), ..how() };
         let forgejo = forgejo(&server.url).await.expect("a server");
         let known = collect_known(&forgejo, forgejo.source(), &how, now()).await;
-        let Collected { record, assumed } = known.expect("a record");
+        let Collection { record, assumed } = known.expect("a record");
         let plan = plan_of(&record, keep);
         if confirm(&forgejo, &unconfirmed(&record, &assumed, &plan), 4).await {
             return plan;

@@ -3,9 +3,11 @@
 use std::io;
 
 use proptest::prelude::*;
-use registry_core::forgejo::{Account, Forgejo};
+use registry_core::forgejo::{Forgejo, ForgejoAccount};
 use registry_core::registry::{Http, Settings};
-use registry_core::retention::{self as core, Collecting, Entry, Journal, Plan, Policy, Reader as _, Record};
+use registry_core::retention::{
+    self as core, Collecting, DeletionEntry, DeletionJournal, Plan, Policy, Reader as _, Record,
+};
 use registry_fixtures::forgejo::{Fault, OWNER, Profile, Reply, Server, WRITE, World};
 
 use crate::verified::verified;
@@ -123,8 +125,8 @@ impl Oddity {
 
 struct Nowhere;
 
-impl Journal for Nowhere {
-    fn write(&mut self, _: &Entry) -> io::Result<()> {
+impl DeletionJournal for Nowhere {
+    fn write(&mut self, _: &DeletionEntry) -> io::Result<()> {
         Ok(())
     }
 }
@@ -132,7 +134,7 @@ impl Journal for Nowhere {
 pub async fn forgejo(url: &str) -> Result<Forgejo, String> {
     let settings = Settings { retries: 0, proxies: false, ..Settings::default() };
     let http = Http::new(settings).expect("a transport");
-    let account = Account { owner: OWNER.into(), user: None, token: Some(WRITE.to_owned().into()) };
+    let account = ForgejoAccount { owner: OWNER.into(), user: None, token: Some(WRITE.to_owned().into()) };
     Forgejo::connect(&http, url, &account).await.map_err(|error| error.to_string())
 }
 

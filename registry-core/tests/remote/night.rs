@@ -5,7 +5,9 @@ use std::io;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
-use registry_core::retention::{self as core, Entry, Journal, Policy, PushTimes, Told, Undone};
+use registry_core::retention::{
+    self as core, DeletionEntry, DeletionHistory, DeletionJournal, Policy, PushTimes, UndoneRow,
+};
 use registry_fixtures::forgejo::{Profile, Server, World};
 
 use crate::laws::{Push, block, forgejo, how, push_all, pushes, world};
@@ -15,8 +17,8 @@ use crate::verified::verified;
 #[derive(Default)]
 pub struct Lines(pub String);
 
-impl Journal for Lines {
-    fn write(&mut self, entry: &Entry) -> io::Result<()> {
+impl DeletionJournal for Lines {
+    fn write(&mut self, entry: &DeletionEntry) -> io::Result<()> {
         self.0 += &serde_json::to_string(entry)?;
         self.0.push('\n');
         Ok(())
@@ -52,7 +54,7 @@ fn clock(server: &Server) -> Timestamp {
 }
 
 /// A nightly run; gives its journal.
-async fn run(server: &Server, policy: &Policy, times: &PushTimes) -> Told {
+async fn run(server: &Server, policy: &Policy, times: &PushTimes) -> DeletionHistory {
     let reader = forgejo(&server.url).await.expect("a server");
     let now = clock(server);
     let mut record = core::collect(&reader, reader.source(), &how(), now).await.expect("a record");
@@ -63,11 +65,11 @@ async fn run(server: &Server, policy: &Policy, times: &PushTimes) -> Told {
     let mut lines = Lines::default();
     let applied = core::apply(&reader.arm(), verified(&plan), &how(), &mut lines, now).await;
     assert_eq!(applied.stopped, None, "{applied:?}");
-    Told::read(&lines.0).expect("a journal")
+    DeletionHistory::read(&lines.0).expect("a journal")
 }
 
 /// An undo; gives the push times with what it put back.
-async fn undo(server: &Server, told: &Told, times: &PushTimes) -> (PushTimes, Vec<Undone>) {
+async fn undo(server: &Server, told: &DeletionHistory, times: &PushTimes) -> (PushTimes, Vec<UndoneRow>) {
     let reader = forgejo(&server.url).await.expect("a server");
     let source = reader.source();
     let undone = core::undo(&reader.arm(), told).await;

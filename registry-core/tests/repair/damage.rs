@@ -1,6 +1,6 @@
 //! One damage, one plan: what each finding that has a repair comes to, and what is left alone.
 
-use registry_core::repair::{DeletedTags, Outcome, Plan};
+use registry_core::repair::{DeletedTags, RepairPlan, StepOutcome};
 use registry_core::retention::layout::{Layout, Reading};
 use registry_fixtures::{DescriptorDamage, ImageSpec, Part, TreeBuilder};
 
@@ -20,7 +20,7 @@ fn plan(tree: &mut TreeBuilder) -> String {
     show(&Registry::open(tree.root()).plan(&[], None))
 }
 
-fn show(plan: &Plan) -> String {
+fn show(plan: &RepairPlan) -> String {
     let mut lines: Vec<String> = plan
         .steps()
         .iter()
@@ -393,7 +393,7 @@ fn a_dropped_tag_goes_to_the_quarantine_and_comes_back() {
     let registry = Registry::open(tree.root()).deleted_tags(DeletedTags::Drop);
     let repaired = registry.repair();
     // Its layer links are needed by nothing then, and go with it.
-    assert_eq!(repaired.outcomes, [const { Outcome::Done }; 4]);
+    assert_eq!(repaired.outcomes, [const { StepOutcome::Done }; 4]);
     assert!(!tree.tag_folder("app", "v2").try_exists().unwrap());
     assert!(registry.audit().broken_tags.is_empty());
     assert_eq!(left(&registry.undo(&repaired.journal)), "");
@@ -409,6 +409,6 @@ fn a_tag_pushed_since_is_not_dropped() {
     let plan = registry.plan(&[], None);
     tree.revision("app", &image.digest);
     let (outcomes, _) = registry.apply(&plan, &Budget::unlimited(), None);
-    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Spared(_))), "{outcomes:?}");
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, StepOutcome::Spared(_))), "{outcomes:?}");
     assert!(tree.tag_folder("app", "v2").try_exists().unwrap());
 }

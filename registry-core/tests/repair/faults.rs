@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use registry_core::repair::{Told, UndoState};
+use registry_core::repair::{ChangeUndoState, RepairHistory};
 use registry_fixtures::random::random_tree;
 
 use crate::support::{Budget, OLD, Registry, broken, copy, differences, picture};
@@ -46,9 +46,11 @@ fn stop_everywhere(seed: u64) -> Option<u64> {
     let before = picture(tree.path());
     let was_broken = broken(&registry.audit());
     let back = |journals: &[&str], stop: u64| {
-        for journal in journals.iter().filter(|journal| Told::read(journal).is_ok()) {
+        for journal in journals.iter().filter(|journal| RepairHistory::read(journal).is_ok()) {
             let undone = registry.undo(journal);
-            let bad = |state: &UndoState| !matches!(state, UndoState::Restored | UndoState::There);
+            let bad = |state: &ChangeUndoState| {
+                !matches!(state, ChangeUndoState::Restored | ChangeUndoState::There)
+            };
             assert!(!undone.iter().any(|one| bad(&one.state)), "seed {seed} stop {stop} {undone:#?}");
         }
         let here = picture(tree.path());

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use registry_core::repair::{Before, Change, Journal, Told, Undo};
+use registry_core::repair::{Before, Change, RepairHistory, RepairJournal, Undo};
 use registry_core::tree_writer::{Access, MARKER};
 use registry_fixtures::TreeBuilder;
 
@@ -15,7 +15,7 @@ use crate::support::{Memory, OLD, Registry, differences, left, names_of, picture
 /// A journal right in itself, of changes that nobody made.
 fn forged(tree: &Path, aside: &Path, changes: &[Change]) -> String {
     let (log, text) = Memory::new();
-    let mut journal = Journal::begin(log, tree, aside, Timestamp::now()).unwrap();
+    let mut journal = RepairJournal::begin(log, tree, aside, Timestamp::now()).unwrap();
     journal.announce(changes).unwrap();
     let text = text.lock().unwrap().clone();
     String::from_utf8(text).unwrap()
@@ -155,7 +155,7 @@ fn a_registry_is_not_reached_through_a_symbolic_link() {
     let (tree, folder) = (TreeBuilder::new(), tempfile::tempdir().unwrap());
     fs::create_dir_all(tree.v2().join("blobs")).unwrap();
     symlink(tree.v2(), folder.path().join("link")).unwrap();
-    let told = Told::read(&forged(&folder.path().join("link"), folder.path(), &[])).unwrap();
+    let told = RepairHistory::read(&forged(&folder.path().join("link"), folder.path(), &[])).unwrap();
     let error = Undo::open(&told, Access::default())
         .unwrap_err()
         .to_string()

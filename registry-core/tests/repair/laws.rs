@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use registry_core::audit::Severity;
-use registry_core::repair::{Act, Outcome, Step, UndoState};
+use registry_core::repair::{Act, ChangeUndoState, RepairStep, StepOutcome};
 use registry_fixtures::random::{random_tree, sound_tree};
 
 use crate::support::{OLD, Registry, broken, copy, differences, errors, picture};
@@ -22,7 +22,7 @@ fn repair_mends_what_it_says_and_breaks_nothing() {
             let registry = if content { registry.content() } else { registry };
             let before = registry.audit();
             let repaired = registry.repair();
-            let bad = |outcome: &&Outcome| !matches!(outcome, Outcome::Done | Outcome::There);
+            let bad = |outcome: &&StepOutcome| !matches!(outcome, StepOutcome::Done | StepOutcome::There);
             let failed: Vec<_> = repaired
                 .plan
                 .steps()
@@ -63,7 +63,7 @@ fn repair_mends_what_it_says_and_breaks_nothing() {
 }
 
 /// How many manifests of a tag's history have bytes, the restored one among them.
-fn with_bytes(root: &Path, step: &Step) -> usize {
+fn with_bytes(root: &Path, step: &RepairStep) -> usize {
     let v2 = root.join("docker/registry/v2");
     let history = v2.join(step.path.replace("/current/link", "/index/sha256"));
     let names = std::fs::read_dir(history).unwrap().map(|entry| entry.unwrap().file_name());
@@ -81,12 +81,12 @@ fn undo_brings_everything_back() {
         let registry = Registry::open(tree.path()).content();
         let repaired = registry.repair();
         let undone = registry.undo(&repaired.journal);
-        let bad: Vec<_> = undone.iter().filter(|undone| undone.state != UndoState::Restored).collect();
+        let bad: Vec<_> = undone.iter().filter(|undone| undone.state != ChangeUndoState::Restored).collect();
         assert!(bad.is_empty(), "{story:#?} {bad:#?}");
         assert_eq!(differences(&before, &picture(tree.path())), [""; 0], "{story:#?}");
         // A second time there is nothing to do.
         let again = registry.undo(&repaired.journal);
-        assert!(again.iter().all(|undone| undone.state == UndoState::There), "{again:#?}");
+        assert!(again.iter().all(|undone| undone.state == ChangeUndoState::There), "{again:#?}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use registry_core::repair::{Outcome, TreeSupply};
+use registry_core::repair::{StepOutcome, TreeSupply};
 use registry_core::storage::locate;
 use registry_fixtures::{Digest, Image, Index, TreeBuilder};
 
@@ -36,17 +36,17 @@ impl Case {
         let before = picture(&self.tree.v2());
         let (outcomes, _) = registry.apply(&plan, &Budget::unlimited(), None);
         let [outcome] = &outcomes[..] else { panic!("not one step: {outcomes:?}") };
-        if *outcome != Outcome::Done {
+        if *outcome != StepOutcome::Done {
             assert_eq!(differences(&before, &picture(&self.tree.v2())), [""; 0]);
         }
         said(outcome)
     }
 }
 
-fn said(outcome: &Outcome) -> String {
+fn said(outcome: &StepOutcome) -> String {
     names_of(&match outcome {
-        Outcome::Spared(why) => format!("spared: {why}"),
-        Outcome::Failed(why) => format!("failed: {why}"),
+        StepOutcome::Spared(why) => format!("spared: {why}"),
+        StepOutcome::Failed(why) => format!("failed: {why}"),
         other => format!("{other:?}"),
     })
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use registry_core::repair::Outcome;
+use registry_core::repair::StepOutcome;
 use registry_core::tree_writer::place;
 use registry_fixtures::TreeBuilder;
 
@@ -97,7 +97,7 @@ fn without_a_quarantine_what_only_adds_is_done() {
     let repaired = registry.repair();
     let told: Vec<_> = repaired.plan.steps().iter().zip(&repaired.outcomes).collect();
     let said = told.iter().map(|(step, outcome)| match outcome {
-        Outcome::Failed(why) => format!("{} failed: {why}", step.action.as_str()),
+        StepOutcome::Failed(why) => format!("{} failed: {why}", step.action.as_str()),
         other => format!("{} {other:?}", step.action.as_str()),
     });
     let said = said.collect::<Vec<_>>().join("\n").replace(&*tree.root().to_string_lossy(), "ROOT");

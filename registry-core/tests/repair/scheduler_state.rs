@@ -6,8 +6,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use insta::assert_snapshot;
-use registry_core::audit::Role;
-use registry_core::repair::{Act, Outcome, Told, UndoState};
+use registry_core::audit::RegistryRole;
+use registry_core::repair::{Act, ChangeUndoState, RepairHistory, StepOutcome};
 use registry_fixtures::TreeBuilder;
 
 use crate::support::{Budget, OLD, Registry, differences, errors, left, picture, undo};
@@ -39,13 +39,13 @@ fn quarantine(tree: &TreeBuilder) -> PathBuf {
     one.path()
 }
 
-fn states(undone: &[registry_core::repair::Undone]) -> Vec<&UndoState> {
+fn states(undone: &[registry_core::repair::UndoneChange]) -> Vec<&ChangeUndoState> {
     undone.iter().map(|one| &one.state).collect()
 }
 
 /// Why the one step of a plan was spared.
-fn spared(outcomes: &[Outcome]) -> String {
-    let [Outcome::Spared(why)] = outcomes else { panic!("{outcomes:?}") };
+fn spared(outcomes: &[StepOutcome]) -> String {
+    let [StepOutcome::Spared(why)] = outcomes else { panic!("{outcomes:?}") };
     why.to_string()
 }
 
@@ -60,20 +60,20 @@ fn scheduler_state_empty() {
         let repaired = registry.repair();
         let [step] = repaired.plan.steps() else { panic!("{:#?}", repaired.plan.steps()) };
         assert_eq!((step.action, &*step.path), (Act::Reset, "../../../scheduler-state.json"));
-        assert_eq!(repaired.outcomes, [Outcome::Done]);
+        assert_eq!(repaired.outcomes, [StepOutcome::Done]);
         assert!(repaired.plan.left.is_empty(), "{:#?}", repaired.plan.left);
         let (bytes, mode, _) = file(&state_of(&tree));
         assert_eq!((&*bytes, mode), (&b"{}"[..], 0o640));
         assert_eq!(file(&quarantine(&tree).join("scheduler-state.json")), broken);
         // It is still a cache, so what is absent is no damage.
         let after = registry.audit();
-        assert_eq!((after.source.role, errors(&after)), (Role::Cache, Vec::new()));
+        assert_eq!((after.source.role, errors(&after)), (RegistryRole::Cache, Vec::new()));
         assert!(registry.plan(&[], None).steps().is_empty());
-        assert_eq!(registry.apply(&repaired.plan, &Budget::unlimited(), None).0, [Outcome::There]);
-        assert_eq!(states(&registry.undo(&repaired.journal)), [&UndoState::Restored; 2]);
+        assert_eq!(registry.apply(&repaired.plan, &Budget::unlimited(), None).0, [StepOutcome::There]);
+        assert_eq!(states(&registry.undo(&repaired.journal)), [&ChangeUndoState::Restored; 2]);
         assert_eq!(differences(&before, &picture(tree.root())), [""; 0]);
         assert_eq!(file(&state_of(&tree)), broken);
-        assert_eq!(states(&registry.undo(&repaired.journal)), [&UndoState::There; 2]);
+        assert_eq!(states(&registry.undo(&repaired.journal)), [&ChangeUndoState::There; 2]);
     }
 }
 
@@ -87,13 +87,13 @@ fn a_folder_in_its_place_is_moved_and_leaves_nothing_behind() {
     let before = picture(tree.root());
     let registry = Registry::open(tree.root());
     let repaired = registry.repair();
-    assert_eq!(repaired.outcomes, [Outcome::Done]);
+    assert_eq!(repaired.outcomes, [StepOutcome::Done]);
     assert!(!state_of(&tree).try_exists().unwrap());
     assert!(quarantine(&tree).join("scheduler-state.json/inside").is_file());
-    assert_eq!(registry.audit().source.role, Role::Primary);
-    assert_eq!(states(&registry.undo(&repaired.journal)), [&UndoState::Restored; 2]);
+    assert_eq!(registry.audit().source.role, RegistryRole::Primary);
+    assert_eq!(states(&registry.undo(&repaired.journal)), [&ChangeUndoState::Restored; 2]);
     assert_eq!(differences(&before, &picture(tree.root())), [""; 0]);
-    assert_eq!(states(&registry.undo(&repaired.journal)), [&UndoState::There; 2]);
+    assert_eq!(states(&registry.undo(&repaired.journal)), [&ChangeUndoState::There; 2]);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_symbolic_link_is_never_followed() {
     fs::write(state_of(&tree), "").unwrap();
     symlink(&victim, tree.root().join("scheduler-state.json.registry-fsck.tmp")).unwrap();
     let (outcomes, journal) = registry.apply(&plan, &Budget::unlimited(), None);
-    assert_eq!(outcomes, [Outcome::Done]);
+    assert_eq!(outcomes, [StepOutcome::Done]);
     // After the repair: an undo moves nothing over, or through, a link.
     fs::remove_file(state_of(&tree)).unwrap();
     symlink(&victim, state_of(&tree)).unwrap();
@@ -142,7 +142,7 @@ fn what_happens_between_plan_and_apply_spares_it() {
         assert_eq!(differences(&before, &picture(tree.root())), [""; 0]);
         outcomes
     };
-    assert_eq!(after(&|state| fs::write(state, "{}").unwrap()), [Outcome::There]);
+    assert_eq!(after(&|state| fs::write(state, "{}").unwrap()), [StepOutcome::There]);
     assert_eq!(spared(&after(&|state| fs::remove_file(state).unwrap())), "it is gone");
     let fifo = |state: &Path| {
         fs::remove_file(state).unwrap();
@@ -193,7 +193,7 @@ fn stopped_anywhere_it_is_a_cache_and_can_be_taken_back_or_finished() {
             let now = fs::read(state_of(&tree)).unwrap();
             assert!(now == text.as_bytes() || now == b"{}", "stop {stop}: {now:?}");
             let audit = registry.audit();
-            assert_eq!(audit.source.role, Role::Cache, "stop {stop}");
+            assert_eq!(audit.source.role, RegistryRole::Cache, "stop {stop}");
             let mut journals = vec![first];
             if !is_undone {
                 let (_, second) = registry.apply(&registry.plan(&[], None), &Budget::unlimited(), None);
@@ -201,7 +201,7 @@ fn stopped_anywhere_it_is_a_cache_and_can_be_taken_back_or_finished() {
                 assert_eq!(errors(&registry.audit()), [""; 0], "stop {stop}");
                 journals.push(second);
             }
-            for journal in journals.iter().rev().filter(|journal| Told::read(journal).is_ok()) {
+            for journal in journals.iter().rev().filter(|journal| RepairHistory::read(journal).is_ok()) {
                 assert_eq!(left(&registry.undo(journal)), "", "stop {stop}");
             }
             assert_eq!(differences(&before, &picture(tree.root())), [""; 0], "stop {stop}");

@@ -1,18 +1,18 @@
 //! An undo when something was pushed since the repair: it may rely on what the repair wrote, which then stays.
 
 use registry_core::audit::Code;
-use registry_core::repair::{TreeSupply, UndoState, Undone};
+use registry_core::repair::{ChangeUndoState, TreeSupply, UndoneChange};
 use registry_core::storage::locate;
 use registry_fixtures::{Digest, Image, ImageSpec, Index, TreeBuilder};
 
 use crate::support::{Budget, OLD, Registry, broken, differences, picture};
 
 /// What an undo left, and what it did not undo.
-fn left(undone: &[Undone]) -> Vec<String> {
+fn left(undone: &[UndoneChange]) -> Vec<String> {
     let left = undone.iter().filter_map(|one| match &one.state {
-        UndoState::Restored | UndoState::There => None,
-        UndoState::Taken(why) => Some(format!("left: {why}")),
-        UndoState::Lost(why) => Some(format!("lost: {why}")),
+        ChangeUndoState::Restored | ChangeUndoState::There => None,
+        ChangeUndoState::Taken(why) => Some(format!("left: {why}")),
+        ChangeUndoState::Lost(why) => Some(format!("lost: {why}")),
     });
     left.collect()
 }

@@ -13,11 +13,12 @@ use jiff::Timestamp;
 use registry_core::audit::{self, Audit, AuditOptions, Code, Severity};
 use registry_core::oci::{Algorithm, Digest};
 use registry_core::repair::{
-    self, DeletedTags, Log, Outcome, Plan, Progress, Scope, Supply, Told, Undo, UndoState, Undone,
+    self, ChangeUndoState, DeletedTags, Log, RepairHistory, RepairPlan, Scope, StepOutcome, StepProgress,
+    Supply, Undo, UndoneChange,
 };
-use registry_core::storage::edit::{Attributes, Editor, Fill, Look, Room};
+use registry_core::storage::edit::{Attributes, Editor, EntryView, Fill, WritableFolder};
 use registry_core::storage::{
-    DiskFolder, FolderError, Located, OpenOptions, Progress as ScanProgress, ScanOptions, Tree, locate,
+    DiskFolder, FolderError, Located, OpenOptions, ScanOptions, ScanProgress, Tree, locate,
 };
 use registry_core::tree_writer::{Access, TreeWriter, WriteRefusal};
 use walkdir::WalkDir;
@@ -36,8 +37,8 @@ pub struct Registry {
 
 /// How a repair went.
 pub struct Repaired {
-    pub plan: Plan,
-    pub outcomes: Vec<Outcome>,
+    pub plan: RepairPlan,
+    pub outcomes: Vec<StepOutcome>,
     pub journal: String,
 }
 
@@ -76,12 +77,12 @@ impl Registry {
         let progress = ScanProgress::default();
         let scan = ScanOptions { content: self.content, strict: self.strict, ..ScanOptions::default() };
         let mut graph = self.tree.scan(&scan, &progress);
-        audit::settled(&mut graph, "tree", &self.options(), |graph, doubts| {
+        audit::audit_with_recheck(&mut graph, "tree", &self.options(), |graph, doubts| {
             self.tree.settle(graph, doubts, &progress);
         })
     }
 
-    pub fn plan(&self, only: &[Code], supply: Option<&dyn Supply>) -> Plan {
+    pub fn plan(&self, only: &[Code], supply: Option<&dyn Supply>) -> RepairPlan {
         let progress = ScanProgress::default();
         let scan = ScanOptions { content: self.content, strict: self.strict, ..ScanOptions::default() };
         let mut graph = self.tree.scan(&scan, &progress);
@@ -109,23 +110,28 @@ impl Registry {
     }
 
     /// Does the steps of a plan, as far as the budget of writes goes.
-    pub fn apply(&self, plan: &Plan, budget: &Budget, supply: Option<&dyn Supply>) -> (Vec<Outcome>, String) {
+    pub fn apply(
+        &self,
+        plan: &RepairPlan,
+        budget: &Budget,
+        supply: Option<&dyn Supply>,
+    ) -> (Vec<StepOutcome>, String) {
         self.apply_into(plan, budget, supply, None)
     }
 
     fn apply_into(
         &self,
-        plan: &Plan,
+        plan: &RepairPlan,
         budget: &Budget,
         supply: Option<&dyn Supply>,
         quarantine: Option<&Path>,
-    ) -> (Vec<Outcome>, String) {
+    ) -> (Vec<StepOutcome>, String) {
         let now = Timestamp::now();
         let writer = TreeWriter::open(&self.located, quarantine, Access::default(), now).unwrap();
         writer.quarantine().unwrap();
         let mut writer = writer.wrap_editor(|inner| Box::new(Frail { inner, budget: budget.clone() }));
         let log = Memory { text: Arc::default(), budget: budget.clone() };
-        let (text, progress) = (Arc::clone(&log.text), Progress::default());
+        let (text, progress) = (Arc::clone(&log.text), StepProgress::default());
         let applied = self.tree.install(|| repair::apply(&mut writer, plan, || Ok(log), supply, &progress));
         // A journal that cannot be begun is the only refusal here.
         let outcomes = applied.unwrap_or_else(|refusal| {
@@ -136,23 +142,23 @@ impl Registry {
         (outcomes, text)
     }
 
-    pub fn undo(&self, journal: &str) -> Vec<Undone> {
+    pub fn undo(&self, journal: &str) -> Vec<UndoneChange> {
         undo(journal)
     }
 }
 
 /// Takes back what a journal tells.
-pub fn undo(journal: &str) -> Vec<Undone> {
-    let told = Told::read(journal).unwrap();
+pub fn undo(journal: &str) -> Vec<UndoneChange> {
+    let told = RepairHistory::read(journal).unwrap();
     Undo::open(&told, Access::default()).unwrap().all()
 }
 
 /// What an undo left and why, one a line.
-pub fn left(undone: &[Undone]) -> String {
-    let line = |one: &Undone| match &one.state {
-        UndoState::Restored | UndoState::There => None,
-        UndoState::Taken(why) => Some(format!("left {}: {why}", one.path)),
-        UndoState::Lost(why) => Some(format!("lost {}: {why}", one.path)),
+pub fn left(undone: &[UndoneChange]) -> String {
+    let line = |one: &UndoneChange| match &one.state {
+        ChangeUndoState::Restored | ChangeUndoState::There => None,
+        ChangeUndoState::Taken(why) => Some(format!("left {}: {why}", one.path)),
+        ChangeUndoState::Lost(why) => Some(format!("lost {}: {why}", one.path)),
     };
     undone.iter().filter_map(line).collect::<Vec<_>>().join("\n")
 }
@@ -273,30 +279,30 @@ struct Frail {
 type Answer<T> = Result<T, FolderError>;
 
 impl Editor for Frail {
-    fn look(&self, room: Room, path: &Path) -> Answer<Option<Look>> {
+    fn look(&self, room: WritableFolder, path: &Path) -> Answer<Option<EntryView>> {
         self.inner.look(room, path)
     }
 
-    fn read(&self, room: Room, path: &Path, limit: usize) -> Answer<Vec<u8>> {
+    fn read(&self, room: WritableFolder, path: &Path, limit: usize) -> Answer<Vec<u8>> {
         self.inner.read(room, path, limit)
     }
 
-    fn names(&self, room: Room, path: &Path) -> Answer<Vec<OsString>> {
+    fn names(&self, room: WritableFolder, path: &Path) -> Answer<Vec<OsString>> {
         self.inner.names(room, path)
     }
 
-    fn hash(&self, room: Room, path: &Path, algorithm: Algorithm) -> Answer<Digest> {
+    fn hash(&self, room: WritableFolder, path: &Path, algorithm: Algorithm) -> Answer<Digest> {
         self.inner.hash(room, path, algorithm)
     }
 
-    fn make_folder(&self, room: Room, path: &Path, attributes: Option<Attributes>) -> Answer<()> {
+    fn make_folder(&self, room: WritableFolder, path: &Path, attributes: Option<Attributes>) -> Answer<()> {
         self.budget.spend()?;
         self.inner.make_folder(room, path, attributes)
     }
 
     fn write(
         &self,
-        room: Room,
+        room: WritableFolder,
         path: &Path,
         attributes: Option<Attributes>,
         modified: Option<Timestamp>,
@@ -311,22 +317,27 @@ impl Editor for Frail {
         self.inner.write(room, path, attributes, modified, fill)
     }
 
-    fn rename(&self, from: (Room, &Path), to: (Room, &Path), replace: bool) -> Answer<()> {
+    fn rename(
+        &self,
+        from: (WritableFolder, &Path),
+        to: (WritableFolder, &Path),
+        replace: bool,
+    ) -> Answer<()> {
         self.budget.spend()?;
         self.inner.rename(from, to, replace)
     }
 
-    fn remove_file(&self, room: Room, path: &Path) -> Answer<()> {
+    fn remove_file(&self, room: WritableFolder, path: &Path) -> Answer<()> {
         self.budget.spend()?;
         self.inner.remove_file(room, path)
     }
 
-    fn remove_folder(&self, room: Room, path: &Path) -> Answer<()> {
+    fn remove_folder(&self, room: WritableFolder, path: &Path) -> Answer<()> {
         self.budget.spend()?;
         self.inner.remove_folder(room, path)
     }
 
-    fn sync(&self, room: Room, path: &Path) -> Answer<()> {
+    fn sync(&self, room: WritableFolder, path: &Path) -> Answer<()> {
         self.budget.spend()?;
         self.inner.sync(room, path)
     }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use jiff::Timestamp;
-use registry_core::repair::{self, FileLog, Progress, PurgeError, Told, Undo, purge};
+use registry_core::repair::{self, FileLog, PurgeError, RepairHistory, StepProgress, Undo, purge};
 use registry_core::tree_writer::{Access, LockError, Locking, TreeWriter, WriteRefusal};
 use registry_fixtures::TreeBuilder;
 
@@ -26,7 +26,7 @@ fn open(registry: &Registry, access: Access) -> Result<TreeWriter, WriteRefusal>
 #[test]
 fn a_tree_has_one_writer_at_a_time() {
     let (tree, journal) = repaired();
-    let (registry, told) = (Registry::open(tree.root()), Told::read(&journal).unwrap());
+    let (registry, told) = (Registry::open(tree.root()), RepairHistory::read(&journal).unwrap());
     let quarantine =
         fs::read_dir(tree.root().join(".registry-fsck")).unwrap().next().unwrap().unwrap().path();
     let before = picture(tree.root());
@@ -63,7 +63,8 @@ fn a_journal_in_the_registry_it_tells_of_begins_no_repair() {
     assert!(!plan.steps().is_empty());
     let path = tree.v2().join("repositories/journal");
     let mut writer = open(&registry, Access::default()).unwrap();
-    let refused = repair::apply(&mut writer, &plan, || FileLog::create(&path), None, &Progress::default());
+    let refused =
+        repair::apply(&mut writer, &plan, || FileLog::create(&path), None, &StepProgress::default());
     assert!(matches!(refused, Err(WriteRefusal::JournalInside(inside)) if inside == path));
     assert!(!tree.revision_link("app", &index.images[0].digest).try_exists().unwrap());
     assert_eq!(fs::read(&path).unwrap(), b"");

@@ -1,6 +1,6 @@
 //! Corners of the decision where two of its sentences meet.
 
-use registry_core::retention::{Fate, InUse, Pattern, RankBy, Rule};
+use registry_core::retention::{InUse, Pattern, RankBy, Rule, Unneeded};
 
 use crate::support::{Maker, keep};
 
@@ -15,7 +15,7 @@ fn an_untagged_index_of_a_child_in_use_stays_with_all_its_children() {
     let index = maker.index("index", &children);
     maker.digest_row(index, 490);
     let mut policy = keep(1);
-    policy.untagged = Fate::Prune;
+    policy.untagged = Unneeded::Prune;
     policy.in_use = InUse::parse(&children[0].to_string()).unwrap();
     insta::assert_snapshot!(maker.text(&policy), @"
     keep   v1: newest 1 of 1
@@ -50,7 +50,7 @@ fn a_package_of_digest_rows_only_is_not_emptied() {
         maker.digest_row(image, 300);
     }
     let mut policy = keep(1);
-    policy.untagged = Fate::Prune;
+    policy.untagged = Unneeded::Prune;
     insta::assert_snapshot!(maker.text(&policy), @"
     refused: no image would stay
     leave  <two>: no root reaches it, and it is older than the grace; spared: a guard refused this package
@@ -74,7 +74,7 @@ fn a_long_chain_of_untagged_referrers_stays_with_its_subject() {
     let loose = maker.image("loose");
     maker.digest_row(loose, 500);
     let mut policy = keep(1);
-    policy.untagged = Fate::Prune;
+    policy.untagged = Unneeded::Prune;
     let text = maker.text(&policy);
     assert_eq!(text.lines().filter(|line| line.starts_with("delete")).count(), 1, "{text}");
 }

@@ -4,8 +4,8 @@ use futures::executor::block_on;
 use jiff::ToSpan as _;
 use proptest::prelude::*;
 use registry_core::retention::{
-    Action, Applied, Collecting, Outcome, Plan, Policy, Source, SourceKind, Stopped, Told, UndoState, apply,
-    collect, plan, undo,
+    Action, Applied, Collecting, DeletionHistory, Plan, Policy, RowOutcome, RowUndoState, Source, SourceKind,
+    Stopped, apply, collect, plan, undo,
 };
 
 use crate::laws::{build, policy, push};
@@ -108,7 +108,7 @@ proptest! {
         let plan = planned(&model, &policy);
         let server = Server::new(model.clone(), now(), None);
         let (_, lines) = run(&server, &plan);
-        block_on(undo(&server, &Told::read(&lines.text).unwrap()));
+        block_on(undo(&server, &DeletionHistory::read(&lines.text).unwrap()));
         let (before, after) = (model.tags(), server.model.into_inner().unwrap().tags());
         for row in plan.packages.iter().flat_map(|package| &package.versions) {
             if !row.version.contains(':') && row.undoable != Some(false) {
@@ -205,7 +205,7 @@ fn a_full_disk_under_the_journal_stops_before_the_delete() {
         let mut lines = Lines { room: Some(room), ..Lines::default() };
         let applied = block_on(apply(&server, verified(&plan), &how(), &mut lines, now()));
         let after = server.model.into_inner().unwrap();
-        for row in applied.rows.iter().filter(|row| row.outcome == Outcome::Stopped) {
+        for row in applied.rows.iter().filter(|row| row.outcome == RowOutcome::Stopped) {
             assert!(after.rows.contains_key(&row.version), "{} went with room for {room} lines", row.version);
         }
         for version in model.rows.keys().filter(|version| !after.rows.contains_key(*version)) {
@@ -223,8 +223,8 @@ fn a_single_image_is_final_and_said_to_be_so() {
     assert_eq!(plan.packages[0].versions[1].undoable, Some(false));
     let server = Server::new(Model::of(&maker), now(), None);
     let (_, lines) = run(&server, &plan);
-    let undone = block_on(undo(&server, &Told::read(&lines.text).unwrap()));
-    assert_eq!(undone[0].state, UndoState::Lost("404 BLOB_UNKNOWN".into()));
+    let undone = block_on(undo(&server, &DeletionHistory::read(&lines.text).unwrap()));
+    assert_eq!(undone[0].state, RowUndoState::Lost("404 BLOB_UNKNOWN".into()));
 }
 
 #[test]
@@ -235,8 +235,8 @@ fn an_undo_leaves_alone_what_was_pushed_meanwhile() {
     let (_, lines) = run(&server, &plan);
     let row = ModelRow { id: 777, at: now(), digest: maker.image("v2/arm64") };
     server.model.lock().unwrap().rows.insert("v1".into(), row);
-    let undone = block_on(undo(&server, &Told::read(&lines.text).unwrap()));
-    assert_eq!(undone[0].state, UndoState::Taken);
+    let undone = block_on(undo(&server, &DeletionHistory::read(&lines.text).unwrap()));
+    assert_eq!(undone[0].state, RowUndoState::Taken);
 }
 
 #[test]
@@ -244,13 +244,13 @@ fn a_torn_last_line_of_a_journal_is_understood() {
     let model = Model::of(&Maker::multis(2));
     let plan = planned(&model, &keep(1));
     let (_, lines) = run(&Server::new(model, now(), None), &plan);
-    let whole = Told::read(&lines.text).unwrap();
+    let whole = DeletionHistory::read(&lines.text).unwrap();
     for cut in 1..lines.text.lines().last().unwrap().len() {
-        let told = Told::read(&lines.text[..lines.text.len() - 1 - cut]).unwrap();
+        let told = DeletionHistory::read(&lines.text[..lines.text.len() - 1 - cut]).unwrap();
         assert!(told.is_torn && told.entries.len() + 1 == whole.entries.len());
     }
-    insta::assert_snapshot!(Told::read("{}").unwrap_err(), @r#"it does not begin as a journal of schema "registry-retention/journal/1""#);
-    insta::assert_snapshot!(Told::read("{\"x\":1}\n{}\n").unwrap_err(), @"line 1 is no entry of a journal");
+    insta::assert_snapshot!(DeletionHistory::read("{}").unwrap_err(), @r#"it does not begin as a journal of schema "registry-retention/journal/1""#);
+    insta::assert_snapshot!(DeletionHistory::read("{\"x\":1}\n{}\n").unwrap_err(), @"line 1 is no entry of a journal");
 }
 
 #[test]

@@ -7,8 +7,8 @@ use futures::executor::block_on;
 use registry_core::oci::Digest;
 use registry_core::registry::Fetched;
 use registry_core::retention::{
-    Action, Applied, DeleteError, Deleted, Doomed, Fate, Listed, Listing, Outcome, Pattern, Plan, Policy,
-    Reader, Source, SourceKind, Unanswered, Writer, apply, collect, plan,
+    Action, Applied, DeleteError, Deletion, ListedRow, Listing, Pattern, Plan, PlannedDeletion, Policy,
+    Reader, RowOutcome, Source, SourceKind, Unanswered, Unneeded, Writer, apply, collect, plan,
 };
 
 use crate::effects::how;
@@ -80,7 +80,7 @@ impl Reader for Registry {
     async fn rows(&self, package: Option<&str>) -> Result<Listing, Unanswered> {
         let tags = self.tags.lock().unwrap();
         let rows = tags.iter().filter(|((name, _), _)| package.is_none_or(|package| package == name));
-        let rows = rows.map(|((name, tag), (_, hours))| Listed {
+        let rows = rows.map(|((name, tag), (_, hours))| ListedRow {
             package: name.clone(),
             version: tag.clone(),
             id: None,
@@ -93,7 +93,7 @@ impl Reader for Registry {
         Ok(self.bare.clone())
     }
 
-    async fn row(&self, package: &str, version: &str) -> Result<Option<Listed>, Unanswered> {
+    async fn row(&self, package: &str, version: &str) -> Result<Option<ListedRow>, Unanswered> {
         Ok(self.rows(Some(package)).await?.rows.into_iter().find(|row| row.version == version))
     }
 
@@ -122,7 +122,7 @@ impl Reader for Registry {
 }
 
 impl Writer for Registry {
-    async fn delete(&self, doomed: &Doomed<'_>) -> Result<Deleted, DeleteError> {
+    async fn delete(&self, doomed: &PlannedDeletion<'_>) -> Result<Deletion, DeleteError> {
         if self.stubborn.contains(doomed.version) {
             return Err(DeleteError::Failed("500 Internal Server Error".into()));
         }
@@ -131,7 +131,7 @@ impl Writer for Registry {
         if let Some((package, tag, digest)) = &self.pushed {
             tags.insert((package.clone(), tag.clone()), (*digest, 0));
         }
-        Ok(Deleted::Now)
+        Ok(Deletion::Now)
     }
 
     async fn put(&self, _: &str, _: &str, _: &str, _: &[u8]) -> Result<(), Unanswered> {
@@ -159,7 +159,7 @@ fn signed() -> (Maker, Maker, Vec<Digest>) {
 
 fn prune(keep_last: u32) -> Policy {
     let mut policy = keep(keep_last);
-    (policy.orphan_signatures, policy.grace) = (Fate::Prune, 0);
+    (policy.orphan_signatures, policy.grace) = (Unneeded::Prune, 0);
     policy
 }
 
@@ -235,7 +235,7 @@ fn a_spared_image_spares_its_signatures_elsewhere() {
     let spared: Vec<&str> = applied
         .rows
         .iter()
-        .filter(|row| row.outcome == Outcome::Spared)
+        .filter(|row| row.outcome == RowOutcome::Spared)
         .map(|row| row.package.as_str())
         .collect();
     assert_eq!(spared, ["signatures"; 2], "{applied:#?}");
@@ -303,6 +303,6 @@ fn signatures_of_a_tree_go_after_the_images_of_another_repository() {
     let plan = planned(&record(&tree), &prune(1));
     assert_eq!(doomed(&plan).len(), 6, "{plan:#?}");
     let done = applied(&tree, &plan, &mut Lines::default());
-    assert_eq!((done.count(Outcome::Deleted), &done.stopped), (6, &None), "{done:#?}");
+    assert_eq!((done.count(RowOutcome::Deleted), &done.stopped), (6, &None), "{done:#?}");
     assert_eq!(doomed(&planned(&record(&tree), &prune(1))), []);
 }

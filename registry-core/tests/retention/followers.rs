@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use registry_core::oci::Digest;
 use registry_core::retention::{
-    Action, Decision, Elsewhere, Fate, InUse, Package, Pattern, Plan, Policy, State, plan,
+    Action, Decision, Elsewhere, InUse, ManifestState, Package, Pattern, Plan, Policy, Unneeded, plan,
 };
 
 use crate::effects::source;
@@ -243,7 +243,7 @@ fn policy(keep_last: u32, prune: bool, used: &BTreeSet<Digest>) -> Policy {
     let mut policy = keep(keep_last);
     policy.keep_tags.push(Pattern::new("*.sbom", true).unwrap());
     if prune {
-        (policy.untagged, policy.orphan_signatures) = (Fate::Prune, Fate::Prune);
+        (policy.untagged, policy.orphan_signatures) = (Unneeded::Prune, Unneeded::Prune);
     }
     let lines: Vec<String> = used.iter().map(Digest::to_string).collect();
     if !lines.is_empty() {
@@ -312,7 +312,7 @@ proptest! {
                 has_own_reason || follows_what_stays || !all_went || decision.not_planned.is_some() || used.contains(&digest),
                 "{name} stays after all that it followed\n{text}"
             );
-            let is_there = |subject: &Digest| maker.package.find(subject).is_some_and(|one| matches!(maker.package.state(one), State::Present(_)));
+            let is_there = |subject: &Digest| maker.package.find(subject).is_some_and(|one| matches!(maker.package.state(one), ManifestState::Present(_)));
             prop_assert!(subjects.iter().all(is_there));
         }
     }
@@ -383,7 +383,7 @@ fn signatures_in_another_repository_go_and_stay_with_their_images() {
     all.tag(&format!("{}.sig", fallback(lost)), orphan, 80);
     all.lose(lost);
     let mut policy = keep(1);
-    (policy.orphan_signatures, policy.grace) = (Fate::Prune, 0);
+    (policy.orphan_signatures, policy.grace) = (Unneeded::Prune, 0);
     insta::assert_snapshot!(rows(&planned(&mut [&mut app, &mut all], &policy), &[&app, &all]), @"
     app Planned
       Keep v3: newest 1 of 1
@@ -427,7 +427,7 @@ fn a_subject_that_may_be_elsewhere_is_never_gone() {
     tools.package.elsewhere.get_mut(&foreign).unwrap().unread =
         Some("team/secret could not be asked: 403".into());
     let mut policy = keep(1);
-    (policy.orphan_signatures, policy.grace) = (Fate::Prune, 0);
+    (policy.orphan_signatures, policy.grace) = (Unneeded::Prune, 0);
     insta::assert_snapshot!(rows(&planned(&mut [&mut app, &mut tools], &policy), &[&app, &tools]), @"
     app Planned
       Keep v2: newest 1 of 1

@@ -2,7 +2,7 @@
 
 use futures::executor::block_on;
 use registry_core::retention::{
-    Action, Decision, Fate, InUse, NotPlanned, Pattern, Policy, Rule, Stopped, collect,
+    Action, Decision, InUse, NotPlanned, Pattern, Policy, Rule, Stopped, Unneeded, collect,
 };
 
 use crate::effects::{how, planned, run, source};
@@ -33,7 +33,7 @@ fn keep_ten_by_row_deleted_the_platforms_of_what_it_kept() {
 #[test]
 fn untagged_children_of_tagged_indexes_went_as_untagged() {
     let mut policy = keep(3);
-    (policy.untagged, policy.grace) = (Fate::Prune, 0);
+    (policy.untagged, policy.grace) = (Unneeded::Prune, 0);
     assert_eq!(goes(&mut Maker::multis(3), &policy), [""; 0]);
 }
 
@@ -91,7 +91,7 @@ fn published_platforms_went_from_a_listing_of_digests() {
         maker.digest_row(index, 200);
     }
     let mut policy = keep(2);
-    policy.untagged = Fate::Prune;
+    policy.untagged = Unneeded::Prune;
     let gone = goes(&mut maker, &policy);
     assert!(gone.iter().all(|row| row.contains("v1") || row.contains("v2")), "{gone:?}");
     assert!(gone.contains(&"v1".to_owned()) && gone.contains(&"v2".to_owned()), "{gone:?}");
@@ -139,7 +139,7 @@ fn nested_indexes_lost_their_descendants() {
     }
     maker.tag("new", inner, 10);
     let mut policy = keep(1);
-    policy.untagged = Fate::Prune;
+    policy.untagged = Unneeded::Prune;
     assert_eq!(goes(&mut maker, &policy), ["old"]);
 }
 
@@ -209,7 +209,7 @@ fn a_child_of_two_indexes_went_with_the_first() {
         maker.tag(tag, index, hours);
     }
     let mut policy = keep(1);
-    policy.untagged = Fate::Prune;
+    policy.untagged = Unneeded::Prune;
     assert_eq!(goes(&mut maker, &policy), ["v1", "<v1>"]);
 }
 

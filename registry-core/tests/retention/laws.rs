@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use registry_core::oci::Digest;
 use registry_core::retention::{
-    Action, Decision, Fate, GroupBy, ManifestId, Package, Pattern, Policy, Row, Rule, State, decide,
+    Action, Decision, GroupBy, ManifestId, ManifestState, Package, Pattern, Policy, Row, Rule, Unneeded,
+    decide,
 };
 
 use crate::support::{Maker, keep, now};
@@ -95,7 +96,7 @@ pub fn policy() -> impl Strategy<Value = Policy> {
         |(keep_last, untagged, orphans, cache, within, rules)| {
             let mut policy = keep(keep_last);
             policy.rules = rules;
-            let fate = |prune| if prune { Fate::Prune } else { Fate::Leave };
+            let fate = |prune| if prune { Unneeded::Prune } else { Unneeded::Leave };
             (policy.untagged, policy.orphan_signatures) = (fate(untagged), fate(orphans));
             (policy.keep_cache, policy.keep_within) = (cache, within);
             assume_lost(&mut policy);
@@ -116,7 +117,7 @@ fn is_whole(package: &Package, manifest: ManifestId) -> bool {
     let mut stack = vec![manifest];
     while let Some(one) = stack.pop() {
         match package.state(one) {
-            State::Present(info) => stack.extend(&info.children),
+            ManifestState::Present(info) => stack.extend(&info.children),
             _ => return false,
         }
     }
@@ -193,13 +194,13 @@ proptest! {
             let digest = maker.package.digest(*one);
             let number = other.intern(&digest);
             match maker.package.state(*one) {
-                State::Present(_) => {
+                ManifestState::Present(_) => {
                     let (media_type, bytes) = maker.bytes(&digest).unwrap();
                     other.set_bytes(number, &media_type, &bytes);
                 }
-                State::Absent => other.set_absent(number),
-                State::Unknown(why) => other.set_unknown(number, why.clone()),
-                State::Unasked => {}
+                ManifestState::Absent => other.set_absent(number),
+                ManifestState::Unknown(why) => other.set_unknown(number, why.clone()),
+                ManifestState::Unasked => {}
             }
         }
         for row in maker.package.rows.iter().rev() {

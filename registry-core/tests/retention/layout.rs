@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use registry_core::audit::Role;
+use registry_core::audit::RegistryRole;
 use registry_core::oci::Digest;
 use registry_core::retention::layout::{CacheSign, Layout, LayoutError, Links, Reading, moves_of};
 use registry_core::retention::{Action, Plan, Policy, Record, RecordedManifest, plan};
@@ -24,7 +24,10 @@ pub fn open(tree: &TreeBuilder) -> Layout {
 
 /// The record of a home, whatever damage makes it look like.
 pub fn record(tree: &TreeBuilder) -> Record {
-    open(tree).with_role(Role::Primary).record(&Reading::default(), Timestamp::now()).expect("a record")
+    open(tree)
+        .with_role(RegistryRole::Primary)
+        .record(&Reading::default(), Timestamp::now())
+        .expect("a record")
 }
 
 pub fn planned(record: &Record, policy: &Policy) -> Plan {
@@ -316,7 +319,7 @@ fn an_untagged_manifest_that_is_left_holds_what_it_reaches() {
     ");
     // Pruned it goes too.
     let mut prune = keep(1);
-    prune.untagged = registry_core::retention::Fate::Prune;
+    prune.untagged = registry_core::retention::Unneeded::Prune;
     let text = without_layers(&moved(&tree, &prune, &as_names(&names)));
     assert!(text.contains("revisions/sha256/OLD"), "{text}");
 }
@@ -391,16 +394,21 @@ fn a_cache_without_scheduler_state_is_refused() {
     tree.index("app", Some("v1"), &[amd.child(), arm.child()]);
     assert!(open(&tree).record(&Reading::default(), Timestamp::now()).is_ok());
     tree.break_image_untraced("app", &arm);
-    let record = |role: Option<Role>| {
+    let record = |role: Option<RegistryRole>| {
         let layout = open(&tree);
         let layout = if let Some(role) = role { layout.with_role(role) } else { layout };
         layout.record(&Reading::default(), Timestamp::now())
     };
     assert!(matches!(record(None), Err(LayoutError::LooksLikeCache(_))));
-    assert!(record(Some(Role::Primary)).is_ok());
-    assert!(matches!(record(Some(Role::Cache)), Err(LayoutError::Cache { sign: CacheSign::Said, .. })));
+    assert!(record(Some(RegistryRole::Primary)).is_ok());
+    assert!(matches!(
+        record(Some(RegistryRole::Cache)),
+        Err(LayoutError::Cache { sign: CacheSign::Said, .. })
+    ));
     tree.break_scheduler_state("");
     let found = open(&tree).record(&Reading::default(), Timestamp::now());
     assert!(matches!(found, Err(LayoutError::Cache { sign: CacheSign::SchedulerState, .. })));
-    assert!(open(&tree).with_role(Role::Primary).record(&Reading::default(), Timestamp::now()).is_ok());
+    assert!(
+        open(&tree).with_role(RegistryRole::Primary).record(&Reading::default(), Timestamp::now()).is_ok()
+    );
 }

@@ -9,10 +9,10 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use registry_core::audit::{self, AuditOptions};
 use registry_core::oci::Digest;
-use registry_core::repair::{Log, Progress as Steps, Told, Undo, UndoState};
+use registry_core::repair::{ChangeUndoState, Log, RepairHistory, StepProgress as Steps, Undo};
 use registry_core::retention::layout::{apply, moves_of};
-use registry_core::retention::{Applied, Fate, Outcome, Plan, Policy, Record, Stopped};
-use registry_core::storage::{OpenOptions, Progress, ScanOptions, Tree};
+use registry_core::retention::{Applied, Plan, Policy, Record, RowOutcome, Stopped, Unneeded};
+use registry_core::storage::{OpenOptions, ScanOptions, ScanProgress, Tree};
 use registry_core::tree_writer::{Access, TreeWriter};
 use registry_fixtures::TreeBuilder;
 use registry_fixtures::random::{random_tree, sound_tree};
@@ -64,11 +64,12 @@ pub fn in_memory(tree: &TreeBuilder) -> (tempfile::TempDir, TreeBuilder) {
 /// Tags of a tree that are broken, or not known to be whole.
 pub fn not_whole(tree: &TreeBuilder) -> BTreeSet<String> {
     let opened = Tree::open(&located(tree), &OpenOptions { follow_symlinks: false, jobs: 1 }).unwrap();
-    let progress = Progress::default();
+    let progress = ScanProgress::default();
     let mut graph = opened.scan(&ScanOptions::default(), &progress);
-    let audit = audit::settled(&mut graph, "tree", &AuditOptions::new(Timestamp::MAX), |graph, doubts| {
-        opened.settle(graph, doubts, &progress);
-    });
+    let audit =
+        audit::audit_with_recheck(&mut graph, "tree", &AuditOptions::new(Timestamp::MAX), |graph, doubts| {
+            opened.settle(graph, doubts, &progress);
+        });
     let broken = audit.broken_tags.iter().map(|tag| format!("{}:{}", tag.repository, tag.tag));
     let unknown = audit.unknown_tags.iter().map(|tag| format!("{}:{}", tag.repository, tag.tag));
     broken.chain(unknown).collect()
@@ -107,7 +108,7 @@ pub fn policy(seed: u64) -> Policy {
     let mut policy = keep(1 + u32::try_from(seed % 2).unwrap());
     policy.keep_tags.clear();
     if seed.is_multiple_of(3) {
-        policy.untagged = Fate::Prune;
+        policy.untagged = Unneeded::Prune;
     }
     policy
 }
@@ -140,7 +141,7 @@ fn nothing_that_stays_gets_worse_and_what_went_is_held_by_nothing() {
         let mut lines = Lines::default();
         let done = applied(&tree, &plan, &mut lines);
         let all = usize::try_from(plan.summary.versions_deleted).unwrap();
-        assert_eq!((done.count(Outcome::Deleted), &done.stopped), (all, &None), "{story:#?} {done:#?}");
+        assert_eq!((done.count(RowOutcome::Deleted), &done.stopped), (all, &None), "{story:#?} {done:#?}");
         assert!(not_whole(&tree).is_subset(&worse), "{story:#?} {plan:#?}");
         let after = record(&tree);
         let only = only_doomed(&before, &plan);
@@ -149,9 +150,9 @@ fn nothing_that_stays_gets_worse_and_what_went_is_held_by_nothing() {
         tags += all;
         freed += only.len();
         // What was planned from what is there now lets nothing more go.
-        let told = Told::read(std::str::from_utf8(&lines.text).unwrap()).unwrap();
+        let told = RepairHistory::read(std::str::from_utf8(&lines.text).unwrap()).unwrap();
         let undone = Undo::open(&told, Access::default()).unwrap().all();
-        assert!(undone.iter().all(|one| one.state == UndoState::Restored), "{undone:#?}");
+        assert!(undone.iter().all(|one| one.state == ChangeUndoState::Restored), "{undone:#?}");
         assert!(picture(tree.root()) == first, "{story:#?}");
     }
     assert!(tags > 50 && freed > 100, "{tags} rows, {freed} digests");
@@ -170,13 +171,13 @@ fn damage_is_never_made_worse() {
         let mut lines = Lines::default();
         let done = applied(&tree, &plan, &mut lines);
         assert!(
-            done.stopped.is_none() && done.rows.iter().all(|row| row.outcome == Outcome::Deleted),
+            done.stopped.is_none() && done.rows.iter().all(|row| row.outcome == RowOutcome::Deleted),
             "{story:#?} {done:#?}"
         );
         let now = not_whole(&tree);
         assert!(now.is_subset(&worse), "{story:#?} {:?}", now.difference(&worse));
         tags += done.rows.len();
-        let told = Told::read(std::str::from_utf8(&lines.text).unwrap()).unwrap();
+        let told = RepairHistory::read(std::str::from_utf8(&lines.text).unwrap()).unwrap();
         Undo::open(&told, Access::default()).unwrap().all();
         assert!(picture(tree.root()) == first, "{story:#?}");
     }
@@ -227,7 +228,7 @@ fn without_a_journal_nothing_is_moved() {
         let done = applied(&tree, &plan, &mut lines);
         if left == 0 {
             assert!(matches!(done.stopped, Some(Stopped::Halted(_))), "{done:?}");
-            assert_eq!(done.count(Outcome::Deleted), 0);
+            assert_eq!(done.count(RowOutcome::Deleted), 0);
             assert!(picture(tree.root()) == first);
         }
         assert!(not_whole(&tree).is_subset(&worse));

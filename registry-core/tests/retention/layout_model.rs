@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use registry_core::oci::Digest;
-use registry_core::retention::{Action, Plan, Record, Version};
+use registry_core::retention::{Action, Plan, PlannedRow, Record};
 
 /// Digests that what a plan lets go needs and nothing else does, over all packages: a model beside the real thing.
 pub fn only_doomed(before: &Record, plan: &Plan) -> BTreeSet<Digest> {
@@ -11,13 +11,13 @@ pub fn only_doomed(before: &Record, plan: &Plan) -> BTreeSet<Digest> {
     for (package, planned) in before.packages().zip(&plan.packages) {
         assert_eq!(package.name, planned.name);
         let mut doomed = HashSet::new();
-        let of = |wanted: &dyn Fn(&Version) -> bool| {
+        let of = |wanted: &dyn Fn(&PlannedRow) -> bool| {
             let rows = planned.versions.iter().filter(|row| wanted(row)).filter_map(|row| row.digest);
             rows.filter_map(|digest| package.find(&digest)).collect::<Vec<_>>()
         };
         doomed.extend(of(&|row| row.action == Action::Delete));
         let reached = package.reach(doomed);
-        let is_left = |row: &Version| {
+        let is_left = |row: &PlannedRow| {
             row.action != Action::Delete
                 && (!row.version.contains(':')
                     || !row

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use registry_core::oci::{Algorithm, Digest};
-use registry_core::repair::{Log, Progress};
+use registry_core::repair::{Log, StepProgress};
 use registry_core::retention::layout::apply;
 use registry_core::retention::{Applied, Plan, Stopped};
 use registry_core::storage::FolderError;
-use registry_core::storage::edit::{Attributes, Editor, Fill, Look, Room};
+use registry_core::storage::edit::{Attributes, Editor, EntryView, Fill, WritableFolder};
 use registry_core::tree_writer::{Access, TreeWriter};
 use registry_fixtures::{Child, TreeBuilder};
 
@@ -41,23 +41,23 @@ impl Beside {
 }
 
 impl Editor for Beside {
-    fn look(&self, room: Room, path: &Path) -> Answer<Option<Look>> {
+    fn look(&self, room: WritableFolder, path: &Path) -> Answer<Option<EntryView>> {
         self.inner.look(room, path)
     }
 
-    fn read(&self, room: Room, path: &Path, limit: usize) -> Answer<Vec<u8>> {
+    fn read(&self, room: WritableFolder, path: &Path, limit: usize) -> Answer<Vec<u8>> {
         self.inner.read(room, path, limit)
     }
 
-    fn names(&self, room: Room, path: &Path) -> Answer<Vec<OsString>> {
+    fn names(&self, room: WritableFolder, path: &Path) -> Answer<Vec<OsString>> {
         self.inner.names(room, path)
     }
 
-    fn hash(&self, room: Room, path: &Path, algorithm: Algorithm) -> Answer<Digest> {
+    fn hash(&self, room: WritableFolder, path: &Path, algorithm: Algorithm) -> Answer<Digest> {
         self.inner.hash(room, path, algorithm)
     }
 
-    fn make_folder(&self, room: Room, path: &Path, attributes: Option<Attributes>) -> Answer<()> {
+    fn make_folder(&self, room: WritableFolder, path: &Path, attributes: Option<Attributes>) -> Answer<()> {
         if self.before {
             self.push(path);
         }
@@ -66,7 +66,7 @@ impl Editor for Beside {
 
     fn write(
         &self,
-        room: Room,
+        room: WritableFolder,
         path: &Path,
         attributes: Option<Attributes>,
         modified: Option<Timestamp>,
@@ -75,7 +75,12 @@ impl Editor for Beside {
         self.inner.write(room, path, attributes, modified, fill)
     }
 
-    fn rename(&self, from: (Room, &Path), to: (Room, &Path), replace: bool) -> Answer<()> {
+    fn rename(
+        &self,
+        from: (WritableFolder, &Path),
+        to: (WritableFolder, &Path),
+        replace: bool,
+    ) -> Answer<()> {
         self.inner.rename(from, to, replace)?;
         if !self.before {
             self.push(from.1);
@@ -83,15 +88,15 @@ impl Editor for Beside {
         Ok(())
     }
 
-    fn remove_file(&self, room: Room, path: &Path) -> Answer<()> {
+    fn remove_file(&self, room: WritableFolder, path: &Path) -> Answer<()> {
         self.inner.remove_file(room, path)
     }
 
-    fn remove_folder(&self, room: Room, path: &Path) -> Answer<()> {
+    fn remove_folder(&self, room: WritableFolder, path: &Path) -> Answer<()> {
         self.inner.remove_folder(room, path)
     }
 
-    fn sync(&self, room: Room, path: &Path) -> Answer<()> {
+    fn sync(&self, room: WritableFolder, path: &Path) -> Answer<()> {
         self.inner.sync(room, path)
     }
 }
@@ -115,11 +120,11 @@ fn beside(
     (before, what): (bool, &str),
     push: impl FnMut(&mut TreeBuilder) + Send + 'static,
 ) -> (Applied, TreeBuilder) {
-    beside_with(&Progress::default(), tree, plan, (before, what), push)
+    beside_with(&StepProgress::default(), tree, plan, (before, what), push)
 }
 
 fn beside_with(
-    progress: &Progress,
+    progress: &StepProgress,
     tree: TreeBuilder,
     plan: &Plan,
     (before, what): (bool, &str),
@@ -183,7 +188,7 @@ fn is_linked(tree: &TreeBuilder, digest: &registry_fixtures::Digest) -> bool {
 #[test]
 fn an_interrupted_run_ends_what_is_under_way_and_begins_nothing_more() {
     let Built { tree, plan, old } = built();
-    let progress = Arc::new(Progress::default());
+    let progress = Arc::new(StepProgress::default());
     let stopping = Arc::clone(&progress);
     let (applied, tree) = beside_with(&progress, tree, &plan, (true, "tags"), move |_| stopping.stop());
     insta::assert_snapshot!(told(&applied).replace(old.digest.as_str(), "INDEX"), @r#"

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use registry_core::oci::Digest;
-use registry_core::repair::{Told, Undo, UndoState, Undone};
+use registry_core::repair::{ChangeUndoState, RepairHistory, Undo, UndoneChange};
 use registry_core::tree_writer::Access;
 use registry_fixtures::random::sound_tree;
 use registry_fixtures::{Index, TreeBuilder};
@@ -13,8 +13,8 @@ use registry_fixtures::{Index, TreeBuilder};
 use crate::layout::{DAY, keep, own, planned, record};
 use crate::layout_laws::{Lines, age, applied, in_memory, marked, not_whole, picture, policy};
 
-fn undo(lines: &Lines) -> Vec<Undone> {
-    let told = Told::read(std::str::from_utf8(&lines.text).unwrap()).unwrap();
+fn undo(lines: &Lines) -> Vec<UndoneChange> {
+    let told = RepairHistory::read(std::str::from_utf8(&lines.text).unwrap()).unwrap();
     Undo::open(&told, Access::default()).unwrap().all()
 }
 
@@ -35,14 +35,14 @@ fn collect(tree: &TreeBuilder) -> Vec<(std::path::PathBuf, Vec<u8>)> {
 }
 
 /// An undo as text: how it went with each thing that a tag or link is.
-fn told(undone: &[Undone], names: &[(&registry_fixtures::Digest, &str)]) -> String {
+fn told(undone: &[UndoneChange], names: &[(&registry_fixtures::Digest, &str)]) -> String {
     let lines = undone.iter().map(|one| {
         let path = one.path.rsplit("repositories/").next().unwrap();
         match &one.state {
-            UndoState::Lost(why) => format!("{path} lost: {why}"),
-            UndoState::Taken(why) => format!("{path} left: {why}"),
-            UndoState::Restored => format!("{path} restored"),
-            UndoState::There => format!("{path} there"),
+            ChangeUndoState::Lost(why) => format!("{path} lost: {why}"),
+            ChangeUndoState::Taken(why) => format!("{path} left: {why}"),
+            ChangeUndoState::Restored => format!("{path} restored"),
+            ChangeUndoState::There => format!("{path} there"),
         }
     });
     let text = lines.filter(|line| !line.contains("_layers/")).collect::<Vec<_>>().join("\n");
@@ -78,15 +78,15 @@ fn after_a_collector_no_tag_comes_back_broken_and_what_is_lost_comes_back_with_i
         let undone = undo(&lines);
         let now = not_whole(&tree);
         assert!(now.is_subset(&worse), "{story:#?} {:?} {undone:#?}", now.difference(&worse));
-        lost += undone.iter().filter(|one| matches!(one.state, UndoState::Lost(_))).count();
-        restored += undone.iter().filter(|one| one.state == UndoState::Restored).count();
+        lost += undone.iter().filter(|one| matches!(one.state, ChangeUndoState::Lost(_))).count();
+        restored += undone.iter().filter(|one| one.state == ChangeUndoState::Restored).count();
         // With the bytes back, another undo ends it.
         for (path, bytes) in gone {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, bytes).unwrap();
         }
         let undone = undo(&lines);
-        assert!(!undone.iter().any(|one| matches!(one.state, UndoState::Lost(_))), "{undone:#?}");
+        assert!(!undone.iter().any(|one| matches!(one.state, ChangeUndoState::Lost(_))), "{undone:#?}");
         let names = |picture: &crate::layout_laws::Picture| picture.keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&picture(tree.root())), names(&first), "{story:#?}");
     }
@@ -171,6 +171,6 @@ fn a_broken_image_that_went_comes_back_as_it_was_while_no_more_of_it_is_gone() {
     applied(&tree, &planned(&record(&tree), &keep(1)), &mut lines);
     let lacked = own(&old.images[0].layers[0]).to_string();
     assert!(std::str::from_utf8(&lines.text).unwrap().contains(&format!("\"lacked\":[\"{lacked}\"]")));
-    assert!(undo(&lines).iter().all(|one| one.state == UndoState::Restored));
+    assert!(undo(&lines).iter().all(|one| one.state == ChangeUndoState::Restored));
     assert!(picture(tree.root()) == first && not_whole(&tree) == worse);
 }

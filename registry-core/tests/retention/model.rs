@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use jiff::Timestamp;
-use registry_core::oci::manifest::{Kind, Role};
+use registry_core::oci::manifest::{Kind, ReferenceRole};
 use registry_core::oci::{Algorithm, Digest, Manifest};
 use registry_core::registry::Fetched;
 use registry_core::retention::{
-    DeleteError, Deleted, Doomed, Entry, Journal, Listed, Listing, Reader, State, Unanswered, Writer,
+    DeleteError, Deletion, DeletionEntry, DeletionJournal, ListedRow, Listing, ManifestState,
+    PlannedDeletion, Reader, Unanswered, Writer,
 };
 
 use crate::support::Maker;
@@ -40,7 +41,9 @@ impl Model {
         }
         for manifest in maker.package.manifests() {
             let digest = maker.package.digest(manifest);
-            if let (State::Present(_), Some(bytes)) = (maker.package.state(manifest), maker.bytes(&digest)) {
+            if let (ManifestState::Present(_), Some(bytes)) =
+                (maker.package.state(manifest), maker.bytes(&digest))
+            {
                 model.bytes.insert(digest, bytes);
             }
         }
@@ -58,7 +61,7 @@ impl Model {
     /// Blobs whose files some row holds.
     fn blobs(&self) -> BTreeSet<Digest> {
         let manifests = self.rows.values().filter_map(|row| self.manifest(&row.digest));
-        let parts = manifests.flat_map(|one| one.references).filter(|one| one.role != Role::Child);
+        let parts = manifests.flat_map(|one| one.references).filter(|one| one.role != ReferenceRole::Child);
         parts.filter_map(|one| one.descriptor.digest).collect()
     }
 
@@ -71,7 +74,7 @@ impl Model {
         let Some(manifest) = self.manifest(digest).filter(|_| self.carried(digest)) else { return false };
         manifest.references.iter().all(|reference| match (reference.role, reference.descriptor.digest) {
             (_, None) => true,
-            (Role::Child, Some(child)) => self.is_whole(&child, blobs),
+            (ReferenceRole::Child, Some(child)) => self.is_whole(&child, blobs),
             (_, Some(blob)) => blobs.contains(&blob),
         })
     }
@@ -170,8 +173,8 @@ impl Server {
     }
 }
 
-fn listed(version: &str, row: &ModelRow) -> Listed {
-    Listed { package: "app".into(), version: version.into(), id: Some(row.id), created_at: Some(row.at) }
+fn listed(version: &str, row: &ModelRow) -> ListedRow {
+    ListedRow { package: "app".into(), version: version.into(), id: Some(row.id), created_at: Some(row.at) }
 }
 
 impl Reader for Server {
@@ -185,7 +188,7 @@ impl Reader for Server {
         Ok(Vec::new())
     }
 
-    async fn row(&self, _: &str, version: &str) -> Result<Option<Listed>, Unanswered> {
+    async fn row(&self, _: &str, version: &str) -> Result<Option<ListedRow>, Unanswered> {
         self.request()?;
         Ok(self.model.lock().unwrap().rows.get(version).map(|row| listed(version, row)))
     }
@@ -224,7 +227,7 @@ impl Reader for Server {
 }
 
 impl Writer for Server {
-    async fn delete(&self, doomed: &Doomed<'_>) -> Result<Deleted, DeleteError> {
+    async fn delete(&self, doomed: &PlannedDeletion<'_>) -> Result<Deletion, DeleteError> {
         let version = doomed.version;
         self.request().map_err(|unanswered| DeleteError::Failed(unanswered.to_string()))?;
         self.asked.lock().unwrap().1 += 1;
@@ -240,7 +243,7 @@ impl Writer for Server {
         for (_, event) in self.events.iter().filter(|(after, _)| *after == deletions) {
             event(&mut model);
         }
-        Ok(if gone.is_some() { Deleted::Now } else { Deleted::Before })
+        Ok(if gone.is_some() { Deletion::Now } else { Deletion::Before })
     }
 
     async fn put(&self, _: &str, reference: &str, media_type: &str, bytes: &[u8]) -> Result<(), Unanswered> {
@@ -250,7 +253,7 @@ impl Writer for Server {
         let blobs = model.blobs();
         for reference in Manifest::parse(bytes).references {
             let Some(digest) = reference.descriptor.digest else { continue };
-            let (is_there, code) = if reference.role == Role::Child {
+            let (is_there, code) = if reference.role == ReferenceRole::Child {
                 (model.carried(&digest), "MANIFEST_BLOB_UNKNOWN")
             } else {
                 (blobs.contains(&digest), "BLOB_UNKNOWN")
@@ -274,8 +277,8 @@ pub struct Lines {
     pub room: Option<usize>,
 }
 
-impl Journal for Lines {
-    fn write(&mut self, entry: &Entry) -> std::io::Result<()> {
+impl DeletionJournal for Lines {
+    fn write(&mut self, entry: &DeletionEntry) -> std::io::Result<()> {
         if let Some(room) = &mut self.room {
             *room = room.checked_sub(1).ok_or(std::io::ErrorKind::StorageFull)?;
         }

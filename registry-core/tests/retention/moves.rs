@@ -1,7 +1,7 @@
 //! What changes on a server while a plan waits or is acted on, and what apply makes of it.
 
 use futures::executor::block_on;
-use registry_core::retention::{Action, Entry, Stopped, Told, undo};
+use registry_core::retention::{Action, DeletionEntry, DeletionHistory, Stopped, undo};
 
 use crate::effects::{outcomes, planned, run};
 use crate::model::{Model, ModelRow, Server};
@@ -68,7 +68,7 @@ fn a_tag_that_moved_is_not_put_back() {
     Spared older: older was pushed again since it was planned
     Spared oldest: older was pushed again since it was planned
     ");
-    let undone = block_on(undo(&server, &Told::read(&lines.text).unwrap()));
+    let undone = block_on(undo(&server, &DeletionHistory::read(&lines.text).unwrap()));
     assert_eq!(undone.iter().map(|one| &*one.version).collect::<Vec<_>>(), ["old"]);
 }
 
@@ -85,11 +85,13 @@ fn indexes_that_name_an_index_twice_do_not_double_the_journal() {
     maker.single("v1", 100);
     let plan = planned(&Model::of(&maker), &keep(1));
     let (_, lines) = run(&Server::new(Model::of(&maker), now(), None), &plan);
-    let told = Told::read(&lines.text).unwrap();
+    let told = DeletionHistory::read(&lines.text).unwrap();
     let saved: Vec<_> = told
         .entries
         .iter()
-        .filter_map(|entry| if let Entry::Manifest { digest, .. } = entry { Some(*digest) } else { None })
+        .filter_map(
+            |entry| if let DeletionEntry::Manifest { digest, .. } = entry { Some(*digest) } else { None },
+        )
         .collect();
     assert_eq!(saved.len(), 65);
     assert_eq!(saved.last(), Some(&inner), "children before the indexes that name them");

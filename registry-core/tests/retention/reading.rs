@@ -6,7 +6,7 @@ use futures::executor::block_on;
 use registry_core::oci::Digest;
 use registry_core::registry::Fetched;
 use registry_core::retention::{
-    Action, Collecting, Listed, Listing, Plan, Policy, Reader, Unanswered, collect, plan,
+    Action, Collecting, ListedRow, Listing, Plan, Policy, Reader, Unanswered, collect, plan,
 };
 
 use crate::effects::source;
@@ -47,7 +47,7 @@ impl Answers {
 
 impl Reader for Answers {
     async fn rows(&self, _: Option<&str>) -> Result<Listing, Unanswered> {
-        let row = |(version, hours): &(String, i64)| Listed {
+        let row = |(version, hours): &(String, i64)| ListedRow {
             package: "app".into(),
             version: version.clone(),
             id: Some(1000 - u64::try_from(*hours).unwrap()),
@@ -60,7 +60,7 @@ impl Reader for Answers {
         Ok(Vec::new())
     }
 
-    async fn row(&self, _: &str, _: &str) -> Result<Option<Listed>, Unanswered> {
+    async fn row(&self, _: &str, _: &str) -> Result<Option<ListedRow>, Unanswered> {
         Ok(None)
     }
 

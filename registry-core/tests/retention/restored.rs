@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use registry_core::oci::Digest;
 use registry_core::retention::{
-    Decision, Fate, PushTime, PushTimes, Record, RecordedPackage, RecordedVersion, Restored, UndoState,
-    Undone,
+    Decision, PushTime, PushTimes, Record, RecordedPackage, RecordedVersion, Restored, RowUndoState,
+    UndoneRow, Unneeded,
 };
 
 use crate::effects::source;
@@ -72,7 +72,7 @@ fn what_an_undo_put_back_is_held_and_takes_no_place_of_what_is_newer() {
     maker.package.set_restored("v400", restored);
     maker.package.set_restored(&loose.to_string(), restored);
     let mut policy = keep(2);
-    policy.untagged = Fate::Prune;
+    policy.untagged = Unneeded::Prune;
     insta::assert_snapshot!(maker.text(&policy), @"
     keep   v100: newest 1 of 2
     keep   v200: newest 2 of 2
@@ -101,10 +101,10 @@ fn a_row_that_was_put_back_keeps_its_place_in_its_second() {
     ");
 }
 
-fn undone(version: &str, id: u64, created_at: Timestamp, state: UndoState, row: Option<u64>) -> Undone {
+fn undone(version: &str, id: u64, created_at: Timestamp, state: RowUndoState, row: Option<u64>) -> UndoneRow {
     let (package, digest) = ("app".to_owned(), sha(version));
     let (id, created_at) = (Some(id), Some(created_at));
-    Undone { package, version: version.into(), digest, created_at, id, now: row, state }
+    UndoneRow { package, version: version.into(), digest, created_at, id, now: row, state }
 }
 
 fn record(rows: &[(&str, u64, Timestamp)]) -> Record {
@@ -136,8 +136,8 @@ fn seen(times: &PushTimes, rows: &[(&str, u64, Timestamp)]) -> String {
 #[test]
 fn two_undos_merge_and_a_later_push_counts_as_new() {
     let none = PushTimes::default();
-    let one = [undone("v1", 3, hours_ago(300), UndoState::Restored, Some(50))];
-    let two = [undone("v2", 4, hours_ago(299), UndoState::Restored, Some(51))];
+    let one = [undone("v1", 3, hours_ago(300), RowUndoState::Restored, Some(50))];
+    let two = [undone("v2", 4, hours_ago(299), RowUndoState::Restored, Some(51))];
     let times = none.with(Some("Team"), &one, hours_ago(20)).with(Some("team"), &two, hours_ago(10));
     // v1 was pushed again since: its number is another, its bytes are the same.
     insta::assert_snapshot!(seen(&times, &[("v1", 60, hours_ago(1)), ("v2", 51, hours_ago(10))]), @"
@@ -151,10 +151,10 @@ fn two_undos_merge_and_a_later_push_counts_as_new() {
 
 #[test]
 fn what_is_deleted_and_put_back_twice_keeps_its_first_time() {
-    let first = [undone("v1", 3, hours_ago(300), UndoState::Restored, Some(50))];
+    let first = [undone("v1", 3, hours_ago(300), RowUndoState::Restored, Some(50))];
     let times = PushTimes::default().with(Some("team"), &first, hours_ago(200));
     // The second run did not read the times: its journal tells that of the first undo.
-    let second = [undone("v1", 50, hours_ago(200), UndoState::Restored, Some(70))];
+    let second = [undone("v1", 50, hours_ago(200), RowUndoState::Restored, Some(70))];
     let times = times.with(Some("team"), &second, hours_ago(20));
     insta::assert_snapshot!(seen(&times, &[("v1", 70, hours_ago(20))]), @"v1: pushed Some(300) h ago, restored Some(Some(3))");
 }
@@ -162,18 +162,18 @@ fn what_is_deleted_and_put_back_twice_keeps_its_first_time() {
 #[test]
 fn an_undo_that_is_ended_in_the_middle_is_known_to_later_runs() {
     let unknown = |row: Option<u64>, state| undone("v1", 3, hours_ago(300), state, row);
-    let open = UndoState::Unknown("it was not tried yet".into());
+    let open = RowUndoState::Unknown("it was not tried yet".into());
     let before = PushTimes::default().with(Some("team"), &[unknown(None, open)], hours_ago(20));
     insta::assert_snapshot!(seen(&before, &[("v1", 50, hours_ago(20))]), @"v1: pushed Some(300) h ago, restored Some(Some(3))");
     // Days later it is a push.
-    let earlier = UndoState::Unknown(String::new());
+    let earlier = RowUndoState::Unknown(String::new());
     let earlier = PushTimes::default().with(Some("team"), &[unknown(None, earlier)], hours_ago(90));
     insta::assert_snapshot!(seen(&earlier, &[("v1", 50, hours_ago(20))]), @"v1: pushed Some(20) h ago, restored None");
     // The next undo finds it there, and knows its number from then on.
-    let after = before.with(Some("team"), &[unknown(Some(50), UndoState::Back)], hours_ago(19));
+    let after = before.with(Some("team"), &[unknown(Some(50), RowUndoState::Back)], hours_ago(19));
     assert_eq!(after.times[0].id, Some(50));
     // What could not be put back leaves no trace.
-    let lost = PushTimes::default().with(None, &[unknown(None, UndoState::Lost("gone".into()))], now());
+    let lost = PushTimes::default().with(None, &[unknown(None, RowUndoState::Lost("gone".into()))], now());
     assert_eq!(lost.times, []);
 }
 
@@ -189,7 +189,7 @@ fn files_of_earlier_versions_still_work() {
     insta::assert_snapshot!(seen(&old(sha("v1")), &[("v1", 50, hours_ago(20))]), @"v1: pushed Some(300) h ago, restored Some(None)");
     insta::assert_snapshot!(seen(&old(sha("other")), &[("v1", 50, hours_ago(20))]), @"v1: pushed Some(20) h ago, restored None");
     // An undo of today adds to it.
-    let rows = [undone("v2", 4, hours_ago(299), UndoState::Restored, Some(51))];
+    let rows = [undone("v2", 4, hours_ago(299), RowUndoState::Restored, Some(51))];
     let both = old(sha("v1")).with(Some("team"), &rows, now());
     assert_eq!(both.times.iter().map(|time| time.owner.as_deref()).collect::<Vec<_>>(), [None, Some("team")]);
     insta::assert_snapshot!(PushTimes::read(r#"{"schema":"x/1","times":[]}"#).unwrap_err(), @r#"its schema is "x/1", and "registry-retention/push-times/1" is needed"#);
@@ -198,7 +198,8 @@ fn files_of_earlier_versions_still_work() {
 /// A source without push times: what was put back is held by its digest.
 #[test]
 fn a_registry_that_tells_no_push_times_has_a_hold_too() {
-    let rows = [Undone { created_at: None, id: None, ..undone("v1", 0, now(), UndoState::Restored, None) }];
+    let rows =
+        [UndoneRow { created_at: None, id: None, ..undone("v1", 0, now(), RowUndoState::Restored, None) }];
     let times = PushTimes::default().with(None, &rows, hours_ago(5));
     let expected = PushTime {
         owner: None,

@@ -1,6 +1,6 @@
 //! Shapes worked out by hand, one readable decision each.
 
-use registry_core::retention::{Fate, InUse, Pattern, Rule};
+use registry_core::retention::{InUse, Pattern, Rule, Unneeded};
 
 use crate::support::{IMAGE, Maker, keep, sha};
 
@@ -163,7 +163,7 @@ fn a_signature_whose_subject_is_gone() {
     keep   sha256-<v2/image>.sig: follows <v2/image>, which stays
     ");
     let mut policy = keep(1);
-    policy.orphan_signatures = Fate::Prune;
+    policy.orphan_signatures = Unneeded::Prune;
     insta::assert_snapshot!(maker.text(&policy), @"
     keep   v2: newest 1 of 1
     delete v1: rank 2, beyond newest 1
@@ -273,7 +273,7 @@ fn an_untagged_index_younger_than_the_grace_holds_its_children() {
         maker.digest_row(index, hours);
     }
     let mut policy = keep(2);
-    policy.untagged = Fate::Prune;
+    policy.untagged = Unneeded::Prune;
     insta::assert_snapshot!(maker.text(&policy), @"
     leave  <young/index>: no tag reaches it
     keep   v2: newest 1 of 2

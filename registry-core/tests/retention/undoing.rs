@@ -1,7 +1,7 @@
 //! What can be put back, what cannot, and in which order.
 
 use futures::executor::block_on;
-use registry_core::retention::{Action, Fate, Plan, Policy, Told, UndoState, undo};
+use registry_core::retention::{Action, DeletionHistory, Plan, Policy, RowUndoState, Unneeded, undo};
 
 use crate::effects::{outcomes, planned, run};
 use crate::model::{Model, Server};
@@ -9,13 +9,13 @@ use crate::support::{Maker, keep, now};
 
 fn window() -> Policy {
     let mut policy = keep(1);
-    (policy.untagged, policy.undo_window) = (Fate::Prune, true);
+    (policy.untagged, policy.undo_window) = (Unneeded::Prune, true);
     policy
 }
 
 fn doomed(maker: &Maker, plan: &Plan) -> String {
     let rows = plan.packages[0].versions.iter().filter(|row| row.action == Action::Delete);
-    let line = |row: &registry_core::retention::Version| format!("{} {:?}", row.version, row.undoable);
+    let line = |row: &registry_core::retention::PlannedRow| format!("{} {:?}", row.version, row.undoable);
     maker.named(&rows.map(line).collect::<Vec<_>>().join("\n"))
 }
 
@@ -39,7 +39,7 @@ fn the_undo_window_holds_children_that_would_be_pruned() {
     Deleted v1
     Deleted <loose>
     ");
-    block_on(undo(&server, &Told::read(&lines.text).unwrap()));
+    block_on(undo(&server, &DeletionHistory::read(&lines.text).unwrap()));
     assert_eq!(server.model.into_inner().unwrap().tags(), model.tags());
 }
 
@@ -74,8 +74,8 @@ fn tags_of_one_second_are_put_back_in_the_order_they_were_pushed() {
     let plan = planned(&Model::of(&maker), &keep(1));
     let server = Server::new(Model::of(&maker), now(), None);
     let (_, lines) = run(&server, &plan);
-    let undone = block_on(undo(&server, &Told::read(&lines.text).unwrap()));
-    assert!(undone.iter().all(|one| one.state == UndoState::Restored), "{undone:?}");
+    let undone = block_on(undo(&server, &DeletionHistory::read(&lines.text).unwrap()));
+    assert!(undone.iter().all(|one| one.state == RowUndoState::Restored), "{undone:?}");
     assert_eq!(undone.iter().map(|one| &*one.version).collect::<Vec<_>>(), ["b", "a", "d", "c"]);
 }
 
@@ -97,15 +97,15 @@ fn what_two_indexes_share_is_put_back_before_both() {
     }
     maker.single("v3", 100);
     let mut policy = keep(1);
-    policy.untagged = Fate::Leave;
+    policy.untagged = Unneeded::Leave;
     let before = Model::of(&maker);
     let plan = planned(&before, &policy);
     let server = Server::new(before.clone(), now(), None);
     let (_, lines) = run(&server, &plan);
     // The collector takes inner indexes, which nothing tagged names any more.
     server.model.lock().unwrap().rows.retain(|version, row| !version.contains(':') || row.digest == leaf);
-    let undone = block_on(undo(&server, &Told::read(&lines.text).unwrap()));
-    assert!(undone.iter().all(|one| one.state == UndoState::Restored), "{undone:?}");
+    let undone = block_on(undo(&server, &DeletionHistory::read(&lines.text).unwrap()));
+    assert!(undone.iter().all(|one| one.state == RowUndoState::Restored), "{undone:?}");
     assert_eq!(server.model.into_inner().unwrap().tags(), before.tags());
 }
 
@@ -126,8 +126,8 @@ fn an_undo_asks_for_shared_children_once() {
     let server = Server::new(Model::of(&maker), now(), None);
     let (_, lines) = run(&server, &plan);
     let before = server.asked.lock().unwrap().0;
-    let undone = block_on(undo(&server, &Told::read(&lines.text).unwrap()));
-    assert!(undone.iter().all(|one| one.state == UndoState::Restored), "{undone:?}");
+    let undone = block_on(undo(&server, &DeletionHistory::read(&lines.text).unwrap()));
+    assert!(undone.iter().all(|one| one.state == RowUndoState::Restored), "{undone:?}");
     // For each tag: its row, its own child, its PUT, its new row.
     assert_eq!(server.asked.lock().unwrap().0 - before, 4 * undone.len() + children.len());
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use registry_core::audit::{self, Audit};
 use registry_core::storage::folder::{PathFolder, Result};
-use registry_core::storage::{Folder, FolderError, Kind, Progress, ScanOptions, Stat, Tree};
+use registry_core::storage::{EntryKind, Folder, FolderError, ScanOptions, ScanProgress, Stat, Tree};
 use registry_fixtures::TreeBuilder;
 
 use crate::support::{Base, Sight, text};
@@ -117,7 +117,7 @@ impl Folder for Planned {
         Ok(Self { inner: self.inner.open(path)?, at, course: Arc::clone(&self.course) })
     }
 
-    fn list(&mut self, each: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
+    fn list(&mut self, each: &mut dyn FnMut(&OsStr, EntryKind)) -> Result<()> {
         self.course.check(&self.at, Request::List)?;
         let (at, course) = (&self.at, &self.course);
         self.inner.list(&mut |name, kind| {
@@ -173,12 +173,12 @@ pub fn looks(tree: &TreeBuilder, plan: Plan, sight: &Sight<'_>) -> Looks {
     let inner = PathFolder::open_root(&tree.v2(), false).unwrap();
     let folder = Planned { inner, at: PathBuf::new(), course: Arc::clone(&course) };
     let open = Tree::from_folder(folder, false, sight.jobs).unwrap().waiting_for_writers();
-    let progress = Progress::default();
+    let progress = ScanProgress::default();
     let scan = ScanOptions { content: sight.content, strict: sight.strict, only: None };
     let mut graph = open.scan(&scan, &progress);
     let first = audit::audit(&graph, "tree", &sight.options());
     course.is_second_look.store(true, Ordering::Relaxed);
-    let last = audit::settled(&mut graph, "tree", &sight.options(), |graph, doubts| {
+    let last = audit::audit_with_recheck(&mut graph, "tree", &sight.options(), |graph, doubts| {
         open.settle(graph, doubts, &progress);
     });
     let take = |requests: &Mutex<BTreeSet<_>>| std::mem::take(&mut *requests.lock().unwrap());

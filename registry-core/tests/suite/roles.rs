@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use insta::assert_snapshot;
-use registry_core::audit::Role;
+use registry_core::audit::RegistryRole;
 use registry_core::storage::{LocateError, Product, locate};
 use registry_fixtures::{ImageSpec, trees};
 
@@ -61,7 +61,7 @@ fn scheduler_state_empty() {
     };
     assert_snapshot!(report("", None), @"error path-unexpected - | scheduler-state.json is empty (0 bytes): a registry that is a pull-through cache does not start; move it away and write {} in its place | ../../../scheduler-state.json | Reset");
     assert_eq!(report("{}", None), "nothing");
-    assert_eq!(report("", Some(Role::Primary)), "nothing");
+    assert_eq!(report("", Some(RegistryRole::Primary)), "nothing");
 }
 
 #[test]
@@ -97,12 +97,12 @@ fn a_cache_is_recognised_above_its_v2_too() {
     let sight = Sight::default();
     let v2 = folder.path().join("docker/registry/v2");
     assert_eq!(look(&v2, &sight), look(folder.path(), &sight));
-    assert_eq!(sight.look(&v2).source.role, Role::Cache);
+    assert_eq!(sight.look(&v2).source.role, RegistryRole::Cache);
 }
 
 #[test]
 fn a_cache_taken_for_a_home() {
-    let primary = Sight { role: Some(Role::Primary), ..STRICT };
+    let primary = Sight { role: Some(RegistryRole::Primary), ..STRICT };
     assert_snapshot!(tree(trees::PULL_THROUGH, &primary), @"
     Primary: 3 repositories, 3 tags, 4 manifests, 2 indexes, 2 layer links, 6 blobs, 0 uploads
     error child-missing app/multi:1.0 sha256:multi.att.amd64 of sha256:multi.index | an attestation (sha256:multi.att.amd64) is gone: neither a revision link nor its bytes are here | repositories/app/multi/_manifests/revisions/sha256/multi.att.amd64/link
@@ -123,8 +123,8 @@ fn a_cache_without_its_mark_only_looks_like_one() {
     let folder = trees::unpack(trees::PULL_THROUGH);
     std::fs::remove_file(folder.path().join("scheduler-state.json")).unwrap();
     let audit = Sight::default().look(folder.path());
-    assert_eq!((audit.source.role, audit.looks_like_cache), (Role::Primary, true));
-    let cache = Sight { role: Some(Role::Cache), ..Sight::default() };
+    assert_eq!((audit.source.role, audit.looks_like_cache), (RegistryRole::Primary, true));
+    let cache = Sight { role: Some(RegistryRole::Cache), ..Sight::default() };
     assert!(cache.look(folder.path()).broken_tags.is_empty());
 }
 
@@ -134,13 +134,13 @@ fn a_cache_without_scheduler_state() {
     let mut base = Base::new();
     base.tree.break_image_untraced(APP, &base.arm.clone());
     let audit = Sight::default().look(base.tree.root());
-    assert_eq!((audit.source.role, audit.looks_like_cache), (Role::Primary, true));
+    assert_eq!((audit.source.role, audit.looks_like_cache), (RegistryRole::Primary, true));
     // A hint silences nothing: a registry that lost the child looks like that too.
     assert_snapshot!(text(&audit, &base.names), @"
     error child-missing team/app:v2 sha256:arm of sha256:index for linux/arm64 | linux/arm64 is gone: neither a revision link nor its bytes are here | repositories/team/app/_manifests/revisions/sha256/arm/link
     broken: team/app:v2 by child-missing
     ");
-    let cache = Sight { role: Some(Role::Cache), ..Sight::default() };
+    let cache = Sight { role: Some(RegistryRole::Cache), ..Sight::default() };
     assert_eq!(base.report_with(&cache), "nothing");
 }
 

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
-use registry_core::audit::{self, Audit, AuditOptions, Finding, Role};
+use registry_core::audit::{self, Audit, AuditOptions, Finding, RegistryRole};
 use registry_core::graph::{Graph, Seconds};
-use registry_core::storage::{Folder, OpenOptions, Progress, ScanOptions, Tree, locate};
+use registry_core::storage::{Folder, OpenOptions, ScanOptions, ScanProgress, Tree, locate};
 use registry_fixtures::{Digest, Image, ImageSpec, Index, TreeBuilder};
 
 /// An hour.
@@ -21,7 +21,7 @@ pub struct Sight<'a> {
     pub strict: bool,
     pub follow: bool,
     pub jobs: usize,
-    pub role: Option<Role>,
+    pub role: Option<RegistryRole>,
     pub sparse: &'a [&'a str],
     pub only: Option<&'a str>,
     pub platforms: &'a [&'a str],
@@ -81,9 +81,9 @@ impl Sight<'_> {
             strict: self.strict,
             only: only.is_some().then_some(&matches as &(dyn Fn(&str) -> bool + Sync)),
         };
-        let progress = Progress::default();
+        let progress = ScanProgress::default();
         let mut graph = tree.scan(&scan, &progress);
-        let audit = audit::settled(&mut graph, "tree", &self.options(), |graph, doubts| {
+        let audit = audit::audit_with_recheck(&mut graph, "tree", &self.options(), |graph, doubts| {
             tree.settle(graph, doubts, &progress);
         });
         (graph, audit)

@@ -10,8 +10,8 @@ use registry_cli::args::{Jobs, Messages, Printing, duration};
 use registry_cli::connection::Connection;
 use registry_cli::metrics::MetricsPlaces;
 
-pub use policy::{Fate, Policy, RankBy};
-pub use source::{Recorded, Server};
+pub use policy::{PolicyArgs, RankByArg, UnneededArg};
+pub use source::{Recorded, ServerArgs};
 
 /// Delete old images from a registry so that everything kept still holds
 #[derive(Debug, Parser)]
@@ -91,7 +91,7 @@ pub enum Verb {
 #[derive(Debug, Args)]
 pub struct RunArgs {
     #[command(flatten)]
-    pub server: Server,
+    pub server: ServerArgs,
     #[command(flatten)]
     pub connection: Connection,
     #[command(flatten)]
@@ -99,9 +99,9 @@ pub struct RunArgs {
     #[command(flatten)]
     pub common: Common,
     #[command(flatten)]
-    pub policy: Policy,
+    pub policy: PolicyArgs,
     #[command(flatten)]
-    pub answer: Answer,
+    pub answer: ExitOptions,
     #[command(flatten)]
     pub effects: Effects,
 
@@ -116,7 +116,7 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 pub struct PlanArgs {
     #[command(flatten)]
-    pub server: Server,
+    pub server: ServerArgs,
     #[command(flatten)]
     pub connection: Connection,
     #[command(flatten)]
@@ -124,9 +124,9 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub recorded: Recorded,
     #[command(flatten)]
-    pub policy: Policy,
+    pub policy: PolicyArgs,
     #[command(flatten)]
-    pub answer: Answer,
+    pub answer: ExitOptions,
 
     /// Where the plan goes, as JSON, for `apply`; the text is printed all the same
     #[arg(long, value_name = "FILE")]
@@ -155,7 +155,7 @@ pub struct ApplyArgs {
     pub max_plan_age: u64,
 
     #[command(flatten)]
-    pub server: Server,
+    pub server: ServerArgs,
     #[command(flatten)]
     pub connection: Connection,
     #[command(flatten)]
@@ -176,7 +176,7 @@ pub struct ExplainArgs {
     pub subject: String,
 
     #[command(flatten)]
-    pub server: Server,
+    pub server: ServerArgs,
     #[command(flatten)]
     pub connection: Connection,
     #[command(flatten)]
@@ -184,7 +184,7 @@ pub struct ExplainArgs {
     #[command(flatten)]
     pub recorded: Recorded,
     #[command(flatten)]
-    pub policy: Policy,
+    pub policy: PolicyArgs,
     #[command(flatten)]
     pub common: Common,
 }
@@ -196,7 +196,7 @@ pub struct UndoArgs {
     pub journal: PathBuf,
 
     #[command(flatten)]
-    pub server: Server,
+    pub server: ServerArgs,
     #[command(flatten)]
     pub connection: Connection,
     #[command(flatten)]
@@ -242,7 +242,7 @@ pub struct Common {
 
 /// What the exit status tells beyond success and failure.
 #[derive(Debug, Args)]
-pub struct Answer {
+pub struct ExitOptions {
     /// Exit 3 when changes are pending
     #[arg(long)]
     pub detailed_exitcode: bool,

@@ -9,7 +9,7 @@ use super::images;
 
 /// What stays.
 #[derive(Debug, Args)]
-pub struct Policy {
+pub struct PolicyArgs {
     /// Images of a package that stay by rank
     /// [default: 10]
     #[arg(
@@ -49,17 +49,17 @@ pub struct Policy {
     /// What ranks images
     /// [default: pushed]
     #[arg(long, value_enum, help_heading = "Policy")]
-    pub rank_by: Option<RankBy>,
+    pub rank_by: Option<RankByArg>,
 
     /// What becomes of manifests that no tag reaches
     /// [default: leave]
     #[arg(long, value_enum, help_heading = "Policy")]
-    pub untagged: Option<Fate>,
+    pub untagged: Option<UnneededArg>,
 
     /// What becomes of signatures whose subject is gone
     /// [default: leave]
     #[arg(long, value_enum, help_heading = "Policy")]
-    pub orphan_signatures: Option<Fate>,
+    pub orphan_signatures: Option<UnneededArg>,
 
     /// Younger than this, nothing untagged goes
     /// [default: 24h]
@@ -100,7 +100,7 @@ pub struct Policy {
 #[derive(Debug, Clone, Copy, ValueEnum, serde::Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum RankBy {
+pub enum RankByArg {
     Pushed,
     Semver,
     Created,
@@ -109,7 +109,7 @@ pub enum RankBy {
 #[derive(Debug, Clone, Copy, ValueEnum, serde::Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum Fate {
+pub enum UnneededArg {
     Leave,
     Prune,
 }

@@ -7,7 +7,7 @@ use registry_cli::args::RoleArg;
 
 /// Where the images are.
 #[derive(Debug, Args)]
-pub struct Server {
+pub struct ServerArgs {
     /// A Forgejo server [env: FORGEJO_HOST]
     // The environment is read elsewhere: here it would count as typed, and forbid every other source.
     #[arg(long, value_name = "URL", help_heading = "Source")]

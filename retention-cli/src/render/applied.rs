@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use registry_cli::styles::{BAD, GOOD};
-use registry_core::retention::{Applied, AppliedRow, Outcome};
+use registry_core::retention::{Applied, AppliedRow, RowOutcome};
 use registry_core::text::without_controls as safe;
 
 use super::hints;
@@ -19,19 +19,19 @@ pub fn write(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let count = |outcome| applied.count(outcome);
-    let gone = count(Outcome::Deleted) + count(Outcome::AlreadyGone);
+    let gone = count(RowOutcome::Deleted) + count(RowOutcome::AlreadyGone);
     let is_good = applied.stopped.is_none() && gone == applied.rows.len();
     if !common.quiet {
-        for row in applied.rows.iter().filter(|row| row.outcome != Outcome::Deleted) {
+        for row in applied.rows.iter().filter(|row| row.outcome != RowOutcome::Deleted) {
             let word = match row.outcome {
-                Outcome::Spared => "spared",
-                Outcome::Failed => "failed",
-                Outcome::AlreadyGone => "already gone",
-                Outcome::Stopped | Outcome::Deleted => "not tried",
+                RowOutcome::Spared => "spared",
+                RowOutcome::Failed => "failed",
+                RowOutcome::AlreadyGone => "already gone",
+                RowOutcome::Stopped | RowOutcome::Deleted => "not tried",
             };
             let reason =
                 row.reason.as_ref().map_or_else(String::new, |why| format!(": {}", hints::stays(why)));
-            let style = if row.outcome == Outcome::AlreadyGone { GOOD } else { BAD };
+            let style = if row.outcome == RowOutcome::AlreadyGone { GOOD } else { BAD };
             writeln!(
                 out,
                 "  {style}{word}{style:#} {}:{}{}",
@@ -44,7 +44,7 @@ pub fn write(
             writeln!(out, "{BAD}stopped{BAD:#}: {}", safe(&why(stopped)))?;
         }
         // What failed may have changed something before it did, or nobody knows.
-        let may_have = |row: &AppliedRow| matches!(row.outcome, Outcome::Deleted | Outcome::Failed);
+        let may_have = |row: &AppliedRow| matches!(row.outcome, RowOutcome::Deleted | RowOutcome::Failed);
         let is_changed = applied.rows.iter().any(may_have);
         if let Some(aside) = aside.filter(|_| is_changed) {
             let aside = registry_core::text::escape_os(aside.as_os_str());
@@ -63,10 +63,10 @@ pub fn write(
         out,
         "{style}registry-retention apply{style:#}: deleted={} spared={} failed={} not_tried={} \
          already_gone={}",
-        count(Outcome::Deleted),
-        count(Outcome::Spared),
-        count(Outcome::Failed),
-        count(Outcome::Stopped),
-        count(Outcome::AlreadyGone)
+        count(RowOutcome::Deleted),
+        count(RowOutcome::Spared),
+        count(RowOutcome::Failed),
+        count(RowOutcome::Stopped),
+        count(RowOutcome::AlreadyGone)
     )
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use registry_core::retention::{Action, PackagePlan, Plan, SourceKind, Version};
+use registry_core::retention::{Action, PackagePlan, Plan, PlannedRow, SourceKind};
 use registry_core::text::without_controls as safe;
 
 use super::hints;
@@ -42,7 +42,7 @@ pub fn write(plan: &Plan, subject: &str, several: bool, out: &mut dyn Write) -> 
     let Some(package) = plan.packages.iter().find(|package| is_same(kind, &package.name, name)) else {
         return Ok(Explained::Nothing);
     };
-    let wanted = |row: &&Version| match (tag, digest) {
+    let wanted = |row: &&PlannedRow| match (tag, digest) {
         (Some(tag), _) => is_same(kind, &row.version, tag),
         (_, Some(wanted)) => row.digest.is_some_and(|digest| digest.to_string().eq_ignore_ascii_case(wanted)),
         (None, None) => true,
@@ -66,7 +66,7 @@ pub fn write(plan: &Plan, subject: &str, several: bool, out: &mut dyn Write) -> 
     Ok(Explained::Rows)
 }
 
-fn explain(package: &PackagePlan, row: &Version, out: &mut dyn Write) -> io::Result<()> {
+fn explain(package: &PackagePlan, row: &PlannedRow, out: &mut dyn Write) -> io::Result<()> {
     let action = match row.action {
         Action::Keep => "is kept",
         Action::Delete => "goes",

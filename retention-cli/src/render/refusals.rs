@@ -2,7 +2,7 @@
 
 use registry_cli::hints::GAVE_UP;
 use registry_cli::log::few;
-use registry_core::retention::{Applied, AppliedRow, Outcome, PackagePlan, PackageState, Plan, Stopped};
+use registry_core::retention::{Applied, AppliedRow, PackagePlan, PackageState, Plan, RowOutcome, Stopped};
 
 use super::hints;
 
@@ -20,7 +20,7 @@ pub(super) fn of_plan(plan: &Plan) {
 
 /// Says which rows were to go and stay, and why the run stopped.
 pub(super) fn of_applied(applied: &Applied) {
-    for (outcome, word) in [(Outcome::Spared, "spared"), (Outcome::Failed, "failed")] {
+    for (outcome, word) in [(RowOutcome::Spared, "spared"), (RowOutcome::Failed, "failed")] {
         let of_outcome = |row: &&AppliedRow| row.outcome == outcome;
         let lines = applied.rows.iter().filter(of_outcome).map(|row| {
             let why = row.reason.as_ref().map_or_else(String::new, |why| format!(": {}", hints::stays(why)));

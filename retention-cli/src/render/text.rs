@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use indicatif::HumanBytes;
 use jiff::Timestamp;
 use registry_cli::styles::{BAD, DIM, GOOD, ODD};
-use registry_core::retention::{Action, PackagePlan, PackageState, Plan, Reason, SourceKind, Version};
+use registry_core::retention::{Action, PackagePlan, PackageState, Plan, PlannedRow, Reason, SourceKind};
 use registry_core::text::{NaturalOrder, without_controls as safe};
 
 use super::hints;
@@ -108,10 +108,10 @@ fn write_package(plan: &Plan, package: &PackagePlan, verbose: bool, out: &mut dy
     if !verbose {
         return Ok(());
     }
-    let mut shown: BTreeMap<(Action, NaturalOrder, String), Vec<&Version>> = BTreeMap::new();
+    let mut shown: BTreeMap<(Action, NaturalOrder, String), Vec<&PlannedRow>> = BTreeMap::new();
     for row in package.versions.iter().filter(|row| row.action != Action::Delete) {
         let why = row.reasons.join("; ");
-        shown.entry((row.action, NaturalOrder::of(&why), why)).or_default().push(row);
+        shown.entry((row.action, NaturalOrder::position_of(&why), why)).or_default().push(row);
     }
     for ((action, _, why), rows) in &shown {
         let names: Vec<_> = rows.iter().map(|row| short(&row.version)).collect();
@@ -142,7 +142,7 @@ fn short(version: &str) -> String {
     }
 }
 
-fn age(row: &Version, now: Timestamp) -> String {
+fn age(row: &PlannedRow, now: Timestamp) -> String {
     let Some(at) = row.created_at else { return String::new() };
     let hours = (now.as_second() - at.as_second()) / 3600;
     match hours {

@@ -225,7 +225,7 @@ fn a_login_page_for_a_deletion_is_none() {
     let job = Job::new("page-delete", incident(BOTH[1]));
     job.server.set_hook(|_, ask, _| (ask.method == "DELETE" && ask.path.starts_with("/api")).then(login));
     let ran = job.run(&["--apply", "--package", "api", "--keep-last", "2", "--journal", "j"]);
-    assert_told_snapshot!(ran.told(), @"
+    assert_told_snapshot!(ran.as_text(), @"
     URL, owner viktor; what goes is deleted
     api: 2 images kept, 1 image to go, 0 rows left as they are
       delete v1, N d old: rank 3, beyond newest 2 (final)
@@ -263,7 +263,7 @@ fn a_login_page_was_taken_for_a_manifest_that_was_put() {
     let ran =
         job.run(&["--apply", "--undo-window", "--package", "api", "--keep-last", "1", "--journal", "j"]);
     assert!(job.server.lines().iter().all(|line| !line.starts_with("DELETE /api")), "{ran:?}");
-    assert_told_snapshot!(ran.told(), @"
+    assert_told_snapshot!(ran.as_text(), @"
     URL, owner viktor; what goes is deleted
     api: 1 image kept, 2 images to go, 0 rows left as they are
       delete v2, N d old: rank 2, beyond newest 1

@@ -74,7 +74,7 @@ fn a_cache_that_cannot_be_opened_or_written_ended_the_run_or_went_unsaid() {
     let arguments = ["--apply", "--quiet", "--package", "api", "--cache-dir"];
     std::fs::write(job.folder.join("file"), "").unwrap();
     let opened = job.run(&[&arguments[..], &["file", "--journal", "1", "--keep-last", "2"]].concat());
-    assert_told_snapshot!(opened.told(), @"
+    assert_told_snapshot!(opened.as_text(), @"
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
     registry-retention apply: deleted=1 spared=0 failed=0 not_tried=0 already_gone=0
     warning: no cache: file cannot be used: File exists (os error 17)

@@ -23,7 +23,7 @@ fn one_damaged_row_blinded_a_whole_run() {
         for (name, file) in [("damaged-layer-row", 1), ("damaged-manifest-row", 2)] {
             let job = damaged(name, profile, "api", "v2", file);
             let ran = job.run(&["--keep-last", "2", "--quiet", "--apply", "--journal", "journal"]);
-            assert_told_snapshot!(ran.told(), @"
+            assert_told_snapshot!(ran.as_text(), @"
             registry-retention plan: packages=3 images_kept=9 images_deleted=13 versions_deleted=13 left=30 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=16487
             registry-retention apply: deleted=13 spared=0 failed=0 not_tried=0 already_gone=0
             error: package viktor/api is skipped: the server cannot list a version of it (v2): it answers 500, as where its database has lost the row of a blob; delete it to heal the list: DELETE /api/v1/packages/viktor/container/api/v2
@@ -34,7 +34,7 @@ fn one_damaged_row_blinded_a_whole_run() {
             assert!(job.changes().iter().all(|line| !line.contains("container/api/")), "{:?}", job.changes());
             assert_eq!(job.tags("team/tool").len(), 4);
             let plan = job.run(&["plan", "--keep-last", "2", "--package", "api"]);
-            assert_told_snapshot!(plan.told(), @"
+            assert_told_snapshot!(plan.as_text(), @"
             api: 2 images kept, 0 images to go, 2 rows left as they are
               skipped: the server cannot list a version of it (v2): it answers 500, as where its database has lost the row of a blob; delete it to heal the list: DELETE /api/v1/packages/viktor/container/api/v2
             registry-retention plan: packages=1 images_kept=2 images_deleted=0 versions_deleted=0 left=2 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0

@@ -1,6 +1,6 @@
 //! Journals that cannot be written: nothing goes that is not written down first.
 
-use registry_core::retention::Entry;
+use registry_core::retention::DeletionEntry;
 use registry_fixtures::forgejo::Fault;
 
 use crate::assert_told_snapshot;
@@ -44,7 +44,7 @@ fn a_folder_that_cannot_be_written_leaves_the_temporary_one() {
         job.run_limited("cd /proc/self", &["--apply", "--quiet", "--package", "api", "--keep-last", "1"]);
     assert_eq!((ran.status, job.tags("api").len()), (0, 1), "{ran:?}");
     let folder = job.folder.display().to_string();
-    assert_told_snapshot!(ran.told().replace(&folder, "FOLDER"), @"
+    assert_told_snapshot!(ran.as_text().replace(&folder, "FOLDER"), @"
     registry-retention plan: packages=1 images_kept=1 images_deleted=2 versions_deleted=2 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=930
     registry-retention apply: deleted=2 spared=0 failed=0 not_tried=0 already_gone=0
     warning: cannot write the journal registry-retention-TIME.journal (No such file or directory (os error 2)); it goes to FOLDER/registry-retention-TIME.journal
@@ -56,7 +56,7 @@ fn a_folder_that_cannot_be_written_leaves_the_temporary_one() {
         &["--apply", "--quiet", "--package", "api", "--keep-last", "1"],
     );
     assert_eq!(neither.changes(), [""; 0]);
-    assert_told_snapshot!(ran.told(), @"
+    assert_told_snapshot!(ran.as_text(), @"
     registry-retention plan: packages=1 images_kept=1 images_deleted=2 versions_deleted=2 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=930
     warning: cannot write the journal registry-retention-TIME.journal (No such file or directory (os error 2)); it goes to /proc/self/registry-retention-TIME.journal
     error: cannot write the journal /proc/self/registry-retention-TIME.journal either, so nothing is deleted: No such file or directory (os error 2)
@@ -66,8 +66,8 @@ fn a_folder_that_cannot_be_written_leaves_the_temporary_one() {
 
 /// Deletions that a journal tells of, its torn last line apart.
 fn written(text: &str) -> usize {
-    let entries = text.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
-    entries.filter(|entry| matches!(entry, Entry::Deleting { .. })).count()
+    let entries = text.lines().filter_map(|line| serde_json::from_str::<DeletionEntry>(line).ok());
+    entries.filter(|entry| matches!(entry, DeletionEntry::Deleting { .. })).count()
 }
 
 // With -q only a count was left of why a run stopped, and of what a plan refused.

@@ -95,7 +95,7 @@ impl Job {
         let before = self.picture();
         let ran = self.layout(arguments);
         assert_eq!(differences(&before, &self.picture()), [""; 0], "{ran:?}");
-        ran.told()
+        ran.as_text()
     }
 
     pub fn picture(&self) -> Picture {
@@ -235,7 +235,7 @@ fn what_goes_is_moved_and_comes_back() {
     let (revisions, layers) =
         (job.names("team", "_manifests/revisions/sha256").len(), job.names("team", "_layers/sha256").len());
     let ran = job.layout(&["--apply", "--keep-last", "2", "--journal", "a.journal"]);
-    assert_told_snapshot!(ran.told(), @"
+    assert_told_snapshot!(ran.as_text(), @"
     ROOT; what goes is moved aside
     team: 3 images kept, 2 images to go, 25 rows left as they are
       delete b3, N d old: rank 3, beyond newest 2
@@ -294,7 +294,7 @@ fn a_plan_is_the_same_whatever_the_jobs() {
 fn a_plan_file_is_acted_on_and_what_moved_is_spared() {
     let mut job = Job::new("plan");
     let ran = job.layout(&["plan", "--plan-file", "plan.json", "--keep-last", "2", "-q"]);
-    assert_told_snapshot!(ran.told(), @"
+    assert_told_snapshot!(ran.as_text(), @"
     registry-retention plan: packages=2 images_kept=5 images_deleted=5 versions_deleted=8 left=30 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=12739
     exit 0
     ");
@@ -307,7 +307,7 @@ fn a_plan_file_is_acted_on_and_what_moved_is_spared() {
     let needed: Digest = job.tree.image("team/tool", None, "tool 1").digest;
     job.tree.tag("team/tool", "new", &needed);
     let ran = job.layout(&["apply", "plan.json"]);
-    assert_told_snapshot!(short(&ran.told()), @"
+    assert_told_snapshot!(short(&ran.as_text()), @"
       spared team:b1: it names something else now
       not tried team/tool:v3.0: new is new and needs sha256:HEX
       not tried team/tool:v3: new is new and needs sha256:HEX
@@ -454,14 +454,14 @@ fn a_symbolic_link_at_a_tag_is_never_followed() {
 fn what_is_no_single_registry_is_refused() {
     let mut job = Job::new("refused");
     let nowhere = job.folder.join("nowhere");
-    assert_told_snapshot!(job.run(&["--layout", nowhere.to_str().unwrap()]).told().replace(nowhere.to_str().unwrap(), "NOWHERE"), @"
+    assert_told_snapshot!(job.run(&["--layout", nowhere.to_str().unwrap()]).as_text().replace(nowhere.to_str().unwrap(), "NOWHERE"), @"
     error: cannot open NOWHERE: No such file or directory (os error 2)
     exit 2
     ");
     for name in ["a", "b"] {
         std::fs::create_dir_all(job.folder.join("several").join(name).join("docker/registry/v2")).unwrap();
     }
-    assert_told_snapshot!(job.run(&["--layout", "several"]).told(), @"
+    assert_told_snapshot!(job.run(&["--layout", "several"]).as_text(), @"
     error: several holds 2 registries: name one of them
     exit 2
     ");
@@ -473,7 +473,7 @@ fn what_is_no_single_registry_is_refused() {
     error: --push-times is for servers: an undo on a tree brings the times back
     exit 2
     ");
-    assert_told_snapshot!(job.run(&["--registry", "http://127.0.0.1:1", "--quarantine", "q"]).told(), @"
+    assert_told_snapshot!(job.run(&["--registry", "http://127.0.0.1:1", "--quarantine", "q"]).as_text(), @"
     error: --quarantine and --no-lock go with --layout ROOT
     exit 2
     ");
@@ -542,7 +542,7 @@ fn whoever_may_not_move_things_is_told_before() {
     let job = Job::new("denied");
     std::fs::set_permissions(job.tree.root(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let before = job.picture();
-    let (armed, planned) = (job.as_nobody(&["--apply"]).told(), job.as_nobody(&["plan"]).told());
+    let (armed, planned) = (job.as_nobody(&["--apply"]).as_text(), job.as_nobody(&["plan"]).as_text());
     assert_told_snapshot!(armed, @"
     registry-retention plan: packages=2 images_kept=5 images_deleted=5 versions_deleted=8 left=30 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=12739
     error: this user may not delete here: repositories/team/_manifests/tags/b3 is not writable, or on a read-only file system

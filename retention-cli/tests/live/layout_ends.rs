@@ -92,7 +92,7 @@ fn where_nothing_went_no_quarantine_and_no_undo_is_told() {
     let image = job.tree.image("team/tool", None, "tool 1");
     job.tree.tag("team/tool", "new", &image.digest);
     let ran = job.layout(&["apply", "plan.json", "--journal", "a.journal"]);
-    assert_told_snapshot!(short(&ran.told()), @"
+    assert_told_snapshot!(short(&ran.as_text()), @"
       not tried team/tool:v1.0: new is new and needs sha256:HEX
       not tried team/tool:v1: new is new and needs sha256:HEX
     registry-retention apply: deleted=0 spared=0 failed=0 not_tried=2 already_gone=0
@@ -114,7 +114,7 @@ fn a_quarantine_that_cannot_be_made_is_told_before() {
     assert!(owned.unwrap().success());
     let before = job.picture();
     // Only what it says of itself, not the plan.
-    let told = |arguments: &[&str]| Ran { out: String::new(), ..job.as_nobody(arguments) }.told();
+    let told = |arguments: &[&str]| Ran { out: String::new(), ..job.as_nobody(arguments) }.as_text();
     let (armed, dry, planned) = (told(&["--apply"]), told(&[]), told(&["plan"]));
     assert_told_snapshot!(armed, @"
     error: this user may not delete here: what goes cannot be moved to ROOT, which is not writable, or on a read-only file system: name another folder on the same file system with --quarantine

@@ -87,7 +87,7 @@ fn manifests_without_end_do_not_fill_the_memory() {
     // In KiB: what a program may write to, stacks and shared memory apart (setrlimit(2), RLIMIT_DATA).
     let ran = job.run_limited("ulimit -d 409600", &["--apply", "--quiet", "--jobs", "4"]);
     assert_eq!(job.changes(), [""; 0], "{ran:?}");
-    assert_told_snapshot!(ran.told(), @"
+    assert_told_snapshot!(ran.as_text(), @"
     registry-retention plan: packages=3 images_kept=3 images_deleted=0 versions_deleted=0 left=52 broken=0 skipped_packages=3 refused_packages=0 reclaimable_bytes=0
     error: package viktor/api is skipped: tag v1: GET /v2/viktor/api/manifests/v1: the answer is larger than 16777216 bytes
     error: package viktor/kms-website is skipped: tag b1: GET /v2/viktor/kms-website/manifests/b1: the answer is larger than 16777216 bytes

@@ -359,7 +359,7 @@ fn metrics_that_could_not_be_written_hid_what_had_failed() {
     ");
     let ran = job.run(&[&arguments[..], &["--apply", "--journal", "journal"]].concat());
     assert_eq!(job.tags("api").len(), 2);
-    assert_told_snapshot!(ran.told(), @"
+    assert_told_snapshot!(ran.as_text(), @"
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
     registry-retention apply: deleted=1 spared=0 failed=0 not_tried=0 already_gone=0
     error: cannot write the metrics file no/such/folder/metrics: no file can be made in no/such/folder: entity not found

@@ -52,7 +52,7 @@ fn each_owner_has_a_plan_and_a_journal() {
             "run.journal",
         ];
         let ran = job.run(&[&BOTH_OWNERS[..], &arguments].concat());
-        assert_told_snapshot!(ran.told(), @r#"
+        assert_told_snapshot!(ran.as_text(), @r#"
         URL, owner viktor; what goes is deleted
         api: 2 images kept, 1 image to go, 0 rows left as they are
           delete v1, N d old: rank 3, beyond newest 2 (final)
@@ -133,7 +133,7 @@ fn an_owner_that_failed_kept_the_others_from_being_planned() {
         exit 6
         "#);
         let ran = job.run(&[&owners[..], &arguments, &["--apply", "--journal", "journal"]].concat());
-        assert_told_snapshot!(ran.told(), @r#"
+        assert_told_snapshot!(ran.as_text(), @r#"
         registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=469
         registry-retention plan: packages=3 images_kept=9 images_deleted=14 versions_deleted=14 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=16952
         registry-retention apply: deleted=14 spared=0 failed=0 not_tried=0 already_gone=0
@@ -148,7 +148,7 @@ fn an_owner_that_failed_kept_the_others_from_being_planned() {
         assert!(metrics.contains("\nregistry_retention_zero_effect 1\n"), "{metrics}");
         assert!(!metrics.contains("last_success"), "{metrics}");
         let plan = job.run(&[&["plan"], &owners[..], &["--quiet"]].concat());
-        assert_told_snapshot!(plan.told(), @r#"
+        assert_told_snapshot!(plan.as_text(), @r#"
         registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
         registry-retention plan: packages=3 images_kept=9 images_deleted=0 versions_deleted=0 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
         error: owner nobody: GET /api/v1/packages/nobody: there is no owner "nobody" on this server; --owner names a user or an organisation as its page does
@@ -156,7 +156,7 @@ fn an_owner_that_failed_kept_the_others_from_being_planned() {
         exit 2
         "#);
         let explained = job.run(&[&["explain", "other:o1"], &owners[..]].concat());
-        assert_told_snapshot!(explained.told(), @r#"
+        assert_told_snapshot!(explained.as_text(), @r#"
         owner second:
         other:o1 is kept: newest 3 of 10
           manifest sha256:c5a8d150da8568188af0ae6f1dfb3ce09840381164b01abfefd0299fb490c8ab
@@ -205,7 +205,7 @@ fn a_run_that_is_refused_at_one_owner_tries_no_other() {
     ];
     let ran = job.run(&[&BOTH_OWNERS[..], &arguments].concat());
     assert_eq!(job.changes().len(), 1, "{:?}", job.changes());
-    assert_told_snapshot!(ran.told(), @r#"
+    assert_told_snapshot!(ran.as_text(), @r#"
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=469
     registry-retention apply: deleted=0 spared=0 failed=1 not_tried=0 already_gone=0

@@ -133,7 +133,7 @@ fn dry_run_disarms_apply() {
     let (job, _) = planned("disarmed");
     let ran = job.run_with(&["apply", "plan.json", "--quiet"], &[("DRY_RUN", "true")]);
     assert_eq!(job.changes(), [""; 0]);
-    assert_told_snapshot!(ran.told(), @"
+    assert_told_snapshot!(ran.as_text(), @"
     registry-retention plan: packages=3 images_kept=20 images_deleted=3 versions_deleted=3 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=4287
     warning: DRY_RUN=true disarms apply: nothing is deleted
     exit 0

@@ -150,7 +150,7 @@ fn a_plan_that_cannot_be_printed_is_not_acted_on() {
     let job = Job::new("full-output", incident(BOTH[1]));
     let ran = job.run_limited("exec > /dev/full", &["--apply", "--keep-last", "1"]);
     assert_eq!(job.changes(), [""; 0]);
-    assert_told_snapshot!(ran.told(), @"
+    assert_told_snapshot!(ran.as_text(), @"
     error: cannot print the plan: No space left on device (os error 28)
     exit 1
     ");

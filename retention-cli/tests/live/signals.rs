@@ -90,7 +90,7 @@ fn a_run_that_is_stopped_while_it_plans_deletes_nothing() {
         let is_manifest = |ask: &Ask| ask.path.starts_with("/v2/viktor/kms-website/manifests/");
         let arguments = ["--apply", "--keep-last", "1", "--metrics-file", "metrics"];
         let ran = stopped_at(&job, signal, 5, &arguments, is_manifest);
-        assert_told_snapshot!(ran.told(), @"
+        assert_told_snapshot!(ran.as_text(), @"
 
         registry-retention: stopping after the steps under way; once more ends it now
         warning: interrupted before anything was deleted
@@ -110,7 +110,7 @@ fn an_undo_ends_with_the_row_under_way_and_the_next_one_goes_on() {
         let is_tag = |ask: &Ask| ask.method == "PUT" && !ask.path.contains("sha256:");
         let undo = ["undo", "journal", "--push-times", "times.json"];
         let ran = stopped_at(&job, signal, 2, &undo, is_tag);
-        assert_told_snapshot!(ran.told(), @"
+        assert_told_snapshot!(ran.as_text(), @"
         kms-website:b1 is back
         kms-website:b2 is back
         kms-website:b3 was not tried

@@ -141,7 +141,7 @@ impl Job {
     pub fn told(&self, arguments: &[&str], more: &[(&str, &str)]) -> String {
         let ran = self.run_with(arguments, more);
         assert_eq!(self.changes(), [""; 0], "{ran:?}");
-        ran.told()
+        ran.as_text()
     }
 
     pub fn run(&self, arguments: &[&str]) -> Ran {

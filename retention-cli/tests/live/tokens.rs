@@ -140,7 +140,7 @@ fn an_account_that_rest_refuses_ends_the_run_at_the_first_deletion() {
         ]);
         let deletions: Vec<_> = job.changes().into_iter().filter(|line| line.starts_with("DELETE")).collect();
         assert_eq!(deletions.len(), 1, "{deletions:?}");
-        assert_told_snapshot!(ran.told(), @"
+        assert_told_snapshot!(ran.as_text(), @"
         URL, owner viktor; what goes is deleted
         api: 2 images kept, 1 image to go, 0 rows left as they are
           delete v1, N d old: rank 3, beyond newest 2 (final)

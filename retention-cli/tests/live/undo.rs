@@ -72,7 +72,7 @@ fn the_night_after_an_undo_keeps_what_every_night_keeps() {
         let run = job.run(&[&night[..], &["--undo-window", "--journal", "run.journal"]].concat());
         assert_eq!((run.status, job.tags("kms-website").len()), (0, 12), "{run:?}");
         let undone = job.run(&["undo", "run.journal", "--push-times", "times.json"]);
-        assert_told_snapshot!(undone.told(), @"
+        assert_told_snapshot!(undone.as_text(), @"
         kms-website:b1 is back
         kms-website:b2 is back
         kms-website:b3 is back
@@ -81,7 +81,7 @@ fn the_night_after_an_undo_keeps_what_every_night_keeps() {
         exit 0
         ");
         let second = job.run(&["undo", "run.journal", "--push-times", "times.json"]);
-        assert_told_snapshot!(second.told(), @"
+        assert_told_snapshot!(second.as_text(), @"
         kms-website:b1 is there already: an earlier undo or a push put it back
         kms-website:b2 is there already: an earlier undo or a push put it back
         kms-website:b3 is there already: an earlier undo or a push put it back
@@ -154,7 +154,7 @@ fn a_second_apply_of_a_plan_tells_of_rows_that_were_gone_already() {
         let first = job.run(&["apply", "plan", "--journal", "first.journal"]);
         assert_eq!(first.status, 0, "{first:?}");
         let second = job.run(&["apply", "plan", "--journal", "second.journal", "--metrics-file", "metrics"]);
-        assert_told_snapshot!(second.told(), @"
+        assert_told_snapshot!(second.as_text(), @"
           already gone kms-website:b1
           already gone kms-website:b2
           already gone kms-website:b3

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use registry_core::audit::{Cause, Finding, Repair, Severity, Tags};
+use registry_core::audit::{Cause, Finding, Repair, Severity, SharedTags};
 
 use super::{BAD, DIM, Page, sentence};
 
 /// Numbered findings by source, repository and the tags that reach them.
-type Groups<'r> = BTreeMap<(&'r str, &'r str, &'r Tags), Vec<(usize, &'r Finding)>>;
+type Groups<'r> = BTreeMap<(&'r str, &'r str, &'r SharedTags), Vec<(usize, &'r Finding)>>;
 
 impl Page<'_, '_> {
     /// Errors that tags reach, grouped by the tags that reach them.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use indicatif::HumanBytes;
-use registry_core::audit::{Finding, Repair, Role, Severity};
+use registry_core::audit::{Finding, RegistryRole, Repair, Severity};
 use registry_core::text::without_controls as safe;
 
 use super::{BAD, ODD, Page, count, number};
@@ -49,7 +49,7 @@ impl Page<'_, '_> {
     pub(super) fn sources(&mut self) -> io::Result<()> {
         for source in &self.report.sources {
             let complete = if source.complete { "" } else { ", not read completely" };
-            let role = if source.role == Role::Cache { "cache" } else { "primary" };
+            let role = if source.role == RegistryRole::Cache { "cache" } else { "primary" };
             writeln!(
                 self.out,
                 "looked at {} ({role}{complete}): {}, {}, {} of which {}, {}, {} ({}), {}",

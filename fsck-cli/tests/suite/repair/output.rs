@@ -217,7 +217,7 @@ fn the_json_report() {
       }
     }
     "#);
-    let read: registry_core::repair::Report = serde_json::from_str(&ran.stdout).unwrap();
+    let read: registry_core::repair::RepairReport = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(serde_json::to_value(&read).unwrap(), ran.json());
 }
 

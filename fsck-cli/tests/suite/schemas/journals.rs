@@ -6,7 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use registry_core::oci::{Algorithm, Digest};
-use registry_core::repair::{Before, Change, Journal, Log, Outcome, Told};
+use registry_core::repair::{Before, Change, Log, RepairHistory, RepairJournal, StepOutcome};
 use serde_json::Value;
 
 use super::Checked;
@@ -58,16 +58,16 @@ fn changes() -> Vec<Change> {
 }
 
 /// Every outcome there is.
-fn outcomes() -> [Outcome; 7] {
+fn outcomes() -> [StepOutcome; 7] {
     let why = || "it moved".to_owned();
     [
-        Outcome::Planned,
-        Outcome::Done,
-        Outcome::There,
-        Outcome::Spared(why().into()),
-        Outcome::Refused(why().into()),
-        Outcome::Failed(why().into()),
-        Outcome::Stopped(why().into()),
+        StepOutcome::Planned,
+        StepOutcome::Done,
+        StepOutcome::There,
+        StepOutcome::Spared(why().into()),
+        StepOutcome::Refused(why().into()),
+        StepOutcome::Failed(why().into()),
+        StepOutcome::Stopped(why().into()),
     ]
 }
 
@@ -76,7 +76,7 @@ pub fn text() -> String {
     let memory = Memory::default();
     let at = "2026-01-02T03:04:05Z".parse().unwrap();
     let (tree, aside) = (Path::new("/srv/docker/registry/v2"), Path::new("/srv"));
-    let mut journal = Journal::begin(memory.clone(), tree, aside, at).unwrap();
+    let mut journal = RepairJournal::begin(memory.clone(), tree, aside, at).unwrap();
     let numbers = journal.announce(&changes()).unwrap();
     for (number, outcome) in numbers.into_iter().cycle().zip(outcomes()) {
         journal.note(number, &outcome).unwrap();
@@ -94,5 +94,5 @@ fn lines_of_every_kind_are_valid() {
     assert_eq!(all.len(), 1 + changes().len() + outcomes().len());
     assert_eq!(lines.unmet(), [""; 0]);
     // What is valid is also what an undo reads.
-    assert_eq!(Told::read(&text).unwrap().changes, changes());
+    assert_eq!(RepairHistory::read(&text).unwrap().changes, changes());
 }

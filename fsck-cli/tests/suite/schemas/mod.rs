@@ -31,13 +31,13 @@ fn all() -> Vec<(&'static str, Value)> {
     *begin = json!({ "const": repair::JOURNAL_SCHEMA });
     vec![
         ("report", document::<audit::Report>(audit::SCHEMA)),
-        ("gc-preview", document::<collector::Report>(collector::SCHEMA)),
-        ("repair", document::<repair::Report>(repair::SCHEMA)),
+        ("gc-preview", document::<collector::ForecastReport>(collector::SCHEMA)),
+        ("repair", document::<repair::RepairReport>(repair::SCHEMA)),
         ("undo", document::<repair::UndoReport>(repair::UNDO_SCHEMA)),
         ("purge", document::<repair::PurgeReport>(repair::PURGE_SCHEMA)),
         ("repair-journal", journal),
         ("quarantine", document::<tree_writer::Marker>(tree_writer::QUARANTINE_SCHEMA)),
-        ("state", document::<probe::State>(probe::STATE_SCHEMA)),
+        ("state", document::<probe::ProbeState>(probe::STATE_SCHEMA)),
     ]
 }
 

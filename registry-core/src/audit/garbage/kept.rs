@@ -5,13 +5,13 @@ use std::collections::{HashMap, HashSet};
 
 use super::roots::{roots, target};
 use crate::audit::options::AuditOptions;
-use crate::graph::{Graph, Link, LinkEntry, NodeId, Presence, Repository, Unread, walk};
+use crate::graph::{Graph, GraphLink, LinkEntry, NodeId, Presence, Repository, Unread, walk};
 use crate::oci::Algorithm;
 use crate::path::Place;
 
 /// What is known of one repository's manifests.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct KeptManifests {
     /// Manifests (indexes among `revisions`) that a tag reaches, that are young, or that refer to one that stays.
     pub(super) revisions: Vec<bool>,
     /// Referrers that only an untagged collection decides about.
@@ -30,9 +30,9 @@ pub(super) fn keep(
     repository: &Repository,
     options: &AuditOptions,
     ask: &mut dyn FnMut(NodeId),
-) -> Kept {
+) -> KeptManifests {
     let revisions = repository.revisions();
-    let mut kept = Kept::default();
+    let mut kept = KeptManifests::default();
     let position = |node: NodeId| revisions.binary_search_by_key(&node, |entry| entry.node).ok();
     let lost_tag =
         repository.numbered_tags().any(|(_, tag)| target(graph, tag).is_none() && tag.history.is_empty());
@@ -45,7 +45,7 @@ pub(super) fn keep(
             || graph.blob(node).presence == Presence::Present && manifest.is_none();
         is_unreadable |= manifest.is_some_and(|manifest| manifest.refusal().is_some());
     }
-    let is_unread = |link: Link| link == Link::Unread;
+    let is_unread = |link: GraphLink| link == GraphLink::Unread;
     // A repository that a registry refuses has no tags that could be judged, so nothing in it is called untagged.
     kept.is_opaque = !repository.is_legal
         || lost_tag

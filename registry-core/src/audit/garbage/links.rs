@@ -2,24 +2,24 @@
 
 use std::collections::HashSet;
 
-use super::kept::Kept;
+use super::kept::KeptManifests;
 use super::roots::{roots, target};
-use super::survey::{Piece, Survey};
+use super::survey::{GarbagePiece, Survey};
 use crate::audit::code::Code;
 use crate::audit::counts::Garbage;
 use crate::audit::draft::Draft;
 use crate::audit::finding::Repair;
 use crate::audit::hazards::plainly_named;
+use crate::audit::messages::{plural, short};
 use crate::audit::options::AuditOptions;
-use crate::audit::words::{plural, short};
-use crate::graph::{Doubt, Graph, Link, LinkEntry, LinkFault, NodeId, Presence, Repository, walk};
+use crate::graph::{Graph, GraphLink, LinkEntry, LinkFault, NodeId, Presence, Recheck, Repository, walk};
 use crate::path::Place;
 
 /// Layer links that no manifest of their repository needs.
 pub(super) fn links(
     graph: &Graph,
     repository: &Repository,
-    kept: &Kept,
+    kept: &KeptManifests,
     options: &AuditOptions,
     (index, list): (usize, bool),
     garbage: &mut Garbage,
@@ -35,12 +35,12 @@ pub(super) fn links(
         if options.is_young(entry.modified) {
             young += 1;
             if entry.modified == LinkEntry::UNASKED {
-                survey.doubts.push(Doubt::Layer(u32::try_from(index).unwrap_or(u32::MAX), entry.node));
+                survey.doubts.push(Recheck::Layer(u32::try_from(index).unwrap_or(u32::MAX), entry.node));
             }
             continue;
         }
         match entry.link {
-            Link::Names(target) => match graph.blob(target).presence {
+            GraphLink::Names(target) => match graph.blob(target).presence {
                 Presence::Present => unreferenced.push(entry.node),
                 Presence::Absent => dangling.push(entry.node),
                 Presence::Unread | Presence::Unseen => {}
@@ -84,7 +84,7 @@ pub(super) fn links(
         let draft = Draft::new(code, None, Place::Layers(&repository.name), message);
         survey.of_repository.push((index, draft.repair(Some(Repair::Remove))));
         if list {
-            survey.pieces.extend(nodes.iter().map(|node| Piece {
+            survey.pieces.extend(nodes.iter().map(|node| GarbagePiece {
                 code,
                 repository: Some(repository.name.clone()),
                 digest: Some(graph.digest(*node)),
@@ -138,15 +138,15 @@ pub(super) fn history(graph: &Graph, repository: &Repository, index: usize, surv
     for (_, tag) in repository.numbered_tags() {
         let Some(current) = target(graph, tag) else { continue };
         for node in tag.history.iter().filter(|node| **node != current) {
-            let is_gone =
-                repository.revision(*node) == Link::Absent || graph.blob(*node).presence == Presence::Absent;
+            let is_gone = repository.revision(*node) == GraphLink::Absent
+                || graph.blob(*node).presence == Presence::Absent;
             if !is_gone {
                 continue;
             }
             count += 1;
             if list {
                 let digest = graph.digest(*node);
-                survey.pieces.push(Piece {
+                survey.pieces.push(GarbagePiece {
                     code: Code::TagHistoryDangling,
                     repository: Some(repository.name.clone()),
                     digest: Some(digest),

@@ -16,30 +16,30 @@ use rayon::prelude::*;
 use super::code::Code;
 use super::counts::Garbage;
 use super::draft::Draft;
+use super::messages::plural;
 use super::options::AuditOptions;
-use super::words::plural;
-use crate::graph::{Doubt, Graph, LinkEntry, Presence, Repository, walk};
+use crate::graph::{Graph, LinkEntry, Presence, Recheck, Repository, walk};
 use crate::path::Place;
-use kept::{Kept, hides_references, keep};
+use kept::{KeptManifests, hides_references, keep};
 use roots::roots;
 
-pub use survey::Piece;
+pub use survey::GarbagePiece;
 pub(super) use survey::Survey;
 
 /// Surveys a whole registry. Only to be asked when every repository was read.
 pub(super) fn survey(graph: &Graph, options: &AuditOptions) -> Survey {
     let mut survey = Survey::default();
-    let (kept, asked): (Vec<Kept>, Vec<Vec<Doubt>>) = graph
+    let (kept, asked): (Vec<KeptManifests>, Vec<Vec<Recheck>>) = graph
         .repositories
         .par_iter()
         .enumerate()
         .map(|(at, repository)| {
             let (at, mut doubts) = (u32::try_from(at).unwrap_or(u32::MAX), Vec::new());
-            let kept = keep(graph, repository, options, &mut |node| doubts.push(Doubt::Revision(at, node)));
+            let kept = keep(graph, repository, options, &mut |node| doubts.push(Recheck::Revision(at, node)));
             (kept, doubts)
         })
         .unzip();
-    let mut doubts: Vec<Doubt> = asked.into_iter().flatten().collect();
+    let mut doubts: Vec<Recheck> = asked.into_iter().flatten().collect();
     let reached_from = |counts: fn(bool) -> bool| {
         let roots = graph.repositories.iter().zip(&kept).flat_map(|(repository, kept)| {
             let entries = repository.revisions().iter().zip(&kept.revisions);
@@ -61,7 +61,7 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions) -> Survey {
     if is_known {
         blobs(graph, options, (&reached, &staying), &mut garbage, &mut survey, options.list_garbage);
     }
-    let of_one = |(index, kept): (usize, &Kept)| {
+    let of_one = |(index, kept): (usize, &KeptManifests)| {
         let repository = &graph.repositories[index];
         let (mut garbage, mut survey) = (Garbage::default(), Survey::default());
         // What no manifest seems to need may be needed by what could not be read.
@@ -101,10 +101,10 @@ pub(super) fn survey(graph: &Graph, options: &AuditOptions) -> Survey {
 /// written whatever they link. `doubts` gets links whose time decides and was not asked for.
 fn add_linked(
     graph: &Graph,
-    kept: &[Kept],
+    kept: &[KeptManifests],
     options: &AuditOptions,
     set: &mut [bool],
-    doubts: &mut Vec<Doubt>,
+    doubts: &mut Vec<Recheck>,
 ) {
     // Added at the end: what a link protects does not depend on the order of links.
     let mut linked = HashSet::new();
@@ -120,7 +120,7 @@ fn add_linked(
             if is_protected && linked.insert(target) {
                 let is_for_its_age = !kept.is_opaque && !is_alias_in_set;
                 if is_for_its_age && entry.modified == LinkEntry::UNASKED {
-                    doubts.push(Doubt::Layer(at, entry.node));
+                    doubts.push(Recheck::Layer(at, entry.node));
                 }
             }
         }
@@ -146,7 +146,7 @@ fn blobs(
             garbage.untagged.blobs += 1;
             garbage.untagged.bytes += blob.size;
             if list {
-                survey.pieces.push(Piece::blob(Code::ManifestUntagged, graph.digest(node), blob.size));
+                survey.pieces.push(GarbagePiece::blob(Code::ManifestUntagged, graph.digest(node), blob.size));
             }
             continue;
         }
@@ -158,7 +158,7 @@ fn blobs(
         garbage.unreferenced.blobs += 1;
         garbage.unreferenced.bytes += blob.size;
         if list {
-            survey.pieces.push(Piece::blob(Code::BlobUnreferenced, graph.digest(node), blob.size));
+            survey.pieces.push(GarbagePiece::blob(Code::BlobUnreferenced, graph.digest(node), blob.size));
         }
     }
     let count = garbage.unreferenced;
@@ -167,7 +167,7 @@ fn blobs(
             "{} that no manifest references, {}: a plain collection frees {}",
             plural(count.blobs, "blob"),
             plural(count.bytes, "byte"),
-            them(count.blobs)
+            pronoun(count.blobs)
         );
         survey.of_root.push(Draft::new(Code::BlobUnreferenced, None, Place::Blobs, message));
     }
@@ -184,7 +184,7 @@ fn blobs(
 fn untagged(
     graph: &Graph,
     repository: &Repository,
-    kept: &Kept,
+    kept: &KeptManifests,
     index: usize,
     garbage: &mut Garbage,
     survey: &mut Survey,
@@ -199,7 +199,7 @@ fn untagged(
         count += 1;
         if list {
             let digest = graph.digest(entry.node);
-            survey.pieces.push(Piece {
+            survey.pieces.push(GarbagePiece {
                 code: Code::ManifestUntagged,
                 repository: Some(repository.name.clone()),
                 digest: Some(digest),
@@ -213,7 +213,7 @@ fn untagged(
         let message = format!(
             "{} that no tag reaches: only an untagged collection frees {}",
             plural(count, "manifest"),
-            them(count)
+            pronoun(count)
         );
         let draft = Draft::new(Code::ManifestUntagged, None, Place::Revisions(&repository.name), message);
         survey.of_repository.push((index, draft));
@@ -227,7 +227,7 @@ fn untagged(
 }
 
 /// The pronoun for so many.
-const fn them(count: u64) -> &'static str {
+const fn pronoun(count: u64) -> &'static str {
     if count == 1 { "it" } else { "them" }
 }
 
@@ -236,7 +236,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::graph::{Content, Link, NodeId, Part};
+    use crate::graph::{Content, FolderState, GraphLink, NodeId};
     use crate::oci::{Algorithm, Digest, Manifest};
 
     /// A layer named by its sha512 digest, whose link names a sha256 digest, whose link names another.
@@ -264,10 +264,10 @@ mod tests {
                 let blob = graph.blob_mut(node);
                 (blob.presence, blob.content, blob.size) = (Presence::Present, Content::Right, 1);
             }
-            let link = |node: NodeId, target| LinkEntry { node, modified: 0, link: Link::Names(target) };
+            let link = |node: NodeId, target| LinkEntry { node, modified: 0, link: GraphLink::Names(target) };
             let mut repository = Repository::default();
             (repository.name, repository.is_legal) = ("app".into(), true);
-            repository.layers_part = Part::Present;
+            repository.layers_part = FolderState::Present;
             repository.set_revisions(vec![link(manifest, manifest)]);
             repository.set_layers(vec![link(alias, stored), link(stored, other), link(other, other)]);
             graph.repositories.push(repository);

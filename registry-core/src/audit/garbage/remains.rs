@@ -1,12 +1,12 @@
 //! What writers left behind: uploads, temporary files; and referrers, which only an untagged collection decides about.
 
-use super::survey::{Piece, Survey};
+use super::survey::{GarbagePiece, Survey};
 use crate::audit::code::Code;
 use crate::audit::counts::Garbage;
 use crate::audit::draft::Draft;
 use crate::audit::finding::Repair;
+use crate::audit::messages::{plural, short};
 use crate::audit::options::{AuditOptions, UPLOAD_STALE_AFTER};
-use crate::audit::words::{plural, short};
 use crate::graph::{Graph, NodeId, Repository, Seconds};
 use crate::path::Place;
 
@@ -30,7 +30,7 @@ pub(super) fn uploads(
         bytes += upload.bytes;
         forgotten += u64::from(upload.started_at.is_none());
         if list {
-            survey.pieces.push(Piece {
+            survey.pieces.push(GarbagePiece {
                 code: Code::UploadStale,
                 repository: Some(repository.name.clone()),
                 digest: None,
@@ -77,7 +77,7 @@ pub(super) fn temp_files(graph: &Graph, options: &AuditOptions, survey: &mut Sur
             None => survey.of_root.push(draft),
         }
         if list {
-            survey.pieces.push(Piece {
+            survey.pieces.push(GarbagePiece {
                 code: Code::TempFileStale,
                 repository: temp.repository.clone(),
                 digest: None,

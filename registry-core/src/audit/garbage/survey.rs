@@ -3,13 +3,13 @@
 use crate::audit::code::Code;
 use crate::audit::counts::Garbage;
 use crate::audit::draft::Draft;
-use crate::graph::Doubt;
+use crate::graph::Recheck;
 use crate::oci::Digest;
 use crate::path::Place;
 
 /// One piece of garbage, for the list that a user may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Piece {
+pub struct GarbagePiece {
     /// `blob-unreferenced`; `manifest-untagged` for revision links and for the blobs that only they reach; others.
     pub code: Code,
     /// The repository it lies in; a blob lies in none.
@@ -22,7 +22,7 @@ pub struct Piece {
     pub bytes: u64,
 }
 
-impl Piece {
+impl GarbagePiece {
     pub(super) fn blob(code: Code, digest: Digest, bytes: u64) -> Self {
         Self {
             code,
@@ -43,7 +43,7 @@ pub(crate) struct Survey {
     pub(crate) of_repository: Vec<(usize, Draft)>,
     /// Findings of the whole registry.
     pub(crate) of_root: Vec<Draft>,
-    pub(crate) pieces: Vec<Piece>,
+    pub(crate) pieces: Vec<GarbagePiece>,
     /// Links whose time decides and was not asked for.
-    pub(crate) doubts: Vec<Doubt>,
+    pub(crate) doubts: Vec<Recheck>,
 }

@@ -5,13 +5,13 @@ mod parts;
 
 use std::collections::{HashMap, HashSet};
 
-use super::access::{Answer, LayerAnswer};
+use super::access::{LayerAccess, ManifestAccess};
 use super::code::Code;
-use super::verdict::{Verdict, Visit};
-use super::{history, words};
-use crate::graph::{Doubt, Link, ManifestNode, NodeId, View, walk};
+use super::verdict::{RepositoryVerdict, Visit};
+use super::{history, messages};
+use crate::graph::{GraphLink, ManifestNode, NodeId, Recheck, View, walk};
 use crate::oci::Algorithm;
-use crate::oci::manifest::Role;
+use crate::oci::manifest::ReferenceRole;
 
 /// What a repository is excused from.
 #[derive(Debug, Clone, Copy)]
@@ -26,16 +26,16 @@ pub(super) struct Leniency {
 
 /// A client of one repository.
 #[derive(Debug, Clone, Copy)]
-struct Client<'g> {
+struct SimulatedClient<'g> {
     view: View<'g>,
     leniency: Leniency,
 }
 
-impl<'g> Client<'g> {
+impl<'g> SimulatedClient<'g> {
     /// Whether a manifest may be absent here: in a cache, or as a child in a sparse repository.
     fn may_lack(self, node: NodeId, visit: &Visit) -> bool {
-        let is_absent = matches!(visit.answer, Answer::Unlinked | Answer::Missing(_));
-        let is_unlinked = self.view.repository.revision(node) == Link::Absent;
+        let is_absent = matches!(visit.answer, ManifestAccess::Unlinked | ManifestAccess::Missing(_));
+        let is_unlinked = self.view.repository.revision(node) == GraphLink::Absent;
         is_absent
             && (self.leniency.is_cache || self.leniency.is_sparse && is_unlinked && visit.tags.is_empty())
     }
@@ -43,10 +43,10 @@ impl<'g> Client<'g> {
     /// The manifest that it gets to read, or would with its link mended, and the digest that it is filed under.
     fn manifest(self, node: NodeId, visit: &Visit) -> Option<(NodeId, &'g ManifestNode)> {
         let at = match visit.answer {
-            Answer::Served { .. } => node,
+            ManifestAccess::Served { .. } => node,
             // Not served, but its bytes are here: what it lacks besides is another damage.
-            Answer::Unlinked if !self.may_lack(node, visit) => node,
-            Answer::LinkMismatch { target, sent: true } => target,
+            ManifestAccess::Unlinked if !self.may_lack(node, visit) => node,
+            ManifestAccess::LinkMismatch { target, sent: true } => target,
             _ => return None,
         };
         self.view.graph.manifest(at).map(|manifest| (at, manifest))
@@ -57,26 +57,26 @@ impl<'g> Client<'g> {
         let manifest = self.manifest(node, visit).map(|(_, manifest)| manifest);
         let edges = manifest.map_or(&[][..], |manifest| self.view.graph.edges(manifest));
         let children =
-            edges.iter().enumerate().filter(|(_, edge)| edge.role == Role::Child && !edge.has_urls);
+            edges.iter().enumerate().filter(|(_, edge)| edge.role == ReferenceRole::Child && !edge.has_urls);
         children.filter_map(|(number, edge)| Some((number, edge.target?)))
     }
 }
 
 /// The judging of one repository.
 pub(super) struct Judge<'g> {
-    client: Client<'g>,
+    client: SimulatedClient<'g>,
     at: u32,
-    verdict: Verdict,
-    layers: HashMap<NodeId, LayerAnswer>,
+    verdict: RepositoryVerdict,
+    layers: HashMap<NodeId, LayerAccess>,
     /// What tags name and somebody probably deleted through the API.
     deleted: HashSet<NodeId>,
 }
 
 impl<'g> Judge<'g> {
     /// Judges the repository with index `at`.
-    pub(super) fn judge(view: View<'g>, at: u32, leniency: Leniency) -> Verdict {
-        let (verdict, layers, deleted) = (Verdict::default(), HashMap::new(), HashSet::new());
-        let client = Client { view, leniency };
+    pub(super) fn judge(view: View<'g>, at: u32, leniency: Leniency) -> RepositoryVerdict {
+        let (verdict, layers, deleted) = (RepositoryVerdict::default(), HashMap::new(), HashSet::new());
+        let client = SimulatedClient { view, leniency };
         let mut judge = Judge { client, at, verdict, layers, deleted };
         judge.tags();
         judge.follow(true);
@@ -89,7 +89,7 @@ impl<'g> Judge<'g> {
         judge.verdict.carry_up();
         // Whoever deleted a tag while we read has damaged nothing.
         let verdict = &mut judge.verdict;
-        verdict.doubts.extend(verdict.broken.keys().map(|tag| Doubt::Tag(at, *tag)));
+        verdict.doubts.extend(verdict.broken.keys().map(|tag| Recheck::Tag(at, *tag)));
         judge.verdict
     }
 
@@ -107,21 +107,21 @@ impl<'g> Judge<'g> {
                 _ if tag.is_file => {
                     Some((Code::TagLinkInvalid, "a file stands in the place of its folder".into()))
                 }
-                Link::Names(node) if view.graph.digest(node).algorithm() == Algorithm::Sha256 => {
+                GraphLink::Names(node) if view.graph.digest(node).algorithm() == Algorithm::Sha256 => {
                     self.verdict.enter_tag(index, node, |node| view.manifest(node));
                     None
                 }
-                Link::Names(_) => Some((Code::TagLinkInvalid, "its link names no sha256 digest".into())),
-                Link::Absent => Some((Code::TagLinkMissing, "it has no current/link".into())),
-                Link::Invalid(fault) => Some((Code::TagLinkInvalid, words::link("its link", fault))),
-                Link::Unread => {
-                    self.verdict.doubts.push(Doubt::Tag(self.at, index));
+                GraphLink::Names(_) => Some((Code::TagLinkInvalid, "its link names no sha256 digest".into())),
+                GraphLink::Absent => Some((Code::TagLinkMissing, "it has no current/link".into())),
+                GraphLink::Invalid(fault) => Some((Code::TagLinkInvalid, messages::link("its link", fault))),
+                GraphLink::Unread => {
+                    self.verdict.doubts.push(Recheck::Tag(self.at, index));
                     self.verdict.unknown.insert(index, "the tag's link could not be read".into());
                     None
                 }
             };
             if let Some((code, message)) = fault {
-                self.verdict.doubts.push(Doubt::Tag(self.at, index));
+                self.verdict.doubts.push(Recheck::Tag(self.at, index));
                 self.verdict.break_tag(index, history::tag(view, tag, code, message));
             }
         }
@@ -136,7 +136,8 @@ impl<'g> Judge<'g> {
     /// not deleted on purpose.
     fn probably_deleted(&self) -> HashSet<NodeId> {
         let visits = &self.verdict.visits;
-        let is_gone = |visit: &Visit| matches!(visit.answer, Answer::Unlinked | Answer::Missing(_));
+        let is_gone =
+            |visit: &Visit| matches!(visit.answer, ManifestAccess::Unlinked | ManifestAccess::Missing(_));
         let named = visits.iter().filter(|(_, visit)| !visit.tags.is_empty() && is_gone(visit));
         let emptied =
             named.map(|(node, _)| *node).filter(|node| self.client.view.repository.is_emptied(*node));
@@ -174,18 +175,20 @@ impl<'g> Judge<'g> {
             return;
         }
         let breaks = match &answer {
-            Answer::Served { right: true, .. } => return,
-            Answer::Served { right: false, .. } | Answer::LinkMismatch { sent: true, .. } => false,
-            Answer::Unknown(reason) => {
-                self.verdict.doubts.extend([Doubt::Revision(self.at, node), Doubt::Manifest(node)]);
-                self.verdict.doubts.extend(self.linked(node).map(Doubt::Manifest));
+            ManifestAccess::Served { right: true, .. } => return,
+            ManifestAccess::Served { right: false, .. } | ManifestAccess::LinkMismatch { sent: true, .. } => {
+                false
+            }
+            ManifestAccess::Unknown(reason) => {
+                self.verdict.doubts.extend([Recheck::Revision(self.at, node), Recheck::Manifest(node)]);
+                self.verdict.doubts.extend(self.linked(node).map(Recheck::Manifest));
                 let digest = self.client.view.graph.digest(node);
                 self.verdict.set_unknown(node, format!("{digest}: {reason}"));
                 return;
             }
-            Answer::Unasked => {
-                self.verdict.doubts.push(Doubt::Manifest(node));
-                self.verdict.doubts.extend(self.linked(node).map(Doubt::Manifest));
+            ManifestAccess::Unasked => {
+                self.verdict.doubts.push(Recheck::Manifest(node));
+                self.verdict.doubts.extend(self.linked(node).map(Recheck::Manifest));
                 self.verdict
                     .set_unknown(node, format!("{} was not read", self.client.view.graph.digest(node)));
                 return;
@@ -194,16 +197,17 @@ impl<'g> Judge<'g> {
         };
         if from_tag {
             self.verdict.doubts.extend([
-                Doubt::Revision(self.at, node),
-                Doubt::Layer(self.at, node),
-                Doubt::Manifest(node),
+                Recheck::Revision(self.at, node),
+                Recheck::Layer(self.at, node),
+                Recheck::Manifest(node),
             ]);
         }
         // Too large to have been read: whether it may be moved away depends on its hash.
-        if matches!(answer, Answer::Unreadable(_)) && self.client.view.has_right_bytes(node).is_none() {
-            self.verdict.doubts.push(Doubt::Content(node));
+        if matches!(answer, ManifestAccess::Unreadable(_)) && self.client.view.has_right_bytes(node).is_none()
+        {
+            self.verdict.doubts.push(Recheck::Content(node));
         }
-        let draft = words::manifest(self.client.view, node, visit, self.deleted.contains(&node));
+        let draft = messages::manifest(self.client.view, node, visit, self.deleted.contains(&node));
         self.verdict.file(node, draft, breaks);
     }
 

@@ -1,16 +1,16 @@
 //! Envelope to manifest: which kind it is, which faults make a registry refuse it, what it references.
 
-use super::lenient::{Fault, Step, pointer};
+use super::lenient::{JsonStep, TypeMismatch, pointer};
 use super::raw::{Envelope, FsLayer, RawDescriptor};
-use super::{Defect, Kind, Manifest, Problem, Reference, Role};
+use super::{Defect, Kind, Manifest, Problem, Reference, ReferenceRole};
 use crate::oci::{Descriptor, Digest, MediaType};
 
 /// Fields whose type a registry checks, whatever the kind.
 const VERSIONED: &[&str] = &["schemaVersion", "mediaType"];
 
-pub(super) fn classify(mut envelope: Envelope, faults: Vec<Fault>) -> Manifest {
+pub(super) fn classify(mut envelope: Envelope, faults: Vec<TypeMismatch>) -> Manifest {
     let media_type = envelope.media_type();
-    let faulty = |key| faults.iter().any(|fault| fault.path.first() == Some(&Step::Key(key)));
+    let faulty = |key| faults.iter().any(|fault| fault.path.first() == Some(&JsonStep::Key(key)));
     let refuse = |message: String| Problem { defect: Defect::Refused, pointer: String::new(), message };
     let mut problems = Vec::new();
 
@@ -38,11 +38,11 @@ pub(super) fn classify(mut envelope: Envelope, faults: Vec<Fault>) -> Manifest {
     for fault in faults {
         let refused = match fault.path.first() {
             None => true,
-            Some(Step::Key(key)) => VERSIONED.contains(key) || checked.contains(key),
-            Some(Step::Index(_)) => false,
+            Some(JsonStep::Key(key)) => VERSIONED.contains(key) || checked.contains(key),
+            Some(JsonStep::Index(_)) => false,
         };
         // A registry knows `features` only of an index entry's platform.
-        let overlooked = kind == Kind::Image && fault.path.contains(&Step::Key("features"));
+        let overlooked = kind == Kind::Image && fault.path.contains(&JsonStep::Key("features"));
         if refused && !overlooked {
             let message = format!("should be {}", fault.expected);
             problems.push(Problem { defect: Defect::Refused, pointer: pointer(&fault.path), message });
@@ -52,25 +52,29 @@ pub(super) fn classify(mut envelope: Envelope, faults: Vec<Fault>) -> Manifest {
     let mut reader = References { references: Vec::new(), problems };
     if matches!(kind, Kind::Image | Kind::Opaque) {
         if let Some(config) = envelope.config.take() {
-            reader.push(Role::Config, &[Step::Key("config")], Some(config));
+            reader.push(ReferenceRole::Config, &[JsonStep::Key("config")], Some(config));
         }
-        reader.push_all("layers", envelope.layers.take(), |_| Role::Layer);
+        reader.push_all("layers", envelope.layers.take(), |_| ReferenceRole::Layer);
     }
     if matches!(kind, Kind::Index | Kind::Opaque) {
         reader.push_all("manifests", envelope.manifests.take(), |raw| match &raw.media_type {
-            Some(given) if !given.as_str().is_empty() && !given.is_manifest() => Role::Layer,
-            _ => Role::Child,
+            Some(given) if !given.as_str().is_empty() && !given.is_manifest() => ReferenceRole::Layer,
+            _ => ReferenceRole::Child,
         });
     }
     if kind == Kind::Opaque {
-        reader.push_all("blobs", envelope.blobs.take(), |_| Role::Layer);
+        reader.push_all("blobs", envelope.blobs.take(), |_| ReferenceRole::Layer);
     }
     if matches!(kind, Kind::Schema1 | Kind::Opaque) {
         for (index, layer) in envelope.fs_layers.take().unwrap_or_default().into_iter().enumerate() {
             let digest = layer.and_then(|FsLayer { blob_sum }| blob_sum);
             let mut raw = RawDescriptor::default();
             raw.digest = digest;
-            reader.push(Role::Layer, &[Step::Key("fsLayers"), Step::Index(index)], Some(raw));
+            reader.push(
+                ReferenceRole::Layer,
+                &[JsonStep::Key("fsLayers"), JsonStep::Index(index)],
+                Some(raw),
+            );
         }
     }
     let subject = envelope.subject.and_then(|raw| raw.digest).and_then(|raw| raw.0.ok());
@@ -87,16 +91,16 @@ impl References {
         &mut self,
         key: &'static str,
         list: Option<Vec<Option<RawDescriptor>>>,
-        role: impl Fn(&RawDescriptor) -> Role,
+        role: impl Fn(&RawDescriptor) -> ReferenceRole,
     ) {
         for (index, raw) in list.unwrap_or_default().into_iter().enumerate() {
-            let role = raw.as_ref().map_or(Role::Layer, &role);
-            self.push(role, &[Step::Key(key), Step::Index(index)], raw);
+            let role = raw.as_ref().map_or(ReferenceRole::Layer, &role);
+            self.push(role, &[JsonStep::Key(key), JsonStep::Index(index)], raw);
         }
     }
 
     /// Adds a reference; `None` is a null, which a registry reads as a descriptor without digest.
-    fn push(&mut self, role: Role, path: &[Step], raw: Option<RawDescriptor>) {
+    fn push(&mut self, role: ReferenceRole, path: &[JsonStep], raw: Option<RawDescriptor>) {
         let mut raw = raw.unwrap_or_default();
         let digest = raw.digest.take().map_or(Err(String::new()), |raw| raw.0);
         let size = raw.size.unwrap_or(0);

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::lenient::{Context, Fault, Seed};
+use super::lenient::{Context, Seed, TypeMismatch};
 use super::raw::Envelope;
 use serde::de::DeserializeSeed as _;
 
@@ -13,7 +13,7 @@ use serde::de::DeserializeSeed as _;
 const MAX_DEPTH: usize = 10_000;
 
 /// Reads the envelope and the faults of single fields. `Err` says why it is not JSON that a registry reads.
-pub(super) fn read(bytes: &[u8]) -> Result<(Envelope, Vec<Fault>), String> {
+pub(super) fn read(bytes: &[u8]) -> Result<(Envelope, Vec<TypeMismatch>), String> {
     if depth(bytes) > MAX_DEPTH {
         return Err(format!("nested deeper than {MAX_DEPTH} levels"));
     }
@@ -24,7 +24,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Envelope, Vec<Fault>), String> {
     })
 }
 
-fn decode(text: &str) -> Result<(Envelope, Vec<Fault>), String> {
+fn decode(text: &str) -> Result<(Envelope, Vec<TypeMismatch>), String> {
     let mut context = Context::default();
     let mut decoder = serde_json::Deserializer::from_str(text);
     let envelope = Seed::<Envelope>::new(&mut context)

@@ -12,26 +12,26 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 /// A step from a value to one inside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum JsonStep {
     Key(&'static str),
     Index(usize),
 }
 
 /// A field of the wrong type.
 #[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) path: Vec<Step>,
+pub(super) struct TypeMismatch {
+    pub(super) path: Vec<JsonStep>,
     pub(super) expected: &'static str,
 }
 
 /// Renders a path as a JSON pointer.
-pub(super) fn pointer(path: &[Step]) -> String {
+pub(super) fn pointer(path: &[JsonStep]) -> String {
     let mut text = String::new();
     for step in path {
         text.push('/');
         match step {
-            Step::Key(key) => text.push_str(key),
-            Step::Index(index) => text.push_str(&index.to_string()),
+            JsonStep::Key(key) => text.push_str(key),
+            JsonStep::Index(index) => text.push_str(&index.to_string()),
         }
     }
     text
@@ -40,18 +40,18 @@ pub(super) fn pointer(path: &[Step]) -> String {
 /// Where the reader is, and what it has found wrong.
 #[derive(Debug, Default)]
 pub(super) struct Context {
-    path: Vec<Step>,
-    pub(super) faults: Vec<Fault>,
+    path: Vec<JsonStep>,
+    pub(super) faults: Vec<TypeMismatch>,
 }
 
 impl Context {
     fn fault(&mut self, expected: &'static str) {
-        self.faults.push(Fault { path: self.path.clone(), expected });
+        self.faults.push(TypeMismatch { path: self.path.clone(), expected });
     }
 }
 
 /// A shape that a field should have. A method left out is a shape refused.
-pub(super) trait Shape: Sized {
+pub(super) trait FieldShape: Sized {
     const NAME: &'static str;
 
     /// This value, read into the place of an earlier one of the same key: Go fills in what is there, so that fields which only
@@ -82,7 +82,7 @@ pub(super) struct Seed<'c, S> {
     shape: PhantomData<S>,
 }
 
-impl<'c, S: Shape> Seed<'c, S> {
+impl<'c, S: FieldShape> Seed<'c, S> {
     pub(super) fn new(context: &'c mut Context) -> Self {
         Self { context, shape: PhantomData }
     }
@@ -95,7 +95,7 @@ impl<'c, S: Shape> Seed<'c, S> {
     }
 }
 
-impl<'de, S: Shape> DeserializeSeed<'de> for Seed<'_, S> {
+impl<'de, S: FieldShape> DeserializeSeed<'de> for Seed<'_, S> {
     type Value = Option<S>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -103,7 +103,7 @@ impl<'de, S: Shape> DeserializeSeed<'de> for Seed<'_, S> {
     }
 }
 
-impl<'de, S: Shape> Visitor<'de> for Seed<'_, S> {
+impl<'de, S: FieldShape> Visitor<'de> for Seed<'_, S> {
     type Value = Option<S>;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -180,7 +180,7 @@ pub(super) fn fields<'de, A: MapAccess<'de>>(
 ) -> Result<(), A::Error> {
     while let Some(name) = map.next_key_seed(Name(names))? {
         if let Some(name) = name {
-            context.path.push(Step::Key(name));
+            context.path.push(JsonStep::Key(name));
             field(name, context, &mut map)?;
             context.path.pop();
         } else {
@@ -191,7 +191,7 @@ pub(super) fn fields<'de, A: MapAccess<'de>>(
 }
 
 /// Reads a value into `slot`, which null and a wrong type leave as it was.
-pub(super) fn take<'de, S: Shape, A: MapAccess<'de>>(
+pub(super) fn take<'de, S: FieldShape, A: MapAccess<'de>>(
     context: &mut Context,
     map: &mut A,
     slot: &mut Option<S>,
@@ -205,21 +205,21 @@ pub(super) fn take<'de, S: Shape, A: MapAccess<'de>>(
     Ok(())
 }
 
-impl Shape for String {
+impl FieldShape for String {
     const NAME: &'static str = "a string";
     fn text(text: &str) -> Option<Self> {
         Some(text.into())
     }
 }
 
-impl Shape for i64 {
+impl FieldShape for i64 {
     const NAME: &'static str = "an integer of 64 bits";
     fn integer(number: i64) -> Option<Self> {
         Some(number)
     }
 }
 
-impl<S: Shape> Shape for Vec<Option<S>> {
+impl<S: FieldShape> FieldShape for Vec<Option<S>> {
     const NAME: &'static str = "an array";
     fn over(self, earlier: Self) -> Self {
         let mut earlier = earlier.into_iter();
@@ -232,7 +232,7 @@ impl<S: Shape> Shape for Vec<Option<S>> {
     fn array<'de, A: SeqAccess<'de>>(context: &mut Context, mut items: A) -> Result<Option<Self>, A::Error> {
         let mut values = Self::new();
         loop {
-            context.path.push(Step::Index(values.len()));
+            context.path.push(JsonStep::Index(values.len()));
             let item = items.next_element_seed(Seed::<S>::new(context))?;
             context.path.pop();
             let Some(item) = item else { return Ok(Some(values)) };

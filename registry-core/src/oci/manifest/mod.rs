@@ -29,7 +29,7 @@ pub enum Kind {
 
 /// The part that a reference plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
+pub enum ReferenceRole {
     /// The configuration of an image.
     Config,
     /// A layer of an image, or a blob that an index lists (a BuildKit cache).
@@ -42,7 +42,7 @@ pub enum Role {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     /// The part it plays.
-    pub role: Role,
+    pub role: ReferenceRole,
     /// What is referenced.
     pub descriptor: Descriptor,
 }

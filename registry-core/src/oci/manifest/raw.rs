@@ -3,7 +3,7 @@
 use serde::de::MapAccess;
 
 use super::super::{Digest, MediaType, Platform};
-use super::lenient::{Context, Seed, Shape, fields, take};
+use super::lenient::{Context, FieldShape, Seed, fields, take};
 
 /// Annotations: strings by name, of which one matters here.
 #[derive(Debug, Default)]
@@ -11,7 +11,7 @@ pub(super) struct Annotations {
     pub(super) is_attestation: bool,
 }
 
-impl Shape for Annotations {
+impl FieldShape for Annotations {
     const NAME: &'static str = "an object of strings";
     fn object<'de, A: MapAccess<'de>>(context: &mut Context, mut map: A) -> Result<Option<Self>, A::Error> {
         let mut annotations = Self::default();
@@ -30,7 +30,7 @@ pub(super) struct RawPlatform {
     pub(super) platform: Platform,
 }
 
-impl Shape for RawPlatform {
+impl FieldShape for RawPlatform {
     const NAME: &'static str = "an object";
     fn object<'de, A: MapAccess<'de>>(context: &mut Context, map: A) -> Result<Option<Self>, A::Error> {
         let (mut os, mut architecture, mut variant) = (None::<String>, None::<String>, None::<String>);
@@ -52,14 +52,14 @@ impl Shape for RawPlatform {
 #[derive(Debug)]
 pub(super) struct RawDigest(pub(super) Result<Digest, String>);
 
-impl Shape for RawDigest {
+impl FieldShape for RawDigest {
     const NAME: &'static str = "a string";
     fn text(text: &str) -> Option<Self> {
         Some(Self(text.parse().map_err(|_| text.chars().take(100).collect())))
     }
 }
 
-impl Shape for MediaType {
+impl FieldShape for MediaType {
     const NAME: &'static str = "a string";
     fn text(text: &str) -> Option<Self> {
         Some(Self::new(text))
@@ -89,7 +89,7 @@ impl RawDescriptor {
     }
 }
 
-impl Shape for RawDescriptor {
+impl FieldShape for RawDescriptor {
     const NAME: &'static str = "an object";
     fn over(self, earlier: Self) -> Self {
         let urls = match (self.urls, earlier.urls) {
@@ -126,7 +126,7 @@ pub(super) struct FsLayer {
     pub(super) blob_sum: Option<RawDigest>,
 }
 
-impl Shape for FsLayer {
+impl FieldShape for FsLayer {
     const NAME: &'static str = "an object";
     fn over(self, earlier: Self) -> Self {
         Self { blob_sum: self.blob_sum.or(earlier.blob_sum) }
@@ -142,7 +142,7 @@ impl Shape for FsLayer {
 #[derive(Debug)]
 pub(super) struct History;
 
-impl Shape for History {
+impl FieldShape for History {
     const NAME: &'static str = "an object";
     fn object<'de, A: MapAccess<'de>>(context: &mut Context, map: A) -> Result<Option<Self>, A::Error> {
         fields(context, map, &["v1Compatibility"], |_, context, map| {
@@ -172,7 +172,7 @@ impl Envelope {
     }
 }
 
-impl Shape for Envelope {
+impl FieldShape for Envelope {
     const NAME: &'static str = "an object";
     fn object<'de, A: MapAccess<'de>>(context: &mut Context, map: A) -> Result<Option<Self>, A::Error> {
         let mut all = Self::default();

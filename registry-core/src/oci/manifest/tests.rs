@@ -156,7 +156,7 @@ fn an_index_entry_is_a_child_unless_its_type_says_otherwise() {
         entry(r#""mediaType":"application/vnd.buildkit.cacheconfig.v0","#)
     );
     let roles: Vec<_> = Manifest::parse(text.as_bytes()).references.iter().map(|part| part.role).collect();
-    assert_eq!(roles, [Role::Child, Role::Child, Role::Layer]);
+    assert_eq!(roles, [ReferenceRole::Child, ReferenceRole::Child, ReferenceRole::Layer]);
 }
 
 #[test]

@@ -10,17 +10,17 @@ mod repository;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::seen::{BlobAnswer, Seen, SeenRepository};
-use super::words;
-use crate::audit::{Audit, Collected, Role, Source, SourceKind};
+use super::messages;
+use super::responses::{BlobAnswer, RepositoryResponses, Responses};
+use crate::audit::{Audit, AuditedKind, AuditedSource, CollectedFindings, RegistryRole};
 use crate::oci::manifest::Kind;
 
 pub use options::JudgeOptions;
-use repository::Judging;
+use repository::RepositoryJudge;
 
 /// An audit, and which tags it rests on.
 #[derive(Debug)]
-pub struct Judgement {
+pub struct ProbeJudgement {
     /// What was found.
     pub audit: Audit,
     /// Repository and tag of all that were judged whole or broken.
@@ -29,14 +29,14 @@ pub struct Judgement {
 
 /// Judges the registry called `name`. Tags of which not everything was asked for are neither broken nor unknown; they
 /// are left out of [`Audit::covered`].
-pub fn judge(seen: &Seen, name: &str, options: &JudgeOptions) -> Judgement {
+pub fn judge(seen: &Responses, name: &str, options: &JudgeOptions) -> ProbeJudgement {
     let name: Arc<str> = name.into();
     let is_out_of_order = seen.is_out_of_order();
-    let mut collected = Collected::new(Arc::clone(&name));
-    let mut source = Source {
-        kind: SourceKind::Registry,
+    let mut collected = CollectedFindings::new(Arc::clone(&name));
+    let mut source = AuditedSource {
+        kind: AuditedKind::Registry,
         name: Arc::clone(&name),
-        role: Role::Primary,
+        role: RegistryRole::Primary,
         complete: true,
         repositories: 0,
         tags: 0,
@@ -49,7 +49,7 @@ pub fn judge(seen: &Seen, name: &str, options: &JudgeOptions) -> Judgement {
     };
     let (mut covered, mut judged_tags) = (0, HashSet::new());
     for (repository, answers) in &seen.repositories {
-        let judged = Judging::new(repository, answers, options, is_out_of_order).run();
+        let judged = RepositoryJudge::new(repository, answers, options, is_out_of_order).run();
         count(&mut source, answers);
         source.manifests += judged.verdict.visits.len() as u64;
         for (number, tag) in (0_u32..).zip(answers.tags.keys()) {
@@ -70,17 +70,17 @@ pub fn judge(seen: &Seen, name: &str, options: &JudgeOptions) -> Judgement {
         collected.push_unread(path.clone(), error.clone());
     }
     for (list, names) in &seen.strays {
-        collected.push_finding(words::strays(&name, list, names));
+        collected.push_finding(messages::strays(&name, list, names));
     }
     if is_out_of_order {
         let error = "every object answers with a server error: the registry is out of order";
         collected.push_unread(".".into(), error.into());
     }
-    Judgement { audit: Audit { covered, ..collected.finish(source) }, judged: judged_tags }
+    ProbeJudgement { audit: Audit { covered, ..collected.finish(source) }, judged: judged_tags }
 }
 
 /// Counts what was asked for.
-fn count(source: &mut Source, answers: &SeenRepository) {
+fn count(source: &mut AuditedSource, answers: &RepositoryResponses) {
     source.repositories += 1;
     source.tags += answers.listed;
     source.indexes += answers.present().filter(|one| one.manifest.kind == Kind::Index).count() as u64;

@@ -1,26 +1,26 @@
 //! A manifest that answers, and whether what it references does.
 
-use super::repository::Judging;
+use super::repository::RepositoryJudge;
 use crate::graph::Content;
 use crate::oci::Digest;
-use crate::oci::manifest::{Defect, Kind, Reference, Role as Part};
-use crate::probe::seen::{BlobAnswer, SeenManifest, Trouble};
-use crate::probe::words;
+use crate::oci::manifest::{Defect, Kind, Reference, ReferenceRole as Part};
+use crate::probe::messages;
+use crate::probe::responses::{BlobAnswer, RespondedManifest, Trouble};
 
-impl Judging<'_> {
+impl RepositoryJudge<'_> {
     /// A manifest that answers: itself, and what it references.
-    pub(super) fn served(&mut self, digest: Digest, seen: &SeenManifest) {
+    pub(super) fn served(&mut self, digest: Digest, seen: &RespondedManifest) {
         if !seen.is_json {
             let why = seen.manifest.refusal().map_or("it is no JSON", |problem| &*problem.message).to_owned();
-            let draft = words::manifest_unreadable(&self.visits, digest, &why);
+            let draft = messages::manifest_unreadable(&self.visits, digest, &why);
             self.visits.verdict.file(digest, draft, true);
             return;
         }
-        if let Some(draft) = words::wrong_type(&self.visits, digest, seen) {
+        if let Some(draft) = messages::wrong_type(&self.visits, digest, seen) {
             self.visits.verdict.file(digest, draft, false);
         }
         for problem in seen.manifest.problems.iter().filter(|problem| problem.defect == Defect::Part) {
-            let draft = words::descriptor(&self.visits, digest, &problem.pointer, &problem.message);
+            let draft = messages::descriptor(&self.visits, digest, &problem.pointer, &problem.message);
             self.visits.verdict.file(digest, draft, true);
         }
         for (number, reference) in seen.manifest.references.iter().enumerate() {
@@ -43,7 +43,7 @@ impl Judging<'_> {
         let Some(seen) = self.answers.manifest(&child) else { return };
         let size = reference.descriptor.size;
         if seen.manifest.kind != Kind::Schema1 && size >= 0 && u64::try_from(size) != Ok(seen.bytes) {
-            let draft = words::size_lie(&self.visits, digest, number, child, seen.bytes);
+            let draft = messages::size_lie(&self.visits, digest, number, child, seen.bytes);
             self.visits.verdict.file(digest, draft, true);
         }
     }
@@ -55,20 +55,25 @@ impl Judging<'_> {
                 return;
             }
             Some(BlobAnswer::Unknown(Trouble::Server(status))) if !self.is_out_of_order => {
-                words::blob_fails(&self.visits, digest, reference.role, target, *status)
+                messages::blob_fails(&self.visits, digest, reference.role, target, *status)
             }
             Some(BlobAnswer::Unknown(trouble)) => {
-                self.note_unread(words::blob_path(&self.visits, target), trouble);
+                self.note_unread(messages::blob_path(&self.visits, target), trouble);
                 self.visits.verdict.set_unknown(digest, format!("{target}: {trouble}"));
                 return;
             }
-            Some(BlobAnswer::Absent) => words::blob_absent(&self.visits, digest, reference.role, target),
+            Some(BlobAnswer::Absent) => messages::blob_absent(&self.visits, digest, reference.role, target),
             Some(BlobAnswer::Present { size, content }) => match (wanted, size) {
-                (Some(wanted), Some(size)) if wanted != *size => {
-                    words::blob_size(&self.visits, digest, reference.role, target, (wanted, *size), *content)
-                }
+                (Some(wanted), Some(size)) if wanted != *size => messages::blob_size(
+                    &self.visits,
+                    digest,
+                    reference.role,
+                    target,
+                    (wanted, *size),
+                    *content,
+                ),
                 _ if *content == Content::Wrong => {
-                    words::blob_wrong(&self.visits, digest, reference.role, target)
+                    messages::blob_wrong(&self.visits, digest, reference.role, target)
                 }
                 _ => return,
             },

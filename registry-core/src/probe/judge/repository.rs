@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::options::JudgeOptions;
-use crate::audit::{Code, Draft, Verdict, lacking};
+use crate::audit::{Code, Draft, RepositoryVerdict, lacking};
 use crate::oci::Digest;
-use crate::probe::seen::{ManifestAnswer, SeenRepository, TagAnswer, Trouble};
+use crate::probe::messages;
+use crate::probe::responses::{ManifestAnswer, RepositoryResponses, TagAnswer, Trouble};
 use crate::probe::visits::Visits;
-use crate::probe::words;
 
 /// One repository, judged.
 #[derive(Debug)]
 pub(super) struct Judged<'a> {
-    pub(super) verdict: Verdict<Digest, Option<&'a ManifestAnswer>>,
+    pub(super) verdict: RepositoryVerdict<Digest, Option<&'a ManifestAnswer>>,
     /// Tags, by number, that are not judged: they vanished, or not all of them was asked for.
     pub(super) left_out: BTreeSet<u32>,
     /// What could not be found out, by where it was asked for.
@@ -21,8 +21,8 @@ pub(super) struct Judged<'a> {
 }
 
 /// The judging of one repository.
-pub(super) struct Judging<'a> {
-    pub(super) answers: &'a SeenRepository,
+pub(super) struct RepositoryJudge<'a> {
+    pub(super) answers: &'a RepositoryResponses,
     pub(super) options: &'a JudgeOptions,
     pub(super) is_out_of_order: bool,
     pub(super) visits: Visits<'a>,
@@ -32,10 +32,10 @@ pub(super) struct Judging<'a> {
     unread: BTreeMap<String, String>,
 }
 
-impl<'a> Judging<'a> {
+impl<'a> RepositoryJudge<'a> {
     pub(super) fn new(
         repository: &'a str,
-        answers: &'a SeenRepository,
+        answers: &'a RepositoryResponses,
         options: &'a JudgeOptions,
         is_out_of_order: bool,
     ) -> Self {
@@ -66,18 +66,18 @@ impl<'a> Judging<'a> {
             match answer {
                 TagAnswer::Names(_) => {}
                 TagAnswer::Absent => {
-                    let draft = words::tag_absent(&self.visits, tag);
+                    let draft = messages::tag_absent(&self.visits, tag);
                     self.visits.verdict.break_tag(number, draft);
                 }
                 TagAnswer::Vanished | TagAnswer::Unknown(Trouble::NotAsked) => {
                     self.left_out.insert(number);
                 }
                 TagAnswer::Unknown(Trouble::Server(status)) if !self.is_out_of_order => {
-                    let draft = words::tag_fails(&self.visits, tag, *status);
+                    let draft = messages::tag_fails(&self.visits, tag, *status);
                     self.visits.verdict.break_tag(number, draft);
                 }
                 TagAnswer::Unknown(trouble) => {
-                    self.note_unread(words::manifest_path(&self.visits, tag), trouble);
+                    self.note_unread(messages::manifest_path(&self.visits, tag), trouble);
                     self.visits.verdict.unknown.insert(number, trouble.to_string());
                 }
             }
@@ -96,15 +96,15 @@ impl<'a> Judging<'a> {
                 return;
             }
             Some(ManifestAnswer::Unknown(Trouble::Server(status))) if !self.is_out_of_order => {
-                words::manifest_fails(&self.visits, digest, *status)
+                messages::manifest_fails(&self.visits, digest, *status)
             }
             Some(ManifestAnswer::Unknown(trouble)) => {
-                self.note_unread(words::manifest_path(&self.visits, digest), trouble);
+                self.note_unread(messages::manifest_path(&self.visits, digest), trouble);
                 self.visits.verdict.set_unknown(digest, format!("{digest}: {trouble}"));
                 return;
             }
-            Some(ManifestAnswer::Absent) => words::manifest_absent(&self.visits, digest),
-            Some(ManifestAnswer::WrongBytes(found)) => words::manifest_wrong(&self.visits, digest, *found),
+            Some(ManifestAnswer::Absent) => messages::manifest_absent(&self.visits, digest),
+            Some(ManifestAnswer::WrongBytes(found)) => messages::manifest_wrong(&self.visits, digest, *found),
         };
         self.visits.verdict.file(digest, draft, true);
     }
@@ -123,7 +123,7 @@ impl<'a> Judging<'a> {
             let TagAnswer::Names(root) = answer else { continue };
             for (wanted, message) in lacking(self.answers, &self.options.require_platforms, tag, *root, drop)
             {
-                let path = words::manifest_path(&self.visits, tag);
+                let path = messages::manifest_path(&self.visits, tag);
                 let draft = Draft::new(Code::PlatformMissing, Some(*root), path, message);
                 self.visits.verdict.drafts.push(draft.of_image(number, wanted));
             }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Depth, Walk};
+use super::{Depth, ProbeWalk};
 use crate::graph::Content;
 use crate::oci::manifest::Kind;
 use crate::oci::{Digest, Platform};
-use crate::probe::seen::{BlobAnswer, ManifestAnswer, SeenManifest, TagAnswer, Trouble};
+use crate::probe::responses::{BlobAnswer, ManifestAnswer, RespondedManifest, TagAnswer, Trouble};
 use crate::registry::Error;
 
 /// Most bytes of a config that is read for its platform.
@@ -16,9 +16,9 @@ const CONFIG_MAX: usize = 8 << 20;
 const SURPLUS: u64 = 64 << 20;
 
 /// The media type and bytes of a manifest that was read now, and is what was asked for.
-pub(super) type Read = Option<(String, Vec<u8>)>;
+pub(super) type FetchedManifest = Option<(String, Vec<u8>)>;
 
-impl Walk<'_> {
+impl ProbeWalk<'_> {
     pub(super) async fn ask_tag(&self, repository: &str, tag: &str) -> TagAnswer {
         match self.client.head_manifest(repository, tag).await {
             Ok(Some(head)) => TagAnswer::Names(head),
@@ -29,7 +29,11 @@ impl Walk<'_> {
 
     /// Asks for a manifest: with HEAD where its bytes are remembered, never with a condition, for 2.8 answers 304 without
     /// looking whether it is there.
-    pub(super) async fn ask_manifest(&self, repository: &str, digest: &Digest) -> (ManifestAnswer, Read) {
+    pub(super) async fn ask_manifest(
+        &self,
+        repository: &str,
+        digest: &Digest,
+    ) -> (ManifestAnswer, FetchedManifest) {
         let reference = digest.to_string();
         let since = self.options.now.checked_sub(self.options.recheck_after);
         let remembered = since.ok().and_then(|since| self.state.manifest(repository, digest, since));
@@ -46,7 +50,7 @@ impl Walk<'_> {
             Ok(None) => (ManifestAnswer::Absent, None),
             Err(error) => (refused(&error), None),
             Ok(Some(sent)) => {
-                let seen = SeenManifest::read(&sent.media_type, &sent.bytes);
+                let seen = RespondedManifest::read(&sent.media_type, &sent.bytes);
                 // Schema 1 is signed anew at each GET, so its bytes tell nothing.
                 if sent.digest != *digest && seen.manifest.kind != Kind::Schema1 {
                     return (ManifestAnswer::WrongBytes(sent.digest), None);

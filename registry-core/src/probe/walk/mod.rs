@@ -10,11 +10,11 @@ use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 
 use super::platforms;
-use super::seen::{BlobAnswer, ManifestAnswer, Seen, SeenManifest, TagAnswer, Trouble};
-use super::state::{RememberedBlob, State};
+use super::responses::{BlobAnswer, ManifestAnswer, RespondedManifest, Responses, TagAnswer, Trouble};
+use super::state::{ProbeState, RememberedBlob};
 use crate::graph::Content;
 use crate::oci::Digest;
-use crate::oci::manifest::Role;
+use crate::oci::manifest::ReferenceRole;
 use crate::registry::Client;
 
 /// Most tags that are asked for before what they name.
@@ -52,16 +52,16 @@ pub struct WalkOptions {
 
 /// A walk over one registry.
 #[derive(Debug)]
-pub struct Walk<'a> {
+pub struct ProbeWalk<'a> {
     client: &'a Client,
     options: &'a WalkOptions,
-    state: &'a mut State,
-    seen: Seen,
+    state: &'a mut ProbeState,
+    seen: Responses,
     /// Configs whose platform is wanted.
-    configs: BTreeSet<At>,
+    configs: BTreeSet<RepositoryDigest>,
     /// What looked like damage and was not looked at again yet.
-    odd_manifests: BTreeSet<At>,
-    odd_blobs: BTreeSet<At>,
+    odd_manifests: BTreeSet<RepositoryDigest>,
+    odd_blobs: BTreeSet<RepositoryDigest>,
     /// Repositories of which tags were asked for since the last second look.
     touched: BTreeSet<String>,
     /// Tags that were resolved a second time.
@@ -69,22 +69,22 @@ pub struct Walk<'a> {
 }
 
 /// A digest in a repository.
-type At = (String, Digest);
+type RepositoryDigest = (String, Digest);
 
-impl<'a> Walk<'a> {
+impl<'a> ProbeWalk<'a> {
     /// A walk that knows what earlier runs left, and leaves there what it reads.
-    pub fn new(client: &'a Client, options: &'a WalkOptions, state: &'a mut State) -> Self {
+    pub fn new(client: &'a Client, options: &'a WalkOptions, state: &'a mut ProbeState) -> Self {
         let (seen, configs, odd_manifests, odd_blobs, touched, resolved) = Default::default();
         Self { client, options, state, seen, configs, odd_manifests, odd_blobs, touched, resolved }
     }
 
     /// What was answered.
-    pub fn into_seen(self) -> Seen {
+    pub fn into_seen(self) -> Responses {
         self.seen
     }
 
     /// What was answered so far.
-    pub const fn seen(&self) -> &Seen {
+    pub const fn seen(&self) -> &Responses {
         &self.seen
     }
 
@@ -169,11 +169,12 @@ impl<'a> Walk<'a> {
     }
 
     /// Asks for manifests and all that they reach.
-    pub(super) async fn below(&mut self, roots: Vec<At>) {
-        let mut frontier: BTreeSet<At> = roots.into_iter().collect();
-        let mut met: BTreeSet<At> = BTreeSet::new();
+    pub(super) async fn below(&mut self, roots: Vec<RepositoryDigest>) {
+        let mut frontier: BTreeSet<RepositoryDigest> = roots.into_iter().collect();
+        let mut met: BTreeSet<RepositoryDigest> = BTreeSet::new();
         while !frontier.is_empty() {
-            let unasked: Vec<At> = frontier.iter().filter(|at| !self.knows(at)).cloned().collect();
+            let unasked: Vec<RepositoryDigest> =
+                frontier.iter().filter(|at| !self.knows(at)).cloned().collect();
             let this = &*self;
             let answers = self.each(unasked, |(repository, digest)| async move {
                 this.ask_manifest(&repository, &digest).await
@@ -187,7 +188,8 @@ impl<'a> Walk<'a> {
                 }
                 self.seen.repositories.entry(repository).or_default().manifests.insert(digest, answer);
             }
-            let next = frontier.iter().flat_map(|at| self.children(at)).collect::<BTreeSet<At>>();
+            let next =
+                frontier.iter().flat_map(|at| self.children(at)).collect::<BTreeSet<RepositoryDigest>>();
             met.append(&mut frontier);
             frontier = next.into_iter().filter(|at| !met.contains(at)).collect();
         }
@@ -199,20 +201,20 @@ impl<'a> Walk<'a> {
         self.parts(&met).await;
     }
 
-    fn knows(&self, (repository, digest): &At) -> bool {
+    fn knows(&self, (repository, digest): &RepositoryDigest) -> bool {
         let known = self.seen.repositories.get(repository).and_then(|one| one.manifests.get(digest));
         known.is_some_and(|answer| !matches!(answer, ManifestAnswer::Unknown(Trouble::NotAsked)))
     }
 
-    fn children(&self, (repository, digest): &At) -> Vec<At> {
+    fn children(&self, (repository, digest): &RepositoryDigest) -> Vec<RepositoryDigest> {
         let seen = self.seen.repositories.get(repository).and_then(|one| one.manifest(digest));
         let children = seen.into_iter().flat_map(|seen| seen.children());
         children.map(|(_, child)| (repository.clone(), child)).collect()
     }
 
     /// Asks for the configs and layers of manifests, as deep as is wanted.
-    async fn parts(&mut self, manifests: &BTreeSet<At>) {
-        let mut wanted: BTreeMap<At, u64> = BTreeMap::new();
+    async fn parts(&mut self, manifests: &BTreeSet<RepositoryDigest>) {
+        let mut wanted: BTreeMap<RepositoryDigest, u64> = BTreeMap::new();
         for (repository, digest) in manifests {
             let Some(seen) = self.seen.repositories.get(repository) else { continue };
             let Some(manifest) = seen.manifest(digest) else { continue };
@@ -242,7 +244,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Asks for configs and layers, each with the size that manifests give it.
-    async fn blobs(&mut self, ask: Vec<(At, u64)>) {
+    async fn blobs(&mut self, ask: Vec<(RepositoryDigest, u64)>) {
         let this = &*self;
         let answers = self.each(ask, |(at, size)| async move {
             let (repository, digest) = &at;
@@ -261,8 +263,8 @@ impl<'a> Walk<'a> {
     }
 
     /// Asks for configs and layers once more.
-    pub(super) async fn blobs_again(&mut self, ask: Vec<At>) {
-        let mut sizes: BTreeMap<At, u64> = ask.into_iter().map(|at| (at, 0)).collect();
+    pub(super) async fn blobs_again(&mut self, ask: Vec<RepositoryDigest>) {
+        let mut sizes: BTreeMap<RepositoryDigest, u64> = ask.into_iter().map(|at| (at, 0)).collect();
         let names: BTreeSet<String> = sizes.keys().map(|(repository, _)| repository.clone()).collect();
         for repository in names {
             let Some(seen) = self.seen.repositories.get(&repository) else { continue };
@@ -276,7 +278,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A config or layer that was there not long ago, and hashed where that is wanted.
-    fn remembered(&self, at: &At) -> Option<BlobAnswer> {
+    fn remembered(&self, at: &RepositoryDigest) -> Option<BlobAnswer> {
         let (repository, digest) = at;
         // A platform is not remembered.
         if self.configs.contains(at) {
@@ -291,7 +293,7 @@ impl<'a> Walk<'a> {
         is_recent.then_some(BlobAnswer::Present { size: blob.size, content })
     }
 
-    fn note_blob(&mut self, at: &At, answer: BlobAnswer, is_new: bool) {
+    fn note_blob(&mut self, at: &RepositoryDigest, answer: BlobAnswer, is_new: bool) {
         let (repository, digest) = at;
         let blobs = &mut self.state.repositories.entry(repository.clone()).or_default().blobs;
         match &answer {
@@ -326,8 +328,8 @@ impl<'a> Walk<'a> {
 }
 
 /// The configs and layers of a manifest that the registry has to have, and what size it gives them.
-fn parts_of(manifest: &SeenManifest) -> impl Iterator<Item = (Digest, u64)> {
+fn parts_of(manifest: &RespondedManifest) -> impl Iterator<Item = (Digest, u64)> {
     let parts = manifest.manifest.references.iter();
-    let parts = parts.filter(|one| one.role != Role::Child && !one.descriptor.has_urls);
+    let parts = parts.filter(|one| one.role != ReferenceRole::Child && !one.descriptor.has_urls);
     parts.filter_map(|one| Some((one.descriptor.digest?, u64::try_from(one.descriptor.size).unwrap_or(0))))
 }

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use super::{At, Walk, parts_of};
+use super::{ProbeWalk, RepositoryDigest, parts_of};
 use crate::graph::Content;
 use crate::oci::Digest;
 use crate::probe::judge::{JudgeOptions, judge};
-use crate::probe::seen::{BlobAnswer, ManifestAnswer, Seen, TagAnswer, Trouble};
+use crate::probe::responses::{BlobAnswer, ManifestAnswer, Responses, TagAnswer, Trouble};
 
-impl Walk<'_> {
+impl ProbeWalk<'_> {
     /// Looks again at what did not answer since the last such look, then at the tags that this breaks. Server errors and
     /// silence were met with repetitions already.
     pub async fn look_again(&mut self) {
-        let manifests: Vec<At> = std::mem::take(&mut self.odd_manifests).into_iter().collect();
-        let blobs: Vec<At> = std::mem::take(&mut self.odd_blobs).into_iter().collect();
+        let manifests: Vec<RepositoryDigest> = std::mem::take(&mut self.odd_manifests).into_iter().collect();
+        let blobs: Vec<RepositoryDigest> = std::mem::take(&mut self.odd_blobs).into_iter().collect();
         for (repository, digest) in &manifests {
             if let Some(repository) = self.seen.repositories.get_mut(repository) {
                 repository.manifests.insert(*digest, ManifestAnswer::Unknown(Trouble::NotAsked));
@@ -61,7 +61,7 @@ impl Walk<'_> {
     /// Resolves broken tags anew: one that is gone is no damage, one that moved is judged by what it names now.
     async fn tags_again(&mut self) {
         let options = JudgeOptions { blobs: true, ..JudgeOptions::default() };
-        let mut part = Seen::default();
+        let mut part = Responses::default();
         for name in std::mem::take(&mut self.touched) {
             part.repositories.extend(self.seen.repositories.remove_entry(&name));
         }

@@ -9,21 +9,21 @@ use crate::oci::Digest;
 use crate::path::Place;
 use crate::repair::causes::{WhyFailed, WhySpared};
 use crate::repair::conditions::Conditions;
-use crate::repair::step::{Outcome, Step};
+use crate::repair::step::{RepairStep, StepOutcome};
 use crate::serve::{LINK_MAX, read_link};
-use crate::storage::edit::{Editor, Look, Room};
-use crate::storage::{FolderError, Kind};
+use crate::storage::edit::{Editor, EntryView, WritableFolder};
+use crate::storage::{EntryKind, FolderError};
 
-pub(crate) fn failed(what: &str, error: &FolderError) -> Outcome {
+pub(crate) fn failed(what: &str, error: &FolderError) -> StepOutcome {
     let path = what.to_owned();
-    Outcome::Failed(match error {
+    StepOutcome::Failed(match error {
         FolderError::OtherDevice => WhyFailed::OtherDevice { path },
         other => WhyFailed::Disk { path, error: other.to_string() },
     })
 }
 
-pub(crate) fn look(editor: &dyn Editor, path: &str) -> Result<Option<Look>, Outcome> {
-    match editor.look(Room::Tree, Path::new(path)) {
+pub(crate) fn look(editor: &dyn Editor, path: &str) -> Result<Option<EntryView>, StepOutcome> {
+    match editor.look(WritableFolder::Tree, Path::new(path)) {
         // A file in the place of a folder on the way: there is nothing there.
         Err(FolderError::NotAFolder) => Ok(None),
         other => other.map_err(|error| failed(path, &error)),
@@ -31,13 +31,13 @@ pub(crate) fn look(editor: &dyn Editor, path: &str) -> Result<Option<Look>, Outc
 }
 
 /// The digest that a step is about.
-pub(crate) fn digest(step: &Step) -> Result<Digest, Outcome> {
-    step.digest.ok_or(Outcome::Failed(WhyFailed::NoDigest))
+pub(crate) fn digest(step: &RepairStep) -> Result<Digest, StepOutcome> {
+    step.digest.ok_or(StepOutcome::Failed(WhyFailed::NoDigest))
 }
 
 /// What a link says now; `None` when there is none.
-pub(crate) fn link_at(editor: &dyn Editor, path: &str) -> Result<Option<Result<Digest, ()>>, Outcome> {
-    match editor.read(Room::Tree, Path::new(path), LINK_MAX + 1) {
+pub(crate) fn link_at(editor: &dyn Editor, path: &str) -> Result<Option<Result<Digest, ()>>, StepOutcome> {
+    match editor.read(WritableFolder::Tree, Path::new(path), LINK_MAX + 1) {
         Ok(bytes) => Ok(Some(read_link(&bytes).map_err(drop))),
         Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(None),
         Err(error) => Err(failed(path, &error)),
@@ -45,15 +45,19 @@ pub(crate) fn link_at(editor: &dyn Editor, path: &str) -> Result<Option<Result<D
 }
 
 /// Folders on the way to an entry that are not there yet, outermost first.
-pub(crate) fn to_be_made(editor: &dyn Editor, room: Room, path: &str) -> Result<Vec<String>, Outcome> {
+pub(crate) fn to_be_made(
+    editor: &dyn Editor,
+    room: WritableFolder,
+    path: &str,
+) -> Result<Vec<String>, StepOutcome> {
     let mut missing = Vec::new();
     let mut at = Path::new(path).parent();
     while let Some(folder) = at.filter(|folder| !folder.as_os_str().is_empty()) {
         match editor.look(room, folder) {
-            Ok(Some(look)) if look.kind == Kind::Folder => break,
+            Ok(Some(look)) if look.kind == EntryKind::Folder => break,
             Ok(Some(look)) => {
                 let path = folder.display().to_string();
-                return Err(Outcome::Failed(WhyFailed::NotAFolder { path, kind: look.kind }));
+                return Err(StepOutcome::Failed(WhyFailed::NotAFolder { path, kind: look.kind }));
             }
             Ok(None) => missing.push(folder.display().to_string()),
             Err(error) => return Err(failed(&folder.display().to_string(), &error)),
@@ -65,7 +69,11 @@ pub(crate) fn to_be_made(editor: &dyn Editor, room: Room, path: &str) -> Result<
 }
 
 /// Whether the bytes filed under a digest are the right ones; hashed unless they were, in this very state.
-pub(crate) fn is_right(editor: &dyn Editor, digest: Digest, now: &Conditions<'_>) -> Result<bool, Outcome> {
+pub(crate) fn is_right(
+    editor: &dyn Editor,
+    digest: Digest,
+    now: &Conditions<'_>,
+) -> Result<bool, StepOutcome> {
     let path = Place::BlobData(digest).to_string();
     let Some(before) = look(editor, &path)? else { return Ok(false) };
     let hashed = || now.hashed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,11 +81,11 @@ pub(crate) fn is_right(editor: &dyn Editor, digest: Digest, now: &Conditions<'_>
         return Ok(true);
     }
     let found = editor
-        .hash(Room::Tree, Path::new(&path), digest.algorithm())
+        .hash(WritableFolder::Tree, Path::new(&path), digest.algorithm())
         .map_err(|error| failed(&path, &error))?;
     let after = look(editor, &path)?;
     if after.map(|look| look.identity) != Some(before.identity) {
-        return Err(Outcome::Spared(WhySpared::ChangedInHashing(path)));
+        return Err(StepOutcome::Spared(WhySpared::ChangedInHashing(path)));
     }
     if found != digest {
         return Ok(false);

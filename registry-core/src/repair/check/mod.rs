@@ -8,14 +8,18 @@ mod write;
 use super::change::Change;
 use super::conditions::Conditions;
 use super::scheduler_state;
-use super::step::{Act, Outcome, Step};
+use super::step::{Act, RepairStep, StepOutcome};
 use crate::storage::edit::Editor;
 
 /// Looks at one step again.
 ///
 /// # Errors
 /// The outcome of a step that is not done.
-pub(super) fn check(editor: &dyn Editor, step: &Step, now: &Conditions<'_>) -> Result<Change, Outcome> {
+pub(super) fn check(
+    editor: &dyn Editor,
+    step: &RepairStep,
+    now: &Conditions<'_>,
+) -> Result<Change, StepOutcome> {
     match step.action {
         Act::Rebuild => write::rebuild(editor, step),
         Act::Relink | Act::Rewrite => write::link(editor, step, now),

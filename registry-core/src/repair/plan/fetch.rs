@@ -1,6 +1,6 @@
 //! What another registry has of what is missing here. It is only asked; fetching is the run's matter.
 
-use super::Planning;
+use super::Planner;
 use crate::audit::{Audit, Code};
 use crate::graph::Graph;
 use crate::oci::Digest;
@@ -8,15 +8,15 @@ use crate::oci::manifest::MAX_BYTES;
 use crate::repair::left_out::WhyLeft;
 use crate::repair::propose;
 use crate::repair::sizes::Sizes;
-use crate::repair::step::Step;
+use crate::repair::step::RepairStep;
 
-impl<S> Planning<'_, S> {
+impl<S> Planner<'_, S> {
     /// Asks the other registry for what is missing, and hopes for what it has.
-    pub(super) fn fetched(&mut self, graph: &mut Graph, audit: &Audit) -> Vec<Step> {
+    pub(super) fn fetched(&mut self, graph: &mut Graph, audit: &Audit) -> Vec<RepairStep> {
         let Some(supply) = self.supply else { return Vec::new() };
         let mut steps = Vec::new();
         let missing = propose::missing(audit, graph, self.scope);
-        let sizes = Sizes::of(graph, missing.iter().filter_map(|step| step.digest));
+        let sizes = Sizes::from_graph(graph, missing.iter().filter_map(|step| step.digest));
         for mut step in missing {
             let Some(digest) = step.digest else { continue };
             if !self.asked.insert(digest) {

@@ -3,15 +3,15 @@
 
 use std::collections::HashSet;
 
-use super::Planning;
+use super::Planner;
 use crate::audit::{Audit, Code, Finding};
 use crate::graph::Graph;
 use crate::path::Place;
-use crate::repair::harm::{NotWhole, broken_now};
 use crate::repair::propose;
-use crate::repair::step::{Act, Step};
+use crate::repair::regressions::{NotWhole, broken_now};
+use crate::repair::step::{Act, RepairStep};
 
-impl<S> Planning<'_, S> {
+impl<S> Planner<'_, S> {
     /// Plans what is to be moved aside as leftovers; last, when all that is needed is known.
     pub(super) fn leftovers(&mut self, graph: &mut Graph, audit: &Audit, before: &NotWhole) {
         let mut steps = propose::leftovers(audit, graph, self.scope);
@@ -49,7 +49,7 @@ impl<S> Planning<'_, S> {
         steps.sort_by(|a, b| (a.action, &a.path).cmp(&(b.action, &b.path)));
         // What stands where something is fetched to goes before that.
         let fetched = |path: &str| self.planned.contains(&(Act::Fetch, path.to_owned()));
-        let (mut all, mut rest): (Vec<Step>, Vec<Step>) =
+        let (mut all, mut rest): (Vec<RepairStep>, Vec<RepairStep>) =
             steps.into_iter().partition(|step| step.action == Act::MoveAside && fetched(&step.path));
         all.append(&mut self.steps);
         all.append(&mut rest);

@@ -7,16 +7,16 @@ mod leftovers;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::harm::{NotWhole, broken_now, reach};
-use super::hope::{Hopes, Kept};
 use super::left_out::{self, WhyLeft};
 use super::propose;
-use super::propose::Deleted;
+use super::propose::ProbablyDeleted;
 pub use super::propose::{DeletedTags, Scope};
-use super::step::{Act, Step};
+use super::regressions::{NotWhole, broken_now, reach};
+use super::simulate::{Hopes, SavedBlob};
+use super::step::{Act, RepairStep};
 use super::supply::Supply;
 use crate::audit::{self, Audit, AuditOptions, Code, Finding, Severity};
-use crate::graph::{Doubt, Graph};
+use crate::graph::{Graph, Recheck};
 use crate::oci::Digest;
 use crate::path::Place;
 
@@ -25,8 +25,8 @@ const ROUNDS: usize = 64;
 
 /// What a repair would do. Only [`plan`] makes one: its steps are not looked at for what they break.
 #[derive(Debug)]
-pub struct Plan {
-    steps: Vec<Step>,
+pub struct RepairPlan {
+    steps: Vec<RepairStep>,
     revisions: HashMap<Arc<str>, BTreeSet<Digest>>,
     min_age: u32,
     /// Errors and warnings that stay, and why.
@@ -37,9 +37,9 @@ pub struct Plan {
     pub unanswered: Vec<String>,
 }
 
-impl Plan {
+impl RepairPlan {
     /// Steps, in order.
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[RepairStep] {
         &self.steps
     }
 
@@ -76,9 +76,9 @@ pub fn plan(
     options: &AuditOptions,
     scope: &Scope<'_>,
     supply: Option<&dyn Supply>,
-    settle: impl FnMut(&mut Graph, &[Doubt]),
-) -> Plan {
-    let mut planning = Planning {
+    settle: impl FnMut(&mut Graph, &[Recheck]),
+) -> RepairPlan {
+    let mut planning = Planner {
         name,
         // What is moved aside is planned piece by piece.
         options: AuditOptions { list_garbage: true, ..options.clone() },
@@ -95,7 +95,7 @@ pub fn plan(
         unanswered: Vec::new(),
     };
     let first = planning.audit(graph);
-    let before = NotWhole::of(&first);
+    let before = NotWhole::from_audit(&first);
     let mut last = None;
     for _ in 0..ROUNDS {
         if !planning.round(graph, last.as_ref().unwrap_or(&first), &before) {
@@ -107,8 +107,8 @@ pub fn plan(
     let left = planning.left(last.as_ref().unwrap_or(&first));
     // Those that this plan links are no push either.
     let revisions = revisions(graph);
-    let Planning { steps, unanswered, .. } = planning;
-    Plan { steps, revisions, min_age: options.min_age, left, audit: first, unanswered }
+    let Planner { steps, unanswered, .. } = planning;
+    RepairPlan { steps, revisions, min_age: options.min_age, left, audit: first, unanswered }
 }
 
 /// The revisions of every repository.
@@ -119,16 +119,16 @@ fn revisions(graph: &Graph) -> HashMap<Arc<str>, BTreeSet<Digest>> {
     graph.repositories.iter().map(|one| (Arc::from(&*one.name), of(one))).collect()
 }
 
-struct Planning<'p, S> {
+struct Planner<'p, S> {
     name: &'p str,
     options: AuditOptions,
     scope: &'p Scope<'p>,
     supply: Option<&'p dyn Supply>,
     settle: S,
     /// Looked at a second time already.
-    seen: HashSet<Doubt>,
+    seen: HashSet<Recheck>,
     hopes: Hopes,
-    steps: Vec<Step>,
+    steps: Vec<RepairStep>,
     /// Paths that a step is about.
     planned: HashSet<(Act, String)>,
     /// What the other registry was asked for.
@@ -139,12 +139,12 @@ struct Planning<'p, S> {
     unanswered: Vec<String>,
 }
 
-impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
+impl<S: FnMut(&mut Graph, &[Recheck])> Planner<'_, S> {
     /// Audits the graph as it would be, with all that is on disk looked at twice.
     fn audit(&mut self, graph: &mut Graph) -> Audit {
         loop {
             let audit = audit::audit(graph, self.name, &self.options);
-            let doubts: Vec<Doubt> = audit
+            let doubts: Vec<Recheck> = audit
                 .doubts
                 .iter()
                 .copied()
@@ -162,7 +162,7 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
         let mut fresh = propose::damage(audit, graph, self.scope, &self.rebuilt);
         fresh.retain(|step| !self.withheld.contains_key(&step.path));
         fresh.retain(|step| self.planned.insert((step.action, step.path.clone())));
-        let (away, mut fresh): (Vec<Step>, Vec<Step>) =
+        let (away, mut fresh): (Vec<RepairStep>, Vec<RepairStep>) =
             fresh.into_iter().partition(|step| step.action == Act::Quarantine);
         let mut steps = self.harmless(graph, away, before);
         fresh.sort_by_key(|step| step.action);
@@ -181,11 +181,16 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
     }
 
     /// Of steps that move bytes aside, those that break no tag that is whole.
-    fn harmless(&mut self, graph: &mut Graph, mut steps: Vec<Step>, before: &NotWhole) -> Vec<Step> {
-        let mut kept: Vec<Kept> = Vec::new();
+    fn harmless(
+        &mut self,
+        graph: &mut Graph,
+        mut steps: Vec<RepairStep>,
+        before: &NotWhole,
+    ) -> Vec<RepairStep> {
+        let mut kept: Vec<SavedBlob> = Vec::new();
         for step in &steps {
             if let Some(digest) = &step.digest {
-                kept.push(Kept::of(graph, digest));
+                kept.push(SavedBlob::take_from(graph, digest));
             }
             self.hopes.take(graph, step, self.options.now);
         }
@@ -194,7 +199,7 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
             let Some((repository, tag)) = broken.first() else { break };
             let reached: HashSet<_> =
                 broken.iter().flat_map(|(repository, tag)| reach(graph, repository, tag)).collect();
-            let is_guilty = |step: &Step, all: bool| {
+            let is_guilty = |step: &RepairStep, all: bool| {
                 all || step
                     .digest
                     .and_then(|digest| graph.digests().find(&digest))
@@ -202,7 +207,7 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
             };
             // If none seems to be the reason, all are held back: better unrepaired than broken.
             let all = !steps.iter().any(|step| is_guilty(step, false));
-            let (back, rest): (Vec<Step>, Vec<Step>) =
+            let (back, rest): (Vec<RepairStep>, Vec<RepairStep>) =
                 steps.into_iter().partition(|step| is_guilty(step, all));
             for step in back {
                 let node = step.digest.and_then(|digest| graph.digests().find(&digest));
@@ -238,7 +243,7 @@ impl<S: FnMut(&mut Graph, &[Doubt])> Planning<'_, S> {
             places.find_map(|place| self.withheld.get(place)).cloned()
         };
         let may_fetch = self.supply.is_some();
-        let deleted = Deleted::of(audit);
+        let deleted = ProbablyDeleted::from_audit(audit);
         let why = |finding: &Finding| {
             why(finding).or_else(|| left_out::why(self.scope, finding, may_fetch, &deleted))
         };

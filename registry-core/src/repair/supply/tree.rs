@@ -7,7 +7,7 @@ use super::{Supply, SupplyError};
 use crate::oci::Digest;
 use crate::oci::manifest::MAX_BYTES;
 use crate::path::Place;
-use crate::storage::{DiskFolder, Folder as _, FolderError, Kind, Located, OpenOptions, Tree};
+use crate::storage::{DiskFolder, EntryKind, Folder as _, FolderError, Located, OpenOptions, Tree};
 use crate::text::escape_os;
 
 /// Bytes read at once.
@@ -34,11 +34,11 @@ impl TreeSupply {
     fn judge<T>(
         &self,
         digest: &Digest,
-        found: Result<(Kind, T), FolderError>,
+        found: Result<(EntryKind, T), FolderError>,
     ) -> Result<Option<T>, SupplyError> {
         match found {
-            Ok((Kind::File, value)) => Ok(Some(value)),
-            Ok((Kind::Folder, _)) | Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(None),
+            Ok((EntryKind::File, value)) => Ok(Some(value)),
+            Ok((EntryKind::Folder, _)) | Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(None),
             Ok((other, _)) => Err(self.error(digest, other.describe())),
             Err(error) => Err(self.error(digest, error)),
         }

@@ -5,21 +5,21 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::why::{OtherRegistry, WhyLost};
-use crate::repair::journal::Told;
+use crate::repair::journal::RepairHistory;
 use crate::storage::FolderError;
-use crate::storage::edit::{Editor, Room};
+use crate::storage::edit::{Editor, WritableFolder};
 use crate::text::escape;
 use crate::tree_writer::{MARKER, Marker};
 
 /// Answers from the markers on the disk; each is read once.
-pub(super) struct Marked<'m> {
+pub(super) struct MarkerCache<'m> {
     editor: &'m dyn Editor,
-    told: &'m Told,
+    told: &'m RepairHistory,
     known: HashMap<String, Option<WhyLost>>,
 }
 
-impl<'m> Marked<'m> {
-    pub(super) fn new(editor: &'m dyn Editor, told: &'m Told) -> Self {
+impl<'m> MarkerCache<'m> {
+    pub(super) fn new(editor: &'m dyn Editor, told: &'m RepairHistory) -> Self {
         Self { editor, told, known: HashMap::new() }
     }
 
@@ -45,7 +45,7 @@ impl<'m> Marked<'m> {
 
     /// Why something is not where it was moved to.
     pub(super) fn why_gone(&self) -> Result<WhyLost, FolderError> {
-        if self.editor.look(Room::Aside, Path::new("."))?.is_none() {
+        if self.editor.look(WritableFolder::Aside, Path::new("."))?.is_none() {
             return Ok(WhyLost::NoFolder { folder: escape(&self.told.aside) });
         }
         Ok(WhyLost::Gone)
@@ -57,7 +57,7 @@ impl<'m> Marked<'m> {
     }
 
     fn read(&self, path: &str) -> Result<Option<Option<Marker>>, FolderError> {
-        match self.editor.read(Room::Aside, Path::new(path), Marker::MAX_BYTES) {
+        match self.editor.read(WritableFolder::Aside, Path::new(path), Marker::MAX_BYTES) {
             Ok(bytes) => Ok(Some(Marker::parse(&bytes))),
             Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(None),
             Err(error) => Err(error),

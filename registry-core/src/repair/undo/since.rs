@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
 use crate::repair::change::Change;
-use crate::repair::journal::Told;
-use crate::storage::edit::{Editor, Room};
-use crate::storage::{FolderError, Kind};
+use crate::repair::journal::RepairHistory;
+use crate::storage::edit::{Editor, WritableFolder};
+use crate::storage::{EntryKind, FolderError};
 
 /// Folders below `repositories` deeper than this are none that a name of 255 signs leads to.
 const DEPTH_MAX: usize = 130;
@@ -30,7 +30,7 @@ pub(super) struct Since<'s> {
 }
 
 impl<'s> Since<'s> {
-    pub(super) fn new(editor: &'s dyn Editor, told: &'s Told) -> Self {
+    pub(super) fn new(editor: &'s dyn Editor, told: &'s RepairHistory) -> Self {
         let own = told.changes.iter().filter_map(|change| match change {
             Change::Link { path, modified, .. } => Some((path.as_str(), *modified)),
             _ => None,
@@ -51,7 +51,7 @@ impl<'s> Since<'s> {
     fn look_into(&self, repository: &str) -> Result<bool, FolderError> {
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             let folder = Place::RevisionsAlgorithm(repository, algorithm).to_string();
-            let names = match self.editor.names(Room::Tree, Path::new(&folder)) {
+            let names = match self.editor.names(WritableFolder::Tree, Path::new(&folder)) {
                 Err(FolderError::NotFound | FolderError::NotAFolder) => continue,
                 names => names?,
             };
@@ -59,7 +59,7 @@ impl<'s> Since<'s> {
                 let digest = name.to_str().and_then(|hex| Digest::from_hex(algorithm, hex).ok());
                 let Some(digest) = digest else { continue };
                 let path = Place::RevisionLink(repository, digest).to_string();
-                let Some(look) = self.editor.look(Room::Tree, Path::new(&path))? else { continue };
+                let Some(look) = self.editor.look(WritableFolder::Tree, Path::new(&path))? else { continue };
                 if self.own.get(path.as_str()) != Some(&look.modified) && look.modified > self.at {
                     return Ok(true);
                 }
@@ -82,7 +82,7 @@ impl<'s> Since<'s> {
         let base = Place::Repositories.to_string();
         let mut folders = vec![base.clone()];
         while let Some(folder) = folders.pop() {
-            for name in self.editor.names(Room::Tree, Path::new(&folder))? {
+            for name in self.editor.names(WritableFolder::Tree, Path::new(&folder))? {
                 // No registry serves a name that is no text.
                 let Some(name) = name.to_str() else { continue };
                 if name == "_manifests" {
@@ -95,9 +95,9 @@ impl<'s> Since<'s> {
                     continue;
                 }
                 let path = format!("{folder}/{name}");
-                match self.editor.look(Room::Tree, Path::new(&path))?.map(|look| look.kind) {
-                    Some(Kind::Folder) if path.split('/').count() <= DEPTH_MAX => folders.push(path),
-                    Some(Kind::Symlink) => {
+                match self.editor.look(WritableFolder::Tree, Path::new(&path))?.map(|look| look.kind) {
+                    Some(EntryKind::Folder) if path.split('/').count() <= DEPTH_MAX => folders.push(path),
+                    Some(EntryKind::Symlink) => {
                         let why = "it cannot be told whether something relies on it: a folder on the way to repositories is \
                                    a symbolic link";
                         return Err(std::io::Error::other(why).into());

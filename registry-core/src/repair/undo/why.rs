@@ -126,7 +126,7 @@ pub enum WhyLost {
 }
 
 /// Some digests, and how many more there are.
-fn some(digests: &[Digest]) -> String {
+fn digest_list(digests: &[Digest]) -> String {
     let named: Vec<_> = digests.iter().take(NAMED).map(ToString::to_string).collect();
     let more = digests.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -152,9 +152,11 @@ impl fmt::Display for WhyLost {
                 "it is neither here nor in the quarantine: it was purged, or this is another tree",
             ),
             Self::QuarantineUsed => out.write_str("what cannot be put back is still in the quarantine"),
-            Self::Collected(digests) => write!(out, "its bytes were collected since: {}", some(digests)),
+            Self::Collected(digests) => {
+                write!(out, "its bytes were collected since: {}", digest_list(digests))
+            }
             Self::Unlinked(digests) => {
-                write!(out, "what it needs has no link here any more: {}", some(digests))
+                write!(out, "what it needs has no link here any more: {}", digest_list(digests))
             }
             Self::Unknown { digest, why } => {
                 write!(out, "it cannot be told whether the bytes of {digest} are still there: {why}")

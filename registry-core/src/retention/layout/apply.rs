@@ -6,20 +6,20 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::act::{Acting, Held, levels, tag_step};
 use super::links::Links;
-use super::moves::{Fate, fates, kept, moves};
+use super::moves::{RowFate, fates, kept, moves};
 use super::{Layout, LayoutError};
 use crate::oci::Digest;
 use crate::path::Place;
-use crate::repair::{Journal, Log, Moves, Progress, Step, WhyStopped};
+use crate::repair::{Log, MovesAside, RepairJournal, RepairStep, StepProgress, WhyStopped};
 use crate::retention::applied::{Applied, Stopped};
 use crate::retention::decision::Action;
 use crate::retention::drift::{moved, unread, worse};
 use crate::retention::follow::After;
-use crate::retention::journal::Outcome;
+use crate::retention::journal::RowOutcome;
 use crate::retention::late::{early, is_gone, late, sequence};
 use crate::retention::order::steps as ordered;
 use crate::retention::package::{ManifestId, Package};
-use crate::retention::plan::{PackagePlan, PackageState, Plan, Version};
+use crate::retention::plan::{PackagePlan, PackageState, Plan, PlannedRow};
 use crate::retention::stays::{WhyHalted, WhyStays, WhyUnread, WhyWorse};
 use crate::retention::verified::VerifiedPlan;
 use crate::storage::Folder;
@@ -31,9 +31,9 @@ pub fn apply<F: Folder, L: Log + Send>(
     plan: VerifiedPlan<'_>,
     writer: &mut TreeWriter,
     log: L,
-    progress: &Progress,
+    progress: &StepProgress,
 ) -> Applied {
-    let journal = match Journal::of_writer(writer, Moves::Some, || Ok(log)) {
+    let journal = match RepairJournal::of_writer(writer, MovesAside::Some, || Ok(log)) {
         Ok(journal) => journal,
         Err(WriteRefusal::Journal(error)) => {
             return Applied::not_tried(&plan, Stopped::Journal(error.to_string()));
@@ -42,7 +42,7 @@ pub fn apply<F: Folder, L: Log + Send>(
             return Applied::not_tried(&plan, Stopped::Halted(WhyHalted::NoAccess(refusal.to_string())));
         }
     };
-    let applied = Applied::nothing(&plan);
+    let applied = Applied::before_any_deletion(&plan);
     let mut acting = Acting { tree: &layout.tree, writer, journal, progress, applied };
     for planned in plan.packages.iter().filter(|package| package.state == PackageState::Planned) {
         let mut doomed = planned.versions.iter().filter(|row| row.action == Action::Delete);
@@ -78,11 +78,11 @@ fn still_there<F: Folder>(layout: &Layout<F>, plan: &Plan, late: &PackagePlan) -
             let held = match &now {
                 Ok(now) if is_gone(of, now, &digest) => continue,
                 Ok(_) => Held {
-                    outcome: Outcome::Spared,
+                    outcome: RowOutcome::Spared,
                     why: WhyStays::SubjectThere { digest, package: name.to_owned() },
                 },
                 Err(why) => Held {
-                    outcome: Outcome::Failed,
+                    outcome: RowOutcome::Failed,
                     why: WhyStays::SubjectUnknown { digest, package: name.to_owned(), why: why.clone() },
                 },
             };
@@ -128,7 +128,7 @@ impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
     /// Acts on one package, and tells what became of its rows when nothing was tried; `there` are subjects in other packages
     /// that are not confirmed to be gone, or nothing as long as what waits for those is not acted on.
     fn tell(&mut self, layout: &Layout<F>, planned: &PackagePlan, there: Option<&BTreeMap<After, Held>>) {
-        let doomed: Vec<&Version> =
+        let doomed: Vec<&PlannedRow> =
             planned.versions.iter().filter(|row| row.action == Action::Delete).collect();
         if let Some(held) = self.package(layout, planned, &doomed, there) {
             for row in doomed {
@@ -142,7 +142,7 @@ impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
         &mut self,
         layout: &Layout<F>,
         planned: &PackagePlan,
-        doomed: &[&Version],
+        doomed: &[&PlannedRow],
         there: Option<&BTreeMap<After, Held>>,
     ) -> Option<Held> {
         let held = |outcome, why: WhyStays| Some(Held { outcome, why });
@@ -150,20 +150,20 @@ impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
             return None;
         }
         if self.applied.stopped.is_some() {
-            return held(Outcome::Stopped, WhyStays::StoppedBefore);
+            return held(RowOutcome::Stopped, WhyStays::StoppedBefore);
         }
         if self.progress.is_stopped() {
             self.applied.stopped = Some(Stopped::Halted(WhyHalted::Stopped(WhyStopped::Interrupted)));
-            return held(Outcome::Stopped, WhyStays::Interrupted);
+            return held(RowOutcome::Stopped, WhyStays::Interrupted);
         }
         let before = match Now::read(layout, &planned.name) {
             Ok(before) => before,
             Err(why) => {
-                return held(Outcome::Failed, WhyStays::Unread(why.to_string()));
+                return held(RowOutcome::Failed, WhyStays::Unread(why.to_string()));
             }
         };
         if let Some(why) = moved(planned, &before.package) {
-            return held(Outcome::Stopped, WhyStays::Drifted(why));
+            return held(RowOutcome::Stopped, WhyStays::Drifted(why));
         }
         let only_early;
         let (planned, there) = match there {
@@ -178,7 +178,7 @@ impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
             Ok(now) => self.links(planned, &now, &gone, &pruned),
             Err(why) => {
                 let why = WhyUnread::AfterTags { package: planned.name.clone(), why: why.to_string() };
-                let held = Held { outcome: Outcome::Failed, why: WhyStays::AfterTags(why.clone()) };
+                let held = Held { outcome: RowOutcome::Failed, why: WhyStays::AfterTags(why.clone()) };
                 pruned.iter().for_each(|row| self.row(&planned.name, &row.version, Some(&held)));
                 self.applied.stopped.get_or_insert(Stopped::Unread(why));
                 return None;
@@ -195,15 +195,15 @@ impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
         planned: &PackagePlan,
         before: &Package,
         there: &BTreeMap<After, Held>,
-    ) -> (Vec<Digest>, Vec<Version>) {
+    ) -> (Vec<Digest>, Vec<PlannedRow>) {
         let name = &planned.name;
         let (order, left) = ordered(planned, before);
-        let unordered = Held { outcome: Outcome::Spared, why: WhyStays::NoOrder };
+        let unordered = Held { outcome: RowOutcome::Spared, why: WhyStays::NoOrder };
         left.iter().for_each(|row| self.row(name, &row.version, Some(&unordered)));
         let (mut gone, mut pruned) = (Vec::new(), Vec::new());
         let mut held: BTreeMap<usize, Held> = BTreeMap::new();
         for level in levels(&order) {
-            let mut tried: Vec<(usize, &Version)> = Vec::new();
+            let mut tried: Vec<(usize, &PlannedRow)> = Vec::new();
             for number in level {
                 let step = &order[number];
                 let own = step.rows.iter().flat_map(|row| &row.after).find_map(|after| there.get(after));
@@ -218,12 +218,12 @@ impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
                 tried.extend(tags.into_iter().map(|row| (number, row)));
                 pruned.extend(digests.into_iter().map(|row| (number, row.clone())));
             }
-            let steps: Vec<Step> =
+            let steps: Vec<RepairStep> =
                 tried.iter().map(|(number, row)| tag_step(name, row, order[*number].digest)).collect();
             for ((number, row), went) in tried.into_iter().zip(self.steps(&steps)) {
                 self.row(name, &row.version, went.as_ref());
                 if let Some(why) = went {
-                    held.insert(number, why.by(&row.version));
+                    held.insert(number, why.because_of(&row.version));
                 }
             }
         }
@@ -244,7 +244,7 @@ impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
         planned: &PackagePlan,
         now: &Now,
         gone: &[Digest],
-        pruned: &[Version],
+        pruned: &[PlannedRow],
     ) -> HashSet<Digest> {
         let Now { package, links } = now;
         let mut fates = fates(planned, package);
@@ -252,8 +252,8 @@ impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
         for (row, fate) in package.rows.iter().zip(&mut fates) {
             let is_pruned = going.contains(&*row.version);
             // What was to go and was held stays.
-            if *fate == Fate::Goes && !is_pruned {
-                *fate = Fate::Stays;
+            if *fate == RowFate::Goes && !is_pruned {
+                *fate = RowFate::Stays;
             }
         }
         let parents = package.parents();
@@ -270,7 +270,7 @@ impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
                 open.contains(one)
                     && !parents.get(one).into_iter().flatten().any(|parent| open.contains(parent))
             };
-            let next: Vec<Step> = wanted
+            let next: Vec<RepairStep> = wanted
                 .iter()
                 .filter(|step| {
                     step.digest.and_then(|digest| package.find(&digest)).is_some_and(|one| is_next(&one))
@@ -301,18 +301,18 @@ impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
                 (_, None) => {}
             }
         }
-        self.told(planned, pruned, results);
+        self.note_rows(planned, pruned, results);
         went
     }
 
     /// Tells what became of the rows of digests, and of links without such a row that stayed.
-    fn told(
+    fn note_rows(
         &mut self,
         planned: &PackagePlan,
-        pruned: &[Version],
+        pruned: &[PlannedRow],
         mut results: HashMap<Digest, Option<Held>>,
     ) {
-        let needed = Held { outcome: Outcome::Spared, why: WhyStays::Needed };
+        let needed = Held { outcome: RowOutcome::Spared, why: WhyStays::Needed };
         for row in pruned {
             let held = row.digest.and_then(|digest| results.remove(&digest)).unwrap_or(Some(needed.clone()));
             self.row(&planned.name, &row.version, held.as_ref());

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::graph::{Graph, Link, Repository};
+use crate::graph::{Graph, GraphLink, Repository};
 use crate::oci::{Algorithm, Digest};
 
 /// The links of one repository.
@@ -17,15 +17,15 @@ pub struct Links {
 
 impl Links {
     /// Those of a repository. Links that say something else than they should are not among them.
-    pub(super) fn of(graph: &Graph, repository: &Repository) -> Self {
+    pub(super) fn of_repository(graph: &Graph, repository: &Repository) -> Self {
         let mut links = Self::default();
         for entry in repository.revisions() {
-            if entry.link == Link::Names(entry.node) {
+            if entry.link == GraphLink::Names(entry.node) {
                 links.revisions.insert(graph.digest(entry.node));
             }
         }
         for entry in repository.layers() {
-            let Link::Names(target) = entry.link else { continue };
+            let GraphLink::Names(target) = entry.link else { continue };
             let (digest, target) = (graph.digest(entry.node), graph.digest(target));
             let is_alias = digest.algorithm() != Algorithm::Sha256 && target.algorithm() == Algorithm::Sha256;
             if digest == target || is_alias {

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 pub use self::apply::apply;
 pub use self::links::Links;
-pub use self::moves::{Fate, Moves, moves, moves_of};
+pub use self::moves::{Moves, RowFate, moves, moves_of};
 #[cfg(test)]
 pub(crate) use self::read::manifest as recorded_manifest;
 use super::decision::Action;
@@ -26,11 +26,13 @@ use super::plan::{PackageState, Plan};
 use super::policy::Pattern;
 use super::record::{Record, RecordedManifest, RecordedPackage, SCHEMA};
 use super::source::{Source, SourceKind};
-use crate::audit::{Role, looks_like_cache};
-use crate::graph::{Doubt, Graph, Part};
+use crate::audit::{RegistryRole, looks_like_cache};
+use crate::graph::{FolderState, Graph, Recheck};
 use crate::oci::{Digest, RepositoryName};
 use crate::path::Place;
-use crate::storage::{DiskFolder, Folder, FolderError, Located, OpenOptions, Progress, ScanOptions, Tree};
+use crate::storage::{
+    DiskFolder, Folder, FolderError, Located, OpenOptions, ScanOptions, ScanProgress, Tree,
+};
 
 /// Why a tree cannot be planned or acted on.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +108,7 @@ pub struct Reading<'a> {
 pub struct Layout<F = DiskFolder> {
     tree: Tree<F>,
     source: Source,
-    role: Option<Role>,
+    role: Option<RegistryRole>,
 }
 
 impl Layout {
@@ -134,7 +136,7 @@ impl<F: Folder> Layout<F> {
 
     /// Says what the tree is, whatever it holds or looks like.
     #[must_use]
-    pub fn with_role(self, role: Role) -> Self {
+    pub fn with_role(self, role: RegistryRole) -> Self {
         Self { role: Some(role), ..self }
     }
 
@@ -160,7 +162,7 @@ impl<F: Folder> Layout<F> {
         let mut packages = BTreeMap::new();
         for at in 0..graph.repositories.len() {
             let name = &graph.repositories[at].name;
-            if graph.repositories[at].is_legal && graph.repositories[at].manifests != Part::Absent {
+            if graph.repositories[at].is_legal && graph.repositories[at].manifests != FolderState::Absent {
                 let error = errors.remove(&**name);
                 let read =
                     self.tree.install(|| read::package(self.tree.folder(), &graph, at, error, how.built_at));
@@ -244,7 +246,7 @@ impl<F: Folder> Layout<F> {
 
     /// Why what a plan lets go cannot be moved by this process, if that can be told without trying.
     pub fn denied(&self, plan: &Plan) -> Option<String> {
-        let goes = |row: &&super::Version| row.action == Action::Delete && !row.version.contains(':');
+        let goes = |row: &&super::PlannedRow| row.action == Action::Delete && !row.version.contains(':');
         for package in plan.packages.iter().filter(|package| package.state == PackageState::Planned) {
             let name = &package.name;
             let mut places: Vec<String> = Vec::new();
@@ -266,11 +268,11 @@ impl<F: Folder> Layout<F> {
 
     /// The graph, after a second look at all that would count as absent or broken.
     fn scan(&self, only: Option<&(dyn Fn(&str) -> bool + Sync)>) -> Result<Graph, LayoutError> {
-        let progress = Progress::default();
+        let progress = ScanProgress::default();
         let mut graph = self.tree.scan(&ScanOptions { only, ..ScanOptions::default() }, &progress);
         let sign = match self.role {
-            Some(Role::Primary) => None,
-            Some(Role::Cache) => Some(CacheSign::Said),
+            Some(RegistryRole::Primary) => None,
+            Some(RegistryRole::Cache) => Some(CacheSign::Said),
             None => graph.has_scheduler_state.then_some(CacheSign::SchedulerState),
         };
         if let Some(sign) = sign {
@@ -283,7 +285,7 @@ impl<F: Folder> Layout<F> {
         let mut seen = HashSet::new();
         loop {
             let doubts = (0..graph.repositories.len()).flat_map(|at| read::doubts(&graph, at));
-            let doubts: Vec<Doubt> = doubts.filter(|doubt| seen.insert(*doubt)).collect();
+            let doubts: Vec<Recheck> = doubts.filter(|doubt| seen.insert(*doubt)).collect();
             if doubts.is_empty() {
                 return Ok(graph);
             }
@@ -302,7 +304,7 @@ fn errors(graph: &Graph) -> BTreeMap<String, String> {
             errors.entry(name.to_owned()).or_insert_with(|| format!("{}: {}", unread.path, unread.error));
         }
     }
-    let is_unread = |part: Part| part == Part::Unread;
+    let is_unread = |part: FolderState| part == FolderState::Unread;
     for one in &graph.repositories {
         if [one.manifests, one.tags_part, one.revisions_part, one.layers_part].into_iter().any(is_unread) {
             errors.entry(one.name.to_string()).or_insert_with(|| "a part of it could not be listed".into());
@@ -312,7 +314,7 @@ fn errors(graph: &Graph) -> BTreeMap<String, String> {
 }
 
 /// How looking for something ended, as a lower-case fragment.
-fn told(error: &FolderError) -> String {
+fn error_text(error: &FolderError) -> String {
     match error {
         FolderError::NotFound => "it is gone since it was listed".into(),
         other => other.to_string(),

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use super::links::Links;
 use crate::oci::Digest;
 use crate::path::Place;
-use crate::repair::{Act, Step};
+use crate::repair::{Act, RepairStep};
 use crate::retention::decision::Action;
-use crate::retention::package::{ManifestId, Package, State};
+use crate::retention::package::{ManifestId, ManifestState, Package};
 use crate::retention::plan::PackagePlan;
 
 /// What becomes of a row, as far as the links behind it are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum RowFate {
     /// It goes.
     Goes,
     /// It stays, with everything that it reaches.
@@ -27,23 +27,23 @@ pub enum Fate {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Moves {
     /// Tag folders.
-    pub tags: Vec<Step>,
+    pub tags: Vec<RepairStep>,
     /// Folders of revision links, each before those of the manifests that it names.
-    pub revisions: Vec<Step>,
+    pub revisions: Vec<RepairStep>,
     /// Folders of layer links.
-    pub layers: Vec<Step>,
+    pub layers: Vec<RepairStep>,
 }
 
 impl Moves {
     /// All of it in order.
-    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+    pub fn steps(&self) -> impl Iterator<Item = &RepairStep> {
         self.tags.iter().chain(&self.revisions).chain(&self.layers)
     }
 }
 
 /// What a plan says of each row of a package, in the order of the package. A row that the plan does not know, or knows
 /// otherwise, stays.
-pub(super) fn fates(planned: &PackagePlan, package: &Package) -> Vec<Fate> {
+pub(super) fn fates(planned: &PackagePlan, package: &Package) -> Vec<RowFate> {
     let known: HashMap<&str, _> = planned.versions.iter().map(|row| (row.version.as_str(), row)).collect();
     let fate = |row: &crate::retention::Row| {
         let digest = row.manifest.map(|manifest| package.digest(manifest));
@@ -51,9 +51,9 @@ pub(super) fn fates(planned: &PackagePlan, package: &Package) -> Vec<Fate> {
             .get(&*row.version)
             .filter(|known| known.digest == digest && known.created_at == row.created_at);
         match same.map(|row| row.action) {
-            Some(Action::Delete) => Fate::Goes,
-            Some(Action::Leave) if !row.is_tag() => Fate::Left,
-            _ => Fate::Stays,
+            Some(Action::Delete) => RowFate::Goes,
+            Some(Action::Leave) if !row.is_tag() => RowFate::Left,
+            _ => RowFate::Stays,
         }
     };
     package.rows.iter().map(fate).collect()
@@ -71,26 +71,26 @@ pub fn moves_of(planned: &PackagePlan, package: &Package, links: &Links) -> Move
 pub fn moves(
     package: &Package,
     links: &Links,
-    fates: &[Fate],
+    fates: &[RowFate],
     gone: &[Digest],
     stays: &HashSet<ManifestId>,
 ) -> Moves {
     if fates.len() != package.rows.len() || is_unknown(package) {
         return Moves::default();
     }
-    let of = |fate: Fate| {
+    let of = |fate: RowFate| {
         let rows = package.rows.iter().zip(fates).filter(move |(_, one)| **one == fate);
         rows.map(|(row, _)| row)
     };
     let gone = gone.iter().filter_map(|digest| package.find(digest));
-    let doomed = package.reach(of(Fate::Goes).filter_map(|row| row.manifest).chain(gone));
-    let left = of(Fate::Left).filter_map(|row| row.manifest).filter(|one| !doomed[one.index()]);
-    let roots = of(Fate::Stays).filter_map(|row| row.manifest).chain(left).chain(stays.iter().copied());
+    let doomed = package.reach(of(RowFate::Goes).filter_map(|row| row.manifest).chain(gone));
+    let left = of(RowFate::Left).filter_map(|row| row.manifest).filter(|one| !doomed[one.index()]);
+    let roots = of(RowFate::Stays).filter_map(|row| row.manifest).chain(left).chain(stays.iter().copied());
     let kept = kept(package, roots);
     let goes = |manifest: &ManifestId| doomed[manifest.index()] && !kept[manifest.index()];
 
     let name: Arc<str> = package.name.as_str().into();
-    let step = |path: String, digest: Digest, message: &str| Step {
+    let step = |path: String, digest: Digest, message: &str| RepairStep {
         action: Act::Retire,
         path,
         repository: Some(Arc::clone(&name)),
@@ -98,12 +98,12 @@ pub fn moves(
         digest: Some(digest),
         bytes: 0,
         code: None,
-        tags: crate::audit::Tags::default(),
+        tags: crate::audit::SharedTags::default(),
         message: message.into(),
         modified: None,
     };
     let mut moves = Moves::default();
-    for row in of(Fate::Goes).filter(|row| row.is_tag()) {
+    for row in of(RowFate::Goes).filter(|row| row.is_tag()) {
         let Some(manifest) = row.manifest else { continue };
         let path = Place::TagFolder(&name, &row.version).to_string();
         let mut step = step(path, package.digest(manifest), "the plan lets this tag go");
@@ -142,12 +142,12 @@ pub fn moves(
 
 /// Whether something that may need anything here was not read. A mere mention need not be a manifest at all.
 fn is_unknown(package: &Package) -> bool {
-    let unasked = |manifest: &ManifestId| *package.state(*manifest) == State::Unasked;
+    let unasked = |manifest: &ManifestId| *package.state(*manifest) == ManifestState::Unasked;
     package.unreadable.is_some()
         || package.manifests().any(|manifest| match package.state(manifest) {
-            State::Unknown(_) => true,
-            State::Present(info) => info.children.iter().any(unasked),
-            State::Unasked | State::Absent => false,
+            ManifestState::Unknown(_) => true,
+            ManifestState::Present(info) => info.children.iter().any(unasked),
+            ManifestState::Unasked | ManifestState::Absent => false,
         })
         || package.rows.iter().filter_map(|row| row.manifest).any(|manifest| unasked(&manifest))
 }

@@ -7,10 +7,10 @@ use std::path::Path;
 use jiff::Timestamp;
 use rayon::prelude::*;
 
+use super::error_text;
 use super::links::Links;
-use super::told;
-use crate::graph::{Content, Doubt, Graph, Link, NodeId, Presence, Repository, View, walk};
-use crate::oci::manifest::{Kind as ManifestKind, MAX_BYTES, Role};
+use crate::graph::{Content, Graph, GraphLink, NodeId, Presence, Recheck, Repository, View, walk};
+use crate::oci::manifest::{Kind as ManifestKind, MAX_BYTES, ReferenceRole};
 use crate::oci::{Digest, Manifest, MediaType};
 use crate::path::Place;
 use crate::retention::built::built_at;
@@ -18,7 +18,7 @@ use crate::retention::copied::LinkTimes;
 use crate::retention::follow::followed;
 use crate::retention::record::{RecordedManifest, RecordedPackage, RecordedVersion};
 use crate::serve::{Linked, Shelf as _, UnreadPart};
-use crate::storage::{Folder, Kind};
+use crate::storage::{EntryKind, Folder};
 
 /// Most bytes of a config that are read for its date.
 const CONFIG_MAX: usize = 16 << 20;
@@ -35,24 +35,24 @@ fn is_linked(graph: &Graph, repository: &Repository, node: NodeId) -> Result<boo
 }
 
 /// What of a repository is to be looked at again before it counts as absent or broken.
-pub(super) fn doubts(graph: &Graph, at: usize) -> Vec<Doubt> {
+pub(super) fn doubts(graph: &Graph, at: usize) -> Vec<Recheck> {
     let repository = &graph.repositories[at];
     let at = u32::try_from(at).unwrap_or(u32::MAX);
     let mut doubts = Vec::new();
     for (number, tag) in repository.numbered_tags() {
-        if !matches!(tag.current, Link::Names(_)) {
-            doubts.push(Doubt::Tag(at, number));
+        if !matches!(tag.current, GraphLink::Names(_)) {
+            doubts.push(Recheck::Tag(at, number));
         }
     }
     let tags = repository.numbered_tags().filter_map(|(_, tag)| tag.current.target());
     let roots = tags.chain(repository.revisions().iter().map(|entry| entry.node));
     for node in walk::reach(HashSet::new(), roots, |node| graph.children(node)) {
         match is_linked(graph, repository, node) {
-            Err(_) | Ok(false) => doubts.extend([Doubt::Revision(at, node), Doubt::Layer(at, node)]),
+            Err(_) | Ok(false) => doubts.extend([Recheck::Revision(at, node), Recheck::Layer(at, node)]),
             Ok(true) => {
                 let blob = graph.blob(node);
                 if blob.presence != Presence::Present || blob.content != Content::Right {
-                    doubts.push(Doubt::Manifest(node));
+                    doubts.push(Recheck::Manifest(node));
                 }
             }
         }
@@ -74,7 +74,7 @@ pub(super) fn package<F: Folder>(
     // In the order of the names, whatever that of a listing was.
     let tags: Vec<_> = repository.numbered_tags().map(|(_, tag)| tag).collect();
     let tag = |tag: &&crate::graph::TagEntry| {
-        let digest = if let Link::Names(node) = tag.current { Some(graph.digest(node)) } else { None };
+        let digest = if let GraphLink::Names(node) = tag.current { Some(graph.digest(node)) } else { None };
         let current = time(folder, &Place::TagLink(name, &tag.name).to_string());
         let version = RecordedVersion { version: tag.name.to_string(), id: None, created_at: None, digest };
         let Some(digest) = digest else { return (version, current.map_or(Ok(None), Ok), None) };
@@ -93,7 +93,7 @@ pub(super) fn package<F: Folder>(
     let revision = |entry: &crate::graph::LinkEntry| {
         let digest = graph.digest(entry.node);
         let time = time(folder, &Place::RevisionLink(name, digest).to_string());
-        let time = if entry.link == Link::Names(entry.node) { time } else { time.map_or(Ok(None), Ok) };
+        let time = if entry.link == GraphLink::Names(entry.node) { time } else { time.map_or(Ok(None), Ok) };
         let version = digest.to_string();
         (RecordedVersion { version, id: None, created_at: None, digest: Some(digest) }, time, None)
     };
@@ -115,15 +115,15 @@ pub(super) fn package<F: Folder>(
     if dates {
         add_dates(folder, &mut package.manifests);
     }
-    (package, Links::of(graph, repository))
+    (package, Links::of_repository(graph, repository))
 }
 
 /// When a link was written.
 fn time<F: Folder>(folder: &F, path: &str) -> Result<Option<Timestamp>, String> {
     match folder.time(Path::new(path)) {
-        Ok((Kind::File, time)) => Ok(Some(time)),
+        Ok((EntryKind::File, time)) => Ok(Some(time)),
         Ok((kind, _)) => Err(format!("{path}: {} in the place of a link file", kind.describe())),
-        Err(error) => Err(format!("{path}: {}", told(&error))),
+        Err(error) => Err(format!("{path}: {}", error_text(&error))),
     }
 }
 
@@ -145,7 +145,7 @@ fn manifests<F: Folder>(
         for (digest, found) in read {
             if let Some(bytes) = found.bytes() {
                 let references = Manifest::parse(bytes).references.into_iter();
-                let children = references.filter(|reference| reference.role == Role::Child);
+                let children = references.filter(|reference| reference.role == ReferenceRole::Child);
                 wanted.extend(children.filter_map(|reference| reference.descriptor.digest));
             }
             manifests.insert(digest, found);
@@ -200,8 +200,8 @@ pub(crate) fn manifest<F: Folder>(
 fn bytes<F: Folder>(folder: &F, digest: Digest, most: usize) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let path = Place::BlobData(digest).to_string();
-    let stat = folder.read(Path::new(&path), most + 1, &mut bytes).map_err(|error| told(&error))?;
-    if stat.kind != Kind::File {
+    let stat = folder.read(Path::new(&path), most + 1, &mut bytes).map_err(|error| error_text(&error))?;
+    if stat.kind != EntryKind::File {
         return Err(format!("{} in the place of its bytes", stat.kind.describe()));
     }
     if bytes.len() > most {
@@ -230,7 +230,7 @@ fn add_dates<F: Folder>(folder: &F, manifests: &mut BTreeMap<Digest, RecordedMan
     manifests.par_iter_mut().for_each(|(_, manifest)| {
         let RecordedManifest::Present { data, built_at: date, .. } = manifest else { return };
         let references = Manifest::parse(data).references;
-        let config = references.into_iter().find(|reference| reference.role == Role::Config);
+        let config = references.into_iter().find(|reference| reference.role == ReferenceRole::Config);
         *date = match config.map(|config| config.descriptor.digest) {
             // What a config says that could not be read is not known.
             Some(digest) => digest

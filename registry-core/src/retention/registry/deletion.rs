@@ -9,17 +9,17 @@ use futures::StreamExt as _;
 use super::RegistrySource;
 use super::memory::{Memory, locked};
 use crate::Stop;
-use crate::oci::manifest::Role;
+use crate::oci::manifest::ReferenceRole;
 use crate::oci::{Digest, Manifest};
 use crate::registry::{Client, Error, Removal};
 use crate::retention::attempt::Attempt;
-use crate::retention::server::{Armed, DeleteError, Deleted, Doomed, Unanswered, Writer};
+use crate::retention::server::{DeleteError, Deletion, PlannedDeletion, Unanswered, WriteAccess, Writer};
 
 fn failed(error: impl std::fmt::Display) -> DeleteError {
     DeleteError::Failed(error.to_string())
 }
 
-impl Armed<RegistrySource> {
+impl WriteAccess<RegistrySource> {
     fn client(&self) -> &Client {
         self.reader().client()
     }
@@ -30,7 +30,7 @@ impl Armed<RegistrySource> {
 
     /// Refuses to delete a digest that anything else needs: a tag that is to stay, or an index. Every tag is read again
     /// right before.
-    async fn goes_whole(&self, doomed: &Doomed<'_>) -> Result<(), DeleteError> {
+    async fn goes_whole(&self, doomed: &PlannedDeletion<'_>) -> Result<(), DeleteError> {
         let tags = self.client().tags(doomed.package).await.map_err(failed)?.unwrap_or_default();
         let asked = futures::stream::iter(tags).map(|tag| async move {
             let now = self.client().head_manifest(doomed.package, &tag).await;
@@ -61,7 +61,7 @@ impl Armed<RegistrySource> {
     /// Whether a manifest names what is to go, at whatever depth.
     async fn reaches(
         &self,
-        doomed: &Doomed<'_>,
+        doomed: &PlannedDeletion<'_>,
         from: Digest,
         seen: &mut BTreeSet<Digest>,
     ) -> Result<bool, Error> {
@@ -87,19 +87,19 @@ impl Armed<RegistrySource> {
             return Ok(Vec::new());
         };
         let references = Manifest::parse(&found.bytes).references.into_iter();
-        let children = references.filter(|reference| reference.role == Role::Child);
+        let children = references.filter(|reference| reference.role == ReferenceRole::Child);
         let children: Vec<Digest> = children.filter_map(|child| child.descriptor.digest).collect();
         locked(&self.memory().children).insert(key, children.clone());
         Ok(children)
     }
 
-    async fn attempt(&self, doomed: &Doomed<'_>) -> Attempt {
+    async fn attempt(&self, doomed: &PlannedDeletion<'_>) -> Attempt {
         if !self.memory().by_digest_only.load(Ordering::Relaxed) {
             match self.client().delete_manifest(doomed.package, doomed.version).await {
-                Ok(Removal::Deleted) => return Attempt::Done(Deleted::Now),
-                Ok(Removal::NotThere) => return Attempt::Done(Deleted::Before),
+                Ok(Removal::Deleted) => return Attempt::Done(Deletion::Now),
+                Ok(Removal::NotThere) => return Attempt::Done(Deletion::Before),
                 Ok(Removal::Unsupported) => {}
-                Err(error) => return Attempt::of(error),
+                Err(error) => return Attempt::from_error(error),
             }
         }
         if let Err(why) = self.goes_whole(doomed).await {
@@ -108,13 +108,13 @@ impl Armed<RegistrySource> {
         let key = (doomed.package.to_owned(), doomed.digest);
         let was_sent = !locked(&self.memory().sent).insert(key.clone());
         let done = match self.client().delete_manifest(doomed.package, &doomed.digest.to_string()).await {
-            Ok(Removal::Deleted) => Deleted::Now,
-            Ok(Removal::NotThere) if was_sent => Deleted::Now,
-            Ok(Removal::NotThere) => Deleted::Before,
+            Ok(Removal::Deleted) => Deletion::Now,
+            Ok(Removal::NotThere) if was_sent => Deletion::Now,
+            Ok(Removal::NotThere) => Deletion::Before,
             Ok(Removal::Unsupported) => {
                 return Attempt::Never(DeleteError::Forbidden("the registry deletes nothing".into()));
             }
-            Err(error) => return Attempt::of(error),
+            Err(error) => return Attempt::from_error(error),
         };
         self.memory().by_digest_only.store(true, Ordering::Relaxed);
         locked(&self.memory().gone).insert(key, done);
@@ -122,8 +122,8 @@ impl Armed<RegistrySource> {
     }
 }
 
-impl Writer for Armed<RegistrySource> {
-    async fn delete(&self, doomed: &Doomed<'_>) -> Result<Deleted, DeleteError> {
+impl Writer for WriteAccess<RegistrySource> {
+    async fn delete(&self, doomed: &PlannedDeletion<'_>) -> Result<Deletion, DeleteError> {
         let mut attempt = 0;
         // The deletion of another row took its digest, and with it this one.
         let went = locked(&self.memory().gone).get(&(doomed.package.to_owned(), doomed.digest)).copied();
@@ -135,11 +135,11 @@ impl Writer for Armed<RegistrySource> {
                     Ok(None) if attempt > 0 => {
                         let key = (doomed.package.to_owned(), doomed.digest);
                         if locked(&self.memory().sent).contains(&key) {
-                            locked(&self.memory().gone).insert(key, Deleted::Now);
+                            locked(&self.memory().gone).insert(key, Deletion::Now);
                         }
-                        return Ok(Deleted::Now);
+                        return Ok(Deletion::Now);
                     }
-                    Ok(None) => return Ok(went.unwrap_or(Deleted::Before)),
+                    Ok(None) => return Ok(went.unwrap_or(Deletion::Before)),
                     Ok(Some(now)) if now == doomed.digest && went.is_none() => {}
                     Ok(Some(_)) => return Err(failed("it was pushed again while its image was deleted")),
                     Err(error) => return Err(failed(error)),

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
 use crate::oci::Digest;
-use crate::retention::server::Deleted;
+use crate::retention::server::Deletion;
 
 /// What deletions found out.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub(super) struct Memory {
     /// Manifests of which a deletion by digest was sent, by repository: its answer may have been lost.
     pub(super) sent: Mutex<BTreeSet<(String, Digest)>>,
     /// Manifests that are gone by digest, by repository, and when they went.
-    pub(super) gone: Mutex<BTreeMap<(String, Digest), Deleted>>,
+    pub(super) gone: Mutex<BTreeMap<(String, Digest), Deletion>>,
     /// What manifests name, by repository: bytes never change.
     pub(super) children: Mutex<HashMap<(String, Digest), Vec<Digest>>>,
 }

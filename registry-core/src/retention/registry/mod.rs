@@ -6,7 +6,7 @@ mod memory;
 
 use futures::StreamExt as _;
 
-use super::server::{Armed, Listed, Listing, Permission, Reader, Unanswered};
+use super::server::{ListedRow, Listing, Permission, Reader, Unanswered, WriteAccess};
 use crate::oci::Digest;
 use crate::registry::{Client, Error, Fetched, Removal};
 use memory::Memory;
@@ -34,8 +34,8 @@ impl RegistrySource {
     }
 
     /// Allows changes. Only a run that was told to delete calls this.
-    pub fn arm(self) -> Armed<Self> {
-        Armed::new(self)
+    pub fn arm(self) -> WriteAccess<Self> {
+        WriteAccess::new(self)
     }
 
     /// Asks whether these credentials may delete from a repository, by deleting a digest that nothing has.
@@ -72,7 +72,7 @@ impl Reader for RegistrySource {
         let mut answers = asked.buffered(self.client.in_flight());
         while let Some(answer) = answers.next().await {
             let (package, tags) = answer.map_err(Unanswered::from)?;
-            let row = |version| Listed { package: package.clone(), version, id: None, created_at: None };
+            let row = |version| ListedRow { package: package.clone(), version, id: None, created_at: None };
             rows.extend(tags.into_iter().map(row));
         }
         Ok(rows.into())
@@ -83,10 +83,10 @@ impl Reader for RegistrySource {
         self.client.catalog().await.map_err(Unanswered::from)
     }
 
-    async fn row(&self, package: &str, version: &str) -> Result<Option<Listed>, Unanswered> {
+    async fn row(&self, package: &str, version: &str) -> Result<Option<ListedRow>, Unanswered> {
         let found = self.head(package, version).await?;
         let (package, version) = (package.to_owned(), version.to_owned());
-        Ok(found.map(|_| Listed { package, version, id: None, created_at: None }))
+        Ok(found.map(|_| ListedRow { package, version, id: None, created_at: None }))
     }
 
     async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {

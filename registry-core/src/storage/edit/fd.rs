@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
-use super::{Attributes, Editor, Fill, Identity, Look, Room};
+use super::{Attributes, Editor, EntryView, Fill, Identity, WritableFolder};
 use crate::oci::{Algorithm, Digest, Hasher};
-use crate::storage::folder::{FdFolder, Folder as _, FolderError, Kind, Result, timestamp};
+use crate::storage::folder::{EntryKind, FdFolder, Folder as _, FolderError, Result, timestamp};
 use crate::storage::locate::above;
 
 /// Bytes read at once when hashing.
@@ -75,11 +75,11 @@ impl FdEditor {
         Ok(Self { tree: open(v2)?, root: rootdirectory(v2, open), aside: beside(aside, open(aside)) })
     }
 
-    fn room(&self, room: Room) -> Result<&FdFolder> {
+    fn room(&self, room: WritableFolder) -> Result<&FdFolder> {
         let beside = match room {
-            Room::Tree => return Ok(&self.tree),
-            Room::Root => &self.root,
-            Room::Aside => &self.aside,
+            WritableFolder::Tree => return Ok(&self.tree),
+            WritableFolder::Root => &self.root,
+            WritableFolder::Aside => &self.aside,
         };
         match beside {
             Ok(folder) => Ok(folder),
@@ -89,7 +89,7 @@ impl FdEditor {
     }
 
     /// The folder that holds an entry, and the entry's name there.
-    fn parent<'p>(&self, room: Room, path: &'p Path) -> Result<(OwnedFd, &'p OsStr)> {
+    fn parent<'p>(&self, room: WritableFolder, path: &'p Path) -> Result<(OwnedFd, &'p OsStr)> {
         let name = path.file_name().ok_or_else(|| FolderError::Io(io::ErrorKind::InvalidInput.into()))?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         Ok((self.room(room)?.open_plainly(parent.unwrap_or(Path::new(".")))?, name))
@@ -148,15 +148,15 @@ fn timespec(at: Timestamp) -> Timespec {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the kernel gives 0 to 999,999,999")]
-fn look_of(stat: &rustix::fs::Stat) -> Look {
+fn look_of(stat: &rustix::fs::Stat) -> EntryView {
     let kind = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Kind::File,
-        FileType::Directory => Kind::Folder,
-        FileType::Symlink => Kind::Symlink,
-        _ => Kind::Other,
+        FileType::RegularFile => EntryKind::File,
+        FileType::Directory => EntryKind::Folder,
+        FileType::Symlink => EntryKind::Symlink,
+        _ => EntryKind::Other,
     };
     let size = u64::try_from(stat.st_size).unwrap_or(0);
-    Look {
+    EntryView {
         kind,
         size,
         modified: timestamp(stat.st_mtime, stat.st_mtime_nsec as u32),
@@ -171,7 +171,7 @@ fn look_of(stat: &rustix::fs::Stat) -> Look {
 }
 
 impl Editor for FdEditor {
-    fn look(&self, room: Room, path: &Path) -> Result<Option<Look>> {
+    fn look(&self, room: WritableFolder, path: &Path) -> Result<Option<EntryView>> {
         let stat = if path == Path::new(".") {
             self.room(room)
                 .and_then(|room| room.open_plainly(path))
@@ -187,44 +187,44 @@ impl Editor for FdEditor {
         }
     }
 
-    fn read(&self, room: Room, path: &Path, limit: usize) -> Result<Vec<u8>> {
+    fn read(&self, room: WritableFolder, path: &Path, limit: usize) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         match self.room(room)?.read(path, limit, &mut bytes)?.kind {
-            Kind::File => Ok(bytes),
-            Kind::Symlink => Err(FolderError::Symlink),
+            EntryKind::File => Ok(bytes),
+            EntryKind::Symlink => Err(FolderError::Symlink),
             other => Err(io::Error::other(other.describe()).into()),
         }
     }
 
-    fn names(&self, room: Room, path: &Path) -> Result<Vec<OsString>> {
+    fn names(&self, room: WritableFolder, path: &Path) -> Result<Vec<OsString>> {
         let mut names = Vec::new();
         self.room(room)?.open(path)?.list(&mut |name, _| names.push(name.to_owned()))?;
         Ok(names)
     }
 
-    fn hash(&self, room: Room, path: &Path, algorithm: Algorithm) -> Result<Digest> {
+    fn hash(&self, room: WritableFolder, path: &Path, algorithm: Algorithm) -> Result<Digest> {
         // Most files that are hashed here are small: room for all of one, and the end of it, is enough.
         let size = usize::try_from(self.room(room)?.stat(path)?.size).unwrap_or(BUFFER);
         let (mut hasher, mut buffer) = (Hasher::new(algorithm), vec![0; size.saturating_add(1).min(BUFFER)]);
         match self.room(room)?.stream(path, &mut buffer, &mut |bytes| hasher.update(bytes))?.kind {
-            Kind::File => Ok(hasher.finish()),
+            EntryKind::File => Ok(hasher.finish()),
             other => Err(io::Error::other(other.describe()).into()),
         }
     }
 
-    fn make_folder(&self, room: Room, path: &Path, attributes: Option<Attributes>) -> Result<()> {
+    fn make_folder(&self, room: WritableFolder, path: &Path, attributes: Option<Attributes>) -> Result<()> {
         let (parent, name) = self.parent(room, path)?;
         let mode = attributes.map_or(0o700, |attributes| attributes.mode);
         // What is moved aside may be secret: nobody else looks in before the folder has its owner.
-        let mode = if room == Room::Aside { mode & 0o700 } else { mode };
+        let mode = if room == WritableFolder::Aside { mode & 0o700 } else { mode };
         match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(mode)) {
             Ok(()) => {}
             Err(Errno::EXIST) => {
                 let stat = rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
                 return match look_of(&stat).kind {
-                    Kind::Folder => Ok(()),
-                    Kind::Symlink => Err(FolderError::Symlink),
-                    Kind::File | Kind::Other => Err(FolderError::NotAFolder),
+                    EntryKind::Folder => Ok(()),
+                    EntryKind::Symlink => Err(FolderError::Symlink),
+                    EntryKind::File | EntryKind::Other => Err(FolderError::NotAFolder),
                 };
             }
             Err(errno) => return Err(errno.into()),
@@ -236,7 +236,7 @@ impl Editor for FdEditor {
 
     fn write(
         &self,
-        room: Room,
+        room: WritableFolder,
         path: &Path,
         attributes: Option<Attributes>,
         modified: Option<Timestamp>,
@@ -259,7 +259,12 @@ impl Editor for FdEditor {
         filled
     }
 
-    fn rename(&self, from: (Room, &Path), to: (Room, &Path), replace: bool) -> Result<()> {
+    fn rename(
+        &self,
+        from: (WritableFolder, &Path),
+        to: (WritableFolder, &Path),
+        replace: bool,
+    ) -> Result<()> {
         let (source, name) = self.parent(from.0, from.1)?;
         let (target, new_name) = self.parent(to.0, to.1)?;
         if replace {
@@ -279,17 +284,17 @@ impl Editor for FdEditor {
         }
     }
 
-    fn remove_file(&self, room: Room, path: &Path) -> Result<()> {
+    fn remove_file(&self, room: WritableFolder, path: &Path) -> Result<()> {
         let (parent, name) = self.parent(room, path)?;
         Ok(rustix::fs::unlinkat(&parent, name, AtFlags::empty())?)
     }
 
-    fn remove_folder(&self, room: Room, path: &Path) -> Result<()> {
+    fn remove_folder(&self, room: WritableFolder, path: &Path) -> Result<()> {
         let (parent, name) = self.parent(room, path)?;
         Ok(rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR)?)
     }
 
-    fn sync(&self, room: Room, path: &Path) -> Result<()> {
+    fn sync(&self, room: WritableFolder, path: &Path) -> Result<()> {
         Ok(rustix::fs::fsync(self.room(room)?.open_plainly(path)?)?)
     }
 }

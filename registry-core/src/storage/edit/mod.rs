@@ -16,12 +16,12 @@ pub(crate) use fd::FdEditor;
 
 use jiff::Timestamp;
 
-use super::folder::{FolderError, Kind, Result};
+use super::folder::{EntryKind, FolderError, Result};
 use crate::oci::{Algorithm, Digest};
 
 /// Which folder a path is relative to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Room {
+pub enum WritableFolder {
     /// The registry's `docker/registry/v2`.
     Tree,
     /// The rootdirectory that holds it, for the state of a cache's scheduler and nothing else.
@@ -64,9 +64,9 @@ pub struct Identity {
 
 /// What a look at an entry shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
+pub struct EntryView {
     /// What it is; a symbolic link itself, never its target.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// Size in bytes.
     pub size: u64,
     /// Last change of its content.
@@ -86,31 +86,31 @@ pub trait Editor: Send + Sync {
     ///
     /// # Errors
     /// When that cannot be told.
-    fn look(&self, room: Room, path: &Path) -> Result<Option<Look>>;
+    fn look(&self, room: WritableFolder, path: &Path) -> Result<Option<EntryView>>;
 
     /// The first `limit` bytes of a regular file.
     ///
     /// # Errors
     /// When it is no regular file, or cannot be read.
-    fn read(&self, room: Room, path: &Path, limit: usize) -> Result<Vec<u8>>;
+    fn read(&self, room: WritableFolder, path: &Path, limit: usize) -> Result<Vec<u8>>;
 
     /// The names in a folder, in no particular order.
     ///
     /// # Errors
     /// When it cannot be listed.
-    fn names(&self, room: Room, path: &Path) -> Result<Vec<OsString>>;
+    fn names(&self, room: WritableFolder, path: &Path) -> Result<Vec<OsString>>;
 
     /// What the bytes of a regular file hash to.
     ///
     /// # Errors
     /// When it is no regular file, or cannot be read.
-    fn hash(&self, room: Room, path: &Path, algorithm: Algorithm) -> Result<Digest>;
+    fn hash(&self, room: WritableFolder, path: &Path, algorithm: Algorithm) -> Result<Digest>;
 
     /// Makes a folder; one that is there already is left as it is. Without attributes it is for whoever runs this alone.
     ///
     /// # Errors
     /// When it cannot be made, or something else stands there.
-    fn make_folder(&self, room: Room, path: &Path, attributes: Option<Attributes>) -> Result<()>;
+    fn make_folder(&self, room: WritableFolder, path: &Path, attributes: Option<Attributes>) -> Result<()>;
 
     /// Writes a new file and makes it last (fsync). What is left of an earlier attempt is replaced; nothing is left of one
     /// that fails. Without attributes it is for whoever runs this alone.
@@ -119,7 +119,7 @@ pub trait Editor: Send + Sync {
     /// When it cannot be written whole, with these attributes.
     fn write(
         &self,
-        room: Room,
+        room: WritableFolder,
         path: &Path,
         attributes: Option<Attributes>,
         modified: Option<Timestamp>,
@@ -130,29 +130,30 @@ pub trait Editor: Send + Sync {
     ///
     /// # Errors
     /// When it cannot be done; then nothing has changed.
-    fn rename(&self, from: (Room, &Path), to: (Room, &Path), replace: bool) -> Result<()>;
+    fn rename(&self, from: (WritableFolder, &Path), to: (WritableFolder, &Path), replace: bool)
+    -> Result<()>;
 
     /// Removes a file, or a symbolic link itself.
     ///
     /// # Errors
     /// When it cannot be removed.
-    fn remove_file(&self, room: Room, path: &Path) -> Result<()>;
+    fn remove_file(&self, room: WritableFolder, path: &Path) -> Result<()>;
 
     /// Removes an empty folder.
     ///
     /// # Errors
     /// When it cannot be removed, also because it is not empty.
-    fn remove_folder(&self, room: Room, path: &Path) -> Result<()>;
+    fn remove_folder(&self, room: WritableFolder, path: &Path) -> Result<()>;
 
     /// Makes the entries of a folder last (fsync).
     ///
     /// # Errors
     /// When the disk refuses.
-    fn sync(&self, room: Room, path: &Path) -> Result<()>;
+    fn sync(&self, room: WritableFolder, path: &Path) -> Result<()>;
 }
 
 /// Owner and mode of the nearest folder around a path.
-pub(crate) fn neighbours(editor: &dyn Editor, room: Room, path: &str) -> Result<Attributes> {
+pub(crate) fn neighbours(editor: &dyn Editor, room: WritableFolder, path: &str) -> Result<Attributes> {
     for folder in Path::new(path).ancestors().skip(1) {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         if let Some(look) = editor.look(room, folder)? {

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 
-use super::{Folder, FolderError, Kind, Result, Stat, timestamp};
+use super::{EntryKind, Folder, FolderError, Result, Stat, timestamp};
 use crate::graph::seconds;
 
 /// Room for one listing call; large folders take several.
@@ -29,7 +29,7 @@ const MAX_DEPTH: usize = 512;
 #[derive(Debug)]
 pub struct FdFolder {
     fd: OwnedFd,
-    walk: Arc<Walk>,
+    walk: Arc<FdWalk>,
     /// Device and inode of this folder and of those it was reached through; kept only when links are followed.
     ancestors: Vec<(u64, u64)>,
     was_listed: bool,
@@ -37,7 +37,7 @@ pub struct FdFolder {
 
 /// What all folders of one walk share.
 #[derive(Debug)]
-struct Walk {
+struct FdWalk {
     has_openat2: bool,
     follow: bool,
     followed: AtomicU32,
@@ -53,7 +53,7 @@ impl FdFolder {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty())?;
         let probe = rustix::fs::openat2(&fd, ".", flags, Mode::empty(), ResolveFlags::BENEATH);
-        let walk = Walk { has_openat2: probe.is_ok(), follow, followed: AtomicU32::new(0) };
+        let walk = FdWalk { has_openat2: probe.is_ok(), follow, followed: AtomicU32::new(0) };
         let mut folder = Self { fd, walk: Arc::new(walk), ancestors: Vec::new(), was_listed: false };
         if follow {
             folder.ancestors.push(identity(&folder.fd)?);
@@ -146,18 +146,18 @@ fn is_symlink(at: &OwnedFd, name: &OsStr) -> bool {
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
 }
 
-const fn kind(file_type: FileType) -> Kind {
+const fn kind(file_type: FileType) -> EntryKind {
     match file_type {
-        FileType::RegularFile => Kind::File,
-        FileType::Directory => Kind::Folder,
-        FileType::Symlink => Kind::Symlink,
-        _ => Kind::Other,
+        FileType::RegularFile => EntryKind::File,
+        FileType::Directory => EntryKind::Folder,
+        FileType::Symlink => EntryKind::Symlink,
+        _ => EntryKind::Other,
     }
 }
 
 /// The kind of an entry of a listing. Some file systems do not tell it there: then `look` does. `None` when the entry is
 /// gone since, which says nothing of the folder that is listed.
-fn listed(told: FileType, look: impl FnOnce() -> Result<Stat>) -> Result<Option<Kind>> {
+fn listed(told: FileType, look: impl FnOnce() -> Result<Stat>) -> Result<Option<EntryKind>> {
     if told != FileType::Unknown {
         return Ok(Some(kind(told)));
     }
@@ -218,7 +218,7 @@ impl Folder for FdFolder {
         Ok(Self { fd, walk, ancestors, was_listed: false })
     }
 
-    fn list(&mut self, each: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
+    fn list(&mut self, each: &mut dyn FnMut(&OsStr, EntryKind)) -> Result<()> {
         // The position of a listing belongs to the open file: hence `&mut self`, and back to the start.
         if std::mem::replace(&mut self.was_listed, true) {
             rustix::fs::seek(&self.fd, rustix::fs::SeekFrom::Start(0))?;
@@ -237,8 +237,8 @@ impl Folder for FdFolder {
                 rustix::fs::statat(&self.fd, name, AtFlags::empty())
                     .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
             };
-            let followed = kind == Kind::Symlink && self.walk.follow && leads_to_folder();
-            each(name, if followed { Kind::Folder } else { kind });
+            let followed = kind == EntryKind::Symlink && self.walk.follow && leads_to_folder();
+            each(name, if followed { EntryKind::Folder } else { kind });
         }
         Ok(())
     }
@@ -261,7 +261,7 @@ impl Folder for FdFolder {
         Ok(stat_of(&rustix::fs::statx(&parent, name, flags, WANTED)?))
     }
 
-    fn time(&self, path: &Path) -> Result<(Kind, Timestamp)> {
+    fn time(&self, path: &Path) -> Result<(EntryKind, Timestamp)> {
         let name = path.file_name().ok_or_else(outside)?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.map(|parent| self.open_parent(parent)).transpose()?;
@@ -289,7 +289,7 @@ impl Folder for FdFolder {
         into.clear();
         let fd = self.open_file(path)?;
         let stat = stat_fd(&fd)?;
-        if stat.kind != Kind::File {
+        if stat.kind != EntryKind::File {
             return Ok(stat);
         }
         let wanted = usize::try_from(stat.size).unwrap_or(usize::MAX).min(limit);
@@ -313,7 +313,7 @@ impl Folder for FdFolder {
     fn stream(&self, path: &Path, buffer: &mut [u8], each: &mut dyn FnMut(&[u8])) -> Result<Stat> {
         let fd = self.open_file(path)?;
         let stat = stat_fd(&fd)?;
-        if stat.kind != Kind::File {
+        if stat.kind != EntryKind::File {
             return Ok(stat);
         }
         loop {

@@ -20,7 +20,7 @@ use crate::graph::Seconds;
 
 /// What an entry of a folder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub enum EntryKind {
     /// A regular file.
     File,
     /// A folder.
@@ -31,7 +31,7 @@ pub enum Kind {
     Other,
 }
 
-impl Kind {
+impl EntryKind {
     /// The kind as a lower-case fragment with its article.
     pub const fn describe(self) -> &'static str {
         match self {
@@ -47,7 +47,7 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
     /// What it is.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// Size in bytes.
     pub size: u64,
     /// Last change of the content.
@@ -66,7 +66,7 @@ pub enum FolderError {
     #[error("a file in the place of a folder")]
     NotAFolder,
     /// A symbolic link on the way that is not followed.
-    #[error("{}", Kind::Symlink.describe())]
+    #[error("{}", EntryKind::Symlink.describe())]
     Symlink,
     /// It cannot be moved: its new place is on another file system.
     #[error("it lies on another file system")]
@@ -91,7 +91,7 @@ pub trait Folder: Sized + Send + Sync {
     ///
     /// # Errors
     /// Whatever the source answers. Entries before the error were reported, so the listing is incomplete.
-    fn list(&mut self, each: &mut dyn FnMut(&OsStr, Kind)) -> Result<()>;
+    fn list(&mut self, each: &mut dyn FnMut(&OsStr, EntryKind)) -> Result<()>;
 
     /// Looks at an entry, `.` for the folder itself; a symbolic link itself, not its target.
     ///
@@ -104,7 +104,7 @@ pub trait Folder: Sized + Send + Sync {
     ///
     /// # Errors
     /// See [`FolderError`].
-    fn time(&self, path: &Path) -> Result<(Kind, Timestamp)> {
+    fn time(&self, path: &Path) -> Result<(EntryKind, Timestamp)> {
         let stat = self.stat(path)?;
         Ok((stat.kind, timestamp(stat.modified.into(), 0)))
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use jiff::Timestamp;
 use walkdir::WalkDir;
 
-use super::{Folder, FolderError, Kind, Result, Stat};
+use super::{EntryKind, Folder, FolderError, Result, Stat};
 use crate::graph::seconds;
 
 /// A folder known by its path.
@@ -57,9 +57,9 @@ impl PathFolder {
         let full = self.resolve(path)?;
         let stat = stat_of(&full.symlink_metadata().map_err(reached)?);
         match stat.kind {
-            Kind::Symlink => Err(FolderError::Symlink),
-            Kind::File => Ok((stat, Some(File::open(full).map_err(reached)?))),
-            Kind::Folder | Kind::Other => Ok((stat, None)),
+            EntryKind::Symlink => Err(FolderError::Symlink),
+            EntryKind::File => Ok((stat, Some(File::open(full).map_err(reached)?))),
+            EntryKind::Folder | EntryKind::Other => Ok((stat, None)),
         }
     }
 }
@@ -72,15 +72,15 @@ fn reached(error: io::Error) -> FolderError {
     }
 }
 
-fn kind(file_type: std::fs::FileType) -> Kind {
+fn kind(file_type: std::fs::FileType) -> EntryKind {
     if file_type.is_symlink() {
-        Kind::Symlink
+        EntryKind::Symlink
     } else if file_type.is_dir() {
-        Kind::Folder
+        EntryKind::Folder
     } else if file_type.is_file() {
-        Kind::File
+        EntryKind::File
     } else {
-        Kind::Other
+        EntryKind::Other
     }
 }
 
@@ -114,12 +114,12 @@ impl Folder for PathFolder {
         Ok(Self { path: full, follow: self.follow })
     }
 
-    fn list(&mut self, each: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
+    fn list(&mut self, each: &mut dyn FnMut(&OsStr, EntryKind)) -> Result<()> {
         for entry in WalkDir::new(&self.path).min_depth(1).max_depth(1).follow_links(false) {
             let entry = entry.map_err(io::Error::from)?;
             let mut kind = kind(entry.file_type());
-            if kind == Kind::Symlink && self.follow && entry.path().is_dir() {
-                kind = Kind::Folder;
+            if kind == EntryKind::Symlink && self.follow && entry.path().is_dir() {
+                kind = EntryKind::Folder;
             }
             each(entry.file_name(), kind);
         }
@@ -133,7 +133,7 @@ impl Folder for PathFolder {
         Ok(stat_of(&self.resolve(path)?.symlink_metadata().map_err(reached)?))
     }
 
-    fn time(&self, path: &Path) -> Result<(Kind, Timestamp)> {
+    fn time(&self, path: &Path) -> Result<(EntryKind, Timestamp)> {
         let metadata = self.resolve(path)?.symlink_metadata().map_err(reached)?;
         let modified = metadata.modified().map_err(reached)?;
         Ok((kind(metadata.file_type()), Timestamp::try_from(modified).unwrap_or(Timestamp::MAX)))

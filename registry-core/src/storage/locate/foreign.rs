@@ -82,7 +82,7 @@ impl fmt::Display for Product {
 
 /// Whose storage a tree is that was found in the place of a registry's.
 pub(super) fn in_place_of(v2: &Path) -> Option<Product> {
-    let names = Names::of(v2);
+    let names = EntryNames::read(v2);
     if names.has_file("oci-layout") {
         return Some(Product::OciLayout);
     }
@@ -94,7 +94,7 @@ pub(super) fn in_place_of(v2: &Path) -> Option<Product> {
         return Some(Product::GitlabDatabase);
     }
     let is_object = |folder: &Path| {
-        let names = Names::of(folder);
+        let names = EntryNames::read(folder);
         names.has_file("xl.meta") || names.has_file("xl.json")
     };
     let is_minio = ["repositories", "blobs"].iter().any(|part| any_below(&v2.join(part), is_object));
@@ -111,18 +111,18 @@ pub(super) fn is_minio_disk(folder: &Path) -> bool {
 
 /// Whose storage a folder is, or one in it, in which there is no registry.
 pub(super) fn instead_of(root: &Path) -> Option<(PathBuf, Product)> {
-    let names = Names::of(root);
+    let names = EntryNames::read(root);
     let inner = names.folders().take(MAX_FOLDERS).map(|name| root.join(name));
     let mut places = std::iter::once(root.to_path_buf()).chain(inner);
     let found = places.find_map(|place| Some((place.clone(), recognise(&place)?)));
     found.or_else(|| {
-        let is_layout = |folder: &Path| Names::of(folder).has_file("oci-layout");
+        let is_layout = |folder: &Path| EntryNames::read(folder).has_file("oci-layout");
         any_below(root, is_layout).then(|| (root.to_path_buf(), Product::Zot))
     })
 }
 
 fn recognise(folder: &Path) -> Option<Product> {
-    let names = Names::of(folder);
+    let names = EntryNames::read(folder);
     if is_minio_disk(folder) {
         return Some(Product::Minio);
     }
@@ -141,23 +141,23 @@ fn recognise(folder: &Path) -> Option<Product> {
 
 /// Whether a folder is a database of PostgreSQL, or holds one, as Harbor keeps one for each release of it.
 fn is_postgres(folder: &Path) -> bool {
-    let names = Names::of(folder);
+    let names = EntryNames::read(folder);
     names.has_file("PG_VERSION")
-        || names.folders().any(|name| Names::of(&folder.join(name)).has_file("PG_VERSION"))
+        || names.folders().any(|name| EntryNames::read(&folder.join(name)).has_file("PG_VERSION"))
 }
 
 /// Whether there is a file `aa/bb/aabb…`, of 64 hexadecimal digits.
-fn has_packages(folder: &Path, names: &Names) -> bool {
+fn has_packages(folder: &Path, names: &EntryNames) -> bool {
     let is_hex = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-    let shards = |names: &Names| -> Vec<String> {
+    let shards = |names: &EntryNames| -> Vec<String> {
         names.folders().filter(|name| name.len() == 2 && is_hex(name)).take(8).map(str::to_owned).collect()
     };
     shards(names).into_iter().any(|first| {
         let outer = folder.join(&first);
-        shards(&Names::of(&outer)).into_iter().any(|second| {
+        shards(&EntryNames::read(&outer)).into_iter().any(|second| {
             let prefix = format!("{first}{second}");
             let is_blob = |name: &str| name.len() == 64 && is_hex(name) && name.starts_with(&prefix);
-            Names::of(&outer.join(&second)).files().any(is_blob)
+            EntryNames::read(&outer.join(&second)).files().any(is_blob)
         })
     })
 }
@@ -173,7 +173,7 @@ fn any_below(root: &Path, is_so: impl Fn(&Path) -> bool) -> bool {
         if looked == MAX_FOLDERS {
             return false;
         }
-        let names = Names::of(&folder);
+        let names = EntryNames::read(&folder);
         stack.extend(names.folders().take(MAX_FOLDERS).map(|name| folder.join(name)));
     }
     false
@@ -181,10 +181,10 @@ fn any_below(root: &Path, is_so: impl Fn(&Path) -> bool) -> bool {
 
 /// Names of entries, and whether each is a folder; what is neither file nor folder, or no text, is left out. Empty where nothing
 /// can be listed: what cannot be seen is a sign of nothing.
-struct Names(BTreeMap<String, bool>);
+struct EntryNames(BTreeMap<String, bool>);
 
-impl Names {
-    fn of(folder: &Path) -> Self {
+impl EntryNames {
+    fn read(folder: &Path) -> Self {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MAX_ENTRIES);
         let named = entries.filter_map(|entry| {
             let kind = entry.file_type().ok().filter(|kind| kind.is_dir() || kind.is_file())?;

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::super::folder::{self, Folder, FolderError, Kind};
+use super::super::folder::{self, EntryKind, Folder, FolderError};
 use super::elsewhere::is_harmless;
 use super::links::digest;
-use super::look::Look;
+use super::look::LookResult;
 use super::manifests;
-use super::shared::{Notes, Shared};
-use crate::graph::{Graph, Link, NodeId, Presence};
+use super::shared::{Notes, ScanShared};
+use crate::graph::{Graph, GraphLink, NodeId, Presence};
 use crate::oci::{Algorithm, Digest};
 use crate::path::{Place, shard_byte};
 use crate::text::escape_os;
@@ -20,7 +20,7 @@ use crate::text::escape_os;
 const BATCH: usize = 512;
 
 /// Lists all of `blobs/`.
-pub(super) fn read<F: Folder>(v2: &F, named: &HashSet<NodeId>, shared: &Shared<'_>) {
+pub(super) fn read<F: Folder>(v2: &F, named: &HashSet<NodeId>, shared: &ScanShared<'_>) {
     let mut notes = Notes::default();
     let mut algorithms = Vec::new();
     let mut unread = Vec::new();
@@ -28,8 +28,8 @@ pub(super) fn read<F: Folder>(v2: &F, named: &HashSet<NodeId>, shared: &Shared<'
         folder.list(&mut |entry, kind| {
             let shown = escape_os(entry);
             match (Algorithm::from_name(&shown), kind) {
-                (Some(algorithm), Kind::Folder) => algorithms.push(algorithm),
-                (Some(algorithm), Kind::Symlink) => {
+                (Some(algorithm), EntryKind::Folder) => algorithms.push(algorithm),
+                (Some(algorithm), EntryKind::Symlink) => {
                     notes.unread(Place::BlobAlgorithm(algorithm), None, kind.describe());
                     unread.push((Some(algorithm), None));
                 }
@@ -76,14 +76,14 @@ fn one_algorithm<F: Folder>(
     mut folder: F,
     (algorithm, named): (Algorithm, &HashSet<NodeId>),
     notes: &mut Notes,
-    shared: &Shared<'_>,
+    shared: &ScanShared<'_>,
 ) {
     let (mut shards, mut unread) = (Vec::new(), Vec::new());
     let listed = folder.list(&mut |entry, kind| {
         let shown = escape_os(entry);
         match (shard_byte(&shown), kind) {
-            (Some(byte), Kind::Folder) => shards.push(byte),
-            (Some(byte), Kind::Symlink) => {
+            (Some(byte), EntryKind::Folder) => shards.push(byte),
+            (Some(byte), EntryKind::Symlink) => {
                 notes.unread(Place::BlobShard(algorithm, byte), None, kind.describe());
                 unread.push((Some(algorithm), Some(byte)));
             }
@@ -118,15 +118,15 @@ fn shard<F: Folder>(
     (algorithm, byte): (Algorithm, u8),
     named: &HashSet<NodeId>,
     notes: &mut Notes,
-    shared: &Shared<'_>,
+    shared: &ScanShared<'_>,
 ) -> folder::Result<()> {
     let (mut digests, mut odd) = (Vec::new(), Vec::new());
     let listed = folder.list(&mut |entry, kind| {
         let found = digest(algorithm, entry).filter(|digest| digest.as_bytes()[0] == byte);
         let shown = || escape_os(entry);
         match (found, kind) {
-            (Some(digest), Kind::Folder) => digests.push(digest),
-            (Some(digest), Kind::Symlink) => {
+            (Some(digest), EntryKind::Folder) => digests.push(digest),
+            (Some(digest), EntryKind::Symlink) => {
                 notes.unread(Place::BlobFolder(digest), None, kind.describe());
                 odd.push(digest);
             }
@@ -177,17 +177,17 @@ fn split(graph: &mut Graph, named: &HashSet<NodeId>, digests: Vec<Digest>) -> (V
 }
 
 /// Reads manifests at once instead of looking at them first and opening them later.
-fn read_manifests<F: Folder>(folder: &F, wanted: &[Wanted]) -> (Vec<manifests::Found>, Notes) {
+fn read_manifests<F: Folder>(folder: &F, wanted: &[Wanted]) -> (Vec<manifests::ScannedManifest>, Notes) {
     let (mut notes, mut buffer) = (Notes::default(), Vec::new());
     let read = |(node, digest): &Wanted| {
         let path = format!("{}/data", digest.hex());
-        manifests::one(folder, Path::new(&path), (*node, *digest), &mut buffer, &mut notes)
+        manifests::read_manifest(folder, Path::new(&path), (*node, *digest), &mut buffer, &mut notes)
     };
     let found = wanted.iter().map(read).collect();
     (found, notes)
 }
 
-fn batch<F: Folder>(folder: &F, wanted: &[Wanted]) -> (Vec<(NodeId, Look)>, Notes) {
+fn batch<F: Folder>(folder: &F, wanted: &[Wanted]) -> (Vec<(NodeId, LookResult)>, Notes) {
     let (mut notes, mut path) = (Notes::default(), String::new());
     let looks = wanted
         .iter()
@@ -195,15 +195,15 @@ fn batch<F: Folder>(folder: &F, wanted: &[Wanted]) -> (Vec<(NodeId, Look)>, Note
             path.clear();
             digest.push_hex(&mut path);
             path.push_str("/data");
-            (*node, Look::judge(folder.stat_inside(Path::new(&path)), *digest, &mut notes))
+            (*node, LookResult::judge(folder.stat_inside(Path::new(&path)), *digest, &mut notes))
         })
-        .filter(|(_, look)| !matches!(look, Look::Absent))
+        .filter(|(_, look)| !matches!(look, LookResult::Absent))
         .collect();
     (looks, notes)
 }
 
 /// Looks at single blobs, by path from the root.
-pub(super) fn look_at<F: Folder>(v2: &F, digests: &[Digest], notes: &mut Notes) -> Vec<(Digest, Look)> {
+pub(super) fn look_at<F: Folder>(v2: &F, digests: &[Digest], notes: &mut Notes) -> Vec<(Digest, LookResult)> {
     let batches: Vec<_> = digests
         .par_chunks(BATCH)
         .map(|digests| {
@@ -212,7 +212,7 @@ pub(super) fn look_at<F: Folder>(v2: &F, digests: &[Digest], notes: &mut Notes) 
                 .iter()
                 .map(|digest| {
                     let path = Place::BlobData(*digest).to_string();
-                    (*digest, Look::judge(v2.stat(Path::new(&path)), *digest, &mut notes))
+                    (*digest, LookResult::judge(v2.stat(Path::new(&path)), *digest, &mut notes))
                 })
                 .collect();
             (looks, notes)
@@ -228,7 +228,7 @@ pub(super) fn look_at<F: Folder>(v2: &F, digests: &[Digest], notes: &mut Notes) 
 }
 
 /// Looks at every blob that the repositories read so far refer to; for a scan of some repositories only.
-pub(super) fn look_at_references<F: Folder>(v2: &F, shared: &Shared<'_>) {
+pub(super) fn look_at_references<F: Folder>(v2: &F, shared: &ScanShared<'_>) {
     let mut notes = Notes::default();
     let digests: Vec<Digest> = {
         let graph = shared.graph();
@@ -252,7 +252,7 @@ fn referenced(graph: &Graph) -> BTreeSet<NodeId> {
     for repository in &graph.repositories {
         for entry in repository.layers().iter().chain(repository.revisions()) {
             nodes.insert(entry.node);
-            if let Link::Names(target) = entry.link {
+            if let GraphLink::Names(target) = entry.link {
                 nodes.insert(target);
             }
         }

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::super::folder::{Folder, FolderError, Kind};
-use super::super::progress::Progress;
-use super::shared::{Notes, Shared};
-use crate::graph::{Content, Graph, Link, NodeId, Presence};
+use super::super::folder::{EntryKind, Folder, FolderError};
+use super::super::progress::ScanProgress;
+use super::shared::{Notes, ScanShared};
+use crate::graph::{Content, Graph, GraphLink, NodeId, Presence};
 use crate::oci::{Algorithm, Digest, Hasher};
 use crate::path::Place;
 
@@ -16,7 +16,7 @@ use crate::path::Place;
 const BUFFER: usize = 256 << 10;
 
 /// Hashes every blob that was not hashed yet, and the bytes behind every alias by the alias' own algorithm.
-pub(super) fn read<F: Folder>(v2: &F, shared: &Shared<'_>) {
+pub(super) fn read<F: Folder>(v2: &F, shared: &ScanShared<'_>) {
     let mut wanted: Vec<_> = {
         let graph = shared.graph();
         let unhashed = |node: &NodeId| {
@@ -48,7 +48,7 @@ pub(super) fn aliases(graph: &Graph) -> Vec<(NodeId, Digest, NodeId)> {
     let mut found = Vec::new();
     for repository in &graph.repositories {
         for entry in repository.layers() {
-            if let Link::Names(target) = entry.link
+            if let GraphLink::Names(target) = entry.link
                 && target != entry.node
                 && graph.digest(target).algorithm() != graph.digest(entry.node).algorithm()
             {
@@ -66,7 +66,7 @@ pub(super) fn hash<F: Folder>(
     v2: &F,
     algorithm: Algorithm,
     at: Digest,
-    progress: &Progress,
+    progress: &ScanProgress,
 ) -> Result<Digest, FolderError> {
     thread_local! {
         static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -81,7 +81,7 @@ pub(super) fn hash<F: Folder>(
         })
     })?;
     match stat.kind {
-        Kind::File => Ok(hasher.finish()),
+        EntryKind::File => Ok(hasher.finish()),
         other => Err(FolderError::Io(std::io::Error::other(other.describe()))),
     }
 }

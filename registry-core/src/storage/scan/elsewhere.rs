@@ -1,7 +1,7 @@
 //! Names that file systems, network storage and desktops write into any folder: no registry makes them, and none trips over
 //! them but below `tags/`.
 
-use super::super::folder::Kind;
+use super::super::folder::EntryKind;
 
 /// Names that no repository can have, whatever they belong to.
 const NAMES: &[&str] = &[
@@ -50,10 +50,10 @@ const FILES: &[&str] =
 const STILL_OPEN: &[&str] = &[".nfs", ".fuse_hidden", ".__smb"];
 
 /// Whether an entry is one that something else than a registry writes everywhere.
-pub(super) fn is_harmless(name: &str, kind: Kind) -> bool {
+pub(super) fn is_harmless(name: &str, kind: EntryKind) -> bool {
     let after = |prefix: &str| name.strip_prefix(prefix);
     NAMES.contains(&name)
-        || kind == Kind::File && (FILES.contains(&name) || name.starts_with("._"))
+        || kind == EntryKind::File && (FILES.contains(&name) || name.starts_with("._"))
         || STILL_OPEN.iter().filter_map(|prefix| after(prefix)).any(is_hex)
         || after(".smbdelete").is_some()
         || after(".Trash-")
@@ -76,12 +76,12 @@ mod tests {
         for name in
             [".nfs", ".nfs000000000000ab12000003", ".fuse_hidden0000a2f100000001", ".Trash-1000", "@eaDir"]
         {
-            assert!(is_harmless(name, Kind::File) && is_harmless(name, Kind::Folder), "{name}");
+            assert!(is_harmless(name, EntryKind::File) && is_harmless(name, EntryKind::Folder), "{name}");
         }
         for name in
             [".nfsroot", ".Trash-", ".Trash-me", "nfs0001", ".snapshotted", ".tools", "eaDir", ".syncthing.x"]
         {
-            assert!(!is_harmless(name, Kind::File), "{name}");
+            assert!(!is_harmless(name, EntryKind::File), "{name}");
         }
     }
 
@@ -90,7 +90,7 @@ mod tests {
     fn what_may_be_a_repository_is_harmless_only_as_a_file() {
         use crate::oci::RepositoryName;
         for name in FILES {
-            assert!(is_harmless(name, Kind::File) && !is_harmless(name, Kind::Folder), "{name}");
+            assert!(is_harmless(name, EntryKind::File) && !is_harmless(name, EntryKind::Folder), "{name}");
         }
         for name in NAMES {
             assert!(

@@ -3,23 +3,23 @@
 
 use std::collections::BTreeSet;
 
-use crate::graph::{Doubt, Graph, Link, NodeId, Oddities, Presence, Repository};
+use crate::graph::{Graph, GraphLink, NodeId, Oddities, Presence, Recheck, Repository};
 use crate::oci::Digest;
 use crate::serve;
 
 /// What revision links lead to, also over a layer link, and was not read as a manifest yet.
-pub(super) fn unread_manifests(graph: &Graph, odd: &Oddities) -> Vec<Doubt> {
+pub(super) fn unread_manifests(graph: &Graph, odd: &Oddities) -> Vec<Recheck> {
     let mut doubts = BTreeSet::new();
     each(graph, odd, &mut |repository, node| {
         let link = match repository.revision(node) {
-            Link::Absent => repository.layer(node),
+            GraphLink::Absent => repository.layer(node),
             link => link,
         };
-        if let Link::Names(target) = link
+        if let GraphLink::Names(target) = link
             && graph.manifest(target).is_none()
             && graph.blob(target).presence == Presence::Present
         {
-            doubts.insert(Doubt::Manifest(target));
+            doubts.insert(Recheck::Manifest(target));
         }
     });
     doubts.into_iter().collect()
@@ -29,7 +29,7 @@ pub(super) fn unread_manifests(graph: &Graph, odd: &Oddities) -> Vec<Doubt> {
 pub(super) fn bare_revisions(graph: &Graph, odd: &Oddities) -> BTreeSet<(String, Digest)> {
     let mut bare = BTreeSet::new();
     each(graph, odd, &mut |repository, node| {
-        if repository.revision(node) == Link::Absent && repository.layer(node) != Link::Absent {
+        if repository.revision(node) == GraphLink::Absent && repository.layer(node) != GraphLink::Absent {
             bare.insert((repository.name.to_string(), graph.digest(node)));
         }
     });
@@ -40,7 +40,7 @@ pub(super) fn bare_revisions(graph: &Graph, odd: &Oddities) -> BTreeSet<(String,
 fn each(graph: &Graph, odd: &Oddities, lead: &mut dyn FnMut(&Repository, NodeId)) {
     for repository in &graph.repositories {
         for entry in repository.revisions() {
-            if let Link::Names(node) = entry.link {
+            if let GraphLink::Names(node) = entry.link {
                 lead(repository, node);
             }
         }

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::super::folder::{Folder, FolderError, Kind};
+use super::super::folder::{EntryKind, Folder, FolderError};
 use super::elsewhere::is_harmless;
-use super::shared::{Notes, Shared};
-use crate::graph::{Graph, Link, LinkEntry, LinkFault, NodeId, Part, Seconds};
+use super::shared::{Notes, ScanShared};
+use crate::graph::{FolderState, Graph, GraphLink, LinkEntry, LinkFault, NodeId, Seconds};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
 use crate::serve::{LINK_MAX, read_link};
@@ -60,12 +60,12 @@ pub(super) enum LinkText {
 }
 
 impl LinkText {
-    pub(super) fn into_link(self, itself: Option<NodeId>, graph: &mut Graph) -> Link {
+    pub(super) fn into_link(self, itself: Option<NodeId>, graph: &mut Graph) -> GraphLink {
         match (self, itself) {
-            (Self::Itself, Some(node)) => Link::Names(node),
-            (Self::Digest(digest), _) => Link::Names(graph.intern(&digest)),
-            (Self::Fault(fault), _) => Link::Invalid(fault),
-            (Self::Unread | Self::Itself, _) => Link::Unread,
+            (Self::Itself, Some(node)) => GraphLink::Names(node),
+            (Self::Digest(digest), _) => GraphLink::Names(graph.intern(&digest)),
+            (Self::Fault(fault), _) => GraphLink::Invalid(fault),
+            (Self::Unread | Self::Itself, _) => GraphLink::Unread,
         }
     }
 }
@@ -81,9 +81,9 @@ pub(super) fn read_file<F: Folder>(
 ) -> Result<Option<LinkFile>, String> {
     match folder.read(path, LINK_MAX + 1, buffer) {
         Ok(stat) => match stat.kind {
-            Kind::File => Ok(Some((read_link(buffer), stat.modified))),
-            Kind::Folder => Ok(Some((Err(LinkFault::NoFile), stat.modified))),
-            Kind::Symlink | Kind::Other => {
+            EntryKind::File => Ok(Some((read_link(buffer), stat.modified))),
+            EntryKind::Folder => Ok(Some((Err(LinkFault::NoFile), stat.modified))),
+            EntryKind::Symlink | EntryKind::Other => {
                 Err(format!("{} in the place of a link file", stat.kind.describe()))
             }
         },
@@ -95,12 +95,12 @@ pub(super) fn read_file<F: Folder>(
 
 /// The links of one folder, not interned yet.
 #[derive(Default)]
-pub(super) struct Read {
-    pub(super) part: Part,
+pub(super) struct ScannedLinks {
+    pub(super) part: FolderState,
     pub(super) links: Vec<(Digest, LinkText, Seconds)>,
 }
 
-impl Read {
+impl ScannedLinks {
     pub(super) fn into_entries(self, graph: &mut Graph) -> Vec<LinkEntry> {
         let mut entries = Vec::with_capacity(self.links.len());
         for (digest, says, modified) in self.links {
@@ -116,30 +116,30 @@ pub(super) fn read<F: Folder>(
     name: &str,
     which: Which,
     notes: &mut Notes,
-    shared: &Shared<'_>,
-) -> Read {
-    let mut read = Read { part: Part::Present, links: Vec::new() };
+    shared: &ScanShared<'_>,
+) -> ScannedLinks {
+    let mut read = ScannedLinks { part: FolderState::Present, links: Vec::new() };
     let mut algorithms = Vec::new();
     let mut root = match repository.open(Path::new(which.folder())) {
         Ok(root) => root,
-        Err(FolderError::NotFound) => return Read::default(),
+        Err(FolderError::NotFound) => return ScannedLinks::default(),
         Err(FolderError::NotAFolder) => {
             notes.stray(which.place(name), Some(name), "a file in the place of a folder");
-            return Read::default();
+            return ScannedLinks::default();
         }
         Err(error) => {
             notes.unread(which.place(name), Some(name), &error);
-            return Read { part: Part::Unread, ..Read::default() };
+            return ScannedLinks { part: FolderState::Unread, ..ScannedLinks::default() };
         }
     };
     let listed = root.list(&mut |entry, kind| {
         let shown = escape_os(entry);
         let path = || format!("{}/{shown}", which.place(name));
         match (Algorithm::from_name(&shown), kind) {
-            (Some(algorithm), Kind::Folder) => algorithms.push(algorithm),
-            (Some(_), Kind::Symlink) => {
+            (Some(algorithm), EntryKind::Folder) => algorithms.push(algorithm),
+            (Some(_), EntryKind::Symlink) => {
                 notes.unread(path(), Some(name), kind.describe());
-                read.part = Part::Unread;
+                read.part = FolderState::Unread;
             }
             _ if is_harmless(&shown, kind) => {}
             _ => notes.stray(path(), Some(name), format!("{} among digest algorithms", kind.describe())),
@@ -147,7 +147,7 @@ pub(super) fn read<F: Folder>(
     });
     if let Err(error) = listed {
         notes.unread(which.place(name), Some(name), &error);
-        read.part = Part::Unread;
+        read.part = FolderState::Unread;
     }
     for algorithm in algorithms {
         let path = format!("{}/{}", which.place(name), algorithm.name());
@@ -155,7 +155,7 @@ pub(super) fn read<F: Folder>(
             Ok(folder) => one_algorithm(folder, name, (which, algorithm), &mut read, notes, shared),
             Err(error) => {
                 notes.unread(path, Some(name), &error);
-                read.part = Part::Unread;
+                read.part = FolderState::Unread;
             }
         }
     }
@@ -166,18 +166,18 @@ fn one_algorithm<F: Folder>(
     mut folder: F,
     name: &str,
     (which, algorithm): (Which, Algorithm),
-    read: &mut Read,
+    read: &mut ScannedLinks,
     notes: &mut Notes,
-    shared: &Shared<'_>,
+    shared: &ScanShared<'_>,
 ) {
     let mut digests = Vec::new();
     let listed = folder.list(&mut |entry, kind| match (digest(algorithm, entry), kind) {
-        (Some(digest), Kind::Folder) => digests.push(digest),
-        (Some(digest), Kind::Symlink) => {
+        (Some(digest), EntryKind::Folder) => digests.push(digest),
+        (Some(digest), EntryKind::Symlink) => {
             notes.unread(which.link(name, digest), Some(name), kind.describe());
             read.links.push((digest, LinkText::Unread, 0));
         }
-        (Some(digest), Kind::File | Kind::Other) => {
+        (Some(digest), EntryKind::File | EntryKind::Other) => {
             read.links.push((digest, LinkText::Fault(LinkFault::NoFile), 0));
         }
         (None, kind) => {
@@ -195,7 +195,7 @@ fn one_algorithm<F: Folder>(
     if let Err(error) = listed {
         let path = format!("{}/{}", which.place(name), algorithm.name());
         notes.unread(path, Some(name), &error);
-        read.part = Part::Unread;
+        read.part = FolderState::Unread;
     }
     let batches: Vec<_> = digests
         .par_chunks(BATCH)

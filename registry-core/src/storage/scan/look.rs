@@ -1,6 +1,6 @@
 //! One look at a blob's `data`: what it showed, and what that says of the blob.
 
-use super::super::folder::{self, FolderError, Kind, Stat};
+use super::super::folder::{self, EntryKind, FolderError, Stat};
 use super::shared::Notes;
 use crate::graph::{Blob, Content, Presence};
 use crate::oci::Digest;
@@ -8,13 +8,13 @@ use crate::path::Place;
 
 /// What it showed.
 #[derive(Clone, Copy)]
-pub(super) enum Look {
+pub(super) enum LookResult {
     Present(Stat),
     Absent,
     Unread,
 }
 
-impl Look {
+impl LookResult {
     pub(super) fn file(self, blob: &mut Blob) {
         match self {
             Self::Present(stat) => {
@@ -33,8 +33,8 @@ impl Look {
     /// Judges the answer of a look at `data`.
     pub(super) fn judge(answer: folder::Result<Stat>, digest: Digest, notes: &mut Notes) -> Self {
         match answer {
-            Ok(stat) if stat.kind == Kind::File => Self::Present(stat),
-            Ok(stat) if stat.kind == Kind::Folder => {
+            Ok(stat) if stat.kind == EntryKind::File => Self::Present(stat),
+            Ok(stat) if stat.kind == EntryKind::Folder => {
                 notes.stray(Place::BlobData(digest), None, "a folder in the place of a file");
                 Self::Absent
             }

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::super::folder::{Folder, Kind, Stat};
-use super::look::Look;
-use super::shared::{Notes, Shared};
+use super::super::folder::{EntryKind, Folder, Stat};
+use super::look::LookResult;
+use super::shared::{Notes, ScanShared};
 use crate::graph::{Content, Graph, NodeId, Presence, Repository};
-use crate::oci::manifest::{MAX_BYTES, Role};
+use crate::oci::manifest::{MAX_BYTES, ReferenceRole};
 use crate::oci::{Digest, Manifest};
 use crate::path::Place;
 
@@ -17,19 +17,19 @@ use crate::path::Place;
 const BATCH: usize = 64;
 
 /// What was read of one manifest.
-pub(super) struct Found {
+pub(super) struct ScannedManifest {
     node: NodeId,
-    look: Look,
+    look: LookResult,
     /// What the bytes hash to; `None` when they were not hashed.
     digest: Option<Digest>,
     manifest: Option<Manifest>,
 }
 
-impl Found {
+impl ScannedManifest {
     /// Puts it into the graph.
     pub(super) fn file(self, graph: &mut Graph) {
         let blob = graph.blob_mut(self.node);
-        if matches!(self.look, Look::Unread) {
+        if matches!(self.look, LookResult::Unread) {
             blob.content = Content::Unread;
         }
         self.look.file(blob);
@@ -56,7 +56,7 @@ pub(super) fn named(graph: &Graph) -> HashSet<NodeId> {
 }
 
 /// Reads everything that is called a manifest and was not read with the blobs, down to the leaves of every index.
-pub(super) fn read<F: Folder>(v2: &F, asked: &mut HashSet<NodeId>, shared: &Shared<'_>) {
+pub(super) fn read<F: Folder>(v2: &F, asked: &mut HashSet<NodeId>, shared: &ScanShared<'_>) {
     let mut frontier: Vec<NodeId> = {
         let graph = shared.graph();
         let read = asked.iter().copied().filter(|node| graph.manifest(*node).is_some());
@@ -77,7 +77,8 @@ pub(super) fn read<F: Folder>(v2: &F, asked: &mut HashSet<NodeId>, shared: &Shar
 /// The children that the registry is asked for when an index is pulled.
 pub(super) fn children(graph: &Graph, node: NodeId) -> Vec<NodeId> {
     let Some(manifest) = graph.manifest(node) else { return Vec::new() };
-    let children = graph.edges(manifest).iter().filter(|edge| edge.role == Role::Child && !edge.has_urls);
+    let children =
+        graph.edges(manifest).iter().filter(|edge| edge.role == ReferenceRole::Child && !edge.has_urls);
     children.filter_map(|edge| edge.target).collect()
 }
 
@@ -95,7 +96,7 @@ fn read_these<F: Folder>(
     v2: &F,
     nodes: &[NodeId],
     asked: &mut HashSet<NodeId>,
-    shared: &Shared<'_>,
+    shared: &ScanShared<'_>,
 ) -> Vec<NodeId> {
     let wanted: Vec<(NodeId, Digest)> = {
         let graph = shared.graph();
@@ -119,28 +120,32 @@ fn read_these<F: Folder>(
 }
 
 /// Reads some manifests.
-pub(super) fn batch<F: Folder>(v2: &F, wanted: &[(NodeId, Digest)], notes: &mut Notes) -> Vec<Found> {
+pub(super) fn batch<F: Folder>(
+    v2: &F,
+    wanted: &[(NodeId, Digest)],
+    notes: &mut Notes,
+) -> Vec<ScannedManifest> {
     let mut buffer = Vec::new();
     wanted
         .iter()
         .map(|(node, digest)| {
             let path = Place::BlobData(*digest).to_string();
-            one(v2, Path::new(&path), (*node, *digest), &mut buffer, notes)
+            read_manifest(v2, Path::new(&path), (*node, *digest), &mut buffer, notes)
         })
         .collect()
 }
 
 /// Reads the manifest filed at a path.
-pub(super) fn one<F: Folder>(
+pub(super) fn read_manifest<F: Folder>(
     folder: &F,
     path: &Path,
     (node, digest): (NodeId, Digest),
     buffer: &mut Vec<u8>,
     notes: &mut Notes,
-) -> Found {
+) -> ScannedManifest {
     let limit = usize::try_from(MAX_BYTES).unwrap_or(usize::MAX) + 1;
     let answer = folder.read(path, limit, buffer);
-    let is_file = |stat: &Stat| stat.kind == Kind::File;
+    let is_file = |stat: &Stat| stat.kind == EntryKind::File;
     let (hashed, manifest) = match &answer {
         // More than a registry serves: not kept, and hashed only if somebody doubts it.
         Ok(stat) if is_file(stat) && stat.size > MAX_BYTES => {
@@ -152,5 +157,5 @@ pub(super) fn one<F: Folder>(
         }
         _ => (None, None),
     };
-    Found { node, look: Look::judge(answer, digest, notes), digest: hashed, manifest }
+    ScannedManifest { node, look: LookResult::judge(answer, digest, notes), digest: hashed, manifest }
 }

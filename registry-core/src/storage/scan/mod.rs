@@ -11,8 +11,8 @@ mod look;
 mod manifests;
 mod oddities;
 mod options;
+mod recheck;
 mod repositories;
-mod settle;
 mod shared;
 mod strict;
 mod tags;
@@ -21,18 +21,18 @@ mod uploads;
 use std::sync::{Mutex, PoisonError};
 
 use super::folder::Folder;
-use super::progress::{Phase, Progress};
+use super::progress::{Phase, ScanProgress};
 use crate::graph::Graph;
 
 use elsewhere::is_harmless;
 pub(super) use oddities::oddities;
 pub use options::ScanOptions;
-pub(super) use settle::settle;
-use shared::{Notes, Shared};
+pub(super) use recheck::recheck;
+use shared::{Notes, ScanShared};
 
 /// Reads a whole tree.
-pub(super) fn scan<F: Folder>(v2: &F, options: &ScanOptions<'_>, progress: &Progress) -> Graph {
-    let shared = Shared { graph: Mutex::default(), options: *options, progress };
+pub(super) fn scan<F: Folder>(v2: &F, options: &ScanOptions<'_>, progress: &ScanProgress) -> Graph {
+    let shared = ScanShared { graph: Mutex::default(), options: *options, progress };
     progress.enter(Phase::Repositories);
     root(v2, &shared);
     repositories::read(v2, &shared);
@@ -61,7 +61,7 @@ pub(super) fn scan<F: Folder>(v2: &F, options: &ScanOptions<'_>, progress: &Prog
 }
 
 /// Looks at what lies beside `blobs` and `repositories`.
-fn root<F: Folder>(v2: &F, shared: &Shared<'_>) {
+fn root<F: Folder>(v2: &F, shared: &ScanShared<'_>) {
     let mut notes = Notes::default();
     let listed = v2.open(std::path::Path::new(".")).and_then(|mut folder| {
         folder.list(&mut |name, kind| {

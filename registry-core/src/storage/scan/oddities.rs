@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use super::super::folder::{Folder, FolderError, Kind};
-use super::super::progress::Progress;
+use super::super::folder::{EntryKind, Folder, FolderError};
+use super::super::progress::ScanProgress;
 use super::links::{digest, read_file};
-use super::{leads, settle};
+use super::{leads, recheck};
 use crate::graph::{Graph, LinkFault, OddLink, OddTag, Oddities};
 use crate::oci::manifest::Kind as ManifestKind;
 use crate::oci::{Algorithm, Digest};
@@ -26,11 +26,11 @@ enum Where<'a> {
     Links { repository: &'a str, in_layers: bool },
 }
 
-pub(in super::super) fn oddities<F: Folder>(v2: &F, graph: &mut Graph, progress: &Progress) -> Oddities {
+pub(in super::super) fn oddities<F: Folder>(v2: &F, graph: &mut Graph, progress: &ScanProgress) -> Oddities {
     let mut found = strays(v2, graph);
     let unread = leads::unread_manifests(graph, &found);
     if !unread.is_empty() {
-        settle(v2, graph, &unread, false, progress);
+        recheck(v2, graph, &unread, false, progress);
     }
     signatures(v2, graph, &mut found);
     found.bare = leads::bare_revisions(graph, &found)
@@ -129,13 +129,13 @@ impl<F: Folder> Looking<'_, F> {
             }
         };
         match (kind, place.and_then(|place| place.repository())) {
-            (Kind::Symlink, _) => self.unread(path, kind.describe()),
-            (Kind::Folder, _) if folder == "repositories" => self.found.nameless.push(path.to_owned()),
-            (Kind::Folder, _) => {}
-            (Kind::File | Kind::Other, Some(repository)) if is_history => {
+            (EntryKind::Symlink, _) => self.unread(path, kind.describe()),
+            (EntryKind::Folder, _) if folder == "repositories" => self.found.nameless.push(path.to_owned()),
+            (EntryKind::Folder, _) => {}
+            (EntryKind::File | EntryKind::Other, Some(repository)) if is_history => {
                 self.found.histories.push((repository.to_owned(), path.to_owned()));
             }
-            (Kind::File | Kind::Other, _) => self.found.files.push(path.to_owned()),
+            (EntryKind::File | EntryKind::Other, _) => self.found.files.push(path.to_owned()),
         }
         true
     }
@@ -153,7 +153,7 @@ impl<F: Folder> Looking<'_, F> {
             Err(error) => return self.unread(path, error),
         };
         match kind {
-            Kind::Folder => {
+            EntryKind::Folder => {
                 let mut names = Vec::new();
                 let listed = self
                     .v2
@@ -172,8 +172,8 @@ impl<F: Folder> Looking<'_, F> {
                     }
                 }
             }
-            Kind::File => self.file(path, place),
-            Kind::Symlink | Kind::Other => self.unread(path, kind.describe()),
+            EntryKind::File => self.file(path, place),
+            EntryKind::Symlink | EntryKind::Other => self.unread(path, kind.describe()),
         }
     }
 

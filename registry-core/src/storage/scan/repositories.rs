@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use rayon::Scope;
 
-use super::super::folder::{Folder, FolderError, Kind};
+use super::super::folder::{EntryKind, Folder, FolderError};
 use super::elsewhere::is_harmless;
-use super::shared::{Notes, Shared};
+use super::shared::{Notes, ScanShared};
 use super::{links, tags, uploads};
-use crate::graph::{Graph, Part, Repository, is_shelved};
+use crate::graph::{FolderState, Graph, Repository, is_shelved};
 use crate::oci::RepositoryName;
 use crate::path::Place;
 use crate::text::escape_os;
@@ -20,7 +20,7 @@ use crate::text::escape_os;
 /// Longest name in bytes that is still looked into: far over the 255 that a registry takes.
 const NAME_MAX: usize = 4096;
 
-pub(super) fn read<F: Folder>(v2: &F, shared: &Shared<'_>) {
+pub(super) fn read<F: Folder>(v2: &F, shared: &ScanShared<'_>) {
     match v2.open(Path::new("repositories")) {
         Ok(folder) => {
             shared.graph().has_repositories_folder = true;
@@ -56,10 +56,10 @@ fn visit<'s, F: Folder + 's>(
     mut folder: F,
     name: String,
     clean: bool,
-    shared: &'s Shared<'_>,
+    shared: &'s ScanShared<'_>,
 ) {
     let mut notes = Notes::default();
-    let mut found = Found::default();
+    let mut found = RepositoryListing::default();
     let mut inner = Vec::new();
     let listed = folder.list(&mut |entry, kind| {
         if let Some(child) = found.sort(&name, entry, kind, &mut notes) {
@@ -67,7 +67,7 @@ fn visit<'s, F: Folder + 's>(
         }
     });
     if let Err(error) = listed {
-        notes.unread(here(&name), owner(&name), &error);
+        notes.unread(below_repositories(&name), owner(&name), &error);
         found.is_repository |= !name.is_empty();
         found.is_incomplete = true;
     }
@@ -79,14 +79,14 @@ fn visit<'s, F: Folder + 's>(
             Ok(inner) => visit(scope, inner, path, clean, shared),
             Err(error) => {
                 let mut notes = Notes::default();
-                notes.unread(here(&path), Some(&path), &error);
+                notes.unread(below_repositories(&path), Some(&path), &error);
                 notes.hand_over(&mut shared.graph());
             }
         });
     }
     let last = name.rsplit('/').next().unwrap_or(&name);
     if last.starts_with('_') && !found.is_repository {
-        notes.stray(here(&name), None, "no folder of that name belongs into a repository");
+        notes.stray(below_repositories(&name), None, "no folder of that name belongs into a repository");
     }
     if found.is_repository && shared.options.only.is_none_or(|only| only(&name)) {
         repository(&*folder, &name, clean, &found, &mut notes, shared);
@@ -94,7 +94,7 @@ fn visit<'s, F: Folder + 's>(
     notes.hand_over(&mut shared.graph());
 }
 
-fn here(name: &str) -> String {
+fn below_repositories(name: &str) -> String {
     if name.is_empty() { Place::Repositories.to_string() } else { Place::Repository(name).to_string() }
 }
 
@@ -103,7 +103,7 @@ fn owner(name: &str) -> Option<&str> {
 }
 
 /// A folder that may hold, or lead to, a repository.
-struct Child {
+struct Candidate {
     name: std::ffi::OsString,
     shown: String,
     clean: bool,
@@ -111,18 +111,18 @@ struct Child {
 
 /// What a listing showed of a repository's own folders.
 #[derive(Default)]
-struct Found {
+struct RepositoryListing {
     is_repository: bool,
     is_incomplete: bool,
-    layers: Option<Kind>,
-    manifests: Option<Kind>,
-    uploads: Option<Kind>,
+    layers: Option<EntryKind>,
+    manifests: Option<EntryKind>,
+    uploads: Option<EntryKind>,
 }
 
-impl Found {
-    fn sort(&mut self, name: &str, entry: &OsStr, kind: Kind, notes: &mut Notes) -> Option<Child> {
+impl RepositoryListing {
+    fn sort(&mut self, name: &str, entry: &OsStr, kind: EntryKind, notes: &mut Notes) -> Option<Candidate> {
         let shown = escape_os(entry);
-        let path = || format!("{}/{shown}", here(name));
+        let path = || format!("{}/{shown}", below_repositories(name));
         let part = match &*shown {
             "_layers" => Some(&mut self.layers),
             "_manifests" => Some(&mut self.manifests),
@@ -135,9 +135,9 @@ impl Found {
             *part = Some(kind);
             self.is_repository = true;
             match kind {
-                Kind::Folder => {}
-                Kind::Symlink => notes.unread(path(), Some(name), kind.describe()),
-                Kind::File | Kind::Other => {
+                EntryKind::Folder => {}
+                EntryKind::Symlink => notes.unread(path(), Some(name), kind.describe()),
+                EntryKind::File | EntryKind::Other => {
                     notes.stray(path(), Some(name), format!("{} in the place of a folder", kind.describe()));
                 }
             }
@@ -146,24 +146,24 @@ impl Found {
         if is_harmless(&shown, kind) {
             return None;
         }
-        let may_be_shelved = matches!(kind, Kind::Folder | Kind::Symlink) && !is_nameless;
+        let may_be_shelved = matches!(kind, EntryKind::Folder | EntryKind::Symlink) && !is_nameless;
         if shown.starts_with('_') && !may_be_shelved {
             notes.stray(path(), owner(name), "no folder of that name belongs into a repository");
             return None;
         }
         match kind {
-            Kind::Symlink => notes.unread(path(), None, kind.describe()),
+            EntryKind::Symlink => notes.unread(path(), None, kind.describe()),
             // Whatever else is kept there is nobody's matter: no server and no collector comes by.
-            Kind::File | Kind::Other if is_shelved(name) => {}
-            Kind::File | Kind::Other => {
+            EntryKind::File | EntryKind::Other if is_shelved(name) => {}
+            EntryKind::File | EntryKind::Other => {
                 notes.stray(path(), owner(name), format!("{} among repositories", kind.describe()));
             }
-            Kind::Folder if name.len() + entry.len() >= NAME_MAX => {
+            EntryKind::Folder if name.len() + entry.len() >= NAME_MAX => {
                 notes.unread(path(), None, "nested too deep");
             }
-            Kind::Folder => {
+            EntryKind::Folder => {
                 let clean = entry.to_str().is_some_and(|text| text == shown);
-                return Some(Child { name: entry.into(), shown, clean });
+                return Some(Candidate { name: entry.into(), shown, clean });
             }
         }
         None
@@ -171,13 +171,13 @@ impl Found {
 }
 
 /// Whether a folder that a listing showed as `kind` is to be read.
-fn part(kind: Option<Kind>, incomplete: bool) -> Part {
+fn part(kind: Option<EntryKind>, incomplete: bool) -> FolderState {
     match kind {
-        Some(Kind::Folder) => Part::Present,
-        Some(Kind::Symlink) => Part::Unread,
-        Some(Kind::File | Kind::Other) => Part::Absent,
-        None if incomplete => Part::Unread,
-        None => Part::Absent,
+        Some(EntryKind::Folder) => FolderState::Present,
+        Some(EntryKind::Symlink) => FolderState::Unread,
+        Some(EntryKind::File | EntryKind::Other) => FolderState::Absent,
+        None if incomplete => FolderState::Unread,
+        None => FolderState::Absent,
     }
 }
 
@@ -185,9 +185,9 @@ fn repository<F: Folder>(
     folder: &F,
     name: &str,
     clean: bool,
-    found: &Found,
+    found: &RepositoryListing,
     notes: &mut Notes,
-    shared: &Shared<'_>,
+    shared: &ScanShared<'_>,
 ) {
     let is_legal = clean && RepositoryName::new(name).is_ok();
     let mut repository = Repository::default();
@@ -198,21 +198,21 @@ fn repository<F: Folder>(
     // Tags before revisions before layers: see the module above.
     repository.tags_part = repository.manifests;
     repository.revisions_part = repository.manifests;
-    let mut read = tags::Read::default();
-    let mut revisions = links::Read::default();
-    if repository.manifests == Part::Present {
+    let mut read = tags::ScannedTags::default();
+    let mut revisions = links::ScannedLinks::default();
+    if repository.manifests == FolderState::Present {
         manifests_folder(folder, name, notes);
         read = tags::read(folder, name, notes, shared);
         revisions = links::read(folder, name, links::Which::Revisions, notes, shared);
         repository.tags_part = read.part;
         repository.revisions_part = revisions.part;
     }
-    let mut layers = links::Read::default();
-    if repository.layers_part == Part::Present {
+    let mut layers = links::ScannedLinks::default();
+    if repository.layers_part == FolderState::Present {
         layers = links::read(folder, name, links::Which::Layers, notes, shared);
         repository.layers_part = layers.part;
     }
-    if found.uploads == Some(Kind::Folder) {
+    if found.uploads == Some(EntryKind::Folder) {
         repository.uploads = uploads::read(folder, name, notes);
     }
     let files = read.files() + revisions.links.len() + layers.links.len();
@@ -225,7 +225,7 @@ fn repository<F: Folder>(
     let layers = layers.into_entries(&mut graph);
     repository.set_layers(layers);
     if !is_legal {
-        notes.stray(here(name), None, refused(&repository));
+        notes.stray(below_repositories(name), None, refused(&repository));
     }
     graph.repositories.push(repository);
 }
@@ -256,7 +256,9 @@ fn manifests_folder<F: Folder>(folder: &F, name: &str, notes: &mut Notes) {
         folder.list(&mut |entry, kind| {
             let shown = escape_os(entry);
             let is_part = matches!(&*shown, "revisions" | "tags");
-            if !(is_part && matches!(kind, Kind::Folder | Kind::Symlink) || is_harmless(&shown, kind)) {
+            if !(is_part && matches!(kind, EntryKind::Folder | EntryKind::Symlink)
+                || is_harmless(&shown, kind))
+            {
                 let path = format!("{}/{shown}", Place::Manifests(name));
                 notes.stray(path, Some(name), format!("{} beside revisions and tags", kind.describe()));
             }

@@ -3,18 +3,18 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::super::progress::Progress;
+use super::super::progress::ScanProgress;
 use super::options::ScanOptions;
 use crate::graph::{Graph, Stray, Unread};
 
 /// What the tasks of a scan share: the graph, behind a lock that each takes once per batch.
-pub(super) struct Shared<'a> {
+pub(super) struct ScanShared<'a> {
     pub(super) graph: Mutex<Graph>,
     pub(super) options: ScanOptions<'a>,
-    pub(super) progress: &'a Progress,
+    pub(super) progress: &'a ScanProgress,
 }
 
-impl Shared<'_> {
+impl ScanShared<'_> {
     pub(super) fn graph(&self) -> MutexGuard<'_, Graph> {
         // A poisoned lock means a task panicked; the panic itself is passed on by rayon.
         self.graph.lock().unwrap_or_else(PoisonError::into_inner)

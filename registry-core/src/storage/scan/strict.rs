@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use rayon::Scope;
 
-use super::super::folder::{Folder, FolderError, Kind};
+use super::super::folder::{EntryKind, Folder, FolderError};
 use super::elsewhere::is_harmless;
-use super::shared::{Notes, Shared};
+use super::shared::{Notes, ScanShared};
 use crate::graph::{TempFile, is_shelved};
 use crate::path::Place;
 use crate::text::escape_os;
 
-pub(super) fn read<F: Folder>(v2: &F, shared: &Shared<'_>) {
+pub(super) fn read<F: Folder>(v2: &F, shared: &ScanShared<'_>) {
     for top in ["blobs", "repositories"] {
         if let Ok(folder) = v2.open(Path::new(top)) {
             rayon::scope(|scope| visit(scope, folder, top.into(), shared));
@@ -21,7 +21,7 @@ pub(super) fn read<F: Folder>(v2: &F, shared: &Shared<'_>) {
     }
 }
 
-fn visit<'s, F: Folder + 's>(scope: &Scope<'s>, mut folder: F, path: String, shared: &'s Shared<'_>) {
+fn visit<'s, F: Folder + 's>(scope: &Scope<'s>, mut folder: F, path: String, shared: &'s ScanShared<'_>) {
     let mut notes = Notes::default();
     let (mut inner, mut temps) = (Vec::new(), Vec::new());
     let owner = Place::parse(&path).and_then(|place| place.repository()).map(str::to_owned);
@@ -32,13 +32,13 @@ fn visit<'s, F: Folder + 's>(scope: &Scope<'s>, mut folder: F, path: String, sha
         match (kind, Place::parse(&here)) {
             // Below `tags/` an untagged collector stops at them: noted where tags were read.
             _ if is_harmless(&shown, kind) && !matches!(Place::parse(&path), Some(Place::Tags(_))) => {}
-            (Kind::File, _) if is_temporary(&shown) => temps.push((entry.to_owned(), here)),
-            (Kind::Symlink, _) => notes.unread(here, owner, kind.describe()),
+            (EntryKind::File, _) if is_temporary(&shown) => temps.push((entry.to_owned(), here)),
+            (EntryKind::Symlink, _) => notes.unread(here, owner, kind.describe()),
             // Noted as a whole where the repositories were looked for.
             (_, Some(Place::Repository(name))) if is_shelved(name) && !leads_to_repository(name, shared) => {}
-            (Kind::Folder, Some(place)) if !place.is_file() => inner.push((entry.to_owned(), here)),
-            (Kind::File, Some(place)) if place.is_file() => {}
-            (Kind::File, Some(Place::UploadHashStates(..) | Place::Signature(..))) => {}
+            (EntryKind::Folder, Some(place)) if !place.is_file() => inner.push((entry.to_owned(), here)),
+            (EntryKind::File, Some(place)) if place.is_file() => {}
+            (EntryKind::File, Some(Place::UploadHashStates(..) | Place::Signature(..))) => {}
             _ => notes.stray(here, owner, format!("{} that has no place here", kind.describe())),
         }
     });
@@ -85,7 +85,7 @@ fn visit<'s, F: Folder + 's>(scope: &Scope<'s>, mut folder: F, path: String, sha
 }
 
 /// Whether a folder below `repositories/` is a repository, or one lies in it.
-fn leads_to_repository(name: &str, shared: &Shared<'_>) -> bool {
+fn leads_to_repository(name: &str, shared: &ScanShared<'_>) -> bool {
     let below = format!("{name}/");
     shared.graph().repositories.iter().any(|one| *one.name == *name || one.name.starts_with(&below))
 }

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::super::folder::{Folder, FolderError, Kind};
+use super::super::folder::{EntryKind, Folder, FolderError};
 use super::links::{LinkText, digest, read_file};
-use super::shared::{Notes, Shared};
-use crate::graph::{Graph, Link, Part, TagEntry};
+use super::shared::{Notes, ScanShared};
+use crate::graph::{FolderState, Graph, GraphLink, TagEntry};
 use crate::oci::{Algorithm, Digest, Tag};
 use crate::path::Place;
 use crate::serve::{LINK_MAX, read_link};
@@ -27,12 +27,12 @@ struct RawTag {
 
 /// The tags of one repository.
 #[derive(Default)]
-pub(super) struct Read {
-    pub(super) part: Part,
+pub(super) struct ScannedTags {
+    pub(super) part: FolderState,
     tags: Vec<RawTag>,
 }
 
-impl Read {
+impl ScannedTags {
     /// Number of link files read.
     pub(super) fn files(&self) -> usize {
         self.tags.iter().map(|tag| 1 + tag.history.len()).sum()
@@ -44,7 +44,7 @@ impl Read {
             .tags
             .into_iter()
             .map(|tag| TagEntry {
-                current: tag.current.map_or(Link::Absent, |says| says.into_link(None, graph)),
+                current: tag.current.map_or(GraphLink::Absent, |says| says.into_link(None, graph)),
                 history: tag.history.iter().map(|digest| graph.intern(digest)).collect(),
                 is_file: tag.is_file,
                 is_gone: false,
@@ -56,18 +56,23 @@ impl Read {
     }
 }
 
-pub(super) fn read<F: Folder>(repository: &F, name: &str, notes: &mut Notes, shared: &Shared<'_>) -> Read {
-    let mut read = Read { part: Part::Present, tags: Vec::new() };
+pub(super) fn read<F: Folder>(
+    repository: &F,
+    name: &str,
+    notes: &mut Notes,
+    shared: &ScanShared<'_>,
+) -> ScannedTags {
+    let mut read = ScannedTags { part: FolderState::Present, tags: Vec::new() };
     let mut folder = match repository.open(Path::new("_manifests/tags")) {
         Ok(folder) => folder,
-        Err(FolderError::NotFound) => return Read::default(),
+        Err(FolderError::NotFound) => return ScannedTags::default(),
         Err(FolderError::NotAFolder) => {
             notes.stray(Place::Tags(name), Some(name), "a file in the place of a folder");
-            return Read::default();
+            return ScannedTags::default();
         }
         Err(error) => {
             notes.unread(Place::Tags(name), Some(name), &error);
-            return Read { part: Part::Unread, ..Read::default() };
+            return ScannedTags { part: FolderState::Unread, ..ScannedTags::default() };
         }
     };
     let mut names: Vec<OsString> = Vec::new();
@@ -82,9 +87,9 @@ pub(super) fn read<F: Folder>(repository: &F, name: &str, notes: &mut Notes, sha
         let raw =
             |current, is_file| RawTag { name: tag.as_str().into(), current, is_file, history: Vec::new() };
         match kind {
-            Kind::Folder => names.push(entry.into()),
-            Kind::File | Kind::Other => read.tags.push(raw(None, true)),
-            Kind::Symlink => {
+            EntryKind::Folder => names.push(entry.into()),
+            EntryKind::File | EntryKind::Other => read.tags.push(raw(None, true)),
+            EntryKind::Symlink => {
                 notes.unread(Place::TagFolder(name, tag.as_str()), Some(name), kind.describe());
                 read.tags.push(raw(Some(LinkText::Unread), false));
             }
@@ -92,7 +97,7 @@ pub(super) fn read<F: Folder>(repository: &F, name: &str, notes: &mut Notes, sha
     });
     if let Err(error) = listed {
         notes.unread(Place::Tags(name), Some(name), &error);
-        read.part = Part::Unread;
+        read.part = FolderState::Unread;
     }
     let batches: Vec<_> = names
         .par_chunks(BATCH)
@@ -101,7 +106,9 @@ pub(super) fn read<F: Folder>(repository: &F, name: &str, notes: &mut Notes, sha
             let mut buffer = Vec::with_capacity(LINK_MAX + 1);
             let tags: Vec<_> = names
                 .iter()
-                .filter_map(|tag| one(&folder, name, tag, shared.options.strict, &mut buffer, &mut notes))
+                .filter_map(|tag| {
+                    read_tag(&folder, name, tag, shared.options.strict, &mut buffer, &mut notes)
+                })
                 .collect();
             shared.progress.add_files(0);
             (tags, notes)
@@ -121,12 +128,13 @@ fn was_never_moved<F: Folder>(history: &F, current: Option<&LinkText>) -> Option
     let digest = **digest;
     let is_one = history.stat(Path::new(".")).is_ok_and(|stat| stat.subfolders == Some(1));
     let link = || history.stat_inside(&Path::new(&digest.hex()).join("link"));
-    let is_this =
-        is_one && digest.algorithm() == Algorithm::Sha256 && link().is_ok_and(|stat| stat.kind == Kind::File);
+    let is_this = is_one
+        && digest.algorithm() == Algorithm::Sha256
+        && link().is_ok_and(|stat| stat.kind == EntryKind::File);
     is_this.then_some(digest)
 }
 
-fn one<F: Folder>(
+fn read_tag<F: Folder>(
     tags: &F,
     name: &str,
     tag: &OsStr,
@@ -146,7 +154,7 @@ fn one<F: Folder>(
         }
         let mut found = Vec::new();
         folder.list(&mut |entry, kind| {
-            if kind == Kind::Folder
+            if kind == EntryKind::Folder
                 && let Some(digest) = digest(Algorithm::Sha256, entry)
             {
                 found.push((entry.to_owned(), digest));
@@ -166,7 +174,7 @@ fn one<F: Folder>(
         Err(FolderError::NotAFolder) => {
             let index = tags.stat(&Path::new(tag).join("index"));
             let place = match index.map(|stat| stat.kind) {
-                Ok(Kind::File | Kind::Other) => Place::TagIndex(name, text),
+                Ok(EntryKind::File | EntryKind::Other) => Place::TagIndex(name, text),
                 _ => Place::TagIndexAlgorithm(name, text, Algorithm::Sha256),
             };
             notes.stray(place, Some(name), "a file in the place of a folder");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::folder::{self, Folder, FolderError, Kind, Stat};
+use super::super::folder::{self, EntryKind, Folder, FolderError, Stat};
 use super::elsewhere::is_harmless;
 use super::shared::Notes;
 use crate::graph::{Seconds, Upload};
@@ -15,10 +15,12 @@ pub(super) fn read<F: Folder>(repository: &F, name: &str, notes: &mut Notes) -> 
         folder.list(&mut |entry, kind| {
             let shown = escape_os(entry);
             match kind {
-                Kind::Folder | Kind::File | Kind::Other if is_harmless(&shown, kind) => {}
-                Kind::Folder => ids.push((entry.to_owned(), shown)),
-                Kind::Symlink => notes.unread(Place::UploadFolder(name, &shown), Some(name), kind.describe()),
-                Kind::File | Kind::Other => {
+                EntryKind::Folder | EntryKind::File | EntryKind::Other if is_harmless(&shown, kind) => {}
+                EntryKind::Folder => ids.push((entry.to_owned(), shown)),
+                EntryKind::Symlink => {
+                    notes.unread(Place::UploadFolder(name, &shown), Some(name), kind.describe())
+                }
+                EntryKind::File | EntryKind::Other => {
                     notes.stray(
                         Place::UploadFolder(name, &shown),
                         Some(name),
@@ -50,7 +52,7 @@ pub(super) fn read<F: Folder>(repository: &F, name: &str, notes: &mut Notes) -> 
                 None
             }
         };
-        let data = seen(folder.stat(&path("data"))).filter(|stat| stat.kind == Kind::File);
+        let data = seen(folder.stat(&path("data"))).filter(|stat| stat.kind == EntryKind::File);
         let started = seen(folder.read(&path("startedat"), 64, &mut buffer));
         let own = seen(folder.stat(Path::new(&entry)));
         // What could not be read is never called stale: its time is the future.

@@ -1,10 +1,10 @@
 //! Who else is at the server while a run deletes: pushes, another run, the collector, a restart. What a client can lose by
 //! it, and what it cannot.
 
-use registry_core::forgejo::{Account, Forgejo};
+use registry_core::forgejo::{Forgejo, ForgejoAccount};
 use registry_core::registry::{Http, Settings};
 use registry_core::retention::{
-    self as core, Applied, Collecting, Entry, Fate, Journal, Outcome, Plan, Policy,
+    self as core, Applied, Collecting, DeletionEntry, DeletionJournal, Plan, Policy, RowOutcome, Unneeded,
 };
 use registry_fixtures::forgejo::{Ask, Fault, OWNER, Profile, Server, WRITE, World};
 
@@ -35,10 +35,10 @@ pub fn world(profile: Profile) -> World {
 
 /// What is written down, to be undone.
 #[derive(Default)]
-pub struct Kept(pub Vec<Entry>);
+pub struct Kept(pub Vec<DeletionEntry>);
 
-impl Journal for Kept {
-    fn write(&mut self, entry: &Entry) -> std::io::Result<()> {
+impl DeletionJournal for Kept {
+    fn write(&mut self, entry: &DeletionEntry) -> std::io::Result<()> {
         self.0.push(entry.clone());
         Ok(())
     }
@@ -52,7 +52,7 @@ pub async fn open(server: &Server) -> Forgejo {
     let backoff = std::time::Duration::from_millis(2);
     let settings = Settings { retries: 4, backoff, proxies: false, ..Settings::default() };
     let http = Http::new(settings).expect("a transport");
-    let account = Account { owner: OWNER.into(), user: None, token: Some(WRITE.to_owned().into()) };
+    let account = ForgejoAccount { owner: OWNER.into(), user: None, token: Some(WRITE.to_owned().into()) };
     Forgejo::connect(&http, &server.url, &account).await.expect("a server")
 }
 
@@ -91,7 +91,7 @@ pub fn play(
 pub fn nothing(_: &mut Policy) {}
 
 pub fn prune(policy: &mut Policy) {
-    policy.untagged = Fate::Prune;
+    policy.untagged = Unneeded::Prune;
 }
 
 /// Whether a request is the deletion of a version.
@@ -104,7 +104,7 @@ pub fn reads(ask: &Ask, version: &str) -> bool {
     ask.method == "GET" && ask.path.starts_with("/api/") && ask.path.ends_with(&format!("/{version}"))
 }
 
-pub fn outcome(applied: &Applied, version: &str) -> Option<Outcome> {
+pub fn outcome(applied: &Applied, version: &str) -> Option<RowOutcome> {
     applied.rows.iter().find(|row| row.version == version).map(|row| row.outcome)
 }
 

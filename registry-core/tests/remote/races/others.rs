@@ -1,6 +1,6 @@
 //! Deletions by others beside a run: another run, the collector, an administrator; restarts, pages and seconds.
 
-use registry_core::retention::{self as core, Outcome, Policy};
+use registry_core::retention::{self as core, Policy, RowOutcome};
 use registry_fixtures::forgejo::{Fault, Profile, Server, World};
 
 use super::{BOTH, DAY, deletes, nothing, open, play, whole, world};
@@ -19,8 +19,8 @@ fn race_6_a_run_beside_this_one_that_deletes_first_is_no_failure() {
             });
             // A row that goes between the server's own look and its deletion is answered as deleted.
             let already_gone = if is_late { 0 } else { 3 };
-            assert_eq!(applied.count(Outcome::AlreadyGone), already_gone);
-            let deleted = applied.count(Outcome::Deleted) + already_gone;
+            assert_eq!(applied.count(RowOutcome::AlreadyGone), already_gone);
+            let deleted = applied.count(RowOutcome::Deleted) + already_gone;
             assert_eq!(deleted as u64, plan.summary.versions_deleted);
             assert_eq!(applied.stopped, None);
             assert_eq!(whole(&server), ["b3", "b4", "t3", "t4"]);
@@ -49,7 +49,7 @@ fn race_7_the_collector_may_run_before_any_request() {
             });
             assert_eq!(applied.stopped, None, "{k}");
             assert_eq!(
-                applied.count(Outcome::Deleted) as u64,
+                applied.count(RowOutcome::Deleted) as u64,
                 plan.summary.versions_deleted,
                 "{k}: {applied:?}"
             );
@@ -78,7 +78,7 @@ fn race_7_a_restart_loses_requests_and_collects() {
             });
             assert_eq!(applied.stopped, None, "{k}");
             assert_eq!(
-                applied.count(Outcome::Deleted) as u64,
+                applied.count(RowOutcome::Deleted) as u64,
                 plan.summary.versions_deleted,
                 "{k}: {applied:?}"
             );
@@ -129,7 +129,7 @@ fn race_10_a_collection_without_grace_takes_an_undo_window_and_nothing_kept() {
     for profile in BOTH {
         let window = |policy: &mut Policy| policy.undo_window = true;
         let (server, plan, applied, journal) = play(world(profile), window, |_, _| None);
-        assert_eq!(applied.count(Outcome::Deleted) as u64, plan.summary.versions_deleted);
+        assert_eq!(applied.count(RowOutcome::Deleted) as u64, plan.summary.versions_deleted);
         {
             // The button of an administrator takes what is younger than a day, too.
             let mut world = server.world();
@@ -138,12 +138,12 @@ fn race_10_a_collection_without_grace_takes_an_undo_window_and_nothing_kept() {
         }
         assert_eq!(whole(&server), ["b3", "b4", "t3", "t4"]);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let told = core::Told { entries: journal.0, is_torn: false };
+        let told = core::DeletionHistory { entries: journal.0, is_torn: false };
         let undone = runtime.block_on(async { core::undo(&open(&server).await.arm(), &told).await });
         assert!(!undone.is_empty());
         for row in &undone {
             assert!(
-                matches!(&row.state, core::UndoState::Lost(why) if why.contains("BLOB_UNKNOWN")),
+                matches!(&row.state, core::RowUndoState::Lost(why) if why.contains("BLOB_UNKNOWN")),
                 "{row:?}"
             );
         }

@@ -1,6 +1,6 @@
 //! Pushes beside a run: of children, layers, tags and indexes.
 
-use registry_core::retention::{Outcome, Stopped};
+use registry_core::retention::{RowOutcome, Stopped};
 
 use super::{
     BOTH, DAY, INDEX, ask, deletes, index_of, nothing, outcome, play, prune, push, reads, whole, world,
@@ -14,7 +14,7 @@ fn race_1_the_children_of_a_push_in_progress_stay() {
         before.age(2 * DAY);
         let young = before.push_image("app", None, "pushed a moment ago");
         let (server, plan, applied, _) = play(before, prune, |_, _| None);
-        let goes = |digest: &str| outcome(&applied, digest) == Some(Outcome::Deleted);
+        let goes = |digest: &str| outcome(&applied, digest) == Some(RowOutcome::Deleted);
         assert!(goes(&old) && !goes(&young), "{profile:?}: {plan:?}");
         let status = push(
             &mut server.world(),
@@ -45,8 +45,8 @@ fn race_1_an_index_that_took_up_an_old_child_since_the_plan_stops_its_package() 
             }
             None
         });
-        assert_eq!(outcome(&applied, "b1"), Some(Outcome::Stopped));
-        assert_eq!(outcome(&applied, "t1"), Some(Outcome::Deleted));
+        assert_eq!(outcome(&applied, "b1"), Some(RowOutcome::Stopped));
+        assert_eq!(outcome(&applied, "t1"), Some(RowOutcome::Deleted));
         assert_eq!(whole(&server), ["b1", "b2", "b3", "b4", "b5", "t3", "t4"]);
     }
 }
@@ -69,7 +69,7 @@ fn race_2_a_push_that_skipped_a_layer_fails_and_is_repeated() {
             }
             None
         });
-        assert_eq!(outcome(&applied, "t1"), Some(Outcome::Deleted));
+        assert_eq!(outcome(&applied, "t1"), Some(RowOutcome::Deleted));
         let kind = "application/vnd.oci.image.manifest.v1+json";
         assert_eq!(push(&mut server.world(), "PUT", "/v2/viktor/tool/manifests/t9", kind, &manifest), 404);
         server.world().push_image("tool", Some("t9"), "tool 1");
@@ -87,8 +87,8 @@ fn race_3_a_tag_pushed_again_before_it_is_read_again_is_spared() {
             }
             None
         });
-        assert_eq!(outcome(&applied, "t1"), Some(Outcome::Spared));
-        assert_eq!(outcome(&applied, "t2"), Some(Outcome::Deleted));
+        assert_eq!(outcome(&applied, "t1"), Some(RowOutcome::Spared));
+        assert_eq!(outcome(&applied, "t2"), Some(RowOutcome::Deleted));
         assert_eq!(applied.stopped, None);
         assert_eq!(whole(&server), ["b3", "b4", "t1", "t3", "t4"]);
     }
@@ -106,7 +106,7 @@ fn race_3_a_tag_pushed_again_between_look_up_and_deletion_stays() {
             None
         });
         // The server says 204 of the row that it looked up.
-        assert_eq!(outcome(&applied, "t1"), Some(Outcome::Deleted));
+        assert_eq!(outcome(&applied, "t1"), Some(RowOutcome::Deleted));
         assert_eq!(applied.stopped, None);
         assert_eq!(whole(&server), ["b3", "b4", "t1", "t3", "t4"]);
     }
@@ -125,7 +125,7 @@ fn race_4_an_index_created_since_the_plan_keeps_what_it_names() {
         });
         assert_eq!(
             (outcome(&applied, "t1"), outcome(&applied, "t2")),
-            (Some(Outcome::Stopped), Some(Outcome::Stopped))
+            (Some(RowOutcome::Stopped), Some(RowOutcome::Stopped))
         );
         assert_eq!(whole(&server), ["b3", "b4", "combined", "t1", "t2", "t3", "t4"]);
     }
@@ -143,7 +143,7 @@ fn race_4_an_index_created_between_list_and_deletion_was_broken_unseen() {
             None
         });
         // Nothing can be done about the moment between the last look and the deletion; but it is told.
-        assert_eq!(outcome(&applied, "t1"), Some(Outcome::Deleted));
+        assert_eq!(outcome(&applied, "t1"), Some(RowOutcome::Deleted));
         let Some(Stopped::Worse(why)) = &applied.stopped else { panic!("{applied:?}") };
         let why = why.to_string();
         assert!(why.starts_with("tool:combined was pushed during this run and needs sha256:"), "{why}");
@@ -162,7 +162,7 @@ fn race_5_another_tag_of_the_same_digest_stays() {
             }
             None
         });
-        assert_eq!(outcome(&applied, "t1"), Some(Outcome::Deleted));
+        assert_eq!(outcome(&applied, "t1"), Some(RowOutcome::Deleted));
         assert_eq!(whole(&server), ["b3", "b4", "stable", "stable", "t3", "t4"]);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use registry_core::registry::{Client, Credentials, Http, Settings};
-use registry_core::retention::{Outcome, RankBy, RegistrySource, Stopped};
+use registry_core::retention::{RankBy, RegistrySource, RowOutcome, Stopped};
 use registry_fixtures::registry::{Account, Auth, Fault, Grant, Profile, Server, World};
 
 use super::{
@@ -18,7 +18,7 @@ fn tags_go_by_name_from_3_and_by_digest_from_2_8() {
         server.clear_log();
         let done = block(applied(source(&server), &plan, &mut Lines::default()));
         assert_eq!(done.stopped, None);
-        assert_eq!(done.count(Outcome::Deleted), plan.summary.versions_deleted as usize, "{done:?}");
+        assert_eq!(done.count(RowOutcome::Deleted), plan.summary.versions_deleted as usize, "{done:?}");
         assert_eq!(server.world().tags_of("app"), ["1.4.0", "1.4.0-amd64"], "{profile:?}");
         assert_whole(&server);
         let asked = deletions(&server);
@@ -50,7 +50,7 @@ fn a_tag_pushed_before_a_deletion_by_digest_stops_it() {
         let done = block(applied(source(&server), &plan, &mut Lines::default()));
         assert_eq!(server.world().tagged("app", "stable"), Some(&*old), "{profile:?} {done:?}");
         assert_whole(&server);
-        let failed: Vec<_> = done.rows.iter().filter(|row| row.outcome == Outcome::Failed).collect();
+        let failed: Vec<_> = done.rows.iter().filter(|row| row.outcome == RowOutcome::Failed).collect();
         match profile {
             // By name only that name goes.
             Profile::V3 => assert!(failed.is_empty(), "{failed:?}"),
@@ -117,8 +117,8 @@ fn a_tag_pushed_again_after_its_digest_went_was_deleted_once_more() {
         let done = block(applied(source(&server), &plan, &mut Lines::default()));
         assert_eq!(server.world().tags_of("app"), ["2.0.0", "v1.0.0"], "{profile:?} {done:?}");
         // One that names something else moved; of one that names the same again only the registry's memory tells.
-        let second = if profile == Profile::V3 { Outcome::Spared } else { Outcome::Failed };
-        assert_eq!(outcomes(&done), [("1.0.0", Outcome::Deleted), ("v1.0.0", second)], "{done:?}");
+        let second = if profile == Profile::V3 { RowOutcome::Spared } else { RowOutcome::Failed };
+        assert_eq!(outcomes(&done), [("1.0.0", RowOutcome::Deleted), ("v1.0.0", second)], "{done:?}");
         let server_whole = server.world().is_pullable("app", "v1.0.0");
         assert!(server_whole, "{profile:?}");
     }
@@ -135,8 +135,8 @@ fn credentials_that_may_not_delete_end_the_run_at_the_first_deletion() {
         let before = server.world().tags_of("app");
         let done = block(applied(source(), &plan, &mut Lines::default()));
         assert!(matches!(done.stopped, Some(Stopped::Forbidden(_))), "{done:?}");
-        assert_eq!((server.world().tags_of("app"), done.count(Outcome::Deleted)), (before, 0));
-        assert_eq!(done.count(Outcome::Failed), 1, "{done:?}");
+        assert_eq!((server.world().tags_of("app"), done.count(RowOutcome::Deleted)), (before, 0));
+        assert_eq!(done.count(RowOutcome::Failed), 1, "{done:?}");
     }
 }
 
@@ -155,7 +155,7 @@ fn a_deletion_of_which_nobody_knows_is_read_again_before_it_is_repeated() {
             let source = source_as(&server, Credentials::Anonymous, 3);
             let done = block(applied(source, &plan, &mut Lines::default()));
             assert_eq!(
-                done.count(Outcome::Deleted),
+                done.count(RowOutcome::Deleted),
                 plan.summary.versions_deleted as usize,
                 "{shown}: {done:?}"
             );
@@ -184,7 +184,7 @@ fn a_server_that_dies_while_tags_are_deleted_ends_the_run() {
         let client = Client::new(&http, &server.url, Credentials::Anonymous).expect("a client");
         let done = block(applied(RegistrySource::new(client), &plan, &mut Lines::default()));
         assert!(matches!(done.stopped, Some(Stopped::GaveUp(_))), "{profile:?}: {done:?}");
-        assert!(done.count(Outcome::Stopped) > 0 && done.count(Outcome::Failed) <= 1, "{done:?}");
+        assert!(done.count(RowOutcome::Stopped) > 0 && done.count(RowOutcome::Failed) <= 1, "{done:?}");
         assert_whole(&server);
         let left = server.world().tags_of("app").len();
         assert!(left > 2, "{profile:?}: {left} tags are left");

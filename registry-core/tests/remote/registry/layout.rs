@@ -5,13 +5,13 @@ use std::io;
 use std::path::Path;
 
 use jiff::Timestamp;
-use registry_core::oci::manifest::Role;
+use registry_core::oci::manifest::ReferenceRole;
 use registry_core::oci::{Digest, Manifest};
 use registry_core::path::Place;
 use registry_core::registry::{Client, Credentials};
 use registry_core::repair::Log;
 use registry_core::retention::layout::{Layout, Reading, apply};
-use registry_core::retention::{Action, Outcome, Policy, Record, plan};
+use registry_core::retention::{Action, Policy, Record, RowOutcome, plan};
 use registry_core::storage::locate;
 use registry_core::tree_writer::{Access, RunningServers, TreeWriter};
 use registry_fixtures::TreeBuilder;
@@ -66,7 +66,7 @@ fn is_whole(client: &Client, repository: &str, tag: &str) -> bool {
     let mut waiting = Manifest::parse(&root.bytes).references;
     while let Some(part) = waiting.pop() {
         let (Some(digest), false) = (part.descriptor.digest, part.descriptor.has_urls) else { continue };
-        if part.role == Role::Child {
+        if part.role == ReferenceRole::Child {
             match block(client.manifest(repository, &digest.to_string())) {
                 Ok(Some(child)) if child.digest == digest => {
                     waiting.extend(Manifest::parse(&child.bytes).references);
@@ -134,11 +134,11 @@ fn collected(profile: Profile) {
         // The server runs on; nobody pushes to it.
         let access = Access { servers: RunningServers::Accept, ..Access::default() };
         let mut writer = TreeWriter::open(&located, None, access, now).expect("a writer");
-        let progress = registry_core::repair::Progress::default();
+        let progress = registry_core::repair::StepProgress::default();
         let done = apply(&layout, verified(&plan), &mut writer, Nowhere, &progress);
         assert!(done.stopped.is_none(), "{story:#?} {done:#?}");
         assert_eq!(
-            done.count(Outcome::Deleted) as u64,
+            done.count(RowOutcome::Deleted) as u64,
             plan.summary.versions_deleted,
             "{story:#?} {done:#?}"
         );

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use registry_core::registry::{Client, Credentials, Http, Settings};
 use registry_core::retention::{
-    self as core, Applied, Collecting, Entry, Journal, Outcome, Plan, Policy, RankBy, RegistrySource, Source,
-    SourceKind,
+    self as core, Applied, Collecting, DeletionEntry, DeletionJournal, Plan, Policy, RankBy, RegistrySource,
+    RowOutcome, Source, SourceKind,
 };
 use registry_fixtures::registry::{Profile, Server, World};
 
@@ -72,8 +72,8 @@ impl Lines {
     }
 }
 
-impl Journal for Lines {
-    fn write(&mut self, entry: &Entry) -> io::Result<()> {
+impl DeletionJournal for Lines {
+    fn write(&mut self, entry: &DeletionEntry) -> io::Result<()> {
         self.0.push_str(&serde_json::to_string(entry)?);
         self.0.push('\n');
         Ok(())
@@ -97,7 +97,7 @@ fn deletions(server: &Server) -> Vec<String> {
     server.lines().into_iter().filter(|line| line.starts_with("DELETE ")).collect()
 }
 
-fn outcomes(applied: &Applied) -> Vec<(&str, Outcome)> {
+fn outcomes(applied: &Applied) -> Vec<(&str, RowOutcome)> {
     let mut rows: Vec<_> = applied.rows.iter().map(|row| (row.version.as_str(), row.outcome)).collect();
     rows.sort_unstable_by_key(|(version, _)| *version);
     rows

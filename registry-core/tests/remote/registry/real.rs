@@ -1,9 +1,9 @@
 //! The same against real servers, over trees that a push would leave.
 
 use registry_core::oci::Manifest;
-use registry_core::oci::manifest::Role;
+use registry_core::oci::manifest::ReferenceRole;
 use registry_core::registry::{Client, Credentials};
-use registry_core::retention::{self as core, Outcome, Permission, RankBy, Told, UndoState};
+use registry_core::retention::{self as core, DeletionHistory, Permission, RankBy, RowOutcome, RowUndoState};
 use registry_fixtures::TreeBuilder;
 use registry_fixtures::real::{Configured, RealServer};
 use registry_fixtures::registry::Profile;
@@ -23,7 +23,7 @@ fn whole(url: &str) -> Vec<(String, String)> {
         let mut waiting = Manifest::parse(&manifest.bytes).references;
         while let Some(part) = waiting.pop() {
             let digest = part.descriptor.digest.expect("a digest");
-            if part.role == Role::Child {
+            if part.role == ReferenceRole::Child {
                 let child = block(client.manifest("team/app", &digest.to_string())).expect("an answer");
                 waiting.extend(Manifest::parse(&child.expect("a child").bytes).references);
             } else {
@@ -55,11 +55,11 @@ fn retention(profile: Profile) {
     let plan = block(planned_by(&source_at(&url), 1, RankBy::Semver)).expect("a plan");
     let mut journal = Lines::default();
     let done = block(applied(source_at(&url), &plan, &mut journal));
-    assert_eq!((done.count(Outcome::Deleted), &done.stopped), (7, &None), "{done:?}");
+    assert_eq!((done.count(RowOutcome::Deleted), &done.stopped), (7, &None), "{done:?}");
     assert_eq!(whole(&url), before[6..8]);
-    let told = Told::read(journal.text()).expect("a journal");
+    let told = DeletionHistory::read(journal.text()).expect("a journal");
     let undone = block(core::undo(&source_at(&url).arm(), &told));
-    assert!(undone.iter().all(|row| row.state == UndoState::Restored), "{undone:?}");
+    assert!(undone.iter().all(|row| row.state == RowUndoState::Restored), "{undone:?}");
     assert_eq!(whole(&url), before);
 }
 
@@ -105,7 +105,7 @@ fn schema_1_that_a_real_2_8_signs_anew_stays_and_skips_no_package() {
     Keep 1.3.0: newest 1 of 1
     ");
     let done = block(applied(source_at(&url), &plan, &mut Lines::default()));
-    assert_eq!((done.count(Outcome::Deleted), &done.stopped), (2, &None), "{done:?}");
+    assert_eq!((done.count(RowOutcome::Deleted), &done.stopped), (2, &None), "{done:?}");
     let mut tags = block(client.tags("team/app")).expect("a list").expect("tags");
     tags.sort();
     assert_eq!(tags, ["1.0.0", "1.3.0"]);

@@ -1,6 +1,6 @@
 //! What is put back, and what cannot be.
 
-use registry_core::retention::{self as core, RankBy, Told, UndoState};
+use registry_core::retention::{self as core, DeletionHistory, RankBy, RowUndoState};
 use registry_fixtures::Digest;
 use registry_fixtures::registry::{Profile, Quirks, Server, image_of};
 
@@ -21,13 +21,13 @@ fn law_8_undo_puts_everything_back() {
         let mut journal = Lines::default();
         let done = block(applied(source(&server), &plan, &mut journal));
         assert_eq!(done.stopped, None);
-        let told = Told::read(journal.text()).expect("a journal");
+        let told = DeletionHistory::read(journal.text()).expect("a journal");
         let undone = block(core::undo(&source(&server).arm(), &told));
-        assert!(undone.iter().all(|row| row.state == UndoState::Restored), "{undone:?}");
+        assert!(undone.iter().all(|row| row.state == RowUndoState::Restored), "{undone:?}");
         assert_eq!(tags(&server), before, "{profile:?}");
         assert_whole(&server);
         let again = block(core::undo(&source(&server).arm(), &told));
-        assert!(again.iter().all(|row| row.state == UndoState::Back), "{again:?}");
+        assert!(again.iter().all(|row| row.state == RowUndoState::Back), "{again:?}");
     }
 }
 
@@ -42,14 +42,14 @@ fn bug_undo_lost_every_row_where_a_head_says_less_than_a_get() {
         let mut journal = Lines::default();
         let done = block(applied(source(&server), &plan, &mut journal));
         assert_eq!(
-            (done.stopped.clone(), done.count(core::Outcome::Deleted)),
+            (done.stopped.clone(), done.count(core::RowOutcome::Deleted)),
             (None, done.rows.len()),
             "{quirks:?}"
         );
         assert!(!done.rows.is_empty());
-        let told = Told::read(journal.text()).expect("a journal");
+        let told = DeletionHistory::read(journal.text()).expect("a journal");
         let undone = block(core::undo(&source(&server).arm(), &told));
-        assert!(undone.iter().all(|row| row.state == UndoState::Restored), "{quirks:?}: {undone:?}");
+        assert!(undone.iter().all(|row| row.state == RowUndoState::Restored), "{quirks:?}: {undone:?}");
         assert_eq!(server.world().tags_of("app"), before, "{quirks:?}");
         assert_whole(&server);
     }
@@ -74,15 +74,19 @@ fn an_undo_after_a_collector_tells_what_is_lost() {
             }
             world.push_image("app", Some("1.3.0"), "another");
         }
-        let told = Told::read(journal.text()).expect("a journal");
+        let told = DeletionHistory::read(journal.text()).expect("a journal");
         let undone = block(core::undo(&source(&server).arm(), &told));
         let state = |version: &str| {
             let row = undone.iter().find(|row| row.version == version).expect("a row");
             row.state.clone()
         };
-        let UndoState::Lost(why) = state("1.1.0") else { panic!("{undone:?}") };
+        let RowUndoState::Lost(why) = state("1.1.0") else { panic!("{undone:?}") };
         assert!(why.contains("MANIFEST_BLOB_UNKNOWN"), "{why}");
-        assert_eq!((state("1.3.0"), state("1.2.0")), (UndoState::Taken, UndoState::Restored), "{profile:?}");
+        assert_eq!(
+            (state("1.3.0"), state("1.2.0")),
+            (RowUndoState::Taken, RowUndoState::Restored),
+            "{profile:?}"
+        );
         assert!(server.world().is_pullable("app", "1.2.0"));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use registry_core::audit::{Audit, AuditOptions, Code, Piece};
+use registry_core::audit::{Audit, AuditOptions, Code, GarbagePiece};
 use registry_core::oci::Digest as CoreDigest;
 use registry_core::storage::{Tree, locate};
 use registry_fixtures::random::random_tree;
@@ -68,7 +68,8 @@ fn nothing_reachable_is_listed_as_unreferenced() {
 
 /// Number and bytes of the pieces of some codes, those that lie in a repository or those that do not.
 fn sum(audit: &Audit, codes: &[Code], in_repository: bool) -> (u64, u64) {
-    let of = |piece: &&Piece| codes.contains(&piece.code) && piece.repository.is_some() == in_repository;
+    let of =
+        |piece: &&GarbagePiece| codes.contains(&piece.code) && piece.repository.is_some() == in_repository;
     audit.pieces.iter().filter(of).fold((0, 0), |(count, bytes), piece| (count + 1, bytes + piece.bytes))
 }
 

@@ -12,14 +12,14 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use registry_core::audit::{Audit, Code};
 use registry_core::storage::folder::{FdFolder, PathFolder};
-use registry_core::storage::{Folder, Kind, OpenOptions, Tree, locate};
+use registry_core::storage::{EntryKind, Folder, OpenOptions, Tree, locate};
 use registry_fixtures::TreeBuilder;
 use registry_fixtures::random::random_tree;
 
 use crate::support::{APP, Base, DAY, Names, Sight, text};
 
 /// What a walk saw: kind and, of a file, size by path.
-type Seen = BTreeMap<PathBuf, (Kind, u64)>;
+type Seen = BTreeMap<PathBuf, (EntryKind, u64)>;
 
 /// Everything below a folder, each folder opened through the one above it.
 fn walked<F: Folder>(folder: &mut F, at: &Path, seen: &mut Seen) {
@@ -29,15 +29,15 @@ fn walked<F: Folder>(folder: &mut F, at: &Path, seen: &mut Seen) {
         let path = at.join(&name);
         let stat = folder.stat(Path::new(&name)).unwrap();
         assert_eq!(stat.kind, kind, "{}", path.display());
-        if kind == Kind::Folder {
+        if kind == EntryKind::Folder {
             walked(&mut folder.open(Path::new(&name)).unwrap(), &path, seen);
         }
-        if kind == Kind::File {
+        if kind == EntryKind::File {
             let mut bytes = Vec::new();
             folder.read(Path::new(&name), 1 << 20, &mut bytes).unwrap();
             assert_eq!(bytes.len() as u64, stat.size);
         }
-        seen.insert(path, (kind, if kind == Kind::File { stat.size } else { 0 }));
+        seen.insert(path, (kind, if kind == EntryKind::File { stat.size } else { 0 }));
     }
 }
 
@@ -48,12 +48,12 @@ fn expected(root: &Path) -> Seen {
         let entry = entry.unwrap();
         let path = entry.path().strip_prefix(root).unwrap().to_path_buf();
         let kind = match entry.file_type() {
-            kind if kind.is_symlink() => Kind::Symlink,
-            kind if kind.is_dir() => Kind::Folder,
-            kind if kind.is_file() => Kind::File,
-            _ => Kind::Other,
+            kind if kind.is_symlink() => EntryKind::Symlink,
+            kind if kind.is_dir() => EntryKind::Folder,
+            kind if kind.is_file() => EntryKind::File,
+            _ => EntryKind::Other,
         };
-        seen.insert(path, (kind, if kind == Kind::File { entry.metadata().unwrap().len() } else { 0 }));
+        seen.insert(path, (kind, if kind == EntryKind::File { entry.metadata().unwrap().len() } else { 0 }));
     }
     seen
 }

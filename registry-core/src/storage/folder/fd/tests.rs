@@ -10,7 +10,7 @@ use super::*;
 fn both(path: &Path, follow: bool) -> [FdFolder; 2] {
     let with = FdFolder::open_root(path, follow).unwrap();
     let mut without = FdFolder::open_root(path, follow).unwrap();
-    without.walk = Arc::new(Walk { has_openat2: false, follow, followed: AtomicU32::new(0) });
+    without.walk = Arc::new(FdWalk { has_openat2: false, follow, followed: AtomicU32::new(0) });
     [with, without]
 }
 
@@ -89,7 +89,7 @@ fn told<T>(answer: Result<T>, tell: impl FnOnce(T) -> String) -> String {
 /// All that can be asked of a path.
 fn answers(folder: &FdFolder, path: &Path) -> [String; 6] {
     let tell =
-        |stat: Stat| format!("{:?} {}", stat.kind, if stat.kind == Kind::File { stat.size } else { 0 });
+        |stat: Stat| format!("{:?} {}", stat.kind, if stat.kind == EntryKind::File { stat.size } else { 0 });
     let (mut bytes, mut streamed, mut room) = (Vec::new(), Vec::new(), [0; 4]);
     let listing = |mut folder: FdFolder| {
         let mut names = Vec::new();
@@ -149,9 +149,9 @@ fn each_obstacle_has_its_own_answer() {
 fn a_listing_without_kinds_asks_for_them() {
     let stat = |kind| Stat { kind, size: 0, modified: 0, subfolders: None };
     let never = || -> Result<Stat> { panic!("the listing told it") };
-    assert_eq!(listed(FileType::Directory, never).unwrap(), Some(Kind::Folder));
-    assert_eq!(listed(FileType::Socket, never).unwrap(), Some(Kind::Other));
-    for kind in [Kind::File, Kind::Folder, Kind::Symlink, Kind::Other] {
+    assert_eq!(listed(FileType::Directory, never).unwrap(), Some(EntryKind::Folder));
+    assert_eq!(listed(FileType::Socket, never).unwrap(), Some(EntryKind::Other));
+    for kind in [EntryKind::File, EntryKind::Folder, EntryKind::Symlink, EntryKind::Other] {
         assert_eq!(listed(FileType::Unknown, || Ok(stat(kind))).unwrap(), Some(kind));
     }
 }

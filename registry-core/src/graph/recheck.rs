@@ -4,7 +4,7 @@ use super::digests::NodeId;
 
 /// One thing to be read again. Repositories by their index in the sealed graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Doubt {
+pub enum Recheck {
     /// The link of a tag: its index among the repository's tags.
     Tag(u32, u32),
     /// A revision link.

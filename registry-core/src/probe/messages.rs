@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use super::seen::SeenManifest;
+use super::responses::RespondedManifest;
 use super::visits::Visits;
-use crate::audit::{self, Code, Finding, Tags, short};
+use crate::audit::{self, Code, Finding, SharedTags, short};
 use crate::graph::Content;
-use crate::oci::manifest::{Kind, Role};
+use crate::oci::manifest::{Kind, ReferenceRole};
 use crate::oci::{Digest, MediaType};
 
 /// What is said of a list that shows names which no client can ask for.
@@ -25,7 +25,7 @@ pub(super) fn strays(source: &Arc<str>, list: &str, names: &[String]) -> Finding
         severity: Code::PathUnexpected.severity(),
         source: Arc::clone(source),
         repository: repository.map(Into::into),
-        tags: Tags::new(Vec::new()),
+        tags: SharedTags::new(Vec::new()),
         digest: None,
         parent: None,
         platform: None,
@@ -37,7 +37,7 @@ pub(super) fn strays(source: &Arc<str>, list: &str, names: &[String]) -> Finding
     }
 }
 
-type Draft = audit::Draft<Digest>;
+type ProbeDraft = audit::Draft<Digest>;
 
 /// Where a manifest is asked for.
 pub(super) fn manifest_path(visits: &Visits<'_>, reference: impl std::fmt::Display) -> String {
@@ -49,17 +49,18 @@ pub(super) fn blob_path(visits: &Visits<'_>, digest: Digest) -> String {
     format!("/v2/{}/blobs/{digest}", visits.repository)
 }
 
-pub(super) fn tag_absent(visits: &Visits<'_>, tag: &str) -> Draft {
-    Draft::new(Code::TagTargetMissing, None, manifest_path(visits, tag), "the tag answers 404").apart_by(tag)
+pub(super) fn tag_absent(visits: &Visits<'_>, tag: &str) -> ProbeDraft {
+    ProbeDraft::new(Code::TagTargetMissing, None, manifest_path(visits, tag), "the tag answers 404")
+        .apart_by(tag)
 }
 
-pub(super) fn tag_fails(visits: &Visits<'_>, tag: &str, status: u16) -> Draft {
+pub(super) fn tag_fails(visits: &Visits<'_>, tag: &str, status: u16) -> ProbeDraft {
     let message = format!("the tag answers {status} on every try");
-    Draft::new(Code::ServerError, None, manifest_path(visits, tag), message).apart_by(tag)
+    ProbeDraft::new(Code::ServerError, None, manifest_path(visits, tag), message).apart_by(tag)
 }
 
 /// A draft about a manifest, with who it is to somebody who pulls the tag.
-fn about(visits: &Visits<'_>, digest: Digest, code: Code, what: &str) -> Draft {
+fn about(visits: &Visits<'_>, digest: Digest, code: Code, what: &str) -> ProbeDraft {
     let visit = visits.get(digest);
     let mut parents: Vec<_> = visit.iter().flat_map(|visit| &visit.parents).copied().collect();
     parents.sort_unstable();
@@ -68,7 +69,7 @@ fn about(visits: &Visits<'_>, digest: Digest, code: Code, what: &str) -> Draft {
         let is_index = visits.answers.manifest(&digest);
         let is_index = is_index.is_some_and(|seen| seen.manifest.kind == Kind::Index);
         let who = if is_index { "its image index" } else { "its manifest" };
-        return Draft::new(code, Some(digest), manifest_path(visits, digest), format!("{who} {what}"));
+        return ProbeDraft::new(code, Some(digest), manifest_path(visits, digest), format!("{who} {what}"));
     };
     let seen = visits.answers.manifest(&parent);
     let descriptor = seen.and_then(|seen| seen.manifest.references.get(number)).map(|one| &one.descriptor);
@@ -80,30 +81,34 @@ fn about(visits: &Visits<'_>, digest: Digest, code: Code, what: &str) -> Draft {
         None if is_attestation => "an attestation".to_owned(),
         None => format!("child {}", short(&digest)),
     };
-    let draft = Draft::new(code, Some(digest), manifest_path(visits, digest), format!("{who} {what}"));
-    Draft { platform, ..draft.parent(parent) }
+    let draft = ProbeDraft::new(code, Some(digest), manifest_path(visits, digest), format!("{who} {what}"));
+    ProbeDraft { platform, ..draft.parent(parent) }
 }
 
-pub(super) fn manifest_absent(visits: &Visits<'_>, digest: Digest) -> Draft {
+pub(super) fn manifest_absent(visits: &Visits<'_>, digest: Digest) -> ProbeDraft {
     let is_named = visits.get(digest).is_some_and(|visit| !visit.tags.is_empty());
     let code = if is_named { Code::TagTargetMissing } else { Code::ChildMissing };
     about(visits, digest, code, "answers 404")
 }
 
-pub(super) fn manifest_fails(visits: &Visits<'_>, digest: Digest, status: u16) -> Draft {
+pub(super) fn manifest_fails(visits: &Visits<'_>, digest: Digest, status: u16) -> ProbeDraft {
     about(visits, digest, Code::ServerError, &format!("answers {status} on every try"))
 }
 
-pub(super) fn manifest_wrong(visits: &Visits<'_>, digest: Digest, found: Digest) -> Draft {
+pub(super) fn manifest_wrong(visits: &Visits<'_>, digest: Digest, found: Digest) -> ProbeDraft {
     about(visits, digest, Code::ManifestDigestMismatch, &format!("is sent with bytes that hash to {found}"))
 }
 
-pub(super) fn manifest_unreadable(visits: &Visits<'_>, digest: Digest, why: &str) -> Draft {
+pub(super) fn manifest_unreadable(visits: &Visits<'_>, digest: Digest, why: &str) -> ProbeDraft {
     about(visits, digest, Code::ManifestUnreadable, &format!("is no manifest: {why}"))
 }
 
 /// What is said when a manifest is served as something else than it, or the index that names it, says.
-pub(super) fn wrong_type(visits: &Visits<'_>, digest: Digest, seen: &SeenManifest) -> Option<Draft> {
+pub(super) fn wrong_type(
+    visits: &Visits<'_>,
+    digest: Digest,
+    seen: &RespondedManifest,
+) -> Option<ProbeDraft> {
     let served = MediaType::new(&seen.media_type);
     // 2.8 signs schema 1 anew, whatever was stored.
     if seen.media_type.is_empty() || seen.manifest.kind == Kind::Schema1 {
@@ -130,7 +135,7 @@ pub(super) fn wrong_type(visits: &Visits<'_>, digest: Digest, seen: &SeenManifes
     ))
 }
 
-pub(super) fn descriptor(visits: &Visits<'_>, digest: Digest, pointer: &str, why: &str) -> Draft {
+pub(super) fn descriptor(visits: &Visits<'_>, digest: Digest, pointer: &str, why: &str) -> ProbeDraft {
     let pointer = crate::text::escape(pointer);
     let draft = about(
         visits,
@@ -147,46 +152,59 @@ pub(super) fn size_lie(
     number: usize,
     child: Digest,
     bytes: u64,
-) -> Draft {
+) -> ProbeDraft {
     let seen = visits.answers.manifest(&parent);
     let told =
         seen.and_then(|seen| seen.manifest.references.get(number)).map_or(0, |one| one.descriptor.size);
     let message = format!("its index gives {} the size {told}, and it has {bytes} bytes", short(&child));
-    let draft = Draft::new(Code::DescriptorSizeMismatch, Some(child), manifest_path(visits, child), message);
+    let draft =
+        ProbeDraft::new(Code::DescriptorSizeMismatch, Some(child), manifest_path(visits, child), message);
     draft.parent(parent).apart_by(format!("{parent} {told}"))
 }
 
 /// A draft about a config or layer.
-fn part(visits: &Visits<'_>, parent: Digest, role: Role, target: Digest, code: Code, what: &str) -> Draft {
+fn part(
+    visits: &Visits<'_>,
+    parent: Digest,
+    role: ReferenceRole,
+    target: Digest,
+    code: Code,
+    what: &str,
+) -> ProbeDraft {
     let who = about(visits, parent, code, "");
     let who = if who.parent.is_some() { format!(" of {}", who.message.trim_end()) } else { String::new() };
-    let word = if role == Role::Config { "config" } else { "layer" };
+    let word = if role == ReferenceRole::Config { "config" } else { "layer" };
     let message = format!("{word} {}{who} {what}", short(&target));
-    Draft::new(code, Some(target), blob_path(visits, target), message).parent(parent)
+    ProbeDraft::new(code, Some(target), blob_path(visits, target), message).parent(parent)
 }
 
-pub(super) fn blob_absent(visits: &Visits<'_>, parent: Digest, role: Role, target: Digest) -> Draft {
+pub(super) fn blob_absent(
+    visits: &Visits<'_>,
+    parent: Digest,
+    role: ReferenceRole,
+    target: Digest,
+) -> ProbeDraft {
     part(visits, parent, role, target, Code::BlobMissing, "answers 404")
 }
 
 pub(super) fn blob_fails(
     visits: &Visits<'_>,
     parent: Digest,
-    role: Role,
+    role: ReferenceRole,
     target: Digest,
     status: u16,
-) -> Draft {
+) -> ProbeDraft {
     part(visits, parent, role, target, Code::ServerError, &format!("answers {status} on every try"))
 }
 
 pub(super) fn blob_size(
     visits: &Visits<'_>,
     parent: Digest,
-    role: Role,
+    role: ReferenceRole,
     target: Digest,
     (wanted, size): (u64, u64),
     content: Content,
-) -> Draft {
+) -> ProbeDraft {
     if content == Content::Right {
         let what = format!("has {size} bytes, which are right, and its manifest says {wanted}");
         let draft = part(visits, parent, role, target, Code::DescriptorSizeMismatch, &what);
@@ -196,7 +214,12 @@ pub(super) fn blob_size(
     part(visits, parent, role, target, Code::BlobSizeMismatch, &what).apart_by(wanted.to_string())
 }
 
-pub(super) fn blob_wrong(visits: &Visits<'_>, parent: Digest, role: Role, target: Digest) -> Draft {
+pub(super) fn blob_wrong(
+    visits: &Visits<'_>,
+    parent: Digest,
+    role: ReferenceRole,
+    target: Digest,
+) -> ProbeDraft {
     part(
         visits,
         parent,

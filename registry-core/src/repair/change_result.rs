@@ -4,36 +4,36 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::step::Outcome;
+use super::step::StepOutcome;
 use crate::storage::FolderError;
-use crate::storage::edit::Room;
+use crate::storage::edit::WritableFolder;
 
 /// Folders whose entries were changed.
-pub(super) type Folders = BTreeSet<(Room, PathBuf)>;
+pub(super) type Folders = BTreeSet<(WritableFolder, PathBuf)>;
 
 /// How it went with one change.
 #[derive(Debug)]
-pub(super) struct Made {
-    pub(super) outcome: Outcome,
+pub(super) struct ChangeResult {
+    pub(super) outcome: StepOutcome,
     pub(super) folders: Folders,
     /// Whether there is no use in going on.
     pub(super) is_hopeless: bool,
 }
 
-impl Default for Made {
+impl Default for ChangeResult {
     fn default() -> Self {
-        Self { outcome: Outcome::Planned, folders: Folders::new(), is_hopeless: false }
+        Self { outcome: StepOutcome::Planned, folders: Folders::new(), is_hopeless: false }
     }
 }
 
 /// Why a change was not made.
 pub(super) enum NotMade {
-    Outcome(Outcome),
+    Outcome(StepOutcome),
     Folder(FolderError),
 }
 
-impl From<Outcome> for NotMade {
-    fn from(outcome: Outcome) -> Self {
+impl From<StepOutcome> for NotMade {
+    fn from(outcome: StepOutcome) -> Self {
         Self::Outcome(outcome)
     }
 }

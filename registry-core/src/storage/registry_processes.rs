@@ -4,13 +4,13 @@
 //! How a registry is told its folder: `configuration/parser.go`, `registry/registry.go @ v2.8.3`, same at v3.1.1.
 
 mod inside;
-mod told;
+mod storage_settings;
 
 use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use told::{Environment, Told};
+use storage_settings::{Environment, StorageSettings};
 
 /// Where a registry keeps its tree when nothing else is said (`registry/storage/driver/filesystem/driver.go @ v2.8.3`).
 const DEFAULT_ROOT: &str = "/var/lib/registry";
@@ -47,8 +47,8 @@ pub struct Serving {
 
 /// Processes at work on a tree, told by its `docker/registry/v2`, however that is reached. Where the system does not tell of
 /// processes there are none.
-pub fn serving(v2: &Path) -> Vec<Serving> {
-    among(Path::new("/proc"), v2)
+pub fn registry_processes(v2: &Path) -> Vec<Serving> {
+    processes_in(Path::new("/proc"), v2)
 }
 
 /// Whether a registry that runs with this configuration (YAML) is a pull-through cache.
@@ -56,16 +56,16 @@ pub fn serving(v2: &Path) -> Vec<Serving> {
 /// # Errors
 /// When it is no YAML, or nested too deeply.
 pub fn is_cache(configuration: &str) -> Result<bool, String> {
-    Told::of(configuration, &Environment::new()).map(|told| told.is_cache)
+    StorageSettings::of(configuration, &Environment::new()).map(|told| told.is_cache)
 }
 
 /// Whether a server, or a collector, that certainly works on a tree has a configuration that makes it a pull-through cache.
 pub fn serves_cache(v2: &Path) -> bool {
-    serving(v2).iter().any(|one| one.is_cache && one.doubt.is_none())
+    registry_processes(v2).iter().any(|one| one.is_cache && one.doubt.is_none())
 }
 
 /// As [`serving`], with another place for what the system tells of processes.
-fn among(processes: &Path, v2: &Path) -> Vec<Serving> {
+fn processes_in(processes: &Path, v2: &Path) -> Vec<Serving> {
     // What is not there nobody serves.
     if v2.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Vec::new();
@@ -75,7 +75,7 @@ fn among(processes: &Path, v2: &Path) -> Vec<Serving> {
         .flatten()
         .filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
-            (pid != std::process::id()).then(|| one(&entry.path(), pid, v2))?
+            (pid != std::process::id()).then(|| registry_process(&entry.path(), pid, v2))?
         })
         .collect();
     found.sort_by_key(|one| one.pid);
@@ -83,10 +83,12 @@ fn among(processes: &Path, v2: &Path) -> Vec<Serving> {
 }
 
 /// One process, if it may be at work on the tree.
-fn one(process: &Path, pid: u32, v2: &Path) -> Option<Serving> {
+fn registry_process(process: &Path, pid: u32, v2: &Path) -> Option<Serving> {
     let (words, _) = inside::words(&process.join("cmdline")).ok()?;
-    let own = std::fs::read_link(process.join("exe")).ok().and_then(|path| name(&path.to_string_lossy()));
-    let program = own.or_else(|| name(words.first()?))?;
+    let own = std::fs::read_link(process.join("exe"))
+        .ok()
+        .and_then(|path| registry_program(&path.to_string_lossy()));
+    let program = own.or_else(|| registry_program(words.first()?))?;
     let at = words.iter().position(|word| matches!(&**word, "serve" | "garbage-collect"))?;
     let job = if words[at] == "serve" { Job::Server } else { Job::Collector };
     let program = crate::text::escape(&format!("{program} {}", words[at]));
@@ -111,7 +113,9 @@ fn one(process: &Path, pid: u32, v2: &Path) -> Option<Serving> {
     let config = words[at + 1..].iter().find(|word| !word.starts_with('-'));
     let config = config.or_else(|| environment.get("REGISTRY_CONFIGURATION_PATH"));
     let config = config.map_or(Ok(String::new()), |config| inside::text(process, config));
-    let told = config.map_err(|error| error.to_string()).and_then(|config| Told::of(&config, &environment));
+    let told = config
+        .map_err(|error| error.to_string())
+        .and_then(|config| StorageSettings::of(&config, &environment));
     let told = match told {
         Ok(told) if told.is_elsewhere => return None,
         Ok(told) => told,
@@ -134,7 +138,7 @@ fn one(process: &Path, pid: u32, v2: &Path) -> Option<Serving> {
 }
 
 /// The name of a program that is a registry. One that was replaced while it runs is still one.
-fn name(path: &str) -> Option<String> {
+fn registry_program(path: &str) -> Option<String> {
     let path = path.strip_suffix(" (deleted)").unwrap_or(path);
     let name = Path::new(path).file_name()?.to_str()?;
     matches!(name, "registry" | "docker-registry").then(|| name.to_owned())
@@ -196,7 +200,7 @@ mod tests {
         }
 
         fn seen(&self) -> Vec<Serving> {
-            among(&self.folder.path().join("proc"), &self.root.join("data").join(V2))
+            processes_in(&self.folder.path().join("proc"), &self.root.join("data").join(V2))
         }
     }
 
@@ -300,7 +304,7 @@ mod tests {
         std::fs::create_dir(processes.join("5")).unwrap();
         std::fs::write(processes.join("5/cmdline"), "registry\0serve\0").unwrap();
         assert_eq!(fake.seen().len(), 1);
-        assert_eq!(among(&processes.join("gone"), &fake.root), []);
+        assert_eq!(processes_in(&processes.join("gone"), &fake.root), []);
     }
 
     #[test]
@@ -308,7 +312,7 @@ mod tests {
     fn a_real_server_is_found_by_its_folder() {
         // Others on this machine may be in doubt.
         let certain = |v2: &Path| -> Vec<Serving> {
-            serving(v2).into_iter().filter(|one| one.doubt.is_none()).collect()
+            registry_processes(v2).into_iter().filter(|one| one.doubt.is_none()).collect()
         };
         let read_only = "  maintenance: {readonly: {enabled: true}}\n";
         for (storage, is_read_only) in [("", false), (read_only, true)] {

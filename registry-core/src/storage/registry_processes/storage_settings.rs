@@ -16,7 +16,7 @@ pub(super) type Environment = HashMap<String, String>;
 
 /// What a registry is told about its storage.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct StorageSettings {
     pub(super) root: Option<String>,
     /// The storage is no folder, such as S3.
     pub(super) is_elsewhere: bool,
@@ -25,7 +25,7 @@ pub(super) struct Told {
     pub(super) is_cache: bool,
 }
 
-impl Told {
+impl StorageSettings {
     /// Reads a configuration, empty when there is none, and what the environment changes of it.
     pub(super) fn of(config: &str, environment: &Environment) -> Result<Self, String> {
         let variable = |name: &str| environment.get(name).map(|text| (yaml(text), text));
@@ -103,10 +103,10 @@ mod tests {
     const CONFIG: &str = "version: 0.1\nstorage:\n  filesystem: {rootdirectory: /data}\n";
     const READ_ONLY: &str = "storage: {filesystem: {}, maintenance: {readonly: {enabled: true}}}";
 
-    fn told(config: &str, variables: &[(&str, &str)]) -> Told {
+    fn told(config: &str, variables: &[(&str, &str)]) -> StorageSettings {
         let pairs =
             variables.iter().map(|(name, value)| (format!("REGISTRY_STORAGE{name}"), (*value).to_owned()));
-        Told::of(config, &pairs.collect()).unwrap()
+        StorageSettings::of(config, &pairs.collect()).unwrap()
     }
 
     fn root(config: &str, variables: &[(&str, &str)]) -> Option<String> {
@@ -159,7 +159,7 @@ mod tests {
         assert!(!told(&format!("{CONFIG}proxy:\n"), &[]).is_cache);
         let of = |config: &str, name: &str, value: &str| {
             let variables = [(name.to_owned(), value.to_owned())].into();
-            Told::of(config, &variables).unwrap().is_cache
+            StorageSettings::of(config, &variables).unwrap().is_cache
         };
         assert!(of(CONFIG, "REGISTRY_PROXY_REMOTEURL", "https://registry-1.docker.io"));
         assert!(of(CONFIG, "REGISTRY_PROXY", "{remoteurl: 'https://registry-1.docker.io'}"));
@@ -185,9 +185,9 @@ mod tests {
         ];
         for text in texts {
             let start: String = text.chars().take(12).collect();
-            assert!(Told::of(&text, &Environment::new()).is_err(), "{start}");
+            assert!(StorageSettings::of(&text, &Environment::new()).is_err(), "{start}");
             let variable = [("REGISTRY_STORAGE".to_owned(), text)].into();
-            assert!(Told::of(CONFIG, &variable).is_err(), "{start}");
+            assert!(StorageSettings::of(CONFIG, &variable).is_err(), "{start}");
         }
     }
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
-use super::super::folder::{Folder, FolderError, Kind};
-use super::super::progress::{Phase, Progress};
+use super::super::folder::{EntryKind, Folder, FolderError};
+use super::super::progress::{Phase, ScanProgress};
 use super::links::{LinkFile, Which, read_file};
 use super::shared::Notes;
 use super::{blobs, content, manifests};
-use crate::graph::{Content, Doubt, Graph, Link, LinkEntry, LinkFault, NodeId, Part, Presence};
+use crate::graph::{Content, FolderState, Graph, GraphLink, LinkEntry, LinkFault, NodeId, Presence, Recheck};
 use crate::oci::{Algorithm, Digest, Platform};
 use crate::path::Place;
 use crate::serve::LINK_MAX;
@@ -33,25 +33,25 @@ const PAUSES_OF_ONE_WRITE: usize = 3;
 
 /// What reading a link again gave, not interned yet.
 struct Again {
-    doubt: Doubt,
+    doubt: Recheck,
     answer: Result<Option<LinkFile>, String>,
     path: String,
 }
 
 /// `waits`: whether writers are waited for.
-pub(in super::super) fn settle<F: Folder>(
+pub(in super::super) fn recheck<F: Folder>(
     v2: &F,
     graph: &mut Graph,
-    doubts: &[Doubt],
+    doubts: &[Recheck],
     waits: bool,
-    progress: &Progress,
+    progress: &ScanProgress,
 ) {
     progress.enter(Phase::SecondLook);
     let mut notes = Notes::default();
     take_back(graph, doubts);
     links(v2, graph, doubts, waits, &mut notes);
     for doubt in doubts {
-        if let Doubt::LayersFolder(at) = doubt {
+        if let Recheck::LayersFolder(at) = doubt {
             layers_folder(v2, graph, *at as usize, &mut notes);
         }
     }
@@ -64,20 +64,20 @@ pub(in super::super) fn settle<F: Folder>(
 
 /// What is read again is unread only if it fails again. To look at a file again says nothing of bytes that could not be
 /// read, nor does hashing them of a manifest: those are taken back only to be read in the same way.
-fn take_back(graph: &mut Graph, doubts: &[Doubt]) {
+fn take_back(graph: &mut Graph, doubts: &[Recheck]) {
     if graph.unread.is_empty() {
         return;
     }
     let mut again: HashSet<String> = doubts.iter().filter_map(|doubt| path(graph, *doubt)).collect();
     let is_unread = |node: NodeId| graph.blob(node).content == Content::Unread;
     if graph.nodes().any(is_unread) {
-        let asked: HashSet<Doubt> = doubts.iter().copied().collect();
+        let asked: HashSet<Recheck> = doubts.iter().copied().collect();
         let manifests = manifests::called(graph);
         let own = graph.nodes().map(|node| (node, node));
         let aliases = content::aliases(graph).into_iter().map(|(alias, _, at)| (alias, at));
         for (node, at) in own.chain(aliases).filter(|(node, _)| is_unread(*node)) {
-            let is_hashed = asked.contains(&Doubt::Content(node)) && !manifests.contains(&node);
-            if !is_hashed && !asked.contains(&Doubt::Manifest(node)) {
+            let is_hashed = asked.contains(&Recheck::Content(node)) && !manifests.contains(&node);
+            if !is_hashed && !asked.contains(&Recheck::Manifest(node)) {
                 again.remove(&Place::BlobData(graph.digest(at)).to_string());
             }
         }
@@ -85,7 +85,7 @@ fn take_back(graph: &mut Graph, doubts: &[Doubt]) {
     graph.unread.retain(|unread| !again.contains(&unread.path));
 }
 
-fn links<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], waits: bool, notes: &mut Notes) {
+fn links<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Recheck], waits: bool, notes: &mut Notes) {
     let paths: Vec<_> =
         doubts.iter().filter_map(|doubt| link_path(graph, *doubt).map(|path| (*doubt, path))).collect();
     let mut again: Vec<Again> = paths
@@ -97,35 +97,35 @@ fn links<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], waits: bool, no
     }
     for Again { doubt, answer, path } in again {
         let (link, modified) = match answer {
-            Ok(None) => (Link::Absent, 0),
-            Ok(Some((Ok(digest), modified))) => (Link::Names(graph.intern(&digest)), modified),
-            Ok(Some((Err(fault), modified))) => (Link::Invalid(fault), modified),
+            Ok(None) => (GraphLink::Absent, 0),
+            Ok(Some((Ok(digest), modified))) => (GraphLink::Names(graph.intern(&digest)), modified),
+            Ok(Some((Err(fault), modified))) => (GraphLink::Invalid(fault), modified),
             Err(error) => {
                 let repository = Place::parse(&path).and_then(|place| place.repository().map(str::to_owned));
                 notes.unread(&path, repository.as_deref(), error);
-                (Link::Unread, 0)
+                (GraphLink::Unread, 0)
             }
         };
         match doubt {
-            Doubt::Tag(at, tag) => {
+            Recheck::Tag(at, tag) => {
                 let repository = &mut graph.repositories[at as usize];
                 if let Some(tag) = repository.tags.get_mut(tag as usize) {
                     // A tag deleted while we read is no damage.
                     let folder = Place::TagFolder(&repository.name, &tag.name).to_string();
-                    tag.is_gone = link == Link::Absent
+                    tag.is_gone = link == GraphLink::Absent
                         && matches!(v2.stat(Path::new(&folder)), Err(FolderError::NotFound));
-                    tag.is_file = tag.is_file && link == Link::Invalid(LinkFault::NoFile);
+                    tag.is_file = tag.is_file && link == GraphLink::Invalid(LinkFault::NoFile);
                     tag.current = link;
                 }
             }
-            Doubt::Revision(at, node) => {
+            Recheck::Revision(at, node) => {
                 let folder = Place::RevisionFolder(&graph.repositories[at as usize].name, graph.digest(node));
-                let is_emptied = link == Link::Absent && is_empty(v2, &folder.to_string());
+                let is_emptied = link == GraphLink::Absent && is_empty(v2, &folder.to_string());
                 let repository = &mut graph.repositories[at as usize];
                 repository.put_revision(LinkEntry { node, modified, link });
                 repository.set_emptied(node, is_emptied);
             }
-            Doubt::Layer(at, node) => {
+            Recheck::Layer(at, node) => {
                 graph.repositories[at as usize].put_layer(LinkEntry { node, modified, link });
             }
             _ => {}
@@ -147,7 +147,7 @@ fn wait_for_writers<F: Folder>(v2: &F, graph: &Graph, again: &mut [Again]) {
         }
         v2.wait(pause);
         let tags_too =
-            again.iter().zip(&mut unsettled).filter(|(one, _)| matches!(one.doubt, Doubt::Tag(..)));
+            again.iter().zip(&mut unsettled).filter(|(one, _)| matches!(one.doubt, Recheck::Tag(..)));
         tags_too.for_each(|(_, is_unsettled)| *is_unsettled = true);
         again.par_iter_mut().zip(unsettled).filter(|(_, is_unsettled)| *is_unsettled).for_each(|(one, _)| {
             one.answer = read_again(v2, &one.path);
@@ -166,19 +166,19 @@ fn under_way<F: Folder>(v2: &F, graph: &Graph, again: &[Again], may_be_one_write
     let named: HashSet<(u32, Digest)> = again
         .iter()
         .filter_map(|one| match (one.doubt, &one.answer) {
-            (Doubt::Tag(at, _), Ok(Some((Ok(digest), _)))) => Some((at, *digest)),
+            (Recheck::Tag(at, _), Ok(Some((Ok(digest), _)))) => Some((at, *digest)),
             _ => None,
         })
         .collect();
     let has_folder = |folder: Place<'_>| {
-        v2.stat(Path::new(&folder.to_string())).is_ok_and(|stat| stat.kind == Kind::Folder)
+        v2.stat(Path::new(&folder.to_string())).is_ok_and(|stat| stat.kind == EntryKind::Folder)
     };
     let is_under_way = |one: &Again| match (&one.answer, one.doubt, Place::parse(&one.path)) {
         (Ok(Some((Err(LinkFault::Empty), _))), ..) => may_be_one_write,
-        (Ok(None), Doubt::Tag(..), Some(Place::TagLink(name, tag))) => {
+        (Ok(None), Recheck::Tag(..), Some(Place::TagLink(name, tag))) => {
             has_folder(Place::TagFolder(name, tag))
         }
-        (Ok(None), Doubt::Revision(at, node), Some(Place::RevisionLink(name, digest))) => {
+        (Ok(None), Recheck::Revision(at, node), Some(Place::RevisionLink(name, digest))) => {
             named.contains(&(at, graph.digest(node))) && has_folder(Place::RevisionFolder(name, digest))
         }
         _ => false,
@@ -194,29 +194,29 @@ fn is_empty<F: Folder>(v2: &F, path: &str) -> bool {
 }
 
 /// The path of what is doubted.
-fn path(graph: &Graph, doubt: Doubt) -> Option<String> {
+fn path(graph: &Graph, doubt: Recheck) -> Option<String> {
     match doubt {
-        Doubt::Manifest(node) | Doubt::Blob(node) | Doubt::Content(node) | Doubt::Platform(node) => {
+        Recheck::Manifest(node) | Recheck::Blob(node) | Recheck::Content(node) | Recheck::Platform(node) => {
             Some(Place::BlobData(graph.digest(node)).to_string())
         }
-        Doubt::LayersFolder(at) => {
+        Recheck::LayersFolder(at) => {
             let repository = graph.repositories.get(at as usize)?;
             Some(Place::Layers(&repository.name).to_string())
         }
-        Doubt::Tag(..) | Doubt::Revision(..) | Doubt::Layer(..) => link_path(graph, doubt),
+        Recheck::Tag(..) | Recheck::Revision(..) | Recheck::Layer(..) => link_path(graph, doubt),
     }
 }
 
 /// The path of a doubted link.
-fn link_path(graph: &Graph, doubt: Doubt) -> Option<String> {
+fn link_path(graph: &Graph, doubt: Recheck) -> Option<String> {
     let name = |at: u32| graph.repositories.get(at as usize).map(|repository| &*repository.name);
     Some(match doubt {
-        Doubt::Tag(at, tag) => {
+        Recheck::Tag(at, tag) => {
             let tag = graph.repositories.get(at as usize)?.tags.get(tag as usize)?;
             Place::TagLink(name(at)?, &tag.name).to_string()
         }
-        Doubt::Revision(at, node) => Which::Revisions.link(name(at)?, graph.digest(node)).to_string(),
-        Doubt::Layer(at, node) => Which::Layers.link(name(at)?, graph.digest(node)).to_string(),
+        Recheck::Revision(at, node) => Which::Revisions.link(name(at)?, graph.digest(node)).to_string(),
+        Recheck::Layer(at, node) => Which::Layers.link(name(at)?, graph.digest(node)).to_string(),
         _ => return None,
     })
 }
@@ -225,22 +225,22 @@ fn layers_folder<F: Folder>(v2: &F, graph: &mut Graph, at: usize, notes: &mut No
     let Some(repository) = graph.repositories.get_mut(at) else { return };
     let path = Place::Layers(&repository.name).to_string();
     repository.layers_part = match v2.stat(Path::new(&path)) {
-        Ok(stat) if stat.kind == Kind::Folder => Part::Present,
-        Ok(stat) if stat.kind == Kind::Symlink => Part::Unread,
-        Ok(_) => Part::Absent,
-        Err(FolderError::NotFound | FolderError::NotAFolder) => Part::Absent,
+        Ok(stat) if stat.kind == EntryKind::Folder => FolderState::Present,
+        Ok(stat) if stat.kind == EntryKind::Symlink => FolderState::Unread,
+        Ok(_) => FolderState::Absent,
+        Err(FolderError::NotFound | FolderError::NotAFolder) => FolderState::Absent,
         Err(error) => {
             notes.unread(path, Some(&repository.name), &error);
-            Part::Unread
+            FolderState::Unread
         }
     };
 }
 
 /// Looks at blobs again, and reads those that are manifests, with the children that come to light.
-fn bytes<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], notes: &mut Notes) {
+fn bytes<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Recheck], notes: &mut Notes) {
     let plain: Vec<Digest> = doubts
         .iter()
-        .filter_map(|doubt| if let Doubt::Blob(node) = doubt { Some(graph.digest(*node)) } else { None })
+        .filter_map(|doubt| if let Recheck::Blob(node) = doubt { Some(graph.digest(*node)) } else { None })
         .collect();
     for (digest, look) in blobs::look_at(v2, &plain, notes) {
         let node = graph.intern(&digest);
@@ -249,7 +249,7 @@ fn bytes<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], notes: &mut Not
     let mut asked = HashSet::new();
     let mut frontier: Vec<NodeId> = doubts
         .iter()
-        .filter_map(|doubt| if let Doubt::Manifest(node) = doubt { Some(*node) } else { None })
+        .filter_map(|doubt| if let Recheck::Manifest(node) = doubt { Some(*node) } else { None })
         .filter(|node| asked.insert(*node))
         .collect();
     while !frontier.is_empty() {
@@ -274,9 +274,15 @@ fn bytes<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], notes: &mut Not
     }
 }
 
-fn contents<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], progress: &Progress, notes: &mut Notes) {
+fn contents<F: Folder>(
+    v2: &F,
+    graph: &mut Graph,
+    doubts: &[Recheck],
+    progress: &ScanProgress,
+    notes: &mut Notes,
+) {
     let asked =
-        doubts.iter().filter_map(|doubt| if let Doubt::Content(node) = doubt { Some(*node) } else { None });
+        doubts.iter().filter_map(|doubt| if let Recheck::Content(node) = doubt { Some(*node) } else { None });
     let asked: BTreeSet<NodeId> = asked.collect();
     let is_alias = |node: &NodeId| graph.digest(*node).algorithm() != Algorithm::Sha256;
     let aliases = if asked.iter().any(is_alias) { content::aliases(graph) } else { Vec::new() };
@@ -298,10 +304,10 @@ fn contents<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], progress: &P
 /// Most bytes of an image's configuration that are read for its platform.
 const CONFIG_MAX: usize = 16 << 20;
 
-fn platforms<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Doubt], notes: &mut Notes) {
+fn platforms<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Recheck], notes: &mut Notes) {
     let wanted: BTreeSet<_> = doubts
         .iter()
-        .filter_map(|doubt| if let Doubt::Platform(node) = doubt { Some(*node) } else { None })
+        .filter_map(|doubt| if let Recheck::Platform(node) = doubt { Some(*node) } else { None })
         .map(|node| (node, graph.digest(node)))
         .collect();
     let found: Vec<_> = wanted

@@ -5,14 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::graph::Content;
-use crate::oci::manifest::Role;
+use crate::oci::manifest::ReferenceRole;
 use crate::oci::{Digest, Manifest, Platform};
 
 /// What one registry answered.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub struct Responses {
     /// Its repositories, by name.
-    pub repositories: BTreeMap<String, SeenRepository>,
+    pub repositories: BTreeMap<String, RepositoryResponses>,
     /// Lists that could not be read: path and reason.
     pub unread: Vec<(String, String)>,
     /// Names in lists that are legal for no repository and no tag, so that nobody can ask for them, by path of the list.
@@ -21,7 +21,7 @@ pub struct Seen {
 
 /// What was answered of one repository.
 #[derive(Debug, Default)]
-pub struct SeenRepository {
+pub struct RepositoryResponses {
     /// Number of tags that its list showed.
     pub listed: u64,
     /// Tags that were asked for.
@@ -34,14 +34,14 @@ pub struct SeenRepository {
     pub platforms: HashMap<Digest, Option<Platform>>,
 }
 
-impl SeenRepository {
+impl RepositoryResponses {
     /// A manifest that answers.
-    pub(super) fn manifest(&self, digest: &Digest) -> Option<&Arc<SeenManifest>> {
+    pub(super) fn manifest(&self, digest: &Digest) -> Option<&Arc<RespondedManifest>> {
         self.manifests.get(digest).and_then(ManifestAnswer::manifest)
     }
 
     /// The manifests that answer.
-    pub(super) fn present(&self) -> impl Iterator<Item = &Arc<SeenManifest>> {
+    pub(super) fn present(&self) -> impl Iterator<Item = &Arc<RespondedManifest>> {
         self.manifests.values().filter_map(ManifestAnswer::manifest)
     }
 }
@@ -92,7 +92,7 @@ pub enum TagAnswer {
 #[derive(Debug, Clone)]
 pub enum ManifestAnswer {
     /// It answers.
-    Present(Arc<SeenManifest>),
+    Present(Arc<RespondedManifest>),
     /// 404, in the words of a registry.
     Absent,
     /// 200, with bytes that hash to this.
@@ -103,14 +103,14 @@ pub enum ManifestAnswer {
 
 impl ManifestAnswer {
     /// What was answered, where that is the manifest.
-    pub(super) const fn manifest(&self) -> Option<&Arc<SeenManifest>> {
+    pub(super) const fn manifest(&self) -> Option<&Arc<RespondedManifest>> {
         if let Self::Present(manifest) = self { Some(manifest) } else { None }
     }
 }
 
 /// A manifest that answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeenManifest {
+pub struct RespondedManifest {
     /// What it is and references.
     pub manifest: Manifest,
     /// Media type as the server gives it, without parameters.
@@ -121,7 +121,7 @@ pub struct SeenManifest {
     pub is_json: bool,
 }
 
-impl SeenManifest {
+impl RespondedManifest {
     /// Reads the bytes of a manifest.
     pub fn read(media_type: &str, bytes: &[u8]) -> Self {
         let manifest = Manifest::parse(bytes);
@@ -135,7 +135,7 @@ impl SeenManifest {
     pub(super) fn children(&self) -> impl Iterator<Item = (usize, Digest)> {
         let references = self.manifest.references.iter().enumerate();
         references
-            .filter(|(_, one)| one.role == Role::Child && !one.descriptor.has_urls)
+            .filter(|(_, one)| one.role == ReferenceRole::Child && !one.descriptor.has_urls)
             .filter_map(|(number, one)| Some((number, one.descriptor.digest?)))
     }
 }
@@ -156,7 +156,7 @@ pub enum BlobAnswer {
     Unknown(Trouble),
 }
 
-impl Seen {
+impl Responses {
     /// Whether every object that was asked for answers 500 or more: then the registry is out of order, and nothing is
     /// known of its objects.
     pub fn is_out_of_order(&self) -> bool {

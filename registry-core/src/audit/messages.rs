@@ -2,21 +2,21 @@
 //!
 //! Messages are fragments that read on after "team/app:v1 cannot be pulled: ".
 
-use super::access::{Answer, Lack, LayerAnswer};
+use super::access::{LayerAccess, ManifestAccess, UnusableBytes};
 use super::code::{Code, Severity};
 use super::draft::Draft;
 use super::finding::{Cause, Repair};
 use super::verdict::Visit;
 use crate::graph::{LinkFault, ManifestNode, NodeId, Presence, View};
-use crate::oci::manifest::{Kind, Role};
+use crate::oci::manifest::{Kind, ReferenceRole};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
 
 /// A reference to a config or layer.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Part {
+pub(super) struct BlobReference {
     pub(super) manifest: NodeId,
-    pub(super) role: Role,
+    pub(super) role: ReferenceRole,
     pub(super) target: NodeId,
 }
 
@@ -38,7 +38,7 @@ pub(super) fn plural(count: u64, noun: &str) -> String {
 }
 
 /// Who a manifest is to somebody who pulls the tag.
-fn who(
+fn describe_manifest(
     view: View<'_>,
     node: NodeId,
     visit: &Visit,
@@ -69,7 +69,7 @@ pub(super) fn manifest(view: View<'_>, node: NodeId, visit: &Visit, is_deleted: 
     let edge =
         visit.parents.iter().copied().min_by_key(|(parent, number)| (view.graph.digest(*parent), *number));
     let edge = edge.filter(|_| visit.tags.is_empty());
-    let (who, platform) = who(view, node, visit, edge);
+    let (who, platform) = describe_manifest(view, node, visit, edge);
     let digest = view.graph.digest(node);
     let link_path = Place::RevisionLink(&view.repository.name, digest).to_string();
     let data_path = Place::BlobData(digest).to_string();
@@ -83,7 +83,7 @@ pub(super) fn manifest(view: View<'_>, node: NodeId, visit: &Visit, is_deleted: 
         (false, _) => "; its bytes are not here whole",
     };
     let draft = match &visit.answer {
-        Answer::Unlinked => {
+        ManifestAccess::Unlinked => {
             let code = if is_tagged { Code::TagTargetUnlinked } else { Code::ChildLinkMissing };
             let message = if is_deleted {
                 format!(
@@ -95,47 +95,51 @@ pub(super) fn manifest(view: View<'_>, node: NodeId, visit: &Visit, is_deleted: 
             };
             Draft::new(code, Some(node), link_path, message).repair(Some(Repair::Relink))
         }
-        Answer::Missing(lack) => {
+        ManifestAccess::Missing(lack) => {
             let code = match (is_tagged, edge) {
                 (true, _) => Code::TagTargetMissing,
                 (false, Some(_)) => Code::ChildMissing,
                 (false, None) => Code::ManifestMissing,
             };
             let (path, how) = match lack {
-                Lack::Both if is_deleted => (
+                UnusableBytes::Both if is_deleted => (
                     link_path,
                     "was probably deleted through the API and collected since: the folder of its revision link is empty, its bytes \
                      are gone",
                 ),
-                Lack::Both => (link_path, "is gone: neither a revision link nor its bytes are here"),
-                Lack::Bytes => (data_path, "is gone: its revision link is here, its bytes are not"),
-                Lack::LinkAndRightBytes => (
+                UnusableBytes::Both => (link_path, "is gone: neither a revision link nor its bytes are here"),
+                UnusableBytes::Bytes => (data_path, "is gone: its revision link is here, its bytes are not"),
+                UnusableBytes::LinkAndRightBytes => (
                     data_path,
                     "is gone: it has no revision link, and the file under its digest holds something else",
                 ),
             };
             // No push replaces a file that is there (`registry/storage/blobstore.go @ v2.8.3`, `Put`).
-            let is_wrong = *lack == Lack::LinkAndRightBytes && view.has_right_bytes(node) == Some(false);
+            let is_wrong =
+                *lack == UnusableBytes::LinkAndRightBytes && view.has_right_bytes(node) == Some(false);
             Draft::new(code, Some(node), path, format!("{who} {how}"))
                 .repair(is_wrong.then_some(Repair::Quarantine))
         }
-        Answer::LinkInvalid(fault) => {
+        ManifestAccess::LinkInvalid(fault) => {
             let message = link(&format!("{who}: the revision link"), *fault) + bytes;
             let repair = rewrite.filter(|_| *fault != LinkFault::NoFile);
             Draft::new(Code::RevisionLinkInvalid, Some(node), link_path, message).repair(repair)
         }
-        Answer::LinkMismatch { target, .. } => {
+        ManifestAccess::LinkMismatch { target, .. } => {
             let other = short(&view.graph.digest(*target));
             let message = format!("{who}: the revision link names {other} instead{bytes}");
             Draft::new(Code::RevisionLinkMismatch, Some(node), link_path, message).repair(rewrite)
         }
-        Answer::Unreadable(why) => {
+        ManifestAccess::Unreadable(why) => {
             let wrong = view.has_right_bytes(node) == Some(false);
             let message = format!("{who} is unreadable: {why}");
             let repair = wrong.then_some(Repair::Quarantine);
             Draft::new(Code::ManifestUnreadable, Some(node), data_path, message).repair(repair)
         }
-        Answer::WrongBytes | Answer::Served { .. } | Answer::Unknown(_) | Answer::Unasked => {
+        ManifestAccess::WrongBytes
+        | ManifestAccess::Served { .. }
+        | ManifestAccess::Unknown(_)
+        | ManifestAccess::Unasked => {
             let message = format!("{who} has bytes that do not hash to its digest");
             Draft::new(Code::ManifestDigestMismatch, Some(node), data_path, message)
                 .repair(Some(Repair::Quarantine))
@@ -165,9 +169,9 @@ pub(super) fn size_lie(
     let edges = view.graph.edges(manifest);
     let pointer = match (manifest.kind, edges.get(number).map(|edge| edge.role)) {
         (Kind::Index, _) => format!("/manifests/{number}/size"),
-        (_, Some(Role::Config)) => "/config/size".into(),
+        (_, Some(ReferenceRole::Config)) => "/config/size".into(),
         _ => {
-            let configs = edges.iter().filter(|edge| edge.role == Role::Config).count();
+            let configs = edges.iter().filter(|edge| edge.role == ReferenceRole::Config).count();
             format!("/layers/{}/size", number.saturating_sub(configs))
         }
     };
@@ -201,13 +205,13 @@ pub(super) fn layers_folder(view: View<'_>, is_needed: bool) -> Draft {
     }
 }
 
-fn name(view: View<'_>, part: Part, node: NodeId) -> String {
-    let role = if part.role == Role::Config { "config" } else { "layer" };
+fn name(view: View<'_>, part: BlobReference, node: NodeId) -> String {
+    let role = if part.role == ReferenceRole::Config { "config" } else { "layer" };
     format!("{role} {}", short(&view.graph.digest(node)))
 }
 
 /// Damage to the layer link of a config or layer.
-pub(super) fn layer_link(view: View<'_>, part: Part, answer: &LayerAnswer) -> Draft {
+pub(super) fn layer_link(view: View<'_>, part: BlobReference, answer: &LayerAccess) -> Draft {
     let path = |node| Place::LayerLink(&view.repository.name, view.graph.digest(node));
     let bytes = |node| match (view.has_right_bytes(node), view.graph.blob(node).presence) {
         (Some(true), _) => ("; its bytes are here", true),
@@ -220,32 +224,32 @@ pub(super) fn layer_link(view: View<'_>, part: Part, answer: &LayerAnswer) -> Dr
         (Some(false), _) => ("; its bytes are gone too", false),
     };
     let draft = match answer {
-        LayerAnswer::Invalid(node, fault) => {
+        LayerAccess::Invalid(node, fault) => {
             let (text, whole) = bytes(*node);
             let message = link(&format!("{}: the layer link", name(view, part, *node)), *fault) + text;
             let repair = (whole && *fault != LinkFault::NoFile).then_some(Repair::Relink);
             Draft::new(Code::LayerLinkInvalid, Some(*node), path(*node), message).repair(repair)
         }
-        LayerAnswer::Mismatch(node, other, _) => {
+        LayerAccess::Mismatch(node, other, _) => {
             let (text, whole) = bytes(*node);
             let other = short(&view.graph.digest(*other));
             let message = format!("{}: the layer link names {other} instead{text}", name(view, part, *node));
             let repair = whole.then_some(Repair::Relink);
             Draft::new(Code::LayerLinkMismatch, Some(*node), path(*node), message).repair(repair)
         }
-        LayerAnswer::WrongAlias(node, target) => {
+        LayerAccess::WrongAlias(node, target) => {
             let target = short(&view.graph.digest(*target));
             let message =
                 format!("{}: the layer link names {target}, whose bytes are others", name(view, part, *node));
             Draft::new(Code::LayerLinkMismatch, Some(*node), path(*node), message)
         }
-        LayerAnswer::Unlinked(node) => {
+        LayerAccess::Unlinked(node) => {
             let (text, whole) = bytes(*node);
             let message = format!("{} has no layer link here{text}", name(view, part, *node));
             let repair = whole.then_some(Repair::Relink);
             Draft::new(Code::LayerLinkMissing, Some(*node), path(*node), message).repair(repair)
         }
-        LayerAnswer::Served(_) | LayerAnswer::NoFolder | LayerAnswer::NoBytes(_) | LayerAnswer::Unread(_) => {
+        LayerAccess::Served(_) | LayerAccess::NoFolder | LayerAccess::NoBytes(_) | LayerAccess::Unread(_) => {
             Draft::new(Code::LayerLinkMissing, Some(part.target), path(part.target), "no layer link")
         }
     };
@@ -253,7 +257,7 @@ pub(super) fn layer_link(view: View<'_>, part: Part, answer: &LayerAnswer) -> Dr
 }
 
 /// A config or layer whose bytes are gone.
-pub(super) fn blob_missing(view: View<'_>, part: Part, node: NodeId) -> Draft {
+pub(super) fn blob_missing(view: View<'_>, part: BlobReference, node: NodeId) -> Draft {
     let message = format!("{} is gone: its layer link is here, its bytes are not", name(view, part, node));
     Draft::new(Code::BlobMissing, Some(node), Place::BlobData(view.graph.digest(node)), message)
         .parent(part.manifest)
@@ -262,7 +266,7 @@ pub(super) fn blob_missing(view: View<'_>, part: Part, node: NodeId) -> Draft {
 /// A config or layer whose bytes are wrong.
 pub(super) fn wrong_blob(
     view: View<'_>,
-    part: Part,
+    part: BlobReference,
     node: NodeId,
     code: Code,
     declared: Option<u64>,

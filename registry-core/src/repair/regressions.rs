@@ -4,14 +4,14 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::audit::{self, Audit, AuditOptions};
-use crate::graph::{Graph, Link, NodeId, walk};
+use crate::graph::{Graph, GraphLink, NodeId, walk};
 
 /// Tags that are broken, or of which that is not known: a step cannot make these worse.
 #[derive(Debug, Default)]
 pub(super) struct NotWhole(BTreeSet<(String, String)>);
 
 impl NotWhole {
-    pub(super) fn of(audit: &Audit) -> Self {
+    pub(super) fn from_audit(audit: &Audit) -> Self {
         let broken = audit.broken_tags.iter().map(|tag| (tag.repository.to_string(), tag.tag.to_string()));
         let unknown = audit.unknown_tags.iter().map(|tag| (tag.repository.to_string(), tag.tag.to_string()));
         Self(broken.chain(unknown).collect())
@@ -34,7 +34,7 @@ pub(super) fn reach(graph: &Graph, repository: &str, tag: &str) -> HashSet<NodeI
     if let Some(repository) = graph.repository(repository) {
         let root = repository.tag(tag).and_then(|tag| tag.current.target());
         let links = |node| [repository.revision(node), repository.layer(node)];
-        let targets = |node| links(node).into_iter().filter_map(Link::target);
+        let targets = |node| links(node).into_iter().filter_map(GraphLink::target);
         walk::mark(&mut reached, root, |node| targets(node).chain(graph.references(node)));
     }
     reached

@@ -3,32 +3,32 @@
 
 use std::collections::HashSet;
 
-use super::step::{Act, Step};
-use crate::graph::{Blob, Doubt, Graph, Link, LinkEntry, NodeId, Part, Presence, Seconds};
+use super::step::{Act, RepairStep};
+use crate::graph::{Blob, FolderState, Graph, GraphLink, LinkEntry, NodeId, Presence, Recheck, Seconds};
 use crate::oci::{Digest, Manifest};
 use crate::path::Place;
 
 /// What was changed in a graph beyond what is on disk.
 #[derive(Debug, Default)]
-pub(super) struct Hopes(HashSet<Doubt>);
+pub(super) struct Hopes(HashSet<Recheck>);
 
 impl Hopes {
     /// Whether looking again at this on disk would only show the old state.
-    pub(super) fn covers(&self, doubt: Doubt) -> bool {
+    pub(super) fn covers(&self, doubt: Recheck) -> bool {
         self.0.contains(&doubt)
     }
 
     fn of_bytes(&mut self, node: NodeId) {
-        self.0.extend([Doubt::Manifest(node), Doubt::Blob(node), Doubt::Content(node)]);
+        self.0.extend([Recheck::Manifest(node), Recheck::Blob(node), Recheck::Content(node)]);
     }
 
     /// Puts a step into the graph.
-    pub(super) fn take(&mut self, graph: &mut Graph, step: &Step, now: Seconds) {
+    pub(super) fn take(&mut self, graph: &mut Graph, step: &RepairStep, now: Seconds) {
         match (step.action, Place::parse(&step.path)) {
             (Act::Rebuild, Some(Place::Layers(name))) => {
                 if let Some(at) = position(graph, name) {
-                    graph.repositories[at as usize].layers_part = Part::Present;
-                    self.0.insert(Doubt::LayersFolder(at));
+                    graph.repositories[at as usize].layers_part = FolderState::Present;
+                    self.0.insert(Recheck::LayersFolder(at));
                 }
             }
             (Act::Relink | Act::Rewrite, Some(Place::RevisionLink(name, digest))) => {
@@ -43,8 +43,8 @@ impl Hopes {
                 let Some(at) = position(graph, name) else { return };
                 let tags = &mut graph.repositories[at as usize].tags;
                 if let Ok(number) = tags.binary_search_by(|one| (*one.name).cmp(tag)) {
-                    tags[number].current = Link::Names(node);
-                    self.0.insert(Doubt::Tag(at, u32::try_from(number).unwrap_or(u32::MAX)));
+                    tags[number].current = GraphLink::Names(node);
+                    self.0.insert(Recheck::Tag(at, u32::try_from(number).unwrap_or(u32::MAX)));
                 }
             }
             (Act::Drop, Some(Place::TagFolder(name, tag))) => {
@@ -52,7 +52,7 @@ impl Hopes {
                 let tags = &mut graph.repositories[at as usize].tags;
                 if let Ok(number) = tags.binary_search_by(|one| (*one.name).cmp(tag)) {
                     tags[number].is_gone = true;
-                    self.0.insert(Doubt::Tag(at, u32::try_from(number).unwrap_or(u32::MAX)));
+                    self.0.insert(Recheck::Tag(at, u32::try_from(number).unwrap_or(u32::MAX)));
                 }
             }
             (Act::Quarantine, Some(Place::BlobFolder(digest))) => {
@@ -66,9 +66,9 @@ impl Hopes {
                 graph.repositories[at as usize].put_layer(LinkEntry {
                     node,
                     modified: 0,
-                    link: Link::Absent,
+                    link: GraphLink::Absent,
                 });
-                self.0.insert(Doubt::Layer(at, node));
+                self.0.insert(Recheck::Layer(at, node));
             }
             (Act::Unlink, Some(Place::TagIndexFolder(name, tag, digest))) => {
                 let node = graph.intern(&digest);
@@ -87,14 +87,14 @@ impl Hopes {
     fn link(&mut self, graph: &mut Graph, name: &str, digest: Digest, now: Seconds, is_revision: bool) {
         let node = graph.intern(&digest);
         let Some(at) = position(graph, name) else { return };
-        let entry = LinkEntry { node, modified: now, link: Link::Names(node) };
+        let entry = LinkEntry { node, modified: now, link: GraphLink::Names(node) };
         let repository = &mut graph.repositories[at as usize];
         if is_revision {
             repository.put_revision(entry);
-            self.0.insert(Doubt::Revision(at, node));
+            self.0.insert(Recheck::Revision(at, node));
         } else {
             repository.put_layer(entry);
-            self.0.insert(Doubt::Layer(at, node));
+            self.0.insert(Recheck::Layer(at, node));
         }
     }
 
@@ -118,13 +118,13 @@ impl Hopes {
     }
 
     /// Takes back the hope that bytes are moved aside.
-    pub(super) fn give_back(&mut self, graph: &mut Graph, kept: &Kept) {
+    pub(super) fn give_back(&mut self, graph: &mut Graph, kept: &SavedBlob) {
         *graph.blob_mut(kept.node) = kept.blob;
         if let Some(real) = kept.real {
             let digest = graph.digest(real);
             graph.set_content(kept.node, &digest);
         }
-        for doubt in [Doubt::Manifest(kept.node), Doubt::Blob(kept.node), Doubt::Content(kept.node)] {
+        for doubt in [Recheck::Manifest(kept.node), Recheck::Blob(kept.node), Recheck::Content(kept.node)] {
             self.0.remove(&doubt);
         }
     }
@@ -132,14 +132,14 @@ impl Hopes {
 
 /// A blob as it was before it was hoped away.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Kept {
+pub(super) struct SavedBlob {
     pub(super) node: NodeId,
     blob: Blob,
     real: Option<NodeId>,
 }
 
-impl Kept {
-    pub(super) fn of(graph: &mut Graph, digest: &Digest) -> Self {
+impl SavedBlob {
+    pub(super) fn take_from(graph: &mut Graph, digest: &Digest) -> Self {
         let node = graph.intern(digest);
         Self { node, blob: graph.blob(node), real: graph.real_digest(node) }
     }
