@@ -1,4 +1,4 @@
-//! Finding the registries that a path means: a rootdirectory, its `docker/registry/v2`, or a folder of several.
+//! Finds the registries that a path names: a rootdirectory, its `docker/registry/v2`, or a folder of several registries.
 
 mod foreign;
 
@@ -8,21 +8,21 @@ use std::path::{Path, PathBuf};
 
 pub use foreign::Product;
 
-/// Where a registry keeps everything below its rootdirectory.
+/// The folder below its rootdirectory in which a registry keeps everything.
 pub(crate) const V2: &str = "docker/registry/v2";
-/// How deep below a folder registries are looked for.
+/// How many levels below a folder the search for registries goes.
 const MAX_DEPTH: usize = 4;
-/// How many folders are looked into for registries.
+/// Most folders that are searched for registries.
 const MAX_FOLDERS: usize = 20_000;
 
 /// A registry that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located {
-    /// The path to show: as it was given, followed by where below it the registry lies.
+    /// The path to show: the given path, then the path of the registry below it.
     pub name: PathBuf,
     /// Its `docker/registry/v2`.
     pub v2: PathBuf,
-    /// Its rootdirectory, when it is known: there a pull-through cache keeps `scheduler-state.json`.
+    /// Its rootdirectory, if known. A pull-through cache keeps `scheduler-state.json` there.
     pub root: Option<PathBuf>,
 }
 
@@ -41,10 +41,10 @@ pub enum LocateError {
         path = .0.display()
     )]
     Nothing(PathBuf),
-    /// The search for several was given up.
+    /// The search ended at the limit of folders.
     #[error("more than {MAX_FOLDERS} folders below {path}: name the registries themselves", path = .0.display())]
     TooMany(PathBuf),
-    /// A symbolic link stands where a folder of the registry belongs.
+    /// A symbolic link is in the place of a folder of the registry.
     #[error(
         "{path} is a symbolic link, which is not followed: name the folder with blobs and repositories that it leads to",
         path = .0.display()
@@ -53,17 +53,18 @@ pub enum LocateError {
     /// The storage of another product.
     #[error("{path} is not the storage of a registry: {product}", path = .0.display(), product = .1)]
     Foreign(PathBuf, Product),
-    /// There are so many registries where one was to be.
+    /// The path holds this many registries, and one was asked for.
     #[error("{path} holds {count} registries: name one of them", path = .0.display(), count = .1)]
     Several(PathBuf, usize),
 }
 
-/// The registries that a path means.
+/// The registries that a path names.
 #[derive(Debug, Default)]
 pub struct LocatedRegistries {
     /// Those that can be opened, ordered by path.
     pub registries: Vec<Located>,
-    /// Places where there is, or may be, one that cannot, or that belong to another product. Never empty when `registries` is.
+    /// Places where a registry is, or may be, that cannot be opened, and storage of other products. Never empty when
+    /// `registries` is.
     pub errors: Vec<LocateError>,
 }
 
@@ -89,10 +90,10 @@ pub fn locate(path: &Path, follow: bool) -> LocatedRegistries {
     }
     let mut found = several(path, &real, follow);
     if found.registries.is_empty() && found.errors.is_empty() {
-        found.errors.push(match foreign::instead_of(&real) {
+        found.errors.push(match foreign::product_in_folder(&real) {
             Some((place, product)) => {
                 let below = place.strip_prefix(&real).unwrap_or(Path::new(""));
-                LocateError::Foreign(named(path, below), product)
+                LocateError::Foreign(join_shown(path, below), product)
             }
             None => LocateError::Nothing(path.into()),
         });
@@ -115,7 +116,7 @@ pub fn locate_one(path: &Path) -> Result<Located, LocateError> {
     }
 }
 
-/// The one registry that lies right at a path.
+/// The registry at the path itself.
 fn registry_at(path: &Path, real: &Path, follow: bool) -> Result<Option<Located>, LocateError> {
     if !real.is_dir() {
         return Err(LocateError::NoFolder(path.into()));
@@ -125,27 +126,27 @@ fn registry_at(path: &Path, real: &Path, follow: bool) -> Result<Option<Located>
         return refuse_foreign(Located { name: path.into(), v2, root: Some(real.into()) }).map(Some);
     }
     if real.join("blobs").is_dir() || real.join("repositories").is_dir() || real.ends_with(V2) {
-        let root = above(real).map(Path::to_path_buf);
+        let root = rootdirectory_of(real).map(Path::to_path_buf);
         return refuse_foreign(Located { name: path.into(), v2: real.into(), root }).map(Some);
     }
     Ok(None)
 }
 
-/// The rootdirectory of a registry, by the place of its `docker/registry/v2`; `None` where that has another name.
-pub(crate) fn above(v2: &Path) -> Option<&Path> {
+/// The rootdirectory of a `docker/registry/v2`; `None` where the path does not end so.
+pub(crate) fn rootdirectory_of(v2: &Path) -> Option<&Path> {
     v2.ends_with(V2).then(|| v2.ancestors().nth(3)).flatten()
 }
 
-/// Refuses what has the place of a registry's tree and belongs to another product.
+/// Refuses a tree that is another product's storage.
 fn refuse_foreign(located: Located) -> Result<Located, LocateError> {
-    match foreign::in_place_of(&located.v2) {
+    match foreign::product_of_tree(&located.v2) {
         Some(product) => Err(LocateError::Foreign(located.name, product)),
         None => Ok(located),
     }
 }
 
-/// A path as it was given, and what is below it.
-fn named(path: &Path, below: &Path) -> PathBuf {
+/// Joins a path as it was given with a path below it, which may be empty.
+fn join_shown(path: &Path, below: &Path) -> PathBuf {
     if below.as_os_str().is_empty() { path.into() } else { path.join(below) }
 }
 
@@ -165,7 +166,7 @@ fn rootdirectory(root: &Path, follow: bool) -> Result<Option<PathBuf>, LocateErr
     Ok(Some(at))
 }
 
-/// Registries in the folders below a path, widest first. What cannot be looked into is said, not passed over.
+/// Registries in the folders below a path, breadth first. A folder that cannot be looked into is an error.
 fn several(name: &Path, root: &Path, follow: bool) -> LocatedRegistries {
     let mut found = LocatedRegistries::default();
     let mut queue = VecDeque::from([(PathBuf::new(), 0)]);
@@ -174,7 +175,7 @@ fn several(name: &Path, root: &Path, follow: bool) -> LocatedRegistries {
         looked += 1;
         let folder = root.join(&below);
         if foreign::is_minio_disk(&folder) {
-            found.errors.push(LocateError::Foreign(named(name, &below), Product::Minio));
+            found.errors.push(LocateError::Foreign(join_shown(name, &below), Product::Minio));
             continue;
         }
         match rootdirectory(&folder, follow) {
@@ -243,7 +244,7 @@ mod tests {
         found
             .registries
             .iter()
-            .map(|one| one.name.strip_prefix(root).unwrap().display().to_string())
+            .map(|located| located.name.strip_prefix(root).unwrap().display().to_string())
             .collect()
     }
 
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rootdirectory_its_v2_and_a_folder_of_several() {
+    fn rootdirectory_its_v2_and_folder_of_several_are_located() {
         let one = folder(&["docker/registry/v2/blobs"]);
         assert_eq!(names(one.path()), [""]);
         let v2 = locate(&one.path().join("docker/registry/v2"), false);
@@ -273,7 +274,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn one_of_several_that_cannot_be_opened_is_not_passed_over() {
+    fn registry_behind_a_symlink_is_an_error_beside_those_found() {
         let root = folder(&["a/docker/registry/v2", "b/elsewhere/registry/v2"]);
         std::os::unix::fs::symlink(root.path().join("b/elsewhere"), root.path().join("b/docker")).unwrap();
         let found = locate(root.path(), false);
@@ -283,7 +284,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_in_the_place_of_a_folder_is_named() {
+    fn symlink_in_the_place_of_a_folder_is_named() {
         let root = folder(&["elsewhere/registry/v2"]);
         std::os::unix::fs::symlink(root.path().join("elsewhere"), root.path().join("docker")).unwrap();
         insta::assert_snapshot!(error(root.path()), @"ROOT/docker is a symbolic link, which is not followed: name the folder with blobs and repositories that it leads to");

@@ -1,5 +1,5 @@
-//! A registry:2 tree on disk: where things lie, how they are read without leaving the tree, and the scan that fills a
-//! [`Graph`](crate::graph::Graph). Decides nothing: what is damage is [`crate::audit`]'s matter.
+//! A registry:2 tree on disk: finding it, reading it without leaving it, and the scan that fills a
+//! [`Graph`](crate::graph::Graph). [`crate::audit`] decides what is damage.
 
 #[doc(hidden)]
 pub mod edit;
@@ -23,7 +23,7 @@ pub use tree::{DiskFolder, OpenOptions, Tree};
 
 use std::path::Path;
 
-/// The folder that a file lies in, or would be made in: for a bare name, the current one.
+/// The folder of a file, which need not exist: `.` for a bare name.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -1,4 +1,4 @@
-//! How far a scan has come: counters that another thread may read. Drawing them is a binary's matter.
+//! Progress of a scan: counters that another thread may read. The programs draw them.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -13,7 +13,7 @@ pub enum Phase {
     Manifests,
     /// Hashing the content of blobs.
     Content,
-    /// Looking a second time at what seems damaged.
+    /// Reading again what looks damaged.
     SecondLook,
 }
 
@@ -53,12 +53,12 @@ impl ScanProgress {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Bytes that are to be hashed; 0 while that is not known.
+    /// Bytes to hash in all; 0 while unknown.
     pub fn bytes_total(&self) -> u64 {
         self.bytes_total.load(Ordering::Relaxed)
     }
 
-    /// What is being done.
+    /// The current phase.
     pub fn phase(&self) -> Phase {
         Phase::ALL.get(usize::from(self.phase.load(Ordering::Relaxed))).copied().unwrap_or(Phase::SecondLook)
     }

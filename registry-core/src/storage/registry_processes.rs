@@ -1,7 +1,7 @@
-//! Registries and collectors that are at work on a tree, as far as this machine shows them: by their processes, their
-//! configuration and the folder that it names. What that forbids is decided elsewhere.
+//! Finds the registries and collectors that run on a tree, by the processes of this machine, their configuration and the folder
+//! that it names. Callers decide what such a process forbids.
 //!
-//! How a registry is told its folder: `configuration/parser.go`, `registry/registry.go @ v2.8.3`, same at v3.1.1.
+//! How a registry learns its folder: `configuration/parser.go`, `registry/registry.go @ v2.8.3`, same at v3.1.1.
 
 mod inside;
 mod storage_settings;
@@ -12,12 +12,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use storage_settings::{Environment, StorageSettings};
 
-/// Where a registry keeps its tree when nothing else is said (`registry/storage/driver/filesystem/driver.go @ v2.8.3`).
+/// The rootdirectory of a registry whose configuration names none (`registry/storage/driver/filesystem/driver.go @ v2.8.3`).
 const DEFAULT_ROOT: &str = "/var/lib/registry";
-/// What Linux answers to whoever reads of a process that has just ended.
+/// Linux's error for reading from `/proc` about a process that has just exited.
 const ESRCH: i32 = 3;
 
-/// What a process is doing.
+/// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -28,25 +28,25 @@ pub enum Job {
     Collector,
 }
 
-/// A process that is, or may be, at work on a tree.
+/// A process that works, or may work, on a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Serving {
-    /// Its number.
+    /// Process number.
     pub pid: u32,
-    /// Its name and what it does, such as `docker-registry serve`.
+    /// Program and command, such as `docker-registry serve`.
     pub program: String,
-    /// What it is doing.
+    /// What it does.
     pub job: Job,
-    /// Why it is not certain that it works on this tree; `None` when it is.
+    /// Why it is uncertain that the process works on this tree; `None` when it is certain.
     pub doubt: Option<String>,
-    /// Whether its configuration makes it read-only. No collector is.
+    /// Whether its configuration makes it read-only. Never true for a collector.
     pub is_read_only: bool,
     /// Whether its configuration makes it a pull-through cache.
     pub is_cache: bool,
 }
 
-/// Processes at work on a tree, told by its `docker/registry/v2`, however that is reached. Where the system does not tell of
-/// processes there are none.
+/// Processes that work, or may work, on the tree of this `docker/registry/v2`, by whatever path they reach it. Empty where the
+/// system has no `/proc`.
 pub fn registry_processes(v2: &Path) -> Vec<Serving> {
     processes_in(Path::new("/proc"), v2)
 }
@@ -54,23 +54,23 @@ pub fn registry_processes(v2: &Path) -> Vec<Serving> {
 /// Whether a registry that runs with this configuration (YAML) is a pull-through cache.
 ///
 /// # Errors
-/// When it is no YAML, or nested too deeply.
+/// When the text is not YAML, or nested too deeply.
 pub fn is_cache(configuration: &str) -> Result<bool, String> {
-    StorageSettings::of(configuration, &Environment::new()).map(|told| told.is_cache)
+    StorageSettings::parse(configuration, &Environment::new()).map(|settings| settings.is_cache)
 }
 
-/// Whether a server, or a collector, that certainly works on a tree has a configuration that makes it a pull-through cache.
+/// Whether a process that certainly works on a tree is configured as a pull-through cache.
 pub fn serves_cache(v2: &Path) -> bool {
-    registry_processes(v2).iter().any(|one| one.is_cache && one.doubt.is_none())
+    registry_processes(v2).iter().any(|process| process.is_cache && process.doubt.is_none())
 }
 
-/// As [`serving`], with another place for what the system tells of processes.
-fn processes_in(processes: &Path, v2: &Path) -> Vec<Serving> {
-    // What is not there nobody serves.
+/// [`registry_processes`] with another folder than `/proc`.
+fn processes_in(proc: &Path, v2: &Path) -> Vec<Serving> {
+    // Nobody serves a folder that does not exist.
     if v2.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Vec::new();
     }
-    let Ok(entries) = std::fs::read_dir(processes) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(proc) else { return Vec::new() };
     let mut found: Vec<Serving> = entries
         .flatten()
         .filter_map(|entry| {
@@ -78,94 +78,88 @@ fn processes_in(processes: &Path, v2: &Path) -> Vec<Serving> {
             (pid != std::process::id()).then(|| registry_process(&entry.path(), pid, v2))?
         })
         .collect();
-    found.sort_by_key(|one| one.pid);
+    found.sort_by_key(|process| process.pid);
     found
 }
 
-/// One process, if it may be at work on the tree.
+/// The process of a folder of `/proc`, if it may work on the tree.
 fn registry_process(process: &Path, pid: u32, v2: &Path) -> Option<Serving> {
-    let (words, _) = inside::words(&process.join("cmdline")).ok()?;
-    let own = std::fs::read_link(process.join("exe"))
+    let command_line = || inside::read_words(&process.join("cmdline")).ok().map(|(words, _)| words);
+    let words = command_line()?;
+    let executable = std::fs::read_link(process.join("exe"))
         .ok()
         .and_then(|path| registry_program(&path.to_string_lossy()));
-    let program = own.or_else(|| registry_program(words.first()?))?;
+    let program = executable.or_else(|| registry_program(words.first()?))?;
     let at = words.iter().position(|word| matches!(&**word, "serve" | "garbage-collect"))?;
     let job = if words[at] == "serve" { Job::Server } else { Job::Collector };
     let program = crate::text::escape(&format!("{program} {}", words[at]));
-    let doubtful = |why: String| {
-        // Nothing can be read of a process that ended meanwhile; what has ended is in nobody's way.
-        let (now, _) = inside::words(&process.join("cmdline")).ok()?;
-        let doubt = Serving {
-            pid,
-            program: program.clone(),
-            job,
-            doubt: Some(why),
-            is_read_only: false,
-            is_cache: false,
-        };
-        (!now.is_empty()).then_some(doubt)
-    };
+    let found =
+        |doubt| Serving { pid, program: program.clone(), job, doubt, is_read_only: false, is_cache: false };
+    // A process that has exited since has no command line any more; ignore it.
+    let doubtful = |why: String| (!command_line()?.is_empty()).then(|| found(Some(why)));
     let environment = match environment(process) {
         Ok(environment) => environment,
-        Err(error) if has_ended(&error) => return None,
+        Err(error) if has_exited(&error) => return None,
         Err(error) => return doubtful(format!("its environment cannot be read: {error}")),
     };
     let config = words[at + 1..].iter().find(|word| !word.starts_with('-'));
     let config = config.or_else(|| environment.get("REGISTRY_CONFIGURATION_PATH"));
-    let config = config.map_or(Ok(String::new()), |config| inside::text(process, config));
-    let told = config
+    let config = config.map_or(Ok(String::new()), |config| inside::read_text(process, config));
+    let settings = config
         .map_err(|error| error.to_string())
-        .and_then(|config| StorageSettings::of(&config, &environment));
-    let told = match told {
-        Ok(told) if told.is_elsewhere => return None,
-        Ok(told) => told,
+        .and_then(|config| StorageSettings::parse(&config, &environment));
+    let settings = match settings {
+        Ok(settings) if settings.is_elsewhere => return None,
+        Ok(settings) => settings,
         Err(why) => return doubtful(format!("its configuration cannot be read: {why}")),
     };
-    let root = told.root.as_deref().unwrap_or(DEFAULT_ROOT);
-    // A root without this folder is another tree: what is asked about is there.
-    let seen = match inside::look(process, &format!("{root}/docker/registry/v2")) {
-        Ok(seen) => seen,
-        Err(error) if has_ended(&error) => return None,
+    let root = settings.root.as_deref().unwrap_or(DEFAULT_ROOT);
+    // This tree's folder exists, so a rootdirectory without such a folder is another tree's.
+    let served = match inside::metadata(process, &format!("{root}/docker/registry/v2")) {
+        Ok(served) => served,
+        Err(error) if has_exited(&error) => return None,
         Err(error) => return doubtful(format!("its folder cannot be looked at: {error}")),
     };
-    let ours = match v2.metadata() {
-        Ok(ours) => ours,
+    let asked = match v2.metadata() {
+        Ok(asked) => asked,
         Err(error) => return doubtful(format!("the folder of this tree cannot be looked at: {error}")),
     };
-    let is_read_only = told.is_read_only && job == Job::Server;
-    let is_cache = told.is_cache;
-    is_same(&seen, &ours).then_some(Serving { pid, program, job, doubt: None, is_read_only, is_cache })
+    is_same_file(&served, &asked).then(|| Serving {
+        is_read_only: settings.is_read_only && job == Job::Server,
+        is_cache: settings.is_cache,
+        ..found(None)
+    })
 }
 
-/// The name of a program that is a registry. One that was replaced while it runs is still one.
+/// The program's name if it is a registry, also where the file was replaced while it runs.
 fn registry_program(path: &str) -> Option<String> {
     let path = path.strip_suffix(" (deleted)").unwrap_or(path);
     let name = Path::new(path).file_name()?.to_str()?;
     matches!(name, "registry" | "docker-registry").then(|| name.to_owned())
 }
 
-/// Whether something, such as a process or its folder, is not there any more.
-fn has_ended(error: &io::Error) -> bool {
+/// Whether an error means that the process, or what was read of it, no longer exists.
+fn has_exited(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ESRCH)
 }
 
 fn environment(process: &Path) -> io::Result<Environment> {
-    let (words, is_whole) = inside::words(&process.join("environ"))?;
+    let (words, is_whole) = inside::read_words(&process.join("environ"))?;
     if !is_whole {
-        return Err(inside::too_large());
+        return Err(inside::too_large_error());
     }
     let pairs = words.iter().filter_map(|word| word.split_once('='));
     Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 #[cfg(unix)]
-fn is_same(a: &std::fs::Metadata, b: &std::fs::Metadata) -> bool {
+fn is_same_file(a: &std::fs::Metadata, b: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
 #[cfg(not(unix))]
-fn is_same(_: &std::fs::Metadata, _: &std::fs::Metadata) -> bool {
+fn is_same_file(_: &std::fs::Metadata, _: &std::fs::Metadata) -> bool {
     false
 }
 
@@ -178,13 +172,13 @@ mod tests {
     use registry_fixtures::real::{Configured, RealServer};
     use registry_fixtures::registry::Profile;
 
-    /// What the system tells of one process, and a folder for its root.
-    struct Fake {
+    /// A `/proc` with one process, and the root folder of that process.
+    struct FakeProcess {
         folder: tempfile::TempDir,
         root: PathBuf,
     }
 
-    impl Fake {
+    impl FakeProcess {
         fn new(command: &[&str], environment: &[&str], config: &str) -> Self {
             let folder = tempfile::tempdir().unwrap();
             let (process, root) = (folder.path().join("proc/4242"), folder.path().join("root"));
@@ -199,7 +193,7 @@ mod tests {
             Self { folder, root }
         }
 
-        fn seen(&self) -> Vec<Serving> {
+        fn found(&self) -> Vec<Serving> {
             processes_in(&self.folder.path().join("proc"), &self.root.join("data").join(V2))
         }
     }
@@ -209,8 +203,8 @@ mod tests {
     const SERVE: [&str; 3] = ["/bin/registry", "serve", "/etc/config.yml"];
 
     #[test]
-    fn a_server_is_found_by_its_configuration() {
-        let seen = Fake::new(&SERVE, &[], CONFIG).seen();
+    fn server_is_found_by_its_configuration() {
+        let found = FakeProcess::new(&SERVE, &[], CONFIG).found();
         let expected = Serving {
             pid: 4242,
             program: "registry serve".into(),
@@ -219,78 +213,79 @@ mod tests {
             is_read_only: false,
             is_cache: false,
         };
-        assert_eq!(seen, [expected]);
+        assert_eq!(found, [expected]);
         let relative = ["registry", "serve", "config.yml"];
-        assert_eq!(Fake::new(&relative, &[], CONFIG).seen().len(), 1);
+        assert_eq!(FakeProcess::new(&relative, &[], CONFIG).found().len(), 1);
         let read_only = format!("{CONFIG}  maintenance: {{readonly: {{enabled: true}}}}\n");
-        assert!(Fake::new(&SERVE, &[], &read_only).seen()[0].is_read_only);
+        assert!(FakeProcess::new(&SERVE, &[], &read_only).found()[0].is_read_only);
         let cache = format!("{CONFIG}proxy: {{remoteurl: 'https://registry-1.docker.io'}}\n");
-        assert!(Fake::new(&SERVE, &[], &cache).seen()[0].is_cache);
+        assert!(FakeProcess::new(&SERVE, &[], &cache).found()[0].is_cache);
         let collector = ["docker-registry", "garbage-collect", "-d", "/etc/config.yml"];
-        assert_eq!(Fake::new(&collector, &[], CONFIG).seen()[0].job, Job::Collector);
+        assert_eq!(FakeProcess::new(&collector, &[], CONFIG).found()[0].job, Job::Collector);
     }
 
     #[test]
     fn the_environment_beats_the_configuration() {
         let elsewhere = "version: 0.1\nstorage: {filesystem: {rootdirectory: /etc}}\n";
-        assert_eq!(Fake::new(&SERVE, &[], elsewhere).seen(), []);
+        assert_eq!(FakeProcess::new(&SERVE, &[], elsewhere).found(), []);
         let variable = ["REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=/data"];
-        assert_eq!(Fake::new(&SERVE, &variable, elsewhere).seen().len(), 1);
+        assert_eq!(FakeProcess::new(&SERVE, &variable, elsewhere).found().len(), 1);
         let path = ["REGISTRY_CONFIGURATION_PATH=/etc/config.yml"];
-        assert_eq!(Fake::new(&["registry", "serve"], &path, CONFIG).seen().len(), 1);
+        assert_eq!(FakeProcess::new(&["registry", "serve"], &path, CONFIG).found().len(), 1);
     }
 
     #[test]
-    fn others_are_left_out_and_what_cannot_be_read_is_doubted() {
+    fn other_programs_are_ignored_and_unreadable_configuration_is_a_doubt() {
         let s3 = "version: 0.1\nstorage: {s3: {bucket: x}}\n";
-        assert_eq!(Fake::new(&SERVE, &[], s3).seen(), []);
-        assert_eq!(Fake::new(&["postgres", "serve", "/etc/config.yml"], &[], CONFIG).seen(), []);
-        assert_eq!(Fake::new(&["registry", "--version"], &[], CONFIG).seen(), []);
-        let gone = Fake::new(&["registry", "serve", "/etc/gone.yml"], &[], CONFIG).seen();
+        assert_eq!(FakeProcess::new(&SERVE, &[], s3).found(), []);
+        assert_eq!(FakeProcess::new(&["postgres", "serve", "/etc/config.yml"], &[], CONFIG).found(), []);
+        assert_eq!(FakeProcess::new(&["registry", "--version"], &[], CONFIG).found(), []);
+        let gone = FakeProcess::new(&["registry", "serve", "/etc/gone.yml"], &[], CONFIG).found();
         assert!(gone[0].doubt.as_ref().unwrap().starts_with("its configuration cannot be read"), "{gone:?}");
-        let bad = Fake::new(&SERVE, &[], "a: [").seen();
+        let bad = FakeProcess::new(&SERVE, &[], "a: [").found();
         assert!(bad[0].doubt.is_some());
     }
 
     #[test]
-    fn absolute_links_are_those_of_the_process() {
-        let fake = Fake::new(&SERVE, &[], "version: 0.1\nstorage: {filesystem: {rootdirectory: /link}}\n");
+    fn absolute_symlinks_resolve_in_the_root_of_the_process() {
+        let fake =
+            FakeProcess::new(&SERVE, &[], "version: 0.1\nstorage: {filesystem: {rootdirectory: /link}}\n");
         symlink("/data", fake.root.join("link")).unwrap();
-        assert_eq!(fake.seen().len(), 1);
+        assert_eq!(fake.found().len(), 1);
     }
 
     #[test]
-    fn no_collector_is_read_only_and_a_replaced_program_is_still_one() {
+    fn collector_is_never_read_only_and_replaced_program_is_recognised() {
         let read_only = format!("{CONFIG}  maintenance: {{readonly: {{enabled: true}}}}\n");
         let collector = ["registry", "garbage-collect", "/etc/config.yml"];
-        assert!(!Fake::new(&collector, &[], &read_only).seen()[0].is_read_only);
-        let renamed = Fake::new(&["something", "serve", "/etc/config.yml"], &[], CONFIG);
+        assert!(!FakeProcess::new(&collector, &[], &read_only).found()[0].is_read_only);
+        let renamed = FakeProcess::new(&["something", "serve", "/etc/config.yml"], &[], CONFIG);
         symlink("/usr/bin/registry (deleted)", renamed.folder.path().join("proc/4242/exe")).unwrap();
-        assert_eq!(renamed.seen()[0].program, "registry serve");
+        assert_eq!(renamed.found()[0].program, "registry serve");
     }
 
     #[test]
-    fn what_would_not_end_is_not_read_and_what_is_cut_is_not_believed() {
+    fn oversized_and_irregular_files_raise_a_doubt() {
         let large = format!("#{}\n{CONFIG}", "x".repeat(2 << 20));
-        let seen = Fake::new(&SERVE, &[], &large).seen();
+        let found = FakeProcess::new(&SERVE, &[], &large).found();
         let why = "its configuration cannot be read: it is larger than 1048576 bytes";
-        assert_eq!(seen[0].doubt.as_deref(), Some(why));
+        assert_eq!(found[0].doubt.as_deref(), Some(why));
         let variable = format!("X={}", "x".repeat(2 << 20));
-        let seen = Fake::new(&SERVE, &[&variable], CONFIG).seen();
+        let found = FakeProcess::new(&SERVE, &[&variable], CONFIG).found();
         assert_eq!(
-            seen[0].doubt.as_deref(),
+            found[0].doubt.as_deref(),
             Some("its environment cannot be read: it is larger than 1048576 bytes")
         );
-        let fifo = Fake::new(&["registry", "serve", "/etc/fifo"], &[], CONFIG);
+        let fifo = FakeProcess::new(&["registry", "serve", "/etc/fifo"], &[], CONFIG);
         let path = fifo.root.join("etc/fifo");
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         let why = "its configuration cannot be read: it is no regular file";
-        assert_eq!(fifo.seen()[0].doubt.as_deref(), Some(why));
+        assert_eq!(fifo.found()[0].doubt.as_deref(), Some(why));
     }
 
     #[test]
-    fn garbage_is_passed_over() {
-        let fake = Fake::new(&SERVE, &[], CONFIG);
+    fn malformed_process_entries_are_ignored() {
+        let fake = FakeProcess::new(&SERVE, &[], CONFIG);
         let processes = fake.folder.path().join("proc");
         for (number, command) in
             [("1", &b""[..]), ("2", b"\0\0"), ("3", b"\xff\xfe\0serve\0"), ("4", b"serve\0")]
@@ -300,29 +295,29 @@ mod tests {
         }
         std::fs::create_dir(processes.join("99999999999999999999")).unwrap();
         std::fs::write(processes.join("self"), "").unwrap();
-        // A registry that ends while it is looked at.
+        // A registry that exits while it is looked at.
         std::fs::create_dir(processes.join("5")).unwrap();
         std::fs::write(processes.join("5/cmdline"), "registry\0serve\0").unwrap();
-        assert_eq!(fake.seen().len(), 1);
+        assert_eq!(fake.found().len(), 1);
         assert_eq!(processes_in(&processes.join("gone"), &fake.root), []);
     }
 
     #[test]
     #[ignore = "needs docker-registry 2.8.2"]
     fn a_real_server_is_found_by_its_folder() {
-        // Others on this machine may be in doubt.
+        // Other processes of this machine may be in doubt.
         let certain = |v2: &Path| -> Vec<Serving> {
-            registry_processes(v2).into_iter().filter(|one| one.doubt.is_none()).collect()
+            registry_processes(v2).into_iter().filter(|process| process.doubt.is_none()).collect()
         };
         let read_only = "  maintenance: {readonly: {enabled: true}}\n";
         for (storage, is_read_only) in [("", false), (read_only, true)] {
             let server = RealServer::start(Profile::V2_8, Configured { storage, ..Configured::default() });
-            // It makes this itself with the first push.
+            // The server makes this folder at the first push.
             std::fs::create_dir_all(server.root().join(V2)).unwrap();
-            let seen = certain(&server.root().join(V2));
-            let [one] = &seen[..] else { panic!("{seen:?}") };
-            assert_eq!((&*one.program, one.job), ("docker-registry serve", Job::Server));
-            assert_eq!(one.is_read_only, is_read_only);
+            let found = certain(&server.root().join(V2));
+            let [process] = &found[..] else { panic!("{found:?}") };
+            assert_eq!((&*process.program, process.job), ("docker-registry serve", Job::Server));
+            assert_eq!(process.is_read_only, is_read_only);
             assert_eq!(certain(tempfile::tempdir().unwrap().path()), []);
             let root = server.root().join(V2);
             drop(server);

@@ -1,19 +1,19 @@
-//! `scheduler-state.json` of a pull-through cache, as its server reads it when it starts: with Go's decoder into a map of
-//! entries, and it does not start when that fails (`readState` in `registry/proxy/scheduler/scheduler.go @ v2.8.3`, the same at
-//! v3.1.1). It is the one file of a tree that a server must be able to read to start.
+//! Checks the `scheduler-state.json` of a pull-through cache. A server decodes it at its start with Go's JSON decoder into a map
+//! of entries, and does not start when that fails (`readState` in `registry/proxy/scheduler/scheduler.go @ v2.8.3`, the same at
+//! v3.1.1). No other file of a tree keeps a server from starting.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::graph::SchedulerFault;
 
-/// Its name in the rootdirectory.
+/// The name of the file in the rootdirectory.
 pub(crate) const NAME: &str = "scheduler-state.json";
 
-/// What it says when nothing is to expire.
+/// The content of the file when nothing is to expire.
 pub(crate) const EMPTY: &[u8] = b"{}";
 
-/// Most bytes that are read; a larger one is not judged. 64 MiB: some 300,000 entries.
+/// Most bytes that are read: 64 MiB, some 300,000 entries. A larger file is not checked.
 pub(crate) const MAX_BYTES: usize = 64 << 20;
 
 /// Why a server does not start with these bytes, if it does not.
@@ -36,7 +36,7 @@ pub(crate) fn fault(bytes: &[u8]) -> Option<SchedulerFault> {
     entries.values().any(is_bad).then_some(SchedulerFault::BadEntry)
 }
 
-/// Whether a field of an entry is of the type that it must have. Go's names of fields match in any case, and null is a value of
+/// Whether a field of an entry has the type that Go's decoder expects. Go matches names of fields in any case, and takes null for
 /// every type.
 fn is_readable(name: &str, value: &Value) -> bool {
     match (name.to_ascii_lowercase().as_str(), value) {
@@ -56,9 +56,9 @@ fn is_readable(name: &str, value: &Value) -> bool {
 mod tests {
     use super::*;
 
-    /// Each of these was given to docker-registry 2.8.2 and registry 3.1.1, which agree: they start, or they panic.
+    /// Observed with docker-registry 2.8.2 and registry 3.1.1: both start with the first texts, and panic at the others.
     #[test]
-    fn servers_start_with_what_is_readable() {
+    fn fault_agrees_with_what_real_servers_start_with() {
         let entry = |entry: &str| format!(r#"{{"app@sha256:aa":{entry}}}"#);
         let starts = [
             "{}".to_owned(),

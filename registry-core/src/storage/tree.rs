@@ -12,20 +12,20 @@ use super::scan::{self, ScanOptions};
 use super::scheduler_state;
 use crate::graph::{Graph, Oddities, Recheck, SchedulerFault};
 
-/// The best folder of this system.
+/// The safest implementation of [`Folder`] on this system.
 #[cfg(target_os = "linux")]
 pub type DiskFolder = super::folder::FdFolder;
-/// The best folder of this system.
+/// The safest implementation of [`Folder`] on this system.
 #[cfg(not(target_os = "linux"))]
 pub type DiskFolder = super::folder::PathFolder;
 
 /// How a tree is opened.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OpenOptions {
-    /// Follow symbolic links to folders below the root; never those in the place of link and data files.
+    /// Follow symbolic links to folders below the root. Links in the place of `link` and `data` files are never followed.
     pub follow_symlinks: bool,
-    /// How many requests to the file system are under way at once; 0 takes 8 a processor, at least 16: disks and
-    /// networks answer many at once, and a warm cache does not mind.
+    /// How many requests to the file system are under way at once. 0 means 8 for each processor, at least 16: disks and
+    /// networks answer many requests at once, and a warm cache is not slower with more.
     pub jobs: usize,
 }
 
@@ -34,8 +34,8 @@ pub struct OpenOptions {
 pub struct Tree<F> {
     pub(crate) v2: F,
     pub(super) pool: ThreadPool,
-    waits: bool,
-    /// Its rootdirectory, when it is known.
+    waits_for_writers: bool,
+    /// Its rootdirectory, if known.
     root: Option<F>,
     has_scheduler_state: bool,
 }
@@ -44,7 +44,7 @@ impl Tree<DiskFolder> {
     /// Opens a registry on disk.
     ///
     /// # Errors
-    /// When its folder cannot be opened, or no thread be started.
+    /// When its folder cannot be opened, or no thread can be started.
     pub fn open(located: &Located, options: &OpenOptions) -> io::Result<Self> {
         let v2 = DiskFolder::open_root(&located.v2, options.follow_symlinks)?;
         let mut tree = Self::from_folder(v2, false, options.jobs)?;
@@ -55,9 +55,9 @@ impl Tree<DiskFolder> {
     }
 }
 
-/// Why a server does not start with the state in a rootdirectory. What this process may not read, or is too large, is not judged:
-/// nothing of an image depends on it.
-fn read_state(root: &impl Folder) -> Option<SchedulerFault> {
+/// Why a server does not start with the scheduler state in a rootdirectory. A file that cannot be read, or is too large, is no
+/// fault: no image depends on it.
+fn read_scheduler_fault(root: &impl Folder) -> Option<SchedulerFault> {
     let mut bytes = Vec::new();
     let stat =
         root.read(Path::new(scheduler_state::NAME), scheduler_state::MAX_BYTES + 1, &mut bytes).ok()?;
@@ -66,8 +66,8 @@ fn read_state(root: &impl Folder) -> Option<SchedulerFault> {
 }
 
 impl<F: Folder> Tree<F> {
-    /// Takes a folder that holds what `docker/registry/v2` holds, from any source. `has_scheduler_state` tells whether
-    /// the rootdirectory holds the `scheduler-state.json` of a pull-through cache.
+    /// Opens a folder of any source that holds what `docker/registry/v2` holds. `has_scheduler_state` says whether the
+    /// rootdirectory holds the `scheduler-state.json` of a pull-through cache.
     ///
     /// # Errors
     /// When no thread can be started.
@@ -79,58 +79,58 @@ impl<F: Folder> Tree<F> {
             .thread_name(|number| format!("walk-{number}"))
             .build()
             .map_err(io::Error::other)?;
-        Ok(Self { v2, pool, waits: false, root: None, has_scheduler_state })
+        Ok(Self { v2, pool, waits_for_writers: false, root: None, has_scheduler_state })
     }
 
-    /// The same, waiting for writers: where a second look finds what a deletion or a push leaves on its way, it is looked at again
-    /// for some 2 seconds ([`Folder::wait`]). For a tree that a server may be at work on.
+    /// Makes [`Tree::settle`] wait for writers: where it finds what a deletion or a push leaves half done, it looks again, for
+    /// some 2 seconds ([`Folder::wait`]). For a tree that a server may be writing to.
     #[must_use]
     pub fn waiting_for_writers(mut self) -> Self {
-        self.waits = true;
+        self.waits_for_writers = true;
         self
     }
 
-    /// The registry's `docker/registry/v2`, for what a scan does not keep.
+    /// The registry's `docker/registry/v2`, to read what a scan does not keep.
     pub const fn folder(&self) -> &F {
         &self.v2
     }
 
-    /// Reads everything that the audit needs: one read of each link and manifest, one look at each blob.
-    /// What cannot be read is noted in the graph; this never fails.
+    /// Reads everything that the audit needs: reads each link and manifest once, and looks at each blob once. Never fails: the
+    /// graph lists what could not be read.
     pub fn scan(&self, options: &ScanOptions<'_>, progress: &ScanProgress) -> Graph {
         self.pool.install(|| {
-            let (is_there, fault) = self.scheduler_state();
+            let (is_present, fault) = self.scheduler_state();
             let mut graph = scan::scan(&self.v2, options, progress);
-            // A server writes the file in its place, empty at first (`registry/storage/driver/filesystem/driver.go @ v2.8.3`): what
-            // it does not say a second time was a write under way.
+            // A server truncates the file and writes it in place (`registry/storage/driver/filesystem/driver.go @ v2.8.3`): a fault
+            // that a second read does not show was a write under way.
             (graph.has_scheduler_state, graph.scheduler_fault) =
-                if fault.is_some() { self.scheduler_state() } else { (is_there, None) };
+                if fault.is_some() { self.scheduler_state() } else { (is_present, None) };
             graph
         })
     }
 
-    /// Whether the rootdirectory holds the state of a cache's scheduler, and why no server starts with it.
+    /// Whether the rootdirectory holds the state of a cache's scheduler, and why a server does not start with it.
     fn scheduler_state(&self) -> (bool, Option<SchedulerFault>) {
         let Some(root) = &self.root else { return (self.has_scheduler_state, None) };
         match root.stat(Path::new(scheduler_state::NAME)).ok().map(|stat| stat.kind) {
-            Some(EntryKind::File) => (true, read_state(root)),
+            Some(EntryKind::File) => (true, read_scheduler_fault(root)),
             Some(EntryKind::Folder) => (false, Some(SchedulerFault::NoFile)),
             _ => (false, None),
         }
     }
 
-    /// Reads again what a question doubts, and puts what is found into the graph.
+    /// The second look: reads the doubted entries again and updates the graph.
     pub fn settle(&self, graph: &mut Graph, doubts: &[Recheck], progress: &ScanProgress) {
-        self.pool.install(|| scan::recheck(&self.v2, graph, doubts, self.waits, progress));
+        self.pool.install(|| scan::recheck(&self.v2, graph, doubts, self.waits_for_writers, progress));
     }
 
-    /// Looks into what a scan noted as out of place, for what a collector would make of it. Of the rest it opens only what
-    /// links name as manifests and nobody else needed to read, and the signatures of schema 1.
+    /// Looks into entries that a scan noted as out of place, to forecast what a collector does with them. Besides those it opens
+    /// only manifests that links name and no scan had to read, and the signatures of schema 1.
     pub fn oddities(&self, graph: &mut Graph, progress: &ScanProgress) -> Oddities {
         self.pool.install(|| scan::oddities(&self.v2, graph, progress))
     }
 
-    /// Runs something that works side by side on as many threads as this tree is read with.
+    /// Runs parallel work in the thread pool of this tree.
     pub fn install<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.pool.install(work)
     }

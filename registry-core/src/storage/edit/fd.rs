@@ -1,5 +1,5 @@
-//! Changes by file descriptor: the folder that holds an entry is opened without following a symbolic link, and the entry is
-//! changed by its name in that folder. Whoever swaps a folder for a link meanwhile is refused, not followed.
+//! [`Editor`] by file descriptor (Linux): opens the folder that holds an entry without following a symbolic link, and changes
+//! the entry by its name in that folder. A folder that is swapped for a link meanwhile is an error.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufWriter, Write as _};
@@ -12,25 +12,24 @@ use rustix::io::Errno;
 
 use super::{Attributes, Editor, EntryView, Fill, Identity, WritableFolder};
 use crate::oci::{Algorithm, Digest, Hasher};
-use crate::storage::folder::{EntryKind, FdFolder, Folder as _, FolderError, Result, timestamp};
-use crate::storage::locate::above;
+use crate::storage::folder::{EntryKind, FdFolder, Folder as _, FolderError, Result, entry_kind, timestamp};
+use crate::storage::locate::rootdirectory_of;
 
-/// Bytes read at once when hashing.
+/// Bytes that hashing reads at once.
 const BUFFER: usize = 256 << 10;
 
 /// Changes a tree on disk.
 #[derive(Debug)]
 pub(crate) struct FdEditor {
     tree: FdFolder,
-    root: Beside,
-    aside: Beside,
+    root: FolderBeside,
+    aside: FolderBeside,
 }
 
-/// A folder beside the tree, or why it cannot be opened; `None` when it is not there.
-type Beside = std::result::Result<FdFolder, Option<(io::ErrorKind, String)>>;
+/// A folder beside the tree, or the error of opening it, which every use of the folder returns; `None`: it does not exist.
+type FolderBeside = std::result::Result<FdFolder, Option<(io::ErrorKind, String)>>;
 
-/// What becomes of a folder beside the tree that could not be opened: whatever asks for something in it gets that answer.
-fn beside(path: &Path, opened: Result<FdFolder>) -> Beside {
+fn keep_open_error(path: &Path, opened: Result<FdFolder>) -> FolderBeside {
     opened.map_err(|error| match error {
         FolderError::NotFound => None,
         FolderError::Io(error) => Some((error.kind(), format!("{}: {error}", path.display()))),
@@ -38,31 +37,31 @@ fn beside(path: &Path, opened: Result<FdFolder>) -> Beside {
     })
 }
 
-/// The rootdirectory of a registry's `docker/registry/v2`.
-fn rootdirectory(v2: &Path, open: impl FnOnce(&Path) -> Result<FdFolder>) -> Beside {
-    match above(v2) {
-        Some(root) if root.as_os_str().is_empty() => beside(Path::new("."), open(Path::new("."))),
-        Some(root) => beside(root, open(root)),
+/// Opens the rootdirectory of a registry's `docker/registry/v2`.
+fn open_rootdirectory(v2: &Path, open: impl FnOnce(&Path) -> Result<FdFolder>) -> FolderBeside {
+    match rootdirectory_of(v2) {
+        Some(root) if root.as_os_str().is_empty() => keep_open_error(Path::new("."), open(Path::new("."))),
+        Some(root) => keep_open_error(root, open(root)),
         None => Err(Some((io::ErrorKind::Other, format!("{} is in no rootdirectory", v2.display())))),
     }
 }
 
 impl FdEditor {
-    /// Opens a registry's `docker/registry/v2`, its rootdirectory by that path, and the folder that things are moved aside to; the
-    /// first and the last are there.
+    /// Opens a registry's `docker/registry/v2`, its rootdirectory, and the folder that things are moved aside to. Only the
+    /// rootdirectory may be missing.
     ///
     /// # Errors
     /// Whatever the system answers.
     pub(crate) fn open(v2: &Path, aside: &Path) -> io::Result<Self> {
         Ok(Self {
             tree: FdFolder::open_root(v2, false)?,
-            root: rootdirectory(v2, |root| Ok(FdFolder::open_root(root, false)?)),
+            root: open_rootdirectory(v2, |root| Ok(FdFolder::open_root(root, false)?)),
             aside: Ok(FdFolder::open_root(aside, false)?),
         })
     }
 
-    /// Opens all three without following a symbolic link on the way to them. Where the folder that things are moved aside to
-    /// cannot be opened, whatever asks for something in it gets that answer.
+    /// Opens the same three folders without following a symbolic link on the way. If `aside` cannot be opened, every use of
+    /// [`WritableFolder::Aside`] returns that error.
     ///
     /// # Errors
     /// When a path is not absolute, or the registry cannot be opened.
@@ -72,16 +71,17 @@ impl FdEditor {
             let below = path.strip_prefix("/").map_err(|_| io::Error::other("it is no absolute path"))?;
             root.open(if below.as_os_str().is_empty() { Path::new(".") } else { below })
         };
-        Ok(Self { tree: open(v2)?, root: rootdirectory(v2, open), aside: beside(aside, open(aside)) })
+        let aside = keep_open_error(aside, open(aside));
+        Ok(Self { tree: open(v2)?, root: open_rootdirectory(v2, open), aside })
     }
 
-    fn room(&self, room: WritableFolder) -> Result<&FdFolder> {
-        let beside = match room {
+    fn folder(&self, folder: WritableFolder) -> Result<&FdFolder> {
+        let opened = match folder {
             WritableFolder::Tree => return Ok(&self.tree),
             WritableFolder::Root => &self.root,
             WritableFolder::Aside => &self.aside,
         };
-        match beside {
+        match opened {
             Ok(folder) => Ok(folder),
             Err(None) => Err(FolderError::NotFound),
             Err(Some((kind, why))) => Err(io::Error::new(*kind, why.clone()).into()),
@@ -89,13 +89,14 @@ impl FdEditor {
     }
 
     /// The folder that holds an entry, and the entry's name there.
-    fn parent<'p>(&self, room: WritableFolder, path: &'p Path) -> Result<(OwnedFd, &'p OsStr)> {
+    fn parent<'p>(&self, folder: WritableFolder, path: &'p Path) -> Result<(OwnedFd, &'p OsStr)> {
         let name = path.file_name().ok_or_else(|| FolderError::Io(io::ErrorKind::InvalidInput.into()))?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        Ok((self.room(room)?.open_plainly(parent.unwrap_or(Path::new(".")))?, name))
+        Ok((self.folder(folder)?.open_plainly(parent.unwrap_or(Path::new(".")))?, name))
     }
 
-    fn fill(
+    /// Writes a new file's content, attributes and time, and syncs it.
+    fn write_new(
         fd: OwnedFd,
         (attributes, modified): (Option<Attributes>, Option<Timestamp>),
         fill: Fill<'_>,
@@ -106,7 +107,7 @@ impl FdEditor {
         out.flush()?;
         drop(out);
         if let Some(attributes) = attributes {
-            own(&file, attributes)?;
+            set_attributes(&file, attributes)?;
         }
         if let Some(modified) = modified {
             let time = timespec(modified);
@@ -117,24 +118,23 @@ impl FdEditor {
     }
 }
 
-/// Gives an open file or folder its owner and permissions.
-fn own(fd: impl std::os::fd::AsFd, attributes: Attributes) -> Result<()> {
+fn set_attributes(fd: impl std::os::fd::AsFd, attributes: Attributes) -> Result<()> {
     let stat = rustix::fs::fstat(&fd)?;
     if (stat.st_uid, stat.st_gid) != (attributes.user, attributes.group) {
         let (user, group) = (Uid::from_raw(attributes.user), Gid::from_raw(attributes.group));
         rustix::fs::fchown(&fd, Some(user), Some(group)).map_err(|errno| {
-            refused(errno, "it cannot be given the owner of its neighbours; run as them or as root")
+            error_in_context(errno, "it cannot be given the owner of its neighbours; run as them or as root")
         })?;
     }
-    // After the owner: a change of owner takes the set-group bit away.
+    // Permissions come after the owner: a change of owner clears the set-group bit.
     if stat.st_mode & 0o7777 != attributes.mode {
         rustix::fs::fchmod(&fd, Mode::from_raw_mode(attributes.mode))?;
     }
     Ok(())
 }
 
-/// An error that says what was tried.
-fn refused(errno: Errno, what: &str) -> FolderError {
+/// The system's error with `what` in front.
+fn error_in_context(errno: Errno, what: &str) -> FolderError {
     let error = io::Error::from(errno);
     FolderError::Io(io::Error::new(error.kind(), format!("{what} ({error})")))
 }
@@ -148,16 +148,10 @@ fn timespec(at: Timestamp) -> Timespec {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the kernel gives 0 to 999,999,999")]
-fn look_of(stat: &rustix::fs::Stat) -> EntryView {
-    let kind = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => EntryKind::File,
-        FileType::Directory => EntryKind::Folder,
-        FileType::Symlink => EntryKind::Symlink,
-        _ => EntryKind::Other,
-    };
+fn entry_view(stat: &rustix::fs::Stat) -> EntryView {
     let size = u64::try_from(stat.st_size).unwrap_or(0);
     EntryView {
-        kind,
+        kind: entry_kind(FileType::from_raw_mode(stat.st_mode)),
         size,
         modified: timestamp(stat.st_mtime, stat.st_mtime_nsec as u32),
         attributes: Attributes { mode: stat.st_mode & 0o7777, user: stat.st_uid, group: stat.st_gid },
@@ -171,57 +165,57 @@ fn look_of(stat: &rustix::fs::Stat) -> EntryView {
 }
 
 impl Editor for FdEditor {
-    fn look(&self, room: WritableFolder, path: &Path) -> Result<Option<EntryView>> {
+    fn look(&self, folder: WritableFolder, path: &Path) -> Result<Option<EntryView>> {
         let stat = if path == Path::new(".") {
-            self.room(room)
-                .and_then(|room| room.open_plainly(path))
+            self.folder(folder)
+                .and_then(|folder| folder.open_plainly(path))
                 .and_then(|fd| Ok(rustix::fs::fstat(&fd)?))
         } else {
-            self.parent(room, path)
+            self.parent(folder, path)
                 .and_then(|(parent, name)| Ok(rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?))
         };
         match stat {
-            Ok(stat) => Ok(Some(look_of(&stat))),
+            Ok(stat) => Ok(Some(entry_view(&stat))),
             Err(FolderError::NotFound) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn read(&self, room: WritableFolder, path: &Path, limit: usize) -> Result<Vec<u8>> {
+    fn read(&self, folder: WritableFolder, path: &Path, limit: usize) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        match self.room(room)?.read(path, limit, &mut bytes)?.kind {
+        match self.folder(folder)?.read(path, limit, &mut bytes)?.kind {
             EntryKind::File => Ok(bytes),
             EntryKind::Symlink => Err(FolderError::Symlink),
             other => Err(io::Error::other(other.describe()).into()),
         }
     }
 
-    fn names(&self, room: WritableFolder, path: &Path) -> Result<Vec<OsString>> {
+    fn names(&self, folder: WritableFolder, path: &Path) -> Result<Vec<OsString>> {
         let mut names = Vec::new();
-        self.room(room)?.open(path)?.list(&mut |name, _| names.push(name.to_owned()))?;
+        self.folder(folder)?.open(path)?.list(&mut |name, _| names.push(name.to_owned()))?;
         Ok(names)
     }
 
-    fn hash(&self, room: WritableFolder, path: &Path, algorithm: Algorithm) -> Result<Digest> {
-        // Most files that are hashed here are small: room for all of one, and the end of it, is enough.
-        let size = usize::try_from(self.room(room)?.stat(path)?.size).unwrap_or(BUFFER);
+    fn hash(&self, folder: WritableFolder, path: &Path, algorithm: Algorithm) -> Result<Digest> {
+        // Most files hashed here are small. One byte more than the size, so that one read reaches the end of the file.
+        let size = usize::try_from(self.folder(folder)?.stat(path)?.size).unwrap_or(BUFFER);
         let (mut hasher, mut buffer) = (Hasher::new(algorithm), vec![0; size.saturating_add(1).min(BUFFER)]);
-        match self.room(room)?.stream(path, &mut buffer, &mut |bytes| hasher.update(bytes))?.kind {
+        match self.folder(folder)?.stream(path, &mut buffer, &mut |bytes| hasher.update(bytes))?.kind {
             EntryKind::File => Ok(hasher.finish()),
             other => Err(io::Error::other(other.describe()).into()),
         }
     }
 
-    fn make_folder(&self, room: WritableFolder, path: &Path, attributes: Option<Attributes>) -> Result<()> {
-        let (parent, name) = self.parent(room, path)?;
+    fn make_folder(&self, folder: WritableFolder, path: &Path, attributes: Option<Attributes>) -> Result<()> {
+        let (parent, name) = self.parent(folder, path)?;
         let mode = attributes.map_or(0o700, |attributes| attributes.mode);
-        // What is moved aside may be secret: nobody else looks in before the folder has its owner.
-        let mode = if room == WritableFolder::Aside { mode & 0o700 } else { mode };
+        // What is moved aside may be secret: nobody else may look into the folder before it has its owner.
+        let mode = if folder == WritableFolder::Aside { mode & 0o700 } else { mode };
         match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(mode)) {
             Ok(()) => {}
             Err(Errno::EXIST) => {
                 let stat = rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
-                return match look_of(&stat).kind {
+                return match entry_kind(FileType::from_raw_mode(stat.st_mode)) {
                     EntryKind::Folder => Ok(()),
                     EntryKind::Symlink => Err(FolderError::Symlink),
                     EntryKind::File | EntryKind::Other => Err(FolderError::NotAFolder),
@@ -231,19 +225,19 @@ impl Editor for FdEditor {
         }
         let Some(attributes) = attributes else { return Ok(()) };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        own(rustix::fs::openat(&parent, name, flags, Mode::empty())?, attributes)
+        set_attributes(rustix::fs::openat(&parent, name, flags, Mode::empty())?, attributes)
     }
 
     fn write(
         &self,
-        room: WritableFolder,
+        folder: WritableFolder,
         path: &Path,
         attributes: Option<Attributes>,
         modified: Option<Timestamp>,
         fill: Fill<'_>,
     ) -> Result<()> {
-        let (parent, name) = self.parent(room, path)?;
-        // Made anew, so that what stands there (a link planted, a second name of another file) is never written through.
+        let (parent, name) = self.parent(folder, path)?;
+        // Remove what is there first: it may be a planted link or a hard link, and writing would go through it.
         match rustix::fs::unlinkat(&parent, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno) => return Err(errno.into()),
@@ -251,12 +245,12 @@ impl Editor for FdEditor {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(attributes.map_or(0o600, |attributes| attributes.mode));
         let fd = rustix::fs::openat(&parent, name, flags, mode)?;
-        let filled = Self::fill(fd, (attributes, modified), fill);
-        if filled.is_err() {
-            // Best effort: whoever comes next replaces it.
+        let written = Self::write_new(fd, (attributes, modified), fill);
+        if written.is_err() {
+            // Best effort: the next attempt replaces the file.
             let _ = rustix::fs::unlinkat(&parent, name, AtFlags::empty());
         }
-        filled
+        written
     }
 
     fn rename(
@@ -284,17 +278,17 @@ impl Editor for FdEditor {
         }
     }
 
-    fn remove_file(&self, room: WritableFolder, path: &Path) -> Result<()> {
-        let (parent, name) = self.parent(room, path)?;
+    fn remove_file(&self, folder: WritableFolder, path: &Path) -> Result<()> {
+        let (parent, name) = self.parent(folder, path)?;
         Ok(rustix::fs::unlinkat(&parent, name, AtFlags::empty())?)
     }
 
-    fn remove_folder(&self, room: WritableFolder, path: &Path) -> Result<()> {
-        let (parent, name) = self.parent(room, path)?;
+    fn remove_folder(&self, folder: WritableFolder, path: &Path) -> Result<()> {
+        let (parent, name) = self.parent(folder, path)?;
         Ok(rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR)?)
     }
 
-    fn sync(&self, room: WritableFolder, path: &Path) -> Result<()> {
-        Ok(rustix::fs::fsync(self.room(room)?.open_plainly(path)?)?)
+    fn sync(&self, folder: WritableFolder, path: &Path) -> Result<()> {
+        Ok(rustix::fs::fsync(self.folder(folder)?.open_plainly(path)?)?)
     }
 }

@@ -1,8 +1,7 @@
-//! The trait through which a [`TreeWriter`](crate::tree_writer::TreeWriter) changes a tree: few operations, each atomic, each
-//! below an open folder, none that follows a symbolic link. What is changed, and whether it may be, is decided elsewhere.
+//! [`Editor`]: the operations by which a [`TreeWriter`](crate::tree_writer::TreeWriter) changes a tree. Each is atomic, works
+//! below an open folder, and follows no symbolic link. Callers decide what to change, and whether they may.
 //!
-//! Public only so that the tests of this library can put faults between a writer and the disk: nothing outside of it makes an
-//! editor.
+//! Public only so that the tests of this library can put faults between a writer and the disk.
 
 #[cfg(target_os = "linux")]
 mod fd;
@@ -35,129 +34,129 @@ pub enum WritableFolder {
 pub struct Attributes {
     /// Permission bits, `0o7777` at most.
     pub mode: u32,
-    /// User.
+    /// User number.
     pub user: u32,
-    /// Group.
+    /// Group number.
     pub group: u32,
 }
 
 impl Attributes {
-    /// Those of a file in a folder that has these: no bit that lets a file be run, no other than permissions.
+    /// The attributes for a file in a folder that has these: the same owner, and only the read and write bits.
     #[must_use]
     pub const fn of_file(self) -> Self {
         Self { mode: self.mode & 0o666, ..self }
     }
 }
 
-/// What tells one state of a file from another: changes with every write, rename and change of attributes.
+/// Identifies one state of one file: it changes with every write, rename and change of attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// Device.
     pub device: u64,
     /// Inode.
     pub inode: u64,
-    /// Last change of anything about it: seconds and nanoseconds since 1970.
+    /// Last change of content or attributes (ctime): seconds and nanoseconds since 1970.
     pub changed: (i64, u32),
     /// Size in bytes.
     pub size: u64,
 }
 
-/// What a look at an entry shows.
+/// An entry of a folder, as the file system describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntryView {
-    /// What it is; a symbolic link itself, never its target.
+    /// What it is. A symbolic link is not followed.
     pub kind: EntryKind,
     /// Size in bytes.
     pub size: u64,
-    /// Last change of its content.
+    /// Last change of the content.
     pub modified: Timestamp,
     /// Owner and permissions.
     pub attributes: Attributes,
-    /// Which state of which file this is.
+    /// The file and its state.
     pub identity: Identity,
 }
 
-/// Fills a file that is being written.
+/// Writes the content of a new file.
 pub type Fill<'f> = &'f mut dyn FnMut(&mut dyn Write) -> io::Result<()>;
 
-/// What a writer may do. Paths consist of plain names and never leave their room.
+/// Changes a tree. Paths consist of plain names (no `..`) and are relative to a [`WritableFolder`].
 pub trait Editor: Send + Sync {
-    /// Looks at an entry; `None` only when it is not there.
+    /// Looks at an entry; `None` only when it does not exist.
     ///
     /// # Errors
-    /// When that cannot be told.
-    fn look(&self, room: WritableFolder, path: &Path) -> Result<Option<EntryView>>;
+    /// When the entry cannot be looked at.
+    fn look(&self, folder: WritableFolder, path: &Path) -> Result<Option<EntryView>>;
 
-    /// The first `limit` bytes of a regular file.
+    /// Reads the first `limit` bytes of a regular file.
     ///
     /// # Errors
     /// When it is no regular file, or cannot be read.
-    fn read(&self, room: WritableFolder, path: &Path, limit: usize) -> Result<Vec<u8>>;
+    fn read(&self, folder: WritableFolder, path: &Path, limit: usize) -> Result<Vec<u8>>;
 
-    /// The names in a folder, in no particular order.
+    /// Lists the names in a folder, in no particular order.
     ///
     /// # Errors
     /// When it cannot be listed.
-    fn names(&self, room: WritableFolder, path: &Path) -> Result<Vec<OsString>>;
+    fn names(&self, folder: WritableFolder, path: &Path) -> Result<Vec<OsString>>;
 
-    /// What the bytes of a regular file hash to.
+    /// Hashes a regular file.
     ///
     /// # Errors
     /// When it is no regular file, or cannot be read.
-    fn hash(&self, room: WritableFolder, path: &Path, algorithm: Algorithm) -> Result<Digest>;
+    fn hash(&self, folder: WritableFolder, path: &Path, algorithm: Algorithm) -> Result<Digest>;
 
-    /// Makes a folder; one that is there already is left as it is. Without attributes it is for whoever runs this alone.
+    /// Makes a folder, unless there is one. Without attributes only the user who runs this may use it.
     ///
     /// # Errors
-    /// When it cannot be made, or something else stands there.
-    fn make_folder(&self, room: WritableFolder, path: &Path, attributes: Option<Attributes>) -> Result<()>;
+    /// When it cannot be made, or something other than a folder has that path.
+    fn make_folder(&self, folder: WritableFolder, path: &Path, attributes: Option<Attributes>) -> Result<()>;
 
-    /// Writes a new file and makes it last (fsync). What is left of an earlier attempt is replaced; nothing is left of one
-    /// that fails. Without attributes it is for whoever runs this alone.
+    /// Writes a new file and syncs it (fsync). Replaces an existing file; a failed write leaves no file. Without attributes only
+    /// the user who runs this may use it.
     ///
     /// # Errors
-    /// When it cannot be written whole, with these attributes.
+    /// When the whole file cannot be written with these attributes.
     fn write(
         &self,
-        room: WritableFolder,
+        folder: WritableFolder,
         path: &Path,
         attributes: Option<Attributes>,
         modified: Option<Timestamp>,
         fill: Fill<'_>,
     ) -> Result<()>;
 
-    /// Gives an entry another place in one step; with `replace` a file there gives way.
+    /// Moves an entry in one step; with `replace`, over an existing file.
     ///
     /// # Errors
-    /// When it cannot be done; then nothing has changed.
+    /// When the entry cannot be moved; then nothing has changed.
     fn rename(&self, from: (WritableFolder, &Path), to: (WritableFolder, &Path), replace: bool)
     -> Result<()>;
 
-    /// Removes a file, or a symbolic link itself.
+    /// Removes a file, or a symbolic link (not its target).
     ///
     /// # Errors
     /// When it cannot be removed.
-    fn remove_file(&self, room: WritableFolder, path: &Path) -> Result<()>;
+    fn remove_file(&self, folder: WritableFolder, path: &Path) -> Result<()>;
 
     /// Removes an empty folder.
     ///
     /// # Errors
-    /// When it cannot be removed, also because it is not empty.
-    fn remove_folder(&self, room: WritableFolder, path: &Path) -> Result<()>;
+    /// When it cannot be removed, or is not empty.
+    fn remove_folder(&self, folder: WritableFolder, path: &Path) -> Result<()>;
 
-    /// Makes the entries of a folder last (fsync).
+    /// Syncs the entries of a folder to disk (fsync).
     ///
     /// # Errors
     /// When the disk refuses.
-    fn sync(&self, room: WritableFolder, path: &Path) -> Result<()>;
+    fn sync(&self, folder: WritableFolder, path: &Path) -> Result<()>;
 }
 
-/// Owner and mode of the nearest folder around a path.
-pub(crate) fn neighbours(editor: &dyn Editor, room: WritableFolder, path: &str) -> Result<Attributes> {
-    for folder in Path::new(path).ancestors().skip(1) {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        if let Some(look) = editor.look(room, folder)? {
-            return Ok(look.attributes);
+/// Owner and permissions of the nearest existing folder above a path.
+pub(crate) fn neighbours(editor: &dyn Editor, folder: WritableFolder, path: &str) -> Result<Attributes> {
+    for ancestor in Path::new(path).ancestors().skip(1) {
+        let ancestor = if ancestor.as_os_str().is_empty() { Path::new(".") } else { ancestor };
+        if let Some(view) = editor.look(folder, ancestor)? {
+            return Ok(view.attributes);
         }
     }
     Err(FolderError::NotFound)

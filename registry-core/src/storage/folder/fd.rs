@@ -1,6 +1,6 @@
-//! Folders by file descriptor: every path is resolved by the kernel below an open folder, so that a folder swapped
-//! for a symbolic link is noticed, not followed. `openat2` (Linux 5.6) does it in one call; without it each component
-//! is opened on its own.
+//! Folders by file descriptor (Linux): the kernel resolves every path below an open folder, so that a folder swapped for a
+//! symbolic link is an error, and is not followed. `openat2` (Linux 5.6) does this in one call; without it each component is
+//! opened on its own.
 
 use std::ffi::OsStr;
 use std::io;
@@ -18,11 +18,11 @@ use rustix::io::Errno;
 use super::{EntryKind, Folder, FolderError, Result, Stat, timestamp};
 use crate::graph::seconds;
 
-/// Room for one listing call; large folders take several.
+/// Buffer of one listing call, in bytes; large folders take several calls.
 const LIST_BUFFER: usize = 32 << 10;
-/// Most symbolic links to folders that one walk follows: a planted knot of links ends somewhere.
+/// Most symbolic links to folders that one walk follows, as planted links may multiply the paths of a tree.
 const MAX_FOLLOWED: u32 = 10_000;
-/// Deepest chain of folders opened through each other, a guard against loops of followed links.
+/// Deepest nesting of folders where links are followed: a guard against loops of links.
 const MAX_DEPTH: usize = 512;
 
 /// A folder held open by a file descriptor.
@@ -30,17 +30,17 @@ const MAX_DEPTH: usize = 512;
 pub struct FdFolder {
     fd: OwnedFd,
     walk: Arc<FdWalk>,
-    /// Device and inode of this folder and of those it was reached through; kept only when links are followed.
+    /// Device and inode of this folder and of every folder above it, up to the root. Empty unless links are followed.
     ancestors: Vec<(u64, u64)>,
     was_listed: bool,
 }
 
-/// What all folders of one walk share.
+/// State shared by all folders opened from one root.
 #[derive(Debug)]
 struct FdWalk {
     has_openat2: bool,
     follow: bool,
-    followed: AtomicU32,
+    followed_links: AtomicU32,
 }
 
 impl FdFolder {
@@ -53,10 +53,10 @@ impl FdFolder {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty())?;
         let probe = rustix::fs::openat2(&fd, ".", flags, Mode::empty(), ResolveFlags::BENEATH);
-        let walk = FdWalk { has_openat2: probe.is_ok(), follow, followed: AtomicU32::new(0) };
+        let walk = FdWalk { has_openat2: probe.is_ok(), follow, followed_links: AtomicU32::new(0) };
         let mut folder = Self { fd, walk: Arc::new(walk), ancestors: Vec::new(), was_listed: false };
         if follow {
-            folder.ancestors.push(identity(&folder.fd)?);
+            folder.ancestors.push(device_and_inode(&folder.fd)?);
         }
         Ok(folder)
     }
@@ -70,11 +70,11 @@ impl FdFolder {
             .split(|byte| *byte == b'/')
             .any(|name| name.is_empty() || name == b"..")
         {
-            return Err(outside());
+            return Err(invalid_path());
         }
         if self.walk.has_openat2 {
-            // Without links, `..` and a leading slash no path leads out, so RESOLVE_BENEATH, which takes a lock that
-            // all processors share, has nothing to add.
+            // A path without links, `..` and a leading slash cannot leave the folder, so RESOLVE_BENEATH is not needed. It
+            // takes a lock that all processors share.
             return Ok(rustix::fs::openat2(&self.fd, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?);
         }
         let mut parent: Option<OwnedFd> = None;
@@ -86,13 +86,13 @@ impl FdFolder {
             let at = parent.as_ref().unwrap_or(&self.fd);
             let opened = rustix::fs::openat(at, name, flags | OFlags::NOFOLLOW, Mode::empty());
             let opened = match opened {
-                // O_NOFOLLOW with O_DIRECTORY says "no directory" of a symbolic link; the difference matters here.
+                // O_NOFOLLOW with O_DIRECTORY answers ENOTDIR to a symbolic link, as it does to a file: tell them apart.
                 Err(Errno::NOTDIR) if is_symlink(at, name) => Err(Errno::LOOP),
                 other => other,
             }?;
             parent = Some(opened);
         }
-        parent.ok_or_else(outside)
+        parent.ok_or_else(invalid_path)
     }
 
     /// Opens a folder below this one, `.` for itself, without following a symbolic link anywhere on the way.
@@ -100,7 +100,7 @@ impl FdFolder {
         self.open_strictly(path, OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
-    /// Opens a folder on the way to an entry that is only looked at.
+    /// Opens the folder of an entry, to look at the entry only.
     fn open_parent(&self, path: &Path) -> Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         if self.walk.follow {
@@ -109,9 +109,9 @@ impl FdFolder {
         self.open_strictly(path, flags)
     }
 
-    /// Opens a file; where links are followed, those on the way to it but not at its place.
+    /// Opens a file, never through a link in its own place. If links are followed, the folders on the way may be links.
     fn open_file(&self, path: &Path) -> Result<OwnedFd> {
-        // O_NONBLOCK: opening a FIFO must not wait for somebody to write into it.
+        // O_NONBLOCK: opening a FIFO must not wait for a writer.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         if self.walk.follow {
             return Ok(rustix::fs::openat(&self.fd, path, flags, Mode::empty())?);
@@ -131,12 +131,12 @@ impl From<Errno> for FolderError {
     }
 }
 
-/// A path that is empty, absolute or climbs: none is ever built here.
-fn outside() -> FolderError {
+/// The error for a path that is empty, absolute or contains `..`. This crate builds none.
+fn invalid_path() -> FolderError {
     FolderError::Io(io::ErrorKind::InvalidInput.into())
 }
 
-fn identity(fd: &OwnedFd) -> io::Result<(u64, u64)> {
+fn device_and_inode(fd: &OwnedFd) -> io::Result<(u64, u64)> {
     let stat = rustix::fs::fstat(fd)?;
     Ok((stat.st_dev, stat.st_ino))
 }
@@ -146,7 +146,7 @@ fn is_symlink(at: &OwnedFd, name: &OsStr) -> bool {
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
 }
 
-const fn kind(file_type: FileType) -> EntryKind {
+pub(in crate::storage) const fn entry_kind(file_type: FileType) -> EntryKind {
     match file_type {
         FileType::RegularFile => EntryKind::File,
         FileType::Directory => EntryKind::Folder,
@@ -155,13 +155,13 @@ const fn kind(file_type: FileType) -> EntryKind {
     }
 }
 
-/// The kind of an entry of a listing. Some file systems do not tell it there: then `look` does. `None` when the entry is
-/// gone since, which says nothing of the folder that is listed.
-fn listed(told: FileType, look: impl FnOnce() -> Result<Stat>) -> Result<Option<EntryKind>> {
-    if told != FileType::Unknown {
-        return Ok(Some(kind(told)));
+/// The kind of a listed entry. Some file systems leave it out of a listing: then `stat` is called. `None` when the entry was
+/// removed since, which is no error of the listing.
+fn listed_kind(listed: FileType, stat: impl FnOnce() -> Result<Stat>) -> Result<Option<EntryKind>> {
+    if listed != FileType::Unknown {
+        return Ok(Some(entry_kind(listed)));
     }
-    match look() {
+    match stat() {
         Ok(stat) => Ok(Some(stat.kind)),
         Err(FolderError::NotFound) => Ok(None),
         Err(error) => Err(error),
@@ -170,19 +170,19 @@ fn listed(told: FileType, look: impl FnOnce() -> Result<Stat>) -> Result<Option<
 
 fn stat_of(statx: &Statx) -> Stat {
     Stat {
-        kind: kind(FileType::from_raw_mode(u32::from(statx.stx_mode))),
+        kind: entry_kind(FileType::from_raw_mode(u32::from(statx.stx_mode))),
         size: statx.stx_size,
         modified: seconds(statx.stx_mtime.tv_sec),
-        // A folder's own name, its `.`, and the `..` of each inner folder; file systems that do not count say 1.
+        // The links of a folder: its own name, its `.`, and the `..` of each subfolder. File systems that do not count say 1.
         subfolders: u64::from(statx.stx_nlink).checked_sub(2),
     }
 }
 
-const WANTED: StatxFlags =
+const STATX_FIELDS: StatxFlags =
     StatxFlags::TYPE.union(StatxFlags::SIZE).union(StatxFlags::MTIME).union(StatxFlags::NLINK);
 
 fn stat_fd(fd: &OwnedFd) -> Result<Stat> {
-    Ok(stat_of(&rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, WANTED)?))
+    Ok(stat_of(&rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, STATX_FIELDS)?))
 }
 
 impl Folder for FdFolder {
@@ -207,8 +207,8 @@ impl Folder for FdFolder {
             }
             other => (other?, false),
         };
-        let identity = identity(&fd)?;
-        let too_many = followed && walk.followed.fetch_add(1, Ordering::Relaxed) >= MAX_FOLLOWED;
+        let identity = device_and_inode(&fd)?;
+        let too_many = followed && walk.followed_links.fetch_add(1, Ordering::Relaxed) >= MAX_FOLLOWED;
         let is_loop = followed && self.ancestors.contains(&identity);
         if too_many || is_loop || self.ancestors.len() >= MAX_DEPTH {
             return Err(FolderError::Symlink);
@@ -219,7 +219,7 @@ impl Folder for FdFolder {
     }
 
     fn list(&mut self, each: &mut dyn FnMut(&OsStr, EntryKind)) -> Result<()> {
-        // The position of a listing belongs to the open file: hence `&mut self`, and back to the start.
+        // The open file keeps the position of a listing: hence `&mut self`, and the seek before another listing.
         if std::mem::replace(&mut self.was_listed, true) {
             rustix::fs::seek(&self.fd, rustix::fs::SeekFrom::Start(0))?;
         }
@@ -231,8 +231,8 @@ impl Folder for FdFolder {
             if name == "." || name == ".." {
                 continue;
             }
-            let Some(kind) = listed(entry.file_type(), || self.stat(Path::new(name)))? else { continue };
-            // With links followed, one to a folder counts as that folder; opening it tells more.
+            let Some(kind) = listed_kind(entry.file_type(), || self.stat(Path::new(name)))? else { continue };
+            // If links are followed, a link to a folder counts as a folder. Opening it checks for loops.
             let leads_to_folder = || {
                 rustix::fs::statat(&self.fd, name, AtFlags::empty())
                     .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
@@ -249,32 +249,31 @@ impl Folder for FdFolder {
             return stat_fd(&self.fd);
         }
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(outside());
+            return Err(invalid_path());
         };
         if parent.as_os_str().is_empty() {
-            return Ok(stat_of(&rustix::fs::statx(&self.fd, name, flags, WANTED)?));
+            return Ok(stat_of(&rustix::fs::statx(&self.fd, name, flags, STATX_FIELDS)?));
         }
         if self.walk.follow {
-            return Ok(stat_of(&rustix::fs::statx(&self.fd, path, flags, WANTED)?));
+            return Ok(stat_of(&rustix::fs::statx(&self.fd, path, flags, STATX_FIELDS)?));
         }
         let parent = self.open_strictly(parent, OFlags::PATH | OFlags::DIRECTORY)?;
-        Ok(stat_of(&rustix::fs::statx(&parent, name, flags, WANTED)?))
+        Ok(stat_of(&rustix::fs::statx(&parent, name, flags, STATX_FIELDS)?))
     }
 
     fn time(&self, path: &Path) -> Result<(EntryKind, Timestamp)> {
-        let name = path.file_name().ok_or_else(outside)?;
+        let name = path.file_name().ok_or_else(invalid_path)?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.map(|parent| self.open_parent(parent)).transpose()?;
         let at = parent.as_ref().unwrap_or(&self.fd);
-        let statx = rustix::fs::statx(at, name, AtFlags::SYMLINK_NOFOLLOW, WANTED)?;
+        let statx = rustix::fs::statx(at, name, AtFlags::SYMLINK_NOFOLLOW, STATX_FIELDS)?;
         let time = statx.stx_mtime;
         Ok((stat_of(&statx).kind, timestamp(time.tv_sec, time.tv_nsec)))
     }
 
     fn may_change(&self, path: &Path) -> Result<Option<bool>> {
         let folder = self.open_plainly(path)?;
-        let asked = rustix::fs::accessat(&folder, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
-        match asked {
+        match rustix::fs::accessat(&folder, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
             Ok(()) => Ok(Some(true)),
             Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Ok(Some(false)),
             Err(errno) => Err(errno.into()),
@@ -282,32 +281,32 @@ impl Folder for FdFolder {
     }
 
     fn stat_inside(&self, path: &Path) -> Result<Stat> {
-        Ok(stat_of(&rustix::fs::statx(&self.fd, path, AtFlags::SYMLINK_NOFOLLOW, WANTED)?))
+        Ok(stat_of(&rustix::fs::statx(&self.fd, path, AtFlags::SYMLINK_NOFOLLOW, STATX_FIELDS)?))
     }
 
-    fn read(&self, path: &Path, limit: usize, into: &mut Vec<u8>) -> Result<Stat> {
-        into.clear();
+    fn read(&self, path: &Path, limit: usize, buffer: &mut Vec<u8>) -> Result<Stat> {
+        buffer.clear();
         let fd = self.open_file(path)?;
         let stat = stat_fd(&fd)?;
         if stat.kind != EntryKind::File {
             return Ok(stat);
         }
         let wanted = usize::try_from(stat.size).unwrap_or(usize::MAX).min(limit);
-        into.resize(wanted, 0);
+        buffer.resize(wanted, 0);
         let mut filled = 0;
         while filled < wanted {
-            match rustix::io::retry_on_intr(|| rustix::io::read(&fd, &mut into[filled..]))? {
+            match rustix::io::retry_on_intr(|| rustix::io::read(&fd, &mut buffer[filled..]))? {
                 0 => break,
                 count => filled += count,
             }
         }
-        into.truncate(filled);
+        buffer.truncate(filled);
         Ok(stat)
     }
 
-    fn peek(&self, path: &Path, room: &mut [u8]) -> Result<usize> {
+    fn peek(&self, path: &Path, buffer: &mut [u8]) -> Result<usize> {
         let fd = self.open_file(path)?;
-        Ok(rustix::io::retry_on_intr(|| rustix::io::read(&fd, &mut *room))?)
+        Ok(rustix::io::retry_on_intr(|| rustix::io::read(&fd, &mut *buffer))?)
     }
 
     fn stream(&self, path: &Path, buffer: &mut [u8], each: &mut dyn FnMut(&[u8])) -> Result<Stat> {

@@ -1,5 +1,5 @@
-//! The trait behind which a tree is read, so that another source (an object store, an archive) can take its place
-//! without touching the scan or the audit. Two implementations: fd-relative on Linux, by path elsewhere.
+//! [`Folder`]: the trait through which a tree is read, so that another source (an object store, an archive) can replace the
+//! disk without a change to the scan or the audit. Two implementations: fd-relative on Linux, by path elsewhere.
 
 #[cfg(target_os = "linux")]
 mod fd;
@@ -12,6 +12,8 @@ use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 pub use fd::FdFolder;
+#[cfg(target_os = "linux")]
+pub(in crate::storage) use fd::entry_kind;
 pub use portable::PathFolder;
 
 use jiff::Timestamp;
@@ -59,27 +61,27 @@ pub struct Stat {
 /// Why an entry could not be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// It is not there: the only answer that means "absent".
+    /// It does not exist. No other error means "absent".
     #[error("not found")]
     NotFound,
-    /// A file stands where a folder on the way to it belongs.
+    /// A file is in the place of a folder on the way.
     #[error("a file in the place of a folder")]
     NotAFolder,
-    /// A symbolic link on the way that is not followed.
+    /// A symbolic link is on the way, and is not followed.
     #[error("{}", EntryKind::Symlink.describe())]
     Symlink,
-    /// It cannot be moved: its new place is on another file system.
+    /// It cannot be moved to another file system.
     #[error("it lies on another file system")]
     OtherDevice,
-    /// Anything else that the source answers.
+    /// Any other error of the source.
     #[error("{0}")]
     Io(#[from] io::Error),
 }
 
-/// What looking for an entry gives.
+/// The result of an operation on a folder.
 pub type Result<T> = std::result::Result<T, FolderError>;
 
-/// A folder of a tree, open for reading. Paths are relative to it, consist of plain names, and never leave it.
+/// A folder of a tree, open for reading. Paths are relative to it and consist of plain names (no `..`).
 pub trait Folder: Sized + Send + Sync {
     /// Opens a folder below this one.
     ///
@@ -87,20 +89,20 @@ pub trait Folder: Sized + Send + Sync {
     /// See [`FolderError`].
     fn open(&self, path: &Path) -> Result<Self>;
 
-    /// Calls `each` with the name and kind of every entry, in no particular order, `.` and `..` left out.
+    /// Calls `each` with the name and kind of every entry except `.` and `..`, in no particular order.
     ///
     /// # Errors
-    /// Whatever the source answers. Entries before the error were reported, so the listing is incomplete.
+    /// Whatever the source answers. `each` was called for the entries before the error.
     fn list(&mut self, each: &mut dyn FnMut(&OsStr, EntryKind)) -> Result<()>;
 
-    /// Looks at an entry, `.` for the folder itself; a symbolic link itself, not its target.
+    /// Looks at an entry, or at this folder (`.`). A symbolic link is not followed.
     ///
     /// # Errors
     /// See [`FolderError`].
     fn stat(&self, path: &Path) -> Result<Stat>;
 
-    /// What an entry is and when its content last changed, as exactly as the source keeps it; a symbolic link itself. A
-    /// time that cannot be told counts as the far future.
+    /// The kind of an entry and the last change of its content, as exactly as the source keeps it. A symbolic link is not
+    /// followed. A time that cannot be represented counts as the far future.
     ///
     /// # Errors
     /// See [`FolderError`].
@@ -109,14 +111,14 @@ pub trait Folder: Sized + Send + Sync {
         Ok((stat.kind, timestamp(stat.modified.into(), 0)))
     }
 
-    /// Lets time pass, so that somebody at work on what was just looked at gets on with it. Nothing passes where nobody else
-    /// writes: that is what a source does by itself.
+    /// Waits, so that another process can finish writing what was just looked at. A source that nobody else writes to need not
+    /// wait: by default this returns at once.
     fn wait(&self, pause: Duration) {
         let _ = pause;
     }
 
-    /// Whether this process may add, move and remove entries of a folder, `.` for this one; `None` where only trying
-    /// would tell.
+    /// Whether this process may add, move and remove entries of a folder (`.` is this one); `None` where only an attempt
+    /// would show it.
     ///
     /// # Errors
     /// See [`FolderError`].
@@ -124,9 +126,9 @@ pub trait Folder: Sized + Send + Sync {
         self.stat(path).map(|_| None)
     }
 
-    /// Looks at a path of two names, of which a listing of this folder has just shown the first to be a folder.
-    /// Cheaper than [`Folder::stat`]; whoever swaps that folder for a symbolic link in between shows a size and a time
-    /// from elsewhere, never content.
+    /// Looks at a path of two names; a listing of this folder has just shown the first to be a folder. Cheaper than
+    /// [`Folder::stat`]: if that folder is swapped for a symbolic link in between, size and time come from the link's target.
+    /// No content is ever read through it.
     ///
     /// # Errors
     /// See [`FolderError`].
@@ -134,33 +136,32 @@ pub trait Folder: Sized + Send + Sync {
         self.stat(path)
     }
 
-    /// Replaces `into` by the first `limit` bytes of a file. For what is no regular file only the `Stat` comes back.
+    /// Replaces `buffer` by the first `limit` bytes of a regular file. For other entries only the `Stat` is returned.
     ///
     /// # Errors
     /// See [`FolderError`].
-    fn read(&self, path: &Path, limit: usize, into: &mut Vec<u8>) -> Result<Stat>;
+    fn read(&self, path: &Path, limit: usize, buffer: &mut Vec<u8>) -> Result<Stat>;
 
-    /// Reads the first bytes of a file into `room` with as few requests as can be, and without a look at what it is:
-    /// what is no regular file gives an error, nothing, or anything. For files of which one content is expected.
+    /// Reads the first bytes of a file into `buffer` with as few requests as possible, without a check of its kind: an entry
+    /// other than a regular file gives an error, no bytes, or any bytes. For files whose content the caller compares.
     ///
     /// # Errors
     /// See [`FolderError`].
-    fn peek(&self, path: &Path, room: &mut [u8]) -> Result<usize> {
+    fn peek(&self, path: &Path, buffer: &mut [u8]) -> Result<usize> {
         let mut bytes = Vec::new();
-        self.read(path, room.len(), &mut bytes)?;
-        room[..bytes.len()].copy_from_slice(&bytes);
+        self.read(path, buffer.len(), &mut bytes)?;
+        buffer[..bytes.len()].copy_from_slice(&bytes);
         Ok(bytes.len())
     }
 
-    /// Calls `each` with the bytes of a file, piece by piece, using `buffer` as room for them.
-    /// For what is no regular file only the `Stat` comes back.
+    /// Reads a regular file through `buffer` and calls `each` with every piece. For other entries only the `Stat` is returned.
     ///
     /// # Errors
     /// See [`FolderError`].
     fn stream(&self, path: &Path, buffer: &mut [u8], each: &mut dyn FnMut(&[u8])) -> Result<Stat>;
 }
 
-/// A time as a file system tells it, for which no calendar may have a name: that counts as the far future.
+/// A time of a file system; one that no calendar can represent counts as the far future.
 pub(in crate::storage) fn timestamp(seconds: i64, nanoseconds: u32) -> Timestamp {
     let nanoseconds = i32::try_from(nanoseconds).unwrap_or(0);
     Timestamp::new(seconds, nanoseconds).unwrap_or(Timestamp::MAX)
@@ -171,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_time_is_one() {
+    fn time_out_of_range_is_the_far_future() {
         let text = |seconds, nanoseconds| timestamp(seconds, nanoseconds).to_string();
         assert_eq!(text(0, 5), "1970-01-01T00:00:00.000000005Z");
         assert_eq!(text(-1, 500_000_000), "1969-12-31T23:59:59.5Z");

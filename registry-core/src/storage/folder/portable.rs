@@ -1,5 +1,5 @@
-//! Folders by path, for systems without the Linux calls, and as the yardstick of the fd-relative walk in tests.
-//! It looks before it opens; who swaps an entry in between can mislead it.
+//! Folders by path, for systems without the Linux calls, and for tests that compare the fd-relative folders with it. It looks
+//! at an entry before it opens it, so an entry that is swapped in between is followed.
 
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
@@ -33,7 +33,7 @@ impl PathFolder {
         Ok(Self { path, follow })
     }
 
-    /// The full path, when no component on the way is a symbolic link.
+    /// The full path. An error when a folder on the way is a symbolic link that is not followed.
     fn resolve(&self, path: &Path) -> Result<PathBuf> {
         let mut full = self.path.clone();
         let mut components = path.components().peekable();
@@ -45,7 +45,7 @@ impl PathFolder {
             }
             if components.peek().is_some()
                 && !self.follow
-                && full.symlink_metadata().map_err(reached)?.is_symlink()
+                && full.symlink_metadata().map_err(folder_error)?.is_symlink()
             {
                 return Err(FolderError::Symlink);
             }
@@ -55,16 +55,16 @@ impl PathFolder {
 
     fn open_file(&self, path: &Path) -> Result<(Stat, Option<File>)> {
         let full = self.resolve(path)?;
-        let stat = stat_of(&full.symlink_metadata().map_err(reached)?);
+        let stat = stat_of(&full.symlink_metadata().map_err(folder_error)?);
         match stat.kind {
             EntryKind::Symlink => Err(FolderError::Symlink),
-            EntryKind::File => Ok((stat, Some(File::open(full).map_err(reached)?))),
+            EntryKind::File => Ok((stat, Some(File::open(full).map_err(folder_error)?))),
             EntryKind::Folder | EntryKind::Other => Ok((stat, None)),
         }
     }
 }
 
-fn reached(error: io::Error) -> FolderError {
+fn folder_error(error: io::Error) -> FolderError {
     match error.kind() {
         io::ErrorKind::NotFound => FolderError::NotFound,
         io::ErrorKind::NotADirectory => FolderError::NotAFolder,
@@ -72,7 +72,7 @@ fn reached(error: io::Error) -> FolderError {
     }
 }
 
-fn kind(file_type: std::fs::FileType) -> EntryKind {
+fn entry_kind(file_type: std::fs::FileType) -> EntryKind {
     if file_type.is_symlink() {
         EntryKind::Symlink
     } else if file_type.is_dir() {
@@ -85,9 +85,9 @@ fn kind(file_type: std::fs::FileType) -> EntryKind {
 }
 
 fn stat_of(metadata: &Metadata) -> Stat {
-    let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    let modified = since.map_or(0, |since| seconds(i64::try_from(since.as_secs()).unwrap_or(i64::MAX)));
-    Stat { kind: kind(metadata.file_type()), size: metadata.len(), modified, subfolders: None }
+    let since_1970 = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let modified = since_1970.map_or(0, |time| seconds(i64::try_from(time.as_secs()).unwrap_or(i64::MAX)));
+    Stat { kind: entry_kind(metadata.file_type()), size: metadata.len(), modified, subfolders: None }
 }
 
 impl Folder for PathFolder {
@@ -97,16 +97,16 @@ impl Folder for PathFolder {
 
     fn open(&self, path: &Path) -> Result<Self> {
         let full = self.resolve(path)?;
-        let metadata = full.symlink_metadata().map_err(reached)?;
+        let metadata = full.symlink_metadata().map_err(folder_error)?;
         if metadata.is_symlink() {
             if !self.follow {
                 return Err(FolderError::Symlink);
             }
-            let target = full.canonicalize().map_err(reached)?;
-            if self.path.canonicalize().map_err(reached)?.starts_with(&target) {
+            let target = full.canonicalize().map_err(folder_error)?;
+            if self.path.canonicalize().map_err(folder_error)?.starts_with(&target) {
                 return Err(FolderError::Symlink);
             }
-            return Self::open_root(&target, true).map_err(reached);
+            return Self::open_root(&target, true).map_err(folder_error);
         }
         if !metadata.is_dir() {
             return Err(FolderError::NotAFolder);
@@ -117,7 +117,7 @@ impl Folder for PathFolder {
     fn list(&mut self, each: &mut dyn FnMut(&OsStr, EntryKind)) -> Result<()> {
         for entry in WalkDir::new(&self.path).min_depth(1).max_depth(1).follow_links(false) {
             let entry = entry.map_err(io::Error::from)?;
-            let mut kind = kind(entry.file_type());
+            let mut kind = entry_kind(entry.file_type());
             if kind == EntryKind::Symlink && self.follow && entry.path().is_dir() {
                 kind = EntryKind::Folder;
             }
@@ -128,22 +128,22 @@ impl Folder for PathFolder {
 
     fn stat(&self, path: &Path) -> Result<Stat> {
         if path == Path::new(".") {
-            return Ok(stat_of(&self.path.symlink_metadata().map_err(reached)?));
+            return Ok(stat_of(&self.path.symlink_metadata().map_err(folder_error)?));
         }
-        Ok(stat_of(&self.resolve(path)?.symlink_metadata().map_err(reached)?))
+        Ok(stat_of(&self.resolve(path)?.symlink_metadata().map_err(folder_error)?))
     }
 
     fn time(&self, path: &Path) -> Result<(EntryKind, Timestamp)> {
-        let metadata = self.resolve(path)?.symlink_metadata().map_err(reached)?;
-        let modified = metadata.modified().map_err(reached)?;
-        Ok((kind(metadata.file_type()), Timestamp::try_from(modified).unwrap_or(Timestamp::MAX)))
+        let metadata = self.resolve(path)?.symlink_metadata().map_err(folder_error)?;
+        let modified = metadata.modified().map_err(folder_error)?;
+        Ok((entry_kind(metadata.file_type()), Timestamp::try_from(modified).unwrap_or(Timestamp::MAX)))
     }
 
-    fn read(&self, path: &Path, limit: usize, into: &mut Vec<u8>) -> Result<Stat> {
-        into.clear();
+    fn read(&self, path: &Path, limit: usize, buffer: &mut Vec<u8>) -> Result<Stat> {
+        buffer.clear();
         let (stat, file) = self.open_file(path)?;
         if let Some(file) = file {
-            file.take(limit as u64).read_to_end(into)?;
+            file.take(limit as u64).read_to_end(buffer)?;
         }
         Ok(stat)
     }

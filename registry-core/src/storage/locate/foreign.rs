@@ -1,19 +1,19 @@
-//! Storage of other products that is taken for a registry's tree, or named in the place of one. Only looked at: names and kinds
-//! of a few entries, and no content but a small text of MinIO.
+//! Recognises the storage of other products, named by mistake in the place of a registry's tree. Looks at names and kinds of a
+//! few entries; the only content that it reads is a small text of MinIO.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-/// Entries of one folder that are looked at.
+/// Most entries of one folder that are looked at.
 const MAX_ENTRIES: usize = 4096;
-/// Folders that are looked into for one sign.
+/// Most folders that are searched for one sign.
 const MAX_FOLDERS: usize = 64;
 /// Most bytes of `format.json` that are read.
 const FORMAT_MAX: u64 = 4096;
 
-/// A product whose storage is no registry's tree.
+/// A product whose storage is not that of a `registry`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Product {
     /// A disk of MinIO: each object is a folder with `xl.meta` (`cmd/xl-storage.go` of minio/minio), before 2021 `xl.json`.
@@ -80,8 +80,8 @@ impl fmt::Display for Product {
     }
 }
 
-/// Whose storage a tree is that was found in the place of a registry's.
-pub(super) fn in_place_of(v2: &Path) -> Option<Product> {
+/// The product whose storage a folder is that looks like a registry's tree.
+pub(super) fn product_of_tree(v2: &Path) -> Option<Product> {
     let names = EntryNames::read(v2);
     if names.has_file("oci-layout") {
         return Some(Product::OciLayout);
@@ -101,7 +101,7 @@ pub(super) fn in_place_of(v2: &Path) -> Option<Product> {
     is_minio.then_some(Product::Minio)
 }
 
-/// Whether a folder is a disk of MinIO on which objects are folders. In its old file system mode they are plain files.
+/// Whether a folder is a disk of MinIO on which objects are folders. In MinIO's old file system mode objects are plain files.
 pub(super) fn is_minio_disk(folder: &Path) -> bool {
     let Ok(file) = std::fs::File::open(folder.join(".minio.sys/format.json")) else { return false };
     let mut text = String::new();
@@ -109,19 +109,19 @@ pub(super) fn is_minio_disk(folder: &Path) -> bool {
     read.is_ok() && text.contains("\"xl")
 }
 
-/// Whose storage a folder is, or one in it, in which there is no registry.
-pub(super) fn instead_of(root: &Path) -> Option<(PathBuf, Product)> {
+/// The product whose storage a folder without a registry is, or holds, and the place of that storage.
+pub(super) fn product_in_folder(root: &Path) -> Option<(PathBuf, Product)> {
     let names = EntryNames::read(root);
     let inner = names.folders().take(MAX_FOLDERS).map(|name| root.join(name));
     let mut places = std::iter::once(root.to_path_buf()).chain(inner);
-    let found = places.find_map(|place| Some((place.clone(), recognise(&place)?)));
+    let found = places.find_map(|place| Some((place.clone(), product_of(&place)?)));
     found.or_else(|| {
         let is_layout = |folder: &Path| EntryNames::read(folder).has_file("oci-layout");
         any_below(root, is_layout).then(|| (root.to_path_buf(), Product::Zot))
     })
 }
 
-fn recognise(folder: &Path) -> Option<Product> {
+fn product_of(folder: &Path) -> Option<Product> {
     let names = EntryNames::read(folder);
     if is_minio_disk(folder) {
         return Some(Product::Minio);
@@ -139,7 +139,7 @@ fn recognise(folder: &Path) -> Option<Product> {
     has_packages(folder, &names).then_some(Product::ForgejoPackages)
 }
 
-/// Whether a folder is a database of PostgreSQL, or holds one, as Harbor keeps one for each release of it.
+/// Whether a folder is a PostgreSQL database, or holds one: Harbor keeps one for each release of PostgreSQL.
 fn is_postgres(folder: &Path) -> bool {
     let names = EntryNames::read(folder);
     names.has_file("PG_VERSION")
@@ -162,12 +162,12 @@ fn has_packages(folder: &Path, names: &EntryNames) -> bool {
     })
 }
 
-/// Whether something is true of a folder below `root`, as far as a few of them tell; deepest first.
-fn any_below(root: &Path, is_so: impl Fn(&Path) -> bool) -> bool {
+/// Whether `predicate` holds for one of the first [`MAX_FOLDERS`] folders at and below `root`, depth first.
+fn any_below(root: &Path, predicate: impl Fn(&Path) -> bool) -> bool {
     let (mut stack, mut looked) = (vec![root.to_path_buf()], 0);
     while let Some(folder) = stack.pop() {
         looked += 1;
-        if is_so(&folder) {
+        if predicate(&folder) {
             return true;
         }
         if looked == MAX_FOLDERS {
@@ -179,8 +179,8 @@ fn any_below(root: &Path, is_so: impl Fn(&Path) -> bool) -> bool {
     false
 }
 
-/// Names of entries, and whether each is a folder; what is neither file nor folder, or no text, is left out. Empty where nothing
-/// can be listed: what cannot be seen is a sign of nothing.
+/// Names of the files and folders in a folder, and whether each is a folder. Names that are not UTF-8 are left out. Empty where
+/// the folder cannot be listed.
 struct EntryNames(BTreeMap<String, bool>);
 
 impl EntryNames {
@@ -252,7 +252,7 @@ mod tests {
 
     // https://github.com/minio/minio/issues/21268: each object is a folder with xl.meta.
     #[test]
-    fn minio_disk() {
+    fn minio_disk_is_recognised() {
         let disk = TempDisk::new();
         for root in
             [disk.tree.root().to_path_buf(), disk.tree.v2(), disk.tree.root().parent().unwrap().into()]
@@ -261,7 +261,7 @@ mod tests {
         }
         let error = locate(disk.tree.root(), false).errors[0].to_string();
         insta::assert_snapshot!(error.replace(&*disk.tree.root().to_string_lossy(), "ROOT"), @"ROOT is not the storage of a registry: this is MinIO's own disk format, in which each object is a folder; scan the bucket over S3: copy it to a folder (rclone, aws s3 sync) and name that");
-        // Without anything beside the bucket, and without a bucket of ours.
+        // A bucket without the disk's `.minio.sys` beside it, and a disk without a bucket of a registry.
         std::fs::remove_dir_all(disk.tree.root().parent().unwrap().join(".minio.sys")).unwrap();
         assert_eq!(products(disk.tree.root()), [Product::Minio]);
         assert_eq!(
@@ -270,7 +270,7 @@ mod tests {
         );
     }
 
-    /// A disk of MinIO in a folder, and the bucket in it.
+    /// A MinIO disk, and the registry's tree in a bucket of it.
     struct TempDisk {
         tree: TreeBuilder,
         _folder: tempfile::TempDir,
@@ -317,7 +317,7 @@ mod tests {
         let mut tree = TreeBuilder::new();
         tree.image("team/app", Some("v1"), "one");
         let found = |tree: &TreeBuilder| locate(tree.root(), false);
-        // What Harbor, GitLab without its database, and MinIO in its old mode keep beside it.
+        // Entries that Harbor, GitLab without its database, and MinIO in its old mode keep beside a tree.
         for beside in ["database/PG_VERSION", "secret/key", "docker/registry/lockfiles/filesystem-in-use"] {
             let place = tree.root().join(beside);
             std::fs::create_dir_all(place.parent().unwrap()).unwrap();
@@ -327,12 +327,12 @@ mod tests {
         std::fs::write(tree.root().join(".minio.sys/format.json"), r#"{"version":"1","format":"fs"}"#)
             .unwrap();
         assert_eq!((found(&tree).registries.len(), found(&tree).errors.len()), (1, 0));
-        let lone = folder(&["notes/7.dat", "ab/ab/abab", "blob.txt"]);
-        assert!(matches!(locate(lone.path(), false).errors[..], [LocateError::Nothing(_)]));
+        let unrelated = folder(&["notes/7.dat", "ab/ab/abab", "blob.txt"]);
+        assert!(matches!(locate(unrelated.path(), false).errors[..], [LocateError::Nothing(_)]));
     }
 
     #[test]
-    fn one_of_several_is_named_and_the_others_are_found() {
+    fn minio_bucket_is_named_and_the_registry_beside_it_found() {
         let disk = TempDisk::new();
         let beside = disk.tree.root().parent().unwrap().join("true");
         std::fs::remove_dir_all(beside.parent().unwrap().join(".minio.sys")).unwrap();

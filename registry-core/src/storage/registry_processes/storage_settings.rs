@@ -1,44 +1,45 @@
-//! What a registry is told about its storage: its configuration, and the variables that change it. Which process, and which
-//! folder that is, is not known here.
+//! The storage settings of a registry, parsed from its configuration and the environment variables that override it. Does not
+//! read processes or files.
 //!
-//! Variables beat the file, and the longer name the shorter: `configuration/parser.go @ v2.8.3`.
+//! A variable overrides the file, and a longer name a shorter one: `configuration/parser.go @ v2.8.3`.
 
 use std::collections::HashMap;
 
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 
-/// Deepest indentation of a configuration, and most marks that open something in one line of it: what is nested deeper than
-/// that could not be dropped.
+/// Deepest indentation of a configuration, and most marks in one of its lines that open a nested value. Dropping a value that is
+/// nested much deeper would overflow the stack.
 const MAX_NESTED: usize = 200;
 
-/// The variables of a process.
+/// The environment variables of a process.
 pub(super) type Environment = HashMap<String, String>;
 
-/// What a registry is told about its storage.
+/// The settings of a registry that say where, and how, it stores images.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct StorageSettings {
+    /// The rootdirectory, if one is named.
     pub(super) root: Option<String>,
-    /// The storage is no folder, such as S3.
+    /// The storage is not a folder, but for example S3.
     pub(super) is_elsewhere: bool,
     pub(super) is_read_only: bool,
-    /// It fetches from another registry what it lacks, and keeps it.
+    /// The registry is a pull-through cache.
     pub(super) is_cache: bool,
 }
 
 impl StorageSettings {
-    /// Reads a configuration, empty when there is none, and what the environment changes of it.
-    pub(super) fn of(config: &str, environment: &Environment) -> Result<Self, String> {
+    /// Parses a configuration (empty when there is none) and the variables that override it.
+    pub(super) fn parse(config: &str, environment: &Environment) -> Result<Self, String> {
         let variable = |name: &str| environment.get(name).map(|text| (yaml(text), text));
-        let (config, whole) =
-            (yaml(config)?, variable("REGISTRY_STORAGE").map(|(yaml, _)| yaml).transpose()?);
-        let storage = whole.as_ref().or_else(|| member(&config, "storage"));
+        let config = yaml(config)?;
+        let overriding = variable("REGISTRY_STORAGE").map(|(yaml, _)| yaml).transpose()?;
+        let storage = overriding.as_ref().or_else(|| member(&config, "storage"));
         let parameters = variable("REGISTRY_STORAGE_FILESYSTEM").map(|(yaml, _)| yaml).transpose()?;
         let filesystem =
             parameters.as_ref().or_else(|| storage.and_then(|storage| member(storage, "filesystem")));
-        let own = variable("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY").map(|(yaml, text)| {
+        let root = variable("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY").map(|(yaml, text)| {
             yaml.ok().and_then(|yaml| yaml.as_str().map(str::to_owned)).unwrap_or_else(|| text.clone())
         });
-        let root = own.or_else(|| Some(member(filesystem?, "rootdirectory")?.as_str()?.to_owned()));
+        let root = root.or_else(|| Some(member(filesystem?, "rootdirectory")?.as_str()?.to_owned()));
         // The short form: `storage: filesystem`.
         let is_short = storage.and_then(|storage| storage.as_str()) == Some("filesystem");
         let is_folder = root.is_some() || filesystem.is_some() || is_short;
@@ -51,7 +52,8 @@ impl StorageSettings {
     }
 }
 
-/// Whether writes are refused. One variable is heeded only where it forbids them: releases differ in whether they do.
+/// Whether the registry refuses writes. Releases differ in whether they read `…_READONLY_ENABLED`: it counts only where it
+/// switches read-only off, never where it alone switches it on.
 fn is_read_only(storage: Option<&Yaml<'_>>, environment: &Environment) -> Result<bool, String> {
     let variable = |name: &str| environment.get(name).map(|text| yaml(text)).transpose();
     let maintenance = variable("REGISTRY_STORAGE_MAINTENANCE")?;
@@ -60,17 +62,17 @@ fn is_read_only(storage: Option<&Yaml<'_>>, environment: &Environment) -> Result
     let maintenance = maintenance.as_ref().or_else(|| member(storage?, "maintenance"));
     let read_only = read_only.as_ref().or_else(|| member(maintenance?, "readonly"));
     let is_true = |yaml: &Yaml<'_>| matches!(yaml, Yaml::Value(Scalar::Boolean(true)));
-    let is_enabled = read_only.and_then(|it| member(it, "enabled")).is_some_and(is_true);
+    let is_enabled = read_only.and_then(|yaml| member(yaml, "enabled")).is_some_and(is_true);
     Ok(is_enabled && enabled.as_ref().is_none_or(is_true))
 }
 
-/// Whether a registry to fetch from is named (`registry/handlers/app.go @ v2.8.3`, same at v3.1.1).
+/// Whether the configuration names a registry to fetch from (`registry/handlers/app.go @ v2.8.3`, same at v3.1.1).
 fn is_cache(config: &Yaml<'_>, environment: &Environment) -> Result<bool, String> {
     if let Some(url) = environment.get("REGISTRY_PROXY_REMOTEURL") {
         return Ok(!url.is_empty());
     }
-    let whole = environment.get("REGISTRY_PROXY").map(|text| yaml(text)).transpose()?;
-    let proxy = whole.as_ref().or_else(|| member(config, "proxy"));
+    let overriding = environment.get("REGISTRY_PROXY").map(|text| yaml(text)).transpose()?;
+    let proxy = overriding.as_ref().or_else(|| member(config, "proxy"));
     let url = proxy.and_then(|proxy| member(proxy, "remoteurl"));
     Ok(url.and_then(|url| url.as_str()).is_some_and(|url| !url.is_empty()))
 }
@@ -103,18 +105,18 @@ mod tests {
     const CONFIG: &str = "version: 0.1\nstorage:\n  filesystem: {rootdirectory: /data}\n";
     const READ_ONLY: &str = "storage: {filesystem: {}, maintenance: {readonly: {enabled: true}}}";
 
-    fn told(config: &str, variables: &[(&str, &str)]) -> StorageSettings {
+    fn parse(config: &str, variables: &[(&str, &str)]) -> StorageSettings {
         let pairs =
             variables.iter().map(|(name, value)| (format!("REGISTRY_STORAGE{name}"), (*value).to_owned()));
-        StorageSettings::of(config, &pairs.collect()).unwrap()
+        StorageSettings::parse(config, &pairs.collect()).unwrap()
     }
 
     fn root(config: &str, variables: &[(&str, &str)]) -> Option<String> {
-        told(config, variables).root
+        parse(config, variables).root
     }
 
     #[test]
-    fn variables_beat_the_file_and_the_longer_name_the_shorter() {
+    fn variable_overrides_the_file_and_longer_name_a_shorter_one() {
         assert_eq!(root(CONFIG, &[]).unwrap(), "/data");
         assert_eq!(root(CONFIG, &[("_FILESYSTEM", "{rootdirectory: /a}")]).unwrap(), "/a");
         let both = [("_FILESYSTEM", "{rootdirectory: /a}"), ("_FILESYSTEM_ROOTDIRECTORY", "/b")];
@@ -125,50 +127,50 @@ mod tests {
     }
 
     #[test]
-    fn other_drivers_are_elsewhere() {
-        assert!(told("storage: {s3: {bucket: x}}", &[]).is_elsewhere);
-        assert!(told("storage: inmemory", &[]).is_elsewhere);
-        assert!(told(CONFIG, &[("", "s3"), ("_S3_BUCKET", "x")]).is_elsewhere);
-        assert!(!told("storage: s3", &[("", "filesystem")]).is_elsewhere);
-        assert!(!told("", &[]).is_elsewhere);
+    fn drivers_other_than_filesystem_are_elsewhere() {
+        assert!(parse("storage: {s3: {bucket: x}}", &[]).is_elsewhere);
+        assert!(parse("storage: inmemory", &[]).is_elsewhere);
+        assert!(parse(CONFIG, &[("", "s3"), ("_S3_BUCKET", "x")]).is_elsewhere);
+        assert!(!parse("storage: s3", &[("", "filesystem")]).is_elsewhere);
+        assert!(!parse("", &[]).is_elsewhere);
     }
 
     #[test]
-    fn read_only_is_believed_only_where_nothing_speaks_against_it() {
-        assert!(told(READ_ONLY, &[]).is_read_only);
-        assert!(told(CONFIG, &[("_MAINTENANCE_READONLY", "{enabled: true}")]).is_read_only);
-        assert!(told(CONFIG, &[("_MAINTENANCE", "{readonly: {enabled: true}}")]).is_read_only);
+    fn read_only_requires_every_setting_to_agree() {
+        assert!(parse(READ_ONLY, &[]).is_read_only);
+        assert!(parse(CONFIG, &[("_MAINTENANCE_READONLY", "{enabled: true}")]).is_read_only);
+        assert!(parse(CONFIG, &[("_MAINTENANCE", "{readonly: {enabled: true}}")]).is_read_only);
         for against in [
             ("_MAINTENANCE_READONLY", "{enabled: false}"),
             ("_MAINTENANCE", "{uploadpurging: {enabled: false}}"),
             ("_MAINTENANCE_READONLY_ENABLED", "false"),
             ("", "filesystem"),
         ] {
-            assert!(!told(READ_ONLY, &[against]).is_read_only, "{against:?}");
+            assert!(!parse(READ_ONLY, &[against]).is_read_only, "{against:?}");
         }
-        assert!(!told(CONFIG, &[("_MAINTENANCE_READONLY_ENABLED", "true")]).is_read_only);
-        assert!(!told("storage: {maintenance: {readonly: {enabled: 'true'}}}", &[]).is_read_only);
+        assert!(!parse(CONFIG, &[("_MAINTENANCE_READONLY_ENABLED", "true")]).is_read_only);
+        assert!(!parse("storage: {maintenance: {readonly: {enabled: 'true'}}}", &[]).is_read_only);
     }
 
     #[test]
-    fn a_cache_names_the_registry_that_it_fetches_from() {
+    fn registry_with_a_remote_url_is_a_cache() {
         let proxy = format!("{CONFIG}proxy: {{remoteurl: 'https://registry-1.docker.io'}}\n");
-        assert!(told(&proxy, &[]).is_cache);
-        assert!(!told(CONFIG, &[]).is_cache);
-        assert!(!told(&format!("{CONFIG}proxy: {{remoteurl: ''}}\n"), &[]).is_cache);
-        assert!(!told(&format!("{CONFIG}proxy:\n"), &[]).is_cache);
-        let of = |config: &str, name: &str, value: &str| {
+        assert!(parse(&proxy, &[]).is_cache);
+        assert!(!parse(CONFIG, &[]).is_cache);
+        assert!(!parse(&format!("{CONFIG}proxy: {{remoteurl: ''}}\n"), &[]).is_cache);
+        assert!(!parse(&format!("{CONFIG}proxy:\n"), &[]).is_cache);
+        let is_cache_with = |config: &str, name: &str, value: &str| {
             let variables = [(name.to_owned(), value.to_owned())].into();
-            StorageSettings::of(config, &variables).unwrap().is_cache
+            StorageSettings::parse(config, &variables).unwrap().is_cache
         };
-        assert!(of(CONFIG, "REGISTRY_PROXY_REMOTEURL", "https://registry-1.docker.io"));
-        assert!(of(CONFIG, "REGISTRY_PROXY", "{remoteurl: 'https://registry-1.docker.io'}"));
-        assert!(!of(&proxy, "REGISTRY_PROXY_REMOTEURL", ""));
-        assert!(!of(&proxy, "REGISTRY_PROXY", "{remoteurl: ''}"));
+        assert!(is_cache_with(CONFIG, "REGISTRY_PROXY_REMOTEURL", "https://registry-1.docker.io"));
+        assert!(is_cache_with(CONFIG, "REGISTRY_PROXY", "{remoteurl: 'https://registry-1.docker.io'}"));
+        assert!(!is_cache_with(&proxy, "REGISTRY_PROXY_REMOTEURL", ""));
+        assert!(!is_cache_with(&proxy, "REGISTRY_PROXY", "{remoteurl: ''}"));
     }
 
     #[test]
-    fn texts_that_are_made_to_harm_are_errors() {
+    fn malicious_yaml_is_an_error() {
         let laughs: String = (1..30).map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}]\n", n - 1)).collect();
         let steps: String = (0..1000).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
         let texts = [
@@ -185,9 +187,9 @@ mod tests {
         ];
         for text in texts {
             let start: String = text.chars().take(12).collect();
-            assert!(StorageSettings::of(&text, &Environment::new()).is_err(), "{start}");
+            assert!(StorageSettings::parse(&text, &Environment::new()).is_err(), "{start}");
             let variable = [("REGISTRY_STORAGE".to_owned(), text)].into();
-            assert!(StorageSettings::of(CONFIG, &variable).is_err(), "{start}");
+            assert!(StorageSettings::parse(CONFIG, &variable).is_err(), "{start}");
         }
     }
 }

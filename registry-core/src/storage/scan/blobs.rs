@@ -1,4 +1,4 @@
-//! Blobs: which `data` files there are, their sizes and times. Their bytes are read elsewhere.
+//! Lists the blobs of a tree: their `data` files, with sizes and times. Hashing is in `content`, reading manifests in `manifests`.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::super::folder::{self, EntryKind, Folder, FolderError};
 use super::elsewhere::is_harmless;
-use super::links::digest;
+use super::links::entry_digest;
 use super::look::LookResult;
 use super::manifests;
 use super::shared::{Notes, ScanShared};
@@ -16,11 +16,11 @@ use crate::oci::{Algorithm, Digest};
 use crate::path::{Place, shard_byte};
 use crate::text::escape_os;
 
-/// Blobs looked at by one task.
+/// Blobs that one task looks at.
 const BATCH: usize = 512;
 
-/// Lists all of `blobs/`.
-pub(super) fn read<F: Folder>(v2: &F, named: &HashSet<NodeId>, shared: &ScanShared<'_>) {
+/// Lists all of `blobs/`, and reads the blobs that links name as manifests (`named`).
+pub(super) fn read_blobs<F: Folder>(v2: &F, named: &HashSet<NodeId>, shared: &ScanShared<'_>) {
     let mut notes = Notes::default();
     let mut algorithms = Vec::new();
     let mut unread = Vec::new();
@@ -58,7 +58,7 @@ pub(super) fn read<F: Folder>(v2: &F, named: &HashSet<NodeId>, shared: &ScanShar
     if let Ok(folder) = opened {
         for algorithm in algorithms {
             match folder.open(Path::new(algorithm.name())) {
-                Ok(folder) => one_algorithm(folder, (algorithm, named), &mut notes, shared),
+                Ok(folder) => read_algorithm(folder, (algorithm, named), &mut notes, shared),
                 Err(error) => {
                     notes.unread(Place::BlobAlgorithm(algorithm), None, &error);
                     unread.push((Some(algorithm), None));
@@ -69,10 +69,10 @@ pub(super) fn read<F: Folder>(v2: &F, named: &HashSet<NodeId>, shared: &ScanShar
     let mut graph = shared.graph();
     graph.unread_shards.extend(unread);
     graph.blobs_listed = true;
-    notes.hand_over(&mut graph);
+    notes.add_to(&mut graph);
 }
 
-fn one_algorithm<F: Folder>(
+fn read_algorithm<F: Folder>(
     mut folder: F,
     (algorithm, named): (Algorithm, &HashSet<NodeId>),
     notes: &mut Notes,
@@ -104,31 +104,31 @@ fn one_algorithm<F: Folder>(
         let mut notes = Notes::default();
         let opened = folder.open(Path::new(&format!("{byte:02x}")));
         if let Err(error) =
-            opened.and_then(|folder| shard(folder, (algorithm, *byte), named, &mut notes, shared))
+            opened.and_then(|folder| read_shard(folder, (algorithm, *byte), named, &mut notes, shared))
         {
             notes.unread(Place::BlobShard(algorithm, *byte), None, &error);
             shared.graph().unread_shards.push((Some(algorithm), Some(*byte)));
         }
-        notes.hand_over(&mut shared.graph());
+        notes.add_to(&mut shared.graph());
     });
 }
 
-fn shard<F: Folder>(
+fn read_shard<F: Folder>(
     mut folder: F,
     (algorithm, byte): (Algorithm, u8),
     named: &HashSet<NodeId>,
     notes: &mut Notes,
     shared: &ScanShared<'_>,
 ) -> folder::Result<()> {
-    let (mut digests, mut odd) = (Vec::new(), Vec::new());
+    let (mut digests, mut unread) = (Vec::new(), Vec::new());
     let listed = folder.list(&mut |entry, kind| {
-        let found = digest(algorithm, entry).filter(|digest| digest.as_bytes()[0] == byte);
+        let found = entry_digest(algorithm, entry).filter(|digest| digest.as_bytes()[0] == byte);
         let shown = || escape_os(entry);
         match (found, kind) {
             (Some(digest), EntryKind::Folder) => digests.push(digest),
             (Some(digest), EntryKind::Symlink) => {
                 notes.unread(Place::BlobFolder(digest), None, kind.describe());
-                odd.push(digest);
+                unread.push(digest);
             }
             _ if is_harmless(&shown(), kind) => {}
             _ => notes.stray(
@@ -141,42 +141,40 @@ fn shard<F: Folder>(
             ),
         }
     });
-    // What was seen before the error is looked at all the same; the rest is unknown.
+    // A listing that failed may have named some blobs before the error: look at these; the others are unknown.
     let (manifests, plain) = split(&mut shared.graph(), named, digests);
-    let batches: Vec<_> = plain.par_chunks(BATCH).map(|wanted| batch(&folder, wanted)).collect();
+    let looks: Vec<_> = plain.par_chunks(BATCH).map(|wanted| look_at_batch(&folder, wanted)).collect();
     let read: Vec<_> = manifests.par_chunks(BATCH).map(|wanted| read_manifests(&folder, wanted)).collect();
     let mut graph = shared.graph();
     for (found, more) in read {
         shared.progress.add_files(found.len());
-        found.into_iter().for_each(|found| found.file(&mut graph));
-        notes.unread.extend(more.unread);
-        notes.strays.extend(more.strays);
+        found.into_iter().for_each(|manifest| manifest.store(&mut graph));
+        notes.append(more);
     }
-    for digest in odd {
+    for digest in unread {
         let node = graph.intern(&digest);
         graph.blob_mut(node).presence = Presence::Unread;
     }
-    for (found, more) in batches {
+    for (found, more) in looks {
         shared.progress.add_files(found.len());
         for (node, look) in found {
-            look.file(graph.blob_mut(node));
+            look.store(graph.blob_mut(node));
         }
-        notes.unread.extend(more.unread);
-        notes.strays.extend(more.strays);
+        notes.append(more);
     }
     listed
 }
 
-/// A blob to be looked at.
+/// A blob to look at.
 type Wanted = (NodeId, Digest);
 
-/// Parts the blobs that a repository calls a manifest from the others.
+/// Separates the blobs that a repository names as manifests from the others.
 fn split(graph: &mut Graph, named: &HashSet<NodeId>, digests: Vec<Digest>) -> (Vec<Wanted>, Vec<Wanted>) {
     let numbered = digests.into_iter().map(|digest| (graph.intern(&digest), digest));
     numbered.partition(|(node, _)| named.contains(node))
 }
 
-/// Reads manifests at once instead of looking at them first and opening them later.
+/// Reads manifests, instead of looking at them here and opening them later.
 fn read_manifests<F: Folder>(folder: &F, wanted: &[Wanted]) -> (Vec<manifests::ScannedManifest>, Notes) {
     let (mut notes, mut buffer) = (Notes::default(), Vec::new());
     let read = |(node, digest): &Wanted| {
@@ -187,7 +185,7 @@ fn read_manifests<F: Folder>(folder: &F, wanted: &[Wanted]) -> (Vec<manifests::S
     (found, notes)
 }
 
-fn batch<F: Folder>(folder: &F, wanted: &[Wanted]) -> (Vec<(NodeId, LookResult)>, Notes) {
+fn look_at_batch<F: Folder>(folder: &F, wanted: &[Wanted]) -> (Vec<(NodeId, LookResult)>, Notes) {
     let (mut notes, mut path) = (Notes::default(), String::new());
     let looks = wanted
         .iter()
@@ -195,15 +193,19 @@ fn batch<F: Folder>(folder: &F, wanted: &[Wanted]) -> (Vec<(NodeId, LookResult)>
             path.clear();
             digest.push_hex(&mut path);
             path.push_str("/data");
-            (*node, LookResult::judge(folder.stat_inside(Path::new(&path)), *digest, &mut notes))
+            (*node, LookResult::from_stat(folder.stat_inside(Path::new(&path)), *digest, &mut notes))
         })
         .filter(|(_, look)| !matches!(look, LookResult::Absent))
         .collect();
     (looks, notes)
 }
 
-/// Looks at single blobs, by path from the root.
-pub(super) fn look_at<F: Folder>(v2: &F, digests: &[Digest], notes: &mut Notes) -> Vec<(Digest, LookResult)> {
+/// Looks at single blobs.
+pub(super) fn look_at_blobs<F: Folder>(
+    v2: &F,
+    digests: &[Digest],
+    notes: &mut Notes,
+) -> Vec<(Digest, LookResult)> {
     let batches: Vec<_> = digests
         .par_chunks(BATCH)
         .map(|digests| {
@@ -212,7 +214,7 @@ pub(super) fn look_at<F: Folder>(v2: &F, digests: &[Digest], notes: &mut Notes) 
                 .iter()
                 .map(|digest| {
                     let path = Place::BlobData(*digest).to_string();
-                    (*digest, LookResult::judge(v2.stat(Path::new(&path)), *digest, &mut notes))
+                    (*digest, LookResult::from_stat(v2.stat(Path::new(&path)), *digest, &mut notes))
                 })
                 .collect();
             (looks, notes)
@@ -221,33 +223,30 @@ pub(super) fn look_at<F: Folder>(v2: &F, digests: &[Digest], notes: &mut Notes) 
     let mut all = Vec::with_capacity(digests.len());
     for (looks, more) in batches {
         all.extend(looks);
-        notes.unread.extend(more.unread);
-        notes.strays.extend(more.strays);
+        notes.append(more);
     }
     all
 }
 
-/// Looks at every blob that the repositories read so far refer to; for a scan of some repositories only.
+/// Looks at every blob that the graph's repositories reference. For a scan of some repositories only.
 pub(super) fn look_at_references<F: Folder>(v2: &F, shared: &ScanShared<'_>) {
     let mut notes = Notes::default();
     let digests: Vec<Digest> = {
         let graph = shared.graph();
-        let nodes: BTreeSet<NodeId> = referenced(&graph);
-        nodes.into_iter().map(|node| graph.digest(node)).collect()
+        unseen_references(&graph).into_iter().map(|node| graph.digest(node)).collect()
     };
-    let looks = look_at(v2, &digests, &mut notes);
+    let looks = look_at_blobs(v2, &digests, &mut notes);
     shared.progress.add_files(looks.len());
     let mut graph = shared.graph();
     for (digest, look) in looks {
         let node = graph.intern(&digest);
-        look.file(graph.blob_mut(node));
+        look.store(graph.blob_mut(node));
     }
     graph.has_blobs_folder = v2.stat(Path::new("blobs")).is_ok();
-    notes.hand_over(&mut graph);
+    notes.add_to(&mut graph);
 }
 
-fn referenced(graph: &Graph) -> BTreeSet<NodeId> {
-    let unseen = |node: &NodeId| graph.blob(*node).presence == Presence::Unseen;
+fn unseen_references(graph: &Graph) -> BTreeSet<NodeId> {
     let mut nodes = BTreeSet::new();
     for repository in &graph.repositories {
         for entry in repository.layers().iter().chain(repository.revisions()) {
@@ -262,6 +261,6 @@ fn referenced(graph: &Graph) -> BTreeSet<NodeId> {
             nodes.extend(graph.edges(manifest).iter().filter_map(|edge| edge.target));
         }
     }
-    nodes.retain(unseen);
+    nodes.retain(|node| graph.blob(*node).presence == Presence::Unseen);
     nodes
 }

@@ -1,4 +1,4 @@
-//! Hashing the bytes of blobs.
+//! Hashes the bytes of blobs.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -12,11 +12,11 @@ use crate::graph::{Content, Graph, GraphLink, NodeId, Presence};
 use crate::oci::{Algorithm, Digest, Hasher};
 use crate::path::Place;
 
-/// Bytes read at once: more gains nothing, less costs calls.
+/// Bytes of one read: more is not faster, less costs calls.
 const BUFFER: usize = 256 << 10;
 
-/// Hashes every blob that was not hashed yet, and the bytes behind every alias by the alias' own algorithm.
-pub(super) fn read<F: Folder>(v2: &F, shared: &ScanShared<'_>) {
+/// Hashes every blob that is not hashed yet, and the bytes of every alias with the alias' own algorithm.
+pub(super) fn hash_all<F: Folder>(v2: &F, shared: &ScanShared<'_>) {
     let mut wanted: Vec<_> = {
         let graph = shared.graph();
         let unhashed = |node: &NodeId| {
@@ -31,19 +31,19 @@ pub(super) fn read<F: Folder>(v2: &F, shared: &ScanShared<'_>) {
             .map(|(node, digest, at)| (graph.blob(at).size, node, digest, graph.digest(at)))
             .collect()
     };
-    // The largest first: none is left to a single thread at the end.
+    // The largest first, so that the end does not wait for one thread with a large blob.
     wanted.sort_unstable_by_key(|(size, node, ..)| (std::cmp::Reverse(*size), *node));
     shared.progress.expect_bytes(wanted.iter().map(|(size, ..)| size).sum());
     wanted.par_iter().with_max_len(1).for_each(|(_, node, digest, at)| {
         let mut notes = Notes::default();
-        let found = hash(v2, digest.algorithm(), *at, shared.progress);
+        let hashed = hash_blob(v2, digest.algorithm(), *at, shared.progress);
         let mut graph = shared.graph();
-        file(&mut graph, (*node, *at), found, &mut notes);
-        notes.hand_over(&mut graph);
+        store_hash(&mut graph, (*node, *at), hashed, &mut notes);
+        notes.add_to(&mut graph);
     });
 }
 
-/// Links that name a digest of another algorithm, once each: the alias, and the node its bytes are filed under.
+/// Links that name a digest of another algorithm: the alias, its digest, and the node of its bytes. Each alias once.
 pub(super) fn aliases(graph: &Graph) -> Vec<(NodeId, Digest, NodeId)> {
     let mut found = Vec::new();
     for repository in &graph.repositories {
@@ -61,21 +61,21 @@ pub(super) fn aliases(graph: &Graph) -> Vec<(NodeId, Digest, NodeId)> {
     found
 }
 
-/// What the bytes filed under `at` hash to.
-pub(super) fn hash<F: Folder>(
+/// Hashes the blob of `at`.
+pub(super) fn hash_blob<F: Folder>(
     v2: &F,
     algorithm: Algorithm,
     at: Digest,
     progress: &ScanProgress,
 ) -> Result<Digest, FolderError> {
     thread_local! {
-        static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        static HASH_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     }
     let path = Place::BlobData(at).to_string();
     let mut hasher = Hasher::new(algorithm);
-    let stat = ROOM.with_borrow_mut(|room| {
-        room.resize(BUFFER, 0);
-        v2.stream(Path::new(&path), room, &mut |bytes| {
+    let stat = HASH_BUFFER.with_borrow_mut(|buffer| {
+        buffer.resize(BUFFER, 0);
+        v2.stream(Path::new(&path), buffer, &mut |bytes| {
             hasher.update(bytes);
             progress.add_bytes(bytes.len());
         })
@@ -86,15 +86,15 @@ pub(super) fn hash<F: Folder>(
     }
 }
 
-/// Files what hashing the blob of `at` gave; `node` is `at` itself or an alias of it.
-pub(super) fn file(
+/// Stores the hash of the blob of `at` in the graph; `node` is `at` itself or an alias of it.
+pub(super) fn store_hash(
     graph: &mut Graph,
     (node, at): (NodeId, Digest),
-    found: Result<Digest, FolderError>,
+    hashed: Result<Digest, FolderError>,
     notes: &mut Notes,
 ) {
-    match found {
-        Ok(found) => graph.set_content(node, &found),
+    match hashed {
+        Ok(digest) => graph.set_content(node, &digest),
         // Deleted since it was listed.
         Err(FolderError::NotFound) => graph.blob_mut(node).presence = Presence::Absent,
         Err(error) => {

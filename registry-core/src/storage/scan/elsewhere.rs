@@ -1,9 +1,9 @@
-//! Names that file systems, network storage and desktops write into any folder: no registry makes them, and none trips over
-//! them but below `tags/`.
+//! Names of entries that file systems, network storage and desktops add to any folder. A registry ignores them except below
+//! `tags/`, where it takes them for tags.
 
 use super::super::folder::EntryKind;
 
-/// Names that no repository can have, whatever they belong to.
+/// Names of files and folders. None is a legal name of a repository.
 const NAMES: &[&str] = &[
     // File systems and their snapshots: ext4, ZFS, NetApp, btrfs and snapper, CephFS, GlusterFS.
     "lost+found",
@@ -34,22 +34,21 @@ const NAMES: &[&str] = &[
     ".directory",
     "$RECYCLE.BIN",
     "System Volume Information",
-    // Programs that keep folders alike.
+    // Programs that synchronise folders (Syncthing).
     ".stfolder",
     ".stversions",
     ".stignore",
 ];
 
-/// Names of files that are legal names of repositories too.
+/// Names of files only: a folder of that name may be a repository.
 const FILES: &[&str] =
     &["Thumbs.db", "thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini", "aquota.user", "aquota.group"];
 
-/// How a file is called that was deleted while somebody has it open, and goes when it is closed: a prefix, then hexadecimal
-/// digits. By NFS (`nfs_sillyrename` in `fs/nfs/unlink.c` of Linux; a registry on it:
+/// Prefixes of the names, followed by hexadecimal digits, of files that were deleted while open and vanish when closed. By NFS (`nfs_sillyrename` in `fs/nfs/unlink.c` of Linux; a registry on it:
 /// https://github.com/distribution/distribution/issues/4398), FUSE (`lib/fuse.c` of libfuse), SMB.
 const STILL_OPEN: &[&str] = &[".nfs", ".fuse_hidden", ".__smb"];
 
-/// Whether an entry is one that something else than a registry writes everywhere.
+/// Whether an entry has the name of one that other programs than a registry add to any folder.
 pub(super) fn is_harmless(name: &str, kind: EntryKind) -> bool {
     let after = |prefix: &str| name.strip_prefix(prefix);
     NAMES.contains(&name)
@@ -57,14 +56,14 @@ pub(super) fn is_harmless(name: &str, kind: EntryKind) -> bool {
         || STILL_OPEN.iter().filter_map(|prefix| after(prefix)).any(is_hex)
         || after(".smbdelete").is_some()
         || after(".Trash-")
-            .is_some_and(|user| !user.is_empty() && user.bytes().all(|one| one.is_ascii_digit()))
+            .is_some_and(|user| !user.is_empty() && user.bytes().all(|byte| byte.is_ascii_digit()))
         || [".syncthing.", "~syncthing~"].iter().any(|prefix| after(prefix).is_some())
             && name.ends_with(".tmp")
 }
 
-/// Hexadecimal digits only; also none at all.
+/// Whether a text, which may be empty, consists of hexadecimal digits.
 fn is_hex(text: &str) -> bool {
-    text.bytes().all(|one| one.is_ascii_hexdigit())
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -72,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_told_by_their_pattern() {
+    fn harmless_names_are_matched_whole() {
         for name in
             [".nfs", ".nfs000000000000ab12000003", ".fuse_hidden0000a2f100000001", ".Trash-1000", "@eaDir"]
         {
@@ -85,9 +84,8 @@ mod tests {
         }
     }
 
-    /// A folder that a registry may serve is never passed over.
     #[test]
-    fn what_may_be_a_repository_is_harmless_only_as_a_file() {
+    fn folder_with_a_legal_repository_name_is_never_harmless() {
         use crate::oci::RepositoryName;
         for name in FILES {
             assert!(is_harmless(name, EntryKind::File) && !is_harmless(name, EntryKind::Folder), "{name}");

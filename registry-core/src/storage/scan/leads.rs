@@ -1,5 +1,5 @@
-//! Where revision links lead that name another digest than that of their path: what a collector follows and no audit has to.
-//! Pure; what is found here is looked at by the neighbours of this file.
+//! Finds what revision links lead to when they name another digest than that of their path. A collector follows such links, an
+//! audit need not. Works on the graph alone; `oddities` looks at the disk.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use crate::graph::{Graph, GraphLink, NodeId, Oddities, Presence, Recheck, Reposi
 use crate::oci::Digest;
 use crate::serve;
 
-/// What revision links lead to, also over a layer link, and was not read as a manifest yet.
+/// Blobs that revision links lead to, also through a layer link, and that are not read as manifests yet.
 pub(super) fn unread_manifests(graph: &Graph, odd: &Oddities) -> Vec<Recheck> {
     let mut doubts = BTreeSet::new();
-    each(graph, odd, &mut |repository, node| {
+    for_each_named_revision(graph, odd, &mut |repository, node| {
         let link = match repository.revision(node) {
             GraphLink::Absent => repository.layer(node),
             link => link,
@@ -25,10 +25,11 @@ pub(super) fn unread_manifests(graph: &Graph, odd: &Oddities) -> Vec<Recheck> {
     doubts.into_iter().collect()
 }
 
-/// Revisions without a link of their own that a link names and 2.8 finds over a layer link, by repository.
+/// Revisions that a revision link names, that have no revision link of their own, and that 2.8 finds through a layer link; with
+/// the name of the repository.
 pub(super) fn bare_revisions(graph: &Graph, odd: &Oddities) -> BTreeSet<(String, Digest)> {
     let mut bare = BTreeSet::new();
-    each(graph, odd, &mut |repository, node| {
+    for_each_named_revision(graph, odd, &mut |repository, node| {
         if repository.revision(node) == GraphLink::Absent && repository.layer(node) != GraphLink::Absent {
             bare.insert((repository.name.to_string(), graph.digest(node)));
         }
@@ -37,11 +38,11 @@ pub(super) fn bare_revisions(graph: &Graph, odd: &Oddities) -> BTreeSet<(String,
 }
 
 /// Every digest that a link below `revisions/` names, with its repository.
-fn each(graph: &Graph, odd: &Oddities, lead: &mut dyn FnMut(&Repository, NodeId)) {
+fn for_each_named_revision(graph: &Graph, odd: &Oddities, visit: &mut dyn FnMut(&Repository, NodeId)) {
     for repository in &graph.repositories {
         for entry in repository.revisions() {
             if let GraphLink::Names(node) = entry.link {
-                lead(repository, node);
+                visit(repository, node);
             }
         }
     }
@@ -50,7 +51,7 @@ fn each(graph: &Graph, odd: &Oddities, lead: &mut dyn FnMut(&Repository, NodeId)
             && let Some(node) = graph.digests().find(&digest)
             && let Some(repository) = graph.repository(&link.repository)
         {
-            lead(repository, node);
+            visit(repository, node);
         }
     }
 }

@@ -7,24 +7,24 @@ use rayon::prelude::*;
 
 use super::super::folder::{EntryKind, Folder, FolderError};
 use super::elsewhere::is_harmless;
-use super::shared::{Notes, ScanShared};
+use super::shared::Notes;
 use crate::graph::{FolderState, Graph, GraphLink, LinkEntry, LinkFault, NodeId, Seconds};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
 use crate::serve::{LINK_MAX, read_link};
 use crate::text::escape_os;
 
-/// Links read by one task.
+/// Links that one task reads.
 const BATCH: usize = 256;
 
-/// Which of the two folders of links.
+/// The two kinds of links with a digest in their path.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Which {
+pub(super) enum LinkKind {
     Revisions,
     Layers,
 }
 
-impl Which {
+impl LinkKind {
     /// Path below the repository.
     pub(super) const fn folder(self) -> &'static str {
         match self {
@@ -33,14 +33,14 @@ impl Which {
         }
     }
 
-    fn place(self, name: &str) -> Place<'_> {
+    fn folder_place(self, name: &str) -> Place<'_> {
         match self {
             Self::Revisions => Place::Revisions(name),
             Self::Layers => Place::Layers(name),
         }
     }
 
-    pub(super) fn link(self, name: &str, digest: Digest) -> Place<'_> {
+    pub(super) fn link_place(self, name: &str, digest: Digest) -> Place<'_> {
         match self {
             Self::Revisions => Place::RevisionLink(name, digest),
             Self::Layers => Place::LayerLink(name, digest),
@@ -48,33 +48,33 @@ impl Which {
     }
 }
 
-/// What a link file says, not interned yet.
+/// The content of a link file, not interned yet.
 #[derive(PartialEq, Eq)]
 pub(super) enum LinkText {
-    /// Another digest: boxed, for there are as many of these values as links.
+    /// Another digest than that of its path. Boxed, as there is one `LinkText` for each link.
     Digest(Box<Digest>),
-    /// The digest of its path: by far the most frequent.
-    Itself,
+    /// The digest of its path, as in almost all links.
+    OwnDigest,
     Fault(LinkFault),
     Unread,
 }
 
 impl LinkText {
-    pub(super) fn into_link(self, itself: Option<NodeId>, graph: &mut Graph) -> GraphLink {
-        match (self, itself) {
-            (Self::Itself, Some(node)) => GraphLink::Names(node),
+    pub(super) fn into_link(self, own: Option<NodeId>, graph: &mut Graph) -> GraphLink {
+        match (self, own) {
+            (Self::OwnDigest, Some(node)) => GraphLink::Names(node),
             (Self::Digest(digest), _) => GraphLink::Names(graph.intern(&digest)),
             (Self::Fault(fault), _) => GraphLink::Invalid(fault),
-            (Self::Unread | Self::Itself, _) => GraphLink::Unread,
+            (Self::Unread | Self::OwnDigest, _) => GraphLink::Unread,
         }
     }
 }
 
-/// What a link file says, and its last change.
+/// The content of a link file, and its last change.
 pub(super) type LinkFile = (Result<Digest, LinkFault>, Seconds);
 
-/// Reads the link file at `path`; `None` when there is none. What goes wrong is said, and noted by the caller.
-pub(super) fn read_file<F: Folder>(
+/// Reads the link file at `path`; `None` when there is none. The caller notes the error.
+pub(super) fn read_link_file<F: Folder>(
     folder: &F,
     path: &Path,
     buffer: &mut Vec<u8>,
@@ -96,85 +96,84 @@ pub(super) fn read_file<F: Folder>(
 /// The links of one folder, not interned yet.
 #[derive(Default)]
 pub(super) struct ScannedLinks {
-    pub(super) part: FolderState,
+    pub(super) folder: FolderState,
     pub(super) links: Vec<(Digest, LinkText, Seconds)>,
 }
 
 impl ScannedLinks {
     pub(super) fn into_entries(self, graph: &mut Graph) -> Vec<LinkEntry> {
         let mut entries = Vec::with_capacity(self.links.len());
-        for (digest, says, modified) in self.links {
+        for (digest, text, modified) in self.links {
             let node = graph.intern(&digest);
-            entries.push(LinkEntry { node, modified, link: says.into_link(Some(node), graph) });
+            entries.push(LinkEntry { node, modified, link: text.into_link(Some(node), graph) });
         }
         entries
     }
 }
 
-pub(super) fn read<F: Folder>(
+/// Reads all links of one kind of a repository.
+pub(super) fn read_links<F: Folder>(
     repository: &F,
     name: &str,
-    which: Which,
+    links: LinkKind,
     notes: &mut Notes,
-    shared: &ScanShared<'_>,
 ) -> ScannedLinks {
-    let mut read = ScannedLinks { part: FolderState::Present, links: Vec::new() };
+    let mut read = ScannedLinks { folder: FolderState::Present, links: Vec::new() };
     let mut algorithms = Vec::new();
-    let mut root = match repository.open(Path::new(which.folder())) {
+    let mut root = match repository.open(Path::new(links.folder())) {
         Ok(root) => root,
         Err(FolderError::NotFound) => return ScannedLinks::default(),
         Err(FolderError::NotAFolder) => {
-            notes.stray(which.place(name), Some(name), "a file in the place of a folder");
+            notes.stray(links.folder_place(name), Some(name), "a file in the place of a folder");
             return ScannedLinks::default();
         }
         Err(error) => {
-            notes.unread(which.place(name), Some(name), &error);
-            return ScannedLinks { part: FolderState::Unread, ..ScannedLinks::default() };
+            notes.unread(links.folder_place(name), Some(name), &error);
+            return ScannedLinks { folder: FolderState::Unread, ..ScannedLinks::default() };
         }
     };
     let listed = root.list(&mut |entry, kind| {
         let shown = escape_os(entry);
-        let path = || format!("{}/{shown}", which.place(name));
+        let path = || format!("{}/{shown}", links.folder_place(name));
         match (Algorithm::from_name(&shown), kind) {
             (Some(algorithm), EntryKind::Folder) => algorithms.push(algorithm),
             (Some(_), EntryKind::Symlink) => {
                 notes.unread(path(), Some(name), kind.describe());
-                read.part = FolderState::Unread;
+                read.folder = FolderState::Unread;
             }
             _ if is_harmless(&shown, kind) => {}
             _ => notes.stray(path(), Some(name), format!("{} among digest algorithms", kind.describe())),
         }
     });
     if let Err(error) = listed {
-        notes.unread(which.place(name), Some(name), &error);
-        read.part = FolderState::Unread;
+        notes.unread(links.folder_place(name), Some(name), &error);
+        read.folder = FolderState::Unread;
     }
     for algorithm in algorithms {
-        let path = format!("{}/{}", which.place(name), algorithm.name());
+        let path = format!("{}/{}", links.folder_place(name), algorithm.name());
         match root.open(Path::new(algorithm.name())) {
-            Ok(folder) => one_algorithm(folder, name, (which, algorithm), &mut read, notes, shared),
+            Ok(folder) => read_algorithm(folder, name, (links, algorithm), &mut read, notes),
             Err(error) => {
                 notes.unread(path, Some(name), &error);
-                read.part = FolderState::Unread;
+                read.folder = FolderState::Unread;
             }
         }
     }
     read
 }
 
-fn one_algorithm<F: Folder>(
+fn read_algorithm<F: Folder>(
     mut folder: F,
     name: &str,
-    (which, algorithm): (Which, Algorithm),
+    (links, algorithm): (LinkKind, Algorithm),
     read: &mut ScannedLinks,
     notes: &mut Notes,
-    shared: &ScanShared<'_>,
 ) {
     let mut digests = Vec::new();
-    let listed = folder.list(&mut |entry, kind| match (digest(algorithm, entry), kind) {
+    let listed = folder.list(&mut |entry, kind| match (entry_digest(algorithm, entry), kind) {
         (Some(digest), EntryKind::Folder) => digests.push(digest),
         (Some(digest), EntryKind::Symlink) => {
-            notes.unread(which.link(name, digest), Some(name), kind.describe());
+            notes.unread(links.link_place(name, digest), Some(name), kind.describe());
             read.links.push((digest, LinkText::Unread, 0));
         }
         (Some(digest), EntryKind::File | EntryKind::Other) => {
@@ -183,7 +182,7 @@ fn one_algorithm<F: Folder>(
         (None, kind) => {
             let shown = escape_os(entry);
             if !is_harmless(&shown, kind) {
-                let path = format!("{}/{}/{shown}", which.place(name), algorithm.name());
+                let path = format!("{}/{}/{shown}", links.folder_place(name), algorithm.name());
                 notes.stray(
                     path,
                     Some(name),
@@ -193,58 +192,51 @@ fn one_algorithm<F: Folder>(
         }
     });
     if let Err(error) = listed {
-        let path = format!("{}/{}", which.place(name), algorithm.name());
+        let path = format!("{}/{}", links.folder_place(name), algorithm.name());
         notes.unread(path, Some(name), &error);
-        read.part = FolderState::Unread;
+        read.folder = FolderState::Unread;
     }
-    let batches: Vec<_> = digests
-        .par_chunks(BATCH)
-        .map(|digests| {
-            let batch = batch(&folder, name, which, digests);
-            shared.progress.add_files(0);
-            batch
-        })
-        .collect();
+    let batches: Vec<_> =
+        digests.par_chunks(BATCH).map(|digests| read_batch(&folder, name, links, digests)).collect();
     for (links, more) in batches {
         read.links.extend(links);
-        notes.unread.extend(more.unread);
+        notes.append(more);
     }
 }
 
-fn batch<F: Folder>(
+fn read_batch<F: Folder>(
     folder: &F,
     name: &str,
-    which: Which,
+    kind: LinkKind,
     digests: &[Digest],
 ) -> (Vec<(Digest, LinkText, Seconds)>, Notes) {
     let (mut links, mut notes) = (Vec::with_capacity(digests.len()), Notes::default());
     let (mut path, mut buffer) = (String::new(), Vec::with_capacity(LINK_MAX + 1));
-    let (mut itself, mut room) = (String::new(), [0; LINK_MAX + 1]);
+    let (mut own, mut start) = (String::new(), [0; LINK_MAX + 1]);
     for digest in digests {
-        itself.clear();
-        itself.push_str(digest.algorithm().name());
-        itself.push(':');
-        digest.push_hex(&mut itself);
+        own.clear();
+        own.push_str(digest.algorithm().name());
+        own.push(':');
+        digest.push_hex(&mut own);
         path.clear();
-        path.push_str(&itself[digest.algorithm().name().len() + 1..]);
+        path.push_str(&own[digest.algorithm().name().len() + 1..]);
         path.push_str("/link");
-        // Almost every link names the digest of its path. Then nothing else about the file matters; its time is asked
-        // for when somebody needs it.
-        if folder.peek(Path::new(&path), &mut room).is_ok_and(|count| room[..count] == *itself.as_bytes()) {
-            links.push((*digest, LinkText::Itself, LinkEntry::UNASKED));
+        // Almost every link names the digest of its path. Then only its time may matter, which is read when it is needed.
+        if folder.peek(Path::new(&path), &mut start).is_ok_and(|count| start[..count] == *own.as_bytes()) {
+            links.push((*digest, LinkText::OwnDigest, LinkEntry::UNASKED));
             continue;
         }
-        match read_file(folder, Path::new(&path), &mut buffer) {
+        match read_link_file(folder, Path::new(&path), &mut buffer) {
             Ok(None) => {}
             Ok(Some((Ok(named), modified))) if named == *digest => {
-                links.push((*digest, LinkText::Itself, modified));
+                links.push((*digest, LinkText::OwnDigest, modified));
             }
             Ok(Some((Ok(named), modified))) => {
                 links.push((*digest, LinkText::Digest(Box::new(named)), modified));
             }
             Ok(Some((Err(fault), modified))) => links.push((*digest, LinkText::Fault(fault), modified)),
             Err(error) => {
-                notes.unread(which.link(name, *digest), Some(name), error);
+                notes.unread(kind.link_place(name, *digest), Some(name), error);
                 links.push((*digest, LinkText::Unread, 0));
             }
         }
@@ -252,7 +244,7 @@ fn batch<F: Folder>(
     (links, notes)
 }
 
-/// The digest that a folder name spells.
-pub(super) fn digest(algorithm: Algorithm, entry: &OsStr) -> Option<Digest> {
+/// The digest that the name of an entry spells.
+pub(super) fn entry_digest(algorithm: Algorithm, entry: &OsStr) -> Option<Digest> {
     Digest::from_hex(algorithm, entry.to_str()?).ok()
 }

@@ -1,4 +1,4 @@
-//! One look at a blob's `data`: what it showed, and what that says of the blob.
+//! One look at a blob's `data` file, and its effect on the blob in the graph.
 
 use super::super::folder::{self, EntryKind, FolderError, Stat};
 use super::shared::Notes;
@@ -6,7 +6,7 @@ use crate::graph::{Blob, Content, Presence};
 use crate::oci::Digest;
 use crate::path::Place;
 
-/// What it showed.
+/// The result of a look at a `data` file.
 #[derive(Clone, Copy)]
 pub(super) enum LookResult {
     Present(Stat),
@@ -15,7 +15,7 @@ pub(super) enum LookResult {
 }
 
 impl LookResult {
-    pub(super) fn file(self, blob: &mut Blob) {
+    pub(super) fn store(self, blob: &mut Blob) {
         match self {
             Self::Present(stat) => {
                 if blob.presence == Presence::Present
@@ -30,8 +30,8 @@ impl LookResult {
         }
     }
 
-    /// Judges the answer of a look at `data`.
-    pub(super) fn judge(answer: folder::Result<Stat>, digest: Digest, notes: &mut Notes) -> Self {
+    /// Reads the file system's answer for a `data` file.
+    pub(super) fn from_stat(answer: folder::Result<Stat>, digest: Digest, notes: &mut Notes) -> Self {
         match answer {
             Ok(stat) if stat.kind == EntryKind::File => Self::Present(stat),
             Ok(stat) if stat.kind == EntryKind::Folder => {

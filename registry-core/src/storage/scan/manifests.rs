@@ -1,4 +1,4 @@
-//! Manifests: the bytes of every blob that a revision link, a tag or an index calls a manifest, read, hashed, parsed.
+//! Reads, hashes and parses every blob that a revision link, a tag or an index names as a manifest.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -13,26 +13,26 @@ use crate::oci::manifest::{MAX_BYTES, ReferenceRole};
 use crate::oci::{Digest, Manifest};
 use crate::path::Place;
 
-/// Manifests read by one task.
+/// Manifests that one task reads.
 const BATCH: usize = 64;
 
-/// What was read of one manifest.
+/// One manifest as it was read.
 pub(super) struct ScannedManifest {
     node: NodeId,
     look: LookResult,
-    /// What the bytes hash to; `None` when they were not hashed.
+    /// The digest of the bytes; `None` when they were not hashed.
     digest: Option<Digest>,
     manifest: Option<Manifest>,
 }
 
 impl ScannedManifest {
-    /// Puts it into the graph.
-    pub(super) fn file(self, graph: &mut Graph) {
+    /// Stores the manifest and its blob in the graph.
+    pub(super) fn store(self, graph: &mut Graph) {
         let blob = graph.blob_mut(self.node);
         if matches!(self.look, LookResult::Unread) {
             blob.content = Content::Unread;
         }
-        self.look.file(blob);
+        self.look.store(blob);
         if let Some(manifest) = &self.manifest {
             graph.set_manifest(self.node, manifest);
             match &self.digest {
@@ -43,38 +43,39 @@ impl ScannedManifest {
     }
 }
 
-/// All that a link or an index calls a manifest.
-pub(super) fn called(graph: &Graph) -> HashSet<NodeId> {
-    let mut called = named(graph);
-    called.extend(graph.nodes().flat_map(|node| children(graph, node)));
-    called
+/// All digests that a link or an index names as a manifest.
+pub(super) fn named_by_links_and_indexes(graph: &Graph) -> HashSet<NodeId> {
+    let mut named = named_by_links(graph);
+    named.extend(graph.nodes().flat_map(|node| children(graph, node)));
+    named
 }
 
-/// What the links of all repositories call a manifest.
-pub(super) fn named(graph: &Graph) -> HashSet<NodeId> {
-    graph.repositories.iter().flat_map(named_by).collect()
+/// All digests that a link names as a manifest.
+pub(super) fn named_by_links(graph: &Graph) -> HashSet<NodeId> {
+    graph.repositories.iter().flat_map(named_in_repository).collect()
 }
 
-/// Reads everything that is called a manifest and was not read with the blobs, down to the leaves of every index.
-pub(super) fn read<F: Folder>(v2: &F, asked: &mut HashSet<NodeId>, shared: &ScanShared<'_>) {
+/// Reads all manifests that were not read with the blobs, down to the leaves of every index. `asked` holds the digests that links
+/// name, and receives the children.
+pub(super) fn read_manifests<F: Folder>(v2: &F, asked: &mut HashSet<NodeId>, shared: &ScanShared<'_>) {
     let mut frontier: Vec<NodeId> = {
         let graph = shared.graph();
-        let read = asked.iter().copied().filter(|node| graph.manifest(*node).is_some());
-        let children: Vec<_> = read.flat_map(|node| children(&graph, node)).collect();
-        let unread = asked.iter().copied().filter(|node| graph.manifest(*node).is_none());
+        let (read, unread): (Vec<_>, Vec<_>) =
+            asked.iter().copied().partition(|node| graph.manifest(*node).is_some());
+        let children = read.into_iter().flat_map(|node| children(&graph, node));
         let mut first: Vec<_> =
-            unread.chain(children.into_iter().filter(|node| !asked.contains(node))).collect();
+            unread.into_iter().chain(children.filter(|node| !asked.contains(node))).collect();
         first.sort_unstable();
         first.dedup();
         first
     };
     asked.extend(&frontier);
     while !frontier.is_empty() {
-        frontier = read_these(v2, &frontier, asked, shared);
+        frontier = read_level(v2, &frontier, asked, shared);
     }
 }
 
-/// The children that the registry is asked for when an index is pulled.
+/// The children of an index that a pull asks the registry for.
 pub(super) fn children(graph: &Graph, node: NodeId) -> Vec<NodeId> {
     let Some(manifest) = graph.manifest(node) else { return Vec::new() };
     let children =
@@ -82,8 +83,7 @@ pub(super) fn children(graph: &Graph, node: NodeId) -> Vec<NodeId> {
     children.filter_map(|edge| edge.target).collect()
 }
 
-/// What the links of a repository call a manifest.
-fn named_by(repository: &Repository) -> impl Iterator<Item = NodeId> + '_ {
+fn named_in_repository(repository: &Repository) -> impl Iterator<Item = NodeId> + '_ {
     let revisions = repository.revisions().iter().flat_map(|entry| [Some(entry.node), entry.link.target()]);
     let tags = repository.tags.iter().flat_map(|tag| {
         let history = tag.history.iter().copied().map(Some);
@@ -92,7 +92,8 @@ fn named_by(repository: &Repository) -> impl Iterator<Item = NodeId> + '_ {
     revisions.chain(tags).flatten()
 }
 
-fn read_these<F: Folder>(
+/// Reads some manifests, and returns their children that were not asked for before.
+fn read_level<F: Folder>(
     v2: &F,
     nodes: &[NodeId],
     asked: &mut HashSet<NodeId>,
@@ -100,18 +101,18 @@ fn read_these<F: Folder>(
 ) -> Vec<NodeId> {
     let wanted: Vec<(NodeId, Digest)> = {
         let graph = shared.graph();
-        let may_be_there = |node: &NodeId| graph.blob(*node).presence != Presence::Absent;
-        nodes.iter().filter(|node| may_be_there(node)).map(|node| (*node, graph.digest(*node))).collect()
+        let may_exist = |node: &NodeId| graph.blob(*node).presence != Presence::Absent;
+        nodes.iter().filter(|node| may_exist(node)).map(|node| (*node, graph.digest(*node))).collect()
     };
     wanted.par_chunks(BATCH).for_each(|wanted| {
         let mut notes = Notes::default();
-        let found = batch(v2, wanted, &mut notes);
+        let found = read_batch(v2, wanted, &mut notes);
         shared.progress.add_files(found.len());
         let mut graph = shared.graph();
         for found in found {
-            found.file(&mut graph);
+            found.store(&mut graph);
         }
-        notes.hand_over(&mut graph);
+        notes.add_to(&mut graph);
     });
     let graph = shared.graph();
     let mut next: Vec<_> = wanted.iter().flat_map(|(node, _)| children(&graph, *node)).collect();
@@ -119,8 +120,7 @@ fn read_these<F: Folder>(
     next
 }
 
-/// Reads some manifests.
-pub(super) fn batch<F: Folder>(
+pub(super) fn read_batch<F: Folder>(
     v2: &F,
     wanted: &[(NodeId, Digest)],
     notes: &mut Notes,
@@ -135,7 +135,7 @@ pub(super) fn batch<F: Folder>(
         .collect()
 }
 
-/// Reads the manifest filed at a path.
+/// Reads the manifest at a path.
 pub(super) fn read_manifest<F: Folder>(
     folder: &F,
     path: &Path,
@@ -147,7 +147,7 @@ pub(super) fn read_manifest<F: Folder>(
     let answer = folder.read(path, limit, buffer);
     let is_file = |stat: &Stat| stat.kind == EntryKind::File;
     let (hashed, manifest) = match &answer {
-        // More than a registry serves: not kept, and hashed only if somebody doubts it.
+        // Larger than a registry serves: not kept. Hashed only when the second look or a content scan does it.
         Ok(stat) if is_file(stat) && stat.size > MAX_BYTES => {
             let message = format!("larger than 4 MiB ({} bytes)", stat.size);
             (None, Some(Manifest::refused(message)))
@@ -157,5 +157,5 @@ pub(super) fn read_manifest<F: Folder>(
         }
         _ => (None, None),
     };
-    ScannedManifest { node, look: LookResult::judge(answer, digest, notes), digest: hashed, manifest }
+    ScannedManifest { node, look: LookResult::from_stat(answer, digest, notes), digest: hashed, manifest }
 }

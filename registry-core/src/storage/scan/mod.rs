@@ -1,6 +1,6 @@
-//! The scan: a tree into a graph. Repositories first (tags, then revisions, then layers), blobs next, and with them the
-//! manifests that a repository names: a push writes in the opposite order, so what a push leaves while we read never
-//! looks like damage. What an index names beyond that is read last.
+//! The scan, which reads a tree into a graph. It reads repositories first (tags, then revisions, then layers), then blobs together
+//! with the manifests that links name, and last the other children of indexes. A push writes in the opposite order, so a push
+//! during the scan never looks like damage.
 
 mod blobs;
 mod content;
@@ -34,41 +34,40 @@ use shared::{Notes, ScanShared};
 pub(super) fn scan<F: Folder>(v2: &F, options: &ScanOptions<'_>, progress: &ScanProgress) -> Graph {
     let shared = ScanShared { graph: Mutex::default(), options: *options, progress };
     progress.enter(Phase::Repositories);
-    root(v2, &shared);
-    repositories::read(v2, &shared);
+    read_root(v2, &shared);
+    repositories::read_repositories(v2, &shared);
     shared.graph().seal();
-    let mut asked = manifests::named(&shared.graph());
+    let mut asked = manifests::named_by_links(&shared.graph());
     if options.only.is_none() {
         progress.enter(Phase::Blobs);
-        blobs::read(v2, &asked, &shared);
+        blobs::read_blobs(v2, &asked, &shared);
     }
     progress.enter(Phase::Manifests);
-    manifests::read(v2, &mut asked, &shared);
+    manifests::read_manifests(v2, &mut asked, &shared);
     if options.only.is_some() {
         progress.enter(Phase::Blobs);
         blobs::look_at_references(v2, &shared);
     }
     if options.content {
         progress.enter(Phase::Content);
-        content::read(v2, &shared);
+        content::hash_all(v2, &shared);
     }
     if options.strict {
-        strict::read(v2, &shared);
+        strict::read_strictly(v2, &shared);
     }
     let mut graph = shared.graph.into_inner().unwrap_or_else(PoisonError::into_inner);
     graph.seal();
     graph
 }
 
-/// Looks at what lies beside `blobs` and `repositories`.
-fn root<F: Folder>(v2: &F, shared: &ScanShared<'_>) {
+/// Notes entries beside `blobs` and `repositories`.
+fn read_root<F: Folder>(v2: &F, shared: &ScanShared<'_>) {
     let mut notes = Notes::default();
     let listed = v2.open(std::path::Path::new(".")).and_then(|mut folder| {
         folder.list(&mut |name, kind| {
             let shown = crate::text::escape_os(name);
-            let known =
-                matches!(&*shown, "blobs" | "repositories" | "lockfiles") || is_harmless(&shown, kind);
-            if !known {
+            let is_known = matches!(&*shown, "blobs" | "repositories" | "lockfiles");
+            if !is_known && !is_harmless(&shown, kind) {
                 notes.stray(shown, None, format!("{} beside blobs and repositories", kind.describe()));
             }
         })
@@ -76,5 +75,5 @@ fn root<F: Folder>(v2: &F, shared: &ScanShared<'_>) {
     if let Err(error) = listed {
         notes.unread(".", None, &error);
     }
-    notes.hand_over(&mut shared.graph());
+    notes.add_to(&mut shared.graph());
 }

@@ -1,4 +1,4 @@
-//! How a scan is asked.
+//! Options of a scan.
 
 use std::fmt;
 
@@ -7,10 +7,9 @@ use std::fmt;
 pub struct ScanOptions<'a> {
     /// Hash every byte of every blob.
     pub content: bool,
-    /// Open leaf folders too and note everything that has no place there.
+    /// Also open leaf folders, and note every entry that has no place in the layout.
     pub strict: bool,
-    /// Only repositories of which this is true; their names are given. Blobs are then looked at one by one, and
-    /// nothing is known about garbage.
+    /// Scan only repositories for whose name this is true. Blobs are then looked at one by one, and garbage is unknown.
     pub only: Option<&'a (dyn Fn(&str) -> bool + Sync)>,
 }
 

@@ -1,5 +1,5 @@
-//! Finding repositories: every folder below `repositories/` that holds a reserved one, also where no server looks (a
-//! repository shelved as `_name`). Their parts are read by the neighbours of this file.
+//! Finds repositories: every folder below `repositories/` that holds a reserved folder, also where no server looks (a repository
+//! shelved as `_name`). `tags`, `links` and `uploads` read what they hold.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -10,106 +10,107 @@ use rayon::Scope;
 
 use super::super::folder::{EntryKind, Folder, FolderError};
 use super::elsewhere::is_harmless;
+use super::links::{LinkKind, ScannedLinks, read_links};
 use super::shared::{Notes, ScanShared};
-use super::{links, tags, uploads};
+use super::tags::{ScannedTags, read_tags};
+use super::uploads::read_uploads;
 use crate::graph::{FolderState, Graph, Repository, is_shelved};
 use crate::oci::RepositoryName;
 use crate::path::Place;
 use crate::text::escape_os;
 
-/// Longest name in bytes that is still looked into: far over the 255 that a registry takes.
+/// Longest name in bytes that is looked into; a registry accepts at most 255.
 const NAME_MAX: usize = 4096;
 
-pub(super) fn read<F: Folder>(v2: &F, shared: &ScanShared<'_>) {
+pub(super) fn read_repositories<F: Folder>(v2: &F, shared: &ScanShared<'_>) {
     match v2.open(Path::new("repositories")) {
         Ok(folder) => {
             shared.graph().has_repositories_folder = true;
             rayon::scope(|scope| visit(scope, folder, String::new(), true, shared));
-            keep_shelves(&mut shared.graph());
+            remove_strays_above_shelved(&mut shared.graph());
         }
         Err(FolderError::NotFound) => {}
         Err(error) => {
             shared.graph().has_repositories_folder = true;
             let mut notes = Notes::default();
             notes.unread(Place::Repositories, None, &error);
-            notes.hand_over(&mut shared.graph());
+            notes.add_to(&mut shared.graph());
         }
     }
 }
 
-/// A folder that leads to a shelved repository is no stray of its own: moved aside, it would take that along.
-fn keep_shelves(graph: &mut Graph) {
-    let mut shelves = HashSet::new();
-    for repository in graph.repositories.iter().filter(|one| one.is_shelved()) {
+/// Removes the strays that are folders above a shelved repository: moving them aside would move the repository too.
+fn remove_strays_above_shelved(graph: &mut Graph) {
+    let mut above_shelved = HashSet::new();
+    for repository in graph.repositories.iter().filter(|repository| repository.is_shelved()) {
         let path = Place::Repository(&repository.name).to_string();
-        shelves.extend(path.match_indices('/').map(|(at, _)| path[..at].to_owned()));
+        above_shelved.extend(path.match_indices('/').map(|(at, _)| path[..at].to_owned()));
     }
     for repository in &graph.repositories {
-        shelves.remove(&Place::Repository(&repository.name).to_string());
+        above_shelved.remove(&Place::Repository(&repository.name).to_string());
     }
-    graph.strays.retain(|stray| !shelves.contains(&stray.path));
+    graph.strays.retain(|stray| !above_shelved.contains(&stray.path));
 }
 
-/// Looks into a folder of `repositories/`; `name` is its path below that, `clean` whether the name is valid text.
+/// Reads a folder at or below `repositories/`. `name` is its path below `repositories/`, `is_exact` whether that path was not
+/// escaped.
 fn visit<'s, F: Folder + 's>(
     scope: &Scope<'s>,
     mut folder: F,
     name: String,
-    clean: bool,
+    is_exact: bool,
     shared: &'s ScanShared<'_>,
 ) {
     let mut notes = Notes::default();
     let mut found = RepositoryListing::default();
     let mut inner = Vec::new();
     let listed = folder.list(&mut |entry, kind| {
-        if let Some(child) = found.sort(&name, entry, kind, &mut notes) {
-            inner.push(child);
-        }
+        inner.extend(found.add_entry(&name, entry, kind, &mut notes));
     });
     if let Err(error) = listed {
-        notes.unread(below_repositories(&name), owner(&name), &error);
+        notes.unread(repository_path(&name), repository_of(&name), &error);
         found.is_repository |= !name.is_empty();
         found.is_incomplete = true;
     }
     let folder = Arc::new(folder);
     for child in inner {
         let path = if name.is_empty() { child.shown.clone() } else { format!("{name}/{}", child.shown) };
-        let (folder, clean) = (Arc::clone(&folder), clean && child.clean);
+        let (folder, is_exact) = (Arc::clone(&folder), is_exact && child.is_exact);
         scope.spawn(move |scope| match folder.open(Path::new(&child.name)) {
-            Ok(inner) => visit(scope, inner, path, clean, shared),
+            Ok(inner) => visit(scope, inner, path, is_exact, shared),
             Err(error) => {
                 let mut notes = Notes::default();
-                notes.unread(below_repositories(&path), Some(&path), &error);
-                notes.hand_over(&mut shared.graph());
+                notes.unread(repository_path(&path), Some(&path), &error);
+                notes.add_to(&mut shared.graph());
             }
         });
     }
     let last = name.rsplit('/').next().unwrap_or(&name);
     if last.starts_with('_') && !found.is_repository {
-        notes.stray(below_repositories(&name), None, "no folder of that name belongs into a repository");
+        notes.stray(repository_path(&name), None, "no folder of that name belongs into a repository");
     }
     if found.is_repository && shared.options.only.is_none_or(|only| only(&name)) {
-        repository(&*folder, &name, clean, &found, &mut notes, shared);
+        read_repository(&*folder, &name, is_exact, &found, &mut notes, shared);
     }
-    notes.hand_over(&mut shared.graph());
+    notes.add_to(&mut shared.graph());
 }
 
-fn below_repositories(name: &str) -> String {
+fn repository_path(name: &str) -> String {
     if name.is_empty() { Place::Repositories.to_string() } else { Place::Repository(name).to_string() }
 }
 
-fn owner(name: &str) -> Option<&str> {
+fn repository_of(name: &str) -> Option<&str> {
     if name.is_empty() { None } else { Some(name) }
 }
 
-/// A folder that may hold, or lead to, a repository.
+/// A folder that may be, or lead to, a repository.
 struct Candidate {
     name: std::ffi::OsString,
     shown: String,
-    clean: bool,
+    is_exact: bool,
 }
 
-/// What a listing showed of a repository's own folders.
+/// The reserved entries that the listing of a folder showed.
 #[derive(Default)]
 struct RepositoryListing {
     is_repository: bool,
@@ -120,16 +121,23 @@ struct RepositoryListing {
 }
 
 impl RepositoryListing {
-    fn sort(&mut self, name: &str, entry: &OsStr, kind: EntryKind, notes: &mut Notes) -> Option<Candidate> {
+    /// Records or notes an entry of the folder `name`; a folder to read next is returned.
+    fn add_entry(
+        &mut self,
+        name: &str,
+        entry: &OsStr,
+        kind: EntryKind,
+        notes: &mut Notes,
+    ) -> Option<Candidate> {
         let shown = escape_os(entry);
-        let path = || format!("{}/{shown}", below_repositories(name));
+        let path = || format!("{}/{shown}", repository_path(name));
         let part = match &*shown {
             "_layers" => Some(&mut self.layers),
             "_manifests" => Some(&mut self.manifests),
             "_uploads" => Some(&mut self.uploads),
             _ => None,
         };
-        // Right below `repositories/` a reserved name is that of no repository.
+        // A reserved folder right below `repositories/` belongs to no repository, as that would have no name.
         let is_nameless = name.is_empty() && part.is_some();
         if let Some(part) = part.filter(|_| !name.is_empty()) {
             *part = Some(kind);
@@ -148,91 +156,89 @@ impl RepositoryListing {
         }
         let may_be_shelved = matches!(kind, EntryKind::Folder | EntryKind::Symlink) && !is_nameless;
         if shown.starts_with('_') && !may_be_shelved {
-            notes.stray(path(), owner(name), "no folder of that name belongs into a repository");
+            notes.stray(path(), repository_of(name), "no folder of that name belongs into a repository");
             return None;
         }
         match kind {
             EntryKind::Symlink => notes.unread(path(), None, kind.describe()),
-            // Whatever else is kept there is nobody's matter: no server and no collector comes by.
+            // No server and no collector reads files beside or in a shelved repository; ignore them.
             EntryKind::File | EntryKind::Other if is_shelved(name) => {}
             EntryKind::File | EntryKind::Other => {
-                notes.stray(path(), owner(name), format!("{} among repositories", kind.describe()));
+                notes.stray(path(), repository_of(name), format!("{} among repositories", kind.describe()));
             }
             EntryKind::Folder if name.len() + entry.len() >= NAME_MAX => {
                 notes.unread(path(), None, "nested too deep");
             }
             EntryKind::Folder => {
-                let clean = entry.to_str().is_some_and(|text| text == shown);
-                return Some(Candidate { name: entry.into(), shown, clean });
+                let is_exact = entry.to_str().is_some_and(|text| text == shown);
+                return Some(Candidate { name: entry.into(), shown, is_exact });
             }
         }
         None
     }
 }
 
-/// Whether a folder that a listing showed as `kind` is to be read.
-fn part(kind: Option<EntryKind>, incomplete: bool) -> FolderState {
+/// The state of a folder that a listing showed as `kind`.
+fn folder_state(kind: Option<EntryKind>, is_incomplete: bool) -> FolderState {
     match kind {
         Some(EntryKind::Folder) => FolderState::Present,
         Some(EntryKind::Symlink) => FolderState::Unread,
         Some(EntryKind::File | EntryKind::Other) => FolderState::Absent,
-        None if incomplete => FolderState::Unread,
+        None if is_incomplete => FolderState::Unread,
         None => FolderState::Absent,
     }
 }
 
-fn repository<F: Folder>(
+fn read_repository<F: Folder>(
     folder: &F,
     name: &str,
-    clean: bool,
+    is_exact: bool,
     found: &RepositoryListing,
     notes: &mut Notes,
     shared: &ScanShared<'_>,
 ) {
-    let is_legal = clean && RepositoryName::new(name).is_ok();
+    let is_legal = is_exact && RepositoryName::new(name).is_ok();
     let mut repository = Repository::default();
     repository.name = name.into();
     repository.is_legal = is_legal;
-    repository.manifests = part(found.manifests, found.is_incomplete);
-    repository.layers_part = part(found.layers, found.is_incomplete);
-    // Tags before revisions before layers: see the module above.
+    repository.manifests = folder_state(found.manifests, found.is_incomplete);
+    repository.layers_part = folder_state(found.layers, found.is_incomplete);
+    // Tags before revisions before layers: the reading order, see `scan`.
     repository.tags_part = repository.manifests;
     repository.revisions_part = repository.manifests;
-    let mut read = tags::ScannedTags::default();
-    let mut revisions = links::ScannedLinks::default();
+    let mut tags = ScannedTags::default();
+    let mut revisions = ScannedLinks::default();
     if repository.manifests == FolderState::Present {
-        manifests_folder(folder, name, notes);
-        read = tags::read(folder, name, notes, shared);
-        revisions = links::read(folder, name, links::Which::Revisions, notes, shared);
-        repository.tags_part = read.part;
-        repository.revisions_part = revisions.part;
+        note_strays_of_manifests_folder(folder, name, notes);
+        tags = read_tags(folder, name, shared.options.strict, notes);
+        revisions = read_links(folder, name, LinkKind::Revisions, notes);
+        repository.tags_part = tags.folder;
+        repository.revisions_part = revisions.folder;
     }
-    let mut layers = links::ScannedLinks::default();
+    let mut layers = ScannedLinks::default();
     if repository.layers_part == FolderState::Present {
-        layers = links::read(folder, name, links::Which::Layers, notes, shared);
-        repository.layers_part = layers.part;
+        layers = read_links(folder, name, LinkKind::Layers, notes);
+        repository.layers_part = layers.folder;
     }
     if found.uploads == Some(EntryKind::Folder) {
-        repository.uploads = uploads::read(folder, name, notes);
+        repository.uploads = read_uploads(folder, name, notes);
     }
-    let files = read.files() + revisions.links.len() + layers.links.len();
+    let files = tags.file_count() + revisions.links.len() + layers.links.len();
     shared.progress.add_files(files);
 
     let mut graph = shared.graph();
-    repository.tags = read.into_entries(&mut graph);
-    let revisions = revisions.into_entries(&mut graph);
-    repository.set_revisions(revisions);
-    let layers = layers.into_entries(&mut graph);
-    repository.set_layers(layers);
+    repository.tags = tags.into_entries(&mut graph);
+    repository.set_revisions(revisions.into_entries(&mut graph));
+    repository.set_layers(layers.into_entries(&mut graph));
     if !is_legal {
-        notes.stray(below_repositories(name), None, refused(&repository));
+        notes.stray(repository_path(name), None, describe_illegal_name(&repository));
     }
     graph.repositories.push(repository);
 }
 
-/// What is said of a repository under a name that a registry refuses.
-fn refused(repository: &Repository) -> String {
-    let mut said = if repository.is_shelved() {
+/// Why a repository whose name a registry refuses is a stray.
+fn describe_illegal_name(repository: &Repository) -> String {
+    let mut reason = if repository.is_shelved() {
         "a repository that no server lists, for its name starts with _".to_owned()
     } else {
         "a registry refuses this repository name; its collector aborts on it".to_owned()
@@ -243,15 +249,15 @@ fn refused(repository: &Repository) -> String {
             if repository.is_shelved() { "; a collection passes by and deletes its blobs" } else { "" };
         let (tag, manifest) =
             (if tags == 1 { "tag" } else { "tags" }, if manifests == 1 { "manifest" } else { "manifests" });
-        said += &format!(
+        reason += &format!(
             "; it holds {tags} {tag} and {manifests} {manifest}{blobs}; give it a legal name, or move it out of the tree"
         );
     }
-    said
+    reason
 }
 
-/// Notes what has no place in `_manifests`.
-fn manifests_folder<F: Folder>(folder: &F, name: &str, notes: &mut Notes) {
+/// Notes entries that have no place in `_manifests`.
+fn note_strays_of_manifests_folder<F: Folder>(folder: &F, name: &str, notes: &mut Notes) {
     let listed = folder.open(Path::new("_manifests")).and_then(|mut folder| {
         folder.list(&mut |entry, kind| {
             let shown = escape_os(entry);

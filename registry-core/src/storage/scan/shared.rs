@@ -1,4 +1,4 @@
-//! What the tasks of a scan share, and what each notes on its way and hands over at its end.
+//! State that the tasks of a scan share, and the notes that each task adds to the graph at its end.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use super::super::progress::ScanProgress;
 use super::options::ScanOptions;
 use crate::graph::{Graph, Stray, Unread};
 
-/// What the tasks of a scan share: the graph, behind a lock that each takes once per batch.
+/// State that the tasks of a scan share. Each task locks the graph once per batch.
 pub(super) struct ScanShared<'a> {
     pub(super) graph: Mutex<Graph>,
     pub(super) options: ScanOptions<'a>,
@@ -16,16 +16,16 @@ pub(super) struct ScanShared<'a> {
 
 impl ScanShared<'_> {
     pub(super) fn graph(&self) -> MutexGuard<'_, Graph> {
-        // A poisoned lock means a task panicked; the panic itself is passed on by rayon.
+        // A poisoned lock means that a task panicked; rayon passes that panic on.
         self.graph.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Oddities met by one task, handed over in one go.
+/// What one task could not read or found out of place.
 #[derive(Default)]
 pub(super) struct Notes {
-    pub(super) unread: Vec<Unread>,
-    pub(super) strays: Vec<Stray>,
+    unread: Vec<Unread>,
+    strays: Vec<Stray>,
 }
 
 impl Notes {
@@ -49,7 +49,12 @@ impl Notes {
         self.strays.push(Stray { path, reason, repository: repository.map(Into::into) });
     }
 
-    pub(super) fn hand_over(self, graph: &mut Graph) {
+    pub(super) fn append(&mut self, other: Self) {
+        self.unread.extend(other.unread);
+        self.strays.extend(other.strays);
+    }
+
+    pub(super) fn add_to(self, graph: &mut Graph) {
         graph.unread.extend(self.unread);
         graph.strays.extend(self.strays);
     }

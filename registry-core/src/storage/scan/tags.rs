@@ -1,4 +1,4 @@
-//! Tags of one repository: what each names now, and what it named before.
+//! Reads the tags of one repository: the manifest that each names now, and those that it named before.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -6,15 +6,15 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::super::folder::{EntryKind, Folder, FolderError};
-use super::links::{LinkText, digest, read_file};
-use super::shared::{Notes, ScanShared};
+use super::links::{LinkText, entry_digest, read_link_file};
+use super::shared::Notes;
 use crate::graph::{FolderState, Graph, GraphLink, TagEntry};
 use crate::oci::{Algorithm, Digest, Tag};
 use crate::path::Place;
 use crate::serve::{LINK_MAX, read_link};
 use crate::text::escape_os;
 
-/// Tags read by one task.
+/// Tags that one task reads.
 const BATCH: usize = 64;
 
 /// A tag, not interned yet.
@@ -28,23 +28,23 @@ struct RawTag {
 /// The tags of one repository.
 #[derive(Default)]
 pub(super) struct ScannedTags {
-    pub(super) part: FolderState,
+    pub(super) folder: FolderState,
     tags: Vec<RawTag>,
 }
 
 impl ScannedTags {
     /// Number of link files read.
-    pub(super) fn files(&self) -> usize {
+    pub(super) fn file_count(&self) -> usize {
         self.tags.iter().map(|tag| 1 + tag.history.len()).sum()
     }
 
-    /// Interns everything; ordered by name.
+    /// Interns the tags, and sorts them by name.
     pub(super) fn into_entries(self, graph: &mut Graph) -> Vec<TagEntry> {
         let mut entries: Vec<_> = self
             .tags
             .into_iter()
             .map(|tag| TagEntry {
-                current: tag.current.map_or(GraphLink::Absent, |says| says.into_link(None, graph)),
+                current: tag.current.map_or(GraphLink::Absent, |text| text.into_link(None, graph)),
                 history: tag.history.iter().map(|digest| graph.intern(digest)).collect(),
                 is_file: tag.is_file,
                 is_gone: false,
@@ -56,13 +56,13 @@ impl ScannedTags {
     }
 }
 
-pub(super) fn read<F: Folder>(
+pub(super) fn read_tags<F: Folder>(
     repository: &F,
     name: &str,
+    is_strict: bool,
     notes: &mut Notes,
-    shared: &ScanShared<'_>,
 ) -> ScannedTags {
-    let mut read = ScannedTags { part: FolderState::Present, tags: Vec::new() };
+    let mut read = ScannedTags { folder: FolderState::Present, tags: Vec::new() };
     let mut folder = match repository.open(Path::new("_manifests/tags")) {
         Ok(folder) => folder,
         Err(FolderError::NotFound) => return ScannedTags::default(),
@@ -72,14 +72,14 @@ pub(super) fn read<F: Folder>(
         }
         Err(error) => {
             notes.unread(Place::Tags(name), Some(name), &error);
-            return ScannedTags { part: FolderState::Unread, ..ScannedTags::default() };
+            return ScannedTags { folder: FolderState::Unread, ..ScannedTags::default() };
         }
     };
     let mut names: Vec<OsString> = Vec::new();
     let listed = folder.list(&mut |entry, kind| {
         let shown = escape_os(entry);
         let Ok(tag) = Tag::new(&shown) else {
-            // What is harmless elsewhere is not so here.
+            // Also names that are harmless elsewhere: the server lists every entry as a tag.
             let path = format!("{}/{shown}", Place::Tags(name));
             notes.stray(path, Some(name), "no legal tag name, although the server lists it as a tag");
             return;
@@ -97,7 +97,7 @@ pub(super) fn read<F: Folder>(
     });
     if let Err(error) = listed {
         notes.unread(Place::Tags(name), Some(name), &error);
-        read.part = FolderState::Unread;
+        read.folder = FolderState::Unread;
     }
     let batches: Vec<_> = names
         .par_chunks(BATCH)
@@ -106,32 +106,28 @@ pub(super) fn read<F: Folder>(
             let mut buffer = Vec::with_capacity(LINK_MAX + 1);
             let tags: Vec<_> = names
                 .iter()
-                .filter_map(|tag| {
-                    read_tag(&folder, name, tag, shared.options.strict, &mut buffer, &mut notes)
-                })
+                .filter_map(|tag| read_tag(&folder, name, tag, is_strict, &mut buffer, &mut notes))
                 .collect();
-            shared.progress.add_files(0);
             (tags, notes)
         })
         .collect();
     for (tags, more) in batches {
         read.tags.extend(tags);
-        notes.unread.extend(more.unread);
-        notes.strays.extend(more.strays);
+        notes.append(more);
     }
     read
 }
 
-/// Whether a tag's history holds nothing but what it names now, where the file system tells without a listing.
-fn was_never_moved<F: Folder>(history: &F, current: Option<&LinkText>) -> Option<Digest> {
+/// The one digest of a tag's history, if that is the digest that the tag names now and the file system shows it without a listing.
+fn only_current_in_history<F: Folder>(history: &F, current: Option<&LinkText>) -> Option<Digest> {
     let Some(LinkText::Digest(digest)) = current else { return None };
     let digest = **digest;
-    let is_one = history.stat(Path::new(".")).is_ok_and(|stat| stat.subfolders == Some(1));
+    let has_one_entry = history.stat(Path::new(".")).is_ok_and(|stat| stat.subfolders == Some(1));
     let link = || history.stat_inside(&Path::new(&digest.hex()).join("link"));
-    let is_this = is_one
+    let is_current = has_one_entry
         && digest.algorithm() == Algorithm::Sha256
         && link().is_ok_and(|stat| stat.kind == EntryKind::File);
-    is_this.then_some(digest)
+    is_current.then_some(digest)
 }
 
 fn read_tag<F: Folder>(
@@ -143,19 +139,19 @@ fn read_tag<F: Folder>(
     notes: &mut Notes,
 ) -> Option<RawTag> {
     let text = tag.to_str()?;
-    let current = current(tags, name, text, buffer, notes);
+    let current = read_current(tags, name, text, buffer, notes);
     let mut history = Vec::new();
-    // Only sha256 is ever filed here; another algorithm's folder is for the strict pass.
+    // A registry writes only sha256 here; the strict pass notes other folders.
     let path = Path::new(tag).join("index/sha256");
     let listed = tags.open(&path).and_then(|mut folder| {
-        if let Some(only) = was_never_moved(&folder, current.as_ref()).filter(|_| !is_strict) {
+        if let Some(only) = only_current_in_history(&folder, current.as_ref()).filter(|_| !is_strict) {
             history.push(only);
             return Ok(());
         }
         let mut found = Vec::new();
         folder.list(&mut |entry, kind| {
             if kind == EntryKind::Folder
-                && let Some(digest) = digest(Algorithm::Sha256, entry)
+                && let Some(digest) = entry_digest(Algorithm::Sha256, entry)
             {
                 found.push((entry.to_owned(), digest));
             }
@@ -186,8 +182,8 @@ fn read_tag<F: Folder>(
     Some(RawTag { name: text.into(), current, is_file: false, history })
 }
 
-/// What a tag's link says; `None` when it is absent.
-pub(super) fn current<F: Folder>(
+/// Reads a tag's link; `None` when it is absent.
+fn read_current<F: Folder>(
     tags: &F,
     name: &str,
     tag: &str,
@@ -195,14 +191,14 @@ pub(super) fn current<F: Folder>(
     notes: &mut Notes,
 ) -> Option<LinkText> {
     let path = format!("{tag}/current/link");
-    let mut room = [0; LINK_MAX + 1];
-    // One look is enough for a link as it should be; the kind of file matters only where it is not.
+    let mut start = [0; LINK_MAX + 1];
+    // A valid link takes one request. Only for an invalid one the kind of the file matters.
     if let Some(digest) =
-        tags.peek(Path::new(&path), &mut room).ok().and_then(|count| read_link(&room[..count]).ok())
+        tags.peek(Path::new(&path), &mut start).ok().and_then(|count| read_link(&start[..count]).ok())
     {
         return Some(LinkText::Digest(Box::new(digest)));
     }
-    match read_file(tags, Path::new(&path), buffer) {
+    match read_link_file(tags, Path::new(&path), buffer) {
         Ok(None) => None,
         Ok(Some((Ok(digest), _))) => Some(LinkText::Digest(Box::new(digest))),
         Ok(Some((Err(fault), _))) => Some(LinkText::Fault(fault)),

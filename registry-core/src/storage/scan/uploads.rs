@@ -1,4 +1,4 @@
-//! Uploads of one repository: under way, or left behind.
+//! Reads the uploads of one repository, under way or left behind.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::graph::{Seconds, Upload};
 use crate::path::Place;
 use crate::text::escape_os;
 
-pub(super) fn read<F: Folder>(repository: &F, name: &str, notes: &mut Notes) -> Vec<Upload> {
+pub(super) fn read_uploads<F: Folder>(repository: &F, name: &str, notes: &mut Notes) -> Vec<Upload> {
     let mut ids = Vec::new();
     let opened = repository.open(Path::new("_uploads")).and_then(|mut folder| {
         folder.list(&mut |entry, kind| {
@@ -43,7 +43,7 @@ pub(super) fn read<F: Folder>(repository: &F, name: &str, notes: &mut Notes) -> 
     for (entry, id) in ids {
         let path = |file: &str| Path::new(&entry).join(file);
         let mut is_unread = false;
-        let mut seen = |answer: folder::Result<Stat>| match answer {
+        let mut existing = |answer: folder::Result<Stat>| match answer {
             Ok(stat) => Some(stat),
             Err(FolderError::NotFound | FolderError::NotAFolder) => None,
             Err(error) => {
@@ -52,14 +52,14 @@ pub(super) fn read<F: Folder>(repository: &F, name: &str, notes: &mut Notes) -> 
                 None
             }
         };
-        let data = seen(folder.stat(&path("data"))).filter(|stat| stat.kind == EntryKind::File);
-        let started = seen(folder.read(&path("startedat"), 64, &mut buffer));
-        let own = seen(folder.stat(Path::new(&entry)));
-        // What could not be read is never called stale: its time is the future.
+        let data = existing(folder.stat(&path("data"))).filter(|stat| stat.kind == EntryKind::File);
+        let started = existing(folder.read(&path("startedat"), 64, &mut buffer));
+        let own = existing(folder.stat(Path::new(&entry)));
+        // An upload that could not be read gets a time in the future, so that it is never stale.
         let newest = [data, started, own].into_iter().flatten().map(|stat| stat.modified).max();
         uploads.push(Upload {
             id: id.into(),
-            started_at: started.filter(|_| !is_unread).and_then(|_| moment(&buffer)),
+            started_at: started.filter(|_| !is_unread).and_then(|_| parse_time(&buffer)),
             modified: newest.filter(|_| !is_unread).unwrap_or(Seconds::MAX),
             bytes: data.map_or(0, |stat| stat.size),
         });
@@ -68,7 +68,7 @@ pub(super) fn read<F: Folder>(repository: &F, name: &str, notes: &mut Notes) -> 
     uploads
 }
 
-/// Seconds since 1970 that an RFC 3339 text says.
-fn moment(bytes: &[u8]) -> Option<i64> {
+/// Parses an RFC 3339 time to seconds since 1970.
+fn parse_time(bytes: &[u8]) -> Option<i64> {
     std::str::from_utf8(bytes).ok()?.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
 }

@@ -1,5 +1,4 @@
-//! Both ways of opening a path below a folder, held against each other: in one call, and component by component, as on
-//! kernels without `openat2`.
+//! Opening a path with `openat2`, and component by component as on kernels without it, must give the same answers.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,15 +6,15 @@ use std::os::unix::fs::symlink;
 use super::*;
 
 /// The same folder twice: with `openat2` (where this kernel has it) and without.
-fn both(path: &Path, follow: bool) -> [FdFolder; 2] {
+fn open_both_ways(path: &Path, follow: bool) -> [FdFolder; 2] {
     let with = FdFolder::open_root(path, follow).unwrap();
     let mut without = FdFolder::open_root(path, follow).unwrap();
-    without.walk = Arc::new(FdWalk { has_openat2: false, follow, followed: AtomicU32::new(0) });
+    without.walk = Arc::new(FdWalk { has_openat2: false, follow, followed_links: AtomicU32::new(0) });
     [with, without]
 }
 
-/// A tree with one of everything that can stand in the way.
-fn tree() -> tempfile::TempDir {
+/// A tree with a file, folder, symbolic link and FIFO of each sort that a path may meet.
+fn build_tree() -> tempfile::TempDir {
     let tree = tempfile::tempdir().unwrap();
     let at = |name: &str| tree.path().join(name);
     fs::create_dir_all(at("a/b/c/d/e/f/g/h")).unwrap();
@@ -39,7 +38,7 @@ fn tree() -> tempfile::TempDir {
     tree
 }
 
-/// A missing thing, a folder, a file, a link to either, at the end and in the middle, and ways out.
+/// Missing entries, folders, files and links to either, at the end and in the middle of a path, and paths that leave the tree.
 const PATHS: [&str; 34] = [
     ".",
     "a",
@@ -77,43 +76,44 @@ const PATHS: [&str; 34] = [
     "",
 ];
 
-/// An answer as text; of a `Stat` what does not depend on the moment.
-fn told<T>(answer: Result<T>, tell: impl FnOnce(T) -> String) -> String {
+/// An answer as text, without what depends on the time of the test.
+fn render<T>(answer: Result<T>, render_ok: impl FnOnce(T) -> String) -> String {
     match answer {
-        Ok(answer) => tell(answer),
+        Ok(answer) => render_ok(answer),
         Err(FolderError::Io(error)) => format!("{:?}", error.kind()),
         Err(error) => format!("{error:?}"),
     }
 }
 
-/// All that can be asked of a path.
+/// The answers of every method to one path.
 fn answers(folder: &FdFolder, path: &Path) -> [String; 6] {
-    let tell =
+    let show =
         |stat: Stat| format!("{:?} {}", stat.kind, if stat.kind == EntryKind::File { stat.size } else { 0 });
-    let (mut bytes, mut streamed, mut room) = (Vec::new(), Vec::new(), [0; 4]);
+    let (mut bytes, mut streamed, mut buffer) = (Vec::new(), Vec::new(), [0; 4]);
     let listing = |mut folder: FdFolder| {
         let mut names = Vec::new();
         folder.list(&mut |name, kind| names.push(format!("{name:?} {kind:?}"))).unwrap();
         names.sort();
         names.join(", ")
     };
-    let read = told(folder.read(path, 3, &mut bytes), tell);
-    let stream = told(folder.stream(path, &mut [0; 3], &mut |piece| streamed.extend_from_slice(piece)), tell);
+    let read = render(folder.read(path, 3, &mut bytes), show);
+    let stream =
+        render(folder.stream(path, &mut [0; 3], &mut |piece| streamed.extend_from_slice(piece)), show);
     [
-        told(folder.open(path), listing),
-        told(folder.stat(path), tell),
+        render(folder.open(path), listing),
+        render(folder.stat(path), show),
         format!("{read} {bytes:?}"),
         format!("{stream} {streamed:?}"),
-        told(folder.peek(path, &mut room), |count| format!("{count}")),
-        format!("{room:?}"),
+        render(folder.peek(path, &mut buffer), |count| format!("{count}")),
+        format!("{buffer:?}"),
     ]
 }
 
 #[test]
-fn both_ways_give_the_same_answers() {
-    let tree = tree();
+fn openat2_and_single_components_give_the_same_answers() {
+    let tree = build_tree();
     for follow in [false, true] {
-        let [with, without] = both(tree.path(), follow);
+        let [with, without] = open_both_ways(tree.path(), follow);
         for path in PATHS {
             let (with, without) = (answers(&with, path.as_ref()), answers(&without, path.as_ref()));
             assert_eq!(with, without, "{path:?}, links followed: {follow}");
@@ -123,11 +123,11 @@ fn both_ways_give_the_same_answers() {
 
 #[test]
 fn each_obstacle_has_its_own_answer() {
-    let tree = tree();
-    for folder in both(tree.path(), false) {
-        let open = |path: &str| told(folder.open(path.as_ref()), |_| "open".into());
+    let tree = build_tree();
+    for folder in open_both_ways(tree.path(), false) {
+        let open = |path: &str| render(folder.open(path.as_ref()), |_| "open".into());
         let read = |path: &str| {
-            told(folder.read(path.as_ref(), 9, &mut Vec::new()), |stat| format!("{:?}", stat.kind))
+            render(folder.read(path.as_ref(), 9, &mut Vec::new()), |stat| format!("{:?}", stat.kind))
         };
         assert_eq!((open("a/b/c/d/e/f/g/h"), read("a/b/c/d/e/f/g/h/deep")), ("open".into(), "File".into()));
         assert_eq!((open("a/to-folder"), read("a/to-file")), ("Symlink".into(), "Symlink".into()));
@@ -146,19 +146,19 @@ fn each_obstacle_has_its_own_answer() {
 }
 
 #[test]
-fn a_listing_without_kinds_asks_for_them() {
+fn listing_without_kinds_calls_stat() {
     let stat = |kind| Stat { kind, size: 0, modified: 0, subfolders: None };
-    let never = || -> Result<Stat> { panic!("the listing told it") };
-    assert_eq!(listed(FileType::Directory, never).unwrap(), Some(EntryKind::Folder));
-    assert_eq!(listed(FileType::Socket, never).unwrap(), Some(EntryKind::Other));
+    let never = || -> Result<Stat> { panic!("the listing named the kind") };
+    assert_eq!(listed_kind(FileType::Directory, never).unwrap(), Some(EntryKind::Folder));
+    assert_eq!(listed_kind(FileType::Socket, never).unwrap(), Some(EntryKind::Other));
     for kind in [EntryKind::File, EntryKind::Folder, EntryKind::Symlink, EntryKind::Other] {
-        assert_eq!(listed(FileType::Unknown, || Ok(stat(kind))).unwrap(), Some(kind));
+        assert_eq!(listed_kind(FileType::Unknown, || Ok(stat(kind))).unwrap(), Some(kind));
     }
 }
 
 #[test]
-fn an_entry_that_is_gone_since_is_not_listed_and_one_that_fails_is_no_entry_left_out() {
-    assert_eq!(listed(FileType::Unknown, || Err(FolderError::NotFound)).unwrap(), None);
-    let failed = listed(FileType::Unknown, || Err(FolderError::Io(io::Error::from_raw_os_error(5))));
+fn removed_entry_is_left_out_and_failing_stat_is_an_error() {
+    assert_eq!(listed_kind(FileType::Unknown, || Err(FolderError::NotFound)).unwrap(), None);
+    let failed = listed_kind(FileType::Unknown, || Err(FolderError::Io(io::Error::from_raw_os_error(5))));
     assert!(matches!(failed, Err(FolderError::Io(_))));
 }
