@@ -1,18 +1,18 @@
-//! The path grammar of registry:2 and registry:3, in one place: a path to what it is, and back
+//! The path grammar of registry:2 and registry:3: converts a path to the [`Place`] that it is, and back
 //! (`registry/storage/paths.go @ v2.8.3`, same at v3.1.1). Paths are relative to `docker/registry/v2`.
 
 use std::fmt;
 
 use crate::oci::{Algorithm, Digest};
 
-/// Where `scheduler-state.json` of a pull-through cache lies: in the rootdirectory, the one file outside of `docker/registry/v2`
-/// that a server reads when it starts.
+/// The `scheduler-state.json` of a pull-through cache. It lies in the rootdirectory, and is the one file outside of
+/// `docker/registry/v2` that a server reads when it starts.
 pub const SCHEDULER_STATE: &str = "../../../scheduler-state.json";
 
-/// What lies at a path.
+/// The meaning of a path in the layout of a registry.
 ///
-/// Repository names and tags are as written and may be illegal: whether a registry serves them is for
-/// [`RepositoryName`](crate::oci::RepositoryName) and [`Tag`](crate::oci::Tag) to say.
+/// Repository names and tags are as written and may be illegal: [`RepositoryName`](crate::oci::RepositoryName) and
+/// [`Tag`](crate::oci::Tag) check them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Place<'a> {
     /// `blobs`
@@ -47,7 +47,7 @@ pub enum Place<'a> {
     RevisionFolder(&'a str, Digest),
     /// `…/_manifests/revisions/<algorithm>/<hex>/link`
     RevisionLink(&'a str, Digest),
-    /// Anything below `…/revisions/<algorithm>/<hex>/signatures`: left by servers before v2.5.0, never read since.
+    /// Anything at or below `…/revisions/<algorithm>/<hex>/signatures`: written by servers before v2.5.0, not read since.
     Signature(&'a str, Digest),
     /// `…/_manifests/tags`
     Tags(&'a str),
@@ -73,26 +73,25 @@ pub enum Place<'a> {
     UploadData(&'a str, &'a str),
     /// `…/_uploads/<id>/startedat`
     UploadStartedAt(&'a str, &'a str),
-    /// `…/_uploads/<id>/hashstates` and what lies below.
+    /// Anything at or below `…/_uploads/<id>/hashstates`.
     UploadHashStates(&'a str, &'a str),
 }
 
 impl<'a> Place<'a> {
-    /// Reads a path. `None` when nothing of a registry lies there.
+    /// Parses a path. `None` when the layout has no such path.
     pub fn parse(path: &'a str) -> Option<Self> {
         if let Some(rest) = below(path, "blobs") {
-            return blob(rest);
+            return parse_blob_path(rest);
         }
         let rest = below(path, "repositories")?;
         if rest.is_empty() {
             return Some(Self::Repositories);
         }
-        // The name ends before the first of a repository's own folders. Another component that starts with `_` is no part of
-        // a legal name, and may be one of an illegal name.
-        let end =
+        // The name ends before the first reserved folder. Any other component that starts with `_` belongs to the name, and
+        // makes it illegal.
+        let mut parts =
             rest.split('/').scan(0, |at, part| Some((std::mem::replace(at, *at + part.len() + 1), part)));
-        let reserved = end.into_iter().find(|(_, part)| RESERVED.contains(part));
-        let Some((at, _)) = reserved else {
+        let Some((at, _)) = parts.find(|(_, part)| RESERVED.contains(part)) else {
             return rest.split('/').all(|part| !part.is_empty()).then_some(Self::Repository(rest));
         };
         let name = rest.get(..at.checked_sub(1)?)?;
@@ -101,15 +100,15 @@ impl<'a> Place<'a> {
         }
         let inner = rest.get(at..)?;
         if let Some(layers) = below(inner, "_layers") {
-            layer(name, layers)
+            parse_layer_path(name, layers)
         } else if let Some(uploads) = below(inner, "_uploads") {
-            upload(name, uploads)
+            parse_upload_path(name, uploads)
         } else {
-            manifest(name, below(inner, "_manifests")?)
+            parse_manifest_path(name, below(inner, "_manifests")?)
         }
     }
 
-    /// Whether a registry keeps a file here, rather than a folder.
+    /// Whether the layout has a file here. False for `hashstates` and `signatures`, which stand for files and folders.
     pub const fn is_file(&self) -> bool {
         matches!(
             self,
@@ -160,56 +159,57 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The folders that make a folder a repository.
+/// The reserved folders: a folder that holds one of them is a repository.
 const RESERVED: [&str; 3] = ["_layers", "_manifests", "_uploads"];
 
-/// What follows `folder` in a path that starts with it; empty for the folder itself.
+/// The path relative to `folder`: empty for the folder itself, `None` outside of it.
 fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
     let rest = path.strip_prefix(folder)?;
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/').filter(|rest| !rest.is_empty()) }
 }
 
-fn digest(algorithm: &str, hex: &str) -> Option<Digest> {
+fn parse_digest(algorithm: &str, hex: &str) -> Option<Digest> {
     Digest::from_hex(Algorithm::from_name(algorithm)?, hex).ok()
 }
 
-/// The parts of a path; one too many stays unsplit and then matches nothing.
-fn parts(path: &str) -> Vec<&str> {
+/// The components of a path. From the sixth on they stay unsplit, as no place needs more than five.
+fn components(path: &str) -> Vec<&str> {
     if path.is_empty() { Vec::new() } else { path.splitn(6, '/').collect() }
 }
 
-fn blob(rest: &str) -> Option<Place<'_>> {
-    let shard = |digest: &Digest, xx: &str| u8::from_str_radix(xx, 16).ok() == Some(digest.as_bytes()[0]);
-    Some(match parts(rest)[..] {
+fn parse_blob_path(rest: &str) -> Option<Place<'_>> {
+    let digest_in_shard = |algorithm, xx, hex| {
+        let digest = parse_digest(algorithm, hex)?;
+        (u8::from_str_radix(xx, 16).ok()? == digest.as_bytes()[0]).then_some(digest)
+    };
+    Some(match components(rest)[..] {
         [] => Place::Blobs,
         [algorithm] => Place::BlobAlgorithm(Algorithm::from_name(algorithm)?),
         [algorithm, xx] => Place::BlobShard(Algorithm::from_name(algorithm)?, shard_byte(xx)?),
-        [algorithm, xx, hex] => Place::BlobFolder(digest(algorithm, hex).filter(|digest| shard(digest, xx))?),
-        [algorithm, xx, hex, "data"] => {
-            Place::BlobData(digest(algorithm, hex).filter(|digest| shard(digest, xx))?)
-        }
+        [algorithm, xx, hex] => Place::BlobFolder(digest_in_shard(algorithm, xx, hex)?),
+        [algorithm, xx, hex, "data"] => Place::BlobData(digest_in_shard(algorithm, xx, hex)?),
         _ => return None,
     })
 }
 
-/// The byte of a shard folder's name: two lower-case hexadecimal characters.
+/// Parses the name of a shard folder: two lower-case hexadecimal characters.
 pub(crate) fn shard_byte(name: &str) -> Option<u8> {
-    let lower = name.len() == 2 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if lower { u8::from_str_radix(name, 16).ok() } else { None }
+    let is_shard = name.len() == 2 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if is_shard { u8::from_str_radix(name, 16).ok() } else { None }
 }
 
-fn layer<'a>(name: &'a str, rest: &'a str) -> Option<Place<'a>> {
-    Some(match parts(rest)[..] {
+fn parse_layer_path<'a>(name: &'a str, rest: &'a str) -> Option<Place<'a>> {
+    Some(match components(rest)[..] {
         [] => Place::Layers(name),
         [algorithm] => Place::LayersAlgorithm(name, Algorithm::from_name(algorithm)?),
-        [algorithm, hex] => Place::LayerFolder(name, digest(algorithm, hex)?),
-        [algorithm, hex, "link"] => Place::LayerLink(name, digest(algorithm, hex)?),
+        [algorithm, hex] => Place::LayerFolder(name, parse_digest(algorithm, hex)?),
+        [algorithm, hex, "link"] => Place::LayerLink(name, parse_digest(algorithm, hex)?),
         _ => return None,
     })
 }
 
-fn upload<'a>(name: &'a str, rest: &'a str) -> Option<Place<'a>> {
-    Some(match parts(rest)[..] {
+fn parse_upload_path<'a>(name: &'a str, rest: &'a str) -> Option<Place<'a>> {
+    Some(match components(rest)[..] {
         [] => Place::Uploads(name),
         [id] => Place::UploadFolder(name, id),
         [id, "data"] => Place::UploadData(name, id),
@@ -221,29 +221,31 @@ fn upload<'a>(name: &'a str, rest: &'a str) -> Option<Place<'a>> {
     })
 }
 
-fn manifest<'a>(name: &'a str, rest: &'a str) -> Option<Place<'a>> {
+fn parse_manifest_path<'a>(name: &'a str, rest: &'a str) -> Option<Place<'a>> {
     if let Some(revisions) = below(rest, "revisions") {
-        return Some(match parts(revisions)[..] {
+        return Some(match components(revisions)[..] {
             [] => Place::Revisions(name),
             [algorithm] => Place::RevisionsAlgorithm(name, Algorithm::from_name(algorithm)?),
-            [algorithm, hex] => Place::RevisionFolder(name, digest(algorithm, hex)?),
-            [algorithm, hex, "link"] => Place::RevisionLink(name, digest(algorithm, hex)?),
-            [algorithm, hex, "signatures", ..] => Place::Signature(name, digest(algorithm, hex)?),
+            [algorithm, hex] => Place::RevisionFolder(name, parse_digest(algorithm, hex)?),
+            [algorithm, hex, "link"] => Place::RevisionLink(name, parse_digest(algorithm, hex)?),
+            [algorithm, hex, "signatures", ..] => Place::Signature(name, parse_digest(algorithm, hex)?),
             _ => return None,
         });
     }
     if rest.is_empty() {
         return Some(Place::Manifests(name));
     }
-    Some(match parts(below(rest, "tags")?)[..] {
+    Some(match components(below(rest, "tags")?)[..] {
         [] => Place::Tags(name),
         [tag] => Place::TagFolder(name, tag),
         [tag, "current"] => Place::TagCurrent(name, tag),
         [tag, "current", "link"] => Place::TagLink(name, tag),
         [tag, "index"] => Place::TagIndex(name, tag),
         [tag, "index", algorithm] => Place::TagIndexAlgorithm(name, tag, Algorithm::from_name(algorithm)?),
-        [tag, "index", algorithm, hex] => Place::TagIndexFolder(name, tag, digest(algorithm, hex)?),
-        [tag, "index", algorithm, hex, "link"] => Place::TagIndexLink(name, tag, digest(algorithm, hex)?),
+        [tag, "index", algorithm, hex] => Place::TagIndexFolder(name, tag, parse_digest(algorithm, hex)?),
+        [tag, "index", algorithm, hex, "link"] => {
+            Place::TagIndexLink(name, tag, parse_digest(algorithm, hex)?)
+        }
         _ => return None,
     })
 }
@@ -346,7 +348,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_place_and_its_path_go_both_ways(
+        fn place_and_path_round_trip(
             name in "[a-z0-9]{1,8}(/[a-z0-9]{1,8}){0,3}",
             tag in "[A-Za-z0-9_][A-Za-z0-9_.-]{0,12}",
             content: u64,
@@ -360,7 +362,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_a_place_or_none(path in "[a-z_/0-9.]{0,80}") {
+        fn parsed_place_prints_its_path(path in "[a-z_/0-9.]{0,80}") {
             if let Some(place) = Place::parse(&path)
                 && !matches!(place, Place::Signature(..) | Place::UploadHashStates(..))
             {
@@ -370,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_place_is_no_place() {
+    fn path_outside_the_grammar_is_no_place() {
         let hex = "ab".repeat(32);
         for path in [
             String::new(),
@@ -397,13 +399,13 @@ mod tests {
 
     /// A repository shelved by renaming its folder: https://github.com/distribution/distribution/issues/225
     #[test]
-    fn a_name_that_starts_with_an_underscore_is_that_of_a_repository() {
+    fn repository_name_may_start_with_an_underscore() {
         assert_eq!(Place::parse("repositories/a/_odd"), Some(Place::Repository("a/_odd")));
         assert_eq!(Place::parse("repositories/_odd/a/_manifests/tags"), Some(Place::Tags("_odd/a")));
     }
 
     #[test]
-    fn tags_may_be_called_like_reserved_folders() {
+    fn tag_may_have_the_name_of_a_reserved_folder() {
         let path = "repositories/a/b/_manifests/tags/_layers/current/link";
         assert_eq!(Place::parse(path), Some(Place::TagLink("a/b", "_layers")));
     }

@@ -1,4 +1,4 @@
-//! JSON that is safe to look at: what a terminal might act on is written as `\\uXXXX`, which means the same text.
+//! JSON that is safe to print: characters that a terminal might act on are written as `\\uXXXX`, which stands for the same text.
 
 use std::io::{self, Write};
 
@@ -6,16 +6,16 @@ use serde_json::ser::{Formatter, PrettyFormatter};
 
 use crate::text::is_control;
 
-/// Indented JSON in which every control character, those that change the direction of text included, is escaped.
+/// A formatter for indented JSON that escapes every control character, also those that change the direction of text.
 #[derive(Debug, Default)]
 pub struct Printable {
     pretty: PrettyFormatter<'static>,
 }
 
-/// Writes a value as indented JSON that is safe to look at, and a line end.
+/// Writes a value as indented JSON that is safe to print, and a line end.
 ///
 /// # Errors
-/// When that cannot be written.
+/// When writing fails.
 pub fn write(value: &impl serde::Serialize, out: &mut dyn Write) -> io::Result<()> {
     let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Printable::default());
     value.serialize(&mut serializer)?;
@@ -24,16 +24,15 @@ pub fn write(value: &impl serde::Serialize, out: &mut dyn Write) -> io::Result<(
 
 impl Formatter for Printable {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        let mut plain = 0;
-        for (at, odd) in fragment.char_indices().filter(|(_, char)| is_control(*char)) {
-            out.write_all(&fragment.as_bytes()[plain..at])?;
-            let mut units = [0; 2];
-            for unit in odd.encode_utf16(&mut units) {
+        let mut written = 0;
+        for (at, control) in fragment.char_indices().filter(|(_, char)| is_control(*char)) {
+            out.write_all(&fragment.as_bytes()[written..at])?;
+            for unit in control.encode_utf16(&mut [0; 2]) {
                 write!(out, "\\u{unit:04x}")?;
             }
-            plain = at + odd.len_utf8();
+            written = at + control.len_utf8();
         }
-        out.write_all(&fragment.as_bytes()[plain..])
+        out.write_all(&fragment.as_bytes()[written..])
     }
 
     fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {

@@ -1,32 +1,30 @@
-//! Names from disk and from manifests as text that is safe to print: no control character, nothing lost.
+//! Turns names from disk and from manifests into text that is safe to print, without control characters and without loss. Also
+//! orders text by the numbers in it.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 
-/// Escapes what could steer a terminal or break a line: control characters, bidirectional overrides, backslashes.
+/// Escapes control characters, bidirectional overrides and backslashes, which could steer a terminal or break a line.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        push(&mut out, character);
-    }
+    text.chars().for_each(|character| push_escaped(&mut out, character));
     out
 }
 
-/// Replaces only what could steer a terminal or break a line, and keeps backslashes: for text that was escaped where it
-/// came in, as a second line of defence where it goes out.
+/// The same as [`escape`], but keeps backslashes: a second defence at output, for text that was escaped at input.
 pub fn without_controls(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
-        if character == '\\' { out.push('\\') } else { push(&mut out, character) }
+        if character == '\\' { out.push('\\') } else { push_escaped(&mut out, character) }
     }
     out
 }
 
-/// The same as [`escape`] for a file name, which may not be UTF-8: other bytes become `\xNN`.
+/// The same as [`escape`] for a file name: bytes that are not UTF-8 become `\xNN`.
 pub fn escape_os(name: &OsStr) -> String {
     let mut out = String::with_capacity(name.len());
     for chunk in name.as_encoded_bytes().utf8_chunks() {
-        chunk.valid().chars().for_each(|character| push(&mut out, character));
+        chunk.valid().chars().for_each(|character| push_escaped(&mut out, character));
         for byte in chunk.invalid() {
             let _ = write!(out, "\\x{byte:02x}");
         }
@@ -34,7 +32,7 @@ pub fn escape_os(name: &OsStr) -> String {
     out
 }
 
-/// A text as something that sorts as people count: numbers by their value, so that `v10` comes after `v9`.
+/// A sort key by which numbers in a text are ordered by value, so that `v10` comes after `v9`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NaturalOrder(Vec<TextPiece>);
 
@@ -45,7 +43,7 @@ enum TextPiece {
 }
 
 impl NaturalOrder {
-    /// The place of a text.
+    /// The sort key of a text.
     pub fn position_of(text: &str) -> Self {
         let mut pieces: Vec<TextPiece> = Vec::new();
         for character in text.chars() {
@@ -69,7 +67,7 @@ pub fn is_control(character: char) -> bool {
             '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-fn push(out: &mut String, character: char) {
+fn push_escaped(out: &mut String, character: char) {
     if character == '\\' || is_control(character) {
         out.extend(character.escape_default());
     } else {
@@ -82,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_steers_a_terminal_gets_through() {
+    fn terminal_controls_are_escaped() {
         assert_eq!(escape("a\u{1b}[31m\nb\\"), r"a\u{1b}[31m\nb\\");
         assert_eq!(escape("x\u{202e}y ä"), r"x\u{202e}y ä");
     }

@@ -1,4 +1,4 @@
-//! Descriptors, the references inside a manifest, and the platform that one may name.
+//! Descriptors, which are the references in a manifest, and platforms, which descriptors may name.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,15 +8,15 @@ use super::{Digest, MediaType};
 /// One reference of a manifest, as far as it could be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Descriptor {
-    /// What the referenced bytes are said to be; `None` when absent or empty.
+    /// Declared media type; `None` when absent or empty.
     pub media_type: Option<MediaType>,
-    /// What is referenced; `None` when the text is no digest (a `Problem` says so).
+    /// Digest of the referenced bytes; `None` when the text is no digest (there is a `Problem` then).
     pub digest: Option<Digest>,
-    /// Declared size in bytes; 0 when absent, as a server reads it; negative as written.
+    /// Declared size in bytes, which may be negative; 0 when absent, as a server reads it.
     pub size: i64,
-    /// Whether the bytes live elsewhere: a client does not ask the registry for them.
+    /// Whether the descriptor has URLs: a client fetches the bytes from there, not from the registry.
     pub has_urls: bool,
-    /// The platform an index gives this entry.
+    /// The platform of an entry of an index.
     pub platform: Option<Platform>,
     /// Whether this is a BuildKit attestation (annotation `vnd.docker.reference.type`).
     pub is_attestation: bool,
@@ -34,9 +34,9 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Whether an image for `self` serves somebody who asks for `wanted`.
+    /// Whether an image for `self` is one for `wanted`.
     ///
-    /// No variant in `wanted` takes any; `arm64` without variant and `arm64/v8` are the same.
+    /// A `wanted` without variant accepts every variant; `arm64` without variant and `arm64/v8` are the same.
     pub fn satisfies(&self, wanted: &Self) -> bool {
         let variant = |platform: &Self| match (&*platform.architecture, &*platform.variant) {
             ("arm64", "") => "v8".to_owned(),
@@ -47,7 +47,7 @@ impl Platform {
             && (wanted.variant.is_empty() || variant(self) == variant(wanted))
     }
 
-    /// The platform that the configuration of an image names; `None` where it names none, or only half of one.
+    /// The platform in the configuration of an image; `None` where the operating system or the architecture is missing.
     pub fn of_config(bytes: &[u8]) -> Option<Self> {
         #[derive(serde::Deserialize)]
         struct Config {
@@ -59,11 +59,11 @@ impl Platform {
         let config: Config = serde_json::from_slice(bytes).ok()?;
         let variant = config.variant.unwrap_or_default();
         let platform = Self { os: config.os, architecture: config.architecture, variant };
-        let is_whole = !platform.os.is_empty() && !platform.architecture.is_empty();
-        is_whole.then_some(platform)
+        let is_complete = !platform.os.is_empty() && !platform.architecture.is_empty();
+        is_complete.then_some(platform)
     }
 
-    /// Whether this names no platform: it is the placeholder that attestations carry, or half of it is empty.
+    /// Whether this names no platform: it is `unknown/unknown`, as in attestations, or a part is empty.
     pub fn is_unknown(&self) -> bool {
         self.os.is_empty()
             || self.architecture.is_empty()
@@ -112,18 +112,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_config_may_name_no_platform() {
-        let of = |text: &str| Platform::of_config(text.as_bytes()).map(|platform| platform.to_string());
-        assert_eq!(of(r#"{"os":"linux","architecture":"arm64","variant":"v8"}"#).unwrap(), "linux/arm64/v8");
-        assert_eq!(of(r#"{"os":"linux","architecture":"arm64","variant":null}"#).unwrap(), "linux/arm64");
+    fn incomplete_config_gives_no_platform() {
+        let parse = |text: &str| Platform::of_config(text.as_bytes()).map(|platform| platform.to_string());
+        assert_eq!(
+            parse(r#"{"os":"linux","architecture":"arm64","variant":"v8"}"#).unwrap(),
+            "linux/arm64/v8"
+        );
+        assert_eq!(parse(r#"{"os":"linux","architecture":"arm64","variant":null}"#).unwrap(), "linux/arm64");
         for none in ["{}", r#"{"os":"","architecture":""}"#, r#"{"os":"linux","architecture":""}"#, "[]", ""]
         {
-            assert_eq!(of(none), None, "{none}");
+            assert_eq!(parse(none), None, "{none}");
         }
     }
 
     #[test]
-    fn platforms_match_with_the_variant_left_open() {
+    fn wanted_platform_without_variant_matches_every_variant() {
         let platform = |text: &str| text.parse::<Platform>().unwrap();
         assert!(platform("linux/arm64/v8").satisfies(&platform("linux/arm64")));
         assert!(platform("linux/arm64").satisfies(&platform("linux/arm64/v8")));

@@ -1,4 +1,4 @@
-//! Content digests: parsing, printing, computing. Where a digest is filed on disk is `storage::path`'s matter.
+//! Content digests: parsing, printing, computing. [`crate::path`] knows where a digest's blob lies on disk.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,11 +9,11 @@ use sha2::Digest as _;
 /// A hash algorithm that a registry accepts in a digest (`algorithm.go` of opencontainers/go-digest v1.0.0).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
-    /// SHA-256: what a registry files everything under.
+    /// SHA-256: a registry stores every blob under this one.
     Sha256,
-    /// SHA-384: legal in a reference, never used for filing.
+    /// SHA-384: legal in a reference, never used for storage.
     Sha384,
-    /// SHA-512: legal in a reference, filed as an alias of a SHA-256 digest.
+    /// SHA-512: legal in a reference, stored as an alias of a SHA-256 digest.
     Sha512,
 }
 
@@ -47,11 +47,11 @@ impl Algorithm {
 
 /// The digest of some bytes: an algorithm and its hash.
 ///
-/// Ordered as its text is ordered. `Copy`, 65 bytes; a graph interns digests rather than holding many of these.
+/// Ordered as its text is ordered. 65 bytes; a graph interns digests instead of holding many of these.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest {
     algorithm: Algorithm,
-    /// The hash; what the algorithm does not fill stays zero.
+    /// The hash, padded with zeros.
     bytes: [u8; 64],
 }
 
@@ -77,17 +77,17 @@ impl Digest {
         hasher.finish()
     }
 
-    /// Makes a digest of a hash. `None` when the length is not the algorithm's.
+    /// Makes a digest from a hash. `None` when the length is not the algorithm's.
     pub fn from_bytes(algorithm: Algorithm, hash: &[u8]) -> Option<Self> {
-        let mut bytes = [0; 64];
         if hash.len() != algorithm.hash_len() {
             return None;
         }
+        let mut bytes = [0; 64];
         bytes[..hash.len()].copy_from_slice(hash);
         Some(Self { algorithm, bytes })
     }
 
-    /// Makes a SHA-256 digest of its hash.
+    /// Makes a SHA-256 digest from its hash.
     pub const fn from_sha256(hash: [u8; 32]) -> Self {
         let mut bytes = [0; 64];
         let (head, _) = bytes.split_at_mut(32);
@@ -95,25 +95,25 @@ impl Digest {
         Self { algorithm: Algorithm::Sha256, bytes }
     }
 
-    /// Parses the part behind the colon.
+    /// Parses the part after the colon.
     ///
     /// # Errors
-    /// When it is not exactly the algorithm's number of lower-case hexadecimal characters.
+    /// When the text is not exactly the algorithm's number of lower-case hexadecimal characters.
     pub fn from_hex(algorithm: Algorithm, hex: &str) -> Result<Self, ParseDigestError> {
-        let wrong = ParseDigestError::Hex(algorithm.hash_len() * 2);
+        let error = ParseDigestError::Hex(algorithm.hash_len() * 2);
         let hex = hex.as_bytes();
         if hex.len() != algorithm.hash_len() * 2 {
-            return Err(wrong);
+            return Err(error);
         }
         let mut bytes = [0; 64];
-        // No early end: a scan parses every folder name of a tree here, and almost all are right.
-        let mut all = 0;
+        // No early return, as a scan parses every folder name of a tree here and almost all are valid.
+        let mut seen_bits = 0;
         for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
             let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
-            all |= high | low;
+            seen_bits |= high | low;
             *byte = high << 4 | low & 15;
         }
-        if all > 15 { Err(wrong) } else { Ok(Self { algorithm, bytes }) }
+        if seen_bits > 15 { Err(error) } else { Ok(Self { algorithm, bytes }) }
     }
 
     /// The algorithm before the colon.
@@ -126,14 +126,14 @@ impl Digest {
         &self.bytes[..self.algorithm.hash_len()]
     }
 
-    /// The part behind the colon.
+    /// The part after the colon.
     pub fn hex(&self) -> String {
         let mut text = String::with_capacity(self.algorithm.hash_len() * 2);
         self.push_hex(&mut text);
         text
     }
 
-    /// Appends the part behind the colon to `text`, without another allocation.
+    /// Appends the part after the colon to `text`, without another allocation.
     pub fn push_hex(&self, text: &mut String) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         for byte in self.as_bytes() {
@@ -193,7 +193,7 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// Computes a digest piece by piece.
+/// Computes a digest incrementally.
 #[derive(Debug, Clone)]
 pub struct Hasher(HashState);
 
@@ -205,7 +205,7 @@ enum HashState {
 }
 
 impl Hasher {
-    /// Starts an empty hash.
+    /// Starts a hash.
     pub fn new(algorithm: Algorithm) -> Self {
         Self(match algorithm {
             Algorithm::Sha256 => HashState::Sha256(sha2::Sha256::new()),
@@ -223,7 +223,7 @@ impl Hasher {
         }
     }
 
-    /// Ends the hash.
+    /// Returns the digest of all bytes.
     pub fn finish(self) -> Digest {
         let mut bytes = [0; 64];
         let algorithm = match self.0 {
@@ -244,7 +244,7 @@ impl Hasher {
     }
 }
 
-/// Hashes all that is written into it; never fails.
+/// Hashes what is written; never fails.
 impl std::io::Write for Hasher {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.update(bytes);
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parser_is_strict() {
+    fn parser_refuses_what_is_almost_a_digest() {
         let good = Digest::of(Algorithm::Sha256, b"x").to_string();
         for bad in [
             String::new(),

@@ -1,5 +1,5 @@
-//! References of images as people write them: `host/owner/name:tag@sha256:…`, with or without a scheme in front. What a
-//! reference leaves out is filled in as docker does. The grammar is that of `oci_spec::distribution::Reference`.
+//! References of images as people write them: `host/owner/name:tag@sha256:…`, with or without a scheme. Missing parts are filled
+//! in as docker does. The grammar is that of `oci_spec::distribution::Reference`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,12 +9,12 @@ use oci_spec::distribution::{ParseError, Reference};
 
 use super::{Digest, ParseDigestError, RepositoryName, Tag};
 
-/// An image: where it is, and what names it there.
+/// An image: its registry, its repository, and a tag or digest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImageReference {
-    /// Host, with a port where one was given.
+    /// Host, with the port if one was given.
     pub host: String,
-    /// Whether the text itself says `http://` or `https://`.
+    /// `http` or `https`, if the text names one.
     pub scheme: Option<&'static str>,
     /// Repository on that host.
     pub repository: RepositoryName,
@@ -28,10 +28,10 @@ pub struct ImageReference {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseImageError {
-    /// Of another transport than a registry.
+    /// The transport is not that of a registry.
     #[error("{0:?} is no transport of a registry; write host/owner/name:tag")]
     Transport(String),
-    /// Not in the grammar of references, or without a name.
+    /// It does not follow the grammar of references, or has no name.
     #[error("{text:?} is no image: {why}; write host/owner/name:tag, the names in lower case")]
     Grammar {
         /// As given.
@@ -39,7 +39,7 @@ pub enum ParseImageError {
         /// What is wrong with it.
         why: String,
     },
-    /// A part is well formed, and this library takes no such.
+    /// A part is well formed, but this library does not support it.
     #[error("{text:?} is no image: {part:?} is not supported: {why}")]
     Part {
         /// As given.
@@ -51,58 +51,59 @@ pub enum ParseImageError {
     },
 }
 
-/// The registry that a reference without a host means.
-const HUB: &str = "registry-1.docker.io";
+/// The host of Docker Hub, the registry of a reference without a host.
+const DOCKER_HUB: &str = "registry-1.docker.io";
 
 impl FromStr for ImageReference {
     type Err = ParseImageError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let short = |text: &str| crate::text::escape(&text.chars().take(200).collect::<String>());
+        let shorten = |text: &str| crate::text::escape(&text.chars().take(200).collect::<String>());
         let (scheme, rest) = match text.split_once("://") {
             None => (None, text),
             Some(("https", rest)) => (Some("https"), rest),
             Some(("http", rest)) => (Some("http"), rest),
             Some(("docker" | "docker-pullable" | "oci", rest)) => (None, rest),
-            Some((other, _)) => return Err(ParseImageError::Transport(short(other))),
+            Some((other, _)) => return Err(ParseImageError::Transport(shorten(other))),
         };
-        // Two hosts that the grammar does not take for one: what follows a scheme, and an IPv6 address.
+        // The grammar does not recognise every host after a scheme, and no IPv6 address. Parse `localhost` in their place.
         let (host, rest) = match rest.split_once('/') {
             Some((host, path)) if scheme.is_some() || host.starts_with('[') => {
                 (Some(host), Cow::Owned(format!("localhost/{path}")))
             }
             None if scheme.is_some() => {
-                return Err(ParseImageError::Grammar { text: short(text), why: "it has no name".into() });
+                return Err(ParseImageError::Grammar { text: shorten(text), why: "it has no name".into() });
             }
             _ => (None, Cow::Borrowed(rest)),
         };
         let reference: Reference = rest.parse().map_err(|error: ParseError| ParseImageError::Grammar {
-            text: short(text),
+            text: shorten(text),
             why: error.to_string(),
         })?;
-        let bad = |part: &str, error: &dyn fmt::Display| ParseImageError::Part {
-            text: short(text),
-            part: short(part),
+        let unsupported = |part: &str, error: &dyn fmt::Display| ParseImageError::Part {
+            text: shorten(text),
+            part: shorten(part),
             why: error.to_string(),
         };
         let repository = reference.repository();
-        let repository = RepositoryName::new(repository).map_err(|error| bad(repository, &error))?;
-        let tag = reference.tag().map(|tag| Tag::new(tag).map_err(|error| bad(tag, &error))).transpose()?;
+        let repository = RepositoryName::new(repository).map_err(|error| unsupported(repository, &error))?;
+        let tag =
+            reference.tag().map(|tag| Tag::new(tag).map_err(|error| unsupported(tag, &error))).transpose()?;
         let digest = reference.digest();
-        let digest =
-            digest.map(|digest| digest.parse().map_err(|error: ParseDigestError| bad(digest, &error)));
+        let digest = digest
+            .map(|digest| digest.parse().map_err(|error: ParseDigestError| unsupported(digest, &error)));
         let host = host.unwrap_or_else(|| reference.registry());
-        let host = if matches!(host, "docker.io" | "index.docker.io") { HUB } else { host };
+        let host = if matches!(host, "docker.io" | "index.docker.io") { DOCKER_HUB } else { host };
         Ok(Self { host: host.to_owned(), scheme, repository, tag, digest: digest.transpose()? })
     }
 }
 
 impl ImageReference {
-    /// The address of its registry. Without a scheme of its own it is https, but on this very machine http.
+    /// The address of its registry. Without a given scheme it is https, or http for this machine (localhost).
     pub fn address(&self) -> String {
         let name = self.host.rsplit_once(':').map_or(&*self.host, |(name, _)| name);
-        let is_here = name == "localhost" || name == "[::1]" || name.starts_with("127.");
-        let scheme = self.scheme.unwrap_or(if is_here { "http" } else { "https" });
+        let is_this_machine = name == "localhost" || name == "[::1]" || name.starts_with("127.");
+        let scheme = self.scheme.unwrap_or(if is_this_machine { "http" } else { "https" });
         format!("{scheme}://{}", self.host)
     }
 }
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_as_people_write_them() {
+    fn missing_parts_of_a_reference_are_filled_in() {
         let digest = format!("sha256:{}", "ab".repeat(32));
         let read = |text: &str| {
             let reference: ImageReference = text.parse().unwrap();
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reference_is_told() {
+    fn parse_error_says_what_is_wrong() {
         let error = |text: &str| text.parse::<ImageReference>().unwrap_err().to_string();
         insta::assert_snapshot!(error("dir://x/y"), @r#""dir" is no transport of a registry; write host/owner/name:tag"#);
         insta::assert_snapshot!(error("h.example/Team/App:v1"), @r#""h.example/Team/App:v1" is no image: invalid reference format; write host/owner/name:tag, the names in lower case"#);

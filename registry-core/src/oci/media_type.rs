@@ -1,8 +1,8 @@
-//! Media types of manifests, and the few others that decide how a reference is read.
+//! Media types of manifests, and the few others that change how a reference is read.
 
 use std::fmt;
 
-/// A media type: the ones that change how a manifest or a reference is read, and every other as text.
+/// A media type: a variant for each that changes how a manifest or a reference is read, and the text of every other.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MediaType {
     /// OCI image manifest.
@@ -43,7 +43,7 @@ const KNOWN: [(MediaType, &str); 10] = [
 ];
 
 impl MediaType {
-    /// Reads a media type. Any text is one; case and parameters are kept as written.
+    /// Reads a media type. Any text is accepted; case and parameters are kept as written.
     pub fn new(text: &str) -> Self {
         KNOWN
             .iter()

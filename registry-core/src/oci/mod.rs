@@ -1,5 +1,5 @@
-//! The words of the OCI image and distribution specifications: digests, names, media types, descriptors,
-//! manifests. Pure parsing of text and bytes; nothing here reads a file or a socket.
+//! Types of the OCI image and distribution specifications: digests, names, media types, descriptors, manifests. They parse text
+//! and bytes, and read no file or socket.
 
 mod descriptor;
 mod digest;

@@ -1,4 +1,4 @@
-//! Repository names and tags: what a registry's grammar takes and refuses
+//! Repository names and tags, checked by the grammar of a registry
 //! (`vendor/…/distribution/reference/regexp.go @ v3.1.1`).
 
 use std::fmt;
@@ -11,7 +11,7 @@ const TAG_MAX: usize = 128;
 /// Why a text is no repository name, or no tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing there.
+    /// The text is empty.
     #[error("the name is empty")]
     Empty,
     /// Over 255 (repository) or 128 (tag) characters.
@@ -62,7 +62,7 @@ impl fmt::Display for RepositoryName {
     }
 }
 
-/// A legal tag, such as `v1.2`. `_layers` and `current` are legal tags too.
+/// A legal tag, such as `v1.2`. `_layers` and `current` are legal too.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(Box<str>);
 
@@ -77,8 +77,8 @@ impl Tag {
         if tag.len() > TAG_MAX {
             return Err(NameError::TooLong(TAG_MAX));
         }
-        let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        if word(first) && bytes.all(|byte| word(byte) || byte == b'.' || byte == b'-') {
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if is_word(first) && bytes.all(|byte| is_word(byte) || byte == b'.' || byte == b'-') {
             Ok(Self(tag.into()))
         } else {
             Err(NameError::Grammar)
@@ -106,8 +106,8 @@ impl fmt::Display for Tag {
     }
 }
 
-/// One or more runs of `[A-Za-z0-9-]` that neither start nor end with `-`, joined by dots. A port is no part of a
-/// repository name: servers answer 500 to it.
+/// Whether a text is one or more runs of `[A-Za-z0-9-]` that neither start nor end with `-`, joined by dots. A port is not
+/// allowed: servers answer 500 to one in a repository name.
 fn is_host(text: &str) -> bool {
     text.split('.').all(|label| {
         !label.is_empty()
@@ -118,14 +118,14 @@ fn is_host(text: &str) -> bool {
 }
 
 fn is_component(text: &str) -> bool {
-    let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = text.as_bytes();
     let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
-    if !alphanumeric(*first) || !alphanumeric(*last) {
+    if !is_alphanumeric(*first) || !is_alphanumeric(*last) {
         return false;
     }
-    bytes.chunk_by(|a, b| alphanumeric(*a) == alphanumeric(*b)).all(|run| {
-        alphanumeric(run[0])
+    bytes.chunk_by(|a, b| is_alphanumeric(*a) == is_alphanumeric(*b)).all(|run| {
+        is_alphanumeric(run[0])
             || run == b"."
             || run == b"_"
             || run == b"__"
@@ -137,7 +137,7 @@ fn is_component(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    // What registry 2.8.2 and 3.1.1 took and refused when they were asked.
+    // Observed with registry 2.8.2 and 3.1.1.
     #[test]
     fn repository_names_are_judged_as_servers_judge_them() {
         let component_of_255 = "a".repeat(255);
@@ -192,10 +192,18 @@ mod tests {
     }
 
     #[test]
-    fn fallback_tags_are_recognised() {
+    fn fallback_and_signature_tags_are_recognised() {
         let stem = format!("sha256-{}", "0".repeat(64));
-        let follows = |text: &str| Tag::new(text).unwrap().follows_a_digest();
-        assert!(follows(&stem) && follows(&format!("{stem}.sig")) && follows(&format!("{stem}.sbom")));
-        assert!(!follows("sha256-0") && !follows(&format!("{stem}.zip")) && !follows("latest"));
+        let follows_a_digest = |text: &str| Tag::new(text).unwrap().follows_a_digest();
+        assert!(
+            follows_a_digest(&stem)
+                && follows_a_digest(&format!("{stem}.sig"))
+                && follows_a_digest(&format!("{stem}.sbom"))
+        );
+        assert!(
+            !follows_a_digest("sha256-0")
+                && !follows_a_digest(&format!("{stem}.zip"))
+                && !follows_a_digest("latest")
+        );
     }
 }

@@ -1,17 +1,17 @@
-//! Link files: what their bytes say.
+//! Parses the bytes of link files.
 
 use crate::oci::Digest;
 
 /// Why a link file names nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LinkFault {
-    /// 0 bytes: a write that was cut off.
+    /// 0 bytes: an interrupted write.
     Empty,
-    /// A digest, but with bytes around it, such as a newline.
+    /// A digest with other bytes around it, such as a newline.
     Padded,
-    /// Something else, also a file that is far too long.
+    /// Other bytes, or more than [`LINK_MAX`].
     NoDigest,
-    /// A folder stands at the place of the file, or a file at the place of its folder.
+    /// A folder is in the place of the file, or a file in the place of its folder.
     NoFile,
 }
 
@@ -27,7 +27,7 @@ impl LinkFault {
     }
 }
 
-/// What a link file says. `K` names a digest: the digest itself, or its number in a graph.
+/// The content of a link file. `K` is a digest, or its number in a graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Link<K> {
     /// There is no such file.
@@ -36,7 +36,7 @@ pub enum Link<K> {
     Names(K),
     /// It names nothing: the server answers 500.
     Invalid(LinkFault),
-    /// It could not be read: unknown.
+    /// It could not be read, so its content is unknown.
     Unread,
 }
 
@@ -46,19 +46,19 @@ impl<K: Copy> Link<K> {
         if let Self::Names(digest) = self { Some(digest) } else { None }
     }
 
-    /// Why it names nothing although the file was read.
+    /// Why a file that was read names nothing.
     pub const fn fault(self) -> Option<LinkFault> {
         if let Self::Invalid(fault) = self { Some(fault) } else { None }
     }
 }
 
-/// Most bytes of a link file that are read. The longest digest has 135; what is longer than this is no link.
+/// Most bytes of a link: a longer file is none. The longest digest has 135.
 pub const LINK_MAX: usize = 256;
 
-/// Reads the bytes of a link file, of which at least the first [`LINK_MAX`] + 1 must be given.
+/// Parses a link file. `bytes` is the whole file, or at least its first [`LINK_MAX`] + 1 bytes.
 ///
 /// # Errors
-/// As strict as the server: not a byte may stand beside the digest (`registry/storage/linkedblobstore.go @ v2.8.3`).
+/// When the file is not exactly a digest, as the server requires (`registry/storage/linkedblobstore.go @ v2.8.3`).
 pub fn read_link(bytes: &[u8]) -> Result<Digest, LinkFault> {
     if bytes.is_empty() {
         return Err(LinkFault::Empty);

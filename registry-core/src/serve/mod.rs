@@ -1,5 +1,5 @@
-//! How a `registry` serves what is on its disk: what a link file says, which link answers for a digest, and whose bytes are
-//! sent then. The rules alone: they read nothing, and say nothing of what a client needs.
+//! The rules by which a `registry` serves what is on its disk: what a link file names, which link answers for a digest, and which
+//! bytes are sent. Reads no files, and does not judge what a client needs.
 
 mod link;
 mod resolve;

@@ -1,26 +1,25 @@
-//! Which link of a repository answers for a digest, and whose bytes are sent then (`registry/storage/linkedblobstore.go`,
-//! `registry/handlers/blob.go @ v2.8.3`). Asked by whoever has read a repository: the audit and a collector from a graph,
-//! a repair from the disk.
+//! Which link of a repository answers for a digest, and which bytes are sent (`registry/storage/linkedblobstore.go`,
+//! `registry/handlers/blob.go @ v2.8.3`). The audit and the collector apply these rules to a graph, a repair to the disk.
 
 use std::fmt;
 
 use super::{Link, LinkFault};
 
-/// Whether a blob's `data` file is there.
+/// Whether a blob's `data` file exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Presence {
-    /// Not looked for yet.
+    /// Not looked at yet.
     #[default]
     Unseen,
     /// A regular file.
     Present,
-    /// Looked for and not there.
+    /// There is no such file.
     Absent,
-    /// Could not be looked at: unknown.
+    /// It could not be looked at, so this is unknown.
     Unread,
 }
 
-/// Whether the bytes hash to the digest they are filed under.
+/// Whether a blob's bytes hash to the digest of its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Content {
     /// Not hashed.
@@ -30,25 +29,25 @@ pub enum Content {
     Right,
     /// They do not.
     Wrong,
-    /// They could not be read: unknown.
+    /// They could not be read, so this is unknown.
     Unread,
 }
 
-/// What could not be read on the way to an answer, so that the answer is not known.
+/// What could not be read, so that the answer of the server is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UnreadPart {
     /// The revision link of a manifest.
     RevisionLink,
     /// A layer link.
     LayerLink,
-    /// What the revision link of a manifest names.
+    /// The blob that the revision link of a manifest names.
     RevisionTarget,
     /// The bytes themselves.
     Bytes,
 }
 
 impl fmt::Display for UnreadPart {
-    /// As a fragment that follows the digest that was asked for.
+    /// A fragment that follows the requested digest.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let part = match self {
             Self::RevisionLink => "its revision link",
@@ -63,16 +62,16 @@ impl fmt::Display for UnreadPart {
 /// The link that answers for a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ManifestLink<K> {
-    /// What it says.
+    /// Its content.
     pub(crate) link: Link<K>,
-    /// Whether it is a layer link: there is no revision link.
+    /// Whether it is the layer link, as there is no revision link.
     pub(crate) through_layers: bool,
 }
 
-/// What a repository's links come to for a manifest.
+/// What a repository's links mean for a requested manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Linked<K> {
-    /// A link names it; only a layer link when `through_layers`.
+    /// A link names it: the layer link if `through_layers`, else the revision link.
     Itself { through_layers: bool },
     /// Its revision link names another digest, whose bytes are sent.
     Another(K),
@@ -85,8 +84,8 @@ pub(crate) enum Linked<K> {
 }
 
 impl<K: Copy + Eq> ManifestLink<K> {
-    /// What it comes to for the manifest that was asked for. A layer link is a leftover of a bug in 2.1.0, and one that does
-    /// not name the manifest is the link of something else.
+    /// What this link means for the requested manifest. A layer link of a manifest is a leftover of a bug in 2.1.0; one that does
+    /// not name the manifest belongs to another blob.
     pub(crate) fn answer(self, asked: K) -> Linked<K> {
         let through_layers = self.through_layers;
         match self.link {
@@ -100,45 +99,45 @@ impl<K: Copy + Eq> ManifestLink<K> {
     }
 }
 
-/// What answers a GET of a config or layer, before its size is looked at.
+/// The server's answer to a GET of a config or layer; its size is not compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LayerAnswer<K> {
-    /// 200, with the bytes filed under this digest.
+    /// 200, with the blob of this digest.
     Served(K),
     /// 404: the repository has no `_layers`.
     NoFolder,
-    /// 404: this digest has no layer link; it is the alias' target when the alias itself is linked.
+    /// 404: this digest has no layer link. If an alias that has a link was requested, this is the alias' target.
     Unlinked(K),
     /// 500: this link is invalid.
     Invalid(K, LinkFault),
-    /// The link of the first names the second; the bytes served instead, if any are.
+    /// The link of the first digest names the second. The third is the digest whose bytes are sent, if any are.
     Mismatch(K, K, Option<K>),
-    /// 404: the bytes are gone.
+    /// 404: the blob of this digest is missing.
     NoBytes(K),
-    /// An alias whose bytes do not hash to it.
+    /// The bytes (second) sent for an alias (first) do not hash to the alias.
     WrongAlias(K, K),
     /// A link on the way, or the bytes, could not be read.
     Unread(UnreadPart),
 }
 
-/// One repository and the blobs behind it, as far as they were read. `Key` names a digest: the digest itself, or its number.
+/// One repository and its blobs, as far as they were read. `Key` is a digest, or its number in a graph.
 pub(crate) trait Shelf {
     type Key: Copy + Eq;
 
-    /// What `revisions/<digest>/link` says.
+    /// The content of `revisions/<digest>/link`.
     fn revision(&self, digest: Self::Key) -> Link<Self::Key>;
-    /// What `_layers/<digest>/link` says.
+    /// The content of `_layers/<digest>/link`.
     fn layer_link(&self, digest: Self::Key) -> Link<Self::Key>;
     /// Whether the repository is known to have no `_layers`.
     fn lacks_layers_folder(&self) -> bool;
-    /// Whether bytes are filed under a digest.
+    /// Whether there is a blob of a digest.
     fn presence(&self, digest: Self::Key) -> Presence;
-    /// Whether these bytes hash to the digest.
+    /// Whether the blob's bytes hash to the digest.
     fn content(&self, digest: Self::Key) -> Content;
-    /// Whether a digest is sha256: bytes are filed under such digests only, and links of others lead to them.
+    /// Whether a digest is sha256. Only such digests have blobs; links of other digests lead to them.
     fn is_sha256(&self, digest: Self::Key) -> bool;
 
-    /// The link that answers for a manifest: the revision link, or where there is none, as 2.8 does, the layer link.
+    /// The link that answers for a manifest: the revision link or, where there is none, the layer link, as in 2.8.
     fn manifest_link(&self, digest: Self::Key) -> ManifestLink<Self::Key> {
         match self.revision(digest) {
             Link::Absent => ManifestLink { link: self.layer_link(digest), through_layers: true },
@@ -146,7 +145,7 @@ pub(crate) trait Shelf {
         }
     }
 
-    /// GET of a config or layer by digest.
+    /// The answer to a GET of a config or layer by digest.
     fn layer(&self, digest: Self::Key) -> LayerAnswer<Self::Key> {
         if self.lacks_layers_folder() {
             return LayerAnswer::NoFolder;
@@ -155,27 +154,28 @@ pub(crate) trait Shelf {
             Link::Absent => LayerAnswer::Unlinked(digest),
             Link::Unread => LayerAnswer::Unread(UnreadPart::LayerLink),
             Link::Invalid(fault) => LayerAnswer::Invalid(digest, fault),
-            Link::Names(target) if target == digest => self.bytes(digest),
+            Link::Names(target) if target == digest => self.answer_of_blob(digest),
             Link::Names(target) if !self.is_sha256(digest) && self.is_sha256(target) => {
-                self.alias(digest, target)
+                self.answer_of_alias(digest, target)
             }
             Link::Names(target) => match self.layer_link(target) {
-                // What is sent when that one is linked here and has bytes.
-                Link::Names(end) => self.sent_for(digest, target, target, end),
+                // The server sends the target's bytes if the target has a link here and a blob.
+                Link::Names(end) => self.mismatch(digest, target, target, end),
                 Link::Unread => LayerAnswer::Unread(UnreadPart::LayerLink),
                 Link::Invalid(_) | Link::Absent => LayerAnswer::Mismatch(digest, target, None),
             },
         }
     }
 
-    /// A digest that is not sha256: the server resolves the target through its own link again before it sends the bytes.
-    fn alias(&self, digest: Self::Key, target: Self::Key) -> LayerAnswer<Self::Key> {
+    /// The answer for a digest other than sha256, an alias of `target`: the server resolves the target through the target's own
+    /// link before it sends bytes.
+    fn answer_of_alias(&self, digest: Self::Key, target: Self::Key) -> LayerAnswer<Self::Key> {
         match self.layer_link(target) {
             Link::Absent => LayerAnswer::Unlinked(target),
             Link::Unread => LayerAnswer::Unread(UnreadPart::LayerLink),
             Link::Invalid(fault) => LayerAnswer::Invalid(target, fault),
-            Link::Names(end) if end == target => match self.bytes(target) {
-                // What hashing by the alias' own algorithm gave.
+            Link::Names(end) if end == target => match self.answer_of_blob(target) {
+                // The content of an alias is the result of hashing with the alias' own algorithm.
                 LayerAnswer::Served(end) => match self.content(digest) {
                     Content::Wrong => LayerAnswer::WrongAlias(digest, end),
                     Content::Unread => LayerAnswer::Unread(UnreadPart::Bytes),
@@ -183,13 +183,13 @@ pub(crate) trait Shelf {
                 },
                 other => other,
             },
-            // That was the second link, and no third is asked.
-            Link::Names(end) => self.sent_for(target, end, target, end),
+            // The server follows two links, never a third.
+            Link::Names(end) => self.mismatch(target, end, target, end),
         }
     }
 
-    /// The link of `digest` names `target`: what is sent when the server looks for the bytes of `stat` and sends those of `end`.
-    fn sent_for(
+    /// The answer where the link of `digest` names `target`, and the server looks at the blob of `stat` and sends that of `end`.
+    fn mismatch(
         &self,
         digest: Self::Key,
         target: Self::Key,
@@ -205,8 +205,8 @@ pub(crate) trait Shelf {
         }
     }
 
-    /// The bytes of a config or layer, of which the link has been looked at.
-    fn bytes(&self, digest: Self::Key) -> LayerAnswer<Self::Key> {
+    /// The answer for a config or layer whose link names it.
+    fn answer_of_blob(&self, digest: Self::Key) -> LayerAnswer<Self::Key> {
         match self.presence(digest) {
             Presence::Present if self.content(digest) == Content::Unread => {
                 LayerAnswer::Unread(UnreadPart::Bytes)

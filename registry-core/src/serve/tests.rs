@@ -1,5 +1,4 @@
-//! Every question about what a link leads to has one answer: the audit, retention and a collector ask it of a graph, a repair
-//! asks the disk.
+//! The audit, retention, repair and the collector must agree on what links lead to, whether they read a graph or the disk.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -19,11 +18,11 @@ use crate::retention::layout::recorded_manifest;
 use crate::storage::edit::FdEditor;
 use crate::storage::{DiskFolder, OpenOptions, ScanOptions, ScanProgress, Tree, locate};
 
-fn scanned(tree: &TreeBuilder) -> Graph {
+fn scan(tree: &TreeBuilder) -> Graph {
     let located = locate(tree.root(), false).registries;
     let open = OpenOptions { follow_symlinks: false, jobs: 1 };
-    let scan = ScanOptions { content: true, ..ScanOptions::default() };
-    Tree::open(&located[0], &open).unwrap().scan(&scan, &ScanProgress::default())
+    let options = ScanOptions { content: true, ..ScanOptions::default() };
+    Tree::open(&located[0], &open).unwrap().scan(&options, &ScanProgress::default())
 }
 
 #[test]
@@ -32,7 +31,7 @@ fn audit_retention_repair_and_collector_agree_on_what_is_served() {
     let mut marked_through_another = 0;
     for seed in 0..80 {
         let (tree, story) = random_tree(seed);
-        let graph = scanned(&tree);
+        let graph = scan(&tree);
         let aside = tempfile::tempdir().unwrap();
         let editor = FdEditor::open(&tree.v2(), aside.path()).unwrap();
         let folder = DiskFolder::open_root(&tree.v2(), false).unwrap();
@@ -44,11 +43,11 @@ fn audit_retention_repair_and_collector_agree_on_what_is_served() {
             for node in nodes(&graph) {
                 let digest = graph.digest(node);
                 let at = || format!("seed {seed}: {name}@{digest}\n{}", story.join("\n"));
-                // No server serves what is longer, and nothing here reads it whole.
+                // No server serves a longer manifest, and none of the four reads it whole.
                 if graph.manifest(node).is_some() && graph.blob(node).size <= MAX_BYTES {
                     let is_served = match view.manifest(node) {
                         ManifestAccess::Served { right, .. } => right,
-                        // Served, and no client can use it.
+                        // The server sends it; no client can use it.
                         ManifestAccess::Unreadable(_) => graph.blob(node).content == Content::Right,
                         _ => false,
                     };
@@ -76,7 +75,7 @@ fn audit_retention_repair_and_collector_agree_on_what_is_served() {
                         | ManifestAccess::Unasked => {
                             assert_eq!(stat, LinkStat::Unknown, "collector, {}", at());
                         }
-                        // No link names it; the layer link of something else leads a collector there, and it marks that.
+                        // No link names it. A collector may mark the target of another blob's layer link.
                         ManifestAccess::Unlinked | ManifestAccess::Missing(_) => {
                             assert_ne!(stat, LinkStat::Found(node), "collector, {}", at());
                         }
@@ -103,19 +102,19 @@ fn audit_retention_repair_and_collector_agree_on_what_is_served() {
                             assert_eq!(stat, LinkStat::Unknown, "collector, {}", at());
                         }
                         LayerAnswer::NoFolder => assert_eq!(stat, LinkStat::Unknown, "collector, {}", at()),
-                        // What lacks is behind an alias, of which a collector reads the first link only.
+                        // The damage is behind an alias, and a collector reads only the alias' own link.
                         _ => assert_ne!(stat, LinkStat::Error, "collector, {}", at()),
                     }
                 }
             }
         }
     }
-    // All answers were met.
+    // The random trees met every kind of answer.
     assert!(marked_through_another > 4, "{marked_through_another}");
     assert!(manifests.iter().chain(&layers).all(|count| *count > 50), "{manifests:?} {layers:?}");
 }
 
-/// What a collector finds behind a link that names this.
+/// What a collector finds through a link that names `target`.
 fn found(graph: &Graph, target: NodeId) -> LinkStat {
     if graph.blob(target).presence == Presence::Present { LinkStat::Found(target) } else { LinkStat::Unknown }
 }
@@ -125,7 +124,7 @@ fn nodes(graph: &Graph) -> impl Iterator<Item = NodeId> + use<> {
     (0..u32::try_from(graph.digests().len()).unwrap()).map(NodeId::from_index)
 }
 
-/// What manifests name as a config or layer.
+/// The digests that manifests name as configs or layers.
 fn parts(graph: &Graph) -> HashSet<NodeId> {
     let manifests = nodes(graph).filter_map(|node| graph.manifest(node));
     let edges = manifests.flat_map(|manifest| graph.edges(manifest));
@@ -146,25 +145,25 @@ fn answer(graph: &Graph, digest: &registry_fixtures::Digest) -> ManifestAccess {
 }
 
 #[test]
-fn a_revision_link_to_another_manifest_sends_that_one() {
+fn revision_link_to_another_manifest_sends_that_manifest() {
     let (mut tree, [one, two]) = two_images();
     tree.break_revision_link_mismatch("app", &one, &two);
-    let graph = scanned(&tree);
+    let graph = scan(&tree);
     let ManifestAccess::LinkMismatch { sent, target } = answer(&graph, &one) else { panic!("no mismatch") };
     assert_eq!((sent, graph.digest(target).to_string()), (false, two.as_str().to_owned()));
 }
 
 #[test]
-fn a_client_cannot_tell_the_right_bytes_under_another_digest() {
+fn right_bytes_in_the_blob_of_another_digest_are_sent() {
     let (mut tree, [one, two]) = two_images();
     tree.break_revision_link_mismatch("app", &one, &two);
     std::fs::copy(tree.blob_path(&one), tree.blob_path(&two)).unwrap();
-    let graph = scanned(&tree);
+    let graph = scan(&tree);
     assert!(matches!(answer(&graph, &one), ManifestAccess::LinkMismatch { sent: true, .. }));
 }
 
 #[test]
-fn a_manifest_that_another_link_names_is_read_before_anything_is_said() {
+fn target_of_a_mismatched_link_is_unasked_until_it_is_read() {
     let (mut graph, mut repository) = (Graph::default(), Repository::default());
     let [asked, named] = [b"asked".as_slice(), b"named"].map(|text| Digest::of(Algorithm::Sha256, text));
     let [asked, named] = [asked, named].map(|digest| graph.intern(&digest));
@@ -172,7 +171,7 @@ fn a_manifest_that_another_link_names_is_read_before_anything_is_said() {
     repository.set_revisions(vec![link]);
     let answer = |graph: &Graph| View { graph, repository: &repository }.manifest(asked);
     assert_eq!(answer(&graph), ManifestAccess::Unasked);
-    // A source has seen it, and has not read it as a manifest.
+    // The blob was looked at, but not read as a manifest.
     graph.blob_mut(named).presence = Presence::Present;
     assert_eq!(answer(&graph), ManifestAccess::Unasked);
     graph.blob_mut(named).presence = Presence::Unread;
@@ -180,21 +179,21 @@ fn a_manifest_that_another_link_names_is_read_before_anything_is_said() {
 }
 
 #[test]
-fn a_layer_link_answers_for_a_manifest_only_when_it_names_it() {
+fn layer_link_answers_for_a_manifest_only_when_it_names_it() {
     let (mut tree, [one, two]) = two_images();
     tree.break_revision_only_as_layer("app", &one);
     assert!(matches!(
-        answer(&scanned(&tree), &one),
+        answer(&scan(&tree), &one),
         ManifestAccess::Served { right: true, through_layers: true }
     ));
     tree.break_layer_link_mismatch("app", &one, &two);
-    assert_eq!(answer(&scanned(&tree), &one), ManifestAccess::Unlinked);
+    assert_eq!(answer(&scan(&tree), &one), ManifestAccess::Unlinked);
     std::fs::remove_file(tree.blob_path(&one)).unwrap();
-    assert_eq!(answer(&scanned(&tree), &one), ManifestAccess::Missing(UnusableBytes::Both));
+    assert_eq!(answer(&scan(&tree), &one), ManifestAccess::Missing(UnusableBytes::Both));
 }
 
 #[test]
-fn a_repair_follows_no_layer_link_past_a_revision_link_to_another_manifest() {
+fn repair_ignores_a_layer_link_beside_a_mismatched_revision_link() {
     let (mut tree, [one, two]) = two_images();
     tree.layer_link("app", &one).break_revision_link_mismatch("app", &one, &two);
     let aside = tempfile::tempdir().unwrap();

@@ -17,7 +17,7 @@ const DEFAULT_ROOT: &str = "/var/lib/registry";
 /// Linux's error for reading from `/proc` about a process that has just exited.
 const ESRCH: i32 = 3;
 
-/// What a process does.
+/// What a process is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -35,7 +35,7 @@ pub struct Serving {
     pub pid: u32,
     /// Program and command, such as `docker-registry serve`.
     pub program: String,
-    /// What it does.
+    /// What it is doing.
     pub job: Job,
     /// Why it is uncertain that the process works on this tree; `None` when it is certain.
     pub doubt: Option<String>,

@@ -1,25 +1,25 @@
-//! What the caller of a writer answers for.
+//! How a tree is opened for writing: what a writer checks, and what its caller vouches for instead.
 
-/// How a tree is opened for writing. The default refuses whenever something may be in the way.
+/// How a tree is opened for writing. The default refuses if another process may be at work on the tree.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Who keeps others away.
+    /// Who keeps other writers away.
     pub locking: Locking,
-    /// What a server forbids that runs on the tree and is not read-only. A collector forbids everything.
+    /// What a running server that is not read-only forbids. A collector always forbids everything.
     pub servers: RunningServers,
 }
 
-/// Who keeps others away from a tree that is changed.
+/// Who keeps other writers away from a tree while it is changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Locking {
-    /// The registry's lock: another repair, undo or retention that holds it is a refusal.
+    /// The registry's lock: the writer refuses while another repair, undo or retention holds it.
     #[default]
     Required,
-    /// The caller: the file system keeps no locks, and nothing else changes the tree.
+    /// The caller, who knows that nothing else changes the tree. For file systems without locks.
     ByCaller,
 }
 
-/// What a server forbids that runs on a tree and is not read-only.
+/// What a running server that is not read-only forbids.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RunningServers {
     /// Everything.
@@ -27,6 +27,6 @@ pub enum RunningServers {
     Refuse,
     /// Taking something away: a repair still adds links and bytes.
     AddOnly,
-    /// Nothing: the caller knows that the server is not in the way.
+    /// Nothing: the caller knows that the server does no harm.
     Accept,
 }

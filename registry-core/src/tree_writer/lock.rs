@@ -1,20 +1,20 @@
-//! One writer at a time: a lock on the registry's folder, which the system takes back when its holder ends.
+//! A lock on the registry's folder, so that one writer at a time changes a tree. The system releases it when its holder exits.
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A lock; dropping it gives it back.
+/// A lock, released when dropped.
 #[derive(Debug)]
 pub(crate) struct Lock(#[expect(dead_code, reason = "held open")] File);
 
 /// Why there is no lock.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Somebody else holds it.
+    /// Another process holds it.
     #[error("another repair, undo or layout retention is at work on {path}: wait for it", path = .0.display())]
     Held(PathBuf),
-    /// The file system keeps none, as some network file systems do.
+    /// The file system has no locks, like some network file systems.
     #[error(
         "the file system of {path} keeps no locks ({error}): make sure that nothing else repairs this registry, and say so",
         path = .0.display(), error = .1
@@ -29,10 +29,10 @@ impl Lock {
     /// Takes the lock of a registry's `docker/registry/v2`.
     ///
     /// # Errors
-    /// When it cannot be had; nobody waits for it.
+    /// When the lock cannot be taken now; this never waits for it.
     pub(super) fn take(v2: &Path) -> Result<Self, LockError> {
         let io = |error: io::Error| LockError::Io(v2.into(), error);
-        // Opening a FIFO would wait for somebody to write into it, and a journal may name one.
+        // A journal may name a FIFO, and opening that would wait for a writer.
         if !v2.metadata().map_err(io)?.is_dir() {
             return Err(io(io::ErrorKind::NotADirectory.into()));
         }

@@ -1,7 +1,6 @@
-//! The only way to change a tree on disk, for repair, undo, purge and retention alike. A [`TreeWriter`] is made by
-//! [`TreeWriter::open`], which refuses where a collector or a server is in the way, takes the registry's lock, finds the place of
-//! the quarantine and only then opens an editor. What is changed is the caller's matter ([`crate::repair`],
-//! [`crate::retention::layout`]).
+//! The only way to change a tree on disk, for repair, undo, purge and retention. [`TreeWriter::open`] refuses if a collector or a
+//! server forbids changes, takes the registry's lock, finds the place of the quarantine, and only then opens an editor. Callers
+//! decide what to change ([`crate::repair`], [`crate::retention::layout`]).
 
 mod access;
 mod lock;
@@ -27,7 +26,7 @@ use crate::storage::edit::Editor;
 use crate::storage::edit::FdEditor;
 use crate::storage::{Job, Located, Serving, folder_of, registry_processes};
 
-/// Access to a tree for writing. The lock is given back when this is dropped.
+/// Access to a tree for writing. Dropping it releases the lock.
 pub struct TreeWriter {
     editor: Box<dyn Editor>,
     tree: PathBuf,
@@ -48,12 +47,12 @@ impl std::fmt::Debug for TreeWriter {
 }
 
 impl TreeWriter {
-    /// Opens a registry for writing. `quarantine` is the folder to move things to, one in the rootdirectory where none is named;
-    /// that it cannot be used is told by [`TreeWriter::quarantine`], as what only adds does not need one. `now` is the clock: the
-    /// time of links that are written, and the name of the quarantine.
+    /// Opens a registry for writing. `quarantine` is the folder to move things to; by default a new one in the rootdirectory. If it
+    /// cannot be used, [`TreeWriter::quarantine`] returns the error: a caller that only adds needs none. `now` becomes the time
+    /// of the links that are written, and the name of the quarantine.
     ///
     /// # Errors
-    /// When a process is in the way, the lock cannot be had, or the folders cannot be opened.
+    /// When a process forbids changes, the lock cannot be taken, or the folders cannot be opened.
     #[cfg(target_os = "linux")]
     pub fn open(
         located: &Located,
@@ -61,18 +60,17 @@ impl TreeWriter {
         access: Access,
         now: Timestamp,
     ) -> Result<Self, WriteRefusal> {
-        let processes = allowed(&located.v2, access)?;
-        let lock = lock(&located.v2, access)?;
+        let processes = check_processes(&located.v2, access)?;
+        let lock = take_lock(&located.v2, access)?;
         let quarantine = place(located, quarantine, now);
-        let beside = quarantine.as_ref().map_or(&located.v2, |place| &place.base);
-        let open = || Ok((FdEditor::open(&located.v2, beside)?, located.v2.canonicalize()?));
-        let (editor, tree) = open().map_err(|error| WriteRefusal::Open(beside.clone(), error))?;
+        let aside = quarantine.as_ref().map_or(&located.v2, |place| &place.base);
+        let open = || Ok((FdEditor::open(&located.v2, aside)?, located.v2.canonicalize()?));
+        let (editor, tree) = open().map_err(|error| WriteRefusal::Open(aside.clone(), error))?;
         Ok(Self { editor: Box::new(editor), tree, quarantine, access, processes, now, _lock: lock })
     }
 
-    /// Opens a registry that a journal names, with the folder in which its quarantine lies. A journal may be anybody's: no
-    /// symbolic link is followed on the way. Where the second folder cannot be opened, whatever asks for something in it gets
-    /// that answer.
+    /// Opens a registry that a journal names, and the folder of its quarantine (`aside`). Anybody may have written the journal, so
+    /// no symbolic link is followed on the way. If `aside` cannot be opened, every use of it returns that error.
     #[cfg(target_os = "linux")]
     pub(crate) fn reopen(
         tree: &Path,
@@ -80,8 +78,8 @@ impl TreeWriter {
         access: Access,
         now: Timestamp,
     ) -> Result<Self, WriteRefusal> {
-        let processes = allowed(tree, access)?;
-        let lock = lock(tree, access)?;
+        let processes = check_processes(tree, access)?;
+        let lock = take_lock(tree, access)?;
         let editor = FdEditor::open_plainly(tree, aside)
             .map_err(|error| WriteRefusal::Reopen(tree.to_owned(), error))?;
         let quarantine = Ok(QuarantinePlace { base: aside.to_owned(), below: String::new() });
@@ -92,16 +90,16 @@ impl TreeWriter {
     /// Looks for processes again, right before the first change.
     ///
     /// # Errors
-    /// When one that started since is in the way.
+    /// When a process that started since forbids changes.
     pub(crate) fn look_again(&mut self) -> Result<(), WriteRefusal> {
-        self.processes = allowed(&self.tree, self.access)?;
+        self.processes = check_processes(&self.tree, self.access)?;
         Ok(())
     }
 
-    /// Where things are moved aside to, or why there is no such place.
+    /// The place that things are moved aside to.
     ///
     /// # Errors
-    /// Why not.
+    /// When there is no such place.
     pub const fn quarantine(&self) -> Result<&QuarantinePlace, &PlaceError> {
         self.quarantine.as_ref()
     }
@@ -111,29 +109,29 @@ impl TreeWriter {
         &self.tree
     }
 
-    /// Processes at work on the tree when it was last looked for them.
+    /// The processes at work on the tree at the last look for them.
     pub fn processes(&self) -> &[Serving] {
         &self.processes
     }
 
-    /// The server because of which nothing may be taken away, if there is one.
+    /// The server, if any, because of which the caller may add to the tree but take nothing away.
     pub(crate) fn adds_only(&self) -> Option<&Serving> {
-        let may = self.access.servers == RunningServers::Accept;
-        self.processes.iter().find(|one| !one.is_read_only && !may)
+        let may_take_away = self.access.servers == RunningServers::Accept;
+        self.processes.iter().find(|process| !process.is_read_only && !may_take_away)
     }
 
-    /// The clock.
+    /// The time of this run.
     pub(crate) const fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// What changes the tree.
+    /// The editor of the tree.
     pub(crate) fn editor(&self) -> &dyn Editor {
         &*self.editor
     }
 
-    /// Puts something between this writer and the disk. For tests of this library alone, which let calls fail or let somebody
-    /// push in between: all that [`TreeWriter::open`] checks was checked before.
+    /// Wraps the editor after all checks of [`TreeWriter::open`]. Only for tests of this library, which make calls fail or push
+    /// between two calls.
     #[doc(hidden)]
     #[must_use]
     pub fn wrap_editor(self, wrap: impl FnOnce(Box<dyn Editor>) -> Box<dyn Editor>) -> Self {
@@ -141,10 +139,10 @@ impl TreeWriter {
     }
 }
 
-/// Refuses a journal in the tree that it tells of.
+/// Refuses a journal that would lie in the tree that it describes.
 ///
 /// # Errors
-/// When it would lie there.
+/// When the journal would lie there.
 pub fn check_journal(v2: &Path, journal: &Path) -> Result<(), WriteRefusal> {
     match (folder_of(journal).canonicalize(), v2.canonicalize()) {
         (Ok(folder), Ok(v2)) if folder.starts_with(&v2) => {
@@ -154,30 +152,33 @@ pub fn check_journal(v2: &Path, journal: &Path) -> Result<(), WriteRefusal> {
     }
 }
 
-/// Processes at work on a tree, when none is in the way.
-fn allowed(v2: &Path, access: Access) -> Result<Vec<Serving>, WriteRefusal> {
+/// The processes at work on a tree.
+///
+/// # Errors
+/// When one of them forbids changes.
+fn check_processes(v2: &Path, access: Access) -> Result<Vec<Serving>, WriteRefusal> {
     let mut processes = registry_processes(v2);
-    if let Some(at) = processes.iter().position(|one| one.job == Job::Collector) {
+    if let Some(at) = processes.iter().position(|process| process.job == Job::Collector) {
         return Err(WriteRefusal::Collector(processes.swap_remove(at)));
     }
     if access.servers == RunningServers::Refuse
-        && let Some(at) = processes.iter().position(|one| !one.is_read_only)
+        && let Some(at) = processes.iter().position(|process| !process.is_read_only)
     {
         return Err(WriteRefusal::Server(processes.swap_remove(at)));
     }
     Ok(processes)
 }
 
-/// The lock of a registry's `docker/registry/v2`, unless the caller answers for it.
-fn lock(v2: &Path, access: Access) -> Result<Option<Lock>, WriteRefusal> {
+/// Takes the lock of a registry's `docker/registry/v2`, unless the caller keeps others away.
+fn take_lock(v2: &Path, access: Access) -> Result<Option<Lock>, WriteRefusal> {
     match access.locking {
         Locking::ByCaller => Ok(None),
         Locking::Required => Ok(Some(Lock::take(v2)?)),
     }
 }
 
-/// The lock of the registry that a quarantine is of: none is purged while something is moved there. A registry that is gone has
-/// none, and neither has a file system that keeps no locks, where only one who knows that nothing else is at work may go on.
+/// Takes the lock of the registry of a quarantine, which must not be purged while something is moved into it. `None` where the
+/// registry no longer exists, or its file system has no locks: then the user must know that nothing else is at work.
 pub(crate) fn lock_of_quarantine(tree: &Path) -> Result<Option<Lock>, LockError> {
     match Lock::take(tree) {
         Ok(lock) => Ok(Some(lock)),

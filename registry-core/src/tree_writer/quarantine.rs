@@ -1,5 +1,5 @@
-//! The quarantine: where it lies, whether it can be made there, and how it is recognised. Moving into it is a step's matter,
-//! deleting it `purge`'s.
+//! The quarantine: where it lies, whether it can be made there, and how it is recognised. [`crate::repair`] moves things into it
+//! and purges it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use crate::storage::{DiskFolder, Folder as _, Located, folder_of};
 
 /// The file that marks a quarantine.
 pub const MARKER: &str = "quarantine.json";
-/// The name of the marker's shape.
+/// The name of the marker's schema.
 pub const SCHEMA: &str = "registry-fsck/quarantine/1";
-/// The folder in a rootdirectory that quarantines are made in.
+/// The folder in a rootdirectory in which quarantines are made.
 pub(crate) const HOME: &str = ".registry-fsck";
 
 /// What the file says that marks a quarantine.
@@ -34,13 +34,13 @@ impl Marker {
     /// Most bytes of a marker that are read.
     pub(crate) const MAX_BYTES: usize = 64 << 10;
 
-    /// Reads the text of a marker; `None` when it is none.
+    /// Parses a marker; `None` when the text is no marker.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok().filter(|marker: &Self| marker.schema == SCHEMA)
     }
 }
 
-/// A time as it is written into names: UTC, to the second.
+/// A time as a part of a file name: UTC, to the second.
 pub fn stamp(at: Timestamp) -> String {
     at.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
@@ -48,9 +48,9 @@ pub fn stamp(at: Timestamp) -> String {
 /// Where a quarantine lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuarantinePlace {
-    /// A folder that is there.
+    /// A folder that exists.
     pub base: PathBuf,
-    /// The quarantine's own path below it, of plain names.
+    /// The quarantine's path below it, of plain names.
     pub below: String,
 }
 
@@ -60,19 +60,19 @@ pub enum PlaceError {
     /// The rootdirectory is not known.
     #[error("it is not known which folder holds docker/registry/v2: name one for what is moved aside")]
     NoRoot,
-    /// It would be part of the registry.
+    /// The quarantine would be part of the registry.
     #[error("{path} lies inside the registry: name a folder outside docker/", path = .0.display())]
     Inside(PathBuf),
     /// Its parent cannot be looked at.
     #[error("cannot use {path} for what is moved aside: {error}", path = .0.display(), error = .1)]
     Unusable(PathBuf, #[source] Arc<io::Error>),
-    /// It holds something else.
+    /// The folder exists and holds something else.
     #[error("{path} is there and is no quarantine: name a folder that is not there, or empty", path = .0.display())]
     Taken(PathBuf),
     /// It is another registry's quarantine.
     #[error("{path} is the quarantine of another registry, {other}: name another folder", path = .0.display(), other = crate::text::escape(.1))]
     Others(PathBuf, String),
-    /// Its path is no text.
+    /// Its path cannot be written as text.
     #[error("{path} is no path that can be written down: choose a name in UTF-8 without control characters", path = .0.display())]
     Text(PathBuf),
     /// Renaming does not cross file systems.
@@ -80,16 +80,16 @@ pub enum PlaceError {
     OtherDevice(PathBuf),
 }
 
-/// Finds the place: the folder that is wished for, else one of its own in the rootdirectory.
+/// Finds the place of a quarantine: the folder that the user names, or else a new one in the rootdirectory.
 ///
 /// # Errors
-/// When it cannot be there.
-pub fn place(located: &Located, wish: Option<&Path>, at: Timestamp) -> Result<QuarantinePlace, PlaceError> {
+/// When a quarantine cannot be made there.
+pub fn place(located: &Located, named: Option<&Path>, at: Timestamp) -> Result<QuarantinePlace, PlaceError> {
     let v2 = located
         .v2
         .canonicalize()
         .map_err(|error| PlaceError::Unusable(located.v2.clone(), Arc::new(error)))?;
-    let place = match wish {
+    let place = match named {
         None => {
             let base = located.root.clone().ok_or(PlaceError::NoRoot)?;
             let mut below = format!("{HOME}/{}", stamp(at));
@@ -100,7 +100,7 @@ pub fn place(located: &Located, wish: Option<&Path>, at: Timestamp) -> Result<Qu
             }
             QuarantinePlace { base, below }
         }
-        Some(wish) => wished(wish, &v2)?,
+        Some(folder) => named_place(folder, &v2)?,
     };
     let unusable = |error| PlaceError::Unusable(place.base.clone(), Arc::new(error));
     let docker = if v2.ends_with("docker/registry/v2") { v2.ancestors().nth(2).unwrap_or(&v2) } else { &v2 };
@@ -119,16 +119,16 @@ fn device(path: &Path) -> io::Result<u64> {
     path.metadata().map(|metadata| std::os::unix::fs::MetadataExt::dev(&metadata))
 }
 
-/// Where a system has no such numbers, renaming tells.
+/// Other systems have no such numbers: there the rename fails.
 #[cfg(not(unix))]
 fn device(_: &Path) -> io::Result<u64> {
     Ok(0)
 }
 
-/// Why this process cannot make a quarantine where it is to lie.
+/// Why this process cannot make a quarantine at its place.
 #[derive(Debug, thiserror::Error)]
 pub enum UnusableError {
-    /// The folder that it would be made in takes nothing from this user.
+    /// This user may not write to the folder that it would be made in.
     #[error("what goes cannot be moved to {path}, which is not writable, or on a read-only file system: name another folder on the same file system", path = .0.display())]
     Denied(PathBuf),
     /// Renaming does not cross file systems.
@@ -136,46 +136,48 @@ pub enum UnusableError {
     OtherDevice(PathBuf),
 }
 
-/// Looks at the folder that a quarantine would be made in, or itself where it is there, without writing.
+/// Checks, without writing, that a quarantine can be made: looks at the quarantine, or at the nearest folder above it that exists.
 ///
 /// # Errors
-/// When it cannot be made; what could not be told is none.
+/// When it certainly cannot be made.
 pub fn check_place(place: &QuarantinePlace, v2: &Path) -> Result<(), UnusableError> {
-    let whole = place.base.join(&place.below);
-    let Some(folder) = whole.ancestors().find_map(|folder| folder.canonicalize().ok()) else { return Ok(()) };
-    let may =
+    let quarantine = place.base.join(&place.below);
+    let Some(folder) = quarantine.ancestors().find_map(|folder| folder.canonicalize().ok()) else {
+        return Ok(());
+    };
+    let may_change =
         DiskFolder::open_root(&folder, false).ok().and_then(|open| open.may_change(Path::new(".")).ok());
-    if may.flatten() == Some(false) {
+    if may_change.flatten() == Some(false) {
         return Err(UnusableError::Denied(folder));
     }
-    if let (Ok(there), Ok(here)) = (device(&folder), device(v2))
-        && there != here
+    if let (Ok(of_quarantine), Ok(of_registry)) = (device(&folder), device(v2))
+        && of_quarantine != of_registry
     {
         return Err(UnusableError::OtherDevice(folder));
     }
     Ok(())
 }
 
-/// The place that a user names: absent, empty, or a quarantine of an earlier run on the same tree.
-fn wished(wish: &Path, v2: &Path) -> Result<QuarantinePlace, PlaceError> {
-    let unusable = |error| PlaceError::Unusable(wish.into(), Arc::new(error));
-    // A slash at the end would make a symbolic link look like a folder; `.` and `..` are names of folders that are there.
-    let plain: PathBuf = wish.components().collect();
-    let plain = if plain.file_name().is_none() { wish.canonicalize().map_err(unusable)? } else { plain };
+/// The place that the user names. It must not exist, be empty, or be the quarantine of an earlier run on the same tree.
+fn named_place(folder: &Path, v2: &Path) -> Result<QuarantinePlace, PlaceError> {
+    let unusable = |error| PlaceError::Unusable(folder.into(), Arc::new(error));
+    // `components` drops a slash at the end, which would make a symbolic link look like a folder. `.` and `..` are resolved.
+    let plain: PathBuf = folder.components().collect();
+    let plain = if plain.file_name().is_none() { folder.canonicalize().map_err(unusable)? } else { plain };
     let base = folder_of(&plain).canonicalize().map_err(unusable)?;
-    // The root of all folders has no name.
-    let name = plain.file_name().ok_or_else(|| PlaceError::Taken(wish.into()))?;
+    // Only the root folder `/` has no name.
+    let name = plain.file_name().ok_or_else(|| PlaceError::Taken(folder.into()))?;
     let below = name.to_str().filter(|name| crate::text::escape(name) == *name && base.to_str().is_some());
-    let below = below.ok_or_else(|| PlaceError::Text(wish.into()))?;
+    let below = below.ok_or_else(|| PlaceError::Text(folder.into()))?;
     match plain.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(unusable(error)),
-        Ok(metadata) if !metadata.is_dir() => return Err(PlaceError::Taken(wish.into())),
+        Ok(metadata) if !metadata.is_dir() => return Err(PlaceError::Taken(folder.into())),
         Ok(_) => match marker(&plain) {
             Ok(marker) if Path::new(&marker.tree) == v2 => {}
-            Ok(marker) => return Err(PlaceError::Others(wish.into(), marker.tree)),
+            Ok(marker) => return Err(PlaceError::Others(folder.into(), marker.tree)),
             Err(_) if plain.read_dir().map_err(unusable)?.next().is_none() => {}
-            Err(_) => return Err(PlaceError::Taken(wish.into())),
+            Err(_) => return Err(PlaceError::Taken(folder.into())),
         },
     }
     Ok(QuarantinePlace { base, below: below.to_owned() })

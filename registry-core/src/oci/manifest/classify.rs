@@ -1,16 +1,16 @@
-//! Envelope to manifest: which kind it is, which faults make a registry refuse it, what it references.
+//! Turns an envelope into a manifest: decides its kind, which faults make a registry refuse it, and what it references.
 
 use super::lenient::{JsonStep, TypeMismatch, pointer};
 use super::raw::{Envelope, FsLayer, RawDescriptor};
 use super::{Defect, Kind, Manifest, Problem, Reference, ReferenceRole};
 use crate::oci::{Descriptor, Digest, MediaType};
 
-/// Fields whose type a registry checks, whatever the kind.
-const VERSIONED: &[&str] = &["schemaVersion", "mediaType"];
+/// Fields whose type a registry checks for every kind of manifest.
+const ALWAYS_CHECKED: &[&str] = &["schemaVersion", "mediaType"];
 
 pub(super) fn classify(mut envelope: Envelope, faults: Vec<TypeMismatch>) -> Manifest {
     let media_type = envelope.media_type();
-    let faulty = |key| faults.iter().any(|fault| fault.path.first() == Some(&JsonStep::Key(key)));
+    let has_fault = |key| faults.iter().any(|fault| fault.path.first() == Some(&JsonStep::Key(key)));
     let refuse = |message: String| Problem { defect: Defect::Refused, pointer: String::new(), message };
     let mut problems = Vec::new();
 
@@ -19,7 +19,7 @@ pub(super) fn classify(mut envelope: Envelope, faults: Vec<TypeMismatch>) -> Man
         (2, Some(MediaType::OciManifest)) => (Kind::Image, &["config", "layers", "annotations"]),
         (2, Some(MediaType::DockerManifest)) => (Kind::Image, &["config", "layers"]),
         (2, Some(MediaType::OciIndex | MediaType::DockerList)) => (Kind::Index, &["manifests"]),
-        (2, None) if envelope.manifests.is_some() || faulty("manifests") => (Kind::Index, &["manifests"]),
+        (2, None) if envelope.manifests.is_some() || has_fault("manifests") => (Kind::Index, &["manifests"]),
         (2, None) => (Kind::Image, &["config", "layers", "annotations"]),
         (2, Some(other)) => {
             problems.push(refuse(format!("unknown manifest type {:?}", other.as_str())));
@@ -36,41 +36,40 @@ pub(super) fn classify(mut envelope: Envelope, faults: Vec<TypeMismatch>) -> Man
     };
 
     for fault in faults {
-        let refused = match fault.path.first() {
+        let is_checked = match fault.path.first() {
             None => true,
-            Some(JsonStep::Key(key)) => VERSIONED.contains(key) || checked.contains(key),
+            Some(JsonStep::Key(key)) => ALWAYS_CHECKED.contains(key) || checked.contains(key),
             Some(JsonStep::Index(_)) => false,
         };
-        // A registry knows `features` only of an index entry's platform.
-        let overlooked = kind == Kind::Image && fault.path.contains(&JsonStep::Key("features"));
-        if refused && !overlooked {
+        // A registry reads `features` only in the platform of an index entry.
+        let is_ignored = kind == Kind::Image && fault.path.contains(&JsonStep::Key("features"));
+        if is_checked && !is_ignored {
             let message = format!("should be {}", fault.expected);
             problems.push(Problem { defect: Defect::Refused, pointer: pointer(&fault.path), message });
         }
     }
 
-    let mut reader = References { references: Vec::new(), problems };
+    let mut collected = References { references: Vec::new(), problems };
     if matches!(kind, Kind::Image | Kind::Opaque) {
         if let Some(config) = envelope.config.take() {
-            reader.push(ReferenceRole::Config, &[JsonStep::Key("config")], Some(config));
+            collected.push(ReferenceRole::Config, &[JsonStep::Key("config")], Some(config));
         }
-        reader.push_all("layers", envelope.layers.take(), |_| ReferenceRole::Layer);
+        collected.push_all("layers", envelope.layers.take(), |_| ReferenceRole::Layer);
     }
     if matches!(kind, Kind::Index | Kind::Opaque) {
-        reader.push_all("manifests", envelope.manifests.take(), |raw| match &raw.media_type {
+        collected.push_all("manifests", envelope.manifests.take(), |raw| match &raw.media_type {
             Some(given) if !given.as_str().is_empty() && !given.is_manifest() => ReferenceRole::Layer,
             _ => ReferenceRole::Child,
         });
     }
     if kind == Kind::Opaque {
-        reader.push_all("blobs", envelope.blobs.take(), |_| ReferenceRole::Layer);
+        collected.push_all("blobs", envelope.blobs.take(), |_| ReferenceRole::Layer);
     }
     if matches!(kind, Kind::Schema1 | Kind::Opaque) {
         for (index, layer) in envelope.fs_layers.take().unwrap_or_default().into_iter().enumerate() {
-            let digest = layer.and_then(|FsLayer { blob_sum }| blob_sum);
             let mut raw = RawDescriptor::default();
-            raw.digest = digest;
-            reader.push(
+            raw.digest = layer.and_then(|FsLayer { blob_sum }| blob_sum);
+            collected.push(
                 ReferenceRole::Layer,
                 &[JsonStep::Key("fsLayers"), JsonStep::Index(index)],
                 Some(raw),
@@ -78,7 +77,7 @@ pub(super) fn classify(mut envelope: Envelope, faults: Vec<TypeMismatch>) -> Man
         }
     }
     let subject = envelope.subject.and_then(|raw| raw.digest).and_then(|raw| raw.0.ok());
-    Manifest { kind, media_type, references: reader.references, subject, problems: reader.problems }
+    Manifest { kind, media_type, references: collected.references, subject, problems: collected.problems }
 }
 
 struct References {
@@ -99,7 +98,7 @@ impl References {
         }
     }
 
-    /// Adds a reference; `None` is a null, which a registry reads as a descriptor without digest.
+    /// Adds a reference. `None` stands for null, which a registry reads as a descriptor without digest.
     fn push(&mut self, role: ReferenceRole, path: &[JsonStep], raw: Option<RawDescriptor>) {
         let mut raw = raw.unwrap_or_default();
         let digest = raw.digest.take().map_or(Err(String::new()), |raw| raw.0);
@@ -114,14 +113,14 @@ impl References {
         };
         if !descriptor.has_urls {
             let at = pointer(path);
-            let mut part = |pointer, message| {
+            let mut add_problem = |pointer, message| {
                 self.problems.push(Problem { defect: Defect::Part, pointer, message });
             };
             if let Err(text) = digest {
                 let why = text.parse::<Digest>().err().map_or_else(String::new, |error| error.to_string());
-                part(format!("{at}/digest"), format!("{text:?} is no digest: {why}"));
+                add_problem(format!("{at}/digest"), format!("{text:?} is no digest: {why}"));
             } else if size < 0 {
-                part(format!("{at}/size"), format!("the size is negative ({size})"));
+                add_problem(format!("{at}/size"), format!("the size is negative ({size})"));
             }
         }
         self.references.push(Reference { role, descriptor });

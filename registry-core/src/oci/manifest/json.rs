@@ -1,7 +1,7 @@
-//! Bytes to envelope: the differences between Go's JSON decoder, which decides what a registry serves, and ours.
+//! Parses bytes to an envelope as Go's JSON decoder does, which decides what a registry serves.
 //!
-//! Go replaces invalid UTF-8 and lone surrogates by U+FFFD, and refuses more than 10,000 levels; `serde_json` refuses
-//! the first two and, for values that are skipped, does not count levels.
+//! Go replaces invalid UTF-8 and lone surrogates by U+FFFD, and refuses more than 10,000 levels. `serde_json` refuses invalid
+//! UTF-8 and lone surrogates, and does not count the levels of skipped values.
 
 use std::borrow::Cow;
 
@@ -9,17 +9,17 @@ use super::lenient::{Context, Seed, TypeMismatch};
 use super::raw::Envelope;
 use serde::de::DeserializeSeed as _;
 
-/// Deepest nesting that Go's `encoding/json` takes.
+/// Deepest nesting that Go's `encoding/json` accepts.
 const MAX_DEPTH: usize = 10_000;
 
-/// Reads the envelope and the faults of single fields. `Err` says why it is not JSON that a registry reads.
+/// Reads the envelope and the faults of single fields. `Err` says why a registry cannot read the bytes as JSON.
 pub(super) fn read(bytes: &[u8]) -> Result<(Envelope, Vec<TypeMismatch>), String> {
     if depth(bytes) > MAX_DEPTH {
         return Err(format!("nested deeper than {MAX_DEPTH} levels"));
     }
     let text = std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
     decode(&text).or_else(|error| match without_lone_surrogates(&text) {
-        Cow::Owned(mended) => decode(&mended).map_err(|_| error),
+        Cow::Owned(replaced) => decode(&replaced).map_err(|_| error),
         Cow::Borrowed(_) => Err(error),
     })
 }
@@ -56,13 +56,13 @@ fn depth(bytes: &[u8]) -> usize {
     deepest
 }
 
-/// Replaces every `\uD800` to `\uDFFF` that is no half of a pair by `\uFFFD`.
+/// Replaces every `\uD800` to `\uDFFF` that is not half of a pair by `\uFFFD`.
 fn without_lone_surrogates(text: &str) -> Cow<'_, str> {
     let unit = |at: usize| {
         let escape = text.get(at..at + 6)?;
         u16::from_str_radix(escape.strip_prefix("\\u")?, 16).ok()
     };
-    let (mut mended, mut copied, mut at) = (String::new(), 0, 0);
+    let (mut replaced, mut copied, mut at) = (String::new(), 0, 0);
     let bytes = text.as_bytes();
     while at < bytes.len() {
         if bytes[at] != b'\\' {
@@ -72,8 +72,8 @@ fn without_lone_surrogates(text: &str) -> Cow<'_, str> {
         match unit(at) {
             Some(0xD800..=0xDBFF) if matches!(unit(at + 6), Some(0xDC00..=0xDFFF)) => at += 12,
             Some(0xD800..=0xDFFF) => {
-                mended.push_str(&text[copied..at]);
-                mended.push_str("\\uFFFD");
+                replaced.push_str(&text[copied..at]);
+                replaced.push_str("\\uFFFD");
                 at += 6;
                 copied = at;
             }
@@ -83,8 +83,8 @@ fn without_lone_surrogates(text: &str) -> Cow<'_, str> {
     if copied == 0 {
         return Cow::Borrowed(text);
     }
-    mended.push_str(text.get(copied..).unwrap_or_default());
-    Cow::Owned(mended)
+    replaced.push_str(text.get(copied..).unwrap_or_default());
+    Cow::Owned(replaced)
 }
 
 #[cfg(test)]

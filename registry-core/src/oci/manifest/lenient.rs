@@ -1,9 +1,9 @@
-//! The lenient reader: every field optional, every wrong type noted with its place, nothing given up. What fields a
-//! manifest has is said in `raw`.
+//! The lenient JSON reader: every field is optional, and a field of the wrong type is noted with its path and skipped. The fields
+//! of a manifest are in `raw`.
 //!
-//! Which fields a registry checks depends on the kind of manifest, which may only be known at its end: `classify`
-//! sorts the faults out. Keys match in any case, of duplicates the last that is not null wins, field by
-//! field, as in Go's `encoding/json`.
+//! Which fields a registry checks depends on the kind of manifest, which may be known only at its end: `classify` decides which
+//! faults count. As in Go's `encoding/json`, keys match in any case, and of duplicate keys the last value that is not null wins,
+//! field by field.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -37,7 +37,7 @@ pub(super) fn pointer(path: &[JsonStep]) -> String {
     text
 }
 
-/// Where the reader is, and what it has found wrong.
+/// The current path of the reader, and the faults that it has found.
 #[derive(Debug, Default)]
 pub(super) struct Context {
     path: Vec<JsonStep>,
@@ -45,18 +45,18 @@ pub(super) struct Context {
 }
 
 impl Context {
-    fn fault(&mut self, expected: &'static str) {
+    fn add_fault(&mut self, expected: &'static str) {
         self.faults.push(TypeMismatch { path: self.path.clone(), expected });
     }
 }
 
-/// A shape that a field should have. A method left out is a shape refused.
+/// The JSON type that a field should have. The default of each method refuses that type.
 pub(super) trait FieldShape: Sized {
     const NAME: &'static str;
 
-    /// This value, read into the place of an earlier one of the same key: Go fills in what is there, so that fields which only
-    /// the earlier one has stay.
-    fn over(self, _: Self) -> Self {
+    /// Merges this value over the earlier value of a duplicate key. Go decodes into the earlier value, so fields that only the
+    /// earlier one has stay.
+    fn merge_over(self, _: Self) -> Self {
         self
     }
 
@@ -76,7 +76,7 @@ pub(super) trait FieldShape: Sized {
     }
 }
 
-/// Reads a value of shape `S`; null and wrong types give `None`, the latter with a fault.
+/// Reads a value of shape `S`. Null gives `None`; a wrong type gives `None` and a fault.
 pub(super) struct Seed<'c, S> {
     context: &'c mut Context,
     shape: PhantomData<S>,
@@ -87,9 +87,9 @@ impl<'c, S: FieldShape> Seed<'c, S> {
         Self { context, shape: PhantomData }
     }
 
-    fn judge<E>(self, value: Option<S>) -> Result<Option<S>, E> {
+    fn check<E>(self, value: Option<S>) -> Result<Option<S>, E> {
         if value.is_none() {
-            self.context.fault(S::NAME);
+            self.context.add_fault(S::NAME);
         }
         Ok(value)
     }
@@ -113,35 +113,35 @@ impl<'de, S: FieldShape> Visitor<'de> for Seed<'_, S> {
         Ok(None)
     }
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        self.judge(None)
+        self.check(None)
     }
     fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-        self.judge(S::integer(number))
+        self.check(S::integer(number))
     }
     fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        self.judge(i64::try_from(number).ok().and_then(S::integer))
+        self.check(i64::try_from(number).ok().and_then(S::integer))
     }
     fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-        // `-0` arrives here, and is an integer to Go.
-        self.judge(if number == 0.0 && number.is_sign_negative() { S::integer(0) } else { None })
+        // serde_json reads `-0` as a float; to Go it is an integer.
+        self.check(if number == 0.0 && number.is_sign_negative() { S::integer(0) } else { None })
     }
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        self.judge(S::text(text))
+        self.check(S::text(text))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
         let value = S::array(self.context, items)?;
-        self.judge(value)
+        self.check(value)
     }
     fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
         let value = S::object(self.context, fields)?;
-        self.judge(value)
+        self.check(value)
     }
 }
 
-/// A key, if it is one of the listed names: exactly, else in any case.
-struct Name(&'static [&'static str]);
+/// Reads a key as one of the listed names, which it matches exactly or else in any case.
+struct KnownKey(&'static [&'static str]);
 
-impl<'de> DeserializeSeed<'de> for Name {
+impl<'de> DeserializeSeed<'de> for KnownKey {
     type Value = Option<&'static str>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -149,7 +149,7 @@ impl<'de> DeserializeSeed<'de> for Name {
     }
 }
 
-impl Visitor<'_> for Name {
+impl Visitor<'_> for KnownKey {
     type Value = Option<&'static str>;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -171,17 +171,17 @@ fn folds_to(key: &str, name: &str) -> bool {
     key.len() >= name.len() && key.chars().map(fold).eq(name.chars().map(fold))
 }
 
-/// Reads the fields named in `names` with `field`, skips all others.
-pub(super) fn fields<'de, A: MapAccess<'de>>(
+/// Calls `read_field` for each field in `names`, and skips all others.
+pub(super) fn read_fields<'de, A: MapAccess<'de>>(
     context: &mut Context,
     mut map: A,
     names: &'static [&'static str],
-    mut field: impl FnMut(&'static str, &mut Context, &mut A) -> Result<(), A::Error>,
+    mut read_field: impl FnMut(&'static str, &mut Context, &mut A) -> Result<(), A::Error>,
 ) -> Result<(), A::Error> {
-    while let Some(name) = map.next_key_seed(Name(names))? {
+    while let Some(name) = map.next_key_seed(KnownKey(names))? {
         if let Some(name) = name {
             context.path.push(JsonStep::Key(name));
-            field(name, context, &mut map)?;
+            read_field(name, context, &mut map)?;
             context.path.pop();
         } else {
             map.next_value::<IgnoredAny>()?;
@@ -191,14 +191,14 @@ pub(super) fn fields<'de, A: MapAccess<'de>>(
 }
 
 /// Reads a value into `slot`, which null and a wrong type leave as it was.
-pub(super) fn take<'de, S: FieldShape, A: MapAccess<'de>>(
+pub(super) fn read_into<'de, S: FieldShape, A: MapAccess<'de>>(
     context: &mut Context,
     map: &mut A,
     slot: &mut Option<S>,
 ) -> Result<(), A::Error> {
     if let Some(value) = map.next_value_seed(Seed::<S>::new(context))? {
         *slot = Some(match slot.take() {
-            Some(earlier) => value.over(earlier),
+            Some(earlier) => value.merge_over(earlier),
             None => value,
         });
     }
@@ -221,13 +221,13 @@ impl FieldShape for i64 {
 
 impl<S: FieldShape> FieldShape for Vec<Option<S>> {
     const NAME: &'static str = "an array";
-    fn over(self, earlier: Self) -> Self {
+    fn merge_over(self, earlier: Self) -> Self {
         let mut earlier = earlier.into_iter();
-        let merge = |item: Option<S>| match (item, earlier.next().flatten()) {
-            (Some(item), Some(earlier)) => Some(item.over(earlier)),
+        let merge_item = |item: Option<S>| match (item, earlier.next().flatten()) {
+            (Some(item), Some(earlier)) => Some(item.merge_over(earlier)),
             (item, earlier) => item.or(earlier),
         };
-        self.into_iter().map(merge).collect()
+        self.into_iter().map(merge_item).collect()
     }
     fn array<'de, A: SeqAccess<'de>>(context: &mut Context, mut items: A) -> Result<Option<Self>, A::Error> {
         let mut values = Self::new();

@@ -1,7 +1,7 @@
-//! Manifests: what kind they are, what they reference, and what is wrong with them.
+//! Manifests: their kind, their references, and their defects.
 //!
-//! Lenient first, validated second: everything that can be read is read, and each defect becomes a [`Problem`]
-//! with a JSON pointer, so that one bad descriptor does not hide the others. The bytes are never written back.
+//! Parsing is lenient: it reads everything that can be read, then turns each defect into a [`Problem`] with a JSON pointer, so
+//! that one bad descriptor does not hide the others. Manifests are never written.
 
 mod classify;
 mod json;
@@ -14,7 +14,7 @@ use super::{Descriptor, Digest, MediaType};
 /// Most bytes of a manifest that `registry` 2.8 serves; one more is an error (`registry/storage/io.go @ v2.8.3`).
 pub const MAX_BYTES: u64 = 4 << 20;
 
-/// What a manifest is, decided as `registry` 2.8 decides it (`registry/storage/manifeststore.go @ v2.8.3`).
+/// The kind of a manifest, decided as in `registry` 2.8 (`registry/storage/manifeststore.go @ v2.8.3`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// An image or an artifact: config and layers (OCI, Docker schema 2, or without media type).
@@ -23,11 +23,11 @@ pub enum Kind {
     Index,
     /// A Docker schema 1 manifest: layers without sizes; served re-signed, so its bytes differ at each GET.
     Schema1,
-    /// Anything else. No registry 2.8 serves it; what it seems to reference is listed all the same.
+    /// Anything else. `registry` 2.8 does not serve it; what it seems to reference is still listed.
     Opaque,
 }
 
-/// The part that a reference plays.
+/// The role of a reference in its manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReferenceRole {
     /// The configuration of an image.
@@ -38,10 +38,10 @@ pub enum ReferenceRole {
     Child,
 }
 
-/// A reference that the registry is asked for when the manifest is pulled.
+/// A reference, which a pull of the manifest requests from the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
-    /// The part it plays.
+    /// Its role.
     pub role: ReferenceRole,
     /// What is referenced.
     pub descriptor: Descriptor,
@@ -52,7 +52,7 @@ pub struct Reference {
 pub enum Defect {
     /// `registry` 2.8 answers an error to a GET of this manifest.
     Refused,
-    /// The manifest is served, but the part at the pointer cannot be asked for.
+    /// The manifest is served, but a client cannot request the part at the pointer.
     Part,
 }
 
@@ -70,20 +70,20 @@ pub struct Problem {
 /// A manifest as far as it could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// The media type it gives itself; `None` when absent or empty.
+    /// The media type in its `mediaType` field; `None` when absent or empty.
     pub media_type: Option<MediaType>,
     /// Config and layers, or children, in the order of the manifest.
     pub references: Vec<Reference>,
-    /// The manifest that this one refers to (`subject`), which it is a signature, SBOM or the like of.
+    /// The manifest (`subject`) of which this one is a signature, an SBOM or the like.
     pub subject: Option<Digest>,
     /// All defects found.
     pub problems: Vec<Problem>,
 }
 
 impl Manifest {
-    /// The first reason for which `registry` 2.8 answers an error, if it does.
+    /// The first defect for which `registry` 2.8 answers an error, if there is one.
     pub fn refusal(&self) -> Option<&Problem> {
         self.problems.iter().find(|problem| problem.defect == Defect::Refused)
     }

@@ -1,9 +1,10 @@
-//! Bytes to manifest: bounds first, then Go's JSON, then what it is.
+//! Parses the bytes of a manifest: checks their size, reads Go's JSON, then classifies the fields.
 
 use super::{MAX_BYTES, Manifest, classify, json};
 
 impl Manifest {
-    /// Reads a manifest. Never fails: what is no manifest at all is [`Kind::Opaque`](super::Kind::Opaque) with a refused problem.
+    /// Parses a manifest. Never fails: bytes that are no manifest give [`Kind::Opaque`](super::Kind::Opaque) and a
+    /// [`Defect::Refused`](super::Defect::Refused).
     pub fn parse(bytes: &[u8]) -> Self {
         if bytes.len() as u64 > MAX_BYTES {
             return Self::refused(format!("larger than 4 MiB ({} bytes)", bytes.len()));

@@ -1,11 +1,11 @@
-//! A manifest as written: the fields of any kind of manifest, read by `lenient`, judged by `classify`.
+//! A manifest as written: the fields of every kind of manifest. `lenient` reads them, `classify` checks them.
 
 use serde::de::MapAccess;
 
 use super::super::{Digest, MediaType, Platform};
-use super::lenient::{Context, FieldShape, Seed, fields, take};
+use super::lenient::{Context, FieldShape, Seed, read_fields, read_into};
 
-/// Annotations: strings by name, of which one matters here.
+/// Annotations, of which only one is kept.
 #[derive(Debug, Default)]
 pub(super) struct Annotations {
     pub(super) is_attestation: bool,
@@ -24,7 +24,7 @@ impl FieldShape for Annotations {
     }
 }
 
-/// A platform; `features` is a field of it only in an index.
+/// A platform. Only in an index a registry reads its `features`.
 #[derive(Debug, Default)]
 pub(super) struct RawPlatform {
     pub(super) platform: Platform,
@@ -35,12 +35,12 @@ impl FieldShape for RawPlatform {
     fn object<'de, A: MapAccess<'de>>(context: &mut Context, map: A) -> Result<Option<Self>, A::Error> {
         let (mut os, mut architecture, mut variant) = (None::<String>, None::<String>, None::<String>);
         let names = &["architecture", "os", "os.version", "os.features", "variant", "features"];
-        fields(context, map, names, |name, context, map| match name {
-            "os" => take(context, map, &mut os),
-            "architecture" => take(context, map, &mut architecture),
-            "variant" => take(context, map, &mut variant),
-            "os.version" => take(context, map, &mut None::<String>),
-            _ => take(context, map, &mut None::<Vec<Option<String>>>),
+        read_fields(context, map, names, |name, context, map| match name {
+            "os" => read_into(context, map, &mut os),
+            "architecture" => read_into(context, map, &mut architecture),
+            "variant" => read_into(context, map, &mut variant),
+            "os.version" => read_into(context, map, &mut None::<String>),
+            _ => read_into(context, map, &mut None::<Vec<Option<String>>>),
         })?;
         let text = |value: Option<String>| value.unwrap_or_default().into_boxed_str();
         let platform = Platform { os: text(os), architecture: text(architecture), variant: text(variant) };
@@ -48,7 +48,7 @@ impl FieldShape for RawPlatform {
     }
 }
 
-/// What a descriptor gives as its digest: one, or the text that is none.
+/// The digest of a descriptor, or the start of a text that is no digest.
 #[derive(Debug)]
 pub(super) struct RawDigest(pub(super) Result<Digest, String>);
 
@@ -91,9 +91,9 @@ impl RawDescriptor {
 
 impl FieldShape for RawDescriptor {
     const NAME: &'static str = "an object";
-    fn over(self, earlier: Self) -> Self {
+    fn merge_over(self, earlier: Self) -> Self {
         let urls = match (self.urls, earlier.urls) {
-            (Some(urls), Some(earlier)) => Some(urls.over(earlier)),
+            (Some(urls), Some(earlier)) => Some(urls.merge_over(earlier)),
             (urls, earlier) => urls.or(earlier),
         };
         Self {
@@ -108,13 +108,13 @@ impl FieldShape for RawDescriptor {
     fn object<'de, A: MapAccess<'de>>(context: &mut Context, map: A) -> Result<Option<Self>, A::Error> {
         let mut raw = Self::default();
         let names = &["mediaType", "size", "digest", "urls", "annotations", "platform"];
-        fields(context, map, names, |name, context, map| match name {
-            "mediaType" => take(context, map, &mut raw.media_type),
-            "size" => take(context, map, &mut raw.size),
-            "digest" => take(context, map, &mut raw.digest),
-            "urls" => take(context, map, &mut raw.urls),
-            "annotations" => take(context, map, &mut raw.annotations),
-            _ => take(context, map, &mut raw.platform),
+        read_fields(context, map, names, |name, context, map| match name {
+            "mediaType" => read_into(context, map, &mut raw.media_type),
+            "size" => read_into(context, map, &mut raw.size),
+            "digest" => read_into(context, map, &mut raw.digest),
+            "urls" => read_into(context, map, &mut raw.urls),
+            "annotations" => read_into(context, map, &mut raw.annotations),
+            _ => read_into(context, map, &mut raw.platform),
         })?;
         Ok(Some(raw))
     }
@@ -128,25 +128,25 @@ pub(super) struct FsLayer {
 
 impl FieldShape for FsLayer {
     const NAME: &'static str = "an object";
-    fn over(self, earlier: Self) -> Self {
+    fn merge_over(self, earlier: Self) -> Self {
         Self { blob_sum: self.blob_sum.or(earlier.blob_sum) }
     }
     fn object<'de, A: MapAccess<'de>>(context: &mut Context, map: A) -> Result<Option<Self>, A::Error> {
         let mut blob_sum = None;
-        fields(context, map, &["blobSum"], |_, context, map| take(context, map, &mut blob_sum))?;
+        read_fields(context, map, &["blobSum"], |_, context, map| read_into(context, map, &mut blob_sum))?;
         Ok(Some(Self { blob_sum }))
     }
 }
 
-/// An entry of schema 1's `history`, of which only the type matters.
+/// An entry of schema 1's `history`; only the types of its fields are checked.
 #[derive(Debug)]
 pub(super) struct History;
 
 impl FieldShape for History {
     const NAME: &'static str = "an object";
     fn object<'de, A: MapAccess<'de>>(context: &mut Context, map: A) -> Result<Option<Self>, A::Error> {
-        fields(context, map, &["v1Compatibility"], |_, context, map| {
-            take(context, map, &mut None::<String>)
+        read_fields(context, map, &["v1Compatibility"], |_, context, map| {
+            read_into(context, map, &mut None::<String>)
         })?;
         Ok(Some(Self))
     }
@@ -175,7 +175,7 @@ impl Envelope {
 impl FieldShape for Envelope {
     const NAME: &'static str = "an object";
     fn object<'de, A: MapAccess<'de>>(context: &mut Context, map: A) -> Result<Option<Self>, A::Error> {
-        let mut all = Self::default();
+        let mut envelope = Self::default();
         let names = &[
             "schemaVersion",
             "mediaType",
@@ -191,19 +191,19 @@ impl FieldShape for Envelope {
             "tag",
             "architecture",
         ];
-        fields(context, map, names, |name, context, map| match name {
-            "schemaVersion" => take(context, map, &mut all.schema_version),
-            "mediaType" => take(context, map, &mut all.media_type),
-            "config" => take(context, map, &mut all.config),
-            "layers" => take(context, map, &mut all.layers),
-            "manifests" => take(context, map, &mut all.manifests),
-            "blobs" => take(context, map, &mut all.blobs),
-            "subject" => take(context, map, &mut all.subject),
-            "fsLayers" => take(context, map, &mut all.fs_layers),
-            "annotations" => take(context, map, &mut None::<Annotations>),
-            "history" => take(context, map, &mut None::<Vec<Option<History>>>),
-            _ => take(context, map, &mut None::<String>),
+        read_fields(context, map, names, |name, context, map| match name {
+            "schemaVersion" => read_into(context, map, &mut envelope.schema_version),
+            "mediaType" => read_into(context, map, &mut envelope.media_type),
+            "config" => read_into(context, map, &mut envelope.config),
+            "layers" => read_into(context, map, &mut envelope.layers),
+            "manifests" => read_into(context, map, &mut envelope.manifests),
+            "blobs" => read_into(context, map, &mut envelope.blobs),
+            "subject" => read_into(context, map, &mut envelope.subject),
+            "fsLayers" => read_into(context, map, &mut envelope.fs_layers),
+            "annotations" => read_into(context, map, &mut None::<Annotations>),
+            "history" => read_into(context, map, &mut None::<Vec<Option<History>>>),
+            _ => read_into(context, map, &mut None::<String>),
         })?;
-        Ok(Some(all))
+        Ok(Some(envelope))
     }
 }

@@ -1,4 +1,4 @@
-//! What `registry` 2.8.2 answered to manifests of every shape; each row was seen on the real server.
+//! Whether `registry` 2.8.2 serves a manifest. Each row was observed with the real server.
 
 use super::*;
 
@@ -14,12 +14,12 @@ fn fill(template: &str, layer: &str, extra: &str) -> String {
     template.replace("CONFIG", &plain).replace("LAYER", &layer).replace("EXTRA", extra)
 }
 
-fn served(text: &str) -> bool {
+fn is_served(text: &str) -> bool {
     Manifest::parse(text.as_bytes()).refusal().is_none()
 }
 
 #[test]
-fn wrong_types_of_a_descriptor_are_refused_as_the_server_refuses_them() {
+fn wrong_types_in_a_descriptor_are_refused_as_by_the_server() {
     for (field, image, index) in [
         (r#""platform":5"#, false, false),
         (r#""platform":{"os":3}"#, false, false),
@@ -46,13 +46,13 @@ fn wrong_types_of_a_descriptor_are_refused_as_the_server_refuses_them() {
         (r#""DIGEST":5"#, false, false),
         ("\"\u{17f}ize\":\"x\"", false, false),
     ] {
-        assert_eq!(served(&fill(IMAGE, field, "")), image, "image with {field}");
-        assert_eq!(served(&fill(INDEX, field, "")), index, "index with {field}");
+        assert_eq!(is_served(&fill(IMAGE, field, "")), image, "image with {field}");
+        assert_eq!(is_served(&fill(INDEX, field, "")), index, "index with {field}");
     }
 }
 
 #[test]
-fn wrong_types_of_the_envelope_count_only_where_the_kind_has_the_field() {
+fn wrong_type_of_a_field_counts_only_in_kinds_with_that_field() {
     for (extra, image, index) in [
         (r#","annotations":{"a":1}"#, false, true),
         (r#","subject":5,"artifactType":5,"blobs":5,"fsLayers":5"#, true, true),
@@ -76,19 +76,19 @@ fn wrong_types_of_the_envelope_count_only_where_the_kind_has_the_field() {
         (",\"x\":\"\u{7f}\"", true, true),
         (",\"x\":\"\t\"", false, false),
     ] {
-        assert_eq!(served(&fill(IMAGE, "", extra)), image, "image with {extra}");
-        assert_eq!(served(&fill(INDEX, "", extra)), index, "index with {extra}");
+        assert_eq!(is_served(&fill(IMAGE, "", extra)), image, "image with {extra}");
+        assert_eq!(is_served(&fill(INDEX, "", extra)), index, "index with {extra}");
     }
 }
 
 #[test]
-fn bytes_around_and_inside_the_text() {
+fn only_white_space_may_surround_the_json_and_invalid_utf8_is_served() {
     let good = fill(IMAGE, "", "");
-    assert!(served(&format!("{good}\n\n")));
-    assert!(!served(&format!("{good} x")));
-    assert!(!served(&format!("\u{feff}{good}")));
-    assert!(!served(&format!("\u{b}{good}")));
-    assert!(!served("null") && !served("{}") && !served("[]") && !served("7") && !served(""));
+    assert!(is_served(&format!("{good}\n\n")));
+    assert!(!is_served(&format!("{good} x")));
+    assert!(!is_served(&format!("\u{feff}{good}")));
+    assert!(!is_served(&format!("\u{b}{good}")));
+    assert!(!is_served("null") && !is_served("{}") && !is_served("[]") && !is_served("7") && !is_served(""));
     let mut bytes = fill(IMAGE, "", r#","annotations":{"a":"ZZ"}"#).into_bytes();
     let at = bytes.windows(2).position(|two| two == b"ZZ").unwrap();
     bytes[at] = 0xFF;
@@ -96,24 +96,24 @@ fn bytes_around_and_inside_the_text() {
 }
 
 #[test]
-fn nesting_is_counted_as_go_counts_it() {
+fn nesting_limit_is_that_of_go() {
     let nested =
         |levels: usize| fill(IMAGE, "", &format!(",\"x\":{}{}", "[".repeat(levels), "]".repeat(levels)));
-    assert!(served(&nested(9_999)));
-    assert!(!served(&nested(10_000)));
+    assert!(is_served(&nested(9_999)));
+    assert!(!is_served(&nested(10_000)));
     insta::assert_snapshot!(Manifest::parse(nested(100_000).as_bytes()).refusal().unwrap().message, @"nested deeper than 10000 levels");
 }
 
 #[test]
-fn the_size_limit_is_that_of_the_server() {
+fn size_limit_is_that_of_the_server() {
     let good = fill(IMAGE, "", "");
     let padded = |bytes: usize| format!("{good}{}", " ".repeat(bytes - good.len()));
-    assert!(served(&padded(4_194_304)));
-    assert!(!served(&padded(4_194_305)));
+    assert!(is_served(&padded(4_194_304)));
+    assert!(!is_served(&padded(4_194_305)));
 }
 
 #[test]
-fn kinds_are_told_apart_as_the_server_tells_them() {
+fn kind_is_decided_as_by_the_server() {
     let kind = |text: &str| Manifest::parse(text.as_bytes()).kind;
     let without =
         |text: String| text.replace(r#""mediaType":"application/vnd.oci.image.manifest.v1+json","#, "");
@@ -121,10 +121,10 @@ fn kinds_are_told_apart_as_the_server_tells_them() {
     assert_eq!(kind(&without(fill(IMAGE, "", ""))), Kind::Image);
     assert_eq!(kind(&without(fill(IMAGE, "", ",\"manifests\":[]"))), Kind::Index);
     assert_eq!(kind(&without(fill(IMAGE, "", ",\"manifests\":null"))), Kind::Image);
-    assert!(!served(&without(fill(IMAGE, "", ",\"manifests\":5"))), "2.8.2 drops the connection");
+    assert!(!is_served(&without(fill(IMAGE, "", ",\"manifests\":5"))), "2.8.2 drops the connection");
     assert_eq!(kind(r#"{"schemaVersion":1,"fsLayers":[]}"#), Kind::Schema1);
     assert_eq!(kind(r#"{"schemaVersion":2,"mediaType":"foo"}"#), Kind::Opaque);
-    assert!(served(r#"{"schemaVersion":2}"#));
+    assert!(is_served(r#"{"schemaVersion":2}"#));
 }
 
 #[test]
