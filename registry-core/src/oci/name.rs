@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::{Algorithm, Digest};
+
 /// Longest repository name in characters, the slashes included.
 const NAME_MAX: usize = 255;
 /// Longest tag in characters.
@@ -41,12 +43,7 @@ impl RepositoryName {
         if name.len() > NAME_MAX {
             return Err(NameError::TooLong(NAME_MAX));
         }
-        let mut rest = name;
-        if let Some((first, others)) = name.split_once('/')
-            && is_host(first)
-        {
-            rest = others;
-        }
+        let rest = name.split_once('/').filter(|(first, _)| is_host(first)).map_or(name, |(_, rest)| rest);
         if rest.split('/').all(is_component) { Ok(Self(name.into())) } else { Err(NameError::Grammar) }
     }
 
@@ -94,9 +91,7 @@ impl Tag {
     pub fn follows_a_digest(&self) -> bool {
         let stem =
             [".sig", ".att", ".sbom"].iter().find_map(|end| self.0.strip_suffix(end)).unwrap_or(&self.0);
-        stem.strip_prefix("sha256-").is_some_and(|hex| {
-            hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        })
+        stem.strip_prefix("sha256-").is_some_and(|hex| Digest::from_hex(Algorithm::Sha256, hex).is_ok())
     }
 }
 
@@ -118,19 +113,15 @@ fn is_host(text: &str) -> bool {
 }
 
 fn is_component(text: &str) -> bool {
-    let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_separator =
+        |run: &[u8]| matches!(run, b"." | b"_" | b"__") || run.iter().all(|byte| *byte == b'-');
     let bytes = text.as_bytes();
-    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
-    if !is_alphanumeric(*first) || !is_alphanumeric(*last) {
-        return false;
-    }
-    bytes.chunk_by(|a, b| is_alphanumeric(*a) == is_alphanumeric(*b)).all(|run| {
-        is_alphanumeric(run[0])
-            || run == b"."
-            || run == b"_"
-            || run == b"__"
-            || run.iter().all(|byte| *byte == b'-')
-    })
+    bytes.first().is_some_and(is_alphanumeric)
+        && bytes.last().is_some_and(is_alphanumeric)
+        && bytes
+            .chunk_by(|a, b| is_alphanumeric(a) == is_alphanumeric(b))
+            .all(|run| is_alphanumeric(&run[0]) || is_separator(run))
 }
 
 #[cfg(test)]
@@ -194,16 +185,10 @@ mod tests {
     #[test]
     fn fallback_and_signature_tags_are_recognised() {
         let stem = format!("sha256-{}", "0".repeat(64));
-        let follows_a_digest = |text: &str| Tag::new(text).unwrap().follows_a_digest();
+        let is_derived = |text: &str| Tag::new(text).unwrap().follows_a_digest();
         assert!(
-            follows_a_digest(&stem)
-                && follows_a_digest(&format!("{stem}.sig"))
-                && follows_a_digest(&format!("{stem}.sbom"))
+            is_derived(&stem) && is_derived(&format!("{stem}.sig")) && is_derived(&format!("{stem}.sbom"))
         );
-        assert!(
-            !follows_a_digest("sha256-0")
-                && !follows_a_digest(&format!("{stem}.zip"))
-                && !follows_a_digest("latest")
-        );
+        assert!(!is_derived("sha256-0") && !is_derived(&format!("{stem}.zip")) && !is_derived("latest"));
     }
 }

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::{Attributes, Editor, EntryView, Fill, Identity, WritableFolder};
 use crate::oci::{Algorithm, Digest, Hasher};
 use crate::storage::folder::{EntryKind, FdFolder, Folder as _, FolderError, Result, entry_kind, timestamp};
+use crate::storage::folder_of;
 use crate::storage::locate::rootdirectory_of;
 
 /// Bytes that hashing reads at once.
@@ -91,8 +92,7 @@ impl FdEditor {
     /// The folder that holds an entry, and the entry's name there.
     fn parent<'p>(&self, folder: WritableFolder, path: &'p Path) -> Result<(OwnedFd, &'p OsStr)> {
         let name = path.file_name().ok_or_else(|| FolderError::Io(io::ErrorKind::InvalidInput.into()))?;
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        Ok((self.folder(folder)?.open_plainly(parent.unwrap_or(Path::new(".")))?, name))
+        Ok((self.folder(folder)?.open_plainly(folder_of(path))?, name))
     }
 
     /// Writes a new file's content, attributes and time, and syncs it.

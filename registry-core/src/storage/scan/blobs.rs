@@ -9,8 +9,8 @@ use super::super::folder::{self, EntryKind, Folder, FolderError};
 use super::elsewhere::is_harmless;
 use super::links::entry_digest;
 use super::look::LookResult;
-use super::manifests;
-use super::shared::{Notes, ScanShared};
+use super::manifests::{self, ScannedManifest};
+use super::shared::{Notes, ScanShared, in_batches};
 use crate::graph::{Graph, GraphLink, NodeId, Presence};
 use crate::oci::{Algorithm, Digest};
 use crate::path::{Place, shard_byte};
@@ -143,24 +143,19 @@ fn read_shard<F: Folder>(
     });
     // A listing that failed may have named some blobs before the error: look at these; the others are unknown.
     let (manifests, plain) = split(&mut shared.graph(), named, digests);
-    let looks: Vec<_> = plain.par_chunks(BATCH).map(|wanted| look_at_batch(&folder, wanted)).collect();
-    let read: Vec<_> = manifests.par_chunks(BATCH).map(|wanted| read_manifests(&folder, wanted)).collect();
+    let read = in_batches(&manifests, BATCH, notes, |wanted, notes| read_manifests(&folder, wanted, notes));
+    let looks = in_batches(&plain, BATCH, notes, |wanted, notes| look_at_batch(&folder, wanted, notes));
+    shared.progress.add_files(read.len() + looks.len());
     let mut graph = shared.graph();
-    for (found, more) in read {
-        shared.progress.add_files(found.len());
-        found.into_iter().for_each(|manifest| manifest.store(&mut graph));
-        notes.append(more);
+    for manifest in read {
+        manifest.store(&mut graph);
     }
     for digest in unread {
         let node = graph.intern(&digest);
         graph.blob_mut(node).presence = Presence::Unread;
     }
-    for (found, more) in looks {
-        shared.progress.add_files(found.len());
-        for (node, look) in found {
-            look.store(graph.blob_mut(node));
-        }
-        notes.append(more);
+    for (node, look) in looks {
+        look.store(graph.blob_mut(node));
     }
     listed
 }
@@ -175,29 +170,24 @@ fn split(graph: &mut Graph, named: &HashSet<NodeId>, digests: Vec<Digest>) -> (V
 }
 
 /// Reads manifests, instead of looking at them here and opening them later.
-fn read_manifests<F: Folder>(folder: &F, wanted: &[Wanted]) -> (Vec<manifests::ScannedManifest>, Notes) {
-    let (mut notes, mut buffer) = (Notes::default(), Vec::new());
+fn read_manifests<F: Folder>(folder: &F, wanted: &[Wanted], notes: &mut Notes) -> Vec<ScannedManifest> {
+    let mut buffer = Vec::new();
     let read = |(node, digest): &Wanted| {
         let path = format!("{}/data", digest.hex());
-        manifests::read_manifest(folder, Path::new(&path), (*node, *digest), &mut buffer, &mut notes)
+        manifests::read_manifest(folder, Path::new(&path), (*node, *digest), &mut buffer, notes)
     };
-    let found = wanted.iter().map(read).collect();
-    (found, notes)
+    wanted.iter().map(read).collect()
 }
 
-fn look_at_batch<F: Folder>(folder: &F, wanted: &[Wanted]) -> (Vec<(NodeId, LookResult)>, Notes) {
-    let (mut notes, mut path) = (Notes::default(), String::new());
-    let looks = wanted
-        .iter()
-        .map(|(node, digest)| {
-            path.clear();
-            digest.push_hex(&mut path);
-            path.push_str("/data");
-            (*node, LookResult::from_stat(folder.stat_inside(Path::new(&path)), *digest, &mut notes))
-        })
-        .filter(|(_, look)| !matches!(look, LookResult::Absent))
-        .collect();
-    (looks, notes)
+fn look_at_batch<F: Folder>(folder: &F, wanted: &[Wanted], notes: &mut Notes) -> Vec<(NodeId, LookResult)> {
+    let mut path = String::new();
+    let look = |(node, digest): &Wanted| {
+        path.clear();
+        digest.push_hex(&mut path);
+        path.push_str("/data");
+        (*node, LookResult::from_stat(folder.stat_inside(Path::new(&path)), *digest, notes))
+    };
+    wanted.iter().map(look).filter(|(_, look)| !matches!(look, LookResult::Absent)).collect()
 }
 
 /// Looks at single blobs.
@@ -206,26 +196,13 @@ pub(super) fn look_at_blobs<F: Folder>(
     digests: &[Digest],
     notes: &mut Notes,
 ) -> Vec<(Digest, LookResult)> {
-    let batches: Vec<_> = digests
-        .par_chunks(BATCH)
-        .map(|digests| {
-            let mut notes = Notes::default();
-            let looks: Vec<_> = digests
-                .iter()
-                .map(|digest| {
-                    let path = Place::BlobData(*digest).to_string();
-                    (*digest, LookResult::from_stat(v2.stat(Path::new(&path)), *digest, &mut notes))
-                })
-                .collect();
-            (looks, notes)
-        })
-        .collect();
-    let mut all = Vec::with_capacity(digests.len());
-    for (looks, more) in batches {
-        all.extend(looks);
-        notes.append(more);
-    }
-    all
+    in_batches(digests, BATCH, notes, |digests, notes| {
+        let look = |digest: &Digest| {
+            let path = Place::BlobData(*digest).to_string();
+            (*digest, LookResult::from_stat(v2.stat(Path::new(&path)), *digest, notes))
+        };
+        digests.iter().map(look).collect()
+    })
 }
 
 /// Looks at every blob that the graph's repositories reference. For a scan of some repositories only.

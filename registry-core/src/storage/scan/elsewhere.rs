@@ -44,7 +44,8 @@ const NAMES: &[&str] = &[
 const FILES: &[&str] =
     &["Thumbs.db", "thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini", "aquota.user", "aquota.group"];
 
-/// Prefixes of the names, followed by hexadecimal digits, of files that were deleted while open and vanish when closed. By NFS (`nfs_sillyrename` in `fs/nfs/unlink.c` of Linux; a registry on it:
+/// Prefixes of the names, followed by hexadecimal digits, of files that were deleted while open and vanish when closed. By NFS
+/// (`nfs_sillyrename` in `fs/nfs/unlink.c` of Linux; a registry on it:
 /// https://github.com/distribution/distribution/issues/4398), FUSE (`lib/fuse.c` of libfuse), SMB.
 const STILL_OPEN: &[&str] = &[".nfs", ".fuse_hidden", ".__smb"];
 

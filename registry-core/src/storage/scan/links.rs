@@ -3,11 +3,9 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use rayon::prelude::*;
-
 use super::super::folder::{EntryKind, Folder, FolderError};
 use super::elsewhere::is_harmless;
-use super::shared::Notes;
+use super::shared::{Notes, in_batches};
 use crate::graph::{FolderState, Graph, GraphLink, LinkEntry, LinkFault, NodeId, Seconds};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
@@ -196,12 +194,8 @@ fn read_algorithm<F: Folder>(
         notes.unread(path, Some(name), &error);
         read.folder = FolderState::Unread;
     }
-    let batches: Vec<_> =
-        digests.par_chunks(BATCH).map(|digests| read_batch(&folder, name, links, digests)).collect();
-    for (links, more) in batches {
-        read.links.extend(links);
-        notes.append(more);
-    }
+    let read_batch = |digests: &[Digest], notes: &mut Notes| read_batch(&folder, name, links, digests, notes);
+    read.links.extend(in_batches(&digests, BATCH, notes, read_batch));
 }
 
 fn read_batch<F: Folder>(
@@ -209,8 +203,9 @@ fn read_batch<F: Folder>(
     name: &str,
     kind: LinkKind,
     digests: &[Digest],
-) -> (Vec<(Digest, LinkText, Seconds)>, Notes) {
-    let (mut links, mut notes) = (Vec::with_capacity(digests.len()), Notes::default());
+    notes: &mut Notes,
+) -> Vec<(Digest, LinkText, Seconds)> {
+    let mut links = Vec::with_capacity(digests.len());
     let (mut path, mut buffer) = (String::new(), Vec::with_capacity(LINK_MAX + 1));
     let (mut own, mut start) = (String::new(), [0; LINK_MAX + 1]);
     for digest in digests {
@@ -241,7 +236,7 @@ fn read_batch<F: Folder>(
             }
         }
     }
-    (links, notes)
+    links
 }
 
 /// The digest that the name of an entry spells.

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::super::folder::{EntryKind, Folder, FolderError};
 use super::super::progress::{Phase, ScanProgress};
 use super::links::{LinkFile, LinkKind, read_link_file};
-use super::shared::Notes;
+use super::shared::{Notes, in_batches};
 use super::{blobs, content, manifests};
 use crate::graph::{Content, FolderState, Graph, GraphLink, LinkEntry, LinkFault, NodeId, Presence, Recheck};
 use crate::oci::{Algorithm, Digest, Platform};
@@ -235,8 +235,7 @@ fn recheck_layers_folder<F: Folder>(v2: &F, graph: &mut Graph, at: usize, notes:
     repository.layers_part = match v2.stat(Path::new(&path)) {
         Ok(stat) if stat.kind == EntryKind::Folder => FolderState::Present,
         Ok(stat) if stat.kind == EntryKind::Symlink => FolderState::Unread,
-        Ok(_) => FolderState::Absent,
-        Err(FolderError::NotFound | FolderError::NotAFolder) => FolderState::Absent,
+        Ok(_) | Err(FolderError::NotFound | FolderError::NotAFolder) => FolderState::Absent,
         Err(error) => {
             notes.unread(path, Some(&repository.name), &error);
             FolderState::Unread
@@ -262,22 +261,13 @@ fn recheck_blobs<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Recheck], notes
         .collect();
     while !frontier.is_empty() {
         let wanted: Vec<_> = frontier.iter().map(|node| (*node, graph.digest(*node))).collect();
-        let batches: Vec<_> = wanted
-            .par_chunks(64)
-            .map(|wanted| {
-                let mut notes = Notes::default();
-                (manifests::read_batch(v2, wanted, &mut notes), notes)
-            })
-            .collect();
-        let looked_at = std::mem::take(&mut frontier);
-        for (found, more) in batches {
-            for manifest in found {
-                manifest.store(graph);
-            }
-            notes.append(more);
+        for manifest in
+            in_batches(&wanted, 64, notes, |wanted, notes| manifests::read_batch(v2, wanted, notes))
+        {
+            manifest.store(graph);
         }
-        let children = looked_at.iter().flat_map(|node| manifests::children(graph, *node));
-        frontier.extend(children.filter(|node| graph.manifest(*node).is_none() && asked.insert(*node)));
+        let children = wanted.iter().flat_map(|(node, _)| manifests::children(graph, *node));
+        frontier = children.filter(|node| graph.manifest(*node).is_none() && asked.insert(*node)).collect();
     }
 }
 
@@ -314,33 +304,29 @@ const CONFIG_MAX: usize = 16 << 20;
 
 /// Reads the platform of an image from its configuration.
 fn read_platforms<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Recheck], notes: &mut Notes) {
-    let wanted: BTreeSet<_> = doubts
+    let wanted: BTreeSet<NodeId> = doubts
         .iter()
         .filter_map(|doubt| if let Recheck::Platform(node) = doubt { Some(*node) } else { None })
-        .map(|node| (node, graph.digest(node)))
         .collect();
-    let found: Vec<_> = wanted
-        .into_par_iter()
-        .map(|(node, digest)| {
-            let (mut notes, mut buffer) = (Notes::default(), Vec::new());
-            let path = Place::BlobData(digest).to_string();
-            // `None`: the platform stays unknown.
-            let platform = match v2.read(Path::new(&path), CONFIG_MAX, &mut buffer) {
-                Ok(stat) if stat.size > CONFIG_MAX as u64 => None,
-                Ok(_) => Some(Platform::of_config(&buffer)),
-                Err(FolderError::NotFound) => None,
-                Err(error) => {
-                    notes.unread(path, None, error);
-                    None
-                }
-            };
-            (node, platform, notes)
-        })
-        .collect();
-    for (node, platform, more) in found {
-        if let Some(platform) = platform {
-            graph.set_config_platform(node, platform);
+    let wanted: Vec<_> = wanted.into_iter().map(|node| (node, graph.digest(node))).collect();
+    let read = |(node, digest): &(NodeId, Digest), notes: &mut Notes| {
+        let mut buffer = Vec::new();
+        let path = Place::BlobData(*digest).to_string();
+        match v2.read(Path::new(&path), CONFIG_MAX, &mut buffer) {
+            // The platform stays unknown.
+            Ok(stat) if stat.size > CONFIG_MAX as u64 => None,
+            Ok(_) => Some((*node, Platform::of_config(&buffer))),
+            Err(FolderError::NotFound) => None,
+            Err(error) => {
+                notes.unread(path, None, error);
+                None
+            }
         }
-        notes.append(more);
+    };
+    let platforms = in_batches(&wanted, 1, notes, |wanted, notes| {
+        wanted.iter().filter_map(|config| read(config, notes)).collect()
+    });
+    for (node, platform) in platforms {
+        graph.set_config_platform(node, platform);
     }
 }

@@ -100,7 +100,7 @@ fn repository_path(name: &str) -> String {
 }
 
 fn repository_of(name: &str) -> Option<&str> {
-    if name.is_empty() { None } else { Some(name) }
+    (!name.is_empty()).then_some(name)
 }
 
 /// A folder that may be, or lead to, a repository.
@@ -197,10 +197,9 @@ fn read_repository<F: Folder>(
     notes: &mut Notes,
     shared: &ScanShared<'_>,
 ) {
-    let is_legal = is_exact && RepositoryName::new(name).is_ok();
     let mut repository = Repository::default();
     repository.name = name.into();
-    repository.is_legal = is_legal;
+    repository.is_legal = is_exact && RepositoryName::new(name).is_ok();
     repository.manifests = folder_state(found.manifests, found.is_incomplete);
     repository.layers_part = folder_state(found.layers, found.is_incomplete);
     // Tags before revisions before layers: the reading order, see `scan`.
@@ -223,14 +222,13 @@ fn read_repository<F: Folder>(
     if found.uploads == Some(EntryKind::Folder) {
         repository.uploads = read_uploads(folder, name, notes);
     }
-    let files = tags.file_count() + revisions.links.len() + layers.links.len();
-    shared.progress.add_files(files);
+    shared.progress.add_files(tags.file_count() + revisions.links.len() + layers.links.len());
 
     let mut graph = shared.graph();
     repository.tags = tags.into_entries(&mut graph);
     repository.set_revisions(revisions.into_entries(&mut graph));
     repository.set_layers(layers.into_entries(&mut graph));
-    if !is_legal {
+    if !repository.is_legal {
         notes.stray(repository_path(name), None, describe_illegal_name(&repository));
     }
     graph.repositories.push(repository);
@@ -238,15 +236,14 @@ fn read_repository<F: Folder>(
 
 /// Why a repository whose name a registry refuses is a stray.
 fn describe_illegal_name(repository: &Repository) -> String {
-    let mut reason = if repository.is_shelved() {
-        "a repository that no server lists, for its name starts with _".to_owned()
+    let (mut reason, blobs) = if repository.is_shelved() {
+        let reason = "a repository that no server lists, for its name starts with _";
+        (reason.to_owned(), "; a collection passes by and deletes its blobs")
     } else {
-        "a registry refuses this repository name; its collector aborts on it".to_owned()
+        ("a registry refuses this repository name; its collector aborts on it".to_owned(), "")
     };
     if repository.holds_links() {
         let (tags, manifests) = (repository.tags.len(), repository.revisions().len());
-        let blobs =
-            if repository.is_shelved() { "; a collection passes by and deletes its blobs" } else { "" };
         let (tag, manifest) =
             (if tags == 1 { "tag" } else { "tags" }, if manifests == 1 { "manifest" } else { "manifests" });
         reason += &format!(

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rayon::prelude::*;
+
 use super::super::progress::ScanProgress;
 use super::options::ScanOptions;
 use crate::graph::{Graph, Stray, Unread};
@@ -49,13 +51,29 @@ impl Notes {
         self.strays.push(Stray { path, reason, repository: repository.map(Into::into) });
     }
 
-    pub(super) fn append(&mut self, other: Self) {
-        self.unread.extend(other.unread);
-        self.strays.extend(other.strays);
-    }
-
     pub(super) fn add_to(self, graph: &mut Graph) {
         graph.unread.extend(self.unread);
         graph.strays.extend(self.strays);
     }
+}
+
+/// Calls `work` in parallel on batches of items, joins the results in the order of the items, and collects the notes.
+pub(super) fn in_batches<I: Sync, T: Send>(
+    items: &[I],
+    size: usize,
+    notes: &mut Notes,
+    work: impl Fn(&[I], &mut Notes) -> Vec<T> + Sync,
+) -> Vec<T> {
+    let run = |items| {
+        let mut notes = Notes::default();
+        (work(items, &mut notes), notes)
+    };
+    let batches: Vec<_> = items.par_chunks(size).map(run).collect();
+    let mut results = Vec::with_capacity(items.len());
+    for (batch, more) in batches {
+        results.extend(batch);
+        notes.unread.extend(more.unread);
+        notes.strays.extend(more.strays);
+    }
+    results
 }

@@ -3,11 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use rayon::prelude::*;
-
 use super::super::folder::{EntryKind, Folder, FolderError};
 use super::links::{LinkText, entry_digest, read_link_file};
-use super::shared::Notes;
+use super::shared::{Notes, in_batches};
 use crate::graph::{FolderState, Graph, GraphLink, TagEntry};
 use crate::oci::{Algorithm, Digest, Tag};
 use crate::path::Place;
@@ -99,22 +97,10 @@ pub(super) fn read_tags<F: Folder>(
         notes.unread(Place::Tags(name), Some(name), &error);
         read.folder = FolderState::Unread;
     }
-    let batches: Vec<_> = names
-        .par_chunks(BATCH)
-        .map(|names| {
-            let mut notes = Notes::default();
-            let mut buffer = Vec::with_capacity(LINK_MAX + 1);
-            let tags: Vec<_> = names
-                .iter()
-                .filter_map(|tag| read_tag(&folder, name, tag, is_strict, &mut buffer, &mut notes))
-                .collect();
-            (tags, notes)
-        })
-        .collect();
-    for (tags, more) in batches {
-        read.tags.extend(tags);
-        notes.append(more);
-    }
+    read.tags.extend(in_batches(&names, BATCH, notes, |names, notes| {
+        let mut buffer = Vec::with_capacity(LINK_MAX + 1);
+        names.iter().filter_map(|tag| read_tag(&folder, name, tag, is_strict, &mut buffer, notes)).collect()
+    }));
     read
 }
 
