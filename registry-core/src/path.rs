@@ -252,7 +252,6 @@ fn parse_manifest_path<'a>(name: &'a str, rest: &'a str) -> Option<Place<'a>> {
 
 impl fmt::Display for Place<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let manifests = |name: &str| format!("repositories/{name}/_manifests");
         match *self {
             Self::Blobs => write!(out, "blobs"),
             Self::BlobAlgorithm(algorithm) => write!(out, "blobs/{}", algorithm.name()),
@@ -272,18 +271,18 @@ impl fmt::Display for Place<'_> {
                 write!(out, "{}/{}", Self::LayersAlgorithm(name, digest.algorithm()), digest.hex())
             }
             Self::LayerLink(name, digest) => write!(out, "{}/link", Self::LayerFolder(name, digest)),
-            Self::Manifests(name) => write!(out, "{}", manifests(name)),
-            Self::Revisions(name) => write!(out, "{}/revisions", manifests(name)),
+            Self::Manifests(name) => write!(out, "repositories/{name}/_manifests"),
+            Self::Revisions(name) => write!(out, "{}/revisions", Self::Manifests(name)),
             Self::RevisionsAlgorithm(name, algorithm) => {
-                write!(out, "{}/revisions/{}", manifests(name), algorithm.name())
+                write!(out, "{}/revisions/{}", Self::Manifests(name), algorithm.name())
             }
             Self::RevisionFolder(name, digest) => {
                 write!(out, "{}/{}", Self::RevisionsAlgorithm(name, digest.algorithm()), digest.hex())
             }
             Self::RevisionLink(name, digest) => write!(out, "{}/link", Self::RevisionFolder(name, digest)),
             Self::Signature(name, digest) => write!(out, "{}/signatures", Self::RevisionFolder(name, digest)),
-            Self::Tags(name) => write!(out, "{}/tags", manifests(name)),
-            Self::TagFolder(name, tag) => write!(out, "{}/tags/{tag}", manifests(name)),
+            Self::Tags(name) => write!(out, "{}/tags", Self::Manifests(name)),
+            Self::TagFolder(name, tag) => write!(out, "{}/tags/{tag}", Self::Manifests(name)),
             Self::TagCurrent(name, tag) => write!(out, "{}/current", Self::TagFolder(name, tag)),
             Self::TagLink(name, tag) => write!(out, "{}/current/link", Self::TagFolder(name, tag)),
             Self::TagIndex(name, tag) => write!(out, "{}/index", Self::TagFolder(name, tag)),

@@ -225,22 +225,16 @@ impl Hasher {
 
     /// Returns the digest of all bytes.
     pub fn finish(self) -> Digest {
-        let mut bytes = [0; 64];
-        let algorithm = match self.0 {
-            HashState::Sha256(state) => {
-                bytes[..32].copy_from_slice(&state.finalize());
-                Algorithm::Sha256
-            }
-            HashState::Sha384(state) => {
-                bytes[..48].copy_from_slice(&state.finalize());
-                Algorithm::Sha384
-            }
-            HashState::Sha512(state) => {
-                bytes.copy_from_slice(&state.finalize());
-                Algorithm::Sha512
-            }
+        let digest = |algorithm, hash: &[u8]| {
+            let mut bytes = [0; 64];
+            bytes[..hash.len()].copy_from_slice(hash);
+            Digest { algorithm, bytes }
         };
-        Digest { algorithm, bytes }
+        match self.0 {
+            HashState::Sha256(state) => digest(Algorithm::Sha256, &state.finalize()),
+            HashState::Sha384(state) => digest(Algorithm::Sha384, &state.finalize()),
+            HashState::Sha512(state) => digest(Algorithm::Sha512, &state.finalize()),
+        }
     }
 }
 

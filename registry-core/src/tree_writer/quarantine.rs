@@ -84,12 +84,12 @@ pub enum PlaceError {
 ///
 /// # Errors
 /// When a quarantine cannot be made there.
-pub fn place(located: &Located, named: Option<&Path>, at: Timestamp) -> Result<QuarantinePlace, PlaceError> {
+pub fn place(located: &Located, wish: Option<&Path>, at: Timestamp) -> Result<QuarantinePlace, PlaceError> {
     let v2 = located
         .v2
         .canonicalize()
         .map_err(|error| PlaceError::Unusable(located.v2.clone(), Arc::new(error)))?;
-    let place = match named {
+    let place = match wish {
         None => {
             let base = located.root.clone().ok_or(PlaceError::NoRoot)?;
             let mut below = format!("{HOME}/{}", stamp(at));
@@ -158,10 +158,11 @@ pub fn check_place(place: &QuarantinePlace, v2: &Path) -> Result<(), UnusableErr
     Ok(())
 }
 
-/// The place that the user names. It must not exist, be empty, or be the quarantine of an earlier run on the same tree.
+/// The place that the user names: a folder that does not exist, is empty, or is the quarantine of an earlier run on the same tree.
 fn named_place(folder: &Path, v2: &Path) -> Result<QuarantinePlace, PlaceError> {
     let unusable = |error| PlaceError::Unusable(folder.into(), Arc::new(error));
-    // `components` drops a slash at the end, which would make a symbolic link look like a folder. `.` and `..` are resolved.
+    // `components` drops a slash at the end, which would make a symbolic link look like a folder. A path without a last name
+    // (`.`, `..`) is resolved.
     let plain: PathBuf = folder.components().collect();
     let plain = if plain.file_name().is_none() { folder.canonicalize().map_err(unusable)? } else { plain };
     let base = folder_of(&plain).canonicalize().map_err(unusable)?;

@@ -115,13 +115,13 @@ fn size_limit_is_that_of_the_server() {
 #[test]
 fn kind_is_decided_as_by_the_server() {
     let kind = |text: &str| Manifest::parse(text.as_bytes()).kind;
-    let without =
+    let untyped =
         |text: String| text.replace(r#""mediaType":"application/vnd.oci.image.manifest.v1+json","#, "");
     assert_eq!(kind(&fill(IMAGE, "", "")), Kind::Image);
-    assert_eq!(kind(&without(fill(IMAGE, "", ""))), Kind::Image);
-    assert_eq!(kind(&without(fill(IMAGE, "", ",\"manifests\":[]"))), Kind::Index);
-    assert_eq!(kind(&without(fill(IMAGE, "", ",\"manifests\":null"))), Kind::Image);
-    assert!(!is_served(&without(fill(IMAGE, "", ",\"manifests\":5"))), "2.8.2 drops the connection");
+    assert_eq!(kind(&untyped(fill(IMAGE, "", ""))), Kind::Image);
+    assert_eq!(kind(&untyped(fill(IMAGE, "", ",\"manifests\":[]"))), Kind::Index);
+    assert_eq!(kind(&untyped(fill(IMAGE, "", ",\"manifests\":null"))), Kind::Image);
+    assert!(!is_served(&untyped(fill(IMAGE, "", ",\"manifests\":5"))), "2.8.2 drops the connection");
     assert_eq!(kind(r#"{"schemaVersion":1,"fsLayers":[]}"#), Kind::Schema1);
     assert_eq!(kind(r#"{"schemaVersion":2,"mediaType":"foo"}"#), Kind::Opaque);
     assert!(is_served(r#"{"schemaVersion":2}"#));

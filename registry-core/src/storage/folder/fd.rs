@@ -284,29 +284,29 @@ impl Folder for FdFolder {
         Ok(stat_of(&rustix::fs::statx(&self.fd, path, AtFlags::SYMLINK_NOFOLLOW, STATX_FIELDS)?))
     }
 
-    fn read(&self, path: &Path, limit: usize, buffer: &mut Vec<u8>) -> Result<Stat> {
-        buffer.clear();
+    fn read(&self, path: &Path, limit: usize, into: &mut Vec<u8>) -> Result<Stat> {
+        into.clear();
         let fd = self.open_file(path)?;
         let stat = stat_fd(&fd)?;
         if stat.kind != EntryKind::File {
             return Ok(stat);
         }
         let wanted = usize::try_from(stat.size).unwrap_or(usize::MAX).min(limit);
-        buffer.resize(wanted, 0);
+        into.resize(wanted, 0);
         let mut filled = 0;
         while filled < wanted {
-            match rustix::io::retry_on_intr(|| rustix::io::read(&fd, &mut buffer[filled..]))? {
+            match rustix::io::retry_on_intr(|| rustix::io::read(&fd, &mut into[filled..]))? {
                 0 => break,
                 count => filled += count,
             }
         }
-        buffer.truncate(filled);
+        into.truncate(filled);
         Ok(stat)
     }
 
-    fn peek(&self, path: &Path, buffer: &mut [u8]) -> Result<usize> {
+    fn peek(&self, path: &Path, room: &mut [u8]) -> Result<usize> {
         let fd = self.open_file(path)?;
-        Ok(rustix::io::retry_on_intr(|| rustix::io::read(&fd, &mut *buffer))?)
+        Ok(rustix::io::retry_on_intr(|| rustix::io::read(&fd, &mut *room))?)
     }
 
     fn stream(&self, path: &Path, buffer: &mut [u8], each: &mut dyn FnMut(&[u8])) -> Result<Stat> {

@@ -136,21 +136,21 @@ pub trait Folder: Sized + Send + Sync {
         self.stat(path)
     }
 
-    /// Replaces `buffer` by the first `limit` bytes of a regular file. For other entries only the `Stat` is returned.
+    /// Replaces `into` by the first `limit` bytes of a regular file. For other entries only the `Stat` is returned.
     ///
     /// # Errors
     /// See [`FolderError`].
-    fn read(&self, path: &Path, limit: usize, buffer: &mut Vec<u8>) -> Result<Stat>;
+    fn read(&self, path: &Path, limit: usize, into: &mut Vec<u8>) -> Result<Stat>;
 
-    /// Reads the first bytes of a file into `buffer` with as few requests as possible, without a check of its kind: an entry
+    /// Reads the first bytes of a file into `room` with as few requests as possible, without a check of its kind: an entry
     /// other than a regular file gives an error, no bytes, or any bytes. For files whose content the caller compares.
     ///
     /// # Errors
     /// See [`FolderError`].
-    fn peek(&self, path: &Path, buffer: &mut [u8]) -> Result<usize> {
+    fn peek(&self, path: &Path, room: &mut [u8]) -> Result<usize> {
         let mut bytes = Vec::new();
-        self.read(path, buffer.len(), &mut bytes)?;
-        buffer[..bytes.len()].copy_from_slice(&bytes);
+        self.read(path, room.len(), &mut bytes)?;
+        room[..bytes.len()].copy_from_slice(&bytes);
         Ok(bytes.len())
     }
 

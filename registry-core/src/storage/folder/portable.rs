@@ -139,11 +139,11 @@ impl Folder for PathFolder {
         Ok((entry_kind(metadata.file_type()), Timestamp::try_from(modified).unwrap_or(Timestamp::MAX)))
     }
 
-    fn read(&self, path: &Path, limit: usize, buffer: &mut Vec<u8>) -> Result<Stat> {
-        buffer.clear();
+    fn read(&self, path: &Path, limit: usize, into: &mut Vec<u8>) -> Result<Stat> {
+        into.clear();
         let (stat, file) = self.open_file(path)?;
         if let Some(file) = file {
-            file.take(limit as u64).read_to_end(buffer)?;
+            file.take(limit as u64).read_to_end(into)?;
         }
         Ok(stat)
     }

@@ -143,8 +143,8 @@ fn read_shard<F: Folder>(
     });
     // A listing that failed may have named some blobs before the error: look at these; the others are unknown.
     let (manifests, plain) = split(&mut shared.graph(), named, digests);
-    let read = in_batches(&manifests, BATCH, notes, |wanted, notes| read_manifests(&folder, wanted, notes));
     let looks = in_batches(&plain, BATCH, notes, |wanted, notes| look_at_batch(&folder, wanted, notes));
+    let read = in_batches(&manifests, BATCH, notes, |wanted, notes| read_manifests(&folder, wanted, notes));
     shared.progress.add_files(read.len() + looks.len());
     let mut graph = shared.graph();
     for manifest in read {

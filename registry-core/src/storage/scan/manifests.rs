@@ -14,7 +14,7 @@ use crate::oci::{Digest, Manifest};
 use crate::path::Place;
 
 /// Manifests that one task reads.
-const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 
 /// One manifest as it was read.
 pub(super) struct ScannedManifest {

@@ -206,12 +206,11 @@ impl<F: Folder> OddityReader<'_, F> {
 
     /// Reads an entry of `tags/` that is no tag.
     fn read_tag(&mut self, repository: &str, path: &str, name: &str) {
+        let (repository, name) = (repository.to_owned(), name.to_owned());
         if path.contains('\\') {
             // No storage driver accepts such a name, whatever the entry holds.
-            let (repository, name) = (repository.to_owned(), name.to_owned());
             let link = Link::Invalid(LinkFault::NoFile);
-            self.found.tags.push(OddTag { repository, name, link, history: Vec::new() });
-            return;
+            return self.found.tags.push(OddTag { repository, name, link, history: Vec::new() });
         }
         // A file in the place of the tag's folder gives a link that is no file.
         let link = self.read_link(&format!("{path}/current/link"));
@@ -223,11 +222,10 @@ impl<F: Folder> OddityReader<'_, F> {
         match listed {
             Ok(()) | Err(FolderError::NotFound) => {}
             // Also when a file is in the place of the tag's folder; `link` says that.
-            Err(FolderError::NotAFolder) => self.found.histories.push((repository.to_owned(), index)),
+            Err(FolderError::NotAFolder) => self.found.histories.push((repository.clone(), index)),
             Err(error) => self.note_unread(&index, error),
         }
         history.sort_unstable();
-        let (repository, name) = (repository.to_owned(), name.to_owned());
         self.found.tags.push(OddTag { repository, name, link, history });
     }
 }

@@ -16,17 +16,9 @@ use crate::oci::{Algorithm, Digest, Platform};
 use crate::path::Place;
 use crate::serve::LINK_MAX;
 
-/// Pauses between looks while a writer seems to be at work: some 2 s in all, as the time that deleting a tag takes grows with its
-/// history. No pause where no link looks half written or half deleted.
-const PAUSES: [Duration; 7] = [
-    Duration::from_millis(20),
-    Duration::from_millis(40),
-    Duration::from_millis(80),
-    Duration::from_millis(160),
-    Duration::from_millis(300),
-    Duration::from_millis(600),
-    Duration::from_millis(800),
-];
+/// Milliseconds between looks while a writer seems to be at work: some 2 s in all, as the time that deleting a tag takes grows
+/// with its history. No pause where no link looks half written or half deleted.
+const PAUSES: [u64; 7] = [20, 40, 80, 160, 300, 600, 800];
 
 /// After this many pauses an empty file is no longer taken for a write under way.
 const PAUSES_OF_ONE_WRITE: usize = 3;
@@ -147,7 +139,7 @@ fn wait_for_writers<F: Folder>(v2: &F, graph: &Graph, links: &mut [RereadLink]) 
         if !to_read.contains(&true) {
             return;
         }
-        v2.wait(pause);
+        v2.wait(Duration::from_millis(pause));
         for (link, to_read) in links.iter().zip(&mut to_read) {
             *to_read |= matches!(link.doubt, Recheck::Tag(..));
         }
@@ -261,9 +253,9 @@ fn recheck_blobs<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Recheck], notes
         .collect();
     while !frontier.is_empty() {
         let wanted: Vec<_> = frontier.iter().map(|node| (*node, graph.digest(*node))).collect();
-        for manifest in
-            in_batches(&wanted, 64, notes, |wanted, notes| manifests::read_batch(v2, wanted, notes))
-        {
+        for manifest in in_batches(&wanted, manifests::BATCH, notes, |wanted, notes| {
+            manifests::read_batch(v2, wanted, notes)
+        }) {
             manifest.store(graph);
         }
         let children = wanted.iter().flat_map(|(node, _)| manifests::children(graph, *node));

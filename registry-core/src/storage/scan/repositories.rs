@@ -52,8 +52,7 @@ fn remove_strays_above_shelved(graph: &mut Graph) {
     graph.strays.retain(|stray| !above_shelved.contains(&stray.path));
 }
 
-/// Reads a folder at or below `repositories/`. `name` is its path below `repositories/`, `is_exact` whether that path was not
-/// escaped.
+/// Reads a folder at or below `repositories/`. `name` is its path below `repositories/`; `is_exact`: nothing in it was escaped.
 fn visit<'s, F: Folder + 's>(
     scope: &Scope<'s>,
     mut folder: F,
@@ -121,7 +120,7 @@ struct RepositoryListing {
 }
 
 impl RepositoryListing {
-    /// Records or notes an entry of the folder `name`; a folder to read next is returned.
+    /// Records a reserved entry of the folder `name`, notes one out of place, and returns a folder to read next.
     fn add_entry(
         &mut self,
         name: &str,
