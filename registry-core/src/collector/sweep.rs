@@ -61,7 +61,7 @@ fn sweep_manifests(
     marked: &Marks,
     forecast: &mut Forecast,
 ) -> Result<(), Abort> {
-    let mut gone = HashSet::new();
+    let mut deleted = HashSet::new();
     let mut bare = HashSet::new();
     for (repository, digest) in &oddities.bare {
         bare.extend(graph.digests().find(digest).map(|node| (repository.as_str(), node)));
@@ -70,7 +70,7 @@ fn sweep_manifests(
         oddities.histories.iter().map(|(repository, path)| (repository.as_str(), path.as_str())).collect();
     for (at, node) in &marked.untagged {
         let repository = &graph.repositories[*at as usize];
-        if !gone.contains(&(*at, *node)) {
+        if !deleted.contains(&(*at, *node)) {
             for (number, tag) in repository.numbered_tags() {
                 if tag.history.contains(node) {
                     forecast.history.push((*at, number, *node));
@@ -83,7 +83,7 @@ fn sweep_manifests(
         // The collector needs only the folder, not a link in it.
         let exists =
             repository.revision(*node) != GraphLink::Absent || bare.contains(&(&*repository.name, *node));
-        if !exists || !gone.insert((*at, *node)) {
+        if !exists || !deleted.insert((*at, *node)) {
             let path = Place::RevisionFolder(&repository.name, graph.digest(*node));
             return Err(Abort::sweep(path, "an untagged manifest without a folder to remove"));
         }

@@ -195,9 +195,9 @@ pub(super) fn fetch_steps(audit: &Audit, graph: &Graph, scope: &Scope<'_>) -> Ve
                 | Code::RevisionLinkMismatch
         );
         let is_missing = may_need_bytes && finding.repair.is_none();
-        let is_gone =
+        let is_absent =
             graph.digests().find(&digest).is_none_or(|node| graph.blob(node).presence == Presence::Absent);
-        if is_missing && is_gone && digest.algorithm() == Algorithm::Sha256 && seen.insert(digest) {
+        if is_missing && is_absent && digest.algorithm() == Algorithm::Sha256 && seen.insert(digest) {
             steps.push(finding_step(Act::Fetch, Place::BlobData(digest), finding, Some(digest)));
         }
     }

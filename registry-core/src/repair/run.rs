@@ -269,7 +269,7 @@ impl<'r, L: Log> StepRunner<'r, L> {
         StepOutcome::Failed(why)
     }
 
-    /// Syncs the folders that a batch changed. Where that fails, so do the changes in that folder.
+    /// Syncs the folders that a batch changed. If a folder cannot be synced, the changes in it count as failed.
     fn sync_folders(&self, results: &mut [Result<(u64, ChangeResult), StepOutcome>]) {
         let touched = results.iter().flatten().flat_map(|(_, result)| result.touched.iter().cloned());
         let (touched, editor): (TouchedFolders, _) = (touched.collect(), self.writer.editor());
