@@ -9,7 +9,7 @@ use super::plan::DeletedTags;
 use super::purge::QuarantineContent;
 use super::step::{Act, RepairStep, StepOutcome};
 use super::undo::UndoneChange;
-use crate::audit::{Audit, Code, Finding, Severity, UnreadPath};
+use crate::audit::{Code, Finding, Severity, UnreadPath};
 use crate::storage::{Job, Serving};
 
 /// The schema of [`RepairReport`].
@@ -208,7 +208,7 @@ impl RepairSummary {
 
 impl Counts {
     /// Counts what an audit found.
-    pub fn count_findings(audit: &Audit) -> Self {
+    pub fn count_findings(audit: &crate::audit::Audit) -> Self {
         let is_error =
             |finding: &&Finding| finding.severity == Severity::Error && finding.code != Code::PathUnread;
         Self {
