@@ -1,11 +1,12 @@
-//! What a collection would cost: tags that are whole now and broken after, and damage that can be mended now and not after.
+//! What a collection would cost: tags that are whole now and broken after it, and damage that can be repaired now and not after
+//! it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::forecast::Forecast;
 use crate::audit::{self, Audit, AuditOptions, Code, Finding, Repair, Severity, SharedTags, restorable};
-use crate::graph::{Graph, GraphLink, NodeId, Presence, Repository, walk};
+use crate::graph::{Graph, GraphLink, LinkEntry, NodeId, Presence, Repository, walk};
 use crate::oci::Digest;
 use crate::oci::manifest::ReferenceRole;
 use crate::path::Place;
@@ -19,7 +20,7 @@ pub struct Break {
     pub tag: Arc<str>,
 }
 
-/// Damage that can be mended from this disk now, by a repair or by hand, and could not be after.
+/// Damage that can be repaired from this disk now, by a repair or by hand, and not after the collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LostRepair {
     /// What is damaged.
@@ -28,11 +29,11 @@ pub struct LostRepair {
     pub repository: Arc<str>,
     /// Tags through which a client reaches it.
     pub tags: SharedTags,
-    /// The digest that is concerned; of a tag, what it would be set to.
+    /// The damaged digest; for a tag, the digest that it would be set to.
     pub digest: Option<Digest>,
-    /// What mending it needs and would be gone, ordered by digest.
+    /// What the repair needs and the collection would delete, ordered by digest.
     pub needs: Vec<Digest>,
-    /// Bytes of these.
+    /// The size of these in bytes.
     pub bytes: u64,
 }
 
@@ -45,13 +46,13 @@ pub struct Cost {
     pub loses: Vec<LostRepair>,
 }
 
-/// What a forecast would cost, by the audit of the graph as it is; the graph is left as it would be after the collection.
+/// What a forecast would cost. `audit` is that of the graph before. The graph is left as it would be after the collection.
 pub fn cost(graph: &mut Graph, audit: &Audit, options: &AuditOptions, forecast: &Forecast) -> Cost {
     if forecast.is_empty() {
         return Cost::default();
     }
-    let loses = loses(graph, audit, forecast);
-    let concerned = concerned(graph, forecast);
+    let loses = lost_repairs(graph, audit, forecast);
+    let affected = affected_repositories(graph, forecast);
     forecast.apply(graph);
     let was_broken: HashSet<(&str, &str)> = audit
         .broken_tags
@@ -59,7 +60,7 @@ pub fn cost(graph: &mut Graph, audit: &Audit, options: &AuditOptions, forecast: 
         .map(|tag| (&*tag.repository, &*tag.tag))
         .chain(audit.unknown_tags.iter().map(|tag| (&*tag.repository, &*tag.tag)))
         .collect();
-    let broken = audit::broken_in(graph, options, &concerned);
+    let broken = audit::broken_in(graph, options, &affected);
     let mut breaks: Vec<Break> = broken
         .into_iter()
         .filter(|(repository, tag)| !was_broken.contains(&(&**repository, &**tag)))
@@ -69,54 +70,56 @@ pub fn cost(graph: &mut Graph, audit: &Audit, options: &AuditOptions, forecast: 
     Cost { breaks, loses }
 }
 
-/// Repositories that lose something, or hold a link to something that is lost.
-fn concerned(graph: &Graph, forecast: &Forecast) -> Vec<usize> {
-    let mut gone = vec![false; graph.digests().len()];
+/// Whether each node's blob would be deleted, by the node's index.
+fn deleted_blobs(graph: &Graph, forecast: &Forecast) -> Vec<bool> {
+    let mut is_deleted = vec![false; graph.digests().len()];
     for node in &forecast.blobs {
-        gone[node.index()] = true;
+        is_deleted[node.index()] = true;
     }
-    let mut concerned: BTreeSet<usize> =
-        forecast.manifests.iter().chain(&forecast.layer_links).map(|(at, _)| *at as usize).collect();
-    for (at, repository) in graph.repositories.iter().enumerate() {
-        let links = repository.revisions().iter().chain(repository.layers());
-        let is_lost = |node: NodeId| gone[node.index()];
-        let mut names = links.filter_map(|entry| match entry.link {
-            GraphLink::Names(target) => Some((entry.node, target)),
-            _ => None,
-        });
-        if names.any(|(node, target)| is_lost(node) || is_lost(target)) {
-            concerned.insert(at);
-        }
-    }
-    concerned.into_iter().collect()
+    is_deleted
 }
 
-fn loses(graph: &Graph, audit: &Audit, forecast: &Forecast) -> Vec<LostRepair> {
-    let mut gone = vec![false; graph.digests().len()];
-    for node in &forecast.blobs {
-        gone[node.index()] = true;
+/// Repositories that would lose a link, or have a link to a blob that would be deleted.
+fn affected_repositories(graph: &Graph, forecast: &Forecast) -> Vec<usize> {
+    let is_deleted = deleted_blobs(graph, forecast);
+    let mut affected: BTreeSet<usize> =
+        forecast.manifests.iter().chain(&forecast.layer_links).map(|(at, _)| *at as usize).collect();
+    for (at, repository) in graph.repositories.iter().enumerate() {
+        let mut links = repository.revisions().iter().chain(repository.layers());
+        let is_lost = |entry: &LinkEntry| {
+            let target = entry.link.target();
+            target.is_some_and(|target| is_deleted[entry.node.index()] || is_deleted[target.index()])
+        };
+        if links.any(is_lost) {
+            affected.insert(at);
+        }
     }
-    let links: HashSet<(&str, NodeId)> = forecast
+    affected.into_iter().collect()
+}
+
+fn lost_repairs(graph: &Graph, audit: &Audit, forecast: &Forecast) -> Vec<LostRepair> {
+    let is_deleted = deleted_blobs(graph, forecast);
+    let deleted_links: HashSet<(&str, NodeId)> = forecast
         .manifests
         .iter()
         .map(|(at, node)| (&*graph.repositories[*at as usize].name, *node))
         .collect();
-    let mut loses = Vec::new();
+    let mut repairs = Vec::new();
     for finding in &audit.findings {
-        let Some((repository, roots, digest)) = needs(graph, finding) else { continue };
+        let Some((repository, roots, digest)) = needed_by_repair(graph, finding) else { continue };
         let mut lost = BTreeSet::new();
         let mut bytes = 0;
         for node in walk::reach(HashSet::new(), roots, |node| graph.references(node)) {
             let blob = graph.blob(node);
-            if gone[node.index()] && blob.presence == Presence::Present {
+            if is_deleted[node.index()] && blob.presence == Presence::Present {
                 bytes += blob.size;
                 lost.insert(graph.digest(node));
-            } else if links.contains(&(&*repository, node)) {
+            } else if deleted_links.contains(&(&*repository, node)) {
                 lost.insert(graph.digest(node));
             }
         }
         if !lost.is_empty() {
-            loses.push(LostRepair {
+            repairs.push(LostRepair {
                 code: finding.code,
                 repository,
                 tags: finding.tags.clone(),
@@ -126,11 +129,11 @@ fn loses(graph: &Graph, audit: &Audit, forecast: &Forecast) -> Vec<LostRepair> {
             });
         }
     }
-    loses
+    repairs
 }
 
-/// Everything that the links of a repository name.
-fn held_by(repository: &Repository) -> impl Iterator<Item = NodeId> + '_ {
+/// Every node that a tag, a link or the path of a link in a repository names.
+fn named_nodes(repository: &Repository) -> impl Iterator<Item = NodeId> + '_ {
     let links =
         repository.revisions().iter().chain(repository.layers()).map(|entry| (entry.node, entry.link));
     let current = repository.tags.iter().map(|tag| tag.current);
@@ -139,37 +142,37 @@ fn held_by(repository: &Repository) -> impl Iterator<Item = NodeId> + '_ {
     links.map(|(node, _)| node).chain(named).chain(history)
 }
 
-/// What mending a finding needs: all that is reached from these.
-fn needs(graph: &Graph, finding: &Finding) -> Option<(Arc<str>, Vec<NodeId>, Option<Digest>)> {
+/// What the repair of a finding needs: the repository, nodes of which everything reached from them is needed, and the damaged digest.
+fn needed_by_repair(graph: &Graph, finding: &Finding) -> Option<(Arc<str>, Vec<NodeId>, Option<Digest>)> {
     if finding.code == Code::PathUnexpected {
         let Place::Repository(name) = Place::parse(finding.path.as_deref()?)? else { return None };
         let repository = graph.repository(name)?;
-        // Under a legal name it is served again.
-        return Some((name.into(), held_by(repository).collect(), None));
+        // If it is renamed to a legal name, it is served again.
+        return Some((name.into(), named_nodes(repository).collect(), None));
     }
     let name = finding.repository.clone()?;
     let repository = graph.repository(&name)?;
-    let of = |digest: &Digest| graph.digests().find(digest);
+    let find_node = |digest: &Digest| graph.digests().find(digest);
     if matches!(finding.code, Code::TagLinkMissing | Code::TagLinkInvalid)
         && let Some(Place::TagLink(_, tag) | Place::TagFolder(_, tag)) =
             finding.path.as_deref().and_then(Place::parse)
     {
-        // Whichever entry of its history it is set to, by a repair or by hand.
+        // Any entry of the history counts: an operator may set the tag to another one than a repair would.
         let node = restorable(graph, repository, tag).map(|node| graph.digest(node));
         return Some((name, repository.tag(tag)?.history.to_vec(), node));
     }
     let Some(repair) = finding.repair else {
-        // Nothing here mends it by itself; but what a tag leads to, somebody may mend by hand.
+        // No repair is known for it. Where a tag leads to it, an operator may still repair it by hand.
         let is_reached = finding.severity == Severity::Error && !finding.tags.is_empty();
         let digest = finding.digest.filter(|_| is_reached)?;
-        return Some((name, vec![of(&digest)?], Some(digest)));
+        return Some((name, vec![find_node(&digest)?], Some(digest)));
     };
     match (repair, Place::parse(finding.path.as_deref()?)?) {
         (Repair::Relink | Repair::Rewrite, Place::RevisionLink(_, digest) | Place::LayerLink(_, digest)) => {
-            Some((name, vec![of(&digest)?], Some(digest)))
+            Some((name, vec![find_node(&digest)?], Some(digest)))
         }
         (Repair::Rebuild, _) => {
-            // The links of what the manifests here reference; of children only what is linked here is served.
+            // Layer links are needed for the parts of the manifests that are linked here. Children count only if linked here too.
             let manifests = repository.revisions().iter().filter_map(|entry| graph.manifest(entry.node));
             let parts = manifests.flat_map(|manifest| graph.edges(manifest));
             let parts = parts.filter(|edge| edge.role != ReferenceRole::Child).filter_map(|edge| edge.target);

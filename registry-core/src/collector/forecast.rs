@@ -1,4 +1,4 @@
-//! What a collector would delete, and where it would stop. What that costs is asked elsewhere.
+//! What a collector would delete, and where it would stop. `cost` tells what that breaks.
 
 use crate::graph::{Graph, GraphLink, LinkEntry, NodeId};
 
@@ -16,11 +16,11 @@ pub enum During {
 /// Where and why a collector stops.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Abort {
-    /// Below `docker/registry/v2`.
+    /// The path below `docker/registry/v2` at which it stops.
     pub path: String,
-    /// As a lower-case fragment.
+    /// Why, as a lower-case fragment.
     pub why: String,
-    /// When.
+    /// The phase in which it stops.
     pub during: During,
 }
 
@@ -34,22 +34,22 @@ impl Abort {
     }
 }
 
-/// What a collector would delete. Repositories by their index in the graph.
+/// What a collector would delete. Repositories are named by their index in the graph.
 ///
-/// After an abort in the sweep, `manifests` are what is gone by then, with their `history`; entries of the manifest at which
-/// it stops may be gone. `blobs` and `layer_links` are what it was going to delete, in an order that is random, so any part of
-/// them may be gone.
+/// After an abort in the sweep, `manifests` and their `history` were deleted before it; history entries of the manifest at which it
+/// stops may be deleted too. `blobs` and `layer_links` are what it was going to delete in random order, so any part of them may be
+/// deleted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Forecast {
-    /// Where it stops, if it does.
+    /// Where and why it stops, if it does.
     pub would_abort: Option<Abort>,
-    /// Folders of revision links.
+    /// Manifests whose revision folders would be deleted: repository, digest.
     pub manifests: Vec<(u32, NodeId)>,
-    /// Entries of tag histories: repository, index of the tag there, digest. Those of entries that are no tags are left out.
+    /// Entries of tag histories: repository, index of the tag there, digest. Entries of `tags/` that are no tags are left out.
     pub history: Vec<(u32, u32, NodeId)>,
-    /// Blobs that are there and would be gone.
+    /// Blobs that exist and would be deleted.
     pub blobs: Vec<NodeId>,
-    /// Layer links (3.x only).
+    /// Layer links (3.x only): repository, digest.
     pub layer_links: Vec<(u32, NodeId)>,
 }
 
@@ -62,7 +62,7 @@ impl Forecast {
             && self.layer_links.is_empty()
     }
 
-    /// Makes the graph what it would be after the collector; where that is random, after the worst.
+    /// Changes the graph to what it would be after the collection. Where that is random, the worst case is taken.
     pub fn apply(&self, graph: &mut Graph) {
         let absent = |node| LinkEntry { node, modified: 0, link: GraphLink::Absent };
         for (at, node) in &self.manifests {
@@ -70,7 +70,7 @@ impl Forecast {
         }
         for (at, tag, node) in &self.history {
             let history = &mut graph.repositories[*at as usize].tags[*tag as usize].history;
-            *history = history.iter().copied().filter(|one| one != node).collect();
+            *history = history.iter().copied().filter(|entry| entry != node).collect();
         }
         for node in &self.blobs {
             graph.forget_blob(*node);

@@ -1,11 +1,11 @@
-//! The first half of a collection: what is marked, and which untagged manifests are remembered. An error here ends it before
+//! The first phase of a collection: marks what is needed, and notes untagged manifests. An error in it ends the collection before
 //! anything is deleted.
 
 use std::collections::{HashMap, HashSet};
 
 use super::engine::Engine;
 use super::forecast::Abort;
-use super::visit_order::{self, VisitedRepository};
+use super::visit_order::{VisitedRepository, visit_order};
 use crate::graph::{
     FolderState, Graph, GraphLink, LinkFault, NodeId, OddLink, OddTag, Oddities, Presence, Repository, View,
     walk,
@@ -15,33 +15,33 @@ use crate::oci::manifest::Kind;
 use crate::path::Place;
 use crate::serve::{self, Shelf as _};
 
-/// What marking leaves.
+/// The result of marking.
 #[derive(Debug)]
 pub(super) struct Marks {
-    /// By node.
-    pub(super) set: Vec<bool>,
-    /// Untagged manifests in the order in which they were met: repository, digest.
+    /// Whether a node is marked, by its index.
+    pub(super) is_marked: Vec<bool>,
+    /// Untagged manifests in the order of the walk: repository, digest.
     pub(super) untagged: Vec<(u32, NodeId)>,
-    /// Layer links that nothing had marked when they were met.
-    pub(super) layers: Vec<(u32, NodeId)>,
+    /// Layer links whose digest was not marked when the walk reached them: repository, digest.
+    pub(super) layer_links: Vec<(u32, NodeId)>,
 }
 
 /// A file called `link` in the walk over revisions or layers.
 struct LinkFile {
-    place: LinkLocation,
-    says: GraphLink,
+    location: LinkLocation,
+    link: GraphLink,
 }
 
-/// Where a file lies; spelled out only when a collector stops there.
+/// Where a link file is. Its path is built only when a collector stops there.
 enum LinkLocation {
     Digest(Digest),
     Odd(String),
 }
 
-/// What a stat through a repository's links gives.
+/// What a collector gets when it looks up a digest through a repository's links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LinkStat {
-    /// Its bytes are filed under this digest.
+    /// The bytes, which are stored under this digest.
     Found(NodeId),
     Unknown,
     Error,
@@ -55,6 +55,7 @@ pub(crate) struct CollectorView<'m> {
     files: HashSet<&'m str>,
 }
 
+/// The state of marking.
 struct Marking<'m> {
     view: CollectorView<'m>,
     delete_untagged: bool,
@@ -63,6 +64,7 @@ struct Marking<'m> {
     marked: Marks,
 }
 
+/// Marks what the collector keeps.
 pub(super) fn mark(
     graph: &Graph,
     oddities: &Oddities,
@@ -81,11 +83,15 @@ pub(super) fn mark(
         odd_tags.entry(&tag.repository).or_default().push(tag);
     }
     let view = CollectorView::new(graph, oddities, engine);
-    let marked = Marks { set: vec![false; graph.digests().len()], untagged: Vec::new(), layers: Vec::new() };
+    let marked = Marks {
+        is_marked: vec![false; graph.digests().len()],
+        untagged: Vec::new(),
+        layer_links: Vec::new(),
+    };
     let mut marking = Marking { view, delete_untagged, odd_links, odd_tags, marked };
-    for met in visit_order::order(graph, oddities, engine) {
-        match met {
-            VisitedRepository::Repository(at) => marking.repository(at)?,
+    for visited in visit_order(graph, oddities, engine) {
+        match visited {
+            VisitedRepository::Repository(at) => marking.visit_repository(at)?,
             VisitedRepository::Nameless(path) => {
                 return Err(Abort::mark(path, "taken for a repository without a name"));
             }
@@ -95,7 +101,7 @@ pub(super) fn mark(
 }
 
 impl Marking<'_> {
-    fn repository(&mut self, at: u32) -> Result<(), Abort> {
+    fn visit_repository(&mut self, at: u32) -> Result<(), Abort> {
         let (graph, engine) = (self.view.graph, self.view.engine);
         let repository = &graph.repositories[at as usize];
         if !repository.is_legal {
@@ -105,12 +111,12 @@ impl Marking<'_> {
             ));
         }
         for place in [Place::Manifests(&repository.name), Place::Revisions(&repository.name)] {
-            self.view.folder(place)?;
+            self.view.check_folder(place)?;
         }
         let mut tagged: Option<HashSet<Digest>> = None;
-        for file in self.files(repository, false) {
-            let path = || file.place.path(repository, false);
-            let node = match file.says {
+        for file in self.link_files(repository, false) {
+            let path = || file.location.path(repository, false);
+            let node = match file.link {
                 GraphLink::Names(node) => node,
                 GraphLink::Invalid(_) => {
                     return Err(Abort::mark(path(), "a revision link that is no digest"));
@@ -126,7 +132,7 @@ impl Marking<'_> {
             };
             if self.delete_untagged {
                 if tagged.is_none() {
-                    tagged = Some(self.tagged(repository)?);
+                    tagged = Some(self.tagged_digests(repository)?);
                 }
                 let is_tagged = tagged.as_ref().is_some_and(|tagged| tagged.contains(&graph.digest(node)));
                 if !is_tagged {
@@ -137,53 +143,53 @@ impl Marking<'_> {
                                 "there is no such folder",
                             ));
                         }
-                        // Neither marked nor deleted.
+                        // 3.x neither marks nor deletes it.
                         (FolderState::Absent, Engine::V3) => {}
                         _ => self.marked.untagged.push((at, node)),
                     }
                     continue;
                 }
             }
-            self.marked.set[node.index()] = true;
-            self.references(repository, found, &path)?;
+            self.marked.is_marked[node.index()] = true;
+            self.mark_references(repository, found, &path)?;
         }
         if engine == Engine::V3 {
-            self.layers(at, repository)?;
+            self.find_unmarked_layer_links(at, repository)?;
         }
         Ok(())
     }
 
-    /// Marks what a manifest references; 3.x goes on from everything that is new and a manifest here.
-    fn references(
+    /// Marks what a manifest references. 3.x also follows each newly marked reference that is a manifest in this repository.
+    fn mark_references(
         &mut self,
         repository: &Repository,
         found: NodeId,
         from: &dyn Fn() -> String,
     ) -> Result<(), Abort> {
         let view = &self.view;
-        let check = |manifest: NodeId| match view.refuses(manifest) {
+        let check = |manifest: NodeId| match view.manifest_refusal(manifest) {
             Some(why) => {
                 Err(Abort::mark(from(), format!("it leads to a manifest that cannot be read: {why}")))
             }
             None => Ok(()),
         };
         check(found)?;
-        let inner = |target: NodeId| match view.engine {
+        let linked_manifest = |target: NodeId| match view.engine {
             Engine::V2_8 => None,
             Engine::V3 => view.manifest(repository, target).found(),
         };
         let references =
-            |target| inner(target).into_iter().flat_map(|manifest| view.graph.references(manifest));
-        // Deeper first, as it recurses.
-        for target in walk::reach(&mut self.marked.set, view.graph.references(found), references) {
-            inner(target).map_or(Ok(()), check)?;
+            |target| linked_manifest(target).into_iter().flat_map(|manifest| view.graph.references(manifest));
+        // Depth first, like the recursion of 3.x.
+        for target in walk::reach(&mut self.marked.is_marked, view.graph.references(found), references) {
+            linked_manifest(target).map_or(Ok(()), check)?;
         }
         Ok(())
     }
 
-    /// What the entries of `tags/` name. One that cannot be read ends the collection.
-    fn tagged(&self, repository: &Repository) -> Result<HashSet<Digest>, Abort> {
-        self.view.folder(Place::Tags(&repository.name))?;
+    /// The digests that the entries of `tags/` name. An entry that cannot be read ends the collection.
+    fn tagged_digests(&self, repository: &Repository) -> Result<HashSet<Digest>, Abort> {
+        self.view.check_folder(Place::Tags(&repository.name))?;
         let mut tagged = HashSet::new();
         for (_, tag) in repository.numbered_tags() {
             let path = || Place::TagLink(&repository.name, &tag.name);
@@ -202,7 +208,7 @@ impl Marking<'_> {
         for tag in self.odd_tags.get(&*repository.name).into_iter().flatten() {
             let path = || format!("{}/{}", Place::Tags(&repository.name), tag.name);
             match tag.link {
-                _ if !is_taken(&tag.name) => {
+                _ if !is_driver_path(&tag.name) => {
                     return Err(Abort::mark(path(), "an entry of tags/ whose name no storage driver takes"));
                 }
                 serve::Link::Names(digest) => drop(tagged.insert(digest)),
@@ -215,20 +221,22 @@ impl Marking<'_> {
         Ok(tagged)
     }
 
-    /// 3.x: layer links of what is not marked by now, whatever is marked later.
-    fn layers(&mut self, at: u32, repository: &Repository) -> Result<(), Abort> {
+    /// 3.x: notes the layer links of digests that are not marked yet, even if they are marked later.
+    fn find_unmarked_layer_links(&mut self, at: u32, repository: &Repository) -> Result<(), Abort> {
         if repository.layers_part == FolderState::Absent {
             return Err(Abort::mark(Place::Layers(&repository.name), "there is no such folder"));
         }
-        for file in self.files(repository, true) {
-            let path = || file.place.path(repository, true);
-            let node = match file.says {
+        for file in self.link_files(repository, true) {
+            let path = || file.location.path(repository, true);
+            let node = match file.link {
                 GraphLink::Names(node) => node,
                 GraphLink::Invalid(_) => return Err(Abort::mark(path(), "a layer link that is no digest")),
                 GraphLink::Absent | GraphLink::Unread => continue,
             };
             match self.view.layer(repository, node) {
-                LinkStat::Found(_) if !self.marked.set[node.index()] => self.marked.layers.push((at, node)),
+                LinkStat::Found(_) if !self.marked.is_marked[node.index()] => {
+                    self.marked.layer_links.push((at, node));
+                }
                 LinkStat::Found(_) | LinkStat::Unknown => {}
                 LinkStat::Error => return Err(Abort::mark(path(), "it leads to a link that cannot be read")),
             }
@@ -236,17 +244,17 @@ impl Marking<'_> {
         Ok(())
     }
 
-    /// Files called `link` below one of the two folders, in the order of the walk.
-    fn files(&self, repository: &Repository, in_layers: bool) -> Vec<LinkFile> {
+    /// Files called `link` below `_layers` or `revisions`, in the order of the walk.
+    fn link_files(&self, repository: &Repository, in_layers: bool) -> Vec<LinkFile> {
         let graph = self.view.graph;
         let entries = if in_layers { repository.layers() } else { repository.revisions() };
         let mut order: Vec<_> = entries.iter().map(|entry| (graph.digest(entry.node), entry.link)).collect();
         order.sort_unstable_by_key(|(digest, _)| (digest.algorithm().name(), *digest));
         let mut files: Vec<LinkFile> = order
             .into_iter()
-            // A folder in the place of the file is walked into, not read.
+            // The walk enters a folder in the place of the file, and does not read it.
             .filter(|(_, link)| *link != GraphLink::Invalid(LinkFault::NoFile))
-            .map(|(digest, says)| LinkFile { place: LinkLocation::Digest(digest), says })
+            .map(|(digest, link)| LinkFile { location: LinkLocation::Digest(digest), link })
             .collect();
         let odd: Vec<&OddLink> = self
             .odd_links
@@ -259,19 +267,19 @@ impl Marking<'_> {
         if odd.is_empty() {
             return files;
         }
-        files.extend(odd.into_iter().map(|link| {
-            let says = match link.link {
-                _ if !is_taken(&link.path) => GraphLink::Invalid(LinkFault::NoDigest),
+        files.extend(odd.into_iter().map(|odd| {
+            let link = match odd.link {
+                _ if !is_driver_path(&odd.path) => GraphLink::Invalid(LinkFault::NoDigest),
                 serve::Link::Names(digest) => {
                     graph.digests().find(&digest).map_or(GraphLink::Absent, GraphLink::Names)
                 }
                 serve::Link::Invalid(fault) => GraphLink::Invalid(fault),
                 serve::Link::Absent | serve::Link::Unread => GraphLink::Absent,
             };
-            LinkFile { place: LinkLocation::Odd(link.path.clone()), says }
+            LinkFile { location: LinkLocation::Odd(odd.path.clone()), link }
         }));
         files.sort_by_cached_key(|file| {
-            let path = file.place.path(repository, in_layers);
+            let path = file.location.path(repository, in_layers);
             path.split('/').map(str::to_owned).collect::<Vec<_>>()
         });
         files
@@ -283,22 +291,22 @@ impl<'m> CollectorView<'m> {
         Self { graph, engine, files: oddities.files.iter().map(String::as_str).collect() }
     }
 
-    /// Ends the collection where a file stands in the place of a folder that is to be listed.
-    fn folder(&self, place: Place<'_>) -> Result<(), Abort> {
+    /// Ends the collection if a file is in the place of a folder that the collector lists.
+    fn check_folder(&self, place: Place<'_>) -> Result<(), Abort> {
         if self.is_file(place) {
             return Err(Abort::mark(place.to_string(), "a file in the place of a folder"));
         }
         Ok(())
     }
 
-    /// Whether a file stands in the place of a folder.
+    /// Whether a file is in the place of a folder.
     fn is_file(&self, place: Place<'_>) -> bool {
-        // Hardly ever is there any.
+        // The common case, without building the path.
         !self.files.is_empty() && self.files.contains(place.to_string().as_str())
     }
 
     /// Why the collector cannot read a manifest.
-    fn refuses(&self, node: NodeId) -> Option<String> {
+    fn manifest_refusal(&self, node: NodeId) -> Option<String> {
         let manifest = self.graph.manifest(node)?;
         if let Some(problem) = manifest.refusal() {
             return Some(problem.message.clone());
@@ -307,7 +315,7 @@ impl<'m> CollectorView<'m> {
             .then(|| "schema 1 is unknown to registry 3".to_owned())
     }
 
-    /// A manifest through its revision link; 2.8 also looks for a layer link.
+    /// Looks up a manifest through its revision link; 2.8 also tries a layer link.
     pub(crate) fn manifest(&self, repository: &Repository, node: NodeId) -> LinkStat {
         let answering = View { graph: self.graph, repository }.manifest_link(node);
         match (answering.through_layers, self.engine) {
@@ -318,7 +326,7 @@ impl<'m> CollectorView<'m> {
         }
     }
 
-    /// A config or layer through its layer link.
+    /// Looks up a config or layer through its layer link.
     pub(crate) fn layer(&self, repository: &Repository, node: NodeId) -> LinkStat {
         self.stat(repository.layer(node))
     }
@@ -336,7 +344,7 @@ impl<'m> CollectorView<'m> {
 }
 
 impl LinkStat {
-    /// The digest under which its bytes are filed.
+    /// The digest under which the bytes are stored, if they were found.
     const fn found(self) -> Option<NodeId> {
         if let Self::Found(node) = self { Some(node) } else { None }
     }
@@ -352,8 +360,8 @@ impl LinkLocation {
     }
 }
 
-/// Whether a storage driver takes a path: with any other character in it, reading a link ends the collection
+/// Whether a storage driver accepts a path. With any other character in it, reading a link ends the collection
 /// (`PathRegexp` in `registry/storage/driver/storagedriver.go @ v2.8.3`).
-fn is_taken(path: &str) -> bool {
+fn is_driver_path(path: &str) -> bool {
     path.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-'))
 }

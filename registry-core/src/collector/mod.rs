@@ -1,8 +1,8 @@
-//! What `registry garbage-collect` of 2.8 and 3.x would do to a registry, step by step as it does it
-//! (`registry/storage/garbagecollect.go @ v2.8.3` and `@ v3.1.1`), without touching anything.
+//! Simulates `registry garbage-collect` of 2.8 and 3.x step by step (`registry/storage/garbagecollect.go @ v2.8.3` and `@ v3.1.1`),
+//! without touching anything.
 //!
-//! Pure: a graph in, a [`Forecast`] out, and what that would cost. What a collector trips over that no audit needs to know
-//! comes as [`Oddities`].
+//! It is pure: a graph gives a [`Forecast`], and the forecast a [`Cost`]. What only a collector stumbles over, and no audit needs, is
+//! in [`Oddities`].
 
 mod cost;
 mod engine;
@@ -23,9 +23,9 @@ pub use report::{
     AbortLine, BlobLine, ForecastReport, ForecastSummary, LayerLine, LossLine, ManifestLine, SCHEMA, TagLine,
 };
 
-/// What the collector would do. With `delete_untagged` as with its `--delete-untagged`.
+/// What the collector would do; `delete_untagged` stands for its option `--delete-untagged`.
 ///
-/// What could not be read is passed over: where a graph has anything unread, the forecast is not to be relied on.
+/// What could not be read is skipped: if anything in the graph is unread, the forecast cannot be relied on.
 pub fn forecast(graph: &Graph, oddities: &Oddities, engine: Engine, delete_untagged: bool) -> Forecast {
     match mark::mark(graph, oddities, engine, delete_untagged) {
         Ok(marked) => sweep::sweep(graph, oddities, engine, marked),

@@ -1,18 +1,18 @@
-//! The forecast as data for programs: `registry-fsck/gc-preview/1`. Absent fields are left out, never null.
+//! The forecast as JSON: `registry-fsck/gc-preview/1`. Absent fields are left out, never null.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::cost::Cost;
+use super::cost::{Break, Cost, LostRepair};
 use super::engine::Engine;
-use super::forecast::{During, Forecast};
+use super::forecast::{Abort, During, Forecast};
 use crate::audit::{Code, SharedTags, UnreadPath};
 use crate::graph::Graph;
 use crate::oci::Digest;
 
-/// The name of this shape.
+/// The schema of [`ForecastReport`].
 pub const SCHEMA: &str = "registry-fsck/gc-preview/1";
 
 /// What a collector would do.
@@ -166,17 +166,13 @@ pub struct ForecastSummary {
 }
 
 impl ForecastReport {
-    /// Adds what would be deleted in one registry, by its graph as it is now.
+    /// Adds what would be deleted in one registry. `graph` is that before the collection.
     pub fn add(&mut self, graph: &Graph, source: &Arc<str>, forecast: &Forecast) {
         let size = |node| graph.blob(node).size;
         let name = |at: u32| -> Arc<str> { (&*graph.repositories[at as usize].name).into() };
         if let Some(abort) = &forecast.would_abort {
-            let line = AbortLine {
-                source: Arc::clone(source),
-                path: abort.path.clone(),
-                why: abort.why.clone(),
-                during: abort.during,
-            };
+            let Abort { path, why, during } = abort.clone();
+            let line = AbortLine { source: Arc::clone(source), path, why, during };
             match &self.would_abort {
                 None => self.would_abort = Some(line),
                 Some(_) => self.would_abort_too.push(line),
@@ -224,23 +220,16 @@ impl ForecastReport {
         self.layer_links.append(&mut layer_links);
     }
 
-    /// Adds what that would cost.
+    /// Adds the cost of the collection of one registry.
     pub fn add_cost(&mut self, source: &Arc<str>, cost: Cost) {
         self.summary.breaks += cost.breaks.len() as u64;
         self.summary.loses += cost.loses.len() as u64;
-        self.breaks.extend(cost.breaks.into_iter().map(|one| TagLine {
-            source: Arc::clone(source),
-            repository: one.repository,
-            tag: one.tag,
-        }));
-        self.loses.extend(cost.loses.into_iter().map(|one| LossLine {
-            source: Arc::clone(source),
-            repository: one.repository,
-            tags: one.tags,
-            digest: one.digest,
-            code: one.code,
-            needs: one.needs,
-            bytes: one.bytes,
-        }));
+        for Break { repository, tag } in cost.breaks {
+            self.breaks.push(TagLine { source: Arc::clone(source), repository, tag });
+        }
+        for LostRepair { code, repository, tags, digest, needs, bytes } in cost.loses {
+            let source = Arc::clone(source);
+            self.loses.push(LossLine { source, repository, tags, digest, code, needs, bytes });
+        }
     }
 }

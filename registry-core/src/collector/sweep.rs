@@ -1,5 +1,5 @@
-//! The second half of a collection: manifests first, then what is not marked in `blobs/`, then layer links. An error here
-//! leaves things half done.
+//! The second phase of a collection: deletes untagged manifests, then unmarked blobs, then layer links. An error in it leaves the
+//! collection half done.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,13 +10,14 @@ use crate::graph::{Graph, GraphLink, NodeId, Oddities, Presence};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
 
+/// What is deleted after `marked` was marked.
 pub(super) fn sweep(graph: &Graph, oddities: &Oddities, engine: Engine, mut marked: Marks) -> Forecast {
     let mut forecast = Forecast::default();
     if engine == Engine::V3 {
-        // What was marked through an index after it was met as untagged stays: the fix of issue 3178.
-        marked.untagged.retain(|(_, node)| !marked.set[node.index()]);
+        // An untagged manifest that an index marked later stays: the fix of issue 3178.
+        marked.untagged.retain(|(_, node)| !marked.is_marked[node.index()]);
     }
-    if let Err(abort) = manifests(graph, oddities, &marked, &mut forecast) {
+    if let Err(abort) = sweep_manifests(graph, oddities, &marked, &mut forecast) {
         forecast.would_abort = Some(abort);
         return forecast;
     }
@@ -24,24 +25,24 @@ pub(super) fn sweep(graph: &Graph, oddities: &Oddities, engine: Engine, mut mark
         forecast.would_abort = Some(Abort::sweep(Place::Blobs, "there is no such folder"));
         return forecast;
     }
-    let filed_elsewhere = match odd_data(graph, oddities, &marked) {
-        Ok(filed_elsewhere) => filed_elsewhere,
+    let misplaced_blob = match check_odd_data(graph, oddities, &marked) {
+        Ok(misplaced_blob) => misplaced_blob,
         Err(abort) => {
             forecast.would_abort = Some(abort);
             return forecast;
         }
     };
     let is_swept =
-        |node: &NodeId| graph.blob(*node).presence == Presence::Present && !marked.set[node.index()];
+        |node: &NodeId| graph.blob(*node).presence == Presence::Present && !marked.is_marked[node.index()];
     forecast.blobs = graph.nodes().filter(is_swept).collect();
-    if let Some(path) = filed_elsewhere {
-        // Its digest is right, its place is not: looked for in vain, when is random.
+    if let Some(path) = misplaced_blob {
+        // The collector looks for the blob where its digest belongs, at a random time, and does not find it.
         forecast.would_abort = Some(Abort::sweep(path, "a blob that is not where its digest belongs"));
-        forecast.layer_links = marked.layers;
+        forecast.layer_links = marked.layer_links;
         return forecast;
     }
     let mut seen = HashSet::new();
-    for (at, node) in &marked.layers {
+    for (at, node) in &marked.layer_links {
         if !seen.insert((*at, *node)) {
             let repository = &graph.repositories[*at as usize];
             let path = Place::LayerLink(&repository.name, graph.digest(*node));
@@ -53,14 +54,14 @@ pub(super) fn sweep(graph: &Graph, oddities: &Oddities, engine: Engine, mut mark
     forecast
 }
 
-/// Removes what is untagged, with its entries in the histories of all tags.
-fn manifests(
+/// Deletes untagged manifests, with their entries in the histories of all tags.
+fn sweep_manifests(
     graph: &Graph,
     oddities: &Oddities,
     marked: &Marks,
     forecast: &mut Forecast,
 ) -> Result<(), Abort> {
-    let mut gone = HashSet::new();
+    let mut deleted = HashSet::new();
     let mut bare = HashSet::new();
     for (repository, digest) in &oddities.bare {
         bare.extend(graph.digests().find(digest).map(|node| (repository.as_str(), node)));
@@ -69,7 +70,7 @@ fn manifests(
         oddities.histories.iter().map(|(repository, path)| (repository.as_str(), path.as_str())).collect();
     for (at, node) in &marked.untagged {
         let repository = &graph.repositories[*at as usize];
-        if !gone.contains(&(*at, *node)) {
+        if !deleted.contains(&(*at, *node)) {
             for (number, tag) in repository.numbered_tags() {
                 if tag.history.contains(node) {
                     forecast.history.push((*at, number, *node));
@@ -79,10 +80,10 @@ fn manifests(
         if let Some(path) = histories.get(&*repository.name) {
             return Err(Abort::sweep(path, "a file in the place of a folder of a tag's history"));
         }
-        // A folder without a link in it would do.
-        let is_there =
+        // The collector needs only the folder, not a link in it.
+        let exists =
             repository.revision(*node) != GraphLink::Absent || bare.contains(&(&*repository.name, *node));
-        if !is_there || !gone.insert((*at, *node)) {
+        if !exists || !deleted.insert((*at, *node)) {
             let path = Place::RevisionFolder(&repository.name, graph.digest(*node));
             return Err(Abort::sweep(path, "an untagged manifest without a folder to remove"));
         }
@@ -91,47 +92,48 @@ fn manifests(
     Ok(())
 }
 
-/// Looks at files called `data` in odd places: most end the enumeration; one whose digest is right and unmarked is swept in
-/// vain.
-fn odd_data(graph: &Graph, oddities: &Oddities, marked: &Marks) -> Result<Option<String>, Abort> {
+/// Checks files called `data` in odd places. Most of them end the collection. Otherwise the result is the first one whose path names
+/// an unmarked digest without a blob: the collector fails when it deletes that blob.
+fn check_odd_data(graph: &Graph, oddities: &Oddities, marked: &Marks) -> Result<Option<String>, Abort> {
     let mut data: Vec<&String> = oddities.data.iter().collect();
     data.sort_by(|a, b| a.split('/').cmp(b.split('/')));
-    let mut in_vain = None;
+    let mut misplaced_blob = None;
     for path in data {
-        let why = match digest_of_path(path) {
-            Named::Digest(digest) => {
+        let why = match digest_from_path(path) {
+            PathDigest::Digest(digest) => {
                 let node = graph.digests().find(&digest);
-                let is_marked = node.is_some_and(|node| marked.set[node.index()]);
-                let is_there = node.is_some_and(|node| graph.blob(node).presence == Presence::Present);
-                if !is_marked && !is_there {
-                    in_vain.get_or_insert_with(|| path.clone());
+                let is_marked = node.is_some_and(|node| marked.is_marked[node.index()]);
+                let exists = node.is_some_and(|node| graph.blob(node).presence == Presence::Present);
+                if !is_marked && !exists {
+                    misplaced_blob.get_or_insert_with(|| path.clone());
                 }
                 continue;
             }
-            Named::Nothing => "a data file whose path names no digest",
-            Named::Panic => "a data file in a folder of one character: the collector crashes on it",
+            PathDigest::Absent => "a data file whose path names no digest",
+            PathDigest::Panic => "a data file in a folder of one character: the collector crashes on it",
         };
         return Err(Abort::sweep(path, why));
     }
-    Ok(in_vain)
+    Ok(misplaced_blob)
 }
 
-/// What a path in `blobs/` names.
-enum Named {
+/// The digest that a path in `blobs/` names.
+enum PathDigest {
     Digest(Digest),
-    Nothing,
+    Absent,
+    /// The collector crashes on the path.
     Panic,
 }
 
 /// The digest that a collector reads from the path of a `data` file: only the last folder and the one around it count
 /// (`digestFromPath` in `registry/storage/paths.go @ v2.8.3`).
-fn digest_of_path(path: &str) -> Named {
+fn digest_from_path(path: &str) -> PathDigest {
     let full = format!("docker/registry/v2/{}", path.strip_suffix("/data").unwrap_or(path));
     let mut parts = full.rsplit('/');
     let (hex, next) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
-    let Some(start) = hex.as_bytes().get(..2) else { return Named::Panic };
+    let Some(start) = hex.as_bytes().get(..2) else { return PathDigest::Panic };
     let algorithm = if next.as_bytes() == start { parts.next().unwrap_or("") } else { next };
     Algorithm::from_name(algorithm)
         .and_then(|algorithm| Digest::from_hex(algorithm, hex).ok())
-        .map_or(Named::Nothing, Named::Digest)
+        .map_or(PathDigest::Absent, PathDigest::Digest)
 }

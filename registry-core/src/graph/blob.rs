@@ -1,20 +1,20 @@
-//! What is known of the bytes filed under one digest.
+//! What is known about the bytes stored under one digest.
 
 use super::seconds::Seconds;
 use crate::serve::{Content, Presence};
 
-/// The bytes filed under one digest. 24 bytes; one for each digest of the registry.
+/// The bytes stored under one digest. 24 bytes; one for each digest of the registry.
 #[derive(Debug, Clone, Copy)]
 pub struct Blob {
     /// Size in bytes; 0 unless present.
     pub size: u64,
     /// Last change of the file; 0 unless present.
     pub modified: Seconds,
-    /// Number of the manifest read from these bytes; the maximum when none was.
+    /// The number of the manifest read from these bytes; the maximum when no manifest was read.
     pub(super) manifest: u32,
-    /// Whether the file is there.
+    /// Whether the file exists.
     pub presence: Presence,
-    /// Whether the bytes are the right ones.
+    /// Whether the bytes hash to the digest.
     pub content: Content,
 }
 
@@ -33,7 +33,7 @@ impl Default for Blob {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_blob_stays_small() {
+    fn blob_takes_24_bytes() {
         assert_eq!(size_of::<super::Blob>(), 24);
     }
 }

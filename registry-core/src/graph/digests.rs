@@ -1,4 +1,4 @@
-//! Interning: every digest of a registry once, 32 bytes for SHA-256, found again through 4 bytes.
+//! Interns digests: each digest of a registry is kept once, in 32 bytes for SHA-256, and named by 4 bytes.
 
 use std::hash::BuildHasher as _;
 
@@ -7,7 +7,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use super::walk::Numbered;
 use crate::oci::Digest;
 
-/// A digest's number in one graph.
+/// The number of a digest in one graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(u32);
 
@@ -30,19 +30,19 @@ impl Numbered for NodeId {
 
 /// Digests by number and numbers by digest.
 ///
-/// Whoever pushes can choose digests, so the hash is keyed. Almost all digests are SHA-256: only these are kept in the
-/// dense table; a longer one has an empty row there and its own list.
+/// The hash is keyed, as a client that pushes chooses the digests. Almost all digests are SHA-256, so only these are in the dense
+/// table. A longer digest has an empty row there, and is in a list of its own.
 #[derive(Debug, Default, Clone)]
 pub struct DigestTable {
     rows: Vec<[u8; 32]>,
-    /// Digests of other algorithms by number, in ascending order of the number.
+    /// Digests of other algorithms, ordered by number.
     long: Vec<(NodeId, Digest)>,
     numbers: HashTable<NodeId>,
     keys: DefaultHashBuilder,
 }
 
 impl DigestTable {
-    /// The number of a digest, given to it now if it has none.
+    /// The number of a digest. A new digest gets the next number.
     ///
     /// # Panics
     /// At more than 4,294,967,295 digests; their table alone would take 128 GiB.
@@ -64,19 +64,19 @@ impl DigestTable {
         node
     }
 
-    /// The number of a digest that was interned.
+    /// The number of a digest, if it was interned.
     pub fn find(&self, digest: &Digest) -> Option<NodeId> {
         let bytes = digest.as_bytes();
         let hash = self.keys.hash_one(bytes);
-        let is_it = |node: &NodeId| match bytes.len() {
-            // A longer digest's row is empty, and some SHA-256 digest may be all zeros.
+        let is_same = |node: &NodeId| match bytes.len() {
+            // The row of a longer digest is all zeros, and a SHA-256 digest may be too.
             32 => self.rows[node.index()] == *bytes && long_at(&self.long, *node).is_none(),
             _ => long_at(&self.long, *node) == Some(digest),
         };
-        self.numbers.find(hash, is_it).copied()
+        self.numbers.find(hash, is_same).copied()
     }
 
-    /// The digest of a number given out by this table.
+    /// The digest of a number of this table.
     pub fn digest(&self, node: NodeId) -> Digest {
         lookup(&self.rows, &self.long, node)
     }
@@ -111,7 +111,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_digest_of_zeros_is_not_taken_for_a_longer_one() {
+    fn digest_of_zeros_differs_from_longer_digest() {
         let mut table = DigestTable::default();
         let long = table.intern(&Digest::of(Algorithm::Sha512, b"long"));
         let zeros = Digest::from_sha256([0; 32]);
@@ -122,7 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_and_digests_go_both_ways(contents in prop::collection::vec((any::<u8>(), 0_usize..3), 0..200)) {
+        fn interned_digest_is_found_by_number_and_number_by_digest(contents in prop::collection::vec((any::<u8>(), 0_usize..3), 0..200)) {
             let mut table = DigestTable::default();
             let digests: Vec<_> =
                 contents.iter().map(|(content, which)| Digest::of(Algorithm::ALL[*which], &[*content])).collect();

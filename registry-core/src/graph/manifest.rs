@@ -1,46 +1,46 @@
-//! Manifests in the graph: their references in one arena, platforms interned.
+//! The manifests of a graph, with their references in one arena and their platforms interned.
 
 use std::collections::HashMap;
 
 use super::digests::NodeId;
-use crate::oci::manifest::{Kind, Manifest, Problem, ReferenceRole};
+use crate::oci::manifest::{Defect, Kind, Manifest, Problem, ReferenceRole};
 use crate::oci::{MediaType, Platform};
 
 /// A manifest that was read.
 #[derive(Debug)]
 pub struct ManifestNode {
-    /// What it is.
+    /// Whether it is an image, an index or something else.
     pub kind: Kind,
     /// The manifest it refers to.
     pub subject: Option<NodeId>,
-    /// Its defects; empty for almost every manifest, and then without allocation.
+    /// Its defects. Almost always empty, and then without allocation.
     pub problems: Box<[Problem]>,
     first_edge: u32,
     edge_count: u32,
 }
 
 impl ManifestNode {
-    /// Whether `registry` 2.8 answers an error to it.
+    /// The defect for which `registry` 2.8 answers with an error, if there is one.
     pub fn refusal(&self) -> Option<&Problem> {
-        self.problems.iter().find(|problem| problem.defect == crate::oci::manifest::Defect::Refused)
+        self.problems.iter().find(|problem| problem.defect == Defect::Refused)
     }
 }
 
 /// A reference of a manifest.
 #[derive(Debug, Clone, Copy)]
 pub struct Edge {
-    /// Declared size in bytes, negative as written; meaningless for schema 1.
+    /// Declared size in bytes, which may be negative; meaningless for schema 1.
     pub size: i64,
-    /// What is referenced; `None` when the descriptor holds no digest.
+    /// The referenced digest; `None` when the descriptor has none.
     pub target: Option<NodeId>,
     platform: u32,
-    /// The part the reference plays.
+    /// Whether it is a child, a config or a layer.
     pub role: ReferenceRole,
-    /// The bytes live elsewhere: the registry is not asked for them.
+    /// Whether the bytes are elsewhere, so that the registry is not asked for them.
     pub has_urls: bool,
-    /// A BuildKit attestation.
+    /// Whether it is a BuildKit attestation.
     pub is_attestation: bool,
-    /// The media type is that of a runnable image's configuration.
+    /// Whether the media type is that of a runnable image's config.
     pub is_image_config: bool,
 }
 
@@ -71,7 +71,7 @@ impl Manifests {
         self.platforms.get(edge.platform as usize)
     }
 
-    /// Adds a manifest whose references' digests are `targets`, in order.
+    /// Adds a manifest and returns its number. `targets` are the digests of its references, in order.
     pub(super) fn add(
         &mut self,
         manifest: &Manifest,
@@ -118,7 +118,7 @@ impl Manifests {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn an_edge_stays_small() {
+    fn edge_takes_24_bytes() {
         assert_eq!(size_of::<super::Edge>(), 24);
     }
 }

@@ -1,7 +1,7 @@
-//! The reference graph of one registry: what is there, what names what, and what could not be read.
+//! The reference graph of one registry: what exists, what names what, and what could not be read.
 //!
-//! Filled by a source ([`crate::storage`]), asked by the questions ([`crate::audit`]); it decides nothing itself.
-//! Compact: a digest is interned once for all repositories, and everything refers to it by a [`NodeId`] of 4 bytes.
+//! A source ([`crate::storage`]) fills it, and questions ([`crate::audit`]) read it. It decides nothing itself. To be compact, it
+//! interns each digest once for all repositories, and refers to it by a [`NodeId`] of 4 bytes.
 
 mod blob;
 mod digests;
@@ -33,7 +33,7 @@ use crate::oci::manifest::ReferenceRole;
 use crate::oci::{Algorithm, Digest, Manifest, Platform};
 use manifest::Manifests;
 
-/// A file or folder that could not be read. What it holds is unknown, never absent.
+/// A file or folder that could not be read. What is in it is unknown, never absent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unread {
     /// Path below the registry's `docker/registry/v2`, control characters escaped.
@@ -96,12 +96,14 @@ impl SchedulerFault {
     }
 }
 
-/// What one registry holds.
+/// The reference graph of one registry.
 #[derive(Debug, Default)]
 pub struct Graph {
     digests: DigestTable,
+    /// By node.
     blobs: Vec<Blob>,
     manifests: Manifests,
+    /// What the bytes of a node hash to, if not to its digest.
     wrong_bytes: HashMap<NodeId, NodeId>,
     config_platforms: HashMap<NodeId, Option<Platform>>,
     /// All repositories, ordered by name.
@@ -112,18 +114,18 @@ pub struct Graph {
     pub strays: Vec<Stray>,
     /// Temporary files of writers that did not finish.
     pub temp_files: Vec<TempFile>,
-    /// Shards of `blobs/` that could not be listed: blobs there are unknown. An algorithm and the first byte of the
-    /// hash; `None` stands for all.
+    /// Shards of `blobs/` that could not be listed, so that their blobs are unknown: an algorithm and the first byte of the hash.
+    /// `None` stands for all.
     pub unread_shards: Vec<(Option<Algorithm>, Option<u8>)>,
-    /// Whether the folder `blobs/` is there.
+    /// Whether the folder `blobs/` exists.
     pub has_blobs_folder: bool,
-    /// Whether the folder `repositories/` is there.
+    /// Whether the folder `repositories/` exists.
     pub has_repositories_folder: bool,
     /// Whether `scheduler-state.json` marks this as a pull-through cache.
     pub has_scheduler_state: bool,
-    /// Why no server starts as a cache on this tree, if it does not for its `scheduler-state.json`.
+    /// What is wrong with `scheduler-state.json`, if a server cannot start as a cache with it.
     pub scheduler_fault: Option<SchedulerFault>,
-    /// Whether every blob was looked for; false when only some repositories were asked for.
+    /// Whether all blobs were listed; false when only some repositories were asked for.
     pub blobs_listed: bool,
 }
 
@@ -147,32 +149,32 @@ impl Graph {
         self.digests.digest(node)
     }
 
-    /// What is known of a blob. A blob that no listing showed is absent, or unread where listing failed.
+    /// What is known about a blob. A blob that was not listed is absent, or unread if its shard could not be listed.
     pub fn blob(&self, node: NodeId) -> Blob {
         let mut blob = self.blobs[node.index()];
         if blob.presence == Presence::Unseen && self.blobs_listed {
-            blob.presence = if self.shard_is_unread(node) { Presence::Unread } else { Presence::Absent };
+            blob.presence = if self.is_in_unread_shard(node) { Presence::Unread } else { Presence::Absent };
         }
         blob
     }
 
-    /// Changes what is known of a blob.
+    /// What is known about a blob, to be changed.
     pub fn blob_mut(&mut self, node: NodeId) -> &mut Blob {
         &mut self.blobs[node.index()]
     }
 
-    /// Files that there are no bytes under a digest any more; whoever was looking for them goes on without.
+    /// Notes that no bytes are stored under a digest any more.
     pub fn forget_blob(&mut self, node: NodeId) {
         self.blobs[node.index()] = Blob { presence: Presence::Absent, ..Blob::default() };
         self.wrong_bytes.remove(&node);
     }
 
-    /// All nodes, in the order of their interning.
+    /// All nodes, in the order in which they were interned.
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
         (0..u32::try_from(self.blobs.len()).unwrap_or(u32::MAX)).map(NodeId::from_index)
     }
 
-    fn shard_is_unread(&self, node: NodeId) -> bool {
+    fn is_in_unread_shard(&self, node: NodeId) -> bool {
         if self.unread_shards.is_empty() {
             return false;
         }
@@ -183,39 +185,42 @@ impl Graph {
         })
     }
 
-    /// The manifest whose bytes are filed under a node, once it was read.
+    /// The manifest whose bytes are stored under a node, if it was read.
     pub fn manifest(&self, node: NodeId) -> Option<&ManifestNode> {
         self.manifests.get(self.blobs[node.index()].manifest)
     }
 
-    /// The references of a manifest, in its order.
+    /// The references of a manifest, in their order.
     pub fn edges(&self, manifest: &ManifestNode) -> &[Edge] {
         self.manifests.edges(manifest)
     }
 
-    /// Everything that the manifest filed under a node references, in its order; nothing of what is no manifest.
+    /// The edges of the manifest stored under a node; none if no manifest was read there.
+    fn edges_from(&self, node: NodeId) -> impl Iterator<Item = &Edge> {
+        self.manifest(node).into_iter().flat_map(|manifest| self.edges(manifest))
+    }
+
+    /// Everything that the manifest stored under a node references, in its order.
     pub(crate) fn references(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
-        let edges = self.manifest(node).map_or(&[][..], |manifest| self.edges(manifest));
-        edges.iter().filter_map(|edge| edge.target)
+        self.edges_from(node).filter_map(|edge| edge.target)
     }
 
-    /// The manifests that an index filed under a node lists, in its order.
+    /// The children of the index stored under a node, in its order.
     pub(crate) fn children(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
-        let edges = self.manifest(node).map_or(&[][..], |manifest| self.edges(manifest));
-        edges.iter().filter(|edge| edge.role == ReferenceRole::Child).filter_map(|edge| edge.target)
+        self.edges_from(node).filter(|edge| edge.role == ReferenceRole::Child).filter_map(|edge| edge.target)
     }
 
-    /// A platform that an edge names.
+    /// The platform that an edge names.
     pub fn platform(&self, edge: &Edge) -> Option<&Platform> {
         self.manifests.platform(edge)
     }
 
-    /// What the bytes filed under a digest really hash to, where that is known and another digest.
+    /// The digest that the bytes under a node really hash to, if they are known to be wrong.
     pub fn real_digest(&self, node: NodeId) -> Option<NodeId> {
         self.wrong_bytes.get(&node).copied()
     }
 
-    /// Files what hashing a blob gave; `found` is what its bytes hash to by the algorithm of its digest.
+    /// Notes that the bytes of a blob hash to `found`, by the algorithm of the blob's digest.
     pub fn set_content(&mut self, node: NodeId, found: &Digest) {
         if *found == self.digest(node) {
             self.blobs[node.index()].content = Content::Right;
@@ -227,31 +232,28 @@ impl Graph {
         }
     }
 
-    /// The platform that an image's configuration names; `Some(None)` when it was read and names none.
+    /// The platform that an image's config names; `Some(None)` when it was read and names none.
     pub fn config_platform(&self, config: NodeId) -> Option<Option<&Platform>> {
         self.config_platforms.get(&config).map(Option::as_ref)
     }
 
-    /// Files the platform that an image's configuration names.
+    /// Notes the platform that an image's config names.
     pub fn set_config_platform(&mut self, config: NodeId, platform: Option<Platform>) {
         self.config_platforms.insert(config, platform);
     }
 
-    /// Number of manifests read.
+    /// The number of manifests that were read.
     pub fn manifest_count(&self) -> usize {
         self.manifests.len()
     }
 
-    /// Files what was read as a manifest under `node`, in place of what was read before.
+    /// Notes the manifest that was read under `node`, in place of one that was read before.
     pub fn set_manifest(&mut self, node: NodeId, manifest: &Manifest) {
-        let mut edges = Vec::with_capacity(manifest.references.len());
-        for reference in &manifest.references {
-            let target = reference.descriptor.digest.map(|digest| self.intern(&digest));
-            edges.push(target);
-        }
+        let digests = manifest.references.iter().map(|reference| reference.descriptor.digest);
+        let targets: Vec<Option<NodeId>> =
+            digests.map(|digest| digest.map(|digest| self.intern(&digest))).collect();
         let subject = manifest.subject.map(|digest| self.intern(&digest));
-        let id = self.manifests.add(manifest, &edges, subject);
-        self.blobs[node.index()].manifest = id;
+        self.blobs[node.index()].manifest = self.manifests.add(manifest, &targets, subject);
     }
 
     /// A repository by name.
@@ -266,7 +268,7 @@ impl Graph {
         self.repositories.get_mut(at)
     }
 
-    /// Brings everything into its final order; to be called once after filling.
+    /// Brings everything into its final order. To be called once, after the graph is filled.
     pub fn seal(&mut self) {
         self.repositories.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         self.tidy();
@@ -274,8 +276,8 @@ impl Graph {
         self.temp_files.dedup();
     }
 
-    /// Orders what could not be read and what has no place; each path is in one of the two lists, and once. Of several
-    /// reasons the one that was noted first stays: a strict pass, which knows less, comes last.
+    /// Sorts `unread` and `strays`, and keeps each path once in one of them. Of several reasons the one that was noted first stays: the
+    /// strict pass, which knows less, comes last.
     pub(crate) fn tidy(&mut self) {
         self.unread.sort_by(|a, b| a.path.cmp(&b.path));
         self.unread.dedup_by(|a, b| a.path == b.path);

@@ -1,5 +1,5 @@
-//! What a collector trips over and no audit needs to know: files in odd places, entries of `tags/` that are no tags. Filled by
-//! whoever reads the tree; paths are below `docker/registry/v2`.
+//! What a collector stumbles over and no audit needs: files in odd places, entries of `tags/` that are no tags. The source fills it.
+//! Paths are below `docker/registry/v2`.
 
 use crate::oci::Digest;
 use crate::serve::Link;
@@ -11,26 +11,26 @@ pub struct OddLink {
     pub repository: String,
     /// Whether it lies below `_layers`.
     pub in_layers: bool,
-    /// Where.
+    /// The path of the file.
     pub path: String,
-    /// What it says.
+    /// What the file names.
     pub link: Link<Digest>,
 }
 
-/// An entry of `tags/` whose name is no tag; a collector takes it for one.
+/// An entry of `tags/` whose name is no legal tag. A collector takes it for a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OddTag {
     /// The repository.
     pub repository: String,
     /// Its name.
     pub name: String,
-    /// What its `current/link` says.
+    /// What its `current/link` names.
     pub link: Link<Digest>,
     /// Digests of its history.
     pub history: Vec<Digest>,
 }
 
-/// All of it.
+/// All oddities of a tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Oddities {
     /// Links in odd places.
@@ -42,12 +42,12 @@ pub struct Oddities {
     /// Files among repositories where only folders belong: those whose name starts with `_`, and those in the place of
     /// `revisions` and `tags`.
     pub files: Vec<String>,
-    /// Folders right below `repositories/` that are called like those which make a folder a repository.
+    /// Folders directly below `repositories/` with the name of a folder that marks a repository.
     pub nameless: Vec<String>,
-    /// Files in the place of a folder of a tag's history, with their repository.
+    /// Files in the place of a folder of a tag's history: repository and path.
     pub histories: Vec<(String, String)>,
-    /// Folders of revisions without a link in them which the link of another revision names: repository and digest.
+    /// Revision folders without a link, which the link of another revision names: repository and digest.
     pub bare: Vec<(String, Digest)>,
-    /// What could not be looked at: path and reason. Then the forecast is not to be relied on.
+    /// What could not be read: path and reason. If there is any, a forecast cannot be relied on.
     pub unread: Vec<(String, String)>,
 }

@@ -1,11 +1,11 @@
-//! What a question wants looked at once more before it calls it damage.
+//! What a question wants to be read a second time before it reports damage.
 
 use super::digests::NodeId;
 
-/// One thing to be read again. Repositories by their index in the sealed graph.
+/// One thing to be read again. Repositories are named by their index in the sealed graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Recheck {
-    /// The link of a tag: its index among the repository's tags.
+    /// The link of a tag: repository, index among its tags.
     Tag(u32, u32),
     /// A revision link.
     Revision(u32, NodeId),
@@ -13,12 +13,12 @@ pub enum Recheck {
     Layer(u32, NodeId),
     /// The folder `_layers` of a repository.
     LayersFolder(u32),
-    /// Whether a blob is there, and if it was read as a manifest or should be, its bytes.
+    /// Whether a blob exists, and its bytes if it was, or should be, read as a manifest.
     Manifest(NodeId),
-    /// Whether a blob is there, and its size.
+    /// Whether a blob exists, and its size.
     Blob(NodeId),
-    /// Whether the bytes of a blob are the right ones.
+    /// Whether the bytes of a blob hash to its digest.
     Content(NodeId),
-    /// The platform that an image's configuration names.
+    /// The platform that an image's config names.
     Platform(NodeId),
 }

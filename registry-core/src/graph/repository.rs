@@ -6,22 +6,22 @@ use super::digests::NodeId;
 use super::seconds::Seconds;
 use crate::serve;
 
-/// What a link file says.
+/// What a link file names.
 pub type GraphLink = serve::Link<NodeId>;
 
-/// A link below `revisions/` or `_layers/`: the digest of its path, and what the file says. 16 bytes.
+/// A link below `revisions/` or `_layers/`: the digest of its path, and what the file names. 16 bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct LinkEntry {
     /// The digest of the path.
     pub node: NodeId,
-    /// Last change of the file; [`LinkEntry::UNASKED`] while nobody has asked for it.
+    /// Last change of the file; [`LinkEntry::UNASKED`] until it is read.
     pub modified: Seconds,
-    /// What the file says; never [`Link::Absent`].
+    /// What the file names; never [`Link::Absent`].
     pub link: GraphLink,
 }
 
 impl LinkEntry {
-    /// The time of a link that was read without asking for it. Counts as the future, so as young, until it is asked.
+    /// The time of a link whose time was not read. It lies in the future, so the link counts as young.
     pub const UNASKED: Seconds = Seconds::MAX;
 }
 
@@ -30,48 +30,48 @@ impl LinkEntry {
 pub struct TagEntry {
     /// Its name, legal in the grammar.
     pub name: Box<str>,
-    /// What `current/link` says.
+    /// What `current/link` names.
     pub current: GraphLink,
-    /// Whether a file stands at the place of the tag's folder: listed as a tag by 2.8, which answers 500 to it.
+    /// Whether a file is in the place of the tag's folder: 2.8 lists it as a tag, and answers 500 to it.
     pub is_file: bool,
-    /// Whether a second look found the tag deleted: it is to be passed over.
+    /// Whether a second look found the tag deleted, so that it is to be ignored.
     pub is_gone: bool,
-    /// Digests that the tag ever had, as far as their links in `index/` are there.
+    /// The digests that the tag named at any time, as far as their links in `index/` exist.
     pub history: Box<[NodeId]>,
 }
 
-/// An upload under way, or left behind.
+/// An upload under way, or one that was abandoned.
 #[derive(Debug, Clone)]
 pub struct Upload {
     /// Name of its folder, control characters escaped.
     pub id: Box<str>,
-    /// What `startedat` says, in seconds since 1970; `None` when absent or unreadable: the server never purges it.
+    /// The time in `startedat`, in seconds since 1970. `None` when absent or unreadable: then the server never purges the upload.
     pub started_at: Option<i64>,
-    /// Newest change of its folder and files.
+    /// Last change of its folder or one of its files.
     pub modified: Seconds,
     /// Bytes received so far.
     pub bytes: u64,
 }
 
-/// Whether a folder is there.
+/// Whether a folder exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FolderState {
-    /// It is not.
+    /// It does not exist.
     #[default]
     Absent,
-    /// It is, and was read as a whole.
+    /// It exists, and was read completely.
     Present,
-    /// It is, or may be, and something in it could not be read: what was not seen there is unknown.
+    /// It exists or may exist, and something in it could not be read: what was not seen there is unknown.
     Unread,
 }
 
 /// One repository.
 #[derive(Debug, Default)]
 pub struct Repository {
-    /// Its name; for an illegal one, with control characters escaped.
+    /// Its name, with control characters escaped if it is illegal.
     pub name: Box<str>,
-    /// Whether a registry serves a repository of that name. If not its tags are read all the same, and what they and its
-    /// links reach is protected.
+    /// Whether a registry serves a repository of that name. If not, its tags are read all the same, and what its tags and links
+    /// reach is protected.
     pub is_legal: bool,
     /// `_manifests`.
     pub manifests: FolderState,
@@ -87,11 +87,12 @@ pub struct Repository {
     pub uploads: Vec<Upload>,
     revisions: Vec<LinkEntry>,
     layers: Vec<LinkEntry>,
+    /// Revisions whose folder exists and is empty.
     emptied: BTreeSet<NodeId>,
 }
 
 impl Repository {
-    /// Tags that are still there, with their indexes.
+    /// Tags that are not deleted, with their indexes.
     pub fn numbered_tags(&self) -> impl Iterator<Item = (u32, &TagEntry)> {
         (0_u32..).zip(&self.tags).filter(|(_, tag)| !tag.is_gone)
     }
@@ -106,29 +107,29 @@ impl Repository {
         &self.layers
     }
 
-    /// Files the revision links.
+    /// Sets the revision links.
     pub fn set_revisions(&mut self, mut links: Vec<LinkEntry>) {
         links.sort_unstable_by_key(|entry| entry.node);
         self.revisions = links;
     }
 
-    /// Files the layer links.
+    /// Sets the layer links.
     pub fn set_layers(&mut self, mut links: Vec<LinkEntry>) {
         links.sort_unstable_by_key(|entry| entry.node);
         self.layers = links;
     }
 
-    /// The revision link of a digest: absent only when its folder could be read.
+    /// The revision link of a digest. It is absent only if its folder could be read.
     pub fn revision(&self, node: NodeId) -> GraphLink {
-        find(&self.revisions, node).map_or(missing(self.revisions_part), |entry| entry.link)
+        find_link(&self.revisions, node).map_or(unlisted_link(self.revisions_part), |entry| entry.link)
     }
 
-    /// The layer link of a digest: absent only when its folder could be read.
+    /// The layer link of a digest. It is absent only if its folder could be read.
     pub fn layer(&self, node: NodeId) -> GraphLink {
-        find(&self.layers, node).map_or(missing(self.layers_part), |entry| entry.link)
+        find_link(&self.layers, node).map_or(unlisted_link(self.layers_part), |entry| entry.link)
     }
 
-    /// Files whether the folder of a revision link is there and has nothing in it. Only a second look tells.
+    /// Notes whether the folder of a revision link exists and is empty. Only a second look finds that out.
     pub fn set_emptied(&mut self, node: NodeId, is_emptied: bool) {
         if is_emptied {
             self.emptied.insert(node);
@@ -137,33 +138,33 @@ impl Repository {
         }
     }
 
-    /// Whether a manifest has no revision link, and the folder of that link is there and empty: a DELETE through the API leaves
-    /// that (`registry/storage/linkedblobstore.go @ v2.8.3`, same at v3.1.1); rarely a crash does, or a removal of empty files.
+    /// Whether a manifest has no revision link, and the folder of that link exists and is empty. A DELETE through the API leaves it
+    /// so (`registry/storage/linkedblobstore.go @ v2.8.3`, the same at v3.1.1); rarely a crash or the removal of empty files does.
     pub fn is_emptied(&self, node: NodeId) -> bool {
         self.emptied.contains(&node) && self.revision(node) == GraphLink::Absent
     }
 
-    /// The time of a revision link.
+    /// The entry of a revision link, with its time.
     pub fn revision_entry(&self, node: NodeId) -> Option<&LinkEntry> {
-        find(&self.revisions, node)
+        find_link(&self.revisions, node)
     }
 
-    /// The time of a layer link.
+    /// The entry of a layer link, with its time.
     pub fn layer_entry(&self, node: NodeId) -> Option<&LinkEntry> {
-        find(&self.layers, node)
+        find_link(&self.layers, node)
     }
 
     /// Changes a revision link after a second look; [`Link::Absent`] removes it.
     pub fn put_revision(&mut self, entry: LinkEntry) {
-        put(&mut self.revisions, entry);
+        put_link(&mut self.revisions, entry);
     }
 
     /// Changes a layer link after a second look; [`Link::Absent`] removes it.
     pub fn put_layer(&mut self, entry: LinkEntry) {
-        put(&mut self.layers, entry);
+        put_link(&mut self.layers, entry);
     }
 
-    /// Whether it lies in a folder whose name starts with `_`: no registry lists it, and every collector passes by
+    /// Whether it lies in a folder whose name starts with `_`: no registry lists it, and every collector skips it
     /// (`handleRepository` in `registry/storage/catalog.go @ v2.8.3`, the same at v3.1.1).
     pub fn is_shelved(&self) -> bool {
         is_shelved(&self.name)
@@ -186,18 +187,20 @@ pub(crate) fn is_shelved(name: &str) -> bool {
     name.split('/').any(|part| part.starts_with('_'))
 }
 
-const fn missing(part: FolderState) -> GraphLink {
+/// The state of a link that was not seen in its folder.
+const fn unlisted_link(part: FolderState) -> GraphLink {
     match part {
         FolderState::Unread => GraphLink::Unread,
         FolderState::Absent | FolderState::Present => GraphLink::Absent,
     }
 }
 
-fn find(links: &[LinkEntry], node: NodeId) -> Option<&LinkEntry> {
+fn find_link(links: &[LinkEntry], node: NodeId) -> Option<&LinkEntry> {
     links.binary_search_by_key(&node, |entry| entry.node).ok().map(|at| &links[at])
 }
 
-fn put(links: &mut Vec<LinkEntry>, entry: LinkEntry) {
+/// Replaces or inserts a link; an absent one is removed.
+fn put_link(links: &mut Vec<LinkEntry>, entry: LinkEntry) {
     match (links.binary_search_by_key(&entry.node, |entry| entry.node), entry.link) {
         (Ok(at), GraphLink::Absent) => drop(links.remove(at)),
         (Ok(at), _) => links[at] = entry,
@@ -209,7 +212,7 @@ fn put(links: &mut Vec<LinkEntry>, entry: LinkEntry) {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_link_stays_small() {
+    fn link_entry_takes_16_bytes() {
         assert_eq!(size_of::<super::LinkEntry>(), 16);
     }
 }

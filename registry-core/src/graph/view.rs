@@ -1,4 +1,4 @@
-//! One repository of a graph, with the blobs behind it: what the rules of serving are asked of.
+//! One repository of a graph with its blobs, as the rules of serving see it.
 
 use super::Graph;
 use super::digests::NodeId;
@@ -9,7 +9,7 @@ use crate::serve::{Content, Presence, Shelf};
 /// One repository, as its registry serves it.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'g> {
-    /// The registry.
+    /// The graph of the registry.
     pub graph: &'g Graph,
     /// One of its repositories.
     pub repository: &'g Repository,

@@ -1,13 +1,13 @@
-//! Walks over references: what roots reach, children before parents, an order in which things may go, who still holds a
-//! thing. They go over whatever can name its references (a graph, a package, what a server answered): that is a function from
-//! a node to the nodes that it names. A walk upwards is one over parents.
+//! Walks over references: what roots reach, children before parents, parents before children, and reference counts. A function
+//! from a node to the nodes that it references stands for the graph, so that a walk works on a graph, a package or what a server
+//! answered. A walk upwards is one over parents.
 //!
-//! None of them recurses: who pushes decides how deep references go. Circles end where they began.
+//! No walk recurses, as a client that pushes decides how deep references are nested. Cycles are allowed.
 
 use std::collections::{BTreeSet, HashSet};
 use std::hash::Hash;
 
-/// A node that is a number of a dense range.
+/// A node that is a number in a dense range.
 pub(crate) trait Numbered: Copy {
     /// The number, for indexing.
     fn number(self) -> usize;
@@ -19,13 +19,13 @@ impl Numbered for usize {
     }
 }
 
-/// The nodes that a walk has come to.
+/// The nodes that a walk has reached.
 pub(crate) trait Marks<N> {
-    /// Adds a node; whether it is new.
+    /// Adds a node. Returns whether it is new.
     fn add(&mut self, node: N) -> bool;
 }
 
-/// By number.
+/// Indexed by the node's number.
 impl<N: Numbered> Marks<N> for Vec<bool> {
     fn add(&mut self, node: N) -> bool {
         !std::mem::replace(&mut self[node.number()], true)
@@ -57,7 +57,7 @@ impl<N, M: Marks<N>> Marks<N> for &mut M {
     }
 }
 
-/// The nodes that a walk comes to, each once: depth first, in the order in which they are named. See [`reach`].
+/// The nodes that a walk reaches, each once: depth first, in the order of the references. See [`reach`].
 #[derive(Debug)]
 pub(crate) struct Reach<N, M, R, F> {
     marks: M,
@@ -66,8 +66,8 @@ pub(crate) struct Reach<N, M, R, F> {
     stack: Vec<N>,
 }
 
-/// Everything reached from `roots`, roots included, as far as it is not among `marks` yet; it is added to them. What a node
-/// names is asked for before the node is given out.
+/// Everything reached from `roots`, including them, that is not in `marks` yet. It is added to `marks`. `references` is called for a
+/// node before the node is returned.
 pub(crate) fn reach<N, M, R, F, I>(marks: M, roots: R, references: F) -> Reach<N, M, R::IntoIter, F>
 where
     N: Copy,
@@ -117,7 +117,8 @@ pub(crate) fn mark<N, I>(
     reach(marks, roots, references).for_each(drop);
 }
 
-/// Everything reached from `roots`, each once and, but for circles, after all that it names. `count` is that of all nodes.
+/// Everything reached from `roots`, each node once and, except on cycles, after all that it references. `count` is the number of
+/// all nodes.
 pub(crate) fn children_first<N, I>(
     count: usize,
     roots: impl IntoIterator<Item = N>,
@@ -134,16 +135,16 @@ where
             order.push(node);
         } else if marks.add(node) {
             stack.push((node, true));
-            let unmet = references(node).into_iter().filter(|one| !marks[one.number()]);
-            stack.extend(unmet.map(|one| (one, false)));
+            let unmarked = references(node).into_iter().filter(|child| !marks[child.number()]);
+            stack.extend(unmarked.map(|child| (child, false)));
         }
     }
     order
 }
 
-/// Puts nodes, each given once with all that they lead to, in an order in which each comes before all that it leads to; of
-/// several that may come next the one with the smallest key does. What stands on a circle, or behind one, is left out.
-/// `count` is that of all nodes.
+/// Sorts nodes so that each comes before all that it reaches. `nodes` has each node once, with all that they reach. Of several nodes
+/// that may come next, the one with the smallest key does. Nodes on a cycle, or reached from one, are left out. `count` is the number
+/// of all nodes.
 pub(crate) fn parents_first<N, K, I>(
     count: usize,
     nodes: &[N],
@@ -155,18 +156,18 @@ where
     K: Ord,
     I: IntoIterator<Item = N>,
 {
-    let mut open = vec![0_usize; count];
+    let mut parents = vec![0_usize; count];
     for node in nodes {
-        references(*node).into_iter().for_each(|child| open[child.number()] += 1);
+        references(*node).into_iter().for_each(|child| parents[child.number()] += 1);
     }
-    let free = nodes.iter().filter(|node| open[node.number()] == 0);
+    let free = nodes.iter().filter(|node| parents[node.number()] == 0);
     let mut ready: BTreeSet<(K, N)> = free.map(|node| (key(*node), *node)).collect();
     let mut order = Vec::with_capacity(nodes.len());
     while let Some((_, node)) = ready.pop_first() {
         order.push(node);
         for child in references(node) {
-            open[child.number()] -= 1;
-            if open[child.number()] == 0 {
+            parents[child.number()] -= 1;
+            if parents[child.number()] == 0 {
                 ready.insert((key(child), child));
             }
         }
@@ -174,12 +175,12 @@ where
     order
 }
 
-/// What roots reach while roots go one by one: each node with the number of roots and held nodes that name it.
+/// What roots reach while they are removed one by one: for each node, how often it is a root or is referenced by a reached node.
 #[derive(Debug)]
 pub(crate) struct ReferenceCounts(Vec<usize>);
 
 impl ReferenceCounts {
-    /// Counts what these roots reach among `count` nodes; a root that is given twice counts twice.
+    /// Counts what these roots reach among `count` nodes. A root that is given twice counts twice.
     pub(crate) fn new<N, I>(
         count: usize,
         roots: impl IntoIterator<Item = N>,
@@ -206,7 +207,7 @@ impl ReferenceCounts {
         self.0[node.number()] > 0
     }
 
-    /// Takes away one root.
+    /// Removes one root.
     pub(crate) fn remove<N, I>(&mut self, root: N, mut references: impl FnMut(N) -> I)
     where
         N: Numbered,
@@ -230,18 +231,18 @@ mod tests {
 
     const COUNT: usize = 12;
 
-    /// References by node; of a graph without circles each node names larger ones only.
-    fn graphs(has_circles: bool) -> impl Strategy<Value = Vec<Vec<usize>>> {
+    /// References by node. In a graph without cycles each node references larger ones only.
+    fn graphs(has_cycles: bool) -> impl Strategy<Value = Vec<Vec<usize>>> {
         let names = prop::collection::vec(0..COUNT, 0..4);
         prop::collection::vec(names, COUNT).prop_map(move |mut graph| {
             for (node, names) in graph.iter_mut().enumerate() {
-                names.retain(|name| has_circles || *name > node);
+                names.retain(|name| has_cycles || *name > node);
             }
             graph
         })
     }
 
-    /// The slow way: adds what is named until nothing is new.
+    /// The slow way: adds references until nothing is new.
     fn closure(graph: &[Vec<usize>], roots: &[usize]) -> Vec<bool> {
         let mut reached: Vec<bool> = (0..COUNT).map(|node| roots.contains(&node)).collect();
         for _ in 0..COUNT {
@@ -254,7 +255,7 @@ mod tests {
         reached
     }
 
-    /// The order in which a recursion comes to nodes.
+    /// The order in which a recursion reaches nodes.
     fn recursion(graph: &[Vec<usize>], node: usize, order: &mut Vec<usize>) {
         if !order.contains(&node) {
             order.push(node);
@@ -264,7 +265,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_walk_comes_to_everything_once_in_the_order_of_a_recursion(
+        fn walk_reaches_each_node_once_in_order_of_recursion(
             graph in graphs(true), roots in prop::collection::vec(0..COUNT, 0..3),
         ) {
             let names = |node: usize| graph[node].iter().copied();
@@ -279,7 +280,7 @@ mod tests {
         }
 
         #[test]
-        fn children_and_parents_come_first(graph in graphs(false), roots in prop::collection::vec(0..COUNT, 0..3)) {
+        fn orders_put_children_or_parents_first(graph in graphs(false), roots in prop::collection::vec(0..COUNT, 0..3)) {
             let names = |node: usize| graph[node].iter().copied();
             let up = children_first(COUNT, roots.iter().copied(), names);
             let met: BTreeSet<usize> = reach(BTreeSet::new(), roots, names).collect();
@@ -292,7 +293,7 @@ mod tests {
             prop_assert_eq!(down.len(), up.len());
             for (at, node) in down.iter().enumerate() {
                 prop_assert!(names(*node).all(|child| place(&down, child) > at));
-                // Of those whose parents had all come it is the one with the smallest key.
+                // Of the nodes whose parents have all come, it is the one with the smallest key.
                 let has_come = |one: &usize| down[..at].contains(one);
                 let is_free = |one: &&usize| !has_come(one) && up.iter().filter(|up| graph[**up].contains(one)).all(has_come);
                 prop_assert_eq!(up.iter().filter(is_free).max(), Some(node));
@@ -300,20 +301,20 @@ mod tests {
         }
 
         #[test]
-        fn counted_references_hold_what_the_roots_that_are_left_reach(
-            graph in graphs(false), roots in prop::collection::vec(0..COUNT, 0..6), gone in 0..6_usize,
+        fn reference_counts_hold_what_remaining_roots_reach(
+            graph in graphs(false), roots in prop::collection::vec(0..COUNT, 0..6), removed in 0..6_usize,
         ) {
             let names = |node: usize| graph[node].iter().copied();
-            let (gone, left) = roots.split_at(gone.min(roots.len()));
+            let (removed, remaining) = roots.split_at(removed.min(roots.len()));
             let mut counts = ReferenceCounts::new(COUNT, roots.iter().copied(), names);
-            gone.iter().for_each(|root| counts.remove(*root, names));
+            removed.iter().for_each(|root| counts.remove(*root, names));
             let held: Vec<bool> = (0..COUNT).map(|node| counts.holds(node)).collect();
-            prop_assert_eq!(held, closure(&graph, left));
+            prop_assert_eq!(held, closure(&graph, remaining));
         }
     }
 
     #[test]
-    fn what_stands_on_a_circle_has_no_place_in_an_order() {
+    fn parents_first_leaves_out_cycles() {
         let graph = [vec![1], vec![2], vec![1], vec![]];
         let names = |node: usize| graph[node].iter().copied();
         assert_eq!(parents_first(4, &[0, 1, 2, 3], names, |_| ()), [0, 3]);
@@ -321,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_takes_no_stack() {
+    fn deep_graph_does_not_overflow_stack() {
         const DEPTH: usize = 1_000_000;
         let names = |node: usize| (node + 1 < DEPTH).then_some(node + 1);
         assert_eq!(reach(vec![false; DEPTH], [0], names).count(), DEPTH);

@@ -1,59 +1,68 @@
-//! The quarantine as a run fills it: a free place for what is moved there, folders and files made in it.
+//! Writing into the quarantine: the place of what is moved there, new folders and files.
 
 use std::io;
 use std::path::Path;
 
-use super::check::look::{failed, to_be_made};
+use super::check::look::{disk_failure, missing_folders};
 use super::conditions::Conditions;
 use super::step::StepOutcome;
 use crate::storage::FolderError;
 use crate::storage::edit::{Attributes, Editor, WritableFolder, neighbours};
 
-/// A path's place in the quarantine, with a number where it is taken, and the folders that are to be made for it.
-pub(super) fn free(
+/// Where an entry goes in the quarantine, and the folders to make for it. A number is appended when its own path is taken there.
+pub(super) fn quarantine_place(
     editor: &dyn Editor,
     path: &str,
-    now: &Conditions<'_>,
+    conditions: &Conditions<'_>,
 ) -> Result<(String, Vec<String>), StepOutcome> {
-    let mut to = format!("{}/{path}", now.aside);
+    let mut to = format!("{}/{path}", conditions.quarantine);
     let mut number = 1;
-    while editor.look(WritableFolder::Aside, Path::new(&to)).map_err(|error| failed(&to, &error))?.is_some() {
+    let look_at = |to: &str| {
+        editor.look(WritableFolder::Aside, Path::new(to)).map_err(|error| disk_failure(to, &error))
+    };
+    while look_at(&to)?.is_some() {
         number += 1;
-        to = format!("{}/{path}.{number}", now.aside);
+        to = format!("{}/{path}.{number}", conditions.quarantine);
     }
-    let made = to_be_made(editor, WritableFolder::Aside, &to)?;
+    let made = missing_folders(editor, WritableFolder::Aside, &to)?;
     Ok((to, made))
 }
 
-/// Owner and mode in the quarantine: those of the folder around it, so that whoever keeps the registry can go on there, and
-/// nothing for others, as what is moved aside may be secret.
-fn attributes_aside(editor: &dyn Editor, path: &str) -> Result<Attributes, FolderError> {
+/// Owner and mode of an entry in the quarantine: those of the folder around it, so that the registry's operator has access.
+/// Others have none, as what is moved aside may be secret.
+fn quarantine_attributes(editor: &dyn Editor, path: &str) -> Result<Attributes, FolderError> {
     let around = neighbours(editor, WritableFolder::Aside, path)?;
     Ok(Attributes { mode: (around.mode & 0o770) | 0o700, ..around })
 }
 
-/// Makes a folder of the quarantine. Who may not give it away keeps it.
-pub(super) fn make_aside(editor: &dyn Editor, path: &str) -> Result<(), FolderError> {
-    let attributes = attributes_aside(editor, path)?;
+/// Makes a folder in the quarantine. This process stays its owner if it may not change that.
+pub(super) fn make_quarantine_folder(editor: &dyn Editor, path: &str) -> Result<(), FolderError> {
+    let attributes = quarantine_attributes(editor, path)?;
     match editor.make_folder(WritableFolder::Aside, Path::new(path), Some(attributes)) {
-        Err(error) if is_denied(&error) => editor.make_folder(WritableFolder::Aside, Path::new(path), None),
+        Err(error) if is_permission_denied(&error) => {
+            editor.make_folder(WritableFolder::Aside, Path::new(path), None)
+        }
         made => made,
     }
 }
 
-/// Writes a file into the quarantine. Who may not give it away keeps it.
-pub(super) fn write_aside(editor: &dyn Editor, path: &str, bytes: &[u8]) -> Result<(), FolderError> {
-    let attributes = attributes_aside(editor, path)?.of_file();
+/// Writes a file into the quarantine. This process stays its owner if it may not change that.
+pub(super) fn write_quarantine_file(
+    editor: &dyn Editor,
+    path: &str,
+    bytes: &[u8],
+) -> Result<(), FolderError> {
+    let attributes = quarantine_attributes(editor, path)?.of_file();
     let write = |attributes| {
         editor
             .write(WritableFolder::Aside, Path::new(path), attributes, None, &mut |out| out.write_all(bytes))
     };
     match write(Some(attributes)) {
-        Err(error) if is_denied(&error) => write(None),
+        Err(error) if is_permission_denied(&error) => write(None),
         written => written,
     }
 }
 
-fn is_denied(error: &FolderError) -> bool {
+fn is_permission_denied(error: &FolderError) -> bool {
     matches!(error, FolderError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied)
 }

@@ -1,4 +1,4 @@
-//! Bytes as a text of base64, for serde.
+//! Bytes as base64 text, for serde.
 
 use base64::engine::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,4 @@
-//! Why a step was not done: as data, and in words. JSON and journals have the words.
+//! Why a step was not done: as data, and in words. JSON and the journal hold the words.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use crate::storage::EntryKind;
 
 in_words!(WhySpared, WhyRefused, WhyFailed, WhyStopped);
 
-/// Why a step is not done: something is not what it was when it was planned.
+/// Why a step is not done: something changed since it was planned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 #[non_exhaustive]
 pub enum WhySpared {
-    /// Something else stands in its place.
+    /// Something else is in its place.
     Occupied(EntryKind),
-    /// A symbolic link stands in its place.
+    /// A symbolic link is in its place.
     Symlink,
     /// It is gone.
     Gone,
@@ -26,43 +26,43 @@ pub enum WhySpared {
     TagGone,
     /// The link that is to be moved is gone from its folder.
     LinkGone,
-    /// The folder that is to be retired has no link.
+    /// The folder that retention removes has no link.
     NoLink,
-    /// A link names something else.
+    /// The link names another digest.
     LinkNamesOther,
-    /// A link names nothing.
+    /// The link names no digest.
     LinkNamesNothing,
-    /// What is to be retired names something else.
+    /// The tag or link that retention removes names another digest.
     NamesOther,
-    /// A tag whose history is to be tidied names nothing itself.
+    /// The tag whose history entry is to be moved names no digest itself.
     TagNamesNothing,
-    /// A tag names an entry of its history again.
+    /// The tag names this entry of its history again.
     NamedAgain,
-    /// An entry of a tag's history resolves.
+    /// The entry of the tag's history resolves.
     Resolves,
-    /// The history of a tag does not name the manifest.
+    /// The history of the tag does not name the manifest.
     NotInHistory,
-    /// The manifest that the history of a tag names does not resolve.
+    /// The manifest that the history of the tag names does not resolve.
     HistoryUnresolved,
-    /// The bytes of another entry of a tag's history are here.
+    /// The bytes of another entry of the tag's history are here.
     OtherEntry,
-    /// The bytes that a link would name are wrong or gone.
+    /// The bytes that the link would name are wrong or gone.
     BytesWrong,
     /// The bytes that are to be moved are right.
     BytesRight,
-    /// Other bytes have the place of those that are to be fetched.
+    /// Other bytes are in the place of those that are to be fetched.
     OtherBytes,
-    /// A link was written just now.
+    /// The link was written just now.
     LinkYoung,
-    /// An entry was changed just now.
+    /// The entry was changed just now.
     Young,
     /// The tag was pushed.
     TagPushed,
-    /// What is to be retired was pushed again.
+    /// The tag or link that retention removes was pushed again.
     PushedAgain,
     /// A manifest was pushed into the repository.
     ManifestPushed,
-    /// The manifest of a tag that is to be dropped has a revision link.
+    /// The manifest of the tag that is to be dropped has a revision link.
     RevisionLinked,
     /// The bytes at this path changed while they were hashed.
     ChangedInHashing(String),
@@ -72,7 +72,7 @@ pub enum WhySpared {
     ChangedInRepair,
     /// It is too large to be judged.
     TooLarge,
-    /// A cause that was read back.
+    /// A cause read from a report or journal.
     Said(String),
 }
 
@@ -127,7 +127,7 @@ pub enum WhyRefused {
         /// Its process.
         pid: u32,
     },
-    /// A cause that was read back.
+    /// A cause read from a report or journal.
     Said(String),
 }
 
@@ -149,12 +149,12 @@ impl fmt::Display for WhyRefused {
 pub enum WhyFailed {
     /// Something could not be read or written.
     Disk {
-        /// What.
+        /// Its path.
         path: String,
         /// What the system answered.
         error: String,
     },
-    /// What was done is not safe on disk.
+    /// The change was made, and may not outlast a crash.
     NotSafe {
         /// The folder.
         path: String,
@@ -170,14 +170,14 @@ pub enum WhyFailed {
     },
     /// It lies on another file system than the quarantine.
     OtherDevice {
-        /// What.
+        /// Its path.
         path: String,
     },
-    /// Something else stands in the place of a folder on the way.
+    /// A folder of the path is something else.
     NotAFolder {
         /// The folder.
         path: String,
-        /// What stands there.
+        /// What is there.
         kind: EntryKind,
     },
     /// A file that would be written over is too large to be kept in the journal.
@@ -193,9 +193,9 @@ pub enum WhyFailed {
     NoTag,
     /// The step names no link that may be moved.
     NoLink,
-    /// The step names nothing that may be retired.
+    /// The step names nothing that retention may remove.
     NotRetired,
-    /// A cause that was read back.
+    /// A cause read from a report or journal.
     Said(String),
 }
 
@@ -236,13 +236,13 @@ impl fmt::Display for WhyFailed {
 #[serde(into = "String", from = "String")]
 #[non_exhaustive]
 pub enum WhyStopped {
-    /// It was asked to.
+    /// The caller asked it to stop.
     Interrupted,
     /// The journal cannot be written; what the system answered.
     Journal(String),
-    /// After this there was no use in going on.
+    /// The disk refuses every write.
     Failed(WhyFailed),
-    /// A cause that was read back.
+    /// A cause read from a report or journal.
     Said(String),
 }
 

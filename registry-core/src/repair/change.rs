@@ -1,4 +1,4 @@
-//! One change to a tree as the journal tells it before it is made: enough to make it, and to take it back.
+//! One change to a tree, as it is written to the journal before it is made: enough to make it and to undo it.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,11 +8,11 @@ use crate::oci::Digest;
 use crate::path::SCHEDULER_STATE;
 use crate::storage::edit::Attributes;
 
-/// Most bytes of a file that is written over: it is kept in the journal.
+/// Most bytes of a file that is written over: the journal keeps them.
 pub const REWRITE_MAX: usize = 64 << 10;
-/// What the name of a file ends in before it takes its place; the same each time, so that what an interrupted run left is
-/// replaced by the next.
-pub(super) const UNFINISHED: &str = ".registry-fsck.tmp";
+/// The suffix of a file that is still being written. It is always the same, so that a run replaces what an interrupted run
+/// left.
+pub(super) const TEMP_SUFFIX: &str = ".registry-fsck.tmp";
 
 /// A file as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ impl Before {
 pub enum Change {
     /// The quarantine is made.
     Aside {
-        /// Folders that are made for it, outermost first.
+        /// TouchedFolders that are made for it, outermost first.
         made: Vec<String>,
         /// The file that marks it.
         marker: String,
@@ -66,7 +66,7 @@ pub enum Change {
         /// The time that it gets.
         #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
         modified: Timestamp,
-        /// Folders that are made on the way, outermost first.
+        /// TouchedFolders that are made on the way, outermost first.
         made: Vec<String>,
         /// What stood there.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,7 +81,7 @@ pub enum Change {
         /// The time that the file gets.
         #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
         modified: Timestamp,
-        /// Folders that are made on the way, outermost first.
+        /// TouchedFolders that are made on the way, outermost first.
         made: Vec<String>,
     },
     /// A file or folder is moved into the quarantine.
@@ -90,7 +90,7 @@ pub enum Change {
         path: String,
         /// To where.
         to: String,
-        /// Folders that are made in the quarantine, outermost first.
+        /// TouchedFolders that are made in the quarantine, outermost first.
         made: Vec<String>,
         /// Of a tag or link that retention moves: what it leads to that was not there already. What else is not there when
         /// it is to come back was collected since.
@@ -101,7 +101,7 @@ pub enum Change {
     SchedulerState {
         /// To where.
         to: String,
-        /// Folders that are made in the quarantine, outermost first.
+        /// TouchedFolders that are made in the quarantine, outermost first.
         made: Vec<String>,
         /// The time of the empty state that takes the place of a file; a folder leaves nothing behind.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,7 +111,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// What it is about, for messages.
+    /// The path that messages name.
     pub fn path(&self) -> &str {
         match self {
             Self::Aside { marker, .. } => marker,

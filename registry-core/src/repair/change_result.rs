@@ -1,28 +1,28 @@
-//! How it went with one change: which folders have other entries now, or why it was not made.
+//! The result of making one change: its outcome, and the folders whose entries changed.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::step::StepOutcome;
-use crate::storage::FolderError;
 use crate::storage::edit::WritableFolder;
+use crate::storage::{FolderError, folder_of};
 
-/// Folders whose entries were changed.
-pub(super) type Folders = BTreeSet<(WritableFolder, PathBuf)>;
+/// TouchedFolders whose entries were changed.
+pub(super) type TouchedFolders = BTreeSet<(WritableFolder, PathBuf)>;
 
-/// How it went with one change.
+/// The result of making one change.
 #[derive(Debug)]
 pub(super) struct ChangeResult {
     pub(super) outcome: StepOutcome,
-    pub(super) folders: Folders,
-    /// Whether there is no use in going on.
-    pub(super) is_hopeless: bool,
+    pub(super) touched: TouchedFolders,
+    /// Whether the run ends here: the disk refuses every write.
+    pub(super) is_fatal: bool,
 }
 
 impl Default for ChangeResult {
     fn default() -> Self {
-        Self { outcome: StepOutcome::Planned, folders: Folders::new(), is_hopeless: false }
+        Self { outcome: StepOutcome::Planned, touched: TouchedFolders::new(), is_fatal: false }
     }
 }
 
@@ -44,17 +44,13 @@ impl From<FolderError> for NotMade {
     }
 }
 
-/// The folder in which an entry stands.
-pub(super) fn parent(path: &str) -> PathBuf {
-    Path::new(path)
-        .parent()
-        .filter(|path| !path.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
-        .to_path_buf()
+/// Notes that the folder around `path` has other entries now.
+pub(super) fn touch_folder_of(touched: &mut TouchedFolders, room: WritableFolder, path: &str) {
+    touched.insert((room, folder_of(Path::new(path)).to_owned()));
 }
 
-/// Whether the disk as a whole refuses: no space, read-only, failing.
-pub(super) fn is_hopeless(error: &FolderError) -> bool {
+/// Whether the disk refuses every write: it is full, read-only or failing.
+pub(super) fn is_fatal(error: &FolderError) -> bool {
     use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     const EIO: i32 = 5;
     match error {

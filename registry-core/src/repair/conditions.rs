@@ -11,15 +11,15 @@ use crate::storage::edit::Identity;
 /// What steps are checked against.
 #[derive(Debug)]
 pub(crate) struct Conditions<'c> {
-    /// The clock: when the run began. Links that are written get this time.
+    /// When the run began. Links that are written get this time.
     pub(super) now: Timestamp,
-    /// Leftovers younger than this are a push under way. Seconds.
+    /// Leftovers younger than this, in seconds, may belong to a push under way.
     pub(super) min_age: u32,
-    /// The quarantine's path below the folder it lies in.
-    pub(super) aside: &'c str,
-    /// Revisions of every repository in which layer links are moved aside, as the plan knew them: a manifest pushed since
-    /// may need one. `None` where none is.
+    /// The path of the quarantine, below the folder that it lies in.
+    pub(super) quarantine: &'c str,
+    /// The revisions that the plan knew, of every repository in which it moves layer links aside: a manifest pushed since may
+    /// need such a link. `None` when the plan moves no layer link.
     pub(super) revisions: Option<&'c HashMap<Arc<str>, BTreeSet<Digest>>>,
-    /// Blobs hashed right in this run, in this state.
-    pub(super) hashed: Mutex<HashMap<Digest, Identity>>,
+    /// Blobs that this run hashed and found intact, with the state of the file then.
+    pub(super) intact: Mutex<HashMap<Digest, Identity>>,
 }

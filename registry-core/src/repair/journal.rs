@@ -1,5 +1,5 @@
-//! The journal (schema `registry-fsck/journal/1`, JSON Lines): every change, written and made safe before it is made, so that
-//! it can be taken back. Each line carries a hash over itself and all lines before it: whoever edits one is found out.
+//! The journal (schema `registry-fsck/journal/1`, JSON Lines): every change, written and synced before it is made, so that it can
+//! be undone. Each line carries a hash over itself and all lines before it, so that an edit is noticed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -15,10 +15,10 @@ use crate::oci::{Algorithm, Digest, Hasher};
 use crate::storage::folder_of;
 use crate::tree_writer::{TreeWriter, WriteRefusal, check_journal};
 
-/// The name of this shape.
+/// The schema of the journal.
 pub const SCHEMA: &str = "registry-fsck/journal/1";
 
-/// Most bytes of a line that is read: the largest file that is written over, as base64, with room to spare.
+/// Most bytes of a line that is read: enough for the largest file that is written over, as base64.
 const LINE_MAX: usize = 1 << 20;
 
 /// What a line tells.
@@ -69,15 +69,15 @@ pub struct JournalLine<'l> {
     chain: String,
 }
 
-/// Where lines go.
+/// Where the journal is written.
 pub trait Log {
-    /// The file that they go to, which must not lie in the tree; `None` when they go to no file.
+    /// The file that it is written to, which must not lie in the tree; `None` when it is no file.
     fn path(&self) -> Option<&Path>;
 
-    /// Appends bytes; they are safe on disk when this returns.
+    /// Appends bytes and syncs them.
     ///
     /// # Errors
-    /// When they are not; then nothing more is changed.
+    /// When they may not be safe on disk; then nothing more is changed.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
 }
 
@@ -89,10 +89,10 @@ pub struct FileLog {
 }
 
 impl FileLog {
-    /// Makes the file; one that is there is never written over.
+    /// Makes the file. An existing file is never written over.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When the file exists or cannot be made.
     pub fn create(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create_new(true).open(path)?;
         File::open(folder_of(path))?.sync_all()?;
@@ -116,22 +116,23 @@ impl Log for FileLog {
     }
 }
 
-/// Writes entries.
+/// Writes the journal of a run.
 #[derive(Debug)]
 pub struct RepairJournal<L> {
     log: L,
     chain: Digest,
-    /// Lines that wait to be made safe with the next change.
-    waiting: Vec<u8>,
+    /// Lines that are appended with the next change.
+    buffered: Vec<u8>,
     number: u64,
 }
 
 /// The hash before the first line.
-fn seed() -> Digest {
+fn initial_chain() -> Digest {
     Digest::of(Algorithm::Sha256, SCHEMA.as_bytes())
 }
 
-fn link(chain: &Digest, text: &str) -> Digest {
+/// The hash after an entry whose JSON is `text`.
+fn extend_chain(chain: &Digest, text: &str) -> Digest {
     let mut hasher = Hasher::new(Algorithm::Sha256);
     hasher.update(chain.as_bytes());
     hasher.update(text.as_bytes());
@@ -145,8 +146,8 @@ pub(crate) enum MovesAside {
     Some,
 }
 
-/// A path as a journal tells it.
-fn text(path: &Path) -> io::Result<String> {
+/// A path as the journal writes it.
+fn path_text(path: &Path) -> io::Result<String> {
     let text = path.to_str().ok_or_else(|| io::Error::other("the path of the registry is no text (UTF-8)"));
     text.map(str::to_owned)
 }
@@ -155,17 +156,22 @@ impl<L: Log> RepairJournal<L> {
     /// Begins a journal.
     ///
     /// # Errors
-    /// When its first line cannot be made safe.
+    /// When its first line cannot be written and synced.
     pub fn begin(log: L, tree: &Path, aside: &Path, at: Timestamp) -> io::Result<Self> {
-        let mut journal = Self { log, chain: seed(), waiting: Vec::new(), number: 0 };
-        let begin = RepairEntry::Begin { schema: SCHEMA.into(), tree: text(tree)?, aside: text(aside)?, at };
-        journal.push(&begin)?;
+        let mut journal = Self { log, chain: initial_chain(), buffered: Vec::new(), number: 0 };
+        let begin = RepairEntry::Begin {
+            schema: SCHEMA.into(),
+            tree: path_text(tree)?,
+            aside: path_text(aside)?,
+            at,
+        };
+        journal.buffer(&begin)?;
         journal.flush()?;
         Ok(journal)
     }
 
-    /// Begins the journal of what a writer is about to do. Refused before anything is made: where a process is in the way by
-    /// now, where something is to be moved and there is no place for it, where the journal would lie in the tree.
+    /// Begins the journal of a writer's run. This is refused, before any file is made, when a process is in the way by now, when
+    /// entries are to be moved and there is no quarantine, and when the journal would lie in the tree.
     pub(crate) fn of_writer(
         writer: &mut TreeWriter,
         moves: MovesAside,
@@ -175,10 +181,10 @@ impl<L: Log> RepairJournal<L> {
         let aside = match (writer.quarantine(), moves) {
             (Ok(place), _) => &place.base,
             (Err(error), MovesAside::Some) => return Err(error.clone().into()),
-            // Its place does not matter.
+            // Nothing is moved, so the place of the quarantine does not matter.
             (Err(_), MovesAside::None) => writer.tree(),
         };
-        text(writer.tree()).and_then(|_| text(aside)).map_err(WriteRefusal::Journal)?;
+        path_text(writer.tree()).and_then(|_| path_text(aside)).map_err(WriteRefusal::Journal)?;
         let log = log().map_err(WriteRefusal::Journal)?;
         if let Some(path) = log.path() {
             check_journal(writer.tree(), path)?;
@@ -186,132 +192,132 @@ impl<L: Log> RepairJournal<L> {
         Self::begin(log, writer.tree(), aside, writer.now()).map_err(WriteRefusal::Journal)
     }
 
-    fn push(&mut self, entry: &RepairEntry) -> io::Result<()> {
+    fn buffer(&mut self, entry: &RepairEntry) -> io::Result<()> {
         let text = serde_json::value::to_raw_value(entry)?;
-        self.chain = link(&self.chain, text.get());
-        serde_json::to_writer(&mut self.waiting, &JournalLine { entry: &text, chain: self.chain.hex() })?;
-        self.waiting.push(b'\n');
+        self.chain = extend_chain(&self.chain, text.get());
+        serde_json::to_writer(&mut self.buffered, &JournalLine { entry: &text, chain: self.chain.hex() })?;
+        self.buffered.push(b'\n');
         Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let waiting = std::mem::take(&mut self.waiting);
-        self.log.append(&waiting)
+        let lines = std::mem::take(&mut self.buffered);
+        self.log.append(&lines)
     }
 
-    /// Writes changes that are about to be made, in one go; gives them their numbers.
+    /// Writes and syncs changes that are about to be made. Returns their numbers.
     ///
     /// # Errors
-    /// When they cannot be made safe; then they must not be made.
+    /// When the lines may not be safe on disk; then the changes must not be made.
     pub fn announce<'c>(&mut self, changes: impl IntoIterator<Item = &'c Change>) -> io::Result<Vec<u64>> {
         let mut numbers = Vec::new();
         for change in changes {
             self.number += 1;
             numbers.push(self.number);
-            self.push(&RepairEntry::Change { number: self.number, change: change.clone() })?;
+            self.buffer(&RepairEntry::Change { number: self.number, change: change.clone() })?;
         }
         self.flush()?;
         Ok(numbers)
     }
 
-    /// Notes what became of a change. It is made safe with the next change, or at the end.
+    /// Notes the outcome of a change. It is written and synced with the next change, or at the end.
     ///
     /// # Errors
     /// When it cannot be written as JSON, which does not happen.
     pub fn note(&mut self, number: u64, outcome: &StepOutcome) -> io::Result<()> {
-        self.push(&RepairEntry::Done { number, outcome: outcome.clone() })
+        self.buffer(&RepairEntry::Done { number, outcome: outcome.clone() })
     }
 
-    /// Makes safe what was noted last.
+    /// Writes and syncs the last outcomes.
     ///
     /// # Errors
-    /// When the disk refuses. All changes are in the journal even so.
+    /// When the disk refuses. The journal has all changes even so.
     pub fn end(&mut self) -> io::Result<()> {
-        if self.waiting.is_empty() { Ok(()) } else { self.flush() }
+        if self.buffered.is_empty() { Ok(()) } else { self.flush() }
     }
 }
 
-/// What a journal tells.
+/// The content of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepairHistory {
     /// The registry's `docker/registry/v2`.
     pub tree: String,
     /// The folder that the quarantine lies in.
     pub aside: String,
-    /// When it began.
+    /// When the run began.
     pub at: Timestamp,
     /// Changes that may have been made, in their order.
     pub changes: Vec<Change>,
-    /// Whether the last line is cut off: its writer was stopped in the middle, and what it announces was not done.
+    /// Whether the last line is cut off. The run was stopped while writing it, and the change in it was not made.
     pub is_torn: bool,
 }
 
-/// A text that is no journal, or not one that can be relied on.
+/// Why a text is no journal, or cannot be relied on.
 #[derive(Debug, thiserror::Error)]
 pub enum RepairJournalError {
-    /// A line that is no entry.
+    /// A line is no entry.
     #[error("line {0} is no entry of a journal ({1})")]
     Line(usize, String),
-    /// A line that was changed, or follows one that is gone.
+    /// A line was edited, or a line before it is gone.
     #[error(
         "line {0} is not what was written there, or a line before it is gone: an edited journal is not undone"
     )]
     Edited(usize),
-    /// It does not begin as a journal does.
+    /// The first line is not that of a journal.
     #[error("it does not begin as a journal of schema {SCHEMA:?}")]
     Begin,
 }
 
 impl RepairHistory {
-    /// Reads a journal. A torn last line is passed over: what it was about to tell was not done.
+    /// Reads a journal. A last line that is cut off is skipped: the change in it was not made.
     ///
     /// # Errors
-    /// When it is none, or was edited.
+    /// When the text is no journal, or was edited.
     pub fn read(text: &str) -> Result<Self, RepairJournalError> {
-        let (mut told, mut chain, mut is_torn): (Option<Self>, Digest, bool) = (None, seed(), false);
+        let (mut history, mut chain, mut is_torn): (Option<Self>, Digest, bool) =
+            (None, initial_chain(), false);
         let lines: Vec<&str> = text.lines().collect();
         for (at, line) in lines.iter().enumerate() {
             let number = at + 1;
+            let no_entry = |has_begun: bool, error: serde_json::Error| {
+                if has_begun {
+                    RepairJournalError::Line(number, error.to_string())
+                } else {
+                    RepairJournalError::Begin
+                }
+            };
             if line.len() > LINE_MAX {
                 return Err(RepairJournalError::Line(number, "it is too long".into()));
             }
             let line: JournalLine<'_> = match serde_json::from_str(line) {
                 Ok(line) => line,
-                // Whole only with its end: what is cut off right before that was not made safe either.
+                // A line without its newline was not synced, so its change was not made.
                 Err(_) if number == lines.len() && !text.ends_with('\n') => {
                     is_torn = true;
                     break;
                 }
-                Err(error) if told.is_some() => {
-                    return Err(RepairJournalError::Line(number, error.to_string()));
-                }
-                Err(_) => return Err(RepairJournalError::Begin),
+                Err(error) => return Err(no_entry(history.is_some(), error)),
             };
-            chain = link(&chain, line.entry.get());
-            let entry: RepairEntry = match serde_json::from_str(line.entry.get()) {
-                Ok(entry) => entry,
-                Err(error) if told.is_some() => {
-                    return Err(RepairJournalError::Line(number, error.to_string()));
-                }
-                Err(_) => return Err(RepairJournalError::Begin),
-            };
-            match (entry, &mut told) {
+            chain = extend_chain(&chain, line.entry.get());
+            let entry: RepairEntry =
+                serde_json::from_str(line.entry.get()).map_err(|error| no_entry(history.is_some(), error))?;
+            match (entry, &mut history) {
                 (RepairEntry::Begin { schema, tree, aside, at }, None) if schema == SCHEMA => {
-                    told = Some(Self { tree, aside, at, changes: Vec::new(), is_torn: false });
+                    history = Some(Self { tree, aside, at, changes: Vec::new(), is_torn: false });
                 }
                 (_, None) => return Err(RepairJournalError::Begin),
                 (RepairEntry::Begin { .. }, Some(_)) => {
                     return Err(RepairJournalError::Line(number, "a second beginning".into()));
                 }
-                (RepairEntry::Change { change, .. }, Some(told)) => told.changes.push(change),
+                (RepairEntry::Change { change, .. }, Some(history)) => history.changes.push(change),
                 (RepairEntry::Done { .. }, Some(_)) => {}
             }
             if chain.hex() != line.chain {
                 return Err(RepairJournalError::Edited(number));
             }
         }
-        let mut told = told.ok_or(RepairJournalError::Begin)?;
-        told.is_torn = is_torn;
-        Ok(told)
+        let mut history = history.ok_or(RepairJournalError::Begin)?;
+        history.is_torn = is_torn;
+        Ok(history)
     }
 }

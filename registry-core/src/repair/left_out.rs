@@ -1,4 +1,4 @@
-//! Why a finding that something here mends stays all the same.
+//! Why a finding stays although a repair for it exists.
 
 use std::fmt;
 
@@ -10,37 +10,37 @@ use crate::cause::in_words;
 
 in_words!(WhyLeft);
 
-/// Why a finding stays, where more can be said than that nothing here mends it. In JSON it is its words.
+/// Why a finding stays although a repair for it exists. In JSON it is its words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 pub enum WhyLeft {
-    /// Only tags lead there whose manifests were probably deleted through the API.
+    /// Every tag that leads to it has a manifest that was probably deleted through the API.
     BelowDeleted,
     /// The manifest of the tag was probably deleted through the API.
     Deleted {
-        /// Whether it could be brought back.
+        /// Whether the manifest could be brought back.
         is_restorable: bool,
     },
-    /// Its code is none of those that were asked for.
+    /// Its code was not asked for.
     Only,
-    /// It lies in none of the repositories that were asked for.
+    /// Its repository was not asked for.
     Repository,
-    /// No journal can tell its name.
+    /// The journal cannot hold its name.
     Name,
-    /// A tag that is whole is served with what would be moved aside.
+    /// A whole tag needs what would be moved aside.
     Serves {
         /// The repository of the tag.
         repository: String,
         /// The tag.
         tag: String,
     },
-    /// The other registry has something else under the digest.
+    /// The other registry has bytes of another size under the digest.
     OtherSize {
         /// The other registry.
         supply: String,
-        /// Bytes that it has.
+        /// The size there.
         bytes: u64,
-        /// Bytes that are needed.
+        /// The size that is needed.
         needed: u64,
     },
     /// The other registry lacks it too.
@@ -48,7 +48,7 @@ pub enum WhyLeft {
         /// The other registry.
         supply: String,
     },
-    /// A reason of a report that was read back.
+    /// A reason read from a report.
     Said(String),
 }
 
@@ -79,32 +79,31 @@ impl fmt::Display for WhyLeft {
     }
 }
 
-/// Why, if this is so because of what was asked for, or because the thing cannot be named. `may_fetch` says that there is
-/// another registry to ask for bytes.
-pub(super) fn why(
+/// Why a finding stays because of the scope, or because its name cannot be written to the journal. `may_fetch` tells that there
+/// is another registry to fetch from.
+pub(super) fn why_left(
     scope: &Scope<'_>,
     finding: &Finding,
     may_fetch: bool,
     deleted: &ProbablyDeleted<'_>,
 ) -> Option<WhyLeft> {
-    if deleted.are_all_of(finding) && scope.deleted_tags != Some(DeletedTags::Restore) {
+    if deleted.include_all_tags_of(finding) && scope.deleted_tags != Some(DeletedTags::Restore) {
         return Some(match finding.cause {
             None => WhyLeft::BelowDeleted,
             Some(_) => WhyLeft::Deleted { is_restorable: finding.repair.is_some() },
         });
     }
-    let is_gone = matches!(finding.code, Code::TagTargetMissing | Code::ChildMissing | Code::BlobMissing);
-    if finding.repair.is_none() && !(may_fetch && is_gone) {
+    let is_missing = matches!(finding.code, Code::TagTargetMissing | Code::ChildMissing | Code::BlobMissing);
+    if finding.repair.is_none() && !(may_fetch && is_missing) {
         return None;
     }
-    let is_code = scope.only.is_empty() || scope.only.contains(&finding.code);
-    if !is_code {
+    if !scope.includes_code(finding.code) {
         return Some(WhyLeft::Only);
     }
-    if !scope.has(finding.code, finding.repository.as_deref()) {
+    if !scope.includes(finding.code, finding.repository.as_deref()) {
         return Some(WhyLeft::Repository);
     }
-    // Names are escaped when they are read.
+    // Names with control characters were escaped when they were read.
     let is_escaped = finding.path.as_deref().is_some_and(|path| path.contains('\\'));
     let is_moved = matches!(finding.repair, Some(Repair::MoveAside | Repair::Remove));
     (is_moved && is_escaped).then_some(WhyLeft::Name)

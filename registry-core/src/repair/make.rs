@@ -1,14 +1,14 @@
-//! Making one change. What goes to the journal before and what is made safe after is the run's matter.
+//! Makes one change. The run writes the journal before, and syncs the changed folders after.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::aside::make_aside;
+use super::aside::make_quarantine_folder;
 use super::causes::{WhyFailed, WhySpared};
-use super::change::{Change, UNFINISHED};
-use super::change_result::{ChangeResult, Folders, NotMade, is_hopeless, parent};
+use super::change::{Change, TEMP_SUFFIX};
+use super::change_result::{ChangeResult, NotMade, TouchedFolders, is_fatal, touch_folder_of};
 use super::check::check;
-use super::check::look::failed;
+use super::check::look::disk_failure;
 use super::conditions::Conditions;
 use super::scheduler_state;
 use super::step::{RepairStep, StepOutcome};
@@ -17,7 +17,6 @@ use crate::oci::Hasher;
 use crate::storage::FolderError;
 use crate::storage::edit::{Attributes, Editor, WritableFolder, neighbours};
 
-/// Makes changes.
 pub(super) struct Maker<'m> {
     pub(super) editor: &'m dyn Editor,
     pub(super) conditions: &'m Conditions<'m>,
@@ -25,63 +24,57 @@ pub(super) struct Maker<'m> {
 }
 
 impl Maker<'_> {
-    /// Makes one change, if what it relies on still holds.
+    /// Makes one change if its step may still be done.
     pub(super) fn make(&self, change: &Change, step: &RepairStep) -> ChangeResult {
-        let mut made = ChangeResult::default();
-        match self.try_make(change, step, &mut made.folders) {
-            Ok(()) => made.outcome = StepOutcome::Done,
-            Err(NotMade::Outcome(outcome)) => made.outcome = outcome,
+        let mut result = ChangeResult::default();
+        match self.try_make(change, step, &mut result.touched) {
+            Ok(()) => result.outcome = StepOutcome::Done,
+            Err(NotMade::Outcome(outcome)) => result.outcome = outcome,
             Err(NotMade::Folder(error)) => {
-                made.is_hopeless = is_hopeless(&error);
-                made.outcome = failed(change.path(), &error);
+                result.is_fatal = is_fatal(&error);
+                result.outcome = disk_failure(change.path(), &error);
             }
         }
-        made
+        result
     }
 
-    fn try_make(&self, change: &Change, step: &RepairStep, touched: &mut Folders) -> Result<(), NotMade> {
+    fn try_make(
+        &self,
+        change: &Change,
+        step: &RepairStep,
+        touched: &mut TouchedFolders,
+    ) -> Result<(), NotMade> {
         let editor = self.editor;
         match change {
             Change::Aside { .. } => {}
-            Change::Folder { made } => self.folders(made, touched)?,
+            Change::Folder { made } => self.make_folders(made, touched)?,
             Change::Link { path, digest, modified, made, before } => {
                 let attributes = match before {
                     Some(before) => before.attributes(),
                     None => self.neighbours(path)?.of_file(),
                 };
-                self.folders(made, touched)?;
-                let unfinished = format!("{path}{UNFINISHED}");
-                let (from, to) = (Path::new(&unfinished), Path::new(path));
+                self.make_folders(made, touched)?;
+                let temp = format!("{path}{TEMP_SUFFIX}");
+                let temp = Path::new(&temp);
                 let text = digest.to_string();
-                editor.write(WritableFolder::Tree, from, Some(attributes), Some(*modified), &mut |out| {
+                editor.write(WritableFolder::Tree, temp, Some(attributes), Some(*modified), &mut |out| {
                     out.write_all(text.as_bytes())
                 })?;
-                let still = match check(editor, step, self.conditions) {
+                let checked = match check(editor, step, self.conditions) {
                     Ok(Change::Link { before: now, .. }) if now == *before => Ok(()),
                     Ok(_) => Err(NotMade::Outcome(StepOutcome::Spared(WhySpared::ChangedInRepair))),
                     Err(outcome) => Err(NotMade::Outcome(outcome)),
                 };
-                let renamed = still.and_then(|()| {
-                    Ok(editor.rename(
-                        (WritableFolder::Tree, from),
-                        (WritableFolder::Tree, to),
-                        before.is_some(),
-                    )?)
-                });
-                if renamed.is_err() {
-                    let _ = editor.remove_file(WritableFolder::Tree, from);
-                }
-                renamed?;
-                touched.insert((WritableFolder::Tree, parent(path)));
+                self.rename_finished(checked, temp, path, before.is_some(), touched)?;
             }
             Change::Data { path, digest, modified, made } => {
                 let attributes = self.neighbours(path)?.of_file();
-                self.folders(made, touched)?;
-                let unfinished = format!("{path}{UNFINISHED}");
-                let (from, to) = (Path::new(&unfinished), Path::new(path));
+                self.make_folders(made, touched)?;
+                let temp = format!("{path}{TEMP_SUFFIX}");
+                let temp = Path::new(&temp);
                 let supply = self.supply.ok_or(StepOutcome::Failed(WhyFailed::NoSupply))?;
                 let repository = step.repository.as_deref().unwrap_or_default();
-                editor.write(WritableFolder::Tree, from, Some(attributes), Some(*modified), &mut |out| {
+                editor.write(WritableFolder::Tree, temp, Some(attributes), Some(*modified), &mut |out| {
                     let mut hashing = Hashing { out, hasher: Hasher::new(digest.algorithm()) };
                     let fetched = supply.fetch(repository, digest, &mut hashing).map_err(io::Error::other)?;
                     if fetched.is_none() {
@@ -92,17 +85,12 @@ impl Maker<'_> {
                     }
                     Err(io::Error::other(format!("what {} sent does not hash to its digest", supply.name())))
                 })?;
-                let renamed = editor.rename((WritableFolder::Tree, from), (WritableFolder::Tree, to), false);
-                if renamed.is_err() {
-                    let _ = editor.remove_file(WritableFolder::Tree, from);
-                }
-                renamed?;
-                touched.insert((WritableFolder::Tree, parent(path)));
+                self.rename_finished(Ok(()), temp, path, false, touched)?;
             }
             Change::Move { path, to, made, .. } => {
                 for folder in made {
-                    make_aside(editor, folder)?;
-                    touched.insert((WritableFolder::Aside, parent(folder)));
+                    make_quarantine_folder(editor, folder)?;
+                    touch_folder_of(touched, WritableFolder::Aside, folder);
                 }
                 check(editor, step, self.conditions)?;
                 editor.rename(
@@ -110,8 +98,8 @@ impl Maker<'_> {
                     (WritableFolder::Aside, Path::new(to)),
                     false,
                 )?;
-                touched.insert((WritableFolder::Tree, parent(path)));
-                touched.insert((WritableFolder::Aside, parent(to)));
+                touch_folder_of(touched, WritableFolder::Tree, path);
+                touch_folder_of(touched, WritableFolder::Aside, to);
             }
             Change::SchedulerState { to, made, written } => {
                 scheduler_state::make(editor, (to, made), *written)?;
@@ -121,12 +109,32 @@ impl Maker<'_> {
         Ok(())
     }
 
-    /// Makes folders on the way to something, each with the owner and mode of the one that it is made in.
-    fn folders(&self, made: &[String], touched: &mut Folders) -> Result<(), FolderError> {
+    /// Renames a finished file to its path, if `checked` permits it. If it does not, or renaming fails, removes the file.
+    fn rename_finished(
+        &self,
+        checked: Result<(), NotMade>,
+        temp: &Path,
+        path: &str,
+        may_replace: bool,
+        touched: &mut TouchedFolders,
+    ) -> Result<(), NotMade> {
+        let to = (WritableFolder::Tree, Path::new(path));
+        let renamed =
+            checked.and_then(|()| Ok(self.editor.rename((WritableFolder::Tree, temp), to, may_replace)?));
+        if renamed.is_err() {
+            let _ = self.editor.remove_file(WritableFolder::Tree, temp);
+        }
+        renamed?;
+        touch_folder_of(touched, WritableFolder::Tree, path);
+        Ok(())
+    }
+
+    /// Makes folders, outermost first, each with the owner and mode of the folder around it.
+    fn make_folders(&self, made: &[String], touched: &mut TouchedFolders) -> Result<(), FolderError> {
         for folder in made {
             let attributes = self.neighbours(folder)?;
             self.editor.make_folder(WritableFolder::Tree, Path::new(folder), Some(attributes))?;
-            touched.insert((WritableFolder::Tree, parent(folder)));
+            touch_folder_of(touched, WritableFolder::Tree, folder);
         }
         Ok(())
     }
@@ -136,7 +144,7 @@ impl Maker<'_> {
     }
 }
 
-/// A writer that hashes what passes through.
+/// A writer that also hashes what it writes.
 struct Hashing<'h> {
     out: &'h mut dyn io::Write,
     hasher: Hasher,

@@ -1,9 +1,8 @@
-//! Repair: what of an audit's findings can be mended from what is on this disk, or from another registry; doing it, and
-//! taking it back.
+//! Repairs findings of an audit with what is on this disk or in another registry, and undoes repairs.
 //!
-//! [`plan`] is pure but for its questions: a graph in, steps out. [`apply`] does the steps through a
-//! [`TreeWriter`](crate::tree_writer::TreeWriter), each checked again on the disk right before it is done and told to the journal
-//! before that. [`Undo`] goes by a journal. Nothing is deleted but by [`purge`].
+//! [`plan`] turns a graph into steps; it reads only through a supply and its caller. [`apply`] does the steps through a
+//! [`TreeWriter`](crate::tree_writer::TreeWriter): each is checked again on the disk and written to the journal before it is done.
+//! [`Undo`] undoes a run by its journal. Only [`purge`] deletes anything.
 
 mod aside;
 mod bytes_text;

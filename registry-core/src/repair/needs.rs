@@ -1,5 +1,5 @@
-//! What a tag or a link that is moved aside, or back, leads to: the bytes, and for a tag everything that a pull of it asks for.
-//! Looked at when it is moved aside, and again before it comes back: a collector may have run in between.
+//! What a tag or link needs that is moved aside, or back: its bytes, and for a tag everything that a pull of it asks for. This is
+//! looked up when the entry is moved aside, and again before it is moved back: a collector may have run in between.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
@@ -16,34 +16,36 @@ use crate::serve::{Content, LINK_MAX, LayerAnswer, Link, Linked, Presence, Shelf
 use crate::storage::edit::{Editor, WritableFolder};
 use crate::storage::{EntryKind, FolderError};
 
-/// Most digests without bytes that a journal tells of one tag: a line of it has a bound.
-const TOLD_MAX: usize = 1000;
+/// Most missing digests that the journal notes of one tag: the length of its lines is limited.
+const LACKED_MAX: usize = 1000;
 
-/// What is lacking, and how: it has no bytes, or, bytes or not, no link in the repository.
+/// What a tag or link needs and does not have.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Lacking(BTreeMap<Digest, Lack>);
+struct Lacks(BTreeMap<Digest, Lack>);
 
+/// Why a digest does not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Lack {
     Bytes,
+    /// It has no link in the repository. It may lack its bytes too.
     Link,
     Unknown(String),
 }
 
-impl Lacking {
+impl Lacks {
     /// The digests, for the journal.
     fn digests(&self) -> Vec<Digest> {
-        self.0.keys().take(TOLD_MAX).copied().collect()
+        self.0.keys().take(LACKED_MAX).copied().collect()
     }
 
-    /// Why what needs them would be worse than it was, when that lacked no more than these; `None` when it would not.
-    fn beyond(&self, before: &[Digest]) -> Option<WhyLost> {
+    /// What is lacking beyond the digests that were lacking `before`.
+    fn new_since(&self, before: &[Digest]) -> Option<WhyLost> {
         let before: HashSet<&Digest> = before.iter().collect();
         let new = || self.0.iter().filter(|(digest, _)| !before.contains(digest));
-        let having = |lack: &Lack| -> Vec<Digest> {
-            new().filter(|(_, own)| *own == lack).map(|(digest, _)| *digest).collect()
+        let digests_with = |lack: &Lack| -> Vec<Digest> {
+            new().filter(|(_, other)| *other == lack).map(|(digest, _)| *digest).collect()
         };
-        let (bytes, links) = (having(&Lack::Bytes), having(&Lack::Link));
+        let (bytes, links) = (digests_with(&Lack::Bytes), digests_with(&Lack::Link));
         if !bytes.is_empty() {
             return Some(WhyLost::Collected(bytes));
         }
@@ -56,61 +58,72 @@ impl Lacking {
         })
     }
 
-    fn note(&mut self, digest: Digest, lack: Result<Option<Lack>, FolderError>) {
-        match lack {
-            Ok(None) => {}
-            Ok(Some(lack)) => drop(self.0.insert(digest, lack)),
-            Err(error) => drop(self.0.insert(digest, Lack::Unknown(error.to_string()))),
+    fn record(&mut self, digest: Digest, served: Result<(), Lack>) {
+        if let Err(lack) = served {
+            self.0.insert(digest, lack);
         }
     }
 }
 
-/// Adds to a move what the tag or link that is moved lacks already: an undo then knows what it need not look for.
+impl From<FolderError> for Lack {
+    fn from(error: FolderError) -> Self {
+        Self::Unknown(error.to_string())
+    }
+}
+
+/// Adds to a move what the moved tag or link lacks already, so that an undo does not miss it.
 pub(super) fn with_known_lacks(editor: &dyn Editor, change: Change, step: &RepairStep) -> Change {
     match (change, step.digest) {
         (Change::Move { path, to, made, .. }, Some(digest))
             if matches!(step.action, Act::Retire | Act::Drop) =>
         {
-            let lacking = Moved::at(&path).map(|moved| moved.lacking(editor, digest));
-            let lacked = lacking.map_or_else(Vec::new, |lacking| lacking.digests());
+            let moved = MovedFolder::from_path(&path);
+            let lacked = moved.map_or_else(Vec::new, |moved| moved.find_lacks(editor, digest).digests());
             Change::Move { path, to, made, lacked }
         }
         (change, _) => change,
     }
 }
 
-/// Whether a change moves what only retention does: a legal tag, or a manifest's revision link.
-pub(super) fn retires(change: &Change) -> bool {
+/// Whether a change moves what only retention moves: a legal tag, or a manifest's revision link.
+pub(super) fn is_retention_move(change: &Change) -> bool {
     let Change::Move { path, .. } = change else { return false };
-    Moved::at(path).is_some_and(|moved| moved != Moved::Layer)
+    MovedFolder::from_path(path).is_some_and(|moved| moved != MovedFolder::Layer)
 }
 
-/// Why what was moved must not come back: what it leads to was collected since. Layer links only of retention: a repair
-/// moves those that nothing needs, with or without bytes.
-pub(super) fn gone_since(
+/// Why a moved entry must not come back: what it needs was collected since. Layer links are looked at for retention only: a repair
+/// moves those that no manifest needs, with or without bytes.
+pub(super) fn lost_since_move(
     editor: &dyn Editor,
     change: &Change,
     is_retention: bool,
 ) -> Result<Option<WhyLost>, FolderError> {
     let Change::Move { path, to, lacked, .. } = change else { return Ok(None) };
-    let Some(moved) = Moved::at(path).filter(|moved| is_retention || *moved != Moved::Layer) else {
+    let moved = MovedFolder::from_path(path);
+    let Some(moved) = moved.filter(|moved| is_retention || *moved != MovedFolder::Layer) else {
         return Ok(None);
     };
-    let digest = link_text(editor, WritableFolder::Aside, &format!("{to}/{}", moved.link()))?;
-    Ok(digest.and_then(|digest| moved.lacking(editor, digest).beyond(lacked)))
+    let link = format!("{to}/{}", moved.link_path());
+    let digest = match editor.read(WritableFolder::Aside, Path::new(&link), LINK_MAX + 1) {
+        Ok(bytes) => read_link(&bytes).ok(),
+        Err(FolderError::NotFound | FolderError::NotAFolder) => None,
+        Err(error) => return Err(error),
+    };
+    Ok(digest.and_then(|digest| moved.find_lacks(editor, digest).new_since(lacked)))
 }
 
 /// A folder with a link that retention may have moved aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Moved<'p> {
+enum MovedFolder<'p> {
+    /// A tag, with its repository.
     Tag(&'p str),
     Revision,
     Layer,
 }
 
-impl<'p> Moved<'p> {
-    /// What lies at a path, if a registry serves it.
-    fn at(path: &'p str) -> Option<Self> {
+impl<'p> MovedFolder<'p> {
+    /// The folder at a path, if a registry serves it.
+    fn from_path(path: &'p str) -> Option<Self> {
         let place = Place::parse(path)?;
         let moved = match place {
             Place::TagFolder(repository, tag) if Tag::new(tag).is_ok() => Self::Tag(repository),
@@ -121,56 +134,43 @@ impl<'p> Moved<'p> {
         RepositoryName::new(place.repository()?).is_ok().then_some(moved)
     }
 
-    /// Its link, below its folder.
-    const fn link(self) -> &'static str {
+    /// The path of its link, below the folder.
+    const fn link_path(self) -> &'static str {
         match self {
             Self::Tag(_) => "current/link",
             Self::Revision | Self::Layer => "link",
         }
     }
 
-    /// What it leads to, as its link says, that is not there.
-    fn lacking(self, editor: &dyn Editor, digest: Digest) -> Lacking {
-        let mut lacking = Lacking::default();
+    /// What is lacking of all that its link needs, which names `digest`.
+    fn find_lacks(self, editor: &dyn Editor, digest: Digest) -> Lacks {
+        let mut lacks = Lacks::default();
         match self {
-            Self::Tag(repository) => pulled(editor, repository, digest, &mut lacking),
-            Self::Revision | Self::Layer => lacking.note(digest, missing_bytes(editor, digest)),
+            Self::Tag(repository) => record_lacks_of_pull(editor, repository, digest, &mut lacks),
+            Self::Revision | Self::Layer => lacks.record(digest, check_bytes(editor, digest)),
         }
-        lacking
+        lacks
     }
 }
 
-/// What a link says; `None` when it is none, or there is none.
-fn link_text(editor: &dyn Editor, room: WritableFolder, link: &str) -> Result<Option<Digest>, FolderError> {
-    match editor.read(room, Path::new(link), LINK_MAX + 1) {
-        Ok(bytes) => Ok(read_link(&bytes).ok()),
-        Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Everything that a client which pulls this manifest whole is not given. Each digest is looked at once.
-fn pulled(editor: &dyn Editor, repository: &str, root: Digest, lacking: &mut Lacking) {
+/// Records everything that a client does not get when it pulls this manifest whole. Each digest is looked up once.
+fn record_lacks_of_pull(editor: &dyn Editor, repository: &str, root: Digest, lacks: &mut Lacks) {
     let mut parts = HashSet::new();
     let children = |digest| {
         let mut children = Vec::new();
-        let references = match manifest(editor, repository, digest) {
-            Ok(Ok(manifest)) => manifest.references,
-            Ok(Err(lack)) => {
-                lacking.note(digest, Ok(Some(lack)));
-                return children;
-            }
-            Err(error) => {
-                lacking.note(digest, Err(error));
+        let manifest = match read_served_manifest(editor, repository, digest) {
+            Ok(manifest) => manifest,
+            Err(lack) => {
+                lacks.record(digest, Err(lack));
                 return children;
             }
         };
-        for reference in references.into_iter().filter(|reference| !reference.descriptor.has_urls) {
+        for reference in manifest.references.iter().filter(|reference| !reference.descriptor.has_urls) {
             let Some(digest) = reference.descriptor.digest else { continue };
             if reference.role == ReferenceRole::Child {
                 children.push(digest);
             } else if parts.insert(digest) {
-                lacking.note(digest, layer(editor, repository, digest));
+                lacks.record(digest, check_layer(editor, repository, digest));
             }
         }
         children
@@ -178,110 +178,103 @@ fn pulled(editor: &dyn Editor, repository: &str, root: Digest, lacking: &mut Lac
     walk::mark(HashSet::new(), [root], children);
 }
 
-/// A manifest that is served.
-fn manifest(
-    editor: &dyn Editor,
-    repository: &str,
-    digest: Digest,
-) -> Result<Result<Manifest, Lack>, FolderError> {
-    if let Some(lack) = missing_bytes(editor, digest)? {
-        return Ok(Err(lack));
-    }
-    let shelf = OnDisk::new(editor, repository);
+/// Reads a manifest as the repository serves it, or tells what keeps it from being served.
+fn read_served_manifest(editor: &dyn Editor, repository: &str, digest: Digest) -> Result<Manifest, Lack> {
+    check_bytes(editor, digest)?;
+    let shelf = RepositoryOnDisk::new(editor, repository);
     match shelf.manifest_link(digest).answer(digest) {
         Linked::Itself { .. } => {}
-        Linked::Another(_) | Linked::Invalid(_) | Linked::Absent => return Ok(Err(Lack::Link)),
-        Linked::Unread(_) => return Ok(Err(shelf.unknown())),
+        Linked::Another(_) | Linked::Invalid(_) | Linked::Absent => return Err(Lack::Link),
+        Linked::Unread(_) => return Err(shelf.unknown_lack()),
     }
-    let most = usize::try_from(MAX_BYTES).unwrap_or(usize::MAX);
+    let limit = usize::try_from(MAX_BYTES).unwrap_or(usize::MAX);
     let data = Place::BlobData(digest).to_string();
-    let bytes = editor.read(WritableFolder::Tree, Path::new(&data), most.saturating_add(1))?;
-    if bytes.len() <= most && Digest::of(digest.algorithm(), &bytes) != digest {
-        return Ok(Err(Lack::Unknown("they do not hash to it".into())));
+    let bytes = editor.read(WritableFolder::Tree, Path::new(&data), limit.saturating_add(1))?;
+    if bytes.len() <= limit && Digest::of(digest.algorithm(), &bytes) != digest {
+        return Err(Lack::Unknown("they do not hash to it".into()));
     }
-    Ok(Ok(Manifest::parse(&bytes)))
+    Ok(Manifest::parse(&bytes))
 }
 
-/// What a config or layer lacks.
-fn layer(editor: &dyn Editor, repository: &str, digest: Digest) -> Result<Option<Lack>, FolderError> {
-    let shelf = OnDisk::new(editor, repository);
+/// Whether a config or layer is served, or what it lacks.
+fn check_layer(editor: &dyn Editor, repository: &str, digest: Digest) -> Result<(), Lack> {
+    let shelf = RepositoryOnDisk::new(editor, repository);
     match shelf.layer(digest) {
-        LayerAnswer::Served(_) => Ok(None),
-        LayerAnswer::NoBytes(_) => Ok(Some(Lack::Bytes)),
+        LayerAnswer::Served(_) => Ok(()),
+        LayerAnswer::NoBytes(_) => Err(Lack::Bytes),
         LayerAnswer::NoFolder
         | LayerAnswer::Unlinked(_)
         | LayerAnswer::Invalid(..)
         | LayerAnswer::Mismatch(..)
-        | LayerAnswer::WrongAlias(..) => Ok(missing_bytes(editor, digest)?.or(Some(Lack::Link))),
-        LayerAnswer::Unread(_) => Ok(Some(shelf.unknown())),
+        | LayerAnswer::WrongAlias(..) => check_bytes(editor, digest).and(Err(Lack::Link)),
+        LayerAnswer::Unread(_) => Err(shelf.unknown_lack()),
     }
 }
 
-/// Whether nothing is lacking of a manifest itself.
+/// Whether the manifest itself is served.
 #[cfg(test)]
 pub(crate) fn serves_manifest(editor: &dyn Editor, repository: &str, digest: Digest) -> bool {
-    matches!(manifest(editor, repository, digest), Ok(Ok(_)))
+    read_served_manifest(editor, repository, digest).is_ok()
 }
 
-/// Whether nothing is lacking of a config or layer.
+/// Whether a config or layer is served.
 #[cfg(test)]
 pub(crate) fn serves_layer(editor: &dyn Editor, repository: &str, digest: Digest) -> bool {
-    matches!(layer(editor, repository, digest), Ok(None))
+    check_layer(editor, repository, digest).is_ok()
 }
 
-/// One repository as it is on the disk now. Nothing is hashed.
-struct OnDisk<'e> {
+/// One repository, read from the disk at each call. Nothing is hashed.
+struct RepositoryOnDisk<'e> {
     editor: &'e dyn Editor,
     repository: &'e str,
-    /// What kept something from being read.
-    error: RefCell<Option<FolderError>>,
+    /// Why the last read failed.
+    unread: RefCell<Option<Lack>>,
 }
 
-impl<'e> OnDisk<'e> {
+impl<'e> RepositoryOnDisk<'e> {
     const fn new(editor: &'e dyn Editor, repository: &'e str) -> Self {
-        Self { editor, repository, error: RefCell::new(None) }
+        Self { editor, repository, unread: RefCell::new(None) }
     }
 
-    fn link(&self, place: &Place<'_>) -> Link<Digest> {
+    fn read_link_at(&self, place: &Place<'_>) -> Link<Digest> {
         match self.editor.read(WritableFolder::Tree, Path::new(&place.to_string()), LINK_MAX + 1) {
             Ok(bytes) => read_link(&bytes).map_or_else(Link::Invalid, Link::Names),
             Err(FolderError::NotFound | FolderError::NotAFolder) => Link::Absent,
             Err(error) => {
-                *self.error.borrow_mut() = Some(error);
+                *self.unread.borrow_mut() = Some(error.into());
                 Link::Unread
             }
         }
     }
 
-    /// What is not known because of an error.
-    fn unknown(&self) -> Lack {
-        let error = self.error.borrow();
-        Lack::Unknown(error.as_ref().map_or_else(|| "it could not be read".into(), ToString::to_string))
+    /// The lack of something that could not be read.
+    fn unknown_lack(&self) -> Lack {
+        self.unread.borrow().clone().unwrap_or_else(|| Lack::Unknown("it could not be read".into()))
     }
 }
 
-impl Shelf for OnDisk<'_> {
+impl Shelf for RepositoryOnDisk<'_> {
     type Key = Digest;
 
     fn revision(&self, digest: Digest) -> Link<Digest> {
-        self.link(&Place::RevisionLink(self.repository, digest))
+        self.read_link_at(&Place::RevisionLink(self.repository, digest))
     }
 
     fn layer_link(&self, digest: Digest) -> Link<Digest> {
-        self.link(&Place::LayerLink(self.repository, digest))
+        self.read_link_at(&Place::LayerLink(self.repository, digest))
     }
 
-    /// Where the folder is missing every link in it is.
+    /// Not looked up: without the folder every layer link is absent too.
     fn lacks_layers_folder(&self) -> bool {
         false
     }
 
     fn presence(&self, digest: Digest) -> Presence {
-        match missing_bytes(self.editor, digest) {
-            Ok(None) => Presence::Present,
-            Ok(Some(_)) => Presence::Absent,
-            Err(error) => {
-                *self.error.borrow_mut() = Some(error);
+        match check_bytes(self.editor, digest) {
+            Ok(()) => Presence::Present,
+            Err(Lack::Bytes | Lack::Link) => Presence::Absent,
+            Err(unknown) => {
+                *self.unread.borrow_mut() = Some(unknown);
                 Presence::Unread
             }
         }
@@ -296,12 +289,12 @@ impl Shelf for OnDisk<'_> {
     }
 }
 
-/// Whether there are no bytes under a digest.
-fn missing_bytes(editor: &dyn Editor, digest: Digest) -> Result<Option<Lack>, FolderError> {
+/// Whether a file holds the bytes of a digest.
+fn check_bytes(editor: &dyn Editor, digest: Digest) -> Result<(), Lack> {
     let data = Place::BlobData(digest).to_string();
     match editor.look(WritableFolder::Tree, Path::new(&data)) {
-        Ok(Some(look)) if look.kind == EntryKind::File => Ok(None),
-        Ok(_) | Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(Some(Lack::Bytes)),
-        Err(error) => Err(error),
+        Ok(Some(found)) if found.kind == EntryKind::File => Ok(()),
+        Ok(_) | Err(FolderError::NotFound | FolderError::NotAFolder) => Err(Lack::Bytes),
+        Err(error) => Err(error.into()),
     }
 }

@@ -1,4 +1,4 @@
-//! From findings to steps. Which findings there are is the audit's matter; whether a step does harm is looked at elsewhere.
+//! Proposes steps for findings. Whether a step would break a tag is checked in `regressions`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::step::{Act, RepairStep};
 use crate::audit::{Audit, Cause, Code, Finding, GarbagePiece, Repair, SharedTags, restorable};
-use crate::graph::{Graph, GraphLink};
+use crate::graph::{Graph, GraphLink, Presence};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
 
@@ -15,9 +15,9 @@ use crate::path::Place;
 pub struct Scope<'s> {
     /// Finding codes; all when empty.
     pub only: Vec<Code>,
-    /// Whether a repository is meant; what lies in none is meant only without this.
+    /// Tells whether a repository is included. What lies in no repository is included only when this is `None`.
     pub repository: Option<&'s dyn Fn(&str) -> bool>,
-    /// What becomes of tags whose manifest was probably deleted through the API; `None` leaves them.
+    /// What to do with tags whose manifest was probably deleted through the API; `None` leaves them.
     pub deleted_tags: Option<DeletedTags>,
 }
 
@@ -46,8 +46,8 @@ impl<'a> ProbablyDeleted<'a> {
         Self(tags.collect())
     }
 
-    /// Whether only such tags lead to a damage: to mend it would bring back a part of what was deleted.
-    pub(super) fn are_all_of(&self, finding: &Finding) -> bool {
+    /// Whether only such tags lead to a finding: its repair would bring back a part of what was deleted.
+    pub(super) fn include_all_tags_of(&self, finding: &Finding) -> bool {
         let repository = finding.repository.as_deref().unwrap_or_default();
         !finding.tags.is_empty() && finding.tags.iter().all(|tag| self.0.contains(&(repository, &**tag)))
     }
@@ -64,14 +64,22 @@ impl std::fmt::Debug for Scope<'_> {
 }
 
 impl Scope<'_> {
-    pub(super) fn has(&self, code: Code, repository: Option<&str>) -> bool {
-        let is_code = self.only.is_empty() || self.only.contains(&code);
-        is_code && self.repository.is_none_or(|is_meant| repository.is_some_and(is_meant))
+    pub(super) fn includes_code(&self, code: Code) -> bool {
+        self.only.is_empty() || self.only.contains(&code)
+    }
+
+    pub(super) fn includes(&self, code: Code, repository: Option<&str>) -> bool {
+        self.includes_code(code)
+            && self.repository.is_none_or(|is_included| repository.is_some_and(is_included))
+    }
+
+    fn includes_finding(&self, finding: &Finding) -> bool {
+        self.includes(finding.code, finding.repository.as_deref())
     }
 }
 
-/// A step with what all steps of findings share.
-fn step(action: Act, path: impl ToString, finding: &Finding, digest: Option<Digest>) -> RepairStep {
+/// A step for a finding, with the fields that all such steps share.
+fn finding_step(action: Act, path: impl ToString, finding: &Finding, digest: Option<Digest>) -> RepairStep {
     RepairStep {
         action,
         path: path.to_string(),
@@ -86,40 +94,44 @@ fn step(action: Act, path: impl ToString, finding: &Finding, digest: Option<Dige
     }
 }
 
-/// Steps that mend damage, each once. Layer links of a repository whose `_layers` is rebuilt belong to that finding.
-pub(super) fn damage(
+/// Steps that repair damage, one for each path. When a `_layers` folder is made, its layer links are written too, whether or not
+/// their code is in the scope.
+pub(super) fn damage_steps(
     audit: &Audit,
     graph: &Graph,
     scope: &Scope<'_>,
     rebuilt: &HashSet<Arc<str>>,
 ) -> Vec<RepairStep> {
-    let of_rebuilt = |finding: &Finding| {
+    let is_in_rebuilt = |finding: &Finding| {
         finding.code == Code::LayerLinkMissing
             && finding.repository.as_ref().is_some_and(|name| rebuilt.contains(name))
-            && scope.has(Code::LayersFolderMissing, finding.repository.as_deref())
+            && scope.includes(Code::LayersFolderMissing, finding.repository.as_deref())
     };
-    let is_meant =
-        |finding: &&Finding| scope.has(finding.code, finding.repository.as_deref()) || of_rebuilt(finding);
+    let is_included = |finding: &&Finding| scope.includes_finding(finding) || is_in_rebuilt(finding);
     let deleted = ProbablyDeleted::from_audit(audit);
     let mut steps = Vec::new();
-    for finding in audit.findings.iter().filter(is_meant) {
+    for finding in audit.findings.iter().filter(is_included) {
         let adds = finding.repair != Some(Repair::Quarantine);
         match scope.deleted_tags {
-            None | Some(DeletedTags::Drop) if adds && deleted.are_all_of(finding) => {
+            None | Some(DeletedTags::Drop) if adds && deleted.include_all_tags_of(finding) => {
                 if scope.deleted_tags == Some(DeletedTags::Drop) && finding.cause.is_some() {
-                    steps.extend(dropped(finding, graph));
+                    steps.extend(drop_steps(finding, graph));
                 }
             }
-            _ => steps.extend(of_damage(finding, graph)),
+            _ => steps.extend(damage_step(finding, graph)),
         }
     }
-    let mut seen = HashSet::new();
-    steps.retain(|step| seen.insert(step.path.clone()));
+    retain_first_of_each_path(&mut steps);
     steps
 }
 
-/// The tags that name a manifest which was probably deleted.
-fn dropped(finding: &Finding, graph: &Graph) -> Vec<RepairStep> {
+fn retain_first_of_each_path(steps: &mut Vec<RepairStep>) {
+    let mut seen = HashSet::new();
+    steps.retain(|step| seen.insert(step.path.clone()));
+}
+
+/// Steps that drop the tags of a manifest that was probably deleted.
+fn drop_steps(finding: &Finding, graph: &Graph) -> Vec<RepairStep> {
     let (Some(name), Some(digest)) = (&finding.repository, finding.digest) else { return Vec::new() };
     let (Some(repository), Some(node)) = (graph.repository(name), graph.digests().find(&digest)) else {
         return Vec::new();
@@ -127,7 +139,7 @@ fn dropped(finding: &Finding, graph: &Graph) -> Vec<RepairStep> {
     let names_it =
         |tag: &&Arc<str>| repository.tag(tag).is_some_and(|tag| tag.current == GraphLink::Names(node));
     let drop = |tag: &Arc<str>| {
-        let mut step = step(Act::Drop, Place::TagFolder(name, tag), finding, Some(digest));
+        let mut step = finding_step(Act::Drop, Place::TagFolder(name, tag), finding, Some(digest));
         step.tag = Some((&**tag).into());
         step.tags = SharedTags::new([Arc::clone(tag)]);
         step
@@ -135,26 +147,26 @@ fn dropped(finding: &Finding, graph: &Graph) -> Vec<RepairStep> {
     finding.tags.iter().filter(names_it).map(drop).collect()
 }
 
-fn of_damage(finding: &Finding, graph: &Graph) -> Option<RepairStep> {
+fn damage_step(finding: &Finding, graph: &Graph) -> Option<RepairStep> {
     let path = finding.path.as_deref()?;
     match (finding.repair?, Place::parse(path)?) {
         (Repair::Relink | Repair::Rewrite, Place::RevisionLink(name, digest)) => {
             let link = graph.repository(name)?.revision(graph.digests().find(&digest)?);
-            Some(step(write(link), path, finding, Some(digest)))
+            Some(finding_step(link_act(link), path, finding, Some(digest)))
         }
         (Repair::Relink | Repair::Rewrite, Place::LayerLink(name, digest)) => {
             let link = graph.repository(name)?.layer(graph.digests().find(&digest)?);
-            Some(step(write(link), path, finding, Some(digest)))
+            Some(finding_step(link_act(link), path, finding, Some(digest)))
         }
         (Repair::Restore, Place::TagLink(name, tag)) => {
             let node = restorable(graph, graph.repository(name)?, tag)?;
-            let mut step = step(Act::Restore, path, finding, Some(graph.digest(node)));
+            let mut step = finding_step(Act::Restore, path, finding, Some(graph.digest(node)));
             step.tag = Some(tag.into());
             Some(step)
         }
-        (Repair::Rebuild, Place::Layers(_)) => Some(step(Act::Rebuild, path, finding, None)),
+        (Repair::Rebuild, Place::Layers(_)) => Some(finding_step(Act::Rebuild, path, finding, None)),
         (Repair::Quarantine, Place::BlobData(digest)) => {
-            let mut step = step(Act::Quarantine, Place::BlobFolder(digest), finding, Some(digest));
+            let mut step = finding_step(Act::Quarantine, Place::BlobFolder(digest), finding, Some(digest));
             step.bytes = graph.digests().find(&digest).map_or(0, |node| graph.blob(node).size);
             Some(step)
         }
@@ -162,79 +174,76 @@ fn of_damage(finding: &Finding, graph: &Graph) -> Option<RepairStep> {
     }
 }
 
-/// What bytes are missing that another registry may have.
-pub(super) fn missing(audit: &Audit, graph: &Graph, scope: &Scope<'_>) -> Vec<RepairStep> {
+/// Steps that fetch missing bytes, if another registry has them.
+pub(super) fn fetch_steps(audit: &Audit, graph: &Graph, scope: &Scope<'_>) -> Vec<RepairStep> {
     let (mut seen, deleted) = (HashSet::new(), ProbablyDeleted::from_audit(audit));
     let mut steps = Vec::new();
     for finding in &audit.findings {
-        if scope.deleted_tags != Some(DeletedTags::Restore) && deleted.are_all_of(finding) {
+        if scope.deleted_tags != Some(DeletedTags::Restore) && deleted.include_all_tags_of(finding) {
             continue;
         }
-        let (true, Some(digest)) = (scope.has(finding.code, finding.repository.as_deref()), finding.digest)
-        else {
-            continue;
-        };
-        let is_missing = match finding.code {
-            Code::TagTargetMissing | Code::ChildMissing | Code::BlobMissing => finding.repair.is_none(),
-            Code::LayerLinkMissing | Code::LayerLinkInvalid | Code::LayerLinkMismatch => {
-                finding.repair.is_none()
-            }
-            Code::RevisionLinkInvalid | Code::RevisionLinkMismatch => finding.repair.is_none(),
-            _ => false,
-        };
-        let is_gone = graph
-            .digests()
-            .find(&digest)
-            .is_none_or(|node| graph.blob(node).presence == crate::graph::Presence::Absent);
-        if is_missing && is_gone && digest.algorithm() == Algorithm::Sha256 && seen.insert(digest) {
-            steps.push(step(Act::Fetch, Place::BlobData(digest), finding, Some(digest)));
+        let (true, Some(digest)) = (scope.includes_finding(finding), finding.digest) else { continue };
+        let may_need_bytes = matches!(
+            finding.code,
+            Code::TagTargetMissing
+                | Code::ChildMissing
+                | Code::BlobMissing
+                | Code::LayerLinkMissing
+                | Code::LayerLinkInvalid
+                | Code::LayerLinkMismatch
+                | Code::RevisionLinkInvalid
+                | Code::RevisionLinkMismatch
+        );
+        let is_missing = may_need_bytes && finding.repair.is_none();
+        let is_absent =
+            graph.digests().find(&digest).is_none_or(|node| graph.blob(node).presence == Presence::Absent);
+        if is_missing && is_absent && digest.algorithm() == Algorithm::Sha256 && seen.insert(digest) {
+            steps.push(finding_step(Act::Fetch, Place::BlobData(digest), finding, Some(digest)));
         }
     }
     steps
 }
 
-/// Steps that move leftovers aside. What cannot be named on disk is left.
-pub(super) fn leftovers(audit: &Audit, graph: &Graph, scope: &Scope<'_>) -> Vec<RepairStep> {
-    let mut steps: Vec<RepairStep> = Vec::new();
-    for piece in audit.pieces.iter().filter(|piece| scope.has(piece.code, piece.repository.as_deref())) {
-        steps.extend(of_piece(piece, graph));
-    }
-    for finding in audit.findings.iter().filter(|one| scope.has(one.code, one.repository.as_deref())) {
+/// Steps that move leftovers aside.
+pub(super) fn leftover_steps(audit: &Audit, graph: &Graph, scope: &Scope<'_>) -> Vec<RepairStep> {
+    let is_included = |piece: &&GarbagePiece| scope.includes(piece.code, piece.repository.as_deref());
+    let pieces = audit.pieces.iter().filter(is_included);
+    let mut steps: Vec<RepairStep> = pieces.filter_map(|piece| garbage_step(piece, graph)).collect();
+    for finding in audit.findings.iter().filter(|finding| scope.includes_finding(finding)) {
         let Some(path) = finding.path.as_deref() else { continue };
         match (finding.repair, finding.code) {
-            (Some(Repair::Reset), _) => steps.push(step(Act::Reset, path, finding, None)),
-            (Some(Repair::MoveAside), _) => steps.extend(stray(finding, graph, path)),
+            (Some(Repair::Reset), _) => steps.push(finding_step(Act::Reset, path, finding, None)),
+            (Some(Repair::MoveAside), _) => steps.extend(stray_steps(finding, graph, path)),
             (Some(Repair::Remove), Code::GcHazard) => {
                 if let Some(Place::LayerLink(name, digest)) = Place::parse(path) {
-                    steps.push(step(Act::Unlink, Place::LayerFolder(name, digest), finding, None));
+                    steps.push(finding_step(Act::Unlink, Place::LayerFolder(name, digest), finding, None));
                 }
             }
             _ => {}
         }
     }
-    // Names were escaped when they were read: what was changed by that cannot be found by its name.
+    // An entry whose name had to be escaped cannot be found by it.
     steps.retain(|step| !step.path.contains('\\'));
-    let mut seen = HashSet::new();
-    steps.retain(|step| seen.insert(step.path.clone()));
+    retain_first_of_each_path(&mut steps);
     steps
 }
 
-/// An entry without a place. Of a repository with an illegal name only its own folders are moved: legal repositories may
-/// lie below it.
-fn stray(finding: &Finding, graph: &Graph, path: &str) -> Vec<RepairStep> {
+/// Steps that move a stray aside. Of a repository with an illegal name only its own folders are moved: legal repositories may lie
+/// below it.
+fn stray_steps(finding: &Finding, graph: &Graph, path: &str) -> Vec<RepairStep> {
     match Place::parse(path) {
-        Some(Place::Repository(name)) if graph.repository(name).is_some_and(|one| !one.is_legal) => {
+        Some(Place::Repository(name)) if graph.repository(name).is_some_and(|found| !found.is_legal) => {
             [Place::Layers(name), Place::Manifests(name), Place::Uploads(name)]
                 .into_iter()
-                .map(|place| step(Act::MoveAside, place, finding, None))
+                .map(|place| finding_step(Act::MoveAside, place, finding, None))
                 .collect()
         }
-        _ => vec![step(Act::MoveAside, path, finding, None)],
+        _ => vec![finding_step(Act::MoveAside, path, finding, None)],
     }
 }
 
-fn of_piece(piece: &GarbagePiece, graph: &Graph) -> Option<RepairStep> {
-    let link = |name: &str, digest: &Digest| {
+fn garbage_step(piece: &GarbagePiece, graph: &Graph) -> Option<RepairStep> {
+    let linked_digest = |name: &str, digest: &Digest| {
         let link = graph.repository(name)?.layer(graph.digests().find(digest)?);
         link.target().map(|target| graph.digest(target))
     };
@@ -245,21 +254,13 @@ fn of_piece(piece: &GarbagePiece, graph: &Graph) -> Option<RepairStep> {
         ) => {
             let gone = if code == Code::LayerLinkDangling { ", and its bytes are gone" } else { "" };
             let folder = Place::LayerFolder(name, digest).to_string();
-            (
-                Act::Unlink,
-                folder,
-                link(name, &digest),
-                format!("no manifest here needs this layer link{gone}"),
-            )
+            let message = format!("no manifest here needs this layer link{gone}");
+            (Act::Unlink, folder, linked_digest(name, &digest), message)
         }
         (Code::TagHistoryDangling, Some(Place::TagIndexLink(name, tag, digest))) => {
             let folder = Place::TagIndexFolder(name, tag, digest).to_string();
-            (
-                Act::Unlink,
-                folder,
-                Some(digest),
-                format!("this entry of the history of {tag} does not resolve"),
-            )
+            let message = format!("this entry of the history of {tag} does not resolve");
+            (Act::Unlink, folder, Some(digest), message)
         }
         (Code::UploadStale, _) => {
             (Act::Clear, piece.path.clone(), None, "an upload that nobody finishes any more".into())
@@ -283,7 +284,7 @@ fn of_piece(piece: &GarbagePiece, graph: &Graph) -> Option<RepairStep> {
     })
 }
 
-/// How a link comes to be, by what stands in its place.
-const fn write(link: GraphLink) -> Act {
+/// The act that writes a link, by what is in its place now.
+const fn link_act(link: GraphLink) -> Act {
     if matches!(link, GraphLink::Absent) { Act::Relink } else { Act::Rewrite }
 }

@@ -1,5 +1,5 @@
-//! The one real deletion: of a quarantine, and of nothing that is a registry, holds one or lies in one, whatever marks it. A
-//! quarantine that somebody copied back by hand leaves its marker among what is live.
+//! Deletes a quarantine: the only deletion there is. A folder that is a registry, holds one or lies in one is never deleted, even if
+//! it has a marker: somebody may have copied a quarantine, with its marker, back into a registry by hand.
 
 use std::fs::File;
 use std::io;
@@ -22,10 +22,10 @@ pub struct QuarantineContent {
     pub bytes: u64,
 }
 
-/// Why a quarantine was not purged.
+/// Why a folder was not purged.
 #[derive(Debug, thiserror::Error)]
 pub enum PurgeError {
-    /// It is none.
+    /// It is no quarantine.
     #[error("{path} is no quarantine (it has no {MARKER} of schema {QUARANTINE_SCHEMA}): nothing else is ever deleted", path = .0.display())]
     NoQuarantine(PathBuf),
     /// It is a registry, or part of one.
@@ -34,41 +34,42 @@ pub enum PurgeError {
         path = .0.display(), why = .1
     )]
     Registry(PathBuf, String),
-    /// The registry that it is of is being changed.
+    /// Another process is changing the registry of the quarantine.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// It could not be looked at or removed as a whole.
+    /// Something in it could not be read or removed.
     #[error("{path}: {error}", path = .0.display(), error = .1)]
     Io(PathBuf, #[source] io::Error),
 }
 
-/// What is in a quarantine.
+/// Counts what is in a quarantine.
 ///
 /// # Errors
-/// When it is none, or belongs to a registry, or cannot be read.
+/// When the folder is no quarantine, or belongs to a registry, or cannot be read.
 pub fn content(path: &Path) -> Result<QuarantineContent, PurgeError> {
-    let path = &*plain(path);
-    look(path, &marked(path)?)
+    let path = &*without_trailing_slash(path);
+    inspect(path, &read_marker(path)?)
 }
 
-/// A path without a slash at its end, which would make a symbolic link look like a folder.
-fn plain(path: &Path) -> PathBuf {
+/// A path without a slash at its end: with one a symbolic link would look like a folder.
+fn without_trailing_slash(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
-/// The marker of a folder, which must be a quarantine.
-fn marked(path: &Path) -> Result<Marker, PurgeError> {
-    let is_plain = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+/// The marker of a quarantine.
+fn read_marker(path: &Path) -> Result<Marker, PurgeError> {
+    let is_folder = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
     match marker(path) {
-        Ok(marker) if is_plain => Ok(marker),
+        Ok(marker) if is_folder => Ok(marker),
         _ => Err(PurgeError::NoQuarantine(path.into())),
     }
 }
 
-fn look(path: &Path, marker: &Marker) -> Result<QuarantineContent, PurgeError> {
+/// Counts what is in a quarantine, and makes sure that it does not belong to a registry.
+fn inspect(path: &Path, marker: &Marker) -> Result<QuarantineContent, PurgeError> {
     let registry = |why: String| PurgeError::Registry(path.into(), why);
     let real = path.canonicalize().map_err(|error| PurgeError::Io(path.into(), error))?;
-    if let Some(why) = around(&real, Path::new(&marker.tree)) {
+    if let Some(why) = registry_around(&real, Path::new(&marker.tree)) {
         return Err(registry(why));
     }
     let mut content = QuarantineContent::default();
@@ -76,13 +77,13 @@ fn look(path: &Path, marker: &Marker) -> Result<QuarantineContent, PurgeError> {
         let io = |error: walkdir::Error| PurgeError::Io(path.into(), error.into());
         let entry = entry.map_err(io)?;
         let below = entry.path().strip_prefix(path).unwrap_or(entry.path());
-        if let Some(why) = inside(&real, below, entry.file_type()) {
+        if let Some(why) = registry_inside(&real, below, entry.file_type()) {
             return Err(registry(why));
         }
         if entry.file_type().is_dir() || entry.depth() == 1 && entry.file_name() == MARKER {
             continue;
         }
-        if is_right(below, entry.path()).map_err(|error| PurgeError::Io(entry.path().into(), error))? {
+        if is_intact_blob(below, entry.path()).map_err(|error| PurgeError::Io(entry.path().into(), error))? {
             return Err(registry(format!("{} holds what its digest says", below.display())));
         }
         content.files += 1;
@@ -91,10 +92,10 @@ fn look(path: &Path, marker: &Marker) -> Result<QuarantineContent, PurgeError> {
     Ok(content)
 }
 
-/// Why a folder belongs to a registry by where it lies, if it does.
-fn around(real: &Path, tree: &Path) -> Option<String> {
+/// Why the place of a folder shows that it belongs to a registry, if it does.
+fn registry_around(real: &Path, tree: &Path) -> Option<String> {
     let is_part_of = |other: &Path| other.starts_with(real) || real.starts_with(other);
-    // A tree that is gone, or was renamed, cannot lie here.
+    // A tree that no longer exists under this path does not lie here.
     if tree.canonicalize().is_ok_and(|tree| is_part_of(&tree)) {
         return Some(format!("the {MARKER} in it is of {}", tree.display()));
     }
@@ -102,9 +103,9 @@ fn around(real: &Path, tree: &Path) -> Option<String> {
     Some(format!("it lies in {}", lies_in.display()))
 }
 
-/// Why what lies in a folder tells of a registry, if it does. Under `blobs` and `repositories` names are a registry's own: a
-/// repository may be called like anything.
-fn inside(real: &Path, below: &Path, kind: std::fs::FileType) -> Option<String> {
+/// Why an entry of a folder shows that the folder belongs to a registry, if it does. Names below `blobs` and `repositories` show
+/// nothing: a repository may have any name.
+fn registry_inside(real: &Path, below: &Path, kind: std::fs::FileType) -> Option<String> {
     let is_top = |name: &str| below == Path::new(name);
     if kind.is_symlink() && (is_top("blobs") || is_top("repositories")) {
         return Some(format!("{} is a symbolic link", below.display()));
@@ -114,8 +115,8 @@ fn inside(real: &Path, below: &Path, kind: std::fs::FileType) -> Option<String> 
     is_registry.then(|| format!("it holds {}", below.display()))
 }
 
-/// Whether this is a blob that hashes right: such a one is never moved aside.
-fn is_right(below: &Path, path: &Path) -> io::Result<bool> {
+/// Whether this is a blob whose bytes hash to its digest: a repair never moves such a blob.
+fn is_intact_blob(below: &Path, path: &Path) -> io::Result<bool> {
     let Some(Place::BlobData(digest)) = below.to_str().and_then(Place::parse) else { return Ok(false) };
     if !path.symlink_metadata()?.is_file() {
         return Ok(false);
@@ -125,17 +126,17 @@ fn is_right(below: &Path, path: &Path) -> io::Result<bool> {
     Ok(hasher.finish() == digest)
 }
 
-/// Deletes a quarantine with all that is in it, for good. Symbolic links in it are removed, not followed. The registry's lock is
-/// held meanwhile.
+/// Deletes a quarantine with everything in it. Symbolic links in it are removed, not followed. The registry's lock is held
+/// meanwhile.
 ///
 /// # Errors
-/// When it is none, or belongs to a registry, or another process changes that registry, or something in it cannot be deleted; the
-/// marker goes last, so that it can be tried again.
+/// When the folder is no quarantine, or belongs to a registry, or another process changes that registry, or something in it cannot
+/// be deleted. The marker is deleted last, so that the purge can be repeated.
 pub fn purge(path: &Path) -> Result<QuarantineContent, PurgeError> {
-    let path = &*plain(path);
-    let marker = marked(path)?;
+    let path = &*without_trailing_slash(path);
+    let marker = read_marker(path)?;
     let _lock = lock_of_quarantine(Path::new(&marker.tree))?;
-    let content = look(path, &marker)?;
+    let content = inspect(path, &marker)?;
     let io = |error: io::Error| PurgeError::Io(path.into(), error);
     for entry in path.read_dir().map_err(io)? {
         let entry = entry.map_err(io)?;
@@ -143,16 +144,12 @@ pub fn purge(path: &Path) -> Result<QuarantineContent, PurgeError> {
             continue;
         }
         let is_folder = entry.file_type().map_err(io)?.is_dir();
-        let removed = if is_folder {
-            std::fs::remove_dir_all(entry.path())
-        } else {
-            std::fs::remove_file(entry.path())
-        };
-        removed.map_err(io)?;
+        let path = entry.path();
+        if is_folder { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }.map_err(io)?;
     }
     std::fs::remove_file(path.join(MARKER)).map_err(io)?;
     std::fs::remove_dir(path).map_err(io)?;
-    // The home of all quarantines goes with the last one.
+    // The home of all quarantines is removed with the last one.
     if let Some(home) = path.parent().filter(|home| home.ends_with(HOME)) {
         let _ = std::fs::remove_dir(home);
     }

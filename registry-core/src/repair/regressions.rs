@@ -1,12 +1,12 @@
-//! What must not happen: that a step breaks a tag that was whole. Asked of the same audit that found the damage, on the
-//! graph as it would be.
+//! Tags that a step would break although they were whole. The audit that found the damage tells them, on the graph as it would
+//! be after the step.
 
 use std::collections::{BTreeSet, HashSet};
 
 use crate::audit::{self, Audit, AuditOptions};
 use crate::graph::{Graph, GraphLink, NodeId, walk};
 
-/// Tags that are broken, or of which that is not known: a step cannot make these worse.
+/// Broken and unknown tags before the repair: a step cannot make these worse.
 #[derive(Debug, Default)]
 pub(super) struct NotWhole(BTreeSet<(String, String)>);
 
@@ -18,18 +18,22 @@ impl NotWhole {
     }
 }
 
-/// Tags, as (repository, tag), that were whole and would be broken now.
-pub(super) fn broken_now(graph: &Graph, options: &AuditOptions, before: &NotWhole) -> Vec<(String, String)> {
+/// Tags, as (repository, tag), that were whole before and are broken in this graph.
+pub(super) fn newly_broken_tags(
+    graph: &Graph,
+    options: &AuditOptions,
+    before: &NotWhole,
+) -> Vec<(String, String)> {
     let all: Vec<usize> = (0..graph.repositories.len()).collect();
-    let broken = audit::broken_in(graph, options, &all).into_iter();
-    broken
+    audit::broken_in(graph, options, &all)
+        .into_iter()
         .map(|(repository, tag)| (repository.to_string(), tag.to_string()))
         .filter(|tag| !before.0.contains(tag))
         .collect()
 }
 
-/// Everything that a client may be sent on the way from a tag: what links name, what manifests reference.
-pub(super) fn reach(graph: &Graph, repository: &str, tag: &str) -> HashSet<NodeId> {
+/// Everything that a pull of a tag may reach, through links and references.
+pub(super) fn reached_from_tag(graph: &Graph, repository: &str, tag: &str) -> HashSet<NodeId> {
     let mut reached = HashSet::new();
     if let Some(repository) = graph.repository(repository) {
         let root = repository.tag(tag).and_then(|tag| tag.current.target());

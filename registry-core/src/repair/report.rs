@@ -1,4 +1,5 @@
-//! What a repair says: `registry-fsck/repair/1`, and of an undo `registry-fsck/undo/1`. Absent fields are left out, never null.
+//! Reports as JSON: `registry-fsck/repair/1`, `registry-fsck/undo/1` and `registry-fsck/purge/1`. Absent fields are left out, never
+//! null.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::left_out::WhyLeft;
 use super::plan::DeletedTags;
 use super::purge::QuarantineContent;
-use super::step::{RepairStep, StepOutcome};
+use super::step::{Act, RepairStep, StepOutcome};
 use super::undo::UndoneChange;
 use crate::audit::{Code, Finding, Severity, UnreadPath};
 use crate::storage::{Job, Serving};
 
-/// The schema of [`Report`].
+/// The schema of [`RepairReport`].
 pub const SCHEMA: &str = "registry-fsck/repair/1";
 /// The schema of [`UndoReport`].
 pub const UNDO_SCHEMA: &str = "registry-fsck/undo/1";
@@ -185,31 +186,15 @@ impl RepairSummary {
     pub fn count_steps(steps: &[Taken], before: Counts) -> Self {
         let mut sum = Self { steps: steps.len() as u64, before, ..Self::default() };
         for Taken { step, outcome } in steps {
-            let counts = match outcome {
-                StepOutcome::Planned => true,
-                StepOutcome::Done => {
-                    sum.done += 1;
-                    true
-                }
-                StepOutcome::There => {
-                    sum.there += 1;
-                    false
-                }
-                StepOutcome::Spared(_) => {
-                    sum.spared += 1;
-                    false
-                }
-                StepOutcome::Refused(_) => {
-                    sum.refused += 1;
-                    false
-                }
-                StepOutcome::Failed(_) | StepOutcome::Stopped(_) => {
-                    sum.failed += 1;
-                    false
-                }
-            };
-            if counts {
-                use super::step::Act;
+            match outcome {
+                StepOutcome::Planned => {}
+                StepOutcome::Done => sum.done += 1,
+                StepOutcome::There => sum.there += 1,
+                StepOutcome::Spared(_) => sum.spared += 1,
+                StepOutcome::Refused(_) => sum.refused += 1,
+                StepOutcome::Failed(_) | StepOutcome::Stopped(_) => sum.failed += 1,
+            }
+            if matches!(outcome, StepOutcome::Planned | StepOutcome::Done) {
                 match step.action {
                     Act::Relink | Act::Rewrite | Act::Restore => sum.links += 1,
                     Act::Fetch => sum.bytes_fetched += step.bytes,

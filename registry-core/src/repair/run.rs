@@ -1,6 +1,6 @@
-//! Doing the steps of a plan, in batches: each is looked at again, all changes of a batch go to the journal and are made safe
-//! there, then they are made, then their folders are made safe. Whatever stops a run, every change that was made is in the
-//! journal, and no step leaves half of itself behind that a reader of the tree would see.
+//! Does the steps of a plan, in batches. For each batch: check every step again, write all changes to the journal and sync it,
+//! make the changes, sync their folders. Whatever stops a run, the journal has every change that was made, and a reader of the
+//! tree sees no step half done.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 
-use super::aside::{make_aside, write_aside};
+use super::aside::{make_quarantine_folder, write_quarantine_file};
 use super::causes::{WhyFailed, WhyRefused, WhyStopped};
 use super::change::Change;
-use super::change_result::{ChangeResult, Folders, is_hopeless};
+use super::change_result::{ChangeResult, TouchedFolders, is_fatal};
 use super::check::check;
 use super::conditions::Conditions;
 use super::journal::{Log, MovesAside, RepairJournal};
@@ -23,14 +23,14 @@ use super::plan::RepairPlan;
 use super::step::{Act, RepairStep, StepOutcome};
 use super::supply::Supply;
 use crate::oci::Digest;
-use crate::storage::FolderError;
 use crate::storage::edit::WritableFolder;
+use crate::storage::{FolderError, folder_of};
 use crate::tree_writer::{MARKER, Marker, QUARANTINE_SCHEMA, TreeWriter, WriteRefusal};
 
-/// Steps that share one entry of the journal's safety.
+/// Most steps for which the journal is synced once.
 const BATCH: usize = 256;
 
-/// How far a run has come: counters that another thread may read.
+/// The progress of a run, which another thread may read and stop.
 #[derive(Debug, Default)]
 pub struct StepProgress {
     total: AtomicU64,
@@ -44,7 +44,7 @@ impl StepProgress {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Steps dealt with.
+    /// Steps that have an outcome.
     pub fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
     }
@@ -60,11 +60,11 @@ impl StepProgress {
     }
 }
 
-/// Does the steps of a plan; the outcomes are in their order. Bytes that are missing come from `supply`. The journal is made by
-/// `log` once nothing else refuses.
+/// Does the steps of a plan; the outcomes are in the order of the steps. Missing bytes come from `supply`. `log` makes the journal,
+/// once nothing else refuses the run.
 ///
 /// # Errors
-/// When nothing was tried: something is in the way, or the journal cannot be begun.
+/// When no step was tried: another process is in the way, or the journal cannot be begun.
 pub fn apply<L: Log>(
     writer: &mut TreeWriter,
     plan: &RepairPlan,
@@ -72,19 +72,19 @@ pub fn apply<L: Log>(
     supply: Option<&dyn Supply>,
     progress: &StepProgress,
 ) -> Result<Vec<StepOutcome>, WriteRefusal> {
-    let is_moved = plan.steps().iter().any(|step| step.action.takes_away());
-    let mut journal =
-        RepairJournal::of_writer(writer, if is_moved { MovesAside::Some } else { MovesAside::None }, log)?;
+    let has_moves = plan.steps().iter().any(|step| step.action.takes_away());
+    let moves = if has_moves { MovesAside::Some } else { MovesAside::None };
+    let mut journal = RepairJournal::of_writer(writer, moves, log)?;
     let checked = Expectations { min_age: plan.min_age(), revisions: Some(plan.revisions()) };
     Ok(StepRunner::new(writer, &mut journal, checked, supply, progress).steps(plan.steps()))
 }
 
-/// What a plan knew that its steps are checked against.
+/// What the plan knew, for the checks of its steps.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expectations<'c> {
-    /// Leftovers younger than this are a push under way. Seconds.
+    /// Leftovers younger than this, in seconds, may belong to a push under way.
     pub(crate) min_age: u32,
-    /// Revisions of every repository in which layer links are moved aside, if any are.
+    /// The revisions of every repository in which layer links are moved aside; `None` when no layer link is.
     pub(crate) revisions: Option<&'c HashMap<Arc<str>, BTreeSet<Digest>>>,
 }
 
@@ -108,19 +108,19 @@ impl<'r, L: Log> StepRunner<'r, L> {
         let conditions = Conditions {
             now: writer.now(),
             min_age: checked.min_age,
-            aside: writer.quarantine().map_or("", |place| &place.below),
+            quarantine: writer.quarantine().map_or("", |place| &place.below),
             revisions: checked.revisions,
-            hashed: Mutex::default(),
+            intact: Mutex::default(),
         };
         Self { writer, journal, conditions, supply, progress }
     }
 
-    /// Does the steps in their order; the outcomes are in the same order.
+    /// Does steps in their order; the outcomes are in the same order.
     pub(crate) fn steps(&mut self, steps: &[RepairStep]) -> Vec<StepOutcome> {
         self.progress.total.fetch_add(steps.len() as u64, Ordering::Relaxed);
         let mut outcomes = Vec::with_capacity(steps.len());
-        let only_moves = steps.iter().all(|step| step.action.takes_away());
-        let mut halt = Halt { only_moves, ..Halt::default() };
+        let is_moves_only = steps.iter().all(|step| step.action.takes_away());
+        let mut halt = Halt { is_moves_only, ..Halt::default() };
         for batch in batches(steps) {
             if self.progress.is_stopped() {
                 halt.stopped.get_or_insert(WhyStopped::Interrupted);
@@ -129,63 +129,61 @@ impl<'r, L: Log> StepRunner<'r, L> {
                 outcomes.extend(batch.iter().map(|_| StepOutcome::Stopped(why.clone())));
                 continue;
             }
-            let done = self.batch(batch, &mut halt);
+            outcomes.extend(self.run_batch(batch, &mut halt));
             self.progress.done.fetch_add(batch.len() as u64, Ordering::Relaxed);
-            outcomes.extend(done);
         }
-        // Every change is in the journal even if these lines are not.
+        // Only outcomes are lost if this fails: every change is in the journal already.
         let _ = self.journal.end();
         outcomes
     }
 
-    fn batch(&mut self, steps: &[RepairStep], halt: &mut Halt) -> Vec<StepOutcome> {
+    fn run_batch(&mut self, steps: &[RepairStep], halt: &mut Halt) -> Vec<StepOutcome> {
         let (editor, conditions) = (self.writer.editor(), &self.conditions);
         let server = self.writer.adds_only();
         let refused =
             server.map(|server| WhyRefused::Server { program: server.program.clone(), pid: server.pid });
-        let (mut aside, mut without) = (None, halt.no_aside.clone().map(StepOutcome::Failed));
-        if without.is_none() && refused.is_none() && steps.iter().any(|step| step.action.takes_away()) {
-            match self.aside() {
-                Ok(made) => aside = made,
-                Err(error) => without = Some(self.no_aside(&error, halt)),
+        let mut new_quarantine = None;
+        let mut unmovable = halt.no_quarantine.clone().map(StepOutcome::Failed);
+        if unmovable.is_none() && refused.is_none() && steps.iter().any(|step| step.action.takes_away()) {
+            match self.plan_quarantine() {
+                Ok(change) => new_quarantine = change,
+                Err(error) => unmovable = Some(self.without_quarantine(&error, halt)),
             }
         }
-        let one = |step: &RepairStep| match (&refused, &without) {
+        let check_step = |step: &RepairStep| match (&refused, &unmovable) {
             (Some(why), _) if step.action.takes_away() => Err(StepOutcome::Refused(why.clone())),
-            (_, Some(without)) if step.action.takes_away() => match check(editor, step, conditions) {
-                Ok(_) | Err(StepOutcome::Failed(_)) => Err(without.clone()),
+            (_, Some(unmovable)) if step.action.takes_away() => match check(editor, step, conditions) {
+                Ok(_) | Err(StepOutcome::Failed(_)) => Err(unmovable.clone()),
                 other => other,
             },
             _ => check(editor, step, conditions).map(|change| needs::with_known_lacks(editor, change, step)),
         };
-        let checked: Vec<Result<Change, StepOutcome>> = steps.par_iter().map(one).collect();
-        if !checked
-            .iter()
-            .any(|change| matches!(change, Ok(Change::Move { .. } | Change::SchedulerState { .. })))
-        {
-            aside = None;
+        let checked: Vec<Result<Change, StepOutcome>> = steps.par_iter().map(check_step).collect();
+        let is_move = |change| matches!(change, &Ok(Change::Move { .. } | Change::SchedulerState { .. }));
+        if !checked.iter().any(is_move) {
+            new_quarantine = None;
         }
         let changes = checked.iter().filter_map(|change| change.as_ref().ok());
-        let numbers = match self.journal.announce(aside.iter().chain(changes)) {
+        let numbers = match self.journal.announce(new_quarantine.iter().chain(changes)) {
             Ok(numbers) => numbers,
             Err(error) => {
                 let why = WhyStopped::Journal(error.to_string());
                 halt.stopped = Some(why.clone());
-                return give_up(checked, &StepOutcome::Stopped(why));
+                return abandon_batch(checked, &StepOutcome::Stopped(why));
             }
         };
         let mut numbers = numbers.into_iter();
-        if let Some(aside) = &aside {
-            let made = self.make_aside(aside);
-            let failed = made.err().map(|error| self.no_aside(&error, halt));
+        if let Some(change) = &new_quarantine {
+            let made = self.make_quarantine(change);
+            let failed = made.err().map(|error| self.without_quarantine(&error, halt));
             let outcome = failed.clone().unwrap_or(StepOutcome::Done);
             let _ = numbers.next().map(|number| self.journal.note(number, &outcome));
             if let Some(outcome) = failed {
-                // Announced too, and not done.
+                // The journal announced the other changes too, and they are not made.
                 for number in numbers {
                     let _ = self.journal.note(number, &outcome);
                 }
-                return give_up(checked, &outcome);
+                return abandon_batch(checked, &outcome);
             }
         }
         let numbered: Vec<(NumberedChange, &RepairStep)> = checked
@@ -194,31 +192,33 @@ impl<'r, L: Log> StepRunner<'r, L> {
             .zip(steps)
             .collect();
         let maker = Maker { editor, conditions, supply: self.supply };
-        let mut made: Vec<Result<(u64, ChangeResult), StepOutcome>> = numbered
+        let mut results: Vec<Result<(u64, ChangeResult), StepOutcome>> = numbered
             .into_par_iter()
             .map(|(change, step)| {
                 let (change, number) = change?;
                 Ok((number, maker.make(&change, step)))
             })
             .collect();
-        self.make_last(&mut made);
-        made.into_iter()
-            .map(|made| match made {
-                Err(outcome) => outcome,
-                Ok((number, made)) => {
-                    if let ChangeResult { outcome: StepOutcome::Failed(why), is_hopeless: true, .. } = &made {
-                        halt.stopped.get_or_insert_with(|| WhyStopped::Failed(why.clone()));
-                    }
-                    let _ = self.journal.note(number, &made.outcome);
-                    made.outcome
+        self.sync_folders(&mut results);
+        results
+            .into_iter()
+            .map(|result| {
+                let (number, result) = match result {
+                    Err(outcome) => return outcome,
+                    Ok(numbered) => numbered,
+                };
+                if let ChangeResult { outcome: StepOutcome::Failed(why), is_fatal: true, .. } = &result {
+                    halt.stopped.get_or_insert_with(|| WhyStopped::Failed(why.clone()));
                 }
+                let _ = self.journal.note(number, &result.outcome);
+                result.outcome
             })
             .collect()
     }
 
-    /// The making of the quarantine, unless it is there.
-    fn aside(&self) -> Result<Option<Change>, FolderError> {
-        let below = self.conditions.aside;
+    /// The change that makes the quarantine; `None` when it exists.
+    fn plan_quarantine(&self) -> Result<Option<Change>, FolderError> {
+        let below = self.conditions.quarantine;
         let marker = format!("{below}/{MARKER}");
         let look = |path: &Path| self.writer.editor().look(WritableFolder::Aside, path);
         if look(Path::new(&marker))?.is_some() {
@@ -234,11 +234,11 @@ impl<'r, L: Log> StepRunner<'r, L> {
         Ok(Some(Change::Aside { made, marker }))
     }
 
-    fn make_aside(&self, change: &Change) -> Result<(), FolderError> {
+    fn make_quarantine(&self, change: &Change) -> Result<(), FolderError> {
         let Change::Aside { made, marker } = change else { return Ok(()) };
         let editor = self.writer.editor();
         for folder in made {
-            make_aside(editor, folder)?;
+            make_quarantine_folder(editor, folder)?;
         }
         let content = Marker {
             schema: QUARANTINE_SCHEMA.into(),
@@ -246,83 +246,77 @@ impl<'r, L: Log> StepRunner<'r, L> {
             at: self.conditions.now,
         };
         let bytes = serde_json::to_vec(&content).map_err(io::Error::from)?;
-        write_aside(editor, marker, &bytes)?;
-        for folder in
-            made.iter().map(Path::new).filter_map(Path::parent).chain([Path::new(self.conditions.aside)])
-        {
-            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        write_quarantine_file(editor, marker, &bytes)?;
+        for path in made.iter().chain([marker]) {
+            let folder = folder_of(Path::new(path));
             editor.sync(WritableFolder::Aside, folder)?;
         }
         Ok(())
     }
 
-    /// What becomes of the moves of a batch when there is no quarantine for them. What only adds does not need one, and goes
-    /// on, unless the disk as a whole refuses.
-    fn no_aside(&self, error: &FolderError, halt: &mut Halt) -> StepOutcome {
+    /// The outcome of moves for which the quarantine cannot be made. Steps that only add go on without it, unless the disk
+    /// refuses every write.
+    fn without_quarantine(&self, error: &FolderError, halt: &mut Halt) -> StepOutcome {
         let path =
             self.writer.quarantine().map_or_else(|_| PathBuf::new(), |place| place.base.join(&place.below));
         let why = WhyFailed::Quarantine { path: path.display().to_string(), error: error.to_string() };
-        if halt.only_moves || is_hopeless(error) {
+        if halt.is_moves_only || is_fatal(error) {
             let why = WhyStopped::Failed(why);
             halt.stopped = Some(why.clone());
             return StepOutcome::Stopped(why);
         }
-        halt.no_aside = Some(why.clone());
+        halt.no_quarantine = Some(why.clone());
         StepOutcome::Failed(why)
     }
 
-    /// Makes the folders of a batch last; what cannot be made so has failed.
-    fn make_last(&self, made: &mut [Result<(u64, ChangeResult), StepOutcome>]) {
-        let mut folders = Folders::new();
-        for (_, made) in made.iter().flatten() {
-            folders.extend(made.folders.iter().cloned());
-        }
-        let (folders, editor): (Vec<_>, _) = (folders.into_iter().collect(), self.writer.editor());
-        let bad: Vec<_> = folders
-            .par_iter()
-            .filter_map(|(room, path)| {
-                editor.sync(*room, path).err().map(|error| ((*room, path.clone()), error))
-            })
+    /// Syncs the folders that a batch changed. If a folder cannot be synced, the changes in it count as failed.
+    fn sync_folders(&self, results: &mut [Result<(u64, ChangeResult), StepOutcome>]) {
+        let touched = results.iter().flatten().flat_map(|(_, result)| result.touched.iter().cloned());
+        let (touched, editor): (TouchedFolders, _) = (touched.collect(), self.writer.editor());
+        let unsynced: Vec<_> = touched
+            .into_par_iter()
+            .filter_map(|folder| editor.sync(folder.0, &folder.1).err().map(|error| (folder, error)))
             .collect();
-        for ((room, path), error) in bad {
-            for (_, made) in made.iter_mut().flatten() {
-                if made.outcome == StepOutcome::Done && made.folders.contains(&(room, path.clone())) {
-                    let hopeless = is_hopeless(&error);
-                    let (path, error) = (path.display().to_string(), error.to_string());
-                    made.outcome = StepOutcome::Failed(WhyFailed::NotSafe { path, error });
-                    made.is_hopeless |= hopeless;
+        for (folder, error) in unsynced {
+            for (_, result) in results.iter_mut().flatten() {
+                if result.outcome == StepOutcome::Done && result.touched.contains(&folder) {
+                    let (path, reason) = (folder.1.display().to_string(), error.to_string());
+                    result.outcome = StepOutcome::Failed(WhyFailed::NotSafe { path, error: reason });
+                    result.is_fatal |= is_fatal(&error);
                 }
             }
         }
     }
 }
 
-/// What keeps a run from going on.
+/// What keeps a run from doing its further steps, or some of them.
 #[derive(Debug, Default)]
 struct Halt {
-    /// Why nothing more is done.
+    /// Why the run stopped.
     stopped: Option<WhyStopped>,
-    /// Why nothing is moved aside.
-    no_aside: Option<WhyFailed>,
-    /// Whether nothing is left to do without a quarantine.
-    only_moves: bool,
+    /// Why the quarantine cannot be made.
+    no_quarantine: Option<WhyFailed>,
+    /// Whether every step of the run needs the quarantine.
+    is_moves_only: bool,
 }
 
 /// A change with its number in the journal, or why there is none.
 type NumberedChange = Result<(Change, u64), StepOutcome>;
 
-/// Outcomes of a batch of which nothing was done.
-fn give_up(checked: Vec<Result<Change, StepOutcome>>, outcome: &StepOutcome) -> Vec<StepOutcome> {
+/// The outcomes of a batch that is abandoned before its changes are made.
+fn abandon_batch(checked: Vec<Result<Change, StepOutcome>>, outcome: &StepOutcome) -> Vec<StepOutcome> {
     checked.into_iter().map(|change| change.err().unwrap_or_else(|| outcome.clone())).collect()
 }
 
-/// Steps in batches: those of one batch do not depend on each other, as they do the same.
+/// Splits steps into batches. The acts in a batch do not depend on each other.
 fn batches(steps: &[RepairStep]) -> impl Iterator<Item = &[RepairStep]> {
-    steps.chunk_by(|a, b| group(a.action) == group(b.action)).flat_map(|alike| alike.chunks(BATCH))
+    steps
+        .chunk_by(|a, b| batch_group(a.action) == batch_group(b.action))
+        .flat_map(|group| group.chunks(BATCH))
 }
 
-/// Acts that may be done side by side.
-const fn group(act: Act) -> u8 {
+/// Acts with the same number may be done in parallel.
+const fn batch_group(act: Act) -> u8 {
     match act {
         Act::Rebuild => 0,
         Act::Quarantine => 1,

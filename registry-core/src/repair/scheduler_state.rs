@@ -1,40 +1,41 @@
-//! `scheduler-state.json` of a pull-through cache with which no server starts: it is put into the quarantine. An empty state takes
-//! the place of a file, for that file marks the tree as a cache, and what is absent in a tree that is none is damage; so the place
-//! is never without a file in between. Nothing else outside of `docker/registry/v2` is changed.
+//! Moves a broken `scheduler-state.json`, with which no pull-through cache starts, into the quarantine. An empty state takes the
+//! place of a file in one step: the file marks the tree as a cache, and in a tree that is no cache absent blobs are damage. A
+//! repair changes nothing else outside of `docker/registry/v2`.
 
 use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::aside::{free, make_aside};
+use super::aside::{make_quarantine_folder, quarantine_place};
 use super::causes::WhySpared;
-use super::change::{Change, UNFINISHED};
-use super::change_result::{NotMade, parent};
-use super::check::look::{failed, whole_second};
+use super::change::{Change, TEMP_SUFFIX};
+use super::change_result::NotMade;
+use super::check::look::{disk_failure, whole_second};
 use super::conditions::Conditions;
 use super::step::StepOutcome;
-use crate::storage::EntryKind;
 use crate::storage::edit::{Editor, EntryView, WritableFolder};
 use crate::storage::scheduler_state::{EMPTY, MAX_BYTES, NAME, fault};
+use crate::storage::{EntryKind, folder_of};
 
-/// What no server starts with.
-enum Broken {
+/// A state with which no server starts.
+enum BrokenState {
     File(EntryView, Vec<u8>),
     Folder,
 }
 
-/// Looks at what stands there now.
-fn broken(editor: &dyn Editor) -> Result<Broken, StepOutcome> {
+/// Reads the state as it is now.
+fn read_broken_state(editor: &dyn Editor) -> Result<BrokenState, StepOutcome> {
     let at = Path::new(NAME);
-    let look = || editor.look(WritableFolder::Root, at).map_err(|error| failed(NAME, &error));
+    let look = || editor.look(WritableFolder::Root, at).map_err(|error| disk_failure(NAME, &error));
     let Some(found) = look()? else { return Err(StepOutcome::Spared(WhySpared::Gone)) };
     match found.kind {
         EntryKind::File => {}
-        EntryKind::Folder => return Ok(Broken::Folder),
+        EntryKind::Folder => return Ok(BrokenState::Folder),
         other => return Err(StepOutcome::Spared(WhySpared::Occupied(other))),
     }
-    let bytes = editor.read(WritableFolder::Root, at, MAX_BYTES + 1).map_err(|error| failed(NAME, &error))?;
-    if look()?.map(|look| look.identity) != Some(found.identity) {
+    let bytes =
+        editor.read(WritableFolder::Root, at, MAX_BYTES + 1).map_err(|error| disk_failure(NAME, &error))?;
+    if look()?.map(|found| found.identity) != Some(found.identity) {
         return Err(StepOutcome::Spared(WhySpared::ChangedInReading));
     }
     if bytes.len() > MAX_BYTES {
@@ -43,19 +44,20 @@ fn broken(editor: &dyn Editor) -> Result<Broken, StepOutcome> {
     if fault(&bytes).is_none() {
         return Err(StepOutcome::There);
     }
-    Ok(Broken::File(found, bytes))
+    Ok(BrokenState::File(found, bytes))
 }
 
-pub(super) fn check(editor: &dyn Editor, now: &Conditions<'_>) -> Result<Change, StepOutcome> {
-    let written = match broken(editor)? {
-        Broken::File(..) => Some(whole_second(now.now)),
-        Broken::Folder => None,
+/// Checks that the state is still broken.
+pub(super) fn check(editor: &dyn Editor, conditions: &Conditions<'_>) -> Result<Change, StepOutcome> {
+    let written = match read_broken_state(editor)? {
+        BrokenState::File(..) => Some(whole_second(conditions.now)),
+        BrokenState::Folder => None,
     };
-    let (to, made) = free(editor, NAME, now)?;
+    let (to, made) = quarantine_place(editor, NAME, conditions)?;
     Ok(Change::SchedulerState { to, made, written })
 }
 
-/// Moves a folder. Of a file a copy is safe in the quarantine before an empty state takes its place in one step.
+/// Moves a folder aside. A file is copied to the quarantine, and the copy synced, before an empty state replaces the file.
 pub(super) fn make(
     editor: &dyn Editor,
     (to, made): (&str, &[String]),
@@ -63,27 +65,27 @@ pub(super) fn make(
 ) -> Result<(), NotMade> {
     let (place, aside) = (Path::new(NAME), Path::new(to));
     for folder in made {
-        make_aside(editor, folder)?;
+        make_quarantine_folder(editor, folder)?;
     }
-    let make_last = || -> Result<(), NotMade> {
-        for folder in made.iter().map(|folder| parent(folder)).chain([parent(to)]) {
-            editor.sync(WritableFolder::Aside, &folder)?;
+    let sync_quarantine = || -> Result<(), NotMade> {
+        for path in made.iter().map(String::as_str).chain([to]) {
+            editor.sync(WritableFolder::Aside, folder_of(Path::new(path)))?;
         }
         Ok(())
     };
-    match (broken(editor)?, written) {
-        (Broken::Folder, None) => {
+    match (read_broken_state(editor)?, written) {
+        (BrokenState::Folder, None) => {
             editor.rename((WritableFolder::Root, place), (WritableFolder::Aside, aside), false)?;
-            make_last()
+            sync_quarantine()
         }
-        (Broken::File(look, bytes), Some(modified)) => {
-            let copy = format!("{to}{UNFINISHED}");
-            let attributes = Some(look.attributes);
+        (BrokenState::File(found, bytes), Some(modified)) => {
+            let copy = format!("{to}{TEMP_SUFFIX}");
+            let attributes = Some(found.attributes);
             editor.write(
                 WritableFolder::Aside,
                 Path::new(&copy),
                 attributes,
-                Some(look.modified),
+                Some(found.modified),
                 &mut |out| out.write_all(&bytes),
             )?;
             editor.rename(
@@ -91,9 +93,9 @@ pub(super) fn make(
                 (WritableFolder::Aside, aside),
                 false,
             )?;
-            let replaced = make_last().and_then(|()| replace(editor, &look, modified));
+            let replaced = sync_quarantine().and_then(|()| write_empty_state(editor, &found, modified));
             if replaced.is_err() {
-                // Best effort: the original is in its place.
+                // Best effort: the original is still in its place.
                 let _ = editor.remove_file(WritableFolder::Aside, aside);
             }
             replaced
@@ -102,24 +104,21 @@ pub(super) fn make(
     }
 }
 
-/// Puts an empty state in the place of the file that was looked at, with its owner and mode.
-fn replace(editor: &dyn Editor, broken: &EntryView, modified: Timestamp) -> Result<(), NotMade> {
-    let (unfinished, place) = (format!("{NAME}{UNFINISHED}"), Path::new(NAME));
-    let unfinished = Path::new(&unfinished);
+/// Replaces the file `broken` by an empty state with the same owner and mode.
+fn write_empty_state(editor: &dyn Editor, broken: &EntryView, modified: Timestamp) -> Result<(), NotMade> {
+    let (temp, place) = (format!("{NAME}{TEMP_SUFFIX}"), Path::new(NAME));
+    let temp = Path::new(&temp);
     let attributes = Some(broken.attributes.of_file());
-    editor.write(WritableFolder::Root, unfinished, attributes, Some(modified), &mut |out| {
-        out.write_all(EMPTY)
-    })?;
-    let is_same = |now: Option<EntryView>| now.is_some_and(|now| now.identity == broken.identity);
+    editor.write(WritableFolder::Root, temp, attributes, Some(modified), &mut |out| out.write_all(EMPTY))?;
     let renamed = match editor.look(WritableFolder::Root, place) {
-        Ok(now) if is_same(now) => editor
-            .rename((WritableFolder::Root, unfinished), (WritableFolder::Root, place), true)
+        Ok(Some(found)) if found.identity == broken.identity => editor
+            .rename((WritableFolder::Root, temp), (WritableFolder::Root, place), true)
             .map_err(NotMade::Folder),
         Ok(_) => Err(NotMade::Outcome(StepOutcome::Spared(WhySpared::ChangedInRepair))),
         Err(error) => Err(NotMade::Folder(error)),
     };
     if renamed.is_err() {
-        let _ = editor.remove_file(WritableFolder::Root, unfinished);
+        let _ = editor.remove_file(WritableFolder::Root, temp);
     }
     renamed
 }

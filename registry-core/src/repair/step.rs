@@ -1,4 +1,4 @@
-//! One step of a repair: what would be done, where, and why. Whether it may still be done is looked at when it is done.
+//! One step of a repair: what would be done, where and why. Whether it may still be done is checked when it is done.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ impl Act {
         }
     }
 
-    /// Whether it takes something away that a running server may be using.
+    /// Whether it moves something aside that a running server may be using.
     pub const fn takes_away(self) -> bool {
         matches!(
             self,

@@ -1,193 +1,150 @@
-//! Steps that take something away: wrong bytes, links that nothing needs, leftovers, what retention dooms. What writes is not
-//! here.
+//! Checks of the steps that move something aside: wrong bytes, unneeded links, leftovers, what retention removes.
 
 use std::path::Path;
 
 use jiff::SignedDuration;
 
-use super::look::{digest, failed, is_right, link_at, look};
+use super::look::{StepCheck, disk_failure, spare};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
-use crate::repair::aside::free;
+use crate::repair::aside::quarantine_place;
 use crate::repair::causes::{WhyFailed, WhySpared};
 use crate::repair::change::Change;
-use crate::repair::conditions::Conditions;
-use crate::repair::step::{Act, RepairStep, StepOutcome};
-use crate::storage::edit::{Editor, EntryView, WritableFolder};
+use crate::repair::step::{Act, StepOutcome};
+use crate::storage::edit::{EntryView, WritableFolder};
 use crate::storage::{EntryKind, FolderError};
 
-pub(super) fn quarantine(
-    editor: &dyn Editor,
-    step: &RepairStep,
-    now: &Conditions<'_>,
-) -> Result<Change, StepOutcome> {
-    let digest = digest(step)?;
-    let data = Place::BlobData(digest).to_string();
-    match look(editor, &data)? {
-        None => return Err(StepOutcome::There),
-        Some(look) if look.kind == EntryKind::File => {}
-        Some(look) => return Err(StepOutcome::Spared(WhySpared::Occupied(look.kind))),
-    }
-    if is_right(editor, digest, now)? {
-        return Err(StepOutcome::Spared(WhySpared::BytesRight));
-    }
-    moved(editor, &step.path, now)
-}
-
-fn is_young(look: &EntryView, now: &Conditions<'_>) -> bool {
-    let age = SignedDuration::from_secs(i64::from(now.min_age));
-    look.modified.checked_add(age).is_ok_and(|old| old > now.now)
-}
-
-/// A layer link that nothing needs, or an entry of a tag's history that does not resolve.
-pub(super) fn unlink(
-    editor: &dyn Editor,
-    step: &RepairStep,
-    now: &Conditions<'_>,
-) -> Result<Change, StepOutcome> {
-    let inner = format!("{}/link", step.path);
-    let Some(found) = look(editor, &inner)? else {
-        return if look(editor, &step.path)?.is_none() {
-            Err(StepOutcome::There)
-        } else {
-            Err(StepOutcome::Spared(WhySpared::LinkGone))
-        };
-    };
-    if found.kind != EntryKind::File {
-        return Err(StepOutcome::Spared(WhySpared::Occupied(found.kind)));
-    }
-    match link_at(editor, &inner)? {
-        Some(Ok(now)) if Some(now) != step.digest => {
-            return Err(StepOutcome::Spared(WhySpared::LinkNamesOther));
+impl StepCheck<'_> {
+    /// A blob: its bytes still do not hash to its digest.
+    pub(super) fn check_quarantine(&self) -> Result<Change, StepOutcome> {
+        let digest = self.digest()?;
+        if self.look_for_file(&Place::BlobData(digest).to_string())?.is_none() {
+            return Err(StepOutcome::There);
         }
-        Some(Err(())) if step.digest.is_some() => {
-            return Err(StepOutcome::Spared(WhySpared::LinkNamesNothing));
+        if self.is_intact(digest)? {
+            return spare(WhySpared::BytesRight);
         }
-        _ => {}
+        self.move_aside()
     }
-    match Place::parse(&step.path) {
-        Some(Place::LayerFolder(repository, _)) => {
-            if is_young(&found, now) {
-                return Err(StepOutcome::Spared(WhySpared::LinkYoung));
+
+    fn is_young(&self, found: &EntryView) -> bool {
+        let age = SignedDuration::from_secs(i64::from(self.conditions.min_age));
+        found.modified.checked_add(age).is_ok_and(|old| old > self.conditions.now)
+    }
+
+    /// The link below the folder that a step moves. A folder without one spares the step, for the reason `no_link`.
+    fn look_for_link(&self, link: &str, no_link: WhySpared) -> Result<EntryView, StepOutcome> {
+        match self.look_for_file(link)? {
+            Some(found) => Ok(found),
+            None if self.look_at(&self.step.path)?.is_none() => Err(StepOutcome::There),
+            None => spare(no_link),
+        }
+    }
+
+    /// A layer link that no manifest needs, or an entry of a tag's history that does not resolve.
+    pub(super) fn check_unlink(&self) -> Result<Change, StepOutcome> {
+        let link = format!("{}/link", self.step.path);
+        let found = self.look_for_link(&link, WhySpared::LinkGone)?;
+        match self.read_link_at(&link)? {
+            Some(Ok(named)) if Some(named) != self.step.digest => return spare(WhySpared::LinkNamesOther),
+            Some(Err(())) if self.step.digest.is_some() => return spare(WhySpared::LinkNamesNothing),
+            _ => {}
+        }
+        match Place::parse(&self.step.path) {
+            Some(Place::LayerFolder(repository, _)) => {
+                if self.is_young(&found) {
+                    return spare(WhySpared::LinkYoung);
+                }
+                self.spare_if_pushed_since(repository)?;
             }
-            pushed_since(editor, repository, now)?;
-        }
-        Some(Place::TagIndexFolder(repository, tag, entry)) => {
-            let current = Place::TagLink(repository, tag).to_string();
-            match link_at(editor, &current)? {
-                Some(Ok(now)) if now == entry => return Err(StepOutcome::Spared(WhySpared::NamedAgain)),
-                Some(Ok(_)) => {}
-                // Its history is all that tells what it was.
-                _ => return Err(StepOutcome::Spared(WhySpared::TagNamesNothing)),
+            Some(Place::TagIndexFolder(repository, tag, entry)) => {
+                match self.read_link_at(&Place::TagLink(repository, tag).to_string())? {
+                    Some(Ok(named)) if named == entry => return spare(WhySpared::NamedAgain),
+                    Some(Ok(_)) => {}
+                    // Only the history tells what the tag named, so the entry stays.
+                    _ => return spare(WhySpared::TagNamesNothing),
+                }
+                let is_file = |place: Place<'_>| -> Result<bool, StepOutcome> {
+                    Ok(self.look_at(&place.to_string())?.is_some_and(|found| found.kind == EntryKind::File))
+                };
+                if is_file(Place::RevisionLink(repository, entry))? && is_file(Place::BlobData(entry))? {
+                    return spare(WhySpared::Resolves);
+                }
             }
-            let revision = Place::RevisionLink(repository, entry).to_string();
-            let data = Place::BlobData(entry).to_string();
-            let is_file =
-                |path: &str| Ok(look(editor, path)?.is_some_and(|look| look.kind == EntryKind::File));
-            if is_file(&revision)? && is_file(&data)? {
-                return Err(StepOutcome::Spared(WhySpared::Resolves));
+            _ => return Err(StepOutcome::Failed(WhyFailed::NoLink)),
+        }
+        self.move_aside()
+    }
+
+    /// Spares the step if the repository has a manifest that the plan did not know.
+    fn spare_if_pushed_since(&self, repository: &str) -> Result<(), StepOutcome> {
+        let known = self.conditions.revisions.and_then(|revisions| revisions.get(repository));
+        let folder = Place::RevisionsAlgorithm(repository, Algorithm::Sha256).to_string();
+        let names = match self.editor.names(WritableFolder::Tree, Path::new(&folder)) {
+            Ok(names) => names,
+            Err(FolderError::NotFound) => return Ok(()),
+            Err(error) => return Err(disk_failure(&folder, &error)),
+        };
+        let digests =
+            names.iter().filter_map(|name| Digest::from_hex(Algorithm::Sha256, name.to_str()?).ok());
+        for digest in digests.filter(|digest| known.is_none_or(|known| !known.contains(digest))) {
+            if self.look_at(&Place::RevisionLink(repository, digest).to_string())?.is_some() {
+                return spare(WhySpared::ManifestPushed);
             }
         }
-        _ => return Err(StepOutcome::Failed(WhyFailed::NoLink)),
+        Ok(())
     }
-    moved(editor, &step.path, now)
-}
 
-/// Spares everything in a repository that has a manifest that the plan did not know.
-fn pushed_since(editor: &dyn Editor, repository: &str, now: &Conditions<'_>) -> Result<(), StepOutcome> {
-    let known = now.revisions.and_then(|revisions| revisions.get(repository));
-    let folder = Place::RevisionsAlgorithm(repository, Algorithm::Sha256).to_string();
-    let names = match editor.names(WritableFolder::Tree, Path::new(&folder)) {
-        Ok(names) => names,
-        Err(FolderError::NotFound) => return Ok(()),
-        Err(error) => return Err(failed(&folder, &error)),
-    };
-    for name in names {
-        let Some(digest) = name.to_str().and_then(|hex| Digest::from_hex(Algorithm::Sha256, hex).ok()) else {
-            continue;
+    /// An upload, a temporary file or a stray.
+    pub(super) fn check_move_aside(&self) -> Result<Change, StepOutcome> {
+        let Some(found) = self.look_at(&self.step.path)? else { return Err(StepOutcome::There) };
+        if found.kind == EntryKind::Symlink {
+            return spare(WhySpared::Symlink);
+        }
+        let mut entries = vec![found];
+        if self.step.action == Act::Clear && found.kind == EntryKind::Folder {
+            for file in ["data", "startedat"] {
+                entries.extend(self.look_at(&format!("{}/{file}", self.step.path))?);
+            }
+        }
+        if entries.iter().any(|entry| self.is_young(entry)) {
+            return spare(WhySpared::Young);
+        }
+        self.move_aside()
+    }
+
+    /// A tag, revision link or layer link that retention removes: it still names the planned digest.
+    pub(super) fn check_retire(&self) -> Result<Change, StepOutcome> {
+        let link = match Place::parse(&self.step.path) {
+            Some(Place::TagFolder(repository, tag)) => Place::TagLink(repository, tag).to_string(),
+            Some(Place::RevisionFolder(..) | Place::LayerFolder(..)) => format!("{}/link", self.step.path),
+            _ => return Err(StepOutcome::Failed(WhyFailed::NotRetired)),
         };
-        if known.is_some_and(|known| known.contains(&digest)) {
-            continue;
+        let found = self.look_for_link(&link, WhySpared::NoLink)?;
+        if self.read_link_at(&link)? != Some(Ok(self.digest()?)) {
+            return spare(WhySpared::NamesOther);
         }
-        let link = Place::RevisionLink(repository, digest).to_string();
-        if look(editor, &link)?.is_some() {
-            return Err(StepOutcome::Spared(WhySpared::ManifestPushed));
+        if self.step.modified.is_some_and(|planned| planned != found.modified) {
+            return spare(WhySpared::PushedAgain);
         }
+        self.move_aside()
     }
-    Ok(())
-}
 
-/// An upload, a temporary file, a stray entry.
-pub(super) fn aside(
-    editor: &dyn Editor,
-    step: &RepairStep,
-    now: &Conditions<'_>,
-) -> Result<Change, StepOutcome> {
-    let Some(found) = look(editor, &step.path)? else { return Err(StepOutcome::There) };
-    if found.kind == EntryKind::Symlink {
-        return Err(StepOutcome::Spared(WhySpared::Symlink));
-    }
-    let inner = |file: &str| format!("{}/{file}", step.path);
-    let mut looks = vec![found];
-    if step.action == Act::Clear && found.kind == EntryKind::Folder {
-        for file in ["data", "startedat"] {
-            looks.extend(look(editor, &inner(file))?);
-        }
-    }
-    if looks.iter().any(|look| is_young(look, now)) {
-        return Err(StepOutcome::Spared(WhySpared::Young));
-    }
-    moved(editor, &step.path, now)
-}
-
-/// A tag, revision or layer link that retention dooms: it still says what was planned.
-pub(super) fn retire(
-    editor: &dyn Editor,
-    step: &RepairStep,
-    now: &Conditions<'_>,
-) -> Result<Change, StepOutcome> {
-    let link = match Place::parse(&step.path) {
-        Some(Place::TagFolder(repository, tag)) => Place::TagLink(repository, tag).to_string(),
-        Some(Place::RevisionFolder(..) | Place::LayerFolder(..)) => format!("{}/link", step.path),
-        _ => return Err(StepOutcome::Failed(WhyFailed::NotRetired)),
-    };
-    let Some(found) = look(editor, &link)? else {
-        return if look(editor, &step.path)?.is_none() {
-            Err(StepOutcome::There)
-        } else {
-            Err(StepOutcome::Spared(WhySpared::NoLink))
+    /// A tag whose manifest was probably deleted: it still names that manifest, which has no revision link.
+    pub(super) fn check_drop(&self) -> Result<Change, StepOutcome> {
+        let Some(Place::TagFolder(repository, _)) = Place::parse(&self.step.path) else {
+            return Err(StepOutcome::Failed(WhyFailed::NoTag));
         };
-    };
-    if found.kind != EntryKind::File {
-        return Err(StepOutcome::Spared(WhySpared::Occupied(found.kind)));
+        let revision = Place::RevisionLink(repository, self.digest()?).to_string();
+        if self.look_at(&revision)?.is_some() {
+            return spare(WhySpared::RevisionLinked);
+        }
+        self.check_retire()
     }
-    if link_at(editor, &link)? != Some(Ok(digest(step)?)) {
-        return Err(StepOutcome::Spared(WhySpared::NamesOther));
-    }
-    if step.modified.is_some_and(|planned| planned != found.modified) {
-        return Err(StepOutcome::Spared(WhySpared::PushedAgain));
-    }
-    moved(editor, &step.path, now)
-}
 
-/// A tag whose manifest was probably deleted: it still names that, and the manifest has no revision link.
-pub(super) fn drop_tag(
-    editor: &dyn Editor,
-    step: &RepairStep,
-    now: &Conditions<'_>,
-) -> Result<Change, StepOutcome> {
-    let Some(Place::TagFolder(repository, _)) = Place::parse(&step.path) else {
-        return Err(StepOutcome::Failed(WhyFailed::NoTag));
-    };
-    let revision = Place::RevisionLink(repository, digest(step)?).to_string();
-    if look(editor, &revision)?.is_some() {
-        return Err(StepOutcome::Spared(WhySpared::RevisionLinked));
+    /// The move of an entry into the quarantine, to the same path there.
+    fn move_aside(&self) -> Result<Change, StepOutcome> {
+        let (to, made) = quarantine_place(self.editor, &self.step.path, self.conditions)?;
+        Ok(Change::Move { path: self.step.path.clone(), to, made, lacked: Vec::new() })
     }
-    retire(editor, step, now)
-}
-
-/// The move of an entry into the quarantine, to the same path there.
-fn moved(editor: &dyn Editor, path: &str, now: &Conditions<'_>) -> Result<Change, StepOutcome> {
-    let (to, made) = free(editor, path, now)?;
-    Ok(Change::Move { path: path.to_owned(), to, made, lacked: Vec::new() })
 }

@@ -1,4 +1,4 @@
-//! What stands in a tree right now, and why a step is not done where that is not what was planned.
+//! Reads the tree as it is right now, for the checks before a step. What a step needs is decided elsewhere.
 
 use std::path::Path;
 use std::sync::PoisonError;
@@ -14,87 +14,104 @@ use crate::serve::{LINK_MAX, read_link};
 use crate::storage::edit::{Editor, EntryView, WritableFolder};
 use crate::storage::{EntryKind, FolderError};
 
-pub(crate) fn failed(what: &str, error: &FolderError) -> StepOutcome {
-    let path = what.to_owned();
+/// One step that is checked.
+pub(super) struct StepCheck<'c> {
+    pub(super) editor: &'c dyn Editor,
+    pub(super) step: &'c RepairStep,
+    pub(super) conditions: &'c Conditions<'c>,
+}
+
+impl StepCheck<'_> {
+    pub(super) fn look_at(&self, path: &str) -> Result<Option<EntryView>, StepOutcome> {
+        match self.editor.look(WritableFolder::Tree, Path::new(path)) {
+            // A file stands in the place of a folder of the path, so nothing is at the path.
+            Err(FolderError::NotAFolder) => Ok(None),
+            other => other.map_err(|error| disk_failure(path, &error)),
+        }
+    }
+
+    /// The file at a path, `None` when there is nothing. Anything else there spares the step.
+    pub(super) fn look_for_file(&self, path: &str) -> Result<Option<EntryView>, StepOutcome> {
+        match self.look_at(path)? {
+            Some(found) if found.kind != EntryKind::File => spare(WhySpared::Occupied(found.kind)),
+            found => Ok(found),
+        }
+    }
+
+    /// The digest that a step is about.
+    pub(super) fn digest(&self) -> Result<Digest, StepOutcome> {
+        self.step.digest.ok_or(StepOutcome::Failed(WhyFailed::NoDigest))
+    }
+
+    /// The digest that a link names now: `None` without a link, `Some(Err(()))` when the link is invalid.
+    pub(super) fn read_link_at(&self, path: &str) -> Result<Option<Result<Digest, ()>>, StepOutcome> {
+        match self.editor.read(WritableFolder::Tree, Path::new(path), LINK_MAX + 1) {
+            Ok(bytes) => Ok(Some(read_link(&bytes).map_err(drop))),
+            Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(None),
+            Err(error) => Err(disk_failure(path, &error)),
+        }
+    }
+
+    /// Whether the bytes filed under a digest hash to it. A file that this run hashed already is hashed again only if it changed.
+    pub(super) fn is_intact(&self, digest: Digest) -> Result<bool, StepOutcome> {
+        let path = Place::BlobData(digest).to_string();
+        let Some(before) = self.look_at(&path)? else { return Ok(false) };
+        let intact = || self.conditions.intact.lock().unwrap_or_else(PoisonError::into_inner);
+        if intact().get(&digest) == Some(&before.identity) {
+            return Ok(true);
+        }
+        let found = self
+            .editor
+            .hash(WritableFolder::Tree, Path::new(&path), digest.algorithm())
+            .map_err(|error| disk_failure(&path, &error))?;
+        if self.look_at(&path)?.map(|after| after.identity) != Some(before.identity) {
+            return spare(WhySpared::ChangedInHashing(path));
+        }
+        if found != digest {
+            return Ok(false);
+        }
+        intact().insert(digest, before.identity);
+        Ok(true)
+    }
+}
+
+/// The outcome of a step for which `path` could not be read or written.
+pub(crate) fn disk_failure(path: &str, error: &FolderError) -> StepOutcome {
+    let path = path.to_owned();
     StepOutcome::Failed(match error {
         FolderError::OtherDevice => WhyFailed::OtherDevice { path },
         other => WhyFailed::Disk { path, error: other.to_string() },
     })
 }
 
-pub(crate) fn look(editor: &dyn Editor, path: &str) -> Result<Option<EntryView>, StepOutcome> {
-    match editor.look(WritableFolder::Tree, Path::new(path)) {
-        // A file in the place of a folder on the way: there is nothing there.
-        Err(FolderError::NotAFolder) => Ok(None),
-        other => other.map_err(|error| failed(path, &error)),
-    }
+/// The result of the check of a step that is not done.
+pub(crate) fn spare<T>(why: WhySpared) -> Result<T, StepOutcome> {
+    Err(StepOutcome::Spared(why))
 }
 
-/// The digest that a step is about.
-pub(crate) fn digest(step: &RepairStep) -> Result<Digest, StepOutcome> {
-    step.digest.ok_or(StepOutcome::Failed(WhyFailed::NoDigest))
-}
-
-/// What a link says now; `None` when there is none.
-pub(crate) fn link_at(editor: &dyn Editor, path: &str) -> Result<Option<Result<Digest, ()>>, StepOutcome> {
-    match editor.read(WritableFolder::Tree, Path::new(path), LINK_MAX + 1) {
-        Ok(bytes) => Ok(Some(read_link(&bytes).map_err(drop))),
-        Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(None),
-        Err(error) => Err(failed(path, &error)),
-    }
-}
-
-/// Folders on the way to an entry that are not there yet, outermost first.
-pub(crate) fn to_be_made(
+/// The folders around an entry that do not exist yet, outermost first.
+pub(crate) fn missing_folders(
     editor: &dyn Editor,
     room: WritableFolder,
     path: &str,
 ) -> Result<Vec<String>, StepOutcome> {
     let mut missing = Vec::new();
-    let mut at = Path::new(path).parent();
-    while let Some(folder) = at.filter(|folder| !folder.as_os_str().is_empty()) {
+    for folder in Path::new(path).ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()) {
+        let path = folder.display().to_string();
         match editor.look(room, folder) {
-            Ok(Some(look)) if look.kind == EntryKind::Folder => break,
-            Ok(Some(look)) => {
-                let path = folder.display().to_string();
-                return Err(StepOutcome::Failed(WhyFailed::NotAFolder { path, kind: look.kind }));
+            Ok(Some(found)) if found.kind == EntryKind::Folder => break,
+            Ok(Some(found)) => {
+                return Err(StepOutcome::Failed(WhyFailed::NotAFolder { path, kind: found.kind }));
             }
-            Ok(None) => missing.push(folder.display().to_string()),
-            Err(error) => return Err(failed(&folder.display().to_string(), &error)),
+            Ok(None) => missing.push(path),
+            Err(error) => return Err(disk_failure(&path, &error)),
         }
-        at = folder.parent();
     }
     missing.reverse();
     Ok(missing)
 }
 
-/// Whether the bytes filed under a digest are the right ones; hashed unless they were, in this very state.
-pub(crate) fn is_right(
-    editor: &dyn Editor,
-    digest: Digest,
-    now: &Conditions<'_>,
-) -> Result<bool, StepOutcome> {
-    let path = Place::BlobData(digest).to_string();
-    let Some(before) = look(editor, &path)? else { return Ok(false) };
-    let hashed = || now.hashed.lock().unwrap_or_else(PoisonError::into_inner);
-    if hashed().get(&digest) == Some(&before.identity) {
-        return Ok(true);
-    }
-    let found = editor
-        .hash(WritableFolder::Tree, Path::new(&path), digest.algorithm())
-        .map_err(|error| failed(&path, &error))?;
-    let after = look(editor, &path)?;
-    if after.map(|look| look.identity) != Some(before.identity) {
-        return Err(StepOutcome::Spared(WhySpared::ChangedInHashing(path)));
-    }
-    if found != digest {
-        return Ok(false);
-    }
-    hashed().insert(digest, before.identity);
-    Ok(true)
-}
-
-/// The time that new files get: every file system keeps seconds, not all keep less.
+/// The modification time of a new file: every file system keeps whole seconds, not all keep fractions of them.
 pub(crate) fn whole_second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }

@@ -1,35 +1,37 @@
-//! Whether a step may be done now, and the change that it comes to. Everything that a plan relied on is looked at again, on
-//! the disk, right before the write.
+//! Whether a step may be done now, and the change that it comes to. Everything that the plan relied on is read again from the
+//! disk, right before the write.
 
 mod away;
 pub(super) mod look;
 mod write;
 
+use self::look::StepCheck;
 use super::change::Change;
 use super::conditions::Conditions;
 use super::scheduler_state;
 use super::step::{Act, RepairStep, StepOutcome};
 use crate::storage::edit::Editor;
 
-/// Looks at one step again.
+/// Checks one step.
 ///
 /// # Errors
 /// The outcome of a step that is not done.
 pub(super) fn check(
     editor: &dyn Editor,
     step: &RepairStep,
-    now: &Conditions<'_>,
+    conditions: &Conditions<'_>,
 ) -> Result<Change, StepOutcome> {
+    let check = StepCheck { editor, step, conditions };
     match step.action {
-        Act::Rebuild => write::rebuild(editor, step),
-        Act::Relink | Act::Rewrite => write::link(editor, step, now),
-        Act::Restore => write::restore(editor, step, now),
-        Act::Fetch => write::fetch(editor, step, now),
-        Act::Quarantine => away::quarantine(editor, step, now),
-        Act::Unlink => away::unlink(editor, step, now),
-        Act::Clear | Act::MoveAside => away::aside(editor, step, now),
-        Act::Retire => away::retire(editor, step, now),
-        Act::Drop => away::drop_tag(editor, step, now),
-        Act::Reset => scheduler_state::check(editor, now),
+        Act::Rebuild => check.check_rebuild(),
+        Act::Relink | Act::Rewrite => check.check_link(),
+        Act::Restore => check.check_restore(),
+        Act::Fetch => check.check_fetch(),
+        Act::Quarantine => check.check_quarantine(),
+        Act::Unlink => check.check_unlink(),
+        Act::Clear | Act::MoveAside => check.check_move_aside(),
+        Act::Retire => check.check_retire(),
+        Act::Drop => check.check_drop(),
+        Act::Reset => scheduler_state::check(editor, conditions),
     }
 }

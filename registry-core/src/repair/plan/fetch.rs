@@ -1,4 +1,4 @@
-//! What another registry has of what is missing here. It is only asked; fetching is the run's matter.
+//! Asks another registry which of the missing bytes it has. The run fetches them.
 
 use super::Planner;
 use crate::audit::{Audit, Code};
@@ -7,16 +7,16 @@ use crate::oci::Digest;
 use crate::oci::manifest::MAX_BYTES;
 use crate::repair::left_out::WhyLeft;
 use crate::repair::propose;
-use crate::repair::sizes::Sizes;
+use crate::repair::sizes::DeclaredSizes;
 use crate::repair::step::RepairStep;
 
 impl<S> Planner<'_, S> {
-    /// Asks the other registry for what is missing, and hopes for what it has.
-    pub(super) fn fetched(&mut self, graph: &mut Graph, audit: &Audit) -> Vec<RepairStep> {
+    /// Plans to fetch the missing bytes that the other registry has.
+    pub(super) fn plan_fetches(&mut self, graph: &mut Graph, audit: &Audit) -> Vec<RepairStep> {
         let Some(supply) = self.supply else { return Vec::new() };
         let mut steps = Vec::new();
-        let missing = propose::missing(audit, graph, self.scope);
-        let sizes = Sizes::from_graph(graph, missing.iter().filter_map(|step| step.digest));
+        let missing = propose::fetch_steps(audit, graph, self.scope);
+        let sizes = DeclaredSizes::from_graph(graph, missing.iter().filter_map(|step| step.digest));
         for mut step in missing {
             let Some(digest) = step.digest else { continue };
             if !self.asked.insert(digest) {
@@ -33,27 +33,26 @@ impl<S> Planner<'_, S> {
                 )
             );
             let found = if is_manifest {
-                supply.manifest(repository, &digest).map(|bytes| {
-                    bytes
-                        .filter(|bytes| {
-                            bytes.len() as u64 <= MAX_BYTES && Digest::of(digest.algorithm(), bytes) == digest
-                        })
-                        .map(|bytes| (bytes.len() as u64, Some(bytes)))
-                })
+                let is_right = |bytes: &Vec<u8>| {
+                    bytes.len() as u64 <= MAX_BYTES && Digest::of(digest.algorithm(), bytes) == digest
+                };
+                let found = supply.manifest(repository, &digest);
+                found.map(|bytes| bytes.filter(is_right).map(|bytes| (bytes.len() as u64, Some(bytes))))
             } else {
                 supply.size(repository, &digest).map(|size| size.map(|size| (size, None)))
             };
             match found {
                 Ok(Some((size, bytes))) => {
-                    let other = bytes.is_none().then(|| sizes.other_than(graph, &digest, size)).flatten();
-                    if let Some(needed) = other {
+                    let declared =
+                        bytes.is_none().then(|| sizes.contradicting(graph, &digest, size)).flatten();
+                    if let Some(needed) = declared {
                         let why = WhyLeft::OtherSize { supply: supply.name().into(), bytes: size, needed };
                         self.withheld.insert(step.path, why);
                         continue;
                     }
                     step.bytes = size;
                     step.message = format!("{}; {} has it", step.message, supply.name());
-                    self.hopes.bytes(graph, &digest, size, bytes.as_deref(), self.options.now);
+                    self.simulated.add_bytes(graph, &digest, size, bytes.as_deref(), self.options.now);
                     self.planned.insert((step.action, step.path.clone()));
                     steps.push(step);
                 }

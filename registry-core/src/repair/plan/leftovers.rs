@@ -1,5 +1,4 @@
-//! What is planned to be moved aside as leftovers: last, when all that is needed is known. What leftovers there are is the
-//! audit's matter.
+//! Plans the steps that move leftovers aside. The audit finds the leftovers.
 
 use std::collections::HashSet;
 
@@ -8,20 +7,20 @@ use crate::audit::{Audit, Code, Finding};
 use crate::graph::Graph;
 use crate::path::Place;
 use crate::repair::propose;
-use crate::repair::regressions::{NotWhole, broken_now};
+use crate::repair::regressions::{NotWhole, newly_broken_tags};
 use crate::repair::step::{Act, RepairStep};
 
 impl<S> Planner<'_, S> {
-    /// Plans what is to be moved aside as leftovers; last, when all that is needed is known.
-    pub(super) fn leftovers(&mut self, graph: &mut Graph, audit: &Audit, before: &NotWhole) {
-        let mut steps = propose::leftovers(audit, graph, self.scope);
-        // What a tag was, when its link does not say and is not restored, only its history tells.
+    /// Plans the steps that move leftovers aside. Called last, when it is known what the repaired tags need.
+    pub(super) fn plan_leftovers(&mut self, graph: &mut Graph, audit: &Audit, before: &NotWhole) {
+        let mut steps = propose::leftover_steps(audit, graph, self.scope);
+        // When the link of a tag names nothing and is not restored, only its history tells what it named, so it is kept.
         let lost = lost_tags(audit);
         steps.retain(|step| match Place::parse(&step.path) {
             Some(Place::TagIndexFolder(name, tag, _)) => !lost.contains(&(name, tag)),
             _ => true,
         });
-        // What a manifest that is lost referenced nobody knows: its layers may be all that is left of the image.
+        // Nobody knows what a lost manifest referenced: its layers may be all that is left of the image.
         let opaque: HashSet<&str> = audit
             .findings
             .iter()
@@ -34,30 +33,30 @@ impl<S> Planner<'_, S> {
         });
         steps.retain(|step| self.planned.insert((step.action, step.path.clone())));
         for step in &steps {
-            self.hopes.take(graph, step, self.options.now);
+            self.simulated.apply(graph, step, self.options.now);
         }
         if steps.iter().any(|step| step.action == Act::Unlink) {
-            let broken: HashSet<String> = broken_now(graph, &self.options, before)
+            let broken: HashSet<String> = newly_broken_tags(graph, &self.options, before)
                 .into_iter()
                 .map(|(repository, _)| repository)
                 .collect();
             steps.retain(|step| {
-                let is_guilty = step.repository.as_deref().is_some_and(|name| broken.contains(name));
-                !(is_guilty && step.action == Act::Unlink)
+                let is_in_broken = step.repository.as_deref().is_some_and(|name| broken.contains(name));
+                !(is_in_broken && step.action == Act::Unlink)
             });
         }
         steps.sort_by(|a, b| (a.action, &a.path).cmp(&(b.action, &b.path)));
-        // What stands where something is fetched to goes before that.
-        let fetched = |path: &str| self.planned.contains(&(Act::Fetch, path.to_owned()));
+        // A stray in the place of fetched bytes is moved before they are fetched.
+        let is_fetched = |path: &str| self.planned.contains(&(Act::Fetch, path.to_owned()));
         let (mut all, mut rest): (Vec<RepairStep>, Vec<RepairStep>) =
-            steps.into_iter().partition(|step| step.action == Act::MoveAside && fetched(&step.path));
+            steps.into_iter().partition(|step| step.action == Act::MoveAside && is_fetched(&step.path));
         all.append(&mut self.steps);
         all.append(&mut rest);
         self.steps = all;
     }
 }
 
-/// Tags whose link names nothing, as repository and tag.
+/// Tags, as (repository, tag), whose link names nothing.
 fn lost_tags(audit: &Audit) -> HashSet<(&str, &str)> {
     let is_lost = |finding: &&Finding| matches!(finding.code, Code::TagLinkMissing | Code::TagLinkInvalid);
     let paths = audit.findings.iter().filter(is_lost).filter_map(|finding| finding.path.as_deref());
@@ -68,7 +67,7 @@ fn lost_tags(audit: &Audit) -> HashSet<(&str, &str)> {
     places.collect()
 }
 
-/// Whether a finding is about a manifest of which nothing, or nothing right, can be read.
+/// Whether a finding is about a manifest whose references cannot be known.
 const fn hides_references(code: Code) -> bool {
     matches!(
         code,

@@ -1,5 +1,5 @@
-//! The plan: steps in the order in which they are to be done, and what they leave. Made in rounds: each goes on from the graph
-//! as it would be after the rounds before, so that damage behind damage is mended in one run. Reads only through its caller.
+//! The plan of a repair: its steps in their order, and the findings that stay. It is made in rounds. Each starts from the graph as
+//! it would be after the rounds before, so that one run repairs damage that other damage hides. Only the caller reads the disk.
 
 mod fetch;
 mod leftovers;
@@ -8,11 +8,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::left_out::{self, WhyLeft};
-use super::propose;
-use super::propose::ProbablyDeleted;
+use super::propose::{self, ProbablyDeleted};
 pub use super::propose::{DeletedTags, Scope};
-use super::regressions::{NotWhole, broken_now, reach};
-use super::simulate::{Hopes, SavedBlob};
+use super::regressions::{NotWhole, newly_broken_tags, reached_from_tag};
+use super::simulate::{SavedBlob, SimulatedChanges};
 use super::step::{Act, RepairStep};
 use super::supply::Supply;
 use crate::audit::{self, Audit, AuditOptions, Code, Finding, Severity};
@@ -20,20 +19,20 @@ use crate::graph::{Graph, Recheck};
 use crate::oci::Digest;
 use crate::path::Place;
 
-/// Most rounds: far more than links can hide behind each other.
+/// Most rounds: far more than damage can be nested.
 const ROUNDS: usize = 64;
 
-/// What a repair would do. Only [`plan`] makes one: its steps are not looked at for what they break.
+/// What a repair would do. Only [`plan`] makes one: [`apply`](crate::repair::apply) does not check whether a step breaks a tag.
 #[derive(Debug)]
 pub struct RepairPlan {
     steps: Vec<RepairStep>,
     revisions: HashMap<Arc<str>, BTreeSet<Digest>>,
     min_age: u32,
-    /// Errors and warnings that stay, and why.
+    /// Errors and warnings that stay, with the reason.
     pub left: Vec<Left>,
-    /// The audit that the plan is made from.
+    /// The audit before the repair.
     pub audit: Audit,
-    /// What the other registry could not be asked.
+    /// Requests that the other registry did not answer, with the error.
     pub unanswered: Vec<String>,
 }
 
@@ -48,12 +47,12 @@ impl RepairPlan {
         self.revisions.keys().map(|name| &**name)
     }
 
-    /// Revisions of each repository, those that are linked by this plan included.
+    /// The revisions of each repository, including those that this plan links.
     pub(super) const fn revisions(&self) -> &HashMap<Arc<str>, BTreeSet<Digest>> {
         &self.revisions
     }
 
-    /// The age below which leftovers are a push under way. Seconds.
+    /// Leftovers younger than this, in seconds, may belong to a push under way.
     pub(super) const fn min_age(&self) -> u32 {
         self.min_age
     }
@@ -62,14 +61,14 @@ impl RepairPlan {
 /// A finding that stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Left {
-    /// What.
+    /// The finding.
     pub finding: Finding,
-    /// Why, where more can be said than that nothing here mends it.
+    /// Why it stays; `None` when no repair is known for it.
     pub why: Option<WhyLeft>,
 }
 
-/// Plans the repair of the registry called `name`. `settle` looks again at what the audit doubts, as for
-/// [`audit::settled`]; the graph is left as it would be after the repair.
+/// Plans the repair of the registry called `name`. `settle` looks again at what the audit doubts and corrects the graph. The graph
+/// is left as it would be after the repair.
 pub fn plan(
     graph: &mut Graph,
     name: &str,
@@ -78,15 +77,15 @@ pub fn plan(
     supply: Option<&dyn Supply>,
     settle: impl FnMut(&mut Graph, &[Recheck]),
 ) -> RepairPlan {
-    let mut planning = Planner {
+    let mut planner = Planner {
         name,
-        // What is moved aside is planned piece by piece.
+        // Each piece of garbage gets a step of its own.
         options: AuditOptions { list_garbage: true, ..options.clone() },
         scope,
         supply,
-        settle,
-        seen: HashSet::new(),
-        hopes: Hopes::default(),
+        recheck: settle,
+        rechecked: HashSet::new(),
+        simulated: SimulatedChanges::default(),
         steps: Vec::new(),
         planned: HashSet::new(),
         asked: HashSet::new(),
@@ -94,29 +93,30 @@ pub fn plan(
         withheld: HashMap::new(),
         unanswered: Vec::new(),
     };
-    let first = planning.audit(graph);
+    let first = planner.audit(graph);
     let before = NotWhole::from_audit(&first);
     let mut last = None;
     for _ in 0..ROUNDS {
-        if !planning.round(graph, last.as_ref().unwrap_or(&first), &before) {
+        if !planner.plan_round(graph, last.as_ref().unwrap_or(&first), &before) {
             break;
         }
-        last = Some(planning.audit(graph));
+        last = Some(planner.audit(graph));
     }
-    planning.leftovers(graph, last.as_ref().unwrap_or(&first), &before);
-    let left = planning.left(last.as_ref().unwrap_or(&first));
-    // Those that this plan links are no push either.
+    planner.plan_leftovers(graph, last.as_ref().unwrap_or(&first), &before);
+    let left = planner.left_findings(last.as_ref().unwrap_or(&first));
+    // Read from the graph after the repair: a revision that the plan links itself is no push.
     let revisions = revisions(graph);
-    let Planner { steps, unanswered, .. } = planning;
+    let Planner { steps, unanswered, .. } = planner;
     RepairPlan { steps, revisions, min_age: options.min_age, left, audit: first, unanswered }
 }
 
 /// The revisions of every repository.
 fn revisions(graph: &Graph) -> HashMap<Arc<str>, BTreeSet<Digest>> {
-    let of = |one: &crate::graph::Repository| {
-        one.revisions().iter().map(|entry| graph.digest(entry.node)).collect()
-    };
-    graph.repositories.iter().map(|one| (Arc::from(&*one.name), of(one))).collect()
+    let repositories = graph.repositories.iter().map(|repository| {
+        let digests = repository.revisions().iter().map(|entry| graph.digest(entry.node));
+        (Arc::from(&*repository.name), digests.collect())
+    });
+    repositories.collect()
 }
 
 struct Planner<'p, S> {
@@ -124,23 +124,24 @@ struct Planner<'p, S> {
     options: AuditOptions,
     scope: &'p Scope<'p>,
     supply: Option<&'p dyn Supply>,
-    settle: S,
-    /// Looked at a second time already.
-    seen: HashSet<Recheck>,
-    hopes: Hopes,
+    recheck: S,
+    /// Doubts that `recheck` was asked about already.
+    rechecked: HashSet<Recheck>,
+    simulated: SimulatedChanges,
     steps: Vec<RepairStep>,
-    /// Paths that a step is about.
+    /// Acts and paths of the steps.
     planned: HashSet<(Act, String)>,
-    /// What the other registry was asked for.
+    /// Digests that the other registry was asked for.
     asked: HashSet<Digest>,
+    /// Repositories whose `_layers` folder is made.
     rebuilt: HashSet<Arc<str>>,
-    /// Why a path is not touched.
+    /// Paths for which no step is planned, with the reason.
     withheld: HashMap<String, WhyLeft>,
     unanswered: Vec<String>,
 }
 
 impl<S: FnMut(&mut Graph, &[Recheck])> Planner<'_, S> {
-    /// Audits the graph as it would be, with all that is on disk looked at twice.
+    /// Audits the graph as it would be, with a second look at each doubt that is not simulated.
     fn audit(&mut self, graph: &mut Graph) -> Audit {
         loop {
             let audit = audit::audit(graph, self.name, &self.options);
@@ -148,71 +149,70 @@ impl<S: FnMut(&mut Graph, &[Recheck])> Planner<'_, S> {
                 .doubts
                 .iter()
                 .copied()
-                .filter(|doubt| !self.hopes.covers(*doubt) && self.seen.insert(*doubt))
+                .filter(|doubt| !self.simulated.covers(*doubt) && self.rechecked.insert(*doubt))
                 .collect();
             if doubts.is_empty() {
                 return audit;
             }
-            (self.settle)(graph, &doubts);
+            (self.recheck)(graph, &doubts);
         }
     }
 
-    /// Plans what can be done about the findings of one audit; whether there was anything new.
-    fn round(&mut self, graph: &mut Graph, audit: &Audit, before: &NotWhole) -> bool {
-        let mut fresh = propose::damage(audit, graph, self.scope, &self.rebuilt);
+    /// Plans steps for the findings of one audit. Returns whether there was any new step.
+    fn plan_round(&mut self, graph: &mut Graph, audit: &Audit, before: &NotWhole) -> bool {
+        let mut fresh = propose::damage_steps(audit, graph, self.scope, &self.rebuilt);
         fresh.retain(|step| !self.withheld.contains_key(&step.path));
         fresh.retain(|step| self.planned.insert((step.action, step.path.clone())));
         let (away, mut fresh): (Vec<RepairStep>, Vec<RepairStep>) =
             fresh.into_iter().partition(|step| step.action == Act::Quarantine);
-        let mut steps = self.harmless(graph, away, before);
+        let mut steps = self.without_regressions(graph, away, before);
         fresh.sort_by_key(|step| step.action);
         for step in &fresh {
             if step.action == Act::Rebuild {
                 self.rebuilt.extend(step.repository.clone());
             }
-            self.hopes.take(graph, step, self.options.now);
+            self.simulated.apply(graph, step, self.options.now);
         }
-        // What is moved aside comes first: what is fetched takes its place.
-        steps.extend(self.fetched(graph, audit));
+        // Moves come first: fetched bytes take the place of the moved ones.
+        steps.extend(self.plan_fetches(graph, audit));
         steps.append(&mut fresh);
         let is_new = !steps.is_empty();
         self.steps.append(&mut steps);
         is_new
     }
 
-    /// Of steps that move bytes aside, those that break no tag that is whole.
-    fn harmless(
+    /// Those of these steps, which move bytes aside, that break no whole tag.
+    fn without_regressions(
         &mut self,
         graph: &mut Graph,
         mut steps: Vec<RepairStep>,
         before: &NotWhole,
     ) -> Vec<RepairStep> {
-        let mut kept: Vec<SavedBlob> = Vec::new();
+        let mut saved_blobs: Vec<SavedBlob> = Vec::new();
         for step in &steps {
             if let Some(digest) = &step.digest {
-                kept.push(SavedBlob::take_from(graph, digest));
+                saved_blobs.push(SavedBlob::new(graph, digest));
             }
-            self.hopes.take(graph, step, self.options.now);
+            self.simulated.apply(graph, step, self.options.now);
         }
         while !steps.is_empty() {
-            let broken = broken_now(graph, &self.options, before);
+            let broken = newly_broken_tags(graph, &self.options, before);
             let Some((repository, tag)) = broken.first() else { break };
-            let reached: HashSet<_> =
-                broken.iter().flat_map(|(repository, tag)| reach(graph, repository, tag)).collect();
-            let is_guilty = |step: &RepairStep, all: bool| {
-                all || step
-                    .digest
-                    .and_then(|digest| graph.digests().find(&digest))
-                    .is_some_and(|node| reached.contains(&node))
-            };
-            // If none seems to be the reason, all are held back: better unrepaired than broken.
-            let all = !steps.iter().any(|step| is_guilty(step, false));
-            let (back, rest): (Vec<RepairStep>, Vec<RepairStep>) =
-                steps.into_iter().partition(|step| is_guilty(step, all));
-            for step in back {
-                let node = step.digest.and_then(|digest| graph.digests().find(&digest));
-                if let Some(kept) = kept.iter().find(|kept| Some(kept.node) == node) {
-                    self.hopes.give_back(graph, kept);
+            let reached: HashSet<_> = broken
+                .iter()
+                .flat_map(|(repository, tag)| reached_from_tag(graph, repository, tag))
+                .collect();
+            let find_node = |graph: &Graph, step: &RepairStep| graph.digests().find(&step.digest?);
+            let may_break_tag =
+                |step: &RepairStep| find_node(graph, step).is_some_and(|node| reached.contains(&node));
+            // If no step is found to break these tags, all are withheld: an unrepaired tag is better than a broken one.
+            let is_cause_unknown = !steps.iter().any(may_break_tag);
+            let (withheld, rest): (Vec<RepairStep>, Vec<RepairStep>) =
+                steps.into_iter().partition(|step| is_cause_unknown || may_break_tag(step));
+            for step in withheld {
+                let node = find_node(graph, &step);
+                if let Some(saved) = saved_blobs.iter().find(|saved| Some(saved.node) == node) {
+                    self.simulated.restore_blob(graph, saved);
                 }
                 let why = WhyLeft::Serves { repository: repository.clone(), tag: tag.clone() };
                 self.withheld.insert(step.path, why);
@@ -222,8 +222,8 @@ impl<S: FnMut(&mut Graph, &[Recheck])> Planner<'_, S> {
         steps
     }
 
-    /// Errors and warnings that stay: those of the last audit that no step is about.
-    fn left(&self, audit: &Audit) -> Vec<Left> {
+    /// Errors and warnings that stay: those of the last audit for which no step is planned.
+    fn left_findings(&self, audit: &Audit) -> Vec<Left> {
         let moved: HashSet<&str> =
             self.steps.iter().filter(|step| step.action.takes_away()).map(|step| &*step.path).collect();
         let is_moved = |finding: &Finding| {
@@ -235,7 +235,7 @@ impl<S: FnMut(&mut Graph, &[Recheck])> Planner<'_, S> {
         let stays = |finding: &&Finding| {
             finding.severity <= Severity::Warning && !(finding.code >= Code::GcHazard && is_moved(finding))
         };
-        let why = |finding: &Finding| {
+        let why_withheld = |finding: &Finding| {
             let path = finding.path.as_deref()?;
             let folder = path.strip_suffix("/data").unwrap_or(path);
             let data = finding.digest.map(|digest| Place::BlobData(digest).to_string());
@@ -245,7 +245,7 @@ impl<S: FnMut(&mut Graph, &[Recheck])> Planner<'_, S> {
         let may_fetch = self.supply.is_some();
         let deleted = ProbablyDeleted::from_audit(audit);
         let why = |finding: &Finding| {
-            why(finding).or_else(|| left_out::why(self.scope, finding, may_fetch, &deleted))
+            why_withheld(finding).or_else(|| left_out::why_left(self.scope, finding, may_fetch, &deleted))
         };
         let findings = audit.findings.iter().filter(stays);
         findings.map(|finding| Left { finding: finding.clone(), why: why(finding) }).collect()

@@ -1,5 +1,5 @@
-//! Where missing bytes come from: another tree, or another registry. They are asked for by digest, and whoever files them
-//! hashes them first.
+//! Where missing bytes come from: another tree, or another registry. They are asked for by digest, and hashed before they are
+//! stored.
 
 #[cfg(feature = "remote")]
 mod registry;
@@ -13,7 +13,7 @@ pub use tree::TreeSupply;
 
 use crate::oci::Digest;
 
-/// Why a supply gave no answer: what was asked for is unknown, not absent.
+/// Why a supply gave no answer. What it was asked for is then unknown, not absent.
 #[derive(Debug, thiserror::Error)]
 #[error("{name}: {why}")]
 pub struct SupplyError {
@@ -31,20 +31,20 @@ pub trait Supply: Sync + std::fmt::Debug {
     /// The bytes of a manifest, at most [`MAX_BYTES`](crate::oci::manifest::MAX_BYTES); `None` when it does not have them.
     ///
     /// # Errors
-    /// When that cannot be told, or it has others under that digest.
+    /// When this is not known, or the supply has other bytes under the digest.
     fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Vec<u8>>, SupplyError>;
 
     /// The size of a config or layer in bytes, without reading it; `None` when it does not have it.
     ///
     /// # Errors
-    /// When that cannot be told.
+    /// When this is not known.
     fn size(&self, repository: &str, digest: &Digest) -> Result<Option<u64>, SupplyError>;
 
-    /// Writes the bytes of a manifest, config or layer, and tells how many there are; `None` when it does not have them.
-    /// Nobody has hashed them yet.
+    /// Writes the bytes of a manifest, config or layer, and returns their number; `None` when it does not have them. The bytes are
+    /// not hashed.
     ///
     /// # Errors
-    /// When they could not be read, or written, to their end; a part of them may be written.
+    /// When they could not be read or written to their end; a part of them may be written.
     fn fetch(
         &self,
         repository: &str,

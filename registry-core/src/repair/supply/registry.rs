@@ -11,8 +11,8 @@ use crate::oci::Digest;
 use crate::oci::manifest::MAX_BYTES;
 use crate::registry::Client;
 
-/// Pieces of a blob that wait to be written.
-const WAITING: usize = 16;
+/// Most pieces of a blob that are buffered before they are written.
+const BUFFERED_MAX: usize = 16;
 
 /// Another registry.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct RegistrySupply {
 }
 
 impl RegistrySupply {
-    /// Takes a client, and the runtime that its requests run on. What asks must not run on that runtime itself.
+    /// Takes a client, and the runtime that its requests run on. Methods block, so they must not be called on that runtime.
     pub fn new(client: Client, runtime: Handle) -> Self {
         Self { name: client.address(), client: Arc::new(client), runtime }
     }
@@ -42,16 +42,16 @@ impl Supply for RegistrySupply {
         let reference = digest.to_string();
         let asked = self.client.manifest(repository, &reference);
         let found = self.runtime.block_on(asked).map_err(|error| self.error(error))?;
-        let is_right = |bytes: &Vec<u8>| bytes.len() as u64 <= MAX_BYTES;
-        Ok(found.map(|found| found.bytes).filter(is_right))
+        let is_small_enough = |bytes: &Vec<u8>| bytes.len() as u64 <= MAX_BYTES;
+        Ok(found.map(|found| found.bytes).filter(is_small_enough))
     }
 
     fn size(&self, repository: &str, digest: &Digest) -> Result<Option<u64>, SupplyError> {
         let asked = self.client.head_blob(repository, digest);
         let found = self.runtime.block_on(asked).map_err(|error| self.error(error))?;
-        // Size 0 would be a claim: what it does not tell is not known.
-        let untold = || self.error(format!("{digest}: it does not tell the size of this config or layer"));
-        found.map(|size| size.ok_or_else(untold)).transpose()
+        // A missing size is unknown, not 0.
+        let no_size = || self.error(format!("{digest}: it does not tell the size of this config or layer"));
+        found.map(|size| size.ok_or_else(no_size)).transpose()
     }
 
     fn fetch(
@@ -60,7 +60,7 @@ impl Supply for RegistrySupply {
         digest: &Digest,
         into: &mut dyn io::Write,
     ) -> Result<Option<u64>, SupplyError> {
-        let (sink, mut pieces) = mpsc::channel(WAITING);
+        let (sink, mut pieces) = mpsc::channel(BUFFERED_MAX);
         let (client, name, wanted) = (Arc::clone(&self.client), repository.to_owned(), *digest);
         let asked = self.runtime.spawn(async move { client.stream_blob(&name, &wanted, sink).await });
         let mut written = Ok(());
@@ -75,7 +75,7 @@ impl Supply for RegistrySupply {
         written.map_err(|error| self.error(error))?;
         match answer.map_err(|error| self.error(error))? {
             Some((_, bytes)) => Ok(Some(bytes)),
-            // No config or layer of that name: a manifest is asked for elsewhere.
+            // It is no config or layer there, so it may be a manifest, which has another endpoint.
             None => {
                 let Some(bytes) = self.manifest(repository, digest)? else { return Ok(None) };
                 into.write_all(&bytes).map_err(|error| self.error(error))?;

@@ -1,4 +1,4 @@
-//! Another tree on disk: a copy, a backup, a mirror. Its links do not matter, only what lies in its `blobs/`.
+//! Another tree on disk: a copy, a backup or a mirror. Only its `blobs/` is read, not its links.
 
 use std::io;
 use std::path::Path;
@@ -30,8 +30,8 @@ impl TreeSupply {
         Ok(Self { name: escape_os(located.name.as_os_str()), tree })
     }
 
-    /// Absent is an answer; all else that is no regular file is none.
-    fn judge<T>(
+    /// `Some` for a regular file, `None` when there is nothing or a folder, an error for anything else.
+    fn expect_file<T>(
         &self,
         digest: &Digest,
         found: Result<(EntryKind, T), FolderError>,
@@ -58,7 +58,7 @@ impl Supply for TreeSupply {
         let (path, mut bytes) = (Place::BlobData(*digest).to_string(), Vec::new());
         let limit = usize::try_from(MAX_BYTES).unwrap_or(usize::MAX) + 1;
         let read = self.tree.v2.read(Path::new(&path), limit, &mut bytes).map(|stat| (stat.kind, ()));
-        if self.judge(digest, read)?.is_none() || bytes.len() as u64 > MAX_BYTES {
+        if self.expect_file(digest, read)?.is_none() || bytes.len() as u64 > MAX_BYTES {
             return Ok(None);
         }
         if Digest::of(digest.algorithm(), &bytes) != *digest {
@@ -69,7 +69,7 @@ impl Supply for TreeSupply {
 
     fn size(&self, _: &str, digest: &Digest) -> Result<Option<u64>, SupplyError> {
         let path = Place::BlobData(*digest).to_string();
-        self.judge(digest, self.tree.v2.stat(Path::new(&path)).map(|stat| (stat.kind, stat.size)))
+        self.expect_file(digest, self.tree.v2.stat(Path::new(&path)).map(|stat| (stat.kind, stat.size)))
     }
 
     fn fetch(&self, _: &str, digest: &Digest, into: &mut dyn io::Write) -> Result<Option<u64>, SupplyError> {
@@ -81,7 +81,7 @@ impl Supply for TreeSupply {
                 bytes += piece.len() as u64;
             }
         });
-        let found = self.judge(digest, read.map(|stat| (stat.kind, ())))?;
+        let found = self.expect_file(digest, read.map(|stat| (stat.kind, ())))?;
         written.map_err(|error| self.error(digest, error))?;
         Ok(found.map(|()| bytes))
     }

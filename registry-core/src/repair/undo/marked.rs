@@ -1,5 +1,5 @@
-//! Whether a quarantine is marked as this registry's: only out of such a one is anything moved back, for a journal may be
-//! anybody's and name any folder.
+//! Checks that a quarantine is marked as this registry's: entries are moved back only out of such a quarantine, as anybody may have
+//! written the journal and named any folder in it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,52 +11,54 @@ use crate::storage::edit::{Editor, WritableFolder};
 use crate::text::escape;
 use crate::tree_writer::{MARKER, Marker};
 
-/// Answers from the markers on the disk; each is read once.
+/// The markers of quarantines. Each is read from the disk once.
 pub(super) struct MarkerCache<'m> {
     editor: &'m dyn Editor,
-    told: &'m RepairHistory,
-    known: HashMap<String, Option<WhyLost>>,
+    history: &'m RepairHistory,
+    refusals: HashMap<String, Option<WhyLost>>,
 }
 
 impl<'m> MarkerCache<'m> {
-    pub(super) fn new(editor: &'m dyn Editor, told: &'m RepairHistory) -> Self {
-        Self { editor, told, known: HashMap::new() }
+    pub(super) fn new(editor: &'m dyn Editor, history: &'m RepairHistory) -> Self {
+        Self { editor, history, refusals: HashMap::new() }
     }
 
     /// Why nothing is moved back out of a quarantine; `None` when its marker names this registry.
-    pub(super) fn why_not(&mut self, quarantine: &str) -> Result<Option<WhyLost>, FolderError> {
-        if let Some(known) = self.known.get(quarantine) {
+    pub(super) fn why_not_ours(&mut self, quarantine: &str) -> Result<Option<WhyLost>, FolderError> {
+        if let Some(known) = self.refusals.get(quarantine) {
             return Ok(known.clone());
         }
         let path = format!("{quarantine}/{MARKER}");
-        let why = match self.read(&path)? {
-            None => Some(WhyLost::NoMarker { marker: self.shown(&path) }),
-            Some(None) => Some(WhyLost::BadMarker { marker: self.shown(&path) }),
-            Some(Some(marker)) => self.others(&path, &marker).map(WhyLost::OtherRegistry),
+        let why = match self.read_marker(&path)? {
+            None => Some(WhyLost::NoMarker { marker: self.display_path(&path) }),
+            Some(None) => Some(WhyLost::BadMarker { marker: self.display_path(&path) }),
+            Some(Some(marker)) => self.compare(&path, &marker).map(WhyLost::OtherRegistry),
         };
-        self.known.insert(quarantine.to_owned(), why.clone());
+        self.refusals.insert(quarantine.to_owned(), why.clone());
         Ok(why)
     }
 
-    /// Whose quarantine a marker tells of, if of another registry. One that was not written to its end tells of none.
-    pub(super) fn is_others(&self, path: &str) -> Result<Option<OtherRegistry>, FolderError> {
-        Ok(self.read(path)?.flatten().and_then(|marker| self.others(path, &marker)))
+    /// The other registry that a marker names; `None` if it names this one, or was not written to its end.
+    pub(super) fn other_registry(&self, path: &str) -> Result<Option<OtherRegistry>, FolderError> {
+        Ok(self.read_marker(path)?.flatten().and_then(|marker| self.compare(path, &marker)))
     }
 
-    /// Why something is not where it was moved to.
+    /// Why an entry is not where it was moved to.
     pub(super) fn why_gone(&self) -> Result<WhyLost, FolderError> {
         if self.editor.look(WritableFolder::Aside, Path::new("."))?.is_none() {
-            return Ok(WhyLost::NoFolder { folder: escape(&self.told.aside) });
+            return Ok(WhyLost::NoFolder { folder: escape(&self.history.aside) });
         }
         Ok(WhyLost::Gone)
     }
 
-    fn others(&self, path: &str, marker: &Marker) -> Option<OtherRegistry> {
-        let is_ours = marker.tree == self.told.tree;
-        (!is_ours).then(|| OtherRegistry { marker: self.shown(path), tree: escape(&marker.tree) })
+    /// The registry that a marker names, if it is another one.
+    fn compare(&self, path: &str, marker: &Marker) -> Option<OtherRegistry> {
+        let is_ours = marker.tree == self.history.tree;
+        (!is_ours).then(|| OtherRegistry { marker: self.display_path(path), tree: escape(&marker.tree) })
     }
 
-    fn read(&self, path: &str) -> Result<Option<Option<Marker>>, FolderError> {
+    /// Reads a marker: `None` when there is no file, `Some(None)` when the file is no marker.
+    fn read_marker(&self, path: &str) -> Result<Option<Option<Marker>>, FolderError> {
         match self.editor.read(WritableFolder::Aside, Path::new(path), Marker::MAX_BYTES) {
             Ok(bytes) => Ok(Some(Marker::parse(&bytes))),
             Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(None),
@@ -64,7 +66,7 @@ impl<'m> MarkerCache<'m> {
         }
     }
 
-    fn shown(&self, path: &str) -> String {
-        escape(&Path::new(&self.told.aside).join(path).to_string_lossy())
+    fn display_path(&self, path: &str) -> String {
+        escape(&Path::new(&self.history.aside).join(path).to_string_lossy())
     }
 }

@@ -1,5 +1,5 @@
-//! Taking a repair back by its journal: the last change first, each only if the disk still shows what it left, and only if
-//! nothing was pushed since that may rely on it. Can be run again after it was stopped.
+//! Undoes a repair by its journal, the last change first. A change is undone only if the disk still shows what it left, and if
+//! nothing was pushed since that may rely on it. An undo that was stopped can be run again.
 
 mod marked;
 mod ours;
@@ -13,10 +13,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use self::marked::MarkerCache;
-use self::ours::{names_what_is_ours, quarantine};
-use self::since::Since;
+use self::ours::{may_be_from_repair, quarantine_of};
+use self::since::PushesSince;
 pub use self::why::{OtherRegistry, WhyLost, WhyTaken};
-use super::change::{Change, UNFINISHED};
+use super::change::{Change, TEMP_SUFFIX};
 use super::journal::RepairHistory;
 use super::needs;
 use crate::path::Place;
@@ -50,80 +50,83 @@ pub enum ChangeUndoState {
     Lost(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhyLost),
 }
 
-/// What is known of an undo under way.
+/// The state of an undo under way.
 #[derive(Debug, Clone, Copy)]
-struct SoFar {
-    /// Whether its journal is one of retention.
+struct UndoProgress {
+    /// Whether the journal is of a retention run.
     is_retention: bool,
-    /// Whether something could not be taken back.
-    is_lost: bool,
+    /// Whether a change could not be undone.
+    has_lost: bool,
 }
 
-/// Takes a repair, or a retention of a tree, back by its journal.
+/// Undoes a repair, or a retention run on a tree, by its journal.
 #[derive(Debug)]
 pub struct Undo<'u> {
-    told: &'u RepairHistory,
+    history: &'u RepairHistory,
     writer: TreeWriter,
 }
 
 impl<'u> Undo<'u> {
-    /// Opens the registry that a journal is of, and the folder that its quarantine lies in. Where that folder cannot be opened,
-    /// links can still be taken back, and moves are told as lost.
+    /// Opens the registry of a journal, and the folder that its quarantine lies in. When that folder cannot be opened, links can
+    /// still be undone, and moves are reported as lost.
     ///
     /// # Errors
-    /// When something is in the way, or the registry cannot be opened.
+    /// When another process is in the way, or the registry cannot be opened.
     #[cfg(target_os = "linux")]
     pub fn open(told: &'u RepairHistory, access: Access) -> Result<Self, WriteRefusal> {
         let writer = TreeWriter::reopen(Path::new(&told.tree), Path::new(&told.aside), access, told.at)?;
-        Ok(Self { told, writer })
+        Ok(Self { history: told, writer })
     }
 
-    /// Processes that were at work on the tree when it was opened, and not in the way.
+    /// Processes that were at work on the tree when it was opened, and do not prevent the undo.
     pub fn processes(&self) -> &[Serving] {
         self.writer.processes()
     }
 
-    /// Takes everything back, last first.
+    /// Undoes all changes, last first.
     pub fn all(&self) -> Vec<UndoneChange> {
-        Changes { editor: self.writer.editor() }.all(self.told)
+        ChangeUndoer { editor: self.writer.editor() }.undo_all(self.history)
     }
 }
 
-/// Takes changes back.
-struct Changes<'u> {
+/// Undoes changes.
+struct ChangeUndoer<'u> {
     editor: &'u dyn Editor,
 }
 
-impl Changes<'_> {
-    /// Takes everything back, last first.
-    fn all(&self, told: &RepairHistory) -> Vec<UndoneChange> {
-        let mut since = Since::new(self.editor, told);
-        let mut marked = MarkerCache::new(self.editor, told);
-        let refused = self.is_registry(told).map_or_else(
-            |error| Some(WhyLost::Disk(error.to_string())),
-            |is| (!is).then_some(WhyLost::NoRegistry),
-        );
-        let mut so_far = SoFar { is_retention: told.changes.iter().any(needs::retires), is_lost: false };
-        let one = |change: &Change| {
+impl ChangeUndoer<'_> {
+    /// Undoes all changes, last first.
+    fn undo_all(&self, history: &RepairHistory) -> Vec<UndoneChange> {
+        let mut since = PushesSince::new(self.editor, history);
+        let mut markers = MarkerCache::new(self.editor, history);
+        let refused = match self.is_registry(history) {
+            Ok(true) => None,
+            Ok(false) => Some(WhyLost::NoRegistry),
+            Err(error) => Some(WhyLost::Disk(error.to_string())),
+        };
+        let is_retention = history.changes.iter().any(needs::is_retention_move);
+        let mut progress = UndoProgress { is_retention, has_lost: false };
+        let mut undo_one = |change: &Change| {
             if let Some(why) = &refused {
                 return ChangeUndoState::Lost(why.clone());
             }
-            if !names_what_is_ours(change) {
+            if !may_be_from_repair(change) {
                 return ChangeUndoState::Lost(WhyLost::NotOurs);
             }
-            let state = self.undo_change(change, so_far, &mut since, &mut marked);
+            let state = self.undo_change(change, progress, &mut since, &mut markers);
             let state = state.unwrap_or_else(|error| ChangeUndoState::Lost(WhyLost::Disk(error.to_string())));
-            so_far.is_lost |= matches!(state, ChangeUndoState::Lost(_));
+            progress.has_lost |= matches!(state, ChangeUndoState::Lost(_));
             state
         };
-        let states: Vec<_> = told.changes.iter().rev().map(one).collect();
-        let paths = told.changes.iter().rev().map(|change| change.path().to_owned());
-        paths.zip(states).map(|(path, state)| UndoneChange { path, state }).collect()
+        let changes = history.changes.iter().rev();
+        changes
+            .map(|change| UndoneChange { path: change.path().to_owned(), state: undo_one(change) })
+            .collect()
     }
 
-    /// Whether the folder that a journal is of is a registry: it may be anybody's.
-    fn is_registry(&self, told: &RepairHistory) -> Result<bool, FolderError> {
-        if Path::new(&told.tree).ends_with(V2) {
+    /// Whether the folder that a journal names is a registry. The journal is not trusted: anybody may have written it.
+    fn is_registry(&self, history: &RepairHistory) -> Result<bool, FolderError> {
+        if Path::new(&history.tree).ends_with(V2) {
             return Ok(true);
         }
         for name in [Place::Blobs, Place::Repositories] {
@@ -138,15 +141,17 @@ impl Changes<'_> {
     fn undo_change(
         &self,
         change: &Change,
-        so_far: SoFar,
-        since: &mut Since<'_>,
-        marked: &mut MarkerCache<'_>,
+        progress: UndoProgress,
+        since: &mut PushesSince<'_>,
+        markers: &mut MarkerCache<'_>,
     ) -> Result<ChangeUndoState, FolderError> {
         match change {
-            Change::Aside { made, marker } => self.aside(made, marker, marked, so_far.is_lost),
+            Change::Aside { made, marker } => {
+                self.remove_quarantine(made, marker, markers, progress.has_lost)
+            }
             Change::Folder { made } => {
                 let was_there = self.editor.look(WritableFolder::Tree, Path::new(change.path()))?.is_some();
-                self.folders(WritableFolder::Tree, made)?;
+                self.remove_folders(WritableFolder::Tree, made)?;
                 let is_there = self.editor.look(WritableFolder::Tree, Path::new(change.path()))?.is_some();
                 Ok(match (was_there, is_there) {
                     (false, _) => ChangeUndoState::There,
@@ -154,99 +159,98 @@ impl Changes<'_> {
                     (true, true) => ChangeUndoState::Taken(WhyTaken::FolderUsed),
                 })
             }
-            Change::Link { .. } => self.link(change, since),
-            Change::Data { .. } => self.data(change, since),
+            Change::Link { .. } => self.undo_link(change, since),
+            Change::Data { .. } => self.undo_data(change, since),
             Change::Move { path, to, made, .. } => {
-                let gone = || needs::gone_since(self.editor, change, so_far.is_retention);
-                self.back((path, to), made, marked, gone)
+                let find_lost = || needs::lost_since_move(self.editor, change, progress.is_retention);
+                self.move_back((path, to), made, markers, find_lost)
             }
             Change::SchedulerState { to, made, written } => {
-                self.scheduler_state((to, made), *written, marked)
+                self.undo_scheduler_state((to, made), *written, markers)
             }
         }
     }
 
-    /// Moves something back to where it was, out of a quarantine that is marked as this registry's, unless it leads to what
-    /// is `gone` since.
-    fn back(
+    /// Moves an entry back to its place, out of a quarantine that is marked as this registry's, unless `find_lost` finds that
+    /// what it needs was collected.
+    fn move_back(
         &self,
         (path, to): (&str, &str),
         made: &[String],
-        marked: &mut MarkerCache<'_>,
-        gone: impl FnOnce() -> Result<Option<WhyLost>, FolderError>,
+        markers: &mut MarkerCache<'_>,
+        find_lost: impl FnOnce() -> Result<Option<WhyLost>, FolderError>,
     ) -> Result<ChangeUndoState, FolderError> {
-        let (inside, outside) = (Path::new(path), Path::new(to));
-        let folder = quarantine(path, to).unwrap_or(to);
-        let unmarked = marked.why_not(folder)?;
-        let here = match self.editor.look(WritableFolder::Tree, inside) {
+        let (place, aside) = (Path::new(path), Path::new(to));
+        let folder = quarantine_of(path, to).unwrap_or(to);
+        let unmarked = markers.why_not_ours(folder)?;
+        let here = match self.editor.look(WritableFolder::Tree, place) {
             Err(FolderError::NotAFolder) => None,
             other => other?,
         };
-        let there = self.editor.look(WritableFolder::Aside, outside)?;
+        let there = self.editor.look(WritableFolder::Aside, aside)?;
         let state = match (here, there) {
             (None, Some(_)) => {
                 if let Some(why) = unmarked {
                     return Ok(ChangeUndoState::Lost(why));
                 }
-                if let Some(why) = gone()? {
+                if let Some(why) = find_lost()? {
                     return Ok(ChangeUndoState::Lost(why));
                 }
-                self.editor.rename(
-                    (WritableFolder::Aside, outside),
-                    (WritableFolder::Tree, inside),
-                    false,
-                )?;
-                self.sync(WritableFolder::Tree, path)?;
+                self.editor.rename((WritableFolder::Aside, aside), (WritableFolder::Tree, place), false)?;
+                self.sync_nearest_folder(path)?;
                 ChangeUndoState::Restored
             }
             (Some(_), None) => ChangeUndoState::There,
             (Some(_), Some(_)) => ChangeUndoState::Taken(WhyTaken::ThereAgain { to: to.to_owned() }),
-            (None, None) => return Ok(ChangeUndoState::Lost(marked.why_gone()?)),
+            (None, None) => return Ok(ChangeUndoState::Lost(markers.why_gone()?)),
         };
         if unmarked.is_none() {
-            // The quarantine itself goes last, with its marker.
-            let inner = |made: &&String| made.len() > folder.len();
-            let inner: Vec<_> = made.iter().filter(inner).cloned().collect();
-            self.folders(WritableFolder::Aside, &inner)?;
+            self.remove_folders_in_quarantine(folder, made)?;
         }
         Ok(state)
     }
 
-    /// Removes the quarantine, once nothing is left in it.
-    fn aside(
+    /// Removes folders that were made inside a quarantine. The quarantine itself is removed last, with its marker.
+    fn remove_folders_in_quarantine(&self, quarantine: &str, made: &[String]) -> Result<(), FolderError> {
+        let inner: Vec<_> = made.iter().filter(|folder| folder.len() > quarantine.len()).cloned().collect();
+        self.remove_folders(WritableFolder::Aside, &inner)
+    }
+
+    /// Removes the quarantine if nothing is left in it.
+    fn remove_quarantine(
         &self,
         made: &[String],
         marker: &str,
-        marked: &MarkerCache<'_>,
-        is_lost: bool,
+        markers: &MarkerCache<'_>,
+        has_lost: bool,
     ) -> Result<ChangeUndoState, FolderError> {
         let folder = Path::new(marker).parent().unwrap_or(Path::new("."));
         let names = match self.editor.names(WritableFolder::Aside, folder) {
             Err(FolderError::NotFound) => {
-                // A run that was stopped in between may have made those around it.
-                self.folders(WritableFolder::Aside, made)?;
+                // A run that was stopped may have made only the folders around it.
+                self.remove_folders(WritableFolder::Aside, made)?;
                 return Ok(ChangeUndoState::There);
             }
             other => other?,
         };
         if names.iter().any(|name| name != MARKER) {
-            if is_lost {
+            if has_lost {
                 return Ok(ChangeUndoState::Lost(WhyLost::QuarantineUsed));
             }
             return Ok(ChangeUndoState::Taken(WhyTaken::QuarantineUsed));
         }
         if !names.is_empty() {
-            if let Some(other) = marked.is_others(marker)? {
+            if let Some(other) = markers.other_registry(marker)? {
                 return Ok(ChangeUndoState::Taken(WhyTaken::OtherRegistry(other)));
             }
             self.editor.remove_file(WritableFolder::Aside, Path::new(marker))?;
         }
-        self.folders(WritableFolder::Aside, made)?;
+        self.remove_folders(WritableFolder::Aside, made)?;
         Ok(ChangeUndoState::Restored)
     }
 
-    /// Removes folders that were made, innermost first; one that holds something now stays.
-    fn folders(&self, room: WritableFolder, made: &[String]) -> Result<(), FolderError> {
+    /// Removes folders that were made, innermost first. A folder that is not empty stays.
+    fn remove_folders(&self, room: WritableFolder, made: &[String]) -> Result<(), FolderError> {
         for folder in made.iter().rev() {
             match self.editor.remove_folder(room, Path::new(folder)) {
                 Ok(()) | Err(FolderError::NotFound | FolderError::NotAFolder) => {}
@@ -257,20 +261,20 @@ impl Changes<'_> {
         Ok(())
     }
 
-    /// Makes a change last, in the nearest folder that is still there.
-    fn sync(&self, room: WritableFolder, path: &str) -> Result<(), FolderError> {
+    /// Syncs the nearest folder around a path of the tree that still exists.
+    fn sync_nearest_folder(&self, path: &str) -> Result<(), FolderError> {
         for folder in Path::new(path).ancestors().skip(1) {
             let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            if self.editor.look(room, folder)?.is_some() {
-                return self.editor.sync(room, folder);
+            if self.editor.look(WritableFolder::Tree, folder)?.is_some() {
+                return self.editor.sync(WritableFolder::Tree, folder);
             }
         }
         Ok(())
     }
 
-    /// Removes what an interrupted run may have left beside a file.
+    /// Removes the unfinished file that an interrupted run may have left.
     fn remove_unfinished(&self, room: WritableFolder, path: &str) -> Result<(), FolderError> {
-        match self.editor.remove_file(room, Path::new(&format!("{path}{UNFINISHED}"))) {
+        match self.editor.remove_file(room, Path::new(&format!("{path}{TEMP_SUFFIX}"))) {
             Err(FolderError::NotFound | FolderError::NotAFolder) => Ok(()),
             other => other,
         }

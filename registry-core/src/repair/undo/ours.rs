@@ -1,24 +1,28 @@
-//! Which changes of a journal are a repair's own: it may be anybody's, and its hashes only show that it is whole.
+//! Checks which changes of a journal a repair may have made. Anybody may have written the journal: its hashes only show that it is
+//! complete.
 
 use crate::path::Place;
 use crate::repair::change::{Change, REWRITE_MAX};
 use crate::storage::scheduler_state::NAME;
 use crate::tree_writer::{HOME, MARKER};
 
-/// Whether a change names only what a repair may have changed: a journal may be anybody's.
-pub(super) fn names_what_is_ours(change: &Change) -> bool {
+/// Whether a change names only paths that a repair may have changed.
+pub(super) fn may_be_from_repair(change: &Change) -> bool {
     let is_plain = |path: &str| {
         !path.is_empty() && path.split('/').all(|name| !name.is_empty() && name != "." && name != "..")
     };
     let all_plain = |paths: &[String]| paths.iter().all(|path| is_plain(path));
-    // A folder that was made lies on the way to what was written.
+    // Every folder that was made is around what was written.
     let lead_to = |made: &[String], path: &str| {
         made.iter().all(|folder| path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/')))
     };
     match change {
         Change::Aside { made, marker } => {
             let folder = marker.strip_suffix(MARKER).and_then(|folder| folder.strip_suffix('/'));
-            is_plain(marker) && folder.is_some_and(is_quarantine) && all_plain(made) && lead_to(made, marker)
+            is_plain(marker)
+                && folder.is_some_and(may_be_quarantine)
+                && all_plain(made)
+                && lead_to(made, marker)
         }
         Change::Folder { made } => {
             let last = made.last().map_or("", String::as_str);
@@ -30,7 +34,7 @@ pub(super) fn names_what_is_ours(change: &Change) -> bool {
                 Place::parse(path),
                 Some(Place::RevisionLink(..) | Place::LayerLink(..) | Place::TagLink(..))
             );
-            // No registry keeps programs.
+            // A registry keeps no setuid, setgid or sticky files.
             let is_sound =
                 before.as_ref().is_none_or(|file| file.mode & 0o7000 == 0 && file.bytes.len() <= REWRITE_MAX);
             is_link && is_sound && is_plain(path) && lead_to(made, path)
@@ -42,17 +46,17 @@ pub(super) fn names_what_is_ours(change: &Change) -> bool {
             is_plain(path)
                 && may_be_moved(path)
                 && is_plain(to)
-                && quarantine(path, to).is_some()
+                && quarantine_of(path, to).is_some()
                 && lead_to(made, to)
                 && all_plain(made)
         }
         Change::SchedulerState { to, made, .. } => {
-            is_plain(to) && quarantine(NAME, to).is_some() && lead_to(made, to) && all_plain(made)
+            is_plain(to) && quarantine_of(NAME, to).is_some() && lead_to(made, to) && all_plain(made)
         }
     }
 }
 
-/// Whether a repair may have moved what lies at a path: something below `blobs` or `repositories`, or a stray beside them.
+/// Whether a repair may have moved the entry at a path: it is below `blobs` or `repositories`, or a stray beside them.
 fn may_be_moved(path: &str) -> bool {
     match path.split_once('/') {
         Some((folder, _)) => matches!(folder, "blobs" | "repositories"),
@@ -60,21 +64,21 @@ fn may_be_moved(path: &str) -> bool {
     }
 }
 
-/// Whether a quarantine may lie at a path: right in the folder that a user named, or in the home of all.
-fn is_quarantine(path: &str) -> bool {
+/// Whether a quarantine may be at a path: directly in the folder that the operator named, or in the home of all quarantines.
+fn may_be_quarantine(path: &str) -> bool {
     let name = path.strip_prefix(HOME).and_then(|inner| inner.strip_prefix('/')).unwrap_or(path);
     !name.is_empty() && !name.contains('/')
 }
 
-/// The quarantine in which something moved from `path` lies at `to`: under its own path there, with a number where that was
-/// taken.
-pub(super) fn quarantine<'t>(path: &str, to: &'t str) -> Option<&'t str> {
+/// The quarantine that holds an entry which was moved from `path` to `to`: below the quarantine it has the same path, with a number
+/// appended if that was taken.
+pub(super) fn quarantine_of<'t>(path: &str, to: &'t str) -> Option<&'t str> {
     let numbered = |to: &'t str| {
         let (to, number) = to.rsplit_once('.')?;
         number.bytes().all(|byte| byte.is_ascii_digit()).then_some(to)
     };
     let inside =
-        |to: &'t str| to.strip_suffix(path)?.strip_suffix('/').filter(|folder| is_quarantine(folder));
+        |to: &'t str| to.strip_suffix(path)?.strip_suffix('/').filter(|folder| may_be_quarantine(folder));
     inside(to).or_else(|| inside(numbered(to)?))
 }
 
@@ -83,16 +87,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_moved_and_from_which_quarantine() {
+    fn moved_path_names_its_quarantine() {
         for path in ["blobs/data", "repositories/app/_uploads/x", "stray"] {
             assert!(may_be_moved(path), "{path}");
         }
         for path in ["blobs", "repositories", "lockfiles", "etc/shadow"] {
             assert!(!may_be_moved(path), "{path}");
         }
-        assert_eq!(quarantine("blobs/x", ".registry-fsck/T/blobs/x"), Some(".registry-fsck/T"));
-        assert_eq!(quarantine("blobs/x", "aside/blobs/x.2"), Some("aside"));
-        assert_eq!(quarantine("blobs/x.2", "aside/blobs/x.2"), Some("aside"));
+        assert_eq!(quarantine_of("blobs/x", ".registry-fsck/T/blobs/x"), Some(".registry-fsck/T"));
+        assert_eq!(quarantine_of("blobs/x", "aside/blobs/x.2"), Some("aside"));
+        assert_eq!(quarantine_of("blobs/x.2", "aside/blobs/x.2"), Some("aside"));
         for to in [
             "blobs/x",
             "/blobs/x",
@@ -102,7 +106,7 @@ mod tests {
             "aside/blobs/y",
             "etc/x/blobs/x",
         ] {
-            assert_eq!(quarantine("blobs/x", to), None, "{to}");
+            assert_eq!(quarantine_of("blobs/x", to), None, "{to}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Why a change was not taken back: as data, and in words. JSON has the words.
+//! Why a change was not undone: as data, and in words. JSON holds the words.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use serde::{Serialize, Serializer};
 
 use crate::oci::Digest;
 
-/// How many digests a message names.
-const NAMED: usize = 2;
+/// Most digests that a message names.
+const NAMED_MAX: usize = 2;
 
-/// The marker of a quarantine that names another registry.
+/// A quarantine's marker that names another registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherRegistry {
     /// The marker.
@@ -24,13 +24,13 @@ impl fmt::Display for OtherRegistry {
     }
 }
 
-/// Why something stays as it is: something was done there since.
+/// Why a change is not undone: something else was done there since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhyTaken {
-    /// Something was put into a folder that was made.
+    /// Something was put into the folder that the repair made.
     FolderUsed,
-    /// Something is there again.
+    /// Something is in the place of what was moved aside.
     ThereAgain {
         /// Where what was moved aside stays.
         to: String,
@@ -81,7 +81,7 @@ impl fmt::Display for WhyTaken {
     }
 }
 
-/// Why something cannot be taken back.
+/// Why a change cannot be undone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhyLost {
@@ -96,7 +96,7 @@ pub enum WhyLost {
         /// Where it was.
         marker: String,
     },
-    /// The marker of the quarantine marks none.
+    /// The file in the marker's place is no marker.
     BadMarker {
         /// Where it is.
         marker: String,
@@ -108,27 +108,27 @@ pub enum WhyLost {
         /// The folder.
         folder: String,
     },
-    /// What was moved aside is nowhere.
+    /// What was moved aside is neither in the tree nor in the quarantine.
     Gone,
     /// The quarantine holds what cannot be put back.
     QuarantineUsed,
-    /// A collector took these bytes.
+    /// A collector deleted these bytes.
     Collected(Vec<Digest>),
     /// These have no link in the repository any more.
     Unlinked(Vec<Digest>),
-    /// Whether the bytes are still there is not known.
+    /// It is not known whether the bytes are still there.
     Unknown {
-        /// Whose bytes.
+        /// The digest of the bytes.
         digest: Digest,
-        /// What happened.
+        /// What kept them from being read.
         why: String,
     },
 }
 
 /// Some digests, and how many more there are.
 fn digest_list(digests: &[Digest]) -> String {
-    let named: Vec<_> = digests.iter().take(NAMED).map(ToString::to_string).collect();
-    let more = digests.len().saturating_sub(NAMED);
+    let named: Vec<_> = digests.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+    let more = digests.len().saturating_sub(NAMED_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{}{more}", named.join(", "))
 }

@@ -1,59 +1,60 @@
-//! What a repair wrote: a link, or fetched bytes. Each goes only while it is as the repair left it, and while nothing was pushed
-//! that may rely on it.
+//! Undoes what a repair wrote: links and fetched bytes. Each is removed only if it is as the repair left it, and if nothing was
+//! pushed since that may rely on it.
 
 use std::path::Path;
 
-use super::since::Since;
+use super::since::PushesSince;
 use super::why::WhyTaken;
-use super::{ChangeUndoState, Changes};
+use super::{ChangeUndoState, ChangeUndoer};
 use crate::path::Place;
-use crate::repair::change::{Before, Change, UNFINISHED};
+use crate::repair::change::{Before, Change, TEMP_SUFFIX};
 use crate::serve::LINK_MAX;
 use crate::storage::edit::{EntryView, WritableFolder};
 use crate::storage::{EntryKind, FolderError};
 
-impl Changes<'_> {
-    /// Takes back a link; one that was written over becomes what it was.
-    pub(super) fn link(
+impl ChangeUndoer<'_> {
+    /// Undoes the writing of a link. A file that was written over is written as it was.
+    pub(super) fn undo_link(
         &self,
         change: &Change,
-        since: &mut Since<'_>,
+        since: &mut PushesSince<'_>,
     ) -> Result<ChangeUndoState, FolderError> {
         let Change::Link { path, digest, modified, made, before } = change else {
             return Ok(ChangeUndoState::There);
         };
         let text = digest.to_string();
-        let ours = |look: &EntryView, bytes: &[u8]| look.modified == *modified && bytes == text.as_bytes();
-        let mut relied_on = || match Place::parse(path) {
+        let is_ours =
+            |found: &EntryView, bytes: &[u8]| found.modified == *modified && bytes == text.as_bytes();
+        let mut may_be_relied_on = || match Place::parse(path) {
             Some(Place::RevisionLink(repository, _) | Place::LayerLink(repository, _)) => {
                 since.pushed_into(repository)
             }
             _ => Ok(false),
         };
         let at = Path::new(path);
-        let look = self.editor.look(WritableFolder::Tree, at)?;
-        let bytes = match &look {
-            Some(look) if look.kind == EntryKind::File => {
+        let found = self.editor.look(WritableFolder::Tree, at)?;
+        let bytes = match &found {
+            Some(found) if found.kind == EntryKind::File => {
                 Some(self.editor.read(WritableFolder::Tree, at, LINK_MAX + 1)?)
             }
             _ => None,
         };
-        let state = match (&look, &bytes, before) {
+        let state = match (&found, &bytes, before) {
             (None, _, None) => ChangeUndoState::There,
-            (Some(look), Some(bytes), _) if ours(look, bytes) && relied_on()? => {
+            (Some(found), Some(bytes), _) if is_ours(found, bytes) && may_be_relied_on()? => {
                 ChangeUndoState::Taken(WhyTaken::ReliedOnHere)
             }
-            (Some(look), Some(bytes), None) if ours(look, bytes) => {
+            (Some(found), Some(bytes), None) if is_ours(found, bytes) => {
                 self.editor.remove_file(WritableFolder::Tree, at)?;
                 ChangeUndoState::Restored
             }
-            (Some(look), Some(bytes), Some(before)) if ours(look, bytes) => {
-                self.put(path, before)?;
+            (Some(found), Some(bytes), Some(before)) if is_ours(found, bytes) => {
+                self.restore_file(path, before)?;
                 ChangeUndoState::Restored
             }
-            (Some(look), Some(_), Some(before))
-                if look.modified == before.modified
-                    && look.size == before.bytes.len() as u64
+            (Some(found), Some(_), Some(before))
+                if found.modified == before.modified
+                    && found.size == before.bytes.len() as u64
                     && self.editor.read(WritableFolder::Tree, at, before.bytes.len() + 1)?
                         == before.bytes =>
             {
@@ -62,25 +63,35 @@ impl Changes<'_> {
             (Some(_), ..) => ChangeUndoState::Taken(WhyTaken::Rewritten),
             (None, ..) => ChangeUndoState::Taken(WhyTaken::Removed),
         };
+        self.clean_up_around(path, made, state)
+    }
+
+    /// Removes what else a repair may have left around a file, unless the file stays.
+    fn clean_up_around(
+        &self,
+        path: &str,
+        made: &[String],
+        state: ChangeUndoState,
+    ) -> Result<ChangeUndoState, FolderError> {
         if !matches!(state, ChangeUndoState::Taken(_)) {
             self.remove_unfinished(WritableFolder::Tree, path)?;
-            self.folders(WritableFolder::Tree, made)?;
-            self.sync(WritableFolder::Tree, path)?;
+            self.remove_folders(WritableFolder::Tree, made)?;
+            self.sync_nearest_folder(path)?;
         }
         Ok(state)
     }
 
-    /// Takes back bytes that were fetched.
-    pub(super) fn data(
+    /// Removes bytes that were fetched.
+    pub(super) fn undo_data(
         &self,
         change: &Change,
-        since: &mut Since<'_>,
+        since: &mut PushesSince<'_>,
     ) -> Result<ChangeUndoState, FolderError> {
         let Change::Data { path, digest, modified, made } = change else { return Ok(ChangeUndoState::There) };
         let at = Path::new(path);
         let state = match self.editor.look(WritableFolder::Tree, at)? {
             None => ChangeUndoState::There,
-            Some(look) if look.kind == EntryKind::File && look.modified == *modified => {
+            Some(found) if found.kind == EntryKind::File && found.modified == *modified => {
                 if self.editor.hash(WritableFolder::Tree, at, digest.algorithm())? != *digest {
                     ChangeUndoState::Taken(WhyTaken::OtherBytes)
                 } else if since.pushed_anywhere()? {
@@ -92,26 +103,21 @@ impl Changes<'_> {
             }
             Some(_) => ChangeUndoState::Taken(WhyTaken::Rewritten),
         };
-        if !matches!(state, ChangeUndoState::Taken(_)) {
-            self.remove_unfinished(WritableFolder::Tree, path)?;
-            self.folders(WritableFolder::Tree, made)?;
-            self.sync(WritableFolder::Tree, path)?;
-        }
-        Ok(state)
+        self.clean_up_around(path, made, state)
     }
 
-    /// Writes a file as it was.
-    fn put(&self, path: &str, before: &Before) -> Result<(), FolderError> {
-        let unfinished = format!("{path}{UNFINISHED}");
+    /// Writes a file as it was before the repair.
+    fn restore_file(&self, path: &str, before: &Before) -> Result<(), FolderError> {
+        let temp = format!("{path}{TEMP_SUFFIX}");
         self.editor.write(
             WritableFolder::Tree,
-            Path::new(&unfinished),
+            Path::new(&temp),
             Some(before.attributes()),
             Some(before.modified),
             &mut |out| out.write_all(&before.bytes),
         )?;
         self.editor.rename(
-            (WritableFolder::Tree, Path::new(&unfinished)),
+            (WritableFolder::Tree, Path::new(&temp)),
             (WritableFolder::Tree, Path::new(path)),
             true,
         )
