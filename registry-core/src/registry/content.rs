@@ -7,7 +7,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RANGE};
 use reqwest::{Method, StatusCode};
 use tokio::sync::mpsc::Sender;
 
-use super::client::{Client, Removal, SMALL, checked};
+use super::client::{Client, Removal, SMALL_ANSWER, check_reference};
 use super::error::Error;
 use super::exchange::{HttpRequest, HttpResponse};
 use crate::oci::manifest::Kind;
@@ -35,75 +35,86 @@ pub struct Fetched {
 }
 
 /// The scope of reading a repository.
-pub(super) fn pull(repository: &str) -> String {
+pub(super) fn pull_scope(repository: &str) -> String {
     format!("repository:{repository}:pull")
 }
 
 /// The digest that an answer tells of its content.
-fn told_digest(answer: &HttpResponse) -> Option<Digest> {
+fn declared_digest(answer: &HttpResponse) -> Option<Digest> {
     answer.header("docker-content-digest")?.parse().ok()
 }
 
 impl Client {
-    fn manifest_ask(&self, method: Method, repository: &str, reference: &str) -> Result<HttpRequest, Error> {
-        let reference = checked(repository, reference)?;
+    fn manifest_request(
+        &self,
+        method: Method,
+        repository: &str,
+        reference: &str,
+    ) -> Result<HttpRequest, Error> {
+        let reference = check_reference(repository, reference)?;
         let url = self.url(&format!("/v2/{repository}/manifests/{reference}"))?;
-        let mut ask = HttpRequest::new(method, url, MANIFEST_MAX);
-        ask.headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
-        Ok(ask)
+        let mut request = HttpRequest::new(method, url, MANIFEST_MAX);
+        request.headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
+        Ok(request)
     }
 
-    fn blob_ask(
+    fn blob_request(
         &self,
         method: Method,
         repository: &str,
         digest: &Digest,
-        most: usize,
+        max_bytes: usize,
     ) -> Result<HttpRequest, Error> {
-        checked(repository, &digest.to_string())?;
-        Ok(HttpRequest::new(method, self.url(&format!("/v2/{repository}/blobs/{digest}"))?, most))
+        check_reference(repository, &digest.to_string())?;
+        Ok(HttpRequest::new(method, self.url(&format!("/v2/{repository}/blobs/{digest}"))?, max_bytes))
     }
 
-    async fn manifest_answer(&self, repository: &str, reference: &str) -> Result<HttpResponse, Error> {
-        self.fetch(self.manifest_ask(Method::GET, repository, reference)?, repository).await
+    async fn get_manifest(&self, repository: &str, reference: &str) -> Result<HttpResponse, Error> {
+        self.send_and_follow(self.manifest_request(Method::GET, repository, reference)?, repository).await
     }
 
     async fn head_manifest_answer(&self, repository: &str, reference: &str) -> Result<HttpResponse, Error> {
-        self.head(self.manifest_ask(Method::HEAD, repository, reference)?, repository).await
+        self.send_head(self.manifest_request(Method::HEAD, repository, reference)?, repository).await
     }
 
     /// Asks with HEAD, and with GET where that may say more. The only place that asks with HEAD: what it gives is absent
     /// only in a registry's own words.
-    async fn head(&self, mut ask: HttpRequest, repository: &str) -> Result<HttpResponse, Error> {
-        if !self.heads.are_refused.load(Ordering::Relaxed) {
-            let answer = self.fetch(ask.clone(), repository).await?;
-            if self.heads.stand_alone || !answer.says_less_than_get() {
+    async fn send_head(&self, mut request: HttpRequest, repository: &str) -> Result<HttpResponse, Error> {
+        if !self.heads.is_refused.load(Ordering::Relaxed) {
+            let answer = self.send_and_follow(request.clone(), repository).await?;
+            if self.heads.is_final || !answer.says_less_than_get() {
                 return Ok(answer);
             }
             if matches!(answer.status.as_u16(), 405 | 501) {
-                self.heads.are_refused.store(true, Ordering::Relaxed);
+                self.heads.is_refused.store(true, Ordering::Relaxed);
             }
         }
-        ask.method = Method::GET;
-        self.fetch(ask, repository).await
+        request.method = Method::GET;
+        self.send_and_follow(request, repository).await
     }
 
     /// Asks, and follows a redirect to where bytes are stored, without credentials. Only an https address leads on from
     /// https.
-    async fn fetch(&self, mut ask: HttpRequest, repository: &str) -> Result<HttpResponse, Error> {
-        let mut answer = self.session.send(ask.clone(), &pull(repository)).await?;
+    async fn send_and_follow(
+        &self,
+        mut request: HttpRequest,
+        repository: &str,
+    ) -> Result<HttpResponse, Error> {
+        let mut answer = self.session.send(request.clone(), &pull_scope(repository)).await?;
         for _ in 0..MAX_HOPS {
             if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
                 break;
             }
-            let Some(next) = answer.header("location").and_then(|to| ask.url.join(to).ok()) else { break };
+            let Some(next) = answer.header("location").and_then(|to| request.url.join(to).ok()) else {
+                break;
+            };
             let is_allowed =
-                next.scheme() == "https" || next.scheme() == ask.url.scheme() && next.scheme() == "http";
+                next.scheme() == "https" || next.scheme() == request.url.scheme() && next.scheme() == "http";
             if !is_allowed {
                 break;
             }
-            ask.url = next;
-            answer = self.session.http().send(&ask).await?;
+            request.url = next;
+            answer = self.session.http().send(&request).await?;
             answer.is_redirected = true;
         }
         Ok(answer)
@@ -119,12 +130,12 @@ impl Client {
         repository: &str,
         reference: &str,
     ) -> Result<Option<Fetched>, Error> {
-        let answer = self.manifest_answer(repository, reference).await?;
+        let answer = self.get_manifest(repository, reference).await?;
         if answer.is_absent() {
             return Ok(None);
         }
         if answer.status != StatusCode::OK {
-            return Err(answer.coded());
+            return Err(answer.registry_error());
         }
         let algorithm = reference.parse::<Digest>().map_or(Algorithm::Sha256, |digest| digest.algorithm());
         let media_type = answer.header("content-type").unwrap_or_default().to_owned();
@@ -136,7 +147,7 @@ impl Client {
     /// # Errors
     /// When it could not be read, or its bytes are not those asked for.
     pub async fn manifest(&self, repository: &str, reference: &str) -> Result<Option<Fetched>, Error> {
-        self.manifest_or(repository, reference, |_| false).await
+        self.hashed_manifest(repository, reference, |_| false).await
     }
 
     /// The same, and of a schema 1 manifest, which 2.8 signs anew at each GET (`registry/handlers/manifests.go @ v2.8.3`), its
@@ -149,27 +160,28 @@ impl Client {
         repository: &str,
         reference: &str,
     ) -> Result<Option<Fetched>, Error> {
-        self.manifest_or(repository, reference, |bytes| Manifest::parse(bytes).kind == Kind::Schema1).await
+        self.hashed_manifest(repository, reference, |bytes| Manifest::parse(bytes).kind == Kind::Schema1)
+            .await
     }
 
     /// A manifest; `is_signed_anew` are bytes of which the hash tells nothing.
-    async fn manifest_or(
+    async fn hashed_manifest(
         &self,
         repository: &str,
         reference: &str,
         is_signed_anew: impl Fn(&[u8]) -> bool,
     ) -> Result<Option<Fetched>, Error> {
-        let answer = self.manifest_answer(repository, reference).await?;
+        let answer = self.get_manifest(repository, reference).await?;
         if answer.is_absent() {
             return Ok(None);
         }
         if answer.status != StatusCode::OK {
-            return Err(answer.coded());
+            return Err(answer.registry_error());
         }
         if answer.is_page() {
-            return Err(answer.page());
+            return Err(answer.page_error());
         }
-        let told = told_digest(&answer);
+        let told = declared_digest(&answer);
         let asked = reference.parse::<Digest>().ok();
         let algorithm = asked.or(told).map_or(Algorithm::Sha256, |digest| digest.algorithm());
         let mut digest = Digest::of(algorithm, &answer.body);
@@ -197,13 +209,13 @@ impl Client {
             return Ok(None);
         }
         if answer.status != StatusCode::OK {
-            return Err(answer.coded());
+            return Err(answer.registry_error());
         }
         // Whoever answers a digest with a login page does not say that it is there.
         if answer.is_page() {
-            return Err(answer.page());
+            return Err(answer.page_error());
         }
-        match (reference.parse::<Digest>().ok(), told_digest(&answer)) {
+        match (reference.parse::<Digest>().ok(), declared_digest(&answer)) {
             (Some(asked), Some(told)) if asked.algorithm() == told.algorithm() && asked != told => {
                 let (asked, got) = (asked.to_string(), told.to_string());
                 Err(Error::Mismatch { what: answer.what, asked, got })
@@ -232,15 +244,15 @@ impl Client {
             return Ok(None);
         }
         if answer.status != StatusCode::OK {
-            return Err(answer.coded());
+            return Err(answer.registry_error());
         }
-        match told_digest(&answer) {
+        match declared_digest(&answer) {
             Some(told) if told.algorithm() == digest.algorithm() && told != *digest => {
                 let (asked, got) = (digest.to_string(), told.to_string());
                 Err(Error::Mismatch { what: answer.what, asked, got })
             }
             _ if answer.method == Method::GET => Ok(Some(Some(answer.body.len() as u64))),
-            _ => Ok(Some(answer.told_size())),
+            _ => Ok(Some(answer.declared_size())),
         }
     }
 
@@ -249,13 +261,13 @@ impl Client {
     /// # Errors
     /// When the registry gives no answer.
     pub async fn head_blob(&self, repository: &str, digest: &Digest) -> Result<Option<Option<u64>>, Error> {
-        let ask = self.blob_ask(Method::HEAD, repository, digest, SMALL)?;
+        let request = self.blob_request(Method::HEAD, repository, digest, SMALL_ANSWER)?;
         // Asked with GET, its headers tell as much, and its body is not read.
-        let answer = self.head(HttpRequest { headers_only: true, ..ask }, repository).await?;
+        let answer = self.send_head(HttpRequest { headers_only: true, ..request }, repository).await?;
         match answer.status {
-            StatusCode::OK => Ok(Some(answer.told_size())),
+            StatusCode::OK => Ok(Some(answer.declared_size())),
             _ if answer.is_absent() => Ok(None),
-            _ => Err(answer.coded()),
+            _ => Err(answer.registry_error()),
         }
     }
 
@@ -272,56 +284,56 @@ impl Client {
         size: u64,
     ) -> Result<Option<Option<u64>>, Error> {
         let Some(last) = size.checked_sub(1) else { return self.head_blob(repository, digest).await };
-        let mut ask = self.blob_ask(Method::GET, repository, digest, SMALL)?;
-        ask.headers_only = true;
+        let mut request = self.blob_request(Method::GET, repository, digest, SMALL_ANSWER)?;
+        request.headers_only = true;
         if let Ok(range) = HeaderValue::from_str(&format!("bytes={last}-{last}")) {
-            ask.headers.insert(RANGE, range);
+            request.headers.insert(RANGE, range);
         }
-        let answer = self.fetch(ask.clone(), repository).await?;
+        let answer = self.send_and_follow(request.clone(), repository).await?;
         match answer.status {
-            StatusCode::PARTIAL_CONTENT => Ok(Some(answer.told_whole())),
-            StatusCode::OK => Ok(Some(answer.told_size())),
+            StatusCode::PARTIAL_CONTENT => Ok(Some(answer.declared_whole_size())),
+            StatusCode::OK => Ok(Some(answer.declared_size())),
             StatusCode::RANGE_NOT_SATISFIABLE => {
-                let whole = match answer.told_whole() {
+                let whole = match answer.declared_whole_size() {
                     Some(whole) => Some(whole),
                     None => {
-                        ask.headers.remove(RANGE);
-                        let answer = self.fetch(ask, repository).await?;
-                        answer.told_size().filter(|_| answer.status == StatusCode::OK)
+                        request.headers.remove(RANGE);
+                        let answer = self.send_and_follow(request, repository).await?;
+                        answer.declared_size().filter(|_| answer.status == StatusCode::OK)
                     }
                 };
                 // A storage that has the byte and does not give it says nothing.
                 whole
                     .filter(|whole| *whole < size)
-                    .map_or_else(|| Err(answer.coded()), |whole| Ok(Some(Some(whole))))
+                    .map_or_else(|| Err(answer.registry_error()), |whole| Ok(Some(Some(whole))))
             }
             _ if answer.is_absent() => Ok(None),
-            _ => Err(answer.coded()),
+            _ => Err(answer.registry_error()),
         }
     }
 
     /// What the bytes of a config or layer hash to, and how many there are; `None` when the registry says that it is not
-    /// there. The bytes pass by and are not kept. When the registry tells more than `most` bytes they are not read, and
+    /// there. The bytes pass by and are not kept. When the registry tells more than `max_bytes` bytes they are not read, and
     /// there is no hash.
     ///
     /// # Errors
-    /// When they could not be read to their end, or are more than `most` and that was not told before.
+    /// When they could not be read to their end, or are more than `max_bytes` and that was not told before.
     pub async fn hash_blob(
         &self,
         repository: &str,
         digest: &Digest,
-        most: usize,
+        max_bytes: usize,
     ) -> Result<Option<(Option<Digest>, u64)>, Error> {
-        let ask = self.blob_ask(Method::GET, repository, digest, most)?;
-        let ask = HttpRequest { hash: Some(digest.algorithm()), ..ask };
-        let answer = self.fetch(ask, repository).await?;
+        let request = self.blob_request(Method::GET, repository, digest, max_bytes)?;
+        let request = HttpRequest { hash: Some(digest.algorithm()), ..request };
+        let answer = self.send_and_follow(request, repository).await?;
         match answer.hashed {
             Some((digest, size)) => Ok(Some((Some(digest), size))),
-            None if answer.status == StatusCode::OK => {
-                answer.told_size().map_or_else(|| Err(answer.coded()), |size| Ok(Some((None, size))))
-            }
+            None if answer.status == StatusCode::OK => answer
+                .declared_size()
+                .map_or_else(|| Err(answer.registry_error()), |size| Ok(Some((None, size)))),
             None if answer.is_absent() => Ok(None),
-            None => Err(answer.coded()),
+            None => Err(answer.registry_error()),
         }
     }
 
@@ -336,32 +348,35 @@ impl Client {
         digest: &Digest,
         sink: Sender<Bytes>,
     ) -> Result<Option<(Digest, u64)>, Error> {
-        let ask = self.blob_ask(Method::GET, repository, digest, usize::MAX)?;
-        let ask = HttpRequest { hash: Some(digest.algorithm()), repeat: false, sink: Some(sink), ..ask };
-        let answer = self.fetch(ask, repository).await?;
+        let request = self.blob_request(Method::GET, repository, digest, usize::MAX)?;
+        let request =
+            HttpRequest { hash: Some(digest.algorithm()), may_repeat: false, sink: Some(sink), ..request };
+        let answer = self.send_and_follow(request, repository).await?;
         match answer.hashed {
             Some(hashed) => Ok(Some(hashed)),
             None if answer.is_absent() => Ok(None),
-            None => Err(answer.coded()),
+            None => Err(answer.registry_error()),
         }
     }
 
     /// A small blob, such as a config, whole and hashed.
     ///
     /// # Errors
-    /// When it could not be read, is larger than `most` bytes, or its bytes are not those asked for.
+    /// When it could not be read, is larger than `max_bytes` bytes, or its bytes are not those asked for.
     pub async fn blob(
         &self,
         repository: &str,
         digest: &Digest,
-        most: usize,
+        max_bytes: usize,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let answer = self.fetch(self.blob_ask(Method::GET, repository, digest, most)?, repository).await?;
+        let answer = self
+            .send_and_follow(self.blob_request(Method::GET, repository, digest, max_bytes)?, repository)
+            .await?;
         if answer.is_absent() {
             return Ok(None);
         }
         if answer.status != StatusCode::OK {
-            return Err(answer.coded());
+            return Err(answer.registry_error());
         }
         let got = Digest::of(digest.algorithm(), &answer.body);
         if got != *digest {
@@ -382,23 +397,23 @@ impl Client {
         media_type: &str,
         bytes: &[u8],
     ) -> Result<(), Error> {
-        let reference = checked(repository, reference)?;
-        let mut ask = HttpRequest::new(
+        let reference = check_reference(repository, reference)?;
+        let mut request = HttpRequest::new(
             Method::PUT,
             self.url(&format!("/v2/{repository}/manifests/{reference}"))?,
-            SMALL,
+            SMALL_ANSWER,
         );
         let media_type = HeaderValue::from_str(media_type)
             .map_err(|_| Error::Name(media_type.escape_debug().to_string()))?;
-        ask.headers.insert(CONTENT_TYPE, media_type);
-        ask.body = Some(Bytes::copy_from_slice(bytes));
+        request.headers.insert(CONTENT_TYPE, media_type);
+        request.body = Some(Bytes::copy_from_slice(bytes));
         // By digest the same bytes arrive twice at worst; a tag may have moved in between.
-        ask.repeat = reference.contains(':');
-        let answer = self.session.send(ask, &format!("repository:{repository}:pull,push")).await?;
+        request.may_repeat = reference.contains(':');
+        let answer = self.session.send(request, &format!("repository:{repository}:pull,push")).await?;
         match answer.status.is_success() {
-            true if answer.is_page() => Err(answer.page()),
+            true if answer.is_page() => Err(answer.page_error()),
             true => Ok(()),
-            false => Err(answer.coded()),
+            false => Err(answer.registry_error()),
         }
     }
 
@@ -407,7 +422,7 @@ impl Client {
     /// # Errors
     /// When it was refused, or nobody knows whether it was done.
     pub(crate) async fn delete_manifest(&self, repository: &str, reference: &str) -> Result<Removal, Error> {
-        self.removal(repository, reference, false).await
+        self.delete_reference(repository, reference, false).await
     }
 
     /// Deletes a digest of which nothing has the bytes, and says what became of that. Harmless to repeat.
@@ -415,30 +430,41 @@ impl Client {
     /// # Errors
     /// As [`Client::delete_manifest`].
     pub(crate) async fn delete_absent(&self, repository: &str, digest: &Digest) -> Result<Removal, Error> {
-        self.removal(repository, &digest.to_string(), true).await
+        self.delete_reference(repository, &digest.to_string(), true).await
     }
 
-    async fn removal(&self, repository: &str, reference: &str, repeat: bool) -> Result<Removal, Error> {
-        let answer = self.deletion(repository, checked(repository, reference)?, repeat).await?;
+    async fn delete_reference(
+        &self,
+        repository: &str,
+        reference: &str,
+        may_repeat: bool,
+    ) -> Result<Removal, Error> {
+        let answer =
+            self.send_deletion(repository, check_reference(repository, reference)?, may_repeat).await?;
         match answer.status.as_u16() {
             200 | 202 | 204 => Ok(Removal::Deleted),
             404 if answer.is_absent() => Ok(Removal::NotThere),
             405 => Ok(Removal::Unsupported),
             // 2.8 parses the reference as a digest (`registry/handlers/manifests.go @ v2.8.2`).
             400 if !reference.contains(':') => Ok(Removal::Unsupported),
-            _ => Err(answer.coded()),
+            _ => Err(answer.registry_error()),
         }
     }
 
-    async fn deletion(&self, repository: &str, reference: &str, repeat: bool) -> Result<HttpResponse, Error> {
+    async fn send_deletion(
+        &self,
+        repository: &str,
+        reference: &str,
+        may_repeat: bool,
+    ) -> Result<HttpResponse, Error> {
         let url = self.url(&format!("/v2/{repository}/manifests/{reference}"))?;
-        let ask = HttpRequest { repeat, ..HttpRequest::new(Method::DELETE, url, SMALL) };
-        self.session.send(ask, &format!("repository:{repository}:delete,pull")).await
+        let request = HttpRequest { may_repeat, ..HttpRequest::new(Method::DELETE, url, SMALL_ANSWER) };
+        self.session.send(request, &format!("repository:{repository}:delete,pull")).await
     }
 
     /// Asks whether deletion is allowed, by deleting a reference that can be no manifest's: `-` begins no tag. Harmless to
     /// repeat.
     pub(crate) async fn delete_nothing(&self, repository: &str) -> Result<HttpResponse, Error> {
-        self.deletion(repository, "-preflight", true).await
+        self.send_deletion(repository, "-preflight", true).await
     }
 }
