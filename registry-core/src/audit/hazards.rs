@@ -1,5 +1,4 @@
-//! What in this tree would make a collector abort or delete reachable data. Damage that has a finding of its own is not
-//! reported again.
+//! What in this tree makes a collector abort or delete reachable data. Damage with a finding of its own is not repeated.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -14,8 +14,7 @@ fn resolving_entries(view: View<'_>, tag: &TagEntry) -> impl Iterator<Item = Nod
     })
 }
 
-/// Entries of a tag's history that are not served although their bytes are present, or may be: such a push may have lost
-/// only its links.
+/// Entries of a tag's history that are not served, but whose bytes may be present: only their links may be lost.
 fn unserved_entries(view: View<'_>, tag: &TagEntry) -> Vec<NodeId> {
     let resolving: Vec<NodeId> = resolving_entries(view, tag).collect();
     let may_have_bytes = |node: &NodeId| view.graph.blob(*node).presence != Presence::Absent;

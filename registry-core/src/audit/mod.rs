@@ -66,7 +66,7 @@ pub fn audit(graph: &Graph, name: &str, options: &AuditOptions) -> Audit {
     let named_by_manifests = hazards::named_by_manifests(graph);
     let legal: Vec<usize> =
         (0..graph.repositories.len()).filter(|at| graph.repositories[*at].is_legal).collect();
-    let judge = |at: &usize| (*at, audit_repository(graph, *at, role, options, &named_by_manifests));
+    let judge = |at: &usize| (*at, audit_repository(graph, *at, options, &named_by_manifests));
     let verdicts: Vec<(usize, RepositoryVerdict)> = legal.par_iter().map(judge).collect();
     for (at, verdict) in verdicts {
         let repository = &graph.repositories[at];
@@ -120,11 +120,10 @@ fn effective_role(graph: &Graph, options: &AuditOptions) -> RegistryRole {
 
 /// Tags that cannot be pulled whole, as (repository, tag), in the repositories with these indexes.
 pub fn broken_in(graph: &Graph, options: &AuditOptions, repositories: &[usize]) -> Vec<(Arc<str>, Arc<str>)> {
-    let role = effective_role(graph, options);
     let legal = repositories.par_iter().filter(|at| graph.repositories[**at].is_legal);
     let broken = legal.flat_map_iter(|at| {
         let repository = &graph.repositories[*at];
-        let verdict = judge_repository(graph, *at, role, options);
+        let verdict = judge_repository(graph, *at, options);
         let name: Arc<str> = (&*repository.name).into();
         let tag = |index: &u32| repository.tags.get(*index as usize).map(|tag| Arc::from(&*tag.name));
         let tags: Vec<Arc<str>> = verdict.broken.keys().filter_map(tag).collect();
@@ -134,15 +133,10 @@ pub fn broken_in(graph: &Graph, options: &AuditOptions, repositories: &[usize]) 
 }
 
 /// Judges the references of the repository with index `at`.
-fn judge_repository(
-    graph: &Graph,
-    at: usize,
-    role: RegistryRole,
-    options: &AuditOptions,
-) -> RepositoryVerdict {
+fn judge_repository(graph: &Graph, at: usize, options: &AuditOptions) -> RepositoryVerdict {
     let repository = &graph.repositories[at];
     let leniency = Leniency {
-        is_cache: role == RegistryRole::Cache,
+        is_cache: effective_role(graph, options) == RegistryRole::Cache,
         is_sparse: options.sparse.is_match(&*repository.name),
         content: options.content,
     };
@@ -153,16 +147,15 @@ fn judge_repository(
 fn audit_repository(
     graph: &Graph,
     at: usize,
-    role: RegistryRole,
     options: &AuditOptions,
     named_by_manifests: &[bool],
 ) -> RepositoryVerdict {
     let repository = &graph.repositories[at];
     let view = View { graph, repository };
-    let mut verdict = judge_repository(graph, at, role, options);
+    let mut verdict = judge_repository(graph, at, options);
     let at = u32::try_from(at).unwrap_or(u32::MAX);
     platforms::check_platforms(view, &mut verdict, &options.require_platforms);
-    if lacks_layers_folder(repository, &verdict) && role != RegistryRole::Cache {
+    if lacks_layers_folder(repository, &verdict) && effective_role(graph, options) != RegistryRole::Cache {
         verdict.drafts.push(messages::missing_layers_folder(view, false));
     }
     verdict.drafts.extend(hazards::find_in_repository(view, &verdict, named_by_manifests));
@@ -171,8 +164,7 @@ fn audit_repository(
     verdict
 }
 
-/// Audits, has `recheck` look again at what is doubted, and repeats that until no doubt is new. Each doubt is looked at
-/// again once.
+/// Audits, has `recheck` look at the doubts again, each once, and repeats that until no doubt is new.
 pub fn audit_with_recheck(
     graph: &mut Graph,
     name: &str,

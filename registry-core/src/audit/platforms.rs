@@ -167,8 +167,7 @@ impl PlatformSource for ServedManifests<'_, '_> {
     }
 }
 
-/// Files a finding for every required platform that the image of a tag lacks. Configs that must be read first become
-/// doubts.
+/// Files a finding for every required platform that a tag's image lacks. Configs that must be read first become doubts.
 pub(super) fn check_platforms(view: View<'_>, verdict: &mut RepositoryVerdict, required: &[Platform]) {
     if required.is_empty() {
         return;

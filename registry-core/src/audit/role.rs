@@ -1,5 +1,4 @@
-//! Whether a tree looks like a pull-through cache although no file marks it as one. That is only a hint: a home that lost
-//! children everywhere looks the same.
+//! Whether a tree looks like an unmarked pull-through cache. This is a hint: a home that lost many children looks the same.
 
 use std::cell::LazyCell;
 use std::collections::BTreeSet;

@@ -56,8 +56,7 @@ impl<N, A> Default for RepositoryVerdict<N, A> {
 }
 
 impl<N: Copy + Eq + Hash, A> RepositoryVerdict<N, A> {
-    /// Visits a manifest, from a parent's reference if one leads to it. Returns whether this is its first visit; only then
-    /// `answer` is called.
+    /// Visits a manifest, by the reference of a parent if given. Returns whether it is new; only then `answer` is called.
     pub(crate) fn visit(&mut self, node: N, parent: Option<(N, usize)>, answer: impl FnOnce(N) -> A) -> bool {
         let mut is_new = false;
         let visit = self.visits.entry(node).or_insert_with(|| {
@@ -77,8 +76,8 @@ impl<N: Copy + Eq + Hash, A> RepositoryVerdict<N, A> {
         }
     }
 
-    /// Visits the children, and their children, of all manifests that were not followed from a tag yet. `children` gives
-    /// those of one manifest, each with the index of its reference.
+    /// Visits all descendants of the manifests that were not followed from a tag yet. `children` gives the children of one
+    /// manifest, each with the index of its reference.
     pub(crate) fn follow_children<I: Iterator<Item = (usize, N)>>(
         &mut self,
         from_tag: bool,
@@ -112,8 +111,7 @@ impl<N: Copy + Eq + Hash, A> RepositoryVerdict<N, A> {
         self.drafts.push(draft);
     }
 
-    /// Files a draft at `node`, unless its damage was filed before. `breaks` tells whether it keeps a client from pulling
-    /// `node`.
+    /// Files a draft at `node`; one for the same damage is kept. `breaks` tells whether it keeps a client from pulling `node`.
     pub(crate) fn file_draft(&mut self, node: N, draft: Draft<N>, breaks: bool) {
         let drafts = &mut self.drafts;
         let number = *self.filed.entry(draft.key.clone()).or_insert_with(|| {
@@ -160,8 +158,7 @@ impl<N: Copy + Eq + Hash, A> RepositoryVerdict<N, A> {
         self.unknown.retain(|tag, _| !broken.contains_key(tag));
     }
 
-    /// Numbers of all tags that reach a manifest, ascending. The children of one index, if of no other, share one list;
-    /// `known` holds the lists found so far.
+    /// Numbers of all tags that reach a manifest, ascending. Children of only one index share a list, kept in `known`.
     pub(crate) fn tags_above(&self, node: N, known: &mut HashMap<N, Arc<[u32]>>) -> Arc<[u32]> {
         if let Some(tags) = known.get(&node) {
             return Arc::clone(tags);

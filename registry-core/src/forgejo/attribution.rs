@@ -60,8 +60,7 @@ pub(super) fn possible_owners<'a>(
     Some(missing.map(owners_of).collect())
 }
 
-/// The ids of the shown versions that `is_wanted` accepts, and the positions of the missing versions before, between and
-/// after these.
+/// The positions of the missing versions before, between and after the wanted shown ones, and the ids of these.
 fn split_at_shown(
     slots: &[VersionSlot],
     is_wanted: impl Fn(&ListedRow) -> bool,

@@ -116,7 +116,7 @@ impl Forgejo {
         let (Permission::Granted, Some((package, version))) = (&permission, below_a_slash) else {
             return permission;
         };
-        match self.find_version(package, version).await {
+        match self.find_row(package, version).await {
             // A version that was deleted meanwhile shows that the address is known, too.
             Ok(_) => permission,
             Err(error) => Permission::Unknown(error.to_string()),
@@ -167,7 +167,6 @@ impl Forgejo {
         Ok(url)
     }
 
-    /// Sends a REST request with the token.
     pub(super) async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, Error> {
         authorize(&mut request, &self.credentials);
         self.http.send(&request).await
@@ -179,11 +178,7 @@ impl Forgejo {
     }
 
     /// One version of a package; `None` if the server does not have it.
-    pub(super) async fn find_version(
-        &self,
-        package: &str,
-        version: &str,
-    ) -> Result<Option<ListedRow>, Error> {
+    pub(super) async fn find_row(&self, package: &str, version: &str) -> Result<Option<ListedRow>, Error> {
         let url = self.rest_url(&["container", package, version])?;
         let answer = self.send(HttpRequest::new(Method::GET, url, SMALL)).await?;
         match answer.status {

@@ -75,7 +75,8 @@ impl<'a> Narrowing<'a> {
                 if from >= total {
                     continue;
                 }
-                let answer = self.request_page(search, limit, from / limit + 1).await?;
+                let request = page_request(self.forgejo, search, limit, from / limit + 1)?;
+                let answer = send_page_request(self.forgejo, request).await?;
                 if answer.status == StatusCode::INTERNAL_SERVER_ERROR {
                     self.spend_requests(1)?;
                     let part = limit / smallest_factor(limit);
@@ -117,7 +118,7 @@ impl<'a> Narrowing<'a> {
         }
     }
 
-    /// How many versions a list has: a page far behind its end shows none, and tells.
+    /// The number of versions of a list. It is read from a page far behind the end, which shows none.
     async fn count_versions(&mut self, search: Option<&str>) -> Result<usize, PassError> {
         self.spend_requests(1)?;
         count_versions(self.forgejo, search).await?.ok_or_else(|| PassError::Damaged(self.failure.clone()))
@@ -133,15 +134,6 @@ impl<'a> Narrowing<'a> {
             ),
         })?;
         Ok(())
-    }
-
-    async fn request_page(
-        &self,
-        search: Option<&str>,
-        limit: usize,
-        number: usize,
-    ) -> Result<HttpResponse, Error> {
-        send_page_request(self.forgejo, page_request(self.forgejo, search, limit, number)?).await
     }
 
     /// Finds the packages of the versions that a pass did not show.

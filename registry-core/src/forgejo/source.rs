@@ -30,7 +30,7 @@ impl Reader for Forgejo {
     }
 
     async fn row(&self, package: &str, version: &str) -> Result<Option<ListedRow>, Unanswered> {
-        self.find_version(package, version).await.map_err(Unanswered::from)
+        self.find_row(package, version).await.map_err(Unanswered::from)
     }
 
     async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {

@@ -13,7 +13,6 @@ use crate::retention::server::{DeleteError, Deletion, PlannedDeletion, Unanswere
 const SMALL: usize = 64 << 10;
 
 impl WriteAccess<Forgejo> {
-    /// Sends one deletion.
     async fn try_delete(&self, planned: &PlannedDeletion<'_>) -> Attempt {
         let url = match self.reader().rest_url(&["container", planned.package, planned.version]) {
             Ok(url) => url,
@@ -43,7 +42,7 @@ impl Writer for WriteAccess<Forgejo> {
             };
             attempt += 1;
             // A row is deleted by its name. If somebody pushed that name again meanwhile, the new row must stay.
-            match self.reader().find_version(planned.package, planned.version).await {
+            match self.reader().find_row(planned.package, planned.version).await {
                 Ok(None) => return Ok(Deletion::Now),
                 Ok(Some(row)) if row.id == planned.id => {}
                 Ok(Some(_)) => {

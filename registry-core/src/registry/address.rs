@@ -1,5 +1,4 @@
-//! Addresses of servers: how they may be written, which are of this machine, and where credentials would travel
-//! unencrypted.
+//! Addresses of servers: how they may be written, which are of this machine, and which are unencrypted.
 
 use url::Url;
 

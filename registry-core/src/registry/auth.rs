@@ -213,8 +213,7 @@ impl Session {
         Ok(token)
     }
 
-    /// Fetches a token; returns the header to send, and for how long. Only here credentials are sent to another address than
-    /// the registry's.
+    /// Fetches a token; returns its header and lifetime. Only here credentials go to another address than the registry's.
     async fn fetch_token(
         &self,
         realm: &Url,
@@ -263,10 +262,8 @@ impl Session {
         }
         let granted: TokenAnswer = answer.json()?;
         let bad = |why: &str| Error::Malformed { what: answer.what.clone(), why: why.into() };
-        let text = granted
-            .token
-            .or(granted.access_token)
-            .ok_or_else(|| bad("the token service answers no token"))?;
+        let text = granted.token.or(granted.access_token);
+        let text = text.ok_or_else(|| bad("the token service answers no token"))?;
         let header = secret_header(&format!("Bearer {text}"))
             .ok_or_else(|| bad("the token service answers what is no token"))?;
         let expires = granted.expires_in.unwrap_or_else(|| token_lifetime(&text)).min(24 * 3600);

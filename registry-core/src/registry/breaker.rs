@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::error::{Error, is_passing};
+use super::error::Error;
 use super::exchange::{HttpResponse, MAX_WAIT};
 
 /// Why a run gave up.
@@ -43,12 +43,10 @@ impl Health {
     /// What an outcome says; `None` if no request was sent.
     pub(super) fn from_outcome(outcome: &Result<HttpResponse, Error>) -> Option<Self> {
         match outcome {
-            Ok(answer)
-                if answer.status == 429 && answer.retry_after().is_some_and(|wait| wait <= MAX_WAIT) =>
-            {
-                answer.retry_after().map(Self::AsksToWait)
+            Ok(answer) if answer.is_passing() => {
+                let wait = answer.retry_after().filter(|wait| answer.status == 429 && *wait <= MAX_WAIT);
+                Some(wait.map_or_else(|| Self::Fails(answer.error().to_string()), Self::AsksToWait))
             }
-            Ok(answer) if is_passing(answer.status.as_u16()) => Some(Self::Fails(answer.error().to_string())),
             Err(Error::Spent { .. } | Error::GaveUp { .. }) => None,
             Err(error) if error.is_transient() => Some(Self::Fails(error.to_string())),
             Ok(_) | Err(_) => Some(Self::Answers),

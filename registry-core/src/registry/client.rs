@@ -1,5 +1,5 @@
-//! The client of one registry: its address, its session, and how it reports errors. Requests for manifests and blobs are in
-//! [`super::content`], lists in [`super::lists`], pushes in [`super::uploads`].
+//! The client of one registry: its address, and the errors that it reports. Its requests are in [`super::content`],
+//! [`super::lists`] and [`super::uploads`].
 
 use std::sync::atomic::AtomicBool;
 
@@ -21,8 +21,7 @@ pub(super) const SMALL_ANSWER: usize = 1 << 20;
 /// The header in which most registries give their version.
 const VERSION: &str = "docker-distribution-api-version";
 
-/// A client of one registry. Outside of this crate it only reads, and begins uploads. Within it, only the `WriteAccess` of
-/// retention deletes.
+/// A client of one registry. Other crates can only read and begin uploads with it; only a `WriteAccess` deletes.
 #[derive(Debug)]
 pub struct Client {
     pub(super) session: Session,
@@ -232,6 +231,15 @@ impl HttpResponse {
             return self.is_json() || self.header(VERSION).is_some();
         }
         self.errors().iter().any(ErrorEntry::is_absence)
+    }
+
+    /// This answer if it is a 200; `None` if the registry says that it does not have the object; else the error.
+    pub(super) fn found(self) -> Result<Option<Self>, Error> {
+        match self.status {
+            StatusCode::OK => Ok(Some(self)),
+            _ if self.is_absent() => Ok(None),
+            _ => Err(self.registry_error()),
+        }
     }
 
     /// The errors in the body, whatever its media type: `crane registry serve` sends them as plain text

@@ -1,4 +1,4 @@
-//! Manifests and blobs: read with their digest, put, deleted. What a tag names is hashed, never believed.
+//! Requests for manifests and blobs: reading, hashing, putting, deleting. What a tag names is hashed, never trusted.
 
 use std::sync::atomic::Ordering;
 
@@ -13,20 +13,20 @@ use super::exchange::{HttpRequest, HttpResponse};
 use crate::oci::manifest::Kind;
 use crate::oci::{Algorithm, Digest, Manifest};
 
-/// Most bytes of a manifest. Registries take 4 MiB, Forgejo 10 MiB.
+/// How many bytes a manifest may have. Registries take 4 MiB, Forgejo 10 MiB.
 const MANIFEST_MAX: usize = 16 << 20;
-/// Hops of a blob to where it is stored.
+/// How many redirects lead to where a blob is stored.
 const MAX_HOPS: usize = 3;
 
-/// Every kind of manifest that there is; a registry that converts would otherwise answer another one.
+/// All kinds of manifests: a registry that converts manifests would otherwise send another one.
 const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, \
      application/vnd.docker.distribution.manifest.v1+prettyjws, application/vnd.docker.distribution.manifest.v1+json, */*";
 
-/// A manifest that answers.
+/// A manifest as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
-    /// What its bytes hash to.
+    /// The hash of its bytes.
     pub digest: Digest,
     /// Media type as the server gives it.
     pub media_type: String,
@@ -34,12 +34,12 @@ pub struct Fetched {
     pub bytes: Vec<u8>,
 }
 
-/// The scope of reading a repository.
+/// The token scope for reading a repository.
 pub(super) fn pull_scope(repository: &str) -> String {
     format!("repository:{repository}:pull")
 }
 
-/// The digest that an answer tells of its content.
+/// The digest in the header of an answer.
 fn declared_digest(answer: &HttpResponse) -> Option<Digest> {
     answer.header("docker-content-digest")?.parse().ok()
 }
@@ -70,18 +70,18 @@ impl Client {
     }
 
     async fn get_manifest(&self, repository: &str, reference: &str) -> Result<HttpResponse, Error> {
-        self.send_and_follow(self.manifest_request(Method::GET, repository, reference)?, repository).await
+        self.fetch(self.manifest_request(Method::GET, repository, reference)?, repository).await
     }
 
-    async fn head_manifest_answer(&self, repository: &str, reference: &str) -> Result<HttpResponse, Error> {
+    async fn get_head(&self, repository: &str, reference: &str) -> Result<HttpResponse, Error> {
         self.send_head(self.manifest_request(Method::HEAD, repository, reference)?, repository).await
     }
 
-    /// Asks with HEAD, and with GET where that may say more. The only place that asks with HEAD: what it gives is absent
-    /// only in a registry's own words.
+    /// Sends a HEAD, and a GET if that may tell more. Every HEAD is sent here, so that an object is absent only in a
+    /// registry's own words.
     async fn send_head(&self, mut request: HttpRequest, repository: &str) -> Result<HttpResponse, Error> {
         if !self.heads.is_refused.load(Ordering::Relaxed) {
-            let answer = self.send_and_follow(request.clone(), repository).await?;
+            let answer = self.fetch(request.clone(), repository).await?;
             if self.heads.is_final || !answer.says_less_than_get() {
                 return Ok(answer);
             }
@@ -90,16 +90,12 @@ impl Client {
             }
         }
         request.method = Method::GET;
-        self.send_and_follow(request, repository).await
+        self.fetch(request, repository).await
     }
 
-    /// Asks, and follows a redirect to where bytes are stored, without credentials. Only an https address leads on from
-    /// https.
-    async fn send_and_follow(
-        &self,
-        mut request: HttpRequest,
-        repository: &str,
-    ) -> Result<HttpResponse, Error> {
+    /// Sends a request, and follows redirects to where bytes are stored, without credentials. From an https address only
+    /// redirects to https are followed.
+    async fn fetch(&self, mut request: HttpRequest, repository: &str) -> Result<HttpResponse, Error> {
         let mut answer = self.session.send(request.clone(), &pull_scope(repository)).await?;
         for _ in 0..MAX_HOPS {
             if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
@@ -120,8 +116,8 @@ impl Client {
         Ok(answer)
     }
 
-    /// A manifest as it is sent, hashed by the algorithm of the digest asked for; `None` when the registry says that it is
-    /// not there. Whether these are the bytes asked for is for the caller to say.
+    /// A manifest as it is sent, hashed by the algorithm of the digest asked for; `None` if the registry does not have it. The
+    /// caller must check whether these are the bytes asked for.
     ///
     /// # Errors
     /// When it could not be read.
@@ -130,19 +126,13 @@ impl Client {
         repository: &str,
         reference: &str,
     ) -> Result<Option<Fetched>, Error> {
-        let answer = self.get_manifest(repository, reference).await?;
-        if answer.is_absent() {
-            return Ok(None);
-        }
-        if answer.status != StatusCode::OK {
-            return Err(answer.registry_error());
-        }
+        let Some(answer) = self.get_manifest(repository, reference).await?.found()? else { return Ok(None) };
         let algorithm = reference.parse::<Digest>().map_or(Algorithm::Sha256, |digest| digest.algorithm());
         let media_type = answer.header("content-type").unwrap_or_default().to_owned();
         Ok(Some(Fetched { digest: Digest::of(algorithm, &answer.body), media_type, bytes: answer.body }))
     }
 
-    /// A manifest by tag or by digest, whole and hashed; `None` when the registry says that it is not there.
+    /// A manifest by tag or digest, complete and hashed; `None` if the registry does not have it.
     ///
     /// # Errors
     /// When it could not be read, or its bytes are not those asked for.
@@ -150,8 +140,8 @@ impl Client {
         self.hashed_manifest(repository, reference, |_| false).await
     }
 
-    /// The same, and of a schema 1 manifest, which 2.8 signs anew at each GET (`registry/handlers/manifests.go @ v2.8.3`), its
-    /// digest as the registry tells it, with bytes that do not hash to it.
+    /// As [`Client::manifest`]; but a schema 1 manifest, which 2.8 signs anew at each GET (`registry/handlers/manifests.go @
+    /// v2.8.3`), comes with the digest that the registry gives it, to which its bytes do not hash.
     ///
     /// # Errors
     /// As [`Client::manifest`].
@@ -164,30 +154,24 @@ impl Client {
             .await
     }
 
-    /// A manifest; `is_signed_anew` are bytes of which the hash tells nothing.
+    /// A manifest. `is_signed_anew` tells of bytes whether the registry signs them at each GET, so that their hash may differ.
     async fn hashed_manifest(
         &self,
         repository: &str,
         reference: &str,
         is_signed_anew: impl Fn(&[u8]) -> bool,
     ) -> Result<Option<Fetched>, Error> {
-        let answer = self.get_manifest(repository, reference).await?;
-        if answer.is_absent() {
-            return Ok(None);
-        }
-        if answer.status != StatusCode::OK {
-            return Err(answer.registry_error());
-        }
+        let Some(answer) = self.get_manifest(repository, reference).await?.found()? else { return Ok(None) };
         if answer.is_page() {
             return Err(answer.page_error());
         }
-        let told = declared_digest(&answer);
+        let declared = declared_digest(&answer);
         let asked = reference.parse::<Digest>().ok();
-        let algorithm = asked.or(told).map_or(Algorithm::Sha256, |digest| digest.algorithm());
+        let algorithm = asked.or(declared).map_or(Algorithm::Sha256, |digest| digest.algorithm());
         let mut digest = Digest::of(algorithm, &answer.body);
         let differs = |one: &Digest| one.algorithm() == algorithm && *one != digest;
-        if let Some(expected) = [asked, told].into_iter().flatten().find(differs) {
-            let is_agreed = asked.zip(told).is_none_or(|(asked, told)| asked == told);
+        if let Some(expected) = [asked, declared].into_iter().flatten().find(differs) {
+            let is_agreed = asked.zip(declared).is_none_or(|(asked, declared)| asked == declared);
             if !is_agreed || !is_signed_anew(&answer.body) {
                 let (asked, got) = (expected.to_string(), digest.to_string());
                 return Err(Error::Mismatch { what: answer.what, asked, got });
@@ -198,31 +182,26 @@ impl Client {
         Ok(Some(Fetched { digest, media_type, bytes: answer.body }))
     }
 
-    /// The digest that a tag or digest answers with; `None` when the registry says that it is not there. Counts as no
-    /// download.
+    /// The digest of a manifest by tag or digest; `None` if the registry does not have it. Does not count as a download.
     ///
     /// # Errors
     /// When the registry gives no answer, or another digest than the one asked for.
     pub async fn head_manifest(&self, repository: &str, reference: &str) -> Result<Option<Digest>, Error> {
-        let answer = self.head_manifest_answer(repository, reference).await?;
-        if answer.is_absent() {
-            return Ok(None);
-        }
-        if answer.status != StatusCode::OK {
-            return Err(answer.registry_error());
-        }
-        // Whoever answers a digest with a login page does not say that it is there.
+        let Some(answer) = self.get_head(repository, reference).await?.found()? else { return Ok(None) };
+        // A login page does not tell that the manifest exists.
         if answer.is_page() {
             return Err(answer.page_error());
         }
         match (reference.parse::<Digest>().ok(), declared_digest(&answer)) {
-            (Some(asked), Some(told)) if asked.algorithm() == told.algorithm() && asked != told => {
-                let (asked, got) = (asked.to_string(), told.to_string());
+            (Some(asked), Some(declared))
+                if asked.algorithm() == declared.algorithm() && asked != declared =>
+            {
+                let (asked, got) = (asked.to_string(), declared.to_string());
                 Err(Error::Mismatch { what: answer.what, asked, got })
             }
             (Some(asked), _) => Ok(Some(asked)),
-            (None, Some(told)) => Ok(Some(told)),
-            // A registry that does not tell: its bytes do.
+            (None, Some(declared)) => Ok(Some(declared)),
+            // Without the header the bytes are hashed.
             (None, None) if answer.method == Method::GET => {
                 Ok(Some(Digest::of(Algorithm::Sha256, &answer.body)))
             }
@@ -230,7 +209,7 @@ impl Client {
         }
     }
 
-    /// Whether a manifest is there, and its size in bytes where the registry tells. Counts as no download.
+    /// Whether a manifest exists, and its size in bytes if the registry gives it. Does not count as a download.
     ///
     /// # Errors
     /// When the registry gives no answer, or another digest than the one asked for.
@@ -239,16 +218,12 @@ impl Client {
         repository: &str,
         digest: &Digest,
     ) -> Result<Option<Option<u64>>, Error> {
-        let answer = self.head_manifest_answer(repository, &digest.to_string()).await?;
-        if answer.is_absent() {
+        let Some(answer) = self.get_head(repository, &digest.to_string()).await?.found()? else {
             return Ok(None);
-        }
-        if answer.status != StatusCode::OK {
-            return Err(answer.registry_error());
-        }
+        };
         match declared_digest(&answer) {
-            Some(told) if told.algorithm() == digest.algorithm() && told != *digest => {
-                let (asked, got) = (digest.to_string(), told.to_string());
+            Some(declared) if declared.algorithm() == digest.algorithm() && declared != *digest => {
+                let (asked, got) = (digest.to_string(), declared.to_string());
                 Err(Error::Mismatch { what: answer.what, asked, got })
             }
             _ if answer.method == Method::GET => Ok(Some(Some(answer.body.len() as u64))),
@@ -256,24 +231,20 @@ impl Client {
         }
     }
 
-    /// Whether a config or layer is there, and its size in bytes where the registry tells.
+    /// Whether a config or layer exists, and its size in bytes if the registry gives it.
     ///
     /// # Errors
     /// When the registry gives no answer.
     pub async fn head_blob(&self, repository: &str, digest: &Digest) -> Result<Option<Option<u64>>, Error> {
         let request = self.blob_request(Method::HEAD, repository, digest, SMALL_ANSWER)?;
-        // Asked with GET, its headers tell as much, and its body is not read.
-        let answer = self.send_head(HttpRequest { headers_only: true, ..request }, repository).await?;
-        match answer.status {
-            StatusCode::OK => Ok(Some(answer.declared_size())),
-            _ if answer.is_absent() => Ok(None),
-            _ => Err(answer.registry_error()),
-        }
+        // If this becomes a GET, the headers suffice, and the body is not read.
+        let answer =
+            self.send_head(HttpRequest { headers_only: true, ..request }, repository).await?.found()?;
+        Ok(answer.map(|answer| answer.declared_size()))
     }
 
-    /// Whether a config or layer of `size` bytes is there down to its last byte, and its size in bytes as its storage tells,
-    /// where that is told. For servers that answer HEAD from a database. Where a server takes no ranges its answer is that
-    /// to a HEAD.
+    /// Whether a config or layer of `size` bytes is stored down to its last byte, and its size in bytes by its storage if that
+    /// is given. For servers that answer HEAD from a database. A server without range requests answers as to a HEAD.
     ///
     /// # Errors
     /// When the registry gives no answer.
@@ -289,7 +260,7 @@ impl Client {
         if let Ok(range) = HeaderValue::from_str(&format!("bytes={last}-{last}")) {
             request.headers.insert(RANGE, range);
         }
-        let answer = self.send_and_follow(request.clone(), repository).await?;
+        let answer = self.fetch(request.clone(), repository).await?;
         match answer.status {
             StatusCode::PARTIAL_CONTENT => Ok(Some(answer.declared_whole_size())),
             StatusCode::OK => Ok(Some(answer.declared_size())),
@@ -298,11 +269,11 @@ impl Client {
                     Some(whole) => Some(whole),
                     None => {
                         request.headers.remove(RANGE);
-                        let answer = self.send_and_follow(request, repository).await?;
+                        let answer = self.fetch(request, repository).await?;
                         answer.declared_size().filter(|_| answer.status == StatusCode::OK)
                     }
                 };
-                // A storage that has the byte and does not give it says nothing.
+                // A storage that has the byte and does not send it tells nothing.
                 whole
                     .filter(|whole| *whole < size)
                     .map_or_else(|| Err(answer.registry_error()), |whole| Ok(Some(Some(whole))))
@@ -312,12 +283,11 @@ impl Client {
         }
     }
 
-    /// What the bytes of a config or layer hash to, and how many there are; `None` when the registry says that it is not
-    /// there. The bytes pass by and are not kept. When the registry tells more than `max_bytes` bytes they are not read, and
-    /// there is no hash.
+    /// The hash and number of the bytes of a config or layer; `None` if the registry does not have it. The bytes are not kept.
+    /// If the registry declares more than `max_bytes` bytes they are not read, and there is no hash.
     ///
     /// # Errors
-    /// When they could not be read to their end, or are more than `max_bytes` and that was not told before.
+    /// When they could not be read to their end, or are more than `max_bytes` although fewer or none were declared.
     pub async fn hash_blob(
         &self,
         repository: &str,
@@ -326,7 +296,7 @@ impl Client {
     ) -> Result<Option<(Option<Digest>, u64)>, Error> {
         let request = self.blob_request(Method::GET, repository, digest, max_bytes)?;
         let request = HttpRequest { hash: Some(digest.algorithm()), ..request };
-        let answer = self.send_and_follow(request, repository).await?;
+        let answer = self.fetch(request, repository).await?;
         match answer.hashed {
             Some((digest, size)) => Ok(Some((Some(digest), size))),
             None if answer.status == StatusCode::OK => answer
@@ -337,8 +307,8 @@ impl Client {
         }
     }
 
-    /// Sends the bytes of a config or layer on, piece by piece, and tells what they hash to and how many there are; `None` when
-    /// the registry says that it is not there. Asked once only: what was sent on cannot be taken back.
+    /// Sends the bytes of a config or layer to `sink`, and returns their hash and number; `None` if the registry does not have
+    /// it. The request is not repeated, because bytes that are in the sink cannot be taken back.
     ///
     /// # Errors
     /// When they could not be read to their end.
@@ -351,7 +321,7 @@ impl Client {
         let request = self.blob_request(Method::GET, repository, digest, usize::MAX)?;
         let request =
             HttpRequest { hash: Some(digest.algorithm()), may_repeat: false, sink: Some(sink), ..request };
-        let answer = self.send_and_follow(request, repository).await?;
+        let answer = self.fetch(request, repository).await?;
         match answer.hashed {
             Some(hashed) => Ok(Some(hashed)),
             None if answer.is_absent() => Ok(None),
@@ -359,7 +329,7 @@ impl Client {
         }
     }
 
-    /// A small blob, such as a config, whole and hashed.
+    /// A small blob, such as a config, complete and hashed.
     ///
     /// # Errors
     /// When it could not be read, is larger than `max_bytes` bytes, or its bytes are not those asked for.
@@ -369,15 +339,8 @@ impl Client {
         digest: &Digest,
         max_bytes: usize,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let answer = self
-            .send_and_follow(self.blob_request(Method::GET, repository, digest, max_bytes)?, repository)
-            .await?;
-        if answer.is_absent() {
-            return Ok(None);
-        }
-        if answer.status != StatusCode::OK {
-            return Err(answer.registry_error());
-        }
+        let request = self.blob_request(Method::GET, repository, digest, max_bytes)?;
+        let Some(answer) = self.fetch(request, repository).await?.found()? else { return Ok(None) };
         let got = Digest::of(digest.algorithm(), &answer.body);
         if got != *digest {
             let (asked, got) = (digest.to_string(), got.to_string());
@@ -389,7 +352,7 @@ impl Client {
     /// Puts a manifest under a tag or its digest.
     ///
     /// # Errors
-    /// When it was not taken, or nobody knows whether it was.
+    /// When it was not accepted, or that is not known.
     pub(crate) async fn put_manifest(
         &self,
         repository: &str,
@@ -398,16 +361,13 @@ impl Client {
         bytes: &[u8],
     ) -> Result<(), Error> {
         let reference = check_reference(repository, reference)?;
-        let mut request = HttpRequest::new(
-            Method::PUT,
-            self.url(&format!("/v2/{repository}/manifests/{reference}"))?,
-            SMALL_ANSWER,
-        );
+        let url = self.url(&format!("/v2/{repository}/manifests/{reference}"))?;
+        let mut request = HttpRequest::new(Method::PUT, url, SMALL_ANSWER);
         let media_type = HeaderValue::from_str(media_type)
             .map_err(|_| Error::Name(media_type.escape_debug().to_string()))?;
         request.headers.insert(CONTENT_TYPE, media_type);
         request.body = Some(Bytes::copy_from_slice(bytes));
-        // By digest the same bytes arrive twice at worst; a tag may have moved in between.
+        // By digest a repetition sends the same bytes again; a tag may have been moved in between.
         request.may_repeat = reference.contains(':');
         let answer = self.session.send(request, &format!("repository:{repository}:pull,push")).await?;
         match answer.status.is_success() {
@@ -417,30 +377,25 @@ impl Client {
         }
     }
 
-    /// Deletes a manifest by tag or by digest. By digest a server takes every tag of it.
+    /// Deletes a manifest by tag or digest. By digest a server deletes every tag of it, too.
     ///
     /// # Errors
-    /// When it was refused, or nobody knows whether it was done.
+    /// When it was refused, or its outcome is not known.
     pub(crate) async fn delete_manifest(&self, repository: &str, reference: &str) -> Result<Removal, Error> {
-        self.delete_reference(repository, reference, false).await
+        self.delete(repository, reference, false).await
     }
 
-    /// Deletes a digest of which nothing has the bytes, and says what became of that. Harmless to repeat.
+    /// Deletes a digest whose bytes nothing has. This is harmless to repeat.
     ///
     /// # Errors
     /// As [`Client::delete_manifest`].
     pub(crate) async fn delete_absent(&self, repository: &str, digest: &Digest) -> Result<Removal, Error> {
-        self.delete_reference(repository, &digest.to_string(), true).await
+        self.delete(repository, &digest.to_string(), true).await
     }
 
-    async fn delete_reference(
-        &self,
-        repository: &str,
-        reference: &str,
-        may_repeat: bool,
-    ) -> Result<Removal, Error> {
+    async fn delete(&self, repository: &str, reference: &str, may_repeat: bool) -> Result<Removal, Error> {
         let answer =
-            self.send_deletion(repository, check_reference(repository, reference)?, may_repeat).await?;
+            self.send_delete(repository, check_reference(repository, reference)?, may_repeat).await?;
         match answer.status.as_u16() {
             200 | 202 | 204 => Ok(Removal::Deleted),
             404 if answer.is_absent() => Ok(Removal::NotThere),
@@ -451,7 +406,7 @@ impl Client {
         }
     }
 
-    async fn send_deletion(
+    async fn send_delete(
         &self,
         repository: &str,
         reference: &str,
@@ -462,9 +417,9 @@ impl Client {
         self.session.send(request, &format!("repository:{repository}:delete,pull")).await
     }
 
-    /// Asks whether deletion is allowed, by deleting a reference that can be no manifest's: `-` begins no tag. Harmless to
-    /// repeat.
+    /// Asks whether deletion is allowed, by deleting a reference that no manifest can have: no tag begins with `-`. This is
+    /// harmless to repeat.
     pub(crate) async fn delete_nothing(&self, repository: &str) -> Result<HttpResponse, Error> {
-        self.send_deletion(repository, "-preflight", true).await
+        self.send_delete(repository, "-preflight", true).await
     }
 }

@@ -105,8 +105,8 @@ impl HostCredentials {
     }
 }
 
-/// A token service on another host than the registry to which credentials may go, such as those of GitLab and Docker Hub.
-/// Only scheme, host and port count.
+/// A token service that may get credentials although it is on another host than the registry, as those of GitLab and Docker
+/// Hub are. Only scheme, host and port count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenService(url::Origin);
 

@@ -42,18 +42,8 @@ impl HttpRequest {
     pub(crate) fn new(method: Method, url: Url, max_bytes: usize) -> Self {
         let may_repeat = matches!(method, Method::GET | Method::HEAD);
         let (headers, body, hash, sink) = (HeaderMap::new(), None, None, None);
-        Self {
-            method,
-            url,
-            headers,
-            body,
-            max_bytes,
-            may_repeat,
-            hash,
-            sink,
-            secret: None,
-            headers_only: false,
-        }
+        let (secret, headers_only) = (None, false);
+        Self { method, url, headers, body, max_bytes, may_repeat, hash, sink, secret, headers_only }
     }
 
     /// Method and path, for messages.

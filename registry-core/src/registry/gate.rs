@@ -1,5 +1,4 @@
-//! The gate of one host: it limits how many requests are under way, and holds all of them back when the host asks one to
-//! wait.
+//! The gate of one host: it limits the requests under way, and holds all back when the host asks one of them to wait.
 
 use std::future::Future;
 use std::sync::Mutex;

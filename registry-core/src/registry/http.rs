@@ -228,11 +228,8 @@ impl Http {
             what: request.method_and_path(),
             why: causes(&error.without_url()),
         };
-        let mut builder = self
-            .inner
-            .client
-            .request(request.method.clone(), request.url.clone())
-            .headers(request.headers.clone());
+        let (method, url) = (request.method.clone(), request.url.clone());
+        let mut builder = self.inner.client.request(method, url).headers(request.headers.clone());
         if let Some(body) = &request.body {
             builder = builder.body(body.clone());
         }
@@ -255,7 +252,7 @@ impl Http {
             return Ok(answer(Vec::new(), None));
         }
         if let Some(algorithm) = request.hash.filter(|_| status == StatusCode::OK) {
-            if response.content_length().is_some_and(|told| told > request.max_bytes as u64) {
+            if response.content_length().is_some_and(|length| length > request.max_bytes as u64) {
                 return Ok(answer(Vec::new(), None));
             }
             let (start, mut hasher, mut bytes) = (Instant::now(), Hasher::new(algorithm), 0_u64);
@@ -290,7 +287,7 @@ impl Http {
             return Ok(answer(Vec::new(), hashed));
         }
         let mut body = Vec::new();
-        if response.content_length().is_some_and(|told| told > request.max_bytes as u64) {
+        if response.content_length().is_some_and(|length| length > request.max_bytes as u64) {
             return Err(Error::TooLarge { what: request.method_and_path(), limit: request.max_bytes });
         }
         while let Some(chunk) = response.chunk().await.map_err(lost)? {

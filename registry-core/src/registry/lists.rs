@@ -1,6 +1,5 @@
-//! Lists of tags, repositories and referrers, read page by page. A link to the next page is followed only within the server
-//! and path. A list also ends at an empty page, which Forgejo links from its last page (go-gitea/gitea's tag list does the
-//! same).
+//! Lists of tags, repositories and referrers, read page by page. A link to the next page must keep server and path. A list
+//! also ends at an empty page: Forgejo links one from its last page (go-gitea/gitea's tag list does the same).
 
 use std::collections::BTreeSet;
 

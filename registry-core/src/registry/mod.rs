@@ -1,8 +1,7 @@
 //! The OCI distribution API over HTTP: a client of what this project needs from it, and the transport below it.
 //!
-//! The client returns what was answered and decides nothing. An object is absent (`None`) only if a registry says so in the
-//! words of the API; the 404 of a proxy or login page is an error. The size of every body is limited, and bodies are hashed
-//! if a digest is known.
+//! The client decides nothing. An object is absent (`None`) only if a registry says so in the words of the API; the 404 of a
+//! proxy or login page is an error. The size of every body is limited, and bodies are hashed if a digest is known.
 
 mod address;
 mod auth;

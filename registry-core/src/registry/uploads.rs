@@ -21,8 +21,7 @@ pub enum Pushing {
 }
 
 impl Client {
-    /// Begins an upload in a repository and cancels it at once. A DELETE would not tell: by default 2.8 answers it with 405,
-    /// whether it is a cache or not.
+    /// Begins an upload and cancels it at once. A DELETE would not tell: by default 2.8 answers it with 405, cache or not.
     ///
     /// # Errors
     /// When there is no answer.

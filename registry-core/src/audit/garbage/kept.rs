@@ -24,8 +24,7 @@ pub(super) struct KeptManifests {
     pub(super) is_unread: bool,
 }
 
-/// Finds the manifests to keep. `ask_time` is called with the revision links whose modification time decides and was not
-/// read yet.
+/// Finds the manifests to keep. `ask_time` is called with revision links whose modification time decides and is not known.
 pub(super) fn find_kept(
     graph: &Graph,
     repository: &Repository,

@@ -113,8 +113,7 @@ fn links_removed_twice(graph: &Graph, repository: &Repository, unreferenced: &[N
     aliases
 }
 
-/// Everything that a manifest of this repository references, sorted; children too, because 2.8 serves them through layer
-/// links.
+/// Everything that a manifest of this repository references, sorted; 2.8 serves children through layer links, too.
 fn needed_layers(graph: &Graph, repository: &Repository) -> Vec<NodeId> {
     let mut needed = Vec::new();
     let linked =

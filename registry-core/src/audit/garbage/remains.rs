@@ -17,7 +17,6 @@ pub(super) fn find_stale_uploads(
     garbage: &mut Garbage,
     survey: &mut Survey,
 ) {
-    // `registry` purges an upload by its `startedat`.
     let (mut count, mut bytes, mut without_start) = (0, 0, 0_u64);
     for upload in &repository.uploads {
         let started = upload

@@ -9,10 +9,7 @@ pub(super) fn tag_target(graph: &Graph, tag: &TagEntry) -> Option<NodeId> {
 }
 
 /// The manifests that tags name. A tag whose link names none counts for its whole history, any of which it may have named.
-pub(super) fn tag_roots<'g>(
-    graph: &'g Graph,
-    repository: &'g Repository,
-) -> impl Iterator<Item = NodeId> + 'g {
+pub(super) fn tag_roots(graph: &Graph, repository: &Repository) -> impl Iterator<Item = NodeId> {
     repository.numbered_tags().flat_map(|(_, tag)| {
         let current = tag_target(graph, tag);
         let history: &[NodeId] = if current.is_some() { &[] } else { &tag.history };

@@ -40,8 +40,7 @@ impl<'g> SimulatedClient<'g> {
             && (self.leniency.is_cache || self.leniency.is_sparse && is_unlinked && visit.tags.is_empty())
     }
 
-    /// The manifest that the client reads, or would read with the revision link repaired, and the digest that it is filed
-    /// under.
+    /// The manifest that the client reads, or would read with the revision link repaired, and the digest it is filed under.
     fn manifest(self, node: NodeId, visit: &Visit) -> Option<(NodeId, &'g ManifestNode)> {
         let at = match visit.answer {
             ManifestAccess::Served { .. } => node,
@@ -183,17 +182,12 @@ impl<'g> Judge<'g> {
                 false
             }
             ManifestAccess::Unknown(reason) => {
-                self.verdict.doubts.extend([Recheck::Revision(self.index, node), Recheck::Manifest(node)]);
-                self.verdict.doubts.extend(self.link_target(node).map(Recheck::Manifest));
-                let digest = self.client.view.graph.digest(node);
-                self.verdict.set_unknown(node, format!("{digest}: {reason}"));
+                self.verdict.doubts.push(Recheck::Revision(self.index, node));
+                self.set_unread(node, &format!(": {reason}"));
                 return;
             }
             ManifestAccess::Unasked => {
-                self.verdict.doubts.push(Recheck::Manifest(node));
-                self.verdict.doubts.extend(self.link_target(node).map(Recheck::Manifest));
-                self.verdict
-                    .set_unknown(node, format!("{} was not read", self.client.view.graph.digest(node)));
+                self.set_unread(node, " was not read");
                 return;
             }
             _ => true,
@@ -214,8 +208,11 @@ impl<'g> Judge<'g> {
         self.verdict.file_draft(node, draft, breaks);
     }
 
-    /// The digest that a revision link names.
-    fn link_target(&self, node: NodeId) -> Option<NodeId> {
-        self.client.view.repository.revision(node).target()
+    /// Marks a manifest as unknown, and doubts it and what its revision link names.
+    fn set_unread(&mut self, node: NodeId, reason: &str) {
+        let View { graph, repository } = self.client.view;
+        let target = repository.revision(node).target();
+        self.verdict.doubts.extend([Some(node), target].into_iter().flatten().map(Recheck::Manifest));
+        self.verdict.set_unknown(node, format!("{}{reason}", graph.digest(node)));
     }
 }

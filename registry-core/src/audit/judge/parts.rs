@@ -123,8 +123,7 @@ impl Judge<'_> {
         self.verdict.file_draft(node, draft, breaks);
     }
 
-    /// The digest of a layer, the one that its link names, and the one that the link of that names: a registry goes no
-    /// further.
+    /// A layer, what its link names, and what the link of that names: a registry follows no further link.
     fn link_chain(&self, target: NodeId) -> impl Iterator<Item = NodeId> {
         let next = |node: &NodeId| match self.client.view.repository.layer(*node) {
             GraphLink::Names(next) if next != *node => Some(next),
@@ -142,12 +141,13 @@ impl Judge<'_> {
         end: NodeId,
         size: Option<u64>,
     ) -> Option<(Draft, bool)> {
-        let actual = self.client.view.graph.blob(end).size;
-        let right = self.client.view.has_right_bytes(end);
+        let view = self.client.view;
+        let actual = view.graph.blob(end).size;
+        let right = view.has_right_bytes(end);
         if size.is_none_or(|size| size == actual) {
             return (right == Some(false)).then(|| {
                 (
-                    messages::wrong_blob(self.client.view, part, end, Code::BlobDigestMismatch, size),
+                    messages::wrong_blob(view, part, end, Code::BlobDigestMismatch, size),
                     self.client.leniency.content,
                 )
             });
@@ -157,12 +157,8 @@ impl Judge<'_> {
                 self.request_hash(end);
                 None
             }
-            Some(true) => {
-                Some((messages::wrong_declared_size(self.client.view, at, part.target, actual), true))
-            }
-            Some(false) => {
-                Some((messages::wrong_blob(self.client.view, part, end, Code::BlobSizeMismatch, size), true))
-            }
+            Some(true) => Some((messages::wrong_declared_size(view, at, part.target, actual), true)),
+            Some(false) => Some((messages::wrong_blob(view, part, end, Code::BlobSizeMismatch, size), true)),
         }
     }
 

@@ -27,8 +27,8 @@ pub struct ProbeJudgement {
     pub judged: HashSet<(String, String)>,
 }
 
-/// Judges the registry called `name`. A tag is neither broken nor unknown if something below it was not asked for; it does
-/// not count in [`Audit::covered`].
+/// Judges the registry called `name`. A tag with something below it that was not asked for is left out of
+/// [`Audit::covered`], and is neither broken nor unknown.
 pub fn judge(seen: &Responses, name: &str, options: &JudgeOptions) -> ProbeJudgement {
     let name: Arc<str> = name.into();
     let is_out_of_order = seen.is_out_of_order();

@@ -1,5 +1,4 @@
-//! Judges one repository of a registry: its tags, manifests and platforms. The [verdict](crate::audit) carries damage up to
-//! the tags.
+//! Judges one repository of a registry: tags, manifests, platforms. The [verdict](crate::audit) carries damage up to tags.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -110,8 +109,7 @@ impl<'a> RepositoryJudge<'a> {
         self.visits.verdict.file_draft(digest, draft, true);
     }
 
-    /// Notes why an object is not known. If the registry is out of order, or the run gave up, a single entry for the whole
-    /// registry says so instead.
+    /// Notes why an object is not known; not if an entry for the whole registry says so: out of order, or the run gave up.
     pub(super) fn note_unread(&mut self, path: String, trouble: &Trouble) {
         if !self.is_out_of_order && *trouble != Trouble::GaveUp {
             self.unread.insert(path, trouble.to_string());

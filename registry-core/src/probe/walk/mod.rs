@@ -59,12 +59,18 @@ pub struct ProbeWalk<'a> {
     seen: Responses,
     /// Configs that are read for their platform.
     configs: BTreeSet<RepositoryDigest>,
-    /// Manifests that look damaged, until the second look.
-    suspect_manifests: BTreeSet<RepositoryDigest>,
-    /// Configs and layers that look damaged, until the second look.
-    suspect_blobs: BTreeSet<RepositoryDigest>,
-    /// Repositories in which tags were asked for since the last second look.
-    asked_repositories: BTreeSet<String>,
+    second_look: SecondLook,
+}
+
+/// What the next second look asks for.
+#[derive(Debug, Default)]
+struct SecondLook {
+    /// Manifests that look damaged.
+    manifests: BTreeSet<RepositoryDigest>,
+    /// Configs and layers that look damaged.
+    blobs: BTreeSet<RepositoryDigest>,
+    /// Repositories in which tags were asked for since the last one.
+    repositories: BTreeSet<String>,
     /// Tags that were asked for twice, as repository and tag.
     asked_twice: BTreeSet<(String, String)>,
 }
@@ -75,19 +81,8 @@ type RepositoryDigest = (String, Digest);
 impl<'a> ProbeWalk<'a> {
     /// A walk that uses what earlier runs left in `state`, and adds what it reads.
     pub fn new(client: &'a Client, options: &'a WalkOptions, state: &'a mut ProbeState) -> Self {
-        let (seen, configs, suspect_manifests, suspect_blobs, asked_repositories, asked_twice) =
-            Default::default();
-        Self {
-            client,
-            options,
-            state,
-            seen,
-            configs,
-            suspect_manifests,
-            suspect_blobs,
-            asked_repositories,
-            asked_twice,
-        }
+        let (seen, configs, second_look) = Default::default();
+        Self { client, options, state, seen, configs, second_look }
     }
 
     /// All answers.
@@ -100,22 +95,18 @@ impl<'a> ProbeWalk<'a> {
         &self.seen
     }
 
-    /// Asks for manifests and all that they reach. Each is given as repository, name and digest; the name stands in the
-    /// answers in the place of a tag.
+    /// Asks for manifests and all that they reach. Each is named by repository, a name in the place of a tag, and digest.
     pub async fn digests(&mut self, named: &[(String, String, Digest)]) {
         for (repository, name, digest) in named {
             let tags = &mut self.seen.repositories.entry(repository.clone()).or_default().tags;
             tags.insert(name.clone(), TagAnswer::Names(*digest));
         }
-        self.ask_manifests(
-            named.iter().map(|(repository, _, digest)| (repository.clone(), *digest)).collect(),
-        )
-        .await;
+        let roots = named.iter().map(|(repository, _, digest)| (repository.clone(), *digest));
+        self.ask_manifests(roots.collect()).await;
         self.note_giving_up();
     }
 
-    /// Notes that the run gave up, if it did. Server errors then say nothing about single objects, because at the end
-    /// nothing answered at all.
+    /// Notes that the run gave up, if it did. Server errors then say nothing of single objects: nothing answered at the end.
     pub(super) fn note_giving_up(&mut self) {
         let Some(why) = self.client.gave_up() else { return };
         let mark = |trouble: &mut Trouble| {
@@ -162,7 +153,7 @@ impl<'a> ProbeWalk<'a> {
                 if let TagAnswer::Names(digest) = answer {
                     named.push((repository.clone(), digest));
                 }
-                self.asked_repositories.insert(repository.clone());
+                self.second_look.repositories.insert(repository.clone());
                 self.seen.repositories.entry(repository).or_default().tags.insert(tag, answer);
             }
             self.ask_manifests(named).await;
@@ -199,12 +190,11 @@ impl<'a> ProbeWalk<'a> {
                     self.state.note_manifest(&repository, digest, &media_type, &bytes, self.options.now);
                 }
                 if matches!(answer, ManifestAnswer::Absent | ManifestAnswer::WrongBytes(_)) {
-                    self.suspect_manifests.insert((repository.clone(), digest));
+                    self.second_look.manifests.insert((repository.clone(), digest));
                 }
                 self.seen.repositories.entry(repository).or_default().manifests.insert(digest, answer);
             }
-            let children =
-                frontier.iter().flat_map(|at| self.children(at)).collect::<BTreeSet<RepositoryDigest>>();
+            let children: BTreeSet<_> = frontier.iter().flat_map(|at| self.children(at)).collect();
             visited.append(&mut frontier);
             frontier = children.into_iter().filter(|at| !visited.contains(at)).collect();
         }
@@ -319,16 +309,14 @@ impl<'a> ProbeWalk<'a> {
                 blobs.remove(digest);
             }
             BlobAnswer::Present { size, content } if is_new => {
-                let hashed_at = match content {
-                    Content::Right => Some(self.options.now),
-                    _ => blobs.get(digest).and_then(|blob| blob.hashed_at),
-                };
+                let known = blobs.get(digest).and_then(|blob| blob.hashed_at);
+                let hashed_at = if *content == Content::Right { Some(self.options.now) } else { known };
                 blobs.insert(*digest, RememberedBlob { size: *size, asked_at: self.options.now, hashed_at });
             }
             _ => {}
         }
         if answer == BlobAnswer::Absent {
-            self.suspect_blobs.insert(at.clone());
+            self.second_look.blobs.insert(at.clone());
         }
         self.seen.repositories.entry(repository.clone()).or_default().blobs.insert(*digest, answer);
     }

@@ -13,8 +13,8 @@ impl ProbeWalk<'_> {
     /// repeated requests after server errors and silence already.
     pub async fn look_again(&mut self) {
         let manifests: Vec<RepositoryDigest> =
-            std::mem::take(&mut self.suspect_manifests).into_iter().collect();
-        let blobs: Vec<RepositoryDigest> = std::mem::take(&mut self.suspect_blobs).into_iter().collect();
+            std::mem::take(&mut self.second_look.manifests).into_iter().collect();
+        let blobs: Vec<RepositoryDigest> = std::mem::take(&mut self.second_look.blobs).into_iter().collect();
         for (repository, digest) in &manifests {
             if let Some(repository) = self.seen.repositories.get_mut(repository) {
                 repository.manifests.insert(*digest, ManifestAnswer::Unknown(Trouble::NotAsked));
@@ -24,13 +24,12 @@ impl ProbeWalk<'_> {
         self.ask_blobs_again(blobs).await;
         self.ask_broken_tags_again().await;
         // What looks damaged now has been asked for twice.
-        self.suspect_manifests.clear();
-        self.suspect_blobs.clear();
+        self.second_look.manifests.clear();
+        self.second_look.blobs.clear();
         self.note_giving_up();
     }
 
-    /// Asks again for everything that does not answer as it should, whatever the reason. For callers that wait for a
-    /// registry to catch up.
+    /// Asks again for everything that does not answer as it should, for callers that wait for a registry to catch up.
     pub async fn ask_again(&mut self) {
         let (mut tags, mut manifests, mut blobs) = (Vec::new(), Vec::new(), Vec::new());
         for (name, repository) in &mut self.seen.repositories {
@@ -64,13 +63,13 @@ impl ProbeWalk<'_> {
         let options = JudgeOptions { blobs: true, ..JudgeOptions::default() };
         // Only repositories with new answers can have new broken tags.
         let mut part = Responses::default();
-        for name in std::mem::take(&mut self.asked_repositories) {
+        for name in std::mem::take(&mut self.second_look.repositories) {
             part.repositories.extend(self.seen.repositories.remove_entry(&name));
         }
         let broken = judge(&part, "", &options).audit.broken_tags;
         self.seen.repositories.append(&mut part.repositories);
         let broken = broken.iter().map(|one| (one.repository.to_string(), one.tag.to_string()));
-        let broken: Vec<_> = broken.filter(|tag| self.asked_twice.insert(tag.clone())).collect();
+        let broken: Vec<_> = broken.filter(|tag| self.second_look.asked_twice.insert(tag.clone())).collect();
         if broken.is_empty() {
             return;
         }
