@@ -18,7 +18,7 @@ use crate::oci::manifest::ReferenceRole;
 pub(super) struct Leniency {
     /// In a cache, what is absent was not fetched or has expired.
     pub(super) is_cache: bool,
-    /// In a sparse repository, children without a revision link are absent on purpose.
+    /// In a sparse repository, children without a revision link may be absent on purpose.
     pub(super) is_sparse: bool,
     /// Whether all bytes were hashed: only then wrong bytes of the right size break a tag.
     pub(super) content: bool,
