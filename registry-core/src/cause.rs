@@ -1,7 +1,7 @@
-//! Causes: why something was not done, stays or ended. In the library they are data, in JSON their words.
+//! Causes: why something was not done, stays or ended. The library keeps them as enums, JSON as text.
 
-/// Lets JSON have these causes in their words (`#[serde(into = "String", from = "String")]`). A cause that was read back is known
-/// by its words only, as its variant `Said`.
+/// Converts causes to and from the text that JSON holds (`#[serde(into = "String", from = "String")]`). A cause that is read
+/// back keeps only that text, as its variant `Said`.
 macro_rules! in_words {
     ($($cause:ident),+) => {$(
         impl From<$cause> for String {

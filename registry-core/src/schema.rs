@@ -1,4 +1,4 @@
-//! JSON schemas of documents and of what is written as text in them. The rest is derived beside the shapes.
+//! JSON schemas of documents, and of values that documents hold as text. The types themselves derive the rest.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,9 @@ use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-/// The schema of a document, as docs/schemas keeps it. What is absent is left out and never null, so null is allowed nowhere.
+use crate::oci::Digest;
+
+/// The schema of a document, for docs/schemas. Absent fields are left out and never null, so the schema does not allow null.
 pub fn document<T: JsonSchema>(id: &str) -> Value {
     let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(no_null));
     let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
@@ -18,20 +20,21 @@ pub fn document<T: JsonSchema>(id: &str) -> Value {
     schema
 }
 
+/// Removes null from what a schema allows.
 fn no_null(schema: &mut Schema) {
     let null = json!("null");
     if schema.get("default") == Some(&Value::Null) {
         schema.remove("default");
     }
     if let Some(Value::Array(types)) = schema.get_mut("type") {
-        types.retain(|one| *one != null);
+        types.retain(|kind| *kind != null);
         if let [only] = &types[..] {
             let only = only.clone();
             schema.insert("type".into(), only);
         }
     }
     if let Some(Value::Array(any)) = schema.get_mut("anyOf") {
-        any.retain(|one| one.get("type") != Some(&null));
+        any.retain(|schema| schema.get("type") != Some(&null));
         if let [Value::Object(only)] = &any[..] {
             let only = only.clone();
             schema.remove("anyOf");
@@ -42,14 +45,12 @@ fn no_null(schema: &mut Schema) {
     }
 }
 
-use crate::oci::Digest;
-
 /// A point in time (RFC 3339, UTC).
 pub(crate) fn instant(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "format": "date-time" })
 }
 
-/// The same, for times in maps.
+/// [`instant`] as a type, for the values of maps.
 #[derive(Debug)]
 pub(crate) struct Instant;
 

@@ -1,4 +1,4 @@
-//! A request to stop, made from another thread: what is under way comes to its end, and nothing new is begun.
+//! A request to stop a run, made from another thread: steps under way are completed, and no new ones begin.
 
 use std::future::Future;
 use std::pin::pin;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::future::{Either, select};
 use tokio::sync::Notify;
 
-/// Whether a run was asked to stop. Copies of it tell the same.
+/// Whether a run was asked to stop. All clones share that state.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     inner: Arc<StopState>,
@@ -27,22 +27,23 @@ impl Stop {
         self.inner.asked.notify_waiters();
     }
 
-    /// Whether it was asked to stop.
+    /// Whether the run was asked to stop.
     pub fn is_stopped(&self) -> bool {
         self.inner.is_asked.load(Ordering::SeqCst)
     }
 
-    /// Waits until it is asked to stop.
+    /// Waits until the run is asked to stop.
     pub async fn stopped(&self) {
         let mut asked = pin!(self.inner.asked.notified());
-        // From here on no request is missed: what came before is seen below.
+        // From here on no request is missed; an earlier one is seen by the check below.
         asked.as_mut().enable();
         if !self.is_stopped() {
             asked.await;
         }
     }
 
-    /// Work that changes nothing, given up (`None`) when the run is asked to stop. Large work is given in a box: it is moved.
+    /// Does work that changes nothing; drops it and returns `None` when the run is asked to stop. A large future should be
+    /// boxed, because it is moved.
     pub async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         match select(pin!(self.stopped()), pin!(work)).await {
             Either::Left(_) => None,
@@ -58,7 +59,7 @@ mod tests {
     use super::Stop;
 
     #[test]
-    fn a_request_to_stop_reaches_work_under_way_and_work_that_begins_later() {
+    fn stop_reaches_work_under_way_and_later_work() {
         let stop = Stop::default();
         assert_eq!(block_on(stop.unless_stopped(async { 1 })), Some(1));
         let other = stop.clone();

@@ -1,5 +1,5 @@
-//! What `registry` 2.8 answers to a request for a manifest, from the graph: the link first, by the rules of
-//! [`serve`](crate::serve), then the bytes it names. Nothing is reported from here.
+//! What `registry` 2.8 answers to a request for a manifest, worked out from the graph: first the link, by the rules of
+//! [`serve`](crate::serve), then the bytes that it names. Findings are made elsewhere.
 
 use crate::graph::{Content, LinkFault, NodeId, Presence, View};
 use crate::oci::manifest::Kind;
@@ -8,42 +8,42 @@ use crate::serve::{self, Linked, Shelf as _, UnreadPart};
 /// The answer to a GET of a manifest by digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ManifestAccess {
-    /// 200, with these bytes. `right` is false only for schema 1, of which a client sees no digest.
+    /// 200. `right` is false only for schema 1, which a client does not check against a digest.
     Served { right: bool, through_layers: bool },
-    /// 404: no revision link; the bytes are here and hash right.
+    /// 404: there is no revision link; the bytes are present and hash to the digest.
     Unlinked,
     /// 404: no usable bytes.
     Missing(UnusableBytes),
     /// 500.
     LinkInvalid(LinkFault),
-    /// The link names another manifest: 200 or 500, and `sent` when a client cannot tell that from the right one.
+    /// The link names another manifest: 200 or 500. `sent` is true when a client accepts that manifest as the right one.
     LinkMismatch { target: NodeId, sent: bool },
-    /// 500, and why.
+    /// 500, with the reason.
     Unreadable(String),
     /// 200, with bytes that do not hash to the digest.
     WrongBytes,
-    /// Something on the way could not be read.
+    /// The link or the bytes could not be read.
     Unknown(UnreadPart),
-    /// Not read yet: the source must be asked.
+    /// Not read yet: the source must read it first.
     Unasked,
 }
 
-/// Why a manifest's bytes are no use.
+/// Why a manifest without a servable link or without bytes cannot be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UnusableBytes {
-    /// Link and bytes are gone.
+    /// Both the link and the bytes are absent.
     Both,
-    /// The link is here, the bytes are gone.
+    /// The link is present, the bytes are absent.
     Bytes,
-    /// The link is gone, and what is filed under the digest is something else.
+    /// The link is absent, and the file under the digest holds other bytes.
     LinkAndRightBytes,
 }
 
-/// What answers a GET of a config or layer, before its size is looked at.
+/// The answer to a GET of a config or layer, before its size is checked.
 pub(super) type LayerAccess = serve::LayerAnswer<NodeId>;
 
 impl View<'_> {
-    /// GET of a manifest by digest.
+    /// Answers a GET of a manifest by digest.
     pub(crate) fn manifest(&self, node: NodeId) -> ManifestAccess {
         match self.manifest_link(node).answer(node) {
             Linked::Itself { through_layers: false } => self.manifest_bytes(node, true),
@@ -59,7 +59,7 @@ impl View<'_> {
                 Presence::Unseen => ManifestAccess::Unasked,
                 Presence::Present if self.graph.manifest(target).is_none() => ManifestAccess::Unasked,
                 Presence::Present | Presence::Absent => {
-                    ManifestAccess::LinkMismatch { target, sent: self.passes_for(target, node) }
+                    ManifestAccess::LinkMismatch { target, sent: self.is_accepted_instead(target, node) }
                 }
             },
             Linked::Invalid(fault) => ManifestAccess::LinkInvalid(fault),
@@ -68,9 +68,9 @@ impl View<'_> {
         }
     }
 
-    /// Whether a client who asks for `node` and is sent what is filed under `target` cannot tell: the bytes are the
-    /// right ones, filed under the wrong digest, or schema 1, of which a client sees no digest.
-    fn passes_for(&self, target: NodeId, node: NodeId) -> bool {
+    /// Whether a client who asks for `node` accepts the file under `target`: its bytes are those of `node`, or it is
+    /// schema 1, which a client does not check against a digest.
+    fn is_accepted_instead(&self, target: NodeId, node: NodeId) -> bool {
         self.graph.blob(target).presence == Presence::Present
             && self.graph.manifest(target).is_some_and(|manifest| {
                 let is_right = self.graph.real_digest(target) == Some(node);
@@ -78,19 +78,14 @@ impl View<'_> {
             })
     }
 
-    /// The bytes of a manifest, of which the link has been looked at.
+    /// The answer as far as it depends on the bytes; `linked` tells whether a link names them.
     fn manifest_bytes(&self, node: NodeId, linked: bool) -> ManifestAccess {
         let blob = self.graph.blob(node);
         match blob.presence {
             Presence::Unread => return ManifestAccess::Unknown(UnreadPart::Bytes),
             Presence::Unseen => return ManifestAccess::Unasked,
-            Presence::Absent => {
-                return ManifestAccess::Missing(if linked {
-                    UnusableBytes::Bytes
-                } else {
-                    UnusableBytes::Both
-                });
-            }
+            Presence::Absent if linked => return ManifestAccess::Missing(UnusableBytes::Bytes),
+            Presence::Absent => return ManifestAccess::Missing(UnusableBytes::Both),
             Presence::Present => {}
         }
         let Some(manifest) = self.graph.manifest(node) else { return ManifestAccess::Unasked };
@@ -112,7 +107,7 @@ impl View<'_> {
         ManifestAccess::WrongBytes
     }
 
-    /// Whether the bytes filed under a digest are known to be the right ones; `None` when nobody could tell yet.
+    /// Whether the file under a digest hashes to it; `None` while that is not known.
     pub(super) fn has_right_bytes(&self, node: NodeId) -> Option<bool> {
         let blob = self.graph.blob(node);
         match (blob.presence, blob.content) {

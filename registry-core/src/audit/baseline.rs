@@ -1,4 +1,4 @@
-//! Comparing a report with an earlier one: what is new, what is known, what is gone.
+//! Compares a report with an earlier one: which findings are new, known or resolved.
 
 use std::collections::HashSet;
 
@@ -8,20 +8,20 @@ use super::code::Code;
 use super::finding::Finding;
 use super::report::Report;
 
-/// Marks every finding as new or known, and lists the findings of `earlier` that are gone.
+/// Marks every finding as new or known, and lists the findings of `earlier` that are resolved.
 ///
-/// A finding is not called gone when this run could not have found it: its registry was not read as a whole, its
-/// repository was not asked for, `--content`, `--strict` or its platform were not; and not while one of its tags is
-/// broken or unknown, because a worse damage may hide it.
+/// A finding counts as resolved only if this run would have found it: its registry was read completely, its repository
+/// was selected, and so were `--content`, `--strict` or its platform where it needs them. A finding with a tag that is
+/// broken or unknown now is not resolved either, because a worse damage may hide it.
 pub fn compare(report: &mut Report, earlier: &Report) {
     let (new, resolved): (Vec<bool>, Vec<_>) = {
         let known: HashSet<_> = earlier.findings.iter().map(Finding::identity).collect();
         let present: HashSet<_> = report.findings.iter().map(Finding::identity).collect();
         let new = report.findings.iter().map(|finding| !known.contains(&finding.identity())).collect();
-        let reach = RunScope::from_report(report);
+        let scope = RunScope::from_report(report);
         let mut resolved = Vec::new();
         for finding in &earlier.findings {
-            if !present.contains(&finding.identity()) && reach.covers(finding) {
+            if !present.contains(&finding.identity()) && scope.would_find(finding) {
                 resolved.push(finding.clone());
             }
         }
@@ -34,43 +34,46 @@ pub fn compare(report: &mut Report, earlier: &Report) {
     report.count();
 }
 
-/// What a run could have found.
+/// What a run looked at, and so could have found.
 pub(super) struct RunScope<'r> {
     report: &'r Report,
-    only: Option<GlobSet>,
-    hurt: HashSet<(&'r str, &'r str, &'r str)>,
+    /// The repositories that were selected; `None` for all.
+    selected: Option<GlobSet>,
+    /// Broken and unknown tags, as source, repository and tag.
+    not_whole: HashSet<(&'r str, &'r str, &'r str)>,
 }
 
 impl<'r> RunScope<'r> {
     pub(super) fn from_report(report: &'r Report) -> Self {
         let globs = report.options.repositories.iter().filter_map(|text| Glob::new(text).ok());
-        let only = (!report.options.repositories.is_empty()).then(|| GlobSet::new(globs).unwrap_or_default());
+        let selected =
+            (!report.options.repositories.is_empty()).then(|| GlobSet::new(globs).unwrap_or_default());
         let broken = report.broken_tags.iter().map(|tag| (&*tag.source, &*tag.repository, &*tag.tag));
         let unknown = report.unknown_tags.iter().map(|tag| (&*tag.source, &*tag.repository, &*tag.tag));
-        Self { report, only, hurt: broken.chain(unknown).collect() }
+        Self { report, selected, not_whole: broken.chain(unknown).collect() }
     }
 
-    /// Whether this run would have found a finding that is still true.
-    fn covers(&self, finding: &Finding) -> bool {
+    /// Whether this run would have found the same finding, if it still held.
+    fn would_find(&self, finding: &Finding) -> bool {
         let repository = finding.repository.as_deref();
         let platforms = &self.report.options.require_platforms;
-        let is_asked = finding.code != Code::PlatformMissing
+        let is_platform_required = finding.code != Code::PlatformMissing
             || finding.platform.as_ref().is_some_and(|platform| platforms.contains(platform));
         let is_hidden = finding
             .tags
             .iter()
-            .any(|tag| self.hurt.contains(&(&*finding.source, repository.unwrap_or(""), &**tag)));
+            .any(|tag| self.not_whole.contains(&(&*finding.source, repository.unwrap_or(""), &**tag)));
         let is_complete =
             |name: &str| self.report.sources.iter().any(|source| &*source.name == name && source.complete);
         is_complete(&finding.source)
-            && self.only.as_ref().is_none_or(|only| repository.is_some_and(|name| only.is_match(name)))
-            && self.finds(finding.code)
-            && is_asked
+            && self.selected.as_ref().is_none_or(|globs| repository.is_some_and(|name| globs.is_match(name)))
+            && self.looks_for(finding.code)
+            && is_platform_required
             && !is_hidden
     }
 
-    /// Whether this run looks for a code at all.
-    pub(super) fn finds(&self, code: Code) -> bool {
+    /// Whether this run looked for findings of this code.
+    pub(super) fn looks_for(&self, code: Code) -> bool {
         match code {
             Code::BlobDigestMismatch => self.report.options.content,
             Code::PathUnexpected | Code::TempFileStale => self.report.options.strict,
@@ -79,9 +82,9 @@ impl<'r> RunScope<'r> {
         }
     }
 
-    /// Whether this run looked at everything there is.
-    pub(super) fn is_whole(&self) -> bool {
-        self.only.is_none()
+    /// Whether this run selected every repository and could read all of it.
+    pub(super) fn looked_at_everything(&self) -> bool {
+        self.selected.is_none()
             && self.report.unread.is_empty()
             && self.report.sources.iter().all(|source| source.complete)
     }

@@ -1,5 +1,5 @@
-//! Finding codes: the names that users script against. Unique, kebab-case, never renamed; docs/findings.md has a
-//! heading for each.
+//! Finding codes: the names that users script against. They are unique, in kebab-case, and never renamed;
+//! docs/findings.md has a heading for each.
 
 use std::fmt;
 
@@ -41,12 +41,12 @@ macro_rules! codes {
             /// All codes.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
-            /// The code as users write it.
+            /// The code in kebab-case, as reports hold it.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text),+ }
             }
 
-            /// How bad it is, where nothing said with the finding makes it milder or worse.
+            /// The severity, unless the finding itself sets another one.
             pub const fn severity(self) -> Severity {
                 match self { $(Self::$name => Severity::$severity),+ }
             }
@@ -147,7 +147,7 @@ impl std::str::FromStr for Code {
     }
 }
 
-/// A text that is no finding code.
+/// The error for a text that is not a finding code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no such finding code (docs/findings.md lists them)")]
 pub struct UnknownCode;
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_and_severities_are_a_contract() {
+    fn codes_and_severities_never_change() {
         let list: Vec<_> = Code::ALL.iter().map(|code| format!("{:8}{code}", code.severity())).collect();
         insta::assert_snapshot!(list.join("\n"), @r"
         error   tag-link-missing

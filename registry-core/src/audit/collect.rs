@@ -1,4 +1,4 @@
-//! Verdicts on all repositories as the findings of one audit: numbered, ordered, with texts instead of nodes.
+//! Turns the verdicts on all repositories into the findings of one audit: ordered, with texts instead of nodes.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::graph::{Graph, Recheck, Repository};
 use crate::oci::Digest;
 use crate::path::Place;
 
-/// What all repositories of one source came to.
+/// The findings and tags of all repositories of one source.
 #[derive(Debug)]
 pub(crate) struct CollectedFindings {
     source: Arc<str>,
@@ -30,8 +30,8 @@ impl CollectedFindings {
         Self { source, findings, broken, unknown, unread, doubts }
     }
 
-    /// Takes the verdict on a repository; `tag` gives the name of a tag by its number, `digest` the digest that a node names.
-    pub(crate) fn take<N: Copy + Eq + Hash, A>(
+    /// Adds the verdict on a repository. `tag` gives the name of a tag by its number, `digest` the digest of a node.
+    pub(crate) fn add_verdict<N: Copy + Eq + Hash, A>(
         &mut self,
         repository: &str,
         verdict: RepositoryVerdict<N, A>,
@@ -53,7 +53,7 @@ impl CollectedFindings {
             self.unknown.push(UnknownTag { source, repository, tag: tag(number), reason });
         }
         self.doubts.extend(verdict.doubts);
-        // The same tags reach many findings of one image: they share one list.
+        // Many findings of one image have the same tags: consecutive ones share one list.
         let mut last: Option<(Arc<[u32]>, SharedTags)> = None;
         for draft in verdict.drafts {
             let tags = match &last {
@@ -64,54 +64,54 @@ impl CollectedFindings {
                     tags
                 }
             };
-            self.findings.push(draft.finding(&self.source, Some(Arc::clone(&name)), tags, &digest));
+            self.findings.push(draft.into_finding(&self.source, Some(Arc::clone(&name)), tags, &digest));
         }
     }
 
-    /// Takes a finding that belongs to no tag.
-    pub(super) fn push(&mut self, graph: &Graph, repository: Option<&str>, draft: Draft) {
+    /// Adds a finding that belongs to no tag.
+    pub(super) fn push_draft(&mut self, graph: &Graph, repository: Option<&str>, draft: Draft) {
         let digest = |node| graph.digest(node);
-        let finding = draft.finding(&self.source, repository.map(Into::into), SharedTags::default(), digest);
+        let finding =
+            draft.into_finding(&self.source, repository.map(Into::into), SharedTags::default(), digest);
         self.findings.push(finding);
     }
 
-    /// Takes a finding about no repository's manifests.
+    /// Adds a finding that is made already.
     pub(crate) fn push_finding(&mut self, finding: Finding) {
         self.findings.push(finding);
     }
 
-    /// Takes a path that could not be read.
+    /// Adds a path that could not be read.
     pub(crate) fn push_unread(&mut self, path: String, error: String) {
         self.unread.push(UnreadPath { source: Arc::clone(&self.source), path, error });
     }
 
-    /// Strays, and what could not be read.
-    pub(super) fn oddities(&mut self, graph: &Graph) {
+    /// Adds a finding for every stray, and for every path that could not be read.
+    pub(super) fn push_strays_and_unread(&mut self, graph: &Graph) {
         for stray in &graph.strays {
             let draft = Draft::new(Code::PathUnexpected, None, &stray.path, &*stray.reason);
-            let draft = draft.repair((!is_full_repository(graph, &stray.path)).then_some(Repair::MoveAside));
-            self.push(graph, stray.repository.as_deref(), draft);
+            let draft = draft
+                .with_repair((!is_repository_with_links(graph, &stray.path)).then_some(Repair::MoveAside));
+            self.push_draft(graph, stray.repository.as_deref(), draft);
         }
         for unread in &graph.unread {
             let draft =
                 Draft::new(Code::PathUnread, None, &unread.path, format!("not read: {}", unread.error));
-            self.push(graph, unread.repository.as_deref(), draft);
+            self.push_draft(graph, unread.repository.as_deref(), draft);
             self.push_unread(unread.path.clone(), unread.error.clone());
         }
     }
 
-    /// The audit, of which all tags were covered and no garbage is known; the source is complete when nothing is unread.
+    /// The audit, with every tag covered and without garbage. Its source is complete if every path could be read.
     pub(crate) fn finish(mut self, source: AuditedSource) -> Audit {
         let mut order: Vec<usize> = (0..self.findings.len()).collect();
         order.sort_by(|a, b| self.findings[*a].order().cmp(&self.findings[*b].order()));
-        let mut place = vec![0; order.len()];
+        let mut new_index = vec![0; order.len()];
         for (new, old) in order.iter().enumerate() {
-            place[*old] = new;
+            new_index[*old] = new;
         }
         for tag in &mut self.broken {
-            for number in &mut tag.findings {
-                *number = place[*number];
-            }
+            tag.findings.iter_mut().for_each(|number| *number = new_index[*number]);
             tag.findings.sort_unstable();
         }
         let mut findings: Vec<Option<Finding>> = self.findings.into_iter().map(Some).collect();
@@ -133,9 +133,9 @@ impl CollectedFindings {
     }
 }
 
-/// Whether a path is that of a repository under a name that a registry refuses, with links in it: moved aside, these would
-/// protect no blob from a collection any more.
-fn is_full_repository(graph: &Graph, path: &str) -> bool {
+/// Whether a path is a repository with links, under a name that a registry refuses. Moved aside, its links would no
+/// longer protect blobs from a collection.
+fn is_repository_with_links(graph: &Graph, path: &str) -> bool {
     let Some(Place::Repository(name)) = Place::parse(path) else { return false };
     graph.repository(name).is_some_and(Repository::holds_links)
 }

@@ -1,4 +1,4 @@
-//! A finding in the making: still with nodes and tag numbers instead of texts.
+//! A finding before its nodes and tag numbers are replaced by texts.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::finding::{Cause, Finding, Repair, SharedTags};
 use crate::graph::NodeId;
 use crate::oci::{Digest, Platform};
 
-/// What makes two drafts of one repository the same damage.
+/// Two drafts of one repository with equal keys are the same damage, which is filed once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct DamageKey<N> {
     code: Code,
@@ -15,7 +15,7 @@ pub(crate) struct DamageKey<N> {
     detail: String,
 }
 
-/// A finding in the making. `N` names a digest.
+/// A finding before its nodes and tag numbers are replaced by texts. `N` names a digest.
 #[derive(Debug, Clone)]
 pub(crate) struct Draft<N = NodeId> {
     pub(crate) key: DamageKey<N>,
@@ -28,13 +28,13 @@ pub(crate) struct Draft<N = NodeId> {
     pub(crate) message: String,
     pub(crate) repair: Option<Repair>,
     pub(crate) cause: Option<Cause>,
-    /// Tags that reach it, by number, ascending; filled when findings are carried up. One index with thousands of lost
-    /// children under hundreds of tags has one such list.
+    /// Numbers of the tags that reach it, ascending; filled when findings are carried up. The list is shared: an index
+    /// may have thousands of lost children under hundreds of tags.
     pub(crate) tags: Arc<[u32]>,
 }
 
 impl<N: Copy> Draft<N> {
-    /// A damage to, or at, one digest.
+    /// A draft about the digest that `node` names, or about none.
     pub(crate) fn new(code: Code, node: Option<N>, path: impl ToString, message: impl Into<String>) -> Self {
         Self {
             key: DamageKey { code, node, detail: String::new() },
@@ -51,41 +51,41 @@ impl<N: Copy> Draft<N> {
         }
     }
 
-    /// Tells damages apart that share code and digest.
-    pub(crate) fn apart_by(mut self, detail: impl Into<String>) -> Self {
+    /// Distinguishes this damage from others with the same code and digest.
+    pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.key.detail = detail.into();
         self
     }
 
-    /// Makes two codes one damage: whichever is filed first.
-    pub(super) fn same_as(mut self, code: Code) -> Self {
+    /// Files this draft as the same damage as one with `code`: only the first of the two is kept.
+    pub(super) fn with_key_code(mut self, code: Code) -> Self {
         self.key.code = code;
         self
     }
 
-    pub(crate) fn parent(mut self, parent: N) -> Self {
+    pub(crate) fn with_parent(mut self, parent: N) -> Self {
         self.parent = Some(parent);
         self
     }
 
-    /// Concerns the image of one tag, and a platform of it.
-    pub(crate) fn of_image(mut self, tag: u32, platform: &Platform) -> Self {
+    /// Makes this a draft about a platform of one tag's image.
+    pub(crate) fn about_image(mut self, tag: u32, platform: &Platform) -> Self {
         (self.tags, self.platform) = ([tag].into(), Some(platform.to_string()));
         self
     }
 
-    pub(super) fn severity(mut self, severity: Severity) -> Self {
+    pub(super) fn with_severity(mut self, severity: Severity) -> Self {
         self.severity = severity;
         self
     }
 
-    pub(super) fn repair(mut self, repair: Option<Repair>) -> Self {
+    pub(super) fn with_repair(mut self, repair: Option<Repair>) -> Self {
         self.repair = repair;
         self
     }
 
-    /// The finding; `digest` gives the digest that a node names.
-    pub(super) fn finding(
+    /// The finding; `digest` gives the digest of a node.
+    pub(super) fn into_finding(
         self,
         source: &Arc<str>,
         repository: Option<Arc<str>>,

@@ -1,4 +1,4 @@
-//! One finding: one damage or oddity, as data. Rendering is a binary's matter.
+//! One finding: one damage or oddity, as data. The programs render it.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub enum Cause {
     ProbablyDeleted,
 }
 
-/// Tags of one repository, shared between the findings that the same tags reach.
+/// Tags of one repository; findings with the same tags share one list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SharedTags(Arc<[Arc<str>]>);
 
@@ -128,15 +128,15 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// What makes two findings of two reports the same one: everything but wording, tags and repair.
+    /// Findings of two reports with the same identity are the same finding: everything counts but wording, tags and repair.
     pub fn identity(&self) -> impl Ord + std::hash::Hash + '_ {
-        // The platform tells apart what has no place of its own; elsewhere it is mere wording.
+        // Missing platforms of one image share a path; for every other code the platform is only wording.
         let platform = self.platform.as_deref().filter(|_| self.code == Code::PlatformMissing);
         let place = (self.digest, self.parent, self.path.as_deref(), platform);
         (&*self.source, self.code, self.repository.as_deref(), place)
     }
 
-    /// The order of a report: source, repository, tag, digest, code, and what else tells findings apart.
+    /// The order of a report: source, repository, tag, digest, code; then parent, path and message.
     pub(crate) fn order(&self) -> impl Ord + '_ {
         let rest = (self.parent, self.path.as_deref(), &*self.message);
         (&*self.source, self.repository.as_deref(), self.tags.first(), self.digest, self.code, rest)

@@ -1,26 +1,25 @@
-//! What makes a collector abort, or delete what is reachable, in this very tree. Damage that has a finding of its own
-//! is not said twice.
+//! What in this tree makes a collector abort or delete reachable data. Damage with a finding of its own is not repeated.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::access::{LayerAccess, ManifestAccess};
 use super::code::{Code, Severity};
 use super::draft::Draft;
 use super::finding::Repair;
 use super::messages::{plural, short};
-use super::report::RegistryRole as SourceRole;
+use super::report::RegistryRole;
 use super::verdict::RepositoryVerdict;
-use crate::graph::{FolderState, Graph, GraphLink, NodeId, SchedulerFault, View};
+use crate::graph::{FolderState, Graph, GraphLink, NodeId, Repository, SchedulerFault, View};
 use crate::oci::Algorithm;
 use crate::oci::manifest::{Kind, ReferenceRole};
 use crate::path::{Place, SCHEDULER_STATE};
 use crate::serve::Shelf as _;
 
-/// Hazards of one repository.
-pub(super) fn of_repository(
+/// Hazards of one repository. `named_by_manifests` is the result of [`named_by_manifests`].
+pub(super) fn find_in_repository(
     view: View<'_>,
     verdict: &RepositoryVerdict,
-    plainly_named: &[bool],
+    named_by_manifests: &[bool],
 ) -> Vec<Draft> {
     let graph = view.graph;
     let mut found = Vec::new();
@@ -37,7 +36,7 @@ pub(super) fn of_repository(
             );
             let path = Place::RevisionLink(&view.repository.name, digest);
             let draft = Draft::new(Code::GcHazard, Some(*node), path, message);
-            found.push(draft.repair(right.then_some(Repair::Relink)));
+            found.push(draft.with_repair(right.then_some(Repair::Relink)));
         }
         if manifest.kind == Kind::Schema1 {
             schema1.push(*node);
@@ -51,7 +50,7 @@ pub(super) fn of_repository(
                 continue;
             };
             let LayerAccess::Served(end) = view.layer(target) else { continue };
-            if plainly_named[end.index()] {
+            if named_by_manifests[end.index()] {
                 continue;
             }
             let alias = graph.digest(target);
@@ -72,15 +71,15 @@ pub(super) fn of_repository(
             plural(schema1.len() as u64, "schema 1 manifest")
         );
         let path = Place::RevisionLink(&view.repository.name, graph.digest(*first));
-        found.push(Draft::new(Code::GcHazard, Some(*first), path, message).apart_by("schema 1"));
+        found.push(Draft::new(Code::GcHazard, Some(*first), path, message).with_detail("schema 1"));
     }
     found.sort_by_key(|draft| draft.node.map(|node| graph.digest(node)));
     found.dedup_by(|a, b| a.key == b.key);
     found
 }
 
-/// By node: whether a manifest names it by a SHA-256 digest, so that a collector marks it.
-pub(super) fn plainly_named(graph: &Graph) -> Vec<bool> {
+/// For each node, whether a manifest of any repository names it by this digest, so that a collector marks its bytes.
+pub(super) fn named_by_manifests(graph: &Graph) -> Vec<bool> {
     let mut named = vec![false; graph.digests().len()];
     for node in graph.nodes() {
         if let Some(manifest) = graph.manifest(node) {
@@ -92,10 +91,10 @@ pub(super) fn plainly_named(graph: &Graph) -> Vec<bool> {
     named
 }
 
-/// Where an index stands in several repositories and one that 3.x collects first lacks the link of a child, an untagged
-/// collection of 3.x deletes that child's config and layers from under the others: it marks a digest once and does not
-/// look into it again (`registry/storage/garbagecollect.go @ v3.1.1`).
-pub(super) fn across_repositories(graph: &Graph) -> Vec<(usize, Draft)> {
+/// Children of an index that stands in several repositories, where the repository that a 3.x collector visits first lacks
+/// the child's link. An untagged 3.x collection then deletes the child's config and layers, which the other repositories
+/// need: it marks a digest once and does not look into it again (`registry/storage/garbagecollect.go @ v3.1.1`).
+pub(super) fn find_across_repositories(graph: &Graph) -> Vec<(usize, Draft)> {
     let is_legal = |index: &usize| graph.repositories[*index].is_legal;
     let mut order: Vec<usize> = (0..graph.repositories.len()).filter(is_legal).collect();
     order.sort_by_key(|index| walk_order(&graph.repositories[*index].name));
@@ -104,7 +103,7 @@ pub(super) fn across_repositories(graph: &Graph) -> Vec<(usize, Draft)> {
     let (mut gaps, mut found): (HashMap<NodeId, usize>, Vec<(usize, Draft)>) = (HashMap::new(), Vec::new());
     for index in order {
         let repository = &graph.repositories[index];
-        let own_tags: std::collections::BTreeSet<NodeId> = tagged(index).collect();
+        let own_tags: BTreeSet<NodeId> = tagged(index).collect();
         for node in &own_tags {
             let Some(manifest) = graph.manifest(*node).filter(|manifest| manifest.kind == Kind::Index) else {
                 continue;
@@ -125,7 +124,7 @@ pub(super) fn across_repositories(graph: &Graph) -> Vec<(usize, Draft)> {
                         );
                         let path = Place::RevisionLink(&repository.name, digest);
                         let draft = Draft::new(Code::GcHazard, Some(child), path, message);
-                        found.push((index, draft.apart_by("across repositories")));
+                        found.push((index, draft.with_detail("across repositories")));
                     }
                     _ => {}
                 }
@@ -136,49 +135,49 @@ pub(super) fn across_repositories(graph: &Graph) -> Vec<(usize, Draft)> {
     found
 }
 
-/// The order in which a collector walks repositories: each folder in byte order, `_manifests` among its siblings.
+/// Sorts repositories as a collector walks them: each folder in byte order, `_manifests` among its siblings.
 fn walk_order(name: &str) -> Vec<&[u8]> {
     name.split('/').map(str::as_bytes).chain([b"_manifests".as_slice()]).collect()
 }
 
-/// A file that keeps the server of a pull-through cache from starting (https://github.com/distribution/distribution/issues/2374).
-pub(super) fn of_scheduler_state(graph: &Graph) -> Option<Draft> {
+/// A `scheduler-state.json` with which a pull-through cache does not start (https://github.com/distribution/distribution/issues/2374).
+pub(super) fn find_in_scheduler_state(graph: &Graph) -> Option<Draft> {
     let fault = graph.scheduler_fault?;
-    let cure = match fault {
+    let remedy = match fault {
         SchedulerFault::NoFile => "move it away",
         _ => "move it away and write {} in its place",
     };
     let message = format!(
-        "scheduler-state.json {}: a registry that is a pull-through cache does not start; {cure}",
+        "scheduler-state.json {}: a registry that is a pull-through cache does not start; {remedy}",
         fault.describe()
     );
     let draft = Draft::new(Code::PathUnexpected, None, SCHEDULER_STATE, message);
-    Some(draft.severity(Severity::Error).repair(Some(Repair::Reset)))
+    Some(draft.with_severity(Severity::Error).with_repair(Some(Repair::Reset)))
 }
 
 /// Hazards of the whole registry.
-pub(super) fn of_root(graph: &Graph, role: SourceRole) -> Vec<Draft> {
+pub(super) fn find_in_registry(graph: &Graph, role: RegistryRole) -> Vec<Draft> {
     let mut found = Vec::new();
-    for (is_there, place) in
+    for (exists, place) in
         [(graph.has_blobs_folder, Place::Blobs), (graph.has_repositories_folder, Place::Repositories)]
     {
-        if !is_there {
+        if !exists {
             let message = format!("there is no {place} folder: every collector aborts on that");
-            found.push(Draft::new(Code::GcHazard, None, place, message).apart_by(place.to_string()));
+            found.push(Draft::new(Code::GcHazard, None, place, message).with_detail(place.to_string()));
         }
     }
-    let without_layers = |one: &&crate::graph::Repository| {
+    let without_layers = |one: &&Repository| {
         one.manifests == FolderState::Present
             && one.layers_part == FolderState::Absent
             && !one.revisions().is_empty()
     };
     let count = graph.repositories.iter().filter(without_layers).count() as u64;
-    if role == SourceRole::Cache && count > 0 {
+    if role == RegistryRole::Cache && count > 0 {
         let repositories = if count == 1 { "1 repository".into() } else { format!("{count} repositories") };
         let message = format!(
             "a pull-through cache with {repositories} without _layers: a 2.x collector deletes what they hold, a 3.x one aborts"
         );
-        found.push(Draft::new(Code::GcHazard, None, Place::Repositories, message).apart_by("cache"));
+        found.push(Draft::new(Code::GcHazard, None, Place::Repositories, message).with_detail("cache"));
     }
     found
 }

@@ -1,4 +1,4 @@
-//! What a tag's history tells of a tag whose own link says nothing. Nothing is served through a history.
+//! What the history of a tag tells when the tag's own link is missing or invalid. A registry serves nothing through it.
 
 use super::access::ManifestAccess;
 use super::code::Code;
@@ -8,33 +8,33 @@ use crate::graph::{GraphLink, LinkFault, NodeId, Presence, TagEntry, View};
 use crate::path::Place;
 
 /// Entries of a tag's history that are served through their own revision link, with the right bytes.
-fn resolving(view: View<'_>, tag: &TagEntry) -> impl Iterator<Item = NodeId> {
+fn resolving_entries(view: View<'_>, tag: &TagEntry) -> impl Iterator<Item = NodeId> {
     tag.history.iter().copied().filter(move |node| {
         matches!(view.manifest(*node), ManifestAccess::Served { right: true, through_layers: false })
     })
 }
 
-/// Entries of a tag's history that are not served and of which there are bytes, or may be: a push that only lost its links.
-fn unserved(view: View<'_>, tag: &TagEntry) -> Vec<NodeId> {
-    let resolving: Vec<NodeId> = resolving(view, tag).collect();
-    let is_here = |node: &NodeId| view.graph.blob(*node).presence != Presence::Absent;
-    tag.history.iter().copied().filter(|node| !resolving.contains(node) && is_here(node)).collect()
+/// Entries of a tag's history that are not served, but whose bytes may be present: only their links may be lost.
+fn unserved_entries(view: View<'_>, tag: &TagEntry) -> Vec<NodeId> {
+    let resolving: Vec<NodeId> = resolving_entries(view, tag).collect();
+    let may_have_bytes = |node: &NodeId| view.graph.blob(*node).presence != Presence::Absent;
+    tag.history.iter().copied().filter(|node| !resolving.contains(node) && may_have_bytes(node)).collect()
 }
 
-/// The one entry of a tag's history that still resolves; `None` when there is none, or more than one, or another that is only
-/// not served: that may be the newer push.
-pub(super) fn restorable(view: View<'_>, tag: &TagEntry) -> Option<NodeId> {
-    let mut left = resolving(view, tag);
-    let one = left.next().filter(|_| left.next().is_none());
-    one.filter(|_| !tag.is_file && tag.current != GraphLink::Invalid(LinkFault::NoFile))
-        .filter(|_| unserved(view, tag).is_empty())
+/// The only entry of a tag's history that still resolves; `None` when none or several resolve, or when the bytes of an
+/// unserved entry may be present: that entry may be the newer push.
+pub(super) fn restorable_entry(view: View<'_>, tag: &TagEntry) -> Option<NodeId> {
+    let mut resolving = resolving_entries(view, tag);
+    let only = resolving.next().filter(|_| resolving.next().is_none());
+    only.filter(|_| !tag.is_file && tag.current != GraphLink::Invalid(LinkFault::NoFile))
+        .filter(|_| unserved_entries(view, tag).is_empty())
 }
 
-/// Damage to a tag itself.
-pub(super) fn tag(view: View<'_>, tag: &TagEntry, code: Code, message: String) -> Draft {
-    let left: Vec<NodeId> = resolving(view, tag).collect();
-    let name = |node: NodeId| view.graph.digest(node);
-    let (repair, history) = match (&left[..], &unserved(view, tag)[..]) {
+/// The draft for a tag whose own link is missing or invalid; `message` says how.
+pub(super) fn broken_tag(view: View<'_>, tag: &TagEntry, code: Code, message: String) -> Draft {
+    let resolving: Vec<NodeId> = resolving_entries(view, tag).collect();
+    let digest = |node: NodeId| view.graph.digest(node);
+    let (repair, history) = match (&resolving[..], &unserved_entries(view, tag)[..]) {
         _ if tag.is_file || tag.current == GraphLink::Invalid(LinkFault::NoFile) => (None, String::new()),
         ([one], []) => {
             let gone = match tag.history.len() - 1 {
@@ -43,7 +43,7 @@ pub(super) fn tag(view: View<'_>, tag: &TagEntry, code: Code, message: String) -
             };
             (
                 Some(Repair::Restore),
-                format!("; its history has one entry that resolves, {}{gone}", name(*one)),
+                format!("; its history has one entry that resolves, {}{gone}", digest(*one)),
             )
         }
         ([], []) => (None, "; no entry of its history resolves".into()),
@@ -51,7 +51,7 @@ pub(super) fn tag(view: View<'_>, tag: &TagEntry, code: Code, message: String) -
             None,
             format!(
                 "; no entry of its history resolves, but the bytes of {} are here without a revision link that names them",
-                name(*one)
+                digest(*one)
             ),
         ),
         ([_], [one, ..]) => (
@@ -59,7 +59,7 @@ pub(super) fn tag(view: View<'_>, tag: &TagEntry, code: Code, message: String) -
             format!(
                 "; one entry of its history resolves, and {} is not served although its bytes are here, so the right one is for \
                  you to choose",
-                name(*one)
+                digest(*one)
             ),
         ),
         (several, _) => (
@@ -75,5 +75,5 @@ pub(super) fn tag(view: View<'_>, tag: &TagEntry, code: Code, message: String) -
     } else {
         Place::TagLink(&view.repository.name, &tag.name).to_string()
     };
-    Draft::new(code, None, path, message + &history).repair(repair).apart_by(&*tag.name)
+    Draft::new(code, None, path, message + &history).with_repair(repair).with_detail(&*tag.name)
 }

@@ -1,4 +1,4 @@
-//! Setting findings aside that somebody has decided to live with, for a reason and for a time.
+//! Takes findings out of a report that somebody has decided to live with, for a reason and until a day.
 
 use std::collections::HashMap;
 
@@ -22,11 +22,11 @@ pub struct Ignore {
     pub expires: Date,
 }
 
-/// Takes what the entries match out of the report: findings, and tags that nothing else breaks. An entry that matches
-/// nothing, although this run would have found what it means, or has expired becomes a warning. `today` is the date to judge by.
+/// Removes the findings that an entry matches from the report, and the broken tags that no other finding breaks. An entry
+/// becomes a warning if it expired before `today`, or if it matches nothing in a run that looked for its code everywhere.
 pub fn set_aside(report: &mut Report, entries: &[Ignore], today: Date) {
     let mut matched = vec![0_u64; entries.len()];
-    let mut numbers = HashMap::new();
+    let mut new_index = HashMap::new();
     let mut kept = Vec::with_capacity(report.findings.len());
     for (old, finding) in report.findings.drain(..).enumerate() {
         let repository = finding.repository.as_deref().unwrap_or("");
@@ -38,23 +38,23 @@ pub fn set_aside(report: &mut Report, entries: &[Ignore], today: Date) {
             }
         }
         if !is_ignored {
-            numbers.insert(old, kept.len());
+            new_index.insert(old, kept.len());
             kept.push(finding);
         }
     }
     report.findings = kept;
     for tag in &mut report.broken_tags {
-        tag.findings = tag.findings.iter().filter_map(|old| numbers.get(old).copied()).collect();
+        tag.findings = tag.findings.iter().filter_map(|old| new_index.get(old).copied()).collect();
     }
     report.broken_tags.retain(|tag| !tag.findings.is_empty());
-    let reach = RunScope::from_report(report);
+    let scope = RunScope::from_report(report);
     let uses: Vec<_> = entries
         .iter()
         .zip(matched)
         .map(|(entry, matched)| {
             let warning = if entry.expires < today {
                 Some(format!("expired on {}", entry.expires))
-            } else if matched == 0 && reach.is_whole() && reach.finds(entry.code) {
+            } else if matched == 0 && scope.looked_at_everything() && scope.looks_for(entry.code) {
                 Some("matches nothing".to_owned())
             } else {
                 None

@@ -1,4 +1,4 @@
-//! What is said about each damage: code, place, message, repair. What is damage is decided elsewhere.
+//! The code, place, message and repair of each damage. What counts as damage is decided elsewhere.
 //!
 //! Messages are fragments that read on after "team/app:v1 cannot be pulled: ".
 
@@ -20,8 +20,8 @@ pub(super) struct BlobReference {
     pub(super) target: NodeId,
 }
 
-/// "its link is empty (0 bytes)".
-pub(super) fn link(what: &str, fault: LinkFault) -> String {
+/// Describes a bad link: "its link is empty (0 bytes)".
+pub(super) fn link_fault(what: &str, fault: LinkFault) -> String {
     format!("{what} {}", fault.describe())
 }
 
@@ -37,7 +37,7 @@ pub(super) fn plural(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
-/// Who a manifest is to somebody who pulls the tag.
+/// Names a manifest as somebody who pulls the tag knows it, and gives the platform if that is its name.
 fn describe_manifest(
     view: View<'_>,
     node: NodeId,
@@ -63,9 +63,9 @@ fn describe_manifest(
     }
 }
 
-/// Damage to a manifest; `is_deleted` says that it was probably deleted through the API.
-pub(super) fn manifest(view: View<'_>, node: NodeId, visit: &Visit, is_deleted: bool) -> Draft {
-    // Of several parents always the same one is named, whatever the order of the walk.
+/// The draft for a damaged manifest. `is_deleted` tells that it was probably deleted through the API.
+pub(super) fn manifest_damage(view: View<'_>, node: NodeId, visit: &Visit, is_deleted: bool) -> Draft {
+    // The smallest parent, so that every run names the same one.
     let edge =
         visit.parents.iter().copied().min_by_key(|(parent, number)| (view.graph.digest(*parent), *number));
     let edge = edge.filter(|_| visit.tags.is_empty());
@@ -76,13 +76,13 @@ pub(super) fn manifest(view: View<'_>, node: NodeId, visit: &Visit, is_deleted: 
     let is_tagged = !visit.tags.is_empty();
     let whole = view.has_right_bytes(node) == Some(true)
         && view.graph.manifest(node).is_some_and(|manifest| manifest.refusal().is_none());
-    let rewrite = if whole { Some(Repair::Rewrite) } else { None };
+    let rewrite = whole.then_some(Repair::Rewrite);
     let bytes = match (whole, view.graph.blob(node).presence) {
         (true, _) => "; its bytes are here",
         (false, Presence::Unread) => "; its bytes could not be read",
         (false, _) => "; its bytes are not here whole",
     };
-    let draft = match &visit.answer {
+    let mut draft = match &visit.answer {
         ManifestAccess::Unlinked => {
             let code = if is_tagged { Code::TagTargetUnlinked } else { Code::ChildLinkMissing };
             let message = if is_deleted {
@@ -93,7 +93,7 @@ pub(super) fn manifest(view: View<'_>, node: NodeId, visit: &Visit, is_deleted: 
             } else {
                 format!("{who} has lost its revision link; its bytes are here")
             };
-            Draft::new(code, Some(node), link_path, message).repair(Some(Repair::Relink))
+            Draft::new(code, Some(node), link_path, message).with_repair(Some(Repair::Relink))
         }
         ManifestAccess::Missing(lack) => {
             let code = match (is_tagged, edge) {
@@ -114,27 +114,27 @@ pub(super) fn manifest(view: View<'_>, node: NodeId, visit: &Visit, is_deleted: 
                     "is gone: it has no revision link, and the file under its digest holds something else",
                 ),
             };
-            // No push replaces a file that is there (`registry/storage/blobstore.go @ v2.8.3`, `Put`).
+            // A push does not replace a file that exists (`registry/storage/blobstore.go @ v2.8.3`, `Put`).
             let is_wrong =
                 *lack == UnusableBytes::LinkAndRightBytes && view.has_right_bytes(node) == Some(false);
             Draft::new(code, Some(node), path, format!("{who} {how}"))
-                .repair(is_wrong.then_some(Repair::Quarantine))
+                .with_repair(is_wrong.then_some(Repair::Quarantine))
         }
         ManifestAccess::LinkInvalid(fault) => {
-            let message = link(&format!("{who}: the revision link"), *fault) + bytes;
+            let message = link_fault(&format!("{who}: the revision link"), *fault) + bytes;
             let repair = rewrite.filter(|_| *fault != LinkFault::NoFile);
-            Draft::new(Code::RevisionLinkInvalid, Some(node), link_path, message).repair(repair)
+            Draft::new(Code::RevisionLinkInvalid, Some(node), link_path, message).with_repair(repair)
         }
         ManifestAccess::LinkMismatch { target, .. } => {
             let other = short(&view.graph.digest(*target));
             let message = format!("{who}: the revision link names {other} instead{bytes}");
-            Draft::new(Code::RevisionLinkMismatch, Some(node), link_path, message).repair(rewrite)
+            Draft::new(Code::RevisionLinkMismatch, Some(node), link_path, message).with_repair(rewrite)
         }
         ManifestAccess::Unreadable(why) => {
             let wrong = view.has_right_bytes(node) == Some(false);
             let message = format!("{who} is unreadable: {why}");
             let repair = wrong.then_some(Repair::Quarantine);
-            Draft::new(Code::ManifestUnreadable, Some(node), data_path, message).repair(repair)
+            Draft::new(Code::ManifestUnreadable, Some(node), data_path, message).with_repair(repair)
         }
         ManifestAccess::WrongBytes
         | ManifestAccess::Served { .. }
@@ -142,25 +142,24 @@ pub(super) fn manifest(view: View<'_>, node: NodeId, visit: &Visit, is_deleted: 
         | ManifestAccess::Unasked => {
             let message = format!("{who} has bytes that do not hash to its digest");
             Draft::new(Code::ManifestDigestMismatch, Some(node), data_path, message)
-                .repair(Some(Repair::Quarantine))
+                .with_repair(Some(Repair::Quarantine))
         }
     };
-    let mut draft = draft;
     draft.cause = is_deleted.then_some(Cause::ProbablyDeleted);
     draft.parent = edge.map(|(parent, _)| parent);
     draft.platform = platform;
     draft
 }
 
-/// A descriptor that cannot be asked for.
-pub(super) fn descriptor(view: View<'_>, manifest: NodeId, pointer: &str, message: &str) -> Draft {
+/// The draft for a descriptor whose digest or size is invalid.
+pub(super) fn invalid_descriptor(view: View<'_>, manifest: NodeId, pointer: &str, message: &str) -> Draft {
     let digest = view.graph.digest(manifest);
     let text = format!("{pointer} in manifest {}: {message}", short(&digest));
-    Draft::new(Code::DescriptorInvalid, Some(manifest), Place::BlobData(digest), text).apart_by(pointer)
+    Draft::new(Code::DescriptorInvalid, Some(manifest), Place::BlobData(digest), text).with_detail(pointer)
 }
 
-/// Right bytes whose descriptor gives them another size.
-pub(super) fn size_lie(
+/// The draft for right bytes to which a descriptor gives another size.
+pub(super) fn wrong_declared_size(
     view: View<'_>,
     (node, manifest, number): (NodeId, &ManifestNode, usize),
     target: NodeId,
@@ -183,35 +182,31 @@ pub(super) fn size_lie(
     );
     let path = Place::BlobData(view.graph.digest(node));
     Draft::new(Code::DescriptorSizeMismatch, Some(target), path, message)
-        .apart_by(view.graph.digest(node).to_string())
-        .parent(node)
+        .with_detail(view.graph.digest(node).to_string())
+        .with_parent(node)
 }
 
-/// A repository without `_layers`.
-pub(super) fn layers_folder(view: View<'_>, is_needed: bool) -> Draft {
+/// The draft for a repository without `_layers`; a warning if no manifest needs a layer link.
+pub(super) fn missing_layers_folder(view: View<'_>, is_needed: bool) -> Draft {
     let path = Place::Layers(&view.repository.name);
     let collectors = "a 2.x collector takes every blob of this repository, a 3.x one aborts";
-    if is_needed {
-        let message = format!(
-            "the repository has no _layers folder, so no config and no layer is served; {collectors}"
-        );
-        Draft::new(Code::LayersFolderMissing, None, path, message).repair(Some(Repair::Rebuild))
+    let (severity, what) = if is_needed {
+        (Severity::Error, "the repository has no _layers folder, so no config and no layer is served")
     } else {
-        let message =
-            format!("the repository has manifests and no _layers folder, though none needs it; {collectors}");
-        Draft::new(Code::LayersFolderMissing, None, path, message)
-            .severity(Severity::Warning)
-            .repair(Some(Repair::Rebuild))
-    }
+        (Severity::Warning, "the repository has manifests and no _layers folder, though none needs it")
+    };
+    Draft::new(Code::LayersFolderMissing, None, path, format!("{what}; {collectors}"))
+        .with_severity(severity)
+        .with_repair(Some(Repair::Rebuild))
 }
 
-fn name(view: View<'_>, part: BlobReference, node: NodeId) -> String {
+fn blob_name(view: View<'_>, part: BlobReference, node: NodeId) -> String {
     let role = if part.role == ReferenceRole::Config { "config" } else { "layer" };
     format!("{role} {}", short(&view.graph.digest(node)))
 }
 
-/// Damage to the layer link of a config or layer.
-pub(super) fn layer_link(view: View<'_>, part: BlobReference, answer: &LayerAccess) -> Draft {
+/// The draft for a config or layer whose layer link is missing or bad.
+pub(super) fn layer_link_damage(view: View<'_>, part: BlobReference, answer: &LayerAccess) -> Draft {
     let path = |node| Place::LayerLink(&view.repository.name, view.graph.digest(node));
     let bytes = |node| match (view.has_right_bytes(node), view.graph.blob(node).presence) {
         (Some(true), _) => ("; its bytes are here", true),
@@ -226,44 +221,49 @@ pub(super) fn layer_link(view: View<'_>, part: BlobReference, answer: &LayerAcce
     let draft = match answer {
         LayerAccess::Invalid(node, fault) => {
             let (text, whole) = bytes(*node);
-            let message = link(&format!("{}: the layer link", name(view, part, *node)), *fault) + text;
+            let message =
+                link_fault(&format!("{}: the layer link", blob_name(view, part, *node)), *fault) + text;
             let repair = (whole && *fault != LinkFault::NoFile).then_some(Repair::Relink);
-            Draft::new(Code::LayerLinkInvalid, Some(*node), path(*node), message).repair(repair)
+            Draft::new(Code::LayerLinkInvalid, Some(*node), path(*node), message).with_repair(repair)
         }
         LayerAccess::Mismatch(node, other, _) => {
             let (text, whole) = bytes(*node);
             let other = short(&view.graph.digest(*other));
-            let message = format!("{}: the layer link names {other} instead{text}", name(view, part, *node));
+            let message =
+                format!("{}: the layer link names {other} instead{text}", blob_name(view, part, *node));
             let repair = whole.then_some(Repair::Relink);
-            Draft::new(Code::LayerLinkMismatch, Some(*node), path(*node), message).repair(repair)
+            Draft::new(Code::LayerLinkMismatch, Some(*node), path(*node), message).with_repair(repair)
         }
         LayerAccess::WrongAlias(node, target) => {
             let target = short(&view.graph.digest(*target));
-            let message =
-                format!("{}: the layer link names {target}, whose bytes are others", name(view, part, *node));
+            let message = format!(
+                "{}: the layer link names {target}, whose bytes are others",
+                blob_name(view, part, *node)
+            );
             Draft::new(Code::LayerLinkMismatch, Some(*node), path(*node), message)
         }
         LayerAccess::Unlinked(node) => {
             let (text, whole) = bytes(*node);
-            let message = format!("{} has no layer link here{text}", name(view, part, *node));
+            let message = format!("{} has no layer link here{text}", blob_name(view, part, *node));
             let repair = whole.then_some(Repair::Relink);
-            Draft::new(Code::LayerLinkMissing, Some(*node), path(*node), message).repair(repair)
+            Draft::new(Code::LayerLinkMissing, Some(*node), path(*node), message).with_repair(repair)
         }
         LayerAccess::Served(_) | LayerAccess::NoFolder | LayerAccess::NoBytes(_) | LayerAccess::Unread(_) => {
             Draft::new(Code::LayerLinkMissing, Some(part.target), path(part.target), "no layer link")
         }
     };
-    draft.parent(part.manifest)
+    draft.with_parent(part.manifest)
 }
 
-/// A config or layer whose bytes are gone.
-pub(super) fn blob_missing(view: View<'_>, part: BlobReference, node: NodeId) -> Draft {
-    let message = format!("{} is gone: its layer link is here, its bytes are not", name(view, part, node));
+/// The draft for a config or layer whose bytes are gone.
+pub(super) fn missing_blob(view: View<'_>, part: BlobReference, node: NodeId) -> Draft {
+    let message =
+        format!("{} is gone: its layer link is here, its bytes are not", blob_name(view, part, node));
     Draft::new(Code::BlobMissing, Some(node), Place::BlobData(view.graph.digest(node)), message)
-        .parent(part.manifest)
+        .with_parent(part.manifest)
 }
 
-/// A config or layer whose bytes are wrong.
+/// The draft for a config or layer whose bytes are wrong; `declared` is its size by the manifest.
 pub(super) fn wrong_blob(
     view: View<'_>,
     part: BlobReference,
@@ -272,7 +272,7 @@ pub(super) fn wrong_blob(
     declared: Option<u64>,
 ) -> Draft {
     let actual = view.graph.blob(node).size;
-    let who = name(view, part, node);
+    let who = blob_name(view, part, node);
     let message = match declared.filter(|declared| *declared != actual) {
         Some(declared) => {
             format!("{who} is damaged: {actual} bytes instead of {declared}, and they hash wrong")
@@ -280,7 +280,7 @@ pub(super) fn wrong_blob(
         None => format!("{who} is damaged: its {actual} bytes hash wrong"),
     };
     Draft::new(code, Some(node), Place::BlobData(view.graph.digest(node)), message)
-        .same_as(Code::BlobSizeMismatch)
-        .parent(part.manifest)
-        .repair(Some(Repair::Quarantine))
+        .with_key_code(Code::BlobSizeMismatch)
+        .with_parent(part.manifest)
+        .with_repair(Some(Repair::Quarantine))
 }

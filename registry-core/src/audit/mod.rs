@@ -1,7 +1,7 @@
-//! Question 1: which references do not hold, and what does nothing reference any more?
+//! The audit: which references do not hold, and what nothing references any more.
 //!
-//! Pure: a graph and options in, findings out; the clock is an option. What it would like to have looked at once more
-//! comes back as doubts, and whoever holds the source asks again until none is new ([`settled`] does).
+//! Pure: a graph and options in, findings out; the clock is an option. What a finding rests on is returned as doubts.
+//! [`audit_with_recheck`] has the source read these again, until no doubt is new.
 
 pub(crate) mod access;
 mod baseline;
@@ -45,7 +45,7 @@ pub use role::looks_like_cache;
 pub(crate) use collect::CollectedFindings;
 pub(crate) use draft::Draft;
 pub(crate) use messages::short;
-pub(crate) use platforms::{PlatformReference, PlatformSource, lacking};
+pub(crate) use platforms::{PlatformReference, PlatformSource, missing_platforms};
 pub(crate) use verdict::{RepositoryVerdict, Visit};
 
 use rayon::prelude::*;
@@ -53,58 +53,57 @@ use rayon::prelude::*;
 use crate::graph::{FolderState, Graph, LinkEntry, NodeId, Recheck, Repository, View};
 use judge::{Judge, Leniency};
 
-/// The one entry of a tag's history that still resolves: what a tag whose link says nothing can be set to.
+/// The only entry of a tag's history that still resolves: a tag whose link is missing or invalid can be set to it.
 pub fn restorable(graph: &Graph, repository: &Repository, tag: &str) -> Option<NodeId> {
-    history::restorable(View { graph, repository }, repository.tag(tag)?)
+    history::restorable_entry(View { graph, repository }, repository.tag(tag)?)
 }
 
 /// Audits the graph of the registry called `name`.
 pub fn audit(graph: &Graph, name: &str, options: &AuditOptions) -> Audit {
-    let found_role = if graph.has_scheduler_state { RegistryRole::Cache } else { RegistryRole::Primary };
-    let role = options.role.unwrap_or(found_role);
+    let role = effective_role(graph, options);
     let source: Arc<str> = name.into();
     let mut collected = CollectedFindings::new(Arc::clone(&source));
-    let plainly_named = hazards::plainly_named(graph);
+    let named_by_manifests = hazards::named_by_manifests(graph);
     let legal: Vec<usize> =
         (0..graph.repositories.len()).filter(|at| graph.repositories[*at].is_legal).collect();
-    let judge = |at: &usize| (*at, one_repository(graph, *at, role, options, &plainly_named));
+    let judge = |at: &usize| (*at, audit_repository(graph, *at, options, &named_by_manifests));
     let verdicts: Vec<(usize, RepositoryVerdict)> = legal.par_iter().map(judge).collect();
     for (at, verdict) in verdicts {
         let repository = &graph.repositories[at];
         let tag = |number: u32| {
             repository.tags.get(number as usize).map_or_else(|| "".into(), |tag| (&*tag.name).into())
         };
-        collected.take(&repository.name, verdict, tag, |node| graph.digest(node));
+        collected.add_verdict(&repository.name, verdict, tag, |node| graph.digest(node));
     }
     let name = |at: usize| Some(&*graph.repositories[at].name);
-    for (at, draft) in hazards::across_repositories(graph) {
-        collected.push(graph, name(at), draft);
+    for (at, draft) in hazards::find_across_repositories(graph) {
+        collected.push_draft(graph, name(at), draft);
     }
-    // As a home of images a registry does not read it.
+    // A registry reads that file only as a pull-through cache.
     let scheduler =
-        hazards::of_scheduler_state(graph).filter(|_| options.role != Some(RegistryRole::Primary));
+        hazards::find_in_scheduler_state(graph).filter(|_| options.role != Some(RegistryRole::Primary));
     if let Some(draft) = scheduler {
-        collected.push(graph, None, draft);
+        collected.push_draft(graph, None, draft);
     }
-    for draft in hazards::of_root(graph, role) {
-        collected.push(graph, None, draft);
+    for draft in hazards::find_in_registry(graph, role) {
+        collected.push_draft(graph, None, draft);
     }
     let mut survey = garbage::Survey::default();
     if graph.blobs_listed {
         survey = garbage::survey(graph, options);
-        let (mut drafts, mut doubts) = unnamed::wrong_bytes(graph, options);
-        survey.of_root.append(&mut drafts);
+        let (mut drafts, mut doubts) = unnamed::find_wrong_bytes(graph, options);
+        survey.registry_drafts.append(&mut drafts);
         survey.doubts.append(&mut doubts);
     }
     collected.doubts.append(&mut survey.doubts);
-    for (at, draft) in survey.of_repository {
-        collected.push(graph, name(at), draft);
+    for (at, draft) in survey.repository_drafts {
+        collected.push_draft(graph, name(at), draft);
     }
-    for draft in survey.of_root {
-        collected.push(graph, None, draft);
+    for draft in survey.registry_drafts {
+        collected.push_draft(graph, None, draft);
     }
-    collected.oddities(graph);
-    let mut audit = collected.finish(tree_source::count(graph, &source, role));
+    collected.push_strays_and_unread(graph);
+    let mut audit = collected.finish(tree_source::count_tree(graph, &source, role));
     (audit.garbage, audit.pieces) = (survey.garbage, survey.pieces);
     audit.pieces.sort_by(|a, b| a.path.cmp(&b.path));
     audit.looks_like_cache = options.role.is_none()
@@ -113,14 +112,18 @@ pub fn audit(graph: &Graph, name: &str, options: &AuditOptions) -> Audit {
     audit
 }
 
-/// Tags that cannot be pulled whole, as (repository, tag), in the repositories with these indexes; nothing else is asked.
+/// The role that the options give, else what `scheduler-state.json` tells: only a pull-through cache writes that file.
+fn effective_role(graph: &Graph, options: &AuditOptions) -> RegistryRole {
+    let found = if graph.has_scheduler_state { RegistryRole::Cache } else { RegistryRole::Primary };
+    options.role.unwrap_or(found)
+}
+
+/// Tags that cannot be pulled whole, as (repository, tag), in the repositories with these indexes.
 pub fn broken_in(graph: &Graph, options: &AuditOptions, repositories: &[usize]) -> Vec<(Arc<str>, Arc<str>)> {
-    let found_role = if graph.has_scheduler_state { RegistryRole::Cache } else { RegistryRole::Primary };
-    let role = options.role.unwrap_or(found_role);
     let legal = repositories.par_iter().filter(|at| graph.repositories[**at].is_legal);
     let broken = legal.flat_map_iter(|at| {
         let repository = &graph.repositories[*at];
-        let verdict = judge(graph, *at, role, options);
+        let verdict = judge_repository(graph, *at, options);
         let name: Arc<str> = (&*repository.name).into();
         let tag = |index: &u32| repository.tags.get(*index as usize).map(|tag| Arc::from(&*tag.name));
         let tags: Vec<Arc<str>> = verdict.broken.keys().filter_map(tag).collect();
@@ -129,46 +132,44 @@ pub fn broken_in(graph: &Graph, options: &AuditOptions, repositories: &[usize]) 
     broken.collect()
 }
 
-/// The bare verdict on the repository with index `at`.
-fn judge(graph: &Graph, at: usize, role: RegistryRole, options: &AuditOptions) -> RepositoryVerdict {
+/// Judges the references of the repository with index `at`.
+fn judge_repository(graph: &Graph, at: usize, options: &AuditOptions) -> RepositoryVerdict {
     let repository = &graph.repositories[at];
     let leniency = Leniency {
-        is_cache: role == RegistryRole::Cache,
+        is_cache: effective_role(graph, options) == RegistryRole::Cache,
         is_sparse: options.sparse.is_match(&*repository.name),
         content: options.content,
     };
     Judge::judge(View { graph, repository }, u32::try_from(at).unwrap_or(u32::MAX), leniency)
 }
 
-/// Judges the repository with index `at`; what was visited on the way is dropped.
-fn one_repository(
+/// Judges the repository with index `at`: references, platforms and hazards. The visits are dropped from the verdict.
+fn audit_repository(
     graph: &Graph,
     at: usize,
-    role: RegistryRole,
     options: &AuditOptions,
-    plainly_named: &[bool],
+    named_by_manifests: &[bool],
 ) -> RepositoryVerdict {
     let repository = &graph.repositories[at];
     let view = View { graph, repository };
-    let mut verdict = judge(graph, at, role, options);
+    let mut verdict = judge_repository(graph, at, options);
     let at = u32::try_from(at).unwrap_or(u32::MAX);
-    platforms::check(view, &mut verdict, &options.require_platforms);
-    if lacks_layers_folder(repository, &verdict) && role != RegistryRole::Cache {
-        verdict.drafts.push(messages::layers_folder(view, false));
+    platforms::check_platforms(view, &mut verdict, &options.require_platforms);
+    if lacks_layers_folder(repository, &verdict) && effective_role(graph, options) != RegistryRole::Cache {
+        verdict.drafts.push(messages::missing_layers_folder(view, false));
     }
-    verdict.drafts.extend(hazards::of_repository(view, &verdict, plainly_named));
-    set_aside_young(view, at, &mut verdict, options);
+    verdict.drafts.extend(hazards::find_in_repository(view, &verdict, named_by_manifests));
+    mark_young_as_in_flight(view, at, &mut verdict, options);
     verdict.visits = HashMap::new();
     verdict
 }
 
-/// Audits, asks `settle` to look again at what is doubted, and repeats until nothing new is doubted. Everything is
-/// looked at a second time at most once.
+/// Audits, has `recheck` look at the doubts again, each once, and repeats that until no doubt is new.
 pub fn audit_with_recheck(
     graph: &mut Graph,
     name: &str,
     options: &AuditOptions,
-    mut settle: impl FnMut(&mut Graph, &[Recheck]),
+    mut recheck: impl FnMut(&mut Graph, &[Recheck]),
 ) -> Audit {
     let mut seen = HashSet::new();
     loop {
@@ -177,11 +178,11 @@ pub fn audit_with_recheck(
         if doubts.is_empty() {
             return audit;
         }
-        settle(graph, &doubts);
+        recheck(graph, &doubts);
     }
 }
 
-/// Whether the folder is missing and no finding says so because no manifest needs a layer.
+/// Whether `_layers` is missing and has no finding yet, because no manifest needs a layer link.
 fn lacks_layers_folder(repository: &Repository, verdict: &RepositoryVerdict) -> bool {
     repository.manifests == FolderState::Present
         && repository.layers_part == FolderState::Absent
@@ -189,8 +190,8 @@ fn lacks_layers_folder(repository: &Repository, verdict: &RepositoryVerdict) -> 
         && !verdict.drafts.iter().any(|draft| draft.code == Code::LayersFolderMissing)
 }
 
-/// Calls what is wrong with young manifests that no tag reaches a push under way.
-fn set_aside_young(view: View<'_>, at: u32, verdict: &mut RepositoryVerdict, options: &AuditOptions) {
+/// Turns findings about young manifests that no tag reaches into [`Code::InFlight`]: a push may be under way.
+fn mark_young_as_in_flight(view: View<'_>, at: u32, verdict: &mut RepositoryVerdict, options: &AuditOptions) {
     let mut doubts = Vec::new();
     let mut newest = |node: NodeId| {
         let (revision, layer) = (view.repository.revision_entry(node), view.repository.layer_entry(node));
@@ -202,7 +203,7 @@ fn set_aside_young(view: View<'_>, at: u32, verdict: &mut RepositoryVerdict, opt
         let link = |entry: Option<&LinkEntry>| entry.map_or(0, |entry| entry.modified);
         link(revision).max(link(layer)).max(view.graph.blob(node).modified)
     };
-    // Broken tags refer to drafts by number, and none of those is set aside: a tag reaches it.
+    // A draft that breaks a tag has tags, so it is never changed here.
     for draft in &mut verdict.drafts {
         if !draft.tags.is_empty() || draft.code >= Code::GcHazard {
             continue;

@@ -1,4 +1,4 @@
-//! How an audit is asked.
+//! The options of an audit.
 
 use globset::GlobSet;
 use jiff::Timestamp;
@@ -7,21 +7,21 @@ use super::report::RegistryRole;
 use crate::graph::{Seconds, seconds};
 use crate::oci::Platform;
 
-/// Age after which an upload is stale: what `registry` purges by default (`registry/handlers/app.go @ v2.8.3`).
+/// Age after which an upload is stale; `registry` purges such uploads by default (`registry/handlers/app.go @ v2.8.3`).
 pub const UPLOAD_STALE_AFTER: Seconds = 168 * 3600;
 
-/// How an audit is asked. The clock is an argument: an audit is a pure function.
+/// The options of an audit. The clock is one of them, so that an audit is a pure function.
 #[derive(Debug, Clone)]
 pub struct AuditOptions {
     /// Now, in seconds since 1970.
     pub now: Seconds,
-    /// Garbage comes piece by piece too, and not only as a sum.
+    /// Whether garbage is listed piece by piece, and not only summed up.
     pub list_garbage: bool,
-    /// Younger than this, what no tag reaches is a push under way. Seconds.
+    /// What no tag reaches and is younger than this may be part of a push under way. Seconds.
     pub min_age: Seconds,
-    /// Every byte was hashed: wrong bytes of the right size break a tag.
+    /// Whether every byte was hashed: then wrong bytes of the right size break a tag.
     pub content: bool,
-    /// Home or cache; `None` lets `scheduler-state.json` decide.
+    /// Home or cache; with `None` a `scheduler-state.json` makes it a cache.
     pub role: Option<RegistryRole>,
     /// Repositories whose children may be absent on purpose.
     pub sparse: GlobSet,
@@ -30,8 +30,7 @@ pub struct AuditOptions {
 }
 
 impl AuditOptions {
-    /// An audit at the time `now`: what is younger than an hour and no tag reaches is a push under way, no byte was hashed,
-    /// `scheduler-state.json` tells a home from a cache.
+    /// An audit at the time `now`, with a minimum age of an hour, no byte hashed, and the role by `scheduler-state.json`.
     pub fn new(now: Timestamp) -> Self {
         Self {
             now: seconds(now.as_second()),
@@ -44,7 +43,7 @@ impl AuditOptions {
         }
     }
 
-    /// Whether something changed so recently that it may be part of a push under way. The future counts as recent.
+    /// Whether something was modified so recently that it may be part of a push under way. The future counts as recent.
     pub(super) fn is_young(&self, modified: Seconds) -> bool {
         modified.saturating_add(self.min_age) > self.now
     }

@@ -1,4 +1,4 @@
-//! Which platforms an image has, and which required ones it lacks: one rule, whether the image is read from a disk or asked for.
+//! Which platforms an image has, and which required ones it lacks. The rule is the same for trees and servers.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -12,26 +12,26 @@ use crate::oci::manifest::{Kind, ReferenceRole};
 use crate::oci::{Platform, Tag};
 use crate::path::Place;
 
-/// A reference of a manifest, as far as it tells of platforms. `N` names a digest.
+/// What a reference of a manifest tells of platforms. `N` names a digest.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PlatformReference<'p, N> {
     pub(crate) role: ReferenceRole,
     pub(crate) is_attestation: bool,
     /// Whether its media type is that of a runnable image's configuration.
     pub(crate) is_image_config: bool,
-    /// What an index says of it.
+    /// The platform that an index gives it.
     pub(crate) platform: Option<&'p Platform>,
-    /// `None` when it holds no digest.
+    /// `None` when its digest is invalid.
     pub(crate) target: Option<N>,
 }
 
 impl<'p, N> PlatformReference<'p, N> {
-    /// The platform that an index gives a child, where that is one.
-    fn named(&self) -> Option<&'p Platform> {
+    /// The platform that an index gives a child, unless that is `unknown`.
+    fn known_platform(&self) -> Option<&'p Platform> {
         self.platform.filter(|platform| !platform.is_unknown())
     }
 
-    /// Whether this is what tells the platform of an image; `kind` is that of the manifest with the reference.
+    /// Whether this is the config of an image, which names its platform; `kind` is that of the manifest with the reference.
     pub(crate) fn is_config_of_image(&self, kind: Kind) -> bool {
         self.role == ReferenceRole::Config && self.is_image_config && kind == Kind::Image
     }
@@ -41,30 +41,30 @@ impl<'p, N> PlatformReference<'p, N> {
 pub(crate) trait PlatformSource {
     type Node: Copy + Eq + Hash;
 
-    /// A manifest that is there and right: its kind, and what it references; `None` when it is damaged or was not read.
+    /// The kind and references of a manifest; `None` when it is damaged or was not read.
     fn manifest(
         &self,
         node: Self::Node,
     ) -> Option<(Kind, impl Iterator<Item = PlatformReference<'_, Self::Node>>)>;
 
-    /// What a config names: `None` when it was not read, and within that when it names none.
+    /// The platform that a config names: `None` when the config was not read, `Some(None)` when it names none.
     fn config(&self, config: Self::Node) -> Option<Option<&Platform>>;
 }
 
-/// What an image offers.
-struct Offer<'p, N> {
+/// The platforms that an image offers.
+struct OfferedPlatforms<'p, N> {
     platforms: Vec<&'p Platform>,
-    /// Whether this is something to run at all, rather than an artifact or a cache.
+    /// Whether this is an image to run, rather than an artifact or a build cache.
     is_image: bool,
-    /// Whether a part is damaged or was not read: then nothing is said.
+    /// Whether a part is damaged or was not read: then no platform is reported as missing.
     is_unknown: bool,
     /// Configs that were not read.
     unread: Vec<N>,
 }
 
-/// The required platforms that the image of a tag lacks, each with what is said of that. Nothing is said of an image of which
-/// not all is known, and of what is none; `unread` is called with configs that have to be read for an answer.
-pub(crate) fn lacking<'r, S: PlatformSource>(
+/// The required platforms that the image of a tag lacks, each with its message. Empty for what is not an image, and for an
+/// image that is not completely known; `unread` is called with the configs that must be read to know it.
+pub(crate) fn missing_platforms<'r, S: PlatformSource>(
     source: &S,
     required: &'r [Platform],
     tag: &str,
@@ -74,34 +74,35 @@ pub(crate) fn lacking<'r, S: PlatformSource>(
     if required.is_empty() || Tag::new(tag).is_ok_and(|tag| tag.follows_a_digest()) {
         return Vec::new();
     }
-    let offer = offer(source, root);
+    let offer = offered_platforms(source, root);
     offer.unread.into_iter().for_each(unread);
     if !offer.is_image || offer.is_unknown {
         return Vec::new();
     }
     let has = |wanted: &Platform| offer.platforms.iter().any(|platform| platform.satisfies(wanted));
-    let lacking = required.iter().filter(|wanted| !has(wanted));
-    lacking.map(|wanted| (wanted, message(wanted, &offer.platforms))).collect()
+    let missing_platforms = required.iter().filter(|wanted| !has(wanted));
+    missing_platforms.map(|wanted| (wanted, message(wanted, &offer.platforms))).collect()
 }
 
-fn offer<S: PlatformSource>(source: &S, root: S::Node) -> Offer<'_, S::Node> {
-    let mut offer = Offer { platforms: Vec::new(), is_image: false, is_unknown: false, unread: Vec::new() };
-    // Children of which an index does not tell the platform have to tell it themselves.
+fn offered_platforms<S: PlatformSource>(source: &S, root: S::Node) -> OfferedPlatforms<'_, S::Node> {
+    let mut offer =
+        OfferedPlatforms { platforms: Vec::new(), is_image: false, is_unknown: false, unread: Vec::new() };
+    // Children to which an index gives no platform are read for it.
     let children = |node| {
         let references = source.manifest(node).into_iter().flat_map(|(_, references)| references);
         let children = references.filter(|one| one.role == ReferenceRole::Child && !one.is_attestation);
-        children.filter(|child| child.named().is_none()).filter_map(|child| child.target)
+        children.filter(|child| child.known_platform().is_none()).filter_map(|child| child.target)
     };
     for node in walk::reach(HashSet::new(), [root], children) {
         let Some((kind, references)) = source.manifest(node) else {
-            // Whatever is damaged or unread has a finding of its own; its platform is not known.
+            // A damaged or unread manifest has a finding of its own; its platform is not known.
             offer.is_unknown = true;
             continue;
         };
         for reference in references {
             match reference.role {
                 ReferenceRole::Child if reference.is_attestation => {}
-                ReferenceRole::Child => match reference.named() {
+                ReferenceRole::Child => match reference.known_platform() {
                     Some(platform) => {
                         offer.is_image = true;
                         offer.platforms.push(platform);
@@ -111,7 +112,7 @@ fn offer<S: PlatformSource>(source: &S, root: S::Node) -> Offer<'_, S::Node> {
                 _ if reference.is_config_of_image(kind) => {
                     offer.is_image = true;
                     match reference.target.map(|config| (config, source.config(config))) {
-                        // It was read; it may name none.
+                        // The config was read; it may name no platform.
                         Some((_, Some(platform))) => offer.platforms.extend(platform),
                         Some((config, None)) => {
                             offer.is_unknown = true;
@@ -138,12 +139,12 @@ fn message(wanted: &Platform, have: &[&Platform]) -> String {
 }
 
 /// The manifests of a repository that its verdict calls served.
-struct Served<'g, 'v> {
+struct ServedManifests<'g, 'v> {
     view: View<'g>,
     verdict: &'v RepositoryVerdict,
 }
 
-impl PlatformSource for Served<'_, '_> {
+impl PlatformSource for ServedManifests<'_, '_> {
     type Node = NodeId;
 
     fn manifest(&self, node: NodeId) -> Option<(Kind, impl Iterator<Item = PlatformReference<'_, NodeId>>)> {
@@ -166,21 +167,21 @@ impl PlatformSource for Served<'_, '_> {
     }
 }
 
-/// Files a finding for every tag whose image lacks a required platform. Configs that have to be read for that are asked
-/// for as doubts.
-pub(super) fn check(view: View<'_>, verdict: &mut RepositoryVerdict, required: &[Platform]) {
+/// Files a finding for every required platform that a tag's image lacks. Configs that must be read first become doubts.
+pub(super) fn check_platforms(view: View<'_>, verdict: &mut RepositoryVerdict, required: &[Platform]) {
     if required.is_empty() {
         return;
     }
     let (mut doubts, mut drafts) = (Vec::new(), Vec::new());
-    let source = Served { view, verdict };
+    let source = ServedManifests { view, verdict };
     for (number, tag) in view.repository.numbered_tags() {
         let GraphLink::Names(root) = tag.current else { continue };
         let unread = |config| doubts.push(Recheck::Platform(config));
-        for (wanted, message) in lacking(&source, required, &tag.name, root, unread) {
+        for (wanted, message) in missing_platforms(&source, required, &tag.name, root, unread) {
             let path = Place::TagLink(&view.repository.name, &tag.name);
-            drafts
-                .push(Draft::new(Code::PlatformMissing, Some(root), path, message).of_image(number, wanted));
+            drafts.push(
+                Draft::new(Code::PlatformMissing, Some(root), path, message).about_image(number, wanted),
+            );
         }
     }
     verdict.doubts.append(&mut doubts);

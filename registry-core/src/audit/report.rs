@@ -1,4 +1,4 @@
-//! The report: one shape for every audit, `registry-fsck/report/1`. Absent fields are left out, never null.
+//! The report of an audit, in JSON `registry-fsck/report/1`. Absent fields are left out, never null.
 
 use std::sync::Arc;
 
@@ -217,14 +217,11 @@ pub struct IgnoreUse {
 }
 
 impl Report {
-    /// Adds a finding that breaks the tags it names, and keeps the report in its order.
+    /// Adds a finding that breaks the tags it names, and keeps the report sorted.
     pub fn add(&mut self, finding: Finding) {
         let at = self.findings.partition_point(|other| other.order() <= finding.order());
-        for number in
-            self.broken_tags.iter_mut().flat_map(|tag| &mut tag.findings).filter(|number| **number >= at)
-        {
-            *number += 1;
-        }
+        let numbers = self.broken_tags.iter_mut().flat_map(|tag| &mut tag.findings);
+        numbers.filter(|number| **number >= at).for_each(|number| *number += 1);
         let repository = finding.repository.clone().unwrap_or_else(|| "".into());
         for tag in finding.tags.iter() {
             let name = (&finding.source, &repository, tag);
@@ -236,24 +233,24 @@ impl Report {
                     self.broken_tags[found].findings.push(at);
                     self.broken_tags[found].findings.sort_unstable();
                 }
-                Err(place) => {
+                Err(index) => {
                     let (source, repository, tag) = (name.0.clone(), name.1.clone(), name.2.clone());
-                    self.broken_tags.insert(place, BrokenTag { source, repository, tag, findings: vec![at] });
+                    self.broken_tags.insert(index, BrokenTag { source, repository, tag, findings: vec![at] });
                 }
             }
         }
         self.findings.insert(at, finding);
     }
 
-    /// Counts everything anew.
+    /// Computes the summary, and the number of tags checked, from the rest of the report.
     pub fn count(&mut self) {
-        let of =
+        let count =
             |severity| self.findings.iter().filter(|finding| finding.severity == severity).count() as u64;
         let stale = self.ignored.iter().flatten().filter(|entry| entry.warning.is_some()).count() as u64;
         self.summary = AuditSummary {
-            errors: of(Severity::Error),
-            warnings: of(Severity::Warning) + stale,
-            infos: of(Severity::Info),
+            errors: count(Severity::Error),
+            warnings: count(Severity::Warning) + stale,
+            infos: count(Severity::Info),
             broken_tags: self.broken_tags.len() as u64,
             unknown_tags: self.unknown_tags.len() as u64,
             resolved: self.resolved.as_ref().map_or(0, Vec::len) as u64,

@@ -1,4 +1,4 @@
-//! What the audit of one registry found, before a report holds it.
+//! The result of the audit of one registry, from which a report is made.
 
 use super::counts::Garbage;
 use super::finding::Finding;
@@ -9,23 +9,23 @@ use crate::graph::Recheck;
 /// What an audit of one registry found.
 #[derive(Debug)]
 pub struct Audit {
-    /// Counts and role.
+    /// The registry's counts and role.
     pub source: AuditedSource,
-    /// Tags that were looked at: judged, or found to be unknown.
+    /// How many tags were looked at: whole, broken or unknown.
     pub covered: u64,
-    /// Findings in the order of a report.
+    /// The findings, sorted as in a report.
     pub findings: Vec<Finding>,
     /// Tags that cannot be pulled whole; numbers are indexes into `findings`.
     pub broken_tags: Vec<BrokenTag>,
-    /// Tags of which that is not known.
+    /// Tags that are neither whole nor broken for certain.
     pub unknown_tags: Vec<UnknownTag>,
-    /// What could not be read.
+    /// Paths that could not be read.
     pub unread: Vec<UnreadPath>,
-    /// `None` when it cannot be known.
+    /// `None` when it is not known.
     pub garbage: Option<Garbage>,
     /// Garbage piece by piece; empty unless asked for.
     pub pieces: Vec<GarbagePiece>,
-    /// What should be looked at once more before this is believed.
+    /// What a source should look at again before the findings count.
     pub doubts: Vec<Recheck>,
     /// Whether it [looks like a cache](super::looks_like_cache) although nothing marks it as one: a hint, not a finding.
     pub looks_like_cache: bool,

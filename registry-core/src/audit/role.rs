@@ -1,5 +1,4 @@
-//! What a tree looks like: the home of its images, or a pull-through cache that nothing marks as one. A look is a hint: absent
-//! children throughout are also what a registry has that lost them.
+//! Whether a tree looks like an unmarked pull-through cache. This is a hint: a home that lost many children looks the same.
 
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
@@ -8,17 +7,17 @@ use super::access::ManifestAccess;
 use crate::graph::{Graph, GraphLink, ManifestNode, NodeId, Presence, Repository, View};
 use crate::oci::manifest::{Kind, ReferenceRole};
 
-/// Whether a tree without `scheduler-state.json` looks like a pull-through cache all the same: a 3.x server with `proxy.ttl: 0`
-/// never writes that file (`registry/proxy/proxyregistry.go @ v3.1.1`), and a backup may have left it out. Repositories of which
-/// `is_sparse` is true do not count: children may be absent there on purpose.
+/// Whether a tree without `scheduler-state.json` looks like a pull-through cache: a 3.x server with `proxy.ttl: 0` never
+/// writes that file (`registry/proxy/proxyregistry.go @ v3.1.1`), and a backup may have left it out. Repositories for which
+/// `is_sparse` is true do not count: their children may be absent on purpose.
 pub fn looks_like_cache(graph: &Graph, is_sparse: impl Fn(&str) -> bool) -> bool {
     let counted = || graph.repositories.iter().filter(|one| one.is_legal && !is_sparse(&one.name));
-    is_bare(graph, counted()) || is_pulled(graph, counted())
+    has_manifests_only(graph, counted()) || has_partial_indexes(graph, counted())
 }
 
-/// Most repositories have manifests, no layer link, and lack the bytes of what their manifests name: manifests were asked for,
-/// and nothing was pulled. One that only lost its `_layers` has those bytes.
-fn is_bare<'g>(graph: &'g Graph, repositories: impl Iterator<Item = &'g Repository>) -> bool {
+/// Whether at least half of the repositories with manifests have no layer link and lack bytes that their manifests name:
+/// clients asked for manifests and pulled nothing. A repository that only lost its `_layers` still has those bytes.
+fn has_manifests_only<'g>(graph: &'g Graph, repositories: impl Iterator<Item = &'g Repository>) -> bool {
     let with_manifests = repositories.filter(|one| !one.revisions().is_empty());
     let (all, bare) = with_manifests.fold((0, 0), |(all, bare), one| {
         let view = View { graph, repository: one };
@@ -27,17 +26,17 @@ fn is_bare<'g>(graph: &'g Graph, repositories: impl Iterator<Item = &'g Reposito
     bare > 0 && bare * 2 >= all
 }
 
-/// Whether a manifest that is served here names something that has no bytes.
+/// Whether a served manifest names a digest whose bytes are absent.
 fn lacks_bytes(view: View<'_>) -> bool {
     let mut edges =
-        served(view).flat_map(|manifest| view.graph.edges(manifest)).filter(|edge| !edge.has_urls);
+        served_manifests(view).flat_map(|manifest| view.graph.edges(manifest)).filter(|edge| !edge.has_urls);
     edges.any(|edge| edge.target.is_some_and(|target| is_absent(view.graph, target)))
 }
 
-/// Nothing is being pushed, and at least half of the tagged indexes lack children of which there is no trace, as if only some
-/// platforms had been pulled. A child that was pushed here and lost leaves layer links that no manifest needs, and mostly its
-/// bytes (`registry/storage/garbagecollect.go @ v2.8.3` marks what an index names).
-fn is_pulled<'g>(graph: &'g Graph, repositories: impl Iterator<Item = &'g Repository>) -> bool {
+/// Whether no upload is under way and at least half of the tagged indexes have a child without link and bytes, as if only
+/// some platforms had been pulled. A child that was pushed here and lost leaves layer links that no manifest needs, and
+/// mostly its bytes (`registry/storage/garbagecollect.go @ v2.8.3` marks what an index names).
+fn has_partial_indexes<'g>(graph: &'g Graph, repositories: impl Iterator<Item = &'g Repository>) -> bool {
     let (mut indexes, mut partial) = (0, 0);
     for repository in repositories {
         if !repository.uploads.is_empty() {
@@ -46,8 +45,8 @@ fn is_pulled<'g>(graph: &'g Graph, repositories: impl Iterator<Item = &'g Reposi
         let view = View { graph, repository };
         let tagged: BTreeSet<NodeId> =
             repository.numbered_tags().filter_map(|(_, tag)| tag.current.target()).collect();
-        let is_of_pulled = LazyCell::new(|| all_layers_are_needed(view));
-        for manifest in tagged.into_iter().filter_map(|node| served_one(view, node)) {
+        let has_needed_layers_only = LazyCell::new(|| all_layers_are_needed(view));
+        for manifest in tagged.into_iter().filter_map(|node| served_manifest(view, node)) {
             let children = graph
                 .edges(manifest)
                 .iter()
@@ -57,15 +56,16 @@ fn is_pulled<'g>(graph: &'g Graph, repositories: impl Iterator<Item = &'g Reposi
                 continue;
             }
             indexes += 1;
-            partial += usize::from(children.any(|child| has_no_trace(view, child)) && *is_of_pulled);
+            partial +=
+                usize::from(children.any(|child| has_no_trace(view, child)) && *has_needed_layers_only);
         }
     }
     partial > 0 && partial * 2 >= indexes
 }
 
-/// Whether each layer link is of something that a manifest served here names: a client asks for a manifest first.
+/// Whether a served manifest names the digest of every layer link: through a cache, a client asks for the manifest first.
 fn all_layers_are_needed(view: View<'_>) -> bool {
-    let edges = served(view).flat_map(|manifest| view.graph.edges(manifest));
+    let edges = served_manifests(view).flat_map(|manifest| view.graph.edges(manifest));
     let named: BTreeSet<NodeId> = edges.filter_map(|edge| edge.target).collect();
     view.repository.layers().iter().all(|entry| named.contains(&entry.node))
 }
@@ -81,12 +81,12 @@ fn is_absent(graph: &Graph, node: NodeId) -> bool {
     graph.blob(node).presence == Presence::Absent
 }
 
-/// The manifests that a repository serves.
-fn served(view: View<'_>) -> impl Iterator<Item = &ManifestNode> {
-    view.repository.revisions().iter().filter_map(move |entry| served_one(view, entry.node))
+/// The manifests that the repository serves.
+fn served_manifests(view: View<'_>) -> impl Iterator<Item = &ManifestNode> {
+    view.repository.revisions().iter().filter_map(move |entry| served_manifest(view, entry.node))
 }
 
-fn served_one(view: View<'_>, node: NodeId) -> Option<&ManifestNode> {
+fn served_manifest(view: View<'_>, node: NodeId) -> Option<&ManifestNode> {
     let is_served = matches!(view.manifest(node), ManifestAccess::Served { .. });
     view.graph.manifest(node).filter(|_| is_served)
 }

@@ -1,4 +1,4 @@
-//! A tree as the source of a report: what it holds, counted.
+//! Counts what a tree holds, for the sources of a report.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use super::report::{AuditedKind, AuditedSource, RegistryRole};
 use crate::graph::{Graph, LinkEntry, Presence, Repository};
 use crate::oci::manifest::Kind;
 
-/// The source that a graph was read from.
-pub(super) fn count(graph: &Graph, name: &Arc<str>, role: RegistryRole) -> AuditedSource {
+/// Counts the graph of the tree called `name`.
+pub(super) fn count_tree(graph: &Graph, name: &Arc<str>, role: RegistryRole) -> AuditedSource {
     let legal = || graph.repositories.iter().filter(|repository| repository.is_legal);
-    let sum = |of: &dyn Fn(&Repository) -> usize| legal().map(of).sum::<usize>() as u64;
+    let sum = |count: &dyn Fn(&Repository) -> usize| legal().map(count).sum::<usize>() as u64;
     let is_index = |entry: &&LinkEntry| graph.manifest(entry.node).is_some_and(|one| one.kind == Kind::Index);
     let present = graph.nodes().map(|node| graph.blob(node));
     let present = present.filter(|blob| blob.presence == Presence::Present);

@@ -1,6 +1,6 @@
-//! Wrong bytes under a digest that no manifest, tag or revision link names: nothing is broken by them yet, and the next push of
-//! that digest is, for a registry keeps what is filed there (`registry/storage/blobwriter.go @ v2.8.3`, `moveBlob`;
-//! `registry/storage/blobstore.go`, `Put`; both the same at v3.1.1).
+//! Wrong bytes under a digest that no manifest, tag or revision link names. They break nothing yet, but they break the next
+//! push of that digest, because a registry keeps the file that exists (`registry/storage/blobwriter.go @ v2.8.3`,
+//! `moveBlob`; `registry/storage/blobstore.go`, `Put`; both the same at v3.1.1).
 
 use std::collections::BTreeMap;
 
@@ -13,22 +13,22 @@ use crate::graph::{Content, Graph, GraphLink, NodeId, Presence, Recheck, walk};
 use crate::oci::Digest;
 use crate::path::Place;
 
-/// Findings for such bytes, and what should be hashed once more before they are believed. Bytes that something names are judged
-/// where they are named. Only to be asked when every repository and every blob was looked for.
-pub(super) fn wrong_bytes(graph: &Graph, options: &AuditOptions) -> (Vec<Draft>, Vec<Recheck>) {
+/// Findings for such bytes, and the blobs that should be hashed again before these count. Wrong bytes that something names
+/// are judged with what names them. Call this only if all repositories and blobs were listed.
+pub(super) fn find_wrong_bytes(graph: &Graph, options: &AuditOptions) -> (Vec<Draft>, Vec<Recheck>) {
     let mut wrong: Vec<NodeId> = graph.nodes().filter(|node| is_wrong(graph, *node)).collect();
     if wrong.is_empty() {
         return (Vec::new(), Vec::new());
     }
-    let named = named(graph);
+    let named = named_nodes(graph);
     // A server of 2.8 writes manifests in place: young bytes may be a push under way.
     wrong.retain(|node| !named[node.index()] && !options.is_young(graph.blob(*node).modified));
-    let links = links(graph, &wrong);
-    let draft = |node: &NodeId| of_one(graph, *node, links.get(node).map_or(&[], Vec::as_slice));
+    let links = linking_repositories(graph, &wrong);
+    let draft = |node: &NodeId| draft_finding(graph, *node, links.get(node).map_or(&[], Vec::as_slice));
     (wrong.iter().map(draft).collect(), wrong.iter().map(|node| Recheck::Content(*node)).collect())
 }
 
-/// Whether the bytes of a blob are not those of its digest: hashed, or seen without reading where there are none.
+/// Whether a blob's bytes do not hash to its digest. An empty file is known to be wrong without being hashed.
 fn is_wrong(graph: &Graph, node: NodeId) -> bool {
     let blob = graph.blob(node);
     if blob.presence != Presence::Present {
@@ -44,8 +44,8 @@ fn is_wrong(graph: &Graph, node: NodeId) -> bool {
     }
 }
 
-/// What the tags and revision links of served repositories reach, by number.
-fn named(graph: &Graph) -> Vec<bool> {
+/// For each node, whether a tag or revision link of a legal repository reaches it.
+fn named_nodes(graph: &Graph) -> Vec<bool> {
     let links = graph.repositories.iter().filter(|one| one.is_legal).flat_map(|repository| {
         let entries = repository.revisions().iter();
         let links = entries.flat_map(|entry| [GraphLink::Names(entry.node), entry.link]);
@@ -56,8 +56,8 @@ fn named(graph: &Graph) -> Vec<bool> {
     named
 }
 
-/// By node: the served repositories with a layer link to it, ordered by name.
-fn links<'g>(graph: &'g Graph, wrong: &[NodeId]) -> BTreeMap<NodeId, Vec<&'g str>> {
+/// For each wrong node, the names of the legal repositories with a layer link to it, sorted.
+fn linking_repositories<'g>(graph: &'g Graph, wrong: &[NodeId]) -> BTreeMap<NodeId, Vec<&'g str>> {
     let mut links: BTreeMap<NodeId, Vec<&str>> = wrong.iter().map(|node| (*node, Vec::new())).collect();
     for repository in graph.repositories.iter().filter(|one| one.is_legal) {
         for entry in repository.layers() {
@@ -72,7 +72,8 @@ fn links<'g>(graph: &'g Graph, wrong: &[NodeId]) -> BTreeMap<NodeId, Vec<&'g str
     links
 }
 
-fn of_one(graph: &Graph, node: NodeId, links: &[&str]) -> Draft {
+/// The finding for one wrong blob; `links` are the repositories with a layer link to it.
+fn draft_finding(graph: &Graph, node: NodeId, links: &[&str]) -> Draft {
     let blob = graph.blob(node);
     let what = if blob.size == 0 {
         "an empty file under the digest of something else, which no served manifest names".to_owned()
@@ -93,5 +94,5 @@ fn of_one(graph: &Graph, node: NodeId, links: &[&str]) -> Draft {
     let digest = graph.digest(node);
     let draft = Draft::new(Code::UnreferencedBlobWrong, Some(node), Place::BlobData(digest), what + &then);
     let severity = if links.is_empty() { Severity::Warning } else { Severity::Error };
-    draft.severity(severity).repair(Some(Repair::Quarantine))
+    draft.with_severity(severity).with_repair(Some(Repair::Quarantine))
 }

@@ -1,32 +1,32 @@
-//! A Forgejo server: connected to, asked for one version, and asked what these credentials may. Has no way to delete.
+//! The client of a Forgejo server: connects, sends REST requests, and asks what the credentials allow. It cannot delete.
 
 use reqwest::{Method, StatusCode};
 use secrecy::SecretString;
 use url::Url;
 
-use super::rest::{Item, authorize, is_no_package, rest};
-use super::version::{ForgejoVersion, detect};
+use super::rest::{VersionItem, authorize, is_no_package, rest_error};
+use super::version::{ForgejoVersion, detect_version};
 use crate::registry::{Client, Credentials, Error, Http, HttpRequest, HttpResponse};
 use crate::retention::server::{ListedRow, Permission, WriteAccess};
 use crate::retention::{Source, SourceKind};
 
 /// Most bytes of an answer about one version.
 pub(super) const SMALL: usize = 4 << 20;
-/// How far clocks may differ, in seconds.
-const CLOCKS_DIFFER: i64 = 300;
+/// How many seconds the clocks may differ without a warning.
+const MAX_CLOCK_DIFFERENCE: i64 = 300;
 
-/// Whose packages, and who asks.
+/// The owner of the packages, and the credentials.
 #[derive(Debug, Clone)]
 pub struct ForgejoAccount {
     /// The user or organisation that owns the packages.
     pub owner: String,
-    /// The user of the token. Forgejo ignores it when a personal token is given, so any will do.
+    /// The user of the token. Forgejo ignores it if a personal token is given, so any will do.
     pub user: Option<String>,
     /// A personal access token with the scope `read:package`, or `write:package` to delete.
     pub token: Option<SecretString>,
 }
 
-/// A Forgejo server, read.
+/// A Forgejo server, for reading.
 #[derive(Debug)]
 pub struct Forgejo {
     http: Http,
@@ -35,15 +35,15 @@ pub struct Forgejo {
     credentials: Credentials,
     oci: Client,
     version: ForgejoVersion,
-    /// Seconds by which its clock is ahead of ours.
-    ahead: Option<i64>,
+    /// How many seconds its clock is ahead of ours, if it tells the time.
+    clock_ahead: Option<i64>,
 }
 
 impl Forgejo {
-    /// Finds out what answers at an address, and reads nothing yet.
+    /// Connects to the server at an address, and checks that it is a supported Forgejo.
     ///
     /// # Errors
-    /// When there is no answer, it is no Forgejo, or not one that was tried.
+    /// When there is no answer, it is no Forgejo, or it is older than those that were tried.
     pub async fn connect(http: &Http, address: &str, account: &ForgejoAccount) -> Result<Self, Error> {
         let mut base = crate::registry::origin(address)?;
         if !base.path().ends_with('/') {
@@ -60,9 +60,9 @@ impl Forgejo {
             name: account.user.clone().unwrap_or_else(|| owner.clone()),
             secret,
         });
-        let (version, ahead) = detect(http, &base, &credentials).await?;
+        let (version, clock_ahead) = detect_version(http, &base, &credentials).await?;
         let oci = Client::with_own_tokens(http, &base, credentials.clone())?;
-        Ok(Self { http: http.clone(), base, owner, credentials, oci, version, ahead })
+        Ok(Self { http: http.clone(), base, owner, credentials, oci, version, clock_ahead })
     }
 
     /// Its version.
@@ -75,15 +75,15 @@ impl Forgejo {
         &self.owner
     }
 
-    /// What a person should know: credentials that travel unencrypted, a server that was never tried, a clock.
+    /// Warnings for the user: unencrypted credentials, an untested version of Forgejo, a wrong clock.
     pub fn warnings(&self) -> Vec<String> {
         let unencrypted = crate::registry::unencrypted(&self.base, self.credentials.are_given());
         unencrypted.into_iter().chain(self.version.warning()).chain(self.clock_warning()).collect()
     }
 
-    /// That the server's clock and ours differ by minutes, so that ages are wrong.
+    /// The warning that the server's clock and ours differ by minutes, so that ages are wrong.
     pub fn clock_warning(&self) -> Option<String> {
-        let seconds = self.ahead.filter(|seconds| seconds.abs() > CLOCKS_DIFFER)?;
+        let seconds = self.clock_ahead.filter(|seconds| seconds.abs() > MAX_CLOCK_DIFFERENCE)?;
         let way = if seconds > 0 { "ahead of" } else { "behind" };
         let seconds = seconds.abs();
         Some(format!(
@@ -91,7 +91,7 @@ impl Forgejo {
         ))
     }
 
-    /// Where the packages are, as plans tell it.
+    /// The source as plans name it.
     pub fn source(&self) -> Source {
         Source {
             kind: SourceKind::Forgejo,
@@ -101,29 +101,29 @@ impl Forgejo {
         }
     }
 
-    /// Allows changes. Only a run that was told to delete calls this.
+    /// Allows changes. Only a run with `--apply` calls this.
     pub const fn arm(self) -> WriteAccess<Self> {
         WriteAccess::new(self)
     }
 
-    /// Asks whether these credentials may delete. Sends the deletion of one constant reference that nothing can have: the
+    /// Asks whether these credentials may delete, with the deletion of a constant reference that no manifest can have: the
     /// server checks the permission first (`routers/api/packages/api.go @ v15.0.3`).
     ///
-    /// A package with a slash in its name is named by one segment of the path (`%2F`); with a version of one, given as
-    /// package and version, it is asked for too: a proxy that decodes it makes an address that the server does not know.
+    /// A package with a slash in its name is one segment of the path (`%2F`). `below_a_slash` is such a package and a version
+    /// of it, which is asked for too: a proxy that decodes `%2F` makes an address that the server does not know.
     pub async fn preflight(&self, below_a_slash: Option<(&str, &str)>) -> Permission {
-        let permission = self.may_delete().await;
+        let permission = self.ask_delete_permission().await;
         let (Permission::Granted, Some((package, version))) = (&permission, below_a_slash) else {
             return permission;
         };
-        match self.version_of(package, version).await {
-            // One that went meanwhile has an address all the same.
+        match self.find_row(package, version).await {
+            // A version that was deleted meanwhile shows that the address is known, too.
             Ok(_) => permission,
             Err(error) => Permission::Unknown(error.to_string()),
         }
     }
 
-    async fn may_delete(&self) -> Permission {
+    async fn ask_delete_permission(&self) -> Permission {
         if !self.credentials.are_given() {
             return Permission::Denied("no token was given".into());
         }
@@ -155,7 +155,7 @@ impl Forgejo {
         &self.oci
     }
 
-    /// The address of the owner's packages, and of something below. A name with slashes is one segment.
+    /// The REST address of the owner's packages, with the segments `below`. A name with slashes is one segment.
     pub(super) fn rest_url(&self, below: &[&str]) -> Result<Url, Error> {
         let mut url = self.base.clone();
         let cannot = Error::Address { address: self.base.to_string(), why: "it cannot be joined to".into() };
@@ -167,9 +167,9 @@ impl Forgejo {
         Ok(url)
     }
 
-    pub(super) async fn ask(&self, mut ask: HttpRequest) -> Result<HttpResponse, Error> {
-        authorize(&mut ask, &self.credentials);
-        self.http.send(&ask).await
+    pub(super) async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, Error> {
+        authorize(&mut request, &self.credentials);
+        self.http.send(&request).await
     }
 
     /// The repository of a package, as the container registry names it.
@@ -177,13 +177,14 @@ impl Forgejo {
         format!("{}/{package}", self.owner.to_lowercase())
     }
 
-    pub(super) async fn version_of(&self, package: &str, version: &str) -> Result<Option<ListedRow>, Error> {
+    /// One version of a package; `None` if the server does not have it.
+    pub(super) async fn find_row(&self, package: &str, version: &str) -> Result<Option<ListedRow>, Error> {
         let url = self.rest_url(&["container", package, version])?;
-        let answer = self.ask(HttpRequest::new(Method::GET, url, SMALL)).await?;
+        let answer = self.send(HttpRequest::new(Method::GET, url, SMALL)).await?;
         match answer.status {
-            StatusCode::OK => Ok(Some(answer.json::<Item>()?.listed())),
+            StatusCode::OK => Ok(Some(answer.json::<VersionItem>()?.into_row())),
             StatusCode::NOT_FOUND if is_no_package(&answer) => Ok(None),
-            _ => Err(rest(&answer)),
+            _ => Err(rest_error(&answer)),
         }
     }
 }

@@ -1,48 +1,48 @@
-//! A list of versions read around those that the server cannot describe.
+//! Reads a list that has versions which the server cannot show.
 //!
-//! Forgejo describes each version of a page with its files and their blobs, and where the row of one blob is lost the whole
-//! page answers 500 (`models/packages/descriptor.go @ v15.0.3`). Pages are narrowed down until every version is either shown
-//! or alone on a page that answers 500; whose these are is found out by searches ([`super::attribution`]). All of that
-//! counts only when a second pass shows the same.
+//! Forgejo describes each version of a page with its files and their blobs. If the row of one blob is lost, the whole page
+//! answers 500 (`models/packages/descriptor.go @ v15.0.3`). Pages are narrowed down until every version is either shown or
+//! alone on a page that answers 500. Searches find the packages of those ([`super::attribution`]). The result counts only if
+//! a second pass shows the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 use reqwest::StatusCode;
 
-use super::attribution::{Search, VersionSlot, contains, owners};
+use super::attribution::{Search, VersionSlot, possible_owners, search_finds};
 use super::client::Forgejo;
-use super::page::{Interrupted, MOST, PAGE, Shown, list_name, page, read};
-use super::rest::rest;
+use super::page::{MAX_VERSIONS, PAGE_SIZE, PassError, SeenVersions, list_name, page_request, read_page};
+use super::rest::rest_error;
 use crate::registry::{Error, HttpRequest, HttpResponse};
 use crate::retention::server::{Incomplete, ListedRow, Listing};
 
-/// Most requests beyond those that show a full page.
-const MOST_REQUESTS: u64 = 4_000;
+/// How many requests may be sent besides those that show a full page.
+const MAX_REQUESTS: u64 = 4_000;
 
-/// A list under way.
+/// The reading of one list.
 pub(super) struct Narrowing<'a> {
     forgejo: &'a Forgejo,
     search: Option<&'a str>,
-    /// What the first page that could not be read answered.
+    /// The error of the first page that could not be read.
     failure: Error,
-    /// Versions on a full page; a server may show fewer than were asked for.
+    /// Number of versions on a full page; a server may show fewer than were asked for.
     size: usize,
-    /// Requests left.
-    left: u64,
+    /// How many of [`MAX_REQUESTS`] are left.
+    requests_left: u64,
 }
 
 impl<'a> Narrowing<'a> {
     pub(super) const fn new(forgejo: &'a Forgejo, search: Option<&'a str>, failure: Error) -> Self {
-        Self { forgejo, search, failure, size: PAGE, left: MOST_REQUESTS }
+        Self { forgejo, search, failure, size: PAGE_SIZE, requests_left: MAX_REQUESTS }
     }
 
-    /// Reads the list, and whose versions it does not show.
-    pub(super) async fn once(&mut self) -> Result<Listing, Interrupted> {
-        let slots = self.pass(self.search).await?;
-        let found = self.attribute(&slots).await?;
-        if self.pass(self.search).await? != slots {
-            return Err(Interrupted::Moved("a second pass shows something else".into()));
+    /// Reads the list, and finds the packages of the versions that it does not show.
+    pub(super) async fn read_list(&mut self) -> Result<Listing, PassError> {
+        let slots = self.read_slots(self.search).await?;
+        let found = self.attribute_missing(&slots).await?;
+        if self.read_slots(self.search).await? != slots {
+            return Err(PassError::Changed("a second pass shows something else".into()));
         }
         let unread = slots.iter().filter(|slot| slot.is_none()).count();
         let unowned = unread - found.owned;
@@ -60,56 +60,57 @@ impl<'a> Narrowing<'a> {
         let mut incomplete = Vec::new();
         for (package, unread) in found.packages {
             let tags = self.unlisted_tags(&package, &rows).await;
-            incomplete.push(Incomplete { why: self.why(&package, unread, &tags), package });
+            incomplete.push(Incomplete { why: self.describe_incomplete(&package, unread, &tags), package });
         }
         Ok(Listing { rows, incomplete })
     }
 
-    /// One slot for each version of a list, in its order; empty where the version could not be shown.
-    async fn pass(&mut self, search: Option<&str>) -> Result<Vec<VersionSlot>, Interrupted> {
+    /// Reads one slot for each version of a list, in its order; `None` for a version that could not be shown.
+    async fn read_slots(&mut self, search: Option<&str>) -> Result<Vec<VersionSlot>, PassError> {
         'sizes: loop {
-            let total = self.count(search).await?;
-            let (mut slots, mut shown, mut ahead) = (Vec::new(), Shown::default(), Vec::new());
+            let total = self.count_versions(search).await?;
+            let (mut slots, mut seen, mut pending) = (Vec::new(), SeenVersions::default(), Vec::new());
             while slots.len() < total {
-                let (from, limit) = ahead.pop().unwrap_or((slots.len(), self.size));
+                let (from, limit) = pending.pop().unwrap_or((slots.len(), self.size));
                 if from >= total {
                     continue;
                 }
-                let answer = self.ask(search, limit, from / limit + 1).await?;
+                let request = page_request(self.forgejo, search, limit, from / limit + 1)?;
+                let answer = send_page_request(self.forgejo, request).await?;
                 if answer.status == StatusCode::INTERNAL_SERVER_ERROR {
-                    self.spend(1)?;
+                    self.spend_requests(1)?;
                     let part = limit / smallest_factor(limit);
                     if limit == 1 {
                         slots.push(None);
                     } else {
-                        ahead.extend((0..limit / part).rev().map(|number| (from + number * part, part)));
+                        pending.extend((0..limit / part).rev().map(|number| (from + number * part, part)));
                     }
                     continue;
                 }
                 if limit < self.size {
-                    self.spend(1)?;
+                    self.spend_requests(1)?;
                 }
-                let (told, items) = read(&answer)?;
-                if told != total {
-                    return Err(Interrupted::Moved(format!("{total} versions became {told}")));
+                let (new_total, items) = read_page(&answer)?;
+                if new_total != total {
+                    return Err(PassError::Changed(format!("{total} versions became {new_total}")));
                 }
                 let expected = limit.min(total - from);
                 if (1..expected).contains(&items.len()) {
-                    // The server shows fewer on a page than were asked for, so the offsets were not those of its pages.
-                    self.spend(1)?;
+                    // The server's pages are smaller than was asked for, so the offsets were wrong: start again.
+                    self.spend_requests(1)?;
                     self.size = items.len();
                     continue 'sizes;
                 }
                 if items.len() != expected {
-                    return Err(Interrupted::Moved(format!(
+                    return Err(PassError::Changed(format!(
                         "{expected} versions were due, and {} shown",
                         items.len()
                     )));
                 }
                 for item in items {
-                    let row = shown.row(item, &answer.what)?;
+                    let row = seen.add(item, &answer.what)?;
                     slots.push(Some(
-                        row.ok_or_else(|| Interrupted::Moved("a version was listed twice".into()))?,
+                        row.ok_or_else(|| PassError::Changed("a version was listed twice".into()))?,
                     ));
                 }
             }
@@ -117,57 +118,54 @@ impl<'a> Narrowing<'a> {
         }
     }
 
-    /// How many versions a list has: a page far behind its end shows none, and tells.
-    async fn count(&mut self, search: Option<&str>) -> Result<usize, Interrupted> {
-        self.spend(1)?;
-        count(self.forgejo, search).await?.ok_or_else(|| Interrupted::Damaged(self.failure.clone()))
+    /// The number of versions of a list. It is read from a page far behind the end, which shows none.
+    async fn count_versions(&mut self, search: Option<&str>) -> Result<usize, PassError> {
+        self.spend_requests(1)?;
+        count_versions(self.forgejo, search).await?.ok_or_else(|| PassError::Damaged(self.failure.clone()))
     }
 
-    fn spend(&mut self, requests: u64) -> Result<(), Error> {
-        let left = self.left.checked_sub(requests);
-        self.left = left.ok_or_else(|| Error::Malformed {
+    /// Counts requests against [`MAX_REQUESTS`].
+    fn spend_requests(&mut self, requests: u64) -> Result<(), Error> {
+        let left = self.requests_left.checked_sub(requests);
+        self.requests_left = left.ok_or_else(|| Error::Malformed {
             what: list_name(self.forgejo),
             why: format!(
-                "pages answer 500, and {MOST_REQUESTS} more requests did not find out for which versions"
+                "pages answer 500, and {MAX_REQUESTS} more requests did not find out for which versions"
             ),
         })?;
         Ok(())
     }
 
-    async fn ask(&self, search: Option<&str>, limit: usize, number: usize) -> Result<HttpResponse, Error> {
-        ask(self.forgejo, page(self.forgejo, search, limit, number)?).await
-    }
-
-    /// Whose versions a pass did not show.
-    async fn attribute(&mut self, slots: &[VersionSlot]) -> Result<SearchResult, Interrupted> {
+    /// Finds the packages of the versions that a pass did not show.
+    async fn attribute_missing(&mut self, slots: &[VersionSlot]) -> Result<SearchResult, PassError> {
         let mut known: BTreeSet<String> = slots.iter().flatten().map(|row| row.package.clone()).collect();
-        // A package of which nothing is shown may stand in the catalog, where there is one.
+        // A package without any shown version may stand in the catalog, if there is one.
         let prefix = self.forgejo.repository("");
         let catalog = self.forgejo.client().catalog().await.unwrap_or_default();
         let catalog = catalog.iter().filter_map(|name| name.strip_prefix(&prefix));
-        let is_asked = |name: &&str| self.search.is_none_or(|search| contains(name, search));
-        known.extend(catalog.filter(is_asked).map(str::to_owned));
-        self.spend(known.len() as u64)?;
+        let is_searched = |name: &&str| self.search.is_none_or(|search| search_finds(name, search));
+        known.extend(catalog.filter(is_searched).map(str::to_owned));
+        self.spend_requests(known.len() as u64)?;
         let forgejo = self.forgejo;
         let counts = futures::stream::iter(known.iter().cloned()).map(|name| async move {
-            let count = count(forgejo, Some(&name)).await;
+            let count = count_versions(forgejo, Some(&name)).await;
             (name, count)
         });
         let counts: Vec<_> = counts.buffered(forgejo.http().in_flight().max(1)).collect().await;
         let mut searches = Vec::new();
         for (name, counted) in counts {
-            let counted = counted?.ok_or_else(|| Interrupted::Damaged(self.failure.clone()))?;
-            let shown = slots.iter().flatten().filter(|row| contains(&row.package, &name)).count();
+            let counted = counted?.ok_or_else(|| PassError::Damaged(self.failure.clone()))?;
+            let shown = slots.iter().flatten().filter(|row| search_finds(&row.package, &name)).count();
             if counted < shown {
-                return Err(Interrupted::Moved(format!("{shown} versions became {counted}")));
+                return Err(PassError::Changed(format!("{shown} versions became {counted}")));
             }
             if counted > shown {
-                let slots = self.pass(Some(&name)).await?;
+                let slots = self.read_slots(Some(&name)).await?;
                 searches.push(Search { name, slots });
             }
         }
-        let owners = owners(slots, &searches, &known)
-            .ok_or_else(|| Interrupted::Moved("a search shows something else than the list".into()))?;
+        let owners = possible_owners(slots, &searches, &known)
+            .ok_or_else(|| PassError::Changed("a search shows something else than the list".into()))?;
         let mut packages: BTreeMap<String, usize> = BTreeMap::new();
         let owned = owners.iter().filter(|candidates| !candidates.is_empty()).count();
         for name in owners.into_iter().flatten() {
@@ -176,7 +174,7 @@ impl<'a> Narrowing<'a> {
         Ok(SearchResult { owned, packages })
     }
 
-    /// Tags of a package that its list did not show. Empty when these are not known either.
+    /// Tags of a package that the list did not show. Empty if the tags cannot be read either.
     async fn unlisted_tags(&self, package: &str, rows: &[ListedRow]) -> Vec<String> {
         let listed: BTreeSet<&str> =
             rows.iter().filter(|row| row.package == package).map(|row| row.version.as_str()).collect();
@@ -185,8 +183,8 @@ impl<'a> Narrowing<'a> {
         tags.into_iter().filter(|tag| !listed.contains(tag.as_str())).collect()
     }
 
-    /// What a person should know about a package that could not be listed whole, and do.
-    fn why(&self, package: &str, unread: usize, tags: &[String]) -> String {
+    /// Tells the user why a package could not be listed completely, and how to repair that.
+    fn describe_incomplete(&self, package: &str, unread: usize, tags: &[String]) -> String {
         let path = format!(
             "/api/v1/packages/{}/container/{}",
             self.forgejo.owner(),
@@ -195,7 +193,7 @@ impl<'a> Narrowing<'a> {
         let count =
             if unread == 1 { "a version of it".to_owned() } else { format!("{unread} versions of it") };
         let tags: Vec<String> = tags.iter().map(|tag| crate::registry::quote(tag)).collect();
-        let cure = match &tags[..] {
+        let remedy = match &tags[..] {
             [] => format!(
                 "it is no tag: GET {path}/DIGEST answers 500 for the digest that must be deleted (DELETE {path}/DIGEST)"
             ),
@@ -204,40 +202,40 @@ impl<'a> Narrowing<'a> {
         };
         let named = if tags.is_empty() { String::new() } else { format!(" ({})", tags.join(", ")) };
         format!(
-            "the server cannot list {count}{named}: it answers 500, as where its database has lost the row of a blob; {cure}"
+            "the server cannot list {count}{named}: it answers 500, as where its database has lost the row of a blob; {remedy}"
         )
     }
 }
 
-/// What searches found out.
+/// The packages of missing versions.
 struct SearchResult {
-    /// How many versions that are not shown belong to packages that are known.
+    /// How many missing versions belong to known packages.
     owned: usize,
-    /// Packages that may have versions which are not shown, and how many.
+    /// How many missing versions each package may have.
     packages: BTreeMap<String, usize>,
 }
 
-/// Asks for a page; status 500 is an answer here, and not asked for again.
-async fn ask(forgejo: &Forgejo, mut ask: HttpRequest) -> Result<HttpResponse, Error> {
-    let again = ask.clone();
-    ask.repeat = false;
-    match forgejo.ask(ask).await {
+/// Sends the request for a page. Status 500 counts as an answer, and is not repeated.
+async fn send_page_request(forgejo: &Forgejo, mut request: HttpRequest) -> Result<HttpResponse, Error> {
+    let repeated = request.clone();
+    request.may_repeat = false;
+    match forgejo.send(request).await {
         Ok(answer) if matches!(answer.status.as_u16(), 200 | 500) => Ok(answer),
-        _ => forgejo.ask(again).await,
+        _ => forgejo.send(repeated).await,
     }
 }
 
-/// How many versions a list has; `None` where even a page without versions answers 500.
-async fn count(forgejo: &Forgejo, search: Option<&str>) -> Result<Option<usize>, Error> {
-    let answer = forgejo.ask(page(forgejo, search, 1, MOST + 1)?).await?;
+/// The number of versions of a list; `None` if even a page without versions answers 500.
+async fn count_versions(forgejo: &Forgejo, search: Option<&str>) -> Result<Option<usize>, Error> {
+    let answer = forgejo.send(page_request(forgejo, search, 1, MAX_VERSIONS + 1)?).await?;
     if answer.status == StatusCode::INTERNAL_SERVER_ERROR {
         return Ok(None);
     }
-    let (total, items) = read(&answer)?;
-    if items.is_empty() { Ok(Some(total)) } else { Err(rest(&answer)) }
+    let (total, items) = read_page(&answer)?;
+    if items.is_empty() { Ok(Some(total)) } else { Err(rest_error(&answer)) }
 }
 
-/// The smallest number above 1 that divides one, or the number itself.
+/// The smallest factor above 1 of a number; 1 for 0 and 1.
 fn smallest_factor(number: usize) -> usize {
     (2..number).find(|factor| number.is_multiple_of(*factor)).unwrap_or(number.max(1))
 }

@@ -1,16 +1,16 @@
-//! A Forgejo server read as a source of retention: rows over REST, manifests over `/v2`.
+//! A Forgejo server as a source of retention: reads rows over REST, manifests over `/v2`.
 
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
 use super::client::{Forgejo, SMALL};
-use super::list::list;
-use super::rest::{is_no_package, rest};
+use super::list::list_versions;
+use super::rest::{is_no_package, rest_error};
 use crate::oci::{Algorithm, Digest};
 use crate::registry::{Fetched, HttpRequest};
 use crate::retention::server::{ListedRow, Listing, Reader, Unanswered};
 
-/// Most bytes of a config.
+/// How many bytes a config may have.
 const CONFIG_MAX: usize = 8 << 20;
 
 #[derive(Deserialize)]
@@ -21,16 +21,16 @@ struct PackageFile {
 
 impl Reader for Forgejo {
     async fn rows(&self, package: Option<&str>) -> Result<Listing, Unanswered> {
-        list(self, package).await.map_err(Unanswered::from)
+        list_versions(self, package).await.map_err(Unanswered::from)
     }
 
     async fn unlisted(&self) -> Result<Vec<String>, Unanswered> {
-        // Every manifest is a version, and a package without versions is deleted (services/packages/packages.go @ v15.0.3).
+        // Every manifest is a version, and Forgejo deletes a package without versions (services/packages/packages.go @ v15.0.3).
         Ok(Vec::new())
     }
 
     async fn row(&self, package: &str, version: &str) -> Result<Option<ListedRow>, Unanswered> {
-        self.version_of(package, version).await.map_err(Unanswered::from)
+        self.find_row(package, version).await.map_err(Unanswered::from)
     }
 
     async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
@@ -44,16 +44,16 @@ impl Reader for Forgejo {
     async fn recorded_digest(&self, package: &str, version: &str) -> Result<Option<Digest>, Unanswered> {
         let read = async {
             let url = self.rest_url(&["container", package, version, "files"])?;
-            let answer = self.ask(HttpRequest::new(Method::GET, url, SMALL)).await?;
+            let answer = self.send(HttpRequest::new(Method::GET, url, SMALL)).await?;
             match answer.status {
                 StatusCode::OK => answer.json::<Vec<PackageFile>>().map(Some),
                 StatusCode::NOT_FOUND if is_no_package(&answer) => Ok(None),
-                _ => Err(rest(&answer)),
+                _ => Err(rest_error(&answer)),
             }
         };
         let files = read.await.map_err(Unanswered::from)?.unwrap_or_default();
-        let lead = files.into_iter().find(|file| file.name == "manifest.json");
-        Ok(lead.and_then(|file| Digest::from_hex(Algorithm::Sha256, &file.sha256).ok()))
+        let manifest = files.into_iter().find(|file| file.name == "manifest.json");
+        Ok(manifest.and_then(|file| Digest::from_hex(Algorithm::Sha256, &file.sha256).ok()))
     }
 
     async fn config(&self, package: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {

@@ -1,31 +1,31 @@
-//! Which server answers, and whether it is one whose behaviour is known.
+//! Finds out which server answers, and whether it is a version of Forgejo whose behaviour is known.
 
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use url::Url;
 
-use super::rest::{authorize, rest};
+use super::rest::{authorize, rest_error};
 use crate::registry::{Credentials, Error, Http, HttpRequest, HttpResponse};
 
-/// Oldest major version whose answers were seen.
+/// The oldest major version that was tested.
 const OLDEST: u32 = 11;
-/// Newest major version whose answers were seen.
+/// The newest major version that was tested.
 const NEWEST: u32 = 16;
-/// Where Forgejo tells its version, and Gitea has nothing.
-const OWN: &str = "api/forgejo/v1/version";
-/// Most bytes of an answer about a version.
+/// Where Forgejo gives its version; Gitea does not have this path.
+const VERSION_PATH: &str = "api/forgejo/v1/version";
+/// How many bytes an answer may have.
 const SMALL: usize = 64 << 10;
 
 /// The version of a Forgejo server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForgejoVersion {
-    /// As told, up to the `+`.
+    /// The version that the server gives, up to the `+`.
     pub text: String,
-    /// The number before the first dot; a distributor may tell something else.
+    /// The number before the first dot; `None` if a distributor gives another kind of version.
     pub major: Option<u32>,
 }
 
-/// The answer to a question for the version.
+/// The answer of a version API.
 #[derive(Deserialize)]
 struct VersionAnswer {
     version: String,
@@ -38,7 +38,7 @@ impl ForgejoVersion {
         Self { text, major }
     }
 
-    /// What a person should know about a server of this version.
+    /// A warning for the user, if this version was not tested.
     pub fn warning(&self) -> Option<String> {
         match self.major {
             Some(major) if major <= NEWEST => None,
@@ -48,59 +48,61 @@ impl ForgejoVersion {
     }
 }
 
-/// Asks the server at `base` what it is, and by how many seconds its clock is ahead of ours.
-pub(super) async fn detect(
+/// The version of the Forgejo at `base`, and how many seconds its clock is ahead of ours.
+pub(super) async fn detect_version(
     http: &Http,
     base: &Url,
     credentials: &Credentials,
 ) -> Result<(ForgejoVersion, Option<i64>), Error> {
-    let answer = get(http, base, OWN, credentials).await?;
+    let answer = get(http, base, VERSION_PATH, credentials).await?;
     let bad = |why: String| Error::Malformed { what: answer.what.clone(), why };
     match answer.status {
         StatusCode::OK => {}
-        StatusCode::NOT_FOUND => return Err(bad(other(http, base, credentials, &answer).await?)),
+        StatusCode::NOT_FOUND => {
+            return Err(bad(describe_other_server(http, base, credentials, &answer).await?));
+        }
         status if status.is_redirection() => {
             let to = answer.header("location").map(crate::registry::quote).unwrap_or_default();
             return Err(bad(format!("it leads to {to:?}; if that is the server, name its address")));
         }
-        _ => return Err(rest(&answer)),
+        _ => return Err(rest_error(&answer)),
     }
     let version = ForgejoVersion::parse(&answer.json::<VersionAnswer>()?.version);
     match version.major {
         Some(major) if major < OLDEST => {
             Err(bad(format!("Forgejo {} is older than any that was tried ({OLDEST}); refused", version.text)))
         }
-        _ => Ok((version, ahead(&answer))),
+        _ => Ok((version, clock_ahead(&answer))),
     }
 }
 
-/// By how many seconds the time of an answer (RFC 9110, `Date`) is ahead of ours.
-fn ahead(answer: &HttpResponse) -> Option<i64> {
+/// How many seconds the `Date` of an answer (RFC 9110) is ahead of our clock.
+fn clock_ahead(answer: &HttpResponse) -> Option<i64> {
     let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(answer.header("date")?).ok()?;
     Some(at.as_second() - jiff::Timestamp::now().as_second())
 }
 
-/// What a server is that has no version of Forgejo.
-async fn other(
+/// Describes a server that does not give a version of Forgejo.
+async fn describe_other_server(
     http: &Http,
     base: &Url,
     credentials: &Credentials,
     first: &HttpResponse,
 ) -> Result<String, Error> {
-    // Gitea answers the same API otherwise.
+    // Gitea has another path for its version.
     let gitea = get(http, base, "api/v1/version", credentials).await?;
     if gitea.status == StatusCode::OK
-        && let Ok(told) = gitea.json::<VersionAnswer>()
+        && let Ok(answer) = gitea.json::<VersionAnswer>()
     {
         return Ok(format!(
             "this is Gitea {}, whose package API looks the same; what it deletes was never tried, so it is refused",
-            crate::text::escape(&told.version)
+            crate::text::escape(&answer.version)
         ));
     }
     let mut root = base.clone();
     root.set_path("/");
     if root != *base {
-        let above = get(http, &root, OWN, credentials).await?;
+        let above = get(http, &root, VERSION_PATH, credentials).await?;
         if above.status == StatusCode::OK && above.json::<VersionAnswer>().is_ok() {
             return Ok(format!("Forgejo is at {root} and not below {}; name that address", base.path()));
         }
@@ -109,7 +111,7 @@ async fn other(
     if registry.header("docker-distribution-api-version").is_some()
         || registry.status == StatusCode::OK && registry.is_of_registry()
     {
-        // The name under which Forgejo, Gitea and GitLab ask for a token (`routers/api/packages/container/container.go`).
+        // The service for which Forgejo, Gitea and GitLab ask for a token (`routers/api/packages/container/container.go`).
         let is_package_registry = registry
             .header("www-authenticate")
             .is_some_and(|given| given.contains("service=\"container_registry\""));
@@ -128,9 +130,9 @@ async fn other(
 
 async fn get(http: &Http, base: &Url, path: &str, credentials: &Credentials) -> Result<HttpResponse, Error> {
     let bad = |error: url::ParseError| Error::Address { address: path.into(), why: error.to_string() };
-    let mut ask = HttpRequest::new(Method::GET, base.join(path).map_err(bad)?, SMALL);
-    authorize(&mut ask, credentials);
-    http.send(&ask).await
+    let mut request = HttpRequest::new(Method::GET, base.join(path).map_err(bad)?, SMALL);
+    authorize(&mut request, credentials);
+    http.send(&request).await
 }
 
 #[cfg(test)]
@@ -138,7 +140,7 @@ mod tests {
     use super::ForgejoVersion;
 
     #[test]
-    fn versions_are_read_up_to_the_plus() {
+    fn version_ends_before_the_plus() {
         let version = ForgejoVersion::parse("15.0.3+gitea-1.22.0");
         assert_eq!((version.text.as_str(), version.major), ("15.0.3", Some(15)));
         assert_eq!(version.warning(), None);

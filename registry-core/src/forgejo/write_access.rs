@@ -1,50 +1,50 @@
-//! A Forgejo server that may be changed: one named row deleted over REST, a manifest put over `/v2`.
+//! Changes a Forgejo server: deletes one named row over REST, puts a manifest over `/v2`.
 
 use reqwest::Method;
 
 use super::client::Forgejo;
-use super::rest::{is_no_package, rest};
+use super::rest::{is_no_package, rest_error};
 use crate::Stop;
 use crate::registry::HttpRequest;
 use crate::retention::attempt::Attempt;
 use crate::retention::server::{DeleteError, Deletion, PlannedDeletion, Unanswered, WriteAccess, Writer};
 
-/// Most bytes of the answer to a deletion.
+/// How many bytes the answer to a deletion may have.
 const SMALL: usize = 64 << 10;
 
 impl WriteAccess<Forgejo> {
-    async fn attempt(&self, doomed: &PlannedDeletion<'_>) -> Attempt {
-        let url = match self.reader().rest_url(&["container", doomed.package, doomed.version]) {
+    async fn try_delete(&self, planned: &PlannedDeletion<'_>) -> Attempt {
+        let url = match self.reader().rest_url(&["container", planned.package, planned.version]) {
             Ok(url) => url,
             Err(error) => return Attempt::Never(DeleteError::Failed(error.to_string())),
         };
-        let answer = match self.reader().ask(HttpRequest::new(Method::DELETE, url, SMALL)).await {
+        let answer = match self.reader().send(HttpRequest::new(Method::DELETE, url, SMALL)).await {
             Ok(answer) => answer,
             Err(error) => return Attempt::from_error(error),
         };
         match answer.status.as_u16() {
             204 => Attempt::Done(Deletion::Now),
             404 if is_no_package(&answer) => Attempt::Done(Deletion::Before),
-            // A server whose database is locked says 500 (`modules/setting/database.go`, busy timeout).
-            _ => Attempt::from_error(rest(&answer)),
+            // A server whose database is locked answers 500 (`modules/setting/database.go`, busy timeout).
+            _ => Attempt::from_error(rest_error(&answer)),
         }
     }
 }
 
 impl Writer for WriteAccess<Forgejo> {
-    async fn delete(&self, doomed: &PlannedDeletion<'_>) -> Result<Deletion, DeleteError> {
+    async fn delete(&self, planned: &PlannedDeletion<'_>) -> Result<Deletion, DeleteError> {
         let mut attempt = 0;
         loop {
-            let ended = self.attempt(doomed).await.end(attempt, self.reader().http(), self.stop()).await;
+            let ended = self.try_delete(planned).await.end(attempt, self.reader().http(), self.stop()).await;
             let error = match ended {
                 Ok(done) => return done,
                 Err(error) => error,
             };
             attempt += 1;
-            // Names are all that can be deleted: whoever pushed in between must not lose the new row.
-            match self.reader().version_of(doomed.package, doomed.version).await {
+            // A row is deleted by its name. If somebody pushed that name again meanwhile, the new row must stay.
+            match self.reader().find_row(planned.package, planned.version).await {
                 Ok(None) => return Ok(Deletion::Now),
-                Ok(Some(now)) if now.id == doomed.id => {}
+                Ok(Some(row)) if row.id == planned.id => {}
                 Ok(Some(_)) => {
                     return Err(DeleteError::Failed("it was pushed again while it was to be deleted".into()));
                 }

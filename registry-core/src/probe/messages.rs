@@ -1,4 +1,4 @@
-//! What is said about each damage met online: code, digest, message. What is damage is decided elsewhere.
+//! The code, path and message of each damage found online. What counts as damage is decided elsewhere.
 //!
 //! Messages are fragments that read on after "team/app:v1 cannot be pulled: ".
 
@@ -11,8 +11,8 @@ use crate::graph::Content;
 use crate::oci::manifest::{Kind, ReferenceRole};
 use crate::oci::{Digest, MediaType};
 
-/// What is said of a list that shows names which no client can ask for.
-pub(super) fn strays(source: &Arc<str>, list: &str, names: &[String]) -> Finding {
+/// The finding for a list with illegal names, which no client can ask for.
+pub(super) fn stray_names(source: &Arc<str>, list: &str, names: &[String]) -> Finding {
     let first = names.first().map(|name| crate::text::escape(&name.chars().take(100).collect::<String>()));
     let first = first.unwrap_or_default();
     let message = match names.len() {
@@ -39,42 +39,45 @@ pub(super) fn strays(source: &Arc<str>, list: &str, names: &[String]) -> Finding
 
 type ProbeDraft = audit::Draft<Digest>;
 
-/// Where a manifest is asked for.
+/// The path that answers for a manifest.
 pub(super) fn manifest_path(visits: &Visits<'_>, reference: impl std::fmt::Display) -> String {
     format!("/v2/{}/manifests/{reference}", visits.repository)
 }
 
-/// Where a config or layer is asked for.
+/// The path that answers for a config or layer.
 pub(super) fn blob_path(visits: &Visits<'_>, digest: Digest) -> String {
     format!("/v2/{}/blobs/{digest}", visits.repository)
 }
 
 pub(super) fn tag_absent(visits: &Visits<'_>, tag: &str) -> ProbeDraft {
     ProbeDraft::new(Code::TagTargetMissing, None, manifest_path(visits, tag), "the tag answers 404")
-        .apart_by(tag)
+        .with_detail(tag)
 }
 
 pub(super) fn tag_fails(visits: &Visits<'_>, tag: &str, status: u16) -> ProbeDraft {
     let message = format!("the tag answers {status} on every try");
-    ProbeDraft::new(Code::ServerError, None, manifest_path(visits, tag), message).apart_by(tag)
+    ProbeDraft::new(Code::ServerError, None, manifest_path(visits, tag), message).with_detail(tag)
 }
 
-/// A draft about a manifest, with who it is to somebody who pulls the tag.
-fn about(visits: &Visits<'_>, digest: Digest, code: Code, what: &str) -> ProbeDraft {
+/// A draft about a manifest, which is named as somebody who pulls the tag knows it: `what` follows that name.
+fn manifest_draft(visits: &Visits<'_>, digest: Digest, code: Code, what: &str) -> ProbeDraft {
     let visit = visits.get(digest);
     let mut parents: Vec<_> = visit.iter().flat_map(|visit| &visit.parents).copied().collect();
     parents.sort_unstable();
     let is_named = visit.is_some_and(|visit| !visit.tags.is_empty());
     let Some((parent, number)) = parents.first().copied().filter(|_| !is_named) else {
-        let is_index = visits.answers.manifest(&digest);
-        let is_index = is_index.is_some_and(|seen| seen.manifest.kind == Kind::Index);
+        let manifest = visits.answers.manifest(&digest);
+        let is_index = manifest.is_some_and(|seen| seen.manifest.kind == Kind::Index);
         let who = if is_index { "its image index" } else { "its manifest" };
         return ProbeDraft::new(code, Some(digest), manifest_path(visits, digest), format!("{who} {what}"));
     };
     let seen = visits.answers.manifest(&parent);
-    let descriptor = seen.and_then(|seen| seen.manifest.references.get(number)).map(|one| &one.descriptor);
-    let platform = descriptor.and_then(|one| one.platform.clone()).filter(|platform| !platform.is_unknown());
-    let is_attestation = descriptor.is_some_and(|one| one.is_attestation);
+    let descriptor =
+        seen.and_then(|seen| seen.manifest.references.get(number)).map(|reference| &reference.descriptor);
+    let platform = descriptor
+        .and_then(|descriptor| descriptor.platform.clone())
+        .filter(|platform| !platform.is_unknown());
+    let is_attestation = descriptor.is_some_and(|descriptor| descriptor.is_attestation);
     let platform = platform.map(|platform| crate::text::escape(&platform.to_string()));
     let who = match &platform {
         Some(platform) => platform.clone(),
@@ -82,71 +85,81 @@ fn about(visits: &Visits<'_>, digest: Digest, code: Code, what: &str) -> ProbeDr
         None => format!("child {}", short(&digest)),
     };
     let draft = ProbeDraft::new(code, Some(digest), manifest_path(visits, digest), format!("{who} {what}"));
-    ProbeDraft { platform, ..draft.parent(parent) }
+    ProbeDraft { platform, ..draft.with_parent(parent) }
 }
 
 pub(super) fn manifest_absent(visits: &Visits<'_>, digest: Digest) -> ProbeDraft {
     let is_named = visits.get(digest).is_some_and(|visit| !visit.tags.is_empty());
     let code = if is_named { Code::TagTargetMissing } else { Code::ChildMissing };
-    about(visits, digest, code, "answers 404")
+    manifest_draft(visits, digest, code, "answers 404")
 }
 
 pub(super) fn manifest_fails(visits: &Visits<'_>, digest: Digest, status: u16) -> ProbeDraft {
-    about(visits, digest, Code::ServerError, &format!("answers {status} on every try"))
+    manifest_draft(visits, digest, Code::ServerError, &format!("answers {status} on every try"))
 }
 
 pub(super) fn manifest_wrong(visits: &Visits<'_>, digest: Digest, found: Digest) -> ProbeDraft {
-    about(visits, digest, Code::ManifestDigestMismatch, &format!("is sent with bytes that hash to {found}"))
+    manifest_draft(
+        visits,
+        digest,
+        Code::ManifestDigestMismatch,
+        &format!("is sent with bytes that hash to {found}"),
+    )
 }
 
 pub(super) fn manifest_unreadable(visits: &Visits<'_>, digest: Digest, why: &str) -> ProbeDraft {
-    about(visits, digest, Code::ManifestUnreadable, &format!("is no manifest: {why}"))
+    manifest_draft(visits, digest, Code::ManifestUnreadable, &format!("is no manifest: {why}"))
 }
 
-/// What is said when a manifest is served as something else than it, or the index that names it, says.
-pub(super) fn wrong_type(
+/// The draft for a manifest whose `Content-Type` differs from its own media type, or from the one that an index gives it.
+pub(super) fn wrong_media_type(
     visits: &Visits<'_>,
     digest: Digest,
     seen: &RespondedManifest,
 ) -> Option<ProbeDraft> {
     let served = MediaType::new(&seen.media_type);
-    // 2.8 signs schema 1 anew, whatever was stored.
+    // 2.8 signs schema 1 anew, whatever type was stored.
     if seen.media_type.is_empty() || seen.manifest.kind == Kind::Schema1 {
         return None;
     }
     let own = seen.manifest.media_type.as_ref().filter(|own| **own != served);
     let visit = visits.get(digest);
-    let told = visit.iter().flat_map(|visit| &visit.parents).find_map(|(parent, number)| {
+    let by_index = visit.iter().flat_map(|visit| &visit.parents).find_map(|(parent, number)| {
         let parent = visits.answers.manifest(parent)?;
-        let told = parent.manifest.references.get(*number)?.descriptor.media_type.clone()?;
-        (told != served).then_some(told)
+        let declared = parent.manifest.references.get(*number)?.descriptor.media_type.clone()?;
+        (declared != served).then_some(declared)
     });
-    let (whose, told) = match (own, told) {
+    let (whose, declared) = match (own, by_index) {
         (Some(own), _) => ("it calls itself", own.clone()),
-        (None, Some(told)) => ("its index calls it", told),
+        (None, Some(declared)) => ("its index calls it", declared),
         (None, None) => return None,
     };
-    let (served, told) = (crate::text::escape(served.as_str()), crate::text::escape(told.as_str()));
-    Some(about(
+    let (served, declared) = (crate::text::escape(served.as_str()), crate::text::escape(declared.as_str()));
+    Some(manifest_draft(
         visits,
         digest,
         Code::MediaTypeMismatch,
-        &format!("is served as {served}, and {whose} {told}"),
+        &format!("is served as {served}, and {whose} {declared}"),
     ))
 }
 
-pub(super) fn descriptor(visits: &Visits<'_>, digest: Digest, pointer: &str, why: &str) -> ProbeDraft {
+pub(super) fn invalid_descriptor(
+    visits: &Visits<'_>,
+    digest: Digest,
+    pointer: &str,
+    why: &str,
+) -> ProbeDraft {
     let pointer = crate::text::escape(pointer);
-    let draft = about(
+    let draft = manifest_draft(
         visits,
         digest,
         Code::DescriptorInvalid,
         &format!("has a reference that nobody can follow: {pointer} {why}"),
     );
-    draft.apart_by(pointer)
+    draft.with_detail(pointer)
 }
 
-pub(super) fn size_lie(
+pub(super) fn wrong_declared_size(
     visits: &Visits<'_>,
     parent: Digest,
     number: usize,
@@ -154,78 +167,60 @@ pub(super) fn size_lie(
     bytes: u64,
 ) -> ProbeDraft {
     let seen = visits.answers.manifest(&parent);
-    let told =
-        seen.and_then(|seen| seen.manifest.references.get(number)).map_or(0, |one| one.descriptor.size);
-    let message = format!("its index gives {} the size {told}, and it has {bytes} bytes", short(&child));
+    let reference = seen.and_then(|seen| seen.manifest.references.get(number));
+    let declared = reference.map_or(0, |reference| reference.descriptor.size);
+    let message = format!("its index gives {} the size {declared}, and it has {bytes} bytes", short(&child));
     let draft =
         ProbeDraft::new(Code::DescriptorSizeMismatch, Some(child), manifest_path(visits, child), message);
-    draft.parent(parent).apart_by(format!("{parent} {told}"))
+    draft.with_parent(parent).with_detail(format!("{parent} {declared}"))
 }
 
-/// A draft about a config or layer.
-fn part(
-    visits: &Visits<'_>,
-    parent: Digest,
-    role: ReferenceRole,
-    target: Digest,
-    code: Code,
-    what: &str,
-) -> ProbeDraft {
-    let who = about(visits, parent, code, "");
-    let who = if who.parent.is_some() { format!(" of {}", who.message.trim_end()) } else { String::new() };
+/// A reference of the manifest `parent` to a config or layer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BlobReference {
+    pub(super) parent: Digest,
+    pub(super) role: ReferenceRole,
+    pub(super) target: Digest,
+}
+
+/// A draft about a config or layer, which is named with its manifest: `what` follows these names.
+fn blob_draft(visits: &Visits<'_>, blob: BlobReference, code: Code, what: &str) -> ProbeDraft {
+    let BlobReference { parent, role, target } = blob;
+    let manifest = manifest_draft(visits, parent, code, "");
+    let of_child = match manifest.parent {
+        Some(_) => format!(" of {}", manifest.message.trim_end()),
+        None => String::new(),
+    };
     let word = if role == ReferenceRole::Config { "config" } else { "layer" };
-    let message = format!("{word} {}{who} {what}", short(&target));
-    ProbeDraft::new(code, Some(target), blob_path(visits, target), message).parent(parent)
+    let message = format!("{word} {}{of_child} {what}", short(&target));
+    ProbeDraft::new(code, Some(target), blob_path(visits, target), message).with_parent(parent)
 }
 
-pub(super) fn blob_absent(
-    visits: &Visits<'_>,
-    parent: Digest,
-    role: ReferenceRole,
-    target: Digest,
-) -> ProbeDraft {
-    part(visits, parent, role, target, Code::BlobMissing, "answers 404")
+pub(super) fn blob_absent(visits: &Visits<'_>, blob: BlobReference) -> ProbeDraft {
+    blob_draft(visits, blob, Code::BlobMissing, "answers 404")
 }
 
-pub(super) fn blob_fails(
-    visits: &Visits<'_>,
-    parent: Digest,
-    role: ReferenceRole,
-    target: Digest,
-    status: u16,
-) -> ProbeDraft {
-    part(visits, parent, role, target, Code::ServerError, &format!("answers {status} on every try"))
+pub(super) fn blob_fails(visits: &Visits<'_>, blob: BlobReference, status: u16) -> ProbeDraft {
+    blob_draft(visits, blob, Code::ServerError, &format!("answers {status} on every try"))
 }
 
 pub(super) fn blob_size(
     visits: &Visits<'_>,
-    parent: Digest,
-    role: ReferenceRole,
-    target: Digest,
-    (wanted, size): (u64, u64),
+    blob: BlobReference,
+    declared: u64,
+    size: u64,
     content: Content,
 ) -> ProbeDraft {
     if content == Content::Right {
-        let what = format!("has {size} bytes, which are right, and its manifest says {wanted}");
-        let draft = part(visits, parent, role, target, Code::DescriptorSizeMismatch, &what);
-        return draft.apart_by(format!("{parent} {wanted}"));
+        let what = format!("has {size} bytes, which are right, and its manifest says {declared}");
+        let draft = blob_draft(visits, blob, Code::DescriptorSizeMismatch, &what);
+        return draft.with_detail(format!("{} {declared}", blob.parent));
     }
-    let what = format!("has {size} bytes, and its manifest says {wanted}");
-    part(visits, parent, role, target, Code::BlobSizeMismatch, &what).apart_by(wanted.to_string())
+    let what = format!("has {size} bytes, and its manifest says {declared}");
+    blob_draft(visits, blob, Code::BlobSizeMismatch, &what).with_detail(declared.to_string())
 }
 
-pub(super) fn blob_wrong(
-    visits: &Visits<'_>,
-    parent: Digest,
-    role: ReferenceRole,
-    target: Digest,
-) -> ProbeDraft {
-    part(
-        visits,
-        parent,
-        role,
-        target,
-        Code::BlobDigestMismatch,
-        "is sent with bytes that do not hash to its digest",
-    )
+pub(super) fn blob_wrong(visits: &Visits<'_>, blob: BlobReference) -> ProbeDraft {
+    let what = "is sent with bytes that do not hash to its digest";
+    blob_draft(visits, blob, Code::BlobDigestMismatch, what)
 }

@@ -1,8 +1,8 @@
 //! The audit of a live registry: the same question as [`crate::audit`], asked over HTTP.
 //!
-//! What a registry answers ([`Seen`]) is gathered by a walk and judged by a pure function ([`judge`]). Online a missing
-//! link and missing bytes look alike, so the codes are coarser (docs/findings.md has the table). What is worth asking in
-//! this run is chosen beforehand ([`choose`]), from what earlier runs left in a [`State`].
+//! A walk collects the answers of a registry ([`Responses`]), and a pure function judges them ([`judge`]). Online a missing
+//! link and missing bytes look alike, so the codes are coarser (docs/findings.md has the table). [`choose`] selects the
+//! tags of a run beforehand, by what earlier runs left in a [`ProbeState`].
 
 mod coverage;
 mod judge;

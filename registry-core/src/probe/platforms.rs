@@ -1,4 +1,4 @@
-//! Where the platforms of an image are read from online. Which of them an image lacks is the audit's rule.
+//! Reads the platforms of an image from a registry's answers. The audit decides which required ones the image lacks.
 
 use super::responses::RepositoryResponses;
 use crate::audit::{PlatformReference, PlatformSource};
@@ -18,11 +18,11 @@ fn references(manifest: &Manifest) -> impl Iterator<Item = PlatformReference<'_,
     })
 }
 
-/// Configs that have to be read to know the platforms of a manifest without an index.
+/// The configs that must be read to know the platforms of an image without an index.
 #[cfg(feature = "remote")]
 pub(super) fn configs(manifest: &Manifest) -> impl Iterator<Item = Digest> {
-    let configs = references(manifest).filter(|one| one.is_config_of_image(manifest.kind));
-    configs.filter_map(|one| one.target)
+    let configs = references(manifest).filter(|reference| reference.is_config_of_image(manifest.kind));
+    configs.filter_map(|reference| reference.target)
 }
 
 impl PlatformSource for RepositoryResponses {

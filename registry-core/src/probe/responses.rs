@@ -1,4 +1,4 @@
-//! What a registry answered, repository by repository. Filled by a walk, judged elsewhere.
+//! The answers of a registry, by repository. A walk fills them in; `judge` judges them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -8,21 +8,21 @@ use crate::graph::Content;
 use crate::oci::manifest::ReferenceRole;
 use crate::oci::{Digest, Manifest, Platform};
 
-/// What one registry answered.
+/// The answers of one registry.
 #[derive(Debug, Default)]
 pub struct Responses {
     /// Its repositories, by name.
     pub repositories: BTreeMap<String, RepositoryResponses>,
-    /// Lists that could not be read: path and reason.
+    /// Lists that could not be read, as path and reason.
     pub unread: Vec<(String, String)>,
-    /// Names in lists that are legal for no repository and no tag, so that nobody can ask for them, by path of the list.
+    /// Illegal names in lists, which nobody can ask for, by path of the list.
     pub strays: BTreeMap<String, Vec<String>>,
 }
 
-/// What was answered of one repository.
+/// The answers about one repository.
 #[derive(Debug, Default)]
 pub struct RepositoryResponses {
-    /// Number of tags that its list showed.
+    /// Number of tags in its list.
     pub listed: u64,
     /// Tags that were asked for.
     pub tags: BTreeMap<String, TagAnswer>,
@@ -30,36 +30,36 @@ pub struct RepositoryResponses {
     pub manifests: HashMap<Digest, ManifestAnswer>,
     /// Configs and layers that were asked for.
     pub blobs: HashMap<Digest, BlobAnswer>,
-    /// Platforms that configs name, where that was asked for; `None` when a config names none.
+    /// Platforms of the configs that were read; `None` for a config that names none.
     pub platforms: HashMap<Digest, Option<Platform>>,
 }
 
 impl RepositoryResponses {
-    /// A manifest that answers.
+    /// The manifest with this digest, if it answers.
     pub(super) fn manifest(&self, digest: &Digest) -> Option<&Arc<RespondedManifest>> {
         self.manifests.get(digest).and_then(ManifestAnswer::manifest)
     }
 
-    /// The manifests that answer.
+    /// All manifests that answer.
     pub(super) fn present(&self) -> impl Iterator<Item = &Arc<RespondedManifest>> {
         self.manifests.values().filter_map(ManifestAnswer::manifest)
     }
 }
 
-/// Why something has no answer that says whether it is there.
+/// Why it is not known whether an object exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
     /// A status of 500 or more, on every try.
     Server(u16),
-    /// The credentials do not suffice.
+    /// The credentials do not allow it.
     Forbidden(u16),
     /// No connection, or no complete answer in time.
     Silent(String),
-    /// An answer that the API does not have.
+    /// An answer that the API does not define.
     Odd(String),
-    /// What the run may spend was spent before.
+    /// The budget of the run was spent before.
     NotAsked,
-    /// The run gave up before, because nothing answered any more.
+    /// The run gave up before, because the registry no longer answered.
     GaveUp,
 }
 
@@ -82,36 +82,36 @@ pub enum TagAnswer {
     Names(Digest),
     /// It is listed, and answers 404.
     Absent,
-    /// It was deleted between list and read: no damage.
+    /// It was deleted between list and read, which is no damage.
     Vanished,
-    /// It could not be found out.
+    /// It is not known.
     Unknown(Trouble),
 }
 
 /// The answer to a manifest.
 #[derive(Debug, Clone)]
 pub enum ManifestAnswer {
-    /// It answers.
+    /// 200, with a manifest.
     Present(Arc<RespondedManifest>),
     /// 404, in the words of a registry.
     Absent,
     /// 200, with bytes that hash to this.
     WrongBytes(Digest),
-    /// It could not be found out.
+    /// It is not known.
     Unknown(Trouble),
 }
 
 impl ManifestAnswer {
-    /// What was answered, where that is the manifest.
+    /// The manifest, if it answers.
     pub(super) const fn manifest(&self) -> Option<&Arc<RespondedManifest>> {
         if let Self::Present(manifest) = self { Some(manifest) } else { None }
     }
 }
 
-/// A manifest that answers.
+/// A manifest as a registry sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RespondedManifest {
-    /// What it is and references.
+    /// Its kind and references.
     pub manifest: Manifest,
     /// Media type as the server gives it, without parameters.
     pub media_type: Box<str>,
@@ -131,7 +131,7 @@ impl RespondedManifest {
         Self { manifest, media_type, bytes: bytes.len() as u64, is_json }
     }
 
-    /// The manifests that it lists and the registry is asked for, with the numbers of their references.
+    /// The children that the registry must have, each with the index of its reference.
     pub(super) fn children(&self) -> impl Iterator<Item = (usize, Digest)> {
         let references = self.manifest.references.iter().enumerate();
         references
@@ -143,21 +143,21 @@ impl RespondedManifest {
 /// The answer to a config or layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BlobAnswer {
-    /// It is there.
+    /// It exists.
     Present {
-        /// Its size in bytes, where the server tells.
+        /// Its size in bytes, if the server tells.
         size: Option<u64>,
-        /// Whether its bytes were hashed, and right.
+        /// Whether its bytes were hashed, and hash to its digest.
         content: Content,
     },
     /// 404, in the words of a registry.
     Absent,
-    /// It could not be found out.
+    /// It is not known.
     Unknown(Trouble),
 }
 
 impl Responses {
-    /// Whether every object that was asked for answers 500 or more: then the registry is out of order, and nothing is
+    /// Whether every object that was asked for answers 500 or more. Then the registry itself is out of order, and nothing is
     /// known of its objects.
     pub fn is_out_of_order(&self) -> bool {
         let (mut failing, mut others) = (false, false);

@@ -1,8 +1,8 @@
-//! What a probe leaves for the next one (schema `registry-fsck/state/1`): the bytes of manifests, which never change; when
-//! each tag was last judged and each config and layer last asked for. That a manifest was there is not remembered: every
-//! run asks anew.
+//! The state that a probe leaves for the next one (schema `registry-fsck/state/1`): the bytes of manifests, which never
+//! change, and when each tag was last judged and each config and layer last asked for. The existence of a manifest is not
+//! remembered: every run asks for it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,11 +16,11 @@ use crate::oci::Digest;
 /// The name of this shape.
 pub const SCHEMA: &str = "registry-fsck/state/1";
 
-/// Runs that are remembered, to tell how often there is one.
+/// How many runs are remembered, to know how often there is one.
 const RUNS: usize = 10;
-/// What nobody used for so long is forgotten.
+/// What was not used for this long is forgotten.
 const FORGET_AFTER: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// A registry that takes no push is asked again after this time.
+/// After this time a registry that took no push is asked again whether it takes one.
 const ASK_ROLE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// What earlier runs left.
@@ -125,22 +125,22 @@ pub struct RememberedBlob {
     pub hashed_at: Option<Timestamp>,
 }
 
-/// A text that is no state.
+/// Why a text is not the state of this registry.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// Not the shape.
+    /// The text is not JSON of this schema.
     #[error("it holds no state")]
     Shape(#[from] serde_json::Error),
-    /// Another version of the shape, or another file.
+    /// Another schema.
     #[error("its schema is {0:?}, and {SCHEMA:?} is needed")]
     Schema(String),
-    /// Of another registry.
+    /// The state of another registry.
     #[error("it is the state of {0:?}")]
     Source(String),
 }
 
 impl ProbeState {
-    /// A state without a past.
+    /// The state before the first run.
     pub fn new(source: &str) -> Self {
         let (role, runs, manifests, repositories) = Default::default();
         Self { schema: SCHEMA.into(), source: source.into(), role, runs, manifests, repositories }
@@ -149,7 +149,7 @@ impl ProbeState {
     /// Reads the state of the registry `source`.
     ///
     /// # Errors
-    /// When the text is none, or of another registry.
+    /// When the text is not a state, or that of another registry.
     pub fn read(text: &str, source: &str) -> Result<Self, StateError> {
         let state: Self = serde_json::from_str(text)?;
         if state.schema != SCHEMA {
@@ -161,16 +161,15 @@ impl ProbeState {
         Ok(state)
     }
 
-    /// What the registry is, as far as that need not be asked again. One that took a push is no cache, ever; one that takes none
-    /// may only be read-only for maintenance.
+    /// The role of the registry, if it need not be asked again. A registry that took a push is never a cache; one that takes
+    /// none may only be read-only for maintenance.
     pub fn known_role(&self, now: Timestamp) -> Option<RegistryRole> {
         let known = self.role.as_ref()?;
-        let is_known =
-            known.role == RegistryRole::Primary || now.duration_since(known.asked_at) < ASK_ROLE_AFTER;
-        is_known.then_some(known.role)
+        let is_recent = now.duration_since(known.asked_at) < ASK_ROLE_AFTER;
+        (known.role == RegistryRole::Primary || is_recent).then_some(known.role)
     }
 
-    /// A manifest that this repository sent since `since`; what does not hash to its digest is not believed.
+    /// A manifest that this repository sent since `since`; `None` if the remembered bytes do not hash to the digest.
     pub fn manifest(&self, repository: &str, digest: &Digest, since: Timestamp) -> Option<RespondedManifest> {
         self.repositories.get(repository)?.manifests.get(digest).filter(|read_at| **read_at >= since)?;
         let remembered = self.manifests.get(digest)?;
@@ -179,7 +178,7 @@ impl ProbeState {
             .then(|| RespondedManifest::read(&remembered.media_type, &bytes))
     }
 
-    /// Notes the bytes of a manifest as a repository sent them, hashed.
+    /// Remembers the bytes of a manifest, which a repository sent and which hash to its digest.
     pub fn note_manifest(
         &mut self,
         repository: &str,
@@ -193,7 +192,7 @@ impl ProbeState {
         self.repositories.entry(repository.to_owned()).or_default().manifests.insert(digest, now);
     }
 
-    /// Notes which tags a run judged, and which it asked for in vain.
+    /// Remembers which tags a run judged, and which it asked for in vain.
     pub fn note_tags(&mut self, seen: &Responses, judged: &HashSet<(String, String)>, now: Timestamp) {
         for (name, repository) in &seen.repositories {
             for (tag, answer) in &repository.tags {
@@ -203,36 +202,36 @@ impl ProbeState {
                     continue;
                 }
                 let known = self.repositories.entry(name.clone()).or_default();
-                let of = if is_judged { &mut known.tags } else { &mut known.tried };
-                of.insert(tag.clone(), now);
+                let times = if is_judged { &mut known.tags } else { &mut known.tried };
+                times.insert(tag.clone(), now);
             }
         }
     }
 
-    /// Ends a run: notes it, and forgets what is long unused, and tags and repositories that are not there any more.
-    /// `listed` holds the tags of each repository whose list was read, `is_whole` whether that is all repositories.
+    /// Ends a run: remembers it, and forgets what was not used for long, and tags and repositories that no longer exist.
+    /// `listed` holds the tags of each repository whose list was read; `is_whole` tells whether these are all repositories.
     pub fn end(&mut self, run: ProbeRun, listed: &BTreeMap<String, Vec<String>>, is_whole: bool) {
         let now = run.at;
         self.runs.push(run);
         let surplus = self.runs.len().saturating_sub(RUNS);
         self.runs.drain(..surplus);
-        let is_new = |at: Timestamp| now.duration_since(at) < FORGET_AFTER;
-        self.manifests.retain(|_, one| is_new(one.met_at));
+        let is_recent = |at: Timestamp| now.duration_since(at) < FORGET_AFTER;
+        self.manifests.retain(|_, manifest| is_recent(manifest.met_at));
         if is_whole {
             self.repositories.retain(|name, _| listed.contains_key(name));
         }
         for (name, repository) in &mut self.repositories {
-            repository.blobs.retain(|_, blob| is_new(blob.asked_at));
-            repository.manifests.retain(|digest, at| is_new(*at) && self.manifests.contains_key(digest));
+            repository.blobs.retain(|_, blob| is_recent(blob.asked_at));
+            repository.manifests.retain(|digest, at| is_recent(*at) && self.manifests.contains_key(digest));
             if let Some(tags) = listed.get(name) {
-                let tags: std::collections::BTreeSet<&str> = tags.iter().map(String::as_str).collect();
+                let tags: BTreeSet<&str> = tags.iter().map(String::as_str).collect();
                 repository.tags.retain(|tag, _| tags.contains(tag.as_str()));
                 repository.tried.retain(|tag, _| tags.contains(tag.as_str()));
             }
         }
     }
 
-    /// Seconds between runs, as the median of the last ones; `None` before the second.
+    /// Median of the seconds between the last runs; `None` before the second run.
     pub fn pace(&self) -> Option<i64> {
         let mut gaps: Vec<i64> =
             self.runs.windows(2).map(|two| two[1].at.as_second() - two[0].at.as_second()).collect();
@@ -251,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_of_something_else_is_refused() {
+    fn state_of_another_registry_or_schema_is_refused() {
         let error = |text: &str| ProbeState::read(text, "https://a.example").unwrap_err().to_string();
         insta::assert_snapshot!(error("{}"), @"it holds no state");
         insta::assert_snapshot!(error(r#"{"schema":"registry-fsck/state/2","source":""}"#), @r#"its schema is "registry-fsck/state/2", and "registry-fsck/state/1" is needed"#);
@@ -260,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_those_of_their_digest_are_not_believed() {
+    fn remembered_bytes_that_do_not_hash_to_their_digest_are_not_used() {
         let mut state = ProbeState::new("x");
         let digest = Digest::of(Algorithm::Sha256, b"{}");
         state.note_manifest("app", digest, "application/json", b"{}", at(100));
@@ -272,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_or_long_unused_is_forgotten() {
+    fn deleted_and_long_unused_entries_are_forgotten() {
         let mut state = ProbeState::new("x");
         let digest = Digest::of(Algorithm::Sha256, b"{}");
         state.note_manifest("a", digest, "application/json", b"{}", at(0));
@@ -292,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_took_a_push_stays_a_home_and_what_did_not_is_asked_again() {
+    fn only_a_registry_that_took_no_push_is_asked_again() {
         let mut state = ProbeState::new("x");
         assert_eq!(state.known_role(at(0)), None);
         state.role = Some(RememberedRole { role: RegistryRole::Cache, asked_at: at(0) });
@@ -305,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pace_is_the_median_of_the_last_gaps() {
+    fn pace_is_the_median_of_the_last_gaps() {
         let mut state = ProbeState::new("x");
         assert_eq!(state.pace(), None);
         for second in [0, 900, 1800, 9000] {

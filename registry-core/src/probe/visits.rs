@@ -1,16 +1,16 @@
-//! The way from the tags of one repository down to every manifest that answers.
+//! Visits the manifests of one repository: those that its tags name, and their children as far as they answer.
 
 use super::responses::{ManifestAnswer, RepositoryResponses, TagAnswer};
 use crate::audit::{RepositoryVerdict, Visit};
 use crate::oci::Digest;
 
-/// A manifest that was met, with what the registry answered.
+/// A visited manifest with the registry's answer; `None` if it was not asked for.
 pub(super) type AnsweredVisit<'a> = Visit<Digest, Option<&'a ManifestAnswer>>;
 
-/// What was answered of one repository, and the verdict on it as far as it has come.
+/// The answers about one repository, and the verdict under way.
 #[derive(Debug)]
 pub(super) struct Visits<'a> {
-    /// Its name.
+    /// Name of the repository.
     pub(super) repository: &'a str,
     pub(super) answers: &'a RepositoryResponses,
     pub(super) verdict: RepositoryVerdict<Digest, Option<&'a ManifestAnswer>>,
@@ -23,25 +23,25 @@ impl<'a> Visits<'a> {
         let answer = |digest| answers.manifests.get(&digest);
         for (number, tag) in (0_u32..).zip(answers.tags.values()) {
             if let TagAnswer::Names(digest) = tag {
-                verdict.enter_tag(number, *digest, answer);
+                verdict.visit_tag(number, *digest, answer);
             }
         }
         let children = |_, visit: &AnsweredVisit<'a>| {
             let seen = visit.answer.and_then(ManifestAnswer::manifest);
             seen.into_iter().flat_map(|seen| seen.children())
         };
-        verdict.follow(true, children, answer);
+        verdict.follow_children(true, children, answer);
         Self { repository, answers, verdict }
     }
 
-    /// All manifests, in order.
+    /// The digests of all visited manifests, sorted.
     pub(super) fn digests(&self) -> Vec<Digest> {
         let mut digests: Vec<Digest> = self.verdict.visits.keys().copied().collect();
         digests.sort_unstable();
         digests
     }
 
-    /// A manifest that was met.
+    /// The visit of a manifest.
     pub(super) fn get(&self, digest: Digest) -> Option<&AnsweredVisit<'a>> {
         self.verdict.visits.get(&digest)
     }

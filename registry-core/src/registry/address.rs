@@ -1,14 +1,13 @@
-//! The address of a server: how it may be written, whether it is one of this machine, and whether credentials may go there
-//! without encryption.
+//! Addresses of servers: how they may be written, which are of this machine, and which are unencrypted.
 
 use url::Url;
 
 use super::error::{Error, quote};
 
-/// An address as an origin and a path: http or https, no credentials, no query.
+/// Parses an address of an origin and a path: http or https, without credentials, query and fragment.
 pub(crate) fn origin(address: &str) -> Result<Url, Error> {
     let bad = |why: &str| {
-        // A password in an address is not repeated.
+        // The error does not repeat a password in the address.
         let shown = address.rsplit_once('@').map_or(address, |(_, host)| host);
         Error::Address { address: quote(shown), why: why.into() }
     };
@@ -35,7 +34,7 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Why a connection should not carry credentials.
+/// The warning that credentials travel unencrypted, if they do.
 pub(crate) fn unencrypted(url: &Url, has_credentials: bool) -> Option<String> {
     (url.scheme() == "http" && has_credentials && !is_loopback(url)).then(|| {
         format!(

@@ -1,5 +1,5 @@
-//! What credentials are exchanged for. A token is fetched once however many requests wait for it, and anew when it is
-//! refused. Credentials go to the host they were given for, and to token services that were named.
+//! Authorizes requests to one registry. A token is fetched once, however many requests wait for it, and again when it is
+//! refused. Credentials go only to the host that they were given for, and to token services that were named.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,12 +22,12 @@ use super::http::Http;
 
 /// Most bytes of a token service's answer.
 const TOKEN_MAX: usize = 64 << 10;
-/// How long a token service that failed is not asked again.
-const FAILED_FOR: Duration = Duration::from_secs(2);
-/// How long a token lives that does not say (distribution's token specification).
-const TOKEN_LIFE: u64 = 60;
+/// How long a token service is not asked again after a failure.
+const FAILURE_PAUSE: Duration = Duration::from_secs(2);
+/// Seconds that a token lives if its service does not tell (distribution's token specification).
+const DEFAULT_LIFETIME: u64 = 60;
 
-/// What a host wants.
+/// How a host wants requests to be authorized.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Scheme {
     Unknown,
@@ -39,25 +39,28 @@ enum Scheme {
 struct Token {
     header: HeaderValue,
     until: Instant,
+    /// Distinguishes this token from those fetched before and after it.
     number: u64,
 }
 
+/// The token of one scope.
 #[derive(Default)]
 struct TokenSlot {
     token: Option<Token>,
+    /// How many tokens were fetched.
     fetched: u64,
-    /// When the service last gave none, and why: those who waited for it do not each try as long again.
+    /// When the last attempt failed, and how: requests that waited for it fail at once instead of trying again.
     failed: Option<(Instant, Error)>,
 }
 
-/// Requests to one registry, authorized.
+/// Sends requests to one registry, with the authorization that it wants.
 pub(crate) struct Session {
     http: Http,
     origin: Url,
     credentials: HostCredentials,
     scheme: RwLock<Scheme>,
-    /// Whether one token serves every scope.
-    is_one_token: bool,
+    /// Whether one token serves all scopes.
+    has_one_token: bool,
     slots: Mutex<HashMap<String, Arc<tokio::sync::Mutex<TokenSlot>>>>,
 }
 
@@ -75,22 +78,21 @@ struct TokenAnswer {
 }
 
 impl Session {
-    /// Asks as the host's challenges want it.
+    /// Authorizes requests as the challenges of the host ask.
     pub(crate) fn new(http: Http, origin: Url, credentials: HostCredentials) -> Self {
         let (scheme, slots) = (RwLock::new(Scheme::Unknown), Mutex::default());
-        Self { http, origin, credentials, scheme, is_one_token: false, slots }
+        Self { http, origin, credentials, scheme, has_one_token: false, slots }
     }
 
-    /// Asks with tokens of a service that is known beforehand, whatever address a challenge gives: a server behind a
-    /// proxy tells its outer one. One token serves every scope: Forgejo ignores what is asked for
+    /// Authorizes requests with tokens of the service at `realm`, whatever address a challenge gives: a server behind a proxy
+    /// gives its outer address. One token serves every scope, because Forgejo ignores the scope
     /// (`routers/api/packages/container/container.go @ v15.0.3`).
     pub(crate) fn with_tokens_of(mut self, realm: Url) -> Self {
-        self.is_one_token = true;
+        self.has_one_token = true;
         self.set_scheme(Scheme::Bearer { realm, service: None });
         self
     }
 
-    /// The credentials that were given.
     pub(crate) const fn credentials(&self) -> &HostCredentials {
         &self.credentials
     }
@@ -107,12 +109,12 @@ impl Session {
         *self.scheme.write().unwrap_or_else(PoisonError::into_inner) = scheme;
     }
 
-    /// Sends a request to the registry. A 401 is met once: by learning what the host wants, or by a new token.
-    pub(crate) async fn send(&self, mut ask: HttpRequest, scope: &str) -> Result<HttpResponse, Error> {
+    /// Sends a request to the registry. After a 401 it is repeated, once the scheme is learned or with a new token.
+    pub(crate) async fn send(&self, mut request: HttpRequest, scope: &str) -> Result<HttpResponse, Error> {
         let credentials = self.credentials.for_repository(repository_of(scope));
-        let scope = if self.is_one_token { "" } else { scope };
+        let scope = if self.has_one_token { "" } else { scope };
         let mut is_refreshed = false;
-        // Once to learn what the host wants, once for a stale token, once more with a new one.
+        // One attempt to learn the scheme, one with a token that may be stale, one with a new token.
         for _ in 0..3 {
             let scheme = self.scheme();
             let mut number = None;
@@ -125,31 +127,31 @@ impl Session {
                     Some(token.header)
                 }
             };
-            ask.headers.remove(AUTHORIZATION);
+            request.headers.remove(AUTHORIZATION);
             if let Some(header) = header {
-                ask.headers.insert(AUTHORIZATION, header);
+                request.headers.insert(AUTHORIZATION, header);
             }
-            let answer = self.http.send(&ask).await?;
+            let answer = self.http.send(&request).await?;
             if answer.status != 401 {
                 return Ok(answer);
             }
             match number {
                 Some(number) if !std::mem::replace(&mut is_refreshed, true) => {
-                    self.forget(scope, number).await;
+                    self.forget_token(scope, number).await;
                 }
                 Some(_) => return Ok(answer),
-                None if scheme == Scheme::Unknown && self.learn(&answer, credentials)? => {}
+                None if scheme == Scheme::Unknown && self.learn_scheme(&answer, credentials)? => {}
                 None => return Ok(answer),
             }
         }
         Err(Error::Malformed {
-            what: ask.method_and_path(),
+            what: request.method_and_path(),
             why: "it asks for credentials without end".into(),
         })
     }
 
-    /// Learns from a challenge what the host wants; false when it wants nothing that we have.
-    fn learn(&self, answer: &HttpResponse, credentials: &Credentials) -> Result<bool, Error> {
+    /// Learns the scheme from a challenge; false if these credentials can meet none of the challenges.
+    fn learn_scheme(&self, answer: &HttpResponse, credentials: &Credentials) -> Result<bool, Error> {
         let offered = challenges(&answer.headers);
         let bearer = offered.iter().find_map(|challenge| match challenge {
             Challenge::Bearer { realm, service } => Some((realm, service)),
@@ -169,15 +171,16 @@ impl Session {
         Ok(wants_basic)
     }
 
-    fn slot(&self, scope: &str) -> Arc<tokio::sync::Mutex<TokenSlot>> {
+    fn token_slot(&self, scope: &str) -> Arc<tokio::sync::Mutex<TokenSlot>> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry(scope.to_owned()).or_default())
     }
 
-    async fn forget(&self, scope: &str, number: u64) {
-        let slot = self.slot(scope);
+    /// Forgets a token that was refused.
+    async fn forget_token(&self, scope: &str, number: u64) {
+        let slot = self.token_slot(scope);
         let mut slot = slot.lock().await;
-        // Another request may have fetched a new one meanwhile.
+        // Another request may have fetched a new token meanwhile.
         if slot.token.as_ref().is_some_and(|token| token.number == number) {
             slot.token = None;
         }
@@ -190,18 +193,18 @@ impl Session {
         scope: &str,
         credentials: &Credentials,
     ) -> Result<Token, Error> {
-        let slot = self.slot(scope);
-        // Held while one request fetches, so that the others wait for its token.
+        let slot = self.token_slot(scope);
+        // The lock is held during the fetch, so that other requests wait for the token.
         let mut slot = slot.lock().await;
         if let Some(token) = slot.token.as_ref().filter(|token| token.until > Instant::now()) {
             return Ok(token.clone());
         }
         if let Some((at, error)) = &slot.failed
-            && at.elapsed() < FAILED_FOR
+            && at.elapsed() < FAILURE_PAUSE
         {
             return Err(error.clone());
         }
-        let fetched = self.fetch(realm, service, scope, credentials).await;
+        let fetched = self.fetch_token(realm, service, scope, credentials).await;
         slot.failed = fetched.as_ref().err().map(|error| (Instant::now(), error.clone()));
         let (header, life) = fetched?;
         slot.fetched += 1;
@@ -210,9 +213,8 @@ impl Session {
         Ok(token)
     }
 
-    /// Asks a token service; gives the header to send, and for how long. The only place where credentials leave for
-    /// another address than the registry's.
-    async fn fetch(
+    /// Fetches a token; returns its header and lifetime. Only here credentials go to another address than the registry's.
+    async fn fetch_token(
         &self,
         realm: &Url,
         service: Option<&str>,
@@ -224,58 +226,59 @@ impl Session {
             let registry = self.origin.origin().ascii_serialization();
             return Err(Error::TokenService { registry, service: realm.origin().ascii_serialization() });
         }
-        let mut wanted: Vec<(&str, &str)> = service.map(|service| ("service", service)).into_iter().collect();
+        let mut parameters: Vec<(&str, &str)> =
+            service.map(|service| ("service", service)).into_iter().collect();
         if !scope.is_empty() {
-            wanted.push(("scope", scope));
+            parameters.push(("scope", scope));
         }
         let mut url = realm.clone();
-        let mut ask = if let Credentials::Identity { token } = credentials {
+        let mut request = if let Credentials::Identity { token } = credentials {
             let mut form = url::form_urlencoded::Serializer::new(String::new());
-            form.extend_pairs(wanted).extend_pairs([
+            form.extend_pairs(parameters).extend_pairs([
                 ("grant_type", "refresh_token"),
                 ("client_id", "registry-core"),
                 ("refresh_token", token.expose_secret()),
             ]);
-            let mut ask = HttpRequest::new(Method::POST, url, TOKEN_MAX);
+            let mut request = HttpRequest::new(Method::POST, url, TOKEN_MAX);
             let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
-            ask.headers.insert(CONTENT_TYPE, form_type);
-            // Asked twice, the service gives two tokens.
-            (ask.body, ask.repeat) = (Some(form.finish().into()), true);
-            ask.secret = secret_header(&format!("Bearer {}", token.expose_secret()));
-            ask
+            request.headers.insert(CONTENT_TYPE, form_type);
+            // A repetition is harmless: the service gives another token.
+            (request.body, request.may_repeat) = (Some(form.finish().into()), true);
+            request.secret = secret_header(&format!("Bearer {}", token.expose_secret()));
+            request
         } else {
-            url.query_pairs_mut().extend_pairs(wanted);
+            url.query_pairs_mut().extend_pairs(parameters);
             if url.query() == Some("") {
                 url.set_query(None);
             }
             HttpRequest::new(Method::GET, url, TOKEN_MAX)
         };
         if let Some(header) = credentials.basic() {
-            ask.headers.insert(AUTHORIZATION, header);
+            request.headers.insert(AUTHORIZATION, header);
         }
-        let answer = self.http.send(&ask).await?;
+        let answer = self.http.send(&request).await?;
         if answer.status != 200 {
             return Err(answer.error());
         }
-        let told: TokenAnswer = answer.json()?;
+        let granted: TokenAnswer = answer.json()?;
         let bad = |why: &str| Error::Malformed { what: answer.what.clone(), why: why.into() };
-        let text =
-            told.token.or(told.access_token).ok_or_else(|| bad("the token service answers no token"))?;
+        let text = granted.token.or(granted.access_token);
+        let text = text.ok_or_else(|| bad("the token service answers no token"))?;
         let header = secret_header(&format!("Bearer {text}"))
             .ok_or_else(|| bad("the token service answers what is no token"))?;
-        let expires = told.expires_in.unwrap_or_else(|| life_of(&text)).min(24 * 3600);
-        // A little earlier, so that it does not expire on its way.
+        let expires = granted.expires_in.unwrap_or_else(|| token_lifetime(&text)).min(24 * 3600);
+        // A tenth less, so that the token does not expire on its way.
         Ok((header, Duration::from_secs(expires.saturating_sub(expires / 10).max(1))))
     }
 }
 
-/// The repository that a scope is about, `repository:team/app:pull`.
+/// The repository of a scope such as `repository:team/app:pull`.
 fn repository_of(scope: &str) -> Option<&str> {
     Some(scope.strip_prefix("repository:")?.rsplit_once(':')?.0)
 }
 
-/// Seconds that a token lives: what its payload says (Forgejo tells it nowhere else), else what the specification says.
-fn life_of(token: &str) -> u64 {
+/// Seconds that a token lives by its payload, else by default. Forgejo tells the lifetime only in the payload.
+fn token_lifetime(token: &str) -> u64 {
     #[derive(Deserialize)]
     struct Payload {
         exp: i64,
@@ -285,5 +288,5 @@ fn life_of(token: &str) -> u64 {
         serde_json::from_slice(&text).ok()
     };
     let left = |payload: Payload| payload.exp.saturating_sub(jiff::Timestamp::now().as_second());
-    payload().map(left).and_then(|left| u64::try_from(left).ok()).unwrap_or(TOKEN_LIFE)
+    payload().map(left).and_then(|left| u64::try_from(left).ok()).unwrap_or(DEFAULT_LIFETIME)
 }

@@ -1,4 +1,4 @@
-//! When a run gives up: servers that answered and do not any more are not asked thousands of questions more.
+//! Decides when a run gives up: a server that no longer answers is not sent thousands of further requests.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::error::{Error, is_passing};
+use super::error::Error;
 use super::exchange::{HttpResponse, MAX_WAIT};
 
-/// That a run gave up, and why.
+/// Why a run gave up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GaveUp {
     /// For how long nothing succeeded, in seconds.
@@ -28,25 +28,25 @@ impl fmt::Display for GaveUp {
     }
 }
 
-/// What one request says of the server.
+/// What the outcome of one request says about the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Sign {
-    /// It answers: with what was asked for, or that this is refused or not there.
+pub(super) enum Health {
+    /// It answers, even if it refuses the request or does not have the object.
     Answers,
-    /// It asks to come back after so long.
+    /// It asks to wait this long.
     AsksToWait(Duration),
-    /// It answers with a failure that may pass, or not at all.
+    /// It answers with an error that may pass, or not at all. Holds the error.
     Fails(String),
 }
 
-impl Sign {
-    /// What an outcome says; nothing when no request was sent.
+impl Health {
+    /// What an outcome says; `None` if no request was sent.
     pub(super) fn from_outcome(outcome: &Result<HttpResponse, Error>) -> Option<Self> {
         match outcome {
-            Ok(answer) if answer.status == 429 && answer.wait().is_some_and(|wait| wait <= MAX_WAIT) => {
-                answer.wait().map(Self::AsksToWait)
+            Ok(answer) if answer.is_passing() => {
+                let wait = answer.retry_after().filter(|wait| answer.status == 429 && *wait <= MAX_WAIT);
+                Some(wait.map_or_else(|| Self::Fails(answer.error().to_string()), Self::AsksToWait))
             }
-            Ok(answer) if is_passing(answer.status.as_u16()) => Some(Self::Fails(answer.error().to_string())),
             Err(Error::Spent { .. } | Error::GaveUp { .. }) => None,
             Err(error) if error.is_transient() => Some(Self::Fails(error.to_string())),
             Ok(_) | Err(_) => Some(Self::Answers),
@@ -57,13 +57,13 @@ impl Sign {
 #[derive(Debug)]
 enum BreakerState {
     Answering,
-    /// Since then requests fail, and none succeeded.
+    /// Every request since then has failed.
     Failing(Instant),
     GaveUp(GaveUp),
 }
 
-/// Watches all requests of a run. Time counts from the first failure after a success to a later failure, so that a run
-/// that asks nothing for a while does not give up, and neither does one request that takes long.
+/// Watches all requests of a run. Time counts from the first failure after a success to a later failure. So a run that sends
+/// nothing for a while does not give up, nor does one because a single request takes long.
 #[derive(Debug)]
 pub(super) struct Breaker {
     after: Option<Duration>,
@@ -71,7 +71,7 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    /// Gives up after so long without a success; never when `after` is absent.
+    /// Gives up after this long without a success; never if `after` is `None`.
     pub(super) const fn new(after: Option<Duration>) -> Self {
         Self { after, state: Mutex::new(BreakerState::Answering) }
     }
@@ -80,22 +80,24 @@ impl Breaker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the run gave up; it never takes that back.
+    /// Why the run gave up, if it did. This never changes back.
     pub(super) fn gave_up(&self) -> Option<GaveUp> {
         if let BreakerState::GaveUp(gave_up) = &*self.state() { Some(gave_up.clone()) } else { None }
     }
 
     /// Notes how a request ended.
-    pub(super) fn note(&self, sign: Sign, now: Instant) {
+    pub(super) fn note(&self, health: Health, now: Instant) {
         let Some(after) = self.after else { return };
         let mut state = self.state();
-        let next = match (&*state, sign) {
+        let next = match (&*state, health) {
             (BreakerState::GaveUp(_), _) => return,
-            (_, Sign::Answers) | (BreakerState::Answering, Sign::AsksToWait(_)) => BreakerState::Answering,
-            // The time that the server asks for is not counted.
-            (BreakerState::Failing(_), Sign::AsksToWait(wait)) => BreakerState::Failing(now + wait),
-            (BreakerState::Answering, Sign::Fails(_)) => BreakerState::Failing(now),
-            (BreakerState::Failing(since), Sign::Fails(last)) => {
+            (_, Health::Answers) | (BreakerState::Answering, Health::AsksToWait(_)) => {
+                BreakerState::Answering
+            }
+            // The time that the server asks to wait does not count.
+            (BreakerState::Failing(_), Health::AsksToWait(wait)) => BreakerState::Failing(now + wait),
+            (BreakerState::Answering, Health::Fails(_)) => BreakerState::Failing(now),
+            (BreakerState::Failing(since), Health::Fails(last)) => {
                 let failing = now.saturating_duration_since(*since);
                 if failing < after {
                     return;
@@ -111,58 +113,61 @@ impl Breaker {
 mod tests {
     use super::*;
 
-    /// The second at which a run gives up to which this happens: seconds, and what.
-    fn gives_up(after: u64, events: &[(u64, Sign)]) -> Option<u64> {
+    /// The second at which a run gives up after these events, each with its second.
+    fn gives_up(after: u64, events: &[(u64, Health)]) -> Option<u64> {
         let (breaker, start) = (Breaker::new(Some(Duration::from_secs(after))), Instant::now());
-        events.iter().find_map(|(second, sign)| {
-            breaker.note(sign.clone(), start + Duration::from_secs(*second));
+        events.iter().find_map(|(second, health)| {
+            breaker.note(health.clone(), start + Duration::from_secs(*second));
             breaker.gave_up().map(|_| *second)
         })
     }
 
-    fn fails() -> Sign {
-        Sign::Fails("GET /v2/: status 502".into())
+    fn fails() -> Health {
+        Health::Fails("GET /v2/: status 502".into())
     }
 
     #[test]
-    fn a_run_gives_up_when_nothing_succeeded_for_so_long() {
+    fn run_gives_up_after_the_time_without_a_success() {
         let every_second =
             |from: u64, to: u64| (from..to).map(|second| (second, fails())).collect::<Vec<_>>();
         assert_eq!(gives_up(30, &every_second(0, 100)), Some(30));
         assert_eq!(gives_up(30, &every_second(0, 30)), None);
-        // One success anywhere begins the time anew.
+        // A success starts the time anew.
         let mut events = every_second(0, 100);
-        events.insert(20, (19, Sign::Answers));
+        events.insert(20, (19, Health::Answers));
         assert_eq!(gives_up(30, &events), Some(50));
     }
 
     #[test]
-    fn one_failure_is_never_enough_and_time_in_which_nothing_is_asked_does_not_count() {
-        assert_eq!(gives_up(30, &[(0, Sign::Answers), (1000, fails())]), None);
+    fn one_failure_or_idle_time_never_makes_a_run_give_up() {
+        assert_eq!(gives_up(30, &[(0, Health::Answers), (1000, fails())]), None);
         assert_eq!(gives_up(0, &[(0, fails())]), None);
-        assert_eq!(gives_up(30, &[(0, fails()), (1, Sign::Answers), (1000, fails()), (1001, fails())]), None);
+        assert_eq!(
+            gives_up(30, &[(0, fails()), (1, Health::Answers), (1000, fails()), (1001, fails())]),
+            None
+        );
     }
 
     #[test]
-    fn a_wait_that_is_asked_for_is_no_failure_and_its_time_does_not_count() {
-        let wait = || Sign::AsksToWait(Duration::from_secs(120));
+    fn requested_wait_is_no_failure_and_its_time_does_not_count() {
+        let wait = || Health::AsksToWait(Duration::from_secs(120));
         assert_eq!(gives_up(30, &[(0, wait()), (120, wait()), (240, wait())]), None);
         assert_eq!(gives_up(30, &[(0, fails()), (1, wait()), (121, fails()), (140, fails())]), None);
         assert_eq!(gives_up(30, &[(0, fails()), (1, wait()), (121, fails()), (151, fails())]), Some(151));
     }
 
     #[test]
-    fn a_run_that_gave_up_stays_so_and_tells_how_it_ended() {
+    fn giving_up_is_final_and_names_the_last_failure() {
         let (breaker, now) = (Breaker::new(Some(Duration::from_secs(30))), Instant::now());
         for second in [0, 31, 32] {
             breaker.note(fails(), now + Duration::from_secs(second));
         }
-        breaker.note(Sign::Answers, now + Duration::from_secs(33));
+        breaker.note(Health::Answers, now + Duration::from_secs(33));
         insta::assert_snapshot!(breaker.gave_up().unwrap(), @"no request succeeded for 31 s, so nothing else is asked; the last ended with: GET /v2/: status 502");
     }
 
     #[test]
-    fn without_a_time_a_run_never_gives_up() {
+    fn run_without_a_limit_never_gives_up() {
         let (breaker, now) = (Breaker::new(None), Instant::now());
         for second in 0..10_000 {
             breaker.note(fails(), now + Duration::from_secs(second));

@@ -1,4 +1,5 @@
-//! One registry, and how its addresses are spelled. What can be asked of it is in [`super::content`] and [`super::lists`].
+//! The client of one registry: its address, and the errors that it reports. Its requests are in [`super::content`],
+//! [`super::lists`] and [`super::uploads`].
 
 use std::sync::atomic::AtomicBool;
 
@@ -16,63 +17,62 @@ use super::http::Http;
 use crate::oci::{Digest, RepositoryName, Tag};
 
 /// Most bytes of an answer that is neither a manifest nor a list.
-pub(super) const SMALL: usize = 1 << 20;
-/// The header with which most registries tell their version.
+pub(super) const SMALL_ANSWER: usize = 1 << 20;
+/// The header in which most registries give their version.
 const VERSION: &str = "docker-distribution-api-version";
 
-/// A client of one registry. Reads; only this crate changes something through it, and deletes only for a source that is
-/// [`Armed`](crate::retention::Armed).
+/// A client of one registry. Other crates can only read and begin uploads with it; only a `WriteAccess` deletes.
 #[derive(Debug)]
 pub struct Client {
     pub(super) session: Session,
     origin: Url,
-    pub(super) heads: Heads,
+    pub(super) heads: HeadSupport,
 }
 
-/// What is known of how a registry answers HEAD.
+/// How HEAD is used with a registry.
 #[derive(Debug, Default)]
-pub(super) struct Heads {
-    /// Whether no HEAD may be followed by a GET.
-    pub(super) stand_alone: bool,
-    /// Whether the server, or a proxy in front of it, said that it takes no HEAD at all.
-    pub(super) are_refused: AtomicBool,
+pub(super) struct HeadSupport {
+    /// Whether a HEAD is never followed by a GET.
+    pub(super) is_final: bool,
+    /// Whether the server, or a proxy in front of it, has refused the method HEAD.
+    pub(super) is_refused: AtomicBool,
 }
 
-/// What became of a manifest that was to be deleted.
+/// The outcome of the deletion of a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
     /// The server deleted it.
     Deleted,
-    /// It was not there.
+    /// The server does not have it.
     NotThere,
-    /// The server deletes nothing, or nothing by this kind of reference.
+    /// The server does not delete, or not by this kind of reference.
     Unsupported,
 }
 
-/// The errors of the distribution specification.
+/// The body of an error by the distribution specification.
 #[derive(Debug, Deserialize)]
-struct Errors {
-    errors: Vec<Coded>,
+struct ErrorBody {
+    errors: Vec<ErrorEntry>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Coded {
+struct ErrorEntry {
     code: String,
     #[serde(default)]
     message: serde_json::Value,
 }
 
-impl Coded {
-    /// Whether a registry says with this that it does not have what was asked for. Beside the codes of the distribution
-    /// specification Harbor has one of its own for manifests and blobs (https://github.com/goharbor/harbor/issues/18461);
-    /// gateways use the same code for addresses, so its words count too.
+impl ErrorEntry {
+    /// Whether a registry says with this error that it does not have what was asked for. Besides the codes of the distribution
+    /// specification Harbor has one of its own for manifests and blobs (https://github.com/goharbor/harbor/issues/18461).
+    /// Gateways use the same code for unknown addresses, so the message counts too.
     fn is_absence(&self) -> bool {
-        let says = || self.message.as_str().unwrap_or_default();
+        let message = self.message.as_str().unwrap_or_default();
         match self.code.as_str() {
             "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN" | "NAME_UNKNOWN" => true,
             "NOT_FOUND" => {
-                let is_artifact = says().starts_with("artifact ") || says().starts_with("blob ");
-                is_artifact && says().ends_with(" not found")
+                let is_artifact = message.starts_with("artifact ") || message.starts_with("blob ");
+                is_artifact && message.ends_with(" not found")
             }
             _ => false,
         }
@@ -86,22 +86,22 @@ impl Client {
     /// When the address cannot be used; nothing is asked yet.
     pub fn new(http: &Http, address: &str, credentials: impl Into<HostCredentials>) -> Result<Self, Error> {
         let origin = origin(address)?;
-        // The API is at the root, so that a path would name nothing, and limit nothing.
+        // The API is always at the root, so a path would select nothing.
         if origin.path() != "/" {
             let why =
                 "a registry is at the root of its host; choose repositories by their names instead".into();
             return Err(Error::Address { address: quote(address), why });
         }
-        let heads = Heads::default();
+        let heads = HeadSupport::default();
         let session = Session::new(http.clone(), origin.clone(), credentials.into());
         Ok(Self { session, origin, heads })
     }
 
-    /// The same for a pull-through cache, in which a GET would make it fetch what a HEAD did not find: there a HEAD that
-    /// answers 404 in a registry's header or with JSON stands for absent, and every other for unknown.
+    /// Makes this the client of a pull-through cache. After a HEAD that answers 404 no GET is sent, which would make the cache
+    /// fetch the object. A 404 with a registry's header or JSON means absent, every other one means unknown.
     #[must_use]
     pub fn of_cache(mut self) -> Self {
-        self.heads.stand_alone = true;
+        self.heads.is_final = true;
         self
     }
 
@@ -114,7 +114,7 @@ impl Client {
         let bad = |_| Error::Address { address: origin.to_string(), why: "it cannot be joined to".into() };
         let realm = origin.join("/v2/token").map_err(bad)?;
         let session = Session::new(http.clone(), origin.clone(), credentials.into()).with_tokens_of(realm);
-        Ok(Self { session, origin: origin.clone(), heads: Heads::default() })
+        Ok(Self { session, origin: origin.clone(), heads: HeadSupport::default() })
     }
 
     /// The address that is asked, without credentials.
@@ -147,7 +147,7 @@ impl Client {
         self.session.http().is_bounded()
     }
 
-    /// What a person should know about this connection: credentials that travel unencrypted.
+    /// A warning for the user, if credentials travel unencrypted.
     pub fn warning(&self) -> Option<String> {
         unencrypted(&self.origin, self.session.credentials().are_given())
     }
@@ -158,13 +158,13 @@ impl Client {
     /// When it is none, or refuses.
     pub async fn ping(&self) -> Result<(), Error> {
         let is_closed = self.session.credentials().are_of_repositories_only();
-        let answer = match self.send(Method::GET, "/v2/", SMALL, "").await {
-            // Its token service gives nobody a token for no repository.
+        let answer = match self.send(Method::GET, "/v2/", SMALL_ANSWER, "").await {
+            // Its token service gives tokens for repositories only.
             Err(Error::Refused { .. }) if is_closed => return Ok(()),
             answer => answer?,
         };
         match answer.status.as_u16() {
-            // A registry, and whom it lets in depends on the repository.
+            // This is a registry; the credentials are for some of its repositories.
             401 if is_closed && answer.header("www-authenticate").is_some() => Ok(()),
             200 if answer.is_of_registry() => Ok(()),
             200 => Err(Error::Malformed {
@@ -189,16 +189,16 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        most: usize,
+        max_bytes: usize,
         scope: &str,
     ) -> Result<HttpResponse, Error> {
-        let ask = HttpRequest::new(method, self.url(path)?, most);
-        self.session.send(ask, scope).await
+        let request = HttpRequest::new(method, self.url(path)?, max_bytes);
+        self.session.send(request, scope).await
     }
 }
 
-/// A repository name and a reference that may stand in a path.
-pub(super) fn checked<'a>(repository: &str, reference: &'a str) -> Result<&'a str, Error> {
+/// Checks that a repository name and a reference may stand in a path; returns the reference.
+pub(super) fn check_reference<'a>(repository: &str, reference: &'a str) -> Result<&'a str, Error> {
     if RepositoryName::new(repository).is_err() {
         return Err(Error::Name(quote(repository)));
     }
@@ -209,8 +209,8 @@ pub(super) fn checked<'a>(repository: &str, reference: &'a str) -> Result<&'a st
 }
 
 impl HttpResponse {
-    /// Whether `/v2/` was answered by a registry: by one that tells its version, which the OCI specification does not ask
-    /// for, or with nothing or an empty object.
+    /// Whether this answer to `/v2/` is that of a registry. It gives its version, which the OCI specification does not
+    /// require, or its body is empty or an empty object.
     pub(crate) fn is_of_registry(&self) -> bool {
         let is_empty = || match self.body.trim_ascii() {
             b"" => true,
@@ -221,8 +221,8 @@ impl HttpResponse {
         self.header(VERSION).is_some() || !self.is_page() && is_empty()
     }
 
-    /// Whether this is a registry saying that something is not there, and not somebody else's 404. Of a HEAD that is
-    /// known of caches only, where the answer cannot be had with GET.
+    /// Whether a registry says here that it does not have the object, rather than a proxy or web server. The answer to a HEAD
+    /// has no body: it counts by its headers, which is enough for caches only.
     pub(crate) fn is_absent(&self) -> bool {
         if self.status != StatusCode::NOT_FOUND {
             return false;
@@ -230,13 +230,22 @@ impl HttpResponse {
         if self.method == Method::HEAD {
             return self.is_json() || self.header(VERSION).is_some();
         }
-        self.errors().iter().any(Coded::is_absence)
+        self.errors().iter().any(ErrorEntry::is_absence)
     }
 
-    /// The errors in the body, whatever its media type: `crane registry serve` calls them plain text
+    /// This answer if it is a 200; `None` if the registry says that it does not have the object; else the error.
+    pub(super) fn found(self) -> Result<Option<Self>, Error> {
+        match self.status {
+            StatusCode::OK => Ok(Some(self)),
+            _ if self.is_absent() => Ok(None),
+            _ => Err(self.registry_error()),
+        }
+    }
+
+    /// The errors in the body, whatever its media type: `crane registry serve` sends them as plain text
     /// (https://github.com/google/go-containerregistry/issues/1579).
-    fn errors(&self) -> Vec<Coded> {
-        serde_json::from_slice::<Errors>(&self.body).map(|told| told.errors).unwrap_or_default()
+    fn errors(&self) -> Vec<ErrorEntry> {
+        serde_json::from_slice::<ErrorBody>(&self.body).map(|body| body.errors).unwrap_or_default()
     }
 
     /// The codes of the errors in the body.
@@ -244,10 +253,10 @@ impl HttpResponse {
         self.errors().into_iter().map(|error| error.code).collect()
     }
 
-    /// An error with the code and message that the registry gives, where it gives one.
-    pub(crate) fn coded(&self) -> Error {
+    /// The error for this status, with the code and message of the registry if it gives them.
+    pub(crate) fn registry_error(&self) -> Error {
         match (self.error(), self.errors().into_iter().next()) {
-            (Error::Status { what, status, .. }, Some(Coded { code, message })) => {
+            (Error::Status { what, status, .. }, Some(ErrorEntry { code, message })) => {
                 let message = message.as_str().map(quote).unwrap_or_default();
                 let message = format!("{} {message}", quote(&code)).trim_end().to_owned();
                 Error::Status { what, status, message }

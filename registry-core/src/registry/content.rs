@@ -1,4 +1,4 @@
-//! Manifests and blobs: read with their digest, put, deleted. What a tag names is hashed, never believed.
+//! Requests for manifests and blobs: reading, hashing, putting, deleting. What a tag names is hashed, never trusted.
 
 use std::sync::atomic::Ordering;
 
@@ -7,26 +7,26 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RANGE};
 use reqwest::{Method, StatusCode};
 use tokio::sync::mpsc::Sender;
 
-use super::client::{Client, Removal, SMALL, checked};
+use super::client::{Client, Removal, SMALL_ANSWER, check_reference};
 use super::error::Error;
 use super::exchange::{HttpRequest, HttpResponse};
 use crate::oci::manifest::Kind;
 use crate::oci::{Algorithm, Digest, Manifest};
 
-/// Most bytes of a manifest. Registries take 4 MiB, Forgejo 10 MiB.
+/// How many bytes a manifest may have. Registries take 4 MiB, Forgejo 10 MiB.
 const MANIFEST_MAX: usize = 16 << 20;
-/// Hops of a blob to where it is stored.
+/// How many redirects lead to where a blob is stored.
 const MAX_HOPS: usize = 3;
 
-/// Every kind of manifest that there is; a registry that converts would otherwise answer another one.
+/// All kinds of manifests: a registry that converts manifests would otherwise send another one.
 const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, \
      application/vnd.docker.distribution.manifest.v1+prettyjws, application/vnd.docker.distribution.manifest.v1+json, */*";
 
-/// A manifest that answers.
+/// A manifest as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
-    /// What its bytes hash to.
+    /// The hash of its bytes.
     pub digest: Digest,
     /// Media type as the server gives it.
     pub media_type: String,
@@ -34,83 +34,90 @@ pub struct Fetched {
     pub bytes: Vec<u8>,
 }
 
-/// The scope of reading a repository.
-pub(super) fn pull(repository: &str) -> String {
+/// The token scope for reading a repository.
+pub(super) fn pull_scope(repository: &str) -> String {
     format!("repository:{repository}:pull")
 }
 
-/// The digest that an answer tells of its content.
-fn told_digest(answer: &HttpResponse) -> Option<Digest> {
+/// The digest in the header of an answer.
+fn declared_digest(answer: &HttpResponse) -> Option<Digest> {
     answer.header("docker-content-digest")?.parse().ok()
 }
 
 impl Client {
-    fn manifest_ask(&self, method: Method, repository: &str, reference: &str) -> Result<HttpRequest, Error> {
-        let reference = checked(repository, reference)?;
+    fn manifest_request(
+        &self,
+        method: Method,
+        repository: &str,
+        reference: &str,
+    ) -> Result<HttpRequest, Error> {
+        let reference = check_reference(repository, reference)?;
         let url = self.url(&format!("/v2/{repository}/manifests/{reference}"))?;
-        let mut ask = HttpRequest::new(method, url, MANIFEST_MAX);
-        ask.headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
-        Ok(ask)
+        let mut request = HttpRequest::new(method, url, MANIFEST_MAX);
+        request.headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
+        Ok(request)
     }
 
-    fn blob_ask(
+    fn blob_request(
         &self,
         method: Method,
         repository: &str,
         digest: &Digest,
-        most: usize,
+        max_bytes: usize,
     ) -> Result<HttpRequest, Error> {
-        checked(repository, &digest.to_string())?;
-        Ok(HttpRequest::new(method, self.url(&format!("/v2/{repository}/blobs/{digest}"))?, most))
+        check_reference(repository, &digest.to_string())?;
+        Ok(HttpRequest::new(method, self.url(&format!("/v2/{repository}/blobs/{digest}"))?, max_bytes))
     }
 
-    async fn manifest_answer(&self, repository: &str, reference: &str) -> Result<HttpResponse, Error> {
-        self.fetch(self.manifest_ask(Method::GET, repository, reference)?, repository).await
+    async fn get_manifest(&self, repository: &str, reference: &str) -> Result<HttpResponse, Error> {
+        self.fetch(self.manifest_request(Method::GET, repository, reference)?, repository).await
     }
 
-    async fn head_manifest_answer(&self, repository: &str, reference: &str) -> Result<HttpResponse, Error> {
-        self.head(self.manifest_ask(Method::HEAD, repository, reference)?, repository).await
+    async fn get_head(&self, repository: &str, reference: &str) -> Result<HttpResponse, Error> {
+        self.send_head(self.manifest_request(Method::HEAD, repository, reference)?, repository).await
     }
 
-    /// Asks with HEAD, and with GET where that may say more. The only place that asks with HEAD: what it gives is absent
-    /// only in a registry's own words.
-    async fn head(&self, mut ask: HttpRequest, repository: &str) -> Result<HttpResponse, Error> {
-        if !self.heads.are_refused.load(Ordering::Relaxed) {
-            let answer = self.fetch(ask.clone(), repository).await?;
-            if self.heads.stand_alone || !answer.says_less_than_get() {
+    /// Sends a HEAD, and a GET if that may tell more. Every HEAD is sent here, so that an object is absent only in a
+    /// registry's own words.
+    async fn send_head(&self, mut request: HttpRequest, repository: &str) -> Result<HttpResponse, Error> {
+        if !self.heads.is_refused.load(Ordering::Relaxed) {
+            let answer = self.fetch(request.clone(), repository).await?;
+            if self.heads.is_final || !answer.says_less_than_get() {
                 return Ok(answer);
             }
             if matches!(answer.status.as_u16(), 405 | 501) {
-                self.heads.are_refused.store(true, Ordering::Relaxed);
+                self.heads.is_refused.store(true, Ordering::Relaxed);
             }
         }
-        ask.method = Method::GET;
-        self.fetch(ask, repository).await
+        request.method = Method::GET;
+        self.fetch(request, repository).await
     }
 
-    /// Asks, and follows a redirect to where bytes are stored, without credentials. Only an https address leads on from
-    /// https.
-    async fn fetch(&self, mut ask: HttpRequest, repository: &str) -> Result<HttpResponse, Error> {
-        let mut answer = self.session.send(ask.clone(), &pull(repository)).await?;
+    /// Sends a request, and follows redirects to where bytes are stored, without credentials. From an https address only
+    /// redirects to https are followed.
+    async fn fetch(&self, mut request: HttpRequest, repository: &str) -> Result<HttpResponse, Error> {
+        let mut answer = self.session.send(request.clone(), &pull_scope(repository)).await?;
         for _ in 0..MAX_HOPS {
             if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
                 break;
             }
-            let Some(next) = answer.header("location").and_then(|to| ask.url.join(to).ok()) else { break };
+            let Some(next) = answer.header("location").and_then(|to| request.url.join(to).ok()) else {
+                break;
+            };
             let is_allowed =
-                next.scheme() == "https" || next.scheme() == ask.url.scheme() && next.scheme() == "http";
+                next.scheme() == "https" || next.scheme() == request.url.scheme() && next.scheme() == "http";
             if !is_allowed {
                 break;
             }
-            ask.url = next;
-            answer = self.session.http().send(&ask).await?;
+            request.url = next;
+            answer = self.session.http().send(&request).await?;
             answer.is_redirected = true;
         }
         Ok(answer)
     }
 
-    /// A manifest as it is sent, hashed by the algorithm of the digest asked for; `None` when the registry says that it is
-    /// not there. Whether these are the bytes asked for is for the caller to say.
+    /// A manifest as it is sent, hashed by the algorithm of the digest asked for; `None` if the registry does not have it. The
+    /// caller must check whether these are the bytes asked for.
     ///
     /// # Errors
     /// When it could not be read.
@@ -119,28 +126,22 @@ impl Client {
         repository: &str,
         reference: &str,
     ) -> Result<Option<Fetched>, Error> {
-        let answer = self.manifest_answer(repository, reference).await?;
-        if answer.is_absent() {
-            return Ok(None);
-        }
-        if answer.status != StatusCode::OK {
-            return Err(answer.coded());
-        }
+        let Some(answer) = self.get_manifest(repository, reference).await?.found()? else { return Ok(None) };
         let algorithm = reference.parse::<Digest>().map_or(Algorithm::Sha256, |digest| digest.algorithm());
         let media_type = answer.header("content-type").unwrap_or_default().to_owned();
         Ok(Some(Fetched { digest: Digest::of(algorithm, &answer.body), media_type, bytes: answer.body }))
     }
 
-    /// A manifest by tag or by digest, whole and hashed; `None` when the registry says that it is not there.
+    /// A manifest by tag or digest, complete and hashed; `None` if the registry does not have it.
     ///
     /// # Errors
     /// When it could not be read, or its bytes are not those asked for.
     pub async fn manifest(&self, repository: &str, reference: &str) -> Result<Option<Fetched>, Error> {
-        self.manifest_or(repository, reference, |_| false).await
+        self.hashed_manifest(repository, reference, |_| false).await
     }
 
-    /// The same, and of a schema 1 manifest, which 2.8 signs anew at each GET (`registry/handlers/manifests.go @ v2.8.3`), its
-    /// digest as the registry tells it, with bytes that do not hash to it.
+    /// As [`Client::manifest`]; but a schema 1 manifest, which 2.8 signs anew at each GET (`registry/handlers/manifests.go @
+    /// v2.8.3`), comes with the digest that the registry gives it, to which its bytes do not hash.
     ///
     /// # Errors
     /// As [`Client::manifest`].
@@ -149,33 +150,28 @@ impl Client {
         repository: &str,
         reference: &str,
     ) -> Result<Option<Fetched>, Error> {
-        self.manifest_or(repository, reference, |bytes| Manifest::parse(bytes).kind == Kind::Schema1).await
+        self.hashed_manifest(repository, reference, |bytes| Manifest::parse(bytes).kind == Kind::Schema1)
+            .await
     }
 
-    /// A manifest; `is_signed_anew` are bytes of which the hash tells nothing.
-    async fn manifest_or(
+    /// A manifest. `is_signed_anew` tells of bytes whether the registry signs them at each GET, so that their hash may differ.
+    async fn hashed_manifest(
         &self,
         repository: &str,
         reference: &str,
         is_signed_anew: impl Fn(&[u8]) -> bool,
     ) -> Result<Option<Fetched>, Error> {
-        let answer = self.manifest_answer(repository, reference).await?;
-        if answer.is_absent() {
-            return Ok(None);
-        }
-        if answer.status != StatusCode::OK {
-            return Err(answer.coded());
-        }
+        let Some(answer) = self.get_manifest(repository, reference).await?.found()? else { return Ok(None) };
         if answer.is_page() {
-            return Err(answer.page());
+            return Err(answer.page_error());
         }
-        let told = told_digest(&answer);
+        let declared = declared_digest(&answer);
         let asked = reference.parse::<Digest>().ok();
-        let algorithm = asked.or(told).map_or(Algorithm::Sha256, |digest| digest.algorithm());
+        let algorithm = asked.or(declared).map_or(Algorithm::Sha256, |digest| digest.algorithm());
         let mut digest = Digest::of(algorithm, &answer.body);
         let differs = |one: &Digest| one.algorithm() == algorithm && *one != digest;
-        if let Some(expected) = [asked, told].into_iter().flatten().find(differs) {
-            let is_agreed = asked.zip(told).is_none_or(|(asked, told)| asked == told);
+        if let Some(expected) = [asked, declared].into_iter().flatten().find(differs) {
+            let is_agreed = asked.zip(declared).is_none_or(|(asked, declared)| asked == declared);
             if !is_agreed || !is_signed_anew(&answer.body) {
                 let (asked, got) = (expected.to_string(), digest.to_string());
                 return Err(Error::Mismatch { what: answer.what, asked, got });
@@ -186,31 +182,26 @@ impl Client {
         Ok(Some(Fetched { digest, media_type, bytes: answer.body }))
     }
 
-    /// The digest that a tag or digest answers with; `None` when the registry says that it is not there. Counts as no
-    /// download.
+    /// The digest of a manifest by tag or digest; `None` if the registry does not have it. Does not count as a download.
     ///
     /// # Errors
     /// When the registry gives no answer, or another digest than the one asked for.
     pub async fn head_manifest(&self, repository: &str, reference: &str) -> Result<Option<Digest>, Error> {
-        let answer = self.head_manifest_answer(repository, reference).await?;
-        if answer.is_absent() {
-            return Ok(None);
-        }
-        if answer.status != StatusCode::OK {
-            return Err(answer.coded());
-        }
-        // Whoever answers a digest with a login page does not say that it is there.
+        let Some(answer) = self.get_head(repository, reference).await?.found()? else { return Ok(None) };
+        // A login page does not tell that the manifest exists.
         if answer.is_page() {
-            return Err(answer.page());
+            return Err(answer.page_error());
         }
-        match (reference.parse::<Digest>().ok(), told_digest(&answer)) {
-            (Some(asked), Some(told)) if asked.algorithm() == told.algorithm() && asked != told => {
-                let (asked, got) = (asked.to_string(), told.to_string());
+        match (reference.parse::<Digest>().ok(), declared_digest(&answer)) {
+            (Some(asked), Some(declared))
+                if asked.algorithm() == declared.algorithm() && asked != declared =>
+            {
+                let (asked, got) = (asked.to_string(), declared.to_string());
                 Err(Error::Mismatch { what: answer.what, asked, got })
             }
             (Some(asked), _) => Ok(Some(asked)),
-            (None, Some(told)) => Ok(Some(told)),
-            // A registry that does not tell: its bytes do.
+            (None, Some(declared)) => Ok(Some(declared)),
+            // Without the header the bytes are hashed.
             (None, None) if answer.method == Method::GET => {
                 Ok(Some(Digest::of(Algorithm::Sha256, &answer.body)))
             }
@@ -218,7 +209,7 @@ impl Client {
         }
     }
 
-    /// Whether a manifest is there, and its size in bytes where the registry tells. Counts as no download.
+    /// Whether a manifest exists, and its size in bytes if the registry gives it. Does not count as a download.
     ///
     /// # Errors
     /// When the registry gives no answer, or another digest than the one asked for.
@@ -227,41 +218,33 @@ impl Client {
         repository: &str,
         digest: &Digest,
     ) -> Result<Option<Option<u64>>, Error> {
-        let answer = self.head_manifest_answer(repository, &digest.to_string()).await?;
-        if answer.is_absent() {
+        let Some(answer) = self.get_head(repository, &digest.to_string()).await?.found()? else {
             return Ok(None);
-        }
-        if answer.status != StatusCode::OK {
-            return Err(answer.coded());
-        }
-        match told_digest(&answer) {
-            Some(told) if told.algorithm() == digest.algorithm() && told != *digest => {
-                let (asked, got) = (digest.to_string(), told.to_string());
+        };
+        match declared_digest(&answer) {
+            Some(declared) if declared.algorithm() == digest.algorithm() && declared != *digest => {
+                let (asked, got) = (digest.to_string(), declared.to_string());
                 Err(Error::Mismatch { what: answer.what, asked, got })
             }
             _ if answer.method == Method::GET => Ok(Some(Some(answer.body.len() as u64))),
-            _ => Ok(Some(answer.told_size())),
+            _ => Ok(Some(answer.declared_size())),
         }
     }
 
-    /// Whether a config or layer is there, and its size in bytes where the registry tells.
+    /// Whether a config or layer exists, and its size in bytes if the registry gives it.
     ///
     /// # Errors
     /// When the registry gives no answer.
     pub async fn head_blob(&self, repository: &str, digest: &Digest) -> Result<Option<Option<u64>>, Error> {
-        let ask = self.blob_ask(Method::HEAD, repository, digest, SMALL)?;
-        // Asked with GET, its headers tell as much, and its body is not read.
-        let answer = self.head(HttpRequest { headers_only: true, ..ask }, repository).await?;
-        match answer.status {
-            StatusCode::OK => Ok(Some(answer.told_size())),
-            _ if answer.is_absent() => Ok(None),
-            _ => Err(answer.coded()),
-        }
+        let request = self.blob_request(Method::HEAD, repository, digest, SMALL_ANSWER)?;
+        // If this becomes a GET, the headers suffice, and the body is not read.
+        let answer =
+            self.send_head(HttpRequest { headers_only: true, ..request }, repository).await?.found()?;
+        Ok(answer.map(|answer| answer.declared_size()))
     }
 
-    /// Whether a config or layer of `size` bytes is there down to its last byte, and its size in bytes as its storage tells,
-    /// where that is told. For servers that answer HEAD from a database. Where a server takes no ranges its answer is that
-    /// to a HEAD.
+    /// Whether a config or layer of `size` bytes is stored down to its last byte, and its size in bytes by its storage if that
+    /// is given. For servers that answer HEAD from a database. A server without range requests answers as to a HEAD.
     ///
     /// # Errors
     /// When the registry gives no answer.
@@ -272,61 +255,60 @@ impl Client {
         size: u64,
     ) -> Result<Option<Option<u64>>, Error> {
         let Some(last) = size.checked_sub(1) else { return self.head_blob(repository, digest).await };
-        let mut ask = self.blob_ask(Method::GET, repository, digest, SMALL)?;
-        ask.headers_only = true;
+        let mut request = self.blob_request(Method::GET, repository, digest, SMALL_ANSWER)?;
+        request.headers_only = true;
         if let Ok(range) = HeaderValue::from_str(&format!("bytes={last}-{last}")) {
-            ask.headers.insert(RANGE, range);
+            request.headers.insert(RANGE, range);
         }
-        let answer = self.fetch(ask.clone(), repository).await?;
+        let answer = self.fetch(request.clone(), repository).await?;
         match answer.status {
-            StatusCode::PARTIAL_CONTENT => Ok(Some(answer.told_whole())),
-            StatusCode::OK => Ok(Some(answer.told_size())),
+            StatusCode::PARTIAL_CONTENT => Ok(Some(answer.declared_whole_size())),
+            StatusCode::OK => Ok(Some(answer.declared_size())),
             StatusCode::RANGE_NOT_SATISFIABLE => {
-                let whole = match answer.told_whole() {
+                let whole = match answer.declared_whole_size() {
                     Some(whole) => Some(whole),
                     None => {
-                        ask.headers.remove(RANGE);
-                        let answer = self.fetch(ask, repository).await?;
-                        answer.told_size().filter(|_| answer.status == StatusCode::OK)
+                        request.headers.remove(RANGE);
+                        let answer = self.fetch(request, repository).await?;
+                        answer.declared_size().filter(|_| answer.status == StatusCode::OK)
                     }
                 };
-                // A storage that has the byte and does not give it says nothing.
+                // A storage that has the byte and does not send it tells nothing.
                 whole
                     .filter(|whole| *whole < size)
-                    .map_or_else(|| Err(answer.coded()), |whole| Ok(Some(Some(whole))))
+                    .map_or_else(|| Err(answer.registry_error()), |whole| Ok(Some(Some(whole))))
             }
             _ if answer.is_absent() => Ok(None),
-            _ => Err(answer.coded()),
+            _ => Err(answer.registry_error()),
         }
     }
 
-    /// What the bytes of a config or layer hash to, and how many there are; `None` when the registry says that it is not
-    /// there. The bytes pass by and are not kept. When the registry tells more than `most` bytes they are not read, and
-    /// there is no hash.
+    /// The hash and number of the bytes of a config or layer; `None` if the registry does not have it. The bytes are not kept.
+    /// If the registry declares more than `max_bytes` bytes they are not read, and there is no hash.
     ///
     /// # Errors
-    /// When they could not be read to their end, or are more than `most` and that was not told before.
+    /// When they could not be read to their end, or are more than `max_bytes` although fewer or none were declared.
     pub async fn hash_blob(
         &self,
         repository: &str,
         digest: &Digest,
-        most: usize,
+        max_bytes: usize,
     ) -> Result<Option<(Option<Digest>, u64)>, Error> {
-        let ask = self.blob_ask(Method::GET, repository, digest, most)?;
-        let ask = HttpRequest { hash: Some(digest.algorithm()), ..ask };
-        let answer = self.fetch(ask, repository).await?;
+        let request = self.blob_request(Method::GET, repository, digest, max_bytes)?;
+        let request = HttpRequest { hash: Some(digest.algorithm()), ..request };
+        let answer = self.fetch(request, repository).await?;
         match answer.hashed {
             Some((digest, size)) => Ok(Some((Some(digest), size))),
-            None if answer.status == StatusCode::OK => {
-                answer.told_size().map_or_else(|| Err(answer.coded()), |size| Ok(Some((None, size))))
-            }
+            None if answer.status == StatusCode::OK => answer
+                .declared_size()
+                .map_or_else(|| Err(answer.registry_error()), |size| Ok(Some((None, size)))),
             None if answer.is_absent() => Ok(None),
-            None => Err(answer.coded()),
+            None => Err(answer.registry_error()),
         }
     }
 
-    /// Sends the bytes of a config or layer on, piece by piece, and tells what they hash to and how many there are; `None` when
-    /// the registry says that it is not there. Asked once only: what was sent on cannot be taken back.
+    /// Sends the bytes of a config or layer to `sink`, and returns their hash and number; `None` if the registry does not have
+    /// it. The request is not repeated, because bytes that are in the sink cannot be taken back.
     ///
     /// # Errors
     /// When they could not be read to their end.
@@ -336,33 +318,29 @@ impl Client {
         digest: &Digest,
         sink: Sender<Bytes>,
     ) -> Result<Option<(Digest, u64)>, Error> {
-        let ask = self.blob_ask(Method::GET, repository, digest, usize::MAX)?;
-        let ask = HttpRequest { hash: Some(digest.algorithm()), repeat: false, sink: Some(sink), ..ask };
-        let answer = self.fetch(ask, repository).await?;
+        let request = self.blob_request(Method::GET, repository, digest, usize::MAX)?;
+        let request =
+            HttpRequest { hash: Some(digest.algorithm()), may_repeat: false, sink: Some(sink), ..request };
+        let answer = self.fetch(request, repository).await?;
         match answer.hashed {
             Some(hashed) => Ok(Some(hashed)),
             None if answer.is_absent() => Ok(None),
-            None => Err(answer.coded()),
+            None => Err(answer.registry_error()),
         }
     }
 
-    /// A small blob, such as a config, whole and hashed.
+    /// A small blob, such as a config, complete and hashed.
     ///
     /// # Errors
-    /// When it could not be read, is larger than `most` bytes, or its bytes are not those asked for.
+    /// When it could not be read, is larger than `max_bytes` bytes, or its bytes are not those asked for.
     pub async fn blob(
         &self,
         repository: &str,
         digest: &Digest,
-        most: usize,
+        max_bytes: usize,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let answer = self.fetch(self.blob_ask(Method::GET, repository, digest, most)?, repository).await?;
-        if answer.is_absent() {
-            return Ok(None);
-        }
-        if answer.status != StatusCode::OK {
-            return Err(answer.coded());
-        }
+        let request = self.blob_request(Method::GET, repository, digest, max_bytes)?;
+        let Some(answer) = self.fetch(request, repository).await?.found()? else { return Ok(None) };
         let got = Digest::of(digest.algorithm(), &answer.body);
         if got != *digest {
             let (asked, got) = (digest.to_string(), got.to_string());
@@ -374,7 +352,7 @@ impl Client {
     /// Puts a manifest under a tag or its digest.
     ///
     /// # Errors
-    /// When it was not taken, or nobody knows whether it was.
+    /// When it was not accepted, or that is not known.
     pub(crate) async fn put_manifest(
         &self,
         repository: &str,
@@ -382,63 +360,66 @@ impl Client {
         media_type: &str,
         bytes: &[u8],
     ) -> Result<(), Error> {
-        let reference = checked(repository, reference)?;
-        let mut ask = HttpRequest::new(
-            Method::PUT,
-            self.url(&format!("/v2/{repository}/manifests/{reference}"))?,
-            SMALL,
-        );
+        let reference = check_reference(repository, reference)?;
+        let url = self.url(&format!("/v2/{repository}/manifests/{reference}"))?;
+        let mut request = HttpRequest::new(Method::PUT, url, SMALL_ANSWER);
         let media_type = HeaderValue::from_str(media_type)
             .map_err(|_| Error::Name(media_type.escape_debug().to_string()))?;
-        ask.headers.insert(CONTENT_TYPE, media_type);
-        ask.body = Some(Bytes::copy_from_slice(bytes));
-        // By digest the same bytes arrive twice at worst; a tag may have moved in between.
-        ask.repeat = reference.contains(':');
-        let answer = self.session.send(ask, &format!("repository:{repository}:pull,push")).await?;
+        request.headers.insert(CONTENT_TYPE, media_type);
+        request.body = Some(Bytes::copy_from_slice(bytes));
+        // By digest a repetition sends the same bytes again; a tag may have been moved in between.
+        request.may_repeat = reference.contains(':');
+        let answer = self.session.send(request, &format!("repository:{repository}:pull,push")).await?;
         match answer.status.is_success() {
-            true if answer.is_page() => Err(answer.page()),
+            true if answer.is_page() => Err(answer.page_error()),
             true => Ok(()),
-            false => Err(answer.coded()),
+            false => Err(answer.registry_error()),
         }
     }
 
-    /// Deletes a manifest by tag or by digest. By digest a server takes every tag of it.
+    /// Deletes a manifest by tag or digest. By digest a server deletes every tag of it, too.
     ///
     /// # Errors
-    /// When it was refused, or nobody knows whether it was done.
+    /// When it was refused, or its outcome is not known.
     pub(crate) async fn delete_manifest(&self, repository: &str, reference: &str) -> Result<Removal, Error> {
-        self.removal(repository, reference, false).await
+        self.delete(repository, reference, false).await
     }
 
-    /// Deletes a digest of which nothing has the bytes, and says what became of that. Harmless to repeat.
+    /// Deletes a digest whose bytes nothing has. This is harmless to repeat.
     ///
     /// # Errors
     /// As [`Client::delete_manifest`].
     pub(crate) async fn delete_absent(&self, repository: &str, digest: &Digest) -> Result<Removal, Error> {
-        self.removal(repository, &digest.to_string(), true).await
+        self.delete(repository, &digest.to_string(), true).await
     }
 
-    async fn removal(&self, repository: &str, reference: &str, repeat: bool) -> Result<Removal, Error> {
-        let answer = self.deletion(repository, checked(repository, reference)?, repeat).await?;
+    async fn delete(&self, repository: &str, reference: &str, may_repeat: bool) -> Result<Removal, Error> {
+        let answer =
+            self.send_delete(repository, check_reference(repository, reference)?, may_repeat).await?;
         match answer.status.as_u16() {
             200 | 202 | 204 => Ok(Removal::Deleted),
             404 if answer.is_absent() => Ok(Removal::NotThere),
             405 => Ok(Removal::Unsupported),
             // 2.8 parses the reference as a digest (`registry/handlers/manifests.go @ v2.8.2`).
             400 if !reference.contains(':') => Ok(Removal::Unsupported),
-            _ => Err(answer.coded()),
+            _ => Err(answer.registry_error()),
         }
     }
 
-    async fn deletion(&self, repository: &str, reference: &str, repeat: bool) -> Result<HttpResponse, Error> {
+    async fn send_delete(
+        &self,
+        repository: &str,
+        reference: &str,
+        may_repeat: bool,
+    ) -> Result<HttpResponse, Error> {
         let url = self.url(&format!("/v2/{repository}/manifests/{reference}"))?;
-        let ask = HttpRequest { repeat, ..HttpRequest::new(Method::DELETE, url, SMALL) };
-        self.session.send(ask, &format!("repository:{repository}:delete,pull")).await
+        let request = HttpRequest { may_repeat, ..HttpRequest::new(Method::DELETE, url, SMALL_ANSWER) };
+        self.session.send(request, &format!("repository:{repository}:delete,pull")).await
     }
 
-    /// Asks whether deletion is allowed, by deleting a reference that can be no manifest's: `-` begins no tag. Harmless to
-    /// repeat.
+    /// Asks whether deletion is allowed, by deleting a reference that no manifest can have: no tag begins with `-`. This is
+    /// harmless to repeat.
     pub(crate) async fn delete_nothing(&self, repository: &str) -> Result<HttpResponse, Error> {
-        self.deletion(repository, "-preflight", true).await
+        self.send_delete(repository, "-preflight", true).await
     }
 }

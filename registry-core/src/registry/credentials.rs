@@ -1,4 +1,4 @@
-//! Who asks: credentials, for which part of a host they are, and where they may go.
+//! Credentials: for which part of a host they are, and to which token services they may go.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,10 +11,10 @@ use url::Url;
 use super::address::{is_loopback, origin};
 use super::error::{Error, quote};
 
-/// Who asks.
+/// The credentials of a request.
 #[derive(Clone, Default)]
 pub enum Credentials {
-    /// Nobody in particular.
+    /// None.
     #[default]
     Anonymous,
     /// A user and a password or token.
@@ -42,12 +42,12 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// Whether there are any.
+    /// Whether these are not [`Credentials::Anonymous`].
     pub const fn are_given(&self) -> bool {
         !matches!(self, Self::Anonymous)
     }
 
-    /// The header of HTTP Basic.
+    /// The value of the header `Authorization` for HTTP Basic.
     pub(crate) fn basic(&self) -> Option<HeaderValue> {
         let Self::User { name, secret } = self else { return None };
         let pair = format!("{name}:{}", secret.expose_secret());
@@ -55,14 +55,15 @@ impl Credentials {
     }
 }
 
+/// A header value that logs do not show.
 pub(crate) fn secret_header(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(text).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
 
-/// The credentials of one host: one for all of it, and others for repositories below a path. The longest path counts, as
-/// in podman's files of credentials (`docs/containers-auth.json.5.md @ v5.34.0` of containers/image).
+/// The credentials of one host: some for all of it, others for the repositories below a path. The longest path wins, as in
+/// podman's files of credentials (`docs/containers-auth.json.5.md @ v5.34.0` of containers/image).
 #[derive(Debug, Clone, Default)]
 pub struct HostCredentials {
     general: Credentials,
@@ -76,24 +77,24 @@ impl From<Credentials> for HostCredentials {
 }
 
 impl HostCredentials {
-    /// The same with credentials for a repository, or for all repositories below a path.
+    /// Adds credentials for a repository, or for all repositories below a path.
     #[must_use]
     pub fn with(mut self, path: &str, credentials: Credentials) -> Self {
         self.below.push((path.trim_end_matches('/').to_owned(), credentials));
         self
     }
 
-    /// Whether there are any.
+    /// Whether any credentials were given.
     pub fn are_given(&self) -> bool {
         self.general.are_given() || !self.below.is_empty()
     }
 
-    /// Whether there are some, and none for what lies in no repository.
+    /// Whether all credentials are for repositories, and none for the whole host.
     pub(super) fn are_of_repositories_only(&self) -> bool {
         !self.general.are_given() && !self.below.is_empty()
     }
 
-    /// Those for a repository; those for all of the host where none is given.
+    /// The credentials for a repository; those of the whole host for `None`, or if no path fits.
     pub fn for_repository(&self, repository: Option<&str>) -> &Credentials {
         let holds = |path: &str| {
             let rest = repository.and_then(|name| name.strip_prefix(path));
@@ -104,8 +105,8 @@ impl HostCredentials {
     }
 }
 
-/// A token service to which credentials may go although it is another host than the registry: GitLab and Docker Hub have
-/// theirs elsewhere. Scheme, host and port count, a path does not.
+/// A token service that may get credentials although it is on another host than the registry, as those of GitLab and Docker
+/// Hub are. Only scheme, host and port count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenService(url::Origin);
 
@@ -123,7 +124,7 @@ impl FromStr for TokenService {
 }
 
 impl TokenService {
-    /// Whether an address is one of this service.
+    /// Whether an address belongs to this service.
     pub(super) fn is_at(&self, address: &Url) -> bool {
         self.0 == address.origin()
     }
@@ -138,27 +139,27 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_path_counts_and_ends_between_slashes() {
+    fn longest_path_of_whole_segments_wins() {
         let all = HostCredentials::from(user("all"))
             .with("team", user("team"))
             .with("team/app", user("app"))
             .with("other/", user("other"));
-        let of = |repository| match all.for_repository(repository) {
+        let user_for = |repository| match all.for_repository(repository) {
             Credentials::User { name, .. } => name.as_str(),
             _ => "nobody",
         };
-        assert_eq!(of(None), "all");
-        assert_eq!(of(Some("team")), "team");
-        assert_eq!(of(Some("team/web")), "team");
-        assert_eq!(of(Some("team/app")), "app");
-        assert_eq!(of(Some("team/app/x")), "app");
-        assert_eq!(of(Some("team/apps")), "team");
-        assert_eq!(of(Some("teams/app")), "all");
-        assert_eq!(of(Some("other/app")), "other");
+        assert_eq!(user_for(None), "all");
+        assert_eq!(user_for(Some("team")), "team");
+        assert_eq!(user_for(Some("team/web")), "team");
+        assert_eq!(user_for(Some("team/app")), "app");
+        assert_eq!(user_for(Some("team/app/x")), "app");
+        assert_eq!(user_for(Some("team/apps")), "team");
+        assert_eq!(user_for(Some("teams/app")), "all");
+        assert_eq!(user_for(Some("other/app")), "other");
     }
 
     #[test]
-    fn a_token_service_is_named_by_scheme_host_and_port() {
+    fn token_service_is_its_scheme_host_and_port() {
         let service: TokenService = "https://gitlab.example/jwt/auth".parse().unwrap();
         let is_at = |text: &str| service.is_at(&Url::parse(text).unwrap());
         assert!(is_at("https://gitlab.example:443/other"));
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_go_nowhere_unencrypted() {
+    fn token_service_without_encryption_is_refused() {
         let refused = |text: &str| text.parse::<TokenService>().unwrap_err().to_string();
         insta::assert_snapshot!(refused("http://gitlab.example"), @r#""http://gitlab.example" is no address of a server: credentials go to a token service over https only, except on this machine"#);
         insta::assert_snapshot!(refused("gitlab.example"), @r#""gitlab.example" is no address of a server: write it as https://host or http://host:port"#);

@@ -1,16 +1,16 @@
-//! Why a server gave no answer that can be used. No error holds a credential, nor a body of a refusal: Forgejo 15 spells
-//! the token that it refuses (`models/auth/access_token.go @ v15.0.0`).
+//! Errors of requests. No error holds a credential, nor the body of a refusal: Forgejo 15 repeats the token that it
+//! refuses there (`models/auth/access_token.go @ v15.0.0`).
 
 use crate::text::without_controls;
 
-/// Longest piece of a server's text that an error quotes, in characters.
+/// How many characters of a server's text an error quotes.
 const QUOTED: usize = 200;
 
-/// Why there is no answer.
+/// Why a request has no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The address is none that can be asked.
+    /// The address is not one of a server.
     #[error("\"{address}\" is no address of a server: {why}")]
     Address {
         /// As given.
@@ -18,13 +18,13 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
-    /// The file of certificate authorities, or those of the system.
+    /// The certificate authorities of the given file, or of the system, cannot be used.
     #[error("certificate authorities cannot be used: {0}")]
     Authorities(String),
     /// A repository name or a reference that no registry takes.
     #[error("\"{0}\" is no name that a registry takes")]
     Name(String),
-    /// No connection, or one that broke, however often it was tried.
+    /// No connection, or a broken one, on every attempt.
     #[error("{what}: no answer: {why}")]
     Unreachable {
         /// Method and path.
@@ -37,20 +37,20 @@ pub enum Error {
     Deadline {
         /// Method and path.
         what: String,
-        /// How long was waited for it.
+        /// How long the request waited.
         seconds: u64,
     },
-    /// The server refuses these credentials, or asks for some.
+    /// The server refuses these credentials, or asks for credentials.
     #[error("{what}: refused with status {status}: {why}")]
     Refused {
         /// Method and path.
         what: String,
         /// 401 or 403.
         status: u16,
-        /// What may be the matter.
+        /// What the reason may be.
         why: String,
     },
-    /// A registry that sends credentials to another host, which was not named.
+    /// The registry's token service is on another host that was not named, so credentials do not go there.
     #[error(
         "the token service of {registry} is {service}, another host; credentials do not go there unless it is named"
     )]
@@ -60,7 +60,7 @@ pub enum Error {
         /// Address of the token service.
         service: String,
     },
-    /// The server has nobody of this name.
+    /// The server has no user or organisation of this name.
     #[error("{what}: there is no owner \"{name}\" on this server")]
     NoOwner {
         /// Method and path.
@@ -68,13 +68,13 @@ pub enum Error {
         /// The name.
         name: String,
     },
-    /// A registry where a Forgejo was expected.
+    /// The server is an OCI registry, but no Forgejo.
     #[error("{what}: this is an OCI registry and no Forgejo")]
     NoForgejo {
         /// Method and path.
         what: String,
     },
-    /// A status that says nothing about the thing asked for.
+    /// A status that does not tell whether the object exists.
     #[error("{what}: status {status}{}", server_message(.message))]
     Status {
         /// Method and path.
@@ -84,13 +84,13 @@ pub enum Error {
         /// What the server said, shortened.
         message: String,
     },
-    /// What the run may spend was spent before, or it was asked to stop.
+    /// The budget of the run was spent before, or the run was asked to stop.
     #[error("{what}: not asked any more: what this run may spend is spent, or it was asked to stop")]
     Spent {
         /// Method and path.
         what: String,
     },
-    /// The run gave up before, because nothing succeeded for too long.
+    /// The run gave up before, because no request succeeded for too long.
     #[error("{what}: not asked any more: no request succeeded for {seconds} s")]
     GaveUp {
         /// Method and path.
@@ -98,25 +98,25 @@ pub enum Error {
         /// For how long nothing had succeeded, in seconds.
         seconds: u64,
     },
-    /// More bytes than are ever read.
+    /// The answer has more bytes than the request allows.
     #[error("{what}: the answer is larger than {limit} bytes")]
     TooLarge {
         /// Method and path.
         what: String,
-        /// Most bytes that are read.
+        /// How many bytes the request allows.
         limit: usize,
     },
-    /// Bytes that are not those asked for.
+    /// The bytes, or the digest that the server gives, are not those asked for.
     #[error("{what}: {asked} was expected, and what came hashes to {got}")]
     Mismatch {
         /// Method and path.
         what: String,
-        /// The digest asked for, or told by the server.
+        /// The digest asked for, or given by the server.
         asked: String,
         /// The digest of what came.
         got: String,
     },
-    /// An answer that the API does not have.
+    /// An answer that the API does not define.
     #[error("{what}: {why}")]
     Malformed {
         /// Method and path.
@@ -131,20 +131,20 @@ fn server_message(message: &str) -> String {
 }
 
 impl Error {
-    /// Whether the same request may be answered when it is repeated.
+    /// Whether the request may succeed when it is repeated.
     pub(crate) const fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Deadline { .. })
     }
 }
 
-/// Whether a status may be another one when the same request is repeated. Beside those of RFC 9110: nginx's for a client
-/// that it lost (499), and those of a content network whose origin does not answer (520 to 524;
-/// `pkg/v1/remote/options.go @ v0.20.2` of google/go-containerregistry).
+/// Whether the status may be another one when the request is repeated. Besides those of RFC 9110: 499, which nginx uses for
+/// a client that it lost, and 520 to 524, which a content network uses when its origin does not answer
+/// (`pkg/v1/remote/options.go @ v0.20.2` of google/go-containerregistry).
 pub(crate) const fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 429 | 499 | 500 | 502 | 503 | 504 | 520..=524)
 }
 
-/// A server's text, made fit for a message: one line, no control characters, cut.
+/// A server's text for a message: on one line, without control characters, shortened.
 pub(crate) fn quote(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut short: String = line.chars().take(QUOTED).collect();

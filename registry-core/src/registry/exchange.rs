@@ -1,4 +1,4 @@
-//! One request and its answer. How they are sent and awaited is not here.
+//! One request and its answer. Sending them is the matter of [`super::http`].
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::error::{Error, is_passing, quote};
 use super::secret;
 use crate::oci::{Algorithm, Digest};
 
-/// Longest wait that a server may ask for; one that asks for more is not waited for.
+/// The longest time that a server may ask to wait; if it asks for more, the request is not repeated.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(300);
 
 /// A request.
@@ -22,27 +22,28 @@ pub(crate) struct HttpRequest {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
-    /// Most bytes of the answer.
-    pub(crate) most: usize,
-    /// Whether it may be sent again when nobody knows what became of it.
-    pub(crate) repeat: bool,
-    /// With this the body of a 200 is hashed as it comes instead of kept. The deadline is one for each piece, and a body
-    /// whose length is told and above `most` is not read at all.
+    /// How many bytes the body of the answer may have.
+    pub(crate) max_bytes: usize,
+    /// Whether it may be sent again when it is not known whether the server has acted on it.
+    pub(crate) may_repeat: bool,
+    /// If given, the body of a 200 is hashed as it arrives, and not kept. The deadline then holds for each piece, and a body
+    /// whose declared length exceeds `max_bytes` is not read at all.
     pub(crate) hash: Option<Algorithm>,
-    /// Where the pieces of a hashed body go; whoever gives one does not want the request repeated.
+    /// Receives the pieces of a hashed body; such a request must not be repeated.
     pub(crate) sink: Option<Sender<Bytes>>,
-    /// A secret in the body, as a header would hold it, so that no message spells it.
+    /// A secret in the body, in the form of a header, so that it can be kept out of messages.
     pub(crate) secret: Option<HeaderValue>,
-    /// With this the body of a 200 is not read: the connection ends after the headers.
+    /// Whether the body of a 200 is not read: the connection ends after the headers.
     pub(crate) headers_only: bool,
 }
 
 impl HttpRequest {
-    /// A request without a body that is safe to repeat.
-    pub(crate) fn new(method: Method, url: Url, most: usize) -> Self {
-        let repeat = matches!(method, Method::GET | Method::HEAD);
+    /// A request without a body; GET and HEAD may be repeated.
+    pub(crate) fn new(method: Method, url: Url, max_bytes: usize) -> Self {
+        let may_repeat = matches!(method, Method::GET | Method::HEAD);
         let (headers, body, hash, sink) = (HeaderMap::new(), None, None, None);
-        Self { method, url, headers, body, most, repeat, hash, sink, secret: None, headers_only: false }
+        let (secret, headers_only) = (None, false);
+        Self { method, url, headers, body, max_bytes, may_repeat, hash, sink, secret, headers_only }
     }
 
     /// Method and path, for messages.
@@ -51,19 +52,20 @@ impl HttpRequest {
     }
 }
 
-/// An answer, read whole.
+/// An answer, read completely.
 #[derive(Debug)]
 pub(crate) struct HttpResponse {
+    /// Method and path of the request, for messages.
     pub(crate) what: String,
     pub(crate) method: Method,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
-    /// What the body hashes to, and its size in bytes, where it was hashed instead of kept.
+    /// The digest and size in bytes of a body that was hashed and not kept.
     pub(crate) hashed: Option<(Digest, u64)>,
-    /// Whether it came from where the server first asked led to.
+    /// Whether it came from another address, to which the server redirected.
     pub(super) is_redirected: bool,
-    /// What it was asked with, so that no message spells it.
+    /// The credentials of the request, so that they can be kept out of messages.
     pub(super) authorization: Option<HeaderValue>,
 }
 
@@ -73,32 +75,31 @@ impl HttpResponse {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The size of the whole body as it is told, in bytes.
-    pub(crate) fn told_size(&self) -> Option<u64> {
+    /// The size of the body in bytes, by `Content-Length`.
+    pub(crate) fn declared_size(&self) -> Option<u64> {
         self.header("content-length")?.parse().ok()
     }
 
-    /// The size of the whole, in bytes, as an answer about a part of it tells (RFC 9110, 14.4).
-    pub(crate) fn told_whole(&self) -> Option<u64> {
+    /// The size of the whole object in bytes, by the `Content-Range` of an answer about a part (RFC 9110, 14.4).
+    pub(crate) fn declared_whole_size(&self) -> Option<u64> {
         self.header("content-range")?.trim().strip_prefix("bytes")?.rsplit_once('/')?.1.trim().parse().ok()
     }
 
-    /// Whether this is a web page: a login in front of the server, or another one.
+    /// Whether this is a web page, such as a login page in front of the server.
     pub(crate) fn is_page(&self) -> bool {
         self.header("content-type")
             .is_some_and(|given| given.trim_start().to_ascii_lowercase().starts_with("text/html"))
     }
 
-    /// A web page where something else was asked for, as an error.
-    pub(crate) fn page(&self) -> Error {
+    /// The error for a web page in the place of what was asked for.
+    pub(crate) fn page_error(&self) -> Error {
         let why = "a web page came instead: a login page, or another server".into();
         Error::Malformed { what: self.what.clone(), why }
     }
 
-    /// Whether a GET may be answered otherwise than this answer to a HEAD: a HEAD has no body in which a registry could say
-    /// that it is itself who has nothing (https://github.com/distribution/distribution/issues/1911), some servers and
-    /// proxies take none (https://github.com/merll/docker-registry-util/issues/3), and an address that is signed for a GET
-    /// of a storage is no address for a HEAD.
+    /// Whether this answers a HEAD, and a GET may tell more. The 404 to a HEAD has no body that shows that it is from a registry
+    /// (https://github.com/distribution/distribution/issues/1911); some servers and proxies do not take HEAD
+    /// (https://github.com/merll/docker-registry-util/issues/3); and a storage address that is signed for GET refuses HEAD.
     pub(super) fn says_less_than_get(&self) -> bool {
         self.method == Method::HEAD
             && match self.status.as_u16() {
@@ -108,15 +109,15 @@ impl HttpResponse {
             }
     }
 
-    /// Whether the body says that it is JSON.
+    /// Whether the body is JSON by its content type.
     pub(crate) fn is_json(&self) -> bool {
         self.header("content-type").is_some_and(|given| given.to_ascii_lowercase().contains("json"))
     }
 
-    /// The body as a value.
+    /// Parses the body as JSON.
     pub(crate) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|error| {
-            let text = secret::out_of(&self.body, self.authorization.as_ref());
+            let text = secret::redact(&self.body, self.authorization.as_ref());
             let start = quote(&text.chars().take(60).collect::<String>());
             let why = if start.trim_start().starts_with('<') {
                 "a web page came instead of JSON: a login page, or another server".to_owned()
@@ -127,7 +128,7 @@ impl HttpResponse {
         })
     }
 
-    /// A status that says nothing about the thing asked for, as an error.
+    /// The error for this status.
     pub(crate) fn error(&self) -> Error {
         let (what, status) = (self.what.clone(), self.status.as_u16());
         if matches!(status, 401 | 403) {
@@ -140,14 +141,14 @@ impl HttpResponse {
             message = format!("it leads to {to:?}, which is not followed");
         } else if message.starts_with('<') {
             message = "with a web page".into();
-        } else if let Some(wait) = self.wait().filter(|wait| *wait > MAX_WAIT) {
+        } else if let Some(wait) = self.retry_after().filter(|wait| *wait > MAX_WAIT) {
             message = format!("it asks to wait {} s", wait.as_secs());
         }
         Error::Status { what, status, message }
     }
 
-    /// How long the server asks to wait.
-    pub(super) fn wait(&self) -> Option<Duration> {
+    /// How long the server asks to wait, by `Retry-After`.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
         let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
         if let Ok(seconds) = text.parse() {
             return Some(Duration::from_secs(seconds));
@@ -157,7 +158,7 @@ impl HttpResponse {
         Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
     }
 
-    /// Whether the same request may be answered otherwise later.
+    /// Whether the status may be another one when the request is repeated.
     pub(super) const fn is_passing(&self) -> bool {
         is_passing(self.status.as_u16())
     }

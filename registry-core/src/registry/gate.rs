@@ -1,5 +1,4 @@
-//! The gate of one host: how many requests are under way, and until when nobody may ask. What one request is told to wait,
-//! all of them wait.
+//! The gate of one host: it limits the requests under way, and holds all back when the host asks one of them to wait.
 
 use std::future::Future;
 use std::sync::Mutex;
@@ -19,22 +18,22 @@ impl Gate {
         Self { places: Semaphore::new(in_flight.clamp(1, 1024)), closed_until: Mutex::new(None) }
     }
 
-    /// Runs one request when there is a place and the host is open.
+    /// Runs a request as soon as there is a place and the gate is open.
     pub(super) async fn pass<T>(&self, request: impl Future<Output = T>) -> T {
-        // The semaphore is never closed; were it, the request would only be less bounded.
+        // The semaphore is never closed. If it were, requests would only not be limited.
         let _place = self.places.acquire().await.ok();
-        while let Some(until) = self.closed() {
+        while let Some(until) = self.closed_until() {
             sleep_until(until).await;
         }
         request.await
     }
 
-    fn closed(&self) -> Option<Instant> {
+    fn closed_until(&self) -> Option<Instant> {
         let closed = self.closed_until.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         closed.filter(|until| *until > Instant::now())
     }
 
-    /// Closes the host for a while; a longer wait is not shortened.
+    /// Closes the gate for a while, or longer if it is closed for longer already.
     pub(super) fn close(&self, wait: Duration) {
         let until = Instant::now() + wait;
         let mut closed = self.closed_until.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

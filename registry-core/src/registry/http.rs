@@ -1,5 +1,5 @@
-//! The transport: one connection pool, a gate per host, a deadline and a cap on every answer, retries of what is safe to
-//! repeat. Knows nothing of registries and holds no credentials.
+//! The transport: a connection pool, a gate per host, a deadline and a size limit for every answer, and repetitions of
+//! requests that are safe to repeat. It knows nothing of registries and holds no credentials.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::Url;
 
 use super::address::origin;
-use super::breaker::{Breaker, GaveUp, Sign};
+use super::breaker::{Breaker, GaveUp, Health};
 use super::error::{Error, quote};
 use super::exchange::{HttpRequest, HttpResponse, MAX_WAIT};
 use super::gate::Gate;
@@ -23,10 +23,10 @@ use super::tls;
 use crate::Stop;
 use crate::oci::Hasher;
 
-/// Bytes in a second below which a body of any size does not come any more, but drips.
-const SLOWEST: u64 = 10 << 10;
+/// A hashed body may take one deadline, and beyond that as long as it needs at this rate.
+const MIN_BYTES_PER_SECOND: u64 = 10 << 10;
 
-/// The transport, shared by everything that asks.
+/// The transport, shared by all clients of a run.
 #[derive(Debug, Clone)]
 pub struct Http {
     inner: Arc<HttpState>,
@@ -61,7 +61,7 @@ impl Http {
         Ok(Self { inner: Arc::new(HttpState { client, settings, gates, sent, breaker }) })
     }
 
-    /// Whether the run gave up, because nothing succeeded for as long as [`Settings::give_up_after`].
+    /// Why the run gave up, if no request succeeded for as long as [`Settings::give_up_after`].
     pub fn gave_up(&self) -> Option<GaveUp> {
         self.inner.breaker.gave_up()
     }
@@ -71,7 +71,7 @@ impl Http {
         self.inner.sent.load(Ordering::Relaxed)
     }
 
-    /// Most requests under way at once, for each host.
+    /// How many requests may be under way at once, for each host.
     pub fn in_flight(&self) -> usize {
         self.inner.settings.in_flight
     }
@@ -79,16 +79,14 @@ impl Http {
     /// How many requests may still be sent; `None` without a limit.
     pub fn left(&self) -> Option<u64> {
         let settings = &self.inner.settings;
-        if settings.stop.as_ref().is_some_and(Stop::is_stopped) {
-            return Some(0);
-        }
-        if settings.until.is_some_and(|until| Instant::now() >= until) {
+        let is_stopped = settings.stop.as_ref().is_some_and(Stop::is_stopped);
+        if is_stopped || settings.until.is_some_and(|until| Instant::now() >= until) {
             return Some(0);
         }
         settings.most.map(|most| most.saturating_sub(self.sent()))
     }
 
-    /// Whether credentials may go to this address of a token service, wherever the registry is.
+    /// Whether credentials for any registry may go to this address, because it is that of a named token service.
     pub(super) fn may_give_credentials(&self, address: &Url) -> bool {
         self.inner.settings.token_services.iter().any(|service| service.is_at(address))
     }
@@ -105,41 +103,44 @@ impl Http {
         Arc::clone(gates.entry(host).or_insert_with(new))
     }
 
-    /// Sends a request, and again while that is safe and may help, until the run is asked to stop.
-    pub(crate) async fn send(&self, ask: &HttpRequest) -> Result<HttpResponse, Error> {
-        let Some(stop) = &self.inner.settings.stop else { return self.send_within(ask).await };
-        let sent = stop.unless_stopped(Box::pin(self.send_within(ask))).await;
-        sent.unwrap_or_else(|| Err(Error::Spent { what: ask.method_and_path() }))
+    /// Sends a request, and repeats it while that is safe and may help, until the run is asked to stop.
+    pub(crate) async fn send(&self, request: &HttpRequest) -> Result<HttpResponse, Error> {
+        let Some(stop) = &self.inner.settings.stop else { return self.send_within(request).await };
+        let sent = stop.unless_stopped(Box::pin(self.send_within(request))).await;
+        sent.unwrap_or_else(|| Err(Error::Spent { what: request.method_and_path() }))
     }
 
-    /// Sends a request within what the run may spend.
-    async fn send_within(&self, ask: &HttpRequest) -> Result<HttpResponse, Error> {
-        let Some(until) = self.inner.settings.until else { return self.send_until_answered(ask).await };
+    /// Sends a request as [`Self::send_until_answered`] does, until the time of the run is spent.
+    async fn send_within(&self, request: &HttpRequest) -> Result<HttpResponse, Error> {
+        let Some(until) = self.inner.settings.until else { return self.send_until_answered(request).await };
         if Instant::now() >= until {
-            return Err(Error::Spent { what: ask.method_and_path() });
+            return Err(Error::Spent { what: request.method_and_path() });
         }
-        timeout_at(until, self.send_until_answered(ask))
+        timeout_at(until, self.send_until_answered(request))
             .await
-            .map_err(|_| Error::Spent { what: ask.method_and_path() })?
+            .map_err(|_| Error::Spent { what: request.method_and_path() })?
     }
 
-    async fn send_until_answered(&self, ask: &HttpRequest) -> Result<HttpResponse, Error> {
-        let gate = self.gate(&ask.url);
+    /// Sends a request, and repeats it after errors that may pass, if it may be repeated.
+    async fn send_until_answered(&self, request: &HttpRequest) -> Result<HttpResponse, Error> {
+        let gate = self.gate(&request.url);
         let mut attempt = 0;
         loop {
-            let outcome = gate.pass(self.once(ask)).await;
-            if let Some(sign) = Sign::from_outcome(&outcome) {
-                self.inner.breaker.note(sign, Instant::now());
+            let outcome = gate.pass(self.send_once(request)).await;
+            if let Some(health) = Health::from_outcome(&outcome) {
+                self.inner.breaker.note(health, Instant::now());
             }
             let wait = match &outcome {
-                Ok(answer) if answer.is_passing() => answer.wait(),
+                Ok(answer) if answer.is_passing() => answer.retry_after(),
                 Err(error) if error.is_transient() => None,
                 _ => return outcome,
             };
             if let Some(wait) = wait.filter(|wait| *wait <= MAX_WAIT) {
                 gate.close(wait);
             }
-            if !ask.repeat || attempt >= self.inner.settings.retries || wait.is_some_and(|one| one > MAX_WAIT)
+            if !request.may_repeat
+                || attempt >= self.inner.settings.retries
+                || wait.is_some_and(|wait| wait > MAX_WAIT)
             {
                 return outcome;
             }
@@ -176,14 +177,14 @@ impl Http {
         media_type: &'static str,
         text: String,
     ) -> Result<(), Error> {
-        let mut ask = HttpRequest::new(method, origin(address)?, 64 << 10);
-        ask.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-        (ask.body, ask.repeat) = (Some(text.into()), true);
-        let answer = self.send(&ask).await?;
+        let mut request = HttpRequest::new(method, origin(address)?, 64 << 10);
+        request.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        (request.body, request.may_repeat) = (Some(text.into()), true);
+        let answer = self.send(&request).await?;
         if answer.status.is_success() { Ok(()) } else { Err(answer.error()) }
     }
 
-    /// Waits before a repetition: longer each time, and not together with others.
+    /// Waits before a repetition: longer each time, and for a random part of that, to spread repetitions.
     pub(crate) async fn pause(&self, attempt: u32) {
         let full =
             self.inner.settings.backoff.saturating_mul(1 << attempt.min(6)).min(Duration::from_secs(10));
@@ -196,48 +197,50 @@ impl Http {
         self.inner.settings.retries
     }
 
-    async fn once(&self, ask: &HttpRequest) -> Result<HttpResponse, Error> {
+    /// Sends a request once, if the run may still send one, and calls the observer.
+    async fn send_once(&self, request: &HttpRequest) -> Result<HttpResponse, Error> {
         if let Some(GaveUp { seconds, .. }) = self.gave_up() {
-            return Err(Error::GaveUp { what: ask.method_and_path(), seconds });
+            return Err(Error::GaveUp { what: request.method_and_path(), seconds });
         }
         let most = self.inner.settings.most.unwrap_or(u64::MAX);
         let one_more = |sent: u64| (sent < most).then_some(sent + 1);
         if self.inner.sent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
-            return Err(Error::Spent { what: ask.method_and_path() });
+            return Err(Error::Spent { what: request.method_and_path() });
         }
         let start = Instant::now();
         let deadline = self.inner.settings.deadline;
-        let outcome = if ask.hash.is_some() {
-            self.read(ask).await
+        let outcome = if request.hash.is_some() {
+            self.exchange(request).await
         } else {
-            in_time(deadline, ask, self.read(ask)).await
+            within_deadline(deadline, request, self.exchange(request)).await
         };
         if let Some(observer) = &self.inner.settings.observer {
-            let target = &ask.url[url::Position::BeforeHost..url::Position::AfterQuery];
+            let target = &request.url[url::Position::BeforeHost..url::Position::AfterQuery];
             let status = outcome.as_ref().ok().map(|answer| answer.status.as_u16());
-            observer(&Sent { method: ask.method.as_str(), target, status, took: start.elapsed() });
+            observer(&Sent { method: request.method.as_str(), target, status, took: start.elapsed() });
         }
         outcome
     }
 
-    async fn read(&self, ask: &HttpRequest) -> Result<HttpResponse, Error> {
+    /// Sends a request and reads the answer.
+    async fn exchange(&self, request: &HttpRequest) -> Result<HttpResponse, Error> {
         let lost = |error: reqwest::Error| Error::Unreachable {
-            what: ask.method_and_path(),
+            what: request.method_and_path(),
             why: causes(&error.without_url()),
         };
-        let mut request =
-            self.inner.client.request(ask.method.clone(), ask.url.clone()).headers(ask.headers.clone());
-        if let Some(body) = &ask.body {
-            request = request.body(body.clone());
+        let (method, url) = (request.method.clone(), request.url.clone());
+        let mut builder = self.inner.client.request(method, url).headers(request.headers.clone());
+        if let Some(body) = &request.body {
+            builder = builder.body(body.clone());
         }
         let deadline = self.inner.settings.deadline;
-        let sent = async { request.send().await.map_err(lost) };
-        let mut response = in_time(deadline, ask, sent).await?;
+        let sent = async { builder.send().await.map_err(lost) };
+        let mut response = within_deadline(deadline, request, sent).await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let authorization = ask.secret.clone().or_else(|| ask.headers.get(AUTHORIZATION).cloned());
+        let authorization = request.secret.clone().or_else(|| request.headers.get(AUTHORIZATION).cloned());
         let answer = |body, hashed| HttpResponse {
-            what: ask.method_and_path(),
-            method: ask.method.clone(),
+            what: request.method_and_path(),
+            method: request.method.clone(),
             status,
             headers,
             body,
@@ -245,34 +248,37 @@ impl Http {
             is_redirected: false,
             authorization,
         };
-        if ask.headers_only && status == StatusCode::OK {
+        if request.headers_only && status == StatusCode::OK {
             return Ok(answer(Vec::new(), None));
         }
-        if let Some(algorithm) = ask.hash.filter(|_| status == StatusCode::OK) {
-            if response.content_length().is_some_and(|told| told > ask.most as u64) {
+        if let Some(algorithm) = request.hash.filter(|_| status == StatusCode::OK) {
+            if response.content_length().is_some_and(|length| length > request.max_bytes as u64) {
                 return Ok(answer(Vec::new(), None));
             }
             let (start, mut hasher, mut bytes) = (Instant::now(), Hasher::new(algorithm), 0_u64);
             let mut next = async || response.chunk().await.map_err(lost);
-            while let Some(chunk) = in_time(deadline, ask, next()).await? {
-                // A body may take longer than everything else is given.
-                self.inner.breaker.note(Sign::Answers, Instant::now());
+            while let Some(chunk) = within_deadline(deadline, request, next()).await? {
+                // A body may take longer than `give_up_after`.
+                self.inner.breaker.note(Health::Answers, Instant::now());
                 hasher.update(&chunk);
                 bytes += chunk.len() as u64;
-                if let Some(sink) = &ask.sink
+                if let Some(sink) = &request.sink
                     && sink.send(chunk).await.is_err()
                 {
                     return Err(Error::Unreachable {
-                        what: ask.method_and_path(),
+                        what: request.method_and_path(),
                         why: "nobody takes the bytes any more".into(),
                     });
                 }
-                if bytes > ask.most as u64 {
-                    return Err(Error::TooLarge { what: ask.method_and_path(), limit: ask.most });
+                if bytes > request.max_bytes as u64 {
+                    return Err(Error::TooLarge {
+                        what: request.method_and_path(),
+                        limit: request.max_bytes,
+                    });
                 }
-                if start.elapsed() > deadline + Duration::from_secs(bytes / SLOWEST) {
+                if start.elapsed() > deadline + Duration::from_secs(bytes / MIN_BYTES_PER_SECOND) {
                     return Err(Error::Deadline {
-                        what: ask.method_and_path(),
+                        what: request.method_and_path(),
                         seconds: start.elapsed().as_secs(),
                     });
                 }
@@ -281,31 +287,31 @@ impl Http {
             return Ok(answer(Vec::new(), hashed));
         }
         let mut body = Vec::new();
-        if response.content_length().is_some_and(|told| told > ask.most as u64) {
-            return Err(Error::TooLarge { what: ask.method_and_path(), limit: ask.most });
+        if response.content_length().is_some_and(|length| length > request.max_bytes as u64) {
+            return Err(Error::TooLarge { what: request.method_and_path(), limit: request.max_bytes });
         }
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
-            if body.len() + chunk.len() > ask.most {
-                return Err(Error::TooLarge { what: ask.method_and_path(), limit: ask.most });
+            if body.len() + chunk.len() > request.max_bytes {
+                return Err(Error::TooLarge { what: request.method_and_path(), limit: request.max_bytes });
             }
             body.extend_from_slice(&chunk);
         }
         let mut answer = answer(body, None);
         if !status.is_success() {
             answer.body =
-                secret::out_of(&answer.body, answer.authorization.as_ref()).into_owned().into_bytes();
+                secret::redact(&answer.body, answer.authorization.as_ref()).into_owned().into_bytes();
         }
         Ok(answer)
     }
 }
 
-/// What comes of a request within its deadline.
-async fn in_time<T>(
+/// Awaits a step of a request until its deadline.
+async fn within_deadline<T>(
     deadline: Duration,
-    ask: &HttpRequest,
+    request: &HttpRequest,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let late = |_| Error::Deadline { what: ask.method_and_path(), seconds: deadline.as_secs() };
+    let late = |_| Error::Deadline { what: request.method_and_path(), seconds: deadline.as_secs() };
     timeout(deadline, work).await.map_err(late)?
 }
 

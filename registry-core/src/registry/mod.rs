@@ -1,7 +1,7 @@
-//! The OCI distribution API over HTTP: a thin client of what this project needs from it, and the transport below it.
+//! The OCI distribution API over HTTP: a client of what this project needs from it, and the transport below it.
 //!
-//! Reads and says what was answered; decides nothing. Absent is `None` only where the server says so in the API's own
-//! words: a stranger's 404 (a proxy, a login page) is an error. Every body is capped, and hashed where a digest is known.
+//! The client decides nothing. An object is absent (`None`) only if a registry says so in the words of the API; the 404 of a
+//! proxy or login page is an error. The size of every body is limited, and bodies are hashed if a digest is known.
 
 mod address;
 mod auth;

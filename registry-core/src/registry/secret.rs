@@ -1,16 +1,16 @@
-//! Credentials taken out of what a server says: some spell the token that they were sent (`models/auth/access_token.go @
-//! v15.0.0`, and whatever echoes a request), and what they say goes into messages.
+//! Removes credentials from texts of servers, which go into messages. Some servers repeat the token that they were sent
+//! (`models/auth/access_token.go @ v15.0.0`, and whatever echoes a request).
 
 use std::borrow::Cow;
 
 use base64::Engine as _;
 use reqwest::header::HeaderValue;
 
-/// Put in their place.
+/// What replaces a credential.
 const HIDDEN: &str = "[hidden]";
 
-/// A text without the credentials that its request carried.
-pub(super) fn out_of<'a>(text: &'a [u8], authorization: Option<&HeaderValue>) -> Cow<'a, str> {
+/// Removes the credentials that a request carried from a text.
+pub(super) fn redact<'a>(text: &'a [u8], authorization: Option<&HeaderValue>) -> Cow<'a, str> {
     let mut text = String::from_utf8_lossy(text);
     for secret in authorization.into_iter().flat_map(secrets) {
         if text.contains(&secret) {
@@ -20,7 +20,7 @@ pub(super) fn out_of<'a>(text: &'a [u8], authorization: Option<&HeaderValue>) ->
     text
 }
 
-/// What must not be spelled: the value of the header, and of HTTP Basic the password in it.
+/// The secrets in a header: its value, and for HTTP Basic the password in it.
 fn secrets(header: &HeaderValue) -> Vec<String> {
     let Some((_, value)) = header.to_str().ok().and_then(|text| text.split_once(' ')) else {
         return Vec::new();
@@ -37,9 +37,9 @@ mod tests {
     use reqwest::header::HeaderValue;
 
     #[test]
-    fn a_server_that_echoes_what_it_was_sent_gives_nothing_away() {
+    fn credentials_that_a_server_echoes_are_hidden() {
         let out = |text: &'static str, header: &'static str| {
-            super::out_of(text.as_bytes(), Some(&HeaderValue::from_static(header))).into_owned()
+            super::redact(text.as_bytes(), Some(&HeaderValue::from_static(header))).into_owned()
         };
         insta::assert_snapshot!(out("no [sha: 0123abcd] here", "token 0123abcd"), @"no [sha: [hidden]] here");
         // me:0123abcd

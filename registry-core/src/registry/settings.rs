@@ -1,4 +1,4 @@
-//! How servers are asked: how many at once, how long, how often, how much in all; and who is told of it.
+//! The settings of the transport: limits on requests, time and repetitions, proxies and authorities, and an observer.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,51 +9,51 @@ use tokio::time::Instant;
 use super::credentials::TokenService;
 use crate::Stop;
 
-/// One request that was sent.
+/// A request that was sent, for observers.
 #[derive(Debug, Clone)]
 pub struct Sent<'a> {
     /// The method.
     pub method: &'a str,
     /// Host, path and query.
     pub target: &'a str,
-    /// The status; `None` when there was no answer.
+    /// The status; `None` without an answer.
     pub status: Option<u16>,
     /// How long it took.
     pub took: Duration,
 }
 
-/// Told of every request, repeated ones included.
+/// A function that is called after every request, repeated ones included.
 pub type Observer = Arc<dyn Fn(&Sent<'_>) + Send + Sync>;
 
-/// How servers are asked.
+/// The settings of the transport.
 #[derive(Clone)]
 pub struct Settings {
-    /// Most requests under way at once, for each host.
+    /// How many requests may be under way at once, for each host.
     pub in_flight: usize,
-    /// Longest time for one answer, body included. A server whose database is locked may take a minute.
+    /// How long one answer may take, body included. A server whose database is locked may take a minute.
     pub deadline: Duration,
-    /// How often a request that is safe to repeat is repeated.
+    /// How often a failed request is repeated, if that is safe.
     pub retries: u32,
-    /// First wait before a repetition; doubled each time.
+    /// How long to wait before the first repetition; doubled for each further one.
     pub backoff: Duration,
-    /// Most requests, repetitions and tokens included. No limit when absent.
+    /// How many requests may be sent, repetitions and tokens included; `None` for no limit.
     pub most: Option<u64>,
-    /// When nothing is asked any more, and what is under way is given up.
+    /// From then on nothing is sent, and requests under way are dropped.
     pub until: Option<Instant>,
-    /// After how long without a success of any request nothing else is asked: the server is dead, and the run had better
-    /// end and say so. 429 with `Retry-After` is no failure. Never when absent.
+    /// After this long without a successful request nothing else is sent, so that a run on a dead server ends and says so. 429
+    /// with `Retry-After` does not count as a failure. `None` for never.
     pub give_up_after: Option<Duration>,
-    /// Token services that credentials may go to beside that of a registry's own address.
+    /// Token services on other hosts than the registry to which credentials may go.
     pub token_services: Vec<TokenService>,
-    /// Asked to stop, nothing is asked any more, and what is under way is given up. Only for what changes nothing.
+    /// When this asks to stop, nothing else is sent, and requests under way are dropped. Only for runs that change nothing.
     pub stop: Option<Stop>,
-    /// Text of a PEM file of certificate authorities trusted beside those of the system.
+    /// Text of a PEM file of certificate authorities to trust besides those of the system.
     pub authorities: Option<Vec<u8>>,
-    /// Whether proxies are taken from the environment.
+    /// Whether the environment may name proxies.
     pub proxies: bool,
-    /// Sent as `User-Agent`.
+    /// The header `User-Agent`.
     pub user_agent: String,
-    /// Told of every request.
+    /// Called after every request.
     pub observer: Option<Observer>,
 }
 

@@ -1,4 +1,4 @@
-//! Whom an https connection trusts: what the system trusts, and a file of certificate authorities beside it.
+//! The TLS configuration: connections trust the authorities of the system, and those of a given file.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use rustls_platform_verifier::Verifier;
 
 use super::error::Error;
 
-/// The configuration of all connections. `authorities` is the text of a PEM file.
+/// The TLS configuration of all connections. `authorities` is the text of a PEM file.
 pub(super) fn config(authorities: Option<&[u8]>) -> Result<ClientConfig, Error> {
     let bad = |error: &dyn std::fmt::Display| Error::Authorities(error.to_string());
-    let mut more = Vec::new();
+    let mut extra_roots = Vec::new();
     if let Some(text) = authorities {
         for certificate in CertificateDer::pem_slice_iter(text) {
-            more.push(certificate.map_err(|error| bad(&error))?);
+            extra_roots.push(certificate.map_err(|error| bad(&error))?);
         }
-        if more.is_empty() {
+        if extra_roots.is_empty() {
             return Err(Error::Authorities("the file holds no certificate in PEM form".into()));
         }
     }
@@ -25,17 +25,17 @@ pub(super) fn config(authorities: Option<&[u8]>) -> Result<ClientConfig, Error> 
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| bad(&error))?;
-    let verifier = if more.is_empty() {
+    let verifier = if extra_roots.is_empty() {
         Verifier::new(provider)
     } else {
-        Verifier::new_with_extra_roots(more, provider)
+        Verifier::new_with_extra_roots(extra_roots, provider)
     };
     let mut config = match verifier {
         Ok(verifier) => {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
         }
         Err(error) if authorities.is_some() => return Err(bad(&error)),
-        // A machine without any authority can still ask over http; over https it trusts nobody.
+        // A machine without any authority trusts nobody over https, but can still use http.
         Err(_) => builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

@@ -1,7 +1,7 @@
-//! What nothing references any more, and what only looks like it because a push is under way.
+//! Garbage: what nothing references any more, apart from what may be part of a push under way.
 //!
-//! Kept on the safe side: whatever could not be read protects all that it might reference. What stays is decided in
-//! `kept`; here the blobs are sorted, and what tells them apart is put together.
+//! Whatever could not be read protects all that it might reference. `kept` decides which manifests are kept; this file
+//! finds the blobs and manifests that are not needed then.
 
 mod kept;
 mod links;
@@ -20,97 +20,91 @@ use super::messages::plural;
 use super::options::AuditOptions;
 use crate::graph::{Graph, LinkEntry, Presence, Recheck, Repository, walk};
 use crate::path::Place;
-use kept::{KeptManifests, hides_references, keep};
-use roots::roots;
+use kept::{KeptManifests, find_kept, hides_references};
+use roots::tag_roots;
 
 pub use survey::GarbagePiece;
 pub(super) use survey::Survey;
 
-/// Surveys a whole registry. Only to be asked when every repository was read.
+/// Finds the garbage of a registry. Call this only if all repositories were read.
 pub(super) fn survey(graph: &Graph, options: &AuditOptions) -> Survey {
     let mut survey = Survey::default();
-    let (kept, asked): (Vec<KeptManifests>, Vec<Vec<Recheck>>) = graph
+    let (kept, doubts): (Vec<KeptManifests>, Vec<Vec<Recheck>>) = graph
         .repositories
         .par_iter()
         .enumerate()
         .map(|(at, repository)| {
             let (at, mut doubts) = (u32::try_from(at).unwrap_or(u32::MAX), Vec::new());
-            let kept = keep(graph, repository, options, &mut |node| doubts.push(Recheck::Revision(at, node)));
+            let kept =
+                find_kept(graph, repository, options, &mut |node| doubts.push(Recheck::Revision(at, node)));
             (kept, doubts)
         })
         .unzip();
-    let mut doubts: Vec<Recheck> = asked.into_iter().flatten().collect();
-    let reached_from = |counts: fn(bool) -> bool| {
+    let mut doubts: Vec<Recheck> = doubts.into_iter().flatten().collect();
+    let reached_from = |is_root: fn(bool) -> bool| {
         let roots = graph.repositories.iter().zip(&kept).flat_map(|(repository, kept)| {
             let entries = repository.revisions().iter().zip(&kept.revisions);
-            let entries = entries.filter(move |(_, stays)| counts(**stays));
+            let entries = entries.filter(move |(_, is_kept)| is_root(**is_kept));
             let linked = entries.flat_map(|(entry, _)| [Some(entry.node), entry.link.target()]).flatten();
-            linked.chain(roots(graph, repository))
+            linked.chain(tag_roots(graph, repository))
         });
         let mut reached = vec![false; graph.digests().len()];
         walk::mark(&mut reached, roots, |node| graph.references(node));
         reached
     };
-    let (mut reached, mut staying) = (reached_from(|_| true), reached_from(|stays| stays));
-    for set in [&mut reached, &mut staying] {
-        add_linked(graph, &kept, options, set, &mut doubts);
+    let (mut reached, mut needed) = (reached_from(|_| true), reached_from(|is_kept| is_kept));
+    for set in [&mut reached, &mut needed] {
+        add_blobs_kept_by_links(graph, &kept, options, set, &mut doubts);
     }
     let is_known = !graph.unread.iter().any(|unread| hides_references(graph, unread))
         && !kept.iter().any(|kept| kept.is_unread);
     let mut garbage = Garbage::default();
     if is_known {
-        blobs(graph, options, (&reached, &staying), &mut garbage, &mut survey, options.list_garbage);
+        find_unneeded_blobs(graph, options, (&reached, &needed), &mut garbage, &mut survey);
     }
-    let of_one = |(index, kept): (usize, &KeptManifests)| {
+    let list = options.list_garbage;
+    let survey_repository = |(index, kept): (usize, &KeptManifests)| {
         let repository = &graph.repositories[index];
         let (mut garbage, mut survey) = (Garbage::default(), Survey::default());
-        // What no manifest seems to need may be needed by what could not be read.
+        // Otherwise something unread may need what no manifest seems to need.
         if is_known {
-            untagged(graph, repository, kept, index, &mut garbage, &mut survey, options.list_garbage);
-            links::links(
-                graph,
-                repository,
-                kept,
-                options,
-                (index, options.list_garbage),
-                &mut garbage,
-                &mut survey,
-            );
-            links::history(graph, repository, index, &mut survey, options.list_garbage);
+            find_untagged(graph, repository, kept, index, &mut garbage, &mut survey, list);
+            links::find_unneeded(graph, repository, kept, options, index, &mut garbage, &mut survey);
+            links::find_dangling_history(graph, repository, index, &mut survey, list);
         }
-        remains::uploads(repository, options, index, &mut garbage, &mut survey, options.list_garbage);
+        remains::find_stale_uploads(repository, options, index, &mut garbage, &mut survey);
         for node in &kept.referrers {
-            survey.of_repository.push((index, remains::referrer(graph, repository, *node)));
+            survey.repository_drafts.push((index, remains::untagged_referrer(graph, repository, *node)));
         }
         (garbage, survey)
     };
-    let each: Vec<(Garbage, Survey)> = kept.par_iter().enumerate().map(of_one).collect();
+    let each: Vec<(Garbage, Survey)> = kept.par_iter().enumerate().map(survey_repository).collect();
     for (more, one) in each {
         garbage.add(&more);
-        survey.of_repository.extend(one.of_repository);
+        survey.repository_drafts.extend(one.repository_drafts);
         survey.pieces.extend(one.pieces);
         survey.doubts.extend(one.doubts);
     }
-    remains::temp_files(graph, options, &mut survey, options.list_garbage);
+    remains::find_temp_files(graph, options, &mut survey);
     survey.garbage = is_known.then_some(garbage);
     survey.doubts.append(&mut doubts);
     survey
 }
 
-/// Adds the bytes that layer links protect: an alias that is in the set those it stands for, an opaque repository and a link just
-/// written whatever they link. `doubts` gets links whose time decides and was not asked for.
-fn add_linked(
+/// Adds the blobs to `set` that layer links keep: the blob that an alias in the set stands for, all that an opaque repository
+/// links, and what young links name. `doubts` gets the links whose modification time decides and was not read yet.
+fn add_blobs_kept_by_links(
     graph: &Graph,
     kept: &[KeptManifests],
     options: &AuditOptions,
     set: &mut [bool],
     doubts: &mut Vec<Recheck>,
 ) {
-    // Added at the end: what a link protects does not depend on the order of links.
+    // Added to the set at the end, so that the order of links does not matter.
     let mut linked = HashSet::new();
     for (at, (repository, kept)) in (0_u32..).zip(graph.repositories.iter().zip(kept)) {
         for entry in repository.layers() {
-            // A link that could not be read stands for its own digest at least.
+            // An unread link stands for the digest in its path.
             let target = entry.link.target().unwrap_or(entry.node);
             if set[target.index()] || graph.blob(target).presence != Presence::Present {
                 continue;
@@ -128,24 +122,24 @@ fn add_linked(
     linked.into_iter().for_each(|node| set[node.index()] = true);
 }
 
-fn blobs(
+/// Finds the blobs that are not `needed`: untagged manifests still reach those in `reached`, nothing reaches the others.
+fn find_unneeded_blobs(
     graph: &Graph,
     options: &AuditOptions,
-    (reached, staying): (&[bool], &[bool]),
+    (reached, needed): (&[bool], &[bool]),
     garbage: &mut Garbage,
     survey: &mut Survey,
-    list: bool,
 ) {
     let (mut young, mut young_bytes) = (0_u64, 0_u64);
     for node in graph.nodes() {
         let blob = graph.blob(node);
-        if blob.presence != Presence::Present || staying[node.index()] {
+        if blob.presence != Presence::Present || needed[node.index()] {
             continue;
         }
         if reached[node.index()] {
             garbage.untagged.blobs += 1;
             garbage.untagged.bytes += blob.size;
-            if list {
+            if options.list_garbage {
                 survey.pieces.push(GarbagePiece::blob(Code::ManifestUntagged, graph.digest(node), blob.size));
             }
             continue;
@@ -157,7 +151,7 @@ fn blobs(
         }
         garbage.unreferenced.blobs += 1;
         garbage.unreferenced.bytes += blob.size;
-        if list {
+        if options.list_garbage {
             survey.pieces.push(GarbagePiece::blob(Code::BlobUnreferenced, graph.digest(node), blob.size));
         }
     }
@@ -169,7 +163,7 @@ fn blobs(
             plural(count.bytes, "byte"),
             pronoun(count.blobs)
         );
-        survey.of_root.push(Draft::new(Code::BlobUnreferenced, None, Place::Blobs, message));
+        survey.registry_drafts.push(Draft::new(Code::BlobUnreferenced, None, Place::Blobs, message));
     }
     if young > 0 {
         let message = format!(
@@ -177,11 +171,12 @@ fn blobs(
             plural(young, "young blob"),
             plural(young_bytes, "byte")
         );
-        survey.of_root.push(Draft::new(Code::InFlight, None, Place::Blobs, message));
+        survey.registry_drafts.push(Draft::new(Code::InFlight, None, Place::Blobs, message));
     }
 }
 
-fn untagged(
+/// Finds the manifests of a repository that are not kept.
+fn find_untagged(
     graph: &Graph,
     repository: &Repository,
     kept: &KeptManifests,
@@ -191,21 +186,15 @@ fn untagged(
     list: bool,
 ) {
     let mut count = 0;
-    for (entry, _) in repository.revisions().iter().zip(&kept.revisions).filter(|(_, stays)| !**stays) {
-        let blob = graph.blob(entry.node);
-        if blob.presence != Presence::Present {
+    for (entry, _) in repository.revisions().iter().zip(&kept.revisions).filter(|(_, is_kept)| !**is_kept) {
+        if graph.blob(entry.node).presence != Presence::Present {
             continue;
         }
         count += 1;
         if list {
             let digest = graph.digest(entry.node);
-            survey.pieces.push(GarbagePiece {
-                code: Code::ManifestUntagged,
-                repository: Some(repository.name.clone()),
-                digest: Some(digest),
-                path: Place::RevisionLink(&repository.name, digest).to_string(),
-                bytes: 0,
-            });
+            let place = Place::RevisionLink(&repository.name, digest);
+            survey.pieces.push(GarbagePiece::link(Code::ManifestUntagged, repository, digest, place));
         }
     }
     garbage.untagged.manifests += count;
@@ -216,17 +205,17 @@ fn untagged(
             pronoun(count)
         );
         let draft = Draft::new(Code::ManifestUntagged, None, Place::Revisions(&repository.name), message);
-        survey.of_repository.push((index, draft));
+        survey.repository_drafts.push((index, draft));
     }
     if kept.young > 0 {
         let message =
             format!("{} that no tag reaches yet: a push under way", plural(kept.young, "young manifest"));
         let draft = Draft::new(Code::InFlight, None, Place::Revisions(&repository.name), message);
-        survey.of_repository.push((index, draft));
+        survey.repository_drafts.push((index, draft));
     }
 }
 
-/// The pronoun for so many.
+/// The pronoun for that many things.
 const fn pronoun(count: u64) -> &'static str {
     if count == 1 { "it" } else { "them" }
 }
@@ -241,7 +230,7 @@ mod tests {
 
     /// A layer named by its sha512 digest, whose link names a sha256 digest, whose link names another.
     #[test]
-    fn the_order_of_links_does_not_decide_what_is_garbage() {
+    fn order_of_links_does_not_change_garbage() {
         let digests = [
             Digest::of(Algorithm::Sha512, b"alias"),
             Digest::of(Algorithm::Sha256, b"stored"),

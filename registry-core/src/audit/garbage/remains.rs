@@ -1,4 +1,4 @@
-//! What writers left behind: uploads, temporary files; and referrers, which only an untagged collection decides about.
+//! What writers left behind: stale uploads and temporary files. Also referrers that every untagged collection deletes.
 
 use super::survey::{GarbagePiece, Survey};
 use crate::audit::code::Code;
@@ -10,15 +10,14 @@ use crate::audit::options::{AuditOptions, UPLOAD_STALE_AFTER};
 use crate::graph::{Graph, NodeId, Repository, Seconds};
 use crate::path::Place;
 
-pub(super) fn uploads(
+pub(super) fn find_stale_uploads(
     repository: &Repository,
     options: &AuditOptions,
     index: usize,
     garbage: &mut Garbage,
     survey: &mut Survey,
-    list: bool,
 ) {
-    let (mut count, mut bytes, mut forgotten) = (0, 0, 0_u64);
+    let (mut count, mut bytes, mut without_start) = (0, 0, 0_u64);
     for upload in &repository.uploads {
         let started = upload
             .started_at
@@ -28,8 +27,8 @@ pub(super) fn uploads(
         }
         count += 1;
         bytes += upload.bytes;
-        forgotten += u64::from(upload.started_at.is_none());
-        if list {
+        without_start += u64::from(upload.started_at.is_none());
+        if options.list_garbage {
             survey.pieces.push(GarbagePiece {
                 code: Code::UploadStale,
                 repository: Some(repository.name.clone()),
@@ -42,19 +41,18 @@ pub(super) fn uploads(
     garbage.stale_uploads += count;
     garbage.stale_upload_bytes += bytes;
     if count > 0 {
-        let never = if forgotten > 0 {
-            format!("; the server never purges {forgotten} of them, which have no readable startedat")
-        } else {
-            String::new()
-        };
-        let message =
-            format!("{} older than 168 h, {}{never}", plural(count, "upload"), plural(bytes, "byte"));
+        let mut message = format!("{} older than 168 h, {}", plural(count, "upload"), plural(bytes, "byte"));
+        if without_start > 0 {
+            message += &format!(
+                "; the server never purges {without_start} of them, which have no readable startedat"
+            );
+        }
         let draft = Draft::new(Code::UploadStale, None, Place::Uploads(&repository.name), message);
-        survey.of_repository.push((index, draft.repair(Some(Repair::Remove))));
+        survey.repository_drafts.push((index, draft.with_repair(Some(Repair::Remove))));
     }
 }
 
-pub(super) fn referrer(graph: &Graph, repository: &Repository, node: NodeId) -> Draft {
+pub(super) fn untagged_referrer(graph: &Graph, repository: &Repository, node: NodeId) -> Draft {
     let digest = graph.digest(node);
     let subject = graph.manifest(node).and_then(|manifest| manifest.subject);
     let subject =
@@ -64,19 +62,18 @@ pub(super) fn referrer(graph: &Graph, repository: &Repository, node: NodeId) -> 
     Draft::new(Code::ReferrerUntagged, Some(node), Place::RevisionLink(&repository.name, digest), message)
 }
 
-pub(super) fn temp_files(graph: &Graph, options: &AuditOptions, survey: &mut Survey, list: bool) {
+pub(super) fn find_temp_files(graph: &Graph, options: &AuditOptions, survey: &mut Survey) {
     for temp in graph.temp_files.iter().filter(|temp| !options.is_young(temp.modified)) {
         let message =
             format!("temporary file of a write that never finished, {}", plural(temp.bytes, "byte"));
-        let draft = Draft::new(Code::TempFileStale, None, &temp.path, message).apart_by(&*temp.path);
-        let draft = draft.repair(Some(Repair::Remove));
+        let draft = Draft::new(Code::TempFileStale, None, &temp.path, message).with_detail(&*temp.path);
+        let draft = draft.with_repair(Some(Repair::Remove));
         let repository = temp.repository.as_deref();
-        let owner = graph.repositories.iter().position(|one| Some(&*one.name) == repository);
-        match owner {
-            Some(index) => survey.of_repository.push((index, draft)),
-            None => survey.of_root.push(draft),
+        match graph.repositories.iter().position(|one| Some(&*one.name) == repository) {
+            Some(index) => survey.repository_drafts.push((index, draft)),
+            None => survey.registry_drafts.push(draft),
         }
-        if list {
+        if options.list_garbage {
             survey.pieces.push(GarbagePiece {
                 code: Code::TempFileStale,
                 repository: temp.repository.clone(),

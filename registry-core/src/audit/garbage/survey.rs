@@ -1,20 +1,20 @@
-//! What a survey finds: garbage as a sum and piece by piece, findings, and what is to be looked at once more.
+//! What a survey of garbage returns: garbage as sums and piece by piece, findings, and doubts.
 
 use crate::audit::code::Code;
 use crate::audit::counts::Garbage;
 use crate::audit::draft::Draft;
-use crate::graph::Recheck;
+use crate::graph::{Recheck, Repository};
 use crate::oci::Digest;
 use crate::path::Place;
 
-/// One piece of garbage, for the list that a user may ask for.
+/// One file or folder of garbage, for `--list-garbage`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GarbagePiece {
     /// `blob-unreferenced`; `manifest-untagged` for revision links and for the blobs that only they reach; others.
     pub code: Code,
     /// The repository it lies in; a blob lies in none.
     pub repository: Option<Box<str>>,
-    /// Its digest; an upload or a temporary file has none.
+    /// Its digest; `None` for uploads and temporary files.
     pub digest: Option<Digest>,
     /// Where it lies, below the registry's `docker/registry/v2`.
     pub path: String,
@@ -24,26 +24,26 @@ pub struct GarbagePiece {
 
 impl GarbagePiece {
     pub(super) fn blob(code: Code, digest: Digest, bytes: u64) -> Self {
-        Self {
-            code,
-            repository: None,
-            digest: Some(digest),
-            path: Place::BlobData(digest).to_string(),
-            bytes,
-        }
+        let path = Place::BlobData(digest).to_string();
+        Self { code, repository: None, digest: Some(digest), path, bytes }
+    }
+
+    pub(super) fn link(code: Code, repository: &Repository, digest: Digest, place: Place<'_>) -> Self {
+        let (repository, path) = (Some(repository.name.clone()), place.to_string());
+        Self { code, repository, digest: Some(digest), path, bytes: 0 }
     }
 }
 
-/// What the survey of one registry found.
+/// What the survey of one registry, or of one repository, found.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
-    /// `None` when it cannot be known.
+    /// `None` when it is not known.
     pub(crate) garbage: Option<Garbage>,
-    /// Findings of a repository: its index, and the draft.
-    pub(crate) of_repository: Vec<(usize, Draft)>,
-    /// Findings of the whole registry.
-    pub(crate) of_root: Vec<Draft>,
+    /// Findings in repositories, each with the index of its repository.
+    pub(crate) repository_drafts: Vec<(usize, Draft)>,
+    /// Findings in no repository.
+    pub(crate) registry_drafts: Vec<Draft>,
     pub(crate) pieces: Vec<GarbagePiece>,
-    /// Links whose time decides and was not asked for.
+    /// Links whose modification time decides and was not read yet.
     pub(crate) doubts: Vec<Recheck>,
 }

@@ -1,5 +1,5 @@
-//! The audit of one repository: which references do not hold. What a manifest references is judged in `parts`; what that means
-//! for tags is the [verdict's](super::verdict) matter.
+//! Judges one repository of a tree: its tags and manifests. `parts` judges what a manifest references; the
+//! [verdict](super::verdict) carries damage up to the tags.
 
 mod parts;
 
@@ -13,18 +13,18 @@ use crate::graph::{GraphLink, ManifestNode, NodeId, Recheck, View, walk};
 use crate::oci::Algorithm;
 use crate::oci::manifest::ReferenceRole;
 
-/// What a repository is excused from.
+/// What is not damage in a repository.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Leniency {
-    /// A cache: what is absent was not fetched, or has expired.
+    /// In a cache, what is absent was not fetched or has expired.
     pub(super) is_cache: bool,
-    /// Children without revision link may be absent on purpose.
+    /// In a sparse repository, children without a revision link may be absent on purpose.
     pub(super) is_sparse: bool,
-    /// Wrong bytes of the right size break a tag.
+    /// Whether all bytes were hashed: only then wrong bytes of the right size break a tag.
     pub(super) content: bool,
 }
 
-/// A client of one repository.
+/// A client that pulls from one repository.
 #[derive(Debug, Clone, Copy)]
 struct SimulatedClient<'g> {
     view: View<'g>,
@@ -40,11 +40,11 @@ impl<'g> SimulatedClient<'g> {
             && (self.leniency.is_cache || self.leniency.is_sparse && is_unlinked && visit.tags.is_empty())
     }
 
-    /// The manifest that it gets to read, or would with its link mended, and the digest that it is filed under.
+    /// The manifest that the client reads, or would read with the revision link repaired, and the digest it is filed under.
     fn manifest(self, node: NodeId, visit: &Visit) -> Option<(NodeId, &'g ManifestNode)> {
         let at = match visit.answer {
             ManifestAccess::Served { .. } => node,
-            // Not served, but its bytes are here: what it lacks besides is another damage.
+            // Its bytes are present; what they reference may be damaged too.
             ManifestAccess::Unlinked if !self.may_lack(node, visit) => node,
             ManifestAccess::LinkMismatch { target, sent: true } => target,
             _ => return None,
@@ -52,7 +52,7 @@ impl<'g> SimulatedClient<'g> {
         self.view.graph.manifest(at).map(|manifest| (at, manifest))
     }
 
-    /// The children that it asks for then, with the numbers of their references.
+    /// The children that the client asks for then, each with the index of its reference.
     fn children(self, node: NodeId, visit: &Visit) -> impl Iterator<Item = (usize, NodeId)> + use<'g> {
         let manifest = self.manifest(node, visit).map(|(_, manifest)| manifest);
         let edges = manifest.map_or(&[][..], |manifest| self.view.graph.edges(manifest));
@@ -62,88 +62,90 @@ impl<'g> SimulatedClient<'g> {
     }
 }
 
-/// The judging of one repository.
+/// Judges one repository.
 pub(super) struct Judge<'g> {
     client: SimulatedClient<'g>,
-    at: u32,
+    /// Index of the repository in the graph.
+    index: u32,
     verdict: RepositoryVerdict,
     layers: HashMap<NodeId, LayerAccess>,
-    /// What tags name and somebody probably deleted through the API.
+    /// Tagged manifests that somebody probably deleted through the API.
     deleted: HashSet<NodeId>,
 }
 
 impl<'g> Judge<'g> {
-    /// Judges the repository with index `at`.
-    pub(super) fn judge(view: View<'g>, at: u32, leniency: Leniency) -> RepositoryVerdict {
+    pub(super) fn judge(view: View<'g>, index: u32, leniency: Leniency) -> RepositoryVerdict {
         let (verdict, layers, deleted) = (RepositoryVerdict::default(), HashMap::new(), HashSet::new());
         let client = SimulatedClient { view, leniency };
-        let mut judge = Judge { client, at, verdict, layers, deleted };
-        judge.tags();
-        judge.follow(true);
+        let mut judge = Judge { client, index, verdict, layers, deleted };
+        judge.judge_tags();
+        judge.follow_children(true);
         for entry in view.repository.revisions() {
-            judge.verdict.enter(entry.node, None, |node| view.manifest(node));
+            judge.verdict.visit(entry.node, None, |node| view.manifest(node));
         }
-        judge.follow(false);
+        judge.follow_children(false);
         judge.deleted = judge.probably_deleted();
-        judge.manifests();
+        judge.judge_manifests();
         judge.verdict.carry_up();
-        // Whoever deleted a tag while we read has damaged nothing.
+        // A broken tag may have been deleted during the scan.
         let verdict = &mut judge.verdict;
-        verdict.doubts.extend(verdict.broken.keys().map(|tag| Recheck::Tag(at, *tag)));
+        verdict.doubts.extend(verdict.broken.keys().map(|tag| Recheck::Tag(index, *tag)));
         judge.verdict
     }
 
-    fn follow(&mut self, from_tag: bool) {
+    fn follow_children(&mut self, from_tag: bool) {
         let client = self.client;
         let children = |node, visit: &Visit| client.children(node, visit);
-        self.verdict.follow(from_tag, children, |node| client.view.manifest(node));
+        self.verdict.follow_children(from_tag, children, |node| client.view.manifest(node));
     }
 
-    /// Reads the tags' links and enters what they name.
-    fn tags(&mut self) {
+    /// Judges the links of the tags, and visits the manifests that they name.
+    fn judge_tags(&mut self) {
         let view = self.client.view;
-        for (index, tag) in view.repository.numbered_tags() {
+        for (number, tag) in view.repository.numbered_tags() {
             let fault = match tag.current {
                 _ if tag.is_file => {
                     Some((Code::TagLinkInvalid, "a file stands in the place of its folder".into()))
                 }
                 GraphLink::Names(node) if view.graph.digest(node).algorithm() == Algorithm::Sha256 => {
-                    self.verdict.enter_tag(index, node, |node| view.manifest(node));
+                    self.verdict.visit_tag(number, node, |node| view.manifest(node));
                     None
                 }
                 GraphLink::Names(_) => Some((Code::TagLinkInvalid, "its link names no sha256 digest".into())),
                 GraphLink::Absent => Some((Code::TagLinkMissing, "it has no current/link".into())),
-                GraphLink::Invalid(fault) => Some((Code::TagLinkInvalid, messages::link("its link", fault))),
+                GraphLink::Invalid(fault) => {
+                    Some((Code::TagLinkInvalid, messages::link_fault("its link", fault)))
+                }
                 GraphLink::Unread => {
-                    self.verdict.doubts.push(Recheck::Tag(self.at, index));
-                    self.verdict.unknown.insert(index, "the tag's link could not be read".into());
+                    self.verdict.doubts.push(Recheck::Tag(self.index, number));
+                    self.verdict.unknown.insert(number, "the tag's link could not be read".into());
                     None
                 }
             };
             if let Some((code, message)) = fault {
-                self.verdict.doubts.push(Recheck::Tag(self.at, index));
-                self.verdict.break_tag(index, history::tag(view, tag, code, message));
+                self.verdict.doubts.push(Recheck::Tag(self.index, number));
+                self.verdict.break_tag(number, history::broken_tag(view, tag, code, message));
             }
         }
     }
 
-    /// The manifest that a client gets to read, or would with its link mended, and the digest that it is filed under.
-    fn served(&self, node: NodeId) -> Option<(NodeId, &'g ManifestNode)> {
+    /// As [`SimulatedClient::manifest`], for a manifest that was visited.
+    fn served_manifest(&self, node: NodeId) -> Option<(NodeId, &'g ManifestNode)> {
         self.client.manifest(node, self.verdict.visits.get(&node)?)
     }
 
-    /// Manifests that only tags of their own lead to, and tags that lead to others of these: a child of an index that stays was
-    /// not deleted on purpose.
+    /// Tagged manifests that were probably deleted through the API: the folder of the revision link is empty. A child of an
+    /// index that is not deleted itself does not count: nobody deletes such a child on purpose.
     fn probably_deleted(&self) -> HashSet<NodeId> {
         let visits = &self.verdict.visits;
         let is_gone =
             |visit: &Visit| matches!(visit.answer, ManifestAccess::Unlinked | ManifestAccess::Missing(_));
         let named = visits.iter().filter(|(_, visit)| !visit.tags.is_empty() && is_gone(visit));
-        let emptied =
+        let with_empty_folder =
             named.map(|(node, _)| *node).filter(|node| self.client.view.repository.is_emptied(*node));
-        let mut deleted: HashSet<NodeId> = emptied.collect();
-        let stays = |parent: &NodeId| visits[parent].from_tag && !deleted.contains(parent);
-        let is_child = |node: &NodeId| visits[node].parents.iter().any(|(parent, _)| stays(parent));
+        let mut deleted: HashSet<NodeId> = with_empty_folder.collect();
+        let is_kept = |parent: &NodeId| visits[parent].from_tag && !deleted.contains(parent);
+        let is_child = |node: &NodeId| visits[node].parents.iter().any(|(parent, _)| is_kept(parent));
         let is_deleted = |node: &NodeId| deleted.contains(node);
         let children = |node| {
             let children = self.client.children(node, &visits[&node]);
@@ -155,20 +157,20 @@ impl<'g> Judge<'g> {
         deleted
     }
 
-    /// Files what is wrong with every manifest visited and with what it references.
-    fn manifests(&mut self) {
+    /// Judges every visited manifest and what it references.
+    fn judge_manifests(&mut self) {
         let mut nodes: Vec<NodeId> = self.verdict.visits.keys().copied().collect();
         nodes.sort_unstable_by_key(|node| self.client.view.graph.digest(*node));
         for node in nodes {
-            self.answer(node);
-            if let Some((_, manifest)) = self.served(node) {
-                self.parts(node, manifest);
+            self.judge_answer(node);
+            if let Some((_, manifest)) = self.served_manifest(node) {
+                self.judge_parts(node, manifest);
             }
         }
     }
 
-    /// Files what is wrong with the answer to a manifest itself.
-    fn answer(&mut self, node: NodeId) {
+    /// Judges the answer to a GET of a manifest.
+    fn judge_answer(&mut self, node: NodeId) {
         let Some(visit) = self.verdict.visits.get(&node) else { return };
         let (from_tag, answer) = (visit.from_tag, visit.answer.clone());
         if self.client.may_lack(node, visit) {
@@ -180,39 +182,37 @@ impl<'g> Judge<'g> {
                 false
             }
             ManifestAccess::Unknown(reason) => {
-                self.verdict.doubts.extend([Recheck::Revision(self.at, node), Recheck::Manifest(node)]);
-                self.verdict.doubts.extend(self.linked(node).map(Recheck::Manifest));
-                let digest = self.client.view.graph.digest(node);
-                self.verdict.set_unknown(node, format!("{digest}: {reason}"));
+                self.verdict.doubts.push(Recheck::Revision(self.index, node));
+                self.set_unread(node, &format!(": {reason}"));
                 return;
             }
             ManifestAccess::Unasked => {
-                self.verdict.doubts.push(Recheck::Manifest(node));
-                self.verdict.doubts.extend(self.linked(node).map(Recheck::Manifest));
-                self.verdict
-                    .set_unknown(node, format!("{} was not read", self.client.view.graph.digest(node)));
+                self.set_unread(node, " was not read");
                 return;
             }
             _ => true,
         };
         if from_tag {
             self.verdict.doubts.extend([
-                Recheck::Revision(self.at, node),
-                Recheck::Layer(self.at, node),
+                Recheck::Revision(self.index, node),
+                Recheck::Layer(self.index, node),
                 Recheck::Manifest(node),
             ]);
         }
-        // Too large to have been read: whether it may be moved away depends on its hash.
+        // The manifest may have been too large to be read; whether a repair may move it away depends on its hash.
         if matches!(answer, ManifestAccess::Unreadable(_)) && self.client.view.has_right_bytes(node).is_none()
         {
             self.verdict.doubts.push(Recheck::Content(node));
         }
-        let draft = messages::manifest(self.client.view, node, visit, self.deleted.contains(&node));
-        self.verdict.file(node, draft, breaks);
+        let draft = messages::manifest_damage(self.client.view, node, visit, self.deleted.contains(&node));
+        self.verdict.file_draft(node, draft, breaks);
     }
 
-    /// What a revision link names.
-    fn linked(&self, node: NodeId) -> Option<NodeId> {
-        self.client.view.repository.revision(node).target()
+    /// Marks a manifest as unknown, and doubts it and what its revision link names.
+    fn set_unread(&mut self, node: NodeId, reason: &str) {
+        let View { graph, repository } = self.client.view;
+        let target = repository.revision(node).target();
+        self.verdict.doubts.extend([Some(node), target].into_iter().flatten().map(Recheck::Manifest));
+        self.verdict.set_unknown(node, format!("{}{reason}", graph.digest(node)));
     }
 }

@@ -1,7 +1,7 @@
-//! The judgement of what a registry answered: which references do not hold, and which tags that breaks. Pure.
+//! Judges the answers of a registry: which references do not hold, and which tags that breaks. Pure.
 //!
-//! One repository is judged in `repository`, what a manifest that answers holds in `parts`. How damage is filed and carried up
-//! to tags, and how an audit is put together, is shared with the audit of a disk.
+//! `repository` judges one repository, `parts` a manifest that answers and what it references. Filing damage, carrying it up
+//! to tags and collecting findings are shared with the audit of a tree.
 
 mod options;
 mod parts;
@@ -18,17 +18,17 @@ use crate::oci::manifest::Kind;
 pub use options::JudgeOptions;
 use repository::RepositoryJudge;
 
-/// An audit, and which tags it rests on.
+/// An audit, and the tags that it judged.
 #[derive(Debug)]
 pub struct ProbeJudgement {
-    /// What was found.
+    /// The audit.
     pub audit: Audit,
-    /// Repository and tag of all that were judged whole or broken.
+    /// Tags that were judged whole or broken, as repository and tag.
     pub judged: HashSet<(String, String)>,
 }
 
-/// Judges the registry called `name`. Tags of which not everything was asked for are neither broken nor unknown; they
-/// are left out of [`Audit::covered`].
+/// Judges the registry called `name`. A tag with something below it that was not asked for is left out of
+/// [`Audit::covered`], and is neither broken nor unknown.
 pub fn judge(seen: &Responses, name: &str, options: &JudgeOptions) -> ProbeJudgement {
     let name: Arc<str> = name.into();
     let is_out_of_order = seen.is_out_of_order();
@@ -64,13 +64,13 @@ pub fn judge(seen: &Responses, name: &str, options: &JudgeOptions) -> ProbeJudge
         }
         let tags: Vec<&str> = answers.tags.keys().map(String::as_str).collect();
         let tag = |number: u32| tags.get(number as usize).copied().unwrap_or_default().into();
-        collected.take(repository, judged.verdict, tag, |digest| digest);
+        collected.add_verdict(repository, judged.verdict, tag, |digest| digest);
     }
     for (path, error) in &seen.unread {
         collected.push_unread(path.clone(), error.clone());
     }
     for (list, names) in &seen.strays {
-        collected.push_finding(messages::strays(&name, list, names));
+        collected.push_finding(messages::stray_names(&name, list, names));
     }
     if is_out_of_order {
         let error = "every object answers with a server error: the registry is out of order";
@@ -79,11 +79,12 @@ pub fn judge(seen: &Responses, name: &str, options: &JudgeOptions) -> ProbeJudge
     ProbeJudgement { audit: Audit { covered, ..collected.finish(source) }, judged: judged_tags }
 }
 
-/// Counts what was asked for.
+/// Adds what one repository answered to the counts.
 fn count(source: &mut AuditedSource, answers: &RepositoryResponses) {
     source.repositories += 1;
     source.tags += answers.listed;
-    source.indexes += answers.present().filter(|one| one.manifest.kind == Kind::Index).count() as u64;
+    source.indexes +=
+        answers.present().filter(|manifest| manifest.manifest.kind == Kind::Index).count() as u64;
     for blob in answers.blobs.values() {
         source.layer_links += 1;
         if let BlobAnswer::Present { size, .. } = blob {

@@ -1,8 +1,8 @@
-//! How an online audit is asked.
+//! The options of the judgement.
 
 use crate::oci::Platform;
 
-/// How an online audit is asked.
+/// How the answers of a registry are judged.
 #[derive(Debug, Clone, Default)]
 pub struct JudgeOptions {
     /// Whether configs and layers were asked for.

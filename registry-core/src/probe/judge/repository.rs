@@ -1,32 +1,32 @@
-//! The judgement of one repository: tags, manifests; what that means for tags is the [verdict's](crate::audit) matter.
+//! Judges one repository of a registry: tags, manifests, platforms. The [verdict](crate::audit) carries damage up to tags.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::options::JudgeOptions;
-use crate::audit::{Code, Draft, RepositoryVerdict, lacking};
+use crate::audit::{Code, Draft, RepositoryVerdict, missing_platforms};
 use crate::oci::Digest;
 use crate::probe::messages;
 use crate::probe::responses::{ManifestAnswer, RepositoryResponses, TagAnswer, Trouble};
 use crate::probe::visits::Visits;
 
-/// One repository, judged.
+/// The judgement of one repository.
 #[derive(Debug)]
-pub(super) struct Judged<'a> {
+pub(super) struct JudgedRepository<'a> {
     pub(super) verdict: RepositoryVerdict<Digest, Option<&'a ManifestAnswer>>,
-    /// Tags, by number, that are not judged: they vanished, or not all of them was asked for.
+    /// Numbers of the tags that are not judged: they vanished, or something below them was not asked for.
     pub(super) left_out: BTreeSet<u32>,
-    /// What could not be found out, by where it was asked for.
+    /// Why an object is not known, by the path that was asked.
     pub(super) unread: BTreeMap<String, String>,
 }
 
-/// The judging of one repository.
+/// Judges one repository.
 pub(super) struct RepositoryJudge<'a> {
     pub(super) answers: &'a RepositoryResponses,
     pub(super) options: &'a JudgeOptions,
     pub(super) is_out_of_order: bool,
     pub(super) visits: Visits<'a>,
-    /// Manifests of which not everything was asked for.
+    /// Manifests that were not asked for, or have a part that was not.
     pub(super) unasked: BTreeSet<Digest>,
     left_out: BTreeSet<u32>,
     unread: BTreeMap<String, String>,
@@ -44,12 +44,12 @@ impl<'a> RepositoryJudge<'a> {
         Self { answers, options, is_out_of_order, visits, unasked, left_out, unread }
     }
 
-    pub(super) fn run(mut self) -> Judged<'a> {
-        self.tags();
+    pub(super) fn run(mut self) -> JudgedRepository<'a> {
+        self.judge_tags();
         for digest in self.visits.digests() {
-            self.manifest(digest);
+            self.judge_manifest(digest);
         }
-        self.platforms();
+        self.judge_platforms();
         let Self { visits: Visits { mut verdict, .. }, mut left_out, unread, .. } = self;
         let mut known = HashMap::new();
         for digest in self.unasked {
@@ -58,10 +58,10 @@ impl<'a> RepositoryJudge<'a> {
         verdict.carry_up();
         left_out.retain(|tag| !verdict.broken.contains_key(tag));
         verdict.unknown.retain(|tag, _| !left_out.contains(tag));
-        Judged { verdict, left_out, unread }
+        JudgedRepository { verdict, left_out, unread }
     }
 
-    fn tags(&mut self) {
+    fn judge_tags(&mut self) {
         for (number, (tag, answer)) in (0_u32..).zip(&self.answers.tags) {
             match answer {
                 TagAnswer::Names(_) => {}
@@ -84,11 +84,11 @@ impl<'a> RepositoryJudge<'a> {
         }
     }
 
-    fn manifest(&mut self, digest: Digest) {
+    fn judge_manifest(&mut self, digest: Digest) {
         let draft = match self.answers.manifests.get(&digest) {
             Some(ManifestAnswer::Present(seen)) => {
                 let seen = Arc::clone(seen);
-                self.served(digest, &seen);
+                self.judge_present_manifest(digest, &seen);
                 return;
             }
             None | Some(ManifestAnswer::Unknown(Trouble::NotAsked)) => {
@@ -106,26 +106,26 @@ impl<'a> RepositoryJudge<'a> {
             Some(ManifestAnswer::Absent) => messages::manifest_absent(&self.visits, digest),
             Some(ManifestAnswer::WrongBytes(found)) => messages::manifest_wrong(&self.visits, digest, *found),
         };
-        self.visits.verdict.file(digest, draft, true);
+        self.visits.verdict.file_draft(digest, draft, true);
     }
 
-    /// Notes what could not be found out; of a registry that is out of order, or on which the run gave up, one word says
-    /// it all.
+    /// Notes why an object is not known; not if an entry for the whole registry says so: out of order, or the run gave up.
     pub(super) fn note_unread(&mut self, path: String, trouble: &Trouble) {
         if !self.is_out_of_order && *trouble != Trouble::GaveUp {
             self.unread.insert(path, trouble.to_string());
         }
     }
 
-    /// Files a finding for every tag whose image lacks a required platform.
-    fn platforms(&mut self) {
+    /// Files a finding for every required platform that the image of a tag lacks.
+    fn judge_platforms(&mut self) {
         for (number, (tag, answer)) in (0_u32..).zip(&self.answers.tags) {
             let TagAnswer::Names(root) = answer else { continue };
-            for (wanted, message) in lacking(self.answers, &self.options.require_platforms, tag, *root, drop)
+            for (wanted, message) in
+                missing_platforms(self.answers, &self.options.require_platforms, tag, *root, drop)
             {
                 let path = messages::manifest_path(&self.visits, tag);
                 let draft = Draft::new(Code::PlatformMissing, Some(*root), path, message);
-                self.visits.verdict.drafts.push(draft.of_image(number, wanted));
+                self.visits.verdict.drafts.push(draft.about_image(number, wanted));
             }
         }
     }

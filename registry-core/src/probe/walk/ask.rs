@@ -1,4 +1,4 @@
-//! One question each, and what its answer means.
+//! Asks for one tag, manifest, blob or config, and turns the client's result into an answer.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::registry::Error;
 /// Most bytes of a config that is read for its platform.
 const CONFIG_MAX: usize = 8 << 20;
 
-/// What a config or layer may have more than its manifest says before it is not read any more, in bytes.
+/// By how many bytes a config or layer may exceed the size in its manifest and still be read.
 const SURPLUS: u64 = 64 << 20;
 
-/// The media type and bytes of a manifest that was read now, and is what was asked for.
+/// The media type and bytes of a manifest, if they were read now and hash to the digest asked for.
 pub(super) type FetchedManifest = Option<(String, Vec<u8>)>;
 
 impl ProbeWalk<'_> {
@@ -23,12 +23,12 @@ impl ProbeWalk<'_> {
         match self.client.head_manifest(repository, tag).await {
             Ok(Some(head)) => TagAnswer::Names(head),
             Ok(None) => TagAnswer::Absent,
-            Err(error) => TagAnswer::Unknown(trouble(&error)),
+            Err(error) => TagAnswer::Unknown(trouble_from(&error)),
         }
     }
 
-    /// Asks for a manifest: with HEAD where its bytes are remembered, never with a condition, for 2.8 answers 304 without
-    /// looking whether it is there.
+    /// Asks for a manifest, with HEAD if its bytes are remembered. Never with `If-None-Match`: 2.8 answers that with 304
+    /// without looking whether the manifest exists.
     pub(super) async fn ask_manifest(
         &self,
         repository: &str,
@@ -39,19 +39,19 @@ impl ProbeWalk<'_> {
         let remembered = since.ok().and_then(|since| self.state.manifest(repository, digest, since));
         if let Some(seen) = remembered.filter(|_| self.options.depth < Depth::Content) {
             match self.client.manifest_size(repository, digest).await {
-                // Of another size it is not what was read: what is it?
+                // Another size than that of the remembered bytes: the manifest is read again.
                 Ok(Some(Some(size))) if size != seen.bytes => {}
                 Ok(Some(_)) => return (ManifestAnswer::Present(Arc::new(seen)), None),
                 Ok(None) => return (ManifestAnswer::Absent, None),
-                Err(error) => return (refused(&error), None),
+                Err(error) => return (manifest_answer_from(&error), None),
             }
         }
         match self.client.manifest_as_sent(repository, &reference).await {
             Ok(None) => (ManifestAnswer::Absent, None),
-            Err(error) => (refused(&error), None),
+            Err(error) => (manifest_answer_from(&error), None),
             Ok(Some(sent)) => {
                 let seen = RespondedManifest::read(&sent.media_type, &sent.bytes);
-                // Schema 1 is signed anew at each GET, so its bytes tell nothing.
+                // Schema 1 is signed anew at each GET, so its hash tells nothing.
                 if sent.digest != *digest && seen.manifest.kind != Kind::Schema1 {
                     return (ManifestAnswer::WrongBytes(sent.digest), None);
                 }
@@ -61,7 +61,7 @@ impl ProbeWalk<'_> {
         }
     }
 
-    /// Asks for a config or layer of which manifests say that it has `size` bytes.
+    /// Asks for a config or layer to which manifests give `size` bytes.
     pub(super) async fn ask_blob(&self, repository: &str, digest: &Digest, size: u64) -> BlobAnswer {
         let answer = if self.options.depth == Depth::Content {
             let most = usize::try_from(size.saturating_add(SURPLUS)).unwrap_or(usize::MAX);
@@ -77,22 +77,22 @@ impl ProbeWalk<'_> {
                 })
             })
         } else {
-            let told = if self.options.last_byte {
+            let size = if self.options.last_byte {
                 self.client.last_byte(repository, digest, size).await
             } else {
                 self.client.head_blob(repository, digest).await
             };
-            told.map(|found| found.map(|size| (size, Content::Unhashed)))
+            size.map(|found| found.map(|size| (size, Content::Unhashed)))
         };
         match answer {
             Ok(Some((size, content))) => BlobAnswer::Present { size, content },
             Ok(None) => BlobAnswer::Absent,
-            Err(error) => BlobAnswer::Unknown(trouble(&error)),
+            Err(error) => BlobAnswer::Unknown(trouble_from(&error)),
         }
     }
 
-    /// Reads a config for the platform that it names, which is also the question whether it is there. The platform is `None`
-    /// when it could not be read, and within that when the config names none.
+    /// Reads a config for its platform, which also tells whether it exists. The platform is `None` when the config could not
+    /// be read, and `Some(None)` when it names none.
     pub(super) async fn ask_config(
         &self,
         repository: &str,
@@ -101,7 +101,7 @@ impl ProbeWalk<'_> {
     ) -> (BlobAnswer, Option<Option<Platform>>) {
         match self.client.blob(repository, config, CONFIG_MAX).await {
             Ok(Some(bytes)) => {
-                // A verdict that rests on hashes rests on all of them.
+                // The client has hashed it, but a walk that hashes nothing else does not count that.
                 let is_hashing = self.options.depth == Depth::Content;
                 let content = if is_hashing { Content::Right } else { Content::Unhashed };
                 let size = Some(bytes.len() as u64);
@@ -110,32 +110,32 @@ impl ProbeWalk<'_> {
             Ok(None) => (BlobAnswer::Absent, None),
             Err(Error::Mismatch { .. }) => {
                 let answer = match self.ask_blob(repository, config, size).await {
-                    // It was read, and is not what it should be.
+                    // It was read, and did not hash to its digest.
                     BlobAnswer::Present { size, .. } => BlobAnswer::Present { size, content: Content::Wrong },
                     answer => answer,
                 };
                 (answer, None)
             }
-            // So large a config is not read: that it is there can be known, its platform not.
+            // A config this large is not read, so that its platform stays unknown.
             Err(Error::TooLarge { .. }) => (self.ask_blob(repository, config, size).await, None),
-            Err(error) => (BlobAnswer::Unknown(trouble(&error)), None),
+            Err(error) => (BlobAnswer::Unknown(trouble_from(&error)), None),
         }
     }
 }
 
-/// What a registry that sends another digest than the one asked for means, and every other error.
-fn refused(error: &Error) -> ManifestAnswer {
+/// The answer that an error stands for: wrong bytes when the registry names another digest than the one asked for.
+fn manifest_answer_from(error: &Error) -> ManifestAnswer {
     match error {
         Error::Mismatch { got, .. } => match got.parse() {
             Ok(got) => ManifestAnswer::WrongBytes(got),
-            Err(_) => ManifestAnswer::Unknown(trouble(error)),
+            Err(_) => ManifestAnswer::Unknown(trouble_from(error)),
         },
-        _ => ManifestAnswer::Unknown(trouble(error)),
+        _ => ManifestAnswer::Unknown(trouble_from(error)),
     }
 }
 
-/// What an error says of the thing asked for.
-pub(super) fn trouble(error: &Error) -> Trouble {
+/// Why an error leaves it open whether the object exists.
+pub(super) fn trouble_from(error: &Error) -> Trouble {
     match error {
         Error::Spent { .. } => Trouble::NotAsked,
         Error::GaveUp { .. } => Trouble::GaveUp,

@@ -1,5 +1,5 @@
-//! Asking a registry: tags, manifests down to the leaves, configs and layers, each digest of each repository once. Fills a
-//! [`Seen`]; decides nothing but what is worth a second look.
+//! Asks a registry for tags, manifests down to the leaves, configs and layers, each digest of each repository once. Fills in
+//! [`Responses`], and notes what should be looked at again; judging them is not done here.
 
 mod ask;
 mod second_look;
@@ -17,34 +17,34 @@ use crate::oci::Digest;
 use crate::oci::manifest::ReferenceRole;
 use crate::registry::Client;
 
-/// Most tags that are asked for before what they name.
+/// How many tags are asked for before the manifests that they name.
 const WAVE: usize = 4096;
-/// So many requests an image may take, by guess; where less is left its tag is asked for alone.
+/// How many requests one image may take, as a guess; if fewer are left, tags are asked for one at a time.
 const REQUESTS_OF_A_TAG: usize = 64;
 
-/// How deep a registry is asked.
+/// What is asked for below tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Depth {
-    /// Tags and manifests.
+    /// Manifests.
     Manifests,
     /// Configs and layers too.
     #[default]
     Blobs,
-    /// Every byte is hashed.
+    /// Configs and layers too, and every byte of them is hashed.
     Content,
 }
 
-/// How a registry is asked.
+/// The options of a walk.
 #[derive(Debug, Clone)]
 pub struct WalkOptions {
-    /// How deep.
+    /// What is asked for below tags.
     pub depth: Depth,
-    /// A config or layer that was there is asked for again after this time, and a manifest's bytes are read again.
+    /// After this time a config or layer that existed is asked for again, and the bytes of a manifest are read again.
     pub recheck_after: SignedDuration,
-    /// Whether the last byte of a config or layer is asked for, instead of HEAD: a Forgejo answers HEAD from its database,
-    /// which knows nothing of a file that was cut off.
+    /// Whether configs and layers are asked for their last byte instead of with HEAD. Forgejo answers HEAD from its database,
+    /// which does not know that a file was cut off.
     pub last_byte: bool,
-    /// Whether the platforms in configs are wanted.
+    /// Whether configs are read for their platforms.
     pub platforms: bool,
     /// Now.
     pub now: Timestamp,
@@ -57,51 +57,59 @@ pub struct ProbeWalk<'a> {
     options: &'a WalkOptions,
     state: &'a mut ProbeState,
     seen: Responses,
-    /// Configs whose platform is wanted.
+    /// Configs that are read for their platform.
     configs: BTreeSet<RepositoryDigest>,
-    /// What looked like damage and was not looked at again yet.
-    odd_manifests: BTreeSet<RepositoryDigest>,
-    odd_blobs: BTreeSet<RepositoryDigest>,
-    /// Repositories of which tags were asked for since the last second look.
-    touched: BTreeSet<String>,
-    /// Tags that were resolved a second time.
-    resolved: BTreeSet<(String, String)>,
+    second_look: SecondLook,
+}
+
+/// What the next second look asks for.
+#[derive(Debug, Default)]
+struct SecondLook {
+    /// Manifests that look damaged.
+    manifests: BTreeSet<RepositoryDigest>,
+    /// Configs and layers that look damaged.
+    blobs: BTreeSet<RepositoryDigest>,
+    /// Repositories in which tags were asked for since the last one.
+    repositories: BTreeSet<String>,
+    /// Tags that were asked for twice, as repository and tag.
+    asked_twice: BTreeSet<(String, String)>,
 }
 
 /// A digest in a repository.
 type RepositoryDigest = (String, Digest);
 
 impl<'a> ProbeWalk<'a> {
-    /// A walk that knows what earlier runs left, and leaves there what it reads.
+    /// A walk that uses what earlier runs left in `state`, and adds what it reads.
     pub fn new(client: &'a Client, options: &'a WalkOptions, state: &'a mut ProbeState) -> Self {
-        let (seen, configs, odd_manifests, odd_blobs, touched, resolved) = Default::default();
-        Self { client, options, state, seen, configs, odd_manifests, odd_blobs, touched, resolved }
+        let (seen, configs, second_look) = Default::default();
+        Self { client, options, state, seen, configs, second_look }
     }
 
-    /// What was answered.
+    /// All answers.
     pub fn into_seen(self) -> Responses {
         self.seen
     }
 
-    /// What was answered so far.
+    /// The answers so far.
     pub const fn seen(&self) -> &Responses {
         &self.seen
     }
 
-    /// Asks for manifests by digest and all that they reach, each under a name of its own instead of a tag.
+    /// Asks for manifests and all that they reach. Each is named by repository, a name in the place of a tag, and digest.
     pub async fn digests(&mut self, named: &[(String, String, Digest)]) {
         for (repository, name, digest) in named {
             let tags = &mut self.seen.repositories.entry(repository.clone()).or_default().tags;
             tags.insert(name.clone(), TagAnswer::Names(*digest));
         }
-        self.below(named.iter().map(|(repository, _, digest)| (repository.clone(), *digest)).collect()).await;
-        self.note_end();
+        let roots = named.iter().map(|(repository, _, digest)| (repository.clone(), *digest));
+        self.ask_manifests(roots.collect()).await;
+        self.note_giving_up();
     }
 
-    /// Notes where the run gave up. A server error says nothing of an object then, for nothing answered at the end.
-    pub(super) fn note_end(&mut self) {
+    /// Notes that the run gave up, if it did. Server errors then say nothing of single objects: nothing answered at the end.
+    pub(super) fn note_giving_up(&mut self) {
         let Some(why) = self.client.gave_up() else { return };
-        let not_known = |trouble: &mut Trouble| {
+        let mark = |trouble: &mut Trouble| {
             if matches!(trouble, Trouble::Server(_)) {
                 *trouble = Trouble::GaveUp;
             }
@@ -109,17 +117,17 @@ impl<'a> ProbeWalk<'a> {
         for repository in self.seen.repositories.values_mut() {
             for answer in repository.tags.values_mut() {
                 if let TagAnswer::Unknown(trouble) = answer {
-                    not_known(trouble);
+                    mark(trouble);
                 }
             }
             for answer in repository.manifests.values_mut() {
                 if let ManifestAnswer::Unknown(trouble) = answer {
-                    not_known(trouble);
+                    mark(trouble);
                 }
             }
             for answer in repository.blobs.values_mut() {
                 if let BlobAnswer::Unknown(trouble) = answer {
-                    not_known(trouble);
+                    mark(trouble);
                 }
             }
         }
@@ -129,92 +137,91 @@ impl<'a> ProbeWalk<'a> {
         }
     }
 
-    /// Asks for tags in this order. Where requests or time are limited it does so in waves: the end of what may be spent
-    /// then cuts between tags, not through all of them, and damage is looked at again before it.
+    /// Asks for tags in this order, and all that they reach. If requests or time are limited this is done in small waves, each
+    /// with its second look: when the budget is spent, the tags of earlier waves are complete.
     pub async fn tags(&mut self, tags: &[(String, String)]) {
         let mut rest = tags;
         while !rest.is_empty() {
-            let (wave, later) = rest.split_at(self.wave().min(rest.len()));
+            let (wave, later) = rest.split_at(self.wave_size().min(rest.len()));
             rest = later;
-            let this = &*self;
-            let answers =
-                self.each(
-                    wave.to_vec(),
-                    |(repository, tag)| async move { this.ask_tag(&repository, &tag).await },
-                );
+            let walk = &*self;
+            let answers = self.ask_all(wave.to_vec(), |(repository, tag)| async move {
+                walk.ask_tag(&repository, &tag).await
+            });
             let mut named = Vec::new();
             for ((repository, tag), answer) in answers.await {
                 if let TagAnswer::Names(digest) = answer {
                     named.push((repository.clone(), digest));
                 }
-                self.touched.insert(repository.clone());
+                self.second_look.repositories.insert(repository.clone());
                 self.seen.repositories.entry(repository).or_default().tags.insert(tag, answer);
             }
-            self.below(named).await;
+            self.ask_manifests(named).await;
             if self.client.is_bounded() {
                 self.look_again().await;
             }
         }
-        self.note_end();
+        self.note_giving_up();
     }
 
-    /// How many tags are asked for at once: fewer the less is left, so that those that are begun come to an end.
-    fn wave(&self) -> usize {
+    /// How many tags the next wave has: the fewer requests are left the fewer, so that a wave that was begun can be completed.
+    fn wave_size(&self) -> usize {
         if !self.client.is_bounded() {
             return WAVE;
         }
         let left = self.client.left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
-        // Nothing left: nothing is sent any more, and no tag is begun.
+        // With no request left nothing is sent, so the rest is answered at once.
         if left == 0 { WAVE } else { (left / REQUESTS_OF_A_TAG).clamp(1, self.client.in_flight().max(1)) }
     }
 
-    /// Asks for manifests and all that they reach.
-    pub(super) async fn below(&mut self, roots: Vec<RepositoryDigest>) {
+    /// Asks for manifests and all that they reach: children, configs and layers.
+    pub(super) async fn ask_manifests(&mut self, roots: Vec<RepositoryDigest>) {
         let mut frontier: BTreeSet<RepositoryDigest> = roots.into_iter().collect();
-        let mut met: BTreeSet<RepositoryDigest> = BTreeSet::new();
+        let mut visited: BTreeSet<RepositoryDigest> = BTreeSet::new();
         while !frontier.is_empty() {
             let unasked: Vec<RepositoryDigest> =
-                frontier.iter().filter(|at| !self.knows(at)).cloned().collect();
-            let this = &*self;
-            let answers = self.each(unasked, |(repository, digest)| async move {
-                this.ask_manifest(&repository, &digest).await
+                frontier.iter().filter(|at| !self.is_known(at)).cloned().collect();
+            let walk = &*self;
+            let answers = self.ask_all(unasked, |(repository, digest)| async move {
+                walk.ask_manifest(&repository, &digest).await
             });
             for ((repository, digest), (answer, bytes)) in answers.await {
                 if let Some((media_type, bytes)) = bytes {
                     self.state.note_manifest(&repository, digest, &media_type, &bytes, self.options.now);
                 }
                 if matches!(answer, ManifestAnswer::Absent | ManifestAnswer::WrongBytes(_)) {
-                    self.odd_manifests.insert((repository.clone(), digest));
+                    self.second_look.manifests.insert((repository.clone(), digest));
                 }
                 self.seen.repositories.entry(repository).or_default().manifests.insert(digest, answer);
             }
-            let next =
-                frontier.iter().flat_map(|at| self.children(at)).collect::<BTreeSet<RepositoryDigest>>();
-            met.append(&mut frontier);
-            frontier = next.into_iter().filter(|at| !met.contains(at)).collect();
+            let children: BTreeSet<_> = frontier.iter().flat_map(|at| self.children(at)).collect();
+            visited.append(&mut frontier);
+            frontier = children.into_iter().filter(|at| !visited.contains(at)).collect();
         }
-        for (_, digest) in &met {
+        for (_, digest) in &visited {
             if let Some(remembered) = self.state.manifests.get_mut(digest) {
                 remembered.met_at = self.options.now;
             }
         }
-        self.parts(&met).await;
+        self.ask_parts(&visited).await;
     }
 
-    fn knows(&self, (repository, digest): &RepositoryDigest) -> bool {
+    /// Whether a manifest was asked for.
+    fn is_known(&self, (repository, digest): &RepositoryDigest) -> bool {
         let known = self.seen.repositories.get(repository).and_then(|one| one.manifests.get(digest));
         known.is_some_and(|answer| !matches!(answer, ManifestAnswer::Unknown(Trouble::NotAsked)))
     }
 
+    /// The children of a manifest, if it answers.
     fn children(&self, (repository, digest): &RepositoryDigest) -> Vec<RepositoryDigest> {
         let seen = self.seen.repositories.get(repository).and_then(|one| one.manifest(digest));
         let children = seen.into_iter().flat_map(|seen| seen.children());
         children.map(|(_, child)| (repository.clone(), child)).collect()
     }
 
-    /// Asks for the configs and layers of manifests, as deep as is wanted.
-    async fn parts(&mut self, manifests: &BTreeSet<RepositoryDigest>) {
-        let mut wanted: BTreeMap<RepositoryDigest, u64> = BTreeMap::new();
+    /// Asks for the configs and layers of manifests, if the depth or their platforms require it.
+    async fn ask_parts(&mut self, manifests: &BTreeSet<RepositoryDigest>) {
+        let mut sizes: BTreeMap<RepositoryDigest, u64> = BTreeMap::new();
         for (repository, digest) in manifests {
             let Some(seen) = self.seen.repositories.get(repository) else { continue };
             let Some(manifest) = seen.manifest(digest) else { continue };
@@ -224,34 +231,34 @@ impl<'a> ProbeWalk<'a> {
                 self.configs.extend(configs.iter().map(|config| (repository.clone(), *config)));
             }
             for (part, size) in parts_of(manifest) {
-                let is_wanted = self.options.depth >= Depth::Blobs || configs.contains(&part);
+                let is_needed = self.options.depth >= Depth::Blobs || configs.contains(&part);
                 let is_known = seen.blobs.contains_key(&part)
                     && (!configs.contains(&part) || seen.platforms.contains_key(&part));
-                if is_wanted && !is_known {
-                    let most = wanted.entry((repository.clone(), part)).or_default();
+                if is_needed && !is_known {
+                    let most = sizes.entry((repository.clone(), part)).or_default();
                     *most = size.max(*most);
                 }
             }
         }
         let mut ask = Vec::new();
-        for (at, size) in wanted {
-            match self.remembered(&at) {
+        for (at, size) in sizes {
+            match self.remembered_blob(&at) {
                 Some(answer) => self.note_blob(&at, answer, false),
                 None => ask.push((at, size)),
             }
         }
-        self.blobs(ask).await;
+        self.ask_blobs(ask).await;
     }
 
-    /// Asks for configs and layers, each with the size that manifests give it.
-    async fn blobs(&mut self, ask: Vec<(RepositoryDigest, u64)>) {
-        let this = &*self;
-        let answers = self.each(ask, |(at, size)| async move {
+    /// Asks for configs and layers, each given with the largest size that a manifest declares.
+    async fn ask_blobs(&mut self, ask: Vec<(RepositoryDigest, u64)>) {
+        let walk = &*self;
+        let answers = self.ask_all(ask, |(at, size)| async move {
             let (repository, digest) = &at;
-            if this.configs.contains(&at) {
-                return this.ask_config(repository, digest, size).await;
+            if walk.configs.contains(&at) {
+                return walk.ask_config(repository, digest, size).await;
             }
-            (this.ask_blob(repository, digest, size).await, None)
+            (walk.ask_blob(repository, digest, size).await, None)
         });
         for ((at, _), (answer, platform)) in answers.await {
             if let Some(platform) = platform {
@@ -263,7 +270,7 @@ impl<'a> ProbeWalk<'a> {
     }
 
     /// Asks for configs and layers once more.
-    pub(super) async fn blobs_again(&mut self, ask: Vec<RepositoryDigest>) {
+    pub(super) async fn ask_blobs_again(&mut self, ask: Vec<RepositoryDigest>) {
         let mut sizes: BTreeMap<RepositoryDigest, u64> = ask.into_iter().map(|at| (at, 0)).collect();
         let names: BTreeSet<String> = sizes.keys().map(|(repository, _)| repository.clone()).collect();
         for repository in names {
@@ -274,13 +281,13 @@ impl<'a> ProbeWalk<'a> {
                 }
             }
         }
-        self.blobs(sizes.into_iter().collect()).await;
+        self.ask_blobs(sizes.into_iter().collect()).await;
     }
 
-    /// A config or layer that was there not long ago, and hashed where that is wanted.
-    fn remembered(&self, at: &RepositoryDigest) -> Option<BlobAnswer> {
+    /// The answer for a config or layer that existed not long ago, and was hashed if this walk hashes.
+    fn remembered_blob(&self, at: &RepositoryDigest) -> Option<BlobAnswer> {
         let (repository, digest) = at;
-        // A platform is not remembered.
+        // The state does not hold platforms.
         if self.configs.contains(at) {
             return None;
         }
@@ -293,6 +300,7 @@ impl<'a> ProbeWalk<'a> {
         is_recent.then_some(BlobAnswer::Present { size: blob.size, content })
     }
 
+    /// Takes an answer over into the responses and, if `is_new`, into the state.
     fn note_blob(&mut self, at: &RepositoryDigest, answer: BlobAnswer, is_new: bool) {
         let (repository, digest) = at;
         let blobs = &mut self.state.repositories.entry(repository.clone()).or_default().blobs;
@@ -301,20 +309,20 @@ impl<'a> ProbeWalk<'a> {
                 blobs.remove(digest);
             }
             BlobAnswer::Present { size, content } if is_new => {
-                let before = blobs.get(digest).and_then(|blob| blob.hashed_at);
-                let hashed_at = if *content == Content::Right { Some(self.options.now) } else { before };
+                let known = blobs.get(digest).and_then(|blob| blob.hashed_at);
+                let hashed_at = if *content == Content::Right { Some(self.options.now) } else { known };
                 blobs.insert(*digest, RememberedBlob { size: *size, asked_at: self.options.now, hashed_at });
             }
             _ => {}
         }
         if answer == BlobAnswer::Absent {
-            self.odd_blobs.insert(at.clone());
+            self.second_look.blobs.insert(at.clone());
         }
         self.seen.repositories.entry(repository.clone()).or_default().blobs.insert(*digest, answer);
     }
 
-    /// Asks one question for each item, so many at once.
-    pub(super) async fn each<I: Clone, T, F: Future<Output = T>>(
+    /// Asks one question for each item, as many at once as the client allows.
+    pub(super) async fn ask_all<I: Clone, T, F: Future<Output = T>>(
         &self,
         items: Vec<I>,
         question: impl Fn(I) -> F,
@@ -327,9 +335,10 @@ impl<'a> ProbeWalk<'a> {
     }
 }
 
-/// The configs and layers of a manifest that the registry has to have, and what size it gives them.
+/// The configs and layers of a manifest that the registry must have, each with its declared size.
 fn parts_of(manifest: &RespondedManifest) -> impl Iterator<Item = (Digest, u64)> {
-    let parts = manifest.manifest.references.iter();
-    let parts = parts.filter(|one| one.role != ReferenceRole::Child && !one.descriptor.has_urls);
-    parts.filter_map(|one| Some((one.descriptor.digest?, u64::try_from(one.descriptor.size).unwrap_or(0))))
+    let references = manifest.manifest.references.iter();
+    let parts = references.filter(|part| part.role != ReferenceRole::Child).map(|part| &part.descriptor);
+    let parts = parts.filter(|descriptor| !descriptor.has_urls);
+    parts.filter_map(|part| Some((part.digest?, u64::try_from(part.size).unwrap_or(0))))
 }
