@@ -1,13 +1,14 @@
-//! What an apply did (schema `registry-retention/apply-result/1`): its outcomes, and why it stopped.
+//! The result of an apply (schema `registry-retention/apply-result/1`): the outcome of each row, and why the run stopped.
 
 use serde::{Deserialize, Serialize};
 
-use super::decision::Action;
+use std::collections::HashSet;
+
 use super::journal::RowOutcome;
-use super::plan::{PackageState, Plan};
+use super::plan::Plan;
 use super::stays::{WhyHalted, WhyStays, WhyUnread, WhyWorse};
 
-/// The name of the shape of a result.
+/// The schema of a result.
 pub const SCHEMA: &str = "registry-retention/apply-result/1";
 
 /// What an apply did.
@@ -70,10 +71,8 @@ impl Applied {
 
     /// The result of a run that did nothing.
     pub fn not_tried(plan: &Plan, stopped: Stopped) -> Self {
-        let planned = plan.packages.iter().filter(|package| package.state == PackageState::Planned);
-        let rows = planned.flat_map(|package| {
-            let doomed = package.versions.iter().filter(|row| row.action == Action::Delete);
-            doomed.map(|row| AppliedRow {
+        let rows = plan.planned_packages().flat_map(|package| {
+            package.rows_to_delete().map(|row| AppliedRow {
                 package: package.name.clone(),
                 version: row.version.clone(),
                 outcome: RowOutcome::Stopped,
@@ -83,7 +82,13 @@ impl Applied {
         Self { rows: rows.collect(), stopped: Some(stopped), ..Self::before_any_deletion(plan) }
     }
 
-    /// Rows with this outcome.
+    /// The rows of a package that have an outcome already.
+    pub(super) fn finished_rows(&self, package: &str) -> HashSet<&str> {
+        let rows = self.rows.iter().filter(|row| row.package == package);
+        rows.map(|row| row.version.as_str()).collect()
+    }
+
+    /// How many rows have this outcome.
     pub fn count(&self, outcome: RowOutcome) -> usize {
         self.rows.iter().filter(|row| row.outcome == outcome).count()
     }

@@ -1,4 +1,4 @@
-//! What is known of the other packages of a source, as far as a decision on one depends on it. Decides nothing.
+//! What a decision on one package needs to know about the other packages of a source. This file decides nothing.
 
 use std::collections::BTreeMap;
 

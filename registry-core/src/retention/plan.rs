@@ -1,5 +1,5 @@
-//! The plan of a run (schema `registry-retention/plan/1`): what goes, what stays and why, with no mode and no outcome in
-//! it. Made from decisions; a person reviews it, and an effect acts on it and on nothing else.
+//! The plan of a run (schema `registry-retention/plan/1`): what goes, what stays and why. It holds no mode and no outcome. It
+//! is made from decisions, a person reviews it, and an effect acts on it and on nothing else.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::decision::{Action, NotPlanned};
 use super::follow::After;
 use super::policy_text::PolicyText;
-use super::reason::Reason;
+use super::reason::{Reason, is_zero};
 use super::source::Source;
 use super::undecided::UndecidedImages;
 use crate::oci::{Algorithm, Digest, Hasher};
 
-/// The name of this shape.
+/// The schema of a plan.
 pub const SCHEMA: &str = "registry-retention/plan/1";
 
 /// What one run would do.
@@ -155,12 +155,28 @@ pub struct PlanSummary {
     pub reclaimable_bytes: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
-const fn is_zero(count: &u64) -> bool {
-    *count == 0
+impl PackagePlan {
+    /// The rows that the plan deletes.
+    pub(super) fn rows_to_delete(&self) -> impl Iterator<Item = &PlannedRow> {
+        self.versions.iter().filter(|row| row.action == Action::Delete)
+    }
+}
+
+#[cfg(any(feature = "remote", feature = "storage"))]
+impl PlannedRow {
+    /// Whether this is a tag. A tag has no colon, a digest has one.
+    pub(super) fn is_tag(&self) -> bool {
+        !self.version.contains(':')
+    }
 }
 
 impl Plan {
+    /// The packages that were neither skipped nor refused.
+    #[cfg(any(feature = "remote", feature = "storage"))]
+    pub(super) fn planned_packages(&self) -> impl Iterator<Item = &PackagePlan> {
+        self.packages.iter().filter(|package| package.state == PackageState::Planned)
+    }
+
     /// Whether the guard over the whole run refused it.
     pub fn is_capped(&self) -> bool {
         let is_of_run = |why: &NotPlanned| matches!(why, NotPlanned::Refused(refusal) if refusal.is_of_run());
@@ -169,7 +185,7 @@ impl Plan {
 
     /// What [`Plan::plan_digest`] should be.
     pub fn own_digest(&self) -> Digest {
-        /// A plan with an empty digest, and no second copy of its rows.
+        /// A plan with an empty digest that borrows its rows, so that they are not copied.
         #[derive(Serialize)]
         struct Unsealed<'a> {
             schema: &'a str,
@@ -198,11 +214,11 @@ impl Plan {
 
 /// The hash of the JSON of a value.
 pub(super) fn digest_of(value: &impl Serialize) -> Digest {
-    let mut hashing = std::io::BufWriter::new(Hasher::new(Algorithm::Sha256));
-    // Writing these shapes to a hasher cannot fail; if it did, the digest would match nothing.
-    let done = serde_json::to_writer(&mut hashing, value).is_ok();
-    match hashing.into_inner() {
-        Ok(hashing) if done => hashing.finish(),
+    let mut writer = std::io::BufWriter::new(Hasher::new(Algorithm::Sha256));
+    // Writing these types to a hasher cannot fail; if it did, the digest would match nothing.
+    let is_written = serde_json::to_writer(&mut writer, value).is_ok();
+    match writer.into_inner() {
+        Ok(hasher) if is_written => hasher.finish(),
         _ => Digest::of(Algorithm::Sha256, b""),
     }
 }

@@ -1,4 +1,4 @@
-//! Where packages come from, as plans, inventories and journals tell it.
+//! Where packages come from, as written in plans, inventories and journals.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// The repository path of a package, as image references spell it behind the host.
+    /// The repository path of a package, as image references have it after the host.
     pub fn path_of(&self, package: &str) -> String {
         match &self.owner {
             Some(owner) => format!("{owner}/{package}"),
