@@ -19,14 +19,14 @@ pub struct Applied {
     pub schema: String,
     /// The plan that was acted on.
     pub plan_digest: String,
-    /// Rows that were to go, with what became of them.
+    /// The rows to delete, with their outcomes.
     pub rows: Vec<AppliedRow>,
     /// Why the run ended before its plan did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stopped: Option<Stopped>,
 }
 
-/// What became of one row.
+/// The outcome of one row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AppliedRow {
@@ -36,7 +36,7 @@ pub struct AppliedRow {
     pub version: String,
     /// The outcome.
     pub outcome: RowOutcome,
-    /// Why, where it did not go.
+    /// Why the row did not go, if it did not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub reason: Option<WhyStays>,
@@ -51,7 +51,7 @@ pub enum Stopped {
     Forbidden(String),
     /// A kept image got worse.
     Worse(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhyWorse),
-    /// What is kept could not be looked at again.
+    /// The kept images could not be read again.
     Unread(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhyUnread),
     /// The server does not answer any more.
     GaveUp(String),

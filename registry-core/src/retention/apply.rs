@@ -12,9 +12,9 @@ use super::applied::{Applied, AppliedRow, Stopped};
 use super::collect::{Collecting, collect_one};
 use super::drift::{find_drift, find_orphaned_tag, find_worse_tag, row_identity, unread_part};
 use super::follow::After;
-use super::hold::hold;
+use super::hold::hold_manifests;
 use super::journal::{DeletionEntry, DeletionJournal, RowOutcome, SCHEMA as JOURNAL_SCHEMA};
-use super::order::{DeletionStep, steps};
+use super::order::{DeletionStep, deletion_steps};
 use super::package::Package;
 use super::plan::{PackagePlan, Plan, PlannedRow};
 use super::record::{RecordedManifest, RecordedPackage};
@@ -248,7 +248,7 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
         } else {
             planned
         };
-        let (order, unordered) = steps(planned, &before);
+        let (order, unordered) = deletion_steps(planned, &before);
         if order.is_empty() && unordered.is_empty() {
             return Ok(());
         }
@@ -256,7 +256,7 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
             return Err((RowOutcome::Stopped, WhyStays::NoJournal));
         }
         if self.undo_window
-            && let Err(why) = hold(writer, planned, &recorded, &before).await
+            && let Err(why) = hold_manifests(writer, planned, &recorded, &before).await
         {
             return Err(if self.stop_if_asked(writer) {
                 (RowOutcome::Stopped, WhyStays::Asked)

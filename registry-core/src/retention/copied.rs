@@ -21,7 +21,7 @@ const ONE_PUSH: SignedDuration = SignedDuration::from_secs(60);
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CopiedTimes {
-    /// The last time that the copy is seen to have written: of tags that are not younger the time of the push is not known.
+    /// The last time at which the copy is known to have written. The push times of tags that are not younger are unknown.
     #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub until: Timestamp,
     /// Tags whose link is older than its entry in their history.

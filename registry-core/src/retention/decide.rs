@@ -90,7 +90,7 @@ impl<'a> Deciding<'a> {
         loop {
             let before = (self.gone.clone(), self.pruned.clone());
             self.judge_all(&mut reached);
-            self.prune();
+            self.prune_untagged();
             if (&self.gone, &self.pruned) == (&before.0, &before.1) {
                 break;
             }
@@ -186,7 +186,7 @@ impl<'a> Deciding<'a> {
     }
 
     /// Lets the untagged manifests go that the policy prunes.
-    fn prune(&mut self) {
+    fn prune_untagged(&mut self) {
         if self.policy.untagged == Unneeded::Prune {
             self.pruned = untagged::rows_to_prune(self);
         }
@@ -234,12 +234,12 @@ impl<'a> Deciding<'a> {
         let (staying, going) = (self.newest_rows_above(false), self.newest_rows_above(true));
         let mut rows = Vec::with_capacity(self.package.rows.len());
         for (at, row) in self.package.rows.iter().enumerate() {
-            let verdict = match self.images.of_row[at] {
+            let decision = match self.images.of_row[at] {
                 Some(id) => self.judgements[id].clone(),
                 None if row.is_tag() => RowDecision::leave(Reason::UnknownDigest),
-                None => untagged::verdict(&self, at, &staying, &going),
+                None => untagged::digest_row_decision(&self, at, &staying, &going),
             };
-            rows.push(verdict);
+            rows.push(decision);
         }
         let broken = self.images.all.iter().filter(|image| image.lost.is_some());
         let broken = broken.flat_map(|image| &image.rows).map(|row| &self.package.rows[*row]);

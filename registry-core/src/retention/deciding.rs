@@ -57,7 +57,7 @@ impl<'a> Deciding<'a> {
         fates_elsewhere: &'a BTreeMap<Digest, FateElsewhere>,
     ) -> Self {
         let mut images = Images::new(package, policy);
-        let in_use = protect(package, path, policy, now, &mut images);
+        let in_use = set_protection(package, path, policy, now, &mut images);
         let rules = Rules::new(package, &images, policy);
         let count = images.all.len();
         let rows_of = package.rows_of();
@@ -139,7 +139,7 @@ pub(super) struct Reached {
 }
 
 /// Sets the protection of each image. Returns the manifests in use, with the indexes that name them.
-fn protect(
+fn set_protection(
     package: &Package,
     path: &str,
     policy: &Policy,

@@ -26,7 +26,7 @@ pub enum Action {
 }
 
 /// Takes back the deletion of a row, and the reasons that follow from another row's deletion.
-pub(super) fn refuse(action: &mut Action, reasons: &mut Vec<Reason>, if_refused: Option<Vec<Reason>>) {
+pub(super) fn refuse_row(action: &mut Action, reasons: &mut Vec<Reason>, if_refused: Option<Vec<Reason>>) {
     if let Some(why) = if_refused {
         *reasons = why;
     }
@@ -108,7 +108,7 @@ impl Decision {
     /// Takes back all deletions, for the reason given.
     pub(super) fn refuse(&mut self, why: Refusal) {
         for row in &mut self.rows {
-            refuse(&mut row.action, &mut row.reasons, row.if_refused.take());
+            refuse_row(&mut row.action, &mut row.reasons, row.if_refused.take());
             row.after.clear();
         }
         self.fates.values_mut().for_each(|fate| *fate = FateElsewhere::Stays);

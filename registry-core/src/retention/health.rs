@@ -25,13 +25,13 @@ pub(super) fn healths(package: &Package) -> Vec<Health> {
         };
         healths[manifest.index()] = package
             .children(manifest)
-            .fold(own, |health, child| worse(package, health, healths[child.index()]));
+            .fold(own, |health, child| worse_of(package, health, healths[child.index()]));
     }
     healths
 }
 
 /// The worse of two healths.
-fn worse(package: &Package, one: Health, other: Health) -> Health {
+fn worse_of(package: &Package, one: Health, other: Health) -> Health {
     let smaller = |a, b| if package.digest(a) <= package.digest(b) { a } else { b };
     match (one, other) {
         (Health::Whole, health) | (health, Health::Whole) => health,

@@ -16,7 +16,7 @@ use crate::Stop;
 ///
 /// # Errors
 /// When the server did not accept one of them: then an undo could not put it back.
-pub(super) async fn hold(
+pub(super) async fn hold_manifests(
     writer: &impl Writer,
     planned: &PackagePlan,
     recorded: &RecordedPackage,

@@ -16,7 +16,7 @@ pub const SCHEMA: &str = "registry-retention/journal/1";
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DeletionEntry {
-    /// The first line: what this is, and of what.
+    /// The first line: the kind of file, and the plan that is acted on.
     Begin {
         /// [`SCHEMA`].
         schema: String,
@@ -74,7 +74,7 @@ pub enum RowOutcome {
     /// It was gone before, and is no deletion of this run.
     #[serde(rename = "already-gone")]
     AlreadyGone,
-    /// It moved or is needed after all, and stays.
+    /// It changed or is needed after all, and stays.
     Spared,
     /// It could not be deleted, or nobody knows whether it was.
     Failed,

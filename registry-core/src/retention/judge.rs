@@ -65,13 +65,19 @@ impl Deciding<'_> {
         if let Some(subject) = self.package.subject(image.manifest)
             && self.is_held(id, subject, reached)
         {
-            return RowDecision::new(Action::Keep, vec![Reason::RefersTo { subject: self.package.digest(subject) }]);
+            return RowDecision::new(
+                Action::Keep,
+                vec![Reason::RefersTo { subject: self.package.digest(subject) }],
+            );
         }
         let is_held = |digest: &&Digest| {
             self.package.find(digest).is_some_and(|subject| self.is_held(id, subject, reached))
         };
         if let Some(digest) = image.also_follows().find(is_held) {
-            return RowDecision::new(Action::Keep, vec![Reason::Follows(self.followed(*digest, SubjectFate::Stays))]);
+            return RowDecision::new(
+                Action::Keep,
+                vec![Reason::Follows(self.followed(*digest, SubjectFate::Stays))],
+            );
         }
         let has_row = || {
             let rows = &self.rows_of[image.manifest.index()];

@@ -32,7 +32,10 @@ struct UnorderedSteps {
 }
 
 /// The steps of a package in order, and the rows for which there is no order; these stay.
-pub(super) fn steps(planned: &PackagePlan, package: &Package) -> (Vec<DeletionStep>, Vec<PlannedRow>) {
+pub(super) fn deletion_steps(
+    planned: &PackagePlan,
+    package: &Package,
+) -> (Vec<DeletionStep>, Vec<PlannedRow>) {
     let mut unordered = UnorderedSteps::from_plan(planned, package);
     let with_rows = unordered.digests.len();
     unordered.add_dependencies(package);

@@ -50,12 +50,12 @@ pub struct Row {
     pub manifest: Option<ManifestId>,
 }
 
-/// That an undo put a row back, whose push time is that of the row at first.
+/// An undo put a row back. Its push time is the original one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Restored {
-    /// When.
+    /// When the undo put it back.
     #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub at: Timestamp,
     /// The server's number for the row at first.

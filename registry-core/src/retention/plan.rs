@@ -28,11 +28,11 @@ pub struct Plan {
     pub planned_at: Timestamp,
     /// Hash of the policy: two plans with the same one were made under the same rules.
     pub policy_digest: Digest,
-    /// Hash of this plan with this field left empty: whoever edits a plan by hand breaks it.
+    /// Hash of this plan with this field left empty. It does not match any more when somebody edits the plan.
     pub plan_digest: String,
     /// Where the packages are.
     pub source: Source,
-    /// What was asked for.
+    /// The policy under which it was made.
     pub policy: PolicyText,
     /// Packages by name.
     pub packages: Vec<PackagePlan>,
@@ -40,16 +40,16 @@ pub struct Plan {
     pub summary: PlanSummary,
 }
 
-/// Whether a package was decided.
+/// Whether a decision was made about a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PackageState {
-    /// It was.
+    /// A decision was made.
     Planned,
-    /// Its graph is not known: nothing goes.
+    /// Something in it is unknown, so nothing goes.
     Skipped,
-    /// A guard refused: nothing goes.
+    /// A guard refused the decision, so nothing goes.
     Refused,
 }
 
@@ -59,12 +59,12 @@ pub enum PackageState {
 pub struct PackagePlan {
     /// Its name, without the owner.
     pub name: String,
-    /// Whether it was decided.
+    /// Whether a decision was made about it.
     pub state: PackageState,
-    /// Why not, in words.
+    /// Why nothing goes in it, in words.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
-    /// Why not. Absent in plans of releases that wrote words only.
+    /// Why nothing goes in it. Absent in plans of releases that wrote words only.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub why: Option<NotPlanned>,
     /// Images that stay.
@@ -74,10 +74,10 @@ pub struct PackagePlan {
     /// Tags of images that do not answer down to the leaves.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub broken: Vec<String>,
-    /// What a person should know, and no plan can mend.
+    /// Problems that no plan can solve, for the person who reviews it.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub warnings: Vec<String>,
-    /// What a person should know of the decision, and hinders nothing.
+    /// Remarks that do not prevent the decision, for the person who reviews it.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,
     /// Signatures whose subject is gone.
@@ -119,11 +119,11 @@ pub struct PlannedRow {
     /// Why: one for each of `reasons`, in their order. Absent in plans of releases that wrote words only.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub why: Vec<Reason>,
-    /// Of what goes: whether it can be put back while the server's collector has not run. What is not is final.
+    /// For a row that goes, whether it can be put back until the server's collector runs. If not, its deletion is final.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub undoable: Option<bool>,
-    /// Of what goes: what it follows in other packages. It goes after all packages, and only when this is confirmed to be
-    /// gone.
+    /// For a row that goes, the subjects in other packages that it follows. It goes after the rows of all packages, and only when
+    /// these subjects are confirmed to be gone.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub after: Vec<After>,
     /// Indexes that name its manifest.
@@ -151,7 +151,7 @@ pub struct PlanSummary {
     pub skipped_packages: u64,
     /// Packages in which a guard refused.
     pub refused_packages: u64,
-    /// Bytes that only what goes needs; the server's own collector frees them.
+    /// Bytes that only deleted images need; the server's own collector frees them.
     pub reclaimable_bytes: u64,
 }
 

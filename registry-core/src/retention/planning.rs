@@ -176,7 +176,7 @@ impl PackagePlan {
         let mut if_refused = if_refused.into_iter().peekable();
         for (at, row) in self.versions.iter_mut().enumerate() {
             let why = if_refused.next_if(|(row, _)| *row == at).map(|(_, why)| why);
-            decision::refuse(&mut row.action, &mut row.why, why);
+            decision::refuse_row(&mut row.action, &mut row.why, why);
             row.reasons = in_words(&row.why);
             row.undoable = None;
             row.after.clear();

@@ -16,7 +16,7 @@ use super::reason::Reason;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RankBy {
-    /// When they were pushed, as the server tells.
+    /// When they were pushed, according to the server.
     #[default]
     Pushed,
     /// The version that their tags spell.
@@ -25,7 +25,7 @@ pub enum RankBy {
     Created,
 }
 
-/// What becomes of things that nothing asks to keep and that are no image.
+/// What becomes of manifests and signatures that nothing needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]

@@ -56,10 +56,10 @@ pub struct PolicyText {
     /// What an undo put back stays for so many seconds, when not 7 days.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hold_seconds: Option<u64>,
-    /// True: the order of pushes counts, also where it is the reverse of that of builds.
+    /// True: the order of pushes counts even where it is the reverse of the order of builds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub accept_push_order: Option<bool>,
-    /// True: what goes is kept by digest for a day.
+    /// True: deleted images are kept by digest for a day.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub undo_window: Option<bool>,
 }

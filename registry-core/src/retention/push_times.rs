@@ -43,7 +43,7 @@ pub struct PushTime {
     pub package: String,
     /// The tag, or the digest.
     pub version: String,
-    /// What it named; a row that names something else now was pushed since.
+    /// The digest that it named. A row with another digest was pushed since.
     pub digest: Digest,
     /// When it was pushed at first. Left out where the source tells no push times.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -134,7 +134,7 @@ impl<'p> Rules<'p> {
         }
         for (id, image) in images.all.iter().enumerate() {
             if image.class == Class::Plain && !image.is_unranked && rules.can_rank(image) {
-                rules.rank(id, image);
+                rules.add_to_rankings(id, image);
             }
         }
         for ranking in &mut rules.rankings {
@@ -188,7 +188,7 @@ impl<'p> Rules<'p> {
 
     /// Adds an image to the ranking of each of its unprotected tags, with the best of its keys there. If one of these tags has no
     /// key, the image takes no place in that ranking: it stays and is not counted.
-    fn rank(&mut self, id: ImageId, image: &TaggedImage) {
+    fn add_to_rankings(&mut self, id: ImageId, image: &TaggedImage) {
         let mut best: BTreeMap<usize, Option<RankKey>> = BTreeMap::new();
         for row in image.ranking_rows().filter(|row| !self.aliases[*row]) {
             let (Some(ranking), key) = (self.ranking_of_row[row], &self.keys[row]) else { continue };

@@ -53,20 +53,20 @@ pub struct RecordedPackage {
     /// Rows that an undo put back, by version; their push time is that of the row at first.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub restored: BTreeMap<String, Restored>,
-    /// What was asked for, by digest.
+    /// The manifests that were asked for, by digest.
     pub manifests: BTreeMap<Digest, RecordedManifest>,
     /// Signs that a copy made the times of its tags.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub copied: Option<CopiedTimes>,
-    /// What other packages answer to the digests that tags of this one are named after and that it does not have itself.
-    /// A digest that is missing here was asked of none.
+    /// Which other packages have the digests that tags of this one are named after and that it does not have itself. A digest
+    /// that is missing here was looked for in none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub elsewhere: BTreeMap<Digest, Elsewhere>,
-    /// What packages that were not selected have to do with its digests; left out where all were selected.
+    /// Where packages that were not selected list or name its digests; left out where all were selected.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unselected: Option<Unselected>,
-    /// Of those that are absent: what a tree on disk has the bytes of, and only no link to. Explains, decides nothing, and is
-    /// in no file.
+    /// Absent manifests whose bytes are in the tree on disk, so that only their link is missing. They explain a decision and do
+    /// not change it, and no file holds them.
     #[serde(skip)]
     pub unlinked: BTreeSet<Digest>,
 }
@@ -85,7 +85,7 @@ pub struct RecordedVersion {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub created_at: Option<Timestamp>,
-    /// What a tag names; left out where it could not be found out.
+    /// The digest that a tag names; left out where it is unknown.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub digest: Option<Digest>,
 }

@@ -26,7 +26,7 @@ pub struct Source {
     /// The user or organisation that owns the packages.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub owner: Option<String>,
-    /// Version of the server, as it tells.
+    /// Version of the server, as the server reports it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub version: Option<String>,
 }

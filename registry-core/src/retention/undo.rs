@@ -44,7 +44,7 @@ pub struct UndoneRow {
 pub enum RowUndoState {
     /// It was put back now.
     Restored,
-    /// It was never gone: the row is the one that was to go.
+    /// It was never deleted: the row is the one that was to be deleted.
     There,
     /// Another row names what it named: an earlier undo put it back, or somebody pushed it again.
     Back,

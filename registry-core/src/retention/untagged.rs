@@ -35,7 +35,7 @@ pub(super) fn rows_to_prune(deciding: &Deciding<'_>) -> Vec<bool> {
 
 /// The decision about the row of a digest. `staying` and `going` are, by manifest, the newest rows of the staying and going
 /// images above it.
-pub(super) fn verdict(
+pub(super) fn digest_row_decision(
     deciding: &Deciding<'_>,
     at: usize,
     staying: &[Option<usize>],

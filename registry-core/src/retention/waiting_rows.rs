@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::decision::Action;
-use super::order::steps;
+use super::order::deletion_steps;
 use super::package::Package;
 use super::plan::{PackagePlan, PackageState, Plan};
 use crate::oci::Digest;
@@ -17,7 +17,7 @@ pub(super) fn has_rows_that_need_not_wait(planned: &PackagePlan) -> bool {
 
 /// A package's plan in which the waiting rows, and all rows whose deletion comes after theirs, are left.
 pub(super) fn without_waiting_rows(planned: &PackagePlan, package: &Package) -> PackagePlan {
-    let (order, _) = steps(planned, package);
+    let (order, _) = deletion_steps(planned, package);
     let mut waits: Vec<bool> = Vec::with_capacity(order.len());
     for step in &order {
         let waits_itself = step.rows.iter().any(|row| !row.after.is_empty());

@@ -186,7 +186,7 @@ impl<F: Folder, L: Log + Send> ApplyRun<'_, F, L> {
         not_gone: &BTreeMap<After, Held>,
     ) -> (Vec<Digest>, Vec<PlannedRow>) {
         let name = &planned.name;
-        let (order, unordered) = order::steps(planned, before);
+        let (order, unordered) = order::deletion_steps(planned, before);
         let no_order = Held::spared(WhyStays::NoOrder);
         unordered.iter().for_each(|row| self.report_row(name, &row.version, Some(&no_order)));
         let mut digest_rows = Vec::new();
