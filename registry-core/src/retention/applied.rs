@@ -63,6 +63,32 @@ pub enum Stopped {
     Interrupted(String),
 }
 
+/// Why a row or an image to delete stays, and the outcome to report for it.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) outcome: RowOutcome,
+    pub(super) why: WhyStays,
+}
+
+impl Held {
+    pub(super) const fn spared(why: WhyStays) -> Self {
+        Self { outcome: RowOutcome::Spared, why }
+    }
+
+    pub(super) const fn failed(why: WhyStays) -> Self {
+        Self { outcome: RowOutcome::Failed, why }
+    }
+
+    pub(super) const fn stopped(why: WhyStays) -> Self {
+        Self { outcome: RowOutcome::Stopped, why }
+    }
+
+    /// The same outcome for another reason.
+    pub(super) const fn because(&self, why: WhyStays) -> Self {
+        Self { outcome: self.outcome, why }
+    }
+}
+
 impl Applied {
     /// The result of a run before it did anything.
     pub(super) fn before_any_deletion(plan: &Plan) -> Self {
@@ -80,6 +106,18 @@ impl Applied {
             })
         });
         Self { rows: rows.collect(), stopped: Some(stopped), ..Self::before_any_deletion(plan) }
+    }
+
+    /// Adds the outcome of a row.
+    pub(super) fn report_row(
+        &mut self,
+        package: &str,
+        version: &str,
+        outcome: RowOutcome,
+        reason: Option<WhyStays>,
+    ) {
+        let (package, version) = (package.to_owned(), version.to_owned());
+        self.rows.push(AppliedRow { package, version, outcome, reason });
     }
 
     /// The rows of a package that have an outcome already.

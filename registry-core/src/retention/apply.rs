@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::applied::{Applied, AppliedRow, Stopped};
+use super::applied::{Applied, Held, Stopped};
 use super::collect::{Collecting, collect_one};
-use super::drift::{find_drift, find_orphaned_tag, find_worse_tag, row_identity, unread_part};
+use super::drift::{
+    find_drift, find_orphaned_tag, find_worse_tag, row_identity, subjects_not_gone, unread_part,
+};
 use super::follow::After;
 use super::hold::hold_manifests;
 use super::journal::{DeletionEntry, DeletionJournal, RowOutcome, SCHEMA as JOURNAL_SCHEMA};
@@ -22,8 +24,8 @@ use super::server::{DeleteError, Deletion, PlannedDeletion, Unanswered, Writer};
 use super::stays::{WhyStays, WhyUnread};
 use super::verified::VerifiedPlan;
 use super::waiting_rows::{
-    has_rows_that_need_not_wait, is_gone, packages_with_waiting_rows, subjects_elsewhere,
-    without_finished_rows, without_waiting_rows,
+    has_rows_that_need_not_wait, packages_with_waiting_rows, subjects_elsewhere, without_finished_rows,
+    without_waiting_rows,
 };
 use crate::Stop;
 
@@ -75,34 +77,7 @@ enum DeletionResult {
     /// The row may still be there, and why.
     NotConfirmed(WhyStays),
     /// No deletion was tried.
-    Spared(Spared),
-}
-
-/// Why an image to delete stays.
-#[derive(Debug, Clone)]
-enum Spared {
-    /// It is not what was planned any more, or something that stays needs it.
-    Changed(WhyStays),
-    /// Whether it changed could not be found out, or an image that needs it could not be deleted.
-    Failed(WhyStays),
-}
-
-impl Spared {
-    /// Why everything that `version` needs stays with it.
-    fn for_what_it_needs(&self, version: &str) -> Self {
-        let why = WhyStays::NeededBy(version.to_owned());
-        match self {
-            Self::Changed(_) => Self::Changed(why),
-            Self::Failed(_) => Self::Failed(why),
-        }
-    }
-
-    fn into_outcome(self) -> (RowOutcome, WhyStays) {
-        match self {
-            Self::Changed(why) => (RowOutcome::Spared, why),
-            Self::Failed(why) => (RowOutcome::Failed, why),
-        }
-    }
+    NotTried(Held),
 }
 
 /// Which rows of a package are deleted.
@@ -110,12 +85,12 @@ enum Pass {
     /// Those that wait for no other package.
     Early,
     /// Those that waited. The map holds their subjects in other packages that are not confirmed to be gone.
-    Late(BTreeMap<After, Spared>),
+    Late(BTreeMap<After, Held>),
 }
 
 impl Pass {
     /// The steps, by number, that follow a subject in another package that may still be there.
-    fn held_steps(&self, order: &[DeletionStep]) -> BTreeMap<usize, Spared> {
+    fn held_steps(&self, order: &[DeletionStep]) -> BTreeMap<usize, Held> {
         let Self::Late(not_gone) = self else { return BTreeMap::new() };
         let why = |step: &DeletionStep| {
             step.rows.iter().flat_map(|row| &row.after).find_map(|after| not_gone.get(after))
@@ -159,11 +134,6 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
         }
     }
 
-    fn report_row(&mut self, package: &str, version: &str, outcome: RowOutcome, reason: Option<WhyStays>) {
-        let (package, version) = (package.to_owned(), version.to_owned());
-        self.applied.rows.push(AppliedRow { package, version, outcome, reason });
-    }
-
     /// Deletes the rows that waited for other packages and whose subjects are confirmed to be gone there.
     async fn delete_waiting_rows(
         &mut self,
@@ -173,7 +143,7 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
         how: &Collecting<'_>,
     ) {
         let waiting = without_finished_rows(planned, &self.applied.finished_rows(&planned.name));
-        let mut not_gone: BTreeMap<After, Spared> = BTreeMap::new();
+        let mut not_gone = BTreeMap::new();
         let subjects = subjects_elsewhere(&waiting);
         for (name, digests) in subjects.into_iter().filter(|_| self.applied.stopped.is_none()) {
             let subject_plan = plan.packages.iter().find(|package| package.name == name);
@@ -182,17 +152,7 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
                 Err(why) => Err(why.to_string()),
             };
             let now = now.and_then(|now| unread_part(&now).map_or(Ok(now), Err));
-            for digest in digests {
-                let package = name.to_owned();
-                let spared = match &now {
-                    Ok(now) if is_gone(subject_plan, now, &digest) => continue,
-                    Ok(_) => Spared::Changed(WhyStays::SubjectThere { digest, package }),
-                    Err(why) => {
-                        Spared::Failed(WhyStays::SubjectUnknown { digest, package, why: why.clone() })
-                    }
-                };
-                not_gone.insert(After { package: name.to_owned(), digest }, spared);
-            }
+            not_gone.extend(subjects_not_gone(subject_plan, name, &now, digests));
         }
         self.delete_package_rows(writer, &waiting, &Pass::Late(not_gone), how).await;
     }
@@ -208,38 +168,40 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
         if planned.rows_to_delete().next().is_none() {
             return;
         }
-        if let Err((outcome, why)) = self.try_package(writer, planned, pass, how).await {
+        if let Some(held) = self.try_package(writer, planned, pass, how).await {
             for row in planned.rows_to_delete() {
-                self.report_row(&planned.name, &row.version, outcome, Some(why.clone()));
+                self.applied.report_row(&planned.name, &row.version, held.outcome, Some(held.why.clone()));
             }
         }
     }
 
-    /// Deletes rows of one package; an error when no deletion could be tried.
+    /// Deletes rows of one package. Returns why no deletion could be tried, if that is so.
     async fn try_package(
         &mut self,
         writer: &impl Writer,
         planned: &PackagePlan,
         pass: &Pass,
         how: &Collecting<'_>,
-    ) -> Result<(), (RowOutcome, WhyStays)> {
+    ) -> Option<Held> {
         self.stop_if_asked(writer);
         self.stop_if_gave_up(writer);
         if self.applied.stopped.is_some() {
-            return Err((RowOutcome::Stopped, WhyStays::StoppedBefore));
+            return Some(Held::stopped(WhyStays::StoppedBefore));
         }
-        let read = unless_stopped(writer, Box::pin(collect_one(writer, &planned.name, how))).await;
-        let Some(read) = read else {
-            self.stop_if_asked(writer);
-            return Err((RowOutcome::Stopped, WhyStays::Asked));
+        let recorded = match unless_stopped(writer, Box::pin(collect_one(writer, &planned.name, how))).await {
+            Some(Ok(recorded)) => recorded,
+            Some(Err(why)) => return Some(Held::failed(WhyStays::Unlisted(why.to_string()))),
+            None => {
+                self.stop_if_asked(writer);
+                return Some(Held::stopped(WhyStays::Asked));
+            }
         };
-        let recorded = read.map_err(|why| (RowOutcome::Failed, WhyStays::Unlisted(why.to_string())))?;
         let before = recorded.package();
         if let Some(why) = unread_part(&before) {
-            return Err((RowOutcome::Failed, WhyStays::Unread(why)));
+            return Some(Held::failed(WhyStays::Unread(why)));
         }
         if let Some(drift) = find_drift(planned, &before) {
-            return Err((RowOutcome::Stopped, WhyStays::Drifted(drift)));
+            return Some(Held::stopped(WhyStays::Drifted(drift)));
         }
         let early_plan;
         let planned = if let Pass::Early = pass {
@@ -250,26 +212,26 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
         };
         let (order, unordered) = deletion_steps(planned, &before);
         if order.is_empty() && unordered.is_empty() {
-            return Ok(());
+            return None;
         }
         if !self.save_manifests(&planned.name, &recorded, &before, &order) {
-            return Err((RowOutcome::Stopped, WhyStays::NoJournal));
+            return Some(Held::stopped(WhyStays::NoJournal));
         }
         if self.undo_window
             && let Err(why) = hold_manifests(writer, planned, &recorded, &before).await
         {
-            return Err(if self.stop_if_asked(writer) {
-                (RowOutcome::Stopped, WhyStays::Asked)
+            return Some(if self.stop_if_asked(writer) {
+                Held::stopped(WhyStays::Asked)
             } else {
-                (RowOutcome::Failed, WhyStays::NotHeld(why.to_string()))
+                Held::failed(WhyStays::NotHeld(why.to_string()))
             });
         }
         for row in unordered {
-            self.report_row(&planned.name, &row.version, RowOutcome::Spared, Some(WhyStays::NoOrder));
+            self.applied.report_row(&planned.name, &row.version, RowOutcome::Spared, Some(WhyStays::NoOrder));
         }
         self.do_steps(writer, planned, &order, pass.held_steps(&order)).await;
         self.check_kept_images(writer, planned, &before, how).await;
-        Ok(())
+        None
     }
 
     /// Writes the bytes of everything that the steps delete to the journal, children first. Returns whether all were written.
@@ -297,7 +259,7 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
         writer: &impl Writer,
         planned: &PackagePlan,
         order: &[DeletionStep],
-        mut held: BTreeMap<usize, Spared>,
+        mut held: BTreeMap<usize, Held>,
     ) {
         let name = &planned.name;
         for (number, step) in order.iter().enumerate() {
@@ -315,23 +277,23 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
             for row in &step.rows {
                 self.stop_if_gave_up(writer);
                 if self.stop_if_asked(writer) || self.applied.stopped.is_some() {
-                    self.report_row(name, &row.version, RowOutcome::Stopped, None);
-                    held.entry(number).or_insert_with(|| Spared::Failed(WhyStays::RunStopped));
+                    self.applied.report_row(name, &row.version, RowOutcome::Stopped, None);
+                    held.entry(number).or_insert_with(|| Held::failed(WhyStays::RunStopped));
                     continue;
                 }
-                if let Some(why) = &spared {
-                    held.insert(number, why.for_what_it_needs(&row.version));
-                    let (outcome, why) = why.clone().into_outcome();
-                    self.report_row(name, &row.version, outcome, Some(why));
+                let needed_by_row = || WhyStays::NeededBy(row.version.clone());
+                if let Some(spared) = &spared {
+                    held.insert(number, spared.because(needed_by_row()));
+                    self.applied.report_row(name, &row.version, spared.outcome, Some(spared.why.clone()));
                     continue;
                 }
                 match self.delete_row(writer, name, row, step, &together).await {
                     DeletionResult::Gone => {}
                     DeletionResult::NotConfirmed(why) => {
-                        held.insert(number, Spared::Failed(why));
+                        held.insert(number, Held::failed(why));
                     }
-                    DeletionResult::Spared(why) => {
-                        held.insert(number, why.for_what_it_needs(&row.version));
+                    DeletionResult::NotTried(why) => {
+                        held.insert(number, why.because(needed_by_row()));
                         spared = Some(why);
                     }
                 }
@@ -356,13 +318,12 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
             created_at: row.created_at,
         };
         if !self.write_entry(&entry) {
-            self.report_row(package, &row.version, RowOutcome::Stopped, None);
+            self.applied.report_row(package, &row.version, RowOutcome::Stopped, None);
             return DeletionResult::NotConfirmed(WhyStays::NoJournal);
         }
         if let Some(spared) = find_changed_row(writer, package, step, std::iter::once(row)).await {
-            let (outcome, why) = spared.clone().into_outcome();
-            self.finish_row(package, row, outcome, Some(why));
-            return DeletionResult::Spared(spared);
+            self.finish_row(package, row, spared.outcome, Some(spared.why.clone()));
+            return DeletionResult::NotTried(spared);
         }
         let deletion =
             PlannedDeletion { package, version: &row.version, id: row.id, digest: step.digest, together };
@@ -386,7 +347,7 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
     fn finish_row(&mut self, package: &str, row: &PlannedRow, outcome: RowOutcome, why: Option<WhyStays>) {
         let (package_name, version) = (package.to_owned(), row.version.clone());
         self.write_entry(&DeletionEntry::Done { package: package_name, version, outcome });
-        self.report_row(package, &row.version, outcome, why);
+        self.applied.report_row(package, &row.version, outcome, why);
     }
 
     /// Reads the kept images again, and stops the run if one was whole before and is not now.
@@ -427,18 +388,18 @@ async fn find_changed_row<'r>(
     package: &str,
     step: &DeletionStep,
     rows: impl Iterator<Item = &'r PlannedRow>,
-) -> Option<Spared> {
+) -> Option<Held> {
     for row in rows {
         let name = &row.version;
         let unread = |why: Unanswered| {
             let why = WhyStays::RowUnread { version: name.clone(), why: why.to_string() };
-            Some(Spared::Failed(why))
+            Some(Held::failed(why))
         };
         match writer.row(package, name).await {
             Ok(None) => {}
             Ok(Some(now)) if row_identity(now.id, now.created_at) == row_identity(row.id, row.created_at) => {
             }
-            Ok(Some(_)) => return Some(Spared::Changed(WhyStays::Repushed(name.clone()))),
+            Ok(Some(_)) => return Some(Held::spared(WhyStays::Repushed(name.clone()))),
             Err(why) => return unread(why),
         }
         if row.id.is_none() {
@@ -446,7 +407,7 @@ async fn find_changed_row<'r>(
             match writer.head(package, name).await {
                 Ok(None) => {}
                 Ok(Some(digest)) if digest == step.digest => {}
-                Ok(Some(_)) => return Some(Spared::Changed(WhyStays::Renamed(name.clone()))),
+                Ok(Some(_)) => return Some(Held::spared(WhyStays::Renamed(name.clone()))),
                 Err(why) => return unread(why),
             }
         }

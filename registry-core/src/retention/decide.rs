@@ -151,7 +151,7 @@ impl<'a> Deciding<'a> {
                 let judgement = self.judge(id, parent, reached, &untagged_children);
                 self.gone[id] = judgement.action == Action::Delete;
                 if self.gone[id] {
-                    reached.kept.remove(manifest, |one| self.package.named(one));
+                    reached.kept.remove(manifest, |manifest| self.package.named(manifest));
                 } else {
                     best = smaller(best, self.images.newest_row(id));
                 }
@@ -173,7 +173,7 @@ impl<'a> Deciding<'a> {
         let fresh = fresh.filter_map(|row| row.manifest).filter(|manifest| !tagged[manifest.index()]);
         let fixed: Vec<ManifestId> = fresh.chain(self.in_use.iter().copied()).collect();
         let roots = tags().chain(fixed.iter().copied());
-        let kept = ReferenceCounts::new(package.len(), roots, |one| package.named(one));
+        let kept = ReferenceCounts::new(package.len(), roots, |manifest| package.named(manifest));
         Reached { kept, fixed: fixed.into_iter().collect(), tagged, parents: OnceCell::new() }
     }
 
@@ -194,26 +194,27 @@ impl<'a> Deciding<'a> {
 
     /// Changes followers from kept to left if they stay only because they follow each other in a circle.
     fn leave_circles(&mut self, reached: &Reached) {
-        let stays_as_follower = |id: usize| self.kept_as_followers.contains(&id);
         let staying = || (0..self.images.all.len()).filter(|id| !self.gone[*id]);
         let subjects = |id: usize| {
             let follows = self.images.all[id].follows.iter().flatten();
             follows.filter_map(|subject| self.package.find(subject))
         };
         let mut followers: HashMap<ManifestId, Vec<ManifestId>> = HashMap::new();
-        for id in staying().filter(|id| stays_as_follower(*id)) {
+        for id in staying().filter(|id| self.kept_as_followers.contains(id)) {
             for subject in subjects(id) {
                 followers.entry(subject).or_default().push(self.images.all[id].manifest);
             }
         }
         // What stays for a reason of its own grounds everything that it names and that follows it.
-        let own = staying().filter(|id| !stays_as_follower(*id)).map(|id| self.images.all[id].manifest);
+        let own = staying()
+            .filter(|id| !self.kept_as_followers.contains(id))
+            .map(|id| self.images.all[id].manifest);
         let roots = own.chain(reached.fixed.iter().copied());
         let mut grounded = vec![false; self.package.len()];
-        let followers = |one| followers.get(&one).into_iter().flatten().copied();
-        walk::mark(&mut grounded, roots, |one| self.package.named(one).chain(followers(one)));
+        let followers = |manifest| followers.get(&manifest).into_iter().flatten().copied();
+        walk::mark(&mut grounded, roots, |manifest| self.package.named(manifest).chain(followers(manifest)));
         let is_grounded = |id: usize| subjects(id).any(|subject| grounded[subject.index()]);
-        let in_circle = staying().filter(|id| stays_as_follower(*id) && !is_grounded(*id));
+        let in_circle = staying().filter(|id| self.kept_as_followers.contains(id) && !is_grounded(*id));
         for id in in_circle.collect::<Vec<_>>() {
             let is_held = |subject: &&Digest| {
                 self.package.find(subject).is_some_and(|subject| reached.kept.holds(subject))
@@ -230,7 +231,7 @@ impl<'a> Deciding<'a> {
     /// The decision row by row; refused if a guard says so.
     fn into_decision(self, refusal: Option<Refusal>, fates: BTreeMap<Digest, FateElsewhere>) -> Decision {
         let notes = reversal::accepted_reversals(&self);
-        let count = |gone: bool| self.gone.iter().filter(|one| **one == gone).count() as u64;
+        let count = |gone: bool| self.gone.iter().filter(|is_gone| **is_gone == gone).count() as u64;
         let (staying, going) = (self.newest_rows_above(false), self.newest_rows_above(true));
         let mut rows = Vec::with_capacity(self.package.rows.len());
         for (at, row) in self.package.rows.iter().enumerate() {

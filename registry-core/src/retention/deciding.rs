@@ -66,7 +66,8 @@ impl<'a> Deciding<'a> {
         newest_first.iter().zip(0..).for_each(|((id, _), place)| places[*id] = Some(place));
         let newest_above = images.smallest_mark_above(package, |id| places[id]);
         let mut subjects = images.all.iter().flat_map(|image| image.follows.iter().flatten());
-        let is_here = |subject: &Digest| package.find(subject).and_then(|one| package.info(one)).is_some();
+        let is_here =
+            |subject: &Digest| package.find(subject).and_then(|manifest| package.info(manifest)).is_some();
         let signs_its_own = subjects.any(is_here)
             && package.elsewhere.values().all(|elsewhere| elsewhere.packages.is_empty());
         Self {

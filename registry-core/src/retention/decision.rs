@@ -55,7 +55,14 @@ impl RowDecision {
         Self { action, reasons, if_refused: None, after: Vec::new() }
     }
 
-    /// Leaves the row, for this reason.
+    pub(super) fn keep(why: Reason) -> Self {
+        Self::new(Action::Keep, vec![why])
+    }
+
+    pub(super) fn delete(why: Reason) -> Self {
+        Self::new(Action::Delete, vec![why])
+    }
+
     pub(super) fn leave(why: Reason) -> Self {
         Self::new(Action::Leave, vec![why])
     }

@@ -1,16 +1,18 @@
 //! What changed in a package between planning and acting, and while acting. It compares what others read, and reads nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::applied::Stopped;
+use super::applied::{Held, Stopped};
 use super::decision::Action;
-use super::follow::followed_digest;
+use super::follow::{After, followed_digest};
 use super::health::{Health, healths};
 use super::package::{ManifestId, ManifestState, Package};
 use super::plan::{PackagePlan, PlannedRow};
-use super::stays::{Drift, WhyUnread, WhyWorse};
+use super::stays::{Drift, WhyStays, WhyUnread, WhyWorse};
+use super::waiting_rows::is_gone;
+use crate::oci::Digest;
 use crate::text::escape;
 
 /// What tells a row from a later one of the same name: its number, which a re-push changes, else its push time. Beside a number
@@ -24,8 +26,10 @@ pub(super) fn row_identity(
 
 /// The first part of a package that could not be read, and why.
 pub(super) fn unread_part(now: &Package) -> Option<String> {
-    let is_unknown = |one: &ManifestId| matches!(now.state(*one), ManifestState::Unknown(_));
-    now.unreadable.clone().or_else(|| now.manifests().find(is_unknown).map(|one| why_unread(now, one)))
+    let is_unknown = |manifest: &ManifestId| matches!(now.state(*manifest), ManifestState::Unknown(_));
+    now.unreadable
+        .clone()
+        .or_else(|| now.manifests().find(is_unknown).map(|manifest| why_unread(now, manifest)))
 }
 
 /// Why nothing may be deleted in a package that changed since it was planned: a new row reaches a manifest to delete, or a kept
@@ -46,22 +50,42 @@ pub(super) fn find_drift(planned: &PackagePlan, now: &Package) -> Option<Drift> 
             return Some(Drift::Unreadable { version: row.version.to_string() });
         };
         // The same row has another digest: the plan was made from a wrong reading.
-        let planned = planned.versions.iter().find(|one| one.version == *row.version && row.id.is_some());
-        if let Some(planned) = planned.filter(|one| one.id == row.id && one.digest != digest) {
+        let planned = planned.versions.iter().find(|other| other.version == *row.version && row.id.is_some());
+        if let Some(planned) = planned.filter(|other| other.id == row.id && other.digest != digest) {
             let (version, now) = (row.version.to_string(), now.digest(manifest));
             return Some(Drift::OtherDigest { version, now, planned: planned.digest });
         }
         let followed = followed_digest(&row.version).and_then(|subject| now.find(&subject));
         let mut subjects = now.subject(manifest).into_iter().chain(followed);
-        let needed = subjects.find(|one| deleted.contains(one)).or_else(|| {
+        let needed = subjects.find(|subject| deleted.contains(subject)).or_else(|| {
             let reached = reaching[manifest.index()].then(|| now.leaves_first([manifest]));
-            reached.into_iter().flatten().find(|one| deleted.contains(one))
+            reached.into_iter().flatten().find(|below| deleted.contains(below))
         });
         if let Some(needed) = needed {
             return Some(Drift::Needs { version: row.version.to_string(), needed: now.digest(needed) });
         }
     }
     find_lost_kept_tag(planned, now)
+}
+
+/// The subjects in the package `name` that are not confirmed to be gone, and why their followers in other packages stay. `now` is
+/// the package as it was just read, or why it could not be read.
+pub(super) fn subjects_not_gone(
+    planned: Option<&PackagePlan>,
+    name: &str,
+    now: &Result<Package, String>,
+    subjects: BTreeSet<Digest>,
+) -> Vec<(After, Held)> {
+    let not_gone = subjects.into_iter().filter_map(|digest| {
+        let package = name.to_owned();
+        let held = match now {
+            Ok(now) if is_gone(planned, now, &digest) => return None,
+            Ok(_) => Held::spared(WhyStays::SubjectThere { digest, package }),
+            Err(why) => Held::failed(WhyStays::SubjectUnknown { digest, package, why: why.clone() }),
+        };
+        Some((After { package: name.to_owned(), digest }, held))
+    });
+    not_gone.collect()
 }
 
 /// A kept tag that is gone or broken although the plan counted on it: fewer images than asked for would stay.
@@ -97,8 +121,9 @@ pub(super) fn find_orphaned_tag(planned: &PackagePlan, now: &Package) -> Option<
     let mut new = new.filter(|row| !known.contains(&(&*row.version, row_identity(row.id, row.created_at))));
     new.find_map(|row| {
         let reached = now.leaves_first([row.manifest?]);
-        let lost = reached.into_iter().filter(|one| matches!(now.state(*one), ManifestState::Absent));
-        let lost = lost.map(|one| now.digest(one)).find(|one| deleted.contains(one))?;
+        let lost =
+            reached.into_iter().filter(|manifest| matches!(now.state(*manifest), ManifestState::Absent));
+        let lost = lost.map(|manifest| now.digest(manifest)).find(|digest| deleted.contains(digest))?;
         Some(WhyWorse::Pushed { package: planned.name.clone(), tag: row.version.to_string(), lost })
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::deciding::Deciding;
-use super::images::Class;
+use super::images::{Class, TaggedImage};
 use super::rank::{RankKey, Ranking};
 use super::refusal::Refusal;
 use super::reversal;
@@ -25,15 +25,11 @@ pub(super) fn refusal(deciding: &Deciding<'_>) -> Option<Refusal> {
         let (going, images) = (gone as u64, deciding.gone.len() as u64);
         return Some(Refusal::TooManyOfPackage { going, images, percent });
     }
-    let survivors = deciding
-        .images
-        .all
-        .iter()
-        .zip(&deciding.gone)
-        .filter(|(image, gone)| !**gone && is_survivor(&image.class, image.protection().is_some()));
+    let mut images = deciding.images.all.iter().zip(&deciding.gone);
+    let has_survivor = images.any(|(image, gone)| !*gone && is_survivor(image));
     // A package that holds only signatures of images in other packages has no image that it could lose.
     let has_images = pruned > 0 || deciding.images.all.iter().any(|image| !image.is_follower());
-    if survivors.count() == 0 && has_images && !policy.allow_empty {
+    if !has_survivor && has_images && !policy.allow_empty {
         return Some(Refusal::NoneStays);
     }
     same_second_refusal(deciding)
@@ -80,7 +76,7 @@ fn copied_times_refusal(deciding: &Deciding<'_>) -> Option<Refusal> {
         // The oldest image that stays by rank.
         let last = ranking.order.get((ranking.keep as usize).wrapping_sub(1));
         let Some((_, RankKey::Pushed(at, _))) = last else { continue };
-        let is_deleted_broken = |(image, gone): (&super::images::TaggedImage, &bool)| {
+        let is_deleted_broken = |(image, gone): (&TaggedImage, &bool)| {
             *gone
                 && matches!(image.class, Class::Broken(_))
                 && image.ranking_rows().any(|row| deciding.rules.ranking_of_row(row) == Some(number))
@@ -102,10 +98,10 @@ fn deletes_by_rank(deciding: &Deciding<'_>, ranking: &Ranking) -> bool {
 }
 
 /// Whether a package with this image left counts as not empty: the image is whole, and ranked by itself or protected.
-fn is_survivor(class: &Class, is_protected: bool) -> bool {
-    match class {
+fn is_survivor(image: &TaggedImage) -> bool {
+    match image.class {
         Class::Plain => true,
-        Class::Child => is_protected,
+        Class::Child => image.protection().is_some(),
         Class::Follower(_) | Class::Broken(_) => false,
     }
 }

@@ -48,9 +48,9 @@ impl Deciding<'_> {
             Class::Broken(lost) => {
                 let (digest, lost) = self.lost(*lost);
                 if self.rules.is_below_kept(self.package, image, None, self.now) {
-                    RowDecision::new(Action::Delete, vec![Reason::BrokenBelowRanked { digest, lost }])
+                    RowDecision::delete(Reason::BrokenBelowRanked { digest, lost })
                 } else {
-                    RowDecision::new(Action::Leave, vec![Reason::BrokenAmongRanked { digest, lost }])
+                    RowDecision::leave(Reason::BrokenAmongRanked { digest, lost })
                 }
             }
             Class::Follower(subjects) => {
@@ -65,29 +65,22 @@ impl Deciding<'_> {
         if let Some(subject) = self.package.subject(image.manifest)
             && self.is_held(id, subject, reached)
         {
-            return RowDecision::new(
-                Action::Keep,
-                vec![Reason::RefersTo { subject: self.package.digest(subject) }],
-            );
+            return RowDecision::keep(Reason::RefersTo { subject: self.package.digest(subject) });
         }
         let is_held = |digest: &&Digest| {
             self.package.find(digest).is_some_and(|subject| self.is_held(id, subject, reached))
         };
         if let Some(digest) = image.also_follows().find(is_held) {
-            return RowDecision::new(
-                Action::Keep,
-                vec![Reason::Follows(self.followed(*digest, SubjectFate::Stays))],
-            );
+            return RowDecision::keep(Reason::Follows(self.followed(*digest, SubjectFate::Stays)));
         }
         let has_row = || {
             let rows = &self.rows_of[image.manifest.index()];
             rows.iter().any(|at| self.images.of_row[*at].is_none() && !self.pruned[*at])
         };
         if untagged_children[image.manifest.index()] && !has_row() {
-            let why = vec![Reason::OnlyRowOfChild];
             return match image.class {
-                Class::Plain | Class::Child => RowDecision::new(Action::Keep, why),
-                Class::Broken(_) | Class::Follower(_) => RowDecision::new(Action::Leave, why),
+                Class::Plain | Class::Child => RowDecision::keep(Reason::OnlyRowOfChild),
+                Class::Broken(_) | Class::Follower(_) => RowDecision::leave(Reason::OnlyRowOfChild),
             };
         }
         judgement
@@ -101,13 +94,13 @@ impl Deciding<'_> {
         };
         let parent = self.images.tags(self.package, index);
         let Some(rule) = self.rules.ranking_of_row(row) else {
-            return RowDecision::new(Action::Keep, vec![Reason::ChildWithoutRule { parent }]);
+            return RowDecision::keep(Reason::ChildWithoutRule { parent });
         };
         let if_refused = Some(vec![Reason::ChildOf { parent: parent.clone() }]);
         let decision = if self.rules.is_below_kept(self.package, image, Some(rule), self.now) {
-            RowDecision::new(Action::Delete, vec![Reason::ChildBelowRanked { parent }])
+            RowDecision::delete(Reason::ChildBelowRanked { parent })
         } else {
-            RowDecision::new(Action::Keep, vec![Reason::ChildAmongRanked { parent }])
+            RowDecision::keep(Reason::ChildAmongRanked { parent })
         };
         RowDecision { if_refused, ..decision }
     }
@@ -127,16 +120,17 @@ impl Deciding<'_> {
     /// Whether a manifest is an image or lies below it, at whatever depth.
     fn reaches(&self, id: ImageId, wanted: ManifestId) -> bool {
         let image = self.images.all[id].manifest;
-        walk::reach(HashSet::new(), [image], |one| self.package.named(one)).any(|one| one == wanted)
+        walk::reach(HashSet::new(), [image], |manifest| self.package.named(manifest))
+            .any(|manifest| manifest == wanted)
     }
 
     /// Whether another image reaches a manifest, or something fixed does. With `or_gone`, images that go count too.
     fn others_reach(&self, id: ImageId, subject: ManifestId, reached: &Reached, or_gone: bool) -> bool {
         let parents = reached.parents.get_or_init(|| self.package.parents());
-        let above = |one| parents.get(&one).into_iter().flatten().copied();
-        walk::reach(HashSet::new(), [subject], above).any(|one| {
-            let image = self.images.of_manifest[one.index()].filter(|other| *other != id);
-            image.is_some_and(|other| or_gone || !self.gone[other]) || reached.fixed.contains(&one)
+        let above = |manifest| parents.get(&manifest).into_iter().flatten().copied();
+        walk::reach(HashSet::new(), [subject], above).any(|manifest| {
+            let image = self.images.of_manifest[manifest.index()].filter(|other| *other != id);
+            image.is_some_and(|other| or_gone || !self.gone[other]) || reached.fixed.contains(&manifest)
         })
     }
 
@@ -162,20 +156,19 @@ impl Deciding<'_> {
     fn follower_verdict(&mut self, id: ImageId, subjects: &[Digest], reached: &Reached) -> RowDecision {
         let followed = subjects.iter().map(|subject| (*subject, self.subject_fate(id, subject, reached)));
         let followed: Vec<Followed> = followed.map(|(subject, fate)| self.followed(subject, fate)).collect();
-        let with_fate = |fate: SubjectFate| followed.iter().find(move |one| one.fate == fate);
+        let with_fate = |fate: SubjectFate| followed.iter().find(move |followed| followed.fate == fate);
         if let Some(held) = with_fate(SubjectFate::Elsewhere(FateElsewhere::Stays)) {
-            return RowDecision::new(Action::Keep, vec![Reason::Follows(held.clone())]);
+            return RowDecision::keep(Reason::Follows(held.clone()));
         }
         if let Some(held) = with_fate(SubjectFate::Stays) {
-            let why = Reason::Follows(held.clone());
             self.kept_as_followers.insert(id);
-            return RowDecision::new(Action::Keep, vec![why]);
+            return RowDecision::keep(Reason::Follows(held.clone()));
         }
         if with_fate(SubjectFate::Gone).is_some() {
             self.orphans.insert(id);
         }
         let (goes, stays): (Vec<Followed>, Vec<Followed>) =
-            followed.into_iter().partition(|one| match one.fate {
+            followed.into_iter().partition(|followed| match followed.fate {
                 SubjectFate::Goes | SubjectFate::Elsewhere(FateElsewhere::Goes) => true,
                 SubjectFate::Gone => self.may_prune_orphan(id),
                 SubjectFate::Stays
@@ -188,14 +181,17 @@ impl Deciding<'_> {
         if !stays.is_empty() || goes.is_empty() {
             return RowDecision::new(Action::Leave, stays.into_iter().map(Reason::Follows).collect());
         }
-        let refused = goes.iter().map(|one| match one.fate {
-            SubjectFate::Goes => Reason::Follows(self.followed(one.subject, SubjectFate::Stays)),
-            _ => Reason::Follows(one.clone()),
+        let refused = goes.iter().map(|followed| match followed.fate {
+            SubjectFate::Goes => Reason::Follows(self.followed(followed.subject, SubjectFate::Stays)),
+            _ => Reason::Follows(followed.clone()),
         });
         let if_refused = Some(refused.collect());
         // Only subjects in other packages have packages.
-        let after = goes.iter().flat_map(|one| {
-            one.packages.iter().map(|package| After { package: package.clone(), digest: one.subject })
+        let after = goes.iter().flat_map(|followed| {
+            followed
+                .packages
+                .iter()
+                .map(|package| After { package: package.clone(), digest: followed.subject })
         });
         let after = after.collect();
         let why = goes.into_iter().map(Reason::Follows).collect();
@@ -206,7 +202,7 @@ impl Deciding<'_> {
     fn followed(&self, subject: Digest, fate: SubjectFate) -> Followed {
         let elsewhere = self.package.elsewhere.get(&subject);
         let elsewhere = elsewhere.filter(|_| matches!(fate, SubjectFate::Elsewhere(_)));
-        let packages = elsewhere.map(|one| one.packages.clone()).unwrap_or_default();
+        let packages = elsewhere.map(|elsewhere| elsewhere.packages.clone()).unwrap_or_default();
         Followed { subject, packages, fate }
     }
 

@@ -135,5 +135,5 @@ impl UnorderedSteps {
 
 /// A manifest and everything that it reaches.
 fn manifest_and_below(package: &Package, manifest: ManifestId) -> HashSet<ManifestId> {
-    walk::reach(HashSet::new(), [manifest], |one| package.named(one)).collect()
+    walk::reach(HashSet::new(), [manifest], |manifest| package.named(manifest)).collect()
 }

@@ -90,7 +90,8 @@ impl PolicyText {
     /// The text of a policy.
     pub fn from_policy(policy: &Policy) -> Self {
         let default = Policy::default();
-        let texts = |patterns: &[Pattern]| patterns.iter().map(|one| one.as_str().to_owned()).collect();
+        let texts =
+            |patterns: &[Pattern]| patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect();
         let rule = |rule: &Rule| RuleText {
             package: rule.package.as_str().to_owned(),
             tags: rule.tags.as_str().to_owned(),
@@ -99,9 +100,6 @@ impl PolicyText {
             keep_within_seconds: rule.keep_within,
             keep_cache: rule.keep_cache,
         };
-        fn unless_default<T: PartialEq>(value: T, default: T) -> Option<T> {
-            (value != default).then_some(value)
-        }
         Self {
             keep_last: policy.keep_last,
             keep_tags: texts(&policy.keep_tags),
@@ -123,4 +121,8 @@ impl PolicyText {
             undo_window: unless_default(policy.undo_window, default.undo_window),
         }
     }
+}
+
+fn unless_default<T: PartialEq>(value: T, default: T) -> Option<T> {
+    (value != default).then_some(value)
 }

@@ -50,7 +50,7 @@ impl Package {
     pub fn reach_up(&self, targets: impl IntoIterator<Item = ManifestId>) -> Vec<bool> {
         let parents = self.parents();
         let mut reached = vec![false; self.len()];
-        walk::mark(&mut reached, targets, |one| parents.get(&one).into_iter().flatten().copied());
+        walk::mark(&mut reached, targets, |manifest| parents.get(&manifest).into_iter().flatten().copied());
         reached
     }
 
@@ -59,7 +59,7 @@ impl Package {
     pub(super) fn needed(&self, roots: impl IntoIterator<Item = ManifestId>) -> Vec<bool> {
         let tagged: HashSet<ManifestId> = self.tagged_manifests().collect();
         let listed = self.rows.iter().filter_map(|row| row.manifest);
-        self.reach_with_referrers(roots, listed.filter(|one| !tagged.contains(one)))
+        self.reach_with_referrers(roots, listed.filter(|manifest| !tagged.contains(manifest)))
     }
 
     /// By manifest, whether `roots` reach it, through children or through those of `referrers` whose `subject` is reached.
@@ -75,8 +75,8 @@ impl Package {
             }
         }
         let mut reached = vec![false; self.len()];
-        let referrers = |one| by_subject.get(&one).into_iter().flatten().copied();
-        walk::mark(&mut reached, roots, |one| self.named(one).chain(referrers(one)));
+        let referrers = |manifest| by_subject.get(&manifest).into_iter().flatten().copied();
+        walk::mark(&mut reached, roots, |manifest| self.named(manifest).chain(referrers(manifest)));
         reached
     }
 

@@ -50,12 +50,12 @@ fn reversals<'d>(deciding: &'d Deciding<'_>) -> impl Iterator<Item = Reversal> +
 /// A wholesale reversal that the policy does not accept.
 pub(super) fn wholesale_reversal(deciding: &Deciding<'_>) -> Option<Reversal> {
     let is_accepted = deciding.policy.accept_push_order;
-    reversals(deciding).find(|one| one.is_wholesale() && !is_accepted)
+    reversals(deciding).find(|reversal| reversal.is_wholesale() && !is_accepted)
 }
 
 /// Reversals that are not refused.
 pub(super) fn accepted_reversals(deciding: &Deciding<'_>) -> Vec<Reversal> {
-    let is_accepted = |one: &Reversal| deciding.policy.accept_push_order || !one.is_wholesale();
+    let is_accepted = |reversal: &Reversal| deciding.policy.accept_push_order || !reversal.is_wholesale();
     reversals(deciding).filter(is_accepted).collect()
 }
 

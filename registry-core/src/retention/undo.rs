@@ -134,7 +134,7 @@ async fn put_back(
             Ok(reached) => {
                 let answer = put_manifest(writer, contents, &package, &version, digest).await;
                 if answer.is_ok() {
-                    present.extend(reached.into_iter().map(|one| (package.clone(), one)));
+                    present.extend(reached.into_iter().map(|manifest| (package.clone(), manifest)));
                 }
                 state_after_put(writer, row, answer).await
             }
@@ -184,17 +184,19 @@ async fn put_children(
     package: &str,
     digest: Digest,
 ) -> Result<BTreeSet<Digest>, Unanswered> {
-    let may_be_missing = |one: &Digest| !present.contains(&(package.to_owned(), *one));
-    let children = |one| {
-        let content = contents.get(&(package, one)).into_iter();
+    let may_be_missing = |manifest: &Digest| !present.contains(&(package.to_owned(), *manifest));
+    let children = |manifest| {
+        let content = contents.get(&(package, manifest)).into_iter();
         content.flat_map(|(_, content)| content.children()).filter(may_be_missing)
     };
     let root = Some(digest).filter(may_be_missing);
     let (mut reached, mut missing) = (BTreeSet::new(), Vec::new());
-    for one in walk::reach(&mut reached, root, children) {
-        let Some((at, RecordedManifest::Present { .. })) = contents.get(&(package, one)) else { continue };
-        if one != digest && writer.head(package, &one.to_string()).await?.is_none() {
-            missing.push((at, one));
+    for manifest in walk::reach(&mut reached, root, children) {
+        let Some((at, RecordedManifest::Present { .. })) = contents.get(&(package, manifest)) else {
+            continue;
+        };
+        if manifest != digest && writer.head(package, &manifest.to_string()).await?.is_none() {
+            missing.push((at, manifest));
         }
     }
     // A journal has children before the indexes that name them.

@@ -21,16 +21,10 @@ pub(super) fn undoable_rows(
     policy: &Policy,
 ) -> Vec<Option<bool>> {
     let rows = || package.rows.iter().zip(&decision.rows);
-    let staying: HashSet<_> = rows()
-        .filter(|(_, verdict)| verdict.action != Action::Delete)
-        .filter_map(|(row, _)| row.manifest)
-        .collect();
-    let held: HashSet<PartId> = staying
-        .iter()
-        .filter_map(|manifest| package.info(*manifest))
-        .flat_map(|info| &info.parts)
-        .copied()
-        .collect();
+    let staying = rows().filter(|(_, verdict)| verdict.action != Action::Delete);
+    let staying: HashSet<_> = staying.filter_map(|(row, _)| row.manifest).collect();
+    let staying_info = staying.iter().filter_map(|manifest| package.info(*manifest));
+    let held: HashSet<PartId> = staying_info.flat_map(|info| &info.parts).copied().collect();
     let deleted_tags = rows().filter(|(row, verdict)| row.is_tag() && verdict.action == Action::Delete);
     let in_window =
         package.reach(deleted_tags.filter(|_| policy.undo_window).filter_map(|(row, _)| row.manifest));

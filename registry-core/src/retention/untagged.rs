@@ -1,7 +1,7 @@
 //! Rows of digests: which of them go when the policy prunes untagged manifests, and the reasons of each.
 
 use super::deciding::Deciding;
-use super::decision::{Action, RowDecision};
+use super::decision::RowDecision;
 use super::images::smaller;
 use super::package::{ManifestId, ManifestState};
 use super::reason::{ImagePart, Reason};
@@ -46,7 +46,7 @@ pub(super) fn digest_row_decision(
     let leave = RowDecision::leave;
     let Some(manifest) = row.manifest else { return leave(Reason::UnreadableDigest) };
     if deciding.pruned[at] {
-        return RowDecision { action: Action::Delete, ..leave(Reason::Unreached) };
+        return RowDecision::delete(Reason::Unreached);
     }
     let images = &deciding.images;
     let own = images.of_manifest[manifest.index()];

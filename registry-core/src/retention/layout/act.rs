@@ -4,39 +4,13 @@ use super::moves::retire_step;
 use crate::oci::Digest;
 use crate::path::Place;
 use crate::repair::{self, Expectations, Log, RepairJournal, RepairStep, StepProgress, StepRunner};
-use crate::retention::applied::{Applied, AppliedRow, Stopped};
+use crate::retention::applied::{Applied, Held, Stopped};
 use crate::retention::journal::RowOutcome;
 use crate::retention::order;
 use crate::retention::plan::PlannedRow;
 use crate::retention::stays::{WhyHalted, WhyStays};
 use crate::storage::{Folder, Tree};
 use crate::tree_writer::TreeWriter;
-
-/// Why a row, or the folder of a link, stays although it was to be moved aside.
-#[derive(Debug, Clone)]
-pub(super) struct Held {
-    pub(super) outcome: RowOutcome,
-    pub(super) why: WhyStays,
-}
-
-impl Held {
-    pub(super) fn spared(why: WhyStays) -> Self {
-        Self { outcome: RowOutcome::Spared, why }
-    }
-
-    pub(super) fn failed(why: WhyStays) -> Self {
-        Self { outcome: RowOutcome::Failed, why }
-    }
-
-    pub(super) fn stopped(why: WhyStays) -> Self {
-        Self { outcome: RowOutcome::Stopped, why }
-    }
-
-    /// Why the images that `version` needs, and its followers, stay with it.
-    pub(super) fn for_what_belongs_to(&self, version: &str) -> Self {
-        Self { outcome: self.outcome, why: WhyStays::BelongsTo(version.to_owned()) }
-    }
-}
 
 /// A run over packages, with its result so far.
 pub(super) struct ApplyRun<'r, F, L> {
@@ -75,10 +49,12 @@ impl<F: Folder, L: Log + Send> ApplyRun<'_, F, L> {
 
     /// Reports the outcome of a row: deleted, unless it is held.
     pub(super) fn report_row(&mut self, package: &str, version: &str, held: Option<&Held>) {
-        let (package, version) = (package.to_owned(), version.to_owned());
-        let (outcome, reason) =
-            held.map_or((RowOutcome::Deleted, None), |held| (held.outcome, Some(held.why.clone())));
-        self.applied.rows.push(AppliedRow { package, version, outcome, reason });
+        match held {
+            None => self.applied.report_row(package, version, RowOutcome::Deleted, None),
+            Some(Held { outcome, why }) => {
+                self.applied.report_row(package, version, *outcome, Some(why.clone()));
+            }
+        }
     }
 }
 

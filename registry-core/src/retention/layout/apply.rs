@@ -4,24 +4,24 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::act::{ApplyRun, Held, levels, tag_step};
+use super::act::{ApplyRun, levels, tag_step};
 use super::links::Links;
 use super::moves::{RowFate, moves, row_fates, with_referrers};
 use super::{Layout, LayoutError};
 use crate::oci::Digest;
 use crate::path::Place;
 use crate::repair::{Log, MovesAside, RepairJournal, RepairStep, StepProgress, WhyStopped};
-use crate::retention::applied::{Applied, Stopped};
-use crate::retention::drift::{find_drift, find_worse_tag, unread_part};
+use crate::retention::applied::{Applied, Held, Stopped};
+use crate::retention::drift::{find_drift, find_worse_tag, subjects_not_gone, unread_part};
 use crate::retention::follow::After;
 use crate::retention::order;
 use crate::retention::package::{ManifestId, Package};
-use crate::retention::plan::{PackagePlan, Plan, PlannedRow};
+use crate::retention::plan::{PackagePlan, PlannedRow};
 use crate::retention::stays::{WhyHalted, WhyStays, WhyUnread, WhyWorse};
 use crate::retention::verified::VerifiedPlan;
 use crate::retention::waiting_rows::{
-    has_rows_that_need_not_wait, is_gone, packages_with_waiting_rows, subjects_elsewhere,
-    without_finished_rows, without_waiting_rows,
+    has_rows_that_need_not_wait, packages_with_waiting_rows, subjects_elsewhere, without_finished_rows,
+    without_waiting_rows,
 };
 use crate::storage::Folder;
 use crate::tree_writer::{TreeWriter, WriteRefusal};
@@ -51,37 +51,19 @@ pub fn apply<F: Folder, L: Log + Send>(
     }
     for planned in packages_with_waiting_rows(&plan) {
         let waiting = without_finished_rows(planned, &run.applied.finished_rows(&planned.name));
-        let not_gone = subjects_not_gone(layout, &plan, &waiting);
+        let mut not_gone = BTreeMap::new();
+        for (name, subjects) in subjects_elsewhere(&waiting) {
+            let subject_plan = plan.packages.iter().find(|package| package.name == name);
+            let now = match CurrentPackage::read(layout, name) {
+                Err(ReadError::Gone) => Ok(Package::new(name)),
+                Err(ReadError::Unread(why)) => Err(why),
+                Ok(now) => Ok(now.package),
+            };
+            not_gone.extend(subjects_not_gone(subject_plan, name, &now, subjects));
+        }
         run.act_on_package(layout, &waiting, Some(&not_gone));
     }
     run.applied
-}
-
-/// Subjects in other packages that are not confirmed to be gone, and why their followers stay.
-fn subjects_not_gone<F: Folder>(
-    layout: &Layout<F>,
-    plan: &Plan,
-    waiting: &PackagePlan,
-) -> BTreeMap<After, Held> {
-    let mut not_gone = BTreeMap::new();
-    for (name, digests) in subjects_elsewhere(waiting) {
-        let subject_plan = plan.packages.iter().find(|package| package.name == name);
-        let now = match CurrentPackage::read(layout, name) {
-            Err(ReadError::Gone) => Ok(Package::new(name)),
-            Err(ReadError::Unread(why)) => Err(why),
-            Ok(now) => Ok(now.package),
-        };
-        for digest in digests {
-            let package = name.to_owned();
-            let held = match &now {
-                Ok(now) if is_gone(subject_plan, now, &digest) => continue,
-                Ok(_) => Held::spared(WhyStays::SubjectThere { digest, package }),
-                Err(why) => Held::failed(WhyStays::SubjectUnknown { digest, package, why: why.clone() }),
-            };
-            not_gone.insert(After { package: name.to_owned(), digest }, held);
-        }
-    }
-    not_gone
 }
 
 /// A package as it is right now.
@@ -128,31 +110,33 @@ impl<F: Folder, L: Log + Send> ApplyRun<'_, F, L> {
         if planned.rows_to_delete().next().is_none() {
             return;
         }
-        if let Err(held) = self.try_package(layout, planned, not_gone) {
+        if let Some(held) = self.try_package(layout, planned, not_gone) {
             for row in planned.rows_to_delete() {
                 self.report_row(&planned.name, &row.version, Some(&held));
             }
         }
     }
 
-    /// Acts on one package; an error when nothing could be tried in it.
+    /// Acts on one package. Returns why nothing could be tried in it, if that is so.
     fn try_package(
         &mut self,
         layout: &Layout<F>,
         planned: &PackagePlan,
         not_gone: Option<&BTreeMap<After, Held>>,
-    ) -> Result<(), Held> {
+    ) -> Option<Held> {
         if self.applied.stopped.is_some() {
-            return Err(Held::stopped(WhyStays::StoppedBefore));
+            return Some(Held::stopped(WhyStays::StoppedBefore));
         }
         if self.progress.is_stopped() {
             self.applied.stopped = Some(Stopped::Halted(WhyHalted::Stopped(WhyStopped::Interrupted)));
-            return Err(Held::stopped(WhyStays::Interrupted));
+            return Some(Held::stopped(WhyStays::Interrupted));
         }
-        let before = CurrentPackage::read(layout, &planned.name)
-            .map_err(|why| Held::failed(WhyStays::Unread(why.to_string())))?;
+        let before = match CurrentPackage::read(layout, &planned.name) {
+            Ok(before) => before,
+            Err(why) => return Some(Held::failed(WhyStays::Unread(why.to_string()))),
+        };
         if let Some(drift) = find_drift(planned, &before.package) {
-            return Err(Held::stopped(WhyStays::Drifted(drift)));
+            return Some(Held::stopped(WhyStays::Drifted(drift)));
         }
         let early_plan;
         let (planned, not_gone) = match not_gone {
@@ -170,11 +154,11 @@ impl<F: Folder, L: Log + Send> ApplyRun<'_, F, L> {
                 let held = Held::failed(WhyStays::AfterTags(why.clone()));
                 digest_rows.iter().for_each(|row| self.report_row(&planned.name, &row.version, Some(&held)));
                 self.applied.stopped.get_or_insert(Stopped::Unread(why));
-                return Ok(());
+                return None;
             }
         };
         self.check_kept_images(layout, planned, &before, &moved);
-        Ok(())
+        None
     }
 
     /// Moves tags aside, each image before what it names and before its followers. Returns the images that lost all their tags,
@@ -215,7 +199,7 @@ impl<F: Folder, L: Log + Send> ApplyRun<'_, F, L> {
             for ((number, row), why_held) in tags.into_iter().zip(self.do_steps(&steps)) {
                 self.report_row(name, &row.version, why_held.as_ref());
                 if let Some(why) = why_held {
-                    held.insert(number, why.for_what_belongs_to(&row.version));
+                    held.insert(number, why.because(WhyStays::BelongsTo(row.version.clone())));
                 }
             }
         }

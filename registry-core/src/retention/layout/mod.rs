@@ -308,9 +308,14 @@ fn unread_repositories(graph: &Graph) -> BTreeMap<String, String> {
         }
     }
     let is_unread = |part: FolderState| part == FolderState::Unread;
-    for one in &graph.repositories {
-        if [one.manifests, one.tags_part, one.revisions_part, one.layers_part].into_iter().any(is_unread) {
-            errors.entry(one.name.to_string()).or_insert_with(|| "a part of it could not be listed".into());
+    for repository in &graph.repositories {
+        if [repository.manifests, repository.tags_part, repository.revisions_part, repository.layers_part]
+            .into_iter()
+            .any(is_unread)
+        {
+            errors
+                .entry(repository.name.to_string())
+                .or_insert_with(|| "a part of it could not be listed".into());
         }
     }
     errors

@@ -61,7 +61,7 @@ impl RegistrySource {
 impl Reader for RegistrySource {
     async fn rows(&self, package: Option<&str>) -> Result<Listing, Unanswered> {
         let repositories = match package {
-            Some(one) => vec![one.to_owned()],
+            Some(package) => vec![package.to_owned()],
             None => self.client.catalog().await.map_err(Unanswered::from)?,
         };
         let asked = futures::stream::iter(repositories).map(|name| async move {
