@@ -1,13 +1,14 @@
-//! What an apply did (schema `registry-retention/apply-result/1`): its outcomes, and why it stopped.
+//! The result of an apply (schema `registry-retention/apply-result/1`): the outcome of each row, and why the run stopped.
 
 use serde::{Deserialize, Serialize};
 
-use super::decision::Action;
+use std::collections::HashSet;
+
 use super::journal::RowOutcome;
-use super::plan::{PackageState, Plan};
+use super::plan::Plan;
 use super::stays::{WhyHalted, WhyStays, WhyUnread, WhyWorse};
 
-/// The name of the shape of a result.
+/// The schema of a result.
 pub const SCHEMA: &str = "registry-retention/apply-result/1";
 
 /// What an apply did.
@@ -18,14 +19,14 @@ pub struct Applied {
     pub schema: String,
     /// The plan that was acted on.
     pub plan_digest: String,
-    /// Rows that were to go, with what became of them.
+    /// The rows to delete, with their outcomes.
     pub rows: Vec<AppliedRow>,
     /// Why the run ended before its plan did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stopped: Option<Stopped>,
 }
 
-/// What became of one row.
+/// The outcome of one row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AppliedRow {
@@ -35,7 +36,7 @@ pub struct AppliedRow {
     pub version: String,
     /// The outcome.
     pub outcome: RowOutcome,
-    /// Why, where it did not go.
+    /// Why the row did not go, if it did not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub reason: Option<WhyStays>,
@@ -50,7 +51,7 @@ pub enum Stopped {
     Forbidden(String),
     /// A kept image got worse.
     Worse(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhyWorse),
-    /// What is kept could not be looked at again.
+    /// The kept images could not be read again.
     Unread(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhyUnread),
     /// The server does not answer any more.
     GaveUp(String),
@@ -62,6 +63,32 @@ pub enum Stopped {
     Interrupted(String),
 }
 
+/// Why a row or an image to delete stays, and the outcome to report for it.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) outcome: RowOutcome,
+    pub(super) why: WhyStays,
+}
+
+impl Held {
+    pub(super) const fn spared(why: WhyStays) -> Self {
+        Self { outcome: RowOutcome::Spared, why }
+    }
+
+    pub(super) const fn failed(why: WhyStays) -> Self {
+        Self { outcome: RowOutcome::Failed, why }
+    }
+
+    pub(super) const fn stopped(why: WhyStays) -> Self {
+        Self { outcome: RowOutcome::Stopped, why }
+    }
+
+    /// The same outcome for another reason.
+    pub(super) const fn because(&self, why: WhyStays) -> Self {
+        Self { outcome: self.outcome, why }
+    }
+}
+
 impl Applied {
     /// The result of a run before it did anything.
     pub(super) fn before_any_deletion(plan: &Plan) -> Self {
@@ -70,10 +97,8 @@ impl Applied {
 
     /// The result of a run that did nothing.
     pub fn not_tried(plan: &Plan, stopped: Stopped) -> Self {
-        let planned = plan.packages.iter().filter(|package| package.state == PackageState::Planned);
-        let rows = planned.flat_map(|package| {
-            let doomed = package.versions.iter().filter(|row| row.action == Action::Delete);
-            doomed.map(|row| AppliedRow {
+        let rows = plan.planned_packages().flat_map(|package| {
+            package.rows_to_delete().map(|row| AppliedRow {
                 package: package.name.clone(),
                 version: row.version.clone(),
                 outcome: RowOutcome::Stopped,
@@ -83,7 +108,25 @@ impl Applied {
         Self { rows: rows.collect(), stopped: Some(stopped), ..Self::before_any_deletion(plan) }
     }
 
-    /// Rows with this outcome.
+    /// Adds the outcome of a row.
+    pub(super) fn report_row(
+        &mut self,
+        package: &str,
+        version: &str,
+        outcome: RowOutcome,
+        reason: Option<WhyStays>,
+    ) {
+        let (package, version) = (package.to_owned(), version.to_owned());
+        self.rows.push(AppliedRow { package, version, outcome, reason });
+    }
+
+    /// The rows of a package that have an outcome already.
+    pub(super) fn finished_rows(&self, package: &str) -> HashSet<&str> {
+        let rows = self.rows.iter().filter(|row| row.package == package);
+        rows.map(|row| row.version.as_str()).collect()
+    }
+
+    /// How many rows have this outcome.
     pub fn count(&self, outcome: RowOutcome) -> usize {
         self.rows.iter().filter(|row| row.outcome == outcome).count()
     }

@@ -1,30 +1,36 @@
-//! Acting on a plan: one confirmed deletion at a time, parents before what they name, every row read again right before.
+//! Acting on a plan on a server: one confirmed deletion at a time, an image before what it names, and every row read again right
+//! before its deletion.
 //!
-//! A row goes only when all images of the plan that reach it are *confirmed* gone, so what stops a run at any point leaves
+//! A row is deleted only when all images of the plan that reach it are *confirmed* gone, so a run that stops at any point leaves
 //! no index without its children.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::applied::{Applied, AppliedRow, Stopped};
+use super::applied::{Applied, Held, Stopped};
 use super::collect::{Collecting, collect_one};
-use super::decision::Action;
-use super::drift::{moved, orphaned, row_identity, unread, worse};
+use super::drift::{
+    find_drift, find_orphaned_tag, find_worse_tag, row_identity, subjects_not_gone, unread_part,
+};
 use super::follow::After;
-use super::hold::hold;
+use super::hold::hold_manifests;
 use super::journal::{DeletionEntry, DeletionJournal, RowOutcome, SCHEMA as JOURNAL_SCHEMA};
-use super::late::{early, is_gone, late, sequence};
-use super::order::{DeletionStep, steps};
+use super::order::{DeletionStep, deletion_steps};
 use super::package::Package;
-use super::plan::{PackagePlan, PackageState, Plan};
+use super::plan::{PackagePlan, Plan, PlannedRow};
 use super::record::{RecordedManifest, RecordedPackage};
 use super::server::{DeleteError, Deletion, PlannedDeletion, Unanswered, Writer};
 use super::stays::{WhyStays, WhyUnread};
 use super::verified::VerifiedPlan;
+use super::waiting_rows::{
+    has_rows_that_need_not_wait, packages_with_waiting_rows, subjects_elsewhere, without_finished_rows,
+    without_waiting_rows,
+};
 use crate::Stop;
 
-/// Deletes what the plan says, and nothing else. Asked to stop ([`Writer::stop`]), it ends with the deletion under way.
+/// Deletes the rows that the plan deletes, and nothing else. When the run is asked to stop ([`Writer::stop`]), the deletion under
+/// way is the last.
 pub async fn apply(
     writer: &impl Writer,
     plan: VerifiedPlan<'_>,
@@ -43,22 +49,20 @@ pub async fn apply(
         plan_digest: plan.plan_digest.clone(),
         at: now,
     };
-    run.note(&begin);
-    for package in &plan.packages {
-        if package.state == PackageState::Planned {
-            run.early(writer, package, how).await;
-        }
+    run.write_entry(&begin);
+    for package in plan.planned_packages().filter(|package| has_rows_that_need_not_wait(package)) {
+        run.delete_package_rows(writer, package, &Pass::Early, how).await;
     }
-    for package in sequence(&plan) {
-        run.late(writer, &plan, package, how).await;
+    for package in packages_with_waiting_rows(&plan) {
+        run.delete_waiting_rows(writer, &plan, package, how).await;
     }
     run.applied
 }
 
-/// What is said of a run that was asked to stop.
+/// The reason of a run that was asked to stop.
 const STOPPED: &str = "it was asked to stop";
 
-/// Work that changes nothing, given up when the run is asked to stop.
+/// Does work that changes nothing; `None` when the run is asked to stop before it is done.
 async fn unless_stopped<T>(writer: &impl Writer, work: impl Future<Output = T>) -> Option<T> {
     match writer.stop() {
         Some(stop) => stop.unless_stopped(work).await,
@@ -66,72 +70,45 @@ async fn unless_stopped<T>(writer: &impl Writer, work: impl Future<Output = T>) 
     }
 }
 
-/// How it went with one row.
-enum Went {
-    /// It is gone.
+/// How the deletion of one row ended.
+enum DeletionResult {
+    /// The row is gone.
     Gone,
-    /// It may still be there, and why.
-    Stays(WhyStays),
-    /// It stays.
-    Spared(Spared),
+    /// The row may still be there, and why.
+    NotConfirmed(WhyStays),
+    /// No deletion was tried.
+    NotTried(Held),
 }
 
-/// Why an image stays although it was to go.
-#[derive(Debug, Clone)]
-enum Spared {
-    /// It is not what was planned any more, or something that stays needs it.
-    Moved(WhyStays),
-    /// Whether it moved could not be found out, or what needs it could not be deleted.
-    Failed(WhyStays),
-}
-
-impl Spared {
-    /// Why what `version` needs stays with it.
-    fn held_by(&self, version: &str) -> Self {
-        let why = WhyStays::NeededBy(version.to_owned());
-        match self {
-            Self::Moved(_) => Self::Moved(why),
-            Self::Failed(_) => Self::Failed(why),
-        }
-    }
-
-    fn outcome(self) -> (RowOutcome, WhyStays) {
-        match self {
-            Self::Moved(why) => (RowOutcome::Spared, why),
-            Self::Failed(why) => (RowOutcome::Failed, why),
-        }
-    }
-}
-
-/// Which deletions of a package are made.
+/// Which rows of a package are deleted.
 enum Pass {
     /// Those that wait for no other package.
     Early,
-    /// Those that waited, and subjects of theirs that are not confirmed to be gone.
-    Late(BTreeMap<After, Spared>),
+    /// Those that waited. The map holds their subjects in other packages that are not confirmed to be gone.
+    Late(BTreeMap<After, Held>),
 }
 
 impl Pass {
-    /// Steps, by number, of which a subject in another package may be there.
-    fn held(&self, order: &[DeletionStep]) -> BTreeMap<usize, Spared> {
-        let Self::Late(there) = self else { return BTreeMap::new() };
+    /// The steps, by number, that follow a subject in another package that may still be there.
+    fn held_steps(&self, order: &[DeletionStep]) -> BTreeMap<usize, Held> {
+        let Self::Late(not_gone) = self else { return BTreeMap::new() };
         let why = |step: &DeletionStep| {
-            step.rows.iter().flat_map(|row| &row.after).find_map(|after| there.get(after))
+            step.rows.iter().flat_map(|row| &row.after).find_map(|after| not_gone.get(after))
         };
         order.iter().enumerate().filter_map(|(number, step)| Some((number, why(step)?.clone()))).collect()
     }
 }
 
 struct ApplyRun<'j, J> {
-    /// Whether what goes is put by digest first, so that it can be put back for a day.
+    /// Whether every deleted image is put by digest first, so that it can be put back for a day.
     undo_window: bool,
     journal: &'j mut J,
     applied: Applied,
 }
 
 impl<J: DeletionJournal> ApplyRun<'_, J> {
-    /// Writes an entry; what cannot be written down is not done.
-    fn note(&mut self, entry: &DeletionEntry) -> bool {
+    /// Writes an entry to the journal, and returns whether that succeeded. A change without its entry must not be made.
+    fn write_entry(&mut self, entry: &DeletionEntry) -> bool {
         match self.journal.write(entry) {
             Ok(()) => true,
             Err(error) => {
@@ -141,7 +118,7 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
         }
     }
 
-    /// Whether the run was asked to stop: then nothing more is begun.
+    /// Whether the run was asked to stop; it is stopped then.
     fn stop_if_asked(&mut self, writer: &impl Writer) -> bool {
         let is_asked = writer.stop().is_some_and(Stop::is_stopped);
         if is_asked {
@@ -150,135 +127,115 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
         is_asked
     }
 
-    fn outcome(&mut self, package: &str, version: &str, outcome: RowOutcome, reason: Option<WhyStays>) {
-        let (package, version) = (package.to_owned(), version.to_owned());
-        self.applied.rows.push(AppliedRow { package, version, outcome, reason });
-    }
-
-    /// Stops where nothing is asked any more.
-    fn give_up(&mut self, writer: &impl Writer) {
+    /// Stops the run if the writer gave up on the server.
+    fn stop_if_gave_up(&mut self, writer: &impl Writer) {
         if let Some(why) = writer.gave_up() {
             self.applied.stopped.get_or_insert(Stopped::GaveUp(why));
         }
     }
 
-    /// Deletes what waits for no other package.
-    async fn early(&mut self, writer: &impl Writer, planned: &PackagePlan, how: &Collecting<'_>) {
-        let mut doomed = planned.versions.iter().filter(|row| row.action == Action::Delete);
-        if doomed.any(|row| row.after.is_empty()) {
-            self.package(writer, planned, &Pass::Early, how).await;
-        }
-    }
-
-    /// Deletes what waited for other packages, as far as its subjects are confirmed to be gone there.
-    async fn late(&mut self, writer: &impl Writer, plan: &Plan, planned: &PackagePlan, how: &Collecting<'_>) {
-        let done: HashSet<(&str, &str)> =
-            self.applied.rows.iter().map(|row| (row.package.as_str(), row.version.as_str())).collect();
-        let late = late(planned, &done);
-        let mut there: BTreeMap<After, Spared> = BTreeMap::new();
-        let doomed = late.versions.iter().filter(|row| row.action == Action::Delete);
-        let subjects: BTreeSet<&After> = doomed.flat_map(|row| &row.after).collect();
-        let packages: BTreeSet<&str> = subjects.iter().map(|after| after.package.as_str()).collect();
-        for name in packages.into_iter().filter(|_| self.applied.stopped.is_none()) {
-            let of = plan.packages.iter().find(|package| package.name == name);
+    /// Deletes the rows that waited for other packages and whose subjects are confirmed to be gone there.
+    async fn delete_waiting_rows(
+        &mut self,
+        writer: &impl Writer,
+        plan: &Plan,
+        planned: &PackagePlan,
+        how: &Collecting<'_>,
+    ) {
+        let waiting = without_finished_rows(planned, &self.applied.finished_rows(&planned.name));
+        let mut not_gone = BTreeMap::new();
+        let subjects = subjects_elsewhere(&waiting);
+        for (name, digests) in subjects.into_iter().filter(|_| self.applied.stopped.is_none()) {
+            let subject_plan = plan.packages.iter().find(|package| package.name == name);
             let now = match collect_one(writer, name, how).await {
                 Ok(recorded) => Ok(recorded.package()),
                 Err(why) => Err(why.to_string()),
             };
-            let now = now.and_then(|now| unread(&now).map_or(Ok(now), Err));
-            for after in subjects.iter().filter(|after| after.package == name) {
-                let digest = after.digest;
-                let spared = match &now {
-                    Ok(now) if is_gone(of, now, &digest) => continue,
-                    Ok(_) => Spared::Moved(WhyStays::SubjectThere { digest, package: name.to_owned() }),
-                    Err(why) => {
-                        let (package, why) = (name.to_owned(), why.clone());
-                        Spared::Failed(WhyStays::SubjectUnknown { digest, package, why })
-                    }
-                };
-                there.insert((*after).clone(), spared);
-            }
+            let now = now.and_then(|now| unread_part(&now).map_or(Ok(now), Err));
+            not_gone.extend(subjects_not_gone(subject_plan, name, &now, digests));
         }
-        self.package(writer, &late, &Pass::Late(there), how).await;
+        self.delete_package_rows(writer, &waiting, &Pass::Late(not_gone), how).await;
     }
 
-    async fn package(
+    /// Deletes rows of one package. When none could be tried, all of them get the same outcome.
+    async fn delete_package_rows(
         &mut self,
         writer: &impl Writer,
         planned: &PackagePlan,
         pass: &Pass,
         how: &Collecting<'_>,
     ) {
-        let doomed: Vec<_> = planned.versions.iter().filter(|row| row.action == Action::Delete).collect();
-        if doomed.is_empty() {
+        if planned.rows_to_delete().next().is_none() {
             return;
         }
-        self.stop_if_asked(writer);
-        let all = |run: &mut Self, outcome: RowOutcome, why: WhyStays| {
-            for row in &doomed {
-                run.outcome(&planned.name, &row.version, outcome, Some(why.clone()));
+        if let Some(held) = self.try_package(writer, planned, pass, how).await {
+            for row in planned.rows_to_delete() {
+                self.applied.report_row(&planned.name, &row.version, held.outcome, Some(held.why.clone()));
             }
-        };
-        self.give_up(writer);
+        }
+    }
+
+    /// Deletes rows of one package. Returns why no deletion could be tried, if that is so.
+    async fn try_package(
+        &mut self,
+        writer: &impl Writer,
+        planned: &PackagePlan,
+        pass: &Pass,
+        how: &Collecting<'_>,
+    ) -> Option<Held> {
+        self.stop_if_asked(writer);
+        self.stop_if_gave_up(writer);
         if self.applied.stopped.is_some() {
-            all(self, RowOutcome::Stopped, WhyStays::StoppedBefore);
-            return;
+            return Some(Held::stopped(WhyStays::StoppedBefore));
         }
         let recorded = match unless_stopped(writer, Box::pin(collect_one(writer, &planned.name, how))).await {
             Some(Ok(recorded)) => recorded,
-            Some(Err(why)) => {
-                all(self, RowOutcome::Failed, WhyStays::Unlisted(why.to_string()));
-                return;
-            }
+            Some(Err(why)) => return Some(Held::failed(WhyStays::Unlisted(why.to_string()))),
             None => {
                 self.stop_if_asked(writer);
-                all(self, RowOutcome::Stopped, WhyStays::Asked);
-                return;
+                return Some(Held::stopped(WhyStays::Asked));
             }
         };
         let before = recorded.package();
-        if let Some(why) = unread(&before) {
-            all(self, RowOutcome::Failed, WhyStays::Unread(why));
-            return;
+        if let Some(why) = unread_part(&before) {
+            return Some(Held::failed(WhyStays::Unread(why)));
         }
-        if let Some(why) = moved(planned, &before) {
-            all(self, RowOutcome::Stopped, WhyStays::Drifted(why));
-            return;
+        if let Some(drift) = find_drift(planned, &before) {
+            return Some(Held::stopped(WhyStays::Drifted(drift)));
         }
-        let only_early;
+        let early_plan;
         let planned = if let Pass::Early = pass {
-            only_early = early(planned, &before);
-            &only_early
+            early_plan = without_waiting_rows(planned, &before);
+            &early_plan
         } else {
             planned
         };
-        let (order, left) = steps(planned, &before);
-        if order.is_empty() && left.is_empty() {
-            return;
+        let (order, unordered) = deletion_steps(planned, &before);
+        if order.is_empty() && unordered.is_empty() {
+            return None;
         }
-        if !self.save(&planned.name, &recorded, &before, &order) {
-            all(self, RowOutcome::Stopped, WhyStays::NoJournal);
-            return;
+        if !self.save_manifests(&planned.name, &recorded, &before, &order) {
+            return Some(Held::stopped(WhyStays::NoJournal));
         }
         if self.undo_window
-            && let Err(why) = hold(writer, planned, &recorded, &before).await
+            && let Err(why) = hold_manifests(writer, planned, &recorded, &before).await
         {
-            if self.stop_if_asked(writer) {
-                all(self, RowOutcome::Stopped, WhyStays::Asked);
+            return Some(if self.stop_if_asked(writer) {
+                Held::stopped(WhyStays::Asked)
             } else {
-                all(self, RowOutcome::Failed, WhyStays::NotHeld(why.to_string()));
-            }
-            return;
+                Held::failed(WhyStays::NotHeld(why.to_string()))
+            });
         }
-        for row in left {
-            self.outcome(&planned.name, &row.version, RowOutcome::Spared, Some(WhyStays::NoOrder));
+        for row in unordered {
+            self.applied.report_row(&planned.name, &row.version, RowOutcome::Spared, Some(WhyStays::NoOrder));
         }
-        self.steps(writer, planned, &order, pass.held(&order)).await;
-        self.check(writer, planned, &before, how).await;
+        self.do_steps(writer, planned, &order, pass.held_steps(&order)).await;
+        self.check_kept_images(writer, planned, &before, how).await;
+        None
     }
 
-    /// Saves the bytes of everything that goes, children first.
-    fn save(
+    /// Writes the bytes of everything that the steps delete to the journal, children first. Returns whether all were written.
+    fn save_manifests(
         &mut self,
         name: &str,
         recorded: &RecordedPackage,
@@ -286,78 +243,73 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
         order: &[DeletionStep],
     ) -> bool {
         let roots = order.iter().filter_map(|step| package.find(&step.digest));
-        for manifest in package.leaves_first(roots) {
+        package.leaves_first(roots).into_iter().all(|manifest| {
             let digest = package.digest(manifest);
             let Some(content @ RecordedManifest::Present { .. }) = recorded.manifests.get(&digest) else {
-                continue;
+                return true;
             };
-            let entry =
-                DeletionEntry::Manifest { package: name.to_owned(), digest, content: content.clone() };
-            if !self.note(&entry) {
-                return false;
-            }
-        }
-        true
+            let (package, content) = (name.to_owned(), content.clone());
+            self.write_entry(&DeletionEntry::Manifest { package, digest, content })
+        })
     }
 
-    async fn steps(
+    /// Does the steps in order. `held` are steps whose rows stay; everything that these need stays too.
+    async fn do_steps(
         &mut self,
         writer: &impl Writer,
         planned: &PackagePlan,
         order: &[DeletionStep],
-        // What stays although it was to go holds all that it needs.
-        mut held: BTreeMap<usize, Spared>,
+        mut held: BTreeMap<usize, Held>,
     ) {
         let name = &planned.name;
         for (number, step) in order.iter().enumerate() {
             self.stop_if_asked(writer);
             let own = held.get(&number).cloned();
-            let above = own.or_else(|| step.after.iter().find_map(|other| held.get(other).cloned()));
-            if let (Some(why), true) = (&above, step.rows.is_empty()) {
+            let mut spared = own.or_else(|| step.after.iter().find_map(|other| held.get(other).cloned()));
+            if let (Some(why), true) = (&spared, step.rows.is_empty()) {
                 held.insert(number, why.clone());
             }
-            let mut why = above;
-            if why.is_none() && self.applied.stopped.is_none() {
-                // The first row is read again right before it goes, the others now and then once more.
-                why = changed(writer, name, step, step.rows.iter().skip(1)).await;
+            if spared.is_none() && self.applied.stopped.is_none() {
+                // `delete_row` reads the first row right before its deletion, and each other row a second time then.
+                spared = find_changed_row(writer, name, step, step.rows.iter().skip(1)).await;
             }
             let together: Vec<&str> = step.rows.iter().map(|row| row.version.as_str()).collect();
             for row in &step.rows {
-                self.give_up(writer);
+                self.stop_if_gave_up(writer);
                 if self.stop_if_asked(writer) || self.applied.stopped.is_some() {
-                    self.outcome(name, &row.version, RowOutcome::Stopped, None);
-                    held.entry(number).or_insert_with(|| Spared::Failed(WhyStays::RunStopped));
+                    self.applied.report_row(name, &row.version, RowOutcome::Stopped, None);
+                    held.entry(number).or_insert_with(|| Held::failed(WhyStays::RunStopped));
                     continue;
                 }
-                if let Some(why) = &why {
-                    held.insert(number, why.held_by(&row.version));
-                    let (outcome, why) = why.clone().outcome();
-                    self.outcome(name, &row.version, outcome, Some(why));
+                let needed_by_row = || WhyStays::NeededBy(row.version.clone());
+                if let Some(spared) = &spared {
+                    held.insert(number, spared.because(needed_by_row()));
+                    self.applied.report_row(name, &row.version, spared.outcome, Some(spared.why.clone()));
                     continue;
                 }
-                match self.delete(writer, name, row, step, &together).await {
-                    Went::Gone => {}
-                    Went::Stays(failed) => {
-                        held.insert(number, Spared::Failed(failed));
+                match self.delete_row(writer, name, row, step, &together).await {
+                    DeletionResult::Gone => {}
+                    DeletionResult::NotConfirmed(why) => {
+                        held.insert(number, Held::failed(why));
                     }
-                    Went::Spared(spared) => {
-                        held.insert(number, spared.held_by(&row.version));
-                        why = Some(spared);
+                    DeletionResult::NotTried(why) => {
+                        held.insert(number, why.because(needed_by_row()));
+                        spared = Some(why);
                     }
                 }
             }
         }
     }
 
-    /// Deletes one row, if it still is what was planned.
-    async fn delete(
+    /// Deletes one row, if it is still what was planned.
+    async fn delete_row(
         &mut self,
         writer: &impl Writer,
         package: &str,
-        row: &super::PlannedRow,
+        row: &PlannedRow,
         step: &DeletionStep,
         together: &[&str],
-    ) -> Went {
+    ) -> DeletionResult {
         let entry = DeletionEntry::Deleting {
             package: package.to_owned(),
             version: row.version.clone(),
@@ -365,18 +317,17 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
             id: row.id,
             created_at: row.created_at,
         };
-        if !self.note(&entry) {
-            self.outcome(package, &row.version, RowOutcome::Stopped, None);
-            return Went::Stays(WhyStays::NoJournal);
+        if !self.write_entry(&entry) {
+            self.applied.report_row(package, &row.version, RowOutcome::Stopped, None);
+            return DeletionResult::NotConfirmed(WhyStays::NoJournal);
         }
-        if let Some(spared) = changed(writer, package, step, std::iter::once(row)).await {
-            let (outcome, why) = spared.clone().outcome();
-            self.done(package, row, outcome, Some(why));
-            return Went::Spared(spared);
+        if let Some(spared) = find_changed_row(writer, package, step, std::iter::once(row)).await {
+            self.finish_row(package, row, spared.outcome, Some(spared.why.clone()));
+            return DeletionResult::NotTried(spared);
         }
-        let doomed =
+        let deletion =
             PlannedDeletion { package, version: &row.version, id: row.id, digest: step.digest, together };
-        let (outcome, why) = match writer.delete(&doomed).await {
+        let (outcome, why) = match writer.delete(&deletion).await {
             Ok(Deletion::Now) => (RowOutcome::Deleted, None),
             Ok(Deletion::Before) => (RowOutcome::AlreadyGone, None),
             Err(DeleteError::Forbidden(why)) => {
@@ -385,45 +336,45 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
             }
             Err(DeleteError::Failed(why)) => (RowOutcome::Failed, Some(why)),
         };
-        self.done(package, row, outcome, why.clone().map(WhyStays::Answer));
+        self.finish_row(package, row, outcome, why.clone().map(WhyStays::Answer));
         let version = row.version.clone();
-        why.map_or(Went::Gone, |why| Went::Stays(WhyStays::NotDeleted { version, why }))
+        why.map_or(DeletionResult::Gone, |why| {
+            DeletionResult::NotConfirmed(WhyStays::NotDeleted { version, why })
+        })
     }
 
-    fn done(&mut self, package: &str, row: &super::PlannedRow, outcome: RowOutcome, why: Option<WhyStays>) {
-        self.note(&DeletionEntry::Done {
-            package: package.to_owned(),
-            version: row.version.clone(),
-            outcome,
-        });
-        self.outcome(package, &row.version, outcome, why);
+    /// Writes the outcome of a row to the journal and to the report.
+    fn finish_row(&mut self, package: &str, row: &PlannedRow, outcome: RowOutcome, why: Option<WhyStays>) {
+        let (package_name, version) = (package.to_owned(), row.version.clone());
+        self.write_entry(&DeletionEntry::Done { package: package_name, version, outcome });
+        self.applied.report_row(package, &row.version, outcome, why);
     }
 
-    /// Looks at the kept images again: one that was whole and is not any more stops the run.
-    async fn check(
+    /// Reads the kept images again, and stops the run if one was whole before and is not now.
+    async fn check_kept_images(
         &mut self,
         writer: &impl Writer,
         planned: &PackagePlan,
         before: &Package,
         how: &Collecting<'_>,
     ) {
-        let again = match unless_stopped(writer, Box::pin(collect_one(writer, &planned.name, how))).await {
+        let now = match unless_stopped(writer, Box::pin(collect_one(writer, &planned.name, how))).await {
             Some(Ok(recorded)) => recorded.package(),
             None => {
                 self.stop_if_asked(writer);
                 return;
             }
             Some(Err(why)) => {
-                self.give_up(writer);
+                self.stop_if_gave_up(writer);
                 let why = WhyUnread::Kept { package: planned.name.clone(), why: why.to_string() };
                 self.applied.stopped.get_or_insert(Stopped::Unread(why));
                 return;
             }
         };
-        let orphaned = orphaned(planned, &again).map(Stopped::Worse);
-        let stopped = orphaned.or_else(|| worse(planned, before, &again));
+        let orphaned = find_orphaned_tag(planned, &now).map(Stopped::Worse);
+        let stopped = orphaned.or_else(|| find_worse_tag(planned, before, &now));
         if !matches!(stopped, Some(Stopped::Worse(_))) {
-            self.give_up(writer);
+            self.stop_if_gave_up(writer);
         }
         if let Some(stopped) = stopped {
             self.applied.stopped.get_or_insert(stopped);
@@ -431,35 +382,33 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
     }
 }
 
-/// Whether any of these rows is not what it was when it was planned: then the whole image is spared.
-async fn changed<'r>(
+/// Why the whole image is spared: one of these rows is not what was planned, or could not be read again.
+async fn find_changed_row<'r>(
     writer: &impl Writer,
     package: &str,
     step: &DeletionStep,
-    rows: impl Iterator<Item = &'r super::PlannedRow>,
-) -> Option<Spared> {
+    rows: impl Iterator<Item = &'r PlannedRow>,
+) -> Option<Held> {
     for row in rows {
         let name = &row.version;
-        let again = |why: Unanswered| {
+        let unread = |why: Unanswered| {
             let why = WhyStays::RowUnread { version: name.clone(), why: why.to_string() };
-            Some(Spared::Failed(why))
+            Some(Held::failed(why))
         };
         match writer.row(package, name).await {
             Ok(None) => {}
             Ok(Some(now)) if row_identity(now.id, now.created_at) == row_identity(row.id, row.created_at) => {
             }
-            Ok(Some(_)) => {
-                return Some(Spared::Moved(WhyStays::Repushed(name.clone())));
-            }
-            Err(why) => return again(why),
+            Ok(Some(_)) => return Some(Held::spared(WhyStays::Repushed(name.clone()))),
+            Err(why) => return unread(why),
         }
         if row.id.is_none() {
-            // Without numbers only the digest tells.
+            // Where rows have no numbers, only the digest shows that a tag was pushed again.
             match writer.head(package, name).await {
                 Ok(None) => {}
                 Ok(Some(digest)) if digest == step.digest => {}
-                Ok(Some(_)) => return Some(Spared::Moved(WhyStays::Renamed(name.clone()))),
-                Err(why) => return again(why),
+                Ok(Some(_)) => return Some(Held::spared(WhyStays::Renamed(name.clone()))),
+                Err(why) => return unread(why),
             }
         }
     }

@@ -1,19 +1,20 @@
-//! What one attempt at a deletion on a server led to.
+//! The result of one attempt at a deletion on a server, and whether another attempt follows.
 
 use super::server::{DeleteError, Deletion};
 use crate::Stop;
 use crate::registry::{Error, Http, is_passing};
 
-/// What one attempt at a deletion led to.
+/// The result of one attempt at a deletion.
 pub(crate) enum Attempt {
     Done(Deletion),
+    /// Another attempt would fail in the same way.
     Never(DeleteError),
-    /// Nobody knows; it may help to try again.
+    /// Whether the server deleted it is unknown; another attempt may help.
     Open(Error),
 }
 
 impl Attempt {
-    /// What an error of a deletion that was sent means.
+    /// The result of a deletion that was sent and answered with an error.
     pub(crate) fn from_error(error: Error) -> Self {
         match error {
             Error::Refused { .. } => Self::Never(DeleteError::Forbidden(error.to_string())),
@@ -23,7 +24,7 @@ impl Attempt {
         }
     }
 
-    /// How the deletion ended with this attempt, the earlier ones being `number`; or, after a pause, why it may be tried again.
+    /// The end of the deletion, after `number` earlier attempts. An error, returned after a pause, means: try again.
     pub(crate) async fn end(
         self,
         number: u32,
@@ -31,7 +32,7 @@ impl Attempt {
         stop: Option<&Stop>,
     ) -> Result<Result<Deletion, DeleteError>, Error> {
         let error = match self {
-            // An answer to an earlier attempt may have been lost, and that attempt have done it.
+            // An earlier attempt, whose answer was lost, may have deleted it.
             Self::Done(Deletion::Before) if number > 0 => return Ok(Ok(Deletion::Now)),
             Self::Done(deleted) => return Ok(Ok(deleted)),
             Self::Never(error) => return Ok(Err(error)),

@@ -1,26 +1,26 @@
-//! When an image was built: as its config tells, else an annotation of its manifest.
+//! When an image was built, according to its config, or else to an annotation of its manifest.
 
 use jiff::Timestamp;
 
-/// Reproducible builds write dates before this instead of one (1981-01-01, seconds since 1970).
+/// 1981-01-01 in seconds since 1970. Reproducible builds write an earlier date when they want to tell none.
 const YEAR_1981: i64 = 347_155_200;
 
-/// Whether a time is the date of a build, and none that stands for the want of one.
+/// Whether a time is a real build date, and not one of a reproducible build.
 pub(super) fn is_date(at: Timestamp) -> bool {
     at.as_second() >= YEAR_1981
 }
 
-/// When an image was built, from the bytes of its manifest and of its config, or of an index, which has none. The annotation
-/// counts where the config has no date: charts and other artifacts have it only there.
+/// When an image was built, from the bytes of its manifest and of its config; an index has no config. The annotation counts
+/// where the config has no date: charts and other artifacts have a date only there.
 #[cfg(any(feature = "remote", feature = "storage"))]
 pub(super) fn built_at(manifest: &[u8], config: Option<&[u8]>) -> Option<Timestamp> {
-    let of_config = config.and_then(in_config);
-    of_config.filter(|at| is_date(*at)).or_else(|| in_annotation(manifest)).or(of_config)
+    let from_config = config.and_then(date_in_config);
+    from_config.filter(|at| is_date(*at)).or_else(|| date_in_annotation(manifest)).or(from_config)
 }
 
 /// The date in the bytes of a config; `None` when there is none that can be read.
 #[cfg(any(feature = "remote", feature = "storage"))]
-fn in_config(config: &[u8]) -> Option<Timestamp> {
+fn date_in_config(config: &[u8]) -> Option<Timestamp> {
     /// The part of a config that says when the image was built.
     #[derive(serde::Deserialize)]
     struct Dated {
@@ -31,13 +31,12 @@ fn in_config(config: &[u8]) -> Option<Timestamp> {
 
 /// The date among the annotations of a manifest or an index (`annotations.md` of the OCI image specification, v1.1.0).
 #[cfg(any(feature = "remote", feature = "storage"))]
-fn in_annotation(manifest: &[u8]) -> Option<Timestamp> {
+fn date_in_annotation(manifest: &[u8]) -> Option<Timestamp> {
     /// The part of a manifest that holds its annotations.
     #[derive(serde::Deserialize)]
     struct Annotated {
         annotations: Option<Annotations>,
     }
-    /// The only annotation that is asked for.
     #[derive(serde::Deserialize)]
     struct Annotations {
         #[serde(rename = "org.opencontainers.image.created")]
@@ -51,7 +50,7 @@ mod tests {
     use super::built_at;
 
     #[test]
-    fn the_config_comes_first_and_a_date_before_any_other_time() {
+    fn config_date_wins_over_annotation_unless_it_is_no_real_date() {
         let at = |manifest: &str, config: Option<&str>| {
             built_at(manifest.as_bytes(), config.map(str::as_bytes)).map(|at| at.to_string())
         };

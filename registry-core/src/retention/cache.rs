@@ -1,5 +1,5 @@
-//! Manifests by digest, and what rows named, kept in a folder from run to run. Neither ever changes, so what is kept is right
-//! or not there: every file is hashed when it is read, and one that is wrong counts as absent.
+//! A folder that keeps manifests by digest, and the digests of rows, from run to run. Neither ever changes, so a file is right or
+//! absent: every file is hashed when it is read, and a wrong one counts as absent.
 
 use std::fs;
 use std::io::Write as _;
@@ -12,40 +12,41 @@ use super::source::Source;
 use crate::oci::{Algorithm, Digest};
 use crate::registry::Fetched;
 
-/// Most bytes of a file that is read back.
+/// The largest file of a manifest that is read, in bytes.
 const MAX_BYTES: u64 = 17 << 20;
-/// Most bytes of a file of rows; one takes about 150.
+/// The largest file of rows that is read, in bytes; a row takes about 150.
 const ROWS_MAX: u64 = 1 << 30;
 
-/// A folder of manifests.
+/// A folder of manifests and rows.
 #[derive(Debug)]
 pub struct Cache {
     folder: PathBuf,
-    /// Whether it held anything when it was opened.
+    /// Whether the folder held anything when it was opened.
     was_filled: bool,
-    /// Tells files that are written at once apart.
-    written: AtomicU64,
-    /// Why the first file that could not be kept was not.
+    /// Number of the next temporary file; files that are written at the same time get different names.
+    next_number: AtomicU64,
+    /// Why the first file that could not be written failed.
     failure: OnceLock<String>,
 }
 
 impl Cache {
-    /// Opens a cache, and makes its folder.
+    /// Opens a cache, and makes its folder if it is absent.
     ///
     /// # Errors
-    /// When the folder cannot be made.
+    /// When the folder cannot be made or read.
     pub fn open(folder: &Path) -> std::io::Result<Self> {
         fs::create_dir_all(folder)?;
         let was_filled = fs::read_dir(folder)?.next().is_some();
         Ok(Self {
             folder: folder.to_owned(),
             was_filled,
-            written: AtomicU64::new(0),
+            next_number: AtomicU64::new(0),
             failure: OnceLock::new(),
         })
     }
 
-    /// Whether it held anything when it was opened; asking for a digest first pays only then.
+    /// Whether the folder held anything when it was opened. Only then does it pay to ask a server for a digest before the
+    /// manifest.
     pub const fn was_filled(&self) -> bool {
         self.was_filled
     }
@@ -55,13 +56,13 @@ impl Cache {
         self.folder.join(digest.algorithm().name()).join(hex.get(..2).unwrap_or_default()).join(&hex)
     }
 
-    /// Why something could not be kept, if anything could not.
+    /// Why a file could not be written, if that happened.
     pub fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
     }
 
-    /// A manifest that was kept: its media type in the first line of the file, what that hashes to in the second, then
-    /// its bytes.
+    /// A manifest from the cache. Its file holds the media type in the first line, the hash of that line in the second, then
+    /// the bytes.
     pub fn get(&self, digest: &Digest) -> Option<Fetched> {
         let path = self.path(digest);
         let found = fs::symlink_metadata(&path).ok()?;
@@ -82,7 +83,7 @@ impl Cache {
         })
     }
 
-    /// Keeps a manifest. One that cannot be kept is read again next time.
+    /// Keeps a manifest. If it cannot be written, the next run reads it from the server again.
     pub fn put(&self, fetched: &Fetched) {
         let media_type = fetched.media_type.replace(['\n', '\r'], " ");
         let check = Digest::of(Algorithm::Sha256, media_type.as_bytes());
@@ -90,19 +91,20 @@ impl Cache {
         self.replace(&self.path(&fetched.digest), &[head.as_bytes(), &fetched.bytes]);
     }
 
-    /// What rows of a source named in earlier runs. A file that is not whole counts as none.
+    /// The digests that rows of a source had in earlier runs; none when the file is damaged.
     pub(super) fn rows(&self, source: &Source) -> KnownRows {
         let read = || {
             let path = self.rows_path(source);
             let found = fs::symlink_metadata(&path).ok()?;
-            let text =
-                (found.is_file() && found.len() <= ROWS_MAX).then(|| fs::read_to_string(path).ok())??;
-            KnownRows::read(&text, source)
+            if !found.is_file() || found.len() > ROWS_MAX {
+                return None;
+            }
+            KnownRows::read(&fs::read_to_string(path).ok()?, source)
         };
         read().unwrap_or_default()
     }
 
-    /// Keeps what rows of a source name.
+    /// Keeps the digests of a source's rows.
     pub(super) fn put_rows(&self, source: &Source, rows: &KnownRows) {
         self.replace(&self.rows_path(source), &[rows.text(source).as_bytes()]);
     }
@@ -111,13 +113,12 @@ impl Cache {
         self.folder.join("rows").join(KnownRows::file_name(source))
     }
 
-    /// Writes a file so that a reader sees the old one or the new one. Nothing is lost but time by one that cannot be
-    /// written.
+    /// Writes a file so that a reader sees either the old or the new one. A failure costs only time: the first is recorded.
     fn replace(&self, path: &Path, parts: &[&[u8]]) {
         let write = || -> std::io::Result<()> {
             let folder = path.parent().unwrap_or(&self.folder);
             fs::create_dir_all(folder)?;
-            let number = self.written.fetch_add(1, Ordering::Relaxed);
+            let number = self.next_number.fetch_add(1, Ordering::Relaxed);
             let temporary = path.with_extension(format!("{}-{number}.new", std::process::id()));
             let fill = || {
                 let mut file = fs::File::create(&temporary)?;
@@ -125,7 +126,7 @@ impl Cache {
                 fs::rename(&temporary, path)
             };
             fill().inspect_err(|_| {
-                // What is left of it is of no use; if it cannot be removed either, that is told by the first error.
+                // The first error is reported; that the remains could not be removed either adds nothing.
                 let _ = fs::remove_file(&temporary);
             })
         };

@@ -1,4 +1,4 @@
-//! Reading a server into a record: every row first, then what each names, down to the leaves. Decides nothing.
+//! Reads a server into a record: every row first, then the manifests that they name, down to the leaves. It decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -10,35 +10,34 @@ use super::at_risk;
 use super::built;
 use super::cache::Cache;
 use super::confirm::Assumed;
-use super::follow::followed;
+use super::follow::followed_digest;
 use super::known_rows::KnownRows;
 use super::other_packages::{Elsewhere, SharedDigests, Unselected};
 use super::planning::Undated;
-use super::policy::Pattern;
-use super::record::{Record, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA};
+use super::policy::{Pattern, matches_any};
+use super::record::{Record, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA, config_digest};
 use super::server::{Incomplete, ListedRow, Listing, Reader, Unanswered};
 use super::source::{Source, SourceKind};
-use crate::oci::manifest::ReferenceRole;
-use crate::oci::{Digest, Manifest};
+use crate::oci::Digest;
 use crate::registry::Fetched;
 
 /// How a server is read.
 #[derive(Debug)]
 pub struct Collecting<'a> {
-    /// Questions under way at once.
+    /// How many requests may be under way at once.
     pub in_flight: usize,
-    /// Manifests read by earlier runs.
+    /// Manifests that earlier runs read.
     pub cache: Option<&'a Cache>,
-    /// Whether the dates of configs are wanted.
+    /// Whether to read the build dates of all images.
     pub built_at: bool,
-    /// Only packages that match one of these; all when there are none.
+    /// Only packages that match one of these patterns are read; all are when there are none.
     pub only: &'a [Pattern],
 }
 
-/// Reads everything.
+/// Reads everything, and asks the server for all of it.
 ///
 /// # Errors
-/// When the listing cannot be read: then nothing is known. What cannot be read beyond that is recorded as unknown.
+/// When the listing cannot be read. Whatever else cannot be read is recorded as unknown.
 pub async fn collect(
     reader: &impl Reader,
     source: Source,
@@ -48,18 +47,18 @@ pub async fn collect(
     read_all(reader, source, how, now, false).await.map(|collected| collected.record)
 }
 
-/// What was read, and what of it was taken from earlier runs.
+/// A record, and the part of it that was taken from earlier runs.
 #[derive(Debug)]
 pub struct Collection {
-    /// Everything, as if all of it had been asked for.
+    /// The record, as if the server had been asked for everything.
     pub record: Record,
-    /// What was not.
+    /// The manifests that the server was not asked for.
     pub assumed: Assumed,
 }
 
-/// Reads everything that the cache does not know: a listed row that names what it named in an earlier run is not asked for,
-/// nor is a manifest that a listed row carries, when its bytes are known. Whether it is there is an assumption that must be
-/// confirmed before a plan counts ([`unconfirmed`](super::unconfirmed)); otherwise [`collect`] asks for all of it.
+/// Reads everything that the cache does not know. It does not ask for a listed row whose digest an earlier run read, nor for a
+/// manifest that a listed row names and whose bytes are in the cache. That these manifests are still there is an assumption. It
+/// must be confirmed before a plan counts ([`unconfirmed`](super::unconfirmed)); if it fails, [`collect`] asks for everything.
 ///
 /// # Errors
 /// As [`collect`].
@@ -72,19 +71,20 @@ pub async fn collect_known(
     read_all(reader, source, how, now, true).await
 }
 
-/// What is known without asking, and what was taken from it.
+/// What is known without asking the server, and what of it was used.
 struct Knowledge<'a> {
     cache: &'a Cache,
     rows: KnownRows,
-    /// Digests that a listed row carries, by number of the package.
-    carried: BTreeSet<(usize, Digest)>,
+    /// Digests that a listed row names, by index of the package.
+    listed: BTreeSet<(usize, Digest)>,
+    /// Digests that were taken from the cache, by index of the package.
     assumed: BTreeSet<(usize, Digest)>,
 }
 
 impl Knowledge<'_> {
-    /// The bytes of a manifest that a listed row carries. From here on it is assumed to be there.
+    /// A manifest that a listed row names, from the cache. From here on it is assumed to be there.
     fn assume(&mut self, at: usize, digest: &Digest) -> Option<RecordedManifest> {
-        let found = self.cache.get(digest).filter(|_| self.carried.contains(&(at, *digest)))?;
+        let found = self.cache.get(digest).filter(|_| self.listed.contains(&(at, *digest)))?;
         self.assumed.insert((at, *digest));
         Some(RecordedManifest::present(&found.media_type, &found.bytes))
     }
@@ -95,42 +95,39 @@ async fn read_all(
     source: Source,
     how: &Collecting<'_>,
     now: Timestamp,
-    is_known: bool,
+    may_assume: bool,
 ) -> Result<Collection, Unanswered> {
     let Listing { rows, incomplete } = reader.rows(None).await?;
     let listed_names = rows.iter().map(|row| &row.package);
     let names: BTreeSet<String> =
         listed_names.chain(incomplete.iter().map(|one| &one.package)).cloned().collect();
-    let mut by_package: BTreeMap<String, Vec<ListedRow>> = BTreeMap::new();
-    let mut others: BTreeMap<String, Vec<ListedRow>> = BTreeMap::new();
-    let wanted = |name: &str| how.only.is_empty() || how.only.iter().any(|pattern| pattern.is_match(name));
+    let mut selected: BTreeMap<String, Vec<ListedRow>> = BTreeMap::new();
+    let mut unselected: BTreeMap<String, Vec<ListedRow>> = BTreeMap::new();
     for row in rows {
-        let of = if wanted(&row.package) { &mut by_package } else { &mut others };
-        of.entry(row.package.clone()).or_default().push(row);
+        let group = if matches_any(how.only, &row.package) { &mut selected } else { &mut unselected };
+        group.entry(row.package.clone()).or_default().push(row);
     }
-    let mut unlisted: BTreeMap<String, String> = BTreeMap::new();
+    let mut listing_errors: BTreeMap<String, String> = BTreeMap::new();
     for Incomplete { package, why } in incomplete {
-        let of = if wanted(&package) { &mut by_package } else { &mut others };
-        of.entry(package.clone()).or_default();
-        unlisted.insert(package, why);
+        let group = if matches_any(how.only, &package) { &mut selected } else { &mut unselected };
+        group.entry(package.clone()).or_default();
+        listing_errors.insert(package, why);
     }
     let mut packages: Vec<RecordedPackage> =
-        by_package.into_iter().map(|(name, rows)| listed(&name, rows)).collect();
+        selected.into_iter().map(|(name, rows)| package_with_rows(&name, rows)).collect();
     for package in &mut packages {
-        package.error = unlisted.remove(&package.name);
+        package.error = listing_errors.remove(&package.name);
     }
-    let mut known = how.cache.filter(|cache| is_known && cache.was_filled()).map(|cache| Knowledge {
+    let mut known = how.cache.filter(|cache| may_assume && cache.was_filled()).map(|cache| Knowledge {
         cache,
         rows: cache.rows(&source),
-        carried: BTreeSet::new(),
+        listed: BTreeSet::new(),
         assumed: BTreeSet::new(),
     });
-    read_rows(reader, &mut packages, how, known.as_mut()).await;
-    read_children(reader, &mut packages, how, known.as_mut()).await;
-    read_subjects(reader, &mut packages, how, known.as_mut()).await;
+    read_manifests(reader, &mut packages, how, known.as_mut()).await;
     read_elsewhere(reader, &mut packages, names, source.kind, how).await;
-    if source.kind == SourceKind::Forgejo && !others.is_empty() {
-        read_unselected(reader, &mut packages, others, &unlisted, how).await;
+    if source.kind == SourceKind::Forgejo && !unselected.is_empty() {
+        read_unselected(reader, &mut packages, unselected, &listing_errors, how).await;
     }
     if how.built_at {
         let all = packages.iter().enumerate();
@@ -151,7 +148,7 @@ async fn read_all(
     Ok(Collection { record, assumed })
 }
 
-/// Reads one package again, for a comparison with a plan.
+/// Reads one package, to compare it with a plan.
 ///
 /// # Errors
 /// As [`collect`].
@@ -164,15 +161,13 @@ pub(super) async fn collect_one(
     if let Some(one) = incomplete.into_iter().find(|one| one.package == package) {
         return Err(Unanswered::new(one.why));
     }
-    let mut packages = vec![listed(package, rows)];
-    read_rows(reader, &mut packages, how, None).await;
-    read_children(reader, &mut packages, how, None).await;
-    read_subjects(reader, &mut packages, how, None).await;
+    let mut packages = vec![package_with_rows(package, rows)];
+    read_manifests(reader, &mut packages, how, None).await;
     packages.pop().ok_or_else(|| Unanswered::new("the package is not there"))
 }
 
-/// A package of which only the rows are known, in an order of their own: that of a listing means nothing.
-fn listed(name: &str, mut rows: Vec<ListedRow>) -> RecordedPackage {
+/// A package with rows and nothing else. The rows are sorted, because the order of a listing means nothing.
+fn package_with_rows(name: &str, mut rows: Vec<ListedRow>) -> RecordedPackage {
     rows.sort_by(|a, b| (&a.version, a.id).cmp(&(&b.version, b.id)));
     let version = |row: ListedRow| RecordedVersion {
         digest: row.version.parse().ok(),
@@ -184,8 +179,8 @@ fn listed(name: &str, mut rows: Vec<ListedRow>) -> RecordedPackage {
     RecordedPackage { name: name.to_owned(), error: None, versions, ..RecordedPackage::default() }
 }
 
-/// Runs one question for each item, so many at once; answers in the order of the items.
-async fn ask<I: Clone, T, F: Future<Output = T>>(
+/// Asks one question for each item, `in_flight` at once. The answers come in the order of the items.
+async fn ask_each<I: Clone, T, F: Future<Output = T>>(
     items: Vec<I>,
     in_flight: usize,
     question: impl Fn(I) -> F,
@@ -197,7 +192,24 @@ async fn ask<I: Clone, T, F: Future<Output = T>>(
     pairs.buffered(in_flight.max(1)).collect().await
 }
 
-/// Reads what every row names. The manifest of a tag is read once, whatever number of tags share it and a cache knows.
+/// Reads the manifests of every row, those below them, and the subjects of followers.
+async fn read_manifests(
+    reader: &impl Reader,
+    packages: &mut [RecordedPackage],
+    how: &Collecting<'_>,
+    mut known: Option<&mut Knowledge<'_>>,
+) {
+    read_rows(reader, packages, how, known.as_deref_mut()).await;
+    read_children(reader, packages, how, known.as_deref_mut()).await;
+    let mut subjects = Vec::new();
+    for (at, package) in packages.iter().enumerate() {
+        let digests = package.versions.iter().filter_map(|row| followed_digest(&row.version));
+        subjects.extend(digests.map(|digest| (at, digest)));
+    }
+    read_digests(reader, packages, subjects, how, known).await;
+}
+
+/// Reads the manifest of every row. A manifest that several tags share is read once where a cache knows it.
 async fn read_rows(
     reader: &impl Reader,
     packages: &mut [RecordedPackage],
@@ -208,54 +220,49 @@ async fn read_rows(
         assume_rows(packages, known);
     }
     let names: Vec<String> = packages.iter().map(|package| package.name.clone()).collect();
-    let rows = |tags: bool| {
-        let each = packages.iter().enumerate().flat_map(move |(at, package)| {
-            let rows = package.versions.iter().enumerate();
-            rows.filter(move |(_, row)| row.digest.is_none() == tags && (tags || row.version.contains(':')))
-                .map(move |(row, version)| (at, row, version.version.clone()))
-        });
-        each.collect::<Vec<_>>()
-    };
-    let (tags, digests) = (rows(true), rows(false));
-    let read = ask(tags, how.in_flight, |(at, _, version)| {
+    let (mut tags, mut digests) = (Vec::new(), Vec::new());
+    for (at, package) in packages.iter().enumerate() {
+        for (row, RecordedVersion { version, digest, .. }) in package.versions.iter().enumerate() {
+            if digest.is_none() {
+                tags.push((at, row, version.clone()));
+            } else if let Ok(digest) = version.parse() {
+                digests.push((at, digest));
+            }
+        }
+    }
+    let read = ask_each(tags, how.in_flight, |(at, _, version)| {
         let package = names[at].clone();
-        async move { tag(reader, &package, &version, how.cache).await }
+        async move { read_tag(reader, &package, &version, how.cache).await }
     })
     .await;
     for ((at, row, _), (digest, manifest)) in read {
         packages[at].versions[row].digest = digest;
         if let Some(digest) = digest {
-            // Carried by this row: what names it need not ask again.
+            // A manifest of a listed row need not be asked for again by an index that names it.
             if let (Some(known), RecordedManifest::Present { .. }) = (known.as_deref_mut(), &manifest) {
-                known.carried.insert((at, digest));
+                known.listed.insert((at, digest));
             }
-            let known = packages[at].manifests.entry(digest).or_insert(RecordedManifest::Absent);
-            // Any row may serve it. Where none does, an answer that did not come may have been it.
-            match (&*known, &manifest) {
+            let best = packages[at].manifests.entry(digest).or_insert(RecordedManifest::Absent);
+            // One row that answers suffices. If none does, a missing answer counts more than "absent".
+            match (&*best, &manifest) {
                 (RecordedManifest::Present { .. } | RecordedManifest::Schema1 { .. }, _)
-                | (_, RecordedManifest::Absent) => {}
-                (RecordedManifest::Unknown(_), RecordedManifest::Unknown(_)) => {}
-                _ => *known = manifest,
+                | (_, RecordedManifest::Absent)
+                | (RecordedManifest::Unknown(_), RecordedManifest::Unknown(_)) => {}
+                _ => *best = manifest,
             }
         } else if let RecordedManifest::Unknown(why) = manifest {
             packages[at].error.get_or_insert(why);
         }
     }
-    let wanted: Vec<(usize, Digest)> =
-        digests.into_iter().filter_map(|(at, _, version)| Some((at, version.parse().ok()?))).collect();
-    read_digests(reader, packages, wanted, how, known).await;
+    read_digests(reader, packages, digests, how, known).await;
 }
 
-/// Fills in what rows named in earlier runs, where the bytes of that are known too.
+/// Fills in the digests that rows had in earlier runs, where the manifests are in the cache too.
 fn assume_rows(packages: &mut [RecordedPackage], known: &mut Knowledge<'_>) {
     for (at, package) in packages.iter_mut().enumerate() {
         for row in package.versions.iter_mut().filter(|row| row.id.is_some()) {
-            let digest = match row.digest {
-                Some(digest) => Some(digest),
-                None => known.rows.digest(&package.name, row),
-            };
-            let Some(digest) = digest else { continue };
-            known.carried.insert((at, digest));
+            let Some(digest) = row.digest.or_else(|| known.rows.digest(&package.name, row)) else { continue };
+            known.listed.insert((at, digest));
             if let Some(manifest) = known.assume(at, &digest) {
                 row.digest = Some(digest);
                 package.manifests.insert(digest, manifest);
@@ -264,8 +271,9 @@ fn assume_rows(packages: &mut [RecordedPackage], known: &mut Knowledge<'_>) {
     }
 }
 
-/// What a tag names. A listed tag that answers 404 twice is asked for by the digest that the server's own records give.
-async fn tag(
+/// Reads the digest and the manifest of a tag. When a listed tag answers 404 twice, its manifest is asked for by the digest in
+/// the server's own records.
+async fn read_tag(
     reader: &impl Reader,
     package: &str,
     tag: &str,
@@ -285,25 +293,20 @@ async fn tag(
     }
     for _ in 0..2 {
         match reader.manifest(package, tag).await {
-            Ok(Some(found)) => {
-                return (Some(found.digest), recorded(found, cache));
-            }
+            Ok(Some(found)) => return (Some(found.digest), record_manifest(found, cache)),
             Ok(None) => {}
             Err(why) => return unknown(why),
         }
     }
     match reader.recorded_digest(package, tag).await {
-        Ok(Some(digest)) => match digest_of(reader, package, &digest, cache).await {
-            RecordedManifest::Unknown(why) => (Some(digest), RecordedManifest::Unknown(why)),
-            found => (Some(digest), found),
-        },
+        Ok(Some(digest)) => (Some(digest), read_digest(reader, package, &digest, cache).await),
         Ok(None) => (None, RecordedManifest::Absent),
         Err(why) => unknown(why),
     }
 }
 
-/// A manifest that answered, kept for later runs where its bytes are what its digest says.
-fn recorded(found: Fetched, cache: Option<&Cache>) -> RecordedManifest {
+/// Records a manifest that the server sent. It goes to the cache if its bytes hash to its digest.
+fn record_manifest(found: Fetched, cache: Option<&Cache>) -> RecordedManifest {
     if Digest::of(found.digest.algorithm(), &found.bytes) != found.digest {
         return RecordedManifest::Schema1 { media_type: found.media_type, data: found.bytes };
     }
@@ -313,15 +316,15 @@ fn recorded(found: Fetched, cache: Option<&Cache>) -> RecordedManifest {
     RecordedManifest::present(&found.media_type, &found.bytes)
 }
 
-/// A manifest by digest.
-async fn digest_of(
+/// Reads a manifest by digest.
+async fn read_digest(
     reader: &impl Reader,
     package: &str,
     digest: &Digest,
     cache: Option<&Cache>,
 ) -> RecordedManifest {
     if let Some(found) = cache.and_then(|cache| cache.get(digest)) {
-        // Bytes never change; whether they are still there is asked anew.
+        // The bytes never change, but the server may not have them any more.
         return match reader.head(package, &digest.to_string()).await {
             Ok(Some(_)) => RecordedManifest::present(&found.media_type, &found.bytes),
             Ok(None) => RecordedManifest::Absent,
@@ -329,13 +332,14 @@ async fn digest_of(
         };
     }
     match reader.manifest(package, &digest.to_string()).await {
-        Ok(Some(found)) if found.digest == *digest => recorded(found, cache),
+        Ok(Some(found)) if found.digest == *digest => record_manifest(found, cache),
         Ok(Some(_)) => RecordedManifest::Unknown("its bytes do not hash to its digest".into()),
         Ok(None) => RecordedManifest::Absent,
         Err(why) => RecordedManifest::Unknown(why.to_string()),
     }
 }
 
+/// Reads manifests by digest, each given with the index of its package, except those that were read already.
 async fn read_digests(
     reader: &impl Reader,
     packages: &mut [RecordedPackage],
@@ -352,9 +356,9 @@ async fn read_digests(
         });
     }
     let names: Vec<String> = packages.iter().map(|package| package.name.clone()).collect();
-    let read = ask(wanted.into_iter().collect(), how.in_flight, |(at, digest)| {
+    let read = ask_each(wanted.into_iter().collect(), how.in_flight, |(at, digest)| {
         let package = names[at].clone();
-        async move { digest_of(reader, &package, &digest, how.cache).await }
+        async move { read_digest(reader, &package, &digest, how.cache).await }
     })
     .await;
     for ((at, digest), manifest) in read {
@@ -362,7 +366,7 @@ async fn read_digests(
     }
 }
 
-/// Reads the children of everything read, and theirs.
+/// Reads the children of all manifests that were read, at every depth.
 async fn read_children(
     reader: &impl Reader,
     packages: &mut [RecordedPackage],
@@ -376,12 +380,9 @@ async fn read_children(
     while !parents.is_empty() {
         let mut wanted = BTreeSet::new();
         for (at, digest) in parents {
-            let Some(bytes) = packages[at].manifests.get(&digest).and_then(RecordedManifest::bytes) else {
-                continue;
-            };
-            let references = Manifest::parse(bytes).references.into_iter();
-            let children = references.filter(|reference| reference.role == ReferenceRole::Child);
-            wanted.extend(children.filter_map(|child| Some((at, child.descriptor.digest?))));
+            let children =
+                packages[at].manifests.get(&digest).into_iter().flat_map(RecordedManifest::children);
+            wanted.extend(children.map(|child| (at, child)));
         }
         wanted.retain(|(at, digest)| !packages[*at].manifests.contains_key(digest));
         let children = wanted.iter().copied().collect();
@@ -390,26 +391,10 @@ async fn read_children(
     }
 }
 
-/// Asks whether what signatures are named after is still there.
-async fn read_subjects(
-    reader: &impl Reader,
-    packages: &mut [RecordedPackage],
-    how: &Collecting<'_>,
-    known: Option<&mut Knowledge<'_>>,
-) {
-    let mut wanted = Vec::new();
-    for (at, package) in packages.iter().enumerate() {
-        wanted.extend(
-            package.versions.iter().filter_map(|row| followed(&row.version)).map(|digest| (at, digest)),
-        );
-    }
-    read_digests(reader, packages, wanted, how, known).await;
-}
-
-/// Most packages times digests that are asked for subjects of followers that are kept elsewhere.
+/// The most questions about subjects in other packages: their number is that of packages times that of subjects.
 const ELSEWHERE_MAX: usize = 100_000;
 
-/// Asks all other packages for what signatures are named after and their own package does not have.
+/// Asks all other packages for the subjects of followers that the follower's own package does not have.
 async fn read_elsewhere(
     reader: &impl Reader,
     packages: &mut [RecordedPackage],
@@ -433,8 +418,7 @@ async fn read_elsewhere(
     let mut questions = Vec::new();
     for name in &names {
         for subject in &subjects {
-            let known = read.get(name.as_str()).and_then(|package| known(package, subject, kind));
-            match known {
+            match read.get(name.as_str()).and_then(|package| known_manifest(package, subject, kind)) {
                 Some(known) => drop(found.entry(*subject).or_default().insert(name.clone(), known)),
                 None => questions.push((name.clone(), *subject)),
             }
@@ -444,8 +428,8 @@ async fn read_elsewhere(
         unread.get_or_insert_with(|| format!("{} questions would be too many", questions.len()));
         questions.clear();
     }
-    let answers = ask(questions, how.in_flight, |(name, subject)| async move {
-        digest_of(reader, &name, &subject, how.cache).await
+    let answers = ask_each(questions, how.in_flight, |(name, subject)| async move {
+        read_digest(reader, &name, &subject, how.cache).await
     })
     .await;
     for ((name, subject), answer) in answers {
@@ -471,69 +455,72 @@ async fn read_elsewhere(
     }
 }
 
-/// Reads what packages that were not selected have to do with digests of those that were. Their rows are listed anyway; their
-/// tags are read only where they have a digest that no index of its own package settles.
+/// Finds out where packages that were not selected list or name digests of those that were. Their rows are known from the
+/// listing. Their tags are read only where they list a digest whose safety depends on them.
 async fn read_unselected(
     reader: &impl Reader,
     packages: &mut [RecordedPackage],
-    others: BTreeMap<String, Vec<ListedRow>>,
-    incomplete: &BTreeMap<String, String>,
+    unselected: BTreeMap<String, Vec<ListedRow>>,
+    listing_errors: &BTreeMap<String, String>,
     how: &Collecting<'_>,
 ) {
-    // Every other version protects what its index names.
-    let collected = |version: &str| version.parse::<Digest>().ok().filter(|_| version.starts_with("sha256:"));
-    let is_listed = |package: &RecordedPackage, digests: &BTreeMap<Digest, SharedDigests>| {
-        let mut rows = package.versions.iter().filter_map(|row| collected(&row.version));
-        rows.any(|digest| digests.contains_key(&digest))
-    };
+    // The server's collector takes only rows of `sha256:` digests; every other row protects the manifests that its index names.
+    let collectable =
+        |version: &str| version.parse::<Digest>().ok().filter(|_| version.starts_with("sha256:"));
     let mut shared: BTreeMap<Digest, SharedDigests> = BTreeMap::new();
-    for row in others.values().flatten() {
-        if let (Some(digest), Some(id)) = (collected(&row.version), row.id) {
+    for row in unselected.values().flatten() {
+        if let (Some(digest), Some(id)) = (collectable(&row.version), row.id) {
             shared.entry(digest).or_default().rows.push(id);
         }
     }
-    let doubtful = packages.iter().filter(|package| is_listed(package, &shared));
-    let unsettled: BTreeSet<Digest> =
-        doubtful.flat_map(|package| at_risk::unsettled(&package.package())).collect();
-    let concerns =
-        |row: &ListedRow| collected(&row.version).is_some_and(|digest| unsettled.contains(&digest));
+    let lists_shared = |package: &&RecordedPackage| {
+        let mut digests = package.versions.iter().filter_map(|row| collectable(&row.version));
+        digests.any(|digest| shared.contains_key(&digest))
+    };
+    let doubtful: BTreeSet<Digest> = packages
+        .iter()
+        .filter(lists_shared)
+        .flat_map(|package| at_risk::digests_that_others_decide(&package.package()))
+        .collect();
+    let is_doubtful =
+        |row: &ListedRow| collectable(&row.version).is_some_and(|digest| doubtful.contains(&digest));
     let mut unread = 0;
     let mut wanted = Vec::new();
-    for (name, rows) in others {
-        let is_concerned = rows.iter().any(concerns);
-        let tags: Vec<ListedRow> = rows.into_iter().filter(|row| collected(&row.version).is_none()).collect();
-        if is_concerned {
-            wanted.push(listed(&name, tags));
+    for (name, rows) in unselected {
+        let must_be_read = rows.iter().any(is_doubtful);
+        let tags: Vec<ListedRow> =
+            rows.into_iter().filter(|row| collectable(&row.version).is_none()).collect();
+        if must_be_read {
+            wanted.push(package_with_rows(&name, tags));
         } else {
-            unread += u64::from(!tags.is_empty() || incomplete.contains_key(&name));
+            unread += u64::from(!tags.is_empty() || listing_errors.contains_key(&name));
         }
     }
     read_rows(reader, &mut wanted, how, None).await;
     for package in &wanted {
-        let mut is_whole = !incomplete.contains_key(&package.name);
+        let mut is_complete = !listing_errors.contains_key(&package.name);
         for row in &package.versions {
             let manifest = row.digest.and_then(|digest| package.manifests.get(&digest));
-            let (Some(bytes), Some(id)) = (manifest.and_then(RecordedManifest::bytes), row.id) else {
-                is_whole = false;
+            let (Some(manifest @ RecordedManifest::Present { .. }), Some(id)) = (manifest, row.id) else {
+                is_complete = false;
                 continue;
             };
-            let references = Manifest::parse(bytes).references.into_iter();
-            let children = references.filter(|reference| reference.role == ReferenceRole::Child);
-            for digest in children.filter_map(|child| child.descriptor.digest) {
+            for digest in manifest.children() {
                 shared.entry(digest).or_default().named_by.push(id);
             }
         }
-        unread += u64::from(!is_whole);
+        unread += u64::from(!is_complete);
     }
     for package in packages {
-        let digests = package.versions.iter().filter_map(|row| collected(&row.version));
+        let digests = package.versions.iter().filter_map(|row| collectable(&row.version));
         let own = digests.filter_map(|digest| Some((digest, shared.get(&digest)?.clone())));
         package.unselected = Some(Unselected { shared: own.collect(), unread });
     }
 }
 
-/// What is known already of a digest in a package that was read. Forgejo lists every manifest; other registries list tags.
-fn known(package: &RecordedPackage, digest: &Digest, kind: SourceKind) -> Option<RecordedManifest> {
+/// What is known of a digest in a package that was read, without asking. Forgejo lists every manifest, so an unlisted one is
+/// absent; other registries list tags only.
+fn known_manifest(package: &RecordedPackage, digest: &Digest, kind: SourceKind) -> Option<RecordedManifest> {
     if let Some(known) = package.manifests.get(digest) {
         return Some(known.clone());
     }
@@ -544,19 +531,22 @@ fn known(package: &RecordedPackage, digest: &Digest, kind: SourceKind) -> Option
     is_listed.then_some(RecordedManifest::Absent)
 }
 
-/// Reads when images were built, of those manifests of which that is wanted.
+/// Reads the build dates that a plan needs.
 pub async fn add_dates(reader: &impl Reader, record: &mut Record, undated: &[Undated], how: &Collecting<'_>) {
     let packages = &mut record.packages;
     let places: BTreeMap<&str, usize> =
         packages.iter().enumerate().map(|(at, package)| (package.name.as_str(), at)).collect();
-    let wanted = undated.iter().filter_map(|one| Some((*places.get(one.package.as_str())?, &one.manifests)));
-    let wanted =
-        wanted.flat_map(|(at, manifests)| manifests.iter().map(move |digest| (at, *digest))).collect();
+    let mut wanted = Vec::new();
+    for Undated { package, manifests } in undated {
+        if let Some(at) = places.get(package.as_str()) {
+            wanted.extend(manifests.iter().map(|digest| (*at, *digest)));
+        }
+    }
     read_configs(reader, packages, wanted, how).await;
 }
 
-/// The bytes of a config, from the cache where it has them: they never change.
-async fn config(
+/// The bytes of a config, from the cache if it has them: they never change.
+async fn read_config(
     reader: &impl Reader,
     package: &str,
     digest: &Digest,
@@ -573,6 +563,7 @@ async fn config(
     Some(bytes)
 }
 
+/// Reads the build dates of manifests, each given with the index of its package, from their configs and annotations.
 async fn read_configs(
     reader: &impl Reader,
     packages: &mut [RecordedPackage],
@@ -581,20 +572,16 @@ async fn read_configs(
 ) {
     let mut wanted = Vec::new();
     for (at, digest) in manifests {
-        let Some(bytes) = packages[at].manifests.get(&digest).and_then(RecordedManifest::bytes) else {
-            continue;
-        };
-        let references = Manifest::parse(bytes).references;
-        let config = references.into_iter().find(|reference| reference.role == ReferenceRole::Config);
-        wanted.push((at, digest, config.map(|reference| reference.descriptor.digest)));
+        if let Some(bytes) = packages[at].manifests.get(&digest).and_then(RecordedManifest::bytes) {
+            wanted.push((at, digest, config_digest(bytes)));
+        }
     }
     let names: Vec<String> = packages.iter().map(|package| package.name.clone()).collect();
-    let read = ask(wanted, how.in_flight, |(at, _, config)| {
+    let read = ask_each(wanted, how.in_flight, |(at, _, config)| {
         let package = names[at].clone();
         async move {
             match config {
-                Some(Some(config)) => Some(self::config(reader, &package, &config, how.cache).await),
-                // Its config has no digest that can be asked for.
+                Some(Some(config)) => Some(read_config(reader, &package, &config, how.cache).await),
                 Some(None) => Some(None),
                 None => None,
             }
@@ -605,7 +592,7 @@ async fn read_configs(
         let manifest = packages[at].manifests.get_mut(&digest);
         if let Some(RecordedManifest::Present { built_at, data, .. }) = manifest {
             *built_at = match answer {
-                // What a config says that could not be read is not known.
+                // The config could not be read, so its date is unknown and the annotation does not count.
                 Some(None) => None,
                 Some(Some(config)) => built::built_at(data, Some(&config)),
                 None => built::built_at(data, None),

@@ -1,15 +1,17 @@
-//! Whether the times of a tree's links are those of its pushes. A push writes the revision link, then the entry of the tag's
-//! history, then the tag's `current/link`, all three anew even where they exist (`registry/storage/linkedblobstore.go`,
-//! `registry/storage/tagstore.go @ v2.8.3`; 3.1.1 does the same). A copy that keeps no times (`cp -r`, `kubectl cp`, a bucket
-//! that was synchronised) writes the files in an order of its own, and links that are long apart.
+//! Whether the times of a tree's links are those of its pushes, or those of a copy of the tree.
+//!
+//! A push writes the revision link, then the entry of the tag's history, then the tag's `current/link`, all three anew even
+//! where they exist (`registry/storage/linkedblobstore.go`, `registry/storage/tagstore.go @ v2.8.3`; 3.1.1 does the same). A
+//! copy that keeps no times (`cp -r`, `kubectl cp`, a bucket that was synchronised) writes the files in another order, and the
+//! links of one push long apart.
 
 #[cfg(feature = "storage")]
 use jiff::SignedDuration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The longest time between the links that one push writes. A push of another tag writes a revision link anew, so that it
-/// may be younger than a tag; it is never so much older.
+/// The longest time between the links that one push writes. A revision link may be younger than a tag, because a push of another
+/// tag writes it anew; it is never older than the tag by more than this.
 #[cfg(feature = "storage")]
 const ONE_PUSH: SignedDuration = SignedDuration::from_secs(60);
 
@@ -19,7 +21,7 @@ const ONE_PUSH: SignedDuration = SignedDuration::from_secs(60);
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CopiedTimes {
-    /// The last time that the copy is seen to have written: of tags that are not younger the time of the push is not known.
+    /// The last time at which the copy is known to have written. The push times of tags that are not younger are unknown.
     #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub until: Timestamp,
     /// Tags whose link is older than its entry in their history.
@@ -42,31 +44,28 @@ pub(super) struct LinkTimes {
 
 #[cfg(feature = "storage")]
 impl LinkTimes {
-    /// When the tag was pushed. `None` when no push wrote its link: it has no entry in its history, or an entry that was
-    /// written long before (a tag that was restored, or set by hand).
-    pub(super) fn pushed(&self) -> Option<Timestamp> {
+    /// When the tag was pushed. `None` when no push wrote its link: the history has no entry for it, or one that was written long
+    /// before (the tag was restored, or set by hand).
+    pub(super) fn push_time(&self) -> Option<Timestamp> {
         let history = self.history?;
         (self.current.duration_since(history) <= ONE_PUSH).then_some(self.current)
     }
 
-    /// Of the tags of one repository: the signs of a copy.
-    pub(super) fn copied<'t>(tags: impl IntoIterator<Item = &'t Self>) -> Option<CopiedTimes> {
+    /// The signs of a copy among the tags of one repository.
+    pub(super) fn find_copy_signs<'t>(tags: impl IntoIterator<Item = &'t Self>) -> Option<CopiedTimes> {
         let mut found: Option<CopiedTimes> = None;
         for tag in tags {
-            // What no push wrote says nothing of the others.
-            let (Some(current), Some(history)) = (tag.pushed(), tag.history) else { continue };
+            // A link that no push wrote tells nothing about the other links.
+            let (Some(current), Some(history)) = (tag.push_time(), tag.history) else { continue };
             let is_older = history > current;
             let is_younger = tag.revision.is_some_and(|revision| current.duration_since(revision) > ONE_PUSH);
             if is_older || is_younger {
                 let until = current.max(history);
-                let found = found.get_or_insert(CopiedTimes {
-                    until,
-                    older_than_history: 0,
-                    younger_than_revision: 0,
-                });
-                found.until = found.until.max(until);
-                found.older_than_history += u64::from(is_older);
-                found.younger_than_revision += u64::from(is_younger);
+                let none = CopiedTimes { until, older_than_history: 0, younger_than_revision: 0 };
+                let signs = found.get_or_insert(none);
+                signs.until = signs.until.max(until);
+                signs.older_than_history += u64::from(is_older);
+                signs.younger_than_revision += u64::from(is_younger);
             }
         }
         found
@@ -87,16 +86,16 @@ mod tests {
     }
 
     #[test]
-    fn what_a_push_writes_and_what_it_does_not() {
+    fn links_far_apart_show_a_copy_or_a_tag_that_no_push_wrote() {
         // A push; one after which another tag of the same manifest was pushed; a tag without a revision link.
         for tag in
             [times(100, Some(100), Some(99)), times(100, Some(99), Some(5_000)), times(100, Some(100), None)]
         {
-            assert_eq!((tag.pushed(), LinkTimes::copied([&tag])), (Some(at(100)), None));
+            assert_eq!((tag.push_time(), LinkTimes::find_copy_signs([&tag])), (Some(at(100)), None));
         }
         // Restored, or set by hand.
         for tag in [times(1_000, Some(100), Some(100)), times(1_000, None, Some(100))] {
-            assert_eq!((tag.pushed(), LinkTimes::copied([&tag])), (None, None));
+            assert_eq!((tag.push_time(), LinkTimes::find_copy_signs([&tag])), (None, None));
         }
         let copied = [
             times(200, Some(201), Some(199)),
@@ -104,6 +103,6 @@ mod tests {
             times(100, Some(100), Some(100)),
         ];
         let signs = CopiedTimes { until: at(300), older_than_history: 1, younger_than_revision: 1 };
-        assert_eq!(LinkTimes::copied(&copied), Some(signs));
+        assert_eq!(LinkTimes::find_copy_signs(&copied), Some(signs));
     }
 }

@@ -1,20 +1,20 @@
-//! The decision on one package: which images go, which stay and why. Pure; the order of its steps is that of
+//! Decides about one package: which images go, which stay, and why. The code is pure, and its steps are in the order of
 //! docs/retention.md.
 //!
-//! Everything stays at first. An image goes only when the rules let it go and nothing that still stays needs it, so each
-//! round may let go more, and none takes back what an earlier one needed.
+//! At first every image stays. An image goes only when the rules let it go and nothing that still stays needs it. So each round
+//! may let more images go, and no round takes back what an earlier one decided.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
-use super::deciding::{Deciding, ImageDecision, Reached};
+use super::deciding::{Deciding, Reached};
 use super::decision::{Action, Decision, NotPlanned, RowDecision};
 use super::follow::{FateElsewhere, Followed, SubjectFate};
 use super::images::{self, Class, smaller};
 use super::package::{ManifestId, ManifestState, Package};
-use super::policy::{Policy, Unneeded, is_restored, is_young};
+use super::policy::{Policy, Unneeded};
 use super::reason::Reason;
 use super::refusal::Refusal;
 use super::undecided::{Undecided, UndecidedImages};
@@ -26,18 +26,19 @@ use crate::text::escape;
 /// Decides about a package, whose rows are in order ([`Package::seal`]); `path` is its repository path as image
 /// references spell it, such as `owner/name`.
 pub fn decide(package: &Package, path: &str, policy: &Policy, now: Timestamp) -> Decision {
-    decide_among(package, path, policy, now, &BTreeMap::new())
+    decide_with_fates_elsewhere(package, path, policy, now, &BTreeMap::new())
 }
 
-/// The same among other packages; `others` is what becomes there of the subjects that they have. One that is missing stays.
-pub(super) fn decide_among(
+/// Decides about a package some of whose subjects lie in other packages. `fates_elsewhere` are the fates of these subjects; one
+/// that is missing there stays.
+pub(super) fn decide_with_fates_elsewhere(
     package: &Package,
     path: &str,
     policy: &Policy,
     now: Timestamp,
-    others: &BTreeMap<Digest, FateElsewhere>,
+    fates_elsewhere: &BTreeMap<Digest, FateElsewhere>,
 ) -> Decision {
-    if let Some(why) = images::unknown(package, policy) {
+    if let Some(why) = images::skip_reason(package, policy) {
         let left = RowDecision::leave(Reason::PackageSkipped);
         let tagged: BTreeSet<_> =
             package.rows.iter().filter(|row| row.is_tag()).map(|row| row.manifest).collect();
@@ -51,22 +52,22 @@ pub(super) fn decide_among(
             undecided: Vec::new(),
             fates: package
                 .manifests()
-                .filter(|one| *package.state(*one) != ManifestState::Absent)
-                .map(|one| (package.digest(one), FateElsewhere::Stays))
+                .filter(|manifest| *package.state(*manifest) != ManifestState::Absent)
+                .map(|manifest| (package.digest(manifest), FateElsewhere::Stays))
                 .collect(),
             notes: Vec::new(),
         };
     }
-    Deciding::new(package, path, policy, now, others).finish()
+    Deciding::new(package, path, policy, now, fates_elsewhere).finish()
 }
 
-/// Manifests whose configs tell when images were built, as far as a guard depends on that and it was not read.
+/// Manifests whose build dates a guard needs and nobody has read yet.
 pub(super) fn undated(package: &Package, path: &str, policy: &Policy, now: Timestamp) -> Vec<Digest> {
-    if images::unknown(package, policy).is_some() {
+    if images::skip_reason(package, policy).is_some() {
         return Vec::new();
     }
-    let others = BTreeMap::new();
-    let mut deciding = Deciding::new(package, path, policy, now, &others);
+    let fates_elsewhere = BTreeMap::new();
+    let mut deciding = Deciding::new(package, path, policy, now, &fates_elsewhere);
     deciding.settle();
     if guard::refusal(&deciding).is_some() {
         return Vec::new();
@@ -79,17 +80,17 @@ impl<'a> Deciding<'a> {
         let reached = self.settle();
         let refusal = guard::refusal(&self);
         let fates = self.fates(&reached);
-        self.rows(refusal, fates)
+        self.into_decision(refusal, fates)
     }
 
-    /// Decides which images go, and gives what is reached then.
+    /// Decides which images go. Returns what is reached at the end.
     fn settle(&mut self) -> Reached {
-        let mut reached = self.reached();
-        // Each round lets go more or ends, so there are at most as many rounds as images.
+        let mut reached = self.reached_at_start();
+        // Each round but the last lets more go, so there are at most as many rounds as images and rows.
         loop {
             let before = (self.gone.clone(), self.pruned.clone());
-            self.round(&mut reached);
-            self.prune();
+            self.judge_all(&mut reached);
+            self.prune_untagged();
             if (&self.gone, &self.pruned) == (&before.0, &before.1) {
                 break;
             }
@@ -98,36 +99,35 @@ impl<'a> Deciding<'a> {
         reached
     }
 
-    /// What becomes of each manifest that answers, for followers in other packages.
+    /// The fate of each manifest that is not known to be absent, for followers in other packages.
     fn fates(&self, reached: &Reached) -> BTreeMap<Digest, FateElsewhere> {
-        let fate = |one: ManifestId| {
-            let taken = || {
-                let rows = &self.rows_of[one.index()];
-                let goes =
-                    |at: &usize| self.images.of_row[*at].map_or(self.pruned[*at], |image| self.gone[image]);
-                !rows.is_empty() && rows.iter().all(goes)
+        let fate = |manifest: ManifestId| {
+            let all_rows_go = || {
+                let rows = &self.rows_of[manifest.index()];
+                !rows.is_empty() && rows.iter().all(|row| self.row_goes(*row))
             };
-            match self.package.state(one) {
+            match self.package.state(manifest) {
                 ManifestState::Absent => None,
-                _ if reached.kept.holds(one) => Some(FateElsewhere::Stays),
-                ManifestState::Present(_) if reached.tagged[one.index()] || taken() => {
+                _ if reached.kept.holds(manifest) => Some(FateElsewhere::Stays),
+                ManifestState::Present(_) if reached.tagged[manifest.index()] || all_rows_go() => {
                     Some(FateElsewhere::Goes)
                 }
                 ManifestState::Present(_) => Some(FateElsewhere::Untagged),
-                // Nobody asked whether it is there: what is known of it in other packages decides.
+                // Nobody asked for it here, so its fates in other packages decide.
                 ManifestState::Unasked => None,
                 ManifestState::Unknown(_) => Some(FateElsewhere::Stays),
             }
         };
-        self.package.manifests().filter_map(|one| Some((self.package.digest(one), fate(one)?))).collect()
+        let with_fate = |manifest| Some((self.package.digest(manifest), fate(manifest)?));
+        self.package.manifests().filter_map(with_fate).collect()
     }
 
-    /// Images that stay because no ranking decides about them, by cause.
+    /// How many images stay because no ranking decides about them, by cause.
     fn undecided(&self) -> Vec<UndecidedImages> {
         let mut count: BTreeMap<Undecided, u64> = BTreeMap::new();
         for (id, image) in self.images.all.iter().enumerate() {
             let is_judged = image.class == Class::Plain && image.protection().is_none();
-            if let Some(why) = self.rules.cause(id, image).filter(|_| is_judged && !self.gone[id]) {
+            if let Some(why) = self.rules.undecided_cause(id, image).filter(|_| is_judged && !self.gone[id]) {
                 *count.entry(why).or_default() += 1;
             }
         }
@@ -137,23 +137,23 @@ impl<'a> Deciding<'a> {
         count.into_iter().map(|(why, images)| UndecidedImages { why, images }).collect()
     }
 
-    /// Lets go every image that may go now.
-    fn round(&mut self, reached: &mut Reached) {
+    /// Judges every image that still stays, and lets those go that may go now.
+    fn judge_all(&mut self, reached: &mut Reached) {
         let untagged_children = self.children_of_staying_rows();
-        // An index is judged before what it names, a subject before what follows it: so what they held may go in the same
-        // round.
+        // An index is judged before its children, and a subject before its followers, so that these may go in the same round.
+        // `above` holds, by manifest, the newest row of the staying images above it.
         let mut above: Vec<Option<usize>> = vec![None; self.package.len()];
-        for at in 0..self.images.down.len() {
-            let manifest = self.images.down[at];
+        for at in 0..self.images.parents_first.len() {
+            let manifest = self.images.parents_first[at];
             let mut best = above[manifest.index()];
             if let Some(id) = self.images.of_manifest[manifest.index()].filter(|id| !self.gone[*id]) {
-                let namer = best.and_then(|row| self.images.of_row[row]);
-                let judgement = self.judge(id, namer, reached, &untagged_children);
+                let parent = best.and_then(|row| self.images.of_row[row]);
+                let judgement = self.judge(id, parent, reached, &untagged_children);
                 self.gone[id] = judgement.action == Action::Delete;
                 if self.gone[id] {
-                    reached.kept.remove(manifest, |one| self.package.named(one));
+                    reached.kept.remove(manifest, |manifest| self.package.named(manifest));
                 } else {
-                    best = smaller(best, self.images.newest(id));
+                    best = smaller(best, self.images.newest_row(id));
                 }
                 self.judgements[id] = judgement;
             }
@@ -163,26 +163,21 @@ impl<'a> Deciding<'a> {
         }
     }
 
-    /// What is reached while nothing is gone.
-    fn reached(&self) -> Reached {
+    /// What is reached before any image goes.
+    fn reached_at_start(&self) -> Reached {
         let package = self.package;
         let tags = || self.images.all.iter().map(|image| image.manifest);
         let tagged = package.reach(tags());
-        // An untagged manifest of a push under way is a root, unless a tag that goes is all that reaches it.
-        let young = package.rows.iter().filter(|row| {
-            !row.is_tag()
-                && (is_young(row.created_at, self.now, self.policy.grace)
-                    || is_restored(package, row, self.now, self.policy.hold))
-                && row.manifest.is_some_and(|manifest| !tagged[manifest.index()])
-        });
-        let fixed: Vec<ManifestId> =
-            young.filter_map(|row| row.manifest).chain(self.in_use.iter().copied()).collect();
+        // A manifest without a tag may be part of a push under way, so it is a root. If a tag reaches it, the tag decides.
+        let fresh = package.rows.iter().filter(|row| self.is_fresh_digest_row(row));
+        let fresh = fresh.filter_map(|row| row.manifest).filter(|manifest| !tagged[manifest.index()]);
+        let fixed: Vec<ManifestId> = fresh.chain(self.in_use.iter().copied()).collect();
         let roots = tags().chain(fixed.iter().copied());
-        let kept = ReferenceCounts::new(package.len(), roots, |one| package.named(one));
+        let kept = ReferenceCounts::new(package.len(), roots, |manifest| package.named(manifest));
         Reached { kept, fixed: fixed.into_iter().collect(), tagged, parents: OnceCell::new() }
     }
 
-    /// What indexes listed by digest, and staying, name.
+    /// By manifest, whether it lies below an index whose row is that of a digest and stays.
     fn children_of_staying_rows(&self) -> Vec<bool> {
         let rows = self.package.rows.iter().enumerate();
         let staying =
@@ -190,72 +185,68 @@ impl<'a> Deciding<'a> {
         self.package.reach(staying.flat_map(|manifest| self.package.named(manifest)))
     }
 
-    fn prune(&mut self) {
+    /// Lets the untagged manifests go that the policy prunes.
+    fn prune_untagged(&mut self) {
         if self.policy.untagged == Unneeded::Prune {
-            self.pruned = untagged::prune(self);
+            self.pruned = untagged::rows_to_prune(self);
         }
     }
 
-    /// Marks as left what stays only because it follows itself, through whatever chain.
+    /// Changes followers from kept to left if they stay only because they follow each other in a circle.
     fn leave_circles(&mut self, reached: &Reached) {
-        let follows = |id: usize| {
-            let image = &self.images.all[id];
-            image.is_follower() && self.judgements[id].stays_as_follower
-        };
-        // What stays for a reason of its own, and what follows that.
-        let all = || (0..self.images.all.len()).filter(|id| !self.gone[*id]);
-        let own = all().filter(|id| !follows(*id)).map(|id| self.images.all[id].manifest);
-        let roots = own.chain(reached.fixed.iter().copied());
+        let staying = || (0..self.images.all.len()).filter(|id| !self.gone[*id]);
         let subjects = |id: usize| {
             let follows = self.images.all[id].follows.iter().flatten();
             follows.filter_map(|subject| self.package.find(subject))
         };
         let mut followers: HashMap<ManifestId, Vec<ManifestId>> = HashMap::new();
-        for id in all().filter(|id| follows(*id)) {
+        for id in staying().filter(|id| self.kept_as_followers.contains(id)) {
             for subject in subjects(id) {
                 followers.entry(subject).or_default().push(self.images.all[id].manifest);
             }
         }
+        // What stays for a reason of its own grounds everything that it names and that follows it.
+        let own = staying()
+            .filter(|id| !self.kept_as_followers.contains(id))
+            .map(|id| self.images.all[id].manifest);
+        let roots = own.chain(reached.fixed.iter().copied());
         let mut grounded = vec![false; self.package.len()];
-        let followers = |one| followers.get(&one).into_iter().flatten().copied();
-        walk::mark(&mut grounded, roots, |one| self.package.named(one).chain(followers(one)));
+        let followers = |manifest| followers.get(&manifest).into_iter().flatten().copied();
+        walk::mark(&mut grounded, roots, |manifest| self.package.named(manifest).chain(followers(manifest)));
         let is_grounded = |id: usize| subjects(id).any(|subject| grounded[subject.index()]);
-        for id in all().filter(|id| follows(*id) && !is_grounded(*id)).collect::<Vec<_>>() {
-            let held = |subject: &&Digest| {
+        let in_circle = staying().filter(|id| self.kept_as_followers.contains(id) && !is_grounded(*id));
+        for id in in_circle.collect::<Vec<_>>() {
+            let is_held = |subject: &&Digest| {
                 self.package.find(subject).is_some_and(|subject| reached.kept.holds(subject))
             };
-            let subjects = self.images.all[id].follows.iter().flatten().filter(held);
+            let subjects = self.images.all[id].follows.iter().flatten().filter(is_held);
             let why = subjects.map(|subject| {
                 let (packages, fate) = (Vec::new(), SubjectFate::Circle);
                 Reason::Follows(Followed { subject: *subject, packages, fate })
             });
-            self.judgements[id] = ImageDecision::leave(why.collect());
+            self.judgements[id] = RowDecision::new(Action::Leave, why.collect());
         }
     }
 
-    fn rows(self, refusal: Option<Refusal>, fates: BTreeMap<Digest, FateElsewhere>) -> Decision {
-        let notes = reversal::notes(&self);
-        let count = |gone: bool| self.gone.iter().filter(|one| **one == gone).count() as u64;
-        let (staying, going) = (self.rows_above(false), self.rows_above(true));
+    /// The decision row by row; refused if a guard says so.
+    fn into_decision(self, refusal: Option<Refusal>, fates: BTreeMap<Digest, FateElsewhere>) -> Decision {
+        let notes = reversal::accepted_reversals(&self);
+        let count = |gone: bool| self.gone.iter().filter(|is_gone| **is_gone == gone).count() as u64;
+        let (staying, going) = (self.newest_rows_above(false), self.newest_rows_above(true));
         let mut rows = Vec::with_capacity(self.package.rows.len());
         for (at, row) in self.package.rows.iter().enumerate() {
-            let verdict = match self.images.of_row[at] {
-                Some(id) => {
-                    let ImageDecision { action, reasons, if_refused, after, .. } =
-                        self.judgements[id].clone();
-                    RowDecision { action, reasons, if_refused, after }
-                }
+            let decision = match self.images.of_row[at] {
+                Some(id) => self.judgements[id].clone(),
                 None if row.is_tag() => RowDecision::leave(Reason::UnknownDigest),
-                None => untagged::verdict(&self, at, &staying, &going),
+                None => untagged::digest_row_decision(&self, at, &staying, &going),
             };
-            rows.push(verdict);
+            rows.push(decision);
         }
         let broken = self.images.all.iter().filter(|image| image.lost.is_some());
-        let broken =
-            broken.flat_map(|image| image.rows.iter().map(|row| escape(&self.package.rows[*row].version)));
-        // A tag of which nothing but its name is known is here only because it is said to be lost.
+        let broken = broken.flat_map(|image| &image.rows).map(|row| &self.package.rows[*row]);
+        // A package with a tag without a manifest is decided about only if the policy says that the tag is lost.
         let lost = self.package.rows.iter().filter(|row| row.is_tag() && row.manifest.is_none());
-        let mut broken: Vec<String> = broken.chain(lost.map(|row| escape(&row.version))).collect();
+        let mut broken: Vec<String> = broken.chain(lost).map(|row| escape(&row.version)).collect();
         broken.sort_unstable();
         let mut decision = Decision {
             not_planned: None,

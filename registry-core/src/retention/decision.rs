@@ -1,4 +1,4 @@
-//! What was decided about a package, row by row. How it is decided is in `decide`.
+//! The decision about a package, row by row. How it is made is in `decide`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,8 +25,8 @@ pub enum Action {
     Leave,
 }
 
-/// Takes back what a row would have had to do with a deletion.
-pub(super) fn refuse(action: &mut Action, reasons: &mut Vec<Reason>, if_refused: Option<Vec<Reason>>) {
+/// Takes back the deletion of a row, and the reasons that follow from another row's deletion.
+pub(super) fn refuse_row(action: &mut Action, reasons: &mut Vec<Reason>, if_refused: Option<Vec<Reason>>) {
     if let Some(why) = if_refused {
         *reasons = why;
     }
@@ -36,32 +36,44 @@ pub(super) fn refuse(action: &mut Action, reasons: &mut Vec<Reason>, if_refused:
     }
 }
 
-/// What was decided about a row, and why.
+/// The decision about a row, and its reasons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowDecision {
     /// What becomes of it.
     pub action: Action,
     /// Why.
     pub reasons: Vec<Reason>,
-    /// Why it stays after all when a guard refuses the package, where that is another reason: what it hangs on stays too.
+    /// The reasons of the row when a guard refuses the package, where they differ: the row depends on another one, which stays
+    /// then too.
     pub if_refused: Option<Vec<Reason>>,
-    /// Of what goes: what it follows in other packages.
+    /// For a row to delete, the subjects in other packages that it follows.
     pub after: Vec<After>,
 }
 
 impl RowDecision {
-    /// Nothing decides about it, for this reason.
+    pub(super) const fn new(action: Action, reasons: Vec<Reason>) -> Self {
+        Self { action, reasons, if_refused: None, after: Vec::new() }
+    }
+
+    pub(super) fn keep(why: Reason) -> Self {
+        Self::new(Action::Keep, vec![why])
+    }
+
+    pub(super) fn delete(why: Reason) -> Self {
+        Self::new(Action::Delete, vec![why])
+    }
+
     pub(super) fn leave(why: Reason) -> Self {
-        Self { action: Action::Leave, reasons: vec![why], if_refused: None, after: Vec::new() }
+        Self::new(Action::Leave, vec![why])
     }
 }
 
-/// What was decided about a package.
+/// The decision about a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// Why nothing goes, where that is so.
     pub not_planned: Option<NotPlanned>,
-    /// For each row of the package, in its order.
+    /// The decision about each row, in the order of the package.
     pub rows: Vec<RowDecision>,
     /// Images that stay.
     pub images_kept: u64,
@@ -73,9 +85,9 @@ pub struct Decision {
     pub orphans: u64,
     /// Images that stay because no ranking decides about them.
     pub undecided: Vec<UndecidedImages>,
-    /// Pushes in the reverse order of builds that are not refused; a person should know of them.
+    /// Pushes in the reverse order of builds that are not refused, but that a person should know of.
     pub notes: Vec<Reversal>,
-    /// What becomes of each manifest that answers, or may.
+    /// The fate of each manifest that is not known to be absent.
     pub(super) fates: BTreeMap<Digest, FateElsewhere>,
 }
 
@@ -100,12 +112,10 @@ impl fmt::Display for NotPlanned {
 }
 
 impl Decision {
-    /// Takes back what would go, for the reason given.
+    /// Takes back all deletions, for the reason given.
     pub(super) fn refuse(&mut self, why: Refusal) {
         for row in &mut self.rows {
-            refuse(&mut row.action, &mut row.reasons, row.if_refused.take());
-        }
-        for row in &mut self.rows {
+            refuse_row(&mut row.action, &mut row.reasons, row.if_refused.take());
             row.after.clear();
         }
         self.fates.values_mut().for_each(|fate| *fate = FateElsewhere::Stays);

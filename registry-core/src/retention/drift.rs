@@ -1,20 +1,22 @@
-//! What changed under a plan: between planning and acting, and while acting. Asks nothing; compares.
+//! What changed in a package between planning and acting, and while acting. It compares what others read, and reads nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::applied::Stopped;
+use super::applied::{Held, Stopped};
 use super::decision::Action;
-use super::follow::followed;
+use super::follow::{After, followed_digest};
 use super::health::{Health, healths};
 use super::package::{ManifestId, ManifestState, Package};
 use super::plan::{PackagePlan, PlannedRow};
-use super::stays::{Drift, WhyUnread, WhyWorse};
+use super::stays::{Drift, WhyStays, WhyUnread, WhyWorse};
+use super::waiting_rows::is_gone;
+use crate::oci::Digest;
 use crate::text::escape;
 
-/// What tells a row from a later one of the same name: its number, which a re-push changes, else its time. With a number
-/// the time does not count: it may be an original one that was told beside the server's.
+/// What tells a row from a later one of the same name: its number, which a re-push changes, else its push time. Beside a number
+/// the time does not count: it may be an original push time that replaced the server's.
 pub(super) fn row_identity(
     id: Option<u64>,
     created_at: Option<Timestamp>,
@@ -22,28 +24,23 @@ pub(super) fn row_identity(
     (id, created_at.filter(|_| id.is_none()))
 }
 
-/// What of a package could not be read.
-pub(super) fn unread(now: &Package) -> Option<String> {
-    let unknown = || {
-        now.manifests().find_map(|manifest| match now.state(manifest) {
-            ManifestState::Unknown(why) => Some(format!("{}: {why}", now.digest(manifest))),
-            _ => None,
-        })
-    };
-    now.unreadable.clone().or_else(unknown)
+/// The first part of a package that could not be read, and why.
+pub(super) fn unread_part(now: &Package) -> Option<String> {
+    let is_unknown = |manifest: &ManifestId| matches!(now.state(*manifest), ManifestState::Unknown(_));
+    now.unreadable
+        .clone()
+        .or_else(|| now.manifests().find(is_unknown).map(|manifest| why_unread(now, manifest)))
 }
 
-/// Why nothing may go in a package that changed since it was planned: a new row reaches something that is to go, or a kept
-/// image is gone or worse already.
-pub(super) fn moved(planned: &PackagePlan, now: &Package) -> Option<Drift> {
+/// Why nothing may be deleted in a package that changed since it was planned: a new row reaches a manifest to delete, or a kept
+/// image is gone or broken already.
+pub(super) fn find_drift(planned: &PackagePlan, now: &Package) -> Option<Drift> {
     let rows = planned.versions.iter();
-    let known: HashMap<&str, _> = rows
-        .clone()
-        .map(|row| (row.version.as_str(), (row_identity(row.id, row.created_at), row.digest)))
-        .collect();
-    let doomed = rows.filter(|row| row.action == Action::Delete).filter_map(|row| row.digest);
-    let doomed: HashSet<ManifestId> = doomed.filter_map(|digest| now.find(&digest)).collect();
-    let reaching = now.reach_up(doomed.iter().copied());
+    let known: HashMap<&str, _> =
+        rows.map(|row| (row.version.as_str(), (row_identity(row.id, row.created_at), row.digest))).collect();
+    let deleted = planned.rows_to_delete().filter_map(|row| row.digest);
+    let deleted: HashSet<ManifestId> = deleted.filter_map(|digest| now.find(&digest)).collect();
+    let reaching = now.reach_up(deleted.iter().copied());
     for row in &now.rows {
         let digest = row.manifest.map(|manifest| now.digest(manifest));
         if known.get(&*row.version) == Some(&(row_identity(row.id, row.created_at), digest)) {
@@ -52,33 +49,52 @@ pub(super) fn moved(planned: &PackagePlan, now: &Package) -> Option<Drift> {
         let Some(manifest) = row.manifest else {
             return Some(Drift::Unreadable { version: row.version.to_string() });
         };
-        // The same row with another digest: the plan was made from something that was not true.
-        let planned = planned.versions.iter().find(|one| one.version == *row.version && row.id.is_some());
-        if let Some(planned) = planned.filter(|one| one.id == row.id && one.digest != digest) {
+        // The same row has another digest: the plan was made from a wrong reading.
+        let planned = planned.versions.iter().find(|other| other.version == *row.version && row.id.is_some());
+        if let Some(planned) = planned.filter(|other| other.id == row.id && other.digest != digest) {
             let (version, now) = (row.version.to_string(), now.digest(manifest));
             return Some(Drift::OtherDigest { version, now, planned: planned.digest });
         }
-        let subject = now.info(manifest).and_then(|info| info.subject);
-        let follows = followed(&row.version).and_then(|subject| now.find(&subject));
-        let needed = subject.into_iter().chain(follows).find(|one| doomed.contains(one)).or_else(|| {
+        let followed = followed_digest(&row.version).and_then(|subject| now.find(&subject));
+        let mut subjects = now.subject(manifest).into_iter().chain(followed);
+        let needed = subjects.find(|subject| deleted.contains(subject)).or_else(|| {
             let reached = reaching[manifest.index()].then(|| now.leaves_first([manifest]));
-            reached.into_iter().flatten().find(|one| doomed.contains(one))
+            reached.into_iter().flatten().find(|below| deleted.contains(below))
         });
         if let Some(needed) = needed {
             return Some(Drift::Needs { version: row.version.to_string(), needed: now.digest(needed) });
         }
     }
-    already_worse(planned, now)
+    find_lost_kept_tag(planned, now)
 }
 
-/// A kept image that is not there as the plan counted on it: fewer than asked for would stay.
-fn already_worse(planned: &PackagePlan, now: &Package) -> Option<Drift> {
-    let (health, is) = (healths(now), Rows::from_package(now));
+/// The subjects in the package `name` that are not confirmed to be gone, and why their followers in other packages stay. `now` is
+/// the package as it was just read, or why it could not be read.
+pub(super) fn subjects_not_gone(
+    planned: Option<&PackagePlan>,
+    name: &str,
+    now: &Result<Package, String>,
+    subjects: BTreeSet<Digest>,
+) -> Vec<(After, Held)> {
+    let not_gone = subjects.into_iter().filter_map(|digest| {
+        let package = name.to_owned();
+        let held = match now {
+            Ok(now) if is_gone(planned, now, &digest) => return None,
+            Ok(_) => Held::spared(WhyStays::SubjectThere { digest, package }),
+            Err(why) => Held::failed(WhyStays::SubjectUnknown { digest, package, why: why.clone() }),
+        };
+        Some((After { package: name.to_owned(), digest }, held))
+    });
+    not_gone.collect()
+}
+
+/// A kept tag that is gone or broken although the plan counted on it: fewer images than asked for would stay.
+fn find_lost_kept_tag(planned: &PackagePlan, now: &Package) -> Option<Drift> {
+    let (health, rows) = (healths(now), manifests_by_row(now));
     let broken: HashSet<&str> = planned.broken.iter().map(String::as_str).collect();
-    for row in planned.versions.iter().filter(|row| row.action == Action::Keep && !row.version.contains(':'))
-    {
+    for row in planned.versions.iter().filter(|row| row.action == Action::Keep && row.is_tag()) {
         let name = escape(&row.version);
-        match is.get(&row.version) {
+        match rows.get(row.version.as_str()).copied() {
             None => return Some(Drift::Gone { version: row.version.clone() }),
             Some(Some(manifest)) if Some(now.digest(manifest)) == row.digest => {
                 if let (Health::Broken(part), false) = (health[manifest.index()], broken.contains(&*name)) {
@@ -91,50 +107,52 @@ fn already_worse(planned: &PackagePlan, now: &Package) -> Option<Drift> {
     None
 }
 
-/// A tag pushed between the last look at a package and a deletion, which needs what went. Nothing can hinder that; it is
-/// told, so that it is pushed again.
+/// A tag that was pushed between the last reading of a package and a deletion, and that needs what was deleted. Nothing can
+/// prevent that; it is reported, so that somebody pushes the tag again.
 #[cfg(feature = "remote")]
-pub(super) fn orphaned(planned: &PackagePlan, again: &Package) -> Option<WhyWorse> {
+pub(super) fn find_orphaned_tag(planned: &PackagePlan, now: &Package) -> Option<WhyWorse> {
     let known: HashSet<_> = planned
         .versions
         .iter()
         .map(|row| (row.version.as_str(), row_identity(row.id, row.created_at)))
         .collect();
-    let doomed = planned.versions.iter().filter(|row| row.action == Action::Delete);
-    let doomed: HashSet<_> = doomed.filter_map(|row| row.digest).collect();
-    let new = again.rows.iter().filter(|row| row.is_tag());
+    let deleted: HashSet<_> = planned.rows_to_delete().filter_map(|row| row.digest).collect();
+    let new = now.rows.iter().filter(|row| row.is_tag());
     let mut new = new.filter(|row| !known.contains(&(&*row.version, row_identity(row.id, row.created_at))));
     new.find_map(|row| {
-        let reached = again.leaves_first([row.manifest?]);
-        let lost = reached.into_iter().filter(|one| matches!(again.state(*one), ManifestState::Absent));
-        let lost = lost.map(|one| again.digest(one)).find(|one| doomed.contains(one))?;
+        let reached = now.leaves_first([row.manifest?]);
+        let lost =
+            reached.into_iter().filter(|manifest| matches!(now.state(*manifest), ManifestState::Absent));
+        let lost = lost.map(|manifest| now.digest(manifest)).find(|digest| deleted.contains(digest))?;
         Some(WhyWorse::Pushed { package: planned.name.clone(), tag: row.version.to_string(), lost })
     })
 }
 
-/// What got worse while a package was acted on: a kept tag that was there and whole before, and is not now.
-pub(super) fn worse(planned: &PackagePlan, before: &Package, now: &Package) -> Option<Stopped> {
-    let (healthy, health) = (healths(before), healths(now));
-    let (was, is) = (Rows::from_package(before), Rows::from_package(now));
-    let kept = planned.versions.iter().filter(|row| row.action != Action::Delete);
+/// A kept tag that was whole before a package was acted on and is not now. A tag that is known to be worse comes before one that
+/// could not be read.
+pub(super) fn find_worse_tag(planned: &PackagePlan, before: &Package, now: &Package) -> Option<Stopped> {
+    let (health_before, health_now) = (healths(before), healths(now));
+    let (rows_before, rows_now) = (manifests_by_row(before), manifests_by_row(now));
+    let kept = planned.versions.iter().filter(|row| row.action != Action::Delete && row.is_tag());
     let mut unread = None;
-    for PlannedRow { version, digest, .. } in kept.filter(|row| !row.version.contains(':')) {
-        let Some((digest, Some(at))) = digest.and_then(|digest| Some((digest, was.get(version)?))) else {
+    for PlannedRow { version, digest, .. } in kept {
+        let (Some(digest), Some(Some(manifest))) = (*digest, rows_before.get(version.as_str()).copied())
+        else {
             continue;
         };
-        if before.digest(at) != digest || healthy[at.index()] != Health::Whole {
+        if before.digest(manifest) != digest || health_before[manifest.index()] != Health::Whole {
             continue;
         }
         let (package, tag) = (planned.name.clone(), version.clone());
-        let stopped = match is.get(version) {
+        let stopped = match rows_now.get(version.as_str()).copied() {
             None => Stopped::Worse(WhyWorse::Gone { package, tag }),
             Some(None) => match now.unreadable.clone() {
                 Some(why) => Stopped::Unread(WhyUnread::Tag { package, tag, why }),
                 None => Stopped::Worse(WhyWorse::NoAnswer { package, tag }),
             },
-            // A tag that somebody moved meanwhile is no damage of ours.
+            // Somebody moved the tag meanwhile: that is no damage by this run.
             Some(Some(other)) if now.digest(other) != digest => continue,
-            Some(Some(same)) => match health[same.index()] {
+            Some(Some(same)) => match health_now[same.index()] {
                 Health::Whole => continue,
                 Health::Unknown(part) => {
                     Stopped::Unread(WhyUnread::Tag { package, tag, why: why_unread(now, part) })
@@ -152,6 +170,7 @@ pub(super) fn worse(planned: &PackagePlan, before: &Package, now: &Package) -> O
     unread
 }
 
+/// A manifest that was not read, and why where that is known.
 fn why_unread(package: &Package, manifest: ManifestId) -> String {
     match package.state(manifest) {
         ManifestState::Unknown(why) => format!("{}: {why}", package.digest(manifest)),
@@ -159,16 +178,7 @@ fn why_unread(package: &Package, manifest: ManifestId) -> String {
     }
 }
 
-/// Rows by name.
-struct Rows<'a>(HashMap<&'a str, Option<ManifestId>>);
-
-impl<'a> Rows<'a> {
-    fn from_package(package: &'a Package) -> Self {
-        Self(package.rows.iter().map(|row| (&*row.version, row.manifest)).collect())
-    }
-
-    /// What a row names: `None` when there is no such row, `Some(None)` when that is not known.
-    fn get(&self, version: &str) -> Option<Option<ManifestId>> {
-        self.0.get(version).copied()
-    }
+/// The manifest of each row, by the name of the row; `None` for a row whose manifest is unknown.
+fn manifests_by_row(package: &Package) -> HashMap<&str, Option<ManifestId>> {
+    package.rows.iter().map(|row| (&*row.version, row.manifest)).collect()
 }

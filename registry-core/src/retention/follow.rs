@@ -1,4 +1,4 @@
-//! The digest that a tag is named after, and what becomes of it.
+//! Followers: the digest that a tag is named after (its subject), and the fate of that subject.
 
 use std::fmt;
 
@@ -87,7 +87,7 @@ impl fmt::Display for Followed {
 }
 
 /// The digest that a tag is named after, by the rules of cosign and of the referrers fallback.
-pub(super) fn followed(tag: &str) -> Option<Digest> {
+pub(super) fn followed_digest(tag: &str) -> Option<Digest> {
     if !Tag::new(tag).is_ok_and(|tag| tag.follows_a_digest()) {
         return None;
     }

@@ -1,11 +1,11 @@
-//! Streams of tags: a regular expression whose captures say which images are ranked together, such as those of one minor
+//! Groups of tags: a regular expression whose captures say which images are ranked together, such as those of one minor
 //! version, of one variant or of one branch.
 
 use regex::{Regex, RegexBuilder};
 
-/// Most bytes of a pattern as it is written.
+/// The longest pattern, in bytes.
 const TEXT_MAX: usize = 1024;
-/// Most bytes that a pattern may take when it is ready to match, and as much again for its cache.
+/// The most bytes of memory that a compiled pattern may take; its cache may take as many again.
 const COMPILED_MAX: usize = 1 << 20;
 
 /// A regular expression by which the tags of a rule are grouped. Matching takes time linear in the length of a tag.
@@ -16,7 +16,7 @@ pub struct GroupBy {
     fold: bool,
 }
 
-/// The captures of one tag: tags with the same ones are ranked together. A group of the pattern that took no part is `None`.
+/// The captures of one tag. Tags with the same captures are ranked together. A capture that took no part in the match is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TagGroup(Vec<Option<String>>);
 
@@ -34,7 +34,7 @@ pub enum GroupByError {
     NoCapture,
 }
 
-/// The error of a pattern, which is told over several lines with a mark below the place.
+/// The cause alone of a pattern's error; `regex` shows the pattern too, on several lines.
 fn on_one_line(error: &regex::Error) -> String {
     match error {
         regex::Error::CompiledTooBig(most) => {
@@ -49,7 +49,7 @@ fn on_one_line(error: &regex::Error) -> String {
 }
 
 impl GroupBy {
-    /// Makes a pattern; with `fold` letters match in any case, and captures that differ in case only are one group.
+    /// Compiles a pattern. With `fold` letters match in any case, and captures that differ in case only are one group.
     ///
     /// # Errors
     /// When the text is no regular expression, captures nothing, or takes more memory than a pattern may.
@@ -78,18 +78,18 @@ impl GroupBy {
         Some(TagGroup(captures.iter().skip(1).map(|capture| capture.map(text)).collect()))
     }
 
-    /// A group for a message: `minor=1.2 variant=alpine`, captures without a name by their text alone, and `-` for one that
-    /// took no part.
+    /// A group as text for a message, such as `minor=1.2 variant=alpine`. A capture without a name shows its text alone, and one
+    /// that took no part in the match shows `-`.
     pub fn show(&self, group: &TagGroup) -> String {
         let names = self.regex.capture_names().skip(1);
-        let one = |(name, text): (Option<&str>, &Option<String>)| {
+        let show_capture = |(name, text): (Option<&str>, &Option<String>)| {
             let text = text.as_deref().unwrap_or("-");
             name.map_or_else(|| text.to_owned(), |name| format!("{name}={text}"))
         };
-        names.zip(&group.0).map(one).collect::<Vec<_>>().join(" ")
+        names.zip(&group.0).map(show_capture).collect::<Vec<_>>().join(" ")
     }
 
-    /// As it was written.
+    /// The text as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -100,7 +100,7 @@ mod tests {
     use super::GroupBy;
 
     #[test]
-    fn what_a_pattern_may_be() {
+    fn unusable_pattern_is_refused_with_its_cause() {
         let error = |text: &str| GroupBy::new(text, false).unwrap_err().to_string();
         insta::assert_snapshot!(error("^("), @"it is no regular expression: unclosed group");
         insta::assert_snapshot!(error(r"^\d+\.\d+"), @r"it captures nothing; put what names a group in parentheses, such as ^(\d+\.\d+)");
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn captures_are_the_group() {
+    fn captures_of_a_tag_make_its_group() {
         let by = GroupBy::new(r"^(?P<minor>\d+\.\d+)(?:\.\d+)?(?:-(?P<variant>\w+))?$", true).unwrap();
         let shown = |tag: &str| by.group(tag).map(|group| by.show(&group));
         assert_eq!(shown("1.2.3").as_deref(), Some("minor=1.2 variant=-"));

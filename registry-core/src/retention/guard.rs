@@ -1,17 +1,17 @@
-//! Guards: what was decided and is refused all the same, because it looks like a mistake. They never make it smaller.
+//! Guards: reasons to refuse a decision as a whole, because it looks like a mistake. A guard never changes a part of a decision.
 
 use std::collections::BTreeMap;
 
 use super::deciding::Deciding;
-use super::images::Class;
+use super::images::{Class, TaggedImage};
 use super::rank::{RankKey, Ranking};
 use super::refusal::Refusal;
 use super::reversal;
 
-/// Fewest ranked images of which one second may hold more than half before that is odd.
+/// The fewest ranked images for which it is suspicious that more than half have the same second.
 const SAME_SECOND_FROM: usize = 5;
 
-/// Why a guard refuses the decision on a package; judged only where something goes.
+/// Why a guard refuses the decision on a package; `None` when nothing goes.
 pub(super) fn refusal(deciding: &Deciding<'_>) -> Option<Refusal> {
     let gone = deciding.gone.iter().filter(|gone| **gone).count();
     let pruned = deciding.pruned.iter().filter(|gone| **gone).count();
@@ -25,23 +25,21 @@ pub(super) fn refusal(deciding: &Deciding<'_>) -> Option<Refusal> {
         let (going, images) = (gone as u64, deciding.gone.len() as u64);
         return Some(Refusal::TooManyOfPackage { going, images, percent });
     }
-    let survivors = deciding
-        .images
-        .all
-        .iter()
-        .zip(&deciding.gone)
-        .filter(|(image, gone)| !**gone && is_survivor(&image.class, image.protection().is_some()));
-    // Where nothing but signatures of what other packages have was kept, there was no image to be left without.
+    let mut images = deciding.images.all.iter().zip(&deciding.gone);
+    let has_survivor = images.any(|(image, gone)| !*gone && is_survivor(image));
+    // A package that holds only signatures of images in other packages has no image that it could lose.
     let has_images = pruned > 0 || deciding.images.all.iter().any(|image| !image.is_follower());
-    if survivors.count() == 0 && has_images && !policy.allow_empty {
+    if !has_survivor && has_images && !policy.allow_empty {
         return Some(Refusal::NoneStays);
     }
-    let odd = same_second(deciding).or_else(|| copied(deciding));
-    odd.or_else(|| reversal::wholesale(deciding).map(Refusal::ReversedPushes))
+    same_second_refusal(deciding)
+        .or_else(|| copied_times_refusal(deciding))
+        .or_else(|| reversal::wholesale_reversal(deciding).map(Refusal::ReversedPushes))
 }
 
-/// Times that an import, an upgrade or a build set all at once say nothing about what is newer.
-fn same_second(deciding: &Deciding<'_>) -> Option<Refusal> {
+/// Refuses a cut among images of one second: an import, an upgrade or a build that sets all times at once does not tell which
+/// image is newer.
+fn same_second_refusal(deciding: &Deciding<'_>) -> Option<Refusal> {
     for ranking in &deciding.rules.rankings {
         let keep = ranking.keep as usize;
         let second = |key: &RankKey| match key {
@@ -57,10 +55,10 @@ fn same_second(deciding: &Deciding<'_>) -> Option<Refusal> {
         for (_, key) in &ranking.order {
             *seconds.entry(second(key).unwrap_or_default()).or_default() += 1;
         }
-        let there = before.and_then(|second| seconds.get(&second)).copied().unwrap_or(0);
-        if takes_by_rank(deciding, ranking) && there * 2 > ranking.order.len() {
+        let same = before.and_then(|second| seconds.get(&second)).copied().unwrap_or(0);
+        if deletes_by_rank(deciding, ranking) && same * 2 > ranking.order.len() {
             return Some(Refusal::SameSecond {
-                images: there as u64,
+                images: same as u64,
                 ranked: ranking.order.len() as u64,
                 rule: ranking.rule.clone(),
                 rank_by: deciding.policy.rank_by,
@@ -70,40 +68,40 @@ fn same_second(deciding: &Deciding<'_>) -> Option<Refusal> {
     None
 }
 
-/// Push times that a copy of a tree made say nothing about what is newer. What is younger than the copy was pushed since:
-/// where that is all that stays by rank, what goes is older whatever its own time.
-fn copied(deciding: &Deciding<'_>) -> Option<Refusal> {
+/// Refuses a cut among images whose push times come from a copy of the tree: these do not tell which image is newer. An image that
+/// is younger than the copy was pushed after it; where all images that stay by rank are, those that go are older than they are.
+fn copied_times_refusal(deciding: &Deciding<'_>) -> Option<Refusal> {
     let signs = deciding.package.copied.as_ref()?;
     for (number, ranking) in deciding.rules.rankings.iter().enumerate() {
-        // The last that stays by rank; the others are younger.
+        // The oldest image that stays by rank.
         let last = ranking.order.get((ranking.keep as usize).wrapping_sub(1));
         let Some((_, RankKey::Pushed(at, _))) = last else { continue };
-        let is_broken_of_it = |(image, gone): (&super::images::TaggedImage, &bool)| {
+        let is_deleted_broken = |(image, gone): (&TaggedImage, &bool)| {
             *gone
                 && matches!(image.class, Class::Broken(_))
-                && image.ranking().any(|row| deciding.rules.of_row(row) == Some(number))
+                && image.ranking_rows().any(|row| deciding.rules.ranking_of_row(row) == Some(number))
         };
-        let takes = || {
-            takes_by_rank(deciding, ranking)
-                || deciding.images.all.iter().zip(&deciding.gone).any(is_broken_of_it)
+        let deletes = || {
+            deletes_by_rank(deciding, ranking)
+                || deciding.images.all.iter().zip(&deciding.gone).any(is_deleted_broken)
         };
-        if *at <= signs.until && takes() {
+        if *at <= signs.until && deletes() {
             return Some(Refusal::CopiedTimes { rule: ranking.rule.clone(), signs: signs.clone() });
         }
     }
     None
 }
 
-/// Whether an image goes because of its place in a ranking.
-fn takes_by_rank(deciding: &Deciding<'_>, ranking: &Ranking) -> bool {
+/// Whether some image goes because of its place in a ranking.
+fn deletes_by_rank(deciding: &Deciding<'_>, ranking: &Ranking) -> bool {
     ranking.order.iter().skip(ranking.stay).any(|(id, _)| deciding.gone[*id])
 }
 
-/// Whether an image counts as one that a package may live on: whole, and standing for itself or held.
-fn is_survivor(class: &Class, is_held: bool) -> bool {
-    match class {
+/// Whether a package with this image left counts as not empty: the image is whole, and ranked by itself or protected.
+fn is_survivor(image: &TaggedImage) -> bool {
+    match image.class {
         Class::Plain => true,
-        Class::Child => is_held,
+        Class::Child => image.protection().is_some(),
         Class::Follower(_) | Class::Broken(_) => false,
     }
 }

@@ -1,20 +1,20 @@
-//! Whether manifests answer down to the leaves. Layers are not looked at: that is a probe's job.
+//! Whether manifests are whole: they and all their children answer. Layers are not looked at; a probe does that.
 
 use super::package::{ManifestId, ManifestState, Package};
 
-/// How much of a manifest and all that it lists answers.
+/// Whether a manifest answers with everything below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Health {
-    /// All of it.
+    /// The manifest and all its children answer, at every depth.
     Whole,
-    /// This manifest was not read, and none is known to be absent.
+    /// The named manifest was not read, and none is known to be absent.
     Unknown(ManifestId),
-    /// This manifest is known to be absent.
+    /// The named manifest is absent.
     Broken(ManifestId),
 }
 
-/// The health of every manifest, by number. Of several that do not answer the one with the smallest digest is named,
-/// whatever the order of reading. A mere mention is no part: it need not be a manifest at all.
+/// The health of every manifest, by number. Of several manifests that do not answer, the one with the smallest digest is named,
+/// so that the order of reading does not matter. Mentions do not count: they need not be manifests.
 pub(super) fn healths(package: &Package) -> Vec<Health> {
     let mut healths = vec![Health::Whole; package.len()];
     for manifest in package.leaves_first(package.manifests()) {
@@ -23,19 +23,20 @@ pub(super) fn healths(package: &Package) -> Vec<Health> {
             ManifestState::Absent => Health::Broken(manifest),
             ManifestState::Unasked | ManifestState::Unknown(_) => Health::Unknown(manifest),
         };
-        let children = package.info(manifest).into_iter().flat_map(|info| &info.children);
-        healths[manifest.index()] =
-            children.fold(own, |worst, child| worse(package, worst, healths[child.index()]));
+        healths[manifest.index()] = package
+            .children(manifest)
+            .fold(own, |health, child| worse_of(package, health, healths[child.index()]));
     }
     healths
 }
 
-fn worse(package: &Package, one: Health, other: Health) -> Health {
-    let first = |a, b| if package.digest(a) <= package.digest(b) { a } else { b };
+/// The worse of two healths.
+fn worse_of(package: &Package, one: Health, other: Health) -> Health {
+    let smaller = |a, b| if package.digest(a) <= package.digest(b) { a } else { b };
     match (one, other) {
         (Health::Whole, health) | (health, Health::Whole) => health,
-        (Health::Broken(a), Health::Broken(b)) => Health::Broken(first(a, b)),
-        (Health::Unknown(a), Health::Unknown(b)) => Health::Unknown(first(a, b)),
+        (Health::Broken(a), Health::Broken(b)) => Health::Broken(smaller(a, b)),
+        (Health::Unknown(a), Health::Unknown(b)) => Health::Unknown(smaller(a, b)),
         (Health::Broken(lost), Health::Unknown(_)) | (Health::Unknown(_), Health::Broken(lost)) => {
             Health::Broken(lost)
         }

@@ -1,9 +1,9 @@
-//! The undo window: what goes is put by digest first, so that it can be put back for a day. The server's collector goes by a
-//! row's age (`services/packages/container/cleanup_sha256.go @ v15.0.3`).
+//! The undo window: before rows are deleted, their manifests are put by digest, so that an undo can put the rows back for a day.
+//! The server's collector leaves a row alone until it is a day old
+//! (`services/packages/container/cleanup_sha256.go @ v15.0.3`).
 
 use std::collections::HashSet;
 
-use super::decision::Action;
 use super::drift::row_identity;
 use super::package::{Package, Row};
 use super::plan::PackagePlan;
@@ -11,24 +11,24 @@ use super::record::{RecordedManifest, RecordedPackage};
 use super::server::{Unanswered, Writer};
 use crate::Stop;
 
-/// Puts by digest, children first, every manifest that what goes needs and nothing kept does ([`Package::held`]): what it
-/// reaches, and what was pushed by digest and refers to that.
+/// Puts by digest, children first, every manifest that only the rows to delete need ([`Package::held`]): what they reach, and
+/// what was pushed by digest and refers to that.
 ///
 /// # Errors
-/// When one of them was not taken: then it could not be put back.
-pub(super) async fn hold(
+/// When the server did not accept one of them: then an undo could not put it back.
+pub(super) async fn hold_manifests(
     writer: &impl Writer,
     planned: &PackagePlan,
     recorded: &RecordedPackage,
     package: &Package,
 ) -> Result<(), Unanswered> {
-    let going = planned.versions.iter().filter(|row| row.action == Action::Delete);
-    let going: HashSet<_> =
-        going.map(|row| (row.version.as_str(), row_identity(row.id, row.created_at), row.digest)).collect();
-    // What is gone already is not this run's deletion, and no undo of it puts it back. What was pushed since the plan stays.
+    let deleted = planned.rows_to_delete();
+    let deleted: HashSet<_> =
+        deleted.map(|row| (row.version.as_str(), row_identity(row.id, row.created_at), row.digest)).collect();
+    // A row that is gone already is not held: an undo of this run does not put it back. A row pushed since the plan stays.
     let goes = |row: &Row| {
         let digest = row.manifest.map(|manifest| package.digest(manifest));
-        going.contains(&(&*row.version, row_identity(row.id, row.created_at), digest))
+        deleted.contains(&(&*row.version, row_identity(row.id, row.created_at), digest))
     };
     let tags = |is_going: bool| {
         let rows = package.rows.iter().filter(move |row| row.is_tag() && goes(row) == is_going);

@@ -1,5 +1,5 @@
-//! What runs somewhere: image references, one a line. They protect images, never the other way round, so a reference is
-//! matched generously: the host is not compared, and a digest protects it in every package.
+//! Images that run somewhere: image references, one a line. A reference only ever protects images, so it is matched generously:
+//! the host is not compared, and a digest is protected in every package.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,19 +16,19 @@ pub struct InUse {
 /// A list of references that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InUseError {
-    /// No reference in it: more likely a command that failed than a cluster that runs nothing.
+    /// It holds no reference. Probably the command that should have listed them failed.
     #[error("it names no image; a cluster that runs nothing is more likely a command that failed")]
     Empty,
-    /// A line that is no reference.
+    /// A line is no reference.
     #[error("line {0}: {1:?} is no image reference (host/owner/name:tag or …@sha256:…)")]
     Line(usize, String),
 }
 
 impl InUse {
-    /// Reads a list: one reference a line, `#` begins a comment line.
+    /// Reads a list with one reference a line. `#` begins a comment line.
     ///
     /// # Errors
-    /// When there is none, or a line is no reference.
+    /// When the list holds no reference, or a line is none.
     pub fn parse(text: &str) -> Result<Self, InUseError> {
         let mut all = Self::default();
         for (number, line) in text.lines().enumerate() {
@@ -40,9 +40,10 @@ impl InUse {
                 InUseError::Line(number + 1, crate::text::escape(&line.chars().take(200).collect::<String>()))
             })?;
         }
-        if all.tags.is_empty() && all.digests.is_empty() { Err(InUseError::Empty) } else { Ok(all) }
+        if all.is_empty() { Err(InUseError::Empty) } else { Ok(all) }
     }
 
+    /// Adds one reference; `None` when the line is none.
     fn add(&mut self, line: &str) -> Option<()> {
         // A container runtime writes `docker-pullable://host/name@sha256:…`.
         let line = line.split_once("://").map_or(line, |(_, rest)| rest);
@@ -75,12 +76,12 @@ impl InUse {
         Some(())
     }
 
-    /// Whether nothing is in use as far as is known.
+    /// Whether no reference is known.
     pub fn is_empty(&self) -> bool {
         self.tags.is_empty() && self.digests.is_empty()
     }
 
-    /// What is in use, for the text of a policy: how much, and a hash of all of it.
+    /// A summary for the text of a policy: how many references there are, and a hash of all of them.
     pub fn summary(&self) -> String {
         let mut hasher = crate::oci::Hasher::new(crate::oci::Algorithm::Sha256);
         for (path, tag) in self.tags.iter().flat_map(|(path, tags)| tags.iter().map(move |tag| (path, tag))) {
@@ -93,18 +94,18 @@ impl InUse {
         format!("{tags} tags and {} digests, {}", self.digests.len(), hasher.finish())
     }
 
-    /// Digests in use, of whatever repository.
+    /// Digests in use, in any repository.
     pub fn digests(&self) -> impl Iterator<Item = &Digest> {
         self.digests.iter()
     }
 
-    /// Tags in use, in lower case, of a repository whose path ends as given, such as `owner/name`.
+    /// Tags in use, in lower case, of repositories whose path ends with the given one, such as `owner/name`.
     pub fn tags(&self, repository: &str) -> BTreeSet<&str> {
         let wanted = repository.to_lowercase();
-        let ends = |path: &str| {
+        let is_wanted = |path: &str| {
             path.strip_suffix(&wanted).is_some_and(|before| before.is_empty() || before.ends_with('/'))
         };
-        let found = self.tags.iter().filter(|(path, _)| ends(path));
+        let found = self.tags.iter().filter(|(path, _)| is_wanted(path));
         found.flat_map(|(_, tags)| tags.iter().map(String::as_str)).collect()
     }
 }
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_as_people_and_runtimes_write_them() {
+    fn references_are_read_as_people_and_runtimes_write_them() {
         let digest = format!("sha256:{}", "ab".repeat(32));
         let text = format!(
             "# pods\ngit.example.org/Team/App:V1\n\ndocker-pullable://git.example.org:3000/team/web@{digest}\nteam/tool"
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_refused() {
+    fn list_with_a_wrong_line_or_without_references_is_refused() {
         let error = |text: &str| InUse::parse(text).unwrap_err().to_string();
         insta::assert_snapshot!(error("# nothing\n"), @"it names no image; a cluster that runs nothing is more likely a command that failed");
         insta::assert_snapshot!(error("team/app:v1\nNo resources found in default namespace."), @r#"line 2: "No resources found in default namespace." is no image reference (host/owner/name:tag or …@sha256:…)"#);

@@ -1,5 +1,5 @@
-//! The journal of an apply (schema `registry-retention/journal/1`, JSON Lines): what is about to go, written before it
-//! goes, and what became of it. Holds all that an undo needs.
+//! The journal of an apply (schema `registry-retention/journal/1`, JSON Lines): each deletion, written before it is made, and its
+//! outcome. It holds all that an undo needs.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::record::RecordedManifest;
 use super::source::Source;
 use crate::oci::Digest;
 
-/// The name of this shape.
+/// The schema of a journal.
 pub const SCHEMA: &str = "registry-retention/journal/1";
 
 /// One line.
@@ -16,7 +16,7 @@ pub const SCHEMA: &str = "registry-retention/journal/1";
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DeletionEntry {
-    /// The first line: what this is, and of what.
+    /// The first line: the kind of file, and the plan that is acted on.
     Begin {
         /// [`SCHEMA`].
         schema: String,
@@ -74,7 +74,7 @@ pub enum RowOutcome {
     /// It was gone before, and is no deletion of this run.
     #[serde(rename = "already-gone")]
     AlreadyGone,
-    /// It moved or is needed after all, and stays.
+    /// It changed or is needed after all, and stays.
     Spared,
     /// It could not be deleted, or nobody knows whether it was.
     Failed,
@@ -82,52 +82,52 @@ pub enum RowOutcome {
     Stopped,
 }
 
-/// Where entries go. An entry is safe when this returns: nothing is deleted before.
+/// Where entries are written. Nothing is deleted before its entry is on safe storage.
 pub trait DeletionJournal {
-    /// Writes one entry.
+    /// Writes one entry, and returns when it is on safe storage.
     ///
     /// # Errors
-    /// When it cannot be made safe; then nothing more is deleted.
+    /// When that fails; then nothing more is deleted.
     fn write(&mut self, entry: &DeletionEntry) -> std::io::Result<()>;
 }
 
-/// What a journal tells.
+/// The entries of a journal that was read.
 #[derive(Debug, Default)]
 pub struct DeletionHistory {
-    /// All entries that are whole.
+    /// All complete entries.
     pub entries: Vec<DeletionEntry>,
     /// Whether the last line is cut off: its writer was stopped in the middle.
     pub is_torn: bool,
 }
 
-/// A text that is no journal.
+/// Why a text is no journal.
 #[derive(Debug, thiserror::Error)]
 pub enum DeletionJournalError {
-    /// A line that is no entry, before the last.
+    /// A line before the last is no entry.
     #[error("line {0} is no entry of a journal")]
     Line(usize, #[source] serde_json::Error),
-    /// It does not begin as a journal does.
+    /// The first entry is not that of a journal of this schema.
     #[error("it does not begin as a journal of schema {SCHEMA:?}")]
     Begin,
 }
 
 impl DeletionHistory {
-    /// Reads a journal. A torn last line is passed over: what it was about to tell was not done.
+    /// Reads a journal. A torn last line is ignored: the deletion that it announces was not made.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the text is no journal.
     pub fn read(text: &str) -> Result<Self, DeletionJournalError> {
-        let mut told = Self::default();
+        let mut history = Self::default();
         let lines: Vec<&str> = text.lines().collect();
         for (number, line) in lines.iter().enumerate() {
             match serde_json::from_str(line) {
-                Ok(entry) => told.entries.push(entry),
-                Err(_) if number + 1 == lines.len() && !text.ends_with('\n') => told.is_torn = true,
+                Ok(entry) => history.entries.push(entry),
+                Err(_) if number + 1 == lines.len() && !text.ends_with('\n') => history.is_torn = true,
                 Err(error) => return Err(DeletionJournalError::Line(number + 1, error)),
             }
         }
-        match told.entries.first() {
-            Some(DeletionEntry::Begin { schema, .. }) if schema == SCHEMA => Ok(told),
+        match history.entries.first() {
+            Some(DeletionEntry::Begin { schema, .. }) if schema == SCHEMA => Ok(history),
             _ => Err(DeletionJournalError::Begin),
         }
     }

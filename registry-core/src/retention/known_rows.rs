@@ -1,6 +1,6 @@
-//! What rows named in earlier runs. A server that numbers its rows gives a row a new number at every push
-//! (`services/packages/container/manifest.go @ v15.0.3`), so what a row names never changes; a database that was restored may
-//! give a number again, with another time. Whether any of it still answers is not known from here.
+//! The digests of rows that earlier runs read. A server that numbers its rows gives a row a new number at every push
+//! (`services/packages/container/manifest.go @ v15.0.3`), so the digest of a row never changes; a restored database may use a
+//! number a second time, with another push time. Whether the manifests still answer is not known here.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -12,10 +12,10 @@ use super::record::{RecordedPackage, RecordedVersion};
 use super::source::Source;
 use crate::oci::{Algorithm, Digest};
 
-/// The first word of a file.
+/// The schema, which is the first word of the file.
 const SCHEMA: &str = "registry-retention/rows/1";
 
-/// The digests of rows of one owner, by everything that tells a row from all others.
+/// The rows of one owner with their digests, by the server's number.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct KnownRows(HashMap<u64, KnownRow>);
 
@@ -27,32 +27,33 @@ struct KnownRow {
     digest: Digest,
 }
 
-/// Whether a name can stand in a line of words.
+/// Whether a name can be written to a line in which spaces separate the words.
 fn is_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-fn place(source: &Source) -> String {
+/// The address and the owner of a source, as the second line of the file.
+fn source_line(source: &Source) -> String {
     format!("{} {}", source.url, source.owner.as_deref().unwrap_or("-"))
 }
 
 impl KnownRows {
     /// The name of the file of a source.
     pub(super) fn file_name(source: &Source) -> String {
-        Digest::of(Algorithm::Sha256, place(source).as_bytes()).hex()
+        Digest::of(Algorithm::Sha256, source_line(source).as_bytes()).hex()
     }
 
-    /// What a row names, if it is the one that was read.
+    /// The digest of a row, if an earlier run read the same row.
     pub(super) fn digest(&self, package: &str, row: &RecordedVersion) -> Option<Digest> {
         let known = self.0.get(&row.id?)?;
-        let is_it = known.package == package
+        let is_same = known.package == package
             && known.version == row.version
             && Some(known.created_at) == row.created_at;
-        is_it.then_some(known.digest)
+        is_same.then_some(known.digest)
     }
 
-    /// Takes what these packages were read to be, in place of what was known of them. A row is kept only when all that it
-    /// reaches was there: what is known to be broken is asked for again in every run.
+    /// Replaces the known rows of these packages by the rows that were read. Only whole images are kept: a broken one is asked
+    /// for again in every run.
     pub(super) fn learn(&mut self, packages: &[RecordedPackage]) {
         let read: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
         self.0.retain(|_, known| !read.contains(known.package.as_str()));
@@ -73,11 +74,11 @@ impl KnownRows {
         }
     }
 
-    /// All of it as a text: what the rest hashes to, whose it is, and a line for each row.
+    /// The text of the file: the schema with the hash of the rest, the source, and a line for each row.
     pub(super) fn text(&self, source: &Source) -> String {
         let mut lines: Vec<_> = self.0.iter().collect();
         lines.sort_unstable_by_key(|(id, _)| **id);
-        let mut body = format!("{}\n", place(source));
+        let mut body = format!("{}\n", source_line(source));
         for (id, KnownRow { package, version, created_at, digest }) in lines {
             // Writing to a string cannot fail.
             let _ = writeln!(body, "{id} {created_at} {digest} {package} {version}");
@@ -85,14 +86,14 @@ impl KnownRows {
         format!("{SCHEMA} {}\n{body}", Digest::of(Algorithm::Sha256, body.as_bytes()))
     }
 
-    /// Reads such a text; one that is not whole, or is another source's, tells nothing.
+    /// Reads the text of a file; `None` when it is damaged or belongs to another source.
     pub(super) fn read(text: &str, source: &Source) -> Option<Self> {
         let (head, body) = text.split_once('\n')?;
         if head != format!("{SCHEMA} {}", Digest::of(Algorithm::Sha256, body.as_bytes())) {
             return None;
         }
-        let (whose, lines) = body.split_once('\n')?;
-        if whose != place(source) {
+        let (found_source, lines) = body.split_once('\n')?;
+        if found_source != source_line(source) {
             return None;
         }
         let row = |line: &str| {
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_known_by_all_that_tells_it_from_others() {
+    fn row_is_known_only_with_the_same_number_time_and_names() {
         let digest = Some(Digest::of(Algorithm::Sha256, b"one"));
         let known = known();
         assert_eq!(known.digest("team/app", &row("v1", 7, 5)), digest);
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_back_whole_or_not_at_all() {
+    fn damaged_file_is_not_read() {
         let text = known().text(&source("team"));
         assert_eq!(KnownRows::read(&text, &source("team")), Some(known()));
         assert_eq!(KnownRows::read(&text, &source("other")), None);

@@ -1,8 +1,8 @@
-//! Question 2: which images of a package may go, so that everything kept still holds?
+//! Retention: which images of a package may be deleted, so that everything kept stays whole?
 //!
-//! [`decide`] and [`plan`] are pure: packages, a policy and a clock in, a plan out. Effects act on a plan and nothing else.
+//! [`decide`] and [`plan`] are pure: they take packages, a policy and a clock, and return a plan. Effects act on a plan and on
+//! nothing else.
 
-mod among;
 #[cfg(any(feature = "remote", feature = "storage"))]
 mod applied;
 #[cfg(feature = "remote")]
@@ -19,6 +19,7 @@ mod collect;
 #[cfg(feature = "remote")]
 mod confirm;
 mod copied;
+mod cross_package;
 mod decide;
 mod deciding;
 mod decision;
@@ -36,8 +37,6 @@ mod journal;
 mod judge;
 #[cfg(feature = "remote")]
 mod known_rows;
-#[cfg(any(feature = "remote", feature = "storage"))]
-mod late;
 #[cfg(feature = "storage")]
 pub mod layout;
 #[cfg(any(feature = "remote", feature = "storage"))]
@@ -71,6 +70,8 @@ mod undoable;
 mod untagged;
 #[cfg(any(feature = "remote", feature = "storage"))]
 mod verified;
+#[cfg(any(feature = "remote", feature = "storage"))]
+mod waiting_rows;
 
 #[cfg(any(feature = "remote", feature = "storage"))]
 pub use applied::{Applied, AppliedRow, SCHEMA as APPLIED_SCHEMA, Stopped};

@@ -1,4 +1,4 @@
-//! What is known of the other packages of a source, as far as a decision on one depends on it. Decides nothing.
+//! What a decision on one package needs to know about the other packages of a source. This file decides nothing.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::oci::Digest;
 
-/// What the other packages of a source answer to a digest. With neither field, all were asked and none has it.
+/// Which other packages of a source have a digest. With neither field, all were asked and none has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -19,8 +19,8 @@ pub struct Elsewhere {
     pub unread: Option<String>,
 }
 
-/// What packages that were not selected have to do with the digests that a selected one lists: Forgejo's own collector reads
-/// all packages together. Decides nothing.
+/// Where packages that were not selected list or name the digests of a selected one. This matters because Forgejo's own
+/// collector reads all packages together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -28,7 +28,7 @@ pub struct Unselected {
     /// Digests of this package that they list, or name in an index that was read.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub shared: BTreeMap<Digest, SharedDigests>,
-    /// How many of them have tags that were not read, so that what these name is not known.
+    /// How many of these packages have tags that were not read, so that the digests that these name are unknown.
     #[serde(default)]
     pub unread: u64,
 }

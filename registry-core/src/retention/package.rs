@@ -1,7 +1,7 @@
 //! One package (or repository) as retention sees it: the rows of its listing, and the manifests behind them.
 //!
-//! Filled by a source or from a recorded inventory; decides nothing. What was not read is [`State::Unknown`] or
-//! [`State::Unasked`], never absent.
+//! A source or a recorded inventory fills it; it decides nothing. A manifest that was not read is [`ManifestState::Unknown`]
+//! or [`ManifestState::Unasked`], never absent.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -44,18 +44,18 @@ pub struct Row {
     pub version: Box<str>,
     /// The server's number for this row; a re-push gives a new one. Not every source has one.
     pub id: Option<u64>,
-    /// When it was pushed, as the server tells. Not every source tells.
+    /// When it was pushed, according to the server. Not every source has push times.
     pub created_at: Option<Timestamp>,
-    /// The manifest that the row names; `None` when that could not be found out.
+    /// The manifest that the row names; `None` when that is unknown.
     pub manifest: Option<ManifestId>,
 }
 
-/// That an undo put a row back, whose push time is that of the row at first.
+/// An undo put a row back. Its push time is the original one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Restored {
-    /// When.
+    /// When the undo put it back.
     #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub at: Timestamp,
     /// The server's number for the row at first.
@@ -99,7 +99,7 @@ pub enum ManifestState {
     /// Nobody asked for it.
     #[default]
     Unasked,
-    /// It was read, and answers.
+    /// The server has it, and it was read.
     Present(Box<Info>),
     /// The server says that it is not there.
     Absent,
@@ -114,11 +114,11 @@ pub struct Info {
     pub media_type: MediaType,
     /// Its size in bytes.
     pub bytes: u64,
-    /// What it is.
+    /// Whether it is an image, an index, schema 1 or something else.
     pub kind: Kind,
-    /// The manifests that an index lists, in its order.
+    /// The manifests that an index names, in its order.
     pub children: Vec<ManifestId>,
-    /// Configs, layers and other blobs, in its order.
+    /// Configs, layers and other blobs, in the order in which the manifest names them.
     pub parts: Vec<PartId>,
     /// The manifest that this one refers to (`subject`).
     pub subject: Option<ManifestId>,
@@ -126,13 +126,13 @@ pub struct Info {
     pub is_cache: bool,
     /// Whether this is a Helm chart, by the media type of its config.
     pub is_chart: bool,
-    /// Whether what it references may not all be known: no kind of manifest that we know.
+    /// Whether its kind is unknown, so that it may reference more than is known.
     pub is_opaque: bool,
-    /// Of an opaque manifest: every digest that it spells anywhere, for it may reference them.
+    /// The digests that stand anywhere in an opaque manifest: it may reference each of them.
     pub mentions: Vec<ManifestId>,
-    /// Whether it is schema 1 that its server signs anew at each answer, so that its bytes cannot be checked.
+    /// Whether it is a schema 1 manifest that its server signs anew at each answer, so that its bytes cannot be checked.
     pub is_signed_anew: bool,
-    /// When its config, or else an annotation, says that it was built; asked for only where images are ranked by it.
+    /// When it was built, according to its config or else an annotation; read only where a decision needs it.
     pub built_at: Option<Timestamp>,
 }
 
@@ -141,15 +141,15 @@ pub struct Info {
 pub struct Package {
     /// Its name, without the owner.
     pub name: String,
-    /// The rows of its listing, in no order that means anything.
+    /// The rows of its listing, in any order until [`Package::seal`].
     pub rows: Vec<Row>,
-    /// Why nothing may be decided here, when the listing itself could not be read.
+    /// Why the listing could not be read; then nothing may be decided about the package.
     pub unreadable: Option<String>,
-    /// Signs that a copy made the times of its tags.
+    /// Signs that the times of its tags come from a copy.
     pub copied: Option<CopiedTimes>,
-    /// What other packages answer to the digests that tags of this one are named after and that it does not have.
+    /// Which other packages have the digests that tags of this one are named after and that it does not have itself.
     pub elsewhere: BTreeMap<Digest, Elsewhere>,
-    /// What packages that were not selected have to do with its digests.
+    /// Where packages that were not selected list or name its digests.
     pub unselected: Option<Unselected>,
     digests: DigestTable,
     states: Vec<ManifestState>,
@@ -157,7 +157,7 @@ pub struct Package {
     unlinked: HashSet<ManifestId>,
     /// Rows that an undo put back, by name.
     restored: HashMap<Box<str>, Restored>,
-    /// Bytes of each part, as the first manifest that names it tells.
+    /// The size of each part, according to the first manifest that names it.
     part_bytes: Vec<u64>,
 }
 
@@ -173,7 +173,7 @@ impl Package {
         Self { name: name.into(), ..Self::default() }
     }
 
-    /// The number of a digest, given to it now if it has none.
+    /// The number of a digest. A digest without one gets the next.
     pub fn intern(&mut self, digest: &Digest) -> ManifestId {
         let node = self.digests.intern(digest);
         if node.index() == self.states.len() {
@@ -197,60 +197,75 @@ impl Package {
         &self.states[manifest.index()]
     }
 
-    /// A manifest that was read.
+    /// What is known of a manifest that was read.
     pub fn info(&self, manifest: ManifestId) -> Option<&Info> {
         if let ManifestState::Present(info) = self.state(manifest) { Some(info) } else { None }
     }
 
-    /// Manifests that this one needs, or may need; none of one that was not read.
+    /// The manifests that this one needs or may need: children and mentions. None when it was not read.
     pub fn named(&self, manifest: ManifestId) -> impl Iterator<Item = ManifestId> {
         let info = self.info(manifest);
         info.into_iter().flat_map(|info| info.children.iter().chain(&info.mentions)).copied()
     }
 
-    /// A config or layer: its digest, and its size in bytes as its manifest tells.
+    /// The manifests that an index names. None when it was not read.
+    pub(super) fn children(&self, manifest: ManifestId) -> impl Iterator<Item = ManifestId> {
+        self.info(manifest).into_iter().flat_map(|info| &info.children).copied()
+    }
+
+    /// The manifest that this one refers to (`subject`). None when it was not read.
+    pub(super) fn subject(&self, manifest: ManifestId) -> Option<ManifestId> {
+        self.info(manifest)?.subject
+    }
+
+    /// The manifests that tags name, each as often as tags do.
+    pub(super) fn tagged_manifests(&self) -> impl Iterator<Item = ManifestId> {
+        self.rows.iter().filter(|row| row.is_tag()).filter_map(|row| row.manifest)
+    }
+
+    /// The digest of a config or layer, and its size in bytes according to its manifest.
     pub fn part(&self, part: PartId) -> (Digest, u64) {
         (self.parts.digest(part.0), self.part_bytes[part.0.index()])
     }
 
-    /// Number of manifests named anywhere.
+    /// How many manifests have a number.
     pub fn len(&self) -> usize {
         self.digests.len()
     }
 
-    /// Whether no manifest is named.
+    /// Whether no manifest has a number.
     pub fn is_empty(&self) -> bool {
         self.digests.is_empty()
     }
 
-    /// All manifests named anywhere.
+    /// All manifests that have a number.
     pub fn manifests(&self) -> impl Iterator<Item = ManifestId> + use<> {
         let count = u32::try_from(self.digests.len()).unwrap_or(u32::MAX);
         (0..count).map(|number| ManifestId(NodeId::from_index(number)))
     }
 
-    /// Files a manifest that is not there.
+    /// Records that a manifest is absent.
     pub fn set_absent(&mut self, manifest: ManifestId) {
         self.states[manifest.index()] = ManifestState::Absent;
     }
 
-    /// Tells of a manifest that is not there that only its link is lost.
+    /// Records that of an absent manifest only the revision link is lost.
     pub fn set_unlinked(&mut self, manifest: ManifestId) {
         self.unlinked.insert(manifest);
     }
 
-    /// What is lost of a manifest that is not there.
+    /// What is lost of an absent manifest.
     pub fn lost(&self, manifest: ManifestId) -> Loss {
         if self.unlinked.contains(&manifest) { Loss::RevisionLink } else { Loss::Manifest }
     }
 
-    /// Files a manifest that could not be read.
+    /// Records that a manifest could not be read, and why.
     pub fn set_unknown(&mut self, manifest: ManifestId, why: impl Into<Box<str>>) {
         self.states[manifest.index()] = ManifestState::Unknown(why.into());
     }
 
-    /// Files the bytes of a manifest. What they reference gets numbers; a manifest that cannot be parsed is unknown,
-    /// because it may reference anything.
+    /// Records the bytes of a manifest, and gives a number to everything that they reference. A manifest that is no JSON is
+    /// unknown, because it may reference anything.
     pub fn set_bytes(&mut self, manifest: ManifestId, media_type: &str, bytes: &[u8]) {
         let parsed = Manifest::parse(bytes);
         let is_opaque = parsed.refusal().is_some() && parsed.kind != Kind::Schema1;
@@ -260,7 +275,7 @@ impl Package {
                 self.set_unknown(manifest, "it is no JSON, so what it references is not known");
                 return;
             };
-            self.mentions(&value, &mut mentions);
+            self.collect_mentions(&value, &mut mentions);
         }
         let given = media_type.split(';').next().unwrap_or_default().trim();
         let own = parsed.media_type.clone();
@@ -299,7 +314,7 @@ impl Package {
         self.states[manifest.index()] = ManifestState::Present(Box::new(info));
     }
 
-    /// Files a schema 1 manifest of which the bytes are another signature of what was pushed.
+    /// Records a schema 1 manifest whose bytes carry another signature than the pushed ones.
     pub fn set_signed_anew(&mut self, manifest: ManifestId, media_type: &str, bytes: &[u8]) {
         self.set_bytes(manifest, media_type, bytes);
         if let Some(ManifestState::Present(info)) = self.states.get_mut(manifest.index()) {
@@ -307,21 +322,25 @@ impl Package {
         }
     }
 
-    /// Every digest spelled in a value. The depth of the value is bounded by its parser.
-    fn mentions(&mut self, value: &serde_json::Value, into: &mut Vec<ManifestId>) {
+    /// Collects every string of a value that is a digest. The parser bounds the depth of the value.
+    fn collect_mentions(&mut self, value: &serde_json::Value, into: &mut Vec<ManifestId>) {
         match value {
             serde_json::Value::String(text) => {
                 if let Ok(digest) = text.parse() {
                     into.push(self.intern(&digest));
                 }
             }
-            serde_json::Value::Array(items) => items.iter().for_each(|item| self.mentions(item, into)),
-            serde_json::Value::Object(fields) => fields.values().for_each(|item| self.mentions(item, into)),
+            serde_json::Value::Array(items) => {
+                items.iter().for_each(|item| self.collect_mentions(item, into))
+            }
+            serde_json::Value::Object(fields) => {
+                fields.values().for_each(|item| self.collect_mentions(item, into));
+            }
             _ => {}
         }
     }
 
-    /// Brings the rows into one order, whatever the order of the listing: newest first.
+    /// Sorts the rows newest first, so that the order of the listing does not matter.
     pub fn seal(&mut self) {
         let mut rows = std::mem::take(&mut self.rows);
         rows.sort_by(|a, b| {
@@ -332,22 +351,22 @@ impl Package {
         self.rows = rows;
     }
 
-    /// Files that an undo put a row back.
+    /// Records that an undo put a row back.
     pub fn set_restored(&mut self, version: &str, restored: Restored) {
         self.restored.insert(version.into(), restored);
     }
 
-    /// That an undo put this row back, if one did.
+    /// When an undo put this row back, if one did.
     pub fn restored(&self, row: &Row) -> Option<Restored> {
         self.restored.get(&row.version).copied()
     }
 
-    /// The server's number for a row when it was pushed: of rows of one second the larger was pushed later.
+    /// The server's number for a row when it was first pushed: among rows of one second the larger was pushed later.
     pub fn first_id(&self, row: &Row) -> Option<u64> {
         self.restored(row).map_or(row.id, |restored| restored.first_id.or(row.id))
     }
 
-    /// Files when an image was built.
+    /// Records when an image was built.
     pub fn set_built_at(&mut self, manifest: ManifestId, at: Option<Timestamp>) {
         if let Some(ManifestState::Present(info)) = self.states.get_mut(manifest.index()) {
             info.built_at = at;

@@ -1,5 +1,5 @@
-//! The plan of a run (schema `registry-retention/plan/1`): what goes, what stays and why, with no mode and no outcome in
-//! it. Made from decisions; a person reviews it, and an effect acts on it and on nothing else.
+//! The plan of a run (schema `registry-retention/plan/1`): what goes, what stays and why. It holds no mode and no outcome. It
+//! is made from decisions, a person reviews it, and an effect acts on it and on nothing else.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::decision::{Action, NotPlanned};
 use super::follow::After;
 use super::policy_text::PolicyText;
-use super::reason::Reason;
+use super::reason::{Reason, is_zero};
 use super::source::Source;
 use super::undecided::UndecidedImages;
 use crate::oci::{Algorithm, Digest, Hasher};
 
-/// The name of this shape.
+/// The schema of a plan.
 pub const SCHEMA: &str = "registry-retention/plan/1";
 
 /// What one run would do.
@@ -28,11 +28,11 @@ pub struct Plan {
     pub planned_at: Timestamp,
     /// Hash of the policy: two plans with the same one were made under the same rules.
     pub policy_digest: Digest,
-    /// Hash of this plan with this field left empty: whoever edits a plan by hand breaks it.
+    /// Hash of this plan with this field left empty. It does not match any more when somebody edits the plan.
     pub plan_digest: String,
     /// Where the packages are.
     pub source: Source,
-    /// What was asked for.
+    /// The policy under which it was made.
     pub policy: PolicyText,
     /// Packages by name.
     pub packages: Vec<PackagePlan>,
@@ -40,16 +40,16 @@ pub struct Plan {
     pub summary: PlanSummary,
 }
 
-/// Whether a package was decided.
+/// Whether a decision was made about a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PackageState {
-    /// It was.
+    /// A decision was made.
     Planned,
-    /// Its graph is not known: nothing goes.
+    /// Something in it is unknown, so nothing goes.
     Skipped,
-    /// A guard refused: nothing goes.
+    /// A guard refused the decision, so nothing goes.
     Refused,
 }
 
@@ -59,12 +59,12 @@ pub enum PackageState {
 pub struct PackagePlan {
     /// Its name, without the owner.
     pub name: String,
-    /// Whether it was decided.
+    /// Whether a decision was made about it.
     pub state: PackageState,
-    /// Why not, in words.
+    /// Why nothing goes in it, in words.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
-    /// Why not. Absent in plans of releases that wrote words only.
+    /// Why nothing goes in it. Absent in plans of releases that wrote words only.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub why: Option<NotPlanned>,
     /// Images that stay.
@@ -74,10 +74,10 @@ pub struct PackagePlan {
     /// Tags of images that do not answer down to the leaves.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub broken: Vec<String>,
-    /// What a person should know, and no plan can mend.
+    /// Problems that no plan can solve, for the person who reviews it.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub warnings: Vec<String>,
-    /// What a person should know of the decision, and hinders nothing.
+    /// Remarks that do not prevent the decision, for the person who reviews it.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,
     /// Signatures whose subject is gone.
@@ -119,11 +119,11 @@ pub struct PlannedRow {
     /// Why: one for each of `reasons`, in their order. Absent in plans of releases that wrote words only.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub why: Vec<Reason>,
-    /// Of what goes: whether it can be put back while the server's collector has not run. What is not is final.
+    /// For a row that goes, whether it can be put back until the server's collector runs. If not, its deletion is final.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub undoable: Option<bool>,
-    /// Of what goes: what it follows in other packages. It goes after all packages, and only when this is confirmed to be
-    /// gone.
+    /// For a row that goes, the subjects in other packages that it follows. It goes after the rows of all packages, and only when
+    /// these subjects are confirmed to be gone.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub after: Vec<After>,
     /// Indexes that name its manifest.
@@ -151,16 +151,32 @@ pub struct PlanSummary {
     pub skipped_packages: u64,
     /// Packages in which a guard refused.
     pub refused_packages: u64,
-    /// Bytes that only what goes needs; the server's own collector frees them.
+    /// Bytes that only deleted images need; the server's own collector frees them.
     pub reclaimable_bytes: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
-const fn is_zero(count: &u64) -> bool {
-    *count == 0
+impl PackagePlan {
+    /// The rows that the plan deletes.
+    pub(super) fn rows_to_delete(&self) -> impl Iterator<Item = &PlannedRow> {
+        self.versions.iter().filter(|row| row.action == Action::Delete)
+    }
+}
+
+#[cfg(any(feature = "remote", feature = "storage"))]
+impl PlannedRow {
+    /// Whether this is a tag. A tag has no colon, a digest has one.
+    pub(super) fn is_tag(&self) -> bool {
+        !self.version.contains(':')
+    }
 }
 
 impl Plan {
+    /// The packages that were neither skipped nor refused.
+    #[cfg(any(feature = "remote", feature = "storage"))]
+    pub(super) fn planned_packages(&self) -> impl Iterator<Item = &PackagePlan> {
+        self.packages.iter().filter(|package| package.state == PackageState::Planned)
+    }
+
     /// Whether the guard over the whole run refused it.
     pub fn is_capped(&self) -> bool {
         let is_of_run = |why: &NotPlanned| matches!(why, NotPlanned::Refused(refusal) if refusal.is_of_run());
@@ -169,7 +185,7 @@ impl Plan {
 
     /// What [`Plan::plan_digest`] should be.
     pub fn own_digest(&self) -> Digest {
-        /// A plan with an empty digest, and no second copy of its rows.
+        /// A plan with an empty digest that borrows its rows, so that they are not copied.
         #[derive(Serialize)]
         struct Unsealed<'a> {
             schema: &'a str,
@@ -198,11 +214,11 @@ impl Plan {
 
 /// The hash of the JSON of a value.
 pub(super) fn digest_of(value: &impl Serialize) -> Digest {
-    let mut hashing = std::io::BufWriter::new(Hasher::new(Algorithm::Sha256));
-    // Writing these shapes to a hasher cannot fail; if it did, the digest would match nothing.
-    let done = serde_json::to_writer(&mut hashing, value).is_ok();
-    match hashing.into_inner() {
-        Ok(hashing) if done => hashing.finish(),
+    let mut writer = std::io::BufWriter::new(Hasher::new(Algorithm::Sha256));
+    // Writing these types to a hasher cannot fail; if it did, the digest would match nothing.
+    let is_written = serde_json::to_writer(&mut writer, value).is_ok();
+    match writer.into_inner() {
+        Ok(hasher) if is_written => hasher.finish(),
         _ => Digest::of(Algorithm::Sha256, b""),
     }
 }

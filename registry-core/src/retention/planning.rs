@@ -1,11 +1,11 @@
-//! From packages to a plan: each decided, and told row by row. What a plan is stands in `plan`.
+//! Makes a plan: decides about each package and writes down each row. The types of a plan are in `plan`.
 
 use jiff::Timestamp;
 
-use super::among::Among;
-use super::at_risk::{Collector, Warning};
-use super::bytes::Reclaim;
-use super::decide::{self, decide, decide_among};
+use super::at_risk::{CollectorPass, Warning};
+use super::bytes::ReclaimableBytes;
+use super::cross_package::CrossPackageDecisions;
+use super::decide::{self, decide, decide_with_fates_elsewhere};
 use super::decision::{self, Action, Decision, NotPlanned};
 use super::package::Package;
 use super::plan::{PackagePlan, PackageState, Plan, PlanSummary, PlannedRow, SCHEMA, digest_of};
@@ -14,12 +14,13 @@ use super::policy_text::PolicyText;
 use super::reason::Reason;
 use super::refusal::Refusal;
 use super::source::{Source, SourceKind};
-use super::undoable::undoable;
+use super::undoable::undoable_rows;
 use crate::oci::Digest;
 use crate::text::escape;
 
-/// Decides about every package of a source that the policy covers. Packages must be in order ([`Package::seal`]) and may come one at a time: each
-/// is dropped when it is planned, so that a plan of many needs the memory of its rows only.
+/// Decides about every package of a source that the policy covers. The rows of each package must be in order
+/// ([`Package::seal`]). Packages may come one at a time: each is dropped when it is planned, so that a plan of many packages
+/// needs memory for their rows only.
 pub fn plan(
     source: Source,
     packages: impl IntoIterator<Item = Package>,
@@ -27,21 +28,22 @@ pub fn plan(
     now: Timestamp,
     tool_version: &str,
 ) -> Plan {
-    let mut reclaim = Reclaim::default();
+    let mut reclaimable = ReclaimableBytes::default();
     let mut forecast = (source.kind == SourceKind::Forgejo).then(|| CollectorForecast::new(policy));
     let mut number = 0;
-    let mut one = |package: &Package, decision: Decision, forecast: &mut Option<CollectorForecast>| {
-        reclaim.add(package, &decision);
+    let mut plan_one = |package: &Package, decision: Decision, forecast: &mut Option<CollectorForecast>| {
+        reclaimable.add(package, &decision);
         if let Some(forecast) = forecast {
             forecast.add(number, package, &decision);
             number += 1;
         }
         let planned = package_plan(package, &decision, &source, policy);
-        let hanging = decision.rows.into_iter().enumerate();
-        (planned, hanging.filter_map(|(at, verdict)| Some((at, verdict.if_refused?))).collect())
+        let rows = decision.rows.into_iter().enumerate();
+        (planned, rows.filter_map(|(at, verdict)| Some((at, verdict.if_refused?))).collect())
     };
     let path = |package: &Package| source.path_of(&package.name);
-    let (mut among, mut packages_planned) = (Among::default(), Vec::<(PackagePlan, IfRefused)>::new());
+    let mut cross_package = CrossPackageDecisions::default();
+    let mut planned: Vec<(PackagePlan, IfRefused)> = Vec::new();
     for package in packages {
         if !policy.covers(&package.name) {
             if let Some(forecast) = &mut forecast {
@@ -50,27 +52,27 @@ pub fn plan(
             continue;
         }
         let decision = decide(&package, &path(&package), policy, now);
-        if among.add(&package, &decision) {
-            packages_planned.push(one(&package, decision, &mut forecast));
+        if cross_package.record_fates(&package, &decision) {
+            planned.push(plan_one(&package, decision, &mut forecast));
         } else {
-            among.waiting.push((package, decision));
+            cross_package.waiting.push((package, decision));
         }
     }
-    // Followers of what other packages have are decided when all others are.
-    among.settle(|package, others| decide_among(package, &path(package), policy, now, others));
-    for (package, decision) in among.waiting {
-        packages_planned.push(one(&package, decision, &mut forecast));
+    // Followers of subjects in other packages are decided last.
+    cross_package
+        .settle(|package, fates| decide_with_fates_elsewhere(package, &path(package), policy, now, fates));
+    for (package, decision) in cross_package.waiting {
+        planned.push(plan_one(&package, decision, &mut forecast));
     }
-    let mut packages = packages_planned;
-    let is_capped = cap(&mut packages, policy.max_delete);
-    for (package, warning) in forecast.into_iter().flat_map(|forecast| forecast.warnings(is_capped)) {
-        if let Some((package, _)) = packages.get_mut(package as usize) {
+    let is_capped = refuse_if_too_many(&mut planned, policy.max_delete);
+    let mut packages: Vec<PackagePlan> = planned.into_iter().map(|(package, _)| package).collect();
+    for (number, warning) in forecast.into_iter().flat_map(|forecast| forecast.warnings(is_capped)) {
+        if let Some(package) = packages.get_mut(number as usize) {
             package.warnings.push(warning.to_string());
         }
     }
-    packages.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
-    let packages: Vec<PackagePlan> = packages.into_iter().map(|(package, _)| package).collect();
-    let reclaimable_bytes = if is_capped { 0 } else { reclaim.bytes() };
+    packages.sort_by(|a, b| a.name.cmp(&b.name));
+    let reclaimable_bytes = if is_capped { 0 } else { reclaimable.total() };
     let mut summary = PlanSummary { reclaimable_bytes, ..PlanSummary::default() };
     packages.iter().for_each(|package| summary.add(package));
     let text = PolicyText::from_policy(policy);
@@ -89,20 +91,20 @@ pub fn plan(
     plan
 }
 
-/// What the server's own collector takes after a plan.
+/// What the server's own collector would take after a plan.
 struct CollectorForecast {
     undo_window: bool,
-    decided: Collector,
-    /// The same if nothing goes anywhere, where a plan may be refused as a whole.
-    if_capped: Option<Collector>,
+    decided: CollectorPass,
+    /// The forecast in case the plan is refused as a whole, so that nothing goes anywhere. Absent where that cannot happen.
+    if_capped: Option<CollectorPass>,
 }
 
 impl CollectorForecast {
     fn new(policy: &Policy) -> Self {
         Self {
             undo_window: policy.undo_window,
-            decided: Collector::default(),
-            if_capped: policy.max_delete.map(|_| Collector::default()),
+            decided: CollectorPass::default(),
+            if_capped: policy.max_delete.map(|_| CollectorPass::default()),
         }
     }
 
@@ -114,10 +116,10 @@ impl CollectorForecast {
         }
     }
 
-    /// Adds a package that the policy does not cover: the collector reads it nevertheless.
+    /// Adds a package that the policy does not cover: the collector reads it too.
     fn add_uncovered(&mut self, package: &Package) {
-        for collector in [Some(&mut self.decided), self.if_capped.as_mut()].into_iter().flatten() {
-            collector.add(None, package, |_| true, false);
+        for pass in [Some(&mut self.decided), self.if_capped.as_mut()].into_iter().flatten() {
+            pass.add(None, package, |_| true, false);
         }
     }
 
@@ -126,7 +128,7 @@ impl CollectorForecast {
     }
 }
 
-/// Manifests of one package whose configs are wanted for a plan.
+/// Manifests of one package whose build dates a plan needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undated {
     /// The package.
@@ -135,9 +137,9 @@ pub struct Undated {
     pub manifests: Vec<Digest>,
 }
 
-/// What is not known yet and a plan depends on: when images were built, where something goes by push time. Whoever can
-/// ask for it does so (`add_dates`) before [`plan`]; without it the guard against pushes in the reverse order of builds does
-/// not see these images.
+/// The manifests whose build dates a plan needs and nobody has read yet: those of rankings by push time in which something goes.
+/// A caller that can read them does so (`add_dates`) before [`plan`]. Without the dates the guard against pushes in the reverse
+/// order of builds ignores these images.
 pub fn undated(
     source: &Source,
     packages: impl IntoIterator<Item = Package>,
@@ -145,22 +147,22 @@ pub fn undated(
     now: Timestamp,
 ) -> Vec<Undated> {
     let packages = packages.into_iter().filter(|package| policy.covers(&package.name));
-    let one = |package: Package| {
+    let undated = packages.map(|package| {
         let manifests = decide::undated(&package, &source.path_of(&package.name), policy, now);
         Undated { package: package.name, manifests }
-    };
-    packages.map(one).filter(|one| !one.manifests.is_empty()).collect()
+    });
+    undated.filter(|undated| !undated.manifests.is_empty()).collect()
 }
 
-/// Rows of a package, by number, with why they stay when a guard refuses it; only those that hang on a deletion.
+/// The rows of a package whose reasons change when a guard refuses the package, by number, with the new reasons.
 type IfRefused = Vec<(usize, Vec<Reason>)>;
 
-/// A run that would delete more than was allowed deletes nothing anywhere. Gives whether that is so.
-fn cap(packages: &mut [(PackagePlan, IfRefused)], most: Option<u64>) -> bool {
+/// Refuses all packages if the run would delete more images than allowed. Returns whether it did.
+fn refuse_if_too_many(packages: &mut [(PackagePlan, IfRefused)], most: Option<u64>) -> bool {
     let all: u64 = packages.iter().map(|(package, _)| package.images_deleted).sum();
     let Some(most) = most.filter(|most| all > *most) else { return false };
     for (package, if_refused) in packages {
-        if package.versions.iter().any(|row| row.action == Action::Delete) {
+        if package.rows_to_delete().next().is_some() {
             let why = Refusal::TooManyOfRun { going: all, most };
             package.refuse(why, std::mem::take(if_refused));
         }
@@ -169,13 +171,12 @@ fn cap(packages: &mut [(PackagePlan, IfRefused)], most: Option<u64>) -> bool {
 }
 
 impl PackagePlan {
-    /// Takes back what would go, for the reason given, as [`Decision::refuse`] does; `if_refused` are the reasons of rows
-    /// that hang on a deletion.
+    /// Takes back all deletions, as [`Decision::refuse`] does. `if_refused` are the rows whose reasons change then.
     fn refuse(&mut self, why: Refusal, if_refused: IfRefused) {
         let mut if_refused = if_refused.into_iter().peekable();
         for (at, row) in self.versions.iter_mut().enumerate() {
             let why = if_refused.next_if(|(row, _)| *row == at).map(|(_, why)| why);
-            decision::refuse(&mut row.action, &mut row.why, why);
+            decision::refuse_row(&mut row.action, &mut row.why, why);
             row.reasons = in_words(&row.why);
             row.undoable = None;
             row.after.clear();
@@ -194,25 +195,20 @@ fn package_plan(package: &Package, decision: &Decision, source: &Source, policy:
         Some(NotPlanned::Refused(_)) => PackageState::Refused,
     };
     let parents = package.parents();
-    let undoable = undoable(package, decision, source, policy);
+    let undoable = undoable_rows(package, decision, source, policy);
     let version = |(at, (row, verdict)): (usize, (&super::Row, &super::RowDecision))| {
         let info = row.manifest.and_then(|manifest| package.info(manifest));
-        let mut named: Vec<Digest> = row
-            .manifest
-            .and_then(|manifest| parents.get(&manifest))
-            .into_iter()
-            .flatten()
-            .map(|parent| package.digest(*parent))
-            .collect();
-        named.sort_unstable();
-        named.shrink_to_fit();
-        let why = why(row, verdict, source.kind);
+        let parents = row.manifest.and_then(|manifest| parents.get(&manifest)).into_iter().flatten();
+        let mut parents: Vec<Digest> = parents.map(|parent| package.digest(*parent)).collect();
+        parents.sort_unstable();
+        parents.shrink_to_fit();
+        let why = reasons_at_source(row, verdict, source.kind);
         PlannedRow {
             version: row.version.to_string(),
             id: row.id,
             digest: row.manifest.map(|manifest| package.digest(manifest)),
             media_type: info.map(|info| info.media_type.as_str().to_owned()),
-            // What is signed anew need not have the same size twice.
+            // The size of a manifest that is signed anew may differ at each answer.
             bytes: info.filter(|info| !info.is_signed_anew).map(|info| info.bytes),
             created_at: row.created_at,
             action: verdict.action,
@@ -220,7 +216,7 @@ fn package_plan(package: &Package, decision: &Decision, source: &Source, policy:
             why,
             undoable: undoable[at],
             after: verdict.after.clone(),
-            parents: named,
+            parents,
         }
     };
     PackagePlan {
@@ -239,16 +235,17 @@ fn package_plan(package: &Package, decision: &Decision, source: &Source, policy:
     }
 }
 
-/// Why a row stays or goes. On a tree the links of what goes are moved with it, and no collector is waited for.
-fn why(row: &super::Row, verdict: &super::RowDecision, kind: SourceKind) -> Vec<Reason> {
+/// The reasons of a row, as they are at this kind of source: on a tree the links of deleted images are moved with the tags, and
+/// not left to a collector.
+fn reasons_at_source(row: &super::Row, verdict: &super::RowDecision, kind: SourceKind) -> Vec<Reason> {
     let is_link = kind == SourceKind::Layout && !row.is_tag();
-    let one = |reason: &Reason| match reason {
+    let at_source = |reason: &Reason| match reason {
         Reason::LeftToCollector { part, image } if is_link => {
             Reason::GoesWithImage { part: *part, image: image.clone() }
         }
         reason => reason.clone(),
     };
-    verdict.reasons.iter().map(one).collect()
+    verdict.reasons.iter().map(at_source).collect()
 }
 
 fn in_words(why: &[Reason]) -> Vec<String> {

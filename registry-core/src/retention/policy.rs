@@ -1,4 +1,4 @@
-//! What somebody wants to keep: numbers, patterns, rules, guards. Says nothing about any package.
+//! The policy: which images the operator wants to keep, as numbers, patterns, rules and guards. It knows no package.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use super::reason::Reason;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RankBy {
-    /// When they were pushed, as the server tells.
+    /// When they were pushed, according to the server.
     #[default]
     Pushed,
     /// The version that their tags spell.
@@ -25,7 +25,7 @@ pub enum RankBy {
     Created,
 }
 
-/// What becomes of things that nothing asks to keep and that are no image.
+/// What becomes of manifests and signatures that nothing needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -37,7 +37,7 @@ pub enum Unneeded {
     Prune,
 }
 
-/// A text pattern as it was written, and ready to match.
+/// A glob: its text as it was written, and its compiled form.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     text: String,
@@ -45,7 +45,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Makes a pattern: `*` crosses `/`; with `fold` letters match in any case.
+    /// Compiles a pattern. `*` matches `/` too. With `fold` letters match in any case.
     ///
     /// # Errors
     /// When the text is no glob.
@@ -59,33 +59,39 @@ impl Pattern {
         self.matcher.is_match(text)
     }
 
-    /// As it was written.
+    /// The text as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 }
 
-/// How many images of which tags stay. A tag belongs to the first rule that matches its package and its text, by `group_by`
-/// too.
+/// Whether a package name matches one of these patterns; every name does when there are none.
+pub(super) fn matches_any(patterns: &[Pattern], name: &str) -> bool {
+    patterns.is_empty() || patterns.iter().any(|pattern| pattern.is_match(name))
+}
+
+/// How many images of which tags stay. A tag belongs to the first rule that matches its package and the tag itself; a rule
+/// with `group_by` matches only tags that have a group.
 #[derive(Debug, Clone)]
 pub struct Rule {
     /// Which packages.
     pub package: Pattern,
     /// Which tags.
     pub tags: Pattern,
-    /// Images are ranked within each group of tags; a tag without a group does not belong to the rule.
+    /// Groups of tags; images are ranked within each group. A tag without a group does not belong to the rule.
     pub group_by: Option<GroupBy>,
-    /// How many images stay by rank, of each group.
+    /// How many images of each group stay by rank.
     pub keep_last: u32,
-    /// Images pushed within so many seconds stay too.
+    /// Images that were pushed within this many seconds stay too.
     pub keep_within: Option<u64>,
-    /// Whether build caches always stay, where that differs from the policy.
+    /// Whether build caches always stay; the policy's own setting when absent.
     pub keep_cache: Option<bool>,
 }
 
 impl Rule {
-    /// Whether a tag of a package that the rule covers belongs to it, and to which of its groups.
-    fn group(&self, tag: &str) -> Option<Option<TagGroup>> {
+    /// The group of a tag in this rule, if the tag matches. The inner `None` stands for a rule without groups. The package is
+    /// not looked at.
+    fn matching_group(&self, tag: &str) -> Option<Option<TagGroup>> {
         if !self.tags.is_match(tag) {
             return None;
         }
@@ -95,36 +101,36 @@ impl Rule {
         }
     }
 
-    /// Whether it matches a tag of a package, other rules apart.
+    /// Whether this rule matches a tag of a package; an earlier rule may match it too.
     pub fn is_match(&self, package: &str, tag: &str) -> bool {
-        self.package.is_match(package) && self.group(tag).is_some()
+        self.package.is_match(package) && self.matching_group(tag).is_some()
     }
 }
 
-/// What somebody wants to keep.
+/// Which images the operator wants to keep.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Images that stay by rank where no rule says otherwise; at least 1.
+    /// How many images stay by rank where there are no rules; at least 1.
     pub keep_last: u32,
     /// Tags that always stay, with their images.
     pub keep_tags: Vec<Pattern>,
     /// Whether build caches always stay.
     pub keep_cache: bool,
-    /// Images pushed within so many seconds stay.
+    /// Images that were pushed within this many seconds stay.
     pub keep_within: Option<u64>,
     /// What ranks images.
     pub rank_by: RankBy,
-    /// Rules; without any, one of `keep_last` for all tags.
+    /// Rules. When there are none, `keep_last` holds for all tags.
     pub rules: Vec<Rule>,
-    /// Only packages that match one of these are looked at; all when there are none.
+    /// Only packages that match one of these patterns are looked at; all are when there are none.
     pub packages: Vec<Pattern>,
-    /// What runs somewhere.
+    /// Images that run somewhere.
     pub in_use: InUse,
     /// What becomes of manifests that no tag reaches.
     pub untagged: Unneeded,
     /// What becomes of signatures whose subject is gone.
     pub orphan_signatures: Unneeded,
-    /// Younger than so many seconds, nothing untagged and no orphaned signature goes.
+    /// Untagged manifests and orphaned signatures younger than this many seconds stay.
     pub grace: u64,
     /// Most images that a run may delete.
     pub max_delete: Option<u64>,
@@ -134,16 +140,16 @@ pub struct Policy {
     pub allow_empty: bool,
     /// Tags, as `package:tag`, whose manifest is known to be lost.
     pub assume_lost: BTreeSet<String>,
-    /// What an undo put back stays for so many seconds.
+    /// How many seconds a row that an undo put back stays.
     pub hold: u64,
-    /// Whether the order of pushes counts, also where it is the reverse of that of builds.
+    /// Whether the order of pushes counts even where it is the reverse of the order of builds.
     pub accept_push_order: bool,
-    /// Whether what goes is kept by digest for a day, so that it can be put back.
+    /// Whether deleted images are kept by digest for a day, so that they can be put back.
     pub undo_window: bool,
 }
 
 impl Default for Policy {
-    /// Keeps 10 images of each package, and every build cache. Protects no tag: see [`Policy::keep_last`].
+    /// Keeps 10 images of each package, and every build cache. It protects no tag; [`Policy::keep_last`] protects `latest`.
     fn default() -> Self {
         Self {
             keep_last: 10,
@@ -179,19 +185,19 @@ impl Policy {
 
     /// Whether a package is looked at.
     pub fn covers(&self, package: &str) -> bool {
-        self.packages.is_empty() || self.packages.iter().any(|pattern| pattern.is_match(package))
+        matches_any(&self.packages, package)
     }
 
-    /// The rule that a tag belongs to, by number from 0, and its group there.
+    /// The rule that a tag belongs to, as an index into `rules`, and the tag's group in it.
     pub(super) fn rule_of(&self, package: &str, tag: &str) -> Option<(usize, Option<TagGroup>)> {
         let rules = self.rules.iter().enumerate().filter(|(_, rule)| rule.package.is_match(package));
-        rules.filter_map(|(number, rule)| Some((number, rule.group(tag)?))).next()
+        rules.filter_map(|(index, rule)| Some((index, rule.matching_group(tag)?))).next()
     }
 
     /// Whether a build cache with this tag always stays.
     pub(super) fn keeps_cache(&self, package: &str, tag: &str) -> bool {
-        let own = |(number, _): (usize, _)| self.rules[number].keep_cache;
-        self.rule_of(package, tag).and_then(own).unwrap_or(self.keep_cache)
+        let of_rule = |(index, _): (usize, _)| self.rules[index].keep_cache;
+        self.rule_of(package, tag).and_then(of_rule).unwrap_or(self.keep_cache)
     }
 
     /// Why a tag of a package always stays, if it does.
@@ -209,7 +215,7 @@ pub(super) fn is_restored(package: &Package, row: &Row, now: Timestamp, hold: u6
     package.restored(row).is_some_and(|restored| is_young(Some(restored.at), now, hold))
 }
 
-/// Whether something of an age that is not known, or less than `seconds`, is young.
+/// Whether something is younger than `seconds`. It is when its age is unknown.
 pub(super) fn is_young(at: Option<Timestamp>, now: Timestamp, seconds: u64) -> bool {
     at.is_none_or(|at| {
         now.as_second().saturating_sub(at.as_second()) < i64::try_from(seconds).unwrap_or(i64::MAX)

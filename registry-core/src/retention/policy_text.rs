@@ -1,5 +1,5 @@
-//! A policy as a plan tells it: what was asked for, without what is as usual. Two plans with the same text were made under
-//! the same rules; nothing is decided from it.
+//! A policy as text in a plan, without most settings that have their default. Two plans with the same text were made under the
+//! same rules. Nothing is decided from it.
 
 use serde::{Deserialize, Serialize};
 
@@ -56,10 +56,10 @@ pub struct PolicyText {
     /// What an undo put back stays for so many seconds, when not 7 days.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hold_seconds: Option<u64>,
-    /// True: the order of pushes counts, also where it is the reverse of that of builds.
+    /// True: the order of pushes counts even where it is the reverse of the order of builds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub accept_push_order: Option<bool>,
-    /// True: what goes is kept by digest for a day.
+    /// True: deleted images are kept by digest for a day.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub undo_window: Option<bool>,
 }
@@ -87,10 +87,11 @@ pub struct RuleText {
 }
 
 impl PolicyText {
-    /// What a policy says.
+    /// The text of a policy.
     pub fn from_policy(policy: &Policy) -> Self {
-        let usual = Policy::default();
-        let texts = |patterns: &[Pattern]| patterns.iter().map(|one| one.as_str().to_owned()).collect();
+        let default = Policy::default();
+        let texts =
+            |patterns: &[Pattern]| patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect();
         let rule = |rule: &Rule| RuleText {
             package: rule.package.as_str().to_owned(),
             tags: rule.tags.as_str().to_owned(),
@@ -99,26 +100,29 @@ impl PolicyText {
             keep_within_seconds: rule.keep_within,
             keep_cache: rule.keep_cache,
         };
-        let changed = |is: bool, was: bool| Some(is).filter(|is| *is != was);
         Self {
             keep_last: policy.keep_last,
             keep_tags: texts(&policy.keep_tags),
-            keep_cache: changed(policy.keep_cache, usual.keep_cache),
+            keep_cache: unless_default(policy.keep_cache, default.keep_cache),
             keep_within_seconds: policy.keep_within,
-            rank_by: Some(policy.rank_by).filter(|by| *by != usual.rank_by),
+            rank_by: unless_default(policy.rank_by, default.rank_by),
             rules: policy.rules.iter().map(rule).collect(),
             packages: texts(&policy.packages),
             in_use: Some(&policy.in_use).filter(|in_use| !in_use.is_empty()).map(super::InUse::summary),
-            untagged: Some(policy.untagged).filter(|fate| *fate != usual.untagged),
-            orphan_signatures: Some(policy.orphan_signatures).filter(|fate| *fate != usual.orphan_signatures),
-            grace_seconds: Some(policy.grace).filter(|grace| *grace != usual.grace),
+            untagged: unless_default(policy.untagged, default.untagged),
+            orphan_signatures: unless_default(policy.orphan_signatures, default.orphan_signatures),
+            grace_seconds: unless_default(policy.grace, default.grace),
             max_delete: policy.max_delete,
             max_delete_percent: policy.max_delete_percent,
-            allow_empty: changed(policy.allow_empty, usual.allow_empty),
+            allow_empty: unless_default(policy.allow_empty, default.allow_empty),
             assume_lost: policy.assume_lost.iter().cloned().collect(),
-            hold_seconds: Some(policy.hold).filter(|hold| *hold != usual.hold),
-            accept_push_order: changed(policy.accept_push_order, usual.accept_push_order),
-            undo_window: changed(policy.undo_window, usual.undo_window),
+            hold_seconds: unless_default(policy.hold, default.hold),
+            accept_push_order: unless_default(policy.accept_push_order, default.accept_push_order),
+            undo_window: unless_default(policy.undo_window, default.undo_window),
         }
     }
+}
+
+fn unless_default<T: PartialEq>(value: T, default: T) -> Option<T> {
+    (value != default).then_some(value)
 }

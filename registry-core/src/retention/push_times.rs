@@ -1,5 +1,5 @@
-//! Original push times of what was put back (schema `registry-retention/push-times/1`): a server counts it as pushed when
-//! it was put back, which would change its rank, and that of every other image.
+//! The original push times of rows that an undo put back (schema `registry-retention/push-times/1`). A server takes the time of
+//! the undo as the push time of such a row, which would change its rank and that of every other image.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,11 +11,11 @@ use super::record::{Record, RecordedVersion};
 use super::undo::{RowUndoState, UndoneRow};
 use crate::oci::Digest;
 
-/// The name of this shape.
+/// The schema of a file of push times.
 pub const SCHEMA: &str = "registry-retention/push-times/1";
 
-/// How long after an undo began a row may be one that it put back, where the row's number was not written down: the undo
-/// was ended in the middle.
+/// The longest time that an undo is assumed to take. An undo that was ended in the middle did not write down the numbers of its
+/// rows; a row that is younger than the beginning of that undo by at most this time may be one that it put back.
 const LONGEST_UNDO: SignedDuration = SignedDuration::from_hours(24);
 /// How far the clocks of the server and of the undo may differ.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(5);
@@ -43,7 +43,7 @@ pub struct PushTime {
     pub package: String,
     /// The tag, or the digest.
     pub version: String,
-    /// What it named; a row that names something else now was pushed since.
+    /// The digest that it named. A row with another digest was pushed since.
     pub digest: Digest,
     /// When it was pushed at first. Left out where the source tells no push times.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -62,19 +62,19 @@ pub struct PushTime {
     pub restored_at: Option<Timestamp>,
 }
 
-/// A text that holds no push times.
+/// Why a text holds no push times.
 #[derive(Debug, thiserror::Error)]
 pub enum PushTimesError {
-    /// Not the shape.
+    /// It does not have the fields of the schema.
     #[error("it holds no push times")]
     Shape(#[from] serde_json::Error),
-    /// Another version of the shape, or another file.
+    /// It is another kind of file, or one of another version.
     #[error("its schema is {0:?}, and {SCHEMA:?} is needed")]
     Schema(String),
 }
 
 impl Default for PushTimes {
-    /// None.
+    /// No push times.
     fn default() -> Self {
         Self { schema: SCHEMA.into(), times: Vec::new() }
     }
@@ -87,7 +87,7 @@ impl PushTimes {
     /// Reads push times.
     ///
     /// # Errors
-    /// When the text holds none.
+    /// When the text holds no push times.
     pub fn read(text: &str) -> Result<Self, PushTimesError> {
         let times: Self = serde_json::from_str(text)?;
         if times.schema != SCHEMA {
@@ -96,32 +96,34 @@ impl PushTimes {
         Ok(times)
     }
 
-    /// These times and those of what an undo of an owner's packages that began `at` puts back: of rows that are back, and of
-    /// those of which that is not known. With rows of which nothing is known yet ([`Undone::expected`]) it is what has to be
-    /// written down before the undo changes anything, so that a run after one that was ended at once knows them too.
+    /// These times, with those of the rows that an undo puts back or may have put back. The undo is one of an owner's packages,
+    /// and began `at`.
+    ///
+    /// Before the undo changes anything, this must be called with all rows that it will try ([`UndoneRow::expected`]) and the
+    /// result be written down, so that the times are known even if the undo is ended at once.
     #[must_use]
     pub fn with(&self, owner: Option<&str>, undone: &[UndoneRow], at: Timestamp) -> Self {
         let owner = owner.map(str::to_lowercase);
-        let place = |owner: Option<String>, package: &str, version: &str| -> RowKey {
+        let key = |owner: Option<String>, package: &str, version: &str| -> RowKey {
             (owner, package.to_owned(), version.to_owned())
         };
         let mut all: BTreeMap<RowKey, PushTime> = BTreeMap::new();
         for time in &self.times {
             let owner = time.owner.as_deref().map(str::to_lowercase);
-            all.insert(place(owner, &time.package, &time.version), time.clone());
+            all.insert(key(owner, &time.package, &time.version), time.clone());
         }
         for row in undone {
-            let own = place(owner.clone(), &row.package, &row.version);
-            let anybodys = place(None, &row.package, &row.version);
-            let known = all.get(&own).or_else(|| all.get(&anybodys));
-            let Some(time) = settled(known, owner.as_deref(), row, at) else { continue };
-            all.remove(&anybodys);
-            all.insert(own, time);
+            let with_owner = key(owner.clone(), &row.package, &row.version);
+            let without_owner = key(None, &row.package, &row.version);
+            let known = all.get(&with_owner).or_else(|| all.get(&without_owner));
+            let Some(time) = new_push_time(known, owner.as_deref(), row, at) else { continue };
+            all.remove(&without_owner);
+            all.insert(with_owner, time);
         }
         Self { schema: SCHEMA.into(), times: all.into_values().collect() }
     }
 
-    /// Gives rows their original times back, and notes which ones were put back.
+    /// Gives the rows of a record their original times, and marks them as restored.
     pub fn restore(&self, record: &mut Record) {
         let owner = record.source.owner.as_deref();
         let mut by_name: HashMap<(&str, &str), Vec<&PushTime>> = HashMap::new();
@@ -131,13 +133,15 @@ impl PushTimes {
         for package in &mut record.packages {
             for row in &mut package.versions {
                 let times = by_name.get(&(package.name.as_str(), row.version.as_str()));
-                let Some(time) = times.into_iter().flatten().find(|time| time.is_of(row)) else { continue };
+                let Some(time) = times.into_iter().flatten().find(|time| time.is_of_row(row)) else {
+                    continue;
+                };
                 let Some(at) = time.restored_at.or(row.created_at) else { continue };
                 package.restored.insert(row.version.clone(), Restored { at, first_id: time.first_id });
                 row.created_at = match (row.created_at, time.created_at) {
                     // A time later than the server's is not believed.
                     (Some(now), Some(first)) => Some(now.min(first)),
-                    // When it was pushed at first is not known, and the server's time is that of the undo.
+                    // The original time is unknown, and the server's time is that of the undo.
                     _ => None,
                 };
             }
@@ -146,6 +150,7 @@ impl PushTimes {
 }
 
 impl PushTime {
+    /// Whether this may be the time of a row of an owner's package.
     fn is_of_owner(&self, owner: Option<&str>) -> bool {
         match (&self.owner, owner) {
             (Some(own), Some(other)) => own.eq_ignore_ascii_case(other),
@@ -154,7 +159,7 @@ impl PushTime {
     }
 
     /// Whether a row is the one that was put back, and not one that was pushed since.
-    fn is_of(&self, row: &RecordedVersion) -> bool {
+    fn is_of_row(&self, row: &RecordedVersion) -> bool {
         if row.digest != Some(self.digest) {
             return false;
         }
@@ -166,22 +171,22 @@ impl PushTime {
                 let after = now.duration_since(began);
                 -CLOCKS_DIFFER <= after && after <= LONGEST_UNDO
             }
-            // Files of earlier versions tell no number.
+            // Files of earlier versions hold no numbers.
             (Some(now), None) => self.created_at.is_some_and(|first| now > first),
             (None, _) => true,
         }
     }
 }
 
-/// What is to be written down of a row; `None` when what is known of it stays as it is.
-fn settled(
+/// The push time to write down for a row; `None` when the known one stays as it is.
+fn new_push_time(
     known: Option<&PushTime>,
     owner: Option<&str>,
     row: &UndoneRow,
     at: Timestamp,
 ) -> Option<PushTime> {
-    // A row that an earlier undo had put back has its original time there, and the time of that undo in the journal where
-    // the run did not know better.
+    // If an earlier undo had put the row back, its original time is in `known`. The journal may have the time of that undo
+    // instead: a run without the file of push times saw only that.
     let earlier = known.filter(|known| known.id.is_some() && known.id == row.id);
     let (created_at, first_id) =
         earlier.map_or((row.created_at, row.id), |earlier| (earlier.created_at, earlier.first_id));
@@ -198,7 +203,7 @@ fn settled(
     match &row.state {
         RowUndoState::Restored => Some(time(row.now)),
         RowUndoState::Unknown(_) => {
-            // It is back already: of that row more is known.
+            // An entry with a number says more than the new one would: the row is back already.
             let is_back = known.is_some_and(|known| {
                 earlier.is_none()
                     && known.id.is_some()
@@ -207,7 +212,7 @@ fn settled(
             (!is_back).then(|| time(None))
         }
         RowUndoState::Back => {
-            // An undo that was ended in the middle put it back.
+            // An undo that was ended in the middle may have put it back; then the entry lacks the number of the row.
             let pending = known.filter(|known| {
                 known.id.is_none() && known.restored_at.is_some() && known.digest == row.digest
             })?;

@@ -1,4 +1,4 @@
-//! What reaches what in a package.
+//! Walks over the manifests of a package: what reaches what, and what needs what.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,27 +11,26 @@ use crate::graph::walk;
 use crate::oci::manifest::Kind;
 
 impl Package {
-    /// When an image was built; of an index, when the last of its images was, and only where none of them has a date, when an
-    /// index among them says.
+    /// When an image was built. For an index, when the last of its images was built; when none of them has a date, the date
+    /// that an index gives.
     pub fn built_at(&self, manifest: ManifestId) -> Option<Timestamp> {
         let (mut images, mut indexes) = (None, None);
-        let children = |one| self.info(one).into_iter().flat_map(|info| info.children.iter().copied());
-        let below = walk::reach(HashSet::new(), [manifest], children);
-        for info in below.filter_map(|one| self.info(one)) {
+        let below = walk::reach(HashSet::new(), [manifest], |manifest| self.children(manifest));
+        for info in below.filter_map(|manifest| self.info(manifest)) {
             let newest = if info.kind == Kind::Index { &mut indexes } else { &mut images };
             *newest = (*newest).max(info.built_at);
         }
         images.filter(|at| is_date(*at)).or(indexes).or(images)
     }
 
-    /// Everything reached from `roots` through children, `roots` included, by number.
+    /// By manifest, whether `roots` reach it through children; `roots` reach themselves.
     pub fn reach(&self, roots: impl IntoIterator<Item = ManifestId>) -> Vec<bool> {
         let mut reached = vec![false; self.len()];
         walk::mark(&mut reached, roots, |manifest| self.named(manifest));
         reached
     }
 
-    /// Everything reached from `roots`, each once and after all that it names.
+    /// Everything reached from `roots`, each manifest once and after all that it names.
     pub(super) fn leaves_first(&self, roots: impl IntoIterator<Item = ManifestId>) -> Vec<ManifestId> {
         walk::children_first(self.len(), roots, |manifest| self.named(manifest))
     }
@@ -47,25 +46,23 @@ impl Package {
         parents
     }
 
-    /// Everything that reaches one of `targets`, `targets` included, by number.
+    /// By manifest, whether it reaches one of `targets`; `targets` reach themselves.
     pub fn reach_up(&self, targets: impl IntoIterator<Item = ManifestId>) -> Vec<bool> {
         let parents = self.parents();
         let mut reached = vec![false; self.len()];
-        walk::mark(&mut reached, targets, |one| parents.get(&one).into_iter().flatten().copied());
+        walk::mark(&mut reached, targets, |manifest| parents.get(&manifest).into_iter().flatten().copied());
         reached
     }
 
-    /// Everything that `roots` need, by number: what they reach, and what was pushed by digest only and refers to something
-    /// needed. A referrer that has a tag is an image of its own.
+    /// By manifest, whether `roots` need it: they reach it, or it refers to something needed and was pushed by digest only. A
+    /// referrer with a tag is an image of its own.
     pub(super) fn needed(&self, roots: impl IntoIterator<Item = ManifestId>) -> Vec<bool> {
-        let tagged = self.rows.iter().filter(|row| row.is_tag()).filter_map(|row| row.manifest);
-        let tagged: HashSet<ManifestId> = tagged.collect();
+        let tagged: HashSet<ManifestId> = self.tagged_manifests().collect();
         let listed = self.rows.iter().filter_map(|row| row.manifest);
-        self.reach_with_referrers(roots, listed.filter(|one| !tagged.contains(one)))
+        self.reach_with_referrers(roots, listed.filter(|manifest| !tagged.contains(manifest)))
     }
 
-    /// Everything reached from `roots`, by number, with those of `referrers` that refer to something reached (`subject`) and
-    /// what these reach.
+    /// By manifest, whether `roots` reach it, through children or through those of `referrers` whose `subject` is reached.
     pub(super) fn reach_with_referrers(
         &self,
         roots: impl IntoIterator<Item = ManifestId>,
@@ -73,20 +70,21 @@ impl Package {
     ) -> Vec<bool> {
         let mut by_subject: HashMap<ManifestId, Vec<ManifestId>> = HashMap::new();
         for manifest in referrers {
-            if let Some(subject) = self.info(manifest).and_then(|info| info.subject) {
+            if let Some(subject) = self.subject(manifest) {
                 by_subject.entry(subject).or_default().push(manifest);
             }
         }
         let mut reached = vec![false; self.len()];
-        let referrers = |one| by_subject.get(&one).into_iter().flatten().copied();
-        walk::mark(&mut reached, roots, |one| self.named(one).chain(referrers(one)));
+        let referrers = |manifest| by_subject.get(&manifest).into_iter().flatten().copied();
+        walk::mark(&mut reached, roots, |manifest| self.named(manifest).chain(referrers(manifest)));
         reached
     }
 
-    /// What the undo window puts by digest, by number: what `going` needs and `staying` does not. A manifest that an index
-    /// which stays names is never put: the server's collector takes a row that is younger than its index
-    /// (`services/packages/container/cleanup_sha256.go @ v15.0.3`). What is broken cannot be put back anyway, and no server
-    /// takes an index without its children.
+    /// By manifest, whether the undo window puts it by digest: `going` needs it, `staying` does not, and it is whole.
+    ///
+    /// A manifest that a staying index names is never put: the server's collector takes a row that is younger than its index
+    /// (`services/packages/container/cleanup_sha256.go @ v15.0.3`). A broken image cannot be put back anyway: no server accepts
+    /// an index without its children.
     pub(super) fn held(
         &self,
         going: impl IntoIterator<Item = ManifestId>,
@@ -99,7 +97,7 @@ impl Package {
         held
     }
 
-    /// Rows by the manifest they carry.
+    /// By manifest, the indexes of the rows that name it.
     pub(super) fn rows_of(&self) -> Vec<Vec<usize>> {
         let mut rows = vec![Vec::new(); self.len()];
         for (at, row) in self.rows.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! Why a row stays or goes: as data, which other code decides by, and in words. The plan has both, side by side. The codes
-//! are names that users script against: unique, kebab-case, never renamed; docs/retention.md has a table of them.
+//! Why a row stays or goes: as data, for other code, and in words, for people. A plan has both. Users script against the
+//! codes: they are unique, kebab-case and never renamed; docs/retention.md has a table of them.
 
 use std::fmt;
 
@@ -215,11 +215,11 @@ pub struct RuleName {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
-const fn is_zero(count: &u64) -> bool {
+pub(super) const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// ` of rule 1 (v*)`; nothing for the rule of all tags.
+/// Writes ` of rule 1 (v*)`, and nothing for the rule of all tags.
 pub(super) struct OfRule<'r>(pub(super) &'r Option<RuleName>);
 
 impl fmt::Display for OfRule<'_> {
@@ -318,7 +318,7 @@ impl fmt::Display for Reason {
 }
 
 impl Reason {
-    /// Of a broken image: what it lacks, and whether it lies below all that stay by rank.
+    /// For a broken image, what it lacks, and whether it ranks below all images that stay by rank.
     pub fn of_broken(&self) -> Option<String> {
         match self {
             Self::Broken { digest, lost } => Some(format!("{digest} {lost}")),

@@ -1,5 +1,5 @@
-//! An inventory as a file (schema `registry-retention/inventory/1`): rows and the bytes of manifests, as a source read
-//! them. What a plan was made from can be kept, and planned from again.
+//! An inventory as a file (schema `registry-retention/inventory/1`): the rows and the bytes of manifests that a source read.
+//! The same plan can be made from it again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,14 +10,16 @@ use serde::{Deserialize, Serialize};
 
 use super::copied::CopiedTimes;
 #[cfg(any(feature = "remote", feature = "storage"))]
-use super::follow::followed;
+use super::follow::followed_digest;
 use super::other_packages::{Elsewhere, Unselected};
 use super::package::{Package, Restored, Row};
 use super::source::Source;
 use crate::oci::manifest::Kind;
+#[cfg(any(feature = "remote", feature = "storage"))]
+use crate::oci::manifest::ReferenceRole;
 use crate::oci::{Digest, Manifest};
 
-/// The name of this shape.
+/// The schema of an inventory.
 pub const SCHEMA: &str = "registry-retention/inventory/1";
 
 /// What a source read.
@@ -51,20 +53,20 @@ pub struct RecordedPackage {
     /// Rows that an undo put back, by version; their push time is that of the row at first.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub restored: BTreeMap<String, Restored>,
-    /// What was asked for, by digest.
+    /// The manifests that were asked for, by digest.
     pub manifests: BTreeMap<Digest, RecordedManifest>,
     /// Signs that a copy made the times of its tags.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub copied: Option<CopiedTimes>,
-    /// What other packages answer to the digests that tags of this one are named after and that it does not have itself.
-    /// A digest that is missing here was asked of none.
+    /// Which other packages have the digests that tags of this one are named after and that it does not have itself. A digest
+    /// that is missing here was looked for in none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub elsewhere: BTreeMap<Digest, Elsewhere>,
-    /// What packages that were not selected have to do with its digests; left out where all were selected.
+    /// Where packages that were not selected list or name its digests; left out where all were selected.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unselected: Option<Unselected>,
-    /// Of those that are absent: what a tree on disk has the bytes of, and only no link to. Explains, decides nothing, and is
-    /// in no file.
+    /// Absent manifests whose bytes are in the tree on disk, so that only their link is missing. They explain a decision and do
+    /// not change it, and no file holds them.
     #[serde(skip)]
     pub unlinked: BTreeSet<Digest>,
 }
@@ -83,7 +85,7 @@ pub struct RecordedVersion {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]
     pub created_at: Option<Timestamp>,
-    /// What a tag names; left out where it could not be found out.
+    /// The digest that a tag names; left out where it is unknown.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub digest: Option<Digest>,
 }
@@ -127,13 +129,35 @@ impl RecordedManifest {
         Self::Present { media_type: media_type.to_owned(), data: bytes.to_owned(), built_at: None }
     }
 
-    /// Its bytes, if it answers.
+    /// Its bytes, if it was read and they can be checked.
     pub fn bytes(&self) -> Option<&[u8]> {
         if let Self::Present { data, .. } = self { Some(data) } else { None }
     }
+
+    /// The manifests that it names as children; none when its bytes are not known.
+    #[cfg(any(feature = "remote", feature = "storage"))]
+    pub(super) fn children(&self) -> impl Iterator<Item = Digest> {
+        self.bytes().into_iter().flat_map(child_digests)
+    }
 }
 
-/// Bytes as a text of base64.
+/// The children that the bytes of a manifest name.
+#[cfg(any(feature = "remote", feature = "storage"))]
+pub(super) fn child_digests(manifest: &[u8]) -> impl Iterator<Item = Digest> + use<> {
+    let references = Manifest::parse(manifest).references.into_iter();
+    let children = references.filter(|reference| reference.role == ReferenceRole::Child);
+    children.filter_map(|child| child.descriptor.digest)
+}
+
+/// The config that the bytes of a manifest name: `None` when it names none, `Some(None)` when its digest cannot be read.
+#[cfg(any(feature = "remote", feature = "storage"))]
+pub(super) fn config_digest(manifest: &[u8]) -> Option<Option<Digest>> {
+    let mut references = Manifest::parse(manifest).references.into_iter();
+    let config = references.find(|reference| reference.role == ReferenceRole::Config)?;
+    Some(config.descriptor.digest)
+}
+
+/// Bytes as base64 text.
 mod base64_text {
     use super::{Deserialize, Engine as _, STANDARD};
 
@@ -149,13 +173,13 @@ mod base64_text {
     }
 }
 
-/// A file that is no inventory.
+/// Why a file is no inventory.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// Not the shape.
+    /// It does not have the fields of the schema.
     #[error("it is no inventory")]
     Shape(#[from] serde_json::Error),
-    /// Another version of the shape, or another file.
+    /// It is another kind of file, or an inventory of another version.
     #[error("its schema is {0:?}, and {SCHEMA:?} is needed")]
     Schema(String),
 }
@@ -164,7 +188,7 @@ impl Record {
     /// Reads a recorded inventory.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the text is no inventory.
     pub fn read(text: &str) -> Result<Self, RecordError> {
         #[derive(Deserialize)]
         struct Head {
@@ -172,7 +196,7 @@ impl Record {
         }
         match serde_json::from_str::<Self>(text) {
             Ok(record) if record.schema == SCHEMA => Ok(record),
-            // Another schema explains every other difference.
+            // A wrong schema explains every other error, so it is reported first.
             read => match serde_json::from_str::<Head>(text) {
                 Ok(head) if head.schema != SCHEMA => {
                     Err(RecordError::Schema(crate::text::escape(&head.schema)))
@@ -182,18 +206,18 @@ impl Record {
         }
     }
 
-    /// The packages with their graphs, each made when it is asked for. Bytes that are not what their digest says are
-    /// unknown, not read.
+    /// The packages with their graphs, each built when the iterator comes to it. A manifest whose bytes do not hash to its
+    /// digest is unknown.
     pub fn packages(&self) -> impl Iterator<Item = Package> {
         self.packages.iter().map(RecordedPackage::package)
     }
 }
 
 impl RecordedPackage {
-    /// The digests that its tags are named after and that it does not have, in order.
+    /// The digests that its tags are named after and that it does not have.
     #[cfg(any(feature = "remote", feature = "storage"))]
     pub(super) fn missing_subjects(&self) -> BTreeSet<Digest> {
-        let subjects = self.versions.iter().filter_map(|row| followed(&row.version));
+        let subjects = self.versions.iter().filter_map(|row| followed_digest(&row.version));
         subjects.filter(|digest| self.manifests.get(digest) == Some(&RecordedManifest::Absent)).collect()
     }
 
@@ -227,7 +251,7 @@ impl RecordedPackage {
             }
         }
         for row in &self.versions {
-            // A row of a digest names that digest.
+            // A row whose version is a digest names that digest.
             let digest = row.digest.or_else(|| row.version.parse().ok());
             let manifest = digest.map(|digest| package.intern(&digest));
             package.rows.push(Row {

@@ -1,4 +1,4 @@
-//! Why a guard refuses what was decided about a package: as data, and in words. When one does is in `guard` and `reversal`.
+//! Why a guard refuses the decision about a package: as data, and in words. The guards are in `guard` and `reversal`.
 
 use std::fmt;
 
@@ -58,7 +58,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether more images of all packages would go than the policy allows.
+    /// Whether this refuses all packages of the run, and not one alone.
     pub const fn is_of_run(&self) -> bool {
         matches!(self, Self::TooManyOfRun { .. })
     }
@@ -129,7 +129,7 @@ pub struct Reversal {
 }
 
 impl Reversal {
-    /// Whether at least half of what goes was built after the median of what stays.
+    /// Whether at least half of the images that go were built after the median of those that stay.
     pub(super) const fn is_wholesale(&self) -> bool {
         self.later * 2 >= self.going
     }

@@ -1,6 +1,6 @@
 //! Pushes in the reverse order of builds. An undo, a restore or a copy pushes old images again, and a ranking by push time
-//! then lets go what was built last. Cached rebuilds, promotions and back-ports do the same to single images every day, so
-//! only a wholesale reversal is refused.
+//! then lets the images go that were built last. Cached rebuilds, promotions and back-ports do this to single images every day,
+//! so only a wholesale reversal is refused.
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ use super::rank::Ranking;
 use super::refusal::Reversal;
 
 /// The images of a ranking that stay by rank, and those that go.
-fn sides<'d>(
+fn staying_and_going<'d>(
     deciding: &'d Deciding<'_>,
     ranking: &'d Ranking,
 ) -> (impl Iterator<Item = ManifestId> + 'd, impl Iterator<Item = ManifestId> + 'd) {
@@ -23,7 +23,7 @@ fn sides<'d>(
     (staying, order().skip(keep).filter(|id| deciding.gone[**id]).map(manifest))
 }
 
-/// The middle of some times, of an even number between the two in the middle.
+/// The median of some times; for an even number of them, the middle between the two in the middle.
 fn median(mut times: Vec<Timestamp>) -> Option<Timestamp> {
     times.sort_unstable();
     let (low, high) = (times.get(times.len().checked_sub(1)? / 2)?, times.get(times.len() / 2)?);
@@ -31,12 +31,12 @@ fn median(mut times: Vec<Timestamp>) -> Option<Timestamp> {
     Timestamp::from_second(middle).ok()
 }
 
-/// The rankings by push time in which something goes that was built after the median of what stays. Images whose date is
-/// not known do not count as built later.
+/// The reversals in rankings by push time: some image goes that was built after the median of those that stay. An image without a
+/// date does not count as built later.
 fn reversals<'d>(deciding: &'d Deciding<'_>) -> impl Iterator<Item = Reversal> + 'd {
     let is_by_push = deciding.policy.rank_by == RankBy::Pushed;
     deciding.rules.rankings.iter().filter(move |_| is_by_push).filter_map(|ranking| {
-        let (staying, going) = sides(deciding, ranking);
+        let (staying, going) = staying_and_going(deciding, ranking);
         let built = |manifest| deciding.package.built_at(manifest).filter(|at| is_date(*at));
         let median = median(staying.filter_map(built).collect())?;
         let going: Vec<_> = going.map(built).collect();
@@ -47,20 +47,20 @@ fn reversals<'d>(deciding: &'d Deciding<'_>) -> impl Iterator<Item = Reversal> +
     })
 }
 
-/// A wholesale reversal, which is refused.
-pub(super) fn wholesale(deciding: &Deciding<'_>) -> Option<Reversal> {
+/// A wholesale reversal that the policy does not accept.
+pub(super) fn wholesale_reversal(deciding: &Deciding<'_>) -> Option<Reversal> {
     let is_accepted = deciding.policy.accept_push_order;
-    reversals(deciding).find(|one| one.is_wholesale() && !is_accepted)
+    reversals(deciding).find(|reversal| reversal.is_wholesale() && !is_accepted)
 }
 
 /// Reversals that are not refused.
-pub(super) fn notes(deciding: &Deciding<'_>) -> Vec<Reversal> {
-    let accepted = |one: &Reversal| deciding.policy.accept_push_order || !one.is_wholesale();
-    reversals(deciding).filter(accepted).collect()
+pub(super) fn accepted_reversals(deciding: &Deciding<'_>) -> Vec<Reversal> {
+    let is_accepted = |reversal: &Reversal| deciding.policy.accept_push_order || !reversal.is_wholesale();
+    reversals(deciding).filter(is_accepted).collect()
 }
 
-/// Of each image on which a reversal depends and of which no date is known, the first manifest that has a config and
-/// whose config was not read.
+/// The manifests whose configs are to be read to find reversals: for each image that matters and has no date, the first manifest
+/// without children.
 pub(super) fn undated(deciding: &Deciding<'_>) -> Vec<ManifestId> {
     let policy = deciding.policy;
     if policy.rank_by != RankBy::Pushed {
@@ -68,7 +68,7 @@ pub(super) fn undated(deciding: &Deciding<'_>) -> Vec<ManifestId> {
     }
     let mut undated = Vec::new();
     for ranking in &deciding.rules.rankings {
-        let (staying, mut going) = sides(deciding, ranking);
+        let (staying, mut going) = staying_and_going(deciding, ranking);
         let Some(first) = going.next() else { continue };
         undated.extend(staying.chain([first]).chain(going));
     }
@@ -78,15 +78,13 @@ pub(super) fn undated(deciding: &Deciding<'_>) -> Vec<ManifestId> {
     undated.iter().filter_map(|manifest| first_leaf(deciding, *manifest)).collect()
 }
 
-/// The first manifest without children that another reaches.
-fn first_leaf(deciding: &Deciding<'_>, manifest: ManifestId) -> Option<ManifestId> {
-    let mut one = manifest;
-    // As deep as there are manifests at most: nothing holds itself.
+/// The first manifest without children at or below a manifest; `None` when one on the way was not read.
+fn first_leaf(deciding: &Deciding<'_>, mut manifest: ManifestId) -> Option<ManifestId> {
+    // Hashes allow no circle, so the depth is at most the number of manifests.
     for _ in 0..=deciding.package.len() {
-        let info = deciding.package.info(one)?;
-        match info.children.first() {
-            Some(child) => one = *child,
-            None => return Some(one),
+        match deciding.package.info(manifest)?.children.first() {
+            Some(child) => manifest = *child,
+            None => return Some(manifest),
         }
     }
     None

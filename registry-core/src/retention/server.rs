@@ -1,4 +1,4 @@
-//! What retention asks of a server, and what it may do to one. Reading and writing are two traits: whoever plans holds a
+//! What retention asks of a server, and what it may change there. Reading and writing are two traits: code that plans holds a
 //! reader, which has no way to delete.
 
 use std::future::Future;
@@ -25,9 +25,9 @@ pub struct ListedRow {
 /// What a server lists.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Listing {
-    /// The rows, in no order that means anything.
+    /// The rows, in any order.
     pub rows: Vec<ListedRow>,
-    /// Packages that have versions which the server cannot list. What it lists of them is among the rows.
+    /// Packages with versions that the server cannot list. The versions that it does list are among the rows.
     pub incomplete: Vec<Incomplete>,
 }
 
@@ -37,29 +37,29 @@ impl From<Vec<ListedRow>> for Listing {
     }
 }
 
-/// A package that is not listed whole: nothing can be decided about it.
+/// A package whose listing is incomplete, so that nothing can be decided about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incomplete {
     /// The package, without the owner.
     pub package: String,
-    /// What of it is not listed, and what can be done, as a lower-case fragment.
+    /// What is missing in the listing, and what the operator can do, as a lower-case fragment.
     pub why: String,
 }
 
-/// A question that got no answer: the thing asked for is unknown, not absent.
+/// Why a question got no answer. What was asked for is unknown, not absent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unanswered {
-    /// The registry did not answer it.
+    /// The registry did not answer.
     #[error(transparent)]
     Registry(#[from] Error),
-    /// A source has no answer for a reason of its own.
+    /// The source has no answer for another reason.
     #[error("{0}")]
     Other(String),
 }
 
 impl Unanswered {
-    /// No answer for a reason that is no [`Error`] of a registry.
+    /// The cause is no [`Error`] of a registry.
     pub fn new(why: impl Into<String>) -> Self {
         Self::Other(why.into())
     }
@@ -68,7 +68,7 @@ impl Unanswered {
 /// How a deletion ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {
-    /// The server deleted it, or may have: an answer to this run's own request was lost.
+    /// The server deleted it, or may have: the answer to a request of this run was lost.
     Now,
     /// It was gone before this run asked.
     Before,
@@ -77,13 +77,13 @@ pub enum Deletion {
 /// Why something was not deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeleteError {
-    /// These credentials may not delete; nothing else need be tried.
+    /// These credentials may not delete, so no other deletion need be tried.
     Forbidden(String),
     /// It may or may not have been deleted.
     Failed(String),
 }
 
-/// A row that is to go.
+/// A row to delete.
 #[derive(Debug, Clone, Copy)]
 pub struct PlannedDeletion<'a> {
     /// The package.
@@ -94,7 +94,7 @@ pub struct PlannedDeletion<'a> {
     pub id: Option<u64>,
     /// The manifest that it names.
     pub digest: Digest,
-    /// Every row that names this manifest; all of them are to go.
+    /// All rows of this manifest that are to be deleted, this one included.
     pub together: &'a [&'a str],
 }
 
@@ -105,16 +105,16 @@ pub enum Permission {
     Granted,
     /// They may not, and why.
     Denied(String),
-    /// That could not be found out.
+    /// It could not be found out, and why.
     Unknown(String),
 }
 
-/// Reads a server. Absent is `None`; what is not known is an error.
+/// Reads a server. `None` means absent; an error means unknown.
 pub trait Reader: Sync {
     /// Rows of all packages, or of one.
     fn rows(&self, package: Option<&str>) -> impl Future<Output = Result<Listing, Unanswered>> + Send;
 
-    /// Names of packages that may hold manifests although no row tells of them.
+    /// Names of packages that may hold manifests although the listing has no row of them.
     fn unlisted(&self) -> impl Future<Output = Result<Vec<String>, Unanswered>> + Send;
 
     /// One row as it is now.
@@ -124,22 +124,23 @@ pub trait Reader: Sync {
         version: &str,
     ) -> impl Future<Output = Result<Option<ListedRow>, Unanswered>> + Send;
 
-    /// A manifest by tag or by digest, whole. Its bytes hash to its digest, but for schema 1, which some servers sign anew at
-    /// each answer.
+    /// A manifest, by tag or by digest. Its bytes hash to its digest, except for schema 1, which some servers sign anew at each
+    /// answer.
     fn manifest(
         &self,
         package: &str,
         reference: &str,
     ) -> impl Future<Output = Result<Option<Fetched>, Unanswered>> + Send;
 
-    /// The digest that a tag or digest answers with; reading it costs no download.
+    /// The digest of a manifest, by tag or by digest, without downloading the manifest.
     fn head(
         &self,
         package: &str,
         reference: &str,
     ) -> impl Future<Output = Result<Option<Digest>, Unanswered>> + Send;
 
-    /// The digest of a row from a record that does not need its manifest, where a server has one.
+    /// The digest of a row from the server's own records, which do not need the manifest. `None` where a server has no such
+    /// records.
     fn recorded_digest(
         &self,
         package: &str,
@@ -153,18 +154,18 @@ pub trait Reader: Sync {
         digest: &Digest,
     ) -> impl Future<Output = Result<Option<Vec<u8>>, Unanswered>> + Send;
 
-    /// Why nothing is asked any more, where the run gave up on this server.
+    /// Why the run gave up on this server and asks it nothing more, if it did.
     fn gave_up(&self) -> Option<String> {
         None
     }
 }
 
-/// Changes a server. Only an armed run makes one.
+/// Changes a server. Only a run that was told to delete makes one.
 pub trait Writer: Reader {
-    /// Deletes one row. Where it must be tried again, it is read again before.
+    /// Deletes one row. Before another attempt the row is read again.
     fn delete(
         &self,
-        doomed: &PlannedDeletion<'_>,
+        planned: &PlannedDeletion<'_>,
     ) -> impl Future<Output = Result<Deletion, DeleteError>> + Send;
 
     /// Puts a manifest under a tag or its digest.
@@ -176,13 +177,13 @@ pub trait Writer: Reader {
         bytes: &[u8],
     ) -> impl Future<Output = Result<(), Unanswered>> + Send;
 
-    /// What may ask a run that uses this to stop.
+    /// The handle through which this run may be asked to stop.
     fn stop(&self) -> Option<&Stop> {
         None
     }
 }
 
-/// A source that may be changed. Reads as the source in it; what it may do beyond is the source's own [`Writer`].
+/// A source that may be changed. It reads as the source in it does; each source implements [`Writer`] for itself.
 #[derive(Debug)]
 pub struct WriteAccess<R> {
     reader: R,
@@ -195,13 +196,13 @@ impl<R> WriteAccess<R> {
         Self { reader, stop: None }
     }
 
-    /// Lets a run be asked to stop: the step under way comes to its end, and no other is begun.
+    /// Sets the handle through which the run may be asked to stop: then the step under way is finished, and no other begins.
     #[must_use]
     pub fn stopped_by(self, stop: Stop) -> Self {
         Self { stop: Some(stop), ..self }
     }
 
-    /// What may ask to stop.
+    /// The handle through which the run may be asked to stop.
     pub(crate) const fn stop(&self) -> Option<&Stop> {
         self.stop.as_ref()
     }

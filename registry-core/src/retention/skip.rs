@@ -1,4 +1,4 @@
-//! Why a package is skipped: nothing can be decided about it, because something in it is not known.
+//! Why a package is skipped: something in it is unknown, so nothing can be decided about it.
 
 use std::fmt;
 

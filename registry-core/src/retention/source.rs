@@ -1,4 +1,4 @@
-//! Where packages come from, as plans, inventories and journals tell it.
+//! Where packages come from, as written in plans, inventories and journals.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,13 +26,13 @@ pub struct Source {
     /// The user or organisation that owns the packages.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub owner: Option<String>,
-    /// Version of the server, as it tells.
+    /// Version of the server, as the server reports it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub version: Option<String>,
 }
 
 impl Source {
-    /// The repository path of a package, as image references spell it behind the host.
+    /// The repository path of a package, as image references have it after the host.
     pub fn path_of(&self, package: &str) -> String {
         match &self.owner {
             Some(owner) => format!("{owner}/{package}"),

@@ -1,4 +1,4 @@
-//! Why a row stays that was to go, and why a run stops: as data, and in words. JSON has the words.
+//! Why a row to delete stays, and why a run stops: as data, and in words. JSON has the words.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::text::escape;
 
 in_words!(WhyStays, WhyWorse, WhyUnread, WhyHalted);
 
-/// Why a row stays although it was to go.
+/// Why a row to delete stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 #[non_exhaustive]
@@ -25,23 +25,23 @@ pub enum WhyStays {
     Asked,
     /// The run on a tree was interrupted.
     Interrupted,
-    /// Its package could not be listed again; what happened.
+    /// Its package could not be listed again, and why.
     Unlisted(String),
-    /// Its package could not be read again; what happened.
+    /// Its package could not be read again, and why.
     Unread(String),
     /// Its package changed since it was planned.
     Drifted(Drift),
-    /// No order is safe in which it could go.
+    /// There is no safe order of deletions for it.
     NoOrder,
     /// The journal could not be written.
     NoJournal,
-    /// What goes could not be held for an undo; what happened.
+    /// The images could not be held for an undo, and why.
     NotHeld(String),
-    /// A row that needs it stays.
+    /// This row needs it, and stays.
     NeededBy(String),
-    /// A row that it belongs to stays.
+    /// It belongs to this row, which stays.
     BelongsTo(String),
-    /// Something that stays needs it by now.
+    /// Something that stays needs it now.
     Needed,
     /// Its subject in another package is still there.
     SubjectThere {
@@ -50,7 +50,7 @@ pub enum WhyStays {
         /// The other package.
         package: String,
     },
-    /// Whether its subject is gone from another package is not known.
+    /// It is unknown whether its subject in another package is gone.
     SubjectUnknown {
         /// The subject.
         digest: Digest,
@@ -59,9 +59,9 @@ pub enum WhyStays {
         /// What happened.
         why: String,
     },
-    /// A row of its image was pushed again.
+    /// This row of its image was pushed again.
     Repushed(String),
-    /// A row of its image names another manifest.
+    /// This row of its image names another manifest.
     Renamed(String),
     /// A row of its image could not be read again.
     RowUnread {
@@ -77,21 +77,21 @@ pub enum WhyStays {
         /// What the server answered.
         why: String,
     },
-    /// What the server answered to its deletion.
+    /// The server's answer to its deletion.
     Answer(String),
-    /// On a tree: its package could not be read again after its tags went.
+    /// On a tree: its package could not be read again after the tags were moved.
     AfterTags(WhyUnread),
     /// It was not tried.
     NotTried,
-    /// On a tree: it is not what it was.
+    /// On a tree: it is not what was planned any more.
     #[cfg(feature = "storage")]
     Spared(WhySpared),
     /// On a tree: it could not be moved.
     #[cfg(feature = "storage")]
     Failed(WhyFailed),
-    /// On a tree: why the run stopped at it.
+    /// On a tree: the run stopped at it.
     Halted(WhyHalted),
-    /// A cause that was read back.
+    /// The words of a cause that was read from JSON.
     Said(String),
 }
 
@@ -132,7 +132,7 @@ impl fmt::Display for WhyStays {
     }
 }
 
-/// How a package changed since it was planned, so that nothing may go in it.
+/// How a package changed since it was planned, so that nothing may be deleted in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Drift {
@@ -141,20 +141,20 @@ pub enum Drift {
         /// The row.
         version: String,
     },
-    /// A row names something else than the plan has for it.
+    /// A row names another manifest than in the plan.
     OtherDigest {
         /// The row.
         version: String,
-        /// What it names.
+        /// The manifest that it names.
         now: Digest,
-        /// What the plan has, if that was known.
+        /// The manifest in the plan, if it was known.
         planned: Option<Digest>,
     },
-    /// A row is new and needs something that is to go.
+    /// A row is new and needs a manifest that is to be deleted.
     Needs {
         /// The row.
         version: String,
-        /// What it needs.
+        /// The manifest that it needs.
         needed: Digest,
     },
     /// A tag that was to stay is gone.
@@ -166,7 +166,7 @@ pub enum Drift {
     Broken {
         /// The tag.
         version: String,
-        /// What is gone.
+        /// The manifest that is gone.
         part: Digest,
     },
 }
@@ -215,16 +215,16 @@ pub enum WhyWorse {
         package: String,
         /// The tag.
         tag: String,
-        /// What does not answer.
+        /// The manifest that does not answer.
         part: Digest,
     },
-    /// A tag was pushed during the run, and needs what went.
+    /// A tag was pushed during the run, and needs a manifest that was deleted.
     Pushed {
         /// Its package.
         package: String,
         /// The tag.
         tag: String,
-        /// What went.
+        /// The deleted manifest.
         lost: Digest,
     },
     /// On a tree: a tag needs something whose link was moved aside.
@@ -233,10 +233,10 @@ pub enum WhyWorse {
         package: String,
         /// The tag.
         tag: String,
-        /// Whose link.
+        /// The digest of the link.
         lost: Digest,
     },
-    /// A cause that was read back.
+    /// The words of a cause that was read from JSON.
     Said(String),
 }
 
@@ -271,12 +271,12 @@ impl fmt::Display for WhyWorse {
     }
 }
 
-/// What of a package could not be looked at again.
+/// What could not be read again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 #[non_exhaustive]
 pub enum WhyUnread {
-    /// A tag that was whole.
+    /// A tag that was whole before the run.
     Tag {
         /// Its package.
         package: String,
@@ -285,21 +285,21 @@ pub enum WhyUnread {
         /// What happened.
         why: String,
     },
-    /// What is kept.
+    /// The kept images of a package.
     Kept {
         /// The package.
         package: String,
         /// What happened.
         why: String,
     },
-    /// A tree, between its tags and its links.
+    /// On a tree: a package, after its tags and before its links were moved.
     AfterTags {
         /// The package.
         package: String,
         /// What happened.
         why: String,
     },
-    /// A cause that was read back.
+    /// The words of a cause that was read from JSON.
     Said(String),
 }
 
@@ -333,9 +333,9 @@ pub enum WhyHalted {
     /// Something is in the way of a step.
     #[cfg(feature = "storage")]
     Refused(WhyRefused),
-    /// The tree cannot be changed at all; why.
+    /// The tree cannot be changed at all, and why.
     NoAccess(String),
-    /// A cause that was read back.
+    /// The words of a cause that was read from JSON.
     Said(String),
 }
 

@@ -1,4 +1,4 @@
-//! Why the ranking does not decide about an image, so that it stays whatever its age: causes, and what is said of each.
+//! Why the ranking does not decide about an image, which then stays whatever its age: the causes as data, and in words.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ pub struct UndecidedImages {
 }
 
 impl Undecided {
-    /// Why an image stays, of which this is the tag that the ranking cannot use.
+    /// The reason why an image stays; `tag` is the one that the ranking cannot use.
     pub(super) fn reason(self, tag: &str) -> Reason {
         let tag = tag.to_owned();
         match self {
@@ -51,9 +51,10 @@ impl Undecided {
 
 impl std::fmt::Display for UndecidedImages {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let one = self.images == 1;
-        let (has, are, stay) = if one { ("has", "is", "stays") } else { ("have", "are", "stay") };
-        let noun = if one { "image" } else { "images" };
+        let (noun, has, are, stay) = match self.images {
+            1 => ("image", "has", "is", "stays"),
+            _ => ("images", "have", "are", "stay"),
+        };
         write!(f, "{} {noun} ", self.images)?;
         match self.why {
             Undecided::NoPushTime => write!(f, "{has} no push time and {stay}"),

@@ -1,4 +1,4 @@
-//! Putting back what a journal says was deleted, as far as the server still has what it needs.
+//! Puts back the rows that a journal says were deleted, as far as the server still has the blobs that they need.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -11,8 +11,7 @@ use super::record::RecordedManifest;
 use super::server::{Unanswered, Writer};
 use crate::Stop;
 use crate::graph::walk;
-use crate::oci::manifest::ReferenceRole;
-use crate::oci::{Digest, Manifest};
+use crate::oci::Digest;
 
 /// What an undo did to one row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +44,7 @@ pub struct UndoneRow {
 pub enum RowUndoState {
     /// It was put back now.
     Restored,
-    /// It was never gone: the row is the one that was to go.
+    /// It was never deleted: the row is the one that was to be deleted.
     There,
     /// Another row names what it named: an earlier undo put it back, or somebody pushed it again.
     Back,
@@ -60,13 +59,13 @@ pub enum RowUndoState {
 }
 
 impl UndoneRow {
-    /// The rows that an undo of this journal tries to put back, oldest first, before anything of them is known.
-    pub fn expected(told: &DeletionHistory) -> Vec<Self> {
+    /// The rows that an undo of this journal will try to put back, oldest first.
+    pub fn expected(history: &DeletionHistory) -> Vec<Self> {
         let mut rows: BTreeMap<(&str, &str), (Self, usize)> = BTreeMap::new();
-        for (at, entry) in told.entries.iter().enumerate() {
+        for (at, entry) in history.entries.iter().enumerate() {
             match entry {
                 DeletionEntry::Begin { .. } | DeletionEntry::Manifest { .. } => {}
-                // Without an outcome nobody knows; putting back what never went changes nothing.
+                // A row without an outcome may be deleted. If it was not, putting it back changes nothing.
                 DeletionEntry::Deleting { package, version, digest, id, created_at } => {
                     let row = Self {
                         package: package.clone(),
@@ -88,7 +87,7 @@ impl UndoneRow {
             }
         }
         let mut order: Vec<_> = rows.into_values().collect();
-        // Where nothing tells them apart, what went last comes first: indexes went before what they name.
+        // Rows that are equal otherwise come in the reverse order of their deletion: indexes were deleted before their children.
         order.sort_by(|(a, at), (b, bt)| {
             (a.created_at, &a.package, a.id, Reverse(at)).cmp(&(b.created_at, &b.package, b.id, Reverse(bt)))
         });
@@ -99,52 +98,52 @@ impl UndoneRow {
 /// Manifests by package and digest, with their place in the journal.
 type Contents<'t> = BTreeMap<(&'t str, Digest), (usize, &'t RecordedManifest)>;
 
-/// Puts back every row that went, oldest first. Asked to stop ([`Writer::stop`]), it ends with the row under way.
-pub async fn undo(writer: &impl Writer, told: &DeletionHistory) -> Vec<UndoneRow> {
+/// Puts back every deleted row, oldest first. When the undo is asked to stop ([`Writer::stop`]), the row under way is the last.
+pub async fn undo(writer: &impl Writer, history: &DeletionHistory) -> Vec<UndoneRow> {
     let mut contents = Contents::new();
-    for (at, entry) in told.entries.iter().enumerate() {
+    for (at, entry) in history.entries.iter().enumerate() {
         if let DeletionEntry::Manifest { package, digest, content } = entry {
             contents.insert((package, *digest), (at, content));
         }
     }
-    let (mut rows, mut there) = (UndoneRow::expected(told), HashSet::new());
+    let (mut rows, mut present) = (UndoneRow::expected(history), HashSet::new());
     for row in &mut rows {
         if writer.stop().is_some_and(Stop::is_stopped) {
             row.state = RowUndoState::NotTried;
             continue;
         }
-        put_back(writer, &contents, &mut there, row).await;
+        put_back(writer, &contents, &mut present, row).await;
     }
     rows
 }
 
-/// Puts back one row, and notes what became of it; `there` are children that answer with all that they name, so that they
-/// are asked for once.
+/// Puts back one row, and sets its state. `present` are manifests that were seen to answer with all that they name, so that the
+/// server is asked for them only once.
 async fn put_back(
     writer: &impl Writer,
     contents: &Contents<'_>,
-    there: &mut HashSet<(String, Digest)>,
+    present: &mut HashSet<(String, Digest)>,
     row: &mut UndoneRow,
 ) {
     let (package, version, digest) = (row.package.clone(), row.version.clone(), row.digest);
-    row.state = match is_there(writer, row).await {
+    row.state = match read_state(writer, row).await {
         Ok(Some(state)) => state,
         Err(unanswered) => RowUndoState::Lost(unanswered.to_string()),
-        Ok(None) => match put_children(writer, contents, there, &package, digest).await {
+        Ok(None) => match put_children(writer, contents, present, &package, digest).await {
             Err(unanswered) => RowUndoState::Lost(unanswered.to_string()),
-            Ok(seen) => {
-                let done = put(writer, contents, &package, &version, digest).await;
-                if done.is_ok() {
-                    there.extend(seen.into_iter().map(|one| (package.clone(), one)));
+            Ok(reached) => {
+                let answer = put_manifest(writer, contents, &package, &version, digest).await;
+                if answer.is_ok() {
+                    present.extend(reached.into_iter().map(|manifest| (package.clone(), manifest)));
                 }
-                put_outcome(writer, row, done).await
+                state_after_put(writer, row, answer).await
             }
         },
     };
 }
 
-/// What has the name of a row, if anything has.
-async fn is_there(writer: &impl Writer, row: &mut UndoneRow) -> Result<Option<RowUndoState>, Unanswered> {
+/// The state of a row whose name the server lists; `None` when the server does not list the name.
+async fn read_state(writer: &impl Writer, row: &mut UndoneRow) -> Result<Option<RowUndoState>, Unanswered> {
     let Some(now) = writer.row(&row.package, &row.version).await? else { return Ok(None) };
     row.now = now.id;
     Ok(Some(match writer.head(&row.package, &row.version).await? {
@@ -154,14 +153,15 @@ async fn is_there(writer: &impl Writer, row: &mut UndoneRow) -> Result<Option<Ro
     }))
 }
 
-/// What came of putting a row: the number that it has now, or whether an answer that did not come was a yes.
-async fn put_outcome(
+/// The state of a row after it was put. If the put was answered, the row gets its new number; otherwise the row is read to find
+/// out whether the put succeeded.
+async fn state_after_put(
     writer: &impl Writer,
     row: &mut UndoneRow,
-    done: Result<(), Unanswered>,
+    answer: Result<(), Unanswered>,
 ) -> RowUndoState {
-    let Err(unanswered) = done else {
-        // Sources without numbers have none now either.
+    let Err(unanswered) = answer else {
+        // A source without numbers has no new number either.
         if row.id.is_some()
             && let Ok(now) = writer.row(&row.package, &row.version).await
         {
@@ -169,46 +169,46 @@ async fn put_outcome(
         }
         return RowUndoState::Restored;
     };
-    match is_there(writer, row).await {
+    match read_state(writer, row).await {
         Ok(Some(RowUndoState::Back | RowUndoState::There)) => RowUndoState::Restored,
         Ok(_) => RowUndoState::Lost(unanswered.to_string()),
         Err(again) => RowUndoState::Unknown(format!("{unanswered}; then {again}")),
     }
 }
 
-/// Puts what a manifest names and the package has not, children first; gives all that it reaches.
+/// Puts the manifests below a manifest that the package lacks, children first. Returns everything that the manifest reaches.
 async fn put_children(
     writer: &impl Writer,
     contents: &Contents<'_>,
-    there: &HashSet<(String, Digest)>,
+    present: &HashSet<(String, Digest)>,
     package: &str,
     digest: Digest,
 ) -> Result<BTreeSet<Digest>, Unanswered> {
-    let is_lacking = |one: &Digest| !there.contains(&(package.to_owned(), *one));
-    let bytes = |one| contents.get(&(package, one)).and_then(|(_, content)| content.bytes());
-    let children = |one| {
-        let references = bytes(one).map(|bytes| Manifest::parse(bytes).references);
-        let children =
-            references.into_iter().flatten().filter(|reference| reference.role == ReferenceRole::Child);
-        children.filter_map(|reference| reference.descriptor.digest).filter(is_lacking)
+    let may_be_missing = |manifest: &Digest| !present.contains(&(package.to_owned(), *manifest));
+    let children = |manifest| {
+        let content = contents.get(&(package, manifest)).into_iter();
+        content.flat_map(|(_, content)| content.children()).filter(may_be_missing)
     };
-    let root = Some(digest).filter(is_lacking);
+    let root = Some(digest).filter(may_be_missing);
     let (mut reached, mut missing) = (BTreeSet::new(), Vec::new());
-    for one in walk::reach(&mut reached, root, children) {
-        let Some((at, _)) = contents.get(&(package, one)).filter(|_| bytes(one).is_some()) else { continue };
-        if one != digest && writer.head(package, &one.to_string()).await?.is_none() {
-            missing.push((at, one));
+    for manifest in walk::reach(&mut reached, root, children) {
+        let Some((at, RecordedManifest::Present { .. })) = contents.get(&(package, manifest)) else {
+            continue;
+        };
+        if manifest != digest && writer.head(package, &manifest.to_string()).await?.is_none() {
+            missing.push((at, manifest));
         }
     }
-    // A journal tells children before the indexes that name them.
+    // A journal has children before the indexes that name them.
     missing.sort_unstable();
     for (_, child) in missing {
-        put(writer, contents, package, &child.to_string(), child).await?;
+        put_manifest(writer, contents, package, &child.to_string(), child).await?;
     }
     Ok(reached)
 }
 
-async fn put(
+/// Puts a manifest of the journal under a tag or its digest.
+async fn put_manifest(
     writer: &impl Writer,
     contents: &Contents<'_>,
     package: &str,

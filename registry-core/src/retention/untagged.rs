@@ -1,32 +1,28 @@
-//! Manifests listed under their digest: which of them go when untagged ones are to be pruned, and what is said of them.
+//! Rows of digests: which of them go when the policy prunes untagged manifests, and the reasons of each.
 
 use super::deciding::Deciding;
-use super::decision::{Action, RowDecision};
+use super::decision::RowDecision;
 use super::images::smaller;
 use super::package::{ManifestId, ManifestState};
-use super::policy::{is_restored, is_young};
 use super::reason::{ImagePart, Reason};
 
-/// For each row whether it goes: a digest that no root reaches, older than the grace.
-pub(super) fn prune(deciding: &Deciding<'_>) -> Vec<bool> {
-    let (package, policy, now) = (deciding.package, deciding.policy, deciding.now);
+/// For each row, whether it goes: it is that of a digest, older than the grace, and no root reaches its manifest.
+pub(super) fn rows_to_prune(deciding: &Deciding<'_>) -> Vec<bool> {
+    let package = deciding.package;
     let rows = &package.rows;
-    // The undo window puts what images that go reach, and what refers to it, under its digest; all of it stays for a day.
-    let staying =
-        deciding.images.all.iter().zip(&deciding.gone).filter(|(_, gone)| !**gone || policy.undo_window);
-    let young = rows.iter().filter(|row| {
-        !row.is_tag()
-            && (is_young(row.created_at, now, policy.grace) || is_restored(package, row, now, policy.hold))
-    });
-    // Of an opaque manifest nobody knows what it needs.
-    let opaque = |manifest: &ManifestId| package.info(*manifest).is_some_and(|info| info.is_opaque);
+    // With the undo window, images that go are put by digest with their referrers, and stay for a day: they are roots too.
+    let images = deciding.images.all.iter().zip(&deciding.gone);
+    let staying = images.filter(|(_, gone)| !**gone || deciding.policy.undo_window);
+    let fresh = rows.iter().filter(|row| deciding.is_fresh_digest_row(row));
+    // What an opaque manifest needs is unknown, so it is a root.
+    let is_opaque = |manifest: &ManifestId| package.info(*manifest).is_some_and(|info| info.is_opaque);
     let listed = || rows.iter().filter_map(|row| row.manifest);
     let roots = staying
         .map(|(image, _)| image.manifest)
         .chain(deciding.in_use.iter().copied())
-        .chain(young.filter_map(|row| row.manifest))
-        .chain(listed().filter(opaque));
-    // Referrers of what stays, and theirs, stay too.
+        .chain(fresh.filter_map(|row| row.manifest))
+        .chain(listed().filter(is_opaque));
+    // The referrers of staying manifests stay too, and so do their own referrers.
     let reached = package.reach_with_referrers(roots, listed());
     let goes = |row: &super::Row| {
         !row.is_tag()
@@ -37,8 +33,9 @@ pub(super) fn prune(deciding: &Deciding<'_>) -> Vec<bool> {
     rows.iter().map(goes).collect()
 }
 
-/// What is said of the row of a digest; `staying` and `going` are the newest rows of images above each manifest.
-pub(super) fn verdict(
+/// The decision about the row of a digest. `staying` and `going` are, by manifest, the newest rows of the staying and going
+/// images above it.
+pub(super) fn digest_row_decision(
     deciding: &Deciding<'_>,
     at: usize,
     staying: &[Option<usize>],
@@ -49,14 +46,13 @@ pub(super) fn verdict(
     let leave = RowDecision::leave;
     let Some(manifest) = row.manifest else { return leave(Reason::UnreadableDigest) };
     if deciding.pruned[at] {
-        let reasons = vec![Reason::Unreached];
-        return RowDecision { action: Action::Delete, reasons, if_refused: None, after: Vec::new() };
+        return RowDecision::delete(Reason::Unreached);
     }
     let images = &deciding.images;
     let own = images.of_manifest[manifest.index()];
-    let newest = |above: &[Option<usize>], gone: bool| {
+    let newest_image = |above: &[Option<usize>], gone: bool| {
         let own = own.filter(|id| deciding.gone[*id] == gone);
-        let row = smaller(above[manifest.index()], own.and_then(|id| images.newest(id)))?;
+        let row = smaller(above[manifest.index()], own.and_then(|id| images.newest_row(id)))?;
         let id = images.of_row[row]?;
         let part = if Some(id) == own { ImagePart::Manifest } else { ImagePart::Child };
         Some((part, images.tags(package, id)))
@@ -65,7 +61,7 @@ pub(super) fn verdict(
         ImagePart::Manifest => Reason::ManifestOf { image },
         ImagePart::Child => Reason::ChildOf { parent: image },
     };
-    let (stays, goes) = (newest(staying, false), newest(going, true));
+    let (stays, goes) = (newest_image(staying, false), newest_image(going, true));
     match (stays, goes, package.state(manifest)) {
         (Some(image), ..) => leave(part_of(image)),
         (None, Some((part, image)), _) => {

@@ -1,4 +1,4 @@
-//! A plan that may be acted on. What an effect must never skip is checked here, and effects take nothing else.
+//! The check that a plan may be acted on. Effects take only a [`VerifiedPlan`], so none of them can skip it.
 
 use std::ops::Deref;
 
@@ -6,21 +6,21 @@ use jiff::Timestamp;
 
 use super::plan::{Plan, SCHEMA};
 
-/// How far a plan may lie in the future, in seconds: clocks of two machines differ a little.
-const AHEAD: i64 = 300;
+/// How far in the future a plan may have been made, in seconds: the clocks of two machines may differ.
+const MAX_AHEAD: i64 = 300;
 
-/// What a plan is held against.
+/// What a plan must fulfil.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'e> {
-    /// The version of the program that acts: only that which planned may.
+    /// The version of the program that acts, which must be the one that planned.
     pub tool_version: &'e str,
     /// The clock.
     pub now: Timestamp,
-    /// How old it may be, in seconds.
+    /// The highest age of a plan, in seconds.
     pub max_age: u64,
 }
 
-/// A plan that is as it was planned, by this version, and not too old.
+/// A plan that was not changed, that this version of the program made, and that is not too old.
 #[derive(Debug, Clone, Copy)]
 pub struct VerifiedPlan<'p>(&'p Plan);
 
@@ -36,10 +36,10 @@ impl Deref for VerifiedPlan<'_> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// Another version of the shape, or another file.
+    /// It is another kind of file, or a plan of another version.
     #[error("its schema is {0:?}, and {SCHEMA:?} is the only one known")]
     Schema(String),
-    /// Its digest is not that of what it holds.
+    /// Its digest does not match its contents.
     #[error("it was changed after it was planned; plan anew")]
     Changed,
     /// Another version of the program planned it.
@@ -50,10 +50,10 @@ pub enum PlanError {
         /// The version that would act.
         this: String,
     },
-    /// It was planned after now.
+    /// It was made in the future.
     #[error("it was planned at {0}, which is in the future; is the clock of this machine right?")]
     Future(Timestamp),
-    /// It is older than it may be.
+    /// It is too old.
     #[error("it was made {age} s ago, and {most} s is the most; plan anew")]
     Old {
         /// Its age in seconds.
@@ -67,7 +67,7 @@ impl Plan {
     /// Checks that this plan may be acted on.
     ///
     /// # Errors
-    /// When it must not.
+    /// When it may not.
     pub fn verify(&self, expected: &Expected<'_>) -> Result<VerifiedPlan<'_>, PlanError> {
         if self.schema != SCHEMA {
             return Err(PlanError::Schema(crate::text::escape(&self.schema)));
@@ -80,7 +80,7 @@ impl Plan {
             return Err(PlanError::Version { planned_by, this: expected.tool_version.to_owned() });
         }
         let age = expected.now.as_second().saturating_sub(self.planned_at.as_second());
-        if age < -AHEAD {
+        if age < -MAX_AHEAD {
             return Err(PlanError::Future(self.planned_at));
         }
         let most = i64::try_from(expected.max_age).unwrap_or(i64::MAX);

@@ -1,9 +1,10 @@
-//! Doing steps side by side, and what became of rows. Which steps, and when, is `apply`'s matter.
+//! Does steps in parallel, and reports the outcomes of rows. Which steps are done, and when, is decided in `apply`.
 
+use super::moves::retire_step;
 use crate::oci::Digest;
 use crate::path::Place;
-use crate::repair::{self, Act, Expectations, Log, RepairJournal, RepairStep, StepProgress, StepRunner};
-use crate::retention::applied::{Applied, AppliedRow, Stopped};
+use crate::repair::{self, Expectations, Log, RepairJournal, RepairStep, StepProgress, StepRunner};
+use crate::retention::applied::{Applied, Held, Stopped};
 use crate::retention::journal::RowOutcome;
 use crate::retention::order;
 use crate::retention::plan::PlannedRow;
@@ -11,22 +12,8 @@ use crate::retention::stays::{WhyHalted, WhyStays};
 use crate::storage::{Folder, Tree};
 use crate::tree_writer::TreeWriter;
 
-/// Why something stays although it was to go.
-#[derive(Debug, Clone)]
-pub(super) struct Held {
-    pub(super) outcome: RowOutcome,
-    pub(super) why: WhyStays,
-}
-
-impl Held {
-    /// Why what `version` needs, or what follows it, stays with it.
-    pub(super) fn because_of(&self, version: &str) -> Self {
-        Self { outcome: self.outcome, why: WhyStays::BelongsTo(version.to_owned()) }
-    }
-}
-
-/// A run over packages, and what it did so far.
-pub(super) struct Acting<'r, F, L> {
+/// A run over packages, with its result so far.
+pub(super) struct ApplyRun<'r, F, L> {
     pub(super) tree: &'r Tree<F>,
     pub(super) writer: &'r TreeWriter,
     pub(super) journal: RepairJournal<L>,
@@ -34,58 +21,54 @@ pub(super) struct Acting<'r, F, L> {
     pub(super) applied: Applied,
 }
 
-impl<F: Folder, L: Log + Send> Acting<'_, F, L> {
-    /// Does steps side by side; for each, nothing when what it names is not there any more, else why it is.
-    pub(super) fn steps(&mut self, steps: &[RepairStep]) -> Vec<Option<Held>> {
-        let checked = Expectations { min_age: 0, revisions: None };
-        let mut run = StepRunner::new(self.writer, &mut self.journal, checked, None, self.progress);
+impl<F: Folder, L: Log + Send> ApplyRun<'_, F, L> {
+    /// Does steps in parallel. For each step, `None` when its folder is not there any more, otherwise why it stays.
+    pub(super) fn do_steps(&mut self, steps: &[RepairStep]) -> Vec<Option<Held>> {
+        let expectations = Expectations { min_age: 0, revisions: None };
+        let mut run = StepRunner::new(self.writer, &mut self.journal, expectations, None, self.progress);
         let outcomes = self.tree.install(|| run.steps(steps));
-        outcomes.into_iter().map(|outcome| self.held(outcome)).collect()
+        outcomes.into_iter().map(|outcome| self.why_held(outcome)).collect()
     }
 
-    fn held(&mut self, outcome: repair::StepOutcome) -> Option<Held> {
-        let (outcome, why) = match outcome {
+    /// Why a step's folder stays. Stops the run if the outcome demands it.
+    fn why_held(&mut self, outcome: repair::StepOutcome) -> Option<Held> {
+        Some(match outcome {
             repair::StepOutcome::Done | repair::StepOutcome::There => return None,
-            repair::StepOutcome::Spared(why) => (RowOutcome::Spared, WhyStays::Spared(why)),
-            repair::StepOutcome::Failed(why) => (RowOutcome::Failed, WhyStays::Failed(why)),
-            repair::StepOutcome::Refused(why) => self.halted(WhyHalted::Refused(why)),
-            repair::StepOutcome::Stopped(why) => self.halted(WhyHalted::Stopped(why)),
-            repair::StepOutcome::Planned => (RowOutcome::Stopped, WhyStays::NotTried),
-        };
-        Some(Held { outcome, why })
+            repair::StepOutcome::Spared(why) => Held::spared(WhyStays::Spared(why)),
+            repair::StepOutcome::Failed(why) => Held::failed(WhyStays::Failed(why)),
+            repair::StepOutcome::Refused(why) => self.halt(WhyHalted::Refused(why)),
+            repair::StepOutcome::Stopped(why) => self.halt(WhyHalted::Stopped(why)),
+            repair::StepOutcome::Planned => Held::stopped(WhyStays::NotTried),
+        })
     }
 
-    fn halted(&mut self, why: WhyHalted) -> (RowOutcome, WhyStays) {
+    fn halt(&mut self, why: WhyHalted) -> Held {
         self.applied.stopped.get_or_insert_with(|| Stopped::Halted(why.clone()));
-        (RowOutcome::Stopped, WhyStays::Halted(why))
+        Held::stopped(WhyStays::Halted(why))
     }
 
-    /// Tells what became of a row: nothing held it, and it is gone, or why it is not.
-    pub(super) fn row(&mut self, package: &str, version: &str, held: Option<&Held>) {
-        let (package, version) = (package.to_owned(), version.to_owned());
-        let (outcome, reason) =
-            held.map_or((RowOutcome::Deleted, None), |held| (held.outcome, Some(held.why.clone())));
-        self.applied.rows.push(AppliedRow { package, version, outcome, reason });
+    /// Reports the outcome of a row: deleted, unless it is held.
+    pub(super) fn report_row(&mut self, package: &str, version: &str, held: Option<&Held>) {
+        match held {
+            None => self.applied.report_row(package, version, RowOutcome::Deleted, None),
+            Some(Held { outcome, why }) => {
+                self.applied.report_row(package, version, *outcome, Some(why.clone()));
+            }
+        }
     }
 }
 
-/// The step that moves a tag's folder, its history included.
+/// The step that moves a tag's folder aside, with the tag's history.
 pub(super) fn tag_step(package: &str, row: &PlannedRow, digest: Digest) -> RepairStep {
+    let path = Place::TagFolder(package, &row.version).to_string();
     RepairStep {
-        action: Act::Retire,
-        path: Place::TagFolder(package, &row.version).to_string(),
-        repository: Some(package.into()),
         tag: Some(row.version.as_str().into()),
-        digest: Some(digest),
-        bytes: 0,
-        code: None,
-        tags: crate::audit::SharedTags::default(),
-        message: row.reasons.join("; "),
         modified: row.created_at,
+        ..retire_step(package.into(), path, digest, row.reasons.join("; "))
     }
 }
 
-/// Steps that wait for none but those of earlier levels, by number.
+/// The numbers of the steps, in levels: a step waits only for steps of earlier levels.
 pub(super) fn levels(order: &[order::DeletionStep]) -> Vec<Vec<usize>> {
     let (mut depths, mut levels): (Vec<usize>, Vec<Vec<usize>>) = (Vec::new(), Vec::new());
     for (number, step) in order.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The links of one repository, as far as they say what their path says: what can be moved aside.
+//! The valid links of one repository, which are the ones that can be moved aside.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,13 +10,13 @@ use crate::oci::{Algorithm, Digest};
 pub struct Links {
     /// Manifests with a revision link.
     pub revisions: BTreeSet<Digest>,
-    /// Layer links, with what each says: itself, or of an alias by another algorithm the SHA-256 digest under which its bytes
-    /// are filed (`registry/storage/linkedblobstore.go @ v2.8.3`).
+    /// Layer links, each with the digest that it holds: its own, or, for an alias by another algorithm, the SHA-256 digest under
+    /// which its bytes are stored (`registry/storage/linkedblobstore.go @ v2.8.3`).
     pub layers: BTreeMap<Digest, Digest>,
 }
 
 impl Links {
-    /// Those of a repository. Links that say something else than they should are not among them.
+    /// The links of a repository, without those that hold a digest that does not match their path.
     pub(super) fn of_repository(graph: &Graph, repository: &Repository) -> Self {
         let mut links = Self::default();
         for entry in repository.revisions() {
@@ -35,8 +35,8 @@ impl Links {
         links
     }
 
-    /// Layer links that are moved together or not at all: those that lead to the same bytes.
-    pub(super) fn groups(&self) -> BTreeMap<Digest, Vec<Digest>> {
+    /// Layer links by the digest that they hold. Links to the same bytes are moved together or not at all.
+    pub(super) fn by_target(&self) -> BTreeMap<Digest, Vec<Digest>> {
         let mut groups: BTreeMap<Digest, Vec<Digest>> = BTreeMap::new();
         for (digest, target) in &self.layers {
             groups.entry(*target).or_default().push(*digest);

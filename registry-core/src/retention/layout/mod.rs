@@ -1,8 +1,8 @@
 //! A registry:2 tree on disk as a source of retention, and as something to act on.
 //!
-//! [`Layout`] reads a tree into a record, as the sources for servers do, and has no way to change it. [`moves()`] says, without
-//! touching anything, which folders a plan moves aside. [`apply`] moves them, through a
-//! [`TreeWriter`](crate::tree_writer::TreeWriter) and a journal of [`crate::repair`], so that the same undo takes both back.
+//! [`Layout`] reads a tree into a record, as the sources for servers do, and cannot change it. [`moves()`] finds the folders that a
+//! plan moves aside, and changes nothing. [`apply`] moves them, through a [`TreeWriter`](crate::tree_writer::TreeWriter) and a
+//! journal of [`crate::repair`], so that one undo serves for both.
 
 mod act;
 mod apply;
@@ -19,11 +19,10 @@ pub use self::apply::apply;
 pub use self::links::Links;
 pub use self::moves::{Moves, RowFate, moves, moves_of};
 #[cfg(test)]
-pub(crate) use self::read::manifest as recorded_manifest;
-use super::decision::Action;
+pub(crate) use self::read::read_manifest as recorded_manifest;
 use super::other_packages::Elsewhere;
-use super::plan::{PackageState, Plan};
-use super::policy::Pattern;
+use super::plan::Plan;
+use super::policy::{Pattern, matches_any};
 use super::record::{Record, RecordedManifest, RecordedPackage, SCHEMA};
 use super::source::{Source, SourceKind};
 use crate::audit::{RegistryRole, looks_like_cache};
@@ -40,10 +39,10 @@ pub enum LayoutError {
     /// It cannot be opened.
     #[error("cannot open {0}: {1}")]
     Open(String, #[source] io::Error),
-    /// Its path cannot be written into a plan.
+    /// Its path is no UTF-8, so it cannot be written into a plan.
     #[error("the path of the registry is no text (UTF-8): rename it, or reach it by another path")]
     Text,
-    /// It keeps copies of what another registry has.
+    /// It is a pull-through cache.
     #[error(
         "{tree} is a pull-through cache ({sign}): what is not in it was never fetched or has expired, so \
          nothing can be told about its images; it expires them itself, and retention belongs to the registry that it copies"
@@ -51,10 +50,10 @@ pub enum LayoutError {
     Cache {
         /// The tree.
         tree: String,
-        /// How that is known.
+        /// The sign by which that is known.
         sign: CacheSign,
     },
-    /// It may keep copies of what another registry has.
+    /// It may be a pull-through cache.
     #[error(
         "{0} looks like a pull-through cache: platforms of its indexes are absent without a trace, as if only some had been \
          pulled. Retention belongs to the registry that a cache copies, so nothing is planned"
@@ -68,17 +67,17 @@ pub enum LayoutError {
         /// Why.
         why: String,
     },
-    /// A repository is not there any more.
+    /// A repository does not exist any more.
     #[error("repository {0} is gone")]
     Gone(String),
 }
 
-/// How a tree is known to be a pull-through cache.
+/// A sign that a tree is a pull-through cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheSign {
     /// `scheduler-state.json` in its rootdirectory.
     SchedulerState,
-    /// The operator says so, by a role or by a configuration with `proxy:`.
+    /// The operator said so, by a role or by a configuration with `proxy:`.
     Said,
     /// A server that runs on it has `proxy:` in its configuration.
     Server,
@@ -97,9 +96,9 @@ impl std::fmt::Display for CacheSign {
 /// How a tree is read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reading<'a> {
-    /// Whether the dates of configs are wanted.
+    /// Whether to read the build dates of all images.
     pub built_at: bool,
-    /// Only packages that match one of these; all when there are none.
+    /// Only packages that match one of these patterns are read; all are when there are none.
     pub only: &'a [Pattern],
 }
 
@@ -112,79 +111,73 @@ pub struct Layout<F = DiskFolder> {
 }
 
 impl Layout {
-    /// Opens the tree of one registry, which is read with so many threads, 0 for a number that suits the machine. Its address in
+    /// Opens the tree of one registry, to be read with `jobs` threads; 0 means a number that suits the machine. Its address in
     /// plans is the path of its rootdirectory, without symbolic links.
     ///
     /// # Errors
-    /// When it cannot be opened or named.
+    /// When the tree cannot be opened, or its path is no UTF-8.
     pub fn open(located: &Located, jobs: usize) -> Result<Self, LayoutError> {
         let name = located.root.as_ref().unwrap_or(&located.v2);
-        let shown = || crate::text::escape_os(name.as_os_str());
-        let open = |error| LayoutError::Open(shown(), error);
-        let url = name.canonicalize().map_err(open)?.to_str().ok_or(LayoutError::Text)?.to_owned();
-        let tree = Tree::open(located, &OpenOptions { jobs, ..OpenOptions::default() }).map_err(open)?;
+        let cannot_open = |error| LayoutError::Open(crate::text::escape_os(name.as_os_str()), error);
+        let url = name.canonicalize().map_err(cannot_open)?.to_str().ok_or(LayoutError::Text)?.to_owned();
+        let options = OpenOptions { jobs, ..OpenOptions::default() };
+        let tree = Tree::open(located, &options).map_err(cannot_open)?;
         Ok(Self::from_tree(tree, &url))
     }
 }
 
 impl<F: Folder> Layout<F> {
-    /// Takes a tree that is open already; `url` is what plans call it.
+    /// Takes a tree that is open already; `url` is its address in plans.
     pub fn from_tree(tree: Tree<F>, url: &str) -> Self {
         let source = Source { kind: SourceKind::Layout, url: url.into(), owner: None, version: None };
         Self { tree, source, role: None }
     }
 
-    /// Says what the tree is, whatever it holds or looks like.
+    /// Sets the role of the tree, which counts more than any sign in it.
     #[must_use]
     pub fn with_role(self, role: RegistryRole) -> Self {
         Self { role: Some(role), ..self }
     }
 
-    /// What this is, as plans tell it.
+    /// This tree as a source, for plans.
     pub const fn source(&self) -> &Source {
         &self.source
     }
 
-    /// Reads every package: one for each repository that a registry serves and that has `_manifests`. What cannot be read in
-    /// one of them is its error; what looks absent or broken was looked at twice.
+    /// Reads every package: one for each repository that a registry serves and that has `_manifests`. A package that cannot be
+    /// read in full has an error. Whatever looks absent or broken is read twice.
     ///
     /// # Errors
-    /// When the list of repositories cannot be read, or this is a pull-through cache, or looks like one and nobody says what it
-    /// is.
+    /// When the list of repositories cannot be read, or when the tree is a pull-through cache, or looks like one and has no role
+    /// set.
     pub fn record(&self, how: &Reading<'_>, now: Timestamp) -> Result<Record, LayoutError> {
-        let wanted = |name: &str| how.only.is_empty() || how.only.iter().any(|only| only.is_match(name));
+        let wanted = |name: &str| matches_any(how.only, name);
         let graph = self.scan(if how.only.is_empty() { None } else { Some(&wanted) })?;
         if self.role.is_none() && looks_like_cache(&graph, |_| false) {
             return Err(LayoutError::LooksLikeCache(self.source.url.clone()));
         }
-        let mut errors = errors(&graph);
+        let mut errors = unread_repositories(&graph);
         errors.retain(|name, _| wanted(name));
         let mut packages = BTreeMap::new();
-        for at in 0..graph.repositories.len() {
-            let name = &graph.repositories[at].name;
-            if graph.repositories[at].is_legal && graph.repositories[at].manifests != FolderState::Absent {
-                let error = errors.remove(&**name);
-                let read =
-                    self.tree.install(|| read::package(self.tree.folder(), &graph, at, error, how.built_at));
-                packages.insert(name.to_string(), read.0);
+        for (at, repository) in graph.repositories.iter().enumerate() {
+            if repository.is_legal && repository.manifests != FolderState::Absent {
+                let error = errors.remove(&*repository.name);
+                let (package, _) = self.read_package(&graph, at, error, how.built_at);
+                packages.insert(repository.name.to_string(), package);
             }
         }
-        // What could not even be looked into may be a repository.
+        // A folder that could not be read may be a repository.
         for (name, why) in errors {
-            let error = Some(why);
-            packages.entry(name.clone()).or_insert_with(|| RecordedPackage {
-                name,
-                error,
-                ..RecordedPackage::default()
-            });
+            let package = RecordedPackage { name, error: Some(why), ..RecordedPackage::default() };
+            packages.entry(package.name.clone()).or_insert(package);
         }
-        self.look_elsewhere(&graph, &mut packages, how.only, &wanted)?;
+        self.find_subjects_elsewhere(&graph, &mut packages, how.only, &wanted)?;
         let packages = packages.into_values().collect();
         Ok(Record { schema: SCHEMA.into(), recorded_at: now, source: self.source.clone(), packages })
     }
 
-    /// Looks in all other repositories for what signatures are named after and their own repository does not have.
-    fn look_elsewhere(
+    /// Looks in all other repositories for the subjects of followers that the follower's own repository does not have.
+    fn find_subjects_elsewhere(
         &self,
         graph: &Graph,
         packages: &mut BTreeMap<String, RecordedPackage>,
@@ -200,10 +193,10 @@ impl<F: Folder> Layout<F> {
         let mut found: BTreeMap<Digest, Vec<(String, RecordedManifest)>> = BTreeMap::new();
         let mut unread: BTreeMap<String, String> = BTreeMap::new();
         for graph in [Some(graph), rest.as_ref()].into_iter().flatten() {
-            unread.extend(errors(graph));
+            unread.extend(unread_repositories(graph));
             for repository in &graph.repositories {
                 for subject in &subjects {
-                    let answer = read::manifest(self.tree.folder(), graph, repository, *subject);
+                    let answer = read::read_manifest(self.tree.folder(), graph, repository, *subject);
                     if answer != RecordedManifest::Absent {
                         found.entry(*subject).or_default().push((repository.name.to_string(), answer));
                     }
@@ -235,24 +228,33 @@ impl<F: Folder> Layout<F> {
     /// Reads one package, with its links.
     ///
     /// # Errors
-    /// When it is not there, or as [`Layout::record`].
+    /// When the package does not exist, or as [`Layout::record`].
     pub fn package(&self, name: &str) -> Result<(RecordedPackage, Links), LayoutError> {
         let graph = self.scan(Some(&|other| other == name))?;
         let at = graph.repositories.iter().position(|repository| &*repository.name == name);
         let at = at.ok_or_else(|| LayoutError::Gone(name.to_owned()))?;
-        let error = errors(&graph).remove(name);
-        Ok(self.tree.install(|| read::package(self.tree.folder(), &graph, at, error, false)))
+        let error = unread_repositories(&graph).remove(name);
+        Ok(self.read_package(&graph, at, error, false))
     }
 
-    /// Why what a plan lets go cannot be moved by this process, if that can be told without trying.
+    /// Reads the repository with this index.
+    fn read_package(
+        &self,
+        graph: &Graph,
+        at: usize,
+        error: Option<String>,
+        with_dates: bool,
+    ) -> (RecordedPackage, Links) {
+        self.tree.install(|| read::read_package(self.tree.folder(), graph, at, error, with_dates))
+    }
+
+    /// Why this process may not move the folders of a plan's tags, if that can be found out without trying.
     pub fn denied(&self, plan: &Plan) -> Option<String> {
-        let goes = |row: &&super::PlannedRow| row.action == Action::Delete && !row.version.contains(':');
-        for package in plan.packages.iter().filter(|package| package.state == PackageState::Planned) {
+        for package in plan.planned_packages() {
             let name = &package.name;
-            let mut places: Vec<String> = Vec::new();
-            for row in package.versions.iter().filter(goes) {
-                places.push(Place::TagFolder(name, &row.version).to_string());
-            }
+            let tags = package.rows_to_delete().filter(|row| row.is_tag());
+            let mut places: Vec<String> =
+                tags.map(|row| Place::TagFolder(name, &row.version).to_string()).collect();
             if places.is_empty() {
                 continue;
             }
@@ -266,7 +268,7 @@ impl<F: Folder> Layout<F> {
         None
     }
 
-    /// The graph, after a second look at all that would count as absent or broken.
+    /// Reads the graph, and reads everything a second time that would count as absent or broken.
     fn scan(&self, only: Option<&(dyn Fn(&str) -> bool + Sync)>) -> Result<Graph, LayoutError> {
         let progress = ScanProgress::default();
         let mut graph = self.tree.scan(&ScanOptions { only, ..ScanOptions::default() }, &progress);
@@ -294,8 +296,9 @@ impl<F: Folder> Layout<F> {
     }
 }
 
-/// What could not be read, by the repository that it belongs to, or may be.
-fn errors(graph: &Graph) -> BTreeMap<String, String> {
+/// The repositories that could not be read in full, with the first error of each. A folder that could not be read counts, because
+/// it may be a repository.
+fn unread_repositories(graph: &Graph) -> BTreeMap<String, String> {
     let mut errors = BTreeMap::new();
     let prefix = format!("{}/", Place::Repositories);
     for unread in &graph.unread {
@@ -305,15 +308,20 @@ fn errors(graph: &Graph) -> BTreeMap<String, String> {
         }
     }
     let is_unread = |part: FolderState| part == FolderState::Unread;
-    for one in &graph.repositories {
-        if [one.manifests, one.tags_part, one.revisions_part, one.layers_part].into_iter().any(is_unread) {
-            errors.entry(one.name.to_string()).or_insert_with(|| "a part of it could not be listed".into());
+    for repository in &graph.repositories {
+        if [repository.manifests, repository.tags_part, repository.revisions_part, repository.layers_part]
+            .into_iter()
+            .any(is_unread)
+        {
+            errors
+                .entry(repository.name.to_string())
+                .or_insert_with(|| "a part of it could not be listed".into());
         }
     }
     errors
 }
 
-/// How looking for something ended, as a lower-case fragment.
+/// Why a file could not be read, as a lower-case fragment.
 fn error_text(error: &FolderError) -> String {
     match error {
         FolderError::NotFound => "it is gone since it was listed".into(),

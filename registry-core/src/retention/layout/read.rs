@@ -1,5 +1,5 @@
-//! One repository of a graph as a recorded package: its tags and revision links as rows, and what manifests answer by the
-//! rules of `registry` 2.8. Decides nothing.
+//! Reads one repository of a graph into a recorded package: its tags and revision links become rows, and its manifests answer by
+//! the rules of `registry` 2.8. This file decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
@@ -10,20 +10,21 @@ use rayon::prelude::*;
 use super::error_text;
 use super::links::Links;
 use crate::graph::{Content, Graph, GraphLink, NodeId, Presence, Recheck, Repository, View, walk};
-use crate::oci::manifest::{Kind as ManifestKind, MAX_BYTES, ReferenceRole};
+use crate::oci::manifest::{Kind as ManifestKind, MAX_BYTES};
 use crate::oci::{Digest, Manifest, MediaType};
 use crate::path::Place;
 use crate::retention::built::built_at;
 use crate::retention::copied::LinkTimes;
-use crate::retention::follow::followed;
-use crate::retention::record::{RecordedManifest, RecordedPackage, RecordedVersion};
+use crate::retention::follow::followed_digest;
+use crate::retention::record::{RecordedManifest, RecordedPackage, RecordedVersion, config_digest};
 use crate::serve::{Linked, Shelf as _, UnreadPart};
 use crate::storage::{EntryKind, Folder};
 
-/// Most bytes of a config that are read for its date.
+/// The largest config that is read for its date, in bytes.
 const CONFIG_MAX: usize = 16 << 20;
 
-/// Whether a repository serves a manifest, its bytes apart.
+/// Whether a repository has a link to a manifest, so that it serves the manifest if the bytes are there. An error when that is
+/// unknown.
 fn is_linked(graph: &Graph, repository: &Repository, node: NodeId) -> Result<bool, String> {
     match (View { graph, repository }).manifest_link(node).answer(node) {
         Linked::Itself { .. } => Ok(true),
@@ -34,7 +35,7 @@ fn is_linked(graph: &Graph, repository: &Repository, node: NodeId) -> Result<boo
     }
 }
 
-/// What of a repository is to be looked at again before it counts as absent or broken.
+/// The parts of a repository that must be read again before they count as absent or broken.
 pub(super) fn doubts(graph: &Graph, at: usize) -> Vec<Recheck> {
     let repository = &graph.repositories[at];
     let at = u32::try_from(at).unwrap_or(u32::MAX);
@@ -60,46 +61,45 @@ pub(super) fn doubts(graph: &Graph, at: usize) -> Vec<Recheck> {
     doubts
 }
 
-/// A repository as a package, and its links. `error` is why it could not be read as a whole.
-pub(super) fn package<F: Folder>(
+/// Reads a repository as a package, with its links. `error` is why it could not be read in full.
+pub(super) fn read_package<F: Folder>(
     folder: &F,
     graph: &Graph,
     at: usize,
     error: Option<String>,
-    dates: bool,
+    with_dates: bool,
 ) -> (RecordedPackage, Links) {
     let repository = &graph.repositories[at];
     let name = &*repository.name;
     let mut package = RecordedPackage { name: name.to_owned(), error, ..RecordedPackage::default() };
-    // In the order of the names, whatever that of a listing was.
+    // In the order of their names, so that the order of a listing does not matter.
     let tags: Vec<_> = repository.numbered_tags().map(|(_, tag)| tag).collect();
-    let tag = |tag: &&crate::graph::TagEntry| {
+    let tag_row = |tag: &&crate::graph::TagEntry| {
         let digest = if let GraphLink::Names(node) = tag.current { Some(graph.digest(node)) } else { None };
-        let current = time(folder, &Place::TagLink(name, &tag.name).to_string());
-        let version = RecordedVersion { version: tag.name.to_string(), id: None, created_at: None, digest };
-        let Some(digest) = digest else { return (version, current.map_or(Ok(None), Ok), None) };
-        // What cannot be looked at is no entry that a push is known to have written.
-        let history = time(folder, &Place::TagIndexLink(name, &tag.name, digest).to_string());
-        let revision = time(folder, &Place::RevisionLink(name, digest).to_string());
-        let (history, revision) = (history.ok().flatten(), revision.ok().flatten());
+        let current = link_time(folder, &Place::TagLink(name, &tag.name).to_string());
+        let row = RecordedVersion { version: tag.name.to_string(), id: None, created_at: None, digest };
+        let Some(digest) = digest else { return (row, Ok(current.ok()), None) };
+        // A file that cannot be read counts as absent: no push is known to have written it.
+        let history = link_time(folder, &Place::TagIndexLink(name, &tag.name, digest).to_string()).ok();
+        let revision = link_time(folder, &Place::RevisionLink(name, digest).to_string()).ok();
         match current {
-            Ok(Some(current)) => {
+            Ok(current) => {
                 let links = LinkTimes { current, history, revision };
-                (version, Ok(links.pushed()), Some(links))
+                (row, Ok(links.push_time()), Some(links))
             }
-            other => (version, other, None),
+            Err(why) => (row, Err(why), None),
         }
     };
-    let revision = |entry: &crate::graph::LinkEntry| {
+    let revision_row = |entry: &crate::graph::LinkEntry| {
         let digest = graph.digest(entry.node);
-        let time = time(folder, &Place::RevisionLink(name, digest).to_string());
-        let time = if entry.link == GraphLink::Names(entry.node) { time } else { time.map_or(Ok(None), Ok) };
+        let time = link_time(folder, &Place::RevisionLink(name, digest).to_string());
+        let time = if entry.link == GraphLink::Names(entry.node) { time.map(Some) } else { Ok(time.ok()) };
         let version = digest.to_string();
         (RecordedVersion { version, id: None, created_at: None, digest: Some(digest) }, time, None)
     };
-    let mut rows: Vec<_> = tags.par_iter().map(tag).collect();
-    rows.par_extend(repository.revisions().par_iter().map(revision));
-    package.copied = LinkTimes::copied(rows.iter().filter_map(|(_, _, links)| links.as_ref()));
+    let mut rows: Vec<_> = tags.par_iter().map(tag_row).collect();
+    rows.par_extend(repository.revisions().par_iter().map(revision_row));
+    package.copied = LinkTimes::find_copy_signs(rows.iter().filter_map(|(_, _, links)| links.as_ref()));
     for (mut row, time, _) in rows {
         match time {
             Ok(time) => row.created_at = time,
@@ -110,53 +110,46 @@ pub(super) fn package<F: Folder>(
         package.versions.push(row);
     }
     package.versions.sort_by(|a, b| a.version.cmp(&b.version));
-    package.manifests = manifests(folder, graph, repository, &package.versions);
-    package.unlinked = unlinked(folder, graph, &package.manifests);
-    if dates {
-        add_dates(folder, &mut package.manifests);
+    package.manifests = read_manifests(folder, graph, repository, &package.versions);
+    package.unlinked = unlinked_manifests(folder, graph, &package.manifests);
+    if with_dates {
+        read_build_dates(folder, &mut package.manifests);
     }
     (package, Links::of_repository(graph, repository))
 }
 
 /// When a link was written.
-fn time<F: Folder>(folder: &F, path: &str) -> Result<Option<Timestamp>, String> {
+fn link_time<F: Folder>(folder: &F, path: &str) -> Result<Timestamp, String> {
     match folder.time(Path::new(path)) {
-        Ok((EntryKind::File, time)) => Ok(Some(time)),
+        Ok((EntryKind::File, time)) => Ok(time),
         Ok((kind, _)) => Err(format!("{path}: {} in the place of a link file", kind.describe())),
         Err(error) => Err(format!("{path}: {}", error_text(&error))),
     }
 }
 
-/// Every manifest that the rows name, what signatures are named after, and all that indexes among them list.
-fn manifests<F: Folder>(
+/// Reads every manifest that the rows name, the subjects of followers, and everything below these.
+fn read_manifests<F: Folder>(
     folder: &F,
     graph: &Graph,
     repository: &Repository,
     rows: &[RecordedVersion],
 ) -> BTreeMap<Digest, RecordedManifest> {
-    let subjects = rows.iter().filter_map(|row| followed(&row.version));
+    let subjects = rows.iter().filter_map(|row| followed_digest(&row.version));
     let mut wanted: BTreeSet<Digest> = rows.iter().filter_map(|row| row.digest).chain(subjects).collect();
     let mut manifests: BTreeMap<Digest, RecordedManifest> = BTreeMap::new();
     while !wanted.is_empty() {
-        let each: Vec<Digest> = wanted.into_iter().collect();
-        let read: Vec<_> =
-            each.par_iter().map(|digest| (*digest, manifest(folder, graph, repository, *digest))).collect();
-        wanted = BTreeSet::new();
-        for (digest, found) in read {
-            if let Some(bytes) = found.bytes() {
-                let references = Manifest::parse(bytes).references.into_iter();
-                let children = references.filter(|reference| reference.role == ReferenceRole::Child);
-                wanted.extend(children.filter_map(|reference| reference.descriptor.digest));
-            }
-            manifests.insert(digest, found);
-        }
+        let read =
+            wanted.par_iter().map(|digest| (*digest, read_manifest(folder, graph, repository, *digest)));
+        let read: Vec<_> = read.collect();
+        wanted = read.iter().flat_map(|(_, manifest)| manifest.children()).collect();
+        manifests.extend(read);
         wanted.retain(|digest| !manifests.contains_key(digest));
     }
     manifests
 }
 
-/// Manifests that are absent for want of a link only: their bytes are here, and right.
-fn unlinked<F: Folder>(
+/// Manifests that are absent only because their link is: their bytes are in the tree, and right.
+fn unlinked_manifests<F: Folder>(
     folder: &F,
     graph: &Graph,
     manifests: &BTreeMap<Digest, RecordedManifest>,
@@ -165,19 +158,19 @@ fn unlinked<F: Folder>(
     let is_here = |digest: &Digest| {
         let node = graph.digests().find(digest);
         node.is_some_and(|node| graph.blob(node).presence == Presence::Present)
-            && bytes(folder, *digest, usize::try_from(MAX_BYTES).unwrap_or(usize::MAX)).is_ok()
+            && read_blob(folder, *digest, usize::try_from(MAX_BYTES).unwrap_or(usize::MAX)).is_ok()
     };
     absent.map(|(digest, _)| *digest).filter(is_here).collect()
 }
 
-/// What a repository answers to one digest.
-pub(crate) fn manifest<F: Folder>(
+/// Reads what a repository answers to a digest.
+pub(crate) fn read_manifest<F: Folder>(
     folder: &F,
     graph: &Graph,
     repository: &Repository,
     digest: Digest,
 ) -> RecordedManifest {
-    // A digest that no file and no manifest of the tree names has no link here.
+    // A digest that nothing in the tree names has no link either.
     let Some(node) = graph.digests().find(&digest) else { return RecordedManifest::Absent };
     match is_linked(graph, repository, node) {
         Ok(true) => {}
@@ -190,14 +183,14 @@ pub(crate) fn manifest<F: Folder>(
         Presence::Unseen => return RecordedManifest::Unknown("its bytes were not looked at".into()),
         Presence::Present => {}
     }
-    match bytes(folder, digest, usize::try_from(MAX_BYTES).unwrap_or(usize::MAX)) {
+    match read_blob(folder, digest, usize::try_from(MAX_BYTES).unwrap_or(usize::MAX)) {
         Ok(bytes) => RecordedManifest::present(&media_type(&bytes), &bytes),
         Err(why) => RecordedManifest::Unknown(why),
     }
 }
 
-/// The bytes filed under a digest, when they are the right ones.
-fn bytes<F: Folder>(folder: &F, digest: Digest, most: usize) -> Result<Vec<u8>, String> {
+/// The bytes of a blob, if they hash to its digest.
+fn read_blob<F: Folder>(folder: &F, digest: Digest, most: usize) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let path = Place::BlobData(digest).to_string();
     let stat = folder.read(Path::new(&path), most + 1, &mut bytes).map_err(|error| error_text(&error))?;
@@ -213,7 +206,8 @@ fn bytes<F: Folder>(folder: &F, digest: Digest, most: usize) -> Result<Vec<u8>, 
     Ok(bytes)
 }
 
-/// The media type with which a registry serves bytes that name none (`registry/handlers/manifests.go @ v2.8.3`).
+/// The media type with which a registry serves a manifest: its own, or that of its kind
+/// (`registry/handlers/manifests.go @ v2.8.3`).
 fn media_type(bytes: &[u8]) -> String {
     let parsed = Manifest::parse(bytes);
     let own = parsed.media_type.unwrap_or_else(|| match parsed.kind {
@@ -225,16 +219,14 @@ fn media_type(bytes: &[u8]) -> String {
     own.as_str().to_owned()
 }
 
-/// Reads when images were built, out of their configs and manifests.
-fn add_dates<F: Folder>(folder: &F, manifests: &mut BTreeMap<Digest, RecordedManifest>) {
+/// Reads the build dates of manifests from their configs and annotations.
+fn read_build_dates<F: Folder>(folder: &F, manifests: &mut BTreeMap<Digest, RecordedManifest>) {
     manifests.par_iter_mut().for_each(|(_, manifest)| {
         let RecordedManifest::Present { data, built_at: date, .. } = manifest else { return };
-        let references = Manifest::parse(data).references;
-        let config = references.into_iter().find(|reference| reference.role == ReferenceRole::Config);
-        *date = match config.map(|config| config.descriptor.digest) {
-            // What a config says that could not be read is not known.
+        *date = match config_digest(data) {
+            // If the config cannot be read, its date is unknown and the annotation does not count.
             Some(digest) => digest
-                .and_then(|digest| bytes(folder, digest, CONFIG_MAX).ok())
+                .and_then(|digest| read_blob(folder, digest, CONFIG_MAX).ok())
                 .and_then(|config| built_at(data, Some(&config))),
             None => built_at(data, None),
         };

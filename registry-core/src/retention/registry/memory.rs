@@ -1,4 +1,4 @@
-//! What the deletions of a run found out about a registry and remember for the next ones.
+//! What the deletions of a run find out about a registry, for the next deletions of the run.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::AtomicBool;
@@ -7,16 +7,16 @@ use std::sync::{Mutex, PoisonError};
 use crate::oci::Digest;
 use crate::retention::server::Deletion;
 
-/// What deletions found out.
+/// What earlier deletions of the run found out.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// Whether the server said that it deletes no tag by its name.
+    /// Whether the server refuses to delete a tag by its name.
     pub(super) by_digest_only: AtomicBool,
-    /// Manifests of which a deletion by digest was sent, by repository: its answer may have been lost.
+    /// Repository and digest of each deletion by digest that was sent. Its answer may have been lost.
     pub(super) sent: Mutex<BTreeSet<(String, Digest)>>,
-    /// Manifests that are gone by digest, by repository, and when they went.
+    /// Repository and digest of each manifest that a deletion by digest removed, with the end of that deletion.
     pub(super) gone: Mutex<BTreeMap<(String, Digest), Deletion>>,
-    /// What manifests name, by repository: bytes never change.
+    /// The children of manifests, by repository and digest. They never change, because bytes do not.
     pub(super) children: Mutex<HashMap<(String, Digest), Vec<Digest>>>,
 }
 

@@ -1,5 +1,5 @@
-//! Any OCI registry as a source of retention. It tells no push times and numbers no rows, so images are ranked by what they
-//! are, and a tag that moved is told by its digest. What changes one is in [`deletion`].
+//! Any OCI registry as a source of retention. It has no push times and no row numbers, so images are ranked by their version or
+//! build date, and a tag that moved is recognised by its digest. Deletion is in [`deletion`].
 
 mod deletion;
 mod memory;
@@ -11,19 +11,19 @@ use crate::oci::Digest;
 use crate::registry::{Client, Error, Fetched, Removal};
 use memory::Memory;
 
-/// Most bytes of a config.
+/// The largest config that is read, in bytes.
 const CONFIG_MAX: usize = 8 << 20;
 
 /// Reads a registry.
 #[derive(Debug)]
 pub struct RegistrySource {
     client: Client,
-    /// What deletions found out; empty as long as nothing is armed.
+    /// What the deletions of this run found out; empty while nothing may be deleted.
     memory: Memory,
 }
 
 impl RegistrySource {
-    /// A source that asks through a client.
+    /// A source that reads through a client.
     pub fn new(client: Client) -> Self {
         Self { client, memory: Memory::default() }
     }
@@ -33,18 +33,18 @@ impl RegistrySource {
         &self.client
     }
 
-    /// Allows changes. Only a run that was told to delete calls this.
+    /// Gives write access. Only a run that was told to delete calls this.
     pub fn arm(self) -> WriteAccess<Self> {
         WriteAccess::new(self)
     }
 
-    /// Asks whether these credentials may delete from a repository, by deleting a digest that nothing has.
+    /// Finds out whether these credentials may delete from a repository, by deleting a random digest that no manifest has.
     pub async fn preflight(&self, repository: &str) -> Permission {
         use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-        let chance = [RandomState::new(), RandomState::new()].map(|state| state.build_hasher().finish());
-        let nothing =
-            Digest::of(crate::oci::Algorithm::Sha256, format!("{chance:?} is no manifest").as_bytes());
-        match self.client.delete_absent(repository, &nothing).await {
+        let random = [RandomState::new(), RandomState::new()].map(|state| state.build_hasher().finish());
+        let absent =
+            Digest::of(crate::oci::Algorithm::Sha256, format!("{random:?} is no manifest").as_bytes());
+        match self.client.delete_absent(repository, &absent).await {
             Ok(Removal::NotThere) => Permission::Granted,
             Ok(Removal::Unsupported) => Permission::Denied(
                 "the registry deletes nothing (REGISTRY_STORAGE_DELETE_ENABLED is not set?)".into(),
@@ -61,7 +61,7 @@ impl RegistrySource {
 impl Reader for RegistrySource {
     async fn rows(&self, package: Option<&str>) -> Result<Listing, Unanswered> {
         let repositories = match package {
-            Some(one) => vec![one.to_owned()],
+            Some(package) => vec![package.to_owned()],
             None => self.client.catalog().await.map_err(Unanswered::from)?,
         };
         let asked = futures::stream::iter(repositories).map(|name| async move {
@@ -79,7 +79,7 @@ impl Reader for RegistrySource {
     }
 
     async fn unlisted(&self) -> Result<Vec<String>, Unanswered> {
-        // Only tags are listed, and a repository may be without.
+        // The rows are tags, and a repository may have manifests without a tag.
         self.client.catalog().await.map_err(Unanswered::from)
     }
 
