@@ -97,7 +97,8 @@ pub fn are_of_one_host(options: &Connection) -> bool {
 pub fn find(options: &Connection, host: &str, places: Places<'_>) -> anyhow::Result<HostCredentials> {
     let user = |variables: Variables| options.user.clone().or_else(|| non_empty_variable(variables.user));
     if let Some(path) = &options.password_file {
-        let name = options.user.clone().or_else(|| places.variables.iter().find_map(|variables| user(*variables)));
+        let name =
+            options.user.clone().or_else(|| places.variables.iter().find_map(|variables| user(*variables)));
         return match (name, places.nameless) {
             (name, Nameless::Token(default)) => {
                 token_credentials(name.unwrap_or_else(|| default.to_owned()), read_secret_file(path)?)

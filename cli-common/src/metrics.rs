@@ -72,8 +72,10 @@ impl MetricsPlaces {
             let write = file::replace(path, Readers::All, |out| Ok(out.write_all(metrics.text.as_bytes())?));
             write.with_context(|| format!("cannot write the metrics file {}", escape_os(path.as_os_str())))
         });
-        let to_gateway =
-            self.pushgateway.iter().map(|address| push_to_gateway(address, metrics).context("cannot push metrics"));
+        let to_gateway = self
+            .pushgateway
+            .iter()
+            .map(|address| push_to_gateway(address, metrics).context("cannot push metrics"));
         to_file.chain(to_gateway).filter_map(Result::err).collect()
     }
 }
