@@ -38,18 +38,11 @@ impl Failure {
         }
     }
 
-    /// The exit status of this failure.
-    pub const fn status(&self) -> u8 {
+    /// The exit status of this failure, and the error itself.
+    pub const fn status_and_error(&self) -> (u8, &anyhow::Error) {
         match self {
-            Self::Usage(_) => USAGE,
-            Self::Io(_) => INCOMPLETE,
-        }
-    }
-
-    /// The error itself.
-    pub const fn error(&self) -> &anyhow::Error {
-        match self {
-            Self::Usage(error) | Self::Io(error) => error,
+            Self::Usage(error) => (USAGE, error),
+            Self::Io(error) => (INCOMPLETE, error),
         }
     }
 }
@@ -66,7 +59,9 @@ pub fn report_status(report: &Report, fail_on: FailOn) -> u8 {
         FailOn::Warning => report.summary.warnings > 0 || damage(Severity::Warning).next().is_some(),
         FailOn::New => damage(Severity::Error).any(|finding| finding.new == Some(true)),
     };
-    let is_incomplete = !report.unread.is_empty() || report.sources.iter().any(|source| !source.complete);
+    let is_incomplete = !report.unread.is_empty()
+        || report.sources.iter().any(|source| !source.complete)
+        || report.options.online.is_some() && report.summary.unknown_tags > 0;
     errors_or_incomplete(is_failed, is_incomplete)
 }
 

@@ -1,5 +1,5 @@
 //! ^C and SIGTERM. While a tree is read, a signal ends the program at once, after saying how far it came. While a tree is changed
-//! or servers are asked, the first signal asks the program to stop and report; the second ends it at once.
+//! or servers are asked, the first signal asks the program to stop and report; the second signal ends it at once.
 
 use registry_cli::interrupt::{Response, watch as install};
 use registry_core::Stop;

@@ -40,6 +40,9 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(status) => ExitCode::from(status),
-        Err(failure) => stopped(failure.status(), failure.error()),
+        Err(failure) => {
+            let (status, error) = failure.status_and_error();
+            stopped(status, error)
+        }
     }
 }

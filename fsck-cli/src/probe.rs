@@ -58,9 +58,6 @@ pub fn run(args: &ProbeArgs) -> Result<u8, Failure> {
 
     log::unread(&args.common, &report.unread);
     rules.finish_report(&mut report, started);
-    if report.summary.unknown_tags > 0 {
-        report.exit_status |= exit::INCOMPLETE;
-    }
     if !args.common.repository.is_empty() && report.unread.is_empty() && report.coverage.tags_total == 0 {
         tracing::error!("no repository with tags matches --repository");
         report.exit_status |= exit::USAGE;
@@ -109,7 +106,7 @@ const fn depth_name(depth: DepthArg) -> &'static str {
 
 /// Why no repository of a cache is looked at.
 const CACHE_NEEDS_NAMES: &str = "it takes no pushes, so it is a pull-through cache, or read-only for maintenance: a cache fetches and keeps what it \
-                       is asked for, so only what --repositories-file repositories is looked at; --through-cache looks at everything, \
+                       is asked for, so only what --repositories-file names is looked at; --through-cache looks at everything, \
                        --role primary says that images are pushed there";
 /// The warning when it is not known whether a registry is a cache.
 const ROLE_UNKNOWN: &str = "whether this is a pull-through cache could not be found out; if it is one, it fetches and keeps what it is asked \

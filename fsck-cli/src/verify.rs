@@ -67,9 +67,6 @@ pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     }
     log::unread(&args.common, &report.unread);
     rules.finish_report(&mut report, started);
-    if report.summary.unknown_tags > 0 {
-        report.exit_status |= exit::INCOMPLETE;
-    }
     for line in &in_use.unaskable {
         tracing::error!("no registry can be asked for {line:?}: it names no repository");
         report.exit_status |= exit::INCOMPLETE;
@@ -114,10 +111,6 @@ struct Pauses {
 }
 
 impl Pauses {
-    const fn is_first_try(&self) -> bool {
-        self.taken == 0
-    }
-
     /// Logs what is missing, and pauses; false if the waiting time is over, or the run was asked to stop.
     async fn wait(&mut self, until: Instant, missing: &str, stop: &Stop) -> bool {
         let left = until.saturating_duration_since(Instant::now());
@@ -165,7 +158,7 @@ impl Verify<'_> {
         let (all, differences) = loop {
             let mut all = Vec::new();
             for (address, images) in &groups {
-                all.push(self.check_registry(address, images, pauses.is_first_try()).await?);
+                all.push(self.check_registry(address, images, pauses.taken == 0).await?);
             }
             let checked: Vec<&CheckedRegistry> = all.iter().map(|(checked, ..)| checked).collect();
             let differences = findings::differences(self.args, &checked);

@@ -54,16 +54,13 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
         let mut source = source?;
         if !is_armed {
             tracing::warn!("DRY_RUN=true disarms apply: nothing is deleted");
-            return render::plan(&args.common, &plan, Some(false))
-                .context("cannot print the plan")
-                .map_err(Failure::Io);
+            return render::plan(&args.common, &plan, Some(false));
         }
         source.check_clock(&plan.policy)?;
         if plan.summary.versions_deleted > 0 {
             source.arm(&args.effects)?;
             let journal = FileJournal::create(args.effects.journal.as_deref(), None)?;
-            let cache = cache.as_ref();
-            let output = (&args.common, &stop);
+            let (cache, output) = (cache.as_ref(), (&args.common, &stop));
             let applied = apply_plan(&connector, source, plan, cache, journal, output, &mut tally).await;
             totals.add_applied(0, &applied);
         }

@@ -11,7 +11,7 @@ use registry_cli::connection::{Budget, Connection};
 use registry_cli::credentials::{FORGEJO, Nameless, Places, REGISTRY, account, find, host};
 use registry_core::Stop;
 use registry_core::forgejo::{Forgejo, ForgejoAccount};
-use registry_core::registry::{Client, Error, GaveUp, HostCredentials, Http};
+use registry_core::registry::{Client, Error, HostCredentials, Http};
 use registry_core::retention::{
     self as core, Cache, Collecting, Collection, Permission, Record, RegistrySource, SourceKind,
 };
@@ -83,7 +83,7 @@ impl<'a> SourceName<'a> {
 /// Opens and asks sources, with the options and credentials of a run.
 #[derive(Debug)]
 pub struct Connector {
-    http: Http,
+    pub http: Http,
     registry: HostCredentials,
     /// The account for each owner on a Forgejo server.
     accounts: Vec<ForgejoAccount>,
@@ -120,16 +120,6 @@ impl Connector {
         new().map_err(Failure::Usage)
     }
 
-    /// Requests sent so far.
-    pub fn sent(&self) -> u64 {
-        self.http.sent()
-    }
-
-    /// Why the run gave up on its servers, if it did.
-    pub fn gave_up(&self) -> Option<GaveUp> {
-        self.http.gave_up()
-    }
-
     /// The message of a progress line; for a tree, it says `on_tree`.
     pub fn progress(&self, on_tree: &'static str) -> impl Fn(Duration) -> String + Send + 'static {
         let (http, is_tree) = (self.http.clone(), self.is_tree);
@@ -139,10 +129,6 @@ impl Connector {
             }
             format!("asking: {} requests", HumanCount(http.sent()))
         }
-    }
-
-    fn in_flight(&self) -> usize {
-        self.http.in_flight()
     }
 
     async fn open_forgejo(&self, url: &str, owner: &str) -> Result<OpenSource, Error> {
@@ -188,7 +174,7 @@ impl Connector {
         asks_all: bool,
     ) -> Result<Collection, Failure> {
         let options = Collecting {
-            in_flight: self.in_flight(),
+            in_flight: self.http.in_flight(),
             cache,
             built_at: policy.rank_by == core::RankBy::Created,
             only: &policy.packages,
@@ -213,8 +199,8 @@ impl Connector {
     /// Whether everything that a plan rests on is there, including what was taken from the cache.
     pub async fn confirm(&self, source: &OpenSource, needed: &[core::Unconfirmed]) -> bool {
         match source {
-            OpenSource::Forgejo(forgejo) => core::confirm(&**forgejo, needed, self.in_flight()).await,
-            OpenSource::Registry(registry) => core::confirm(&**registry, needed, self.in_flight()).await,
+            OpenSource::Forgejo(forgejo) => core::confirm(&**forgejo, needed, self.http.in_flight()).await,
+            OpenSource::Registry(registry) => core::confirm(&**registry, needed, self.http.in_flight()).await,
             OpenSource::Layout(_) => needed.is_empty(),
         }
     }
@@ -227,7 +213,7 @@ impl Connector {
         record: &mut Record,
         undated: &[core::Undated],
     ) {
-        let options = Collecting { in_flight: self.in_flight(), cache, built_at: true, only: &[] };
+        let options = Collecting { in_flight: self.http.in_flight(), cache, built_at: true, only: &[] };
         match source {
             OpenSource::Forgejo(forgejo) => core::add_dates(&**forgejo, record, undated, &options).await,
             OpenSource::Registry(registry) => core::add_dates(&**registry, record, undated, &options).await,
@@ -244,7 +230,7 @@ impl Connector {
         journal: &mut FileJournal,
         stop: &Stop,
     ) -> core::Applied {
-        let options = Collecting { in_flight: self.in_flight(), cache, built_at: false, only: &[] };
+        let options = Collecting { in_flight: self.http.in_flight(), cache, built_at: false, only: &[] };
         let (now, stop) = (jiff::Timestamp::now(), stop.clone());
         match source {
             OpenSource::Forgejo(forgejo) => {

@@ -133,13 +133,8 @@ impl Tally {
         match &applied.stopped {
             Some(Stopped::Forbidden(_)) => self.0.push(FORBIDDEN),
             Some(Stopped::Worse(_)) => self.0.push(MOVED),
-            Some(
-                Stopped::Unread(_)
-                | Stopped::GaveUp(_)
-                | Stopped::Journal(_)
-                | Stopped::Halted(_)
-                | Stopped::Interrupted(_),
-            ) => self.0.push(FAILED),
+            Some(Stopped::Unread(_) | Stopped::GaveUp(_)) => self.0.push(FAILED),
+            Some(Stopped::Journal(_) | Stopped::Halted(_) | Stopped::Interrupted(_)) => self.0.push(FAILED),
             // If the run itself did not stop, a package stops only because something in it moved.
             None if applied.count(RowOutcome::Stopped) > 0 => self.0.push(MOVED),
             None => {}

@@ -9,8 +9,8 @@ use registry_core::text::NaturalOrder;
 
 use crate::args::{ExplainArgs, PlanArgs};
 use crate::exit::{self, Failure};
-use crate::file::{read_text, write_json};
-use crate::planning::{make_plan, warn_of_unmatched};
+use crate::file::read_text;
+use crate::planning::{make_plan, output_plan, warn_of_unmatched};
 use crate::render::Explained;
 use crate::{policy, render};
 
@@ -24,14 +24,8 @@ pub fn run(args: &PlanArgs) -> Result<u8, Failure> {
     let policy =
         policy::from_args(&args.policy, record.source.kind, args.undo_window).map_err(Failure::Usage)?;
     let plan = plan_record(&record, &policy, args.common.at);
-    if let Some(path) = &args.plan_file {
-        write_json(path, &plan)
-            .with_context(|| format!("cannot write the plan {}", path.display()))
-            .map_err(Failure::Io)?;
-    }
-    render::plan(&args.common, &plan, None).context("cannot print the plan").map_err(Failure::Io)?;
     let mut tally = exit::Tally::default();
-    tally.add_plan(&plan, &args.answer, false);
+    output_plan(args, &plan, &mut tally)?;
     Ok(tally.status())
 }
 

@@ -12,7 +12,7 @@ use registry_cli::log;
 use registry_cli::progress::ProgressLine;
 use registry_core::retention::{self as core, Cache, Plan, PushTimes, Record, SourceKind};
 
-use crate::args::{Common, ServerArgs};
+use crate::args::{Common, PlanArgs, ServerArgs};
 use crate::connect::{Connector, OpenSource, SourceName};
 use crate::exit::{Failure, Tally};
 use crate::file::{read_text, write_json};
@@ -57,9 +57,8 @@ pub fn open_cache(server: &ServerArgs) -> Option<Cache> {
 /// # Errors
 /// When it cannot be read, or is no file of push times.
 pub fn read_push_times(path: &Path) -> Result<PushTimes, Failure> {
-    match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(PushTimes::default()),
-        _ => {}
+    if std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        return Ok(PushTimes::default());
     }
     let read = || Ok::<_, anyhow::Error>(PushTimes::read(&read_text(path)?)?);
     read().with_context(|| format!("cannot use the push times {}", path.display())).map_err(Failure::Usage)
@@ -69,6 +68,20 @@ pub fn read_push_times(path: &Path) -> Result<PushTimes, Failure> {
 pub fn make_plan(record: &Record, policy: &core::Policy, at: Option<Timestamp>) -> Plan {
     let now = at.unwrap_or_else(Timestamp::now);
     core::plan(record.source.clone(), record.packages(), policy, now, env!("CARGO_PKG_VERSION"))
+}
+
+/// Writes a plan to the file of `--plan-file`, prints it and counts it.
+///
+/// # Errors
+/// When it cannot be written or printed.
+pub fn output_plan(args: &PlanArgs, plan: &Plan, tally: &mut Tally) -> Result<(), Failure> {
+    if let Some(path) = &args.plan_file {
+        let context = || format!("cannot write the plan {}", path.display());
+        write_json(path, plan).with_context(context).map_err(Failure::Io)?;
+    }
+    render::plan(&args.common, plan, None)?;
+    tally.add_plan(plan, &args.answer, false);
+    Ok(())
 }
 
 /// Warns of parts of a policy that match nothing, and of an owner without packages.
@@ -228,14 +241,6 @@ impl<'a> Planning<'a> {
         tally.add_failure(failure);
     }
 
-    /// Prints a plan.
-    ///
-    /// # Errors
-    /// When that fails.
-    pub fn print(&self, plan: &Plan, is_armed: Option<bool>) -> Result<(), Failure> {
-        render::plan(self.common, plan, is_armed).context("cannot print the plan").map_err(Failure::Io)
-    }
-
     /// Whether more images go than `--max-delete` allows, in the plans of several owners together or in one of them.
     pub fn is_too_much(&self, plans: &[&Plan]) -> bool {
         let most = plans.first().and_then(|plan| plan.policy.max_delete);
@@ -253,7 +258,7 @@ impl<'a> Planning<'a> {
 
     /// Logs and counts that the run gave up on its servers. If it did, nothing may be deleted, whatever was planned.
     pub fn has_given_up(&self, tally: &mut Tally) -> bool {
-        let Some(why) = self.connector.gave_up() else { return false };
+        let Some(why) = self.connector.http.gave_up() else { return false };
         let failure = Failure::GaveUp(anyhow!("{why}; the run ends here, and nothing is deleted{GAVE_UP}"));
         log::error(failure.error());
         tally.add_failure(&failure);
@@ -266,7 +271,7 @@ impl<'a> Planning<'a> {
             tracing::warn!("the cache was not written: {why}");
         }
         if self.common.verbose > 0 && self.server.layout.is_none() {
-            tracing::info!("{} requests were made", self.connector.sent());
+            tracing::info!("{} requests were made", self.connector.http.sent());
         }
     }
 }

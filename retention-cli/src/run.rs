@@ -1,7 +1,7 @@
 //! The verb `run`, and `plan` and `explain` for servers. All owners are planned first, one after the other, and then acted on. A
 //! failed plan of one owner does not stop the others, but counts for the exit status.
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use registry_cli::connection::runtime;
 use registry_cli::log;
 use registry_cli::metrics::MetricsPlaces;
@@ -12,10 +12,9 @@ use registry_core::retention::{Applied, Cache, Plan, VerifiedPlan};
 use crate::args::{Common, ExplainArgs, PlanArgs, RunArgs, ServerArgs};
 use crate::connect::{Connector, OpenSource};
 use crate::exit::{Failure, Tally};
-use crate::file::write_json;
 use crate::journal::FileJournal;
 use crate::layout::refuse_layout_options;
-use crate::planning::{DryRun, Planned, Planning};
+use crate::planning::{DryRun, Planned, Planning, output_plan};
 use crate::verify::verify_plan;
 use crate::{exit, interrupt, metrics, render};
 
@@ -55,7 +54,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         for name in &run.sources {
             let plan_one = async {
                 let one = run.plan_source(*name).await?;
-                run.print(&one.plan, Some(is_armed))?;
+                render::plan(&args.common, &one.plan, Some(is_armed))?;
                 tally.add_plan(&one.plan, &args.answer, is_armed);
                 totals.add_plan(&one.plan, is_armed);
                 let effects = &args.effects.apply;
@@ -97,8 +96,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
                 source.arm(&args.effects.apply)?;
                 let journal =
                     FileJournal::create(args.effects.apply.journal.as_deref(), run.owner_if_several(&name))?;
-                let cache = run.cache.as_ref();
-                let output = (&args.common, &stop);
+                let (cache, output) = (run.cache.as_ref(), (&args.common, &stop));
                 Ok(apply_plan(&run.connector, source, plan, cache, journal, output, &mut tally).await)
             };
             match apply_one.await {
@@ -135,12 +133,7 @@ pub fn plan(args: &PlanArgs) -> Result<u8, Failure> {
             let plan_one = async {
                 let planned = run.plan_source(*name).await?;
                 planned.source.preflight(args.preflight, &planned.plan, None).await?;
-                if let Some(path) = &args.plan_file {
-                    let context = || format!("cannot write the plan {}", path.display());
-                    write_json(path, &planned.plan).with_context(context).map_err(Failure::Io)?;
-                }
-                run.print(&planned.plan, None)?;
-                tally.add_plan(&planned.plan, &args.answer, false);
+                output_plan(args, &planned.plan, &mut tally)?;
                 plans.push(planned.plan);
                 Ok(())
             };

@@ -8,7 +8,7 @@ use registry_core::audit::Code;
 use registry_core::collector::{AbortLine, During, Engine, ForecastReport};
 use registry_core::text::without_controls as safe;
 
-use super::text::{count, count_of};
+use super::text::{count, count_of, image_name};
 use crate::args::Common;
 
 /// How many lines of one kind are shown without `-v`.
@@ -74,11 +74,7 @@ impl Page<'_, '_> {
         let loses = &self.report.loses;
         let shown = self.shown(loses.len());
         for loss in &loses[..shown] {
-            let place = match &loss.tags[..] {
-                [] => safe(&loss.repository),
-                [tag] => format!("{}:{}", safe(&loss.repository), safe(tag)),
-                tags => format!("{} ({} tags)", safe(&loss.repository), tags.len()),
-            };
+            let place = image_name(&loss.repository, &loss.tags);
             let (blobs, bytes) = (count(loss.needs.len() as u64, "blob"), HumanBytes(loss.bytes));
             let what = if loss.code == Code::PathUnexpected {
                 format!(

@@ -14,6 +14,7 @@ use registry_core::repair::{
 use registry_core::storage::Job;
 use registry_core::text::without_controls as safe;
 
+use super::text::image_name;
 use crate::args::Common;
 use crate::hints;
 
@@ -92,12 +93,8 @@ fn write_step(taken: &Taken, out: &mut dyn Write) -> io::Result<()> {
         StepOutcome::Failed(_) => (BAD, "failed"),
         StepOutcome::Stopped(_) => (BAD, "not reached"),
     };
-    let place = match (&step.repository, &step.tags[..]) {
-        (None, _) => String::new(),
-        (Some(name), []) => format!("{}: ", safe(name)),
-        (Some(name), [tag]) => format!("{}:{}: ", safe(name), safe(tag)),
-        (Some(name), tags) => format!("{} ({} tags): ", safe(name), tags.len()),
-    };
+    let name = |repository| format!("{}: ", image_name(repository, &step.tags));
+    let place = step.repository.as_deref().map_or_else(String::new, name);
     writeln!(out, "{style}{word}{style:#} {} {place}{}", step.action.as_str(), safe(&step.message))?;
     let bytes = if step.bytes > 0 { format!(", {}", HumanBytes(step.bytes)) } else { String::new() };
     writeln!(out, "    {DIM}{}{bytes}{DIM:#}", safe(&step.path))?;
@@ -110,15 +107,11 @@ fn write_step(taken: &Taken, out: &mut dyn Write) -> io::Result<()> {
 fn write_left(report: &RepairReport, out: &mut dyn Write) -> io::Result<()> {
     for LeftFinding { finding, why } in &report.left {
         let style = if finding.severity == Severity::Error { BAD } else { ODD };
-        let place = match (&finding.repository, &finding.tags[..]) {
-            (None, _) => safe(finding.path.as_deref().unwrap_or("")),
+        let place = match (&finding.repository, &finding.path) {
             // Without tag and digest, only the path identifies the finding.
-            (Some(name), []) => match &finding.path {
-                Some(path) if finding.digest.is_none() => safe(path),
-                _ => safe(name),
-            },
-            (Some(name), [tag]) => format!("{}:{}", safe(name), safe(tag)),
-            (Some(name), tags) => format!("{} ({} tags)", safe(name), tags.len()),
+            (Some(_), Some(path)) if finding.tags.is_empty() && finding.digest.is_none() => safe(path),
+            (Some(name), _) => image_name(name, &finding.tags),
+            (None, path) => safe(path.as_deref().unwrap_or("")),
         };
         let why = why.as_ref().map_or_else(String::new, |why| format!("; {}", safe(&hints::why_left(why))));
         writeln!(out, "{style}stays{style:#} {} {place}: {}{why}", finding.code, safe(&finding.message))?;

@@ -100,7 +100,8 @@ fn write_manifest(
     if depth > 8 {
         return Ok(());
     }
-    for reference in present.manifest.references.iter().filter(|one| one.role == ReferenceRole::Child) {
+    let references = present.manifest.references.iter();
+    for reference in references.filter(|reference| reference.role == ReferenceRole::Child) {
         let Some(child) = reference.descriptor.digest else { continue };
         let platform = reference.descriptor.platform.as_ref().filter(|platform| !platform.is_unknown());
         let what = match platform {
@@ -118,10 +119,10 @@ fn parts_text(repository: &RepositoryResponses, present: &RespondedManifest) -> 
     if present.manifest.kind == Kind::Index {
         return ", index".into();
     }
-    let parts = present.manifest.references.iter().filter(|one| one.role != ReferenceRole::Child);
-    let layers = parts.clone().filter(|one| one.role == ReferenceRole::Layer).count();
+    let parts = present.manifest.references.iter().filter(|part| part.role != ReferenceRole::Child);
+    let layers = parts.clone().filter(|part| part.role == ReferenceRole::Layer).count();
     let (mut bytes, mut missing, mut wrong, mut unknown) = (0, 0, 0, 0);
-    for part in parts.filter(|one| !one.descriptor.has_urls) {
+    for part in parts.filter(|part| !part.descriptor.has_urls) {
         let descriptor = &part.descriptor;
         match descriptor.digest.and_then(|digest| repository.blobs.get(&digest)) {
             Some(BlobAnswer::Present { size, content }) => {

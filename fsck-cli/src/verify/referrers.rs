@@ -37,7 +37,8 @@ pub async fn list_referrers(
         None => match client.manifest(repository, &tag).await? {
             Some(index) => {
                 let references = Manifest::parse(&index.bytes).references.into_iter();
-                references.filter(|one| one.role == ReferenceRole::Child).map(|one| one.descriptor).collect()
+                let children = references.filter(|reference| reference.role == ReferenceRole::Child);
+                children.map(|child| child.descriptor).collect()
             }
             None => Vec::new(),
         },

@@ -29,17 +29,13 @@ pub fn write(
                 RowOutcome::AlreadyGone => "already gone",
                 RowOutcome::Stopped | RowOutcome::Deleted => "not tried",
             };
-            let reason = row
-                .reason
-                .as_ref()
-                .map_or_else(String::new, |why| format!(": {}", hints::why_row_stays(why)));
             let style = if row.outcome == RowOutcome::AlreadyGone { GOOD } else { BAD };
             writeln!(
                 out,
                 "  {style}{word}{style:#} {}:{}{}",
                 safe(&row.package),
                 safe(&row.version),
-                safe(&reason)
+                safe(&hints::reason_suffix(row))
             )?;
         }
         if let Some(stopped) = &applied.stopped {

@@ -21,8 +21,8 @@ pub enum Explained {
 
 /// Whether two names are the same. Forgejo takes names of packages and tags in any case, and stores them in lower case
 /// (`services/packages/container/manifest.go @ v15.0.3`).
-fn is_same(kind: SourceKind, one: &str, other: &str) -> bool {
-    one == other || (kind == SourceKind::Forgejo && one.eq_ignore_ascii_case(other))
+fn is_same(kind: SourceKind, name: &str, other: &str) -> bool {
+    name == other || (kind == SourceKind::Forgejo && name.eq_ignore_ascii_case(other))
 }
 
 /// Splits a subject into its package, and a tag or a digest.
@@ -37,12 +37,7 @@ fn parse_subject(subject: &str) -> (&str, Option<&str>, Option<&str>) {
 }
 
 /// Writes the explanation, if the plan has something of that name.
-pub fn write(
-    plan: &Plan,
-    subject: &str,
-    has_several_owners: bool,
-    out: &mut dyn Write,
-) -> io::Result<Explained> {
+pub fn write(plan: &Plan, subject: &str, with_owner: bool, out: &mut dyn Write) -> io::Result<Explained> {
     let kind = plan.source.kind;
     let (name, tag, digest) = parse_subject(subject);
     let Some(package) = plan.packages.iter().find(|package| is_same(kind, &package.name, name)) else {
@@ -60,7 +55,7 @@ pub fn write(
         let tags = tags.map(|row| row.version.clone()).collect();
         return Ok(Explained::Package { name: package.name.clone(), tags });
     }
-    if let Some(owner) = plan.source.owner.as_deref().filter(|_| has_several_owners) {
+    if let Some(owner) = plan.source.owner.as_deref().filter(|_| with_owner) {
         writeln!(out, "owner {}:", safe(owner))?;
     }
     if let Some(reason) = hints::package_reason(package) {

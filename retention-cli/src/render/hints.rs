@@ -3,7 +3,7 @@
 use registry_cli::hints::failed;
 use registry_core::repair::WhyStopped;
 use registry_core::retention::{
-    Applied, Loss, NotPlanned, PackagePlan, Refusal, Skip, Stopped, WhyHalted, WhyStays,
+    Applied, AppliedRow, Loss, NotPlanned, PackagePlan, Refusal, Skip, Stopped, WhyHalted, WhyStays,
 };
 use registry_core::text::escape;
 
@@ -36,17 +36,22 @@ fn package_hint(why: &NotPlanned, package: &str) -> Option<String> {
     Some(hint.to_owned())
 }
 
+/// The reason of a row that stays, with a colon before it; empty without a reason.
+pub(super) fn reason_suffix(row: &AppliedRow) -> String {
+    row.reason.as_ref().map_or_else(String::new, |why| format!(": {}", row_reason(why)))
+}
+
 /// Why a row stays, with the option that helps.
-pub(super) fn why_row_stays(why: &WhyStays) -> String {
+fn row_reason(why: &WhyStays) -> String {
     match why {
         WhyStays::Failed(why) => failed(why),
-        WhyStays::Halted(why) => why_halted(why),
+        WhyStays::Halted(why) => halt_reason(why),
         other => other.to_string(),
     }
 }
 
 /// Why a run on a tree halted, with the option that helps.
-pub(super) fn why_halted(why: &WhyHalted) -> String {
+pub(super) fn halt_reason(why: &WhyHalted) -> String {
     match why {
         WhyHalted::Stopped(WhyStopped::Failed(why)) => failed(why),
         other => other.to_string(),
@@ -56,10 +61,10 @@ pub(super) fn why_halted(why: &WhyHalted) -> String {
 /// Replaces the causes in a result by texts that name the options of this program.
 pub fn add_hints(mut applied: Applied) -> Applied {
     for why in applied.rows.iter_mut().filter_map(|row| row.reason.as_mut()) {
-        *why = why_row_stays(why).into();
+        *why = row_reason(why).into();
     }
     if let Some(Stopped::Halted(why)) = &mut applied.stopped {
-        *why = why_halted(why).into();
+        *why = halt_reason(why).into();
     }
     applied
 }

@@ -22,13 +22,11 @@ pub(super) fn log_plan(plan: &Plan) {
 pub(super) fn log_applied(applied: &Applied) {
     for (outcome, word) in [(RowOutcome::Spared, "spared"), (RowOutcome::Failed, "failed")] {
         let has_outcome = |row: &&AppliedRow| row.outcome == outcome;
-        let lines = applied.rows.iter().filter(has_outcome).map(|row| {
-            let why = row
-                .reason
-                .as_ref()
-                .map_or_else(String::new, |why| format!(": {}", hints::why_row_stays(why)));
-            format!("{word} {}:{}{why}", row.package, row.version)
-        });
+        let lines = applied
+            .rows
+            .iter()
+            .filter(has_outcome)
+            .map(|row| format!("{word} {}:{}{}", row.package, row.version, hints::reason_suffix(row)));
         few(lines, |more| format!("{more} more {word}"));
     }
     if let Some(stopped) = &applied.stopped {
@@ -48,7 +46,7 @@ pub(super) fn stop_reason(stopped: &Stopped) -> String {
         Stopped::Journal(why) => format!("the journal cannot be written: {why}"),
         Stopped::GaveUp(why) => format!("{why}{GAVE_UP}"),
         Stopped::Unread(why) => why.to_string(),
-        Stopped::Halted(why) => hints::why_halted(why),
+        Stopped::Halted(why) => hints::halt_reason(why),
         Stopped::Forbidden(why) | Stopped::Interrupted(why) => why.clone(),
     }
 }

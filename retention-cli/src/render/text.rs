@@ -34,7 +34,7 @@ pub fn write(plan: &Plan, common: &Common, is_armed: Option<bool>, out: &mut dyn
             }
         }
         for package in &plan.packages {
-            write_package(plan, package, common.verbose > 0, out)?;
+            write_package(plan, package, common, out)?;
         }
         if plan.summary.reclaimable_bytes > 0 {
             writeln!(
@@ -61,12 +61,7 @@ const fn freed_by(kind: SourceKind) -> &'static str {
     }
 }
 
-fn write_package(
-    plan: &Plan,
-    package: &PackagePlan,
-    is_verbose: bool,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+fn write_package(plan: &Plan, package: &PackagePlan, common: &Common, out: &mut dyn Write) -> io::Result<()> {
     let left = package.versions.iter().filter(|row| row.action == Action::Leave).count() as u64;
     writeln!(
         out,
@@ -110,7 +105,7 @@ fn write_package(
             safe(&row.reasons.join("; "))
         )?;
     }
-    if !is_verbose {
+    if common.verbose == 0 {
         return Ok(());
     }
     let mut by_reason: BTreeMap<(Action, NaturalOrder, String), Vec<&PlannedRow>> = BTreeMap::new();

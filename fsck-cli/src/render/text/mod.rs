@@ -221,6 +221,16 @@ pub(super) fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     )
 }
 
+/// The name of a repository or its images: `team/app`, `team/app:v1`, or `team/app (3 tags)`.
+pub(super) fn image_name(repository: &str, tags: &[std::sync::Arc<str>]) -> String {
+    let repository = safe(repository);
+    match tags {
+        [] => repository,
+        [tag] => format!("{repository}:{}", safe(tag)),
+        tags => format!("{repository} ({} tags)", tags.len()),
+    }
+}
+
 pub(super) fn count(count: u64, noun: &str) -> String {
     count_of(count, noun, &format!("{noun}s"))
 }
