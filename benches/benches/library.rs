@@ -1,5 +1,5 @@
-//! The library's hot paths, one at a time: parsing a manifest, scanning a small tree, auditing its graph.
-//! Whole-program comparisons with peers are the runner's matter (`registry-benches run`).
+//! Benchmarks of the library: parsing a manifest, scanning a small tree, auditing its graph. Comparisons of whole programs are
+//! in `registry-benches run`.
 
 use std::hint::black_box;
 
@@ -10,7 +10,7 @@ use registry_core::audit::{AuditOptions, audit};
 use registry_core::oci::Manifest;
 use registry_core::storage::{OpenOptions, ScanOptions, ScanProgress, Tree, locate};
 
-fn manifest(criterion: &mut Criterion) {
+fn bench_manifest(criterion: &mut Criterion) {
     let layer = format!(
         r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","size":123456,"digest":"sha256:{}"}}"#,
         "ab".repeat(32)
@@ -27,7 +27,7 @@ fn manifest(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn tree(criterion: &mut Criterion) {
+fn bench_tree(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let made = generate(folder.path(), &Shape::new(10, 20)).expect("a tree");
     let located = locate(folder.path(), false).registries;
@@ -44,5 +44,5 @@ fn tree(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, manifest, tree);
+criterion_group!(benches, bench_manifest, bench_tree);
 criterion_main!(benches);

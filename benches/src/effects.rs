@@ -1,9 +1,9 @@
-//! `gc-preview` against the real collector and against `scan`; `repair` of many links against the same number of files made
-//! safe one by one.
+//! Times `gc-preview` against the real collector and against `scan`, and `repair` of many links against the same number of files
+//! that are synced one by one.
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,17 +11,17 @@ use anyhow::{Context as _, Result, ensure};
 use registry_benches::tree::{self, Shape};
 use registry_fixtures::{ImageSpec, TreeBuilder};
 
-/// Manifests, and tags, of the repository that the collector is slow on.
+/// The number of manifests, and of tags, in the repository that slows the collector.
 const MANIFESTS: usize = 2000;
-/// Images, and layers of each, whose links are lost.
+/// The number of images, and of layers in each, whose links are lost.
 const LOST: (usize, usize) = (100, 100);
 
-/// Runs a command to its end, its output thrown away; how long it took.
-fn timed(command: &mut Command, wanted: &[i32]) -> Result<Duration> {
+/// Runs a command without its output; returns how long it took.
+fn run_timed(command: &mut Command, expected: &[i32]) -> Result<Duration> {
     let start = Instant::now();
     let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
     let took = start.elapsed();
-    ensure!(status.code().is_some_and(|code| wanted.contains(&code)), "{command:?} ended with {status}");
+    ensure!(status.code().is_some_and(|code| expected.contains(&code)), "{command:?} ended with {status}");
     Ok(took)
 }
 
@@ -30,16 +30,23 @@ fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-/// The untagged collector of 2.8.2, a dry run, and its forecast; how many times faster the forecast is.
-///
-/// # Errors
-/// When a program is not there or fails.
-pub fn forecast(fsck: &Path) -> Result<f64> {
+/// A tree of a repository `app` with this number of images, and of layers in each.
+fn tree_of_images(images: usize, layers: usize) -> TreeBuilder {
     let mut tree = TreeBuilder::new();
-    for number in 0..MANIFESTS {
-        let spec = ImageSpec { layers: 1, layer_size: 32, ..ImageSpec::oci(&format!("image {number}")) };
+    for number in 0..images {
+        let spec = ImageSpec { layers, layer_size: 32, ..ImageSpec::oci(&format!("image {number}")) };
         tree.image_with("app", Some(&format!("v{number}")), &spec);
     }
+    tree
+}
+
+/// Times a dry run of the collector of 2.8.2 with `--delete-untagged`, and its forecast; returns how many times faster the
+/// forecast is.
+///
+/// # Errors
+/// When a program is missing or fails.
+pub fn compare_with_collector(fsck: &Path) -> Result<f64> {
+    let tree = tree_of_images(MANIFESTS, 1);
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("config.yml");
     let root = tree.root().display();
@@ -51,12 +58,12 @@ pub fn forecast(fsck: &Path) -> Result<f64> {
     )?;
     let mut preview = Command::new(fsck);
     preview.args(["gc-preview", "--quiet", "--delete-untagged"]).arg(tree.root());
-    timed(&mut preview, &[0])?;
-    let ours: Result<Vec<f64>> = (0..7).map(|_| Ok(timed(&mut preview, &[0])?.as_secs_f64())).collect();
+    run_timed(&mut preview, &[0])?;
+    let ours: Result<Vec<f64>> = (0..7).map(|_| Ok(run_timed(&mut preview, &[0])?.as_secs_f64())).collect();
     let ours = median(ours?);
     let mut collector = Command::new("docker-registry");
     collector.args(["garbage-collect", "--delete-untagged", "--dry-run"]).arg(&config);
-    let theirs = timed(&mut collector, &[0]).context("docker-registry 2.8.2")?.as_secs_f64();
+    let theirs = run_timed(&mut collector, &[0]).context("docker-registry 2.8.2")?.as_secs_f64();
     println!(
         "{MANIFESTS} manifests and tags: collector {theirs:.1} s, gc-preview {ours:.4} s, ratio {:.0}",
         theirs / ours
@@ -64,14 +71,15 @@ pub fn forecast(fsck: &Path) -> Result<f64> {
     Ok(theirs / ours)
 }
 
-/// `gc-preview` by `scan` on one tree, in pairs; the median of the ratios.
+/// Times `gc-preview` and `scan` alternately on one tree; returns the median of the ratios.
 ///
 /// # Errors
 /// When a program fails.
-pub fn against_scan(fsck: &Path, shape: &Shape, pairs: u32) -> Result<f64> {
+pub fn compare_with_scan(fsck: &Path, shape: &Shape, pairs: u32) -> Result<f64> {
     let folder = tempfile::tempdir()?;
     let made = tree::generate(folder.path(), shape)?;
-    let run = |command: &str| timed(Command::new(fsck).args([command, "--quiet"]).arg(folder.path()), &[0]);
+    let run =
+        |command: &str| run_timed(Command::new(fsck).args([command, "--quiet"]).arg(folder.path()), &[0]);
     run("scan")?;
     run("gc-preview")?;
     let mut ratios = Vec::new();
@@ -84,17 +92,14 @@ pub fn against_scan(fsck: &Path, shape: &Shape, pairs: u32) -> Result<f64> {
     Ok(ratio)
 }
 
-/// `repair --apply` of many lost links by the time that as many folders and files take that are made safe one by one.
+/// Times `repair --apply` of many lost links, and the same number of folders and files that are synced one by one; returns the
+/// ratio.
 ///
 /// # Errors
 /// When the program or the disk fails.
-pub fn repair_links(fsck: &Path) -> Result<f64> {
+pub fn compare_repair(fsck: &Path) -> Result<f64> {
     let (images, layers) = LOST;
-    let mut tree = TreeBuilder::new();
-    for number in 0..images {
-        let spec = ImageSpec { layers, layer_size: 32, ..ImageSpec::oci(&format!("image {number}")) };
-        tree.image_with("app", Some(&format!("v{number}")), &spec);
-    }
+    let tree = tree_of_images(images, layers);
     let links = tree.layers_folder("app").join("sha256");
     let lost = fs::read_dir(&links)?.count();
     fs::remove_dir_all(&links)?;
@@ -102,14 +107,14 @@ pub fn repair_links(fsck: &Path) -> Result<f64> {
     let mut repair = Command::new(fsck);
     repair.args(["repair", "--quiet", "--apply"]).arg(tree.root());
     repair.arg("--journal").arg(folder.path().join("journal"));
-    let ours = timed(&mut repair, &[1])?.as_secs_f64();
-    let plain = one_by_one(&tree.root().join("plain"), lost)?.as_secs_f64();
+    let ours = run_timed(&mut repair, &[1])?.as_secs_f64();
+    let plain = write_one_by_one(&tree.root().join("plain"), lost)?.as_secs_f64();
     println!("{lost} links: repair {ours:.2} s, one by one {plain:.2} s, ratio {:.2}", ours / plain);
     Ok(ours / plain)
 }
 
-/// Writes so many files, each in a folder of its own, each made safe before the next.
-fn one_by_one(root: &PathBuf, count: usize) -> Result<Duration> {
+/// Writes `count` files, each in its own folder, and syncs each before the next.
+fn write_one_by_one(root: &Path, count: usize) -> Result<Duration> {
     fs::create_dir(root)?;
     let start = Instant::now();
     for number in 0..count {

@@ -1,7 +1,4 @@
-//! The generator of large, valid registry trees.
-//!
-//! Here lives only what a benchmark needs to have something to measure: [`tree`]. The side-by-side runner against
-//! other programs is the binary of this package. Small trees with known damage are not made here; those belong to
-//! the fixtures package.
+//! Generates large, valid registry trees for benchmarks. The comparisons with other programs are in the binary of this package;
+//! small trees with known damage are in the fixtures package.
 
 pub mod tree;

@@ -1,7 +1,7 @@
-//! The command line: make a tree, or run the comparisons with other programs and report.
+//! The command line: generates a tree, or runs comparisons with other programs and reports.
 //!
-//! What is compared is in `compare`, which programs in `peers`, how a command is timed in `measure`, the arithmetic
-//! in `stats` and the output in `report`. The trees come from the library of this package.
+//! The comparisons are in `compare`, the programs in `peers`, the timing in `measure`, the statistics in `stats`, the output in
+//! `report`. The library of this package generates the trees.
 
 mod compare;
 mod effects;
@@ -40,13 +40,13 @@ enum Command {
         #[command(flatten)]
         size: Size,
         /// Add large layers of this many bytes in all (K, M and G are powers of 1024).
-        #[arg(long, value_name = "BYTES", value_parser = bytes)]
+        #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
         large_bytes: Option<u64>,
         /// Smallest large layer.
-        #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "4M")]
+        #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "4M")]
         large_min: u64,
         /// Largest large layer.
-        #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64M")]
+        #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "64M")]
         large_max: u64,
         /// Where: a folder that is missing or empty. It becomes the registry's root directory.
         dir: PathBuf,
@@ -120,7 +120,7 @@ struct Run {
     #[command(flatten)]
     size: Size,
     /// Bytes of large layers in the tree made for `scan --content`.
-    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1500M")]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "1500M")]
     content_bytes: u64,
     /// Sizes in files of the trees made for the growth, ascending.
     #[arg(
@@ -174,16 +174,16 @@ impl Size {
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let result = match Cli::parse().command {
         Command::MakeTree { size, large_bytes, large_min, large_max, dir } => {
             let large = large_bytes.map(|total| Large { total, min: large_min, max: large_max });
             make_tree(&Shape { large, ..size.shape() }, &dir).map(|()| true)
         }
-        Command::PlanVersions { versions } => versions::planned(versions).map(|plan| {
+        Command::PlanVersions { versions } => versions::plan_versions(versions).map(|plan| {
             println!("{}", serde_json::to_string(&plan.summary).unwrap_or_default());
             true
         }),
-        Command::ReadServer { packages } => served::read(packages).map(|runs| {
+        Command::ReadServer { packages } => served::read_twice(packages).map(|runs| {
             for run in &runs {
                 let ratio = run.took.as_secs_f64() / run.ideal.as_secs_f64();
                 let [listing, heads, others] = run.requests;
@@ -205,16 +205,16 @@ fn main() -> ExitCode {
             );
             Ok(figures.ratio() >= 12.0 && figures.peak < 64 << 20)
         }),
-        Command::GcPreview { size, pairs, fsck } => program(fsck).and_then(|fsck| {
-            let faster = effects::forecast(&fsck)?;
-            Ok(effects::against_scan(&fsck, &size.shape(), pairs)? <= 1.2 && faster >= 200.0)
+        Command::GcPreview { size, pairs, fsck } => locate_fsck(fsck).and_then(|fsck| {
+            let faster = effects::compare_with_collector(&fsck)?;
+            Ok(effects::compare_with_scan(&fsck, &size.shape(), pairs)? <= 1.2 && faster >= 200.0)
         }),
         Command::Repair { fsck } => {
-            program(fsck).and_then(|fsck| Ok(effects::repair_links(&fsck)? <= 1.0))
+            locate_fsck(fsck).and_then(|fsck| Ok(effects::compare_repair(&fsck)? <= 1.0))
         }
-        Command::Run(options) => run(&options),
+        Command::Run(options) => run_comparisons(&options),
     };
-    match done {
+    match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -225,7 +225,7 @@ fn main() -> ExitCode {
 }
 
 /// The registry-fsck to measure.
-fn program(given: Option<PathBuf>) -> Result<PathBuf> {
+fn locate_fsck(given: Option<PathBuf>) -> Result<PathBuf> {
     Ok(Peers::locate(given.as_deref(), &[])?.fsck)
 }
 
@@ -244,14 +244,14 @@ fn make_tree(shape: &Shape, dir: &PathBuf) -> Result<()> {
     Ok(())
 }
 
-fn run(options: &Run) -> Result<bool> {
-    let machine = Machine::look()?;
-    let wanted = |part: Comparison| options.only.is_empty() || options.only.contains(&part);
+fn run_comparisons(options: &Run) -> Result<bool> {
+    let machine = Machine::inspect()?;
+    let is_wanted = |part: Comparison| options.only.is_empty() || options.only.contains(&part);
     let mut names = vec!["time"];
-    if wanted(Comparison::Scan) {
+    if is_wanted(Comparison::Scan) {
         names.extend(["docker-registry", "find"]);
     }
-    if wanted(Comparison::Content) {
+    if is_wanted(Comparison::Content) {
         names.push("openssl");
     }
     let peers = Peers::locate(options.fsck.as_deref(), &names)?;
@@ -265,25 +265,25 @@ fn run(options: &Run) -> Result<bool> {
         tmp: &tmp,
     };
     let mut report = BenchReport { machine, programs: peers.versions()?, sections: Vec::new() };
-    if wanted(Comparison::Scan) {
+    if is_wanted(Comparison::Scan) {
         report.sections.push(compare::scan(&setup, options.tree.as_deref(), &options.size.shape())?);
     }
-    if wanted(Comparison::Content) {
+    if is_wanted(Comparison::Content) {
         let large = Large { total: options.content_bytes, min: 4 << 20, max: 64 << 20 };
         report.sections.push(compare::content(&setup, options.content_tree.as_deref(), large)?);
     }
-    if wanted(Comparison::Growth) {
+    if is_wanted(Comparison::Growth) {
         report.sections.push(compare::growth(&setup, &options.growth)?);
     }
     print!("{}", report.markdown());
     if let Some(path) = &options.json {
         fs::write(path, format!("{:#}\n", report.json())).with_context(|| path.display().to_string())?;
     }
-    Ok(report.all_met())
+    Ok(report.has_met_all())
 }
 
-/// Parse `1500M`.
-fn bytes(text: &str) -> Result<u64> {
+/// Parses a size such as `1500M`.
+fn parse_bytes(text: &str) -> Result<u64> {
     let digits = text.trim_end_matches(['K', 'M', 'G']);
     let shift = match &text[digits.len()..] {
         "" => 0,
@@ -302,14 +302,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn sizes_with_units() {
-        assert_eq!(bytes("1500M").unwrap(), 1500 << 20);
-        assert_eq!(bytes("12").unwrap(), 12);
-        assert!(bytes("12X").is_err() && bytes("1MM").is_err() && bytes("M").is_err());
+    fn sizes_may_have_units() {
+        assert_eq!(parse_bytes("1500M").unwrap(), 1500 << 20);
+        assert_eq!(parse_bytes("12").unwrap(), 12);
+        assert!(parse_bytes("12X").is_err() && parse_bytes("1MM").is_err() && parse_bytes("M").is_err());
     }
 }

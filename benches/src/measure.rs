@@ -1,6 +1,5 @@
-//! Time a command: wall time by this program's clock, CPU time and peak memory by GNU time.
-//!
-//! Nothing here knows what the commands are. Their output goes to `/dev/null`.
+//! Times commands: wall time by this program's clock, CPU time and peak memory by GNU time. The output of the commands goes to
+//! `/dev/null`.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -17,13 +16,13 @@ use crate::stats::FigureSummary;
 /// One thing to time: a command, or several that run at the same time.
 #[derive(Debug, Clone)]
 pub struct TimedCommand {
-    /// How the tables call it.
+    /// The name in the tables.
     pub name: String,
     /// The commands, each a program and its arguments.
     pub commands: Vec<Vec<OsString>>,
 }
 
-/// What one run of a [`Job`] took.
+/// What one run of a [`TimedCommand`] took.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
     /// Seconds from the start to the end of the last command.
@@ -34,7 +33,7 @@ pub struct Usage {
     pub peak: u64,
 }
 
-/// Two jobs that ran in turns.
+/// The runs of two jobs that alternated.
 #[derive(Debug)]
 pub struct Pairs {
     /// The runs of the first job.
@@ -44,14 +43,14 @@ pub struct Pairs {
 }
 
 impl Pairs {
-    /// The first job's figure by the second's, pair by pair.
+    /// The ratio of the first job's figure to the second's, pair by pair.
     pub fn ratio(&self, figure: impl Fn(&Usage) -> f64) -> FigureSummary {
         FigureSummary::summarize(self.a.iter().zip(&self.b).map(|(a, b)| figure(a) / figure(b)))
     }
 }
 
-/// Run two jobs in turns. Warming is the caller's.
-pub fn pairs(time: &Path, a: &TimedCommand, b: &TimedCommand, n: u32) -> Result<Pairs> {
+/// Runs two jobs alternately. The caller does the warm-up runs.
+pub fn run_pairs(time: &Path, a: &TimedCommand, b: &TimedCommand, n: u32) -> Result<Pairs> {
     let mut pairs = Pairs { a: Vec::new(), b: Vec::new() };
     for i in 1..=n {
         eprintln!("pair {i} of {n}: {}, {}", a.name, b.name);
@@ -61,12 +60,12 @@ pub fn pairs(time: &Path, a: &TimedCommand, b: &TimedCommand, n: u32) -> Result<
     Ok(pairs)
 }
 
-/// Run a job once. A command that fails is an error: what it did is not what was to be timed.
+/// Runs a job once. A command that fails is an error: its time would mean nothing.
 pub fn run(time: &Path, job: &TimedCommand) -> Result<Usage> {
     let started = Instant::now();
     let running =
         job.commands.iter().map(|command| Running::start(time, command)).collect::<Result<Vec<_>>>()?;
-    // All are waited for before any is judged, so that a failure leaves nothing running.
+    // All commands are waited for before any result is checked, so that a failure leaves none running.
     let ended: Vec<_> = running.into_iter().map(Running::wait).collect();
     let wall = started.elapsed().as_secs_f64();
     let mut usage = Usage { wall, cpu: 0.0, peak: 0 };
@@ -78,8 +77,8 @@ pub fn run(time: &Path, job: &TimedCommand) -> Result<Usage> {
     Ok(usage)
 }
 
-/// A command as a [`Command`], without the variables that would change what it does.
-pub fn command(program: &[OsString]) -> Command {
+/// Makes a [`Command`] without the environment variables that would change what it does.
+pub fn new_command(program: &[OsString]) -> Command {
     let mut command = Command::new(&program[0]);
     command.args(&program[1..]).env("LC_ALL", "C").stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
@@ -103,7 +102,7 @@ impl Running {
         let mut timed: Vec<OsString> = vec![time.into(), "-f".into(), "%U %S %M".into(), "-o".into()];
         timed.push(figures.path().into());
         timed.extend_from_slice(program);
-        let child = command(&timed).stdout(Stdio::null()).stderr(errors.try_clone()?).spawn()?;
+        let child = new_command(&timed).stdout(Stdio::null()).stderr(errors.try_clone()?).spawn()?;
         Ok(Running { child, figures, errors })
     }
 
@@ -115,32 +114,31 @@ impl Running {
             self.errors.take(4096).read_to_string(&mut errors)?;
             bail!("{status}\n{}", errors.trim_end());
         }
-        figures(&fs::read_to_string(self.figures.path())?)
+        parse_figures(&fs::read_to_string(self.figures.path())?)
     }
 }
 
-/// CPU seconds and peak bytes from what GNU time wrote.
+/// Parses CPU seconds and peak bytes from the output of GNU time.
 ///
-/// It cuts user and system time off at a hundredth, so half a hundredth is added to each; else short runs would seem
-/// to grow faster than they do.
-fn figures(text: &str) -> Result<(f64, u64)> {
+/// GNU time truncates user and system time to hundredths of a second, so half a hundredth is added to each. Otherwise short runs
+/// would seem to grow faster than they do.
+fn parse_figures(text: &str) -> Result<(f64, u64)> {
     let line = text.lines().last().unwrap_or_default();
     let parts: Vec<&str> = line.split(' ').collect();
     let [user, system, kilobytes] = parts[..] else { bail!("GNU time wrote {text:?}") };
     Ok((user.parse::<f64>()? + system.parse::<f64>()? + 0.01, kilobytes.parse::<u64>()? * 1024))
 }
 
-/// Have the kernel forget what it read from disks. An error where that is not permitted.
+/// Drops the page cache of the kernel. Fails where that is not permitted.
 pub fn drop_caches() -> Result<()> {
-    let sync: Vec<OsString> = vec!["sync".into()];
-    if !command(&sync).status()?.success() {
+    if !new_command(&["sync".into()]).status()?.success() {
         bail!("sync failed");
     }
     fs::write("/proc/sys/vm/drop_caches", "3").context("/proc/sys/vm/drop_caches")
 }
 
-/// The files of a directory tree, each with its size.
-pub fn files(dir: &Path) -> Result<Vec<(PathBuf, u64)>> {
+/// Lists the files of a directory tree, each with its size.
+pub fn list_files(dir: &Path) -> Result<Vec<(PathBuf, u64)>> {
     let mut found = Vec::new();
     let mut dirs = vec![dir.to_owned()];
     while let Some(dir) = dirs.pop() {
@@ -161,11 +159,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_gnu_time_writes() {
-        let (cpu, peak) = figures("0.25 0.50 2048\n").unwrap();
+    fn output_of_gnu_time_is_parsed() {
+        let (cpu, peak) = parse_figures("0.25 0.50 2048\n").unwrap();
         assert!((cpu - 0.76).abs() < 1e-9);
         assert_eq!(peak, 2048 * 1024);
-        assert!(figures("").is_err());
+        assert!(parse_figures("").is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The programs that are measured: where they are, which version, and how each is called.
+//! The measured programs: finds them, asks for their versions, and builds their command lines.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::NamedTempFile;
 
-use crate::measure::{TimedCommand, command};
+use crate::measure::{TimedCommand, new_command};
 
-/// The programs found.
+/// The programs that were found.
 #[derive(Debug)]
 pub struct Peers {
     /// The registry-fsck to measure.
@@ -20,17 +20,17 @@ pub struct Peers {
     found: Vec<(&'static str, PathBuf)>,
 }
 
-/// A configuration file for `docker-registry`, removed when dropped.
+/// A configuration file for `docker-registry`, which is removed when this is dropped.
 #[derive(Debug)]
 pub struct GcConfig(NamedTempFile);
 
 impl Peers {
-    /// Look for registry-fsck and the programs named, and refuse with a list of what is missing.
+    /// Finds registry-fsck and the named programs. The error lists all that are missing.
     pub fn locate(fsck: Option<&Path>, names: &[&'static str]) -> Result<Self> {
         let mut missing = Vec::new();
         let mut found = Vec::new();
         for &name in names {
-            match in_path(name) {
+            match find_in_path(name) {
                 Some(path) => found.push((name, path)),
                 None => missing.push(match name {
                     "time" => "time (GNU time, not the shell's; Debian package time)",
@@ -42,8 +42,8 @@ impl Peers {
             }
         }
         let fsck = match fsck {
-            Some(path) => fs::canonicalize(path).ok().filter(|path| executable(path)),
-            None => beside("registry-fsck").or_else(|| in_path("registry-fsck")),
+            Some(path) => fs::canonicalize(path).ok().filter(|path| is_executable(path)),
+            None => find_beside_this_program("registry-fsck").or_else(|| find_in_path("registry-fsck")),
         };
         if fsck.is_none() {
             missing.push("registry-fsck (cargo build --release --bin registry-fsck, or --fsck PATH)");
@@ -64,11 +64,11 @@ impl Peers {
         &found.expect("located at the start").1
     }
 
-    /// The first line each program says about its version.
+    /// The first line of each program's version.
     pub fn versions(&self) -> Result<Vec<String>> {
-        let mut versions = vec![version(&self.fsck, "--version")?];
+        let mut versions = vec![read_version(&self.fsck, "--version")?];
         for (name, path) in &self.found {
-            versions.push(version(path, if *name == "openssl" { "version" } else { "--version" })?);
+            versions.push(read_version(path, if *name == "openssl" { "version" } else { "--version" })?);
         }
         Ok(versions)
     }
@@ -82,14 +82,14 @@ impl Peers {
         TimedCommand { name: name.to_owned(), commands: vec![command] }
     }
 
-    /// `find` of the files that are not empty.
+    /// `find` for non-empty files.
     pub fn find(&self, tree: &Path) -> TimedCommand {
         let mut command: Vec<OsString> = vec![self.path("find").into(), tree.into()];
         command.extend(["-type", "f", "-size", "+0"].map(Into::into));
         TimedCommand { name: "find -type f -size +0".to_owned(), commands: vec![command] }
     }
 
-    /// The registry's own garbage collector, told to delete nothing.
+    /// A dry run of the registry's own garbage collector.
     pub fn garbage_collect(&self, config: &GcConfig) -> TimedCommand {
         let mut command: Vec<OsString> = vec![self.path("docker-registry").into()];
         command.extend(["garbage-collect", "--dry-run"].map(Into::into));
@@ -97,7 +97,7 @@ impl Peers {
         TimedCommand { name: "docker-registry garbage-collect --dry-run".to_owned(), commands: vec![command] }
     }
 
-    /// `openssl dgst -sha256` of some files in two processes that have about the same number of bytes to do.
+    /// `openssl dgst -sha256` of some files, in two processes with about the same number of bytes.
     pub fn openssl(&self, files: &[(PathBuf, u64)]) -> TimedCommand {
         let mut halves: [(u64, Vec<OsString>); 2] = [const { (0, Vec::new()) }; 2];
         let mut largest_first: Vec<_> = files.iter().collect();
@@ -118,11 +118,11 @@ impl Peers {
 }
 
 impl GcConfig {
-    /// Write a configuration for the tree whose root directory this is.
+    /// Writes a configuration for the tree with this root directory.
     pub fn new(tree: &Path) -> Result<Self> {
         let root = serde_json::to_string(tree.to_str().context("the tree's path is not UTF-8")?)?;
         let mut file = tempfile::Builder::new().suffix(".yml").tempfile()?;
-        // A JSON string is a YAML string.
+        // Every JSON string is also a YAML string.
         write!(
             file,
             "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {root}\n"
@@ -131,9 +131,9 @@ impl GcConfig {
     }
 }
 
-/// Run the garbage collector's job and return the line that counts what it would delete.
-pub fn eligible(job: &TimedCommand) -> Result<String> {
-    let output = command(&job.commands[0]).output()?;
+/// Runs the garbage collector, and returns the line that counts what it would delete.
+pub fn run_collector(job: &TimedCommand) -> Result<String> {
+    let output = new_command(&job.commands[0]).output()?;
     ensure!(
         output.status.success(),
         "{}: {}\n{}",
@@ -147,26 +147,26 @@ pub fn eligible(job: &TimedCommand) -> Result<String> {
     line.map(str::to_owned).with_context(|| format!("{}: no line of totals", job.name))
 }
 
-fn in_path(name: &str) -> Option<PathBuf> {
+fn find_in_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|dir| dir.join(name)).find(|path| executable(path))
+    env::split_paths(&path).map(|dir| dir.join(name)).find(|path| is_executable(path))
 }
 
-fn beside(name: &str) -> Option<PathBuf> {
-    Some(env::current_exe().ok()?.with_file_name(name)).filter(|path| executable(path))
+fn find_beside_this_program(name: &str) -> Option<PathBuf> {
+    Some(env::current_exe().ok()?.with_file_name(name)).filter(|path| is_executable(path))
 }
 
-fn executable(path: &Path) -> bool {
+fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-fn version(program: &Path, argument: &str) -> Result<String> {
-    let output = command(&[program.into(), argument.into()])
+fn read_version(program: &Path, argument: &str) -> Result<String> {
+    let output = new_command(&[program.into(), argument.into()])
         .output()
         .with_context(|| program.display().to_string())?;
     let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
     let line = String::from_utf8_lossy(&text).lines().next().unwrap_or("version unknown").to_owned();
-    // Some programs begin with the path they were called by.
+    // Some programs print the path by which they were called first.
     let name = program.file_name().unwrap_or_default().to_string_lossy();
     Ok(line.strip_prefix(&*program.to_string_lossy()).map(|rest| format!("{name}{rest}")).unwrap_or(line))
 }
@@ -178,15 +178,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn error_names_missing_programs() {
         let error =
             Peers::locate(Some(Path::new("/nowhere/fsck")), &["no-such-program"]).unwrap_err().to_string();
         assert!(error.contains("no-such-program; registry-fsck (cargo"), "{error}");
     }
 
     #[test]
-    fn the_collector_finds_nothing_to_delete_in_a_generated_tree() {
-        let Some(registry) = in_path("docker-registry") else {
+    fn collector_deletes_nothing_in_generated_tree() {
+        let Some(registry) = find_in_path("docker-registry") else {
             eprintln!("skipped: docker-registry is not installed");
             return;
         };
@@ -195,7 +195,7 @@ mod tests {
         let large = Large { total: 200_000, min: 10_000, max: 50_000 };
         generate(dir.path(), &Shape::for_files(2000, 5).with_large(large)).unwrap();
         let config = GcConfig::new(dir.path()).unwrap();
-        let totals = eligible(&peers.garbage_collect(&config)).unwrap();
+        let totals = run_collector(&peers.garbage_collect(&config)).unwrap();
         assert!(totals.ends_with(" blobs marked, 0 blobs and 0 manifests eligible for deletion"), "{totals}");
     }
 

@@ -1,5 +1,4 @@
-//! `probe` of a slow registry in memory: how much faster many requests at once are than one after the other, and how much
-//! memory they take.
+//! Times `probe` of a slow registry in memory, with one request at a time and with many, and measures its memory.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -11,31 +10,32 @@ use registry_fixtures::registry::{Profile, Server, World};
 use crate::measure::{self, TimedCommand};
 use crate::peers::Peers;
 
-/// Added to each answer.
+/// The delay of each answer.
 const DELAY: Duration = Duration::from_millis(20);
-/// Repositories, and tags of each: an index of two platforms, of which each has a config and a layer.
+/// The number of repositories.
 const REPOSITORIES: usize = 20;
+/// The number of tags in each repository. Each is an index of two platforms, and each of these has a config and a layer.
 const TAGS: usize = 27;
 
-/// What was measured.
+/// The measured figures.
 #[derive(Debug)]
-pub struct Figures {
-    /// Requests of one probe.
+pub struct ProbeFigures {
+    /// The number of requests of one probe.
     pub requests: usize,
     /// Seconds with one request at a time, and with many.
     pub seconds: [f64; 2],
-    /// Largest resident set with many, in bytes.
+    /// Bytes of the largest resident set with many requests at once.
     pub peak: u64,
 }
 
-impl Figures {
-    /// How many times faster many at once are.
+impl ProbeFigures {
+    /// How many times faster the probe is with many requests at once.
     pub fn ratio(&self) -> f64 {
         self.seconds[0] / self.seconds[1]
     }
 }
 
-fn world() -> World {
+fn make_world() -> World {
     let mut world = World::new(Profile::V2_8);
     for repository in 0..REPOSITORIES {
         for tag in 0..TAGS {
@@ -51,12 +51,12 @@ fn world() -> World {
 ///
 /// # Errors
 /// When a program is missing or fails, or the two probes do not ask the same.
-pub fn probe(peers: &Peers, jobs: u16) -> Result<Figures> {
-    let server = Server::start_slow(world(), DELAY);
+pub fn probe(peers: &Peers, jobs: u16) -> Result<ProbeFigures> {
+    let server = Server::start_slow(make_world(), DELAY);
     let (mut asked, mut runs) = (Vec::new(), Vec::new());
     for jobs in [1, jobs] {
         server.clear_log();
-        // Found out by an upload, a role would cost requests that differ from run to run.
+        // With --role auto, the requests that find out the role would differ between runs.
         let role = ["--role", "primary"];
         let arguments = ["probe", &server.url, "--quiet", "--jobs", &jobs.to_string()];
         let arguments = arguments.into_iter().chain(role).map(OsString::from);
@@ -71,5 +71,5 @@ pub fn probe(peers: &Peers, jobs: u16) -> Result<Figures> {
     }
     ensure!(asked[0] == asked[1], "the two probes asked for different things");
     let [one, many] = [runs[0], runs[1]];
-    Ok(Figures { requests: asked[0].len(), seconds: [one.wall, many.wall], peak: many.peak })
+    Ok(ProbeFigures { requests: asked[0].len(), seconds: [one.wall, many.wall], peak: many.peak })
 }

@@ -1,4 +1,4 @@
-//! What is told at the end: the machine, the figures and the verdicts, as Markdown and as JSON.
+//! The report of a run: the machine, the figures and whether the targets are met, as Markdown and as JSON.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,21 +10,21 @@ use serde_json::{Value, json};
 use crate::measure::Usage;
 use crate::stats::FigureSummary;
 
-/// Load averages below this leave wall times alone.
+/// Below this load average, wall times are reliable.
 const QUIET: f64 = 0.5;
 
-/// Everything a run found out.
+/// The results of a run.
 #[derive(Debug)]
 pub struct BenchReport {
-    /// Where it ran.
+    /// The machine of the run.
     pub machine: Machine,
-    /// What the programs say about their versions.
+    /// The versions of the programs.
     pub programs: Vec<String>,
-    /// One for each part.
+    /// One section for each comparison.
     pub sections: Vec<Section>,
 }
 
-/// The machine and how busy it was before the run did anything.
+/// The machine, and its load before the run.
 #[derive(Debug)]
 pub struct Machine {
     cpu: String,
@@ -33,18 +33,18 @@ pub struct Machine {
     load: f64,
 }
 
-/// The figures of one part.
+/// The figures of one comparison.
 #[derive(Debug)]
 pub struct Section {
-    /// Its heading.
+    /// The heading.
     pub title: &'static str,
     /// What was measured on.
     pub tree: String,
-    /// What was claimed, and whether it holds.
+    /// The figures with targets.
     pub claims: Vec<Claim>,
-    /// What the commands took.
+    /// The times and memory of the commands.
     pub timings: Vec<Timing>,
-    /// What they took with a cold cache, or why that is not known.
+    /// The same with a cold cache, or why there is none.
     pub cold: Option<Result<Vec<Timing>, String>>,
 }
 
@@ -55,11 +55,11 @@ pub struct Claim {
     pub what: String,
     /// The figure by wall time.
     pub wall: Option<FigureSummary>,
-    /// The figure by CPU time, or the only one there is.
+    /// The figure by CPU time, or the only figure.
     pub other: FigureSummary,
-    /// Which of them is judged.
+    /// Which of the figures is judged.
     pub basis: Basis,
-    /// What it should be.
+    /// The target of the judged figure.
     pub target: Target,
 }
 
@@ -74,7 +74,7 @@ pub enum Basis {
     Memory,
 }
 
-/// What a figure should be.
+/// The target of a figure.
 #[derive(Debug, Clone, Copy)]
 pub enum Target {
     /// No less than this.
@@ -93,8 +93,8 @@ pub struct Timing {
 }
 
 impl Machine {
-    /// Look at the machine.
-    pub fn look() -> Result<Self> {
+    /// Reads the processor, kernel and load of this machine.
+    pub fn inspect() -> Result<Self> {
         let read = |path: &str| fs::read_to_string(path).with_context(|| path.to_owned());
         let info = read("/proc/cpuinfo")?;
         let model =
@@ -108,7 +108,7 @@ impl Machine {
         })
     }
 
-    /// Whether wall times can be judged here.
+    /// The basis of judgement: wall times on a quiet machine, else CPU times.
     pub fn basis(&self) -> Basis {
         if self.load < QUIET { Basis::Wall } else { Basis::Cpu }
     }
@@ -119,17 +119,29 @@ impl Claim {
         self.wall.filter(|_| self.basis == Basis::Wall).unwrap_or(self.other)
     }
 
-    /// Whether the median of the judged figure is what it should be.
-    pub fn met(&self) -> bool {
+    /// Whether the median of the judged figure meets the target.
+    pub fn is_met(&self) -> bool {
         match self.target {
             Target::AtLeast(limit) => self.judged().median >= limit,
             Target::AtMost(limit) => self.judged().median <= limit,
         }
     }
+
+    fn json(&self) -> Value {
+        let other = if self.basis == Basis::Memory { "memory" } else { "cpu" };
+        json!({
+            "what": self.what,
+            "wall": self.wall.map(summary_json),
+            other: summary_json(self.other),
+            "judged_by": self.basis.name(),
+            "target": self.target.text(),
+            "met": self.is_met(),
+        })
+    }
 }
 
 impl Timing {
-    /// Summarize the runs of a command.
+    /// Summarizes the runs of a command.
     pub fn summarize<'a>(what: &str, runs: impl IntoIterator<Item = &'a Usage> + Clone) -> Self {
         Timing {
             what: what.to_owned(),
@@ -138,15 +150,24 @@ impl Timing {
             peak: runs.into_iter().map(|run| run.peak).max().unwrap_or_default(),
         }
     }
+
+    fn json(&self) -> Value {
+        json!({
+            "what": self.what,
+            "wall_seconds": summary_json(self.wall),
+            "cpu_seconds": summary_json(self.cpu),
+            "peak_bytes": self.peak,
+        })
+    }
 }
 
 impl BenchReport {
     /// Whether every target is met.
-    pub fn all_met(&self) -> bool {
-        self.sections.iter().flat_map(|section| &section.claims).all(Claim::met)
+    pub fn has_met_all(&self) -> bool {
+        self.sections.iter().flat_map(|section| &section.claims).all(Claim::is_met)
     }
 
-    /// Tables for a document.
+    /// The report as Markdown.
     pub fn markdown(&self) -> String {
         let mut out = String::new();
         let Machine { cpu, cpus, kernel, load } = &self.machine;
@@ -164,19 +185,19 @@ impl BenchReport {
             );
             out.push_str("|---|---|---|---|---|---|\n");
             for claim in &section.claims {
-                let wall = claim.wall.map_or_else(|| "–".to_owned(), span);
-                let (basis, target, met) = (claim.basis.name(), claim.target.text(), claim.met());
-                let other = span(claim.other);
+                let wall = claim.wall.map_or_else(|| "–".to_owned(), span_text);
+                let (basis, target, met) = (claim.basis.name(), claim.target.text(), claim.is_met());
+                let other = span_text(claim.other);
                 let met = if met { "yes" } else { "**no**" };
                 let _ = writeln!(out, "| {} | {wall} | {other} | {target} | {basis} | {met} |", claim.what);
             }
             out.push('\n');
-            table(&mut out, "command", &section.timings);
+            write_table(&mut out, "command", &section.timings);
             match &section.cold {
                 None => {}
                 Some(Ok(cold)) => {
                     out.push('\n');
-                    table(&mut out, "command, cold cache, one run, not judged", cold);
+                    write_table(&mut out, "command, cold cache, one run, not judged", cold);
                 }
                 Some(Err(why)) => {
                     let _ = writeln!(out, "\nNo figures with a cold cache: {why}");
@@ -186,7 +207,7 @@ impl BenchReport {
         out
     }
 
-    /// The same for programs.
+    /// The report as JSON.
     pub fn json(&self) -> Value {
         let Machine { cpu, cpus, kernel, load } = &self.machine;
         json!({
@@ -194,7 +215,7 @@ impl BenchReport {
             "load_at_start": load,
             "judged_by": self.machine.basis().name(),
             "programs": self.programs,
-            "all_met": self.all_met(),
+            "all_met": self.has_met_all(),
             "sections": self.sections.iter().map(|section| json!({
                 "title": section.title,
                 "tree": section.tree,
@@ -204,34 +225,6 @@ impl BenchReport {
                     cold.iter().map(Timing::json).collect::<Vec<_>>()
                 }),
             })).collect::<Vec<_>>(),
-        })
-    }
-}
-
-impl Claim {
-    fn json(&self) -> Value {
-        json!({
-            "what": self.what,
-            "wall": self.wall.map(json_of),
-            self.basis_of_other(): json_of(self.other),
-            "judged_by": self.basis.name(),
-            "target": self.target.text(),
-            "met": self.met(),
-        })
-    }
-
-    fn basis_of_other(&self) -> &'static str {
-        if self.basis == Basis::Memory { "memory" } else { "cpu" }
-    }
-}
-
-impl Timing {
-    fn json(&self) -> Value {
-        json!({
-            "what": self.what,
-            "wall_seconds": json_of(self.wall),
-            "cpu_seconds": json_of(self.cpu),
-            "peak_bytes": self.peak,
         })
     }
 }
@@ -255,15 +248,15 @@ impl Target {
     }
 }
 
-fn table(out: &mut String, head: &str, timings: &[Timing]) {
+fn write_table(out: &mut String, head: &str, timings: &[Timing]) {
     let _ = writeln!(out, "| {head} | wall s | CPU s | peak memory, MiB |\n|---|---|---|---|");
     for Timing { what, wall, cpu, peak } in timings {
         let peak = *peak as f64 / f64::from(1 << 20);
-        let _ = writeln!(out, "| {what} | {} | {} | {peak:.1} |", span(*wall), span(*cpu));
+        let _ = writeln!(out, "| {what} | {} | {} | {peak:.1} |", span_text(*wall), span_text(*cpu));
     }
 }
 
-fn span(FigureSummary { median, min, max }: FigureSummary) -> String {
+fn span_text(FigureSummary { median, min, max }: FigureSummary) -> String {
     if min.to_bits() == max.to_bits() {
         format!("{median:.2}")
     } else {
@@ -271,7 +264,7 @@ fn span(FigureSummary { median, min, max }: FigureSummary) -> String {
     }
 }
 
-fn json_of(FigureSummary { median, min, max }: FigureSummary) -> Value {
+fn summary_json(FigureSummary { median, min, max }: FigureSummary) -> Value {
     json!({ "median": median, "min": min, "max": max })
 }
 
@@ -280,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_judged_figure_decides() {
+    fn judged_figure_decides() {
         let one = |figure| FigureSummary::summarize([figure]);
         let claim = |basis, target| Claim {
             what: String::new(),
@@ -289,8 +282,8 @@ mod tests {
             basis,
             target,
         };
-        assert!(!claim(Basis::Wall, Target::AtMost(0.5)).met());
-        assert!(claim(Basis::Cpu, Target::AtMost(0.5)).met());
-        assert!(claim(Basis::Wall, Target::AtLeast(0.5)).met());
+        assert!(!claim(Basis::Wall, Target::AtMost(0.5)).is_met());
+        assert!(claim(Basis::Cpu, Target::AtMost(0.5)).is_met());
+        assert!(claim(Basis::Wall, Target::AtLeast(0.5)).is_met());
     }
 }

@@ -1,5 +1,5 @@
-//! A slow Forgejo in memory, read by the retention of the library: how close that comes to the fewest requests, made one
-//! after another where they must be and side by side where they can be.
+//! Times how the library reads a slow Forgejo in memory, compared with the ideal: each list page after the one before it, all
+//! other requests in parallel.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,11 +16,11 @@ use registry_fixtures::forgejo::{OWNER, Profile, READ, Server, World};
 
 /// Requests under way at once.
 const IN_FLIGHT: usize = 8;
-/// Added to each answer.
+/// The delay of each answer.
 const DELAY: Duration = Duration::from_millis(20);
 /// Tags of a package; each has an index and four children.
 const TAGS: usize = 12;
-/// Images of a package that stay.
+/// Images of a package that are kept.
 const KEPT: u32 = 5;
 
 /// What one run took.
@@ -28,13 +28,13 @@ const KEPT: u32 = 5;
 pub struct ServedRun {
     /// Wall time.
     pub took: Duration,
-    /// Requests by kind: listing, HEAD, others.
+    /// Numbers of requests: listing, HEAD, others.
     pub requests: [usize; 3],
-    /// The fewest that these requests can take: the list page after page, the others side by side.
+    /// The shortest time for these requests: list pages one after the other, the others in parallel.
     pub ideal: Duration,
 }
 
-fn world(packages: usize) -> World {
+fn make_world(packages: usize) -> World {
     let now = Timestamp::now().as_second();
     let mut world = World::example(Profile::V15, now - 30 * 86400);
     for package in 0..packages {
@@ -49,20 +49,20 @@ fn world(packages: usize) -> World {
     world
 }
 
-/// Plans so many packages of 60 versions twice, the second time with what the first kept: the newest images are kept, and
-/// of the others nothing is asked then.
+/// Plans packages of 60 versions twice, the second time with the cache of the first. The second run asks only for the kept, newest
+/// images.
 ///
 /// # Errors
-/// When the server does not answer, or something is asked twice.
-pub fn read(packages: usize) -> Result<Vec<ServedRun>> {
-    let server = Server::start_slow(world(packages), DELAY);
+/// When the server does not answer, or a request is sent twice.
+pub fn read_twice(packages: usize) -> Result<Vec<ServedRun>> {
+    let server = Server::start_slow(make_world(packages), DELAY);
     let folder = tempfile::tempdir()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut runs = Vec::new();
     for _ in 0..2 {
         server.clear_log();
         let start = Instant::now();
-        let plan = runtime.block_on(once(&server.url, folder.path()))?;
+        let plan = runtime.block_on(plan_once(&server.url, folder.path()))?;
         let took = start.elapsed();
         ensure!(plan.packages.len() == packages, "{} packages were planned", plan.packages.len());
         let lines = server.lines();
@@ -71,21 +71,21 @@ pub fn read(packages: usize) -> Result<Vec<ServedRun>> {
         let listing = lines.iter().filter(|line| line.starts_with("GET /api/v1/packages/")).count();
         let heads = lines.iter().filter(|line| line.starts_with("HEAD ")).count();
         let others = lines.len() - listing - heads;
-        let side_by_side = (heads + others).div_ceil(IN_FLIGHT);
-        let ideal = DELAY * u32::try_from(listing + side_by_side)?;
+        let parallel = (heads + others).div_ceil(IN_FLIGHT);
+        let ideal = DELAY * u32::try_from(listing + parallel)?;
         runs.push(ServedRun { took, requests: [listing, heads, others], ideal });
     }
     Ok(runs)
 }
 
-async fn once(url: &str, folder: &Path) -> Result<Plan> {
+async fn plan_once(url: &str, folder: &Path) -> Result<Plan> {
     let http = Http::new(Settings { in_flight: IN_FLIGHT, proxies: false, ..Settings::default() })?;
     let account = ForgejoAccount { owner: OWNER.into(), user: None, token: Some(READ.to_owned().into()) };
     let forgejo = Forgejo::connect(&http, url, &account).await?;
     let cache = Cache::open(folder)?;
-    let how = Collecting { in_flight: IN_FLIGHT, cache: Some(&cache), built_at: false, only: &[] };
+    let options = Collecting { in_flight: IN_FLIGHT, cache: Some(&cache), built_at: false, only: &[] };
     let now = Timestamp::now();
-    let collected = collect_known(&forgejo, forgejo.source(), &how, now).await;
+    let collected = collect_known(&forgejo, forgejo.source(), &options, now).await;
     let Collection { record, assumed } = collected.map_err(|why| anyhow!("{why}"))?;
     let policy = Policy::keep_last(KEPT).map_err(|why| anyhow!("{why}"))?;
     let plan = plan(record.source.clone(), record.packages(), &policy, now, "bench");

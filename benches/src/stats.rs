@@ -1,9 +1,9 @@
 //! Median, smallest and largest of a few figures.
 
-/// What is told of several figures.
+/// A summary of several figures.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FigureSummary {
-    /// The middle one, or the mean of the two in the middle.
+    /// The middle figure, or the mean of the two in the middle.
     pub median: f64,
     /// The smallest.
     pub min: f64,
@@ -12,7 +12,7 @@ pub struct FigureSummary {
 }
 
 impl FigureSummary {
-    /// Summarize at least one figure.
+    /// Summarizes figures, of which there must be one.
     pub fn summarize(figures: impl IntoIterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = figures.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn medians() {
+    fn summary_has_median_and_range() {
         assert_eq!(
             FigureSummary::summarize([3.0, 1.0, 2.0]),
             FigureSummary { median: 2.0, min: 1.0, max: 3.0 }

@@ -1,8 +1,8 @@
-//! What a generated tree looks like, how many files it has, and the call that writes it.
+//! The shape of a generated tree, its number of files, and the function that writes it.
 //!
-//! The bytes of a tree depend on its [`Shape`] alone: two runs give the same tree, whatever the number of threads.
-//! The documents of an image are in `image`, blobs and links on disk in `store`, pseudo-random bytes in `bytes`, the
-//! repository of large blobs in `large`. No tree made here has damage or garbage in it.
+//! The bytes of a tree depend only on its [`Shape`], not on the number of threads. The documents of an image are in `image`, blobs
+//! and links on disk in `store`, pseudo-random bytes in `bytes`, the repository of large blobs in `large`. Generated trees have
+//! neither damage nor garbage.
 
 mod bytes;
 mod image;
@@ -14,13 +14,13 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use self::image::Stack;
+use self::image::FirstLayers;
 use self::store::Store;
 
 pub use self::large::Large;
 pub use self::store::Made;
 
-/// Base images, each used by many repositories.
+/// The number of base images; many repositories share each.
 const BASES: u32 = 16;
 
 /// How large a tree is.
@@ -28,23 +28,23 @@ const BASES: u32 = 16;
 pub struct Shape {
     /// Repositories with small layers.
     pub repositories: u32,
-    /// Tags in each of them but the last.
+    /// Tags in each repository except the last.
     pub tags: u32,
-    /// Tags in the last one, which is how [`Shape::for_files`] comes near its number.
+    /// Tags in the last repository, with which [`Shape::for_files`] approximates its number of files.
     pub last_tags: u32,
-    /// Large blobs, in one repository more.
+    /// Large blobs, in an additional repository.
     pub large: Option<Large>,
 }
 
 impl Shape {
-    /// The same number of tags in every repository, no large blobs.
+    /// A shape with the same number of tags in every repository, and no large blobs.
     pub fn new(repositories: u32, tags: u32) -> Self {
         Shape { repositories, tags, last_tags: tags, large: None }
     }
 
-    /// The shape with `tags` tags in a repository whose number of files is nearest to `files`.
+    /// The shape with `tags` tags in each repository whose number of files is nearest to `files`.
     ///
-    /// It is off by at most half a tag's files and one repository's own, about 35 files.
+    /// It differs by at most half the files of a tag and those of one empty repository, about 35 files.
     pub fn for_files(files: u64, tags: u32) -> Self {
         let tags = tags.max(1);
         let per_repository = u64::from(tags) * image::FILES_PER_TAG + image::FILES_PER_REPOSITORY;
@@ -62,13 +62,13 @@ impl Shape {
         }
     }
 
-    /// The same with large blobs.
+    /// This shape with large blobs.
     #[must_use]
     pub fn with_large(self, large: Large) -> Self {
         Shape { large: Some(large), ..self }
     }
 
-    /// The number of files [`generate`] writes.
+    /// The number of files that [`generate`] writes.
     pub fn files(&self) -> u64 {
         let tags = match self.repositories {
             0 => 0,
@@ -77,29 +77,29 @@ impl Shape {
         let small = u64::from(self.repositories.min(BASES)) * image::FILES_PER_BASE
             + u64::from(self.repositories) * image::FILES_PER_REPOSITORY
             + tags * image::FILES_PER_TAG;
-        small + self.large.as_ref().map_or(0, |large| large::files(&large.sizes()))
+        small + self.large.as_ref().map_or(0, |large| large::count_files(&large.sizes()))
     }
 
-    fn tags_of(&self, repository: u32) -> u32 {
+    fn tags_in(&self, repository: u32) -> u32 {
         if repository + 1 == self.repositories { self.last_tags } else { self.tags }
     }
 }
 
-/// Write the tree below `root`, as a registry with that root directory would have left it.
+/// Writes a tree below `root`, as a registry with that root directory would write it.
 ///
-/// `root` is made when it is missing. Blobs already there are refused, so it should be empty.
+/// `root` is created if it is missing. It should be empty, because existing blobs are refused.
 pub fn generate(root: &Path, shape: &Shape) -> io::Result<Made> {
     let store = Store::create(root)?;
-    let bases: Vec<Stack> = (0..shape.repositories.min(BASES))
+    let bases: Vec<FirstLayers> = (0..shape.repositories.min(BASES))
         .into_par_iter()
-        .map(|n| image::base(&store, n))
+        .map(|n| image::write_base(&store, n))
         .collect::<io::Result<_>>()?;
     (0..shape.repositories).into_par_iter().try_for_each(|n| {
         let base = &bases[n as usize % bases.len()];
-        image::repository(&store, n, shape.tags_of(n), base)
+        image::write_repository(&store, n, shape.tags_in(n), base)
     })?;
     if let Some(large) = &shape.large {
-        large::repository(&store, &large.sizes())?;
+        large::write_repository(&store, &large.sizes())?;
     }
     Ok(store.made())
 }
@@ -113,11 +113,11 @@ mod tests {
 
     use super::*;
 
-    fn files(dir: &Path, root: &Path, into: &mut BTreeMap<String, Vec<u8>>) {
+    fn read_files(dir: &Path, root: &Path, into: &mut BTreeMap<String, Vec<u8>>) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                files(&path, root, into);
+                read_files(&path, root, into);
             } else {
                 let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
                 into.insert(name, fs::read(&path).unwrap());
@@ -125,11 +125,11 @@ mod tests {
         }
     }
 
-    fn make(shape: &Shape) -> (Made, BTreeMap<String, Vec<u8>>) {
+    fn generate_and_read(shape: &Shape) -> (Made, BTreeMap<String, Vec<u8>>) {
         let dir = tempfile::tempdir().unwrap();
         let made = generate(dir.path(), shape).unwrap();
         let mut found = BTreeMap::new();
-        files(dir.path(), dir.path(), &mut found);
+        read_files(dir.path(), dir.path(), &mut found);
         (made, found)
     }
 
@@ -139,12 +139,12 @@ mod tests {
 
     #[test]
     fn two_runs_give_the_same_tree() {
-        assert_eq!(make(&tiny()), make(&tiny()));
+        assert_eq!(generate_and_read(&tiny()), generate_and_read(&tiny()));
     }
 
     #[test]
-    fn the_promised_number_of_files() {
-        let (made, found) = make(&tiny());
+    fn shape_predicts_number_of_files() {
+        let (made, found) = generate_and_read(&tiny());
         assert_eq!(found.len() as u64, made.files);
         assert_eq!(tiny().files(), made.files);
         assert_eq!(found.values().map(|bytes| bytes.len() as u64).sum::<u64>(), made.bytes);
@@ -157,8 +157,8 @@ mod tests {
     }
 
     #[test]
-    fn every_file_is_what_its_path_says() {
-        let (_, found) = make(&tiny());
+    fn every_file_matches_its_path() {
+        let (_, found) = generate_and_read(&tiny());
         let v2 = "docker/registry/v2";
         for (path, bytes) in &found {
             let parts: Vec<&str> = path.split('/').collect();

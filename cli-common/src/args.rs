@@ -22,7 +22,7 @@ pub enum When {
     Never,
 }
 
-/// What a registry is, as the command line says it.
+/// The value of `--role`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RoleArg {
     /// Images are pushed there.
@@ -54,7 +54,7 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// The number for a file system; 0 leaves it to the library.
+    /// How many files are read at once; 0 means that the library chooses.
     pub fn of_files(self) -> usize {
         self.jobs.map_or(0, usize::from)
     }
@@ -75,7 +75,7 @@ pub struct Messages {
 /// A duration such as `90m`, `1h 30m` or `7d`, in seconds.
 ///
 /// # Errors
-/// When it is none, or not one of those that the type holds.
+/// When the text is no duration, or its seconds do not fit into `T`.
 pub fn duration<T: TryFrom<i64>>(text: &str) -> Result<T, String> {
     let span: jiff::Span = text.parse().map_err(|_| "write it as 90m, 24h or 7d".to_owned())?;
     let seconds = span

@@ -1,4 +1,4 @@
-//! How servers are reached: the options that say so, and the transport that they make. Whose credentials go along is in
+//! The options for reaching servers, and the HTTP transport that is made from them. Credentials are in
 //! [`credentials`](crate::credentials).
 
 use std::path::PathBuf;
@@ -50,24 +50,24 @@ pub struct Connection {
     pub timeout: u64,
 }
 
-/// What a run may spend, and what may stop it.
+/// The limits of a run, and what may stop it.
 #[derive(Debug, Clone, Default)]
 pub struct Budget {
     /// Most requests.
     pub requests: Option<u64>,
-    /// Most seconds from now on.
+    /// Longest duration in seconds, from now on.
     pub seconds: Option<u32>,
-    /// So many seconds a server that does not answer is asked at least.
+    /// For this many seconds the run does not give up on a silent server, even if `--give-up-after` is shorter.
     pub patience: u32,
-    /// Asked to stop, it asks nothing more.
+    /// Once this asks to stop, no further request is sent.
     pub stop: Option<Stop>,
 }
 
 impl Connection {
-    /// Makes the transport of a program, with so many requests under way at once. Each request is logged.
+    /// Makes the HTTP transport of `program`, which logs each request. `jobs` limits the requests under way at once.
     ///
     /// # Errors
-    /// When no answer could come in time, or the certificate authorities cannot be used.
+    /// When `--timeout` is 0, or the certificate authorities cannot be used.
     pub fn http(&self, program: &str, jobs: Jobs, budget: Budget) -> anyhow::Result<Http> {
         if self.timeout == 0 {
             bail!("--timeout is 0, and no answer comes that soon");
@@ -100,10 +100,10 @@ impl Connection {
     }
 }
 
-/// What runs the requests of a command.
+/// The runtime on which a command sends its requests.
 ///
 /// # Errors
-/// When the system gives no threads.
+/// When the system cannot start its threads.
 pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.context("cannot start")

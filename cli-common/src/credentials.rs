@@ -1,5 +1,5 @@
-//! Credentials of a host: from the command line, the environment, or the files in which docker and podman keep them. They are for
-//! that host alone, and no message holds a secret.
+//! Finds the credentials of a host: on the command line, in the environment, or in the files of docker and podman. They are sent
+//! to that host only, and no message contains a secret.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 use crate::connection::Connection;
 use crate::file::read_small;
 
-/// Environment variables that hold a user and a secret. The name of the second with `_FILE` appended names a file that holds the
+/// The names of the environment variables that hold a user and a secret. The variable `<secret>_FILE` names a file that holds the
 /// secret.
 #[derive(Debug, Clone, Copy)]
 pub struct Variables {
@@ -23,33 +23,33 @@ pub struct Variables {
     secret: &'static str,
 }
 
-/// Those of a registry.
+/// The variables for a registry.
 pub const REGISTRY: Variables = Variables { user: "REGISTRY_USER", secret: "REGISTRY_PASSWORD" };
-/// Those of a Forgejo.
+/// The variables for a Forgejo server.
 pub const FORGEJO: Variables = Variables { user: "FORGEJO_USER", secret: "FORGEJO_TOKEN" };
 
-/// Whose a secret is when no user is named.
+/// What to do with a secret that comes without a user name.
 #[derive(Debug, Clone, Copy)]
 pub enum Nameless<'a> {
-    /// A secret without a user is refused.
+    /// Refuse the secret.
     Refused,
-    /// A secret in a variable belongs to a user with this name; any other is refused.
+    /// Send a secret from a variable with this user name; refuse any other secret.
     InVariables(&'a str),
-    /// The server goes by the token, whatever the name; this one is given.
+    /// Send the secret with this user name: the server looks at the token only.
     Token(&'a str),
 }
 
-/// Where credentials of a host are looked for, beside the options.
+/// Where credentials of a host are looked for, in addition to the options.
 #[derive(Debug, Clone, Copy)]
 pub struct Places<'a> {
-    /// Variables; the first that hold a secret count.
+    /// Environment variables; the first pair with a secret counts.
     pub variables: &'a [Variables],
-    /// What becomes of a secret without a user.
+    /// What to do with a secret that comes without a user name.
     pub nameless: Nameless<'a>,
 }
 
-/// Reads a secret from a file, without white space at its ends.
-fn secret_in(path: &Path) -> anyhow::Result<SecretString> {
+/// Reads a secret from a file, without the white space at its ends.
+fn read_secret_file(path: &Path) -> anyhow::Result<SecretString> {
     let text = String::from_utf8(read_small(path)?).map_err(|_| anyhow!("{} is no text", path.display()))?;
     let text = text.trim();
     if text.is_empty() {
@@ -58,62 +58,67 @@ fn secret_in(path: &Path) -> anyhow::Result<SecretString> {
     Ok(text.to_owned().into())
 }
 
-fn environment(name: &str) -> Option<String> {
-    // A variable filled from a file may end as the file does.
+fn non_empty_variable(name: &str) -> Option<String> {
+    // A variable that was filled from a file may end with the newline of that file.
     std::env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
 impl Variables {
     /// The file that holds the secret, if one is named.
     fn secret_file(self) -> Option<String> {
-        environment(&format!("{}_FILE", self.secret))
+        non_empty_variable(&format!("{}_FILE", self.secret))
     }
 
-    /// Whether there is a secret, which may be unusable.
-    fn hold_a_secret(self) -> bool {
-        self.secret_file().is_some() || environment(self.secret).is_some()
+    /// Whether a secret is set, usable or not.
+    fn has_secret(self) -> bool {
+        self.secret_file().is_some() || non_empty_variable(self.secret).is_some()
     }
 
-    /// The secret, if there is one.
-    fn secret(self) -> anyhow::Result<Option<SecretString>> {
+    /// Reads the secret, if one is set.
+    fn read_secret(self) -> anyhow::Result<Option<SecretString>> {
         match self.secret_file() {
-            Some(path) => secret_in(Path::new(&path)).map(Some),
-            None => Ok(environment(self.secret).map(SecretString::from)),
+            Some(path) => read_secret_file(Path::new(&path)).map(Some),
+            None => Ok(non_empty_variable(self.secret).map(SecretString::from)),
         }
     }
 }
 
-/// Whether there are credentials that name no host, so that they are those of whatever host is asked.
+/// Whether the options or the environment give credentials without a host, which would then go to every host that is asked.
 pub fn are_of_one_host(options: &Connection) -> bool {
     options.user.is_some()
         || options.password_file.is_some()
-        || options.authfile.is_none() && REGISTRY.hold_a_secret()
+        || options.authfile.is_none() && REGISTRY.has_secret()
 }
 
-/// The credentials for `host`, from the first place that has any.
+/// Finds the credentials for `host`, in the first place that has any.
 ///
 /// # Errors
-/// When something that was named cannot be used.
+/// When a named file or variable cannot be used, or a secret has no user and needs one.
 pub fn find(options: &Connection, host: &str, places: Places<'_>) -> anyhow::Result<HostCredentials> {
-    let user = |variables: Variables| options.user.clone().or_else(|| environment(variables.user));
+    let user = |variables: Variables| options.user.clone().or_else(|| non_empty_variable(variables.user));
     if let Some(path) = &options.password_file {
-        let name = options.user.clone().or_else(|| places.variables.iter().find_map(|one| user(*one)));
+        let name =
+            options.user.clone().or_else(|| places.variables.iter().find_map(|variables| user(*variables)));
         return match (name, places.nameless) {
-            (name, Nameless::Token(any)) => token(name.unwrap_or_else(|| any.to_owned()), secret_in(path)?),
-            (Some(name), _) => Ok(Credentials::User { name, secret: secret_in(path)? }.into()),
+            (name, Nameless::Token(default)) => {
+                token_credentials(name.unwrap_or_else(|| default.to_owned()), read_secret_file(path)?)
+            }
+            (Some(name), _) => Ok(Credentials::User { name, secret: read_secret_file(path)? }.into()),
             (None, _) => bail!("--password-file needs --user"),
         };
     }
     if let (Some(path), None) = (&options.authfile, &options.user) {
-        return Ok(from_file(path, host)?.unwrap_or_default());
+        return Ok(read_credential_file(path, host)?.unwrap_or_default());
     }
     for variables in places.variables {
-        let Some(secret) = variables.secret()? else { continue };
+        let Some(secret) = variables.read_secret()? else { continue };
         return match (user(*variables), places.nameless) {
-            (name, Nameless::Token(any)) => token(name.unwrap_or_else(|| any.to_owned()), secret),
+            (name, Nameless::Token(default)) => {
+                token_credentials(name.unwrap_or_else(|| default.to_owned()), secret)
+            }
             (Some(name), _) => Ok(Credentials::User { name, secret }.into()),
-            (None, Nameless::InVariables(any)) => {
-                Ok(Credentials::User { name: any.to_owned(), secret }.into())
+            (None, Nameless::InVariables(default)) => {
+                Ok(Credentials::User { name: default.to_owned(), secret }.into())
             }
             (None, Nameless::Refused) => {
                 let name = variables.user;
@@ -122,18 +127,20 @@ pub fn find(options: &Connection, host: &str, places: Places<'_>) -> anyhow::Res
         };
     }
     if options.user.is_some() {
-        let names: Vec<&str> = places.variables.iter().rev().map(|one| one.secret).collect();
+        let names: Vec<&str> = places.variables.iter().rev().map(|variables| variables.secret).collect();
         bail!("--user needs --password-file, {} or the same with _FILE at the end", names.join(", "));
     }
-    if let Some(path) = environment("REGISTRY_AUTH_FILE") {
-        return Ok(from_file(Path::new(&path), host)?.unwrap_or_default());
+    if let Some(path) = non_empty_variable("REGISTRY_AUTH_FILE") {
+        return Ok(read_credential_file(Path::new(&path), host)?.unwrap_or_default());
     }
-    let below =
+    let path_below =
         |variable: &str, rest: &str| std::env::var_os(variable).map(|folder| Path::new(&folder).join(rest));
-    let docker = below("DOCKER_CONFIG", "config.json").or_else(|| below("HOME", ".docker/config.json"));
-    for path in [below("XDG_RUNTIME_DIR", "containers/auth.json"), docker].into_iter().flatten() {
+    let podman = path_below("XDG_RUNTIME_DIR", "containers/auth.json");
+    let docker =
+        path_below("DOCKER_CONFIG", "config.json").or_else(|| path_below("HOME", ".docker/config.json"));
+    for path in [podman, docker].into_iter().flatten() {
         if path.is_file()
-            && let Some(found) = from_file(&path, host)?
+            && let Some(found) = read_credential_file(&path, host)?
         {
             return Ok(found);
         }
@@ -141,18 +148,18 @@ pub fn find(options: &Connection, host: &str, places: Places<'_>) -> anyhow::Res
     Ok(HostCredentials::default())
 }
 
-/// The credentials of a server that goes by a token: what no token holds is not sent.
-fn token(name: String, secret: SecretString) -> anyhow::Result<HostCredentials> {
+/// Credentials with a token. A secret with characters that no token has is not sent.
+fn token_credentials(name: String, secret: SecretString) -> anyhow::Result<HostCredentials> {
     if !secret.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
         bail!("the token holds characters that no token has");
     }
     Ok(Credentials::User { name, secret }.into())
 }
 
-/// The account of an owner's packages on a Forgejo that credentials are for.
+/// The account with which an owner's packages on a Forgejo server are reached.
 ///
 /// # Errors
-/// When they are of a kind that it does not take.
+/// When the credentials are an identity token, which Forgejo does not take.
 pub fn account(credentials: &HostCredentials, owner: &str) -> anyhow::Result<ForgejoAccount> {
     let (user, token) = match credentials.for_repository(Some(&owner.to_lowercase())) {
         Credentials::User { name, secret } => (Some(name.clone()), Some(secret.clone())),
@@ -162,8 +169,7 @@ pub fn account(credentials: &HostCredentials, owner: &str) -> anyhow::Result<For
     Ok(ForgejoAccount { owner: owner.to_owned(), user, token })
 }
 
-/// The host of an address as files of credentials name it: without a scheme and a path, and without the port that the scheme has
-/// anyway.
+/// The host of an address as credential files name it: without scheme, path and the default port of the scheme.
 pub fn host(address: &str) -> String {
     let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -173,60 +179,55 @@ pub fn host(address: &str) -> String {
     host.strip_suffix(port).map(str::to_owned).unwrap_or(host)
 }
 
-/// The credentials that a file has for a host; `None` when it has none. Keys of podman may name a path of the host too.
-fn from_file(path: &Path, host: &str) -> anyhow::Result<Option<HostCredentials>> {
+/// Reads the credentials of a host from a credential file, if it has any. Podman's keys may also name a path of the host.
+fn read_credential_file(path: &Path, host: &str) -> anyhow::Result<Option<HostCredentials>> {
     let bytes = read_small(path)?;
-    let hub = matches!(host, "docker.io" | "index.docker.io" | "registry-1.docker.io");
+    let is_docker_hub = matches!(host, "docker.io" | "index.docker.io" | "registry-1.docker.io");
     let mut keys = vec![host.to_owned(), format!("https://{host}"), format!("http://{host}")];
-    if hub {
+    if is_docker_hub {
         keys.insert(0, "https://index.docker.io/v1/".into());
     }
-    let mut general = None;
-    for key in keys {
-        general = under(path, &bytes, &key)?;
-        if general.is_some() {
-            break;
+    let find = |key: &str| find_key(path, &bytes, key);
+    let for_host = keys.iter().find_map(|key| find(key).transpose()).transpose()?;
+    let path_keys = keys_with_path(&bytes, if is_docker_hub { "docker.io" } else { host });
+    if for_host.is_none() && path_keys.is_empty() {
+        return Ok(None);
+    }
+    let mut found = HostCredentials::from(for_host.unwrap_or_default());
+    for (key, repository) in path_keys {
+        if let Some(credentials) = find(&key)? {
+            found = found.with(&repository, credentials);
         }
     }
-    let is_found = general.is_some();
-    let mut found = HostCredentials::from(general.unwrap_or_default());
-    let hosts: &[&str] = if hub { &["docker.io"] } else { &[host] };
-    let paths = paths_below(&bytes, hosts);
-    let has_paths = !paths.is_empty();
-    for (key, below) in paths {
-        if let Some(credentials) = under(path, &bytes, &key)? {
-            found = found.with(&below, credentials);
-        }
-    }
-    Ok((is_found || has_paths).then_some(found))
+    Ok(Some(found))
 }
 
-/// Keys of a file that name a path of one of these hosts, `host/namespace` or `host/namespace/repository`, and the path.
-fn paths_below(file: &[u8], hosts: &[&str]) -> Vec<(String, String)> {
+/// The keys of a credential file that name a path of a host, each with its path: `host/namespace` or
+/// `host/namespace/repository`.
+fn keys_with_path(file: &[u8], host: &str) -> Vec<(String, String)> {
     #[derive(Deserialize)]
     struct File {
         #[serde(default)]
         auths: std::collections::BTreeMap<String, IgnoredAny>,
     }
-    // A file of another shape was refused when it was asked for the host itself.
+    // A file of another shape was refused when the host itself was looked up.
     let keys = serde_json::from_slice::<File>(file).map(|file| file.auths).unwrap_or_default().into_keys();
-    let below = |key: String| {
-        let (host, path) = key.split_once('/')?;
-        let is_it = hosts.contains(&host) && RepositoryName::new(path).is_ok();
-        let path = path.to_owned();
-        is_it.then_some((key, path))
+    let with_path = |key: String| {
+        let (key_host, path) = key.split_once('/')?;
+        let path = RepositoryName::new(path).ok().filter(|_| key_host == host)?.to_string();
+        Some((key, path))
     };
-    keys.filter_map(below).collect()
+    keys.filter_map(with_path).collect()
 }
 
-/// The credentials under one key of a file.
-fn under(path: &Path, file: &[u8], key: &str) -> anyhow::Result<Option<Credentials>> {
+/// The credentials under one key of a credential file.
+fn find_key(path: &Path, file: &[u8], key: &str) -> anyhow::Result<Option<Credentials>> {
     match get_credential_from_reader(file, key) {
         Ok(DockerCredential::UsernamePassword(name, secret)) => {
             Ok(Some(Credentials::User { name, secret: secret.into() }))
         }
         Ok(DockerCredential::IdentityToken(token)) => Ok(Some(Credentials::Identity { token: token.into() })),
-        // Helpers fail for a host that they do not know.
+        // Credential helpers fail for a host that they do not know.
         Err(
             CredentialRetrievalError::NoCredentialConfigured | CredentialRetrievalError::HelperFailure { .. },
         ) => Ok(None),
@@ -237,7 +238,7 @@ fn under(path: &Path, file: &[u8], key: &str) -> anyhow::Result<Option<Credentia
 #[cfg(test)]
 mod tests {
     #[test]
-    fn host_of_an_address_is_that_of_credential_files() {
+    fn host_of_address_is_named_as_in_credential_files() {
         for (address, host) in [
             ("https://registry.example", "registry.example"),
             ("https://Registry.example:443/", "registry.example"),

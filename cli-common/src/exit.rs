@@ -1,5 +1,4 @@
-//! How a program begins and ends: its command line, the error that stopped it, its exit status. Which status means what is the
-//! programs' own.
+//! Parses the command line, and reports the error that stopped a program. Each program defines its own exit statuses.
 
 use std::process::ExitCode;
 
@@ -7,22 +6,22 @@ use clap::Parser;
 
 use crate::log;
 
-/// The exit status of a run that a signal ended: 128 and the number of SIGINT, as shells have it.
+/// The exit status of a run that a signal ended: 128 + SIGINT, as in shells.
 pub const INTERRUPTED: u8 = 130;
 
-/// Reads the command line. Help and version are printed, and end the run with 0.
+/// Parses the command line. Help and version are printed, and end the run with status 0.
 ///
 /// # Errors
-/// With `usage`, when the command line cannot be used, which is said.
+/// When the command line cannot be used: prints why, and returns the status `usage`.
 pub fn parse<C: Parser>(usage: u8) -> Result<C, ExitCode> {
     C::try_parse().map_err(|error| {
-        // Where standard error is gone, nothing is left to say it with.
+        // If standard error is closed, the error cannot be reported anywhere.
         let _ = error.print();
         if error.use_stderr() { usage.into() } else { ExitCode::SUCCESS }
     })
 }
 
-/// Says what stopped a run before it had an answer; its exit status.
+/// Logs the error that stopped a run before it had a result, and returns the exit status.
 pub fn stopped(status: u8, error: &anyhow::Error) -> ExitCode {
     log::error(error);
     status.into()

@@ -1,5 +1,4 @@
-//! Files that a run reads whole, up to a size, and files that it leaves: nothing but a regular file is replaced, and no reader
-//! finds half of one. What they hold is the matter of others.
+//! Reads whole files up to a size limit, and replaces files: only regular files are replaced, and no reader sees half of one.
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
@@ -16,11 +15,11 @@ const SMALL_MAX: u64 = 4 << 20;
 pub enum Readers {
     /// The user who runs the program.
     Owner,
-    /// All users: a collector of metrics runs as another one.
+    /// All users: a metrics collector runs as another user.
     All,
 }
 
-/// The text of a file of at most so many bytes.
+/// Reads the text of a file of at most `most` bytes.
 ///
 /// # Errors
 /// When it cannot be read, is larger, or is not UTF-8.
@@ -28,10 +27,10 @@ pub fn read_text(path: &Path, most: u64) -> anyhow::Result<String> {
     text(File::open(path)?, most)
 }
 
-/// The bytes of a small file: one of credentials or certificates.
+/// Reads a small file: credentials or certificates.
 ///
 /// # Errors
-/// When it cannot be read, or is not small.
+/// When it cannot be read, or is larger than 4 MiB.
 pub fn read_small(path: &Path) -> anyhow::Result<Vec<u8>> {
     let read = || {
         let mut bytes = Vec::new();
@@ -42,7 +41,7 @@ pub fn read_small(path: &Path) -> anyhow::Result<Vec<u8>> {
     read().with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// The text of something opened, of at most so many bytes.
+/// Reads the text of an open file of at most `most` bytes.
 ///
 /// # Errors
 /// As [`read_text`].
@@ -61,10 +60,10 @@ fn refuse_larger(bytes: usize, most: u64) -> anyhow::Result<()> {
     bail!("it is larger than {number} {unit}")
 }
 
-/// Refuses to write in the place of a FIFO, a device or a folder.
+/// Refuses to overwrite a FIFO, a device or a folder.
 ///
 /// # Errors
-/// When something other than a regular file stands there.
+/// When the path is something other than a regular file.
 pub fn refuse_non_file(path: &Path) -> anyhow::Result<()> {
     match path.metadata() {
         Ok(metadata) if !metadata.is_file() => bail!("there is something that is no regular file"),
@@ -72,10 +71,10 @@ pub fn refuse_non_file(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Writes a file so that a reader finds the old one or the new one, never half of one.
+/// Replaces a file at once: a reader sees the old or the new one, never half of one.
 ///
 /// # Errors
-/// When it cannot be written; the old one is there as it was.
+/// When the new file cannot be written; the old one is unchanged.
 pub fn replace(
     path: &Path,
     readers: Readers,
@@ -83,10 +82,10 @@ pub fn replace(
 ) -> anyhow::Result<()> {
     refuse_non_file(path)?;
     let folder = folder_of(path);
-    let made = tempfile::Builder::new().prefix(".registry-").tempfile_in(folder);
-    // The error of that crate names a file that nobody asked for.
+    let created = tempfile::Builder::new().prefix(".registry-").tempfile_in(folder);
+    // The error of `tempfile` names the temporary file, which means nothing to the user.
     let mut file =
-        made.map_err(|error| anyhow!("no file can be made in {}: {}", folder.display(), error.kind()))?;
+        created.map_err(|error| anyhow!("no file can be made in {}: {}", folder.display(), error.kind()))?;
     let mut out = BufWriter::new(&mut file);
     fill(&mut out)?;
     out.flush()?;
@@ -101,13 +100,13 @@ pub fn replace(
     Ok(())
 }
 
-/// Whether a file could be replaced as things are.
+/// Checks that a file could be replaced now, without doing so.
 ///
 /// # Errors
-/// When it could not.
+/// When it could not be replaced.
 pub fn try_replace(path: &Path) -> anyhow::Result<()> {
     refuse_non_file(path)?;
-    // The kind of error only: the rest of it names the file that was tried instead.
+    // Only the kind of the error is kept: the rest names the temporary file.
     tempfile::tempfile_in(folder_of(path)).map_err(|error| std::io::Error::from(error.kind()))?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! ^C and SIGTERM. What is under way, and whether it is ended at once or asked to stop, is the programs' matter.
+//! Handles ^C and SIGTERM. Each program decides whether a signal ends it at once or asks it to stop.
 
 use std::io::Write as _;
 
@@ -7,18 +7,18 @@ use crate::exit::INTERRUPTED;
 /// What a program does about a signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Response {
-    /// This is printed, and the run ends by itself.
+    /// Print this; the run ends by itself.
     GoOn(String),
-    /// This is printed, and the process ends at once with 130.
+    /// Print this, and end the process at once with status 130.
     End(String),
 }
 
-/// From now on signals are answered so.
+/// Calls `respond` for each signal from now on, and does what it answers.
 pub fn watch(program: &'static str, mut respond: impl FnMut() -> Response + Send + 'static) {
     let installed = ctrlc::set_handler(move || {
         let response = respond();
         let (Response::GoOn(text) | Response::End(text)) = &response;
-        // Whoever reads standard error may be gone; that must not keep the process alive.
+        // A closed standard error must not keep the process alive.
         let _ = writeln!(std::io::stderr(), "\n{program}: {text}");
         if matches!(response, Response::End(_)) {
             std::process::exit(i32::from(INTERRUPTED));

@@ -1,4 +1,4 @@
-//! The journal of a run that was given no name for it. What a journal holds is the matter of registry-core.
+//! Names and creates the journal of a run without `--journal`. The contents of journals are in registry-core.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,26 +7,25 @@ use jiff::Timestamp;
 use registry_core::repair::FileLog;
 use registry_core::tree_writer::stamp;
 
-/// Most journals that begin in one second in one folder.
-const MOST: u32 = 999;
+/// Most journals that can begin in one folder within one second.
+const MAX_PER_SECOND: u32 = 999;
 
-/// The name of the journal that a program begins at a time, as the one of so many in that second, from 1.
+/// The name of a journal: the program, the time at which it begins, and its number among those of the same second, from 1.
 pub fn name(program: &str, now: Timestamp, number: u32) -> PathBuf {
     let number = if number == 1 { String::new() } else { format!("-{number}") };
     format!("{program}-{}{number}.journal", stamp(now)).into()
 }
 
-/// Makes a journal under the first name that is free: several runs may begin in one second. `path` is where the journal of a number
-/// is to lie.
+/// Creates a journal at the first free path, because several runs may begin in one second. `path` maps a number to a path.
 ///
 /// # Errors
-/// When it cannot be made.
+/// When no journal can be created.
 pub fn create_first_free(path: impl Fn(u32) -> PathBuf) -> io::Result<FileLog> {
-    let is_taken = |made: &io::Result<FileLog>| {
-        made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
+    let is_taken = |created: &io::Result<FileLog>| {
+        created.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
     };
-    let mut made = (1..=MOST).map(|number| FileLog::create(&path(number))).skip_while(is_taken);
-    made.next().unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))
+    let mut journals = (1..=MAX_PER_SECOND).map(|number| FileLog::create(&path(number))).skip_while(is_taken);
+    journals.next().unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))
 }
 
 #[cfg(test)]
@@ -37,8 +36,8 @@ mod tests {
     fn bug_two_runs_in_one_second_had_one_name_for_their_journals() {
         let (folder, now) = (tempfile::tempdir().unwrap(), "2026-11-29T02:03:04Z".parse().unwrap());
         let path = |number| folder.path().join(name("registry-retention", now, number));
-        let made = || create_first_free(path).unwrap().path().to_owned();
-        let names = [made(), made(), made()].map(|path| path.file_name().unwrap().to_owned());
+        let create = || create_first_free(path).unwrap().path().to_owned();
+        let names = [create(), create(), create()].map(|path| path.file_name().unwrap().to_owned());
         let name = |number: &str| format!("registry-retention-20261129T020304Z{number}.journal");
         assert_eq!(names, [name(""), name("-2"), name("-3")].map(Into::<std::ffi::OsString>::into));
     }

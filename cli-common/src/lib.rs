@@ -1,6 +1,6 @@
-//! What the programs have in common between the command line and registry-core: options of one name and one meaning,
-//! credentials, files, standard output and standard error, interrupts, metrics, exit statuses. No program is named here, and
-//! nothing is decided about a registry.
+//! What the programs share between the command line and registry-core: options with one name and one meaning, credentials,
+//! files, standard output and standard error, interrupts, metrics, exit statuses. Nothing here knows a particular program or
+//! decides about a registry.
 
 pub mod args;
 pub mod connection;

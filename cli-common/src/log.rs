@@ -1,4 +1,4 @@
-//! Log lines on standard error. Results never go there. Whatever a line tells of a tree or a server, it steers no terminal.
+//! Log lines on standard error; results go to standard output. Control characters from a tree or a server are escaped.
 
 use std::fmt;
 
@@ -13,25 +13,25 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::args::Format;
 use crate::hints;
 
-/// How many of a kind are named.
-const FEW: usize = 5;
+/// How many errors of one kind are logged.
+const MAX_ERRORS: usize = 5;
 
-/// What a line of text begins with.
+/// What a log line in text form begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prefix {
     /// The level: `ERROR `, ` WARN `, ` INFO `.
     Level,
-    /// A word where something is wrong: `error: `, `warning: `, else nothing.
+    /// `error: ` or `warning: `; nothing for lower levels.
     Word,
 }
 
-/// Starts the log: what is as serious as `level` or more so is written.
+/// Starts the log, which shows events of `level` and above.
 pub fn start(format: Format, level: LevelFilter, prefix: Prefix) {
     let builder = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(std::io::stderr)
         .with_target(false)
-        // They would go to standard error with a macro that panics when it is gone.
+        // They are written with `eprintln!`, which panics if standard error is closed.
         .log_internal_errors(false);
     match format {
         Format::Json => builder.json().map_event_format(PrintableJson).init(),
@@ -58,7 +58,7 @@ where
     }
 }
 
-/// The message of a line, as it was given: the formatter of that crate escapes some characters in its own way.
+/// The message of an event, unescaped: the formatter of `tracing_subscriber` escapes some characters in its own way.
 #[derive(Default)]
 struct Message(String);
 
@@ -70,7 +70,7 @@ impl Visit for Message {
     }
 }
 
-/// JSON in which no character steers a terminal.
+/// JSON in which control characters are escaped.
 struct PrintableJson<F>(F);
 
 impl<S, N, F> FormatEvent<S, N> for PrintableJson<F>
@@ -98,17 +98,17 @@ where
     }
 }
 
-/// Says what failed.
+/// Logs an error with its causes.
 pub fn error(error: &anyhow::Error) {
     tracing::error!("{}", with_causes(error));
 }
 
-/// An error with what caused it, on one line, and the option that helps.
+/// An error with its causes and the option that helps, on one line.
 pub fn with_causes(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
-        // Errors that already carry their source in their own words are not said twice.
+        // Some errors already end with the text of their source.
         if !text.ends_with(&cause) {
             text = format!("{text}: {cause}");
         }
@@ -116,13 +116,13 @@ pub fn with_causes(error: &anyhow::Error) -> String {
     text + &hints::option_hint(error).unwrap_or_default()
 }
 
-/// Says the first of some lines as errors, and then what `rest` makes of how many more there are.
+/// Logs the first few lines as errors, then one line for the number of the others, which `rest` words.
 pub fn few(lines: impl Iterator<Item = String>, rest: impl FnOnce(usize) -> String) {
     let lines: Vec<String> = lines.collect();
-    for line in lines.iter().take(FEW) {
+    for line in lines.iter().take(MAX_ERRORS) {
         tracing::error!("{line}");
     }
-    if let more @ 1.. = lines.len().saturating_sub(FEW) {
+    if let more @ 1.. = lines.len().saturating_sub(MAX_ERRORS) {
         tracing::error!("{}", rest(more));
     }
 }

@@ -1,5 +1,5 @@
-//! Metrics in the Prometheus text format: to a file for a textfile collector, and to a Pushgateway. What they tell is the
-//! programs' matter.
+//! Publishes metrics in the Prometheus text format: to a file for a textfile collector, and to a Pushgateway. The programs define
+//! the metrics.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -28,57 +28,59 @@ pub struct MetricsPlaces {
     pub pushgateway: Option<String>,
 }
 
-/// What becomes of metrics that a group of a Pushgateway has already
+/// What happens to the metrics that a group of a Pushgateway already has
 /// (<https://github.com/prometheus/pushgateway>, README at v1.11.0).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EarlierMetrics {
-    /// All of them go.
+    /// All of them are removed.
     Replaced,
-    /// Those of other names stay.
+    /// Metrics with other names stay.
     Kept,
 }
 
-/// What a Pushgateway keeps together, and replaces together.
+/// Metrics that a Pushgateway keeps and replaces together.
 #[derive(Debug, Clone)]
 pub struct Group {
-    /// Labels of its grouping key, after `job`.
+    /// Labels of the grouping key, after `job`.
     pub labels: Vec<(&'static str, String)>,
-    /// Its metrics.
+    /// The metrics of the group.
     pub text: String,
 }
 
 /// The metrics of a run.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    /// The label `job` of what is pushed.
+    /// The label `job` in a Pushgateway.
     pub job: &'static str,
     /// All metrics, for a file.
     pub text: String,
-    /// The same by groups, for a Pushgateway.
+    /// The same metrics by group, for a Pushgateway.
     pub groups: Vec<Group>,
-    /// What becomes of the earlier metrics of a group.
+    /// What happens to the earlier metrics of a group.
     pub earlier: EarlierMetrics,
 }
 
 impl MetricsPlaces {
-    /// Whether metrics are wanted at all.
+    /// Whether any place for metrics was named.
     pub const fn are_wanted(&self) -> bool {
         self.metrics_file.is_some() || self.pushgateway.is_some()
     }
 
-    /// Writes metrics where they are wanted; what could not be. One place that fails does not hinder the other.
+    /// Writes metrics to the named places, each whether or not the other fails; returns what failed.
     pub fn publish(&self, metrics: &Metrics) -> Vec<anyhow::Error> {
         let to_file = self.metrics_file.iter().map(|path| {
             let write = file::replace(path, Readers::All, |out| Ok(out.write_all(metrics.text.as_bytes())?));
             write.with_context(|| format!("cannot write the metrics file {}", escape_os(path.as_os_str())))
         });
-        let to_gateway =
-            self.pushgateway.iter().map(|address| push(address, metrics).context("cannot push metrics"));
+        let to_gateway = self
+            .pushgateway
+            .iter()
+            .map(|address| push_to_gateway(address, metrics).context("cannot push metrics"));
         to_file.chain(to_gateway).filter_map(Result::err).collect()
     }
 }
 
-fn push(address: &str, metrics: &Metrics) -> anyhow::Result<()> {
+fn push_to_gateway(address: &str, metrics: &Metrics) -> anyhow::Result<()> {
     let http = Http::new(Settings { retries: 2, ..Settings::default() })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for group in &metrics.groups {
@@ -97,19 +99,19 @@ fn push(address: &str, metrics: &Metrics) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A label of a grouping key as parts of a path. A value that could not stand there has to be in base64.
+/// A label of a grouping key as segments of a path. A value that is no plain segment is encoded in base64.
 fn label_path(name: &str, value: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_,".contains(&byte);
     if !value.is_empty() && value.bytes().all(is_plain) {
         format!("{name}/{value}")
     } else {
-        // An empty value is one sign of padding.
+        // An empty value is written as a single padding character.
         let value = if value.is_empty() { "=".to_owned() } else { URL_SAFE.encode(value) };
         format!("{name}@base64/{value}")
     }
 }
 
-/// Begins a metric: what it tells, and that it is a gauge.
+/// Writes the header of a gauge: its help and its type.
 pub fn gauge(out: &mut String, name: &str, help: &str) {
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
 }
@@ -119,7 +121,7 @@ mod tests {
     use super::label_path;
 
     #[test]
-    fn a_value_that_is_no_part_of_a_path_is_in_base64() {
+    fn label_value_that_is_no_path_segment_is_base64() {
         assert_eq!(label_path("owner", "team-a,team_b"), "owner/team-a,team_b");
         assert_eq!(label_path("instance", "/srv"), "instance@base64/L3Nydg==");
         assert_eq!(label_path("instance", ".."), "instance@base64/Li4=");

@@ -1,4 +1,4 @@
-//! Answers on standard output, in the form that was asked for.
+//! Prints answers to standard output, as text or JSON.
 
 use std::io::{self, BufWriter, Write};
 
@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::args::{Format, Printing, When};
 
-/// Prints an answer: itself as JSON, or the text that `write` makes of it.
+/// Prints an answer: as JSON, or as the text that `write` writes.
 ///
 /// # Errors
-/// When it cannot be written. A reader that went away is no error: `… | head` is fine.
+/// When the answer cannot be written. A closed pipe is no error: `… | head` is fine.
 pub fn print(
     printing: Printing,
     answer: &impl Serialize,
@@ -22,7 +22,7 @@ pub fn print(
     })
 }
 
-/// Prints a text, whose styles are taken out where they are not wanted.
+/// Prints a text, without its styles where colour is not wanted.
 ///
 /// # Errors
 /// As [`print()`].

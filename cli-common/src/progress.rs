@@ -1,4 +1,4 @@
-//! A line on standard error that says what is being done. It polls; what it tells of does not know of it.
+//! A progress line on standard error. It polls a message; the work that it shows does not know of it.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::When;
 
-/// How often the line is drawn anew.
+/// How often the line is redrawn.
 const TICK: Duration = Duration::from_millis(120);
 
-/// The line, as long as this lives.
+/// A progress line, which is shown until this is dropped.
 #[derive(Debug, Default)]
 pub struct ProgressLine {
     stop: Arc<AtomicBool>,
@@ -21,25 +21,26 @@ pub struct ProgressLine {
 }
 
 impl ProgressLine {
-    /// Shows what `message` says after so much time, if the command line and the terminal agree to it.
+    /// Shows what `message` returns for the time since the start, if `progress`, `is_quiet` and the terminal allow it.
     pub fn show(
         progress: When,
         is_quiet: bool,
         message: impl Fn(Duration) -> String + Send + 'static,
     ) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
-        let wanted = match progress {
+        let is_wanted = match progress {
             When::Always => true,
             When::Never => false,
             When::Auto => !is_quiet && is_terminal,
         };
-        if !wanted {
+        if !is_wanted {
             return Self::default();
         }
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
-        let forced = progress == When::Always && !is_terminal;
-        let thread = std::thread::spawn(move || draw(&flag, &message, forced));
+        let thread = std::thread::spawn(move || {
+            if is_terminal { draw_line(&flag, &message) } else { print_lines(&flag, &message) }
+        });
         Self { stop, thread: Some(thread) }
     }
 }
@@ -53,21 +54,23 @@ impl Drop for ProgressLine {
     }
 }
 
-fn draw(stop: &AtomicBool, message: &dyn Fn(Duration) -> String, forced: bool) {
+/// Without a terminal: prints a whole line every 5 seconds, and one at the end.
+fn print_lines(stop: &AtomicBool, message: &dyn Fn(Duration) -> String) {
     let started = Instant::now();
-    if forced {
-        // No terminal to draw on: whole lines, now and then.
-        let mut said = Instant::now();
-        while !stop.load(Ordering::Relaxed) {
-            std::thread::sleep(TICK);
-            if said.elapsed() > Duration::from_secs(5) {
-                let _ = writeln!(std::io::stderr(), "{}", message(started.elapsed()));
-                said = Instant::now();
-            }
+    let print = || writeln!(std::io::stderr(), "{}", message(started.elapsed()));
+    let mut printed_at = started;
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(TICK);
+        if printed_at.elapsed() > Duration::from_secs(5) {
+            let _ = print();
+            printed_at = Instant::now();
         }
-        let _ = writeln!(std::io::stderr(), "{}", message(started.elapsed()));
-        return;
     }
+    let _ = print();
+}
+
+fn draw_line(stop: &AtomicBool, message: &dyn Fn(Duration) -> String) {
+    let started = Instant::now();
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
         bar.set_style(style);

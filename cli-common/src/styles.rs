@@ -1,12 +1,12 @@
-//! The styles of text for a person; taken out again where it goes to no terminal.
+//! The styles of printed text. They are removed where the output is no terminal.
 
 use anstyle::{AnsiColor, Style};
 
 /// What is wrong.
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
-/// What deserves a look.
+/// What needs attention.
 pub const ODD: Style = AnsiColor::Yellow.on_default();
-/// What is well.
+/// What is in order.
 pub const GOOD: Style = AnsiColor::Green.on_default();
-/// What may be passed over.
+/// What may be skipped.
 pub const DIM: Style = Style::new().dimmed();

@@ -1,4 +1,4 @@
-//! Registries that this program asks: how, and with which credentials.
+//! Connects to registries, with their credentials.
 
 use registry_cli::connection::{Budget, Connection};
 use registry_cli::credentials::{self, FORGEJO, Nameless, Places, REGISTRY, find};
@@ -6,26 +6,26 @@ use registry_core::registry::{Client, Http};
 
 use crate::args::Common;
 
-/// Where credentials of a registry are looked for.
-pub const OF_REGISTRY: Places<'_> =
+/// Where the credentials of a registry are looked for.
+pub const REGISTRY_PLACES: Places<'_> =
     Places { variables: &[REGISTRY], nameless: Nameless::InVariables("token") };
-/// Where those of a Forgejo are.
-pub const OF_FORGEJO: Places<'_> =
+/// Where the credentials of a Forgejo server are looked for.
+pub const FORGEJO_PLACES: Places<'_> =
     Places { variables: &[FORGEJO, REGISTRY], nameless: Nameless::Token("token") };
 
-/// Makes the transport that the command line asks for.
+/// Makes the HTTP transport as the command line sets it up.
 ///
 /// # Errors
 /// When it cannot be made.
-pub fn http(connection: &Connection, common: &Common, budget: Budget) -> anyhow::Result<Http> {
+pub fn make_http(connection: &Connection, common: &Common, budget: Budget) -> anyhow::Result<Http> {
     connection.http(env!("CARGO_PKG_NAME"), common.jobs, budget)
 }
 
-/// A client of a registry with the credentials for it. Asks nobody.
+/// Makes a client of a registry, with its credentials. Sends no request.
 ///
 /// # Errors
-/// When the address or something that holds credentials cannot be used.
-pub fn client(http: &Http, connection: &Connection, address: &str) -> anyhow::Result<Client> {
-    let credentials = find(connection, &credentials::host(address), OF_REGISTRY)?;
+/// When the address or the credentials cannot be used.
+pub fn make_client(http: &Http, connection: &Connection, address: &str) -> anyhow::Result<Client> {
+    let credentials = find(connection, &credentials::host(address), REGISTRY_PLACES)?;
     Ok(Client::new(http, address, credentials)?)
 }

@@ -1,4 +1,4 @@
-//! Exit statuses, as fsck(8) has them: OR-ed bits. Decided here and nowhere else.
+//! Exit statuses: OR-ed bits, as in fsck(8), and the failures that end a run without a report.
 
 use registry_core::audit::{Code, Report, Severity};
 use registry_core::storage::LocateError;
@@ -18,19 +18,19 @@ pub const INCOMPLETE: u8 = 8;
 /// The command line or a file named on it is unusable.
 pub const USAGE: u8 = 16;
 
-/// What stops a run before it has a report.
+/// An error that ends a run before it has a report.
 #[derive(Debug)]
 pub enum Failure {
-    /// Something the user wrote cannot be used.
+    /// Something that the user named cannot be used.
     Usage(anyhow::Error),
     /// Something could not be read or written.
     Io(anyhow::Error),
 }
 
 impl Failure {
-    /// A path at which no registry can be opened: the storage of another product is a matter of usage, and so are several registries
-    /// where one was to be named.
-    pub fn of_locate(error: LocateError) -> Self {
+    /// For a path at which no registry can be opened. The storage of another product, or several registries instead of one, is a
+    /// usage error.
+    pub fn from_locate(error: LocateError) -> Self {
         if matches!(error, LocateError::Foreign(..) | LocateError::Several(..)) {
             Self::Usage(error.into())
         } else {
@@ -38,47 +38,42 @@ impl Failure {
         }
     }
 
-    /// The exit status it leads to.
-    pub const fn status(&self) -> u8 {
+    /// The exit status of this failure, and the error itself.
+    pub const fn status_and_error(&self) -> (u8, &anyhow::Error) {
         match self {
-            Self::Usage(_) => USAGE,
-            Self::Io(_) => INCOMPLETE,
-        }
-    }
-
-    /// What happened.
-    pub const fn error(&self) -> &anyhow::Error {
-        match self {
-            Self::Usage(error) | Self::Io(error) => error,
+            Self::Usage(error) => (USAGE, error),
+            Self::Io(error) => (INCOMPLETE, error),
         }
     }
 }
 
-/// The status of a finished report.
+/// The exit status of a finished report.
 pub fn report_status(report: &Report, fail_on: FailOn) -> u8 {
+    // An unread path is not damage: it makes the run incomplete.
     let damage = |severity: Severity| {
-        move |finding: &&registry_core::audit::Finding| {
-            finding.severity <= severity && finding.code != Code::PathUnread
-        }
+        let findings = report.findings.iter().filter(|finding| finding.code != Code::PathUnread);
+        findings.filter(move |finding| finding.severity <= severity)
     };
-    let fails = match fail_on {
-        FailOn::Error => report.findings.iter().any(|finding| damage(Severity::Error)(&finding)),
-        FailOn::Warning => {
-            report.summary.warnings > 0
-                || report.findings.iter().any(|finding| damage(Severity::Warning)(&finding))
-        }
-        FailOn::New => {
-            report.findings.iter().filter(damage(Severity::Error)).any(|finding| finding.new == Some(true))
-        }
+    let is_failed = match fail_on {
+        FailOn::Error => damage(Severity::Error).next().is_some(),
+        FailOn::Warning => report.summary.warnings > 0 || damage(Severity::Warning).next().is_some(),
+        FailOn::New => damage(Severity::Error).any(|finding| finding.new == Some(true)),
     };
-    let incomplete = !report.unread.is_empty() || report.sources.iter().any(|source| !source.complete);
-    (if fails { ERRORS } else { 0 }) | (if incomplete { INCOMPLETE } else { 0 })
+    let is_incomplete = !report.unread.is_empty()
+        || report.sources.iter().any(|source| !source.complete)
+        || report.options.online.is_some() && report.summary.unknown_tags > 0;
+    errors_or_incomplete(is_failed, is_incomplete)
+}
+
+/// The exit status for remaining errors, and for something that could not be read.
+pub const fn errors_or_incomplete(has_errors: bool, is_incomplete: bool) -> u8 {
+    (if has_errors { ERRORS } else { 0 }) | (if is_incomplete { INCOMPLETE } else { 0 })
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_page_has_the_statuses_of_the_code() {
+    fn page_lists_exit_statuses() {
         registry_fixtures::manuals::hold_exit_statuses(env!("CARGO_PKG_NAME"), include_str!("exit.rs"));
     }
 }

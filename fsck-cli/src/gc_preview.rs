@@ -1,52 +1,50 @@
-//! The command `gc-preview`: scan, forecast, say what it would cost. What a collector does is registry-core's matter.
+//! The command `gc-preview`: scans, forecasts a collection, says what it would cost. The forecast itself is in registry-core.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use jiff::Timestamp;
-use registry_core::audit::{self, AuditOptions, UnreadPath};
+use registry_core::audit::{self, AuditOptions};
 use registry_core::collector::{self, Engine, ForecastReport, ForecastSummary, SCHEMA};
-use registry_core::storage::{Located, OpenOptions, ScanOptions, ScanProgress, Tree};
+use registry_core::storage::{Located, OpenOptions, ScanOptions, ScanProgress};
 use registry_core::text::escape_os;
 
 use crate::args::{EngineArg, GcPreviewArgs};
 use crate::exit::{self, Failure};
 use crate::role::{self, RoleRule};
-use crate::scan::Roots;
-use crate::{interrupt, log, render, scan};
+use crate::scan::FoundRegistries;
+use crate::{log, render, scan};
 
-/// Forecasts, prints, and gives the exit status.
+/// Forecasts and prints; returns the exit status.
 ///
 /// # Errors
-/// When what was asked cannot be used, or the answer cannot be written.
+/// When an argument cannot be used, or the report cannot be written.
 pub fn run(args: &GcPreviewArgs) -> Result<u8, Failure> {
     let (started, started_at) = (Instant::now(), Timestamp::now());
-    refuse(args)?;
+    refuse_unused_options(args)?;
     let rule = RoleRule::from_args(&args.judging)?;
-    let options = scan::judging(&args.judging, false, started_at).map_err(Failure::Usage)?;
+    let options = scan::audit_options(&args.judging, false, started_at).map_err(Failure::Usage)?;
     let progress = Arc::new(ScanProgress::default());
-    let far = Arc::clone(&progress);
-    interrupt::watch(move || format!("{}, after {} files", far.phase().describe(), far.files()));
-    let far = Arc::clone(&progress);
-    let line = args.common.progress_line(move |elapsed| scan::message(&far, elapsed));
-    let mut report = empty(args, started_at);
-    let Roots { registries, refused } = scan::roots(&args.roots, args.follow_symlinks, &mut report.unread)?;
+    let line = scan::show_progress(&args.common, &progress);
+    let mut report = empty_report(args, started_at);
+    let FoundRegistries { registries, status } =
+        scan::find_registries(&args.roots, args.follow_symlinks, &mut report.unread)?;
     role::refuse_several(&args.judging, &registries)?;
     for located in &registries {
         let options = AuditOptions { role: rule.role(located), ..options.clone() };
         add_forecast(args, located, &options, &progress, &mut report);
     }
     drop(line);
-    log::unread_inside(&args.common, &report.unread);
+    log::unread_inside_trees(&args.common, &report.unread);
     report.duration_seconds = started.elapsed().as_secs_f64();
-    report.exit_status = status(&report) | refused;
-    render::forecast(&args.common, &report).context("cannot write the report").map_err(Failure::Io)?;
+    report.exit_status = exit_status(&report) | status;
+    render::forecast(&args.common, &report)?;
     Ok(report.exit_status)
 }
 
-/// Refuses common options that mean nothing here.
-fn refuse(args: &GcPreviewArgs) -> Result<(), Failure> {
+/// Refuses common options that mean nothing to this command.
+fn refuse_unused_options(args: &GcPreviewArgs) -> Result<(), Failure> {
     let why = if !args.common.repository.is_empty() {
         "--repository cannot go with gc-preview: a collector goes through all repositories, and what one needs keeps another's blobs"
     } else if args.common.metrics.are_wanted() {
@@ -57,7 +55,7 @@ fn refuse(args: &GcPreviewArgs) -> Result<(), Failure> {
     Err(Failure::Usage(anyhow!(why)))
 }
 
-fn empty(args: &GcPreviewArgs, started_at: Timestamp) -> ForecastReport {
+fn empty_report(args: &GcPreviewArgs, started_at: Timestamp) -> ForecastReport {
     ForecastReport {
         schema: SCHEMA.into(),
         command: "gc-preview".into(),
@@ -86,11 +84,6 @@ const fn engine(args: &GcPreviewArgs) -> Engine {
     }
 }
 
-fn unread(report: &mut ForecastReport, source: &str, path: &str, error: &str) {
-    let (path, error) = (path.to_owned(), error.to_owned());
-    report.unread.push(UnreadPath { source: source.into(), path, error });
-}
-
 /// Adds the forecast of one registry.
 fn add_forecast(
     args: &GcPreviewArgs,
@@ -101,39 +94,30 @@ fn add_forecast(
 ) {
     let name = escape_os(located.name.as_os_str());
     let open = OpenOptions { follow_symlinks: args.follow_symlinks, jobs: args.common.jobs.of_files() };
-    let tree = match Tree::open(located, &open) {
-        Ok(tree) => tree.waiting_for_writers(),
-        Err(error) => {
-            tracing::error!("cannot open {name}: {error}");
-            unread(report, &name, ".", &error.to_string());
-            return;
-        }
-    };
-    let look = ScanOptions { content: false, strict: args.strict, only: None };
-    let mut graph = tree.scan(&look, progress);
+    let Some(tree) = scan::open_tree(located, &open, &mut report.unread) else { return };
+    let scan_options = ScanOptions { content: false, strict: args.strict, only: None };
+    let mut graph = tree.scan(&scan_options, progress);
     let audit = audit::audit_with_recheck(&mut graph, &name, options, |graph, doubts| {
         tree.settle(graph, doubts, progress);
     });
     if audit.looks_like_cache {
-        role::hint(&name);
+        role::warn_of_cache(&name);
     }
     let oddities = tree.oddities(&mut graph, progress);
     let source: Arc<str> = name.as_str().into();
     report.unread.extend(audit.unread.iter().cloned());
-    for (path, error) in &oddities.unread {
-        unread(report, &name, path, error);
-    }
+    let unread = oddities.unread.iter();
+    report.unread.extend(unread.map(|(path, error)| scan::unread_path(&name, path, error)));
     let forecast = collector::forecast(&graph, &oddities, engine(args), args.delete_untagged);
     report.add(&graph, &source, &forecast);
     let cost = collector::cost(&mut graph, &audit, options, &forecast);
     report.add_cost(&source, cost);
-    // Freeing a graph node by node takes as long as reading one; the process ends soon anyway.
+    // Freeing a graph takes as long as building one, and the process ends soon anyway.
     std::mem::forget(graph);
 }
 
 /// The exit status of a forecast.
-fn status(report: &ForecastReport) -> u8 {
-    let costs = report.would_abort.is_some() || !report.breaks.is_empty() || !report.loses.is_empty();
-    let incomplete = !report.unread.is_empty();
-    (if costs { exit::ERRORS } else { 0 }) | (if incomplete { exit::INCOMPLETE } else { 0 })
+fn exit_status(report: &ForecastReport) -> u8 {
+    let has_cost = report.would_abort.is_some() || !report.breaks.is_empty() || !report.loses.is_empty();
+    exit::errors_or_incomplete(has_cost, !report.unread.is_empty())
 }

@@ -1,4 +1,4 @@
-//! What the library refuses, leaves or fails at, with the option that helps and the exit status. The library says what is wrong and
+//! Adds to refusals and failures of the library the option that helps and the exit status. The library says what is wrong; it
 //! knows neither.
 
 use anyhow::anyhow;
@@ -8,8 +8,8 @@ use registry_core::tree_writer::{PlaceError, WriteRefusal};
 
 use crate::exit::Failure;
 
-/// A tree that is not changed at all.
-pub fn refused(refusal: WriteRefusal) -> Failure {
+/// Why the tree is not changed at all.
+pub fn write_refused(refusal: WriteRefusal) -> Failure {
     match refusal {
         WriteRefusal::Server(server) => Failure::Io(anyhow!(
             "{} (process {}) is at work on this tree, and may be sent what relies on the repair: stop it, or say --online",
@@ -17,18 +17,18 @@ pub fn refused(refusal: WriteRefusal) -> Failure {
             server.pid
         )),
         WriteRefusal::Lock(error) => Failure::Io(anyhow!(unlocked(&error))),
-        WriteRefusal::Quarantine(error) => no_place(error),
+        WriteRefusal::Quarantine(error) => no_quarantine(error),
         WriteRefusal::JournalInside(_) => Failure::Usage(anyhow!("{refusal} with --journal")),
         other => Failure::Io(other.into()),
     }
 }
 
-/// A quarantine that has no place.
-pub fn no_place(error: PlaceError) -> Failure {
+/// Why there is no place for the quarantine.
+pub fn no_quarantine(error: PlaceError) -> Failure {
     Failure::Usage(anyhow!(without_place(&error)))
 }
 
-/// Why a step was not done; `None` where it was, or is yet to be.
+/// Why a step was not done; `None` if it was done or is only planned.
 pub fn why_not_done(outcome: &StepOutcome) -> Option<String> {
     let why = match outcome {
         StepOutcome::Planned | StepOutcome::Done | StepOutcome::There => return None,
@@ -54,8 +54,8 @@ pub fn why_left(why: &WhyLeft) -> String {
     }
 }
 
-/// A report whose causes are in the words of this program.
-pub fn in_words(mut report: RepairReport) -> RepairReport {
+/// Replaces the causes in a report by texts that name the options of this program.
+pub fn add_hints(mut report: RepairReport) -> RepairReport {
     for taken in &mut report.steps {
         let Some(why) = why_not_done(&taken.outcome) else { continue };
         match &mut taken.outcome {

@@ -1,38 +1,46 @@
-//! ^C and SIGTERM: while a tree is read, the program says how far it came and ends at once; where something is being changed,
-//! or servers are asked, it is asked to stop, says what it knows, and ends at once only when it is told a second time.
+//! ^C and SIGTERM. While a tree is read, a signal ends the program at once, after saying how far it came. While a tree is changed
+//! or servers are asked, the first signal asks the program to stop and report; the second signal ends it at once.
 
 use registry_cli::interrupt::{Response, watch as install};
 use registry_core::Stop;
+use registry_core::registry::Http;
 
 const PROGRAM: &str = env!("CARGO_PKG_NAME");
 
-/// Ends the process with 130 when it is interrupted, after saying how far it came: "interrupted while …".
-pub fn watch(far: impl Fn() -> String + Send + 'static) {
-    watch_and(far, || false);
+/// On a signal, says how far the program came ("interrupted while …") and ends it with status 130.
+pub fn watch_reading(describe: impl Fn() -> String + Send + 'static) {
+    watch_changes(describe, || false);
 }
 
-/// Asks questions to servers to stop the first time, so that what was answered is reported; the second time as [`watch`].
-pub fn watch_questions(far: impl Fn() -> String + Send + 'static, stop: &Stop) {
+/// On the first signal, asks for no more requests, so that the answers so far are reported; the second is as in
+/// [`watch_reading`].
+pub fn watch_requests(http: &Http, stop: &Stop) {
+    let http = http.clone();
+    let describe = move || format!("asking, after {} requests", http.sent());
     let stop = stop.clone();
     install(PROGRAM, move || {
         if stop.is_stopped() {
-            return Response::End(format!("interrupted while {}; nothing was changed", far()));
+            return Response::End(format!("interrupted while {}; nothing was changed", describe()));
         }
         stop.stop();
-        Response::GoOn(format!("stopping while {}; once more ends it now", far()))
+        Response::GoOn(format!("stopping while {}; once more ends it now", describe()))
     });
 }
 
-/// As [`watch`], but first asks `stop`: where that says that it will be seen to, the process goes on until the next time.
-pub fn watch_and(far: impl Fn() -> String + Send + 'static, stop: impl Fn() -> bool + Send + 'static) {
+/// As [`watch_reading`], but calls `stop` first. If that returns true, changes are under way and will stop: the process goes on
+/// until the next signal.
+pub fn watch_changes(
+    describe: impl Fn() -> String + Send + 'static,
+    stop: impl Fn() -> bool + Send + 'static,
+) {
     let mut was_asked = false;
     install(PROGRAM, move || {
         let is_changing = stop();
         if is_changing && !was_asked {
             was_asked = true;
-            return Response::GoOn(format!("stopping after {}; once more ends it now", far()));
+            return Response::GoOn(format!("stopping after {}; once more ends it now", describe()));
         }
         let changed = if is_changing { "the journal tells what was changed" } else { "nothing was changed" };
-        Response::End(format!("interrupted while {}; {changed}", far()))
+        Response::End(format!("interrupted while {}; {changed}", describe()))
     });
 }

@@ -1,4 +1,4 @@
-//! What a run says on standard error of what it could not read, ask or do, whatever the report shows.
+//! Logs to standard error what a run could not read, ask or do, whatever the report on standard output shows.
 
 use registry_cli::args::Format;
 use registry_cli::log;
@@ -9,7 +9,7 @@ use tracing::level_filters::LevelFilter;
 use crate::args::Common;
 use crate::hints;
 
-/// Starts the log as the command line asks.
+/// Starts the log with the level and form of the command line.
 pub fn start(common: &Common) {
     let level = match (common.quiet, common.verbose) {
         (true, _) => LevelFilter::ERROR,
@@ -19,25 +19,25 @@ pub fn start(common: &Common) {
     log::start(common.messages.log_format, level, log::Prefix::Level);
 }
 
-/// Says what could not be read, whatever the report on standard output shows: a few of it.
+/// Logs the first few paths that could not be read.
 pub fn unread<'a>(common: &Common, unread: impl IntoIterator<Item = &'a UnreadPath>) {
-    let one = |one: &UnreadPath| format!("not read: {}: {}: {}", one.source, one.path, one.error);
-    few(common, unread.into_iter().map(one), "not read");
+    let line = |path: &UnreadPath| format!("not read: {}: {}: {}", path.source, path.path, path.error);
+    log_first(common, unread.into_iter().map(line), "not read");
 }
 
-/// The same of trees. What could not even be opened was said when it was met.
-pub fn unread_inside(common: &Common, all: &[UnreadPath]) {
-    unread(common, all.iter().filter(|one| &*one.path != "."));
+/// As [`unread`], but without trees that could not be opened: they were logged when that failed.
+pub fn unread_inside_trees(common: &Common, paths: &[UnreadPath]) {
+    unread(common, paths.iter().filter(|path| &*path.path != "."));
 }
 
-/// Says what the other registry of a repair could not be asked.
-pub fn unanswered(common: &Common, all: &[String]) {
-    few(common, all.iter().map(|what| format!("not known: {what}")), "not known");
+/// Logs what the registry of `--from` did not answer.
+pub fn unanswered(common: &Common, questions: &[String]) {
+    log_first(common, questions.iter().map(|question| format!("not known: {question}")), "not known");
 }
 
-/// Says which steps of a repair were refused, failed or were not reached.
+/// Logs which steps of a repair were refused, failed or were not reached.
 pub fn steps(common: &Common, steps: &[Taken]) {
-    let one = |taken: &Taken| {
+    let line = |taken: &Taken| {
         let word = match &taken.outcome {
             StepOutcome::Refused(_) => "refused",
             StepOutcome::Failed(_) => "failed",
@@ -49,21 +49,21 @@ pub fn steps(common: &Common, steps: &[Taken]) {
         let why = hints::why_not_done(&taken.outcome)?;
         Some(format!("{word}: {} {}: {why}", taken.step.action.as_str(), taken.step.path))
     };
-    few(common, steps.iter().filter_map(one), "not done");
+    log_first(common, steps.iter().filter_map(line), "not done");
 }
 
-/// Says which changes could not be taken back.
+/// Logs which changes could not be undone.
 pub fn changes(common: &Common, changes: &[UndoneChange]) {
-    let one = |change: &UndoneChange| match &change.state {
+    let line = |change: &UndoneChange| match &change.state {
         ChangeUndoState::Taken(why) => Some(format!("left: {}: {why}", change.path)),
         ChangeUndoState::Lost(why) => Some(format!("not undone: {}: {why}", change.path)),
         ChangeUndoState::Restored | ChangeUndoState::There => None,
     };
-    few(common, changes.iter().filter_map(one), "not undone");
+    log_first(common, changes.iter().filter_map(line), "not undone");
 }
 
-/// The first lines, and how many more there are.
-fn few(common: &Common, lines: impl Iterator<Item = String>, what: &str) {
+/// Logs the first lines, and how many more there are.
+fn log_first(common: &Common, lines: impl Iterator<Item = String>, what: &str) {
     let is_summary = common.quiet && common.printing.output == Format::Text;
     let rest = if is_summary { "without --quiet the report has them" } else { "the report has them" };
     log::few(lines, |more| format!("{what}: {more} more; {rest}"));

@@ -1,4 +1,4 @@
-//! `registry-fsck`: parse, call the library, render. What is damage is decided in registry-core.
+//! `registry-fsck`: parses the command line, calls the library, renders the result. registry-core decides what is damage.
 
 mod args;
 mod connect;
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Err(status) => return status,
     };
     log::start(cli.common());
-    let done = match &cli.command {
+    let result = match &cli.command {
         args::Command::Scan(args) => scan::run(args),
         args::Command::GcPreview(args) => gc_preview::run(args),
         args::Command::Repair(args) => repair::run(args),
@@ -38,8 +38,11 @@ fn main() -> ExitCode {
         args::Command::Probe(args) => probe::run(args),
         args::Command::Verify(args) => verify::run(args),
     };
-    match done {
+    match result {
         Ok(status) => ExitCode::from(status),
-        Err(failure) => stopped(failure.status(), failure.error()),
+        Err(failure) => {
+            let (status, error) = failure.status_and_error();
+            stopped(status, error)
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The command `probe`: what of a live registry is asked for in this run, one report. Which tags there are is in `lists`.
+//! The command `probe`: asks a live registry for a part of its images, and reports. Listing the tags is in `lists`.
 
 mod lists;
 mod role;
@@ -6,7 +6,6 @@ mod role;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Instant;
 
-use anyhow::Context as _;
 use globset::GlobSet;
 use indicatif::HumanCount;
 use jiff::{SignedDuration, Timestamp};
@@ -26,17 +25,17 @@ use self::role::{KnownRole, RepositoryNames};
 use crate::args::{DepthArg, ProbeArgs};
 use crate::connect;
 use crate::exit::{self, Failure};
-use crate::reporting::{self, EarlierReport, Extra, merge, set, texts};
-use crate::{interrupt, log, render, settings, state};
+use crate::reporting::{self, Extra, ReportRules, add_audit, glob_texts, repository_filter};
+use crate::{interrupt, log, render, settings, state as state_file};
 
-/// Probes, prints, and gives the exit status.
+/// Probes and prints; returns the exit status.
 ///
 /// # Errors
-/// When what was asked cannot be used, or the answer cannot be written.
+/// When an argument cannot be used, or the report cannot be written.
 pub fn run(args: &ProbeArgs) -> Result<u8, Failure> {
     let started = Instant::now();
     let started_at = Timestamp::now();
-    let earlier = EarlierReport::read(&args.compare)?;
+    let rules = ReportRules::read(&args.compare)?;
     let stop = Stop::default();
     let budget = Budget {
         requests: args.budget_requests,
@@ -44,42 +43,36 @@ pub fn run(args: &ProbeArgs) -> Result<u8, Failure> {
         stop: Some(stop.clone()),
         ..Default::default()
     };
-    let http = connect::http(&args.connection, &args.common, budget).map_err(Failure::Usage)?;
-    let far = http.clone();
-    interrupt::watch_questions(move || format!("asking, after {} requests", far.sent()), &stop);
-    let far = http.clone();
-    let line = args.common.progress_line(move |_| format!("asking: {} requests", HumanCount(far.sent())));
+    let http = connect::make_http(&args.connection, &args.common, budget).map_err(Failure::Usage)?;
+    interrupt::watch_requests(&http, &stop);
+    let sender = http.clone();
+    let line = args.common.progress_line(move |_| format!("asking: {} requests", HumanCount(sender.sent())));
 
     let probe = Probe::new(args, http, started_at).map_err(Failure::Usage)?;
-    let past = args.state.as_deref().map(|path| state::read(path, &probe.name)).transpose();
-    let mut past = past.map_err(Failure::Usage)?.unwrap_or_else(|| ProbeState::new(&probe.name));
+    let state = args.state.as_deref().map(|path| state_file::read(path, &probe.name)).transpose();
+    let mut state = state.map_err(Failure::Usage)?.unwrap_or_else(|| ProbeState::new(&probe.name));
     let runtime = runtime().map_err(Failure::Io)?;
-    let mut report = reporting::empty("probe", started_at, options(args));
-    runtime.block_on(probe.run(&mut past, &mut report))?;
+    let mut report = reporting::empty_report("probe", started_at, options(args));
+    runtime.block_on(probe.run(&mut state, &mut report))?;
     drop(line);
 
     log::unread(&args.common, &report.unread);
-    earlier.settle(&mut report, started);
-    if report.summary.unknown_tags > 0 {
-        report.exit_status |= exit::INCOMPLETE;
-    }
+    rules.finish_report(&mut report, started);
     if !args.common.repository.is_empty() && report.unread.is_empty() && report.coverage.tags_total == 0 {
         tracing::error!("no repository with tags matches --repository");
         report.exit_status |= exit::USAGE;
     }
     if let Some(path) = &args.state
-        && let Err(error) = state::write(path, &past)
+        && let Err(error) = state_file::write(path, &state)
     {
         tracing::error!("{}", with_causes(&error));
         report.exit_status |= exit::INCOMPLETE;
     }
-    if !reporting::write_metrics(&args.common, &report, &Extra::default()) {
-        report.exit_status |= exit::INCOMPLETE;
-    }
+    report.exit_status |= reporting::write_metrics(&args.common, &report, &Extra::default());
     if stop.is_stopped() {
         report.exit_status = exit::INTERRUPTED;
     }
-    render::print(&args.common, &report).context("cannot write the report").map_err(Failure::Io)?;
+    render::audited(&args.common, &report)?;
     Ok(report.exit_status)
 }
 
@@ -88,11 +81,11 @@ fn options(args: &ProbeArgs) -> ReportOptions {
         content: args.depth == DepthArg::Content,
         strict: false,
         min_age_seconds: 0,
-        repositories: texts(&args.common.repository),
+        repositories: glob_texts(&args.common.repository),
         sparse: Vec::new(),
         require_platforms: args.require_platform.iter().map(ToString::to_string).collect(),
         online: Some(OnlineOptions {
-            depth: name_of(args.depth).into(),
+            depth: depth_name(args.depth).into(),
             newest: args.newest.map(u64::from),
             sample_percent: args.sample,
             budget_requests: args.budget_requests,
@@ -102,8 +95,8 @@ fn options(args: &ProbeArgs) -> ReportOptions {
     }
 }
 
-/// A depth as reports name it.
-const fn name_of(depth: DepthArg) -> &'static str {
+/// The name of a depth in reports.
+const fn depth_name(depth: DepthArg) -> &'static str {
     match depth {
         DepthArg::Manifests => "manifests",
         DepthArg::Blobs => "blobs",
@@ -111,117 +104,118 @@ const fn name_of(depth: DepthArg) -> &'static str {
     }
 }
 
-/// Why nothing of a cache is looked at.
-const UNNAMED: &str = "it takes no pushes, so it is a pull-through cache, or read-only for maintenance: a cache fetches and keeps what it \
+/// Why no repository of a cache is looked at.
+const CACHE_NEEDS_NAMES: &str = "it takes no pushes, so it is a pull-through cache, or read-only for maintenance: a cache fetches and keeps what it \
                        is asked for, so only what --repositories-file names is looked at; --through-cache looks at everything, \
                        --role primary says that images are pushed there";
-/// What is said where nobody knows whether a registry is a cache.
-const HINT: &str = "whether this is a pull-through cache could not be found out; if it is one, it fetches and keeps what it is asked \
+/// The warning when it is not known whether a registry is a cache.
+const ROLE_UNKNOWN: &str = "whether this is a pull-through cache could not be found out; if it is one, it fetches and keeps what it is asked \
                     for: --role cache or --role primary says so";
 
 struct Probe<'a> {
     args: &'a ProbeArgs,
     http: Http,
-    /// The address as reports and states name it.
+    /// The address, as in reports and state files.
     name: String,
     credentials: HostCredentials,
     only: Option<GlobSet>,
-    /// Repositories to look at instead of the catalog.
-    names: Option<Vec<String>>,
+    /// The repositories of `--repositories-file`, instead of the catalog.
+    repositories: Option<Vec<String>>,
     now: Timestamp,
 }
 
-/// What answers: a registry, or the registries of some owners of a Forgejo.
+/// What is probed: a registry, or the packages of some owners on a Forgejo server.
 enum Target {
     Registry(Box<Client>),
     Forgejo(Vec<Forgejo>),
 }
 
 /// Tags by repository.
-type Lists = BTreeMap<String, Vec<ListedTag>>;
+type TagLists = BTreeMap<String, Vec<ListedTag>>;
 
 impl<'a> Probe<'a> {
     fn new(args: &'a ProbeArgs, http: Http, now: Timestamp) -> anyhow::Result<Self> {
         let anonymous = Client::new(&http, &args.url, Credentials::Anonymous)?;
         let name = anonymous.address();
-        let places = if args.forgejo { connect::OF_FORGEJO } else { connect::OF_REGISTRY };
+        let places = if args.forgejo { connect::FORGEJO_PLACES } else { connect::REGISTRY_PLACES };
         let credentials = credentials::find(&args.connection, &credentials::host(&name), places)?;
-        let only = if args.common.repository.is_empty() { None } else { Some(set(&args.common.repository)?) };
-        let names = args.repositories_file.as_deref().map(settings::repositories).transpose()?;
-        Ok(Self { args, http, name, credentials, only, names, now })
+        let only = repository_filter(&args.common)?;
+        let repositories = args.repositories_file.as_deref().map(settings::read_repositories).transpose()?;
+        Ok(Self { args, http, name, credentials, only, repositories, now })
     }
 
-    async fn run(&self, past: &mut ProbeState, report: &mut Report) -> Result<(), Failure> {
-        let mut seen = Responses::default();
-        let before = past.clone();
-        let (mut asked, mut depth, mut known) = (None, self.args.depth, KnownRole::Undecided);
-        match self.open().await {
+    async fn run(&self, state: &mut ProbeState, report: &mut Report) -> Result<(), Failure> {
+        let mut responses = Responses::default();
+        let before = state.clone();
+        let (mut asked, mut depth, mut role) = (None, self.args.depth, KnownRole::Undecided);
+        match self.connect().await {
             Ok(target) => {
-                let mut names = BTreeSet::new();
+                let mut repositories = BTreeSet::new();
                 if let Target::Registry(client) = &target {
-                    names = self.names(client, &mut seen).await.unwrap_or_default();
-                    let asked = RepositoryNames { names: &names, are_listed: self.names.is_none() };
-                    known = role::find(self.args.role, client, asked, past, self.now).await;
-                    if known.is_cache() && !self.args.through_cache {
+                    repositories = self.list_repositories(client, &mut responses).await.unwrap_or_default();
+                    let are_listed = self.repositories.is_none();
+                    let names = RepositoryNames { names: &repositories, are_listed };
+                    role = role::find_role(self.args.role, client, names, state, self.now).await;
+                    if role.is_cache() && !self.args.through_cache {
                         depth = DepthArg::Manifests;
-                        if self.names.is_none() {
-                            names.clear();
-                            seen.unread.push((".".into(), UNNAMED.into()));
+                        if self.repositories.is_none() {
+                            repositories.clear();
+                            responses.unread.push((".".into(), CACHE_NEEDS_NAMES.into()));
                         }
                     }
-                    if known == KnownRole::Undecided && !names.is_empty() && !self.args.through_cache {
-                        tracing::warn!("{}: {HINT}", self.name);
+                    if role == KnownRole::Undecided && !repositories.is_empty() && !self.args.through_cache {
+                        tracing::warn!("{}: {ROLE_UNKNOWN}", self.name);
                     }
                 }
-                let lists = self.lists(&target, names, &mut seen).await;
+                let lists = self.list_tags(&target, repositories, &mut responses).await;
                 let client = match &target {
                     Target::Registry(client) => Some(&**client),
                     Target::Forgejo(owners) => owners.first().map(Forgejo::client),
                 };
                 if let Some(client) = client {
-                    let choice = self.look(client, &lists, depth, past, &mut seen).await;
+                    let choice = self.walk_tags(client, &lists, depth, state, &mut responses).await;
                     asked = Some((lists, choice));
                 }
             }
             Err(error) => match error.downcast_ref::<Error>() {
                 Some(Error::Address { .. } | Error::Name(_)) => return Err(Failure::Usage(error)),
-                _ => seen.unread.push((".".into(), with_causes(&error))),
+                _ => responses.unread.push((".".into(), with_causes(&error))),
             },
         }
         let judging = JudgeOptions {
             blobs: depth != DepthArg::Manifests,
             require_platforms: self.args.require_platform.clone(),
         };
-        let ProbeJudgement { mut audit, judged } = judge(&seen, &self.name, &judging);
-        if known.is_cache() {
+        let ProbeJudgement { mut audit, judged } = judge(&responses, &self.name, &judging);
+        if role.is_cache() {
             audit.source.role = RegistryRole::Cache;
         }
         report.options.content = depth == DepthArg::Content;
         if let Some(online) = &mut report.options.online {
-            online.depth = name_of(depth).into();
+            online.depth = depth_name(depth).into();
         }
-        if seen.is_out_of_order() {
-            // Nothing was learned: what was known before stays.
-            *past = before;
+        if responses.is_out_of_order() {
+            // The registry answered nothing useful, so the state stays as it was.
+            *state = before;
         } else if let Some((lists, _)) = &asked {
-            self.remember(lists, &judged, past, &seen);
+            self.update_state(lists, &judged, state, &responses);
         }
         if let Some((lists, choice)) = &asked {
-            let (oldest, never) = oldest(lists, past);
+            let (oldest, never) = oldest_check(lists, state);
             report.coverage = Coverage {
                 not_chosen: Some(choice.never).filter(|never| *never > 0),
-                complete_by: choice.complete_by(&judged, past, self.now),
+                complete_by: choice.complete_by(&judged, state, self.now),
                 never_checked: Some(never),
                 oldest_check: oldest.filter(|_| never == 0),
                 ..report.coverage
             };
         }
-        merge(report, audit, &mut Extra::default());
+        add_audit(report, audit, &mut Extra::default());
         report.coverage.requests = Some(self.http.sent());
         Ok(())
     }
 
-    async fn open(&self) -> anyhow::Result<Target> {
+    async fn connect(&self) -> anyhow::Result<Target> {
         if !self.args.forgejo {
             let client = Client::new(&self.http, &self.args.url, self.credentials.clone())?;
             if let Some(warning) = client.warning() {
@@ -240,18 +234,18 @@ impl<'a> Probe<'a> {
         Ok(Target::Forgejo(owners))
     }
 
-    /// Asks for what this run is to look at.
-    async fn look(
+    /// Asks for the tags that this run chooses.
+    async fn walk_tags(
         &self,
         client: &Client,
-        lists: &Lists,
+        lists: &TagLists,
         depth: DepthArg,
-        past: &mut ProbeState,
-        seen: &mut Responses,
+        state: &mut ProbeState,
+        responses: &mut Responses,
     ) -> Choice {
-        let how =
+        let choosing =
             Choosing { newest: self.args.newest.map(|newest| newest as usize), sample: self.args.sample };
-        let choice = choose(lists, past, &how);
+        let choice = choose(lists, state, &choosing);
         let options = WalkOptions {
             depth: match depth {
                 DepthArg::Manifests => Depth::Manifests,
@@ -260,51 +254,47 @@ impl<'a> Probe<'a> {
             },
             recheck_after: SignedDuration::from_secs(self.args.recheck_after.into()),
             last_byte: self.args.forgejo,
-            // Where nothing but manifests is asked for of a cache, configs are not either.
+            // Of a cache, only manifests are asked for, so its configs are not read for their platforms.
             platforms: !self.args.require_platform.is_empty() && depth == self.args.depth,
             now: self.now,
         };
-        let mut walk = ProbeWalk::new(client, &options, past);
+        let mut walk = ProbeWalk::new(client, &options, state);
         walk.tags(&choice.tags).await;
         walk.look_again().await;
-        let (mut unread, strays) = (std::mem::take(&mut seen.unread), std::mem::take(&mut seen.strays));
+        let (mut unread, strays) =
+            (std::mem::take(&mut responses.unread), std::mem::take(&mut responses.strays));
         let mut walked = walk.into_seen();
         unread.append(&mut walked.unread);
-        *seen = Responses { unread, strays, ..walked };
+        *responses = Responses { unread, strays, ..walked };
         for (name, tags) in lists {
-            seen.repositories.entry(name.clone()).or_default().listed = tags.len() as u64;
+            responses.repositories.entry(name.clone()).or_default().listed = tags.len() as u64;
         }
         choice
     }
 
-    fn remember(
+    /// Notes in the state what this run judged and listed.
+    fn update_state(
         &self,
-        lists: &Lists,
+        lists: &TagLists,
         judged: &HashSet<(String, String)>,
-        past: &mut ProbeState,
-        seen: &Responses,
+        state: &mut ProbeState,
+        responses: &Responses,
     ) {
-        past.note_tags(seen, judged, self.now);
-        let is_whole = seen.unread.is_empty();
-        let names = |tags: &Vec<ListedTag>| tags.iter().map(|tag| tag.tag.clone()).collect();
+        state.note_tags(responses, judged, self.now);
+        let tag_names = |tags: &Vec<ListedTag>| tags.iter().map(|tag| tag.tag.clone()).collect();
         let listed: BTreeMap<String, Vec<String>> =
-            lists.iter().map(|(name, tags)| (name.clone(), names(tags))).collect();
+            lists.iter().map(|(name, tags)| (name.clone(), tag_names(tags))).collect();
         let run = ProbeRun { at: self.now, tags_checked: judged.len() as u64 };
-        past.end(run, &listed, is_whole && self.only.is_none());
+        state.end(run, &listed, responses.unread.is_empty() && self.only.is_none());
     }
 }
 
-/// When the tag that was not judged longest was judged, and how many never were.
-fn oldest(lists: &Lists, past: &ProbeState) -> (Option<Timestamp>, u64) {
-    let (mut oldest, mut never) = (None, 0);
-    for (repository, tags) in lists {
-        let known = past.repositories.get(repository);
-        for tag in tags {
-            match known.and_then(|known| known.tags.get(&tag.tag)) {
-                Some(at) => oldest = Some(oldest.map_or(*at, |before: Timestamp| before.min(*at))),
-                None => never += 1,
-            }
-        }
-    }
-    (oldest, never)
+/// When the tag whose last check is the oldest was checked, and how many tags were never checked.
+fn oldest_check(lists: &TagLists, state: &ProbeState) -> (Option<Timestamp>, u64) {
+    let checks = lists.iter().flat_map(|(name, tags)| {
+        let repository = state.repositories.get(name);
+        tags.iter().map(move |tag| repository.and_then(|known| known.tags.get(&tag.tag)).copied())
+    });
+    let never = checks.clone().filter(Option::is_none).count() as u64;
+    (checks.flatten().min(), never)
 }

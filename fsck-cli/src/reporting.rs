@@ -1,5 +1,4 @@
-//! One report from the audits of a run: begun, filled, compared with an earlier one, given its exit status, written where
-//! it is wanted. What an audit looks at is another room's matter.
+//! Makes one report from the audits of a run: compares it with an earlier report, sets its exit status, writes its metrics.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,19 +16,19 @@ use crate::exit::{self, Failure};
 use crate::render::metrics;
 use crate::settings;
 
-/// An earlier report and the findings to live with.
+/// What a report is compared with, which findings are ignored, and what makes a run fail.
 #[derive(Debug)]
-pub struct EarlierReport {
+pub struct ReportRules {
     baseline: Option<Report>,
     ignores: Option<Vec<Ignore>>,
     fail_on: FailOn,
 }
 
-impl EarlierReport {
-    /// Reads what the command line names.
+impl ReportRules {
+    /// Reads the files that the command line names.
     ///
     /// # Errors
-    /// When it cannot be used.
+    /// When one of them cannot be used, or `--fail-on new` has no baseline.
     pub fn read(args: &Compare) -> Result<Self, Failure> {
         if args.fail_on == FailOn::New && args.baseline.is_none() {
             return Err(Failure::Usage(anyhow!(
@@ -37,15 +36,16 @@ impl EarlierReport {
             )));
         }
         let baseline =
-            args.baseline.as_deref().map(settings::baseline).transpose().map_err(Failure::Usage)?;
-        let ignores = args.ignore.as_deref().map(settings::ignore).transpose().map_err(Failure::Usage)?;
+            args.baseline.as_deref().map(settings::read_baseline).transpose().map_err(Failure::Usage)?;
+        let ignores =
+            args.ignore.as_deref().map(settings::read_ignore_file).transpose().map_err(Failure::Usage)?;
         Ok(Self { baseline, ignores, fail_on: args.fail_on })
     }
 
-    /// Counts a report, compares it, and gives it its exit status.
-    pub fn settle(&self, report: &mut Report, started: Instant) {
+    /// Counts the findings of a report, compares and filters them, and sets the exit status.
+    pub fn finish_report(&self, report: &mut Report, started: Instant) {
         report.count();
-        // Compared first: what is ignored today is still there, not resolved.
+        // The comparison comes first: an ignored finding is still there, not resolved.
         if let Some(earlier) = &self.baseline {
             let is_shared = |name: &Arc<str>| earlier.sources.iter().any(|source| source.name == *name);
             if !report.sources.iter().any(|source| is_shared(&source.name)) {
@@ -64,8 +64,8 @@ impl EarlierReport {
     }
 }
 
-/// A report without anything in it yet.
-pub fn empty(command: &str, started_at: Timestamp, options: ReportOptions) -> Report {
+/// A report without any audit.
+pub fn empty_report(command: &str, started_at: Timestamp, options: ReportOptions) -> Report {
     Report {
         schema: SCHEMA.into(),
         command: command.into(),
@@ -87,15 +87,15 @@ pub fn empty(command: &str, started_at: Timestamp, options: ReportOptions) -> Re
     }
 }
 
-/// What a run found beside the report, by the name of its source.
+/// What a run found that is not in the report, each with its source.
 #[derive(Debug, Default)]
 pub struct Extra {
     pub garbage: Vec<(Arc<str>, Garbage)>,
     pub pieces: Vec<(Arc<str>, GarbagePiece)>,
 }
 
-/// Adds one registry to a report. Garbage is told only when it is known of every registry.
-pub fn merge(report: &mut Report, mut audit: Audit, extra: &mut Extra) {
+/// Adds the audit of one registry to a report. The report has garbage only if that of every registry is known.
+pub fn add_audit(report: &mut Report, mut audit: Audit, extra: &mut Extra) {
     let first = report.findings.len();
     for tag in &mut audit.broken_tags {
         for number in &mut tag.findings {
@@ -123,21 +123,29 @@ pub fn merge(report: &mut Report, mut audit: Audit, extra: &mut Extra) {
     report.unread.append(&mut audit.unread);
 }
 
-/// Writes metrics where they are wanted; whether all could be.
-pub fn write_metrics(common: &Common, report: &Report, extra: &Extra) -> bool {
+/// Writes metrics, if they are wanted; returns the exit status of a failure, else 0.
+pub fn write_metrics(common: &Common, report: &Report, extra: &Extra) -> u8 {
     if !common.metrics.are_wanted() {
-        return true;
+        return 0;
     }
-    let failures = common.metrics.publish(&metrics::of_report(report, &extra.garbage));
+    let failures = common.metrics.publish(&metrics::report_metrics(report, &extra.garbage));
     failures.iter().for_each(log::error);
-    failures.is_empty()
+    if failures.is_empty() { 0 } else { exit::INCOMPLETE }
 }
 
-/// Several globs as one.
+/// The globs of `--repository` as one; `None` without that option.
 ///
 /// # Errors
-/// Never in practice: each is a glob already.
-pub fn set(globs: &[Glob]) -> anyhow::Result<GlobSet> {
+/// As [`glob_set`].
+pub fn repository_filter(common: &Common) -> anyhow::Result<Option<GlobSet>> {
+    if common.repository.is_empty() { Ok(None) } else { glob_set(&common.repository).map(Some) }
+}
+
+/// Joins globs into one set.
+///
+/// # Errors
+/// Never in practice: each glob was parsed before.
+pub fn glob_set(globs: &[Glob]) -> anyhow::Result<GlobSet> {
     let mut builder = GlobSetBuilder::new();
     for glob in globs {
         builder.add(glob.clone());
@@ -146,6 +154,6 @@ pub fn set(globs: &[Glob]) -> anyhow::Result<GlobSet> {
 }
 
 /// Globs as they were written.
-pub fn texts(globs: &[Glob]) -> Vec<String> {
+pub fn glob_texts(globs: &[Glob]) -> Vec<String> {
     globs.iter().map(|glob| glob.glob().to_owned()).collect()
 }

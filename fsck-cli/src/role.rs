@@ -1,5 +1,5 @@
-//! Whether a tree is the home of its images or a pull-through cache, as far as the command line and configurations say. What its
-//! files say is registry-core's matter.
+//! Finds out from the command line and from configurations whether a tree belongs to a home registry or a pull-through cache.
+//! What the files of the tree show is in registry-core.
 
 use std::path::Path;
 
@@ -16,22 +16,22 @@ use crate::exit::Failure;
 /// Most bytes of a registry's configuration.
 const CONFIG_MAX: u64 = 1 << 20;
 
-/// What decides over the role of every tree of a run.
+/// How the role of each tree of a run is decided.
 #[derive(Debug, Clone, Copy)]
 pub enum RoleRule {
-    /// The command line says it.
+    /// By `--role`.
     Said(RegistryRole),
-    /// The configuration that was named makes it a cache.
+    /// Cache, by the configuration of `--registry-config`.
     Configured,
-    /// Servers at work and the tree's own files tell.
+    /// By the servers that run on the tree, and by its files.
     Auto,
 }
 
 impl RoleRule {
-    /// What the command line says; the configuration that it names is read.
+    /// Takes the rule from the command line, and reads the configuration that it names.
     ///
     /// # Errors
-    /// When that cannot be read, or is no configuration.
+    /// When the configuration cannot be read, or is none.
     pub fn from_args(args: &JudgingArgs) -> Result<Self, Failure> {
         let is_cache = match &args.registry_config {
             Some(path) => configures_cache(path)
@@ -47,30 +47,25 @@ impl RoleRule {
         })
     }
 
-    /// The role of one registry; `None` leaves it to its files.
+    /// The role of one registry; `None` means that its files decide.
     pub fn role(self, located: &Located) -> Option<RegistryRole> {
-        let told = |why: &str| {
-            tracing::info!("{}: {why}: a pull-through cache", escape_os(located.name.as_os_str()));
-        };
-        match self {
-            Self::Said(role) => Some(role),
-            Self::Configured => {
-                told("its configuration has proxy:");
-                Some(RegistryRole::Cache)
-            }
+        let why = match self {
+            Self::Said(role) => return Some(role),
+            Self::Configured => "its configuration has proxy:",
             Self::Auto if serves_cache(&located.v2) => {
-                told("the configuration of the server that runs on it has proxy:");
-                Some(RegistryRole::Cache)
+                "the configuration of the server that runs on it has proxy:"
             }
-            Self::Auto => None,
-        }
+            Self::Auto => return None,
+        };
+        tracing::info!("{}: {why}: a pull-through cache", escape_os(located.name.as_os_str()));
+        Some(RegistryRole::Cache)
     }
 }
 
-/// Refuses one configuration for several registries.
+/// Refuses `--registry-config` together with several registries.
 ///
 /// # Errors
-/// When it would be.
+/// When several registries would share one configuration.
 pub fn refuse_several(args: &JudgingArgs, registries: &[Located]) -> Result<(), Failure> {
     if args.registry_config.is_some() && registries.len() > 1 {
         let count = registries.len();
@@ -85,8 +80,8 @@ fn configures_cache(path: &Path) -> anyhow::Result<bool> {
     is_cache(&file::read_text(path, CONFIG_MAX)?).map_err(|why| anyhow!(why))
 }
 
-/// Says that a tree looks like a cache, and what settles it.
-pub fn hint(name: &str) {
+/// Warns that a tree looks like a cache, and names the options that decide it.
+pub fn warn_of_cache(name: &str) {
     tracing::warn!(
         "{name} looks like a pull-through cache: platforms of its indexes are absent without a trace. --role cache, or the \
          registry's configuration as --registry-config, says so if it is one, --role primary if it is not; if children are left \

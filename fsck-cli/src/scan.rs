@@ -1,4 +1,4 @@
-//! The command `scan`: find the registries, audit each, make one report, render it.
+//! The command `scan`: finds the registries, audits each, prints one report.
 
 use std::collections::HashSet;
 use std::io::Write as _;
@@ -6,27 +6,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use globset::GlobSet;
 use indicatif::{HumanBytes, HumanCount};
 use jiff::Timestamp;
 use registry_cli::file;
+use registry_cli::progress::ProgressLine;
 use registry_core::audit::{self, AuditOptions, AuditedSource, Report, ReportOptions, UnreadPath};
 use registry_core::storage::{
-    LocateError, Located, OpenOptions, Phase, ScanOptions, ScanProgress, Tree, locate,
+    DiskFolder, LocateError, Located, OpenOptions, Phase, ScanOptions, ScanProgress, Tree, locate,
 };
 use registry_core::text::{escape, escape_os};
 
-use crate::args::{JudgingArgs, ScanArgs};
+use crate::args::{Common, JudgingArgs, ScanArgs};
 use crate::exit::{self, Failure};
-use crate::reporting::{self, EarlierReport, Extra, merge, set, texts};
+use crate::reporting::{self, Extra, ReportRules, add_audit, glob_set, glob_texts, repository_filter};
 use crate::role::{self, RoleRule};
 use crate::{interrupt, log, render};
 
-/// Scans, prints, and gives the exit status.
+/// Scans and prints; returns the exit status.
 ///
 /// # Errors
-/// When what was asked cannot be used, or the answer cannot be written.
+/// When an argument cannot be used, or the report cannot be written.
 pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
     let started = Instant::now();
     let started_at = Timestamp::now();
@@ -35,54 +36,49 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
             "--list-garbage cannot go with --repository: what other repositories need is not known then";
         return Err(Failure::Usage(anyhow!(why)));
     }
-    let earlier = EarlierReport::read(&args.compare)?;
-    let plan = AuditSetup::new(args, started_at)?;
-
-    try_files(args);
+    let rules = ReportRules::read(&args.compare)?;
+    let setup = AuditSetup::new(args, started_at)?;
+    warn_of_unwritable_files(args);
 
     let progress = Arc::new(ScanProgress::default());
-    let far = Arc::clone(&progress);
-    interrupt::watch(move || format!("{}, after {} files", far.phase().describe(), far.files()));
-    let far = Arc::clone(&progress);
-    let line = args.common.progress_line(move |elapsed| message(&far, elapsed));
-    let mut report = reporting::empty("scan", started_at, options(args));
+    let line = show_progress(&args.common, &progress);
+    let mut report = reporting::empty_report("scan", started_at, report_options(args));
     let mut extra = Extra::default();
-    let Roots { registries, refused } = roots(&args.roots, args.follow_symlinks, &mut report.unread)?;
+    let FoundRegistries { registries, status } =
+        find_registries(&args.roots, args.follow_symlinks, &mut report.unread)?;
     role::refuse_several(&args.judging, &registries)?;
     for located in &registries {
-        plan.audit_registry(located, &progress, &mut report, &mut extra);
+        setup.audit_registry(located, &progress, &mut report, &mut extra);
     }
     drop(line);
-    log::unread_inside(&args.common, &report.unread);
+    log::unread_inside_trees(&args.common, &report.unread);
 
-    earlier.settle(&mut report, started);
+    rules.finish_report(&mut report, started);
     if !args.common.repository.is_empty() {
-        report.exit_status |= without_match(&report.sources);
+        report.exit_status |= warn_without_match(&report.sources);
     }
-    report.exit_status |= refused;
-    if !write_files(args, &report, &extra) {
-        report.exit_status |= exit::INCOMPLETE;
-    }
-    render::print(&args.common, &report).context("cannot write the report").map_err(Failure::Io)?;
+    report.exit_status |= status;
+    report.exit_status |= write_files(args, &report, &extra);
+    render::audited(&args.common, &report)?;
     Ok(report.exit_status)
 }
 
-/// Says in which registries no repository matches; an error, with its exit status, when none does in any.
-fn without_match(sources: &[AuditedSource]) -> u8 {
-    let is_none = |source: &&AuditedSource| source.repositories == 0;
-    let is_all = sources.iter().all(|source| is_none(&source));
-    for AuditedSource { name, .. } in sources.iter().filter(is_none) {
-        if is_all {
+/// Logs the registries without a matching repository; returns the exit status of a usage error if none has one, else 0.
+fn warn_without_match(sources: &[AuditedSource]) -> u8 {
+    let (matched, unmatched): (Vec<_>, Vec<_>) = sources.iter().partition(|source| source.repositories > 0);
+    for AuditedSource { name, .. } in unmatched {
+        if matched.is_empty() {
             tracing::error!("{name}: no repository matches --repository");
         } else {
             tracing::warn!("{name}: no repository matches --repository");
         }
     }
-    if is_all { exit::USAGE } else { 0 }
+    if matched.is_empty() { exit::USAGE } else { 0 }
 }
 
-/// Says before a scan that may take hours what will not work after it. The scan goes on: the report is worth having.
-fn try_files(args: &ScanArgs) {
+/// Warns before a scan, which may take hours, of files that cannot be written after it. The scan goes on: its report is useful
+/// without them.
+fn warn_of_unwritable_files(args: &ScanArgs) {
     for path in [&args.list_garbage, &args.common.metrics.metrics_file].into_iter().flatten() {
         if let Err(error) = file::try_replace(path) {
             let path = escape_os(path.as_os_str());
@@ -91,20 +87,20 @@ fn try_files(args: &ScanArgs) {
     }
 }
 
-/// Writes the files that were asked for; whether all could be. One that cannot be written does not hinder the others.
-fn write_files(args: &ScanArgs, report: &Report, extra: &Extra) -> bool {
-    let mut all = true;
+/// Writes the list of garbage and the metrics, each whether or not the other fails; returns the exit status of a failure, else 0.
+fn write_files(args: &ScanArgs, report: &Report, extra: &Extra) -> u8 {
+    let mut status = 0;
     if let Some(path) = &args.list_garbage
-        && let Err(error) = garbage(path, &extra.pieces)
+        && let Err(error) = write_garbage_list(path, &extra.pieces)
     {
         tracing::error!("cannot write the list of garbage {}: {error}", escape_os(path.as_os_str()));
-        all = false;
+        status = exit::INCOMPLETE;
     }
-    reporting::write_metrics(&args.common, report, extra) && all
+    status | reporting::write_metrics(&args.common, report, extra)
 }
 
-/// One line of JSON a piece.
-fn garbage(path: &Path, pieces: &[(Arc<str>, audit::GarbagePiece)]) -> anyhow::Result<()> {
+/// Writes one line of JSON for each piece of garbage.
+fn write_garbage_list(path: &Path, pieces: &[(Arc<str>, audit::GarbagePiece)]) -> anyhow::Result<()> {
     file::refuse_non_file(path)?;
     let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
     for (source, piece) in pieces {
@@ -126,7 +122,7 @@ fn garbage(path: &Path, pieces: &[(Arc<str>, audit::GarbagePiece)]) -> anyhow::R
     Ok(())
 }
 
-/// How every registry of a run is audited.
+/// How each registry of a run is audited.
 struct AuditSetup<'a> {
     args: &'a ScanArgs,
     options: AuditOptions,
@@ -139,16 +135,13 @@ impl<'a> AuditSetup<'a> {
         let options = AuditOptions {
             list_garbage: args.list_garbage.is_some(),
             require_platforms: args.require_platform.clone(),
-            ..judging(&args.judging, args.content, now).map_err(Failure::Usage)?
+            ..audit_options(&args.judging, args.content, now).map_err(Failure::Usage)?
         };
-        let only = match &args.common.repository[..] {
-            [] => None,
-            globs => Some(set(globs).map_err(Failure::Usage)?),
-        };
+        let only = repository_filter(&args.common).map_err(Failure::Usage)?;
         Ok(Self { args, options, rule: RoleRule::from_args(&args.judging)?, only })
     }
 
-    /// Audits one registry into the report.
+    /// Audits one registry, and adds it to the report.
     fn audit_registry(
         &self,
         located: &Located,
@@ -161,18 +154,7 @@ impl<'a> AuditSetup<'a> {
             follow_symlinks: self.args.follow_symlinks,
             jobs: self.args.common.jobs.of_files(),
         };
-        let tree = match Tree::open(located, &open) {
-            Ok(tree) => tree.waiting_for_writers(),
-            Err(error) => {
-                tracing::error!("cannot open {name}: {error}");
-                report.unread.push(UnreadPath {
-                    source: name.into(),
-                    path: ".".into(),
-                    error: error.to_string(),
-                });
-                return;
-            }
-        };
+        let Some(tree) = open_tree(located, &open, &mut report.unread) else { return };
         let matches = |name: &str| self.only.as_ref().is_none_or(|only| only.is_match(name));
         let scan = ScanOptions {
             content: self.args.content,
@@ -184,53 +166,80 @@ impl<'a> AuditSetup<'a> {
         let audit = audit::audit_with_recheck(&mut graph, &name, &options, |graph, doubts| {
             tree.settle(graph, doubts, progress);
         });
-        // Freeing a graph node by node takes as long as reading one; the process ends soon anyway.
+        // Freeing a graph takes as long as building one, and the process ends soon anyway.
         std::mem::forget(graph);
         if audit.looks_like_cache {
-            role::hint(&name);
+            role::warn_of_cache(&name);
         }
-        merge(report, audit, extra);
+        add_audit(report, audit, extra);
     }
 }
 
-/// How the command line says that a tree is judged; its role is [another matter](Rule).
-///
-/// # Errors
-/// Never in practice: each glob is one already.
-pub fn judging(args: &JudgingArgs, content: bool, now: Timestamp) -> anyhow::Result<AuditOptions> {
-    Ok(AuditOptions { min_age: args.min_age, content, sparse: set(&args.sparse)?, ..AuditOptions::new(now) })
+/// Opens a tree for reading. A failure is logged and added to the unread paths.
+pub fn open_tree(
+    located: &Located,
+    options: &OpenOptions,
+    unread: &mut Vec<UnreadPath>,
+) -> Option<Tree<DiskFolder>> {
+    match Tree::open(located, options) {
+        Ok(tree) => Some(tree.waiting_for_writers()),
+        Err(error) => {
+            let name = escape_os(located.name.as_os_str());
+            tracing::error!("cannot open {name}: {error}");
+            unread.push(unread_path(&name, ".", &error));
+            None
+        }
+    }
 }
 
-fn options(args: &ScanArgs) -> ReportOptions {
+/// An entry for the unread paths of a report.
+pub fn unread_path(source: &str, path: &str, error: &dyn std::fmt::Display) -> UnreadPath {
+    UnreadPath { source: source.into(), path: path.to_owned(), error: error.to_string() }
+}
+
+/// The options of an audit, from the command line. The role of the registry comes from [`RoleRule`].
+///
+/// # Errors
+/// Never in practice: each glob was parsed before.
+pub fn audit_options(args: &JudgingArgs, content: bool, now: Timestamp) -> anyhow::Result<AuditOptions> {
+    Ok(AuditOptions {
+        min_age: args.min_age,
+        content,
+        sparse: glob_set(&args.sparse)?,
+        ..AuditOptions::new(now)
+    })
+}
+
+fn report_options(args: &ScanArgs) -> ReportOptions {
     ReportOptions {
         content: args.content,
         strict: args.strict,
         min_age_seconds: args.judging.min_age.into(),
-        repositories: texts(&args.common.repository),
-        sparse: texts(&args.judging.sparse),
+        repositories: glob_texts(&args.common.repository),
+        sparse: glob_texts(&args.judging.sparse),
         require_platforms: args.require_platform.iter().map(ToString::to_string).collect(),
         online: None,
     }
 }
 
-/// What the paths of a run mean.
+/// The registries below the paths of a run.
 #[derive(Debug)]
-pub struct Roots {
-    /// The registries, by name; one that is named twice is there once.
+pub struct FoundRegistries {
+    /// The registries by name, each once.
     pub registries: Vec<Located>,
-    /// The exit status that something else adds: [`exit::USAGE`] where another product's storage was met, else 0.
-    pub refused: u8,
+    /// [`exit::USAGE`] if a path holds the storage of another product, else 0.
+    pub status: u8,
 }
 
-/// The registries below some paths. Where none can be looked for is said, and goes to the unread.
+/// Finds the registries below some paths. Paths that cannot be searched are logged and added to the unread paths.
 ///
 /// # Errors
-/// When all that there is belongs to another product.
-pub fn roots(
+/// When all paths hold the storage of another product.
+pub fn find_registries(
     roots: &[PathBuf],
     follow_symlinks: bool,
     unread: &mut Vec<UnreadPath>,
-) -> Result<Roots, Failure> {
+) -> Result<FoundRegistries, Failure> {
     let mut registries = Vec::new();
     let mut foreign = Vec::new();
     for root in roots {
@@ -239,26 +248,15 @@ pub fn roots(
         for error in found.errors {
             if matches!(error, LocateError::Foreign(..)) {
                 foreign.push((root, error));
-                continue;
+            } else {
+                add_unusable_root(root, &error, unread);
             }
-            let mut text = error.to_string();
-            // Said where there is such an option.
-            if matches!(error, LocateError::Symlink(_)) {
-                text.push_str(", or say --follow-symlinks");
-            }
-            tracing::error!("{}", escape(&text));
-            let source: Arc<str> = escape_os(root.as_os_str()).into();
-            unread.push(UnreadPath { source, path: ".".into(), error: text });
         }
     }
-    let refused = if foreign.is_empty() { 0 } else { exit::USAGE };
-    let is_all = registries.is_empty() && unread.is_empty();
-    let last = if is_all { foreign.pop() } else { None };
+    let status = if foreign.is_empty() { 0 } else { exit::USAGE };
+    let last = if registries.is_empty() && unread.is_empty() { foreign.pop() } else { None };
     for (root, error) in foreign {
-        let text = error.to_string();
-        tracing::error!("{}", escape(&text));
-        let source: Arc<str> = escape_os(root.as_os_str()).into();
-        unread.push(UnreadPath { source, path: ".".into(), error: text });
+        add_unusable_root(root, &error, unread);
     }
     if let Some((_, error)) = last {
         return Err(Failure::Usage(error.into()));
@@ -266,11 +264,29 @@ pub fn roots(
     registries.sort_by(|a, b| a.name.cmp(&b.name));
     let mut seen = HashSet::new();
     registries.retain(|located| seen.insert(located.v2.clone()));
-    Ok(Roots { registries, refused })
+    Ok(FoundRegistries { registries, status })
 }
 
-/// What a scan is doing.
-pub fn message(progress: &ScanProgress, elapsed: Duration) -> String {
+/// Logs a path that cannot be searched, and adds it to the unread paths.
+fn add_unusable_root(root: &Path, error: &LocateError, unread: &mut Vec<UnreadPath>) {
+    let hint = if matches!(error, LocateError::Symlink(_)) { ", or say --follow-symlinks" } else { "" };
+    let text = format!("{error}{hint}");
+    tracing::error!("{}", escape(&text));
+    unread.push(unread_path(&escape_os(root.as_os_str()), ".", &text));
+}
+
+/// Shows the progress of a scan, and says it when a signal ends the process.
+pub fn show_progress(common: &Common, progress: &Arc<ScanProgress>) -> ProgressLine {
+    let watched = Arc::clone(progress);
+    interrupt::watch_reading(move || {
+        format!("{}, after {} files", watched.phase().describe(), watched.files())
+    });
+    let shown = Arc::clone(progress);
+    common.progress_line(move |elapsed| progress_message(&shown, elapsed))
+}
+
+/// The progress of a scan, after this time.
+pub fn progress_message(progress: &ScanProgress, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs_f64().max(0.001);
     let phase = progress.phase();
     if phase == Phase::Content {

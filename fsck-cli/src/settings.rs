@@ -1,4 +1,4 @@
-//! Files named on the command line: the baseline, the ignore file and the list of repositories.
+//! Reads files that the command line names: the baseline, the ignore file and the list of repositories.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub const MAX_BYTES: u64 = 1 << 30;
 ///
 /// # Errors
 /// When it cannot be read, or is no report of this schema.
-pub fn baseline(path: &Path) -> anyhow::Result<Report> {
+pub fn read_baseline(path: &Path) -> anyhow::Result<Report> {
     #[derive(Deserialize)]
     struct Head {
         schema: Option<String>,
@@ -64,31 +64,31 @@ struct IgnoreEntry {
 /// Reads an ignore file.
 ///
 /// # Errors
-/// When it cannot be read, or an entry lacks a key, has an unknown one, or one that says nothing.
-pub fn ignore(path: &Path) -> anyhow::Result<Vec<Ignore>> {
+/// When it cannot be read, or an entry lacks a key, has an unknown one, or an empty reason.
+pub fn read_ignore_file(path: &Path) -> anyhow::Result<Vec<Ignore>> {
     let text = read_text(path, MAX_BYTES)
         .with_context(|| format!("cannot read the ignore file {}", path.display()))?;
     let file: IgnoreFile = toml::from_str(&text).map_err(|error| {
-        anyhow!("the ignore file {} is unusable: {}", path.display(), place(&text, &error))
+        anyhow!("the ignore file {} is unusable: {}", path.display(), message_with_line(&text, &error))
     })?;
     let numbered = file.ignore.into_iter().enumerate();
     numbered
         .map(|(number, entry)| {
-            read_ignore(&entry)
+            parse_ignore(&entry)
                 .with_context(|| format!("entry {} of the ignore file {}", number + 1, path.display()))
         })
         .collect()
 }
 
-/// "line 4: unknown field …", on one line.
-fn place(text: &str, error: &toml::de::Error) -> String {
+/// The message of an error on one line, such as `line 4: unknown field …`.
+fn message_with_line(text: &str, error: &toml::de::Error) -> String {
     let line =
         error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
     let message = error.message().replace('\n', " ");
     line.map_or_else(|| message.clone(), |line| format!("line {line}: {message}"))
 }
 
-fn read_ignore(entry: &IgnoreEntry) -> anyhow::Result<Ignore> {
+fn parse_ignore(entry: &IgnoreEntry) -> anyhow::Result<Ignore> {
     let code: Code = entry.code.parse().map_err(|error| anyhow!("{:?}: {error}", entry.code))?;
     let glob = GlobBuilder::new(&entry.repository).literal_separator(false).build()?;
     if entry.reason.trim().is_empty() {
@@ -105,11 +105,11 @@ fn read_ignore(entry: &IgnoreEntry) -> anyhow::Result<Ignore> {
     Ok(Ignore { code, repository: glob.compile_matcher(), reason: entry.reason.clone(), expires })
 }
 
-/// Repositories from a file, one a line; `#` begins a comment line.
+/// Reads a list of repositories, one per line; `#` begins a comment line.
 ///
 /// # Errors
-/// When it cannot be read, names something else, or nothing.
-pub fn repositories(path: &Path) -> anyhow::Result<Vec<String>> {
+/// When it cannot be read, has a line that is no repository name, or names none.
+pub fn read_repositories(path: &Path) -> anyhow::Result<Vec<String>> {
     let text = read_text(path, MAX_BYTES).with_context(|| format!("cannot read {}", path.display()))?;
     let lines = text.lines().map(str::trim).enumerate();
     let names = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).map(|(number, line)| {

@@ -1,4 +1,4 @@
-//! The file that a probe leaves for the next one.
+//! Reads and writes the state file, which a probe leaves for the next one.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use registry_core::probe::ProbeState;
 
 use crate::settings;
 
-/// Reads the state of a registry. A file that is not there yet, or is empty, is a state without a past.
+/// Reads the state of a registry. A file that is absent or empty means an empty state.
 ///
 /// # Errors
-/// When the file cannot be read, or is the state of something else.
+/// When the file cannot be read, is no state, or is that of another registry.
 pub fn read(path: &Path, source: &str) -> anyhow::Result<ProbeState> {
     let text = match file::read_text(path, settings::MAX_BYTES) {
         Ok(text) if text.trim().is_empty() => return Ok(ProbeState::new(source)),
@@ -29,7 +29,7 @@ pub fn read(path: &Path, source: &str) -> anyhow::Result<ProbeState> {
     })
 }
 
-/// Writes a state so that a reader finds the old one or the new one.
+/// Replaces the state file at once: a reader sees the old or the new state.
 ///
 /// # Errors
 /// When it cannot be written.

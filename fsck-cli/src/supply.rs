@@ -1,4 +1,4 @@
-//! Where `repair --from` gets missing bytes: the path of another tree, or the address of a registry.
+//! Opens the source of missing bytes for `repair --from`: another tree, or a registry.
 
 use std::path::Path;
 
@@ -12,25 +12,25 @@ use crate::args::RepairArgs;
 use crate::connect;
 use crate::exit::Failure;
 
-/// A supply, and the runtime that it needs as long as it is used.
+/// A supply, with the runtime that it needs.
 #[derive(Debug)]
-pub struct Opened {
-    /// Answers while this lives.
+pub struct OpenSupply {
+    /// Usable until this struct is dropped.
     pub supply: Box<dyn Supply>,
     _runtime: Option<tokio::runtime::Runtime>,
 }
 
-/// Opens what `--from` names, for the repair of a tree.
+/// Opens the tree or registry of `--from`, for the repair of a tree.
 ///
 /// # Errors
-/// When it cannot be used or reached, or is the tree itself.
-pub fn open(args: &RepairArgs, from: &str, repaired: &Located) -> Result<Opened, Failure> {
-    if from.starts_with("http://") || from.starts_with("https://") {
-        return registry(args, from);
+/// When it cannot be used or reached, or is the repaired tree itself.
+pub fn open(args: &RepairArgs, from: &str, repaired: &Located) -> Result<OpenSupply, Failure> {
+    if is_url(from) {
+        return open_registry(args, from);
     }
-    let located = locate_one(Path::new(from)).map_err(Failure::of_locate)?;
-    let real = |one: &Located| one.v2.canonicalize().ok();
-    if real(&located).is_some_and(|v2| real(repaired) == Some(v2)) {
+    let located = locate_one(Path::new(from)).map_err(Failure::from_locate)?;
+    let real_path = |located: &Located| located.v2.canonicalize().ok();
+    if real_path(&located).is_some_and(|path| real_path(repaired) == Some(path)) {
         let from = escape(from);
         return Err(Failure::Usage(anyhow!(
             "--from {from} is the tree that is repaired: name another one, or the address of a registry"
@@ -38,19 +38,25 @@ pub fn open(args: &RepairArgs, from: &str, repaired: &Located) -> Result<Opened,
     }
     let supply = TreeSupply::open(&located)
         .map_err(|error| Failure::Io(anyhow!("cannot open {}: {error}", escape(from))))?;
-    Ok(Opened { supply: Box::new(supply), _runtime: None })
+    Ok(OpenSupply { supply: Box::new(supply), _runtime: None })
 }
 
-fn registry(args: &RepairArgs, address: &str) -> Result<Opened, Failure> {
+/// Whether the value of `--from` is the URL of a registry, and not a path.
+pub fn is_url(from: &str) -> bool {
+    from.starts_with("http://") || from.starts_with("https://")
+}
+
+fn open_registry(args: &RepairArgs, address: &str) -> Result<OpenSupply, Failure> {
     let runtime = runtime().map_err(Failure::Io)?;
     let entered = runtime.enter();
-    let http = connect::http(&args.connection, &args.common, Budget::default()).map_err(Failure::Usage)?;
-    let client = connect::client(&http, &args.connection, address).map_err(Failure::Usage)?;
+    let http =
+        connect::make_http(&args.connection, &args.common, Budget::default()).map_err(Failure::Usage)?;
+    let client = connect::make_client(&http, &args.connection, address).map_err(Failure::Usage)?;
     if let Some(warning) = client.warning() {
         tracing::warn!("{warning}");
     }
     runtime.block_on(client.ping()).map_err(|error| Failure::Io(error.into()))?;
     drop(entered);
     let supply = RegistrySupply::new(client, runtime.handle().clone());
-    Ok(Opened { supply: Box::new(supply), _runtime: Some(runtime) })
+    Ok(OpenSupply { supply: Box::new(supply), _runtime: Some(runtime) })
 }

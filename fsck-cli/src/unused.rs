@@ -1,19 +1,20 @@
-//! Options that a command takes, as all do, and that mean nothing to it: refused, never passed over.
+//! Refuses common options that mean nothing to a command, instead of ignoring them.
 
 use anyhow::anyhow;
 use registry_cli::connection::Connection;
 
 use crate::args::Common;
 use crate::exit::Failure;
+use crate::supply;
 
-/// Refuses common options that mean nothing to a command which goes by a journal or a quarantine; `whole` tells why it
-/// takes no part of that.
+/// Refuses common options that mean nothing to a command for a journal or a quarantine. `why_whole` says why the command
+/// cannot be limited to some repositories.
 ///
 /// # Errors
-/// When there is one.
-pub fn refuse(command: &str, whole: &str, common: &Common) -> Result<(), Failure> {
+/// When there is such an option.
+pub fn refuse_unused(command: &str, why_whole: &str, common: &Common) -> Result<(), Failure> {
     let why = if !common.repository.is_empty() {
-        format!("--repository cannot go with {command}: {whole}")
+        format!("--repository cannot go with {command}: {why_whole}")
     } else if common.metrics.are_wanted() {
         format!("{command} writes no metrics: those of scan tell of the same registry")
     } else if common.jobs.jobs.is_some() {
@@ -24,20 +25,20 @@ pub fn refuse(command: &str, whole: &str, common: &Common) -> Result<(), Failure
     Err(Failure::Usage(anyhow!(why)))
 }
 
-/// Refuses to be told how a registry is reached where none is.
+/// Refuses options for reaching a registry if `--from` names none.
 ///
 /// # Errors
-/// When `from` names none, and something tells how.
+/// When `from` is no URL, and there is such an option.
 pub fn refuse_connection(from: Option<&str>, connection: &Connection) -> Result<(), Failure> {
-    let is_url = from.is_some_and(|from| from.starts_with("http://") || from.starts_with("https://"));
-    let named = [
+    let is_url = from.is_some_and(supply::is_url);
+    let options = [
         (connection.user.is_some(), "--user"),
         (connection.password_file.is_some(), "--password-file"),
         (connection.authfile.is_some(), "--authfile"),
         (!connection.token_service.is_empty(), "--token-service"),
         (connection.ca_file.is_some(), "--ca-file"),
     ];
-    match named.into_iter().find(|(is_given, _)| *is_given && !is_url) {
+    match options.into_iter().find(|(is_given, _)| *is_given && !is_url) {
         None => Ok(()),
         Some((_, option)) => Err(Failure::Usage(anyhow!(
             "{option} is for a registry that --from names by its URL: name it, or leave {option} out"

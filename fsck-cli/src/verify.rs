@@ -1,4 +1,4 @@
-//! The command `verify`: some images, each completely, until they are there or the wait is over.
+//! The command `verify`: checks some images completely, until all is there or the waiting time is over.
 
 pub mod checked;
 mod findings;
@@ -8,7 +8,7 @@ mod referrers;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use jiff::{SignedDuration, Timestamp};
 use registry_cli::connection::{Budget, runtime};
 use registry_cli::credentials;
@@ -23,27 +23,27 @@ use registry_core::text::escape;
 
 use crate::args::{Compare, FailOn, VerifyArgs};
 use crate::exit::{self, Failure};
-use crate::reporting::{self, EarlierReport, Extra, merge};
+use crate::reporting::{self, Extra, ReportRules, add_audit};
 use crate::{connect, interrupt, log, render};
-use checked::{Checked, report_name};
-use findings::{finding, first, named};
-use in_use::Running;
+use checked::{CheckedRegistry, report_name};
+use findings::{first_problem, named_digest, new_finding};
+use in_use::ImagesInUse;
 
-/// First pause before what is missing is asked for again; doubled each time.
+/// The pause before the first repetition; each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
-/// Longest pause.
+/// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// Verifies, prints, and gives the exit status.
+/// Verifies and prints; returns the exit status.
 ///
 /// # Errors
-/// When what was asked cannot be used, or the answer cannot be written.
+/// When an argument cannot be used, or the report cannot be written.
 pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     let started = Instant::now();
-    let earlier = EarlierReport::read(&Compare { baseline: None, ignore: None, fail_on: FailOn::Error })?;
-    let running = match (&args.in_use, &args.host) {
-        (Some(path), Some(host)) => in_use::read(path, host).map_err(Failure::Usage)?,
-        _ => Running::default(),
+    let rules = ReportRules::read(&Compare { baseline: None, ignore: None, fail_on: FailOn::Error })?;
+    let in_use = match (&args.in_use, &args.host) {
+        (Some(path), Some(host)) => in_use::read_list(path, host).map_err(Failure::Usage)?,
+        _ => ImagesInUse::default(),
     };
     for reference in args.references.iter().chain(&args.same_as) {
         if reference.tag.is_none() && reference.digest.is_none() {
@@ -51,43 +51,35 @@ pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
         }
     }
     let stop = Stop::default();
-    // A registry that is waited for may not answer at first.
+    // A registry that is about to start may not answer yet.
     let budget = Budget { patience: args.wait, stop: Some(stop.clone()), ..Default::default() };
-    let http = connect::http(&args.connection, &args.common, budget).map_err(Failure::Usage)?;
-    let far = http.clone();
-    interrupt::watch_questions(move || format!("asking, after {} requests", far.sent()), &stop);
-    let mut report = reporting::empty("verify", Timestamp::now(), options(args));
+    let http = connect::make_http(&args.connection, &args.common, budget).map_err(Failure::Usage)?;
+    interrupt::watch_requests(&http, &stop);
+    let mut report = reporting::empty_report("verify", Timestamp::now(), report_options(args));
     let until = started + Duration::from_secs(args.wait.into());
-    let references = args.references.iter().chain(&running.images).chain(&args.same_as).cloned().collect();
+    let references = args.references.iter().chain(&in_use.images).chain(&args.same_as).cloned().collect();
     let verify = Verify { args, references, http, started, until, stop };
     let runtime = runtime().map_err(Failure::Io)?;
     let checked = runtime.block_on(verify.run(&mut report))?;
     report.coverage.requests = Some(verify.http.sent());
     if args.in_use.is_some() {
-        report.coverage.not_asked = Some(running.elsewhere + running.unaskable.len() as u64);
+        report.coverage.not_asked = Some(in_use.elsewhere + in_use.unaskable.len() as u64);
     }
     log::unread(&args.common, &report.unread);
-    earlier.settle(&mut report, started);
-    if report.summary.unknown_tags > 0 {
-        report.exit_status |= exit::INCOMPLETE;
-    }
-    for line in &running.unaskable {
+    rules.finish_report(&mut report, started);
+    for line in &in_use.unaskable {
         tracing::error!("no registry can be asked for {line:?}: it names no repository");
         report.exit_status |= exit::INCOMPLETE;
     }
-    if !reporting::write_metrics(&args.common, &report, &Extra::default()) {
-        report.exit_status |= exit::INCOMPLETE;
-    }
+    report.exit_status |= reporting::write_metrics(&args.common, &report, &Extra::default());
     if verify.stop.is_stopped() {
         report.exit_status = exit::INTERRUPTED;
     }
-    render::verified(&args.common, &report, &checked)
-        .context("cannot write the report")
-        .map_err(Failure::Io)?;
+    render::verified(&args.common, &report, &checked)?;
     Ok(report.exit_status)
 }
 
-fn options(args: &VerifyArgs) -> ReportOptions {
+fn report_options(args: &VerifyArgs) -> ReportOptions {
     ReportOptions {
         content: args.content,
         strict: false,
@@ -104,7 +96,7 @@ fn options(args: &VerifyArgs) -> ReportOptions {
 
 struct Verify<'a> {
     args: &'a VerifyArgs,
-    /// All images, those in use included.
+    /// All images, including those in use.
     references: Vec<ImageReference>,
     http: Http,
     started: Instant,
@@ -112,19 +104,15 @@ struct Verify<'a> {
     stop: Stop,
 }
 
-/// Pauses between questions, each longer than the one before.
+/// The pauses between repetitions, each longer than the one before.
 #[derive(Debug, Default)]
-struct Pause {
+struct Pauses {
     taken: u32,
 }
 
-impl Pause {
-    const fn is_first(&self) -> bool {
-        self.taken == 0
-    }
-
-    /// Says what is not there yet, and pauses; false when the time is over, or there is no use in waiting.
-    async fn until(&mut self, until: Instant, missing: &str, stop: &Stop) -> bool {
+impl Pauses {
+    /// Logs what is missing, and pauses; false if the waiting time is over, or the run was asked to stop.
+    async fn wait(&mut self, until: Instant, missing: &str, stop: &Stop) -> bool {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() || stop.is_stopped() {
             return false;
@@ -135,20 +123,20 @@ impl Pause {
         stop.unless_stopped(tokio::time::sleep(pause.min(left))).await.is_some()
     }
 
-    /// Seconds since then, if there was any pause.
+    /// Seconds since `since`, if there was any pause.
     fn waited(&self, since: Instant) -> Option<u64> {
         (self.taken > 0).then(|| since.elapsed().as_secs())
     }
 }
 
 impl Verify<'_> {
-    async fn run(&self, report: &mut Report) -> Result<Vec<Checked>, Failure> {
+    async fn run(&self, report: &mut Report) -> Result<Vec<CheckedRegistry>, Failure> {
         let mut groups: BTreeMap<String, Vec<(ImageReference, String)>> = BTreeMap::new();
-        let of_host =
+        let host_scheme =
             self.args.host.as_deref().and_then(|host| host.split_once("://")).map(|(scheme, _)| scheme);
         for reference in &self.references {
             let mut address = reference.address();
-            if let Some(scheme) = of_host.filter(|_| reference.scheme.is_none()) {
+            if let Some(scheme) = host_scheme.filter(|_| reference.scheme.is_none()) {
                 address = format!("{scheme}://{}", reference.host);
             } else if self.args.plain_http && reference.scheme.is_none() {
                 address = format!("http://{}", reference.host);
@@ -166,40 +154,41 @@ impl Verify<'_> {
                 groups.len()
             )));
         }
-        let mut pause = Pause::default();
-        let (mut all, differences) = loop {
+        let mut pauses = Pauses::default();
+        let (all, differences) = loop {
             let mut all = Vec::new();
             for (address, images) in &groups {
-                all.push(self.registry(address, images, pause.is_first()).await?);
+                all.push(self.check_registry(address, images, pauses.taken == 0).await?);
             }
-            let checked: Vec<&Checked> = all.iter().map(|(checked, ..)| checked).collect();
+            let checked: Vec<&CheckedRegistry> = all.iter().map(|(checked, ..)| checked).collect();
             let differences = findings::differences(self.args, &checked);
-            // The other side of a dual push may be moved yet.
+            // The other registry of a dual push may still get the new image.
             let is_over = differences.is_empty() || self.http.gave_up().is_some();
-            if is_over || !pause.until(self.until, &differences[0].message, &self.stop).await {
+            if is_over || !pauses.wait(self.until, &differences[0].message, &self.stop).await {
                 break (all, differences);
             }
         };
         let mut checked = Vec::new();
-        for (mut one, audit, findings) in all.drain(..) {
-            one.waited = one.waited.or_else(|| pause.waited(self.started));
-            merge(report, audit, &mut Extra::default());
+        for (mut registry, audit, findings) in all {
+            registry.waited = registry.waited.or_else(|| pauses.waited(self.started));
+            add_audit(report, audit, &mut Extra::default());
             findings.into_iter().for_each(|finding| report.add(finding));
-            checked.push(one);
+            checked.push(registry);
         }
         report.garbage = None;
         differences.into_iter().for_each(|finding| report.add(finding));
         Ok(checked)
     }
 
-    async fn registry(
+    async fn check_registry(
         &self,
         address: &str,
         images: &[(ImageReference, String)],
-        is_first: bool,
-    ) -> Result<(Checked, Audit, Vec<Finding>), Failure> {
-        let client = connect::client(&self.http, &self.args.connection, address).map_err(Failure::Usage)?;
-        if let Some(warning) = client.warning().filter(|_| is_first) {
+        is_first_try: bool,
+    ) -> Result<(CheckedRegistry, Audit, Vec<Finding>), Failure> {
+        let client =
+            connect::make_client(&self.http, &self.args.connection, address).map_err(Failure::Usage)?;
+        if let Some(warning) = client.warning().filter(|_| is_first_try) {
             tracing::warn!("{warning}");
         }
         let options = WalkOptions {
@@ -210,8 +199,8 @@ impl Verify<'_> {
             now: Timestamp::now(),
         };
         let judging = JudgeOptions { blobs: true, require_platforms: self.args.require_platform.clone() };
-        let mut nothing = ProbeState::new(address);
-        let mut walk = ProbeWalk::new(&client, &options, &mut nothing);
+        let mut state = ProbeState::new(address);
+        let mut walk = ProbeWalk::new(&client, &options, &mut state);
         let by_tag = images.iter().filter(|(image, _)| image.tag.is_some());
         let by_tag: Vec<_> =
             by_tag.map(|(image, name)| (image.repository.to_string(), name.clone())).collect();
@@ -221,47 +210,53 @@ impl Verify<'_> {
             .collect();
         walk.tags(&by_tag).await;
         walk.digests(&by_digest).await;
-        let mut pause = Pause::default();
+        let mut pauses = Pauses::default();
         let (mut audit, findings, referrers, unread) = loop {
             let audit = judge(walk.seen(), address, &judging).audit;
-            let (findings, referrers, unread) = self.findings(&client, address, walk.seen(), images).await;
-            let is_bad = |finding: &&Finding| finding.severity == Severity::Error;
-            let is_good = findings.is_empty()
+            let (findings, referrers, unread) =
+                self.find_mismatches(&client, address, walk.seen(), images).await;
+            let is_complete = findings.is_empty()
                 && unread.is_empty()
                 && audit.unread.is_empty()
                 && audit.unknown_tags.is_empty()
                 && audit.broken_tags.is_empty()
-                && !audit.findings.iter().any(|finding| is_bad(&finding));
-            if is_good
+                && audit.findings.iter().all(|finding| finding.severity != Severity::Error);
+            if is_complete
                 || self.http.gave_up().is_some()
-                || !pause.until(self.until, &first(&audit, &findings, &unread), &self.stop).await
+                || !pauses.wait(self.until, &first_problem(&audit, &findings, &unread), &self.stop).await
             {
                 break (audit, findings, referrers, unread);
             }
             walk.ask_again().await;
-            // A tag that names something else than it should may be moved yet.
+            // A tag that names the wrong digest may still be moved.
             walk.tags(&by_tag).await;
         };
         audit.source.tags = images.len() as u64;
         audit.source.complete &= unread.is_empty();
         audit.unread.extend(unread);
-        let seen = walk.into_seen();
-        let (address, images, waited) = (address.to_owned(), images.to_vec(), pause.waited(self.started));
-        Ok((Checked { address, images, seen, referrers, waited }, audit, findings))
+        let checked = CheckedRegistry {
+            address: address.to_owned(),
+            images: images.to_vec(),
+            responses: walk.into_seen(),
+            referrers,
+            waited: pauses.waited(self.started),
+        };
+        Ok((checked, audit, findings))
     }
 
-    /// What only `verify` looks for: digests that were expected, and referrers.
-    async fn findings(
+    /// Finds what only `verify` checks: unexpected digests and missing referrers.
+    async fn find_mismatches(
         &self,
         client: &Client,
         address: &str,
-        seen: &Responses,
+        responses: &Responses,
         images: &[(ImageReference, String)],
     ) -> (Vec<Finding>, BTreeMap<ImageReference, Vec<Digest>>, Vec<UnreadPath>) {
         let (mut findings, mut all, mut unread) = (Vec::new(), BTreeMap::new(), Vec::new());
         for (image, name) in images {
-            let Some(digest) = named(seen, image, name) else { continue };
-            let mut add = |code, message| findings.push(finding(address, image, name, code, digest, message));
+            let Some(digest) = named_digest(responses, image, name) else { continue };
+            let mut add =
+                |code, message| findings.push(new_finding(address, image, name, code, digest, message));
             for expected in [self.args.expect_digest, image.digest].into_iter().flatten() {
                 if expected != digest {
                     add(Code::ReferenceMismatch, format!("it names {digest}, and {expected} was expected"));
@@ -270,7 +265,7 @@ impl Verify<'_> {
             if self.args.referrers.is_empty() {
                 continue;
             }
-            let found = match referrers::of(client, image.repository.as_str(), &digest).await {
+            let found = match referrers::list_referrers(client, image.repository.as_str(), &digest).await {
                 Ok(found) => found,
                 Err(error) => {
                     let path = format!("/v2/{}/referrers/{digest}", image.repository);
@@ -278,16 +273,17 @@ impl Verify<'_> {
                     continue;
                 }
             };
-            for wanted in
-                self.args.referrers.iter().filter(|wanted| !found.iter().any(|one| one.has_type(wanted)))
-            {
+            for wanted in &self.args.referrers {
+                if found.iter().any(|referrer| referrer.has_type(wanted)) {
+                    continue;
+                }
                 let what = if wanted.is_empty() { String::new() } else { format!(" of type {wanted}") };
-                let types: Vec<_> = found.iter().map(|one| escape(&one.artifact_type)).collect();
+                let types: Vec<_> = found.iter().map(|referrer| escape(&referrer.artifact_type)).collect();
                 let only =
                     if types.is_empty() { String::new() } else { format!(", only {}", types.join(", ")) };
                 add(Code::ReferrerMissing, format!("it has no referrer{what}{only}"));
             }
-            all.insert(image.clone(), found.into_iter().map(|one| one.digest).collect());
+            all.insert(image.clone(), found.into_iter().map(|referrer| referrer.digest).collect());
         }
         (findings, all, unread)
     }

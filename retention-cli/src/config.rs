@@ -1,4 +1,4 @@
-//! `retention.toml`: rules and defaults in a file. A flag beats the environment, which beats the file.
+//! `retention.toml`: defaults and rules in a file. Options take precedence over the environment, which does over the file.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::args;
 
 /// Most bytes of the file.
 const MAX_BYTES: u64 = 1 << 20;
-/// The only version of the file that there is.
+/// The only supported version of the file.
 pub const VERSION: i64 = 1;
 
 /// Defaults and rules of registry-retention. A key that is absent means: as without a file.
@@ -71,10 +71,10 @@ pub struct Config {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RuleConfig {
     /// Pattern of packages.
-    #[serde(default = "everything")]
+    #[serde(default = "match_all")]
     pub package: String,
     /// Pattern of tags.
-    #[serde(default = "everything")]
+    #[serde(default = "match_all")]
     pub tags: String,
     /// Regular expression with captures, at most 1024 bytes: images are ranked within each distinct capture, and a tag that
     /// does not match it does not belong to the rule.
@@ -90,7 +90,7 @@ pub struct RuleConfig {
     pub keep_cache: Option<bool>,
 }
 
-fn everything() -> String {
+fn match_all() -> String {
     "*".into()
 }
 
@@ -123,7 +123,7 @@ impl Config {
     /// Reads the file.
     ///
     /// # Errors
-    /// When it cannot be read, is no TOML, has another version, or a key that is not known.
+    /// When it cannot be read, is no TOML, has another version or an unknown key.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = read_text(path, MAX_BYTES).with_context(|| format!("cannot read {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("{} cannot be used", path.display()))
@@ -137,12 +137,12 @@ impl Config {
             Some(None) => bail!("its version is no number; write version = {VERSION}"),
             None => bail!("it has no version; write version = {VERSION} at its top"),
         }
-        known(&table, KEYS, "")?;
+        refuse_unknown_keys(&table, KEYS, "")?;
         for (number, rule) in
             table.get("rules").and_then(toml::Value::as_array).into_iter().flatten().enumerate()
         {
             if let Some(rule) = rule.as_table() {
-                known(rule, RULE_KEYS, &format!(" in rule {}", number + 1))?;
+                refuse_unknown_keys(rule, RULE_KEYS, &format!(" in rule {}", number + 1))?;
             }
         }
         let config: Self = toml::from_str(text).map_err(|error| anyhow!(one_line(&error)))?;
@@ -162,7 +162,7 @@ impl Config {
                 bail!("rule {} keeps 0 images; that needs a keep-within", number + 1);
             }
             if let Some(text) = &rule.group_by {
-                // Whether letters match in any case changes nothing about what can be used.
+                // The case of letters does not matter for whether the expression is valid.
                 GroupBy::new(text, false)
                     .map_err(|error| anyhow!("group-by of rule {} cannot be used: {error}", number + 1))?;
             }
@@ -171,7 +171,7 @@ impl Config {
     }
 }
 
-fn known(table: &toml::Table, keys: &[&str], place: &str) -> anyhow::Result<()> {
+fn refuse_unknown_keys(table: &toml::Table, keys: &[&str], place: &str) -> anyhow::Result<()> {
     if let Some(key) = table.keys().find(|key| !keys.contains(&key.as_str())) {
         let nearest = keys.iter().max_by(|a, b| strsim::jaro(a, key).total_cmp(&strsim::jaro(b, key)));
         let hint = nearest.map_or_else(String::new, |nearest| format!("; the nearest is {nearest:?}"));
@@ -189,7 +189,7 @@ mod tests {
     use super::Config;
 
     #[test]
-    fn what_cannot_be_used_is_named() {
+    fn unusable_configuration_is_explained() {
         let error = |text: &str| Config::parse(text).unwrap_err().to_string();
         insta::assert_snapshot!(error("keep-last = 3"), @"it has no version; write version = 1 at its top");
         insta::assert_snapshot!(error("version = 2"), @"its version is 2, and 1 is the only one known");

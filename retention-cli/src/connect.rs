@@ -1,4 +1,4 @@
-//! A server named on the command line, opened: credentials from a file or the environment, never from an argument.
+//! Opens the sources that the command line names. Credentials come from a file or the environment, never from an argument.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use registry_cli::connection::{Budget, Connection};
 use registry_cli::credentials::{FORGEJO, Nameless, Places, REGISTRY, account, find, host};
 use registry_core::Stop;
 use registry_core::forgejo::{Forgejo, ForgejoAccount};
-use registry_core::registry::{Client, Error, GaveUp, HostCredentials, Http};
+use registry_core::registry::{Client, Error, HostCredentials, Http};
 use registry_core::retention::{
     self as core, Cache, Collecting, Collection, Permission, Record, RegistrySource, SourceKind,
 };
@@ -21,7 +21,7 @@ use crate::exit::Failure;
 use crate::journal::FileJournal;
 use crate::layout::OpenLayout;
 
-/// A server that answers. Has no way to delete.
+/// A source that was opened for reading.
 #[derive(Debug)]
 pub enum OpenSource {
     Forgejo(Box<Forgejo>),
@@ -29,7 +29,7 @@ pub enum OpenSource {
     Layout(Box<OpenLayout>),
 }
 
-/// What the command line names as a source: a registry, or one owner on a Forgejo server.
+/// A source on the command line: a registry, a tree, or one owner on a Forgejo server.
 #[derive(Debug, Clone, Copy)]
 pub enum SourceName<'a> {
     Registry(&'a str),
@@ -38,11 +38,11 @@ pub enum SourceName<'a> {
 }
 
 impl<'a> SourceName<'a> {
-    /// What is named on the command line, one place for each owner. Asks nobody.
+    /// The sources on the command line, one for each owner. Sends no request.
     ///
     /// # Errors
-    /// When nothing is named, or an owner twice.
-    pub fn all(server: &'a ServerArgs) -> Result<Vec<Self>, Failure> {
+    /// When no source is named, an owner is named twice, or an option does not fit the source.
+    pub fn from_args(server: &'a ServerArgs) -> Result<Vec<Self>, Failure> {
         let usage = |why: String| Err(Failure::Usage(anyhow!(why)));
         if let Some(root) = &server.layout {
             if server.push_times.is_some() {
@@ -71,7 +71,7 @@ impl<'a> SourceName<'a> {
         Ok(server.owner.iter().map(|owner| Self::Forgejo { url, owner }).collect())
     }
 
-    /// Whose packages these are.
+    /// The owner of the packages, on a Forgejo server.
     pub const fn owner(&self) -> Option<&'a str> {
         match self {
             Self::Registry(_) | Self::Layout(..) => None,
@@ -80,26 +80,26 @@ impl<'a> SourceName<'a> {
     }
 }
 
-/// How servers are asked, from flags and environment.
+/// Opens and asks sources, with the options and credentials of a run.
 #[derive(Debug)]
 pub struct Connector {
-    http: Http,
+    pub http: Http,
     registry: HostCredentials,
-    /// Of each owner on a Forgejo.
+    /// The account for each owner on a Forgejo server.
     accounts: Vec<ForgejoAccount>,
-    /// How many files of a tree are read at once; 0 leaves it to the library.
+    /// How many files of a tree are read at once; 0 means that the library chooses.
     files: usize,
-    /// Whether a tree is read, and nobody asked.
+    /// Whether the source is a tree, so that no request is sent.
     is_tree: bool,
 }
 
 impl Connector {
-    /// Settles how servers are asked, and with which credentials: what is meant for one kind of server is never sent to another.
+    /// Sets up the transport and finds the credentials. Credentials for one kind of server are never sent to another.
     ///
     /// # Errors
-    /// When something named cannot be used.
+    /// When an option or the credentials cannot be used.
     pub fn new(connection: &Connection, jobs: Jobs, server: &ServerArgs) -> Result<Self, Failure> {
-        let settle = || -> anyhow::Result<Self> {
+        let new = || -> anyhow::Result<Self> {
             let http = connection.http(env!("CARGO_PKG_NAME"), jobs, Budget::default())?;
             let registry = match &server.registry {
                 Some(url) => {
@@ -108,28 +108,19 @@ impl Connector {
                 }
                 None => HostCredentials::default(),
             };
-            let of_owner = |(url, owner): (&String, &String)| {
-                let places = Places { variables: &[FORGEJO], nameless: Nameless::Token(owner) };
-                account(&find(connection, &host(url), places)?, owner)
-            };
-            let owners = server.forgejo.iter().flat_map(|url| server.owner.iter().map(move |one| (url, one)));
-            let accounts = owners.map(of_owner).collect::<anyhow::Result<_>>()?;
+            let mut accounts = Vec::new();
+            if let Some(url) = &server.forgejo {
+                for owner in &server.owner {
+                    let places = Places { variables: &[FORGEJO], nameless: Nameless::Token(owner) };
+                    accounts.push(account(&find(connection, &host(url), places)?, owner)?);
+                }
+            }
             Ok(Self { http, registry, accounts, files: jobs.of_files(), is_tree: server.layout.is_some() })
         };
-        settle().map_err(Failure::Usage)
+        new().map_err(Failure::Usage)
     }
 
-    /// Requests sent so far.
-    pub fn sent(&self) -> u64 {
-        self.http.sent()
-    }
-
-    /// Whether the run gave up on its servers, and why.
-    pub fn gave_up(&self) -> Option<GaveUp> {
-        self.http.gave_up()
-    }
-
-    /// What a progress line says; of a tree `on_tree`.
+    /// The message of a progress line; for a tree, it says `on_tree`.
     pub fn progress(&self, on_tree: &'static str) -> impl Fn(Duration) -> String + Send + 'static {
         let (http, is_tree) = (self.http.clone(), self.is_tree);
         move |elapsed| {
@@ -140,43 +131,41 @@ impl Connector {
         }
     }
 
-    fn in_flight(&self) -> usize {
-        self.http.in_flight()
-    }
-
-    async fn forgejo(&self, url: &str, owner: &str) -> Result<OpenSource, Error> {
-        let nobody = ForgejoAccount { owner: owner.into(), user: None, token: None };
-        let account = self.accounts.iter().find(|account| account.owner == owner).unwrap_or(&nobody);
+    async fn open_forgejo(&self, url: &str, owner: &str) -> Result<OpenSource, Error> {
+        let anonymous = ForgejoAccount { owner: owner.into(), user: None, token: None };
+        let account = self.accounts.iter().find(|account| account.owner == owner).unwrap_or(&anonymous);
         let forgejo = Forgejo::connect(&self.http, url, account).await?;
         forgejo.warnings().iter().for_each(|text| tracing::warn!("{text}"));
         Ok(OpenSource::Forgejo(Box::new(forgejo)))
     }
 
-    async fn registry(&self, url: &str) -> Result<OpenSource, Failure> {
-        let client = Client::new(&self.http, url, self.registry.clone()).map_err(Failure::of_server)?;
+    async fn open_registry(&self, url: &str) -> Result<OpenSource, Failure> {
+        let client = Client::new(&self.http, url, self.registry.clone()).map_err(Failure::from_server)?;
         client.warning().iter().for_each(|text| tracing::warn!("{text}"));
-        client.ping().await.map_err(Failure::of_server)?;
+        client.ping().await.map_err(Failure::from_server)?;
         Ok(OpenSource::Registry(Box::new(RegistrySource::new(client))))
     }
 
-    /// Opens a place.
+    /// Opens a source.
     ///
     /// # Errors
-    /// When it does not answer, or is not what it was called.
+    /// When it does not answer, or is not of the named kind.
     pub async fn open(&self, place: &SourceName<'_>) -> Result<OpenSource, Failure> {
         match place {
-            SourceName::Registry(url) => self.registry(url).await,
+            SourceName::Registry(url) => self.open_registry(url).await,
             SourceName::Layout(root, role) => {
                 Ok(OpenSource::Layout(Box::new(OpenLayout::open(root, *role, self.files)?)))
             }
-            SourceName::Forgejo { url, owner } => self.forgejo(url, owner).await.map_err(Failure::of_server),
+            SourceName::Forgejo { url, owner } => {
+                self.open_forgejo(url, owner).await.map_err(Failure::from_server)
+            }
         }
     }
 
-    /// Reads a source whole; what the cache knows of its rows is not asked for, unless everything is to be.
+    /// Reads a whole source. Rows that the cache knows are not asked for, unless `asks_all`.
     ///
     /// # Errors
-    /// When its list cannot be read.
+    /// When the list of packages cannot be read.
     pub async fn collect(
         &self,
         source: &OpenSource,
@@ -184,39 +173,39 @@ impl Connector {
         policy: &core::Policy,
         asks_all: bool,
     ) -> Result<Collection, Failure> {
-        let how = Collecting {
-            in_flight: self.in_flight(),
+        let options = Collecting {
+            in_flight: self.http.in_flight(),
             cache,
             built_at: policy.rank_by == core::RankBy::Created,
             only: &policy.packages,
         };
         let now = jiff::Timestamp::now();
-        let all = |record: Record| Collection { record, assumed: core::Assumed::default() };
+        let without_assumptions = |record: Record| Collection { record, assumed: core::Assumed::default() };
         let collected = match source {
             OpenSource::Forgejo(forgejo) if asks_all => {
-                core::collect(&**forgejo, source.plan_source(), &how, now).await.map(all)
+                core::collect(&**forgejo, source.plan_source(), &options, now).await.map(without_assumptions)
             }
             OpenSource::Forgejo(forgejo) => {
-                core::collect_known(&**forgejo, source.plan_source(), &how, now).await
+                core::collect_known(&**forgejo, source.plan_source(), &options, now).await
             }
             OpenSource::Registry(registry) => {
-                core::collect(&**registry, source.plan_source(), &how, now).await.map(all)
+                core::collect(&**registry, source.plan_source(), &options, now).await.map(without_assumptions)
             }
-            OpenSource::Layout(layout) => return layout.collect(policy).map(all),
+            OpenSource::Layout(layout) => return layout.collect(policy).map(without_assumptions),
         };
-        collected.map_err(Failure::of_list)
+        collected.map_err(Failure::from_list)
     }
 
-    /// Whether everything that a plan rests on, and that was not asked for, is there.
+    /// Whether everything that a plan rests on is there, including what was taken from the cache.
     pub async fn confirm(&self, source: &OpenSource, needed: &[core::Unconfirmed]) -> bool {
         match source {
-            OpenSource::Forgejo(forgejo) => core::confirm(&**forgejo, needed, self.in_flight()).await,
-            OpenSource::Registry(registry) => core::confirm(&**registry, needed, self.in_flight()).await,
+            OpenSource::Forgejo(forgejo) => core::confirm(&**forgejo, needed, self.http.in_flight()).await,
+            OpenSource::Registry(registry) => core::confirm(&**registry, needed, self.http.in_flight()).await,
             OpenSource::Layout(_) => needed.is_empty(),
         }
     }
 
-    /// Adds when images were built, where a plan depends on it. What a server does not tell stays unknown.
+    /// Adds build times of images where a plan depends on them. What a server does not tell stays unknown.
     pub async fn add_dates(
         &self,
         source: &OpenSource,
@@ -224,15 +213,15 @@ impl Connector {
         record: &mut Record,
         undated: &[core::Undated],
     ) {
-        let how = Collecting { in_flight: self.in_flight(), cache, built_at: true, only: &[] };
+        let options = Collecting { in_flight: self.http.in_flight(), cache, built_at: true, only: &[] };
         match source {
-            OpenSource::Forgejo(forgejo) => core::add_dates(&**forgejo, record, undated, &how).await,
-            OpenSource::Registry(registry) => core::add_dates(&**registry, record, undated, &how).await,
+            OpenSource::Forgejo(forgejo) => core::add_dates(&**forgejo, record, undated, &options).await,
+            OpenSource::Registry(registry) => core::add_dates(&**registry, record, undated, &options).await,
             OpenSource::Layout(_) => {}
         }
     }
 
-    /// Deletes what a plan says, until it is asked to stop.
+    /// Deletes what a plan lists, until `stop` asks to stop.
     pub async fn apply(
         &self,
         source: OpenSource,
@@ -241,37 +230,37 @@ impl Connector {
         journal: &mut FileJournal,
         stop: &Stop,
     ) -> core::Applied {
-        let how = Collecting { in_flight: self.in_flight(), cache, built_at: false, only: &[] };
+        let options = Collecting { in_flight: self.http.in_flight(), cache, built_at: false, only: &[] };
         let (now, stop) = (jiff::Timestamp::now(), stop.clone());
         match source {
             OpenSource::Forgejo(forgejo) => {
-                core::apply(&forgejo.arm().stopped_by(stop), plan, &how, journal, now).await
+                core::apply(&forgejo.arm().stopped_by(stop), plan, &options, journal, now).await
             }
             OpenSource::Registry(registry) => {
-                core::apply(&registry.arm().stopped_by(stop), plan, &how, journal, now).await
+                core::apply(&registry.arm().stopped_by(stop), plan, &options, journal, now).await
             }
             OpenSource::Layout(layout) => layout.apply(plan, journal),
         }
     }
 
-    /// Puts back what a journal of a server tells, until it is asked to stop; that of a tree is another.
+    /// Puts back what the journal of a server says was deleted, until `stop` asks to stop. `layout::undo` does so for a tree.
     pub async fn undo(
         &self,
         source: OpenSource,
-        told: &core::DeletionHistory,
+        history: &core::DeletionHistory,
         stop: &Stop,
     ) -> Vec<core::UndoneRow> {
         let stop = stop.clone();
         match source {
-            OpenSource::Forgejo(forgejo) => core::undo(&forgejo.arm().stopped_by(stop), told).await,
-            OpenSource::Registry(registry) => core::undo(&registry.arm().stopped_by(stop), told).await,
+            OpenSource::Forgejo(forgejo) => core::undo(&forgejo.arm().stopped_by(stop), history).await,
+            OpenSource::Registry(registry) => core::undo(&registry.arm().stopped_by(stop), history).await,
             OpenSource::Layout(_) => Vec::new(),
         }
     }
 }
 
-/// A version of a package with a slash in its name, where the plan has one; first of those in which something goes.
-fn version_below_a_slash(plan: &core::Plan) -> Option<(&str, &str)> {
+/// A version of a package with a slash in its name, if the plan has one; preferably one that goes.
+fn version_of_package_with_slash(plan: &core::Plan) -> Option<(&str, &str)> {
     let slashed = || plan.packages.iter().filter(|package| package.name.contains('/'));
     let goes = slashed().find_map(|package| {
         Some((package, package.versions.iter().find(|row| row.action == core::Action::Delete)?))
@@ -282,7 +271,7 @@ fn version_below_a_slash(plan: &core::Plan) -> Option<(&str, &str)> {
 }
 
 impl OpenSource {
-    /// What kind of source this is.
+    /// The kind of this source.
     pub const fn kind(&self) -> SourceKind {
         match self {
             Self::Forgejo(_) => SourceKind::Forgejo,
@@ -291,7 +280,7 @@ impl OpenSource {
         }
     }
 
-    /// Where it is, as plans tell it.
+    /// This source as plans name it.
     pub fn plan_source(&self) -> core::Source {
         match self {
             Self::Forgejo(forgejo) => forgejo.source(),
@@ -305,7 +294,7 @@ impl OpenSource {
         }
     }
 
-    /// Whether nothing is asked of it any more.
+    /// Whether the run gave up on this source.
     fn gave_up(&self) -> bool {
         match self {
             Self::Forgejo(forgejo) => core::Reader::gave_up(&**forgejo).is_some(),
@@ -314,23 +303,23 @@ impl OpenSource {
         }
     }
 
-    /// Makes ready for deleting; a tree is locked until this is dropped.
+    /// Prepares for deleting; a tree is locked until this is dropped.
     ///
     /// # Errors
-    /// When somebody else is at work on it, or nothing can be moved aside.
+    /// When a server or another run works on the tree, or nothing can be moved aside.
     pub fn arm(&mut self, effects: &ApplyEffects) -> Result<(), Failure> {
         if let Self::Layout(layout) = self { layout.arm(effects) } else { Ok(()) }
     }
 
-    /// Where what goes is moved to, on a tree.
+    /// The folder to which a tree's files are moved.
     pub fn aside(&self) -> Option<PathBuf> {
         if let Self::Layout(layout) = self { layout.aside() } else { None }
     }
 
-    /// Refuses to act on ages when the server's clock and ours tell different times.
+    /// Refuses to act on ages when the clocks of the server and of this machine differ.
     ///
     /// # Errors
-    /// When a rule of the policy goes by age, and the clocks differ by minutes.
+    /// When a rule of the policy depends on age, and the clocks differ by minutes.
     pub fn check_clock(&self, policy: &core::PolicyText) -> Result<(), Failure> {
         let Self::Forgejo(forgejo) = self else { return Ok(()) };
         let by_age = policy.keep_within_seconds.is_some()
@@ -343,11 +332,11 @@ impl OpenSource {
         }
     }
 
-    /// Asks whether the credentials may delete what a plan says; what that means for the run. A registry may allow it in one
-    /// repository and not in another: the first where something goes is asked about.
+    /// Checks whether the credentials may delete what a plan lists. A registry may allow this in one repository only: the first
+    /// one in which something goes is checked.
     ///
     /// # Errors
-    /// When it is required and not granted.
+    /// When permission is required and not granted.
     pub async fn preflight(
         &self,
         how: Preflight,
@@ -358,13 +347,13 @@ impl OpenSource {
             return Ok(());
         }
         let permission = match self {
-            Self::Forgejo(forgejo) => forgejo.preflight(version_below_a_slash(plan)).await,
+            Self::Forgejo(forgejo) => forgejo.preflight(version_of_package_with_slash(plan)).await,
             Self::Registry(registry) => {
                 let goes = |package: &&core::PackagePlan| {
                     package.versions.iter().any(|row| row.action == core::Action::Delete)
                 };
                 let first = plan.packages.iter().find(goes).or_else(|| plan.packages.first());
-                // Where there is nothing, nothing can be asked about, and nothing goes.
+                // Without packages nothing can be checked, and nothing goes.
                 let Some(package) = first else { return Ok(()) };
                 registry.preflight(&package.name).await
             }
@@ -374,7 +363,7 @@ impl OpenSource {
             Self::Forgejo(forgejo) => format!("packages of {}", forgejo.owner()),
             Self::Registry(_) | Self::Layout(_) => "here".into(),
         };
-        let (said, failure): (_, fn(anyhow::Error) -> Failure) = match permission {
+        let (message, failure): (_, fn(anyhow::Error) -> Failure) = match permission {
             Permission::Granted => return Ok(()),
             Permission::Denied(why) => {
                 let who = if matches!(self, Self::Layout(_)) { "this user" } else { "these credentials" };
@@ -386,9 +375,9 @@ impl OpenSource {
             ),
         };
         if matches!(how, Preflight::Require) {
-            return Err(failure(anyhow!(said)));
+            return Err(failure(anyhow!(message)));
         }
-        tracing::warn!("{said}");
+        tracing::warn!("{message}");
         Ok(())
     }
 }

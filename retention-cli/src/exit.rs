@@ -1,4 +1,4 @@
-//! Exit statuses, and which one wins. Decided here and nowhere else.
+//! Exit statuses, their order, and the failures that end a verb without a result.
 
 use registry_core::registry::Error;
 use registry_core::retention::{Applied, Plan, RowOutcome, Stopped, Unanswered};
@@ -24,10 +24,10 @@ pub const FORBIDDEN: u8 = 6;
 /// A guard refused.
 pub const GUARD: u8 = 7;
 
-/// What stops a verb before it has an answer.
+/// An error that ends a verb before it has a result.
 #[derive(Debug)]
 pub enum Failure {
-    /// Something that was asked for cannot be used.
+    /// Something that the user named cannot be used.
     Usage(anyhow::Error),
     /// Something could not be read or written.
     Io(anyhow::Error),
@@ -40,8 +40,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// A server that cannot be opened: a wrong address is a matter of usage, silence is a failure.
-    pub fn of_server(error: Error) -> Self {
+    /// For a server that cannot be opened. A wrong address is a usage error; no answer is a failure.
+    pub fn from_server(error: Error) -> Self {
         match &error {
             Error::Address { .. }
             | Error::Name(_)
@@ -50,14 +50,14 @@ impl Failure {
             | Error::NoForgejo { .. }
             | Error::TokenService { .. } => Self::Usage(error.into()),
             Error::GaveUp { .. } => Self::GaveUp(error.into()),
-            // Whoever may not even read may not delete.
+            // Credentials that may not read may not delete either.
             Error::Refused { .. } => Self::Forbidden(error.into()),
             _ => Self::Io(error.into()),
         }
     }
 
-    /// A server that was opened, and does not tell what there is.
-    pub fn of_list(unanswered: Unanswered) -> Self {
+    /// For a server that was opened, but whose list cannot be read.
+    pub fn from_list(unanswered: Unanswered) -> Self {
         match unanswered {
             Unanswered::Registry(error @ Error::NoOwner { .. }) => Self::Usage(error.into()),
             Unanswered::Registry(error @ Error::Refused { .. }) => Self::Forbidden(error.into()),
@@ -66,13 +66,13 @@ impl Failure {
         }
     }
 
-    /// The same met by a verb that does not plan: no package was skipped, an operation failed.
+    /// The same failure in a verb that does not plan: giving up skips no package there, but fails the operation.
     #[must_use]
-    pub fn of_operation(self) -> Self {
+    pub fn without_plan(self) -> Self {
         if let Self::GaveUp(error) = self { Self::Io(error) } else { self }
     }
 
-    /// The exit status it leads to.
+    /// The exit status of this failure.
     pub const fn status(&self) -> u8 {
         match self {
             Self::Usage(_) => REFUSED,
@@ -83,7 +83,7 @@ impl Failure {
         }
     }
 
-    /// What happened.
+    /// The error itself.
     pub const fn error(&self) -> &anyhow::Error {
         match self {
             Self::Usage(error)
@@ -95,26 +95,26 @@ impl Failure {
     }
 }
 
-/// What happened over all owners; the most serious decides.
+/// The exit statuses of all owners; the most serious one counts.
 #[derive(Debug, Default)]
 pub struct Tally(Vec<u8>);
 
-/// The more serious first. What was refused stands alone, unless it was so for one owner of several.
+/// The statuses, most serious first. REFUSED occurs with others only if one of several owners was refused.
 const ORDER: [u8; 7] = [MOVED, FORBIDDEN, GUARD, FAILED, REFUSED, SKIPPED, PENDING];
 
 impl Tally {
-    /// Counts what went wrong before there was an answer.
-    pub fn failed(&mut self, failure: &Failure) {
+    /// Counts a failure.
+    pub fn add_failure(&mut self, failure: &Failure) {
         self.0.push(failure.status());
     }
 
-    /// Counts a guard over all owners that refused.
-    pub fn refused(&mut self) {
+    /// Counts the refusal of a guard over all owners.
+    pub fn add_guard(&mut self) {
         self.0.push(GUARD);
     }
 
-    /// Counts what a plan says. What is done at once is not pending.
-    pub fn plan(&mut self, plan: &Plan, answer: &ExitOptions, is_armed: bool) {
+    /// Counts the result of a plan. In an armed run, its changes are not pending.
+    pub fn add_plan(&mut self, plan: &Plan, answer: &ExitOptions, is_armed: bool) {
         let summary = &plan.summary;
         let fails_on_broken = matches!(answer.fail_on, Some(FailOn::Broken)) && summary.broken > 0;
         if summary.refused_packages > 0 {
@@ -128,16 +128,14 @@ impl Tally {
         }
     }
 
-    /// Counts what an apply did.
-    pub fn applied(&mut self, applied: &Applied) {
+    /// Counts the result of an apply.
+    pub fn add_applied(&mut self, applied: &Applied) {
         match &applied.stopped {
             Some(Stopped::Forbidden(_)) => self.0.push(FORBIDDEN),
             Some(Stopped::Worse(_)) => self.0.push(MOVED),
             Some(Stopped::Unread(_) | Stopped::GaveUp(_)) => self.0.push(FAILED),
-            Some(Stopped::Journal(_) | Stopped::Halted(_) | Stopped::Interrupted(_)) => {
-                self.0.push(FAILED);
-            }
-            // Without it, only what moved stops a package.
+            Some(Stopped::Journal(_) | Stopped::Halted(_) | Stopped::Interrupted(_)) => self.0.push(FAILED),
+            // If the run itself did not stop, a package stops only because something in it moved.
             None if applied.count(RowOutcome::Stopped) > 0 => self.0.push(MOVED),
             None => {}
         }
@@ -149,7 +147,7 @@ impl Tally {
         }
     }
 
-    /// The status.
+    /// The most serious status.
     pub fn status(&self) -> u8 {
         ORDER.into_iter().find(|status| self.0.contains(status)).unwrap_or(DONE)
     }
@@ -158,12 +156,12 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_page_has_the_statuses_of_the_code() {
+    fn page_lists_exit_statuses() {
         registry_fixtures::manuals::hold_exit_statuses(env!("CARGO_PKG_NAME"), include_str!("exit.rs"));
     }
 
     #[test]
-    fn the_page_has_the_order_of_the_code() {
+    fn page_gives_order_of_exit_statuses() {
         let order = super::ORDER.map(|status| status.to_string()).join(", ");
         let page = registry_fixtures::manuals::text("docs/exit-statuses.md");
         assert!(page.contains(&format!("The most serious wins, over all owners too: {order}.")), "{order}");

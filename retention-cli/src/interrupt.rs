@@ -1,5 +1,5 @@
-//! ^C and SIGTERM: the first stops a run after the step under way, so that what was done is told; the second ends the process
-//! at once. While a tree is only read, signals do what the system lets them do.
+//! ^C and SIGTERM. The first signal stops a run after the current step, so that it reports what was done; the second ends the
+//! process at once. While a tree is only read, signals have their default effect.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,16 +8,16 @@ use registry_cli::interrupt::{self, Response};
 use registry_core::Stop;
 use registry_core::repair::StepProgress;
 
-/// Whether this process was told to stop: signals are sent to the whole of it.
+/// Whether a signal asked this process to stop.
 static WAS_STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// From now on a signal stops these steps on a tree.
-pub fn watch(steps: &Arc<StepProgress>) {
+/// From now on, a signal stops these steps on a tree.
+pub fn watch_steps(steps: &Arc<StepProgress>) {
     let steps = Arc::clone(steps);
     install(move || steps.stop());
 }
 
-/// From now on a signal asks what works on servers to stop.
+/// From now on, a signal asks the requests to servers to stop, through the returned value.
 pub fn watch_servers() -> Stop {
     let stop = Stop::default();
     let asked = stop.clone();
@@ -25,17 +25,17 @@ pub fn watch_servers() -> Stop {
     stop
 }
 
-fn install(ask: impl Fn() + Send + 'static) {
+fn install(ask_to_stop: impl Fn() + Send + 'static) {
     interrupt::watch(env!("CARGO_PKG_NAME"), move || {
         if WAS_STOPPED.swap(true, Ordering::Relaxed) {
             return Response::End("ended at once; the journal tells what was done".into());
         }
-        ask();
+        ask_to_stop();
         Response::GoOn("stopping after the steps under way; once more ends it now".into())
     });
 }
 
-/// Whether something was stopped so.
+/// Whether a signal asked this process to stop.
 pub fn was_stopped() -> bool {
     WAS_STOPPED.load(Ordering::Relaxed)
 }

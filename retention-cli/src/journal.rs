@@ -1,4 +1,4 @@
-//! The journal of a run as a file. A line is on disk before what it tells is done.
+//! The journal of a run as a file. Each line is on disk before the change that it announces.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,12 +16,12 @@ use crate::exit::Failure;
 pub struct FileJournal(FileLog);
 
 impl FileJournal {
-    /// Opens the journal of a run, a new file: where it was asked for, else here, else in the temporary folder.
+    /// Creates the journal of a run: at the path that was named, else in the working folder, else in the temporary folder.
     ///
     /// # Errors
-    /// When nowhere can be written; then nothing may be deleted.
-    pub fn open(asked: Option<&Path>, suffix: Option<&str>) -> Result<Self, Failure> {
-        let with = |path: &Path| match suffix {
+    /// When no journal can be created; nothing may be deleted then.
+    pub fn create(named: Option<&Path>, suffix: Option<&str>) -> Result<Self, Failure> {
+        let with_suffix = |path: &Path| match suffix {
             Some(suffix) => {
                 let mut name = path.as_os_str().to_owned();
                 name.push(format!(".{suffix}"));
@@ -29,27 +29,28 @@ impl FileJournal {
             }
             None => path.to_owned(),
         };
-        if let Some(path) = asked {
-            let path = with(path);
+        if let Some(path) = named {
+            let path = with_suffix(path);
             let context = || format!("cannot write the journal {}, so nothing is deleted", path.display());
             return FileLog::create(&path).map(Self).with_context(context).map_err(Failure::Io);
         }
         let now = Timestamp::now();
-        let below = |folder: &Path, number| with(&folder.join(name(env!("CARGO_PKG_NAME"), now, number)));
-        let here = |number| below(Path::new(""), number);
-        let made = create_first_free(here).or_else(|error| {
+        let default_path =
+            |folder: &Path, number| with_suffix(&folder.join(name(env!("CARGO_PKG_NAME"), now, number)));
+        let path = |number| default_path(Path::new(""), number);
+        let created = create_first_free(path).or_else(|error| {
             let temporary = std::env::temp_dir();
-            let there = |number| below(&temporary, number);
-            let (path, other) = (here(1), there(1));
+            let other_path = |number| default_path(&temporary, number);
+            let (path, other) = (path(1), other_path(1));
             let (path, other) = (path.display(), other.display());
             tracing::warn!("cannot write the journal {path} ({error}); it goes to {other}");
             let context = || format!("cannot write the journal {other} either, so nothing is deleted");
-            create_first_free(there).with_context(context).map_err(Failure::Io)
+            create_first_free(other_path).with_context(context).map_err(Failure::Io)
         });
-        made.map(Self)
+        created.map(Self)
     }
 
-    /// The file.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         self.0.path()
     }

@@ -1,4 +1,4 @@
-//! A tree on disk named on the command line: found, read, locked, acted on, put back. What goes is decided in registry-core.
+//! A tree on disk as a source: finds, reads, locks and changes it, and undoes changes. registry-core decides what goes.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -26,111 +26,111 @@ use crate::exit::{self, Failure};
 use crate::journal::FileJournal;
 use crate::{interrupt, render};
 
-/// A tree that can be read.
+/// A tree that was opened for reading.
 #[derive(Debug)]
 pub struct OpenLayout {
     located: Located,
     tree: core::Layout,
-    /// What a run that was told to delete holds.
+    /// The access for writing, in an armed run.
     writer: Option<TreeWriter>,
 }
 
-fn failure(error: LayoutError) -> Failure {
+fn layout_failure(error: LayoutError) -> Failure {
     match error {
-        LayoutError::Cache { .. } | LayoutError::Text => Failure::Usage(whole(error)),
+        LayoutError::Cache { .. } | LayoutError::Text => Failure::Usage(without_source(error)),
         LayoutError::LooksLikeCache(_) => {
             Failure::Guard(anyhow!("{error}; --role primary says that images are pushed here"))
         }
-        _ => Failure::Io(whole(error)),
+        _ => Failure::Io(without_source(error)),
     }
 }
 
-/// An error whose text tells its cause already.
-fn whole(error: impl std::fmt::Display) -> anyhow::Error {
+/// An error without its source, for errors whose text includes the source.
+fn without_source(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("{error}")
 }
 
-/// Refuses what is meant for a tree where there is none; asks nobody.
+/// Refuses options for a tree when the source is none. Sends no request.
 ///
 /// # Errors
-/// When something is.
-pub fn refuse_elsewhere(effects: &ApplyEffects, server: &ServerArgs) -> Result<(), Failure> {
+/// When there is such an option.
+pub fn refuse_layout_options(effects: &ApplyEffects, server: &ServerArgs) -> Result<(), Failure> {
     if server.layout.is_none() && (effects.quarantine.is_some() || effects.no_lock) {
         return Err(Failure::Usage(anyhow!("--quarantine and --no-lock go with --layout ROOT")));
     }
     Ok(())
 }
 
-/// A tree that is not changed at all, with the option that helps.
-fn refused(refusal: WriteRefusal) -> Failure {
+/// Why the tree is not changed at all, with the option that helps.
+fn write_refused(refusal: WriteRefusal) -> Failure {
     match refusal {
-        WriteRefusal::Collector(one) | WriteRefusal::Server(one) => Failure::Usage(anyhow!(
+        WriteRefusal::Collector(process) | WriteRefusal::Server(process) => Failure::Usage(anyhow!(
             "{} (process {}) is at work on this tree: stop it, or make it read-only",
-            one.program,
-            one.pid
+            process.program,
+            process.pid
         )),
-        WriteRefusal::Lock(error) => Failure::Io(whole(unlocked(&error))),
-        WriteRefusal::Quarantine(error) => Failure::Usage(whole(without_place(&error))),
+        WriteRefusal::Lock(error) => Failure::Io(without_source(unlocked(&error))),
+        WriteRefusal::Quarantine(error) => Failure::Usage(without_source(without_place(&error))),
         WriteRefusal::JournalInside(_) => Failure::Usage(anyhow!(
             "the journal would lie inside the registry: name another place with --journal"
         )),
-        other => Failure::Io(whole(other)),
+        other => Failure::Io(without_source(other)),
     }
 }
 
-/// How a tree is opened for writing: no server may be at work on it.
+/// The access for writing: no server may run on the tree.
 const fn access(no_lock: bool) -> Access {
     let locking = if no_lock { Locking::ByCaller } else { Locking::Required };
     Access { locking, servers: RunningServers::Refuse }
 }
 
 impl OpenLayout {
-    /// Opens the one registry that a path means, to be read with so many threads.
+    /// Opens the one registry at a path, to be read with `jobs` threads.
     ///
     /// # Errors
-    /// When there is none, or more than one, or it cannot be opened.
+    /// When there is no registry or more than one, or it cannot be opened.
     pub fn open(root: &Path, role: RoleArg, jobs: usize) -> Result<Self, Failure> {
         let located = locate_one(root).map_err(|error| match &error {
             LocateError::Unreadable(_, why) if why.kind() != io::ErrorKind::NotFound => {
-                Failure::Io(whole(error))
+                Failure::Io(without_source(error))
             }
-            _ => Failure::Usage(whole(error)),
+            _ => Failure::Usage(without_source(error)),
         })?;
-        let tree = core::Layout::open(&located, jobs).map_err(failure)?;
+        let tree = core::Layout::open(&located, jobs).map_err(layout_failure)?;
         let tree = match role {
             RoleArg::Primary => tree.with_role(audit::RegistryRole::Primary),
             RoleArg::Cache => tree.with_role(audit::RegistryRole::Cache),
             RoleArg::Auto if serves_cache(&located.v2) => {
                 let (tree, sign) = (escape_os(root.as_os_str()), CacheSign::Server);
-                return Err(failure(LayoutError::Cache { tree, sign }));
+                return Err(layout_failure(LayoutError::Cache { tree, sign }));
             }
             RoleArg::Auto => tree,
         };
         Ok(Self { located, tree, writer: None })
     }
 
-    /// What this is, as plans tell it.
+    /// This source as plans name it.
     pub fn source(&self) -> Source {
         self.tree.source().clone()
     }
 
-    /// Reads it whole.
+    /// Reads the whole tree.
     ///
     /// # Errors
-    /// When its list of repositories cannot be read, or it is a pull-through cache.
+    /// When the list of repositories cannot be read, or the tree is a pull-through cache.
     pub fn collect(&self, policy: &Policy) -> Result<Record, Failure> {
-        let how = Reading { built_at: policy.rank_by == RankBy::Created, only: &policy.packages };
-        self.tree.record(&how, Timestamp::now()).map_err(failure)
+        let reading = Reading { built_at: policy.rank_by == RankBy::Created, only: &policy.packages };
+        self.tree.record(&reading, Timestamp::now()).map_err(layout_failure)
     }
 
-    /// Whether this user may move what goes, and make the folder that it goes to.
+    /// Checks whether this user may move what goes, and create the folder to which it is moved.
     pub fn preflight(&self, plan: &Plan, quarantine: Option<&Path>) -> Permission {
-        let why = self.tree.denied(plan).or_else(|| self.no_room(plan, quarantine));
+        let why = self.tree.denied(plan).or_else(|| self.find_quarantine_problem(plan, quarantine));
         why.map_or(Permission::Granted, Permission::Denied)
     }
 
-    /// Why what goes cannot be put anywhere. What is wrong with the place itself is told when it is taken.
-    fn no_room(&self, plan: &Plan, quarantine: Option<&Path>) -> Option<String> {
+    /// Why nothing can be moved aside, if this user lacks the permission. Other problems are reported by [`Self::arm`].
+    fn find_quarantine_problem(&self, plan: &Plan, quarantine: Option<&Path>) -> Option<String> {
         if plan.summary.versions_deleted == 0 {
             return None;
         }
@@ -145,30 +145,30 @@ impl OpenLayout {
         Some(format!("{error} with --quarantine"))
     }
 
-    /// Makes ready for moving things aside: nobody else may be at work, and there must be a place for them.
+    /// Opens the tree for writing, so that things can be moved aside.
     ///
     /// # Errors
-    /// When that is not so.
+    /// When a server or another run works on the tree, or there is no place for the quarantine or the journal.
     pub fn arm(&mut self, effects: &ApplyEffects) -> Result<(), Failure> {
         let journal = effects.journal.as_deref().unwrap_or(Path::new("journal"));
-        check_journal(&self.located.v2, journal).map_err(refused)?;
+        check_journal(&self.located.v2, journal).map_err(write_refused)?;
         let (quarantine, now) = (effects.quarantine.as_deref(), Timestamp::now());
-        let writer =
-            TreeWriter::open(&self.located, quarantine, access(effects.no_lock), now).map_err(refused)?;
+        let writer = TreeWriter::open(&self.located, quarantine, access(effects.no_lock), now)
+            .map_err(write_refused)?;
         if let Err(error) = writer.quarantine() {
-            return Err(refused(error.clone().into()));
+            return Err(write_refused(error.clone().into()));
         }
         self.writer = Some(writer);
         Ok(())
     }
 
-    /// Where what goes is moved to.
+    /// The folder to which things are moved.
     pub fn aside(&self) -> Option<PathBuf> {
         let place = self.writer.as_ref()?.quarantine().ok()?;
         Some(place.base.join(&place.below))
     }
 
-    /// Moves aside what a plan lets go.
+    /// Moves aside what a plan lists.
     pub fn apply(self, plan: VerifiedPlan<'_>, journal: &mut FileJournal) -> Applied {
         let Some(mut writer) = self.writer else {
             return Applied::not_tried(
@@ -177,30 +177,30 @@ impl OpenLayout {
             );
         };
         let steps = Arc::new(StepProgress::default());
-        interrupt::watch(&steps);
+        interrupt::watch_steps(&steps);
         core::apply(&self.tree, plan, &mut writer, journal, &steps)
     }
 }
 
-/// What became of a change.
-fn line_of(one: &repair::UndoneChange) -> String {
-    let state = match &one.state {
+/// A line for the result of one change.
+fn change_line(change: &repair::UndoneChange) -> String {
+    let state = match &change.state {
         ChangeUndoState::Restored => "is as it was".to_owned(),
         ChangeUndoState::There => "was so already".to_owned(),
         ChangeUndoState::Taken(why) => format!("is left alone: {why}"),
         ChangeUndoState::Lost(why) => format!("cannot be put back: {why}"),
     };
-    format!("{} {state}", one.path)
+    format!("{} {state}", change.path)
 }
 
-/// Takes back what a journal of a tree tells; `None` when the text is no such journal.
+/// Takes back the changes in the journal of a tree; `None` if the text is no such journal.
 ///
 /// # Errors
-/// When it is one and cannot be used, or its tree not be opened.
+/// When the journal cannot be used, or its tree cannot be opened.
 pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
     let shown = escape_os(args.journal.as_os_str());
-    let told = match repair::RepairHistory::read(text) {
-        Ok(told) => told,
+    let history = match repair::RepairHistory::read(text) {
+        Ok(history) => history,
         Err(repair::RepairJournalError::Begin) => return Ok(None),
         Err(error) => return Err(Failure::Usage(anyhow!("cannot use the journal {shown}: {error}"))),
     };
@@ -209,40 +209,43 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
             "--push-times and --rank-as-new are for servers: an undo on a tree brings the times back"
         )));
     }
-    let tree = Path::new(&told.tree);
-    // What was moved is put back, whatever the tree is.
+    let tree = Path::new(&history.tree);
+    // The role does not matter here, because everything that was moved is put back.
     let named = args.server.layout.as_deref();
     let named =
         named.map(|root| OpenLayout::open(root, RoleArg::Primary, args.jobs.of_files())).transpose()?;
     let is_other = |layout: &OpenLayout| layout.located.v2.canonicalize().is_ok_and(|v2| v2 != tree);
     if args.server.registry.is_some() || named.as_ref().is_some_and(is_other) {
-        let tree = escape(&told.tree);
+        let tree = escape(&history.tree);
         return Err(Failure::Usage(anyhow!(
             "it was made for {tree}, and the command line names something else"
         )));
     }
-    let undo = Undo::open(&told, access(args.no_lock)).map_err(refused)?;
+    let undo = Undo::open(&history, access(args.no_lock)).map_err(write_refused)?;
     let undone = undo.all();
     drop(undo);
-    let is_bad = |one: &&repair::UndoneChange| {
-        matches!(one.state, ChangeUndoState::Taken(_) | ChangeUndoState::Lost(_))
-    };
-    render::not_back(undone.iter().filter(is_bad).map(line_of));
+    print(&undone).context("cannot print").map_err(Failure::Io)?;
+    Ok(Some(if undone.iter().any(is_not_undone) { exit::FAILED } else { exit::DONE }))
+}
+
+const fn is_not_undone(change: &repair::UndoneChange) -> bool {
+    matches!(change.state, ChangeUndoState::Taken(_) | ChangeUndoState::Lost(_))
+}
+
+fn print(undone: &[repair::UndoneChange]) -> io::Result<()> {
+    render::log_not_undone(undone.iter().filter(|change| is_not_undone(change)).map(change_line));
     let mut out = io::stdout().lock();
-    let (mut back, mut there, mut lost, mut left, context) = (0, 0, 0, 0, "cannot print");
-    for one in &undone {
-        back += u32::from(one.state == ChangeUndoState::Restored);
-        there += u32::from(one.state == ChangeUndoState::There);
-        lost += u32::from(matches!(one.state, ChangeUndoState::Lost(_)));
-        left += u32::from(matches!(one.state, ChangeUndoState::Taken(_)));
-        writeln!(out, "{}", without_controls(&line_of(one))).context(context).map_err(Failure::Io)?;
+    for change in undone {
+        writeln!(out, "{}", without_controls(&change_line(change)))?;
     }
-    let changes = undone.len();
+    let count = |is: fn(&ChangeUndoState) -> bool| undone.iter().filter(|change| is(&change.state)).count();
     writeln!(
         out,
-        "registry-retention undo: changes={changes} back={back} there={there} left={left} lost={lost}"
+        "registry-retention undo: changes={} back={} there={} left={} lost={}",
+        undone.len(),
+        count(|state| *state == ChangeUndoState::Restored),
+        count(|state| *state == ChangeUndoState::There),
+        count(|state| matches!(state, ChangeUndoState::Taken(_))),
+        count(|state| matches!(state, ChangeUndoState::Lost(_)))
     )
-    .context(context)
-    .map_err(Failure::Io)?;
-    Ok(Some(if lost + left > 0 { exit::FAILED } else { exit::DONE }))
 }

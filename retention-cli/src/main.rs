@@ -1,5 +1,5 @@
-//! `registry-retention`: which images may go so that everything kept still holds. Parse, call the library, render. What
-//! goes is decided in registry-core.
+//! `registry-retention`: deletes old images so that everything kept still holds. Parses the command line, calls the library,
+//! renders the result. registry-core decides what goes.
 
 mod apply;
 mod args;
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     let (messages, is_verbose) = cli.messages();
     let level = if is_verbose { LevelFilter::INFO } else { LevelFilter::WARN };
     log::start(messages.log_format, level, log::Prefix::Word);
-    let done = match &cli.verb {
+    let result = match &cli.verb {
         Some(Verb::Plan(args)) => plan::run(args),
         Some(Verb::Explain(args)) => plan::explain(args),
         Some(Verb::Run(args)) => run::run(args),
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         Some(Verb::Apply(args)) => apply::run(args),
         Some(Verb::Undo(args)) => undo::run(args),
     };
-    match done {
+    match result {
         Ok(status) => ExitCode::from(status),
         Err(failure) => stopped(failure.status(), failure.error()),
     }

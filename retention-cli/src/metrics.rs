@@ -1,4 +1,4 @@
-//! Metrics of a run in the Prometheus text format, for a textfile collector or a Pushgateway.
+//! Metrics of a run in the Prometheus text format.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,7 +11,7 @@ use registry_core::text::escape_os;
 use crate::args::ServerArgs;
 use crate::exit;
 
-/// What the metrics tell, summed over all owners.
+/// The figures of the metrics, summed over all owners.
 #[derive(Debug, Default)]
 pub struct Totals {
     kept: u64,
@@ -23,17 +23,17 @@ pub struct Totals {
     refused: u64,
     broken: u64,
     reclaimable: u64,
-    /// What each plan that was to be acted on lets go, and how much of it is gone.
+    /// For each plan of an armed run: how many rows were to go, and how many are gone.
     effects: Vec<(u64, u64)>,
 }
 
-/// Most bytes of the file of an earlier run.
+/// Most bytes of the metrics file of an earlier run.
 const MAX_BYTES: u64 = 1 << 20;
 const LAST_SUCCESS: &str = "registry_retention_last_success_timestamp_seconds";
 
 impl Totals {
-    /// Adds a plan; one that is to be acted on has an effect, or is told to have none.
-    pub fn plan(&mut self, plan: &Plan, is_armed: bool) {
+    /// Adds a plan. In an armed run, the metric `zero_effect` tells if nothing of it was deleted.
+    pub fn add_plan(&mut self, plan: &Plan, is_armed: bool) {
         if is_armed {
             self.effects.push((plan.summary.versions_deleted, 0));
         }
@@ -46,12 +46,12 @@ impl Totals {
         self.reclaimable += plan.summary.reclaimable_bytes;
     }
 
-    /// Adds what was done of the plan that was added as such a number, from 0.
-    pub fn applied(&mut self, number: usize, applied: &Applied) {
+    /// Adds the result of the plan with this number, in the order of [`Self::add_plan`], from 0.
+    pub fn add_applied(&mut self, number: usize, applied: &Applied) {
         let deleted = applied.count(RowOutcome::Deleted) as u64;
         let already_gone = applied.count(RowOutcome::AlreadyGone) as u64;
         if let Some((_, done)) = self.effects.get_mut(number) {
-            // What was gone before is no deletion, and no failure to delete either.
+            // A row that was gone before the run is neither a deletion nor a failure.
             *done += deleted + already_gone;
         }
         self.deleted += deleted;
@@ -60,7 +60,7 @@ impl Totals {
     }
 
     fn render(&self, success: Option<&str>) -> String {
-        // Of each owner: what one of them does not lose must not hide behind what another does.
+        // By owner: the deletions of one owner must not hide that another has none.
         let zero_effect = self.effects.iter().any(|(planned, done)| *planned > 0 && *done == 0);
         let metrics = [
             ("versions_kept", "Rows that the policy keeps; what is left as it is does not count.", self.kept),
@@ -93,9 +93,9 @@ impl Totals {
     }
 }
 
-/// The metrics of a run that ends so. The time of the last success outlives failures: it is taken over from the file of the run
-/// before, and a Pushgateway keeps it.
-pub fn of_run(places: &MetricsPlaces, server: &ServerArgs, totals: &Totals, status: u8) -> Metrics {
+/// The metrics of a run that ends with `status`. After a failure, the time of the last success is copied from the file of the
+/// earlier run; a Pushgateway keeps it by itself.
+pub fn run_metrics(places: &MetricsPlaces, server: &ServerArgs, totals: &Totals, status: u8) -> Metrics {
     let success = if matches!(status, exit::DONE | exit::PENDING) {
         Some(jiff::Timestamp::now().as_second().to_string())
     } else {
@@ -106,13 +106,13 @@ pub fn of_run(places: &MetricsPlaces, server: &ServerArgs, totals: &Totals, stat
     Metrics { job: env!("CARGO_PKG_NAME"), text, groups: vec![group], earlier: EarlierMetrics::Kept }
 }
 
-/// The time of the last success in the metrics of an earlier run.
+/// The time of the last success in the metrics file of an earlier run.
 fn last_success(path: &Path) -> Option<String> {
     let text = file::read_text(path, MAX_BYTES).ok()?;
     text.lines().find_map(|line| line.strip_prefix(LAST_SUCCESS)).map(|value| value.trim().to_owned())
 }
 
-/// The grouping key: the server or tree, and the owners whose packages a run goes through.
+/// The labels of the grouping key: the server or tree, and the owners.
 fn labels(server: &ServerArgs) -> Vec<(&'static str, String)> {
     let layout = server.layout.as_deref().map(|root| escape_os(root.as_os_str()));
     let instance = layout.or_else(|| server.registry.clone()).or_else(|| server.forgejo.clone());
@@ -123,7 +123,7 @@ fn labels(server: &ServerArgs) -> Vec<(&'static str, String)> {
     labels
 }
 
-/// An address as it may be told: one with credentials in it is refused, and its metrics are pushed all the same.
+/// An address without credentials. An address with credentials is refused, but the metrics of that failure are pushed.
 fn without_credentials(address: &str) -> String {
     match address.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
         Some((scheme, host)) => format!("{scheme}://{host}"),

@@ -1,5 +1,5 @@
-//! Planning, for all verbs: what was read into a plan, and what of the policy matches nothing. For those that read servers also
-//! what the environment says of dry runs, the cache, and a plan for each owner. Acts on nothing.
+//! Makes plans for all verbs, and warns of parts of the policy that match nothing. For verbs that read servers, it also reads
+//! `DRY_RUN`, opens the cache, and plans for each owner. Deletes nothing.
 
 use std::path::Path;
 
@@ -12,13 +12,13 @@ use registry_cli::log;
 use registry_cli::progress::ProgressLine;
 use registry_core::retention::{self as core, Cache, Plan, PushTimes, Record, SourceKind};
 
-use crate::args::{Common, ServerArgs};
+use crate::args::{Common, PlanArgs, ServerArgs};
 use crate::connect::{Connector, OpenSource, SourceName};
 use crate::exit::{Failure, Tally};
-use crate::file::{FILE_MAX, keep, text_of};
+use crate::file::{read_text, write_json};
 use crate::{policy, render};
 
-/// What `DRY_RUN` says.
+/// The value of `DRY_RUN`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DryRun {
     Unset,
@@ -30,8 +30,8 @@ impl DryRun {
     /// Reads the environment.
     ///
     /// # Errors
-    /// When it says neither yes nor no.
-    pub fn of_environment() -> Result<Self, Failure> {
+    /// When the value means neither yes nor no.
+    pub fn from_environment() -> Result<Self, Failure> {
         let Some(value) = std::env::var_os("DRY_RUN") else { return Ok(Self::Unset) };
         match value.to_str().map(str::trim) {
             Some("") => Ok(Self::Unset),
@@ -45,33 +45,46 @@ impl DryRun {
     }
 }
 
-/// The cache, if one was asked for and can be used: without it a run takes longer, and that is all.
-pub fn cache(server: &ServerArgs) -> Option<Cache> {
+/// Opens the cache, if one was named. If it cannot be used, the run only takes longer.
+pub fn open_cache(server: &ServerArgs) -> Option<Cache> {
     let path = server.cache_dir.as_deref()?;
     let opened = Cache::open(path);
     opened.inspect_err(|error| tracing::warn!("no cache: {} cannot be used: {error}", path.display())).ok()
 }
 
-/// The push times in a file; none when there is no such file.
+/// Reads a file of push times; an absent file holds none.
 ///
 /// # Errors
-/// When it cannot be read, or holds something else.
-pub fn push_times(path: &Path) -> Result<PushTimes, Failure> {
-    match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(PushTimes::default()),
-        _ => {}
+/// When it cannot be read, or is no file of push times.
+pub fn read_push_times(path: &Path) -> Result<PushTimes, Failure> {
+    if std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        return Ok(PushTimes::default());
     }
-    let read = || Ok::<_, anyhow::Error>(PushTimes::read(&text_of(path, FILE_MAX)?)?);
+    let read = || Ok::<_, anyhow::Error>(PushTimes::read(&read_text(path)?)?);
     read().with_context(|| format!("cannot use the push times {}", path.display())).map_err(Failure::Usage)
 }
 
-/// Plans.
-pub fn plan_of(record: &Record, policy: &core::Policy, at: Option<Timestamp>) -> Plan {
+/// Plans from a record.
+pub fn make_plan(record: &Record, policy: &core::Policy, at: Option<Timestamp>) -> Plan {
     let now = at.unwrap_or_else(Timestamp::now);
     core::plan(record.source.clone(), record.packages(), policy, now, env!("CARGO_PKG_VERSION"))
 }
 
-/// Says what of a policy matches nothing, and that there is nothing at all.
+/// Writes a plan to the file of `--plan-file`, prints it and counts it.
+///
+/// # Errors
+/// When it cannot be written or printed.
+pub fn output_plan(args: &PlanArgs, plan: &Plan, tally: &mut Tally) -> Result<(), Failure> {
+    if let Some(path) = &args.plan_file {
+        let context = || format!("cannot write the plan {}", path.display());
+        write_json(path, plan).with_context(context).map_err(Failure::Io)?;
+    }
+    render::plan(&args.common, plan, None)?;
+    tally.add_plan(plan, &args.answer, false);
+    Ok(())
+}
+
+/// Warns of parts of a policy that match nothing, and of an owner without packages.
 pub fn warn_of_unmatched(record: &Record, policy: &core::Policy) {
     if record.packages.is_empty() && policy.packages.is_empty() && record.source.kind == SourceKind::Forgejo {
         let owner = record.source.owner.as_deref().unwrap_or_default();
@@ -96,37 +109,39 @@ pub fn warn_of_unmatched(record: &Record, policy: &core::Policy) {
         };
         if !packages.clone().any(matches) {
             let (package, tags) = (rule.package.as_str(), rule.tags.as_str());
-            let by = rule.group_by.as_ref();
-            let by = by.map_or_else(String::new, |by| format!(", group-by {:?}", by.as_str()));
-            tracing::warn!("no tag matches rule {} (package {package:?}, tags {tags:?}{by})", number + 1);
+            let group_by = rule.group_by.as_ref();
+            let group_by = group_by.map_or_else(String::new, |by| format!(", group-by {:?}", by.as_str()));
+            tracing::warn!(
+                "no tag matches rule {} (package {package:?}, tags {tags:?}{group_by})",
+                number + 1
+            );
         }
     }
     for lost in &policy.assume_lost {
-        let is_it = |package: &&core::RecordedPackage| {
+        let has_tag = |package: &core::RecordedPackage| {
             let tag = lost.strip_prefix(package.name.as_str()).and_then(|rest| rest.strip_prefix(':'));
             package.versions.iter().any(|row| Some(row.version.as_str()) == tag)
         };
-        if !packages.clone().any(|package| is_it(&package)) {
+        if !packages.clone().any(has_tag) {
             tracing::warn!("no tag is called {lost:?}, as --assume-lost has it");
         }
     }
 }
 
-/// A source that was read, with what was planned from it.
+/// A source that was read, with its plan.
 pub struct Planned<'a> {
-    pub place: SourceName<'a>,
+    pub name: SourceName<'a>,
     pub source: OpenSource,
     pub plan: Plan,
 }
 
-/// What all owners of a run have in common.
+/// Plans for all sources of a run.
 #[derive(Debug)]
 pub struct Planning<'a> {
     pub connector: Connector,
-    pub places: Vec<SourceName<'a>>,
+    pub sources: Vec<SourceName<'a>>,
     pub cache: Option<Cache>,
-    /// Whether even what a cache knows of rows is asked for again: where the answer depends on every image, those that go
-    /// too.
+    /// Whether rows that the cache knows are asked for again, because the answer depends on every image.
     pub asks_all: bool,
     server: &'a ServerArgs,
     policy: &'a crate::args::PolicyArgs,
@@ -135,10 +150,10 @@ pub struct Planning<'a> {
 }
 
 impl<'a> Planning<'a> {
-    /// Settles what is asked, and of whom; asks nobody yet.
+    /// Sets up the sources and the connection. Sends no request.
     ///
     /// # Errors
-    /// When something named cannot be used.
+    /// When an option cannot be used.
     pub fn new(
         (connection, jobs): (&Connection, Jobs),
         server: &'a ServerArgs,
@@ -146,40 +161,42 @@ impl<'a> Planning<'a> {
         common: &'a Common,
         undo_window: bool,
     ) -> Result<Self, Failure> {
-        let places = SourceName::all(server)?;
+        let sources = SourceName::from_args(server)?;
         let connector = Connector::new(connection, jobs, server)?;
         let planning =
-            Self { connector, places, cache: None, asks_all: false, server, policy, common, undo_window };
-        planning.alone(server.save_inventory.as_deref(), "an inventory holds the packages")?;
-        Ok(Self { cache: cache(server), ..planning })
+            Self { connector, sources, cache: None, asks_all: false, server, policy, common, undo_window };
+        planning
+            .refuse_several_owners(server.save_inventory.as_deref(), "an inventory holds the packages")?;
+        Ok(Self { cache: open_cache(server), ..planning })
     }
 
-    /// The owner, for messages, where there are several.
-    pub fn named(&self, place: &SourceName<'a>) -> Option<&'a str> {
-        place.owner().filter(|_| self.places.len() > 1)
+    /// The owner of a source, if there are several.
+    pub fn owner_if_several(&self, source: &SourceName<'a>) -> Option<&'a str> {
+        source.owner().filter(|_| self.sources.len() > 1)
     }
 
-    /// Refuses a file that holds what belongs to one owner when several are named; asks nobody.
+    /// Refuses a file for the result of one owner when several are named. Sends no request.
     ///
     /// # Errors
-    /// When it would.
-    pub fn alone(&self, file: Option<&Path>, what: &str) -> Result<(), Failure> {
-        if file.is_some() && self.places.len() > 1 {
+    /// When a file and several owners are named.
+    pub fn refuse_several_owners(&self, file: Option<&Path>, what: &str) -> Result<(), Failure> {
+        if file.is_some() && self.sources.len() > 1 {
             return Err(Failure::Usage(anyhow!("{what} of one owner; name one --owner")));
         }
         Ok(())
     }
 
-    /// Reads one place and plans.
+    /// Reads one source and plans.
     ///
     /// # Errors
-    /// When it cannot be read, or a file that was asked for cannot be used.
-    pub async fn plan_source(&self, place: SourceName<'a>) -> Result<Planned<'a>, Failure> {
+    /// When the source cannot be read, or a file on the command line cannot be used.
+    pub async fn plan_source(&self, name: SourceName<'a>) -> Result<Planned<'a>, Failure> {
         let (messages, quiet) = (self.common.messages, self.common.quiet);
         let line = ProgressLine::show(messages.progress, quiet, self.connector.progress("reading the tree"));
-        let source = self.connector.open(&place).await?;
-        let policy = policy::settle(self.policy, source.kind(), self.undo_window).map_err(Failure::Usage)?;
-        // An inventory holds what was asked for, and nothing else.
+        let source = self.connector.open(&name).await?;
+        let policy =
+            policy::from_args(self.policy, source.kind(), self.undo_window).map_err(Failure::Usage)?;
+        // An inventory holds only what was asked for, so nothing may come from the cache.
         let asks_all = self.asks_all || self.server.save_inventory.is_some();
         let mut collected = self.connector.collect(&source, self.cache.as_ref(), &policy, asks_all).await?;
         let mut plan = self.plan(&source, &policy, &mut collected.record).await?;
@@ -193,12 +210,12 @@ impl<'a> Planning<'a> {
         warn_of_unmatched(&record, &policy);
         if let Some(path) = &self.server.save_inventory {
             let context = || format!("cannot write the inventory {}", path.display());
-            keep(path, &record).with_context(context).map_err(Failure::Io)?;
+            write_json(path, &record).with_context(context).map_err(Failure::Io)?;
         }
-        Ok(Planned { place, source, plan })
+        Ok(Planned { name, source, plan })
     }
 
-    /// Plans from what was read, with the push times that an undo noted, and with build dates where something goes.
+    /// Plans from a record, with the push times that an undo noted, and with build times where the plan needs them.
     async fn plan(
         &self,
         source: &OpenSource,
@@ -206,36 +223,28 @@ impl<'a> Planning<'a> {
         record: &mut Record,
     ) -> Result<Plan, Failure> {
         if let Some(path) = &self.server.push_times {
-            push_times(path)?.restore(record);
+            read_push_times(path)?.restore(record);
         }
         let now = self.common.at.unwrap_or_else(Timestamp::now);
         let undated = core::undated(&record.source, record.packages(), policy, now);
         self.connector.add_dates(source, self.cache.as_ref(), record, &undated).await;
-        Ok(plan_of(record, policy, Some(now)))
+        Ok(make_plan(record, policy, Some(now)))
     }
 
-    /// Says what failed for one place, and counts it.
-    pub fn failed(&self, place: &SourceName<'a>, failure: &Failure, tally: &mut Tally) {
+    /// Logs and counts a failure of one source.
+    pub fn add_failure(&self, source: &SourceName<'a>, failure: &Failure, tally: &mut Tally) {
         let error = log::with_causes(failure.error());
-        match self.named(place) {
+        match self.owner_if_several(source) {
             Some(owner) => tracing::error!("owner {owner}: {error}"),
             None => tracing::error!("{error}"),
         }
-        tally.failed(failure);
+        tally.add_failure(failure);
     }
 
-    /// Prints a plan.
-    ///
-    /// # Errors
-    /// When that fails.
-    pub fn print(&self, plan: &Plan, is_armed: Option<bool>) -> Result<(), Failure> {
-        render::plan(self.common, plan, is_armed).context("cannot print the plan").map_err(Failure::Io)
-    }
-
-    /// Whether the plans of several owners together let more go than a run may, or one of them alone would have.
+    /// Whether more images go than `--max-delete` allows, in the plans of several owners together or in one of them.
     pub fn is_too_much(&self, plans: &[&Plan]) -> bool {
         let most = plans.first().and_then(|plan| plan.policy.max_delete);
-        let (Some(most), true) = (most, self.places.len() > 1) else { return false };
+        let (Some(most), true) = (most, self.sources.len() > 1) else { return false };
         let images: u64 = plans.iter().map(|plan| plan.summary.images_deleted).sum();
         let is_capped = plans.iter().any(|plan| plan.is_capped());
         if images > most {
@@ -247,22 +256,22 @@ impl<'a> Planning<'a> {
         images > most || (is_capped && images > 0)
     }
 
-    /// Says that the run gave up on its servers, and counts it: nothing is acted on then, whatever was planned before.
-    pub fn gave_up(&self, tally: &mut Tally) -> bool {
-        let Some(why) = self.connector.gave_up() else { return false };
+    /// Logs and counts that the run gave up on its servers. If it did, nothing may be deleted, whatever was planned.
+    pub fn has_given_up(&self, tally: &mut Tally) -> bool {
+        let Some(why) = self.connector.http.gave_up() else { return false };
         let failure = Failure::GaveUp(anyhow!("{why}; the run ends here, and nothing is deleted{GAVE_UP}"));
         log::error(failure.error());
-        tally.failed(&failure);
+        tally.add_failure(&failure);
         true
     }
 
-    /// What is told at the end.
-    pub fn close(&self) {
+    /// Logs the closing messages of a run.
+    pub fn log_end(&self) {
         if let Some(why) = self.cache.as_ref().and_then(Cache::failure) {
             tracing::warn!("the cache was not written: {why}");
         }
         if self.common.verbose > 0 && self.server.layout.is_none() {
-            tracing::info!("{} requests were made", self.connector.sent());
+            tracing::info!("{} requests were made", self.connector.http.sent());
         }
     }
 }

@@ -1,27 +1,28 @@
-//! Flags, environment and file as one policy.
+//! Makes one policy from options, environment and configuration file.
 
 use anyhow::{Context as _, bail};
 use registry_cli::file::read_text;
 use registry_core::retention::{self as core, GroupBy, InUse, Pattern, SourceKind};
 
-use crate::args;
+use crate::args::{PolicyArgs, RankByArg, UnneededArg};
 use crate::config::Config;
 
 /// Most bytes of a list of images in use.
 const IN_USE_MAX: u64 = 64 << 20;
 
-/// Settles the policy for a kind of source.
+/// Makes the policy for a kind of source.
 ///
 /// # Errors
-/// When something asked for cannot be used.
-pub fn settle(args: &args::PolicyArgs, kind: SourceKind, undo_window: bool) -> anyhow::Result<core::Policy> {
+/// When an option or a file cannot be used.
+pub fn from_args(args: &PolicyArgs, kind: SourceKind, undo_window: bool) -> anyhow::Result<core::Policy> {
     if undo_window && kind == SourceKind::Layout {
         bail!("--undo-window is for servers: what goes from a tree can be put back until it is collected");
     }
     let file = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
-    // Forgejo stores names and tags in lower case.
-    let fold = kind == SourceKind::Forgejo;
-    let pattern = |text: &str| Pattern::new(text, fold).with_context(|| format!("{text:?} is no pattern"));
+    // Forgejo stores names and tags in lower case, so patterns match any case.
+    let any_case = kind == SourceKind::Forgejo;
+    let pattern =
+        |text: &str| Pattern::new(text, any_case).with_context(|| format!("{text:?} is no pattern"));
     let keep_last = args.keep_last.or(file.keep_last).unwrap_or(10);
     let mut policy = core::Policy::keep_last(keep_last)?;
     policy.keep_tags.clear();
@@ -33,19 +34,19 @@ pub fn settle(args: &args::PolicyArgs, kind: SourceKind, undo_window: bool) -> a
     }
     policy.keep_cache = !args.no_keep_cache && file.keep_cache != Some(false);
     policy.keep_within = args.keep_within.or(file.keep_within);
-    policy.rank_by = match args.rank_by.or(file.rank_by).unwrap_or(args::RankByArg::Pushed) {
-        args::RankByArg::Pushed if kind == SourceKind::Registry => bail!(
+    policy.rank_by = match args.rank_by.or(file.rank_by).unwrap_or(RankByArg::Pushed) {
+        RankByArg::Pushed if kind == SourceKind::Registry => bail!(
             "a registry does not tell when an image was pushed; rank by something it knows: --rank-by semver or created"
         ),
-        args::RankByArg::Pushed => core::RankBy::Pushed,
-        args::RankByArg::Semver => core::RankBy::Semver,
-        args::RankByArg::Created => core::RankBy::Created,
+        RankByArg::Pushed => core::RankBy::Pushed,
+        RankByArg::Semver => core::RankBy::Semver,
+        RankByArg::Created => core::RankBy::Created,
     };
     for rule in &file.rules {
         policy.rules.push(core::Rule {
             package: pattern(&rule.package)?,
             tags: pattern(&rule.tags)?,
-            group_by: rule.group_by.as_deref().map(|text| GroupBy::new(text, fold)).transpose()?,
+            group_by: rule.group_by.as_deref().map(|text| GroupBy::new(text, any_case)).transpose()?,
             keep_last: rule.keep_last.unwrap_or(keep_last),
             keep_within: rule.keep_within,
             keep_cache: rule.keep_cache,
@@ -55,12 +56,12 @@ pub fn settle(args: &args::PolicyArgs, kind: SourceKind, undo_window: bool) -> a
         let text = read_text(path, IN_USE_MAX).with_context(|| format!("cannot read {}", path.display()))?;
         policy.in_use = InUse::parse(&text).with_context(|| format!("{} cannot be used", path.display()))?;
     }
-    let fate = |fate: Option<args::UnneededArg>| match fate {
-        Some(args::UnneededArg::Prune) => core::Unneeded::Prune,
-        Some(args::UnneededArg::Leave) | None => core::Unneeded::Leave,
+    let unneeded = |argument: Option<UnneededArg>| match argument {
+        Some(UnneededArg::Prune) => core::Unneeded::Prune,
+        Some(UnneededArg::Leave) | None => core::Unneeded::Leave,
     };
-    policy.untagged = fate(args.untagged.or(file.untagged));
-    policy.orphan_signatures = fate(args.orphan_signatures.or(file.orphan_signatures));
+    policy.untagged = unneeded(args.untagged.or(file.untagged));
+    policy.orphan_signatures = unneeded(args.orphan_signatures.or(file.orphan_signatures));
     policy.grace = args.grace.or(file.grace).unwrap_or(policy.grace);
     policy.hold = args.hold.or(file.hold).unwrap_or(policy.hold);
     policy.accept_push_order = args.accept_push_order || file.accept_push_order == Some(true);

@@ -1,7 +1,7 @@
-//! The verbs that read servers: `run`, and `plan` and `explain` of a server. Several owners are planned one after another,
-//! and only then acted on; one that fails stops no other, and is not forgotten.
+//! The verb `run`, and `plan` and `explain` for servers. All owners are planned first, one after the other, and then acted on. A
+//! failed plan of one owner does not stop the others, but counts for the exit status.
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use registry_cli::connection::runtime;
 use registry_cli::log;
 use registry_cli::metrics::MetricsPlaces;
@@ -12,34 +12,33 @@ use registry_core::retention::{Applied, Cache, Plan, VerifiedPlan};
 use crate::args::{Common, ExplainArgs, PlanArgs, RunArgs, ServerArgs};
 use crate::connect::{Connector, OpenSource};
 use crate::exit::{Failure, Tally};
-use crate::file::keep;
 use crate::journal::FileJournal;
-use crate::layout::refuse_elsewhere;
-use crate::planning::{DryRun, Planning};
-use crate::verify::verify;
+use crate::layout::refuse_layout_options;
+use crate::planning::{DryRun, Planned, Planning, output_plan};
+use crate::verify::verify_plan;
 use crate::{exit, interrupt, metrics, render};
 
-/// How far a time given with `--at` may lie in the future of an armed run, in seconds.
-const AHEAD: i64 = 300;
+/// How many seconds `--at` may lie in the future in an armed run.
+const MAX_SECONDS_AHEAD: i64 = 300;
 
-/// Lists, plans, prints; deletes when it was told to.
+/// Plans and prints; deletes in an armed run.
 ///
 /// # Errors
-/// When something asked for cannot be used.
+/// When an argument cannot be used.
 pub fn run(args: &RunArgs) -> Result<u8, Failure> {
-    let dry_run = DryRun::of_environment()?;
+    let dry_run = DryRun::from_environment()?;
     let is_armed = dry_run != DryRun::Yes && (args.apply || dry_run == DryRun::No);
     if args.apply && dry_run == DryRun::Yes {
         tracing::warn!("DRY_RUN=true disarms --apply: nothing is deleted");
     }
     if let Some(at) = args.common.at.filter(|_| is_armed)
-        && at.as_second() - jiff::Timestamp::now().as_second() > AHEAD
+        && at.as_second() - jiff::Timestamp::now().as_second() > MAX_SECONDS_AHEAD
     {
         return Err(Failure::Usage(anyhow!(
             "--at {at} is in the future, where everything is older; nothing is deleted by it"
         )));
     }
-    refuse_elsewhere(&args.effects.apply, &args.server)?;
+    refuse_layout_options(&args.effects.apply, &args.server)?;
     let mut run = Planning::new(
         (&args.connection, args.jobs),
         &args.server,
@@ -52,22 +51,21 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     let (mut tally, mut totals) = (Tally::default(), metrics::Totals::default());
     runtime().map_err(Failure::Io)?.block_on(async {
         let mut planned = Vec::new();
-        for place in &run.places {
-            let done = async {
-                let one = run.plan_source(*place).await?;
-                run.print(&one.plan, Some(is_armed))?;
-                tally.plan(&one.plan, &args.answer, is_armed);
-                totals.plan(&one.plan, is_armed);
+        for name in &run.sources {
+            let plan_one = async {
+                let one = run.plan_source(*name).await?;
+                render::plan(&args.common, &one.plan, Some(is_armed))?;
+                tally.add_plan(&one.plan, &args.answer, is_armed);
+                totals.add_plan(&one.plan, is_armed);
                 let effects = &args.effects.apply;
-                let aside = effects.quarantine.as_deref();
-                let permission = one.source.preflight(effects.preflight, &one.plan, aside).await;
-                let number = planned.len();
-                planned.push((number, one.place, one.source, one.plan, permission.is_ok()));
+                let quarantine = effects.quarantine.as_deref();
+                let permission = one.source.preflight(effects.preflight, &one.plan, quarantine).await;
+                planned.push((one, permission.is_ok()));
                 permission
             };
-            match stop.unless_stopped(Box::pin(done)).await {
+            match stop.unless_stopped(Box::pin(plan_one)).await {
                 Some(Ok(())) => {}
-                Some(Err(failure)) => run.failed(place, &failure, &mut tally),
+                Some(Err(failure)) => run.add_failure(name, &failure, &mut tally),
                 None => break,
             }
         }
@@ -75,46 +73,46 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
             tracing::warn!("interrupted before anything was deleted");
             return;
         }
-        if run.gave_up(&mut tally) {
+        if run.has_given_up(&mut tally) {
             return;
         }
-        if run.is_too_much(&planned.iter().map(|(_, _, _, plan, _)| plan).collect::<Vec<_>>()) {
-            tally.refused();
+        if run.is_too_much(&planned.iter().map(|(one, _)| &one.plan).collect::<Vec<_>>()) {
+            tally.add_guard();
             return;
         }
-        let mut stopped = None;
-        for (number, place, mut source, plan, is_permitted) in planned {
+        let mut stopped_at = None;
+        for (number, (Planned { name, mut source, plan }, is_permitted)) in planned.into_iter().enumerate() {
             if !is_armed || !is_permitted || plan.summary.versions_deleted == 0 {
                 continue;
             }
-            if let Some(stopped) = stopped {
-                let why = anyhow!("nothing was tried, because the run stopped at owner {stopped}");
-                run.failed(&place, &Failure::Io(why), &mut tally);
+            if let Some(owner) = stopped_at {
+                let why = anyhow!("nothing was tried, because the run stopped at owner {owner}");
+                run.add_failure(&name, &Failure::Io(why), &mut tally);
                 continue;
             }
-            let done = async {
+            let apply_one = async {
                 source.check_clock(&plan.policy)?;
-                let plan = verify(&plan, u64::MAX).map_err(Failure::Usage)?;
+                let plan = verify_plan(&plan, u64::MAX).map_err(Failure::Usage)?;
                 source.arm(&args.effects.apply)?;
-                let journal = FileJournal::open(args.effects.apply.journal.as_deref(), run.named(&place))?;
-                let cache = run.cache.as_ref();
-                let how = (&args.common, &stop);
-                Ok(act(&run.connector, source, plan, cache, journal, how, &mut tally).await)
+                let journal =
+                    FileJournal::create(args.effects.apply.journal.as_deref(), run.owner_if_several(&name))?;
+                let (cache, output) = (run.cache.as_ref(), (&args.common, &stop));
+                Ok(apply_plan(&run.connector, source, plan, cache, journal, output, &mut tally).await)
             };
-            match done.await {
+            match apply_one.await {
                 Ok(applied) => {
-                    totals.applied(number, &applied);
-                    stopped = applied.stopped.and(place.owner());
+                    totals.add_applied(number, &applied);
+                    stopped_at = applied.stopped.and(name.owner());
                 }
-                Err(failure) => run.failed(&place, &failure, &mut tally),
+                Err(failure) => run.add_failure(&name, &failure, &mut tally),
             }
         }
     });
-    run.close();
-    Ok(ended(tally, &args.metrics, &args.server, &totals))
+    run.log_end();
+    Ok(finish(tally, &args.metrics, &args.server, &totals))
 }
 
-/// Plans from a server, prints, keeps the plan.
+/// Plans from a server, prints, and writes the plan file.
 ///
 /// # Errors
 /// As [`run`].
@@ -127,37 +125,32 @@ pub fn plan(args: &PlanArgs) -> Result<u8, Failure> {
         args.undo_window,
     )?;
     run.asks_all = args.answer.fail_on.is_some();
-    run.alone(args.plan_file.as_deref(), "a plan file holds the plan")?;
+    run.refuse_several_owners(args.plan_file.as_deref(), "a plan file holds the plan")?;
     let mut tally = Tally::default();
     runtime().map_err(Failure::Io)?.block_on(async {
         let mut plans = Vec::new();
-        for place in &run.places {
-            let done = async {
-                let one = run.plan_source(*place).await?;
-                one.source.preflight(args.preflight, &one.plan, None).await?;
-                if let Some(path) = &args.plan_file {
-                    let context = || format!("cannot write the plan {}", path.display());
-                    keep(path, &one.plan).with_context(context).map_err(Failure::Io)?;
-                }
-                run.print(&one.plan, None)?;
-                tally.plan(&one.plan, &args.answer, false);
-                plans.push(one.plan);
+        for name in &run.sources {
+            let plan_one = async {
+                let planned = run.plan_source(*name).await?;
+                planned.source.preflight(args.preflight, &planned.plan, None).await?;
+                output_plan(args, &planned.plan, &mut tally)?;
+                plans.push(planned.plan);
                 Ok(())
             };
-            if let Err(failure) = done.await {
-                run.failed(place, &failure, &mut tally);
+            if let Err(failure) = plan_one.await {
+                run.add_failure(name, &failure, &mut tally);
             }
         }
         if run.is_too_much(&plans.iter().collect::<Vec<_>>()) {
-            tally.refused();
+            tally.add_guard();
         }
-        run.gave_up(&mut tally);
+        run.has_given_up(&mut tally);
     });
-    run.close();
+    run.log_end();
     Ok(tally.status())
 }
 
-/// Plans from a server for an explanation; what failed is told already, and counted.
+/// Plans from a server, for `explain`. Failures are logged and counted.
 ///
 /// # Errors
 /// As [`run`].
@@ -165,20 +158,20 @@ pub fn explain(args: &ExplainArgs) -> Result<(Vec<Plan>, Tally), Failure> {
     let run = Planning::new((&args.connection, args.jobs), &args.server, &args.policy, &args.common, false)?;
     let (mut plans, mut tally) = (Vec::new(), Tally::default());
     runtime().map_err(Failure::Io)?.block_on(async {
-        for place in &run.places {
-            match run.plan_source(*place).await {
-                Ok(one) => plans.push(one.plan),
-                Err(failure) => run.failed(place, &failure, &mut tally),
+        for name in &run.sources {
+            match run.plan_source(*name).await {
+                Ok(planned) => plans.push(planned.plan),
+                Err(failure) => run.add_failure(name, &failure, &mut tally),
             }
         }
-        run.gave_up(&mut tally);
+        run.has_given_up(&mut tally);
     });
-    run.close();
+    run.log_end();
     Ok((plans, tally))
 }
 
-/// Deletes what a plan says, counts what became of it, and prints it.
-pub async fn act(
+/// Deletes what a plan lists, then counts and prints the result.
+pub async fn apply_plan(
     connector: &Connector,
     source: OpenSource,
     plan: VerifiedPlan<'_>,
@@ -190,26 +183,26 @@ pub async fn act(
     let aside = source.aside();
     let message = connector.progress("moving things aside");
     let line = ProgressLine::show(common.messages.progress, common.quiet, message);
-    let applied = render::in_words(connector.apply(source, plan, cache, &mut journal, stop).await);
+    let applied = render::add_hints(connector.apply(source, plan, cache, &mut journal, stop).await);
     drop(line);
     let aside = aside.filter(|aside| aside.is_dir());
-    tally.applied(&applied);
+    tally.add_applied(&applied);
     if let Err(error) = render::applied(common, &applied, journal.path(), aside.as_deref()) {
         let failure = Failure::Io(anyhow::Error::new(error).context("cannot print the result"));
         log::error(failure.error());
-        tally.failed(&failure);
+        tally.add_failure(&failure);
     }
     applied
 }
 
-/// Ends a run: its metrics, which a failure leaves too, and its status. Metrics that cannot be written fail it, and hide
-/// nothing worse.
-pub fn ended(mut tally: Tally, places: &MetricsPlaces, server: &ServerArgs, totals: &metrics::Totals) -> u8 {
+/// Writes the metrics of a run, after a failure too, and returns the exit status. Metrics that cannot be written make the run
+/// fail, unless something more serious did.
+pub fn finish(mut tally: Tally, places: &MetricsPlaces, server: &ServerArgs, totals: &metrics::Totals) -> u8 {
     let status = |tally: &Tally| if interrupt::was_stopped() { exit::INTERRUPTED } else { tally.status() };
     if places.are_wanted() {
-        for error in places.publish(&metrics::of_run(places, server, totals, status(&tally))) {
+        for error in places.publish(&metrics::run_metrics(places, server, totals, status(&tally))) {
             log::error(&error);
-            tally.failed(&Failure::Io(error));
+            tally.add_failure(&Failure::Io(error));
         }
     }
     status(&tally)

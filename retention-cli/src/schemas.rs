@@ -1,5 +1,5 @@
-//! The JSON schemas in docs/schemas/: generated from the shapes themselves, and held against what the programs write and
-//! read. `UPDATE_SCHEMAS=1 cargo test -p registry-retention schemas` writes them anew.
+//! Tests of the JSON schemas in docs/schemas/: they are generated from the Rust types, and what the programs write and read is
+//! valid. `UPDATE_SCHEMAS=1 cargo test -p registry-retention schemas` regenerates them.
 
 use std::path::{Path, PathBuf};
 
@@ -14,8 +14,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Every schema, by the name of its file.
-fn all() -> Vec<(&'static str, Value)> {
+/// All schemas, by the name of their files.
+fn generate_schemas() -> Vec<(&'static str, Value)> {
     let mut configuration = schema_of::<config::Config>("retention.toml, version 1");
     configuration["properties"]["version"] = json!({ "const": config::VERSION });
     let mut journal = schema_of::<core::DeletionEntry>("registry-retention/journal/1");
@@ -31,8 +31,8 @@ fn all() -> Vec<(&'static str, Value)> {
 }
 
 #[test]
-fn schemas_are_those_of_the_shapes() {
-    hold_schemas(&all());
+fn schemas_match_rust_types() {
+    hold_schemas(&generate_schemas());
 }
 
 fn errors(name: &str, value: &Value) -> Vec<String> {
@@ -128,14 +128,14 @@ fn journals_and_results_are_valid() {
     };
     let times = core::PushTimes { schema: core::PUSH_TIMES_SCHEMA.into(), times: vec![time] };
     assert_eq!(errors("push-times", &serde_json::to_value(times).unwrap()), [""; 0]);
-    // What versions before wrote.
+    // Earlier versions wrote files without the newer fields.
     let old = json!({ "package": "team/app", "version": "v1", "digest": digest, "created_at": at });
     let old = json!({ "schema": core::PUSH_TIMES_SCHEMA, "times": [old] });
     assert_eq!(errors("push-times", &old), [""; 0]);
     core::PushTimes::read(&old.to_string()).unwrap();
 }
 
-/// The codes of a shape in the schema of the plan.
+/// The codes of a type in the schema of the plan.
 fn codes(name: &str) -> Vec<String> {
     let schema = schema_of::<core::Plan>(core::SCHEMA);
     let variants = schema["$defs"][name]["oneOf"].as_array().unwrap();
@@ -163,37 +163,37 @@ fn every_reason_is_documented() {
     assert_eq!(sorted(packages), sorted(documented_codes("why nothing goes in a package")));
 }
 
-/// The configuration that docs/retention.md shows.
-fn documented() -> String {
+/// The example configuration in docs/retention.md.
+fn documented_configuration() -> String {
     let page = std::fs::read_to_string(root().join("docs/retention.md")).unwrap();
     let (_, after) = page.split_once("```toml\n").expect("an example of the configuration");
     after.split_once("```").expect("its end").0.to_owned()
 }
 
 #[test]
-fn the_documented_configuration_is_valid_and_read() {
-    let text = documented();
+fn documented_configuration_is_valid_and_readable() {
+    let text = documented_configuration();
     config::Config::parse(&text).unwrap();
     let value: Value = toml::from_str(&text).unwrap();
     assert_eq!(errors("config", &value), [""; 0]);
 }
 
 #[test]
-fn what_is_no_plan_and_no_configuration_is_refused() {
+fn schemas_refuse_other_documents() {
     assert!(!errors("plan", &json!({ "schema": "registry-retention/plan/2" })).is_empty());
     assert!(!errors("config", &json!({ "version": 1, "keep_last": 3 })).is_empty());
     assert!(!errors("config", &json!({ "keep-last": 3 })).is_empty());
 }
 
 #[test]
-fn every_key_that_is_known_is_in_the_schema() {
+fn schema_has_every_known_key() {
     let schema = schema_of::<config::Config>("");
     let keys = |pointer: &str| {
         let keys = schema.pointer(pointer).and_then(Value::as_object).expect("properties");
         keys.keys().cloned().collect::<std::collections::BTreeSet<_>>()
     };
-    let of =
+    let set =
         |list: &[&str]| list.iter().map(|key| (*key).to_owned()).collect::<std::collections::BTreeSet<_>>();
-    assert_eq!(keys("/properties"), of(config::KEYS));
-    assert_eq!(keys("/$defs/Rule/properties"), of(config::RULE_KEYS));
+    assert_eq!(keys("/properties"), set(config::KEYS));
+    assert_eq!(keys("/$defs/Rule/properties"), set(config::RULE_KEYS));
 }

@@ -1,4 +1,4 @@
-//! The verb `undo`: what a journal says was deleted is put back.
+//! The verb `undo`: puts back what a journal says was deleted.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -14,9 +14,9 @@ use crate::apply::reopen;
 use crate::args::UndoArgs;
 use crate::connect::Connector;
 use crate::exit::{self, Failure};
-use crate::file::{FILE_MAX, keep, text_of};
+use crate::file::{read_text, write_json};
 use crate::layout;
-use crate::planning::{DryRun, push_times};
+use crate::planning::{DryRun, read_push_times};
 use crate::{interrupt, render};
 
 /// Puts back what a journal says was deleted.
@@ -24,25 +24,25 @@ use crate::{interrupt, render};
 /// # Errors
 /// When the journal cannot be used, or the server does not answer.
 pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
-    let text = text_of(&args.journal, FILE_MAX).map_err(Failure::Usage)?;
-    if DryRun::of_environment()? == DryRun::Yes {
+    let text = read_text(&args.journal).map_err(Failure::Usage)?;
+    if DryRun::from_environment()? == DryRun::Yes {
         return Err(Failure::Usage(anyhow!("DRY_RUN=true: nothing is put back; unset it to undo")));
     }
     if let Some(status) = layout::undo(&text, args)? {
         return Ok(status);
     }
     let context = || format!("cannot use the journal {}", args.journal.display());
-    let told = DeletionHistory::read(&text).with_context(context).map_err(Failure::Usage)?;
-    let Some(DeletionEntry::Begin { source: wanted, .. }) = told.entries.first() else {
+    let history = DeletionHistory::read(&text).with_context(context).map_err(Failure::Usage)?;
+    let Some(DeletionEntry::Begin { source: wanted, .. }) = history.entries.first() else {
         return Err(Failure::Usage(anyhow!("the journal does not tell of which server it is")));
     };
-    let expected = UndoneRow::expected(&told);
-    let place = args.server.push_times.as_deref();
-    if place.is_none() {
-        without_times(args.rank_as_new, expected.iter().any(|row| row.created_at.is_some()))?;
+    let expected = UndoneRow::expected(&history);
+    let times_path = args.server.push_times.as_deref();
+    if times_path.is_none() {
+        check_missing_times(args.rank_as_new, expected.iter().any(|row| row.created_at.is_some()))?;
     }
-    let before = place.map(push_times).transpose()?;
-    let before = place.zip(before.as_ref());
+    let before = times_path.map(read_push_times).transpose()?;
+    let before = times_path.zip(before.as_ref());
     let connector = Connector::new(&args.connection, args.jobs, &args.server)?;
     let stop = interrupt::watch_servers();
     let line = ProgressLine::show(args.messages.progress, false, connector.progress("putting things back"));
@@ -52,30 +52,31 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
         else {
             return Ok(Vec::new());
         };
-        let source = source.map_err(Failure::of_operation)?;
+        let source = source.map_err(Failure::without_plan)?;
         if let Some((path, before)) = before {
-            // What comes back must be known to later runs even if this process is ended in the middle.
+            // The times are written first: later runs need them even if this process is killed before it ends.
             let context = || format!("cannot write {}, so nothing is put back", path.display());
             let times = before.with(owner, &expected, at);
-            keep(path, &times).with_context(context).map_err(Failure::Io)?;
+            write_json(path, &times).with_context(context).map_err(Failure::Io)?;
         }
-        Ok::<_, Failure>(connector.undo(source, &told, &stop).await)
+        Ok::<_, Failure>(connector.undo(source, &history, &stop).await)
     });
     drop(line);
     let undone = undone?;
-    let mut status = if undone.iter().any(|row| is_bad(&row.state)) { exit::FAILED } else { exit::DONE };
+    let mut status =
+        if undone.iter().any(|row| is_not_undone(&row.state)) { exit::FAILED } else { exit::DONE };
     if let Some((path, before)) = before.filter(|_| !undone.is_empty())
-        && let Err(failure) = note(path, before, owner, &undone, at)
+        && let Err(failure) = write_push_times(path, before, owner, &undone, at)
     {
         log::error(failure.error());
         status = exit::FAILED;
     }
-    print(&undone, place).context("cannot print").map_err(Failure::Io)?;
+    print(&undone, times_path).context("cannot print").map_err(Failure::Io)?;
     Ok(if interrupt::was_stopped() { exit::INTERRUPTED } else { status })
 }
 
-/// Refuses an undo that leaves no trace of the original push times, unless that is meant.
-fn without_times(is_meant: bool, has_times: bool) -> Result<(), Failure> {
+/// Refuses an undo that would lose the original push times, unless `is_meant`.
+fn check_missing_times(is_meant: bool, has_times: bool) -> Result<(), Failure> {
     if !has_times {
         tracing::warn!(
             "what is put back is not held: the next run may delete it again. --push-times FILE, given to undo and to later \
@@ -97,8 +98,8 @@ fn without_times(is_meant: bool, has_times: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes down the push times of what is back.
-fn note(
+/// Writes the push times of the rows that are back.
+fn write_push_times(
     path: &Path,
     before: &PushTimes,
     owner: Option<&str>,
@@ -111,15 +112,15 @@ fn note(
             path.display()
         )
     };
-    keep(path, &before.with(owner, undone, at)).with_context(context).map_err(Failure::Io)
+    write_json(path, &before.with(owner, undone, at)).with_context(context).map_err(Failure::Io)
 }
 
-const fn is_bad(state: &RowUndoState) -> bool {
+const fn is_not_undone(state: &RowUndoState) -> bool {
     matches!(state, RowUndoState::Taken | RowUndoState::Lost(_) | RowUndoState::Unknown(_))
 }
 
-/// What became of a row.
-fn line_of(row: &UndoneRow) -> String {
+/// A line for the result of one row.
+fn row_line(row: &UndoneRow) -> String {
     let state = match &row.state {
         RowUndoState::Restored => "is back".to_owned(),
         RowUndoState::There => "was never gone".to_owned(),
@@ -132,17 +133,17 @@ fn line_of(row: &UndoneRow) -> String {
     format!("{}:{} {state}", row.package, row.version)
 }
 
-fn print(undone: &[UndoneRow], place: Option<&Path>) -> std::io::Result<()> {
-    render::not_back(undone.iter().filter(|row| is_bad(&row.state)).map(line_of));
+fn print(undone: &[UndoneRow], times_path: Option<&Path>) -> std::io::Result<()> {
+    render::log_not_undone(undone.iter().filter(|row| is_not_undone(&row.state)).map(row_line));
     let mut out = std::io::stdout().lock();
     for row in undone {
-        writeln!(out, "{}", registry_core::text::without_controls(&line_of(row)))?;
+        writeln!(out, "{}", registry_core::text::without_controls(&row_line(row)))?;
     }
     let count = |is: fn(&RowUndoState) -> bool| undone.iter().filter(|row| is(&row.state)).count();
     let back = count(|state| *state == RowUndoState::Restored);
-    if let Some(place) = place.filter(|_| back > 0) {
-        let place = registry_core::text::escape_os(place.as_os_str());
-        writeln!(out, "the original push times are in {place}: later runs need --push-times {place}")?;
+    if let Some(path) = times_path.filter(|_| back > 0) {
+        let path = registry_core::text::escape_os(path.as_os_str());
+        writeln!(out, "the original push times are in {path}: later runs need --push-times {path}")?;
     }
     writeln!(
         out,

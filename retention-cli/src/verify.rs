@@ -1,13 +1,13 @@
-//! Whether this program may act on a plan.
+//! Checks whether this program may act on a plan.
 
 use anyhow::anyhow;
 use registry_core::retention::{Expected, Plan, PlanError, VerifiedPlan};
 
-/// Checks that this program may act on a plan now; `max_age` is in seconds.
+/// Checks that this program may act on a plan now. `max_age` is in seconds.
 ///
 /// # Errors
-/// When it must not.
-pub fn verify(plan: &Plan, max_age: u64) -> anyhow::Result<VerifiedPlan<'_>> {
+/// When it may not.
+pub fn verify_plan(plan: &Plan, max_age: u64) -> anyhow::Result<VerifiedPlan<'_>> {
     let now = jiff::Timestamp::now();
     let expected = Expected { tool_version: env!("CARGO_PKG_VERSION"), now, max_age };
     plan.verify(&expected).map_err(|error| match error {

@@ -1,7 +1,5 @@
-//! Pseudo-random bytes for layers.
-//!
-//! The bytes follow from a label that is different for every layer, and start with it. They do not compress and they
-//! are not archives.
+//! Pseudo-random bytes for layers. They begin with a label that is different for each layer, and are generated from it. They do
+//! not compress, and are no archives.
 
 /// SplitMix64, seeded by a label.
 #[derive(Debug)]
@@ -32,8 +30,8 @@ impl Random {
     }
 }
 
-/// A layer of 200 to 1500 bytes.
-pub(super) fn small(label: &str) -> Vec<u8> {
+/// Generates a layer of 200 to 1500 bytes.
+pub(super) fn small_layer(label: &str) -> Vec<u8> {
     let mut random = Random::new(label);
     let len = 200 + random.next() % 1300;
     random.fill(label, len as usize)
@@ -44,8 +42,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_decide_the_bytes() {
-        assert_eq!(small("a"), small("a"));
-        assert_ne!(small("a"), small("b"));
+    fn label_determines_bytes() {
+        assert_eq!(small_layer("a"), small_layer("a"));
+        assert_ne!(small_layer("a"), small_layer("b"));
     }
 }

@@ -1,8 +1,8 @@
-//! The documents of an image and the repositories that hold small ones.
+//! The documents of an image, and repositories of small images.
 //!
-//! Every tag is what BuildKit pushes: an index of one manifest and one attestation for each platform. Of the eight
-//! layers of a platform image two belong to a base image that other repositories use too, one to the repository, and
-//! five to the tag alone. Layers are opaque bytes, declared as uncompressed, so that a layer's digest is its diff id.
+//! Each tag is what BuildKit pushes: an index of a manifest and an attestation for each platform. Of the eight layers of a
+//! platform image, two belong to a base image that other repositories share, one to the repository, and five to the tag alone.
+//! Layers are opaque bytes, declared as uncompressed, so that the digest of a layer is its diff id.
 
 use std::io;
 
@@ -30,48 +30,48 @@ pub(super) const FILES_PER_REPOSITORY: u64 = 2 * (BASE_LAYERS as u64 + 2);
 /// and the layers, each a blob and a link.
 pub(super) const FILES_PER_TAG: u64 = 2 + 2 + 2 * 2 * (2 + 2 + 1 + TAG_LAYERS as u64);
 
-/// Layers that images start with, for each platform.
-pub(super) type Stack = [Vec<WrittenBlob>; 2];
+/// The first layers of images, for each platform.
+pub(super) type FirstLayers = [Vec<WrittenBlob>; 2];
 
-/// Write the layers of a base image.
-pub(super) fn base(store: &Store, number: u32) -> io::Result<Stack> {
+/// Writes the layers of a base image.
+pub(super) fn write_base(store: &Store, number: u32) -> io::Result<FirstLayers> {
     let layers = |platform: &str| -> io::Result<Vec<WrittenBlob>> {
         (0..BASE_LAYERS)
-            .map(|n| store.blob(&bytes::small(&format!("base {number} {platform} {n}"))))
+            .map(|n| store.blob(&bytes::small_layer(&format!("base {number} {platform} {n}"))))
             .collect()
     };
     Ok([layers(PLATFORMS[0])?, layers(PLATFORMS[1])?])
 }
 
-/// Write a repository with all its tags.
-pub(super) fn repository(store: &Store, number: u32, tags: u32, base: &Stack) -> io::Result<()> {
+/// Writes a repository with all its tags.
+pub(super) fn write_repository(store: &Store, number: u32, tags: u32, base: &FirstLayers) -> io::Result<()> {
     let repository = store.repository(format!("team-{:02}/service-{number:05}", number % 20))?;
-    let mut stack = base.clone();
-    for (layers, platform) in stack.iter_mut().zip(PLATFORMS) {
-        layers.push(store.blob(&bytes::small(&format!("{} {platform}", repository.name)))?);
+    let mut first_layers = base.clone();
+    for (layers, platform) in first_layers.iter_mut().zip(PLATFORMS) {
+        layers.push(store.blob(&bytes::small_layer(&format!("{} {platform}", repository.name)))?);
         layers.iter().try_for_each(|layer| repository.link_layer(layer))?;
     }
-    (0..tags).try_for_each(|tag| tagged_index(&repository, &format!("v1.{tag}.0"), &stack))
+    (0..tags).try_for_each(|tag| write_tag(&repository, &format!("v1.{tag}.0"), &first_layers))
 }
 
-fn tagged_index(repository: &WrittenRepository<'_>, tag: &str, stack: &Stack) -> io::Result<()> {
+fn write_tag(repository: &WrittenRepository<'_>, tag: &str, first_layers: &FirstLayers) -> io::Result<()> {
     let mut images = Vec::new();
     let mut attestations = Vec::new();
-    for (below, platform) in stack.iter().zip(PLATFORMS) {
-        let mut layers = below.clone();
+    for (first, platform) in first_layers.iter().zip(PLATFORMS) {
+        let mut layers = first.clone();
         for n in 0..TAG_LAYERS {
             let layer = repository
                 .store()
-                .blob(&bytes::small(&format!("{}:{tag} {platform} {n}", repository.name)))?;
+                .blob(&bytes::small_layer(&format!("{}:{tag} {platform} {n}", repository.name)))?;
             repository.link_layer(&layer)?;
             layers.push(layer);
         }
-        let manifest = image(repository, tag, platform, &layers)?;
+        let manifest = write_image(repository, tag, platform, &layers)?;
         let mut entry = manifest.descriptor(MANIFEST);
         entry["platform"] = json!({ "architecture": platform, "os": "linux" });
         images.push(entry);
 
-        let mut entry = attestation(repository, tag, &manifest)?.descriptor(MANIFEST);
+        let mut entry = write_attestation(repository, tag, &manifest)?.descriptor(MANIFEST);
         entry["platform"] = json!({ "architecture": "unknown", "os": "unknown" });
         entry["annotations"] = json!({
             "vnd.docker.reference.type": "attestation-manifest",
@@ -84,8 +84,8 @@ fn tagged_index(repository: &WrittenRepository<'_>, tag: &str, stack: &Stack) ->
     repository.tag(tag, &repository.manifest(&index)?)
 }
 
-/// Write the config and the manifest of an image whose layers are linked already.
-pub(super) fn image(
+/// Writes the config and the manifest of an image whose layers are linked already.
+pub(super) fn write_image(
     repository: &WrittenRepository<'_>,
     tag: &str,
     platform: &str,
@@ -109,10 +109,10 @@ pub(super) fn image(
         "history": (0..layers.len()).map(step).collect::<Vec<_>>(),
     });
     let layers: Vec<Value> = layers.iter().map(|layer| layer.descriptor(LAYER)).collect();
-    manifest(repository, &config, &layers)
+    write_manifest(repository, &config, &layers)
 }
 
-fn attestation(
+fn write_attestation(
     repository: &WrittenRepository<'_>,
     tag: &str,
     subject: &WrittenBlob,
@@ -135,10 +135,14 @@ fn attestation(
     });
     let mut layer = statement.descriptor(IN_TOTO);
     layer["annotations"] = json!({ "in-toto.io/predicate-type": PROVENANCE });
-    manifest(repository, &config, &[layer])
+    write_manifest(repository, &config, &[layer])
 }
 
-fn manifest(repository: &WrittenRepository<'_>, config: &Value, layers: &[Value]) -> io::Result<WrittenBlob> {
+fn write_manifest(
+    repository: &WrittenRepository<'_>,
+    config: &Value,
+    layers: &[Value],
+) -> io::Result<WrittenBlob> {
     let config = repository.store().document(config)?;
     repository.link_layer(&config)?;
     repository.manifest(&json!({

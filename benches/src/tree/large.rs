@@ -1,4 +1,4 @@
-//! Large layers and the repository that holds them.
+//! Large layers, and the repository with them.
 
 use std::io;
 
@@ -10,14 +10,14 @@ use super::store::{Store, WrittenBlob};
 
 const LAYERS_PER_IMAGE: usize = 8;
 
-/// How many bytes of large blobs a tree has, and in which pieces.
+/// The total and individual sizes of the large blobs of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Large {
     /// Bytes of all large blobs together.
     pub total: u64,
-    /// The smallest of them.
+    /// The smallest size.
     pub min: u64,
-    /// The largest of them; the last one may be larger by less than `min`.
+    /// The largest size; the last blob may be larger by less than `min`.
     pub max: u64,
 }
 
@@ -38,14 +38,14 @@ impl Large {
     }
 }
 
-/// The number of files the repository of these blobs has: every blob and its link, and for every image the manifest
+/// The number of files in the repository of these blobs: each blob and its link, and for each image the manifest
 /// and its link, the config and its link, and the two links of the tag.
-pub(super) fn files(sizes: &[u64]) -> u64 {
+pub(super) fn count_files(sizes: &[u64]) -> u64 {
     (sizes.len() * 2 + sizes.len().div_ceil(LAYERS_PER_IMAGE) * 6) as u64
 }
 
-/// Write the repository of large layers: one tag and one platform for every few of them.
-pub(super) fn repository(store: &Store, sizes: &[u64]) -> io::Result<()> {
+/// Writes the repository of large layers: one tag with one platform for every [`LAYERS_PER_IMAGE`] of them.
+pub(super) fn write_repository(store: &Store, sizes: &[u64]) -> io::Result<()> {
     let repository = store.repository("large/images".to_owned())?;
     let layers: Vec<WrittenBlob> = sizes
         .par_iter()
@@ -58,7 +58,7 @@ pub(super) fn repository(store: &Store, sizes: &[u64]) -> io::Result<()> {
     layers.iter().try_for_each(|layer| repository.link_layer(layer))?;
     for (n, layers) in layers.chunks(LAYERS_PER_IMAGE).enumerate() {
         let tag = format!("v{n}");
-        repository.tag(&tag, &image::image(&repository, &tag, "amd64", layers)?)?;
+        repository.tag(&tag, &image::write_image(&repository, &tag, "amd64", layers)?)?;
     }
     Ok(())
 }
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_add_up() {
+    fn sizes_add_up_to_total() {
         let large = Large { total: 1_500_000, min: 4000, max: 64_000 };
         let sizes = large.sizes();
         assert_eq!(sizes.iter().sum::<u64>(), large.total);

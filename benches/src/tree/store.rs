@@ -1,6 +1,4 @@
-//! Blobs, links and directories on disk, in the layout of registry:2, and the count of what was written.
-//!
-//! Nothing here knows what a manifest is.
+//! Writes blobs, links and directories in the layout of registry:2, and counts them. The documents of images are in `image`.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -10,18 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-/// What [`generate`](super::generate) wrote.
+/// The counts of what [`generate`](super::generate) wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Made {
     /// Files: blobs and links.
     pub files: u64,
-    /// Directories, without the one the tree was made in.
+    /// Directories, without the root directory.
     pub directories: u64,
     /// Bytes in all files.
     pub bytes: u64,
 }
 
-/// A tree being written, by several threads at once.
+/// A tree that several threads are writing.
 #[derive(Debug)]
 pub(super) struct Store {
     v2: PathBuf,
@@ -37,7 +35,7 @@ pub(super) struct WrittenBlob {
     size: u64,
 }
 
-/// A repository being written, by one thread.
+/// A repository that one thread is writing.
 #[derive(Debug)]
 pub(super) struct WrittenRepository<'a> {
     store: &'a Store,
@@ -53,7 +51,7 @@ impl Store {
             directories: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         };
-        fs::create_dir_all(root).map_err(|error| at(root, &error))?;
+        fs::create_dir_all(root).map_err(|error| error_at(root, &error))?;
         store.directory(&store.v2.join("blobs/sha256"))?;
         store.directory(&store.v2.join("repositories"))?;
         Ok(store)
@@ -67,12 +65,12 @@ impl Store {
         }
     }
 
-    /// Write a blob. Two of the same bytes would break the promised number of files, so they are refused.
+    /// Writes a blob. A blob that exists already is refused, because [`Shape::files`](super::Shape::files) counts each once.
     pub(super) fn blob(&self, bytes: &[u8]) -> io::Result<WrittenBlob> {
-        let hex = hex(&Sha256::digest(bytes));
+        let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let dir = self.v2.join("blobs/sha256").join(&hex[..2]).join(&hex);
         if !self.directory(&dir)? {
-            return Err(at(&dir, &ErrorKind::AlreadyExists.into()));
+            return Err(error_at(&dir, &ErrorKind::AlreadyExists.into()));
         }
         self.file(&dir.join("data"), bytes)?;
         Ok(WrittenBlob { hex, size: bytes.len() as u64 })
@@ -91,7 +89,7 @@ impl Store {
         Ok(WrittenRepository { store: self, root, name })
     }
 
-    /// Make a directory and those above it; whether it was missing.
+    /// Creates a directory and its parents; returns whether it was missing.
     fn directory(&self, dir: &Path) -> io::Result<bool> {
         match fs::create_dir(dir) {
             Ok(()) => {
@@ -103,12 +101,12 @@ impl Store {
                 self.directory(dir.parent().ok_or(error)?)?;
                 self.directory(dir)
             }
-            Err(error) => Err(at(dir, &error)),
+            Err(error) => Err(error_at(dir, &error)),
         }
     }
 
     fn file(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        fs::write(path, bytes).map_err(|error| at(path, &error))?;
+        fs::write(path, bytes).map_err(|error| error_at(path, &error))?;
         self.files.fetch_add(1, Relaxed);
         self.bytes.fetch_add(bytes.len() as u64, Relaxed);
         Ok(())
@@ -140,12 +138,12 @@ impl WrittenRepository<'_> {
         self.store
     }
 
-    /// Let a layer or a config be read through this repository.
+    /// Links a layer or config to this repository.
     pub(super) fn link_layer(&self, blob: &WrittenBlob) -> io::Result<()> {
         self.store.link(&self.root.join("_layers/sha256").join(&blob.hex), blob)
     }
 
-    /// Write a manifest and make it one of this repository.
+    /// Writes a manifest, and links it to this repository.
     pub(super) fn manifest(&self, document: &Value) -> io::Result<WrittenBlob> {
         let blob = self.store.document(document)?;
         self.store.link(&self.root.join("_manifests/revisions/sha256").join(&blob.hex), &blob)?;
@@ -160,12 +158,6 @@ impl WrittenRepository<'_> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    nibbles.map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect()
-}
-
-fn at(path: &Path, error: &io::Error) -> io::Error {
+fn error_at(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

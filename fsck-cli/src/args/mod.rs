@@ -1,4 +1,4 @@
-//! The command line, as typed.
+//! The command line. The commands decide what it means.
 
 mod gc_preview;
 mod online;
@@ -110,7 +110,7 @@ pub struct JudgingArgs {
     pub registry_config: Option<PathBuf>,
 
     /// Repositories whose index children may be absent on purpose (repeatable)
-    #[arg(long, value_name = "GLOB", value_parser = glob)]
+    #[arg(long, value_name = "GLOB", value_parser = parse_glob)]
     pub sparse: Vec<Glob>,
 
     /// Younger than this, what no tag reaches is a push under way
@@ -144,7 +144,7 @@ pub struct Common {
     pub jobs: Jobs,
 
     /// Only repositories that match (repeatable); garbage cannot be known then
-    #[arg(long, value_name = "GLOB", value_parser = glob)]
+    #[arg(long, value_name = "GLOB", value_parser = parse_glob)]
     pub repository: Vec<Glob>,
 
     #[command(flatten)]
@@ -163,7 +163,7 @@ pub struct Common {
 }
 
 impl Common {
-    /// A progress line that says this, where one is wanted.
+    /// Shows a progress line with this message, if one is wanted.
     pub fn progress_line(&self, message: impl Fn(Duration) -> String + Send + 'static) -> ProgressLine {
         ProgressLine::show(self.messages.progress, self.quiet, message)
     }
@@ -177,13 +177,13 @@ pub enum FailOn {
     New,
 }
 
-/// A glob over repository names; `*` crosses `/`.
-fn glob(text: &str) -> Result<Glob, globset::Error> {
+/// A glob over repository names; `*` matches `/` too.
+fn parse_glob(text: &str) -> Result<Glob, globset::Error> {
     GlobBuilder::new(text).literal_separator(false).build()
 }
 
-/// A part of a hundred, with or without its sign.
-fn percent(text: &str) -> Result<f64, String> {
+/// A percentage, with or without the sign.
+fn parse_percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim();
     let percent = number.parse::<f64>().ok().filter(|percent| *percent > 0.0 && *percent <= 100.0);
     percent.ok_or_else(|| "write it as 10%, more than 0 and at most 100".to_owned())

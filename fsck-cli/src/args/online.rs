@@ -1,4 +1,4 @@
-//! The command lines of what asks servers: `probe` and `verify`.
+//! The command lines of the commands that ask servers: `probe` and `verify`.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use registry_cli::args::{RoleArg, duration};
 use registry_cli::connection::Connection;
 use registry_core::oci::{Digest, ImageReference, Platform};
 
-use super::{Common, Compare, percent};
+use super::{Common, Compare, parse_percent};
 
 /// Options of `probe`.
 #[derive(Debug, Args)]
@@ -58,7 +58,7 @@ pub struct ProbeArgs {
     pub newest: Option<u32>,
 
     /// So many percent of the other tags in each run, those first that were not looked at longest
-    #[arg(long, value_name = "P%", value_parser = percent)]
+    #[arg(long, value_name = "P%", value_parser = parse_percent)]
     pub sample: Option<f64>,
 
     /// Most requests, lists and repetitions included; what is left waits for the next run

@@ -1,4 +1,4 @@
-//! The command lines of what changes a tree: `repair` and `undo`.
+//! The command lines of the commands that change a tree: `repair` and `undo`.
 
 use std::path::PathBuf;
 
@@ -27,7 +27,7 @@ pub struct RepairArgs {
     pub apply: bool,
 
     /// Only findings of this code (repeatable)
-    #[arg(long, value_name = "CODE", value_parser = code)]
+    #[arg(long, value_name = "CODE", value_parser = parse_code)]
     pub only: Vec<Code>,
 
     /// Where missing bytes come from: the path of another registry's tree, or the URL of a registry
@@ -85,7 +85,7 @@ pub struct RepairArgs {
 }
 
 impl RepairArgs {
-    /// What becomes of tags whose manifests were probably deleted through the API.
+    /// What to do with tags whose manifests were probably deleted through the API.
     pub const fn deleted_tags(&self) -> Option<DeletedTags> {
         match (self.restore_deleted_tags, self.drop_deleted_tags) {
             (true, _) => Some(DeletedTags::Restore),
@@ -117,6 +117,6 @@ pub struct UndoArgs {
     pub common: Common,
 }
 
-fn code(text: &str) -> Result<Code, String> {
+fn parse_code(text: &str) -> Result<Code, String> {
     text.parse().map_err(|error: registry_core::audit::UnknownCode| error.to_string())
 }

@@ -1,30 +1,30 @@
-//! Which repositories and tags there are: by the catalog, by a file, or by the packages of a Forgejo.
+//! Lists repositories and tags: from the catalog, from a file, or from the packages of a Forgejo server.
 
 use std::collections::BTreeSet;
 
 use futures::StreamExt as _;
+use registry_core::forgejo::Forgejo;
 use registry_core::oci::{RepositoryName, Tag};
 use registry_core::probe::{ListedTag, Responses};
 use registry_core::registry::{Client, Error};
 use registry_core::retention::Reader as _;
 use registry_core::text::escape;
 
-use super::{Lists, Probe, Target};
+use super::{Probe, TagLists, Target};
 
-/// The list of repositories.
+/// The path of the list of repositories.
 const CATALOG: &str = "/v2/_catalog";
 
-/// Those names of a list that somebody can ask for. The others are noted: they lie in the storage, and no client reaches
-/// them.
-fn legal(
+/// The legal names of a list. The others are noted as strays: they lie in the storage, and no client can ask for them.
+fn keep_legal(
     names: Vec<String>,
     list: &str,
-    seen: &mut Responses,
+    responses: &mut Responses,
     is_legal: impl Fn(&str) -> bool,
 ) -> Vec<String> {
     let (legal, strays): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| is_legal(name));
     if !strays.is_empty() {
-        seen.strays.insert(list.to_owned(), strays);
+        responses.strays.insert(list.to_owned(), strays);
     }
     legal
 }
@@ -34,14 +34,18 @@ impl Probe<'_> {
         self.only.as_ref().is_none_or(|only| only.is_match(name))
     }
 
-    /// The repositories of a registry; `None` where they cannot be listed.
-    pub(super) async fn names(&self, client: &Client, seen: &mut Responses) -> Option<BTreeSet<String>> {
-        let names = match &self.names {
+    /// The repositories of a registry; `None` if they cannot be listed.
+    pub(super) async fn list_repositories(
+        &self,
+        client: &Client,
+        responses: &mut Responses,
+    ) -> Option<BTreeSet<String>> {
+        let names = match &self.repositories {
             Some(names) => names.clone(),
             None => match client.catalog().await {
-                Ok(names) => legal(names, CATALOG, seen, |name| RepositoryName::new(name).is_ok()),
+                Ok(names) => keep_legal(names, CATALOG, responses, |name| RepositoryName::new(name).is_ok()),
                 Err(error) => {
-                    seen.unread.push((CATALOG.into(), error.to_string()));
+                    responses.unread.push((CATALOG.into(), error.to_string()));
                     return None;
                 }
             },
@@ -49,46 +53,24 @@ impl Probe<'_> {
         Some(names.into_iter().filter(|name| self.is_wanted(name)).collect())
     }
 
-    /// The tags of every repository that is looked at.
-    pub(super) async fn lists(
+    /// The tags of all these repositories, or of the packages on a Forgejo server.
+    pub(super) async fn list_tags(
         &self,
         target: &Target,
         names: BTreeSet<String>,
-        seen: &mut Responses,
-    ) -> Lists {
-        let client = match target {
+        responses: &mut Responses,
+    ) -> TagLists {
+        let client: &Client = match target {
             Target::Registry(client) => client,
-            Target::Forgejo(owners) => {
-                let mut lists = Lists::new();
-                for forgejo in owners {
-                    match forgejo.rows(None).await {
-                        Ok(listing) => {
-                            for row in listing.rows.into_iter().filter(|row| !row.version.contains(':')) {
-                                let listed = ListedTag { tag: row.version, pushed_at: row.created_at };
-                                lists.entry(forgejo.repository(&row.package)).or_default().push(listed);
-                            }
-                            for one in listing.incomplete {
-                                let name = forgejo.repository(&one.package);
-                                lists.remove(&name);
-                                if self.is_wanted(&name) {
-                                    seen.unread.push((format!("/v2/{}/tags/list", escape(&name)), one.why));
-                                }
-                            }
-                        }
-                        Err(why) => seen.unread.push((CATALOG.into(), why.to_string())),
-                    }
-                }
-                lists.retain(|name, _| self.is_wanted(name));
-                return lists;
-            }
+            Target::Forgejo(owners) => return self.list_packages(owners, responses).await,
         };
-        let asked = futures::stream::iter(names).map(|name| async move {
+        let requests = futures::stream::iter(names).map(|name| async move {
             let tags = client.tags(&name).await;
             (name, tags)
         });
-        let mut lists = Lists::new();
-        let mut unasked = (0_usize, String::new());
-        let mut answers = asked.buffer_unordered(client.in_flight().max(1));
+        let mut lists = TagLists::new();
+        let (mut unasked, mut first_unasked) = (0_usize, String::new());
+        let mut answers = requests.buffer_unordered(client.in_flight().max(1));
         while let Some((name, tags)) = answers.next().await {
             match tags {
                 Ok(tags) => {
@@ -99,32 +81,58 @@ impl Probe<'_> {
                         );
                     }
                     let list = format!("/v2/{name}/tags/list");
-                    let tags = legal(tags.unwrap_or_default(), &list, seen, |tag| Tag::new(tag).is_ok());
+                    let tags =
+                        keep_legal(tags.unwrap_or_default(), &list, responses, |tag| Tag::new(tag).is_ok());
                     let listed = |tag| ListedTag { tag, pushed_at: None };
                     lists.insert(name, tags.into_iter().map(listed).collect());
                 }
-                // One word for all of them: there may be very many.
+                // All of them share one message: there may be very many.
                 Err(Error::Spent { .. }) => {
-                    if unasked.0 == 0 || name < unasked.1 {
-                        unasked.1 = name;
+                    if unasked == 0 || name < first_unasked {
+                        first_unasked = name;
                     }
-                    unasked.0 += 1;
+                    unasked += 1;
                 }
                 Err(error) => {
-                    seen.unread.push((format!("/v2/{}/tags/list", escape(&name)), error.to_string()));
+                    responses.unread.push((format!("/v2/{}/tags/list", escape(&name)), error.to_string()));
                 }
             }
         }
-        seen.unread.sort();
-        if let (count @ 1.., first) = unasked {
-            let lists = if count == 1 {
-                "this list was".into()
-            } else {
-                format!("this and {} more lists were", count - 1)
+        responses.unread.sort();
+        if let Some(others) = unasked.checked_sub(1) {
+            let lists = match others {
+                0 => "this list was".into(),
+                _ => format!("this and {others} more lists were"),
             };
             let why = format!("{lists} not read: lists alone take more than this run may spend");
-            seen.unread.push((format!("/v2/{first}/tags/list"), why));
+            responses.unread.push((format!("/v2/{first_unasked}/tags/list"), why));
         }
+        lists
+    }
+
+    async fn list_packages(&self, owners: &[Forgejo], responses: &mut Responses) -> TagLists {
+        let mut lists = TagLists::new();
+        for forgejo in owners {
+            let listing = match forgejo.rows(None).await {
+                Ok(listing) => listing,
+                Err(why) => {
+                    responses.unread.push((CATALOG.into(), why.to_string()));
+                    continue;
+                }
+            };
+            for row in listing.rows.into_iter().filter(|row| !row.version.contains(':')) {
+                let tag = ListedTag { tag: row.version, pushed_at: row.created_at };
+                lists.entry(forgejo.repository(&row.package)).or_default().push(tag);
+            }
+            for package in listing.incomplete {
+                let name = forgejo.repository(&package.package);
+                lists.remove(&name);
+                if self.is_wanted(&name) {
+                    responses.unread.push((format!("/v2/{}/tags/list", escape(&name)), package.why));
+                }
+            }
+        }
+        lists.retain(|name, _| self.is_wanted(name));
         lists
     }
 }

@@ -1,4 +1,4 @@
-//! `gc-preview` for a person: what a collection would cost first, then what it would delete, then one line to grep.
+//! The text of `gc-preview`: first what a collection would cost, then what it would delete, then one line to grep.
 
 use std::io::{self, Write};
 
@@ -8,16 +8,16 @@ use registry_core::audit::Code;
 use registry_core::collector::{AbortLine, During, Engine, ForecastReport};
 use registry_core::text::without_controls as safe;
 
-use super::text::{count, number};
+use super::text::{count, count_of, image_name};
 use crate::args::Common;
 
-/// How many lines of one kind are shown, unless everything is asked for.
-const FEW: usize = 20;
+/// How many lines of one kind are shown without `-v`.
+const MAX_LINES: usize = 20;
 
 /// Writes the report.
 pub fn write(report: &ForecastReport, common: &Common, out: &mut dyn Write) -> io::Result<()> {
     if !common.quiet {
-        let mut page = Page { report, is_all: common.verbose > 0, out };
+        let mut page = Page { report, is_verbose: common.verbose > 0, out };
         page.unread()?;
         page.aborts()?;
         page.breaks()?;
@@ -29,7 +29,7 @@ pub fn write(report: &ForecastReport, common: &Common, out: &mut dyn Write) -> i
 
 struct Page<'r, 'o> {
     report: &'r ForecastReport,
-    is_all: bool,
+    is_verbose: bool,
     out: &'o mut dyn Write,
 }
 
@@ -67,36 +67,25 @@ impl Page<'_, '_> {
             let (repository, tag) = (safe(&tag.repository), safe(&tag.tag));
             writeln!(self.out, "{BAD}breaks{BAD:#} {repository}:{tag}, which is whole now")?;
         }
-        self.more(breaks.len() - shown, "tag", "to break")
+        self.write_more(breaks.len() - shown, "tag", "to break")
     }
 
     fn loses(&mut self) -> io::Result<()> {
         let loses = &self.report.loses;
         let shown = self.shown(loses.len());
         for loss in &loses[..shown] {
-            let place = match &loss.tags[..] {
-                [] => safe(&loss.repository),
-                [tag] => format!("{}:{}", safe(&loss.repository), safe(tag)),
-                tags => format!("{} ({} tags)", safe(&loss.repository), tags.len()),
+            let place = image_name(&loss.repository, &loss.tags);
+            let (blobs, bytes) = (count(loss.needs.len() as u64, "blob"), HumanBytes(loss.bytes));
+            let what = if loss.code == Code::PathUnexpected {
+                format!(
+                    "a repository that no server lists, and {blobs} of it ({bytes}) would be gone; give it a legal name, or move it out of the tree"
+                )
+            } else {
+                format!("{} can be mended now, and needs {blobs} ({bytes}) that would be gone", loss.code)
             };
-            if loss.code == Code::PathUnexpected {
-                writeln!(
-                    self.out,
-                    "{BAD}loses{BAD:#} {place}: a repository that no server lists, and {} of it ({}) would be gone; give it a legal name, or move it out of the tree",
-                    count(loss.needs.len() as u64, "blob"),
-                    HumanBytes(loss.bytes)
-                )?;
-                continue;
-            }
-            writeln!(
-                self.out,
-                "{BAD}loses{BAD:#} {place}: {} can be mended now, and needs {} ({}) that would be gone",
-                loss.code,
-                count(loss.needs.len() as u64, "blob"),
-                HumanBytes(loss.bytes)
-            )?;
+            writeln!(self.out, "{BAD}loses{BAD:#} {place}: {what}")?;
         }
-        self.more(loses.len() - shown, "finding", "to lose")?;
+        self.write_more(loses.len() - shown, "finding", "to lose")?;
         if !loses.is_empty() {
             writeln!(
                 self.out,
@@ -108,7 +97,7 @@ impl Page<'_, '_> {
 
     fn deletions(&mut self) -> io::Result<()> {
         let report = self.report;
-        if self.is_all {
+        if self.is_verbose {
             for manifest in &report.manifests {
                 let repository = safe(&manifest.repository);
                 writeln!(self.out, "{DIM}deletes{DIM:#} manifest {} of {repository}", manifest.digest)?;
@@ -121,12 +110,11 @@ impl Page<'_, '_> {
                 writeln!(self.out, "{DIM}deletes{DIM:#} layer link {} of {repository}", link.digest)?;
             }
         }
-        let engine = if report.engine == Engine::V2_8 { "2.8" } else { "3" };
         let option = if report.delete_untagged { " --delete-untagged" } else { "" };
         let sum = &report.summary;
-        let links = match report.engine {
-            Engine::V2_8 => String::new(),
-            Engine::V3 => format!(", {}", count(sum.layer_links, "layer link")),
+        let (engine, links) = match report.engine {
+            Engine::V2_8 => ("2.8", String::new()),
+            Engine::V3 => ("3", format!(", {}", count(sum.layer_links, "layer link"))),
         };
         writeln!(
             self.out,
@@ -134,15 +122,16 @@ impl Page<'_, '_> {
             count(sum.manifests, "manifest"),
             count(sum.blobs, "blob"),
             HumanBytes(sum.bytes),
-            number(sum.history_entries, "entry", "entries"),
+            count_of(sum.history_entries, "entry", "entries"),
         )
     }
 
-    const fn shown(&self, all: usize) -> usize {
-        if self.is_all || all <= FEW { all } else { FEW }
+    /// How many of `count` lines are shown.
+    const fn shown(&self, count: usize) -> usize {
+        if self.is_verbose || count <= MAX_LINES { count } else { MAX_LINES }
     }
 
-    fn more(&mut self, more: usize, noun: &str, what: &str) -> io::Result<()> {
+    fn write_more(&mut self, more: usize, noun: &str, what: &str) -> io::Result<()> {
         if more == 0 {
             return Ok(());
         }
@@ -150,7 +139,7 @@ impl Page<'_, '_> {
     }
 }
 
-/// The line to grep.
+/// Writes the line to grep.
 fn summary(report: &ForecastReport, out: &mut dyn Write) -> io::Result<()> {
     let style = if report.exit_status == 0 { GOOD } else { BAD };
     let sum = &report.summary;

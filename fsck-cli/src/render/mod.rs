@@ -1,4 +1,4 @@
-//! A report in the form that was asked for. Nothing is decided here.
+//! Prints reports as text or JSON. Nothing is decided here.
 
 mod forecast;
 pub mod metrics;
@@ -6,28 +6,36 @@ mod repair;
 mod text;
 mod tree;
 
-use std::io;
+use std::io::{self, Write};
 
+use anyhow::Context as _;
 use registry_cli::output;
 use registry_core::audit::Report;
+use registry_core::collector::ForecastReport;
+use registry_core::repair::{PurgeReport, RepairReport, UndoReport};
+use serde::Serialize;
 
 use crate::args::Common;
-use crate::verify::checked::Checked;
+use crate::exit::Failure;
+use crate::verify::checked::CheckedRegistry;
 
-/// Prints a report to standard output. A reader that went away is no error: `registry-fsck … | head` is fine.
-///
-/// # Errors
-/// When it cannot be written for another reason.
-pub fn print(common: &Common, report: &Report) -> io::Result<()> {
-    output::print(common.printing, report, |out| text::write(report, common, out))
+/// Prints a report to standard output, as JSON or as the text that `write` writes.
+fn print(
+    common: &Common,
+    report: &impl Serialize,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Failure> {
+    output::print(common.printing, report, write).context("cannot write the report").map_err(Failure::Io)
 }
 
-/// Prints what `verify` looked at.
-///
-/// # Errors
-/// As [`print()`].
-pub fn verified(common: &Common, report: &Report, checked: &[Checked]) -> io::Result<()> {
-    output::print(common.printing, report, |out| {
+/// Prints the report of `scan` or `probe`.
+pub fn audited(common: &Common, report: &Report) -> Result<(), Failure> {
+    print(common, report, |out| text::write(report, common, out))
+}
+
+/// Prints the report of `verify`.
+pub fn verified(common: &Common, report: &Report, checked: &[CheckedRegistry]) -> Result<(), Failure> {
+    print(common, report, |out| {
         if !common.quiet {
             tree::write(report, checked, out)?;
         }
@@ -36,33 +44,21 @@ pub fn verified(common: &Common, report: &Report, checked: &[Checked]) -> io::Re
 }
 
 /// Prints what a collector would do.
-///
-/// # Errors
-/// As [`print()`].
-pub fn forecast(common: &Common, report: &registry_core::collector::ForecastReport) -> io::Result<()> {
-    output::print(common.printing, report, |out| forecast::write(report, common, out))
+pub fn forecast(common: &Common, report: &ForecastReport) -> Result<(), Failure> {
+    print(common, report, |out| forecast::write(report, common, out))
 }
 
 /// Prints what `repair` did, or would do.
-///
-/// # Errors
-/// As [`print()`].
-pub fn repaired(common: &Common, report: &registry_core::repair::RepairReport) -> io::Result<()> {
-    output::print(common.printing, report, |out| repair::write(report, common, out))
+pub fn repaired(common: &Common, report: &RepairReport) -> Result<(), Failure> {
+    print(common, report, |out| repair::write(report, common, out))
 }
 
 /// Prints what `undo` did.
-///
-/// # Errors
-/// As [`print()`].
-pub fn undone(common: &Common, report: &registry_core::repair::UndoReport) -> io::Result<()> {
-    output::print(common.printing, report, |out| repair::undone(report, common, out))
+pub fn undone(common: &Common, report: &UndoReport) -> Result<(), Failure> {
+    print(common, report, |out| repair::write_undone(report, common, out))
 }
 
 /// Prints what `repair --purge` did, or would do.
-///
-/// # Errors
-/// As [`print()`].
-pub fn purged(common: &Common, report: &registry_core::repair::PurgeReport) -> io::Result<()> {
-    output::print(common.printing, report, |out| repair::purged(report, out))
+pub fn purged(common: &Common, report: &PurgeReport) -> Result<(), Failure> {
+    print(common, report, |out| repair::write_purged(report, out))
 }

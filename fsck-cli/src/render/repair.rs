@@ -1,4 +1,6 @@
-//! `repair`, `undo` and `repair --purge` for a person: what is done, act by act, then what stays, then one line to grep.
+//! The text of `repair`, `undo` and `repair --purge`: first what is done, action by action, then what stays, then one line to
+
+//! grep.
 
 use std::io::{self, Write};
 
@@ -12,58 +14,61 @@ use registry_core::repair::{
 use registry_core::storage::Job;
 use registry_core::text::without_controls as safe;
 
+use super::text::image_name;
 use crate::args::Common;
 use crate::hints;
 
-/// How many steps of one act are shown, unless everything is asked for.
-const FEW: usize = 20;
+/// How many steps of one action are shown without `-v`.
+const MAX_STEPS: usize = 20;
 
 /// Writes the report.
 pub fn write(report: &RepairReport, common: &Common, out: &mut dyn Write) -> io::Result<()> {
     if !common.quiet {
-        servers(&report.servers, out)?;
-        steps(report, common, out)?;
-        left(report, out)?;
-        after(report, out)?;
+        write_servers(&report.servers, out)?;
+        write_steps(report, common, out)?;
+        write_left(report, out)?;
+        write_next_steps(report, out)?;
     }
-    summary(report, out)
+    write_summary(report, out)
 }
 
-fn servers(servers: &[RunningServer], out: &mut dyn Write) -> io::Result<()> {
+fn write_servers(servers: &[RunningServer], out: &mut dyn Write) -> io::Result<()> {
     for server in servers {
         let doubt =
             server.doubt.as_ref().map_or_else(String::new, |doubt| format!(" (perhaps: {})", safe(doubt)));
-        let so = match server.job {
+        let consequence = match server.job {
             Job::Collector => "wait for its end before --apply",
             Job::Server if server.is_read_only => "it only reads, so nothing is in the way",
             Job::Server => "links may be added; moving things aside needs --online",
         };
         let (program, pid) = (safe(&server.program), server.pid);
-        writeln!(out, "{ODD}{program} (process {pid}) is at work on this tree{doubt}{ODD:#}: {so}")?;
+        writeln!(out, "{ODD}{program} (process {pid}) is at work on this tree{doubt}{ODD:#}: {consequence}")?;
     }
     Ok(())
 }
 
-/// Steps of one act after the other, in their order.
-fn steps(report: &RepairReport, common: &Common, out: &mut dyn Write) -> io::Result<()> {
-    for alike in report.steps.chunk_by(|a, b| a.step.action == b.step.action) {
-        let is_all = common.verbose > 0;
-        let is_bad = |taken: &&Taken| {
+/// Writes the steps in their order, with a limit for each action.
+fn write_steps(report: &RepairReport, common: &Common, out: &mut dyn Write) -> io::Result<()> {
+    for steps in report.steps.chunk_by(|a, b| a.step.action == b.step.action) {
+        let is_verbose = common.verbose > 0;
+        let is_problem = |taken: &&Taken| {
             !matches!(taken.outcome, StepOutcome::Planned | StepOutcome::Done | StepOutcome::There)
         };
-        let (shown, more): (Vec<_>, Vec<_>) =
-            alike.iter().enumerate().partition(|(at, taken)| is_all || *at < FEW || is_bad(taken));
+        let (shown, more): (Vec<_>, Vec<_>) = steps
+            .iter()
+            .enumerate()
+            .partition(|(at, taken)| is_verbose || *at < MAX_STEPS || is_problem(taken));
         for (_, taken) in &shown {
-            step(taken, out)?;
+            write_step(taken, out)?;
         }
         if !more.is_empty() {
-            let act = alike[0].step.action.as_str();
-            writeln!(out, "{DIM}{} more to {act} (-v shows them){DIM:#}", more.len())?;
+            let action = steps[0].step.action.as_str();
+            writeln!(out, "{DIM}{} more to {action} (-v shows them){DIM:#}", more.len())?;
         }
     }
     if report.steps.is_empty() {
         let is_left_out = |left: &LeftFinding| matches!(left.why, Some(WhyLeft::Only | WhyLeft::Repository));
-        let none = if report.left.iter().any(is_left_out) {
+        let why = if report.left.iter().any(is_left_out) {
             "what could be mended is left out by --only or --repository"
         } else if report.left.iter().any(|left| left.finding.cause.is_some()) {
             "what is probably meant is done only with --restore-deleted-tags or --drop-deleted-tags"
@@ -72,12 +77,12 @@ fn steps(report: &RepairReport, common: &Common, out: &mut dyn Write) -> io::Res
         } else {
             "nothing to repair"
         };
-        writeln!(out, "{none}")?;
+        writeln!(out, "{why}")?;
     }
     Ok(())
 }
 
-fn step(taken: &Taken, out: &mut dyn Write) -> io::Result<()> {
+fn write_step(taken: &Taken, out: &mut dyn Write) -> io::Result<()> {
     let Taken { step, outcome } = taken;
     let (style, word) = match outcome {
         StepOutcome::Planned => (DIM, "would"),
@@ -88,12 +93,8 @@ fn step(taken: &Taken, out: &mut dyn Write) -> io::Result<()> {
         StepOutcome::Failed(_) => (BAD, "failed"),
         StepOutcome::Stopped(_) => (BAD, "not reached"),
     };
-    let place = match (&step.repository, &step.tags[..]) {
-        (None, _) => String::new(),
-        (Some(name), []) => format!("{}: ", safe(name)),
-        (Some(name), [tag]) => format!("{}:{}: ", safe(name), safe(tag)),
-        (Some(name), tags) => format!("{} ({} tags): ", safe(name), tags.len()),
-    };
+    let name = |repository| format!("{}: ", image_name(repository, &step.tags));
+    let place = step.repository.as_deref().map_or_else(String::new, name);
     writeln!(out, "{style}{word}{style:#} {} {place}{}", step.action.as_str(), safe(&step.message))?;
     let bytes = if step.bytes > 0 { format!(", {}", HumanBytes(step.bytes)) } else { String::new() };
     writeln!(out, "    {DIM}{}{bytes}{DIM:#}", safe(&step.path))?;
@@ -103,24 +104,20 @@ fn step(taken: &Taken, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn left(report: &RepairReport, out: &mut dyn Write) -> io::Result<()> {
+fn write_left(report: &RepairReport, out: &mut dyn Write) -> io::Result<()> {
     for LeftFinding { finding, why } in &report.left {
         let style = if finding.severity == Severity::Error { BAD } else { ODD };
-        let place = match (&finding.repository, &finding.tags[..]) {
-            (None, _) => safe(finding.path.as_deref().unwrap_or("")),
-            // Without a tag and a digest only its path tells which.
-            (Some(name), []) => match &finding.path {
-                Some(path) if finding.digest.is_none() => safe(path),
-                _ => safe(name),
-            },
-            (Some(name), [tag]) => format!("{}:{}", safe(name), safe(tag)),
-            (Some(name), tags) => format!("{} ({} tags)", safe(name), tags.len()),
+        let place = match (&finding.repository, &finding.path) {
+            // Without tag and digest, only the path identifies the finding.
+            (Some(_), Some(path)) if finding.tags.is_empty() && finding.digest.is_none() => safe(path),
+            (Some(name), _) => image_name(name, &finding.tags),
+            (None, path) => safe(path.as_deref().unwrap_or("")),
         };
         let why = why.as_ref().map_or_else(String::new, |why| format!("; {}", safe(&hints::why_left(why))));
         writeln!(out, "{style}stays{style:#} {} {place}: {}{why}", finding.code, safe(&finding.message))?;
     }
-    for what in &report.unanswered {
-        writeln!(out, "{BAD}not known{BAD:#} {}", safe(what))?;
+    for question in &report.unanswered {
+        writeln!(out, "{BAD}not known{BAD:#} {}", safe(question))?;
     }
     for unread in &report.unread {
         writeln!(out, "{BAD}not read{BAD:#} {}: {}", safe(&unread.path), safe(&unread.error))?;
@@ -128,7 +125,7 @@ fn left(report: &RepairReport, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn after(report: &RepairReport, out: &mut dyn Write) -> io::Result<()> {
+fn write_next_steps(report: &RepairReport, out: &mut dyn Write) -> io::Result<()> {
     if !report.options.apply {
         if !report.steps.is_empty() {
             writeln!(out, "nothing was changed: --apply does it")?;
@@ -138,25 +135,26 @@ fn after(report: &RepairReport, out: &mut dyn Write) -> io::Result<()> {
     if let Some(quarantine) = &report.quarantine {
         writeln!(out, "moved aside to {}", safe(quarantine))?;
     }
-    // A step that failed may have changed something before it did.
-    let may_have = |taken: &Taken| matches!(taken.outcome, StepOutcome::Done | StepOutcome::Failed(_));
-    if let Some(journal) = report.journal.as_ref().filter(|_| report.steps.iter().any(may_have)) {
+    // A failed step may have changed something before it failed.
+    let may_have_changed =
+        |taken: &Taken| matches!(taken.outcome, StepOutcome::Done | StepOutcome::Failed(_));
+    if let Some(journal) = report.journal.as_ref().filter(|_| report.steps.iter().any(may_have_changed)) {
         writeln!(out, "`registry-fsck undo {}` takes it back", safe(journal))?;
     }
-    let wrote = |taken: &Taken| taken.outcome == StepOutcome::Done && taken.step.action != Act::Clear;
-    if !report.servers.is_empty() && report.steps.iter().any(wrote) {
-        restart(out)?;
+    let has_written = |taken: &Taken| taken.outcome == StepOutcome::Done && taken.step.action != Act::Clear;
+    if !report.servers.is_empty() && report.steps.iter().any(has_written) {
+        advise_restart(out)?;
     }
     Ok(())
 }
 
-/// What a server needs after a change behind its back.
-fn restart(out: &mut dyn Write) -> io::Result<()> {
+/// A running server does not notice changes to its tree.
+fn advise_restart(out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{ODD}Restart the server: its cache may hold the old answers.{ODD:#}")
 }
 
-/// The line to grep.
-fn summary(report: &RepairReport, out: &mut dyn Write) -> io::Result<()> {
+/// Writes the line to grep.
+fn write_summary(report: &RepairReport, out: &mut dyn Write) -> io::Result<()> {
     let style = if report.exit_status & !crate::exit::REPAIRED == 0 { GOOD } else { BAD };
     let sum = &report.summary;
     write!(out, "{style}registry-fsck repair{style:#}: steps={} ", sum.steps)?;
@@ -187,7 +185,7 @@ fn summary(report: &RepairReport, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Writes what an undo did.
-pub fn undone(report: &UndoReport, common: &Common, out: &mut dyn Write) -> io::Result<()> {
+pub fn write_undone(report: &UndoReport, common: &Common, out: &mut dyn Write) -> io::Result<()> {
     let count =
         |is: fn(&ChangeUndoState) -> bool| report.changes.iter().filter(|change| is(&change.state)).count();
     if !common.quiet {
@@ -207,7 +205,7 @@ pub fn undone(report: &UndoReport, common: &Common, out: &mut dyn Write) -> io::
         }
         let is_restored = |change: &UndoneChange| change.state == ChangeUndoState::Restored;
         if !report.servers.is_empty() && report.changes.iter().any(is_restored) {
-            restart(out)?;
+            advise_restart(out)?;
         }
     }
     let style = if report.exit_status == 0 { GOOD } else { BAD };
@@ -224,7 +222,7 @@ pub fn undone(report: &UndoReport, common: &Common, out: &mut dyn Write) -> io::
 }
 
 /// Writes what a purge did, or would do.
-pub fn purged(report: &PurgeReport, out: &mut dyn Write) -> io::Result<()> {
+pub fn write_purged(report: &PurgeReport, out: &mut dyn Write) -> io::Result<()> {
     let what = format!("{} files, {}", report.content.files, HumanBytes(report.content.bytes));
     if report.deleted {
         writeln!(out, "deleted {} for good: {what}", safe(&report.quarantine))

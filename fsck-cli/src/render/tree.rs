@@ -1,4 +1,4 @@
-//! What `verify` looked at, as a short tree: image, platforms, attestations, referrers.
+//! The text of `verify`: a short tree of each image, with platforms, attestations and referrers.
 
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -13,22 +13,19 @@ use registry_core::oci::manifest::{Kind, ReferenceRole};
 use registry_core::probe::{BlobAnswer, ManifestAnswer, RepositoryResponses, RespondedManifest, TagAnswer};
 use registry_core::text::without_controls as safe;
 
-use crate::verify::checked::Checked;
+use crate::verify::checked::CheckedRegistry;
 
 /// Writes the trees of all images, then what is wrong.
-pub fn write(report: &Report, checked: &[Checked], out: &mut dyn Write) -> io::Result<()> {
+pub fn write(report: &Report, checked: &[CheckedRegistry], out: &mut dyn Write) -> io::Result<()> {
     for registry in checked {
         for (image, name) in &registry.images {
-            let is_broken = report.broken_tags.iter().any(|tag| {
-                *tag.source == registry.address
-                    && *tag.repository == *image.repository.as_str()
-                    && *tag.tag == **name
-            });
-            let unknown = report.unknown_tags.iter().find(|tag| {
-                *tag.source == registry.address
-                    && *tag.repository == *image.repository.as_str()
-                    && *tag.tag == **name
-            });
+            let is_image = |source: &str, repository: &str, tag: &str| {
+                source == registry.address && repository == image.repository.as_str() && tag == name
+            };
+            let mut broken = report.broken_tags.iter();
+            let is_broken = broken.any(|tag| is_image(&tag.source, &tag.repository, &tag.tag));
+            let mut unknown = report.unknown_tags.iter();
+            let unknown = unknown.find(|tag| is_image(&tag.source, &tag.repository, &tag.tag));
             let state = match (is_broken, unknown) {
                 (true, _) => format!("{BAD}not complete{BAD:#}"),
                 (false, Some(unknown)) => format!("{BAD}not known{BAD:#}: {}", safe(&unknown.reason)),
@@ -36,11 +33,11 @@ pub fn write(report: &Report, checked: &[Checked], out: &mut dyn Write) -> io::R
             };
             let after = registry.waited.map_or_else(String::new, |seconds| format!(" after {seconds} s"));
             writeln!(out, "{image}: {state}{after}")?;
-            let Some(repository) = registry.seen.repositories.get(image.repository.as_str()) else {
+            let Some(repository) = registry.responses.repositories.get(image.repository.as_str()) else {
                 continue;
             };
             if let Some(TagAnswer::Names(root)) = repository.tags.get(name) {
-                manifest(repository, root, "", 1, &mut HashSet::new(), out)?;
+                write_manifest(repository, root, "", 1, &mut HashSet::new(), out)?;
             }
             for referrer in registry.referrers.get(image).into_iter().flatten() {
                 writeln!(out, "  referrer {referrer}")?;
@@ -73,22 +70,22 @@ fn sentence(finding: &Finding) -> String {
     )
 }
 
-fn manifest(
+fn write_manifest(
     repository: &RepositoryResponses,
     digest: &Digest,
     what: &str,
     depth: usize,
-    met: &mut HashSet<Digest>,
+    written: &mut HashSet<Digest>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let indent = "  ".repeat(depth);
     let what = if what.is_empty() { String::new() } else { format!("{what} ") };
-    // An index may name the same child ten thousand times, and that one another.
-    if !met.insert(*digest) {
+    // An index may name the same child thousands of times, and each may name others as often.
+    if !written.insert(*digest) {
         return writeln!(out, "{indent}{what}{digest}, see above");
     }
-    let seen = match repository.manifests.get(digest) {
-        Some(ManifestAnswer::Present(seen)) => seen,
+    let present = match repository.manifests.get(digest) {
+        Some(ManifestAnswer::Present(present)) => present,
         Some(ManifestAnswer::Absent) => return writeln!(out, "{indent}{what}{digest} {BAD}missing{BAD:#}"),
         Some(ManifestAnswer::WrongBytes(_)) => {
             return writeln!(out, "{indent}{what}{digest} {BAD}wrong bytes{BAD:#}");
@@ -98,12 +95,13 @@ fn manifest(
         }
         None => return writeln!(out, "{indent}{what}{digest} not asked for"),
     };
-    writeln!(out, "{indent}{what}{digest}{}", parts(repository, seen))?;
-    // Indexes in indexes without end are legal, and of no use to a reader.
+    writeln!(out, "{indent}{what}{digest}{}", parts_text(repository, present))?;
+    // Indexes may be nested without limit; deeper levels are not shown.
     if depth > 8 {
         return Ok(());
     }
-    for reference in seen.manifest.references.iter().filter(|one| one.role == ReferenceRole::Child) {
+    let references = present.manifest.references.iter();
+    for reference in references.filter(|reference| reference.role == ReferenceRole::Child) {
         let Some(child) = reference.descriptor.digest else { continue };
         let platform = reference.descriptor.platform.as_ref().filter(|platform| !platform.is_unknown());
         let what = match platform {
@@ -111,28 +109,28 @@ fn manifest(
             None if reference.descriptor.is_attestation => "attestation".to_owned(),
             None => "child".to_owned(),
         };
-        manifest(repository, &child, &what, depth + 1, met, out)?;
+        write_manifest(repository, &child, &what, depth + 1, written, out)?;
     }
     Ok(())
 }
 
-/// ", 5 layers (12 MiB), 1 missing", the config counted with the layers where something is the matter.
-fn parts(repository: &RepositoryResponses, seen: &RespondedManifest) -> String {
-    if seen.manifest.kind == Kind::Index {
+/// For example `, 5 layers (12 MiB), 1 missing`. A config that is missing, wrong or not known is counted with the layers.
+fn parts_text(repository: &RepositoryResponses, present: &RespondedManifest) -> String {
+    if present.manifest.kind == Kind::Index {
         return ", index".into();
     }
-    let parts = seen.manifest.references.iter().filter(|one| one.role != ReferenceRole::Child);
-    let layers = parts.clone().filter(|one| one.role == ReferenceRole::Layer).count();
+    let parts = present.manifest.references.iter().filter(|part| part.role != ReferenceRole::Child);
+    let layers = parts.clone().filter(|part| part.role == ReferenceRole::Layer).count();
     let (mut bytes, mut missing, mut wrong, mut unknown) = (0, 0, 0, 0);
-    for part in parts.filter(|one| !one.descriptor.has_urls) {
+    for part in parts.filter(|part| !part.descriptor.has_urls) {
         let descriptor = &part.descriptor;
         match descriptor.digest.and_then(|digest| repository.blobs.get(&digest)) {
             Some(BlobAnswer::Present { size, content }) => {
                 bytes += size.unwrap_or(0);
-                let is_size = size.is_none_or(|size| u64::try_from(descriptor.size) == Ok(size));
-                // Schema 1 tells no sizes.
-                wrong +=
-                    u32::from(*content == Content::Wrong || !is_size && seen.manifest.kind != Kind::Schema1);
+                // Manifests of schema 1 have no sizes.
+                let has_size = present.manifest.kind == Kind::Schema1
+                    || size.is_none_or(|size| u64::try_from(descriptor.size) == Ok(size));
+                wrong += u32::from(*content == Content::Wrong || !has_size);
             }
             Some(BlobAnswer::Absent) => missing += 1,
             Some(BlobAnswer::Unknown(_)) | None => unknown += 1,

@@ -1,4 +1,4 @@
-//! How far a repair has come, on a line of the terminal, and what an interrupt does to it.
+//! The progress of a repair: its line on the terminal, and what a signal does to it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,12 +11,12 @@ use registry_core::storage::ScanProgress;
 use crate::args::RepairArgs;
 use crate::{interrupt, scan};
 
-/// How far a repair has come.
+/// The progress of a repair.
 #[derive(Debug, Default)]
 pub(super) struct RepairProgress {
     pub(super) scan: Arc<ScanProgress>,
     pub(super) steps: Arc<repair::StepProgress>,
-    /// Whether steps are done now: an interrupt stops them after the batch that is under way.
+    /// Whether steps are being done: a signal stops them after the current batch.
     pub(super) is_changing: Arc<AtomicBool>,
     stopped: Arc<AtomicBool>,
 }
@@ -26,18 +26,18 @@ impl RepairProgress {
         let (scan, steps) = (Arc::clone(&self.scan), Arc::clone(&self.steps));
         move |elapsed| {
             if steps.total() == steps.done() {
-                return scan::message(&scan, elapsed);
+                return scan::progress_message(&scan, elapsed);
             }
             format!("repairing: {} of {} steps", HumanCount(steps.done()), HumanCount(steps.total()))
         }
     }
 
-    /// Meets an interrupt: at once while nothing is changed, else after the batch of steps.
+    /// On a signal, ends the process at once while nothing is changed, else after the current batch of steps.
     pub(super) fn watch(&self) {
         let message = self.message();
         let (steps, is_changing) = (Arc::clone(&self.steps), Arc::clone(&self.is_changing));
         let stopped = Arc::clone(&self.stopped);
-        interrupt::watch_and(
+        interrupt::watch_changes(
             move || message(std::time::Duration::from_secs(1)),
             move || {
                 let is_changing = is_changing.load(Ordering::Relaxed);
@@ -50,12 +50,12 @@ impl RepairProgress {
         );
     }
 
-    /// A line on the terminal that tells it.
-    pub(super) fn line(&self, args: &RepairArgs) -> ProgressLine {
+    /// Shows the progress line, if one is wanted.
+    pub(super) fn show(&self, args: &RepairArgs) -> ProgressLine {
         args.common.progress_line(self.message())
     }
 
-    /// Whether steps were stopped by an interrupt.
+    /// Whether a signal stopped the steps.
     pub(super) fn was_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }

@@ -1,8 +1,7 @@
-//! `repair --purge`: the only real deletion.
+//! `repair --purge`: deletes a quarantine. Nothing else in this program deletes.
 
 use std::path::Path;
 
-use anyhow::Context as _;
 use jiff::Timestamp;
 use registry_core::repair::{self, PURGE_SCHEMA, PurgeError, PurgeReport};
 use registry_core::text::escape_os;
@@ -11,15 +10,15 @@ use crate::args::RepairArgs;
 use crate::exit::{self, Failure};
 use crate::{render, unused};
 
-/// Deletes a quarantine, or says what is in it.
+/// With `--apply`, deletes a quarantine; without it, says what is in it.
 ///
 /// # Errors
-/// When it is none, or cannot be deleted as a whole.
+/// When the folder is no quarantine, or cannot be deleted completely.
 pub fn run(args: &RepairArgs, quarantine: &Path) -> Result<u8, Failure> {
     let started_at = Timestamp::now();
-    unused::refuse("--purge", "a quarantine is deleted as a whole", &args.common)?;
-    let done = if args.apply { repair::purge(quarantine) } else { repair::content(quarantine) };
-    let content = done.map_err(|error| match error {
+    unused::refuse_unused("--purge", "a quarantine is deleted as a whole", &args.common)?;
+    let content = if args.apply { repair::purge(quarantine) } else { repair::content(quarantine) };
+    let content = content.map_err(|error| match error {
         PurgeError::NoQuarantine(_) | PurgeError::Registry(..) => Failure::Usage(error.into()),
         PurgeError::Lock(_) | PurgeError::Io(..) => Failure::Io(error.into()),
     })?;
@@ -32,6 +31,6 @@ pub fn run(args: &RepairArgs, quarantine: &Path) -> Result<u8, Failure> {
         deleted: args.apply,
         content,
     };
-    render::purged(&args.common, &report).context("cannot write the report").map_err(Failure::Io)?;
+    render::purged(&args.common, &report)?;
     Ok(report.exit_status)
 }

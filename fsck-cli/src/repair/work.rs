@@ -1,4 +1,4 @@
-//! One registry under repair: it is looked at, planned for, changed, and looked at again. What is printed is not here.
+//! The repair of one registry: audit, plan, change, audit again. Printing is elsewhere.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -14,15 +14,15 @@ use registry_core::storage::{DiskFolder, Located, OpenOptions, ScanOptions, Scan
 use registry_core::text::escape_os;
 use registry_core::tree_writer::{Access, Locking, RunningServers, TreeWriter, WriteRefusal};
 
-use super::places::{Places, cannot};
+use super::places::{RepairPlaces, cannot_write_journal};
 use super::progress::RepairProgress;
 use crate::args::RepairArgs;
 use crate::exit::Failure;
 use crate::hints;
-use crate::reporting::{self, Extra, texts};
+use crate::reporting::{self, Extra, glob_texts};
 
-/// One registry and how it is repaired.
-pub(super) struct Work<'w> {
+/// One registry, and the options of its repair.
+pub(super) struct RepairWork<'w> {
     args: &'w RepairArgs,
     located: &'w Located,
     name: String,
@@ -32,8 +32,8 @@ pub(super) struct Work<'w> {
     tree: Tree<DiskFolder>,
 }
 
-impl<'w> Work<'w> {
-    /// Opens it.
+impl<'w> RepairWork<'w> {
+    /// Opens the tree for reading.
     pub(super) fn new(
         args: &'w RepairArgs,
         located: &'w Located,
@@ -53,8 +53,8 @@ impl<'w> Work<'w> {
         ScanOptions { content: self.args.content, strict: self.args.strict, only: None }
     }
 
-    /// Looks at it, and plans.
-    pub(super) fn plan(&self, progress: &ScanProgress) -> RepairPlan {
+    /// Audits the tree, and plans its repair.
+    pub(super) fn make_plan(&self, progress: &ScanProgress) -> RepairPlan {
         let mut graph = self.tree.scan(&self.scan_options(), progress);
         let matches = |name: &str| self.only.is_some_and(|only| only.is_match(name));
         let repository: Option<&dyn Fn(&str) -> bool> =
@@ -67,23 +67,23 @@ impl<'w> Work<'w> {
         plan
     }
 
-    /// Whether there is a repository that is meant.
-    pub(super) fn is_of_any(&self, plan: &RepairPlan) -> bool {
+    /// Whether any repository matches `--repository`.
+    pub(super) fn has_matching_repository(&self, plan: &RepairPlan) -> bool {
         self.only.is_none_or(|only| plan.repositories().any(|name| only.is_match(name)))
     }
 
-    /// Opens it for writing.
-    pub(super) fn writer(&self, now: Timestamp) -> Result<TreeWriter, Failure> {
+    /// Opens the tree for writing.
+    pub(super) fn open_writer(&self, now: Timestamp) -> Result<TreeWriter, Failure> {
         let access = Access {
             locking: if self.args.no_lock { Locking::ByCaller } else { Locking::Required },
             servers: if self.args.online { RunningServers::Accept } else { RunningServers::AddOnly },
         };
         let quarantine = self.args.quarantine.as_deref();
-        TreeWriter::open(self.located, quarantine, access, now).map_err(hints::refused)
+        TreeWriter::open(self.located, quarantine, access, now).map_err(hints::write_refused)
     }
 
-    /// The report before anything is done.
-    pub(super) fn report(
+    /// The report before any step is done.
+    pub(super) fn planned_report(
         &self,
         started_at: Timestamp,
         plan: &RepairPlan,
@@ -105,7 +105,7 @@ impl<'w> Work<'w> {
                 min_age_seconds: self.args.judging.min_age.into(),
                 online: self.args.online,
                 only: self.args.only.clone(),
-                repositories: texts(&self.args.common.repository),
+                repositories: glob_texts(&self.args.common.repository),
                 from: self.supply.map(|supply| supply.name().to_owned()),
                 deleted_tags: self.args.deleted_tags(),
             },
@@ -122,47 +122,47 @@ impl<'w> Work<'w> {
         }
     }
 
-    /// Does the steps.
-    pub(super) fn apply(
+    /// Does the steps of a plan.
+    pub(super) fn apply_plan(
         &self,
         plan: &RepairPlan,
         progress: &RepairProgress,
         (writer, now): (&mut TreeWriter, Timestamp),
         report: &mut RepairReport,
     ) -> Result<Vec<StepOutcome>, Failure> {
-        let (shown, make) = Places { args: self.args, located: self.located }.journal(now)?;
-        let mut path = None;
+        let (journal, create) = RepairPlaces { args: self.args, located: self.located }.journal(now)?;
+        let mut created = None;
         let log = || {
-            let log = make()?;
-            path = Some(log.path().to_owned());
+            let log = create()?;
+            created = Some(log.path().to_owned());
             Ok(log)
         };
         progress.is_changing.store(true, Ordering::Relaxed);
         let applied = self.tree.install(|| repair::apply(writer, plan, log, self.supply, &progress.steps));
         let outcomes = applied.map_err(|refusal| {
-            // Best effort: nothing was done that it could tell of.
-            let _ = path.as_ref().map(std::fs::remove_file);
+            // Nothing was done, so the journal is empty and may go. If it cannot be removed, it does no harm.
+            let _ = created.as_ref().map(std::fs::remove_file);
             match refusal {
                 WriteRefusal::Journal(error) => {
-                    Failure::Io(anyhow::Error::new(error).context(cannot(&shown)))
+                    Failure::Io(anyhow::Error::new(error).context(cannot_write_journal(&journal)))
                 }
-                other => hints::refused(other),
+                other => hints::write_refused(other),
             }
         })?;
-        report.journal = path.map(|path| escape_os(path.as_os_str()));
+        report.journal = created.map(|path| escape_os(path.as_os_str()));
         report.servers = writer.processes().iter().map(Into::into).collect();
-        let went = |(step, outcome): (&repair::RepairStep, &StepOutcome)| {
+        let was_moved_aside = |(step, outcome): (&repair::RepairStep, &StepOutcome)| {
             step.action.takes_away() && *outcome == StepOutcome::Done
         };
-        if plan.steps().iter().zip(&outcomes).any(went) {
+        if plan.steps().iter().zip(&outcomes).any(was_moved_aside) {
             let place = writer.quarantine().ok();
             report.quarantine = place.map(|place| place.base.join(&place.below).display().to_string());
         }
         Ok(outcomes)
     }
 
-    /// The tree as it is now.
-    pub(super) fn look_again(&self, progress: &ScanProgress) -> Audit {
+    /// Audits the tree as it is now.
+    pub(super) fn audit_again(&self, progress: &ScanProgress) -> Audit {
         let mut graph = self.tree.scan(&self.scan_options(), progress);
         let audit = audit::audit_with_recheck(&mut graph, &self.name, &self.options, |graph, doubts| {
             self.tree.settle(graph, doubts, progress);
@@ -171,24 +171,24 @@ impl<'w> Work<'w> {
         audit
     }
 
-    /// Writes metrics of the tree as it is at the end, where they are wanted.
-    pub(super) fn metrics(&self, audit: Audit, started_at: Timestamp, started: Instant) -> bool {
+    /// Writes metrics of the tree at the end, if they are wanted; returns the exit status of a failure, else 0.
+    pub(super) fn write_metrics(&self, audit: Audit, started_at: Timestamp, started: Instant) -> u8 {
         let common = &self.args.common;
         if !common.metrics.are_wanted() {
-            return true;
+            return 0;
         }
         let options = ReportOptions {
             content: self.args.content,
             strict: self.args.strict,
             min_age_seconds: self.options.min_age.into(),
             repositories: Vec::new(),
-            sparse: texts(&self.args.judging.sparse),
+            sparse: glob_texts(&self.args.judging.sparse),
             require_platforms: Vec::new(),
             online: None,
         };
-        let mut report = reporting::empty("repair", started_at, options);
+        let mut report = reporting::empty_report("repair", started_at, options);
         let mut extra = Extra::default();
-        reporting::merge(&mut report, audit, &mut extra);
+        reporting::add_audit(&mut report, audit, &mut extra);
         report.count();
         report.duration_seconds = started.elapsed().as_secs_f64();
         reporting::write_metrics(common, &report, &extra)

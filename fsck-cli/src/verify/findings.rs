@@ -1,43 +1,39 @@
-//! What only `verify` finds: references that name something else than they should.
+//! Findings that only `verify` has: references that name an unexpected digest.
 
 use registry_core::audit::{Audit, Code, Finding, Severity, SharedTags, UnreadPath};
 use registry_core::oci::{Digest, ImageReference};
 use registry_core::probe::{Responses, TagAnswer};
 
-use super::checked::{Checked, report_name};
+use super::checked::{CheckedRegistry, report_name};
 use crate::args::VerifyArgs;
 
-/// Where images are not the same as the one that they should be.
-pub(super) fn differences(args: &VerifyArgs, all: &[&Checked]) -> Vec<Finding> {
+/// Finds the images whose digest differs from that of `--same-as`.
+pub(super) fn differences(args: &VerifyArgs, all: &[&CheckedRegistry]) -> Vec<Finding> {
     let digest_of = |reference: &ImageReference| {
         let name = report_name(reference);
-        let has = |one: &&&Checked| one.images.iter().any(|(image, _)| image == reference);
-        let one = all.iter().find(has)?;
-        named(&one.seen, reference, &name).map(|digest| (digest, &*one.address, name))
+        let registry =
+            all.iter().find(|registry| registry.images.iter().any(|(image, _)| image == reference))?;
+        named_digest(&registry.responses, reference, &name).map(|digest| (digest, &*registry.address, name))
     };
-    let Some((wanted, (other, ..))) = args.same_as.as_ref().and_then(|one| Some((one, digest_of(one)?)))
-    else {
-        return Vec::new();
+    let Some(same_as) = &args.same_as else { return Vec::new() };
+    let Some((expected, ..)) = digest_of(same_as) else { return Vec::new() };
+    let difference = |reference| {
+        let (digest, address, name) = digest_of(reference).filter(|(digest, ..)| *digest != expected)?;
+        let message = format!("it names {digest}, and {same_as} names {expected}");
+        Some(new_finding(address, reference, &name, Code::ReferenceMismatch, digest, message))
     };
-    let named = args.references.iter().filter_map(|one| Some((one, digest_of(one)?)));
-    let others = named.filter(|(_, (digest, ..))| *digest != other);
-    others
-        .map(|(reference, (digest, address, name))| {
-            let message = format!("it names {digest}, and {wanted} names {other}");
-            finding(address, reference, &name, Code::ReferenceMismatch, digest, message)
-        })
-        .collect()
+    args.references.iter().filter_map(difference).collect()
 }
 
-/// What an image's tag names, or the digest that is in its reference.
-pub(super) fn named(seen: &Responses, image: &ImageReference, name: &str) -> Option<Digest> {
-    match seen.repositories.get(image.repository.as_str())?.tags.get(name)? {
+/// The digest that the tag of an image names, or the digest in its reference if the registry has it.
+pub(super) fn named_digest(responses: &Responses, image: &ImageReference, name: &str) -> Option<Digest> {
+    match responses.repositories.get(image.repository.as_str())?.tags.get(name)? {
         TagAnswer::Names(digest) => Some(*digest),
         _ => None,
     }
 }
 
-pub(super) fn finding(
+pub(super) fn new_finding(
     address: &str,
     image: &ImageReference,
     name: &str,
@@ -62,11 +58,11 @@ pub(super) fn finding(
     }
 }
 
-/// One thing that is not there yet.
-pub(super) fn first(audit: &Audit, findings: &[Finding], unread: &[UnreadPath]) -> String {
+/// The first thing that is wrong or not known, for a message.
+pub(super) fn first_problem(audit: &Audit, findings: &[Finding], unread: &[UnreadPath]) -> String {
     let errors = audit.findings.iter().filter(|finding| finding.severity == Severity::Error);
     let messages = errors.chain(findings).map(|finding| &finding.message);
     let reasons = audit.unknown_tags.iter().map(|tag| &tag.reason);
-    let text = messages.chain(reasons).chain(unread.iter().map(|one| &one.error)).next();
+    let text = messages.chain(reasons).chain(unread.iter().map(|path| &path.error)).next();
     text.map_or("something", String::as_str).to_owned()
 }

@@ -1,39 +1,44 @@
-//! What refers to an image: by the referrers list, by the tag that stands in for it, by the tags of cosign.
+//! Lists the referrers of an image: from the referrers list, from the fallback tag, from the tags of cosign.
 
 use registry_core::oci::manifest::ReferenceRole;
 use registry_core::oci::{Digest, Manifest};
 use registry_core::registry::{Client, Error};
 
-/// Something that refers to an image.
+/// A manifest that refers to an image.
 #[derive(Debug, Clone)]
 pub struct Referrer {
-    /// Its digest.
+    /// The digest of the referrer.
     pub digest: Digest,
-    /// Its artifact type, else the media type of its config; for a tag of cosign the ending of the tag.
+    /// Its artifact type, else the media type of its config; for a tag of cosign, the ending of the tag.
     pub artifact_type: String,
 }
 
 impl Referrer {
-    /// Whether it is of a type; the empty one is any.
+    /// Whether the referrer has this type; an empty type matches any.
     pub fn has_type(&self, wanted: &str) -> bool {
         wanted.is_empty() || self.artifact_type == wanted
     }
 }
 
-/// Everything that refers to a digest.
+/// Lists all referrers of a digest.
 ///
 /// # Errors
 /// When something could not be read.
-pub async fn of(client: &Client, repository: &str, digest: &Digest) -> Result<Vec<Referrer>, Error> {
+pub async fn list_referrers(
+    client: &Client,
+    repository: &str,
+    digest: &Digest,
+) -> Result<Vec<Referrer>, Error> {
     let mut found = Vec::new();
     let tag = digest.to_string().replace(':', "-");
     let listed = match client.referrers(repository, digest).await? {
         Some(listed) => listed,
-        // A registry without the list: an index under a tag named after the digest stands in for it.
+        // A registry without referrers lists has an index under a tag that is named after the digest.
         None => match client.manifest(repository, &tag).await? {
             Some(index) => {
                 let references = Manifest::parse(&index.bytes).references.into_iter();
-                references.filter(|one| one.role == ReferenceRole::Child).map(|one| one.descriptor).collect()
+                let children = references.filter(|reference| reference.role == ReferenceRole::Child);
+                children.map(|child| child.descriptor).collect()
             }
             None => Vec::new(),
         },
@@ -41,7 +46,7 @@ pub async fn of(client: &Client, repository: &str, digest: &Digest) -> Result<Ve
     for descriptor in listed {
         let Some(digest) = descriptor.digest else { continue };
         let Some(manifest) = client.manifest(repository, &digest.to_string()).await? else { continue };
-        found.push(Referrer { digest, artifact_type: type_of(&manifest.bytes) });
+        found.push(Referrer { digest, artifact_type: artifact_type(&manifest.bytes) });
     }
     for ending in ["sig", "att", "sbom"] {
         if let Some(digest) = client.head_manifest(repository, &format!("{tag}.{ending}")).await? {
@@ -51,7 +56,7 @@ pub async fn of(client: &Client, repository: &str, digest: &Digest) -> Result<Ve
     Ok(found)
 }
 
-fn type_of(bytes: &[u8]) -> String {
+fn artifact_type(bytes: &[u8]) -> String {
     let value: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
     let text = |pointer: &str| {
         value.pointer(pointer).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty())

@@ -1,4 +1,4 @@
-//! The command line, as typed. What it means is settled elsewhere.
+//! The command line. Other modules decide what it means.
 
 mod policy;
 mod source;
@@ -37,7 +37,7 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Takes from the environment where the images are, unless the command line says so.
+    /// Takes the server and the owner from the environment, unless the command line names a source.
     pub fn take_environment(&mut self) {
         let server = match &mut self.verb {
             None => &mut self.run.server,
@@ -59,7 +59,7 @@ impl Cli {
         }
     }
 
-    /// What standard error shows: how, and whether it is asked to show more.
+    /// The options of standard error, and whether it is verbose.
     pub const fn messages(&self) -> (Messages, bool) {
         let common = match &self.verb {
             None => &self.run.common,
@@ -295,8 +295,8 @@ pub enum FailOn {
     Broken,
 }
 
-/// How many images stay.
-fn images(text: &str) -> Result<u32, String> {
+/// The value of `--keep-last`.
+fn parse_keep_last(text: &str) -> Result<u32, String> {
     let number = text.trim().parse().ok().filter(|number| *number > 0);
     number.ok_or_else(|| "write a number from 1 on; KEEP_LAST_N in the environment means the same".into())
 }

@@ -1,11 +1,11 @@
-//! What stays.
+//! The options of the policy: what stays.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use registry_cli::args::duration;
 
-use super::images;
+use super::parse_keep_last;
 
 /// What stays.
 #[derive(Debug, Args)]
@@ -19,7 +19,7 @@ pub struct PolicyArgs {
         allow_negative_numbers = true,
         help_heading = "Policy"
     )]
-    #[arg(value_parser = images)]
+    #[arg(value_parser = parse_keep_last)]
     pub keep_last: Option<u32>,
 
     /// Tags that always stay, with their images (repeatable)

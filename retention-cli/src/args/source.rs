@@ -1,4 +1,4 @@
-//! Where the images are, and how their server is asked.
+//! The options of the source: where the images are.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use registry_cli::args::RoleArg;
 #[derive(Debug, Args)]
 pub struct ServerArgs {
     /// A Forgejo server [env: FORGEJO_HOST]
-    // The environment is read elsewhere: here it would count as typed, and forbid every other source.
+    // Not `env` of clap: a value from the environment would count as an option, and conflict with every other source.
     #[arg(long, value_name = "URL", help_heading = "Source")]
     pub forgejo: Option<String>,
 

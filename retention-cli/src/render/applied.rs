@@ -1,4 +1,4 @@
-//! What an apply did, for a person: what did not go first, then one line to grep.
+//! The text of `apply`: first the rows that were not deleted, then one line to grep.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -8,10 +8,10 @@ use registry_core::retention::{Applied, AppliedRow, RowOutcome};
 use registry_core::text::without_controls as safe;
 
 use super::hints;
-use super::refusals::why;
+use super::refusals::stop_reason;
 use crate::args::Common;
 
-/// Writes the result, with where its journal is and, of a tree, what was moved aside.
+/// Writes the result, with the path of the journal and, for a tree, of the folder to which things were moved.
 pub fn write(
     applied: &Applied,
     common: &Common,
@@ -29,23 +29,22 @@ pub fn write(
                 RowOutcome::AlreadyGone => "already gone",
                 RowOutcome::Stopped | RowOutcome::Deleted => "not tried",
             };
-            let reason =
-                row.reason.as_ref().map_or_else(String::new, |why| format!(": {}", hints::stays(why)));
             let style = if row.outcome == RowOutcome::AlreadyGone { GOOD } else { BAD };
             writeln!(
                 out,
                 "  {style}{word}{style:#} {}:{}{}",
                 safe(&row.package),
                 safe(&row.version),
-                safe(&reason)
+                safe(&hints::reason_suffix(row))
             )?;
         }
         if let Some(stopped) = &applied.stopped {
-            writeln!(out, "{BAD}stopped{BAD:#}: {}", safe(&why(stopped)))?;
+            writeln!(out, "{BAD}stopped{BAD:#}: {}", safe(&stop_reason(stopped)))?;
         }
-        // What failed may have changed something before it did, or nobody knows.
-        let may_have = |row: &AppliedRow| matches!(row.outcome, RowOutcome::Deleted | RowOutcome::Failed);
-        let is_changed = applied.rows.iter().any(may_have);
+        // A failed row may have been changed before it failed.
+        let may_have_changed =
+            |row: &AppliedRow| matches!(row.outcome, RowOutcome::Deleted | RowOutcome::Failed);
+        let is_changed = applied.rows.iter().any(may_have_changed);
         if let Some(aside) = aside.filter(|_| is_changed) {
             let aside = registry_core::text::escape_os(aside.as_os_str());
             writeln!(

@@ -1,20 +1,20 @@
-//! Why nothing goes in a package and why a row stays, with the option that helps. The library says what is wrong and knows no options.
+//! Adds to the reasons of the library the option that helps. The library says what is wrong; it knows no options.
 
 use registry_cli::hints::failed;
 use registry_core::repair::WhyStopped;
 use registry_core::retention::{
-    Applied, Loss, NotPlanned, PackagePlan, Refusal, Skip, Stopped, WhyHalted, WhyStays,
+    Applied, AppliedRow, Loss, NotPlanned, PackagePlan, Refusal, Skip, Stopped, WhyHalted, WhyStays,
 };
 use registry_core::text::escape;
 
-/// Why nothing goes in a package, and what helps; `None` where it was planned.
-pub(super) fn reason(package: &PackagePlan) -> Option<String> {
+/// Why nothing goes in a package, with the option that helps; `None` if the package was planned.
+pub(super) fn package_reason(package: &PackagePlan) -> Option<String> {
     let reason = package.reason.as_deref()?;
-    let hint = package.why.as_ref().and_then(|why| hint(why, &package.name));
+    let hint = package.why.as_ref().and_then(|why| package_hint(why, &package.name));
     Some(hint.map_or_else(|| reason.to_owned(), |hint| format!("{reason}; {hint}")))
 }
 
-fn hint(why: &NotPlanned, package: &str) -> Option<String> {
+fn package_hint(why: &NotPlanned, package: &str) -> Option<String> {
     let hint = match why {
         NotPlanned::Skipped(
             Skip::TagWithoutDigest { tag } | Skip::TagWithoutManifest { tag, lost: Loss::Manifest },
@@ -36,30 +36,35 @@ fn hint(why: &NotPlanned, package: &str) -> Option<String> {
     Some(hint.to_owned())
 }
 
-/// Why a row stays, and what helps.
-pub(super) fn stays(why: &WhyStays) -> String {
+/// The reason of a row that stays, with a colon before it; empty without a reason.
+pub(super) fn reason_suffix(row: &AppliedRow) -> String {
+    row.reason.as_ref().map_or_else(String::new, |why| format!(": {}", row_reason(why)))
+}
+
+/// Why a row stays, with the option that helps.
+fn row_reason(why: &WhyStays) -> String {
     match why {
         WhyStays::Failed(why) => failed(why),
-        WhyStays::Halted(why) => halted(why),
+        WhyStays::Halted(why) => halt_reason(why),
         other => other.to_string(),
     }
 }
 
-/// Why a run on a tree halted, and what helps.
-pub(super) fn halted(why: &WhyHalted) -> String {
+/// Why a run on a tree halted, with the option that helps.
+pub(super) fn halt_reason(why: &WhyHalted) -> String {
     match why {
         WhyHalted::Stopped(WhyStopped::Failed(why)) => failed(why),
         other => other.to_string(),
     }
 }
 
-/// A result whose causes are in the words of this program.
-pub fn in_words(mut applied: Applied) -> Applied {
+/// Replaces the causes in a result by texts that name the options of this program.
+pub fn add_hints(mut applied: Applied) -> Applied {
     for why in applied.rows.iter_mut().filter_map(|row| row.reason.as_mut()) {
-        *why = stays(why).into();
+        *why = row_reason(why).into();
     }
     if let Some(Stopped::Halted(why)) = &mut applied.stopped {
-        *why = halted(why).into();
+        *why = halt_reason(why).into();
     }
     applied
 }

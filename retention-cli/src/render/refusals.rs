@@ -1,4 +1,4 @@
-//! What failed or was refused, on standard error: there it is met whatever standard output shows, and where that goes.
+//! Logs to standard error what failed or was refused, so that it is seen whatever standard output shows and wherever it goes.
 
 use registry_cli::hints::GAVE_UP;
 use registry_cli::log::few;
@@ -6,46 +6,47 @@ use registry_core::retention::{Applied, AppliedRow, PackagePlan, PackageState, P
 
 use super::hints;
 
-/// Says which packages a plan skips or refuses, and why.
-pub(super) fn of_plan(plan: &Plan) {
+/// Logs which packages a plan skips or refuses, and why.
+pub(super) fn log_plan(plan: &Plan) {
     for (state, word) in [(PackageState::Skipped, "skipped"), (PackageState::Refused, "refused")] {
-        let of_state = |package: &&PackagePlan| package.state == state;
-        let lines = plan.packages.iter().filter(of_state).map(|package| {
-            let why = hints::reason(package).map_or_else(String::new, |why| format!(": {why}"));
+        let has_state = |package: &&PackagePlan| package.state == state;
+        let lines = plan.packages.iter().filter(has_state).map(|package| {
+            let why = hints::package_reason(package).map_or_else(String::new, |why| format!(": {why}"));
             format!("package {} is {word}{why}", plan.source.path_of(&package.name))
         });
         few(lines, |more| format!("{more} more packages are {word}"));
     }
 }
 
-/// Says which rows were to go and stay, and why the run stopped.
-pub(super) fn of_applied(applied: &Applied) {
+/// Logs which rows stay against the plan, and why the run stopped.
+pub(super) fn log_applied(applied: &Applied) {
     for (outcome, word) in [(RowOutcome::Spared, "spared"), (RowOutcome::Failed, "failed")] {
-        let of_outcome = |row: &&AppliedRow| row.outcome == outcome;
-        let lines = applied.rows.iter().filter(of_outcome).map(|row| {
-            let why = row.reason.as_ref().map_or_else(String::new, |why| format!(": {}", hints::stays(why)));
-            format!("{word} {}:{}{why}", row.package, row.version)
-        });
+        let has_outcome = |row: &&AppliedRow| row.outcome == outcome;
+        let lines = applied
+            .rows
+            .iter()
+            .filter(has_outcome)
+            .map(|row| format!("{word} {}:{}{}", row.package, row.version, hints::reason_suffix(row)));
         few(lines, |more| format!("{more} more {word}"));
     }
     if let Some(stopped) = &applied.stopped {
-        tracing::error!("stopped: {}", why(stopped));
+        tracing::error!("stopped: {}", stop_reason(stopped));
     }
 }
 
-/// Says what an undo did not put back: a line for each of these.
-pub fn not_back(lines: impl Iterator<Item = String>) {
+/// Logs what an undo did not put back.
+pub fn log_not_undone(lines: impl Iterator<Item = String>) {
     few(lines, |more| format!("{more} more are not back"));
 }
 
-/// Why a run ended before its plan did.
-pub(super) fn why(stopped: &Stopped) -> String {
+/// Why a run stopped before its plan was done.
+pub(super) fn stop_reason(stopped: &Stopped) -> String {
     match stopped {
         Stopped::Worse(why) => format!("a kept image got worse: {why}"),
         Stopped::Journal(why) => format!("the journal cannot be written: {why}"),
         Stopped::GaveUp(why) => format!("{why}{GAVE_UP}"),
         Stopped::Unread(why) => why.to_string(),
-        Stopped::Halted(why) => hints::halted(why),
+        Stopped::Halted(why) => hints::halt_reason(why),
         Stopped::Forbidden(why) | Stopped::Interrupted(why) => why.clone(),
     }
 }

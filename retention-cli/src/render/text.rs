@@ -1,5 +1,5 @@
-//! The plan for a person who reads it every morning: what is broken first, then package by package what would go and
-//! why, with -v what stays and why, then one line to grep.
+//! The text of a plan: first what is broken, then for each package what goes and why (with `-v` also what stays and why), then one
+//! line to grep.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -29,12 +29,12 @@ pub fn write(plan: &Plan, common: &Common, is_armed: Option<bool>, out: &mut dyn
         }
         for package in &plan.packages {
             for tag in &package.broken {
-                let why = broken(package, tag);
+                let why = broken_reason(package, tag);
                 writeln!(out, "{BAD}broken{BAD:#} {}:{}{}", safe(&package.name), safe(tag), safe(&why))?;
             }
         }
         for package in &plan.packages {
-            write_package(plan, package, common.verbose > 0, out)?;
+            write_package(plan, package, common, out)?;
         }
         if plan.summary.reclaimable_bytes > 0 {
             writeln!(
@@ -48,12 +48,12 @@ pub fn write(plan: &Plan, common: &Common, is_armed: Option<bool>, out: &mut dyn
     summary(plan, out)
 }
 
-/// What frees the bytes of what goes.
+/// Which program frees the bytes of deleted images.
 const fn freed_by(kind: SourceKind) -> &'static str {
     match kind {
         SourceKind::Forgejo => "the server's own collector frees them later",
         SourceKind::Layout => "garbage-collect without --delete-untagged frees them after an apply",
-        // A tag that went leaves its manifest, an index its children (`registry/handlers/manifests.go @ v3.1.1`).
+        // Deleting a tag leaves its manifest; deleting an index leaves its children (`registry/handlers/manifests.go @ v3.1.1`).
         SourceKind::Registry => {
             "garbage-collect frees what lost its manifest, and the rest with --delete-untagged (never with registry 2.x, \
              which takes children of kept indexes along)"
@@ -61,18 +61,18 @@ const fn freed_by(kind: SourceKind) -> &'static str {
     }
 }
 
-fn write_package(plan: &Plan, package: &PackagePlan, verbose: bool, out: &mut dyn Write) -> io::Result<()> {
+fn write_package(plan: &Plan, package: &PackagePlan, common: &Common, out: &mut dyn Write) -> io::Result<()> {
     let left = package.versions.iter().filter(|row| row.action == Action::Leave).count() as u64;
     writeln!(
         out,
         "{}: {} kept, {} to go, {} left as {}",
         safe(&package.name),
-        number(package.images_kept, "image"),
-        number(package.images_deleted, "image"),
-        number(left, "row"),
+        count_of(package.images_kept, "image"),
+        count_of(package.images_deleted, "image"),
+        count_of(left, "row"),
         if left == 1 { "it is" } else { "they are" },
     )?;
-    if let Some(reason) = hints::reason(package) {
+    if let Some(reason) = hints::package_reason(package) {
         let word = match package.state {
             PackageState::Skipped => "skipped",
             PackageState::Refused | PackageState::Planned => "refused",
@@ -89,60 +89,65 @@ fn write_package(plan: &Plan, package: &PackagePlan, verbose: bool, out: &mut dy
         writeln!(out, "  {DIM}note{DIM:#}: {}", safe(note))?;
     }
     if package.orphan_signatures > 0 {
-        let count = number(package.orphan_signatures, "signature");
+        let count = count_of(package.orphan_signatures, "signature");
         writeln!(
             out,
             "  {ODD}{count}{ODD:#} of images that are gone (--orphan-signatures prune removes them)"
         )?;
     }
     for row in package.versions.iter().filter(|row| row.action == Action::Delete) {
-        let fate = if row.undoable == Some(false) { " (final)" } else { "" };
-        let age = age(row, plan.planned_at);
+        let final_mark = if row.undoable == Some(false) { " (final)" } else { "" };
+        let age = age_text(row, plan.planned_at);
         writeln!(
             out,
-            "  {ODD}delete{ODD:#} {}{age}: {}{fate}",
+            "  {ODD}delete{ODD:#} {}{age}: {}{final_mark}",
             safe(&row.version),
             safe(&row.reasons.join("; "))
         )?;
     }
-    if !verbose {
+    if common.verbose == 0 {
         return Ok(());
     }
-    let mut shown: BTreeMap<(Action, NaturalOrder, String), Vec<&PlannedRow>> = BTreeMap::new();
+    let mut by_reason: BTreeMap<(Action, NaturalOrder, String), Vec<&PlannedRow>> = BTreeMap::new();
     for row in package.versions.iter().filter(|row| row.action != Action::Delete) {
         let why = row.reasons.join("; ");
-        shown.entry((row.action, NaturalOrder::position_of(&why), why)).or_default().push(row);
+        by_reason.entry((row.action, NaturalOrder::position_of(&why), why)).or_default().push(row);
     }
-    for ((action, _, why), rows) in &shown {
-        let names: Vec<_> = rows.iter().map(|row| short(&row.version)).collect();
+    for ((action, _, why), rows) in &by_reason {
+        let names: Vec<_> = rows.iter().map(|row| short_version(&row.version)).collect();
         let word = if *action == Action::Keep { "keep" } else { "leave" };
         writeln!(out, "  {DIM}{word}{DIM:#}   {}: {}", safe(&names.join(", ")), safe(why))?;
     }
     Ok(())
 }
 
-/// What a broken tag lacks, and what becomes of it.
-fn broken(package: &PackagePlan, tag: &str) -> String {
+/// What a broken tag lacks, and whether it is kept.
+fn broken_reason(package: &PackagePlan, tag: &str) -> String {
     let row = package.versions.iter().find(|row| registry_core::text::escape(&row.version) == tag);
     let Some(row) = row else { return String::new() };
-    let word = match row.action {
-        Action::Keep => "kept",
-        Action::Delete => "goes",
-        Action::Leave => "left",
-    };
+    let word = action_word(row.action);
     let why = row.why.iter().find_map(Reason::of_broken);
     format!(": {}; {word}", why.as_deref().unwrap_or("it does not answer down to the leaves"))
 }
 
-/// A tag whole, a digest by its first characters.
-fn short(version: &str) -> String {
+/// What happens to a row, in one word.
+pub(super) const fn action_word(action: Action) -> &'static str {
+    match action {
+        Action::Keep => "kept",
+        Action::Delete => "goes",
+        Action::Leave => "left",
+    }
+}
+
+/// A tag in full, a digest by its first characters.
+fn short_version(version: &str) -> String {
     match version.split_once(':') {
         Some((algorithm, hex)) => format!("{algorithm}:{}", hex.get(..12).unwrap_or(hex)),
         None => version.to_owned(),
     }
 }
 
-fn age(row: &PlannedRow, now: Timestamp) -> String {
+fn age_text(row: &PlannedRow, now: Timestamp) -> String {
     let Some(at) = row.created_at else { return String::new() };
     let hours = (now.as_second() - at.as_second()) / 3600;
     match hours {
@@ -152,7 +157,7 @@ fn age(row: &PlannedRow, now: Timestamp) -> String {
     }
 }
 
-fn number(count: u64, noun: &str) -> String {
+fn count_of(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 

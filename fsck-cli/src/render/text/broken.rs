@@ -7,7 +7,7 @@ use registry_core::audit::{Cause, Finding, Repair, Severity, SharedTags};
 
 use super::{BAD, DIM, Page, sentence};
 
-/// Numbered findings by source, repository and the tags that reach them.
+/// Findings with their numbers, by source, repository and the tags that reach them.
 type Groups<'r> = BTreeMap<(&'r str, &'r str, &'r SharedTags), Vec<(usize, &'r Finding)>>;
 
 impl Page<'_, '_> {
@@ -26,25 +26,25 @@ impl Page<'_, '_> {
             }
         }
         for ((source, repository, tags), findings) in &groups {
-            let breaks = findings.iter().any(|(number, _)| breaking.contains(number));
-            let state = if breaks { "cannot be pulled" } else { "is damaged" };
+            let is_breaking = findings.iter().any(|(number, _)| breaking.contains(number));
+            let state = if is_breaking { "cannot be pulled" } else { "is damaged" };
             write!(self.out, "{BAD}{}{BAD:#} {state}:", self.image(source, repository, tags))?;
             if let [(_, only)] = &findings[..] {
                 writeln!(self.out, " {}", sentence(only))?;
-                self.remedy(only)?;
+                self.write_remedy(only)?;
                 continue;
             }
             writeln!(self.out)?;
             for (_, finding) in findings {
                 writeln!(self.out, "  {}", sentence(finding))?;
-                self.remedy(finding)?;
+                self.write_remedy(finding)?;
             }
         }
         Ok(())
     }
 
-    /// What a person has to do besides a repair.
-    pub(super) fn remedy(&mut self, finding: &Finding) -> io::Result<()> {
+    /// Writes what a person has to do in addition to a repair.
+    pub(super) fn write_remedy(&mut self, finding: &Finding) -> io::Result<()> {
         if finding.cause == Some(Cause::ProbablyDeleted) {
             let restore =
                 if finding.repair.is_some() { "--restore-deleted-tags brings it back, " } else { "" };

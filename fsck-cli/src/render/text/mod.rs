@@ -1,5 +1,5 @@
-//! The report for a person, at a terminal or in a log: what is broken first, grouped by image; then warnings and
-//! leftovers; then garbage; then one line to grep. Every damage is printed once, whatever number of tags share it.
+//! The text of a report: first what is broken, by image; then warnings and leftovers; then garbage; then one line to grep. Each
+//! damage is printed once, however many tags share it.
 
 mod broken;
 mod online;
@@ -14,22 +14,27 @@ use registry_core::text::without_controls as safe;
 
 use crate::args::Common;
 
-/// How many tags are named where many share a damage.
+/// How many tags that share a damage are named without `-v`.
 const TAGS_SHOWN: usize = 3;
-/// How many findings of one code are shown below error, unless everything is asked for.
-const FEW: usize = 10;
+/// How many warnings or infos of one code are shown without `-v`.
+const MAX_FINDINGS: usize = 10;
 
 /// Writes the report.
 pub fn write(report: &Report, common: &Common, out: &mut dyn Write) -> io::Result<()> {
     if !common.quiet {
-        let mut page = Page { report, verbose: common.verbose > 0, several: report.sources.len() > 1, out };
+        let mut page = Page {
+            report,
+            is_verbose: common.verbose > 0,
+            has_several_sources: report.sources.len() > 1,
+            out,
+        };
         page.collectors()?;
         page.broken()?;
         page.unknown()?;
-        page.other(Severity::Error)?;
-        page.other(Severity::Warning)?;
+        page.other_findings(Severity::Error)?;
+        page.other_findings(Severity::Warning)?;
         page.ignored()?;
-        page.other(Severity::Info)?;
+        page.other_findings(Severity::Info)?;
         page.resolved()?;
         if report.options.online.is_some() {
             page.online()?;
@@ -45,21 +50,21 @@ pub fn write(report: &Report, common: &Common, out: &mut dyn Write) -> io::Resul
 
 struct Page<'r, 'o> {
     report: &'r Report,
-    verbose: bool,
-    several: bool,
+    is_verbose: bool,
+    has_several_sources: bool,
     out: &'o mut dyn Write,
 }
 
 impl<'r> Page<'r, '_> {
-    /// "team/app:v1", "team/app (v1, v2, v3 and 497 more tags)".
+    /// The name of an image: `team/app:v1`, or `team/app (500 tags: v1, v2, v3 and 497 more)`.
     fn image(&self, source: &str, repository: &str, tags: &[std::sync::Arc<str>]) -> String {
-        let prefix = if self.several { format!("{source}: ") } else { String::new() };
+        let prefix = if self.has_several_sources { format!("{source}: ") } else { String::new() };
         let repository = safe(repository);
         match tags {
             [] => format!("{prefix}{repository}"),
-            [one] => format!("{prefix}{repository}:{}", safe(one)),
+            [tag] => format!("{prefix}{repository}:{}", safe(tag)),
             many => {
-                let shown = if self.verbose { many.len() } else { TAGS_SHOWN };
+                let shown = if self.is_verbose { many.len() } else { TAGS_SHOWN };
                 let names: Vec<_> = many.iter().take(shown).map(|tag| safe(tag)).collect();
                 let more = match many.len().saturating_sub(shown) {
                     0 => String::new(),
@@ -79,30 +84,26 @@ impl<'r> Page<'r, '_> {
             let image = self.image(source, repository, &tags);
             writeln!(self.out, "{ODD}{image}{ODD:#} could not be judged: {}", safe(reason))?;
         }
-        // A path that was never a registry has no finding, and online nothing unread has one.
+        // What is not read has a finding, except a path that is no registry, and everything over HTTP.
         let is_online = self.report.options.online.is_some();
         let sources: BTreeSet<&str> = self.report.sources.iter().map(|source| &*source.name).collect();
         for unread in self.report.unread.iter().filter(|unread| !sources.contains(&*unread.source)) {
-            writeln!(
-                self.out,
-                "{BAD}{}{BAD:#} was not audited: {}",
-                safe(&unread.source),
-                safe(&unread.error)
-            )?;
+            let (source, error) = (safe(&unread.source), safe(&unread.error));
+            writeln!(self.out, "{BAD}{source}{BAD:#} was not audited: {error}")?;
         }
         let lists = self.report.unread.iter().filter(|unread| is_online && sources.contains(&*unread.source));
         for unread in
             lists.filter(|unread| !unread.path.contains("/manifests/") && !unread.path.contains("/blobs/"))
         {
-            // Of the whole registry there is no path.
+            // The path "." is the whole registry.
             let what = if &*unread.path == "." { &*unread.source } else { &*unread.path };
             writeln!(self.out, "{BAD}{}{BAD:#} could not be read: {}", safe(what), safe(&unread.error))?;
         }
         Ok(())
     }
 
-    /// Findings that no broken image explains, code by code.
-    fn other(&mut self, severity: Severity) -> io::Result<()> {
+    /// Writes the findings that break no image, code by code.
+    fn other_findings(&mut self, severity: Severity) -> io::Result<()> {
         let mut by_code: BTreeMap<Code, Vec<&'r Finding>> = BTreeMap::new();
         for finding in &self.report.findings {
             if finding.severity == severity && (severity != Severity::Error || finding.tags.is_empty()) {
@@ -115,11 +116,14 @@ impl<'r> Page<'r, '_> {
             Severity::Info => DIM,
         };
         for (code, findings) in by_code {
-            let shown = if self.verbose || severity == Severity::Error { findings.len() } else { FEW };
+            let shown =
+                if self.is_verbose || severity == Severity::Error { findings.len() } else { MAX_FINDINGS };
             for finding in findings.iter().take(shown) {
                 let place = match (&finding.repository, &finding.path) {
                     (Some(repository), _) => self.image(&finding.source, repository, &finding.tags),
-                    (None, Some(path)) if self.several => format!("{}: {}", finding.source, safe(path)),
+                    (None, Some(path)) if self.has_several_sources => {
+                        format!("{}: {}", finding.source, safe(path))
+                    }
                     (None, path) => safe(path.as_deref().unwrap_or("")),
                 };
                 writeln!(self.out, "{style}{severity}{style:#} {code}: {place}: {}", sentence(finding))?;
@@ -127,7 +131,7 @@ impl<'r> Page<'r, '_> {
                     writeln!(self.out, "    {DIM}{}{DIM:#}", safe(finding.path.as_deref().unwrap_or("")))?;
                 }
                 if severity == Severity::Error {
-                    self.remedy(finding)?;
+                    self.write_remedy(finding)?;
                 }
             }
             if findings.len() > shown {
@@ -146,12 +150,8 @@ impl<'r> Page<'r, '_> {
                     writeln!(self.out, "{ODD}warning{ODD:#} ignore entry for {what} {warning}; remove it")?;
                 }
                 None => {
-                    let (count, expires) = (entry.matched, entry.expires);
-                    writeln!(
-                        self.out,
-                        "ignored until {expires}: {count} x {what} ({})",
-                        safe(&entry.reason)
-                    )?;
+                    let (count, expires, reason) = (entry.matched, entry.expires, safe(&entry.reason));
+                    writeln!(self.out, "ignored until {expires}: {count} x {what} ({reason})")?;
                 }
             }
         }
@@ -160,28 +160,29 @@ impl<'r> Page<'r, '_> {
 
     fn resolved(&mut self) -> io::Result<()> {
         for finding in self.report.resolved.iter().flatten() {
-            let place =
-                self.image(&finding.source, finding.repository.as_deref().unwrap_or("-"), &finding.tags);
-            writeln!(
-                self.out,
-                "{GOOD}resolved{GOOD:#} {}: {place}: {}",
-                finding.code,
-                safe(&finding.message)
-            )?;
+            let repository = finding.repository.as_deref().unwrap_or("-");
+            let place = self.image(&finding.source, repository, &finding.tags);
+            let (code, message) = (finding.code, safe(&finding.message));
+            writeln!(self.out, "{GOOD}resolved{GOOD:#} {code}: {place}: {message}")?;
         }
         Ok(())
     }
 }
 
-/// The message, what can be done locally, and whether it is new.
+/// Whether a repair makes good what is wrong, instead of moving it aside.
+const fn is_repairable(finding: &Finding) -> bool {
+    match finding.repair {
+        Some(Repair::Relink | Repair::Rewrite | Repair::Rebuild | Repair::Restore | Repair::Reset) => true,
+        Some(Repair::Quarantine | Repair::MoveAside | Repair::Remove) | None => false,
+    }
+}
+
+/// The message of a finding, whether it is repairable, its code, and whether it is new.
 fn sentence(finding: &Finding) -> String {
     let mut text = safe(&finding.message);
-    text.push_str(match finding.repair.filter(|_| finding.cause.is_none()) {
-        Some(Repair::Relink | Repair::Rewrite | Repair::Rebuild | Repair::Restore | Repair::Reset) => {
-            ", repairable"
-        }
-        Some(Repair::Quarantine | Repair::MoveAside | Repair::Remove) | None => "",
-    });
+    if finding.cause.is_none() && is_repairable(finding) {
+        text.push_str(", repairable");
+    }
     let code =
         (finding.severity == Severity::Error && !finding.tags.is_empty()).then_some(finding.code.as_str());
     let age = finding.new.map(|new| if new { "new" } else { "known" });
@@ -189,16 +190,11 @@ fn sentence(finding: &Finding) -> String {
     if marks.is_empty() { text } else { format!("{text} [{}]", marks.join(", ")) }
 }
 
-/// The line to grep.
+/// Writes the line to grep.
 pub(super) fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let style = if report.exit_status == 0 { GOOD } else { BAD };
-    let repairable = report.findings.iter().filter(|finding| {
-        finding.severity == Severity::Error
-            && matches!(
-                finding.repair,
-                Some(Repair::Relink | Repair::Rewrite | Repair::Rebuild | Repair::Restore | Repair::Reset)
-            )
-    });
+    let errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let repairable = errors.clone().filter(|finding| is_repairable(finding));
     let sum = &report.summary;
     write!(
         out,
@@ -212,8 +208,7 @@ pub(super) fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         repairable.count()
     )?;
     if report.resolved.is_some() {
-        let is_new = |finding: &&Finding| finding.new == Some(true) && finding.severity == Severity::Error;
-        let new = report.findings.iter().filter(is_new).count();
+        let new = errors.filter(|finding| finding.new == Some(true)).count();
         write!(out, " new_errors={new} resolved={}", sum.resolved)?;
     }
     writeln!(
@@ -226,10 +221,20 @@ pub(super) fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     )
 }
 
-pub(super) fn count(count: u64, noun: &str) -> String {
-    number(count, noun, &format!("{noun}s"))
+/// The name of a repository or its images: `team/app`, `team/app:v1`, or `team/app (3 tags)`.
+pub(super) fn image_name(repository: &str, tags: &[std::sync::Arc<str>]) -> String {
+    let repository = safe(repository);
+    match tags {
+        [] => repository,
+        [tag] => format!("{repository}:{}", safe(tag)),
+        tags => format!("{repository} ({} tags)", tags.len()),
+    }
 }
 
-pub(super) fn number(count: u64, one: &str, many: &str) -> String {
+pub(super) fn count(count: u64, noun: &str) -> String {
+    count_of(count, noun, &format!("{noun}s"))
+}
+
+pub(super) fn count_of(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }

@@ -1,14 +1,14 @@
-//! What a run over HTTP covered, and what it leaves for later runs.
+//! What a run over HTTP covered, and what it left for later runs.
 
 use std::io;
 
 use indicatif::HumanBytes;
 use registry_core::text::without_controls as safe;
 
-use super::{ODD, Page, count, number};
+use super::{ODD, Page, count, count_of};
 
 impl Page<'_, '_> {
-    /// What was looked at.
+    /// Writes what was asked, and how complete that is.
     pub(super) fn online(&mut self) -> io::Result<()> {
         let (report, coverage) = (self.report, &self.report.coverage);
         for source in &report.sources {
@@ -17,11 +17,11 @@ impl Page<'_, '_> {
                 self.out,
                 "asked {}{complete}: {}, {} of {}, {} of which {}, {} ({})",
                 safe(&source.name),
-                number(source.repositories, "repository", "repositories"),
+                count_of(source.repositories, "repository", "repositories"),
                 coverage.tags_checked,
                 count(coverage.tags_total, "tag"),
                 count(source.manifests, "manifest"),
-                number(source.indexes, "index", "indexes"),
+                count_of(source.indexes, "index", "indexes"),
                 count(source.blobs, "config or layer").replace("config or layers", "configs and layers"),
                 HumanBytes(source.blob_bytes),
             )?;
@@ -30,14 +30,14 @@ impl Page<'_, '_> {
             writeln!(
                 self.out,
                 "{ODD}{} outside --newest, which no run will look at: add --sample{ODD:#}",
-                number(left, "tag is", "tags are")
+                count_of(left, "tag is", "tags are")
             )?;
         }
         if let Some(never @ 1..) = coverage.never_checked {
             writeln!(
                 self.out,
                 "{} so far",
-                number(never, "tag was never looked at", "tags were never looked at")
+                count_of(never, "tag was never looked at", "tags were never looked at")
             )?;
         }
         if let Some(oldest) = coverage.oldest_check {

@@ -1,4 +1,4 @@
-//! What is not about one image: garbage, what was looked at, and what collectors would do here.
+//! The parts of a report that are not about one image: garbage, what was audited, and what a collector would do.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -7,7 +7,7 @@ use indicatif::HumanBytes;
 use registry_core::audit::{Finding, RegistryRole, Repair, Severity};
 use registry_core::text::without_controls as safe;
 
-use super::{BAD, ODD, Page, count, number};
+use super::{BAD, ODD, Page, count, count_of};
 
 impl Page<'_, '_> {
     pub(super) fn garbage(&mut self) -> io::Result<()> {
@@ -54,10 +54,10 @@ impl Page<'_, '_> {
                 self.out,
                 "looked at {} ({role}{complete}): {}, {}, {} of which {}, {}, {} ({}), {}",
                 safe(&source.name),
-                number(source.repositories, "repository", "repositories"),
+                count_of(source.repositories, "repository", "repositories"),
                 count(source.tags, "tag"),
                 count(source.manifests, "manifest"),
-                number(source.indexes, "index", "indexes"),
+                count_of(source.indexes, "index", "indexes"),
                 count(source.layer_links, "layer link"),
                 count(source.blobs, "blob"),
                 HumanBytes(source.blob_bytes),
@@ -67,14 +67,14 @@ impl Page<'_, '_> {
         Ok(())
     }
 
-    /// What a collector would do to this registry, before anybody runs one.
+    /// Warns of a collector where it would delete bytes that a repair needs.
     pub(super) fn collectors(&mut self) -> io::Result<()> {
-        let loses = |finding: &&Finding| {
+        let would_lose = |finding: &Finding| {
             finding.severity == Severity::Error
                 && finding.cause.is_none()
                 && matches!(finding.repair, Some(Repair::Relink | Repair::Rewrite | Repair::Rebuild))
         };
-        if self.report.findings.iter().any(|finding| loses(&finding)) {
+        if self.report.findings.iter().any(would_lose) {
             writeln!(
                 self.out,
                 "{BAD}Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.{BAD:#}"
@@ -83,34 +83,26 @@ impl Page<'_, '_> {
         Ok(())
     }
 
-    /// Which command mends, for each registry where it mends an error.
+    /// Names the repair command for each registry in which it would repair an error.
     pub(super) fn repairs(&mut self) -> io::Result<()> {
-        let mended = self
-            .report
-            .findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Error && finding.repair.is_some());
-        let sources: BTreeSet<&str> = mended.map(|finding| &*finding.source).collect();
-        let more = if self.report.options.content { " --content" } else { "" };
+        let has_repair = |finding: &&Finding| finding.severity == Severity::Error && finding.repair.is_some();
+        let findings = self.report.findings.iter().filter(has_repair);
+        let sources: BTreeSet<&str> = findings.map(|finding| &*finding.source).collect();
+        let option = if self.report.options.content { " --content" } else { "" };
         for source in sources {
             writeln!(
                 self.out,
-                "`registry-fsck repair{more} {}` says how it would mend what is repairable here, and does it with --apply.",
+                "`registry-fsck repair{option} {}` says how it would mend what is repairable here, and does it with --apply.",
                 safe(source)
             )?;
         }
         Ok(())
     }
 
-    /// What holds for every registry with image indexes, said once.
+    /// Warns once for all registries with image indexes.
     pub(super) fn untagged_collection(&mut self) -> io::Result<()> {
-        let names: Vec<_> = self
-            .report
-            .sources
-            .iter()
-            .filter(|source| source.indexes > 0)
-            .map(|source| safe(&source.name))
-            .collect();
+        let with_indexes = self.report.sources.iter().filter(|source| source.indexes > 0);
+        let names: Vec<_> = with_indexes.map(|source| safe(&source.name)).collect();
         if names.is_empty() {
             return Ok(());
         }
