@@ -51,7 +51,7 @@ fn refusal(plan: &Plan) -> String {
 // https://github.com/docker-library/official-images/issues/1437
 // https://github.com/goharbor/harbor/issues/13216
 #[test]
-fn copied_without_times_the_two_newest_went() {
+fn copy_without_times_is_refused() {
     assert_eq!(gone(&planned(&record(&pushed()), &keep(2))), ["a41d", "b772", "e0c9", "f3a1"]);
     let plan = planned(&record(&copied(Duration::from_secs(1))), &keep(2));
     assert_eq!(gone(&plan), [""; 0]);
@@ -62,7 +62,7 @@ fn copied_without_times_the_two_newest_went() {
 }
 
 #[test]
-fn a_copy_hides_nothing_from_what_was_pushed_since() {
+fn pushes_since_a_copy_rank_above_copied_images() {
     let mut tree = copied(Duration::from_secs(1));
     for (tag, days) in [("new1", 2), ("new2", 1)] {
         tree.image("app", Some(tag), tag);
@@ -79,7 +79,7 @@ fn a_copy_hides_nothing_from_what_was_pushed_since() {
 }
 
 #[test]
-fn a_copy_can_be_ranked_by_what_it_kept() {
+fn copied_tree_can_be_ranked_by_version() {
     let mut tree = TreeBuilder::new();
     for version in ["1.10.0", "1.9.0", "1.2.0"] {
         tree.image("app", Some(version), version);
@@ -92,7 +92,7 @@ fn a_copy_can_be_ranked_by_what_it_kept() {
 }
 
 #[test]
-fn a_broken_image_does_not_go_for_times_of_a_copy() {
+fn broken_image_is_not_deleted_because_of_copied_times() {
     let mut tree = pushed();
     let broken = tree.image("app", Some("a-broken-one"), "broken");
     tree.break_blob_missing(&broken.digest);
@@ -105,7 +105,7 @@ fn a_broken_image_does_not_go_for_times_of_a_copy() {
 }
 
 #[test]
-fn another_tag_on_an_older_image_is_no_copy() {
+fn second_tag_on_older_image_is_no_sign_of_a_copy() {
     let mut tree = pushed();
     let digest = std::fs::read_to_string(tree.tag_link("app", "f3a1")).unwrap();
     tree.tag("app", "stable", &registry_fixtures::Digest::from_text(digest));
@@ -116,7 +116,7 @@ fn another_tag_on_an_older_image_is_no_copy() {
 }
 
 #[test]
-fn a_tag_that_no_push_wrote_has_no_push_time_and_stays() {
+fn tag_written_by_hand_has_no_push_time_and_stays() {
     let mut tree = pushed();
     // Set by hand: the link alone, to an image that is tagged already.
     let digest = std::fs::read_to_string(tree.tag_link("app", "b772")).unwrap();
@@ -133,7 +133,7 @@ fn a_tag_that_no_push_wrote_has_no_push_time_and_stays() {
 }
 
 #[test]
-fn signs_of_a_copy_are_in_the_inventory() {
+fn inventory_records_the_signs_of_a_copy() {
     let record = record(&copied(Duration::from_secs(1)));
     let read = registry_core::retention::Record::read(&serde_json::to_string(&record).unwrap()).unwrap();
     assert_eq!(read, record);

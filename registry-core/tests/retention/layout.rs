@@ -96,7 +96,7 @@ fn moved(tree: &TreeBuilder, policy: &Policy, names: &[(&registry_fixtures::Dige
 }
 
 #[test]
-fn what_a_repository_serves_is_present() {
+fn manifests_are_recorded_as_the_server_would_answer() {
     let mut tree = TreeBuilder::new();
     let index = tree.multi_platform("app", Some("v1"), &["linux/amd64", "linux/arm64"]);
     let names = [
@@ -126,7 +126,7 @@ fn what_a_repository_serves_is_present() {
 }
 
 #[test]
-fn links_that_say_something_else_are_unknown() {
+fn manifest_behind_a_wrong_link_is_unknown() {
     let mut tree = TreeBuilder::new();
     let (one, two) = (tree.image("app", Some("v1"), "one"), tree.image("app", Some("v2"), "two"));
     let three = tree.image("app", None, "three");
@@ -148,7 +148,7 @@ fn links_that_say_something_else_are_unknown() {
 }
 
 #[test]
-fn parts_that_cannot_be_read_are_errors_of_their_package() {
+fn unreadable_part_is_an_error_of_its_package() {
     let mut tree = TreeBuilder::new();
     for name in ["fine", "tags", "revisions", "layers", "whole/of-it", "Upper/case"] {
         tree.image(name, Some("v1"), name);
@@ -178,7 +178,7 @@ fn parts_that_cannot_be_read_are_errors_of_their_package() {
 }
 
 #[test]
-fn without_the_list_of_repositories_nothing_is_known() {
+fn unreadable_list_of_repositories_is_an_error() {
     let mut tree = TreeBuilder::new();
     tree.image("app", Some("v1"), "one");
     let repositories = tree.repositories();
@@ -189,7 +189,7 @@ fn without_the_list_of_repositories_nothing_is_known() {
 }
 
 #[test]
-fn times_are_those_of_links_to_the_nanosecond_and_odd_ones_do_no_harm() {
+fn push_times_are_link_times_to_the_nanosecond_and_extreme_times_are_read() {
     let mut tree = TreeBuilder::new();
     let set = |tree: &TreeBuilder, tag: &str, time: std::time::SystemTime| {
         let digest = std::fs::read_to_string(tree.tag_link("app", tag)).unwrap();
@@ -219,7 +219,7 @@ fn times_are_those_of_links_to_the_nanosecond_and_odd_ones_do_no_harm() {
 }
 
 #[test]
-fn dates_come_from_configs() {
+fn build_date_comes_from_the_config() {
     let mut tree = TreeBuilder::new();
     let config = tree.config("app", br#"{"created":"2024-05-06T07:08:09Z"}"#);
     let bytes = format!(
@@ -238,7 +238,7 @@ fn dates_come_from_configs() {
 
 // https://github.com/helm/helm/issues/12159
 #[test]
-fn a_date_is_an_annotation_where_the_config_has_none() {
+fn build_date_comes_from_an_annotation_when_the_config_has_none() {
     let mut tree = TreeBuilder::new();
     let config = tree.config("app", br#"{"version":"0.1.0"}"#);
     let annotated = |config: &str| {
@@ -291,7 +291,7 @@ fn without_layers(text: &str) -> String {
 }
 
 #[test]
-fn what_only_goes_is_moved_tags_then_parents_then_children() {
+fn moves_are_ordered_tags_then_parents_then_children() {
     let (tree, names) = two_builds();
     insta::assert_snapshot!(without_layers(&moved(&tree, &keep(1), &as_names(&names))), @"
     _manifests/tags/v1
@@ -302,7 +302,7 @@ fn what_only_goes_is_moved_tags_then_parents_then_children() {
 }
 
 #[test]
-fn an_untagged_manifest_that_is_left_holds_what_it_reaches() {
+fn untagged_manifest_that_is_left_holds_what_it_reaches() {
     let (mut tree, names) = two_builds();
     let old = registry_fixtures::Child::new(
         &names["OLD"],
@@ -325,7 +325,7 @@ fn an_untagged_manifest_that_is_left_holds_what_it_reaches() {
 }
 
 #[test]
-fn a_referrer_stays_with_its_subject_though_a_list_of_it_goes() {
+fn referrer_stays_with_its_subject_when_its_list_is_moved() {
     let (mut tree, mut names) = two_builds();
     let referrer = tree.referrer("app", &names["V2"]);
     let listed = tree.index(
@@ -348,14 +348,14 @@ fn a_referrer_stays_with_its_subject_though_a_list_of_it_goes() {
 }
 
 #[test]
-fn anything_unknown_moves_nothing() {
+fn package_with_an_unknown_manifest_moves_nothing() {
     let (mut tree, names) = two_builds();
     tree.break_blob_flipped(&names["BOTH"]);
     insta::assert_snapshot!(moved(&tree, &keep(1), &as_names(&names)), @"manifest BOTH could not be read: its bytes do not hash to its digest");
 }
 
 #[test]
-fn an_alias_and_its_target_move_together_or_not_at_all() {
+fn alias_and_its_target_move_together_or_not_at_all() {
     let image = |tree: &mut TreeBuilder, tag: &str, layer: &registry_fixtures::Digest, days: u32| {
         let config = tree.config("app", tag.as_bytes());
         let bytes = format!(
@@ -378,7 +378,7 @@ fn an_alias_and_its_target_move_together_or_not_at_all() {
 }
 
 #[test]
-fn links_of_no_manifest_are_nobodys_business() {
+fn layer_link_that_no_manifest_names_is_not_moved() {
     let (mut tree, _) = two_builds();
     let loose = tree.layer("app", b"of a push under way");
     assert!(!moved(&tree, &keep(1), &[(&loose, "LOOSE")]).contains("LOOSE"));
@@ -388,7 +388,7 @@ fn links_of_no_manifest_are_nobodys_business() {
 
 // https://github.com/distribution/distribution/pull/3880: with `proxy.ttl: 0` registry 3 never writes scheduler-state.json.
 #[test]
-fn a_cache_without_scheduler_state_is_refused() {
+fn cache_without_scheduler_state_is_refused() {
     let mut tree = TreeBuilder::new();
     let (amd, arm) = (tree.image("app", None, "amd"), tree.image("app", None, "arm"));
     tree.index("app", Some("v1"), &[amd.child(), arm.child()]);

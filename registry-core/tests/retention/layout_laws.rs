@@ -25,12 +25,12 @@ const CASES: u64 = 40;
 
 /// A journal in memory, which may refuse from some call on.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct LayoutJournal {
     pub text: Vec<u8>,
     left: Option<u32>,
 }
 
-impl Log for &mut Lines {
+impl Log for &mut LayoutJournal {
     fn path(&self) -> Option<&Path> {
         None
     }
@@ -44,7 +44,7 @@ impl Log for &mut Lines {
     }
 }
 
-pub fn applied(tree: &TreeBuilder, plan: &Plan, lines: &mut Lines) -> Applied {
+pub fn applied(tree: &TreeBuilder, plan: &Plan, lines: &mut LayoutJournal) -> Applied {
     let (now, located) = (Timestamp::now(), located(tree));
     let mut writer = TreeWriter::open(&located, None, Access::default(), now).unwrap();
     apply(&open(tree), verified(plan), &mut writer, lines, &Steps::default())
@@ -129,7 +129,7 @@ pub fn marked(after: &Record) -> BTreeSet<Digest> {
 }
 
 #[test]
-fn nothing_that_stays_gets_worse_and_what_went_is_held_by_nothing() {
+fn moves_break_no_kept_tag_and_leave_no_link_to_what_was_deleted() {
     let (mut tags, mut freed) = (0, 0);
     for seed in 1..=CASES {
         let (mut tree, story) = sound_tree(seed);
@@ -138,7 +138,7 @@ fn nothing_that_stays_gets_worse_and_what_went_is_held_by_nothing() {
         let (before, worse) = (record(&tree), not_whole(&tree));
         let first = picture(tree.root());
         let plan = planned(&before, &policy(seed));
-        let mut lines = Lines::default();
+        let mut lines = LayoutJournal::default();
         let done = applied(&tree, &plan, &mut lines);
         let all = usize::try_from(plan.summary.versions_deleted).unwrap();
         assert_eq!((done.count(RowOutcome::Deleted), &done.stopped), (all, &None), "{story:#?} {done:#?}");
@@ -159,7 +159,7 @@ fn nothing_that_stays_gets_worse_and_what_went_is_held_by_nothing() {
 }
 
 #[test]
-fn damage_is_never_made_worse() {
+fn moves_never_make_damage_worse() {
     let mut tags = 0;
     for seed in 1..=CASES {
         let (mut tree, story) = random_tree(seed);
@@ -168,7 +168,7 @@ fn damage_is_never_made_worse() {
         let worse = not_whole(&tree);
         let first = picture(tree.root());
         let plan = planned(&record(&tree), &policy(seed));
-        let mut lines = Lines::default();
+        let mut lines = LayoutJournal::default();
         let done = applied(&tree, &plan, &mut lines);
         assert!(
             done.stopped.is_none() && done.rows.iter().all(|row| row.outcome == RowOutcome::Deleted),
@@ -185,7 +185,7 @@ fn damage_is_never_made_worse() {
 }
 
 #[test]
-fn no_prefix_of_the_moves_breaks_a_tag_that_is_there() {
+fn no_prefix_of_the_moves_breaks_a_remaining_tag() {
     let mut moved = 0;
     for seed in 1..=15 {
         let (mut tree, story) = sound_tree(seed);
@@ -216,7 +216,7 @@ fn no_prefix_of_the_moves_breaks_a_tag_that_is_there() {
 }
 
 #[test]
-fn without_a_journal_nothing_is_moved() {
+fn nothing_is_moved_when_the_journal_cannot_be_written() {
     for left in 0..6 {
         let (mut tree, _) = sound_tree(3);
         age(&mut tree, 3);
@@ -224,7 +224,7 @@ fn without_a_journal_nothing_is_moved() {
         let (worse, first) = (not_whole(&tree), picture(tree.root()));
         let plan = planned(&record(&tree), &keep(1));
         assert!(plan.summary.versions_deleted > 0);
-        let mut lines = Lines { left: Some(left + 1), ..Lines::default() };
+        let mut lines = LayoutJournal { left: Some(left + 1), ..LayoutJournal::default() };
         let done = applied(&tree, &plan, &mut lines);
         if left == 0 {
             assert!(matches!(done.stopped, Some(Stopped::Halted(_))), "{done:?}");

@@ -186,7 +186,7 @@ fn is_linked(tree: &TreeBuilder, digest: &registry_fixtures::Digest) -> bool {
 }
 
 #[test]
-fn an_interrupted_run_ends_what_is_under_way_and_begins_nothing_more() {
+fn interrupted_run_finishes_the_current_step_and_begins_no_other() {
     let Built { tree, plan, old } = built();
     let progress = Arc::new(StepProgress::default());
     let stopping = Arc::clone(&progress);
@@ -212,7 +212,7 @@ fn an_interrupted_run_ends_what_is_under_way_and_begins_nothing_more() {
 }
 
 #[test]
-fn a_tag_pushed_anew_right_before_its_move_is_spared() {
+fn tag_repointed_right_before_its_move_is_spared() {
     let Built { tree, plan, old } = built();
     let (applied, tree) = beside(tree, &plan, (true, "tags"), |tree| {
         let other = tree.image("app", None, "other");
@@ -228,7 +228,7 @@ fn a_tag_pushed_anew_right_before_its_move_is_spared() {
 }
 
 #[test]
-fn an_image_of_which_a_tag_was_pushed_again_stays_whole() {
+fn image_with_a_tag_pushed_again_stays_whole() {
     let Built { tree, plan, old } = built();
     let digest = old.digest.clone();
     let (applied, tree) = beside(tree, &plan, (true, "tags"), move |tree| {
@@ -244,7 +244,7 @@ fn an_image_of_which_a_tag_was_pushed_again_stays_whole() {
 }
 
 #[test]
-fn what_a_tag_needs_that_was_pushed_after_the_others_went_stays() {
+fn manifests_needed_by_a_tag_pushed_between_moves_stay() {
     let Built { tree, plan, old } = built();
     let child = old.images[0].clone();
     let (applied, tree) = beside(tree, &plan, (false, "tags/old"), move |tree| {
@@ -264,7 +264,7 @@ fn what_a_tag_needs_that_was_pushed_after_the_others_went_stays() {
 }
 
 #[test]
-fn what_was_pushed_too_late_stops_the_run() {
+fn push_over_an_already_moved_child_stops_the_run() {
     let Built { tree, plan, old } = built();
     let child = old.images[0].clone();
     let what = format!("revisions/sha256/{}", child.digest.hex());

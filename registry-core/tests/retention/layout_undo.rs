@@ -11,9 +11,9 @@ use registry_fixtures::random::sound_tree;
 use registry_fixtures::{Index, TreeBuilder};
 
 use crate::layout::{DAY, keep, own, planned, record};
-use crate::layout_laws::{Lines, age, applied, in_memory, marked, not_whole, picture, policy};
+use crate::layout_laws::{LayoutJournal, age, applied, in_memory, marked, not_whole, picture, policy};
 
-fn undo(lines: &Lines) -> Vec<UndoneChange> {
+fn undo(lines: &LayoutJournal) -> Vec<UndoneChange> {
     let told = RepairHistory::read(std::str::from_utf8(&lines.text).unwrap()).unwrap();
     Undo::open(&told, Access::default()).unwrap().all()
 }
@@ -62,14 +62,14 @@ fn two() -> (TreeBuilder, Index) {
 }
 
 #[test]
-fn after_a_collector_no_tag_comes_back_broken_and_what_is_lost_comes_back_with_its_bytes() {
+fn undo_after_a_collection_restores_no_broken_tag_and_the_rest_once_bytes_are_back() {
     let (mut lost, mut restored) = (0, 0);
     for seed in 1..=30 {
         let (mut tree, story) = sound_tree(seed);
         age(&mut tree, seed);
         let (_folder, tree) = in_memory(&tree);
         let (first, mut worse) = (picture(tree.root()), not_whole(&tree));
-        let mut lines = Lines::default();
+        let mut lines = LayoutJournal::default();
         let plan = planned(&record(&tree), &policy(seed));
         applied(&tree, &plan, &mut lines);
         let gone = collect(&tree);
@@ -94,9 +94,9 @@ fn after_a_collector_no_tag_comes_back_broken_and_what_is_lost_comes_back_with_i
 }
 
 #[test]
-fn what_a_collector_took_is_said_and_stays_in_the_quarantine() {
+fn undo_names_what_a_collector_took_and_leaves_it_in_quarantine() {
     let (tree, old) = two();
-    let mut lines = Lines::default();
+    let mut lines = LayoutJournal::default();
     applied(&tree, &planned(&record(&tree), &keep(1)), &mut lines);
     collect(&tree);
     let names = [
@@ -127,9 +127,9 @@ fn what_a_collector_took_is_said_and_stays_in_the_quarantine() {
 }
 
 #[test]
-fn one_layer_that_is_gone_keeps_the_tag_and_only_the_tag_away() {
+fn undo_withholds_only_the_tag_when_a_layer_is_gone() {
     let (mut tree, old) = two();
-    let mut lines = Lines::default();
+    let mut lines = LayoutJournal::default();
     applied(&tree, &planned(&record(&tree), &keep(1)), &mut lines);
     tree.break_blob_missing(&old.images[0].layers[0]);
     let undone = undo(&lines);
@@ -142,9 +142,9 @@ fn one_layer_that_is_gone_keeps_the_tag_and_only_the_tag_away() {
 }
 
 #[test]
-fn a_link_purged_from_the_quarantine_keeps_the_tag_that_needs_it_away() {
+fn undo_withholds_a_tag_whose_link_was_purged_from_quarantine() {
     let (tree, old) = two();
-    let mut lines = Lines::default();
+    let mut lines = LayoutJournal::default();
     applied(&tree, &planned(&record(&tree), &keep(1)), &mut lines);
     let child = old.images[0].digest.hex();
     let quarantine = tree.root().join(".registry-fsck");
@@ -163,11 +163,11 @@ fn a_link_purged_from_the_quarantine_keeps_the_tag_that_needs_it_away() {
 }
 
 #[test]
-fn a_broken_image_that_went_comes_back_as_it_was_while_no_more_of_it_is_gone() {
+fn undo_restores_a_broken_image_when_no_more_of_it_is_gone() {
     let (mut tree, old) = two();
     tree.break_blob_missing(&old.images[0].layers[0]);
     let (first, worse) = (picture(tree.root()), not_whole(&tree));
-    let mut lines = Lines::default();
+    let mut lines = LayoutJournal::default();
     applied(&tree, &planned(&record(&tree), &keep(1)), &mut lines);
     let lacked = own(&old.images[0].layers[0]).to_string();
     assert!(std::str::from_utf8(&lines.text).unwrap().contains(&format!("\"lacked\":[\"{lacked}\"]")));

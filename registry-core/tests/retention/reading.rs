@@ -10,7 +10,7 @@ use registry_core::retention::{
 };
 
 use crate::effects::source;
-use crate::support::{Maker, hours_ago, keep, now, sha};
+use crate::support::{PackageBuilder, hours_ago, keep, now, sha};
 
 /// A list of tags, and answers by reference; a digest or an error where there is no manifest.
 #[derive(Default)]
@@ -21,11 +21,11 @@ struct Answers {
 }
 
 impl Answers {
-    fn of(maker: &Maker) -> Self {
+    fn from_builder(builder: &PackageBuilder) -> Self {
         let mut answers = Self::default();
-        for row in &maker.package.rows {
-            let digest = maker.package.digest(row.manifest.unwrap());
-            let (media_type, bytes) = maker.bytes(&digest).unwrap();
+        for row in &builder.package.rows {
+            let digest = builder.package.digest(row.manifest.unwrap());
+            let (media_type, bytes) = builder.bytes(&digest).unwrap();
             let hours = (now().as_second() - row.created_at.unwrap().as_second()) / 3600;
             answers.rows.push((row.version.to_string(), hours));
             for reference in [row.version.to_string(), digest.to_string()] {
@@ -98,8 +98,8 @@ fn text(plan: &Plan) -> String {
 
 /// The registry 2.8 lists tags whose manifest was deleted by digest, and nothing tells what they named.
 #[test]
-fn a_listed_tag_of_which_nothing_is_known_can_be_assumed_lost() {
-    let mut answers = Answers::of(&Maker::singles(3));
+fn listed_tag_without_known_digest_can_be_assumed_lost() {
+    let mut answers = Answers::from_builder(&PackageBuilder::with_images(3));
     answers.manifests.remove("v3");
     insta::assert_snapshot!(text(&answers.plan(&keep(1))), @"
     skipped: tag v3 is listed, and what it names is not known
@@ -119,14 +119,14 @@ fn a_listed_tag_of_which_nothing_is_known_can_be_assumed_lost() {
 
 /// A tag whose own row does not serve it names what another row serves, whichever is listed first.
 #[test]
-fn a_lost_row_is_read_by_any_row_that_serves_its_digest() {
-    let mut maker = Maker::singles(2);
-    let newest = maker.image("v2/image");
+fn unserved_tag_is_read_through_another_row_of_its_digest() {
+    let mut builder = PackageBuilder::with_images(2);
+    let newest = builder.image("v2/image");
     for tag in ["a-first", "z-last"] {
-        maker.tag(tag, newest, 50);
+        builder.tag(tag, newest, 50);
     }
     for lost in ["a-first", "z-last"] {
-        let mut answers = Answers::of(&maker);
+        let mut answers = Answers::from_builder(&builder);
         answers.manifests.remove(lost);
         answers.manifests.remove(&newest.to_string());
         answers.records.insert(lost.into(), newest);
@@ -141,8 +141,8 @@ fn a_lost_row_is_read_by_any_row_that_serves_its_digest() {
 
 /// Which of two unanswered tags is named does not depend on the listing.
 #[test]
-fn the_order_of_a_listing_picks_no_reason() {
-    let mut answers = Answers::of(&Maker::singles(4));
+fn skip_reason_does_not_depend_on_the_order_of_the_listing() {
+    let mut answers = Answers::from_builder(&PackageBuilder::with_images(4));
     for tag in ["v2", "v3"] {
         answers.manifests.insert(tag.into(), Err("502 Bad Gateway".into()));
     }
@@ -155,8 +155,8 @@ fn the_order_of_a_listing_picks_no_reason() {
 /// 2.8 signs schema 1 anew at each GET, so that what comes hashes to something else each time:
 /// <https://github.com/distribution/distribution/issues/4358>
 #[test]
-fn schema_1_that_is_signed_anew_stays_and_skips_no_package() {
-    let mut answers = Answers::of(&Maker::singles(3));
+fn schema_1_signed_anew_at_each_answer_stays_and_skips_no_package() {
+    let mut answers = Answers::from_builder(&PackageBuilder::with_images(3));
     let (digest, bytes) = (sha("what was pushed"), br#"{"schemaVersion":1,"name":"app","tag":"old","architecture":"amd64","fsLayers":[],"history":[],"signatures":[]}"#);
     let media_type = "application/vnd.docker.distribution.manifest.v1+prettyjws".to_owned();
     answers.rows.push(("old".into(), 900));

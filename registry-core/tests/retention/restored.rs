@@ -8,17 +8,17 @@ use registry_core::retention::{
 };
 
 use crate::effects::source;
-use crate::support::{Maker, hours_ago, keep, now, sha};
+use crate::support::{PackageBuilder, hours_ago, keep, now, sha};
 
 /// Images pushed an hour apart, each built so many hours ago; the last is the newest by push.
-fn built(hours: &[i64]) -> Maker {
-    let mut maker = Maker::new();
+fn built(hours: &[i64]) -> PackageBuilder {
+    let mut builder = PackageBuilder::new();
     for (at, built) in hours.iter().enumerate() {
-        let digest = maker.single(&format!("v{}", at + 1), i64::try_from(hours.len() - at).unwrap());
-        let manifest = maker.package.intern(&digest);
-        maker.package.set_built_at(manifest, Some(hours_ago(*built)));
+        let digest = builder.push_image(&format!("v{}", at + 1), i64::try_from(hours.len() - at).unwrap());
+        let manifest = builder.package.intern(&digest);
+        builder.package.set_built_at(manifest, Some(hours_ago(*built)));
     }
-    maker
+    builder
 }
 
 /// The notes of a decision, one a line.
@@ -30,7 +30,7 @@ fn notes(decision: &Decision) -> String {
 #[test]
 fn pushes_in_the_reverse_order_of_builds_are_refused() {
     // What was built last was pushed first.
-    insta::assert_snapshot!(built(&[10, 20, 30, 40]).text(&keep(2)), @"
+    insta::assert_snapshot!(built(&[10, 20, 30, 40]).decision_text(&keep(2)), @"
     refused: 2 of 2 images that would go were built after 2026-11-23T01:00:00Z, and half of those that stay by rank were built before: were they pushed again in another order, by an undo, a restore or a copy?
     keep   v4: newest 1 of 2
     keep   v3: newest 2 of 2
@@ -45,35 +45,35 @@ fn pushes_in_the_reverse_order_of_builds_are_refused() {
 }
 
 #[test]
-fn single_images_in_another_order_are_noted_and_go() {
+fn few_images_out_of_build_order_are_noted_and_deleted() {
     // One cached rebuild, promotion or back-port: v2 was built after most of what stays.
     let decision = built(&[100, 10, 90, 80, 70, 30, 20, 15]).decide(&keep(3));
     assert_eq!((decision.not_planned.clone(), decision.images_deleted), (None, 5));
     insta::assert_snapshot!(notes(&decision), @"1 of 5 images that would go were built after 2026-11-23T16:00:00Z, and half of those that stay by rank were built before");
     // In the order of builds there is nothing to say, nor where no dates are known.
-    for mut maker in [built(&[40, 30, 20, 10]), built(&[])] {
-        assert_eq!(maker.decide(&keep(2)).notes, []);
+    for mut builder in [built(&[40, 30, 20, 10]), built(&[])] {
+        assert_eq!(builder.decide(&keep(2)).notes, []);
     }
-    let mut unknown = Maker::new();
-    (1..=4).for_each(|hours| _ = unknown.single(&format!("v{hours}"), hours));
+    let mut unknown = PackageBuilder::new();
+    (1..=4).for_each(|hours| _ = unknown.push_image(&format!("v{hours}"), hours));
     let decision = unknown.decide(&keep(2));
     assert_eq!((decision.not_planned.clone(), decision.notes.len(), decision.images_deleted), (None, 0, 2));
 }
 
 #[test]
-fn what_an_undo_put_back_is_held_and_takes_no_place_of_what_is_newer() {
-    let mut maker = Maker::new();
+fn restored_rows_are_held_and_take_no_place_of_newer_images() {
+    let mut builder = PackageBuilder::new();
     for hours in [400, 300, 200, 100] {
-        maker.single(&format!("v{hours}"), hours);
+        builder.push_image(&format!("v{hours}"), hours);
     }
-    let loose = maker.image("loose");
-    maker.digest_row(loose, 500);
+    let loose = builder.image("loose");
+    builder.digest_row(loose, 500);
     let restored = Restored { at: hours_ago(100), first_id: Some(1) };
-    maker.package.set_restored("v400", restored);
-    maker.package.set_restored(&loose.to_string(), restored);
+    builder.package.set_restored("v400", restored);
+    builder.package.set_restored(&loose.to_string(), restored);
     let mut policy = keep(2);
     policy.untagged = Unneeded::Prune;
-    insta::assert_snapshot!(maker.text(&policy), @"
+    insta::assert_snapshot!(builder.decision_text(&policy), @"
     keep   v100: newest 1 of 2
     keep   v200: newest 2 of 2
     delete v300: rank 3, beyond newest 2
@@ -81,20 +81,20 @@ fn what_an_undo_put_back_is_held_and_takes_no_place_of_what_is_newer() {
     leave  <loose>: no tag reaches it
     ");
     policy.hold = 99 * 3600;
-    let decision = maker.decide(&policy);
+    let decision = builder.decide(&policy);
     assert_eq!(decision.images_deleted, 2);
 }
 
 /// Rows of one second are told apart by the numbers that they had at first.
 #[test]
-fn a_row_that_was_put_back_keeps_its_place_in_its_second() {
-    let mut maker = Maker::new();
+fn restored_row_keeps_its_rank_within_its_second() {
+    let mut builder = PackageBuilder::new();
     for tag in ["v1", "v2", "v3"] {
-        maker.single(tag, 300);
+        builder.push_image(tag, 300);
     }
-    maker.package.rows.iter_mut().filter(|row| &*row.version == "v1").for_each(|row| row.id = Some(99));
-    maker.package.set_restored("v1", Restored { at: hours_ago(300), first_id: Some(1) });
-    insta::assert_snapshot!(maker.text(&keep(2)), @"
+    builder.package.rows.iter_mut().filter(|row| &*row.version == "v1").for_each(|row| row.id = Some(99));
+    builder.package.set_restored("v1", Restored { at: hours_ago(300), first_id: Some(1) });
+    insta::assert_snapshot!(builder.decision_text(&keep(2)), @"
     keep   v3: newest 1 of 2
     keep   v2: newest 2 of 2
     delete v1: rank 3, beyond newest 2
@@ -134,7 +134,7 @@ fn seen(times: &PushTimes, rows: &[(&str, u64, Timestamp)]) -> String {
 }
 
 #[test]
-fn two_undos_merge_and_a_later_push_counts_as_new() {
+fn push_times_of_two_undos_merge_and_a_later_push_counts_as_new() {
     let none = PushTimes::default();
     let one = [undone("v1", 3, hours_ago(300), RowUndoState::Restored, Some(50))];
     let two = [undone("v2", 4, hours_ago(299), RowUndoState::Restored, Some(51))];
@@ -150,7 +150,7 @@ fn two_undos_merge_and_a_later_push_counts_as_new() {
 }
 
 #[test]
-fn what_is_deleted_and_put_back_twice_keeps_its_first_time() {
+fn row_restored_twice_keeps_its_first_push_time() {
     let first = [undone("v1", 3, hours_ago(300), RowUndoState::Restored, Some(50))];
     let times = PushTimes::default().with(Some("team"), &first, hours_ago(200));
     // The second run did not read the times: its journal tells that of the first undo.
@@ -160,7 +160,7 @@ fn what_is_deleted_and_put_back_twice_keeps_its_first_time() {
 }
 
 #[test]
-fn an_undo_that_is_ended_in_the_middle_is_known_to_later_runs() {
+fn push_times_of_an_interrupted_undo_are_kept() {
     let unknown = |row: Option<u64>, state| undone("v1", 3, hours_ago(300), state, row);
     let open = RowUndoState::Unknown("it was not tried yet".into());
     let before = PushTimes::default().with(Some("team"), &[unknown(None, open)], hours_ago(20));
@@ -178,7 +178,7 @@ fn an_undo_that_is_ended_in_the_middle_is_known_to_later_runs() {
 }
 
 #[test]
-fn files_of_earlier_versions_still_work() {
+fn push_times_files_of_earlier_versions_are_read() {
     let old = |digest: Digest| {
         let text = format!(
             r#"{{"schema":"registry-retention/push-times/1","times":[{{"package":"app","version":"v1","digest":"{digest}","created_at":"{}"}}]}}"#,
@@ -197,7 +197,7 @@ fn files_of_earlier_versions_still_work() {
 
 /// A source without push times: what was put back is held by its digest.
 #[test]
-fn a_registry_that_tells_no_push_times_has_a_hold_too() {
+fn restored_rows_without_push_times_are_held_by_digest() {
     let rows =
         [UndoneRow { created_at: None, id: None, ..undone("v1", 0, now(), RowUndoState::Restored, None) }];
     let times = PushTimes::default().with(None, &rows, hours_ago(5));
