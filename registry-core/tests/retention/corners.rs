@@ -1,4 +1,4 @@
-//! Corners of the decision where two of its sentences meet.
+//! Corner cases of the decision where two of its rules apply.
 
 use registry_core::retention::{InUse, Pattern, RankBy, Unneeded};
 
@@ -79,7 +79,7 @@ fn long_chain_of_untagged_referrers_stays_with_its_subject() {
     assert_eq!(text.lines().filter(|line| line.starts_with("delete")).count(), 1, "{text}");
 }
 
-/// A tag named after a digest ranks nothing, and what it stands for lives as long as what it follows.
+/// A tag named after a digest is not ranked: its image stays as long as that digest.
 #[test]
 fn signature_with_its_own_tag_stays_with_its_subject() {
     let mut builder = PackageBuilder::new();
@@ -93,7 +93,7 @@ fn signature_with_its_own_tag_stays_with_its_subject() {
     delete v1: rank 2, beyond newest 1
     keep   signature: follows <v2/image>, which stays
     ");
-    // An image whose own digest is one of its tags does not hold itself.
+    // An image with a tag named after its own digest does not keep itself.
     let mut builder = PackageBuilder::with_images(2);
     let old = builder.image("v1/image");
     builder.tag(&fallback_tag(old), old, 1);
@@ -140,7 +140,7 @@ fn image_with_a_non_version_tag_counts_in_no_rule() {
     ");
 }
 
-/// The newest index is the one of the highest version where versions rank.
+/// Ranked by version, the newest index is the one with the highest version.
 #[test]
 fn child_tag_follows_the_rule_of_its_newest_index() {
     let mut builder = PackageBuilder::new();
@@ -202,7 +202,7 @@ fn tagged_nested_indexes_are_deleted_together() {
     assert_eq!((decision.images_kept, decision.images_deleted), (102, 0));
 }
 
-/// Whatever the digests, a chain is judged from its subject on.
+/// A chain is judged from its subject on, in whatever order its digests sort.
 #[test]
 fn chains_of_referrers_and_signatures_are_deleted_with_their_subject() {
     let mut builder = PackageBuilder::new();

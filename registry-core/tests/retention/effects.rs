@@ -1,4 +1,4 @@
-//! Acting on plans: laws L1, L2, L4 and L8 on a server in memory, and what stops an apply.
+//! Applying plans: laws L1, L2, L4 and L8 on a server in memory, and what stops an apply.
 
 use futures::executor::block_on;
 use jiff::ToSpan as _;

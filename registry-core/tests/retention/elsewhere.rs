@@ -1,4 +1,4 @@
-//! Signatures in another repository than what they sign: read, planned and applied, over HTTP and on a tree.
+//! Signatures in another repository than their images: read, planned and applied, on a registry and on a tree.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -16,16 +16,16 @@ use crate::model::MemoryJournal;
 use crate::support::{PackageBuilder, hours_ago, keep, now, signature_tag};
 use crate::verified::verified;
 
-/// A registry that lists tags only, and answers for what no tag names any more until it is collected.
+/// A registry that lists only tags, and still serves manifests that no tag names.
 struct Registry {
     tags: Mutex<BTreeMap<(String, String), (Digest, i64)>>,
     manifests: BTreeMap<(String, Digest), (String, Vec<u8>)>,
-    /// Repositories that hold no tag.
+    /// Repositories without tags.
     bare: Vec<String>,
-    /// Repositories that answer to nothing but their list of tags.
+    /// Repositories that answer only the request for their list of tags.
     silent: BTreeSet<String>,
     undeletable: BTreeSet<String>,
-    /// A tag that somebody pushes after the first deletion.
+    /// A tag that is pushed after the first deletion.
     pushed: Option<(String, String, Digest)>,
 }
 
@@ -59,7 +59,7 @@ impl Registry {
         };
         let options = registry_core::retention::Collecting { only: &policy.packages, ..reading_options() };
         let record = block_on(collect(self, source, &options, now())).unwrap();
-        // What is recorded is enough to plan from.
+        // The plan is made from the record as it is read from a file.
         let text = serde_json::to_string(&record).unwrap();
         let record = registry_core::retention::Record::read(&text).unwrap();
         plan(record.source.clone(), record.packages(), policy, now(), "0.1.0")
@@ -139,7 +139,7 @@ impl Writer for Registry {
     }
 }
 
-/// Images v1 to v3 of `app`, each signed into `signatures`, and one signature of each signature.
+/// Images v1 to v3 of `app`, with a signature of each and a signature of that signature in `signatures`.
 fn signed() -> (PackageBuilder, PackageBuilder, Vec<Digest>) {
     let (mut app, mut signatures) = (PackageBuilder::new(), PackageBuilder::new());
     let subjects: Vec<Digest> =
@@ -159,7 +159,8 @@ fn prune(keep_last: u32) -> Policy {
     policy
 }
 
-fn doomed(plan: &Plan) -> Vec<(&str, &str)> {
+/// The rows that a plan deletes, as package and version.
+fn deleted_rows(plan: &Plan) -> Vec<(&str, &str)> {
     let rows = plan
         .packages
         .iter()
@@ -193,9 +194,9 @@ fn outcomes(applied: &Applied, builders: [&PackageBuilder; 2]) -> String {
 fn signatures_are_deleted_after_their_images_in_another_repository() {
     let (app, signatures, _) = signed();
     let registry = Registry::new(&[("z-app", &app), ("signatures", &signatures)]);
-    assert_eq!(doomed(&registry.plan(&prune(5))), []);
+    assert_eq!(deleted_rows(&registry.plan(&prune(5))), []);
     let plan = registry.plan(&prune(1));
-    assert_eq!(doomed(&plan).len(), 6);
+    assert_eq!(deleted_rows(&plan).len(), 6);
     let applied = registry.apply(&plan);
     insta::assert_snapshot!(outcomes(&applied, [&app, &signatures]), @"
     Deleted z-app:v1
@@ -224,7 +225,7 @@ fn spared_image_spares_its_signatures_in_another_repository() {
     Spared signatures:sha256-<first 0>.sig sha256-<v1/image>.sig stays, which needs it
     Deleted signatures:sha256-<first 1>.sig
     ");
-    // Somebody tags what went again.
+    // The image of a deleted tag gets another tag during the run.
     let mut registry = Registry::new(&[("app", &app), ("signatures", &signatures)]);
     registry.pushed = Some(("app".into(), "again".into(), subjects[1]));
     let applied = registry.apply(&plan);
@@ -237,20 +238,19 @@ fn spared_image_spares_its_signatures_in_another_repository() {
     assert_eq!(spared, ["signatures"; 2], "{applied:#?}");
 }
 
-/// A repository that was not selected, one without tags, and one that does not answer.
 #[test]
 fn subject_in_unselected_untagged_or_silent_repository_keeps_its_signatures() {
     let (app, signatures, subjects) = signed();
     let mut policy = prune(1);
     policy.packages.push(Pattern::new("signatures", true).unwrap());
     let registry = Registry::new(&[("app", &app), ("signatures", &signatures)]);
-    assert_eq!(doomed(&registry.plan(&policy)), []);
-    // Every tag of it went, and its manifests still answer.
+    assert_eq!(deleted_rows(&registry.plan(&policy)), []);
+    // All tags of the repository were deleted, and its manifests still answer.
     let mut registry = Registry::new(&[("app", &app), ("signatures", &signatures)]);
     registry.tags.lock().unwrap().retain(|(package, _), _| package != "app");
     registry.bare.push("app".into());
-    assert_eq!(doomed(&registry.plan(&prune(1))), []);
-    // A package that signs its own images, and holds a signature of what only a silent one may have.
+    assert_eq!(deleted_rows(&registry.plan(&prune(1))), []);
+    // A package that signs its own images, and has a signature of an image that only a silent repository may have.
     let mut own = PackageBuilder::new();
     let newest = own.push_image("w1", 10);
     for subject in [newest, subjects[0]] {
@@ -259,14 +259,14 @@ fn subject_in_unselected_untagged_or_silent_repository_keeps_its_signatures() {
     }
     let mut registry = Registry::new(&[("app", &app), ("own", &own)]);
     registry.tags.lock().unwrap().retain(|(package, _), _| package == "own");
-    assert_eq!(doomed(&registry.plan(&prune(1))), [("own", signature_tag(subjects[0]).as_str())]);
+    assert_eq!(deleted_rows(&registry.plan(&prune(1))), [("own", signature_tag(subjects[0]).as_str())]);
     registry.bare.push("app".into());
-    assert_eq!(doomed(&registry.plan(&prune(1))), []);
+    assert_eq!(deleted_rows(&registry.plan(&prune(1))), []);
     registry.silent.insert("app".into());
-    assert_eq!(doomed(&registry.plan(&prune(1))), []);
+    assert_eq!(deleted_rows(&registry.plan(&prune(1))), []);
 }
 
-/// The same on a tree: <https://github.com/eumel8/cosignwebhook/issues/44>
+/// See <https://github.com/eumel8/cosignwebhook/issues/44>
 #[cfg(feature = "storage")]
 #[test]
 fn signatures_on_a_tree_are_deleted_after_their_images_in_another_repository() {
@@ -290,15 +290,15 @@ fn signatures_on_a_tree_are_deleted_after_their_images_in_another_repository() {
     for number in 1..=3_u32 {
         tree.set_pushed("team/app", &format!("v{number}"), DAY * (50 - number));
     }
-    assert_eq!(doomed(&planned(&record(&tree), &prune(5))), []);
+    assert_eq!(deleted_rows(&planned(&record(&tree), &prune(5))), []);
     let mut only = prune(1);
     only.packages.push(Pattern::new("tools/*", true).unwrap());
     let reading = Reading { built_at: false, only: &only.packages };
     let some = open(&tree).record(&reading, jiff::Timestamp::now()).unwrap();
-    assert_eq!(doomed(&planned(&some, &only)), []);
+    assert_eq!(deleted_rows(&planned(&some, &only)), []);
     let plan = planned(&record(&tree), &prune(1));
-    assert_eq!(doomed(&plan).len(), 6, "{plan:#?}");
+    assert_eq!(deleted_rows(&plan).len(), 6, "{plan:#?}");
     let done = applied(&tree, &plan, &mut LayoutJournal::default());
     assert_eq!((done.count(RowOutcome::Deleted), &done.stopped), (6, &None), "{done:#?}");
-    assert_eq!(doomed(&planned(&record(&tree), &prune(1))), []);
+    assert_eq!(deleted_rows(&planned(&record(&tree), &prune(1))), []);
 }

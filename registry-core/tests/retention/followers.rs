@@ -1,4 +1,5 @@
-//! What is named after digests: it goes with what it follows, through chains of any length, and stays with what stays.
+//! Followers, the images with tags named after digests: they stay or are deleted with what they follow, through chains of any
+//! length.
 
 use std::collections::BTreeSet;
 
@@ -18,8 +19,8 @@ fn old_and_new() -> (PackageBuilder, Digest, Digest) {
     (builder, old, new)
 }
 
-/// An image with an SBOM attached, and a signature attached to the SBOM, both through fallback tags; as over HTTP, nothing
-/// is listed under its digest.
+/// An image with an attached SBOM, and a signature attached to the SBOM, both by fallback tags. As over HTTP, nothing is listed
+/// under its digest.
 fn signed_sbom(builder: &mut PackageBuilder, tag: &str, hours: i64) -> [Digest; 3] {
     let image = builder.push_image(tag, hours);
     let sbom = builder.artifact(&format!("{tag}/sbom"), "application/spdx+json", Some(image));
@@ -45,7 +46,7 @@ fn signature_of_sbom_shares_the_fate_of_the_image() {
     delete sha256-<v1/image>: follows <v1/image>, which goes
     delete v1: rank 2, beyond newest 1
     ");
-    // On a tree every manifest is listed too, and a copy of a tree is young.
+    // On a tree every manifest is listed by digest as well, with a young time if the tree was copied.
     let mut builder = PackageBuilder::new();
     for tag in ["v1", "v2"] {
         let parts = signed_sbom(&mut builder, tag, if tag == "v1" { 400 } else { 300 });
@@ -67,7 +68,7 @@ fn signature_of_sbom_shares_the_fate_of_the_image() {
     ");
 }
 
-/// The same with `cosign attach sbom` and `cosign sign --attachment sbom`: <https://github.com/oras-project/oras/issues/1228>
+/// As above with `cosign attach sbom` and `cosign sign --attachment sbom`: <https://github.com/oras-project/oras/issues/1228>
 #[test]
 fn cosign_signature_of_attached_sbom_shares_the_fate_of_the_image() {
     let mut builder = PackageBuilder::new();
@@ -86,7 +87,7 @@ fn cosign_signature_of_attached_sbom_shares_the_fate_of_the_image() {
     delete sha256-<v1/image>.sbom: follows <v1/image>, which goes
     delete v1: rank 2, beyond newest 1
     ");
-    // A follower that a pattern keeps stays, and so does what follows it; what it follows goes.
+    // A follower that a pattern keeps stays with its own followers, although its image is deleted.
     let mut policy = keep(1);
     policy.keep_tags.push(Pattern::new("*.sbom", true).unwrap());
     insta::assert_snapshot!(builder.decision_text(&policy), @"
@@ -123,7 +124,7 @@ fn circular_chain_of_followers_is_left() {
     builder.tag(&signature_tag(own), own, 400);
     builder.tag(&format!("{}.att", fallback_tag(other)), behind, 400);
     let old = builder.push_image("v1", 400);
-    // What goes is one of its subjects too: the others still name it.
+    // The deleted v1 is one more subject of a follower in the circle.
     builder.tag(&format!("{}.att", fallback_tag(old)), other, 400);
     builder.push_image("v2", 300);
     insta::assert_snapshot!(builder.decision_text(&keep(1)), @"
@@ -137,7 +138,6 @@ fn circular_chain_of_followers_is_left() {
     ");
 }
 
-/// What is said of rows is true of what a guard refused, too.
 #[test]
 fn reasons_of_a_refused_package_say_that_nothing_goes() {
     let mut builder = PackageBuilder::new();
@@ -169,7 +169,7 @@ fn reasons_of_a_refused_package_say_that_nothing_goes() {
     ");
 }
 
-/// One thing that somebody pushed: an image, an index of earlier things, or something that is named after earlier things.
+/// One push: an image, an index of earlier pushes, or a follower of earlier pushes.
 #[derive(Debug, Clone)]
 struct Push {
     shape: u8,
@@ -186,7 +186,7 @@ fn push() -> impl Strategy<Value = Push> {
         .prop_map(|(shape, on, kept, in_use, hours)| Push { shape, on, kept, in_use, hours })
 }
 
-/// A package of such pushes, with the circles given: pairs of things of which each gets a tag named after the other.
+/// A package of such pushes. Of each pair in `circles`, each manifest gets a tag named after the other.
 fn build(pushes: &[Push], circles: &[[prop::sample::Index; 2]]) -> (PackageBuilder, BTreeSet<Digest>) {
     let (mut builder, mut all, mut used) = (PackageBuilder::new(), Vec::<Digest>::new(), BTreeSet::new());
     for (number, push) in pushes.iter().enumerate() {
@@ -201,7 +201,7 @@ fn build(pushes: &[Push], circles: &[[prop::sample::Index; 2]]) -> (PackageBuild
                 builder.tag(&format!("v{number}"), index, push.hours);
                 index
             }
-            // A fallback list, which may name what it follows.
+            // A fallback list, which may also name its own subject.
             (3, Some(subject), Some(listed)) => {
                 let referrer = builder.artifact(&format!("{number}/r"), "application/x", Some(subject));
                 let children = if push.kept { vec![referrer, listed] } else { vec![referrer] };
@@ -250,7 +250,7 @@ fn policy(keep_last: u32, prune: bool, used: &BTreeSet<Digest>) -> Policy {
     policy
 }
 
-/// What tags follow, by manifest, of those manifests that have no other tags.
+/// The subjects of each manifest whose tags are all named after digests.
 fn followers(builder: &PackageBuilder) -> Vec<(Digest, Vec<Digest>)> {
     let package = &builder.package;
     let subject = |tag: &str| -> Option<Digest> {
@@ -264,7 +264,7 @@ fn followers(builder: &PackageBuilder) -> Vec<(Digest, Vec<Digest>)> {
     tagged.filter_map(|(digest, subjects)| Some((digest, subjects?))).collect()
 }
 
-/// Whether a tag that stays, or something in use, reaches a manifest, other than what has this digest.
+/// Whether a tag that stays, or an image in use, reaches a manifest; those with the digest `but` do not count.
 fn is_held(
     builder: &PackageBuilder,
     decision: &Decision,
@@ -322,7 +322,7 @@ proptest! {
     }
 }
 
-/// A package whose signatures follow what others have: of each subject the packages that have it.
+/// A package of signatures whose subjects are in the given other packages.
 fn signatures(subjects: &[(Digest, &[&str])]) -> PackageBuilder {
     let mut builder = PackageBuilder::new();
     builder.package.name = "signatures".into();
@@ -336,7 +336,7 @@ fn signatures(subjects: &[(Digest, &[&str])]) -> PackageBuilder {
     builder
 }
 
-/// Rows of a plan, digests by name.
+/// The rows of a plan as text, digests by name.
 fn rows(plan: &Plan, builders: &[&PackageBuilder]) -> String {
     let mut lines = Vec::new();
     for package in &plan.packages {
@@ -378,7 +378,7 @@ fn signatures_in_another_repository_share_the_fate_of_their_images() {
     let of_app: &[&str] = &["app"];
     let each: Vec<(Digest, &[&str])> = subjects.iter().map(|subject| (*subject, of_app)).collect();
     let mut all = signatures(&each);
-    // A signature of a signature, and one of what nobody has.
+    // A signature of a signature, and a signature of an image that no package has.
     let second = all.image("second");
     let first = all.image("signature 0");
     all.tag(&signature_tag(first), second, 90);
@@ -400,7 +400,7 @@ fn signatures_in_another_repository_share_the_fate_of_their_images() {
       Delete sha256-<v2/image>.sig: follows <v2/image> of app, which goes after <v2/image> of app
       Delete sha256-<v1/image>.sig: follows <v1/image> of app, which goes after <v1/image> of app
     ");
-    // Whatever the order of the packages.
+    // The order of the packages does not matter.
     let (one, other) =
         (planned(&mut [&mut app, &mut all], &policy), planned(&mut [&mut all, &mut app], &policy));
     assert_eq!(one, other);
@@ -441,7 +441,7 @@ fn subject_that_may_be_elsewhere_is_never_called_gone() {
       Leave sha256-<foreign>.sig: follows <foreign>, which is not in this package and may be elsewhere
       Keep sha256-<v1/image>.sig: follows <v1/image> of app and not-selected, which stays
     ");
-    // An inventory of before does not tell.
+    // An inventory of an earlier version does not record where subjects are.
     tools.package.elsewhere.clear();
     insta::assert_snapshot!(rows(&planned(&mut [&mut tools], &policy), &[&app, &tools]), @"
     tools Planned

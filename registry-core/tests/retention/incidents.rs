@@ -1,4 +1,4 @@
-//! What has gone wrong with other tools, each as a test named after it. Links are to the reports.
+//! Incidents with other tools, with links to the reports. Each test shows that this program does not repeat one.
 
 use futures::executor::block_on;
 use registry_core::retention::{
@@ -9,15 +9,16 @@ use crate::effects::{planned, reading_options, run, source};
 use crate::model::{Model, ModelRow, Server};
 use crate::support::{PackageBuilder, keep, now, rule};
 
-/// Versions that go, digests by name.
-fn goes(builder: &mut PackageBuilder, policy: &Policy) -> Vec<String> {
+/// The versions that are deleted, digests by name.
+fn deleted_versions(builder: &mut PackageBuilder, policy: &Policy) -> Vec<String> {
     let decision = builder.decide(policy);
     let rows = builder.package.rows.iter().zip(&decision.rows);
     let gone = rows.filter(|(_, verdict)| verdict.action == Action::Delete);
     gone.map(|(row, _)| builder.name_digests(&row.version)).collect()
 }
 
-fn stop(builder: &mut PackageBuilder, policy: &Policy) -> Option<NotPlanned> {
+/// Asserts that nothing is deleted; returns why there is no plan.
+fn not_planned(builder: &mut PackageBuilder, policy: &Policy) -> Option<NotPlanned> {
     let Decision { not_planned: stop, images_deleted, .. } = builder.decide(policy);
     assert_eq!(images_deleted, 0);
     stop
@@ -26,7 +27,7 @@ fn stop(builder: &mut PackageBuilder, policy: &Policy) -> Option<NotPlanned> {
 /// ViktorBarzin/infra, `docs/post-mortems/2026-06-10-forgejo-retention-orphaned-indexes.md`.
 #[test]
 fn keep_ten_counts_images_and_not_rows() {
-    assert_eq!(goes(&mut PackageBuilder::with_indexes(12), &keep(10)), ["v2", "v1"]);
+    assert_eq!(deleted_versions(&mut PackageBuilder::with_indexes(12), &keep(10)), ["v2", "v1"]);
 }
 
 /// <https://github.com/doobidoo/mcp-memory-service/issues/1044>
@@ -34,13 +35,13 @@ fn keep_ten_counts_images_and_not_rows() {
 fn children_of_tagged_indexes_are_not_untagged() {
     let mut policy = keep(3);
     (policy.untagged, policy.grace) = (Unneeded::Prune, 0);
-    assert_eq!(goes(&mut PackageBuilder::with_indexes(3), &policy), [""; 0]);
+    assert_eq!(deleted_versions(&mut PackageBuilder::with_indexes(3), &policy), [""; 0]);
 }
 
 /// <https://github.com/some-natalie/kubernoodles/issues/664>
 #[test]
 fn children_do_not_count_towards_n() {
-    assert_eq!(goes(&mut PackageBuilder::with_indexes(8), &keep(8)), [""; 0]);
+    assert_eq!(deleted_versions(&mut PackageBuilder::with_indexes(8), &keep(8)), [""; 0]);
 }
 
 /// <https://github.com/nfrastack/db-backup/issues/575>
@@ -50,7 +51,7 @@ fn staging_tags_keep_the_children_of_their_index() {
     let children = [builder.push_image("v2-amd64", 50), builder.push_image("v2-arm64", 50)];
     let index = builder.index("v2", &children);
     builder.tag("v2", index, 49);
-    assert_eq!(goes(&mut builder, &keep(1)), ["v1"]);
+    assert_eq!(deleted_versions(&mut builder, &keep(1)), ["v1"]);
 }
 
 /// <https://github.com/hivecommons/hive/issues/1970>
@@ -60,7 +61,7 @@ fn run_detects_damage_to_a_kept_image_at_once() {
     let child = builder.image("v3/arm64");
     let model = Model::from_builder(&builder);
     let plan = planned(&model, &keep(2));
-    // Somebody takes a platform of a kept image while the run is under way: the run itself finds out, at once.
+    // A platform of a kept image is deleted by others during the run.
     let mut server = Server::new(model);
     server.events.push((1, Box::new(move |model| model.rows.retain(|_, row| row.digest != child))));
     let (applied, _) = run(&server, &plan);
@@ -71,12 +72,15 @@ fn run_detects_damage_to_a_kept_image_at_once() {
 /// <https://github.com/snok/container-retention-policy/issues/67>
 #[test]
 fn policy_digest_identifies_the_policy_of_a_plan() {
-    // What is asked for stands in the plan, under a hash: another meaning is another hash, and another plan.
+    // The plan contains a hash of its policy, so another policy is another hash.
     let mut builder = PackageBuilder::with_images(12);
     let plan = |builder: &PackageBuilder, policy: &Policy| planned(&Model::from_builder(builder), policy);
     let (ten, two) = (plan(&builder, &keep(10)), plan(&builder, &keep(2)));
     assert_ne!(ten.policy_digest, two.policy_digest);
-    assert_eq!((goes(&mut builder, &keep(10)).len(), goes(&mut builder, &keep(2)).len()), (2, 10));
+    assert_eq!(
+        (deleted_versions(&mut builder, &keep(10)).len(), deleted_versions(&mut builder, &keep(2)).len()),
+        (2, 10)
+    );
     assert_eq!(plan(&builder, &keep(10)).policy_digest, ten.policy_digest);
 }
 
@@ -92,7 +96,7 @@ fn platforms_of_kept_images_stay_in_a_listing_of_digests() {
     }
     let mut policy = keep(2);
     policy.untagged = Unneeded::Prune;
-    let gone = goes(&mut builder, &policy);
+    let gone = deleted_versions(&mut builder, &policy);
     assert!(gone.iter().all(|row| row.contains("v1") || row.contains("v2")), "{gone:?}");
     assert!(gone.contains(&"v1".to_owned()) && gone.contains(&"v2".to_owned()), "{gone:?}");
 }
@@ -102,9 +106,12 @@ fn platforms_of_kept_images_stay_in_a_listing_of_digests() {
 fn releases_that_match_a_keep_pattern_stay() {
     let mut policy = keep(1);
     policy.keep_tags.push(Pattern::new("v[12]", true).unwrap());
-    assert_eq!(goes(&mut PackageBuilder::with_images(4), &policy), ["v3"]);
+    assert_eq!(deleted_versions(&mut PackageBuilder::with_images(4), &policy), ["v3"]);
     policy.max_delete_percent = Some(20);
-    assert!(matches!(stop(&mut PackageBuilder::with_images(4), &policy), Some(NotPlanned::Refused(_))));
+    assert!(matches!(
+        not_planned(&mut PackageBuilder::with_images(4), &policy),
+        Some(NotPlanned::Refused(_))
+    ));
 }
 
 /// <https://github.com/Chizkiyahu/delete-untagged-ghcr-action/issues/45>
@@ -114,7 +121,7 @@ fn unread_manifest_skips_the_package() {
     let child = builder.image("v3/arm64");
     let number = builder.package.intern(&child);
     builder.package.set_unknown(number, "503 Service Unavailable");
-    assert!(matches!(stop(&mut builder, &keep(1)), Some(NotPlanned::Skipped(_))));
+    assert!(matches!(not_planned(&mut builder, &keep(1)), Some(NotPlanned::Skipped(_))));
 }
 
 /// centauri/WeatherNode, issue 24.
@@ -123,7 +130,7 @@ fn index_of_a_platform_in_use_stays() {
     let mut builder = PackageBuilder::with_indexes(3);
     let mut policy = keep(1);
     policy.in_use = InUse::parse(&builder.image("v1/arm64").to_string()).unwrap();
-    assert_eq!(goes(&mut builder, &policy), ["v2"]);
+    assert_eq!(deleted_versions(&mut builder, &policy), ["v2"]);
 }
 
 /// <https://github.com/Azure/acr-cli/issues/131>
@@ -140,7 +147,7 @@ fn nested_indexes_keep_their_descendants() {
     builder.tag("new", inner, 10);
     let mut policy = keep(1);
     policy.untagged = Unneeded::Prune;
-    assert_eq!(goes(&mut builder, &policy), ["old"]);
+    assert_eq!(deleted_versions(&mut builder, &policy), ["old"]);
 }
 
 /// <https://github.com/Azure/acr/issues/520>
@@ -162,9 +169,12 @@ fn tag_moved_between_plan_and_delete_is_not_deleted() {
 fn rule_that_would_empty_a_repository_is_refused() {
     let mut policy = keep(1);
     policy.rules.push(Rule { keep_within: Some(60), ..rule("*", 0) });
-    assert!(matches!(stop(&mut PackageBuilder::with_images(3), &policy), Some(NotPlanned::Refused(_))));
+    assert!(matches!(
+        not_planned(&mut PackageBuilder::with_images(3), &policy),
+        Some(NotPlanned::Refused(_))
+    ));
     policy.allow_empty = true;
-    assert_eq!(goes(&mut PackageBuilder::with_images(3), &policy).len(), 3);
+    assert_eq!(deleted_versions(&mut PackageBuilder::with_images(3), &policy).len(), 3);
 }
 
 /// <https://github.com/GoogleCloudPlatform/gcr-cleaner/issues/79>, <https://github.com/goharbor/harbor/issues/10555>
@@ -174,7 +184,7 @@ fn push_times_reset_by_an_upgrade_are_refused() {
     for number in 1..=6 {
         builder.push_image(&format!("v{number}"), 100);
     }
-    assert!(matches!(stop(&mut builder, &keep(2)), Some(NotPlanned::Refused(_))));
+    assert!(matches!(not_planned(&mut builder, &keep(2)), Some(NotPlanned::Refused(_))));
 }
 
 /// <https://github.com/hail-is/hail/issues/13603>
@@ -203,7 +213,7 @@ fn child_of_two_indexes_stays_with_the_second() {
     }
     let mut policy = keep(1);
     policy.untagged = Unneeded::Prune;
-    assert_eq!(goes(&mut builder, &policy), ["v1", "<v1>"]);
+    assert_eq!(deleted_versions(&mut builder, &policy), ["v1", "<v1>"]);
 }
 
 /// <https://github.com/dataaxiom/ghcr-cleanup-action/issues/56>
@@ -214,7 +224,7 @@ fn image_with_several_tags_counts_once() {
     for tag in ["v3", "v3.0", "v3.0.0", "stable"] {
         builder.tag(tag, newest, 10);
     }
-    assert_eq!(goes(&mut builder, &keep(2)), ["v1"]);
+    assert_eq!(deleted_versions(&mut builder, &keep(2)), ["v1"]);
 }
 
 /// <https://github.com/dataaxiom/ghcr-cleanup-action/issues/104>, <https://github.com/sigstore/cosign/issues/507>
@@ -228,8 +238,8 @@ fn signatures_follow_their_images_and_do_not_count() {
             builder.tag(&format!("sha256-{}{end}", index.hex()), signature, 5);
         }
     }
-    assert_eq!(goes(&mut builder, &keep(2)), [""; 0]);
-    assert_eq!(goes(&mut builder, &keep(1)).len(), 5);
+    assert_eq!(deleted_versions(&mut builder, &keep(2)), [""; 0]);
+    assert_eq!(deleted_versions(&mut builder, &keep(1)).len(), 5);
 }
 
 /// <https://github.com/goharbor/harbor/issues/22390>
@@ -242,7 +252,7 @@ fn kept_child_tag_outlives_its_index() {
     builder.push_image("v2", 10);
     let mut policy = keep(1);
     policy.keep_tags.push(Pattern::new("child", true).unwrap());
-    assert_eq!(goes(&mut builder, &policy), ["v1", "old"]);
+    assert_eq!(deleted_versions(&mut builder, &policy), ["v1", "old"]);
 }
 
 /// <https://github.com/goharbor/harbor/issues/2663>, <https://github.com/genuinetools/reg/issues/203>
@@ -251,7 +261,7 @@ fn only_tags_are_deleted_and_never_digests() {
     let mut builder = PackageBuilder::with_images(2);
     let old = builder.image("v1/image");
     builder.tag("keep-me", old, 5);
-    assert_eq!(goes(&mut builder, &keep(2)), [""; 0]);
+    assert_eq!(deleted_versions(&mut builder, &keep(2)), [""; 0]);
     let model = Model::from_builder(&PackageBuilder::with_indexes(4));
     let plan = planned(&model, &keep(1));
     let rows = plan.packages.iter().flat_map(|package| &package.versions);
@@ -278,7 +288,7 @@ fn manifest_of_unknown_type_stays() {
         &serde_json::json!({"schemaVersion": 2, "mediaType": "application/x"}),
     );
     builder.tag("odd", odd, 900);
-    assert_eq!(goes(&mut builder, &keep(1)), ["v1"]);
+    assert_eq!(deleted_versions(&mut builder, &keep(1)), ["v1"]);
 }
 
 /// <https://github.com/openshift/origin/issues/14863>
@@ -316,5 +326,5 @@ fn attestations_are_not_called_broken() {
 fn pattern_for_digests_matches_no_platforms() {
     let mut policy = keep(1);
     policy.rules.push(Rule { keep_within: Some(1), ..rule("sha256:*", 0) });
-    assert_eq!(goes(&mut PackageBuilder::with_indexes(3), &policy), [""; 0]);
+    assert_eq!(deleted_versions(&mut PackageBuilder::with_indexes(3), &policy), [""; 0]);
 }

@@ -8,11 +8,11 @@ use registry_core::retention::{
 
 use crate::support::{PackageBuilder, keep, now, signature_tag};
 
-/// One thing that somebody pushed.
+/// One push.
 #[derive(Debug, Clone)]
 pub struct Push {
     shape: u8,
-    /// Which earlier things it builds on.
+    /// The earlier pushes that it builds on.
     on: [prop::sample::Index; 3],
     tag: Option<u8>,
     hours: i64,
@@ -102,14 +102,14 @@ pub fn policy() -> impl Strategy<Value = Policy> {
     )
 }
 
-/// Says of every tag that a push may have that what it names may be lost.
+/// Allows every tag that a push may have to be lost.
 fn assume_lost(policy: &mut Policy) {
     policy.assume_lost =
         (0..60).flat_map(|number| (0..20).map(move |tag| format!("app:v{tag}-{number}"))).collect();
     policy.assume_lost.extend(["app:latest".to_owned(), "app:cache".to_owned()]);
 }
 
-/// Whether a manifest and all that is below it answers. What a manifest of an unknown type mentions need not be a manifest.
+/// Whether a manifest and everything below it answers. What a manifest of an unknown type mentions need not be a manifest.
 fn is_whole(package: &Package, manifest: ManifestId) -> bool {
     let mut stack = vec![manifest];
     while let Some(one) = stack.pop() {
@@ -121,8 +121,8 @@ fn is_whole(package: &Package, manifest: ManifestId) -> bool {
     true
 }
 
-/// Digests that answer once the rows that go are gone.
-fn answering(package: &Package, decision: &Decision) -> Vec<bool> {
+/// By manifest, whether a row is left after the deletions.
+fn rows_left(package: &Package, decision: &Decision) -> Vec<bool> {
     let mut carried = vec![false; package.len()];
     for (row, verdict) in package.rows.iter().zip(&decision.rows) {
         if let Some(manifest) = row.manifest.filter(|_| verdict.action != Action::Delete) {
@@ -135,7 +135,7 @@ fn answering(package: &Package, decision: &Decision) -> Vec<bool> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
-    /// No manifest that something kept reaches, and that was there, loses its last row.
+    /// No manifest that a kept row reaches loses its last row.
     #[test]
     fn kept_rows_keep_every_manifest_that_they_reach(pushes in prop::collection::vec(push(), 0..40), policy in policy()) {
         let mut builder = build(&pushes);
@@ -146,7 +146,7 @@ proptest! {
             package.rows.iter().filter_map(|row| row.manifest).for_each(|manifest| carried[manifest.index()] = true);
             carried
         };
-        let after = answering(package, &decision);
+        let after = rows_left(package, &decision);
         let staying = package.rows.iter().zip(&decision.rows).filter(|(_, verdict)| verdict.action != Action::Delete);
         let reached = package.reach(staying.filter_map(|(row, _)| row.manifest));
         for manifest in package.manifests().filter(|manifest| reached[manifest.index()]) {
@@ -154,7 +154,6 @@ proptest! {
         }
     }
 
-    /// All tags of an image share its fate.
     #[test]
     fn tags_of_one_image_share_its_fate(pushes in prop::collection::vec(push(), 0..40), policy in policy()) {
         let mut builder = build(&pushes);
@@ -166,7 +165,6 @@ proptest! {
         }
     }
 
-    /// Whatever the order of the listing, the decision is the same.
     #[test]
     fn decision_does_not_depend_on_the_order_of_the_listing(pushes in prop::collection::vec(push(), 0..30), policy in policy(), seed in any::<u64>()) {
         let mut builder = build(&pushes);
@@ -177,7 +175,7 @@ proptest! {
         prop_assert_eq!(builder.decision_text(&policy), one);
     }
 
-    /// Whatever the order in which manifests were read, the decision is the same, and so is why there is none.
+    /// The same holds for the reason why there is no decision.
     #[test]
     fn decision_does_not_depend_on_the_order_of_reading(pushes in prop::collection::vec(push(), 1..30), policy in policy(), unread in prop::option::of(prop::collection::vec(any::<prop::sample::Index>(), 2))) {
         let mut builder = build(&pushes);
@@ -208,7 +206,7 @@ proptest! {
         prop_assert_eq!(decide(&other, "team/app", &policy, now()), builder.decide(&policy));
     }
 
-    /// N whole images stay, or all that there are.
+    /// At least `keep_last` whole images stay, unless nothing is deleted.
     #[test]
     fn at_least_keep_last_whole_images_stay(pushes in prop::collection::vec(push(), 0..40), keep_last in 1_u32..6) {
         let mut builder = build(&pushes);
@@ -225,7 +223,7 @@ proptest! {
         prop_assert!(images.len() >= keep_last as usize, "{} of {keep_last}", images.len());
     }
 
-    /// Of every group of a rule, as many of the newest whole images stay as it keeps.
+    /// In every group of a rule the newest `keep_last` whole images stay.
     #[test]
     fn at_least_keep_last_whole_images_stay_in_every_group(pushes in prop::collection::vec(push(), 0..40), keep_last in 1_u32..4) {
         let mut builder = build(&pushes);
@@ -233,7 +231,7 @@ proptest! {
         assume_lost(&mut policy);
         policy.rules = vec![Rule { group_by: Some(GroupBy::new(r"^v(\d)", true).unwrap()), ..crate::support::rule("*", keep_last) }];
         let decision = builder.decide(&policy);
-        // Images whose tags stand for themselves: no tagged index names them, and all that they need answers.
+        // Only whole images that no tagged index names are ranked by their own tags.
         let package = &builder.package;
         let tagged = package.rows.iter().filter(|row| row.is_tag()).filter_map(|row| row.manifest);
         let below = package.reach(tagged.flat_map(|manifest| package.named(manifest)));
@@ -255,7 +253,7 @@ proptest! {
         }
     }
 
-    /// One manifest that could not be read, and nothing goes.
+    /// If one manifest could not be read, nothing is deleted.
     #[test]
     fn unread_manifest_keeps_every_row(pushes in prop::collection::vec(push(), 1..30), policy in policy(), which in any::<prop::sample::Index>()) {
         let mut builder = build(&pushes);

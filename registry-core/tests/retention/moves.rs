@@ -1,4 +1,4 @@
-//! What changes on a server while a plan waits or is acted on, and what apply makes of it.
+//! Changes on a server between plan and apply, or during apply.
 
 use registry_core::retention::{Action, DeletionEntry, DeletionHistory, Stopped};
 
@@ -6,8 +6,8 @@ use crate::effects::{outcomes, planned, run, undo_run};
 use crate::model::{Model, ModelRow, Server};
 use crate::support::{PackageBuilder, fallback_tag, keep, now, signature_tag};
 
-/// What became of each row of a plan made from `builder`, on a server with events.
-fn applied(
+/// Applies a plan made from `builder` on a server that `arm` prepares; returns the outcomes, the stop and the server's state.
+fn apply_with(
     builder: &PackageBuilder,
     keep_last: u32,
     arm: impl FnOnce(&mut Server),
@@ -20,13 +20,13 @@ fn applied(
     (builder.name_digests(&outcomes(&applied)), applied.stopped, server.model.into_inner().unwrap())
 }
 
-fn worse(builder: &PackageBuilder, stopped: Option<Stopped>) -> String {
+fn worse_text(builder: &PackageBuilder, stopped: Option<Stopped>) -> String {
     let Some(Stopped::Worse(why)) = stopped else { panic!("{stopped:?}") };
     builder.name_digests(&why.to_string())
 }
 
 /// Two tags on one old image, and two newer images.
-fn two_tags() -> PackageBuilder {
+fn with_two_tags() -> PackageBuilder {
     let mut builder = PackageBuilder::new();
     let old = builder.push_image("old", 400);
     builder.tag("older", old, 500);
@@ -37,9 +37,9 @@ fn two_tags() -> PackageBuilder {
 
 #[test]
 fn second_tag_that_moves_during_the_run_is_spared() {
-    let mut builder = two_tags();
+    let mut builder = with_two_tags();
     let other = builder.image("other");
-    let (rows, _, after) = applied(&builder, 2, |server| {
+    let (rows, _, after) = apply_with(&builder, 2, |server| {
         let bytes = builder.bytes(&other).unwrap();
         server.events.push((
             1,
@@ -58,7 +58,7 @@ fn second_tag_that_moves_during_the_run_is_spared() {
 
 #[test]
 fn undo_does_not_restore_a_tag_that_moved() {
-    let mut builder = two_tags();
+    let mut builder = with_two_tags();
     let old = builder.image("old/image");
     builder.tag("oldest", old, 600);
     let model = Model::from_builder(&builder);
@@ -88,8 +88,8 @@ fn journal_saves_each_manifest_of_nested_indexes_once() {
     builder.push_image("v1", 100);
     let plan = planned(&Model::from_builder(&builder), &keep(1));
     let (_, lines) = run(&Server::new(Model::from_builder(&builder)), &plan);
-    let told = DeletionHistory::read(&lines.text).unwrap();
-    let saved: Vec<_> = told
+    let history = DeletionHistory::read(&lines.text).unwrap();
+    let saved: Vec<_> = history
         .entries
         .iter()
         .filter_map(
@@ -137,7 +137,7 @@ fn kept_image_that_was_broken_all_along_stops_nothing() {
     builder.push_index("v3", 50);
     let lost = builder.image("v3/arm64");
     builder.lose(lost);
-    let (rows, stopped, _) = applied(&builder, 1, |_| {});
+    let (rows, stopped, _) = apply_with(&builder, 1, |_| {});
     insta::assert_snapshot!(rows, @"Deleted v1");
     assert_eq!(stopped, None);
 }
@@ -152,28 +152,28 @@ fn kept_image_that_breaks_during_the_run_stops_it() {
             server.events.push((1, Box::new(move |model| model.rows.retain(|row, _| *row != version))));
         }
     };
-    let (_, stopped, _) = applied(&builder, 1, lose(child.to_string()));
-    insta::assert_snapshot!(worse(&builder, stopped), @"app:v3 was whole before this run and is not now: <v3/arm64> does not answer");
-    let (_, stopped, _) = applied(&builder, 1, lose("v3".into()));
-    insta::assert_snapshot!(worse(&builder, stopped), @"app:v3 was whole before this run and is gone now");
+    let (_, stopped, _) = apply_with(&builder, 1, lose(child.to_string()));
+    insta::assert_snapshot!(worse_text(&builder, stopped), @"app:v3 was whole before this run and is not now: <v3/arm64> does not answer");
+    let (_, stopped, _) = apply_with(&builder, 1, lose("v3".into()));
+    insta::assert_snapshot!(worse_text(&builder, stopped), @"app:v3 was whole before this run and is gone now");
 }
 
 #[test]
 fn kept_tag_that_is_listed_and_answers_404_stops_the_run() {
     let builder = PackageBuilder::with_images(2);
     let kept = Model::from_builder(&builder).rows["v2"].digest;
-    let (_, stopped, _) = applied(&builder, 1, |server| {
+    let (_, stopped, _) = apply_with(&builder, 1, |server| {
         server.events.push((1, Box::new(move |model| model.bytes.retain(|one, _| *one != kept))));
         server.has_records = false;
     });
-    insta::assert_snapshot!(worse(&builder, stopped), @"app:v2 was whole before this run and is listed and does not answer now");
+    insta::assert_snapshot!(worse_text(&builder, stopped), @"app:v2 was whole before this run and is listed and does not answer now");
 }
 
 #[test]
 fn kept_image_that_cannot_be_read_again_is_not_called_broken() {
     let builder = PackageBuilder::with_images(2);
     let kept = Model::from_builder(&builder).rows["v2"].digest;
-    let (_, stopped, _) = applied(&builder, 1, |server| server.silent.extend([kept]));
+    let (_, stopped, _) = apply_with(&builder, 1, |server| server.silent.extend([kept]));
     let Some(Stopped::Unread(why)) = stopped else { panic!("{stopped:?}") };
     insta::assert_snapshot!(builder.name_digests(&why.to_string()), @"app:v2 was whole before this run and could not be looked at again: tag v2: 502 Bad Gateway");
 }

@@ -1,4 +1,4 @@
-//! What ranks images: versions, numbers, dates, groups of a rule; and what is said of those that no ranking decides about.
+//! The ranking of images by versions, numbers, dates and groups of a rule, and what a plan says about images without a rank.
 
 use jiff::Timestamp;
 use registry_core::retention::{GroupBy, Pattern, Policy, RankBy, Rule};
@@ -14,7 +14,7 @@ fn at(text: &str) -> Option<Timestamp> {
     Some(text.parse().unwrap())
 }
 
-/// What the plan says of images that no ranking decides about.
+/// What the plan says about images without a rank.
 fn undecided(builder: &mut PackageBuilder, policy: &Policy) -> Vec<String> {
     builder.decide(policy).undecided.iter().map(ToString::to_string).collect()
 }
@@ -62,7 +62,7 @@ fn build_numbers_alone_are_ranked() {
     delete 8-rc.1: rank 3, beyond newest 2
     ");
     assert_eq!(undecided(&mut builder, &ranked_by(RankBy::Semver, 2)), [""; 0]);
-    // So they do beside versions that have a rule of their own, or that always stay.
+    // They are ranked also beside versions that have their own rule, or that always stay.
     builder.push_image("1.2.0", 9);
     let mut policy = ranked_by(RankBy::Semver, 2);
     policy.rules = vec![rule("*.*.*", 1), rule("*", 1)];
@@ -80,7 +80,7 @@ fn major_number_beside_its_version_is_an_alias() {
         aliases.into_iter().for_each(|alias| builder.tag(alias, image, 5));
     }
     builder.push_image("2.1.0", 1);
-    // The number that is no first part of the version of its image is none of a version either.
+    // 4839201 is not the major number of its image, so it is no alias.
     insta::assert_snapshot!(builder.decision_text(&ranked_by(RankBy::Semver, 1)), @"
     keep   2.1.0: newest 1 of 1
     keep   4839201: tag 4839201 is a number alone, which is not compared with versions
@@ -145,7 +145,7 @@ fn helm_chart_tag_with_build_metadata_is_a_version() {
         undecided(&mut builder, &ranked_by(RankBy::Semver, 1)),
         ["1 image has the version of the last that stays, but for build metadata, and stays"]
     );
-    // An image's tag has no such sign.
+    // The tag of an image cannot contain build metadata in this form.
     builder.push_image("0.4.0_build.7", 1);
     assert_eq!(
         undecided(&mut builder, &ranked_by(RankBy::Semver, 2)),
@@ -243,8 +243,8 @@ fn image_in_several_groups_is_deleted_only_when_every_group_allows_it() {
     ");
 }
 
-/// The key under which kaniko files a layer.
-fn key(number: u32) -> String {
+/// A tag as kaniko gives it to a cached layer.
+fn kaniko_key(number: u32) -> String {
     sha(&number.to_string()).hex()
 }
 
@@ -253,7 +253,7 @@ fn kaniko_cache_stays_and_is_reported_until_a_rule_covers_it() {
     let mut builder = PackageBuilder::new();
     builder.package.name = "team/app/cache".into();
     for number in 0..4 {
-        builder.push_image(&key(number), i64::from(number) * 100);
+        builder.push_image(&kaniko_key(number), i64::from(number) * 100);
     }
     assert_eq!(builder.decide(&keep(1)).images_deleted, 0);
     assert_eq!(
@@ -266,13 +266,13 @@ fn kaniko_cache_stays_and_is_reported_until_a_rule_covers_it() {
     policy.rules = vec![Rule { keep_within: Some(150 * 3600), keep_cache: Some(false), ..rule("*", 1) }];
     assert_eq!(builder.decide(&policy).images_deleted, 2);
     assert_eq!(undecided(&mut builder, &policy), [""; 0]);
-    // A rule that says nothing of it, or of other packages, lifts nothing.
+    // A rule without `keep-cache`, or for other packages, does not cover the cache.
     policy.rules[0].keep_cache = None;
     assert_eq!(builder.decide(&policy).images_deleted, 0);
     policy.rules[0].keep_cache = Some(false);
     policy.rules[0].package = Pattern::new("other/*", true).unwrap();
     assert_eq!(builder.decide(&policy).images_deleted, 0);
-    // Another name, or one tag that is no key: images like others.
+    // With another package name, or one tag that is no key, the images are ranked like others.
     builder.package.name = "team/app/caches".into();
     assert_eq!(builder.decide(&keep(1)).images_deleted, 3);
     builder.package.name = "cache".into();
@@ -297,7 +297,7 @@ fn rule_lifts_cache_protection_for_its_own_tags_only() {
     keep   build-cache-2: newest 1 of 1 of rule 1 (build-*)
     delete build-cache-1: rank 2, beyond newest 1 of rule 1 (build-*)
     ");
-    // The other way round too: a rule that keeps them where the policy does not.
+    // The reverse: a rule that keeps caches where the policy does not.
     (policy.keep_cache, policy.rules[1].keep_cache) = (false, Some(true));
     assert_eq!(builder.decide(&policy).images_deleted, 1);
 }

@@ -1,4 +1,4 @@
-//! What reading a server makes of tags that do not answer.
+//! Reading a server on which some tags do not answer.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use registry_core::retention::{
 use crate::effects::source;
 use crate::support::{PackageBuilder, hours_ago, keep, now, sha};
 
-/// A list of tags, and answers by reference; a digest or an error where there is no manifest.
+/// A server: a list of tags, the answers by reference, and the recorded digests of tags.
 #[derive(Default)]
 struct Answers {
     rows: Vec<(String, i64)>,
@@ -96,7 +96,7 @@ fn text(plan: &Plan) -> String {
     reason.chain(rows).chain(broken).collect::<Vec<_>>().join("\n")
 }
 
-/// The registry 2.8 lists tags whose manifest was deleted by digest, and nothing tells what they named.
+/// Registry 2.8 lists tags whose manifest was deleted by digest, and does not tell which digest they named.
 #[test]
 fn listed_tag_without_known_digest_can_be_assumed_lost() {
     let mut answers = Answers::from_builder(&PackageBuilder::with_images(3));
@@ -117,7 +117,7 @@ fn listed_tag_without_known_digest_can_be_assumed_lost() {
     ");
 }
 
-/// A tag whose own row does not serve it names what another row serves, whichever is listed first.
+/// A tag that is not served names a digest that another row serves, whichever is listed first.
 #[test]
 fn unserved_tag_is_read_through_another_row_of_its_digest() {
     let mut builder = PackageBuilder::with_images(2);
@@ -133,13 +133,12 @@ fn unserved_tag_is_read_through_another_row_of_its_digest() {
         let plan = answers.plan(&keep(1));
         assert_eq!(plan.packages[0].reason, None, "{lost}");
         assert_eq!(plan.summary.versions_deleted, 1);
-        // One that could not be asked is no reason either: its bytes are known.
+        // A failing request for the digest does not skip the package either: its bytes are known.
         answers.manifests.insert(newest.to_string(), Err("502 Bad Gateway".into()));
         assert_eq!(answers.plan(&keep(1)), plan);
     }
 }
 
-/// Which of two unanswered tags is named does not depend on the listing.
 #[test]
 fn skip_reason_does_not_depend_on_the_order_of_the_listing() {
     let mut answers = Answers::from_builder(&PackageBuilder::with_images(4));
@@ -152,7 +151,7 @@ fn skip_reason_does_not_depend_on_the_order_of_the_listing() {
     assert_eq!(answers.plan(&keep(1)), one);
 }
 
-/// 2.8 signs schema 1 anew at each GET, so that what comes hashes to something else each time:
+/// 2.8 signs schema 1 anew at each GET, so that the answer has another hash each time:
 /// <https://github.com/distribution/distribution/issues/4358>
 #[test]
 fn schema_1_signed_anew_at_each_answer_stays_and_skips_no_package() {
@@ -170,7 +169,7 @@ fn schema_1_signed_anew_at_each_answer_stays_and_skips_no_package() {
     Delete v1: rank 3, beyond newest 1
     Keep old: schema 1, which this server signs anew at each answer, so that its bytes cannot be checked
     ");
-    // Nothing else may hash to something else.
+    // A wrong hash of any other manifest skips the package.
     for reference in ["old".to_owned(), digest.to_string()] {
         let found = Fetched { digest, media_type: media_type.clone(), bytes: b"{}".to_vec() };
         answers.manifests.insert(reference, Ok(found));

@@ -78,7 +78,6 @@ fn example_plans_an_inventory() {
     ");
 }
 
-/// An effect takes nothing but a plan that passed all of this.
 #[test]
 fn verification_refuses_every_changed_foreign_or_old_plan() {
     let plan = recorded("v15");
@@ -122,7 +121,7 @@ fn verification_refuses_every_changed_foreign_or_old_plan() {
     "#);
 }
 
-/// Releases before wrote reasons in words only.
+/// Earlier releases wrote reasons only as text.
 #[test]
 fn plan_without_reason_codes_is_read_and_verified() {
     let mut plan = recorded("v11");

@@ -1,4 +1,4 @@
-//! What an undo put back: its rank, how long it stays, and what tells pushes in the reverse order of builds.
+//! Rows that an undo restored: their rank and hold, and the detection of pushes in the reverse order of builds.
 
 use jiff::Timestamp;
 use registry_core::oci::Digest;
@@ -10,7 +10,7 @@ use registry_core::retention::{
 use crate::effects::source;
 use crate::support::{PackageBuilder, hours_ago, keep, now, sha};
 
-/// Images pushed an hour apart, each built so many hours ago; the last is the newest by push.
+/// Images pushed an hour apart, the last most recently; each was built so many hours ago.
 fn built(hours: &[i64]) -> PackageBuilder {
     let mut builder = PackageBuilder::new();
     for (at, built) in hours.iter().enumerate() {
@@ -21,15 +21,15 @@ fn built(hours: &[i64]) -> PackageBuilder {
     builder
 }
 
-/// The notes of a decision, one a line.
+/// The notes of a decision, one per line.
 fn notes(decision: &Decision) -> String {
     decision.notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// Of forgejo 15.0.3: after an undo without push times the ten newest images were to go.
+/// Seen on Forgejo 15.0.3: after an undo without push times the ten newest images would have been deleted.
 #[test]
 fn pushes_in_the_reverse_order_of_builds_are_refused() {
-    // What was built last was pushed first.
+    // The image that was built last was pushed first.
     insta::assert_snapshot!(built(&[10, 20, 30, 40]).decision_text(&keep(2)), @"
     refused: 2 of 2 images that would go were built after 2026-11-23T01:00:00Z, and half of those that stay by rank were built before: were they pushed again in another order, by an undo, a restore or a copy?
     keep   v4: newest 1 of 2
@@ -50,7 +50,7 @@ fn few_images_out_of_build_order_are_noted_and_deleted() {
     let decision = built(&[100, 10, 90, 80, 70, 30, 20, 15]).decide(&keep(3));
     assert_eq!((decision.not_planned.clone(), decision.images_deleted), (None, 5));
     insta::assert_snapshot!(notes(&decision), @"1 of 5 images that would go were built after 2026-11-23T16:00:00Z, and half of those that stay by rank were built before");
-    // In the order of builds there is nothing to say, nor where no dates are known.
+    // There is no note for pushes in build order, nor without known dates.
     for mut builder in [built(&[40, 30, 20, 10]), built(&[])] {
         assert_eq!(builder.decide(&keep(2)).notes, []);
     }
@@ -85,7 +85,7 @@ fn restored_rows_are_held_and_take_no_place_of_newer_images() {
     assert_eq!(decision.images_deleted, 2);
 }
 
-/// Rows of one second are told apart by the numbers that they had at first.
+/// Rows of one second are ranked by their first ids.
 #[test]
 fn restored_row_keeps_its_rank_within_its_second() {
     let mut builder = PackageBuilder::new();
@@ -120,7 +120,7 @@ fn record(rows: &[(&str, u64, Timestamp)]) -> Record {
     Record { schema, recorded_at: now(), source: source(), packages: vec![app] }
 }
 
-/// When rows were pushed, and which of them were put back, as a run with these times sees it.
+/// When rows were pushed and which were restored, according to these push times.
 fn seen(times: &PushTimes, rows: &[(&str, u64, Timestamp)]) -> String {
     let mut record = record(rows);
     times.restore(&mut record);
@@ -139,12 +139,12 @@ fn push_times_of_two_undos_merge_and_a_later_push_counts_as_new() {
     let one = [undone("v1", 3, hours_ago(300), RowUndoState::Restored, Some(50))];
     let two = [undone("v2", 4, hours_ago(299), RowUndoState::Restored, Some(51))];
     let times = none.with(Some("Team"), &one, hours_ago(20)).with(Some("team"), &two, hours_ago(10));
-    // v1 was pushed again since: its number is another, its bytes are the same.
+    // v1 was pushed again since: it has the same bytes and another id.
     insta::assert_snapshot!(seen(&times, &[("v1", 60, hours_ago(1)), ("v2", 51, hours_ago(10))]), @"
     v1: pushed Some(1) h ago, restored None
     v2: pushed Some(299) h ago, restored Some(Some(4))
     ");
-    // Times of another owner concern nobody here.
+    // Push times of another owner have no effect.
     let other = none.with(Some("other"), &one, hours_ago(20));
     insta::assert_snapshot!(seen(&other, &[("v1", 50, hours_ago(20))]), @"v1: pushed Some(20) h ago, restored None");
 }
@@ -153,7 +153,7 @@ fn push_times_of_two_undos_merge_and_a_later_push_counts_as_new() {
 fn row_restored_twice_keeps_its_first_push_time() {
     let first = [undone("v1", 3, hours_ago(300), RowUndoState::Restored, Some(50))];
     let times = PushTimes::default().with(Some("team"), &first, hours_ago(200));
-    // The second run did not read the times: its journal tells that of the first undo.
+    // The second run did not read the push times, so its journal has the time of the first undo.
     let second = [undone("v1", 50, hours_ago(200), RowUndoState::Restored, Some(70))];
     let times = times.with(Some("team"), &second, hours_ago(20));
     insta::assert_snapshot!(seen(&times, &[("v1", 70, hours_ago(20))]), @"v1: pushed Some(300) h ago, restored Some(Some(3))");
@@ -165,14 +165,14 @@ fn push_times_of_an_interrupted_undo_are_kept() {
     let open = RowUndoState::Unknown("it was not tried yet".into());
     let before = PushTimes::default().with(Some("team"), &[unknown(None, open)], hours_ago(20));
     insta::assert_snapshot!(seen(&before, &[("v1", 50, hours_ago(20))]), @"v1: pushed Some(300) h ago, restored Some(Some(3))");
-    // Days later it is a push.
+    // Days later the row counts as a new push.
     let earlier = RowUndoState::Unknown(String::new());
     let earlier = PushTimes::default().with(Some("team"), &[unknown(None, earlier)], hours_ago(90));
     insta::assert_snapshot!(seen(&earlier, &[("v1", 50, hours_ago(20))]), @"v1: pushed Some(20) h ago, restored None");
-    // The next undo finds it there, and knows its number from then on.
+    // The next undo finds the row, and its id is known from then on.
     let after = before.with(Some("team"), &[unknown(Some(50), RowUndoState::Back)], hours_ago(19));
     assert_eq!(after.times[0].id, Some(50));
-    // What could not be put back leaves no trace.
+    // A row that could not be restored is not recorded.
     let lost = PushTimes::default().with(None, &[unknown(None, RowUndoState::Lost("gone".into()))], now());
     assert_eq!(lost.times, []);
 }
@@ -188,14 +188,13 @@ fn push_times_files_of_earlier_versions_are_read() {
     };
     insta::assert_snapshot!(seen(&old(sha("v1")), &[("v1", 50, hours_ago(20))]), @"v1: pushed Some(300) h ago, restored Some(None)");
     insta::assert_snapshot!(seen(&old(sha("other")), &[("v1", 50, hours_ago(20))]), @"v1: pushed Some(20) h ago, restored None");
-    // An undo of today adds to it.
+    // An undo by this version adds to the file.
     let rows = [undone("v2", 4, hours_ago(299), RowUndoState::Restored, Some(51))];
     let both = old(sha("v1")).with(Some("team"), &rows, now());
     assert_eq!(both.times.iter().map(|time| time.owner.as_deref()).collect::<Vec<_>>(), [None, Some("team")]);
     insta::assert_snapshot!(PushTimes::read(r#"{"schema":"x/1","times":[]}"#).unwrap_err(), @r#"its schema is "x/1", and "registry-retention/push-times/1" is needed"#);
 }
 
-/// A source without push times: what was put back is held by its digest.
 #[test]
 fn restored_rows_without_push_times_are_held_by_digest() {
     let rows =

@@ -1,4 +1,4 @@
-//! Shapes worked out by hand, one readable decision each.
+//! Typical packages, each with its complete decision.
 
 use registry_core::retention::{InUse, Unneeded};
 
@@ -148,7 +148,7 @@ fn signature_without_subject_is_left_unless_pruned() {
     builder.lose(subject);
     let signature = builder.image("signature");
     builder.tag(&signature_tag(subject), signature, 200);
-    // It may sign what another registry has, for nothing here is signed in place.
+    // No image here is signed in the same package, so the subject may be in another registry.
     insta::assert_snapshot!(builder.decision_text(&keep(2)), @"
     keep   v2: newest 1 of 2
     keep   v1: newest 2 of 2

@@ -1,4 +1,4 @@
-//! What can be put back, what cannot, and in which order.
+//! Undo: what can be restored, what cannot, and in which order.
 
 use registry_core::retention::{Action, Plan, Policy, RowUndoState, Unneeded};
 
@@ -6,19 +6,20 @@ use crate::effects::{outcomes, planned, run, undo_run};
 use crate::model::{Model, Server};
 use crate::support::{PackageBuilder, keep};
 
-fn window() -> Policy {
+fn policy_with_undo_window() -> Policy {
     let mut policy = keep(1);
     (policy.untagged, policy.undo_window) = (Unneeded::Prune, true);
     policy
 }
 
-fn doomed(builder: &PackageBuilder, plan: &Plan) -> String {
+/// The rows that a plan deletes, with whether each is undoable.
+fn deleted_rows(builder: &PackageBuilder, plan: &Plan) -> String {
     let rows = plan.packages[0].versions.iter().filter(|row| row.action == Action::Delete);
     let line = |row: &registry_core::retention::PlannedRow| format!("{} {:?}", row.version, row.undoable);
     builder.name_digests(&rows.map(line).collect::<Vec<_>>().join("\n"))
 }
 
-/// The window puts children under their digests anew: a row that it made is not one that moved, and is not pruned.
+/// The undo window puts children under their digests again. Such a row does not count as moved, and is not pruned.
 #[test]
 fn undo_window_holds_children_that_would_be_pruned() {
     let mut builder = PackageBuilder::new();
@@ -27,8 +28,8 @@ fn undo_window_holds_children_that_would_be_pruned() {
     let loose = builder.image("loose");
     builder.digest_row(loose, 300);
     let model = Model::from_builder(&builder);
-    let plan = planned(&model, &window());
-    insta::assert_snapshot!(doomed(&builder, &plan), @"
+    let plan = planned(&model, &policy_with_undo_window());
+    insta::assert_snapshot!(deleted_rows(&builder, &plan), @"
     <loose> Some(false)
     v1 Some(true)
     ");
@@ -51,8 +52,8 @@ fn broken_image_does_not_stop_the_undo_window() {
     builder.push_image("v1", 300);
     builder.push_image("v2", 200);
     let model = Model::from_builder(&builder);
-    let plan = planned(&model, &window());
-    insta::assert_snapshot!(doomed(&builder, &plan), @"
+    let plan = planned(&model, &policy_with_undo_window());
+    insta::assert_snapshot!(deleted_rows(&builder, &plan), @"
     v1 Some(true)
     v0 Some(false)
     ");
@@ -78,7 +79,7 @@ fn undo_restores_tags_of_one_second_in_push_order() {
     assert_eq!(undone.iter().map(|one| &*one.version).collect::<Vec<_>>(), ["b", "a", "d", "c"]);
 }
 
-/// An index that names a leaf both itself and through another index: whatever is put back first must find its children.
+/// The indexes name a leaf both directly and through another index; whatever is restored first must find its children.
 #[test]
 fn undo_restores_shared_children_before_their_indexes() {
     let mut builder = PackageBuilder::new();
@@ -101,14 +102,13 @@ fn undo_restores_shared_children_before_their_indexes() {
     let plan = planned(&before, &policy);
     let server = Server::new(before.clone());
     let (_, lines) = run(&server, &plan);
-    // The collector takes inner indexes, which nothing tagged names any more.
+    // The collector deletes the inner indexes, which no tagged index names any more.
     server.model.lock().unwrap().rows.retain(|version, row| !version.contains(':') || row.digest == leaf);
     let undone = undo_run(&server, &lines);
     assert!(undone.iter().all(|one| one.state == RowUndoState::Restored), "{undone:?}");
     assert_eq!(server.model.into_inner().unwrap().tags(), before.tags());
 }
 
-/// A child that many tags share is asked for once, not once for each of them.
 #[test]
 fn undo_requests_shared_children_once() {
     let mut builder = PackageBuilder::new();
@@ -127,6 +127,6 @@ fn undo_requests_shared_children_once() {
     let before = server.asked.lock().unwrap().0;
     let undone = undo_run(&server, &lines);
     assert!(undone.iter().all(|one| one.state == RowUndoState::Restored), "{undone:?}");
-    // For each tag: its row, its own child, its PUT, its new row.
+    // For each tag four requests: its row, its own child, its PUT, its new row.
     assert_eq!(server.asked.lock().unwrap().0 - before, 4 * undone.len() + children.len());
 }
