@@ -32,7 +32,7 @@ struct Parts {
 }
 
 /// Asserts that a damage looks the same on both releases; returns the findings and broken tags.
-async fn probe_both_releases(options: &RunOptions, damage: impl Fn(&mut World, &Parts)) -> String {
+async fn probe_both(options: &RunOptions, damage: impl Fn(&mut World, &Parts)) -> String {
     let one = probe_damaged(BOTH[0], options, &damage).await;
     let other = probe_damaged(BOTH[1], options, &damage).await;
     assert_eq!(one.summary_lines(), other.summary_lines());
@@ -44,12 +44,9 @@ async fn probe_both_releases(options: &RunOptions, damage: impl Fn(&mut World, &
 #[tokio::test]
 async fn missing_tagged_manifest_breaks_its_tags() {
     let _guard = mask_digests();
-    let unlinked = probe_both_releases(&RunOptions::default(), |world, parts| {
-        world.unlink_manifest("app", &parts.index)
-    })
-    .await;
-    let lost =
-        probe_both_releases(&RunOptions::default(), |world, parts| world.remove_bytes(&parts.index)).await;
+    let unlinked =
+        probe_both(&RunOptions::default(), |world, parts| world.unlink_manifest("app", &parts.index)).await;
+    let lost = probe_both(&RunOptions::default(), |world, parts| world.remove_bytes(&parts.index)).await;
     assert_eq!(unlinked, lost, "a missing link and missing bytes look alike from outside");
     insta::assert_snapshot!(lost, @"
     tag-target-missing app:stable the tag answers 404
@@ -60,7 +57,7 @@ async fn missing_tagged_manifest_breaks_its_tags() {
 
 #[tokio::test]
 async fn tag_without_link_is_broken() {
-    insta::assert_snapshot!(probe_both_releases(&RunOptions::default(), |world, _| world.empty_tag("app", "v1")).await, @"
+    insta::assert_snapshot!(probe_both(&RunOptions::default(), |world, _| world.empty_tag("app", "v1")).await, @"
     tag-target-missing app:v1 the tag answers 404
     broken: app:v1
     ");
@@ -69,10 +66,8 @@ async fn tag_without_link_is_broken() {
 #[tokio::test]
 async fn missing_child_breaks_its_tags() {
     let _guard = mask_digests();
-    let lost = probe_both_releases(&RunOptions::default(), |world, parts| {
-        world.unlink_manifest("app", &parts.child)
-    })
-    .await;
+    let lost =
+        probe_both(&RunOptions::default(), |world, parts| world.unlink_manifest("app", &parts.child)).await;
     insta::assert_snapshot!(lost, @"
     child-missing app:stable,v1 linux/arm64 answers 404
     broken: app:stable app:v1
@@ -82,7 +77,7 @@ async fn missing_child_breaks_its_tags() {
 #[tokio::test]
 async fn missing_config_and_layer_break_their_tags() {
     let _guard = mask_digests();
-    let lost = probe_both_releases(&RunOptions::default(), |world, parts| {
+    let lost = probe_both(&RunOptions::default(), |world, parts| {
         world.unlink_blob("app", &parts.config);
         world.remove_bytes(&parts.layer);
     })
@@ -98,32 +93,28 @@ async fn missing_config_and_layer_break_their_tags() {
 async fn object_that_always_fails_is_a_server_error() {
     let _guard = mask_digests();
     let options = RunOptions::default();
-    let tag = probe_both_releases(&options, |world, _| world.rewrite_tag("app", "v1", "no digest")).await;
+    let tag = probe_both(&options, |world, _| world.rewrite_tag("app", "v1", "no digest")).await;
     insta::assert_snapshot!(tag, @"
     server-error app:v1 the tag answers 500 on every try
     broken: app:v1
     ");
-    let index = probe_both_releases(&options, |world, parts| {
-        world.rewrite_manifest_link("app", &parts.index, "no digest")
-    })
-    .await;
+    let index =
+        probe_both(&options, |world, parts| world.rewrite_manifest_link("app", &parts.index, "no digest"))
+            .await;
     insta::assert_snapshot!(index, @"
     server-error app:stable the tag answers 500 on every try
     server-error app:v1 the tag answers 500 on every try
     broken: app:stable app:v1
     ");
-    let child = probe_both_releases(&options, |world, parts| {
-        world.rewrite_manifest_link("app", &parts.child, "no digest")
-    })
-    .await;
+    let child =
+        probe_both(&options, |world, parts| world.rewrite_manifest_link("app", &parts.child, "no digest"))
+            .await;
     insta::assert_snapshot!(child, @"
     server-error app:stable,v1 linux/arm64 answers 500 on every try
     broken: app:stable app:v1
     ");
-    let layer = probe_both_releases(&options, |world, parts| {
-        world.rewrite_blob_link("app", &parts.layer, "no digest")
-    })
-    .await;
+    let layer =
+        probe_both(&options, |world, parts| world.rewrite_blob_link("app", &parts.layer, "no digest")).await;
     insta::assert_snapshot!(layer, @"
     server-error app:stable,v1 layer sha256:60b43aad9e85 of linux/arm64 answers 500 on every try
     broken: app:stable app:v1
@@ -135,15 +126,13 @@ async fn manifest_with_other_bytes_is_a_digest_mismatch() {
     let _guard = mask_digests();
     let other = image_of("other", None).0;
     let child =
-        probe_both_releases(&RunOptions::default(), |world, parts| world.replace_bytes(&parts.child, &other))
-            .await;
+        probe_both(&RunOptions::default(), |world, parts| world.replace_bytes(&parts.child, &other)).await;
     insta::assert_snapshot!(child, @"
     manifest-digest-mismatch app:stable,v1 linux/arm64 is sent with bytes that hash to sha256:eca03412375c…
     broken: app:stable app:v1
     ");
     let index =
-        probe_both_releases(&RunOptions::default(), |world, parts| world.replace_bytes(&parts.index, &other))
-            .await;
+        probe_both(&RunOptions::default(), |world, parts| world.replace_bytes(&parts.index, &other)).await;
     insta::assert_snapshot!(index, @"
     manifest-digest-mismatch app:stable,v1 its manifest is sent with bytes that hash to sha256:eca03412375c…
     broken: app:stable app:v1
@@ -155,8 +144,7 @@ async fn truncated_layer_is_a_size_mismatch() {
     let _guard = mask_digests();
     for depth in [Depth::Blobs, Depth::Content] {
         let options = RunOptions { depth, ..RunOptions::default() };
-        let short =
-            probe_both_releases(&options, |world, parts| world.replace_bytes(&parts.layer, b"short")).await;
+        let short = probe_both(&options, |world, parts| world.replace_bytes(&parts.layer, b"short")).await;
         insta::allow_duplicates! { insta::assert_snapshot!(short, @"
         blob-size-mismatch app:stable,v1 layer sha256:60b43aad9e85 of linux/arm64 has 5 bytes, and its manifest says 12
         broken: app:stable app:v1
@@ -168,8 +156,8 @@ async fn truncated_layer_is_a_size_mismatch() {
 async fn layer_with_other_bytes_of_the_same_size_is_found_by_hashing() {
     let _guard = mask_digests();
     let same_size = |world: &mut World, parts: &Parts| world.replace_bytes(&parts.layer, b"layer of TWO");
-    insta::assert_snapshot!(probe_both_releases(&RunOptions::default(), same_size).await, @"broken:");
-    insta::assert_snapshot!(probe_both_releases(&RunOptions::deep(), same_size).await, @"
+    insta::assert_snapshot!(probe_both(&RunOptions::default(), same_size).await, @"broken:");
+    insta::assert_snapshot!(probe_both(&RunOptions::deep(), same_size).await, @"
     blob-digest-mismatch app:stable,v1 layer sha256:60b43aad9e85 of linux/arm64 is sent with bytes that do not hash to its digest
     broken: app:stable app:v1
     ");
@@ -184,11 +172,11 @@ async fn wrong_layer_size_in_descriptor_is_found() {
         assert!(manifest.contains(&size), "{manifest}");
         world.push_manifest("app", Some("lie"), manifest.replace(&size, "\"size\":999}]").as_bytes());
     };
-    insta::assert_snapshot!(probe_both_releases(&RunOptions::default(), lie).await, @"
+    insta::assert_snapshot!(probe_both(&RunOptions::default(), lie).await, @"
     blob-size-mismatch app:lie layer sha256:60b43aad9e85 has 12 bytes, and its manifest says 999
     broken: app:lie
     ");
-    insta::assert_snapshot!(probe_both_releases(&RunOptions::deep(), lie).await, @"
+    insta::assert_snapshot!(probe_both(&RunOptions::deep(), lie).await, @"
     descriptor-size-mismatch app:lie layer sha256:60b43aad9e85 has 12 bytes, which are right, and its manifest says 999
     broken: app:lie
     ");
@@ -201,7 +189,7 @@ async fn wrong_child_size_in_index_is_found() {
         let index = registry_fixtures::registry::index_of(&[(parts.child.clone(), 7)]);
         world.push_manifest("app", Some("lie"), &index);
     };
-    insta::assert_snapshot!(probe_both_releases(&RunOptions::default(), lie).await, @"
+    insta::assert_snapshot!(probe_both(&RunOptions::default(), lie).await, @"
     descriptor-size-mismatch app:lie its index gives sha256:1f7f40a4a401 the size 7, and it has 399 bytes
     broken: app:lie
     ");
