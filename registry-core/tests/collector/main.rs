@@ -1,4 +1,4 @@
-//! The forecast of collectors: rows of damage, real trees, and law L7 against the real programs.
+//! Tests of collector forecasts: a table of damages, trees from real servers, and law L7 against the real programs.
 
 mod odd;
 mod real;

@@ -1,5 +1,5 @@
-//! Trees with things where nothing of a registry belongs: files in the place of folders, links and data files astray, names
-//! that no storage driver takes. Collectors trip over them in ways of their own.
+//! Trees with entries that do not belong into a registry: files in place of folders, misplaced links and data files, names that no
+//! storage driver accepts. Each collector fails on them in its own way.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,45 +8,45 @@ use registry_fixtures::random::{SplitMix64, random_tree, sound_tree};
 use registry_fixtures::{Digest, TreeBuilder};
 use walkdir::WalkDir;
 
-/// What the odd things are put among.
-struct Odd {
+/// A tree to which odd entries are added.
+struct OddTree {
     tree: TreeBuilder,
     chance: SplitMix64,
     story: Vec<String>,
     is_strict: bool,
 }
 
-/// A tree of [`random_tree`] or [`sound_tree`] with one to three odd things; in a strict one also inside leaf folders.
+/// A tree of [`random_tree`] or [`sound_tree`] with one to three odd entries; if `is_strict`, also inside leaf folders.
 pub fn odd_tree(seed: u64, is_strict: bool) -> (TreeBuilder, Vec<String>) {
     let (tree, story) = if seed.is_multiple_of(3) { random_tree(seed) } else { sound_tree(seed) };
-    let mut odd = Odd { tree, chance: SplitMix64::new(seed ^ 0x0dd), story, is_strict };
+    let mut odd = OddTree { tree, chance: SplitMix64::new(seed ^ 0x0dd), story, is_strict };
     for _ in 0..1 + odd.chance.below(3) {
-        let told = (0..20).find_map(|_| odd.one());
-        odd.story.extend(told.map(|told| format!("odd: {told}")));
+        let added = (0..20).find_map(|_| odd.add_odd_entry());
+        odd.story.extend(added.map(|entry| format!("odd: {entry}")));
     }
     (odd.tree, odd.story)
 }
 
-impl Odd {
-    fn one(&mut self) -> Option<String> {
+impl OddTree {
+    fn add_odd_entry(&mut self) -> Option<String> {
         match self.chance.below(if self.is_strict { 14 } else { 12 }) {
-            0 => self.underscore(),
-            1 => self.file_for_folder(),
-            2 => self.reserved_at_the_top(),
-            3 | 4 => self.entry_of_tags(),
-            5 | 6 => self.link(),
-            7 => self.data(),
-            8 => self.history(),
-            9 => self.signature(),
-            10 => self.shelved(),
-            11 => self.name_of_a_file_system(),
-            12 => self.inside_a_leaf("link"),
-            _ => self.inside_a_leaf("data"),
+            0 => self.add_file_with_underscore(),
+            1 => self.replace_folder_by_file(),
+            2 => self.add_top_level_folder(),
+            3 | 4 => self.add_entry_of_tags(),
+            5 | 6 => self.add_link(),
+            7 => self.add_data_file(),
+            8 => self.damage_history(),
+            9 => self.add_signature(),
+            10 => self.shelve_repository(),
+            11 => self.add_file_system_name(),
+            12 => self.add_inside_leaf("link"),
+            _ => self.add_inside_leaf("data"),
         }
     }
 
-    /// All paths below `docker/registry/v2` of which something is true.
-    fn all(&self, is_it: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    /// All paths below `docker/registry/v2` that satisfy a condition.
+    fn paths_where(&self, is_it: impl Fn(&str) -> bool) -> Vec<PathBuf> {
         let v2 = self.tree.v2();
         let below = |path: &Path| path.strip_prefix(&v2).unwrap().to_str().unwrap().to_owned();
         let mut all: Vec<PathBuf> =
@@ -56,7 +56,7 @@ impl Odd {
         all
     }
 
-    fn put(&self, path: &Path, bytes: &[u8]) -> Option<()> {
+    fn write_new_file(&self, path: &Path, bytes: &[u8]) -> Option<()> {
         if path.symlink_metadata().is_ok() {
             return None;
         }
@@ -64,38 +64,39 @@ impl Odd {
         fs::write(path, bytes).ok()
     }
 
-    fn told(&self, what: &str, path: &Path) -> String {
+    fn describe(&self, what: &str, path: &Path) -> String {
         format!("{what} {}", path.strip_prefix(self.tree.v2()).unwrap().display())
     }
 
     /// A file whose name starts like a reserved folder.
-    fn underscore(&mut self) -> Option<String> {
-        let folders = self.all(|path| Path::new(path).starts_with("repositories") && !path.contains("/_"));
+    fn add_file_with_underscore(&mut self) -> Option<String> {
+        let folders =
+            self.paths_where(|path| Path::new(path).starts_with("repositories") && !path.contains("/_"));
         let folder = self.chance.pick(&folders)?.clone();
         let name = self.chance.one_of(["_a", "_layers", "_manifests", "_odd", "_zz", "_uploads", "_"]);
         let path = folder.join(name);
         if !folder.is_dir() {
             return None;
         }
-        self.put(&path, b"odd")?;
-        Some(self.told("a file", &path))
+        self.write_new_file(&path, b"odd")?;
+        Some(self.describe("a file", &path))
     }
 
-    /// A repository, or a folder around some, whose name starts with `_` from now on.
-    fn shelved(&mut self) -> Option<String> {
-        let folders = self.all(|path| path.starts_with("repositories/") && !path.contains("/_"));
+    /// Renames a repository, or a folder of repositories, to begin with `_`.
+    fn shelve_repository(&mut self) -> Option<String> {
+        let folders = self.paths_where(|path| path.starts_with("repositories/") && !path.contains("/_"));
         let path = self.chance.pick(&folders)?.clone();
         let to = path.with_file_name(format!("_{}", path.file_name()?.to_str()?));
         if !path.is_dir() || to.symlink_metadata().is_ok() {
             return None;
         }
         fs::rename(&path, &to).ok()?;
-        Some(self.told("shelved as", &to))
+        Some(self.describe("shelved as", &to))
     }
 
-    /// What NFS and storage appliances leave in any folder.
-    fn name_of_a_file_system(&mut self) -> Option<String> {
-        let folders = self.all(|path| !path.contains("/tags/"));
+    /// A name that NFS or a storage appliance leaves in any folder.
+    fn add_file_system_name(&mut self) -> Option<String> {
+        let folders = self.paths_where(|path| !path.contains("/tags/"));
         let folder = self.chance.pick(&folders)?.clone();
         let name = self.chance.one_of([
             ".nfs000000000000ab12000003",
@@ -111,11 +112,11 @@ impl Odd {
             return None;
         }
         let is_folder = self.chance.percent(50) && name != "Thumbs.db";
-        self.put(&if is_folder { path.join("inside") } else { path.clone() }, b"odd")?;
-        Some(self.told("a name of a file system", &path))
+        self.write_new_file(&if is_folder { path.join("inside") } else { path.clone() }, b"odd")?;
+        Some(self.describe("a name of a file system", &path))
     }
 
-    fn file_for_folder(&mut self) -> Option<String> {
+    fn replace_folder_by_file(&mut self) -> Option<String> {
         let ends = [
             "_layers",
             "_manifests",
@@ -126,14 +127,14 @@ impl Odd {
             "_manifests/revisions/sha256",
         ];
         let end = self.chance.one_of(ends);
-        let folders = self.all(|path| path.ends_with(&format!("/{end}")));
+        let folders = self.paths_where(|path| path.ends_with(&format!("/{end}")));
         let path = self.chance.pick(&folders)?.clone();
         fs::remove_dir_all(&path).ok()?;
-        self.put(&path, b"odd")?;
-        Some(self.told("a file in the place of", &path))
+        self.write_new_file(&path, b"odd")?;
+        Some(self.describe("a file in the place of", &path))
     }
 
-    fn reserved_at_the_top(&mut self) -> Option<String> {
+    fn add_top_level_folder(&mut self) -> Option<String> {
         let name = self.chance.one_of([
             "_layers",
             "_manifests",
@@ -148,11 +149,11 @@ impl Odd {
             return None;
         }
         fs::create_dir_all(&path).ok()?;
-        Some(self.told("a folder", &path))
+        Some(self.describe("a folder", &path))
     }
 
-    fn text(&mut self) -> Vec<u8> {
-        let links = self.all(|path| path.ends_with("/link"));
+    fn link_text(&mut self) -> Vec<u8> {
+        let links = self.paths_where(|path| path.ends_with("/link"));
         match self.chance.below(6) {
             0 => Vec::new(),
             1 => b"text".to_vec(),
@@ -161,8 +162,8 @@ impl Odd {
         }
     }
 
-    fn entry_of_tags(&mut self) -> Option<String> {
-        let folders = self.all(|path| path.ends_with("_manifests/tags"));
+    fn add_entry_of_tags(&mut self) -> Option<String> {
+        let folders = self.paths_where(|path| path.ends_with("_manifests/tags"));
         let folder = self.chance.pick(&folders)?.clone();
         let name = self.chance.one_of([
             ".DS_Store",
@@ -181,36 +182,36 @@ impl Odd {
         }
         match self.chance.below(5) {
             0 => {
-                self.put(&path, b"odd")?;
-                Some(self.told("a file", &path))
+                self.write_new_file(&path, b"odd")?;
+                Some(self.describe("a file", &path))
             }
             1 => {
                 fs::create_dir_all(&path).ok()?;
-                Some(self.told("an empty folder", &path))
+                Some(self.describe("an empty folder", &path))
             }
             2 => {
-                self.put(&path.join("current"), b"odd")?;
-                Some(self.told("with a file current", &path))
+                self.write_new_file(&path.join("current"), b"odd")?;
+                Some(self.describe("with a file current", &path))
             }
             3 => {
-                self.put(&path.join("index/sha256"), b"odd")?;
-                Some(self.told("with a file index/sha256", &path))
+                self.write_new_file(&path.join("index/sha256"), b"odd")?;
+                Some(self.describe("with a file index/sha256", &path))
             }
             _ => {
-                let text = self.text();
-                self.put(&path.join("current/link"), &text)?;
+                let text = self.link_text();
+                self.write_new_file(&path.join("current/link"), &text)?;
                 let hex = String::from_utf8_lossy(&text).replace("sha256:", "");
                 if self.chance.percent(50) && hex.len() == 64 {
-                    self.put(&path.join("index/sha256").join(&hex).join("link"), &text)?;
+                    self.write_new_file(&path.join("index/sha256").join(&hex).join("link"), &text)?;
                 }
-                Some(self.told(&format!("names {}", String::from_utf8_lossy(&text)), &path))
+                Some(self.describe(&format!("names {}", String::from_utf8_lossy(&text)), &path))
             }
         }
     }
 
-    fn link(&mut self) -> Option<String> {
+    fn add_link(&mut self) -> Option<String> {
         let end = self.chance.one_of(["_layers", "_manifests/revisions"]);
-        let folders = self.all(|path| path.ends_with(end));
+        let folders = self.paths_where(|path| path.ends_with(end));
         let folder = self.chance.pick(&folders)?.clone();
         if !folder.is_dir() {
             return None;
@@ -233,13 +234,13 @@ impl Odd {
             format!("tarsum/v1/sha256/{hex}/link"),
         ];
         let path = folder.join(self.chance.pick(&places)?);
-        let text = self.text();
-        self.put(&path, &text)?;
-        Some(self.told(&format!("a link to {:?}", String::from_utf8_lossy(&text)), &path))
+        let text = self.link_text();
+        self.write_new_file(&path, &text)?;
+        Some(self.describe(&format!("a link to {:?}", String::from_utf8_lossy(&text)), &path))
     }
 
-    fn data(&mut self) -> Option<String> {
-        let blobs = self.all(|path| path.starts_with("blobs/sha256/") && path.ends_with("/data"));
+    fn add_data_file(&mut self) -> Option<String> {
+        let blobs = self.paths_where(|path| path.starts_with("blobs/sha256/") && path.ends_with("/data"));
         let there = self.chance.pick(&blobs)?.parent()?.file_name()?.to_str()?.to_owned();
         let hex = match self.chance.below(3) {
             0 => Digest::nowhere("odd data").hex().to_owned(),
@@ -265,21 +266,21 @@ impl Odd {
             "ä/data".into(),
         ];
         let path = self.tree.blobs().join(self.chance.pick(&places)?);
-        self.put(&path, b"odd")?;
-        Some(self.told("a data file", &path))
+        self.write_new_file(&path, b"odd")?;
+        Some(self.describe("a data file", &path))
     }
 
-    fn history(&mut self) -> Option<String> {
+    fn damage_history(&mut self) -> Option<String> {
         let end = self.chance.one_of(["/index", "/index/sha256", ""]);
         if !end.is_empty() {
-            let folders = self.all(|path| path.contains("/tags/") && path.ends_with(end));
+            let folders = self.paths_where(|path| path.contains("/tags/") && path.ends_with(end));
             let path = self.chance.pick(&folders)?.clone();
             fs::remove_dir_all(&path).ok()?;
-            self.put(&path, b"odd")?;
-            return Some(self.told("a file in the place of", &path));
+            self.write_new_file(&path, b"odd")?;
+            return Some(self.describe("a file in the place of", &path));
         }
-        // An entry without a link, of a revision that was deleted over the API, which another link names.
-        let links = self.all(|path| path.contains("/revisions/sha256/") && path.ends_with("/link"));
+        // A history entry of a revision that was deleted over the API and that another revision link names.
+        let links = self.paths_where(|path| path.contains("/revisions/sha256/") && path.ends_with("/link"));
         let (one, two) = (self.chance.pick(&links)?.clone(), self.chance.pick(&links)?.clone());
         if one.parent()?.parent() != two.parent()?.parent() || one == two {
             return None;
@@ -290,13 +291,14 @@ impl Odd {
         let hex = two.parent()?.file_name()?.to_str()?.to_owned();
         let layer =
             two.parent()?.ancestors().find(|path| path.ends_with("_manifests"))?.with_file_name("_layers");
-        self.put(&layer.join("sha256").join(hex).join("link"), &text)?;
-        Some(self.told("only as a layer and named by another revision:", &two))
+        self.write_new_file(&layer.join("sha256").join(hex).join("link"), &text)?;
+        Some(self.describe("only as a layer and named by another revision:", &two))
     }
 
-    fn signature(&mut self) -> Option<String> {
-        let folders = self
-            .all(|path| path.contains("/revisions/sha256/") && path.len() - path.rfind('/').unwrap() == 65);
+    fn add_signature(&mut self) -> Option<String> {
+        let folders = self.paths_where(|path| {
+            path.contains("/revisions/sha256/") && path.len() - path.rfind('/').unwrap() == 65
+        });
         let folder = self.chance.pick(&folders)?.clone();
         let is_old = fs::read(folder.join("link")).ok().and_then(|text| String::from_utf8(text).ok());
         let is_old = is_old.filter(|text| text.starts_with("sha256:") && text.len() == 71)?;
@@ -307,19 +309,20 @@ impl Odd {
         }
         let hex = Digest::nowhere("odd signature").hex().to_owned();
         let path = folder.join("signatures/sha256").join(hex).join("link");
-        let text = self.text();
-        self.put(&path, &text)?;
-        Some(self.told(&format!("a signature {:?}", String::from_utf8_lossy(&text)), &path))
+        let text = self.link_text();
+        self.write_new_file(&path, &text)?;
+        Some(self.describe(&format!("a signature {:?}", String::from_utf8_lossy(&text)), &path))
     }
 
-    fn inside_a_leaf(&mut self, name: &str) -> Option<String> {
+    fn add_inside_leaf(&mut self, name: &str) -> Option<String> {
         let of = if name == "link" { "/_" } else { "blobs/sha256" };
-        let leaves = self
-            .all(|path| path.contains(of) && !path.contains("/tags/") && path.ends_with(&format!("/{name}")));
+        let leaves = self.paths_where(|path| {
+            path.contains(of) && !path.contains("/tags/") && path.ends_with(&format!("/{name}"))
+        });
         let leaf = self.chance.pick(&leaves)?.parent()?.to_path_buf();
         let path = leaf.join(self.chance.one_of(["odd", "sha256", "x", "a b"])).join(name);
-        let text = self.text();
-        self.put(&path, &text)?;
-        Some(self.told(&format!("inside a leaf {:?}", String::from_utf8_lossy(&text)), &path))
+        let text = self.link_text();
+        self.write_new_file(&path, &text)?;
+        Some(self.describe(&format!("inside a leaf {:?}", String::from_utf8_lossy(&text)), &path))
     }
 }

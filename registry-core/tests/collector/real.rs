@@ -1,4 +1,4 @@
-//! Law L7: a forecast equals what the real collector then does, on random trees, damaged and whole.
+//! Law L7: a forecast equals what the real collector does, on random trees, damaged and sound.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use registry_fixtures::real::collect;
 use registry_fixtures::registry::Profile;
 
 use crate::odd::odd_tree;
-use crate::support::{Seen, expected, files, look_closely};
+use crate::support::{TreeForecast, expected_files, files, forecast_tree_strictly};
 
 const fn profile(engine: Engine) -> Profile {
     match engine {
@@ -19,11 +19,16 @@ const fn profile(engine: Engine) -> Profile {
     }
 }
 
-/// Forecasts, collects, compares.
-pub fn compare(root: &Path, engine: Engine, delete_untagged: bool, strict: bool) -> Result<Seen, String> {
-    let seen = look_closely(root, engine, delete_untagged, strict);
+/// Compares the forecast of a tree with what the real collector deletes.
+pub fn compare(
+    root: &Path,
+    engine: Engine,
+    delete_untagged: bool,
+    strict: bool,
+) -> Result<TreeForecast, String> {
+    let seen = forecast_tree_strictly(root, engine, delete_untagged, strict);
     let before = files(root);
-    let expected = expected(&seen, &before);
+    let expected = expected_files(&seen, &before);
     let done = collect(profile(engine), root, delete_untagged);
     let after = files(root);
     let gone: std::collections::BTreeSet<String> = before.difference(&after).cloned().collect();
@@ -50,19 +55,19 @@ pub fn compare(root: &Path, engine: Engine, delete_untagged: bool, strict: bool)
     if wrong.is_empty() { Ok(seen) } else { Err(wrong.join("\n  ")) }
 }
 
-#[expect(clippy::disallowed_methods, reason = "how many trees, for whoever runs the tests by hand")]
-fn number(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+#[expect(clippy::disallowed_methods, reason = "the number of trees, for running the tests by hand")]
+fn number_from_env(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// Compares many trees, two at a time; how many forecasts were of a collector that stops, and how many cost something.
+/// Compares many trees, two at a time. Returns how many forecasts have the collector stop, and how many have a cost.
 fn on_random_trees(cases: u64, engine: Engine, delete_untagged: bool) -> (u64, u64) {
-    // Every fifth is whole.
+    // Every fifth tree is sound.
     let make = |seed: u64| if seed.is_multiple_of(5) { sound_tree(seed) } else { random_tree(seed) };
     on_trees(cases, engine, delete_untagged, make, |_| false)
 }
 
-/// The same on trees with things out of place; every other is read strictly.
+/// As [`on_random_trees`], on trees with odd entries; every other tree is read strictly.
 fn on_odd_trees(cases: u64, engine: Engine, delete_untagged: bool) -> (u64, u64) {
     let is_strict = |seed: u64| seed.is_multiple_of(2);
     on_trees(cases, engine, delete_untagged, |seed| odd_tree(seed, is_strict(seed)), is_strict)
@@ -75,7 +80,8 @@ fn on_trees(
     make: impl Fn(u64) -> (TreeBuilder, Vec<String>) + Sync,
     is_strict: impl Fn(u64) -> bool + Sync,
 ) -> (u64, u64) {
-    let (cases, first) = (number("REGISTRY_FSCK_CASES", cases), number("REGISTRY_FSCK_SEED", 1));
+    let (cases, first) =
+        (number_from_env("REGISTRY_FSCK_CASES", cases), number_from_env("REGISTRY_FSCK_SEED", 1));
     let (next, stops, costs) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
     let work = || {
         let mut failures = Vec::new();
@@ -107,35 +113,35 @@ fn on_trees(
 
 #[test]
 #[ignore = "needs the real docker-registry 2.8.2"]
-fn the_plain_collector_of_2_8_does_what_was_forecast() {
+fn plain_collector_of_2_8_matches_the_forecast() {
     let (stops, costs) = on_random_trees(400, Engine::V2_8, false);
     assert!(stops > 50 && costs > 50, "{stops} stops, {costs} costly");
 }
 
 #[test]
 #[ignore = "needs the real docker-registry 2.8.2"]
-fn the_untagged_collector_of_2_8_does_what_was_forecast() {
+fn untagged_collector_of_2_8_matches_the_forecast() {
     let (stops, costs) = on_random_trees(400, Engine::V2_8, true);
     assert!(stops > 50 && costs > 50, "{stops} stops, {costs} costly");
 }
 
 #[test]
 #[ignore = "needs the real registry 3.1.1"]
-fn the_plain_collector_of_3_does_what_was_forecast() {
+fn plain_collector_of_3_matches_the_forecast() {
     let (stops, costs) = on_random_trees(200, Engine::V3, false);
     assert!(stops > 30 && costs > 20, "{stops} stops, {costs} costly");
 }
 
 #[test]
 #[ignore = "needs the real registry 3.1.1"]
-fn the_untagged_collector_of_3_does_what_was_forecast() {
+fn untagged_collector_of_3_matches_the_forecast() {
     let (stops, costs) = on_random_trees(200, Engine::V3, true);
     assert!(stops > 30 && costs > 20, "{stops} stops, {costs} costly");
 }
 
 #[test]
 #[ignore = "needs the real docker-registry 2.8.2"]
-fn collectors_of_2_8_trip_over_odd_things_as_was_forecast() {
+fn collectors_of_2_8_match_the_forecast_on_odd_trees() {
     let (stops, _) = on_odd_trees(200, Engine::V2_8, false);
     let (untagged_stops, _) = on_odd_trees(200, Engine::V2_8, true);
     assert!(stops > 30 && untagged_stops > 60, "{stops} and {untagged_stops} stops");
@@ -143,7 +149,7 @@ fn collectors_of_2_8_trip_over_odd_things_as_was_forecast() {
 
 #[test]
 #[ignore = "needs the real registry 3.1.1"]
-fn collectors_of_3_trip_over_odd_things_as_was_forecast() {
+fn collectors_of_3_match_the_forecast_on_odd_trees() {
     let (stops, _) = on_odd_trees(150, Engine::V3, false);
     let (untagged_stops, _) = on_odd_trees(150, Engine::V3, true);
     assert!(stops > 30 && untagged_stops > 40, "{stops} and {untagged_stops} stops");

@@ -1,12 +1,11 @@
-//! One damage, four collectors: what each would delete beyond what it deletes from the whole tree, where it stops, and what
-//! that costs.
+//! A table: for each damage and each of four collectors, what would be deleted, where the collector stops, and what that costs.
 
 use std::collections::BTreeSet;
 
 use registry_core::collector::Engine;
 use registry_fixtures::{Image, Index, TreeBuilder};
 
-use crate::support::{expected, files, look};
+use crate::support::{expected_files, files, forecast_tree};
 
 /// A tree with an index of two platforms and a single image.
 fn tree() -> (TreeBuilder, Index, Image) {
@@ -16,11 +15,11 @@ fn tree() -> (TreeBuilder, Index, Image) {
     (tree, index, image)
 }
 
-/// What would be deleted, sorted into kinds; where it stops; how many tags it breaks and findings it loses.
+/// The forecast as text: where the collector stops, the deleted files by kind, and the number of broken tags and lost repairs.
 fn row(tree: &TreeBuilder, engine: Engine, delete_untagged: bool) -> String {
-    let seen = look(tree.root(), engine, delete_untagged);
+    let seen = forecast_tree(tree.root(), engine, delete_untagged);
     let files = files(tree.root());
-    let expected = expected(&seen, &files);
+    let expected = expected_files(&seen, &files);
     let all: BTreeSet<&String> = expected.sure.union(&expected.perhaps).collect();
     let kind = |is: &dyn Fn(&str) -> bool| all.iter().filter(|path| is(path)).count();
     let mut text = format!(
@@ -50,7 +49,7 @@ fn rows(tree: &TreeBuilder) -> String {
     lines.join("\n")
 }
 
-/// One damage, by its own call.
+/// Applies one damage.
 type Damage = fn(&mut TreeBuilder, &Index, &Image);
 
 const DAMAGES: &[(&str, Damage)] = &[
@@ -108,7 +107,7 @@ const DAMAGES: &[(&str, Damage)] = &[
 ];
 
 #[test]
-fn what_each_collector_makes_of_each_damage() {
+fn forecast_of_each_collector_for_each_damage_is_as_listed() {
     let mut table = String::new();
     for (name, damage) in DAMAGES {
         let (mut tree, index, image) = tree();
@@ -284,9 +283,9 @@ fn what_each_collector_makes_of_each_damage() {
     ");
 }
 
-/// Untagged collection by 3.x: an index in two repositories, and the first that is walked lacks a child's link.
+/// Untagged collection by 3.x of an index in two repositories, where the first that is visited lacks a child's link.
 #[test]
-fn a_gap_in_another_repository() {
+fn gap_in_an_earlier_repository_costs_a_whole_tag() {
     let mut tree = TreeBuilder::new();
     let index = tree.multi_platform("aaa", Some("v1"), &["linux/amd64"]);
     tree.multi_platform("bbb", Some("v1"), &["linux/amd64"]);
@@ -299,9 +298,9 @@ fn a_gap_in_another_repository() {
     ");
 }
 
-/// A file whose name starts with `_` ends the walk of 2.8: repositories after it are not seen, and everything of theirs goes.
+/// A file whose name starts with `_` ends the walk of 2.8: it does not see the repositories after it, and deletes everything of theirs.
 #[test]
-fn a_file_that_hides_repositories() {
+fn file_with_underscore_hides_later_repositories_from_2_8() {
     let (tree, _, _) = tree();
     std::fs::write(tree.repositories().join("_note"), b"odd").unwrap();
     insta::assert_snapshot!(rows(&tree), @"
@@ -312,10 +311,10 @@ fn a_file_that_hides_repositories() {
     ");
 }
 
-/// A repository shelved as `_name`: no collector comes by, and all that only it reaches goes, in both with exit status 0.
+/// No collector visits a repository shelved as `_name`: both delete what only it reaches, with exit status 0.
 /// https://github.com/distribution/distribution/issues/225
 #[test]
-fn a_shelved_repository() {
+fn shelved_repository_loses_its_blobs() {
     let (mut tree, _, _) = tree();
     tree.image("tools", Some("v1"), "tools");
     tree.image("team/lib", Some("v1"), "lib");
@@ -329,9 +328,9 @@ fn a_shelved_repository() {
     ");
 }
 
-/// What desktops leave everywhere is in the way in one place: there it is listed as a tag.
+/// Files that desktops leave are harmless except among tags, where the server lists them.
 #[test]
-fn what_desktops_leave_among_tags() {
+fn desktop_file_among_tags_stops_an_untagged_collection() {
     let (tree, _, _) = tree();
     std::fs::write(tree.tags_folder("app").join(".DS_Store"), b"odd").unwrap();
     insta::assert_snapshot!(rows(&tree), @"
@@ -342,9 +341,9 @@ fn what_desktops_leave_among_tags() {
     ");
 }
 
-/// A tag that lost its link, and its newer push only a revision link: what it was goes for good.
+/// A tag has lost its link, and its newer push the revision link, so a collection deletes the newer image for good.
 #[test]
-fn a_tag_of_which_only_the_history_tells() {
+fn image_known_only_from_a_tag_history_is_lost() {
     let (mut tree, _, _) = tree();
     let newer = tree.image("app", Some("v2"), "v2 again");
     tree.break_revision_link_missing("app", &newer.digest);

@@ -1,4 +1,4 @@
-//! What the tests share: the forecast of a tree as paths.
+//! Shared by the tests: the forecast of a tree as paths.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,21 +11,26 @@ use registry_core::path::Place;
 use registry_core::storage::{OpenOptions, ScanOptions, ScanProgress, Tree, locate};
 use walkdir::WalkDir;
 
-/// A forecast with what it was made from.
-pub struct Seen {
+/// A forecast with the graph that it was made from.
+pub struct TreeForecast {
     pub graph: Graph,
     pub oddities: Oddities,
     pub forecast: Forecast,
     pub cost: Cost,
 }
 
-/// The forecast of the one tree at a path, all of which can be read.
-pub fn look(root: &Path, engine: Engine, delete_untagged: bool) -> Seen {
-    look_closely(root, engine, delete_untagged, false)
+/// The forecast of the only tree at a path; all of the tree can be read.
+pub fn forecast_tree(root: &Path, engine: Engine, delete_untagged: bool) -> TreeForecast {
+    forecast_tree_strictly(root, engine, delete_untagged, false)
 }
 
-/// The same, with leaf folders opened or not.
-pub fn look_closely(root: &Path, engine: Engine, delete_untagged: bool, strict: bool) -> Seen {
+/// As [`forecast_tree`], with leaf folders opened if `strict`.
+pub fn forecast_tree_strictly(
+    root: &Path,
+    engine: Engine,
+    delete_untagged: bool,
+    strict: bool,
+) -> TreeForecast {
     let found = locate(root, false);
     let [located] = &found.registries[..] else { panic!("not one tree: {found:?}") };
     let tree = Tree::open(located, &OpenOptions { follow_symlinks: false, jobs: 1 }).unwrap();
@@ -48,7 +53,7 @@ pub fn look_closely(root: &Path, engine: Engine, delete_untagged: bool, strict: 
     );
     let forecast = collector::forecast(&graph, &oddities, engine, delete_untagged);
     let cost = collector::cost(&mut graph, &audit, &options, &forecast);
-    Seen { graph: read().0, oddities, forecast, cost }
+    TreeForecast { graph: read().0, oddities, forecast, cost }
 }
 
 /// All files of a tree, below `docker/registry/v2`.
@@ -62,15 +67,15 @@ pub fn files(root: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// What is deleted for sure, and what may be where the collector stops while it sweeps.
-pub struct Expected {
+/// The files that are deleted for certain, and those that may be if the collector stops while it sweeps.
+pub struct ExpectedDeletions {
     pub sure: BTreeSet<String>,
     pub perhaps: BTreeSet<String>,
 }
 
 /// The files that a forecast names.
-pub fn expected(seen: &Seen, files: &BTreeSet<String>) -> Expected {
-    let Seen { graph, oddities, forecast, .. } = seen;
+pub fn expected_files(seen: &TreeForecast, files: &BTreeSet<String>) -> ExpectedDeletions {
+    let TreeForecast { graph, oddities, forecast, .. } = seen;
     let name = |at: u32| &*graph.repositories[at as usize].name;
     let below = |folder: String| {
         let folder = format!("{folder}/");
@@ -80,7 +85,7 @@ pub fn expected(seen: &Seen, files: &BTreeSet<String>) -> Expected {
     for (at, node) in &forecast.manifests {
         let digest = graph.digest(*node);
         sure.extend(below(Place::RevisionFolder(name(*at), digest).to_string()));
-        // What is no tag has a history too.
+        // Entries of `tags/` that are not tags have a history too.
         for tag in oddities.tags.iter().filter(|tag| tag.repository == name(*at)) {
             let index = format!("{}/{}/index/sha256/{}", Place::Tags(name(*at)), tag.name, digest.hex());
             sure.extend(below(index));
@@ -90,7 +95,7 @@ pub fn expected(seen: &Seen, files: &BTreeSet<String>) -> Expected {
     for (at, tag, node) in &forecast.history {
         let tag = &graph.repositories[*at as usize].tags[*tag as usize].name;
         let entry = below(Place::TagIndexFolder(name(*at), tag, graph.digest(*node)).to_string());
-        // Of the manifest at which it stops, some may be gone.
+        // Of the manifest at which the collector stops, some entries may be deleted.
         let is_sure = forecast.manifests.contains(&(*at, *node));
         if is_sure { &mut sure } else { &mut swept }.extend(entry);
     }
@@ -101,8 +106,8 @@ pub fn expected(seen: &Seen, files: &BTreeSet<String>) -> Expected {
         swept.insert(Place::LayerLink(name(*at), graph.digest(*node)).to_string());
     }
     if forecast.would_abort.is_some() {
-        return Expected { sure, perhaps: swept };
+        return ExpectedDeletions { sure, perhaps: swept };
     }
     sure.extend(swept);
-    Expected { sure, perhaps: BTreeSet::new() }
+    ExpectedDeletions { sure, perhaps: BTreeSet::new() }
 }

@@ -1,9 +1,9 @@
-//! Law L5 for answers: no bytes, no status and no header make the probe panic, hang, or call missing what it does not know.
+//! Law L5 for answers: no bytes, status or header make the probe panic, hang, or call missing what is unknown.
 
 use proptest::prelude::*;
 use registry_fixtures::registry::{Fault, Profile, Reply, Server, World};
 
-use crate::support::{How, look_once};
+use crate::support::{RunOptions, run_once};
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
@@ -51,7 +51,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_answers_panic(replies in proptest::collection::vec(reply(), 1..6), is_deep in any::<bool>(), platforms in any::<bool>()) {
+    fn no_answers_make_the_probe_panic(replies in proptest::collection::vec(reply(), 1..6), is_deep in any::<bool>(), platforms in any::<bool>()) {
         let mut world = World::new(Profile::V2_8);
         world.push_index("app", &["v1", "v2"], &["one", "two"]);
         world.push_image("app", Some("v3"), "three");
@@ -59,13 +59,13 @@ proptest! {
         let given = replies.clone();
         server.set_hook(move |_, ask, number| {
             let is_object = ask.path.contains("/manifests/") || ask.path.contains("/blobs/");
-            // Every second answer is the registry's own.
+            // The registry itself gives every second answer.
             (is_object && number % 2 == 0).then(|| Fault::Instead(given[number / 2 % given.len()].clone()))
         });
-        let how = if is_deep { How::deep() } else { How::default() };
-        let how = How { platforms: if platforms { vec!["linux/amd64".parse().unwrap()] } else { Vec::new() }, retries: 0, ..how };
-        let looked = run(look_once(&server, &how));
-        let (audit, judged) = (&looked.judgement.audit, &looked.judgement.judged);
+        let options = if is_deep { RunOptions::deep() } else { RunOptions::default() };
+        let options = RunOptions { platforms: if platforms { vec!["linux/amd64".parse().unwrap()] } else { Vec::new() }, retries: 0, ..options };
+        let result = run(run_once(&server, &options));
+        let (audit, judged) = (&result.judgement.audit, &result.judgement.judged);
         for tag in &audit.broken_tags {
             prop_assert!(!tag.findings.is_empty() && judged.contains(&(tag.repository.to_string(), tag.tag.to_string())));
         }

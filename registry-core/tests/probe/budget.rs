@@ -1,4 +1,4 @@
-//! What a run may spend, and that the rest is made up for by later runs.
+//! The budget of a run, and later runs that judge the remaining tags.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use registry_core::probe::{Choosing, ProbeState};
 use registry_core::registry::{Client, Credentials, Http, Settings};
 use registry_fixtures::registry::{Fault, Profile, Server, World};
 
-use crate::support::{How, NAME, look, registry};
+use crate::support::{NAME, RunOptions, registry, run_probe};
 
-fn tags(world: &mut World, repositories: &[u8]) -> BTreeSet<(String, String)> {
+fn push_tags(world: &mut World, repositories: &[u8]) -> BTreeSet<(String, String)> {
     let mut all = BTreeSet::new();
     for (number, count) in repositories.iter().enumerate() {
         let name = format!("r{number}");
@@ -31,14 +31,19 @@ fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-/// Runs until everything was judged, and gives how many runs that took.
-async fn runs(server: &Server, all: &BTreeSet<(String, String)>, how: &How, most: usize) -> usize {
+/// Runs until every tag was judged; returns the number of runs.
+async fn runs_until_all_judged(
+    server: &Server,
+    all: &BTreeSet<(String, String)>,
+    options: &RunOptions,
+    most: usize,
+) -> usize {
     let (mut past, mut met) = (ProbeState::new(NAME), BTreeSet::new());
     for number in 1..=most {
-        let looked = look(server, &mut past, &how.later(900 * i64::try_from(number).unwrap())).await;
-        assert!(how.most.is_none_or(|most| looked.sent <= most), "{} requests", looked.sent);
-        assert_eq!(looked.story(), Vec::<String>::new());
-        met.extend(looked.judgement.judged);
+        let result = run_probe(server, &mut past, &options.later(900 * i64::try_from(number).unwrap())).await;
+        assert!(options.most.is_none_or(|most| result.sent <= most), "{} requests", result.sent);
+        assert_eq!(result.summary_lines(), Vec::<String>::new());
+        met.extend(result.judgement.judged);
         if met == *all {
             return number;
         }
@@ -50,94 +55,100 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
-    fn runs_of_few_requests_judge_everything_in_the_end(
+    fn runs_with_small_budgets_judge_every_tag_in_the_end(
         repositories in proptest::collection::vec(1_u8..7, 1..5), spare in 12_u64..80, newest in proptest::option::of(1_usize..3),
         sample in proptest::option::of(5.0..100.0_f64),
     ) {
         let mut world = World::new(Profile::V2_8);
-        let all = tags(&mut world, &repositories);
+        let all = push_tags(&mut world, &repositories);
         let server = Server::start(world);
         let sample = if newest.is_some() { Some(sample.unwrap_or(50.0)) } else { sample };
-        // The lists have to be read in every run.
+        // Every run reads the lists.
         let lists = 1 + repositories.len() as u64;
-        // The newest of each repository come first in every run, and leave what is left.
+        // Every run spends requests on the newest tags of each repository first.
         let always = newest.unwrap_or(0) as u64 * repositories.len() as u64 * 9;
-        let how = How { choosing: Choosing { newest, sample }, most: Some(lists + always + spare), ..How::default() };
-        run(runs(&server, &all, &how, 4 * all.len() + 25));
+        let options = RunOptions { choosing: Choosing { newest, sample }, most: Some(lists + always + spare), ..RunOptions::default() };
+        run(runs_until_all_judged(&server, &all, &options, 4 * all.len() + 25));
     }
 
     #[test]
-    fn samples_judge_everything_within_the_runs_that_they_promise(
+    fn samples_judge_every_tag_within_the_promised_number_of_runs(
         repositories in proptest::collection::vec(1_u8..9, 1..4), sample in 5.0..100.0_f64,
     ) {
         let mut world = World::new(Profile::V3);
-        let all = tags(&mut world, &repositories);
+        let all = push_tags(&mut world, &repositories);
         let server = Server::start(world);
-        let how = How { choosing: Choosing { newest: None, sample: Some(sample) }, ..How::default() };
+        let options = RunOptions { choosing: Choosing { newest: None, sample: Some(sample) }, ..RunOptions::default() };
         let promised = all.len().div_ceil((all.len() as f64 * sample / 100.0).ceil() as usize);
-        prop_assert_eq!(run(runs(&server, &all, &how, promised)), promised);
+        prop_assert_eq!(run(runs_until_all_judged(&server, &all, &options, promised)), promised);
     }
 }
 
 #[tokio::test]
-async fn bug_a_budget_is_the_most_that_is_sent_repetitions_included() {
+async fn bug_budget_limits_all_requests_including_retries() {
     for most in [1, 2, 5, 9, 17, 40] {
-        let server = registry(Profile::V2_8, |world| drop(tags(world, &[6, 6, 6])));
+        let server = registry(Profile::V2_8, |world| drop(push_tags(world, &[6, 6, 6])));
         server.set_hook(|_, ask, number| {
             (number % 3 == 0 && ask.path != "/v2/_catalog").then_some(Fault::Status(503))
         });
-        let how = How { most: Some(most), retries: 5, ..How::default() };
-        let looked = look(&server, &mut ProbeState::new(NAME), &how).await;
-        assert_eq!(looked.sent, server.log().len() as u64);
-        assert!(looked.sent <= most);
-        assert!(looked.judgement.audit.findings.is_empty(), "{:?}", looked.story());
+        let options = RunOptions { most: Some(most), retries: 5, ..RunOptions::default() };
+        let result = run_probe(&server, &mut ProbeState::new(NAME), &options).await;
+        assert_eq!(result.sent, server.log().len() as u64);
+        assert!(result.sent <= most);
+        assert!(result.judgement.audit.findings.is_empty(), "{:?}", result.summary_lines());
     }
 }
 
 #[tokio::test]
-async fn bug_damage_is_told_though_the_budget_ends_before_the_last_tag() {
-    // The second look at what seemed damaged came after the budget was spent, so the damage was never told.
+async fn bug_damage_is_reported_when_the_budget_ends_before_the_last_tag() {
+    // The second look at apparent damage came after the budget was spent, so the damage was never reported.
     let server = registry(Profile::V2_8, |world| {
-        tags(world, &[8]);
+        push_tags(world, &[8]);
         let digest = world.tagged("r0", "v0").unwrap().to_owned();
         world.unlink_manifest("r0", &digest);
     });
-    let looked = look(&server, &mut ProbeState::new(NAME), &How { most: Some(24), ..How::default() }).await;
-    assert_eq!(looked.broken(), ["r0:v0"]);
-    assert!(looked.judgement.judged.len() < 8);
+    let result = run_probe(
+        &server,
+        &mut ProbeState::new(NAME),
+        &RunOptions { most: Some(24), ..RunOptions::default() },
+    )
+    .await;
+    assert_eq!(result.broken(), ["r0:v0"]);
+    assert!(result.judgement.judged.len() < 8);
 }
 
 #[tokio::test]
-async fn bug_a_tag_that_fits_into_no_budget_does_not_keep_others_out() {
+async fn bug_tag_above_the_budget_does_not_block_other_tags() {
     let server = registry(Profile::V2_8, |world| {
         let children: Vec<String> =
             (0..40).map(|number| world.push_image("a", None, &format!("child {number}"))).collect();
         world.push_index_of("a", &["huge"], &children);
         world.push_image("b", Some("v1"), "one");
     });
-    let (mut past, how) = (ProbeState::new(NAME), How { most: Some(20), ..How::default() });
+    let (mut past, options) = (ProbeState::new(NAME), RunOptions { most: Some(20), ..RunOptions::default() });
     let mut met = BTreeSet::new();
     for number in 0..4 {
-        met.extend(look(&server, &mut past, &how.later(number * 900)).await.judgement.judged);
+        met.extend(run_probe(&server, &mut past, &options.later(number * 900)).await.judgement.judged);
     }
     assert_eq!(met, BTreeSet::from([("b".to_owned(), "v1".to_owned())]));
 }
 
 #[tokio::test]
-async fn the_newest_alone_are_looked_at_where_nothing_else_is_chosen() {
-    let server = registry(Profile::V2_8, |world| drop(tags(world, &[7, 2])));
-    let how = How { choosing: Choosing { newest: Some(2), sample: None }, ..How::default() };
-    let looked = look(&server, &mut ProbeState::new(NAME), &how).await;
+async fn only_the_newest_tags_are_judged_without_a_sample() {
+    let server = registry(Profile::V2_8, |world| drop(push_tags(world, &[7, 2])));
+    let options =
+        RunOptions { choosing: Choosing { newest: Some(2), sample: None }, ..RunOptions::default() };
+    let result = run_probe(&server, &mut ProbeState::new(NAME), &options).await;
     let judged: BTreeSet<String> =
-        looked.judgement.judged.iter().map(|(name, tag)| format!("{name}:{tag}")).collect();
+        result.judgement.judged.iter().map(|(name, tag)| format!("{name}:{tag}")).collect();
     assert_eq!(judged, ["r0:v5", "r0:v6", "r1:v0", "r1:v1"].map(str::to_owned).into());
-    assert_eq!(looked.choice.never, 5);
-    assert_eq!(looked.judgement.audit.source.tags, 9);
+    assert_eq!(result.choice.never, 5);
+    assert_eq!(result.judgement.audit.source.tags, 9);
 }
 
 #[tokio::test]
-async fn bug_what_is_under_way_ends_with_the_time_that_a_run_may_take() {
-    let server = registry(Profile::V2_8, |world| drop(tags(world, &[3])));
+async fn bug_requests_in_flight_end_with_the_time_of_a_run() {
+    let server = registry(Profile::V2_8, |world| drop(push_tags(world, &[3])));
     server.set_hook(|_, ask, _| ask.path.contains("/blobs/").then_some(Fault::Slow(Duration::from_secs(60))));
     let until = Some(tokio::time::Instant::now() + Duration::from_millis(500));
     let http = Http::new(Settings { until, proxies: false, ..Settings::default() }).unwrap();
@@ -160,5 +171,5 @@ async fn bug_what_is_under_way_ends_with_the_time_that_a_run_may_take() {
         &registry_core::probe::JudgeOptions { blobs: true, ..Default::default() },
     );
     assert!(judgement.judged.is_empty() && judgement.audit.findings.is_empty());
-    assert!(judgement.audit.unknown_tags.is_empty(), "what was not asked for is not unknown");
+    assert!(judgement.audit.unknown_tags.is_empty(), "unrequested tags are not unknown");
 }

@@ -1,4 +1,4 @@
-//! The judgement alone: answers that are made up, one damage for each snapshot.
+//! The judgement alone, on constructed answers: one damage per snapshot.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use registry_core::probe::{
 };
 use registry_fixtures::registry::{image_of, index_of};
 
-use crate::support::{NAME, masked};
+use crate::support::{NAME, mask_digests};
 
 pub fn digest(bytes: &[u8]) -> Digest {
     Digest::of(Algorithm::Sha256, bytes)
@@ -24,15 +24,15 @@ fn blobs() -> JudgeOptions {
 pub const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-/// A whole index of two platforms under two tags.
-struct Whole {
+/// The answers for a whole index of two platforms under two tags.
+struct WholeAnswers {
     seen: RepositoryResponses,
     index: Digest,
     arm: Digest,
     layer: Digest,
 }
 
-fn whole() -> Whole {
+fn whole() -> WholeAnswers {
     let mut seen = RepositoryResponses { listed: 2, ..RepositoryResponses::default() };
     let mut children = Vec::new();
     let (mut arm, mut layer) = (digest(b""), digest(b""));
@@ -40,7 +40,7 @@ fn whole() -> Whole {
         let (manifest, parts) = image_of(seed, None);
         arm = digest(&manifest);
         children.push((arm.to_string(), manifest.len()));
-        seen.manifests.insert(arm, there(IMAGE, &manifest));
+        seen.manifests.insert(arm, present(IMAGE, &manifest));
         for part in parts {
             layer = digest(&part);
             let size = Some(part.len() as u64);
@@ -49,14 +49,14 @@ fn whole() -> Whole {
     }
     let text = index_of(&children);
     let index = digest(&text);
-    seen.manifests.insert(index, there(INDEX, &text));
+    seen.manifests.insert(index, present(INDEX, &text));
     for tag in ["latest", "v1"] {
         seen.tags.insert(tag.into(), TagAnswer::Names(index));
     }
-    Whole { seen, index, arm, layer }
+    WholeAnswers { seen, index, arm, layer }
 }
 
-pub fn there(media_type: &str, bytes: &[u8]) -> ManifestAnswer {
+pub fn present(media_type: &str, bytes: &[u8]) -> ManifestAnswer {
     ManifestAnswer::Present(Arc::new(RespondedManifest::read(media_type, bytes)))
 }
 
@@ -68,8 +68,8 @@ fn judged(repository: RepositoryResponses, options: &JudgeOptions) -> ProbeJudge
     judge(&seen, NAME, options)
 }
 
-/// Findings with all that they hold, then broken and unknown tags.
-fn told(damage: impl FnOnce(&mut Whole)) -> String {
+/// Judges damaged answers: the findings in full, then broken and unknown tags, unread paths and counts.
+fn judge_damaged(damage: impl FnOnce(&mut WholeAnswers)) -> String {
     let mut whole = whole();
     damage(&mut whole);
     let judgement = judged(whole.seen, &blobs());
@@ -85,13 +85,13 @@ fn told(damage: impl FnOnce(&mut Whole)) -> String {
 
 #[test]
 fn whole_answers_have_no_findings() {
-    insta::assert_snapshot!(told(|_| {}), @"covered 2, judged 2");
+    insta::assert_snapshot!(judge_damaged(|_| {}), @"covered 2, judged 2");
 }
 
 #[test]
-fn an_absent_child() {
-    let _guard = masked();
-    insta::assert_snapshot!(told(|whole| drop(whole.seen.manifests.insert(whole.arm, ManifestAnswer::Absent))), @r#"
+fn absent_child_breaks_its_tags() {
+    let _guard = mask_digests();
+    insta::assert_snapshot!(judge_damaged(|whole| drop(whole.seen.manifests.insert(whole.arm, ManifestAnswer::Absent))), @r#"
     {
       "code": "child-missing",
       "severity": "error",
@@ -114,9 +114,9 @@ fn an_absent_child() {
 }
 
 #[test]
-fn an_absent_index() {
-    let _guard = masked();
-    insta::assert_snapshot!(told(|whole| drop(whole.seen.manifests.insert(whole.index, ManifestAnswer::Absent))), @r#"
+fn absent_index_breaks_its_tags() {
+    let _guard = mask_digests();
+    insta::assert_snapshot!(judge_damaged(|whole| drop(whole.seen.manifests.insert(whole.index, ManifestAnswer::Absent))), @r#"
     {
       "code": "tag-target-missing",
       "severity": "error",
@@ -137,9 +137,9 @@ fn an_absent_index() {
 }
 
 #[test]
-fn an_absent_tag() {
-    let _guard = masked();
-    insta::assert_snapshot!(told(|whole| drop(whole.seen.tags.insert("v1".into(), TagAnswer::Absent))), @r#"
+fn absent_tag_is_broken() {
+    let _guard = mask_digests();
+    insta::assert_snapshot!(judge_damaged(|whole| drop(whole.seen.tags.insert("v1".into(), TagAnswer::Absent))), @r#"
     {
       "code": "tag-target-missing",
       "severity": "error",
@@ -157,9 +157,9 @@ fn an_absent_tag() {
 }
 
 #[test]
-fn an_absent_layer() {
-    let _guard = masked();
-    insta::assert_snapshot!(told(|whole| drop(whole.seen.blobs.insert(whole.layer, BlobAnswer::Absent))), @r#"
+fn absent_layer_breaks_its_tags() {
+    let _guard = mask_digests();
+    insta::assert_snapshot!(judge_damaged(|whole| drop(whole.seen.blobs.insert(whole.layer, BlobAnswer::Absent))), @r#"
     {
       "code": "blob-missing",
       "severity": "error",
@@ -181,15 +181,15 @@ fn an_absent_layer() {
 }
 
 #[test]
-fn a_layer_of_another_size() {
-    let _guard = masked();
+fn wrong_layer_size_is_blamed_on_bytes_or_descriptor() {
+    let _guard = mask_digests();
     let sized = |content| {
-        move |whole: &mut Whole| {
+        move |whole: &mut WholeAnswers| {
             let answer = BlobAnswer::Present { size: Some(7), content };
             drop(whole.seen.blobs.insert(whole.layer, answer));
         }
     };
-    insta::assert_snapshot!(told(sized(Content::Unhashed)), @r#"
+    insta::assert_snapshot!(judge_damaged(sized(Content::Unhashed)), @r#"
     {
       "code": "blob-size-mismatch",
       "severity": "error",
@@ -208,8 +208,8 @@ fn a_layer_of_another_size() {
     broken v1
     covered 2, judged 2
     "#);
-    assert_eq!(told(sized(Content::Unhashed)), told(sized(Content::Wrong)));
-    insta::assert_snapshot!(told(sized(Content::Right)), @r#"
+    assert_eq!(judge_damaged(sized(Content::Unhashed)), judge_damaged(sized(Content::Wrong)));
+    insta::assert_snapshot!(judge_damaged(sized(Content::Right)), @r#"
     {
       "code": "descriptor-size-mismatch",
       "severity": "error",
@@ -231,21 +231,21 @@ fn a_layer_of_another_size() {
 }
 
 #[test]
-fn a_layer_of_unknown_size_is_whole() {
-    let unsized_layer = |whole: &mut Whole| {
+fn layer_of_unknown_size_is_whole() {
+    let unsized_layer = |whole: &mut WholeAnswers| {
         let answer = BlobAnswer::Present { size: None, content: Content::Unhashed };
         drop(whole.seen.blobs.insert(whole.layer, answer));
     };
-    assert_eq!(told(unsized_layer), "covered 2, judged 2");
+    assert_eq!(judge_damaged(unsized_layer), "covered 2, judged 2");
 }
 
 #[test]
-fn wrong_bytes_of_a_child() {
-    let _guard = masked();
-    let wrong = |whole: &mut Whole| {
+fn wrong_bytes_of_a_child_break_its_tags() {
+    let _guard = mask_digests();
+    let wrong = |whole: &mut WholeAnswers| {
         drop(whole.seen.manifests.insert(whole.arm, ManifestAnswer::WrongBytes(digest(b"x"))));
     };
-    insta::assert_snapshot!(told(wrong), @r#"
+    insta::assert_snapshot!(judge_damaged(wrong), @r#"
     {
       "code": "manifest-digest-mismatch",
       "severity": "error",
@@ -268,12 +268,12 @@ fn wrong_bytes_of_a_child() {
 }
 
 #[test]
-fn a_server_error_of_one_object() {
-    let _guard = masked();
-    let fails = |whole: &mut Whole| {
+fn server_error_of_one_object_breaks_its_tags() {
+    let _guard = mask_digests();
+    let fails = |whole: &mut WholeAnswers| {
         drop(whole.seen.manifests.insert(whole.arm, ManifestAnswer::Unknown(Trouble::Server(500))));
     };
-    insta::assert_snapshot!(told(fails), @r#"
+    insta::assert_snapshot!(judge_damaged(fails), @r#"
     {
       "code": "server-error",
       "severity": "error",
@@ -296,13 +296,14 @@ fn a_server_error_of_one_object() {
 }
 
 #[test]
-fn trouble_that_is_no_damage() {
-    let _guard = masked();
+fn refusals_and_silence_are_no_damage() {
+    let _guard = mask_digests();
     for trouble in
         [Trouble::Forbidden(403), Trouble::Silent("no answer".into()), Trouble::Odd("status 404".into())]
     {
-        let text =
-            told(|whole| drop(whole.seen.blobs.insert(whole.layer, BlobAnswer::Unknown(trouble.clone()))));
+        let text = judge_damaged(|whole| {
+            drop(whole.seen.blobs.insert(whole.layer, BlobAnswer::Unknown(trouble.clone())))
+        });
         assert!(!text.contains("\"code\"") && !text.contains("broken"), "{text}");
         assert!(text.contains("unknown v1") && text.contains("unread /v2/team/app/blobs/sha256:"), "{text}");
         assert!(text.ends_with("covered 2, judged 0"), "{text}");
@@ -310,27 +311,27 @@ fn trouble_that_is_no_damage() {
 }
 
 #[test]
-fn what_was_not_asked_for_is_neither_broken_nor_unknown() {
-    let not_asked = |whole: &mut Whole| {
+fn unrequested_objects_are_neither_broken_nor_unknown() {
+    let not_asked = |whole: &mut WholeAnswers| {
         drop(whole.seen.manifests.insert(whole.arm, ManifestAnswer::Unknown(Trouble::NotAsked)));
     };
-    assert_eq!(told(not_asked), "covered 0, judged 0");
+    assert_eq!(judge_damaged(not_asked), "covered 0, judged 0");
 }
 
 #[test]
-fn certain_damage_beats_what_is_not_known() {
-    let both = |whole: &mut Whole| {
+fn certain_damage_outweighs_unknown_objects() {
+    let both = |whole: &mut WholeAnswers| {
         whole.seen.manifests.insert(whole.arm, ManifestAnswer::Unknown(Trouble::Silent("no answer".into())));
         let other = digest(b"layer of one");
         whole.seen.blobs.insert(other, BlobAnswer::Absent);
     };
-    let text = told(both);
+    let text = judge_damaged(both);
     assert!(text.contains("broken latest\nbroken v1") && !text.contains("unknown"), "{text}");
-    assert!(text.contains("unread"), "the hole is told all the same: {text}");
+    assert!(text.contains("unread"), "the unread object is reported as well: {text}");
 }
 
 #[test]
-fn everything_failing_is_no_damage() {
+fn failure_of_every_object_is_no_damage() {
     let mut whole = whole();
     for answer in whole.seen.tags.values_mut() {
         *answer = TagAnswer::Unknown(Trouble::Server(503));
@@ -342,11 +343,12 @@ fn everything_failing_is_no_damage() {
 }
 
 #[test]
-fn a_manifest_that_is_no_json_is_unreadable() {
-    let _guard = masked();
-    let page =
-        |whole: &mut Whole| drop(whole.seen.manifests.insert(whole.arm, there("text/html", b"<html>")));
-    insta::assert_snapshot!(told(page), @r#"
+fn manifest_that_is_not_json_is_unreadable() {
+    let _guard = mask_digests();
+    let page = |whole: &mut WholeAnswers| {
+        drop(whole.seen.manifests.insert(whole.arm, present("text/html", b"<html>")))
+    };
+    insta::assert_snapshot!(judge_damaged(page), @r#"
     {
       "code": "manifest-unreadable",
       "severity": "error",
@@ -391,7 +393,7 @@ fn one_damage_under_many_parents_is_one_finding() {
             (whole.arm.to_string(), manifest.len()),
             (whole.arm.to_string(), manifest.len() + number),
         ]);
-        whole.seen.manifests.insert(digest(&other), there(INDEX, &other));
+        whole.seen.manifests.insert(digest(&other), present(INDEX, &other));
         whole.seen.tags.insert(format!("t{number}"), TagAnswer::Names(digest(&other)));
     }
     whole.seen.manifests.insert(whole.arm, ManifestAnswer::Absent);

@@ -1,4 +1,4 @@
-//! Law L5 for the judgement: answers at random, also such as no registry can give, never panic, and every tag gets one verdict.
+//! Law L5 for the judgement: random answers, even ones that no registry can give, never panic, and every tag gets one verdict.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use registry_core::probe::{
     Trouble, judge,
 };
 
-use crate::judge::{IMAGE, INDEX, digest, there};
+use crate::judge::{IMAGE, INDEX, digest, present};
 use crate::support::NAME;
 
 fn trouble() -> impl Strategy<Value = Trouble> {
@@ -22,7 +22,7 @@ fn trouble() -> impl Strategy<Value = Trouble> {
     ]
 }
 
-/// One of a few digests, so that references meet.
+/// One of a few digests, so that answers refer to each other.
 fn some_digest() -> impl Strategy<Value = Digest> {
     (0_u8..9).prop_map(|number| digest(&[number]))
 }
@@ -44,7 +44,7 @@ fn manifest() -> impl Strategy<Value = ManifestAnswer> {
         "[ -~]{0,30}",
     ];
     prop_oneof![
-        5 => (prop_oneof![Just(IMAGE), Just(INDEX), Just("")], text).prop_map(|(kind, text)| there(kind, text.as_bytes())),
+        5 => (prop_oneof![Just(IMAGE), Just(INDEX), Just("")], text).prop_map(|(kind, text)| present(kind, text.as_bytes())),
         1 => Just(ManifestAnswer::Absent),
         1 => some_digest().prop_map(ManifestAnswer::WrongBytes),
         1 => trouble().prop_map(ManifestAnswer::Unknown),
@@ -88,7 +88,7 @@ fn repository() -> impl Strategy<Value = RepositoryResponses> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
-    /// Also where manifests go round in circles, which no hash allows and a registry can claim.
+    /// This holds also for manifests that refer to each other in a circle: no hash allows that, but a registry can claim it.
     #[test]
     fn every_tag_is_whole_broken_unknown_or_left_out(
         repositories in proptest::collection::btree_map("[a-b]", repository(), 0..3), blobs in any::<bool>(), platforms in any::<bool>(),
@@ -110,7 +110,7 @@ proptest! {
                 prop_assert!(audit.findings[*number].tags.contains(&tag.tag));
             }
         }
-        // The same answers are judged the same.
+        // Judging the same answers again gives the same findings.
         let again = judge(&seen, NAME, &options).audit;
         prop_assert_eq!(audit.findings, again.findings);
     }

@@ -1,15 +1,15 @@
-//! Every kind of manifest that registries keep.
+//! All kinds of manifests that registries keep.
 
 use registry_fixtures::Digest;
 use registry_fixtures::registry::{Fault, Reply, Server, World, image_of};
 use serde_json::{Value, json};
 
-use crate::support::{BOTH, How, asked, look_once, masked, registry};
+use crate::support::{BOTH, RunOptions, mask_digests, registry, requests_for, run_once};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const DOCKER: &str = "application/vnd.docker.distribution.manifest";
 
-fn part(world: &mut World, media_type: &str, bytes: &[u8]) -> Value {
+fn push_part(world: &mut World, media_type: &str, bytes: &[u8]) -> Value {
     json!({"mediaType": media_type, "digest": world.push_blob("app", bytes), "size": bytes.len()})
 }
 
@@ -19,14 +19,14 @@ fn push(world: &mut World, tag: Option<&str>, manifest: &Value) -> Value {
     json!({"mediaType": manifest["mediaType"], "digest": digest, "size": bytes.len()})
 }
 
-/// The docker kinds: a list of one image.
-fn docker(world: &mut World) -> Value {
-    let config = part(
+/// Pushes a docker manifest list of one docker image.
+fn push_docker_list(world: &mut World) -> Value {
+    let config = push_part(
         world,
         "application/vnd.docker.container.image.v1+json",
         b"{\"os\":\"linux\",\"architecture\":\"s390x\"}",
     );
-    let layer = part(world, "application/vnd.docker.image.rootfs.diff.tar.gzip", b"docker layer");
+    let layer = push_part(world, "application/vnd.docker.image.rootfs.diff.tar.gzip", b"docker layer");
     let image = json!({"schemaVersion": 2, "mediaType": format!("{DOCKER}.v2+json"), "config": config, "layers": [layer]});
     let mut child = push(world, Some("image"), &image);
     child["platform"] = json!({"os": "linux", "architecture": "s390x"});
@@ -37,8 +37,8 @@ fn docker(world: &mut World) -> Value {
     )
 }
 
-/// Makes a tag name bytes that the registry would not take.
-fn names(server: &Server, tag: &str, bytes: Vec<u8>, media_type: &'static str) {
+/// Makes a tag answer with bytes that the registry would not accept in a push.
+fn serve_as_tag(server: &Server, tag: &str, bytes: Vec<u8>, media_type: &'static str) {
     let digest = Digest::of(&bytes).as_str().to_owned();
     let (tag, manifest) = (format!("/v2/app/manifests/{tag}"), format!("/v2/app/manifests/{digest}"));
     server.set_hook(move |_, ask, _| match (&*ask.method, &*ask.path) {
@@ -51,23 +51,23 @@ fn names(server: &Server, tag: &str, bytes: Vec<u8>, media_type: &'static str) {
 }
 
 #[tokio::test]
-async fn docker_kinds_are_followed_to_their_layers() {
-    let _guard = masked();
+async fn docker_manifests_are_followed_to_their_layers() {
+    let _guard = mask_digests();
     for profile in BOTH {
-        let server = registry(profile, |world| drop(docker(world)));
-        let how = How { platforms: vec!["linux/s390x".parse().unwrap()], ..How::default() };
-        assert_eq!(look_once(&server, &how).await.story(), Vec::<String>::new());
+        let server = registry(profile, |world| drop(push_docker_list(world)));
+        let options = RunOptions { platforms: vec!["linux/s390x".parse().unwrap()], ..RunOptions::default() };
+        assert_eq!(run_once(&server, &options).await.summary_lines(), Vec::<String>::new());
         let layer = Digest::of(b"docker layer").as_str().to_owned();
         server.world().unlink_blob("app", &layer);
-        let looked = look_once(&server, &how).await;
-        assert_eq!(looked.broken(), ["app:image", "app:list"]);
-        insta::allow_duplicates! { insta::assert_snapshot!(looked.story().join("\n"), @"blob-missing app:image,list layer sha256:3ece0b4cb452 answers 404") };
+        let result = run_once(&server, &options).await;
+        assert_eq!(result.broken(), ["app:image", "app:list"]);
+        insta::allow_duplicates! { insta::assert_snapshot!(result.summary_lines().join("\n"), @"blob-missing app:image,list layer sha256:3ece0b4cb452 answers 404") };
     }
 }
 
 #[tokio::test]
-async fn indexes_in_indexes_are_followed() {
-    let _guard = masked();
+async fn nested_indexes_are_followed() {
+    let _guard = mask_digests();
     for profile in BOTH {
         let server = registry(profile, |world| {
             let mut child = world.push_index("app", &[], &["one", "two"]);
@@ -78,61 +78,61 @@ async fn indexes_in_indexes_are_followed() {
                 child = push(world, tag, &outer)["digest"].as_str().unwrap().to_owned();
             }
         });
-        assert_eq!(look_once(&server, &How::default()).await.story(), Vec::<String>::new());
+        assert_eq!(run_once(&server, &RunOptions::default()).await.summary_lines(), Vec::<String>::new());
         let leaf = Digest::of(&image_of("two", None).0);
         server.world().unlink_manifest("app", leaf.as_str());
-        let looked = look_once(&server, &How::default()).await;
-        insta::allow_duplicates! { insta::assert_snapshot!(looked.story().join("\n"), @"child-missing app:nested linux/arm64 answers 404") };
+        let result = run_once(&server, &RunOptions::default()).await;
+        insta::allow_duplicates! { insta::assert_snapshot!(result.summary_lines().join("\n"), @"child-missing app:nested linux/arm64 answers 404") };
     }
 }
 
 #[tokio::test]
-async fn a_build_cache_has_layers_in_the_place_of_children() {
-    let _guard = masked();
+async fn layers_of_a_build_cache_index_are_requested_as_blobs() {
+    let _guard = mask_digests();
     let server = registry(BOTH[0], |world| {
-        let config = part(world, "application/vnd.buildkit.cacheconfig.v0", b"{}");
-        let layer = part(world, "application/vnd.oci.image.layer.v1.tar+gzip", b"cache layer");
+        let config = push_part(world, "application/vnd.buildkit.cacheconfig.v0", b"{}");
+        let layer = push_part(world, "application/vnd.oci.image.layer.v1.tar+gzip", b"cache layer");
         let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [layer, config]});
         let bytes = index.to_string().into_bytes();
         world.push_blob("app", &bytes);
-        // 2.8 takes such an index although its children are no manifests.
+        // 2.8 accepts such an index although its children are not manifests.
         world.push_image("app", Some("v1"), "one");
         world.push_manifest("app", Some("buildcache"), &bytes);
     });
-    let looked = look_once(&server, &How::default()).await;
-    assert_eq!(looked.story(), Vec::<String>::new());
+    let result = run_once(&server, &RunOptions::default()).await;
+    assert_eq!(result.summary_lines(), Vec::<String>::new());
     let layer = Digest::of(b"cache layer");
-    assert_eq!(asked(&server, layer.as_str()), [format!("HEAD /v2/app/blobs/{}", layer.as_str())]);
+    assert_eq!(requests_for(&server, layer.as_str()), [format!("HEAD /v2/app/blobs/{}", layer.as_str())]);
     server.world().unlink_blob("app", layer.as_str());
-    insta::assert_snapshot!(look_once(&server, &How::default()).await.story().join("\n"), @"blob-missing app:buildcache layer sha256:98e6f53fec46 answers 404");
+    insta::assert_snapshot!(run_once(&server, &RunOptions::default()).await.summary_lines().join("\n"), @"blob-missing app:buildcache layer sha256:98e6f53fec46 answers 404");
 }
 
 #[tokio::test]
-async fn what_lies_at_other_addresses_is_not_asked_for() {
+async fn foreign_layers_are_not_requested() {
     let mut config = Value::Null;
     let server = registry(BOTH[0], |world| {
-        config = part(world, "application/vnd.docker.container.image.v1+json", b"{}");
+        config = push_part(world, "application/vnd.docker.container.image.v1+json", b"{}");
         world.push_image("app", Some("v1"), "one");
     });
     let foreign = Digest::of(b"somewhere else");
     let foreign = json!({"mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "digest": foreign.as_str(),
         "size": 7, "urls": ["https://elsewhere.example/layer"]});
     let image = json!({"schemaVersion": 2, "mediaType": format!("{DOCKER}.v2+json"), "config": config, "layers": [foreign]});
-    names(
+    serve_as_tag(
         &server,
         "v1",
         image.to_string().into_bytes(),
         "application/vnd.docker.distribution.manifest.v2+json",
     );
-    let looked = look_once(&server, &How::deep()).await;
-    assert_eq!(looked.story(), Vec::<String>::new());
-    assert_eq!(looked.judgement.judged.len(), 1);
-    assert_eq!(asked(&server, "/blobs/").len(), 1);
+    let result = run_once(&server, &RunOptions::deep()).await;
+    assert_eq!(result.summary_lines(), Vec::<String>::new());
+    assert_eq!(result.judgement.judged.len(), 1);
+    assert_eq!(requests_for(&server, "/blobs/").len(), 1);
 }
 
 #[tokio::test]
 async fn schema_1_is_judged_by_its_status_and_its_layers() {
-    let _guard = masked();
+    let _guard = mask_digests();
     let layer = Digest::of(b"old layer").as_str().to_owned();
     let server = registry(BOTH[0], |world| {
         world.push_image("app", Some("old"), "one");
@@ -149,23 +149,23 @@ async fn schema_1_is_judged_by_its_status_and_its_layers() {
         let is_read = ask.method == "GET" && ask.path.starts_with("/v2/app/manifests/sha256:");
         is_read.then(|| Fault::Instead(reply.clone()))
     });
-    let looked = look_once(&server, &How::deep()).await;
-    assert_eq!(looked.story(), Vec::<String>::new());
-    assert_eq!(asked(&server, "/blobs/"), [format!("GET /v2/app/blobs/{layer}")]);
+    let result = run_once(&server, &RunOptions::deep()).await;
+    assert_eq!(result.summary_lines(), Vec::<String>::new());
+    assert_eq!(requests_for(&server, "/blobs/"), [format!("GET /v2/app/blobs/{layer}")]);
     server.world().unlink_blob("app", &layer);
-    insta::assert_snapshot!(look_once(&server, &How::default()).await.story().join("\n"), @"blob-missing app:old layer sha256:f3b6f33e6768 answers 404");
+    insta::assert_snapshot!(run_once(&server, &RunOptions::default()).await.summary_lines().join("\n"), @"blob-missing app:old layer sha256:f3b6f33e6768 answers 404");
 }
 
 #[tokio::test]
-async fn a_reference_that_nobody_can_follow_is_told_and_never_asked() {
-    let _guard = masked();
+async fn invalid_reference_is_reported_and_never_requested() {
+    let _guard = mask_digests();
     let server = registry(BOTH[0], |world| drop(world.push_image("app", Some("v1"), "one")));
     let text = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": "sha256:../../../../etc/passwd", "size": 2},
         "layers": [{"mediaType": "x", "digest": Digest::of(b"x").as_str(), "size": -5}]});
-    names(&server, "v1", text.to_string().into_bytes(), "application/vnd.oci.image.manifest.v1+json");
-    let looked = look_once(&server, &How::default()).await;
-    insta::assert_snapshot!(looked.story().join("\n"), @r#"
+    serve_as_tag(&server, "v1", text.to_string().into_bytes(), "application/vnd.oci.image.manifest.v1+json");
+    let result = run_once(&server, &RunOptions::default()).await;
+    insta::assert_snapshot!(result.summary_lines().join("\n"), @r#"
     blob-missing app:v1 layer sha256:2d711642b726 answers 404
     descriptor-invalid app:v1 its manifest has a reference that nobody can follow: /config/digest "sha256:../../../../etc/passwd" is no digest: the hash is not exactly 64 lower-case hexadecimal characters
     descriptor-invalid app:v1 its manifest has a reference that nobody can follow: /layers/0/size the size is negative (-5)
@@ -174,7 +174,7 @@ async fn a_reference_that_nobody_can_follow_is_told_and_never_asked() {
 }
 
 #[tokio::test]
-async fn an_index_that_names_itself_ends() {
+async fn index_that_names_itself_is_requested_only_twice() {
     let server = registry(BOTH[0], |world| {
         world.push_image("app", Some("v1"), "one");
         world.push_image("app", Some("sound"), "two");
@@ -183,14 +183,14 @@ async fn an_index_that_names_itself_ends() {
     let text = registry_fixtures::registry::index_of(&[(digest.clone(), 5)]);
     let path = format!("/v2/app/manifests/{digest}");
     server.spoil("GET", &path, 99, Fault::Bytes(text));
-    let looked = look_once(&server, &How::default()).await;
-    // No bytes can hold their own hash: these are others.
-    assert_eq!(looked.broken(), ["app:v1"]);
-    assert_eq!(asked(&server, &path).len(), 2, "asked, and looked at again");
+    let result = run_once(&server, &RunOptions::default()).await;
+    // No bytes contain their own hash, so these have another hash.
+    assert_eq!(result.broken(), ["app:v1"]);
+    assert_eq!(requests_for(&server, &path).len(), 2, "one request, and one for the second look");
 }
 
 #[tokio::test]
-async fn ten_thousand_children_are_each_asked_for_once() {
+async fn ten_thousand_children_are_each_requested_once() {
     let server = registry(BOTH[0], |world| {
         world.push_image("app", None, "one");
         world.push_image("app", Some("sound"), "two");
@@ -202,36 +202,38 @@ async fn ten_thousand_children_are_each_asked_for_once() {
     let child = image_of("one", None).0;
     children.extend((0..10_000).map(|_| (digest(&child), child.len())));
     let index = registry_fixtures::registry::index_of(&children);
-    names(&server, "wide", index, "application/vnd.oci.image.index.v1+json");
-    let how = How { depth: registry_core::probe::Depth::Manifests, retries: 0, ..How::default() };
-    let looked = look_once(&server, &how).await;
-    let audit = &looked.judgement.audit;
-    assert_eq!((audit.findings.len(), looked.broken()), (10_000, vec!["app:wide".to_owned()]));
-    // One for each child and one for the second look, beside lists and the few others.
+    serve_as_tag(&server, "wide", index, "application/vnd.oci.image.index.v1+json");
+    let options =
+        RunOptions { depth: registry_core::probe::Depth::Manifests, retries: 0, ..RunOptions::default() };
+    let result = run_once(&server, &options).await;
+    let audit = &result.judgement.audit;
+    assert_eq!((audit.findings.len(), result.broken()), (10_000, vec!["app:wide".to_owned()]));
+    // One for each child and one for the second run_probe, beside lists and the few others.
     assert!(server.log().len() < 20_050, "{} requests", server.log().len());
 }
 
 #[tokio::test]
-async fn an_image_that_names_no_platform_was_passed_over() {
+async fn image_without_platform_lacks_the_required_one() {
     for profile in BOTH {
         let server = registry(profile, |world| {
-            let config = part(world, "application/vnd.docker.container.image.v1+json", b"{}");
-            let layer = part(world, "application/vnd.docker.image.rootfs.diff.tar.gzip", b"docker layer");
+            let config = push_part(world, "application/vnd.docker.container.image.v1+json", b"{}");
+            let layer =
+                push_part(world, "application/vnd.docker.image.rootfs.diff.tar.gzip", b"docker layer");
             let kind = format!("{DOCKER}.v2+json");
             let image = json!({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer]});
             push(world, Some("image"), &image);
         });
-        let how = How { platforms: vec!["linux/s390x".parse().unwrap()], ..How::default() };
-        let story = look_once(&server, &how).await.story();
+        let options = RunOptions { platforms: vec!["linux/s390x".parse().unwrap()], ..RunOptions::default() };
+        let story = run_once(&server, &options).await.summary_lines();
         assert_eq!(
             story,
             ["platform-missing app:image it has no linux/s390x and names no platform"],
             "{profile:?}"
         );
-        // A config of other bytes says nothing of a platform, and is damage.
+        // A config with wrong bytes tells no platform, and is damage.
         let config = Digest::of(b"{}");
         server.world().replace_bytes(config.as_str(), b"[]");
-        let story = look_once(&server, &how).await.story();
+        let story = run_once(&server, &options).await.summary_lines();
         assert!(story.iter().any(|line| line.starts_with("blob-digest-mismatch app:image")), "{story:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! The probe of a live registry against the registries in memory, 2.8.2 and 3.1.1: what is asked, how answers are told
-//! apart, what later runs ask again; and the judgement alone, from answers that are made up.
+//! Tests of the probe of a live registry, against the registries in memory (2.8.2 and 3.1.1): which requests it makes, how it tells
+//! answers apart, what later runs request again; and the judgement alone, on constructed answers.
 
 mod answers;
 mod budget;

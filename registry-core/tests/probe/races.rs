@@ -1,16 +1,16 @@
-//! Pushes and deletions while the probe looks.
+//! Pushes and deletions during a probe.
 
 use registry_fixtures::Digest;
 use registry_fixtures::registry::{Fault, Reply, Server, World, image_of};
 
-use crate::support::{BOTH, How, Looked, look_once, masked, registry};
+use crate::support::{BOTH, RunOptions, RunResult, mask_digests, registry, run_once};
 
-fn child(seed: &str) -> String {
+fn child_digest(seed: &str) -> String {
     Digest::of(&image_of(seed, None).0).as_str().to_owned()
 }
 
-/// Changes the world right before the first request for something.
-fn before(server: &Server, line: String, change: impl FnOnce(&mut World) + Send + 'static) {
+/// Changes the world right before the first request with this line.
+fn change_before(server: &Server, line: String, change: impl FnOnce(&mut World) + Send + 'static) {
     let mut change = Some(change);
     server.set_hook(move |world, ask, _| {
         if format!("{} {}", ask.method, ask.path) == line
@@ -22,18 +22,18 @@ fn before(server: &Server, line: String, change: impl FnOnce(&mut World) + Send 
     });
 }
 
-fn no_damage(looked: &Looked) {
-    assert_eq!(looked.story(), Vec::<String>::new());
+fn assert_no_findings(result: &RunResult) {
+    assert_eq!(result.summary_lines(), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn a_tag_that_vanished_between_list_and_read_is_no_damage() {
+async fn tag_that_vanished_between_list_and_read_is_no_damage() {
     for profile in BOTH {
         let server = registry(profile, |world| {
             world.push_image("app", Some("v1"), "one");
             world.push_image("app", Some("v2"), "two");
         });
-        before(&server, "HEAD /v2/app/manifests/v1".into(), |world| {
+        change_before(&server, "HEAD /v2/app/manifests/v1".into(), |world| {
             let digest = world.tagged("app", "v1").unwrap().to_owned();
             let ask = registry_fixtures::registry::Ask {
                 method: "DELETE".into(),
@@ -42,96 +42,96 @@ async fn a_tag_that_vanished_between_list_and_read_is_no_damage() {
             };
             assert_eq!(world.answer(&ask).status, 202);
         });
-        let looked = look_once(&server, &How::default()).await;
-        no_damage(&looked);
-        assert_eq!((looked.judgement.audit.covered, looked.judgement.judged.len()), (1, 1));
+        let result = run_once(&server, &RunOptions::default()).await;
+        assert_no_findings(&result);
+        assert_eq!((result.judgement.audit.covered, result.judgement.judged.len()), (1, 1));
     }
 }
 
 #[tokio::test]
-async fn a_repository_that_vanished_between_list_and_read_is_no_damage() {
+async fn repository_that_vanished_between_list_and_read_is_no_damage() {
     let server = registry(BOTH[1], |world| {
         world.push_image("app", Some("v1"), "one");
         world.push_image("web", Some("v1"), "two");
     });
-    // 3 forgets a repository of which all is gone.
+    // Registry 3 no longer knows a repository once everything in it is deleted.
     server.set_hook(|_, ask, number| {
         let gone = || Reply::new(404).with("content-type", "application/json");
         let gone = || gone().body(r#"{"errors":[{"code":"NAME_UNKNOWN","message":""}]}"#);
         (ask.path.starts_with("/v2/app/") && number > 2).then(|| Fault::Instead(gone()))
     });
-    let looked = look_once(&server, &How::default()).await;
-    no_damage(&looked);
-    assert_eq!(looked.judgement.judged.len(), 1);
+    let result = run_once(&server, &RunOptions::default()).await;
+    assert_no_findings(&result);
+    assert_eq!(result.judgement.judged.len(), 1);
 }
 
 #[tokio::test]
-async fn a_tag_that_moved_in_between_is_judged_by_what_it_names_now() {
+async fn tag_that_moved_is_judged_by_its_new_image() {
     for profile in BOTH {
         let server = registry(profile, |world| {
             world.push_index("app", &["latest"], &["one", "two"]);
         });
-        before(&server, format!("GET /v2/app/manifests/{}", child("two")), |world| {
+        change_before(&server, format!("GET /v2/app/manifests/{}", child_digest("two")), |world| {
             world.push_index("app", &["latest"], &["three", "four"]);
-            world.unlink_manifest("app", &child("two"));
+            world.unlink_manifest("app", &child_digest("two"));
         });
-        let looked = look_once(&server, &How::default()).await;
-        no_damage(&looked);
-        assert_eq!(looked.judgement.judged.len(), 1);
-        let children = ["three", "four"].map(|seed| format!("GET /v2/app/manifests/{}", child(seed)));
-        assert!(children.iter().all(|line| server.lines().contains(line)), "the new image was looked at");
+        let result = run_once(&server, &RunOptions::default()).await;
+        assert_no_findings(&result);
+        assert_eq!(result.judgement.judged.len(), 1);
+        let children = ["three", "four"].map(|seed| format!("GET /v2/app/manifests/{}", child_digest(seed)));
+        assert!(children.iter().all(|line| server.lines().contains(line)), "the new image was read");
     }
 }
 
 #[tokio::test]
-async fn a_tag_that_moved_to_a_damaged_image_is_broken() {
-    let _guard = masked();
+async fn tag_that_moved_to_a_damaged_image_is_broken() {
+    let _guard = mask_digests();
     let server = registry(BOTH[0], |world| drop(world.push_index("app", &["latest"], &["one", "two"])));
-    before(&server, format!("GET /v2/app/manifests/{}", child("two")), |world| {
+    change_before(&server, format!("GET /v2/app/manifests/{}", child_digest("two")), |world| {
         world.push_index("app", &["latest"], &["three", "four"]);
-        world.unlink_manifest("app", &child("two"));
-        world.unlink_manifest("app", &child("four"));
+        world.unlink_manifest("app", &child_digest("two"));
+        world.unlink_manifest("app", &child_digest("four"));
     });
-    insta::assert_snapshot!(look_once(&server, &How::default()).await.story().join("\n"), @"child-missing app:latest linux/arm64 answers 404");
+    insta::assert_snapshot!(run_once(&server, &RunOptions::default()).await.summary_lines().join("\n"), @"child-missing app:latest linux/arm64 answers 404");
 }
 
 #[tokio::test]
-async fn a_child_deleted_together_with_its_tag_is_no_damage() {
+async fn child_deleted_together_with_its_tag_is_no_damage() {
     for profile in BOTH {
         let server = registry(profile, |world| {
             world.push_index("app", &["v1"], &["one", "two"]);
             world.push_image("app", Some("v2"), "three");
         });
-        before(&server, format!("GET /v2/app/manifests/{}", child("two")), |world| {
+        change_before(&server, format!("GET /v2/app/manifests/{}", child_digest("two")), |world| {
             let index = world.tagged("app", "v1").unwrap().to_owned();
-            for digest in [index, child("two")] {
+            for digest in [index, child_digest("two")] {
                 let path = format!("/v2/app/manifests/{digest}");
                 let ask =
                     registry_fixtures::registry::Ask { method: "DELETE".into(), path, ..Default::default() };
                 assert_eq!(world.answer(&ask).status, 202);
             }
         });
-        let looked = look_once(&server, &How::default()).await;
-        no_damage(&looked);
-        assert_eq!(looked.judgement.judged.len(), 1);
+        let result = run_once(&server, &RunOptions::default()).await;
+        assert_no_findings(&result);
+        assert_eq!(result.judgement.judged.len(), 1);
     }
 }
 
 #[tokio::test]
-async fn a_child_that_was_away_for_a_moment_is_no_damage() {
+async fn child_that_was_absent_for_a_moment_is_no_damage() {
     let server = registry(BOTH[0], |world| drop(world.push_index("app", &["v1"], &["one", "two"])));
     let gone = Reply::new(404).with("content-type", "application/json");
     let gone = gone.body(r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":""}]}"#);
-    server.spoil("GET", &format!("/v2/app/manifests/{}", child("two")), 1, Fault::Instead(gone));
-    let looked = look_once(&server, &How::default()).await;
-    no_damage(&looked);
-    // It was looked into when it was back.
+    server.spoil("GET", &format!("/v2/app/manifests/{}", child_digest("two")), 1, Fault::Instead(gone));
+    let result = run_once(&server, &RunOptions::default()).await;
+    assert_no_findings(&result);
+    // The child was read once it was back.
     let layer = Digest::of(b"layer of two");
     assert!(server.lines().contains(&format!("HEAD /v2/app/blobs/{}", layer.as_str())));
 }
 
 #[tokio::test]
-async fn a_tag_whose_absence_no_list_confirms_is_broken() {
+async fn absent_tag_is_broken_when_no_list_confirms_its_deletion() {
     let server = registry(BOTH[0], |world| {
         world.push_image("app", Some("v1"), "one");
         world.push_image("app", Some("v2"), "two");
@@ -140,6 +140,6 @@ async fn a_tag_whose_absence_no_list_confirms_is_broken() {
     server.set_hook(|_, ask, number| {
         (ask.path == "/v2/app/tags/list" && number > 3).then_some(Fault::Status(500))
     });
-    let looked = look_once(&server, &How { retries: 0, ..How::default() }).await;
-    assert_eq!(looked.broken(), ["app:v1"]);
+    let result = run_once(&server, &RunOptions { retries: 0, ..RunOptions::default() }).await;
+    assert_eq!(result.broken(), ["app:v1"]);
 }

@@ -1,4 +1,4 @@
-//! A run as the program makes it: lists, choice, walk, second look, judgement, state.
+//! Shared by the tests: a probe run as the program makes it (lists, choice, walk, second look, judgement, state).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use registry_core::registry::{Client, Credentials, Http, Settings};
 use registry_fixtures::registry::{Profile, Server, World};
 
 pub const BOTH: [Profile; 2] = [Profile::V2_8, Profile::V3];
-/// What a registry is called in judgements.
+/// The name of the registry in judgements.
 pub const NAME: &str = "https://registry.example";
 
-/// How a run is made.
+/// RunOptions a run is made.
 #[derive(Debug, Clone)]
-pub struct How {
+pub struct RunOptions {
     pub depth: Depth,
     pub platforms: Vec<Platform>,
     pub choosing: Choosing,
@@ -32,7 +32,7 @@ pub struct How {
     pub last_byte: bool,
 }
 
-impl Default for How {
+impl Default for RunOptions {
     fn default() -> Self {
         Self {
             depth: Depth::Blobs,
@@ -49,7 +49,7 @@ impl Default for How {
     }
 }
 
-impl How {
+impl RunOptions {
     pub fn later(&self, seconds: i64) -> Self {
         Self { now: self.now + seconds, ..self.clone() }
     }
@@ -59,29 +59,29 @@ impl How {
     }
 }
 
-/// What a run gave.
+/// The result of a run.
 #[derive(Debug)]
-pub struct Looked {
+pub struct RunResult {
     pub seen: Responses,
     pub judgement: ProbeJudgement,
     pub choice: Choice,
     pub sent: u64,
 }
 
-impl Looked {
-    /// Codes, tags and messages of findings, then tags that are not known, then what could not be read.
-    pub fn story(&self) -> Vec<String> {
-        story(&self.judgement)
+impl RunResult {
+    /// The findings with code, tags and message, then unknown tags, then unread paths.
+    pub fn summary_lines(&self) -> Vec<String> {
+        summary_lines(&self.judgement)
     }
 
-    /// Broken tags, as `repository:tag`.
+    /// The broken tags, as `repository:tag`.
     pub fn broken(&self) -> Vec<String> {
         let broken = &self.judgement.audit.broken_tags;
         broken.iter().map(|tag| format!("{}:{}", tag.repository, tag.tag)).collect()
     }
 }
 
-pub fn story(judgement: &ProbeJudgement) -> Vec<String> {
+pub fn summary_lines(judgement: &ProbeJudgement) -> Vec<String> {
     let audit = &judgement.audit;
     let findings = audit.findings.iter().map(|finding| {
         let tags: Vec<&str> = finding.tags.iter().map(|tag| &**tag).collect();
@@ -94,14 +94,14 @@ pub fn story(judgement: &ProbeJudgement) -> Vec<String> {
     findings.chain(unknown).chain(unread).collect()
 }
 
-pub fn client(server: &Server, how: &How) -> (Http, Client) {
+pub fn client(server: &Server, options: &RunOptions) -> (Http, Client) {
     let settings = Settings {
-        retries: how.retries,
-        deadline: how.deadline,
+        retries: options.retries,
+        deadline: options.deadline,
         backoff: Duration::from_millis(1),
         proxies: false,
-        most: how.most,
-        give_up_after: how.give_up_after,
+        most: options.most,
+        give_up_after: options.give_up_after,
         ..Settings::default()
     };
     let http = Http::new(settings).expect("a transport");
@@ -110,8 +110,8 @@ pub fn client(server: &Server, how: &How) -> (Http, Client) {
 }
 
 /// Makes one run.
-pub async fn look(server: &Server, past: &mut ProbeState, how: &How) -> Looked {
-    let (http, client) = client(server, how);
+pub async fn run_probe(server: &Server, past: &mut ProbeState, options: &RunOptions) -> RunResult {
+    let (http, client) = client(server, options);
     let mut lists: BTreeMap<String, Vec<ListedTag>> = BTreeMap::new();
     let mut unread = Vec::new();
     for name in client.catalog().await.expect("a catalog") {
@@ -123,16 +123,16 @@ pub async fn look(server: &Server, past: &mut ProbeState, how: &How) -> Looked {
             Err(error) => unread.push((format!("/v2/{name}/tags/list"), error.to_string())),
         }
     }
-    let choice = choose(&lists, past, &how.choosing);
-    let now = Timestamp::from_second(how.now).expect("a time");
-    let options = WalkOptions {
-        depth: how.depth,
-        recheck_after: how.recheck_after,
-        last_byte: how.last_byte,
-        platforms: !how.platforms.is_empty(),
+    let choice = choose(&lists, past, &options.choosing);
+    let now = Timestamp::from_second(options.now).expect("a time");
+    let walk_options = WalkOptions {
+        depth: options.depth,
+        recheck_after: options.recheck_after,
+        last_byte: options.last_byte,
+        platforms: !options.platforms.is_empty(),
         now,
     };
-    let mut walk = ProbeWalk::new(&client, &options, past);
+    let mut walk = ProbeWalk::new(&client, &walk_options, past);
     walk.tags(&choice.tags).await;
     walk.look_again().await;
     let mut seen = walk.into_seen();
@@ -140,37 +140,39 @@ pub async fn look(server: &Server, past: &mut ProbeState, how: &How) -> Looked {
     for (name, tags) in &lists {
         seen.repositories.entry(name.clone()).or_default().listed = tags.len() as u64;
     }
-    let judging =
-        JudgeOptions { blobs: how.depth > Depth::Manifests, require_platforms: how.platforms.clone() };
+    let judging = JudgeOptions {
+        blobs: options.depth > Depth::Manifests,
+        require_platforms: options.platforms.clone(),
+    };
     let judgement = judge(&seen, NAME, &judging);
     past.note_tags(&seen, &judgement.judged, now);
     let listed = lists.into_iter().map(|(name, tags)| (name, tags.into_iter().map(|one| one.tag).collect()));
     past.end(ProbeRun { at: now, tags_checked: judgement.judged.len() as u64 }, &listed.collect(), true);
-    Looked { seen, judgement, choice, sent: http.sent() }
+    RunResult { seen, judgement, choice, sent: http.sent() }
 }
 
-/// A run without a past.
-pub async fn look_once(server: &Server, how: &How) -> Looked {
-    look(server, &mut ProbeState::new(NAME), how).await
+/// Makes one run without state of an earlier run.
+pub async fn run_once(server: &Server, options: &RunOptions) -> RunResult {
+    run_probe(server, &mut ProbeState::new(NAME), options).await
 }
 
-/// A registry with what a function pushes to it.
+/// Starts a registry to which `push` has pushed.
 pub fn registry(profile: Profile, push: impl FnOnce(&mut World)) -> Server {
     let mut world = World::new(profile);
     push(&mut world);
     Server::start(world)
 }
 
-/// As long as this lives, snapshots show the first 12 digits of a digest, and no port.
-pub fn masked() -> insta::internals::SettingsBindDropGuard {
+/// While the returned guard lives, snapshots show only the first 12 digits of a digest, and no port.
+pub fn mask_digests() -> insta::internals::SettingsBindDropGuard {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", "$1…");
     settings.add_filter(r"127\.0\.0\.1:\d+", "HOST");
     settings.bind_to_scope()
 }
 
-/// Manifests and blobs that were asked for, without HEAD and GET of tags: path by path, sorted.
-pub fn asked(server: &Server, part: &str) -> Vec<String> {
+/// The requests whose line contains `part`, sorted.
+pub fn requests_for(server: &Server, part: &str) -> Vec<String> {
     let mut lines: Vec<String> = server.lines().into_iter().filter(|line| line.contains(part)).collect();
     lines.sort();
     lines

@@ -1,4 +1,4 @@
-//! What Forgejo's own collector takes although something that stays needs it: the plan tells beforehand what.
+//! Warnings of a plan about what Forgejo's own collector will delete although something that stays needs it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +7,8 @@ use registry_core::oci::Digest;
 use registry_core::retention::{self as core, Collecting, DeletionHistory, Pattern, Plan, Policy, Unneeded};
 use registry_fixtures::forgejo::{OWNER, Profile, Server, World};
 
-use crate::laws::{NOW, block, forgejo, how};
-use crate::night::Lines;
+use crate::laws::{NOW, block_on, forgejo, reading_options};
+use crate::night::MemoryJournal;
 use crate::verified::verified;
 
 const PACKAGES: [&str; 3] = ["p0", "p1", "p2"];
@@ -42,7 +42,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     prop::collection::vec(prop_oneof![4 => index, 4 => alone, 3 => referrer, 1 => fallback], 1..16)
 }
 
-/// A server, and what its manifests name, apart from what it remembers itself.
+/// A server, and a record of what its manifests refer to, kept apart from the server's own records.
 struct Pushed {
     world: World,
     children: BTreeMap<String, Vec<String>>,
@@ -51,7 +51,7 @@ struct Pushed {
 
 type Lost = BTreeSet<(String, String)>;
 
-/// Rows of a package as a person reads them: version and digest.
+/// The rows of a package: version and digest.
 fn rows(world: &World, package: &str) -> Vec<(String, String)> {
     let owner = world.user(OWNER).map_or(0, |user| user.id);
     let Some(package) = world.package(owner, package) else { return Vec::new() };
@@ -65,7 +65,7 @@ fn named(world: &World, package: &str, tag: &str) -> Option<String> {
 
 impl Pushed {
     fn new(profile: Profile, acts: &[Act]) -> Self {
-        // Older than the grace.
+        // The pushes are older than the grace.
         let world = World::example(profile, NOW - 3 * 86400);
         let mut pushed = Self { world, children: BTreeMap::new(), subjects: BTreeMap::new() };
         for act in acts {
@@ -120,7 +120,7 @@ impl Pushed {
     }
 }
 
-/// What the tags of each package need and that answers: children, and what has no tag and refers to what is needed.
+/// The manifests that answer and that the tags of each package need: children, and untagged referrers of what is needed.
 fn needed(
     world: &World,
     children: &BTreeMap<String, Vec<String>>,
@@ -150,7 +150,7 @@ fn needed(
     needed
 }
 
-/// Nights until the collector finds nothing more.
+/// Runs the nightly collector until it finds nothing more.
 fn collect_all(world: &mut World) {
     loop {
         let before = world.versions.len();
@@ -162,7 +162,7 @@ fn collect_all(world: &mut World) {
     }
 }
 
-/// What of a server is needed and does not answer any more when the collector is through.
+/// The needed manifests that no longer answer after the collector has run.
 fn lost(pushed: &Pushed, world: &World) -> Lost {
     let mut world = world.clone();
     let before = needed(&world, &pushed.children, &pushed.subjects);
@@ -172,7 +172,7 @@ fn lost(pushed: &Pushed, world: &World) -> Lost {
     before.iter().filter(|one| !there(one)).cloned().collect()
 }
 
-/// Package and digest of each warning, of those that are sure and of those that are not.
+/// The package and digest of each warning with this word: `will` if the loss is certain, `may` if not.
 fn warned(plan: &Plan, word: &str) -> Lost {
     let all = plan.packages.iter();
     let warnings = all.flat_map(|package| package.warnings.iter().map(move |text| (&package.name, text)));
@@ -190,9 +190,9 @@ fn keep(keep: u32) -> Policy {
 async fn planned(server: &Server, policy: &Policy, only: &[Pattern]) -> (core::Record, Plan) {
     let reader = forgejo(&server.url).await.expect("a server");
     let now = jiff::Timestamp::from_second(server.world().now).expect("a time");
-    let how = Collecting { only, ..how() };
-    let record = core::collect(&reader, reader.source(), &how, now).await.expect("a record");
-    // What is recorded is enough to plan from.
+    let options = Collecting { only, ..reading_options() };
+    let record = core::collect(&reader, reader.source(), &options, now).await.expect("a record");
+    // The plan is made from the record as it is read from a file.
     let text = serde_json::to_string(&record).expect("JSON");
     let record = core::Record::read(&text).expect("a record");
     let plan = core::plan(record.source.clone(), record.packages(), policy, now, "test");
@@ -202,8 +202,9 @@ async fn planned(server: &Server, policy: &Policy, only: &[Pattern]) -> (core::R
 async fn run(server: &Server, policy: &Policy) -> (Plan, DeletionHistory) {
     let (_, plan) = planned(server, policy, &[]).await;
     let writer = forgejo(&server.url).await.expect("a server").arm();
-    let mut lines = Lines::default();
-    let applied = core::apply(&writer, verified(&plan), &how(), &mut lines, plan.planned_at).await;
+    let mut lines = MemoryJournal::default();
+    let applied =
+        core::apply(&writer, verified(&plan), &reading_options(), &mut lines, plan.planned_at).await;
     assert_eq!(applied.stopped, None, "{applied:?}");
     (plan, DeletionHistory::read(&lines.0).expect("a journal"))
 }
@@ -216,7 +217,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_plan_warns_of_what_the_collector_takes_and_of_nothing_else(
+    fn plan_warns_of_exactly_what_the_collector_takes(
         acts in acts(), is_v15 in any::<bool>(), kept in prop_oneof![Just(100_u32), 0..3_u32],
         undo_window in any::<bool>(), prunes in any::<bool>(),
     ) {
@@ -224,14 +225,14 @@ proptest! {
         let server = Server::start(pushed.world.clone());
         let untagged = if prunes { Unneeded::Prune } else { Unneeded::Leave };
         let policy = Policy { undo_window, untagged, ..keep(kept) };
-        let (plan, _) = block(run(&server, &policy));
+        let (plan, _) = block_on(run(&server, &policy));
         pushed.world = server.world().clone();
         prop_assert_eq!(warned(&plan, "may"), Lost::new());
         prop_assert_eq!(warned(&plan, "will"), lost(&pushed, &pushed.world));
     }
 
     #[test]
-    fn the_plan_of_selected_packages_warns_of_the_same(
+    fn plan_of_selected_packages_warns_of_what_the_collector_takes(
         acts in acts(), is_v15 in any::<bool>(), is_recorded in any::<bool>(),
     ) {
         let pushed = Pushed::new(profile(is_v15), &acts);
@@ -240,8 +241,8 @@ proptest! {
         let lost: Lost = lost.into_iter().filter(|(package, _)| package == "p0").collect();
         let only = vec![Pattern::new("p0", true).expect("a pattern")];
         let policy = Policy { packages: only.clone(), ..keep(100) };
-        // Of a record of all packages some are selected too.
-        let (_, plan) = block(planned(&server, &policy, if is_recorded { &[] } else { &only }));
+        // Packages can also be selected from a record of all packages.
+        let (_, plan) = block_on(planned(&server, &policy, if is_recorded { &[] } else { &only }));
         let (will, may) = (warned(&plan, "will"), warned(&plan, "may"));
         prop_assert!(will.is_subset(&lost), "{:?} {:?}", will, lost);
         prop_assert!(lost.is_subset(&will.union(&may).cloned().collect()), "{:?} {:?} {:?}", will, may, lost);
@@ -272,12 +273,12 @@ macro_rules! assert_warnings {
 }
 
 #[test]
-fn the_plan_warns_of_kept_children_that_the_collector_takes() {
-    // The fault needs the build in another package before its index, and a push of it alone after its index.
+fn plan_warns_of_kept_children_that_the_collector_takes() {
+    // The loss needs the build in another package before its index, and a push of the build alone after its index.
     let acts = [alone(0), index(1), alone(1)];
     let pushed = Pushed::new(Profile::V15, &acts);
     let server = Server::start(pushed.world.clone());
-    let (_, plan) = block(planned(&server, &keep(100), &[]));
+    let (_, plan) = block_on(planned(&server, &keep(100), &[]));
     assert_eq!(lost(&pushed, &pushed.world).len(), 1);
     assert_warnings!(&plan, @r#"
 [
@@ -286,20 +287,20 @@ fn the_plan_warns_of_kept_children_that_the_collector_takes() {
 "#);
     let pushed = Pushed::new(Profile::V15, &acts[..2]);
     let server = Server::start(pushed.world.clone());
-    let (_, plan) = block(planned(&server, &keep(100), &[]));
+    let (_, plan) = block_on(planned(&server, &keep(100), &[]));
     assert_eq!((warnings(&plan).len(), lost(&pushed, &pushed.world).len()), (0, 0));
 }
 
 /// Recorded on Forgejo 11.0.15 and 15.0.3: `fixtures/transcripts/*/referrers-collected.jsonl.gz`.
 #[test]
-fn the_plan_warns_of_referrers_pushed_by_digest_whose_subject_stays() {
+fn plan_warns_of_referrers_pushed_by_digest_to_a_kept_subject() {
     for profile in [Profile::V11, Profile::V15] {
         let image = Act::Alone { package: 0, build: 1, tag: Some(1) };
         let referrer = |of| Act::Referrer { package: 0, of, tag: None };
         let acts = [image, referrer(Some(1)), referrer(None), Act::Fallback { package: 0, of: 1 }];
         let pushed = Pushed::new(profile, &acts[..3]);
         let server = Server::start(pushed.world.clone());
-        let (_, plan) = block(planned(&server, &keep(100), &[]));
+        let (_, plan) = block_on(planned(&server, &keep(100), &[]));
         assert_eq!(lost(&pushed, &pushed.world).len(), 2);
         assert_warnings!(&plan, @r#"
 [
@@ -307,10 +308,10 @@ fn the_plan_warns_of_referrers_pushed_by_digest_whose_subject_stays() {
     "the server's own collector will take sha256:… (refers to sha256:…, which stays) once it is a day old: it was pushed by digest, and no index with a tag names it; push the tag sha256-… as an index that names it",
 ]
 "#);
-        // The cure that the warning names.
+        // The remedy that the warning names.
         let pushed = Pushed::new(profile, &acts);
         let server = Server::start(pushed.world.clone());
-        let (_, plan) = block(planned(&server, &keep(100), &[]));
+        let (_, plan) = block_on(planned(&server, &keep(100), &[]));
         assert_eq!(lost(&pushed, &pushed.world).len(), 1);
         assert_warnings!(&plan, @r#"
 [
@@ -321,7 +322,7 @@ fn the_plan_warns_of_referrers_pushed_by_digest_whose_subject_stays() {
 }
 
 #[test]
-fn a_digest_that_a_tag_names_itself_is_not_lost_with_its_own_row() {
+fn digest_that_a_tag_names_is_not_lost_with_its_digest_row() {
     let tagged = |package| Act::Alone { package, build: 1, tag: Some(2) };
     let images = [alone(0), tagged(0), alone(1), tagged(1), alone(0)];
     // The child of an index has a tag of its own.
@@ -329,44 +330,44 @@ fn a_digest_that_a_tag_names_itself_is_not_lost_with_its_own_row() {
     for acts in [&images[..], &child] {
         let pushed = Pushed::new(Profile::V15, acts);
         let server = Server::start(pushed.world.clone());
-        let (_, plan) = block(planned(&server, &keep(100), &[]));
+        let (_, plan) = block_on(planned(&server, &keep(100), &[]));
         assert_eq!(lost(&pushed, &pushed.world), Lost::new());
         assert_eq!(warnings(&plan), [""; 0]);
     }
 }
 
 #[test]
-fn after_an_undo_of_a_run_with_an_undo_window_nothing_is_warned_of() {
+fn plan_after_an_undo_within_the_window_has_no_warnings() {
     for profile in [Profile::V11, Profile::V15] {
         let index = |tag| Act::Index { package: 0, builds: vec![tag, 3], tag };
         let acts = [index(0), index(1), index(2), Act::Alone { package: 0, build: 9, tag: Some(4) }];
         let pushed = Pushed::new(profile, &acts);
         let server = Server::start(pushed.world.clone());
         let policy = Policy { undo_window: true, ..keep(1) };
-        block(async {
-            let (_, told) = Box::pin(run(&server, &policy)).await;
+        block_on(async {
+            let (_, history) = Box::pin(run(&server, &policy)).await;
             assert_eq!(server.world().tags_of("p0").len(), 1);
-            let undone = core::undo(&forgejo(&server.url).await.expect("a server").arm(), &told).await;
+            let undone = core::undo(&forgejo(&server.url).await.expect("a server").arm(), &history).await;
             assert!(undone.iter().all(|row| row.state == core::RowUndoState::Restored), "{undone:?}");
         });
-        let (_, plan) = block(planned(&server, &keep(100), &[]));
+        let (_, plan) = block_on(planned(&server, &keep(100), &[]));
         assert_eq!(lost(&pushed, &server.world()), Lost::new());
         assert_eq!(warnings(&plan), [""; 0]);
     }
 }
 
 #[test]
-fn a_selection_of_packages_changes_no_warning() {
+fn warnings_do_not_depend_on_the_selection_of_packages() {
     let only = [Pattern::new("p1", true).expect("a pattern")];
     let of = |acts: &[Act]| {
         let pushed = Pushed::new(Profile::V15, acts);
         let server = Server::start(pushed.world.clone());
         let policy = Policy { packages: only.to_vec(), ..keep(100) };
-        let (_, plan) = block(planned(&server, &policy, &only));
+        let (_, plan) = block_on(planned(&server, &policy, &only));
         let read = server.lines().iter().filter(|line| line.contains("/p0/manifests/")).count();
         (plan, lost(&pushed, &pushed.world).len(), read)
     };
-    // An index of the other package names the build before that of this one, which saves it.
+    // An index of the other package names the build earlier than that of this one, which keeps the build.
     let (plan, lost, read) = of(&[index(0), index(1), alone(1)]);
     assert_eq!((warnings(&plan).len(), lost, read), (0, 0, 1));
     let (plan, lost, read) = of(&[alone(0), index(1), alone(1)]);
@@ -376,7 +377,7 @@ fn a_selection_of_packages_changes_no_warning() {
     "the server's own collector will take sha256:… (child of t1) once it is a day old: it was pushed again after the index that names it, and another package has it too; push the tag again",
 ]
 "#);
-    // Whether an index of the other package names a referrer is not known: it was not read, for it does not list it.
+    // It is unknown whether an index of the other package names the referrer: that package does not list it, so it was not read.
     let image = |package| Act::Alone { package, build: 1, tag: Some(1) };
     let (plan, lost, read) = of(&[image(0), image(1), Act::Referrer { package: 1, of: Some(1), tag: None }]);
     assert_eq!((lost, read), (1, 0));
@@ -388,26 +389,26 @@ fn a_selection_of_packages_changes_no_warning() {
 }
 
 #[test]
-fn a_plan_that_is_refused_as_a_whole_warns_as_if_nothing_went() {
+fn refused_plan_warns_as_if_nothing_were_deleted() {
     let newer = Act::Index { package: 1, builds: vec![3], tag: 2 };
     let pushed = Pushed::new(Profile::V15, &[alone(0), index(1), alone(1), newer]);
     let server = Server::start(pushed.world.clone());
-    let (_, plan) = block(planned(&server, &keep(1), &[]));
+    let (_, plan) = block_on(planned(&server, &keep(1), &[]));
     assert_eq!((plan.summary.images_deleted, warnings(&plan).len()), (1, 0));
-    let (_, plan) = block(planned(&server, &Policy { max_delete: Some(0), ..keep(1) }, &[]));
+    let (_, plan) = block_on(planned(&server, &Policy { max_delete: Some(0), ..keep(1) }, &[]));
     assert_eq!((plan.summary.images_deleted, warnings(&plan).len()), (0, 1));
     assert_eq!(lost(&pushed, &pushed.world).len(), 1);
 }
 
 #[test]
-fn the_undo_window_holds_referrers_of_what_goes_and_no_others() {
+fn undo_window_holds_only_referrers_of_deleted_images() {
     for profile in [Profile::V11, Profile::V15] {
         let image = |tag| Act::Alone { package: 0, build: tag, tag: Some(tag) };
         let referrer = |of| Act::Referrer { package: 0, of, tag: None };
         let pushed = Pushed::new(profile, &[image(1), referrer(Some(1)), image(2), referrer(Some(2))]);
         let server = Server::start(pushed.world.clone());
         let policy = Policy { undo_window: true, ..keep(1) };
-        let (plan, told) = block(run(&server, &policy));
+        let (plan, history) = block_on(run(&server, &policy));
         let of = |tag: &str| {
             let subject = named(&pushed.world, "p0", tag).expect("a tag");
             pushed.subjects.iter().find(|(_, of)| **of == subject).expect("a referrer").0.clone()
@@ -418,11 +419,11 @@ fn the_undo_window_holds_referrers_of_what_goes_and_no_others() {
             puts.map(|line| line.rsplit('/').next().unwrap_or_default().to_owned()).collect();
         let mut expected = vec![named(&pushed.world, "p0", "t1").expect("a tag"), of("t1")];
         assert_eq!(puts.iter().collect::<BTreeSet<_>>(), expected.iter().collect());
-        // A night within the window, and the undo.
+        // The collector runs within the window, then comes the undo.
         server.world().now += 20 * 3600;
         server.world().cleanup();
-        block(async {
-            core::undo(&forgejo(&server.url).await.expect("a server").arm(), &told).await;
+        block_on(async {
+            core::undo(&forgejo(&server.url).await.expect("a server").arm(), &history).await;
         });
         expected.push("t1".into());
         for reference in expected {
@@ -432,21 +433,28 @@ fn the_undo_window_holds_referrers_of_what_goes_and_no_others() {
 }
 
 #[test]
-fn the_undo_window_never_puts_what_an_index_pushed_since_the_plan_names() {
+fn undo_window_puts_nothing_that_an_index_pushed_since_the_plan_names() {
     let index = |tag| Act::Index { package: 1, builds: vec![3, tag], tag };
     let mut pushed =
         Pushed::new(Profile::V15, &[Act::Alone { package: 0, build: 3, tag: None }, index(0), index(1)]);
     let server = Server::start(pushed.world.clone());
     let policy = Policy { undo_window: true, ..keep(1) };
-    block(async {
+    block_on(async {
         let (_, plan) = planned(&server, &policy, &[]).await;
         pushed.world = server.world().clone();
-        // What `t1` of the plan shares with what goes is named by its new index only.
+        // The build that `t1` shares with a deleted tag is named only by the new index.
         pushed.act(&Act::Index { package: 1, builds: vec![2, 3], tag: 1 });
         *server.world() = pushed.world.clone();
         server.clear_log();
         let writer = forgejo(&server.url).await.expect("a server").arm();
-        core::apply(&writer, verified(&plan), &how(), &mut Lines::default(), plan.planned_at).await;
+        core::apply(
+            &writer,
+            verified(&plan),
+            &reading_options(),
+            &mut MemoryJournal::default(),
+            plan.planned_at,
+        )
+        .await;
     });
     assert_eq!(server.world().tags_of("p1"), ["t1"]);
     let shared: Digest = pushed.world.find_image("p1", "3").parse().expect("a digest");

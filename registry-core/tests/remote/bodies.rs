@@ -1,4 +1,4 @@
-//! What comes as a manifest or blob, and what is made of a 404.
+//! Bodies of manifests and blobs, and the meaning of a 404.
 
 use registry_core::oci::{Algorithm, Digest};
 use registry_core::registry::Error;
@@ -10,7 +10,7 @@ fn sha256(bytes: &[u8]) -> Digest {
 }
 
 #[tokio::test]
-async fn a_manifest_is_what_it_hashes_to() {
+async fn manifest_with_another_hash_is_a_mismatch() {
     let server = Server::start(|_| {
         reply(200).with("content-type", "application/vnd.oci.image.index.v1+json").body("{}")
     })
@@ -31,7 +31,7 @@ async fn a_manifest_is_what_it_hashes_to() {
 }
 
 #[tokio::test]
-async fn a_tag_whose_header_tells_another_digest_is_not_believed() {
+async fn tag_with_wrong_digest_header_is_a_mismatch() {
     let lie = sha256(b"other").to_string();
     let server = Server::start(move |_| reply(200).with("docker-content-digest", &lie).body("{}")).await;
     let error = server.client().manifest("app", "v1").await.unwrap_err();
@@ -39,14 +39,14 @@ async fn a_tag_whose_header_tells_another_digest_is_not_believed() {
 }
 
 #[tokio::test]
-async fn fifty_megabytes_are_no_manifest() {
+async fn manifest_of_fifty_megabytes_is_refused() {
     let server = Server::start(|_| reply(200).body(vec![b' '; 50 << 20])).await;
     let error = server.client().manifest("app", "v1").await.unwrap_err();
     insta::assert_snapshot!(error, @"GET /v2/app/manifests/v1: the answer is larger than 16777216 bytes");
 }
 
 #[tokio::test]
-async fn absent_is_what_a_registry_calls_absent() {
+async fn only_a_404_of_a_registry_means_absent() {
     let server = Server::start(|asked| match (asked.method.as_str(), asked.target.as_str()) {
         (_, "/v2/app/manifests/gone") => unknown("MANIFEST_UNKNOWN"),
         ("HEAD", "/v2/app/manifests/strange") => reply(404).with("content-type", "text/html"),
@@ -63,7 +63,7 @@ async fn absent_is_what_a_registry_calls_absent() {
 }
 
 #[tokio::test]
-async fn a_head_tells_a_digest_without_a_download() {
+async fn head_gives_a_digest_without_a_download() {
     let digest = sha256(b"{}").to_string();
     let server = Server::start(move |_| reply(200).with("docker-content-digest", &digest)).await;
     assert_eq!(server.client().head_manifest("app", "v1").await.unwrap(), Some(sha256(b"{}")));
@@ -71,7 +71,7 @@ async fn a_head_tells_a_digest_without_a_download() {
 }
 
 #[tokio::test]
-async fn names_that_no_registry_takes_are_not_asked_for() {
+async fn illegal_names_are_not_requested() {
     let server = Server::start(|_| reply(200)).await;
     let client = server.client();
     for (name, reference) in
@@ -84,7 +84,7 @@ async fn names_that_no_registry_takes_are_not_asked_for() {
 }
 
 #[tokio::test]
-async fn what_is_no_registry_is_told_as_such() {
+async fn server_that_is_no_registry_is_reported_as_such() {
     let page = Server::start(|_| {
         reply(200).with("content-type", "text/html").body("<!doctype html><title>Log in</title>")
     })

@@ -47,7 +47,7 @@ fn number(asked: &Asked) -> usize {
 }
 
 #[tokio::test]
-async fn servers_are_told_apart() {
+async fn only_a_supported_forgejo_is_accepted() {
     let refused = |answer: fn(&Asked) -> Reply| async move {
         connect(&Server::start(answer).await).await.unwrap_err().to_string()
     };
@@ -77,7 +77,7 @@ async fn servers_are_told_apart() {
 }
 
 #[tokio::test]
-async fn pages_are_read_to_the_total() {
+async fn list_is_read_up_to_its_total() {
     let server = forgejo(|asked| {
         let first = (number(asked) - 1) * 50;
         let items: Vec<_> =
@@ -93,7 +93,7 @@ async fn pages_are_read_to_the_total() {
 }
 
 #[tokio::test]
-async fn a_list_that_moved_is_read_again() {
+async fn list_that_changed_between_pages_is_read_again() {
     let count = AtomicU32::new(0);
     let server = forgejo(move |asked| {
         // A push between the first two pages: the last row of the first comes again on the second, and the total grew.
@@ -115,7 +115,7 @@ async fn a_list_that_moved_is_read_again() {
 }
 
 #[tokio::test]
-async fn lists_that_cannot_be_true_are_not_believed() {
+async fn inconsistent_lists_are_errors() {
     let error = |answer: fn(&Asked) -> Reply| async move {
         connect(&forgejo(answer).await).await.unwrap().rows(None).await.unwrap_err().to_string()
     };
@@ -142,7 +142,7 @@ async fn lists_that_cannot_be_true_are_not_believed() {
 }
 
 #[tokio::test]
-async fn one_package_is_told_from_others_that_contain_its_name() {
+async fn search_results_of_other_packages_are_dropped() {
     let server =
         forgejo(|_| page(3, &[item(1, "app", "v1"), item(2, "my-app", "v1"), item(3, "aXpp", "v1")])).await;
     let rows = connect(&server).await.unwrap().rows(Some("app")).await.unwrap().rows;
@@ -150,7 +150,7 @@ async fn one_package_is_told_from_others_that_contain_its_name() {
 }
 
 #[tokio::test]
-async fn names_with_slashes_are_one_segment_of_rest_and_several_of_v2() {
+async fn name_with_slashes_is_one_segment_in_rest_and_several_in_v2() {
     let server = forgejo(|asked| match asked.target.as_str() {
         "/v2/viktor/team/app/manifests/v1" => unknown("MANIFEST_UNKNOWN"),
         target if target.ends_with("/files") => json(
@@ -179,7 +179,7 @@ async fn names_with_slashes_are_one_segment_of_rest_and_several_of_v2() {
 }
 
 #[tokio::test]
-async fn a_row_is_gone_only_when_forgejo_says_so() {
+async fn row_is_absent_only_when_forgejo_says_so() {
     let server = forgejo(|asked| match asked.target.ends_with("/v1") {
         true => json(404, r#"{"message":"package does not exist","url":"x"}"#),
         false => reply(404).body("404 page not found"),
@@ -191,7 +191,7 @@ async fn a_row_is_gone_only_when_forgejo_says_so() {
 }
 
 #[tokio::test]
-async fn the_preflight_believes_one_answer_only() {
+async fn preflight_is_granted_by_one_answer_only() {
     let ask = |answer: fn(&Asked) -> Reply| async move {
         let server = forgejo(answer).await;
         let permission = connect(&server).await.unwrap().preflight(None).await;
@@ -226,7 +226,7 @@ fn doomed<'a>(version: &'a str, together: &'a [&'a str]) -> PlannedDeletion<'a> 
 }
 
 #[tokio::test]
-async fn a_deletion_names_one_row() {
+async fn deletion_names_one_row() {
     let server = forgejo(|_| reply(204)).await;
     let armed = connect(&server).await.unwrap().arm();
     assert_eq!(armed.delete(&doomed("v1", &["v1"])).await, Ok(Deletion::Now));
@@ -234,7 +234,7 @@ async fn a_deletion_names_one_row() {
 }
 
 #[tokio::test]
-async fn a_deletion_that_failed_is_tried_again_only_while_the_row_is_the_same() {
+async fn failed_deletion_is_retried_only_while_the_row_is_the_same() {
     let run = |now: Option<u64>| async move {
         let count = AtomicU32::new(0);
         let server = forgejo(move |asked| match (asked.method.as_str(), now) {
@@ -256,7 +256,7 @@ async fn a_deletion_that_failed_is_tried_again_only_while_the_row_is_the_same() 
 }
 
 #[tokio::test]
-async fn an_account_that_rest_refuses_is_found_at_the_first_deletion() {
+async fn account_refused_by_rest_is_detected_at_the_first_deletion() {
     let server =
         forgejo(|_| json(403, r#"{"message":"You must change your password. Change it at: x"}"#)).await;
     let outcome = connect(&server).await.unwrap().arm().delete(&doomed("v1", &["v1"])).await;

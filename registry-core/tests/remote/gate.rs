@@ -1,4 +1,4 @@
-//! How often, how many at once, and how long.
+//! The transport: retries, concurrency and deadlines.
 
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ fn tags() -> crate::server::Reply {
 }
 
 #[tokio::test]
-async fn what_passes_is_tried_again() {
+async fn transient_errors_are_retried() {
     let count = AtomicU32::new(0);
     let statuses = [500, 502, 503, 200];
     let server = Server::start(move |_| match statuses[count.fetch_add(1, Ordering::SeqCst) as usize] {
@@ -28,7 +28,7 @@ async fn what_passes_is_tried_again() {
 }
 
 #[tokio::test]
-async fn what_does_not_pass_is_told() {
+async fn persistent_error_is_reported() {
     let server = Server::start(|_| reply(503).body("<html>sorry")).await;
     let error = server.client().tags("app").await.unwrap_err();
     insta::assert_snapshot!(error, @"GET /v2/app/tags/list: status 503: with a web page");
@@ -36,7 +36,7 @@ async fn what_does_not_pass_is_told() {
 }
 
 #[tokio::test]
-async fn a_wait_that_one_request_is_told_holds_for_all() {
+async fn retry_after_of_one_request_holds_for_all() {
     let start = Instant::now();
     let count = AtomicU32::new(0);
     let server = Server::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
@@ -58,7 +58,7 @@ async fn a_wait_that_one_request_is_told_holds_for_all() {
 }
 
 #[tokio::test]
-async fn a_wait_without_end_is_not_waited_for() {
+async fn retry_after_that_is_too_long_is_an_error() {
     let server = Server::start(|_| reply(429).with("retry-after", "86400")).await;
     let error = server.client().tags("app").await.unwrap_err();
     insta::assert_snapshot!(error, @"GET /v2/app/tags/list: status 429: it asks to wait 86400 s");
@@ -66,7 +66,7 @@ async fn a_wait_without_end_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn no_more_are_under_way_than_allowed() {
+async fn requests_in_flight_are_limited() {
     let (now, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let (seen, highest) = (Arc::clone(&now), Arc::clone(&most));
     let observer = Arc::new(move |_: &registry_core::registry::Sent<'_>| {
@@ -84,16 +84,16 @@ async fn no_more_are_under_way_than_allowed() {
     assert_eq!(http.sent(), 40);
 }
 
-// A server that is dead was asked 1,578 times in 120 s.
+// A dead server was sent 1,578 requests in 120 s.
 #[tokio::test]
-async fn a_run_gives_up_on_servers_that_do_not_answer_any_more() {
+async fn run_gives_up_on_a_server_that_stopped_answering() {
     let count = AtomicU32::new(0);
     let server = Server::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
         0 => tags(),
         _ => reply(502),
     })
     .await;
-    // A second try comes a millisecond later at least.
+    // A retry comes at least a millisecond later.
     let give_up_after = Some(Duration::from_millis(1));
     let http = Http::new(Settings { give_up_after, ..settings() }).unwrap();
     let client = Client::new(&http, &server.url, Credentials::Anonymous).unwrap();
@@ -109,7 +109,7 @@ async fn a_run_gives_up_on_servers_that_do_not_answer_any_more() {
 }
 
 #[tokio::test]
-async fn answers_that_a_network_gives_in_place_of_its_origin_pass() {
+async fn gateway_errors_are_retried() {
     for status in [408, 499, 520, 521, 522, 523, 524] {
         let count = AtomicU32::new(0);
         let server = Server::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
@@ -122,7 +122,7 @@ async fn answers_that_a_network_gives_in_place_of_its_origin_pass() {
 }
 
 /// A socket that answers every connection with these bytes and then closes it or waits.
-fn raw(answer: &'static [u8], wait: Duration) -> String {
+fn serve_raw(answer: &'static [u8], wait: Duration) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -139,8 +139,8 @@ fn raw(answer: &'static [u8], wait: Duration) -> String {
 }
 
 #[tokio::test]
-async fn a_truncated_answer_is_no_answer() {
-    let url = raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"tags\":[]}", Duration::ZERO);
+async fn truncated_answer_is_an_error() {
+    let url = serve_raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"tags\":[]}", Duration::ZERO);
     let http = Http::new(settings()).unwrap();
     let error = Client::new(&http, &url, Credentials::Anonymous).unwrap().tags("app").await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
@@ -148,15 +148,15 @@ async fn a_truncated_answer_is_no_answer() {
 }
 
 #[tokio::test]
-async fn an_answer_that_drips_is_given_up() {
-    let url = raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", Duration::from_secs(20));
+async fn incomplete_answer_at_the_deadline_is_an_error() {
+    let url = serve_raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", Duration::from_secs(20));
     let http = Http::new(Settings { deadline: Duration::from_secs(1), retries: 0, ..settings() }).unwrap();
     let error = Client::new(&http, &url, Credentials::Anonymous).unwrap().tags("app").await.unwrap_err();
     insta::assert_snapshot!(error, @"GET /v2/app/tags/list: no complete answer within 1 s");
 }
 
 #[tokio::test]
-async fn nobody_there_is_told_as_such() {
+async fn refused_connection_is_reported() {
     let http = Http::new(Settings { retries: 0, ..settings() }).unwrap();
     let error =
         Client::new(&http, "http://127.0.0.1:1", Credentials::Anonymous).unwrap().ping().await.unwrap_err();
@@ -164,7 +164,7 @@ async fn nobody_there_is_told_as_such() {
 }
 
 #[test]
-fn a_file_that_holds_no_certificate_is_refused() {
+fn file_without_certificate_is_refused() {
     let refused =
         |text: &str| Http::new(Settings { authorities: Some(text.into()), ..settings() }).unwrap_err();
     insta::assert_snapshot!(refused("hello"), @"certificate authorities cannot be used: the file holds no certificate in PEM form");

@@ -1,5 +1,5 @@
-//! A HEAD says less than a GET: it has no body in which a registry could say that it is itself who has nothing, some servers
-//! take none, and an address that is signed for a GET is none for a HEAD.
+//! A HEAD says less than a GET: it has no body in which a registry could say that the object is absent, some servers do not support
+//! it, and an address that is signed for GET is not valid for HEAD.
 
 use registry_core::oci::{Algorithm, Digest};
 use registry_core::registry::{Client, Error};
@@ -12,7 +12,7 @@ fn sha256(bytes: &[u8]) -> Digest {
     Digest::of(Algorithm::Sha256, bytes)
 }
 
-/// What the three questions that begin with a HEAD are answered; an error by its first words.
+/// The answers to the three calls that begin with a HEAD; an error as text.
 #[derive(Debug, PartialEq, Eq)]
 struct Answers {
     tag: Result<bool, String>,
@@ -41,7 +41,7 @@ impl Answers {
     }
 }
 
-async fn asked(client: &Client) -> Answers {
+async fn ask_all(client: &Client) -> Answers {
     let said = |error: Error| error.to_string();
     let digest = sha256(BYTES);
     Answers {
@@ -51,12 +51,12 @@ async fn asked(client: &Client) -> Answers {
     }
 }
 
-/// A server that answers every HEAD so, and every GET so.
+/// A server with one answer for every HEAD and one for every GET.
 async fn server(head: Reply, get: Reply) -> Server {
     Server::start(move |asked: &Asked| if asked.method == "HEAD" { head.clone() } else { get.clone() }).await
 }
 
-fn right() -> Reply {
+fn manifest_reply() -> Reply {
     reply(200).with("content-type", "application/vnd.oci.image.manifest.v1+json").body(BYTES)
 }
 
@@ -68,28 +68,28 @@ fn plain(code: &str) -> Reply {
 
 // https://github.com/merll/docker-registry-util/issues/3, and proxies that answer HEAD by themselves.
 #[tokio::test]
-async fn what_a_head_does_not_find_is_there_where_get_finds_it() {
+async fn object_that_head_misses_is_present_if_get_finds_it() {
     for status in [404, 405, 501] {
-        let server = server(reply(status), right()).await;
-        assert_eq!(asked(&server.client()).await, Answers::all(Ok(true)), "{status}");
+        let server = server(reply(status), manifest_reply()).await;
+        assert_eq!(ask_all(&server.client()).await, Answers::all(Ok(true)), "{status}");
     }
 }
 
 // https://github.com/google/go-containerregistry/issues/1579, https://github.com/distribution/distribution/issues/1911
 #[tokio::test]
-async fn absent_is_what_get_calls_absent_in_json_whatever_its_media_type() {
+async fn get_with_json_error_means_absent_whatever_its_media_type() {
     for status in [404, 405, 501] {
         for code in ["MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "NAME_UNKNOWN"] {
             for get in [unknown(code), plain(code)] {
                 let server = server(reply(status), get).await;
-                assert_eq!(asked(&server.client()).await, Answers::all(Ok(false)), "{status} {code}");
+                assert_eq!(ask_all(&server.client()).await, Answers::all(Ok(false)), "{status} {code}");
             }
         }
     }
 }
 
 #[tokio::test]
-async fn everything_else_is_unknown_whatever_the_head_looked_like() {
+async fn every_other_answer_to_get_is_unknown_whatever_head_answered() {
     let words = |code: &str, message: &str| {
         json(404, &format!(r#"{{"errors":[{{"code":"{code}","message":"{message}"}}]}}"#))
     };
@@ -104,56 +104,56 @@ async fn everything_else_is_unknown_whatever_the_head_looked_like() {
         reply(405),
         reply(410),
         reply(403),
-        unknown("MANIFEST_UNKNOWN").of(400),
+        unknown("MANIFEST_UNKNOWN").with_status(400),
     ];
     for get in gets {
-        // As a registry would answer a HEAD: that is not believed any more.
+        // The HEAD is answered as by a registry, which is not believed.
         let head = json(404, "").with("docker-distribution-api-version", "registry/2.0");
         let shown = format!("{get:?}");
         let server = server(head, get).await;
-        assert_eq!(asked(&server.client()).await.without_words(), Answers::all(Err(())), "{shown}");
+        assert_eq!(ask_all(&server.client()).await.without_words(), Answers::all(Err(())), "{shown}");
     }
 }
 
 // https://github.com/goharbor/harbor/issues/18461
 #[tokio::test]
-async fn harbor_has_words_of_its_own_for_what_is_not_there() {
+async fn not_found_messages_of_harbor_mean_absent() {
     for message in ["artifact library/app:v1 not found", "blob sha256:e343 not found"] {
         let get = json(404, &format!(r#"{{"errors":[{{"code":"NOT_FOUND","message":"{message}"}}]}}"#));
         let server = server(json(404, ""), get).await;
-        assert_eq!(asked(&server.client()).await, Answers::all(Ok(false)));
+        assert_eq!(ask_all(&server.client()).await, Answers::all(Ok(false)));
     }
 }
 
 #[tokio::test]
-async fn an_address_signed_for_get_is_none_for_head() {
-    let store = server(reply(403).with("content-type", "application/xml"), right()).await;
+async fn address_signed_for_get_is_retried_with_get() {
+    let store = server(reply(403).with("content-type", "application/xml"), manifest_reply()).await;
     let to = format!("{}/signed?for=GET", store.url);
     let registry = Server::start(move |_| reply(307).with("location", &to)).await;
-    assert_eq!(asked(&registry.client()).await, Answers::all(Ok(true)));
-    // Refused without a redirect it is the registry that refuses, and GET would be refused as well.
-    let closed = server(reply(403), right()).await;
-    assert_eq!(asked(&closed.client()).await.without_words(), Answers::all(Err(())));
+    assert_eq!(ask_all(&registry.client()).await, Answers::all(Ok(true)));
+    // A refusal without a redirect comes from the registry, which would refuse GET as well.
+    let closed = server(reply(403), manifest_reply()).await;
+    assert_eq!(ask_all(&closed.client()).await.without_words(), Answers::all(Err(())));
     assert!(closed.lines().iter().all(|line| line.starts_with("HEAD ")), "{:?}", closed.lines());
 }
 
 #[tokio::test]
-async fn of_a_blob_only_the_headers_are_read() {
+async fn size_of_a_blob_is_read_from_headers_only() {
     let large = reply(200).body(vec![7; 50 << 20]);
     let server = server(reply(405), large).await;
     let found = server.client().head_blob("app", &sha256(BYTES)).await;
-    // Far more than is ever kept of such an answer: it would be an error if it were read.
+    // Reading so large an answer would be an error, so it was not read.
     assert_eq!(found, Ok(Some(Some(50 << 20))));
 }
 
 #[tokio::test]
-async fn a_head_that_is_answered_costs_one_request_and_only_what_is_absent_one_more() {
+async fn head_is_repeated_as_get_only_for_absent_objects() {
     let digest = sha256(BYTES).to_string();
     let tell = digest.clone();
     let server = Server::start(move |asked| match asked.method.as_str() {
         _ if asked.target.ends_with("gone") => unknown("MANIFEST_UNKNOWN"),
         "HEAD" => reply(200).with("docker-content-digest", &tell),
-        _ => right(),
+        _ => manifest_reply(),
     })
     .await;
     let client = server.client();
@@ -166,8 +166,8 @@ async fn a_head_that_is_answered_costs_one_request_and_only_what_is_absent_one_m
 }
 
 #[tokio::test]
-async fn a_server_that_takes_no_head_is_asked_with_get_from_then_on() {
-    let server = server(reply(405), right()).await;
+async fn server_without_head_is_asked_with_get_from_then_on() {
+    let server = server(reply(405), manifest_reply()).await;
     let client = server.client();
     for _ in 0..3 {
         assert!(client.head_manifest("app", "v1").await.unwrap().is_some());
@@ -177,19 +177,19 @@ async fn a_server_that_takes_no_head_is_asked_with_get_from_then_on() {
 }
 
 #[tokio::test]
-async fn a_cache_is_not_made_to_fetch_what_a_head_did_not_find() {
+async fn cache_is_never_asked_with_get_after_a_head() {
     let of_registry = reply(404).with("docker-distribution-api-version", "registry/2.0");
     for (head, expected) in
         [(of_registry, Ok(false)), (json(404, ""), Ok(false)), (reply(404), Err(())), (reply(405), Err(()))]
     {
-        let server = server(head, right()).await;
-        assert_eq!(asked(&server.client().of_cache()).await.without_words(), Answers::all(expected));
+        let server = server(head, manifest_reply()).await;
+        assert_eq!(ask_all(&server.client().of_cache()).await.without_words(), Answers::all(expected));
         assert!(server.lines().iter().all(|line| line.starts_with("HEAD ")), "{:?}", server.lines());
     }
 }
 
-/// How a storage answers that has so many bytes.
-fn stored(bytes: usize, asked: &Asked) -> Reply {
+/// The answer to a range request of a storage that has so many bytes.
+fn range_reply(bytes: usize, asked: &Asked) -> Reply {
     let from: usize =
         asked.header("range").and_then(|text| text.split(['=', '-']).nth(1)?.parse().ok()).unwrap();
     let content = vec![7; bytes];
@@ -200,18 +200,18 @@ fn stored(bytes: usize, asked: &Asked) -> Reply {
 }
 
 #[tokio::test]
-async fn the_last_byte_tells_the_size_that_a_storage_has() {
+async fn request_for_the_last_byte_reveals_the_stored_size() {
     let digest = sha256(BYTES);
     for (bytes, size) in [(9, 9_u64), (4, 9), (20, 9), (1, 2)] {
-        let server = Server::start(move |asked| stored(bytes, asked)).await;
+        let server = Server::start(move |asked| range_reply(bytes, asked)).await;
         let found = server.client().last_byte("app", &digest, size).await;
         assert_eq!(found, Ok(Some(Some(bytes as u64))), "{size} of {bytes}");
         assert_eq!(server.asked()[0].header("range"), Some(format!("bytes={0}-{0}", size - 1).as_str()));
     }
-    // Whoever takes no ranges tells the size, and its body is not read.
+    // A server without ranges gives the size, and its body is not read.
     let whole = Server::start(|_| reply(200).body(vec![7; 50 << 20])).await;
     assert_eq!(whole.client().last_byte("app", &digest, 50 << 20).await, Ok(Some(Some(50 << 20))));
-    // A storage that refuses the range without a size is asked for the headers of the whole.
+    // If a storage refuses the range without giving a size, the headers of the whole blob are read.
     let silent = Server::start(|asked| match asked.header("range") {
         Some(_) => reply(416),
         None => reply(200).body("12345"),

@@ -1,6 +1,6 @@
-//! The incident of 2026-06-10 played again (`docs/post-mortems/2026-06-10-forgejo-retention-orphaned-indexes.md` in
+//! Replays the incident of 2026-06-10 (`docs/post-mortems/2026-06-10-forgejo-retention-orphaned-indexes.md` in
 //! https://github.com/ViktorBarzin/infra): a job that kept the newest ten *rows* of each package, `latest`, and what has
-//! `cache` in its name. Its outcomes on real servers are in the table below each case; ours beside them.
+//! `cache` in its name. Its recorded outcomes on real servers stand at the assertion of each case, beside those of this program.
 
 use registry_core::retention::Action;
 use registry_fixtures::forgejo::{Profile, Server, World};
@@ -9,7 +9,7 @@ use crate::laws::{NOW, planned};
 
 const BUILDS: u64 = 12;
 
-/// Which case was played.
+/// A recorded case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Case {
     /// `latest` moves with each build.
@@ -20,7 +20,7 @@ enum Case {
     OneUnchanged,
 }
 
-/// Each row of a push in a second of its own, children first: what falls into one second differs between releases.
+/// Gives each row of a push its own second, children first: the order within one second differs between releases.
 fn world(profile: Profile, case: Case) -> World {
     let mut world = World::example(profile, NOW - 90 * 86400);
     for build in 1..=BUILDS {
@@ -31,7 +31,7 @@ fn world(profile: Profile, case: Case) -> World {
             let of = if case == Case::OneUnchanged && child.contains("arm64") { 1 } else { build };
             world.now += 1;
             let seed = format!("{child} {of}");
-            // A client asks first, and pushes only what is not there.
+            // A client checks first, and pushes only what is absent.
             let digest =
                 if is_old { world.find_image("app", &seed) } else { world.push_image("app", None, &seed) };
             children.push(digest);
@@ -51,14 +51,14 @@ fn world(profile: Profile, case: Case) -> World {
     world
 }
 
-/// Tags that are there, tags that can be pulled, rows.
-fn state(world: &mut World) -> (usize, usize, usize) {
+/// The numbers of tags, of pullable tags, and of rows.
+fn count_tags_and_rows(world: &mut World) -> (usize, usize, usize) {
     let tags = world.tags_of("app");
     let whole = tags.iter().filter(|tag| world.is_pullable("app", tag)).count();
     (tags.len(), whole, world.versions.iter().filter(|row| !row.is_internal).count())
 }
 
-fn old_rule(world: &mut World) -> (usize, usize, usize) {
+fn apply_old_rule(world: &mut World) -> (usize, usize, usize) {
     let mut rows: Vec<_> = world
         .versions
         .iter()
@@ -71,10 +71,10 @@ fn old_rule(world: &mut World) -> (usize, usize, usize) {
     let gone: Vec<u64> =
         rows.iter().skip(10).filter(|(_, _, name)| goes(name)).map(|(_, id, _)| *id).collect();
     world.versions.retain(|row| !gone.contains(&row.id));
-    state(world)
+    count_tags_and_rows(world)
 }
 
-fn ours(world: World) -> (usize, usize) {
+fn apply_our_rule(world: World) -> (usize, usize) {
     let server = Server::start(world);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let plan = runtime.block_on(async {
@@ -91,16 +91,20 @@ fn ours(world: World) -> (usize, usize) {
     let mut world = server.world();
     world.now += 25 * 3600;
     world.cleanup();
-    let (tags, whole, _) = state(&mut world);
+    let (tags, whole, _) = count_tags_and_rows(&mut world);
     (tags, whole)
 }
 
 #[test]
-fn the_incident_of_2026_06_10_under_the_old_rule_and_under_ours() {
+fn incident_of_2026_06_10_breaks_tags_under_the_old_rule_only() {
     for profile in [Profile::V11, Profile::V15] {
         let play = |case: Case| {
             let mut before = world(profile, case);
-            (state(&mut before.clone()), old_rule(&mut before), ours(world(profile, case)))
+            (
+                count_tags_and_rows(&mut before.clone()),
+                apply_old_rule(&mut before),
+                apply_our_rule(world(profile, case)),
+            )
         };
         // Recorded of the old rule: 13 tags and 61 rows became 3 tags, 2 of them whole, 10 rows.
         assert_eq!(play(Case::LatestMoves), ((13, 13, 61), (3, 2, 10), (11, 11)), "{profile:?}");

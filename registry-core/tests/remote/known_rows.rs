@@ -1,4 +1,4 @@
-//! What a cache knows of rows: the plan is the same with it, and fewer requests are made.
+//! The cache of rows: the plan is the same with it, and fewer requests are made.
 
 use std::path::Path;
 
@@ -8,12 +8,12 @@ use registry_core::retention::{
 };
 use registry_fixtures::forgejo::{OWNER, Profile, Server, World};
 
-use crate::laws::{NOW, Push, block, forgejo, how, plan_of, push_all, pushes, world};
+use crate::laws::{NOW, Push, block_on, forgejo, plan_of, push_all, pushes, reading_options, world};
 
 fn uncached(server: &Server, keep: u32) -> Plan {
-    block(async {
+    block_on(async {
         let forgejo = forgejo(&server.url).await.expect("a server");
-        let record = collect(&forgejo, forgejo.source(), &how(), now()).await.expect("a record");
+        let record = collect(&forgejo, forgejo.source(), &reading_options(), now()).await.expect("a record");
         plan_of(&record, keep)
     })
 }
@@ -22,19 +22,19 @@ fn now() -> jiff::Timestamp {
     jiff::Timestamp::from_second(NOW).expect("a time")
 }
 
-/// Plans as the program does: what is known is not asked for, and all of it is when something that stays is not there.
+/// Plans as the program does: known rows are not requested, unless a manifest that stays turns out to be absent; then all are.
 fn cached(server: &Server, keep: u32, folder: &Path) -> Plan {
-    block(async {
+    block_on(async {
         let cache = Cache::open(folder).expect("a folder");
-        let how = Collecting { cache: Some(&cache), ..how() };
+        let options = Collecting { cache: Some(&cache), ..reading_options() };
         let forgejo = forgejo(&server.url).await.expect("a server");
-        let known = collect_known(&forgejo, forgejo.source(), &how, now()).await;
+        let known = collect_known(&forgejo, forgejo.source(), &options, now()).await;
         let Collection { record, assumed } = known.expect("a record");
         let plan = plan_of(&record, keep);
         if confirm(&forgejo, &unconfirmed(&record, &assumed, &plan), 4).await {
             return plan;
         }
-        let record = collect(&forgejo, forgejo.source(), &how, now()).await.expect("a record");
+        let record = collect(&forgejo, forgejo.source(), &options, now()).await.expect("a record");
         plan_of(&record, keep)
     })
 }
@@ -43,7 +43,7 @@ fn text(plan: &Plan) -> String {
     serde_json::to_string_pretty(plan).expect("JSON")
 }
 
-/// What becomes of a server between two runs.
+/// A change to a server between two runs.
 #[derive(Debug, Clone)]
 enum Change {
     Pushes(Vec<Push>),
@@ -51,7 +51,7 @@ enum Change {
     Deleted(u16),
     /// The server's own collector runs, 25 hours later.
     Collected,
-    /// The database is that of the first run again, and something else is pushed: numbers of rows are given again.
+    /// The database of the first run is restored, and other pushes get the ids of earlier rows.
     Restored(Vec<Push>),
 }
 
@@ -66,7 +66,7 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
 }
 
 impl Change {
-    fn happens(&self, world: &mut World, first: &World) {
+    fn apply(&self, world: &mut World, first: &World) {
         match self {
             Self::Pushes(pushes) => push_all(world, pushes),
             Self::Deleted(at) => {
@@ -93,7 +93,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn law_4_with_a_cache_the_plan_is_the_same_byte_for_byte(
+    fn law_4_plan_with_a_cache_equals_plan_without(
         first in pushes(), changes in changes(), keep in 1..4_u32, is_v15 in any::<bool>(),
     ) {
         let profile = if is_v15 { Profile::V15 } else { Profile::V11 };
@@ -102,13 +102,13 @@ proptest! {
         let before = server.world().clone();
         prop_assert_eq!(text(&cached(&server, keep, folder.path())), text(&uncached(&server, keep)));
         for change in changes {
-            change.happens(&mut server.world(), &before);
+            change.apply(&mut server.world(), &before);
             prop_assert_eq!(text(&cached(&server, keep, folder.path())), text(&uncached(&server, keep)));
         }
     }
 
     #[test]
-    fn what_stays_was_seen_whatever_was_lost_since(
+    fn cached_plan_keeps_only_images_that_still_answer(
         first in pushes(), lost in prop::collection::vec(any::<u16>(), 1..4), keep in 1..4_u32, is_v15 in any::<bool>(),
     ) {
         let profile = if is_v15 { Profile::V15 } else { Profile::V11 };
@@ -123,7 +123,7 @@ proptest! {
         }
         let (with, without) = (cached(&server, keep, folder.path()), uncached(&server, keep));
         if text(&with) != text(&without) {
-            // Only what goes was lost: what stays answers, and is as many as were asked for.
+            // Only deleted images were lost: the kept ones answer, and as many stay as the policy keeps.
             let kept = with.packages.iter().flat_map(|package| &package.versions);
             let kept: Vec<_> = kept.filter(|row| row.action == Action::Keep && !row.version.contains(':')).collect();
             for row in &kept {
@@ -138,9 +138,9 @@ fn requests(server: &Server, kind: &str) -> usize {
     server.lines().iter().filter(|line| line.starts_with(kind) && line.contains("/manifests/")).count()
 }
 
-/// Found on a running server: 3,675 requests without a cache, and 3,675 with one.
+/// Seen on a running server: 3,675 requests without a cache, and 3,675 with one.
 #[test]
-fn a_cache_saved_no_request() {
+fn cache_saves_requests() {
     for profile in [Profile::V11, Profile::V15] {
         let mut world = World::example(profile, NOW - 100_000);
         for build in 0..30 {
@@ -155,18 +155,18 @@ fn a_cache_saved_no_request() {
         assert_eq!((requests(&server, "GET"), requests(&server, "HEAD")), (90, 0));
         server.clear_log();
         assert_eq!(text(&cached(&server, 5, folder.path())), text(&first));
-        // Five images with two platforms each: the others go.
+        // Five images of two platforms stay; the others are deleted.
         assert_eq!((requests(&server, "GET"), requests(&server, "HEAD")), (0, 15));
-        // What was pushed since is asked for, read, and asked for no more; of the five that stay one is another.
+        // The new image is read once; it takes the place of one of the five.
         server.world().push_image("app", Some("new"), "new");
         server.clear_log();
         cached(&server, 5, folder.path());
         assert_eq!((requests(&server, "GET"), requests(&server, "HEAD")), (1, 13));
-        // A child of one that stays is lost: all of it is asked for, and the plan is that without a cache.
+        // When a child of a kept image is lost, everything is read, and the plan is that without a cache.
         let child = server.world().find_image("app", "arm64 29");
         server.world().remove_object(&child);
         assert_eq!(text(&cached(&server, 5, folder.path())), text(&uncached(&server, 5)));
-        // What is known to be broken is asked for in every run.
+        // An image that is known to be broken is read in every run.
         assert_eq!(text(&cached(&server, 5, folder.path())), text(&uncached(&server, 5)));
         let sixth = cached(&server, 5, folder.path());
         assert_eq!(sixth.packages[0].broken, ["b29"], "{OWNER}");
@@ -174,7 +174,7 @@ fn a_cache_saved_no_request() {
 }
 
 #[test]
-fn a_file_of_rows_that_lies_is_found_out() {
+fn forged_cache_of_rows_does_not_change_the_plan() {
     let mut world = World::example(Profile::V15, NOW - 100_000);
     for build in 0..4 {
         world.now += 60;
@@ -192,7 +192,7 @@ fn a_file_of_rows_that_lies_is_found_out() {
         assert_eq!(text(&cached(&server, 2, folder.path())), first);
         assert_eq!(std::fs::read_to_string(&rows).unwrap(), good);
     }
-    // One that holds together, with the digests of two tags exchanged.
+    // A file with a right checksum, but with the digests of two tags exchanged.
     let (head, body) = good.split_once('\n').unwrap();
     let line = |tag: &str| body.lines().find(|line| line.ends_with(&format!(" {tag}"))).unwrap().to_owned();
     let digest = |tag: &str| line(tag).split(' ').nth(2).unwrap().to_owned();

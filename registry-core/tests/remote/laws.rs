@@ -1,4 +1,4 @@
-//! Laws over HTTP: random images on a Forgejo in memory, in both releases, with requests failing from any point on.
+//! Laws over HTTP: random images on a Forgejo in memory, in both releases, where requests fail from any point on.
 
 use std::io;
 
@@ -14,7 +14,7 @@ use crate::verified::verified;
 
 pub const NOW: i64 = 1_790_000_000;
 
-/// One push: an image of so many platforms from a small set of builds, so that children are shared, under some tags.
+/// One push under some tags: an image of several platforms from a small set of builds, so that images share children.
 #[derive(Debug, Clone)]
 pub struct Push {
     builds: Vec<u8>,
@@ -38,7 +38,6 @@ pub fn world(profile: Profile, pushes: &[Push]) -> World {
     world
 }
 
-/// Pushes one after another.
 pub fn push_all(world: &mut World, pushes: &[Push]) {
     for push in pushes {
         world.now += i64::from(push.hours) * 3600;
@@ -57,18 +56,18 @@ pub fn push_all(world: &mut World, pushes: &[Push]) {
     }
 }
 
-/// What is odd about an answer.
+/// How an answer is altered.
 #[derive(Debug, Clone)]
 enum Oddity {
-    /// Bytes of it are others, by place and value.
+    /// Some bytes are replaced, by place and value.
     Bytes(Vec<(prop::sample::Index, u8)>),
-    /// It is cut, and says nothing of that.
+    /// The body is cut short without notice.
     Cut(prop::sample::Index),
-    /// Another body altogether.
+    /// The body is replaced.
     Body(&'static str, Vec<u8>),
-    /// Another status, with the body.
+    /// The status is replaced.
     Status(u16),
-    /// Without this header.
+    /// This header is missing.
     Without(&'static str),
 }
 
@@ -123,9 +122,9 @@ impl Oddity {
     }
 }
 
-struct Nowhere;
+struct DiscardingJournal;
 
-impl DeletionJournal for Nowhere {
+impl DeletionJournal for DiscardingJournal {
     fn write(&mut self, _: &DeletionEntry) -> io::Result<()> {
         Ok(())
     }
@@ -138,7 +137,7 @@ pub async fn forgejo(url: &str) -> Result<Forgejo, String> {
     Forgejo::connect(&http, url, &account).await.map_err(|error| error.to_string())
 }
 
-pub fn how() -> Collecting<'static> {
+pub fn reading_options() -> Collecting<'static> {
     Collecting { in_flight: 4, cache: None, built_at: false, only: &[] }
 }
 
@@ -152,13 +151,15 @@ pub async fn planned(url: &str, keep: u32) -> Result<(Forgejo, Plan), String> {
     let forgejo = forgejo(url).await?;
     let source = forgejo.source();
     let now = jiff::Timestamp::from_second(NOW).expect("a time");
-    let record = core::collect(&forgejo, source, &how(), now).await.map_err(|why| why.to_string())?;
+    let record =
+        core::collect(&forgejo, source, &reading_options(), now).await.map_err(|why| why.to_string())?;
     let plan = plan_of(&record, keep);
     Ok((forgejo, plan))
 }
 
 pub async fn applied(forgejo: Forgejo, plan: &Plan) {
-    core::apply(&forgejo.arm(), verified(plan), &how(), &mut Nowhere, plan.planned_at).await;
+    core::apply(&forgejo.arm(), verified(plan), &reading_options(), &mut DiscardingJournal, plan.planned_at)
+        .await;
 }
 
 fn pullable(world: &mut World) -> Vec<String> {
@@ -173,7 +174,7 @@ fn kept(plan: &Plan) -> Vec<String> {
         .collect()
 }
 
-/// Runs an apply that breaks off before its k-th request; gives how many requests a whole one makes.
+/// Runs an apply whose requests fail from the k-th on, and asserts that kept tags stay pullable; returns the number of requests.
 async fn law_1(
     profile: Profile,
     pushes: &[Push],
@@ -205,7 +206,7 @@ async fn law_1(
     Ok(requests)
 }
 
-pub fn block<T>(work: impl Future<Output = T>) -> T {
+pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
 }
 
@@ -213,26 +214,26 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn law_1_over_http_nothing_kept_breaks_wherever_an_apply_stops(
+    fn law_1_over_http_apply_stopped_anywhere_breaks_nothing_kept(
         pushes in pushes(), keep in 1..4_u32, is_v15 in any::<bool>(), is_lost in any::<bool>(),
     ) {
         let profile = if is_v15 { Profile::V15 } else { Profile::V11 };
         let fault = if is_lost { Fault::Lost } else { Fault::Refused };
-        let whole = block(law_1(profile, &pushes, keep, usize::MAX, fault.clone()))?;
+        let whole = block_on(law_1(profile, &pushes, keep, usize::MAX, fault.clone()))?;
         for k in 0..whole {
-            block(law_1(profile, &pushes, keep, k, fault.clone()))?;
+            block_on(law_1(profile, &pushes, keep, k, fault.clone()))?;
         }
     }
 
     #[test]
-    fn law_2_over_http_what_could_not_be_read_is_never_deleted(
+    fn law_2_over_http_unread_rows_are_never_deleted(
         pushes in pushes(), keep in 1..4_u32, is_v15 in any::<bool>(), failing in prop::collection::vec(any::<bool>(), 60),
     ) {
         let profile = if is_v15 { Profile::V15 } else { Profile::V11 };
-        block(async {
+        block_on(async {
             let server = Server::start(world(profile, &pushes));
             server.set_hook(move |_, ask, number| {
-                // Without the version, the list and a token there is no plan at all.
+                // There is no plan without the version, the list and a token.
                 let is_needed = !ask.path.contains("/manifests/");
                 (!is_needed && failing[number % failing.len()]).then_some(Fault::Status(503))
             });
@@ -253,18 +254,18 @@ proptest! {
     }
 
     #[test]
-    fn law_5_over_http_no_answer_is_too_odd(
+    fn law_5_over_http_odd_answers_break_nothing_kept(
         pushes in pushes(), keep in 1..4_u32, is_v15 in any::<bool>(), oddities in prop::collection::vec(oddity(), 40),
     ) {
         let profile = if is_v15 { Profile::V15 } else { Profile::V11 };
-        block(async {
+        block_on(async {
             let server = Server::start(world(profile, &pushes));
             let before = pullable(&mut server.world());
             server.set_hook(move |world, ask, number| {
                 let oddity = oddities[number % oddities.len()].as_ref()?;
                 Some(Fault::Instead(oddity.applied(world.answer(ask))))
             });
-            // Whatever comes of it: it ends, and what stays stays whole.
+            // Whatever the outcome, the run ends and kept tags stay whole.
             let Ok((forgejo, plan)) = planned(&server.url, keep).await else { return Ok(()) };
             let kept: Vec<String> = kept(&plan).into_iter().filter(|tag| before.contains(tag)).collect();
             applied(forgejo, &plan).await;
@@ -276,10 +277,10 @@ proptest! {
     }
 
     #[test]
-    fn law_4_over_http_the_plan_depends_on_no_order_and_no_concurrency(
+    fn law_4_over_http_plan_depends_on_neither_order_nor_concurrency(
         pushes in pushes(), keep in 1..4_u32, page in 1..7_usize,
     ) {
-        block(async {
+        block_on(async {
             let mut plans = Vec::new();
             for (profile, page, in_flight) in [(Profile::V11, 50, 1), (Profile::V15, page, 7)] {
                 let server = Server::start(world(profile, &pushes));
@@ -290,9 +291,9 @@ proptest! {
                 });
                 let forgejo = forgejo(&server.url).await.expect("a server");
                 let source = core::Source { url: "same".into(), version: None, ..forgejo.source() };
-                let how = Collecting { in_flight, ..how() };
+                let options = Collecting { in_flight, ..reading_options() };
                 let now = jiff::Timestamp::from_second(NOW).expect("a time");
-                let record = core::collect(&forgejo, source, &how, now).await.expect("a record");
+                let record = core::collect(&forgejo, source, &options, now).await.expect("a record");
                 plans.push(serde_json::to_string(&plan_of(&record, keep)).expect("JSON"));
             }
             prop_assert_eq!(&plans[0], &plans[1]);
@@ -302,7 +303,7 @@ proptest! {
 }
 
 #[test]
-fn a_tag_pushed_again_between_pages_hid_another_row() {
+fn tag_pushed_again_between_pages_hides_no_row() {
     for profile in [Profile::V11, Profile::V15] {
         let mut world = World::example(profile, NOW);
         for tag in 0..70 {
@@ -319,7 +320,7 @@ fn a_tag_pushed_again_between_pages_hid_another_row() {
             }
             None
         });
-        let rows = block(async { forgejo(&server.url).await.expect("a server").rows(None).await })
+        let rows = block_on(async { forgejo(&server.url).await.expect("a server").rows(None).await })
             .expect("rows")
             .rows;
         assert_eq!(rows.len(), 70, "{profile:?}");

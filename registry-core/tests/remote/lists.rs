@@ -1,4 +1,4 @@
-//! Lists over pages, honest and not.
+//! Lists over several pages, correct and incorrect ones.
 
 use registry_core::oci::{Algorithm, Digest};
 
@@ -21,7 +21,7 @@ async fn pages_are_followed_to_an_empty_one() {
 }
 
 #[tokio::test]
-async fn no_tags_and_no_repository_are_told_apart() {
+async fn empty_list_of_tags_differs_from_an_absent_repository() {
     let server = Server::start(|asked| match asked.target.as_str() {
         "/v2/none/tags/list" => json(200, r#"{"name":"none","tags":null}"#),
         _ => unknown("NAME_UNKNOWN"),
@@ -32,7 +32,7 @@ async fn no_tags_and_no_repository_are_told_apart() {
 }
 
 #[tokio::test]
-async fn pages_in_a_circle_end() {
+async fn circular_pages_are_an_error() {
     let server = Server::start(|_| {
         json(200, r#"{"tags":["a"]}"#).with("link", r#"</v2/app/tags/list?last=a>; rel="next""#)
     })
@@ -42,7 +42,7 @@ async fn pages_in_a_circle_end() {
 }
 
 #[tokio::test]
-async fn a_page_is_not_sought_at_another_path() {
+async fn next_page_at_another_path_is_an_error() {
     let server =
         Server::start(|_| json(200, r#"{"repositories":["a"]}"#).with("link", r#"</v2/token>; rel="next""#))
             .await;
@@ -51,7 +51,7 @@ async fn a_page_is_not_sought_at_another_path() {
 }
 
 #[tokio::test]
-async fn a_link_with_an_inner_address_is_followed_at_the_outer_one() {
+async fn next_page_at_an_inner_host_is_read_from_the_outer_host() {
     let server = Server::start(|asked| match asked.target.as_str() {
         "/v2/_catalog" => json(200, r#"{"repositories":["a"]}"#)
             .with("link", r#"<http://inner.svc:5000/v2/_catalog?last=a>; rel="next""#),
@@ -62,7 +62,7 @@ async fn a_link_with_an_inner_address_is_followed_at_the_outer_one() {
 }
 
 #[tokio::test]
-async fn referrers_are_listed_where_there_is_a_list() {
+async fn referrers_are_listed_where_the_server_supports_it() {
     let child = Digest::of(Algorithm::Sha256, b"child");
     let body = format!(
         r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{child}","size":5}}]}}"#

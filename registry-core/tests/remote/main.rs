@@ -1,4 +1,4 @@
-//! The clients against servers in this process that answer what a test tells them to, and against sockets that misbehave.
+//! Tests of the clients against servers in this process whose answers a test decides, and against misbehaving sockets.
 
 mod at_risk;
 mod bodies;

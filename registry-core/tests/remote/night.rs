@@ -1,4 +1,4 @@
-//! The nights after an undo, on a Forgejo in memory: a run that is undone leaves no trace in what later runs keep.
+//! Nightly runs after an undo, on a Forgejo in memory: a run that was undone does not change what later runs keep.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,14 +10,14 @@ use registry_core::retention::{
 };
 use registry_fixtures::forgejo::{Profile, Server, World};
 
-use crate::laws::{Push, block, forgejo, how, push_all, pushes, world};
+use crate::laws::{Push, block_on, forgejo, push_all, pushes, reading_options, world};
 use crate::verified::verified;
 
 /// A journal in memory.
 #[derive(Default)]
-pub struct Lines(pub String);
+pub struct MemoryJournal(pub String);
 
-impl DeletionJournal for Lines {
+impl DeletionJournal for MemoryJournal {
     fn write(&mut self, entry: &DeletionEntry) -> io::Result<()> {
         self.0 += &serde_json::to_string(entry)?;
         self.0.push('\n');
@@ -25,7 +25,7 @@ impl DeletionJournal for Lines {
     }
 }
 
-/// A night: hours after the one before, what was pushed meanwhile, and whether somebody undoes its run.
+/// A nightly run: hours since the one before, pushes in between, and whether the run is undone.
 #[derive(Debug, Clone)]
 struct Night {
     hours: u8,
@@ -53,30 +53,31 @@ fn clock(server: &Server) -> Timestamp {
     Timestamp::from_second(server.world().now).expect("a time")
 }
 
-/// A nightly run; gives its journal.
+/// Makes a nightly run; returns its journal.
 async fn run(server: &Server, policy: &Policy, times: &PushTimes) -> DeletionHistory {
     let reader = forgejo(&server.url).await.expect("a server");
     let now = clock(server);
-    let mut record = core::collect(&reader, reader.source(), &how(), now).await.expect("a record");
+    let mut record =
+        core::collect(&reader, reader.source(), &reading_options(), now).await.expect("a record");
     times.restore(&mut record);
     let undated = core::undated(&record.source, record.packages(), policy, now);
-    core::add_dates(&reader, &mut record, &undated, &how()).await;
+    core::add_dates(&reader, &mut record, &undated, &reading_options()).await;
     let plan = core::plan(record.source.clone(), record.packages(), policy, now, "test");
-    let mut lines = Lines::default();
-    let applied = core::apply(&reader.arm(), verified(&plan), &how(), &mut lines, now).await;
+    let mut lines = MemoryJournal::default();
+    let applied = core::apply(&reader.arm(), verified(&plan), &reading_options(), &mut lines, now).await;
     assert_eq!(applied.stopped, None, "{applied:?}");
     DeletionHistory::read(&lines.0).expect("a journal")
 }
 
-/// An undo; gives the push times with what it put back.
-async fn undo(server: &Server, told: &DeletionHistory, times: &PushTimes) -> (PushTimes, Vec<UndoneRow>) {
+/// Undoes a run; returns the push times with those of the restored rows.
+async fn undo(server: &Server, history: &DeletionHistory, times: &PushTimes) -> (PushTimes, Vec<UndoneRow>) {
     let reader = forgejo(&server.url).await.expect("a server");
     let source = reader.source();
-    let undone = core::undo(&reader.arm(), told).await;
+    let undone = core::undo(&reader.arm(), history).await;
     (times.with(source.owner.as_deref(), &undone, clock(server)), undone)
 }
 
-/// Tags that can be pulled, with what they name.
+/// The tags that can be pulled, with their digests.
 fn tags(server: &Server) -> BTreeMap<String, Option<String>> {
     let mut world: World = server.world().clone();
     let tags = world.tags_of("app");
@@ -88,14 +89,19 @@ fn tags(server: &Server) -> BTreeMap<String, Option<String>> {
     whole.iter().map(|tag| (tag.clone(), digest(tag))).collect()
 }
 
-/// What a server without the run and the undo keeps and one with them does not, after any night.
-async fn law(profile: Profile, first: &[Push], keep: u32, nights: &[Night]) -> Result<(), TestCaseError> {
+/// Asserts after each night that a server with an undone run keeps every tag that a server without that run keeps.
+async fn assert_same_tags_kept(
+    profile: Profile,
+    first: &[Push],
+    keep: u32,
+    nights: &[Night],
+) -> Result<(), TestCaseError> {
     let start = world(profile, first);
     let (plain, undone) = (Server::start(start.clone()), Server::start(start));
     let policy = policy(keep);
     let mut times = PushTimes::default();
-    let told = Box::pin(run(&undone, &policy, &times)).await;
-    times = Box::pin(undo(&undone, &told, &times)).await.0;
+    let history = Box::pin(run(&undone, &policy, &times)).await;
+    times = Box::pin(undo(&undone, &history, &times)).await.0;
     prop_assert_eq!(tags(&plain), tags(&undone), "after the undo");
     for (number, night) in nights.iter().enumerate() {
         for server in [&plain, &undone] {
@@ -105,9 +111,9 @@ async fn law(profile: Profile, first: &[Push], keep: u32, nights: &[Night]) -> R
             push_all(&mut world, &night.pushes);
         }
         Box::pin(run(&plain, &policy, &PushTimes::default())).await;
-        let told = Box::pin(run(&undone, &policy, &times)).await;
+        let history = Box::pin(run(&undone, &policy, &times)).await;
         if night.is_undone {
-            times = Box::pin(undo(&undone, &told, &times)).await.0;
+            times = Box::pin(undo(&undone, &history, &times)).await.0;
         }
         let (kept, found) = (tags(&plain), tags(&undone));
         let lost: Vec<_> = kept.iter().filter(|(tag, digest)| found.get(*tag) != Some(*digest)).collect();
@@ -120,9 +126,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
-    fn law_8_over_http_nights_after_an_undo_keep_what_they_would_have_kept(
+    fn law_8_over_http_runs_after_an_undo_keep_the_same_tags(
         first in pushes(), keep in 1..4_u32, is_v15 in any::<bool>(), nights in nights(),
     ) {
-        block(law(if is_v15 { Profile::V15 } else { Profile::V11 }, &first, keep, &nights))?;
+        block_on(assert_same_tags_kept(if is_v15 { Profile::V15 } else { Profile::V11 }, &first, keep, &nights))?;
     }
 }

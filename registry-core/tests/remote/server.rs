@@ -1,4 +1,4 @@
-//! A server that answers by a function of the request, and keeps what it was asked.
+//! A server that answers each request by a function, and records the requests.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use axum::{Router, serve};
 use registry_core::registry::{Client, Credentials, Http, Settings};
 use tokio::net::TcpListener;
 
-/// What was asked.
+/// A recorded request.
 #[derive(Debug, Clone)]
 pub struct Asked {
     pub method: String,
@@ -30,7 +30,7 @@ impl Asked {
     }
 }
 
-/// What is answered.
+/// An answer.
 #[derive(Debug, Clone, Default)]
 pub struct Reply {
     status: u16,
@@ -58,7 +58,7 @@ impl Reply {
         self
     }
 
-    pub fn of(mut self, status: u16) -> Self {
+    pub fn with_status(mut self, status: u16) -> Self {
         self.status = status;
         self
     }
@@ -120,15 +120,15 @@ impl Server {
     }
 
     pub fn client(&self) -> Client {
-        self.client_of(Credentials::Anonymous)
+        self.client_with(Credentials::Anonymous)
     }
 
-    pub fn client_of(&self, credentials: Credentials) -> Client {
+    pub fn client_with(&self, credentials: Credentials) -> Client {
         Client::new(&http(), &self.url, credentials).expect("a client")
     }
 }
 
-/// Quick to try again, slow to give up.
+/// Short waits between retries, and a long deadline.
 pub fn settings() -> Settings {
     Settings {
         deadline: Duration::from_secs(5),

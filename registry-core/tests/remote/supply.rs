@@ -1,4 +1,4 @@
-//! Missing bytes from another registry: what is found, what is absent, and what is neither.
+//! A registry as a supply of missing bytes: what is found, what is absent, and what is an error.
 
 use registry_core::oci::{Algorithm, Digest};
 use registry_core::registry::{Client, Credentials, Http};
@@ -11,8 +11,8 @@ use crate::server::{SECRET, settings, user};
 
 const LAYER: &[u8] = b"a layer that is missing elsewhere";
 
-/// A supply, and what it needs as long as it is asked.
-struct Asked {
+/// A supply with its server and runtime.
+struct SupplyFixture {
     supply: RegistrySupply,
     server: Server,
     layer: Digest,
@@ -20,7 +20,7 @@ struct Asked {
     _runtime: Runtime,
 }
 
-fn asked_of(world: World, credentials: Credentials, retries: u32) -> Asked {
+fn supply_of(world: World, credentials: Credentials, retries: u32) -> SupplyFixture {
     let mut world = world;
     let layer = world.push_blob("team/app", LAYER).parse().unwrap();
     let manifest = world.push_image("team/app", Some("v1"), "image").parse().unwrap();
@@ -29,14 +29,14 @@ fn asked_of(world: World, credentials: Credentials, retries: u32) -> Asked {
     let http = Http::new(registry_core::registry::Settings { retries, ..settings() }).unwrap();
     let client = Client::new(&http, &server.url, credentials).unwrap();
     let supply = RegistrySupply::new(client, runtime.handle().clone());
-    Asked { supply, server, layer, manifest, _runtime: runtime }
+    SupplyFixture { supply, server, layer, manifest, _runtime: runtime }
 }
 
-fn asked() -> Asked {
-    asked_of(World::new(Profile::V2_8), Credentials::Anonymous, 0)
+fn supply() -> SupplyFixture {
+    supply_of(World::new(Profile::V2_8), Credentials::Anonymous, 0)
 }
 
-impl Asked {
+impl SupplyFixture {
     fn fetch(&self, digest: &Digest) -> (Result<Option<u64>, String>, Vec<u8>) {
         let mut bytes = Vec::new();
         let answer = self.supply.fetch("team/app", digest, &mut bytes);
@@ -53,25 +53,25 @@ fn nowhere() -> Digest {
 }
 
 #[test]
-fn what_is_there_is_found() {
+fn present_blobs_and_manifests_are_found() {
     for profile in [Profile::V2_8, Profile::V3] {
-        let asked = asked_of(World::new(profile), Credentials::Anonymous, 0);
-        assert_eq!(asked.supply.name(), asked.server.url);
-        assert_eq!(asked.supply.size("team/app", &asked.layer).unwrap(), Some(LAYER.len() as u64));
-        assert_eq!(asked.fetch(&asked.layer), (Ok(Some(LAYER.len() as u64)), LAYER.to_vec()));
-        let manifest = asked.supply.manifest("team/app", &asked.manifest).unwrap().unwrap();
-        assert_eq!(Digest::of(Algorithm::Sha256, &manifest), asked.manifest);
-        assert_eq!(asked.fetch(&asked.manifest), (Ok(Some(manifest.len() as u64)), manifest));
-        let lines = asked.server.lines();
+        let fixture = supply_of(World::new(profile), Credentials::Anonymous, 0);
+        assert_eq!(fixture.supply.name(), fixture.server.url);
+        assert_eq!(fixture.supply.size("team/app", &fixture.layer).unwrap(), Some(LAYER.len() as u64));
+        assert_eq!(fixture.fetch(&fixture.layer), (Ok(Some(LAYER.len() as u64)), LAYER.to_vec()));
+        let manifest = fixture.supply.manifest("team/app", &fixture.manifest).unwrap().unwrap();
+        assert_eq!(Digest::of(Algorithm::Sha256, &manifest), fixture.manifest);
+        assert_eq!(fixture.fetch(&fixture.manifest), (Ok(Some(manifest.len() as u64)), manifest));
+        let lines = fixture.server.lines();
         assert!(lines.iter().all(|line| line.starts_with("GET ") || line.starts_with("HEAD ")), "{lines:?}");
     }
 }
 
 #[test]
 fn every_kind_of_manifest_is_accepted() {
-    let asked = asked();
-    asked.supply.manifest("team/app", &asked.manifest).unwrap().unwrap();
-    let log = asked.server.log();
+    let fixture = supply();
+    fixture.supply.manifest("team/app", &fixture.manifest).unwrap().unwrap();
+    let log = fixture.server.log();
     let accepted = log.last().unwrap().header("accept").unwrap();
     for kind in [
         "image.index.v1",
@@ -85,89 +85,89 @@ fn every_kind_of_manifest_is_accepted() {
 }
 
 #[test]
-fn what_is_not_there_is_absent() {
-    let asked = asked();
-    assert_eq!(asked.supply.size("team/app", &nowhere()).unwrap(), None);
-    assert_eq!(asked.supply.manifest("team/app", &nowhere()).unwrap(), None);
-    assert_eq!(asked.fetch(&nowhere()), (Ok(None), Vec::new()));
-    // The bytes are there, under another name.
-    assert_eq!(asked.supply.size("other", &asked.layer).unwrap(), None);
+fn absent_blobs_and_manifests_are_reported_as_absent() {
+    let fixture = supply();
+    assert_eq!(fixture.supply.size("team/app", &nowhere()).unwrap(), None);
+    assert_eq!(fixture.supply.manifest("team/app", &nowhere()).unwrap(), None);
+    assert_eq!(fixture.fetch(&nowhere()), (Ok(None), Vec::new()));
+    // The bytes exist in another repository only.
+    assert_eq!(fixture.supply.size("other", &fixture.layer).unwrap(), None);
 }
 
 #[test]
-fn a_404_of_somebody_else_is_no_answer() {
-    let asked = asked();
+fn foreign_404_is_an_error() {
+    let fixture = supply();
     let page = || Fault::Instead(Reply::new(404));
-    asked.spoil("GET", "blobs", &asked.layer, page());
-    asked.spoil("HEAD", "blobs", &asked.layer, page());
-    asked.spoil("GET", "manifests", &asked.manifest, page());
-    assert!(asked.fetch(&asked.layer).0.is_err());
-    assert!(asked.supply.size("team/app", &asked.layer).is_err());
-    assert!(asked.supply.manifest("team/app", &asked.manifest).is_err());
+    fixture.spoil("GET", "blobs", &fixture.layer, page());
+    fixture.spoil("HEAD", "blobs", &fixture.layer, page());
+    fixture.spoil("GET", "manifests", &fixture.manifest, page());
+    assert!(fixture.fetch(&fixture.layer).0.is_err());
+    assert!(fixture.supply.size("team/app", &fixture.layer).is_err());
+    assert!(fixture.supply.manifest("team/app", &fixture.manifest).is_err());
 }
 
 #[test]
-fn who_may_not_pull_is_refused_and_no_secret_is_told() {
+fn refused_credentials_are_an_error_without_the_secret() {
     let world = || World::new(Profile::V2_8).asked_by(Auth::Basic(vec![Account::all("me", SECRET)]));
     let wrong = Credentials::User { name: "me".into(), secret: "wrong-secret".to_owned().into() };
     for credentials in [Credentials::Anonymous, wrong] {
-        let asked = asked_of(world(), credentials, 0);
+        let fixture = supply_of(world(), credentials, 0);
         let errors = [
-            asked.fetch(&asked.layer).0.unwrap_err(),
-            asked.supply.size("team/app", &asked.layer).unwrap_err().to_string(),
-            asked.supply.manifest("team/app", &asked.manifest).unwrap_err().to_string(),
+            fixture.fetch(&fixture.layer).0.unwrap_err(),
+            fixture.supply.size("team/app", &fixture.layer).unwrap_err().to_string(),
+            fixture.supply.manifest("team/app", &fixture.manifest).unwrap_err().to_string(),
         ];
         for error in errors {
             assert!(error.contains("401"), "{error}");
             assert!(!error.contains("wrong-secret"), "{error}");
         }
     }
-    let asked = asked_of(world(), user(), 0);
-    assert_eq!(asked.fetch(&asked.layer).1, LAYER);
+    let fixture = supply_of(world(), user(), 0);
+    assert_eq!(fixture.fetch(&fixture.layer).1, LAYER);
 }
 
 #[test]
-fn a_body_that_breaks_off_is_an_error() {
+fn truncated_body_is_an_error() {
     for fault in [Fault::Truncated, Fault::Reset, Fault::Lost] {
-        let asked = asked();
-        asked.spoil("GET", "blobs", &asked.layer, fault.clone());
-        let (answer, bytes) = asked.fetch(&asked.layer);
+        let fixture = supply();
+        fixture.spoil("GET", "blobs", &fixture.layer, fault.clone());
+        let (answer, bytes) = fixture.fetch(&fixture.layer);
         assert!(answer.is_err(), "{fault:?}: {answer:?}");
         assert!(bytes.len() < LAYER.len() && LAYER.starts_with(&bytes), "{fault:?}");
-        asked.spoil("GET", "manifests", &asked.manifest, fault.clone());
-        assert!(asked.supply.manifest("team/app", &asked.manifest).is_err(), "{fault:?}");
+        fixture.spoil("GET", "manifests", &fixture.manifest, fault.clone());
+        assert!(fixture.supply.manifest("team/app", &fixture.manifest).is_err(), "{fault:?}");
     }
 }
 
 #[test]
-fn wrong_bytes_of_a_layer_are_for_the_caller_to_hash_and_of_a_manifest_are_an_error() {
-    let asked = asked();
-    asked.spoil("GET", "blobs", &asked.layer, Fault::Bytes(b"other".to_vec()));
-    assert_eq!(asked.fetch(&asked.layer), (Ok(Some(5)), b"other".to_vec()));
-    asked.spoil("GET", "manifests", &asked.manifest, Fault::Bytes(b"{}".to_vec()));
-    assert!(asked.supply.manifest("team/app", &asked.manifest).is_err());
+fn wrong_bytes_of_a_manifest_are_an_error_and_of_a_layer_are_passed_on() {
+    let fixture = supply();
+    fixture.spoil("GET", "blobs", &fixture.layer, Fault::Bytes(b"other".to_vec()));
+    assert_eq!(fixture.fetch(&fixture.layer), (Ok(Some(5)), b"other".to_vec()));
+    fixture.spoil("GET", "manifests", &fixture.manifest, Fault::Bytes(b"{}".to_vec()));
+    assert!(fixture.supply.manifest("team/app", &fixture.manifest).is_err());
 }
 
 #[test]
-fn a_size_that_is_not_told_is_not_known() {
-    let asked = asked();
-    asked.spoil("HEAD", "blobs", &asked.layer, Fault::Header("content-length", None));
-    let size = asked.supply.size("team/app", &asked.layer);
+fn missing_content_length_is_an_error() {
+    let fixture = supply();
+    fixture.spoil("HEAD", "blobs", &fixture.layer, Fault::Header("content-length", None));
+    let size = fixture.supply.size("team/app", &fixture.layer);
     assert!(size.as_ref().is_err_and(|error| error.to_string().contains("size")), "{size:?}");
 }
 
 #[test]
-fn a_failure_that_passes_is_asked_again() {
-    let asked = asked_of(World::new(Profile::V2_8), Credentials::Anonymous, 2);
-    let path = format!("/v2/team/app/manifests/{}", asked.manifest);
-    asked.server.spoil("GET", &path, 2, Fault::Status(503));
-    assert!(asked.supply.manifest("team/app", &asked.manifest).unwrap().is_some());
-    asked.server.spoil("HEAD", &format!("/v2/team/app/blobs/{}", asked.layer), 2, Fault::Status(503));
-    assert!(asked.supply.size("team/app", &asked.layer).unwrap().is_some());
+fn transient_failure_is_retried() {
+    let fixture = supply_of(World::new(Profile::V2_8), Credentials::Anonymous, 2);
+    let path = format!("/v2/team/app/manifests/{}", fixture.manifest);
+    fixture.server.spoil("GET", &path, 2, Fault::Status(503));
+    assert!(fixture.supply.manifest("team/app", &fixture.manifest).unwrap().is_some());
+    fixture.server.spoil("HEAD", &format!("/v2/team/app/blobs/{}", fixture.layer), 2, Fault::Status(503));
+    assert!(fixture.supply.size("team/app", &fixture.layer).unwrap().is_some());
 }
 
 #[test]
-fn a_writer_that_fails_ends_it() {
+fn failing_writer_ends_the_fetch() {
     struct Full;
     impl std::io::Write for Full {
         fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
@@ -179,7 +179,7 @@ fn a_writer_that_fails_ends_it() {
     }
     let mut world = World::new(Profile::V2_8);
     let large: Digest = world.push_blob("team/app", &vec![7; 8 << 20]).parse().unwrap();
-    let asked = asked_of(world, Credentials::Anonymous, 0);
-    let error = asked.supply.fetch("team/app", &large, &mut Full).unwrap_err();
+    let fixture = supply_of(world, Credentials::Anonymous, 0);
+    let error = fixture.supply.fetch("team/app", &large, &mut Full).unwrap_err();
     assert!(error.to_string().contains("no storage space"), "{error}");
 }

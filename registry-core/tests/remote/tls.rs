@@ -1,4 +1,4 @@
-//! Connections over TLS: only a certificate of an authority that is trusted counts.
+//! Connections over TLS: only certificates of trusted authorities are accepted.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 
-/// An authority of its own.
+/// A new certificate authority.
 fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).expect("parameters");
     params.distinguished_name.push(DnType::CommonName, name);
@@ -18,7 +18,7 @@ fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority")
 }
 
-/// A registry over TLS whose certificate is for a host; gives its port.
+/// Starts a registry over TLS with a certificate for a host; returns its port.
 async fn registry(authority: &CertifiedIssuer<'static, KeyPair>, host: &str) -> u16 {
     let key = KeyPair::generate().expect("a key");
     let params = CertificateParams::new(vec![host.to_owned()]).expect("parameters");
@@ -58,7 +58,7 @@ async fn ping(port: u16, authorities: Option<String>) -> Result<(), String> {
 }
 
 #[tokio::test]
-async fn only_an_authority_that_is_trusted_counts() {
+async fn only_certificates_of_trusted_authorities_are_accepted() {
     let (ours, other) = (authority("ours"), authority("another"));
     let port = registry(&ours, "localhost").await;
     assert_eq!(ping(port, Some(ours.pem())).await, Ok(()));
@@ -70,7 +70,7 @@ async fn only_an_authority_that_is_trusted_counts() {
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_host_does_not_count() {
+async fn certificate_for_another_host_is_refused() {
     let ours = authority("ours");
     let port = registry(&ours, "registry.example").await;
     let error = ping(port, Some(ours.pem())).await.unwrap_err();

@@ -1,10 +1,12 @@
-//! One damage, one plan: what each finding that has a repair comes to, and what is left alone.
+//! The plan for each kind of damage: the steps, and the findings that are left alone.
 
 use registry_core::repair::{DeletedTags, RepairPlan, StepOutcome};
 use registry_core::retention::layout::{Layout, Reading};
 use registry_fixtures::{DescriptorDamage, ImageSpec, Part, TreeBuilder};
 
-use crate::support::{Budget, OLD, Registry, left, names_of, picture};
+use crate::support::{
+    Budget, OLD, Registry, shorten_hashes, snapshot_tree, tree_supply, undo, undo_failures,
+};
 
 /// A tree with an index of two platforms and a single image, all old.
 fn tree() -> (TreeBuilder, registry_fixtures::Index, registry_fixtures::Image) {
@@ -14,7 +16,7 @@ fn tree() -> (TreeBuilder, registry_fixtures::Index, registry_fixtures::Image) {
     (tree, index, image)
 }
 
-/// The plan for a tree, one step or finding a line.
+/// Ages a tree and returns its plan as text, one step or finding per line.
 fn plan(tree: &mut TreeBuilder) -> String {
     tree.age_all(OLD);
     show(&Registry::open(tree.root()).plan(&[], None))
@@ -34,30 +36,30 @@ fn show(plan: &RepairPlan) -> String {
         let why = left.why.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
         format!("left [{}] {}{why}", left.finding.code, left.finding.path.as_deref().unwrap_or(""))
     }));
-    names_of(&lines.join("\n"))
+    shorten_hashes(&lines.join("\n"))
 }
 
 #[test]
-fn a_sound_tree_needs_nothing() {
+fn sound_tree_needs_no_repair() {
     insta::assert_snapshot!(plan(&mut tree().0), @"");
 }
 
 #[test]
-fn a_child_without_its_revision_link() {
+fn child_without_revision_link_is_relinked() {
     let (mut tree, index, _) = tree();
     tree.break_revision_link_missing("app", &index.images[0].digest);
     insta::assert_snapshot!(plan(&mut tree), @"relink [child-link-missing] repositories/app/_manifests/revisions/sha256/765f7e57/link -> sha256:765f7e57");
 }
 
 #[test]
-fn a_tag_whose_manifest_has_no_revision_link() {
+fn tagged_manifest_without_revision_link_is_relinked() {
     let (mut tree, _, image) = tree();
     tree.break_revision_link_missing("app", &image.digest);
     insta::assert_snapshot!(plan(&mut tree), @"relink [tag-target-unlinked] repositories/app/_manifests/revisions/sha256/e74cb118/link -> sha256:e74cb118");
 }
 
 #[test]
-fn an_empty_revision_link_of_an_index_and_what_lies_behind_it() {
+fn empty_revision_link_of_index_is_rewritten_and_its_children_are_relinked() {
     let (mut tree, index, _) = tree();
     tree.break_revision_link_empty("app", &index.digest);
     tree.break_revision_link_missing("app", &index.images[1].digest);
@@ -70,28 +72,28 @@ fn an_empty_revision_link_of_an_index_and_what_lies_behind_it() {
 }
 
 #[test]
-fn a_revision_link_that_names_another_manifest() {
+fn revision_link_to_another_manifest_is_rewritten() {
     let (mut tree, index, image) = tree();
     tree.break_revision_link_mismatch("app", &index.images[0].digest, &image.digest);
     insta::assert_snapshot!(plan(&mut tree), @"rewrite [revision-link-mismatch] repositories/app/_manifests/revisions/sha256/765f7e57/link -> sha256:765f7e57");
 }
 
 #[test]
-fn a_revision_link_that_is_a_folder_is_left() {
+fn revision_link_that_is_a_folder_is_left() {
     let (mut tree, _, image) = tree();
     tree.break_revision_link_is_folder("app", &image.digest);
     insta::assert_snapshot!(plan(&mut tree), @"left [revision-link-invalid] repositories/app/_manifests/revisions/sha256/e74cb118/link");
 }
 
 #[test]
-fn a_tag_without_its_link_and_one_entry_in_its_history() {
+fn tag_without_link_is_restored_from_its_only_history_entry() {
     let (mut tree, ..) = tree();
     tree.break_tag_link_missing("app", "v2");
     insta::assert_snapshot!(plan(&mut tree), @"restore [tag-link-missing] repositories/app/_manifests/tags/v2/current/link -> sha256:e74cb118");
 }
 
 #[test]
-fn a_restored_tag_has_no_push_time() {
+fn restored_tag_has_no_push_time() {
     let (mut tree, ..) = tree();
     tree.break_tag_link_missing("app", "v2");
     tree.age_all(OLD);
@@ -101,14 +103,14 @@ fn a_restored_tag_has_no_push_time() {
     let record = layout.record(&Reading::default(), jiff::Timestamp::now()).unwrap();
     let [package] = &record.packages[..] else { panic!("not one package: {record:?}") };
     let tag = |tag: &str| package.versions.iter().find(|row| row.version == tag).unwrap();
-    // Its history tells what was pushed under this tag, and not whether that was the last.
+    // The history lists what was pushed under this tag, not which push was the last.
     assert!(tag("v2").digest.is_some() && tag("v2").created_at.is_none(), "{:?}", tag("v2"));
     assert!(tag("v1").created_at.is_some());
     assert_eq!(package.copied, None);
 }
 
 #[test]
-fn a_tag_with_two_entries_in_its_history_is_left() {
+fn tag_with_two_history_entries_is_left() {
     let (mut tree, ..) = tree();
     tree.image("app", Some("v2"), "v2 again");
     tree.break_tag_link_empty("app", "v2");
@@ -116,7 +118,7 @@ fn a_tag_with_two_entries_in_its_history_is_left() {
 }
 
 #[test]
-fn a_tag_is_not_set_back_to_an_older_push_while_the_bytes_of_the_newer_are_here() {
+fn tag_is_not_restored_to_older_push_while_newer_manifest_exists() {
     let (mut tree, ..) = tree();
     let newer = tree.image("app", Some("v2"), "v2 again");
     tree.break_revision_link_missing("app", &newer.digest);
@@ -124,11 +126,11 @@ fn a_tag_is_not_set_back_to_an_older_push_while_the_bytes_of_the_newer_are_here(
     insta::assert_snapshot!(plan(&mut tree), @"left [tag-link-invalid] repositories/app/_manifests/tags/v2/current/link");
     Registry::open(tree.root()).repair();
     let path = tree.history_link("app", "v2", &newer.digest);
-    assert!(path.is_file(), "what the tag was only its history tells");
+    assert!(path.is_file(), "only the history lists what the tag named");
 }
 
 #[test]
-fn a_tag_of_which_only_an_older_push_is_left() {
+fn tag_is_restored_to_older_push_when_newer_manifest_is_missing() {
     let (mut tree, ..) = tree();
     let newer = tree.image("app", Some("v2"), "v2 again");
     tree.break_blob_missing(&newer.digest);
@@ -140,20 +142,17 @@ fn a_tag_of_which_only_an_older_push_is_left() {
     ");
     let registry = Registry::open(tree.root());
     registry.repair();
-    assert!(registry.plan(&[], None).steps().is_empty(), "once is enough");
+    assert!(registry.plan(&[], None).steps().is_empty(), "a second repair has nothing to do");
 }
 
 #[test]
-fn a_folder_in_the_place_of_bytes_goes_before_they_are_fetched() {
+fn folder_at_blob_path_is_moved_aside_before_blob_is_fetched() {
     let (mut tree, _, image) = tree();
     let mut source = TreeBuilder::new();
     source.image("app", Some("v2"), "v2");
     tree.break_blob_data_is_folder(&image.layers[0]);
     tree.age_all(OLD);
-    let supply = registry_core::repair::TreeSupply::open(
-        &registry_core::storage::locate(source.root(), false).registries[0],
-    )
-    .unwrap();
+    let supply = tree_supply(&source);
     let registry = Registry::open(tree.root());
     insta::assert_snapshot!(show(&registry.plan(&[], Some(&supply))), @"
     move-aside [path-unexpected] blobs/sha256/58/58095ed7/data
@@ -164,28 +163,28 @@ fn a_folder_in_the_place_of_bytes_goes_before_they_are_fetched() {
 }
 
 #[test]
-fn a_child_that_is_gone_is_left() {
+fn missing_child_is_left() {
     let (mut tree, index, _) = tree();
     tree.break_blob_missing(&index.images[0].digest);
     insta::assert_snapshot!(plan(&mut tree), @"left [child-missing] blobs/sha256/76/765f7e57/data");
 }
 
 #[test]
-fn a_missing_layer_link() {
+fn missing_layer_link_is_relinked() {
     let (mut tree, _, image) = tree();
     tree.break_layer_link_missing("app", &image.layers[0]);
     insta::assert_snapshot!(plan(&mut tree), @"relink [layer-link-missing] repositories/app/_layers/sha256/58095ed7/link -> sha256:58095ed7");
 }
 
 #[test]
-fn an_empty_layer_link() {
+fn empty_layer_link_is_rewritten() {
     let (mut tree, _, image) = tree();
     tree.break_layer_link_empty("app", &image.layers[0]);
     insta::assert_snapshot!(plan(&mut tree), @"rewrite [layer-link-invalid] repositories/app/_layers/sha256/58095ed7/link -> sha256:58095ed7");
 }
 
 #[test]
-fn a_repository_without_layers_folder() {
+fn missing_layers_folder_is_rebuilt() {
     let mut tree = TreeBuilder::new();
     let image = tree.image("app", Some("v1"), "v1");
     tree.break_layers_folder("app");
@@ -199,7 +198,7 @@ fn a_repository_without_layers_folder() {
 }
 
 #[test]
-fn a_manifest_of_wrong_bytes() {
+fn manifest_with_wrong_bytes_is_quarantined() {
     let (mut tree, _, image) = tree();
     tree.break_manifest_altered(&image.digest);
     insta::assert_snapshot!(plan(&mut tree), @"
@@ -209,7 +208,7 @@ fn a_manifest_of_wrong_bytes() {
 }
 
 #[test]
-fn a_layer_of_0_bytes() {
+fn empty_layer_is_quarantined() {
     let (mut tree, _, image) = tree();
     tree.break_blob_zero(&image.layers[0]);
     insta::assert_snapshot!(plan(&mut tree), @"
@@ -219,7 +218,7 @@ fn a_layer_of_0_bytes() {
 }
 
 #[test]
-fn a_flipped_layer_is_seen_only_when_it_is_hashed() {
+fn flipped_layer_is_quarantined_only_when_content_is_hashed() {
     let (mut tree, _, image) = tree();
     tree.break_blob_flipped(&image.layers[0]);
     insta::assert_snapshot!(plan(&mut tree), @"");
@@ -229,10 +228,10 @@ fn a_flipped_layer_is_seen_only_when_it_is_hashed() {
     ");
 }
 
-/// One layer in two images: to the first its size is wrong, to the second it is as it should be, so without hashing what is
-/// sent the second is whole.
+/// Two images share a layer with wrong bytes. Its size is wrong for the first image and right for the second, so the second is
+/// whole unless the layer is hashed.
 #[test]
-fn wrong_bytes_that_a_whole_tag_is_served_with_are_left() {
+fn wrong_bytes_that_a_whole_tag_needs_are_left() {
     let mut tree = TreeBuilder::new();
     let whole = tree.image("app", Some("whole"), "whole");
     let layer = whole.layers[0].clone();
@@ -247,14 +246,14 @@ fn wrong_bytes_that_a_whole_tag_is_served_with_are_left() {
 }
 
 #[test]
-fn a_layer_link_that_no_manifest_needs() {
+fn unreferenced_layer_link_is_unlinked() {
     let (mut tree, ..) = tree();
     tree.layer("app", b"nobody needs this");
     insta::assert_snapshot!(plan(&mut tree), @"unlink [layer-link-unreferenced] repositories/app/_layers/sha256/52c04b39 -> sha256:52c04b39");
 }
 
 #[test]
-fn a_layer_link_that_dangles() {
+fn dangling_layer_link_is_unlinked() {
     let (mut tree, ..) = tree();
     let layer = tree.layer("app", b"nobody needs this");
     tree.break_blob_missing(&layer);
@@ -262,19 +261,19 @@ fn a_layer_link_that_dangles() {
 }
 
 #[test]
-fn a_dangling_entry_of_a_history() {
+fn dangling_history_entry_is_unlinked() {
     let (mut tree, ..) = tree();
     tree.break_history_dangling("app", "v2");
     insta::assert_snapshot!(plan(&mut tree), @"unlink [tag-history-dangling] repositories/app/_manifests/tags/v2/index/sha256/e49b0338 -> sha256:e49b0338");
 }
 
 #[test]
-fn an_old_upload_and_a_temporary_file() {
+fn old_upload_and_temporary_file_are_cleared() {
     let (mut tree, ..) = tree();
     tree.upload("app", b"half a layer", Some("2024-01-02T03:04:05Z"));
     tree.break_temp_file(&tree.tag_link("app", "v1"));
     tree.age_all(OLD);
-    // Beside links and data nobody looks unless told to.
+    // Folders of links and data are searched for leftovers only in strict mode.
     let text = show(&Registry::open(tree.root()).strict().plan(&[], None));
     insta::assert_snapshot!(without_ids(&text), @"
     clear [temp-file-stale] repositories/app/_manifests/tags/v1/current/link.ID.tmp
@@ -282,7 +281,7 @@ fn an_old_upload_and_a_temporary_file() {
     ");
 }
 
-/// Upload ids and the like differ from run to run.
+/// Masks upload ids, which differ from run to run.
 fn without_ids(text: &str) -> String {
     text.split_inclusive(['/', '.', '\n', ' '])
         .map(|part| {
@@ -294,7 +293,7 @@ fn without_ids(text: &str) -> String {
 }
 
 #[test]
-fn strays_are_moved_and_legal_repositories_below_an_illegal_one_stay() {
+fn strays_are_moved_aside_and_legal_repositories_below_an_illegal_one_stay() {
     let (mut tree, ..) = tree();
     tree.break_stray_data().break_illegal_repository_name("UPPER").break_stray_tag_name("app", ".hidden");
     tree.image("UPPER/legal", Some("v1"), "legal");
@@ -307,9 +306,9 @@ fn strays_are_moved_and_legal_repositories_below_an_illegal_one_stay() {
     ");
 }
 
-/// Moved aside, a shelved repository would protect its blobs no more; nor would one under another illegal name.
+/// A shelved repository, or one with another illegal name, would no longer protect its blobs once it is moved aside.
 #[test]
-fn repositories_that_no_server_lists_stay_where_they_are() {
+fn unlisted_repositories_stay_in_place() {
     let (mut tree, ..) = tree();
     for name in ["tools", "Tools"] {
         tree.image(name, Some("v1"), name);
@@ -325,7 +324,7 @@ fn repositories_that_no_server_lists_stay_where_they_are() {
 
 /// https://github.com/distribution/distribution/issues/4489
 #[test]
-fn wrong_bytes_that_nothing_names_are_moved_aside() {
+fn unreferenced_wrong_bytes_are_quarantined() {
     let (mut tree, ..) = tree();
     let digest = tree.blob(b"a manifest that a full disk left empty");
     tree.break_blob_zero(&digest);
@@ -333,24 +332,24 @@ fn wrong_bytes_that_nothing_names_are_moved_aside() {
 }
 
 #[test]
-fn a_child_served_only_through_its_layer_link() {
+fn child_served_only_through_layer_link_is_relinked() {
     let (mut tree, index, _) = tree();
     tree.break_revision_only_as_layer("app", &index.images[0].digest);
     insta::assert_snapshot!(plan(&mut tree), @"relink [gc-hazard] repositories/app/_manifests/revisions/sha256/765f7e57/link -> sha256:765f7e57");
 }
 
 #[test]
-fn what_is_young_and_reached_by_no_tag_is_left() {
+fn young_untagged_layer_link_is_left() {
     let (mut tree, ..) = tree();
     tree.age_all(OLD);
     tree.layer("app", b"a push under way");
     insta::assert_snapshot!(show(&Registry::open(tree.root()).plan(&[], None)), @"");
 }
 
-// https://github.com/Joxit/docker-registry-ui/issues/124, https://github.com/goharbor/harbor/issues/7924: a DELETE by digest whose tag
-// stayed.
+// https://github.com/Joxit/docker-registry-ui/issues/124, https://github.com/goharbor/harbor/issues/7924: a DELETE by digest that left
+// the tag.
 #[test]
-fn a_tag_that_was_probably_deleted_through_the_api() {
+fn tag_probably_deleted_through_api_is_left_restored_or_dropped_as_asked() {
     let deleted = |tags: Option<DeletedTags>| {
         let (mut tree, index, image) = tree();
         tree.tag("app", "v2.0", &image.digest);
@@ -385,23 +384,23 @@ fn a_tag_that_was_probably_deleted_through_the_api() {
 }
 
 #[test]
-fn a_dropped_tag_goes_to_the_quarantine_and_comes_back() {
+fn dropped_tag_is_quarantined_and_undo_restores_it() {
     let (mut tree, _, image) = tree();
     tree.break_empty_folder_left("app", &image.digest);
     tree.age_all(OLD);
-    let before = picture(&tree.v2());
+    let before = snapshot_tree(&tree.v2());
     let registry = Registry::open(tree.root()).deleted_tags(DeletedTags::Drop);
     let repaired = registry.repair();
-    // Its layer links are needed by nothing then, and go with it.
+    // Nothing needs its layer links any more, so they are removed as well.
     assert_eq!(repaired.outcomes, [const { StepOutcome::Done }; 4]);
     assert!(!tree.tag_folder("app", "v2").try_exists().unwrap());
     assert!(registry.audit().broken_tags.is_empty());
-    assert_eq!(left(&registry.undo(&repaired.journal)), "");
-    assert_eq!(before, picture(&tree.v2()));
+    assert_eq!(undo_failures(&undo(&repaired.journal)), "");
+    assert_eq!(before, snapshot_tree(&tree.v2()));
 }
 
 #[test]
-fn a_tag_pushed_since_is_not_dropped() {
+fn tag_pushed_since_the_plan_is_not_dropped() {
     let (mut tree, _, image) = tree();
     tree.break_empty_folder_left("app", &image.digest);
     tree.age_all(OLD);

@@ -1,5 +1,5 @@
-//! Journals that are forged, and quarantines that are gone or another's: an undo moves nothing but what a repair moved out of
-//! this very registry.
+//! Undo with forged journals, and with quarantines that are missing or belong to another registry: an undo moves only what a
+//! repair moved out of this registry.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,11 +10,14 @@ use registry_core::repair::{Before, Change, RepairHistory, RepairJournal, Undo};
 use registry_core::tree_writer::{Access, MARKER};
 use registry_fixtures::TreeBuilder;
 
-use crate::support::{Memory, OLD, Registry, differences, left, names_of, picture, undo};
+use crate::support::{
+    MemoryLog, OLD, Registry, differences, only_quarantine, shorten_hashes, snapshot_tree, undo,
+    undo_failures,
+};
 
-/// A journal right in itself, of changes that nobody made.
-fn forged(tree: &Path, aside: &Path, changes: &[Change]) -> String {
-    let (log, text) = Memory::new();
+/// A well-formed journal of changes that nobody made.
+fn forged_journal(tree: &Path, aside: &Path, changes: &[Change]) -> String {
+    let (log, text) = MemoryLog::new();
     let mut journal = RepairJournal::begin(log, tree, aside, Timestamp::now()).unwrap();
     journal.announce(changes).unwrap();
     let text = text.lock().unwrap().clone();
@@ -25,8 +28,8 @@ fn moved(path: &str, to: &str) -> Change {
     Change::Move { path: path.into(), to: to.into(), made: Vec::new(), lacked: Vec::new() }
 }
 
-/// A folder with a file that is nobody's to move.
-fn victim() -> tempfile::TempDir {
+/// A folder with files that no undo may move.
+fn victim_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("etc/blobs")).unwrap();
     fs::write(folder.path().join("etc/shadow"), "secret").unwrap();
@@ -34,21 +37,21 @@ fn victim() -> tempfile::TempDir {
     folder
 }
 
-/// What an undo of a forged journal says; nothing is moved by it.
-fn refused(tree: &Path, aside: &Path, changes: &[Change]) -> String {
-    refused_in(tree, tree, aside, changes)
+/// Asserts that an undo of a forged journal moves nothing; returns its messages.
+fn refusals(tree: &Path, aside: &Path, changes: &[Change]) -> String {
+    refusals_in(tree, tree, aside, changes)
 }
 
-/// The same, where nothing may be moved in a larger folder.
-fn refused_in(around: &Path, tree: &Path, aside: &Path, changes: &[Change]) -> String {
-    let before = (picture(around), picture(aside));
-    let said = left(&undo(&forged(tree, aside, changes)));
-    assert_eq!(differences(&before.0, &picture(around)), [""; 0]);
-    assert_eq!(differences(&before.1, &picture(aside)), [""; 0]);
+/// As [`refusals`], but nothing may be moved in `around`, a folder that contains the tree.
+fn refusals_in(around: &Path, tree: &Path, aside: &Path, changes: &[Change]) -> String {
+    let before = (snapshot_tree(around), snapshot_tree(aside));
+    let said = undo_failures(&undo(&forged_journal(tree, aside, changes)));
+    assert_eq!(differences(&before.0, &snapshot_tree(around)), [""; 0]);
+    assert_eq!(differences(&before.1, &snapshot_tree(aside)), [""; 0]);
     said.replace(&*aside.to_string_lossy(), "ASIDE")
 }
 
-/// A registry in which wrong bytes were moved aside, the journal of that, and its quarantine.
+/// A registry whose wrong bytes were moved aside, the journal of that repair, and its quarantine.
 fn repaired() -> (TreeBuilder, String, PathBuf) {
     let mut tree = TreeBuilder::new();
     let image = tree.image("web", Some("1"), "web");
@@ -56,21 +59,20 @@ fn repaired() -> (TreeBuilder, String, PathBuf) {
     tree.layer("web", b"linked and needed by no manifest");
     tree.age_all(OLD);
     let journal = Registry::open(tree.root()).repair().journal;
-    let quarantine =
-        fs::read_dir(tree.root().join(".registry-fsck")).unwrap().next().unwrap().unwrap().path();
+    let quarantine = only_quarantine(&tree);
     (tree, journal, quarantine)
 }
 
 #[test]
-fn a_forged_journal_of_a_folder_that_is_no_registry_moves_nothing() {
-    let (tree, aside) = (tempfile::tempdir().unwrap(), victim());
-    let said = refused(tree.path(), aside.path(), &[moved("stolen", "etc/shadow")]);
+fn forged_journal_of_folder_that_is_no_registry_moves_nothing() {
+    let (tree, aside) = (tempfile::tempdir().unwrap(), victim_folder());
+    let said = refusals(tree.path(), aside.path(), &[moved("stolen", "etc/shadow")]);
     insta::assert_snapshot!(said, @"lost stolen: the journal is of a folder that is no registry");
 }
 
 #[test]
-fn a_forged_journal_moves_nothing_from_anywhere_else_than_its_place_in_a_quarantine() {
-    let (tree, aside) = (TreeBuilder::new(), victim());
+fn forged_journal_moves_nothing_from_outside_a_quarantine() {
+    let (tree, aside) = (TreeBuilder::new(), victim_folder());
     fs::create_dir_all(tree.v2().join("blobs")).unwrap();
     let changes = [
         moved("stolen", "etc/shadow"),
@@ -78,7 +80,7 @@ fn a_forged_journal_moves_nothing_from_anywhere_else_than_its_place_in_a_quarant
         moved("blobs", "etc/blobs"),
         moved("blobs/data", "etc/blobs/data"),
     ];
-    insta::assert_snapshot!(refused(&tree.v2(), aside.path(), &changes), @"
+    insta::assert_snapshot!(refusals(&tree.v2(), aside.path(), &changes), @"
     lost blobs/data: the quarantine's marker is gone (ASIDE/etc/quarantine.json): nothing else tells that this was moved out of this registry
     lost blobs: the journal names a place that no repair touches
     lost etc/shadow: the journal names a place that no repair touches
@@ -87,8 +89,8 @@ fn a_forged_journal_moves_nothing_from_anywhere_else_than_its_place_in_a_quarant
 }
 
 #[test]
-fn a_forged_journal_puts_nothing_but_its_own_into_the_rootdirectory() {
-    let (mut tree, aside) = (TreeBuilder::new(), victim());
+fn forged_journal_puts_nothing_foreign_into_the_rootdirectory() {
+    let (mut tree, aside) = (TreeBuilder::new(), victim_folder());
     tree.break_scheduler_state("{}");
     fs::create_dir_all(tree.v2().join("blobs")).unwrap();
     fs::write(aside.path().join("etc/scheduler-state.json"), "planted").unwrap();
@@ -96,7 +98,7 @@ fn a_forged_journal_puts_nothing_but_its_own_into_the_rootdirectory() {
     let state =
         |to: &str| Change::SchedulerState { to: to.into(), made: Vec::new(), written: Some(modified) };
     let changes = ["etc/shadow", "../etc/scheduler-state.json", "etc/scheduler-state.json"].map(state);
-    insta::assert_snapshot!(refused_in(tree.root(), &tree.v2(), aside.path(), &changes), @"
+    insta::assert_snapshot!(refusals_in(tree.root(), &tree.v2(), aside.path(), &changes), @"
     lost ../../../scheduler-state.json: the quarantine's marker is gone (ASIDE/etc/quarantine.json): nothing else tells that this was moved out of this registry
     lost ../../../scheduler-state.json: the journal names a place that no repair touches
     lost ../../../scheduler-state.json: the journal names a place that no repair touches
@@ -104,7 +106,7 @@ fn a_forged_journal_puts_nothing_but_its_own_into_the_rootdirectory() {
     // A registry that is not called docker/registry/v2 has no rootdirectory.
     let plain = tree.root().join("plain");
     fs::create_dir_all(plain.join("blobs")).unwrap();
-    insta::assert_snapshot!(refused_in(tree.root(), &plain, aside.path(), &changes[2..]).replace(&*tree.root().to_string_lossy(), "ROOT"), @"lost ../../../scheduler-state.json: ROOT/plain is in no rootdirectory");
+    insta::assert_snapshot!(refusals_in(tree.root(), &plain, aside.path(), &changes[2..]).replace(&*tree.root().to_string_lossy(), "ROOT"), @"lost ../../../scheduler-state.json: ROOT/plain is in no rootdirectory");
 }
 
 fn state_time(root: &Path) -> Timestamp {
@@ -112,7 +114,7 @@ fn state_time(root: &Path) -> Timestamp {
 }
 
 #[test]
-fn a_forged_journal_moves_nothing_out_of_another_registrys_quarantine() {
+fn forged_journal_moves_nothing_out_of_another_registrys_quarantine() {
     let (other, _, quarantine) = repaired();
     let tree = TreeBuilder::new();
     fs::create_dir_all(tree.v2().join("blobs")).unwrap();
@@ -123,13 +125,13 @@ fn a_forged_journal_moves_nothing_out_of_another_registrys_quarantine() {
         stolen.strip_prefix(&quarantine).unwrap().to_str().unwrap(),
         stolen.strip_prefix(home).unwrap().to_str().unwrap(),
     );
-    let said = refused(&tree.v2(), home, &[change]).replace(&*other.root().to_string_lossy(), "OTHER");
+    let said = refusals(&tree.v2(), home, &[change]).replace(&*other.root().to_string_lossy(), "OTHER");
     let stamp = quarantine.file_name().unwrap().to_str().unwrap();
-    insta::assert_snapshot!(names_of(&said.replace(stamp, "TIME")), @"lost blobs/sha256/7a/7aaa6cae/data: ASIDE/TIME/quarantine.json names another registry, OTHER/docker/registry/v2");
+    insta::assert_snapshot!(shorten_hashes(&said.replace(stamp, "TIME")), @"lost blobs/sha256/7a/7aaa6cae/data: ASIDE/TIME/quarantine.json names another registry, OTHER/docker/registry/v2");
 }
 
 #[test]
-fn a_forged_journal_never_brings_a_program_that_runs_as_its_owner() {
+fn forged_journal_restores_no_setuid_file() {
     let mut tree = TreeBuilder::new();
     let image = tree.image("web", Some("1"), "web");
     let link = tree.tag_link("web", "1");
@@ -143,7 +145,7 @@ fn a_forged_journal_never_brings_a_program_that_runs_as_its_owner() {
         before: Some(before(mode)),
     };
     let aside = tempfile::tempdir().unwrap();
-    let said = refused(&tree.v2(), aside.path(), &[change(0o4755), change(0o2755)]);
+    let said = refusals(&tree.v2(), aside.path(), &[change(0o4755), change(0o2755)]);
     insta::assert_snapshot!(said, @"
     lost repositories/web/_manifests/tags/1/current/link: the journal names a place that no repair touches
     lost repositories/web/_manifests/tags/1/current/link: the journal names a place that no repair touches
@@ -151,12 +153,13 @@ fn a_forged_journal_never_brings_a_program_that_runs_as_its_owner() {
 }
 
 #[test]
-fn a_registry_is_not_reached_through_a_symbolic_link() {
+fn undo_opens_no_registry_through_a_symbolic_link() {
     let (tree, folder) = (TreeBuilder::new(), tempfile::tempdir().unwrap());
     fs::create_dir_all(tree.v2().join("blobs")).unwrap();
     symlink(tree.v2(), folder.path().join("link")).unwrap();
-    let told = RepairHistory::read(&forged(&folder.path().join("link"), folder.path(), &[])).unwrap();
-    let error = Undo::open(&told, Access::default())
+    let history =
+        RepairHistory::read(&forged_journal(&folder.path().join("link"), folder.path(), &[])).unwrap();
+    let error = Undo::open(&history, Access::default())
         .unwrap_err()
         .to_string()
         .replace(&*folder.path().to_string_lossy(), "FOLDER");
@@ -164,26 +167,26 @@ fn a_registry_is_not_reached_through_a_symbolic_link() {
 }
 
 #[test]
-fn a_quarantine_whose_marker_is_gone_gives_nothing_back() {
+fn undo_restores_nothing_from_quarantine_without_marker() {
     let (_tree, journal, quarantine) = repaired();
     let kept = fs::read(quarantine.join(MARKER)).unwrap();
     fs::remove_file(quarantine.join(MARKER)).unwrap();
     let stamp = quarantine.file_name().unwrap().to_str().unwrap();
-    let said = left(&undo(&journal)).replace(&*quarantine.to_string_lossy(), "QUARANTINE");
+    let said = undo_failures(&undo(&journal)).replace(&*quarantine.to_string_lossy(), "QUARANTINE");
     let said = said.replace(stamp, "TIME");
-    insta::assert_snapshot!(names_of(&said), @"
+    insta::assert_snapshot!(shorten_hashes(&said), @"
     lost repositories/web/_layers/sha256/39e532f7: the quarantine's marker is gone (QUARANTINE/quarantine.json): nothing else tells that this was moved out of this registry
     lost blobs/sha256/7a/7aaa6cae: the quarantine's marker is gone (QUARANTINE/quarantine.json): nothing else tells that this was moved out of this registry
     lost .registry-fsck/TIME/quarantine.json: what cannot be put back is still in the quarantine
     ");
-    // Put back, it is enough.
+    // With the marker back, the undo succeeds.
     fs::write(quarantine.join(MARKER), kept).unwrap();
-    assert_eq!(left(&undo(&journal)), "");
+    assert_eq!(undo_failures(&undo(&journal)), "");
     assert!(!quarantine.try_exists().unwrap());
 }
 
 #[test]
-fn a_quarantine_whose_folder_is_gone_is_named_and_links_are_taken_back() {
+fn undo_names_missing_quarantine_folder_and_removes_links() {
     let mut tree = TreeBuilder::new();
     let image = tree.image("web", Some("1"), "web");
     let index = tree.multi_platform("team/app", Some("v1"), &["linux/amd64", "linux/arm64"]);
@@ -197,7 +200,7 @@ fn a_quarantine_whose_folder_is_gone_is_named_and_links_are_taken_back() {
     let journal = Registry::open(tree.root()).repair_into(&aside.join("q"));
     assert!(link.try_exists().unwrap());
     fs::remove_dir_all(&aside).unwrap();
-    let said = left(&undo(&journal)).replace(&*aside.to_string_lossy(), "PARENT");
-    insta::assert_snapshot!(names_of(&said), @"lost blobs/sha256/7a/7aaa6cae: the folder that the quarantine lies in is gone: PARENT");
+    let said = undo_failures(&undo(&journal)).replace(&*aside.to_string_lossy(), "PARENT");
+    insta::assert_snapshot!(shorten_hashes(&said), @"lost blobs/sha256/7a/7aaa6cae: the folder that the quarantine lies in is gone: PARENT");
     assert!(!link.try_exists().unwrap());
 }

@@ -1,4 +1,4 @@
-//! Repair: plans, the laws of design, faults, bad input.
+//! Tests of repair: plans, the laws of the design, faults, bad input.
 
 mod damage;
 mod faults;

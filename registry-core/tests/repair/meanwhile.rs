@@ -1,15 +1,14 @@
-//! A tree that changes between plan and apply: each precondition is looked at again right before the write, and what does not
-//! hold any more is spared.
+//! A tree that changes between plan and apply: each precondition is checked again right before the write, and a step whose
+//! precondition no longer holds is spared.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use registry_core::repair::{StepOutcome, TreeSupply};
-use registry_core::storage::locate;
+use registry_core::repair::StepOutcome;
 use registry_fixtures::{Digest, Image, Index, TreeBuilder};
 
-use crate::support::{Budget, OLD, Registry, differences, names_of, picture};
+use crate::support::{Budget, OLD, Registry, differences, shorten_hashes, snapshot_tree, tree_supply};
 
 /// A tree with an index of two platforms and a single image.
 struct Case {
@@ -26,42 +25,42 @@ impl Case {
         Self { tree, index, image }
     }
 
-    /// Ages and plans, lets something happen, then applies: what became of the one step. Nothing may have been changed, but
-    /// where the step was done.
+    /// Ages the tree and plans, runs `happens`, then applies; returns the outcome of the only step. A step that is not done
+    /// must not have changed anything.
     fn apply_after(&mut self, happens: impl FnOnce(&mut Self)) -> String {
         self.tree.age_all(OLD);
         let registry = Registry::open(self.tree.root()).content();
         let plan = registry.plan(&[], None);
         happens(self);
-        let before = picture(&self.tree.v2());
+        let before = snapshot_tree(&self.tree.v2());
         let (outcomes, _) = registry.apply(&plan, &Budget::unlimited(), None);
         let [outcome] = &outcomes[..] else { panic!("not one step: {outcomes:?}") };
         if *outcome != StepOutcome::Done {
-            assert_eq!(differences(&before, &picture(&self.tree.v2())), [""; 0]);
+            assert_eq!(differences(&before, &snapshot_tree(&self.tree.v2())), [""; 0]);
         }
-        said(outcome)
+        outcome_text(outcome)
     }
 }
 
-fn said(outcome: &StepOutcome) -> String {
-    names_of(&match outcome {
+fn outcome_text(outcome: &StepOutcome) -> String {
+    shorten_hashes(&match outcome {
         StepOutcome::Spared(why) => format!("spared: {why}"),
         StepOutcome::Failed(why) => format!("failed: {why}"),
         other => format!("{other:?}"),
     })
 }
 
-fn replace(path: &Path, bytes: impl AsRef<[u8]>) {
+fn write_file(path: &Path, bytes: impl AsRef<[u8]>) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
 }
 
-fn link(path: &Path, digest: &Digest) {
-    replace(path, digest.as_str());
+fn write_link(path: &Path, digest: &Digest) {
+    write_file(path, digest.as_str());
 }
 
 #[test]
-fn nothing_happens_and_the_step_is_done() {
+fn step_is_done_when_nothing_changed() {
     let mut case = Case::new();
     let child = case.index.images[0].digest.clone();
     case.tree.break_revision_link_missing("app", &child);
@@ -69,7 +68,7 @@ fn nothing_happens_and_the_step_is_done() {
 }
 
 #[test]
-fn the_bytes_behind_a_missing_link_go_wrong() {
+fn relink_is_spared_when_bytes_become_wrong() {
     let mut case = Case::new();
     let child = case.index.images[0].digest.clone();
     case.tree.break_revision_link_missing("app", &child);
@@ -80,7 +79,7 @@ fn the_bytes_behind_a_missing_link_go_wrong() {
 }
 
 #[test]
-fn the_bytes_behind_a_missing_link_are_gone() {
+fn relink_is_spared_when_bytes_vanish() {
     let mut case = Case::new();
     let child = case.index.images[0].digest.clone();
     case.tree.break_revision_link_missing("app", &child);
@@ -91,16 +90,16 @@ fn the_bytes_behind_a_missing_link_are_gone() {
 }
 
 #[test]
-fn a_missing_link_is_there_again() {
+fn relink_has_nothing_to_do_when_link_is_back() {
     let mut case = Case::new();
     let child = case.index.images[0].digest.clone();
     case.tree.break_revision_link_missing("app", &child);
-    let said = case.apply_after(|case| link(&case.tree.revision_link("app", &child), &child));
+    let said = case.apply_after(|case| write_link(&case.tree.revision_link("app", &child), &child));
     insta::assert_snapshot!(said, @"There");
 }
 
 #[test]
-fn a_symbolic_link_is_planted_at_the_place_of_a_link() {
+fn relink_is_spared_when_symbolic_link_takes_its_place() {
     let mut case = Case::new();
     let child = case.index.images[0].digest.clone();
     case.tree.break_revision_link_missing("app", &child);
@@ -113,7 +112,7 @@ fn a_symbolic_link_is_planted_at_the_place_of_a_link() {
 }
 
 #[test]
-fn a_folder_takes_the_place_of_an_invalid_link() {
+fn rewrite_is_spared_when_folder_takes_the_place_of_link() {
     let mut case = Case::new();
     let layer = case.image.layers[0].clone();
     case.tree.break_layer_link_empty("app", &layer);
@@ -124,7 +123,7 @@ fn a_folder_takes_the_place_of_an_invalid_link() {
 }
 
 #[test]
-fn a_repository_is_removed() {
+fn relink_is_spared_when_repository_is_removed() {
     let mut case = Case::new();
     let layer = case.image.layers[0].clone();
     case.tree.break_layer_link_missing("app", &layer);
@@ -133,7 +132,7 @@ fn a_repository_is_removed() {
 }
 
 #[test]
-fn a_file_takes_the_place_of_a_repository() {
+fn rewrite_is_spared_when_file_takes_the_place_of_repository() {
     let mut case = Case::new();
     let layer = case.image.layers[0].clone();
     case.tree.break_layer_link_empty("app", &layer);
@@ -145,15 +144,15 @@ fn a_file_takes_the_place_of_a_repository() {
 }
 
 #[test]
-fn a_tag_to_be_restored_is_pushed() {
+fn restore_is_spared_when_tag_is_pushed() {
     let mut case = Case::new();
     case.tree.break_tag_link_missing("app", "v2");
-    let said = case.apply_after(|case| link(&case.tree.tag_link("app", "v2"), &case.index.digest));
+    let said = case.apply_after(|case| write_link(&case.tree.tag_link("app", "v2"), &case.index.digest));
     insta::assert_snapshot!(said, @"spared: the tag was pushed since it was planned");
 }
 
 #[test]
-fn a_tag_to_be_restored_is_deleted() {
+fn restore_is_spared_when_tag_is_deleted() {
     let mut case = Case::new();
     case.tree.break_tag_link_missing("app", "v2");
     let said = case.apply_after(|case| fs::remove_dir_all(case.tree.tag_folder("app", "v2")).unwrap());
@@ -161,18 +160,18 @@ fn a_tag_to_be_restored_is_deleted() {
 }
 
 #[test]
-fn the_history_of_a_tag_to_be_restored_gets_a_second_entry() {
+fn restore_is_spared_when_history_gets_a_second_entry() {
     let mut case = Case::new();
     case.tree.break_tag_link_missing("app", "v2");
     let said = case.apply_after(|case| {
         let index = case.index.digest.clone();
-        link(&case.tree.history_link("app", "v2", &index), &index);
+        write_link(&case.tree.history_link("app", "v2", &index), &index);
     });
     insta::assert_snapshot!(said, @"spared: the bytes of another entry of its history are here now");
 }
 
 #[test]
-fn the_manifest_of_a_tag_to_be_restored_is_untied() {
+fn restore_is_spared_when_manifest_loses_its_revision_link() {
     let mut case = Case::new();
     case.tree.break_tag_link_missing("app", "v2");
     let image = case.image.digest.clone();
@@ -183,17 +182,17 @@ fn the_manifest_of_a_tag_to_be_restored_is_untied() {
 }
 
 #[test]
-fn wrong_bytes_are_made_right_by_a_push() {
+fn quarantine_is_spared_when_push_fixes_the_bytes() {
     let mut case = Case::new();
     let layer = case.image.layers[0].clone();
     let bytes = case.tree.bytes(&layer);
     case.tree.break_blob_flipped(&layer);
-    let said = case.apply_after(|case| replace(&case.tree.blob_path(&layer), bytes));
+    let said = case.apply_after(|case| write_file(&case.tree.blob_path(&layer), bytes));
     insta::assert_snapshot!(said, @"spared: the bytes hash right now");
 }
 
 #[test]
-fn a_manifest_is_pushed_that_may_need_a_layer_link_that_nothing_needed() {
+fn unlink_is_spared_when_manifest_is_pushed_into_repository() {
     let mut case = Case::new();
     case.tree.layer("app", b"nobody needs this");
     let said = case.apply_after(|case| drop(case.tree.image("app", None, "pushed meanwhile")));
@@ -201,15 +200,15 @@ fn a_manifest_is_pushed_that_may_need_a_layer_link_that_nothing_needed() {
 }
 
 #[test]
-fn a_layer_link_that_nothing_needed_is_written_by_a_push_under_way() {
+fn unlink_is_spared_when_push_rewrites_the_link() {
     let mut case = Case::new();
     let layer = case.tree.layer("app", b"nobody needs this");
-    let said = case.apply_after(|case| link(&case.tree.layer_link_path("app", &layer), &layer));
+    let said = case.apply_after(|case| write_link(&case.tree.layer_link_path("app", &layer), &layer));
     insta::assert_snapshot!(said, @"spared: the link was written just now: a push is under way");
 }
 
 #[test]
-fn a_layer_link_that_nothing_needed_names_something_else() {
+fn unlink_is_spared_when_link_names_another_digest() {
     let mut case = Case::new();
     let layer = case.tree.layer("app", b"nobody needs this");
     let other = case.image.layers[0].clone();
@@ -220,26 +219,26 @@ fn a_layer_link_that_nothing_needed_names_something_else() {
 }
 
 #[test]
-fn a_dangling_entry_of_a_history_becomes_the_tag() {
+fn unlink_is_spared_when_tag_names_the_history_entry() {
     let mut case = Case::new();
     let entry = case.tree.break_history_dangling("app", "v2");
-    let said = case.apply_after(|case| link(&case.tree.tag_link("app", "v2"), &entry));
+    let said = case.apply_after(|case| write_link(&case.tree.tag_link("app", "v2"), &entry));
     insta::assert_snapshot!(said, @"spared: the tag names it again");
 }
 
 #[test]
-fn a_dangling_entry_of_a_history_resolves() {
+fn unlink_is_spared_when_history_entry_resolves() {
     let mut case = Case::new();
     let entry = case.tree.break_history_dangling("app", "v2");
     let said = case.apply_after(|case| {
-        link(&case.tree.revision_link("app", &entry), &entry);
-        replace(&case.tree.blob_path(&entry), "pushed again");
+        write_link(&case.tree.revision_link("app", &entry), &entry);
+        write_file(&case.tree.blob_path(&entry), "pushed again");
     });
     insta::assert_snapshot!(said, @"spared: it resolves now");
 }
 
 #[test]
-fn the_tag_of_a_dangling_entry_loses_its_link() {
+fn unlink_is_spared_when_tag_loses_its_link() {
     let mut case = Case::new();
     case.tree.break_history_dangling("app", "v2");
     let said = case.apply_after(|case| {
@@ -249,27 +248,27 @@ fn the_tag_of_a_dangling_entry_loses_its_link() {
 }
 
 #[test]
-fn the_bytes_of_a_dangling_entry_are_only_a_folder() {
+fn unlink_is_done_when_folder_takes_the_place_of_bytes() {
     let mut case = Case::new();
     let entry = case.tree.break_history_dangling("app", "v2");
     let said = case.apply_after(|case| {
-        link(&case.tree.revision_link("app", &entry), &entry);
+        write_link(&case.tree.revision_link("app", &entry), &entry);
         fs::create_dir_all(case.tree.blob_path(&entry)).unwrap();
     });
     insta::assert_snapshot!(said, @"Done");
 }
 
 #[test]
-fn a_stale_upload_goes_on() {
+fn clear_is_spared_when_upload_goes_on() {
     let mut case = Case::new();
     let id = case.tree.upload("app", b"half a layer", Some("2024-01-02T03:04:05Z"));
     let said =
-        case.apply_after(|case| replace(&case.tree.upload_folder("app", &id).join("data"), "more of it"));
+        case.apply_after(|case| write_file(&case.tree.upload_folder("app", &id).join("data"), "more of it"));
     insta::assert_snapshot!(said, @"spared: it was changed just now: somebody may be writing it");
 }
 
 #[test]
-fn a_stray_entry_is_written_again() {
+fn move_aside_is_spared_when_stray_is_rewritten() {
     let mut case = Case::new();
     case.tree.break_stray_tag_name("app", ".hidden");
     let said = case.apply_after(|case| {
@@ -282,7 +281,7 @@ fn a_stray_entry_is_written_again() {
 }
 
 #[test]
-fn missing_layers_folder_is_there_again() {
+fn rebuild_has_nothing_to_do_when_layers_folder_is_back() {
     let mut tree = TreeBuilder::new();
     tree.image_with("app", Some("v1"), &registry_fixtures::ImageSpec::bare("v1"));
     tree.break_layers_folder("app");
@@ -291,25 +290,25 @@ fn missing_layers_folder_is_there_again() {
     let plan = registry.plan(&[], None);
     fs::create_dir(tree.layers_folder("app")).unwrap();
     let (outcomes, _) = registry.apply(&plan, &Budget::unlimited(), None);
-    insta::assert_snapshot!(said(&outcomes[0]), @"There");
+    insta::assert_snapshot!(outcome_text(&outcomes[0]), @"There");
 }
 
 #[test]
-fn missing_bytes_come_by_another_way() {
+fn fetch_keeps_bytes_that_arrived_since_the_plan() {
     let mut case = Case::new();
     let layer = case.image.layers[0].clone();
     let source = TreeBuilder::new();
     let bytes = case.tree.bytes(&layer);
-    replace(&source.blob_path(&layer), &bytes);
+    write_file(&source.blob_path(&layer), &bytes);
     case.tree.break_blob_missing(&layer);
     case.tree.age_all(OLD);
-    let supply = TreeSupply::open(&locate(source.root(), false).registries[0]).unwrap();
+    let supply = tree_supply(&source);
     let registry = Registry::open(case.tree.root());
     let plan = registry.plan(&[], Some(&supply));
     for (bytes, expected) in [(&b"wrong"[..], "spared: other bytes are there now"), (&bytes, "There")] {
-        replace(&case.tree.blob_path(&layer), bytes);
+        write_file(&case.tree.blob_path(&layer), bytes);
         let (outcomes, _) = registry.apply(&plan, &Budget::unlimited(), Some(&supply));
-        assert_eq!(said(&outcomes[0]), expected);
+        assert_eq!(outcome_text(&outcomes[0]), expected);
         assert_eq!(fs::read(case.tree.blob_path(&layer)).unwrap(), bytes);
     }
 }

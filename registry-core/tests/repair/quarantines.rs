@@ -1,4 +1,4 @@
-//! Where a quarantine may lie, and to whom it belongs.
+//! Where a quarantine may lie, which registry it belongs to, and its mode.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -9,9 +9,9 @@ use registry_core::repair::StepOutcome;
 use registry_core::tree_writer::place;
 use registry_fixtures::TreeBuilder;
 
-use crate::support::{OLD, Registry, broken, names_of};
+use crate::support::{OLD, Registry, broken_tags, shorten_hashes};
 
-/// A registry in which something is to be moved aside.
+/// A registry with something to move aside.
 fn cluttered() -> TreeBuilder {
     let mut tree = TreeBuilder::new();
     tree.image("app", Some("v1"), "v1");
@@ -20,8 +20,8 @@ fn cluttered() -> TreeBuilder {
     tree
 }
 
-/// Where the quarantine that somebody wishes for would lie, or why it may not.
-fn placed(registry: &Registry, wish: &Path) -> String {
+/// The place of a quarantine that is asked for, or why it is refused.
+fn placement(registry: &Registry, wish: &Path) -> String {
     match place(&registry.located, Some(wish), Timestamp::now()) {
         Ok(place) => format!("{} {}", place.base.display(), place.below),
         Err(error) => error.to_string(),
@@ -29,21 +29,21 @@ fn placed(registry: &Registry, wish: &Path) -> String {
 }
 
 #[test]
-fn another_registrys_quarantine_is_named_and_refused() {
+fn quarantine_of_another_registry_is_named_and_refused() {
     let (one, other) = (cluttered(), cluttered());
     let folder = tempfile::tempdir().unwrap();
     let aside = folder.path().join("aside");
     Registry::open(one.root()).repair_into(&aside);
-    let text = placed(&Registry::open(other.root()), &aside);
+    let text = placement(&Registry::open(other.root()), &aside);
     let text = text.replace(&*folder.path().to_string_lossy(), "FOLDER");
     insta::assert_snapshot!(text.replace(&*one.root().to_string_lossy(), "ONE"), @"FOLDER/aside is the quarantine of another registry, ONE/docker/registry/v2: name another folder");
-    // One's own is taken again.
-    let again = placed(&Registry::open(one.root()), &aside);
+    // The registry may use its own quarantine again.
+    let again = placement(&Registry::open(one.root()), &aside);
     assert_eq!(again, format!("{} aside", folder.path().display()));
 }
 
 #[test]
-fn folders_without_a_name_of_their_own_are_what_they_are() {
+fn quarantine_paths_without_a_usable_name_are_resolved_or_refused() {
     let tree = cluttered();
     let registry = Registry::open(tree.root());
     let folder = tempfile::tempdir().unwrap();
@@ -62,7 +62,7 @@ fn folders_without_a_name_of_their_own_are_what_they_are() {
         folder.path().join("line\nbreak"),
     ]
     .iter()
-    .map(|wish| placed(&registry, wish).replace(&*folder.path().to_string_lossy(), "FOLDER"))
+    .map(|wish| placement(&registry, wish).replace(&*folder.path().to_string_lossy(), "FOLDER"))
     .map(|text| text.replace(&*tree.root().to_string_lossy(), "ROOT"))
     .collect();
     insta::assert_snapshot!(said.join("\n"), @"
@@ -78,7 +78,7 @@ fn folders_without_a_name_of_their_own_are_what_they_are() {
     ");
 }
 
-/// Of a registry with a damage of every kind: what is written, what is moved.
+/// A registry with one damage whose repair writes, and one whose repair moves.
 fn damaged() -> TreeBuilder {
     let mut tree = cluttered();
     let index = tree.multi_platform("team/app", Some("v1"), &["linux/amd64", "linux/arm64"]);
@@ -90,30 +90,29 @@ fn damaged() -> TreeBuilder {
 }
 
 #[test]
-fn without_a_quarantine_what_only_adds_is_done() {
+fn steps_that_only_add_are_done_without_a_quarantine() {
     let tree = damaged();
     fs::write(tree.root().join(".registry-fsck"), "a file in its place").unwrap();
     let registry = Registry::open(tree.root());
     let repaired = registry.repair();
-    let told: Vec<_> = repaired.plan.steps().iter().zip(&repaired.outcomes).collect();
-    let said = told.iter().map(|(step, outcome)| match outcome {
+    let said = repaired.plan.steps().iter().zip(&repaired.outcomes).map(|(step, outcome)| match outcome {
         StepOutcome::Failed(why) => format!("{} failed: {why}", step.action.as_str()),
         other => format!("{} {other:?}", step.action.as_str()),
     });
     let said = said.collect::<Vec<_>>().join("\n").replace(&*tree.root().to_string_lossy(), "ROOT");
     let stamped =
         said.split("/.registry-fsck/").map(|part| part.split_once("Z ").map_or(part, |(_, part)| part));
-    insta::assert_snapshot!(names_of(&stamped.collect::<Vec<_>>().join("/.registry-fsck/TIME ")), @"
+    insta::assert_snapshot!(shorten_hashes(&stamped.collect::<Vec<_>>().join("/.registry-fsck/TIME ")), @"
     quarantine failed: the quarantine ROOT/.registry-fsck/TIME cannot be made: a file in the place of a folder; name another folder
     relink Done
     unlink failed: the quarantine ROOT/.registry-fsck/TIME cannot be made: a file in the place of a folder; name another folder
     ");
-    // The link that was lost is there again.
-    assert_eq!(broken(&registry.audit()).into_iter().collect::<Vec<_>>(), ["web:1"]);
+    // The missing link was restored.
+    assert_eq!(broken_tags(&registry.audit()).into_iter().collect::<Vec<_>>(), ["web:1"]);
 }
 
 #[test]
-fn a_quarantine_follows_the_folder_it_lies_in_and_is_not_for_others() {
+fn quarantine_has_the_mode_of_its_parent_without_rights_for_others() {
     for (mode, expected) in [(0o755, 0o750), (0o2775, 0o770), (0o777, 0o770), (0o700, 0o700), (0o555, 0o750)]
     {
         let tree = damaged();

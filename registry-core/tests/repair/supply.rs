@@ -1,12 +1,13 @@
-//! Missing bytes from another tree: only what lies in its `blobs/` as a regular file, and no manifest with wrong bytes.
+//! A tree as a supply of missing bytes: it gives only regular files in its `blobs/`, and no manifest with wrong bytes.
 
 use std::os::unix::fs::symlink;
 
 use registry_core::oci::manifest::MAX_BYTES;
 use registry_core::oci::{Algorithm, Digest};
 use registry_core::repair::{Supply as _, TreeSupply};
-use registry_core::storage::locate;
 use registry_fixtures::{Image, TreeBuilder};
+
+use crate::support::tree_supply;
 
 fn tree() -> (TreeBuilder, Image) {
     let mut tree = TreeBuilder::new();
@@ -14,12 +15,8 @@ fn tree() -> (TreeBuilder, Image) {
     (tree, image)
 }
 
-fn supply(tree: &TreeBuilder) -> TreeSupply {
-    TreeSupply::open(&locate(tree.root(), false).registries[0]).unwrap()
-}
-
-fn digest(of: &registry_fixtures::Digest) -> Digest {
-    of.as_str().parse().unwrap()
+fn digest(digest: &registry_fixtures::Digest) -> Digest {
+    digest.as_str().parse().unwrap()
 }
 
 fn fetch(supply: &TreeSupply, digest: &Digest) -> (Result<Option<u64>, String>, Vec<u8>) {
@@ -29,11 +26,11 @@ fn fetch(supply: &TreeSupply, digest: &Digest) -> (Result<Option<u64>, String>, 
 }
 
 #[test]
-fn what_lies_in_blobs_is_found_whatever_links_there_are() {
+fn supply_finds_blobs_regardless_of_links() {
     let (mut tree, image) = tree();
     tree.break_layer_link_missing("team/app", &image.layers[0]);
     tree.break_revision_link_missing("team/app", &image.digest);
-    let supply = supply(&tree);
+    let supply = tree_supply(&tree);
     let (layer, bytes) = (digest(&image.layers[0]), tree.bytes(&image.layers[0]));
     assert_eq!(supply.size("any/name", &layer).unwrap(), Some(bytes.len() as u64));
     assert_eq!(fetch(&supply, &layer), (Ok(Some(bytes.len() as u64)), bytes));
@@ -42,11 +39,11 @@ fn what_lies_in_blobs_is_found_whatever_links_there_are() {
 }
 
 #[test]
-fn what_is_missing_is_absent() {
+fn supply_reports_missing_blobs_as_absent() {
     let (mut tree, image) = tree();
     tree.break_blob_missing(&image.layers[0]).break_blob_data_missing(&image.config);
     tree.break_blob_data_is_folder(&image.digest);
-    let supply = supply(&tree);
+    let supply = tree_supply(&tree);
     let never = Digest::of(Algorithm::Sha512, b"never pushed");
     for digest in [digest(&image.layers[0]), digest(&image.config), digest(&image.digest), never] {
         assert_eq!(supply.size("team/app", &digest).unwrap(), None);
@@ -56,10 +53,10 @@ fn what_is_missing_is_absent() {
 }
 
 #[test]
-fn wrong_bytes_are_no_manifest_and_a_layer_of_them_is_for_the_caller_to_hash() {
+fn supply_refuses_manifest_with_wrong_bytes_and_passes_on_unhashed_layer() {
     let (mut tree, image) = tree();
     tree.break_manifest_altered(&image.digest).break_blob_flipped(&image.layers[0]);
-    let supply = supply(&tree);
+    let supply = tree_supply(&tree);
     let error = supply.manifest("team/app", &digest(&image.digest)).unwrap_err().to_string();
     assert!(error.ends_with("data: it has other bytes than its digest says"), "{error}");
     let (answer, bytes) = fetch(&supply, &digest(&image.layers[0]));
@@ -68,20 +65,20 @@ fn wrong_bytes_are_no_manifest_and_a_layer_of_them_is_for_the_caller_to_hash() {
 }
 
 #[test]
-fn a_manifest_has_four_mebibytes_at_most() {
+fn supply_ignores_manifest_above_four_mebibytes() {
     let mut tree = TreeBuilder::new();
     let most = usize::try_from(MAX_BYTES).unwrap();
     let (fits, larger) = (tree.blob(&vec![b' '; most]), tree.blob(&vec![b' '; most + 1]));
-    // A tree without repositories is none.
+    // A tree without repositories is no registry.
     tree.image("team/app", Some("v1"), "image");
-    let supply = supply(&tree);
+    let supply = tree_supply(&tree);
     assert_eq!(supply.manifest("team/app", &digest(&fits)).unwrap().unwrap().len(), most);
     assert_eq!(supply.manifest("team/app", &digest(&larger)).unwrap(), None);
     assert_eq!(supply.size("team/app", &digest(&larger)).unwrap(), Some(MAX_BYTES + 1));
 }
 
 #[test]
-fn symbolic_links_are_not_followed_at_a_file_nor_on_the_way_to_it() {
+fn supply_follows_no_symbolic_link_to_or_at_a_file() {
     let (tree, image) = tree();
     let elsewhere = tempfile::tempdir().unwrap();
     let data = tree.blob_path(&image.layers[0]);
@@ -92,7 +89,7 @@ fn symbolic_links_are_not_followed_at_a_file_nor_on_the_way_to_it() {
     let moved = elsewhere.path().join("folder");
     std::fs::rename(&folder, &moved).unwrap();
     symlink(&moved, &folder).unwrap();
-    let supply = supply(&tree);
+    let supply = tree_supply(&tree);
     for digest in [digest(&image.layers[0]), digest(&image.digest)] {
         assert!(supply.size("team/app", &digest).is_err());
         assert!(supply.manifest("team/app", &digest).is_err());

@@ -1,4 +1,4 @@
-//! What the tests share: a repair of a tree in this process, its picture before and after, an editor that fails.
+//! Shared by the tests: repairs of a tree in this process, snapshots of trees, an editor that fails.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,16 +14,17 @@ use registry_core::audit::{self, Audit, AuditOptions, Code, Severity};
 use registry_core::oci::{Algorithm, Digest};
 use registry_core::repair::{
     self, ChangeUndoState, DeletedTags, Log, RepairHistory, RepairPlan, Scope, StepOutcome, StepProgress,
-    Supply, Undo, UndoneChange,
+    Supply, TreeSupply, Undo, UndoneChange,
 };
 use registry_core::storage::edit::{Attributes, Editor, EntryView, Fill, WritableFolder};
 use registry_core::storage::{
     DiskFolder, FolderError, Located, OpenOptions, ScanOptions, ScanProgress, Tree, locate,
 };
 use registry_core::tree_writer::{Access, TreeWriter, WriteRefusal};
+use registry_fixtures::TreeBuilder;
 use walkdir::WalkDir;
 
-/// Older than whatever is set aside for its age.
+/// Older than every age limit of a repair.
 pub const OLD: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// One registry on disk.
@@ -35,7 +36,7 @@ pub struct Registry {
     deleted_tags: Option<DeletedTags>,
 }
 
-/// How a repair went.
+/// The result of a repair.
 pub struct Repaired {
     pub plan: RepairPlan,
     pub outcomes: Vec<StepOutcome>,
@@ -92,7 +93,7 @@ impl Registry {
         })
     }
 
-    /// Plans and does everything.
+    /// Plans a repair and does every step.
     pub fn repair(&self) -> Repaired {
         self.repair_from(None)
     }
@@ -104,12 +105,12 @@ impl Registry {
         Repaired { plan, outcomes, journal }
     }
 
-    /// Plans and does everything, with a quarantine of one's own; the journal.
+    /// Repairs with the given folder as quarantine; returns the journal.
     pub fn repair_into(&self, quarantine: &Path) -> String {
         self.apply_into(&self.plan(&[], None), &Budget::unlimited(), None, Some(quarantine)).1
     }
 
-    /// Does the steps of a plan, as far as the budget of writes goes.
+    /// Does the steps of a plan until the budget of writing calls is spent.
     pub fn apply(
         &self,
         plan: &RepairPlan,
@@ -129,11 +130,12 @@ impl Registry {
         let now = Timestamp::now();
         let writer = TreeWriter::open(&self.located, quarantine, Access::default(), now).unwrap();
         writer.quarantine().unwrap();
-        let mut writer = writer.wrap_editor(|inner| Box::new(Frail { inner, budget: budget.clone() }));
-        let log = Memory { text: Arc::default(), budget: budget.clone() };
+        let mut writer =
+            writer.wrap_editor(|inner| Box::new(FailingEditor { inner, budget: budget.clone() }));
+        let log = MemoryLog { text: Arc::default(), budget: budget.clone() };
         let (text, progress) = (Arc::clone(&log.text), StepProgress::default());
         let applied = self.tree.install(|| repair::apply(&mut writer, plan, || Ok(log), supply, &progress));
-        // A journal that cannot be begun is the only refusal here.
+        // The only possible refusal here: the budget did not suffice to begin the journal.
         let outcomes = applied.unwrap_or_else(|refusal| {
             assert!(matches!(refusal, WriteRefusal::Journal(_)), "{refusal}");
             Vec::new()
@@ -141,30 +143,38 @@ impl Registry {
         let text = String::from_utf8(text.lock().unwrap().clone()).unwrap();
         (outcomes, text)
     }
-
-    pub fn undo(&self, journal: &str) -> Vec<UndoneChange> {
-        undo(journal)
-    }
 }
 
-/// Takes back what a journal tells.
+/// Undoes everything in a journal.
 pub fn undo(journal: &str) -> Vec<UndoneChange> {
-    let told = RepairHistory::read(journal).unwrap();
-    Undo::open(&told, Access::default()).unwrap().all()
+    let history = RepairHistory::read(journal).unwrap();
+    Undo::open(&history, Access::default()).unwrap().all()
 }
 
-/// What an undo left and why, one a line.
-pub fn left(undone: &[UndoneChange]) -> String {
-    let line = |one: &UndoneChange| match &one.state {
+/// The changes that an undo could not undo, with the reason, one per line.
+pub fn undo_failures(undone: &[UndoneChange]) -> String {
+    let line = |change: &UndoneChange| match &change.state {
         ChangeUndoState::Restored | ChangeUndoState::There => None,
-        ChangeUndoState::Taken(why) => Some(format!("left {}: {why}", one.path)),
-        ChangeUndoState::Lost(why) => Some(format!("lost {}: {why}", one.path)),
+        ChangeUndoState::Taken(why) => Some(format!("left {}: {why}", change.path)),
+        ChangeUndoState::Lost(why) => Some(format!("lost {}: {why}", change.path)),
     };
     undone.iter().filter_map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// A folder in memory where there is one: what these tests wait for otherwise is the disk.
-pub fn fast_folder() -> tempfile::TempDir {
+/// The only quarantine of a tree.
+pub fn only_quarantine(tree: &TreeBuilder) -> PathBuf {
+    let all: Vec<_> = std::fs::read_dir(tree.root().join(".registry-fsck")).unwrap().collect();
+    let [Ok(quarantine)] = &all[..] else { panic!("not one quarantine: {all:?}") };
+    quarantine.path()
+}
+
+/// A tree as a supply of missing bytes.
+pub fn tree_supply(tree: &TreeBuilder) -> TreeSupply {
+    TreeSupply::open(&locate(tree.root(), false).registries[0]).unwrap()
+}
+
+/// A folder in memory if there is one: on a disk these tests are slow.
+pub fn memory_backed_folder() -> tempfile::TempDir {
     let shared = Path::new("/dev/shm");
     let builder = || tempfile::Builder::new().prefix("registry-repair-").to_owned();
     if shared.is_dir()
@@ -175,16 +185,16 @@ pub fn fast_folder() -> tempfile::TempDir {
     builder().tempdir().unwrap()
 }
 
-/// A copy of a tree with all its times and permissions.
+/// Copies a tree with all times and permissions.
 pub fn copy(root: &Path) -> tempfile::TempDir {
-    let folder = fast_folder();
+    let folder = memory_backed_folder();
     let copied = std::process::Command::new("cp").arg("-a").arg(root.join(".")).arg(folder.path()).status();
     assert!(copied.unwrap().success());
     folder
 }
 
-/// Every path below a folder: kind, permissions, bytes.
-pub fn picture(root: &Path) -> BTreeMap<PathBuf, (u32, Option<Vec<u8>>)> {
+/// Every path below a folder, with its mode and, for a file, its bytes.
+pub fn snapshot_tree(root: &Path) -> BTreeMap<PathBuf, (u32, Option<Vec<u8>>)> {
     WalkDir::new(root)
         .into_iter()
         .map(Result::unwrap)
@@ -196,25 +206,25 @@ pub fn picture(root: &Path) -> BTreeMap<PathBuf, (u32, Option<Vec<u8>>)> {
         .collect()
 }
 
-/// The paths in which two pictures differ.
+/// The paths in which two snapshots differ.
 pub fn differences<T: PartialEq>(a: &BTreeMap<PathBuf, T>, b: &BTreeMap<PathBuf, T>) -> Vec<String> {
     let paths: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
     let differing = paths.into_iter().filter(|path| a.get(*path) != b.get(*path));
     differing.map(|path| path.display().to_string()).collect()
 }
 
-/// Broken tags of an audit.
-pub fn broken(audit: &Audit) -> std::collections::BTreeSet<String> {
+/// The broken tags of an audit.
+pub fn broken_tags(audit: &Audit) -> std::collections::BTreeSet<String> {
     audit.broken_tags.iter().map(|tag| format!("{}:{}", tag.repository, tag.tag)).collect()
 }
 
-/// Errors of an audit, as code and place.
-pub fn errors(audit: &Audit) -> Vec<String> {
+/// The errors of an audit, as code and path.
+pub fn error_lines(audit: &Audit) -> Vec<String> {
     let errors = audit.findings.iter().filter(|finding| finding.severity == Severity::Error);
     errors.map(|finding| format!("{} {}", finding.code, finding.path.as_deref().unwrap_or(""))).collect()
 }
 
-/// How many writing calls are left before everything fails, as if the process had ended.
+/// The number of writing calls after which every further one fails, as if the process had ended.
 #[derive(Clone, Default)]
 pub struct Budget {
     left: Option<Arc<AtomicU64>>,
@@ -226,7 +236,7 @@ impl Budget {
         Self::default()
     }
 
-    pub fn of(calls: u64) -> Self {
+    pub fn limited(calls: u64) -> Self {
         Self { left: Some(Arc::new(AtomicU64::new(calls))), spent: Arc::default() }
     }
 
@@ -238,18 +248,18 @@ impl Budget {
         self.spent.fetch_add(1, Ordering::Relaxed);
         let Some(left) = &self.left else { return Ok(()) };
         let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        // A failing disk: nothing goes on after it.
+        // EIO, as from a failing disk.
         taken.map(drop).map_err(|_| io::Error::from_raw_os_error(5))
     }
 }
 
-/// A journal in memory that may fail; a line may be cut off in the middle.
-pub struct Memory {
+/// A journal in memory. The write that exceeds the budget stores half of its line and fails.
+pub struct MemoryLog {
     text: Arc<Mutex<Vec<u8>>>,
     budget: Budget,
 }
 
-impl Memory {
+impl MemoryLog {
     pub fn new() -> (Self, Arc<Mutex<Vec<u8>>>) {
         let log = Self { text: Arc::default(), budget: Budget::unlimited() };
         let text = Arc::clone(&log.text);
@@ -257,7 +267,7 @@ impl Memory {
     }
 }
 
-impl Log for Memory {
+impl Log for MemoryLog {
     fn path(&self) -> Option<&Path> {
         None
     }
@@ -270,15 +280,15 @@ impl Log for Memory {
     }
 }
 
-/// An editor that fails from some call on.
-struct Frail {
+/// An editor that fails once the budget is spent.
+struct FailingEditor {
     inner: Box<dyn Editor>,
     budget: Budget,
 }
 
 type Answer<T> = Result<T, FolderError>;
 
-impl Editor for Frail {
+impl Editor for FailingEditor {
     fn look(&self, room: WritableFolder, path: &Path) -> Answer<Option<EntryView>> {
         self.inner.look(room, path)
     }
@@ -309,7 +319,7 @@ impl Editor for Frail {
         fill: Fill<'_>,
     ) -> Answer<()> {
         if let Err(error) = self.budget.spend() {
-            // Ended in the middle of the write: half of a file is left.
+            // The process ended in the middle of the write: half of a file is left.
             let _ =
                 self.inner.write(room, path, attributes, modified, &mut |out| out.write_all(b"sha256:ha"));
             return Err(error.into());
@@ -343,8 +353,8 @@ impl Editor for Frail {
     }
 }
 
-/// A text with the first digits of every long hash.
-pub fn names_of(text: &str) -> String {
+/// Shortens every long hash in a text to its first 8 digits.
+pub fn shorten_hashes(text: &str) -> String {
     let mut out = String::new();
     let mut word = String::new();
     for sign in text.chars().chain(['\n']) {

@@ -1,4 +1,4 @@
-//! Push times of a tree that a copy made.
+//! Retention on a tree whose link times come from a copy.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use registry_fixtures::TreeBuilder;
 
 use crate::layout::{DAY, keep, planned, record};
 
-/// Pushed in this order, each a day after the other; the names sort otherwise.
+/// Pushed in this order, one a day; the names sort differently.
 const TAGS: [&str; 6] = ["f3a1", "b772", "e0c9", "a41d", "d558", "c19b"];
 
-fn pushed() -> TreeBuilder {
+fn pushed_tree() -> TreeBuilder {
     let mut tree = TreeBuilder::new();
     for tag in TAGS {
         tree.image("app", Some(tag), tag);
@@ -22,14 +22,15 @@ fn pushed() -> TreeBuilder {
     tree
 }
 
-/// The same tree, copied a week ago, with so much time between two files.
-fn copied(step: Duration) -> TreeBuilder {
-    let mut tree = pushed();
+/// The tree of [`pushed_tree`], copied a week ago with so much time between two files.
+fn copied_tree(step: Duration) -> TreeBuilder {
+    let mut tree = pushed_tree();
     tree.copied_without_times(step, 7 * DAY);
     tree
 }
 
-fn gone(plan: &Plan) -> Vec<&str> {
+/// The tags that a plan deletes, sorted.
+fn deleted_tags(plan: &Plan) -> Vec<&str> {
     let [package] = &plan.packages[..] else { panic!("not one package: {plan:?}") };
     let rows = package.versions.iter().filter(|row| row.action == Action::Delete);
     let mut gone: Vec<_> = rows.map(|row| row.version.as_str()).filter(|tag| !tag.contains(':')).collect();
@@ -37,7 +38,7 @@ fn gone(plan: &Plan) -> Vec<&str> {
     gone
 }
 
-/// The reason of a refusal, without times.
+/// The reason of a refusal, with times masked.
 fn refusal(plan: &Plan) -> String {
     let [package] = &plan.packages[..] else { panic!("not one package: {plan:?}") };
     assert_eq!(package.state, PackageState::Refused, "{package:?}");
@@ -51,35 +52,35 @@ fn refusal(plan: &Plan) -> String {
 // https://github.com/docker-library/official-images/issues/1437
 // https://github.com/goharbor/harbor/issues/13216
 #[test]
-fn copied_without_times_the_two_newest_went() {
-    assert_eq!(gone(&planned(&record(&pushed()), &keep(2))), ["a41d", "b772", "e0c9", "f3a1"]);
-    let plan = planned(&record(&copied(Duration::from_secs(1))), &keep(2));
-    assert_eq!(gone(&plan), [""; 0]);
+fn copy_without_times_is_refused() {
+    assert_eq!(deleted_tags(&planned(&record(&pushed_tree()), &keep(2))), ["a41d", "b772", "e0c9", "f3a1"]);
+    let plan = planned(&record(&copied_tree(Duration::from_secs(1))), &keep(2));
+    assert_eq!(deleted_tags(&plan), [""; 0]);
     insta::assert_snapshot!(refusal(&plan), @"the times of tag links are those of a copy of the tree, not of pushes (tags older than their entry in the history: 6), and the cut falls among ranked images that are not younger than that copy (TIME)");
-    // Where a file takes long, revision links, which are copied first, are long before all tags.
-    let plan = planned(&record(&copied(Duration::from_secs(30))), &keep(2));
+    // In a slow copy revision links, which are copied first, are much older than all tags.
+    let plan = planned(&record(&copied_tree(Duration::from_secs(30))), &keep(2));
     insta::assert_snapshot!(refusal(&plan), @"the times of tag links are those of a copy of the tree, not of pushes (tags older than their entry in the history: 6; tags over 60 s younger than their revision link: 5), and the cut falls among ranked images that are not younger than that copy (TIME)");
 }
 
 #[test]
-fn a_copy_hides_nothing_from_what_was_pushed_since() {
-    let mut tree = copied(Duration::from_secs(1));
+fn pushes_since_a_copy_rank_above_copied_images() {
+    let mut tree = copied_tree(Duration::from_secs(1));
     for (tag, days) in [("new1", 2), ("new2", 1)] {
         tree.image("app", Some(tag), tag);
         tree.set_pushed("app", tag, days * DAY);
     }
-    // Two pushes since the copy are newer than whatever it brought; a third of those that stay would be one of these.
+    // Two pushes since the copy are newer than all copied images. A third image to keep would be a copied one.
     let mut all = TAGS;
     all.sort_unstable();
-    assert_eq!(gone(&planned(&record(&tree), &keep(2))), all);
+    assert_eq!(deleted_tags(&planned(&record(&tree), &keep(2))), all);
     let plan = planned(&record(&tree), &keep(3));
-    assert_eq!((gone(&plan).len(), plan.packages[0].state), (0, PackageState::Refused));
-    // With as many as asked for nothing goes, and nothing is refused.
+    assert_eq!((deleted_tags(&plan).len(), plan.packages[0].state), (0, PackageState::Refused));
+    // If every image stays anyway, nothing is refused.
     assert_eq!(planned(&record(&tree), &keep(8)).packages[0].state, PackageState::Planned);
 }
 
 #[test]
-fn a_copy_can_be_ranked_by_what_it_kept() {
+fn copied_tree_can_be_ranked_by_version() {
     let mut tree = TreeBuilder::new();
     for version in ["1.10.0", "1.9.0", "1.2.0"] {
         tree.image("app", Some(version), version);
@@ -88,53 +89,53 @@ fn a_copy_can_be_ranked_by_what_it_kept() {
     let mut policy = keep(1);
     assert_eq!(planned(&record(&tree), &policy).packages[0].state, PackageState::Refused);
     policy.rank_by = RankBy::Semver;
-    assert_eq!(gone(&planned(&record(&tree), &policy)), ["1.2.0", "1.9.0"]);
+    assert_eq!(deleted_tags(&planned(&record(&tree), &policy)), ["1.2.0", "1.9.0"]);
 }
 
 #[test]
-fn a_broken_image_does_not_go_for_times_of_a_copy() {
-    let mut tree = pushed();
+fn broken_image_is_not_deleted_because_of_copied_times() {
+    let mut tree = pushed_tree();
     let broken = tree.image("app", Some("a-broken-one"), "broken");
     tree.break_blob_missing(&broken.digest);
     tree.copied_without_times(Duration::from_secs(1), DAY);
-    // It was copied first: all that are ranked look newer, and none of these goes.
+    // The broken image was copied first, so all ranked images look newer.
     let mut policy = keep(6);
     policy.assume_lost.insert("app:a-broken-one".into());
     let plan = planned(&record(&tree), &policy);
-    assert_eq!((gone(&plan).len(), plan.packages[0].state), (0, PackageState::Refused), "{plan:?}");
+    assert_eq!((deleted_tags(&plan).len(), plan.packages[0].state), (0, PackageState::Refused), "{plan:?}");
 }
 
 #[test]
-fn another_tag_on_an_older_image_is_no_copy() {
-    let mut tree = pushed();
+fn second_tag_on_older_image_is_no_sign_of_a_copy() {
+    let mut tree = pushed_tree();
     let digest = std::fs::read_to_string(tree.tag_link("app", "f3a1")).unwrap();
     tree.tag("app", "stable", &registry_fixtures::Digest::from_text(digest));
     tree.set_pushed("app", "stable", DAY);
     let record = record(&tree);
     assert_eq!(record.packages[0].copied, None);
-    assert_eq!(gone(&planned(&record, &keep(2))), ["a41d", "b772", "d558", "e0c9"]);
+    assert_eq!(deleted_tags(&planned(&record, &keep(2))), ["a41d", "b772", "d558", "e0c9"]);
 }
 
 #[test]
-fn a_tag_that_no_push_wrote_has_no_push_time_and_stays() {
-    let mut tree = pushed();
-    // Set by hand: the link alone, to an image that is tagged already.
+fn tag_written_by_hand_has_no_push_time_and_stays() {
+    let mut tree = pushed_tree();
+    // A tag link written by hand, to an image that has a tag already.
     let digest = std::fs::read_to_string(tree.tag_link("app", "b772")).unwrap();
     let link = tree.tag_link("app", "by-hand");
     std::fs::create_dir_all(link.parent().unwrap()).unwrap();
     std::fs::write(&link, &digest).unwrap();
-    // Set back by hand, long after it was pushed.
+    // A tag link rewritten by hand, long after the push.
     let back = tree.tag_link("app", "e0c9");
     tree.set_age(back, DAY);
     let plan = planned(&record(&tree), &keep(2));
-    assert_eq!(gone(&plan), ["a41d", "f3a1"]);
+    assert_eq!(deleted_tags(&plan), ["a41d", "f3a1"]);
     let undecided: Vec<_> = plan.packages[0].undecided.iter().map(ToString::to_string).collect();
     assert_eq!(undecided, ["2 images have no push time and stay"]);
 }
 
 #[test]
-fn signs_of_a_copy_are_in_the_inventory() {
-    let record = record(&copied(Duration::from_secs(1)));
+fn inventory_records_the_signs_of_a_copy() {
+    let record = record(&copied_tree(Duration::from_secs(1)));
     let read = registry_core::retention::Record::read(&serde_json::to_string(&record).unwrap()).unwrap();
     assert_eq!(read, record);
     assert_eq!(planned(&read, &keep(2)).packages[0].state, PackageState::Refused);

@@ -1,19 +1,19 @@
-//! Acting on plans: laws L1, L2, L4 and L8 on a server in memory, and what stops an apply.
+//! Applying plans: laws L1, L2, L4 and L8 on a server in memory, and what stops an apply.
 
 use futures::executor::block_on;
 use jiff::ToSpan as _;
 use proptest::prelude::*;
 use registry_core::retention::{
     Action, Applied, Collecting, DeletionHistory, Plan, Policy, RowOutcome, RowUndoState, Source, SourceKind,
-    Stopped, apply, collect, plan, undo,
+    Stopped, UndoneRow, apply, collect, plan, undo,
 };
 
 use crate::laws::{build, policy, push};
-use crate::model::{Lines, Model, ModelRow, Server};
-use crate::support::{Maker, keep, now};
+use crate::model::{MemoryJournal, Model, ModelRow, Server};
+use crate::support::{PackageBuilder, keep, now};
 use crate::verified::verified;
 
-pub fn how() -> Collecting<'static> {
+pub fn reading_options() -> Collecting<'static> {
     Collecting { in_flight: 4, cache: None, built_at: false, only: &[] }
 }
 
@@ -23,18 +23,24 @@ pub fn source() -> Source {
 }
 
 pub fn planned(model: &Model, policy: &Policy) -> Plan {
-    let server = Server::new(model.clone(), now(), None);
-    let record = block_on(collect(&server, source(), &how(), now())).unwrap();
+    let server = Server::new(model.clone());
+    let record = block_on(collect(&server, source(), &reading_options(), now())).unwrap();
     plan(record.source.clone(), record.packages(), policy, now(), "0.1.0")
 }
 
-pub fn run(server: &Server, plan: &Plan) -> (Applied, Lines) {
-    let mut lines = Lines::default();
-    let applied = block_on(apply(server, verified(plan), &how(), &mut lines, now()));
+/// Undoes a run by its journal.
+pub fn undo_run(server: &Server, lines: &MemoryJournal) -> Vec<UndoneRow> {
+    block_on(undo(server, &DeletionHistory::read(&lines.text).unwrap()))
+}
+
+/// Applies a plan.
+pub fn run(server: &Server, plan: &Plan) -> (Applied, MemoryJournal) {
+    let mut lines = MemoryJournal::default();
+    let applied = block_on(apply(server, verified(plan), &reading_options(), &mut lines, now()));
     (applied, lines)
 }
 
-/// Every tag that was to stay is there, and as pullable as it was.
+/// Asserts that every tag that was to stay is there, and is pullable if it was before.
 fn assert_kept(plan: &Plan, before: &Model, after: &Model) -> Result<(), TestCaseError> {
     let (before, after) = (before.tags(), after.tags());
     for row in plan.packages.iter().flat_map(|package| &package.versions) {
@@ -48,27 +54,27 @@ fn assert_kept(plan: &Plan, before: &Model, after: &Model) -> Result<(), TestCas
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// L1: whatever request is the last one answered, kept tags are as they were; also after the collector ran.
+    /// L1: whichever request is the last that is answered, kept tags are as they were, also after the collector ran.
     #[test]
-    fn every_prefix_of_an_apply_keeps_what_is_kept(pushes in prop::collection::vec(push(), 0..25), policy in policy()) {
-        let model = Model::of(&build(&pushes));
+    fn apply_stopped_anywhere_leaves_kept_tags_intact(pushes in prop::collection::vec(push(), 0..25), policy in policy()) {
+        let model = Model::from_builder(&build(&pushes));
         let plan = planned(&model, &policy);
         if plan.summary.versions_deleted == 0 {
             return Ok(());
         }
-        let whole = Server::new(model.clone(), now(), None);
+        let whole = Server::new(model.clone());
         let (applied, _) = run(&whole, &plan);
         prop_assert_eq!(&applied.stopped, &None);
         let requests = whole.asked.lock().unwrap().0;
-        // What the collector takes of its own accord is not held against the run.
+        // What the collector would have taken without the run is not counted against the run.
         // Nested indexes are left out: Forgejo refuses them (`services/packages/container/manifest.go @ v15.0.3`), and its
         // collector does not look below the first level.
-        let has_nested = model.has_nested();
+        let has_nested = model.has_nested_index();
         let later = now() + 25.hours();
         let mut untouched = model.clone();
         untouched.collect(later);
         for last in 0..=requests {
-            let server = Server::new(model.clone(), now(), Some(last));
+            let server = Server::with_requests(model.clone(), Some(last));
             run(&server, &plan);
             let mut after = server.model.into_inner().unwrap();
             assert_kept(&plan, &model, &after)?;
@@ -80,35 +86,35 @@ proptest! {
         }
     }
 
-    /// Deletions that fail hold back all that they need.
+    /// A row whose deletion fails keeps everything that it needs.
     #[test]
-    fn what_cannot_be_deleted_keeps_its_children(pushes in prop::collection::vec(push(), 0..25), policy in policy(), which in any::<prop::sample::Index>()) {
-        let model = Model::of(&build(&pushes));
+    fn row_that_cannot_be_deleted_keeps_its_children(pushes in prop::collection::vec(push(), 0..25), policy in policy(), which in any::<prop::sample::Index>()) {
+        let model = Model::from_builder(&build(&pushes));
         let plan = planned(&model, &policy);
         let rows = plan.packages.iter().flat_map(|package| &package.versions);
-        let doomed: Vec<_> = rows.filter(|row| row.action == Action::Delete).collect();
-        if doomed.is_empty() {
+        let deleted: Vec<_> = rows.filter(|row| row.action == Action::Delete).collect();
+        if deleted.is_empty() {
             return Ok(());
         }
-        let stubborn = which.get(&doomed);
-        let mut server = Server::new(model.clone(), now(), None);
-        server.stubborn.insert(stubborn.version.clone());
+        let failing_row = which.get(&deleted);
+        let mut server = Server::new(model.clone());
+        server.undeletable.insert(failing_row.version.clone());
         run(&server, &plan);
         let after = server.model.into_inner().unwrap();
-        let digest = stubborn.digest.unwrap();
+        let digest = failing_row.digest.unwrap();
         prop_assert!(after.is_pullable(&digest) || !model.is_pullable(&digest));
     }
 
-    /// L8: after an undo right after, what was called undoable is back, and as pullable as before.
+    /// L8: an undo right after the run restores every tag that was called undoable, as pullable as before.
     #[test]
-    fn what_is_called_undoable_can_be_put_back(pushes in prop::collection::vec(push(), 0..25), policy in policy(), window in any::<bool>()) {
+    fn undo_restores_everything_called_undoable(pushes in prop::collection::vec(push(), 0..25), policy in policy(), window in any::<bool>()) {
         let mut policy = policy;
         policy.undo_window = window;
-        let model = Model::of(&build(&pushes));
+        let model = Model::from_builder(&build(&pushes));
         let plan = planned(&model, &policy);
-        let server = Server::new(model.clone(), now(), None);
+        let server = Server::new(model.clone());
         let (_, lines) = run(&server, &plan);
-        block_on(undo(&server, &DeletionHistory::read(&lines.text).unwrap()));
+        undo_run(&server, &lines);
         let (before, after) = (model.tags(), server.model.into_inner().unwrap().tags());
         for row in plan.packages.iter().flat_map(|package| &package.versions) {
             if !row.version.contains(':') && row.undoable != Some(false) {
@@ -118,25 +124,25 @@ proptest! {
         }
     }
 
-    /// L4: a plan does not depend on how many questions were asked at once.
+    /// L4: a plan does not depend on how many requests were in flight at once.
     #[test]
-    fn a_plan_does_not_depend_on_how_it_was_read(pushes in prop::collection::vec(push(), 0..25), policy in policy(), in_flight in 1_usize..9) {
-        let model = Model::of(&build(&pushes));
+    fn plan_does_not_depend_on_the_concurrency_of_reading(pushes in prop::collection::vec(push(), 0..25), policy in policy(), in_flight in 1_usize..9) {
+        let model = Model::from_builder(&build(&pushes));
         let one = planned(&model, &policy);
-        let server = Server::new(model, now(), None);
-        let how = Collecting { in_flight, ..how() };
-        let record = block_on(collect(&server, source(), &how, now())).unwrap();
+        let server = Server::new(model);
+        let options = Collecting { in_flight, ..reading_options() };
+        let record = block_on(collect(&server, source(), &options, now())).unwrap();
         prop_assert_eq!(plan(record.source.clone(), record.packages(), &policy, now(), "0.1.0"), one);
         prop_assert_eq!(server.asked.lock().unwrap().1, 0);
     }
 
-    /// L2: whatever questions get no answer, nothing goes where the picture is not whole.
+    /// L2: whichever requests get no answer, an incomplete reading deletes nothing.
     #[test]
-    fn what_could_not_be_read_is_never_deleted(pushes in prop::collection::vec(push(), 0..25), policy in policy(), last in 0_usize..60) {
-        let model = Model::of(&build(&pushes));
-        let server = Server::new(model.clone(), now(), Some(last));
+    fn incomplete_reading_deletes_nothing(pushes in prop::collection::vec(push(), 0..25), policy in policy(), last in 0_usize..60) {
+        let model = Model::from_builder(&build(&pushes));
+        let server = Server::with_requests(model.clone(), Some(last));
         let whole = planned(&model, &policy);
-        let Ok(record) = block_on(collect(&server, source(), &how(), now())) else { return Ok(()) };
+        let Ok(record) = block_on(collect(&server, source(), &reading_options(), now())) else { return Ok(()) };
         let partial = plan(record.source.clone(), record.packages(), &policy, now(), "0.1.0");
         if partial != whole {
             prop_assert_eq!(partial.summary.versions_deleted, 0);
@@ -144,6 +150,7 @@ proptest! {
     }
 }
 
+/// The outcome of each row, one per line.
 pub fn outcomes(applied: &Applied) -> String {
     let lines = applied.rows.iter().map(|row| {
         let why = row.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
@@ -153,14 +160,14 @@ pub fn outcomes(applied: &Applied) -> String {
 }
 
 #[test]
-fn a_tag_pushed_again_after_the_plan_stops_its_package() {
-    let maker = Maker::multis(3);
-    let model = Model::of(&maker);
+fn tag_pushed_again_after_the_plan_stops_its_package() {
+    let builder = PackageBuilder::with_indexes(3);
+    let model = Model::from_builder(&builder);
     let plan = planned(&model, &keep(1));
-    let server = Server::new(model, now(), None);
+    let server = Server::new(model);
     server.model.lock().unwrap().rows.get_mut("v1").unwrap().id = 777;
     let (applied, _) = run(&server, &plan);
-    insta::assert_snapshot!(maker.named(&outcomes(&applied)), @"
+    insta::assert_snapshot!(builder.name_digests(&outcomes(&applied)), @"
     Stopped v2: v1 is new and needs <v1/index>
     Stopped v1: v1 is new and needs <v1/index>
     ");
@@ -168,96 +175,103 @@ fn a_tag_pushed_again_after_the_plan_stops_its_package() {
 }
 
 #[test]
-fn a_tag_moved_after_the_plan_is_spared_alone() {
-    let mut maker = Maker::multis(3);
-    let model = Model::of(&maker);
+fn tag_moved_after_the_plan_is_spared_alone() {
+    let mut builder = PackageBuilder::with_indexes(3);
+    let model = Model::from_builder(&builder);
     let plan = planned(&model, &keep(1));
-    let other = maker.single("other", 0);
-    let mut model = Model::of(&maker);
+    let other = builder.push_image("other", 0);
+    let mut model = Model::from_builder(&builder);
     model.rows.remove("other");
     model.rows.insert("v1".into(), ModelRow { id: 777, at: now(), digest: other });
-    let server = Server::new(model, now(), None);
+    let server = Server::new(model);
     let (applied, _) = run(&server, &plan);
-    insta::assert_snapshot!(maker.named(&outcomes(&applied)), @"
+    insta::assert_snapshot!(builder.name_digests(&outcomes(&applied)), @"
     Spared v1: v1 was pushed again since it was planned
     Deleted v2
     ");
 }
 
 #[test]
-fn a_new_index_that_needs_what_goes_stops_the_package() {
-    let mut maker = Maker::new();
-    let old = maker.single("v1", 300);
-    maker.single("v2", 200);
-    let plan = planned(&Model::of(&maker), &keep(1));
-    let index = maker.index("new", &[old]);
-    maker.tag("v3", index, 0);
-    let (applied, _) = run(&Server::new(Model::of(&maker), now(), None), &plan);
-    insta::assert_snapshot!(maker.named(&outcomes(&applied)), @"Stopped v1: v3 is new and needs <v1/image>");
+fn new_index_over_a_doomed_manifest_stops_the_package() {
+    let mut builder = PackageBuilder::new();
+    let old = builder.push_image("v1", 300);
+    builder.push_image("v2", 200);
+    let plan = planned(&Model::from_builder(&builder), &keep(1));
+    let index = builder.index("new", &[old]);
+    builder.tag("v3", index, 0);
+    let (applied, _) = run(&Server::new(Model::from_builder(&builder)), &plan);
+    insta::assert_snapshot!(builder.name_digests(&outcomes(&applied)), @"Stopped v1: v3 is new and needs <v1/image>");
 }
 
 #[test]
-fn a_full_disk_under_the_journal_stops_before_the_delete() {
-    let model = Model::of(&Maker::multis(3));
+fn full_disk_under_the_journal_stops_before_the_delete() {
+    let model = Model::from_builder(&PackageBuilder::with_indexes(3));
     let plan = planned(&model, &keep(1));
     for room in 0..12 {
-        let server = Server::new(model.clone(), now(), None);
-        let mut lines = Lines { room: Some(room), ..Lines::default() };
-        let applied = block_on(apply(&server, verified(&plan), &how(), &mut lines, now()));
+        let server = Server::new(model.clone());
+        let mut lines = MemoryJournal { room: Some(room), ..MemoryJournal::default() };
+        let applied = block_on(apply(&server, verified(&plan), &reading_options(), &mut lines, now()));
         let after = server.model.into_inner().unwrap();
         for row in applied.rows.iter().filter(|row| row.outcome == RowOutcome::Stopped) {
-            assert!(after.rows.contains_key(&row.version), "{} went with room for {room} lines", row.version);
+            assert!(
+                after.rows.contains_key(&row.version),
+                "{} was deleted with room for {room} lines",
+                row.version
+            );
         }
         for version in model.rows.keys().filter(|version| !after.rows.contains_key(*version)) {
-            assert!(lines.text.contains(&format!("\"version\":\"{version}\"")), "{version} went unwritten");
+            assert!(
+                lines.text.contains(&format!("\"version\":\"{version}\"")),
+                "{version} was deleted and is not in the journal"
+            );
         }
     }
 }
 
 #[test]
-fn a_single_image_is_final_and_said_to_be_so() {
-    let mut maker = Maker::new();
-    maker.single("v1", 300);
-    maker.single("v2", 200);
-    let plan = planned(&Model::of(&maker), &keep(1));
+fn image_without_undo_window_is_planned_as_not_undoable_and_is_lost() {
+    let mut builder = PackageBuilder::new();
+    builder.push_image("v1", 300);
+    builder.push_image("v2", 200);
+    let plan = planned(&Model::from_builder(&builder), &keep(1));
     assert_eq!(plan.packages[0].versions[1].undoable, Some(false));
-    let server = Server::new(Model::of(&maker), now(), None);
+    let server = Server::new(Model::from_builder(&builder));
     let (_, lines) = run(&server, &plan);
-    let undone = block_on(undo(&server, &DeletionHistory::read(&lines.text).unwrap()));
+    let undone = undo_run(&server, &lines);
     assert_eq!(undone[0].state, RowUndoState::Lost("404 BLOB_UNKNOWN".into()));
 }
 
 #[test]
-fn an_undo_leaves_alone_what_was_pushed_meanwhile() {
-    let mut maker = Maker::multis(2);
-    let plan = planned(&Model::of(&maker), &keep(1));
-    let server = Server::new(Model::of(&maker), now(), None);
+fn undo_leaves_a_tag_pushed_meanwhile() {
+    let mut builder = PackageBuilder::with_indexes(2);
+    let plan = planned(&Model::from_builder(&builder), &keep(1));
+    let server = Server::new(Model::from_builder(&builder));
     let (_, lines) = run(&server, &plan);
-    let row = ModelRow { id: 777, at: now(), digest: maker.image("v2/arm64") };
+    let row = ModelRow { id: 777, at: now(), digest: builder.image("v2/arm64") };
     server.model.lock().unwrap().rows.insert("v1".into(), row);
-    let undone = block_on(undo(&server, &DeletionHistory::read(&lines.text).unwrap()));
+    let undone = undo_run(&server, &lines);
     assert_eq!(undone[0].state, RowUndoState::Taken);
 }
 
 #[test]
-fn a_torn_last_line_of_a_journal_is_understood() {
-    let model = Model::of(&Maker::multis(2));
+fn journal_with_torn_last_line_is_read() {
+    let model = Model::from_builder(&PackageBuilder::with_indexes(2));
     let plan = planned(&model, &keep(1));
-    let (_, lines) = run(&Server::new(model, now(), None), &plan);
+    let (_, lines) = run(&Server::new(model), &plan);
     let whole = DeletionHistory::read(&lines.text).unwrap();
     for cut in 1..lines.text.lines().last().unwrap().len() {
-        let told = DeletionHistory::read(&lines.text[..lines.text.len() - 1 - cut]).unwrap();
-        assert!(told.is_torn && told.entries.len() + 1 == whole.entries.len());
+        let history = DeletionHistory::read(&lines.text[..lines.text.len() - 1 - cut]).unwrap();
+        assert!(history.is_torn && history.entries.len() + 1 == whole.entries.len());
     }
     insta::assert_snapshot!(DeletionHistory::read("{}").unwrap_err(), @r#"it does not begin as a journal of schema "registry-retention/journal/1""#);
     insta::assert_snapshot!(DeletionHistory::read("{\"x\":1}\n{}\n").unwrap_err(), @"line 1 is no entry of a journal");
 }
 
 #[test]
-fn credentials_that_may_not_delete_stop_the_run_at_once() {
-    let model = Model::of(&Maker::multis(4));
+fn credentials_without_delete_permission_stop_the_run_at_once() {
+    let model = Model::from_builder(&PackageBuilder::with_indexes(4));
     let plan = planned(&model, &keep(1));
-    let mut server = Server::new(model, now(), None);
+    let mut server = Server::new(model);
     server.is_forbidden = true;
     let (applied, _) = run(&server, &plan);
     assert_eq!(applied.stopped, Some(Stopped::Forbidden("403: you must change your password".into())));

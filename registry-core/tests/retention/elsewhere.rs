@@ -1,4 +1,4 @@
-//! Signatures in another repository than what they sign: read, planned and applied, over HTTP and on a tree.
+//! Signatures in another repository than their images: read, planned and applied, on a registry and on a tree.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -11,33 +11,33 @@ use registry_core::retention::{
     Reader, RowOutcome, Source, SourceKind, Unanswered, Unneeded, Writer, apply, collect, plan,
 };
 
-use crate::effects::how;
-use crate::model::Lines;
-use crate::support::{Maker, hours_ago, keep, now};
+use crate::effects::reading_options;
+use crate::model::MemoryJournal;
+use crate::support::{PackageBuilder, hours_ago, keep, now, signature_tag};
 use crate::verified::verified;
 
-/// A registry that lists tags only, and answers for what no tag names any more until it is collected.
+/// A registry that lists only tags, and still serves manifests that no tag names.
 struct Registry {
     tags: Mutex<BTreeMap<(String, String), (Digest, i64)>>,
     manifests: BTreeMap<(String, Digest), (String, Vec<u8>)>,
-    /// Repositories that hold no tag.
+    /// Repositories without tags.
     bare: Vec<String>,
-    /// Repositories that answer to nothing but their list of tags.
+    /// Repositories that answer only the request for their list of tags.
     silent: BTreeSet<String>,
-    stubborn: BTreeSet<String>,
-    /// A tag that somebody pushes after the first deletion.
+    undeletable: BTreeSet<String>,
+    /// A tag that is pushed after the first deletion.
     pushed: Option<(String, String, Digest)>,
 }
 
 impl Registry {
-    fn new(makers: &[(&str, &Maker)]) -> Self {
+    fn new(builders: &[(&str, &PackageBuilder)]) -> Self {
         let (mut tags, mut manifests) = (BTreeMap::new(), BTreeMap::new());
-        for (name, maker) in makers {
-            for row in &maker.package.rows {
-                let digest = maker.package.digest(row.manifest.unwrap());
+        for (name, builder) in builders {
+            for row in &builder.package.rows {
+                let digest = builder.package.digest(row.manifest.unwrap());
                 let hours = (now().as_second() - row.created_at.unwrap().as_second()) / 3600;
                 tags.insert(((*name).to_owned(), row.version.to_string()), (digest, hours));
-                manifests.insert(((*name).to_owned(), digest), maker.bytes(&digest).unwrap());
+                manifests.insert(((*name).to_owned(), digest), builder.bytes(&digest).unwrap());
             }
         }
         Self {
@@ -45,7 +45,7 @@ impl Registry {
             manifests,
             bare: Vec::new(),
             silent: BTreeSet::new(),
-            stubborn: BTreeSet::new(),
+            undeletable: BTreeSet::new(),
             pushed: None,
         }
     }
@@ -57,16 +57,16 @@ impl Registry {
             owner: None,
             version: None,
         };
-        let how = registry_core::retention::Collecting { only: &policy.packages, ..how() };
-        let record = block_on(collect(self, source, &how, now())).unwrap();
-        // What is recorded is enough to plan from.
+        let options = registry_core::retention::Collecting { only: &policy.packages, ..reading_options() };
+        let record = block_on(collect(self, source, &options, now())).unwrap();
+        // The plan is made from the record as it is read from a file.
         let text = serde_json::to_string(&record).unwrap();
         let record = registry_core::retention::Record::read(&text).unwrap();
         plan(record.source.clone(), record.packages(), policy, now(), "0.1.0")
     }
 
     fn apply(&self, plan: &Plan) -> Applied {
-        block_on(apply(self, verified(plan), &how(), &mut Lines::default(), now()))
+        block_on(apply(self, verified(plan), &reading_options(), &mut MemoryJournal::default(), now()))
     }
 
     fn resolve(&self, package: &str, reference: &str) -> Option<Digest> {
@@ -123,7 +123,7 @@ impl Reader for Registry {
 
 impl Writer for Registry {
     async fn delete(&self, doomed: &PlannedDeletion<'_>) -> Result<Deletion, DeleteError> {
-        if self.stubborn.contains(doomed.version) {
+        if self.undeletable.contains(doomed.version) {
             return Err(DeleteError::Failed("500 Internal Server Error".into()));
         }
         let mut tags = self.tags.lock().unwrap();
@@ -139,20 +139,16 @@ impl Writer for Registry {
     }
 }
 
-fn signature(subject: Digest) -> String {
-    format!("sha256-{}.sig", subject.hex())
-}
-
-/// Images v1 to v3 of `app`, each signed into `signatures`, and one signature of each signature.
-fn signed() -> (Maker, Maker, Vec<Digest>) {
-    let (mut app, mut signatures) = (Maker::new(), Maker::new());
+/// Images v1 to v3 of `app`, with a signature of each and a signature of that signature in `signatures`.
+fn signed() -> (PackageBuilder, PackageBuilder, Vec<Digest>) {
+    let (mut app, mut signatures) = (PackageBuilder::new(), PackageBuilder::new());
     let subjects: Vec<Digest> =
-        (1..=3).map(|number| app.single(&format!("v{number}"), 400 - number)).collect();
+        (1..=3).map(|number| app.push_image(&format!("v{number}"), 400 - number)).collect();
     for (number, subject) in subjects.iter().enumerate() {
         let first = signatures.image(&format!("first {number}"));
-        signatures.tag(&signature(*subject), first, 300);
+        signatures.tag(&signature_tag(*subject), first, 300);
         let second = signatures.image(&format!("second {number}"));
-        signatures.tag(&signature(first), second, 300);
+        signatures.tag(&signature_tag(first), second, 300);
     }
     (app, signatures, subjects)
 }
@@ -163,7 +159,8 @@ fn prune(keep_last: u32) -> Policy {
     policy
 }
 
-fn doomed(plan: &Plan) -> Vec<(&str, &str)> {
+/// The rows that a plan deletes, as package and version.
+fn deleted_rows(plan: &Plan) -> Vec<(&str, &str)> {
     let rows = plan
         .packages
         .iter()
@@ -173,7 +170,7 @@ fn doomed(plan: &Plan) -> Vec<(&str, &str)> {
         .collect()
 }
 
-fn outcomes(applied: &Applied, makers: [&Maker; 2]) -> String {
+fn outcomes(applied: &Applied, builders: [&PackageBuilder; 2]) -> String {
     let lines: Vec<String> = applied
         .rows
         .iter()
@@ -189,17 +186,17 @@ fn outcomes(applied: &Applied, makers: [&Maker; 2]) -> String {
             .to_owned()
         })
         .collect();
-    makers.iter().fold(lines.join("\n"), |text, maker| maker.named(&text))
+    builders.iter().fold(lines.join("\n"), |text, builder| builder.name_digests(&text))
 }
 
 /// <https://github.com/sigstore/cosign/issues/2045>, <https://github.com/kyverno/kyverno/issues/2504>
 #[test]
-fn signatures_go_after_the_images_of_another_repository() {
+fn signatures_are_deleted_after_their_images_in_another_repository() {
     let (app, signatures, _) = signed();
     let registry = Registry::new(&[("z-app", &app), ("signatures", &signatures)]);
-    assert_eq!(doomed(&registry.plan(&prune(5))), []);
+    assert_eq!(deleted_rows(&registry.plan(&prune(5))), []);
     let plan = registry.plan(&prune(1));
-    assert_eq!(doomed(&plan).len(), 6);
+    assert_eq!(deleted_rows(&plan).len(), 6);
     let applied = registry.apply(&plan);
     insta::assert_snapshot!(outcomes(&applied, [&app, &signatures]), @"
     Deleted z-app:v1
@@ -215,11 +212,11 @@ fn signatures_go_after_the_images_of_another_repository() {
 }
 
 #[test]
-fn a_spared_image_spares_its_signatures_elsewhere() {
+fn spared_image_spares_its_signatures_in_another_repository() {
     let (app, signatures, subjects) = signed();
     let mut registry = Registry::new(&[("app", &app), ("signatures", &signatures)]);
     let plan = registry.plan(&prune(1));
-    registry.stubborn.insert("v1".into());
+    registry.undeletable.insert("v1".into());
     insta::assert_snapshot!(outcomes(&registry.apply(&plan), [&app, &signatures]), @"
     Failed app:v1 500 Internal Server Error
     Deleted app:v2
@@ -228,7 +225,7 @@ fn a_spared_image_spares_its_signatures_elsewhere() {
     Spared signatures:sha256-<first 0>.sig sha256-<v1/image>.sig stays, which needs it
     Deleted signatures:sha256-<first 1>.sig
     ");
-    // Somebody tags what went again.
+    // The image of a deleted tag gets another tag during the run.
     let mut registry = Registry::new(&[("app", &app), ("signatures", &signatures)]);
     registry.pushed = Some(("app".into(), "again".into(), subjects[1]));
     let applied = registry.apply(&plan);
@@ -241,44 +238,43 @@ fn a_spared_image_spares_its_signatures_elsewhere() {
     assert_eq!(spared, ["signatures"; 2], "{applied:#?}");
 }
 
-/// A repository that was not selected, one without tags, and one that does not answer.
 #[test]
-fn subjects_are_looked_for_everywhere() {
+fn subject_in_unselected_untagged_or_silent_repository_keeps_its_signatures() {
     let (app, signatures, subjects) = signed();
     let mut policy = prune(1);
     policy.packages.push(Pattern::new("signatures", true).unwrap());
     let registry = Registry::new(&[("app", &app), ("signatures", &signatures)]);
-    assert_eq!(doomed(&registry.plan(&policy)), []);
-    // Every tag of it went, and its manifests still answer.
+    assert_eq!(deleted_rows(&registry.plan(&policy)), []);
+    // All tags of the repository were deleted, and its manifests still answer.
     let mut registry = Registry::new(&[("app", &app), ("signatures", &signatures)]);
     registry.tags.lock().unwrap().retain(|(package, _), _| package != "app");
     registry.bare.push("app".into());
-    assert_eq!(doomed(&registry.plan(&prune(1))), []);
-    // A package that signs its own images, and holds a signature of what only a silent one may have.
-    let mut own = Maker::new();
-    let newest = own.single("w1", 10);
+    assert_eq!(deleted_rows(&registry.plan(&prune(1))), []);
+    // A package that signs its own images, and has a signature of an image that only a silent repository may have.
+    let mut own = PackageBuilder::new();
+    let newest = own.push_image("w1", 10);
     for subject in [newest, subjects[0]] {
-        let one = own.image(&signature(subject));
-        own.tag(&signature(subject), one, 300);
+        let one = own.image(&signature_tag(subject));
+        own.tag(&signature_tag(subject), one, 300);
     }
     let mut registry = Registry::new(&[("app", &app), ("own", &own)]);
     registry.tags.lock().unwrap().retain(|(package, _), _| package == "own");
-    assert_eq!(doomed(&registry.plan(&prune(1))), [("own", signature(subjects[0]).as_str())]);
+    assert_eq!(deleted_rows(&registry.plan(&prune(1))), [("own", signature_tag(subjects[0]).as_str())]);
     registry.bare.push("app".into());
-    assert_eq!(doomed(&registry.plan(&prune(1))), []);
+    assert_eq!(deleted_rows(&registry.plan(&prune(1))), []);
     registry.silent.insert("app".into());
-    assert_eq!(doomed(&registry.plan(&prune(1))), []);
+    assert_eq!(deleted_rows(&registry.plan(&prune(1))), []);
 }
 
-/// The same on a tree: <https://github.com/eumel8/cosignwebhook/issues/44>
+/// See <https://github.com/eumel8/cosignwebhook/issues/44>
 #[cfg(feature = "storage")]
 #[test]
-fn signatures_of_a_tree_go_after_the_images_of_another_repository() {
+fn signatures_on_a_tree_are_deleted_after_their_images_in_another_repository() {
     use registry_core::retention::layout::Reading;
     use registry_fixtures::TreeBuilder;
 
     use crate::layout::{DAY, open, own, planned, record};
-    use crate::layout_laws::{Lines, applied};
+    use crate::layout_laws::{LayoutJournal, applied};
 
     let mut tree = TreeBuilder::new();
     tree.image("tools/img", Some("v1"), "tools");
@@ -287,22 +283,22 @@ fn signatures_of_a_tree_go_after_the_images_of_another_repository() {
         let image = tree.image("team/app", Some(&tag), &tag);
         let subject = own(&image.digest);
         for repository in ["signatures", "tools/img"] {
-            tree.image(repository, Some(&signature(subject)), &format!("{repository} {tag}"));
+            tree.image(repository, Some(&signature_tag(subject)), &format!("{repository} {tag}"));
         }
     }
     tree.age_all(90 * DAY);
     for number in 1..=3_u32 {
         tree.set_pushed("team/app", &format!("v{number}"), DAY * (50 - number));
     }
-    assert_eq!(doomed(&planned(&record(&tree), &prune(5))), []);
+    assert_eq!(deleted_rows(&planned(&record(&tree), &prune(5))), []);
     let mut only = prune(1);
     only.packages.push(Pattern::new("tools/*", true).unwrap());
     let reading = Reading { built_at: false, only: &only.packages };
     let some = open(&tree).record(&reading, jiff::Timestamp::now()).unwrap();
-    assert_eq!(doomed(&planned(&some, &only)), []);
+    assert_eq!(deleted_rows(&planned(&some, &only)), []);
     let plan = planned(&record(&tree), &prune(1));
-    assert_eq!(doomed(&plan).len(), 6, "{plan:#?}");
-    let done = applied(&tree, &plan, &mut Lines::default());
+    assert_eq!(deleted_rows(&plan).len(), 6, "{plan:#?}");
+    let done = applied(&tree, &plan, &mut LayoutJournal::default());
     assert_eq!((done.count(RowOutcome::Deleted), &done.stopped), (6, &None), "{done:#?}");
-    assert_eq!(doomed(&planned(&record(&tree), &prune(1))), []);
+    assert_eq!(deleted_rows(&planned(&record(&tree), &prune(1))), []);
 }

@@ -1,4 +1,5 @@
-//! What is named after digests: it goes with what it follows, through chains of any length, and stays with what stays.
+//! Followers, the images with tags named after digests: they stay or are deleted with what they follow, through chains of any
+//! length.
 
 use std::collections::BTreeSet;
 
@@ -9,39 +10,35 @@ use registry_core::retention::{
 };
 
 use crate::effects::source;
-use crate::support::{Maker, keep, now};
-
-fn fallback(digest: Digest) -> String {
-    format!("sha256-{}", digest.hex())
-}
+use crate::support::{PackageBuilder, fallback_tag, keep, now, signature_tag};
 
 /// A package of two images, `v1` and `v2`.
-fn old_and_new() -> (Maker, Digest, Digest) {
-    let mut maker = Maker::new();
-    let (old, new) = (maker.single("v1", 400), maker.single("v2", 300));
-    (maker, old, new)
+fn old_and_new() -> (PackageBuilder, Digest, Digest) {
+    let mut builder = PackageBuilder::new();
+    let (old, new) = (builder.push_image("v1", 400), builder.push_image("v2", 300));
+    (builder, old, new)
 }
 
-/// An image with an SBOM attached, and a signature attached to the SBOM, both through fallback tags; as over HTTP, nothing
-/// is listed under its digest.
-fn signed_sbom(maker: &mut Maker, tag: &str, hours: i64) -> [Digest; 3] {
-    let image = maker.single(tag, hours);
-    let sbom = maker.artifact(&format!("{tag}/sbom"), "application/spdx+json", Some(image));
-    let list = maker.index(&format!("{tag}/list"), &[sbom]);
-    maker.tag(&fallback(image), list, hours);
-    let signature = maker.artifact(&format!("{tag}/signature"), "application/x", Some(sbom));
-    let second = maker.index(&format!("{tag}/second"), &[signature]);
-    maker.tag(&fallback(sbom), second, hours);
+/// An image with an attached SBOM, and a signature attached to the SBOM, both by fallback tags. As over HTTP, nothing is listed
+/// under its digest.
+fn signed_sbom(builder: &mut PackageBuilder, tag: &str, hours: i64) -> [Digest; 3] {
+    let image = builder.push_image(tag, hours);
+    let sbom = builder.artifact(&format!("{tag}/sbom"), "application/spdx+json", Some(image));
+    let list = builder.index(&format!("{tag}/list"), &[sbom]);
+    builder.tag(&fallback_tag(image), list, hours);
+    let signature = builder.artifact(&format!("{tag}/signature"), "application/x", Some(sbom));
+    let second = builder.index(&format!("{tag}/second"), &[signature]);
+    builder.tag(&fallback_tag(sbom), second, hours);
     [image, sbom, signature]
 }
 
 /// <https://github.com/opencontainers/distribution-spec/issues/378>, <https://github.com/oras-project/oras/issues/1228>
 #[test]
-fn a_signature_of_an_sbom_goes_and_stays_with_the_image() {
-    let mut maker = Maker::new();
-    signed_sbom(&mut maker, "v1", 400);
-    signed_sbom(&mut maker, "v2", 300);
-    insta::assert_snapshot!(maker.text(&keep(1)), @"
+fn signature_of_sbom_shares_the_fate_of_the_image() {
+    let mut builder = PackageBuilder::new();
+    signed_sbom(&mut builder, "v1", 400);
+    signed_sbom(&mut builder, "v2", 300);
+    insta::assert_snapshot!(builder.decision_text(&keep(1)), @"
     keep   sha256-<v2/sbom>: follows <v2/sbom>, which stays
     keep   sha256-<v2/image>: follows <v2/image>, which stays
     keep   v2: newest 1 of 1
@@ -49,13 +46,13 @@ fn a_signature_of_an_sbom_goes_and_stays_with_the_image() {
     delete sha256-<v1/image>: follows <v1/image>, which goes
     delete v1: rank 2, beyond newest 1
     ");
-    // On a tree every manifest is listed too, and a copy of a tree is young.
-    let mut maker = Maker::new();
+    // On a tree every manifest is listed by digest as well, with a young time if the tree was copied.
+    let mut builder = PackageBuilder::new();
     for tag in ["v1", "v2"] {
-        let parts = signed_sbom(&mut maker, tag, if tag == "v1" { 400 } else { 300 });
-        parts.iter().for_each(|part| maker.digest_row(*part, 1));
+        let parts = signed_sbom(&mut builder, tag, if tag == "v1" { 400 } else { 300 });
+        parts.iter().for_each(|part| builder.digest_row(*part, 1));
     }
-    insta::assert_snapshot!(maker.text(&keep(1)), @"
+    insta::assert_snapshot!(builder.decision_text(&keep(1)), @"
     leave  <v2/signature>: child of sha256-<v2/sbom>
     leave  <v2/sbom>: child of sha256-<v2/image>
     leave  <v2/image>: the manifest of v2
@@ -71,18 +68,18 @@ fn a_signature_of_an_sbom_goes_and_stays_with_the_image() {
     ");
 }
 
-/// The same with `cosign attach sbom` and `cosign sign --attachment sbom`: <https://github.com/oras-project/oras/issues/1228>
+/// As above with `cosign attach sbom` and `cosign sign --attachment sbom`: <https://github.com/oras-project/oras/issues/1228>
 #[test]
-fn a_cosign_signature_of_an_attached_sbom_goes_and_stays_with_the_image() {
-    let mut maker = Maker::new();
+fn cosign_signature_of_attached_sbom_shares_the_fate_of_the_image() {
+    let mut builder = PackageBuilder::new();
     for (tag, hours) in [("v1", 400), ("v2", 300)] {
-        let image = maker.single(tag, hours);
-        let sbom = maker.image(&format!("{tag}/sbom"));
-        maker.tag(&format!("{}.sbom", fallback(image)), sbom, hours);
-        let signature = maker.image(&format!("{tag}/signature"));
-        maker.tag(&format!("{}.sig", fallback(sbom)), signature, hours);
+        let image = builder.push_image(tag, hours);
+        let sbom = builder.image(&format!("{tag}/sbom"));
+        builder.tag(&format!("{}.sbom", fallback_tag(image)), sbom, hours);
+        let signature = builder.image(&format!("{tag}/signature"));
+        builder.tag(&signature_tag(sbom), signature, hours);
     }
-    insta::assert_snapshot!(maker.text(&keep(1)), @"
+    insta::assert_snapshot!(builder.decision_text(&keep(1)), @"
     keep   sha256-<v2/sbom>.sig: follows <v2/sbom>, which stays
     keep   sha256-<v2/image>.sbom: follows <v2/image>, which stays
     keep   v2: newest 1 of 1
@@ -90,10 +87,10 @@ fn a_cosign_signature_of_an_attached_sbom_goes_and_stays_with_the_image() {
     delete sha256-<v1/image>.sbom: follows <v1/image>, which goes
     delete v1: rank 2, beyond newest 1
     ");
-    // A follower that a pattern keeps stays, and so does what follows it; what it follows goes.
+    // A follower that a pattern keeps stays with its own followers, although its image is deleted.
     let mut policy = keep(1);
     policy.keep_tags.push(Pattern::new("*.sbom", true).unwrap());
-    insta::assert_snapshot!(maker.text(&policy), @"
+    insta::assert_snapshot!(builder.decision_text(&policy), @"
     keep   sha256-<v2/sbom>.sig: follows <v2/sbom>, which stays
     keep   sha256-<v2/image>.sbom: tag sha256-<v2/image>.sbom matches keep pattern *.sbom
     keep   v2: newest 1 of 1
@@ -104,12 +101,12 @@ fn a_cosign_signature_of_an_attached_sbom_goes_and_stays_with_the_image() {
 }
 
 #[test]
-fn one_subject_of_several_that_stays_keeps_a_follower() {
-    let (mut maker, old, new) = old_and_new();
-    let both = maker.image("both");
-    maker.tag(&format!("{}.sig", fallback(old)), both, 300);
-    maker.tag(&format!("{}.sig", fallback(new)), both, 300);
-    insta::assert_snapshot!(maker.text(&keep(1)), @"
+fn one_kept_subject_keeps_a_follower_of_several() {
+    let (mut builder, old, new) = old_and_new();
+    let both = builder.image("both");
+    builder.tag(&signature_tag(old), both, 300);
+    builder.tag(&signature_tag(new), both, 300);
+    insta::assert_snapshot!(builder.decision_text(&keep(1)), @"
     keep   sha256-<v2/image>.sig: follows <v2/image>, which stays
     keep   sha256-<v1/image>.sig: follows <v2/image>, which stays
     keep   v2: newest 1 of 1
@@ -118,19 +115,19 @@ fn one_subject_of_several_that_stays_keeps_a_follower() {
 }
 
 #[test]
-fn a_chain_that_names_itself_is_left() {
-    let mut maker = Maker::new();
+fn circular_chain_of_followers_is_left() {
+    let mut builder = PackageBuilder::new();
     let (one, other, own, behind) =
-        (maker.image("one"), maker.image("other"), maker.image("own"), maker.image("behind"));
-    maker.tag(&format!("{}.sig", fallback(one)), other, 400);
-    maker.tag(&format!("{}.sig", fallback(other)), one, 400);
-    maker.tag(&format!("{}.sig", fallback(own)), own, 400);
-    maker.tag(&format!("{}.att", fallback(other)), behind, 400);
-    let old = maker.single("v1", 400);
-    // What goes is one of its subjects too: the others still name it.
-    maker.tag(&format!("{}.att", fallback(old)), other, 400);
-    maker.single("v2", 300);
-    insta::assert_snapshot!(maker.text(&keep(1)), @"
+        (builder.image("one"), builder.image("other"), builder.image("own"), builder.image("behind"));
+    builder.tag(&signature_tag(one), other, 400);
+    builder.tag(&signature_tag(other), one, 400);
+    builder.tag(&signature_tag(own), own, 400);
+    builder.tag(&format!("{}.att", fallback_tag(other)), behind, 400);
+    let old = builder.push_image("v1", 400);
+    // The deleted v1 is one more subject of a follower in the circle.
+    builder.tag(&format!("{}.att", fallback_tag(old)), other, 400);
+    builder.push_image("v2", 300);
+    insta::assert_snapshot!(builder.decision_text(&keep(1)), @"
     keep   v2: newest 1 of 1
     leave  sha256-<v1/image>.att: follows <one>, which nothing holds but what follows it
     delete v1: rank 2, beyond newest 1
@@ -141,21 +138,20 @@ fn a_chain_that_names_itself_is_left() {
     ");
 }
 
-/// What is said of rows is true of what a guard refused, too.
 #[test]
-fn nothing_that_a_guard_refused_is_said_to_go() {
-    let mut maker = Maker::new();
-    signed_sbom(&mut maker, "v0", 500);
+fn reasons_of_a_refused_package_say_that_nothing_goes() {
+    let mut builder = PackageBuilder::new();
+    signed_sbom(&mut builder, "v0", 500);
     for (tag, hours) in [("v1", 400), ("v2", 300)] {
-        let index = maker.multi(tag, hours);
-        let child = maker.image(&format!("{tag}/amd64"));
-        maker.tag(&format!("{tag}-amd64"), child, hours);
-        let signature = maker.image(&format!("{tag}/signature"));
-        maker.tag(&format!("{}.sig", fallback(index)), signature, hours);
+        let index = builder.push_index(tag, hours);
+        let child = builder.image(&format!("{tag}/amd64"));
+        builder.tag(&format!("{tag}-amd64"), child, hours);
+        let signature = builder.image(&format!("{tag}/signature"));
+        builder.tag(&signature_tag(index), signature, hours);
     }
     let mut policy = keep(1);
     policy.max_delete_percent = Some(1);
-    insta::assert_snapshot!(maker.text(&policy), @"
+    insta::assert_snapshot!(builder.decision_text(&policy), @"
     refused: 6 of 9 images would go, more than 1 percent
     keep   sha256-<v2/index>.sig: follows <v2/index>, which stays
     keep   v2-amd64: child of v2
@@ -173,7 +169,7 @@ fn nothing_that_a_guard_refused_is_said_to_go() {
     ");
 }
 
-/// One thing that somebody pushed: an image, an index of earlier things, or something that is named after earlier things.
+/// One push: an image, an index of earlier pushes, or a follower of earlier pushes.
 #[derive(Debug, Clone)]
 struct Push {
     shape: u8,
@@ -190,35 +186,37 @@ fn push() -> impl Strategy<Value = Push> {
         .prop_map(|(shape, on, kept, in_use, hours)| Push { shape, on, kept, in_use, hours })
 }
 
-/// A package of such pushes, with the circles given: pairs of things of which each gets a tag named after the other.
-fn build(pushes: &[Push], circles: &[[prop::sample::Index; 2]]) -> (Maker, BTreeSet<Digest>) {
-    let (mut maker, mut all, mut used) = (Maker::new(), Vec::<Digest>::new(), BTreeSet::new());
+/// A package of such pushes. Of each pair in `circles`, each manifest gets a tag named after the other.
+fn build(pushes: &[Push], circles: &[[prop::sample::Index; 2]]) -> (PackageBuilder, BTreeSet<Digest>) {
+    let (mut builder, mut all, mut used) = (PackageBuilder::new(), Vec::<Digest>::new(), BTreeSet::new());
     for (number, push) in pushes.iter().enumerate() {
         let earlier = |which: usize| (!all.is_empty()).then(|| *push.on[which].get(&all));
         let end = if push.kept { ".sbom" } else { ".sig" };
         let digest = match (push.shape, earlier(0), earlier(1)) {
-            (0 | 1, ..) | (_, None, _) | (_, _, None) => maker.single(&format!("v{number}"), push.hours),
+            (0 | 1, ..) | (_, None, _) | (_, _, None) => {
+                builder.push_image(&format!("v{number}"), push.hours)
+            }
             (2, Some(one), Some(two)) => {
-                let index = maker.index(&number.to_string(), &[one, two]);
-                maker.tag(&format!("v{number}"), index, push.hours);
+                let index = builder.index(&number.to_string(), &[one, two]);
+                builder.tag(&format!("v{number}"), index, push.hours);
                 index
             }
-            // A fallback list, which may name what it follows.
+            // A fallback list, which may also name its own subject.
             (3, Some(subject), Some(listed)) => {
-                let referrer = maker.artifact(&format!("{number}/r"), "application/x", Some(subject));
+                let referrer = builder.artifact(&format!("{number}/r"), "application/x", Some(subject));
                 let children = if push.kept { vec![referrer, listed] } else { vec![referrer] };
-                let list = maker.index(&number.to_string(), &children);
-                maker.package.rows.retain(|row| *row.version != *fallback(subject));
-                maker.tag(&fallback(subject), list, push.hours);
+                let list = builder.index(&number.to_string(), &children);
+                builder.package.rows.retain(|row| *row.version != *fallback_tag(subject));
+                builder.tag(&fallback_tag(subject), list, push.hours);
                 all.push(referrer);
                 list
             }
             (shape, Some(subject), Some(second)) => {
-                let signature = maker.image(&number.to_string());
+                let signature = builder.image(&number.to_string());
                 for subject in [subject, second].iter().take(if shape < 6 { 1 } else { 2 }) {
-                    let tag = fallback(*subject) + end;
-                    maker.package.rows.retain(|row| *row.version != *tag);
-                    maker.tag(&tag, signature, push.hours);
+                    let tag = fallback_tag(*subject) + end;
+                    builder.package.rows.retain(|row| *row.version != *tag);
+                    builder.tag(&tag, signature, push.hours);
                 }
                 signature
             }
@@ -231,12 +229,12 @@ fn build(pushes: &[Push], circles: &[[prop::sample::Index; 2]]) -> (Maker, BTree
     for [one, other] in circles.iter().filter(|_| !all.is_empty()) {
         let (one, other) = (*one.get(&all), *other.get(&all));
         for (subject, follower) in [(one, other), (other, one)] {
-            let tag = fallback(subject) + ".att";
-            maker.package.rows.retain(|row| *row.version != *tag);
-            maker.tag(&tag, follower, 100);
+            let tag = fallback_tag(subject) + ".att";
+            builder.package.rows.retain(|row| *row.version != *tag);
+            builder.tag(&tag, follower, 100);
         }
     }
-    (maker, used)
+    (builder, used)
 }
 
 fn policy(keep_last: u32, prune: bool, used: &BTreeSet<Digest>) -> Policy {
@@ -252,9 +250,9 @@ fn policy(keep_last: u32, prune: bool, used: &BTreeSet<Digest>) -> Policy {
     policy
 }
 
-/// What tags follow, by manifest, of those manifests that have no other tags.
-fn followers(maker: &Maker) -> Vec<(Digest, Vec<Digest>)> {
-    let package = &maker.package;
+/// The subjects of each manifest whose tags are all named after digests.
+fn followers(builder: &PackageBuilder) -> Vec<(Digest, Vec<Digest>)> {
+    let package = &builder.package;
     let subject = |tag: &str| -> Option<Digest> {
         format!("sha256:{}", tag.strip_prefix("sha256-")?.get(..64)?).parse().ok()
     };
@@ -266,9 +264,15 @@ fn followers(maker: &Maker) -> Vec<(Digest, Vec<Digest>)> {
     tagged.filter_map(|(digest, subjects)| Some((digest, subjects?))).collect()
 }
 
-/// Whether a tag that stays, or something in use, reaches a manifest, other than what has this digest.
-fn is_held(maker: &Maker, decision: &Decision, used: &BTreeSet<Digest>, wanted: Digest, but: Digest) -> bool {
-    let package = &maker.package;
+/// Whether a tag that stays, or an image in use, reaches a manifest; those with the digest `but` do not count.
+fn is_held(
+    builder: &PackageBuilder,
+    decision: &Decision,
+    used: &BTreeSet<Digest>,
+    wanted: Digest,
+    but: Digest,
+) -> bool {
+    let package = &builder.package;
     let rows = package.rows.iter().zip(&decision.rows);
     let tags =
         rows.filter(|(_, verdict)| verdict.action != Action::Delete).filter_map(|(row, _)| row.manifest);
@@ -289,51 +293,51 @@ proptest! {
         keep_last in 1_u32..5,
         prune in any::<bool>(),
     ) {
-        let (mut maker, used) = build(&pushes, &circles);
+        let (mut builder, used) = build(&pushes, &circles);
         let policy = policy(keep_last, prune, &used);
-        let text = maker.text(&policy);
-        let decision = maker.decide(&policy);
+        let text = builder.decision_text(&policy);
+        let decision = builder.decide(&policy);
         let mut everything = decision.clone();
         everything.rows.iter_mut().for_each(|row| row.action = Action::Keep);
-        for (digest, subjects) in followers(&maker) {
-            let rows = || maker.package.rows.iter().zip(&decision.rows).filter(|(row, _)| row.manifest.map(|one| maker.package.digest(one)) == Some(digest));
+        for (digest, subjects) in followers(&builder) {
+            let rows = || builder.package.rows.iter().zip(&decision.rows).filter(|(row, _)| row.manifest.map(|one| builder.package.digest(one)) == Some(digest));
             let goes = rows().any(|(_, row)| row.action == Action::Delete);
-            let name = maker.named(&digest.to_string());
+            let name = builder.name_digests(&digest.to_string());
             if goes {
                 for subject in &subjects {
-                    prop_assert!(!is_held(&maker, &decision, &used, *subject, digest), "{name} goes before what it follows\n{text}");
+                    prop_assert!(!is_held(&builder, &decision, &used, *subject, digest), "{name} goes before what it follows\n{text}");
                 }
                 continue;
             }
-            let has_own_reason = rows().any(|(row, _)| row.version.ends_with(".sbom")) || is_held(&maker, &decision, &used, digest, digest);
-            let follows_what_stays = subjects.iter().any(|subject| is_held(&maker, &decision, &used, *subject, digest));
-            let all_went = subjects.iter().all(|subject| is_held(&maker, &everything, &used, *subject, digest));
+            let has_own_reason = rows().any(|(row, _)| row.version.ends_with(".sbom")) || is_held(&builder, &decision, &used, digest, digest);
+            let follows_what_stays = subjects.iter().any(|subject| is_held(&builder, &decision, &used, *subject, digest));
+            let all_went = subjects.iter().all(|subject| is_held(&builder, &everything, &used, *subject, digest));
             prop_assert!(
                 has_own_reason || follows_what_stays || !all_went || decision.not_planned.is_some() || used.contains(&digest),
                 "{name} stays after all that it followed\n{text}"
             );
-            let is_there = |subject: &Digest| maker.package.find(subject).is_some_and(|one| matches!(maker.package.state(one), ManifestState::Present(_)));
+            let is_there = |subject: &Digest| builder.package.find(subject).is_some_and(|one| matches!(builder.package.state(one), ManifestState::Present(_)));
             prop_assert!(subjects.iter().all(is_there));
         }
     }
 }
 
-/// A package whose signatures follow what others have: of each subject the packages that have it.
-fn signatures(subjects: &[(Digest, &[&str])]) -> Maker {
-    let mut maker = Maker::new();
-    maker.package.name = "signatures".into();
+/// A package of signatures whose subjects are in the given other packages.
+fn signatures(subjects: &[(Digest, &[&str])]) -> PackageBuilder {
+    let mut builder = PackageBuilder::new();
+    builder.package.name = "signatures".into();
     for (number, (subject, packages)) in subjects.iter().enumerate() {
-        let signature = maker.image(&format!("signature {number}"));
-        maker.tag(&format!("{}.sig", fallback(*subject)), signature, 100);
-        maker.lose(*subject);
+        let signature = builder.image(&format!("signature {number}"));
+        builder.tag(&signature_tag(*subject), signature, 100);
+        builder.lose(*subject);
         let packages = packages.iter().map(|name| (*name).to_owned()).collect();
-        maker.package.elsewhere.insert(*subject, Elsewhere { packages, unread: None });
+        builder.package.elsewhere.insert(*subject, Elsewhere { packages, unread: None });
     }
-    maker
+    builder
 }
 
-/// Rows of a plan, digests by name.
-fn rows(plan: &Plan, makers: &[&Maker]) -> String {
+/// The rows of a plan as text, digests by name.
+fn rows(plan: &Plan, builders: &[&PackageBuilder]) -> String {
     let mut lines = Vec::new();
     for package in &plan.packages {
         lines.push(
@@ -356,31 +360,31 @@ fn rows(plan: &Plan, makers: &[&Maker]) -> String {
             ));
         }
     }
-    makers.iter().fold(lines.join("\n"), |text, maker| maker.named(&text))
+    builders.iter().fold(lines.join("\n"), |text, builder| builder.name_digests(&text))
 }
 
-fn planned(makers: &mut [&mut Maker], policy: &Policy) -> Plan {
-    makers.iter_mut().for_each(|maker| maker.package.seal());
-    let packages: Vec<Package> = makers.iter().map(|maker| maker.package.clone()).collect();
+fn planned(builders: &mut [&mut PackageBuilder], policy: &Policy) -> Plan {
+    builders.iter_mut().for_each(|builder| builder.package.seal());
+    let packages: Vec<Package> = builders.iter().map(|builder| builder.package.clone()).collect();
     plan(source(), packages, policy, now(), "0")
 }
 
 /// <https://github.com/sigstore/cosign/issues/2045>, <https://github.com/kyverno/kyverno/issues/2504>
 #[test]
-fn signatures_in_another_repository_go_and_stay_with_their_images() {
-    let mut app = Maker::new();
+fn signatures_in_another_repository_share_the_fate_of_their_images() {
+    let mut app = PackageBuilder::new();
     let subjects: Vec<Digest> =
-        (1..=3).map(|number| app.single(&format!("v{number}"), 400 - number)).collect();
+        (1..=3).map(|number| app.push_image(&format!("v{number}"), 400 - number)).collect();
     let of_app: &[&str] = &["app"];
     let each: Vec<(Digest, &[&str])> = subjects.iter().map(|subject| (*subject, of_app)).collect();
     let mut all = signatures(&each);
-    // A signature of a signature, and one of what nobody has.
+    // A signature of a signature, and a signature of an image that no package has.
     let second = all.image("second");
     let first = all.image("signature 0");
-    all.tag(&format!("{}.sig", fallback(first)), second, 90);
+    all.tag(&signature_tag(first), second, 90);
     let lost = all.image("lost");
     let orphan = all.image("orphan");
-    all.tag(&format!("{}.sig", fallback(lost)), orphan, 80);
+    all.tag(&signature_tag(lost), orphan, 80);
     all.lose(lost);
     let mut policy = keep(1);
     (policy.orphan_signatures, policy.grace) = (Unneeded::Prune, 0);
@@ -396,7 +400,7 @@ fn signatures_in_another_repository_go_and_stay_with_their_images() {
       Delete sha256-<v2/image>.sig: follows <v2/image> of app, which goes after <v2/image> of app
       Delete sha256-<v1/image>.sig: follows <v1/image> of app, which goes after <v1/image> of app
     ");
-    // Whatever the order of the packages.
+    // The order of the packages does not matter.
     let (one, other) =
         (planned(&mut [&mut app, &mut all], &policy), planned(&mut [&mut all, &mut app], &policy));
     assert_eq!(one, other);
@@ -418,12 +422,12 @@ fn signatures_in_another_repository_go_and_stay_with_their_images() {
 
 /// <https://github.com/eumel8/cosignwebhook/issues/44>
 #[test]
-fn a_subject_that_may_be_elsewhere_is_never_gone() {
+fn subject_that_may_be_elsewhere_is_never_called_gone() {
     let (mut app, old, _) = old_and_new();
     let foreign = app.image("foreign");
     let mut tools = signatures(&[(old, &["app", "not-selected"]), (foreign, &[])]);
     tools.package.name = "tools".into();
-    tools.single("own", 10);
+    tools.push_image("own", 10);
     tools.package.elsewhere.get_mut(&foreign).unwrap().unread =
         Some("team/secret could not be asked: 403".into());
     let mut policy = keep(1);
@@ -437,7 +441,7 @@ fn a_subject_that_may_be_elsewhere_is_never_gone() {
       Leave sha256-<foreign>.sig: follows <foreign>, which is not in this package and may be elsewhere
       Keep sha256-<v1/image>.sig: follows <v1/image> of app and not-selected, which stays
     ");
-    // An inventory of before does not tell.
+    // An inventory of an earlier version does not record where subjects are.
     tools.package.elsewhere.clear();
     insta::assert_snapshot!(rows(&planned(&mut [&mut tools], &policy), &[&app, &tools]), @"
     tools Planned

@@ -1,4 +1,4 @@
-//! A tree on disk as a source of retention, and what a plan moves in it.
+//! A tree on disk as a source of retention, and the moves of a plan in it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -22,7 +22,7 @@ pub fn open(tree: &TreeBuilder) -> Layout {
     Layout::open(&located(tree), 0).expect("a layout")
 }
 
-/// The record of a home, whatever damage makes it look like.
+/// The record of a tree read as a primary, even if damage makes it look like a cache.
 pub fn record(tree: &TreeBuilder) -> Record {
     open(tree)
         .with_role(RegistryRole::Primary)
@@ -43,8 +43,8 @@ pub fn own(digest: &registry_fixtures::Digest) -> Digest {
     digest.as_str().parse().expect("a digest")
 }
 
-/// Packages as text, digests by the names given.
-fn told(record: &Record, names: &[(&registry_fixtures::Digest, &str)]) -> String {
+/// The packages of a record as text, digests by the given names.
+fn record_text(record: &Record, names: &[(&registry_fixtures::Digest, &str)]) -> String {
     let mut text = String::new();
     for package in &record.packages {
         let error = package.error.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
@@ -63,17 +63,17 @@ fn told(record: &Record, names: &[(&registry_fixtures::Digest, &str)]) -> String
             writeln!(text, "  {digest}: {state}").unwrap();
         }
     }
-    named(&text, names)
+    name_digests(&text, names)
 }
 
-fn named(text: &str, names: &[(&registry_fixtures::Digest, &str)]) -> String {
+fn name_digests(text: &str, names: &[(&registry_fixtures::Digest, &str)]) -> String {
     names.iter().fold(text.to_owned(), |text, (digest, name)| {
         text.replace(digest.as_str(), name).replace(digest.hex(), name)
     })
 }
 
-/// What a plan moves in its only package, in order, digests by the names given.
-fn moved(tree: &TreeBuilder, policy: &Policy, names: &[(&registry_fixtures::Digest, &str)]) -> String {
+/// The moves of a plan in its only package, in order, digests by the given names.
+fn moves_text(tree: &TreeBuilder, policy: &Policy, names: &[(&registry_fixtures::Digest, &str)]) -> String {
     let record = record(tree);
     let plan = planned(&record, policy);
     let [package] = &plan.packages[..] else { panic!("not one package: {plan:?}") };
@@ -92,11 +92,11 @@ fn moved(tree: &TreeBuilder, policy: &Policy, names: &[(&registry_fixtures::Dige
     if let Some(reason) = &package.reason {
         text.push_str(reason);
     }
-    named(&text, names)
+    name_digests(&text, names)
 }
 
 #[test]
-fn what_a_repository_serves_is_present() {
+fn manifests_are_recorded_as_the_server_would_answer() {
     let mut tree = TreeBuilder::new();
     let index = tree.multi_platform("app", Some("v1"), &["linux/amd64", "linux/arm64"]);
     let names = [
@@ -106,12 +106,12 @@ fn what_a_repository_serves_is_present() {
         (&index.attestations[0].digest, "ATT1"),
         (&index.attestations[1].digest, "ATT2"),
     ];
-    // Served through its layer link by 2.8; not linked at all; bytes gone; other bytes.
+    // Served by 2.8 through its layer link; not linked; bytes missing; wrong bytes.
     tree.break_revision_only_as_layer("app", &index.images[0].digest);
     tree.break_revision_link_missing("app", &index.images[1].digest);
     tree.break_blob_missing(&index.attestations[0].digest);
     tree.break_blob_flipped(&index.attestations[1].digest);
-    insta::assert_snapshot!(told(&record(&tree), &names), @"
+    insta::assert_snapshot!(record_text(&record(&tree), &names), @"
     app
       ATT2 = ATT2
       ATT1 = ATT1
@@ -126,7 +126,7 @@ fn what_a_repository_serves_is_present() {
 }
 
 #[test]
-fn links_that_say_something_else_are_unknown() {
+fn manifest_behind_a_wrong_link_is_unknown() {
     let mut tree = TreeBuilder::new();
     let (one, two) = (tree.image("app", Some("v1"), "one"), tree.image("app", Some("v2"), "two"));
     let three = tree.image("app", None, "three");
@@ -134,7 +134,7 @@ fn links_that_say_something_else_are_unknown() {
     tree.break_revision_link_empty("app", &three.digest);
     tree.break_tag_link_newline("app", "v2");
     let names = [(&one.digest, "ONE"), (&two.digest, "TWO"), (&three.digest, "THREE")];
-    insta::assert_snapshot!(told(&record(&tree), &names), @"
+    insta::assert_snapshot!(record_text(&record(&tree), &names), @"
     app
       TWO = TWO
       ONE = ONE
@@ -148,7 +148,7 @@ fn links_that_say_something_else_are_unknown() {
 }
 
 #[test]
-fn parts_that_cannot_be_read_are_errors_of_their_package() {
+fn unreadable_part_is_an_error_of_its_package() {
     let mut tree = TreeBuilder::new();
     for name in ["fine", "tags", "revisions", "layers", "whole/of-it", "Upper/case"] {
         tree.image(name, Some("v1"), name);
@@ -178,7 +178,7 @@ fn parts_that_cannot_be_read_are_errors_of_their_package() {
 }
 
 #[test]
-fn without_the_list_of_repositories_nothing_is_known() {
+fn unreadable_list_of_repositories_is_an_error() {
     let mut tree = TreeBuilder::new();
     tree.image("app", Some("v1"), "one");
     let repositories = tree.repositories();
@@ -189,7 +189,7 @@ fn without_the_list_of_repositories_nothing_is_known() {
 }
 
 #[test]
-fn times_are_those_of_links_to_the_nanosecond_and_odd_ones_do_no_harm() {
+fn push_times_are_link_times_to_the_nanosecond_and_extreme_times_are_read() {
     let mut tree = TreeBuilder::new();
     let set = |tree: &TreeBuilder, tag: &str, time: std::time::SystemTime| {
         let digest = std::fs::read_to_string(tree.tag_link("app", tag)).unwrap();
@@ -203,7 +203,7 @@ fn times_are_those_of_links_to_the_nanosecond_and_odd_ones_do_no_harm() {
     }
     let epoch = std::time::UNIX_EPOCH;
     assert!(set(&tree, "exact", epoch + Duration::new(1_700_000_000, 123_456_789)));
-    // Not every file system keeps these.
+    // Not every file system supports these times.
     set(&tree, "ancient", epoch - Duration::from_secs(1 << 33));
     set(&tree, "future", epoch + Duration::from_secs(1 << 40));
     let record = record(&tree);
@@ -219,7 +219,7 @@ fn times_are_those_of_links_to_the_nanosecond_and_odd_ones_do_no_harm() {
 }
 
 #[test]
-fn dates_come_from_configs() {
+fn build_date_comes_from_the_config() {
     let mut tree = TreeBuilder::new();
     let config = tree.config("app", br#"{"created":"2024-05-06T07:08:09Z"}"#);
     let bytes = format!(
@@ -238,7 +238,7 @@ fn dates_come_from_configs() {
 
 // https://github.com/helm/helm/issues/12159
 #[test]
-fn a_date_is_an_annotation_where_the_config_has_none() {
+fn build_date_comes_from_an_annotation_when_the_config_has_none() {
     let mut tree = TreeBuilder::new();
     let config = tree.config("app", br#"{"version":"0.1.0"}"#);
     let annotated = |config: &str| {
@@ -247,7 +247,7 @@ fn a_date_is_an_annotation_where_the_config_has_none() {
         )
     };
     let dated = tree.manifest("app", annotated(config.as_str()).as_bytes());
-    // What a config says that is not there is not known.
+    // If the config is missing, the date is unknown.
     let nowhere = registry_fixtures::Digest::nowhere("config");
     let unknown = tree.manifest("app", annotated(nowhere.as_str()).as_bytes());
     tree.tag("app", "0.1.0", &dated);
@@ -262,7 +262,7 @@ fn a_date_is_an_annotation_where_the_config_has_none() {
     assert_eq!(date(&unknown), None);
 }
 
-/// A tree with two builds that share children and layers, the first a month older.
+/// A tree with two builds that share a child and layers, the first two months older.
 fn two_builds() -> (TreeBuilder, BTreeMap<&'static str, registry_fixtures::Digest>) {
     let mut tree = TreeBuilder::new();
     let mut shared = ImageSpec::oci("shared");
@@ -283,7 +283,7 @@ fn as_names<'n>(
     names.iter().map(|(name, digest)| (digest, *name)).collect()
 }
 
-/// Paths without the layers whose names do not matter.
+/// Replaces the paths of layer links by their number.
 fn without_layers(text: &str) -> String {
     let layers = text.lines().filter(|line| line.starts_with("_layers")).count();
     let rest: Vec<_> = text.lines().filter(|line| !line.starts_with("_layers")).collect();
@@ -291,9 +291,9 @@ fn without_layers(text: &str) -> String {
 }
 
 #[test]
-fn what_only_goes_is_moved_tags_then_parents_then_children() {
+fn moves_are_ordered_tags_then_parents_then_children() {
     let (tree, names) = two_builds();
-    insta::assert_snapshot!(without_layers(&moved(&tree, &keep(1), &as_names(&names))), @"
+    insta::assert_snapshot!(without_layers(&moves_text(&tree, &keep(1), &as_names(&names))), @"
     _manifests/tags/v1
     _manifests/revisions/sha256/V1
     _manifests/revisions/sha256/OLD
@@ -302,7 +302,7 @@ fn what_only_goes_is_moved_tags_then_parents_then_children() {
 }
 
 #[test]
-fn an_untagged_manifest_that_is_left_holds_what_it_reaches() {
+fn untagged_manifest_that_is_left_holds_what_it_reaches() {
     let (mut tree, names) = two_builds();
     let old = registry_fixtures::Child::new(
         &names["OLD"],
@@ -312,20 +312,20 @@ fn an_untagged_manifest_that_is_left_holds_what_it_reaches() {
     let link = tree.index("app", None, &[old]).digest;
     let link = tree.revision_link("app", &link);
     tree.set_age(link, 60 * DAY);
-    insta::assert_snapshot!(without_layers(&moved(&tree, &keep(1), &as_names(&names))), @"
+    insta::assert_snapshot!(without_layers(&moves_text(&tree, &keep(1), &as_names(&names))), @"
     _manifests/tags/v1
     _manifests/revisions/sha256/V1
     0 layer links
     ");
-    // Pruned it goes too.
+    // If untagged manifests are pruned, it is moved too.
     let mut prune = keep(1);
     prune.untagged = registry_core::retention::Unneeded::Prune;
-    let text = without_layers(&moved(&tree, &prune, &as_names(&names)));
+    let text = without_layers(&moves_text(&tree, &prune, &as_names(&names)));
     assert!(text.contains("revisions/sha256/OLD"), "{text}");
 }
 
 #[test]
-fn a_referrer_stays_with_its_subject_though_a_list_of_it_goes() {
+fn referrer_stays_with_its_subject_when_its_list_is_moved() {
     let (mut tree, mut names) = two_builds();
     let referrer = tree.referrer("app", &names["V2"]);
     let listed = tree.index(
@@ -342,20 +342,20 @@ fn a_referrer_stays_with_its_subject_though_a_list_of_it_goes() {
     tree.set_pushed("app", "list", 90 * DAY);
     names.insert("REFERRER", referrer);
     names.insert("LIST", listed.digest);
-    let text = moved(&tree, &keep(1), &as_names(&names));
+    let text = moves_text(&tree, &keep(1), &as_names(&names));
     assert!(text.contains("tags/list") && text.contains("revisions/sha256/LIST"), "{text}");
     assert!(!text.contains("REFERRER"), "{text}");
 }
 
 #[test]
-fn anything_unknown_moves_nothing() {
+fn package_with_an_unknown_manifest_moves_nothing() {
     let (mut tree, names) = two_builds();
     tree.break_blob_flipped(&names["BOTH"]);
-    insta::assert_snapshot!(moved(&tree, &keep(1), &as_names(&names)), @"manifest BOTH could not be read: its bytes do not hash to its digest");
+    insta::assert_snapshot!(moves_text(&tree, &keep(1), &as_names(&names)), @"manifest BOTH could not be read: its bytes do not hash to its digest");
 }
 
 #[test]
-fn an_alias_and_its_target_move_together_or_not_at_all() {
+fn alias_and_its_target_move_together_or_not_at_all() {
     let image = |tree: &mut TreeBuilder, tag: &str, layer: &registry_fixtures::Digest, days: u32| {
         let config = tree.config("app", tag.as_bytes());
         let bytes = format!(
@@ -371,24 +371,24 @@ fn an_alias_and_its_target_move_together_or_not_at_all() {
         let other = tree.layer("app", b"other");
         image(&mut tree, "v1", &alias, 60);
         image(&mut tree, "v2", if is_shared { &stored } else { &other }, 1);
-        let text = moved(&tree, &keep(1), &[(&stored, "STORED"), (&alias, "ALIAS")]);
+        let text = moves_text(&tree, &keep(1), &[(&stored, "STORED"), (&alias, "ALIAS")]);
         let there = (text.contains("_layers/sha512/ALIAS"), text.contains("_layers/sha256/STORED"));
         assert_eq!(there, (!is_shared, !is_shared), "{text}");
     }
 }
 
 #[test]
-fn links_of_no_manifest_are_nobodys_business() {
+fn layer_link_that_no_manifest_names_is_not_moved() {
     let (mut tree, _) = two_builds();
     let loose = tree.layer("app", b"of a push under way");
-    assert!(!moved(&tree, &keep(1), &[(&loose, "LOOSE")]).contains("LOOSE"));
+    assert!(!moves_text(&tree, &keep(1), &[(&loose, "LOOSE")]).contains("LOOSE"));
     let links: Links = open(&tree).package("app").unwrap().1;
     assert!(links.layers.contains_key(&own(&loose)));
 }
 
 // https://github.com/distribution/distribution/pull/3880: with `proxy.ttl: 0` registry 3 never writes scheduler-state.json.
 #[test]
-fn a_cache_without_scheduler_state_is_refused() {
+fn cache_without_scheduler_state_is_refused() {
     let mut tree = TreeBuilder::new();
     let (amd, arm) = (tree.image("app", None, "amd"), tree.image("app", None, "arm"));
     tree.index("app", Some("v1"), &[amd.child(), arm.child()]);

@@ -1,5 +1,5 @@
-//! Laws of moving on random trees: no tag that stays gets worse, at no point of it; what only went images need is not held by a
-//! link; all of it can be taken back.
+//! Laws of moves on random trees: no kept tag breaks at any point; no link remains to what only deleted images need; everything can
+//! be undone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -23,14 +23,14 @@ use crate::verified::verified;
 
 const CASES: u64 = 40;
 
-/// A journal in memory, which may refuse from some call on.
+/// A journal in memory that can refuse after some writes.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct LayoutJournal {
     pub text: Vec<u8>,
     left: Option<u32>,
 }
 
-impl Log for &mut Lines {
+impl Log for &mut LayoutJournal {
     fn path(&self) -> Option<&Path> {
         None
     }
@@ -44,14 +44,14 @@ impl Log for &mut Lines {
     }
 }
 
-pub fn applied(tree: &TreeBuilder, plan: &Plan, lines: &mut Lines) -> Applied {
+pub fn applied(tree: &TreeBuilder, plan: &Plan, lines: &mut LayoutJournal) -> Applied {
     let (now, located) = (Timestamp::now(), located(tree));
     let mut writer = TreeWriter::open(&located, None, Access::default(), now).unwrap();
     apply(&open(tree), verified(plan), &mut writer, lines, &Steps::default())
 }
 
-/// The tree in memory where there is room for it: what these tests wait for otherwise is the disk.
-pub fn in_memory(tree: &TreeBuilder) -> (tempfile::TempDir, TreeBuilder) {
+/// Copies a tree into memory if possible: on a disk these tests are slow.
+pub fn copy_to_memory(tree: &TreeBuilder) -> (tempfile::TempDir, TreeBuilder) {
     let shared = Path::new("/dev/shm");
     let folder = if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap();
     let copied =
@@ -61,7 +61,7 @@ pub fn in_memory(tree: &TreeBuilder) -> (tempfile::TempDir, TreeBuilder) {
     (folder, tree)
 }
 
-/// Tags of a tree that are broken, or not known to be whole.
+/// The tags of a tree that are broken or unknown.
 pub fn not_whole(tree: &TreeBuilder) -> BTreeSet<String> {
     let opened = Tree::open(&located(tree), &OpenOptions { follow_symlinks: false, jobs: 1 }).unwrap();
     let progress = ScanProgress::default();
@@ -90,7 +90,7 @@ pub fn picture(root: &Path) -> Picture {
         .collect()
 }
 
-/// Gives every tag a time of its own, far in the past, in an order that the seed decides.
+/// Gives every tag its own time, far in the past, in an order that depends on the seed.
 pub fn age(tree: &mut TreeBuilder, seed: u64) {
     tree.age_all(90 * DAY);
     let record = record(tree);
@@ -113,7 +113,7 @@ pub fn policy(seed: u64) -> Policy {
     policy
 }
 
-/// Every digest that a revision link of the tree leads to, with all that a collector marks from there.
+/// Every digest with a revision link, and the digests that a collector marks from there.
 pub fn marked(after: &Record) -> BTreeSet<Digest> {
     let mut marked = BTreeSet::new();
     for package in after.packages() {
@@ -129,16 +129,16 @@ pub fn marked(after: &Record) -> BTreeSet<Digest> {
 }
 
 #[test]
-fn nothing_that_stays_gets_worse_and_what_went_is_held_by_nothing() {
+fn moves_break_no_kept_tag_and_leave_no_link_to_what_was_deleted() {
     let (mut tags, mut freed) = (0, 0);
     for seed in 1..=CASES {
         let (mut tree, story) = sound_tree(seed);
         age(&mut tree, seed);
-        let (_folder, tree) = in_memory(&tree);
+        let (_folder, tree) = copy_to_memory(&tree);
         let (before, worse) = (record(&tree), not_whole(&tree));
         let first = picture(tree.root());
         let plan = planned(&before, &policy(seed));
-        let mut lines = Lines::default();
+        let mut lines = LayoutJournal::default();
         let done = applied(&tree, &plan, &mut lines);
         let all = usize::try_from(plan.summary.versions_deleted).unwrap();
         assert_eq!((done.count(RowOutcome::Deleted), &done.stopped), (all, &None), "{story:#?} {done:#?}");
@@ -149,9 +149,9 @@ fn nothing_that_stays_gets_worse_and_what_went_is_held_by_nothing() {
         assert!(held.is_empty(), "{story:#?} {held:?}");
         tags += all;
         freed += only.len();
-        // What was planned from what is there now lets nothing more go.
-        let told = RepairHistory::read(std::str::from_utf8(&lines.text).unwrap()).unwrap();
-        let undone = Undo::open(&told, Access::default()).unwrap().all();
+        // An undo restores the tree.
+        let history = RepairHistory::read(std::str::from_utf8(&lines.text).unwrap()).unwrap();
+        let undone = Undo::open(&history, Access::default()).unwrap().all();
         assert!(undone.iter().all(|one| one.state == ChangeUndoState::Restored), "{undone:#?}");
         assert!(picture(tree.root()) == first, "{story:#?}");
     }
@@ -159,16 +159,16 @@ fn nothing_that_stays_gets_worse_and_what_went_is_held_by_nothing() {
 }
 
 #[test]
-fn damage_is_never_made_worse() {
+fn moves_never_make_damage_worse() {
     let mut tags = 0;
     for seed in 1..=CASES {
         let (mut tree, story) = random_tree(seed);
         age(&mut tree, seed);
-        let (_folder, tree) = in_memory(&tree);
+        let (_folder, tree) = copy_to_memory(&tree);
         let worse = not_whole(&tree);
         let first = picture(tree.root());
         let plan = planned(&record(&tree), &policy(seed));
-        let mut lines = Lines::default();
+        let mut lines = LayoutJournal::default();
         let done = applied(&tree, &plan, &mut lines);
         assert!(
             done.stopped.is_none() && done.rows.iter().all(|row| row.outcome == RowOutcome::Deleted),
@@ -177,20 +177,20 @@ fn damage_is_never_made_worse() {
         let now = not_whole(&tree);
         assert!(now.is_subset(&worse), "{story:#?} {:?}", now.difference(&worse));
         tags += done.rows.len();
-        let told = RepairHistory::read(std::str::from_utf8(&lines.text).unwrap()).unwrap();
-        Undo::open(&told, Access::default()).unwrap().all();
+        let history = RepairHistory::read(std::str::from_utf8(&lines.text).unwrap()).unwrap();
+        Undo::open(&history, Access::default()).unwrap().all();
         assert!(picture(tree.root()) == first, "{story:#?}");
     }
     assert!(tags > 15, "{tags} rows");
 }
 
 #[test]
-fn no_prefix_of_the_moves_breaks_a_tag_that_is_there() {
+fn no_prefix_of_the_moves_breaks_a_remaining_tag() {
     let mut moved = 0;
     for seed in 1..=15 {
         let (mut tree, story) = sound_tree(seed);
         age(&mut tree, seed);
-        let (_folder, tree) = in_memory(&tree);
+        let (_folder, tree) = copy_to_memory(&tree);
         let worse = not_whole(&tree);
         let plan = planned(&record(&tree), &policy(seed));
         for package in &plan.packages {
@@ -216,15 +216,15 @@ fn no_prefix_of_the_moves_breaks_a_tag_that_is_there() {
 }
 
 #[test]
-fn without_a_journal_nothing_is_moved() {
+fn nothing_is_moved_when_the_journal_cannot_be_written() {
     for left in 0..6 {
         let (mut tree, _) = sound_tree(3);
         age(&mut tree, 3);
-        let (_folder, tree) = in_memory(&tree);
+        let (_folder, tree) = copy_to_memory(&tree);
         let (worse, first) = (not_whole(&tree), picture(tree.root()));
         let plan = planned(&record(&tree), &keep(1));
         assert!(plan.summary.versions_deleted > 0);
-        let mut lines = Lines { left: Some(left + 1), ..Lines::default() };
+        let mut lines = LayoutJournal { left: Some(left + 1), ..LayoutJournal::default() };
         let done = applied(&tree, &plan, &mut lines);
         if left == 0 {
             assert!(matches!(done.stopped, Some(Stopped::Halted(_))), "{done:?}");

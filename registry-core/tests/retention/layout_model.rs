@@ -1,22 +1,22 @@
-//! A model of what a plan on a tree frees, beside the real thing.
+//! A model of what a plan on a tree frees, written independently of the implementation.
 
 use std::collections::{BTreeSet, HashSet};
 
 use registry_core::oci::Digest;
 use registry_core::retention::{Action, Plan, PlannedRow, Record};
 
-/// Digests that what a plan lets go needs and nothing else does, over all packages: a model beside the real thing.
+/// The digests that only deleted images need, over all packages.
 pub fn only_doomed(before: &Record, plan: &Plan) -> BTreeSet<Digest> {
     let (mut goes, mut stays) = (BTreeSet::new(), BTreeSet::new());
     for (package, planned) in before.packages().zip(&plan.packages) {
         assert_eq!(package.name, planned.name);
-        let mut doomed = HashSet::new();
-        let of = |wanted: &dyn Fn(&PlannedRow) -> bool| {
+        let mut deleted = HashSet::new();
+        let manifests_of = |wanted: &dyn Fn(&PlannedRow) -> bool| {
             let rows = planned.versions.iter().filter(|row| wanted(row)).filter_map(|row| row.digest);
             rows.filter_map(|digest| package.find(&digest)).collect::<Vec<_>>()
         };
-        doomed.extend(of(&|row| row.action == Action::Delete));
-        let reached = package.reach(doomed);
+        deleted.extend(manifests_of(&|row| row.action == Action::Delete));
+        let reached = package.reach(deleted);
         let is_left = |row: &PlannedRow| {
             row.action != Action::Delete
                 && (!row.version.contains(':')
@@ -25,8 +25,8 @@ pub fn only_doomed(before: &Record, plan: &Plan) -> BTreeSet<Digest> {
                         .and_then(|digest| package.find(&digest))
                         .is_some_and(|one| reached[one.index()]))
         };
-        let mut kept = package.reach(of(&is_left));
-        // What refers to something that stays does too, as often as it takes.
+        let mut kept = package.reach(manifests_of(&is_left));
+        // Referrers of what stays stay too, repeatedly until nothing is added.
         loop {
             let more: Vec<_> = package
                 .manifests()

@@ -1,4 +1,4 @@
-//! Somebody pushes while a plan is acted on: right before a tag is moved, between tags and links, after a link went.
+//! Pushes while a plan is applied: right before a tag is moved, between tags and links, after a link was moved.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -20,9 +20,8 @@ use crate::verified::verified;
 type Answer<T> = Result<T, FolderError>;
 type Hook = Box<dyn FnMut(&mut TreeBuilder) + Send>;
 
-/// An editor beside which somebody pushes once: before something whose path ends so is looked at for its move, or right after
-/// it was moved.
-struct Beside {
+/// An editor that runs a push once: right before or after the move of an entry whose path ends with `what`.
+struct PushingEditor {
     inner: Box<dyn Editor>,
     tree: Arc<Mutex<TreeBuilder>>,
     before: bool,
@@ -30,7 +29,7 @@ struct Beside {
     push: Arc<Mutex<Option<Hook>>>,
 }
 
-impl Beside {
+impl PushingEditor {
     fn push(&self, path: &Path) {
         if path.to_string_lossy().ends_with(&self.what)
             && let Some(mut push) = self.push.lock().unwrap().take()
@@ -40,7 +39,7 @@ impl Beside {
     }
 }
 
-impl Editor for Beside {
+impl Editor for PushingEditor {
     fn look(&self, room: WritableFolder, path: &Path) -> Answer<Option<EntryView>> {
         self.inner.look(room, path)
     }
@@ -101,9 +100,9 @@ impl Editor for Beside {
     }
 }
 
-struct Nowhere;
+struct DiscardingLog;
 
-impl Log for Nowhere {
+impl Log for DiscardingLog {
     fn path(&self) -> Option<&Path> {
         None
     }
@@ -113,17 +112,17 @@ impl Log for Nowhere {
     }
 }
 
-/// Applies a plan while somebody pushes once.
-fn beside(
+/// Applies a plan with one push during it.
+fn apply_with_push(
     tree: TreeBuilder,
     plan: &Plan,
     (before, what): (bool, &str),
     push: impl FnMut(&mut TreeBuilder) + Send + 'static,
 ) -> (Applied, TreeBuilder) {
-    beside_with(&StepProgress::default(), tree, plan, (before, what), push)
+    apply_with_push_and_progress(&StepProgress::default(), tree, plan, (before, what), push)
 }
 
-fn beside_with(
+fn apply_with_push_and_progress(
     progress: &StepProgress,
     tree: TreeBuilder,
     plan: &Plan,
@@ -135,9 +134,9 @@ fn beside_with(
     let push: Arc<Mutex<Option<Hook>>> = Arc::new(Mutex::new(Some(Box::new(push))));
     let mut writer = TreeWriter::open(&located, None, Access::default(), now).unwrap().wrap_editor(|inner| {
         let (tree, push) = (Arc::clone(&tree), Arc::clone(&push));
-        Box::new(Beside { inner, tree, before, what: what.into(), push })
+        Box::new(PushingEditor { inner, tree, before, what: what.into(), push })
     });
-    let applied = apply(&layout, verified(plan), &mut writer, Nowhere, progress);
+    let applied = apply(&layout, verified(plan), &mut writer, DiscardingLog, progress);
     assert!(push.lock().unwrap().is_none(), "nobody pushed");
     drop(writer);
     (applied, Arc::into_inner(tree).unwrap().into_inner().unwrap())
@@ -149,7 +148,7 @@ struct Built {
     old: registry_fixtures::Index,
 }
 
-/// Two builds of two platforms, of which the older goes; it has two tags.
+/// Two builds of two platforms. The plan deletes the older, which has two tags.
 fn built() -> Built {
     let mut tree = TreeBuilder::new();
     let old = tree.multi_platform("app", Some("old"), &["linux/amd64", "linux/arm64"]);
@@ -162,7 +161,7 @@ fn built() -> Built {
     Built { tree, plan, old }
 }
 
-fn told(applied: &Applied) -> String {
+fn outcomes_text(applied: &Applied) -> String {
     let mut lines: Vec<String> = applied
         .rows
         .iter()
@@ -186,24 +185,25 @@ fn is_linked(tree: &TreeBuilder, digest: &registry_fixtures::Digest) -> bool {
 }
 
 #[test]
-fn an_interrupted_run_ends_what_is_under_way_and_begins_nothing_more() {
+fn interrupted_run_finishes_the_current_step_and_begins_no_other() {
     let Built { tree, plan, old } = built();
     let progress = Arc::new(StepProgress::default());
     let stopping = Arc::clone(&progress);
-    let (applied, tree) = beside_with(&progress, tree, &plan, (true, "tags"), move |_| stopping.stop());
-    insta::assert_snapshot!(told(&applied).replace(old.digest.as_str(), "INDEX"), @r#"
+    let (applied, tree) =
+        apply_with_push_and_progress(&progress, tree, &plan, (true, "tags"), move |_| stopping.stop());
+    insta::assert_snapshot!(outcomes_text(&applied).replace(old.digest.as_str(), "INDEX"), @r#"
     old Deleted
     same Deleted
     INDEX Stopped: it was interrupted
     stopped: Halted("it was interrupted")
     "#);
     assert!(is_linked(&tree, &old.digest) && is_linked(&tree, &old.images[0].digest));
-    // One that was interrupted before its first package does nothing.
+    // A run that is interrupted before its first package does nothing.
     let Built { tree, plan, .. } = built();
     let (now, located, layout) = (Timestamp::now(), located(&tree), open(&tree));
     let mut writer = TreeWriter::open(&located, None, Access::default(), now).unwrap();
-    let applied = apply(&layout, verified(&plan), &mut writer, Nowhere, &progress);
-    insta::assert_snapshot!(told(&applied), @r#"
+    let applied = apply(&layout, verified(&plan), &mut writer, DiscardingLog, &progress);
+    insta::assert_snapshot!(outcomes_text(&applied), @r#"
     old Stopped: it was interrupted
     same Stopped: it was interrupted
     stopped: Halted("it was interrupted")
@@ -212,29 +212,29 @@ fn an_interrupted_run_ends_what_is_under_way_and_begins_nothing_more() {
 }
 
 #[test]
-fn a_tag_pushed_anew_right_before_its_move_is_spared() {
+fn tag_repointed_right_before_its_move_is_spared() {
     let Built { tree, plan, old } = built();
-    let (applied, tree) = beside(tree, &plan, (true, "tags"), |tree| {
+    let (applied, tree) = apply_with_push(tree, &plan, (true, "tags"), |tree| {
         let other = tree.image("app", None, "other");
         tree.tag("app", "same", &other.digest);
     });
-    insta::assert_snapshot!(told(&applied), @"
+    insta::assert_snapshot!(outcomes_text(&applied), @"
     old Deleted
     same Spared: it names something else now
     ");
     assert!(tree.tag_link("app", "same").is_file() && !tree.tag_link("app", "old").is_file());
-    // Whether its image may go is for the next plan.
+    // The image is left for the next plan.
     assert!(is_linked(&tree, &old.digest) && is_linked(&tree, &old.images[0].digest));
 }
 
 #[test]
-fn an_image_of_which_a_tag_was_pushed_again_stays_whole() {
+fn image_with_a_tag_pushed_again_stays_whole() {
     let Built { tree, plan, old } = built();
     let digest = old.digest.clone();
-    let (applied, tree) = beside(tree, &plan, (true, "tags"), move |tree| {
+    let (applied, tree) = apply_with_push(tree, &plan, (true, "tags"), move |tree| {
         tree.tag("app", "same", &digest);
     });
-    insta::assert_snapshot!(told(&applied), @"
+    insta::assert_snapshot!(outcomes_text(&applied), @"
     old Deleted
     same Spared: it was pushed again since it was planned
     ");
@@ -244,17 +244,17 @@ fn an_image_of_which_a_tag_was_pushed_again_stays_whole() {
 }
 
 #[test]
-fn what_a_tag_needs_that_was_pushed_after_the_others_went_stays() {
+fn manifests_needed_by_a_tag_pushed_between_moves_stay() {
     let Built { tree, plan, old } = built();
     let child = old.images[0].clone();
-    let (applied, tree) = beside(tree, &plan, (false, "tags/old"), move |tree| {
+    let (applied, tree) = apply_with_push(tree, &plan, (false, "tags/old"), move |tree| {
         tree.index(
             "app",
             Some("again"),
             &[Child::new(&child.digest, child.size, "application/vnd.oci.image.manifest.v1+json")],
         );
     });
-    insta::assert_snapshot!(told(&applied), @"
+    insta::assert_snapshot!(outcomes_text(&applied), @"
     old Deleted
     same Deleted
     ");
@@ -264,18 +264,18 @@ fn what_a_tag_needs_that_was_pushed_after_the_others_went_stays() {
 }
 
 #[test]
-fn what_was_pushed_too_late_stops_the_run() {
+fn push_over_an_already_moved_child_stops_the_run() {
     let Built { tree, plan, old } = built();
     let child = old.images[0].clone();
     let what = format!("revisions/sha256/{}", child.digest.hex());
-    let (applied, _) = beside(tree, &plan, (false, &what), move |tree| {
+    let (applied, _) = apply_with_push(tree, &plan, (false, &what), move |tree| {
         tree.index(
             "app",
             Some("again"),
             &[Child::new(&child.digest, child.size, "application/vnd.oci.image.manifest.v1+json")],
         );
     });
-    insta::assert_snapshot!(told(&applied), @"
+    insta::assert_snapshot!(outcomes_text(&applied), @"
     old Deleted
     same Deleted
     stopped: worse

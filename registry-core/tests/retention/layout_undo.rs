@@ -1,5 +1,5 @@
-//! Taking moves back after a collector ran: what it took stays in the quarantine, and no tag comes back that is broken now and
-//! was not before.
+//! Undoing moves after a collection: links to collected bytes stay in the quarantine, and no tag is restored that would be broken
+//! now and was not before.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,14 +11,14 @@ use registry_fixtures::random::sound_tree;
 use registry_fixtures::{Index, TreeBuilder};
 
 use crate::layout::{DAY, keep, own, planned, record};
-use crate::layout_laws::{Lines, age, applied, in_memory, marked, not_whole, picture, policy};
+use crate::layout_laws::{LayoutJournal, age, applied, copy_to_memory, marked, not_whole, picture, policy};
 
-fn undo(lines: &Lines) -> Vec<UndoneChange> {
-    let told = RepairHistory::read(std::str::from_utf8(&lines.text).unwrap()).unwrap();
-    Undo::open(&told, Access::default()).unwrap().all()
+fn undo(lines: &LayoutJournal) -> Vec<UndoneChange> {
+    let history = RepairHistory::read(std::str::from_utf8(&lines.text).unwrap()).unwrap();
+    Undo::open(&history, Access::default()).unwrap().all()
 }
 
-/// Removes what a plain collector would: blobs that no manifest with a revision link names. Gives what they held.
+/// Removes the blobs that a plain collector would: those that no manifest with a revision link names. Returns their bytes.
 fn collect(tree: &TreeBuilder) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     let marked: BTreeSet<Digest> = marked(&record(tree));
     let mut gone = Vec::new();
@@ -34,8 +34,8 @@ fn collect(tree: &TreeBuilder) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     gone
 }
 
-/// An undo as text: how it went with each thing that a tag or link is.
-fn told(undone: &[UndoneChange], names: &[(&registry_fixtures::Digest, &str)]) -> String {
+/// The outcomes of an undo as text, without layer links.
+fn undo_text(undone: &[UndoneChange], names: &[(&registry_fixtures::Digest, &str)]) -> String {
     let lines = undone.iter().map(|one| {
         let path = one.path.rsplit("repositories/").next().unwrap();
         match &one.state {
@@ -51,8 +51,8 @@ fn told(undone: &[UndoneChange], names: &[(&registry_fixtures::Digest, &str)]) -
         .fold(text, |text, (digest, name)| text.replace(digest.as_str(), name).replace(digest.hex(), name))
 }
 
-/// Two indexes of two platforms, of which the first goes.
-fn two() -> (TreeBuilder, Index) {
+/// A tree with two indexes of two platforms, of which the first is deleted.
+fn tree_with_two_indexes() -> (TreeBuilder, Index) {
     let mut tree = TreeBuilder::new();
     let old = tree.multi_platform("app", Some("old"), &["linux/amd64", "linux/arm64"]);
     tree.multi_platform("app", Some("new"), &["linux/amd64", "linux/arm64"]);
@@ -62,25 +62,25 @@ fn two() -> (TreeBuilder, Index) {
 }
 
 #[test]
-fn after_a_collector_no_tag_comes_back_broken_and_what_is_lost_comes_back_with_its_bytes() {
+fn undo_after_a_collection_restores_no_broken_tag_and_the_rest_once_bytes_are_back() {
     let (mut lost, mut restored) = (0, 0);
     for seed in 1..=30 {
         let (mut tree, story) = sound_tree(seed);
         age(&mut tree, seed);
-        let (_folder, tree) = in_memory(&tree);
+        let (_folder, tree) = copy_to_memory(&tree);
         let (first, mut worse) = (picture(tree.root()), not_whole(&tree));
-        let mut lines = Lines::default();
+        let mut lines = LayoutJournal::default();
         let plan = planned(&record(&tree), &policy(seed));
         applied(&tree, &plan, &mut lines);
         let gone = collect(&tree);
-        // A collector does not follow an alias by another algorithm, and may break what stayed.
+        // A collector does not follow aliases by another algorithm, so it may break kept tags.
         worse.extend(not_whole(&tree));
         let undone = undo(&lines);
         let now = not_whole(&tree);
         assert!(now.is_subset(&worse), "{story:#?} {:?} {undone:#?}", now.difference(&worse));
         lost += undone.iter().filter(|one| matches!(one.state, ChangeUndoState::Lost(_))).count();
         restored += undone.iter().filter(|one| one.state == ChangeUndoState::Restored).count();
-        // With the bytes back, another undo ends it.
+        // Once the bytes are back, another undo restores the rest.
         for (path, bytes) in gone {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, bytes).unwrap();
@@ -94,9 +94,9 @@ fn after_a_collector_no_tag_comes_back_broken_and_what_is_lost_comes_back_with_i
 }
 
 #[test]
-fn what_a_collector_took_is_said_and_stays_in_the_quarantine() {
-    let (tree, old) = two();
-    let mut lines = Lines::default();
+fn undo_names_what_a_collector_took_and_leaves_it_in_quarantine() {
+    let (tree, old) = tree_with_two_indexes();
+    let mut lines = LayoutJournal::default();
     applied(&tree, &planned(&record(&tree), &keep(1)), &mut lines);
     collect(&tree);
     let names = [
@@ -106,7 +106,7 @@ fn what_a_collector_took_is_said_and_stays_in_the_quarantine() {
         (&old.attestations[0].digest, "ATT1"),
         (&old.attestations[1].digest, "ATT2"),
     ];
-    let text = told(&undo(&lines), &names);
+    let text = undo_text(&undo(&lines), &names);
     let mut text: Vec<_> = text.lines().collect();
     text.sort_unstable();
     let text = text.join("\n");
@@ -127,24 +127,24 @@ fn what_a_collector_took_is_said_and_stays_in_the_quarantine() {
 }
 
 #[test]
-fn one_layer_that_is_gone_keeps_the_tag_and_only_the_tag_away() {
-    let (mut tree, old) = two();
-    let mut lines = Lines::default();
+fn undo_withholds_only_the_tag_when_a_layer_is_gone() {
+    let (mut tree, old) = tree_with_two_indexes();
+    let mut lines = LayoutJournal::default();
     applied(&tree, &planned(&record(&tree), &keep(1)), &mut lines);
     tree.break_blob_missing(&old.images[0].layers[0]);
     let undone = undo(&lines);
     let names = [(&old.images[0].layers[0], "LAYER")];
     let lost: Vec<_> =
-        told(&undone, &names).lines().filter(|line| line.contains("lost")).map(String::from).collect();
+        undo_text(&undone, &names).lines().filter(|line| line.contains("lost")).map(String::from).collect();
     insta::assert_snapshot!(lost[0], @"app/_manifests/tags/old lost: its bytes were collected since: LAYER");
     assert_eq!(lost.len(), 2, "{lost:#?}");
     assert!(tree.revision_link("app", &old.digest).is_file());
 }
 
 #[test]
-fn a_link_purged_from_the_quarantine_keeps_the_tag_that_needs_it_away() {
-    let (tree, old) = two();
-    let mut lines = Lines::default();
+fn undo_withholds_a_tag_whose_link_was_purged_from_quarantine() {
+    let (tree, old) = tree_with_two_indexes();
+    let mut lines = LayoutJournal::default();
     applied(&tree, &planned(&record(&tree), &keep(1)), &mut lines);
     let child = old.images[0].digest.hex();
     let quarantine = tree.root().join(".registry-fsck");
@@ -153,7 +153,7 @@ fn a_link_purged_from_the_quarantine_keeps_the_tag_that_needs_it_away() {
     });
     std::fs::remove_dir_all(folder.unwrap().path()).unwrap();
     let undone = undo(&lines);
-    let lost = told(&undone, &[(&old.images[0].digest, "CHILD")]);
+    let lost = undo_text(&undone, &[(&old.images[0].digest, "CHILD")]);
     let lost: Vec<_> = lost.lines().filter(|line| line.starts_with("app") && line.contains("lost")).collect();
     insta::assert_snapshot!(lost.join("\n"), @"
     app/_manifests/revisions/sha256/CHILD lost: it is neither here nor in the quarantine: it was purged, or this is another tree
@@ -163,11 +163,11 @@ fn a_link_purged_from_the_quarantine_keeps_the_tag_that_needs_it_away() {
 }
 
 #[test]
-fn a_broken_image_that_went_comes_back_as_it_was_while_no_more_of_it_is_gone() {
-    let (mut tree, old) = two();
+fn undo_restores_a_broken_image_when_no_more_of_it_is_gone() {
+    let (mut tree, old) = tree_with_two_indexes();
     tree.break_blob_missing(&old.images[0].layers[0]);
     let (first, worse) = (picture(tree.root()), not_whole(&tree));
-    let mut lines = Lines::default();
+    let mut lines = LayoutJournal::default();
     applied(&tree, &planned(&record(&tree), &keep(1)), &mut lines);
     let lacked = own(&old.images[0].layers[0]).to_string();
     assert!(std::str::from_utf8(&lines.text).unwrap().contains(&format!("\"lacked\":[\"{lacked}\"]")));

@@ -1,4 +1,4 @@
-//! What retention decides, on packages made by hand and at random.
+//! Tests of retention: decisions, plans, applying and undoing them, on constructed and on random packages.
 
 #[cfg(feature = "storage")]
 mod copied;

@@ -1,5 +1,5 @@
-//! A server in memory with the rules of Forgejo that matter to retention: rows by name, files that go with their row, a
-//! collector that goes by age. It can stop answering after so many requests, and refuse to delete.
+//! A server in memory with the rules of Forgejo that matter to retention: rows by name, files that are deleted with their row, a
+//! collector that deletes by age. It can stop answering after so many requests, and refuse to delete.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use registry_core::retention::{
     PlannedDeletion, Reader, Unanswered, Writer,
 };
 
-use crate::support::Maker;
+use crate::support::{PackageBuilder, now};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelRow {
@@ -31,18 +31,18 @@ pub struct Model {
 }
 
 impl Model {
-    /// The package that a maker made, as far as its rows are.
-    pub fn of(maker: &Maker) -> Self {
+    /// The rows of a built package, and the manifests that are present.
+    pub fn from_builder(builder: &PackageBuilder) -> Self {
         let mut model = Self { next: 10_000, ..Self::default() };
-        for row in &maker.package.rows {
-            let digest = maker.package.digest(row.manifest.unwrap());
+        for row in &builder.package.rows {
+            let digest = builder.package.digest(row.manifest.unwrap());
             let (id, at) = (row.id.unwrap(), row.created_at.unwrap());
             model.rows.insert(row.version.to_string(), ModelRow { id, at, digest });
         }
-        for manifest in maker.package.manifests() {
-            let digest = maker.package.digest(manifest);
+        for manifest in builder.package.manifests() {
+            let digest = builder.package.digest(manifest);
             if let (ManifestState::Present(_), Some(bytes)) =
-                (maker.package.state(manifest), maker.bytes(&digest))
+                (builder.package.state(manifest), builder.bytes(&digest))
             {
                 model.bytes.insert(digest, bytes);
             }
@@ -54,24 +54,24 @@ impl Model {
         Some(Manifest::parse(&self.bytes.get(digest)?.1))
     }
 
-    fn carried(&self, digest: &Digest) -> bool {
+    fn has_row(&self, digest: &Digest) -> bool {
         self.rows.values().any(|row| row.digest == *digest)
     }
 
-    /// Blobs whose files some row holds.
+    /// Blobs that the manifest of some row names.
     fn blobs(&self) -> BTreeSet<Digest> {
         let manifests = self.rows.values().filter_map(|row| self.manifest(&row.digest));
         let parts = manifests.flat_map(|one| one.references).filter(|one| one.role != ReferenceRole::Child);
         parts.filter_map(|one| one.descriptor.digest).collect()
     }
 
-    /// Whether everything down to the blobs answers.
+    /// Whether the manifest and everything that it needs, down to the blobs, is served.
     pub fn is_pullable(&self, digest: &Digest) -> bool {
         self.is_whole(digest, &self.blobs())
     }
 
     fn is_whole(&self, digest: &Digest, blobs: &BTreeSet<Digest>) -> bool {
-        let Some(manifest) = self.manifest(digest).filter(|_| self.carried(digest)) else { return false };
+        let Some(manifest) = self.manifest(digest).filter(|_| self.has_row(digest)) else { return false };
         manifest.references.iter().all(|reference| match (reference.role, reference.descriptor.digest) {
             (_, None) => true,
             (ReferenceRole::Child, Some(child)) => self.is_whole(&child, blobs),
@@ -80,7 +80,7 @@ impl Model {
     }
 
     /// Whether an index names an index.
-    pub fn has_nested(&self) -> bool {
+    pub fn has_nested_index(&self) -> bool {
         let is_index = |digest: &Digest| self.manifest(digest).is_some_and(|one| one.kind == Kind::Index);
         let indexes =
             self.bytes.keys().filter(|digest| is_index(digest)).filter_map(|digest| self.manifest(digest));
@@ -114,38 +114,41 @@ impl Model {
     }
 }
 
-/// What somebody else does to the model.
+/// A change to the model that somebody else makes.
 pub type Event = Box<dyn Fn(&mut Model) + Send + Sync>;
 
-/// The model behind the traits.
+/// The model as a [`Reader`] and [`Writer`].
 pub struct Server {
     pub model: Mutex<Model>,
-    now: Timestamp,
-    /// Requests that are still answered.
+    /// Requests that are still answered; all if `None`.
     left: Mutex<Option<usize>>,
     /// Requests so far, and deletions among them.
     pub asked: Mutex<(usize, usize)>,
     /// Rows that cannot be deleted.
-    pub stubborn: BTreeSet<String>,
+    pub undeletable: BTreeSet<String>,
     /// Whether these credentials may not delete.
     pub is_forbidden: bool,
-    /// What somebody else does right after so many deletions.
+    /// Changes by somebody else, each made right after so many deletions.
     pub events: Vec<(usize, Event)>,
-    /// Whether the server has records of what tags name, beside their manifests.
+    /// Whether the server records the digest of each tag beside its manifest.
     pub has_records: bool,
-    /// Digests that are not answered for after the first deletion.
+    /// Digests for which requests fail after the first deletion.
     pub silent: BTreeSet<Digest>,
 }
 
 impl Server {
-    pub fn new(model: Model, now: Timestamp, left: Option<usize>) -> Self {
+    pub fn new(model: Model) -> Self {
+        Self::with_requests(model, None)
+    }
+
+    /// A server that answers only so many requests.
+    pub fn with_requests(model: Model, left: Option<usize>) -> Self {
         let (model, left, asked) = (Mutex::new(model), Mutex::new(left), Mutex::new((0, 0)));
         Self {
             model,
-            now,
             left,
             asked,
-            stubborn: BTreeSet::new(),
+            undeletable: BTreeSet::new(),
             is_forbidden: false,
             events: Vec::new(),
             has_records: true,
@@ -167,7 +170,7 @@ impl Server {
 
     fn resolve(model: &Model, reference: &str) -> Option<Digest> {
         match reference.parse::<Digest>() {
-            Ok(digest) => model.carried(&digest).then_some(digest),
+            Ok(digest) => model.has_row(&digest).then_some(digest),
             Err(_) => model.rows.get(reference).map(|row| row.digest),
         }
     }
@@ -227,23 +230,23 @@ impl Reader for Server {
 }
 
 impl Writer for Server {
-    async fn delete(&self, doomed: &PlannedDeletion<'_>) -> Result<Deletion, DeleteError> {
-        let version = doomed.version;
+    async fn delete(&self, deletion: &PlannedDeletion<'_>) -> Result<Deletion, DeleteError> {
+        let version = deletion.version;
         self.request().map_err(|unanswered| DeleteError::Failed(unanswered.to_string()))?;
         self.asked.lock().unwrap().1 += 1;
         if self.is_forbidden {
             return Err(DeleteError::Forbidden("403: you must change your password".into()));
         }
-        if self.stubborn.contains(version) {
+        if self.undeletable.contains(version) {
             return Err(DeleteError::Failed("500 Internal Server Error".into()));
         }
         let mut model = self.model.lock().unwrap();
-        let gone = model.rows.remove(version);
+        let removed = model.rows.remove(version);
         let deletions = self.asked.lock().unwrap().1;
         for (_, event) in self.events.iter().filter(|(after, _)| *after == deletions) {
             event(&mut model);
         }
-        Ok(if gone.is_some() { Deletion::Now } else { Deletion::Before })
+        Ok(if removed.is_some() { Deletion::Now } else { Deletion::Before })
     }
 
     async fn put(&self, _: &str, reference: &str, media_type: &str, bytes: &[u8]) -> Result<(), Unanswered> {
@@ -254,7 +257,7 @@ impl Writer for Server {
         for reference in Manifest::parse(bytes).references {
             let Some(digest) = reference.descriptor.digest else { continue };
             let (is_there, code) = if reference.role == ReferenceRole::Child {
-                (model.carried(&digest), "MANIFEST_BLOB_UNKNOWN")
+                (model.has_row(&digest), "MANIFEST_BLOB_UNKNOWN")
             } else {
                 (blobs.contains(&digest), "BLOB_UNKNOWN")
             };
@@ -263,21 +266,21 @@ impl Writer for Server {
             }
         }
         model.next += 1;
-        let row = ModelRow { id: model.next, at: self.now, digest };
+        let row = ModelRow { id: model.next, at: now(), digest };
         model.rows.insert(reference.to_owned(), row);
         model.bytes.insert(digest, (media_type.to_owned(), bytes.to_vec()));
         Ok(())
     }
 }
 
-/// A journal in memory that can run full.
+/// A journal in memory, which is full after `room` lines.
 #[derive(Default)]
-pub struct Lines {
+pub struct MemoryJournal {
     pub text: String,
     pub room: Option<usize>,
 }
 
-impl DeletionJournal for Lines {
+impl DeletionJournal for MemoryJournal {
     fn write(&mut self, entry: &DeletionEntry) -> std::io::Result<()> {
         if let Some(room) = &mut self.room {
             *room = room.checked_sub(1).ok_or(std::io::ErrorKind::StorageFull)?;

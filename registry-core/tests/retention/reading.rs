@@ -1,4 +1,4 @@
-//! What reading a server makes of tags that do not answer.
+//! Reading a server on which some tags do not answer.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ use registry_core::retention::{
 };
 
 use crate::effects::source;
-use crate::support::{Maker, hours_ago, keep, now, sha};
+use crate::support::{PackageBuilder, hours_ago, keep, now, sha};
 
-/// A list of tags, and answers by reference; a digest or an error where there is no manifest.
+/// A server: a list of tags, the answers by reference, and the recorded digests of tags.
 #[derive(Default)]
 struct Answers {
     rows: Vec<(String, i64)>,
@@ -21,11 +21,11 @@ struct Answers {
 }
 
 impl Answers {
-    fn of(maker: &Maker) -> Self {
+    fn from_builder(builder: &PackageBuilder) -> Self {
         let mut answers = Self::default();
-        for row in &maker.package.rows {
-            let digest = maker.package.digest(row.manifest.unwrap());
-            let (media_type, bytes) = maker.bytes(&digest).unwrap();
+        for row in &builder.package.rows {
+            let digest = builder.package.digest(row.manifest.unwrap());
+            let (media_type, bytes) = builder.bytes(&digest).unwrap();
             let hours = (now().as_second() - row.created_at.unwrap().as_second()) / 3600;
             answers.rows.push((row.version.to_string(), hours));
             for reference in [row.version.to_string(), digest.to_string()] {
@@ -96,10 +96,10 @@ fn text(plan: &Plan) -> String {
     reason.chain(rows).chain(broken).collect::<Vec<_>>().join("\n")
 }
 
-/// The registry 2.8 lists tags whose manifest was deleted by digest, and nothing tells what they named.
+/// Registry 2.8 lists tags whose manifest was deleted by digest, and does not tell which digest they named.
 #[test]
-fn a_listed_tag_of_which_nothing_is_known_can_be_assumed_lost() {
-    let mut answers = Answers::of(&Maker::singles(3));
+fn listed_tag_without_known_digest_can_be_assumed_lost() {
+    let mut answers = Answers::from_builder(&PackageBuilder::with_images(3));
     answers.manifests.remove("v3");
     insta::assert_snapshot!(text(&answers.plan(&keep(1))), @"
     skipped: tag v3 is listed, and what it names is not known
@@ -117,32 +117,31 @@ fn a_listed_tag_of_which_nothing_is_known_can_be_assumed_lost() {
     ");
 }
 
-/// A tag whose own row does not serve it names what another row serves, whichever is listed first.
+/// A tag that is not served names a digest that another row serves, whichever is listed first.
 #[test]
-fn a_lost_row_is_read_by_any_row_that_serves_its_digest() {
-    let mut maker = Maker::singles(2);
-    let newest = maker.image("v2/image");
+fn unserved_tag_is_read_through_another_row_of_its_digest() {
+    let mut builder = PackageBuilder::with_images(2);
+    let newest = builder.image("v2/image");
     for tag in ["a-first", "z-last"] {
-        maker.tag(tag, newest, 50);
+        builder.tag(tag, newest, 50);
     }
     for lost in ["a-first", "z-last"] {
-        let mut answers = Answers::of(&maker);
+        let mut answers = Answers::from_builder(&builder);
         answers.manifests.remove(lost);
         answers.manifests.remove(&newest.to_string());
         answers.records.insert(lost.into(), newest);
         let plan = answers.plan(&keep(1));
         assert_eq!(plan.packages[0].reason, None, "{lost}");
         assert_eq!(plan.summary.versions_deleted, 1);
-        // One that could not be asked is no reason either: its bytes are known.
+        // A failing request for the digest does not skip the package either: its bytes are known.
         answers.manifests.insert(newest.to_string(), Err("502 Bad Gateway".into()));
         assert_eq!(answers.plan(&keep(1)), plan);
     }
 }
 
-/// Which of two unanswered tags is named does not depend on the listing.
 #[test]
-fn the_order_of_a_listing_picks_no_reason() {
-    let mut answers = Answers::of(&Maker::singles(4));
+fn skip_reason_does_not_depend_on_the_order_of_the_listing() {
+    let mut answers = Answers::from_builder(&PackageBuilder::with_images(4));
     for tag in ["v2", "v3"] {
         answers.manifests.insert(tag.into(), Err("502 Bad Gateway".into()));
     }
@@ -152,11 +151,11 @@ fn the_order_of_a_listing_picks_no_reason() {
     assert_eq!(answers.plan(&keep(1)), one);
 }
 
-/// 2.8 signs schema 1 anew at each GET, so that what comes hashes to something else each time:
+/// 2.8 signs schema 1 anew at each GET, so that the answer has another hash each time:
 /// <https://github.com/distribution/distribution/issues/4358>
 #[test]
-fn schema_1_that_is_signed_anew_stays_and_skips_no_package() {
-    let mut answers = Answers::of(&Maker::singles(3));
+fn schema_1_signed_anew_at_each_answer_stays_and_skips_no_package() {
+    let mut answers = Answers::from_builder(&PackageBuilder::with_images(3));
     let (digest, bytes) = (sha("what was pushed"), br#"{"schemaVersion":1,"name":"app","tag":"old","architecture":"amd64","fsLayers":[],"history":[],"signatures":[]}"#);
     let media_type = "application/vnd.docker.distribution.manifest.v1+prettyjws".to_owned();
     answers.rows.push(("old".into(), 900));
@@ -170,7 +169,7 @@ fn schema_1_that_is_signed_anew_stays_and_skips_no_package() {
     Delete v1: rank 3, beyond newest 1
     Keep old: schema 1, which this server signs anew at each answer, so that its bytes cannot be checked
     ");
-    // Nothing else may hash to something else.
+    // A wrong hash of any other manifest skips the package.
     for reference in ["old".to_owned(), digest.to_string()] {
         let found = Fetched { digest, media_type: media_type.clone(), bytes: b"{}".to_vec() };
         answers.manifests.insert(reference, Ok(found));

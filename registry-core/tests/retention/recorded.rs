@@ -32,7 +32,7 @@ fn lines(plan: &Plan) -> String {
 }
 
 #[test]
-fn the_inventory_of_15_0_3() {
+fn inventory_of_forgejo_15_0_3_is_planned() {
     insta::assert_snapshot!(lines(&recorded("v15")), @r#"
     api Planned kept 10 deleted 2 None
       v2 undoable Some(false): rank 11, beyond newest 10
@@ -47,7 +47,7 @@ fn the_inventory_of_15_0_3() {
 }
 
 #[test]
-fn the_inventory_of_11_0_15() {
+fn inventory_of_forgejo_11_0_15_is_planned() {
     insta::assert_snapshot!(lines(&recorded("v11")), @r#"
     api Planned kept 10 deleted 2 None
       v2 undoable Some(false): rank 11, beyond newest 10
@@ -62,7 +62,7 @@ fn the_inventory_of_11_0_15() {
 }
 
 #[test]
-fn a_plan_edited_by_hand_is_told() {
+fn edited_plan_has_another_digest() {
     let mut plan = recorded("v15");
     assert_eq!(plan.own_digest().to_string(), plan.plan_digest);
     plan.packages[0].versions[0].action = Action::Delete;
@@ -70,7 +70,7 @@ fn a_plan_edited_by_hand_is_told() {
 }
 
 #[test]
-fn the_example_plans_an_inventory() {
+fn example_plans_an_inventory() {
     let path = format!("{}/../fixtures/inventories/forgejo-v15.json", env!("CARGO_MANIFEST_DIR"));
     insta::assert_snapshot!(example::doomed(path.as_ref(), 11, now()).unwrap().join("\n"), @"
     api:v1: rank 12, beyond newest 11
@@ -78,9 +78,8 @@ fn the_example_plans_an_inventory() {
     ");
 }
 
-/// An effect takes nothing but a plan that passed all of this.
 #[test]
-fn a_plan_is_acted_on_only_as_it_was_planned() {
+fn verification_refuses_every_changed_foreign_or_old_plan() {
     let plan = recorded("v15");
     let error = |plan: &Plan, version: &str, later: i64| {
         let now = plan.planned_at + jiff::SignedDuration::from_secs(later);
@@ -122,9 +121,9 @@ fn a_plan_is_acted_on_only_as_it_was_planned() {
     "#);
 }
 
-/// Releases before wrote reasons in words only.
+/// Earlier releases wrote reasons only as text.
 #[test]
-fn a_plan_without_codes_is_read_and_verified() {
+fn plan_without_reason_codes_is_read_and_verified() {
     let mut plan = recorded("v11");
     for package in &mut plan.packages {
         package.why = None;

@@ -1,4 +1,4 @@
-//! What an undo put back: its rank, how long it stays, and what tells pushes in the reverse order of builds.
+//! Rows that an undo restored: their rank and hold, and the detection of pushes in the reverse order of builds.
 
 use jiff::Timestamp;
 use registry_core::oci::Digest;
@@ -8,29 +8,29 @@ use registry_core::retention::{
 };
 
 use crate::effects::source;
-use crate::support::{Maker, hours_ago, keep, now, sha};
+use crate::support::{PackageBuilder, hours_ago, keep, now, sha};
 
-/// Images pushed an hour apart, each built so many hours ago; the last is the newest by push.
-fn built(hours: &[i64]) -> Maker {
-    let mut maker = Maker::new();
+/// Images pushed an hour apart, the last most recently; each was built so many hours ago.
+fn built(hours: &[i64]) -> PackageBuilder {
+    let mut builder = PackageBuilder::new();
     for (at, built) in hours.iter().enumerate() {
-        let digest = maker.single(&format!("v{}", at + 1), i64::try_from(hours.len() - at).unwrap());
-        let manifest = maker.package.intern(&digest);
-        maker.package.set_built_at(manifest, Some(hours_ago(*built)));
+        let digest = builder.push_image(&format!("v{}", at + 1), i64::try_from(hours.len() - at).unwrap());
+        let manifest = builder.package.intern(&digest);
+        builder.package.set_built_at(manifest, Some(hours_ago(*built)));
     }
-    maker
+    builder
 }
 
-/// The notes of a decision, one a line.
+/// The notes of a decision, one per line.
 fn notes(decision: &Decision) -> String {
     decision.notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// Of forgejo 15.0.3: after an undo without push times the ten newest images were to go.
+/// Seen on Forgejo 15.0.3: after an undo without push times the ten newest images would have been deleted.
 #[test]
 fn pushes_in_the_reverse_order_of_builds_are_refused() {
-    // What was built last was pushed first.
-    insta::assert_snapshot!(built(&[10, 20, 30, 40]).text(&keep(2)), @"
+    // The image that was built last was pushed first.
+    insta::assert_snapshot!(built(&[10, 20, 30, 40]).decision_text(&keep(2)), @"
     refused: 2 of 2 images that would go were built after 2026-11-23T01:00:00Z, and half of those that stay by rank were built before: were they pushed again in another order, by an undo, a restore or a copy?
     keep   v4: newest 1 of 2
     keep   v3: newest 2 of 2
@@ -45,35 +45,35 @@ fn pushes_in_the_reverse_order_of_builds_are_refused() {
 }
 
 #[test]
-fn single_images_in_another_order_are_noted_and_go() {
+fn few_images_out_of_build_order_are_noted_and_deleted() {
     // One cached rebuild, promotion or back-port: v2 was built after most of what stays.
     let decision = built(&[100, 10, 90, 80, 70, 30, 20, 15]).decide(&keep(3));
     assert_eq!((decision.not_planned.clone(), decision.images_deleted), (None, 5));
     insta::assert_snapshot!(notes(&decision), @"1 of 5 images that would go were built after 2026-11-23T16:00:00Z, and half of those that stay by rank were built before");
-    // In the order of builds there is nothing to say, nor where no dates are known.
-    for mut maker in [built(&[40, 30, 20, 10]), built(&[])] {
-        assert_eq!(maker.decide(&keep(2)).notes, []);
+    // There is no note for pushes in build order, nor without known dates.
+    for mut builder in [built(&[40, 30, 20, 10]), built(&[])] {
+        assert_eq!(builder.decide(&keep(2)).notes, []);
     }
-    let mut unknown = Maker::new();
-    (1..=4).for_each(|hours| _ = unknown.single(&format!("v{hours}"), hours));
+    let mut unknown = PackageBuilder::new();
+    (1..=4).for_each(|hours| _ = unknown.push_image(&format!("v{hours}"), hours));
     let decision = unknown.decide(&keep(2));
     assert_eq!((decision.not_planned.clone(), decision.notes.len(), decision.images_deleted), (None, 0, 2));
 }
 
 #[test]
-fn what_an_undo_put_back_is_held_and_takes_no_place_of_what_is_newer() {
-    let mut maker = Maker::new();
+fn restored_rows_are_held_and_take_no_place_of_newer_images() {
+    let mut builder = PackageBuilder::new();
     for hours in [400, 300, 200, 100] {
-        maker.single(&format!("v{hours}"), hours);
+        builder.push_image(&format!("v{hours}"), hours);
     }
-    let loose = maker.image("loose");
-    maker.digest_row(loose, 500);
+    let loose = builder.image("loose");
+    builder.digest_row(loose, 500);
     let restored = Restored { at: hours_ago(100), first_id: Some(1) };
-    maker.package.set_restored("v400", restored);
-    maker.package.set_restored(&loose.to_string(), restored);
+    builder.package.set_restored("v400", restored);
+    builder.package.set_restored(&loose.to_string(), restored);
     let mut policy = keep(2);
     policy.untagged = Unneeded::Prune;
-    insta::assert_snapshot!(maker.text(&policy), @"
+    insta::assert_snapshot!(builder.decision_text(&policy), @"
     keep   v100: newest 1 of 2
     keep   v200: newest 2 of 2
     delete v300: rank 3, beyond newest 2
@@ -81,20 +81,20 @@ fn what_an_undo_put_back_is_held_and_takes_no_place_of_what_is_newer() {
     leave  <loose>: no tag reaches it
     ");
     policy.hold = 99 * 3600;
-    let decision = maker.decide(&policy);
+    let decision = builder.decide(&policy);
     assert_eq!(decision.images_deleted, 2);
 }
 
-/// Rows of one second are told apart by the numbers that they had at first.
+/// Rows of one second are ranked by their first ids.
 #[test]
-fn a_row_that_was_put_back_keeps_its_place_in_its_second() {
-    let mut maker = Maker::new();
+fn restored_row_keeps_its_rank_within_its_second() {
+    let mut builder = PackageBuilder::new();
     for tag in ["v1", "v2", "v3"] {
-        maker.single(tag, 300);
+        builder.push_image(tag, 300);
     }
-    maker.package.rows.iter_mut().filter(|row| &*row.version == "v1").for_each(|row| row.id = Some(99));
-    maker.package.set_restored("v1", Restored { at: hours_ago(300), first_id: Some(1) });
-    insta::assert_snapshot!(maker.text(&keep(2)), @"
+    builder.package.rows.iter_mut().filter(|row| &*row.version == "v1").for_each(|row| row.id = Some(99));
+    builder.package.set_restored("v1", Restored { at: hours_ago(300), first_id: Some(1) });
+    insta::assert_snapshot!(builder.decision_text(&keep(2)), @"
     keep   v3: newest 1 of 2
     keep   v2: newest 2 of 2
     delete v1: rank 3, beyond newest 2
@@ -120,7 +120,7 @@ fn record(rows: &[(&str, u64, Timestamp)]) -> Record {
     Record { schema, recorded_at: now(), source: source(), packages: vec![app] }
 }
 
-/// When rows were pushed, and which of them were put back, as a run with these times sees it.
+/// When rows were pushed and which were restored, according to these push times.
 fn seen(times: &PushTimes, rows: &[(&str, u64, Timestamp)]) -> String {
     let mut record = record(rows);
     times.restore(&mut record);
@@ -134,51 +134,51 @@ fn seen(times: &PushTimes, rows: &[(&str, u64, Timestamp)]) -> String {
 }
 
 #[test]
-fn two_undos_merge_and_a_later_push_counts_as_new() {
+fn push_times_of_two_undos_merge_and_a_later_push_counts_as_new() {
     let none = PushTimes::default();
     let one = [undone("v1", 3, hours_ago(300), RowUndoState::Restored, Some(50))];
     let two = [undone("v2", 4, hours_ago(299), RowUndoState::Restored, Some(51))];
     let times = none.with(Some("Team"), &one, hours_ago(20)).with(Some("team"), &two, hours_ago(10));
-    // v1 was pushed again since: its number is another, its bytes are the same.
+    // v1 was pushed again since: it has the same bytes and another id.
     insta::assert_snapshot!(seen(&times, &[("v1", 60, hours_ago(1)), ("v2", 51, hours_ago(10))]), @"
     v1: pushed Some(1) h ago, restored None
     v2: pushed Some(299) h ago, restored Some(Some(4))
     ");
-    // Times of another owner concern nobody here.
+    // Push times of another owner have no effect.
     let other = none.with(Some("other"), &one, hours_ago(20));
     insta::assert_snapshot!(seen(&other, &[("v1", 50, hours_ago(20))]), @"v1: pushed Some(20) h ago, restored None");
 }
 
 #[test]
-fn what_is_deleted_and_put_back_twice_keeps_its_first_time() {
+fn row_restored_twice_keeps_its_first_push_time() {
     let first = [undone("v1", 3, hours_ago(300), RowUndoState::Restored, Some(50))];
     let times = PushTimes::default().with(Some("team"), &first, hours_ago(200));
-    // The second run did not read the times: its journal tells that of the first undo.
+    // The second run did not read the push times, so its journal has the time of the first undo.
     let second = [undone("v1", 50, hours_ago(200), RowUndoState::Restored, Some(70))];
     let times = times.with(Some("team"), &second, hours_ago(20));
     insta::assert_snapshot!(seen(&times, &[("v1", 70, hours_ago(20))]), @"v1: pushed Some(300) h ago, restored Some(Some(3))");
 }
 
 #[test]
-fn an_undo_that_is_ended_in_the_middle_is_known_to_later_runs() {
+fn push_times_of_an_interrupted_undo_are_kept() {
     let unknown = |row: Option<u64>, state| undone("v1", 3, hours_ago(300), state, row);
     let open = RowUndoState::Unknown("it was not tried yet".into());
     let before = PushTimes::default().with(Some("team"), &[unknown(None, open)], hours_ago(20));
     insta::assert_snapshot!(seen(&before, &[("v1", 50, hours_ago(20))]), @"v1: pushed Some(300) h ago, restored Some(Some(3))");
-    // Days later it is a push.
+    // Days later the row counts as a new push.
     let earlier = RowUndoState::Unknown(String::new());
     let earlier = PushTimes::default().with(Some("team"), &[unknown(None, earlier)], hours_ago(90));
     insta::assert_snapshot!(seen(&earlier, &[("v1", 50, hours_ago(20))]), @"v1: pushed Some(20) h ago, restored None");
-    // The next undo finds it there, and knows its number from then on.
+    // The next undo finds the row, and its id is known from then on.
     let after = before.with(Some("team"), &[unknown(Some(50), RowUndoState::Back)], hours_ago(19));
     assert_eq!(after.times[0].id, Some(50));
-    // What could not be put back leaves no trace.
+    // A row that could not be restored is not recorded.
     let lost = PushTimes::default().with(None, &[unknown(None, RowUndoState::Lost("gone".into()))], now());
     assert_eq!(lost.times, []);
 }
 
 #[test]
-fn files_of_earlier_versions_still_work() {
+fn push_times_files_of_earlier_versions_are_read() {
     let old = |digest: Digest| {
         let text = format!(
             r#"{{"schema":"registry-retention/push-times/1","times":[{{"package":"app","version":"v1","digest":"{digest}","created_at":"{}"}}]}}"#,
@@ -188,16 +188,15 @@ fn files_of_earlier_versions_still_work() {
     };
     insta::assert_snapshot!(seen(&old(sha("v1")), &[("v1", 50, hours_ago(20))]), @"v1: pushed Some(300) h ago, restored Some(None)");
     insta::assert_snapshot!(seen(&old(sha("other")), &[("v1", 50, hours_ago(20))]), @"v1: pushed Some(20) h ago, restored None");
-    // An undo of today adds to it.
+    // An undo by this version adds to the file.
     let rows = [undone("v2", 4, hours_ago(299), RowUndoState::Restored, Some(51))];
     let both = old(sha("v1")).with(Some("team"), &rows, now());
     assert_eq!(both.times.iter().map(|time| time.owner.as_deref()).collect::<Vec<_>>(), [None, Some("team")]);
     insta::assert_snapshot!(PushTimes::read(r#"{"schema":"x/1","times":[]}"#).unwrap_err(), @r#"its schema is "x/1", and "registry-retention/push-times/1" is needed"#);
 }
 
-/// A source without push times: what was put back is held by its digest.
 #[test]
-fn a_registry_that_tells_no_push_times_has_a_hold_too() {
+fn restored_rows_without_push_times_are_held_by_digest() {
     let rows =
         [UndoneRow { created_at: None, id: None, ..undone("v1", 0, now(), RowUndoState::Restored, None) }];
     let times = PushTimes::default().with(None, &rows, hours_ago(5));

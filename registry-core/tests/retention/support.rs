@@ -1,10 +1,12 @@
-//! Packages in few words, and decisions as text.
+//! Builds packages in few words, and writes decisions as text.
 
 use std::collections::BTreeMap;
 
 use jiff::{Timestamp, ToSpan as _};
 use registry_core::oci::{Algorithm, Digest};
-use registry_core::retention::{Decision, Elsewhere, NotPlanned, Package, Policy, Row, decide};
+use registry_core::retention::{
+    Decision, Elsewhere, NotPlanned, Package, Pattern, Policy, Row, Rule, decide,
+};
 use serde_json::{Value, json};
 
 pub const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -15,7 +17,7 @@ pub fn now() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().unwrap()
 }
 
-/// So many hours before [`now`].
+/// The time so many hours before [`now`].
 pub fn hours_ago(hours: i64) -> Timestamp {
     now() - hours.hours()
 }
@@ -24,20 +26,20 @@ pub fn sha(text: &str) -> Digest {
     Digest::of(Algorithm::Sha256, text.as_bytes())
 }
 
-/// A package in the making; a later row is newer unless told otherwise.
-pub struct Maker {
+/// Builds a package. A row added later has a higher id.
+pub struct PackageBuilder {
     pub package: Package,
     manifests: BTreeMap<Digest, (String, Vec<u8>)>,
     names: BTreeMap<Digest, String>,
     id: u64,
 }
 
-impl Maker {
+impl PackageBuilder {
     pub fn new() -> Self {
         Self { package: Package::new("app"), manifests: BTreeMap::new(), names: BTreeMap::new(), id: 0 }
     }
 
-    /// Files a manifest and calls it `name` in texts.
+    /// Adds a manifest, which [`Self::name_digests`] calls `name`.
     pub fn manifest(&mut self, name: &str, media_type: &str, value: &Value) -> Digest {
         let bytes = serde_json::to_vec(value).unwrap();
         let digest = Digest::of(Algorithm::Sha256, &bytes);
@@ -73,8 +75,8 @@ impl Maker {
         self.manifest(name, INDEX, &json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}))
     }
 
-    /// An index of two platforms whose children are listed under their digests, tagged, pushed so many hours ago.
-    pub fn multi(&mut self, tag: &str, hours: i64) -> Digest {
+    /// A tagged index of two platforms whose children are listed under their digests, pushed so many hours ago.
+    pub fn push_index(&mut self, tag: &str, hours: i64) -> Digest {
         let children = ["amd64", "arm64"].map(|platform| self.image(&format!("{tag}/{platform}")));
         for child in &children {
             self.digest_row(*child, hours);
@@ -85,25 +87,25 @@ impl Maker {
     }
 
     /// So many images of one platform each: `v1` the oldest, ten hours apart.
-    pub fn singles(count: i64) -> Self {
-        Self::pushed(count, |maker, tag, hours| _ = maker.single(tag, hours))
+    pub fn with_images(count: i64) -> Self {
+        Self::with_pushes(count, |builder, tag, hours| _ = builder.push_image(tag, hours))
     }
 
-    /// The same of two platforms each.
-    pub fn multis(count: i64) -> Self {
-        Self::pushed(count, |maker, tag, hours| _ = maker.multi(tag, hours))
+    /// So many indexes of two platforms each: `v1` the oldest, ten hours apart.
+    pub fn with_indexes(count: i64) -> Self {
+        Self::with_pushes(count, |builder, tag, hours| _ = builder.push_index(tag, hours))
     }
 
-    fn pushed(count: i64, push: impl Fn(&mut Self, &str, i64)) -> Self {
-        let mut maker = Self::new();
+    fn with_pushes(count: i64, push: impl Fn(&mut Self, &str, i64)) -> Self {
+        let mut builder = Self::new();
         for number in 1..=count {
-            push(&mut maker, &format!("v{number}"), (count - number) * 10 + 100);
+            push(&mut builder, &format!("v{number}"), (count - number) * 10 + 100);
         }
-        maker
+        builder
     }
 
-    /// An image of one platform, tagged.
-    pub fn single(&mut self, tag: &str, hours: i64) -> Digest {
+    /// A tagged image of one platform, pushed so many hours ago.
+    pub fn push_image(&mut self, tag: &str, hours: i64) -> Digest {
         let image = self.image(&format!("{tag}/image"));
         self.tag(tag, image, hours);
         image
@@ -133,7 +135,7 @@ impl Maker {
         self.manifests.get(digest).cloned()
     }
 
-    /// Takes a manifest away: its rows, and it answers 404.
+    /// Removes the digest rows of a manifest, which answers 404 from then on.
     pub fn lose(&mut self, digest: Digest) {
         let number = self.package.intern(&digest);
         self.package.set_absent(number);
@@ -147,8 +149,8 @@ impl Maker {
         decide(&self.package, "team/app", policy, now())
     }
 
-    /// The decision as text: one row a line, digests by name.
-    pub fn text(&mut self, policy: &Policy) -> String {
+    /// The decision as text: one row per line, digests by name.
+    pub fn decision_text(&mut self, policy: &Policy) -> String {
         let decision = self.decide(policy);
         let mut lines = Vec::new();
         match &decision.not_planned {
@@ -164,11 +166,11 @@ impl Maker {
         if !decision.broken.is_empty() {
             lines.push(format!("broken: {}", decision.broken.join(", ")));
         }
-        self.named(&lines.join("\n"))
+        self.name_digests(&lines.join("\n"))
     }
 
-    /// A text with digests replaced by the names of what they stand for.
-    pub fn named(&self, text: &str) -> String {
+    /// Replaces the digests in a text by the names of their manifests.
+    pub fn name_digests(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (digest, name) in &self.names {
             text = text
@@ -179,7 +181,29 @@ impl Maker {
     }
 }
 
-/// Keeps `keep_last` and `latest`.
+/// The tag of the list of referrers of a digest.
+pub fn fallback_tag(digest: Digest) -> String {
+    format!("sha256-{}", digest.hex())
+}
+
+/// The tag of the cosign signature of a digest.
+pub fn signature_tag(digest: Digest) -> String {
+    format!("sha256-{}.sig", digest.hex())
+}
+
+/// A rule on some tags of every package.
+pub fn rule(tags: &str, keep_last: u32) -> Rule {
+    Rule {
+        package: Pattern::new("*", true).unwrap(),
+        tags: Pattern::new(tags, true).unwrap(),
+        group_by: None,
+        keep_last,
+        keep_within: None,
+        keep_cache: None,
+    }
+}
+
+/// A policy that keeps `keep_last` images and `latest`.
 pub fn keep(keep_last: u32) -> Policy {
     Policy::keep_last(keep_last).unwrap()
 }

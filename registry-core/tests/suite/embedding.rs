@@ -1,4 +1,4 @@
-//! The examples of the crate, run.
+//! Runs the examples of the crate.
 
 #[expect(dead_code, reason = "its `main` is not run")]
 #[path = "../../examples/audit_tree.rs"]
@@ -11,10 +11,10 @@ use insta::assert_snapshot;
 use registry_fixtures::TreeBuilder;
 use registry_fixtures::random::random_tree;
 
-use crate::support::{APP, Base, DAY, Names, Sight, text};
+use crate::support::{APP, Base, DAY, Names, View, text};
 
 #[test]
-fn a_tree_is_audited() {
+fn example_audits_a_tree() {
     let mut base = Base::new();
     assert!(audit_tree::broken_tags(base.tree.root()).unwrap().is_empty());
     base.tree.break_revision_link_missing(APP, &base.arm.digest).break_tag_link_empty("lib", "v1");
@@ -25,7 +25,7 @@ fn a_tree_is_audited() {
     assert!(audit_tree::broken_tags(&base.tree.root().join("nothing")).is_err());
 }
 
-/// All files of a tree, as an archive would hold them.
+/// All files of a tree as an archive holds them.
 fn archive(tree: &TreeBuilder) -> custom_source::Files {
     let walk = walkdir::WalkDir::new(tree.v2()).into_iter().map(|entry| entry.unwrap());
     walk.filter(|entry| entry.file_type().is_file())
@@ -37,7 +37,7 @@ fn archive(tree: &TreeBuilder) -> custom_source::Files {
 }
 
 #[test]
-fn an_archive_gives_the_report_of_its_tree() {
+fn archive_gives_the_same_report_as_its_tree() {
     for seed in 0..30 {
         let (tree, story) = random_tree(seed);
         let holds_empty_folders = walkdir::WalkDir::new(tree.v2()).into_iter().any(|entry| {
@@ -46,17 +46,17 @@ fn an_archive_gives_the_report_of_its_tree() {
             is_empty && entry.file_name() != "_uploads"
         });
         if holds_empty_folders {
-            continue; // which an archive of files does not hold
+            continue; // An archive of files does not hold empty folders.
         }
         let archived = custom_source::audit_archive(archive(&tree)).unwrap();
-        let on_disk = Sight { content: true, later: 300 * DAY, ..Sight::default() }.look(tree.root());
+        let on_disk = View { content: true, later: 300 * DAY, ..View::default() }.look(tree.root());
         let lines = |audit: &_| text(audit, &Names::default());
         assert_eq!(lines(&archived), lines(&on_disk), "{story:#?}");
     }
 }
 
 #[test]
-fn an_archive_of_a_sound_tree_is_sound() {
+fn archive_of_a_sound_tree_is_sound() {
     let base = Base::new();
     let audit = custom_source::audit_archive(archive(&base.tree)).unwrap();
     assert_eq!(text(&audit, &base.names), "nothing");

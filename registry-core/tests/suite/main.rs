@@ -1,4 +1,4 @@
-//! Tests of the scan of a tree and of the audit of what it found, in one binary.
+//! Tests of the scan and the audit of a tree, in one binary.
 
 mod damage;
 mod embedding;
@@ -23,24 +23,24 @@ fn texts(folder: &Path) -> Vec<(PathBuf, String)> {
     files.map(|entry| (entry.path().to_path_buf(), std::fs::read_to_string(entry.path()).unwrap())).collect()
 }
 
-fn here() -> PathBuf {
+fn suite_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite")
 }
 
 #[test]
-fn no_test_file_is_forgotten() {
-    for (path, _) in texts(&here()) {
+fn every_test_file_is_a_module() {
+    for (path, _) in texts(&suite_folder()) {
         let file = if path.ends_with("mod.rs") { path.parent().unwrap() } else { &path };
         let (name, folder) = (file.file_stem().unwrap().to_str().unwrap(), file.parent().unwrap());
-        let above = folder.join(if folder == here() { "main.rs" } else { "mod.rs" });
+        let above = folder.join(if folder == suite_folder() { "main.rs" } else { "mod.rs" });
         let is_run = std::fs::read_to_string(above).unwrap().contains(&format!("mod {name};"));
         assert!(name == "main" || is_run, "{} is not run", path.display());
     }
 }
 
 #[test]
-fn every_damage_of_the_fixtures_is_shown() {
-    let suite: String = texts(&here()).into_iter().map(|(_, text)| text).collect();
+fn every_damage_of_the_fixtures_is_tested() {
+    let suite: String = texts(&suite_folder()).into_iter().map(|(_, text)| text).collect();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/src/breaks");
     let mut missing = BTreeSet::new();
     for (_, text) in texts(&fixtures) {
@@ -55,21 +55,22 @@ fn every_damage_of_the_fixtures_is_shown() {
 }
 
 #[test]
-fn every_code_that_a_tree_can_earn_is_shown() {
+fn every_finding_code_is_tested() {
     use registry_core::audit::Code;
 
-    let suite: String = texts(&here()).into_iter().map(|(_, text)| text).collect();
-    let shown = |code: &Code| {
+    let suite: String = texts(&suite_folder()).into_iter().map(|(_, text)| text).collect();
+    let is_tested = |code: &Code| {
         ["error", "warning", "info"].iter().any(|severity| suite.contains(&format!("{severity} {code} ")))
     };
-    let missing: Vec<_> = Code::ALL.iter().filter(|code| !shown(code)).collect();
-    // Those that a tree on disk cannot earn, but a live registry or a reference.
+    let missing: Vec<_> = Code::ALL.iter().filter(|code| !is_tested(code)).collect();
+    // Codes that only a live registry or a comparison with a reference yields.
     let online = [Code::MediaTypeMismatch, Code::ServerError, Code::ReferenceMismatch, Code::ReferrerMissing];
     assert_eq!(missing, online.iter().collect::<Vec<_>>());
     let crates = Path::new(env!("CARGO_MANIFEST_DIR"));
     let texts =
         [crates.join("tests/probe"), crates.join("../fsck-cli/tests/online")].map(|folder| texts(&folder));
     let probe: String = texts.into_iter().flatten().map(|(_, text)| text).collect();
-    let is_shown = |code: &&Code| probe.contains(&format!("{code} ")) || probe.contains(&format!("[{code}]"));
-    assert_eq!(online.iter().filter(|code| !is_shown(code)).collect::<Vec<_>>(), Vec::<&Code>::new());
+    let is_probed =
+        |code: &&Code| probe.contains(&format!("{code} ")) || probe.contains(&format!("[{code}]"));
+    assert_eq!(online.iter().filter(|code| !is_probed(code)).collect::<Vec<_>>(), Vec::<&Code>::new());
 }

@@ -1,5 +1,4 @@
-//! A source that answers otherwise than the disk, by plan: what is not there yet, what is gone later, what cannot be
-//! read.
+//! A folder on disk seen through a plan of faults: paths that appear late, vanish, or cannot be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -14,9 +13,9 @@ use registry_core::storage::folder::{PathFolder, Result};
 use registry_core::storage::{EntryKind, Folder, FolderError, ScanOptions, ScanProgress, Stat, Tree};
 use registry_fixtures::TreeBuilder;
 
-use crate::support::{Base, Sight, text};
+use crate::support::{Base, View, text};
 
-/// What a source is asked for.
+/// The kinds of requests to a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Request {
     Open,
@@ -26,24 +25,24 @@ pub enum Request {
     Stream,
 }
 
-/// Paths that fail, and which requests for them: one kind, and only at the path itself (a folder whose listing ends in
-/// the middle, a file on a bad sector), or with `None` every request at the path and below it.
+/// Paths with failing requests. With a kind, only such requests at the path itself fail (a folder whose listing ends in the middle,
+/// a file on a bad sector); with `None`, every request at the path and below it.
 pub type Failing = BTreeMap<PathBuf, Option<Request>>;
 
-/// What goes wrong, by path below `docker/registry/v2`.
+/// The faults, by path below `docker/registry/v2`.
 #[derive(Debug, Default, Clone)]
 pub struct Plan {
-    /// Not there at the first look, with all that lies below.
+    /// Absent at the first look, with everything below.
     pub late: BTreeSet<PathBuf>,
-    /// Not there from the second look on, with all that lies below.
+    /// Absent from the second look on, with everything below.
     pub removed: BTreeSet<PathBuf>,
-    /// Empty files until somebody waited, although they hold something on disk.
+    /// Files that read as empty until the scan has waited, although they have content on disk.
     pub empty: BTreeSet<PathBuf>,
-    /// How often must be waited until what is late or empty is so no more, and what is to be removed is.
+    /// The number of waits after which `late` and `empty` end and `removed` begins.
     pub waits: usize,
-    /// Cannot be read.
+    /// Requests that fail.
     pub failing: Failing,
-    /// What fails does so at the first look only.
+    /// Whether requests fail at the first look only.
     pub recovers: bool,
 }
 
@@ -54,17 +53,17 @@ impl Plan {
     }
 }
 
-/// A plan at work.
+/// A plan and the state of the looks taken through it.
 #[derive(Default)]
-struct Course {
+struct PlanState {
     plan: Plan,
     is_second_look: AtomicBool,
     waited: AtomicUsize,
-    struck: Mutex<BTreeSet<(PathBuf, Request)>>,
+    failed: Mutex<BTreeSet<(PathBuf, Request)>>,
     asked: Mutex<BTreeSet<(PathBuf, Request)>>,
 }
 
-impl Course {
+impl PlanState {
     fn hides(&self, path: &Path) -> bool {
         let hidden = if self.is_settled() { &self.plan.removed } else { &self.plan.late };
         path.ancestors().any(|path| hidden.contains(path))
@@ -89,7 +88,7 @@ impl Course {
             self.asked.lock().unwrap().insert((path.to_path_buf(), request));
         }
         if self.fails(path, request) {
-            self.struck.lock().unwrap().insert((path.to_path_buf(), request));
+            self.failed.lock().unwrap().insert((path.to_path_buf(), request));
             return Err(FolderError::Io(io::Error::from_raw_os_error(5)));
         }
         if self.hides(path) { Err(FolderError::NotFound) } else { Ok(()) }
@@ -97,20 +96,20 @@ impl Course {
 }
 
 /// A folder on disk, seen through a plan.
-struct Planned {
+struct PlannedFolder {
     inner: PathFolder,
     at: PathBuf,
-    course: Arc<Course>,
+    course: Arc<PlanState>,
 }
 
-impl Planned {
+impl PlannedFolder {
     fn full(&self, path: &Path) -> PathBuf {
         let normal = path.components().filter(|part| matches!(part, Component::Normal(_)));
         normal.fold(self.at.clone(), |full, part| full.join(part))
     }
 }
 
-impl Folder for Planned {
+impl Folder for PlannedFolder {
     fn open(&self, path: &Path) -> Result<Self> {
         let at = self.full(path);
         self.course.check(&at, Request::Open)?;
@@ -153,39 +152,39 @@ impl Folder for Planned {
     }
 }
 
-/// What came of looking at a tree through a plan.
+/// The result of two looks at a tree through a plan.
 pub struct Looks {
     /// The audit after the first look.
     pub first: Audit,
     /// The audit after the last look.
     pub last: Audit,
-    /// Every request that failed.
-    pub struck: BTreeSet<(PathBuf, Request)>,
-    /// Every request there was, when none was to fail.
+    /// The requests that failed.
+    pub failed: BTreeSet<(PathBuf, Request)>,
+    /// All requests; recorded only if none was to fail.
     pub asked: BTreeSet<(PathBuf, Request)>,
-    /// How often was waited.
+    /// The number of waits.
     pub waited: usize,
 }
 
 /// Audits a tree seen through a plan.
-pub fn looks(tree: &TreeBuilder, plan: Plan, sight: &Sight<'_>) -> Looks {
-    let course = Arc::new(Course { plan, ..Course::default() });
+pub fn look_through_plan(tree: &TreeBuilder, plan: Plan, view: &View<'_>) -> Looks {
+    let course = Arc::new(PlanState { plan, ..PlanState::default() });
     let inner = PathFolder::open_root(&tree.v2(), false).unwrap();
-    let folder = Planned { inner, at: PathBuf::new(), course: Arc::clone(&course) };
-    let open = Tree::from_folder(folder, false, sight.jobs).unwrap().waiting_for_writers();
+    let folder = PlannedFolder { inner, at: PathBuf::new(), course: Arc::clone(&course) };
+    let open = Tree::from_folder(folder, false, view.jobs).unwrap().waiting_for_writers();
     let progress = ScanProgress::default();
-    let scan = ScanOptions { content: sight.content, strict: sight.strict, only: None };
+    let scan = ScanOptions { content: view.content, strict: view.strict, only: None };
     let mut graph = open.scan(&scan, &progress);
-    let first = audit::audit(&graph, "tree", &sight.options());
+    let first = audit::audit(&graph, "tree", &view.options());
     course.is_second_look.store(true, Ordering::Relaxed);
-    let last = audit::audit_with_recheck(&mut graph, "tree", &sight.options(), |graph, doubts| {
+    let last = audit::audit_with_recheck(&mut graph, "tree", &view.options(), |graph, doubts| {
         open.settle(graph, doubts, &progress);
     });
     let take = |requests: &Mutex<BTreeSet<_>>| std::mem::take(&mut *requests.lock().unwrap());
     Looks {
         first,
         last,
-        struck: take(&course.struck),
+        failed: take(&course.failed),
         asked: take(&course.asked),
         waited: course.waited.load(Ordering::Relaxed),
     }
@@ -196,8 +195,13 @@ pub fn below(tree: &TreeBuilder, path: &Path) -> PathBuf {
     path.strip_prefix(tree.v2()).unwrap().to_path_buf()
 }
 
-/// The report when one kind of request, or every one, fails for some paths of a tree.
-pub fn failing(base: &Base, paths: &[PathBuf], request: Option<Request>, sight: &Sight<'_>) -> String {
+/// The report when one kind of request, or every request, fails for some paths of a tree.
+pub fn report_with_failures(
+    base: &Base,
+    paths: &[PathBuf],
+    request: Option<Request>,
+    view: &View<'_>,
+) -> String {
     let failing = paths.iter().map(|path| (below(&base.tree, path), request)).collect();
-    text(&looks(&base.tree, Plan::failing(&failing), sight).last, &base.names)
+    text(&look_through_plan(&base.tree, Plan::failing(&failing), view).last, &base.names)
 }

@@ -1,4 +1,4 @@
-//! Homes of images, caches, sparse repositories, and trees that came out of real servers.
+//! Primaries, caches, sparse repositories, and trees from real servers.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,19 +8,19 @@ use registry_core::audit::RegistryRole;
 use registry_core::storage::{LocateError, Product, locate};
 use registry_fixtures::{ImageSpec, trees};
 
-use crate::support::{APP, Base, DAY, Names, Sight, after, after_seen, text};
+use crate::support::{APP, Base, DAY, Names, View, report_after, report_with_damage, text};
 
-fn tree(name: &str, sight: &Sight<'_>) -> String {
+fn audit_packed_tree(name: &str, view: &View<'_>) -> String {
     let folder = trees::unpack(name);
-    look(folder.path(), sight)
+    look(folder.path(), view)
 }
 
-fn look(root: &Path, sight: &Sight<'_>) -> String {
+fn look(root: &Path, view: &View<'_>) -> String {
     let mut names = Names::default();
     for pushed in trees::pristine_manifests() {
-        names.put(&pushed.digest, &pushed.name);
+        names.add(&pushed.digest, &pushed.name);
     }
-    let audit = sight.look(root);
+    let audit = view.look(root);
     let hint = if audit.looks_like_cache { "\nlooks like a cache" } else { "" };
     let source = &audit.source;
     format!(
@@ -37,10 +37,10 @@ fn look(root: &Path, sight: &Sight<'_>) -> String {
     )
 }
 
-/// The trees keep the times that their servers gave them: whenever the test runs, they are old.
+/// The trees keep the times of their servers, so they are old whenever the test runs.
 const TEN_YEARS: Duration = Duration::from_secs(3650 * DAY.as_secs());
 
-const STRICT: Sight<'static> = Sight {
+const STRICT: View<'static> = View {
     content: true,
     strict: true,
     follow: false,
@@ -52,12 +52,14 @@ const STRICT: Sight<'static> = Sight {
     later: TEN_YEARS,
 };
 
-/// A cache whose state was emptied by a crash does not start any more:
+/// A cache whose state was emptied by a crash does not start:
 /// https://github.com/distribution/distribution/issues/2374, https://github.com/distribution/distribution/issues/4478
 #[test]
-fn scheduler_state_empty() {
+fn empty_scheduler_state_is_found_unless_the_role_is_primary() {
     let report = |text: &'static str, role| {
-        after_seen(&Sight { role, ..Sight::default() }, |base| _ = base.tree.break_scheduler_state(text))
+        report_with_damage(&View { role, ..View::default() }, |base| {
+            _ = base.tree.break_scheduler_state(text)
+        })
     };
     assert_snapshot!(report("", None), @"error path-unexpected - | scheduler-state.json is empty (0 bytes): a registry that is a pull-through cache does not start; move it away and write {} in its place | ../../../scheduler-state.json | Reset");
     assert_eq!(report("{}", None), "nothing");
@@ -65,14 +67,14 @@ fn scheduler_state_empty() {
 }
 
 #[test]
-fn a_folder_in_the_place_of_the_scheduler_state() {
-    let report = after_seen(&Sight::default(), |base| _ = base.tree.break_scheduler_state_is_folder());
+fn folder_in_place_of_scheduler_state_is_found() {
+    let report = report_with_damage(&View::default(), |base| _ = base.tree.break_scheduler_state_is_folder());
     assert_snapshot!(report, @"error path-unexpected - | scheduler-state.json is a folder: a registry that is a pull-through cache does not start; move it away | ../../../scheduler-state.json | Reset");
 }
 
 #[test]
-fn the_pristine_tree() {
-    assert_snapshot!(tree(trees::PRISTINE, &STRICT), @"
+fn pristine_tree_has_only_garbage() {
+    assert_snapshot!(audit_packed_tree(trees::PRISTINE, &STRICT), @"
     Primary: 15 repositories, 17 tags, 32 manifests, 8 indexes, 49 layer links, 78 blobs, 1 uploads
     info blob-unreferenced - | 1 blob that no manifest references, 111 bytes: a plain collection frees it | blobs
     info manifest-untagged app/single | 2 manifests that no tag reaches: only an untagged collection frees them | repositories/app/single/_manifests/revisions
@@ -84,26 +86,26 @@ fn the_pristine_tree() {
 }
 
 #[test]
-fn the_pull_through_cache() {
-    assert_snapshot!(tree(trees::PULL_THROUGH, &STRICT), @"
+fn pull_through_cache_has_only_a_hazard() {
+    assert_snapshot!(audit_packed_tree(trees::PULL_THROUGH, &STRICT), @"
     Cache: 3 repositories, 3 tags, 4 manifests, 2 indexes, 2 layer links, 6 blobs, 0 uploads
     warning gc-hazard - | a pull-through cache with 2 repositories without _layers: a 2.x collector deletes what they hold, a 3.x one aborts | repositories
     ");
 }
 
 #[test]
-fn a_cache_is_recognised_above_its_v2_too() {
+fn cache_is_recognised_when_opened_by_its_v2() {
     let folder = trees::unpack(trees::PULL_THROUGH);
-    let sight = Sight::default();
+    let view = View::default();
     let v2 = folder.path().join("docker/registry/v2");
-    assert_eq!(look(&v2, &sight), look(folder.path(), &sight));
-    assert_eq!(sight.look(&v2).source.role, RegistryRole::Cache);
+    assert_eq!(look(&v2, &view), look(folder.path(), &view));
+    assert_eq!(view.look(&v2).source.role, RegistryRole::Cache);
 }
 
 #[test]
-fn a_cache_taken_for_a_home() {
-    let primary = Sight { role: Some(RegistryRole::Primary), ..STRICT };
-    assert_snapshot!(tree(trees::PULL_THROUGH, &primary), @"
+fn cache_audited_as_primary_is_damaged() {
+    let primary = View { role: Some(RegistryRole::Primary), ..STRICT };
+    assert_snapshot!(audit_packed_tree(trees::PULL_THROUGH, &primary), @"
     Primary: 3 repositories, 3 tags, 4 manifests, 2 indexes, 2 layer links, 6 blobs, 0 uploads
     error child-missing app/multi:1.0 sha256:multi.att.amd64 of sha256:multi.index | an attestation (sha256:multi.att.amd64) is gone: neither a revision link nor its bytes are here | repositories/app/multi/_manifests/revisions/sha256/multi.att.amd64/link
     error child-missing app/multi:1.0 sha256:multi.att.arm64 of sha256:multi.index | an attestation (sha256:multi.att.arm64) is gone: neither a revision link nor its bytes are here | repositories/app/multi/_manifests/revisions/sha256/multi.att.arm64/link
@@ -119,96 +121,96 @@ fn a_cache_taken_for_a_home() {
 }
 
 #[test]
-fn a_cache_without_its_mark_only_looks_like_one() {
+fn cache_without_scheduler_state_file_only_looks_like_a_cache() {
     let folder = trees::unpack(trees::PULL_THROUGH);
     std::fs::remove_file(folder.path().join("scheduler-state.json")).unwrap();
-    let audit = Sight::default().look(folder.path());
+    let audit = View::default().look(folder.path());
     assert_eq!((audit.source.role, audit.looks_like_cache), (RegistryRole::Primary, true));
-    let cache = Sight { role: Some(RegistryRole::Cache), ..Sight::default() };
+    let cache = View { role: Some(RegistryRole::Cache), ..View::default() };
     assert!(cache.look(folder.path()).broken_tags.is_empty());
 }
 
 // https://github.com/distribution/distribution/pull/3880: with `proxy.ttl: 0` registry 3 never writes scheduler-state.json.
 #[test]
-fn a_cache_without_scheduler_state() {
+fn cache_hint_hides_no_damage() {
     let mut base = Base::new();
     base.tree.break_image_untraced(APP, &base.arm.clone());
-    let audit = Sight::default().look(base.tree.root());
+    let audit = View::default().look(base.tree.root());
     assert_eq!((audit.source.role, audit.looks_like_cache), (RegistryRole::Primary, true));
-    // A hint silences nothing: a registry that lost the child looks like that too.
+    // The hint hides no finding: a primary that lost the child looks the same.
     assert_snapshot!(text(&audit, &base.names), @"
     error child-missing team/app:v2 sha256:arm of sha256:index for linux/arm64 | linux/arm64 is gone: neither a revision link nor its bytes are here | repositories/team/app/_manifests/revisions/sha256/arm/link
     broken: team/app:v2 by child-missing
     ");
-    let cache = Sight { role: Some(RegistryRole::Cache), ..Sight::default() };
+    let cache = View { role: Some(RegistryRole::Cache), ..View::default() };
     assert_eq!(base.report_with(&cache), "nothing");
 }
 
 #[test]
-fn a_home_that_lost_children_does_not_look_like_a_cache() {
-    let looks = |damage: &dyn Fn(&mut Base)| {
+fn primary_that_lost_children_does_not_look_like_a_cache() {
+    let looks_like_cache_after = |damage: &dyn Fn(&mut Base)| {
         let mut base = Base::new();
         damage(&mut base);
-        Sight::default().look(base.tree.root()).looks_like_cache
+        View::default().look(base.tree.root()).looks_like_cache
     };
     let arm = |base: &Base| base.arm.digest.clone();
-    // What an untagged collection of 2.8 leaves: the bytes of the child, which its index names.
-    assert!(!looks(&|base| {
+    // An untagged collection of 2.8 leaves the bytes of the child, which its index names.
+    assert!(!looks_like_cache_after(&|base| {
         let arm = arm(base);
         base.tree.break_revision_link_missing(APP, &arm);
     }));
     // Lost bytes leave the layer links of the push.
-    assert!(!looks(&|base| {
+    assert!(!looks_like_cache_after(&|base| {
         let arm = arm(base);
         base.tree.break_revision_link_missing(APP, &arm).break_blob_missing(&arm);
     }));
-    // Somebody pushes.
-    assert!(!looks(&|base| {
+    // A push is under way.
+    assert!(!looks_like_cache_after(&|base| {
         base.tree.break_image_untraced(APP, &base.arm.clone());
         base.tree.upload(APP, b"push", None);
     }));
     // A lost `_layers` leaves the bytes.
-    assert!(!looks(&|base| {
+    assert!(!looks_like_cache_after(&|base| {
         base.tree.break_layers_folder(APP).break_layers_folder("lib");
     }));
-    // One of many.
-    assert!(!looks(&|base| {
+    // Only one index of many lacks a child.
+    assert!(!looks_like_cache_after(&|base| {
         for name in ["a", "b"] {
             let image = base.image(name, None, name);
             base.tree.index(name, Some("v1"), &[image.child()]);
         }
         base.tree.break_image_untraced(APP, &base.arm.clone());
     }));
-    let sparse = Sight { sparse: &["team/*"], ..Sight::default() };
+    let sparse = View { sparse: &["team/*"], ..View::default() };
     let mut base = Base::new();
     base.tree.break_image_untraced(APP, &base.arm.clone());
     assert!(!sparse.look(base.tree.root()).looks_like_cache);
 }
 
 #[test]
-fn the_index_with_a_child_left_out() {
-    assert_snapshot!(tree(trees::SPARSE_INDEX, &STRICT), @"
+fn missing_child_is_excused_only_in_a_sparse_repository() {
+    assert_snapshot!(audit_packed_tree(trees::SPARSE_INDEX, &STRICT), @"
     Primary: 1 repositories, 1 tags, 2 manifests, 1 indexes, 2 layer links, 4 blobs, 0 uploads
     error child-missing s:x sha256:318de017a845687221ece7813c25d086e19496d5860d2b1c3cb910bb386b3a6d of sha256:11719889211af0088af41f2454eaceaa7946c86d4caec801d8ab573565de60a8 for linux/arm64 | linux/arm64 is gone: neither a revision link nor its bytes are here | repositories/s/_manifests/revisions/sha256/318de017a845687221ece7813c25d086e19496d5860d2b1c3cb910bb386b3a6d/link
     broken: s:x by child-missing
     looks like a cache
     ");
-    assert_snapshot!(tree(trees::SPARSE_INDEX, &Sight { sparse: &["*"], ..STRICT }), @"
+    assert_snapshot!(audit_packed_tree(trees::SPARSE_INDEX, &View { sparse: &["*"], ..STRICT }), @"
     Primary: 1 repositories, 1 tags, 2 manifests, 1 indexes, 2 layer links, 4 blobs, 0 uploads
     nothing
     ");
 }
 
 #[test]
-fn the_layer_known_by_its_sha512_digest() {
-    assert_snapshot!(tree(trees::SHA512_ALIAS, &STRICT), @"
+fn layer_referenced_by_sha512_only_is_a_hazard() {
+    assert_snapshot!(audit_packed_tree(trees::SHA512_ALIAS, &STRICT), @"
     Primary: 1 repositories, 1 tags, 1 manifests, 0 indexes, 3 layer links, 3 blobs, 0 uploads
     warning gc-hazard dig/sha512 sha512:7a05c6aa95523b1b54f88e2fe5f6515a9f0bdbb1ff1f7998253c83977db15d02fec6578ef19770f8bea090e918325439029e6a440ff8127536dbeffd58ac4478 | layer sha256:02ca21ef27ea is referenced by sha512 only: every collector deletes its bytes; push the image again with sha256 digests, and run no collector before | repositories/dig/sha512/_layers/sha512/7a05c6aa95523b1b54f88e2fe5f6515a9f0bdbb1ff1f7998253c83977db15d02fec6578ef19770f8bea090e918325439029e6a440ff8127536dbeffd58ac4478/link
     ");
 }
 
 #[test]
-fn children_tagged_elsewhere_after_a_collection() {
+fn collected_child_links_of_a_real_tree_can_be_relinked() {
     assert_snapshot!(look(&trees::carried(), &STRICT), @"
     Primary: 3 repositories, 3 tags, 3 manifests, 1 indexes, 8 layer links, 7 blobs, 0 uploads
     error child-link-missing main:x sha256:67362463ba94f69f30f48cf95a9f8fe55411e31ed67d71e9f09d80001a8c8324 of sha256:6ce99f75e7125f1c1220ee6e3756554429e8297025998b4774a48991ce8d5933 for linux/amd64 | linux/amd64 has lost its revision link; its bytes are here | repositories/main/_manifests/revisions/sha256/67362463ba94f69f30f48cf95a9f8fe55411e31ed67d71e9f09d80001a8c8324/link | Relink
@@ -218,8 +220,8 @@ fn children_tagged_elsewhere_after_a_collection() {
 }
 
 #[test]
-fn damage_in_a_cache_is_damage_all_the_same() {
-    assert_snapshot!(after(|base| {
+fn wrong_bytes_and_links_in_a_cache_are_damage() {
+    assert_snapshot!(report_after(|base| {
         base.tree.break_scheduler_state("{}").break_blob_truncated(&base.one.layers[0]);
         base.tree.break_revision_link_empty(APP, &base.arm.digest);
     }), @"
@@ -231,8 +233,8 @@ fn damage_in_a_cache_is_damage_all_the_same() {
 }
 
 #[test]
-fn what_expires_in_a_cache_is_no_finding() {
-    assert_snapshot!(after(|base| {
+fn missing_parts_of_a_cache_are_no_damage() {
+    assert_snapshot!(report_after(|base| {
         base.tree.break_scheduler_state("{}").break_revision_link_missing(APP, &base.one.digest);
         base.tree.break_blob_missing(&base.amd.layers[0]).break_layer_link_missing(APP, &base.amd.layers[1]);
         base.tree.break_blob_missing(&base.arm.digest).break_layer_link_missing(APP, &base.arm.config);
@@ -243,14 +245,14 @@ fn what_expires_in_a_cache_is_no_finding() {
     ");
 }
 
-/// A look with `team/*` declared sparse.
-fn sparse() -> Sight<'static> {
-    Sight { sparse: &["team/*"], ..Sight::default() }
+/// A view with `team/*` declared sparse.
+fn sparse() -> View<'static> {
+    View { sparse: &["team/*"], ..View::default() }
 }
 
 #[test]
-fn a_sparse_child_may_lack_link_and_bytes() {
-    assert_snapshot!(after_seen(&sparse(), |base| {
+fn sparse_child_may_lack_link_and_bytes() {
+    assert_snapshot!(report_with_damage(&sparse(), |base| {
         base.tree.break_revision_link_missing(APP, &base.arm.digest).break_blob_missing(&base.arm.digest);
     }), @"
     info blob-unreferenced - | 3 blobs that no manifest references, 461 bytes: a plain collection frees them | blobs
@@ -260,8 +262,8 @@ fn a_sparse_child_may_lack_link_and_bytes() {
 }
 
 #[test]
-fn a_sparse_child_with_link_and_without_bytes_is_missing() {
-    assert_snapshot!(after_seen(&sparse(), |base| {
+fn sparse_child_with_link_and_without_bytes_is_missing() {
+    assert_snapshot!(report_with_damage(&sparse(), |base| {
         base.tree.break_blob_missing(&base.arm.digest);
     }), @"
     info blob-unreferenced - | 3 blobs that no manifest references, 461 bytes: a plain collection frees them | blobs
@@ -274,7 +276,7 @@ fn a_sparse_child_with_link_and_without_bytes_is_missing() {
 
 #[test]
 fn sparse_excuses_no_tag_and_no_layer() {
-    assert_snapshot!(after_seen(&sparse(), |base| {
+    assert_snapshot!(report_with_damage(&sparse(), |base| {
         base.tree.break_revision_link_missing(APP, &base.one.digest);
         base.tree.break_layer_link_missing(APP, &base.amd.layers[0]);
     }), @"
@@ -286,8 +288,8 @@ fn sparse_excuses_no_tag_and_no_layer() {
 }
 
 #[test]
-fn sparse_excuses_only_what_its_glob_names() {
-    assert_snapshot!(after_seen(&Sight { sparse: &["lib"], ..Sight::default() }, |base: &mut Base| {
+fn sparse_excuses_only_repositories_that_match_its_glob() {
+    assert_snapshot!(report_with_damage(&View { sparse: &["lib"], ..View::default() }, |base: &mut Base| {
         base.tree.break_revision_link_missing(APP, &base.arm.digest);
     }), @"
     error child-link-missing team/app:v2 sha256:arm of sha256:index for linux/arm64 | linux/arm64 has lost its revision link; its bytes are here | repositories/team/app/_manifests/revisions/sha256/arm/link | Relink
@@ -296,10 +298,10 @@ fn sparse_excuses_only_what_its_glob_names() {
 }
 
 #[test]
-fn a_required_platform_is_read_from_the_config() {
-    let sight = Sight { platforms: &["linux/arm64"], ..Sight::default() };
+fn required_platform_is_read_from_the_config() {
+    let view = View { platforms: &["linux/arm64"], ..View::default() };
     let spec = ImageSpec { platform: "linux/arm64/v8".into(), ..ImageSpec::oci("three") };
-    assert_snapshot!(after_seen(&sight, |base| {
+    assert_snapshot!(report_with_damage(&view, |base| {
         base.tree.image_with("three", Some("v3"), &spec);
     }), @"
     error platform-missing lib:v1 sha256:lib for linux/arm64 | it has no linux/arm64, only linux/amd64 | repositories/lib/_manifests/tags/v1/current/link
@@ -309,7 +311,7 @@ fn a_required_platform_is_read_from_the_config() {
 
 // https://github.com/minio/minio/issues/21268: on a disk of MinIO each object is a folder.
 #[test]
-fn minio_disk() {
+fn minio_disk_is_refused() {
     let mut base = Base::new();
     base.tree.break_into_minio_objects();
     let found = locate(base.tree.root(), false);
@@ -317,10 +319,10 @@ fn minio_disk() {
 }
 
 #[test]
-fn a_config_may_name_no_platform() {
-    let sight = Sight { platforms: &["linux/amd64"], ..Sight::default() };
+fn image_whose_config_names_no_platform_lacks_the_required_one() {
+    let view = View { platforms: &["linux/amd64"], ..View::default() };
     let nameless = |platform: &str| ImageSpec { platform: platform.into(), ..ImageSpec::oci("three") };
-    assert_snapshot!(after_seen(&sight, |base| {
+    assert_snapshot!(report_with_damage(&view, |base| {
         base.tree.image_with("three", Some("v3"), &nameless("/"));
         base.tree.image_with("three", Some("v4"), &nameless("linux/"));
     }), @"

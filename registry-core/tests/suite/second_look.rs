@@ -1,4 +1,4 @@
-//! The second look: what was gone, or could not be read, at the first look only is no damage and no gap.
+//! The second look: what is absent or unreadable only at the first look is no damage and no gap.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use registry_core::audit::Audit;
 use registry_fixtures::ImageSpec;
 
-use crate::planned::{Failing, Plan, Request, below, looks};
-use crate::support::{APP, Base, Names, Sight, text};
+use crate::planned::{Failing, Plan, Request, below, look_through_plan};
+use crate::support::{APP, Base, Names, View, text};
 
 #[test]
-fn what_was_gone_at_the_first_look_only_is_no_damage() {
+fn file_absent_only_at_the_first_look_is_no_damage() {
     let base = Base::new();
     let tree = &base.tree;
     let (one, arm) = (&base.one, &base.arm);
@@ -36,49 +36,49 @@ fn what_was_gone_at_the_first_look_only_is_no_damage() {
     for path in late {
         let path = below(tree, &path);
         let plan = Plan { late: BTreeSet::from([path.clone()]), ..Plan::default() };
-        let looks = looks(tree, plan, &Sight::default());
+        let looks = look_through_plan(tree, plan, &View::default());
         assert!(!looks.first.broken_tags.is_empty(), "{} hid nothing", path.display());
         assert_eq!(text(&looks.last, &base.names), "nothing", "{}", path.display());
     }
 }
 
 #[test]
-fn what_stays_gone_is_damage() {
+fn file_absent_at_both_looks_is_damage() {
     let base = Base::new();
     let path = below(&base.tree, &base.tree.revision_link(APP, &base.arm.digest));
     let gone = || BTreeSet::from([path.clone()]);
     let plan = Plan { late: gone(), removed: gone(), ..Plan::default() };
-    let last = looks(&base.tree, plan, &Sight::default()).last;
+    let last = look_through_plan(&base.tree, plan, &View::default()).last;
     assert_eq!(last.broken_tags.len(), 1);
 }
 
 #[test]
-fn a_plan_without_trouble_changes_nothing() {
+fn empty_fault_plan_changes_no_report() {
     for seed in 0..10 {
         let (tree, story) = registry_fixtures::random::random_tree(seed);
-        let planned = looks(&tree, Plan::default(), &Sight::default()).last;
-        let plain = Sight::default().look(tree.root());
+        let planned = look_through_plan(&tree, Plan::default(), &View::default()).last;
+        let plain = View::default().look(tree.root());
         assert_eq!(text(&planned, &Names::default()), text(&plain, &Names::default()), "{story:#?}");
     }
 }
 
-/// a tag deleted between the two looks is gone, not broken.
 #[test]
-fn what_was_deleted_while_we_looked_is_not_broken() {
+fn tag_deleted_between_the_looks_is_not_broken() {
     let base = Base::new();
     let (tag, link) = (base.tree.tag_folder(APP, "v1"), base.tree.tag_link(APP, "v1"));
     let revision = base.tree.revision_link(APP, &base.one.digest);
     let all = |paths: &[&PathBuf]| paths.iter().map(|path| below(&base.tree, path)).collect::<BTreeSet<_>>();
     for (late, removed) in [(all(&[&link]), all(&[&tag])), (all(&[&revision]), all(&[&revision, &tag]))] {
-        let last = looks(&base.tree, Plan { late, removed, ..Plan::default() }, &Sight::default()).last;
+        let last =
+            look_through_plan(&base.tree, Plan { late, removed, ..Plan::default() }, &View::default()).last;
         assert!(last.broken_tags.is_empty(), "{}", text(&last, &base.names));
     }
 }
 
 /// `tag-link-missing` in 4% of scans at 25 tag deletions a second on a small tree of 3.1.1: the second look came in the middle of
-/// the same deletion. Every writer's way through the links of a tag is waited for.
+/// the same deletion. The scan waits for each order in which a writer changes the links of a tag.
 #[test]
-fn a_deletion_or_push_under_way_at_both_looks_is_no_damage() {
+fn deletion_or_push_under_way_at_both_looks_is_no_damage() {
     let base = Base::new();
     let tree = &base.tree;
     let (tag, link) = (tree.tag_folder(APP, "v1"), tree.tag_link(APP, "v1"));
@@ -100,20 +100,20 @@ fn a_deletion_or_push_under_way_at_both_looks_is_no_damage() {
     ];
     for (way, plan) in ways {
         let waits = plan.waits;
-        let looks = looks(tree, plan, &Sight::default());
+        let looks = look_through_plan(tree, plan, &View::default());
         assert!(!looks.first.broken_tags.is_empty(), "{way}");
         assert!(looks.last.broken_tags.is_empty(), "{way}: {}", text(&looks.last, &base.names));
         assert_eq!(looks.waited, waits, "{way}");
     }
 }
 
-/// Waiting has an end, and damage that no writer leaves is not waited for.
+/// Waiting is limited, and the scan does not wait for damage that no writer leaves.
 #[test]
-fn only_what_a_writer_leaves_is_waited_for() {
+fn scan_waits_only_for_states_that_a_writer_leaves() {
     let waited = |damage: &dyn Fn(&mut Base)| {
         let mut base = Base::new();
         damage(&mut base);
-        let looks = looks(&base.tree, Plan::default(), &Sight::default());
+        let looks = look_through_plan(&base.tree, Plan::default(), &View::default());
         (looks.last.broken_tags.len(), looks.waited)
     };
     assert_eq!(waited(&|_| ()), (0, 0));
@@ -135,18 +135,23 @@ fn with_alias() -> Base {
     base
 }
 
-/// Every request of a scan, failing at the first look only: what was said, whether anything is unread, and where.
-fn passing(base: &Base, sight: &Sight<'_>, mut each: impl FnMut(&Path, Request, &Audit, &str)) {
-    let readable = looks(&base.tree, Plan::default(), sight);
+/// Lets every request of a scan fail at the first look only, and passes each audit to `each`, with the report without failures.
+fn with_each_passing_failure(
+    base: &Base,
+    view: &View<'_>,
+    mut each: impl FnMut(&Path, Request, &Audit, &str),
+) {
+    let readable = look_through_plan(&base.tree, Plan::default(), view);
     for (path, request) in readable.asked {
         let failing = Failing::from([(path.clone(), Some(request))]);
-        let last = looks(&base.tree, Plan { recovers: true, ..Plan::failing(&failing) }, sight).last;
+        let last =
+            look_through_plan(&base.tree, Plan { recovers: true, ..Plan::failing(&failing) }, view).last;
         assert!(last.broken_tags.is_empty(), "{request:?} {}", path.display());
         each(&path, request, &last, &text(&readable.last, &base.names));
     }
 }
 
-/// Links, manifests and blobs, whatever a verdict rests on, are read again: it is as if nothing had failed.
+/// Whether the second look repeats a request: verdicts rest on links, manifests and blobs, so these are read again.
 fn is_read_again(path: &Path, request: Request) -> bool {
     let is_history = path.iter().any(|name| name == "index");
     let is_file = path.ends_with("link") || path.ends_with("data");
@@ -154,47 +159,50 @@ fn is_read_again(path: &Path, request: Request) -> bool {
 }
 
 #[test]
-fn what_failed_at_the_first_look_only_leaves_no_gap() {
+fn request_that_failed_only_at_the_first_look_leaves_no_gap() {
     let base = with_alias();
     for content in [false, true] {
         let mut seen = 0;
-        passing(&base, &Sight { content, jobs: 1, ..Sight::default() }, |path, request, last, readable| {
-            if is_read_again(path, request) {
-                let at = format!("{request:?} of {}: {}", path.display(), text(last, &base.names));
-                assert!(
-                    last.source.complete && last.unknown_tags.is_empty() && last.unread.is_empty(),
-                    "{at}"
-                );
-                assert_eq!(text(last, &base.names), readable, "{at}");
-                seen += 1;
-            }
-        });
+        with_each_passing_failure(
+            &base,
+            &View { content, jobs: 1, ..View::default() },
+            |path, request, last, readable| {
+                if is_read_again(path, request) {
+                    let at = format!("{request:?} of {}: {}", path.display(), text(last, &base.names));
+                    assert!(
+                        last.source.complete && last.unknown_tags.is_empty() && last.unread.is_empty(),
+                        "{at}"
+                    );
+                    assert_eq!(text(last, &base.names), readable, "{at}");
+                    seen += 1;
+                }
+            },
+        );
         assert!(seen > 30, "{seen}");
     }
 }
 
-/// No verdict rests on a listing or on a tag's history, so nobody reads them again: the gap stays told.
+/// No verdict rests on a listing or on a tag's history, so these are not read again and stay reported as unread.
 #[test]
-fn what_is_not_doubted_stays_unread() {
+fn path_without_doubts_stays_unread() {
     let base = with_alias();
-    passing(&base, &Sight { jobs: 1, ..Sight::default() }, |path, request, last, _| {
-        let is_spare = request == Request::Stat && path.ends_with("index/sha256");
-        if !is_read_again(path, request) && !is_spare {
+    with_each_passing_failure(&base, &View { jobs: 1, ..View::default() }, |path, request, last, _| {
+        let is_redundant = request == Request::Stat && path.ends_with("index/sha256");
+        if !is_read_again(path, request) && !is_redundant {
             let at = format!("{request:?} of {}: {}", path.display(), text(last, &base.names));
             assert!(!last.source.complete && !last.unread.is_empty(), "{at}");
         }
     });
 }
 
-/// A blob that could be looked at only the second time is hashed, as were all others.
 #[test]
-fn bytes_met_late_are_hashed_all_the_same() {
+fn blob_readable_only_at_the_second_look_is_hashed() {
     let mut base = Base::new();
     base.tree.break_blob_flipped(&base.one.layers[0]);
     let data = below(&base.tree, &base.tree.blob_path(&base.one.layers[0]));
     let failing = Failing::from([(data, Some(Request::Stat))]);
     let plan = Plan { recovers: true, ..Plan::failing(&failing) };
-    let last = looks(&base.tree, plan, &Sight { content: true, ..Sight::default() }).last;
+    let last = look_through_plan(&base.tree, plan, &View { content: true, ..View::default() }).last;
     let report = text(&last, &base.names);
     assert!(
         last.source.complete && report.contains("broken: team/app:v1 by blob-digest-mismatch"),
@@ -202,13 +210,13 @@ fn bytes_met_late_are_hashed_all_the_same() {
     );
 }
 
-/// What is read again and fails again stays unread, whatever else of the same file can be read.
+/// A successful stat of a file does not make its unread bytes read.
 #[test]
-fn a_look_at_a_file_takes_back_no_bytes_that_could_not_be_hashed() {
+fn blob_that_cannot_be_hashed_stays_unread_after_a_stat() {
     let base = Base::new();
     let data = base.tree.blob_path(&base.one.layers[0]);
-    let sight = Sight { content: true, ..Sight::default() };
+    let view = View { content: true, ..View::default() };
     let failing = Failing::from([(below(&base.tree, &data), Some(Request::Stream))]);
-    let last = looks(&base.tree, Plan::failing(&failing), &sight).last;
+    let last = look_through_plan(&base.tree, Plan::failing(&failing), &view).last;
     assert_eq!((last.unread.len(), last.unknown_tags.len(), last.source.complete), (1, 1, false));
 }

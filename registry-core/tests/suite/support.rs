@@ -1,4 +1,4 @@
-//! What the tests share: a sound tree to damage, the audit of a tree, its report as text.
+//! Shared by the tests: a sound tree to damage, the audit of a tree, its report as text.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -9,14 +9,12 @@ use registry_core::graph::{Graph, Seconds};
 use registry_core::storage::{Folder, OpenOptions, ScanOptions, ScanProgress, Tree, locate};
 use registry_fixtures::{Digest, Image, ImageSpec, Index, TreeBuilder};
 
-/// An hour.
 pub const HOUR: Duration = Duration::from_secs(3600);
-/// A day.
 pub const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// How a tree is looked at.
+/// The options of a scan and an audit.
 #[derive(Clone)]
-pub struct Sight<'a> {
+pub struct View<'a> {
     pub content: bool,
     pub strict: bool,
     pub follow: bool,
@@ -25,11 +23,11 @@ pub struct Sight<'a> {
     pub sparse: &'a [&'a str],
     pub only: Option<&'a str>,
     pub platforms: &'a [&'a str],
-    /// How long after now the look is taken: everything just written is that old.
+    /// How long after now the audit takes place: everything just written is that old.
     pub later: Duration,
 }
 
-impl Default for Sight<'_> {
+impl Default for View<'_> {
     fn default() -> Self {
         Self {
             content: false,
@@ -59,7 +57,7 @@ fn globs(globs: &[&str]) -> GlobSet {
     set.build().unwrap()
 }
 
-impl Sight<'_> {
+impl View<'_> {
     pub fn options(&self) -> AuditOptions {
         AuditOptions {
             now: seconds(SystemTime::now() + self.later),
@@ -72,7 +70,7 @@ impl Sight<'_> {
         }
     }
 
-    /// Scans and audits an open tree, with garbage listed, looking again where that is asked for.
+    /// Scans and audits an open tree, with garbage listed and with the second look.
     pub fn audit<F: Folder>(&self, tree: &Tree<F>) -> (Graph, Audit) {
         let only = self.only.map(|only| globs(&[only]));
         let matches = |name: &str| only.as_ref().is_none_or(|only| only.is_match(name));
@@ -89,7 +87,7 @@ impl Sight<'_> {
         (graph, audit)
     }
 
-    /// Opens, scans and audits the one tree at a path.
+    /// Opens, scans and audits the only tree at a path.
     pub fn look(&self, root: &Path) -> Audit {
         let found = locate(root, self.follow);
         let [located] = &found.registries[..] else { panic!("not one tree: {found:?}") };
@@ -104,20 +102,20 @@ pub struct Names(Vec<(String, String)>);
 
 impl Names {
     /// Names one digest.
-    pub fn put(&mut self, digest: &Digest, name: &str) {
+    pub fn add(&mut self, digest: &Digest, name: &str) {
         self.0.push((digest.hex().to_owned(), name.to_owned()));
     }
 
     /// Names an image, its config and its layers.
     pub fn image(&mut self, image: &Image, name: &str) {
-        self.put(&image.digest, name);
-        self.put(&image.config, &format!("{name}-config"));
+        self.add(&image.digest, name);
+        self.add(&image.config, &format!("{name}-config"));
         for (layer, number) in image.layers.iter().zip(1..) {
-            self.put(layer, &format!("{name}-layer{number}"));
+            self.add(layer, &format!("{name}-layer{number}"));
         }
     }
 
-    pub fn tidy(&self, text: &str) -> String {
+    pub fn replace_digests(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (hex, name) in &self.0 {
             text = text.replace(&format!("{}/{hex}", &hex[..2]), &format!("xx/{name}"));
@@ -128,7 +126,7 @@ impl Names {
     }
 }
 
-/// The report of an audit: one line a finding, then what is broken, unknown and garbage.
+/// The report of an audit: one line per finding, then broken tags, unknown tags and garbage.
 pub fn text(audit: &Audit, names: &Names) -> String {
     let mut lines: Vec<String> = audit.findings.iter().map(line).collect();
     for tag in &audit.broken_tags {
@@ -161,7 +159,7 @@ pub fn text(audit: &Audit, names: &Names) -> String {
     } else {
         lines.push("garbage: not known".into());
     }
-    if lines.is_empty() { "nothing".into() } else { names.tidy(&lines.join("\n")) }
+    if lines.is_empty() { "nothing".into() } else { names.replace_digests(&lines.join("\n")) }
 }
 
 fn line(finding: &Finding) -> String {
@@ -187,7 +185,7 @@ fn line(finding: &Finding) -> String {
     line
 }
 
-/// A tree in which nothing is wrong: `team/app` with an image `v1` and an index `v2`, `lib` with an image `v1`.
+/// A sound tree: `team/app` with an image `v1` and an index `v2`, `lib` with an image `v1`.
 pub struct Base {
     pub tree: TreeBuilder,
     pub names: Names,
@@ -210,7 +208,7 @@ impl Base {
         let arm = tree.image_with(APP, None, &arm);
         let index = tree.index(APP, Some("v2"), &[amd.child(), arm.child()]);
         let lib = tree.image("lib", Some("v1"), "lib");
-        names.put(&index.digest, "index");
+        names.add(&index.digest, "index");
         for (image, name) in [(&one, "one"), (&amd, "amd"), (&arm, "arm"), (&lib, "lib")] {
             names.image(image, name);
         }
@@ -218,14 +216,14 @@ impl Base {
     }
 
     pub fn report(&self) -> String {
-        self.report_with(&Sight::default())
+        self.report_with(&View::default())
     }
 
-    pub fn report_with(&self, sight: &Sight<'_>) -> String {
-        text(&sight.look(self.tree.root()), &self.names)
+    pub fn report_with(&self, view: &View<'_>) -> String {
+        text(&view.look(self.tree.root()), &self.names)
     }
 
-    /// Images beside those of the sound tree, named by their seeds.
+    /// Adds an image to the sound tree, named by its seed.
     pub fn image(&mut self, repo: &str, tag: Option<&str>, seed: &str) -> Image {
         let image = self.tree.image(repo, tag, seed);
         self.names.image(&image, seed);
@@ -234,30 +232,27 @@ impl Base {
 }
 
 /// The report of [`Base`] after a damage.
-pub fn after(damage: impl FnOnce(&mut Base)) -> String {
+pub fn report_after(damage: impl FnOnce(&mut Base)) -> String {
     let mut base = Base::new();
     damage(&mut base);
     base.report()
 }
 
-/// The same, seen with options.
-pub fn after_seen(sight: &Sight<'_>, damage: impl FnOnce(&mut Base)) -> String {
+/// The report of [`Base`] after a damage, audited with these options.
+pub fn report_with_damage(view: &View<'_>, damage: impl FnOnce(&mut Base)) -> String {
     let mut base = Base::new();
     damage(&mut base);
-    base.report_with(sight)
+    base.report_with(view)
 }
 
-/// Makes a file or folder as old as everything else in the report of `sight`, but `age` before that look.
-pub fn age(path: &Path, sight: &Sight<'_>, age: Duration) {
-    let time = SystemTime::now() + sight.later - age;
+/// Sets the modification time of a file or folder to `age` before the time of the audit of `view`.
+pub fn set_age(path: &Path, view: &View<'_>, age: Duration) {
+    let time = SystemTime::now() + view.later - age;
     std::fs::File::open(path).unwrap().set_modified(time).unwrap();
 }
 
 #[test]
-fn the_sound_tree_is_sound() {
+fn sound_tree_has_no_findings() {
     assert_eq!(Base::new().report(), "nothing");
-    assert_eq!(
-        Base::new().report_with(&Sight { content: true, strict: true, ..Sight::default() }),
-        "nothing"
-    );
+    assert_eq!(Base::new().report_with(&View { content: true, strict: true, ..View::default() }), "nothing");
 }

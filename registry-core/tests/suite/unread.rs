@@ -1,5 +1,5 @@
-//! Law L2, the reading side: what could not be read is neither broken nor garbage, and neither is anything that it
-//! might reference. Held for the paths of random trees, and every request that a scan makes for them.
+//! Law L2 for reading: what could not be read is neither broken nor garbage, nor is anything that it might reference. Tested for
+//! the paths of random trees and every request that a scan makes for them.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use registry_core::audit::{Audit, Code, Severity};
 use registry_fixtures::TreeBuilder;
 use registry_fixtures::random::{SplitMix64, random_tree, sound_tree};
 
-use crate::planned::{Failing, Looks, Plan, Request, below, looks};
-use crate::support::{Names, Sight, text};
+use crate::planned::{Failing, Looks, Plan, Request, below, look_through_plan};
+use crate::support::{Names, View, text};
 
-/// What an audit lists as garbage.
+/// The garbage that an audit lists.
 fn garbage(audit: &Audit) -> BTreeSet<String> {
     audit.pieces.iter().map(|piece| format!("{} {}", piece.code, piece.path)).collect()
 }
@@ -22,7 +22,7 @@ fn broken(audit: &Audit) -> BTreeSet<String> {
     audit.broken_tags.iter().map(|tag| format!("{}:{}", tag.repository, tag.tag)).collect()
 }
 
-/// Errors other than what could not be read: the code, and what it is said of.
+/// The errors but for unread paths, as code, path and digest.
 fn errors(audit: &Audit) -> BTreeSet<String> {
     let errors = audit.findings.iter().filter(|finding| finding.severity == Severity::Error);
     let place = |path: &Option<String>| path.clone().unwrap_or_default();
@@ -32,32 +32,31 @@ fn errors(audit: &Audit) -> BTreeSet<String> {
         .collect()
 }
 
-fn said(audit: &Audit) -> String {
+fn report_text(audit: &Audit) -> String {
     text(audit, &Names::default())
 }
 
-/// Whether there is a second way to what a request asks for: only how many entries a tag's history has, which a listing
-/// tells as well.
-fn is_spare((path, request): &(PathBuf, Request)) -> bool {
+/// Whether the scan learns the same in another way: the number of entries of a tag's history, which a listing gives too.
+fn is_redundant((path, request): &(PathBuf, Request)) -> bool {
     *request == Request::Stat && path.ends_with("index/sha256")
 }
 
-/// One tree, and what is said of it when everything can be read.
+/// One tree, and what is report of it when everything can be read.
 struct Readable<'a> {
     tree: &'a TreeBuilder,
-    sight: Sight<'a>,
+    view: View<'a>,
     looks: Looks,
-    said: String,
+    report: String,
 }
 
 impl<'a> Readable<'a> {
-    /// Trees are looked at in different ways, by number.
+    /// The number decides with which options the tree is scanned.
     fn new(tree: &'a TreeBuilder, number: u64) -> Self {
         let (content, strict) = (number % 2 == 1, number.is_multiple_of(3));
-        let sight = Sight { jobs: 1, content, strict, ..Sight::default() };
-        let looks = looks(tree, Plan::default(), &sight);
-        let said = said(&looks.last);
-        Self { tree, sight, looks, said }
+        let view = View { jobs: 1, content, strict, ..View::default() };
+        let looks = look_through_plan(tree, Plan::default(), &view);
+        let report = report_text(&looks.last);
+        Self { tree, view, looks, report }
     }
 
     /// Every path, failing with all that lies below it, and every request that was made, failing alone. A request that
@@ -76,9 +75,9 @@ impl<'a> Readable<'a> {
         (0..sets).map(|number| some(sizes.start + number % sizes.len())).collect()
     }
 
-    /// Looks again, with faults, and checks that no more is claimed than without them, and that the gap is told.
+    /// Audits with faults, and checks that no more is claimed than without them and that the gap is reported.
     fn check(&self, failing: &Failing) -> Result<(), String> {
-        let Looks { last, struck, .. } = looks(self.tree, Plan::failing(failing), &self.sight);
+        let Looks { last, failed, .. } = look_through_plan(self.tree, Plan::failing(failing), &self.view);
         let without = &self.looks.last;
         let mut wrong = Vec::new();
         for (what, claims) in
@@ -89,20 +88,20 @@ impl<'a> Readable<'a> {
                 wrong.push(format!("more {what}: {more:#?}"));
             }
         }
-        let is_complete = struck.iter().all(is_spare);
+        let is_complete = failed.iter().all(is_redundant);
         if last.source.complete != is_complete || last.unread.is_empty() != is_complete {
             wrong.push(format!("complete is {} and should be {is_complete}", last.source.complete));
         }
-        if is_complete && said(&last) != self.said {
-            wrong.push("nothing failed, and yet another report".to_owned());
+        if is_complete && report_text(&last) != self.report {
+            wrong.push("nothing failed, but the report differs".to_owned());
         }
         if wrong.is_empty() {
             return Ok(());
         }
-        Err(format!("{}\nwhen {failing:#?} fails:\n{}", wrong.join("\n"), said(&last)))
+        Err(format!("{}\nwhen {failing:#?} fails:\n{}", wrong.join("\n"), report_text(&last)))
     }
 
-    /// Checks many sets of faults and tells the first that goes wrong.
+    /// Checks many sets of faults, and panics with the first that goes wrong.
     fn check_all(&self, seed: u64, story: &[String], sets: &[Failing]) {
         let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         let work = || {
@@ -124,7 +123,7 @@ impl<'a> Readable<'a> {
 }
 
 #[test]
-fn each_thing_that_cannot_be_read() {
+fn one_failing_request_adds_no_claim() {
     for seed in [0, 1, 6] {
         let (tree, story) = sound_tree(seed);
         let readable = Readable::new(&tree, seed);
@@ -134,7 +133,7 @@ fn each_thing_that_cannot_be_read() {
 }
 
 #[test]
-fn several_things_that_cannot_be_read() {
+fn several_failing_requests_add_no_claim() {
     for seed in 0..20 {
         let (tree, story) = sound_tree(seed);
         let readable = Readable::new(&tree, seed + 1);
@@ -145,7 +144,7 @@ fn several_things_that_cannot_be_read() {
 }
 
 #[test]
-fn damage_that_cannot_be_read() {
+fn failing_requests_in_damaged_trees_add_no_claim() {
     for seed in 0..20 {
         let (tree, story) = random_tree(seed);
         let readable = Readable::new(&tree, seed);

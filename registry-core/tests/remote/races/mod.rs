@@ -1,5 +1,5 @@
-//! Who else is at the server while a run deletes: pushes, another run, the collector, a restart. What a client can lose by
-//! it, and what it cannot.
+//! Others at work on the server while a run deletes: pushes, another run, the collector, a restart. What a client can lose, and what
+//! it cannot.
 
 use registry_core::forgejo::{Forgejo, ForgejoAccount};
 use registry_core::registry::{Http, Settings};
@@ -33,18 +33,18 @@ pub fn world(profile: Profile) -> World {
     world
 }
 
-/// What is written down, to be undone.
+/// A journal in memory.
 #[derive(Default)]
-pub struct Kept(pub Vec<DeletionEntry>);
+pub struct RecordedEntries(pub Vec<DeletionEntry>);
 
-impl DeletionJournal for Kept {
+impl DeletionJournal for RecordedEntries {
     fn write(&mut self, entry: &DeletionEntry) -> std::io::Result<()> {
         self.0.push(entry.clone());
         Ok(())
     }
 }
 
-pub fn how() -> Collecting<'static> {
+pub fn reading_options() -> Collecting<'static> {
     Collecting { in_flight: 1, cache: None, built_at: false, only: &[] }
 }
 
@@ -60,47 +60,48 @@ pub async fn open(server: &Server) -> Forgejo {
 pub async fn planned(server: &Server, change: impl FnOnce(&mut Policy)) -> (Forgejo, Plan) {
     let forgejo = open(server).await;
     let now = jiff::Timestamp::from_second(NOW).expect("a time");
-    let record = core::collect(&forgejo, forgejo.source(), &how(), now).await.expect("a record");
+    let record = core::collect(&forgejo, forgejo.source(), &reading_options(), now).await.expect("a record");
     let mut policy = Policy::keep_last(2).expect("a policy");
     change(&mut policy);
     let plan = core::plan(record.source.clone(), record.packages(), &policy, now, "test");
     (forgejo, plan)
 }
 
-/// Plans, and then acts while somebody else is there, who sees every request before the server does.
+/// Plans, then applies while `other` sees and may answer every request before the server does.
 pub fn play(
     world: World,
     change: impl FnOnce(&mut Policy),
     mut other: impl FnMut(&mut World, &Ask) -> Option<Fault> + Send + 'static,
-) -> (Server, Plan, Applied, Kept) {
+) -> (Server, Plan, Applied, RecordedEntries) {
     let server = Server::start(world);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (plan, applied, journal) = runtime.block_on(async {
         let (forgejo, plan) = planned(&server, change).await;
         server.clear_log();
         server.set_hook(move |world, ask, _| other(world, ask));
-        let mut journal = Kept::default();
+        let mut journal = RecordedEntries::default();
         let applied =
-            core::apply(&forgejo.arm(), verified(&plan), &how(), &mut journal, plan.planned_at).await;
+            core::apply(&forgejo.arm(), verified(&plan), &reading_options(), &mut journal, plan.planned_at)
+                .await;
         (plan, applied, journal)
     });
     server.set_hook(|_, _, _| None);
     (server, plan, applied, journal)
 }
 
-pub fn nothing(_: &mut Policy) {}
+pub fn default_policy(_: &mut Policy) {}
 
 pub fn prune(policy: &mut Policy) {
     policy.untagged = Unneeded::Prune;
 }
 
 /// Whether a request is the deletion of a version.
-pub fn deletes(ask: &Ask, version: &str) -> bool {
+pub fn is_deletion_of(ask: &Ask, version: &str) -> bool {
     ask.method == "DELETE" && ask.path.ends_with(&format!("/{version}"))
 }
 
 /// Whether a request reads a version again before it is deleted.
-pub fn reads(ask: &Ask, version: &str) -> bool {
+pub fn is_read_of(ask: &Ask, version: &str) -> bool {
     ask.method == "GET" && ask.path.starts_with("/api/") && ask.path.ends_with(&format!("/{version}"))
 }
 
@@ -108,8 +109,8 @@ pub fn outcome(applied: &Applied, version: &str) -> Option<RowOutcome> {
     applied.rows.iter().find(|row| row.version == version).map(|row| row.outcome)
 }
 
-/// Tags of both packages that can be pulled; all that are there must.
-pub fn whole(server: &Server) -> Vec<String> {
+/// The tags of both packages; asserts that all can be pulled.
+pub fn whole_tags(server: &Server) -> Vec<String> {
     let mut world = server.world();
     let mut all = Vec::new();
     for image in ["app", "tool"] {

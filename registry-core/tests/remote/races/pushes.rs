@@ -3,11 +3,12 @@
 use registry_core::retention::{RowOutcome, Stopped};
 
 use super::{
-    BOTH, DAY, INDEX, ask, deletes, index_of, nothing, outcome, play, prune, push, reads, whole, world,
+    BOTH, DAY, INDEX, ask, default_policy, index_of, is_deletion_of, is_read_of, outcome, play, prune, push,
+    whole_tags, world,
 };
 
 #[test]
-fn race_1_the_children_of_a_push_in_progress_stay() {
+fn race_1_children_of_a_push_in_progress_stay() {
     for profile in BOTH {
         let mut before = world(profile);
         let old = before.push_image("app", None, "old and dangling");
@@ -24,8 +25,8 @@ fn race_1_the_children_of_a_push_in_progress_stay() {
             index_of(&young).as_bytes(),
         );
         assert_eq!(status, 201);
-        assert_eq!(whole(&server), ["b3", "b4", "b5", "t3", "t4"]);
-        // An old one that the client was told of and did not push again: its push fails, and is repeated.
+        assert_eq!(whole_tags(&server), ["b3", "b4", "b5", "t3", "t4"]);
+        // The client saw the old child and did not push it again: the push fails and has to be repeated.
         let status =
             push(&mut server.world(), "PUT", "/v2/viktor/app/manifests/b6", INDEX, index_of(&old).as_bytes());
         assert_eq!(status, 404);
@@ -33,7 +34,7 @@ fn race_1_the_children_of_a_push_in_progress_stay() {
 }
 
 #[test]
-fn race_1_an_index_that_took_up_an_old_child_since_the_plan_stops_its_package() {
+fn race_1_new_index_over_an_old_child_stops_its_package() {
     for profile in BOTH {
         let mut before = world(profile);
         let old = before.push_image("app", None, "old and dangling");
@@ -47,24 +48,24 @@ fn race_1_an_index_that_took_up_an_old_child_since_the_plan_stops_its_package() 
         });
         assert_eq!(outcome(&applied, "b1"), Some(RowOutcome::Stopped));
         assert_eq!(outcome(&applied, "t1"), Some(RowOutcome::Deleted));
-        assert_eq!(whole(&server), ["b1", "b2", "b3", "b4", "b5", "t3", "t4"]);
+        assert_eq!(whole_tags(&server), ["b1", "b2", "b3", "b4", "b5", "t3", "t4"]);
     }
 }
 
 #[test]
-fn race_2_a_push_that_skipped_a_layer_fails_and_is_repeated() {
+fn race_2_push_that_skipped_a_deleted_layer_fails_and_can_be_repeated() {
     for profile in BOTH {
         let before = world(profile);
         let mut one = before.clone();
-        // The same layer as t1, which goes, under another tag; the client asks first whether the layer is there.
+        // A push under another tag shares a layer with t1, which is deleted; the client first checks that the layer exists.
         let digest = one.push_image("tool", Some("t9"), "tool 1");
         let path = format!("/v2/viktor/tool/manifests/{digest}");
         let manifest = one.answer(&ask("GET", &path, "", &[])).body;
         let parsed: serde_json::Value = serde_json::from_slice(&manifest).expect("a manifest");
         let layer =
             format!("/v2/viktor/tool/blobs/{}", parsed["layers"][0]["digest"].as_str().expect("a layer"));
-        let (server, _, applied, _) = play(before, nothing, move |world, ask| {
-            if deletes(ask, "t1") {
+        let (server, _, applied, _) = play(before, default_policy, move |world, ask| {
+            if is_deletion_of(ask, "t1") {
                 assert_eq!(push(world, "HEAD", &layer, "", &[]), 200);
             }
             None
@@ -73,16 +74,16 @@ fn race_2_a_push_that_skipped_a_layer_fails_and_is_repeated() {
         let kind = "application/vnd.oci.image.manifest.v1+json";
         assert_eq!(push(&mut server.world(), "PUT", "/v2/viktor/tool/manifests/t9", kind, &manifest), 404);
         server.world().push_image("tool", Some("t9"), "tool 1");
-        assert_eq!(whole(&server), ["b3", "b4", "t3", "t4", "t9"]);
+        assert_eq!(whole_tags(&server), ["b3", "b4", "t3", "t4", "t9"]);
     }
 }
 
 #[test]
-fn race_3_a_tag_pushed_again_before_it_is_read_again_is_spared() {
+fn race_3_tag_pushed_again_before_its_second_read_is_spared() {
     for profile in BOTH {
         let mut is_done = false;
-        let (server, _, applied, _) = play(world(profile), nothing, move |world, ask| {
-            if reads(ask, "t1") && !std::mem::replace(&mut is_done, true) {
+        let (server, _, applied, _) = play(world(profile), default_policy, move |world, ask| {
+            if is_read_of(ask, "t1") && !std::mem::replace(&mut is_done, true) {
                 world.push_image("tool", Some("t1"), "tool 1, built again");
             }
             None
@@ -90,33 +91,33 @@ fn race_3_a_tag_pushed_again_before_it_is_read_again_is_spared() {
         assert_eq!(outcome(&applied, "t1"), Some(RowOutcome::Spared));
         assert_eq!(outcome(&applied, "t2"), Some(RowOutcome::Deleted));
         assert_eq!(applied.stopped, None);
-        assert_eq!(whole(&server), ["b3", "b4", "t1", "t3", "t4"]);
+        assert_eq!(whole_tags(&server), ["b3", "b4", "t1", "t3", "t4"]);
     }
 }
 
 #[test]
-fn race_3_a_tag_pushed_again_between_look_up_and_deletion_stays() {
+fn race_3_tag_pushed_again_between_lookup_and_deletion_stays() {
     for profile in BOTH {
-        let (server, _, applied, _) = play(world(profile), nothing, |world, ask| {
-            if deletes(ask, "t1") {
+        let (server, _, applied, _) = play(world(profile), default_policy, |world, ask| {
+            if is_deletion_of(ask, "t1") {
                 world.before_row_goes(|world| {
                     world.push_image("tool", Some("t1"), "tool 1, built again");
                 });
             }
             None
         });
-        // The server says 204 of the row that it looked up.
+        // The server answers 204 for the row that it looked up.
         assert_eq!(outcome(&applied, "t1"), Some(RowOutcome::Deleted));
         assert_eq!(applied.stopped, None);
-        assert_eq!(whole(&server), ["b3", "b4", "t1", "t3", "t4"]);
+        assert_eq!(whole_tags(&server), ["b3", "b4", "t1", "t3", "t4"]);
     }
 }
 
 #[test]
-fn race_4_an_index_created_since_the_plan_keeps_what_it_names() {
+fn race_4_index_created_since_the_plan_keeps_its_children() {
     for profile in BOTH {
         let mut is_done = false;
-        let (server, _, applied, _) = play(world(profile), nothing, move |world, ask| {
+        let (server, _, applied, _) = play(world(profile), default_policy, move |world, ask| {
             if ask.query.contains("q=tool") && !std::mem::replace(&mut is_done, true) {
                 let child = world.find_image("tool", "tool 1");
                 world.push_index_of("tool", &["combined"], &[child]);
@@ -127,22 +128,22 @@ fn race_4_an_index_created_since_the_plan_keeps_what_it_names() {
             (outcome(&applied, "t1"), outcome(&applied, "t2")),
             (Some(RowOutcome::Stopped), Some(RowOutcome::Stopped))
         );
-        assert_eq!(whole(&server), ["b3", "b4", "combined", "t1", "t2", "t3", "t4"]);
+        assert_eq!(whole_tags(&server), ["b3", "b4", "combined", "t1", "t2", "t3", "t4"]);
     }
 }
 
 #[test]
-fn race_4_an_index_created_between_list_and_deletion_was_broken_unseen() {
+fn race_4_index_created_between_list_and_deletion_is_reported_as_broken() {
     for profile in BOTH {
         let mut is_done = false;
-        let (server, _, applied, _) = play(world(profile), nothing, move |world, ask| {
-            if deletes(ask, "t1") && !std::mem::replace(&mut is_done, true) {
+        let (server, _, applied, _) = play(world(profile), default_policy, move |world, ask| {
+            if is_deletion_of(ask, "t1") && !std::mem::replace(&mut is_done, true) {
                 let child = world.find_image("tool", "tool 1");
                 world.push_index_of("tool", &["combined"], &[child]);
             }
             None
         });
-        // Nothing can be done about the moment between the last look and the deletion; but it is told.
+        // A push between the last check and the deletion cannot be prevented, but it is reported.
         assert_eq!(outcome(&applied, "t1"), Some(RowOutcome::Deleted));
         let Some(Stopped::Worse(why)) = &applied.stopped else { panic!("{applied:?}") };
         let why = why.to_string();
@@ -155,14 +156,14 @@ fn race_4_an_index_created_between_list_and_deletion_was_broken_unseen() {
 fn race_5_another_tag_of_the_same_digest_stays() {
     for profile in BOTH {
         let mut is_done = false;
-        let (server, _, applied, _) = play(world(profile), nothing, move |world, ask| {
-            if deletes(ask, "t1") && !std::mem::replace(&mut is_done, true) {
+        let (server, _, applied, _) = play(world(profile), default_policy, move |world, ask| {
+            if is_deletion_of(ask, "t1") && !std::mem::replace(&mut is_done, true) {
                 world.push_image("tool", Some("stable"), "tool 1");
                 world.push_index("app", &["stable"], &["amd64 1", "arm64 1"]);
             }
             None
         });
         assert_eq!(outcome(&applied, "t1"), Some(RowOutcome::Deleted));
-        assert_eq!(whole(&server), ["b3", "b4", "stable", "stable", "t3", "t4"]);
+        assert_eq!(whole_tags(&server), ["b3", "b4", "stable", "stable", "t3", "t4"]);
     }
 }

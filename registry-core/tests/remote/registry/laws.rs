@@ -1,12 +1,12 @@
-//! Laws over HTTP: random images on a registry in memory, in both releases, with requests failing from any point on.
+//! Laws over HTTP: random images on a registry in memory, in both releases, where requests fail from any point on.
 
 use proptest::prelude::*;
 use registry_core::retention::{self as core, Plan, RankBy};
 use registry_fixtures::registry::{Fault, Profile, Server, World};
 
-use super::{Lines, applied, block, planned_by, source};
+use super::{MemoryJournal, applied, block_on, planned_by, source};
 
-/// One push: an image of so many platforms from a small set of builds, so that children are shared, under some tags.
+/// One push under some tags: an image of several platforms from a small set of builds, so that images share children.
 #[derive(Debug, Clone)]
 struct Push {
     builds: Vec<u8>,
@@ -32,7 +32,7 @@ fn pushes() -> impl Strategy<Value = Vec<Push>> {
     prop::collection::vec(push, 1..9)
 }
 
-/// Versions mostly, so that they rank; `latest` and a name that is no version too.
+/// Mostly versions, which are ranked; also `latest` and a name that is no version.
 fn tag(number: u8) -> String {
     match number {
         0 => "latest".into(),
@@ -77,7 +77,7 @@ fn kept(plan: &Plan) -> Vec<String> {
     rows.filter(|row| row.action != core::Action::Delete).map(|row| row.version.clone()).collect()
 }
 
-/// Runs an apply that breaks off before its k-th request; gives how many requests a whole one makes.
+/// Runs an apply whose requests fail from the k-th on, and asserts that kept tags stay pullable; returns the number of requests.
 fn law_1(
     profile: Profile,
     pushes: &[Push],
@@ -87,13 +87,13 @@ fn law_1(
 ) -> Result<usize, TestCaseError> {
     let server = Server::start(world(profile, pushes));
     let mut before = pullable(&mut server.world());
-    let plan = block(planned_by(&source(&server), keep, RankBy::Semver)).expect("a plan");
+    let plan = block_on(planned_by(&source(&server), keep, RankBy::Semver)).expect("a plan");
     let kept = kept(&plan);
     before.retain(|(_, tag)| kept.contains(tag));
     server.clear_log();
     let fault = fault.clone();
     server.set_hook(move |_, _, number| (number >= k).then(|| fault.clone()));
-    block(applied(source(&server), &plan, &mut Lines::default()));
+    block_on(applied(source(&server), &plan, &mut MemoryJournal::default()));
     let requests = server.log().len();
     let now = pullable(&mut server.world());
     let lost: Vec<_> = before.iter().filter(|tag| !now.contains(tag)).collect();
@@ -105,7 +105,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn law_1_over_a_registry_nothing_kept_breaks_wherever_an_apply_stops(
+    fn law_1_over_a_registry_apply_stopped_anywhere_breaks_nothing_kept(
         pushes in pushes(), keep in 1..4_u32, is_v3 in any::<bool>(), is_lost in any::<bool>(),
     ) {
         let profile = if is_v3 { Profile::V3 } else { Profile::V2_8 };
@@ -117,7 +117,7 @@ proptest! {
     }
 
     #[test]
-    fn law_2_over_a_registry_what_could_not_be_read_is_never_deleted(
+    fn law_2_over_a_registry_unread_tags_are_never_deleted(
         pushes in pushes(), keep in 1..4_u32, is_v3 in any::<bool>(), failing in prop::collection::vec(any::<bool>(), 60),
     ) {
         let profile = if is_v3 { Profile::V3 } else { Profile::V2_8 };
@@ -127,14 +127,14 @@ proptest! {
             (is_manifest && failing[number % failing.len()]).then_some(Fault::Status(503))
         });
         let before = pullable(&mut server.world());
-        let plan = block(planned_by(&source(&server), keep, RankBy::Semver)).expect("a plan");
+        let plan = block_on(planned_by(&source(&server), keep, RankBy::Semver)).expect("a plan");
         for package in &plan.packages {
             let has_unknown_tag = package.versions.iter().any(|row| row.digest.is_none());
             let deletes = package.versions.iter().any(|row| row.action == core::Action::Delete);
             prop_assert!(!(has_unknown_tag && deletes), "{package:?}");
         }
         let kept = kept(&plan);
-        block(applied(source(&server), &plan, &mut Lines::default()));
+        block_on(applied(source(&server), &plan, &mut MemoryJournal::default()));
         server.set_hook(|_, _, _| None);
         let now = pullable(&mut server.world());
         let lost: Vec<_> = before.iter().filter(|(_, tag)| kept.contains(tag)).filter(|one| !now.contains(one)).collect();
@@ -142,7 +142,7 @@ proptest! {
     }
 
     #[test]
-    fn law_4_over_a_registry_both_releases_give_one_plan_with_reads_alone(
+    fn law_4_over_a_registry_both_releases_give_the_same_plan_by_reads_only(
         pushes in pushes(), keep in 1..4_u32,
     ) {
         let mut plans = Vec::new();
@@ -152,7 +152,7 @@ proptest! {
                 assert!(matches!(ask.method.as_str(), "GET" | "HEAD"), "{} {}", ask.method, ask.path);
                 None
             });
-            let plan = block(planned_by(&source(&server), keep, RankBy::Semver)).expect("a plan");
+            let plan = block_on(planned_by(&source(&server), keep, RankBy::Semver)).expect("a plan");
             plans.push(serde_json::to_string(&plan).expect("JSON"));
         }
         prop_assert_eq!(&plans[0], &plans[1]);

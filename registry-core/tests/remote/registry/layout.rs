@@ -1,4 +1,4 @@
-//! A plan applied to the tree of a real server, its own collector run without --delete-untagged, and everything pulled.
+//! Applies a plan to the tree of a real server, runs its collector without --delete-untagged, and pulls everything.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -20,7 +20,7 @@ use registry_fixtures::real::{Configured, RealServer};
 use registry_fixtures::registry::Profile;
 
 use self::layout_model::only_doomed;
-use super::{block, http};
+use super::{block_on, http};
 use crate::verified::verified;
 
 #[path = "../../retention/layout_model.rs"]
@@ -29,9 +29,9 @@ mod layout_model;
 const CASES: u64 = 60;
 const STORAGE: &str = "  delete: {enabled: true}\n  maintenance: {uploadpurging: {enabled: false}}\n";
 
-struct Nowhere;
+struct DiscardingLog;
 
-impl Log for Nowhere {
+impl Log for DiscardingLog {
     fn path(&self) -> Option<&Path> {
         None
     }
@@ -41,7 +41,7 @@ impl Log for Nowhere {
     }
 }
 
-/// Every tag gets a time of its own, far in the past.
+/// Gives every tag its own time, far in the past.
 fn age(tree: &mut TreeBuilder, seed: u64) {
     let day = std::time::Duration::from_secs(24 * 3600);
     tree.age_all(90 * day);
@@ -60,14 +60,14 @@ fn read(root: &Path) -> Record {
     layout.record(&Reading::default(), Timestamp::now()).expect("a record")
 }
 
-/// Whether a server sends a tag with all that is below it, each with the right bytes.
+/// Whether a server sends a tag and everything below it with the right bytes.
 fn is_whole(client: &Client, repository: &str, tag: &str) -> bool {
-    let Ok(Some(root)) = block(client.manifest(repository, tag)) else { return false };
+    let Ok(Some(root)) = block_on(client.manifest(repository, tag)) else { return false };
     let mut waiting = Manifest::parse(&root.bytes).references;
     while let Some(part) = waiting.pop() {
         let (Some(digest), false) = (part.descriptor.digest, part.descriptor.has_urls) else { continue };
         if part.role == ReferenceRole::Child {
-            match block(client.manifest(repository, &digest.to_string())) {
+            match block_on(client.manifest(repository, &digest.to_string())) {
                 Ok(Some(child)) if child.digest == digest => {
                     waiting.extend(Manifest::parse(&child.bytes).references);
                 }
@@ -75,7 +75,12 @@ fn is_whole(client: &Client, repository: &str, tag: &str) -> bool {
             }
         } else {
             let right = |bytes: &Vec<u8>| Digest::of(digest.algorithm(), bytes) == digest;
-            if !block(client.blob(repository, &digest, 64 << 20)).ok().flatten().as_ref().is_some_and(right) {
+            if !block_on(client.blob(repository, &digest, 64 << 20))
+                .ok()
+                .flatten()
+                .as_ref()
+                .is_some_and(right)
+            {
                 return false;
             }
         }
@@ -95,8 +100,8 @@ fn whole(server: &RealServer, record: &Record) -> BTreeSet<(String, String)> {
         .collect()
 }
 
-/// Runs the collector. 3.x gives up on schema 1; and where a layer is linked by two algorithms, after it has freed all that it
-/// could (`registry/storage/garbagecollect.go @ v3.1.1`).
+/// Runs the collector. Registry 3 stops at schema 1, and at a layer that is linked by two algorithms, then after it has freed all that
+/// it can (`registry/storage/garbagecollect.go @ v3.1.1`).
 fn is_collected(server: &RealServer) -> bool {
     match server.collect(&[]) {
         Ok(()) => true,
@@ -108,11 +113,11 @@ fn is_collected(server: &RealServer) -> bool {
     }
 }
 
-fn collected(profile: Profile) {
+fn assert_collector_frees_deleted(profile: Profile) {
     let server = RealServer::start(profile, Configured { storage: STORAGE, ..Configured::default() });
     let (mut ran, mut pulled, mut freed) = (0, 0, 0);
     for seed in 1..=CASES {
-        // What the collector does by itself.
+        // The effect of the collector alone.
         let (mut alone, _) = sound_tree(seed);
         age(&mut alone, seed);
         server.serve(alone.root());
@@ -131,11 +136,11 @@ fn collected(profile: Profile) {
         let mut policy = Policy::keep_last(1 + u32::try_from(seed % 2).expect("a bit")).expect("a policy");
         policy.keep_tags.clear();
         let plan = plan(record.source.clone(), record.packages(), &policy, now, "0");
-        // The server runs on; nobody pushes to it.
+        // The server keeps running, but nobody pushes to it.
         let access = Access { servers: RunningServers::Accept, ..Access::default() };
         let mut writer = TreeWriter::open(&located, None, access, now).expect("a writer");
         let progress = registry_core::repair::StepProgress::default();
-        let done = apply(&layout, verified(&plan), &mut writer, Nowhere, &progress);
+        let done = apply(&layout, verified(&plan), &mut writer, DiscardingLog, &progress);
         assert!(done.stopped.is_none(), "{story:#?} {done:#?}");
         assert_eq!(
             done.count(RowOutcome::Deleted) as u64,
@@ -168,12 +173,12 @@ fn collected(profile: Profile) {
 
 #[test]
 #[ignore = "needs docker-registry 2.8.2"]
-fn a_plain_collector_of_2_8_frees_what_went() {
-    collected(Profile::V2_8);
+fn plain_collector_of_2_8_frees_what_retention_deleted() {
+    assert_collector_frees_deleted(Profile::V2_8);
 }
 
 #[test]
 #[ignore = "needs registry 3.1.1"]
-fn a_plain_collector_of_3_1_frees_what_went() {
-    collected(Profile::V3);
+fn plain_collector_of_3_1_frees_what_retention_deleted() {
+    assert_collector_frees_deleted(Profile::V3);
 }

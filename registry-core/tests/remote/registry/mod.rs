@@ -1,4 +1,4 @@
-//! `RegistrySource` against both registries in memory: what it lists, what is planned from it, what it deletes and puts back.
+//! `RegistrySource` with both registries in memory: what it lists, plans, deletes and restores.
 
 mod deletion;
 mod laws;
@@ -37,7 +37,7 @@ fn source_as(server: &Server, credentials: Credentials, retries: u32) -> Registr
     RegistrySource::new(Client::new(&http(retries), &server.url, credentials).expect("a client"))
 }
 
-/// Anybody's source; no request is repeated.
+/// An anonymous source that repeats no request.
 pub fn source(server: &Server) -> RegistrySource {
     source_at(&server.url)
 }
@@ -46,33 +46,35 @@ fn source_at(url: &str) -> RegistrySource {
     RegistrySource::new(Client::new(&http(0), url, Credentials::Anonymous).expect("a client"))
 }
 
-fn me() -> Credentials {
+fn credentials() -> Credentials {
     Credentials::User { name: "me".into(), secret: "secret".to_owned().into() }
 }
 
-pub fn how(rank_by: RankBy) -> Collecting<'static> {
+pub fn reading_options(rank_by: RankBy) -> Collecting<'static> {
     Collecting { in_flight: 4, cache: None, built_at: rank_by == RankBy::Created, only: &[] }
 }
 
 /// Plans from a registry.
 pub async fn planned_by(source: &RegistrySource, keep: u32, rank_by: RankBy) -> Result<Plan, String> {
-    let told = Source { kind: SourceKind::Registry, url: "same".into(), owner: None, version: None };
-    let record = core::collect(source, told, &how(rank_by), now()).await.map_err(|why| why.to_string())?;
+    let source_info = Source { kind: SourceKind::Registry, url: "same".into(), owner: None, version: None };
+    let record = core::collect(source, source_info, &reading_options(rank_by), now())
+        .await
+        .map_err(|why| why.to_string())?;
     let policy = Policy { rank_by, ..Policy::keep_last(keep).expect("a policy") };
     Ok(core::plan(record.source.clone(), record.packages(), &policy, now(), "test"))
 }
 
-/// The lines of a journal, kept.
+/// A journal in memory.
 #[derive(Default)]
-pub struct Lines(String);
+pub struct MemoryJournal(String);
 
-impl Lines {
+impl MemoryJournal {
     fn text(&self) -> &str {
         &self.0
     }
 }
 
-impl DeletionJournal for Lines {
+impl DeletionJournal for MemoryJournal {
     fn write(&mut self, entry: &DeletionEntry) -> io::Result<()> {
         self.0.push_str(&serde_json::to_string(entry)?);
         self.0.push('\n');
@@ -80,12 +82,12 @@ impl DeletionJournal for Lines {
     }
 }
 
-pub async fn applied(source: RegistrySource, plan: &Plan, journal: &mut Lines) -> Applied {
-    core::apply(&source.arm(), verified(plan), &how(RankBy::Semver), journal, now()).await
+pub async fn applied(source: RegistrySource, plan: &Plan, journal: &mut MemoryJournal) -> Applied {
+    core::apply(&source.arm(), verified(plan), &reading_options(RankBy::Semver), journal, now()).await
 }
 
 /// Rows of a plan with this action, as `package:version`.
-fn with(plan: &Plan, action: core::Action) -> Vec<String> {
+fn rows_with(plan: &Plan, action: core::Action) -> Vec<String> {
     let rows = plan.packages.iter().flat_map(|package| {
         let rows = package.versions.iter().filter(|row| row.action == action);
         rows.map(|row| format!("{}:{}", package.name, row.version))
@@ -128,6 +130,6 @@ fn assert_whole(server: &Server) {
     }
 }
 
-pub fn block<T>(work: impl Future<Output = T>) -> T {
+pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
 }

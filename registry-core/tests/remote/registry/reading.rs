@@ -1,10 +1,10 @@
-//! What is listed, what is planned, and whether anything may be deleted.
+//! Listing, planning and the preflight.
 
 use registry_core::registry::Credentials;
 use registry_core::retention::{self as core, Permission, RankBy, Reader as _};
 use registry_fixtures::registry::{Account, Auth, Fault, Grant, Profile, Server, World};
 
-use super::{BOTH, block, builds, deletions, me, planned_by, source, source_as, with};
+use super::{BOTH, block_on, builds, credentials, deletions, planned_by, rows_with, source, source_as};
 
 #[test]
 fn every_page_of_the_catalog_is_listed() {
@@ -14,7 +14,7 @@ fn every_page_of_the_catalog_is_listed() {
             world.push_image(&format!("team/app{number:03}"), Some("1.0.0"), "one image");
         }
         let server = Server::start(world);
-        let rows = block(source(&server).rows(None)).expect("rows").rows;
+        let rows = block_on(source(&server).rows(None)).expect("rows").rows;
         assert_eq!(rows.len(), 230, "{profile:?}");
         assert!(
             rows.iter().all(|row| row.version == "1.0.0" && row.id.is_none() && row.created_at.is_none())
@@ -25,7 +25,7 @@ fn every_page_of_the_catalog_is_listed() {
 }
 
 #[test]
-fn a_repository_that_2_8_does_not_list_is_left_alone() {
+fn repository_that_2_8_does_not_list_is_left_alone() {
     // 2.8 lists what has layers, 3 what has manifests (`registry/storage/catalog.go @ v2.8.2`, `@ v3.1.1`).
     let names = |profile| {
         let mut world = World::new(profile);
@@ -33,7 +33,7 @@ fn a_repository_that_2_8_does_not_list_is_left_alone() {
         world.push_index("bare", &["1.0.0"], &[]);
         world.push_blob("layers", b"a layer");
         let server = Server::start(world);
-        let rows = block(source(&server).rows(None)).expect("rows").rows;
+        let rows = block_on(source(&server).rows(None)).expect("rows").rows;
         rows.into_iter().map(|row| row.package).collect::<Vec<_>>()
     };
     assert_eq!(names(Profile::V2_8), ["app"]);
@@ -41,7 +41,7 @@ fn a_repository_that_2_8_does_not_list_is_left_alone() {
 }
 
 #[test]
-fn a_catalog_that_breaks_down_is_an_error_and_no_shorter_list() {
+fn catalog_that_breaks_off_is_an_error() {
     // Where a page ends at `x/0` and `x` is a repository too, 3.1.1 panics (`registry/storage/catalog.go @ v3.1.1`).
     let mut world = World::new(Profile::V3);
     for number in 0..99 {
@@ -50,12 +50,12 @@ fn a_catalog_that_breaks_down_is_an_error_and_no_shorter_list() {
     world.push_image("team/0", Some("1.0.0"), "one image");
     world.push_image("team", Some("1.0.0"), "one image");
     let server = Server::start(world);
-    let error = block(source(&server).rows(None)).unwrap_err().to_string();
+    let error = block_on(source(&server).rows(None)).unwrap_err().to_string();
     assert!(error.starts_with("GET /v2/_catalog: no answer"), "{error}");
 }
 
 #[test]
-fn a_registry_is_planned_by_version_and_by_date() {
+fn registry_can_be_ranked_by_version_and_by_date() {
     for profile in BOTH {
         let mut world = World::new(profile);
         for (tag, created) in [
@@ -69,10 +69,10 @@ fn a_registry_is_planned_by_version_and_by_date() {
         }
         let server = Server::start(world);
         let gone = |rank_by| {
-            let plan = block(planned_by(&source(&server), 2, rank_by)).expect("a plan");
-            with(&plan, core::Action::Delete)
+            let plan = block_on(planned_by(&source(&server), 2, rank_by)).expect("a plan");
+            rows_with(&plan, core::Action::Delete)
         };
-        // What is no version is kept, and so is what was built before 1981.
+        // Tags that are no versions are kept, and so are images with a build date before 1981.
         assert_eq!(gone(RankBy::Semver), ["app:0.1.0", "app:1.2.0"], "{profile:?}");
         assert_eq!(gone(RankBy::Created), ["app:1.10.0", "app:main"], "{profile:?}");
         assert!(server.lines().iter().all(|line| line.starts_with("GET ") || line.starts_with("HEAD ")));
@@ -80,7 +80,7 @@ fn a_registry_is_planned_by_version_and_by_date() {
 }
 
 #[test]
-fn an_index_had_no_date_so_no_multi_platform_image_ever_went() {
+fn index_is_dated_by_its_images() {
     for profile in BOTH {
         let mut world = World::new(profile);
         for year in 2019..2024 {
@@ -94,14 +94,18 @@ fn an_index_had_no_date_so_no_multi_platform_image_ever_went() {
             world.push_index_of("app", &[&format!("b{year}")], &children);
         }
         let server = Server::start(world);
-        let plan = block(planned_by(&source(&server), 2, RankBy::Created)).expect("a plan");
-        assert_eq!(with(&plan, core::Action::Delete), ["app:b2019", "app:b2020", "app:b2021"], "{profile:?}");
+        let plan = block_on(planned_by(&source(&server), 2, RankBy::Created)).expect("a plan");
+        assert_eq!(
+            rows_with(&plan, core::Action::Delete),
+            ["app:b2019", "app:b2020", "app:b2021"],
+            "{profile:?}"
+        );
     }
 }
 
 // https://github.com/helm/helm/issues/12159
 #[test]
-fn helm_versions_and_dates_a_chart_has_its_date_in_an_annotation() {
+fn helm_chart_is_dated_by_its_annotation() {
     for profile in BOTH {
         let mut world = World::new(profile);
         for (tag, created) in
@@ -116,8 +120,8 @@ fn helm_versions_and_dates_a_chart_has_its_date_in_an_annotation() {
         }
         let server = Server::start(world);
         let gone = |rank_by| {
-            let plan = block(planned_by(&source(&server), 1, rank_by)).expect("a plan");
-            with(&plan, core::Action::Delete)
+            let plan = block_on(planned_by(&source(&server), 1, rank_by)).expect("a plan");
+            rows_with(&plan, core::Action::Delete)
         };
         assert_eq!(gone(RankBy::Created), ["charts/app:0.2.0", "charts/app:0.3.0_build.5"], "{profile:?}");
         assert_eq!(gone(RankBy::Semver), ["charts/app:0.1.0", "charts/app:0.2.0"], "{profile:?}");
@@ -125,10 +129,10 @@ fn helm_versions_and_dates_a_chart_has_its_date_in_an_annotation() {
 }
 
 #[test]
-fn the_preflight_deletes_a_digest_that_nothing_has() {
+fn preflight_tries_to_delete_an_absent_digest() {
     let ask = |world: World, credentials: Credentials| {
         let server = Server::start(world);
-        let permission = block(source_as(&server, credentials, 0).preflight("app"));
+        let permission = block_on(source_as(&server, credentials, 0).preflight("app"));
         let asked = deletions(&server);
         assert!(asked.iter().all(|line| line.starts_with("DELETE /v2/app/manifests/sha256:")), "{asked:?}");
         permission
@@ -136,37 +140,37 @@ fn the_preflight_deletes_a_digest_that_nothing_has() {
     for profile in BOTH {
         let world = || builds(profile);
         assert_eq!(ask(world(), Credentials::Anonymous), Permission::Granted, "{profile:?}");
-        let told = |permission| match permission {
+        let denial = |permission| match permission {
             Permission::Denied(why) => why,
             other => panic!("{profile:?}: {other:?}"),
         };
         let mut closed = world();
         closed.is_delete_enabled = false;
         let nothing = "the registry deletes nothing (REGISTRY_STORAGE_DELETE_ENABLED is not set?)";
-        assert_eq!(told(ask(closed, Credentials::Anonymous)), nothing);
+        assert_eq!(denial(ask(closed, Credentials::Anonymous)), nothing);
         let mut read_only = world();
         read_only.is_read_only = true;
-        assert_eq!(told(ask(read_only, Credentials::Anonymous)), nothing);
+        assert_eq!(denial(ask(read_only, Credentials::Anonymous)), nothing);
         let basic = |accounts| world().asked_by(Auth::Basic(accounts));
-        assert_eq!(ask(basic(vec![Account::all("me", "secret")]), me()), Permission::Granted);
+        assert_eq!(ask(basic(vec![Account::all("me", "secret")]), credentials()), Permission::Granted);
         let refused = "the registry refuses a deletion with status 401";
-        assert_eq!(told(ask(basic(vec![Account::all("me", "other")]), me())), refused);
+        assert_eq!(denial(ask(basic(vec![Account::all("me", "other")]), credentials())), refused);
         let bearer = |grants| world().asked_by(Auth::Token(vec![Account::of("me", "secret", grants)]));
         let all = Grant::new("repository:app", &["pull", "push", "delete"]);
-        assert_eq!(ask(bearer(vec![all]), me()), Permission::Granted);
+        assert_eq!(ask(bearer(vec![all]), credentials()), Permission::Granted);
         let pull = Grant::new("repository:app", &["pull", "push"]);
-        assert_eq!(told(ask(bearer(vec![pull]), me())), refused);
+        assert_eq!(denial(ask(bearer(vec![pull]), credentials())), refused);
         let other = Grant::new("repository:other", &["pull", "push", "delete"]);
-        assert_eq!(told(ask(bearer(vec![other]), me())), refused);
+        assert_eq!(denial(ask(bearer(vec![other]), credentials())), refused);
     }
 }
 
 #[test]
-fn a_preflight_that_is_answered_strangely_grants_nothing() {
+fn preflight_with_an_unexpected_answer_grants_nothing() {
     let ask = |fault: Fault| {
         let server = Server::start(builds(Profile::V3));
         server.set_hook(move |_, ask, _| (ask.method == "DELETE").then(|| fault.clone()));
-        block(source(&server).preflight("app"))
+        block_on(source(&server).preflight("app"))
     };
     assert!(matches!(ask(Fault::Status(403)), Permission::Denied(_)));
     for fault in [
@@ -184,7 +188,7 @@ fn a_preflight_that_is_answered_strangely_grants_nothing() {
 
 // One 502 on the preflight failed a run after 484 good GETs.
 #[test]
-fn bug_a_preflight_is_tried_again_since_it_is_harmless() {
+fn bug_preflight_is_retried() {
     for fault in [Fault::Status(502), Fault::Wait(0), Fault::Lost, Fault::Reset] {
         let server = Server::start(builds(Profile::V3));
         let mut left = 2;
@@ -194,7 +198,7 @@ fn bug_a_preflight_is_tried_again_since_it_is_harmless() {
             left -= i32::from(is_spoilt);
             is_spoilt.then(|| fault.clone())
         });
-        let permission = block(source_as(&server, Credentials::Anonymous, 2).preflight("app"));
+        let permission = block_on(source_as(&server, Credentials::Anonymous, 2).preflight("app"));
         assert_eq!((permission, deletions(&server).len()), (Permission::Granted, 3), "{shown}");
     }
 }

@@ -1,4 +1,4 @@
-//! The same against real servers, over trees that a push would leave.
+//! `RegistrySource` with real servers, on trees as a push leaves them.
 
 use registry_core::oci::Manifest;
 use registry_core::oci::manifest::ReferenceRole;
@@ -8,26 +8,26 @@ use registry_fixtures::TreeBuilder;
 use registry_fixtures::real::{Configured, RealServer};
 use registry_fixtures::registry::Profile;
 
-use super::{Lines, applied, block, http, planned_by, source_at};
+use super::{MemoryJournal, applied, block_on, http, planned_by, source_at};
 
 const STORAGE: &str = "  delete: {enabled: true}\n  maintenance: {uploadpurging: {enabled: false}}\n";
 
-/// Each tag with what it names, when all that is below it answers.
+/// Each tag with its digest; asserts that everything below it answers.
 fn whole(url: &str) -> Vec<(String, String)> {
     let client = Client::new(&http(0), url, Credentials::Anonymous).expect("a client");
-    let mut tags = block(client.tags("team/app")).expect("a list").unwrap_or_default();
+    let mut tags = block_on(client.tags("team/app")).expect("a list").unwrap_or_default();
     tags.sort();
     let mut found = Vec::new();
     for tag in tags {
-        let manifest = block(client.manifest("team/app", &tag)).expect("an answer").expect("a manifest");
+        let manifest = block_on(client.manifest("team/app", &tag)).expect("an answer").expect("a manifest");
         let mut waiting = Manifest::parse(&manifest.bytes).references;
         while let Some(part) = waiting.pop() {
             let digest = part.descriptor.digest.expect("a digest");
             if part.role == ReferenceRole::Child {
-                let child = block(client.manifest("team/app", &digest.to_string())).expect("an answer");
+                let child = block_on(client.manifest("team/app", &digest.to_string())).expect("an answer");
                 waiting.extend(Manifest::parse(&child.expect("a child").bytes).references);
             } else {
-                let blob = block(client.head_blob("team/app", &digest)).expect("an answer");
+                let blob = block_on(client.head_blob("team/app", &digest)).expect("an answer");
                 assert!(blob.is_some(), "{tag}: {digest} is gone");
             }
         }
@@ -36,7 +36,7 @@ fn whole(url: &str) -> Vec<(String, String)> {
     found
 }
 
-fn retention(profile: Profile) {
+fn assert_applied_and_undone(profile: Profile) {
     let server = RealServer::start(profile, Configured { storage: STORAGE, ..Configured::default() });
     let mut tree = TreeBuilder::new();
     for release in 1..=4 {
@@ -51,28 +51,28 @@ fn retention(profile: Profile) {
     let url = format!("http://{}", server.address);
     let before = whole(&url);
     assert_eq!(before.len(), 9);
-    assert_eq!(block(source_at(&url).preflight("team/app")), Permission::Granted);
-    let plan = block(planned_by(&source_at(&url), 1, RankBy::Semver)).expect("a plan");
-    let mut journal = Lines::default();
-    let done = block(applied(source_at(&url), &plan, &mut journal));
+    assert_eq!(block_on(source_at(&url).preflight("team/app")), Permission::Granted);
+    let plan = block_on(planned_by(&source_at(&url), 1, RankBy::Semver)).expect("a plan");
+    let mut journal = MemoryJournal::default();
+    let done = block_on(applied(source_at(&url), &plan, &mut journal));
     assert_eq!((done.count(RowOutcome::Deleted), &done.stopped), (7, &None), "{done:?}");
     assert_eq!(whole(&url), before[6..8]);
-    let told = DeletionHistory::read(journal.text()).expect("a journal");
-    let undone = block(core::undo(&source_at(&url).arm(), &told));
+    let history = DeletionHistory::read(journal.text()).expect("a journal");
+    let undone = block_on(core::undo(&source_at(&url).arm(), &history));
     assert!(undone.iter().all(|row| row.state == RowUndoState::Restored), "{undone:?}");
     assert_eq!(whole(&url), before);
 }
 
 #[test]
 #[ignore = "needs docker-registry 2.8.2"]
-fn a_real_2_8_is_planned_applied_and_undone() {
-    retention(Profile::V2_8);
+fn real_2_8_is_planned_applied_and_undone() {
+    assert_applied_and_undone(Profile::V2_8);
 }
 
 #[test]
 #[ignore = "needs registry 3.1.1"]
-fn a_real_3_1_is_planned_applied_and_undone() {
-    retention(Profile::V3);
+fn real_3_1_is_planned_applied_and_undone() {
+    assert_applied_and_undone(Profile::V3);
 }
 
 // https://github.com/distribution/distribution/issues/4358: 2.8 signs schema 1 anew at each GET.
@@ -91,10 +91,13 @@ fn schema_1_that_a_real_2_8_signs_anew_stays_and_skips_no_package() {
     let url = format!("http://{}", server.address);
     let client = Client::new(&http(0), &url, Credentials::Anonymous).expect("a client");
     let sent = || {
-        block(client.manifest_or_schema1("team/app", "1.0.0")).expect("an answer").expect("a manifest").bytes
+        block_on(client.manifest_or_schema1("team/app", "1.0.0"))
+            .expect("an answer")
+            .expect("a manifest")
+            .bytes
     };
     assert!(sent() != sent(), "the same bytes twice");
-    let plan = block(planned_by(&source_at(&url), 1, RankBy::Semver)).expect("a plan");
+    let plan = block_on(planned_by(&source_at(&url), 1, RankBy::Semver)).expect("a plan");
     let rows = plan.packages[0].versions.iter().filter(|row| !row.version.contains(':'));
     let rows: Vec<_> =
         rows.map(|row| format!("{:?} {}: {}", row.action, row.version, row.reasons[0])).collect();
@@ -104,9 +107,9 @@ fn schema_1_that_a_real_2_8_signs_anew_stays_and_skips_no_package() {
     Delete 1.2.0: rank 2, beyond newest 1
     Keep 1.3.0: newest 1 of 1
     ");
-    let done = block(applied(source_at(&url), &plan, &mut Lines::default()));
+    let done = block_on(applied(source_at(&url), &plan, &mut MemoryJournal::default()));
     assert_eq!((done.count(RowOutcome::Deleted), &done.stopped), (2, &None), "{done:?}");
-    let mut tags = block(client.tags("team/app")).expect("a list").expect("tags");
+    let mut tags = block_on(client.tags("team/app")).expect("a list").expect("tags");
     tags.sort();
     assert_eq!(tags, ["1.0.0", "1.3.0"]);
     assert_eq!(Manifest::parse(&sent()).references.len(), 1);

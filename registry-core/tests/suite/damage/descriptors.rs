@@ -3,11 +3,11 @@
 use insta::assert_snapshot;
 use registry_fixtures::{DescriptorDamage, ImageSpec, MediaTypes, Part};
 
-use crate::support::{APP, after};
+use crate::support::{APP, report_after};
 
 /// The report after the push of an image `v3` with one wrong descriptor.
 fn image_with(part: Part, damage: DescriptorDamage) -> String {
-    after(|base| {
+    report_after(|base| {
         let spec = ImageSpec { damage: vec![(part, damage)], ..ImageSpec::oci("three") };
         let image = base.tree.image_with(APP, Some("v3"), &spec);
         base.names.image(&image, "three");
@@ -16,15 +16,15 @@ fn image_with(part: Part, damage: DescriptorDamage) -> String {
 
 /// The report after the push of an index `v3` whose only entry, `amd`, is written wrongly.
 fn index_with(damage: DescriptorDamage) -> String {
-    after(|base| {
+    report_after(|base| {
         let child = base.amd.child().damaged(damage);
         let index = base.tree.index_with(APP, Some("v3"), MediaTypes::Oci, &[child]);
-        base.names.put(&index.digest, "three");
+        base.names.add(&index.digest, "three");
     })
 }
 
 #[test]
-fn descriptor_with_a_negative_size() {
+fn negative_descriptor_size_is_found() {
     assert_snapshot!(image_with(Part::Layer(1), DescriptorDamage::SizeNegative), @"
     error descriptor-invalid team/app:v3 sha256:three | /layers/1/size in manifest sha256:three: the size is negative (-1) | blobs/sha256/xx/three/data
     broken: team/app:v3 by descriptor-invalid
@@ -36,7 +36,7 @@ fn descriptor_with_a_negative_size() {
 }
 
 #[test]
-fn descriptor_whose_digest_does_not_parse() {
+fn invalid_descriptor_digest_is_found() {
     assert_snapshot!(image_with(Part::Config, DescriptorDamage::DigestText), @r#"
     info blob-unreferenced - | 1 blob that no manifest references, 262 bytes: a plain collection frees it | blobs
     info layer-link-unreferenced team/app | 1 layer link that no manifest needs | repositories/team/app/_layers | Remove
@@ -58,7 +58,7 @@ fn descriptor_whose_digest_does_not_parse() {
 }
 
 #[test]
-fn descriptor_with_a_size_that_is_a_lie() {
+fn wrong_descriptor_size_is_found() {
     assert_snapshot!(image_with(Part::Config, DescriptorDamage::SizeTooBig), @"
     error descriptor-size-mismatch team/app:v3 sha256:three-config of sha256:three | /config/size in manifest sha256:three says 263 bytes; sha256:three-config has 262 and they are right | blobs/sha256/xx/three/data
     broken: team/app:v3 by descriptor-size-mismatch
@@ -74,7 +74,7 @@ fn descriptor_with_a_size_that_is_a_lie() {
 }
 
 #[test]
-fn descriptor_of_bytes_that_are_nowhere_404() {
+fn descriptor_of_absent_bytes_is_found_404() {
     assert_snapshot!(image_with(Part::Layer(0), DescriptorDamage::DigestNowhere), @"
     info blob-unreferenced - | 1 blob that no manifest references, 100 bytes: a plain collection frees it | blobs
     info layer-link-unreferenced team/app | 1 layer link that no manifest needs | repositories/team/app/_layers | Remove
@@ -89,8 +89,8 @@ fn descriptor_of_bytes_that_are_nowhere_404() {
 }
 
 #[test]
-fn a_subject_that_is_nowhere_is_no_finding() {
-    assert_snapshot!(after(|base| {
+fn absent_subject_is_no_finding() {
+    assert_snapshot!(report_after(|base| {
         let subject = Some(registry_fixtures::Digest::nowhere("subject"));
         base.tree.image_with(APP, Some("v3"), &ImageSpec { subject, ..ImageSpec::oci("three") });
     }), @"nothing");
@@ -98,10 +98,10 @@ fn a_subject_that_is_nowhere_is_no_finding() {
 
 #[test]
 fn one_damage_is_one_finding_with_all_its_tags() {
-    assert_snapshot!(after(|base| {
+    assert_snapshot!(report_after(|base| {
         let outer = base.tree.index(APP, Some("outer"), &[base.index.child(), base.one.child()]);
         base.tree.tag(APP, "same", &base.index.digest);
-        base.names.put(&outer.digest, "outer");
+        base.names.add(&outer.digest, "outer");
         base.tree.break_revision_link_missing(APP, &base.arm.digest);
     }), @"
     error child-link-missing team/app:outer,same,v2 sha256:arm of sha256:index for linux/arm64 | linux/arm64 has lost its revision link; its bytes are here | repositories/team/app/_manifests/revisions/sha256/arm/link | Relink
@@ -112,8 +112,8 @@ fn one_damage_is_one_finding_with_all_its_tags() {
 }
 
 #[test]
-fn a_damage_shadows_what_lies_below_it() {
-    assert_snapshot!(after(|base| {
+fn damage_to_a_tag_hides_the_damage_below_from_it() {
+    assert_snapshot!(report_after(|base| {
         base.tree.break_layer_link_missing(APP, &base.arm.layers[0]);
         base.tree.break_revision_link_empty(APP, &base.arm.digest);
         base.tree.break_tag_link_empty(APP, "v2");

@@ -1,12 +1,12 @@
-//! Whole folders that are gone: one builder call, one report.
+//! Whole folders that are gone: each test calls one `break_*` method and snapshots the report.
 
 use insta::assert_snapshot;
 
-use crate::support::{APP, after};
+use crate::support::{APP, report_after};
 
 #[test]
-fn layers_gone_404_for_every_blob() {
-    assert_snapshot!(after(|base| { base.tree.break_layers_folder(APP); }), @"
+fn missing_layers_folder_is_found_404() {
+    assert_snapshot!(report_after(|base| { base.tree.break_layers_folder(APP); }), @"
     error layers-folder-missing team/app:v1,v2 | the repository has no _layers folder, so no config and no layer is served; a 2.x collector takes every blob of this repository, a 3.x one aborts | repositories/team/app/_layers | Rebuild
     broken: team/app:v1 by layers-folder-missing
     broken: team/app:v2 by layers-folder-missing
@@ -14,8 +14,8 @@ fn layers_gone_404_for_every_blob() {
 }
 
 #[test]
-fn layers_gone_where_no_manifest_needs_one_is_a_warning() {
-    assert_snapshot!(after(|base| {
+fn missing_layers_folder_that_no_manifest_needs_is_a_warning() {
+    assert_snapshot!(report_after(|base| {
         base.tree.index("empty", Some("v1"), &[]);
         base.tree.layer("empty", b"x");
         base.tree.break_layers_folder("empty");
@@ -27,8 +27,8 @@ fn layers_gone_where_no_manifest_needs_one_is_a_warning() {
 }
 
 #[test]
-fn manifests_gone_404() {
-    assert_snapshot!(after(|base| { base.tree.break_manifests_folder(APP); }), @"
+fn missing_manifests_folder_leaves_garbage_404() {
+    assert_snapshot!(report_after(|base| { base.tree.break_manifests_folder(APP); }), @"
     info blob-unreferenced - | 13 blobs that no manifest references, 3539 bytes: a plain collection frees them | blobs
     info layer-link-unreferenced team/app | 9 layer links that no manifest needs | repositories/team/app/_layers | Remove
     garbage: 13 blobs (3539 bytes) unreferenced, 9 layer links
@@ -36,16 +36,16 @@ fn manifests_gone_404() {
 }
 
 #[test]
-fn tags_gone_leaves_untagged_manifests() {
-    assert_snapshot!(after(|base| { base.tree.break_tags_folder(APP); }), @"
+fn missing_tags_folder_leaves_untagged_manifests() {
+    assert_snapshot!(report_after(|base| { base.tree.break_tags_folder(APP); }), @"
     info manifest-untagged team/app | 4 manifests that no tag reaches: only an untagged collection frees them | repositories/team/app/_manifests/revisions
     garbage: 4 manifests untagged, 13 blobs (3539 bytes) untagged
     ");
 }
 
 #[test]
-fn revisions_gone_404_for_every_tag() {
-    assert_snapshot!(after(|base| { base.tree.break_revisions_folder(APP); }), @"
+fn missing_revisions_folder_breaks_every_tag_404() {
+    assert_snapshot!(report_after(|base| { base.tree.break_revisions_folder(APP); }), @"
     error tag-target-unlinked team/app:v1 sha256:one | its manifest has lost its revision link; its bytes are here | repositories/team/app/_manifests/revisions/sha256/one/link | Relink
     error child-link-missing team/app:v2 sha256:arm of sha256:index for linux/arm64 | linux/arm64 has lost its revision link; its bytes are here | repositories/team/app/_manifests/revisions/sha256/arm/link | Relink
     error child-link-missing team/app:v2 sha256:amd of sha256:index for linux/amd64 | linux/amd64 has lost its revision link; its bytes are here | repositories/team/app/_manifests/revisions/sha256/amd/link | Relink
@@ -56,8 +56,8 @@ fn revisions_gone_404_for_every_tag() {
 }
 
 #[test]
-fn repositories_gone() {
-    assert_snapshot!(after(|base| { base.tree.break_repositories_folder(); }), @"
+fn missing_repositories_folder_is_a_hazard() {
+    assert_snapshot!(report_after(|base| { base.tree.break_repositories_folder(); }), @"
     warning gc-hazard - | there is no repositories folder: every collector aborts on that | repositories
     info blob-unreferenced - | 17 blobs that no manifest references, 4555 bytes: a plain collection frees them | blobs
     garbage: 17 blobs (4555 bytes) unreferenced
@@ -65,8 +65,8 @@ fn repositories_gone() {
 }
 
 #[test]
-fn blobs_gone() {
-    let report = after(|base| {
+fn missing_blobs_folder_breaks_every_tag() {
+    let report = report_after(|base| {
         base.tree.break_blobs_folder();
     });
     let lines: Vec<_> = report.lines().filter(|line| !line.starts_with("info")).collect();

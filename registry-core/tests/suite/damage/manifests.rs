@@ -1,21 +1,21 @@
-//! Damage to the bytes of manifests: one builder call, one report.
+//! Damage to the bytes of manifests: each test calls one `break_*` method and snapshots the report.
 
 use insta::assert_snapshot;
 use registry_fixtures::JsonDamage;
 
-use crate::support::{APP, after};
+use crate::support::{APP, report_after};
 
 #[test]
-fn bytes_altered_200_with_wrong_bytes() {
-    assert_snapshot!(after(|base| { base.tree.break_manifest_altered(&base.one.digest); }), @"
+fn altered_manifest_is_found_200_with_wrong_bytes() {
+    assert_snapshot!(report_after(|base| { base.tree.break_manifest_altered(&base.one.digest); }), @"
     error manifest-digest-mismatch team/app:v1 sha256:one | its manifest has bytes that do not hash to its digest | blobs/sha256/xx/one/data | Quarantine
     broken: team/app:v1 by manifest-digest-mismatch
     ");
 }
 
 #[test]
-fn bytes_with_white_space_at_the_end_200_with_wrong_bytes() {
-    assert_snapshot!(after(|base| {
+fn manifest_with_trailing_white_space_is_found_200_with_wrong_bytes() {
+    assert_snapshot!(report_after(|base| {
         let longer = [base.tree.bytes(&base.amd.digest).as_slice(), b" \n"].concat();
         base.tree.break_manifest_bytes(&base.amd.digest, &longer);
     }), @"
@@ -25,83 +25,83 @@ fn bytes_with_white_space_at_the_end_200_with_wrong_bytes() {
 }
 
 #[test]
-fn bytes_truncated_500() {
-    assert_snapshot!(after(|base| { base.tree.break_manifest_truncated(&base.one.digest); }), @"
+fn truncated_manifest_is_found_500() {
+    assert_snapshot!(report_after(|base| { base.tree.break_manifest_truncated(&base.one.digest); }), @"
     error manifest-unreadable team/app:v1 sha256:one | its manifest is unreadable: not JSON: line 1, column 277 | blobs/sha256/xx/one/data | Quarantine
     broken: team/app:v1 by manifest-unreadable
     ");
 }
 
 #[test]
-fn child_without_bytes_500() {
-    assert_snapshot!(after(|base| { base.tree.break_blob_zero(&base.arm.digest); }), @"
+fn empty_child_manifest_is_found_500() {
+    assert_snapshot!(report_after(|base| { base.tree.break_blob_zero(&base.arm.digest); }), @"
     error manifest-unreadable team/app:v2 sha256:arm of sha256:index for linux/arm64 | linux/arm64 is unreadable: the file is empty (0 bytes) | blobs/sha256/xx/arm/data | Quarantine
     broken: team/app:v2 by manifest-unreadable
     ");
 }
 
 #[test]
-fn bytes_of_text_500() {
-    assert_snapshot!(after(|base| { base.tree.break_manifest_not_json(&base.index.digest); }), @"
+fn manifest_that_is_not_json_is_found_500() {
+    assert_snapshot!(report_after(|base| { base.tree.break_manifest_not_json(&base.index.digest); }), @"
     error manifest-unreadable team/app:v2 sha256:index | its manifest is unreadable: not JSON: line 1, column 2 | blobs/sha256/xx/index/data | Quarantine
     broken: team/app:v2 by manifest-unreadable
     ");
 }
 
 #[test]
-fn bytes_of_an_empty_object_500() {
-    assert_snapshot!(after(|base| { base.tree.break_manifest_empty_object(&base.one.digest); }), @"
+fn manifest_of_an_empty_object_is_found_500() {
+    assert_snapshot!(report_after(|base| { base.tree.break_manifest_empty_object(&base.one.digest); }), @"
     error manifest-unreadable team/app:v1 sha256:one | its manifest is unreadable: schemaVersion is 0, and only 1 and 2 are known | blobs/sha256/xx/one/data | Quarantine
     broken: team/app:v1 by manifest-unreadable
     ");
 }
 
 #[test]
-fn unknown_type_500() {
-    assert_snapshot!(after(|base| { base.tree.break_manifest_unknown_type(&base.one.digest); }), @r#"
+fn manifest_of_unknown_type_is_found_500() {
+    assert_snapshot!(report_after(|base| { base.tree.break_manifest_unknown_type(&base.one.digest); }), @r#"
     error manifest-unreadable team/app:v1 sha256:one | its manifest is unreadable: unknown manifest type "application/vnd.example.unknown+json" | blobs/sha256/xx/one/data | Quarantine
     broken: team/app:v1 by manifest-unreadable
     "#);
 }
 
 #[test]
-fn too_large_500() {
-    assert_snapshot!(after(|base| { base.tree.break_manifest_too_large(&base.one.digest); }), @"
+fn too_large_manifest_is_found_500() {
+    assert_snapshot!(report_after(|base| { base.tree.break_manifest_too_large(&base.one.digest); }), @"
     error manifest-unreadable team/app:v1 sha256:one | its manifest is unreadable: larger than 4 MiB (4194305 bytes) | blobs/sha256/xx/one/data | Quarantine
     broken: team/app:v1 by manifest-unreadable
     ");
 }
 
 #[test]
-fn nested_too_deep_500() {
-    assert_snapshot!(after(|base| { base.tree.break_manifest_deep(&base.one.digest, 10_000); }), @"
+fn too_deeply_nested_manifest_is_found_500() {
+    assert_snapshot!(report_after(|base| { base.tree.break_manifest_deep(&base.one.digest, 10_000); }), @"
     error manifest-unreadable team/app:v1 sha256:one | its manifest is unreadable: nested deeper than 10000 levels | blobs/sha256/xx/one/data | Quarantine
     broken: team/app:v1 by manifest-unreadable
     ");
 }
 
 #[test]
-fn nested_just_not_too_deep_200_with_wrong_bytes() {
-    assert_snapshot!(after(|base| { base.tree.break_manifest_deep(&base.one.digest, 9_999); }), @"
+fn manifest_nested_to_the_limit_is_parsed_200_with_wrong_bytes() {
+    assert_snapshot!(report_after(|base| { base.tree.break_manifest_deep(&base.one.digest, 9_999); }), @"
     error manifest-digest-mismatch team/app:v1 sha256:one | its manifest has bytes that do not hash to its digest | blobs/sha256/xx/one/data | Quarantine
     broken: team/app:v1 by manifest-digest-mismatch
     ");
 }
 
 #[test]
-fn config_of_the_wrong_type_500() {
+fn config_descriptor_of_wrong_json_type_is_found_500() {
     let damage = JsonDamage::Top("config", "7");
-    assert_snapshot!(after(|base| { base.tree.break_manifest_json(&base.one.digest, damage); }), @"
+    assert_snapshot!(report_after(|base| { base.tree.break_manifest_json(&base.one.digest, damage); }), @"
     error manifest-unreadable team/app:v1 sha256:one | its manifest is unreadable: /config should be an object | blobs/sha256/xx/one/data | Quarantine
     broken: team/app:v1 by manifest-unreadable
     ");
 }
 
 #[test]
-fn unknown_type_with_the_right_hash_is_not_quarantined_500() {
-    assert_snapshot!(after(|base| {
+fn manifest_of_unknown_type_with_right_hash_is_not_quarantined_500() {
+    assert_snapshot!(report_after(|base| {
         let digest = base.tree.damaged_json(APP, Some("v3"), "three", JsonDamage::UnknownMediaType);
-        base.names.put(&digest, "three");
+        base.names.add(&digest, "three");
     }), @r#"
     error manifest-unreadable team/app:v3 sha256:three | its manifest is unreadable: unknown manifest type "application/vnd.example.unknown+json" | blobs/sha256/xx/three/data
     broken: team/app:v3 by manifest-unreadable
@@ -109,11 +109,11 @@ fn unknown_type_with_the_right_hash_is_not_quarantined_500() {
 }
 
 #[test]
-fn too_large_with_the_right_hash_is_not_quarantined_500() {
-    assert_snapshot!(after(|base| {
+fn too_large_manifest_with_right_hash_is_not_quarantined_500() {
+    assert_snapshot!(report_after(|base| {
         let damage = JsonDamage::PaddedTo(JsonDamage::LIMIT + 1);
         let digest = base.tree.damaged_json(APP, Some("v3"), "three", damage);
-        base.names.put(&digest, "three");
+        base.names.add(&digest, "three");
     }), @"
     error manifest-unreadable team/app:v3 sha256:three | its manifest is unreadable: larger than 4 MiB (4194305 bytes) | blobs/sha256/xx/three/data
     broken: team/app:v3 by manifest-unreadable
@@ -121,8 +121,8 @@ fn too_large_with_the_right_hash_is_not_quarantined_500() {
 }
 
 #[test]
-fn exactly_4_mib_200() {
-    assert_snapshot!(after(|base| {
+fn manifest_of_exactly_4_mib_is_sound_200() {
+    assert_snapshot!(report_after(|base| {
         base.tree.damaged_json(APP, Some("v3"), "three", JsonDamage::PaddedTo(JsonDamage::LIMIT));
     }), @"nothing");
 }

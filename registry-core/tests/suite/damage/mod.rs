@@ -1,4 +1,4 @@
-//! What can be damaged, kind by kind: one builder call, one report. What the server answers is in the name of the test.
+//! What can be damaged, kind by kind: each test calls one `break_*` method and snapshots the report. What the server answers is in the name of the test.
 
 mod blobs;
 mod descriptors;

@@ -1,60 +1,60 @@
-//! Damage to tags: one builder call, one report. What the server answers is in the name of the test.
+//! Damage to tags: each test calls one `break_*` method and snapshots the report. What the server answers is in the name of the test.
 
 use insta::assert_snapshot;
 
-use crate::support::{APP, Base, after};
+use crate::support::{APP, Base, report_after};
 
 #[test]
-fn link_missing_404() {
-    assert_snapshot!(after(|base| { base.tree.break_tag_link_missing(APP, "v1"); }), @"
+fn missing_tag_link_is_found_404() {
+    assert_snapshot!(report_after(|base| { base.tree.break_tag_link_missing(APP, "v1"); }), @"
     error tag-link-missing team/app:v1 | it has no current/link; its history has one entry that resolves, sha256:one | repositories/team/app/_manifests/tags/v1/current/link | Restore
     broken: team/app:v1 by tag-link-missing
     ");
 }
 
 #[test]
-fn link_empty_500() {
-    assert_snapshot!(after(|base| { base.tree.break_tag_link_empty(APP, "v1"); }), @"
+fn empty_tag_link_is_found_500() {
+    assert_snapshot!(report_after(|base| { base.tree.break_tag_link_empty(APP, "v1"); }), @"
     error tag-link-invalid team/app:v1 | its link is empty (0 bytes); its history has one entry that resolves, sha256:one | repositories/team/app/_manifests/tags/v1/current/link | Restore
     broken: team/app:v1 by tag-link-invalid
     ");
 }
 
 #[test]
-fn link_of_text_500() {
-    assert_snapshot!(after(|base| { base.tree.break_tag_link_text(APP, "v2"); }), @"
+fn tag_link_of_text_is_found_500() {
+    assert_snapshot!(report_after(|base| { base.tree.break_tag_link_text(APP, "v2"); }), @"
     error tag-link-invalid team/app:v2 | its link holds no digest; its history has one entry that resolves, sha256:index | repositories/team/app/_manifests/tags/v2/current/link | Restore
     broken: team/app:v2 by tag-link-invalid
     ");
 }
 
 #[test]
-fn link_with_newline_500() {
-    assert_snapshot!(after(|base| { base.tree.break_tag_link_newline(APP, "v1"); }), @"
+fn tag_link_with_newline_is_found_500() {
+    assert_snapshot!(report_after(|base| { base.tree.break_tag_link_newline(APP, "v1"); }), @"
     error tag-link-invalid team/app:v1 | its link has bytes beside the digest; its history has one entry that resolves, sha256:one | repositories/team/app/_manifests/tags/v1/current/link | Restore
     broken: team/app:v1 by tag-link-invalid
     ");
 }
 
 #[test]
-fn link_of_binary_500() {
-    assert_snapshot!(after(|base| { base.tree.break_tag_link_binary(APP, "v1"); }), @"
+fn tag_link_of_binary_is_found_500() {
+    assert_snapshot!(report_after(|base| { base.tree.break_tag_link_binary(APP, "v1"); }), @"
     error tag-link-invalid team/app:v1 | its link holds no digest; its history has one entry that resolves, sha256:one | repositories/team/app/_manifests/tags/v1/current/link | Restore
     broken: team/app:v1 by tag-link-invalid
     ");
 }
 
 #[test]
-fn link_of_5_gb_500() {
-    assert_snapshot!(after(|base| { base.tree.break_tag_link_huge(APP, "v1"); }), @"
+fn tag_link_of_5_gb_is_found_500() {
+    assert_snapshot!(report_after(|base| { base.tree.break_tag_link_huge(APP, "v1"); }), @"
     error tag-link-invalid team/app:v1 | its link holds no digest; its history has one entry that resolves, sha256:one | repositories/team/app/_manifests/tags/v1/current/link | Restore
     broken: team/app:v1 by tag-link-invalid
     ");
 }
 
 #[test]
-fn link_naming_sha512_404() {
-    let report = after(|base| {
+fn tag_link_to_a_sha512_digest_is_found_404() {
+    let report = report_after(|base| {
         base.tree.break_tag_link_sha512(APP, "v1");
     });
     let lines: Vec<_> = report.lines().filter(|line| !line.starts_with("info")).take(2).collect();
@@ -65,18 +65,18 @@ fn link_naming_sha512_404() {
 }
 
 #[test]
-fn link_is_a_folder_500() {
-    assert_snapshot!(after(|base| { base.tree.break_tag_link_is_folder(APP, "v1"); }), @"
+fn folder_in_place_of_tag_link_is_found_500() {
+    assert_snapshot!(report_after(|base| { base.tree.break_tag_link_is_folder(APP, "v1"); }), @"
     error tag-link-invalid team/app:v1 | its link is no file | repositories/team/app/_manifests/tags/v1/current/link
     broken: team/app:v1 by tag-link-invalid
     ");
 }
 
 #[test]
-fn target_nowhere_404() {
-    assert_snapshot!(after(|base| {
+fn tag_to_an_absent_manifest_is_found_404() {
+    assert_snapshot!(report_after(|base| {
         let target = base.tree.break_tag_target(APP, "v1");
-        base.names.put(&target, "nowhere");
+        base.names.add(&target, "nowhere");
     }), @"
     info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees it | repositories/team/app/_manifests/revisions
     error tag-target-missing team/app:v1 sha256:nowhere | its manifest is gone: neither a revision link nor its bytes are here | repositories/team/app/_manifests/revisions/sha256/nowhere/link
@@ -86,24 +86,24 @@ fn target_nowhere_404() {
 }
 
 #[test]
-fn target_is_a_sound_image_200() {
-    assert_snapshot!(after(|base| { base.tree.break_tag_target_other(APP, "v1", &base.index.digest); }), @"
+fn tag_to_another_sound_image_is_sound_200() {
+    assert_snapshot!(report_after(|base| { base.tree.break_tag_target_other(APP, "v1", &base.index.digest); }), @"
     info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees it | repositories/team/app/_manifests/revisions
     garbage: 1 manifests untagged, 4 blobs (1016 bytes) untagged
     ");
 }
 
 #[test]
-fn target_is_a_config_500() {
-    assert_snapshot!(after(|base| { base.tree.break_tag_target_other(APP, "v1", &base.one.config); }), @"
+fn tag_to_a_config_is_found_500() {
+    assert_snapshot!(report_after(|base| { base.tree.break_tag_target_other(APP, "v1", &base.one.config); }), @"
     error manifest-unreadable team/app:v1 sha256:one-config | its manifest is unreadable: schemaVersion is 0, and only 1 and 2 are known | blobs/sha256/xx/one-config/data
     broken: team/app:v1 by manifest-unreadable
     ");
 }
 
 #[test]
-fn target_of_another_repository_404() {
-    assert_snapshot!(after(|base| { base.tree.break_tag_target_other(APP, "v1", &base.lib.digest); }), @"
+fn tag_to_a_manifest_of_another_repository_is_found_404() {
+    assert_snapshot!(report_after(|base| { base.tree.break_tag_target_other(APP, "v1", &base.lib.digest); }), @"
     info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees it | repositories/team/app/_manifests/revisions
     error layer-link-missing team/app:v1 sha256:lib-layer2 of sha256:lib | layer sha256:lib-layer2 has no layer link here; its bytes are here | repositories/team/app/_layers/sha256/lib-layer2/link | Relink
     error layer-link-missing team/app:v1 sha256:lib-config of sha256:lib | config sha256:lib-config has no layer link here; its bytes are here | repositories/team/app/_layers/sha256/lib-config/link | Relink
@@ -115,39 +115,39 @@ fn target_of_another_repository_404() {
 }
 
 #[test]
-fn file_in_the_place_of_a_tag_500() {
-    assert_snapshot!(after(|base| { base.tree.break_tag_is_file(APP, "v1"); }), @"
+fn file_in_place_of_a_tag_is_found_500() {
+    assert_snapshot!(report_after(|base| { base.tree.break_tag_is_file(APP, "v1"); }), @"
     error tag-link-invalid team/app:v1 | a file stands in the place of its folder | repositories/team/app/_manifests/tags/v1
     broken: team/app:v1 by tag-link-invalid
     ");
 }
 
 #[test]
-fn folder_gone_leaves_an_untagged_manifest() {
-    assert_snapshot!(after(|base| { base.tree.break_tag_folder_missing(APP, "v1"); }), @"
+fn missing_tag_folder_leaves_an_untagged_manifest() {
+    assert_snapshot!(report_after(|base| { base.tree.break_tag_folder_missing(APP, "v1"); }), @"
     info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees it | repositories/team/app/_manifests/revisions
     garbage: 1 manifests untagged, 4 blobs (1016 bytes) untagged
     ");
 }
 
 #[test]
-fn history_dangles() {
-    assert_snapshot!(after(|base| { base.tree.break_history_dangling(APP, "v1"); }), @"info tag-history-dangling team/app | 1 entry of tag histories that no longer resolve | repositories/team/app/_manifests/tags | Remove");
+fn dangling_history_entry_is_found() {
+    assert_snapshot!(report_after(|base| { base.tree.break_history_dangling(APP, "v1"); }), @"info tag-history-dangling team/app | 1 entry of tag histories that no longer resolve | repositories/team/app/_manifests/tags | Remove");
 }
 
 #[test]
-fn history_missing_is_no_finding() {
-    assert_snapshot!(after(|base| { base.tree.break_history_missing(APP, "v1"); }), @"nothing");
+fn missing_history_is_no_finding() {
+    assert_snapshot!(report_after(|base| { base.tree.break_history_missing(APP, "v1"); }), @"nothing");
 }
 
 #[test]
-fn history_entry_empty_is_no_finding() {
-    assert_snapshot!(after(|base| { base.tree.break_history_empty(APP, "v1", &base.one.digest); }), @"nothing");
+fn empty_history_entry_is_no_finding() {
+    assert_snapshot!(report_after(|base| { base.tree.break_history_empty(APP, "v1", &base.one.digest); }), @"nothing");
 }
 
 #[test]
-fn link_missing_with_two_entries_left_is_for_a_person() {
-    assert_snapshot!(after(|base| {
+fn missing_tag_link_with_two_history_entries_has_no_repair() {
+    assert_snapshot!(report_after(|base| {
         let newer = base.image(APP, Some("v1"), "newer").digest;
         base.tree.break_tag_link_missing(APP, "v1");
         base.tree.break_tag_link_missing(APP, "v2");
@@ -161,8 +161,8 @@ fn link_missing_with_two_entries_left_is_for_a_person() {
 }
 
 #[test]
-fn link_missing_without_history() {
-    assert_snapshot!(after(|base| {
+fn missing_tag_link_without_history_has_no_repair() {
+    assert_snapshot!(report_after(|base| {
         base.tree.break_tag_link_missing(APP, "v1").break_history_missing(APP, "v1");
     }), @"
     error tag-link-missing team/app:v1 | it has no current/link; no entry of its history resolves | repositories/team/app/_manifests/tags/v1/current/link
@@ -171,8 +171,8 @@ fn link_missing_without_history() {
 }
 
 #[test]
-fn names_that_are_no_tags_are_strays() {
-    assert_snapshot!(after(|base| {
+fn illegal_tag_names_are_strays() {
+    assert_snapshot!(report_after(|base| {
         base.tree.break_stray_tag_name(APP, ".hidden").break_stray_tag_name(APP, &"t".repeat(129));
     }), @"
     warning path-unexpected team/app | no legal tag name, although the server lists it as a tag | repositories/team/app/_manifests/tags/.hidden | MoveAside
@@ -182,7 +182,7 @@ fn names_that_are_no_tags_are_strays() {
 
 /// what a tag would be restored to is no garbage, whatever the link holds.
 #[test]
-fn a_tag_that_names_sha512_keeps_its_history() {
+fn tag_to_a_sha512_digest_keeps_its_history() {
     let mut base = Base::new();
     base.tree.break_tag_link_sha512(APP, "v1");
     assert!(!base.report().contains("manifest-untagged"), "{}", base.report());
@@ -191,13 +191,13 @@ fn a_tag_that_names_sha512_keeps_its_history() {
 // https://github.com/Joxit/docker-registry-ui/issues/124, https://github.com/goharbor/harbor/issues/7924: a DELETE by digest whose tag
 // stayed.
 #[test]
-fn a_tag_that_was_probably_deleted_through_the_api() {
-    assert_snapshot!(after(|base| { base.tree.break_empty_folder_left(APP, &base.one.digest); }), @"
+fn tag_probably_deleted_through_the_api_is_told_from_a_lost_link() {
+    assert_snapshot!(report_after(|base| { base.tree.break_empty_folder_left(APP, &base.one.digest); }), @"
     error tag-target-unlinked team/app:v1 sha256:one | its manifest was probably deleted through the API: the folder of its revision link is empty; its bytes are here until a collection | repositories/team/app/_manifests/revisions/sha256/one/link | Relink
     broken: team/app:v1 by tag-target-unlinked
     ");
     // A collection since took the bytes.
-    assert_snapshot!(after(|base| {
+    assert_snapshot!(report_after(|base| {
         base.tree.break_empty_folder_left(APP, &base.one.digest).break_blob_missing(&base.one.digest);
     }), @"
     info blob-unreferenced - | 3 blobs that no manifest references, 461 bytes: a plain collection frees them | blobs
@@ -207,7 +207,7 @@ fn a_tag_that_was_probably_deleted_through_the_api() {
     garbage: 3 blobs (461 bytes) unreferenced, 3 layer links
     ");
     // Never a child, whether it has a tag of its own or not.
-    assert_snapshot!(after(|base| {
+    assert_snapshot!(report_after(|base| {
         base.tree.tag(APP, "arm", &base.arm.digest).break_empty_folder_left(APP, &base.arm.digest);
         base.tree.break_empty_folder_left(APP, &base.amd.digest);
     }), @"
@@ -217,7 +217,7 @@ fn a_tag_that_was_probably_deleted_through_the_api() {
     broken: team/app:v2 by tag-target-unlinked, child-link-missing
     ");
     // But a child of an index that was deleted like it.
-    assert_snapshot!(after(|base| {
+    assert_snapshot!(report_after(|base| {
         base.tree.tag(APP, "arm", &base.arm.digest).break_empty_folder_left(APP, &base.arm.digest);
         base.tree.break_empty_folder_left(APP, &base.index.digest);
     }), @"
@@ -227,7 +227,7 @@ fn a_tag_that_was_probably_deleted_through_the_api() {
     broken: team/app:v2 by tag-target-unlinked, tag-target-unlinked
     ");
     // Something in the folder is a trace of something else.
-    assert_snapshot!(after(|base| {
+    assert_snapshot!(report_after(|base| {
         let link = base.tree.revision_link(APP, &base.one.digest);
         base.tree.break_temp_file(&link);
         base.tree.break_empty_folder_left(APP, &base.one.digest);

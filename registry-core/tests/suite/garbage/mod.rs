@@ -1,4 +1,4 @@
-//! What nothing references any more, and what only an untagged collection would take.
+//! Garbage: what nothing references, and what only an untagged collection deletes.
 
 mod sums;
 mod young;
@@ -6,19 +6,19 @@ mod young;
 use insta::assert_snapshot;
 use registry_fixtures::{ImageSpec, JsonDamage};
 
-use crate::support::{APP, Base, HOUR, Sight, after, after_seen};
+use crate::support::{APP, Base, HOUR, View, report_after, report_with_damage};
 
 #[test]
-fn a_blob_that_nothing_names() {
-    assert_snapshot!(after(|base| { base.tree.blob(b"nobody's"); }), @"
+fn unreferenced_blob_is_garbage() {
+    assert_snapshot!(report_after(|base| { base.tree.blob(b"nobody's"); }), @"
     info blob-unreferenced - | 1 blob that no manifest references, 8 bytes: a plain collection frees it | blobs
     garbage: 1 blobs (8 bytes) unreferenced
     ");
 }
 
 #[test]
-fn half_a_push_whose_manifest_never_came() {
-    assert_snapshot!(after(|base| { base.tree.layer("half", b"nobody's"); }), @"
+fn blobs_of_an_unfinished_push_are_garbage() {
+    assert_snapshot!(report_after(|base| { base.tree.layer("half", b"nobody's"); }), @"
     info blob-unreferenced - | 1 blob that no manifest references, 8 bytes: a plain collection frees it | blobs
     info layer-link-unreferenced half | 1 layer link that no manifest needs | repositories/half/_layers | Remove
     garbage: 1 blobs (8 bytes) unreferenced, 1 layer links
@@ -28,19 +28,19 @@ fn half_a_push_whose_manifest_never_came() {
 /// A full disk leaves manifests of 0 bytes, which the next push does not replace:
 /// https://github.com/distribution/distribution/issues/4489
 #[test]
-fn unreferenced_wrong_bytes() {
+fn unreferenced_wrong_bytes_are_found() {
     let damage = |base: &mut Base| {
         let [empty, cut, linked, right] =
             ["empty", "cut short", "linked", "right"].map(|text| base.tree.blob(text.as_bytes()));
         let nothing = base.tree.blob(b"");
         for (digest, name) in [(&empty, "empty"), (&cut, "cut"), (&linked, "linked"), (&nothing, "nothing")] {
-            base.names.put(digest, name);
+            base.names.add(digest, name);
         }
-        base.names.put(&right, "right");
+        base.names.add(&right, "right");
         base.tree.layer_link(APP, &linked).layer_link("lib", &linked);
         base.tree.break_blob_zero(&empty).break_blob_truncated(&cut).break_blob_zero(&linked);
     };
-    assert_snapshot!(after(damage), @"
+    assert_snapshot!(report_after(damage), @"
     info blob-unreferenced - | 5 blobs that no manifest references, 9 bytes: a plain collection frees them | blobs
     error unreferenced-blob-wrong - sha256:linked | an empty file under the digest of something else, which no served manifest names; lib and 1 other link it, so clients skip the upload and pull it wrong | blobs/sha256/xx/linked/data | Quarantine
     warning unreferenced-blob-wrong - sha256:empty | an empty file under the digest of something else, which no served manifest names; the next push of it is answered 201 and keeps them | blobs/sha256/xx/empty/data | Quarantine
@@ -48,7 +48,7 @@ fn unreferenced_wrong_bytes() {
     info layer-link-unreferenced team/app | 1 layer link that no manifest needs | repositories/team/app/_layers | Remove
     garbage: 5 blobs (9 bytes) unreferenced, 2 layer links
     ");
-    assert_snapshot!(after_seen(&Sight { content: true, ..Sight::default() }, damage), @"
+    assert_snapshot!(report_with_damage(&View { content: true, ..View::default() }, damage), @"
     info blob-unreferenced - | 5 blobs that no manifest references, 9 bytes: a plain collection frees them | blobs
     error unreferenced-blob-wrong - sha256:linked | an empty file under the digest of something else, which no served manifest names; lib and 1 other link it, so clients skip the upload and pull it wrong | blobs/sha256/xx/linked/data | Quarantine
     warning unreferenced-blob-wrong - sha256:empty | an empty file under the digest of something else, which no served manifest names; the next push of it is answered 201 and keeps them | blobs/sha256/xx/empty/data | Quarantine
@@ -57,16 +57,16 @@ fn unreferenced_wrong_bytes() {
     info layer-link-unreferenced team/app | 1 layer link that no manifest needs | repositories/team/app/_layers | Remove
     garbage: 5 blobs (9 bytes) unreferenced, 2 layer links
     ");
-    // 2.8 writes manifests in place: what is young is a push under way.
-    let young = after_seen(&Sight { content: true, later: HOUR / 2, ..Sight::default() }, damage);
+    // 2.8 writes manifests in place, so a young file may be a push under way.
+    let young = report_with_damage(&View { content: true, later: HOUR / 2, ..View::default() }, damage);
     assert!(!young.contains("unreferenced-blob-wrong") && young.contains("in-flight"), "{young}");
 }
 
-/// What a manifest names is judged there, and is one finding only; what only a history names, or a repository that no server
-/// serves, is not judged anywhere else.
+/// Wrong bytes that a manifest names are one finding, at the manifest. Wrong bytes that only a history or a shelved repository names
+/// have no other finding.
 #[test]
-fn wrong_bytes_are_one_finding() {
-    assert_snapshot!(after_seen(&Sight { content: true, ..Sight::default() }, |base| {
+fn wrong_bytes_are_judged_in_one_place_only() {
+    assert_snapshot!(report_with_damage(&View { content: true, ..View::default() }, |base| {
         base.image(APP, None, "loose");
         let past = base.image(APP, Some("v1"), "past");
         base.image(APP, Some("v1"), "now");
@@ -90,24 +90,24 @@ fn wrong_bytes_are_one_finding() {
 }
 
 #[test]
-fn an_untagged_image_and_its_own_blobs() {
-    assert_snapshot!(after(|base| { base.image(APP, None, "loose"); }), @"
+fn untagged_image_and_its_own_blobs_are_garbage() {
+    assert_snapshot!(report_after(|base| { base.image(APP, None, "loose"); }), @"
     info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees it | repositories/team/app/_manifests/revisions
     garbage: 1 manifests untagged, 4 blobs (1018 bytes) untagged
     ");
 }
 
 #[test]
-fn an_untagged_index_frees_its_children() {
-    assert_snapshot!(after(|base| { base.tree.break_tag_folder_missing(APP, "v2"); }), @"
+fn untagged_index_frees_its_children() {
+    assert_snapshot!(report_after(|base| { base.tree.break_tag_folder_missing(APP, "v2"); }), @"
     info manifest-untagged team/app | 3 manifests that no tag reaches: only an untagged collection frees them | repositories/team/app/_manifests/revisions
     garbage: 3 manifests untagged, 9 blobs (2523 bytes) untagged
     ");
 }
 
 #[test]
-fn children_of_a_deleted_index() {
-    assert_snapshot!(after(|base| {
+fn children_of_a_deleted_index_are_untagged() {
+    assert_snapshot!(report_after(|base| {
         base.tree.break_tag_folder_missing(APP, "v2").break_revision_link_missing(APP, &base.index.digest);
     }), @"
     info blob-unreferenced - | 1 blob that no manifest references, 491 bytes: a plain collection frees it | blobs
@@ -117,40 +117,40 @@ fn children_of_a_deleted_index() {
 }
 
 #[test]
-fn what_an_untagged_image_shares_with_a_tagged_one_stays() {
+fn blobs_shared_with_a_tagged_image_are_no_garbage() {
     let sharing = |base: &mut Base, repo: &str| {
         let shared = base.one.layers.clone();
         base.tree.image_with(repo, None, &ImageSpec { shared, layers: 0, ..ImageSpec::oci("loose") });
     };
-    assert_snapshot!(after(|base| sharing(base, APP)), @"
+    assert_snapshot!(report_after(|base| sharing(base, APP)), @"
     info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees it | repositories/team/app/_manifests/revisions
     garbage: 1 manifests untagged, 2 blobs (817 bytes) untagged
     ");
-    assert_snapshot!(after(|base| sharing(base, "elsewhere")), @"
+    assert_snapshot!(report_after(|base| sharing(base, "elsewhere")), @"
     info manifest-untagged elsewhere | 1 manifest that no tag reaches: only an untagged collection frees it | repositories/elsewhere/_manifests/revisions
     garbage: 1 manifests untagged, 2 blobs (817 bytes) untagged
     ");
 }
 
 #[test]
-fn an_image_untagged_here_and_tagged_there_stays_with_its_blobs() {
-    assert_snapshot!(after(|base| { base.tree.image("lib", None, "one"); }), @"
+fn image_tagged_in_another_repository_keeps_its_blobs() {
+    assert_snapshot!(report_after(|base| { base.tree.image("lib", None, "one"); }), @"
     info manifest-untagged lib | 1 manifest that no tag reaches: only an untagged collection frees it | repositories/lib/_manifests/revisions
     garbage: 1 manifests untagged
     ");
 }
 
 #[test]
-fn an_unreadable_manifest_makes_no_garbage_of_its_repository() {
-    // `rest` was linked for the manifest that nobody can read, `loose` may be its child.
+fn unreadable_manifest_protects_its_repository_from_garbage() {
+    // `rest` may be a part of the unreadable manifest, and `loose` its child.
     let leave = |base: &mut Base| {
         base.tree.layer(APP, b"rest");
         base.image(APP, None, "loose");
         let bad = base.tree.damaged_json(APP, None, "three", JsonDamage::UnknownMediaType);
-        base.names.put(&bad, "bad");
+        base.names.add(&bad, "bad");
     };
-    assert_snapshot!(after(leave), @r#"error manifest-unreadable team/app sha256:bad | untagged manifest sha256:bad is unreadable: unknown manifest type "application/vnd.example.unknown+json" | blobs/sha256/xx/bad/data"#);
-    assert_snapshot!(after(|base| {
+    assert_snapshot!(report_after(leave), @r#"error manifest-unreadable team/app sha256:bad | untagged manifest sha256:bad is unreadable: unknown manifest type "application/vnd.example.unknown+json" | blobs/sha256/xx/bad/data"#);
+    assert_snapshot!(report_after(|base| {
         leave(base);
         base.tree.blob(b"linked nowhere");
     }), @r#"
@@ -161,8 +161,8 @@ fn an_unreadable_manifest_makes_no_garbage_of_its_repository() {
 }
 
 #[test]
-fn a_tag_that_names_nothing_makes_no_garbage_of_its_repository() {
-    assert_snapshot!(after(|base| {
+fn tag_without_target_protects_its_repository_from_garbage() {
+    assert_snapshot!(report_after(|base| {
         base.image(APP, None, "loose");
         base.tree.break_tag_link_empty(APP, "v1").break_history_missing(APP, "v1");
     }), @"
@@ -172,9 +172,9 @@ fn a_tag_that_names_nothing_makes_no_garbage_of_its_repository() {
 }
 
 #[test]
-fn a_repository_chosen_leaves_garbage_out() {
-    let only = Sight { only: Some("team/*"), ..Sight::default() };
-    assert_snapshot!(after_seen(&only, |base| {
+fn audit_of_selected_repositories_lists_no_garbage() {
+    let only = View { only: Some("team/*"), ..View::default() };
+    assert_snapshot!(report_with_damage(&only, |base| {
         base.tree.blob(b"nobody's");
         base.image(APP, None, "loose");
         base.tree.break_layer_link_missing(APP, &base.one.layers[0]).break_tag_link_missing("lib", "v1");
@@ -187,8 +187,8 @@ fn a_repository_chosen_leaves_garbage_out() {
 
 // S22: a layer link without bytes is told apart by whether a manifest needs it.
 #[test]
-fn links_without_bytes_that_a_collection_left() {
-    assert_snapshot!(after(|base| {
+fn dangling_layer_links_are_damage_only_if_a_manifest_needs_them() {
+    assert_snapshot!(report_after(|base| {
         let loose = base.image(APP, None, "loose");
         base.tree.break_revision_link_missing(APP, &loose.digest).break_blob_missing(&loose.layers[0]);
         base.tree.break_blob_missing(&base.arm.layers[0]);
@@ -203,12 +203,12 @@ fn links_without_bytes_that_a_collection_left() {
 }
 
 #[test]
-fn a_referrer_stays_with_its_subject() {
-    assert_snapshot!(after(|base| {
+fn untagged_referrer_of_a_tagged_subject_is_a_warning() {
+    assert_snapshot!(report_after(|base| {
         let signature = base.tree.referrer(APP, &base.one.digest);
-        base.names.put(&signature, "signature");
+        base.names.add(&signature, "signature");
         let of_it = base.tree.referrer_with(APP, &signature, "application/vnd.example.countersignature");
-        base.names.put(&of_it, "countersignature");
+        base.names.add(&of_it, "countersignature");
     }), @"
     warning referrer-untagged team/app sha256:countersignature | referrer of sha256:signature that no tag and no index names: every untagged collection deletes it | repositories/team/app/_manifests/revisions/sha256/countersignature/link
     warning referrer-untagged team/app sha256:signature | referrer of sha256:one that no tag and no index names: every untagged collection deletes it | repositories/team/app/_manifests/revisions/sha256/signature/link
@@ -216,8 +216,8 @@ fn a_referrer_stays_with_its_subject() {
 }
 
 #[test]
-fn a_referrer_of_an_untagged_manifest_goes_with_it() {
-    assert_snapshot!(after(|base| {
+fn referrer_of_an_untagged_manifest_is_untagged() {
+    assert_snapshot!(report_after(|base| {
         let loose = base.image(APP, None, "loose");
         base.tree.referrer(APP, &loose.digest);
     }), @"
@@ -227,16 +227,16 @@ fn a_referrer_of_an_untagged_manifest_goes_with_it() {
 }
 
 #[test]
-fn a_referrer_in_a_fallback_index_is_tagged() {
-    assert_snapshot!(after(|base| {
+fn referrer_in_a_fallback_index_is_tagged() {
+    assert_snapshot!(report_after(|base| {
         let signature = base.tree.referrer(APP, &base.one.digest);
         base.tree.fallback_tag(APP, &base.one.digest, &[signature]);
     }), @"nothing");
 }
 
 #[test]
-fn a_tag_that_moved_on_leaves_its_former_manifest() {
-    assert_snapshot!(after(|base| { base.image(APP, Some("v1"), "newer"); }), @"
+fn moved_tag_leaves_its_former_manifest_untagged() {
+    assert_snapshot!(report_after(|base| { base.image(APP, Some("v1"), "newer"); }), @"
     info manifest-untagged team/app | 1 manifest that no tag reaches: only an untagged collection frees it | repositories/team/app/_manifests/revisions
     garbage: 1 manifests untagged, 4 blobs (1016 bytes) untagged
     ");

@@ -1,4 +1,4 @@
-//! What holds of the garbage of every tree: nothing that is reached is in it, and its pieces sum up.
+//! Laws of garbage on random trees: it contains nothing reachable, and its pieces sum up to the totals.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,10 +10,10 @@ use registry_fixtures::random::random_tree;
 use registry_fixtures::{Digest, TreeBuilder};
 use serde_json::Value;
 
-use crate::support::{APP, Base, DAY, Sight, text};
+use crate::support::{APP, Base, DAY, View, text};
 
-/// Every digest that a manifest of any repository reaches, found by reading files: whatever has a revision link, and
-/// what it names, down to the leaves. Layers by sha512 count as what their links name.
+/// Every digest that a manifest of any repository reaches, found by reading files: each digest with a revision link, and what it
+/// names, down to the leaves. A layer by sha512 counts as the digest in its link.
 fn reachable(tree: &TreeBuilder) -> BTreeSet<String> {
     let mut reached = BTreeSet::new();
     let mut stack = Vec::new();
@@ -41,7 +41,7 @@ fn reachable(tree: &TreeBuilder) -> BTreeSet<String> {
         }
         let path = tree.blob_path(&Digest::from_text(digest));
         let bytes = std::fs::read(path).unwrap_or_default();
-        // What is no JSON, or not as a manifest is, names nothing here: the audit may know better, never less.
+        // Here a file that is not a JSON manifest names nothing. The audit may find more references, never fewer.
         let Ok(manifest) = serde_json::from_slice::<Value>(&bytes) else { continue };
         let lists =
             ["layers", "manifests", "fsLayers"].map(|key| manifest.get(key).and_then(Value::as_array));
@@ -54,11 +54,11 @@ fn reachable(tree: &TreeBuilder) -> BTreeSet<String> {
 
 // S23: no list of garbage ever names what a manifest of any repository reaches.
 #[test]
-fn nothing_reachable_is_listed_as_unreferenced() {
+fn reachable_blobs_are_never_listed_as_unreferenced() {
     for seed in 0..60 {
         let (tree, story) = random_tree(seed);
         let reached = reachable(&tree);
-        let audit = Sight::default().look(tree.root());
+        let audit = View::default().look(tree.root());
         for piece in audit.pieces.iter().filter(|piece| piece.code == Code::BlobUnreferenced) {
             let digest = piece.digest.unwrap().to_string();
             assert!(!reached.contains(&digest), "{digest}: {story:#?}");
@@ -66,19 +66,23 @@ fn nothing_reachable_is_listed_as_unreferenced() {
     }
 }
 
-/// Number and bytes of the pieces of some codes, those that lie in a repository or those that do not.
+/// The number and bytes of the pieces with some codes, inside or outside of repositories.
 fn sum(audit: &Audit, codes: &[Code], in_repository: bool) -> (u64, u64) {
-    let of =
+    let is_counted =
         |piece: &&GarbagePiece| codes.contains(&piece.code) && piece.repository.is_some() == in_repository;
-    audit.pieces.iter().filter(of).fold((0, 0), |(count, bytes), piece| (count + 1, bytes + piece.bytes))
+    audit
+        .pieces
+        .iter()
+        .filter(is_counted)
+        .fold((0, 0), |(count, bytes), piece| (count + 1, bytes + piece.bytes))
 }
 
 #[test]
-fn pieces_sum_up_to_what_is_counted() {
+fn garbage_pieces_sum_up_to_the_totals() {
     let mut all = [0_u64; 5];
     for seed in 0..60 {
         let (tree, story) = random_tree(seed);
-        let audit = Sight::default().look(tree.root());
+        let audit = View::default().look(tree.root());
         let garbage = audit.garbage.unwrap();
         let counted = [
             (garbage.unreferenced.blobs, garbage.unreferenced.bytes),
@@ -99,26 +103,26 @@ fn pieces_sum_up_to_what_is_counted() {
             *all += count;
         }
     }
-    assert!(all.iter().all(|count| *count > 0), "the seeds show not every kind of garbage: {all:?}");
+    assert!(all.iter().all(|count| *count > 0), "the seeds do not cover every kind of garbage: {all:?}");
 }
 
 #[test]
-fn pieces_are_there_only_when_asked_for() {
+fn garbage_pieces_are_listed_only_on_request() {
     let mut base = Base::new();
     base.tree.blob(b"nobody's");
     base.image(APP, None, "loose");
-    let sight = Sight::default();
+    let view = View::default();
     let tree = Tree::open(&locate(base.tree.root(), false).registries[0], &Default::default()).unwrap();
-    let (graph, listed) = sight.audit(&tree);
+    let (graph, listed) = view.audit(&tree);
     let counted =
-        registry_core::audit::audit(&graph, "tree", &AuditOptions { list_garbage: false, ..sight.options() });
+        registry_core::audit::audit(&graph, "tree", &AuditOptions { list_garbage: false, ..view.options() });
     assert!(counted.pieces.is_empty() && !listed.pieces.is_empty());
     assert_eq!(counted.garbage, listed.garbage);
 }
 
-/// The report of a tree with its own digests.
-fn plain(root: &Path, sight: &Sight<'_>) -> String {
-    let audit = sight.look(root);
+/// The report of a tree, digests not replaced.
+fn full_report(root: &Path, view: &View<'_>) -> String {
+    let audit = view.look(root);
     let mut pieces: Vec<String> =
         audit.pieces.iter().map(|piece| format!("{} {} {}", piece.code, piece.path, piece.bytes)).collect();
     pieces.sort();
@@ -126,14 +130,13 @@ fn plain(root: &Path, sight: &Sight<'_>) -> String {
 }
 
 #[test]
-fn an_audit_is_the_same_twice_and_with_any_number_of_jobs() {
+fn audit_does_not_depend_on_repetition_or_number_of_jobs() {
     for seed in 0..60 {
         let (tree, story) = random_tree(seed);
-        let sight =
-            Sight { content: seed % 2 == 0, strict: seed % 3 == 0, later: 10 * DAY, ..Sight::default() };
-        let first = plain(tree.root(), &Sight { jobs: 16, ..sight.clone() });
+        let view = View { content: seed % 2 == 0, strict: seed % 3 == 0, later: 10 * DAY, ..View::default() };
+        let first = full_report(tree.root(), &View { jobs: 16, ..view.clone() });
         for jobs in [16, 1] {
-            let again = plain(tree.root(), &Sight { jobs, ..sight.clone() });
+            let again = full_report(tree.root(), &View { jobs, ..view.clone() });
             assert!(first == again, "{jobs} jobs: {first}\n--\n{again}\n{story:#?}");
         }
     }

@@ -1,4 +1,4 @@
-//! Symbolic links: unread unless they are followed on wish, and no loop or knot of them keeps the walk from its end.
+//! Symbolic links are unread unless the caller asks to follow them, and no loop or knot of them keeps the walk from ending.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use registry_core::audit::Code;
 
-use crate::support::{APP, Base, Sight, text};
+use crate::support::{APP, Base, View, text};
 
 /// Every folder and file that can stand behind a link, and whether it is a folder.
 fn levels(base: &Base) -> Vec<(PathBuf, bool)> {
@@ -27,12 +27,12 @@ fn levels(base: &Base) -> Vec<(PathBuf, bool)> {
 }
 
 #[test]
-fn links_are_never_followed_and_what_is_behind_them_is_unknown() {
+fn symbolic_links_are_not_followed_and_their_targets_are_unknown() {
     for number in 0..levels(&Base::new()).len() {
         let mut base = Base::new();
         let (path, _) = levels(&base)[number].clone();
         base.tree.break_moved_behind_symlink(&path);
-        let audit = Sight { strict: number % 2 == 0, ..Sight::default() }.look(base.tree.root());
+        let audit = View { strict: number % 2 == 0, ..View::default() }.look(base.tree.root());
         let shown = text(&audit, &base.names);
         let below = path.strip_prefix(base.tree.v2()).unwrap().to_string_lossy().into_owned();
         assert!(
@@ -46,12 +46,12 @@ fn links_are_never_followed_and_what_is_behind_them_is_unknown() {
 }
 
 #[test]
-fn followed_on_wish_are_links_to_folders_and_to_nothing_else() {
+fn follow_option_follows_only_links_to_folders() {
     for number in 0..levels(&Base::new()).len() {
         let mut base = Base::new();
         let (path, is_folder) = levels(&base)[number].clone();
         base.tree.break_moved_behind_symlink(&path);
-        let audit = Sight { follow: true, ..Sight::default() }.look(base.tree.root());
+        let audit = View { follow: true, ..View::default() }.look(base.tree.root());
         let shown = text(&audit, &base.names);
         assert_eq!(shown == "nothing", is_folder, "{}: {shown}", path.display());
         assert!(audit.broken_tags.is_empty() && audit.pieces.is_empty(), "{}: {shown}", path.display());
@@ -59,21 +59,21 @@ fn followed_on_wish_are_links_to_folders_and_to_nothing_else() {
 }
 
 #[test]
-fn following_links_where_there_are_none_changes_nothing() {
+fn follow_option_changes_nothing_without_links() {
     let base = Base::new();
-    assert_eq!(base.report_with(&Sight { follow: true, strict: true, ..Sight::default() }), "nothing");
+    assert_eq!(base.report_with(&View { follow: true, strict: true, ..View::default() }), "nothing");
 }
 
 #[test]
-fn the_root_may_be_a_link() {
+fn root_may_be_a_symbolic_link() {
     let base = Base::new();
     let elsewhere = tempfile::tempdir().unwrap();
     let link = elsewhere.path().join("root");
     symlink(base.tree.root(), &link).unwrap();
-    assert_eq!(text(&Sight::default().look(&link), &base.names), "nothing");
+    assert_eq!(text(&View::default().look(&link), &base.names), "nothing");
     let v2 = elsewhere.path().join("v2");
     symlink(base.tree.v2(), &v2).unwrap();
-    assert_eq!(text(&Sight::default().look(&v2), &base.names), "nothing");
+    assert_eq!(text(&View::default().look(&v2), &base.names), "nothing");
 }
 
 /// A tree with a link at `from`, below `docker/registry/v2`.
@@ -100,10 +100,10 @@ fn loops_of_links_end() {
         let base = linked(links);
         for follow in [false, true] {
             if follow && links[0].1 == "/" {
-                continue; // that would be a walk over the machine
+                continue; // It would walk over the whole machine.
             }
             for strict in [false, true] {
-                let audit = Sight { follow, strict, ..Sight::default() }.look(base.tree.root());
+                let audit = View { follow, strict, ..View::default() }.look(base.tree.root());
                 assert!(audit.broken_tags.is_empty(), "{links:?}: {}", text(&audit, &base.names));
                 assert!(!audit.unread.is_empty() || follow, "{links:?}: {}", text(&audit, &base.names));
             }
@@ -113,7 +113,7 @@ fn loops_of_links_end() {
 
 /// Twenty folders, each with two links to the next: a million ways to the last.
 #[test]
-fn a_knot_of_links_ends() {
+fn knot_of_links_ends() {
     let base = Base::new();
     let knot = base.tree.root().join("knot");
     for number in 0..20 {
@@ -124,6 +124,6 @@ fn a_knot_of_links_ends() {
         }
     }
     symlink(knot.join("0"), base.tree.repositories().join("knot")).unwrap();
-    let audit = Sight { follow: true, ..Sight::default() }.look(base.tree.root());
+    let audit = View { follow: true, ..View::default() }.look(base.tree.root());
     assert!(audit.broken_tags.is_empty() && !audit.unread.is_empty());
 }

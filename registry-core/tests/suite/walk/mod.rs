@@ -1,5 +1,5 @@
-//! The walk: what it sees, what it does not follow, and that it ends. The fd-relative folder is held against `walkdir`
-//! and against the folder by path.
+//! The walk: what it sees, what it does not follow, and that it ends. The fd-relative folder is compared with `walkdir` and with the
+//! folder by path.
 #![cfg(target_os = "linux")]
 
 mod links;
@@ -16,13 +16,13 @@ use registry_core::storage::{EntryKind, Folder, OpenOptions, Tree, locate};
 use registry_fixtures::TreeBuilder;
 use registry_fixtures::random::random_tree;
 
-use crate::support::{APP, Base, DAY, Names, Sight, text};
+use crate::support::{APP, Base, DAY, Names, View, text};
 
-/// What a walk saw: kind and, of a file, size by path.
-type Seen = BTreeMap<PathBuf, (EntryKind, u64)>;
+/// The entries that a walk saw: the kind and, for a file, the size, by path.
+type Entries = BTreeMap<PathBuf, (EntryKind, u64)>;
 
-/// Everything below a folder, each folder opened through the one above it.
-fn walked<F: Folder>(folder: &mut F, at: &Path, seen: &mut Seen) {
+/// Records everything below a folder; each folder is opened through its parent.
+fn walk<F: Folder>(folder: &mut F, at: &Path, seen: &mut Entries) {
     let mut entries = Vec::new();
     folder.list(&mut |name, kind| entries.push((name.to_owned(), kind))).unwrap();
     for (name, kind) in entries {
@@ -30,7 +30,7 @@ fn walked<F: Folder>(folder: &mut F, at: &Path, seen: &mut Seen) {
         let stat = folder.stat(Path::new(&name)).unwrap();
         assert_eq!(stat.kind, kind, "{}", path.display());
         if kind == EntryKind::Folder {
-            walked(&mut folder.open(Path::new(&name)).unwrap(), &path, seen);
+            walk(&mut folder.open(Path::new(&name)).unwrap(), &path, seen);
         }
         if kind == EntryKind::File {
             let mut bytes = Vec::new();
@@ -41,9 +41,9 @@ fn walked<F: Folder>(folder: &mut F, at: &Path, seen: &mut Seen) {
     }
 }
 
-/// What `walkdir` sees.
-fn expected(root: &Path) -> Seen {
-    let mut seen = Seen::new();
+/// The entries that `walkdir` sees.
+fn walkdir_entries(root: &Path) -> Entries {
+    let mut seen = Entries::new();
     for entry in walkdir::WalkDir::new(root).min_depth(1) {
         let entry = entry.unwrap();
         let path = entry.path().strip_prefix(root).unwrap().to_path_buf();
@@ -75,7 +75,7 @@ fn planted() -> impl Strategy<Value = Planted> {
     ]
 }
 
-/// Plants something below `root`, unless something else is in the way: nothing is ever made through a link.
+/// Creates an entry below `root` unless something is in the way, and never through a link.
 fn plant(root: &Path, names: &[String], planted: &Planted) {
     let mut path = root.to_path_buf();
     let Some((last, folders)) = names.split_last() else { return };
@@ -107,24 +107,24 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_folder_sees_what_walkdir_sees(
+    fn both_folder_types_see_what_walkdir_sees(
         entries in prop::collection::vec((prop::collection::vec("[ab.é]{1,3}|[a-z]{60}", 1..5), planted()), 0..40),
     ) {
         let folder = tempfile::tempdir().unwrap();
         for (names, planted) in entries {
             plant(folder.path(), &names, &planted);
         }
-        let wanted = expected(folder.path());
-        let (mut by_fd, mut by_path) = (Seen::new(), Seen::new());
-        walked(&mut FdFolder::open_root(folder.path(), false).unwrap(), Path::new(""), &mut by_fd);
-        walked(&mut PathFolder::open_root(folder.path(), false).unwrap(), Path::new(""), &mut by_path);
+        let wanted = walkdir_entries(folder.path());
+        let (mut by_fd, mut by_path) = (Entries::new(), Entries::new());
+        walk(&mut FdFolder::open_root(folder.path(), false).unwrap(), Path::new(""), &mut by_fd);
+        walk(&mut PathFolder::open_root(folder.path(), false).unwrap(), Path::new(""), &mut by_path);
         prop_assert_eq!(&by_fd, &wanted);
         prop_assert_eq!(&by_path, &wanted);
     }
 }
 
 #[test]
-fn a_listing_can_be_taken_twice() {
+fn folder_can_be_listed_twice() {
     let base = Base::new();
     let mut folder = FdFolder::open_root(&base.tree.v2(), false).unwrap();
     for _ in 0..2 {
@@ -136,7 +136,7 @@ fn a_listing_can_be_taken_twice() {
 }
 
 #[test]
-fn no_path_climbs_out_of_a_folder() {
+fn no_path_leads_out_of_a_folder() {
     let base = Base::new();
     fs::write(base.tree.root().join("secret"), "x").unwrap();
     fn check<F: Folder>(folder: &F) {
@@ -150,30 +150,29 @@ fn no_path_climbs_out_of_a_folder() {
     check(&PathFolder::open_root(&base.tree.v2(), false).unwrap());
 }
 
-/// Everything that an audit says.
-fn all(audit: &Audit) -> String {
+/// The complete result of an audit as text.
+fn full_report(audit: &Audit) -> String {
     let mut pieces: Vec<_> = audit.pieces.iter().map(|piece| format!("{piece:?}")).collect();
     pieces.sort();
     format!("{}\n{}\n{:?}", text(audit, &Names::default()), pieces.join("\n"), audit.source)
 }
 
 #[test]
-fn both_folders_give_the_same_audit() {
+fn both_folder_types_give_the_same_audit() {
     for seed in 0..40 {
         let (tree, story) = random_tree(seed);
         let follow = seed % 2 == 0;
-        let sight =
-            Sight { content: seed % 4 == 0, strict: seed % 3 == 0, later: 10 * DAY, ..Sight::default() };
+        let view = View { content: seed % 4 == 0, strict: seed % 3 == 0, later: 10 * DAY, ..View::default() };
         let by_fd = Tree::from_folder(FdFolder::open_root(&tree.v2(), follow).unwrap(), false, 4).unwrap();
         let by_path =
             Tree::from_folder(PathFolder::open_root(&tree.v2(), follow).unwrap(), false, 4).unwrap();
-        let (by_fd, by_path) = (all(&sight.audit(&by_fd).1), all(&sight.audit(&by_path).1));
+        let (by_fd, by_path) = (full_report(&view.audit(&by_fd).1), full_report(&view.audit(&by_path).1));
         assert!(by_fd == by_path, "{by_fd}\n--\n{by_path}\n{story:#?}");
     }
 }
 
 #[test]
-fn a_fifo_anywhere_keeps_nobody_waiting() {
+fn fifo_anywhere_does_not_block_the_scan() {
     let places: [fn(&mut Base) -> PathBuf; 9] = [
         |base| base.tree.tag_link(APP, "v1"),
         |base| base.tree.revision_link(APP, &base.arm.digest),
@@ -193,32 +192,32 @@ fn a_fifo_anywhere_keeps_nobody_waiting() {
             let mut base = Base::new();
             let path = place(&mut base);
             base.tree.break_fifo(&path);
-            let sight = Sight { content: true, strict: true, follow, ..Sight::default() };
-            let report = base.report_with(&sight);
+            let view = View { content: true, strict: true, follow, ..View::default() };
+            let report = base.report_with(&view);
             assert_ne!(report, "nothing", "{}", path.display());
         }
     }
 }
 
 #[test]
-fn folders_within_folders_end() {
+fn deeply_nested_folders_end() {
     let base = Base::new();
     let mut path = base.tree.repositories();
     path.extend(["a"; 400]);
     fs::create_dir_all(path.join("_layers")).unwrap();
-    let audit = Sight { strict: true, ..Sight::default() }.look(base.tree.root());
+    let audit = View { strict: true, ..View::default() }.look(base.tree.root());
     let [finding] = &audit.findings[..] else { panic!("{}", text(&audit, &base.names)) };
     assert_eq!(finding.code, Code::PathUnexpected);
 }
 
 #[test]
-fn a_tree_is_found_and_opened_by_its_v2() {
+fn tree_is_found_and_opened_by_its_v2() {
     let base = Base::new();
     let found = locate(&base.tree.v2(), false).registries;
     assert!(Tree::open(&found[0], &OpenOptions::default()).is_ok());
     fs::remove_dir_all(base.tree.v2()).unwrap();
     assert!(Tree::open(&found[0], &OpenOptions::default()).is_err());
     let empty = TreeBuilder::new();
-    let audit = Sight::default().look(empty.root());
+    let audit = View::default().look(empty.root());
     assert_eq!((audit.source.repositories, audit.source.complete), (0, true));
 }
