@@ -70,7 +70,7 @@ fn open_folder() -> tempfile::TempDir {
 
 #[test]
 #[ignore = "needs root, to give files away and to run as somebody else"]
-fn what_root_moved_aside_is_undone_by_whoever_keeps_the_registry() {
+fn registry_owner_can_undo_repair_of_root() {
     let (tree, folder) = (damaged(), open_folder());
     std::fs::set_permissions(tree.root(), std::fs::Permissions::from_mode(0o755)).unwrap();
     give(tree.root());
@@ -98,7 +98,7 @@ fn what_root_moved_aside_is_undone_by_whoever_keeps_the_registry() {
 
 #[test]
 #[ignore = "needs root, to give files away and to run as somebody else"]
-fn who_may_not_make_a_quarantine_is_told_and_links_are_written() {
+fn repair_without_quarantine_still_writes_links() {
     let (tree, folder) = (damaged(), open_folder());
     std::fs::set_permissions(tree.root(), std::fs::Permissions::from_mode(0o755)).unwrap();
     give(&tree.root().join("docker"));

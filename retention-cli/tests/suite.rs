@@ -24,7 +24,7 @@ fn stderr(output: &Output) -> String {
 }
 
 #[test]
-fn it_refuses_what_makes_no_sense() {
+fn invalid_usage_exits_2() {
     let folder = folder("refuses");
     let first_line = |arguments: &[&str], environment: &[(&str, &str)]| {
         let output = run(&folder, arguments, environment);
@@ -40,7 +40,7 @@ fn it_refuses_what_makes_no_sense() {
 }
 
 #[test]
-fn help_names_verbs_and_environment_and_exits_0() {
+fn help_lists_subcommands_and_variables() {
     let output = run(&folder("help"), &["--help"], &[]);
     let help = String::from_utf8_lossy(&output.stdout);
     for word in ["run", "plan", "apply", "explain", "undo", "FORGEJO_TOKEN_FILE", "DRY_RUN", "KEEP_LAST_N"] {
@@ -68,7 +68,7 @@ fn answer(verb: &str, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn the_plan_that_people_read() {
+fn plan_is_printed_as_text() {
     insta::assert_snapshot!(answer("plan", &[]), @"
     api: 10 images kept, 2 images to go, 0 rows left as they are
       delete v2, 15 h old: rank 11, beyond newest 10 (final)
@@ -100,7 +100,7 @@ fn the_plan_that_people_read() {
 }
 
 #[test]
-fn guards_and_patterns_are_told() {
+fn guards_and_unmatched_patterns_are_reported() {
     insta::assert_snapshot!(answer("plan", &["--quiet", "--max-delete", "3"]), @"
     registry-retention plan: packages=4 images_kept=33 images_deleted=0 versions_deleted=0 left=60 broken=0 skipped_packages=0 refused_packages=2 reclaimable_bytes=0
     error: package viktor/api is refused: 4 images would go in this run, more than 3; --max-delete says how many may go
@@ -124,7 +124,7 @@ fn guards_and_patterns_are_told() {
 }
 
 #[test]
-fn a_plan_as_json_names_its_schema_and_can_be_kept() {
+fn json_plan_equals_plan_file() {
     let folder = folder("kept");
     let file = folder.join("plan.json");
     let inventory = recorded("v15");
@@ -139,7 +139,7 @@ fn a_plan_as_json_names_its_schema_and_can_be_kept() {
 }
 
 #[test]
-fn explanations_name_the_chain() {
+fn explain_names_chain_of_reasons() {
     insta::assert_snapshot!(answer("explain", &["tools:1.0-amd64"]), @"
     tools:1.0-amd64 is kept: child of 1.0
       manifest sha256:28cf9a2ec7cf34da953e0074b8e1ba1e9fb1786fbc85f8478b0d93785348d83e
@@ -158,7 +158,7 @@ fn explanations_name_the_chain() {
 }
 
 #[test]
-fn what_is_no_inventory_is_refused() {
+fn invalid_inventories_are_refused() {
     let folder = folder("refused");
     let said = |name: &str, text: &str| {
         std::fs::write(folder.join(name), text).unwrap();
@@ -174,7 +174,7 @@ fn what_is_no_inventory_is_refused() {
 }
 
 #[test]
-fn the_old_environment_sets_how_many_stay() {
+fn keep_last_option_overrides_environment_which_overrides_config() {
     let inventory = recorded("v15");
     let arguments = ["plan", "--quiet", "--inventory", &inventory, "--package", "api"];
     let kept = |environment: &[(&str, &str)], more: &[&str]| {

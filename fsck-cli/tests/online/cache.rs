@@ -22,7 +22,7 @@ fn cache() -> Server {
 // https://github.com/distribution/distribution/issues/4050, https://github.com/distribution/distribution/issues/3407: behind a cache
 // there are rate limits.
 #[test]
-fn probe_fills_a_cache() {
+fn probe_does_not_fill_cache() {
     let server = cache();
     let kept = server.world().kept();
     let ran = fsck(&["probe", &server.url]);
@@ -37,7 +37,7 @@ fn probe_fills_a_cache() {
 }
 
 #[test]
-fn of_a_cache_the_manifests_of_what_is_named_are_looked_at() {
+fn probe_of_cache_reads_manifests_of_named_repositories() {
     let server = cache();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "team/app\n").unwrap();
@@ -57,7 +57,7 @@ fn of_a_cache_the_manifests_of_what_is_named_are_looked_at() {
 }
 
 #[test]
-fn what_a_registry_is_is_remembered() {
+fn state_remembers_that_registry_is_cache() {
     let folder = tempfile::tempdir().unwrap();
     for (server, asked) in [(cache(), 1), (registry(images), 2)] {
         let state = folder.path().join(format!("{asked}.json"));
@@ -71,7 +71,7 @@ fn what_a_registry_is_is_remembered() {
 }
 
 #[test]
-fn credentials_that_may_not_push_decide_nothing() {
+fn credentials_without_push_leave_role_undecided() {
     let may = [("repository:team/app", "pull"), ("repository:web", "pull"), ("registry:catalog", "*")];
     let grants = may.iter().map(|(resource, action)| Grant::new(resource, &[*action])).collect();
     let pull = Account::of("me", "secret", grants);

@@ -56,7 +56,7 @@ fn probe(server: &Server, home: &Path, set: impl FnOnce(&mut Command) -> &mut Co
 }
 
 #[test]
-fn every_place_is_used() {
+fn every_credential_source_is_used() {
     for server in both() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
@@ -101,7 +101,7 @@ fn every_place_is_used() {
 }
 
 #[test]
-fn a_flag_beats_the_environment_which_beats_files() {
+fn options_override_environment_which_overrides_files() {
     let server = guarded(Auth::Basic(Vec::new()));
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -162,7 +162,7 @@ fn a_flag_beats_the_environment_which_beats_files() {
 }
 
 #[test]
-fn a_credential_helper_is_asked() {
+fn credential_helper_is_asked() {
     for kind in ["credHelpers", "credsStore"] {
         let server = guarded(Auth::Basic(me()));
         let folder = tempfile::tempdir().unwrap();
@@ -185,7 +185,7 @@ fn a_credential_helper_is_asked() {
 }
 
 #[test]
-fn a_host_that_a_file_does_not_name_gets_nothing() {
+fn host_absent_from_file_gets_no_credentials() {
     let server = guarded(Auth::Basic(me()));
     let folder = tempfile::tempdir().unwrap();
     write(&folder.path().join(".docker/config.json"), &docker_config("other.example:5000", "me", SECRET));
@@ -194,7 +194,7 @@ fn a_host_that_a_file_does_not_name_gets_nothing() {
 }
 
 #[test]
-fn files_that_cannot_be_used_exit_16_and_are_named() {
+fn unusable_credential_files_exit_16_and_are_named() {
     let _masked = masked();
     let server = guarded(Auth::Basic(me()));
     let folder = tempfile::tempdir().unwrap();
@@ -225,7 +225,7 @@ fn files_that_cannot_be_used_exit_16_and_are_named() {
 }
 
 #[test]
-fn a_wrong_password_is_a_hole_and_never_shown() {
+fn wrong_password_exits_8_and_is_not_shown() {
     let _masked = masked();
     for server in [
         guarded(Auth::Basic(vec![Account::all("me", "other")])),
@@ -239,7 +239,7 @@ fn a_wrong_password_is_a_hole_and_never_shown() {
 }
 
 #[test]
-fn a_closed_catalog_is_a_hole_and_a_file_of_names_the_way_out() {
+fn closed_catalog_exits_8_without_repositories_file() {
     let _masked = masked();
     let pull = registry_fixtures::registry::Grant::new("repository:*", &["pull"]);
     let server = guarded(Auth::Token(vec![Account::of("me", SECRET, vec![pull])]));
@@ -257,7 +257,7 @@ fn a_closed_catalog_is_a_hole_and_a_file_of_names_the_way_out() {
 }
 
 #[test]
-fn credentials_over_http_to_another_machine_are_warned_of() {
+fn sending_credentials_over_http_warns() {
     let home = tempfile::tempdir().unwrap();
     let mut command = command(home.path());
     command.args(["probe", "http://registry.invalid", "--retries", "0", "--timeout", "5s"]);
@@ -271,7 +271,7 @@ fn credentials_over_http_to_another_machine_are_warned_of() {
 }
 
 #[test]
-fn credentials_stay_home_when_layers_lie_elsewhere() {
+fn redirect_to_other_host_carries_no_credentials() {
     let elsewhere = crate::support::registry(|world| drop(world.push_image("store", Some("x"), "four")));
     let server = guarded(Auth::Basic(me()));
     let to = format!("{}/v2/store/blobs/{}", elsewhere.url, crate::support::layer("four"));
@@ -290,7 +290,7 @@ fn credentials_stay_home_when_layers_lie_elsewhere() {
 }
 
 #[test]
-fn a_token_service_on_another_host_gets_no_password() {
+fn foreign_token_service_gets_no_password() {
     let _masked = masked();
     let thief = crate::support::registry(|_| {});
     let server = guarded(Auth::Token(me()));
@@ -324,7 +324,7 @@ fn with_service_elsewhere(accounts: Vec<Account>) -> [Server; 2] {
 // https://github.com/docker/sbx-releases/issues/535, https://github.com/portainer/portainer/issues/2956: no registry of
 // GitLab and no Docker Hub could be probed or verified.
 #[test]
-fn a_token_service_on_another_host_that_is_named_gives_tokens() {
+fn named_foreign_token_service_gives_tokens() {
     let [server, service] = with_service_elsewhere(me());
     let home = tempfile::tempdir().unwrap();
     let ran = probe(&server, home.path(), |command| mine(command).args(["--token-service", &service.url]));
@@ -339,7 +339,7 @@ fn a_token_service_on_another_host_that_is_named_gives_tokens() {
 }
 
 #[test]
-fn an_identity_token_is_used() {
+fn identity_token_is_used() {
     let server = guarded(Auth::Token(vec![Account::all("me", "nothing").known_by(SECRET)]));
     let home = tempfile::tempdir().unwrap();
     let token = format!(r#"{{"auths":{{"{}":{{"identitytoken":"{SECRET}"}}}}}}"#, host(&server));
@@ -350,7 +350,7 @@ fn an_identity_token_is_used() {
 
 // Keys as podman writes them with `podman login host/namespace` (containers-auth.json(5)).
 #[test]
-fn the_most_specific_key_of_a_file_counts() {
+fn most_specific_key_of_auth_file_wins() {
     for auth in [Auth::Basic, Auth::Token] {
         let server = guarded(auth(me()));
         let home = tempfile::tempdir().unwrap();
@@ -378,7 +378,7 @@ fn the_most_specific_key_of_a_file_counts() {
 }
 
 #[test]
-fn bug_user_goes_with_the_token_of_a_forgejo() {
+fn bug_user_option_works_with_forgejo_token() {
     let world =
         registry_fixtures::forgejo::World::example(registry_fixtures::forgejo::Profile::V15, 1_790_000_000);
     let server = registry_fixtures::forgejo::Server::start(world);
@@ -391,7 +391,7 @@ fn bug_user_goes_with_the_token_of_a_forgejo() {
 }
 
 #[test]
-fn bug_the_password_of_one_registry_does_not_go_to_two() {
+fn bug_password_of_one_registry_is_not_sent_to_two() {
     let (one, two) = (guarded(Auth::Basic(me())), crate::support::registry(damaged));
     let home = tempfile::tempdir().unwrap();
     let images = [format!("{}/web", host(&one)), format!("{}/web", host(&two))];

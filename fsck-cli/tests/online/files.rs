@@ -21,7 +21,7 @@ fn probe(server: &Server, option: &str, path: &Path, more: &[&str]) -> crate::su
 }
 
 #[test]
-fn a_second_run_with_a_state_reads_no_manifest_again() {
+fn second_run_with_state_reads_no_manifest_again() {
     let (server, folder) = (registry(images), tempfile::tempdir().unwrap());
     let state = folder.path().join("state.json");
     assert_eq!(probe(&server, "--state", &state, &[]).status, 0);
@@ -40,7 +40,7 @@ fn a_second_run_with_a_state_reads_no_manifest_again() {
 }
 
 #[test]
-fn a_state_that_cannot_be_used_exits_16_and_stays() {
+fn unusable_state_exits_16_and_is_kept() {
     let _masked = masked();
     let (server, folder) = (registry(images), tempfile::tempdir().unwrap());
     let mut all = String::new();
@@ -60,7 +60,7 @@ fn a_state_that_cannot_be_used_exits_16_and_stays() {
 }
 
 #[test]
-fn an_empty_state_is_one_without_a_past() {
+fn empty_state_file_begins_new_state() {
     let (server, folder) = (registry(images), tempfile::tempdir().unwrap());
     let path = file(&folder, "state.json", "");
     assert_eq!(probe(&server, "--state", &path, &[]).status, 0);
@@ -68,7 +68,7 @@ fn an_empty_state_is_one_without_a_past() {
 }
 
 #[test]
-fn a_state_that_cannot_be_written_exits_8_after_the_report() {
+fn unwritable_state_exits_8_after_report() {
     let (server, folder) = (registry(images), tempfile::tempdir().unwrap());
     let ran = probe(&server, "--state", &folder.path().join("no/such/folder/state.json"), &[]);
     assert_eq!(ran.status, 8);
@@ -81,7 +81,7 @@ fn a_state_that_cannot_be_written_exits_8_after_the_report() {
 }
 
 #[test]
-fn a_registry_that_is_out_of_order_leaves_the_state_as_it_was() {
+fn failing_registry_leaves_state_unchanged() {
     let (server, folder) = (registry(images), tempfile::tempdir().unwrap());
     let state = folder.path().join("state.json");
     probe(&server, "--state", &state, &[]);
@@ -95,7 +95,7 @@ fn a_registry_that_is_out_of_order_leaves_the_state_as_it_was() {
 }
 
 #[test]
-fn a_tag_that_was_judged_is_told_by_its_age() {
+fn coverage_counts_unchecked_tags_and_names_oldest_check() {
     let (server, folder) = (registry(images), tempfile::tempdir().unwrap());
     let state = folder.path().join("state.json");
     let ran = probe(&server, "--state", &state, &["--sample", "50", "--output", "json"]);
@@ -109,7 +109,7 @@ fn a_tag_that_was_judged_is_told_by_its_age() {
 }
 
 #[test]
-fn repositories_from_a_file_are_looked_at_without_the_catalog() {
+fn repositories_file_replaces_catalog() {
     let (server, folder) = (registry(damaged), tempfile::tempdir().unwrap());
     let path = file(&folder, "names", "# ours\n\n  web  \nno/such/thing\n");
     let ran = probe(&server, "--repositories-file", &path, &["--output", "json"]);
@@ -118,7 +118,7 @@ fn repositories_from_a_file_are_looked_at_without_the_catalog() {
 }
 
 #[test]
-fn bug_a_file_of_repositories_that_cannot_be_used_exits_16() {
+fn bug_unusable_repositories_file_exits_16() {
     let _masked = masked();
     let (server, folder) = (registry(images), tempfile::tempdir().unwrap());
     let mut all = String::new();
@@ -141,7 +141,7 @@ fn bug_a_file_of_repositories_that_cannot_be_used_exits_16() {
 }
 
 #[test]
-fn a_baseline_tells_what_is_new_and_what_is_gone() {
+fn baseline_separates_new_and_resolved_findings() {
     let (server, folder) = (registry(damaged), tempfile::tempdir().unwrap());
     let first = fsck(&["probe", &server.url, "--output", "json"]);
     let baseline = file(&folder, "baseline.json", &first.out);
@@ -156,7 +156,7 @@ fn a_baseline_tells_what_is_new_and_what_is_gone() {
 }
 
 #[test]
-fn findings_to_live_with_are_set_aside() {
+fn ignore_file_sets_findings_aside() {
     let (server, folder) = (registry(damaged), tempfile::tempdir().unwrap());
     let entry = "[[ignore]]\ncode = \"child-missing\"\nrepository = \"team/*\"\nreason = \"known\"\nexpires = \"2999-01-01\"\n";
     let ran = probe(&server, "--ignore", &file(&folder, "ignore.toml", entry), &["--output", "json"]);
@@ -165,7 +165,7 @@ fn findings_to_live_with_are_set_aside() {
 }
 
 #[test]
-fn a_state_is_of_one_registry_whatever_the_letters_of_its_address() {
+fn state_accepts_address_in_any_case() {
     let (server, folder) = (registry(images), tempfile::tempdir().unwrap());
     let state = folder.path().join("state.json");
     probe(&server, "--state", &state, &[]);

@@ -30,7 +30,7 @@ fn probe(server: &Server, options: &[&str]) -> Ran {
 }
 
 #[test]
-fn all_packages_are_looked_at() {
+fn probe_reads_all_packages_of_owner() {
     for profile in [Profile::V11, Profile::V15] {
         let server = server(profile);
         let ran = probe(&server, &[]);
@@ -47,7 +47,7 @@ fn all_packages_are_looked_at() {
 }
 
 #[test]
-fn a_lost_child_is_found() {
+fn probe_finds_lost_child() {
     for profile in [Profile::V11, Profile::V15] {
         let server = server(profile);
         let child = server.world().find_image("team/tool", "arm64 3");
@@ -62,7 +62,7 @@ fn a_lost_child_is_found() {
 }
 
 #[test]
-fn the_newest_are_those_pushed_last() {
+fn newest_selects_tags_pushed_last() {
     let server = server(Profile::V15);
     let ran = probe(&server, &["--newest", "1", "--repository", "*/team/tool"]);
     assert_eq!((ran.status, &ran.json()["coverage"]["tags_checked"]), (0, &1.into()));
@@ -75,7 +75,7 @@ fn the_newest_are_those_pushed_last() {
 }
 
 #[test]
-fn an_owner_that_is_not_there_is_a_hole() {
+fn unknown_owner_exits_8() {
     let server = server(Profile::V15);
     let home = tempfile::tempdir().unwrap();
     let arguments =
@@ -86,7 +86,7 @@ fn an_owner_that_is_not_there_is_a_hole() {
 
 // HEAD tells the size that the database has, so a file that was cut off was never seen without --depth content.
 #[test]
-fn bug_a_truncated_layer_of_a_forgejo_was_seen_by_reading_everything_only() {
+fn bug_probe_finds_truncated_layer_without_reading_content() {
     for bytes in [0, 5] {
         let server = server(Profile::V15);
         let layer = registry_fixtures::Digest::of(b"layer of api").as_str().to_owned();
@@ -98,7 +98,7 @@ fn bug_a_truncated_layer_of_a_forgejo_was_seen_by_reading_everything_only() {
 }
 
 #[test]
-fn the_last_byte_is_asked_for_as_often_as_a_blob_is_asked_for_at_all() {
+fn every_check_of_blob_requests_its_last_byte() {
     for profile in [Profile::V11, Profile::V15] {
         let (server, folder) = (server(profile), tempfile::tempdir().unwrap());
         let state = folder.path().join("state.json");
@@ -122,7 +122,7 @@ fn the_last_byte_is_asked_for_as_often_as_a_blob_is_asked_for_at_all() {
 
 // 11 takes no ranges: what is told is the size that the database has, and the body is not read.
 #[test]
-fn a_truncated_layer_of_release_11_is_seen_by_reading_it() {
+fn truncated_layer_of_forgejo_11_needs_depth_content() {
     let server = server(Profile::V11);
     let layer = registry_fixtures::Digest::of(b"layer of api").as_str().to_owned();
     server.world().truncate_object(&layer, 5);
@@ -132,7 +132,7 @@ fn a_truncated_layer_of_release_11_is_seen_by_reading_it() {
 
 /// Recorded on both releases: `damaged-layer-row` and `damaged-manifest-row`.
 #[test]
-fn one_damaged_row_blinded_a_whole_probe() {
+fn damaged_row_skips_only_its_package() {
     for profile in [Profile::V11, Profile::V15] {
         for file in [1, 2] {
             let server = server(profile);

@@ -14,7 +14,7 @@ fn registry(quirks: Quirks, push: impl FnOnce(&mut World)) -> Server {
 
 // https://github.com/google/go-containerregistry/issues/1579: "not known: HEAD …: status 404", exit 8.
 #[test]
-fn bug_a_tag_that_is_absent_was_not_known_to_crane_registry_serve() {
+fn bug_verify_reports_absent_tag_of_crane_registry() {
     for quirks in OTHERS {
         let server = registry(quirks, images);
         let ran = fsck(&["verify", &format!("{}/web:nothere", host(&server)), "--output", "json"]);
@@ -24,7 +24,7 @@ fn bug_a_tag_that_is_absent_was_not_known_to_crane_registry_serve() {
 
 // https://github.com/google/go-containerregistry/issues/1579
 #[test]
-fn bug_referrers_were_not_known_to_crane_registry_serve() {
+fn bug_verify_finds_referrers_in_crane_registry() {
     for quirks in OTHERS {
         let verify = |server: &Server| fsck(&["verify", &format!("{}/web", host(server)), "--referrers"]);
         assert_eq!(verify(&registry(quirks, images)).status, 4, "{quirks:?}");
@@ -39,7 +39,7 @@ fn bug_referrers_were_not_known_to_crane_registry_serve() {
 
 // https://github.com/merll/docker-registry-util/issues/3: every tag was unknown where HEAD answers 405.
 #[test]
-fn bug_every_tag_was_unknown_where_head_is_not_taken() {
+fn bug_probe_judges_tags_of_registry_without_head() {
     for quirks in OTHERS {
         let probe = |push: fn(&mut World)| {
             let ran = fsck(&["probe", &registry(quirks, push).url, "--output", "json"]);

@@ -9,7 +9,7 @@ use registry_fixtures::pushgateway::{Pushgateway, pushed};
 use crate::support::{damaged, fsck, host, images, masked, registry};
 
 #[test]
-fn the_metrics_file_of_a_probe() {
+fn probe_writes_metrics_file() {
     let _masked = masked();
     let (server, folder) = (registry(damaged), tempfile::tempdir().unwrap());
     let path = folder.path().join("metrics.prom");
@@ -33,7 +33,7 @@ fn the_metrics_file_of_a_probe() {
 }
 
 #[test]
-fn a_registry_that_cannot_be_listed_tells_so() {
+fn unlistable_registry_sets_catalog_accessible_to_0() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("metrics.prom");
     let server = registry(images);
@@ -49,7 +49,7 @@ fn a_registry_that_cannot_be_listed_tells_so() {
 }
 
 #[test]
-fn a_push_has_the_grouping_key_and_the_same_text() {
+fn push_has_grouping_key_and_text_of_metrics_file() {
     let _masked = masked();
     let (server, gateway, folder) =
         (registry(damaged), Server::start(Pushgateway), tempfile::tempdir().unwrap());
@@ -66,7 +66,7 @@ fn a_push_has_the_grouping_key_and_the_same_text() {
 }
 
 #[test]
-fn scan_pushes_one_group_for_each_source() {
+fn scan_pushes_one_group_per_source() {
     let (one, two, gateway) = (TreeBuilder::new(), TreeBuilder::new(), Server::start(Pushgateway));
     let mut trees = [one, two];
     trees.iter_mut().for_each(|tree| drop(tree.image("app", Some("v1"), "seed")));
@@ -92,7 +92,7 @@ fn scan_pushes_one_group_for_each_source() {
 }
 
 #[test]
-fn a_pushgateway_that_does_not_take_them_exits_8_after_the_report() {
+fn refused_push_exits_8_after_report() {
     let _masked = masked();
     let (server, gateway) = (registry(damaged), Server::start(Pushgateway));
     gateway.set_hook(|_, _, _| Some(Fault::Status(400)));
@@ -106,7 +106,7 @@ fn a_pushgateway_that_does_not_take_them_exits_8_after_the_report() {
 }
 
 #[test]
-fn bug_images_of_several_registries_are_counted_each_for_its_own() {
+fn bug_metrics_count_images_per_registry() {
     let (one, two, folder) = (registry(images), registry(images), tempfile::tempdir().unwrap());
     let path = folder.path().join("metrics.prom");
     let image = |server: &_, tag: &str| format!("{}/team/app:{tag}", host(server));

@@ -46,7 +46,7 @@ fn images() -> TreeBuilder {
 }
 
 #[test]
-fn scan_and_probe_say_the_same_of_the_platforms_of_one_image() {
+fn scan_and_probe_report_same_missing_platforms() {
     let tree = images();
     let server = Server::start(World::of_tree(Profile::V2_8, &tree));
     let (scan, probe) = (said(&["scan", tree.root().to_str().unwrap()]), said(&["probe", &server.url]));

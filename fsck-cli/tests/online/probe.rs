@@ -9,7 +9,7 @@ fn never(server: &registry_fixtures::registry::Server, part: &'static str, statu
 }
 
 #[test]
-fn a_whole_registry_exits_0() {
+fn whole_registry_exits_0() {
     let _masked = masked();
     let server = registry(images);
     let ran = fsck(&["probe", &server.url]);
@@ -22,7 +22,7 @@ fn a_whole_registry_exits_0() {
 }
 
 #[test]
-fn a_broken_tag_exits_4() {
+fn broken_tag_exits_4() {
     let _masked = masked();
     let server = registry(damaged);
     let ran = fsck(&["probe", &server.url]);
@@ -36,7 +36,7 @@ fn a_broken_tag_exits_4() {
 }
 
 #[test]
-fn the_whole_report_as_json() {
+fn probe_prints_json_report() {
     let _masked = masked();
     let server = registry(damaged);
     let ran = fsck(&["probe", &server.url, "--output", "json"]);
@@ -132,7 +132,7 @@ fn the_whole_report_as_json() {
 }
 
 #[test]
-fn what_could_not_be_asked_exits_8() {
+fn forbidden_manifest_exits_8() {
     let _masked = masked();
     let server = registry(images);
     never(&server, "/v2/web/manifests/", 403);
@@ -147,7 +147,7 @@ fn what_could_not_be_asked_exits_8() {
 }
 
 #[test]
-fn damage_and_a_hole_exit_12() {
+fn damage_and_unread_list_exit_12() {
     let server = registry(damaged);
     never(&server, "/v2/web/tags/list", 500);
     let ran = fsck(&["probe", &server.url, "--retries", "0", "--output", "json"]);
@@ -155,7 +155,7 @@ fn damage_and_a_hole_exit_12() {
 }
 
 #[test]
-fn a_registry_that_is_out_of_order_exits_8_without_findings() {
+fn failing_registry_exits_8_without_findings() {
     let server = registry(damaged);
     server.set_hook(|_, ask, _| {
         (ask.path.contains("/manifests/") || ask.path.contains("/blobs/")).then_some(Fault::Status(503))
@@ -167,7 +167,7 @@ fn a_registry_that_is_out_of_order_exits_8_without_findings() {
 }
 
 #[test]
-fn one_object_that_fails_is_a_server_error() {
+fn single_failing_object_is_server_error() {
     let server = registry(images);
     server.world().rewrite_manifest_link("team/app", &manifest("two"), "no digest");
     let ran = fsck(&["probe", &server.url, "--retries", "1", "--output", "json"]);
@@ -175,7 +175,7 @@ fn one_object_that_fails_is_a_server_error() {
 }
 
 #[test]
-fn the_three_depths() {
+fn depth_decides_what_is_checked() {
     let server = registry(images);
     server.world().replace_bytes(&layer("four"), b"layer of FOUR");
     server.world().unlink_blob("team/app", &layer("three"));
@@ -189,7 +189,7 @@ fn the_three_depths() {
 }
 
 #[test]
-fn only_repositories_that_match() {
+fn repository_option_limits_probe() {
     let server = registry(damaged);
     let ran = fsck(&["probe", &server.url, "--repository", "we*", "--output", "json"]);
     assert_eq!((ran.status, &ran.json()["coverage"]["tags_total"]), (0, &1.into()));
@@ -200,7 +200,7 @@ fn only_repositories_that_match() {
 }
 
 #[test]
-fn a_required_platform_that_is_missing_exits_4() {
+fn missing_required_platform_exits_4() {
     let server = registry(images);
     let ran = fsck(&["probe", &server.url, "--require-platform", "linux/arm64", "--output", "json"]);
     assert_eq!((ran.status, ran.codes()), (4, vec!["platform-missing".to_owned(); 2]));
@@ -210,7 +210,7 @@ fn a_required_platform_that_is_missing_exits_4() {
 }
 
 #[test]
-fn coverage_is_told() {
+fn probe_prints_coverage() {
     let _masked = masked();
     let server = registry(images);
     let ran = fsck(&["probe", &server.url, "--newest", "1"]);
@@ -238,7 +238,7 @@ fn coverage_is_told() {
 }
 
 #[test]
-fn bug_a_budget_that_does_not_suffice_for_the_lists_is_a_hole() {
+fn bug_budget_too_small_for_lists_exits_8() {
     let _masked = masked();
     let server = registry(images);
     (0..50).for_each(|number| drop(server.world().push_image(&format!("x{number}"), Some("v1"), "five")));
@@ -252,7 +252,7 @@ fn bug_a_budget_that_does_not_suffice_for_the_lists_is_a_hole() {
 }
 
 #[test]
-fn bug_names_that_nobody_can_ask_for_are_warnings() {
+fn bug_invalid_names_in_lists_are_warnings() {
     let _masked = masked();
     let server = registry(images);
     let list = registry_fixtures::registry::Reply::new(200).with("content-type", "application/json");
@@ -274,7 +274,7 @@ fn bug_names_that_nobody_can_ask_for_are_warnings() {
 }
 
 #[test]
-fn what_cannot_be_used_exits_16() {
+fn unusable_arguments_exit_16() {
     let _masked = masked();
     let mut all = String::new();
     for arguments in [
@@ -312,7 +312,7 @@ fn what_cannot_be_used_exits_16() {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupt_exits_130_reports_what_was_answered_and_writes_metrics() {
+fn interrupt_exits_130_with_report_and_metrics() {
     use std::io::Read as _;
     use std::process::{Command, Stdio};
     use std::time::Duration;

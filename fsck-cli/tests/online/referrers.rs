@@ -40,7 +40,7 @@ fn listed(descriptors: Value) -> Server {
 }
 
 #[test]
-fn by_the_list() {
+fn referrers_are_found_by_referrers_list() {
     let _masked = masked();
     let signature = sign(&mut World::new(registry_fixtures::registry::Profile::V2_8));
     let server = listed(json!([signature]));
@@ -65,7 +65,7 @@ fn by_the_list() {
 }
 
 #[test]
-fn a_list_without_entries_and_one_of_what_is_gone() {
+fn empty_list_and_absent_referrer_exit_4() {
     let _masked = masked();
     let ran = verify(&listed(json!([])), "--referrers");
     assert_eq!(ran.status, 4);
@@ -80,7 +80,7 @@ fn a_list_without_entries_and_one_of_what_is_gone() {
 }
 
 #[test]
-fn by_the_tag_that_stands_in_for_the_list() {
+fn referrers_are_found_by_fallback_tag() {
     let server = registry(|world| {
         images(world);
         let signature = sign(world);
@@ -92,7 +92,7 @@ fn by_the_tag_that_stands_in_for_the_list() {
 }
 
 #[test]
-fn by_the_tags_of_cosign() {
+fn referrers_are_found_by_cosign_tags() {
     let server = registry(|world| {
         images(world);
         let tag = manifest("four").replace(':', "-");
@@ -106,7 +106,7 @@ fn by_the_tags_of_cosign() {
 }
 
 #[test]
-fn bug_referrers_that_could_not_be_read_are_not_missing() {
+fn bug_unreadable_referrers_are_not_missing() {
     let _masked = masked();
     let server = registry(images);
     server.set_hook(|_, ask, _| ask.path.contains("/referrers/").then_some(Fault::Status(503)));

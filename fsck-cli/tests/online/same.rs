@@ -9,7 +9,7 @@ fn verify(server: &Server, image: &str, other: &Server, same: &str) -> Ran {
 }
 
 #[test]
-fn the_same_on_one_host_and_on_two() {
+fn same_as_accepts_equal_images_on_one_host_or_two() {
     let (one, two) = (registry(images), registry(images));
     assert_eq!(verify(&one, "team/app:v1", &one, "team/app:stable").status, 0);
     let ran = verify(&one, "team/app:v1", &two, "team/app:v1");
@@ -18,7 +18,7 @@ fn the_same_on_one_host_and_on_two() {
 }
 
 #[test]
-fn another_image_under_the_same_name() {
+fn same_as_reports_different_digests() {
     let _masked = masked();
     let (one, two) = (registry(images), registry(images));
     two.world().push_image("team/app", Some("v1"), "five");
@@ -29,7 +29,7 @@ fn another_image_under_the_same_name() {
 }
 
 #[test]
-fn the_same_digest_and_one_side_not_complete() {
+fn same_as_reports_incomplete_side() {
     let (one, two) = (registry(images), registry(damaged));
     let ran = verify(&one, "team/app:v1", &two, "team/app:v1");
     assert_eq!(ran.status, 4);
@@ -37,7 +37,7 @@ fn the_same_digest_and_one_side_not_complete() {
 }
 
 #[test]
-fn a_side_without_the_image() {
+fn same_as_reports_side_without_image() {
     let (one, two) = (registry(images), registry(|_| {}));
     let ran = verify(&one, "team/app:v1", &two, "team/app:v1");
     assert_eq!(ran.status, 4);

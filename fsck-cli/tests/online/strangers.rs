@@ -22,7 +22,7 @@ fn json(text: &str) -> Reply {
 }
 
 #[test]
-fn what_is_no_registry() {
+fn answers_of_other_servers_are_named() {
     let _masked = masked();
     let page = Reply::new(200).with("content-type", "text/html").body("<html><body>log in</body></html>");
     insta::assert_snapshot!(said("/", page), @"
@@ -44,7 +44,7 @@ fn what_is_no_registry() {
 }
 
 #[test]
-fn lists_that_are_none() {
+fn malformed_lists_are_named() {
     let _masked = masked();
     insta::assert_snapshot!(said("/v2/_catalog", json("<html>")), @"
     /v2/_catalog could not be read: GET /v2/_catalog: a web page came instead of JSON: a login page, or another server
@@ -65,7 +65,7 @@ fn lists_that_are_none() {
 }
 
 #[test]
-fn tags_that_are_null_are_no_tags() {
+fn null_tag_list_means_no_tags() {
     let server = registry(images);
     server.set_hook(|_, ask, _| {
         (ask.path == "/v2/web/tags/list").then(|| Fault::Instead(json(r#"{"name":"web","tags":null}"#)))
@@ -75,7 +75,7 @@ fn tags_that_are_null_are_no_tags() {
 }
 
 #[test]
-fn links_that_lead_nowhere() {
+fn circular_and_foreign_page_links_exit_8() {
     let _masked = masked();
     let linked = |to: &str| json(r#"{"repositories":["web"]}"#).with("link", format!("<{to}>; rel=\"next\""));
     insta::assert_snapshot!(said("/v2/_catalog", linked("/v2/_catalog")), @"
@@ -98,7 +98,7 @@ fn links_that_lead_nowhere() {
 }
 
 #[test]
-fn a_catalog_of_very_many_names_is_gone_through() {
+fn catalog_of_300_000_names_is_read() {
     let server = registry(images);
     let names: Vec<String> = (0..300_000).map(|number| format!("\"some/repository/{number}\"")).collect();
     let catalog = json(&format!("{{\"repositories\":[{}]}}", names.join(",")));
@@ -112,7 +112,7 @@ fn a_catalog_of_very_many_names_is_gone_through() {
 }
 
 #[test]
-fn nobody_is_there() {
+fn refused_connection_exits_8() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -124,7 +124,7 @@ fn nobody_is_there() {
 }
 
 #[test]
-fn https_to_a_server_that_speaks_http() {
+fn https_to_http_server_exits_8() {
     let server = registry(images);
     let ran = fsck(&["probe", &format!("https://{}", host(&server)), "--retries", "0"]);
     assert_eq!(ran.status, 8);
@@ -164,7 +164,7 @@ fn passed_on(server: &Server, line: &str) -> Vec<u8> {
 }
 
 #[test]
-fn an_answer_that_drips_is_given_up() {
+fn dripping_answer_times_out() {
     let address = by_hand(|mut stream, _| {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n");
         while stream.write_all(b"{").is_ok() {
@@ -179,7 +179,7 @@ fn an_answer_that_drips_is_given_up() {
 }
 
 #[test]
-fn bug_layers_that_drip_or_do_not_end_are_given_up() {
+fn bug_dripping_and_endless_layers_are_abandoned() {
     for is_dripping in [true, false] {
         let server = registry(images);
         let address = by_hand(move |mut stream, line| {
@@ -217,7 +217,7 @@ fn bug_layers_that_drip_or_do_not_end_are_given_up() {
 }
 
 #[test]
-fn words_of_a_server_do_not_reach_the_terminal_as_commands() {
+fn control_characters_of_server_do_not_reach_terminal() {
     let server = registry(images);
     let nasty = Reply::new(500)
         .with("content-type", "application/json")
@@ -228,7 +228,7 @@ fn words_of_a_server_do_not_reach_the_terminal_as_commands() {
 }
 
 #[test]
-fn bug_a_registry_that_dies_was_asked_for_minutes() {
+fn bug_probe_gives_up_on_dead_registry() {
     let server = registry(|world| {
         for number in 0..200 {
             world.push_image("app", Some(&format!("v{number}")), &format!("image {number}"));

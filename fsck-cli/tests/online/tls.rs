@@ -54,7 +54,7 @@ fn pem(text: &str) -> tempfile::NamedTempFile {
 }
 
 #[test]
-fn an_authority_from_a_file_is_trusted() {
+fn authority_from_ca_file_is_trusted() {
     let (address, certificate) = served(registry(images), (2020, 2999));
     let (file, image) = (pem(&certificate), format!("https://{address}/team/app:v1"));
     let ran = fsck(&["verify", &image, "--retries", "0", "--ca-file", file.path().to_str().unwrap()]);
@@ -65,7 +65,7 @@ fn an_authority_from_a_file_is_trusted() {
 }
 
 #[test]
-fn an_expired_certificate_is_a_hole_and_called_so() {
+fn expired_certificate_exits_8_and_is_named() {
     let (address, certificate) = served(registry(images), (2020, 2021));
     let file = pem(&certificate);
     let ran = fsck(&[
@@ -81,7 +81,7 @@ fn an_expired_certificate_is_a_hole_and_called_so() {
 }
 
 #[test]
-fn a_file_without_certificates_exits_16() {
+fn ca_file_without_certificates_exits_16() {
     let file = pem("-----BEGIN NOTHING-----\n");
     let ran = fsck(&["probe", "https://registry.invalid", "--ca-file", file.path().to_str().unwrap()]);
     assert_eq!(ran.status, 16);

@@ -6,7 +6,7 @@ use registry_fixtures::registry::{Fault, image_of, index_of};
 use crate::support::{damaged, fsck, host, images, layer, manifest, masked, registry};
 
 #[test]
-fn references_as_people_write_them() {
+fn verify_accepts_every_form_of_reference() {
     let server = registry(|world| {
         images(world);
         world.push_image("app", Some("latest"), "five");
@@ -29,7 +29,7 @@ fn references_as_people_write_them() {
 }
 
 #[test]
-fn references_that_are_none_exit_16() {
+fn invalid_references_exit_16() {
     let mut all = String::new();
     for reference in
         ["ftp://x/app", "localhost/App:v1", "localhost/app:-x", "localhost/app@sha256:1", "oci-archive://x"]
@@ -49,7 +49,7 @@ fn references_that_are_none_exit_16() {
 }
 
 #[test]
-fn the_tree_of_a_whole_image() {
+fn verify_prints_tree_of_whole_image() {
     let _masked = masked();
     let server = registry(|world| {
         images(world);
@@ -77,7 +77,7 @@ fn the_tree_of_a_whole_image() {
 }
 
 #[test]
-fn a_deleted_child_exits_4_and_shows_where() {
+fn deleted_child_exits_4_and_shows_its_place() {
     let _masked = masked();
     let server = registry(damaged);
     let ran = fsck(&["verify", &format!("{}/team/app:v1", host(&server)), &format!("{}/web", host(&server))]);
@@ -95,7 +95,7 @@ fn a_deleted_child_exits_4_and_shows_where() {
 }
 
 #[test]
-fn a_tag_and_a_layer_that_are_not_there() {
+fn absent_tags_and_absent_layer_exit_4() {
     let _masked = masked();
     let server = registry(images);
     server.world().unlink_blob("team/app", &layer("three"));
@@ -120,7 +120,7 @@ fn a_tag_and_a_layer_that_are_not_there() {
 }
 
 #[test]
-fn an_answer_that_says_nothing_exits_8() {
+fn forbidden_blobs_exit_8() {
     let _masked = masked();
     let server = registry(images);
     server.set_hook(|_, ask, _| ask.path.contains("/blobs/").then_some(Fault::Status(403)));
@@ -136,7 +136,7 @@ fn an_answer_that_says_nothing_exits_8() {
 }
 
 #[test]
-fn the_report_as_json() {
+fn verify_prints_json_report() {
     let _masked = masked();
     let server = registry(damaged);
     let ran = fsck(&["verify", &format!("{}/team/app:v1", host(&server)), "--output", "json"]);
@@ -220,7 +220,7 @@ fn the_report_as_json() {
 }
 
 #[test]
-fn bytes_are_hashed_where_that_is_wanted() {
+fn content_option_hashes_layers() {
     let _masked = masked();
     let server = registry(images);
     server.world().replace_bytes(&layer("four"), b"layer of FOUR");
@@ -237,7 +237,7 @@ fn bytes_are_hashed_where_that_is_wanted() {
 }
 
 #[test]
-fn platforms_that_are_required() {
+fn verify_reports_missing_required_platform() {
     let server = registry(images);
     let at = host(&server);
     let codes = |image: &str, platform: &str| {
@@ -252,7 +252,7 @@ fn platforms_that_are_required() {
 }
 
 #[test]
-fn the_digest_that_is_expected() {
+fn verify_reports_unexpected_digest() {
     let _masked = masked();
     let server = registry(images);
     let image = format!("{}/web", host(&server));
@@ -271,7 +271,7 @@ fn the_digest_that_is_expected() {
 }
 
 #[test]
-fn bug_an_index_of_indexes_is_shown_once_and_not_in_all_its_paths() {
+fn bug_tree_shows_repeated_index_once() {
     let server = registry(images);
     // Eight levels, each naming the next fifty times: 50⁸ paths.
     let mut child = (manifest("four"), image_of("four", None).0.len());
@@ -299,7 +299,7 @@ fn bug_an_index_of_indexes_is_shown_once_and_not_in_all_its_paths() {
 }
 
 #[test]
-fn http_to_other_machines_is_spoken_only_when_asked_for() {
+fn verify_uses_http_for_remote_hosts_only_with_plain_http() {
     let answer = |options: &[&str]| {
         let more = ["--retries", "0", "--timeout", "5s", "--output", "json"];
         fsck(&[&["verify", "registry.invalid/app:v1"], options, &more].concat()).json()["sources"][0]["name"]
@@ -317,7 +317,7 @@ fn in_use(lines: &str) -> tempfile::NamedTempFile {
 }
 
 #[test]
-fn what_runs_is_verified_once_and_other_hosts_are_not_asked() {
+fn in_use_verifies_each_image_once_and_asks_no_other_host() {
     let (server, other) = (registry(damaged), registry(images));
     let (at, image) = (host(&server), manifest("three"));
     let list = in_use(&format!(
@@ -336,7 +336,7 @@ fn what_runs_is_verified_once_and_other_hosts_are_not_asked() {
 }
 
 #[test]
-fn a_list_that_is_none_or_of_nobody_exits_16() {
+fn unusable_in_use_list_exits_16() {
     let list = in_use("alpine:3\n");
     let path = list.path().to_str().unwrap();
     for arguments in [

@@ -10,7 +10,7 @@ fn absent(code: &str) -> Fault {
 }
 
 #[test]
-fn a_child_that_comes_later_is_waited_for() {
+fn verify_waits_for_late_child() {
     let _masked = masked();
     let server = registry(images);
     let path = format!("/v2/team/app/manifests/{}", manifest("two"));
@@ -27,7 +27,7 @@ fn a_child_that_comes_later_is_waited_for() {
 }
 
 #[test]
-fn a_tag_and_a_layer_that_come_later_are_waited_for() {
+fn verify_waits_for_late_tag_and_layer() {
     let server = registry(images);
     // What HEAD does not find is asked for with GET too.
     for method in ["HEAD", "GET"] {
@@ -40,7 +40,7 @@ fn a_tag_and_a_layer_that_come_later_are_waited_for() {
 }
 
 #[test]
-fn what_is_still_missing_after_the_wait_is_missing() {
+fn child_absent_after_wait_is_reported() {
     let server = registry(damaged);
     let ran =
         fsck(&["verify", &format!("{}/team/app:v1", host(&server)), "--wait", "3s", "--output", "json"]);
@@ -49,7 +49,7 @@ fn what_is_still_missing_after_the_wait_is_missing() {
 }
 
 #[test]
-fn nothing_is_waited_for_when_everything_is_there() {
+fn verify_does_not_wait_for_complete_image() {
     let server = registry(images);
     let ran = fsck(&["verify", &format!("{}/team/app:v1", host(&server)), "--wait", "10m"]);
     assert_eq!((ran.status, &*ran.err), (0, ""));
@@ -57,7 +57,7 @@ fn nothing_is_waited_for_when_everything_is_there() {
 }
 
 #[test]
-fn a_tag_that_is_moved_during_the_wait_is_as_expected() {
+fn verify_accepts_tag_moved_to_expected_digest() {
     let server = registry(images);
     server.set_hook(|world, _, number| {
         if number == 5 {
@@ -72,7 +72,7 @@ fn a_tag_that_is_moved_during_the_wait_is_as_expected() {
 }
 
 #[test]
-fn bug_the_other_side_of_a_dual_push_is_waited_for() {
+fn bug_verify_waits_for_other_side_of_dual_push() {
     let (server, mirror) = (registry(images), registry(images));
     mirror.world().push_image("web", Some("latest"), "three");
     // The mirror is asked for its tag twice before it is moved.
@@ -92,7 +92,7 @@ fn bug_the_other_side_of_a_dual_push_is_waited_for() {
 }
 
 #[test]
-fn bug_a_layer_of_another_size_is_asked_for_again() {
+fn bug_verify_asks_again_for_layer_of_wrong_size() {
     let server = registry(images);
     let path = format!("/v2/web/blobs/{}", layer("four"));
     server.spoil("HEAD", &path, 1, Fault::Header("content-length", Some("1".into())));
@@ -102,7 +102,7 @@ fn bug_a_layer_of_another_size_is_asked_for_again() {
 }
 
 #[test]
-fn bug_the_platform_of_a_config_that_comes_later_is_read() {
+fn bug_verify_reads_platform_of_late_config() {
     let server = registry(images);
     let (_, [config, _]) = registry_fixtures::registry::image_of("four", None);
     let config = registry_fixtures::Digest::of(&config);

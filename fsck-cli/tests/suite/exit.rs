@@ -32,14 +32,14 @@ fn hide_shard(tree: &mut TreeBuilder, digest: &Digest) {
 }
 
 #[test]
-fn zero_when_nothing_is_wrong() {
+fn sound_tree_exits_0() {
     assert_eq!(status(sound().root(), &["--content", "--strict"]), 0);
     assert_eq!(status(trees::unpack(trees::PRISTINE).path(), &[]), 0);
     assert_eq!(status(TreeBuilder::new().root(), &[]), 0);
 }
 
 #[test]
-fn zero_with_warnings_and_garbage_alone() {
+fn warnings_and_garbage_exit_0() {
     let mut tree = sound();
     tree.blob(b"garbage");
     tree.break_stray_tag_name("app", ".hidden").age_all(Duration::from_secs(7200));
@@ -50,13 +50,13 @@ fn zero_with_warnings_and_garbage_alone() {
 }
 
 #[test]
-fn four_when_errors_remain() {
+fn errors_exit_4() {
     assert_eq!(status(broken().root(), &[]), 4);
     assert_eq!(status(&trees::carried(), &[]), 4);
 }
 
 #[test]
-fn eight_when_something_could_not_be_read_and_nothing_read_is_wrong() {
+fn unread_path_without_damage_exits_8() {
     let mut tree = sound();
     let config = tree.image("app", Some("v3"), "v3").config;
     hide_shard(&mut tree, &config);
@@ -68,7 +68,7 @@ fn eight_when_something_could_not_be_read_and_nothing_read_is_wrong() {
 }
 
 #[test]
-fn eight_for_a_link_that_is_a_symlink_or_a_pipe() {
+fn symlink_or_fifo_as_link_exits_8() {
     for is_pipe in [false, true] {
         let mut tree = sound();
         let link = tree.tag_link("app", "v2");
@@ -82,14 +82,14 @@ fn eight_for_a_link_that_is_a_symlink_or_a_pipe() {
 }
 
 #[test]
-fn eight_for_a_root_that_is_none() {
+fn root_without_registry_exits_8() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(status(folder.path(), &[]), 8);
     assert_eq!(status(&folder.path().join("gone"), &[]), 8);
 }
 
 #[test]
-fn twelve_for_both() {
+fn damage_and_unread_path_exit_12() {
     let mut tree = broken();
     let config = tree.image("app", Some("v3"), "v3").config;
     hide_shard(&mut tree, &config);
@@ -98,7 +98,7 @@ fn twelve_for_both() {
 }
 
 #[test]
-fn sixteen_for_what_cannot_be_understood() {
+fn usage_errors_exit_16() {
     let root = sound();
     let usage: &[&[&str]] = &[
         &["--frobnicate"],
@@ -134,7 +134,7 @@ fn sixteen_for_what_cannot_be_understood() {
 }
 
 #[test]
-fn help_and_version_are_answers() {
+fn help_and_version_exit_0() {
     for arguments in [&["--help"][..], &["--version"], &["scan", "--help"], &["help", "scan"]] {
         let done = run(fsck().args(arguments));
         assert_eq!((done.status, &*done.stderr), (0, ""), "{arguments:?}");
@@ -142,7 +142,7 @@ fn help_and_version_are_answers() {
 }
 
 #[test]
-fn new_errors_only() {
+fn fail_on_new_counts_only_new_errors() {
     let tree = broken();
     let baseline = tree.root().join("baseline.json");
     std::fs::write(&baseline, ran(tree.root(), &["--output", "json"]).stdout).unwrap();
@@ -159,7 +159,7 @@ fn new_errors_only() {
 }
 
 #[test]
-fn a_new_unread_path_is_eight_with_fail_on_new() {
+fn new_unread_path_exits_8_with_fail_on_new() {
     let mut tree = broken();
     let baseline = tree.root().join("baseline.json");
     std::fs::write(&baseline, ran(tree.root(), &["--output", "json"]).stdout).unwrap();
@@ -168,7 +168,7 @@ fn a_new_unread_path_is_eight_with_fail_on_new() {
 }
 
 #[test]
-fn ignored_errors_are_no_errors() {
+fn ignored_errors_exit_0_until_entry_expires() {
     let tree = broken();
     let ignore = tree.root().join("ignore.toml");
     let entry =
@@ -211,7 +211,7 @@ fn until_it_handles(child: &Child, signal: u32) {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_hundred_and_thirty_when_interrupted() {
+fn interrupted_scan_exits_130() {
     for (name, number) in [("-INT", 2), ("-TERM", 15)] {
         let mut tree = sound();
         let mut child = endless(&mut tree).spawn().unwrap();

@@ -22,7 +22,7 @@ fn tree() -> TreeBuilder {
 }
 
 #[test]
-fn what_would_be_lost_comes_first() {
+fn losses_are_printed_first() {
     let tree = tree();
     let _masked = masked(tree.root());
     let ran = preview(tree.root(), &[]);
@@ -47,7 +47,7 @@ fn what_would_be_lost_comes_first() {
 }
 
 #[test]
-fn nothing_to_lose_exits_0() {
+fn collection_without_losses_exits_0() {
     let mut tree = TreeBuilder::new();
     tree.multi_platform("app", Some("v1"), &["linux/amd64"]);
     tree.blob(b"nobody needs this");
@@ -61,7 +61,7 @@ fn nothing_to_lose_exits_0() {
 }
 
 #[test]
-fn a_collector_that_would_stop_exits_4() {
+fn collector_that_aborts_exits_4() {
     let mut tree = TreeBuilder::new();
     tree.image("app", Some("v1"), "v1");
     tree.break_stray_data();
@@ -76,7 +76,7 @@ fn a_collector_that_would_stop_exits_4() {
 }
 
 #[test]
-fn what_cannot_be_read_makes_it_8() {
+fn unread_path_exits_8() {
     let mut tree = TreeBuilder::new();
     let image = tree.image("app", Some("v1"), "v1");
     let link = tree.revision_link("app", &image.digest);
@@ -87,7 +87,7 @@ fn what_cannot_be_read_makes_it_8() {
 }
 
 #[test]
-fn the_json_report() {
+fn gc_preview_prints_json_report() {
     let tree = tree();
     let _masked = masked(tree.root());
     let ran = preview(tree.root(), &["--output", "json"]);
@@ -162,7 +162,7 @@ fn the_json_report() {
 }
 
 #[test]
-fn options_that_mean_nothing_to_a_collector_are_refused() {
+fn inapplicable_options_are_refused() {
     let tree = tree();
     let told = |options: &[&str]| {
         let ran = preview(tree.root(), options);

@@ -18,7 +18,7 @@ mod support;
 mod text;
 
 #[test]
-fn no_test_file_is_forgotten() {
+fn every_test_file_is_included() {
     let suite = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite");
     let mut folders = vec![(suite, "main.rs")];
     while let Some((folder, above)) = folders.pop() {

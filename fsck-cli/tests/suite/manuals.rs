@@ -8,7 +8,7 @@ use registry_fixtures::registry::{Profile, Server, World};
 use crate::support::{fsck, ruin, run};
 
 #[test]
-fn every_command_line_of_manifests_ci_steps_and_documents_is_understood() {
+fn documented_command_lines_are_accepted() {
     let lines = lines("registry-fsck");
     for line in &lines {
         // Options and values before it are read first, and refused when they are none.
@@ -28,7 +28,7 @@ fn every_command_line_of_manifests_ci_steps_and_documents_is_understood() {
 }
 
 #[test]
-fn what_is_no_option_or_no_value_is_not_understood() {
+fn unknown_options_and_values_exit_16() {
     for arguments in
         [&["probe", "https://a.example", "--stat=x"][..], &["verify", "a.example/b", "--wait=2x"]]
     {
@@ -37,7 +37,7 @@ fn what_is_no_option_or_no_value_is_not_understood() {
 }
 
 #[test]
-fn help_tells_exit_statuses_of_their_page() {
+fn help_lists_documented_exit_statuses() {
     let known = exit_statuses("registry-fsck");
     for command in ["scan", "gc-preview", "repair", "undo", "probe", "verify"] {
         let help = run(fsck().args([command, "--help"])).stdout;
@@ -50,7 +50,7 @@ fn help_tells_exit_statuses_of_their_page() {
 }
 
 #[test]
-fn exit_statuses_have_one_table() {
+fn only_exit_statuses_page_has_their_table() {
     let mut pages = files("docs", ".md");
     pages.extend(["README.md".to_owned(), "CONTRIBUTING.md".into()]);
     let has_table = |page: &&String| text(page).lines().any(|line| line.starts_with("| exit status |"));
@@ -59,7 +59,7 @@ fn exit_statuses_have_one_table() {
 }
 
 #[test]
-fn the_alert_rules_go_by_metrics_that_are_written() {
+fn alert_rules_use_written_metrics() {
     let mut world = World::new(Profile::V2_8);
     world.push_index("team/app", &["v1"], &["amd64", "arm64"]);
     let server = Server::start(world);
@@ -82,7 +82,7 @@ fn the_alert_rules_go_by_metrics_that_are_written() {
 }
 
 #[test]
-fn a_registry_that_does_not_answer_still_leaves_what_the_rules_go_by() {
+fn unreachable_registry_still_writes_alert_metrics() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("probe.prom");
     // Nothing listens on port 1.

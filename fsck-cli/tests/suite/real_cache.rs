@@ -60,7 +60,7 @@ fn copy(root: PathBuf) -> tempfile::TempDir {
 // https://github.com/distribution/distribution/pull/3880: `proxy.ttl: 0` switches expiry off.
 #[test]
 #[ignore = "needs docker-registry 2.8.2 and registry 3.1.1"]
-fn a_cache_that_expires_nothing_is_told_by_the_configuration_of_its_server() {
+fn cache_without_expiry_is_known_by_server_configuration() {
     let (cache, _upstream) = pulled(Profile::V3, ", ttl: 0s");
     let told = |root: &Path| {
         let output = scan(root, &[]);
@@ -79,7 +79,7 @@ fn a_cache_that_expires_nothing_is_told_by_the_configuration_of_its_server() {
 // panic when they start on such a file.
 #[test]
 #[ignore = "needs docker-registry 2.8.2 and registry 3.1.1"]
-fn a_cache_starts_after_the_repair_of_its_scheduler_state() {
+fn cache_starts_after_scheduler_state_repair() {
     let upstream = RealServer::start(Profile::V2_8, Configured::default());
     let top = format!("proxy: {{remoteurl: 'http://{}'}}\n", upstream.address);
     let entry = |entry: &str| format!(r#"{{"app@sha256:aa":{entry}}}"#);

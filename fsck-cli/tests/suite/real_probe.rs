@@ -90,7 +90,7 @@ fn differences(table: &Table, scanned: &Value, probed: &Value, depth: usize) -> 
 
 #[test]
 #[ignore = "needs the real docker-registry 2.8.2"]
-fn a_probe_of_a_served_tree_finds_what_a_scan_of_its_disk_finds() {
+fn probe_of_served_tree_matches_scan_of_disk() {
     let (counted, table) = (AtomicU64::new(0), table());
     let failures = on_random_trees(CASES, Profile::V2_8, |server, story| {
         let mut failures = Vec::new();
@@ -145,19 +145,19 @@ fn verified(profile: Profile) {
 
 #[test]
 #[ignore = "needs the real docker-registry 2.8.2"]
-fn verify_passes_on_an_image_of_2_8_and_fails_after_a_child_is_deleted() {
+fn verify_detects_deleted_child_on_registry_2_8() {
     verified(Profile::V2_8);
 }
 
 #[test]
 #[ignore = "needs the real registry 3.1.1"]
-fn verify_passes_on_an_image_of_3_1_and_fails_after_a_child_is_deleted() {
+fn verify_detects_deleted_child_on_registry_3_1() {
     verified(Profile::V3);
 }
 
 #[test]
 #[ignore = "needs the real registry 3.1.1"]
-fn a_probe_of_registry_3_finds_what_a_plain_client_meets() {
+fn probe_of_registry_3_matches_plain_client() {
     let failures = on_random_trees(CASES / 2, Profile::V3, |server, story| {
         let mut failures = Vec::new();
         for is_content in [false, true] {

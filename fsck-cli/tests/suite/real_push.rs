@@ -113,7 +113,7 @@ fn pushed(profile: Profile) {
 // https://github.com/distribution/distribution/issues/4489
 #[test]
 #[ignore = "needs docker-registry 2.8.2 and registry 3.1.1"]
-fn unreferenced_wrong_bytes_spoil_the_next_push_until_they_are_repaired() {
+fn push_over_wrong_bytes_is_broken_until_repair() {
     pushed(Profile::V2_8);
     pushed(Profile::V3);
 }

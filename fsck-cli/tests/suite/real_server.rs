@@ -196,7 +196,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
 
 #[test]
 #[ignore = "needs the real docker-registry 2.8.2"]
-fn verdicts_on_random_damage_equal_those_of_a_real_server() {
+fn verdicts_on_random_trees_match_real_server() {
     let failures = on_random_trees(CASES, Profile::V2_8, |server, story| {
         let mut failures = Vec::new();
         for content in [false, true] {
@@ -241,7 +241,7 @@ pub fn on_random_trees(
 
 #[test]
 #[ignore = "needs the real docker-registry 2.8.2"]
-fn verdicts_on_real_trees_equal_those_of_a_real_server() {
+fn verdicts_on_real_trees_match_real_server() {
     let server = start(Profile::V2_8);
     for name in ["pristine-2.8.2", "sha512-alias", "sparse-index-v3"] {
         let tree = registry_fixtures::trees::unpack(name);
@@ -251,7 +251,7 @@ fn verdicts_on_real_trees_equal_those_of_a_real_server() {
 }
 
 #[test]
-fn the_client_hashes_what_it_gets() {
+fn client_checks_digest_of_bytes() {
     let digest = Digest::of(Algorithm::Sha256, b"x").to_string();
     assert!(check(&digest, b"x").is_ok() && check(&digest, b"y").is_err() && check("x", b"x").is_err());
 }

@@ -21,13 +21,13 @@ fn status(output: &std::process::Output) -> i32 {
 }
 
 #[test]
-fn follow_symlinks_took_every_tree_for_a_loop() {
+fn follow_symlinks_accepts_tree_without_loops() {
     let tree = tree();
     assert_eq!(status(&scan(tree.root(), &["--follow-symlinks"])), 0);
 }
 
 #[test]
-fn blobs_moved_by_a_symlink_are_followed_when_asked() {
+fn follow_symlinks_reads_moved_blobs() {
     let mut tree = tree();
     let blobs = tree.blobs();
     tree.break_moved_behind_symlink(&blobs);
@@ -36,7 +36,7 @@ fn blobs_moved_by_a_symlink_are_followed_when_asked() {
 }
 
 #[test]
-fn one_of_several_registries_was_passed_over_in_silence() {
+fn unread_registry_among_several_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["a", "b"] {
         std::fs::create_dir(folder.path().join(name)).unwrap();
@@ -53,7 +53,7 @@ fn one_of_several_registries_was_passed_over_in_silence() {
 }
 
 #[test]
-fn a_baseline_called_resolved_what_was_not_looked_for() {
+fn baseline_does_not_resolve_what_scan_left_out() {
     let mut tree = tree();
     let image = tree.image("team/app", Some("v2"), "three");
     tree.break_blob_flipped(&image.layers[0]);
@@ -67,7 +67,7 @@ fn a_baseline_called_resolved_what_was_not_looked_for() {
 }
 
 #[test]
-fn a_platform_asked_for_later_was_called_known() {
+fn newly_required_platform_is_new_finding() {
     let tree = tree();
     let earlier = tempfile::NamedTempFile::new().unwrap();
     let output = scan(tree.root(), &["--require-platform", "linux/s390x", "--output", "json"]);
@@ -78,7 +78,7 @@ fn a_platform_asked_for_later_was_called_known() {
 }
 
 #[test]
-fn a_file_that_could_not_be_written_hid_the_errors_and_the_other_file() {
+fn unwritable_file_hides_neither_errors_nor_other_file() {
     let mut tree = tree();
     tree.break_tag_link_missing("web", "v1");
     let metrics = tempfile::NamedTempFile::new().unwrap();
@@ -94,7 +94,7 @@ fn a_file_that_could_not_be_written_hid_the_errors_and_the_other_file() {
 }
 
 #[test]
-fn metrics_were_renamed_over_what_is_no_file() {
+fn metrics_file_does_not_replace_fifo() {
     let tree = tree();
     let pipe = tree.root().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -103,12 +103,12 @@ fn metrics_were_renamed_over_what_is_no_file() {
 }
 
 #[test]
-fn a_repository_glob_that_matches_nothing_passed() {
+fn unmatched_repository_glob_exits_16() {
     assert_eq!(status(&scan(tree().root(), &["--repository", "taem/*"])), 16);
 }
 
 #[test]
-fn a_reader_of_standard_error_that_went_away_kept_an_interrupted_scan_alive() {
+fn interrupted_scan_ends_with_closed_standard_error() {
     let mut tree = tree();
     let image = tree.image("big", Some("v1"), "big");
     let data = tree.blob_path(&image.layers[0]);
@@ -134,7 +134,7 @@ fn a_reader_of_standard_error_that_went_away_kept_an_interrupted_scan_alive() {
 }
 
 #[test]
-fn json_carried_control_characters_of_the_registry_to_the_terminal() {
+fn json_escapes_control_characters() {
     let mut tree = tree();
     let evil = "\u{1b}]0;owned\u{7}\u{7f}\u{9b}31m\u{85}\u{202e}\u{2066}\n\u{1f980}";
     let child = Digest::nowhere("child");
@@ -162,7 +162,7 @@ fn json_carried_control_characters_of_the_registry_to_the_terminal() {
 }
 
 #[test]
-fn a_fifo_was_reported_once_by_each_pass() {
+fn fifo_is_reported_once() {
     let mut tree = tree();
     let link = tree.tag_link("web", "v1");
     tree.break_fifo(&link);
@@ -178,7 +178,7 @@ fn a_fifo_was_reported_once_by_each_pass() {
 }
 
 #[test]
-fn strict_took_the_reason_of_a_stray_away() {
+fn strict_keeps_reasons_of_strays() {
     let mut tree = tree();
     tree.break_stray_data().break_short_blob_folder().break_stray_tag_name("web", "-x");
     std::fs::write(tree.repositories().join("file"), "x").unwrap();
@@ -195,7 +195,7 @@ fn strict_took_the_reason_of_a_stray_away() {
 }
 
 #[test]
-fn three_thousand_lost_children_under_sixty_tags_were_told_sixty_times() {
+fn lost_children_under_many_tags_are_reported_once() {
     let mut tree = tree();
     let children: Vec<Digest> = (0..3000).map(|number| Digest::nowhere(&format!("child {number}"))).collect();
     let entry = |child: &Digest| {
@@ -220,7 +220,7 @@ fn three_thousand_lost_children_under_sixty_tags_were_told_sixty_times() {
 }
 
 #[test]
-fn a_repository_with_an_illegal_name_was_called_untagged_garbage() {
+fn repository_with_illegal_name_is_not_garbage() {
     let mut tree = tree();
     tree.image("Upper", Some("v1"), "of an illegal name");
     tree.image("Upper", None, "of an illegal name, untagged");
@@ -232,7 +232,7 @@ fn a_repository_with_an_illegal_name_was_called_untagged_garbage() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_was_told_after_hours_of_scanning() {
+fn unwritable_file_warns_before_scan() {
     let tree = tree();
     for option in ["--list-garbage", "--metrics-file"] {
         let done = ran(tree.root(), &[option, "/nonexistent/file", "-v"]);
@@ -244,7 +244,7 @@ fn a_file_that_cannot_be_written_was_told_after_hours_of_scanning() {
 }
 
 #[test]
-fn a_chain_of_referrers_took_its_square_and_was_garbage_beyond_the_first() {
+fn long_referrer_chain_is_not_garbage() {
     let mut tree = tree();
     let mut subject = tree.image("web", Some("signed"), "signed").digest;
     for number in 0..3000 {
@@ -259,7 +259,7 @@ fn a_chain_of_referrers_took_its_square_and_was_garbage_beyond_the_first() {
 
 // https://github.com/minio/minio/issues/21268: on a disk of MinIO each object is a folder.
 #[test]
-fn minio_disk() {
+fn minio_disk_is_refused() {
     let mut tree = tree();
     tree.break_into_minio_objects();
     let before = tree_of(tree.root());
@@ -292,7 +292,7 @@ fn tree_of(root: &std::path::Path) -> BTreeSet<std::path::PathBuf> {
 
 // https://github.com/distribution/distribution/pull/3880: with `proxy.ttl: 0` registry 3 never writes scheduler-state.json.
 #[test]
-fn a_cache_without_scheduler_state() {
+fn cache_without_scheduler_state_is_known_by_options() {
     let mut tree = TreeBuilder::new();
     let (amd, arm) = (tree.image("app", None, "amd"), tree.image("app", None, "arm"));
     tree.index("app", Some("v1"), &[amd.child(), arm.child()]);
@@ -324,7 +324,7 @@ fn a_cache_without_scheduler_state() {
 // https://github.com/Joxit/docker-registry-ui/issues/124, https://github.com/goharbor/harbor/issues/7924: a DELETE by digest whose tag
 // stayed.
 #[test]
-fn deleted_through_the_api() {
+fn tag_deleted_through_api_is_recognised() {
     let mut tree = tree();
     let image = tree.image("tools", Some("2"), "tools");
     tree.break_empty_folder_left("tools", &image.digest);

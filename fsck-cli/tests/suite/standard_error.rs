@@ -39,7 +39,7 @@ fn repair(tree: &TreeBuilder, journal: &Path, options: &[&str]) -> Ran {
 }
 
 #[test]
-fn what_could_not_be_read_is_named() {
+fn unread_path_is_on_standard_error() {
     let tree = unread(1);
     let _masked = masked(tree.root());
     for verb in ["scan", "gc-preview", "repair"] {
@@ -54,7 +54,7 @@ fn what_could_not_be_read_is_named() {
 }
 
 #[test]
-fn of_many_a_few_are_named() {
+fn only_first_unread_paths_are_named() {
     let tree = unread(8);
     let _masked = masked(tree.root());
     insta::assert_snapshot!(ran(tree.root(), &["--quiet"]).stderr, @"
@@ -72,7 +72,7 @@ fn of_many_a_few_are_named() {
 }
 
 #[test]
-fn a_glob_that_matches_nothing_at_all_is_an_error() {
+fn glob_that_matches_no_registry_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["a", "b"] {
         TreeBuilder::in_folder(&folder.path().join(name)).image(name, Some("v1"), name);
@@ -87,7 +87,7 @@ fn a_glob_that_matches_nothing_at_all_is_an_error() {
 }
 
 #[test]
-fn a_refused_step_of_a_repair_is_named() {
+fn refused_repair_step_is_on_standard_error() {
     let (tree, folder) = (damaged(), tempfile::tempdir().unwrap());
     let _masked = masked(tree.root());
     let _server = Lookalike::start(tree.root(), folder.path(), "serve", "");
@@ -103,7 +103,7 @@ fn a_refused_step_of_a_repair_is_named() {
 }
 
 #[test]
-fn a_failed_step_of_a_repair_is_named() {
+fn failed_repair_step_is_on_standard_error() {
     for shown in SHOWN {
         let (tree, folder) = (damaged(), tempfile::tempdir().unwrap());
         let _masked = masked(tree.root());
@@ -121,7 +121,7 @@ fn a_failed_step_of_a_repair_is_named() {
 }
 
 #[test]
-fn what_an_undo_leaves_and_what_is_lost_is_named() {
+fn incomplete_undo_is_on_standard_error() {
     for shown in SHOWN {
         let (tree, folder) = (damaged(), tempfile::tempdir().unwrap());
         let _masked = masked(tree.root());

@@ -18,7 +18,7 @@ fn shared_damage() -> TreeBuilder {
 }
 
 #[test]
-fn the_carried_tree() {
+fn scan_prints_report_of_carried_tree() {
     let root = trees::carried();
     let _masked = masked(&root);
     insta::assert_snapshot!(text(&root, &[]), @"
@@ -35,7 +35,7 @@ fn the_carried_tree() {
 }
 
 #[test]
-fn the_pristine_tree() {
+fn scan_prints_report_of_pristine_tree() {
     let root = trees::unpack(trees::PRISTINE);
     let _masked = masked(root.path());
     insta::assert_snapshot!(text(root.path(), &["--content", "--strict"]), @"
@@ -52,7 +52,7 @@ fn the_pristine_tree() {
 }
 
 #[test]
-fn the_pull_through_cache() {
+fn scan_prints_report_of_pull_through_cache() {
     let root = trees::unpack(trees::PULL_THROUGH);
     let _masked = masked(root.path());
     insta::assert_snapshot!(text(root.path(), &[]), @"
@@ -65,7 +65,7 @@ fn the_pull_through_cache() {
 }
 
 #[test]
-fn many_kinds_of_damage() {
+fn scan_prints_report_of_many_damages() {
     let tree = ruin();
     let _masked = masked(tree.root());
     insta::assert_snapshot!(text(tree.root(), &[]), @r#"
@@ -110,7 +110,7 @@ fn many_kinds_of_damage() {
 }
 
 #[test]
-fn an_empty_registry() {
+fn scan_prints_report_of_empty_registry() {
     let tree = TreeBuilder::new();
     let _masked = masked(tree.root());
     insta::assert_snapshot!(text(tree.root(), &[]), @"
@@ -121,7 +121,7 @@ fn an_empty_registry() {
 }
 
 #[test]
-fn five_hundred_tags_and_one_damage() {
+fn damage_shared_by_500_tags_is_one_line() {
     let tree = shared_damage();
     let _masked = masked(tree.root());
     let report = text(tree.root(), &[]);
@@ -135,7 +135,7 @@ fn five_hundred_tags_and_one_damage() {
 }
 
 #[test]
-fn everything_is_said_with_v() {
+fn verbose_report_names_every_tag() {
     let tree = shared_damage();
     let report = text(tree.root(), &["-v"]);
     for number in 0..500 {
@@ -145,7 +145,7 @@ fn everything_is_said_with_v() {
 }
 
 #[test]
-fn findings_below_error_are_shortened_unless_v() {
+fn warnings_are_shortened_without_v() {
     let mut tree = TreeBuilder::new();
     tree.image("a", Some("v1"), "x");
     for number in 0..25 {
@@ -158,7 +158,7 @@ fn findings_below_error_are_shortened_unless_v() {
 }
 
 #[test]
-fn groups_that_overlap() {
+fn overlapping_groups_of_tags_have_a_line_each() {
     let mut tree = TreeBuilder::new();
     let (ab, bc) = (tree.layer("o", b"shared by a and b"), tree.layer("o", b"shared by b and c"));
     let mut push = |tag: &str, shared: &[&registry_fixtures::Digest]| {
@@ -185,14 +185,14 @@ fn groups_that_overlap() {
 }
 
 #[test]
-fn quiet_is_one_line() {
+fn quiet_prints_one_line() {
     let tree = ruin();
     let _masked = masked(tree.root());
     insta::assert_snapshot!(text(tree.root(), &["--quiet"]), @"registry-fsck scan: broken_tags=12 unknown_tags=1 errors=15 warnings=2 infos=3 repairable=5 tags=15 unread=1 exit_status=12 seconds=…");
 }
 
 #[test]
-fn several_registries_below_one_folder() {
+fn registries_below_one_folder_share_a_report() {
     let folder = tempfile::tempdir().unwrap();
     let mut one = TreeBuilder::in_folder(&folder.path().join("one"));
     one.image("app", Some("v1"), "x");
@@ -215,7 +215,7 @@ fn several_registries_below_one_folder() {
 }
 
 #[test]
-fn colour_is_only_where_it_was_asked_for() {
+fn colour_is_used_only_on_request() {
     let tree = ruin();
     let plain = text(tree.root(), &[]);
     let always = text(tree.root(), &["--color", "always"]);
@@ -234,7 +234,7 @@ fn colour_is_only_where_it_was_asked_for() {
 }
 
 #[test]
-fn the_environment_does_not_beat_the_flag() {
+fn color_option_overrides_environment() {
     let root = trees::carried();
     let run_with = |name: &str, color: &str| {
         let mut command = fsck();
@@ -246,13 +246,13 @@ fn the_environment_does_not_beat_the_flag() {
 }
 
 #[test]
-fn json_has_no_colour_even_when_forced() {
+fn json_is_never_coloured() {
     let report = ran(&trees::carried(), &["--output", "json", "--color", "always"]);
     assert!(!report.stdout.contains('\u{1b}') && report.json()["exit_status"] == 4);
 }
 
 #[test]
-fn results_go_to_standard_output_and_nothing_else_does() {
+fn only_results_go_to_standard_output() {
     let done = ran(&trees::carried(), &[]);
     assert_eq!(done.stderr, "");
     let done = ran(&trees::carried(), &["--progress", "always", "--repository", "nothing*"]);
@@ -260,7 +260,7 @@ fn results_go_to_standard_output_and_nothing_else_does() {
 }
 
 #[test]
-fn a_log_in_json_is_json_line_by_line() {
+fn json_log_has_one_object_per_line() {
     let done = ran(&trees::carried(), &["--log-format", "json", "--repository", "nothing*"]);
     let line: serde_json::Value = serde_json::from_str(done.stderr.trim()).unwrap();
     assert_eq!(line["level"], "ERROR");

@@ -31,7 +31,7 @@ fn list(
 }
 
 #[test]
-fn a_list_that_breaks_off_is_not_believed() {
+fn truncated_list_is_refused() {
     assert_told_snapshot!(told("cut-body", &[], |_, ask| is_list(ask).then_some(Fault::Truncated)), @"
     error: GET /api/v1/packages/viktor: no answer: error decoding response body: error reading a body from connection: end of file before message length reached
     exit 1
@@ -66,7 +66,7 @@ fn a_list_that_breaks_off_is_not_believed() {
 }
 
 #[test]
-fn a_list_that_always_has_more_ends() {
+fn endless_list_is_refused() {
     let mut pages = 0_u64;
     let grows = move |world: &mut World, ask: &Ask| {
         is_list(ask).then(|| {
@@ -103,7 +103,7 @@ fn a_list_that_always_has_more_ends() {
 }
 
 #[test]
-fn a_total_that_changes_is_read_again_and_then_refused() {
+fn list_with_changing_total_is_read_again_then_refused() {
     let job = Job::new("once", incident(BOTH[0]));
     let mut is_moved = false;
     job.server.set_hook(move |world, ask, _| {
@@ -129,7 +129,7 @@ fn a_total_that_changes_is_read_again_and_then_refused() {
 }
 
 #[test]
-fn an_answer_that_never_finishes_meets_the_deadline() {
+fn unfinished_answer_times_out() {
     let endless = |_: &mut World, ask: &Ask| is_list(ask).then_some(Fault::Endless);
     assert_told_snapshot!(told("endless", &["--timeout", "1s"], endless), @"
     error: GET /api/v1/packages/viktor: no complete answer within 1 s
@@ -159,7 +159,7 @@ fn login() -> Fault {
 }
 
 #[test]
-fn a_login_page_is_no_answer_to_anything() {
+fn login_page_is_never_taken_for_an_answer() {
     let one = &["--package", "api", "--keep-last", "1", "--jobs", "1"];
     let page = |name, is_it: fn(&Ask) -> bool| told(name, one, move |_, ask| is_it(ask).then(login));
     assert_told_snapshot!(page("page-all", |_| true), @"
@@ -200,7 +200,7 @@ fn a_login_page_is_no_answer_to_anything() {
 }
 
 #[test]
-fn a_login_page_when_a_row_is_read_again_spares_it() {
+fn login_page_on_second_look_spares_row() {
     let is_row = |ask: &Ask| ask.method == "GET" && ask.path.ends_with("/container/api/v1");
     let told =
         told("page-row", &["--package", "api", "--keep-last", "2", "--journal", "j"], move |_, ask| {
@@ -221,7 +221,7 @@ fn a_login_page_when_a_row_is_read_again_spares_it() {
 }
 
 #[test]
-fn a_login_page_for_a_deletion_is_none() {
+fn login_page_does_not_confirm_deletion() {
     let job = Job::new("page-delete", incident(BOTH[1]));
     job.server.set_hook(|_, ask, _| (ask.method == "DELETE" && ask.path.starts_with("/api")).then(login));
     let ran = job.run(&["--apply", "--package", "api", "--keep-last", "2", "--journal", "j"]);
@@ -241,7 +241,7 @@ fn a_login_page_for_a_deletion_is_none() {
 }
 
 #[test]
-fn a_login_page_was_taken_for_a_digest_that_is_there() {
+fn login_page_does_not_confirm_digest() {
     let job = Job::new("page-head", incident(BOTH[1]));
     let first = job.run(&["--quiet", "--cache-dir", "cache"]);
     assert_eq!(first.status, 0, "{first:?}");
@@ -257,7 +257,7 @@ fn a_login_page_was_taken_for_a_digest_that_is_there() {
 }
 
 #[test]
-fn a_login_page_was_taken_for_a_manifest_that_was_put() {
+fn login_page_does_not_confirm_pushed_manifest() {
     let job = Job::new("page-put", incident(BOTH[1]));
     job.server.set_hook(|_, ask, _| (ask.method == "PUT").then(login));
     let ran =
@@ -293,7 +293,7 @@ fn dies_after(job: &Job, is_counted: impl Fn(&Ask) -> bool + Send + 'static, ans
 
 // 1,578 requests in 120 s were sent to a server that was dead.
 #[test]
-fn bug_a_server_that_dies_while_a_run_plans_was_asked_for_minutes() {
+fn bug_planning_gives_up_on_dead_server() {
     for profile in BOTH {
         let job = Job::new("dead-planning", incident(profile));
         dies_after(&job, |ask| ask.path.contains("/manifests/"), 20);
@@ -312,7 +312,7 @@ fn bug_a_server_that_dies_while_a_run_plans_was_asked_for_minutes() {
 }
 
 #[test]
-fn bug_a_server_that_dies_while_a_run_deletes_ends_it() {
+fn bug_deleting_gives_up_on_dead_server() {
     let job = Job::new("dead-deleting", incident(BOTH[1]));
     dies_after(&job, |ask| ask.method == "DELETE" && ask.path.starts_with("/api"), 2);
     let ran = job.run(&["--apply", "--keep-last", "1", "--give-up-after", "1s"]);
@@ -324,7 +324,7 @@ fn bug_a_server_that_dies_while_a_run_deletes_ends_it() {
 
 // A run failed by one 502 on the preflight after 484 good GETs.
 #[test]
-fn bug_one_502_on_the_preflight_failed_a_run() {
+fn bug_preflight_is_repeated_after_502() {
     for profile in BOTH {
         let job = Job::new("preflight-502", incident(profile));
         let path = "/v2/viktor/preflight/manifests/-preflight";

@@ -13,7 +13,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn files_of_a_cache_that_were_changed_are_read_anew() {
+fn changed_cache_files_are_fetched_again() {
     let job = Job::new("corrupt", incident(Profile::V15));
     let arguments = ["--output", "json", "--at", "2026-12-01T00:00:00Z", "--cache-dir", "cache"];
     let first = job.run(&arguments);
@@ -55,7 +55,7 @@ fn files_of_a_cache_that_were_changed_are_read_anew() {
 }
 
 #[test]
-fn a_file_of_a_cache_that_is_none_does_not_hang_the_run() {
+fn fifo_in_cache_does_not_block_run() {
     let job = Job::new("fifo", incident(Profile::V15));
     let first = job.run(&["--quiet", "--cache-dir", "cache"]);
     let cached = files(&job.folder.join("cache"));
@@ -69,7 +69,7 @@ fn a_file_of_a_cache_that_is_none_does_not_hang_the_run() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_opened_or_written_ended_the_run_or_went_unsaid() {
+fn unusable_cache_warns_and_run_continues() {
     let job = Job::new("unwritable", incident(Profile::V15));
     let arguments = ["--apply", "--quiet", "--package", "api", "--cache-dir"];
     std::fs::write(job.folder.join("file"), "").unwrap();

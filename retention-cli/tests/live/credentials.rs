@@ -53,7 +53,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 #[test]
-fn files_of_docker_and_podman_and_files_with_a_secret_give_credentials() {
+fn every_credential_source_is_used() {
     let folder = folder("places");
     let home = folder.join("home");
     let me = || vec![Account::all("me", SECRET)];
@@ -88,7 +88,7 @@ fn files_of_docker_and_podman_and_files_with_a_secret_give_credentials() {
 }
 
 #[test]
-fn a_flag_beats_the_environment_which_beats_files() {
+fn options_override_environment_which_overrides_files() {
     let (folder, server) = (folder("order"), guarded(Vec::new()));
     let home = folder.join("home");
     let of = |user: &str| docker_config(host(&server.url), user, "x");
@@ -130,7 +130,7 @@ fn a_flag_beats_the_environment_which_beats_files() {
 }
 
 #[test]
-fn a_host_that_a_file_does_not_name_gets_nothing() {
+fn host_absent_from_file_gets_no_credentials() {
     let (folder, server) = (folder("other-host"), guarded(vec![Account::all("me", SECRET)]));
     let file = write(&folder.join("auth.json"), &docker_config("other.example", "me", SECRET));
     let ran = apply(&server, &folder.join("home"), |command| command.args(["--authfile", &file]));
@@ -139,7 +139,7 @@ fn a_host_that_a_file_does_not_name_gets_nothing() {
 }
 
 #[test]
-fn a_secret_without_a_user_and_a_user_without_a_secret_are_refused() {
+fn user_and_secret_are_needed_together() {
     let (folder, server) = (folder("half"), guarded(vec![Account::all("me", SECRET)]));
     let secret = write(&folder.join("secret"), SECRET);
     let mut told = String::new();
@@ -156,7 +156,7 @@ fn a_secret_without_a_user_and_a_user_without_a_secret_are_refused() {
 }
 
 #[test]
-fn a_forgejo_takes_the_token_of_a_docker_config() {
+fn forgejo_takes_token_of_docker_config() {
     for profile in BOTH {
         let job = Job::new("docker-config", incident(profile));
         let file = write(&job.folder.join("auth.json"), &docker_config(host(&job.server.url), OWNER, WRITE));

@@ -18,7 +18,7 @@ fn damaged(name: &str, profile: Profile, image: &str, tag: &str, file: usize) ->
 }
 
 #[test]
-fn one_damaged_row_blinded_a_whole_run() {
+fn damaged_row_skips_only_its_package() {
     for profile in BOTH {
         for (name, file) in [("damaged-layer-row", 1), ("damaged-manifest-row", 2)] {
             let job = damaged(name, profile, "api", "v2", file);
@@ -51,7 +51,7 @@ fn one_damaged_row_blinded_a_whole_run() {
 }
 
 #[test]
-fn an_apply_of_a_plan_from_before_the_damage_leaves_the_package_alone() {
+fn apply_of_earlier_plan_leaves_damaged_package_alone() {
     let job = damaged("damaged-since", BOTH[1], "api", "v2", 1);
     let healthy = Job::new("damaged-not-yet", incident(BOTH[1]));
     let plan = healthy.folder.join("plan.json");

@@ -7,7 +7,7 @@ use crate::assert_told_snapshot;
 use crate::support::{BOTH, Job, incident};
 
 #[test]
-fn nothing_is_deleted_without_a_journal() {
+fn unwritable_journal_deletes_nothing() {
     let job = Job::new("journal", incident(BOTH[1]));
     let told = |path: &str| job.told(&["--apply", "--quiet", "--keep-last", "1", "--journal", path], &[]);
     assert_told_snapshot!(told("no/such/folder/journal"), @"
@@ -37,7 +37,7 @@ fn nothing_is_deleted_without_a_journal() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_leaves_the_temporary_one() {
+fn journal_moves_to_temporary_folder_when_folder_is_unwritable() {
     let job = Job::new("temporary", incident(BOTH[1]));
     // Also root cannot make files here.
     let ran =
@@ -72,7 +72,7 @@ fn written(text: &str) -> usize {
 
 // With -q only a count was left of why a run stopped, and of what a plan refused.
 #[test]
-fn bug_quiet_hid_why_a_run_stopped() {
+fn bug_quiet_run_says_why_it_stopped() {
     let job = Job::new("quiet", incident(BOTH[1]));
     let limits = "trap '' XFSZ; ulimit -f 3";
     let arguments = ["--apply", "--package", "kms*", "--keep-last", "2", "--journal", "journal", "--quiet"];
@@ -99,7 +99,7 @@ fn bug_quiet_hid_why_a_run_stopped() {
 }
 
 #[test]
-fn a_disk_that_fills_up_stops_the_run_before_the_next_deletion() {
+fn full_disk_stops_run_before_next_deletion() {
     let (mut is_in_the_middle, mut blocks) = (false, 0);
     loop {
         blocks += 3;

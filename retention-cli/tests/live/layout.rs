@@ -157,7 +157,7 @@ pub fn short(text: &str) -> String {
 }
 
 #[test]
-fn a_dry_run_ranks_by_the_time_of_tag_links() {
+fn dry_run_ranks_by_time_of_tag_links() {
     let job = Job::new("dry");
     assert_told_snapshot!(short(&job.told(&["--keep-last", "2", "-v"])), @"
     ROOT; dry run: nothing is moved
@@ -229,7 +229,7 @@ fn a_dry_run_ranks_by_the_time_of_tag_links() {
 }
 
 #[test]
-fn what_goes_is_moved_and_comes_back() {
+fn undo_moves_files_back() {
     let job = Job::new("apply");
     let before = job.picture();
     let (revisions, layers) =
@@ -279,7 +279,7 @@ fn what_goes_is_moved_and_comes_back() {
 }
 
 #[test]
-fn a_plan_is_the_same_whatever_the_jobs() {
+fn plan_does_not_depend_on_jobs() {
     let job = Job::new("jobs");
     let plan = |jobs: &str| {
         let ran = job.layout(&["plan", "--output", "json", "--at", "2030-01-01T00:00:00Z", "--jobs", jobs]);
@@ -291,7 +291,7 @@ fn a_plan_is_the_same_whatever_the_jobs() {
 }
 
 #[test]
-fn a_plan_file_is_acted_on_and_what_moved_is_spared() {
+fn apply_spares_tags_moved_since_plan() {
     let mut job = Job::new("plan");
     let ran = job.layout(&["plan", "--plan-file", "plan.json", "--keep-last", "2", "-q"]);
     assert_told_snapshot!(ran.as_text(), @"
@@ -334,7 +334,7 @@ fn a_plan_file_is_acted_on_and_what_moved_is_spared() {
 }
 
 #[test]
-fn json_and_an_inventory_tell_the_same() {
+fn plan_of_saved_inventory_equals_json_plan() {
     let job = Job::new("json");
     let ran = job.layout(&[
         "--apply",
@@ -369,7 +369,7 @@ fn json_and_an_inventory_tell_the_same() {
 }
 
 #[test]
-fn damage_is_told_first_and_holds_what_is_not_known() {
+fn damage_is_printed_first_and_unknown_tags_stay() {
     let mut job = Job::new("damage");
     let broken = job.tree.multi_platform("broken", Some("v1"), &["linux/amd64"]);
     job.tree.image("broken", Some("v2"), "second");
@@ -434,7 +434,7 @@ fn damage_is_told_first_and_holds_what_is_not_known() {
 }
 
 #[test]
-fn a_symbolic_link_at_a_tag_is_never_followed() {
+fn symlink_in_place_of_tag_link_is_not_followed() {
     let mut job = Job::new("symlink");
     let link = job.tree.tag_link("team", "b1");
     let target = job.tree.tag_link("team", "b2");
@@ -451,7 +451,7 @@ fn a_symbolic_link_at_a_tag_is_never_followed() {
 }
 
 #[test]
-fn what_is_no_single_registry_is_refused() {
+fn unusable_roots_and_options_are_refused() {
     let mut job = Job::new("refused");
     let nowhere = job.folder.join("nowhere");
     assert_told_snapshot!(job.run(&["--layout", nowhere.to_str().unwrap()]).as_text().replace(nowhere.to_str().unwrap(), "NOWHERE"), @"
@@ -498,7 +498,7 @@ fn what_is_no_single_registry_is_refused() {
 
 // https://github.com/distribution/distribution/pull/3880: with `proxy.ttl: 0` registry 3 never writes scheduler-state.json.
 #[test]
-fn what_looks_like_a_cache_is_refused_until_somebody_says_what_it_is() {
+fn suspected_cache_is_refused_without_role() {
     let mut job = Job::new("cache");
     let arm = job.tree.image("multi", None, "arm");
     let amd = job.tree.image("multi", None, "amd");
@@ -520,7 +520,7 @@ fn what_looks_like_a_cache_is_refused_until_somebody_says_what_it_is() {
 }
 
 #[test]
-fn only_one_is_at_work() {
+fn locked_tree_is_refused() {
     let job = Job::new("lock");
     let lock = std::fs::File::open(job.tree.v2()).unwrap();
     lock.lock().unwrap();
@@ -536,7 +536,7 @@ fn only_one_is_at_work() {
 
 #[test]
 #[ignore = "needs root, to run as somebody else"]
-fn whoever_may_not_move_things_is_told_before() {
+fn user_without_write_access_is_refused_before_changes() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let job = Job::new("denied");

@@ -8,7 +8,7 @@ use crate::layout::{Job, differences, short};
 use crate::support::Ran;
 
 #[test]
-fn an_undo_that_leaves_something_alone_or_behind_fails() {
+fn incomplete_undo_fails() {
     let mut job = Job::new("undo");
     let index = std::fs::read_to_string(job.tree.tag_link("team", "b1")).unwrap();
     let hex = index.strip_prefix("sha256:").unwrap();
@@ -38,7 +38,7 @@ fn an_undo_that_leaves_something_alone_or_behind_fails() {
 }
 
 #[test]
-fn an_interrupt_stops_after_the_steps_under_way_and_says_what_was_done() {
+fn interrupted_run_finishes_current_steps_and_reports() {
     for signal in ["-INT", "-TERM"] {
         let mut job = Job::new("interrupt");
         for number in 0..80 {
@@ -85,7 +85,7 @@ fn an_interrupt_stops_after_the_steps_under_way_and_says_what_was_done() {
 }
 
 #[test]
-fn where_nothing_went_no_quarantine_and_no_undo_is_told() {
+fn run_without_moves_names_no_quarantine_and_no_undo() {
     let mut job = Job::new("nothing");
     job.layout(&["plan", "--plan-file", "plan.json", "--keep-last", "4", "-q", "--package", "team/tool"]);
     // What the only image that goes consists of is needed again.
@@ -103,7 +103,7 @@ fn where_nothing_went_no_quarantine_and_no_undo_is_told() {
 
 #[test]
 #[ignore = "needs root, to give files away and to run as somebody else"]
-fn a_quarantine_that_cannot_be_made_is_told_before() {
+fn unusable_quarantine_is_refused_before_changes() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let job = Job::new("room");

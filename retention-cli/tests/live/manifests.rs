@@ -21,7 +21,7 @@ fn told(
 }
 
 #[test]
-fn a_media_type_that_nobody_knows_is_kept_and_reported() {
+fn unknown_media_type_is_kept_and_reported() {
     let unknown = |_: &mut World, _: &Ask| {
         let kind = "application/vnd.example.thing.v1+json";
         let body = format!(r#"{{"schemaVersion":2,"mediaType":"{kind}","things":[]}}"#);
@@ -42,7 +42,7 @@ fn a_media_type_that_nobody_knows_is_kept_and_reported() {
 }
 
 #[test]
-fn what_is_no_manifest_skips_its_package() {
+fn invalid_manifest_skips_its_package() {
     let kind = "application/vnd.oci.image.manifest.v1+json";
     let text = |text: &'static str| move |_: &mut World, _: &Ask| Fault::Instead(Reply::of(200, kind, text));
     assert_told_snapshot!(told("no-json", &["--apply"], text("not JSON")), @"
@@ -64,7 +64,7 @@ fn what_is_no_manifest_skips_its_package() {
 }
 
 #[test]
-fn a_manifest_of_50_mb_is_not_read() {
+fn manifest_of_50_mb_is_not_read() {
     let large = |_: &mut World, _: &Ask| {
         Fault::Instead(Reply::of(200, "application/vnd.oci.image.index.v1+json", vec![b' '; 50 << 20]))
     };
@@ -79,7 +79,7 @@ fn a_manifest_of_50_mb_is_not_read() {
 }
 
 #[test]
-fn manifests_without_end_do_not_fill_the_memory() {
+fn endless_manifests_do_not_fill_memory() {
     let job = Job::new("flood", incident(BOTH[1]));
     job.server.set_hook(|_, ask, _| {
         (ask.method == "GET" && ask.path.contains("/manifests/")).then_some(Fault::Flood)
@@ -100,7 +100,7 @@ fn manifests_without_end_do_not_fill_the_memory() {
 }
 
 #[test]
-fn bytes_that_are_not_those_asked_for_skip_the_package() {
+fn manifest_with_wrong_digest_skips_its_package() {
     let other = |world: &mut World, ask: &Ask| {
         let reply = world.answer(ask);
         let digest = reply.header("docker-content-digest").unwrap().to_owned();
@@ -130,7 +130,7 @@ fn bytes_that_are_not_those_asked_for_skip_the_package() {
 }
 
 #[test]
-fn packages_that_differ_only_in_case_were_two_to_us_and_one_to_the_server() {
+fn packages_differing_only_in_case_are_refused() {
     for profile in BOTH {
         let job = Job::new("case", incident(profile));
         {
@@ -146,7 +146,7 @@ fn packages_that_differ_only_in_case_were_two_to_us_and_one_to_the_server() {
 }
 
 #[test]
-fn what_a_server_says_cannot_steer_a_terminal() {
+fn control_characters_of_server_do_not_reach_terminal() {
     let job = Job::new("controls", incident(BOTH[1]));
     {
         let mut world = job.server.world();

@@ -16,7 +16,7 @@ fn program() -> Command {
 }
 
 #[test]
-fn every_command_line_of_manifests_and_documents_is_understood() {
+fn documented_command_lines_are_accepted() {
     let lines = lines("registry-retention");
     for line in &lines {
         // Options and values before it are read first, and refused when they are none.
@@ -34,7 +34,7 @@ fn every_command_line_of_manifests_and_documents_is_understood() {
 }
 
 #[test]
-fn help_tells_all_exit_statuses_of_their_page() {
+fn help_lists_documented_exit_statuses() {
     let help = program().arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     let (_, told) = help.split_once("Exit status: ").unwrap_or_else(|| panic!("{help}"));
@@ -100,7 +100,7 @@ impl CronJob {
 }
 
 #[test]
-fn the_cron_job_runs_dry_then_live() {
+fn cron_job_runs_dry_then_live() {
     let cron = CronJob::new("cron");
     assert_eq!(cron.run("true", WRITE), Some(0));
     assert_eq!((cron.job.changes().len(), cron.journals()), (0, 0));
@@ -117,7 +117,7 @@ fn the_cron_job_runs_dry_then_live() {
 }
 
 #[test]
-fn the_cron_job_fails_when_metrics_are_not_taken() {
+fn cron_job_fails_when_push_is_refused() {
     let cron = CronJob::new("cron-fails");
     assert_eq!(cron.run("false", READ), Some(6));
     assert_eq!(cron.pushed(), (cron.metrics(), 1), "the metrics of a failure are pushed too");
@@ -127,7 +127,7 @@ fn the_cron_job_fails_when_metrics_are_not_taken() {
 }
 
 #[test]
-fn the_alert_rules_go_by_metrics_that_are_written() {
+fn alert_rules_use_written_metrics() {
     let cron = CronJob::new("cron-metrics");
     assert_eq!(cron.run("true", WRITE), Some(0));
     let written = metrics_in(&cron.metrics());
@@ -139,7 +139,7 @@ fn the_alert_rules_go_by_metrics_that_are_written() {
 
 /// Kubernetes sends SIGTERM to the first process of a container, which is the program.
 #[test]
-fn the_cron_job_ends_well_on_sigterm() {
+fn cron_job_stops_cleanly_on_sigterm() {
     use std::process::Stdio;
     use std::sync::{Arc, OnceLock};
     use std::time::Duration;
@@ -171,7 +171,7 @@ fn the_cron_job_ends_well_on_sigterm() {
 
 /// The place of the push times that docs/deploy.md tells whoever undoes is the one that the CronJob reads.
 #[test]
-fn the_cron_job_keeps_what_an_undo_put_back() {
+fn cron_job_keeps_images_that_undo_restored() {
     let cron = CronJob::new("cron-undo");
     assert_eq!(cron.run("false", WRITE), Some(0));
     let mut journal = std::fs::read_dir(&cron.job.folder).unwrap().map(|entry| entry.unwrap().path());

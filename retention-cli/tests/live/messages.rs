@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::{BOTH, Job, incident};
 
 #[test]
-fn a_log_in_json_is_json_line_by_line() {
+fn json_log_has_one_object_per_line() {
     let job = Job::new("log-json", incident(BOTH[1]));
     let ran = job.run(&["-v", "--log-format", "json", "--package", "a\u{202e}*", "--max-delete", "0"]);
     let lines: Vec<Value> =
@@ -23,7 +23,7 @@ fn a_log_in_json_is_json_line_by_line() {
 }
 
 #[test]
-fn a_progress_line_says_how_many_requests_were_sent() {
+fn progress_option_prints_progress_lines() {
     let job = Job::new("progress", incident(BOTH[1]));
     for verb in [&["plan"][..], &["--apply", "--journal", "journal"]] {
         let ran = job.run(&[verb, &["--progress", "always"]].concat());
@@ -36,7 +36,7 @@ fn a_progress_line_says_how_many_requests_were_sent() {
 
 /// Each line of it was written with a macro that panics.
 #[test]
-fn bug_a_closed_standard_error_ended_a_run_with_a_panic() {
+fn bug_closed_standard_error_does_not_panic() {
     let job = Job::new("closed", incident(BOTH[1]));
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

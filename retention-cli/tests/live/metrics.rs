@@ -36,7 +36,7 @@ fn metrics_of(job: &Job, arguments: &[&str], environment: &[(&str, &str)]) -> St
 }
 
 #[test]
-fn every_metric_has_a_help_and_a_type() {
+fn every_metric_has_help_and_type() {
     let job = Job::new("metrics-whole", incident(Profile::V15));
     let ran = job.run(&["--quiet", "--metrics-file", "metrics.prom"]);
     assert_eq!(ran.status, 0, "{ran:?}");
@@ -82,7 +82,7 @@ fn every_metric_has_a_help_and_a_type() {
 }
 
 #[test]
-fn a_dry_run_plans_and_has_no_effect_to_miss() {
+fn dry_run_never_has_zero_effect() {
     let job = Job::new("metrics-dry", incident(Profile::V15));
     assert_told_snapshot!(metrics_of(&job, &[], &[]), @"
     versions_kept 21
@@ -118,7 +118,7 @@ fn a_dry_run_plans_and_has_no_effect_to_miss() {
 }
 
 #[test]
-fn an_armed_run_tells_what_the_server_confirmed() {
+fn armed_run_counts_confirmed_deletions() {
     for profile in BOTH {
         let job = Job::new("metrics-armed", incident(profile));
         assert_told_snapshot!(metrics_of(&job, &["--apply", "--keep-last", "2"], &[]), @"
@@ -139,7 +139,7 @@ fn an_armed_run_tells_what_the_server_confirmed() {
 }
 
 #[test]
-fn fifty_one_refusals_were_an_exit_status_of_0() {
+fn refused_deletions_exit_6_with_zero_effect() {
     for profile in BOTH {
         let job = Job::new("metrics-refused", incident(profile));
         let all = ["--apply", "--keep-last", "2", "--journal", "journal"];
@@ -183,7 +183,7 @@ fn fifty_one_refusals_were_an_exit_status_of_0() {
 }
 
 #[test]
-fn deletions_that_all_fail_or_are_spared_have_zero_effect() {
+fn failed_and_spared_deletions_have_zero_effect() {
     let job = Job::new("metrics-failed", incident(Profile::V15));
     let all = ["--apply", "--keep-last", "2", "--package", "api"];
     job.server.set_hook(|_, ask, _| {
@@ -221,7 +221,7 @@ fn deletions_that_all_fail_or_are_spared_have_zero_effect() {
 }
 
 #[test]
-fn a_run_without_a_journal_had_no_zero_effect() {
+fn run_without_journal_has_zero_effect() {
     let job = Job::new("metrics-journal", incident(Profile::V15));
     let none =
         metrics_of(&job, &["--apply", "--package", "api", "--keep-last", "1", "--journal", "/dev/full"], &[]);
@@ -245,7 +245,7 @@ fn a_run_without_a_journal_had_no_zero_effect() {
 
 /// <https://github.com/buildsense-ai/XiaoBa-CLI/issues/501>
 #[test]
-fn a_guard_that_stopped_all_cleaning_went_unseen() {
+fn skipped_and_refused_packages_are_counted() {
     let job = Job::new("metrics-skipped", incident(Profile::V15));
     job.server.set_hook(|_, ask, _| ask.path.ends_with("/api/manifests/v1").then_some(Fault::Status(418)));
     assert_told_snapshot!(metrics_of(&job, &["--apply", "--keep-last", "2", "--max-delete-percent", "50", "--package", "api", "--package", "kms*"], &[]), @"
@@ -285,7 +285,7 @@ fn a_guard_that_stopped_all_cleaning_went_unseen() {
 }
 
 #[test]
-fn a_plan_file_that_is_applied_has_metrics_too() {
+fn apply_writes_metrics() {
     let job = Job::new("metrics-apply", incident(Profile::V15));
     job.run(&["plan", "--plan-file", "plan.json", "--keep-last", "2"]);
     let refused = metrics_of(&job, &[], &[("FORGEJO_HOST", "http://127.0.0.1:1")]);
@@ -329,7 +329,7 @@ fn a_plan_file_that_is_applied_has_metrics_too() {
 }
 
 #[test]
-fn the_time_of_the_last_success_outlives_failures() {
+fn last_success_time_survives_failures() {
     let job = Job::new("metrics-last", incident(Profile::V15));
     let path = job.folder.join("metrics.prom");
     std::fs::write(&path, format!("{SUCCESS} 1234\nnoise \u{1b}\n")).unwrap();
@@ -342,7 +342,7 @@ fn the_time_of_the_last_success_outlives_failures() {
 }
 
 #[test]
-fn metrics_that_could_not_be_written_hid_what_had_failed() {
+fn unwritable_metrics_hide_no_other_failure() {
     let job = Job::new("metrics-nowhere", incident(Profile::V15));
     let arguments =
         ["--quiet", "--package", "api", "--keep-last", "2", "--metrics-file", "no/such/folder/metrics"];
@@ -368,7 +368,7 @@ fn metrics_that_could_not_be_written_hid_what_had_failed() {
 }
 
 #[test]
-fn a_run_pushes_what_it_writes() {
+fn run_pushes_text_of_metrics_file() {
     let (job, gateway) = (Job::new("push", incident(Profile::V15)), Server::start(Pushgateway));
     let base = format!("{}/", gateway.url);
     let places = ["--metrics-file", "metrics.prom", "--pushgateway", &base, "--quiet"];
@@ -389,7 +389,7 @@ fn a_run_pushes_what_it_writes() {
 
 /// With POST the time of the last success, which is in the group and not in this text, stays.
 #[test]
-fn a_failed_run_pushes_without_a_time_of_success() {
+fn failed_run_pushes_no_success_time() {
     let (job, gateway) = (Job::new("push-failed", incident(Profile::V15)), Server::start(Pushgateway));
     let arguments = ["--apply", "--quiet", "--pushgateway", &gateway.url];
     let ran = job.run_with(&arguments, &[("FORGEJO_TOKEN", READ)]);
@@ -400,7 +400,7 @@ fn a_failed_run_pushes_without_a_time_of_success() {
 }
 
 #[test]
-fn a_pushgateway_that_does_not_take_metrics_fails_a_run_and_hides_nothing_worse() {
+fn refused_push_exits_1_unless_run_failed_worse() {
     let (job, gateway) = (Job::new("push-refused", incident(Profile::V15)), Server::start(Pushgateway));
     gateway.set_hook(|_, _, _| Some(Fault::Status(400)));
     let arguments = ["--quiet", "--pushgateway", &gateway.url];

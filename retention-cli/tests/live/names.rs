@@ -6,7 +6,7 @@ use crate::assert_told_snapshot;
 use crate::support::{BOTH, Job, incident};
 
 #[test]
-fn explain_told_upper_from_lower_case() {
+fn explain_ignores_case() {
     for profile in BOTH {
         let mut world = incident(profile);
         world.push_image("team/app", Some("V1.12-RC1"), "release candidate");
@@ -33,7 +33,7 @@ fn explain_told_upper_from_lower_case() {
 }
 
 #[test]
-fn reasons_were_listed_by_letter_and_not_by_number() {
+fn reasons_are_sorted_by_number() {
     let job = Job::new("natural", incident(BOTH[1]));
     let ran = job.run(&["plan", "--package", "kms-website", "-v"]);
     let kept = ran.out.lines().filter(|line| line.starts_with("  keep "));
@@ -42,7 +42,7 @@ fn reasons_were_listed_by_letter_and_not_by_number() {
 }
 
 #[test]
-fn an_owner_without_packages_is_told() {
+fn owner_without_packages_warns() {
     for profile in BOTH {
         let job = Job::new("empty-owner", World::example(profile, jiff::Timestamp::now().as_second()));
         assert_told_snapshot!(job.told(&["--quiet"], &[]), @"

@@ -37,7 +37,7 @@ fn second_tags(job: &Job) -> usize {
 }
 
 #[test]
-fn each_owner_has_a_plan_and_a_journal() {
+fn each_owner_has_plan_and_journal() {
     for profile in BOTH {
         let job = Job::new("owners", as_admin(incident(profile)));
         let arguments = [
@@ -89,7 +89,7 @@ fn each_owner_has_a_plan_and_a_journal() {
 }
 
 #[test]
-fn json_is_a_plan_for_each_owner_and_then_the_results() {
+fn json_has_plans_of_all_owners_then_results() {
     let job = Job::new("owners-json", as_admin(incident(BOTH[1])));
     let arguments = ["--keep-last", "2", "--output", "json"];
     let documents = |more: &[&str]| -> Vec<Value> {
@@ -119,7 +119,7 @@ fn json_is_a_plan_for_each_owner_and_then_the_results() {
 }
 
 #[test]
-fn an_owner_that_failed_kept_the_others_from_being_planned() {
+fn failing_owner_does_not_stop_others() {
     for profile in BOTH {
         let job = Job::new("owners-failing", with_second(incident(profile)));
         let owners = ["--owner", "nobody", "--owner", "second", "--owner", "viktor"];
@@ -167,7 +167,7 @@ fn an_owner_that_failed_kept_the_others_from_being_planned() {
 }
 
 #[test]
-fn a_failure_of_the_first_is_worse_than_packages_that_the_second_skips() {
+fn failure_of_one_owner_outweighs_skipped_packages_of_other() {
     let job = Job::new("owners-worst", as_admin(incident(BOTH[1])));
     job.server.set_hook(|_, ask, _| match ask.path.as_str() {
         "/api/v1/packages/viktor" => Some(Fault::Status(418)),
@@ -183,7 +183,7 @@ fn a_failure_of_the_first_is_worse_than_packages_that_the_second_skips() {
 }
 
 #[test]
-fn a_run_that_is_refused_at_one_owner_tries_no_other() {
+fn refusal_at_one_owner_stops_run() {
     let job = Job::new("owners-refused", as_admin(incident(BOTH[1])));
     job.server.set_hook(|world, ask, _| {
         if ask.method == "DELETE" && ask.path.starts_with("/api/") {
@@ -219,7 +219,7 @@ fn a_run_that_is_refused_at_one_owner_tries_no_other() {
 }
 
 #[test]
-fn the_most_that_a_run_deletes_was_counted_for_each_owner() {
+fn max_delete_counts_all_owners_together() {
     let job = Job::new("owners-most", as_admin(incident(BOTH[1])));
     // One image of each.
     let arguments =
@@ -264,7 +264,7 @@ fn the_most_that_a_run_deletes_was_counted_for_each_owner() {
 }
 
 #[test]
-fn files_of_one_owner_are_refused_for_several_before_anything_is_asked() {
+fn single_owner_files_are_refused_for_several_owners() {
     let job = Job::new("owners-files", as_admin(incident(BOTH[1])));
     let told = |arguments: &[&str]| job.told(&[arguments, &BOTH_OWNERS].concat(), &[]);
     assert_told_snapshot!(told(&["plan", "--plan-file", "plan.json"]), @"

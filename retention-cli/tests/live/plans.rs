@@ -24,7 +24,7 @@ fn sealed(text: &str, change: impl FnOnce(&mut Plan)) -> String {
 }
 
 #[test]
-fn a_plan_that_was_edited_is_refused() {
+fn edited_plan_is_refused() {
     let (job, text) = planned("edited");
     let told = |text: &str| {
         std::fs::write(job.folder.join("plan.json"), text).unwrap();
@@ -71,7 +71,7 @@ fn a_plan_that_was_edited_is_refused() {
 }
 
 #[test]
-fn a_plan_for_another_owner_or_server_is_refused() {
+fn plan_for_other_owner_or_server_is_refused() {
     let (job, _) = planned("elsewhere");
     job.server.world().add_user("other");
     job.server.clear_log();
@@ -97,7 +97,7 @@ fn a_plan_for_another_owner_or_server_is_refused() {
 }
 
 #[test]
-fn a_plan_that_is_too_old_or_not_yet_made_is_refused() {
+fn too_old_and_future_plans_are_refused() {
     let (job, text) = planned("age");
     let told = |hours: i64, arguments: &[&str]| {
         let at = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours);
@@ -129,7 +129,7 @@ fn a_plan_that_is_too_old_or_not_yet_made_is_refused() {
 }
 
 #[test]
-fn dry_run_disarms_apply() {
+fn dry_run_variable_disarms_apply_subcommand() {
     let (job, _) = planned("disarmed");
     let ran = job.run_with(&["apply", "plan.json", "--quiet"], &[("DRY_RUN", "true")]);
     assert_eq!(job.changes(), [""; 0]);
@@ -141,7 +141,7 @@ fn dry_run_disarms_apply() {
 }
 
 #[test]
-fn rows_pushed_in_the_future_are_the_newest() {
+fn rows_pushed_in_future_rank_newest() {
     for profile in BOTH {
         let mut world = incident(profile);
         world.now += 2 * 86400;
@@ -174,7 +174,7 @@ fn rows_pushed_in_the_future_are_the_newest() {
 }
 
 #[test]
-fn a_time_in_the_future_ended_what_keep_within_holds() {
+fn future_time_is_refused_with_apply() {
     let job = Job::new("at", incident(BOTH[1]));
     let arguments =
         ["--package", "api", "--keep-last", "1", "--keep-within", "30d", "--at", "2999-01-01T00:00:00Z"];
@@ -195,7 +195,7 @@ fn a_time_in_the_future_ended_what_keep_within_holds() {
 }
 
 #[test]
-fn a_clock_that_is_not_the_servers_was_believed() {
+fn clock_skew_forbids_deletion_by_age() {
     let job = Job::new("clocks", incident(BOTH[1]));
     let shift = |hours: i64| {
         job.server.set_hook(move |world, ask, _| {

@@ -4,7 +4,7 @@ use crate::assert_told_snapshot;
 use crate::support::{BOTH, Job, incident};
 
 #[test]
-fn what_makes_no_sense_is_refused_unasked() {
+fn invalid_options_are_refused_without_changes() {
     let job = Job::new("nonsense", incident(BOTH[1]));
     let told = |arguments: &[&str], environment: &[(&str, &str)]| {
         job.told(&[&["--apply"], arguments].concat(), environment)
@@ -47,7 +47,7 @@ fn what_makes_no_sense_is_refused_unasked() {
 }
 
 #[test]
-fn how_many_stay_is_a_number_from_1() {
+fn keep_last_must_be_at_least_1() {
     let job = Job::new("numbers", incident(BOTH[1]));
     let told = |value: &str| {
         let by_environment = job.told(&["--apply"], &[("KEEP_LAST_N", value)]);
@@ -99,7 +99,7 @@ fn how_many_stay_is_a_number_from_1() {
 }
 
 #[test]
-fn patterns_that_match_nothing_are_told() {
+fn unmatched_patterns_warn() {
     let job = Job::new("patterns", incident(BOTH[1]));
     let told = |arguments: &[&str]| job.told(&[&["--quiet", "--keep-last", "99"], arguments].concat(), &[]);
     assert_told_snapshot!(told(&["--package", "nix", "--keep-tag", "stable-*"]), @r#"
@@ -132,7 +132,7 @@ fn patterns_that_match_nothing_are_told() {
 }
 
 #[test]
-fn what_was_asked_for_and_cannot_be_written_is_a_failure() {
+fn unwritable_output_files_exit_1() {
     let job = Job::new("nowhere", incident(BOTH[1]));
     let told = |arguments: &[&str]| job.told(&[arguments, &["--quiet", "--package", "api"]].concat(), &[]);
     assert_told_snapshot!(told(&["plan", "--plan-file", "no/such/plan.json"]), @"
@@ -146,7 +146,7 @@ fn what_was_asked_for_and_cannot_be_written_is_a_failure() {
 }
 
 #[test]
-fn a_plan_that_cannot_be_printed_is_not_acted_on() {
+fn unprinted_plan_is_not_applied() {
     let job = Job::new("full-output", incident(BOTH[1]));
     let ran = job.run_limited("exec > /dev/full", &["--apply", "--keep-last", "1"]);
     assert_eq!(job.changes(), [""; 0]);

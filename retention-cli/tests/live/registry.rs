@@ -83,7 +83,7 @@ impl Job {
 const SEMVER: [&str; 2] = ["--rank-by", "semver"];
 
 #[test]
-fn a_plan_reads_and_asks_once_whether_it_may_delete() {
+fn plan_only_reads_and_sends_one_preflight() {
     for profile in BOTH {
         let job = Job::new("plan", releases(profile));
         let ran = job.run(&[&["plan"], &SEMVER[..], &["--keep-last", "2", "--package", "t*"]].concat());
@@ -116,7 +116,7 @@ fn a_plan_reads_and_asks_once_whether_it_may_delete() {
 }
 
 #[test]
-fn a_run_deletes_and_an_undo_puts_back() {
+fn undo_restores_what_run_deleted() {
     for profile in BOTH {
         let job = Job::new("run", releases(profile));
         let before = job.all_tags();
@@ -144,7 +144,7 @@ fn a_run_deletes_and_an_undo_puts_back() {
 }
 
 #[test]
-fn a_plan_file_is_acted_on() {
+fn apply_follows_plan_file() {
     for profile in BOTH {
         let job = Job::new("apply", releases(profile));
         let arguments = [&["plan", "--plan-file", "plan.json", "--keep-last", "2"], &SEMVER[..]].concat();
@@ -164,7 +164,7 @@ fn a_plan_file_is_acted_on() {
 }
 
 #[test]
-fn push_times_are_not_asked_of_a_registry() {
+fn ranking_registry_by_push_time_is_refused() {
     for profile in BOTH {
         let job = Job::new("pushed", releases(profile));
         for arguments in [&[][..], &["--rank-by", "pushed"], &["plan"], &["--apply"]] {
@@ -178,7 +178,7 @@ fn push_times_are_not_asked_of_a_registry() {
 }
 
 #[test]
-fn a_registry_that_deletes_nothing_is_found_in_the_dry_run() {
+fn dry_run_detects_registry_without_deletion() {
     for profile in BOTH {
         let mut world = releases(profile);
         world.is_delete_enabled = false;
@@ -196,7 +196,7 @@ fn a_registry_that_deletes_nothing_is_found_in_the_dry_run() {
 }
 
 #[test]
-fn credentials_of_a_registry_are_a_user_and_a_token() {
+fn registry_credentials_need_user_and_token() {
     let both = |profile, auth: fn(Vec<Account>) -> Auth, grants: Option<Vec<Grant>>| {
         let account =
             grants.map_or_else(|| Account::all("me", SECRET), |grants| Account::of("me", SECRET, grants));
@@ -234,7 +234,7 @@ fn credentials_of_a_registry_are_a_user_and_a_token() {
 }
 
 #[test]
-fn an_empty_registry_needs_no_permission() {
+fn empty_registry_needs_no_permission() {
     for profile in BOTH {
         let job = Job::new("empty", World::new(profile));
         let ran = job.run(&[&SEMVER[..], &["--apply"]].concat());
@@ -243,7 +243,7 @@ fn an_empty_registry_needs_no_permission() {
 }
 
 #[test]
-fn a_registry_is_named_without_a_path() {
+fn registry_address_with_path_is_refused() {
     let job = Job::new("path", releases(Profile::V3));
     let url = format!("{}/team", job.server.url);
     let mut command = Command::cargo_bin("registry-retention").expect("the binary");
@@ -255,7 +255,7 @@ fn a_registry_is_named_without_a_path() {
 }
 
 #[test]
-fn a_slow_and_stumbling_registry_is_borne() {
+fn run_survives_slow_and_failing_registry() {
     for profile in BOTH {
         let job = Job::new("stumbling", releases(profile));
         let mut stumbled = std::collections::BTreeSet::new();
@@ -279,7 +279,7 @@ fn a_slow_and_stumbling_registry_is_borne() {
 // https://github.com/docker/sbx-releases/issues/535, https://github.com/portainer/portainer/issues/2956: registries with a
 // token service elsewhere, as those of GitLab, could not be cleaned.
 #[test]
-fn a_token_service_elsewhere_gets_the_password_when_it_is_named() {
+fn foreign_token_service_gets_password_only_when_named() {
     let accounts = || vec![Account::all("me", SECRET)];
     let job = Job::new("service", releases(Profile::V3).asked_by(Auth::Token(accounts())));
     let service = Server::start(World::new(Profile::V3).asked_by(Auth::Token(accounts())));

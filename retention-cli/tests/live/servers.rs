@@ -15,7 +15,7 @@ fn said_of(name: &str, answer: impl Fn(&str) -> Reply + Send + 'static) -> Strin
 }
 
 #[test]
-fn what_is_no_address_is_refused_unasked() {
+fn invalid_addresses_are_refused_without_request() {
     let job = Job::new("address", incident(BOTH[1]));
     let told = |url: &str| job.told(&["--apply"], &[("FORGEJO_HOST", url)]);
     assert_told_snapshot!(told("forgejo.example"), @r#"
@@ -46,7 +46,7 @@ fn what_is_no_address_is_refused_unasked() {
 }
 
 #[test]
-fn a_host_that_is_not_there_is_a_failure() {
+fn unknown_host_exits_1() {
     let job = Job::new("host", incident(BOTH[1]));
     let ran = job.run_with(&["--apply"], &[("FORGEJO_HOST", "http://forgejo.invalid")]);
     assert_eq!(ran.status, 1, "{ran:?}");
@@ -57,7 +57,7 @@ fn a_host_that_is_not_there_is_a_failure() {
 }
 
 #[test]
-fn a_connection_that_is_refused_is_a_failure() {
+fn refused_connection_exits_1() {
     let job = Job::new("port", incident(BOTH[1]));
     // Bound and dropped: nobody listens there.
     let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
@@ -68,7 +68,7 @@ fn a_connection_that_is_refused_is_a_failure() {
 }
 
 #[test]
-fn an_address_below_the_server_was_called_a_registry() {
+fn address_below_forgejo_is_refused() {
     let job = Job::new("below", incident(BOTH[1]));
     let below = format!("{}/git/", job.server.url);
     assert_told_snapshot!(job.told(&["--apply"], &[("FORGEJO_HOST", &below)]), @"
@@ -83,7 +83,7 @@ fn an_address_below_the_server_was_called_a_registry() {
 }
 
 #[test]
-fn what_is_no_forgejo_is_told_by_name() {
+fn other_servers_are_named() {
     let registry = |path: &str| match path {
         "/v2/" => {
             Reply::of(200, "application/json", "{}").having("docker-distribution-api-version", "registry/2.0")
@@ -120,7 +120,7 @@ fn what_is_no_forgejo_is_told_by_name() {
 }
 
 #[test]
-fn gitea_is_refused_with_the_reason() {
+fn gitea_is_refused() {
     let gitea = |path: &str| match path {
         "/api/v1/version" => Reply::of(200, "application/json", r#"{"version":"1.24.3"}"#),
         _ => Reply::of(404, "text/plain; charset=utf-8", "404 page not found\n"),
@@ -132,7 +132,7 @@ fn gitea_is_refused_with_the_reason() {
 }
 
 #[test]
-fn an_old_forgejo_is_refused_and_a_new_one_is_named() {
+fn old_forgejo_is_refused_and_new_one_warns() {
     let version = |text: &'static str| {
         move |path: &str| match path {
             "/api/forgejo/v1/version" => {
@@ -156,7 +156,7 @@ fn an_old_forgejo_is_refused_and_a_new_one_is_named() {
 }
 
 #[test]
-fn a_wrong_owner_was_a_failure_and_no_matter_of_usage() {
+fn wrong_owner_exits_2() {
     for profile in BOTH {
         let job = Job::new("nobody", incident(profile));
         assert_told_snapshot!(job.told(&["--apply"], &[("FORGEJO_OWNER", "nobody")]), @r#"
@@ -175,7 +175,7 @@ fn a_wrong_owner_was_a_failure_and_no_matter_of_usage() {
 }
 
 #[test]
-fn proxies_come_from_the_environment() {
+fn proxy_comes_from_environment() {
     for profile in BOTH {
         let job = Job::new("proxy", incident(profile));
         let proxy = [("FORGEJO_HOST", "http://forgejo.example"), ("HTTP_PROXY", &*job.server.url)];
@@ -193,7 +193,7 @@ fn proxies_come_from_the_environment() {
 /// https://github.com/go-gitea/gitea/issues/20890: a proxy decodes `%2F`, and packages with a slash in their name answer 404.
 /// The dry run tells it, before a run would meet it at its first deletion.
 #[test]
-fn a_proxy_that_decodes_slashes_is_found_by_the_dry_run() {
+fn dry_run_detects_proxy_that_decodes_slashes() {
     for profile in BOTH {
         let job = Job::new("decodes", incident(profile));
         job.server.set_hook(|world, ask, _| {

@@ -50,7 +50,7 @@ fn is_deletion(ask: &Ask) -> bool {
 }
 
 #[test]
-fn a_run_ends_with_the_deletion_under_way_and_says_what_was_done() {
+fn interrupted_run_finishes_current_deletion_and_reports() {
     for (profile, signal) in BOTH.into_iter().zip(SIGNALS) {
         for verb in ["run", "apply"] {
             let job = Job::new(&format!("stopped-{verb}"), incident(profile));
@@ -84,7 +84,7 @@ fn a_run_ends_with_the_deletion_under_way_and_says_what_was_done() {
 }
 
 #[test]
-fn a_run_that_is_stopped_while_it_plans_deletes_nothing() {
+fn run_interrupted_while_planning_deletes_nothing() {
     for (profile, signal) in BOTH.into_iter().zip(SIGNALS) {
         let job = Job::new("stopped-planning", incident(profile));
         let is_manifest = |ask: &Ask| ask.path.starts_with("/v2/viktor/kms-website/manifests/");
@@ -102,7 +102,7 @@ fn a_run_that_is_stopped_while_it_plans_deletes_nothing() {
 }
 
 #[test]
-fn an_undo_ends_with_the_row_under_way_and_the_next_one_goes_on() {
+fn next_undo_continues_interrupted_undo() {
     for (profile, signal) in BOTH.into_iter().zip(SIGNALS) {
         let job = Job::new("stopped-undo", incident(profile));
         let before = job.tags("kms-website");
@@ -129,7 +129,7 @@ fn an_undo_ends_with_the_row_under_way_and_the_next_one_goes_on() {
 
 /// What was put back is known to later runs even if the undo had no time to write down the numbers of the rows.
 #[test]
-fn a_second_signal_ends_at_once() {
+fn second_signal_ends_undo_at_once() {
     let job = Job::new("ended", incident(BOTH[1]));
     assert_eq!(job.run(&["--apply", "--keep-last", "10", "--journal", "journal"]).status, 0);
     let process = Arc::new(OnceLock::new());

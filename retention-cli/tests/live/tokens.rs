@@ -10,7 +10,7 @@ use crate::support::{BOTH, Job, incident};
 const UNKNOWN: &str = "4444444444444444444444444444444444444444";
 
 #[test]
-fn without_a_token_nothing_is_deleted() {
+fn missing_token_deletes_nothing() {
     let told = |profile| {
         let job = Job::new("no-token", incident(profile));
         job.told(&["--apply", "--package", "api"], &[("FORGEJO_TOKEN", "")])
@@ -30,7 +30,7 @@ fn without_a_token_nothing_is_deleted() {
 }
 
 #[test]
-fn a_token_that_may_only_read_is_found_in_the_dry_run() {
+fn dry_run_detects_read_only_token() {
     for profile in BOTH {
         let job = Job::new("read", incident(profile));
         let told = |arguments: &[&str]| job.told(arguments, &[("FORGEJO_TOKEN", READ)]);
@@ -65,7 +65,7 @@ fn a_token_that_may_only_read_is_found_in_the_dry_run() {
 }
 
 #[test]
-fn a_token_that_may_not_even_read_ended_as_a_failure_like_any_other() {
+fn token_without_read_scope_exits_6() {
     for profile in BOTH {
         let job = Job::new("none", incident(profile));
         let told = |token: &str| job.told(&[], &[("FORGEJO_TOKEN", token)]);
@@ -90,7 +90,7 @@ fn a_token_that_may_not_even_read_ended_as_a_failure_like_any_other() {
 }
 
 #[test]
-fn a_user_who_is_not_the_owner_may_read_and_not_delete() {
+fn user_other_than_owner_may_not_delete() {
     for profile in BOTH {
         let job = Job::new("other-user", incident(profile));
         let other = job.server.world().add_user("other");
@@ -104,7 +104,7 @@ fn a_user_who_is_not_the_owner_may_read_and_not_delete() {
 }
 
 #[test]
-fn an_account_that_must_change_its_password_is_told_so() {
+fn account_that_must_change_password_exits_6() {
     for profile in BOTH {
         let job = Job::new("password", incident(profile));
         job.server.world().user_mut(OWNER).unwrap().must_change_password = true;
@@ -118,7 +118,7 @@ fn an_account_that_must_change_its_password_is_told_so() {
 }
 
 #[test]
-fn an_account_that_rest_refuses_ends_the_run_at_the_first_deletion() {
+fn account_refused_by_rest_stops_run_at_first_deletion() {
     for profile in BOTH {
         let job = Job::new("password-later", incident(profile));
         job.server.set_hook(|world, ask, _| {
@@ -192,7 +192,7 @@ fn find(folder: &Path, wanted: &str) -> Option<String> {
 }
 
 #[test]
-fn tokens_are_neither_printed_nor_kept() {
+fn tokens_are_neither_printed_nor_stored() {
     for profile in BOTH {
         let job = Job::new("printed", incident(profile));
         // Of what is printed every run of these tests makes sure; here with all that can be printed and kept.
@@ -220,7 +220,7 @@ fn tokens_are_neither_printed_nor_kept() {
 }
 
 #[test]
-fn a_server_that_echoed_the_request_had_the_token_printed() {
+fn token_echoed_by_server_is_hidden() {
     let job = Job::new("echo", incident(BOTH[1]));
     for (what, status) in [
         ("/api/forgejo", 200),
@@ -243,7 +243,7 @@ fn a_server_that_echoed_the_request_had_the_token_printed() {
 }
 
 #[test]
-fn a_token_service_that_fails_was_asked_as_long_for_each_manifest() {
+fn failing_token_service_is_not_asked_per_manifest() {
     let job = Job::new("service", incident(BOTH[1]));
     job.server.set_hook(|_, ask, _| (ask.path == "/v2/token").then_some(Fault::Status(500)));
     let told = job.told(&["--quiet", "--apply", "--jobs", "1"], &[]);
@@ -261,7 +261,7 @@ fn a_token_service_that_fails_was_asked_as_long_for_each_manifest() {
 }
 
 #[test]
-fn a_token_that_is_none_is_refused_unseen() {
+fn malformed_tokens_are_refused_without_request() {
     let job = Job::new("malformed", incident(BOTH[1]));
     assert_told_snapshot!(job.told(&[], &[("FORGEJO_TOKEN", "two words")]), @"
     error: the token holds characters that no token has

@@ -4,7 +4,7 @@ use crate::assert_told_snapshot;
 use crate::support::{BOTH, Job, incident};
 
 #[test]
-fn law_8_an_index_comes_back_while_its_children_are_there() {
+fn law_8_undo_restores_index_while_children_exist() {
     for profile in BOTH {
         let job = Job::new("undo", incident(profile));
         let before = job.tags("kms-website");
@@ -31,7 +31,7 @@ fn law_8_an_index_comes_back_while_its_children_are_there() {
 }
 
 #[test]
-fn an_undo_window_brings_single_images_back_as_well() {
+fn undo_window_restores_single_images() {
     for profile in BOTH {
         for window in [false, true] {
             let job = Job::new(if window { "window" } else { "no-window" }, incident(profile));
@@ -64,7 +64,7 @@ fn kept_every_night() -> Vec<String> {
 /// As it was on a server of Forgejo 15.0.3: `run --undo-window`, `undo`, and the next night the ten images that had been the
 /// newest were deleted, each step with exit status 0.
 #[test]
-fn the_night_after_an_undo_keeps_what_every_night_keeps() {
+fn runs_after_undo_keep_restored_and_newest_images() {
     for profile in BOTH {
         let job = Job::new("night", incident(profile));
         let night = ["--apply", "--keep-last", "10", "--push-times", "times.json"];
@@ -104,7 +104,7 @@ fn the_night_after_an_undo_keeps_what_every_night_keeps() {
 }
 
 #[test]
-fn an_undo_without_a_place_for_the_push_times_is_refused() {
+fn undo_without_push_times_is_refused() {
     let job = Job::new("no-place", incident(BOTH[1]));
     assert_eq!(job.run(&["--apply", "--keep-last", "10", "--journal", "run.journal"]).status, 0);
     job.server.clear_log();
@@ -128,7 +128,7 @@ fn an_undo_without_a_place_for_the_push_times_is_refused() {
 }
 
 #[test]
-fn a_tag_pushed_again_after_an_undo_counts_as_new() {
+fn tag_pushed_after_undo_ranks_as_newest() {
     for profile in BOTH {
         let job = Job::new("pushed-since", incident(profile));
         assert_eq!(job.run(&["--apply", "--keep-last", "10", "--journal", "run.journal"]).status, 0);
@@ -147,7 +147,7 @@ fn a_tag_pushed_again_after_an_undo_counts_as_new() {
 
 /// A second plan of the same rows finds them gone: that is no deletion, and no failure.
 #[test]
-fn a_second_apply_of_a_plan_tells_of_rows_that_were_gone_already() {
+fn second_apply_reports_rows_already_gone() {
     for profile in BOTH {
         let job = Job::new("second-apply", incident(profile));
         assert_eq!(job.run(&["plan", "--keep-last", "10", "--plan-file", "plan"]).status, 0);
@@ -174,7 +174,7 @@ fn a_second_apply_of_a_plan_tells_of_rows_that_were_gone_already() {
 }
 
 #[test]
-fn a_deletion_whose_answer_is_lost_is_one_of_this_run() {
+fn deletion_with_lost_answer_counts_as_deleted() {
     for profile in BOTH {
         let job = Job::new("lost-answer", incident(profile));
         let mut is_lost = false;

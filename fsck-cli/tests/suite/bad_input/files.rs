@@ -9,14 +9,14 @@ use super::{OCI_MANIFEST, app, broken, verdict};
 use crate::support::{ran, run};
 
 #[test]
-fn a_link_of_five_gigabytes_is_no_link() {
+fn five_gigabyte_link_is_invalid() {
     let (mut tree, _) = app();
     tree.break_tag_link_huge("app", "v1");
     insta::assert_snapshot!(verdict(&tree, &["--content", "--strict"]), @r#"4 ["tag-link-invalid"] broken ["v1"] unknown []"#);
 }
 
 #[test]
-fn a_manifest_of_two_hundred_megabytes() {
+fn manifest_of_200_megabytes_is_unreadable() {
     let (mut tree, image) = app();
     huge(&mut tree, &image.digest, 200_000_000);
     insta::assert_snapshot!(verdict(&tree, &[]), @r#"4 ["manifest-unreadable"] broken ["v1"] unknown []"#);
@@ -28,7 +28,7 @@ fn huge(tree: &mut TreeBuilder, digest: &Digest, bytes: u64) {
 
 /// The address space bounds what is held: neither the link nor the manifest is read into memory.
 #[test]
-fn large_files_do_not_make_a_large_process() {
+fn large_files_are_not_read_into_memory() {
     let (mut tree, image) = app();
     let other = tree.image("app", Some("v2"), "other");
     tree.break_tag_link_huge("app", "sound");
@@ -48,7 +48,7 @@ fn large_files_do_not_make_a_large_process() {
 }
 
 #[test]
-fn links_that_are_no_text() {
+fn binary_links_are_invalid() {
     let (mut tree, image) = app();
     tree.break_tag_link_binary("app", "v1");
     let binary = [0, 0xff, 0x1b, b'[', b'3', b'1', b'm'].repeat(20);
@@ -58,7 +58,7 @@ fn links_that_are_no_text() {
 }
 
 #[test]
-fn json_that_is_nested_too_deep() {
+fn deeply_nested_json_is_unreadable() {
     let (mut tree, image) = app();
     tree.break_manifest_deep(&image.digest, 100_000);
     insta::assert_snapshot!(verdict(&tree, &[]), @r#"4 ["manifest-unreadable"] broken ["v1"] unknown []"#);
@@ -76,7 +76,7 @@ fn json_that_is_nested_too_deep() {
 }
 
 #[test]
-fn a_manifest_with_a_hundred_thousand_layers() {
+fn manifest_above_4_mib_is_unreadable() {
     let (mut tree, image) = app();
     let manifest = many_layers(&tree, &image, 100_000);
     let digest = tree.manifest("app", &manifest);
@@ -86,7 +86,7 @@ fn a_manifest_with_a_hundred_thousand_layers() {
 }
 
 #[test]
-fn a_manifest_just_below_four_megabytes_is_served() {
+fn manifest_below_4_mib_is_served() {
     let (mut tree, image) = app();
     let manifest = many_layers(&tree, &image, 28_000);
     assert!((4_000_000..=4_194_304).contains(&manifest.len()), "{}", manifest.len());

@@ -12,7 +12,7 @@ fn index_of(digests: &[&Digest]) -> Vec<u8> {
 }
 
 #[test]
-fn an_index_that_names_itself() {
+fn index_that_names_itself_is_judged() {
     let (mut tree, image) = app();
     tree.break_manifest_bytes(&image.digest, &index_of(&[&image.digest, &image.digest]));
     insta::assert_snapshot!(verdict(&tree, &[]), @r#"4 ["in-flight", "manifest-digest-mismatch"] broken ["v1"] unknown []"#);
@@ -20,7 +20,7 @@ fn an_index_that_names_itself() {
 }
 
 #[test]
-fn two_indexes_that_name_each_other() {
+fn indexes_that_name_each_other_are_judged() {
     let (mut tree, image) = app();
     let other = tree.image("app", None, "other");
     tree.break_manifest_bytes(&image.digest, &index_of(&[&other.digest]));
@@ -29,7 +29,7 @@ fn two_indexes_that_name_each_other() {
 }
 
 #[test]
-fn revision_links_in_a_circle() {
+fn circular_revision_links_are_judged() {
     let (mut tree, image) = app();
     let other = tree.image("app", None, "other");
     tree.break_revision_link_mismatch("app", &image.digest, &other.digest);
@@ -38,7 +38,7 @@ fn revision_links_in_a_circle() {
 }
 
 #[test]
-fn layer_links_in_a_circle() {
+fn circular_layer_links_are_judged() {
     let (mut tree, image) = app();
     tree.break_layer_link_mismatch("app", &image.layers[0], &image.layers[1]);
     tree.break_layer_link_mismatch("app", &image.layers[1], &image.layers[0]);
@@ -46,7 +46,7 @@ fn layer_links_in_a_circle() {
 }
 
 #[test]
-fn a_tower_of_three_thousand_indexes() {
+fn chain_of_3000_indexes_is_judged() {
     let (mut tree, image) = app();
     let mut child = image.child();
     for _ in 0..3000 {
@@ -59,7 +59,7 @@ fn a_tower_of_three_thousand_indexes() {
 }
 
 #[test]
-fn ten_indexes_of_ten_thousand_paths_each() {
+fn graph_with_a_trillion_paths_is_judged() {
     // Every level names every manifest of the next one: 10^12 paths, 120 manifests.
     let (mut tree, image) = app();
     let mut level = vec![image.child()];

@@ -49,7 +49,7 @@ fn verdict(tree: &TreeBuilder, options: &[&str]) -> String {
 }
 
 #[test]
-fn what_is_no_registry_is_named() {
+fn invalid_roots_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     std::fs::create_dir(at("empty")).unwrap();
@@ -82,12 +82,12 @@ fn what_is_no_registry_is_named() {
 }
 
 #[test]
-fn the_empty_path_is_no_panic() {
+fn empty_path_exits_16() {
     assert_eq!(run(fsck().args(["scan", ""])).status, 16);
 }
 
 #[test]
-fn a_good_root_is_audited_beside_a_bad_one() {
+fn good_root_is_audited_beside_bad_one() {
     let (mut tree, image) = app();
     tree.break_blob_missing(&image.config);
     for order in [["/nonexistent", "good"], ["good", "/nonexistent"]] {
@@ -101,7 +101,7 @@ fn a_good_root_is_audited_beside_a_bad_one() {
 }
 
 #[test]
-fn a_root_given_as_v2_or_by_a_symlink_is_the_same() {
+fn v2_folder_and_symlink_name_same_root() {
     let (mut tree, image) = app();
     tree.break_blob_missing(&image.config);
     let folder = tempfile::tempdir().unwrap();

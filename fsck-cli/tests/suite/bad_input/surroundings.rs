@@ -22,7 +22,7 @@ fn long() -> TreeBuilder {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn closed_standard_output_is_no_error() {
     let tree = long();
     for options in [&[][..], &["-v", "--color", "always"], &["--output", "json"]] {
         let mut command = fsck();
@@ -38,7 +38,7 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
-fn closed_streams_are_no_panic() {
+fn closed_streams_do_not_panic() {
     let root = trees::carried();
     for redirection in [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"] {
         let script = format!("exec \"$@\" {redirection}");
@@ -49,7 +49,7 @@ fn closed_streams_are_no_panic() {
 }
 
 #[test]
-fn a_full_disk_is_said() {
+fn full_disk_is_reported() {
     let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
     let output = fsck().arg("scan").arg(long().root()).stdout(full()).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -57,7 +57,7 @@ fn a_full_disk_is_said() {
 }
 
 #[test]
-fn too_few_file_descriptors_are_no_damage() {
+fn lack_of_file_descriptors_is_not_damage() {
     let (mut tree, _) = app();
     for number in 0..40 {
         tree.multi_platform(&format!("r{number}"), Some("v"), &["linux/amd64", "linux/arm64"]);
@@ -76,7 +76,7 @@ fn too_few_file_descriptors_are_no_damage() {
 }
 
 #[test]
-fn a_tree_that_changes_while_it_is_read() {
+fn concurrent_writes_are_not_damage() {
     let mut tree = TreeBuilder::new();
     let shared = tree.layer("app", &layer_bytes("shared", 5000));
     for number in 0..20 {

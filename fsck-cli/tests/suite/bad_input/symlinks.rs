@@ -6,7 +6,7 @@ use super::{app, broken, json_of, verdict};
 use crate::support::ran;
 
 #[test]
-fn loops_and_ways_out_are_unread() {
+fn symlink_loops_and_escapes_are_unread() {
     let (mut tree, image) = app();
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("secret"), "do not print this").unwrap();
@@ -22,7 +22,7 @@ fn loops_and_ways_out_are_unread() {
 }
 
 #[test]
-fn moved_blobs_are_unknown_until_links_are_followed() {
+fn blobs_behind_symlink_are_unknown_until_followed() {
     let (mut tree, image) = app();
     let blobs = tree.blobs();
     tree.break_moved_behind_symlink(&blobs);
@@ -38,7 +38,7 @@ fn moved_blobs_are_unknown_until_links_are_followed() {
 }
 
 #[test]
-fn every_folder_of_a_repository_behind_a_link() {
+fn repository_folders_behind_symlink_are_unread_until_followed() {
     for name in
         ["_manifests", "_manifests/tags", "_manifests/revisions", "_layers", "_layers/sha256", "_uploads"]
     {
@@ -54,7 +54,7 @@ fn every_folder_of_a_repository_behind_a_link() {
 }
 
 #[test]
-fn a_link_to_the_tree_itself_ends_when_links_are_followed() {
+fn following_symlink_to_own_tree_ends() {
     let (mut tree, _) = app();
     for name in ["a", "b", "c", "d"] {
         let repositories = tree.repositories();
@@ -64,7 +64,7 @@ fn a_link_to_the_tree_itself_ends_when_links_are_followed() {
 }
 
 #[test]
-fn pipes_do_not_make_it_wait() {
+fn fifos_do_not_block_scan() {
     let (mut tree, image) = app();
     tree.break_fifo(&tree.tag_link("app", "v1"));
     tree.break_fifo(&tree.blob_path(&image.config));
@@ -78,7 +78,7 @@ fn pipes_do_not_make_it_wait() {
 }
 
 #[test]
-fn a_pipe_or_a_socket_where_a_folder_belongs() {
+fn fifos_and_sockets_among_folders_are_unexpected() {
     let (mut tree, _) = app();
     tree.break_fifo(&tree.repositories().join("pipe"));
     tree.break_fifo(&tree.blobs().join("pipe"));

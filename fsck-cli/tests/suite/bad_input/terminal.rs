@@ -21,7 +21,7 @@ fn assert_tame(done: &Ran) {
 }
 
 #[test]
-fn names_of_any_bytes_in_every_place() {
+fn hostile_file_names_are_escaped() {
     let (tree, image) = app();
     let evil = OsStr::from_bytes(EVIL);
     let (layers, uploads) = (tree.layers_folder("app"), tree.uploads_folder("app"));
@@ -62,7 +62,7 @@ fn names_of_any_bytes_in_every_place() {
 }
 
 #[test]
-fn a_root_of_such_a_name() {
+fn hostile_root_name_is_escaped() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join(OsStr::from_bytes(EVIL));
     assert_tame(&ran(&root, &[]));
@@ -78,7 +78,7 @@ fn a_root_of_such_a_name() {
 }
 
 #[test]
-fn files_named_on_the_command_line() {
+fn hostile_option_file_names_are_escaped() {
     let folder = tempfile::tempdir().unwrap();
     let evil = folder.path().join("e\u{1b}[31m\n\u{202e}x");
     for option in ["--baseline", "--ignore"] {
@@ -91,7 +91,7 @@ fn files_named_on_the_command_line() {
 }
 
 #[test]
-fn words_from_manifests() {
+fn hostile_manifest_text_is_escaped() {
     let (mut tree, image) = app();
     let evil = "\u{1b}]0;owned\u{7}\n\r\u{202e}\u{9b}31m";
     let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [
@@ -112,7 +112,7 @@ fn words_from_manifests() {
 }
 
 #[test]
-fn words_from_a_baseline_and_an_ignore_file() {
+fn hostile_baseline_and_ignore_text_is_escaped() {
     let (mut tree, _) = app();
     let healed = std::fs::read(tree.tag_link("app", "v1")).unwrap();
     tree.break_tag_link_empty("app", "v1");

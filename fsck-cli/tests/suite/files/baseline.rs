@@ -7,7 +7,7 @@ use super::{baseline_of, file, link, tree};
 use crate::support::{fsck, masked, ran, run};
 
 #[test]
-fn new_known_and_resolved() {
+fn baseline_separates_new_known_and_resolved() {
     let mut tree = tree();
     let baseline = baseline_of(&tree);
     let target = Digest::from_text(link(&tree.tag_link("team/app", "v2")));
@@ -39,7 +39,7 @@ fn new_known_and_resolved() {
 }
 
 #[test]
-fn what_could_not_be_read_is_not_called_resolved() {
+fn unread_findings_are_not_resolved() {
     let mut tree = tree();
     let baseline = baseline_of(&tree);
     tree.break_moved_behind_symlink(&tree.repository("web"));
@@ -50,7 +50,7 @@ fn what_could_not_be_read_is_not_called_resolved() {
 }
 
 #[test]
-fn what_is_no_report_is_refused() {
+fn invalid_baselines_are_refused() {
     let tree = tree();
     let good = ran(tree.root(), &["--output", "json"]).stdout;
     let bad = [

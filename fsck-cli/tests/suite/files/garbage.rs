@@ -9,7 +9,7 @@ use super::tree;
 use crate::support::{OLD, masked, ran};
 
 #[test]
-fn every_piece_is_a_line_of_json() {
+fn garbage_list_has_one_json_line_per_piece() {
     let mut tree = tree();
     tree.layer("web", b"linked, not needed");
     tree.upload("web", b"half", Some("2024-01-02T03:04:05Z"));
@@ -47,7 +47,7 @@ fn every_piece_is_a_line_of_json() {
 }
 
 #[test]
-fn a_sound_registry_has_an_empty_list() {
+fn sound_registry_has_empty_garbage_list() {
     let tree = TreeBuilder::new();
     let list = tree.root().join("garbage.jsonl");
     std::fs::write(&list, "from an earlier run").unwrap();
@@ -56,7 +56,7 @@ fn a_sound_registry_has_an_empty_list() {
 }
 
 #[test]
-fn a_list_that_cannot_be_written_costs_no_report() {
+fn unwritable_garbage_list_leaves_report() {
     let tree = tree();
     let done = ran(tree.root(), &["--list-garbage", "/nonexistent/list"]);
     assert!(done.stdout.contains("registry-fsck scan: broken_tags=3"), "{done:?}");

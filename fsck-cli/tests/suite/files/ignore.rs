@@ -15,7 +15,7 @@ fn with(tree: &TreeBuilder, text: &str, options: &[&str]) -> Ran {
 }
 
 #[test]
-fn a_matching_entry_takes_findings_and_tags_away() {
+fn matching_entry_removes_findings_and_tags() {
     let tree = tree();
     let done = with(&tree, ENTRY, &["--output", "json"]);
     let report = done.typed();
@@ -39,7 +39,7 @@ fn a_matching_entry_takes_findings_and_tags_away() {
 }
 
 #[test]
-fn a_tag_with_another_damage_stays_broken() {
+fn tag_with_other_damage_stays_broken() {
     let mut tree = tree();
     let image = tree.image("team/app", Some("v3"), "v3");
     tree.break_blob_missing(&image.config).break_layer_link_missing("team/app", &image.layers[0]);
@@ -48,7 +48,7 @@ fn a_tag_with_another_damage_stays_broken() {
 }
 
 #[test]
-fn stale_entries_are_warnings() {
+fn expired_and_unmatched_entries_are_warnings() {
     let tree = tree();
     let expired = ENTRY.replace("2999", "2001");
     let unmatched = ENTRY.replace("team/*", "elsewhere/*");
@@ -74,7 +74,7 @@ fn stale_entries_are_warnings() {
 }
 
 #[test]
-fn an_entry_counts_on_its_last_day() {
+fn entry_applies_on_its_last_day() {
     let tree = tree();
     let day = || jiff::Timestamp::now().to_string()[..10].to_owned();
     let today = day();
@@ -85,7 +85,7 @@ fn an_entry_counts_on_its_last_day() {
 }
 
 #[test]
-fn what_cannot_be_used_is_refused() {
+fn invalid_ignore_files_are_refused() {
     let tree = tree();
     let bad = [
         ("an unknown key", ENTRY.replace("reason", "raison")),
@@ -127,7 +127,7 @@ fn what_cannot_be_used_is_refused() {
 }
 
 #[test]
-fn an_empty_file_ignores_nothing() {
+fn empty_file_ignores_nothing() {
     let done = with(&tree(), "", &["--output", "json"]);
     assert_eq!((done.status, &done.json()["ignored"]), (4, &serde_json::json!([])));
 }

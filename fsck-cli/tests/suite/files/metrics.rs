@@ -16,7 +16,7 @@ fn metrics(roots: &[&Path], options: &[&str]) -> (String, Ran) {
 }
 
 #[test]
-fn the_whole_file() {
+fn scan_writes_metrics_file() {
     let tree = ruin();
     let _masked = masked(tree.root());
     insta::assert_snapshot!(metrics(&[tree.root()], &[]).0, @r#"
@@ -113,7 +113,7 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
 }
 
 #[test]
-fn numbers_are_those_of_the_report() {
+fn metrics_match_report() {
     let tree = ruin();
     let (text, done) = metrics(&[tree.root()], &["--output", "json"]);
     let (samples, report) = (samples(&text), done.typed());
@@ -129,7 +129,7 @@ fn numbers_are_those_of_the_report() {
 }
 
 #[test]
-fn several_sources_and_one_that_is_gone() {
+fn absent_source_has_no_failure_count() {
     let (one, two) = (tree(), ruin());
     let gone = Path::new("/nonexistent/registry");
     let (text, done) = metrics(&[one.root(), two.root(), gone], &["--quiet"]);
@@ -147,7 +147,7 @@ fn several_sources_and_one_that_is_gone() {
 }
 
 #[test]
-fn a_catalog_that_cannot_be_listed() {
+fn unlistable_catalog_is_not_accessible() {
     let mut tree = tree();
     tree.break_moved_behind_symlink(&tree.repositories());
     let samples = samples(&metrics(&[tree.root()], &[]).0);
@@ -168,7 +168,7 @@ fn labels_are_escaped() {
 }
 
 #[test]
-fn the_file_is_exchanged_whole() {
+fn metrics_file_is_replaced_atomically() {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     let tree = tree();
     let folder = tempfile::tempdir().unwrap();
@@ -187,7 +187,7 @@ fn the_file_is_exchanged_whole() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_costs_no_report() {
+fn unwritable_metrics_file_leaves_report() {
     let tree = tree();
     let folder = tempfile::tempdir().unwrap();
     for path in ["/nonexistent/metrics.prom", folder.path().to_str().unwrap()] {
@@ -199,7 +199,7 @@ fn a_file_that_cannot_be_written_costs_no_report() {
 }
 
 #[test]
-fn a_relative_path_is_in_the_current_folder() {
+fn relative_path_is_in_current_folder() {
     let (tree, folder) = (tree(), tempfile::tempdir().unwrap());
     let mut command = fsck();
     command.current_dir(folder.path()).args(["scan", "--metrics-file", "m.prom"]).arg(tree.root());

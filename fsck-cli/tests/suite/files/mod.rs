@@ -42,7 +42,7 @@ fn baseline_of(tree: &TreeBuilder) -> String {
 }
 
 #[test]
-fn a_registry_that_is_named_twice_is_audited_once() {
+fn registry_named_twice_is_audited_once() {
     let tree = tree();
     let metrics = tree.root().join("m.prom");
     let mut command = fsck();
@@ -55,7 +55,7 @@ fn a_registry_that_is_named_twice_is_audited_once() {
 }
 
 #[test]
-fn what_is_ignored_is_not_resolved() {
+fn ignored_findings_are_not_resolved() {
     let tree = tree();
     let baseline = baseline_of(&tree);
     let entry = "[[ignore]]\ncode = 'blob-missing'\nrepository = '*'\nreason = 'r'\nexpires = 2999-01-01\n";

@@ -38,7 +38,7 @@ fn json(tree: &TreeBuilder, options: &[&str]) -> Ran {
 }
 
 #[test]
-fn the_shape_is_that_of_the_contract() {
+fn report_has_documented_fields() {
     let tree = ruin();
     let report = json(&tree, &[]).json();
     let top = "schema command version started_at duration_seconds exit_status options sources findings broken_tags \
@@ -71,7 +71,7 @@ fn the_shape_is_that_of_the_contract() {
 }
 
 #[test]
-fn garbage_has_its_shape_and_is_absent_when_it_cannot_be_known() {
+fn garbage_has_documented_fields_and_is_absent_when_unknown() {
     let tree = TreeBuilder::new();
     let report = json(&tree, &[]).json();
     let garbage = &report["garbage"];
@@ -84,7 +84,7 @@ fn garbage_has_its_shape_and_is_absent_when_it_cannot_be_known() {
 }
 
 #[test]
-fn what_needs_a_baseline_is_absent_without_one() {
+fn baseline_fields_are_absent_without_baseline() {
     let tree = ruin();
     let first = json(&tree, &[]);
     let file = tree.root().join("baseline.json");
@@ -98,7 +98,7 @@ fn what_needs_a_baseline_is_absent_without_one() {
 }
 
 #[test]
-fn options_are_told() {
+fn report_contains_options() {
     let tree = TreeBuilder::new();
     let options =
         ["--content", "--strict", "--min-age", "1h 30m", "--repository", "team/*", "--repository", "a?"];
@@ -128,7 +128,7 @@ fn options_are_told() {
 }
 
 #[test]
-fn one_finding_in_full() {
+fn scan_prints_json_report() {
     let root = trees::carried();
     let _masked = crate::support::masked(&root);
     let report = ran(&root, &["--output", "json"]);
@@ -237,7 +237,7 @@ fn one_finding_in_full() {
 }
 
 #[test]
-fn a_root_that_cannot_be_opened_is_in_the_report() {
+fn unopenable_root_is_in_report() {
     let done = run(fsck().args(["scan", "--output", "json", "/nonexistent/registry"]));
     let report = done.json();
     assert_eq!((done.status, &report["exit_status"]), (8, &serde_json::json!(8)));

@@ -6,7 +6,7 @@ use super::json;
 use crate::support::{fsck, ruin, run};
 
 #[test]
-fn two_runs_differ_in_time_only() {
+fn runs_differ_only_in_times() {
     let tree = ruin();
     let timeless = || {
         let mut report = json(&tree, &["--content", "--strict"]).json();
@@ -36,7 +36,7 @@ fn order(finding: &Finding) -> impl Ord + '_ {
 }
 
 #[test]
-fn findings_and_tags_are_in_order() {
+fn findings_sources_and_tags_are_sorted() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["b", "a", "c"] {
         std::fs::rename(ruin().root().join("docker"), {
@@ -58,7 +58,7 @@ fn findings_and_tags_are_in_order() {
 }
 
 #[test]
-fn broken_tags_point_at_findings_of_their_own() {
+fn broken_tags_refer_to_their_own_findings() {
     let report = json(&ruin(), &[]).typed();
     check_tags(&report);
     for trial in 0..25 {
@@ -93,7 +93,7 @@ fn check_tags(report: &Report) {
 }
 
 #[test]
-fn the_exit_status_is_that_of_the_process() {
+fn report_has_exit_status_of_process() {
     for trial in 0..15 {
         let (mut tree, _) = registry_fixtures::random::random_tree(trial);
         if trial % 3 == 0 {
@@ -107,7 +107,7 @@ fn the_exit_status_is_that_of_the_process() {
 }
 
 #[test]
-fn a_report_comes_back_through_the_library_unchanged() {
+fn report_round_trips_through_library() {
     let tree = ruin();
     let baseline = tree.root().join("baseline.json");
     std::fs::write(&baseline, json(&tree, &[]).stdout).unwrap();

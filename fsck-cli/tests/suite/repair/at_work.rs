@@ -45,7 +45,7 @@ fn taken(before: &std::collections::BTreeMap<PathBuf, (u32, Option<Vec<u8>>)>, r
 }
 
 #[test]
-fn a_collector_at_work_forbids_every_change() {
+fn running_collector_forbids_every_change() {
     let (tree, folder) = (damaged(), tempfile::tempdir().unwrap());
     let before = picture(tree.root());
     let journal = folder.path().join("journal");
@@ -67,7 +67,7 @@ fn a_collector_at_work_forbids_every_change() {
 }
 
 #[test]
-fn a_server_that_writes_forbids_taking_away_and_allows_links() {
+fn writing_server_forbids_moves_and_allows_links() {
     let (tree, folder) = (damaged(), tempfile::tempdir().unwrap());
     let before = picture(tree.root());
     let _server = Lookalike::start(tree.root(), folder.path(), "serve", "");
@@ -83,7 +83,7 @@ fn a_server_that_writes_forbids_taking_away_and_allows_links() {
 }
 
 #[test]
-fn a_server_that_writes_forbids_to_move_its_scheduler_state() {
+fn writing_server_forbids_scheduler_state_reset() {
     let (mut tree, folder) = (TreeBuilder::new(), tempfile::tempdir().unwrap());
     tree.image("app", Some("v1"), "app");
     tree.break_scheduler_state("");
@@ -101,7 +101,7 @@ fn a_server_that_writes_forbids_to_move_its_scheduler_state() {
 }
 
 #[test]
-fn a_server_that_only_reads_forbids_nothing() {
+fn read_only_server_forbids_nothing() {
     let (tree, folder) = (damaged(), tempfile::tempdir().unwrap());
     let read_only = "  maintenance: {readonly: {enabled: true}}\n";
     let _server = Lookalike::start(tree.root(), folder.path(), "serve", read_only);
@@ -112,7 +112,7 @@ fn a_server_that_only_reads_forbids_nothing() {
 }
 
 #[test]
-fn an_undo_waits_for_collectors_and_asks_before_it_goes_behind_a_server() {
+fn undo_is_refused_beside_collector_and_needs_online_beside_server() {
     let (tree, folder) = (damaged(), tempfile::tempdir().unwrap());
     let before = picture(&tree.v2());
     let journal = folder.path().join("journal");
@@ -139,7 +139,7 @@ fn an_undo_waits_for_collectors_and_asks_before_it_goes_behind_a_server() {
 }
 
 #[test]
-fn a_registry_is_known_by_its_v2_alone_wherever_that_lies() {
+fn collector_of_moved_v2_is_found() {
     let (tree, folder) = (damaged(), tempfile::tempdir().unwrap());
     // Moved elsewhere, with a link in its place: the server follows it.
     let v2 = folder.path().join("storage");
@@ -153,7 +153,7 @@ fn a_registry_is_known_by_its_v2_alone_wherever_that_lies() {
 
 #[test]
 #[ignore = "needs the real docker-registry 2.8.2"]
-fn a_real_server_forbids_taking_away_and_allows_links() {
+fn real_server_forbids_moves_and_allows_links() {
     let server = RealServer::start(Profile::V2_8, Configured::default());
     let (tree, folder) = (damaged(), tempfile::tempdir().unwrap());
     server.serve(tree.root());

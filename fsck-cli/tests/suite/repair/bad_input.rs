@@ -8,7 +8,7 @@ use crate::support::{fsck, masked, run};
 use super::{copy, damaged, differences, picture, repair, undo};
 
 #[test]
-fn two_repairs_at_once() {
+fn second_repair_is_refused_while_tree_is_locked() {
     let tree = damaged();
     let _masked = masked(tree.root());
     let folder = tempfile::tempdir().unwrap();
@@ -24,7 +24,7 @@ fn two_repairs_at_once() {
 }
 
 #[test]
-fn a_symbolic_link_in_the_place_of_a_link_file_is_never_followed() {
+fn planted_symlinks_are_not_followed() {
     let mut tree = damaged();
     let elsewhere = tempfile::tempdir().unwrap();
     let target = elsewhere.path().join("target");
@@ -66,7 +66,7 @@ fn missing_child(tree: &mut registry_fixtures::TreeBuilder) -> std::path::PathBu
 }
 
 #[test]
-fn a_hard_link_shares_its_bytes_with_nobody_after_a_rewrite() {
+fn rewritten_link_no_longer_shares_hard_link() {
     let mut tree = registry_fixtures::TreeBuilder::new();
     let image = tree.image("app", Some("v1"), "v1");
     tree.break_revision_link_text("app", &image.digest);
@@ -86,7 +86,7 @@ fn a_hard_link_shares_its_bytes_with_nobody_after_a_rewrite() {
 }
 
 #[test]
-fn journals_that_are_none_were_edited_or_are_of_another_tree() {
+fn invalid_edited_and_foreign_journals_are_refused() {
     let tree = damaged();
     let folder = tempfile::tempdir().unwrap();
     let _masked = masked(folder.path());
@@ -132,7 +132,7 @@ fn journals_that_are_none_were_edited_or_are_of_another_tree() {
 }
 
 #[test]
-fn places_for_a_quarantine_or_a_journal_that_will_not_do() {
+fn unusable_quarantine_and_journal_paths_are_refused() {
     let tree = damaged();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("file"), "").unwrap();
@@ -176,7 +176,7 @@ fn places_for_a_quarantine_or_a_journal_that_will_not_do() {
 }
 
 #[test]
-fn a_folder_that_is_no_quarantine_is_never_purged() {
+fn folder_without_marker_is_never_purged() {
     let folder = tempfile::tempdir().unwrap();
     let _masked = masked(folder.path());
     std::fs::write(folder.path().join("precious"), "").unwrap();
@@ -203,7 +203,7 @@ fn failing(inject: &str, tree: &std::path::Path, journal: &std::path::Path) -> C
 
 #[test]
 #[ignore = "needs strace"]
-fn a_disk_that_refuses() {
+fn failing_disk_leaves_repair_undoable() {
     let source = damaged();
     for (inject, why) in [
         ("mkdirat:error=EROFS", "Read-only file system"),
@@ -232,7 +232,7 @@ fn a_disk_that_refuses() {
 }
 
 #[test]
-fn an_option_that_repair_does_not_have_is_not_advised() {
+fn repair_does_not_advise_follow_symlinks() {
     let tree = damaged();
     let _masked = masked(tree.root());
     std::fs::rename(tree.root().join("docker"), tree.root().join("elsewhere")).unwrap();

@@ -61,19 +61,19 @@ fn heals(from: &str) {
 }
 
 #[test]
-fn another_tree_has_what_is_missing() {
+fn missing_bytes_are_fetched_from_tree() {
     let (copy, ..) = whole();
     heals(copy.root().to_str().unwrap());
 }
 
 #[test]
-fn another_registry_has_what_is_missing() {
+fn missing_bytes_are_fetched_from_registry() {
     let server = Server::start(served());
     heals(&server.url);
 }
 
 #[test]
-fn wrong_bytes_are_refused_and_nothing_is_linked() {
+fn wrong_bytes_of_tree_are_refused_and_not_linked() {
     // The other tree has the right size and other bytes.
     let (mut copy, index, image) = whole();
     copy.break_blob_flipped(&index.images[0].layers[0]).break_blob_flipped(&image.config);
@@ -89,7 +89,7 @@ fn wrong_bytes_are_refused_and_nothing_is_linked() {
 }
 
 #[test]
-fn a_server_that_fails_is_told_and_what_it_has_not_is_left() {
+fn failing_source_is_reported_and_absent_bytes_stay_missing() {
     let mut world = served();
     let (_, index, image) = whole();
     world.unlink_manifest("team/app", index.images[0].digest.as_str());
@@ -106,7 +106,7 @@ fn a_server_that_fails_is_told_and_what_it_has_not_is_left() {
 }
 
 #[test]
-fn bytes_of_another_length_are_not_the_ones_that_are_needed() {
+fn bytes_of_wrong_length_are_not_used() {
     let (mut copy, _, image) = whole();
     copy.break_blob_truncated(&image.config);
     let tree = damaged();
@@ -124,7 +124,7 @@ fn bytes_of_another_length_are_not_the_ones_that_are_needed() {
 }
 
 #[test]
-fn the_tree_itself_is_no_other_one() {
+fn repaired_tree_is_refused_as_source() {
     let tree = damaged();
     let _masked = masked(tree.root());
     let folder = tempfile::tempdir().unwrap();
@@ -135,7 +135,7 @@ fn the_tree_itself_is_no_other_one() {
 }
 
 #[test]
-fn a_place_that_is_no_registry() {
+fn unreachable_source_exits_8() {
     let tree = damaged();
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal");
@@ -148,7 +148,7 @@ fn a_place_that_is_no_registry() {
 }
 
 #[test]
-fn json_tells_where_the_bytes_came_from() {
+fn json_names_source_of_fetched_bytes() {
     let server = Server::start(served());
     let (tree, folder) = (damaged(), tempfile::tempdir().unwrap());
     let options = ["--from", &server.url, "--apply", "--output", "json"];
@@ -167,7 +167,7 @@ fn json_tells_where_the_bytes_came_from() {
 }
 
 #[test]
-fn wrong_bytes_of_a_registry_are_refused_and_nothing_is_linked() {
+fn wrong_bytes_of_registry_are_refused_and_not_linked() {
     let (tree, index, image) = whole();
     let (child, layer) = (&index.images[0].digest, &index.images[0].layers[0]);
     let server = Server::start(served());

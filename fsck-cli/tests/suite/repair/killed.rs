@@ -51,13 +51,13 @@ fn content(root: &Path) -> BTreeMap<PathBuf, (u32, Option<Vec<u8>>)> {
 
 #[test]
 #[ignore = "needs strace"]
-fn killed_at_every_writing_call() {
+fn killed_repair_is_undone_or_completed() {
     killed_everywhere(&damaged());
 }
 
 #[test]
 #[ignore = "needs strace"]
-fn killed_at_every_writing_call_of_a_cache_that_does_not_start() {
+fn killed_scheduler_state_repair_is_undone_or_completed() {
     let mut tree = TreeBuilder::new();
     let image = tree.image("app", Some("v1"), "app");
     // Absent as in a cache: damage as soon as the tree is not known as one.

@@ -13,7 +13,7 @@ fn rest(stdout: &str) -> String {
 }
 
 #[test]
-fn what_is_left_out_is_said_to_be_left_out() {
+fn filtered_findings_are_reported_as_left_out() {
     let tree = damaged();
     let _masked = masked(tree.root());
     let folder = tempfile::tempdir().unwrap();
@@ -34,7 +34,7 @@ fn what_is_left_out_is_said_to_be_left_out() {
 }
 
 #[test]
-fn a_glob_that_matches_nothing_is_an_error_of_usage() {
+fn unmatched_repository_glob_exits_20() {
     let tree = damaged();
     let _masked = masked(tree.root());
     let folder = tempfile::tempdir().unwrap();
@@ -49,7 +49,7 @@ fn a_glob_that_matches_nothing_is_an_error_of_usage() {
 }
 
 #[test]
-fn strays_that_stay_are_told_by_their_path_and_why() {
+fn remaining_strays_are_reported_with_path_and_reason() {
     let mut tree = damaged();
     std::fs::write(tree.repositories().join("team/stray.txt"), "").unwrap();
     tree.break_stray_tag_name("web", "a\tb");
@@ -74,7 +74,7 @@ fn strays_that_stay_are_told_by_their_path_and_why() {
 }
 
 #[test]
-fn where_nothing_was_moved_no_quarantine_and_no_undo_is_told() {
+fn repair_without_moves_names_no_quarantine_and_no_undo() {
     let tree = damaged();
     let _masked = masked(tree.root());
     let folder = tempfile::tempdir().unwrap();

@@ -16,7 +16,7 @@ fn said(ran: &Ran, names: &[(&Path, &str)]) -> String {
 }
 
 #[test]
-fn options_that_mean_nothing_to_undo_and_purge_are_refused() {
+fn inapplicable_options_of_undo_and_purge_are_refused() {
     let tree = damaged();
     let folder = tempfile::tempdir().unwrap();
     let (journal, quarantine) = (folder.path().join("journal"), tree.root().join("aside"));
@@ -61,7 +61,7 @@ fn options_that_mean_nothing_to_undo_and_purge_are_refused() {
 }
 
 #[test]
-fn how_a_registry_is_reached_is_refused_without_one() {
+fn connection_options_without_registry_are_refused() {
     let tree = damaged();
     let told = |options: &[&str]| said(&run(fsck().arg("repair").arg(tree.root()).args(options)), &[]);
     let other = tree.root().display().to_string();
@@ -82,7 +82,7 @@ fn how_a_registry_is_reached_is_refused_without_one() {
 }
 
 #[test]
-fn a_dry_run_refuses_the_places_that_a_repair_would() {
+fn dry_run_refuses_same_paths_as_repair() {
     let tree = damaged();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("file"), "").unwrap();
@@ -124,7 +124,7 @@ fn a_dry_run_refuses_the_places_that_a_repair_would() {
 }
 
 #[test]
-fn several_repairs_in_one_second_have_a_journal_each() {
+fn repairs_in_one_second_have_a_journal_each() {
     let (source, folder) = (damaged(), tempfile::tempdir().unwrap());
     let trees: Vec<_> = (0..4).map(|_| copy(source.root())).collect();
     for tree in &trees {
@@ -146,7 +146,7 @@ fn several_repairs_in_one_second_have_a_journal_each() {
 }
 
 #[test]
-fn a_registry_whose_path_is_no_text_leaves_no_empty_journal() {
+fn non_utf8_registry_path_leaves_no_journal() {
     let (source, folder) = (damaged(), tempfile::tempdir().unwrap());
     let root = folder.path().join(OsStr::from_bytes(b"d\xff"));
     std::fs::rename(copy(source.root()).keep(), &root)
@@ -165,7 +165,7 @@ fn a_registry_whose_path_is_no_text_leaves_no_empty_journal() {
 }
 
 #[test]
-fn a_journal_that_is_no_file_is_refused_at_once() {
+fn fifo_as_journal_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let fifo = folder.path().join("fifo");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());

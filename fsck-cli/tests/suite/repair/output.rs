@@ -24,7 +24,7 @@ fn text(stdout: &str, journal: &std::path::Path) -> String {
 }
 
 #[test]
-fn a_dry_run_changes_nothing_and_says_what_it_would_do() {
+fn dry_run_prints_steps_and_changes_nothing() {
     let tree = damaged();
     let _masked = masked(tree.root());
     let before = picture(tree.root());
@@ -50,7 +50,7 @@ fn a_dry_run_changes_nothing_and_says_what_it_would_do() {
 }
 
 #[test]
-fn applied_then_undone_then_purged() {
+fn repair_is_undone_and_its_quarantine_purged() {
     let tree = damaged();
     let _masked = masked(tree.root());
     let before = picture(tree.root());
@@ -121,7 +121,7 @@ fn applied_then_undone_then_purged() {
 }
 
 #[test]
-fn the_json_report() {
+fn repair_prints_json_report() {
     let tree = damaged();
     let _masked = masked(tree.root());
     let folder = tempfile::tempdir().unwrap();
@@ -222,7 +222,7 @@ fn the_json_report() {
 }
 
 #[test]
-fn only_some_codes_and_repositories() {
+fn only_and_repository_options_limit_repair() {
     let tree = damaged();
     let steps = |options: &[&str]| {
         let ran = run(fsck().args(["repair", "--output", "json"]).arg(tree.root()).args(options));
@@ -235,7 +235,7 @@ fn only_some_codes_and_repositories() {
 }
 
 #[test]
-fn the_last_of_the_metrics_is_what_is_left() {
+fn metrics_count_failures_after_repair() {
     let tree = damaged();
     let folder = tempfile::tempdir().unwrap();
     let metrics = folder.path().join("metrics");
@@ -250,7 +250,7 @@ fn the_last_of_the_metrics_is_what_is_left() {
 
 // https://github.com/distribution/distribution/issues/2374
 #[test]
-fn scheduler_state_empty() {
+fn empty_scheduler_state_is_reset() {
     let mut tree = TreeBuilder::new();
     let image = tree.image("app", Some("v1"), "app");
     // Absent as in a cache: no damage while the tree is known as one.

@@ -15,7 +15,7 @@ const CASES: u64 = 200;
 
 #[test]
 #[ignore = "needs the real docker-registry 2.8.2"]
-fn a_real_server_serves_what_a_repair_says_it_serves() {
+fn real_server_serves_repaired_tags() {
     let failures = on_random_trees(CASES, Profile::V2_8, |server, story| {
         let aged = Command::new("find")
             .arg(server.root())

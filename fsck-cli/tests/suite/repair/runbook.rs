@@ -63,7 +63,7 @@ fn incident(root: &Path) {
 }
 
 #[test]
-fn every_command_that_needs_no_server_does_what_the_runbook_says() {
+fn offline_runbook_commands_exit_as_documented() {
     let (root, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     accident(root.path());
     let before = picture(root.path());
@@ -83,7 +83,7 @@ fn every_command_that_needs_no_server_does_what_the_runbook_says() {
 
 #[test]
 #[ignore = "needs the real docker-registry 2.8.2"]
-fn from_the_incident_to_a_whole_registry_and_back() {
+fn runbook_repairs_and_undoes_incident_on_real_server() {
     let server = start(Profile::V2_8);
     there_and_back(&server, accident, false);
     // Where the children are tagged elsewhere a collection costs nothing.

@@ -87,7 +87,7 @@ pub fn text() -> String {
 }
 
 #[test]
-fn lines_of_every_kind_are_valid() {
+fn journal_lines_of_every_kind_match_schema() {
     let mut lines = Checked::new("repair-journal");
     let text = text();
     let all: Vec<Value> = text.lines().map(|line| lines.valid(serde_json::from_str(line).unwrap())).collect();

@@ -42,7 +42,7 @@ fn all() -> Vec<(&'static str, Value)> {
 }
 
 #[test]
-fn schemas_are_those_of_the_shapes() {
+fn schema_files_match_types() {
     hold_schemas(&all());
 }
 

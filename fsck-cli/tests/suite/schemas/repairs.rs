@@ -42,7 +42,7 @@ fn cache_that_does_not_start() -> TreeBuilder {
 }
 
 #[test]
-fn repairs_and_what_they_leave_are_valid() {
+fn repair_undo_and_purge_match_schemas() {
     let (mut reports, mut undos, mut purges) =
         (Checked::new("repair"), Checked::new("undo"), Checked::new("purge"));
     let (mut journals, mut marks) = (Checked::new("repair-journal"), Checked::new("quarantine"));
@@ -86,7 +86,7 @@ fn repairs_and_what_they_leave_are_valid() {
 }
 
 #[test]
-fn what_was_touched_or_purged_since_is_valid() {
+fn undo_after_changes_and_purge_match_schemas() {
     let (mut undos, mut purges) = (Checked::new("undo"), Checked::new("purge"));
     for (name, tree) in trees().into_iter().filter(|(name, _)| name == "ruin" || name == "carried") {
         let folder = tempfile::tempdir().unwrap();
@@ -111,7 +111,7 @@ fn what_was_touched_or_purged_since_is_valid() {
 }
 
 #[test]
-fn a_repair_beside_a_server_is_valid() {
+fn repair_beside_server_matches_schema() {
     let mut reports = Checked::new("repair");
     let (tree, folder) = (crate::support::ruin(), tempfile::tempdir().unwrap());
     let _server = Lookalike::start(tree.root(), folder.path(), "serve", "");
@@ -143,7 +143,7 @@ fn served(tree: &TreeBuilder, image: &registry_fixtures::Image) -> World {
 }
 
 #[test]
-fn a_repair_from_another_registry_is_valid() {
+fn repair_from_registry_matches_schema() {
     let (mut reports, mut journals) = (Checked::new("repair"), Checked::new("repair-journal"));
     let mut tree = TreeBuilder::new();
     let image = tree.image("web", Some("1"), "web");

@@ -65,7 +65,7 @@ fn servers() -> Vec<(&'static str, Server)> {
 }
 
 #[test]
-fn probes_and_their_states_are_valid() {
+fn probe_reports_and_states_match_schemas() {
     let (mut reports, mut states) = (Checked::new("report"), Checked::new("state"));
     for (name, server) in servers() {
         for options in PROBES {
@@ -103,7 +103,7 @@ fn probes_and_their_states_are_valid() {
 }
 
 #[test]
-fn a_probe_that_tells_its_pace_is_valid() {
+fn probe_report_with_pace_matches_schema() {
     let mut reports = Checked::new("report");
     let (server, folder) = (Server::start(images()), tempfile::tempdir().unwrap());
     let state = folder.path().join("state.json");
@@ -122,7 +122,7 @@ fn a_probe_that_tells_its_pace_is_valid() {
 }
 
 #[test]
-fn probes_of_packages_are_valid() {
+fn forgejo_probe_report_matches_schema() {
     let (mut reports, mut states) = (Checked::new("report"), Checked::new("state"));
     let world = forgejo::World::example(forgejo::Profile::V15, jiff::Timestamp::now().as_second());
     let server = forgejo::Server::start(world);
@@ -145,7 +145,7 @@ fn probes_of_packages_are_valid() {
 }
 
 #[test]
-fn verified_images_are_valid() {
+fn verify_reports_match_schema() {
     let mut reports = Checked::new("report");
     let mut commands = Vec::new();
     for (_, server) in servers() {

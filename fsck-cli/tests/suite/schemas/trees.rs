@@ -28,7 +28,7 @@ fn codes(document: &Value, list: &str, into: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn scans_are_valid() {
+fn scan_reports_match_schema() {
     let (mut reports, mut found) = (Checked::new("report"), BTreeSet::new());
     for (name, tree) in trees() {
         for options in SCANS {
@@ -66,7 +66,7 @@ fn scans_are_valid() {
 }
 
 #[test]
-fn scans_held_against_earlier_ones_are_valid() {
+fn scan_reports_with_baseline_match_schema() {
     let mut reports = Checked::new("report");
     let ignore = "[[ignore]]\ncode = 'child-link-missing'\nrepository = '*'\nreason = 'known'\nexpires = '2999-12-31'\n\
                   [[ignore]]\ncode = 'blob-missing'\nrepository = '*'\nreason = 'old'\nexpires = '2001-01-01'\n";
@@ -107,7 +107,7 @@ fn scans_held_against_earlier_ones_are_valid() {
 }
 
 #[test]
-fn several_registries_and_one_that_cannot_be_opened_are_valid() {
+fn scan_report_of_several_roots_matches_schema() {
     let mut reports = Checked::new("report");
     let (one, two) = (TreeBuilder::new(), TreeBuilder::new());
     let mut command = fsck();
@@ -118,7 +118,7 @@ fn several_registries_and_one_that_cannot_be_opened_are_valid() {
 }
 
 #[test]
-fn forecasts_are_valid() {
+fn gc_previews_match_schema() {
     let (mut reports, mut lost) = (Checked::new("gc-preview"), BTreeSet::new());
     let mut stray = TreeBuilder::new();
     stray.image("app", Some("v1"), "v1");

@@ -60,7 +60,7 @@ fn places(value: &Value, place: &str, into: &mut Vec<String>) {
 }
 
 #[test]
-fn every_schema_is_met_and_refuses_another_version() {
+fn every_schema_accepts_sample_and_refuses_other_version() {
     let samples = samples();
     for (name, _) in all() {
         assert!(samples.iter().any(|(sample, _)| *sample == name), "no sample of {name}");
@@ -75,7 +75,7 @@ fn every_schema_is_met_and_refuses_another_version() {
 }
 
 #[test]
-fn null_is_refused_everywhere_and_so_is_another_kind_of_value() {
+fn schemas_refuse_null_and_wrong_types() {
     for (name, document) in samples() {
         let mut all = Vec::new();
         places(&document, "", &mut all);
@@ -92,7 +92,7 @@ fn null_is_refused_everywhere_and_so_is_another_kind_of_value() {
 }
 
 #[test]
-fn fields_that_are_absent_are_refused() {
+fn schemas_refuse_absent_required_fields() {
     for (name, document) in samples() {
         let required = kept(name)["required"].as_array().unwrap().clone();
         assert!(required.len() >= 2, "{name}");
@@ -105,7 +105,7 @@ fn fields_that_are_absent_are_refused() {
 }
 
 #[test]
-fn fields_that_nobody_knows_are_found() {
+fn closed_schemas_refuse_unknown_fields() {
     for (name, document) in samples() {
         let mut all = vec![String::new()];
         places(&document, "", &mut all);
@@ -121,7 +121,7 @@ fn fields_that_nobody_knows_are_found() {
 }
 
 #[test]
-fn values_outside_their_sets_are_refused() {
+fn schemas_refuse_invalid_values() {
     let samples = samples();
     for (name, place, value) in [
         ("report", "/command", json!("repair")),
