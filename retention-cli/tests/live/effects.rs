@@ -1,4 +1,4 @@
-//! What runs do: dry, armed, disturbed.
+//! The requests and changes of dry, armed and disturbed runs.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn environment_of_replaced_job_is_understood() {
 
 #[test]
 fn dry_run_is_printed_as_text() {
-    let job = Job::new("log", incident(registry_fixtures::forgejo::Profile::V15));
+    let job = Job::new("log", incident(BOTH[1]));
     let ran = job.run(&["--package", "kms*"]);
     insta::with_settings!({filters => vec![(r"\d+ d old", "N d old")]}, {
         insta::assert_snapshot!(ran.out, @"
@@ -96,7 +96,7 @@ fn tag_pushed_between_list_and_deletion_stays() {
         job.server.set_hook(move |world, ask, _| {
             if !is_done && ask.method == "DELETE" && ask.path.ends_with("/container/kms-website/b1") {
                 is_done = true;
-                // Too late to see: the row went with the request that is under way. The next one is not.
+                // The row of b1 is gone already; b2 is pushed before its deletion.
                 world.push_index("kms-website", &["b2"], &["new amd64", "new arm64"]);
             }
             None
@@ -141,7 +141,7 @@ fn second_run_with_cache_sends_only_lists_and_heads() {
     let last = |out: &str| out.lines().last().map(str::to_owned);
     assert_eq!(last(&first.out), last(&second.out));
     for line in job.server.lines() {
-        let is_known = [
+        let is_expected = [
             "GET /api/forgejo/v1/version",
             "GET /v2/token",
             "DELETE /v2/viktor/preflight/manifests/-preflight",
@@ -150,7 +150,7 @@ fn second_run_with_cache_sends_only_lists_and_heads() {
         .contains(&&*line)
             || line.starts_with("GET /api/v1/packages/viktor?")
             || line.starts_with("HEAD /v2/viktor/");
-        assert!(is_known, "{line}");
+        assert!(is_expected, "{line}");
     }
     let mut lines = job.server.lines();
     lines.sort();

@@ -1,4 +1,4 @@
-//! What standard error shows, and that it may be gone.
+//! Standard error: its log and progress lines, and a run whose standard error is closed.
 
 use std::process::Stdio;
 
@@ -13,12 +13,12 @@ fn json_log_has_one_object_per_line() {
     let ran = job.run(&["-v", "--log-format", "json", "--package", "a\u{202e}*", "--max-delete", "0"]);
     let lines: Vec<Value> =
         ran.err.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
-    let of = |level: &str| {
-        let wanted = lines.iter().filter(|line| line["level"] == level);
-        wanted.map(|line| line["fields"]["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    let messages = |level: &str| {
+        let found = lines.iter().filter(|line| line["level"] == level);
+        found.map(|line| line["fields"]["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    assert!(of("INFO").iter().any(|text| text.ends_with("requests were made")), "{}", ran.err);
-    assert_eq!(of("WARN"), ["no package matches \"a\\u{202e}*\""]);
+    assert!(messages("INFO").iter().any(|text| text.ends_with("requests were made")), "{}", ran.err);
+    assert_eq!(messages("WARN"), ["no package matches \"a\\u{202e}*\""]);
     assert!(lines.iter().all(|line| line["timestamp"].is_string()), "{}", ran.err);
 }
 
@@ -34,7 +34,7 @@ fn progress_option_prints_progress_lines() {
     assert_eq!(job.run(&["plan"]).err, "");
 }
 
-/// Each line of it was written with a macro that panics.
+/// Each line of standard error was written with a macro that panics.
 #[test]
 fn bug_closed_standard_error_does_not_panic() {
     let job = Job::new("closed", incident(BOTH[1]));

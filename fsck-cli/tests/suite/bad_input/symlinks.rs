@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::{app, broken, json_of, verdict};
-use crate::support::ran;
+use super::{app, broken_tag_names, verdict};
+use crate::support::{AuditReport as _, scan, scan_json};
 
 #[test]
 fn symlink_loops_and_escapes_are_unread() {
@@ -17,7 +17,7 @@ fn symlink_loops_and_escapes_are_unread() {
     tree.break_symlink(&tree.blob_path(&image.config), &outside.path().join("secret"));
     insta::assert_snapshot!(verdict(&tree, &[]), @r#"8 ["path-unread", "path-unread", "path-unread", "path-unread", "path-unread"] broken [] unknown ["v1"]"#);
     for options in [&["-v"][..], &["-v", "--follow-symlinks"], &["-v", "--content"]] {
-        assert!(!ran(tree.root(), options).stdout.contains("do not print this"));
+        assert!(!scan(tree.root(), options).out.contains("do not print this"));
     }
 }
 
@@ -27,14 +27,14 @@ fn blobs_behind_symlink_are_unknown_until_followed() {
     let blobs = tree.blobs();
     tree.break_moved_behind_symlink(&blobs);
     insta::assert_snapshot!(verdict(&tree, &[]), @r#"8 ["path-unread", "path-unread", "path-unread"] broken [] unknown ["sound", "v1"]"#);
-    let followed = || json_of(tree.root(), &["--follow-symlinks"]).typed();
-    assert_eq!((broken(&followed()), followed().unknown_tags), (vec![], vec![]));
+    let followed = || scan_json(tree.root(), &["--follow-symlinks"]).audit_report();
+    assert_eq!((broken_tag_names(&followed()), followed().unknown_tags), (vec![], vec![]));
     let hidden = tree.root().join("moved/blobs/sha256");
     std::fs::remove_file(hidden.join(&image.config.hex()[..2]).join(image.config.hex()).join("data"))
         .unwrap();
-    assert_eq!(broken(&followed()), ["v1"]);
-    let some = json_of(tree.root(), &["--follow-symlinks", "--repository", "app"]).typed();
-    assert_eq!(broken(&some), ["v1"]);
+    assert_eq!(broken_tag_names(&followed()), ["v1"]);
+    let only_app = scan_json(tree.root(), &["--follow-symlinks", "--repository", "app"]).audit_report();
+    assert_eq!(broken_tag_names(&only_app), ["v1"]);
 }
 
 #[test]
@@ -44,10 +44,10 @@ fn repository_folders_behind_symlink_are_unread_until_followed() {
     {
         let (mut tree, _) = app();
         tree.break_moved_behind_symlink(&tree.repository("app").join(name));
-        let report = json_of(tree.root(), &[]);
-        assert_eq!(report.status, 8, "{name}: {}", report.stdout);
-        assert_eq!(report.typed().summary.broken_tags, 0, "{name}");
-        let followed = json_of(tree.root(), &["--follow-symlinks"]).typed();
+        let ran = scan_json(tree.root(), &[]);
+        assert_eq!(ran.status, 8, "{name}: {}", ran.out);
+        assert_eq!(ran.audit_report().summary.broken_tags, 0, "{name}");
+        let followed = scan_json(tree.root(), &["--follow-symlinks"]).audit_report();
         assert_eq!((followed.sources[0].tags, followed.summary.broken_tags), (2, 0), "{name}");
         assert_eq!(followed.summary.unknown_tags, 0, "{name}");
     }
@@ -60,7 +60,7 @@ fn following_symlink_to_own_tree_ends() {
         let repositories = tree.repositories();
         tree.break_symlink(&repositories.join("app").join(name), &repositories);
     }
-    assert_eq!(ran(tree.root(), &["--follow-symlinks", "--quiet"]).status & 8, 8);
+    assert_eq!(scan(tree.root(), &["--follow-symlinks", "--quiet"]).status & 8, 8);
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn fifos_do_not_block_scan() {
     tree.break_fifo(&tree.blob_path(&image.digest));
     tree.break_fifo(&tree.revision_link("app", &image.digest));
     insta::assert_snapshot!(verdict(&tree, &["--content", "--strict"]), @r#"8 ["path-unread", "path-unread"] broken [] unknown ["v1"]"#);
-    assert_eq!(ran(tree.root(), &["--follow-symlinks", "--repository", "app"]).status, 8);
+    assert_eq!(scan(tree.root(), &["--follow-symlinks", "--repository", "app"]).status, 8);
 }
 
 #[test]
