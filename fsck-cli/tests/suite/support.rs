@@ -12,7 +12,7 @@ use registry_fixtures::{DescriptorDamage, ImageSpec, Part, TreeBuilder};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A run over a small tree that takes longer hangs.
+/// A run over a small tree that takes longer counts as hanging.
 const RUN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Older than every age limit of the audit.
@@ -130,7 +130,7 @@ pub fn make_fifo(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
-/// Makes a file sparse and so long.
+/// Sets the length of a file. What is added is sparse.
 pub fn set_length(path: &Path, bytes: u64) {
     std::fs::File::options().write(true).open(path).unwrap().set_len(bytes).unwrap();
 }

@@ -96,7 +96,7 @@ fn tag_pushed_between_list_and_deletion_stays() {
         job.server.set_hook(move |world, ask, _| {
             if !is_done && ask.method == "DELETE" && ask.path.ends_with("/container/kms-website/b1") {
                 is_done = true;
-                // The row of b1 is gone already; b2 is pushed before its deletion.
+                // The deletion of b1 is under way; that of b2 is still to come.
                 world.push_index("kms-website", &["b2"], &["new amd64", "new arm64"]);
             }
             None

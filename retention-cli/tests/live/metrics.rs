@@ -143,7 +143,7 @@ fn refused_deletions_exit_6_with_zero_effect() {
     for profile in BOTH {
         let job = Job::new("metrics-refused", incident(profile));
         let all = ["--apply", "--keep-last", "2", "--journal", "journal"];
-        // The preflight finds it.
+        // The preflight is refused.
         let read = metrics_of(&job, &all, &[("FORGEJO_TOKEN", READ)]);
         assert_output_snapshot!(read, @"
         versions_kept 10
@@ -158,7 +158,7 @@ fn refused_deletions_exit_6_with_zero_effect() {
         reclaimable_bytes 16952
         exit 6
         ");
-        // The first deletion finds it.
+        // The preflight passes and the first deletion is refused.
         refuse_from_first_deletion(&job.server);
         assert_output_snapshot!(metrics_of(&job, &all, &[]), @"
         versions_kept 10
@@ -406,7 +406,7 @@ fn refused_push_exits_1_unless_run_failed_worse() {
     let secret = "http://me:0123456789@127.0.0.1:1";
     let ran = job.run(&["--quiet", "--pushgateway", secret]);
     assert!(ran.status == 1 && !ran.err.contains("0123456789"), "{ran:?}");
-    // The run itself is made all the same.
+    // The run itself is completed.
     assert!(ran.out.contains("registry-retention plan: "), "{ran:?}");
 }
 

@@ -115,8 +115,8 @@ pub struct Job {
     pub folder: PathBuf,
 }
 
-/// Fourteen builds of two platforms, each a day younger, with `latest` on the fourth;
-/// images whose platform has a tag; images of one platform.
+/// Fourteen builds of two platforms, each a day younger, with `latest` on the fourth; images whose platform has a tag; images of one
+/// platform.
 pub fn incident(profile: Profile) -> World {
     let now = jiff::Timestamp::now().as_second();
     let mut world = World::example(profile, now - 40 * DAY);

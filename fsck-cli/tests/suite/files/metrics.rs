@@ -140,7 +140,7 @@ fn absent_source_has_no_failure_count() {
     assert_eq!(ran.status, 12);
     assert_eq!(value("registry_manifest_integrity_failures", one.root()), Some(3.0));
     assert_eq!(value("registry_manifest_integrity_failures", two.root()), Some(12.0));
-    // There are no failures of a source that could not be read, but the alert on it fires.
+    // A source that could not be read has no failure count, but the alert on it fires.
     assert_eq!(value("registry_manifest_integrity_failures", gone), None);
     assert_eq!(value("registry_manifest_integrity_catalog_accessible", gone), Some(0.0));
     assert_eq!(value("registry_manifest_integrity_catalog_accessible", one.root()), Some(1.0));
