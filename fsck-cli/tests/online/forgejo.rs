@@ -1,10 +1,11 @@
-//! `probe --forgejo --owner`: the packages of an owner instead of a catalog.
+//! `probe --forgejo --owner`: the packages of an owner take the place of the catalog.
 
+use registry_fixtures::Digest;
 use registry_fixtures::forgejo::{OWNER, Profile, READ, Server, World};
 
-use crate::support::{Ran, command, ran};
+use crate::support::{Ran, command, run};
 
-fn server(profile: Profile) -> Server {
+fn start_forgejo(profile: Profile) -> Server {
     let mut world = World::example(profile, jiff::Timestamp::now().as_second() - 40 * 86400);
     for build in 1..=4 {
         world.now += 86400;
@@ -14,7 +15,7 @@ fn server(profile: Profile) -> Server {
             &[&format!("amd64 {build}"), &format!("arm64 {build}")],
         );
     }
-    // Pushed last, and by its name the smallest.
+    // The tag that is pushed last is the first by name.
     world.now += 86400;
     world.push_image("team/tool", Some("a-hotfix"), "hotfix");
     world.push_image("api", Some("v1"), "api");
@@ -23,18 +24,22 @@ fn server(profile: Profile) -> Server {
 }
 
 fn probe(server: &Server, options: &[&str]) -> Ran {
+    probe_owner(server, OWNER, options)
+}
+
+fn probe_owner(server: &Server, owner: &str, options: &[&str]) -> Ran {
     let home = tempfile::tempdir().unwrap();
     let arguments =
-        [&["probe", &server.url, "--forgejo", "--owner", OWNER, "--output", "json"], options].concat();
-    ran(command(home.path()).env("FORGEJO_USER", OWNER).env("FORGEJO_TOKEN", READ).args(arguments))
+        [&["probe", &server.url, "--forgejo", "--owner", owner, "--output", "json"], options].concat();
+    run(command(home.path()).env("FORGEJO_USER", OWNER).env("FORGEJO_TOKEN", READ).args(arguments))
 }
 
 #[test]
-fn all_packages_are_looked_at() {
+fn probe_reads_all_packages_of_owner() {
     for profile in [Profile::V11, Profile::V15] {
-        let server = server(profile);
+        let server = start_forgejo(profile);
         let ran = probe(&server, &[]);
-        assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+        assert_eq!(ran.status, 0, "{ran:?}");
         let report = ran.json();
         let source = &report["sources"][0];
         assert_eq!(
@@ -47,13 +52,13 @@ fn all_packages_are_looked_at() {
 }
 
 #[test]
-fn a_lost_child_is_found() {
+fn probe_finds_lost_child() {
     for profile in [Profile::V11, Profile::V15] {
-        let server = server(profile);
+        let server = start_forgejo(profile);
         let child = server.world().find_image("team/tool", "arm64 3");
         server.world().remove_object(&child);
         let ran = probe(&server, &["--retries", "0"]);
-        // The row is there and its object gone: Forgejo answers with an error of its own.
+        // The row exists without its object, so Forgejo answers with an error of its own.
         let report = ran.json();
         let broken = &report["broken_tags"][0];
         assert_eq!((ran.status & 4, &broken["tag"]), (4, &"b3".into()), "{}", ran.out);
@@ -62,8 +67,8 @@ fn a_lost_child_is_found() {
 }
 
 #[test]
-fn the_newest_are_those_pushed_last() {
-    let server = server(Profile::V15);
+fn newest_selects_tags_pushed_last() {
+    let server = start_forgejo(Profile::V15);
     let ran = probe(&server, &["--newest", "1", "--repository", "*/team/tool"]);
     assert_eq!((ran.status, &ran.json()["coverage"]["tags_checked"]), (0, &1.into()));
     let heads: Vec<String> = server
@@ -75,21 +80,18 @@ fn the_newest_are_those_pushed_last() {
 }
 
 #[test]
-fn an_owner_that_is_not_there_is_a_hole() {
-    let server = server(Profile::V15);
-    let home = tempfile::tempdir().unwrap();
-    let arguments =
-        ["probe", &server.url, "--forgejo", "--owner", "nobody", "--output", "json", "--retries", "0"];
-    let ran = ran(command(home.path()).env("FORGEJO_USER", OWNER).env("FORGEJO_TOKEN", READ).args(arguments));
+fn unknown_owner_exits_8() {
+    let server = start_forgejo(Profile::V15);
+    let ran = probe_owner(&server, "nobody", &["--retries", "0"]);
     assert_eq!((ran.status, &ran.json()["sources"][0]["complete"]), (8, &false.into()), "{}", ran.out);
 }
 
-// HEAD tells the size that the database has, so a file that was cut off was never seen without --depth content.
+// HEAD answers with the size in the database, so a truncated file was found only with --depth content.
 #[test]
-fn bug_a_truncated_layer_of_a_forgejo_was_seen_by_reading_everything_only() {
+fn bug_probe_finds_truncated_layer_without_reading_content() {
     for bytes in [0, 5] {
-        let server = server(Profile::V15);
-        let layer = registry_fixtures::Digest::of(b"layer of api").as_str().to_owned();
+        let server = start_forgejo(Profile::V15);
+        let layer = Digest::of(b"layer of api").as_str().to_owned();
         server.world().truncate_object(&layer, bytes);
         let ran = probe(&server, &[]);
         assert_eq!((ran.status, ran.codes()), (4, vec!["blob-size-mismatch".to_owned()]), "{}", ran.out);
@@ -98,44 +100,44 @@ fn bug_a_truncated_layer_of_a_forgejo_was_seen_by_reading_everything_only() {
 }
 
 #[test]
-fn the_last_byte_is_asked_for_as_often_as_a_blob_is_asked_for_at_all() {
+fn every_check_of_blob_requests_its_last_byte() {
     for profile in [Profile::V11, Profile::V15] {
-        let (server, folder) = (server(profile), tempfile::tempdir().unwrap());
+        let (server, folder) = (start_forgejo(profile), tempfile::tempdir().unwrap());
         let state = folder.path().join("state.json");
         let state = state.to_str().unwrap();
-        let blobs = |server: &Server| {
-            let of_blobs = server.log().into_iter().filter(|ask| ask.path.contains("/blobs/"));
+        let take_ranges = |server: &Server| {
+            let requests = server.log().into_iter().filter(|ask| ask.path.contains("/blobs/"));
             let ranges: Vec<Option<String>> =
-                of_blobs.map(|ask| ask.header("range").map(str::to_owned)).collect();
+                requests.map(|ask| ask.header("range").map(str::to_owned)).collect();
             server.clear_log();
             ranges
         };
         assert_eq!(probe(&server, &["--state", state]).status, 0);
-        let asked = blobs(&server);
-        assert!(asked.len() > 10 && asked.iter().all(Option::is_some), "{asked:?}");
+        let ranges = take_ranges(&server);
+        assert!(ranges.len() > 10 && ranges.iter().all(Option::is_some), "{ranges:?}");
         assert_eq!(probe(&server, &["--state", state]).status, 0);
-        assert!(blobs(&server).is_empty(), "within --recheck-after");
+        assert!(take_ranges(&server).is_empty(), "within --recheck-after");
         assert_eq!(probe(&server, &["--state", state, "--recheck-after", "0s"]).status, 0);
-        assert_eq!(blobs(&server).len(), asked.len());
+        assert_eq!(take_ranges(&server).len(), ranges.len());
     }
 }
 
-// 11 takes no ranges: what is told is the size that the database has, and the body is not read.
+// Forgejo 11 ignores ranges: it answers with the size in the database, and the body is not read.
 #[test]
-fn a_truncated_layer_of_release_11_is_seen_by_reading_it() {
-    let server = server(Profile::V11);
-    let layer = registry_fixtures::Digest::of(b"layer of api").as_str().to_owned();
+fn truncated_layer_of_forgejo_11_needs_depth_content() {
+    let server = start_forgejo(Profile::V11);
+    let layer = Digest::of(b"layer of api").as_str().to_owned();
     server.world().truncate_object(&layer, 5);
     assert_eq!(probe(&server, &[]).status, 0);
     assert_ne!(probe(&server, &["--depth", "content", "--retries", "0"]).status, 0);
 }
 
-/// Recorded on both releases: `damaged-layer-row` and `damaged-manifest-row`.
+/// The transcripts `damaged-layer-row` and `damaged-manifest-row` were recorded on both releases.
 #[test]
-fn one_damaged_row_blinded_a_whole_probe() {
+fn damaged_row_skips_only_its_package() {
     for profile in [Profile::V11, Profile::V15] {
         for file in [1, 2] {
-            let server = server(profile);
+            let server = start_forgejo(profile);
             {
                 let mut world = server.world();
                 let version = world.versions.iter().find(|version| version.name == "v1").unwrap();
@@ -146,11 +148,11 @@ fn one_damaged_row_blinded_a_whole_probe() {
             let report = ran.json();
             assert_eq!((ran.status, &report["coverage"]["tags_checked"]), (8, &5.into()), "{}", ran.out);
             assert_eq!(report["unread"][0]["path"], "/v2/viktor/api/tags/list");
-            let why = report["unread"][0]["error"].as_str().unwrap().to_owned();
+            let error = report["unread"][0]["error"].as_str().unwrap().to_owned();
             insta::allow_duplicates! {
-                insta::assert_snapshot!(why, @"the server cannot list a version of it (v1): it answers 500, as where its database has lost the row of a blob; delete it to heal the list: DELETE /api/v1/packages/viktor/container/api/v1");
+                insta::assert_snapshot!(error, @"the server cannot list a version of it (v1): it answers 500, as where its database has lost the row of a blob; delete it to heal the list: DELETE /api/v1/packages/viktor/container/api/v1");
             }
-            // What was not asked for hinders nothing.
+            // A repository that is not selected does no harm.
             assert_eq!(probe(&server, &["--retries", "0", "--repository", "*/team/tool"]).status, 0);
         }
     }

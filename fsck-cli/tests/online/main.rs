@@ -1,4 +1,4 @@
-//! The program against registries in memory: `probe` and `verify` as an operator and as CI run them.
+//! `probe` and `verify` against registries in memory.
 
 mod cache;
 mod credentials;

@@ -1,4 +1,4 @@
-//! Metrics of runs over HTTP: to a file, and to a Pushgateway.
+//! Metrics of `probe`, `verify` and `scan`, in a file and pushed to a Pushgateway.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -6,19 +6,19 @@ use registry_fixtures::TreeBuilder;
 use registry_fixtures::http::{Fault, Server};
 use registry_fixtures::pushgateway::{Pushgateway, pushed};
 
-use crate::support::{damaged, fsck, host, images, masked, registry};
+use crate::support::{fsck, images, images_with_lost_child, mask_snapshots, reference, registry};
 
 #[test]
-fn the_metrics_file_of_a_probe() {
-    let _masked = masked();
-    let (server, folder) = (registry(damaged), tempfile::tempdir().unwrap());
+fn probe_writes_metrics_file() {
+    let _masked = mask_snapshots();
+    let (server, folder) = (registry(images_with_lost_child), tempfile::tempdir().unwrap());
     let path = folder.path().join("metrics.prom");
     assert_eq!(fsck(&["probe", &server.url, "--metrics-file", path.to_str().unwrap()]).status, 4);
     let text = std::fs::read_to_string(&path).unwrap();
-    let told = |line: &&str| {
+    let is_shown = |line: &&str| {
         !(line.starts_with('#') || line.starts_with("registry_findings") && line.ends_with(" 0"))
     };
-    insta::assert_snapshot!(text.lines().filter(told).collect::<Vec<_>>().join("\n"), @r#"
+    insta::assert_snapshot!(text.lines().filter(is_shown).collect::<Vec<_>>().join("\n"), @r#"
     registry_manifest_integrity_failures{instance="http://HOST"} 2
     registry_manifest_integrity_catalog_accessible{instance="http://HOST"} 1
     registry_manifest_integrity_repos_checked{instance="http://HOST"} 2
@@ -33,7 +33,7 @@ fn the_metrics_file_of_a_probe() {
 }
 
 #[test]
-fn a_registry_that_cannot_be_listed_tells_so() {
+fn unlistable_registry_sets_catalog_accessible_to_0() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("metrics.prom");
     let server = registry(images);
@@ -49,36 +49,36 @@ fn a_registry_that_cannot_be_listed_tells_so() {
 }
 
 #[test]
-fn a_push_has_the_grouping_key_and_the_same_text() {
-    let _masked = masked();
+fn push_has_grouping_key_and_text_of_metrics_file() {
+    let _masked = mask_snapshots();
     let (server, gateway, folder) =
-        (registry(damaged), Server::start(Pushgateway), tempfile::tempdir().unwrap());
+        (registry(images_with_lost_child), Server::start(Pushgateway), tempfile::tempdir().unwrap());
     let path = folder.path().join("metrics.prom");
     let base = format!("{}/", gateway.url);
     let ran = fsck(&["probe", &server.url, "--pushgateway", &base, "--metrics-file", path.to_str().unwrap()]);
     assert_eq!((ran.status, &*ran.err), (4, ""));
-    let all = pushed(&gateway);
-    assert_eq!(all.len(), 1);
+    let pushes = pushed(&gateway);
+    assert_eq!(pushes.len(), 1);
     let key = URL_SAFE.encode(&server.url);
-    assert_eq!(all[0].0, format!("PUT /metrics/job/registry-fsck/command/probe/instance@base64/{key}"));
-    assert_eq!(all[0].1, std::fs::read_to_string(&path).unwrap());
+    assert_eq!(pushes[0].0, format!("PUT /metrics/job/registry-fsck/command/probe/instance@base64/{key}"));
+    assert_eq!(pushes[0].1, std::fs::read_to_string(&path).unwrap());
     assert_eq!(gateway.log()[0].header("content-type"), Some("text/plain; version=0.0.4"));
 }
 
 #[test]
-fn scan_pushes_one_group_for_each_source() {
+fn scan_pushes_one_group_per_source() {
     let (one, two, gateway) = (TreeBuilder::new(), TreeBuilder::new(), Server::start(Pushgateway));
     let mut trees = [one, two];
     trees.iter_mut().for_each(|tree| drop(tree.image("app", Some("v1"), "seed")));
     let roots: Vec<&str> = trees.iter().map(|tree| tree.root().to_str().unwrap()).collect();
     let ran = fsck(&["scan", roots[0], roots[1], "--pushgateway", &gateway.url]);
     assert_eq!(ran.status, 0, "{}", ran.err);
-    let mut all = pushed(&gateway);
-    all.sort();
+    let mut pushes = pushed(&gateway);
+    pushes.sort();
     let mut keys: Vec<String> = roots.iter().map(|root| URL_SAFE.encode(root)).collect();
     keys.sort();
     for ((line, text), (key, root)) in
-        all.iter().zip(keys.iter().map(|key| (key, URL_SAFE.decode(key).unwrap())))
+        pushes.iter().zip(keys.iter().map(|key| (key, URL_SAFE.decode(key).unwrap())))
     {
         assert_eq!(*line, format!("PUT /metrics/job/registry-fsck/command/scan/instance@base64/{key}"));
         let root = String::from_utf8(root).unwrap();
@@ -88,13 +88,13 @@ fn scan_pushes_one_group_for_each_source() {
             "{text}"
         );
     }
-    assert_eq!(all.len(), 2);
+    assert_eq!(pushes.len(), 2);
 }
 
 #[test]
-fn a_pushgateway_that_does_not_take_them_exits_8_after_the_report() {
-    let _masked = masked();
-    let (server, gateway) = (registry(damaged), Server::start(Pushgateway));
+fn refused_push_exits_8_after_report() {
+    let _masked = mask_snapshots();
+    let (server, gateway) = (registry(images_with_lost_child), Server::start(Pushgateway));
     gateway.set_hook(|_, _, _| Some(Fault::Status(400)));
     let ran = fsck(&["probe", &server.url, "--pushgateway", &gateway.url]);
     assert_eq!(ran.status, 12);
@@ -106,12 +106,12 @@ fn a_pushgateway_that_does_not_take_them_exits_8_after_the_report() {
 }
 
 #[test]
-fn bug_images_of_several_registries_are_counted_each_for_its_own() {
+fn bug_metrics_count_images_per_registry() {
     let (one, two, folder) = (registry(images), registry(images), tempfile::tempdir().unwrap());
     let path = folder.path().join("metrics.prom");
-    let image = |server: &_, tag: &str| format!("{}/team/app:{tag}", host(server));
-    let all = [image(&one, "v1"), image(&one, "v2"), image(&two, "v1")];
-    let ran = fsck(&["verify", &all[0], &all[1], &all[2], "--metrics-file", path.to_str().unwrap()]);
+    let images = [(&one, "v1"), (&one, "v2"), (&two, "v1")]
+        .map(|(server, tag)| reference(server, &format!("team/app:{tag}")));
+    let ran = fsck(&["verify", &images[0], &images[1], &images[2], "--metrics-file", path.to_str().unwrap()]);
     assert_eq!(ran.status, 0, "{}", ran.err);
     let text = std::fs::read_to_string(&path).unwrap();
     for (server, tags) in [(&one, 2), (&two, 1)] {

@@ -1,4 +1,4 @@
-//! One image, read from a disk and asked for: both programs say the same of the platforms that it lacks.
+//! `scan` and `probe` report the same missing platforms.
 
 use std::collections::BTreeMap;
 
@@ -7,22 +7,22 @@ use registry_fixtures::{Child, DescriptorDamage, ImageSpec, JsonDamage, Part, Tr
 
 use crate::support::fsck;
 
-/// What a program says of platforms, by tag.
-fn said(arguments: &[&str]) -> BTreeMap<String, Vec<String>> {
+/// The messages about missing platforms, by tag.
+fn platform_messages(arguments: &[&str]) -> BTreeMap<String, Vec<String>> {
     let required = ["--require-platform", "linux/amd64", "--require-platform", "linux/s390x"];
     let ran = fsck(&[arguments, &["--output", "json"], &required].concat());
     let report = ran.json();
     let findings = report["findings"].as_array().unwrap().iter();
-    let mut said: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut messages: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for finding in findings.filter(|finding| finding["code"] == "platform-missing") {
         let tag = finding["tags"][0].as_str().unwrap().to_owned();
         let message = finding["message"].as_str().unwrap().to_owned();
-        said.entry(tag).or_default().push(message);
+        messages.entry(tag).or_default().push(message);
     }
-    said
+    messages
 }
 
-/// Images that name a platform, that name none, and of which a part that may name one is damaged.
+/// Images with and without a platform, and images in which the part that may name the platform is damaged.
 fn images() -> TreeBuilder {
     let mut tree = TreeBuilder::new();
     let spec = |platform: &str| ImageSpec { platform: platform.into(), ..ImageSpec::oci(platform) };
@@ -46,13 +46,17 @@ fn images() -> TreeBuilder {
 }
 
 #[test]
-fn scan_and_probe_say_the_same_of_the_platforms_of_one_image() {
+fn scan_and_probe_report_same_missing_platforms() {
     let tree = images();
     let server = Server::start(World::of_tree(Profile::V2_8, &tree));
-    let (scan, probe) = (said(&["scan", tree.root().to_str().unwrap()]), said(&["probe", &server.url]));
+    let (scan, probe) = (
+        platform_messages(&["scan", tree.root().to_str().unwrap()]),
+        platform_messages(&["probe", &server.url]),
+    );
     assert_eq!(scan, probe);
-    let lines: Vec<String> = scan.iter().map(|(tag, said)| format!("{tag}: {}", said.join("; "))).collect();
-    // Of an image with a damaged part nothing is said.
+    let lines: Vec<String> =
+        scan.iter().map(|(tag, messages)| format!("{tag}: {}", messages.join("; "))).collect();
+    // Nothing is reported about an image with a damaged part.
     insta::assert_snapshot!(lines.join("\n"), @"
     child-names-none: it has no linux/amd64, only linux/arm64; it has no linux/s390x, only linux/arm64
     names-arm64: it has no linux/amd64, only linux/arm64; it has no linux/s390x, only linux/arm64

@@ -1,16 +1,23 @@
-//! `probe`: exit statuses, and what it prints.
+//! The exit statuses and reports of `probe`.
 
-use registry_fixtures::registry::Fault;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use crate::support::{damaged, fsck, images, layer, manifest, masked, registry};
+use registry_fixtures::registry::{Fault, Reply, Server};
 
-fn never(server: &registry_fixtures::registry::Server, part: &'static str, status: u16) {
+use crate::support::{
+    Ran, fsck, images, images_with_lost_child, layer_digest, manifest_digest, mask_snapshots, registry,
+};
+
+/// Makes every request fail whose path contains `part`.
+fn fail_requests(server: &Server, part: &'static str, status: u16) {
     server.set_hook(move |_, ask, _| ask.path.contains(part).then_some(Fault::Status(status)));
 }
 
 #[test]
-fn a_whole_registry_exits_0() {
-    let _masked = masked();
+fn whole_registry_exits_0() {
+    let _masked = mask_snapshots();
     let server = registry(images);
     let ran = fsck(&["probe", &server.url]);
     assert_eq!((ran.status, &*ran.err), (0, ""));
@@ -22,9 +29,9 @@ fn a_whole_registry_exits_0() {
 }
 
 #[test]
-fn a_broken_tag_exits_4() {
-    let _masked = masked();
-    let server = registry(damaged);
+fn broken_tag_exits_4() {
+    let _masked = mask_snapshots();
+    let server = registry(images_with_lost_child);
     let ran = fsck(&["probe", &server.url]);
     assert_eq!((ran.status, &*ran.err), (4, ""));
     insta::assert_snapshot!(ran.out, @"
@@ -36,9 +43,9 @@ fn a_broken_tag_exits_4() {
 }
 
 #[test]
-fn the_whole_report_as_json() {
-    let _masked = masked();
-    let server = registry(damaged);
+fn probe_prints_json_report() {
+    let _masked = mask_snapshots();
+    let server = registry(images_with_lost_child);
     let ran = fsck(&["probe", &server.url, "--output", "json"]);
     assert_eq!(ran.status, 4);
     insta::assert_snapshot!(ran.out, @r#"
@@ -132,10 +139,10 @@ fn the_whole_report_as_json() {
 }
 
 #[test]
-fn what_could_not_be_asked_exits_8() {
-    let _masked = masked();
+fn forbidden_manifest_exits_8() {
+    let _masked = mask_snapshots();
     let server = registry(images);
-    never(&server, "/v2/web/manifests/", 403);
+    fail_requests(&server, "/v2/web/manifests/", 403);
     let ran = fsck(&["probe", &server.url, "--retries", "0"]);
     assert_eq!(ran.status, 8);
     insta::assert_snapshot!(ran.out, @"
@@ -147,16 +154,16 @@ fn what_could_not_be_asked_exits_8() {
 }
 
 #[test]
-fn damage_and_a_hole_exit_12() {
-    let server = registry(damaged);
-    never(&server, "/v2/web/tags/list", 500);
+fn damage_and_unread_list_exit_12() {
+    let server = registry(images_with_lost_child);
+    fail_requests(&server, "/v2/web/tags/list", 500);
     let ran = fsck(&["probe", &server.url, "--retries", "0", "--output", "json"]);
     assert_eq!((ran.status, ran.codes()), (12, vec!["child-missing".to_owned()]));
 }
 
 #[test]
-fn a_registry_that_is_out_of_order_exits_8_without_findings() {
-    let server = registry(damaged);
+fn failing_registry_exits_8_without_findings() {
+    let server = registry(images_with_lost_child);
     server.set_hook(|_, ask, _| {
         (ask.path.contains("/manifests/") || ask.path.contains("/blobs/")).then_some(Fault::Status(503))
     });
@@ -167,18 +174,18 @@ fn a_registry_that_is_out_of_order_exits_8_without_findings() {
 }
 
 #[test]
-fn one_object_that_fails_is_a_server_error() {
+fn single_failing_object_is_server_error() {
     let server = registry(images);
-    server.world().rewrite_manifest_link("team/app", &manifest("two"), "no digest");
+    server.world().rewrite_manifest_link("team/app", &manifest_digest("two"), "no digest");
     let ran = fsck(&["probe", &server.url, "--retries", "1", "--output", "json"]);
     assert_eq!((ran.status, ran.codes()), (4, vec!["server-error".to_owned()]));
 }
 
 #[test]
-fn the_three_depths() {
+fn depth_decides_what_is_checked() {
     let server = registry(images);
-    server.world().replace_bytes(&layer("four"), b"layer of FOUR");
-    server.world().unlink_blob("team/app", &layer("three"));
+    server.world().replace_bytes(&layer_digest("four"), b"layer of FOUR");
+    server.world().unlink_blob("team/app", &layer_digest("three"));
     let codes = |depth: &str| {
         let ran = fsck(&["probe", &server.url, "--depth", depth, "--output", "json"]);
         (ran.status, ran.codes().join(" "))
@@ -189,18 +196,18 @@ fn the_three_depths() {
 }
 
 #[test]
-fn only_repositories_that_match() {
-    let server = registry(damaged);
+fn repository_option_limits_probe() {
+    let server = registry(images_with_lost_child);
     let ran = fsck(&["probe", &server.url, "--repository", "we*", "--output", "json"]);
     assert_eq!((ran.status, &ran.json()["coverage"]["tags_total"]), (0, &1.into()));
     assert!(server.lines().iter().all(|line| !line.contains("team/app")), "{:?}", server.lines());
-    let none = fsck(&["probe", &server.url, "--repository", "nothing*"]);
-    assert_eq!(none.status, 16);
-    assert!(none.err.contains("no repository with tags matches --repository"), "{}", none.err);
+    let ran = fsck(&["probe", &server.url, "--repository", "nothing*"]);
+    assert_eq!(ran.status, 16);
+    assert!(ran.err.contains("no repository with tags matches --repository"), "{}", ran.err);
 }
 
 #[test]
-fn a_required_platform_that_is_missing_exits_4() {
+fn missing_required_platform_exits_4() {
     let server = registry(images);
     let ran = fsck(&["probe", &server.url, "--require-platform", "linux/arm64", "--output", "json"]);
     assert_eq!((ran.status, ran.codes()), (4, vec!["platform-missing".to_owned(); 2]));
@@ -210,8 +217,8 @@ fn a_required_platform_that_is_missing_exits_4() {
 }
 
 #[test]
-fn coverage_is_told() {
-    let _masked = masked();
+fn probe_prints_coverage() {
+    let _masked = mask_snapshots();
     let server = registry(images);
     let ran = fsck(&["probe", &server.url, "--newest", "1"]);
     assert_eq!(ran.status, 0);
@@ -238,8 +245,8 @@ fn coverage_is_told() {
 }
 
 #[test]
-fn bug_a_budget_that_does_not_suffice_for_the_lists_is_a_hole() {
-    let _masked = masked();
+fn bug_budget_too_small_for_lists_exits_8() {
+    let _masked = mask_snapshots();
     let server = registry(images);
     (0..50).for_each(|number| drop(server.world().push_image(&format!("x{number}"), Some("v1"), "five")));
     let ran = fsck(&["probe", &server.url, "--budget-requests", "3", "--jobs", "1"]);
@@ -252,10 +259,10 @@ fn bug_a_budget_that_does_not_suffice_for_the_lists_is_a_hole() {
 }
 
 #[test]
-fn bug_names_that_nobody_can_ask_for_are_warnings() {
-    let _masked = masked();
+fn bug_invalid_names_in_lists_are_warnings() {
+    let _masked = mask_snapshots();
     let server = registry(images);
-    let list = registry_fixtures::registry::Reply::new(200).with("content-type", "application/json");
+    let list = Reply::new(200).with("content-type", "application/json");
     let tags = list.clone().body(r#"{"name":"web","tags":["latest",".hidden"]}"#);
     server.spoil("GET", "/v2/web/tags/list", 9, Fault::Instead(tags));
     let names = list.body(r#"{"repositories":["web","UPPER","a..b"]}"#);
@@ -274,9 +281,9 @@ fn bug_names_that_nobody_can_ask_for_are_warnings() {
 }
 
 #[test]
-fn what_cannot_be_used_exits_16() {
-    let _masked = masked();
-    let mut all = String::new();
+fn unusable_arguments_exit_16() {
+    let _masked = mask_snapshots();
+    let mut errors = String::new();
     for arguments in [
         &["probe", "registry.example"][..],
         &["probe", "https://registry.example/team"],
@@ -292,10 +299,10 @@ fn what_cannot_be_used_exits_16() {
     ] {
         let ran = fsck(arguments);
         assert_eq!((ran.status, &*ran.out), (16, ""), "{arguments:?}: {}", ran.err);
-        all.push_str(ran.err.lines().next().unwrap_or_default());
-        all.push('\n');
+        errors.push_str(ran.err.lines().next().unwrap_or_default());
+        errors.push('\n');
     }
-    insta::assert_snapshot!(all, @r#"
+    insta::assert_snapshot!(errors, @r#"
     ERROR "registry.example" is no address of a server: write it as https://host or http://host:port
     ERROR "https://registry.example/team" is no address of a server: a registry is at the root of its host; choose repositories by their names instead
     ERROR "registry.example" is no address of a server: it holds credentials; give them apart from the address
@@ -312,23 +319,18 @@ fn what_cannot_be_used_exits_16() {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupt_exits_130_reports_what_was_answered_and_writes_metrics() {
-    use std::io::Read as _;
-    use std::process::{Command, Stdio};
-    use std::time::Duration;
-
+fn interrupt_exits_130_with_report_and_metrics() {
     for (signal, command) in [("-INT", "probe"), ("-TERM", "probe"), ("-INT", "verify"), ("-TERM", "verify")]
     {
         let server = registry(images);
         server.set_hook(|_, ask, _| {
             ask.path.contains("/blobs/").then_some(Fault::Slow(Duration::from_secs(60)))
         });
-        let metrics =
-            std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("stopped{signal}-{command}"));
+        let metrics = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("stopped{signal}-{command}"));
         let _ = std::fs::remove_file(&metrics);
         let target =
             if command == "probe" { server.url.clone() } else { format!("{}/team/app:v1", server.url) };
-        let mut child = Command::new(env!("CARGO_BIN_EXE_registry-fsck"))
+        let child = Command::new(env!("CARGO_BIN_EXE_registry-fsck"))
             .args([command, &target, "--output", "json", "--metrics-file"])
             .arg(&metrics)
             .env_clear()
@@ -341,21 +343,14 @@ fn an_interrupt_exits_130_reports_what_was_answered_and_writes_metrics() {
         }
         let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
         assert!(killed.success());
-        let status = child.wait().unwrap();
-        let (mut out, mut err) = (String::new(), String::new());
-        child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-        child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-        assert_eq!(status.code(), Some(130), "{err}");
-        assert!(
-            err.contains("stopping while asking, after ") && err.contains("once more ends it now"),
-            "{err}"
-        );
-        // What was not asked for is neither whole nor broken.
-        let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert_eq!(ran.status, 130, "{ran:?}");
+        assert!(ran.err.contains("stopping while asking, after "), "{ran:?}");
+        assert!(ran.err.contains("once more ends it now"), "{ran:?}");
+        // Tags that were not checked are neither whole nor broken.
+        let report = ran.json();
         assert_eq!((&report["exit_status"], &report["summary"]["broken_tags"]), (&130.into(), &0.into()));
-        assert!(
-            std::fs::read_to_string(&metrics).unwrap().contains("registry_probe_requests_total"),
-            "{command}"
-        );
+        let metrics = std::fs::read_to_string(&metrics).unwrap();
+        assert!(metrics.contains("registry_probe_requests_total"), "{command}");
     }
 }

@@ -1,33 +1,33 @@
-//! `verify --referrers`: signatures by the list, by the tag that stands in for it, by the tags of cosign.
+//! `verify --referrers`: signatures found by the referrers list, by its fallback tag, and by the tags of cosign.
 
 use registry_fixtures::registry::{Fault, Reply, Server, World};
 use serde_json::{Value, json};
 
-use crate::support::{Ran, fsck, host, images, layer, manifest, masked, registry};
+use crate::support::{Ran, fsck, images, layer_digest, manifest_digest, mask_snapshots, reference, registry};
 
 const SIGNATURE: &str = "application/vnd.example.signature.v1";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// Pushes a signature of the image in `web`; gives its descriptor.
+/// Pushes a signature of the image in `web`; returns its descriptor.
 fn sign(world: &mut World) -> Value {
     let layer = world.push_blob("web", b"signature");
     let empty = world.push_blob("web", b"{}");
     let text = json!({"schemaVersion": 2, "mediaType": IMAGE, "artifactType": SIGNATURE,
         "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": empty, "size": 2},
         "layers": [{"mediaType": "text/plain", "digest": layer, "size": 9}],
-        "subject": {"mediaType": IMAGE, "digest": manifest("four"), "size": 1}})
+        "subject": {"mediaType": IMAGE, "digest": manifest_digest("four"), "size": 1}})
     .to_string();
     let digest = world.push_manifest("web", None, text.as_bytes());
     json!({"mediaType": IMAGE, "digest": digest, "size": text.len(), "artifactType": SIGNATURE})
 }
 
 fn verify(server: &Server, referrers: &str) -> Ran {
-    fsck(&["verify", &format!("{}/web", host(server)), "--retries", "0", referrers])
+    fsck(&["verify", &reference(server, "web"), "--retries", "0", referrers])
 }
 
-/// A registry with the list of OCI 1.1.
-fn listed(descriptors: Value) -> Server {
+/// A registry whose referrers list (OCI 1.1) has these descriptors.
+fn registry_with_referrers(descriptors: Value) -> Server {
     let server = registry(|world| {
         images(world);
         sign(world);
@@ -40,12 +40,12 @@ fn listed(descriptors: Value) -> Server {
 }
 
 #[test]
-fn by_the_list() {
-    let _masked = masked();
+fn referrers_are_found_by_referrers_list() {
+    let _masked = mask_snapshots();
     let signature = sign(&mut World::new(registry_fixtures::registry::Profile::V2_8));
-    let server = listed(json!([signature]));
+    let server = registry_with_referrers(json!([signature]));
     let ran = verify(&server, "--referrers");
-    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(ran.status, 0, "{ran:?}");
     insta::assert_snapshot!(ran.out, @"
     HOST/web:latest: complete
       sha256:f8d400de2387…, 1 layer (64 B)
@@ -65,9 +65,9 @@ fn by_the_list() {
 }
 
 #[test]
-fn a_list_without_entries_and_one_of_what_is_gone() {
-    let _masked = masked();
-    let ran = verify(&listed(json!([])), "--referrers");
+fn empty_list_and_absent_referrer_exit_4() {
+    let _masked = mask_snapshots();
+    let ran = verify(&registry_with_referrers(json!([])), "--referrers");
     assert_eq!(ran.status, 4);
     insta::assert_snapshot!(ran.out, @"
     HOST/web:latest: not complete
@@ -75,27 +75,27 @@ fn a_list_without_entries_and_one_of_what_is_gone() {
     error web:latest: it has no referrer [referrer-missing]
     registry-fsck verify: broken_tags=1 unknown_tags=0 errors=1 warnings=0 infos=0 repairable=0 tags=1 unread=0 exit_status=4 seconds=…
     ");
-    let gone = json!([{"mediaType": IMAGE, "digest": layer("nowhere"), "size": 1}]);
-    assert_eq!(verify(&listed(gone), "--referrers").status, 4);
+    let absent = json!([{"mediaType": IMAGE, "digest": layer_digest("nowhere"), "size": 1}]);
+    assert_eq!(verify(&registry_with_referrers(absent), "--referrers").status, 4);
 }
 
 #[test]
-fn by_the_tag_that_stands_in_for_the_list() {
+fn referrers_are_found_by_fallback_tag() {
     let server = registry(|world| {
         images(world);
         let signature = sign(world);
         let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [signature]}).to_string();
-        world.push_manifest("web", Some(&manifest("four").replace(':', "-")), index.as_bytes());
+        world.push_manifest("web", Some(&manifest_digest("four").replace(':', "-")), index.as_bytes());
     });
     assert_eq!(verify(&server, &format!("--referrers={SIGNATURE}")).status, 0);
     assert_eq!(verify(&server, "--referrers=sig").status, 4);
 }
 
 #[test]
-fn by_the_tags_of_cosign() {
+fn referrers_are_found_by_cosign_tags() {
     let server = registry(|world| {
         images(world);
-        let tag = manifest("four").replace(':', "-");
+        let tag = manifest_digest("four").replace(':', "-");
         world.push_image("web", Some(&format!("{tag}.sig")), "signature");
         world.push_image("web", Some(&format!("{tag}.att")), "attestation");
     });
@@ -106,8 +106,8 @@ fn by_the_tags_of_cosign() {
 }
 
 #[test]
-fn bug_referrers_that_could_not_be_read_are_not_missing() {
-    let _masked = masked();
+fn bug_unreadable_referrers_are_not_missing() {
+    let _masked = mask_snapshots();
     let server = registry(images);
     server.set_hook(|_, ask, _| ask.path.contains("/referrers/").then_some(Fault::Status(503)));
     let ran = verify(&server, "--referrers");
@@ -118,14 +118,7 @@ fn bug_referrers_that_could_not_be_read_are_not_missing() {
     not known /v2/web/referrers/sha256:f8d400de2387…: GET /v2/web/referrers/sha256:f8d400de2387…: status 503
     registry-fsck verify: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=1 unread=1 exit_status=8 seconds=…
     ");
-    let json = fsck(&[
-        "verify",
-        &format!("{}/web", host(&server)),
-        "--retries",
-        "0",
-        "--referrers",
-        "--output",
-        "json",
-    ]);
-    assert_eq!((json.codes(), &json.json()["sources"][0]["complete"]), (Vec::new(), &false.into()));
+    let image = reference(&server, "web");
+    let ran = fsck(&["verify", &image, "--retries", "0", "--referrers", "--output", "json"]);
+    assert_eq!((ran.codes(), &ran.json()["sources"][0]["complete"]), (Vec::new(), &false.into()));
 }

@@ -1,25 +1,25 @@
-//! `verify --same-as`: both sides of a dual push hold the same.
+//! `verify --same-as`: both sides of a dual push have the same image.
 
 use registry_fixtures::registry::Server;
 
-use crate::support::{Ran, damaged, fsck, host, images, masked, registry};
+use crate::support::{Ran, fsck, images, images_with_lost_child, mask_snapshots, reference, registry};
 
 fn verify(server: &Server, image: &str, other: &Server, same: &str) -> Ran {
-    fsck(&["verify", &format!("{}/{image}", host(server)), "--same-as", &format!("{}/{same}", host(other))])
+    fsck(&["verify", &reference(server, image), "--same-as", &reference(other, same)])
 }
 
 #[test]
-fn the_same_on_one_host_and_on_two() {
+fn same_as_accepts_equal_images_on_one_host_or_two() {
     let (one, two) = (registry(images), registry(images));
     assert_eq!(verify(&one, "team/app:v1", &one, "team/app:stable").status, 0);
     let ran = verify(&one, "team/app:v1", &two, "team/app:v1");
-    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(ran.status, 0, "{ran:?}");
     assert_eq!(ran.out.matches(": complete\n").count(), 2, "{}", ran.out);
 }
 
 #[test]
-fn another_image_under_the_same_name() {
-    let _masked = masked();
+fn same_as_reports_different_digests() {
+    let _masked = mask_snapshots();
     let (one, two) = (registry(images), registry(images));
     two.world().push_image("team/app", Some("v1"), "five");
     let ran = verify(&one, "team/app:v1", &two, "team/app:v1");
@@ -29,15 +29,15 @@ fn another_image_under_the_same_name() {
 }
 
 #[test]
-fn the_same_digest_and_one_side_not_complete() {
-    let (one, two) = (registry(images), registry(damaged));
+fn same_as_reports_incomplete_side() {
+    let (one, two) = (registry(images), registry(images_with_lost_child));
     let ran = verify(&one, "team/app:v1", &two, "team/app:v1");
     assert_eq!(ran.status, 4);
     assert!(ran.out.contains("[child-missing]") && !ran.out.contains("[reference-mismatch]"), "{}", ran.out);
 }
 
 #[test]
-fn a_side_without_the_image() {
+fn same_as_reports_side_without_image() {
     let (one, two) = (registry(images), registry(|_| {}));
     let ran = verify(&one, "team/app:v1", &two, "team/app:v1");
     assert_eq!(ran.status, 4);

@@ -1,4 +1,4 @@
-//! What is no registry, or answers like none: a clear message, bounded time, exit 8 or 4.
+//! Servers that are no registry, or answer unlike one: the program names the problem and ends in bounded time.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use registry_fixtures::registry::{Fault, Reply, Server};
 
-use crate::support::{fsck, host, images, masked, registry};
+use crate::support::{fsck, host, images, mask_snapshots, reference, registry};
 
-/// One answer to everything below a path, and what a probe says then.
-fn said(path: &'static str, reply: Reply) -> String {
+/// What a probe prints when everything below a path gets one answer.
+fn output_with(path: &'static str, reply: Reply) -> String {
     let server = registry(images);
     server.set_hook(move |_, ask, _| ask.path.starts_with(path).then(|| Fault::Instead(reply.clone())));
     let ran = fsck(&["probe", &server.url, "--retries", "0"]);
@@ -17,26 +17,26 @@ fn said(path: &'static str, reply: Reply) -> String {
     ran.out
 }
 
-fn json(text: &str) -> Reply {
+fn json_reply(text: &str) -> Reply {
     Reply::new(200).with("content-type", "application/json").body(text)
 }
 
 #[test]
-fn what_is_no_registry() {
-    let _masked = masked();
+fn answers_of_other_servers_are_named() {
+    let _masked = mask_snapshots();
     let page = Reply::new(200).with("content-type", "text/html").body("<html><body>log in</body></html>");
-    insta::assert_snapshot!(said("/", page), @"
+    insta::assert_snapshot!(output_with("/", page), @"
     http://HOST could not be read: GET /v2/: status 200 without the header of a registry: this is something else
     asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
     registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
     ");
-    let away = Reply::new(302).with("location", "https://login.example/?next=/v2/");
-    insta::assert_snapshot!(said("/", away), @r#"
+    let redirect = Reply::new(302).with("location", "https://login.example/?next=/v2/");
+    insta::assert_snapshot!(output_with("/", redirect), @r#"
     http://HOST could not be read: GET /v2/: status 302: it leads to "https://login.example/?next=/v2/", which is not followed
     asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
     registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
     "#);
-    insta::assert_snapshot!(said("/", Reply::new(404).with("content-type", "text/html").body("<html>")), @"
+    insta::assert_snapshot!(output_with("/", Reply::new(404).with("content-type", "text/html").body("<html>")), @"
     http://HOST could not be read: GET /v2/: there is no registry at this address
     asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
     registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
@@ -44,19 +44,19 @@ fn what_is_no_registry() {
 }
 
 #[test]
-fn lists_that_are_none() {
-    let _masked = masked();
-    insta::assert_snapshot!(said("/v2/_catalog", json("<html>")), @"
+fn malformed_lists_are_named() {
+    let _masked = mask_snapshots();
+    insta::assert_snapshot!(output_with("/v2/_catalog", json_reply("<html>")), @"
     /v2/_catalog could not be read: GET /v2/_catalog: a web page came instead of JSON: a login page, or another server
     asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
     registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
     ");
-    insta::assert_snapshot!(said("/v2/_catalog", json(r#"{"repositories":7}"#)), @r#"
+    insta::assert_snapshot!(output_with("/v2/_catalog", json_reply(r#"{"repositories":7}"#)), @r#"
     /v2/_catalog could not be read: GET /v2/_catalog: not the JSON of this API (invalid type: integer `7`, expected a sequence at line 1 column 17); it begins with "{\"repositories\":7}"
     asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
     registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
     "#);
-    insta::assert_snapshot!(said("/v2/web/tags/list", Reply::new(404).with("content-type", "text/html").body("<html>")), @"
+    insta::assert_snapshot!(output_with("/v2/web/tags/list", Reply::new(404).with("content-type", "text/html").body("<html>")), @"
     /v2/web/tags/list could not be read: GET /v2/web/tags/list: status 404: with a web page
     asked http://HOST, not read completely: 1 repository, 3 of 3 tags, 4 manifests of which 1 index, 6 configs and layers (190 B)
     every tag was looked at within the last 1 minute
@@ -65,32 +65,35 @@ fn lists_that_are_none() {
 }
 
 #[test]
-fn tags_that_are_null_are_no_tags() {
+fn null_tag_list_means_no_tags() {
     let server = registry(images);
     server.set_hook(|_, ask, _| {
-        (ask.path == "/v2/web/tags/list").then(|| Fault::Instead(json(r#"{"name":"web","tags":null}"#)))
+        (ask.path == "/v2/web/tags/list").then(|| Fault::Instead(json_reply(r#"{"name":"web","tags":null}"#)))
     });
     let ran = fsck(&["probe", &server.url, "--output", "json"]);
     assert_eq!((ran.status, &ran.json()["coverage"]["tags_total"]), (0, &3.into()));
 }
 
 #[test]
-fn links_that_lead_nowhere() {
-    let _masked = masked();
-    let linked = |to: &str| json(r#"{"repositories":["web"]}"#).with("link", format!("<{to}>; rel=\"next\""));
-    insta::assert_snapshot!(said("/v2/_catalog", linked("/v2/_catalog")), @"
+fn circular_and_foreign_page_links_exit_8() {
+    let _masked = mask_snapshots();
+    let catalog_with_next = |next: &str| {
+        json_reply(r#"{"repositories":["web"]}"#).with("link", format!("<{next}>; rel=\"next\""))
+    };
+    insta::assert_snapshot!(output_with("/v2/_catalog", catalog_with_next("/v2/_catalog")), @"
     /v2/_catalog could not be read: GET /v2/_catalog: its pages lead in a circle
     asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
     registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
     ");
     let server = registry(images);
     server.set_hook(move |_, ask, number| {
-        (ask.path == "/v2/_catalog").then(|| Fault::Instead(linked(&format!("/v2/_catalog?page={number}"))))
+        (ask.path == "/v2/_catalog")
+            .then(|| Fault::Instead(catalog_with_next(&format!("/v2/_catalog?page={number}"))))
     });
     let ran = fsck(&["probe", &server.url, "--retries", "0"]);
     assert_eq!((ran.status, server.log().len()), (8, 5));
     assert!(ran.out.contains("its pages are all the same"), "{}", ran.out);
-    insta::assert_snapshot!(said("/v2/_catalog", linked("https://elsewhere.example/v2/other?n=1")), @"
+    insta::assert_snapshot!(output_with("/v2/_catalog", catalog_with_next("https://elsewhere.example/v2/other?n=1")), @"
     /v2/_catalog could not be read: GET /v2/_catalog: its link to the next page leads elsewhere
     asked http://HOST, not read completely: 0 repositories, 0 of 0 tags, 0 manifests of which 0 indexes, 0 configs and layers (0 B)
     registry-fsck probe: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
@@ -98,10 +101,10 @@ fn links_that_lead_nowhere() {
 }
 
 #[test]
-fn a_catalog_of_very_many_names_is_gone_through() {
+fn catalog_of_300_000_names_is_read() {
     let server = registry(images);
     let names: Vec<String> = (0..300_000).map(|number| format!("\"some/repository/{number}\"")).collect();
-    let catalog = json(&format!("{{\"repositories\":[{}]}}", names.join(",")));
+    let catalog = json_reply(&format!("{{\"repositories\":[{}]}}", names.join(",")));
     server.spoil("GET", "/v2/_catalog", 9, Fault::Instead(catalog));
     let ran = fsck(&["probe", &server.url, "--repository", "some/repository/29999?"]);
     assert_eq!((ran.status, server.log().len()), (16, 14), "{}", ran.err);
@@ -112,7 +115,7 @@ fn a_catalog_of_very_many_names_is_gone_through() {
 }
 
 #[test]
-fn nobody_is_there() {
+fn refused_connection_exits_8() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -124,15 +127,15 @@ fn nobody_is_there() {
 }
 
 #[test]
-fn https_to_a_server_that_speaks_http() {
+fn https_to_http_server_exits_8() {
     let server = registry(images);
     let ran = fsck(&["probe", &format!("https://{}", host(&server)), "--retries", "0"]);
     assert_eq!(ran.status, 8);
     assert!(ran.out.contains("GET /v2/: no answer") && ran.out.contains("InvalidContentType"), "{}", ran.out);
 }
 
-/// A server by hand: each connection is handed to a function.
-fn by_hand(serve: impl Fn(std::net::TcpStream, &str) + Send + Sync + 'static) -> String {
+/// A server that gives each connection and its request line to a function; returns its address.
+fn start_raw_server(serve: impl Fn(std::net::TcpStream, &str) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let serve = std::sync::Arc::new(serve);
@@ -151,7 +154,8 @@ fn by_hand(serve: impl Fn(std::net::TcpStream, &str) + Send + Sync + 'static) ->
     address
 }
 
-fn passed_on(server: &Server, line: &str) -> Vec<u8> {
+/// The answer of a server to a request line.
+fn forward_request(server: &Server, line: &str) -> Vec<u8> {
     let mut stream = std::net::TcpStream::connect(host(server)).unwrap();
     let accept =
         "accept: application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
@@ -164,8 +168,8 @@ fn passed_on(server: &Server, line: &str) -> Vec<u8> {
 }
 
 #[test]
-fn an_answer_that_drips_is_given_up() {
-    let address = by_hand(|mut stream, _| {
+fn dripping_answer_times_out() {
+    let address = start_raw_server(|mut stream, _| {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n");
         while stream.write_all(b"{").is_ok() {
             std::thread::sleep(Duration::from_millis(50));
@@ -179,12 +183,12 @@ fn an_answer_that_drips_is_given_up() {
 }
 
 #[test]
-fn bug_layers_that_drip_or_do_not_end_are_given_up() {
+fn bug_dripping_and_endless_layers_are_abandoned() {
     for is_dripping in [true, false] {
         let server = registry(images);
-        let address = by_hand(move |mut stream, line| {
+        let address = start_raw_server(move |mut stream, line| {
             if !line.contains("/blobs/") {
-                let _ = stream.write_all(&passed_on(&server, line));
+                let _ = stream.write_all(&forward_request(&server, line));
                 return;
             }
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
@@ -197,38 +201,27 @@ fn bug_layers_that_drip_or_do_not_end_are_given_up() {
             }
         });
         let url = format!("http://{address}");
-        let options = [
-            "--depth",
-            "content",
-            "--retries",
-            "0",
-            "--timeout",
-            "1s",
-            "--repository",
-            "web",
-            "--output",
-            "json",
-        ];
-        let ran = fsck(&[&["probe", &url][..], &options].concat());
-        let wanted = if is_dripping { "no complete answer within" } else { "the answer is larger than" };
-        assert!(ran.out.contains(wanted), "{}", ran.out);
+        let options = ["--depth", "content", "--repository", "web", "--timeout", "1s", "--retries", "0"];
+        let ran = fsck(&[&["probe", &url, "--output", "json"][..], &options].concat());
+        let reason = if is_dripping { "no complete answer within" } else { "the answer is larger than" };
+        assert!(ran.out.contains(reason), "{}", ran.out);
         assert_eq!((ran.status, ran.codes()), (8, Vec::new()));
     }
 }
 
 #[test]
-fn words_of_a_server_do_not_reach_the_terminal_as_commands() {
+fn control_characters_of_server_do_not_reach_terminal() {
     let server = registry(images);
-    let nasty = Reply::new(500)
+    let reply = Reply::new(500)
         .with("content-type", "application/json")
         .body("{\"errors\":[{\"code\":\"\u{1b}]0;x\u{7}\",\"message\":\"\u{1b}[2J\"}]}");
-    server.set_hook(move |_, ask, _| ask.path.contains("/tags/list").then(|| Fault::Instead(nasty.clone())));
+    server.set_hook(move |_, ask, _| ask.path.contains("/tags/list").then(|| Fault::Instead(reply.clone())));
     let ran = fsck(&["probe", &server.url, "--retries", "0", "-vv"]);
-    assert!(!ran.out.contains('\u{1b}') && !ran.err.contains('\u{1b}'), "{}{}", ran.out, ran.err);
+    assert!(!ran.out.contains('\u{1b}') && !ran.err.contains('\u{1b}'), "{ran:?}");
 }
 
 #[test]
-fn bug_a_registry_that_dies_was_asked_for_minutes() {
+fn bug_probe_gives_up_on_dead_registry() {
     let server = registry(|world| {
         for number in 0..200 {
             world.push_image("app", Some(&format!("v{number}")), &format!("image {number}"));
@@ -248,7 +241,7 @@ fn bug_a_registry_that_dies_was_asked_for_minutes() {
     );
     assert!(ran.out.contains("broken_tags=0 unknown_tags=200 errors=0 "), "{}", ran.out);
     assert!(server.log().len() < 600, "{} requests", server.log().len());
-    let ran = fsck(&["verify", &format!("{}/app:v1", host(&server)), "--give-up-after", "1s"]);
+    let ran = fsck(&["verify", &reference(&server, "app:v1"), "--give-up-after", "1s"]);
     assert_eq!(ran.status, 8, "{}", ran.out);
     assert!(!ran.out.contains(": complete"), "{}", ran.out);
 }

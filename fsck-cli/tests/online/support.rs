@@ -1,4 +1,4 @@
-//! A registry, and the program run against it with an empty environment.
+//! Registries in memory, and the program run against them with an empty environment.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,23 +8,24 @@ use registry_fixtures::Digest;
 pub use registry_fixtures::program::Ran;
 use registry_fixtures::registry::{Profile, Server, World, image_of};
 
-/// The program, with nothing in its environment but a home without credentials.
+/// The program with nothing in its environment but a home folder.
 pub fn command(home: &Path) -> Command {
     let mut command = Command::cargo_bin("registry-fsck").expect("the binary");
     command.env_clear().env("HOME", home).timeout(Duration::from_secs(60));
     command
 }
 
-pub fn ran(command: &mut Command) -> Ran {
+/// Runs a command. The test fails when the command panics, hangs or is ended by a signal.
+pub fn run(command: &mut Command) -> Ran {
     let ran = Ran::from(command.output().expect("an exit"));
     assert!(ran.status >= 0 && !ran.err.contains("panicked"), "{}", ran.err);
     ran
 }
 
-/// Runs with some arguments.
+/// Runs the program with some arguments.
 pub fn fsck(arguments: &[&str]) -> Ran {
     let home = tempfile::tempdir().expect("a home");
-    ran(command(home.path()).args(arguments))
+    run(command(home.path()).args(arguments))
 }
 
 /// A registry of release 2.8.2.
@@ -34,36 +35,41 @@ pub fn registry(push: impl FnOnce(&mut World)) -> Server {
     Server::start(world)
 }
 
-/// Two repositories: an index under two tags and an image, and an image.
+/// Pushes two repositories: one with an index under two tags and an image, one with an image.
 pub fn images(world: &mut World) {
     world.push_index("team/app", &["v1", "stable"], &["one", "two"]);
     world.push_image("team/app", Some("v2"), "three");
     world.push_image("web", Some("latest"), "four");
 }
 
-/// The same with a child lost.
-pub fn damaged(world: &mut World) {
+/// Pushes the same repositories, and unlinks a child of the index.
+pub fn images_with_lost_child(world: &mut World) {
     images(world);
-    world.unlink_manifest("team/app", &manifest("two"));
+    world.unlink_manifest("team/app", &manifest_digest("two"));
 }
 
-/// The digest of an image's manifest.
-pub fn manifest(seed: &str) -> String {
+/// The digest of the manifest of an image.
+pub fn manifest_digest(seed: &str) -> String {
     Digest::of(&image_of(seed, None).0).as_str().to_owned()
 }
 
-/// The digest of an image's layer.
-pub fn layer(seed: &str) -> String {
+/// The digest of the layer of an image.
+pub fn layer_digest(seed: &str) -> String {
     Digest::of(format!("layer of {seed}").as_bytes()).as_str().to_owned()
 }
 
-/// `host:port` of a server.
+/// The `host:port` of a server.
 pub fn host(server: &Server) -> &str {
     server.url.trim_start_matches("http://")
 }
 
-/// As long as this lives, snapshots show no ports, times, and only the first 12 digits of digests.
-pub fn masked() -> insta::internals::SettingsBindDropGuard {
+/// The reference of an image on a server: `host:port/path`.
+pub fn reference(server: &Server, path: &str) -> String {
+    format!("{}/{path}", host(server))
+}
+
+/// As long as the guard lives, snapshots show no ports and times, and only the first 12 digits of digests.
+pub fn mask_snapshots() -> insta::internals::SettingsBindDropGuard {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"127\.0\.0\.1:\d+", "HOST");
     settings.add_filter(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", "$1…");

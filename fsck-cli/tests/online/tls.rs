@@ -1,4 +1,4 @@
-//! https: whom a connection trusts, and what is said when it does not.
+//! https: which certificates are trusted, and how an untrusted one is reported.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -9,8 +9,8 @@ use rustls::pki_types::PrivateKeyDer;
 
 use crate::support::{fsck, host, images, registry};
 
-/// A registry behind https, with a certificate that is valid in these years; its host and port, and the certificate.
-fn served(server: Server, years: (i32, i32)) -> (String, String) {
+/// Serves a registry over https, with a certificate for these years; returns `host:port` and the certificate.
+fn serve_https(server: Server, years: (i32, i32)) -> (String, String) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut parameters = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     parameters.not_before = rcgen::date_time_ymd(years.0, 1, 1);
@@ -31,7 +31,7 @@ fn served(server: Server, years: (i32, i32)) -> (String, String) {
             let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
             let mut stream = rustls::StreamOwned::new(connection, stream);
             let mut bytes = [0; 8192];
-            // Whoever does not trust the certificate hangs up here.
+            // A client that does not trust the certificate closes the connection here.
             let Ok(read) = stream.read(&mut bytes) else { continue };
             let request =
                 String::from_utf8_lossy(&bytes[..read]).replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
@@ -47,42 +47,36 @@ fn served(server: Server, years: (i32, i32)) -> (String, String) {
     (address, certificate.pem())
 }
 
-fn pem(text: &str) -> tempfile::NamedTempFile {
+fn pem_file(text: &str) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
     file
 }
 
 #[test]
-fn an_authority_from_a_file_is_trusted() {
-    let (address, certificate) = served(registry(images), (2020, 2999));
-    let (file, image) = (pem(&certificate), format!("https://{address}/team/app:v1"));
+fn authority_from_ca_file_is_trusted() {
+    let (address, certificate) = serve_https(registry(images), (2020, 2999));
+    let (file, image) = (pem_file(&certificate), format!("https://{address}/team/app:v1"));
     let ran = fsck(&["verify", &image, "--retries", "0", "--ca-file", file.path().to_str().unwrap()]);
-    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(ran.status, 0, "{ran:?}");
     let ran = fsck(&["verify", &image, "--retries", "0"]);
     assert_eq!(ran.status, 8);
     assert!(ran.out.contains("no answer") && ran.out.contains("UnknownIssuer"), "{}", ran.out);
 }
 
 #[test]
-fn an_expired_certificate_is_a_hole_and_called_so() {
-    let (address, certificate) = served(registry(images), (2020, 2021));
-    let file = pem(&certificate);
-    let ran = fsck(&[
-        "probe",
-        &format!("https://{address}"),
-        "--retries",
-        "0",
-        "--ca-file",
-        file.path().to_str().unwrap(),
-    ]);
+fn expired_certificate_exits_8_and_is_named() {
+    let (address, certificate) = serve_https(registry(images), (2020, 2021));
+    let file = pem_file(&certificate);
+    let url = format!("https://{address}");
+    let ran = fsck(&["probe", &url, "--retries", "0", "--ca-file", file.path().to_str().unwrap()]);
     assert_eq!(ran.status, 8);
     assert!(ran.out.contains("no answer") && ran.out.contains("certificate expired"), "{}", ran.out);
 }
 
 #[test]
-fn a_file_without_certificates_exits_16() {
-    let file = pem("-----BEGIN NOTHING-----\n");
+fn ca_file_without_certificates_exits_16() {
+    let file = pem_file("-----BEGIN NOTHING-----\n");
     let ran = fsck(&["probe", "https://registry.invalid", "--ca-file", file.path().to_str().unwrap()]);
     assert_eq!(ran.status, 16);
     assert!(ran.err.contains("certificate authorities cannot be used"), "{}", ran.err);

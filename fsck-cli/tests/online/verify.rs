@@ -1,45 +1,51 @@
-//! `verify`: references, what is wrong with an image, the tree that it prints.
+//! `verify`: references, the damage that it finds, the tree that it prints.
+
+use std::collections::HashMap;
 
 use registry_fixtures::Digest;
-use registry_fixtures::registry::{Fault, image_of, index_of};
+use registry_fixtures::registry::{Fault, Reply, image_of, index_of};
+use serde_json::{Value, json};
 
-use crate::support::{damaged, fsck, host, images, layer, manifest, masked, registry};
+use crate::support::{
+    fsck, host, images, images_with_lost_child, layer_digest, manifest_digest, mask_snapshots, reference,
+    registry,
+};
 
 #[test]
-fn references_as_people_write_them() {
+fn verify_accepts_every_form_of_reference() {
     let server = registry(|world| {
         images(world);
         world.push_image("app", Some("latest"), "five");
     });
-    let (at, index) = (host(&server), server.world().tagged("team/app", "v1").unwrap().to_owned());
+    let (host, index) = (host(&server), server.world().tagged("team/app", "v1").unwrap().to_owned());
     for reference in [
-        format!("{at}/team/app:v1"),
-        format!("docker://{at}/team/app:v1"),
-        format!("http://{at}/team/app:v1"),
-        format!("{at}/team/app@{index}"),
-        format!("{at}/team/app:v1@{index}"),
-        format!("docker://{at}/team/app:stable@{index}"),
-        format!("{at}/app"),
-        format!("{at}/web"),
+        format!("{host}/team/app:v1"),
+        format!("docker://{host}/team/app:v1"),
+        format!("http://{host}/team/app:v1"),
+        format!("{host}/team/app@{index}"),
+        format!("{host}/team/app:v1@{index}"),
+        format!("docker://{host}/team/app:stable@{index}"),
+        format!("{host}/app"),
+        format!("{host}/web"),
     ] {
         let ran = fsck(&["verify", &reference]);
-        assert_eq!(ran.status, 0, "{reference}: {}{}", ran.out, ran.err);
+        assert_eq!(ran.status, 0, "{reference}: {ran:?}");
         assert!(ran.out.contains(": complete\n"), "{}", ran.out);
     }
 }
 
 #[test]
-fn references_that_are_none_exit_16() {
-    let mut all = String::new();
+fn invalid_references_exit_16() {
+    let mut errors = String::new();
     for reference in
         ["ftp://x/app", "localhost/App:v1", "localhost/app:-x", "localhost/app@sha256:1", "oci-archive://x"]
     {
         let ran = fsck(&["verify", reference]);
         assert_eq!((ran.status, &*ran.out), (16, ""));
-        all.push_str(ran.err.lines().next().unwrap_or_default());
-        all.push('\n');
+        errors.push_str(ran.err.lines().next().unwrap_or_default());
+        errors.push('\n');
     }
-    insta::assert_snapshot!(all, @r#"
+    insta::assert_snapshot!(errors, @r#"
     error: invalid value 'ftp://x/app' for '[REFERENCE]...': "ftp" is no transport of a registry; write host/owner/name:tag
     error: invalid value 'localhost/App:v1' for '[REFERENCE]...': "localhost/App:v1" is no image: invalid reference format; write host/owner/name:tag, the names in lower case
     error: invalid value 'localhost/app:-x' for '[REFERENCE]...': "localhost/app:-x" is no image: invalid reference format; write host/owner/name:tag, the names in lower case
@@ -49,22 +55,23 @@ fn references_that_are_none_exit_16() {
 }
 
 #[test]
-fn the_tree_of_a_whole_image() {
-    let _masked = masked();
+fn verify_prints_tree_of_whole_image() {
+    let _masked = mask_snapshots();
     let server = registry(|world| {
         images(world);
-        // An attestation beside the platforms, as BuildKit pushes it.
+        // BuildKit pushes an attestation beside the platforms.
         let [one, two, attestation] =
             ["one", "two", "attestation"].map(|seed| world.push_image("team/app", None, seed));
         let sized = |digest: &String| (digest.clone(), world.bytes_of(digest).len());
-        let mut index: serde_json::Value =
+        let mut index: Value =
             serde_json::from_slice(&index_of(&[sized(&one), sized(&two), sized(&attestation)])).unwrap();
         let third = &mut index["manifests"][2];
-        third["platform"] = serde_json::json!({"os": "unknown", "architecture": "unknown"});
-        third["annotations"] = serde_json::json!({"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": one});
+        third["platform"] = json!({"os": "unknown", "architecture": "unknown"});
+        third["annotations"] =
+            json!({"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": one});
         world.push_manifest("team/app", Some("built"), index.to_string().as_bytes());
     });
-    let ran = fsck(&["verify", &format!("{}/team/app:built", host(&server))]);
+    let ran = fsck(&["verify", &reference(&server, "team/app:built")]);
     assert_eq!((ran.status, &*ran.err), (0, ""));
     insta::assert_snapshot!(ran.out, @"
     HOST/team/app:built: complete
@@ -77,10 +84,10 @@ fn the_tree_of_a_whole_image() {
 }
 
 #[test]
-fn a_deleted_child_exits_4_and_shows_where() {
-    let _masked = masked();
-    let server = registry(damaged);
-    let ran = fsck(&["verify", &format!("{}/team/app:v1", host(&server)), &format!("{}/web", host(&server))]);
+fn deleted_child_exits_4_and_shows_its_place() {
+    let _masked = mask_snapshots();
+    let server = registry(images_with_lost_child);
+    let ran = fsck(&["verify", &reference(&server, "team/app:v1"), &reference(&server, "web")]);
     assert_eq!(ran.status, 4);
     insta::assert_snapshot!(ran.out, @"
     HOST/team/app:v1: not complete
@@ -95,17 +102,12 @@ fn a_deleted_child_exits_4_and_shows_where() {
 }
 
 #[test]
-fn a_tag_and_a_layer_that_are_not_there() {
-    let _masked = masked();
+fn absent_tags_and_absent_layer_exit_4() {
+    let _masked = mask_snapshots();
     let server = registry(images);
-    server.world().unlink_blob("team/app", &layer("three"));
-    let at = host(&server);
-    let ran = fsck(&[
-        "verify",
-        &format!("{at}/team/app:v2"),
-        &format!("{at}/team/app:v9"),
-        &format!("{at}/nothing"),
-    ]);
+    server.world().unlink_blob("team/app", &layer_digest("three"));
+    let images = ["team/app:v2", "team/app:v9", "nothing"].map(|path| reference(&server, path));
+    let ran = fsck(&["verify", &images[0], &images[1], &images[2]]);
     assert_eq!(ran.status, 4);
     insta::assert_snapshot!(ran.out, @"
     HOST/team/app:v2: not complete
@@ -120,11 +122,11 @@ fn a_tag_and_a_layer_that_are_not_there() {
 }
 
 #[test]
-fn an_answer_that_says_nothing_exits_8() {
-    let _masked = masked();
+fn forbidden_blobs_exit_8() {
+    let _masked = mask_snapshots();
     let server = registry(images);
     server.set_hook(|_, ask, _| ask.path.contains("/blobs/").then_some(Fault::Status(403)));
-    let ran = fsck(&["verify", &format!("{}/web", host(&server)), "--retries", "0"]);
+    let ran = fsck(&["verify", &reference(&server, "web"), "--retries", "0"]);
     assert_eq!(ran.status, 8);
     insta::assert_snapshot!(ran.out, @"
     HOST/web:latest: not known: sha256:235e7fe851a8…: refused with 403: these credentials do not suffice
@@ -136,10 +138,10 @@ fn an_answer_that_says_nothing_exits_8() {
 }
 
 #[test]
-fn the_report_as_json() {
-    let _masked = masked();
-    let server = registry(damaged);
-    let ran = fsck(&["verify", &format!("{}/team/app:v1", host(&server)), "--output", "json"]);
+fn verify_prints_json_report() {
+    let _masked = mask_snapshots();
+    let server = registry(images_with_lost_child);
+    let ran = fsck(&["verify", &reference(&server, "team/app:v1"), "--output", "json"]);
     assert_eq!(ran.status, 4);
     insta::assert_snapshot!(ran.out, @r#"
     {
@@ -220,11 +222,11 @@ fn the_report_as_json() {
 }
 
 #[test]
-fn bytes_are_hashed_where_that_is_wanted() {
-    let _masked = masked();
+fn content_option_hashes_layers() {
+    let _masked = mask_snapshots();
     let server = registry(images);
-    server.world().replace_bytes(&layer("four"), b"layer of FOUR");
-    let image = format!("{}/web", host(&server));
+    server.world().replace_bytes(&layer_digest("four"), b"layer of FOUR");
+    let image = reference(&server, "web");
     assert_eq!(fsck(&["verify", &image]).status, 0);
     let ran = fsck(&["verify", &image, "--content"]);
     assert_eq!(ran.status, 4);
@@ -237,12 +239,11 @@ fn bytes_are_hashed_where_that_is_wanted() {
 }
 
 #[test]
-fn platforms_that_are_required() {
+fn verify_reports_missing_required_platform() {
     let server = registry(images);
-    let at = host(&server);
     let codes = |image: &str, platform: &str| {
         let ran =
-            fsck(&["verify", &format!("{at}/{image}"), "--require-platform", platform, "--output", "json"]);
+            fsck(&["verify", &reference(&server, image), "--require-platform", platform, "--output", "json"]);
         (ran.status, ran.codes().join(" "))
     };
     assert_eq!(codes("team/app:v1", "linux/arm64"), (0, String::new()));
@@ -252,12 +253,12 @@ fn platforms_that_are_required() {
 }
 
 #[test]
-fn the_digest_that_is_expected() {
-    let _masked = masked();
+fn verify_reports_unexpected_digest() {
+    let _masked = mask_snapshots();
     let server = registry(images);
-    let image = format!("{}/web", host(&server));
-    assert_eq!(fsck(&["verify", &image, "--expect-digest", &manifest("four")]).status, 0);
-    let ran = fsck(&["verify", &image, "--expect-digest", &manifest("three")]);
+    let image = reference(&server, "web");
+    assert_eq!(fsck(&["verify", &image, "--expect-digest", &manifest_digest("four")]).status, 0);
+    let ran = fsck(&["verify", &image, "--expect-digest", &manifest_digest("three")]);
     assert_eq!(ran.status, 4);
     insta::assert_snapshot!(ran.out, @"
     HOST/web:latest: not complete
@@ -265,62 +266,60 @@ fn the_digest_that_is_expected() {
     error web:latest: it names sha256:f8d400de2387…, and sha256:9c1a20e55428… was expected [reference-mismatch]
     registry-fsck verify: broken_tags=1 unknown_tags=0 errors=1 warnings=0 infos=0 repairable=0 tags=1 unread=0 exit_status=4 seconds=…
     ");
-    let other = format!("{image}:latest@{}", manifest("one"));
+    let other = format!("{image}:latest@{}", manifest_digest("one"));
     let ran = fsck(&["verify", &other, "--output", "json"]);
     assert_eq!((ran.status, ran.codes()), (4, vec!["reference-mismatch".to_owned()]));
 }
 
 #[test]
-fn bug_an_index_of_indexes_is_shown_once_and_not_in_all_its_paths() {
+fn bug_tree_shows_repeated_index_once() {
     let server = registry(images);
-    // Eight levels, each naming the next fifty times: 50⁸ paths.
-    let mut child = (manifest("four"), image_of("four", None).0.len());
-    let mut all = std::collections::HashMap::new();
+    // Eight levels of indexes, each naming the next one 50 times: 50⁸ paths.
+    let mut child = (manifest_digest("four"), image_of("four", None).0.len());
+    let mut indexes = HashMap::new();
     for _ in 0..8 {
         let text = index_of(&vec![child.clone(); 50]);
         child = (Digest::of(&text).as_str().to_owned(), text.len());
-        all.insert(child.0.clone(), text);
+        indexes.insert(child.0.clone(), text);
     }
     let root = child.0;
     server.set_hook(move |_, ask, _| {
         let reply = |text: &[u8]| {
-            registry_fixtures::registry::Reply::new(200)
-                .with("content-type", "application/vnd.oci.image.index.v1+json")
-                .body(text)
+            Reply::new(200).with("content-type", "application/vnd.oci.image.index.v1+json").body(text)
         };
         match ask.path.strip_prefix("/v2/web/manifests/")? {
             "latest" => Some(Fault::Header("docker-content-digest", Some(root.clone()))),
-            digest => Some(Fault::Instead(reply(all.get(digest)?))),
+            digest => Some(Fault::Instead(reply(indexes.get(digest)?))),
         }
     });
-    let ran = fsck(&["verify", &format!("{}/web", host(&server))]);
+    let ran = fsck(&["verify", &reference(&server, "web")]);
     assert!(ran.out.lines().count() < 1000, "{} lines", ran.out.lines().count());
     assert!(ran.out.contains("see above"), "{}", ran.out);
 }
 
 #[test]
-fn http_to_other_machines_is_spoken_only_when_asked_for() {
-    let answer = |options: &[&str]| {
+fn verify_uses_http_for_remote_hosts_only_with_plain_http() {
+    let server_name = |options: &[&str]| {
         let more = ["--retries", "0", "--timeout", "5s", "--output", "json"];
         fsck(&[&["verify", "registry.invalid/app:v1"], options, &more].concat()).json()["sources"][0]["name"]
             .clone()
     };
-    assert_eq!(answer(&[]), "https://registry.invalid");
-    assert_eq!(answer(&["--plain-http"]), "http://registry.invalid");
+    assert_eq!(server_name(&[]), "https://registry.invalid");
+    assert_eq!(server_name(&["--plain-http"]), "http://registry.invalid");
 }
 
-/// A list of images in use, in a file that goes with it.
-fn in_use(lines: &str) -> tempfile::NamedTempFile {
+/// A temporary file with a list of images in use.
+fn in_use_file(lines: &str) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), lines).unwrap();
     file
 }
 
 #[test]
-fn what_runs_is_verified_once_and_other_hosts_are_not_asked() {
-    let (server, other) = (registry(damaged), registry(images));
-    let (at, image) = (host(&server), manifest("three"));
-    let list = in_use(&format!(
+fn in_use_verifies_each_image_once_and_asks_no_other_host() {
+    let (server, other) = (registry(images_with_lost_child), registry(images));
+    let (at, image) = (host(&server), manifest_digest("three"));
+    let list = in_use_file(&format!(
         "# pods\n{at}/team/app:v1\n{at}/team/app:v1\n{at}/team/app:moved@{image}\nalpine:3\n{}/web:latest\n",
         host(&other)
     ));
@@ -330,14 +329,14 @@ fn what_runs_is_verified_once_and_other_hosts_are_not_asked() {
     assert_eq!(report["coverage"]["not_asked"], 2);
     assert_eq!(report["sources"].as_array().unwrap().len(), 1);
     assert!(other.log().is_empty());
-    // Each image once, whatever number of pods runs it; a tag that moved on is not asked for beside a digest.
-    let asked = |tag: &str| server.log().iter().filter(|ask| ask.path.ends_with(tag)).count();
-    assert_eq!((asked("/manifests/v1"), asked("/manifests/moved")), (1, 0));
+    // An image that several pods run is requested once. Beside a digest, the tag is not requested.
+    let requests = |tag: &str| server.log().iter().filter(|ask| ask.path.ends_with(tag)).count();
+    assert_eq!((requests("/manifests/v1"), requests("/manifests/moved")), (1, 0));
 }
 
 #[test]
-fn a_list_that_is_none_or_of_nobody_exits_16() {
-    let list = in_use("alpine:3\n");
+fn unusable_in_use_list_exits_16() {
+    let list = in_use_file("alpine:3\n");
     let path = list.path().to_str().unwrap();
     for arguments in [
         &["verify", "--in-use", path, "--host", "git.example"][..],
@@ -347,9 +346,9 @@ fn a_list_that_is_none_or_of_nobody_exits_16() {
     ] {
         assert_eq!(fsck(arguments).status, 16, "{arguments:?}");
     }
-    // What cannot be asked for is not known.
+    // An image that cannot be requested is unknown.
     let server = registry(images);
-    let list = in_use(&format!("{}/web:latest\nsha256:{}\n", host(&server), "ab".repeat(32)));
+    let list = in_use_file(&format!("{}/web:latest\nsha256:{}\n", host(&server), "ab".repeat(32)));
     let ran = fsck(&["verify", "--in-use", list.path().to_str().unwrap(), "--host", host(&server)]);
     assert_eq!(ran.status, 8, "{}", ran.err);
 }

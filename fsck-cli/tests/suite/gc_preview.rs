@@ -1,17 +1,17 @@
-//! `gc-preview` as a user meets it: what it says, its JSON, its exit statuses.
+//! `gc-preview`: its text, JSON and exit statuses.
 
 use std::path::Path;
 
 use registry_fixtures::TreeBuilder;
 
-use crate::support::{OLD, Ran, fsck, masked, run};
+use crate::support::{OLD, Ran, fsck, mask_snapshots, run};
 
 fn preview(root: &Path, options: &[&str]) -> Ran {
     run(fsck().arg("gc-preview").arg(root).args(options))
 }
 
-/// An index with a child whose link is lost, a whole index, a blob that nobody needs.
-fn tree() -> TreeBuilder {
+/// An index with a child that has lost its link, a whole index, and an unreferenced blob.
+fn tree_with_lost_child() -> TreeBuilder {
     let mut tree = TreeBuilder::new();
     let index = tree.multi_platform("team/app", Some("v1"), &["linux/amd64", "linux/arm64"]);
     tree.multi_platform("whole", Some("1"), &["linux/s390x"]);
@@ -22,12 +22,12 @@ fn tree() -> TreeBuilder {
 }
 
 #[test]
-fn what_would_be_lost_comes_first() {
-    let tree = tree();
-    let _masked = masked(tree.root());
+fn losses_are_printed_first() {
+    let tree = tree_with_lost_child();
+    let _masked = mask_snapshots(tree.root());
     let ran = preview(tree.root(), &[]);
-    assert_eq!((ran.status, &*ran.stderr), (4, ""));
-    insta::assert_snapshot!(ran.stdout, @"
+    assert_eq!((ran.status, &*ran.err), (4, ""));
+    insta::assert_snapshot!(ran.out, @"
     loses team/app:v1: child-link-missing can be mended now, and needs 3 blobs (481 B) that would be gone
     `registry-fsck repair` mends what would be lost, or says what is for you to decide: run it before the collector
     garbage-collect of registry 2.8 deletes 0 manifests, 4 blobs (498 B), 0 entries of tag histories
@@ -35,7 +35,7 @@ fn what_would_be_lost_comes_first() {
     ");
     let untagged = preview(tree.root(), &["--delete-untagged"]);
     assert_eq!(untagged.status, 4);
-    insta::assert_snapshot!(untagged.stdout, @"
+    insta::assert_snapshot!(untagged.out, @"
     breaks whole:1, which is whole now
     loses team/app:v1: child-link-missing can be mended now, and needs 3 blobs (481 B) that would be gone
     `registry-fsck repair` mends what would be lost, or says what is for you to decide: run it before the collector
@@ -43,32 +43,32 @@ fn what_would_be_lost_comes_first() {
     registry-fsck gc-preview: breaks=1 loses=1 aborts=0 manifests=5 blobs=16 bytes=2359 layer_links=0 unread=0 exit_status=4 seconds=…
     ");
     let quiet = preview(tree.root(), &["--quiet", "--engine", "3"]);
-    insta::assert_snapshot!(quiet.stdout, @"registry-fsck gc-preview: breaks=0 loses=1 aborts=0 manifests=0 blobs=4 bytes=498 layer_links=3 unread=0 exit_status=4 seconds=…");
+    insta::assert_snapshot!(quiet.out, @"registry-fsck gc-preview: breaks=0 loses=1 aborts=0 manifests=0 blobs=4 bytes=498 layer_links=3 unread=0 exit_status=4 seconds=…");
 }
 
 #[test]
-fn nothing_to_lose_exits_0() {
+fn collection_without_losses_exits_0() {
     let mut tree = TreeBuilder::new();
     tree.multi_platform("app", Some("v1"), &["linux/amd64"]);
     tree.blob(b"nobody needs this");
     tree.age_all(OLD);
     let ran = preview(tree.root(), &["-v"]);
     assert_eq!(ran.status, 0, "{ran:?}");
-    assert!(ran.stdout.contains("deletes 0 manifests, 1 blob (17 B)"), "{}", ran.stdout);
+    assert!(ran.out.contains("deletes 0 manifests, 1 blob (17 B)"), "{}", ran.out);
     assert_eq!(preview(tree.root(), &["--engine", "3", "--delete-untagged"]).status, 0);
-    // This is what it does to every index.
+    // This option makes 2.8 delete the children of every index.
     assert_eq!(preview(tree.root(), &["--delete-untagged"]).status, 4);
 }
 
 #[test]
-fn a_collector_that_would_stop_exits_4() {
+fn collector_that_aborts_exits_4() {
     let mut tree = TreeBuilder::new();
     tree.image("app", Some("v1"), "v1");
     tree.break_stray_data();
-    let _masked = masked(tree.root());
+    let _masked = mask_snapshots(tree.root());
     let ran = preview(tree.root(), &[]);
     assert_eq!(ran.status, 4);
-    insta::assert_snapshot!(ran.stdout, @"
+    insta::assert_snapshot!(ran.out, @"
     The collector stops in the middle of deleting: a data file whose path names no digest (blobs/data)
     garbage-collect of registry 2.8 deletes 0 manifests, 0 blobs (0 B), 0 entries of tag histories
     registry-fsck gc-preview: breaks=0 loses=0 aborts=1 manifests=0 blobs=0 bytes=0 layer_links=0 unread=0 exit_status=4 seconds=…
@@ -76,22 +76,22 @@ fn a_collector_that_would_stop_exits_4() {
 }
 
 #[test]
-fn what_cannot_be_read_makes_it_8() {
+fn unread_path_exits_8() {
     let mut tree = TreeBuilder::new();
     let image = tree.image("app", Some("v1"), "v1");
     let link = tree.revision_link("app", &image.digest);
     tree.break_moved_behind_symlink(&link);
     let ran = preview(tree.root(), &[]);
     assert_eq!(ran.status & 8, 8, "{ran:?}");
-    assert!(ran.stdout.contains("cannot be relied on"), "{}", ran.stdout);
+    assert!(ran.out.contains("cannot be relied on"), "{}", ran.out);
 }
 
 #[test]
-fn the_json_report() {
-    let tree = tree();
-    let _masked = masked(tree.root());
+fn gc_preview_prints_json_report() {
+    let tree = tree_with_lost_child();
+    let _masked = mask_snapshots(tree.root());
     let ran = preview(tree.root(), &["--output", "json"]);
-    insta::assert_snapshot!(ran.stdout, @r#"
+    insta::assert_snapshot!(ran.out, @r#"
     {
       "schema": "registry-fsck/gc-preview/1",
       "command": "gc-preview",
@@ -155,19 +155,19 @@ fn the_json_report() {
       }
     }
     "#);
-    let read: registry_core::collector::ForecastReport = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!(serde_json::to_value(&read).unwrap(), ran.json());
-    let stopped = preview(tree.root(), &["--output", "json", "--engine", "3"]);
-    assert!(stopped.json().get("would_abort").is_none());
+    let report: registry_core::collector::ForecastReport = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(serde_json::to_value(&report).unwrap(), ran.json());
+    let completed = preview(tree.root(), &["--output", "json", "--engine", "3"]);
+    assert!(completed.json().get("would_abort").is_none());
 }
 
 #[test]
-fn options_that_mean_nothing_to_a_collector_are_refused() {
-    let tree = tree();
-    let told = |options: &[&str]| {
+fn inapplicable_options_are_refused() {
+    let tree = tree_with_lost_child();
+    let refusal = |options: &[&str]| {
         let ran = preview(tree.root(), options);
-        format!("{} {}", ran.status, ran.stderr.trim())
+        format!("{} {}", ran.status, ran.err.trim())
     };
-    insta::assert_snapshot!(told(&["--repository", "a"]), @"16 ERROR --repository cannot go with gc-preview: a collector goes through all repositories, and what one needs keeps another's blobs");
-    insta::assert_snapshot!(told(&["--metrics-file", "/tmp/x"]), @"16 ERROR gc-preview writes no metrics: those of scan tell of the same registry");
+    insta::assert_snapshot!(refusal(&["--repository", "a"]), @"16 ERROR --repository cannot go with gc-preview: a collector goes through all repositories, and what one needs keeps another's blobs");
+    insta::assert_snapshot!(refusal(&["--metrics-file", "/tmp/x"]), @"16 ERROR gc-preview writes no metrics: those of scan tell of the same registry");
 }

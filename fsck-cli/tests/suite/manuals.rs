@@ -1,34 +1,34 @@
-//! What `deploy/` and the documents tell people about this program is so: options, values, metrics.
+//! The options, values, exit statuses and metrics of this program that `deploy/` and the documents name exist.
 
 use std::collections::BTreeSet;
 
 use registry_fixtures::manuals::{exit_statuses, files, lines, metrics, metrics_in, text};
 use registry_fixtures::registry::{Profile, Server, World};
 
-use crate::support::{fsck, ruin, run};
+use crate::support::{damaged_tree, fsck, run};
 
 #[test]
-fn every_command_line_of_manifests_ci_steps_and_documents_is_understood() {
+fn documented_command_lines_are_accepted() {
     let lines = lines("registry-fsck");
     for line in &lines {
-        // Options and values before it are read first, and refused when they are none.
-        let told = run(fsck().env_clear().args(&line.arguments).arg("--help"));
-        assert_eq!(told.status, 0, "{}: {:?}: {}", line.file, line.arguments, told.stderr);
+        // Options and values before --help are parsed first, and refused when they are unknown.
+        let ran = run(fsck().env_clear().args(&line.arguments).arg("--help"));
+        assert_eq!(ran.status, 0, "{}: {:?}: {}", line.file, line.arguments, ran.err);
     }
-    let of = |file: &str, command: &str, option: &str| {
-        let mut here = lines.iter().filter(|line| line.file == file && line.arguments[0] == command);
-        here.any(|line| line.arguments.iter().any(|word| word.starts_with(option)))
+    let has = |file: &str, command: &str, option: &str| {
+        let mut found = lines.iter().filter(|line| line.file == file && line.arguments[0] == command);
+        found.any(|line| line.arguments.iter().any(|word| word.starts_with(option)))
     };
-    assert!(of("deploy/kubernetes/probe.yaml", "probe", "--pushgateway=v1"), "{lines:#?}");
+    assert!(has("deploy/kubernetes/probe.yaml", "probe", "--pushgateway=v1"), "{lines:#?}");
     for file in ["woodpecker", "github-actions", "forgejo-actions"] {
-        assert!(of(&format!("deploy/ci/{file}.yaml"), "verify", "--require-platform"), "{file}: {lines:#?}");
+        assert!(has(&format!("deploy/ci/{file}.yaml"), "verify", "--require-platform"), "{file}: {lines:#?}");
     }
-    assert!(of("deploy/ci/github-actions.yaml", "verify", "--same-as"), "{lines:#?}");
-    assert!(of("README.md", "scan", "--baseline") && of("docs/deploy.md", "probe", "https"), "{lines:#?}");
+    assert!(has("deploy/ci/github-actions.yaml", "verify", "--same-as"), "{lines:#?}");
+    assert!(has("README.md", "scan", "--baseline") && has("docs/deploy.md", "probe", "https"), "{lines:#?}");
 }
 
 #[test]
-fn what_is_no_option_or_no_value_is_not_understood() {
+fn unknown_options_and_values_exit_16() {
     for arguments in
         [&["probe", "https://a.example", "--stat=x"][..], &["verify", "a.example/b", "--wait=2x"]]
     {
@@ -37,20 +37,20 @@ fn what_is_no_option_or_no_value_is_not_understood() {
 }
 
 #[test]
-fn help_tells_exit_statuses_of_their_page() {
-    let known = exit_statuses("registry-fsck");
+fn help_lists_documented_exit_statuses() {
+    let documented = exit_statuses("registry-fsck");
     for command in ["scan", "gc-preview", "repair", "undo", "probe", "verify"] {
-        let help = run(fsck().args([command, "--help"])).stdout;
-        let (_, told) = help.split_once("Exit status, OR-ed:").unwrap_or_else(|| panic!("{command}: {help}"));
-        let told: Vec<u8> =
-            told.split(';').filter_map(|part| part.split_whitespace().next()?.parse().ok()).collect();
-        assert!(told.iter().all(|status| known.contains_key(status)), "{command}: {told:?}");
-        assert!(told.len() >= 4 && told[0] == 0 && told.contains(&16), "{command}: {told:?}");
+        let help = run(fsck().args([command, "--help"])).out;
+        let (_, list) = help.split_once("Exit status, OR-ed:").unwrap_or_else(|| panic!("{command}: {help}"));
+        let listed: Vec<u8> =
+            list.split(';').filter_map(|part| part.split_whitespace().next()?.parse().ok()).collect();
+        assert!(listed.iter().all(|status| documented.contains_key(status)), "{command}: {listed:?}");
+        assert!(listed.len() >= 4 && listed[0] == 0 && listed.contains(&16), "{command}: {listed:?}");
     }
 }
 
 #[test]
-fn exit_statuses_have_one_table() {
+fn only_exit_statuses_page_has_their_table() {
     let mut pages = files("docs", ".md");
     pages.extend(["README.md".to_owned(), "CONTRIBUTING.md".into()]);
     let has_table = |page: &&String| text(page).lines().any(|line| line.starts_with("| exit status |"));
@@ -59,30 +59,30 @@ fn exit_statuses_have_one_table() {
 }
 
 #[test]
-fn the_alert_rules_go_by_metrics_that_are_written() {
+fn alert_rules_use_written_metrics() {
     let mut world = World::new(Profile::V2_8);
     world.push_index("team/app", &["v1"], &["amd64", "arm64"]);
     let server = Server::start(world);
-    let tree = ruin();
+    let tree = damaged_tree();
     let folder = tempfile::tempdir().unwrap();
-    let written = |command: &str, what: &str| -> BTreeSet<String> {
+    let written_metrics = |command: &str, target: &str| -> BTreeSet<String> {
         let path = folder.path().join(command);
-        run(fsck().args([command, what, "--metrics-file"]).arg(&path));
+        run(fsck().args([command, target, "--metrics-file"]).arg(&path));
         metrics_in(&std::fs::read_to_string(&path).unwrap())
     };
-    let probe = written("probe", &server.url);
-    let scan = written("scan", tree.root().to_str().unwrap());
-    let wanted: BTreeSet<String> =
+    let probe = written_metrics("probe", &server.url);
+    let scan = written_metrics("scan", tree.root().to_str().unwrap());
+    let used: BTreeSet<String> =
         metrics().into_iter().filter(|name| !name.starts_with("registry_retention_")).collect();
-    assert!(wanted.contains("registry_manifest_integrity_failures"), "{wanted:?}");
-    assert_eq!(wanted.difference(&probe).collect::<Vec<_>>(), Vec::<&String>::new());
-    // By this the rules tell a scan from a probe.
+    assert!(used.contains("registry_manifest_integrity_failures"), "{used:?}");
+    assert_eq!(used.difference(&probe).collect::<Vec<_>>(), Vec::<&String>::new());
+    // The rules tell a scan from a probe by this metric.
     assert!(!scan.contains("registry_probe_requests_total"), "{scan:?}");
     assert!(scan.contains("registry_manifest_integrity_last_run_timestamp"), "{scan:?}");
 }
 
 #[test]
-fn a_registry_that_does_not_answer_still_leaves_what_the_rules_go_by() {
+fn unreachable_registry_still_writes_alert_metrics() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("probe.prom");
     // Nothing listens on port 1.

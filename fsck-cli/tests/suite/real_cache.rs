@@ -1,17 +1,17 @@
-//! Pull-through caches of real servers: what marks one on disk, and what its configuration says.
+//! Pull-through caches of real servers: what marks them on disk, and what their configuration says.
 
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use registry_fixtures::TreeBuilder;
 use registry_fixtures::real::{Configured, RealServer};
 use registry_fixtures::registry::Profile;
-use registry_fixtures::{Digest, TreeBuilder};
 
-use crate::support::{fsck, run, scan};
+use crate::support::{copy_of, fsck, run, scan};
 
 /// How long a cache may take to write what it has sent.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn get(server: &RealServer, path: &str) {
     let accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json";
@@ -20,16 +20,16 @@ fn get(server: &RealServer, path: &str) {
     answer.body_mut().as_reader().read_to_end(&mut Vec::new()).unwrap();
 }
 
-fn wait_for(path: &Path) {
+fn wait_for_file(path: &Path) {
     let started = Instant::now();
     while !path.is_file() {
-        assert!(started.elapsed() < PATIENCE, "{} was not written", path.display());
+        assert!(started.elapsed() < WRITE_TIMEOUT, "{} was not written", path.display());
         std::thread::yield_now();
     }
 }
 
-/// One platform of an index pulled through a cache; the cache, and what keeps its upstream alive.
-fn pulled(profile: Profile, more: &str) -> (RealServer, RealServer) {
+/// A cache through which one platform of an index was pulled, and its upstream.
+fn start_filled_cache(profile: Profile, more: &str) -> (RealServer, RealServer) {
     let upstream = RealServer::start(Profile::V2_8, Configured::default());
     let mut tree = TreeBuilder::in_folder(&upstream.root());
     let index = tree.multi_platform("multi", Some("v1"), &["linux/amd64", "linux/arm64", "linux/riscv64"]);
@@ -38,48 +38,38 @@ fn pulled(profile: Profile, more: &str) -> (RealServer, RealServer) {
     let image = &index.images[0];
     get(&cache, "multi/manifests/v1");
     get(&cache, &format!("multi/manifests/{}", image.digest.as_str()));
-    let there = TreeBuilder::in_folder(&cache.root());
-    let parts: Vec<&Digest> = image.layers.iter().chain([&image.config]).collect();
-    for part in parts {
+    let cache_tree = TreeBuilder::in_folder(&cache.root());
+    for part in image.layers.iter().chain([&image.config]) {
         get(&cache, &format!("multi/blobs/{}", part.as_str()));
-        wait_for(&there.layer_link_path("multi", part));
-        wait_for(&there.blob_path(part));
+        wait_for_file(&cache_tree.layer_link_path("multi", part));
+        wait_for_file(&cache_tree.blob_path(part));
     }
-    wait_for(&there.revision_link("multi", &image.digest));
+    wait_for_file(&cache_tree.revision_link("multi", &image.digest));
     (cache, upstream)
-}
-
-/// A copy that no server runs on.
-fn copy(root: PathBuf) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let copied = std::process::Command::new("cp").arg("-a").arg(root.join(".")).arg(folder.path()).status();
-    assert!(copied.unwrap().success());
-    folder
 }
 
 // https://github.com/distribution/distribution/pull/3880: `proxy.ttl: 0` switches expiry off.
 #[test]
 #[ignore = "needs docker-registry 2.8.2 and registry 3.1.1"]
-fn a_cache_that_expires_nothing_is_told_by_the_configuration_of_its_server() {
-    let (cache, _upstream) = pulled(Profile::V3, ", ttl: 0s");
-    let told = |root: &Path| {
-        let output = scan(root, &[]);
-        let hint = String::from_utf8(output.stderr).unwrap().contains("looks like a pull-through cache");
-        (output.status.code(), hint)
+fn cache_without_expiry_is_known_by_server_configuration() {
+    let (cache, _upstream) = start_filled_cache(Profile::V3, ", ttl: 0s");
+    let status_and_hint = |root: &Path| {
+        let ran = scan(root, &[]);
+        (ran.status, ran.err.contains("looks like a pull-through cache"))
     };
-    assert_eq!(told(&cache.root()), (Some(0), false));
+    assert_eq!(status_and_hint(&cache.root()), (0, false));
     assert!(!cache.root().join("scheduler-state.json").exists());
-    let copied = copy(cache.root());
-    assert_eq!(told(copied.path()), (Some(4), true));
-    let output = fsck().args(["scan", "--role", "cache"]).arg(copied.path()).output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
+    // No server runs on a copy, so its configuration is not found.
+    let copy = copy_of(&cache.root());
+    assert_eq!(status_and_hint(copy.path()), (4, true));
+    assert_eq!(scan(copy.path(), &["--role", "cache"]).status, 0);
 }
 
 // https://github.com/distribution/distribution/issues/2374, https://github.com/distribution/distribution/issues/4478: both releases
-// panic when they start on such a file.
+// panic when they start with such a file.
 #[test]
 #[ignore = "needs docker-registry 2.8.2 and registry 3.1.1"]
-fn a_cache_starts_after_the_repair_of_its_scheduler_state() {
+fn cache_starts_after_scheduler_state_repair() {
     let upstream = RealServer::start(Profile::V2_8, Configured::default());
     let top = format!("proxy: {{remoteurl: 'http://{}'}}\n", upstream.address);
     let entry = |entry: &str| format!(r#"{{"app@sha256:aa":{entry}}}"#);
@@ -101,7 +91,7 @@ fn a_cache_starts_after_the_repair_of_its_scheduler_state() {
         for text in texts.iter().map(Some).chain([None]) {
             let mut tree = TreeBuilder::new();
             let image = tree.image("app", Some("v1"), "app");
-            // Absent as in a cache: no damage while the tree is known as one.
+            // A missing layer is no damage while the tree is known as a cache.
             tree.break_blob_missing(&image.layers[0]);
             match text {
                 Some(text) => _ = tree.break_scheduler_state(text),
@@ -114,7 +104,7 @@ fn a_cache_starts_after_the_repair_of_its_scheduler_state() {
                 .args(["repair", "--apply", "--only", "path-unexpected", "--journal"])
                 .arg(&journal)
                 .arg(tree.root()));
-            // A folder never marked a cache, so what is absent below it is damage as before.
+            // A folder does not mark a cache, so the missing layer stays damage.
             assert_eq!(repair.status, if text.is_some() { 1 } else { 5 }, "{repair:?}");
             assert_eq!(start(&tree), Ok(()), "{profile:?} {text:?}");
             let state = tree.root().join("scheduler-state.json");

@@ -1,14 +1,16 @@
-//! Pushes to real servers over bytes that are wrong already: the server takes them, keeps the wrong file, and the pull fails. After
-//! the repair the same push mends it.
+//! Pushes to real servers that hold wrong bytes already: the server accepts the push and keeps the wrong file, so the pull fails.
+//! After a repair, the same push succeeds.
+
+use std::path::Path;
 
 use registry_fixtures::registry::Profile;
 use registry_fixtures::{Digest, Image, TreeBuilder};
 use serde_json::Value;
 
 use crate::real_server::{Client, start};
-use crate::support::{OLD, fsck, report, run};
+use crate::support::{OLD, fsck, run, scan_json};
 
-/// Pushes an image as clients do: what the server has already is not sent.
+/// Pushes images as clients do, without the blobs that the server has already.
 struct Pusher {
     agent: ureq::Agent,
     /// `http://…/v2/`.
@@ -21,7 +23,7 @@ impl Pusher {
         Self { agent, url: format!("http://{address}/v2/") }
     }
 
-    fn blob(&self, repository: &str, digest: &Digest, bytes: &[u8]) {
+    fn push_blob(&self, repository: &str, digest: &Digest, bytes: &[u8]) {
         let head =
             self.agent.head(format!("{}{repository}/blobs/{}", self.url, digest.as_str())).call().unwrap();
         if head.status() == 200 {
@@ -34,9 +36,9 @@ impl Pusher {
         assert_eq!(put.content_type("application/octet-stream").send(bytes).unwrap().status(), 201);
     }
 
-    fn image(&self, source: &TreeBuilder, image: &Image, tag: &str) {
+    fn push_image(&self, source: &TreeBuilder, image: &Image, tag: &str) {
         for part in image.layers.iter().chain([&image.config]) {
-            self.blob("app", part, &source.bytes(part));
+            self.push_blob("app", part, &source.bytes(part));
         }
         let put = self.agent.put(format!("{}app/manifests/{tag}", self.url));
         let put = put.content_type("application/vnd.oci.image.manifest.v1+json");
@@ -44,76 +46,78 @@ impl Pusher {
     }
 }
 
-/// Writes another file under a digest that nothing names.
-fn plant(there: &TreeBuilder, digest: &Digest, bytes: &[u8]) {
-    let path = there.blob_path(digest);
+/// Writes bytes under a digest that nothing names.
+fn plant(tree: &TreeBuilder, digest: &Digest, bytes: &[u8]) {
+    let path = tree.blob_path(digest);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, bytes).unwrap();
 }
 
-fn repair(there: &TreeBuilder, journal: &std::path::Path) -> Vec<(String, String)> {
-    let mut command = fsck();
-    command
-        .args(["repair", "--apply", "--online", "--content", "--output", "json", "--journal"])
-        .arg(journal);
-    let told = run(command.arg(there.root())).json();
+/// Repairs a tree; returns the action and the outcome of each step.
+fn repair(tree: &TreeBuilder, journal: &Path) -> Vec<(String, String)> {
+    let options = ["--apply", "--online", "--content", "--output", "json", "--journal"];
+    let report = run(fsck().arg("repair").args(options).arg(journal).arg(tree.root())).json();
     let text = |step: &Value, field: &str| step[field].as_str().unwrap_or_default().to_owned();
-    let steps = told["steps"].as_array().unwrap().iter();
+    let steps = report["steps"].as_array().unwrap().iter();
     steps.map(|step| (text(step, "action"), text(step, "outcome"))).collect()
 }
 
-fn pushed(profile: Profile) {
+fn check_pushes(profile: Profile) {
     let server = start(profile);
     let mut source = TreeBuilder::new();
-    // A layer that was cut off, one with other bytes of its length, a manifest of a full disk; of each two.
+    // Two images each with a truncated layer, with a layer of other bytes, and with an empty manifest as a full disk leaves it.
     let images = ["cut", "other", "empty"].map(|kind| {
-        ["late", "early"].map(|time| {
+        ["before", "after"].map(|time| {
             let tag = format!("{kind}-{time}");
             (source.image("source", None, &tag), tag)
         })
     });
-    let mut there = TreeBuilder::in_folder(&server.root());
+    let mut tree = TreeBuilder::in_folder(&server.root());
     let mut planted = 0;
     for (number, kind) in images.iter().enumerate() {
         for (image, _) in kind {
             let layer = source.bytes(&image.layers[0]);
             match number {
-                0 => plant(&there, &image.layers[0], &layer[..layer.len() / 2]),
-                1 => plant(&there, &image.layers[0], &vec![b'x'; layer.len()]),
-                _ => plant(&there, &image.digest, b""),
+                0 => plant(&tree, &image.layers[0], &layer[..layer.len() / 2]),
+                1 => plant(&tree, &image.layers[0], &vec![b'x'; layer.len()]),
+                _ => plant(&tree, &image.digest, b""),
             }
             planted += 1;
         }
     }
-    there.age_all(OLD);
-    let found = report(there.root(), &["--content"]);
+    tree.age_all(OLD);
+    let found = scan_json(tree.root(), &["--content"]).json();
     let wrong = found["findings"].as_array().unwrap().iter();
-    assert_eq!(wrong.filter(|one| one["code"] == "unreferenced-blob-wrong").count(), planted, "{found:#}");
+    assert_eq!(
+        wrong.filter(|finding| finding["code"] == "unreferenced-blob-wrong").count(),
+        planted,
+        "{found:#}"
+    );
 
-    // Three are pushed before the repair: the server takes what it then does not send.
+    // Before the repair the server accepts three pushes, and their images cannot be pulled.
     let pusher = Pusher::new(&server.address);
     let client = Client::new(&server, true);
-    let all = |time: usize| images.iter().map(move |kind| &kind[time]);
-    for (image, tag) in all(0) {
-        pusher.image(&source, image, tag);
-        assert!(client.tag("app", tag).is_err(), "{profile:?} {tag} is pulled whole");
+    let pushed_at = |time: usize| images.iter().map(move |kind| &kind[time]);
+    for (image, tag) in pushed_at(0) {
+        pusher.push_image(&source, image, tag);
+        assert!(client.pull_tag("app", tag).is_err(), "{profile:?} {tag} is pulled whole");
     }
     let folder = tempfile::tempdir().unwrap();
-    let steps = repair(&there, &folder.path().join("journal"));
+    let steps = repair(&tree, &folder.path().join("journal"));
     assert_eq!(steps, vec![("quarantine".to_owned(), "done".to_owned()); planted], "{profile:?}");
 
-    // All are pushed after it.
-    for (image, tag) in all(0).chain(all(1)) {
-        pusher.image(&source, image, tag);
-        assert_eq!(client.tag("app", tag), Ok(()), "{profile:?} {tag}");
+    // After the repair all six are pushed.
+    for (image, tag) in pushed_at(0).chain(pushed_at(1)) {
+        pusher.push_image(&source, image, tag);
+        assert_eq!(client.pull_tag("app", tag), Ok(()), "{profile:?} {tag}");
     }
-    assert_eq!(report(there.root(), &["--content"])["summary"]["errors"], 0);
+    assert_eq!(scan_json(tree.root(), &["--content"]).json()["summary"]["errors"], 0);
 }
 
 // https://github.com/distribution/distribution/issues/4489
 #[test]
 #[ignore = "needs docker-registry 2.8.2 and registry 3.1.1"]
-fn unreferenced_wrong_bytes_spoil_the_next_push_until_they_are_repaired() {
-    pushed(Profile::V2_8);
-    pushed(Profile::V3);
+fn push_over_wrong_bytes_is_broken_until_repair() {
+    check_pushes(Profile::V2_8);
+    check_pushes(Profile::V3);
 }

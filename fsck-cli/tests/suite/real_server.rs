@@ -1,5 +1,5 @@
-//! Law L3: the offline verdict on every tag equals what a real server answers to a plain client that GETs all of it.
-//! The judge is Debian's `docker-registry` 2.8.2 and an HTTP client that knows nothing of our audit.
+//! Law L3: the offline verdict on every tag equals what a real server answers to a plain client that GETs all of it. The server
+//! is Debian's `docker-registry` 2.8.2; the HTTP client shares nothing with the audit but the parsing of manifests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
@@ -12,11 +12,11 @@ use registry_fixtures::random::random_tree;
 use registry_fixtures::real::{Configured, RealServer};
 use registry_fixtures::registry::Profile;
 
-use crate::support::{broken, report};
+use crate::support::{broken_tags, scan_json, tag_name};
 
-/// Random trees judged by default; `REGISTRY_FSCK_CASES` asks for another number.
+/// Random trees by default; `REGISTRY_FSCK_CASES` sets another number.
 const CASES: u64 = 600;
-/// Where the seeds begin; `REGISTRY_FSCK_SEED` asks for another place.
+/// The first seed by default; `REGISTRY_FSCK_SEED` sets another.
 const FIRST_SEED: u64 = 1;
 
 pub fn start(profile: Profile) -> RealServer {
@@ -24,11 +24,12 @@ pub fn start(profile: Profile) -> RealServer {
     RealServer::start(profile, Configured { storage, ..Configured::default() })
 }
 
-/// A client that GETs a tag whole.
+/// A client that GETs everything below a tag.
 pub struct Client<'s> {
     agent: ureq::Agent,
     server: &'s RealServer,
-    content: bool,
+    /// Whether the digests of configs and layers are checked.
+    checks_content: bool,
 }
 
 const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
@@ -36,12 +37,12 @@ const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vn
     application/vnd.docker.distribution.manifest.v1+json, application/vnd.docker.distribution.manifest.v1+prettyjws";
 
 impl<'s> Client<'s> {
-    pub fn new(server: &'s RealServer, content: bool) -> Self {
+    pub fn new(server: &'s RealServer, checks_content: bool) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(30)))
             .build();
-        Self { agent: config.into(), server, content }
+        Self { agent: config.into(), server, checks_content }
     }
 
     /// The body of a 200 answer, and its content type; `Err` says what came instead.
@@ -63,18 +64,18 @@ impl<'s> Client<'s> {
         Ok((body, kind))
     }
 
-    /// Pulls a tag: the digest that its bytes must have is what its link says.
-    pub fn tag(&self, repository: &str, tag: &str) -> Result<(), String> {
+    /// Pulls a tag, whose manifest must have the digest that its link names.
+    pub fn pull_tag(&self, repository: &str, tag: &str) -> Result<(), String> {
         let link = self
             .server
             .root()
             .join(format!("docker/registry/v2/repositories/{repository}/_manifests/tags/{tag}/current/link"));
         let (body, kind) = self.get(&format!("{repository}/manifests/{tag}"))?;
         let digest = std::fs::read_to_string(link).map_err(|error| error.to_string())?;
-        self.manifest(repository, &digest, &body, &kind, None, &mut BTreeSet::new())
+        self.check_manifest(repository, &digest, &body, &kind, None, &mut BTreeSet::new())
     }
 
-    fn manifest(
+    fn check_manifest(
         &self,
         repository: &str,
         digest: &str,
@@ -89,7 +90,7 @@ impl<'s> Client<'s> {
             if size.is_some_and(|size| usize::try_from(size) != Ok(body.len())) {
                 return Err(format!("{digest}: {} bytes instead of {size:?}", body.len()));
             }
-            check(digest, body)?;
+            check_digest(digest, body)?;
         } else if manifest.kind != Kind::Schema1 {
             return Err(format!("{digest}: schema 1 by its type only"));
         }
@@ -109,14 +110,21 @@ impl<'s> Client<'s> {
             }
             if reference.role == ReferenceRole::Child {
                 let (body, kind) = self.get(&format!("{repository}/manifests/{target}"))?;
-                self.manifest(repository, &target.to_string(), &body, &kind, Some(descriptor.size), seen)?;
+                self.check_manifest(
+                    repository,
+                    &target.to_string(),
+                    &body,
+                    &kind,
+                    Some(descriptor.size),
+                    seen,
+                )?;
             } else {
                 let (body, _) = self.get(&format!("{repository}/blobs/{target}"))?;
                 if !is_schema1 && usize::try_from(descriptor.size) != Ok(body.len()) {
                     return Err(format!("{target}: {} bytes instead of {}", body.len(), descriptor.size));
                 }
-                if self.content {
-                    check(&target.to_string(), &body)?;
+                if self.checks_content {
+                    check_digest(&target.to_string(), &body)?;
                 }
             }
         }
@@ -124,13 +132,13 @@ impl<'s> Client<'s> {
     }
 }
 
-fn check(digest: &str, body: &[u8]) -> Result<(), String> {
+fn check_digest(digest: &str, body: &[u8]) -> Result<(), String> {
     let wanted: Digest = digest.parse().map_err(|error| format!("{digest:?}: {error}"))?;
     let found = Digest::of(wanted.algorithm(), body);
     if found == wanted { Ok(()) } else { Err(format!("{digest}: the bytes hash to {found}")) }
 }
 
-/// All tags of a tree: legal names in `tags/` of repositories with legal names.
+/// All tags of a tree whose names and repositories have legal names.
 pub fn tags(v2: &Path) -> Vec<(String, String)> {
     fn visit(folder: &Path, name: &str, found: &mut Vec<(String, String)>) {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -151,53 +159,50 @@ pub fn tags(v2: &Path) -> Vec<(String, String)> {
 }
 
 /// Tags that a plain client cannot pull, and why.
-pub fn failing(client: &Client<'_>) -> BTreeMap<String, String> {
+pub fn unpullable_tags(client: &Client<'_>) -> BTreeMap<String, String> {
     let tags = tags(&client.server.root().join("docker/registry/v2")).into_iter();
     tags.filter_map(|(repository, tag)| {
-        Some((format!("{repository}:{tag}"), client.tag(&repository, &tag).err()?))
+        Some((format!("{repository}:{tag}"), client.pull_tag(&repository, &tag).err()?))
     })
     .collect()
 }
 
-/// What the server says and what the audit says must be the same; the differences, if there are any.
-fn differences(server: &RealServer, content: bool) -> Vec<String> {
-    let client = Client::new(server, content);
-    let failing = failing(&client);
-    let options: &[&str] = if content { &["--content", "--jobs", "2"] } else { &["--jobs", "2"] };
-    let report = report(&server.root(), options);
-    let claimed = broken(&report);
+/// Where the audit and the client disagree.
+fn differences(server: &RealServer, checks_content: bool) -> Vec<String> {
+    let unpullable = unpullable_tags(&Client::new(server, checks_content));
+    let options: &[&str] = if checks_content { &["--content", "--jobs", "2"] } else { &["--jobs", "2"] };
+    let report = scan_json(&server.root(), options).json();
+    let broken = broken_tags(&report);
     let mut found = Vec::new();
-    for (tag, why) in &failing {
-        if !claimed.contains(tag) {
-            found.push(format!("{tag} fails on the server and is whole to us: {why}"));
+    for (tag, why) in &unpullable {
+        if !broken.contains(tag) {
+            found.push(format!("{tag} fails on the server and is whole to the audit: {why}"));
         }
     }
-    for tag in claimed.iter().filter(|tag| !failing.contains_key(*tag)) {
+    for tag in broken.iter().filter(|tag| !unpullable.contains_key(*tag)) {
         let whys: Vec<_> = report["broken_tags"]
             .as_array()
             .unwrap()
             .iter()
-            .filter(|one| {
-                format!("{}:{}", one["repository"].as_str().unwrap(), one["tag"].as_str().unwrap()) == **tag
-            })
-            .flat_map(|one| one["findings"].as_array().unwrap())
+            .filter(|broken| tag_name(broken) == *tag)
+            .flat_map(|broken| broken["findings"].as_array().unwrap())
             .map(|number| {
                 report["findings"][usize::try_from(number.as_u64().unwrap()).unwrap()]["message"].to_string()
             })
             .collect();
-        found.push(format!("{tag} is served whole and broken to us: {}", whys.join("; ")));
+        found.push(format!("{tag} is served whole and broken to the audit: {}", whys.join("; ")));
     }
     found
 }
 
-fn number(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+fn number_from_environment(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 #[test]
 #[ignore = "needs the real docker-registry 2.8.2"]
-fn verdicts_on_random_damage_equal_those_of_a_real_server() {
-    let failures = on_random_trees(CASES, Profile::V2_8, |server, story| {
+fn verdicts_check_random_trees_match_real_server() {
+    let failures = check_random_trees(CASES, Profile::V2_8, |server, story| {
         let mut failures = Vec::new();
         for content in [false, true] {
             let found = differences(server, content);
@@ -210,15 +215,18 @@ fn verdicts_on_random_damage_equal_those_of_a_real_server() {
     assert!(failures.is_empty(), "{} disagreements:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// Serves many random trees, one after the other, and collects what a question about each says, with its seed.
-pub fn on_random_trees(
+/// Serves random trees one after the other; returns the failures that a check of each reports, with its seed.
+pub fn check_random_trees(
     cases: u64,
     profile: Profile,
-    question: impl Fn(&RealServer, &str) -> Vec<String> + Sync,
+    check: impl Fn(&RealServer, &str) -> Vec<String> + Sync,
 ) -> Vec<String> {
-    let (cases, first) = (number("REGISTRY_FSCK_CASES", cases), number("REGISTRY_FSCK_SEED", FIRST_SEED));
+    let (cases, first) = (
+        number_from_environment("REGISTRY_FSCK_CASES", cases),
+        number_from_environment("REGISTRY_FSCK_SEED", FIRST_SEED),
+    );
     println!("{cases} trees from seed {first} on");
-    let (workers, question) = (2, &question);
+    let (workers, check) = (2, &check);
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..workers)
             .map(|worker| {
@@ -228,8 +236,8 @@ pub fn on_random_trees(
                     for seed in (first..first + cases).filter(|seed| seed % workers == worker) {
                         let (tree, story) = random_tree(seed);
                         server.serve(tree.root());
-                        let told = question(&server, &story.join("\n        "));
-                        failures.extend(told.into_iter().map(|one| format!("seed {seed}, {one}")));
+                        let found = check(&server, &story.join("\n        "));
+                        failures.extend(found.into_iter().map(|failure| format!("seed {seed}, {failure}")));
                     }
                     failures
                 })
@@ -241,7 +249,7 @@ pub fn on_random_trees(
 
 #[test]
 #[ignore = "needs the real docker-registry 2.8.2"]
-fn verdicts_on_real_trees_equal_those_of_a_real_server() {
+fn verdicts_on_real_trees_match_real_server() {
     let server = start(Profile::V2_8);
     for name in ["pristine-2.8.2", "sha512-alias", "sparse-index-v3"] {
         let tree = registry_fixtures::trees::unpack(name);
@@ -251,7 +259,11 @@ fn verdicts_on_real_trees_equal_those_of_a_real_server() {
 }
 
 #[test]
-fn the_client_hashes_what_it_gets() {
+fn client_checks_digest_of_bytes() {
     let digest = Digest::of(Algorithm::Sha256, b"x").to_string();
-    assert!(check(&digest, b"x").is_ok() && check(&digest, b"y").is_err() && check("x", b"x").is_err());
+    assert!(
+        check_digest(&digest, b"x").is_ok()
+            && check_digest(&digest, b"y").is_err()
+            && check_digest("x", b"x").is_err()
+    );
 }

@@ -1,16 +1,22 @@
-//! What several tests need: the program, its output, its JSON report.
+//! What several tests share: the program, its output and report, files and trees to run it on.
 
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use registry_core::audit::Report;
+pub use registry_fixtures::program::Ran;
 use registry_fixtures::{DescriptorDamage, ImageSpec, Part, TreeBuilder};
+use serde_json::Value;
+use tempfile::TempDir;
 
-/// How long a run over a small tree may take before it counts as hanging.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A run over a small tree that takes longer counts as hanging.
+const RUN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Older than every age limit of the audit.
+pub const OLD: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The program, ready for arguments.
 pub fn fsck() -> Command {
@@ -19,75 +25,32 @@ pub fn fsck() -> Command {
     command
 }
 
-/// Runs `scan` with some options.
-pub fn scan(root: &Path, options: &[&str]) -> Output {
-    fsck().arg("scan").args(options).arg(root).output().unwrap()
-}
-
-/// Runs `scan --output json` and reads the report.
-pub fn report(root: &Path, options: &[&str]) -> serde_json::Value {
-    let output = scan(root, &[options, &["--output", "json"]].concat());
-    serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("no report ({error}): {}", String::from_utf8_lossy(&output.stderr)))
-}
-
-/// The broken tags of a report, as `repository:tag`.
-pub fn broken(report: &serde_json::Value) -> BTreeSet<String> {
-    let name = |tag: &serde_json::Value| {
-        format!("{}:{}", tag["repository"].as_str().unwrap(), tag["tag"].as_str().unwrap())
-    };
-    report["broken_tags"].as_array().unwrap().iter().map(name).collect()
-}
-
-/// What a run left behind.
-#[derive(Debug)]
-pub struct Ran {
-    pub status: i32,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-impl Ran {
-    /// The JSON report on standard output.
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("no report ({error}): {}", self.stderr))
-    }
-
-    /// The report, read back through the library.
-    pub fn typed(&self) -> Report {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("no report ({error}): {}", self.stderr))
-    }
-}
-
-/// Runs a command to its end. One that hangs is killed, and one that a signal ended fails the test.
+/// Runs a command to its end. The test fails when the command hangs, panics or is ended by a signal.
 pub fn run(command: &mut Command) -> Ran {
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (stdout, stderr) = (drain(child.stdout.take().unwrap()), drain(child.stderr.take().unwrap()));
-    let status = wait(&mut child, PATIENCE);
-    let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
-    let status = status.unwrap_or_else(|| panic!("still running after {PATIENCE:?}: {command:?}\n{stderr}"));
-    let status = status.code().unwrap_or_else(|| panic!("{status}: {command:?}\n{stderr}"));
-    assert!(!stderr.contains("panicked"), "{stderr}");
-    Ran { status, stdout, stderr }
+    let out = read_in_thread(child.stdout.take().unwrap());
+    let err = read_in_thread(child.stderr.take().unwrap());
+    let status = wait_or_kill(&mut child, RUN_TIMEOUT);
+    let (out, err) = (out.join().unwrap(), err.join().unwrap());
+    let status = status.unwrap_or_else(|| panic!("still running after {RUN_TIMEOUT:?}: {command:?}\n{err}"));
+    let status = status.code().unwrap_or_else(|| panic!("{status}: {command:?}\n{err}"));
+    assert!(!err.contains("panicked"), "{err}");
+    Ran { status, out, err }
 }
 
-/// Runs `scan` with some options over one root, given last.
-pub fn ran(root: &Path, options: &[&str]) -> Ran {
-    run(fsck().arg("scan").args(options).arg(root))
+fn read_in_thread(mut stream: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        String::from_utf8(bytes).expect("output is UTF-8")
+    })
 }
 
-/// The whole text report over one root.
-pub fn text(root: &Path, options: &[&str]) -> String {
-    ran(root, options).stdout
-}
-
-/// The end of a process; `None` when it had to be killed because it took too long.
-pub fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+/// The exit status of a process; `None` when it took too long and was killed.
+pub fn wait_or_kill(child: &mut Child, timeout: Duration) -> Option<ExitStatus> {
     let started = Instant::now();
-    while started.elapsed() < patience {
+    while started.elapsed() < timeout {
         if let Some(status) = child.try_wait().unwrap() {
             return Some(status);
         }
@@ -98,23 +61,51 @@ pub fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
     None
 }
 
-fn drain(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        from.read_to_end(&mut bytes).unwrap();
-        String::from_utf8(bytes).expect("output is UTF-8")
-    })
+/// Sends a signal, named as by `kill`: `-INT`.
+pub fn send_signal(child: &Child, signal: &str) {
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
 }
 
-/// As long as this lives, snapshots show a root as `ROOT`, times as `…`, and the first 12 digits of a long hash.
-pub fn masked(root: &Path) -> insta::internals::SettingsBindDropGuard {
+/// Runs `scan` with some options over one root.
+pub fn scan(root: &Path, options: &[&str]) -> Ran {
+    run(fsck().arg("scan").args(options).arg(root))
+}
+
+/// Runs `scan --output json` with more options over one root.
+pub fn scan_json(root: &Path, options: &[&str]) -> Ran {
+    scan(root, &[options, &["--output", "json"]].concat())
+}
+
+pub trait AuditReport {
+    /// The JSON report on standard output, read by the library.
+    fn audit_report(&self) -> Report;
+}
+
+impl AuditReport for Ran {
+    fn audit_report(&self) -> Report {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("no report ({error}): {}", self.err))
+    }
+}
+
+/// The broken tags of a report, as `repository:tag`.
+pub fn broken_tags(report: &Value) -> BTreeSet<String> {
+    report["broken_tags"].as_array().unwrap().iter().map(tag_name).collect()
+}
+
+/// A tag of a report, as `repository:tag`.
+pub fn tag_name(tag: &Value) -> String {
+    format!("{}:{}", tag["repository"].as_str().unwrap(), tag["tag"].as_str().unwrap())
+}
+
+/// As long as the guard lives, snapshots show a root as `ROOT`, times as `…`, and the first 12 digits of a hash.
+pub fn mask_snapshots(root: &Path) -> insta::internals::SettingsBindDropGuard {
     let mut settings = insta::Settings::clone_current();
-    let literal = |text: &str| -> String {
+    let escape = |text: &str| -> String {
         text.chars()
             .flat_map(|c| (!c.is_alphanumeric() && c.is_ascii()).then_some('\\').into_iter().chain([c]))
             .collect()
     };
-    settings.add_filter(&literal(&root.to_string_lossy()), "ROOT");
+    settings.add_filter(&escape(&root.to_string_lossy()), "ROOT");
     settings.add_filter(r"seconds=[0-9.]+", "seconds=…");
     settings.add_filter(r#""(started_at|duration_seconds)": [^,\n]+"#, "\"$1\": …");
     settings.add_filter(r"(run_duration_seconds\{[^}]*\}|last_run_timestamp\{[^}]*\}) [0-9.]+", "$1 …");
@@ -122,11 +113,30 @@ pub fn masked(root: &Path) -> insta::internals::SettingsBindDropGuard {
     settings.bind_to_scope()
 }
 
-/// Older than whatever is set aside for its age.
-pub const OLD: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Copies the content of a folder into another, with its times.
+pub fn copy_content(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status();
+    assert!(copied.unwrap().success(), "{}", from.display());
+}
 
-/// One of almost everything, in four repositories. Nothing in it is young.
-pub fn ruin() -> TreeBuilder {
+/// A copy of a folder, with its times.
+pub fn copy_of(root: &Path) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    copy_content(root, folder.path());
+    folder
+}
+
+pub fn make_fifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+/// Sets the length of a file. What is added is sparse.
+pub fn set_length(path: &Path, bytes: u64) {
+    std::fs::File::options().write(true).open(path).unwrap().set_len(bytes).unwrap();
+}
+
+/// Damage of almost every kind, in four repositories; nothing is young.
+pub fn damaged_tree() -> TreeBuilder {
     let mut tree = TreeBuilder::new();
     let multi = tree.multi_platform("team/app", Some("v1"), &["linux/amd64", "linux/arm64"]);
     tree.tag("team/app", "stable", &multi.digest);
@@ -143,14 +153,14 @@ pub fn ruin() -> TreeBuilder {
     tree.break_history_dangling("team/app", "v2");
 
     let short = tree.image("web", Some("1"), "web1");
-    let lie = ImageSpec {
+    let false_sizes = ImageSpec {
         damage: vec![
             (Part::Layer(0), DescriptorDamage::SizeTooBig),
             (Part::Layer(1), DescriptorDamage::DigestText),
         ],
         ..ImageSpec::docker("web2")
     };
-    tree.image_with("web", Some("2"), &lie);
+    tree.image_with("web", Some("2"), &false_sizes);
     let altered = tree.image("web", Some("3"), "web3");
     let broken_json = tree.image("web", Some("4"), "web4");
     tree.break_blob_truncated(&short.layers[1]).break_blob_zero(&short.config);

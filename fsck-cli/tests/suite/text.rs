@@ -1,11 +1,11 @@
-//! The text report, whole: what a person on call reads.
+//! The text report.
 
-use registry_fixtures::{ImageSpec, TreeBuilder, layer_bytes, trees};
+use registry_fixtures::{Digest, ImageSpec, TreeBuilder, layer_bytes, trees};
 
-use crate::support::{OLD, fsck, masked, ran, ruin, run, text};
+use crate::support::{OLD, damaged_tree, fsck, mask_snapshots, run, scan, scan_json};
 
-/// 500 tags on 500 images that share one layer, which is gone.
-fn shared_damage() -> TreeBuilder {
+/// 500 tags of 500 images that share one layer, whose bytes are missing.
+fn tree_with_shared_damage() -> TreeBuilder {
     let mut tree = TreeBuilder::new();
     let base = tree.layer("big", &layer_bytes("base", 1000));
     for number in 0..500 {
@@ -18,10 +18,10 @@ fn shared_damage() -> TreeBuilder {
 }
 
 #[test]
-fn the_carried_tree() {
+fn scan_prints_report_of_carried_tree() {
     let root = trees::carried();
-    let _masked = masked(&root);
-    insta::assert_snapshot!(text(&root, &[]), @"
+    let _masked = mask_snapshots(&root);
+    insta::assert_snapshot!(scan(&root, &[]).out, @"
     Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.
     main:x cannot be pulled:
       linux/amd64 has lost its revision link; its bytes are here, repairable [child-link-missing]
@@ -35,10 +35,10 @@ fn the_carried_tree() {
 }
 
 #[test]
-fn the_pristine_tree() {
+fn scan_prints_report_of_pristine_tree() {
     let root = trees::unpack(trees::PRISTINE);
-    let _masked = masked(root.path());
-    insta::assert_snapshot!(text(root.path(), &["--content", "--strict"]), @"
+    let _masked = mask_snapshots(root.path());
+    insta::assert_snapshot!(scan(root.path(), &["--content", "--strict"]).out, @"
     warning referrer-untagged: art/subject: referrer of sha256:bab250d4f5fd that no tag and no index names: every untagged collection deletes it
     info layer-link-unreferenced: half/pushed: 1 layer link that no manifest needs
     info manifest-untagged: app/single: 2 manifests that no tag reaches: only an untagged collection frees them
@@ -52,10 +52,10 @@ fn the_pristine_tree() {
 }
 
 #[test]
-fn the_pull_through_cache() {
+fn scan_prints_report_of_pull_through_cache() {
     let root = trees::unpack(trees::PULL_THROUGH);
-    let _masked = masked(root.path());
-    insta::assert_snapshot!(text(root.path(), &[]), @"
+    let _masked = mask_snapshots(root.path());
+    insta::assert_snapshot!(scan(root.path(), &[]).out, @"
     warning gc-hazard: repositories: a pull-through cache with 2 repositories without _layers: a 2.x collector deletes what they hold, a 3.x one aborts
     garbage: none
     looked at ROOT (cache): 3 repositories, 3 tags, 4 manifests of which 2 indexes, 2 layer links, 6 blobs (2.67 KiB), 0 uploads
@@ -65,10 +65,10 @@ fn the_pull_through_cache() {
 }
 
 #[test]
-fn many_kinds_of_damage() {
-    let tree = ruin();
-    let _masked = masked(tree.root());
-    insta::assert_snapshot!(text(tree.root(), &[]), @r#"
+fn scan_prints_report_of_many_damages() {
+    let tree = damaged_tree();
+    let _masked = mask_snapshots(tree.root());
+    insta::assert_snapshot!(scan(tree.root(), &[]).out, @r#"
     Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.
     legacy:1 cannot be pulled: the repository has no _layers folder, so no config and no layer is served; a 2.x collector takes every blob of this repository, a 3.x one aborts, repairable [layers-folder-missing]
     team/app (2 tags: stable, v1) cannot be pulled: linux/arm64 has lost its revision link; its bytes are here, repairable [child-link-missing]
@@ -110,10 +110,10 @@ fn many_kinds_of_damage() {
 }
 
 #[test]
-fn an_empty_registry() {
+fn scan_prints_report_of_empty_registry() {
     let tree = TreeBuilder::new();
-    let _masked = masked(tree.root());
-    insta::assert_snapshot!(text(tree.root(), &[]), @"
+    let _masked = mask_snapshots(tree.root());
+    insta::assert_snapshot!(scan(tree.root(), &[]).out, @"
     garbage: none
     looked at ROOT (primary): 0 repositories, 0 tags, 0 manifests of which 0 indexes, 0 layer links, 0 blobs (0 B), 0 uploads
     registry-fsck scan: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=0 exit_status=0 seconds=…
@@ -121,10 +121,10 @@ fn an_empty_registry() {
 }
 
 #[test]
-fn five_hundred_tags_and_one_damage() {
-    let tree = shared_damage();
-    let _masked = masked(tree.root());
-    let report = text(tree.root(), &[]);
+fn damage_shared_by_500_tags_is_one_line() {
+    let tree = tree_with_shared_damage();
+    let _masked = mask_snapshots(tree.root());
+    let report = scan(tree.root(), &[]).out;
     insta::assert_snapshot!(report, @"
     big (500 tags: v000, v001, v002 and 497 more) cannot be pulled: layer sha256:941523caacab is gone: its layer link is here, its bytes are not [blob-missing]
     garbage: none
@@ -135,9 +135,9 @@ fn five_hundred_tags_and_one_damage() {
 }
 
 #[test]
-fn everything_is_said_with_v() {
-    let tree = shared_damage();
-    let report = text(tree.root(), &["-v"]);
+fn verbose_report_names_every_tag() {
+    let tree = tree_with_shared_damage();
+    let report = scan(tree.root(), &["-v"]).out;
     for number in 0..500 {
         assert_eq!(report.matches(&format!("v{number:03}")).count(), 1, "v{number:03}");
     }
@@ -145,23 +145,23 @@ fn everything_is_said_with_v() {
 }
 
 #[test]
-fn findings_below_error_are_shortened_unless_v() {
+fn warnings_are_shortened_without_v() {
     let mut tree = TreeBuilder::new();
     tree.image("a", Some("v1"), "x");
     for number in 0..25 {
         tree.break_stray_tag_name("a", &format!("-stray{number:02}"));
     }
     tree.age_all(OLD);
-    let lines = |options: &[&str]| text(tree.root(), options).matches("stray").count();
+    let lines = |options: &[&str]| scan(tree.root(), options).out.matches("stray").count();
     assert_eq!((lines(&[]), lines(&["-v"])), (10, 25));
-    assert!(text(tree.root(), &[]).contains("15 more (-v shows them)"));
+    assert!(scan(tree.root(), &[]).out.contains("15 more (-v shows them)"));
 }
 
 #[test]
-fn groups_that_overlap() {
+fn overlapping_groups_of_tags_have_a_line_each() {
     let mut tree = TreeBuilder::new();
     let (ab, bc) = (tree.layer("o", b"shared by a and b"), tree.layer("o", b"shared by b and c"));
-    let mut push = |tag: &str, shared: &[&registry_fixtures::Digest]| {
+    let mut push = |tag: &str, shared: &[&Digest]| {
         let shared = shared.iter().map(|layer| (*layer).clone()).collect();
         tree.image_with("o", Some(tag), &ImageSpec { shared, ..ImageSpec::oci(tag) })
     };
@@ -170,8 +170,8 @@ fn groups_that_overlap() {
     push("c", &[&bc]);
     tree.break_blob_missing(&ab).break_layer_link_missing("o", &bc).break_blob_truncated(&a.layers[0]);
     tree.age_all(OLD);
-    let _masked = masked(tree.root());
-    insta::assert_snapshot!(text(tree.root(), &[]), @"
+    let _masked = mask_snapshots(tree.root());
+    insta::assert_snapshot!(scan(tree.root(), &[]).out, @"
     Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.
     o:a cannot be pulled: layer sha256:3563bcccdbc8 is damaged: 50 bytes instead of 100, and they hash wrong [blob-size-mismatch]
         repair moves the wrong bytes aside; then push the image again
@@ -185,14 +185,14 @@ fn groups_that_overlap() {
 }
 
 #[test]
-fn quiet_is_one_line() {
-    let tree = ruin();
-    let _masked = masked(tree.root());
-    insta::assert_snapshot!(text(tree.root(), &["--quiet"]), @"registry-fsck scan: broken_tags=12 unknown_tags=1 errors=15 warnings=2 infos=3 repairable=5 tags=15 unread=1 exit_status=12 seconds=…");
+fn quiet_prints_one_line() {
+    let tree = damaged_tree();
+    let _masked = mask_snapshots(tree.root());
+    insta::assert_snapshot!(scan(tree.root(), &["--quiet"]).out, @"registry-fsck scan: broken_tags=12 unknown_tags=1 errors=15 warnings=2 infos=3 repairable=5 tags=15 unread=1 exit_status=12 seconds=…");
 }
 
 #[test]
-fn several_registries_below_one_folder() {
+fn registries_below_one_folder_share_a_report() {
     let folder = tempfile::tempdir().unwrap();
     let mut one = TreeBuilder::in_folder(&folder.path().join("one"));
     one.image("app", Some("v1"), "x");
@@ -203,8 +203,8 @@ fn several_registries_below_one_folder() {
     std::fs::create_dir(folder.path().join("backup")).unwrap();
     one.age_all(OLD);
     two.age_all(OLD);
-    let _masked = masked(folder.path());
-    insta::assert_snapshot!(text(folder.path(), &[]), @"
+    let _masked = mask_snapshots(folder.path());
+    insta::assert_snapshot!(scan(folder.path(), &[]).out, @"
     ROOT/deep/er/two: app:v1 cannot be pulled: layer sha256:21fae2eff4fa is gone: its layer link is here, its bytes are not [blob-missing]
     warning path-unexpected: ROOT/deep/er/two: blobs/data: a file among digest algorithms; a collector aborts on a data file there
     garbage: none
@@ -215,14 +215,13 @@ fn several_registries_below_one_folder() {
 }
 
 #[test]
-fn colour_is_only_where_it_was_asked_for() {
-    let tree = ruin();
-    let plain = text(tree.root(), &[]);
-    let always = text(tree.root(), &["--color", "always"]);
+fn colour_is_used_only_on_request() {
+    let tree = damaged_tree();
+    let plain = scan(tree.root(), &[]).out;
+    let always = scan(tree.root(), &["--color", "always"]).out;
     assert!(!plain.contains('\u{1b}') && always.contains("\u{1b}[1m\u{1b}[31m"), "{always}");
-    let cut = |report: &str| report.rsplit_once(" seconds=").unwrap().0.to_owned();
-    assert_eq!(cut(&text(tree.root(), &["--color", "never"])), cut(&plain));
-    // Colour changes nothing but colour.
+    let without_time = |report: &str| report.rsplit_once(" seconds=").unwrap().0.to_owned();
+    assert_eq!(without_time(&scan(tree.root(), &["--color", "never"]).out), without_time(&plain));
     let mut stripped = String::new();
     let mut rest = &*always;
     while let Some((before, after)) = rest.split_once('\u{1b}') {
@@ -230,38 +229,38 @@ fn colour_is_only_where_it_was_asked_for() {
         rest = after.split_once('m').unwrap().1;
     }
     stripped.push_str(rest);
-    assert_eq!(cut(&stripped), cut(&plain));
+    assert_eq!(without_time(&stripped), without_time(&plain));
 }
 
 #[test]
-fn the_environment_does_not_beat_the_flag() {
+fn color_option_overrides_environment() {
     let root = trees::carried();
-    let run_with = |name: &str, color: &str| {
+    let is_coloured = |name: &str, color: &str| {
         let mut command = fsck();
         command.env(name, "1").args(["scan", "--color", color]).arg(&root);
-        run(&mut command).stdout.contains('\u{1b}')
+        run(&mut command).out.contains('\u{1b}')
     };
-    assert!(run_with("NO_COLOR", "always") && !run_with("CLICOLOR_FORCE", "never"));
-    assert!(!run_with("NO_COLOR", "auto") && run_with("CLICOLOR_FORCE", "auto"));
+    assert!(is_coloured("NO_COLOR", "always") && !is_coloured("CLICOLOR_FORCE", "never"));
+    assert!(!is_coloured("NO_COLOR", "auto") && is_coloured("CLICOLOR_FORCE", "auto"));
 }
 
 #[test]
-fn json_has_no_colour_even_when_forced() {
-    let report = ran(&trees::carried(), &["--output", "json", "--color", "always"]);
-    assert!(!report.stdout.contains('\u{1b}') && report.json()["exit_status"] == 4);
+fn json_is_never_coloured() {
+    let report = scan_json(&trees::carried(), &["--color", "always"]);
+    assert!(!report.out.contains('\u{1b}') && report.json()["exit_status"] == 4);
 }
 
 #[test]
-fn results_go_to_standard_output_and_nothing_else_does() {
-    let done = ran(&trees::carried(), &[]);
-    assert_eq!(done.stderr, "");
-    let done = ran(&trees::carried(), &["--progress", "always", "--repository", "nothing*"]);
-    assert!(!done.stdout.contains("files") && done.stderr.contains("matches --repository"), "{done:?}");
+fn only_results_go_to_standard_output() {
+    let ran = scan(&trees::carried(), &[]);
+    assert_eq!(ran.err, "");
+    let ran = scan(&trees::carried(), &["--progress", "always", "--repository", "nothing*"]);
+    assert!(!ran.out.contains("files") && ran.err.contains("matches --repository"), "{ran:?}");
 }
 
 #[test]
-fn a_log_in_json_is_json_line_by_line() {
-    let done = ran(&trees::carried(), &["--log-format", "json", "--repository", "nothing*"]);
-    let line: serde_json::Value = serde_json::from_str(done.stderr.trim()).unwrap();
+fn json_log_has_one_object_per_line() {
+    let ran = scan(&trees::carried(), &["--log-format", "json", "--repository", "nothing*"]);
+    let line: serde_json::Value = serde_json::from_str(ran.err.trim()).unwrap();
     assert_eq!(line["level"], "ERROR");
 }

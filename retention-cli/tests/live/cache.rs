@@ -1,10 +1,10 @@
-//! `--cache-dir`: what is in it is never believed, and a run does without it.
+//! `--cache-dir`: its files are verified before use, and a run works without it.
 
 use std::path::{Path, PathBuf};
 
 use registry_fixtures::forgejo::Profile;
 
-use crate::assert_told_snapshot;
+use crate::assert_output_snapshot;
 use crate::support::{Job, incident};
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -13,7 +13,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn files_of_a_cache_that_were_changed_are_read_anew() {
+fn changed_cache_files_are_fetched_again() {
     let job = Job::new("corrupt", incident(Profile::V15));
     let arguments = ["--output", "json", "--at", "2026-12-01T00:00:00Z", "--cache-dir", "cache"];
     let first = job.run(&arguments);
@@ -22,7 +22,7 @@ fn files_of_a_cache_that_were_changed_are_read_anew() {
         let lines = job.server.lines();
         lines.iter().filter(|line| line.starts_with("GET") && line.contains("/manifests/")).count()
     };
-    let all = reads();
+    let all_reads = reads();
     type Damage = fn(&mut Vec<u8>);
     let damages: [(&str, Damage); 6] = [
         ("cut", |bytes| bytes.truncate(bytes.len() - 1)),
@@ -43,19 +43,16 @@ fn files_of_a_cache_that_were_changed_are_read_anew() {
         job.server.clear_log();
         let again = job.run(&arguments);
         assert_eq!(again.out, first.out, "{what}");
-        // Of two tags of one manifest the second may find what the first has just read.
-        assert!((all - 1..=all).contains(&reads()), "{what}: {} of {all}", reads());
-        // And kept anew, as they were.
-        assert_eq!(
-            cached.iter().map(|path| std::fs::read(path).unwrap()).collect::<Vec<_>>(),
-            good,
-            "{what}"
-        );
+        // When two tags name one manifest, the second may find what the first has just fetched.
+        assert!((all_reads - 1..=all_reads).contains(&reads()), "{what}: {} of {all_reads}", reads());
+        // The files are written again as they were.
+        let rewritten: Vec<_> = cached.iter().map(|path| std::fs::read(path).unwrap()).collect();
+        assert_eq!(rewritten, good, "{what}");
     }
 }
 
 #[test]
-fn a_file_of_a_cache_that_is_none_does_not_hang_the_run() {
+fn fifo_in_cache_does_not_block_run() {
     let job = Job::new("fifo", incident(Profile::V15));
     let first = job.run(&["--quiet", "--cache-dir", "cache"]);
     let cached = files(&job.folder.join("cache"));
@@ -69,18 +66,18 @@ fn a_file_of_a_cache_that_is_none_does_not_hang_the_run() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_opened_or_written_ended_the_run_or_went_unsaid() {
+fn unusable_cache_warns_and_run_continues() {
     let job = Job::new("unwritable", incident(Profile::V15));
     let arguments = ["--apply", "--quiet", "--package", "api", "--cache-dir"];
     std::fs::write(job.folder.join("file"), "").unwrap();
     let opened = job.run(&[&arguments[..], &["file", "--journal", "1", "--keep-last", "2"]].concat());
-    assert_told_snapshot!(opened.as_text(), @"
+    assert_output_snapshot!(opened.as_text(), @"
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
     registry-retention apply: deleted=1 spared=0 failed=0 not_tried=0 already_gone=0
     warning: no cache: file cannot be used: File exists (os error 17)
     exit 0
     ");
-    // Also root cannot make files here, and the folder opens.
+    // Not even root can make files here, although the folder can be opened.
     let written = job.run(&[&arguments[..], &["/proc/self", "--journal", "2", "--keep-last", "1"]].concat());
     assert_eq!(written.status, 0, "{written:?}");
     let (before, _) = written.err.split_once("/sha256").expect("the name of a file");

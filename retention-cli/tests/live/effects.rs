@@ -1,4 +1,4 @@
-//! What runs do: dry, armed, disturbed.
+//! The requests and changes of dry, armed and disturbed runs.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use registry_fixtures::forgejo::Fault;
 use crate::support::{BOTH, Job, incident};
 
 #[test]
-fn the_environment_of_the_old_job_does_the_job() {
+fn environment_of_replaced_job_is_understood() {
     for profile in BOTH {
         let job = Job::new("environment", incident(profile));
         let dry = job.run_with(&[], &[("KEEP_LAST_N", "10")]);
@@ -27,8 +27,8 @@ fn the_environment_of_the_old_job_does_the_job() {
 }
 
 #[test]
-fn the_log_of_a_dry_run_is_read_by_a_person() {
-    let job = Job::new("log", incident(registry_fixtures::forgejo::Profile::V15));
+fn dry_run_is_printed_as_text() {
+    let job = Job::new("log", incident(BOTH[1]));
     let ran = job.run(&["--package", "kms*"]);
     insta::with_settings!({filters => vec![(r"\d+ d old", "N d old")]}, {
         insta::assert_snapshot!(ran.out, @"
@@ -45,7 +45,7 @@ fn the_log_of_a_dry_run_is_read_by_a_person() {
 }
 
 #[test]
-fn law_4_a_dry_run_reads_only_and_plans_what_a_live_run_plans() {
+fn law_4_dry_run_only_reads_and_plans_like_live_run() {
     for profile in BOTH {
         let job = Job::new("law4", incident(profile));
         job.forbid_changes();
@@ -64,7 +64,7 @@ fn law_4_a_dry_run_reads_only_and_plans_what_a_live_run_plans() {
 }
 
 #[test]
-fn an_explicit_dry_run_disarms() {
+fn dry_run_variable_disarms_apply_option() {
     let job = Job::new("disarms", incident(BOTH[1]));
     job.forbid_changes();
     let ran = job.run_with(&["--apply", "--keep-last", "1"], &[("DRY_RUN", "true")]);
@@ -73,7 +73,7 @@ fn an_explicit_dry_run_disarms() {
 }
 
 #[test]
-fn what_cannot_be_read_is_never_deleted() {
+fn package_with_unread_manifest_is_not_deleted_from() {
     for profile in BOTH {
         let job = Job::new("unread", incident(profile));
         job.server.set_hook(|_, ask, _| {
@@ -89,14 +89,14 @@ fn what_cannot_be_read_is_never_deleted() {
 }
 
 #[test]
-fn a_tag_pushed_again_between_list_and_delete_stays() {
+fn tag_pushed_between_list_and_deletion_stays() {
     for profile in BOTH {
         let job = Job::new("pushed", incident(profile));
         let mut is_done = false;
         job.server.set_hook(move |world, ask, _| {
             if !is_done && ask.method == "DELETE" && ask.path.ends_with("/container/kms-website/b1") {
                 is_done = true;
-                // Too late to see: the row went with the request that is under way. The next one is not.
+                // The deletion of b1 is under way; that of b2 is still to come.
                 world.push_index("kms-website", &["b2"], &["new amd64", "new arm64"]);
             }
             None
@@ -110,7 +110,7 @@ fn a_tag_pushed_again_between_list_and_delete_stays() {
 }
 
 #[test]
-fn a_slow_and_stumbling_server_is_borne() {
+fn run_survives_slow_and_failing_server() {
     for profile in BOTH {
         let job = Job::new("stumbling", incident(profile));
         let mut stumbled = std::collections::BTreeSet::new();
@@ -133,7 +133,7 @@ fn a_slow_and_stumbling_server_is_borne() {
 }
 
 #[test]
-fn a_second_run_with_a_cache_lists_and_heads_only() {
+fn second_run_with_cache_sends_only_lists_and_heads() {
     let job = Job::new("cache", incident(BOTH[1]));
     let first = job.run(&["--cache-dir", "cache"]);
     job.server.clear_log();
@@ -141,7 +141,7 @@ fn a_second_run_with_a_cache_lists_and_heads_only() {
     let last = |out: &str| out.lines().last().map(str::to_owned);
     assert_eq!(last(&first.out), last(&second.out));
     for line in job.server.lines() {
-        let is_known = [
+        let is_expected = [
             "GET /api/forgejo/v1/version",
             "GET /v2/token",
             "DELETE /v2/viktor/preflight/manifests/-preflight",
@@ -150,7 +150,7 @@ fn a_second_run_with_a_cache_lists_and_heads_only() {
         .contains(&&*line)
             || line.starts_with("GET /api/v1/packages/viktor?")
             || line.starts_with("HEAD /v2/viktor/");
-        assert!(is_known, "{line}");
+        assert!(is_expected, "{line}");
     }
     let mut lines = job.server.lines();
     lines.sort();

@@ -1,25 +1,26 @@
-//! How runs on a tree end that did not do everything: interrupted, undone in part, with nothing done at all.
+//! Runs and undos on a tree that do not complete: interrupted, undone in part, refused at the first step.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::assert_told_snapshot;
-use crate::layout::{Job, differences, short};
-use crate::support::Ran;
+use crate::assert_output_snapshot;
+use crate::layout::{Job, differences, mask_digests};
+use crate::support::{Ran, send_signal};
 
 #[test]
-fn an_undo_that_leaves_something_alone_or_behind_fails() {
+fn incomplete_undo_fails() {
     let mut job = Job::new("undo");
     let index = std::fs::read_to_string(job.tree.tag_link("team", "b1")).unwrap();
     let hex = index.strip_prefix("sha256:").unwrap();
-    assert_eq!(job.layout(&["--apply", "-q", "--keep-last", "2", "--journal", "a.journal"]).status, 0);
-    // One tag is pushed again; and a collector takes the bytes of an index that went.
+    assert_eq!(job.run_on_tree(&["--apply", "-q", "--keep-last", "2", "--journal", "a.journal"]).status, 0);
+    // One tag is pushed again, and a collector deletes the bytes of an index that was moved.
     let image = job.tree.image("team/tool", None, "pushed since");
     job.tree.tag("team/tool", "v1", &image.digest);
     std::fs::remove_dir_all(job.tree.v2().join("blobs/sha256").join(&hex[..2]).join(hex)).unwrap();
     let undone = job.run(&["undo", "a.journal"]);
-    let odd: Vec<_> = undone.out.lines().filter(|line| !line.ends_with("is as it was")).collect();
-    assert_told_snapshot!(short(&odd.join("\n")), @"
+    let unrestored: Vec<_> = undone.out.lines().filter(|line| !line.ends_with("is as it was")).collect();
+    assert_output_snapshot!(mask_digests(&unrestored.join("\n")), @"
     repositories/team/tool/_manifests/tags/v1 is left alone: something is there again; what was moved aside stays at .registry-fsck/TIME/repositories/team/tool/_manifests/tags/v1
     repositories/team/_manifests/revisions/sha256/HEX cannot be put back: its bytes were collected since: sha256:HEX
     repositories/team/_manifests/tags/b1 cannot be put back: its bytes were collected since: sha256:HEX
@@ -27,7 +28,7 @@ fn an_undo_that_leaves_something_alone_or_behind_fails() {
     registry-retention undo: changes=51 back=47 there=0 left=1 lost=3
     ");
     assert_eq!(undone.status, 1);
-    assert_told_snapshot!(short(&undone.err), @"
+    assert_output_snapshot!(mask_digests(&undone.err), @"
     error: repositories/team/tool/_manifests/tags/v1 is left alone: something is there again; what was moved aside stays at .registry-fsck/TIME/repositories/team/tool/_manifests/tags/v1
     error: repositories/team/_manifests/revisions/sha256/HEX cannot be put back: its bytes were collected since: sha256:HEX
     error: repositories/team/_manifests/tags/b1 cannot be put back: its bytes were collected since: sha256:HEX
@@ -38,7 +39,7 @@ fn an_undo_that_leaves_something_alone_or_behind_fails() {
 }
 
 #[test]
-fn an_interrupt_stops_after_the_steps_under_way_and_says_what_was_done() {
+fn interrupted_run_finishes_current_steps_and_reports() {
     for signal in ["-INT", "-TERM"] {
         let mut job = Job::new("interrupt");
         for number in 0..80 {
@@ -46,31 +47,29 @@ fn an_interrupt_stops_after_the_steps_under_way_and_says_what_was_done() {
             for build in 1..=3 {
                 let tag = format!("v{build}");
                 job.tree.image(&name, Some(&tag), &format!("{name} {build}"));
-                job.age(&name, &tag, 30 - build);
+                job.set_age(&name, &tag, 30 - build);
             }
         }
-        let before = job.picture();
+        let before = job.tree_state();
         let mut command = Command::new(env!("CARGO_BIN_EXE_registry-retention"));
         command.args(["--apply", "--keep-last", "1", "--journal", "a.journal", "--layout", job.root()]);
         command.env_clear().current_dir(&job.folder).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
-        // The journal has more than its beginning as soon as something is moved.
+        // The journal is longer than its first line as soon as something is moved.
         let journal = job.folder.join("a.journal");
         let started = Instant::now();
         while journal.metadata().map_or(0, |metadata| metadata.len()) < 1000 {
             assert!(started.elapsed() < Duration::from_secs(60), "nothing is moved");
             std::thread::sleep(Duration::from_millis(1));
         }
-        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
-        let output = child.wait_with_output().unwrap();
-        let (out, err) =
-            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-        assert_eq!(output.status.code(), Some(130), "{signal} {out} {err}");
+        send_signal(child.id(), signal);
+        let ran = Ran::from(child.wait_with_output().unwrap()).with(job.root(), "ROOT");
+        assert_eq!(ran.status, 130, "{signal}: {ran:?}");
         let stopping = "registry-retention: stopping after the steps under way; once more ends it now";
-        assert_eq!(err, format!("\n{stopping}\nerror: stopped: it was interrupted\n"));
-        let told = out.lines().rev().take(4).map(|line| line.split_inclusive("deleted=").next().unwrap());
-        assert_told_snapshot!(
-            told.collect::<Vec<_>>().join("\n").replace(job.root(), "ROOT").replace(|sign: char| sign.is_ascii_digit(), "N"),
+        assert_eq!(ran.err, format!("\n{stopping}\nerror: stopped: it was interrupted\n"));
+        let end = ran.out.lines().rev().take(4).map(|line| line.split_inclusive("deleted=").next().unwrap());
+        assert_output_snapshot!(
+            end.collect::<Vec<_>>().join("\n").replace(|sign: char| sign.is_ascii_digit(), "N"),
             @"
         registry-retention apply: deleted=
         the journal is a.journal; registry-retention undo puts back what can be
@@ -78,21 +77,30 @@ fn an_interrupt_stops_after_the_steps_under_way_and_says_what_was_done() {
         stopped: it was interrupted
         "
         );
-        assert!(out.contains("not tried many/of"), "{out}");
+        assert!(ran.out.contains("not tried many/of"), "{ran:?}");
         let undone = job.run(&["undo", "a.journal"]);
-        assert_eq!((undone.status, differences(&before, &job.picture())), (0, vec![]), "{undone:?}");
+        assert_eq!((undone.status, differences(&before, &job.tree_state())), (0, vec![]), "{undone:?}");
     }
 }
 
 #[test]
-fn where_nothing_went_no_quarantine_and_no_undo_is_told() {
+fn run_without_moves_names_no_quarantine_and_no_undo() {
     let mut job = Job::new("nothing");
-    job.layout(&["plan", "--plan-file", "plan.json", "--keep-last", "4", "-q", "--package", "team/tool"]);
-    // What the only image that goes consists of is needed again.
+    job.run_on_tree(&[
+        "plan",
+        "--plan-file",
+        "plan.json",
+        "--keep-last",
+        "4",
+        "-q",
+        "--package",
+        "team/tool",
+    ]);
+    // Since the plan, a new tag needs the content of the only image that is to be moved.
     let image = job.tree.image("team/tool", None, "tool 1");
     job.tree.tag("team/tool", "new", &image.digest);
-    let ran = job.layout(&["apply", "plan.json", "--journal", "a.journal"]);
-    assert_told_snapshot!(short(&ran.as_text()), @"
+    let ran = job.run_on_tree(&["apply", "plan.json", "--journal", "a.journal"]);
+    assert_output_snapshot!(mask_digests(&ran.as_text()), @"
       not tried team/tool:v1.0: new is new and needs sha256:HEX
       not tried team/tool:v1: new is new and needs sha256:HEX
     registry-retention apply: deleted=0 spared=0 failed=0 not_tried=2 already_gone=0
@@ -103,36 +111,36 @@ fn where_nothing_went_no_quarantine_and_no_undo_is_told() {
 
 #[test]
 #[ignore = "needs root, to give files away and to run as somebody else"]
-fn a_quarantine_that_cannot_be_made_is_told_before() {
+fn unusable_quarantine_is_refused_before_changes() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let job = Job::new("room");
-    // The registry's user has docker/, and not the folder that it lies in.
+    // The user owns docker/ but not its parent folder.
     std::fs::set_permissions(job.tree.root(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let owned =
         Command::new("chown").args(["-R", "65534:65534"]).arg(job.tree.root().join("docker")).status();
     assert!(owned.unwrap().success());
-    let before = job.picture();
-    // Only what it says of itself, not the plan.
-    let told = |arguments: &[&str]| Ran { out: String::new(), ..job.as_nobody(arguments) }.as_text();
-    let (armed, dry, planned) = (told(&["--apply"]), told(&[]), told(&["plan"]));
-    assert_told_snapshot!(armed, @"
+    let before = job.tree_state();
+    // Standard error and the exit status, without the plan.
+    let output = |arguments: &[&str]| Ran { out: String::new(), ..job.run_as_nobody(arguments) }.as_text();
+    let (armed, dry, planned) = (output(&["--apply"]), output(&[]), output(&["plan"]));
+    assert_output_snapshot!(armed, @"
     error: this user may not delete here: what goes cannot be moved to ROOT, which is not writable, or on a read-only file system: name another folder on the same file system with --quarantine
     exit 6
     ");
     assert_eq!(dry, armed);
-    assert_told_snapshot!(planned, @"
+    assert_output_snapshot!(planned, @"
     warning: this user may not delete here: what goes cannot be moved to ROOT, which is not writable, or on a read-only file system: name another folder on the same file system with --quarantine
     exit 0
     ");
-    // On another file system, where there is one.
-    let device = |path: &std::path::Path| std::os::unix::fs::MetadataExt::dev(&path.metadata().unwrap());
-    let shared = std::path::Path::new("/dev/shm");
+    // A quarantine on another file system, if there is one.
+    let device = |path: &Path| std::os::unix::fs::MetadataExt::dev(&path.metadata().unwrap());
+    let shared = Path::new("/dev/shm");
     if shared.is_dir() && device(shared) != device(job.tree.root()) {
-        assert_told_snapshot!(told(&["--apply", "--quarantine", "/dev/shm/quarantine-of-nobody"]), @"
+        assert_output_snapshot!(output(&["--apply", "--quarantine", "/dev/shm/quarantine-of-nobody"]), @"
         error: this user may not delete here: what goes cannot be moved to /dev/shm, which is on another file system than the registry: name a folder on the same one with --quarantine
         exit 6
         ");
     }
-    assert_eq!(differences(&before, &job.picture()), [""; 0]);
+    assert_eq!(differences(&before, &job.tree_state()), [""; 0]);
 }

@@ -1,4 +1,4 @@
-//! The program against servers in memory, each in two releases: what it asks, what it deletes, how it ends.
+//! The program against servers in memory in two releases, and against trees: its requests, changes, output and exit statuses.
 
 mod answers;
 mod cache;

@@ -1,4 +1,4 @@
-//! What standard error shows, and that it may be gone.
+//! Standard error: its log and progress lines, and a run whose standard error is closed.
 
 use std::process::Stdio;
 
@@ -8,22 +8,22 @@ use serde_json::Value;
 use crate::support::{BOTH, Job, incident};
 
 #[test]
-fn a_log_in_json_is_json_line_by_line() {
+fn json_log_has_one_object_per_line() {
     let job = Job::new("log-json", incident(BOTH[1]));
     let ran = job.run(&["-v", "--log-format", "json", "--package", "a\u{202e}*", "--max-delete", "0"]);
     let lines: Vec<Value> =
         ran.err.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
-    let of = |level: &str| {
-        let wanted = lines.iter().filter(|line| line["level"] == level);
-        wanted.map(|line| line["fields"]["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    let messages = |level: &str| {
+        let found = lines.iter().filter(|line| line["level"] == level);
+        found.map(|line| line["fields"]["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    assert!(of("INFO").iter().any(|text| text.ends_with("requests were made")), "{}", ran.err);
-    assert_eq!(of("WARN"), ["no package matches \"a\\u{202e}*\""]);
+    assert!(messages("INFO").iter().any(|text| text.ends_with("requests were made")), "{}", ran.err);
+    assert_eq!(messages("WARN"), ["no package matches \"a\\u{202e}*\""]);
     assert!(lines.iter().all(|line| line["timestamp"].is_string()), "{}", ran.err);
 }
 
 #[test]
-fn a_progress_line_says_how_many_requests_were_sent() {
+fn progress_option_prints_progress_lines() {
     let job = Job::new("progress", incident(BOTH[1]));
     for verb in [&["plan"][..], &["--apply", "--journal", "journal"]] {
         let ran = job.run(&[verb, &["--progress", "always"]].concat());
@@ -34,9 +34,9 @@ fn a_progress_line_says_how_many_requests_were_sent() {
     assert_eq!(job.run(&["plan"]).err, "");
 }
 
-/// Each line of it was written with a macro that panics.
+/// Each line of standard error was written with a macro that panics.
 #[test]
-fn bug_a_closed_standard_error_ended_a_run_with_a_panic() {
+fn bug_closed_standard_error_does_not_panic() {
     let job = Job::new("closed", incident(BOTH[1]));
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

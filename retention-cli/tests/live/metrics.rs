@@ -1,5 +1,5 @@
-//! `--metrics-file` and `--pushgateway`: what they tell of each outcome. A run that planned deletions and did none of them is seen there and in
-//! its exit status: the job that this program replaces met 51 refusals and exited 0.
+//! `--metrics-file` and `--pushgateway`. The metrics and the exit status show a run that planned deletions and made none of them: the
+//! job that this program replaces met 51 refusals and exited 0.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -7,12 +7,12 @@ use registry_fixtures::forgejo::{OWNER, Profile, READ};
 use registry_fixtures::http::{Fault, Server};
 use registry_fixtures::pushgateway::{Pushgateway, pushed};
 
-use crate::assert_told_snapshot;
-use crate::support::{BOTH, Job, Ran, incident};
+use crate::assert_output_snapshot;
+use crate::support::{BOTH, Job, Ran, incident, is_deletion, refuse_from_first_deletion};
 
 const SUCCESS: &str = "registry_retention_last_success_timestamp_seconds";
 
-/// The values of the metrics of a run, without the part of their names that all have, and its exit status.
+/// The metrics of a run without the common prefix of their names, and its exit status.
 fn values(job: &Job, ran: &Ran) -> String {
     let text = std::fs::read_to_string(job.folder.join("metrics.prom")).unwrap();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -36,7 +36,7 @@ fn metrics_of(job: &Job, arguments: &[&str], environment: &[(&str, &str)]) -> St
 }
 
 #[test]
-fn every_metric_has_a_help_and_a_type() {
+fn every_metric_has_help_and_type() {
     let job = Job::new("metrics-whole", incident(Profile::V15));
     let ran = job.run(&["--quiet", "--metrics-file", "metrics.prom"]);
     assert_eq!(ran.status, 0, "{ran:?}");
@@ -44,7 +44,7 @@ fn every_metric_has_a_help_and_a_type() {
     let (text, time) = text.trim_end().rsplit_once(' ').unwrap();
     let age = jiff::Timestamp::now().as_second() - time.parse::<i64>().unwrap();
     assert!((0..600).contains(&age), "{time}");
-    assert_told_snapshot!(text, @"
+    assert_output_snapshot!(text, @"
     # HELP registry_retention_versions_kept Rows that the policy keeps; what is left as it is does not count.
     # TYPE registry_retention_versions_kept gauge
     registry_retention_versions_kept 21
@@ -82,9 +82,9 @@ fn every_metric_has_a_help_and_a_type() {
 }
 
 #[test]
-fn a_dry_run_plans_and_has_no_effect_to_miss() {
+fn dry_run_never_has_zero_effect() {
     let job = Job::new("metrics-dry", incident(Profile::V15));
-    assert_told_snapshot!(metrics_of(&job, &[], &[]), @"
+    assert_output_snapshot!(metrics_of(&job, &[], &[]), @"
     versions_kept 21
     versions_deleted 0
     versions_already_gone 0
@@ -100,8 +100,8 @@ fn a_dry_run_plans_and_has_no_effect_to_miss() {
     ");
     let pending = metrics_of(&job, &["--detailed-exitcode"], &[]);
     assert!(pending.ends_with("last_success\nexit 3"), "{pending}");
-    let nothing = metrics_of(&job, &["--keep-last", "99", "--apply"], &[]);
-    assert_told_snapshot!(nothing, @"
+    let without_deletions = metrics_of(&job, &["--keep-last", "99", "--apply"], &[]);
+    assert_output_snapshot!(without_deletions, @"
     versions_kept 24
     versions_deleted 0
     versions_already_gone 0
@@ -118,10 +118,10 @@ fn a_dry_run_plans_and_has_no_effect_to_miss() {
 }
 
 #[test]
-fn an_armed_run_tells_what_the_server_confirmed() {
+fn armed_run_counts_confirmed_deletions() {
     for profile in BOTH {
         let job = Job::new("metrics-armed", incident(profile));
-        assert_told_snapshot!(metrics_of(&job, &["--apply", "--keep-last", "2"], &[]), @"
+        assert_output_snapshot!(metrics_of(&job, &["--apply", "--keep-last", "2"], &[]), @"
         versions_kept 10
         versions_deleted 14
         versions_already_gone 0
@@ -139,13 +139,13 @@ fn an_armed_run_tells_what_the_server_confirmed() {
 }
 
 #[test]
-fn fifty_one_refusals_were_an_exit_status_of_0() {
+fn refused_deletions_exit_6_with_zero_effect() {
     for profile in BOTH {
         let job = Job::new("metrics-refused", incident(profile));
         let all = ["--apply", "--keep-last", "2", "--journal", "journal"];
-        // Found before anything was tried.
+        // The preflight is refused.
         let read = metrics_of(&job, &all, &[("FORGEJO_TOKEN", READ)]);
-        assert_told_snapshot!(read, @"
+        assert_output_snapshot!(read, @"
         versions_kept 10
         versions_deleted 0
         versions_already_gone 0
@@ -158,14 +158,9 @@ fn fifty_one_refusals_were_an_exit_status_of_0() {
         reclaimable_bytes 16952
         exit 6
         ");
-        // Found at the first deletion.
-        job.server.set_hook(|world, ask, _| {
-            if ask.method == "DELETE" && ask.path.starts_with("/api/") {
-                world.user_mut(OWNER).unwrap().must_change_password = true;
-            }
-            None
-        });
-        assert_told_snapshot!(metrics_of(&job, &all, &[]), @"
+        // The preflight passes and the first deletion is refused.
+        refuse_from_first_deletion(&job.server);
+        assert_output_snapshot!(metrics_of(&job, &all, &[]), @"
         versions_kept 10
         versions_deleted 0
         versions_already_gone 0
@@ -183,13 +178,11 @@ fn fifty_one_refusals_were_an_exit_status_of_0() {
 }
 
 #[test]
-fn deletions_that_all_fail_or_are_spared_have_zero_effect() {
+fn failed_and_spared_deletions_have_zero_effect() {
     let job = Job::new("metrics-failed", incident(Profile::V15));
     let all = ["--apply", "--keep-last", "2", "--package", "api"];
-    job.server.set_hook(|_, ask, _| {
-        (ask.method == "DELETE" && ask.path.starts_with("/api/")).then_some(Fault::Status(418))
-    });
-    assert_told_snapshot!(metrics_of(&job, &[&all[..], &["--journal", "1"]].concat(), &[]), @"
+    job.server.set_hook(|_, ask, _| is_deletion(ask).then_some(Fault::Status(418)));
+    assert_output_snapshot!(metrics_of(&job, &[&all[..], &["--journal", "1"]].concat(), &[]), @"
     versions_kept 2
     versions_deleted 0
     versions_already_gone 0
@@ -205,7 +198,7 @@ fn deletions_that_all_fail_or_are_spared_have_zero_effect() {
     job.server.set_hook(|_, ask, _| {
         (ask.method == "GET" && ask.path.ends_with("/container/api/v1")).then_some(Fault::Status(418))
     });
-    assert_told_snapshot!(metrics_of(&job, &[&all[..], &["--journal", "2"]].concat(), &[]), @"
+    assert_output_snapshot!(metrics_of(&job, &[&all[..], &["--journal", "2"]].concat(), &[]), @"
     versions_kept 2
     versions_deleted 0
     versions_already_gone 0
@@ -221,11 +214,14 @@ fn deletions_that_all_fail_or_are_spared_have_zero_effect() {
 }
 
 #[test]
-fn a_run_without_a_journal_had_no_zero_effect() {
+fn run_without_journal_has_zero_effect() {
     let job = Job::new("metrics-journal", incident(Profile::V15));
-    let none =
-        metrics_of(&job, &["--apply", "--package", "api", "--keep-last", "1", "--journal", "/dev/full"], &[]);
-    assert_told_snapshot!(none, @"
+    let apply = |journal: &str| {
+        let arguments = ["--apply", "--package", "api", "--keep-last", "1", "--journal", journal];
+        metrics_of(&job, &arguments, &[])
+    };
+    let existing = apply("/dev/full");
+    assert_output_snapshot!(existing, @"
     versions_kept 1
     versions_deleted 0
     versions_already_gone 0
@@ -238,17 +234,15 @@ fn a_run_without_a_journal_had_no_zero_effect() {
     reclaimable_bytes 930
     exit 1
     ");
-    let closed =
-        metrics_of(&job, &["--apply", "--package", "api", "--keep-last", "1", "--journal", "no/such"], &[]);
-    assert_eq!(closed, none);
+    assert_eq!(apply("no/such"), existing);
 }
 
 /// <https://github.com/buildsense-ai/XiaoBa-CLI/issues/501>
 #[test]
-fn a_guard_that_stopped_all_cleaning_went_unseen() {
+fn skipped_and_refused_packages_are_counted() {
     let job = Job::new("metrics-skipped", incident(Profile::V15));
     job.server.set_hook(|_, ask, _| ask.path.ends_with("/api/manifests/v1").then_some(Fault::Status(418)));
-    assert_told_snapshot!(metrics_of(&job, &["--apply", "--keep-last", "2", "--max-delete-percent", "50", "--package", "api", "--package", "kms*"], &[]), @"
+    assert_output_snapshot!(metrics_of(&job, &["--apply", "--keep-last", "2", "--max-delete-percent", "50", "--package", "api", "--package", "kms*"], &[]), @"
     versions_kept 4
     versions_deleted 0
     versions_already_gone 0
@@ -267,7 +261,7 @@ fn a_guard_that_stopped_all_cleaning_went_unseen() {
         let child = world.find_image("kms-website", "amd64 13");
         world.versions.retain(|row| row.name != child);
     }
-    assert_told_snapshot!(metrics_of(&broken, &["--keep-last", "20"], &[]), @"
+    assert_output_snapshot!(metrics_of(&broken, &["--keep-last", "20"], &[]), @"
     versions_kept 23
     versions_deleted 0
     versions_already_gone 0
@@ -285,7 +279,7 @@ fn a_guard_that_stopped_all_cleaning_went_unseen() {
 }
 
 #[test]
-fn a_plan_file_that_is_applied_has_metrics_too() {
+fn apply_writes_metrics() {
     let job = Job::new("metrics-apply", incident(Profile::V15));
     job.run(&["plan", "--plan-file", "plan.json", "--keep-last", "2"]);
     let refused = metrics_of(&job, &[], &[("FORGEJO_HOST", "http://127.0.0.1:1")]);
@@ -297,7 +291,7 @@ fn a_plan_file_that_is_applied_has_metrics_too() {
         );
         values(&job, &ran)
     };
-    assert_told_snapshot!(apply(&[], &[("FORGEJO_TOKEN", READ)]), @"
+    assert_output_snapshot!(apply(&[], &[("FORGEJO_TOKEN", READ)]), @"
     versions_kept 10
     versions_deleted 0
     versions_already_gone 0
@@ -312,7 +306,7 @@ fn a_plan_file_that_is_applied_has_metrics_too() {
     ");
     let dry = apply(&[], &[("DRY_RUN", "true")]);
     assert!(dry.contains("zero_effect 0") && dry.ends_with("exit 0"), "{dry}");
-    assert_told_snapshot!(apply(&[], &[]), @"
+    assert_output_snapshot!(apply(&[], &[]), @"
     versions_kept 10
     versions_deleted 14
     versions_already_gone 0
@@ -329,7 +323,7 @@ fn a_plan_file_that_is_applied_has_metrics_too() {
 }
 
 #[test]
-fn the_time_of_the_last_success_outlives_failures() {
+fn last_success_time_survives_failures() {
     let job = Job::new("metrics-last", incident(Profile::V15));
     let path = job.folder.join("metrics.prom");
     std::fs::write(&path, format!("{SUCCESS} 1234\nnoise \u{1b}\n")).unwrap();
@@ -342,16 +336,16 @@ fn the_time_of_the_last_success_outlives_failures() {
 }
 
 #[test]
-fn metrics_that_could_not_be_written_hid_what_had_failed() {
+fn unwritable_metrics_hide_no_other_failure() {
     let job = Job::new("metrics-nowhere", incident(Profile::V15));
     let arguments =
         ["--quiet", "--package", "api", "--keep-last", "2", "--metrics-file", "no/such/folder/metrics"];
-    assert_told_snapshot!(job.told(&arguments, &[]), @"
+    assert_output_snapshot!(job.run_without_effect(&arguments, &[]), @"
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
     error: cannot write the metrics file no/such/folder/metrics: no file can be made in no/such/folder: entity not found
     exit 1
     ");
-    assert_told_snapshot!(job.told(&arguments, &[("FORGEJO_TOKEN", READ)]), @"
+    assert_output_snapshot!(job.run_without_effect(&arguments, &[("FORGEJO_TOKEN", READ)]), @"
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
     error: these credentials may not delete packages of viktor: the token lacks the scope write:package, or its user the permission
     error: cannot write the metrics file no/such/folder/metrics: no file can be made in no/such/folder: entity not found
@@ -359,7 +353,7 @@ fn metrics_that_could_not_be_written_hid_what_had_failed() {
     ");
     let ran = job.run(&[&arguments[..], &["--apply", "--journal", "journal"]].concat());
     assert_eq!(job.tags("api").len(), 2);
-    assert_told_snapshot!(ran.as_text(), @"
+    assert_output_snapshot!(ran.as_text(), @"
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
     registry-retention apply: deleted=1 spared=0 failed=0 not_tried=0 already_gone=0
     error: cannot write the metrics file no/such/folder/metrics: no file can be made in no/such/folder: entity not found
@@ -368,7 +362,7 @@ fn metrics_that_could_not_be_written_hid_what_had_failed() {
 }
 
 #[test]
-fn a_run_pushes_what_it_writes() {
+fn run_pushes_text_of_metrics_file() {
     let (job, gateway) = (Job::new("push", incident(Profile::V15)), Server::start(Pushgateway));
     let base = format!("{}/", gateway.url);
     let places = ["--metrics-file", "metrics.prom", "--pushgateway", &base, "--quiet"];
@@ -377,47 +371,47 @@ fn a_run_pushes_what_it_writes() {
         gateway.clear_log();
         let ran = job.run(&[verb, &places].concat());
         assert_eq!((ran.status, &*ran.err), (0, ""), "{verb:?}: {ran:?}");
-        let all = pushed(&gateway);
+        let pushes = pushed(&gateway);
         let key = URL_SAFE.encode(&job.server.url);
         let group = format!("POST /metrics/job/registry-retention/instance@base64/{key}/owner/{OWNER}");
-        assert_eq!((all.len(), &*all[0].0), (1, &*group));
-        assert_eq!(all[0].1, std::fs::read_to_string(job.folder.join("metrics.prom")).unwrap());
-        assert!(all[0].1.contains(SUCCESS), "{}", all[0].1);
+        assert_eq!((pushes.len(), &*pushes[0].0), (1, &*group));
+        assert_eq!(pushes[0].1, std::fs::read_to_string(job.folder.join("metrics.prom")).unwrap());
+        assert!(pushes[0].1.contains(SUCCESS), "{}", pushes[0].1);
         assert_eq!(gateway.log()[0].header("content-type"), Some("text/plain; version=0.0.4"));
     }
 }
 
-/// With POST the time of the last success, which is in the group and not in this text, stays.
+/// A POST without the time of the last success leaves the time that the group has.
 #[test]
-fn a_failed_run_pushes_without_a_time_of_success() {
+fn failed_run_pushes_no_success_time() {
     let (job, gateway) = (Job::new("push-failed", incident(Profile::V15)), Server::start(Pushgateway));
     let arguments = ["--apply", "--quiet", "--pushgateway", &gateway.url];
     let ran = job.run_with(&arguments, &[("FORGEJO_TOKEN", READ)]);
     assert_eq!(ran.status, 6, "{ran:?}");
-    let all = pushed(&gateway);
-    assert!(all.len() == 1 && all[0].0.starts_with("POST "), "{all:?}");
-    assert!(all[0].1.contains("planned_deletions 3") && !all[0].1.contains(SUCCESS), "{}", all[0].1);
+    let pushes = pushed(&gateway);
+    assert!(pushes.len() == 1 && pushes[0].0.starts_with("POST "), "{pushes:?}");
+    assert!(pushes[0].1.contains("planned_deletions 3") && !pushes[0].1.contains(SUCCESS), "{}", pushes[0].1);
 }
 
 #[test]
-fn a_pushgateway_that_does_not_take_metrics_fails_a_run_and_hides_nothing_worse() {
+fn refused_push_exits_1_unless_run_failed_worse() {
     let (job, gateway) = (Job::new("push-refused", incident(Profile::V15)), Server::start(Pushgateway));
     gateway.set_hook(|_, _, _| Some(Fault::Status(400)));
     let arguments = ["--quiet", "--pushgateway", &gateway.url];
     let ran = job.run(&arguments);
     assert_eq!(ran.status, 1, "{ran:?}");
-    let told = without_path(&ran.err);
-    assert_eq!(told, "error: cannot push metrics: the Pushgateway does not take them: PATH: status 400");
+    let output = mask_path(&ran.err);
+    assert_eq!(output, "error: cannot push metrics: the Pushgateway does not take them: PATH: status 400");
     assert_eq!(job.run_with(&arguments, &[("FORGEJO_TOKEN", READ)]).status, 6);
     let secret = "http://me:0123456789@127.0.0.1:1";
     let ran = job.run(&["--quiet", "--pushgateway", secret]);
     assert!(ran.status == 1 && !ran.err.contains("0123456789"), "{ran:?}");
-    // The registry that was named is worked on all the same.
+    // The run itself is completed.
     assert!(ran.out.contains("registry-retention plan: "), "{ran:?}");
 }
 
-/// An error without the path that was asked for.
-fn without_path(err: &str) -> String {
+/// Replaces the requested path in an error by `PATH`.
+fn mask_path(err: &str) -> String {
     let (before, after) = err.trim_end().split_once("POST /").expect("a request");
     format!("{before}PATH: {}", after.split_once(": ").expect("an answer").1)
 }

@@ -1,12 +1,12 @@
-//! Names as people write them: in any case on a Forgejo, mistyped, or of what is not there.
+//! Names in any case on a Forgejo, mistyped names, and names of nothing.
 
 use registry_fixtures::forgejo::World;
 
-use crate::assert_told_snapshot;
+use crate::assert_output_snapshot;
 use crate::support::{BOTH, Job, incident};
 
 #[test]
-fn explain_told_upper_from_lower_case() {
+fn explain_ignores_case() {
     for profile in BOTH {
         let mut world = incident(profile);
         world.push_image("team/app", Some("V1.12-RC1"), "release candidate");
@@ -14,18 +14,19 @@ fn explain_told_upper_from_lower_case() {
             world.push_image("team/app", Some(&format!("v1.{minor}")), &format!("minor {minor}"));
         }
         let job = Job::new("explain-case", world);
-        let told = |subject: &str| job.told(&["explain", subject], &[]).replace("sha256:", "");
-        assert_eq!(told("TEAM/app:V1.12-RC1"), told("team/app:v1.12-rc1"));
+        let explanation =
+            |subject: &str| job.run_without_effect(&["explain", subject], &[]).replace("sha256:", "");
+        assert_eq!(explanation("TEAM/app:V1.12-RC1"), explanation("team/app:v1.12-rc1"));
         assert!(
-            told("TEAM/app:V1.12-RC1").starts_with("team/app:v1.12-rc1 is kept: "),
+            explanation("TEAM/app:V1.12-RC1").starts_with("team/app:v1.12-rc1 is kept: "),
             "{}",
-            told("TEAM/app")
+            explanation("TEAM/app")
         );
-        assert_told_snapshot!(told("Team/App:v1.13"), @r#"
+        assert_output_snapshot!(explanation("Team/App:v1.13"), @r#"
         error: nothing is called "Team/App:v1.13"; package team/app has tags such as v1.10, v1.11, v1.12, v1.9, v1.12-rc1
         exit 2
         "#);
-        assert_told_snapshot!(told("team/nothing:v1"), @r#"
+        assert_output_snapshot!(explanation("team/nothing:v1"), @r#"
         error: nothing is called "team/nothing:v1"; the packages are api, kms-website, team/app, team/tool
         exit 2
         "#);
@@ -33,7 +34,7 @@ fn explain_told_upper_from_lower_case() {
 }
 
 #[test]
-fn reasons_were_listed_by_letter_and_not_by_number() {
+fn reasons_are_sorted_by_number() {
     let job = Job::new("natural", incident(BOTH[1]));
     let ran = job.run(&["plan", "--package", "kms-website", "-v"]);
     let kept = ran.out.lines().filter(|line| line.starts_with("  keep "));
@@ -42,10 +43,10 @@ fn reasons_were_listed_by_letter_and_not_by_number() {
 }
 
 #[test]
-fn an_owner_without_packages_is_told() {
+fn owner_without_packages_warns() {
     for profile in BOTH {
         let job = Job::new("empty-owner", World::example(profile, jiff::Timestamp::now().as_second()));
-        assert_told_snapshot!(job.told(&["--quiet"], &[]), @"
+        assert_output_snapshot!(job.run_without_effect(&["--quiet"], &[]), @"
         registry-retention plan: packages=0 images_kept=0 images_deleted=0 versions_deleted=0 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
         warning: owner viktor has no container packages that these credentials may see
         exit 0

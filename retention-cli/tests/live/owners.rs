@@ -1,18 +1,21 @@
-//! Several owners in one run: each has its plan, its journal and its result; what fails for one stops no other, and shows.
+//! Runs over several owners: each owner has a plan, a journal and a result. A failure of one does not stop the others, and shows in
+//! the exit status.
 
 use registry_fixtures::forgejo::{Fault, OWNER, World};
 use serde_json::Value;
 
-use crate::assert_told_snapshot;
-use crate::support::{BOTH, Job, incident};
+use crate::assert_output_snapshot;
+use crate::support::{BOTH, Job, incident, refuse_from_first_deletion};
 
 const BOTH_OWNERS: [&str; 4] = ["--owner", "viktor", "--owner", "second"];
+/// Selects one package of each owner; one image of each is to be deleted.
+const ONE_IMAGE_EACH: [&str; 6] = ["--keep-last", "2", "--package", "api", "--package", "other"];
 
-/// A second owner, of whose packages the token of the first may not delete any, with as many images.
-fn with_second(mut world: World) -> World {
+/// Adds a second owner with three images, which the token of the first may not delete.
+fn with_second_owner(mut world: World) -> World {
     let second = world.add_user("second");
     let first = world.user(OWNER).unwrap().id;
-    // What is pushed belongs to the first; of the new rows the owner is changed.
+    // Pushed packages belong to the first owner, so the new ones are moved to the second.
     let known: Vec<u64> = world.packages.iter().map(|package| package.id).collect();
     for build in 1..=3 {
         world.push_image("other", Some(&format!("o{build}")), &format!("other {build}"));
@@ -25,34 +28,25 @@ fn with_second(mut world: World) -> World {
     world
 }
 
-/// The same, where the token may delete everywhere.
-fn as_admin(world: World) -> World {
-    let mut world = with_second(world);
+/// The same, with a token that may delete everywhere.
+fn with_second_owner_and_admin(world: World) -> World {
+    let mut world = with_second_owner(world);
     world.user_mut(OWNER).unwrap().is_admin = true;
     world
 }
 
-fn second_tags(job: &Job) -> usize {
+/// The number of tags of the second owner.
+fn second_owner_tags(job: &Job) -> usize {
     job.server.world().versions.iter().filter(|row| row.name.starts_with('o')).count()
 }
 
 #[test]
-fn each_owner_has_a_plan_and_a_journal() {
+fn each_owner_has_plan_and_journal() {
     for profile in BOTH {
-        let job = Job::new("owners", as_admin(incident(profile)));
-        let arguments = [
-            "--keep-last",
-            "2",
-            "--package",
-            "api",
-            "--package",
-            "other",
-            "--apply",
-            "--journal",
-            "run.journal",
-        ];
-        let ran = job.run(&[&BOTH_OWNERS[..], &arguments].concat());
-        assert_told_snapshot!(ran.as_text(), @r#"
+        let job = Job::new("owners", with_second_owner_and_admin(incident(profile)));
+        let apply = ["--apply", "--journal", "run.journal"];
+        let ran = job.run(&[&BOTH_OWNERS[..], &ONE_IMAGE_EACH, &apply].concat());
+        assert_output_snapshot!(ran.as_text(), @r#"
         URL, owner viktor; what goes is deleted
         api: 2 images kept, 1 image to go, 0 rows left as they are
           delete v1, N d old: rank 3, beyond newest 2 (final)
@@ -71,12 +65,12 @@ fn each_owner_has_a_plan_and_a_journal() {
         warning: no package matches "api"
         exit 0
         "#);
-        assert_eq!((job.tags("api").len(), second_tags(&job)), (2, 2));
+        assert_eq!((job.tags("api").len(), second_owner_tags(&job)), (2, 2));
         for owner in ["viktor", "second"] {
             let text = std::fs::read_to_string(job.folder.join(format!("run.journal.{owner}"))).unwrap();
             assert!(text.contains(&format!("\"owner\":\"{owner}\"")), "{text}");
         }
-        // The journal of one owner is undone with both named, too.
+        // The journal of one owner can be undone while both are named.
         let undone =
             job.run(&[&["undo", "run.journal.second", "--push-times", "times"][..], &BOTH_OWNERS].concat());
         assert_eq!(
@@ -84,33 +78,37 @@ fn each_owner_has_a_plan_and_a_journal() {
             Some("registry-retention undo: rows=1 back=0 there=0 left=0 lost=1 unknown=0 not_tried=0"),
             "{undone:?}"
         );
-        assert_told_snapshot!(undone.err, @"error: other:o1 cannot be put back: PUT /v2/second/other/manifests/o1: status 404: BLOB_UNKNOWN");
+        assert_output_snapshot!(undone.err, @"error: other:o1 cannot be put back: PUT /v2/second/other/manifests/o1: status 404: BLOB_UNKNOWN");
     }
 }
 
 #[test]
-fn json_is_a_plan_for_each_owner_and_then_the_results() {
-    let job = Job::new("owners-json", as_admin(incident(BOTH[1])));
+fn json_has_plans_of_all_owners_then_results() {
+    let job = Job::new("owners-json", with_second_owner_and_admin(incident(BOTH[1])));
     let arguments = ["--keep-last", "2", "--output", "json"];
     let documents = |more: &[&str]| -> Vec<Value> {
         let ran = job.run(&[&BOTH_OWNERS[..], &arguments, more].concat());
         assert_eq!(ran.status, 0, "{ran:?}");
         serde_json::Deserializer::from_str(&ran.out).into_iter().collect::<Result<_, _>>().unwrap()
     };
-    let told = |documents: &[Value]| -> Vec<String> {
-        let line = |one: &Value| {
-            format!("{} {}", one["schema"].as_str().unwrap(), one["source"]["owner"].as_str().unwrap_or("-"))
+    let schemas_and_owners = |documents: &[Value]| -> Vec<String> {
+        let line = |document: &Value| {
+            format!(
+                "{} {}",
+                document["schema"].as_str().unwrap(),
+                document["source"]["owner"].as_str().unwrap_or("-")
+            )
         };
         documents.iter().map(line).collect()
     };
     assert_eq!(
-        told(&documents(&[])),
+        schemas_and_owners(&documents(&[])),
         ["registry-retention/plan/1 viktor", "registry-retention/plan/1 second"]
     );
     let armed = documents(&["--apply", "--journal", "journal"]);
     let result = "registry-retention/apply-result/1 -";
     assert_eq!(
-        told(&armed),
+        schemas_and_owners(&armed),
         ["registry-retention/plan/1 viktor", "registry-retention/plan/1 second", result, result]
     );
     for at in 0..2 {
@@ -119,13 +117,13 @@ fn json_is_a_plan_for_each_owner_and_then_the_results() {
 }
 
 #[test]
-fn an_owner_that_failed_kept_the_others_from_being_planned() {
+fn failing_owner_does_not_stop_others() {
     for profile in BOTH {
-        let job = Job::new("owners-failing", with_second(incident(profile)));
+        let job = Job::new("owners-failing", with_second_owner(incident(profile)));
         let owners = ["--owner", "nobody", "--owner", "second", "--owner", "viktor"];
         let arguments = ["--keep-last", "2", "--quiet", "--metrics-file", "metrics"];
-        // One that is not there, one whose packages the token may not delete, one that is well.
-        assert_told_snapshot!(job.told(&[&owners[..], &arguments].concat(), &[]), @r#"
+        // The first owner does not exist, the token may not delete packages of the second, the third is fine.
+        assert_output_snapshot!(job.run_without_effect(&[&owners[..], &arguments].concat(), &[]), @r#"
         registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=469
         registry-retention plan: packages=3 images_kept=9 images_deleted=14 versions_deleted=14 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=16952
         error: owner nobody: GET /api/v1/packages/nobody: there is no owner "nobody" on this server; --owner names a user or an organisation as its page does
@@ -133,7 +131,7 @@ fn an_owner_that_failed_kept_the_others_from_being_planned() {
         exit 6
         "#);
         let ran = job.run(&[&owners[..], &arguments, &["--apply", "--journal", "journal"]].concat());
-        assert_told_snapshot!(ran.as_text(), @r#"
+        assert_output_snapshot!(ran.as_text(), @r#"
         registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=469
         registry-retention plan: packages=3 images_kept=9 images_deleted=14 versions_deleted=14 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=16952
         registry-retention apply: deleted=14 spared=0 failed=0 not_tried=0 already_gone=0
@@ -141,14 +139,14 @@ fn an_owner_that_failed_kept_the_others_from_being_planned() {
         error: owner second: these credentials may not delete packages of second: the token lacks the scope write:package, or its user the permission
         exit 6
         "#);
-        assert_eq!((job.tags("api").len(), second_tags(&job)), (2, 3));
+        assert_eq!((job.tags("api").len(), second_owner_tags(&job)), (2, 3));
         job.assert_whole();
-        // What the second owner did not lose does not hide behind what the first did.
+        // Deletions of one owner do not hide that those of another had no effect.
         let metrics = std::fs::read_to_string(job.folder.join("metrics")).unwrap();
         assert!(metrics.contains("\nregistry_retention_zero_effect 1\n"), "{metrics}");
         assert!(!metrics.contains("last_success"), "{metrics}");
         let plan = job.run(&[&["plan"], &owners[..], &["--quiet"]].concat());
-        assert_told_snapshot!(plan.as_text(), @r#"
+        assert_output_snapshot!(plan.as_text(), @r#"
         registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
         registry-retention plan: packages=3 images_kept=9 images_deleted=0 versions_deleted=0 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
         error: owner nobody: GET /api/v1/packages/nobody: there is no owner "nobody" on this server; --owner names a user or an organisation as its page does
@@ -156,7 +154,7 @@ fn an_owner_that_failed_kept_the_others_from_being_planned() {
         exit 2
         "#);
         let explained = job.run(&[&["explain", "other:o1"], &owners[..]].concat());
-        assert_told_snapshot!(explained.as_text(), @r#"
+        assert_output_snapshot!(explained.as_text(), @r#"
         owner second:
         other:o1 is kept: newest 3 of 10
           manifest sha256:c5a8d150da8568188af0ae6f1dfb3ce09840381164b01abfefd0299fb490c8ab
@@ -167,14 +165,14 @@ fn an_owner_that_failed_kept_the_others_from_being_planned() {
 }
 
 #[test]
-fn a_failure_of_the_first_is_worse_than_packages_that_the_second_skips() {
-    let job = Job::new("owners-worst", as_admin(incident(BOTH[1])));
+fn failure_of_one_owner_outweighs_skipped_packages_of_other() {
+    let job = Job::new("owners-worst", with_second_owner_and_admin(incident(BOTH[1])));
     job.server.set_hook(|_, ask, _| match ask.path.as_str() {
         "/api/v1/packages/viktor" => Some(Fault::Status(418)),
         path if path.ends_with("/other/manifests/o1") => Some(Fault::Status(418)),
         _ => None,
     });
-    assert_told_snapshot!(job.told(&[&BOTH_OWNERS[..], &["--quiet"]].concat(), &[]), @"
+    assert_output_snapshot!(job.run_without_effect(&[&BOTH_OWNERS[..], &["--quiet"]].concat(), &[]), @"
     registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=3 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
     error: owner viktor: GET /api/v1/packages/viktor: status 418
     error: package second/other is skipped: tag o1: GET /v2/second/other/manifests/o1: status 418
@@ -183,29 +181,13 @@ fn a_failure_of_the_first_is_worse_than_packages_that_the_second_skips() {
 }
 
 #[test]
-fn a_run_that_is_refused_at_one_owner_tries_no_other() {
-    let job = Job::new("owners-refused", as_admin(incident(BOTH[1])));
-    job.server.set_hook(|world, ask, _| {
-        if ask.method == "DELETE" && ask.path.starts_with("/api/") {
-            world.user_mut(OWNER).unwrap().must_change_password = true;
-        }
-        None
-    });
-    let arguments = [
-        "--keep-last",
-        "2",
-        "--package",
-        "api",
-        "--package",
-        "other",
-        "--quiet",
-        "--apply",
-        "--journal",
-        "journal",
-    ];
-    let ran = job.run(&[&BOTH_OWNERS[..], &arguments].concat());
+fn refusal_at_one_owner_stops_run() {
+    let job = Job::new("owners-refused", with_second_owner_and_admin(incident(BOTH[1])));
+    refuse_from_first_deletion(&job.server);
+    let apply = ["--quiet", "--apply", "--journal", "journal"];
+    let ran = job.run(&[&BOTH_OWNERS[..], &ONE_IMAGE_EACH, &apply].concat());
     assert_eq!(job.changes().len(), 1, "{:?}", job.changes());
-    assert_told_snapshot!(ran.as_text(), @r#"
+    assert_output_snapshot!(ran.as_text(), @r#"
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=469
     registry-retention apply: deleted=0 spared=0 failed=1 not_tried=0 already_gone=0
@@ -219,13 +201,10 @@ fn a_run_that_is_refused_at_one_owner_tries_no_other() {
 }
 
 #[test]
-fn the_most_that_a_run_deletes_was_counted_for_each_owner() {
-    let job = Job::new("owners-most", as_admin(incident(BOTH[1])));
-    // One image of each.
-    let arguments =
-        ["--keep-last", "2", "--package", "api", "--package", "other", "--quiet", "--max-delete", "1"];
-    let all = [&BOTH_OWNERS[..], &arguments].concat();
-    assert_told_snapshot!(job.told(&all, &[]), @r#"
+fn max_delete_counts_all_owners_together() {
+    let job = Job::new("owners-most", with_second_owner_and_admin(incident(BOTH[1])));
+    let all = [&BOTH_OWNERS[..], &ONE_IMAGE_EACH, &["--quiet", "--max-delete", "1"]].concat();
+    assert_output_snapshot!(job.run_without_effect(&all, &[]), @r#"
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=465
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=469
     warning: no package matches "other"
@@ -233,24 +212,15 @@ fn the_most_that_a_run_deletes_was_counted_for_each_owner() {
     error: 2 images of all owners would go, more than --max-delete 1; nothing goes
     exit 7
     "#);
-    assert_eq!(job.told(&[&all[..], &["--apply"]].concat(), &[]).lines().last(), Some("exit 7"));
-    assert_eq!(job.told(&[&["plan"], &all[..]].concat(), &[]).lines().last(), Some("exit 7"));
-    let enough = [
-        "--keep-last",
-        "2",
-        "--package",
-        "api",
-        "--package",
-        "other",
-        "--quiet",
-        "--max-delete",
-        "2",
-        "--apply",
-    ];
-    // What one owner is refused, the other is too.
+    assert_eq!(
+        job.run_without_effect(&[&all[..], &["--apply"]].concat(), &[]).lines().last(),
+        Some("exit 7")
+    );
+    assert_eq!(job.run_without_effect(&[&["plan"], &all[..]].concat(), &[]).lines().last(), Some("exit 7"));
+    // When the images of one owner are too many, both are refused.
     let other =
         ["--keep-last", "2", "--package", "kms*", "--package", "other", "--quiet", "--max-delete", "5"];
-    assert_told_snapshot!(job.told(&[&BOTH_OWNERS[..], &other, &["--apply"]].concat(), &[]), @r#"
+    assert_output_snapshot!(job.run_without_effect(&[&BOTH_OWNERS[..], &other, &["--apply"]].concat(), &[]), @r#"
     registry-retention plan: packages=1 images_kept=14 images_deleted=0 versions_deleted=0 left=39 broken=0 skipped_packages=0 refused_packages=1 reclaimable_bytes=0
     registry-retention plan: packages=1 images_kept=2 images_deleted=1 versions_deleted=1 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=469
     warning: no package matches "other"
@@ -259,23 +229,24 @@ fn the_most_that_a_run_deletes_was_counted_for_each_owner() {
     error: one owner alone is over --max-delete 5; nothing goes of the others either
     exit 7
     "#);
-    let ran = job.run(&[&BOTH_OWNERS[..], &enough].concat());
-    assert_eq!((ran.status, job.tags("api").len(), second_tags(&job)), (0, 2, 2), "{ran:?}");
+    let enough = ["--quiet", "--max-delete", "2", "--apply"];
+    let ran = job.run(&[&BOTH_OWNERS[..], &ONE_IMAGE_EACH, &enough].concat());
+    assert_eq!((ran.status, job.tags("api").len(), second_owner_tags(&job)), (0, 2, 2), "{ran:?}");
 }
 
 #[test]
-fn files_of_one_owner_are_refused_for_several_before_anything_is_asked() {
-    let job = Job::new("owners-files", as_admin(incident(BOTH[1])));
-    let told = |arguments: &[&str]| job.told(&[arguments, &BOTH_OWNERS].concat(), &[]);
-    assert_told_snapshot!(told(&["plan", "--plan-file", "plan.json"]), @"
+fn single_owner_files_are_refused_for_several_owners() {
+    let job = Job::new("owners-files", with_second_owner_and_admin(incident(BOTH[1])));
+    let output = |arguments: &[&str]| job.run_without_effect(&[arguments, &BOTH_OWNERS].concat(), &[]);
+    assert_output_snapshot!(output(&["plan", "--plan-file", "plan.json"]), @"
     error: a plan file holds the plan of one owner; name one --owner
     exit 2
     ");
-    assert_told_snapshot!(told(&["--save-inventory", "inventory.json", "--apply"]), @"
+    assert_output_snapshot!(output(&["--save-inventory", "inventory.json", "--apply"]), @"
     error: an inventory holds the packages of one owner; name one --owner
     exit 2
     ");
-    assert_told_snapshot!(job.told(&["--owner", "viktor", "--owner", "Viktor"], &[]), @r#"
+    assert_output_snapshot!(job.run_without_effect(&["--owner", "viktor", "--owner", "Viktor"], &[]), @r#"
     error: owner "Viktor" is named twice
     exit 2
     "#);

@@ -1,13 +1,13 @@
-//! Plan files that were not made here, for this, or now; and clocks.
+//! Plan files that were edited, made for another server, too old or in the future; and clocks that differ.
 
 use registry_core::retention::Plan;
 use registry_fixtures::forgejo::{Fault, Profile};
 
-use crate::assert_told_snapshot;
+use crate::assert_output_snapshot;
 use crate::support::{BOTH, Job, incident, without_requests};
 
-/// A job with a plan file, and its text.
-fn planned(name: &str) -> (Job, String) {
+/// A job with a plan file, and the text of the file.
+fn job_with_plan(name: &str) -> (Job, String) {
     let job = Job::new(name, incident(BOTH[1]));
     let ran = job.run(&["plan", "--plan-file", "plan.json", "--keep-last", "10"]);
     assert_eq!(ran.status, 0, "{ran:?}");
@@ -15,8 +15,8 @@ fn planned(name: &str) -> (Job, String) {
     (job, text)
 }
 
-/// A plan of another kind, sealed as if it had been made so.
-fn sealed(text: &str, change: impl FnOnce(&mut Plan)) -> String {
+/// A changed plan with a matching digest.
+fn resealed_plan(text: &str, change: impl FnOnce(&mut Plan)) -> String {
     let mut plan: Plan = serde_json::from_str(text).unwrap();
     change(&mut plan);
     plan.plan_digest = plan.own_digest().to_string();
@@ -24,99 +24,100 @@ fn sealed(text: &str, change: impl FnOnce(&mut Plan)) -> String {
 }
 
 #[test]
-fn a_plan_that_was_edited_is_refused() {
-    let (job, text) = planned("edited");
-    let told = |text: &str| {
+fn edited_plan_is_refused() {
+    let (job, text) = job_with_plan("edited");
+    let output = |text: &str| {
         std::fs::write(job.folder.join("plan.json"), text).unwrap();
-        job.told(&["apply", "plan.json"], &[])
+        job.run_without_effect(&["apply", "plan.json"], &[])
     };
-    assert_told_snapshot!(told(&text.replacen("\"keep\"", "\"delete\"", 1)), @"
+    assert_output_snapshot!(output(&text.replacen("\"keep\"", "\"delete\"", 1)), @"
     error: cannot use the plan plan.json: it was changed after it was planned; plan anew
     exit 2
     ");
-    assert_told_snapshot!(told(&text.replacen("\"keep_last\": 10", "\"keep_last\": 1", 1)), @"
+    assert_output_snapshot!(output(&text.replacen("\"keep_last\": 10", "\"keep_last\": 1", 1)), @"
     error: cannot use the plan plan.json: it was changed after it was planned; plan anew
     exit 2
     ");
-    assert_told_snapshot!(told(&text[..text.len() / 2]).replace(|sign: char| sign.is_ascii_digit(), "N"), @"
+    assert_output_snapshot!(output(&text[..text.len() / 2]).replace(|sign: char| sign.is_ascii_digit(), "N"), @"
     error: cannot use the plan plan.json: it is no plan: EOF while parsing a string at line NNN column NN
     exit N
     ");
-    assert_told_snapshot!(told("{}"), @"
+    assert_output_snapshot!(output("{}"), @"
     error: cannot use the plan plan.json: it is no plan: missing field `schema` at line 1 column 2
     exit 2
     ");
-    assert_told_snapshot!(told(""), @"
+    assert_output_snapshot!(output(""), @"
     error: cannot use the plan plan.json: it is no plan: EOF while parsing a value at line 1 column 0
     exit 2
     ");
-    let schema = sealed(&text, |plan| plan.schema = "registry-retention/plan/2".into());
-    assert_told_snapshot!(told(&schema), @r#"
+    let schema = resealed_plan(&text, |plan| plan.schema = "registry-retention/plan/2".into());
+    assert_output_snapshot!(output(&schema), @r#"
     error: cannot use the plan plan.json: its schema is "registry-retention/plan/2", and "registry-retention/plan/1" is the only one known
     exit 2
     "#);
-    let version = sealed(&text, |plan| plan.tool_version = "0.0.1".into());
-    assert_told_snapshot!(told(&version), @"
+    let version = resealed_plan(&text, |plan| plan.tool_version = "0.0.1".into());
+    assert_output_snapshot!(output(&version), @"
     error: cannot use the plan plan.json: version 0.0.1 of this program planned it, and this is 0.1.0; plan anew
     exit 2
     ");
-    assert_told_snapshot!(job.told(&["apply", "nowhere.json"], &[]), @"
+    assert_output_snapshot!(job.run_without_effect(&["apply", "nowhere.json"], &[]), @"
     error: cannot open nowhere.json: No such file or directory (os error 2)
     exit 2
     ");
-    // Untouched it is taken.
+    // The unchanged plan is accepted.
     std::fs::write(job.folder.join("plan.json"), &text).unwrap();
     let ran = job.run(&["apply", "plan.json"]);
     assert_eq!((ran.status, job.tags("kms-website").len()), (0, 12), "{ran:?}");
 }
 
 #[test]
-fn a_plan_for_another_owner_or_server_is_refused() {
-    let (job, _) = planned("elsewhere");
+fn plan_for_other_owner_or_server_is_refused() {
+    let (job, _) = job_with_plan("elsewhere");
     job.server.world().add_user("other");
     job.server.clear_log();
-    let other = job.told(&["apply", "plan.json"], &[("FORGEJO_OWNER", "other")]);
-    assert_told_snapshot!(other, @"
+    let other = job.run_without_effect(&["apply", "plan.json"], &[("FORGEJO_OWNER", "other")]);
+    assert_output_snapshot!(other, @"
     error: it was made for URL, owner viktor, and the command line names another server or owner
     exit 2
     ");
     assert_eq!(job.server.lines(), [""; 0]);
     let elsewhere = Job::new("elsewhere-2", incident(BOTH[1]));
-    let told = job.told(&["apply", "plan.json"], &[("FORGEJO_HOST", &elsewhere.server.url)]);
-    assert_told_snapshot!(told, @"
+    let output = job.run_without_effect(&["apply", "plan.json"], &[("FORGEJO_HOST", &elsewhere.server.url)]);
+    assert_output_snapshot!(output, @"
     error: it was made for URL, owner viktor, and the command line names another server or owner
     exit 2
     ");
     assert_eq!(elsewhere.changes(), [""; 0]);
-    // The release is part of where.
+    // The release of the server must be the same.
     job.server.world().profile = Profile::V11;
-    assert_told_snapshot!(job.told(&["apply", "plan.json"], &[]), @"
+    assert_output_snapshot!(job.run_without_effect(&["apply", "plan.json"], &[]), @"
     error: the server is 11.0.15 now and was 15.0.3 when this was planned; plan anew
     exit 2
     ");
 }
 
 #[test]
-fn a_plan_that_is_too_old_or_not_yet_made_is_refused() {
-    let (job, text) = planned("age");
-    let told = |hours: i64, arguments: &[&str]| {
+fn too_old_and_future_plans_are_refused() {
+    let (job, text) = job_with_plan("age");
+    let output = |hours: i64, arguments: &[&str]| {
         let at = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours);
-        std::fs::write(job.folder.join("plan.json"), sealed(&text, |plan| plan.planned_at = at)).unwrap();
-        job.told(&[&["apply", "plan.json"], arguments].concat(), &[])
+        std::fs::write(job.folder.join("plan.json"), resealed_plan(&text, |plan| plan.planned_at = at))
+            .unwrap();
+        job.run_without_effect(&[&["apply", "plan.json"], arguments].concat(), &[])
     };
-    assert_told_snapshot!(told(25, &[]), @"
+    assert_output_snapshot!(output(25, &[]), @"
     error: cannot use the plan plan.json: it was made N s ago, and 86400 s is the most; plan anew (--max-plan-age says how old it may be)
     exit 2
     ");
-    assert_told_snapshot!(told(2, &["--max-plan-age", "1h"]), @"
+    assert_output_snapshot!(output(2, &["--max-plan-age", "1h"]), @"
     error: cannot use the plan plan.json: it was made N s ago, and 3600 s is the most; plan anew (--max-plan-age says how old it may be)
     exit 2
     ");
-    assert_told_snapshot!(told(-2, &[]), @"
+    assert_output_snapshot!(output(-2, &[]), @"
     error: cannot use the plan plan.json: it was planned at TIME, which is in the future; is the clock of this machine right?
     exit 2
     ");
-    assert_told_snapshot!(told(0, &["--max-plan-age", "-1h"]), @"
+    assert_output_snapshot!(output(0, &["--max-plan-age", "-1h"]), @"
     error: unexpected argument '-1' found
 
       tip: to pass '-1' as a value, use '-- -1'
@@ -129,11 +130,11 @@ fn a_plan_that_is_too_old_or_not_yet_made_is_refused() {
 }
 
 #[test]
-fn dry_run_disarms_apply() {
-    let (job, _) = planned("disarmed");
+fn dry_run_variable_disarms_apply_subcommand() {
+    let (job, _) = job_with_plan("disarmed");
     let ran = job.run_with(&["apply", "plan.json", "--quiet"], &[("DRY_RUN", "true")]);
     assert_eq!(job.changes(), [""; 0]);
-    assert_told_snapshot!(ran.as_text(), @"
+    assert_output_snapshot!(ran.as_text(), @"
     registry-retention plan: packages=3 images_kept=20 images_deleted=3 versions_deleted=3 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=4287
     warning: DRY_RUN=true disarms apply: nothing is deleted
     exit 0
@@ -141,7 +142,7 @@ fn dry_run_disarms_apply() {
 }
 
 #[test]
-fn rows_pushed_in_the_future_are_the_newest() {
+fn rows_pushed_in_future_rank_newest() {
     for profile in BOTH {
         let mut world = incident(profile);
         world.now += 2 * 86400;
@@ -149,8 +150,8 @@ fn rows_pushed_in_the_future_are_the_newest() {
         world.now -= 2 * 86400;
         let job = Job::new("future", world);
         let arguments = ["--package", "api", "--keep-last", "1"];
-        let told = job.told(&[&arguments[..], &["-v"]].concat(), &[]);
-        assert_told_snapshot!(without_requests(&told), @"
+        let output = job.run_without_effect(&[&arguments[..], &["-v"]].concat(), &[]);
+        assert_output_snapshot!(without_requests(&output), @"
         URL, owner viktor; dry run: nothing is deleted
         api: 1 image kept, 3 images to go, 0 rows left as they are
           delete v3, N d old: rank 2, beyond newest 1 (final)
@@ -163,8 +164,9 @@ fn rows_pushed_in_the_future_are_the_newest() {
         exit 0
         ");
         let at = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * 30)).to_string();
-        let past = job.told(&[&arguments[..], &["--at", &at, "--keep-within", "1h"]].concat(), &[]);
-        assert_told_snapshot!(past, @"
+        let past =
+            job.run_without_effect(&[&arguments[..], &["--at", &at, "--keep-within", "1h"]].concat(), &[]);
+        assert_output_snapshot!(past, @"
         URL, owner viktor; dry run: nothing is deleted
         api: 4 images kept, 0 images to go, 0 rows left as they are
         registry-retention plan: packages=1 images_kept=4 images_deleted=0 versions_deleted=0 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
@@ -174,30 +176,30 @@ fn rows_pushed_in_the_future_are_the_newest() {
 }
 
 #[test]
-fn a_time_in_the_future_ended_what_keep_within_holds() {
+fn future_time_is_refused_with_apply() {
     let job = Job::new("at", incident(BOTH[1]));
     let arguments =
         ["--package", "api", "--keep-last", "1", "--keep-within", "30d", "--at", "2999-01-01T00:00:00Z"];
-    assert_told_snapshot!(job.told(&[&arguments[..], &["--apply"]].concat(), &[]), @"
+    assert_output_snapshot!(job.run_without_effect(&[&arguments[..], &["--apply"]].concat(), &[]), @"
     error: --at TIME is in the future, where everything is older; nothing is deleted by it
     exit 2
     ");
     assert_eq!(job.server.lines(), [""; 0]);
-    // A dry run may look ahead; what it plans is not applied before its time.
-    assert_told_snapshot!(job.told(&arguments, &[]).lines().last().unwrap(), @"exit 0");
-    let plan = job.told(&[&["plan", "--plan-file", "plan.json"], &arguments[..]].concat(), &[]);
+    // A dry run may look ahead, but its plan is not applied before its time.
+    assert_output_snapshot!(job.run_without_effect(&arguments, &[]).lines().last().unwrap(), @"exit 0");
+    let plan = job.run_without_effect(&[&["plan", "--plan-file", "plan.json"], &arguments[..]].concat(), &[]);
     assert_eq!(plan.lines().last(), Some("exit 0"));
-    assert_told_snapshot!(job.told(&["apply", "plan.json"], &[]), @"
+    assert_output_snapshot!(job.run_without_effect(&["apply", "plan.json"], &[]), @"
     error: cannot use the plan plan.json: it was planned at TIME, which is in the future; is the clock of this machine right?
     exit 2
     ");
-    assert_told_snapshot!(job.told(&["--at", "yesterday"], &[]).lines().next().unwrap(), @"error: invalid value 'yesterday' for '--at <TIME>': failed to parse four digit integer as year: invalid digit, expected 0-9 but got y");
+    assert_output_snapshot!(job.run_without_effect(&["--at", "yesterday"], &[]).lines().next().unwrap(), @"error: invalid value 'yesterday' for '--at <TIME>': failed to parse four digit integer as year: invalid digit, expected 0-9 but got y");
 }
 
 #[test]
-fn a_clock_that_is_not_the_servers_was_believed() {
+fn clock_skew_forbids_deletion_by_age() {
     let job = Job::new("clocks", incident(BOTH[1]));
-    let shift = |hours: i64| {
+    let shift_server_clock = |hours: i64| {
         job.server.set_hook(move |world, ask, _| {
             let at = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours);
             let date = at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
@@ -205,14 +207,14 @@ fn a_clock_that_is_not_the_servers_was_believed() {
             is_version.then(|| Fault::Instead(world.answer(ask).having("date", date)))
         });
     };
-    shift(3);
+    shift_server_clock(3);
     let by_age = ["--package", "api", "--keep-last", "1", "--keep-within", "1h", "--quiet"];
-    assert_told_snapshot!(job.told(&by_age, &[]), @"
+    assert_output_snapshot!(job.run_without_effect(&by_age, &[]), @"
     registry-retention plan: packages=1 images_kept=1 images_deleted=2 versions_deleted=2 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=930
     warning: the clock of the server is N s ahead of the clock of this machine, so ages are wrong
     exit 0
     ");
-    assert_told_snapshot!(job.told(&[&by_age[..], &["--apply"]].concat(), &[]), @"
+    assert_output_snapshot!(job.run_without_effect(&[&by_age[..], &["--apply"]].concat(), &[]), @"
     registry-retention plan: packages=1 images_kept=1 images_deleted=2 versions_deleted=2 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=930
     warning: the clock of the server is N s ahead of the clock of this machine, so ages are wrong
     error: the clock of the server is N s ahead of the clock of this machine, so ages are wrong; this policy goes by age, so nothing is deleted
@@ -220,21 +222,21 @@ fn a_clock_that_is_not_the_servers_was_believed() {
     ");
     std::fs::write(job.folder.join("rules.toml"), "version = 1\n[[rules]]\nkeep-within = \"1h\"\n").unwrap();
     let rules = ["--package", "api", "--keep-last", "1", "--quiet", "--apply", "--config", "rules.toml"];
-    assert_told_snapshot!(job.told(&rules, &[]), @"
+    assert_output_snapshot!(job.run_without_effect(&rules, &[]), @"
     registry-retention plan: packages=1 images_kept=1 images_deleted=2 versions_deleted=2 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=930
     warning: the clock of the server is N s ahead of the clock of this machine, so ages are wrong
     error: the clock of the server is N s ahead of the clock of this machine, so ages are wrong; this policy goes by age, so nothing is deleted
     exit 1
     ");
     job.run(&[&["plan", "--plan-file", "plan.json"], &by_age[..]].concat());
-    assert_eq!(job.told(&["apply", "plan.json"], &[]).lines().last(), Some("exit 1"));
-    shift(-3);
-    assert_told_snapshot!(job.told(&["plan", "--quiet", "--package", "api"], &[]), @"
+    assert_eq!(job.run_without_effect(&["apply", "plan.json"], &[]).lines().last(), Some("exit 1"));
+    shift_server_clock(-3);
+    assert_output_snapshot!(job.run_without_effect(&["plan", "--quiet", "--package", "api"], &[]), @"
     registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
     warning: the clock of the server is N s behind the clock of this machine, so ages are wrong
     exit 0
     ");
-    // Ranks are of the server's own times: its clock does not matter.
+    // Ranks compare only times of the server, so its clock does not matter.
     let ran = job.run(&["--package", "api", "--keep-last", "1", "--quiet", "--apply"]);
     assert_eq!((ran.status, job.tags("api").len()), (0, 1), "{ran:?}");
 }

@@ -1,44 +1,44 @@
-//! Addresses under which there is no Forgejo: what is said, and that nothing is tried there.
+//! Addresses without a Forgejo behind them: what is printed, and that nothing is changed.
 
 use std::net::TcpListener;
 
-use registry_fixtures::forgejo::{Fault, Reply};
+use registry_fixtures::forgejo::{Ask, Fault, Reply};
 
-use crate::assert_told_snapshot;
+use crate::assert_output_snapshot;
 use crate::support::{BOTH, Job, incident};
 
-/// A server that answers every request alike, and what is said of it.
-fn said_of(name: &str, answer: impl Fn(&str) -> Reply + Send + 'static) -> String {
+/// The output of a run on a server that answers by path.
+fn output_of(name: &str, answer: impl Fn(&str) -> Reply + Send + 'static) -> String {
     let job = Job::new(name, incident(BOTH[1]));
     job.server.set_hook(move |_, ask, _| Some(Fault::Instead(answer(&ask.path))));
-    job.told(&["--apply"], &[])
+    job.run_without_effect(&["--apply"], &[])
 }
 
 #[test]
-fn what_is_no_address_is_refused_unasked() {
+fn invalid_addresses_are_refused_without_request() {
     let job = Job::new("address", incident(BOTH[1]));
-    let told = |url: &str| job.told(&["--apply"], &[("FORGEJO_HOST", url)]);
-    assert_told_snapshot!(told("forgejo.example"), @r#"
+    let output = |url: &str| job.run_without_effect(&["--apply"], &[("FORGEJO_HOST", url)]);
+    assert_output_snapshot!(output("forgejo.example"), @r#"
     error: "forgejo.example" is no address of a server: write it as https://host or http://host:port
     exit 2
     "#);
-    assert_told_snapshot!(told("ftp://forgejo.example"), @r#"
+    assert_output_snapshot!(output("ftp://forgejo.example"), @r#"
     error: "ftp://forgejo.example" is no address of a server: write it as https://host or http://host:port
     exit 2
     "#);
-    assert_told_snapshot!(told("http://"), @r#"
+    assert_output_snapshot!(output("http://"), @r#"
     error: "http://" is no address of a server: write it as https://host or http://host:port
     exit 2
     "#);
-    assert_told_snapshot!(told(""), @"
+    assert_output_snapshot!(output(""), @"
     error: name a source: --forgejo URL --owner NAME, --registry URL, or --layout ROOT
     exit 2
     ");
-    assert_told_snapshot!(told("http://forgejo.example/x?y"), @r#"
+    assert_output_snapshot!(output("http://forgejo.example/x?y"), @r#"
     error: "http://forgejo.example/x?y" is no address of a server: it holds a query or a fragment
     exit 2
     "#);
-    assert_told_snapshot!(told("https://viktor:secret@forgejo.example"), @r#"
+    assert_output_snapshot!(output("https://viktor:secret@forgejo.example"), @r#"
     error: "forgejo.example" is no address of a server: it holds credentials; give them apart from the address
     exit 2
     "#);
@@ -46,93 +46,93 @@ fn what_is_no_address_is_refused_unasked() {
 }
 
 #[test]
-fn a_host_that_is_not_there_is_a_failure() {
+fn unknown_host_exits_1() {
     let job = Job::new("host", incident(BOTH[1]));
     let ran = job.run_with(&["--apply"], &[("FORGEJO_HOST", "http://forgejo.invalid")]);
     assert_eq!(ran.status, 1, "{ran:?}");
-    // What the resolver says differs between systems.
+    // The message of the resolver differs between systems.
     let (start, _) = ran.err.rsplit_once("client error (Connect)").expect("an error of connecting");
     insta::assert_snapshot!(start, @"error: GET /api/forgejo/v1/version: no answer: error sending request:");
     assert_eq!(ran.out, "");
 }
 
 #[test]
-fn a_connection_that_is_refused_is_a_failure() {
+fn refused_connection_exits_1() {
     let job = Job::new("port", incident(BOTH[1]));
-    // Bound and dropped: nobody listens there.
+    // The port is free, because the socket is dropped.
     let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
-    assert_told_snapshot!(job.told(&["--apply"], &[("FORGEJO_HOST", &format!("http://{free}"))]), @"
+    assert_output_snapshot!(job.run_without_effect(&["--apply"], &[("FORGEJO_HOST", &format!("http://{free}"))]), @"
     error: GET /api/forgejo/v1/version: no answer: error sending request: client error (Connect): tcp connect error: Connection refused (os error 111)
     exit 1
     ");
 }
 
 #[test]
-fn an_address_below_the_server_was_called_a_registry() {
+fn address_below_forgejo_is_refused() {
     let job = Job::new("below", incident(BOTH[1]));
     let below = format!("{}/git/", job.server.url);
-    assert_told_snapshot!(job.told(&["--apply"], &[("FORGEJO_HOST", &below)]), @"
+    assert_output_snapshot!(job.run_without_effect(&["--apply"], &[("FORGEJO_HOST", &below)]), @"
     error: GET /git/api/forgejo/v1/version: Forgejo is at URL/ and not below /git/; name that address
     exit 2
     ");
     job.server.set_hook(|_, ask, _| (!ask.path.starts_with("/v2")).then_some(Fault::Status(404)));
-    assert_told_snapshot!(job.told(&["--apply"], &[]), @"
+    assert_output_snapshot!(job.run_without_effect(&["--apply"], &[]), @"
     error: GET /api/forgejo/v1/version: its /v2 is that of a Forgejo, Gitea or GitLab, and the API of Forgejo is not there; does a proxy hide it?
     exit 2
     ");
 }
 
 #[test]
-fn what_is_no_forgejo_is_told_by_name() {
+fn other_servers_are_named() {
     let registry = |path: &str| match path {
         "/v2/" => {
             Reply::of(200, "application/json", "{}").having("docker-distribution-api-version", "registry/2.0")
         }
         _ => Reply::of(404, "text/plain; charset=utf-8", "404 page not found\n"),
     };
-    assert_told_snapshot!(said_of("registry", registry), @"
+    assert_output_snapshot!(output_of("registry", registry), @"
     error: GET /api/forgejo/v1/version: this is an OCI registry and no Forgejo; name it with --registry
     exit 2
     ");
     let page =
         |_: &str| Reply::of(404, "text/html", "<html><h1>404 Not Found</h1>").having("server", "nginx/1.27");
-    assert_told_snapshot!(said_of("page", page), @r#"
+    assert_output_snapshot!(output_of("page", page), @r#"
     error: GET /api/forgejo/v1/version: a web page with status 404 came: this is neither Forgejo nor Gitea nor a registry; what answers calls itself "nginx/1.27"
     exit 2
     "#);
-    assert_told_snapshot!(said_of("else", |_| Reply::of(404, "application/json", r#"{"error":"?"}"#)), @"
+    assert_output_snapshot!(output_of("else", |_| Reply::of(404, "application/json", r#"{"error":"?"}"#)), @"
     error: GET /api/forgejo/v1/version: this is neither Forgejo nor Gitea nor a registry
     exit 2
     ");
-    assert_told_snapshot!(said_of("json", |_| Reply::of(200, "application/json", r#"{"status":"ok"}"#)), @r#"
+    assert_output_snapshot!(output_of("json", |_| Reply::of(200, "application/json", r#"{"status":"ok"}"#)), @r#"
     error: GET /api/forgejo/v1/version: not the JSON of this API (missing field `version` at line 1 column 15); it begins with "{\"status\":\"ok\"}"
     exit 2
     "#);
-    assert_told_snapshot!(said_of("gateway", |_| Reply::of(502, "text/html", "<html>Bad Gateway")), @"
+    assert_output_snapshot!(output_of("gateway", |_| Reply::of(502, "text/html", "<html>Bad Gateway")), @"
     error: GET /api/forgejo/v1/version: status 502: with a web page
     exit 1
     ");
     let moved = |_: &str| Reply::of(301, "text/html", "").having("location", "https://forgejo.example/");
-    assert_told_snapshot!(said_of("moved", moved), @r#"
+    assert_output_snapshot!(output_of("moved", moved), @r#"
     error: GET /api/forgejo/v1/version: it leads to "https://forgejo.example/"; if that is the server, name its address
     exit 2
     "#);
 }
 
 #[test]
-fn gitea_is_refused_with_the_reason() {
+fn gitea_is_refused() {
     let gitea = |path: &str| match path {
         "/api/v1/version" => Reply::of(200, "application/json", r#"{"version":"1.24.3"}"#),
         _ => Reply::of(404, "text/plain; charset=utf-8", "404 page not found\n"),
     };
-    assert_told_snapshot!(said_of("gitea", gitea), @"
+    assert_output_snapshot!(output_of("gitea", gitea), @"
     error: GET /api/forgejo/v1/version: this is Gitea 1.24.3, whose package API looks the same; what it deletes was never tried, so it is refused
     exit 2
     ");
 }
 
 #[test]
-fn an_old_forgejo_is_refused_and_a_new_one_is_named() {
+fn old_forgejo_is_refused_and_new_one_warns() {
     let version = |text: &'static str| {
         move |path: &str| match path {
             "/api/forgejo/v1/version" => {
@@ -141,7 +141,7 @@ fn an_old_forgejo_is_refused_and_a_new_one_is_named() {
             _ => Reply::of(404, "text/plain", "404 page not found\n"),
         }
     };
-    assert_told_snapshot!(said_of("old", version("10.0.1")), @"
+    assert_output_snapshot!(output_of("old", version("10.0.1")), @"
     error: GET /api/forgejo/v1/version: Forgejo 10.0.1 is older than any that was tried (11); refused
     exit 2
     ");
@@ -156,18 +156,18 @@ fn an_old_forgejo_is_refused_and_a_new_one_is_named() {
 }
 
 #[test]
-fn a_wrong_owner_was_a_failure_and_no_matter_of_usage() {
+fn wrong_owner_exits_2() {
     for profile in BOTH {
         let job = Job::new("nobody", incident(profile));
-        assert_told_snapshot!(job.told(&["--apply"], &[("FORGEJO_OWNER", "nobody")]), @r#"
+        assert_output_snapshot!(job.run_without_effect(&["--apply"], &[("FORGEJO_OWNER", "nobody")]), @r#"
         error: GET /api/v1/packages/nobody: there is no owner "nobody" on this server; --owner names a user or an organisation as its page does
         exit 2
         "#);
-        assert_told_snapshot!(job.told(&["plan"], &[("FORGEJO_OWNER", "no/body")]), @r#"
+        assert_output_snapshot!(job.run_without_effect(&["plan"], &[("FORGEJO_OWNER", "no/body")]), @r#"
         error: "no/body" is no name that a registry takes
         exit 2
         "#);
-        assert_told_snapshot!(job.told(&["explain", "app"], &[("FORGEJO_OWNER", "")]), @"
+        assert_output_snapshot!(job.run_without_effect(&["explain", "app"], &[("FORGEJO_OWNER", "")]), @"
         error: name whose packages: --owner NAME, or FORGEJO_OWNER
         exit 2
         ");
@@ -175,7 +175,7 @@ fn a_wrong_owner_was_a_failure_and_no_matter_of_usage() {
 }
 
 #[test]
-fn proxies_come_from_the_environment() {
+fn proxy_comes_from_environment() {
     for profile in BOTH {
         let job = Job::new("proxy", incident(profile));
         let proxy = [("FORGEJO_HOST", "http://forgejo.example"), ("HTTP_PROXY", &*job.server.url)];
@@ -183,31 +183,31 @@ fn proxies_come_from_the_environment() {
         assert_eq!(ran.status, 0, "{ran:?}");
         assert!(ran.err.contains("credentials go to forgejo.example unencrypted"), "{ran:?}");
         assert!(job.server.log().iter().all(|ask| ask.header("host") == Some("forgejo.example")));
-        let around = [&proxy[..], &[("NO_PROXY", "forgejo.example")]].concat();
+        let without_proxy = [&proxy[..], &[("NO_PROXY", "forgejo.example")]].concat();
         job.server.clear_log();
-        let ran = job.run_with(&["plan", "--quiet", "--timeout", "1s"], &around);
+        let ran = job.run_with(&["plan", "--quiet", "--timeout", "1s"], &without_proxy);
         assert_eq!((ran.status, job.server.log().len()), (1, 0), "{ran:?}");
     }
 }
 
-/// https://github.com/go-gitea/gitea/issues/20890: a proxy decodes `%2F`, and packages with a slash in their name answer 404.
-/// The dry run tells it, before a run would meet it at its first deletion.
+/// https://github.com/go-gitea/gitea/issues/20890: a proxy decodes `%2F`, so packages with a slash in their name answer 404. A dry run
+/// reports this, before an armed run would fail at its first deletion.
 #[test]
-fn a_proxy_that_decodes_slashes_is_found_by_the_dry_run() {
+fn dry_run_detects_proxy_that_decodes_slashes() {
     for profile in BOTH {
         let job = Job::new("decodes", incident(profile));
         job.server.set_hook(|world, ask, _| {
             let path = ask.path.replace("%2F", "/");
-            let decoded = registry_fixtures::forgejo::Ask { path, ..ask.clone() };
+            let decoded = Ask { path, ..ask.clone() };
             Some(Fault::Instead(world.answer(&decoded)))
         });
-        let told = job.told(&["--keep-last", "10", "-q"], &[]);
-        assert_told_snapshot!(told, @"
+        let output = job.run_without_effect(&["--keep-last", "10", "-q"], &[]);
+        assert_output_snapshot!(output, @"
         registry-retention plan: packages=3 images_kept=20 images_deleted=3 versions_deleted=3 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=4287
         error: whether these credentials may delete packages of viktor could not be found out: GET /api/v1/packages/viktor/container/team%2Ftool/3: the server does not know this address; does a proxy in front of it decode %2F?
         exit 1
         ");
-        // Where no name has a slash nothing is wrong.
+        // Packages without a slash are not affected.
         let ran = job.run(&["--keep-last", "10", "-q", "--package", "kms*"]);
         assert_eq!(ran.status, 0, "{ran:?}");
     }

@@ -1,31 +1,34 @@
-//! A server with images, and the program run against it.
+//! Servers with images, and the program run against them.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use base64::Engine as _;
-use registry_fixtures::forgejo::{Ask, NO_PACKAGES, OWNER, Profile, READ, Server, WRITE, World};
+use registry_fixtures::forgejo::{Ask, Fault, NO_PACKAGES, OWNER, Profile, READ, Server, WRITE, World};
 pub use registry_fixtures::program::Ran;
 
 pub const BOTH: [Profile; 2] = [Profile::V11, Profile::V15];
 const DAY: i64 = 86400;
 
-/// What was printed without the requests that `-v` tells: their order is the server's.
-pub fn without_requests(told: &str) -> String {
-    told.lines().filter(|line| !line.ends_with(" ms")).collect::<Vec<_>>().join("\n")
+/// Output without the requests that `-v` prints, whose order differs between runs.
+pub fn without_requests(output: &str) -> String {
+    output.lines().filter(|line| !line.ends_with(" ms")).collect::<Vec<_>>().join("\n")
 }
 
-/// Tokens as they are, and as HTTP Basic spells them; and how every JWT of the server ends.
-fn secrets<'a>(given: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let tokens = [WRITE, READ, NO_PACKAGES].into_iter().chain(given).filter(|token| !token.trim().is_empty());
-    let each = tokens.flat_map(|token| {
+/// All tokens, plain and as HTTP Basic encodes them; and the end of every JWT of the server.
+fn secrets<'a>(more_tokens: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let tokens =
+        [WRITE, READ, NO_PACKAGES].into_iter().chain(more_tokens).filter(|token| !token.trim().is_empty());
+    let encoded = tokens.flat_map(|token| {
         let basic = base64::engine::general_purpose::STANDARD.encode(format!("{OWNER}:{token}"));
         [token.to_owned(), basic]
     });
-    each.chain([".signed".to_owned()]).collect()
+    encoded.chain([".signed".to_owned()]).collect()
 }
 
-/// What differs between runs and machines.
+/// Snapshot filters for what differs between runs and machines.
 pub const FILTERS: [(&str, &str); 7] = [
     (r"127\.0\.0\.1:\d+", "HOST"),
     (r"\d+ d old", "N d old"),
@@ -36,17 +39,69 @@ pub const FILTERS: [(&str, &str); 7] = [
     (r", \d+ ms", ", N ms"),
 ];
 
-/// Compares with an inline snapshot, apart from what differs between runs and machines. Both releases may come by: then
-/// all that is printed must be the same.
+/// Compares output with an inline snapshot, through `FILTERS`. In a loop over both releases, both must match the snapshot.
 #[macro_export]
-macro_rules! assert_told_snapshot {
-    ($told:expr, @$snapshot:literal) => {
+macro_rules! assert_output_snapshot {
+    ($output:expr, @$snapshot:literal) => {
         insta::allow_duplicates! {
             insta::with_settings!({filters => $crate::support::FILTERS.to_vec()}, {
-                insta::assert_snapshot!($told, @$snapshot);
+                insta::assert_snapshot!($output, @$snapshot);
             })
         }
     };
+}
+
+/// An empty folder for the test of this name.
+pub fn empty_folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("an empty folder");
+    folder
+}
+
+/// Sends a signal, named as by `kill`: `-INT`.
+pub fn send_signal(process: u32, signal: &str) {
+    assert!(Command::new("kill").args([signal, &process.to_string()]).status().unwrap().success());
+}
+
+/// Runs a command and calls `interrupt` with its process number at the `nth` request of a kind, which is answered after `delay`.
+pub fn run_interrupted(
+    server: &Server,
+    mut command: Command,
+    (nth, is_counted): (usize, fn(&Ask) -> bool),
+    delay: Duration,
+    interrupt: impl Fn(u32) + Send + 'static,
+) -> Ran {
+    let process = Arc::new(OnceLock::new());
+    let (known, mut count) = (Arc::clone(&process), 0);
+    server.set_hook(move |_, ask, _| {
+        count += usize::from(is_counted(ask));
+        if !is_counted(ask) || count != nth {
+            return None;
+        }
+        interrupt(*known.wait());
+        Some(Fault::Slow(delay))
+    });
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    process.set(child.id()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    server.set_hook(|_, _, _| None);
+    Ran::from(output).with(&server.url, "URL")
+}
+
+/// Whether a request deletes a version.
+pub fn is_deletion(ask: &Ask) -> bool {
+    ask.method == "DELETE" && ask.path.starts_with("/api/")
+}
+
+/// From the first deletion on, the server refuses its requests: the account must change its password.
+pub fn refuse_from_first_deletion(server: &Server) {
+    server.set_hook(|world, ask, _| {
+        if is_deletion(ask) {
+            world.user_mut(OWNER).unwrap().must_change_password = true;
+        }
+        None
+    });
 }
 
 /// Whether a request reads a list of versions.
@@ -54,13 +109,14 @@ pub fn is_list(ask: &Ask) -> bool {
     ask.method == "GET" && ask.path == "/api/v1/packages/viktor"
 }
 
+/// A server, and a folder to run the program in.
 pub struct Job {
     pub server: Server,
     pub folder: PathBuf,
 }
 
-/// The shape of the incident: fourteen builds of two platforms, each a day younger, `latest` on the fourth; an image whose
-/// platforms are tags; images of one platform.
+/// Fourteen builds of two platforms, each a day younger, with `latest` on the fourth; images whose platform has a tag; images of one
+/// platform.
 pub fn incident(profile: Profile) -> World {
     let now = jiff::Timestamp::now().as_second();
     let mut world = World::example(profile, now - 40 * DAY);
@@ -82,64 +138,51 @@ pub fn incident(profile: Profile) -> World {
 
 impl Job {
     pub fn new(name: &str, world: World) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{:?}", world.profile));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).expect("an empty folder");
+        let folder = empty_folder(&format!("{name}-{:?}", world.profile));
         Self { server: Server::start(world), folder }
     }
 
-    /// Runs with the environment of the job that this program replaces, and more.
-    pub fn run_with(&self, arguments: &[&str], more: &[(&str, &str)]) -> Ran {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_registry-retention"));
-        command.args(arguments);
-        self.ended(command, more)
+    /// Runs with the environment of the job that this program replaces, and more variables.
+    pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
+        self.run_command(&mut self.command(arguments), variables)
     }
 
-    /// The same under limits that a shell sets first.
+    /// Runs after a shell has set limits.
     pub fn run_limited(&self, limits: &str, arguments: &[&str]) -> Ran {
         let mut command = Command::new("/bin/sh");
-        command.args([
-            "-c",
-            &format!("{limits}; exec \"$@\""),
-            "sh",
-            env!("CARGO_BIN_EXE_registry-retention"),
-        ]);
-        command.args(arguments);
-        self.ended(command, &[])
+        let script = format!("{limits}; exec \"$@\"");
+        command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_registry-retention")]).args(arguments);
+        self.run_command(self.set_environment(&mut command), &[])
     }
 
-    /// The program with the environment of the job, not started yet.
+    /// The program with the environment of the job, ready to run.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_registry-retention"));
-        command.args(arguments);
-        self.surround(&mut command);
+        self.set_environment(command.args(arguments));
         command
     }
 
-    fn surround(&self, command: &mut Command) {
+    fn set_environment<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command.env_clear().current_dir(&self.folder);
         command.env("FORGEJO_HOST", &self.server.url).env("FORGEJO_OWNER", OWNER).env("FORGEJO_USER", OWNER);
-        command.env("FORGEJO_TOKEN", WRITE).env("TMPDIR", &self.folder);
+        command.env("FORGEJO_TOKEN", WRITE).env("TMPDIR", &self.folder)
     }
 
-    fn ended(&self, mut command: Command, more: &[(&str, &str)]) -> Ran {
-        self.surround(&mut command);
-        command.envs(more.iter().copied());
-        let ran = Ran::from(command.output().expect("an exit")).with(&self.server.url, "URL");
-        let given = more.iter().filter(|(name, _)| *name == "FORGEJO_TOKEN").map(|(_, token)| *token);
-        for secret in secrets(given) {
-            assert!(
-                !ran.out.contains(&secret) && !ran.err.contains(&secret),
-                "{secret} was printed: {ran:?}"
-            );
+    /// Runs a command; fails the test when the output shows a secret.
+    fn run_command(&self, command: &mut Command, variables: &[(&str, &str)]) -> Ran {
+        let output = command.envs(variables.iter().copied()).output().expect("an exit");
+        let ran = Ran::from(output).with(&self.server.url, "URL");
+        let tokens = variables.iter().filter(|(name, _)| *name == "FORGEJO_TOKEN").map(|(_, token)| *token);
+        for secret in secrets(tokens) {
+            let is_shown = ran.out.contains(&secret) || ran.err.contains(&secret);
+            assert!(!is_shown, "{secret} was printed: {ran:?}");
         }
         ran
     }
 
-    /// Runs what must be refused, or must fail: gives all that was printed and the exit status, after looking whether
-    /// anything was changed.
-    pub fn told(&self, arguments: &[&str], more: &[(&str, &str)]) -> String {
-        let ran = self.run_with(arguments, more);
+    /// Runs what must not change anything; returns all output and the exit status.
+    pub fn run_without_effect(&self, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+        let ran = self.run_with(arguments, variables);
         assert_eq!(self.changes(), [""; 0], "{ran:?}");
         ran.as_text()
     }
@@ -152,7 +195,7 @@ impl Job {
         self.server.world().tags_of(image)
     }
 
-    /// Every tag that is there can be pulled.
+    /// Fails the test when a tag cannot be pulled.
     pub fn assert_whole(&self) {
         let mut world = self.server.world();
         for image in ["kms-website", "team/tool", "api"] {
@@ -162,7 +205,7 @@ impl Job {
         }
     }
 
-    /// Requests that change something, the preflight apart.
+    /// The requests that change something, without the preflight.
     pub fn changes(&self) -> Vec<String> {
         let is_change = |line: &String| {
             !line.starts_with("GET ") && !line.starts_with("HEAD ") && !line.ends_with("/-preflight")
@@ -170,7 +213,7 @@ impl Job {
         self.server.lines().into_iter().filter(is_change).collect()
     }
 
-    /// Fails the test on anything that a dry run must not send.
+    /// Fails the test on a request that a dry run must not send.
     pub fn forbid_changes(&self) {
         self.server.set_hook(|_, ask, _| {
             let is_read = matches!(ask.method.as_str(), "GET" | "HEAD");

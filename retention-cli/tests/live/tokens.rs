@@ -1,26 +1,26 @@
-//! Credentials that do not suffice, and that none is ever printed or kept.
+//! Tokens that do not suffice; and that no token is printed or stored.
 
 use std::path::Path;
 
 use registry_fixtures::forgejo::{Fault, NO_PACKAGES, OWNER, Profile, READ, Reply, WRITE};
 
-use crate::assert_told_snapshot;
-use crate::support::{BOTH, Job, incident};
+use crate::assert_output_snapshot;
+use crate::support::{BOTH, Job, incident, refuse_from_first_deletion};
 
 const UNKNOWN: &str = "4444444444444444444444444444444444444444";
 
 #[test]
-fn without_a_token_nothing_is_deleted() {
-    let told = |profile| {
+fn missing_token_deletes_nothing() {
+    let output = |profile| {
         let job = Job::new("no-token", incident(profile));
-        job.told(&["--apply", "--package", "api"], &[("FORGEJO_TOKEN", "")])
+        job.run_without_effect(&["--apply", "--package", "api"], &[("FORGEJO_TOKEN", "")])
     };
-    // Of a public owner release 15 lists without one.
-    assert_told_snapshot!(told(Profile::V11), @"
+    // Release 15 lists the packages of a public owner without a token.
+    assert_output_snapshot!(output(Profile::V11), @"
     error: GET /api/v1/packages/viktor: refused with status 401: the token is not known to this server, or one is needed
     exit 6
     ");
-    assert_told_snapshot!(told(Profile::V15), @"
+    assert_output_snapshot!(output(Profile::V15), @"
     URL, owner viktor; what goes is deleted
     api: 3 images kept, 0 images to go, 0 rows left as they are
     registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
@@ -30,59 +30,59 @@ fn without_a_token_nothing_is_deleted() {
 }
 
 #[test]
-fn a_token_that_may_only_read_is_found_in_the_dry_run() {
+fn dry_run_detects_read_only_token() {
     for profile in BOTH {
         let job = Job::new("read", incident(profile));
-        let told = |arguments: &[&str]| job.told(arguments, &[("FORGEJO_TOKEN", READ)]);
-        assert_told_snapshot!(told(&["--package", "api"]), @"
+        let output = |arguments: &[&str]| job.run_without_effect(arguments, &[("FORGEJO_TOKEN", READ)]);
+        assert_output_snapshot!(output(&["--package", "api"]), @"
         URL, owner viktor; dry run: nothing is deleted
         api: 3 images kept, 0 images to go, 0 rows left as they are
         registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
         error: these credentials may not delete packages of viktor: the token lacks the scope write:package, or its user the permission
         exit 6
         ");
-        assert_eq!(told(&["--apply", "--quiet"]).lines().last(), Some("exit 6"));
-        assert_told_snapshot!(told(&["--package", "api", "--preflight", "warn"]), @"
+        assert_eq!(output(&["--apply", "--quiet"]).lines().last(), Some("exit 6"));
+        assert_output_snapshot!(output(&["--package", "api", "--preflight", "warn"]), @"
         URL, owner viktor; dry run: nothing is deleted
         api: 3 images kept, 0 images to go, 0 rows left as they are
         registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
         warning: these credentials may not delete packages of viktor: the token lacks the scope write:package, or its user the permission
         exit 0
         ");
-        assert_told_snapshot!(told(&["plan", "--package", "api"]), @"
+        assert_output_snapshot!(output(&["plan", "--package", "api"]), @"
         api: 3 images kept, 0 images to go, 0 rows left as they are
         registry-retention plan: packages=1 images_kept=3 images_deleted=0 versions_deleted=0 left=0 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=0
         warning: these credentials may not delete packages of viktor: the token lacks the scope write:package, or its user the permission
         exit 0
         ");
-        assert_told_snapshot!(told(&["plan", "--package", "api", "--preflight", "require"]), @"
+        assert_output_snapshot!(output(&["plan", "--package", "api", "--preflight", "require"]), @"
         error: these credentials may not delete packages of viktor: the token lacks the scope write:package, or its user the permission
         exit 6
         ");
-        let off = told(&["--quiet", "--preflight", "off"]);
+        let off = output(&["--quiet", "--preflight", "off"]);
         assert_eq!(off.lines().last(), Some("exit 0"));
     }
 }
 
 #[test]
-fn a_token_that_may_not_even_read_ended_as_a_failure_like_any_other() {
+fn token_without_read_scope_exits_6() {
     for profile in BOTH {
         let job = Job::new("none", incident(profile));
-        let told = |token: &str| job.told(&[], &[("FORGEJO_TOKEN", token)]);
-        assert_told_snapshot!(told(NO_PACKAGES), @"
+        let output = |token: &str| job.run_without_effect(&[], &[("FORGEJO_TOKEN", token)]);
+        assert_output_snapshot!(output(NO_PACKAGES), @"
         error: GET /api/v1/packages/viktor: refused with status 403: token does not have at least one of required scope(s): [read:package]
         exit 6
         ");
-        assert_told_snapshot!(told(UNKNOWN), @"
+        assert_output_snapshot!(output(UNKNOWN), @"
         error: GET /api/forgejo/v1/version: refused with status 401: the token is not known to this server, or one is needed
         exit 6
         ");
-        assert_told_snapshot!(told("of another kind"), @"
+        assert_output_snapshot!(output("of another kind"), @"
         error: the token holds characters that no token has
         exit 2
         ");
         job.server.world().requires_sign_in = true;
-        assert_told_snapshot!(told(""), @"
+        assert_output_snapshot!(output(""), @"
         error: GET /api/forgejo/v1/version: refused with status 403: Only signed in user is allowed to call APIs.
         exit 6
         ");
@@ -90,12 +90,12 @@ fn a_token_that_may_not_even_read_ended_as_a_failure_like_any_other() {
 }
 
 #[test]
-fn a_user_who_is_not_the_owner_may_read_and_not_delete() {
+fn user_other_than_owner_may_not_delete() {
     for profile in BOTH {
         let job = Job::new("other-user", incident(profile));
         let other = job.server.world().add_user("other");
         job.server.world().add_token(UNKNOWN, other, &["write:package"]);
-        assert_told_snapshot!(job.told(&["--quiet", "--apply"], &[("FORGEJO_TOKEN", UNKNOWN)]), @"
+        assert_output_snapshot!(job.run_without_effect(&["--quiet", "--apply"], &[("FORGEJO_TOKEN", UNKNOWN)]), @"
         registry-retention plan: packages=3 images_kept=20 images_deleted=3 versions_deleted=3 left=28 broken=0 skipped_packages=0 refused_packages=0 reclaimable_bytes=4287
         error: these credentials may not delete packages of viktor: the token lacks the scope write:package, or its user the permission
         exit 6
@@ -104,43 +104,30 @@ fn a_user_who_is_not_the_owner_may_read_and_not_delete() {
 }
 
 #[test]
-fn an_account_that_must_change_its_password_is_told_so() {
+fn account_that_must_change_password_exits_6() {
     for profile in BOTH {
         let job = Job::new("password", incident(profile));
         job.server.world().user_mut(OWNER).unwrap().must_change_password = true;
-        assert_told_snapshot!(job.told(&["--apply"], &[]), @"
+        assert_output_snapshot!(job.run_without_effect(&["--apply"], &[]), @"
         error: GET /api/forgejo/v1/version: refused with status 403: You must change your password. Change it at: URL//user/change_password
         exit 6
         ");
-        // `/v2` takes it all the same: the preflight alone would have passed.
+        // `/v2` accepts the account all the same, so the preflight alone would have passed.
         assert!(job.server.lines().iter().all(|line| line.starts_with("GET /api/forgejo/v1/version")));
     }
 }
 
 #[test]
-fn an_account_that_rest_refuses_ends_the_run_at_the_first_deletion() {
+fn account_refused_by_rest_stops_run_at_first_deletion() {
     for profile in BOTH {
         let job = Job::new("password-later", incident(profile));
-        job.server.set_hook(|world, ask, _| {
-            if ask.method == "DELETE" && ask.path.starts_with("/api/") {
-                world.user_mut(OWNER).unwrap().must_change_password = true;
-            }
-            None
-        });
-        let ran = job.run(&[
-            "--apply",
-            "--keep-last",
-            "2",
-            "--package",
-            "api",
-            "--package",
-            "kms*",
-            "--journal",
-            "journal",
-        ]);
+        refuse_from_first_deletion(&job.server);
+        let packages = ["--package", "api", "--package", "kms*"];
+        let ran =
+            job.run(&[&["--apply", "--keep-last", "2", "--journal", "journal"], &packages[..]].concat());
         let deletions: Vec<_> = job.changes().into_iter().filter(|line| line.starts_with("DELETE")).collect();
         assert_eq!(deletions.len(), 1, "{deletions:?}");
-        assert_told_snapshot!(ran.as_text(), @"
+        assert_output_snapshot!(ran.as_text(), @"
         URL, owner viktor; what goes is deleted
         api: 2 images kept, 1 image to go, 0 rows left as they are
           delete v1, N d old: rank 3, beyond newest 2 (final)
@@ -180,11 +167,11 @@ fn an_account_that_rest_refuses_ends_the_run_at_the_first_deletion() {
     }
 }
 
-/// Whether a file below a folder holds a text.
-fn find(folder: &Path, wanted: &str) -> Option<String> {
+/// A file below a folder that contains a text.
+fn find_file_with(folder: &Path, wanted: &str) -> Option<String> {
     std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).find_map(|path| {
         if path.is_dir() {
-            return find(&path, wanted);
+            return find_file_with(&path, wanted);
         }
         let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
         text.contains(wanted).then(|| path.display().to_string())
@@ -192,17 +179,17 @@ fn find(folder: &Path, wanted: &str) -> Option<String> {
 }
 
 #[test]
-fn tokens_are_neither_printed_nor_kept() {
+fn tokens_are_neither_printed_nor_stored() {
     for profile in BOTH {
         let job = Job::new("printed", incident(profile));
-        // Of what is printed every run of these tests makes sure; here with all that can be printed and kept.
+        // Every run in these tests checks its output; these runs print and store everything they can.
         let files = ["--cache-dir", "cache", "--save-inventory", "inventory", "--metrics-file", "metrics"];
         for token in [WRITE, READ, NO_PACKAGES, UNKNOWN, "5555"] {
-            for more in [&["--output", "json"][..], &["--apply", "--keep-last", "2", "--journal", token]] {
-                let arguments = [&["-vv"], &files[..], more].concat();
-                if !more.contains(&token) || token == WRITE {
+            for options in [&["--output", "json"][..], &["--apply", "--keep-last", "2", "--journal", token]] {
+                let arguments = [&["-vv"], &files[..], options].concat();
+                if !options.contains(&token) || token == WRITE {
                     let arguments: Vec<_> =
-                        arguments.iter().map(|one| if *one == WRITE { "journal" } else { one }).collect();
+                        arguments.iter().map(|word| if *word == WRITE { "journal" } else { word }).collect();
                     job.run_with(&arguments, &[("FORGEJO_TOKEN", token)]);
                 }
             }
@@ -214,15 +201,15 @@ fn tokens_are_neither_printed_nor_kept() {
             assert!(job.folder.join(file).exists(), "{file}");
         }
         for secret in [WRITE, READ, NO_PACKAGES, UNKNOWN, ".signed"] {
-            assert_eq!(find(&job.folder, secret), None);
+            assert_eq!(find_file_with(&job.folder, secret), None);
         }
     }
 }
 
 #[test]
-fn a_server_that_echoed_the_request_had_the_token_printed() {
+fn token_echoed_by_server_is_hidden() {
     let job = Job::new("echo", incident(BOTH[1]));
-    for (what, status) in [
+    for (path, status) in [
         ("/api/forgejo", 200),
         ("/api/forgejo", 418),
         ("/api/v1", 403),
@@ -231,23 +218,21 @@ fn a_server_that_echoed_the_request_had_the_token_printed() {
     ] {
         job.server.set_hook(move |_, ask, _| {
             let echo = format!("{{\"message\": \"{}\"}}", ask.header("authorization").unwrap_or("nobody"));
-            ask.path.starts_with(what).then(|| Fault::Instead(Reply::of(status, "application/json", echo)))
+            ask.path.starts_with(path).then(|| Fault::Instead(Reply::of(status, "application/json", echo)))
         });
         let ran = job.run(&["-v", "--package", "api"]);
         assert_ne!(ran.status, 0, "{ran:?}");
-        assert!(
-            ran.out.contains("[hidden]") || ran.err.contains("[hidden]") || status == 500,
-            "{what}: {ran:?}"
-        );
+        let is_hidden = ran.out.contains("[hidden]") || ran.err.contains("[hidden]");
+        assert!(is_hidden || status == 500, "{path}: {ran:?}");
     }
 }
 
 #[test]
-fn a_token_service_that_fails_was_asked_as_long_for_each_manifest() {
+fn failing_token_service_is_not_asked_per_manifest() {
     let job = Job::new("service", incident(BOTH[1]));
     job.server.set_hook(|_, ask, _| (ask.path == "/v2/token").then_some(Fault::Status(500)));
-    let told = job.told(&["--quiet", "--apply", "--jobs", "1"], &[]);
-    assert_told_snapshot!(told, @"
+    let output = job.run_without_effect(&["--quiet", "--apply", "--jobs", "1"], &[]);
+    assert_output_snapshot!(output, @"
     registry-retention plan: packages=3 images_kept=3 images_deleted=0 versions_deleted=0 left=52 broken=0 skipped_packages=3 refused_packages=0 reclaimable_bytes=0
     error: package viktor/api is skipped: tag v1: GET /v2/token: status 500
     error: package viktor/kms-website is skipped: tag b1: GET /v2/token: status 500
@@ -255,28 +240,28 @@ fn a_token_service_that_fails_was_asked_as_long_for_each_manifest() {
     error: whether these credentials may delete packages of viktor could not be found out: GET /v2/token: status 500
     exit 1
     ");
-    let asked = job.server.lines().iter().filter(|line| *line == "GET /v2/token").count();
-    // Once, repeated four times, for the 52 manifests and the preflight.
-    assert_eq!(asked, 5);
+    let requests = job.server.lines().iter().filter(|line| *line == "GET /v2/token").count();
+    // One request and four repeats, for 52 manifests and the preflight together.
+    assert_eq!(requests, 5);
 }
 
 #[test]
-fn a_token_that_is_none_is_refused_unseen() {
+fn malformed_tokens_are_refused_without_request() {
     let job = Job::new("malformed", incident(BOTH[1]));
-    assert_told_snapshot!(job.told(&[], &[("FORGEJO_TOKEN", "two words")]), @"
+    assert_output_snapshot!(job.run_without_effect(&[], &[("FORGEJO_TOKEN", "two words")]), @"
     error: the token holds characters that no token has
     exit 2
     ");
-    assert_told_snapshot!(job.told(&["--token-file", "nowhere"], &[]), @"
+    assert_output_snapshot!(job.run_without_effect(&["--token-file", "nowhere"], &[]), @"
     error: cannot read nowhere: No such file or directory (os error 2)
     exit 2
     ");
-    assert_told_snapshot!(job.told(&["--token-file", "."], &[]), @"
+    assert_output_snapshot!(job.run_without_effect(&["--token-file", "."], &[]), @"
     error: cannot read .: Is a directory (os error 21)
     exit 2
     ");
     std::fs::write(job.folder.join("binary"), [0xff, 0xfe]).unwrap();
-    assert_told_snapshot!(job.told(&["--token-file", "binary"], &[]), @"
+    assert_output_snapshot!(job.run_without_effect(&["--token-file", "binary"], &[]), @"
     error: binary is no text
     exit 2
     ");

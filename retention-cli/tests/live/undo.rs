@@ -1,10 +1,12 @@
-//! Putting back what was deleted.
+//! `undo` on a server.
 
-use crate::assert_told_snapshot;
+use registry_fixtures::forgejo::Fault;
+
+use crate::assert_output_snapshot;
 use crate::support::{BOTH, Job, incident};
 
 #[test]
-fn law_8_an_index_comes_back_while_its_children_are_there() {
+fn law_8_undo_restores_index_while_children_exist() {
     for profile in BOTH {
         let job = Job::new("undo", incident(profile));
         let before = job.tags("kms-website");
@@ -14,7 +16,7 @@ fn law_8_an_index_comes_back_while_its_children_are_there() {
         assert_eq!(undone.status, 0, "{undone:?}");
         assert_eq!(job.tags("kms-website"), before);
         job.assert_whole();
-        // What came back counts as newest, unless the original times are told: then it is held, and ranks as it did.
+        // Restored images rank as newest, unless the original times are given: then they are held, and rank as before.
         let plain = job.run(&["--keep-last", "10"]);
         assert!(!plain.out.contains("delete b1,"), "{}", plain.out);
         let times = ["--keep-last", "10", "--push-times", "times.json"];
@@ -22,8 +24,8 @@ fn law_8_an_index_comes_back_while_its_children_are_there() {
         assert!(!held.out.contains("delete b"), "{}", held.out);
         assert!(held.out.contains("b1: restored: an undo put it back at "), "{}", held.out);
         let after = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(8 * 24);
-        let told = job.run(&[&times[..], &["--at", &after.to_string()]].concat());
-        assert!(told.out.contains("delete b1,"), "{}", told.out);
+        let later = job.run(&[&times[..], &["--at", &after.to_string()]].concat());
+        assert!(later.out.contains("delete b1,"), "{}", later.out);
         let again =
             job.run(&[&times[..], &["--hold", "0s", "--apply", "--journal", "second.journal"]].concat());
         assert_eq!((again.status, job.tags("kms-website").len()), (0, 12), "{again:?}");
@@ -31,7 +33,7 @@ fn law_8_an_index_comes_back_while_its_children_are_there() {
 }
 
 #[test]
-fn an_undo_window_brings_single_images_back_as_well() {
+fn undo_window_restores_single_images() {
     for profile in BOTH {
         for window in [false, true] {
             let job = Job::new(if window { "window" } else { "no-window" }, incident(profile));
@@ -41,7 +43,7 @@ fn an_undo_window_brings_single_images_back_as_well() {
             let run = job.run(&arguments);
             assert_eq!(run.status, 0, "{run:?}");
             if window {
-                // The server's collector runs in the night between.
+                // The server's collector runs between the run and the undo.
                 job.server.world().cleanup();
             }
             let undone = job.run(&["undo", "run.journal", "--push-times", "times.json"]);
@@ -53,26 +55,26 @@ fn an_undo_window_brings_single_images_back_as_well() {
     }
 }
 
-/// Ten images stay, the others go and are put back: what a nightly run keeps without run and undo.
-fn kept_every_night() -> Vec<String> {
+/// The tags that a nightly run keeps when nothing is deleted and restored in between.
+fn tags_kept_without_undo() -> Vec<String> {
     let mut kept: Vec<String> = (5..=14).map(|build| format!("b{build}")).collect();
     kept.extend(["b4".into(), "latest".into()]);
     kept.sort_unstable();
     kept
 }
 
-/// As it was on a server of Forgejo 15.0.3: `run --undo-window`, `undo`, and the next night the ten images that had been the
-/// newest were deleted, each step with exit status 0.
+/// On Forgejo 15.0.3, `run --undo-window` and `undo` were followed by a run that deleted the ten images that had been the newest;
+/// each step had exit status 0.
 #[test]
-fn the_night_after_an_undo_keeps_what_every_night_keeps() {
+fn runs_after_undo_keep_restored_and_newest_images() {
     for profile in BOTH {
         let job = Job::new("night", incident(profile));
         let night = ["--apply", "--keep-last", "10", "--push-times", "times.json"];
-        // The place of the push times may be given before there is any.
+        // The file of push times need not exist yet.
         let run = job.run(&[&night[..], &["--undo-window", "--journal", "run.journal"]].concat());
         assert_eq!((run.status, job.tags("kms-website").len()), (0, 12), "{run:?}");
         let undone = job.run(&["undo", "run.journal", "--push-times", "times.json"]);
-        assert_told_snapshot!(undone.as_text(), @"
+        assert_output_snapshot!(undone.as_text(), @"
         kms-website:b1 is back
         kms-website:b2 is back
         kms-website:b3 is back
@@ -81,7 +83,7 @@ fn the_night_after_an_undo_keeps_what_every_night_keeps() {
         exit 0
         ");
         let second = job.run(&["undo", "run.journal", "--push-times", "times.json"]);
-        assert_told_snapshot!(second.as_text(), @"
+        assert_output_snapshot!(second.as_text(), @"
         kms-website:b1 is there already: an earlier undo or a push put it back
         kms-website:b2 is there already: an earlier undo or a push put it back
         kms-website:b3 is there already: an earlier undo or a push put it back
@@ -98,37 +100,38 @@ fn the_night_after_an_undo_keeps_what_every_night_keeps() {
         let plan = job.run(&["plan", "-v", "--push-times", "times.json", "--at", &after.to_string()]);
         assert!(plan.out.contains("delete b1,") && plan.out.contains("b14: newest 1 of 10"), "{plan:?}");
         let ran = job.run(&[&night[..], &["--hold", "0s", "--journal", "after.journal"]].concat());
-        assert_eq!((ran.status, job.tags("kms-website")), (0, kept_every_night()), "{ran:?}");
+        assert_eq!((ran.status, job.tags("kms-website")), (0, tags_kept_without_undo()), "{ran:?}");
         job.assert_whole();
     }
 }
 
 #[test]
-fn an_undo_without_a_place_for_the_push_times_is_refused() {
+fn undo_without_push_times_is_refused() {
     let job = Job::new("no-place", incident(BOTH[1]));
     assert_eq!(job.run(&["--apply", "--keep-last", "10", "--journal", "run.journal"]).status, 0);
     job.server.clear_log();
-    let refused = job.told(&["undo", "run.journal"], &[]);
-    assert_told_snapshot!(refused, @"
+    let refused = job.run_without_effect(&["undo", "run.journal"], &[]);
+    assert_output_snapshot!(refused, @"
     error: name the file in which later runs find the original push times: --push-times FILE. The server counts what is put back as pushed now; without these times the next run ranks it above everything, and deletes images that are newest now. --rank-as-new says that this is meant
     exit 2
     ");
-    // A place that cannot be written is found before anything is put back.
-    let nowhere = job.told(&["undo", "run.journal", "--push-times", "no/such/folder/times"], &[]);
-    assert_told_snapshot!(nowhere, @"
+    // A path that cannot be written is found before anything is restored.
+    let nowhere =
+        job.run_without_effect(&["undo", "run.journal", "--push-times", "no/such/folder/times"], &[]);
+    assert_output_snapshot!(nowhere, @"
     error: cannot write no/such/folder/times, so nothing is put back: no file can be made in no/such/folder: entity not found
     exit 1
     ");
     std::fs::write(job.folder.join("other"), "{}").unwrap();
-    let other = job.told(&["undo", "run.journal", "--push-times", "other"], &[]);
+    let other = job.run_without_effect(&["undo", "run.journal", "--push-times", "other"], &[]);
     assert!(other.contains("cannot use the push times other"), "{other}");
-    let meant = job.run(&["undo", "run.journal", "--rank-as-new"]);
-    assert_eq!((meant.status, job.tags("kms-website").len()), (0, 15), "{meant:?}");
-    assert_told_snapshot!(meant.err, @"warning: what is put back counts as pushed now: later runs rank it above everything that was pushed before, and delete the lowest of that in its stead");
+    let ran = job.run(&["undo", "run.journal", "--rank-as-new"]);
+    assert_eq!((ran.status, job.tags("kms-website").len()), (0, 15), "{ran:?}");
+    assert_output_snapshot!(ran.err, @"warning: what is put back counts as pushed now: later runs rank it above everything that was pushed before, and delete the lowest of that in its stead");
 }
 
 #[test]
-fn a_tag_pushed_again_after_an_undo_counts_as_new() {
+fn tag_pushed_after_undo_ranks_as_newest() {
     for profile in BOTH {
         let job = Job::new("pushed-since", incident(profile));
         assert_eq!(job.run(&["--apply", "--keep-last", "10", "--journal", "run.journal"]).status, 0);
@@ -136,7 +139,7 @@ fn a_tag_pushed_again_after_an_undo_counts_as_new() {
         {
             let mut world = job.server.world();
             world.now += 3600;
-            // The same bytes: only the number of the row tells that they were pushed.
+            // The bytes are the same, so only the number of the row shows that they were pushed.
             world.push_index("kms-website", &["b2"], &["amd64 2", "arm64 2"]);
         }
         let plan = job.run(&["plan", "-v", "--push-times", "times.json", "--hold", "0s"]);
@@ -145,16 +148,16 @@ fn a_tag_pushed_again_after_an_undo_counts_as_new() {
     }
 }
 
-/// A second plan of the same rows finds them gone: that is no deletion, and no failure.
+/// Rows that are gone already are neither deletions nor failures.
 #[test]
-fn a_second_apply_of_a_plan_tells_of_rows_that_were_gone_already() {
+fn second_apply_reports_rows_already_gone() {
     for profile in BOTH {
         let job = Job::new("second-apply", incident(profile));
         assert_eq!(job.run(&["plan", "--keep-last", "10", "--plan-file", "plan"]).status, 0);
         let first = job.run(&["apply", "plan", "--journal", "first.journal"]);
         assert_eq!(first.status, 0, "{first:?}");
         let second = job.run(&["apply", "plan", "--journal", "second.journal", "--metrics-file", "metrics"]);
-        assert_told_snapshot!(second.as_text(), @"
+        assert_output_snapshot!(second.as_text(), @"
           already gone kms-website:b1
           already gone kms-website:b2
           already gone kms-website:b3
@@ -165,7 +168,7 @@ fn a_second_apply_of_a_plan_tells_of_rows_that_were_gone_already() {
         for line in ["versions_deleted 0", "versions_already_gone 3", "zero_effect 0"] {
             assert!(metrics.contains(&format!("\nregistry_retention_{line}\n")), "{line}: {metrics}");
         }
-        // What the second apply found gone is not its to put back.
+        // The second apply deleted nothing, so its undo restores nothing.
         let none = job.run(&["undo", "second.journal", "--push-times", "times.json"]);
         assert_eq!((none.status, job.tags("kms-website").len()), (0, 12), "{none:?}");
         let undone = job.run(&["undo", "first.journal", "--push-times", "times.json"]);
@@ -174,14 +177,14 @@ fn a_second_apply_of_a_plan_tells_of_rows_that_were_gone_already() {
 }
 
 #[test]
-fn a_deletion_whose_answer_is_lost_is_one_of_this_run() {
+fn deletion_with_lost_answer_counts_as_deleted() {
     for profile in BOTH {
         let job = Job::new("lost-answer", incident(profile));
         let mut is_lost = false;
         job.server.set_hook(move |_, ask, _| {
             let is_first = ask.method == "DELETE" && ask.path.ends_with("/b1") && !is_lost;
             is_lost |= is_first;
-            is_first.then_some(registry_fixtures::forgejo::Fault::Lost)
+            is_first.then_some(Fault::Lost)
         });
         let ran = job.run(&["--apply", "-q", "--keep-last", "10", "--journal", "journal"]);
         assert!(ran.out.contains("deleted=3 ") && ran.out.contains("already_gone=0"), "{ran:?}");

@@ -1,54 +1,50 @@
-//! Files that are too large, too deep, or no text: they are read in bounds, and called what they are.
+//! Files that are too large, nested too deeply or no text: the scan reads them within bounds and reports what they are.
 
 use std::process::Command;
 
 use registry_fixtures::{Digest, Image, TreeBuilder};
 use serde_json::json;
 
-use super::{OCI_MANIFEST, app, broken, verdict};
-use crate::support::{ran, run};
+use super::{OCI_MANIFEST, app, broken_tag_names, verdict};
+use crate::support::{AuditReport as _, run, scan, set_length};
 
 #[test]
-fn a_link_of_five_gigabytes_is_no_link() {
+fn five_gigabyte_link_is_invalid() {
     let (mut tree, _) = app();
     tree.break_tag_link_huge("app", "v1");
     insta::assert_snapshot!(verdict(&tree, &["--content", "--strict"]), @r#"4 ["tag-link-invalid"] broken ["v1"] unknown []"#);
 }
 
 #[test]
-fn a_manifest_of_two_hundred_megabytes() {
-    let (mut tree, image) = app();
-    huge(&mut tree, &image.digest, 200_000_000);
+fn manifest_of_200_megabytes_is_unreadable() {
+    let (tree, image) = app();
+    set_length(&tree.blob_path(&image.digest), 200_000_000);
     insta::assert_snapshot!(verdict(&tree, &[]), @r#"4 ["manifest-unreadable"] broken ["v1"] unknown []"#);
 }
 
-fn huge(tree: &mut TreeBuilder, digest: &Digest, bytes: u64) {
-    std::fs::File::options().write(true).open(tree.blob_path(digest)).unwrap().set_len(bytes).unwrap();
-}
-
-/// The address space bounds what is held: neither the link nor the manifest is read into memory.
+/// The limited address space shows that neither the link nor the manifest is read into memory.
 #[test]
-fn large_files_do_not_make_a_large_process() {
+fn large_files_are_not_read_into_memory() {
     let (mut tree, image) = app();
     let other = tree.image("app", Some("v2"), "other");
     tree.break_tag_link_huge("app", "sound");
-    huge(&mut tree, &image.digest, 200_000_000);
-    huge(&mut tree, &other.layers[0], 300_000_000);
+    set_length(&tree.blob_path(&image.digest), 200_000_000);
+    set_length(&tree.blob_path(&other.layers[0]), 300_000_000);
     let limited = |kilobytes: &str, options: &[&str]| {
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -v $0 && exec \"$@\"", kilobytes, env!("CARGO_BIN_EXE_registry-fsck")]);
-        // glibc reserves 64 MiB of addresses for each thread's arena; that is no memory.
+        // glibc reserves 64 MiB of addresses for the arena of each thread, which is not memory in use.
         command.env("MALLOC_ARENA_MAX", "1").args(["scan", "--output", "json", "--jobs", "4"]);
         run(command.args(options).arg(tree.root()))
     };
     for options in [&[][..], &["--content"]] {
-        let done = limited("150000", options);
-        assert_eq!(broken(&done.typed()), ["sound", "v1", "v2"], "{}", done.stderr);
+        let ran = limited("150000", options);
+        assert_eq!(broken_tag_names(&ran.audit_report()), ["sound", "v1", "v2"], "{}", ran.err);
     }
 }
 
 #[test]
-fn links_that_are_no_text() {
+fn binary_links_are_invalid() {
     let (mut tree, image) = app();
     tree.break_tag_link_binary("app", "v1");
     let binary = [0, 0xff, 0x1b, b'[', b'3', b'1', b'm'].repeat(20);
@@ -58,7 +54,7 @@ fn links_that_are_no_text() {
 }
 
 #[test]
-fn json_that_is_nested_too_deep() {
+fn deeply_nested_json_is_unreadable() {
     let (mut tree, image) = app();
     tree.break_manifest_deep(&image.digest, 100_000);
     insta::assert_snapshot!(verdict(&tree, &[]), @r#"4 ["manifest-unreadable"] broken ["v1"] unknown []"#);
@@ -69,14 +65,14 @@ fn json_that_is_nested_too_deep() {
     let (mut tree, image) = app();
     tree.break_manifest_bytes(&image.digest, "{\"a\":".repeat(800_000).as_bytes());
     insta::assert_snapshot!(verdict(&tree, &[]), @r#"4 ["manifest-unreadable"] broken ["v1"] unknown []"#);
-    // A config is parsed too, when its platform is asked for.
+    // A config is parsed too when a platform is required.
     let (mut tree, image) = app();
     tree.break_blob_replaced(&image.config, bytes.as_bytes());
-    assert_eq!(ran(tree.root(), &["--require-platform", "linux/amd64"]).status, 4);
+    assert_eq!(scan(tree.root(), &["--require-platform", "linux/amd64"]).status, 4);
 }
 
 #[test]
-fn a_manifest_with_a_hundred_thousand_layers() {
+fn manifest_above_4_mib_is_unreadable() {
     let (mut tree, image) = app();
     let manifest = many_layers(&tree, &image, 100_000);
     let digest = tree.manifest("app", &manifest);
@@ -86,7 +82,7 @@ fn a_manifest_with_a_hundred_thousand_layers() {
 }
 
 #[test]
-fn a_manifest_just_below_four_megabytes_is_served() {
+fn manifest_below_4_mib_is_served() {
     let (mut tree, image) = app();
     let manifest = many_layers(&tree, &image, 28_000);
     assert!((4_000_000..=4_194_304).contains(&manifest.len()), "{}", manifest.len());
@@ -97,7 +93,7 @@ fn a_manifest_just_below_four_megabytes_is_served() {
     insta::assert_snapshot!(verdict(&tree, &[]), @r#"4 ["in-flight", "blob-missing"] broken ["v1"] unknown []"#);
 }
 
-/// An image whose layers all are one.
+/// The manifest of an image that names its first layer `count` times.
 fn many_layers(tree: &TreeBuilder, image: &Image, count: usize) -> Vec<u8> {
     let descriptor = |digest: &Digest, kind: &str| json!({"mediaType": kind, "digest": digest.as_str(), "size": tree.size(digest)});
     let layers = vec![descriptor(&image.layers[0], "application/vnd.oci.image.layer.v1.tar"); count];

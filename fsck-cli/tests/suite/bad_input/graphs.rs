@@ -1,9 +1,10 @@
-//! Graphs that no server ever wrote: circles, towers, and more paths than could be walked.
+//! Graphs that no server writes: cycles, long chains, and more paths than could be walked.
 
 use registry_fixtures::{Child, Digest};
 use serde_json::json;
 
-use super::{OCI_INDEX, app, broken, json_of, verdict};
+use super::{OCI_INDEX, app, broken_tag_names, verdict};
+use crate::support::{AuditReport as _, scan_json};
 
 fn index_of(digests: &[&Digest]) -> Vec<u8> {
     let entry = |digest: &&Digest| json!({"mediaType": OCI_INDEX, "digest": digest.as_str(), "size": 300});
@@ -12,7 +13,7 @@ fn index_of(digests: &[&Digest]) -> Vec<u8> {
 }
 
 #[test]
-fn an_index_that_names_itself() {
+fn index_that_names_itself_is_judged() {
     let (mut tree, image) = app();
     tree.break_manifest_bytes(&image.digest, &index_of(&[&image.digest, &image.digest]));
     insta::assert_snapshot!(verdict(&tree, &[]), @r#"4 ["in-flight", "manifest-digest-mismatch"] broken ["v1"] unknown []"#);
@@ -20,7 +21,7 @@ fn an_index_that_names_itself() {
 }
 
 #[test]
-fn two_indexes_that_name_each_other() {
+fn indexes_that_name_each_other_are_judged() {
     let (mut tree, image) = app();
     let other = tree.image("app", None, "other");
     tree.break_manifest_bytes(&image.digest, &index_of(&[&other.digest]));
@@ -29,7 +30,7 @@ fn two_indexes_that_name_each_other() {
 }
 
 #[test]
-fn revision_links_in_a_circle() {
+fn circular_revision_links_are_judged() {
     let (mut tree, image) = app();
     let other = tree.image("app", None, "other");
     tree.break_revision_link_mismatch("app", &image.digest, &other.digest);
@@ -38,7 +39,7 @@ fn revision_links_in_a_circle() {
 }
 
 #[test]
-fn layer_links_in_a_circle() {
+fn circular_layer_links_are_judged() {
     let (mut tree, image) = app();
     tree.break_layer_link_mismatch("app", &image.layers[0], &image.layers[1]);
     tree.break_layer_link_mismatch("app", &image.layers[1], &image.layers[0]);
@@ -46,33 +47,32 @@ fn layer_links_in_a_circle() {
 }
 
 #[test]
-fn a_tower_of_three_thousand_indexes() {
+fn chain_of_3000_indexes_is_judged() {
     let (mut tree, image) = app();
     let mut child = image.child();
     for _ in 0..3000 {
         child = Child { platform: None, ..tree.index("app", None, &[child]).child() };
     }
-    tree.tag("app", "tower", &child.digest);
+    tree.tag("app", "chain", &child.digest);
     tree.break_blob_missing(&image.config);
-    let report = json_of(tree.root(), &[]).typed();
-    assert_eq!(broken(&report), ["tower", "v1"]);
+    let report = scan_json(tree.root(), &[]).audit_report();
+    assert_eq!(broken_tag_names(&report), ["chain", "v1"]);
 }
 
 #[test]
-fn ten_indexes_of_ten_thousand_paths_each() {
-    // Every level names every manifest of the next one: 10^12 paths, 120 manifests.
+fn graph_with_a_trillion_paths_is_judged() {
+    // Each of the 10 indexes of a level names all of the level below: 120 indexes, 10^12 paths.
     let (mut tree, image) = app();
     let mut level = vec![image.child()];
     for depth in 0..12 {
-        let wide = (0..10).map(|number| {
+        let indexes = (0..10).map(|number| {
             let mut children = level.clone();
-            let note = vec![("n".to_owned(), format!("{depth}.{number}"))];
-            children[0].annotations = note;
+            children[0].annotations = vec![("n".to_owned(), format!("{depth}.{number}"))];
             tree.index("app", None, &children).child()
         });
-        level = wide.collect();
+        level = indexes.collect();
     }
     tree.index("app", Some("top"), &level);
     tree.break_blob_missing(&image.layers[0]);
-    assert_eq!(broken(&json_of(tree.root(), &[]).typed()), ["top", "v1"]);
+    assert_eq!(broken_tag_names(&scan_json(tree.root(), &[]).audit_report()), ["top", "v1"]);
 }

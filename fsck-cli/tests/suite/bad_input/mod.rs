@@ -1,5 +1,5 @@
-//! Input that means harm, or that no server ever wrote. Nothing here may panic, hang, take much memory, steer a
-//! terminal, or be called what it is not.
+//! Hostile input, and input that no server writes. None of it may make the scan panic, hang, use much memory, send control
+//! characters to a terminal, or report something wrong.
 
 mod files;
 mod graphs;
@@ -9,17 +9,16 @@ mod terminal;
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
 
-use registry_core::audit::{Code, Report};
+use registry_core::audit::Report;
 use registry_fixtures::{Image, TreeBuilder};
 
-use crate::support::{Ran, fsck, masked, ran, run};
+use crate::support::{AuditReport as _, fsck, make_fifo, mask_snapshots, run, scan, scan_json};
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
+/// A tree with the image `app:v1`, which is returned, and `app:sound`.
 fn app() -> (TreeBuilder, Image) {
     let mut tree = TreeBuilder::new();
     let image = tree.image("app", Some("v1"), "x");
@@ -27,29 +26,20 @@ fn app() -> (TreeBuilder, Image) {
     (tree, image)
 }
 
-fn json_of(root: &Path, options: &[&str]) -> Ran {
-    ran(root, &[options, &["--output", "json"]].concat())
-}
-
-fn codes(report: &Report) -> Vec<Code> {
-    report.findings.iter().map(|finding| finding.code).collect()
-}
-
-fn broken(report: &Report) -> Vec<&str> {
+fn broken_tag_names(report: &Report) -> Vec<&str> {
     report.broken_tags.iter().map(|tag| &*tag.tag).collect()
 }
 
-/// One damage, one finding: exit status, codes, broken and unknown tags.
+/// The exit status, the codes of all findings, the broken and the unknown tags.
 fn verdict(tree: &TreeBuilder, options: &[&str]) -> String {
-    let done = json_of(tree.root(), options);
-    let report = done.typed();
+    let ran = scan_json(tree.root(), options);
+    let report = ran.audit_report();
     let unknown: Vec<_> = report.unknown_tags.iter().map(|tag| &*tag.tag).collect();
-    let codes: Vec<_> = codes(&report).iter().map(|code| code.as_str()).collect();
-    format!("{} {codes:?} broken {:?} unknown {unknown:?}", done.status, broken(&report))
+    format!("{} {:?} broken {:?} unknown {unknown:?}", ran.status, ran.codes(), broken_tag_names(&report))
 }
 
 #[test]
-fn what_is_no_registry_is_named() {
+fn invalid_roots_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     std::fs::create_dir(at("empty")).unwrap();
@@ -57,15 +47,15 @@ fn what_is_no_registry_is_named() {
     std::fs::write(at("foreign/etc/passwd"), "root").unwrap();
     std::fs::write(at("file"), "x").unwrap();
     symlink("loop", at("loop")).unwrap();
-    assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
-    let mut said = String::new();
+    make_fifo(&at("pipe"));
+    let mut errors = String::new();
     for name in ["empty", "foreign", "file", "missing", "loop", "pipe", ""] {
-        let done = ran(&at(name), &[]);
-        assert_eq!(done.status, 8, "{name}");
-        said.push_str(&format!("{name}: {}", done.stderr));
+        let ran = scan(&at(name), &[]);
+        assert_eq!(ran.status, 8, "{name}");
+        errors.push_str(&format!("{name}: {}", ran.err));
     }
-    let _masked = masked(folder.path());
-    insta::assert_snapshot!(said, @"
+    let _masked = mask_snapshots(folder.path());
+    insta::assert_snapshot!(errors, @"
     empty: ERROR no registry in ROOT/empty: looked for docker/registry/v2, for blobs and repositories, and in folders up to 4 levels below for docker/registry/v2
     foreign: ERROR no registry in ROOT/foreign: looked for docker/registry/v2, for blobs and repositories, and in folders up to 4 levels below for docker/registry/v2
     file: ERROR ROOT/file is no folder: name the rootdirectory of a registry (the one that holds docker/registry/v2)
@@ -74,7 +64,7 @@ fn what_is_no_registry_is_named() {
     pipe: ERROR ROOT/pipe is no folder: name the rootdirectory of a registry (the one that holds docker/registry/v2)
     : ERROR no registry in ROOT/: looked for docker/registry/v2, for blobs and repositories, and in folders up to 4 levels below for docker/registry/v2
     ");
-    insta::assert_snapshot!(ran(&at("empty"), &[]).stdout, @"
+    insta::assert_snapshot!(scan(&at("empty"), &[]).out, @"
     ROOT/empty was not audited: no registry in ROOT/empty: looked for docker/registry/v2, for blobs and repositories, and in folders up to 4 levels below for docker/registry/v2
     garbage: not known, because something could not be read
     registry-fsck scan: broken_tags=0 unknown_tags=0 errors=0 warnings=0 infos=0 repairable=0 tags=0 unread=1 exit_status=8 seconds=…
@@ -82,32 +72,31 @@ fn what_is_no_registry_is_named() {
 }
 
 #[test]
-fn the_empty_path_is_no_panic() {
+fn empty_path_exits_16() {
     assert_eq!(run(fsck().args(["scan", ""])).status, 16);
 }
 
 #[test]
-fn a_good_root_is_audited_beside_a_bad_one() {
+fn good_root_is_audited_beside_bad_one() {
     let (mut tree, image) = app();
     tree.break_blob_missing(&image.config);
     for order in [["/nonexistent", "good"], ["good", "/nonexistent"]] {
         let roots = order.map(|root| if root == "good" { tree.root() } else { Path::new(root) });
-        let done = run(fsck().args(["scan", "--output", "json"]).args(roots));
-        let report = done.typed();
-        assert_eq!((done.status, broken(&report), report.unread.len()), (12, vec!["v1"], 1));
-        // What is garbage in all that was asked for is not known; what was read is.
+        let ran = run(fsck().args(["scan", "--output", "json"]).args(roots));
+        let report = ran.audit_report();
+        assert_eq!((ran.status, broken_tag_names(&report), report.unread.len()), (12, vec!["v1"], 1));
         assert_eq!(report.sources.len(), 1);
     }
 }
 
 #[test]
-fn a_root_given_as_v2_or_by_a_symlink_is_the_same() {
+fn v2_folder_and_symlink_name_same_root() {
     let (mut tree, image) = app();
     tree.break_blob_missing(&image.config);
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("link");
     symlink(tree.root(), &link).unwrap();
     for root in [tree.root(), &tree.v2(), &link, &link.join("docker/registry/v2")] {
-        assert_eq!(broken(&json_of(root, &[]).typed()), ["v1"], "{}", root.display());
+        assert_eq!(broken_tag_names(&scan_json(root, &[]).audit_report()), ["v1"], "{}", root.display());
     }
 }

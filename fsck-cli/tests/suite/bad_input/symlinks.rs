@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::{app, broken, json_of, verdict};
-use crate::support::ran;
+use super::{app, broken_tag_names, verdict};
+use crate::support::{AuditReport as _, scan, scan_json};
 
 #[test]
-fn loops_and_ways_out_are_unread() {
+fn symlink_loops_and_escapes_are_unread() {
     let (mut tree, image) = app();
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("secret"), "do not print this").unwrap();
@@ -17,54 +17,54 @@ fn loops_and_ways_out_are_unread() {
     tree.break_symlink(&tree.blob_path(&image.config), &outside.path().join("secret"));
     insta::assert_snapshot!(verdict(&tree, &[]), @r#"8 ["path-unread", "path-unread", "path-unread", "path-unread", "path-unread"] broken [] unknown ["v1"]"#);
     for options in [&["-v"][..], &["-v", "--follow-symlinks"], &["-v", "--content"]] {
-        assert!(!ran(tree.root(), options).stdout.contains("do not print this"));
+        assert!(!scan(tree.root(), options).out.contains("do not print this"));
     }
 }
 
 #[test]
-fn moved_blobs_are_unknown_until_links_are_followed() {
+fn blobs_behind_symlink_are_unknown_until_followed() {
     let (mut tree, image) = app();
     let blobs = tree.blobs();
     tree.break_moved_behind_symlink(&blobs);
     insta::assert_snapshot!(verdict(&tree, &[]), @r#"8 ["path-unread", "path-unread", "path-unread"] broken [] unknown ["sound", "v1"]"#);
-    let followed = || json_of(tree.root(), &["--follow-symlinks"]).typed();
-    assert_eq!((broken(&followed()), followed().unknown_tags), (vec![], vec![]));
+    let followed = || scan_json(tree.root(), &["--follow-symlinks"]).audit_report();
+    assert_eq!((broken_tag_names(&followed()), followed().unknown_tags), (vec![], vec![]));
     let hidden = tree.root().join("moved/blobs/sha256");
     std::fs::remove_file(hidden.join(&image.config.hex()[..2]).join(image.config.hex()).join("data"))
         .unwrap();
-    assert_eq!(broken(&followed()), ["v1"]);
-    let some = json_of(tree.root(), &["--follow-symlinks", "--repository", "app"]).typed();
-    assert_eq!(broken(&some), ["v1"]);
+    assert_eq!(broken_tag_names(&followed()), ["v1"]);
+    let only_app = scan_json(tree.root(), &["--follow-symlinks", "--repository", "app"]).audit_report();
+    assert_eq!(broken_tag_names(&only_app), ["v1"]);
 }
 
 #[test]
-fn every_folder_of_a_repository_behind_a_link() {
+fn repository_folders_behind_symlink_are_unread_until_followed() {
     for name in
         ["_manifests", "_manifests/tags", "_manifests/revisions", "_layers", "_layers/sha256", "_uploads"]
     {
         let (mut tree, _) = app();
         tree.break_moved_behind_symlink(&tree.repository("app").join(name));
-        let report = json_of(tree.root(), &[]);
-        assert_eq!(report.status, 8, "{name}: {}", report.stdout);
-        assert_eq!(report.typed().summary.broken_tags, 0, "{name}");
-        let followed = json_of(tree.root(), &["--follow-symlinks"]).typed();
+        let ran = scan_json(tree.root(), &[]);
+        assert_eq!(ran.status, 8, "{name}: {}", ran.out);
+        assert_eq!(ran.audit_report().summary.broken_tags, 0, "{name}");
+        let followed = scan_json(tree.root(), &["--follow-symlinks"]).audit_report();
         assert_eq!((followed.sources[0].tags, followed.summary.broken_tags), (2, 0), "{name}");
         assert_eq!(followed.summary.unknown_tags, 0, "{name}");
     }
 }
 
 #[test]
-fn a_link_to_the_tree_itself_ends_when_links_are_followed() {
+fn following_symlink_to_own_tree_ends() {
     let (mut tree, _) = app();
     for name in ["a", "b", "c", "d"] {
         let repositories = tree.repositories();
         tree.break_symlink(&repositories.join("app").join(name), &repositories);
     }
-    assert_eq!(ran(tree.root(), &["--follow-symlinks", "--quiet"]).status & 8, 8);
+    assert_eq!(scan(tree.root(), &["--follow-symlinks", "--quiet"]).status & 8, 8);
 }
 
 #[test]
-fn pipes_do_not_make_it_wait() {
+fn fifos_do_not_block_scan() {
     let (mut tree, image) = app();
     tree.break_fifo(&tree.tag_link("app", "v1"));
     tree.break_fifo(&tree.blob_path(&image.config));
@@ -74,11 +74,11 @@ fn pipes_do_not_make_it_wait() {
     tree.break_fifo(&tree.blob_path(&image.digest));
     tree.break_fifo(&tree.revision_link("app", &image.digest));
     insta::assert_snapshot!(verdict(&tree, &["--content", "--strict"]), @r#"8 ["path-unread", "path-unread"] broken [] unknown ["v1"]"#);
-    assert_eq!(ran(tree.root(), &["--follow-symlinks", "--repository", "app"]).status, 8);
+    assert_eq!(scan(tree.root(), &["--follow-symlinks", "--repository", "app"]).status, 8);
 }
 
 #[test]
-fn a_pipe_or_a_socket_where_a_folder_belongs() {
+fn fifos_and_sockets_among_folders_are_unexpected() {
     let (mut tree, _) = app();
     tree.break_fifo(&tree.repositories().join("pipe"));
     tree.break_fifo(&tree.blobs().join("pipe"));

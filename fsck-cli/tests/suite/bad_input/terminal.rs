@@ -1,4 +1,4 @@
-//! Text from a registry, a file or the command line that would steer a terminal.
+//! Control characters in text from a registry, a file or the command line.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -7,21 +7,21 @@ use std::os::unix::fs::symlink;
 use registry_fixtures::{Digest, TreeBuilder};
 use serde_json::json;
 
-use super::{OCI_INDEX, OCI_MANIFEST, app, json_of};
-use crate::support::{Ran, ran};
+use super::{OCI_INDEX, OCI_MANIFEST, app};
+use crate::support::{Ran, scan, scan_json};
 
 const EVIL: &[u8] = b"e\n\x1b[31m\x07\r\xff\xc2\x9b2J\xe2\x80\xae";
 
-/// Nothing that a terminal obeys: control characters, C1 too, and what turns the direction of text.
-fn assert_tame(done: &Ran) {
-    for text in [&done.stdout, &done.stderr] {
+/// The output has no control characters, those of C1 included, and none that change the direction of text.
+fn assert_printable(ran: &Ran) {
+    for text in [&ran.out, &ran.err] {
         let bad = |c: char| c.is_control() && c != '\n' || ('\u{202a}'..='\u{202e}').contains(&c);
         assert!(!text.contains(bad), "{text:?}");
     }
 }
 
 #[test]
-fn names_of_any_bytes_in_every_place() {
+fn hostile_file_names_are_escaped() {
     let (tree, image) = app();
     let evil = OsStr::from_bytes(EVIL);
     let (layers, uploads) = (tree.layers_folder("app"), tree.uploads_folder("app"));
@@ -53,45 +53,45 @@ fn names_of_any_bytes_in_every_place() {
     for options in
         [&["-v"][..], &["-v", "--strict"], &["-v", "--follow-symlinks"], &["--output", "json", "--strict"]]
     {
-        let done = ran(tree.root(), &[options, &["--list-garbage", list.to_str().unwrap()]].concat());
-        assert_tame(&done);
-        assert_eq!(done.status & 4, 0, "{}", done.stdout);
+        let ran = scan(tree.root(), &[options, &["--list-garbage", list.to_str().unwrap()]].concat());
+        assert_printable(&ran);
+        assert_eq!(ran.status & 4, 0, "{}", ran.out);
     }
     let garbage = std::fs::read_to_string(&list).unwrap();
     assert!(!garbage.contains(|c: char| c.is_control() && c != '\n'));
 }
 
 #[test]
-fn a_root_of_such_a_name() {
+fn hostile_root_name_is_escaped() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join(OsStr::from_bytes(EVIL));
-    assert_tame(&ran(&root, &[]));
+    assert_printable(&scan(&root, &[]));
     let mut tree = TreeBuilder::in_folder(&root);
     tree.image("a", Some("v1"), "x");
     tree.break_tag_target("a", "v1");
     for options in [&["-v"][..], &["--output", "json"], &["--repository", "nothing"]] {
-        assert_tame(&ran(&root, options));
+        assert_printable(&scan(&root, options));
     }
     let metrics = folder.path().join("m.prom");
-    assert_tame(&ran(folder.path(), &["--metrics-file", metrics.to_str().unwrap()]));
+    assert_printable(&scan(folder.path(), &["--metrics-file", metrics.to_str().unwrap()]));
     assert!(!std::fs::read_to_string(metrics).unwrap().contains(|c: char| c.is_control() && c != '\n'));
 }
 
 #[test]
-fn files_named_on_the_command_line() {
+fn hostile_option_file_names_are_escaped() {
     let folder = tempfile::tempdir().unwrap();
     let evil = folder.path().join("e\u{1b}[31m\n\u{202e}x");
     for option in ["--baseline", "--ignore"] {
         let path = evil.to_str().unwrap();
-        assert_tame(&ran(folder.path(), &[option, path]));
+        assert_printable(&scan(folder.path(), &[option, path]));
         std::fs::write(&evil, "{\u{1b}[31m").unwrap();
-        assert_tame(&ran(folder.path(), &[option, path]));
+        assert_printable(&scan(folder.path(), &[option, path]));
         std::fs::remove_file(&evil).unwrap();
     }
 }
 
 #[test]
-fn words_from_manifests() {
+fn hostile_manifest_text_is_escaped() {
     let (mut tree, image) = app();
     let evil = "\u{1b}]0;owned\u{7}\n\r\u{202e}\u{9b}31m";
     let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [
@@ -106,19 +106,19 @@ fn words_from_manifests() {
     tree.tag("app", "unknown", &digest);
     let config = json!({"os": evil, "architecture": evil}).to_string();
     tree.break_blob_replaced(&image.config, config.as_bytes());
-    let done = ran(tree.root(), &["-v", "--require-platform", "linux/s390x"]);
-    assert_tame(&done);
-    assert_eq!(done.status, 4);
+    let ran = scan(tree.root(), &["-v", "--require-platform", "linux/s390x"]);
+    assert_printable(&ran);
+    assert_eq!(ran.status, 4);
 }
 
 #[test]
-fn words_from_a_baseline_and_an_ignore_file() {
+fn hostile_baseline_and_ignore_text_is_escaped() {
     let (mut tree, _) = app();
     let healed = std::fs::read(tree.tag_link("app", "v1")).unwrap();
     tree.break_tag_link_empty("app", "v1");
     let evil = r"\u001b]31m\u0007\r\u202e";
     let baseline =
-        json_of(tree.root(), &[]).stdout.replace("its link", evil).replace("\"v1\"", &format!("\"{evil}\""));
+        scan_json(tree.root(), &[]).out.replace("its link", evil).replace("\"v1\"", &format!("\"{evil}\""));
     let path = tree.root().join("baseline.json");
     std::fs::write(&path, baseline).unwrap();
     std::fs::write(tree.tag_link("app", "v1"), healed).unwrap();
@@ -129,10 +129,7 @@ fn words_from_a_baseline_and_an_ignore_file() {
     );
     std::fs::write(&ignore, entry).unwrap();
     let options = ["--baseline", path.to_str().unwrap(), "--ignore", ignore.to_str().unwrap()];
-    let done = ran(tree.root(), &options);
-    assert!(
-        done.stdout.contains("resolved tag-link-invalid") && done.stdout.contains("matches nothing"),
-        "{done:?}"
-    );
-    assert_tame(&done);
+    let ran = scan(tree.root(), &options);
+    assert!(ran.out.contains("resolved tag-link-invalid") && ran.out.contains("matches nothing"), "{ran:?}");
+    assert_printable(&ran);
 }

@@ -1,22 +1,22 @@
-//! `--baseline`: an earlier report tells what is new, known and resolved.
+//! `--baseline`: an earlier report separates new, known and resolved findings.
 
 use registry_core::audit::Code;
 use registry_fixtures::Digest;
 
-use super::{baseline_of, file, link, tree};
-use crate::support::{fsck, masked, ran, run};
+use super::{broken_tree, read_link, write_baseline, write_file};
+use crate::support::{AuditReport as _, fsck, mask_snapshots, run, scan, scan_json};
 
 #[test]
-fn new_known_and_resolved() {
-    let mut tree = tree();
-    let baseline = baseline_of(&tree);
-    let target = Digest::from_text(link(&tree.tag_link("team/app", "v2")));
+fn baseline_separates_new_known_and_resolved() {
+    let mut tree = broken_tree();
+    let baseline = write_baseline(&tree);
+    let target = Digest::from_text(read_link(&tree.tag_link("team/app", "v2")));
     tree.break_revision_link_missing("team/app", &target);
-    let child = link(&tree.tag_link("web", "v1"));
-    tree.revision("web", &Digest::from_text(child));
-    let _masked = masked(tree.root());
-    let done = ran(tree.root(), &["--baseline", &baseline]);
-    insta::assert_snapshot!(done.stdout, @"
+    let target = Digest::from_text(read_link(&tree.tag_link("web", "v1")));
+    tree.revision("web", &target);
+    let _masked = mask_snapshots(tree.root());
+    let ran = scan(tree.root(), &["--baseline", &baseline]);
+    insta::assert_snapshot!(ran.out, @"
     Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.
     team/app:v1 cannot be pulled: its manifest is gone: neither a revision link nor its bytes are here [tag-target-missing, known]
     team/app:v2 cannot be pulled:
@@ -31,7 +31,7 @@ fn new_known_and_resolved() {
     `registry-fsck repair ROOT` says how it would mend what is repairable here, and does it with --apply.
     registry-fsck scan: broken_tags=2 unknown_tags=0 errors=3 warnings=0 infos=3 repairable=1 new_errors=1 resolved=1 tags=3 unread=0 exit_status=4 seconds=…
     ");
-    let report = ran(tree.root(), &["--baseline", &baseline, "--output", "json"]).typed();
+    let report = scan_json(tree.root(), &["--baseline", &baseline]).audit_report();
     let new: Vec<_> = report.findings.iter().filter(|finding| finding.new == Some(true)).collect();
     assert_eq!(new.iter().map(|finding| finding.code).collect::<Vec<_>>(), [Code::TagTargetUnlinked]);
     let resolved: Vec<_> = report.resolved.unwrap().into_iter().map(|finding| finding.code).collect();
@@ -39,20 +39,20 @@ fn new_known_and_resolved() {
 }
 
 #[test]
-fn what_could_not_be_read_is_not_called_resolved() {
-    let mut tree = tree();
-    let baseline = baseline_of(&tree);
+fn unread_findings_are_not_resolved() {
+    let mut tree = broken_tree();
+    let baseline = write_baseline(&tree);
     tree.break_moved_behind_symlink(&tree.repository("web"));
-    let report = ran(tree.root(), &["--baseline", &baseline, "--output", "json"]);
-    assert_eq!(report.json()["resolved"], serde_json::json!([]), "{}", report.stdout);
+    let ran = scan_json(tree.root(), &["--baseline", &baseline]);
+    assert_eq!(ran.json()["resolved"], serde_json::json!([]), "{}", ran.out);
     let gone = run(fsck().args(["scan", "--baseline", &baseline, "--output", "json", "/nonexistent"]));
     assert_eq!(gone.json()["resolved"], serde_json::json!([]));
 }
 
 #[test]
-fn what_is_no_report_is_refused() {
-    let tree = tree();
-    let good = ran(tree.root(), &["--output", "json"]).stdout;
+fn invalid_baselines_are_refused() {
+    let tree = broken_tree();
+    let good = scan_json(tree.root(), &[]).out;
     let bad = [
         ("not JSON", "registry-fsck scan: broken_tags=1".to_owned()),
         ("empty", String::new()),
@@ -64,18 +64,18 @@ fn what_is_no_report_is_refused() {
         ("cut off", good.split("sources").next().unwrap().into()),
         ("an unknown code", good.replace("tag-target-missing", "tag-target-eaten")),
     ];
-    let mut said = String::new();
+    let mut errors = String::new();
     for (name, text) in bad {
-        let path = file(&tree, "bad.json", &text);
-        let done = ran(tree.root(), &["--baseline", &path]);
-        assert_eq!((done.status, &*done.stdout), (16, ""), "{name}");
-        said.push_str(&format!("{name}: {}", done.stderr));
+        let path = write_file(&tree, "bad.json", &text);
+        let ran = scan(tree.root(), &["--baseline", &path]);
+        assert_eq!((ran.status, &*ran.out), (16, ""), "{name}");
+        errors.push_str(&format!("{name}: {}", ran.err));
     }
     let missing = tree.root().join("missing.json");
-    let done = ran(tree.root(), &["--baseline", missing.to_str().unwrap()]);
-    said.push_str(&format!("missing: {}", done.stderr));
-    let _masked = masked(tree.root());
-    insta::assert_snapshot!(said, @r#"
+    let ran = scan(tree.root(), &["--baseline", missing.to_str().unwrap()]);
+    errors.push_str(&format!("missing: {}", ran.err));
+    let _masked = mask_snapshots(tree.root());
+    insta::assert_snapshot!(errors, @r#"
     not JSON: ERROR the baseline ROOT/bad.json is no JSON: expected value at line 1 column 1
     empty: ERROR the baseline ROOT/bad.json is no JSON: EOF while parsing a value at line 1 column 0
     another schema: ERROR the baseline ROOT/bad.json has schema "registry-fsck/report/9"; "registry-fsck/report/1" is needed

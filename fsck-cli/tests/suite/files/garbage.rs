@@ -1,23 +1,23 @@
-//! `--list-garbage`: one line of JSON a piece.
+//! `--list-garbage`: one line of JSON for each piece.
 
 use std::collections::BTreeMap;
 
 use registry_core::audit::Code;
 use registry_fixtures::TreeBuilder;
 
-use super::tree;
-use crate::support::{OLD, masked, ran};
+use super::broken_tree;
+use crate::support::{AuditReport as _, OLD, mask_snapshots, scan, scan_json};
 
 #[test]
-fn every_piece_is_a_line_of_json() {
-    let mut tree = tree();
+fn garbage_list_has_one_json_line_per_piece() {
+    let mut tree = broken_tree();
     tree.layer("web", b"linked, not needed");
     tree.upload("web", b"half", Some("2024-01-02T03:04:05Z"));
     tree.age_all(OLD);
     let list = tree.root().join("garbage.jsonl");
-    let done = ran(tree.root(), &["--output", "json", "--list-garbage", list.to_str().unwrap()]);
+    let ran = scan_json(tree.root(), &["--list-garbage", list.to_str().unwrap()]);
     let text = std::fs::read_to_string(&list).unwrap();
-    let _masked = masked(tree.root());
+    let _masked = mask_snapshots(tree.root());
     insta::assert_snapshot!(text, @r#"
     {"bytes":265,"code":"manifest-untagged","digest":"sha256:19145d85a059…","path":"blobs/sha256/19/19145d85a059…/data","source":"ROOT"}
     {"bytes":555,"code":"manifest-untagged","digest":"sha256:28764f317e1e…","path":"blobs/sha256/28/28764f317e1e…/data","source":"ROOT"}
@@ -41,27 +41,27 @@ fn every_piece_is_a_line_of_json() {
         assert!(tree.v2().join(piece["path"].as_str().unwrap()).exists(), "{piece}");
         assert!(piece["code"].as_str().unwrap().parse::<Code>().is_ok());
     }
-    let garbage = done.typed().garbage.unwrap();
+    let garbage = ran.audit_report().garbage.unwrap();
     assert_eq!(bytes["blob-unreferenced"], garbage.unreferenced.bytes);
     assert_eq!(bytes["upload-stale"], garbage.stale_upload_bytes);
 }
 
 #[test]
-fn a_sound_registry_has_an_empty_list() {
+fn sound_registry_has_empty_garbage_list() {
     let tree = TreeBuilder::new();
     let list = tree.root().join("garbage.jsonl");
     std::fs::write(&list, "from an earlier run").unwrap();
-    assert_eq!(ran(tree.root(), &["--list-garbage", list.to_str().unwrap()]).status, 0);
+    assert_eq!(scan(tree.root(), &["--list-garbage", list.to_str().unwrap()]).status, 0);
     assert_eq!(std::fs::read_to_string(&list).unwrap(), "");
 }
 
 #[test]
-fn a_list_that_cannot_be_written_costs_no_report() {
-    let tree = tree();
-    let done = ran(tree.root(), &["--list-garbage", "/nonexistent/list"]);
-    assert!(done.stdout.contains("registry-fsck scan: broken_tags=3"), "{done:?}");
-    assert_eq!(done.status & 8, 8);
-    insta::assert_snapshot!(done.stderr, @"
+fn unwritable_garbage_list_leaves_report() {
+    let tree = broken_tree();
+    let ran = scan(tree.root(), &["--list-garbage", "/nonexistent/list"]);
+    assert!(ran.out.contains("registry-fsck scan: broken_tags=3"), "{ran:?}");
+    assert_eq!(ran.status & 8, 8);
+    insta::assert_snapshot!(ran.err, @"
      WARN /nonexistent/list cannot be written as it is now: entity not found; the scan goes on
     ERROR cannot write the list of garbage /nonexistent/list: No such file or directory (os error 2)
     ");

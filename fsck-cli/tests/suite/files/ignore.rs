@@ -1,31 +1,32 @@
-//! `--ignore`: findings that are set aside for a reason and a time.
+//! `--ignore`: findings that an entry sets aside, with a reason, until it expires.
 
 use registry_core::audit::Code;
 use registry_fixtures::TreeBuilder;
 
-use super::{file, tree};
-use crate::support::{Ran, masked, ran};
+use super::{broken_tree, write_file};
+use crate::support::{AuditReport as _, Ran, mask_snapshots, scan};
 
 const ENTRY: &str = "[[ignore]]\ncode = 'blob-missing'\nrepository = 'team/*'\nreason = 'rebuilt on Monday'\n\
                          expires = 2999-12-31\n";
 
-fn with(tree: &TreeBuilder, text: &str, options: &[&str]) -> Ran {
-    let path = file(tree, "ignore.toml", text);
-    ran(tree.root(), &[&["--ignore", &path], options].concat())
+/// Scans a tree with an ignore file.
+fn scan_with_ignore(tree: &TreeBuilder, text: &str, options: &[&str]) -> Ran {
+    let path = write_file(tree, "ignore.toml", text);
+    scan(tree.root(), &[&["--ignore", &path], options].concat())
 }
 
 #[test]
-fn a_matching_entry_takes_findings_and_tags_away() {
-    let tree = tree();
-    let done = with(&tree, ENTRY, &["--output", "json"]);
-    let report = done.typed();
+fn matching_entry_removes_findings_and_tags() {
+    let tree = broken_tree();
+    let ran = scan_with_ignore(&tree, ENTRY, &["--output", "json"]);
+    let report = ran.audit_report();
     assert!(report.findings.iter().all(|finding| finding.code != Code::BlobMissing));
     let broken: Vec<_> = report.broken_tags.iter().map(|tag| (&*tag.repository, &*tag.tag)).collect();
     assert_eq!(broken, [("team/app", "v1"), ("web", "v1")]);
     for tag in &report.broken_tags {
         assert!(tag.findings.iter().all(|number| report.findings[*number].tags.contains(&tag.tag)));
     }
-    insta::assert_json_snapshot!(done.json()["ignored"], @r#"
+    insta::assert_json_snapshot!(ran.json()["ignored"], @r#"
     [
       {
         "code": "blob-missing",
@@ -39,22 +40,22 @@ fn a_matching_entry_takes_findings_and_tags_away() {
 }
 
 #[test]
-fn a_tag_with_another_damage_stays_broken() {
-    let mut tree = tree();
+fn tag_with_other_damage_stays_broken() {
+    let mut tree = broken_tree();
     let image = tree.image("team/app", Some("v3"), "v3");
     tree.break_blob_missing(&image.config).break_layer_link_missing("team/app", &image.layers[0]);
-    let report = with(&tree, ENTRY, &["--output", "json"]).typed();
+    let report = scan_with_ignore(&tree, ENTRY, &["--output", "json"]).audit_report();
     assert!(report.broken_tags.iter().any(|tag| &*tag.tag == "v3" && tag.findings.len() == 1));
 }
 
 #[test]
-fn stale_entries_are_warnings() {
-    let tree = tree();
+fn expired_and_unmatched_entries_are_warnings() {
+    let tree = broken_tree();
     let expired = ENTRY.replace("2999", "2001");
     let unmatched = ENTRY.replace("team/*", "elsewhere/*");
-    let _masked = masked(tree.root());
-    let done = with(&tree, &[ENTRY, &expired, &unmatched].join("\n"), &[]);
-    insta::assert_snapshot!(done.stdout, @"
+    let _masked = mask_snapshots(tree.root());
+    let ran = scan_with_ignore(&tree, &[ENTRY, &expired, &unmatched].join("\n"), &[]);
+    insta::assert_snapshot!(ran.out, @"
     Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.
     team/app:v1 cannot be pulled: its manifest is gone: neither a revision link nor its bytes are here [tag-target-missing]
     web:v1 cannot be pulled: its manifest has lost its revision link; its bytes are here, repairable [tag-target-unlinked]
@@ -69,24 +70,24 @@ fn stale_entries_are_warnings() {
     `registry-fsck repair ROOT` says how it would mend what is repairable here, and does it with --apply.
     registry-fsck scan: broken_tags=2 unknown_tags=0 errors=2 warnings=2 infos=3 repairable=1 tags=3 unread=0 exit_status=4 seconds=…
     ");
-    let quiet = with(&TreeBuilder::new(), &unmatched, &["--fail-on", "warning"]);
+    let quiet = scan_with_ignore(&TreeBuilder::new(), &unmatched, &["--fail-on", "warning"]);
     assert_eq!(quiet.status, 4, "{quiet:?}");
 }
 
 #[test]
-fn an_entry_counts_on_its_last_day() {
-    let tree = tree();
+fn entry_applies_on_its_last_day() {
+    let tree = broken_tree();
     let day = || jiff::Timestamp::now().to_string()[..10].to_owned();
     let today = day();
     let entry = ENTRY.replace("2999-12-31", &today);
-    let report = with(&tree, &entry, &["--output", "json"]).typed();
+    let report = scan_with_ignore(&tree, &entry, &["--output", "json"]).audit_report();
     // Midnight may pass while this runs.
     assert!(report.ignored.unwrap()[0].matched == 1 || today != day());
 }
 
 #[test]
-fn what_cannot_be_used_is_refused() {
-    let tree = tree();
+fn invalid_ignore_files_are_refused() {
+    let tree = broken_tree();
     let bad = [
         ("an unknown key", ENTRY.replace("reason", "raison")),
         ("one key too many", format!("{ENTRY}severity = 'error'\n")),
@@ -102,14 +103,14 @@ fn what_cannot_be_used_is_refused() {
         ("a bad glob", ENTRY.replace("team/*", "team/[")),
         ("second entry", format!("{ENTRY}\n{}", ENTRY.replace("team/*", "{"))),
     ];
-    let mut said = String::new();
+    let mut errors = String::new();
     for (name, text) in bad {
-        let done = with(&tree, &text, &[]);
-        assert_eq!((done.status, &*done.stdout), (16, ""), "{name}");
-        said.push_str(&format!("{name}: {}", done.stderr));
+        let ran = scan_with_ignore(&tree, &text, &[]);
+        assert_eq!((ran.status, &*ran.out), (16, ""), "{name}");
+        errors.push_str(&format!("{name}: {}", ran.err));
     }
-    let _masked = masked(tree.root());
-    insta::assert_snapshot!(said, @r#"
+    let _masked = mask_snapshots(tree.root());
+    insta::assert_snapshot!(errors, @r#"
     an unknown key: ERROR the ignore file ROOT/ignore.toml is unusable: line 4: unknown field `raison`, expected one of `code`, `repository`, `reason`, `expires`
     one key too many: ERROR the ignore file ROOT/ignore.toml is unusable: line 6: unknown field `severity`, expected one of `code`, `repository`, `reason`, `expires`
     another table: ERROR the ignore file ROOT/ignore.toml is unusable: line 1: unknown field `ignored`, expected `ignore`
@@ -127,7 +128,7 @@ fn what_cannot_be_used_is_refused() {
 }
 
 #[test]
-fn an_empty_file_ignores_nothing() {
-    let done = with(&tree(), "", &["--output", "json"]);
-    assert_eq!((done.status, &done.json()["ignored"]), (4, &serde_json::json!([])));
+fn empty_file_ignores_nothing() {
+    let ran = scan_with_ignore(&broken_tree(), "", &["--output", "json"]);
+    assert_eq!((ran.status, &ran.json()["ignored"]), (4, &serde_json::json!([])));
 }

@@ -1,25 +1,26 @@
-//! `--metrics-file`: the numbers of a run as Prometheus text.
+//! `--metrics-file`: a run in numbers, as Prometheus text.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use registry_fixtures::TreeBuilder;
 
-use super::tree;
-use crate::support::{Ran, fsck, masked, ran, ruin, run};
+use super::broken_tree;
+use crate::support::{AuditReport as _, Ran, damaged_tree, fsck, mask_snapshots, run, scan};
 
-fn metrics(roots: &[&Path], options: &[&str]) -> (String, Ran) {
+/// Scans roots with a metrics file; returns its text, and the output.
+fn scan_with_metrics(roots: &[&Path], options: &[&str]) -> (String, Ran) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("metrics.prom");
-    let done = run(fsck().arg("scan").args(options).arg("--metrics-file").arg(&path).args(roots));
-    (std::fs::read_to_string(&path).unwrap(), done)
+    let ran = run(fsck().arg("scan").args(options).arg("--metrics-file").arg(&path).args(roots));
+    (std::fs::read_to_string(&path).unwrap(), ran)
 }
 
 #[test]
-fn the_whole_file() {
-    let tree = ruin();
-    let _masked = masked(tree.root());
-    insta::assert_snapshot!(metrics(&[tree.root()], &[]).0, @r#"
+fn scan_writes_metrics_file() {
+    let tree = damaged_tree();
+    let _masked = mask_snapshots(tree.root());
+    insta::assert_snapshot!(scan_with_metrics(&[tree.root()], &[]).0, @r#"
     # HELP registry_manifest_integrity_failures Tags that cannot be pulled whole.
     # TYPE registry_manifest_integrity_failures gauge
     registry_manifest_integrity_failures{instance="ROOT"} 12
@@ -92,8 +93,8 @@ fn the_whole_file() {
     "#);
 }
 
-/// Samples by name and labels; panics where the text format is not kept.
-fn samples(text: &str) -> BTreeMap<String, f64> {
+/// Samples by name and labels. Panics where the text breaks the format.
+fn parse_samples(text: &str) -> BTreeMap<String, f64> {
     let mut samples = BTreeMap::new();
     let mut typed = Vec::new();
     for line in text.lines() {
@@ -113,10 +114,10 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
 }
 
 #[test]
-fn numbers_are_those_of_the_report() {
-    let tree = ruin();
-    let (text, done) = metrics(&[tree.root()], &["--output", "json"]);
-    let (samples, report) = (samples(&text), done.typed());
+fn metrics_match_report() {
+    let tree = damaged_tree();
+    let (text, ran) = scan_with_metrics(&[tree.root()], &["--output", "json"]);
+    let (samples, report) = (parse_samples(&text), ran.audit_report());
     let label = format!("{{instance=\"{}\"}}", tree.root().display());
     let value = |name: &str| samples[&format!("{name}{label}")] as u64;
     assert_eq!(value("registry_manifest_integrity_failures"), report.summary.broken_tags);
@@ -129,28 +130,28 @@ fn numbers_are_those_of_the_report() {
 }
 
 #[test]
-fn several_sources_and_one_that_is_gone() {
-    let (one, two) = (tree(), ruin());
+fn absent_source_has_no_failure_count() {
+    let (one, two) = (broken_tree(), damaged_tree());
     let gone = Path::new("/nonexistent/registry");
-    let (text, done) = metrics(&[one.root(), two.root(), gone], &["--quiet"]);
-    let samples = samples(&text);
-    let of =
+    let (text, ran) = scan_with_metrics(&[one.root(), two.root(), gone], &["--quiet"]);
+    let samples = parse_samples(&text);
+    let value =
         |name: &str, root: &Path| samples.get(&format!("{name}{{instance=\"{}\"}}", root.display())).copied();
-    assert_eq!(done.status, 12);
-    assert_eq!(of("registry_manifest_integrity_failures", one.root()), Some(3.0));
-    assert_eq!(of("registry_manifest_integrity_failures", two.root()), Some(12.0));
-    // Nothing is claimed of what was not seen, but the alert on it fires.
-    assert_eq!(of("registry_manifest_integrity_failures", gone), None);
-    assert_eq!(of("registry_manifest_integrity_catalog_accessible", gone), Some(0.0));
-    assert_eq!(of("registry_manifest_integrity_catalog_accessible", one.root()), Some(1.0));
-    assert!(of("registry_manifest_integrity_last_run_timestamp", gone).is_some());
+    assert_eq!(ran.status, 12);
+    assert_eq!(value("registry_manifest_integrity_failures", one.root()), Some(3.0));
+    assert_eq!(value("registry_manifest_integrity_failures", two.root()), Some(12.0));
+    // A source that could not be read has no failure count, but the alert on it fires.
+    assert_eq!(value("registry_manifest_integrity_failures", gone), None);
+    assert_eq!(value("registry_manifest_integrity_catalog_accessible", gone), Some(0.0));
+    assert_eq!(value("registry_manifest_integrity_catalog_accessible", one.root()), Some(1.0));
+    assert!(value("registry_manifest_integrity_last_run_timestamp", gone).is_some());
 }
 
 #[test]
-fn a_catalog_that_cannot_be_listed() {
-    let mut tree = tree();
+fn unlistable_catalog_is_not_accessible() {
+    let mut tree = broken_tree();
     tree.break_moved_behind_symlink(&tree.repositories());
-    let samples = samples(&metrics(&[tree.root()], &[]).0);
+    let samples = parse_samples(&scan_with_metrics(&[tree.root()], &[]).0);
     let name =
         format!("registry_manifest_integrity_catalog_accessible{{instance=\"{}\"}}", tree.root().display());
     assert_eq!(samples[&name], 0.0);
@@ -161,46 +162,46 @@ fn labels_are_escaped() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("a \"quoted\" \\ back\nslash");
     TreeBuilder::in_folder(&root).image("a", Some("v1"), "x");
-    let (text, _) = metrics(&[&root], &[]);
+    let (text, _) = scan_with_metrics(&[&root], &[]);
     let line = text.lines().find(|line| line.starts_with("registry_unknown_tags{")).unwrap();
     assert!(line.contains(r#"a \"quoted\" \\\\ back\\nslash"} 0"#), "{line}");
-    samples(&text);
+    parse_samples(&text);
 }
 
 #[test]
-fn the_file_is_exchanged_whole() {
+fn metrics_file_is_replaced_atomically() {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-    let tree = tree();
+    let tree = broken_tree();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("registry.prom");
     std::fs::write(&path, "old").unwrap();
     let reader = std::fs::File::open(&path).unwrap();
     let before = reader.metadata().unwrap().ino();
-    assert_eq!(ran(tree.root(), &["--metrics-file", path.to_str().unwrap()]).status, 4);
+    assert_eq!(scan(tree.root(), &["--metrics-file", path.to_str().unwrap()]).status, 4);
     let after = std::fs::metadata(&path).unwrap();
     assert_ne!(before, after.ino());
     assert_eq!(std::io::read_to_string(reader).unwrap(), "old");
     assert_eq!(after.permissions().mode() & 0o777, 0o644);
-    let left: Vec<PathBuf> =
+    let files: Vec<PathBuf> =
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(left, [path]);
+    assert_eq!(files, [path]);
 }
 
 #[test]
-fn a_file_that_cannot_be_written_costs_no_report() {
-    let tree = tree();
+fn unwritable_metrics_file_leaves_report() {
+    let tree = broken_tree();
     let folder = tempfile::tempdir().unwrap();
     for path in ["/nonexistent/metrics.prom", folder.path().to_str().unwrap()] {
-        let done = ran(tree.root(), &["--metrics-file", path]);
-        assert!(done.stdout.contains("registry-fsck scan: broken_tags=3"), "{done:?}");
-        assert!(done.stderr.contains("cannot write the metrics file"), "{done:?}");
-        assert_eq!(done.status & 8, 8);
+        let ran = scan(tree.root(), &["--metrics-file", path]);
+        assert!(ran.out.contains("registry-fsck scan: broken_tags=3"), "{ran:?}");
+        assert!(ran.err.contains("cannot write the metrics file"), "{ran:?}");
+        assert_eq!(ran.status & 8, 8);
     }
 }
 
 #[test]
-fn a_relative_path_is_in_the_current_folder() {
-    let (tree, folder) = (tree(), tempfile::tempdir().unwrap());
+fn relative_path_is_in_current_folder() {
+    let (tree, folder) = (broken_tree(), tempfile::tempdir().unwrap());
     let mut command = fsck();
     command.current_dir(folder.path()).args(["scan", "--metrics-file", "m.prom"]).arg(tree.root());
     assert_eq!(run(&mut command).status, 4);

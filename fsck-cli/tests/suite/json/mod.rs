@@ -1,27 +1,22 @@
-//! The JSON report, as scripts read it: a contract.
+//! The fields of the JSON report, which scripts rely on.
 
 mod order;
 
 use std::collections::BTreeSet;
 
 use registry_fixtures::{TreeBuilder, trees};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Ran, fsck, ran, ruin, run};
+use crate::support::{damaged_tree, fsck, mask_snapshots, run, scan_json};
 
-fn keys(value: &Value) -> BTreeSet<&str> {
-    value.as_object().unwrap().keys().map(String::as_str).collect()
-}
-
-/// Every key of `must` is there, and no other than those of `may`.
-fn assert_keys(value: &Value, must: &str, may: &str) {
-    let words = |text: &'static str| text.split(' ').filter(|word| !word.is_empty()).collect::<BTreeSet<_>>();
-    let (must, may) = (must.to_owned(), may.to_owned());
-    let (must, may) = (words(must.leak()), words(may.leak()));
-    let found = keys(value);
-    assert!(must.is_subset(&found), "{:?} is missing in {value}", must.difference(&found));
-    let known: BTreeSet<_> = must.union(&may).copied().collect();
-    assert!(found.is_subset(&known), "{:?} is not in the contract: {value}", found.difference(&known));
+/// An object has all `required` keys, and no others than these and the `optional` ones.
+fn assert_keys(value: &Value, required: &str, optional: &str) {
+    let required: BTreeSet<_> = required.split_whitespace().collect();
+    let optional: BTreeSet<_> = optional.split_whitespace().collect();
+    let known = &required | &optional;
+    let found: BTreeSet<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    assert!(required.is_subset(&found), "{:?} is missing in {value}", required.difference(&found));
+    assert!(found.is_subset(&known), "{:?} is not documented: {value}", found.difference(&known));
 }
 
 fn has_null(value: &Value) -> bool {
@@ -33,26 +28,22 @@ fn has_null(value: &Value) -> bool {
     }
 }
 
-fn json(tree: &TreeBuilder, options: &[&str]) -> Ran {
-    ran(tree.root(), &[options, &["--output", "json"]].concat())
-}
-
 #[test]
-fn the_shape_is_that_of_the_contract() {
-    let tree = ruin();
-    let report = json(&tree, &[]).json();
+fn report_has_documented_fields() {
+    let tree = damaged_tree();
+    let report = scan_json(tree.root(), &[]).json();
     let top = "schema command version started_at duration_seconds exit_status options sources findings broken_tags \
                unknown_tags unread coverage summary";
     assert_keys(&report, top, "garbage");
     assert_keys(&report["options"], "content strict min_age_seconds", "");
     for source in report["sources"].as_array().unwrap() {
-        let must = "kind name role complete repositories tags manifests indexes layer_links blobs blob_bytes uploads";
-        assert_keys(source, must, "");
+        let fields = "kind name role complete repositories tags manifests indexes layer_links blobs blob_bytes uploads";
+        assert_keys(source, fields, "");
     }
     for finding in report["findings"].as_array().unwrap() {
-        let may = "repository tags digest parent platform path repair";
-        assert_keys(finding, "code severity source message", may);
-        assert!(finding.get("tags").is_none_or(|tags| tags != &serde_json::json!([])), "{finding}");
+        let optional = "repository tags digest parent platform path repair";
+        assert_keys(finding, "code severity source message", optional);
+        assert!(finding.get("tags").is_none_or(|tags| tags != &json!([])), "{finding}");
     }
     for tag in report["broken_tags"].as_array().unwrap() {
         assert_keys(tag, "source repository tag findings", "");
@@ -71,26 +62,26 @@ fn the_shape_is_that_of_the_contract() {
 }
 
 #[test]
-fn garbage_has_its_shape_and_is_absent_when_it_cannot_be_known() {
+fn garbage_has_documented_fields_and_is_absent_when_unknown() {
     let tree = TreeBuilder::new();
-    let report = json(&tree, &[]).json();
+    let report = scan_json(tree.root(), &[]).json();
     let garbage = &report["garbage"];
     assert_keys(garbage, "unreferenced untagged layer_links stale_uploads stale_upload_bytes", "");
     assert_keys(&garbage["unreferenced"], "blobs bytes", "");
     assert_keys(&garbage["untagged"], "manifests blobs bytes", "");
-    let some = json(&tree, &["--repository", "*"]).json();
-    assert!(some.get("garbage").is_none());
-    assert_eq!(some["options"]["repositories"], serde_json::json!(["*"]));
+    let filtered = scan_json(tree.root(), &["--repository", "*"]).json();
+    assert!(filtered.get("garbage").is_none());
+    assert_eq!(filtered["options"]["repositories"], json!(["*"]));
 }
 
 #[test]
-fn what_needs_a_baseline_is_absent_without_one() {
-    let tree = ruin();
-    let first = json(&tree, &[]);
+fn baseline_fields_are_absent_without_baseline() {
+    let tree = damaged_tree();
+    let first = scan_json(tree.root(), &[]);
     let file = tree.root().join("baseline.json");
-    std::fs::write(&file, &first.stdout).unwrap();
-    let report = json(&tree, &["--baseline", file.to_str().unwrap()]).json();
-    assert_eq!(report["resolved"], serde_json::json!([]));
+    std::fs::write(&file, &first.out).unwrap();
+    let report = scan_json(tree.root(), &["--baseline", file.to_str().unwrap()]).json();
+    assert_eq!(report["resolved"], json!([]));
     for finding in report["findings"].as_array().unwrap() {
         assert_eq!(finding["new"], false, "{finding}");
     }
@@ -98,13 +89,13 @@ fn what_needs_a_baseline_is_absent_without_one() {
 }
 
 #[test]
-fn options_are_told() {
+fn report_contains_options() {
     let tree = TreeBuilder::new();
     let options =
         ["--content", "--strict", "--min-age", "1h 30m", "--repository", "team/*", "--repository", "a?"];
     let more =
         ["--sparse", "*-sparse", "--require-platform", "linux/arm64", "--require-platform", "linux/arm/v7"];
-    let report = json(&tree, &[&options[..], &more[..]].concat()).json();
+    let report = scan_json(tree.root(), &[&options[..], &more[..]].concat()).json();
     insta::assert_json_snapshot!(report["options"], @r#"
     {
       "content": true,
@@ -123,16 +114,18 @@ fn options_are_told() {
       "strict": true
     }
     "#);
-    let seconds = |text: &str| json(&tree, &["--min-age", text]).json()["options"]["min_age_seconds"].clone();
+    let seconds = |text: &str| {
+        scan_json(tree.root(), &["--min-age", text]).json()["options"]["min_age_seconds"].clone()
+    };
     assert_eq!(["0s", "2d", "1h"].map(seconds), [0, 172_800, 3600]);
 }
 
 #[test]
-fn one_finding_in_full() {
+fn scan_prints_json_report() {
     let root = trees::carried();
-    let _masked = crate::support::masked(&root);
-    let report = ran(&root, &["--output", "json"]);
-    insta::assert_snapshot!(report.stdout, @r#"
+    let _masked = mask_snapshots(&root);
+    let report = scan_json(&root, &[]);
+    insta::assert_snapshot!(report.out, @r#"
     {
       "schema": "registry-fsck/report/1",
       "command": "scan",
@@ -237,10 +230,10 @@ fn one_finding_in_full() {
 }
 
 #[test]
-fn a_root_that_cannot_be_opened_is_in_the_report() {
-    let done = run(fsck().args(["scan", "--output", "json", "/nonexistent/registry"]));
-    let report = done.json();
-    assert_eq!((done.status, &report["exit_status"]), (8, &serde_json::json!(8)));
+fn unopenable_root_is_in_report() {
+    let ran = run(fsck().args(["scan", "--output", "json", "/nonexistent/registry"]));
+    let report = ran.json();
+    assert_eq!((ran.status, &report["exit_status"]), (8, &json!(8)));
     assert_eq!(report["unread"][0]["source"], "/nonexistent/registry");
-    assert!(report.get("garbage").is_none() && report["sources"] == serde_json::json!([]));
+    assert!(report.get("garbage").is_none() && report["sources"] == json!([]));
 }

@@ -1,15 +1,14 @@
-//! What holds of every JSON report: its order, its numbers, and that it is the same twice and read back.
+//! The order and the numbers of JSON reports; that they are the same in every run, and after being read back.
 
-use registry_core::audit::{Finding, Report};
+use registry_core::audit::{BrokenTag, Finding, Report, UnknownTag};
 
-use super::json;
-use crate::support::{fsck, ruin, run};
+use crate::support::{AuditReport as _, damaged_tree, fsck, run, scan_json};
 
 #[test]
-fn two_runs_differ_in_time_only() {
-    let tree = ruin();
+fn runs_differ_only_in_times() {
+    let tree = damaged_tree();
     let timeless = || {
-        let mut report = json(&tree, &["--content", "--strict"]).json();
+        let mut report = scan_json(tree.root(), &["--content", "--strict"]).json();
         report["started_at"].take();
         report["duration_seconds"].take();
         report
@@ -19,55 +18,48 @@ fn two_runs_differ_in_time_only() {
         assert_eq!(first, timeless());
     }
     let text = |jobs: &str| {
-        let report = json(&tree, &["--content", "--strict", "--jobs", jobs]);
-        let lines: Vec<_> = report.stdout.lines().map(str::to_owned).collect();
-        lines
-            .into_iter()
-            .filter(|line| !line.contains("_at\"") && !line.contains("_seconds\""))
-            .collect::<Vec<_>>()
+        let report = scan_json(tree.root(), &["--content", "--strict", "--jobs", jobs]).out;
+        let lines = report.lines().filter(|line| !line.contains("_at\"") && !line.contains("_seconds\""));
+        lines.collect::<Vec<_>>().join("\n")
     };
     assert_eq!(text("1"), text("64"));
 }
 
 /// Source, repository, tag, digest, code.
-fn order(finding: &Finding) -> impl Ord + '_ {
+fn sort_key(finding: &Finding) -> impl Ord + '_ {
     let digest = finding.digest.map(|digest| digest.to_string());
     (&*finding.source, finding.repository.as_deref(), finding.tags.first(), digest, finding.code)
 }
 
 #[test]
-fn findings_and_tags_are_in_order() {
+fn findings_sources_and_tags_are_sorted() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["b", "a", "c"] {
-        std::fs::rename(ruin().root().join("docker"), {
-            let at = folder.path().join(name);
-            std::fs::create_dir(&at).unwrap();
-            at.join("docker")
-        })
-        .unwrap();
+        let root = folder.path().join(name);
+        std::fs::create_dir(&root).unwrap();
+        std::fs::rename(damaged_tree().root().join("docker"), root.join("docker")).unwrap();
     }
     let roots = ["b", "c", "a"].map(|name| folder.path().join(name));
-    let report = run(fsck().args(["scan", "--output", "json"]).args(roots)).typed();
-    assert!(report.findings.is_sorted_by(|a, b| order(a) <= order(b)));
+    let report = run(fsck().args(["scan", "--output", "json"]).args(roots)).audit_report();
+    assert!(report.findings.is_sorted_by(|a, b| sort_key(a) <= sort_key(b)));
     assert!(report.sources.is_sorted_by(|a, b| a.name < b.name) && report.sources.len() == 3);
-    let name =
-        |tag: &registry_core::audit::BrokenTag| (tag.source.clone(), tag.repository.clone(), tag.tag.clone());
+    let name = |tag: &BrokenTag| (tag.source.clone(), tag.repository.clone(), tag.tag.clone());
     let names: Vec<_> = report.broken_tags.iter().map(name).collect();
     assert!(names.is_sorted() && names.len() == 36, "{names:?}");
     check_tags(&report);
 }
 
 #[test]
-fn broken_tags_point_at_findings_of_their_own() {
-    let report = json(&ruin(), &[]).typed();
+fn broken_tags_refer_to_their_own_findings() {
+    let report = scan_json(damaged_tree().root(), &[]).audit_report();
     check_tags(&report);
     for trial in 0..25 {
         let (tree, _) = registry_fixtures::random::random_tree(trial);
-        check_tags(&json(&tree, &[]).typed());
+        check_tags(&scan_json(tree.root(), &[]).audit_report());
     }
 }
 
-/// Every number of a broken tag is a finding that names this tag; a tag is broken or unknown, not both.
+/// Each broken tag refers to findings that name it, no tag is both broken and unknown, and the counts are right.
 fn check_tags(report: &Report) {
     for broken in &report.broken_tags {
         assert!(!broken.findings.is_empty() && broken.findings.is_sorted());
@@ -79,10 +71,10 @@ fn check_tags(report: &Report) {
             );
             assert!(finding.tags.contains(&broken.tag), "{broken:?} and {finding:?}");
         }
-        let unknown = |tag: &&registry_core::audit::UnknownTag| {
+        let is_same = |tag: &UnknownTag| {
             (&tag.source, &tag.repository, &tag.tag) == (&broken.source, &broken.repository, &broken.tag)
         };
-        assert!(!report.unknown_tags.iter().any(|tag| unknown(&tag)));
+        assert!(!report.unknown_tags.iter().any(is_same));
     }
     assert_eq!(report.summary.broken_tags, report.broken_tags.len() as u64);
     assert_eq!(report.summary.unknown_tags, report.unknown_tags.len() as u64);
@@ -93,31 +85,31 @@ fn check_tags(report: &Report) {
 }
 
 #[test]
-fn the_exit_status_is_that_of_the_process() {
+fn report_has_exit_status_of_process() {
     for trial in 0..15 {
         let (mut tree, _) = registry_fixtures::random::random_tree(trial);
         if trial % 3 == 0 {
             tree.break_symlink(&tree.repositories().join("link"), std::path::Path::new("/nowhere"));
         }
         for options in [&[][..], &["--fail-on", "warning"], &["--content", "--strict"]] {
-            let done = json(&tree, options);
-            assert_eq!(done.json()["exit_status"], done.status, "seed {trial} {options:?}");
+            let ran = scan_json(tree.root(), options);
+            assert_eq!(ran.json()["exit_status"], ran.status, "seed {trial} {options:?}");
         }
     }
 }
 
 #[test]
-fn a_report_comes_back_through_the_library_unchanged() {
-    let tree = ruin();
+fn report_round_trips_through_library() {
+    let tree = damaged_tree();
     let baseline = tree.root().join("baseline.json");
-    std::fs::write(&baseline, json(&tree, &[]).stdout).unwrap();
+    std::fs::write(&baseline, scan_json(tree.root(), &[]).out).unwrap();
     let ignore = tree.root().join("ignore.toml");
     let entry =
         "[[ignore]]\ncode = 'blob-missing'\nrepository = '*'\nreason = 'known'\nexpires = '2999-12-31'\n";
     std::fs::write(&ignore, entry).unwrap();
     let (baseline, ignore) = (baseline.to_str().unwrap(), ignore.to_str().unwrap());
     for options in [&[][..], &["--baseline", baseline], &["--ignore", ignore], &["--repository", "web"]] {
-        let done = json(&tree, options);
-        assert_eq!(serde_json::to_value(done.typed()).unwrap(), done.json(), "{options:?}");
+        let ran = scan_json(tree.root(), options);
+        assert_eq!(serde_json::to_value(ran.audit_report()).unwrap(), ran.json(), "{options:?}");
     }
 }

@@ -1,41 +1,44 @@
-//! What may stand in the way: other repairs, planted links, hard links, edited and foreign journals, a disk that refuses.
+//! What may obstruct a repair: other repairs, planted links, hard links, edited and foreign journals, a failing disk.
 
 use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{fsck, masked, run};
+use registry_fixtures::TreeBuilder;
 
-use super::{copy, damaged, differences, picture, repair, undo};
+use crate::support::{copy_of, fsck, mask_snapshots, run};
+
+use super::{differences, repair, repairable_tree, tree_state, undo};
 
 #[test]
-fn two_repairs_at_once() {
-    let tree = damaged();
-    let _masked = masked(tree.root());
+fn second_repair_is_refused_while_tree_is_locked() {
+    let tree = repairable_tree();
+    let _masked = mask_snapshots(tree.root());
     let folder = tempfile::tempdir().unwrap();
     let v2 = std::fs::File::open(tree.root().join("docker/registry/v2")).unwrap();
     v2.try_lock().unwrap();
-    let before = picture(tree.root());
+    let before = tree_state(tree.root());
     let ran = repair(tree.root(), &folder.path().join("journal"), &["--apply"]);
     assert_eq!(ran.status, 8);
-    insta::assert_snapshot!(ran.stderr, @"ERROR another repair, undo or layout retention is at work on ROOT/docker/registry/v2: wait for it");
-    assert_eq!(differences(&before, &picture(tree.root())), [""; 0]);
+    insta::assert_snapshot!(ran.err, @"ERROR another repair, undo or layout retention is at work on ROOT/docker/registry/v2: wait for it");
+    assert_eq!(differences(&before, &tree_state(tree.root())), [""; 0]);
     // A dry run needs no lock.
     assert_eq!(repair(tree.root(), &folder.path().join("journal"), &[]).status, 4);
 }
 
 #[test]
-fn a_symbolic_link_in_the_place_of_a_link_file_is_never_followed() {
-    let mut tree = damaged();
+fn planted_symlinks_are_not_followed() {
+    let tree = repairable_tree();
     let elsewhere = tempfile::tempdir().unwrap();
     let target = elsewhere.path().join("target");
     std::fs::write(&target, "not to be touched").unwrap();
     let link = tree.root().join("docker/registry/v2/repositories/team/app/_manifests/revisions/sha256");
-    let folders = picture(
+    let folders = tree_state(
         &tree.root().join("docker/registry/v2/repositories/team/app/_manifests/tags/v1/index/sha256"),
     );
     assert!(link.is_dir() && !folders.is_empty());
-    // Planted at the temporary name, and at the link itself.
-    let missing = missing_child(&mut tree);
+    // One symbolic link at the temporary name of the link, then one at the link itself.
+    let missing = missing_child_link(&tree);
     std::fs::create_dir_all(missing.parent().unwrap()).unwrap();
     symlink(&target, missing.with_file_name("link.registry-fsck.tmp")).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -45,20 +48,20 @@ fn a_symbolic_link_in_the_place_of_a_link_file_is_never_followed() {
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "not to be touched");
     assert!(missing.symlink_metadata().unwrap().is_file());
 
-    let mut tree = damaged();
-    let missing = missing_child(&mut tree);
+    let tree = repairable_tree();
+    let missing = missing_child_link(&tree);
     std::fs::create_dir_all(missing.parent().unwrap()).unwrap();
     symlink(&target, &missing).unwrap();
     let ran =
         repair(tree.root(), &folder.path().join("second"), &["--apply", "--only", "child-link-missing"]);
-    // Unread, so unknown: the other child is mended, this one is left.
+    // The link could not be read, so only the other child is repaired.
     assert_eq!(ran.status & 8, 8, "{ran:?}");
     assert!(missing.symlink_metadata().unwrap().is_symlink());
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "not to be touched");
 }
 
-/// The place of the first link that a dry run would write.
-fn missing_child(tree: &mut registry_fixtures::TreeBuilder) -> std::path::PathBuf {
+/// The path of the first link that a repair would write.
+fn missing_child_link(tree: &TreeBuilder) -> PathBuf {
     let ran =
         run(fsck().args(["repair", "--output", "json", "--only", "child-link-missing"]).arg(tree.root()));
     let path = ran.json()["steps"][0]["path"].as_str().unwrap().to_owned();
@@ -66,8 +69,8 @@ fn missing_child(tree: &mut registry_fixtures::TreeBuilder) -> std::path::PathBu
 }
 
 #[test]
-fn a_hard_link_shares_its_bytes_with_nobody_after_a_rewrite() {
-    let mut tree = registry_fixtures::TreeBuilder::new();
+fn rewritten_link_no_longer_shares_hard_link() {
+    let mut tree = TreeBuilder::new();
     let image = tree.image("app", Some("v1"), "v1");
     tree.break_revision_link_text("app", &image.digest);
     let elsewhere = tempfile::tempdir_in(tree.root()).unwrap();
@@ -86,45 +89,42 @@ fn a_hard_link_shares_its_bytes_with_nobody_after_a_rewrite() {
 }
 
 #[test]
-fn journals_that_are_none_were_edited_or_are_of_another_tree() {
-    let tree = damaged();
+fn invalid_edited_and_foreign_journals_are_refused() {
+    let tree = repairable_tree();
     let folder = tempfile::tempdir().unwrap();
-    let _masked = masked(folder.path());
+    let _masked = mask_snapshots(folder.path());
     let journal = folder.path().join("journal");
     assert_eq!(repair(tree.root(), &journal, &["--apply"]).status, 5);
     let text = std::fs::read_to_string(&journal).unwrap();
-    let after = picture(tree.root());
-    let told = |name: &str, text: &str| {
+    let after = tree_state(tree.root());
+    let undo_text = |name: &str, text: &str| {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         let ran = undo(&path);
-        format!("{} {}", ran.status, ran.stderr.trim())
+        format!("{} {}", ran.status, ran.err.trim())
     };
-    insta::assert_snapshot!(told("empty", ""), @r#"16 ERROR the journal ROOT/empty cannot be used: it does not begin as a journal of schema "registry-fsck/journal/1""#);
-    insta::assert_snapshot!(told("text", "hello\n"), @r#"16 ERROR the journal ROOT/text cannot be used: it does not begin as a journal of schema "registry-fsck/journal/1""#);
-    insta::assert_snapshot!(told("retention", "{\"begin\":{}}\n"), @r#"16 ERROR the journal ROOT/retention cannot be used: it does not begin as a journal of schema "registry-fsck/journal/1""#);
+    insta::assert_snapshot!(undo_text("empty", ""), @r#"16 ERROR the journal ROOT/empty cannot be used: it does not begin as a journal of schema "registry-fsck/journal/1""#);
+    insta::assert_snapshot!(undo_text("text", "hello\n"), @r#"16 ERROR the journal ROOT/text cannot be used: it does not begin as a journal of schema "registry-fsck/journal/1""#);
+    insta::assert_snapshot!(undo_text("retention", "{\"begin\":{}}\n"), @r#"16 ERROR the journal ROOT/retention cannot be used: it does not begin as a journal of schema "registry-fsck/journal/1""#);
     let root = tree.root().display().to_string();
     let moved = text.replace(&root, "/elsewhere");
-    insta::assert_snapshot!(told("edited", &moved), @"16 ERROR the journal ROOT/edited cannot be used: line 1 is not what was written there, or a line before it is gone: an edited journal is not undone");
+    insta::assert_snapshot!(undo_text("edited", &moved), @"16 ERROR the journal ROOT/edited cannot be used: line 1 is not what was written there, or a line before it is gone: an edited journal is not undone");
     let lines: Vec<&str> = text.lines().collect();
     let gap = [&lines[..1], &lines[2..]].concat().join("\n") + "\n";
-    insta::assert_snapshot!(told("gap", &gap), @"16 ERROR the journal ROOT/gap cannot be used: line 2 is not what was written there, or a line before it is gone: an edited journal is not undone");
-    assert_eq!(differences(&after, &picture(tree.root())), [""; 0]);
-    // Cut off in the middle of a line: what that line announces was not done, the rest is undone.
-    let torn = &text[..text.len() - 20];
-    let ran = {
-        let path = folder.path().join("torn");
-        std::fs::write(&path, torn).unwrap();
-        undo(&path)
-    };
+    insta::assert_snapshot!(undo_text("gap", &gap), @"16 ERROR the journal ROOT/gap cannot be used: line 2 is not what was written there, or a line before it is gone: an edited journal is not undone");
+    assert_eq!(differences(&after, &tree_state(tree.root())), [""; 0]);
+    // The change that a cut-off line announces was not made; the others are undone.
+    let torn = folder.path().join("torn");
+    std::fs::write(&torn, &text[..text.len() - 20]).unwrap();
+    let ran = undo(&torn);
     assert_eq!(ran.status, 0, "{ran:?}");
-    assert!(ran.stdout.contains("cut off"), "{}", ran.stdout);
+    assert!(ran.out.contains("cut off"), "{}", ran.out);
 
-    // Right in itself, and of a tree that is not there any more, or is another.
+    // An intact journal of a tree that was deleted, and then replaced by another.
     std::fs::remove_dir_all(tree.root().join("docker")).unwrap();
     let gone = undo(&journal);
     assert_eq!(gone.status, 8);
-    let gone = gone.stderr.replace(&root, "TREE");
+    let gone = gone.err.replace(&root, "TREE");
     insta::assert_snapshot!(gone, @"ERROR cannot open TREE/docker/registry/v2: No such file or directory (os error 2)");
     std::fs::create_dir_all(tree.root().join("docker/registry/v2/repositories")).unwrap();
     let other = undo(&journal);
@@ -132,15 +132,15 @@ fn journals_that_are_none_were_edited_or_are_of_another_tree() {
 }
 
 #[test]
-fn places_for_a_quarantine_or_a_journal_that_will_not_do() {
-    let tree = damaged();
+fn unusable_quarantine_and_journal_paths_are_refused() {
+    let tree = repairable_tree();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("file"), "").unwrap();
     std::fs::create_dir(folder.path().join("full")).unwrap();
     std::fs::write(folder.path().join("full/x"), "").unwrap();
-    let before = picture(tree.root());
+    let before = tree_state(tree.root());
     let root = tree.root().display().to_string();
-    let told = |options: &[&str]| {
+    let refusal = |options: &[&str]| {
         let options: Vec<String> = options
             .iter()
             .map(|word| word.replace("ROOT", &root).replace("FOLDER", &folder.path().to_string_lossy()))
@@ -148,7 +148,7 @@ fn places_for_a_quarantine_or_a_journal_that_will_not_do() {
         let mut command = fsck();
         command.args(["repair", "--apply"]).arg(tree.root()).args(&options).current_dir(folder.path());
         let ran = run(&mut command);
-        let text = ran.stderr.replace(&root, "ROOT").replace(&*folder.path().to_string_lossy(), "FOLDER");
+        let text = ran.err.replace(&root, "ROOT").replace(&*folder.path().to_string_lossy(), "FOLDER");
         format!("{} {}", ran.status, text.trim())
     };
     let answers = [
@@ -160,7 +160,7 @@ fn places_for_a_quarantine_or_a_journal_that_will_not_do() {
         &["--journal", "FOLDER/none/journal"],
         &["--only", "no-such-code"],
     ]
-    .map(told);
+    .map(refusal);
     insta::assert_snapshot!(answers.join("\n"), @"
     16 ERROR ROOT/docker/aside lies inside the registry: name a folder outside docker/
     16 ERROR FOLDER/full is there and is no quarantine: name a folder that is not there, or empty
@@ -172,19 +172,19 @@ fn places_for_a_quarantine_or_a_journal_that_will_not_do() {
 
     For more information, try '--help'.
     ");
-    assert_eq!(differences(&before, &picture(tree.root())), [""; 0]);
+    assert_eq!(differences(&before, &tree_state(tree.root())), [""; 0]);
 }
 
 #[test]
-fn a_folder_that_is_no_quarantine_is_never_purged() {
+fn folder_without_marker_is_never_purged() {
     let folder = tempfile::tempdir().unwrap();
-    let _masked = masked(folder.path());
+    let _masked = mask_snapshots(folder.path());
     std::fs::write(folder.path().join("precious"), "").unwrap();
-    let purge = |path: &std::path::Path| run(fsck().args(["repair", "--apply", "--purge"]).arg(path));
+    let purge = |path: &Path| run(fsck().args(["repair", "--apply", "--purge"]).arg(path));
     let ran = purge(folder.path());
     assert_eq!(ran.status, 16);
-    insta::assert_snapshot!(ran.stderr, @"ERROR ROOT is no quarantine (it has no quarantine.json of schema registry-fsck/quarantine/1): nothing else is ever deleted");
-    // Nor through a symbolic link.
+    insta::assert_snapshot!(ran.err, @"ERROR ROOT is no quarantine (it has no quarantine.json of schema registry-fsck/quarantine/1): nothing else is ever deleted");
+    // A symbolic link to the folder is not followed.
     let link = tempfile::tempdir().unwrap();
     symlink(folder.path(), link.path().join("link")).unwrap();
     std::fs::write(folder.path().join("quarantine.json"), "{}").unwrap();
@@ -192,8 +192,8 @@ fn a_folder_that_is_no_quarantine_is_never_purged() {
     assert!(folder.path().join("precious").exists());
 }
 
-/// The program under strace, which makes a system call fail.
-fn failing(inject: &str, tree: &std::path::Path, journal: &std::path::Path) -> Command {
+/// A repair under strace, which makes a system call fail.
+fn repair_with_failing_call(inject: &str, tree: &Path, journal: &Path) -> Command {
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("inject={inject}")]);
     command.arg(env!("CARGO_BIN_EXE_registry-fsck")).arg("repair").arg(tree);
@@ -203,8 +203,8 @@ fn failing(inject: &str, tree: &std::path::Path, journal: &std::path::Path) -> C
 
 #[test]
 #[ignore = "needs strace"]
-fn a_disk_that_refuses() {
-    let source = damaged();
+fn failing_disk_leaves_repair_undoable() {
+    let source = repairable_tree();
     for (inject, why) in [
         ("mkdirat:error=EROFS", "Read-only file system"),
         ("mkdirat:error=EACCES", "Permission denied"),
@@ -215,35 +215,35 @@ fn a_disk_that_refuses() {
         ("fdatasync:error=ENOSPC:when=2+", "the journal cannot be written"),
         ("flock:error=ENOLCK", "keeps no locks"),
     ] {
-        let tree = copy(source.root());
-        let before = picture(tree.path());
+        let tree = copy_of(source.root());
+        let before = tree_state(tree.path());
         let folder = tempfile::tempdir().unwrap();
         let journal = folder.path().join("journal");
-        let ran = run(&mut failing(inject, tree.path(), &journal));
+        let ran = run(&mut repair_with_failing_call(inject, tree.path(), &journal));
         assert_eq!(ran.status & 8, 8, "{inject}: {ran:?}");
-        assert!(ran.stderr.contains(why), "{inject}: {ran:?}");
-        // Whatever was done can be taken back, or done to its end.
+        assert!(ran.err.contains(why), "{inject}: {ran:?}");
+        // Whatever the repair changed can be undone.
         if journal.exists() && std::fs::metadata(&journal).unwrap().len() > 0 {
             let undone = undo(&journal);
             assert_eq!(undone.status, 0, "{inject}: {undone:?}");
         }
-        assert_eq!(differences(&before, &picture(tree.path())), [""; 0], "{inject}");
+        assert_eq!(differences(&before, &tree_state(tree.path())), [""; 0], "{inject}");
     }
 }
 
 #[test]
-fn an_option_that_repair_does_not_have_is_not_advised() {
-    let tree = damaged();
-    let _masked = masked(tree.root());
+fn repair_does_not_advise_follow_symlinks() {
+    let tree = repairable_tree();
+    let _masked = mask_snapshots(tree.root());
     std::fs::rename(tree.root().join("docker"), tree.root().join("elsewhere")).unwrap();
     symlink("elsewhere", tree.root().join("docker")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let ran = repair(tree.root(), &folder.path().join("journal"), &[]);
     assert_eq!(ran.status, 8);
-    insta::assert_snapshot!(ran.stderr, @"ERROR ROOT/docker is a symbolic link, which is not followed: name the folder with blobs and repositories that it leads to");
+    insta::assert_snapshot!(ran.err, @"ERROR ROOT/docker is a symbolic link, which is not followed: name the folder with blobs and repositories that it leads to");
     let ran = run(fsck().arg("scan").arg(tree.root()));
-    insta::assert_snapshot!(ran.stderr, @"ERROR ROOT/docker is a symbolic link, which is not followed: name the folder with blobs and repositories that it leads to, or say --follow-symlinks");
-    // The folder that is advised will do.
+    insta::assert_snapshot!(ran.err, @"ERROR ROOT/docker is a symbolic link, which is not followed: name the folder with blobs and repositories that it leads to, or say --follow-symlinks");
+    // The advised folder is accepted.
     let ran = repair(&tree.root().join("elsewhere/registry/v2"), &folder.path().join("journal"), &[]);
-    assert_eq!((ran.status, &*ran.stderr), (4, ""), "{ran:?}");
+    assert_eq!((ran.status, &*ran.err), (4, ""), "{ran:?}");
 }

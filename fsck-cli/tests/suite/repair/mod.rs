@@ -1,4 +1,4 @@
-//! `repair`, `undo` and `repair --purge` as a user meets them.
+//! `repair`, `undo` and `repair --purge`.
 
 pub mod at_work;
 mod bad_input;
@@ -10,7 +10,7 @@ mod output;
 mod real;
 mod runbook;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -19,8 +19,8 @@ use walkdir::WalkDir;
 
 use crate::support::{OLD, Ran, fsck, run};
 
-/// A tree whose index has lost the links of both children, with a wrong layer elsewhere; nothing in it is young.
-fn damaged() -> TreeBuilder {
+/// A tree in which an index has lost the links of both children, and an image has an empty layer; nothing is young.
+fn repairable_tree() -> TreeBuilder {
     let mut tree = TreeBuilder::new();
     let index = tree.multi_platform("team/app", Some("v1"), &["linux/amd64", "linux/arm64"]);
     let image = tree.image("web", Some("1"), "web");
@@ -33,7 +33,7 @@ fn damaged() -> TreeBuilder {
     tree
 }
 
-/// Runs `repair` on a tree, with the journal in a folder beside it.
+/// Runs `repair` on a tree with a journal.
 fn repair(root: &Path, journal: &Path, options: &[&str]) -> Ran {
     run(fsck().arg("repair").arg(root).arg("--journal").arg(journal).args(options))
 }
@@ -42,8 +42,10 @@ fn undo(journal: &Path) -> Ran {
     run(fsck().arg("undo").arg(journal))
 }
 
-/// Every path below a folder: permissions and bytes.
-fn picture(root: &Path) -> BTreeMap<PathBuf, (u32, Option<Vec<u8>>)> {
+/// The permissions and bytes of every path below a folder.
+type TreeState = BTreeMap<PathBuf, (u32, Option<Vec<u8>>)>;
+
+fn tree_state(root: &Path) -> TreeState {
     let entries = WalkDir::new(root).into_iter().map(|entry| entry.unwrap());
     entries
         .map(|entry| {
@@ -54,17 +56,9 @@ fn picture(root: &Path) -> BTreeMap<PathBuf, (u32, Option<Vec<u8>>)> {
         .collect()
 }
 
-/// The paths in which two pictures differ.
-fn differences<T: PartialEq>(a: &BTreeMap<PathBuf, T>, b: &BTreeMap<PathBuf, T>) -> Vec<String> {
-    let paths: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
+/// The paths in which two states differ.
+fn differences(a: &TreeState, b: &TreeState) -> Vec<String> {
+    let paths: BTreeSet<_> = a.keys().chain(b.keys()).collect();
     let differing = paths.into_iter().filter(|path| a.get(*path) != b.get(*path));
     differing.map(|path| path.display().to_string()).collect()
-}
-
-/// A copy of a tree with its times.
-fn copy(root: &Path) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let status = std::process::Command::new("cp").arg("-a").arg(root.join(".")).arg(folder.path()).status();
-    assert!(status.unwrap().success());
-    folder
 }

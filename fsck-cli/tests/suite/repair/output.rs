@@ -1,14 +1,16 @@
-//! What is printed: the dry run, the repair, the JSON, the undo, the purge.
+//! The output of dry runs, repairs, undos and purges, as text and JSON.
+
+use std::path::Path;
 
 use registry_fixtures::TreeBuilder;
 
-use crate::support::{fsck, masked, run};
+use crate::support::{fsck, mask_snapshots, run};
 
-use super::{damaged, differences, picture, repair, undo};
+use super::{differences, repair, repairable_tree, tree_state, undo};
 
-fn text(stdout: &str, journal: &std::path::Path) -> String {
+/// Output with names in the place of the journal, and of the quarantine, which is named after the time.
+fn mask_names(stdout: &str, journal: &Path) -> String {
     let text = stdout.replace(&*journal.to_string_lossy(), "JOURNAL");
-    // The quarantine is named by the time.
     let mut out = String::new();
     for part in text.split_inclusive(".registry-fsck/") {
         let is_stamp =
@@ -24,15 +26,15 @@ fn text(stdout: &str, journal: &std::path::Path) -> String {
 }
 
 #[test]
-fn a_dry_run_changes_nothing_and_says_what_it_would_do() {
-    let tree = damaged();
-    let _masked = masked(tree.root());
-    let before = picture(tree.root());
+fn dry_run_prints_steps_and_changes_nothing() {
+    let tree = repairable_tree();
+    let _masked = mask_snapshots(tree.root());
+    let before = tree_state(tree.root());
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal");
     let ran = repair(tree.root(), &journal, &[]);
-    assert_eq!((ran.status, &*ran.stderr), (4, ""));
-    insta::assert_snapshot!(ran.stdout, @"
+    assert_eq!((ran.status, &*ran.err), (4, ""));
+    insta::assert_snapshot!(ran.out, @"
     would quarantine web:1: layer sha256:7aaa6cae350b is damaged: 0 bytes instead of 100, and they hash wrong
         blobs/sha256/7a/7aaa6cae350b…
     would relink team/app:v1: linux/arm64 has lost its revision link; its bytes are here
@@ -45,20 +47,20 @@ fn a_dry_run_changes_nothing_and_says_what_it_would_do() {
     nothing was changed: --apply does it
     registry-fsck repair: steps=4 left=1 errors_before=3 broken_tags_before=2 unread=0 exit_status=4 seconds=…
     ");
-    assert_eq!(differences(&before, &picture(tree.root())), [""; 0]);
+    assert_eq!(differences(&before, &tree_state(tree.root())), [""; 0]);
     assert!(!journal.exists());
 }
 
 #[test]
-fn applied_then_undone_then_purged() {
-    let tree = damaged();
-    let _masked = masked(tree.root());
-    let before = picture(tree.root());
+fn repair_is_undone_and_its_quarantine_purged() {
+    let tree = repairable_tree();
+    let _masked = mask_snapshots(tree.root());
+    let before = tree_state(tree.root());
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal");
     let ran = repair(tree.root(), &journal, &["--apply"]);
-    assert_eq!((ran.status, &*ran.stderr), (5, ""));
-    insta::assert_snapshot!(text(&ran.stdout, &journal), @"
+    assert_eq!((ran.status, &*ran.err), (5, ""));
+    insta::assert_snapshot!(mask_names(&ran.out, &journal), @"
     done quarantine web:1: layer sha256:7aaa6cae350b is damaged: 0 bytes instead of 100, and they hash wrong
         blobs/sha256/7a/7aaa6cae350b…
     done relink team/app:v1: linux/arm64 has lost its revision link; its bytes are here
@@ -72,21 +74,21 @@ fn applied_then_undone_then_purged() {
     `registry-fsck undo JOURNAL` takes it back
     registry-fsck repair: steps=4 done=4 there=0 spared=0 refused=0 failed=0 left=1 errors_before=3 broken_tags_before=2 errors_after=1 broken_tags_after=1 unread=0 exit_status=5 seconds=…
     ");
-    // A journal is never written over; then nothing is changed.
     let again = repair(tree.root(), &journal, &["--apply"]);
-    assert_eq!(again.status, 4, "nothing is left to do: {}", again.stdout);
+    assert_eq!(again.status, 4, "nothing is left to do: {}", again.out);
 
     let undone = undo(&journal);
     assert_eq!(undone.status, 0);
-    insta::assert_snapshot!(undone.stdout, @"registry-fsck undo: changes=5 restored=5 there=0 left=0 not_undone=0 exit_status=0");
-    assert_eq!(differences(&before, &picture(tree.root())), [""; 0]);
+    insta::assert_snapshot!(undone.out, @"registry-fsck undo: changes=5 restored=5 there=0 left=0 not_undone=0 exit_status=0");
+    assert_eq!(differences(&before, &tree_state(tree.root())), [""; 0]);
     let twice = undo(&journal);
     assert_eq!(twice.status, 0);
-    insta::assert_snapshot!(twice.stdout, @"registry-fsck undo: changes=5 restored=0 there=5 left=0 not_undone=0 exit_status=0");
+    insta::assert_snapshot!(twice.out, @"registry-fsck undo: changes=5 restored=0 there=5 left=0 not_undone=0 exit_status=0");
+    // A repair never overwrites a journal, and without a journal it changes nothing.
     let refused = repair(tree.root(), &journal, &["--apply"]);
     assert_eq!(refused.status, 8);
-    insta::assert_snapshot!(text(&refused.stderr, &journal), @"ERROR cannot write the journal JOURNAL, so nothing is changed: File exists (os error 17)");
-    assert_eq!(differences(&before, &picture(tree.root())), [""; 0]);
+    insta::assert_snapshot!(mask_names(&refused.err, &journal), @"ERROR cannot write the journal JOURNAL, so nothing is changed: File exists (os error 17)");
+    assert_eq!(differences(&before, &tree_state(tree.root())), [""; 0]);
 
     let second = folder.path().join("second");
     let quarantine = folder.path().join("aside");
@@ -94,10 +96,10 @@ fn applied_then_undone_then_purged() {
     assert_eq!(repair(tree.root(), &second, &options).status, 5);
     let purge = |options: &[&str]| {
         let ran = run(fsck().args(["repair", "--purge"]).arg(&quarantine).args(options));
-        (ran.status, ran.stdout.replace(&*quarantine.to_string_lossy(), "QUARANTINE"))
+        (ran.status, ran.out.replace(&*quarantine.to_string_lossy(), "QUARANTINE"))
     };
-    let told = purge(&[]);
-    insta::assert_debug_snapshot!(told, @r#"
+    let planned = purge(&[]);
+    insta::assert_debug_snapshot!(planned, @r#"
     (
         0,
         "QUARANTINE holds 2 files, 71 B; --apply deletes it for good\n",
@@ -111,9 +113,9 @@ fn applied_then_undone_then_purged() {
     )
     "#);
     assert!(!quarantine.exists());
-    let late = undo(&second);
-    assert_eq!(late.status, 8);
-    insta::assert_snapshot!(late.stdout, @"
+    let undone = undo(&second);
+    assert_eq!(undone.status, 8);
+    insta::assert_snapshot!(undone.out, @"
     not undone repositories/web/_layers/sha256/39e532f70558…: it is neither here nor in the quarantine: it was purged, or this is another tree
     not undone blobs/sha256/7a/7aaa6cae350b…: it is neither here nor in the quarantine: it was purged, or this is another tree
     registry-fsck undo: changes=5 restored=2 there=1 left=0 not_undone=2 exit_status=8
@@ -121,14 +123,14 @@ fn applied_then_undone_then_purged() {
 }
 
 #[test]
-fn the_json_report() {
-    let tree = damaged();
-    let _masked = masked(tree.root());
+fn repair_prints_json_report() {
+    let tree = repairable_tree();
+    let _masked = mask_snapshots(tree.root());
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal");
     let ran = repair(tree.root(), &journal, &["--apply", "--output", "json", "--only", "child-link-missing"]);
     assert_eq!(ran.status, 5);
-    insta::assert_snapshot!(text(&ran.stdout, &journal), @r#"
+    insta::assert_snapshot!(mask_names(&ran.out, &journal), @r#"
     {
       "schema": "registry-fsck/repair/1",
       "command": "repair",
@@ -217,13 +219,13 @@ fn the_json_report() {
       }
     }
     "#);
-    let read: registry_core::repair::RepairReport = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!(serde_json::to_value(&read).unwrap(), ran.json());
+    let report: registry_core::repair::RepairReport = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(serde_json::to_value(&report).unwrap(), ran.json());
 }
 
 #[test]
-fn only_some_codes_and_repositories() {
-    let tree = damaged();
+fn only_and_repository_options_limit_repair() {
+    let tree = repairable_tree();
     let steps = |options: &[&str]| {
         let ran = run(fsck().args(["repair", "--output", "json"]).arg(tree.root()).args(options));
         let steps = ran.json()["steps"].as_array().unwrap().clone();
@@ -235,8 +237,8 @@ fn only_some_codes_and_repositories() {
 }
 
 #[test]
-fn the_last_of_the_metrics_is_what_is_left() {
-    let tree = damaged();
+fn metrics_count_failures_after_repair() {
+    let tree = repairable_tree();
     let folder = tempfile::tempdir().unwrap();
     let metrics = folder.path().join("metrics");
     let options = ["--apply", "--metrics-file", metrics.to_str().unwrap()];
@@ -250,21 +252,25 @@ fn the_last_of_the_metrics_is_what_is_left() {
 
 // https://github.com/distribution/distribution/issues/2374
 #[test]
-fn scheduler_state_empty() {
+fn empty_scheduler_state_is_reset() {
     let mut tree = TreeBuilder::new();
     let image = tree.image("app", Some("v1"), "app");
-    // Absent as in a cache: no damage while the tree is known as one.
+    // A missing layer is no damage while the tree is known as a cache.
     tree.break_blob_missing(&image.layers[0]).break_scheduler_state("");
-    let _masked = masked(tree.root());
-    let before = picture(tree.root());
+    let _masked = mask_snapshots(tree.root());
+    let before = tree_state(tree.root());
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal");
-    let none = repair(tree.root(), &journal, &["--apply", "--repository", "app"]);
-    assert_eq!((none.status, none.stdout.contains("left out by --repository")), (4, true), "{none:?}");
-    // Its v2 names the same registry.
+    let filtered = repair(tree.root(), &journal, &["--apply", "--repository", "app"]);
+    assert_eq!(
+        (filtered.status, filtered.out.contains("left out by --repository")),
+        (4, true),
+        "{filtered:?}"
+    );
+    // The v2 folder names the same registry.
     let ran = repair(&tree.v2(), &journal, &["--apply"]);
-    assert_eq!((ran.status, &*ran.stderr), (1, ""));
-    insta::assert_snapshot!(text(&ran.stdout, &journal), @"
+    assert_eq!((ran.status, &*ran.err), (1, ""));
+    insta::assert_snapshot!(mask_names(&ran.out, &journal), @"
     done reset scheduler-state.json is empty (0 bytes): a registry that is a pull-through cache does not start; move it away and write {} in its place
         ../../../scheduler-state.json
     moved aside to ROOT/.registry-fsck/TIME
@@ -273,6 +279,6 @@ fn scheduler_state_empty() {
     ");
     assert_eq!(std::fs::read(tree.root().join("scheduler-state.json")).unwrap(), b"{}");
     let undone = undo(&journal);
-    assert_eq!((undone.status, &*undone.stderr), (0, ""));
-    assert_eq!(differences(&before, &picture(tree.root())), [""; 0]);
+    assert_eq!((undone.status, &*undone.err), (0, ""));
+    assert_eq!(differences(&before, &tree_state(tree.root())), [""; 0]);
 }

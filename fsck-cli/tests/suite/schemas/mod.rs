@@ -1,5 +1,5 @@
-//! The JSON schemas in docs/schemas/ of what this program writes: generated from the shapes themselves, and held against
-//! what it prints and leaves. `UPDATE_SCHEMAS=1 cargo test -p registry-fsck schemas` writes them anew.
+//! The JSON schemas in docs/schemas/ of what this program writes. They are generated from the types, and what the program prints
+//! and leaves behind is validated by them. `UPDATE_SCHEMAS=1 cargo test -p registry-fsck schemas` writes the schema files.
 
 mod journals;
 mod repairs;
@@ -9,7 +9,6 @@ mod wrong;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Command;
 use std::sync::LazyLock;
 
 use jsonschema::{Draft, Validator};
@@ -20,10 +19,10 @@ use registry_fixtures::schemas::{hold_schemas, schema_path};
 use registry_fixtures::{TreeBuilder, trees as real};
 use serde_json::{Value, json};
 
-use crate::support::{OLD, ruin};
+use crate::support::{OLD, copy_content, damaged_tree};
 
-/// Every schema, by the name of its file. journal.schema.json is that of registry-retention.
-fn all() -> Vec<(&'static str, Value)> {
+/// All schemas by the names of their files. journal.schema.json belongs to registry-retention.
+fn all_schemas() -> Vec<(&'static str, Value)> {
     let mut journal = document::<repair::JournalLine<'_>>(repair::JOURNAL_SCHEMA);
     journal["description"] = "One line of a journal (JSON Lines).".into();
     let begin =
@@ -42,32 +41,32 @@ fn all() -> Vec<(&'static str, Value)> {
 }
 
 #[test]
-fn schemas_are_those_of_the_shapes() {
-    hold_schemas(&all());
+fn schema_files_match_types() {
+    hold_schemas(&all_schemas());
 }
 
-/// The schema as it is kept; and the same where no field may be there that it does not name. Users may meet fields of a later
-/// version, this one may write none that they cannot look up.
+/// Each schema as its file has it, and closed: a closed schema refuses fields that it does not name. Users may meet fields of a
+/// later version, but this version must write only documented fields.
 static VALIDATORS: LazyLock<BTreeMap<&str, [Validator; 2]>> = LazyLock::new(|| {
-    let compiled = |schema: &Value| {
+    let compile = |schema: &Value| {
         let options = jsonschema::options().with_draft(Draft::Draft202012).should_validate_formats(true);
         options.build(schema).unwrap()
     };
-    let both = |name| {
-        let kept = kept(name);
-        let mut closed = kept.clone();
+    let open_and_closed = |name| {
+        let schema = read_schema(name);
+        let mut closed = schema.clone();
         close(&mut closed, true);
-        [compiled(&kept), compiled(&closed)]
+        [compile(&schema), compile(&closed)]
     };
-    all().into_iter().map(|(name, _)| (name, both(name))).collect()
+    all_schemas().into_iter().map(|(name, _)| (name, open_and_closed(name))).collect()
 });
 
-fn kept(name: &str) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(schema_path(name)).unwrap()).unwrap()
+fn read_schema(name: &str) -> Value {
+    read_json(&schema_path(name))
 }
 
-/// Refuses fields that a schema does not name, in every object. Where a schema is put together of alternatives, the whole is
-/// closed and not its parts, which do not know each other's fields.
+/// Makes a schema refuse fields that it does not name, in every object. Of a schema with alternatives the whole is closed and not
+/// its parts, because a part does not name the fields of the others.
 fn close(schema: &mut Value, is_whole: bool) {
     let Some(schema) = schema.as_object_mut() else { return };
     for (key, value) in schema.iter_mut() {
@@ -87,85 +86,88 @@ fn close(schema: &mut Value, is_whole: bool) {
     }
 }
 
-/// What is wrong with a document, by the closed schema.
-fn errors(name: &str, document: &Value) -> Vec<String> {
-    let told = VALIDATORS[name][1].iter_errors(document);
-    told.map(|error| format!("{}: {error}", error.instance_path())).collect()
+/// The errors that the closed schema finds in a document.
+fn schema_errors(name: &str, document: &Value) -> Vec<String> {
+    let errors = VALIDATORS[name][1].iter_errors(document);
+    errors.map(|error| format!("{}: {error}", error.instance_path())).collect()
 }
 
-/// Holds documents against a schema, and remembers which of its fields they had.
+/// Validates documents by a schema, and collects the fields that they have.
 #[derive(Debug)]
-struct Checked {
+struct SchemaCheck {
     name: &'static str,
-    met: BTreeSet<String>,
+    seen_fields: BTreeSet<String>,
 }
 
-impl Checked {
+impl SchemaCheck {
     fn new(name: &'static str) -> Self {
-        Self { name, met: BTreeSet::new() }
+        Self { name, seen_fields: BTreeSet::new() }
     }
 
-    /// A document that must be valid; it comes back.
-    fn valid(&mut self, document: Value) -> Value {
-        let told = errors(self.name, &document);
-        assert!(told.is_empty(), "{}: {told:#?}\n{document:#}", self.name);
-        assert!(
-            VALIDATORS[self.name][0].is_valid(&document),
-            "the kept schema is stricter than the closed one"
-        );
-        keys(&document, &mut self.met);
+    /// Fails the test when a document is not valid; returns it.
+    fn check(&mut self, document: Value) -> Value {
+        let errors = schema_errors(self.name, &document);
+        assert!(errors.is_empty(), "{}: {errors:#?}\n{document:#}", self.name);
+        assert!(VALIDATORS[self.name][0].is_valid(&document), "the schema is stricter than the closed one");
+        collect_keys(&document, &mut self.seen_fields);
         document
     }
 
-    /// Fields of the schema that no document had, by their names.
-    fn unmet(&self) -> Vec<String> {
-        let mut named = BTreeSet::new();
-        properties(&kept(self.name), &mut named);
-        named.difference(&self.met).cloned().collect()
+    /// Fails the test when no document had one of these fields.
+    fn assert_seen(&self, fields: &[&str]) {
+        for field in fields {
+            assert!(self.seen_fields.contains(*field), "no document has {field}");
+        }
+    }
+
+    /// The fields of the schema that no document had.
+    fn unseen_fields(&self) -> Vec<String> {
+        let mut fields = BTreeSet::new();
+        collect_properties(&read_schema(self.name), &mut fields);
+        fields.difference(&self.seen_fields).cloned().collect()
     }
 }
 
-/// The keys of all objects in a document.
-fn keys(value: &Value, into: &mut BTreeSet<String>) {
+/// Collects the keys of all objects in a document.
+fn collect_keys(value: &Value, into: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(key, value)| {
             into.insert(key.clone());
-            keys(value, into);
+            collect_keys(value, into);
         }),
-        Value::Array(items) => items.iter().for_each(|item| keys(item, into)),
+        Value::Array(items) => items.iter().for_each(|item| collect_keys(item, into)),
         _ => {}
     }
 }
 
-/// The fields that a schema names.
-fn properties(schema: &Value, into: &mut BTreeSet<String>) {
+/// Collects the fields that a schema names.
+fn collect_properties(schema: &Value, into: &mut BTreeSet<String>) {
     match schema {
         Value::Object(parts) => {
             for (key, part) in parts {
                 match part {
                     Value::Object(fields) if key == "properties" => {
                         into.extend(fields.keys().cloned());
-                        fields.values().for_each(|field| properties(field, into));
+                        fields.values().for_each(|field| collect_properties(field, into));
                     }
-                    _ => properties(part, into),
+                    _ => collect_properties(part, into),
                 }
             }
         }
-        Value::Array(parts) => parts.iter().for_each(|part| properties(part, into)),
+        Value::Array(parts) => parts.iter().for_each(|part| collect_properties(part, into)),
         _ => {}
     }
 }
 
-/// A file of JSON.
-fn read(path: &Path) -> Value {
+fn read_json(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Trees to run over: one of almost everything, those of real servers, and random ones.
-fn trees() -> Vec<(String, TreeBuilder)> {
-    let mut all = vec![("ruin".to_owned(), ruin())];
-    all.extend(real::NAMES.map(|name| (name.to_owned(), filled(real::unpack(name).path()))));
-    all.push(("carried".to_owned(), filled(&real::carried())));
+/// Trees to run on: a damaged one, those of real servers, and random ones.
+fn all_trees() -> Vec<(String, TreeBuilder)> {
+    let mut all = vec![("damaged".to_owned(), damaged_tree())];
+    all.extend(real::NAMES.map(|name| (name.to_owned(), writable_copy(real::unpack(name).path()))));
+    all.push(("carried".to_owned(), writable_copy(&real::carried())));
     for seed in 0..12 {
         let (mut tree, _) = random_tree(seed);
         tree.age_all(OLD);
@@ -174,10 +176,8 @@ fn trees() -> Vec<(String, TreeBuilder)> {
     all
 }
 
-/// A tree that may be written to, from one that may not.
-fn filled(from: &Path) -> TreeBuilder {
+fn writable_copy(from: &Path) -> TreeBuilder {
     let tree = TreeBuilder::new();
-    let status = Command::new("cp").arg("-a").arg(from.join(".")).arg(tree.root()).status().unwrap();
-    assert!(status.success(), "{}", from.display());
+    copy_content(from, tree.root());
     tree
 }

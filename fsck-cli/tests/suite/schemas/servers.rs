@@ -1,4 +1,4 @@
-//! What `probe` and `verify` print about registries in memory, and the state that a probe leaves, against their schemas.
+//! The reports of `probe` and `verify` on registries in memory, and the state of a probe, match their schemas.
 
 use std::process::Command;
 
@@ -7,18 +7,18 @@ use registry_fixtures::forgejo;
 use registry_fixtures::http::Fault;
 use registry_fixtures::registry::{Profile, Server, World, image_of};
 
-use super::{Checked, read};
+use super::{SchemaCheck, read_json};
 use crate::support::{Ran, fsck, run};
 
-/// The program without any credentials of whoever runs the tests.
-fn clean() -> Command {
+/// The program without the credentials of the user who runs the tests.
+fn fsck_without_credentials() -> Command {
     let mut command = fsck();
     command.env_clear().env("HOME", "/nonexistent");
     command
 }
 
-fn asked(arguments: &[&str]) -> Ran {
-    run(clean().args(arguments).args(["--output", "json", "--retries", "0"]))
+fn run_json(arguments: &[&str]) -> Ran {
+    run(fsck_without_credentials().args(arguments).args(["--output", "json", "--retries", "0"]))
 }
 
 /// Two repositories: an index under two tags and an image, and an image.
@@ -30,8 +30,8 @@ fn images() -> World {
     world
 }
 
-/// Ways to ask a probe.
-const PROBES: [&[&str]; 6] = [
+/// Options of the probes.
+const PROBE_OPTIONS: [&[&str]; 6] = [
     &[],
     &["--depth", "manifests", "--repository", "team/*"],
     &["--depth", "content", "--require-platform", "linux/riscv64"],
@@ -40,7 +40,7 @@ const PROBES: [&[&str]; 6] = [
     &["--budget-requests", "9", "--budget-time", "5m"],
 ];
 
-/// Registries in several conditions.
+/// Registries in different states.
 fn servers() -> Vec<(&'static str, Server)> {
     let mut damaged = images();
     let lost = damaged.push_image("web", Some("lost"), "five");
@@ -65,24 +65,24 @@ fn servers() -> Vec<(&'static str, Server)> {
 }
 
 #[test]
-fn probes_and_their_states_are_valid() {
-    let (mut reports, mut states) = (Checked::new("report"), Checked::new("state"));
+fn probe_reports_and_states_match_schemas() {
+    let (mut reports, mut states) = (SchemaCheck::new("report"), SchemaCheck::new("state"));
     for (name, server) in servers() {
-        for options in PROBES {
+        for options in PROBE_OPTIONS {
             let folder = tempfile::tempdir().unwrap();
             let state = folder.path().join("state.json");
             let arguments = [&["probe", &server.url, "--state", state.to_str().unwrap()], options].concat();
-            // The second run reads what the first left; the third knows the pace of two.
+            // The second run reads the state of the first; the third computes the pace from two runs.
             for _ in 0..3 {
-                let report = reports.valid(asked(&arguments).json());
+                let report = reports.check(run_json(&arguments).json());
                 assert_eq!(report["command"], "probe", "{name}");
                 if state.exists() {
-                    states.valid(read(&state));
+                    states.check(read_json(&state));
                 }
             }
         }
     }
-    for field in [
+    reports.assert_seen(&[
         "online",
         "depth",
         "newest",
@@ -96,63 +96,53 @@ fn probes_and_their_states_are_valid() {
         "oldest_check",
         "unknown_tags",
         "reason",
-    ] {
-        assert!(reports.met.contains(field), "no report has {field}");
-    }
-    assert_eq!(states.unmet(), [""; 0]);
+    ]);
+    assert_eq!(states.unseen_fields(), [""; 0]);
 }
 
 #[test]
-fn a_probe_that_tells_its_pace_is_valid() {
-    let mut reports = Checked::new("report");
+fn probe_report_with_pace_matches_schema() {
+    let mut reports = SchemaCheck::new("report");
     let (server, folder) = (Server::start(images()), tempfile::tempdir().unwrap());
     let state = folder.path().join("state.json");
     let arguments = ["probe", &server.url, "--state", state.to_str().unwrap(), "--sample", "25"];
     for _ in 0..3 {
-        reports.valid(asked(&arguments).json());
-        // The pace is told in whole seconds.
-        let mut earlier = read(&state);
+        reports.check(run_json(&arguments).json());
+        // The pace is in whole seconds, so earlier runs are moved into the past.
+        let mut earlier = read_json(&state);
         for run in earlier["runs"].as_array_mut().unwrap() {
             let at: jiff::Timestamp = run["at"].as_str().unwrap().parse().unwrap();
             run["at"] = (at - jiff::SignedDuration::from_secs(900)).to_string().into();
         }
         std::fs::write(&state, earlier.to_string()).unwrap();
     }
-    assert!(reports.met.contains("complete_by"));
+    reports.assert_seen(&["complete_by"]);
 }
 
 #[test]
-fn probes_of_packages_are_valid() {
-    let (mut reports, mut states) = (Checked::new("report"), Checked::new("state"));
+fn forgejo_probe_report_matches_schema() {
+    let (mut reports, mut states) = (SchemaCheck::new("report"), SchemaCheck::new("state"));
     let world = forgejo::World::example(forgejo::Profile::V15, jiff::Timestamp::now().as_second());
     let server = forgejo::Server::start(world);
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state.json");
-    let mut command = clean();
+    let mut command = fsck_without_credentials();
     command.env("FORGEJO_USER", forgejo::OWNER).env("FORGEJO_TOKEN", forgejo::READ);
-    command.args([
-        "probe",
-        &server.url,
-        "--forgejo",
-        "--owner",
-        forgejo::OWNER,
-        "--output",
-        "json",
-        "--state",
-    ]);
-    reports.valid(run(command.arg(&state)).json());
-    states.valid(read(&state));
+    command.args(["probe", &server.url, "--forgejo", "--owner", forgejo::OWNER]);
+    command.args(["--output", "json", "--state"]);
+    reports.check(run(command.arg(&state)).json());
+    states.check(read_json(&state));
 }
 
 #[test]
-fn verified_images_are_valid() {
-    let mut reports = Checked::new("report");
+fn verify_reports_match_schema() {
+    let mut reports = SchemaCheck::new("report");
     let mut commands = Vec::new();
     for (_, server) in servers() {
         let image = |path: &str| format!("{}/{path}", server.url.trim_start_matches("http://"));
         let zero = format!("sha256:{}", "0".repeat(64));
         let app = image("team/app:v1");
-        let ways: [&[&str]; 6] = [
+        let arguments: [&[&str]; 6] = [
             &[&app, &image("web"), &image("web:lost"), &image("web:wrong")],
             &[&app, "--content", "--require-platform", "linux/riscv64"],
             &[&app, "--expect-digest", &zero],
@@ -160,13 +150,11 @@ fn verified_images_are_valid() {
             &[&app, "--referrers"],
             &[&image(&format!("team/app@{zero}"))],
         ];
-        for way in ways {
-            let report = reports.valid(asked(&[&["verify"], way].concat()).json());
+        for arguments in arguments {
+            let report = reports.check(run_json(&[&["verify"], arguments].concat()).json());
             commands.push(report["command"].clone());
         }
     }
     assert!(commands.iter().all(|command| command == "verify"));
-    for field in ["unread", "error", "broken_tags", "unknown_tags", "parent", "platform"] {
-        assert!(reports.met.contains(field), "no report has {field}");
-    }
+    reports.assert_seen(&["unread", "error", "broken_tags", "unknown_tags", "parent", "platform"]);
 }

@@ -1,72 +1,74 @@
-//! What the schemas refuse: fields that are absent, null, of another kind, or that nobody knows.
+//! What the schemas refuse: absent, unknown and null fields, values of another type or outside of their sets.
 
 use registry_fixtures::TreeBuilder;
 use registry_fixtures::registry::{Profile, Server, World};
 use serde_json::{Value, json};
 
-use super::{VALIDATORS, all, errors, kept, read};
-use crate::support::{OLD, fsck, ruin, run};
+use super::{VALIDATORS, all_schemas, read_json, read_schema, schema_errors};
+use crate::support::{OLD, damaged_tree, fsck, run};
 
 /// One document of every schema, made by the program.
 fn samples() -> Vec<(&'static str, Value)> {
-    let (tree, folder) = (ruin(), tempfile::tempdir().unwrap());
+    let (tree, folder) = (damaged_tree(), tempfile::tempdir().unwrap());
     let [journal, aside, state] = ["journal", "aside", "state"].map(|name| folder.path().join(name));
-    let json = |command: &str| {
-        let mut run = fsck();
-        run.args([command, "--output", "json"]);
-        run
+    let json = |subcommand: &str| {
+        let mut command = fsck();
+        command.args([subcommand, "--output", "json"]);
+        command
     };
     let scan = run(json("scan").arg(tree.root())).json();
-    // What stops a collector in the ruin hides what it would delete.
-    let mut losing = TreeBuilder::new();
-    let index = losing.multi_platform("team/app", Some("v1"), &["linux/amd64", "linux/arm64"]);
-    losing.break_revision_link_missing("team/app", &index.images[0].digest).age_all(OLD);
-    let preview = run(json("gc-preview").arg(losing.root())).json();
+    // On the damaged tree a collector aborts before it deletes anything.
+    let mut collectable = TreeBuilder::new();
+    let index = collectable.multi_platform("team/app", Some("v1"), &["linux/amd64", "linux/arm64"]);
+    collectable.break_revision_link_missing("team/app", &index.images[0].digest).age_all(OLD);
+    let preview = run(json("gc-preview").arg(collectable.root())).json();
     let mut repair = json("repair");
     repair.arg(tree.root()).arg("--apply").arg("--journal").arg(&journal).arg("--quarantine").arg(&aside);
     let repair = run(&mut repair).json();
     let purge = run(json("repair").arg("--purge").arg(&aside)).json();
-    let marker = read(&aside.join("quarantine.json"));
+    let marker = read_json(&aside.join("quarantine.json"));
     let undo = run(json("undo").arg(&journal)).json();
     let mut world = World::new(Profile::V2_8);
     world.push_image("web", Some("latest"), "four");
     let server = Server::start(world);
     run(json("probe").env_clear().arg(&server.url).arg("--state").arg(&state));
-    let mut all = vec![
+    let mut samples = vec![
         ("report", scan),
         ("gc-preview", preview),
         ("repair", repair),
         ("undo", undo),
         ("purge", purge),
         ("quarantine", marker),
-        ("state", read(&state)),
+        ("state", read_json(&state)),
     ];
-    let text = super::journals::text();
-    all.extend(text.lines().map(|line| ("repair-journal", serde_json::from_str(line).unwrap())));
-    all
+    let text = super::journals::journal_text();
+    samples.extend(text.lines().map(|line| ("repair-journal", serde_json::from_str(line).unwrap())));
+    samples
 }
 
-/// The places of all values of a document, as JSON pointers; of a list the first entry only.
-fn places(value: &Value, place: &str, into: &mut Vec<String>) {
-    let step = |key: &str| format!("{place}/{}", key.replace('~', "~0").replace('/', "~1"));
+/// Collects the JSON pointers to all values of a document; of an array only the first item.
+fn collect_pointers(value: &Value, pointer: &str, into: &mut Vec<String>) {
+    let child = |key: &str| format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
     match value {
         Value::Object(fields) => fields.iter().for_each(|(key, value)| {
-            into.push(step(key));
-            places(value, &step(key), into);
+            into.push(child(key));
+            collect_pointers(value, &child(key), into);
         }),
-        Value::Array(items) => items.iter().take(1).for_each(|item| places(item, &step("0"), into)),
+        Value::Array(items) => {
+            items.iter().take(1).for_each(|item| collect_pointers(item, &child("0"), into))
+        }
         _ => {}
     }
 }
 
 #[test]
-fn every_schema_is_met_and_refuses_another_version() {
+fn every_schema_accepts_sample_and_refuses_other_version() {
     let samples = samples();
-    for (name, _) in all() {
+    for (name, _) in all_schemas() {
         assert!(samples.iter().any(|(sample, _)| *sample == name), "no sample of {name}");
     }
     for (name, mut document) in samples {
-        assert_eq!(errors(name, &document), [""; 0]);
+        assert_eq!(schema_errors(name, &document), [""; 0]);
         let place = if name == "repair-journal" { "/entry/schema" } else { "/schema" };
         let Some(schema) = document.pointer_mut(place) else { continue };
         *schema = schema.as_str().unwrap().replace("/1", "/2").into();
@@ -75,11 +77,11 @@ fn every_schema_is_met_and_refuses_another_version() {
 }
 
 #[test]
-fn null_is_refused_everywhere_and_so_is_another_kind_of_value() {
+fn schemas_refuse_null_and_wrong_types() {
     for (name, document) in samples() {
-        let mut all = Vec::new();
-        places(&document, "", &mut all);
-        for place in all {
+        let mut pointers = Vec::new();
+        collect_pointers(&document, "", &mut pointers);
+        for place in pointers {
             let mut wrong = document.clone();
             let value = wrong.pointer_mut(&place).unwrap();
             let other = if value.is_string() { json!(1) } else { json!("x") };
@@ -92,9 +94,9 @@ fn null_is_refused_everywhere_and_so_is_another_kind_of_value() {
 }
 
 #[test]
-fn fields_that_are_absent_are_refused() {
+fn schemas_refuse_absent_required_fields() {
     for (name, document) in samples() {
-        let required = kept(name)["required"].as_array().unwrap().clone();
+        let required = read_schema(name)["required"].as_array().unwrap().clone();
         assert!(required.len() >= 2, "{name}");
         for field in required {
             let mut wrong = document.clone();
@@ -105,23 +107,23 @@ fn fields_that_are_absent_are_refused() {
 }
 
 #[test]
-fn fields_that_nobody_knows_are_found() {
+fn closed_schemas_refuse_unknown_fields() {
     for (name, document) in samples() {
-        let mut all = vec![String::new()];
-        places(&document, "", &mut all);
-        for place in all {
+        let mut pointers = vec![String::new()];
+        collect_pointers(&document, "", &mut pointers);
+        for place in pointers {
             let mut wrong = document.clone();
             let Some(Value::Object(fields)) = wrong.pointer_mut(&place) else { continue };
             fields.insert("surprise!".into(), true.into());
-            assert!(!errors(name, &wrong).is_empty(), "{name} allows another field in {place:?}");
-            // A state is read back, and refuses what it does not know itself.
+            assert!(!schema_errors(name, &wrong).is_empty(), "{name} allows another field in {place:?}");
+            // Of all documents only the state is read back, so its own schema is closed.
             assert_eq!(VALIDATORS[name][0].is_valid(&wrong), name != "state", "{name} {place}");
         }
     }
 }
 
 #[test]
-fn values_outside_their_sets_are_refused() {
+fn schemas_refuse_invalid_values() {
     let samples = samples();
     for (name, place, value) in [
         ("report", "/command", json!("repair")),
