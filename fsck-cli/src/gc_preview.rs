@@ -31,7 +31,8 @@ pub fn run(args: &GcPreviewArgs) -> Result<u8, Failure> {
     let far = Arc::clone(&progress);
     let line = args.common.progress_line(move |elapsed| scan::message(&far, elapsed));
     let mut report = empty(args, started_at);
-    let Roots { registries, refused } = scan::roots(&args.roots, args.follow_symlinks, &mut report.unread)?;
+    let Roots { registries, refused } =
+        scan::roots(&args.roots, scan::symlinks(args.follow_symlinks), &mut report.unread)?;
     role::refuse_several(&args.judging, &registries)?;
     for located in &registries {
         let options = AuditOptions { role: rule.role(located), ..options.clone() };
@@ -100,7 +101,8 @@ fn add_forecast(
     report: &mut ForecastReport,
 ) {
     let name = escape_os(located.name.as_os_str());
-    let open = OpenOptions { follow_symlinks: args.follow_symlinks, jobs: args.common.jobs.of_files() };
+    let open =
+        OpenOptions { symlinks: scan::symlinks(args.follow_symlinks), jobs: args.common.jobs.of_files() };
     let tree = match Tree::open(located, &open) {
         Ok(tree) => tree.waiting_for_writers(),
         Err(error) => {
@@ -109,11 +111,8 @@ fn add_forecast(
             return;
         }
     };
-    let look = ScanOptions { content: false, strict: args.strict, only: None };
-    let mut graph = tree.scan(&look, progress);
-    let audit = audit::audit_with_recheck(&mut graph, &name, options, |graph, doubts| {
-        tree.settle(graph, doubts, progress);
-    });
+    let scan = ScanOptions { strict: args.strict, ..ScanOptions::default() };
+    let (mut graph, audit) = audit::scan_and_audit(&tree, &scan, options, progress);
     if audit.looks_like_cache {
         role::hint(&name);
     }

@@ -3,7 +3,7 @@
 mod lists;
 mod role;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -17,8 +17,8 @@ use registry_core::Stop;
 use registry_core::audit::{Coverage, OnlineOptions, RegistryRole, Report, ReportOptions};
 use registry_core::forgejo::Forgejo;
 use registry_core::probe::{
-    Choice, Choosing, Depth, JudgeOptions, ListedTag, ProbeJudgement, ProbeRun, ProbeState, ProbeWalk,
-    Responses, WalkOptions, choose, judge,
+    Choice, Choosing, Depth, JudgeOptions, ListedRepositories, ProbeState, Responses, TagLists, WalkOptions,
+    ask_for_tags, judge,
 };
 use registry_core::registry::{Client, Credentials, Error, HostCredentials, Http};
 
@@ -137,9 +137,6 @@ enum Target {
     Forgejo(Vec<Forgejo>),
 }
 
-/// Tags by repository.
-type Lists = BTreeMap<String, Vec<ListedTag>>;
-
 impl<'a> Probe<'a> {
     fn new(args: &'a ProbeArgs, http: Http, now: Timestamp) -> anyhow::Result<Self> {
         let anonymous = Client::new(&http, &args.url, Credentials::Anonymous)?;
@@ -192,9 +189,9 @@ impl<'a> Probe<'a> {
             blobs: depth != DepthArg::Manifests,
             require_platforms: self.args.require_platform.clone(),
         };
-        let ProbeJudgement { mut audit, judged } = judge(&seen, &self.name, &judging);
+        let mut judgement = judge(&seen, &self.name, &judging);
         if known.is_cache() {
-            audit.source.role = RegistryRole::Cache;
+            judgement.audit.source.role = RegistryRole::Cache;
         }
         report.options.content = depth == DepthArg::Content;
         if let Some(online) = &mut report.options.online {
@@ -204,19 +201,20 @@ impl<'a> Probe<'a> {
             // Nothing was learned: what was known before stays.
             *past = before;
         } else if let Some((lists, _)) = &asked {
-            self.remember(lists, &judged, past, &seen);
+            let listed = if self.only.is_none() { ListedRepositories::All } else { ListedRepositories::Some };
+            past.end_run(lists, &seen, &judgement, listed, self.now);
         }
         if let Some((lists, choice)) = &asked {
             let (oldest, never) = oldest(lists, past);
             report.coverage = Coverage {
                 not_chosen: Some(choice.never).filter(|never| *never > 0),
-                complete_by: choice.complete_by(&judged, past, self.now),
+                complete_by: choice.complete_by(&judgement.judged, past, self.now),
                 never_checked: Some(never),
                 oldest_check: oldest.filter(|_| never == 0),
                 ..report.coverage
             };
         }
-        merge(report, audit, &mut Extra::default());
+        merge(report, judgement.audit, &mut Extra::default());
         report.coverage.requests = Some(self.http.sent());
         Ok(())
     }
@@ -244,14 +242,13 @@ impl<'a> Probe<'a> {
     async fn look(
         &self,
         client: &Client,
-        lists: &Lists,
+        lists: &TagLists,
         depth: DepthArg,
         past: &mut ProbeState,
         seen: &mut Responses,
     ) -> Choice {
-        let how =
+        let choosing =
             Choosing { newest: self.args.newest.map(|newest| newest as usize), sample: self.args.sample };
-        let choice = choose(lists, past, &how);
         let options = WalkOptions {
             depth: match depth {
                 DepthArg::Manifests => Depth::Manifests,
@@ -264,38 +261,12 @@ impl<'a> Probe<'a> {
             platforms: !self.args.require_platform.is_empty() && depth == self.args.depth,
             now: self.now,
         };
-        let mut walk = ProbeWalk::new(client, &options, past);
-        walk.tags(&choice.tags).await;
-        walk.look_again().await;
-        let (mut unread, strays) = (std::mem::take(&mut seen.unread), std::mem::take(&mut seen.strays));
-        let mut walked = walk.into_seen();
-        unread.append(&mut walked.unread);
-        *seen = Responses { unread, strays, ..walked };
-        for (name, tags) in lists {
-            seen.repositories.entry(name.clone()).or_default().listed = tags.len() as u64;
-        }
-        choice
-    }
-
-    fn remember(
-        &self,
-        lists: &Lists,
-        judged: &HashSet<(String, String)>,
-        past: &mut ProbeState,
-        seen: &Responses,
-    ) {
-        past.note_tags(seen, judged, self.now);
-        let is_whole = seen.unread.is_empty();
-        let names = |tags: &Vec<ListedTag>| tags.iter().map(|tag| tag.tag.clone()).collect();
-        let listed: BTreeMap<String, Vec<String>> =
-            lists.iter().map(|(name, tags)| (name.clone(), names(tags))).collect();
-        let run = ProbeRun { at: self.now, tags_checked: judged.len() as u64 };
-        past.end(run, &listed, is_whole && self.only.is_none());
+        ask_for_tags(client, lists, &choosing, &options, past, seen).await
     }
 }
 
 /// When the tag that was not judged longest was judged, and how many never were.
-fn oldest(lists: &Lists, past: &ProbeState) -> (Option<Timestamp>, u64) {
+fn oldest(lists: &TagLists, past: &ProbeState) -> (Option<Timestamp>, u64) {
     let (mut oldest, mut never) = (None, 0);
     for (repository, tags) in lists {
         let known = past.repositories.get(repository);

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use registry_cli::file;
 use registry_core::audit::{self, AuditOptions, AuditedSource, Report, ReportOptions, UnreadPath};
 use registry_core::storage::{
-    LocateError, Located, OpenOptions, Phase, ScanOptions, ScanProgress, Tree, locate,
+    LocateError, Located, OpenOptions, Phase, ScanOptions, ScanProgress, Symlinks, Tree, locate,
 };
 use registry_core::text::{escape, escape_os};
 
@@ -47,7 +47,8 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
     let line = args.common.progress_line(move |elapsed| message(&far, elapsed));
     let mut report = reporting::empty("scan", started_at, options(args));
     let mut extra = Extra::default();
-    let Roots { registries, refused } = roots(&args.roots, args.follow_symlinks, &mut report.unread)?;
+    let Roots { registries, refused } =
+        roots(&args.roots, symlinks(args.follow_symlinks), &mut report.unread)?;
     role::refuse_several(&args.judging, &registries)?;
     for located in &registries {
         plan.audit_registry(located, &progress, &mut report, &mut extra);
@@ -158,7 +159,7 @@ impl<'a> AuditSetup<'a> {
     ) {
         let name = escape_os(located.name.as_os_str());
         let open = OpenOptions {
-            follow_symlinks: self.args.follow_symlinks,
+            symlinks: symlinks(self.args.follow_symlinks),
             jobs: self.args.common.jobs.of_files(),
         };
         let tree = match Tree::open(located, &open) {
@@ -175,15 +176,12 @@ impl<'a> AuditSetup<'a> {
         };
         let matches = |name: &str| self.only.as_ref().is_none_or(|only| only.is_match(name));
         let scan = ScanOptions {
-            content: self.args.content,
             strict: self.args.strict,
             only: self.only.is_some().then_some(&matches),
+            ..ScanOptions::default()
         };
-        let mut graph = tree.scan(&scan, progress);
         let options = AuditOptions { role: self.rule.role(located), ..self.options.clone() };
-        let audit = audit::audit_with_recheck(&mut graph, &name, &options, |graph, doubts| {
-            tree.settle(graph, doubts, progress);
-        });
+        let (graph, audit) = audit::scan_and_audit(&tree, &scan, &options, progress);
         // Freeing a graph node by node takes as long as reading one; the process ends soon anyway.
         std::mem::forget(graph);
         if audit.looks_like_cache {
@@ -213,6 +211,11 @@ fn options(args: &ScanArgs) -> ReportOptions {
     }
 }
 
+/// How `--follow-symlinks` says that symbolic links are treated.
+pub const fn symlinks(follow: bool) -> Symlinks {
+    if follow { Symlinks::Follow } else { Symlinks::Refuse }
+}
+
 /// What the paths of a run mean.
 #[derive(Debug)]
 pub struct Roots {
@@ -226,15 +229,11 @@ pub struct Roots {
 ///
 /// # Errors
 /// When all that there is belongs to another product.
-pub fn roots(
-    roots: &[PathBuf],
-    follow_symlinks: bool,
-    unread: &mut Vec<UnreadPath>,
-) -> Result<Roots, Failure> {
+pub fn roots(roots: &[PathBuf], symlinks: Symlinks, unread: &mut Vec<UnreadPath>) -> Result<Roots, Failure> {
     let mut registries = Vec::new();
     let mut foreign = Vec::new();
     for root in roots {
-        let found = locate(root, follow_symlinks);
+        let found = locate(root, symlinks);
         registries.extend(found.registries);
         for error in found.errors {
             if matches!(error, LocateError::Foreign(..)) {

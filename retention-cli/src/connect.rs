@@ -13,7 +13,7 @@ use registry_core::Stop;
 use registry_core::forgejo::{Forgejo, ForgejoAccount};
 use registry_core::registry::{Client, Error, GaveUp, HostCredentials, Http};
 use registry_core::retention::{
-    self as core, Cache, Collecting, Collection, Permission, Record, RegistrySource, SourceKind,
+    self as core, Cache, Collecting, Permission, PlannedRecord, RegistrySource, ServerPlanning, SourceKind,
 };
 
 use crate::args::{ApplyEffects, Preflight, ServerArgs};
@@ -173,63 +173,28 @@ impl Connector {
         }
     }
 
-    /// Reads a source whole; what the cache knows of its rows is not asked for, unless everything is to be.
+    /// Reads a source and plans.
     ///
     /// # Errors
     /// When its list cannot be read.
-    pub async fn collect(
+    pub async fn plan(
         &self,
         source: &OpenSource,
-        cache: Option<&Cache>,
-        policy: &core::Policy,
-        asks_all: bool,
-    ) -> Result<Collection, Failure> {
-        let how = Collecting {
-            in_flight: self.in_flight(),
-            cache,
-            built_at: policy.rank_by == core::RankBy::Created,
-            only: &policy.packages,
+        how: &ServerPlanning<'_>,
+    ) -> Result<PlannedRecord, Failure> {
+        let how = &ServerPlanning { in_flight: self.in_flight(), ..*how };
+        let planned = match source {
+            OpenSource::Forgejo(forgejo) => core::plan_server(&**forgejo, source.plan_source(), how).await,
+            OpenSource::Registry(registry) => core::plan_server(&**registry, source.plan_source(), how).await,
+            OpenSource::Layout(layout) => {
+                let record = layout.collect(how.policy)?;
+                let at = how.plan_at.unwrap_or_else(jiff::Timestamp::now);
+                let (source, packages) = (record.source.clone(), record.packages());
+                let plan = core::plan(source, packages, how.policy, at, how.tool_version);
+                return Ok(PlannedRecord { record, plan });
+            }
         };
-        let now = jiff::Timestamp::now();
-        let all = |record: Record| Collection { record, assumed: core::Assumed::default() };
-        let collected = match source {
-            OpenSource::Forgejo(forgejo) if asks_all => {
-                core::collect(&**forgejo, source.plan_source(), &how, now).await.map(all)
-            }
-            OpenSource::Forgejo(forgejo) => {
-                core::collect_known(&**forgejo, source.plan_source(), &how, now).await
-            }
-            OpenSource::Registry(registry) => {
-                core::collect(&**registry, source.plan_source(), &how, now).await.map(all)
-            }
-            OpenSource::Layout(layout) => return layout.collect(policy).map(all),
-        };
-        collected.map_err(Failure::of_list)
-    }
-
-    /// Whether everything that a plan rests on, and that was not asked for, is there.
-    pub async fn confirm(&self, source: &OpenSource, needed: &[core::Unconfirmed]) -> bool {
-        match source {
-            OpenSource::Forgejo(forgejo) => core::confirm(&**forgejo, needed, self.in_flight()).await,
-            OpenSource::Registry(registry) => core::confirm(&**registry, needed, self.in_flight()).await,
-            OpenSource::Layout(_) => needed.is_empty(),
-        }
-    }
-
-    /// Adds when images were built, where a plan depends on it. What a server does not tell stays unknown.
-    pub async fn add_dates(
-        &self,
-        source: &OpenSource,
-        cache: Option<&Cache>,
-        record: &mut Record,
-        undated: &[core::Undated],
-    ) {
-        let how = Collecting { in_flight: self.in_flight(), cache, built_at: true, only: &[] };
-        match source {
-            OpenSource::Forgejo(forgejo) => core::add_dates(&**forgejo, record, undated, &how).await,
-            OpenSource::Registry(registry) => core::add_dates(&**registry, record, undated, &how).await,
-            OpenSource::Layout(_) => {}
-        }
+        planned.map_err(Failure::of_list)
     }
 
     /// Deletes what a plan says, until it is asked to stop.
@@ -296,12 +261,7 @@ impl OpenSource {
         match self {
             Self::Forgejo(forgejo) => forgejo.source(),
             Self::Layout(layout) => layout.source(),
-            Self::Registry(registry) => core::Source {
-                kind: SourceKind::Registry,
-                url: registry.client().address(),
-                owner: None,
-                version: None,
-            },
+            Self::Registry(registry) => registry.source(),
         }
     }
 

@@ -2,32 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use futures::StreamExt as _;
-use registry_core::oci::{RepositoryName, Tag};
-use registry_core::probe::{ListedTag, Responses};
-use registry_core::registry::{Client, Error};
+use registry_core::probe::{ListedTag, Responses, TagLists, list_repositories, list_tags};
+use registry_core::registry::Client;
 use registry_core::retention::Reader as _;
 use registry_core::text::escape;
 
-use super::{Lists, Probe, Target};
+use super::{Probe, Target};
 
 /// The list of repositories.
 const CATALOG: &str = "/v2/_catalog";
-
-/// Those names of a list that somebody can ask for. The others are noted: they lie in the storage, and no client reaches
-/// them.
-fn legal(
-    names: Vec<String>,
-    list: &str,
-    seen: &mut Responses,
-    is_legal: impl Fn(&str) -> bool,
-) -> Vec<String> {
-    let (legal, strays): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| is_legal(name));
-    if !strays.is_empty() {
-        seen.strays.insert(list.to_owned(), strays);
-    }
-    legal
-}
 
 impl Probe<'_> {
     fn is_wanted(&self, name: &str) -> bool {
@@ -38,13 +21,7 @@ impl Probe<'_> {
     pub(super) async fn names(&self, client: &Client, seen: &mut Responses) -> Option<BTreeSet<String>> {
         let names = match &self.names {
             Some(names) => names.clone(),
-            None => match client.catalog().await {
-                Ok(names) => legal(names, CATALOG, seen, |name| RepositoryName::new(name).is_ok()),
-                Err(error) => {
-                    seen.unread.push((CATALOG.into(), error.to_string()));
-                    return None;
-                }
-            },
+            None => list_repositories(client, seen).await?,
         };
         Some(names.into_iter().filter(|name| self.is_wanted(name)).collect())
     }
@@ -55,11 +32,11 @@ impl Probe<'_> {
         target: &Target,
         names: BTreeSet<String>,
         seen: &mut Responses,
-    ) -> Lists {
+    ) -> TagLists {
         let client = match target {
             Target::Registry(client) => client,
             Target::Forgejo(owners) => {
-                let mut lists = Lists::new();
+                let mut lists = TagLists::new();
                 for forgejo in owners {
                     match forgejo.rows(None).await {
                         Ok(listing) => {
@@ -82,49 +59,12 @@ impl Probe<'_> {
                 return lists;
             }
         };
-        let asked = futures::stream::iter(names).map(|name| async move {
-            let tags = client.tags(&name).await;
-            (name, tags)
-        });
-        let mut lists = Lists::new();
-        let mut unasked = (0_usize, String::new());
-        let mut answers = asked.buffer_unordered(client.in_flight().max(1));
-        while let Some((name, tags)) = answers.next().await {
-            match tags {
-                Ok(tags) => {
-                    if tags.is_none() && self.args.repositories_file.is_some() {
-                        tracing::info!(
-                            "{}: no tags: it is not there, or all its tags are gone",
-                            escape(&name)
-                        );
-                    }
-                    let list = format!("/v2/{name}/tags/list");
-                    let tags = legal(tags.unwrap_or_default(), &list, seen, |tag| Tag::new(tag).is_ok());
-                    let listed = |tag| ListedTag { tag, pushed_at: None };
-                    lists.insert(name, tags.into_iter().map(listed).collect());
-                }
-                // One word for all of them: there may be very many.
-                Err(Error::Spent { .. }) => {
-                    if unasked.0 == 0 || name < unasked.1 {
-                        unasked.1 = name;
-                    }
-                    unasked.0 += 1;
-                }
-                Err(error) => {
-                    seen.unread.push((format!("/v2/{}/tags/list", escape(&name)), error.to_string()));
-                }
+        let listed = list_tags(client, names, seen).await;
+        if self.args.repositories_file.is_some() {
+            for name in &listed.absent {
+                tracing::info!("{}: no tags: it is not there, or all its tags are gone", escape(name));
             }
         }
-        seen.unread.sort();
-        if let (count @ 1.., first) = unasked {
-            let lists = if count == 1 {
-                "this list was".into()
-            } else {
-                format!("this and {} more lists were", count - 1)
-            };
-            let why = format!("{lists} not read: lists alone take more than this run may spend");
-            seen.unread.push((format!("/v2/{first}/tags/list"), why));
-        }
-        lists
+        listed.lists
     }
 }

@@ -4,6 +4,8 @@
 //! comes back as doubts, and whoever holds the source asks again until none is new ([`settled`] does).
 
 pub(crate) mod access;
+#[cfg(feature = "storage")]
+mod audit_tree;
 mod baseline;
 mod code;
 mod collect;
@@ -28,6 +30,8 @@ mod verdict;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+#[cfg(feature = "storage")]
+pub use audit_tree::{audit_tree, scan_and_audit};
 pub use baseline::compare;
 pub use code::{Code, Severity, UnknownCode};
 pub use counts::{AuditSummary, Coverage, Garbage, Unreferenced, Untagged};

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::change::Change;
 use super::step::StepOutcome;
 use crate::oci::{Algorithm, Digest, Hasher};
+use crate::retention::{DeletionEntry, DeletionJournal};
 use crate::storage::folder_of;
 use crate::tree_writer::{TreeWriter, WriteRefusal, check_journal};
 
@@ -93,7 +94,8 @@ impl FileLog {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn create(path: &Path) -> io::Result<Self> {
+    pub fn create(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref();
         let file = OpenOptions::new().append(true).create_new(true).open(path)?;
         File::open(folder_of(path))?.sync_all()?;
         Ok(Self { file, path: path.to_owned() })
@@ -113,6 +115,15 @@ impl Log for FileLog {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
         self.file.sync_data()
+    }
+}
+
+/// One line of JSON an entry.
+impl DeletionJournal for FileLog {
+    fn write(&mut self, entry: &DeletionEntry) -> io::Result<()> {
+        let mut line = serde_json::to_vec(entry)?;
+        line.push(b'\n');
+        self.append(&line)
     }
 }
 

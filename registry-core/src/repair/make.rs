@@ -15,7 +15,7 @@ use super::step::{RepairStep, StepOutcome};
 use super::supply::Supply;
 use crate::oci::Hasher;
 use crate::storage::FolderError;
-use crate::storage::edit::{Attributes, Editor, WritableFolder, neighbours};
+use crate::storage::edit::{Attributes, Editor, IfOccupied, WritableFolder, neighbours};
 
 /// Makes changes.
 pub(super) struct Maker<'m> {
@@ -65,7 +65,7 @@ impl Maker<'_> {
                     Ok(editor.rename(
                         (WritableFolder::Tree, from),
                         (WritableFolder::Tree, to),
-                        before.is_some(),
+                        if before.is_some() { IfOccupied::Replace } else { IfOccupied::Fail },
                     )?)
                 });
                 if renamed.is_err() {
@@ -92,7 +92,8 @@ impl Maker<'_> {
                     }
                     Err(io::Error::other(format!("what {} sent does not hash to its digest", supply.name())))
                 })?;
-                let renamed = editor.rename((WritableFolder::Tree, from), (WritableFolder::Tree, to), false);
+                let renamed =
+                    editor.rename((WritableFolder::Tree, from), (WritableFolder::Tree, to), IfOccupied::Fail);
                 if renamed.is_err() {
                     let _ = editor.remove_file(WritableFolder::Tree, from);
                 }
@@ -108,7 +109,7 @@ impl Maker<'_> {
                 editor.rename(
                     (WritableFolder::Tree, Path::new(path)),
                     (WritableFolder::Aside, Path::new(to)),
-                    false,
+                    IfOccupied::Fail,
                 )?;
                 touched.insert((WritableFolder::Tree, parent(path)));
                 touched.insert((WritableFolder::Aside, parent(to)));

@@ -17,6 +17,7 @@ mod left_out;
 mod make;
 mod needs;
 mod plan;
+mod plan_tree;
 mod propose;
 mod purge;
 mod regressions;
@@ -40,6 +41,7 @@ pub use left_out::WhyLeft;
 #[cfg(test)]
 pub(crate) use needs::{serves_layer, serves_manifest};
 pub use plan::{DeletedTags, Left, RepairPlan, Scope, plan};
+pub use plan_tree::{plan_tree, scan_and_plan};
 pub use purge::{PurgeError, QuarantineContent, content, purge};
 pub use report::{
     Counts, LeftFinding, Options, PURGE_SCHEMA, PurgeReport, RepairReport, RepairSummary, RunningServer,

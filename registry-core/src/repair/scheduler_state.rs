@@ -14,7 +14,7 @@ use super::check::look::{failed, whole_second};
 use super::conditions::Conditions;
 use super::step::StepOutcome;
 use crate::storage::EntryKind;
-use crate::storage::edit::{Editor, EntryView, WritableFolder};
+use crate::storage::edit::{Editor, EntryView, IfOccupied, WritableFolder};
 use crate::storage::scheduler_state::{EMPTY, MAX_BYTES, NAME, fault};
 
 /// What no server starts with.
@@ -73,7 +73,7 @@ pub(super) fn make(
     };
     match (broken(editor)?, written) {
         (Broken::Folder, None) => {
-            editor.rename((WritableFolder::Root, place), (WritableFolder::Aside, aside), false)?;
+            editor.rename((WritableFolder::Root, place), (WritableFolder::Aside, aside), IfOccupied::Fail)?;
             make_last()
         }
         (Broken::File(look, bytes), Some(modified)) => {
@@ -89,7 +89,7 @@ pub(super) fn make(
             editor.rename(
                 (WritableFolder::Aside, Path::new(&copy)),
                 (WritableFolder::Aside, aside),
-                false,
+                IfOccupied::Fail,
             )?;
             let replaced = make_last().and_then(|()| replace(editor, &look, modified));
             if replaced.is_err() {
@@ -113,7 +113,7 @@ fn replace(editor: &dyn Editor, broken: &EntryView, modified: Timestamp) -> Resu
     let is_same = |now: Option<EntryView>| now.is_some_and(|now| now.identity == broken.identity);
     let renamed = match editor.look(WritableFolder::Root, place) {
         Ok(now) if is_same(now) => editor
-            .rename((WritableFolder::Root, unfinished), (WritableFolder::Root, place), true)
+            .rename((WritableFolder::Root, unfinished), (WritableFolder::Root, place), IfOccupied::Replace)
             .map_err(NotMade::Folder),
         Ok(_) => Err(NotMade::Outcome(StepOutcome::Spared(WhySpared::ChangedInRepair))),
         Err(error) => Err(NotMade::Folder(error)),

@@ -35,6 +35,13 @@ pub struct Collecting<'a> {
     pub only: &'a [Pattern],
 }
 
+impl Default for Collecting<'_> {
+    /// 8 questions at once, all packages, nothing from earlier runs, no dates of configs.
+    fn default() -> Self {
+        Self { in_flight: 8, cache: None, built_at: false, only: &[] }
+    }
+}
+
 /// Reads everything.
 ///
 /// # Errors

@@ -45,6 +45,8 @@ mod order;
 mod other_packages;
 mod package;
 mod plan;
+#[cfg(feature = "remote")]
+mod plan_server;
 mod planning;
 mod policy;
 mod policy_text;
@@ -95,6 +97,8 @@ pub use journal::{
 pub use other_packages::{Elsewhere, SharedDigests, Unselected};
 pub use package::{Info, Loss, ManifestId, ManifestState, Package, PartId, Restored, Row};
 pub use plan::{PackagePlan, PackageState, Plan, PlanSummary, PlannedRow, SCHEMA};
+#[cfg(feature = "remote")]
+pub use plan_server::{CachedRows, PlannedRecord, ServerPlanning, plan_server};
 pub use planning::{Undated, plan, undated};
 pub use policy::{Pattern, Policy, RankBy, Rule, Unneeded};
 pub use policy_text::{PolicyText, RuleText};

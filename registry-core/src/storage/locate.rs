@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 pub use foreign::Product;
 
+use super::folder::Symlinks;
+
 /// Where a registry keeps everything below its rootdirectory.
 pub(crate) const V2: &str = "docker/registry/v2";
 /// How deep below a folder registries are looked for.
@@ -67,9 +69,8 @@ pub struct LocatedRegistries {
     pub errors: Vec<LocateError>,
 }
 
-/// Finds the registries that `path` means. Symbolic links in `path` itself are followed; below it only when `follow` says
-/// so.
-pub fn locate(path: &Path, follow: bool) -> LocatedRegistries {
+/// Finds the registries that `path` means. Symbolic links in `path` itself are followed; below it as `symlinks` says.
+pub fn locate(path: &Path, symlinks: Symlinks) -> LocatedRegistries {
     let single = |found: Result<Option<Located>, LocateError>| match found {
         Ok(Some(located)) => Some(LocatedRegistries { registries: vec![located], errors: Vec::new() }),
         Ok(None) => None,
@@ -84,10 +85,10 @@ pub fn locate(path: &Path, follow: bool) -> LocatedRegistries {
             };
         }
     };
-    if let Some(found) = single(registry_at(path, &real, follow)) {
+    if let Some(found) = single(registry_at(path, &real, symlinks)) {
         return found;
     }
-    let mut found = several(path, &real, follow);
+    let mut found = several(path, &real, symlinks);
     if found.registries.is_empty() && found.errors.is_empty() {
         found.errors.push(match foreign::instead_of(&real) {
             Some((place, product)) => {
@@ -105,7 +106,7 @@ pub fn locate(path: &Path, follow: bool) -> LocatedRegistries {
 /// # Errors
 /// When there is none, or more than one.
 pub fn locate_one(path: &Path) -> Result<Located, LocateError> {
-    let mut found = locate(path, false);
+    let mut found = locate(path, Symlinks::Refuse);
     if let Some(error) = found.errors.pop() {
         return Err(error);
     }
@@ -116,12 +117,12 @@ pub fn locate_one(path: &Path) -> Result<Located, LocateError> {
 }
 
 /// The one registry that lies right at a path.
-fn registry_at(path: &Path, real: &Path, follow: bool) -> Result<Option<Located>, LocateError> {
+fn registry_at(path: &Path, real: &Path, symlinks: Symlinks) -> Result<Option<Located>, LocateError> {
     if !real.is_dir() {
         return Err(LocateError::NoFolder(path.into()));
     }
     std::fs::read_dir(real).map_err(|error| LocateError::Unreadable(path.into(), error))?;
-    if let Some(v2) = rootdirectory(real, follow)? {
+    if let Some(v2) = rootdirectory(real, symlinks)? {
         return refuse_foreign(Located { name: path.into(), v2, root: Some(real.into()) }).map(Some);
     }
     if real.join("blobs").is_dir() || real.join("repositories").is_dir() || real.ends_with(V2) {
@@ -150,14 +151,16 @@ fn named(path: &Path, below: &Path) -> PathBuf {
 }
 
 /// The `docker/registry/v2` of a rootdirectory.
-fn rootdirectory(root: &Path, follow: bool) -> Result<Option<PathBuf>, LocateError> {
+fn rootdirectory(root: &Path, symlinks: Symlinks) -> Result<Option<PathBuf>, LocateError> {
     let mut at = root.to_path_buf();
     for part in V2.split('/') {
         at.push(part);
         match at.symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(LocateError::Unreadable(at, error)),
-            Ok(metadata) if metadata.is_symlink() && !follow => return Err(LocateError::Symlink(at)),
+            Ok(metadata) if metadata.is_symlink() && symlinks == Symlinks::Refuse => {
+                return Err(LocateError::Symlink(at));
+            }
             Ok(_) if at.is_dir() => {}
             Ok(_) => return Ok(None),
         }
@@ -166,7 +169,7 @@ fn rootdirectory(root: &Path, follow: bool) -> Result<Option<PathBuf>, LocateErr
 }
 
 /// Registries in the folders below a path, widest first. What cannot be looked into is said, not passed over.
-fn several(name: &Path, root: &Path, follow: bool) -> LocatedRegistries {
+fn several(name: &Path, root: &Path, symlinks: Symlinks) -> LocatedRegistries {
     let mut found = LocatedRegistries::default();
     let mut queue = VecDeque::from([(PathBuf::new(), 0)]);
     let mut looked = 0;
@@ -177,7 +180,7 @@ fn several(name: &Path, root: &Path, follow: bool) -> LocatedRegistries {
             found.errors.push(LocateError::Foreign(named(name, &below), Product::Minio));
             continue;
         }
-        match rootdirectory(&folder, follow) {
+        match rootdirectory(&folder, symlinks) {
             Ok(Some(v2)) => {
                 match refuse_foreign(Located { name: name.join(&below), v2, root: Some(folder) }) {
                     Ok(located) => found.registries.push(located),
@@ -211,7 +214,7 @@ fn several(name: &Path, root: &Path, follow: bool) -> LocatedRegistries {
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => queue.push_back((below.join(entry.file_name()), depth + 1)),
                 Ok(kind) if kind.is_symlink() && path.join(V2).is_dir() => {
-                    if follow {
+                    if symlinks == Symlinks::Follow {
                         queue.push_back((below.join(entry.file_name()), depth + 1));
                     } else {
                         found.errors.push(LocateError::Symlink(path));
@@ -238,7 +241,7 @@ mod tests {
     }
 
     fn names(root: &Path) -> Vec<String> {
-        let found = locate(root, false);
+        let found = locate(root, Symlinks::Refuse);
         assert!(found.errors.is_empty());
         found
             .registries
@@ -248,14 +251,14 @@ mod tests {
     }
 
     fn error(root: &Path) -> String {
-        locate(root, false).errors[0].to_string().replace(&*root.to_string_lossy(), "ROOT")
+        locate(root, Symlinks::Refuse).errors[0].to_string().replace(&*root.to_string_lossy(), "ROOT")
     }
 
     #[test]
     fn a_rootdirectory_its_v2_and_a_folder_of_several() {
         let one = folder(&["docker/registry/v2/blobs"]);
         assert_eq!(names(one.path()), [""]);
-        let v2 = locate(&one.path().join("docker/registry/v2"), false);
+        let v2 = locate(&one.path().join("docker/registry/v2"), Symlinks::Refuse);
         assert_eq!(v2.registries[0].root.as_deref(), Some(one.path().canonicalize().unwrap().as_path()));
         let several = folder(&["b/data/docker/registry/v2", "a/docker/registry/v2", "c"]);
         assert_eq!(names(several.path()), ["a", "b/data"]);
@@ -276,9 +279,9 @@ mod tests {
     fn one_of_several_that_cannot_be_opened_is_not_passed_over() {
         let root = folder(&["a/docker/registry/v2", "b/elsewhere/registry/v2"]);
         std::os::unix::fs::symlink(root.path().join("b/elsewhere"), root.path().join("b/docker")).unwrap();
-        let found = locate(root.path(), false);
+        let found = locate(root.path(), Symlinks::Refuse);
         assert_eq!((found.registries.len(), found.errors.len()), (1, 1));
-        assert_eq!(locate(root.path(), true).registries.len(), 2);
+        assert_eq!(locate(root.path(), Symlinks::Follow).registries.len(), 2);
     }
 
     #[cfg(unix)]
@@ -287,6 +290,6 @@ mod tests {
         let root = folder(&["elsewhere/registry/v2"]);
         std::os::unix::fs::symlink(root.path().join("elsewhere"), root.path().join("docker")).unwrap();
         insta::assert_snapshot!(error(root.path()), @"ROOT/docker is a symbolic link, which is not followed: name the folder with blobs and repositories that it leads to");
-        assert_eq!(locate(root.path(), true).registries.len(), 1);
+        assert_eq!(locate(root.path(), Symlinks::Follow).registries.len(), 1);
     }
 }

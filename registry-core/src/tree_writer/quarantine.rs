@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::storage::{DiskFolder, Folder as _, Located, folder_of};
+use crate::storage::{DiskFolder, Folder as _, Located, Symlinks, folder_of};
 
 /// The file that marks a quarantine.
 pub const MARKER: &str = "quarantine.json";
@@ -143,8 +143,9 @@ pub enum UnusableError {
 pub fn check_place(place: &QuarantinePlace, v2: &Path) -> Result<(), UnusableError> {
     let whole = place.base.join(&place.below);
     let Some(folder) = whole.ancestors().find_map(|folder| folder.canonicalize().ok()) else { return Ok(()) };
-    let may =
-        DiskFolder::open_root(&folder, false).ok().and_then(|open| open.may_change(Path::new(".")).ok());
+    let may = DiskFolder::open_root(&folder, Symlinks::Refuse)
+        .ok()
+        .and_then(|open| open.may_change(Path::new(".")).ok());
     if may.flatten() == Some(false) {
         return Err(UnusableError::Denied(folder));
     }

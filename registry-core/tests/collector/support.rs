@@ -8,7 +8,7 @@ use registry_core::audit::{self, AuditOptions};
 use registry_core::collector::{self, Cost, Engine, Forecast};
 use registry_core::graph::{Graph, Oddities};
 use registry_core::path::Place;
-use registry_core::storage::{OpenOptions, ScanOptions, ScanProgress, Tree, locate};
+use registry_core::storage::{OpenOptions, ScanOptions, ScanProgress, Symlinks, Tree, locate};
 use walkdir::WalkDir;
 
 /// A forecast with what it was made from.
@@ -26,9 +26,9 @@ pub fn look(root: &Path, engine: Engine, delete_untagged: bool) -> Seen {
 
 /// The same, with leaf folders opened or not.
 pub fn look_closely(root: &Path, engine: Engine, delete_untagged: bool, strict: bool) -> Seen {
-    let found = locate(root, false);
+    let found = locate(root, Symlinks::Refuse);
     let [located] = &found.registries[..] else { panic!("not one tree: {found:?}") };
-    let tree = Tree::open(located, &OpenOptions { follow_symlinks: false, jobs: 1 }).unwrap();
+    let tree = Tree::open(located, &OpenOptions { jobs: 1, ..OpenOptions::default() }).unwrap();
     let progress = ScanProgress::default();
     let options = AuditOptions::new(Timestamp::MAX);
     let read = || {

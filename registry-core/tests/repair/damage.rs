@@ -151,7 +151,8 @@ fn a_folder_in_the_place_of_bytes_goes_before_they_are_fetched() {
     tree.break_blob_data_is_folder(&image.layers[0]);
     tree.age_all(OLD);
     let supply = registry_core::repair::TreeSupply::open(
-        &registry_core::storage::locate(source.root(), false).registries[0],
+        &registry_core::storage::locate(source.root(), registry_core::storage::Symlinks::Refuse).registries
+            [0],
     )
     .unwrap();
     let registry = Registry::open(tree.root());

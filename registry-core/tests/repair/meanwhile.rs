@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use registry_core::repair::{StepOutcome, TreeSupply};
-use registry_core::storage::locate;
+use registry_core::storage::{Symlinks, locate};
 use registry_fixtures::{Digest, Image, Index, TreeBuilder};
 
 use crate::support::{Budget, OLD, Registry, differences, names_of, picture};
@@ -303,7 +303,7 @@ fn missing_bytes_come_by_another_way() {
     replace(&source.blob_path(&layer), &bytes);
     case.tree.break_blob_missing(&layer);
     case.tree.age_all(OLD);
-    let supply = TreeSupply::open(&locate(source.root(), false).registries[0]).unwrap();
+    let supply = TreeSupply::open(&locate(source.root(), Symlinks::Refuse).registries[0]).unwrap();
     let registry = Registry::open(case.tree.root());
     let plan = registry.plan(&[], Some(&supply));
     for (bytes, expected) in [(&b"wrong"[..], "spared: other bytes are there now"), (&bytes, "There")] {

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 
 use registry_core::repair::TreeSupply;
-use registry_core::storage::locate;
+use registry_core::storage::{Symlinks, locate};
 use registry_fixtures::TreeBuilder;
 use walkdir::WalkDir;
 
@@ -32,7 +32,7 @@ fn written(tree: &TreeBuilder, source: &TreeBuilder) -> Vec<walkdir::DirEntry> {
         WalkDir::new(root).into_iter().map(|entry| entry.unwrap().into_path()).collect()
     };
     let before = paths(&tree.v2());
-    let supply = TreeSupply::open(&locate(source.root(), false).registries[0]).unwrap();
+    let supply = TreeSupply::open(&locate(source.root(), Symlinks::Refuse).registries[0]).unwrap();
     let registry = Registry::open(tree.root());
     registry.repair_from(Some(&supply));
     assert_eq!(broken(&registry.audit()).len(), 0);

@@ -2,7 +2,7 @@
 
 use registry_core::audit::Code;
 use registry_core::repair::{ChangeUndoState, TreeSupply, UndoneChange};
-use registry_core::storage::locate;
+use registry_core::storage::{Symlinks, locate};
 use registry_fixtures::{Digest, Image, ImageSpec, Index, TreeBuilder};
 
 use crate::support::{Budget, OLD, Registry, broken, differences, picture};
@@ -33,7 +33,7 @@ fn fetched(tree: &mut TreeBuilder, layer: &Digest) -> (Registry, String) {
     std::fs::create_dir_all(source.blob_folder(layer)).unwrap();
     std::fs::write(source.blob_path(layer), tree.bytes(layer)).unwrap();
     tree.break_blob_missing(layer);
-    let supply = TreeSupply::open(&locate(source.root(), false).registries[0]).unwrap();
+    let supply = TreeSupply::open(&locate(source.root(), Symlinks::Refuse).registries[0]).unwrap();
     let registry = Registry::open(tree.root());
     let journal = registry.repair_from(Some(&supply)).journal;
     (registry, journal)

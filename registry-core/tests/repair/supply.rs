@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use registry_core::oci::manifest::MAX_BYTES;
 use registry_core::oci::{Algorithm, Digest};
 use registry_core::repair::{Supply as _, TreeSupply};
-use registry_core::storage::locate;
+use registry_core::storage::{Symlinks, locate};
 use registry_fixtures::{Image, TreeBuilder};
 
 fn tree() -> (TreeBuilder, Image) {
@@ -15,7 +15,7 @@ fn tree() -> (TreeBuilder, Image) {
 }
 
 fn supply(tree: &TreeBuilder) -> TreeSupply {
-    TreeSupply::open(&locate(tree.root(), false).registries[0]).unwrap()
+    TreeSupply::open(&locate(tree.root(), Symlinks::Refuse).registries[0]).unwrap()
 }
 
 fn digest(of: &registry_fixtures::Digest) -> Digest {

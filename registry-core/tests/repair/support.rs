@@ -16,9 +16,9 @@ use registry_core::repair::{
     self, ChangeUndoState, DeletedTags, Log, RepairHistory, RepairPlan, Scope, StepOutcome, StepProgress,
     Supply, Undo, UndoneChange,
 };
-use registry_core::storage::edit::{Attributes, Editor, EntryView, Fill, WritableFolder};
+use registry_core::storage::edit::{Attributes, Editor, EntryView, Fill, IfOccupied, WritableFolder};
 use registry_core::storage::{
-    DiskFolder, FolderError, Located, OpenOptions, ScanOptions, ScanProgress, Tree, locate,
+    DiskFolder, FolderError, Located, OpenOptions, ScanOptions, ScanProgress, Symlinks, Tree, locate,
 };
 use registry_core::tree_writer::{Access, TreeWriter, WriteRefusal};
 use walkdir::WalkDir;
@@ -44,9 +44,9 @@ pub struct Repaired {
 
 impl Registry {
     pub fn open(root: &Path) -> Self {
-        let found = locate(root, false);
+        let found = locate(root, Symlinks::Refuse);
         let [located] = &found.registries[..] else { panic!("not one tree: {found:?}") };
-        let tree = Tree::open(located, &OpenOptions { follow_symlinks: false, jobs: 1 }).unwrap();
+        let tree = Tree::open(located, &OpenOptions { jobs: 1, ..OpenOptions::default() }).unwrap();
         Self { located: located.clone(), tree, content: false, strict: false, deleted_tags: None }
     }
 
@@ -321,10 +321,10 @@ impl Editor for Frail {
         &self,
         from: (WritableFolder, &Path),
         to: (WritableFolder, &Path),
-        replace: bool,
+        if_occupied: IfOccupied,
     ) -> Answer<()> {
         self.budget.spend()?;
-        self.inner.rename(from, to, replace)
+        self.inner.rename(from, to, if_occupied)
     }
 
     fn remove_file(&self, room: WritableFolder, path: &Path) -> Answer<()> {

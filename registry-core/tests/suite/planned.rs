@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use registry_core::audit::{self, Audit};
 use registry_core::storage::folder::{PathFolder, Result};
-use registry_core::storage::{EntryKind, Folder, FolderError, ScanOptions, ScanProgress, Stat, Tree};
+use registry_core::storage::{
+    EntryKind, Folder, FolderError, ScanOptions, ScanProgress, SchedulerState, Stat, Symlinks, Tree,
+};
 use registry_fixtures::TreeBuilder;
 
 use crate::support::{Base, Sight, text};
@@ -170,9 +172,10 @@ pub struct Looks {
 /// Audits a tree seen through a plan.
 pub fn looks(tree: &TreeBuilder, plan: Plan, sight: &Sight<'_>) -> Looks {
     let course = Arc::new(Course { plan, ..Course::default() });
-    let inner = PathFolder::open_root(&tree.v2(), false).unwrap();
+    let inner = PathFolder::open_root(&tree.v2(), Symlinks::Refuse).unwrap();
     let folder = Planned { inner, at: PathBuf::new(), course: Arc::clone(&course) };
-    let open = Tree::from_folder(folder, false, sight.jobs).unwrap().waiting_for_writers();
+    let open =
+        Tree::from_folder("tree", folder, SchedulerState::Absent, sight.jobs).unwrap().waiting_for_writers();
     let progress = ScanProgress::default();
     let scan = ScanOptions { content: sight.content, strict: sight.strict, only: None };
     let mut graph = open.scan(&scan, &progress);

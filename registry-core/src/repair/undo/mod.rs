@@ -20,7 +20,7 @@ use super::change::{Change, UNFINISHED};
 use super::journal::RepairHistory;
 use super::needs;
 use crate::path::Place;
-use crate::storage::edit::{Editor, WritableFolder};
+use crate::storage::edit::{Editor, IfOccupied, WritableFolder};
 use crate::storage::{EntryKind, FolderError, Serving, V2};
 use crate::tree_writer::{Access, MARKER, TreeWriter, WriteRefusal};
 
@@ -194,7 +194,7 @@ impl Changes<'_> {
                 self.editor.rename(
                     (WritableFolder::Aside, outside),
                     (WritableFolder::Tree, inside),
-                    false,
+                    IfOccupied::Fail,
                 )?;
                 self.sync(WritableFolder::Tree, path)?;
                 ChangeUndoState::Restored

@@ -9,7 +9,7 @@ use super::{ChangeUndoState, Changes};
 use crate::path::Place;
 use crate::repair::change::{Before, Change, UNFINISHED};
 use crate::serve::LINK_MAX;
-use crate::storage::edit::{EntryView, WritableFolder};
+use crate::storage::edit::{EntryView, IfOccupied, WritableFolder};
 use crate::storage::{EntryKind, FolderError};
 
 impl Changes<'_> {
@@ -113,7 +113,7 @@ impl Changes<'_> {
         self.editor.rename(
             (WritableFolder::Tree, Path::new(&unfinished)),
             (WritableFolder::Tree, Path::new(path)),
-            true,
+            IfOccupied::Replace,
         )
     }
 }

@@ -30,6 +30,15 @@ pub enum WritableFolder {
     Aside,
 }
 
+/// What a rename does where something has the new place already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfOccupied {
+    /// It fails.
+    Fail,
+    /// It takes the place of a file.
+    Replace,
+}
+
 /// Owner and permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attributes {
@@ -126,12 +135,16 @@ pub trait Editor: Send + Sync {
         fill: Fill<'_>,
     ) -> Result<()>;
 
-    /// Gives an entry another place in one step; with `replace` a file there gives way.
+    /// Gives an entry another place in one step.
     ///
     /// # Errors
     /// When it cannot be done; then nothing has changed.
-    fn rename(&self, from: (WritableFolder, &Path), to: (WritableFolder, &Path), replace: bool)
-    -> Result<()>;
+    fn rename(
+        &self,
+        from: (WritableFolder, &Path),
+        to: (WritableFolder, &Path),
+        if_occupied: IfOccupied,
+    ) -> Result<()>;
 
     /// Removes a file, or a symbolic link itself.
     ///

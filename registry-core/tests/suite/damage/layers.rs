@@ -3,12 +3,14 @@
 use insta::assert_snapshot;
 use registry_fixtures::{Digest, ImageSpec};
 
+use registry_core::storage::Symlinks;
+
 use crate::support::{APP, Base, Sight, after, after_seen};
 
 const CONTENT: Sight<'static> = Sight {
     content: true,
     strict: false,
-    follow: false,
+    symlinks: Symlinks::Refuse,
     jobs: 4,
     role: None,
     sparse: &[],

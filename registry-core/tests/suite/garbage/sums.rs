@@ -5,7 +5,7 @@ use std::path::Path;
 
 use registry_core::audit::{Audit, AuditOptions, Code, GarbagePiece};
 use registry_core::oci::Digest as CoreDigest;
-use registry_core::storage::{Tree, locate};
+use registry_core::storage::{Symlinks, Tree, locate};
 use registry_fixtures::random::random_tree;
 use registry_fixtures::{Digest, TreeBuilder};
 use serde_json::Value;
@@ -108,7 +108,8 @@ fn pieces_are_there_only_when_asked_for() {
     base.tree.blob(b"nobody's");
     base.image(APP, None, "loose");
     let sight = Sight::default();
-    let tree = Tree::open(&locate(base.tree.root(), false).registries[0], &Default::default()).unwrap();
+    let tree =
+        Tree::open(&locate(base.tree.root(), Symlinks::Refuse).registries[0], &Default::default()).unwrap();
     let (graph, listed) = sight.audit(&tree);
     let counted =
         registry_core::audit::audit(&graph, "tree", &AuditOptions { list_garbage: false, ..sight.options() });

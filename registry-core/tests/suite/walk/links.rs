@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use registry_core::audit::Code;
+use registry_core::storage::Symlinks;
 
 use crate::support::{APP, Base, Sight, text};
 
@@ -51,7 +52,7 @@ fn followed_on_wish_are_links_to_folders_and_to_nothing_else() {
         let mut base = Base::new();
         let (path, is_folder) = levels(&base)[number].clone();
         base.tree.break_moved_behind_symlink(&path);
-        let audit = Sight { follow: true, ..Sight::default() }.look(base.tree.root());
+        let audit = Sight { symlinks: Symlinks::Follow, ..Sight::default() }.look(base.tree.root());
         let shown = text(&audit, &base.names);
         assert_eq!(shown == "nothing", is_folder, "{}: {shown}", path.display());
         assert!(audit.broken_tags.is_empty() && audit.pieces.is_empty(), "{}: {shown}", path.display());
@@ -61,7 +62,10 @@ fn followed_on_wish_are_links_to_folders_and_to_nothing_else() {
 #[test]
 fn following_links_where_there_are_none_changes_nothing() {
     let base = Base::new();
-    assert_eq!(base.report_with(&Sight { follow: true, strict: true, ..Sight::default() }), "nothing");
+    assert_eq!(
+        base.report_with(&Sight { symlinks: Symlinks::Follow, strict: true, ..Sight::default() }),
+        "nothing"
+    );
 }
 
 #[test]
@@ -98,14 +102,15 @@ fn loops_of_links_end() {
     ];
     for links in loops {
         let base = linked(links);
-        for follow in [false, true] {
-            if follow && links[0].1 == "/" {
+        for symlinks in [Symlinks::Refuse, Symlinks::Follow] {
+            let is_followed = symlinks == Symlinks::Follow;
+            if is_followed && links[0].1 == "/" {
                 continue; // that would be a walk over the machine
             }
             for strict in [false, true] {
-                let audit = Sight { follow, strict, ..Sight::default() }.look(base.tree.root());
+                let audit = Sight { symlinks, strict, ..Sight::default() }.look(base.tree.root());
                 assert!(audit.broken_tags.is_empty(), "{links:?}: {}", text(&audit, &base.names));
-                assert!(!audit.unread.is_empty() || follow, "{links:?}: {}", text(&audit, &base.names));
+                assert!(!audit.unread.is_empty() || is_followed, "{links:?}: {}", text(&audit, &base.names));
             }
         }
     }
@@ -124,6 +129,6 @@ fn a_knot_of_links_ends() {
         }
     }
     symlink(knot.join("0"), base.tree.repositories().join("knot")).unwrap();
-    let audit = Sight { follow: true, ..Sight::default() }.look(base.tree.root());
+    let audit = Sight { symlinks: Symlinks::Follow, ..Sight::default() }.look(base.tree.root());
     assert!(audit.broken_tags.is_empty() && !audit.unread.is_empty());
 }
