@@ -27,14 +27,14 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// # Errors
 /// When the server does not answer, or the journal cannot be made.
 pub async fn keep_last(
+    http: &Http,
     address: &str,
     account: &ForgejoAccount,
     keep: u32,
     journal: Option<&Path>,
     now: Timestamp,
 ) -> Result<Vec<String>, Box<dyn Error>> {
-    let http = Http::new(Settings::default())?;
-    let forgejo = Forgejo::connect(&http, address, account).await?;
+    let forgejo = Forgejo::connect(http, address, account).await?;
     let policy = Policy::keep_last(keep)?;
     let how = ServerPlanning::new(&policy, now, VERSION);
     let plan = plan_server(&forgejo, forgejo.source(), &how).await?.plan;
@@ -60,8 +60,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let journal = arguments.next();
     let token = std::env::var("TOKEN").ok().map(Into::into);
     let account = ForgejoAccount { owner, user: None, token };
+    let http = Http::new(Settings::default())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let deleting = keep_last(&address, &account, 10, journal.as_deref().map(Path::new), Timestamp::now());
+    let deleting =
+        keep_last(&http, &address, &account, 10, journal.as_deref().map(Path::new), Timestamp::now());
     for line in runtime.block_on(deleting)? {
         println!("{line}");
     }

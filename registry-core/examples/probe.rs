@@ -21,9 +21,8 @@ use registry_core::registry::{Client, Credentials, Http, Settings};
 /// # Errors
 /// When the address is none. What does not answer is no error here: the audit knows it as
 /// [`unread`](registry_core::audit::Audit::unread).
-pub async fn broken_tags(address: &str, now: Timestamp) -> Result<Vec<String>, Box<dyn Error>> {
-    let http = Http::new(Settings::default())?;
-    let client = Client::new(&http, address, Credentials::Anonymous)?;
+pub async fn broken_tags(http: &Http, address: &str, now: Timestamp) -> Result<Vec<String>, Box<dyn Error>> {
+    let client = Client::new(http, address, Credentials::Anonymous)?;
     let mut state = ProbeState::new(&client.address());
     let audit = probe(&client, &ProbeOptions::new(now), &mut state).await.audit;
     let mut lines = Vec::new();
@@ -38,7 +37,8 @@ pub async fn broken_tags(address: &str, now: Timestamp) -> Result<Vec<String>, B
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).ok_or("usage: probe ADDRESS")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    for line in runtime.block_on(broken_tags(&address, Timestamp::now()))? {
+    let http = Http::new(Settings::default())?;
+    for line in runtime.block_on(broken_tags(&http, &address, Timestamp::now()))? {
         println!("{line}");
     }
     Ok(())

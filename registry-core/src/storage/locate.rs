@@ -105,7 +105,8 @@ pub fn locate(path: &Path, symlinks: Symlinks) -> LocatedRegistries {
 ///
 /// # Errors
 /// When there is none, or more than one.
-pub fn locate_one(path: &Path) -> Result<Located, LocateError> {
+pub fn locate_one(path: impl AsRef<Path>) -> Result<Located, LocateError> {
+    let path = path.as_ref();
     let mut found = locate(path, Symlinks::Refuse);
     if let Some(error) = found.errors.pop() {
         return Err(error);

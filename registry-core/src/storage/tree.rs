@@ -74,7 +74,7 @@ impl Tree<DiskFolder> {
     /// # Errors
     /// When there is no registry, or more than one, or its folder cannot be opened.
     pub fn open_at(path: impl AsRef<Path>) -> Result<Self, LocateError> {
-        let located = locate_one(path.as_ref())?;
+        let located = locate_one(path)?;
         match Self::open(&located, &OpenOptions::default()) {
             Ok(tree) => Ok(tree.waiting_for_writers()),
             Err(error) => Err(LocateError::Unreadable(located.name, error)),
