@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use registry_core::audit::{self, AuditOptions, UnreadPath};
-use registry_core::collector::{self, Engine, ForecastReport, ForecastSummary, SCHEMA};
+use registry_core::collector::{self, Engine, ForecastReport, ForecastSummary, SCHEMA, UntaggedManifests};
 use registry_core::storage::{Located, OpenOptions, ScanOptions, ScanProgress, Tree};
 use registry_core::text::escape_os;
 
@@ -122,7 +122,8 @@ fn add_forecast(
     for (path, error) in &oddities.unread {
         unread(report, &name, path, error);
     }
-    let forecast = collector::forecast(&graph, &oddities, engine(args), args.delete_untagged);
+    let untagged = if args.delete_untagged { UntaggedManifests::Delete } else { UntaggedManifests::Keep };
+    let forecast = collector::forecast(&graph, &oddities, engine(args), untagged);
     report.add(&graph, &source, &forecast);
     let cost = collector::cost(&mut graph, &audit, options, &forecast);
     report.add_cost(&source, cost);

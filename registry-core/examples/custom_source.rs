@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use registry_core::audit::{Audit, AuditOptions, audit_tree};
-use registry_core::storage::folder::Result;
+use registry_core::storage::FolderResult as Result;
 use registry_core::storage::{EntryKind, Folder, FolderError, SchedulerState, Stat, Tree};
 
 /// Files by their path below `docker/registry/v2`.

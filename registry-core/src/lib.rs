@@ -96,7 +96,7 @@ pub mod repair;
 pub mod retention;
 #[cfg(feature = "schema")]
 pub mod schema;
-pub mod serve;
+mod serve;
 #[cfg(feature = "remote")]
 mod stop;
 #[cfg(feature = "storage")]

@@ -7,7 +7,7 @@ use crate::oci::{Algorithm, Digest};
 
 /// Where `scheduler-state.json` of a pull-through cache lies: in the rootdirectory, the one file outside of `docker/registry/v2`
 /// that a server reads when it starts.
-pub const SCHEDULER_STATE: &str = "../../../scheduler-state.json";
+pub(crate) const SCHEDULER_STATE: &str = "../../../scheduler-state.json";
 
 /// What lies at a path.
 ///

@@ -8,7 +8,7 @@ use crate::text::is_control;
 
 /// Indented JSON in which every control character, those that change the direction of text included, is escaped.
 #[derive(Debug, Default)]
-pub struct Printable {
+struct Printable {
     pretty: PrettyFormatter<'static>,
 }
 

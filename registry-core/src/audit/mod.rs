@@ -38,7 +38,7 @@ pub use counts::{AuditSummary, Coverage, Garbage, Unreferenced, Untagged};
 pub use finding::{Cause, Finding, Repair, SharedTags};
 pub use garbage::GarbagePiece;
 pub use ignore::{Ignore, set_aside};
-pub use options::{AuditOptions, UPLOAD_STALE_AFTER};
+pub use options::AuditOptions;
 pub use report::{
     AuditedKind, AuditedSource, BrokenTag, IgnoreUse, OnlineOptions, RegistryRole, Report, ReportOptions,
     SCHEMA, UnknownTag, UnreadPath,
@@ -58,7 +58,7 @@ use crate::graph::{FolderState, Graph, LinkEntry, NodeId, Recheck, Repository, V
 use judge::{Judge, Leniency};
 
 /// The one entry of a tag's history that still resolves: what a tag whose link says nothing can be set to.
-pub fn restorable(graph: &Graph, repository: &Repository, tag: &str) -> Option<NodeId> {
+pub(crate) fn restorable(graph: &Graph, repository: &Repository, tag: &str) -> Option<NodeId> {
     history::restorable(View { graph, repository }, repository.tag(tag)?)
 }
 
@@ -118,7 +118,11 @@ pub fn audit(graph: &Graph, name: &str, options: &AuditOptions) -> Audit {
 }
 
 /// Tags that cannot be pulled whole, as (repository, tag), in the repositories with these indexes; nothing else is asked.
-pub fn broken_in(graph: &Graph, options: &AuditOptions, repositories: &[usize]) -> Vec<(Arc<str>, Arc<str>)> {
+pub(crate) fn broken_in(
+    graph: &Graph,
+    options: &AuditOptions,
+    repositories: &[usize],
+) -> Vec<(Arc<str>, Arc<str>)> {
     let found_role = if graph.has_scheduler_state { RegistryRole::Cache } else { RegistryRole::Primary };
     let role = options.role.unwrap_or(found_role);
     let legal = repositories.par_iter().filter(|at| graph.repositories[**at].is_legal);

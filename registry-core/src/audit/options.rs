@@ -8,7 +8,7 @@ use crate::graph::{Seconds, seconds};
 use crate::oci::Platform;
 
 /// Age after which an upload is stale: what `registry` purges by default (`registry/handlers/app.go @ v2.8.3`).
-pub const UPLOAD_STALE_AFTER: Seconds = 168 * 3600;
+pub(crate) const UPLOAD_STALE_AFTER: Seconds = 168 * 3600;
 
 /// How an audit is asked. The clock is an argument: an audit is a pure function.
 #[derive(Debug, Clone)]

@@ -12,6 +12,7 @@ use crate::path::Place;
 
 /// A tag that is whole now and would be broken.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct Break {
     /// The repository.
     pub repository: Arc<str>,
@@ -21,6 +22,7 @@ pub struct Break {
 
 /// Damage that can be mended from this disk now, by a repair or by hand, and could not be after.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LostRepair {
     /// What is damaged.
     pub code: Code,
@@ -38,6 +40,7 @@ pub struct LostRepair {
 
 /// What a collection would cost.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Cost {
     /// Ordered by repository and tag.
     pub breaks: Vec<Break>,

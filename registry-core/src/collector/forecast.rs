@@ -15,6 +15,7 @@ pub enum During {
 
 /// Where and why a collector stops.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Abort {
     /// Below `docker/registry/v2`.
     pub path: String,
@@ -40,6 +41,7 @@ impl Abort {
 /// it stops may be gone. `blobs` and `layer_links` are what it was going to delete, in an order that is random, so any part of
 /// them may be gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Forecast {
     /// Where it stops, if it does.
     pub would_abort: Option<Abort>,

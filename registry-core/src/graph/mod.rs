@@ -23,9 +23,9 @@ pub(crate) use repository::is_shelved;
 pub use repository::{FolderState, GraphLink, LinkEntry, Repository, TagEntry, Upload};
 pub use seconds::Seconds;
 pub(crate) use seconds::seconds;
-pub use view::View;
+pub(crate) use view::View;
 
-pub use crate::serve::{Content, LinkFault, Presence};
+pub use crate::serve::{Content, LINK_MAX, Link, LinkFault, Presence, read_link};
 
 use std::collections::HashMap;
 
@@ -70,6 +70,7 @@ pub struct TempFile {
 
 /// Why a server cannot read `scheduler-state.json`, and so does not start as a pull-through cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SchedulerFault {
     /// 0 bytes.
     Empty,
@@ -211,7 +212,7 @@ impl Graph {
     }
 
     /// What the bytes filed under a digest really hash to, where that is known and another digest.
-    pub fn real_digest(&self, node: NodeId) -> Option<NodeId> {
+    pub(crate) fn real_digest(&self, node: NodeId) -> Option<NodeId> {
         self.wrong_bytes.get(&node).copied()
     }
 
@@ -228,18 +229,13 @@ impl Graph {
     }
 
     /// The platform that an image's configuration names; `Some(None)` when it was read and names none.
-    pub fn config_platform(&self, config: NodeId) -> Option<Option<&Platform>> {
+    pub(crate) fn config_platform(&self, config: NodeId) -> Option<Option<&Platform>> {
         self.config_platforms.get(&config).map(Option::as_ref)
     }
 
     /// Files the platform that an image's configuration names.
     pub fn set_config_platform(&mut self, config: NodeId, platform: Option<Platform>) {
         self.config_platforms.insert(config, platform);
-    }
-
-    /// Number of manifests read.
-    pub fn manifest_count(&self) -> usize {
-        self.manifests.len()
     }
 
     /// Files what was read as a manifest under `node`, in place of what was read before.

@@ -92,7 +92,7 @@ pub struct Repository {
 
 impl Repository {
     /// Tags that are still there, with their indexes.
-    pub fn numbered_tags(&self) -> impl Iterator<Item = (u32, &TagEntry)> {
+    pub(crate) fn numbered_tags(&self) -> impl Iterator<Item = (u32, &TagEntry)> {
         (0_u32..).zip(&self.tags).filter(|(_, tag)| !tag.is_gone)
     }
 
@@ -139,7 +139,7 @@ impl Repository {
 
     /// Whether a manifest has no revision link, and the folder of that link is there and empty: a DELETE through the API leaves
     /// that (`registry/storage/linkedblobstore.go @ v2.8.3`, same at v3.1.1); rarely a crash does, or a removal of empty files.
-    pub fn is_emptied(&self, node: NodeId) -> bool {
+    pub(crate) fn is_emptied(&self, node: NodeId) -> bool {
         self.emptied.contains(&node) && self.revision(node) == GraphLink::Absent
     }
 
@@ -165,12 +165,12 @@ impl Repository {
 
     /// Whether it lies in a folder whose name starts with `_`: no registry lists it, and every collector passes by
     /// (`handleRepository` in `registry/storage/catalog.go @ v2.8.3`, the same at v3.1.1).
-    pub fn is_shelved(&self) -> bool {
+    pub(crate) fn is_shelved(&self) -> bool {
         is_shelved(&self.name)
     }
 
     /// Whether anything in it names a manifest or a blob.
-    pub fn holds_links(&self) -> bool {
+    pub(crate) fn holds_links(&self) -> bool {
         let has_tag = self.tags.iter().any(|tag| tag.current != GraphLink::Absent || !tag.history.is_empty());
         has_tag || !self.revisions.is_empty() || !self.layers.is_empty()
     }

@@ -37,7 +37,7 @@ impl Platform {
     /// Whether an image for `self` serves somebody who asks for `wanted`.
     ///
     /// No variant in `wanted` takes any; `arm64` without variant and `arm64/v8` are the same.
-    pub fn satisfies(&self, wanted: &Self) -> bool {
+    pub(crate) fn satisfies(&self, wanted: &Self) -> bool {
         let variant = |platform: &Self| match (&*platform.architecture, &*platform.variant) {
             ("arm64", "") => "v8".to_owned(),
             (_, variant) => variant.to_owned(),

@@ -48,6 +48,7 @@ impl RepositoryResponses {
 
 /// Why something has no answer that says whether it is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Trouble {
     /// A status of 500 or more, on every try.
     Server(u16),

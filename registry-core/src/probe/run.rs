@@ -78,6 +78,7 @@ pub async fn list_repositories(client: &Client, seen: &mut Responses) -> Option<
 
 /// What [`list_tags`] found.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct ListedTags {
     /// The tags of each repository whose list was read.
     pub lists: TagLists,

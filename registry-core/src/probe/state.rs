@@ -136,6 +136,7 @@ pub struct RememberedBlob {
 
 /// A text that is no state.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StateError {
     /// Not the shape.
     #[error("it holds no state")]

@@ -9,7 +9,7 @@ use crate::path::SCHEDULER_STATE;
 use crate::storage::edit::Attributes;
 
 /// Most bytes of a file that is written over: it is kept in the journal.
-pub const REWRITE_MAX: usize = 64 << 10;
+pub(crate) const REWRITE_MAX: usize = 64 << 10;
 /// What the name of a file ends in before it takes its place; the same each time, so that what an interrupted run left is
 /// replaced by the next.
 pub(super) const UNFINISHED: &str = ".registry-fsck.tmp";

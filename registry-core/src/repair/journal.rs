@@ -244,6 +244,7 @@ impl<L: Log> RepairJournal<L> {
 
 /// What a journal tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RepairHistory {
     /// The registry's `docker/registry/v2`.
     pub tree: String,
@@ -259,6 +260,7 @@ pub struct RepairHistory {
 
 /// A text that is no journal, or not one that can be relied on.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RepairJournalError {
     /// A line that is no entry.
     #[error("line {0} is no entry of a journal ({1})")]

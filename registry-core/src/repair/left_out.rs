@@ -13,6 +13,7 @@ in_words!(WhyLeft);
 /// Why a finding stays, where more can be said than that nothing here mends it. In JSON it is its words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
+#[non_exhaustive]
 pub enum WhyLeft {
     /// Only tags lead there whose manifests were probably deleted through the API.
     BelowDeleted,

@@ -31,7 +31,7 @@ mod supply;
 mod undo;
 
 pub use causes::{WhyFailed, WhyRefused, WhySpared, WhyStopped};
-pub use change::{Before, Change, REWRITE_MAX};
+pub use change::{Before, Change};
 pub(crate) use journal::MovesAside;
 pub use journal::{
     FileLog, JournalLine, Log, RepairEntry, RepairHistory, RepairJournal, RepairJournalError,

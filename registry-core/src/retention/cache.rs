@@ -46,7 +46,7 @@ impl Cache {
     }
 
     /// Whether it held anything when it was opened; asking for a digest first pays only then.
-    pub const fn was_filled(&self) -> bool {
+    pub(crate) const fn was_filled(&self) -> bool {
         self.was_filled
     }
 

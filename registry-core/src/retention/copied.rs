@@ -18,6 +18,7 @@ const ONE_PUSH: SignedDuration = SignedDuration::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct CopiedTimes {
     /// The last time that the copy is seen to have written: of tags that are not younger the time of the push is not known.
     #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]

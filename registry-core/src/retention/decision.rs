@@ -38,6 +38,7 @@ pub(super) fn refuse(action: &mut Action, reasons: &mut Vec<Reason>, if_refused:
 
 /// What was decided about a row, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RowDecision {
     /// What becomes of it.
     pub action: Action,
@@ -58,6 +59,7 @@ impl RowDecision {
 
 /// What was decided about a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Decision {
     /// Why nothing goes, where that is so.
     pub not_planned: Option<NotPlanned>,

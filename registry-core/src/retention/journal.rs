@@ -102,6 +102,7 @@ pub struct DeletionHistory {
 
 /// A text that is no journal.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DeletionJournalError {
     /// A line that is no entry, before the last.
     #[error("line {0} is no entry of a journal")]

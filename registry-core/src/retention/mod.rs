@@ -40,6 +40,7 @@ mod known_rows;
 mod late;
 #[cfg(feature = "storage")]
 pub mod layout;
+mod letter_case;
 #[cfg(any(feature = "remote", feature = "storage"))]
 mod order;
 mod other_packages;
@@ -94,6 +95,7 @@ pub use journal::{
     DeletionEntry, DeletionHistory, DeletionJournal, DeletionJournalError, RowOutcome,
     SCHEMA as JOURNAL_SCHEMA,
 };
+pub use letter_case::LetterCase;
 pub use other_packages::{Elsewhere, SharedDigests, Unselected};
 pub use package::{Info, Loss, ManifestId, ManifestState, Package, PartId, Restored, Row};
 pub use plan::{PackagePlan, PackageState, Plan, PlanSummary, PlannedRow, SCHEMA};

@@ -64,6 +64,7 @@ pub struct PushTime {
 
 /// A text that holds no push times.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PushTimesError {
     /// Not the shape.
     #[error("it holds no push times")]

@@ -48,7 +48,7 @@ impl Package {
     }
 
     /// Everything that reaches one of `targets`, `targets` included, by number.
-    pub fn reach_up(&self, targets: impl IntoIterator<Item = ManifestId>) -> Vec<bool> {
+    pub(crate) fn reach_up(&self, targets: impl IntoIterator<Item = ManifestId>) -> Vec<bool> {
         let parents = self.parents();
         let mut reached = vec![false; self.len()];
         walk::mark(&mut reached, targets, |one| parents.get(&one).into_iter().flatten().copied());

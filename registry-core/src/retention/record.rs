@@ -151,6 +151,7 @@ mod base64_text {
 
 /// A file that is no inventory.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RecordError {
     /// Not the shape.
     #[error("it is no inventory")]

@@ -59,7 +59,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Whether more images of all packages would go than the policy allows.
-    pub const fn is_of_run(&self) -> bool {
+    pub(crate) const fn is_of_run(&self) -> bool {
         matches!(self, Self::TooManyOfRun { .. })
     }
 }

@@ -30,6 +30,7 @@ pub struct Located {
 
 /// Why no registry was found.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LocateError {
     /// The path itself cannot be looked at.
     #[error("cannot open {path}: {error}", path = .0.display(), error = .1)]
@@ -62,6 +63,7 @@ pub enum LocateError {
 
 /// The registries that a path means.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct LocatedRegistries {
     /// Those that can be opened, ordered by path.
     pub registries: Vec<Located>,

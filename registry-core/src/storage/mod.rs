@@ -3,7 +3,7 @@
 
 #[doc(hidden)]
 pub mod edit;
-pub mod folder;
+mod folder;
 mod locate;
 
 mod progress;
@@ -12,7 +12,9 @@ mod scan;
 pub(crate) mod scheduler_state;
 mod tree;
 
-pub use folder::{EntryKind, Folder, FolderError, Stat, Symlinks};
+#[cfg(target_os = "linux")]
+pub use folder::FdFolder;
+pub use folder::{EntryKind, Folder, FolderError, PathFolder, Result as FolderResult, Stat, Symlinks};
 pub(crate) use locate::V2;
 pub use locate::{LocateError, Located, LocatedRegistries, Product, locate, locate_one};
 

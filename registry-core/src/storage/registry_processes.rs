@@ -30,6 +30,7 @@ pub enum Job {
 
 /// A process that is, or may be, at work on a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Serving {
     /// Its number.
     pub pid: u32,

@@ -56,6 +56,7 @@ pub struct QuarantinePlace {
 
 /// Why there is no place for a quarantine.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlaceError {
     /// The rootdirectory is not known.
     #[error("it is not known which folder holds docker/registry/v2: name one for what is moved aside")]
@@ -127,6 +128,7 @@ fn device(_: &Path) -> io::Result<u64> {
 
 /// Why this process cannot make a quarantine where it is to lie.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum UnusableError {
     /// The folder that it would be made in takes nothing from this user.
     #[error("what goes cannot be moved to {path}, which is not writable, or on a read-only file system: name another folder on the same file system", path = .0.display())]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use registry_core::audit::{self, AuditOptions};
-use registry_core::collector::{self, Cost, Engine, Forecast};
+use registry_core::collector::{self, Cost, Engine, Forecast, UntaggedManifests};
 use registry_core::graph::{Graph, Oddities};
 use registry_core::path::Place;
 use registry_core::storage::{OpenOptions, ScanOptions, ScanProgress, Symlinks, Tree, locate};
@@ -46,7 +46,8 @@ pub fn look_closely(root: &Path, engine: Engine, delete_untagged: bool, strict: 
         graph.unread,
         oddities.unread
     );
-    let forecast = collector::forecast(&graph, &oddities, engine, delete_untagged);
+    let untagged = if delete_untagged { UntaggedManifests::Delete } else { UntaggedManifests::Keep };
+    let forecast = collector::forecast(&graph, &oddities, engine, untagged);
     let cost = collector::cost(&mut graph, &audit, &options, &forecast);
     Seen { graph: read().0, oddities, forecast, cost }
 }

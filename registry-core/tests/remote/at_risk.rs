@@ -238,7 +238,7 @@ proptest! {
         let server = Server::start(pushed.world.clone());
         let lost = lost(&pushed, &pushed.world);
         let lost: Lost = lost.into_iter().filter(|(package, _)| package == "p0").collect();
-        let only = vec![Pattern::new("p0", true).expect("a pattern")];
+        let only = vec![Pattern::new("p0", core::LetterCase::Ignored).expect("a pattern")];
         let policy = Policy { packages: only.clone(), ..keep(100) };
         // Of a record of all packages some are selected too.
         let (_, plan) = block(planned(&server, &policy, if is_recorded { &[] } else { &only }));
@@ -357,7 +357,7 @@ fn after_an_undo_of_a_run_with_an_undo_window_nothing_is_warned_of() {
 
 #[test]
 fn a_selection_of_packages_changes_no_warning() {
-    let only = [Pattern::new("p1", true).expect("a pattern")];
+    let only = [Pattern::new("p1", core::LetterCase::Ignored).expect("a pattern")];
     let of = |acts: &[Act]| {
         let pushed = Pushed::new(Profile::V15, acts);
         let server = Server::start(pushed.world.clone());

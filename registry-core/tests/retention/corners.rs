@@ -1,6 +1,6 @@
 //! Corners of the decision where two of its sentences meet.
 
-use registry_core::retention::{InUse, Pattern, RankBy, Rule, Unneeded};
+use registry_core::retention::{InUse, LetterCase, Pattern, RankBy, Rule, Unneeded};
 
 use crate::support::{Maker, keep};
 
@@ -127,8 +127,8 @@ fn a_lost_digest_that_an_unknown_manifest_mentions_breaks_nothing() {
 
 fn rule(tags: &str, keep_last: u32) -> Rule {
     Rule {
-        package: Pattern::new("*", true).unwrap(),
-        tags: Pattern::new(tags, true).unwrap(),
+        package: Pattern::new("*", LetterCase::Ignored).unwrap(),
+        tags: Pattern::new(tags, LetterCase::Ignored).unwrap(),
         group_by: None,
         keep_last,
         keep_within: None,
@@ -229,6 +229,6 @@ fn chains_of_referrers_and_signatures_go_with_their_subject() {
     let decision = maker.decide(&keep(1));
     assert_eq!((decision.images_kept, decision.images_deleted), (1, 202));
     let mut policy = keep(1);
-    policy.keep_tags.push(Pattern::new("v[01]", true).unwrap());
+    policy.keep_tags.push(Pattern::new("v[01]", LetterCase::Ignored).unwrap());
     assert_eq!(maker.decide(&policy).images_deleted, 0);
 }

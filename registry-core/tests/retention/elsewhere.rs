@@ -7,8 +7,8 @@ use futures::executor::block_on;
 use registry_core::oci::Digest;
 use registry_core::registry::Fetched;
 use registry_core::retention::{
-    Action, Applied, DeleteError, Deletion, ListedRow, Listing, Pattern, Plan, PlannedDeletion, Policy,
-    Reader, RowOutcome, Source, SourceKind, Unanswered, Unneeded, Writer, apply, collect, plan,
+    Action, Applied, DeleteError, Deletion, LetterCase, ListedRow, Listing, Pattern, Plan, PlannedDeletion,
+    Policy, Reader, RowOutcome, Source, SourceKind, Unanswered, Unneeded, Writer, apply, collect, plan,
 };
 
 use crate::effects::how;
@@ -246,7 +246,7 @@ fn a_spared_image_spares_its_signatures_elsewhere() {
 fn subjects_are_looked_for_everywhere() {
     let (app, signatures, subjects) = signed();
     let mut policy = prune(1);
-    policy.packages.push(Pattern::new("signatures", true).unwrap());
+    policy.packages.push(Pattern::new("signatures", LetterCase::Ignored).unwrap());
     let registry = Registry::new(&[("app", &app), ("signatures", &signatures)]);
     assert_eq!(doomed(&registry.plan(&policy)), []);
     // Every tag of it went, and its manifests still answer.
@@ -296,7 +296,7 @@ fn signatures_of_a_tree_go_after_the_images_of_another_repository() {
     }
     assert_eq!(doomed(&planned(&record(&tree), &prune(5))), []);
     let mut only = prune(1);
-    only.packages.push(Pattern::new("tools/*", true).unwrap());
+    only.packages.push(Pattern::new("tools/*", LetterCase::Ignored).unwrap());
     let reading = Reading { built_at: false, only: &only.packages };
     let some = open(&tree).record(&reading, jiff::Timestamp::now()).unwrap();
     assert_eq!(doomed(&planned(&some, &only)), []);

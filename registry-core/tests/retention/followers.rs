@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use registry_core::oci::Digest;
 use registry_core::retention::{
-    Action, Decision, Elsewhere, InUse, ManifestState, Package, Pattern, Plan, Policy, Unneeded, plan,
+    Action, Decision, Elsewhere, InUse, LetterCase, ManifestState, Package, Pattern, Plan, Policy, Unneeded,
+    plan,
 };
 
 use crate::effects::source;
@@ -92,7 +93,7 @@ fn a_cosign_signature_of_an_attached_sbom_goes_and_stays_with_the_image() {
     ");
     // A follower that a pattern keeps stays, and so does what follows it; what it follows goes.
     let mut policy = keep(1);
-    policy.keep_tags.push(Pattern::new("*.sbom", true).unwrap());
+    policy.keep_tags.push(Pattern::new("*.sbom", LetterCase::Ignored).unwrap());
     insta::assert_snapshot!(maker.text(&policy), @"
     keep   sha256-<v2/sbom>.sig: follows <v2/sbom>, which stays
     keep   sha256-<v2/image>.sbom: tag sha256-<v2/image>.sbom matches keep pattern *.sbom
@@ -241,7 +242,7 @@ fn build(pushes: &[Push], circles: &[[prop::sample::Index; 2]]) -> (Maker, BTree
 
 fn policy(keep_last: u32, prune: bool, used: &BTreeSet<Digest>) -> Policy {
     let mut policy = keep(keep_last);
-    policy.keep_tags.push(Pattern::new("*.sbom", true).unwrap());
+    policy.keep_tags.push(Pattern::new("*.sbom", LetterCase::Ignored).unwrap());
     if prune {
         (policy.untagged, policy.orphan_signatures) = (Unneeded::Prune, Unneeded::Prune);
     }

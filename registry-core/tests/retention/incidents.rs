@@ -2,7 +2,7 @@
 
 use futures::executor::block_on;
 use registry_core::retention::{
-    Action, Decision, InUse, NotPlanned, Pattern, Policy, Rule, Stopped, Unneeded, collect,
+    Action, Decision, InUse, LetterCase, NotPlanned, Pattern, Policy, Rule, Stopped, Unneeded, collect,
 };
 
 use crate::effects::{how, planned, run, source};
@@ -101,7 +101,7 @@ fn published_platforms_went_from_a_listing_of_digests() {
 #[test]
 fn historic_releases_were_lost() {
     let mut policy = keep(1);
-    policy.keep_tags.push(Pattern::new("v[12]", true).unwrap());
+    policy.keep_tags.push(Pattern::new("v[12]", LetterCase::Ignored).unwrap());
     assert_eq!(goes(&mut Maker::singles(4), &policy), ["v3"]);
     policy.max_delete_percent = Some(20);
     assert!(matches!(stop(&mut Maker::singles(4), &policy), Some(NotPlanned::Refused(_))));
@@ -162,8 +162,8 @@ fn a_tag_moved_between_plan_and_delete() {
 fn a_whole_repository_went() {
     let mut policy = keep(1);
     policy.rules.push(Rule {
-        package: Pattern::new("*", true).unwrap(),
-        tags: Pattern::new("*", true).unwrap(),
+        package: Pattern::new("*", LetterCase::Ignored).unwrap(),
+        tags: Pattern::new("*", LetterCase::Ignored).unwrap(),
         keep_last: 0,
         keep_within: Some(60),
         group_by: None,
@@ -248,7 +248,7 @@ fn a_child_in_use_went_with_its_parent() {
     maker.tag("old", index, 790);
     maker.single("v2", 10);
     let mut policy = keep(1);
-    policy.keep_tags.push(Pattern::new("child", true).unwrap());
+    policy.keep_tags.push(Pattern::new("child", LetterCase::Ignored).unwrap());
     assert_eq!(goes(&mut maker, &policy), ["v1", "old"]);
 }
 
@@ -323,8 +323,8 @@ fn attestations_were_called_broken() {
 fn a_pattern_for_digests_destroyed_platforms() {
     let mut policy = keep(1);
     policy.rules.push(Rule {
-        package: Pattern::new("*", true).unwrap(),
-        tags: Pattern::new("sha256:*", true).unwrap(),
+        package: Pattern::new("*", LetterCase::Ignored).unwrap(),
+        tags: Pattern::new("sha256:*", LetterCase::Ignored).unwrap(),
         keep_last: 0,
         keep_within: Some(1),
         group_by: None,

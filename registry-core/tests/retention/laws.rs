@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use registry_core::oci::Digest;
 use registry_core::retention::{
-    Action, Decision, GroupBy, ManifestId, ManifestState, Package, Pattern, Policy, Row, Rule, Unneeded,
-    decide,
+    Action, Decision, GroupBy, LetterCase, ManifestId, ManifestState, Package, Pattern, Policy, Row, Rule,
+    Unneeded, decide,
 };
 
 use crate::support::{Maker, keep, now};
@@ -79,9 +79,9 @@ fn rule() -> impl Strategy<Value = Rule> {
     let keep_cache = prop::option::weighted(0.2, any::<bool>());
     (tags, group_by, 1_u32..4, prop::option::weighted(0.2, 0_u64..500_000), keep_cache).prop_map(
         |(tags, group_by, keep_last, keep_within, keep_cache)| Rule {
-            package: Pattern::new("*", true).unwrap(),
-            tags: Pattern::new(tags, true).unwrap(),
-            group_by: group_by.map(|text| GroupBy::new(text, true).unwrap()),
+            package: Pattern::new("*", LetterCase::Ignored).unwrap(),
+            tags: Pattern::new(tags, LetterCase::Ignored).unwrap(),
+            group_by: group_by.map(|text| GroupBy::new(text, LetterCase::Ignored).unwrap()),
             keep_last,
             keep_within,
             keep_cache,
@@ -235,9 +235,9 @@ proptest! {
         let mut policy = keep(keep_last);
         assume_lost(&mut policy);
         policy.rules = vec![Rule {
-            package: Pattern::new("*", true).unwrap(),
-            tags: Pattern::new("*", true).unwrap(),
-            group_by: Some(GroupBy::new(r"^v(\d)", true).unwrap()),
+            package: Pattern::new("*", LetterCase::Ignored).unwrap(),
+            tags: Pattern::new("*", LetterCase::Ignored).unwrap(),
+            group_by: Some(GroupBy::new(r"^v(\d)", LetterCase::Ignored).unwrap()),
             keep_last,
             keep_within: None,
             keep_cache: None,

@@ -1,7 +1,7 @@
 //! What ranks images: versions, numbers, dates, groups of a rule; and what is said of those that no ranking decides about.
 
 use jiff::Timestamp;
-use registry_core::retention::{GroupBy, Pattern, Policy, RankBy, Rule};
+use registry_core::retention::{GroupBy, LetterCase, Pattern, Policy, RankBy, Rule};
 use serde_json::json;
 
 use crate::support::{IMAGE, INDEX, Maker, keep, sha};
@@ -21,9 +21,9 @@ fn undecided(maker: &mut Maker, policy: &Policy) -> Vec<String> {
 
 fn rule(tags: &str, group_by: Option<&str>, keep_last: u32) -> Rule {
     Rule {
-        package: Pattern::new("*", true).unwrap(),
-        tags: Pattern::new(tags, true).unwrap(),
-        group_by: group_by.map(|text| GroupBy::new(text, true).unwrap()),
+        package: Pattern::new("*", LetterCase::Ignored).unwrap(),
+        tags: Pattern::new(tags, LetterCase::Ignored).unwrap(),
+        group_by: group_by.map(|text| GroupBy::new(text, LetterCase::Ignored).unwrap()),
         keep_last,
         keep_within: None,
         keep_cache: None,
@@ -75,7 +75,7 @@ fn numbers_alone_are_builds_and_rank() {
     policy.rules = vec![rule("*.*.*", None, 1), rule("*", None, 1)];
     assert_eq!(maker.decide(&policy).images_deleted, 3);
     let mut policy = by(RankBy::Semver, 2);
-    policy.keep_tags = vec![Pattern::new("1.*", true).unwrap()];
+    policy.keep_tags = vec![Pattern::new("1.*", LetterCase::Ignored).unwrap()];
     assert_eq!(maker.decide(&policy).images_deleted, 2);
 }
 
@@ -277,7 +277,7 @@ fn a_kaniko_cache_is_left_and_said_until_a_rule_gives_it_an_age() {
     policy.rules[0].keep_cache = None;
     assert_eq!(maker.decide(&policy).images_deleted, 0);
     policy.rules[0].keep_cache = Some(false);
-    policy.rules[0].package = Pattern::new("other/*", true).unwrap();
+    policy.rules[0].package = Pattern::new("other/*", LetterCase::Ignored).unwrap();
     assert_eq!(maker.decide(&policy).images_deleted, 0);
     // Another name, or one tag that is no key: images like others.
     maker.package.name = "team/app/caches".into();

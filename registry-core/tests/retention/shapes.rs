@@ -1,6 +1,6 @@
 //! Shapes worked out by hand, one readable decision each.
 
-use registry_core::retention::{InUse, Pattern, Rule, Unneeded};
+use registry_core::retention::{InUse, LetterCase, Pattern, Rule, Unneeded};
 
 use crate::support::{IMAGE, Maker, keep, sha};
 
@@ -317,8 +317,8 @@ fn pull_requests_beside_releases_under_two_rules() {
     maker.tag("v0", both, 500);
     maker.single("nightly", 700);
     let rule = |tags: &str, keep_last| Rule {
-        package: Pattern::new("*", true).unwrap(),
-        tags: Pattern::new(tags, true).unwrap(),
+        package: Pattern::new("*", LetterCase::Ignored).unwrap(),
+        tags: Pattern::new(tags, LetterCase::Ignored).unwrap(),
         group_by: None,
         keep_last,
         keep_within: None,

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use registry_core::audit::{self, Audit};
-use registry_core::storage::folder::{PathFolder, Result};
 use registry_core::storage::{
     EntryKind, Folder, FolderError, ScanOptions, ScanProgress, SchedulerState, Stat, Symlinks, Tree,
 };
+use registry_core::storage::{FolderResult as Result, PathFolder};
 use registry_fixtures::TreeBuilder;
 
 use crate::support::{Base, Sight, text};

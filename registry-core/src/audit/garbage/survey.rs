@@ -9,6 +9,7 @@ use crate::path::Place;
 
 /// One piece of garbage, for the list that a user may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GarbagePiece {
     /// `blob-unreferenced`; `manifest-untagged` for revision links and for the blobs that only they reach; others.
     pub code: Code,

@@ -61,6 +61,7 @@ impl RepairPlan {
 
 /// A finding that stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Left {
     /// What.
     pub finding: Finding,

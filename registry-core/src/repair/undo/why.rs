@@ -11,6 +11,7 @@ const NAMED: usize = 2;
 
 /// The marker of a quarantine that names another registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OtherRegistry {
     /// The marker.
     pub marker: String,

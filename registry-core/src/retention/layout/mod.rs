@@ -36,6 +36,7 @@ use crate::storage::{
 
 /// Why a tree cannot be planned or acted on.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LayoutError {
     /// It cannot be opened.
     #[error("cannot open {0}: {1}")]
@@ -75,6 +76,7 @@ pub enum LayoutError {
 
 /// How a tree is known to be a pull-through cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CacheSign {
     /// `scheduler-state.json` in its rootdirectory.
     SchedulerState,

@@ -25,6 +25,7 @@ pub enum RowFate {
 
 /// What is moved aside, in an order in which each prefix is safe: no tag without its manifest, no index without a child.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Moves {
     /// Tag folders.
     pub tags: Vec<RepairStep>,

@@ -15,6 +15,7 @@ const FORMAT_MAX: u64 = 4096;
 
 /// A product whose storage is no registry's tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Product {
     /// A disk of MinIO: each object is a folder with `xl.meta` (`cmd/xl-storage.go` of minio/minio), before 2021 `xl.json`.
     Minio,

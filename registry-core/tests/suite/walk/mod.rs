@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use registry_core::audit::{Audit, Code};
-use registry_core::storage::folder::{FdFolder, PathFolder};
 use registry_core::storage::{EntryKind, Folder, OpenOptions, SchedulerState, Symlinks, Tree, locate};
+use registry_core::storage::{FdFolder, PathFolder};
 use registry_fixtures::TreeBuilder;
 use registry_fixtures::random::random_tree;
 
