@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use registry_benches::tree::{Shape, generate};
 use registry_core::audit::{AuditOptions, audit};
 use registry_core::oci::Manifest;
-use registry_core::storage::{OpenOptions, ScanOptions, ScanProgress, Tree, locate};
+use registry_core::storage::{OpenOptions, ScanOptions, ScanProgress, Symlinks, Tree, locate};
 
 fn bench_manifest(criterion: &mut Criterion) {
     let layer = format!(
@@ -30,7 +30,7 @@ fn bench_manifest(criterion: &mut Criterion) {
 fn bench_tree(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let made = generate(folder.path(), &Shape::new(10, 20)).expect("a tree");
-    let located = locate(folder.path(), false).registries;
+    let located = locate(folder.path(), Symlinks::Refuse).registries;
     let tree = Tree::open(&located[0], &OpenOptions::default()).expect("a tree");
     let progress = ScanProgress::default();
     let mut group = criterion.benchmark_group("tree");

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::anyhow;
 use jiff::Timestamp;
 use registry_core::audit::{self, AuditOptions};
-use registry_core::collector::{self, Engine, ForecastReport, ForecastSummary, SCHEMA};
+use registry_core::collector::{self, Engine, ForecastReport, ForecastSummary, SCHEMA, UntaggedManifests};
 use registry_core::storage::{Located, OpenOptions, ScanOptions, ScanProgress};
 use registry_core::text::escape_os;
 
@@ -29,7 +29,7 @@ pub fn run(args: &GcPreviewArgs) -> Result<u8, Failure> {
     let line = scan::show_progress(&args.common, &progress);
     let mut report = empty_report(args, started_at);
     let FoundRegistries { registries, status } =
-        scan::find_registries(&args.roots, args.follow_symlinks, &mut report.unread)?;
+        scan::find_registries(&args.roots, scan::symlinks(args.follow_symlinks), &mut report.unread)?;
     role::refuse_several(&args.judging, &registries)?;
     for located in &registries {
         let options = AuditOptions { role: rule.role(located), ..options.clone() };
@@ -93,13 +93,11 @@ fn add_forecast(
     report: &mut ForecastReport,
 ) {
     let name = escape_os(located.name.as_os_str());
-    let open = OpenOptions { follow_symlinks: args.follow_symlinks, jobs: args.common.jobs.of_files() };
+    let open =
+        OpenOptions { symlinks: scan::symlinks(args.follow_symlinks), jobs: args.common.jobs.of_files() };
     let Some(tree) = scan::open_tree(located, &open, &mut report.unread) else { return };
-    let scan_options = ScanOptions { content: false, strict: args.strict, only: None };
-    let mut graph = tree.scan(&scan_options, progress);
-    let audit = audit::audit_with_recheck(&mut graph, &name, options, |graph, doubts| {
-        tree.settle(graph, doubts, progress);
-    });
+    let scan_options = ScanOptions { strict: args.strict, ..ScanOptions::default() };
+    let (mut graph, audit) = audit::scan_and_audit(&tree, &scan_options, options, progress);
     if audit.looks_like_cache {
         role::warn_of_cache(&name);
     }
@@ -108,7 +106,8 @@ fn add_forecast(
     report.unread.extend(audit.unread.iter().cloned());
     let unread = oddities.unread.iter();
     report.unread.extend(unread.map(|(path, error)| scan::unread_path(&name, path, error)));
-    let forecast = collector::forecast(&graph, &oddities, engine(args), args.delete_untagged);
+    let untagged = if args.delete_untagged { UntaggedManifests::Delete } else { UntaggedManifests::Keep };
+    let forecast = collector::forecast(&graph, &oddities, engine(args), untagged);
     report.add(&graph, &source, &forecast);
     let cost = collector::cost(&mut graph, &audit, options, &forecast);
     report.add_cost(&source, cost);

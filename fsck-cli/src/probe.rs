@@ -3,7 +3,7 @@
 mod lists;
 mod role;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use globset::GlobSet;
@@ -16,8 +16,8 @@ use registry_core::Stop;
 use registry_core::audit::{Coverage, OnlineOptions, RegistryRole, Report, ReportOptions};
 use registry_core::forgejo::Forgejo;
 use registry_core::probe::{
-    Choice, Choosing, Depth, JudgeOptions, ListedTag, ProbeJudgement, ProbeRun, ProbeState, ProbeWalk,
-    Responses, WalkOptions, choose, judge,
+    Choice, Choosing, Depth, JudgeOptions, ListedRepositories, ProbeState, Responses, TagLists, WalkOptions,
+    ask_for_tags, judge,
 };
 use registry_core::registry::{Client, Credentials, Error, HostCredentials, Http};
 
@@ -130,9 +130,6 @@ enum Target {
     Forgejo(Vec<Forgejo>),
 }
 
-/// Tags by repository.
-type TagLists = BTreeMap<String, Vec<ListedTag>>;
-
 impl<'a> Probe<'a> {
     fn new(args: &'a ProbeArgs, http: Http, now: Timestamp) -> anyhow::Result<Self> {
         let anonymous = Client::new(&http, &args.url, Credentials::Anonymous)?;
@@ -186,9 +183,9 @@ impl<'a> Probe<'a> {
             blobs: depth != DepthArg::Manifests,
             require_platforms: self.args.require_platform.clone(),
         };
-        let ProbeJudgement { mut audit, judged } = judge(&responses, &self.name, &judging);
+        let mut judgement = judge(&responses, &self.name, &judging);
         if role.is_cache() {
-            audit.source.role = RegistryRole::Cache;
+            judgement.audit.source.role = RegistryRole::Cache;
         }
         report.options.content = depth == DepthArg::Content;
         if let Some(online) = &mut report.options.online {
@@ -198,19 +195,20 @@ impl<'a> Probe<'a> {
             // The registry answered nothing useful, so the state stays as it was.
             *state = before;
         } else if let Some((lists, _)) = &asked {
-            self.update_state(lists, &judged, state, &responses);
+            let listed = if self.only.is_none() { ListedRepositories::All } else { ListedRepositories::Some };
+            state.end_run(lists, &responses, &judgement, listed, self.now);
         }
         if let Some((lists, choice)) = &asked {
             let (oldest, never) = oldest_check(lists, state);
             report.coverage = Coverage {
                 not_chosen: Some(choice.never).filter(|never| *never > 0),
-                complete_by: choice.complete_by(&judged, state, self.now),
+                complete_by: choice.complete_by(&judgement.judged, state, self.now),
                 never_checked: Some(never),
                 oldest_check: oldest.filter(|_| never == 0),
                 ..report.coverage
             };
         }
-        add_audit(report, audit, &mut Extra::default());
+        add_audit(report, judgement.audit, &mut Extra::default());
         report.coverage.requests = Some(self.http.sent());
         Ok(())
     }
@@ -245,7 +243,6 @@ impl<'a> Probe<'a> {
     ) -> Choice {
         let choosing =
             Choosing { newest: self.args.newest.map(|newest| newest as usize), sample: self.args.sample };
-        let choice = choose(lists, state, &choosing);
         let options = WalkOptions {
             depth: match depth {
                 DepthArg::Manifests => Depth::Manifests,
@@ -258,34 +255,7 @@ impl<'a> Probe<'a> {
             platforms: !self.args.require_platform.is_empty() && depth == self.args.depth,
             now: self.now,
         };
-        let mut walk = ProbeWalk::new(client, &options, state);
-        walk.tags(&choice.tags).await;
-        walk.look_again().await;
-        let (mut unread, strays) =
-            (std::mem::take(&mut responses.unread), std::mem::take(&mut responses.strays));
-        let mut walked = walk.into_seen();
-        unread.append(&mut walked.unread);
-        *responses = Responses { unread, strays, ..walked };
-        for (name, tags) in lists {
-            responses.repositories.entry(name.clone()).or_default().listed = tags.len() as u64;
-        }
-        choice
-    }
-
-    /// Notes in the state what this run judged and listed.
-    fn update_state(
-        &self,
-        lists: &TagLists,
-        judged: &HashSet<(String, String)>,
-        state: &mut ProbeState,
-        responses: &Responses,
-    ) {
-        state.note_tags(responses, judged, self.now);
-        let tag_names = |tags: &Vec<ListedTag>| tags.iter().map(|tag| tag.tag.clone()).collect();
-        let listed: BTreeMap<String, Vec<String>> =
-            lists.iter().map(|(name, tags)| (name.clone(), tag_names(tags))).collect();
-        let run = ProbeRun { at: self.now, tags_checked: judged.len() as u64 };
-        state.end(run, &listed, responses.unread.is_empty() && self.only.is_none());
+        ask_for_tags(client, lists, &choosing, &options, state, responses).await
     }
 }
 

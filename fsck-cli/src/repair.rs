@@ -70,11 +70,13 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     }
     drop(line);
     drop(writer);
+    report.summary = RepairSummary::count_steps(&report.steps, Counts::count_findings(&plan.audit));
+    // Hints turn reasons into texts, so what rests on a reason is decided before.
+    let why_no_steps = render::why_no_steps(&report);
     let mut report = hints::add_hints(report);
     log::unread_inside_trees(&args.common, &report.unread);
     log::unanswered(&args.common, &report.unanswered);
     log::steps(&args.common, &report.steps);
-    report.summary = RepairSummary::count_steps(&report.steps, Counts::count_findings(&plan.audit));
     report.duration_seconds = started.elapsed().as_secs_f64();
     report.exit_status = exit_status(&report, progress.was_stopped());
     if !work.has_matching_repository(&plan) {
@@ -82,7 +84,7 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
         report.exit_status |= exit::USAGE;
     }
     report.exit_status |= work.write_metrics(audit_after.unwrap_or(plan.audit), started_at, started);
-    render::repaired(&args.common, &report)?;
+    render::repaired(&args.common, &report, why_no_steps)?;
     Ok(report.exit_status)
 }
 

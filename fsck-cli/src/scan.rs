@@ -14,7 +14,7 @@ use registry_cli::file;
 use registry_cli::progress::ProgressLine;
 use registry_core::audit::{self, AuditOptions, AuditedSource, Report, ReportOptions, UnreadPath};
 use registry_core::storage::{
-    DiskFolder, LocateError, Located, OpenOptions, Phase, ScanOptions, ScanProgress, Tree, locate,
+    DiskFolder, LocateError, Located, OpenOptions, Phase, ScanOptions, ScanProgress, Symlinks, Tree, locate,
 };
 use registry_core::text::{escape, escape_os};
 
@@ -45,7 +45,7 @@ pub fn run(args: &ScanArgs) -> Result<u8, Failure> {
     let mut report = reporting::empty_report("scan", started_at, report_options(args));
     let mut extra = Extra::default();
     let FoundRegistries { registries, status } =
-        find_registries(&args.roots, args.follow_symlinks, &mut report.unread)?;
+        find_registries(&args.roots, symlinks(args.follow_symlinks), &mut report.unread)?;
     role::refuse_several(&args.judging, &registries)?;
     for located in &registries {
         setup.audit_registry(located, &progress, &mut report, &mut extra);
@@ -151,21 +151,18 @@ impl<'a> AuditSetup<'a> {
     ) {
         let name = escape_os(located.name.as_os_str());
         let open = OpenOptions {
-            follow_symlinks: self.args.follow_symlinks,
+            symlinks: symlinks(self.args.follow_symlinks),
             jobs: self.args.common.jobs.of_files(),
         };
         let Some(tree) = open_tree(located, &open, &mut report.unread) else { return };
         let matches = |name: &str| self.only.as_ref().is_none_or(|only| only.is_match(name));
         let scan = ScanOptions {
-            content: self.args.content,
             strict: self.args.strict,
             only: self.only.is_some().then_some(&matches),
+            ..ScanOptions::default()
         };
-        let mut graph = tree.scan(&scan, progress);
         let options = AuditOptions { role: self.rule.role(located), ..self.options.clone() };
-        let audit = audit::audit_with_recheck(&mut graph, &name, &options, |graph, doubts| {
-            tree.settle(graph, doubts, progress);
-        });
+        let (graph, audit) = audit::scan_and_audit(&tree, &scan, &options, progress);
         // Freeing a graph takes as long as building one, and the process ends soon anyway.
         std::mem::forget(graph);
         if audit.looks_like_cache {
@@ -222,6 +219,11 @@ fn report_options(args: &ScanArgs) -> ReportOptions {
     }
 }
 
+/// How symbolic links are treated, from `--follow-symlinks`.
+pub const fn symlinks(follow: bool) -> Symlinks {
+    if follow { Symlinks::Follow } else { Symlinks::Refuse }
+}
+
 /// The registries below the paths of a run.
 #[derive(Debug)]
 pub struct FoundRegistries {
@@ -237,13 +239,13 @@ pub struct FoundRegistries {
 /// When all paths hold the storage of another product.
 pub fn find_registries(
     roots: &[PathBuf],
-    follow_symlinks: bool,
+    symlinks: Symlinks,
     unread: &mut Vec<UnreadPath>,
 ) -> Result<FoundRegistries, Failure> {
     let mut registries = Vec::new();
     let mut foreign = Vec::new();
     for root in roots {
-        let found = locate(root, follow_symlinks);
+        let found = locate(root, symlinks);
         registries.extend(found.registries);
         for error in found.errors {
             if matches!(error, LocateError::Foreign(..)) {

@@ -1,4 +1,4 @@
-//! Audits a registry:2 tree and prints the tags that a client cannot pull.
+//! Audits every registry:2 tree at or below a path and prints the tags that a client cannot pull.
 //!
 //! ```sh
 //! cargo run --example audit_tree -- /var/lib/registry
@@ -13,8 +13,8 @@ use std::error::Error;
 use std::path::Path;
 
 use jiff::Timestamp;
-use registry_core::audit::{self, AuditOptions};
-use registry_core::storage::{OpenOptions, ScanOptions, ScanProgress, Tree, locate};
+use registry_core::audit::{AuditOptions, audit_tree};
+use registry_core::storage::{OpenOptions, Symlinks, Tree, locate};
 
 /// One line for every broken tag of every registry at or below `root`: the tag, and what breaks it.
 ///
@@ -23,21 +23,13 @@ use registry_core::storage::{OpenOptions, ScanOptions, ScanProgress, Tree, locat
 /// as [`unread`](registry_core::audit::Audit::unread).
 pub fn broken_tags(root: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     let mut lines = Vec::new();
-    let found = locate(root, false);
+    let found = locate(root, Symlinks::Refuse);
     if let Some(error) = found.errors.into_iter().next() {
         return Err(error.into());
     }
     for located in found.registries {
-        let tree = Tree::open(&located, &OpenOptions::default())?;
-        let progress = ScanProgress::default();
-        let mut graph = tree.scan(&ScanOptions::default(), &progress);
-        // The audit is a pure function of the graph and the clock. What it doubts is read a second time, so that a push under way is
-        // not taken for damage.
-        let name = located.name.display().to_string();
-        let options = AuditOptions::new(Timestamp::now());
-        let audit = audit::audit_with_recheck(&mut graph, &name, &options, |graph, doubts| {
-            tree.settle(graph, doubts, &progress);
-        });
+        let tree = Tree::open(&located, &OpenOptions::default())?.waiting_for_writers();
+        let audit = audit_tree(&tree, &AuditOptions::new(Timestamp::now()));
         for tag in &audit.broken_tags {
             let why: Vec<_> = tag.findings.iter().map(|number| &*audit.findings[*number].message).collect();
             lines.push(format!("{}:{}: {}", tag.repository, tag.tag, why.join("; ")));

@@ -12,9 +12,9 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use registry_core::audit::{self, Audit, AuditOptions};
-use registry_core::storage::folder::Result;
-use registry_core::storage::{EntryKind, Folder, FolderError, ScanOptions, ScanProgress, Stat, Tree};
+use registry_core::audit::{Audit, AuditOptions, audit_tree};
+use registry_core::storage::FolderResult as Result;
+use registry_core::storage::{EntryKind, Folder, FolderError, SchedulerState, Stat, Tree};
 
 /// Files by their path below `docker/registry/v2`.
 pub type Files = BTreeMap<PathBuf, Vec<u8>>;
@@ -105,14 +105,9 @@ impl Folder for Archive {
 /// # Errors
 /// When no thread can be started.
 pub fn audit_archive(files: Files) -> std::io::Result<Audit> {
-    let tree = Tree::from_folder(Archive::new(files), false, 1)?;
-    let progress = ScanProgress::default();
-    let scan = ScanOptions { content: true, ..ScanOptions::default() };
-    let mut graph = tree.scan(&scan, &progress);
+    let tree = Tree::from_folder("archive", Archive::new(files), SchedulerState::Absent, 1)?;
     let options = AuditOptions { content: true, ..AuditOptions::new(Timestamp::now()) };
-    Ok(audit::audit_with_recheck(&mut graph, "archive", &options, |graph, doubts| {
-        tree.settle(graph, doubts, &progress);
-    }))
+    Ok(audit_tree(&tree, &options))
 }
 
 fn main() -> std::io::Result<()> {

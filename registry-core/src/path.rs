@@ -7,7 +7,7 @@ use crate::oci::{Algorithm, Digest};
 
 /// The `scheduler-state.json` of a pull-through cache. It lies in the rootdirectory, and is the one file outside of
 /// `docker/registry/v2` that a server reads when it starts.
-pub const SCHEDULER_STATE: &str = "../../../scheduler-state.json";
+pub(crate) const SCHEDULER_STATE: &str = "../../../scheduler-state.json";
 
 /// The meaning of a path in the layout of a registry.
 ///

@@ -8,7 +8,7 @@ use crate::text::is_control;
 
 /// A formatter for indented JSON that escapes every control character, also those that change the direction of text.
 #[derive(Debug, Default)]
-pub struct Printable {
+struct Printable {
     pretty: PrettyFormatter<'static>,
 }
 

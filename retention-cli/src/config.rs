@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use registry_cli::file::read_text;
-use registry_core::retention::GroupBy;
+use registry_core::retention::{GroupBy, LetterCase};
 use serde::Deserialize;
 
 use crate::args;
@@ -163,7 +163,7 @@ impl Config {
             }
             if let Some(text) = &rule.group_by {
                 // The case of letters does not matter for whether the expression is valid.
-                GroupBy::new(text, false)
+                GroupBy::new(text, LetterCase::Exact)
                     .map_err(|error| anyhow!("group-by of rule {} cannot be used: {error}", number + 1))?;
             }
         }

@@ -13,7 +13,7 @@ use registry_core::Stop;
 use registry_core::forgejo::{Forgejo, ForgejoAccount};
 use registry_core::registry::{Client, Error, HostCredentials, Http};
 use registry_core::retention::{
-    self as core, Cache, Collecting, Collection, Permission, Record, RegistrySource, SourceKind,
+    self as core, Cache, Collecting, Permission, PlannedRecord, RegistrySource, ServerPlanning, SourceKind,
 };
 
 use crate::args::{ApplyEffects, Preflight, ServerArgs};
@@ -162,63 +162,32 @@ impl Connector {
         }
     }
 
-    /// Reads a whole source. Rows that the cache knows are not asked for, unless `asks_all`.
+    /// Reads a source, and plans.
     ///
     /// # Errors
     /// When the list of packages cannot be read.
-    pub async fn collect(
+    pub async fn plan(
         &self,
         source: &OpenSource,
-        cache: Option<&Cache>,
-        policy: &core::Policy,
-        asks_all: bool,
-    ) -> Result<Collection, Failure> {
-        let options = Collecting {
-            in_flight: self.http.in_flight(),
-            cache,
-            built_at: policy.rank_by == core::RankBy::Created,
-            only: &policy.packages,
-        };
-        let now = jiff::Timestamp::now();
-        let without_assumptions = |record: Record| Collection { record, assumed: core::Assumed::default() };
-        let collected = match source {
-            OpenSource::Forgejo(forgejo) if asks_all => {
-                core::collect(&**forgejo, source.plan_source(), &options, now).await.map(without_assumptions)
-            }
+        options: &ServerPlanning<'_>,
+    ) -> Result<PlannedRecord, Failure> {
+        let options = &ServerPlanning { in_flight: self.http.in_flight(), ..*options };
+        let planned = match source {
             OpenSource::Forgejo(forgejo) => {
-                core::collect_known(&**forgejo, source.plan_source(), &options, now).await
+                core::plan_server(&**forgejo, source.plan_source(), options).await
             }
             OpenSource::Registry(registry) => {
-                core::collect(&**registry, source.plan_source(), &options, now).await.map(without_assumptions)
+                core::plan_server(&**registry, source.plan_source(), options).await
             }
-            OpenSource::Layout(layout) => return layout.collect(policy).map(without_assumptions),
+            OpenSource::Layout(layout) => {
+                let record = layout.collect(options.policy)?;
+                let at = options.plan_at.unwrap_or_else(jiff::Timestamp::now);
+                let (source, packages) = (record.source.clone(), record.packages());
+                let plan = core::plan(source, packages, options.policy, at, options.tool_version);
+                return Ok(PlannedRecord { record, plan });
+            }
         };
-        collected.map_err(Failure::from_list)
-    }
-
-    /// Whether everything that a plan rests on is there, including what was taken from the cache.
-    pub async fn confirm(&self, source: &OpenSource, needed: &[core::Unconfirmed]) -> bool {
-        match source {
-            OpenSource::Forgejo(forgejo) => core::confirm(&**forgejo, needed, self.http.in_flight()).await,
-            OpenSource::Registry(registry) => core::confirm(&**registry, needed, self.http.in_flight()).await,
-            OpenSource::Layout(_) => needed.is_empty(),
-        }
-    }
-
-    /// Adds build times of images where a plan depends on them. What a server does not tell stays unknown.
-    pub async fn add_dates(
-        &self,
-        source: &OpenSource,
-        cache: Option<&Cache>,
-        record: &mut Record,
-        undated: &[core::Undated],
-    ) {
-        let options = Collecting { in_flight: self.http.in_flight(), cache, built_at: true, only: &[] };
-        match source {
-            OpenSource::Forgejo(forgejo) => core::add_dates(&**forgejo, record, undated, &options).await,
-            OpenSource::Registry(registry) => core::add_dates(&**registry, record, undated, &options).await,
-            OpenSource::Layout(_) => {}
-        }
+        planned.map_err(Failure::from_list)
     }
 
     /// Deletes what a plan lists, until `stop` asks to stop.
@@ -285,12 +254,7 @@ impl OpenSource {
         match self {
             Self::Forgejo(forgejo) => forgejo.source(),
             Self::Layout(layout) => layout.source(),
-            Self::Registry(registry) => core::Source {
-                kind: SourceKind::Registry,
-                url: registry.client().address(),
-                owner: None,
-                version: None,
-            },
+            Self::Registry(registry) => registry.source(),
         }
     }
 

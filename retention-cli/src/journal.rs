@@ -68,8 +68,6 @@ impl Log for &mut FileJournal {
 
 impl DeletionJournal for FileJournal {
     fn write(&mut self, entry: &DeletionEntry) -> io::Result<()> {
-        let mut line = serde_json::to_vec(entry)?;
-        line.push(b'\n');
-        self.0.append(&line)
+        self.0.write(entry)
     }
 }

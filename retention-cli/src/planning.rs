@@ -10,7 +10,9 @@ use registry_cli::connection::Connection;
 use registry_cli::hints::GAVE_UP;
 use registry_cli::log;
 use registry_cli::progress::ProgressLine;
-use registry_core::retention::{self as core, Cache, Plan, PushTimes, Record, SourceKind};
+use registry_core::retention::{
+    self as core, Cache, CachedRows, Plan, PlannedRecord, PushTimes, Record, ServerPlanning, SourceKind,
+};
 
 use crate::args::{Common, PlanArgs, ServerArgs};
 use crate::connect::{Connector, OpenSource, SourceName};
@@ -196,39 +198,25 @@ impl<'a> Planning<'a> {
         let source = self.connector.open(&name).await?;
         let policy =
             policy::from_args(self.policy, source.kind(), self.undo_window).map_err(Failure::Usage)?;
+        let push_times = self.server.push_times.as_deref().map(read_push_times).transpose()?;
+        let now = Timestamp::now();
         // An inventory holds only what was asked for, so nothing may come from the cache.
         let asks_all = self.asks_all || self.server.save_inventory.is_some();
-        let mut collected = self.connector.collect(&source, self.cache.as_ref(), &policy, asks_all).await?;
-        let mut plan = self.plan(&source, &policy, &mut collected.record).await?;
-        let needed = core::unconfirmed(&collected.record, &collected.assumed, &plan);
-        if !self.connector.confirm(&source, &needed).await {
-            collected = self.connector.collect(&source, self.cache.as_ref(), &policy, true).await?;
-            plan = self.plan(&source, &policy, &mut collected.record).await?;
-        }
+        let options = ServerPlanning {
+            cache: self.cache.as_ref(),
+            cached_rows: if asks_all { CachedRows::AskedAgain } else { CachedRows::Confirmed },
+            push_times: push_times.as_ref(),
+            plan_at: self.common.at,
+            ..ServerPlanning::new(&policy, now, env!("CARGO_PKG_VERSION"))
+        };
+        let PlannedRecord { record, plan } = self.connector.plan(&source, &options).await?;
         drop(line);
-        let record = collected.record;
         warn_of_unmatched(&record, &policy);
         if let Some(path) = &self.server.save_inventory {
             let context = || format!("cannot write the inventory {}", path.display());
             write_json(path, &record).with_context(context).map_err(Failure::Io)?;
         }
         Ok(Planned { name, source, plan })
-    }
-
-    /// Plans from a record, with the push times that an undo noted, and with build times where the plan needs them.
-    async fn plan(
-        &self,
-        source: &OpenSource,
-        policy: &core::Policy,
-        record: &mut Record,
-    ) -> Result<Plan, Failure> {
-        if let Some(path) = &self.server.push_times {
-            read_push_times(path)?.restore(record);
-        }
-        let now = self.common.at.unwrap_or_else(Timestamp::now);
-        let undated = core::undated(&record.source, record.packages(), policy, now);
-        self.connector.add_dates(source, self.cache.as_ref(), record, &undated).await;
-        Ok(make_plan(record, policy, Some(now)))
     }
 
     /// Logs and counts a failure of one source.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use registry_cli::file::read_text;
-use registry_core::retention::{self as core, GroupBy, InUse, Pattern, SourceKind};
+use registry_core::retention::{self as core, GroupBy, InUse, LetterCase, Pattern, SourceKind};
 
 use crate::args::{PolicyArgs, RankByArg, UnneededArg};
 use crate::config::Config;
@@ -20,9 +20,8 @@ pub fn from_args(args: &PolicyArgs, kind: SourceKind, undo_window: bool) -> anyh
     }
     let file = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     // Forgejo stores names and tags in lower case, so patterns match any case.
-    let any_case = kind == SourceKind::Forgejo;
-    let pattern =
-        |text: &str| Pattern::new(text, any_case).with_context(|| format!("{text:?} is no pattern"));
+    let case = if kind == SourceKind::Forgejo { LetterCase::Ignored } else { LetterCase::Exact };
+    let pattern = |text: &str| Pattern::new(text, case).with_context(|| format!("{text:?} is no pattern"));
     let keep_last = args.keep_last.or(file.keep_last).unwrap_or(10);
     let mut policy = core::Policy::keep_last(keep_last)?;
     policy.keep_tags.clear();
@@ -46,7 +45,7 @@ pub fn from_args(args: &PolicyArgs, kind: SourceKind, undo_window: bool) -> anyh
         policy.rules.push(core::Rule {
             package: pattern(&rule.package)?,
             tags: pattern(&rule.tags)?,
-            group_by: rule.group_by.as_deref().map(|text| GroupBy::new(text, any_case)).transpose()?,
+            group_by: rule.group_by.as_deref().map(|text| GroupBy::new(text, case)).transpose()?,
             keep_last: rule.keep_last.unwrap_or(keep_last),
             keep_within: rule.keep_within,
             keep_cache: rule.keep_cache,

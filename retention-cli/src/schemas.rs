@@ -49,9 +49,9 @@ fn recorded_inventories_and_their_plans_are_valid() {
         assert_eq!(errors("inventory", &serde_json::from_str(&text).unwrap()), [""; 0]);
         let record = core::Record::read(&text).unwrap();
         let rules = vec![core::Rule {
-            package: core::Pattern::new("*", true).unwrap(),
-            tags: core::Pattern::new("v*", true).unwrap(),
-            group_by: Some(core::GroupBy::new(r"^v(\d+)", true).unwrap()),
+            package: core::Pattern::new("*", core::LetterCase::Ignored).unwrap(),
+            tags: core::Pattern::new("v*", core::LetterCase::Ignored).unwrap(),
+            group_by: Some(core::GroupBy::new(r"^v(\d+)", core::LetterCase::Ignored).unwrap()),
             keep_last: 2,
             keep_within: Some(3600),
             keep_cache: Some(false),
@@ -195,5 +195,5 @@ fn schema_has_every_known_key() {
     let set =
         |list: &[&str]| list.iter().map(|key| (*key).to_owned()).collect::<std::collections::BTreeSet<_>>();
     assert_eq!(keys("/properties"), set(config::KEYS));
-    assert_eq!(keys("/$defs/Rule/properties"), set(config::RULE_KEYS));
+    assert_eq!(keys("/$defs/RuleConfig/properties"), set(config::RULE_KEYS));
 }

@@ -6,6 +6,8 @@ mod repair;
 mod text;
 mod tree;
 
+pub use repair::why_no_steps;
+
 use std::io::{self, Write};
 
 use anyhow::Context as _;
@@ -49,8 +51,8 @@ pub fn forecast(common: &Common, report: &ForecastReport) -> Result<(), Failure>
 }
 
 /// Prints what `repair` did, or would do.
-pub fn repaired(common: &Common, report: &RepairReport) -> Result<(), Failure> {
-    print(common, report, |out| repair::write(report, common, out))
+pub fn repaired(common: &Common, report: &RepairReport, why_no_steps: &str) -> Result<(), Failure> {
+    print(common, report, |out| repair::write(report, why_no_steps, common, out))
 }
 
 /// Prints what `undo` did.

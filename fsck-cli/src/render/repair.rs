@@ -22,10 +22,15 @@ use crate::hints;
 const MAX_STEPS: usize = 20;
 
 /// Writes the report.
-pub fn write(report: &RepairReport, common: &Common, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(
+    report: &RepairReport,
+    why_no_steps: &str,
+    common: &Common,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     if !common.quiet {
         write_servers(&report.servers, out)?;
-        write_steps(report, common, out)?;
+        write_steps(report, why_no_steps, common, out)?;
         write_left(report, out)?;
         write_next_steps(report, out)?;
     }
@@ -48,7 +53,12 @@ fn write_servers(servers: &[RunningServer], out: &mut dyn Write) -> io::Result<(
 }
 
 /// Writes the steps in their order, with a limit for each action.
-fn write_steps(report: &RepairReport, common: &Common, out: &mut dyn Write) -> io::Result<()> {
+fn write_steps(
+    report: &RepairReport,
+    why_no_steps: &str,
+    common: &Common,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     for steps in report.steps.chunk_by(|a, b| a.step.action == b.step.action) {
         let is_verbose = common.verbose > 0;
         let is_problem = |taken: &&Taken| {
@@ -67,19 +77,23 @@ fn write_steps(report: &RepairReport, common: &Common, out: &mut dyn Write) -> i
         }
     }
     if report.steps.is_empty() {
-        let is_left_out = |left: &LeftFinding| matches!(left.why, Some(WhyLeft::Only | WhyLeft::Repository));
-        let why = if report.left.iter().any(is_left_out) {
-            "what could be mended is left out by --only or --repository"
-        } else if report.left.iter().any(|left| left.finding.cause.is_some()) {
-            "what is probably meant is done only with --restore-deleted-tags or --drop-deleted-tags"
-        } else if report.summary.before.errors > 0 {
-            "nothing here mends what is wrong"
-        } else {
-            "nothing to repair"
-        };
-        writeln!(out, "{why}")?;
+        writeln!(out, "{why_no_steps}")?;
     }
     Ok(())
+}
+
+/// Why a repair has no steps, for a report that still has its reasons as data.
+pub fn why_no_steps(report: &RepairReport) -> &'static str {
+    let is_left_out = |left: &LeftFinding| matches!(left.why, Some(WhyLeft::Only | WhyLeft::Repository));
+    if report.left.iter().any(is_left_out) {
+        "what could be mended is left out by --only or --repository"
+    } else if report.left.iter().any(|left| left.finding.cause.is_some()) {
+        "what is probably meant is done only with --restore-deleted-tags or --drop-deleted-tags"
+    } else if report.summary.before.errors > 0 {
+        "nothing here mends what is wrong"
+    } else {
+        "nothing to repair"
+    }
 }
 
 fn write_step(taken: &Taken, out: &mut dyn Write) -> io::Result<()> {

@@ -42,7 +42,7 @@ impl<'w> RepairWork<'w> {
         supply: Option<&'w dyn Supply>,
     ) -> Result<Self, Failure> {
         let name = escape_os(located.name.as_os_str());
-        let open = OpenOptions { follow_symlinks: false, jobs: args.common.jobs.of_files() };
+        let open = OpenOptions { jobs: args.common.jobs.of_files(), ..OpenOptions::default() };
         let tree =
             Tree::open(located, &open).with_context(|| format!("cannot open {name}")).map_err(Failure::Io)?;
         let tree = tree.waiting_for_writers();
@@ -50,19 +50,18 @@ impl<'w> RepairWork<'w> {
     }
 
     fn scan_options(&self) -> ScanOptions<'static> {
-        ScanOptions { content: self.args.content, strict: self.args.strict, only: None }
+        ScanOptions { strict: self.args.strict, ..ScanOptions::default() }
     }
 
     /// Audits the tree, and plans its repair.
     pub(super) fn make_plan(&self, progress: &ScanProgress) -> RepairPlan {
-        let mut graph = self.tree.scan(&self.scan_options(), progress);
         let matches = |name: &str| self.only.is_some_and(|only| only.is_match(name));
         let repository: Option<&dyn Fn(&str) -> bool> =
             if self.only.is_some() { Some(&matches) } else { None };
         let scope =
             Scope { only: self.args.only.clone(), repository, deleted_tags: self.args.deleted_tags() };
-        let settle = |graph: &mut _, doubts: &[_]| self.tree.settle(graph, doubts, progress);
-        let plan = repair::plan(&mut graph, &self.name, &self.options, &scope, self.supply, settle);
+        let (scan, options) = (self.scan_options(), &self.options);
+        let (graph, plan) = repair::scan_and_plan(&self.tree, &scan, options, &scope, self.supply, progress);
         std::mem::forget(graph);
         plan
     }
@@ -163,10 +162,7 @@ impl<'w> RepairWork<'w> {
 
     /// Audits the tree as it is now.
     pub(super) fn audit_again(&self, progress: &ScanProgress) -> Audit {
-        let mut graph = self.tree.scan(&self.scan_options(), progress);
-        let audit = audit::audit_with_recheck(&mut graph, &self.name, &self.options, |graph, doubts| {
-            self.tree.settle(graph, doubts, progress);
-        });
+        let (graph, audit) = audit::scan_and_audit(&self.tree, &self.scan_options(), &self.options, progress);
         std::mem::forget(graph);
         audit
     }

@@ -35,6 +35,7 @@ pub enum Repair {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Cause {
     /// Somebody deleted the tag's own manifest through the API, and the tag stayed: mending it would bring back what was to go.
     ProbablyDeleted,

@@ -4,6 +4,8 @@
 //! [`audit_with_recheck`] has the source read these again, until no doubt is new.
 
 pub(crate) mod access;
+#[cfg(feature = "storage")]
+mod audit_tree;
 mod baseline;
 mod code;
 mod collect;
@@ -28,13 +30,15 @@ mod verdict;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+#[cfg(feature = "storage")]
+pub use audit_tree::{audit_tree, scan_and_audit};
 pub use baseline::compare;
 pub use code::{Code, Severity, UnknownCode};
 pub use counts::{AuditSummary, Coverage, Garbage, Unreferenced, Untagged};
 pub use finding::{Cause, Finding, Repair, SharedTags};
 pub use garbage::GarbagePiece;
 pub use ignore::{Ignore, set_aside};
-pub use options::{AuditOptions, UPLOAD_STALE_AFTER};
+pub use options::AuditOptions;
 pub use report::{
     AuditedKind, AuditedSource, BrokenTag, IgnoreUse, OnlineOptions, RegistryRole, Report, ReportOptions,
     SCHEMA, UnknownTag, UnreadPath,
@@ -54,7 +58,7 @@ use crate::graph::{FolderState, Graph, LinkEntry, NodeId, Recheck, Repository, V
 use judge::{Judge, Leniency};
 
 /// The only entry of a tag's history that still resolves: a tag whose link is missing or invalid can be set to it.
-pub fn restorable(graph: &Graph, repository: &Repository, tag: &str) -> Option<NodeId> {
+pub(crate) fn restorable(graph: &Graph, repository: &Repository, tag: &str) -> Option<NodeId> {
     history::restorable_entry(View { graph, repository }, repository.tag(tag)?)
 }
 
@@ -119,7 +123,11 @@ fn effective_role(graph: &Graph, options: &AuditOptions) -> RegistryRole {
 }
 
 /// Tags that cannot be pulled whole, as (repository, tag), in the repositories with these indexes.
-pub fn broken_in(graph: &Graph, options: &AuditOptions, repositories: &[usize]) -> Vec<(Arc<str>, Arc<str>)> {
+pub(crate) fn broken_in(
+    graph: &Graph,
+    options: &AuditOptions,
+    repositories: &[usize],
+) -> Vec<(Arc<str>, Arc<str>)> {
     let legal = repositories.par_iter().filter(|at| graph.repositories[**at].is_legal);
     let broken = legal.flat_map_iter(|at| {
         let repository = &graph.repositories[*at];

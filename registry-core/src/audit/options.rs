@@ -8,7 +8,7 @@ use crate::graph::{Seconds, seconds};
 use crate::oci::Platform;
 
 /// Age after which an upload is stale; `registry` purges such uploads by default (`registry/handlers/app.go @ v2.8.3`).
-pub const UPLOAD_STALE_AFTER: Seconds = 168 * 3600;
+pub(crate) const UPLOAD_STALE_AFTER: Seconds = 168 * 3600;
 
 /// The options of an audit. The clock is one of them, so that an audit is a pure function.
 #[derive(Debug, Clone)]

@@ -129,6 +129,7 @@ pub enum RegistryRole {
 /// One registry that was looked at. Counts are of what could be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct AuditedSource {
     /// What kind of place it is.
     pub kind: AuditedKind,
@@ -159,6 +160,7 @@ pub struct AuditedSource {
 /// A tag that cannot be pulled whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct BrokenTag {
     /// The registry.
     pub source: Arc<str>,

@@ -8,6 +8,7 @@ use crate::graph::Recheck;
 
 /// What an audit of one registry found.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Audit {
     /// The registry's counts and role.
     pub source: AuditedSource,

@@ -13,6 +13,7 @@ use crate::path::Place;
 
 /// A tag that is whole now and would be broken.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct Break {
     /// The repository.
     pub repository: Arc<str>,
@@ -22,6 +23,7 @@ pub struct Break {
 
 /// Damage that can be repaired from this disk now, by a repair or by hand, and not after the collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LostRepair {
     /// What is damaged.
     pub code: Code,
@@ -39,6 +41,7 @@ pub struct LostRepair {
 
 /// What a collection would cost.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Cost {
     /// Ordered by repository and tag.
     pub breaks: Vec<Break>,

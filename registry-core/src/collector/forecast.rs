@@ -15,6 +15,7 @@ pub enum During {
 
 /// Where and why a collector stops.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Abort {
     /// The path below `docker/registry/v2` at which it stops.
     pub path: String,
@@ -40,6 +41,7 @@ impl Abort {
 /// stops may be deleted too. `blobs` and `layer_links` are what it was going to delete in random order, so any part of them may be
 /// deleted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Forecast {
     /// Where and why it stops, if it does.
     pub would_abort: Option<Abort>,

@@ -23,11 +23,21 @@ pub use report::{
     AbortLine, BlobLine, ForecastReport, ForecastSummary, LayerLine, LossLine, ManifestLine, SCHEMA, TagLine,
 };
 
-/// What the collector would do; `delete_untagged` stands for its option `--delete-untagged`.
+/// What a collector does with manifests that no tag reaches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UntaggedManifests {
+    /// It keeps them, with all that they reference.
+    #[default]
+    Keep,
+    /// It deletes them: `--delete-untagged`.
+    Delete,
+}
+
+/// What the collector would do.
 ///
 /// What could not be read is skipped: if anything in the graph is unread, the forecast cannot be relied on.
-pub fn forecast(graph: &Graph, oddities: &Oddities, engine: Engine, delete_untagged: bool) -> Forecast {
-    match mark::mark(graph, oddities, engine, delete_untagged) {
+pub fn forecast(graph: &Graph, oddities: &Oddities, engine: Engine, untagged: UntaggedManifests) -> Forecast {
+    match mark::mark(graph, oddities, engine, untagged == UntaggedManifests::Delete) {
         Ok(marked) => sweep::sweep(graph, oddities, engine, marked),
         Err(abort) => Forecast { would_abort: Some(abort), ..Forecast::default() },
     }

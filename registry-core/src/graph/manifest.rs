@@ -58,10 +58,6 @@ impl Manifests {
         self.nodes.get(number as usize)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
     pub(super) fn edges(&self, manifest: &ManifestNode) -> &[Edge] {
         let first = manifest.first_edge as usize;
         &self.edges[first..first + manifest.edge_count as usize]

@@ -23,9 +23,9 @@ pub(crate) use repository::is_shelved;
 pub use repository::{FolderState, GraphLink, LinkEntry, Repository, TagEntry, Upload};
 pub use seconds::Seconds;
 pub(crate) use seconds::seconds;
-pub use view::View;
+pub(crate) use view::View;
 
-pub use crate::serve::{Content, LinkFault, Presence};
+pub use crate::serve::{Content, LINK_MAX, Link, LinkFault, Presence, read_link};
 
 use std::collections::HashMap;
 
@@ -70,6 +70,7 @@ pub struct TempFile {
 
 /// Why a server cannot read `scheduler-state.json`, and so does not start as a pull-through cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SchedulerFault {
     /// 0 bytes.
     Empty,
@@ -216,7 +217,7 @@ impl Graph {
     }
 
     /// The digest that the bytes under a node really hash to, if they are known to be wrong.
-    pub fn real_digest(&self, node: NodeId) -> Option<NodeId> {
+    pub(crate) fn real_digest(&self, node: NodeId) -> Option<NodeId> {
         self.wrong_bytes.get(&node).copied()
     }
 
@@ -233,18 +234,13 @@ impl Graph {
     }
 
     /// The platform that an image's config names; `Some(None)` when it was read and names none.
-    pub fn config_platform(&self, config: NodeId) -> Option<Option<&Platform>> {
+    pub(crate) fn config_platform(&self, config: NodeId) -> Option<Option<&Platform>> {
         self.config_platforms.get(&config).map(Option::as_ref)
     }
 
     /// Notes the platform that an image's config names.
     pub fn set_config_platform(&mut self, config: NodeId, platform: Option<Platform>) {
         self.config_platforms.insert(config, platform);
-    }
-
-    /// The number of manifests that were read.
-    pub fn manifest_count(&self) -> usize {
-        self.manifests.len()
     }
 
     /// Notes the manifest that was read under `node`, in place of one that was read before.

@@ -93,7 +93,7 @@ pub struct Repository {
 
 impl Repository {
     /// Tags that are not deleted, with their indexes.
-    pub fn numbered_tags(&self) -> impl Iterator<Item = (u32, &TagEntry)> {
+    pub(crate) fn numbered_tags(&self) -> impl Iterator<Item = (u32, &TagEntry)> {
         (0_u32..).zip(&self.tags).filter(|(_, tag)| !tag.is_gone)
     }
 
@@ -140,7 +140,7 @@ impl Repository {
 
     /// Whether a manifest has no revision link, and the folder of that link exists and is empty. A DELETE through the API leaves it
     /// so (`registry/storage/linkedblobstore.go @ v2.8.3`, the same at v3.1.1); rarely a crash or the removal of empty files does.
-    pub fn is_emptied(&self, node: NodeId) -> bool {
+    pub(crate) fn is_emptied(&self, node: NodeId) -> bool {
         self.emptied.contains(&node) && self.revision(node) == GraphLink::Absent
     }
 
@@ -166,12 +166,12 @@ impl Repository {
 
     /// Whether it lies in a folder whose name starts with `_`: no registry lists it, and every collector skips it
     /// (`handleRepository` in `registry/storage/catalog.go @ v2.8.3`, the same at v3.1.1).
-    pub fn is_shelved(&self) -> bool {
+    pub(crate) fn is_shelved(&self) -> bool {
         is_shelved(&self.name)
     }
 
     /// Whether anything in it names a manifest or a blob.
-    pub fn holds_links(&self) -> bool {
+    pub(crate) fn holds_links(&self) -> bool {
         let has_tag = self.tags.iter().any(|tag| tag.current != GraphLink::Absent || !tag.history.is_empty());
         has_tag || !self.revisions.is_empty() || !self.layers.is_empty()
     }

@@ -8,7 +8,7 @@ use crate::serve::{Content, Presence, Shelf};
 
 /// One repository, as its registry serves it.
 #[derive(Debug, Clone, Copy)]
-pub struct View<'g> {
+pub(crate) struct View<'g> {
     /// The graph of the registry.
     pub graph: &'g Graph,
     /// One of its repositories.

@@ -37,7 +37,7 @@ impl Platform {
     /// Whether an image for `self` is one for `wanted`.
     ///
     /// A `wanted` without variant accepts every variant; `arm64` without variant and `arm64/v8` are the same.
-    pub fn satisfies(&self, wanted: &Self) -> bool {
+    pub(crate) fn satisfies(&self, wanted: &Self) -> bool {
         let variant = |platform: &Self| match (&*platform.architecture, &*platform.variant) {
             ("arm64", "") => "v8".to_owned(),
             (_, variant) => variant.to_owned(),

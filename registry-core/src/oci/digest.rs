@@ -31,7 +31,7 @@ impl Algorithm {
     }
 
     /// Length of the hash in bytes; its hexadecimal form has twice as many characters.
-    pub const fn hash_len(self) -> usize {
+    pub(crate) const fn hash_len(self) -> usize {
         match self {
             Self::Sha256 => 32,
             Self::Sha384 => 48,
@@ -40,7 +40,7 @@ impl Algorithm {
     }
 
     /// The algorithm of that name, if a registry knows it.
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 }
@@ -57,6 +57,7 @@ pub struct Digest {
 
 /// Why a text is no digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ParseDigestError {
     /// No `algorithm:hex` shape.
     #[error("not of the form <algorithm>:<hex>")]
@@ -134,7 +135,7 @@ impl Digest {
     }
 
     /// Appends the part after the colon to `text`, without another allocation.
-    pub fn push_hex(&self, text: &mut String) {
+    pub(crate) fn push_hex(&self, text: &mut String) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         for byte in self.as_bytes() {
             text.push(char::from(DIGITS[usize::from(byte >> 4)]));
@@ -195,7 +196,7 @@ impl<'de> Deserialize<'de> for Digest {
 
 /// Computes a digest incrementally.
 #[derive(Debug, Clone)]
-pub struct Hasher(HashState);
+pub(crate) struct Hasher(HashState);
 
 #[derive(Debug, Clone)]
 enum HashState {

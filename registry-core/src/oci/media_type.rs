@@ -74,7 +74,7 @@ impl MediaType {
     }
 
     /// Whether this is the configuration of a runnable image, which names its platform.
-    pub const fn is_image_config(&self) -> bool {
+    pub(crate) const fn is_image_config(&self) -> bool {
         matches!(self, Self::OciConfig | Self::DockerConfig)
     }
 }

@@ -9,7 +9,8 @@ mod media_type;
 mod name;
 
 pub use descriptor::{Descriptor, Platform};
-pub use digest::{Algorithm, Digest, Hasher, ParseDigestError};
+pub(crate) use digest::Hasher;
+pub use digest::{Algorithm, Digest, ParseDigestError};
 pub use image::{ImageReference, ParseImageError};
 pub use manifest::Manifest;
 pub use media_type::MediaType;

@@ -12,6 +12,7 @@ const TAG_MAX: usize = 128;
 
 /// Why a text is no repository name, or no tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NameError {
     /// The text is empty.
     #[error("the name is empty")]
@@ -88,7 +89,7 @@ impl Tag {
     }
 
     /// Whether this is a fallback or signature tag: `sha256-<64 hex>`, with or without `.sig`, `.att`, `.sbom`.
-    pub fn follows_a_digest(&self) -> bool {
+    pub(crate) fn follows_a_digest(&self) -> bool {
         let stem =
             [".sig", ".att", ".sbom"].iter().find_map(|end| self.0.strip_suffix(end)).unwrap_or(&self.0);
         stem.strip_prefix("sha256-").is_some_and(|hex| Digest::from_hex(Algorithm::Sha256, hex).is_ok())

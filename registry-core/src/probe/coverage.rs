@@ -106,7 +106,7 @@ impl Choice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::{ProbeRun, RememberedRepository};
+    use crate::probe::{ListedRepositories, ProbeRun, RememberedRepository};
 
     fn lists(tags: &[&str]) -> BTreeMap<String, Vec<ListedTag>> {
         let listed = |tag: &&str| ListedTag { tag: (*tag).to_owned(), pushed_at: None };
@@ -144,7 +144,7 @@ mod tests {
             let repository = state.repositories.entry("app".into()).or_default();
             repository.tags.extend(judged.iter().map(|(_, tag)| (tag.clone(), now)));
             let run = ProbeRun { at: now, tags_checked: 2 };
-            state.end(run, &BTreeMap::new(), false);
+            state.end(run, &BTreeMap::new(), ListedRepositories::Some);
             if state.runs.len() == 2 {
                 assert_eq!(choice.complete_by(&judged, &state, now), Some(at(900 + 2 * 900)));
             }
@@ -157,7 +157,11 @@ mod tests {
         let how = Choosing { newest: Some(1), sample: Some(50.0) };
         let mut state = ProbeState::new("x");
         for second in [0, 900] {
-            state.end(ProbeRun { at: at(second), tags_checked: 1 }, &BTreeMap::new(), false);
+            state.end(
+                ProbeRun { at: at(second), tags_checked: 1 },
+                &BTreeMap::new(),
+                ListedRepositories::Some,
+            );
         }
         let choice = choose(&lists(&["v1", "v2", "v3", "v4", "v5"]), &state, &how);
         assert_eq!(names(&choice), ["v5", "v1", "v2"]);

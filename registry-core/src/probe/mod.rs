@@ -9,6 +9,8 @@ mod judge;
 mod messages;
 mod platforms;
 mod responses;
+#[cfg(feature = "remote")]
+mod run;
 mod state;
 mod visits;
 #[cfg(feature = "remote")]
@@ -19,9 +21,11 @@ pub use judge::{JudgeOptions, ProbeJudgement, judge};
 pub use responses::{
     BlobAnswer, ManifestAnswer, RepositoryResponses, RespondedManifest, Responses, TagAnswer, Trouble,
 };
+#[cfg(feature = "remote")]
+pub use run::{ListedTags, ProbeOptions, TagLists, ask_for_tags, list_repositories, list_tags, probe};
 pub use state::{
-    ProbeRun, ProbeState, RememberedBlob, RememberedManifest, RememberedRepository, RememberedRole,
-    SCHEMA as STATE_SCHEMA, StateError,
+    ListedRepositories, ProbeRun, ProbeState, RememberedBlob, RememberedManifest, RememberedRepository,
+    RememberedRole, SCHEMA as STATE_SCHEMA, StateError,
 };
 #[cfg(feature = "remote")]
 pub use walk::{Depth, ProbeWalk, WalkOptions};

@@ -48,6 +48,7 @@ impl RepositoryResponses {
 
 /// Why it is not known whether an object exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Trouble {
     /// A status of 500 or more, on every try.
     Server(u16),

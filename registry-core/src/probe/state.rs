@@ -58,6 +58,15 @@ pub struct RememberedRole {
     pub asked_at: Timestamp,
 }
 
+/// Which repositories a list of tags is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListedRepositories {
+    /// All of the registry: one that is not listed is gone.
+    All,
+    /// Some: one that is not listed may be there.
+    Some,
+}
+
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -127,6 +136,7 @@ pub struct RememberedBlob {
 
 /// Why a text is not the state of this registry.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StateError {
     /// The text is not JSON of this schema.
     #[error("it holds no state")]
@@ -209,21 +219,21 @@ impl ProbeState {
     }
 
     /// Ends a run: remembers it, and forgets what was not used for long, and tags and repositories that no longer exist.
-    /// `listed` holds the tags of each repository whose list was read; `is_whole` tells whether these are all repositories.
-    pub fn end(&mut self, run: ProbeRun, listed: &BTreeMap<String, Vec<String>>, is_whole: bool) {
+    /// `tags` holds the tags of each repository whose list was read; `listed` tells whether these are all repositories.
+    pub fn end(&mut self, run: ProbeRun, tags: &BTreeMap<String, Vec<String>>, listed: ListedRepositories) {
         let now = run.at;
         self.runs.push(run);
         let surplus = self.runs.len().saturating_sub(RUNS);
         self.runs.drain(..surplus);
         let is_recent = |at: Timestamp| now.duration_since(at) < FORGET_AFTER;
         self.manifests.retain(|_, manifest| is_recent(manifest.met_at));
-        if is_whole {
-            self.repositories.retain(|name, _| listed.contains_key(name));
+        if listed == ListedRepositories::All {
+            self.repositories.retain(|name, _| tags.contains_key(name));
         }
         for (name, repository) in &mut self.repositories {
             repository.blobs.retain(|_, blob| is_recent(blob.asked_at));
             repository.manifests.retain(|digest, at| is_recent(*at) && self.manifests.contains_key(digest));
-            if let Some(tags) = listed.get(name) {
+            if let Some(tags) = tags.get(name) {
                 let tags: BTreeSet<&str> = tags.iter().map(String::as_str).collect();
                 repository.tags.retain(|tag, _| tags.contains(tag.as_str()));
                 repository.tried.retain(|tag, _| tags.contains(tag.as_str()));
@@ -284,7 +294,7 @@ mod tests {
             );
         }
         let listed = BTreeMap::from([("a".to_owned(), vec!["t2".to_owned()])]);
-        state.end(ProbeRun { at: at(40 * 86400), tags_checked: 1 }, &listed, true);
+        state.end(ProbeRun { at: at(40 * 86400), tags_checked: 1 }, &listed, ListedRepositories::All);
         assert_eq!(state.repositories.keys().collect::<Vec<_>>(), ["a"]);
         assert_eq!(state.repositories["a"].tags.keys().collect::<Vec<_>>(), ["t2"]);
         assert!(state.repositories["a"].blobs.is_empty() && state.manifests.is_empty());
@@ -308,7 +318,11 @@ mod tests {
         let mut state = ProbeState::new("x");
         assert_eq!(state.pace(), None);
         for second in [0, 900, 1800, 9000] {
-            state.end(ProbeRun { at: at(second), tags_checked: 1 }, &BTreeMap::new(), false);
+            state.end(
+                ProbeRun { at: at(second), tags_checked: 1 },
+                &BTreeMap::new(),
+                ListedRepositories::Some,
+            );
         }
         assert_eq!(state.pace(), Some(900));
     }

@@ -11,6 +11,7 @@ use super::exchange::{HttpResponse, MAX_WAIT};
 
 /// Why a run gave up.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GaveUp {
     /// For how long nothing succeeded, in seconds.
     pub seconds: u64,

@@ -40,7 +40,7 @@ pub(super) struct HeadSupport {
 
 /// The outcome of the deletion of a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Removal {
+pub(crate) enum Removal {
     /// The server deleted it.
     Deleted,
     /// The server does not have it.
@@ -143,7 +143,7 @@ impl Client {
     }
 
     /// Whether a limit on requests or time was set.
-    pub fn is_bounded(&self) -> bool {
+    pub(crate) fn is_bounded(&self) -> bool {
         self.session.http().is_bounded()
     }
 

@@ -121,7 +121,7 @@ impl Client {
     ///
     /// # Errors
     /// When it could not be read.
-    pub async fn manifest_as_sent(
+    pub(crate) async fn manifest_as_sent(
         &self,
         repository: &str,
         reference: &str,
@@ -288,7 +288,7 @@ impl Client {
     ///
     /// # Errors
     /// When they could not be read to their end, or are more than `max_bytes` although fewer or none were declared.
-    pub async fn hash_blob(
+    pub(crate) async fn hash_blob(
         &self,
         repository: &str,
         digest: &Digest,

@@ -92,7 +92,7 @@ impl Http {
     }
 
     /// Whether a limit on requests or time was set.
-    pub fn is_bounded(&self) -> bool {
+    pub(crate) fn is_bounded(&self) -> bool {
         self.inner.settings.most.is_some() || self.inner.settings.until.is_some() || self.left() == Some(0)
     }
 

@@ -21,7 +21,8 @@ mod tls;
 mod uploads;
 
 pub use breaker::GaveUp;
-pub use client::{Client, Removal};
+pub use client::Client;
+pub(crate) use client::Removal;
 pub use content::Fetched;
 pub use credentials::{Credentials, HostCredentials, TokenService};
 pub use error::Error;

@@ -9,7 +9,7 @@ use crate::path::SCHEDULER_STATE;
 use crate::storage::edit::Attributes;
 
 /// Most bytes of a file that is written over: the journal keeps them.
-pub const REWRITE_MAX: usize = 64 << 10;
+pub(crate) const REWRITE_MAX: usize = 64 << 10;
 /// The suffix of a file that is still being written. It is always the same, so that a run replaces what an interrupted run
 /// left.
 pub(super) const TEMP_SUFFIX: &str = ".registry-fsck.tmp";

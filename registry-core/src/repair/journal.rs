@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::change::Change;
 use super::step::StepOutcome;
 use crate::oci::{Algorithm, Digest, Hasher};
+use crate::retention::{DeletionEntry, DeletionJournal};
 use crate::storage::folder_of;
 use crate::tree_writer::{TreeWriter, WriteRefusal, check_journal};
 
@@ -93,7 +94,8 @@ impl FileLog {
     ///
     /// # Errors
     /// When the file exists or cannot be made.
-    pub fn create(path: &Path) -> io::Result<Self> {
+    pub fn create(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref();
         let file = OpenOptions::new().append(true).create_new(true).open(path)?;
         File::open(folder_of(path))?.sync_all()?;
         Ok(Self { file, path: path.to_owned() })
@@ -113,6 +115,15 @@ impl Log for FileLog {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
         self.file.sync_data()
+    }
+}
+
+/// One line of JSON an entry.
+impl DeletionJournal for FileLog {
+    fn write(&mut self, entry: &DeletionEntry) -> io::Result<()> {
+        let mut line = serde_json::to_vec(entry)?;
+        line.push(b'\n');
+        self.append(&line)
     }
 }
 
@@ -239,6 +250,7 @@ impl<L: Log> RepairJournal<L> {
 
 /// The content of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RepairHistory {
     /// The registry's `docker/registry/v2`.
     pub tree: String,
@@ -254,6 +266,7 @@ pub struct RepairHistory {
 
 /// Why a text is no journal, or cannot be relied on.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RepairJournalError {
     /// A line is no entry.
     #[error("line {0} is no entry of a journal ({1})")]

@@ -13,6 +13,7 @@ in_words!(WhyLeft);
 /// Why a finding stays although a repair for it exists. In JSON it is its words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
+#[non_exhaustive]
 pub enum WhyLeft {
     /// Every tag that leads to it has a manifest that was probably deleted through the API.
     BelowDeleted,

@@ -15,7 +15,7 @@ use super::step::{RepairStep, StepOutcome};
 use super::supply::Supply;
 use crate::oci::Hasher;
 use crate::storage::FolderError;
-use crate::storage::edit::{Attributes, Editor, WritableFolder, neighbours};
+use crate::storage::edit::{Attributes, Editor, IfOccupied, WritableFolder, neighbours};
 
 pub(super) struct Maker<'m> {
     pub(super) editor: &'m dyn Editor,
@@ -65,7 +65,13 @@ impl Maker<'_> {
                     Ok(_) => Err(NotMade::Outcome(StepOutcome::Spared(WhySpared::ChangedInRepair))),
                     Err(outcome) => Err(NotMade::Outcome(outcome)),
                 };
-                self.rename_finished(checked, temp, path, before.is_some(), touched)?;
+                self.rename_finished(
+                    checked,
+                    temp,
+                    path,
+                    if before.is_some() { IfOccupied::Replace } else { IfOccupied::Fail },
+                    touched,
+                )?;
             }
             Change::Data { path, digest, modified, made } => {
                 let attributes = self.neighbours(path)?.of_file();
@@ -85,7 +91,7 @@ impl Maker<'_> {
                     }
                     Err(io::Error::other(format!("what {} sent does not hash to its digest", supply.name())))
                 })?;
-                self.rename_finished(Ok(()), temp, path, false, touched)?;
+                self.rename_finished(Ok(()), temp, path, IfOccupied::Fail, touched)?;
             }
             Change::Move { path, to, made, .. } => {
                 for folder in made {
@@ -96,7 +102,7 @@ impl Maker<'_> {
                 editor.rename(
                     (WritableFolder::Tree, Path::new(path)),
                     (WritableFolder::Aside, Path::new(to)),
-                    false,
+                    IfOccupied::Fail,
                 )?;
                 touch_folder_of(touched, WritableFolder::Tree, path);
                 touch_folder_of(touched, WritableFolder::Aside, to);
@@ -115,12 +121,12 @@ impl Maker<'_> {
         checked: Result<(), NotMade>,
         temp: &Path,
         path: &str,
-        may_replace: bool,
+        if_occupied: IfOccupied,
         touched: &mut TouchedFolders,
     ) -> Result<(), NotMade> {
         let to = (WritableFolder::Tree, Path::new(path));
         let renamed =
-            checked.and_then(|()| Ok(self.editor.rename((WritableFolder::Tree, temp), to, may_replace)?));
+            checked.and_then(|()| Ok(self.editor.rename((WritableFolder::Tree, temp), to, if_occupied)?));
         if renamed.is_err() {
             let _ = self.editor.remove_file(WritableFolder::Tree, temp);
         }

@@ -16,6 +16,7 @@ mod left_out;
 mod make;
 mod needs;
 mod plan;
+mod plan_tree;
 mod propose;
 mod purge;
 mod regressions;
@@ -29,7 +30,7 @@ mod supply;
 mod undo;
 
 pub use causes::{WhyFailed, WhyRefused, WhySpared, WhyStopped};
-pub use change::{Before, Change, REWRITE_MAX};
+pub use change::{Before, Change};
 pub(crate) use journal::MovesAside;
 pub use journal::{
     FileLog, JournalLine, Log, RepairEntry, RepairHistory, RepairJournal, RepairJournalError,
@@ -39,6 +40,7 @@ pub use left_out::WhyLeft;
 #[cfg(test)]
 pub(crate) use needs::{serves_layer, serves_manifest};
 pub use plan::{DeletedTags, Left, RepairPlan, Scope, plan};
+pub use plan_tree::{plan_tree, scan_and_plan};
 pub use purge::{PurgeError, QuarantineContent, content, purge};
 pub use report::{
     Counts, LeftFinding, Options, PURGE_SCHEMA, PurgeReport, RepairReport, RepairSummary, RunningServer,

@@ -11,7 +11,8 @@ use crate::graph::{Graph, GraphLink, Presence};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
 
-/// What a repair is limited to.
+/// What a repair is limited to. The default is all findings of all repositories, apart from deleted tags.
+#[derive(Default)]
 pub struct Scope<'s> {
     /// Finding codes; all when empty.
     pub only: Vec<Code>,

@@ -15,6 +15,7 @@ use crate::tree_writer::{HOME, LockError, MARKER, Marker, QUARANTINE_SCHEMA, loc
 /// What is, or was, in a quarantine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct QuarantineContent {
     /// Files, the marker apart.
     pub files: u64,

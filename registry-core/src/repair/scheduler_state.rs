@@ -13,7 +13,7 @@ use super::change_result::NotMade;
 use super::check::look::{disk_failure, whole_second};
 use super::conditions::Conditions;
 use super::step::StepOutcome;
-use crate::storage::edit::{Editor, EntryView, WritableFolder};
+use crate::storage::edit::{Editor, EntryView, IfOccupied, WritableFolder};
 use crate::storage::scheduler_state::{EMPTY, MAX_BYTES, NAME, fault};
 use crate::storage::{EntryKind, folder_of};
 
@@ -75,7 +75,7 @@ pub(super) fn make(
     };
     match (read_broken_state(editor)?, written) {
         (BrokenState::Folder, None) => {
-            editor.rename((WritableFolder::Root, place), (WritableFolder::Aside, aside), false)?;
+            editor.rename((WritableFolder::Root, place), (WritableFolder::Aside, aside), IfOccupied::Fail)?;
             sync_quarantine()
         }
         (BrokenState::File(found, bytes), Some(modified)) => {
@@ -91,7 +91,7 @@ pub(super) fn make(
             editor.rename(
                 (WritableFolder::Aside, Path::new(&copy)),
                 (WritableFolder::Aside, aside),
-                false,
+                IfOccupied::Fail,
             )?;
             let replaced = sync_quarantine().and_then(|()| write_empty_state(editor, &found, modified));
             if replaced.is_err() {
@@ -112,7 +112,7 @@ fn write_empty_state(editor: &dyn Editor, broken: &EntryView, modified: Timestam
     editor.write(WritableFolder::Root, temp, attributes, Some(modified), &mut |out| out.write_all(EMPTY))?;
     let renamed = match editor.look(WritableFolder::Root, place) {
         Ok(Some(found)) if found.identity == broken.identity => editor
-            .rename((WritableFolder::Root, temp), (WritableFolder::Root, place), true)
+            .rename((WritableFolder::Root, temp), (WritableFolder::Root, place), IfOccupied::Replace)
             .map_err(NotMade::Folder),
         Ok(_) => Err(NotMade::Outcome(StepOutcome::Spared(WhySpared::ChangedInRepair))),
         Err(error) => Err(NotMade::Folder(error)),

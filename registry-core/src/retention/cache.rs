@@ -47,7 +47,7 @@ impl Cache {
 
     /// Whether the folder held anything when it was opened. Only then does it pay to ask a server for a digest before the
     /// manifest.
-    pub const fn was_filled(&self) -> bool {
+    pub(crate) const fn was_filled(&self) -> bool {
         self.was_filled
     }
 

@@ -34,6 +34,13 @@ pub struct Collecting<'a> {
     pub only: &'a [Pattern],
 }
 
+impl Default for Collecting<'_> {
+    /// 8 questions at once, all packages, nothing from earlier runs, no dates of configs.
+    fn default() -> Self {
+        Self { in_flight: 8, cache: None, built_at: false, only: &[] }
+    }
+}
+
 /// Reads everything, and asks the server for all of it.
 ///
 /// # Errors

@@ -20,6 +20,7 @@ const ONE_PUSH: SignedDuration = SignedDuration::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct CopiedTimes {
     /// The last time at which the copy is known to have written. The push times of tags that are not younger are unknown.
     #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::instant"))]

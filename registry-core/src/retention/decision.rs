@@ -38,6 +38,7 @@ pub(super) fn refuse_row(action: &mut Action, reasons: &mut Vec<Reason>, if_refu
 
 /// The decision about a row, and its reasons.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RowDecision {
     /// What becomes of it.
     pub action: Action,
@@ -70,6 +71,7 @@ impl RowDecision {
 
 /// The decision about a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Decision {
     /// Why nothing goes, where that is so.
     pub not_planned: Option<NotPlanned>,

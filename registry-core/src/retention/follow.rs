@@ -10,6 +10,7 @@ use crate::oci::{Digest, Tag};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum SubjectFate {
     /// Something that stays reaches it.
     Stays,
@@ -33,6 +34,7 @@ pub enum SubjectFate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum FateElsewhere {
     /// It goes in all that have it.
     Goes,

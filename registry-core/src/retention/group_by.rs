@@ -3,6 +3,8 @@
 
 use regex::{Regex, RegexBuilder};
 
+use super::letter_case::LetterCase;
+
 /// The longest pattern, in bytes.
 const TEXT_MAX: usize = 1024;
 /// The most bytes of memory that a compiled pattern may take; its cache may take as many again.
@@ -22,6 +24,7 @@ pub struct TagGroup(Vec<Option<String>>);
 
 /// Why a text cannot group tags.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum GroupByError {
     /// It is too long.
     #[error("it is longer than {TEXT_MAX} bytes")]
@@ -49,11 +52,12 @@ fn on_one_line(error: &regex::Error) -> String {
 }
 
 impl GroupBy {
-    /// Compiles a pattern. With `fold` letters match in any case, and captures that differ in case only are one group.
+    /// Compiles a pattern. If the case of letters is ignored, captures that differ in case only are one group.
     ///
     /// # Errors
     /// When the text is no regular expression, captures nothing, or takes more memory than a pattern may.
-    pub fn new(text: &str, fold: bool) -> Result<Self, GroupByError> {
+    pub fn new(text: &str, case: LetterCase) -> Result<Self, GroupByError> {
+        let fold = case == LetterCase::Ignored;
         if text.len() > TEXT_MAX {
             return Err(GroupByError::Long);
         }
@@ -97,11 +101,11 @@ impl GroupBy {
 
 #[cfg(test)]
 mod tests {
-    use super::GroupBy;
+    use super::{GroupBy, LetterCase};
 
     #[test]
     fn unusable_pattern_is_refused_with_its_cause() {
-        let error = |text: &str| GroupBy::new(text, false).unwrap_err().to_string();
+        let error = |text: &str| GroupBy::new(text, LetterCase::Exact).unwrap_err().to_string();
         insta::assert_snapshot!(error("^("), @"it is no regular expression: unclosed group");
         insta::assert_snapshot!(error(r"^\d+\.\d+"), @r"it captures nothing; put what names a group in parentheses, such as ^(\d+\.\d+)");
         insta::assert_snapshot!(error(r"^(\w{1000}){1000}"), @"it needs more than 1048576 bytes when it is compiled; write it with fewer repetitions");
@@ -111,14 +115,15 @@ mod tests {
 
     #[test]
     fn captures_of_a_tag_make_its_group() {
-        let by = GroupBy::new(r"^(?P<minor>\d+\.\d+)(?:\.\d+)?(?:-(?P<variant>\w+))?$", true).unwrap();
+        let by = GroupBy::new(r"^(?P<minor>\d+\.\d+)(?:\.\d+)?(?:-(?P<variant>\w+))?$", LetterCase::Ignored)
+            .unwrap();
         let shown = |tag: &str| by.group(tag).map(|group| by.show(&group));
         assert_eq!(shown("1.2.3").as_deref(), Some("minor=1.2 variant=-"));
         assert_eq!(shown("1.2.3-Alpine").as_deref(), Some("minor=1.2 variant=alpine"));
         assert_eq!(by.group("1.2.3-ALPINE"), by.group("1.2.9-alpine"));
         assert_ne!(by.group("1.2.3-alpine"), by.group("1.2.3"));
         assert_eq!(by.group("main"), None);
-        let case = GroupBy::new("^([a-zA-Z]+)-", false).unwrap();
+        let case = GroupBy::new("^([a-zA-Z]+)-", LetterCase::Exact).unwrap();
         assert_ne!(case.group("Main-1"), case.group("main-1"));
         assert_eq!(case.show(&case.group("Main-1").unwrap()), "Main");
     }

@@ -15,6 +15,7 @@ pub struct InUse {
 
 /// A list of references that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InUseError {
     /// It holds no reference. Probably the command that should have listed them failed.
     #[error("it names no image; a cluster that runs nothing is more likely a command that failed")]

@@ -102,6 +102,7 @@ pub struct DeletionHistory {
 
 /// Why a text is no journal.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DeletionJournalError {
     /// A line before the last is no entry.
     #[error("line {0} is no entry of a journal")]

@@ -39,11 +39,14 @@ mod judge;
 mod known_rows;
 #[cfg(feature = "storage")]
 pub mod layout;
+mod letter_case;
 #[cfg(any(feature = "remote", feature = "storage"))]
 mod order;
 mod other_packages;
 mod package;
 mod plan;
+#[cfg(feature = "remote")]
+mod plan_server;
 mod planning;
 mod policy;
 mod policy_text;
@@ -93,9 +96,12 @@ pub use journal::{
     DeletionEntry, DeletionHistory, DeletionJournal, DeletionJournalError, RowOutcome,
     SCHEMA as JOURNAL_SCHEMA,
 };
+pub use letter_case::LetterCase;
 pub use other_packages::{Elsewhere, SharedDigests, Unselected};
 pub use package::{Info, Loss, ManifestId, ManifestState, Package, PartId, Restored, Row};
 pub use plan::{PackagePlan, PackageState, Plan, PlanSummary, PlannedRow, SCHEMA};
+#[cfg(feature = "remote")]
+pub use plan_server::{CachedRows, PlannedRecord, ServerPlanning, plan_server};
 pub use planning::{Undated, plan, undated};
 pub use policy::{Pattern, Policy, RankBy, Rule, Unneeded};
 pub use policy_text::{PolicyText, RuleText};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::group_by::{GroupBy, TagGroup};
 use super::in_use::InUse;
+use super::letter_case::LetterCase;
 use super::package::{Package, Row};
 use super::reason::Reason;
 
@@ -45,11 +46,12 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Compiles a pattern. `*` matches `/` too. With `fold` letters match in any case.
+    /// Compiles a pattern. `*` matches `/` too.
     ///
     /// # Errors
     /// When the text is no glob.
-    pub fn new(text: &str, fold: bool) -> Result<Self, globset::Error> {
+    pub fn new(text: &str, case: LetterCase) -> Result<Self, globset::Error> {
+        let fold = case == LetterCase::Ignored;
         let glob = globset::GlobBuilder::new(text).literal_separator(false).case_insensitive(fold).build()?;
         Ok(Self { text: text.to_owned(), matcher: glob.compile_matcher() })
     }
@@ -180,7 +182,11 @@ impl Policy {
     /// # Errors
     /// Never in practice: the pattern `latest` is a glob.
     pub fn keep_last(keep_last: u32) -> Result<Self, globset::Error> {
-        Ok(Self { keep_last, keep_tags: vec![Pattern::new("latest", true)?], ..Self::default() })
+        Ok(Self {
+            keep_last,
+            keep_tags: vec![Pattern::new("latest", LetterCase::Ignored)?],
+            ..Self::default()
+        })
     }
 
     /// Whether a package is looked at.
@@ -201,7 +207,7 @@ impl Policy {
     }
 
     /// Why a tag of a package always stays, if it does.
-    pub fn protects(&self, package: &str, tag: &str) -> Option<Reason> {
+    pub(crate) fn protects(&self, package: &str, tag: &str) -> Option<Reason> {
         if let Some(pattern) = self.keep_tags.iter().find(|pattern| pattern.is_match(tag)) {
             return Some(Reason::KeepPattern { tag: tag.to_owned(), pattern: pattern.as_str().to_owned() });
         }

@@ -64,6 +64,7 @@ pub struct PushTime {
 
 /// Why a text holds no push times.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PushTimesError {
     /// It does not have the fields of the schema.
     #[error("it holds no push times")]

@@ -47,7 +47,7 @@ impl Package {
     }
 
     /// By manifest, whether it reaches one of `targets`; `targets` reach themselves.
-    pub fn reach_up(&self, targets: impl IntoIterator<Item = ManifestId>) -> Vec<bool> {
+    pub(crate) fn reach_up(&self, targets: impl IntoIterator<Item = ManifestId>) -> Vec<bool> {
         let parents = self.parents();
         let mut reached = vec![false; self.len()];
         walk::mark(&mut reached, targets, |manifest| parents.get(&manifest).into_iter().flatten().copied());

@@ -175,6 +175,7 @@ mod base64_text {
 
 /// Why a file is no inventory.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RecordError {
     /// It does not have the fields of the schema.
     #[error("it is no inventory")]

@@ -76,6 +76,7 @@ pub enum Deletion {
 
 /// Why something was not deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeleteError {
     /// These credentials may not delete, so no other deletion need be tried.
     Forbidden(String),

@@ -4,6 +4,7 @@ use crate::oci::Digest;
 
 /// Why a link file names nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum LinkFault {
     /// 0 bytes: an interrupted write.
     Empty,

@@ -16,11 +16,11 @@ use crate::repair::{serves_layer, serves_manifest};
 use crate::retention::RecordedManifest;
 use crate::retention::layout::recorded_manifest;
 use crate::storage::edit::FdEditor;
-use crate::storage::{DiskFolder, OpenOptions, ScanOptions, ScanProgress, Tree, locate};
+use crate::storage::{DiskFolder, OpenOptions, ScanOptions, ScanProgress, Symlinks, Tree, locate};
 
 fn scan(tree: &TreeBuilder) -> Graph {
-    let located = locate(tree.root(), false).registries;
-    let open = OpenOptions { follow_symlinks: false, jobs: 1 };
+    let located = locate(tree.root(), Symlinks::Refuse).registries;
+    let open = OpenOptions { jobs: 1, ..OpenOptions::default() };
     let options = ScanOptions { content: true, ..ScanOptions::default() };
     Tree::open(&located[0], &open).unwrap().scan(&options, &ScanProgress::default())
 }
@@ -34,7 +34,7 @@ fn audit_retention_repair_and_collector_agree_on_what_is_served() {
         let graph = scan(&tree);
         let aside = tempfile::tempdir().unwrap();
         let editor = FdEditor::open(&tree.v2(), aside.path()).unwrap();
-        let folder = DiskFolder::open_root(&tree.v2(), false).unwrap();
+        let folder = DiskFolder::open_root(&tree.v2(), Symlinks::Refuse).unwrap();
         let (parts, oddities) = (parts(&graph), Oddities::default());
         let collector = |engine| CollectorView::new(&graph, &oddities, engine);
         let (older, newer) = (collector(Engine::V2_8), collector(Engine::V3));

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 pub use foreign::Product;
 
+use super::folder::Symlinks;
+
 /// The folder below its rootdirectory in which a registry keeps everything.
 pub(crate) const V2: &str = "docker/registry/v2";
 /// How many levels below a folder the search for registries goes.
@@ -28,6 +30,7 @@ pub struct Located {
 
 /// Why no registry was found.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LocateError {
     /// The path itself cannot be looked at.
     #[error("cannot open {path}: {error}", path = .0.display(), error = .1)]
@@ -60,6 +63,7 @@ pub enum LocateError {
 
 /// The registries that a path names.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct LocatedRegistries {
     /// Those that can be opened, ordered by path.
     pub registries: Vec<Located>,
@@ -68,9 +72,8 @@ pub struct LocatedRegistries {
     pub errors: Vec<LocateError>,
 }
 
-/// Finds the registries that `path` means. Symbolic links in `path` itself are followed; below it only when `follow` says
-/// so.
-pub fn locate(path: &Path, follow: bool) -> LocatedRegistries {
+/// Finds the registries that `path` means. Symbolic links in `path` itself are followed; below it as `symlinks` says.
+pub fn locate(path: &Path, symlinks: Symlinks) -> LocatedRegistries {
     let single = |found: Result<Option<Located>, LocateError>| match found {
         Ok(Some(located)) => Some(LocatedRegistries { registries: vec![located], errors: Vec::new() }),
         Ok(None) => None,
@@ -85,10 +88,10 @@ pub fn locate(path: &Path, follow: bool) -> LocatedRegistries {
             };
         }
     };
-    if let Some(found) = single(registry_at(path, &real, follow)) {
+    if let Some(found) = single(registry_at(path, &real, symlinks)) {
         return found;
     }
-    let mut found = several(path, &real, follow);
+    let mut found = several(path, &real, symlinks);
     if found.registries.is_empty() && found.errors.is_empty() {
         found.errors.push(match foreign::product_in_folder(&real) {
             Some((place, product)) => {
@@ -105,8 +108,9 @@ pub fn locate(path: &Path, follow: bool) -> LocatedRegistries {
 ///
 /// # Errors
 /// When there is none, or more than one.
-pub fn locate_one(path: &Path) -> Result<Located, LocateError> {
-    let mut found = locate(path, false);
+pub fn locate_one(path: impl AsRef<Path>) -> Result<Located, LocateError> {
+    let path = path.as_ref();
+    let mut found = locate(path, Symlinks::Refuse);
     if let Some(error) = found.errors.pop() {
         return Err(error);
     }
@@ -117,12 +121,12 @@ pub fn locate_one(path: &Path) -> Result<Located, LocateError> {
 }
 
 /// The registry at the path itself.
-fn registry_at(path: &Path, real: &Path, follow: bool) -> Result<Option<Located>, LocateError> {
+fn registry_at(path: &Path, real: &Path, symlinks: Symlinks) -> Result<Option<Located>, LocateError> {
     if !real.is_dir() {
         return Err(LocateError::NoFolder(path.into()));
     }
     std::fs::read_dir(real).map_err(|error| LocateError::Unreadable(path.into(), error))?;
-    if let Some(v2) = rootdirectory(real, follow)? {
+    if let Some(v2) = rootdirectory(real, symlinks)? {
         return refuse_foreign(Located { name: path.into(), v2, root: Some(real.into()) }).map(Some);
     }
     if real.join("blobs").is_dir() || real.join("repositories").is_dir() || real.ends_with(V2) {
@@ -151,14 +155,16 @@ fn join_shown(path: &Path, below: &Path) -> PathBuf {
 }
 
 /// The `docker/registry/v2` of a rootdirectory.
-fn rootdirectory(root: &Path, follow: bool) -> Result<Option<PathBuf>, LocateError> {
+fn rootdirectory(root: &Path, symlinks: Symlinks) -> Result<Option<PathBuf>, LocateError> {
     let mut at = root.to_path_buf();
     for part in V2.split('/') {
         at.push(part);
         match at.symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(LocateError::Unreadable(at, error)),
-            Ok(metadata) if metadata.is_symlink() && !follow => return Err(LocateError::Symlink(at)),
+            Ok(metadata) if metadata.is_symlink() && symlinks == Symlinks::Refuse => {
+                return Err(LocateError::Symlink(at));
+            }
             Ok(_) if at.is_dir() => {}
             Ok(_) => return Ok(None),
         }
@@ -167,7 +173,7 @@ fn rootdirectory(root: &Path, follow: bool) -> Result<Option<PathBuf>, LocateErr
 }
 
 /// Registries in the folders below a path, breadth first. A folder that cannot be looked into is an error.
-fn several(name: &Path, root: &Path, follow: bool) -> LocatedRegistries {
+fn several(name: &Path, root: &Path, symlinks: Symlinks) -> LocatedRegistries {
     let mut found = LocatedRegistries::default();
     let mut queue = VecDeque::from([(PathBuf::new(), 0)]);
     let mut looked = 0;
@@ -178,7 +184,7 @@ fn several(name: &Path, root: &Path, follow: bool) -> LocatedRegistries {
             found.errors.push(LocateError::Foreign(join_shown(name, &below), Product::Minio));
             continue;
         }
-        match rootdirectory(&folder, follow) {
+        match rootdirectory(&folder, symlinks) {
             Ok(Some(v2)) => {
                 match refuse_foreign(Located { name: name.join(&below), v2, root: Some(folder) }) {
                     Ok(located) => found.registries.push(located),
@@ -212,7 +218,7 @@ fn several(name: &Path, root: &Path, follow: bool) -> LocatedRegistries {
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => queue.push_back((below.join(entry.file_name()), depth + 1)),
                 Ok(kind) if kind.is_symlink() && path.join(V2).is_dir() => {
-                    if follow {
+                    if symlinks == Symlinks::Follow {
                         queue.push_back((below.join(entry.file_name()), depth + 1));
                     } else {
                         found.errors.push(LocateError::Symlink(path));
@@ -239,7 +245,7 @@ mod tests {
     }
 
     fn names(root: &Path) -> Vec<String> {
-        let found = locate(root, false);
+        let found = locate(root, Symlinks::Refuse);
         assert!(found.errors.is_empty());
         found
             .registries
@@ -249,14 +255,14 @@ mod tests {
     }
 
     fn error(root: &Path) -> String {
-        locate(root, false).errors[0].to_string().replace(&*root.to_string_lossy(), "ROOT")
+        locate(root, Symlinks::Refuse).errors[0].to_string().replace(&*root.to_string_lossy(), "ROOT")
     }
 
     #[test]
     fn rootdirectory_its_v2_and_folder_of_several_are_located() {
         let one = folder(&["docker/registry/v2/blobs"]);
         assert_eq!(names(one.path()), [""]);
-        let v2 = locate(&one.path().join("docker/registry/v2"), false);
+        let v2 = locate(&one.path().join("docker/registry/v2"), Symlinks::Refuse);
         assert_eq!(v2.registries[0].root.as_deref(), Some(one.path().canonicalize().unwrap().as_path()));
         let several = folder(&["b/data/docker/registry/v2", "a/docker/registry/v2", "c"]);
         assert_eq!(names(several.path()), ["a", "b/data"]);
@@ -277,9 +283,9 @@ mod tests {
     fn registry_behind_a_symlink_is_an_error_beside_those_found() {
         let root = folder(&["a/docker/registry/v2", "b/elsewhere/registry/v2"]);
         std::os::unix::fs::symlink(root.path().join("b/elsewhere"), root.path().join("b/docker")).unwrap();
-        let found = locate(root.path(), false);
+        let found = locate(root.path(), Symlinks::Refuse);
         assert_eq!((found.registries.len(), found.errors.len()), (1, 1));
-        assert_eq!(locate(root.path(), true).registries.len(), 2);
+        assert_eq!(locate(root.path(), Symlinks::Follow).registries.len(), 2);
     }
 
     #[cfg(unix)]
@@ -288,6 +294,6 @@ mod tests {
         let root = folder(&["elsewhere/registry/v2"]);
         std::os::unix::fs::symlink(root.path().join("elsewhere"), root.path().join("docker")).unwrap();
         insta::assert_snapshot!(error(root.path()), @"ROOT/docker is a symbolic link, which is not followed: name the folder with blobs and repositories that it leads to");
-        assert_eq!(locate(root.path(), true).registries.len(), 1);
+        assert_eq!(locate(root.path(), Symlinks::Follow).registries.len(), 1);
     }
 }

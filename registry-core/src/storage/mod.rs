@@ -3,7 +3,7 @@
 
 #[doc(hidden)]
 pub mod edit;
-pub mod folder;
+mod folder;
 mod locate;
 
 mod progress;
@@ -12,14 +12,16 @@ mod scan;
 pub(crate) mod scheduler_state;
 mod tree;
 
-pub use folder::{EntryKind, Folder, FolderError, Stat};
+#[cfg(target_os = "linux")]
+pub use folder::FdFolder;
+pub use folder::{EntryKind, Folder, FolderError, PathFolder, Result as FolderResult, Stat, Symlinks};
 pub(crate) use locate::V2;
 pub use locate::{LocateError, Located, LocatedRegistries, Product, locate, locate_one};
 
 pub use progress::{Phase, ScanProgress};
 pub use registry_processes::{Job, Serving, is_cache, registry_processes, serves_cache};
 pub use scan::ScanOptions;
-pub use tree::{DiskFolder, OpenOptions, Tree};
+pub use tree::{DiskFolder, OpenOptions, SchedulerState, Tree};
 
 use std::path::Path;
 

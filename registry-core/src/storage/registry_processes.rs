@@ -30,6 +30,7 @@ pub enum Job {
 
 /// A process that works, or may work, on a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Serving {
     /// Process number.
     pub pid: u32,

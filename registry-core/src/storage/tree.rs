@@ -5,12 +5,13 @@ use std::path::Path;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::folder::{EntryKind, Folder};
-use super::locate::Located;
+use super::folder::{EntryKind, Folder, Symlinks};
+use super::locate::{LocateError, Located, locate_one};
 use super::progress::ScanProgress;
 use super::scan::{self, ScanOptions};
 use super::scheduler_state;
 use crate::graph::{Graph, Oddities, Recheck, SchedulerFault};
+use crate::text::escape_os;
 
 /// The safest implementation of [`Folder`] on this system.
 #[cfg(target_os = "linux")]
@@ -22,22 +23,34 @@ pub type DiskFolder = super::folder::PathFolder;
 /// How a tree is opened.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OpenOptions {
-    /// Follow symbolic links to folders below the root. Links in the place of `link` and `data` files are never followed.
-    pub follow_symlinks: bool,
+    /// Whether symbolic links to folders below the root are followed.
+    pub symlinks: Symlinks,
     /// How many requests to the file system are under way at once. 0 means 8 for each processor, at least 16: disks and
     /// networks answer many requests at once, and a warm cache is not slower with more.
     pub jobs: usize,
 }
 
+/// Whether the rootdirectory of a tree holds the `scheduler-state.json` of a pull-through cache.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SchedulerState {
+    /// It does not.
+    #[default]
+    Absent,
+    /// It does, so the tree is a cache.
+    Present,
+}
+
 /// A registry, open for reading: its `docker/registry/v2`.
 #[derive(Debug)]
 pub struct Tree<F> {
+    name: Box<str>,
     pub(crate) v2: F,
     pub(super) pool: ThreadPool,
     waits_for_writers: bool,
     /// Its rootdirectory, if known.
     root: Option<F>,
-    has_scheduler_state: bool,
+    /// What the caller says where `root` is not known.
+    scheduler_state: SchedulerState,
 }
 
 impl Tree<DiskFolder> {
@@ -46,12 +59,26 @@ impl Tree<DiskFolder> {
     /// # Errors
     /// When its folder cannot be opened, or no thread can be started.
     pub fn open(located: &Located, options: &OpenOptions) -> io::Result<Self> {
-        let v2 = DiskFolder::open_root(&located.v2, options.follow_symlinks)?;
-        let mut tree = Self::from_folder(v2, false, options.jobs)?;
+        let v2 = DiskFolder::open_root(&located.v2, options.symlinks)?;
+        let name = escape_os(located.name.as_os_str());
+        let mut tree = Self::from_folder(&name, v2, SchedulerState::Absent, options.jobs)?;
         if let Some(root) = &located.root {
-            tree.root = Some(DiskFolder::open_root(root, false)?);
+            tree.root = Some(DiskFolder::open_root(root, Symlinks::Refuse)?);
         }
         Ok(tree)
+    }
+
+    /// Opens the one registry at or below `path`, with the default [`OpenOptions`] and [waiting for
+    /// writers](Tree::waiting_for_writers). [`locate`](super::locate()) finds several.
+    ///
+    /// # Errors
+    /// When there is no registry, or more than one, or its folder cannot be opened.
+    pub fn open_at(path: impl AsRef<Path>) -> Result<Self, LocateError> {
+        let located = locate_one(path)?;
+        match Self::open(&located, &OpenOptions::default()) {
+            Ok(tree) => Ok(tree.waiting_for_writers()),
+            Err(error) => Err(LocateError::Unreadable(located.name, error)),
+        }
     }
 }
 
@@ -66,12 +93,12 @@ fn read_scheduler_fault(root: &impl Folder) -> Option<SchedulerFault> {
 }
 
 impl<F: Folder> Tree<F> {
-    /// Opens a folder of any source that holds what `docker/registry/v2` holds. `has_scheduler_state` says whether the
-    /// rootdirectory holds the `scheduler-state.json` of a pull-through cache.
+    /// Opens a folder of any source that holds what `docker/registry/v2` holds. `name` is what reports call the registry;
+    /// `jobs` is that of [`OpenOptions`].
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn from_folder(v2: F, has_scheduler_state: bool, jobs: usize) -> io::Result<Self> {
+    pub fn from_folder(name: &str, v2: F, scheduler_state: SchedulerState, jobs: usize) -> io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let jobs = if jobs == 0 { (cores * 8).clamp(16, 128) } else { jobs.min(1024) };
         let pool = ThreadPoolBuilder::new()
@@ -79,7 +106,7 @@ impl<F: Folder> Tree<F> {
             .thread_name(|number| format!("walk-{number}"))
             .build()
             .map_err(io::Error::other)?;
-        Ok(Self { v2, pool, waits_for_writers: false, root: None, has_scheduler_state })
+        Ok(Self { name: name.into(), v2, pool, waits_for_writers: false, root: None, scheduler_state })
     }
 
     /// Makes [`Tree::settle`] wait for writers: where it finds what a deletion or a push leaves half done, it looks again, for
@@ -88,6 +115,11 @@ impl<F: Folder> Tree<F> {
     pub fn waiting_for_writers(mut self) -> Self {
         self.waits_for_writers = true;
         self
+    }
+
+    /// What reports call the registry: for one on disk its path, as it was given, with unprintable characters escaped.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The registry's `docker/registry/v2`, to read what a scan does not keep.
@@ -111,7 +143,7 @@ impl<F: Folder> Tree<F> {
 
     /// Whether the rootdirectory holds the state of a cache's scheduler, and why a server does not start with it.
     fn scheduler_state(&self) -> (bool, Option<SchedulerFault>) {
-        let Some(root) = &self.root else { return (self.has_scheduler_state, None) };
+        let Some(root) = &self.root else { return (self.scheduler_state == SchedulerState::Present, None) };
         match root.stat(Path::new(scheduler_state::NAME)).ok().map(|stat| stat.kind) {
             Some(EntryKind::File) => (true, read_scheduler_fault(root)),
             Some(EntryKind::Folder) => (false, Some(SchedulerFault::NoFile)),

@@ -10,6 +10,7 @@ pub(crate) struct Lock(#[expect(dead_code, reason = "held open")] File);
 
 /// Why there is no lock.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LockError {
     /// Another process holds it.
     #[error("another repair, undo or layout retention is at work on {path}: wait for it", path = .0.display())]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::storage::{DiskFolder, Folder as _, Located, folder_of};
+use crate::storage::{DiskFolder, Folder as _, Located, Symlinks, folder_of};
 
 /// The file that marks a quarantine.
 pub const MARKER: &str = "quarantine.json";
@@ -56,6 +56,7 @@ pub struct QuarantinePlace {
 
 /// Why there is no place for a quarantine.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlaceError {
     /// The rootdirectory is not known.
     #[error("it is not known which folder holds docker/registry/v2: name one for what is moved aside")]
@@ -127,6 +128,7 @@ fn device(_: &Path) -> io::Result<u64> {
 
 /// Why this process cannot make a quarantine at its place.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum UnusableError {
     /// This user may not write to the folder that it would be made in.
     #[error("what goes cannot be moved to {path}, which is not writable, or on a read-only file system: name another folder on the same file system", path = .0.display())]
@@ -145,8 +147,9 @@ pub fn check_place(place: &QuarantinePlace, v2: &Path) -> Result<(), UnusableErr
     let Some(folder) = quarantine.ancestors().find_map(|folder| folder.canonicalize().ok()) else {
         return Ok(());
     };
-    let may_change =
-        DiskFolder::open_root(&folder, false).ok().and_then(|open| open.may_change(Path::new(".")).ok());
+    let may_change = DiskFolder::open_root(&folder, Symlinks::Refuse)
+        .ok()
+        .and_then(|open| open.may_change(Path::new(".")).ok());
     if may_change.flatten() == Some(false) {
         return Err(UnusableError::Denied(folder));
     }

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use registry_core::audit::{self, AuditOptions};
-use registry_core::collector::{self, Cost, Engine, Forecast};
+use registry_core::collector::{self, Cost, Engine, Forecast, UntaggedManifests};
 use registry_core::graph::{Graph, Oddities};
 use registry_core::path::Place;
-use registry_core::storage::{OpenOptions, ScanOptions, ScanProgress, Tree, locate};
+use registry_core::storage::{OpenOptions, ScanOptions, ScanProgress, Symlinks, Tree, locate};
 use walkdir::WalkDir;
 
 /// A forecast with the graph that it was made from.
@@ -31,9 +31,9 @@ pub fn forecast_tree_strictly(
     delete_untagged: bool,
     strict: bool,
 ) -> TreeForecast {
-    let found = locate(root, false);
+    let found = locate(root, Symlinks::Refuse);
     let [located] = &found.registries[..] else { panic!("not one tree: {found:?}") };
-    let tree = Tree::open(located, &OpenOptions { follow_symlinks: false, jobs: 1 }).unwrap();
+    let tree = Tree::open(located, &OpenOptions { jobs: 1, ..OpenOptions::default() }).unwrap();
     let progress = ScanProgress::default();
     let options = AuditOptions::new(Timestamp::MAX);
     let read = || {
@@ -51,7 +51,8 @@ pub fn forecast_tree_strictly(
         graph.unread,
         oddities.unread
     );
-    let forecast = collector::forecast(&graph, &oddities, engine, delete_untagged);
+    let untagged = if delete_untagged { UntaggedManifests::Delete } else { UntaggedManifests::Keep };
+    let forecast = collector::forecast(&graph, &oddities, engine, untagged);
     let cost = collector::cost(&mut graph, &audit, &options, &forecast);
     TreeForecast { graph: read().0, oddities, forecast, cost }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use registry_core::oci::Platform;
 use registry_core::probe::{
-    Choice, Choosing, Depth, JudgeOptions, ListedTag, ProbeJudgement, ProbeRun, ProbeState, ProbeWalk,
-    Responses, WalkOptions, choose, judge,
+    Choice, Choosing, Depth, JudgeOptions, ListedRepositories, ListedTag, ProbeJudgement, ProbeRun,
+    ProbeState, ProbeWalk, Responses, WalkOptions, choose, judge,
 };
 use registry_core::registry::{Client, Credentials, Http, Settings};
 use registry_fixtures::registry::{Profile, Server, World};
@@ -147,7 +147,11 @@ pub async fn run_probe(server: &Server, past: &mut ProbeState, options: &RunOpti
     let judgement = judge(&seen, NAME, &judging);
     past.note_tags(&seen, &judgement.judged, now);
     let listed = lists.into_iter().map(|(name, tags)| (name, tags.into_iter().map(|one| one.tag).collect()));
-    past.end(ProbeRun { at: now, tags_checked: judgement.judged.len() as u64 }, &listed.collect(), true);
+    past.end(
+        ProbeRun { at: now, tags_checked: judgement.judged.len() as u64 },
+        &listed.collect(),
+        ListedRepositories::All,
+    );
     RunResult { seen, judgement, choice, sent: http.sent() }
 }
 

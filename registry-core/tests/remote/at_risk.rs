@@ -239,7 +239,7 @@ proptest! {
         let server = Server::start(pushed.world.clone());
         let lost = lost(&pushed, &pushed.world);
         let lost: Lost = lost.into_iter().filter(|(package, _)| package == "p0").collect();
-        let only = vec![Pattern::new("p0", true).expect("a pattern")];
+        let only = vec![Pattern::new("p0", core::LetterCase::Ignored).expect("a pattern")];
         let policy = Policy { packages: only.clone(), ..keep(100) };
         // Packages can also be selected from a record of all packages.
         let (_, plan) = block_on(planned(&server, &policy, if is_recorded { &[] } else { &only }));
@@ -358,7 +358,7 @@ fn plan_after_an_undo_within_the_window_has_no_warnings() {
 
 #[test]
 fn warnings_do_not_depend_on_the_selection_of_packages() {
-    let only = [Pattern::new("p1", true).expect("a pattern")];
+    let only = [Pattern::new("p1", core::LetterCase::Ignored).expect("a pattern")];
     let of = |acts: &[Act]| {
         let pushed = Pushed::new(Profile::V15, acts);
         let server = Server::start(pushed.world.clone());

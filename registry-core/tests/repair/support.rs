@@ -16,9 +16,9 @@ use registry_core::repair::{
     self, ChangeUndoState, DeletedTags, Log, RepairHistory, RepairPlan, Scope, StepOutcome, StepProgress,
     Supply, TreeSupply, Undo, UndoneChange,
 };
-use registry_core::storage::edit::{Attributes, Editor, EntryView, Fill, WritableFolder};
+use registry_core::storage::edit::{Attributes, Editor, EntryView, Fill, IfOccupied, WritableFolder};
 use registry_core::storage::{
-    DiskFolder, FolderError, Located, OpenOptions, ScanOptions, ScanProgress, Tree, locate,
+    DiskFolder, FolderError, Located, OpenOptions, ScanOptions, ScanProgress, Symlinks, Tree, locate,
 };
 use registry_core::tree_writer::{Access, TreeWriter, WriteRefusal};
 use registry_fixtures::TreeBuilder;
@@ -45,9 +45,9 @@ pub struct Repaired {
 
 impl Registry {
     pub fn open(root: &Path) -> Self {
-        let found = locate(root, false);
+        let found = locate(root, Symlinks::Refuse);
         let [located] = &found.registries[..] else { panic!("not one tree: {found:?}") };
-        let tree = Tree::open(located, &OpenOptions { follow_symlinks: false, jobs: 1 }).unwrap();
+        let tree = Tree::open(located, &OpenOptions { jobs: 1, ..OpenOptions::default() }).unwrap();
         Self { located: located.clone(), tree, content: false, strict: false, deleted_tags: None }
     }
 
@@ -170,7 +170,7 @@ pub fn only_quarantine(tree: &TreeBuilder) -> PathBuf {
 
 /// A tree as a supply of missing bytes.
 pub fn tree_supply(tree: &TreeBuilder) -> TreeSupply {
-    TreeSupply::open(&locate(tree.root(), false).registries[0]).unwrap()
+    TreeSupply::open(&locate(tree.root(), Symlinks::Refuse).registries[0]).unwrap()
 }
 
 /// A folder in memory if there is one: on a disk these tests are slow.
@@ -331,10 +331,10 @@ impl Editor for FailingEditor {
         &self,
         from: (WritableFolder, &Path),
         to: (WritableFolder, &Path),
-        replace: bool,
+        if_occupied: IfOccupied,
     ) -> Answer<()> {
         self.budget.spend()?;
-        self.inner.rename(from, to, replace)
+        self.inner.rename(from, to, if_occupied)
     }
 
     fn remove_file(&self, room: WritableFolder, path: &Path) -> Answer<()> {

@@ -1,6 +1,6 @@
 //! Corner cases of the decision where two of its rules apply.
 
-use registry_core::retention::{InUse, Pattern, RankBy, Unneeded};
+use registry_core::retention::{InUse, LetterCase, Pattern, RankBy, Unneeded};
 
 use crate::support::{PackageBuilder, fallback_tag, keep, rule, signature_tag};
 
@@ -218,6 +218,6 @@ fn chains_of_referrers_and_signatures_are_deleted_with_their_subject() {
     let decision = builder.decide(&keep(1));
     assert_eq!((decision.images_kept, decision.images_deleted), (1, 202));
     let mut policy = keep(1);
-    policy.keep_tags.push(Pattern::new("v[01]", true).unwrap());
+    policy.keep_tags.push(Pattern::new("v[01]", LetterCase::Ignored).unwrap());
     assert_eq!(builder.decide(&policy).images_deleted, 0);
 }

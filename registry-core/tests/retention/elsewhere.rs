@@ -7,8 +7,8 @@ use futures::executor::block_on;
 use registry_core::oci::Digest;
 use registry_core::registry::Fetched;
 use registry_core::retention::{
-    Action, Applied, DeleteError, Deletion, ListedRow, Listing, Pattern, Plan, PlannedDeletion, Policy,
-    Reader, RowOutcome, Source, SourceKind, Unanswered, Unneeded, Writer, apply, collect, plan,
+    Action, Applied, DeleteError, Deletion, LetterCase, ListedRow, Listing, Pattern, Plan, PlannedDeletion,
+    Policy, Reader, RowOutcome, Source, SourceKind, Unanswered, Unneeded, Writer, apply, collect, plan,
 };
 
 use crate::effects::reading_options;
@@ -242,7 +242,7 @@ fn spared_image_spares_its_signatures_in_another_repository() {
 fn subject_in_unselected_untagged_or_silent_repository_keeps_its_signatures() {
     let (app, signatures, subjects) = signed();
     let mut policy = prune(1);
-    policy.packages.push(Pattern::new("signatures", true).unwrap());
+    policy.packages.push(Pattern::new("signatures", LetterCase::Ignored).unwrap());
     let registry = Registry::new(&[("app", &app), ("signatures", &signatures)]);
     assert_eq!(deleted_rows(&registry.plan(&policy)), []);
     // All tags of the repository were deleted, and its manifests still answer.
@@ -292,7 +292,7 @@ fn signatures_on_a_tree_are_deleted_after_their_images_in_another_repository() {
     }
     assert_eq!(deleted_rows(&planned(&record(&tree), &prune(5))), []);
     let mut only = prune(1);
-    only.packages.push(Pattern::new("tools/*", true).unwrap());
+    only.packages.push(Pattern::new("tools/*", LetterCase::Ignored).unwrap());
     let reading = Reading { built_at: false, only: &only.packages };
     let some = open(&tree).record(&reading, jiff::Timestamp::now()).unwrap();
     assert_eq!(deleted_rows(&planned(&some, &only)), []);

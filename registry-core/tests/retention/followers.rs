@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use registry_core::oci::Digest;
 use registry_core::retention::{
-    Action, Decision, Elsewhere, InUse, ManifestState, Package, Pattern, Plan, Policy, Unneeded, plan,
+    Action, Decision, Elsewhere, InUse, LetterCase, ManifestState, Package, Pattern, Plan, Policy, Unneeded,
+    plan,
 };
 
 use crate::effects::source;
@@ -89,7 +90,7 @@ fn cosign_signature_of_attached_sbom_shares_the_fate_of_the_image() {
     ");
     // A follower that a pattern keeps stays with its own followers, although its image is deleted.
     let mut policy = keep(1);
-    policy.keep_tags.push(Pattern::new("*.sbom", true).unwrap());
+    policy.keep_tags.push(Pattern::new("*.sbom", LetterCase::Ignored).unwrap());
     insta::assert_snapshot!(builder.decision_text(&policy), @"
     keep   sha256-<v2/sbom>.sig: follows <v2/sbom>, which stays
     keep   sha256-<v2/image>.sbom: tag sha256-<v2/image>.sbom matches keep pattern *.sbom
@@ -239,7 +240,7 @@ fn build(pushes: &[Push], circles: &[[prop::sample::Index; 2]]) -> (PackageBuild
 
 fn policy(keep_last: u32, prune: bool, used: &BTreeSet<Digest>) -> Policy {
     let mut policy = keep(keep_last);
-    policy.keep_tags.push(Pattern::new("*.sbom", true).unwrap());
+    policy.keep_tags.push(Pattern::new("*.sbom", LetterCase::Ignored).unwrap());
     if prune {
         (policy.untagged, policy.orphan_signatures) = (Unneeded::Prune, Unneeded::Prune);
     }

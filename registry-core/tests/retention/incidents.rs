@@ -2,7 +2,7 @@
 
 use futures::executor::block_on;
 use registry_core::retention::{
-    Action, Decision, InUse, NotPlanned, Pattern, Policy, Rule, Stopped, Unneeded, collect,
+    Action, Decision, InUse, LetterCase, NotPlanned, Pattern, Policy, Rule, Stopped, Unneeded, collect,
 };
 
 use crate::effects::{planned, reading_options, run, source};
@@ -105,7 +105,7 @@ fn platforms_of_kept_images_stay_in_a_listing_of_digests() {
 #[test]
 fn releases_that_match_a_keep_pattern_stay() {
     let mut policy = keep(1);
-    policy.keep_tags.push(Pattern::new("v[12]", true).unwrap());
+    policy.keep_tags.push(Pattern::new("v[12]", LetterCase::Ignored).unwrap());
     assert_eq!(deleted_versions(&mut PackageBuilder::with_images(4), &policy), ["v3"]);
     policy.max_delete_percent = Some(20);
     assert!(matches!(
@@ -251,7 +251,7 @@ fn kept_child_tag_outlives_its_index() {
     builder.tag("old", index, 790);
     builder.push_image("v2", 10);
     let mut policy = keep(1);
-    policy.keep_tags.push(Pattern::new("child", true).unwrap());
+    policy.keep_tags.push(Pattern::new("child", LetterCase::Ignored).unwrap());
     assert_eq!(deleted_versions(&mut builder, &policy), ["v1", "old"]);
 }
 

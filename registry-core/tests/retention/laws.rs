@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use registry_core::oci::Digest;
 use registry_core::retention::{
-    Action, Decision, GroupBy, ManifestId, ManifestState, Package, Policy, Row, Rule, Unneeded, decide,
+    Action, Decision, GroupBy, LetterCase, ManifestId, ManifestState, Package, Policy, Row, Rule, Unneeded,
+    decide,
 };
 
 use crate::support::{PackageBuilder, keep, now, signature_tag};
@@ -78,7 +79,7 @@ fn rule_strategy() -> impl Strategy<Value = Rule> {
     let keep_cache = prop::option::weighted(0.2, any::<bool>());
     (tags, group_by, 1_u32..4, prop::option::weighted(0.2, 0_u64..500_000), keep_cache).prop_map(
         |(tags, group_by, keep_last, keep_within, keep_cache)| Rule {
-            group_by: group_by.map(|text| GroupBy::new(text, true).unwrap()),
+            group_by: group_by.map(|text| GroupBy::new(text, LetterCase::Ignored).unwrap()),
             keep_within,
             keep_cache,
             ..crate::support::rule(tags, keep_last)
@@ -229,7 +230,7 @@ proptest! {
         let mut builder = build(&pushes);
         let mut policy = keep(keep_last);
         assume_lost(&mut policy);
-        policy.rules = vec![Rule { group_by: Some(GroupBy::new(r"^v(\d)", true).unwrap()), ..crate::support::rule("*", keep_last) }];
+        policy.rules = vec![Rule { group_by: Some(GroupBy::new(r"^v(\d)", LetterCase::Ignored).unwrap()), ..crate::support::rule("*", keep_last) }];
         let decision = builder.decide(&policy);
         // Only whole images that no tagged index names are ranked by their own tags.
         let package = &builder.package;

@@ -9,13 +9,13 @@ use registry_core::audit::RegistryRole;
 use registry_core::oci::Digest;
 use registry_core::retention::layout::{CacheSign, Layout, LayoutError, Links, Reading, moves_of};
 use registry_core::retention::{Action, Plan, Policy, Record, RecordedManifest, plan};
-use registry_core::storage::{Located, locate};
+use registry_core::storage::{Located, Symlinks, locate};
 use registry_fixtures::{ImageSpec, TreeBuilder};
 
 pub const DAY: Duration = Duration::from_secs(24 * 3600);
 
 pub fn located(tree: &TreeBuilder) -> Located {
-    locate(tree.root(), false).registries.pop().expect("a registry")
+    locate(tree.root(), Symlinks::Refuse).registries.pop().expect("a registry")
 }
 
 pub fn open(tree: &TreeBuilder) -> Layout {

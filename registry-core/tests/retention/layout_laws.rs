@@ -63,7 +63,7 @@ pub fn copy_to_memory(tree: &TreeBuilder) -> (tempfile::TempDir, TreeBuilder) {
 
 /// The tags of a tree that are broken or unknown.
 pub fn not_whole(tree: &TreeBuilder) -> BTreeSet<String> {
-    let opened = Tree::open(&located(tree), &OpenOptions { follow_symlinks: false, jobs: 1 }).unwrap();
+    let opened = Tree::open(&located(tree), &OpenOptions { jobs: 1, ..OpenOptions::default() }).unwrap();
     let progress = ScanProgress::default();
     let mut graph = opened.scan(&ScanOptions::default(), &progress);
     let audit =

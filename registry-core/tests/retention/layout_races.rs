@@ -10,7 +10,7 @@ use registry_core::repair::{Log, StepProgress};
 use registry_core::retention::layout::apply;
 use registry_core::retention::{Applied, Plan, Stopped};
 use registry_core::storage::FolderError;
-use registry_core::storage::edit::{Attributes, Editor, EntryView, Fill, WritableFolder};
+use registry_core::storage::edit::{Attributes, Editor, EntryView, Fill, IfOccupied, WritableFolder};
 use registry_core::tree_writer::{Access, TreeWriter};
 use registry_fixtures::{Child, TreeBuilder};
 
@@ -78,9 +78,9 @@ impl Editor for PushingEditor {
         &self,
         from: (WritableFolder, &Path),
         to: (WritableFolder, &Path),
-        replace: bool,
+        if_occupied: IfOccupied,
     ) -> Answer<()> {
-        self.inner.rename(from, to, replace)?;
+        self.inner.rename(from, to, if_occupied)?;
         if !self.before {
             self.push(from.1);
         }

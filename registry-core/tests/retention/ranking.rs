@@ -1,7 +1,7 @@
 //! The ranking of images by versions, numbers, dates and groups of a rule, and what a plan says about images without a rank.
 
 use jiff::Timestamp;
-use registry_core::retention::{GroupBy, Pattern, Policy, RankBy, Rule};
+use registry_core::retention::{GroupBy, LetterCase, Pattern, Policy, RankBy, Rule};
 use serde_json::json;
 
 use crate::support::{IMAGE, INDEX, PackageBuilder, keep, rule, sha};
@@ -20,7 +20,10 @@ fn undecided(builder: &mut PackageBuilder, policy: &Policy) -> Vec<String> {
 }
 
 fn grouped_rule(tags: &str, group_by: Option<&str>, keep_last: u32) -> Rule {
-    Rule { group_by: group_by.map(|text| GroupBy::new(text, true).unwrap()), ..rule(tags, keep_last) }
+    Rule {
+        group_by: group_by.map(|text| GroupBy::new(text, LetterCase::Ignored).unwrap()),
+        ..rule(tags, keep_last)
+    }
 }
 
 // https://github.com/akuity/kargo/issues/2438
@@ -68,7 +71,7 @@ fn build_numbers_alone_are_ranked() {
     policy.rules = vec![rule("*.*.*", 1), rule("*", 1)];
     assert_eq!(builder.decide(&policy).images_deleted, 3);
     let mut policy = ranked_by(RankBy::Semver, 2);
-    policy.keep_tags = vec![Pattern::new("1.*", true).unwrap()];
+    policy.keep_tags = vec![Pattern::new("1.*", LetterCase::Ignored).unwrap()];
     assert_eq!(builder.decide(&policy).images_deleted, 2);
 }
 
@@ -270,7 +273,7 @@ fn kaniko_cache_stays_and_is_reported_until_a_rule_covers_it() {
     policy.rules[0].keep_cache = None;
     assert_eq!(builder.decide(&policy).images_deleted, 0);
     policy.rules[0].keep_cache = Some(false);
-    policy.rules[0].package = Pattern::new("other/*", true).unwrap();
+    policy.rules[0].package = Pattern::new("other/*", LetterCase::Ignored).unwrap();
     assert_eq!(builder.decide(&policy).images_deleted, 0);
     // With another package name, or one tag that is no key, the images are ranked like others.
     builder.package.name = "team/app/caches".into();

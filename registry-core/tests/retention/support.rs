@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{Timestamp, ToSpan as _};
 use registry_core::oci::{Algorithm, Digest};
 use registry_core::retention::{
-    Decision, Elsewhere, NotPlanned, Package, Pattern, Policy, Row, Rule, decide,
+    Decision, Elsewhere, LetterCase, NotPlanned, Package, Pattern, Policy, Row, Rule, decide,
 };
 use serde_json::{Value, json};
 
@@ -194,8 +194,8 @@ pub fn signature_tag(digest: Digest) -> String {
 /// A rule on some tags of every package.
 pub fn rule(tags: &str, keep_last: u32) -> Rule {
     Rule {
-        package: Pattern::new("*", true).unwrap(),
-        tags: Pattern::new(tags, true).unwrap(),
+        package: Pattern::new("*", LetterCase::Ignored).unwrap(),
+        tags: Pattern::new(tags, LetterCase::Ignored).unwrap(),
         group_by: None,
         keep_last,
         keep_within: None,

@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use registry_core::audit::{self, Audit};
-use registry_core::storage::folder::{PathFolder, Result};
-use registry_core::storage::{EntryKind, Folder, FolderError, ScanOptions, ScanProgress, Stat, Tree};
+use registry_core::storage::{
+    EntryKind, Folder, FolderError, ScanOptions, ScanProgress, SchedulerState, Stat, Symlinks, Tree,
+};
+use registry_core::storage::{FolderResult as Result, PathFolder};
 use registry_fixtures::TreeBuilder;
 
 use crate::support::{Base, View, text};
@@ -169,9 +171,10 @@ pub struct Looks {
 /// Audits a tree seen through a plan.
 pub fn look_through_plan(tree: &TreeBuilder, plan: Plan, view: &View<'_>) -> Looks {
     let course = Arc::new(PlanState { plan, ..PlanState::default() });
-    let inner = PathFolder::open_root(&tree.v2(), false).unwrap();
+    let inner = PathFolder::open_root(&tree.v2(), Symlinks::Refuse).unwrap();
     let folder = PlannedFolder { inner, at: PathBuf::new(), course: Arc::clone(&course) };
-    let open = Tree::from_folder(folder, false, view.jobs).unwrap().waiting_for_writers();
+    let open =
+        Tree::from_folder("tree", folder, SchedulerState::Absent, view.jobs).unwrap().waiting_for_writers();
     let progress = ScanProgress::default();
     let scan = ScanOptions { content: view.content, strict: view.strict, only: None };
     let mut graph = open.scan(&scan, &progress);

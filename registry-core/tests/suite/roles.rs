@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 use registry_core::audit::RegistryRole;
-use registry_core::storage::{LocateError, Product, locate};
+use registry_core::storage::{LocateError, Product, Symlinks, locate};
 use registry_fixtures::{ImageSpec, trees};
 
 use crate::support::{APP, Base, DAY, Names, View, report_after, report_with_damage, text};
@@ -43,7 +43,7 @@ const TEN_YEARS: Duration = Duration::from_secs(3650 * DAY.as_secs());
 const STRICT: View<'static> = View {
     content: true,
     strict: true,
-    follow: false,
+    symlinks: Symlinks::Refuse,
     jobs: 4,
     role: None,
     sparse: &[],
@@ -314,7 +314,7 @@ fn required_platform_is_read_from_the_config() {
 fn minio_disk_is_refused() {
     let mut base = Base::new();
     base.tree.break_into_minio_objects();
-    let found = locate(base.tree.root(), false);
+    let found = locate(base.tree.root(), Symlinks::Refuse);
     assert!(matches!(found.errors[..], [LocateError::Foreign(_, Product::Minio)]), "{found:?}");
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use registry_core::audit::{self, Audit, AuditOptions, Finding, RegistryRole};
 use registry_core::graph::{Graph, Seconds};
-use registry_core::storage::{Folder, OpenOptions, ScanOptions, ScanProgress, Tree, locate};
+use registry_core::storage::{Folder, OpenOptions, ScanOptions, ScanProgress, Symlinks, Tree, locate};
 use registry_fixtures::{Digest, Image, ImageSpec, Index, TreeBuilder};
 
 pub const HOUR: Duration = Duration::from_secs(3600);
@@ -17,7 +17,7 @@ pub const DAY: Duration = Duration::from_secs(24 * 3600);
 pub struct View<'a> {
     pub content: bool,
     pub strict: bool,
-    pub follow: bool,
+    pub symlinks: Symlinks,
     pub jobs: usize,
     pub role: Option<RegistryRole>,
     pub sparse: &'a [&'a str],
@@ -32,7 +32,7 @@ impl Default for View<'_> {
         Self {
             content: false,
             strict: false,
-            follow: false,
+            symlinks: Symlinks::Refuse,
             jobs: 4,
             role: None,
             sparse: &[],
@@ -89,9 +89,9 @@ impl View<'_> {
 
     /// Opens, scans and audits the only tree at a path.
     pub fn look(&self, root: &Path) -> Audit {
-        let found = locate(root, self.follow);
+        let found = locate(root, self.symlinks);
         let [located] = &found.registries[..] else { panic!("not one tree: {found:?}") };
-        let open = OpenOptions { follow_symlinks: self.follow, jobs: self.jobs };
+        let open = OpenOptions { symlinks: self.symlinks, jobs: self.jobs };
         self.audit(&Tree::open(located, &open).unwrap()).1
     }
 }

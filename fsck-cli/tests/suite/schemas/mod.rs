@@ -26,7 +26,7 @@ fn all_schemas() -> Vec<(&'static str, Value)> {
     let mut journal = document::<repair::JournalLine<'_>>(repair::JOURNAL_SCHEMA);
     journal["description"] = "One line of a journal (JSON Lines).".into();
     let begin =
-        journal.pointer_mut("/$defs/Entry/oneOf/0/properties/schema").expect("the first line's schema");
+        journal.pointer_mut("/$defs/RepairEntry/oneOf/0/properties/schema").expect("the first line's schema");
     *begin = json!({ "const": repair::JOURNAL_SCHEMA });
     vec![
         ("report", document::<audit::Report>(audit::SCHEMA)),

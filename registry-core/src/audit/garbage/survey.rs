@@ -9,6 +9,7 @@ use crate::path::Place;
 
 /// One file or folder of garbage, for `--list-garbage`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GarbagePiece {
     /// `blob-unreferenced`; `manifest-untagged` for revision links and for the blobs that only they reach; others.
     pub code: Code,

@@ -50,6 +50,19 @@ pub struct WalkOptions {
     pub now: Timestamp,
 }
 
+impl WalkOptions {
+    /// Asks at the time `now` for manifests, configs and layers without their bytes, again after a day, and for no platforms.
+    pub const fn new(now: Timestamp) -> Self {
+        Self {
+            depth: Depth::Blobs,
+            recheck_after: SignedDuration::from_hours(24),
+            last_byte: false,
+            platforms: false,
+            now,
+        }
+    }
+}
+
 /// A walk over one registry.
 #[derive(Debug)]
 pub struct ProbeWalk<'a> {

@@ -60,6 +60,7 @@ impl RepairPlan {
 
 /// A finding that stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Left {
     /// The finding.
     pub finding: Finding,

@@ -16,6 +16,7 @@ use crate::oci::Digest;
 /// Why a supply gave no answer. What it was asked for is then unknown, not absent.
 #[derive(Debug, thiserror::Error)]
 #[error("{name}: {why}")]
+#[non_exhaustive]
 pub struct SupplyError {
     /// The supply.
     pub name: String,

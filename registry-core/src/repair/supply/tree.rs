@@ -26,7 +26,7 @@ impl TreeSupply {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(located: &Located) -> io::Result<Self> {
-        let tree = Tree::open(located, &OpenOptions { follow_symlinks: false, jobs: 1 })?;
+        let tree = Tree::open(located, &OpenOptions { jobs: 1, ..OpenOptions::default() })?;
         Ok(Self { name: escape_os(located.name.as_os_str()), tree })
     }
 

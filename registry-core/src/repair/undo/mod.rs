@@ -20,7 +20,7 @@ use super::change::{Change, TEMP_SUFFIX};
 use super::journal::RepairHistory;
 use super::needs;
 use crate::path::Place;
-use crate::storage::edit::{Editor, WritableFolder};
+use crate::storage::edit::{Editor, IfOccupied, WritableFolder};
 use crate::storage::{EntryKind, FolderError, Serving, V2};
 use crate::tree_writer::{Access, MARKER, TreeWriter, WriteRefusal};
 
@@ -196,7 +196,11 @@ impl ChangeUndoer<'_> {
                 if let Some(why) = find_lost()? {
                     return Ok(ChangeUndoState::Lost(why));
                 }
-                self.editor.rename((WritableFolder::Aside, aside), (WritableFolder::Tree, place), false)?;
+                self.editor.rename(
+                    (WritableFolder::Aside, aside),
+                    (WritableFolder::Tree, place),
+                    IfOccupied::Fail,
+                )?;
                 self.sync_nearest_folder(path)?;
                 ChangeUndoState::Restored
             }

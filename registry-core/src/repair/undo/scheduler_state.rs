@@ -9,7 +9,7 @@ use super::marked::MarkerCache;
 use super::ours::quarantine_of;
 use super::why::WhyTaken;
 use super::{ChangeUndoState, ChangeUndoer};
-use crate::storage::edit::{EntryView, WritableFolder};
+use crate::storage::edit::{EntryView, IfOccupied, WritableFolder};
 use crate::storage::scheduler_state::{EMPTY, MAX_BYTES, NAME};
 use crate::storage::{EntryKind, FolderError};
 
@@ -35,11 +35,19 @@ impl ChangeUndoer<'_> {
         }
         let state = match (&here, &there) {
             (None, Some(_)) => {
-                self.editor.rename((WritableFolder::Aside, aside), (WritableFolder::Root, place), false)?;
+                self.editor.rename(
+                    (WritableFolder::Aside, aside),
+                    (WritableFolder::Root, place),
+                    IfOccupied::Fail,
+                )?;
                 ChangeUndoState::Restored
             }
             (Some(_), Some(_)) if is_empty => {
-                self.editor.rename((WritableFolder::Aside, aside), (WritableFolder::Root, place), true)?;
+                self.editor.rename(
+                    (WritableFolder::Aside, aside),
+                    (WritableFolder::Root, place),
+                    IfOccupied::Replace,
+                )?;
                 ChangeUndoState::Restored
             }
             // The repair was stopped before it replaced the file.

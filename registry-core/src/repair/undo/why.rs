@@ -11,6 +11,7 @@ const NAMED_MAX: usize = 2;
 
 /// A quarantine's marker that names another registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OtherRegistry {
     /// The marker.
     pub marker: String,

@@ -9,7 +9,7 @@ use super::{ChangeUndoState, ChangeUndoer};
 use crate::path::Place;
 use crate::repair::change::{Before, Change, TEMP_SUFFIX};
 use crate::serve::LINK_MAX;
-use crate::storage::edit::{EntryView, WritableFolder};
+use crate::storage::edit::{EntryView, IfOccupied, WritableFolder};
 use crate::storage::{EntryKind, FolderError};
 
 impl ChangeUndoer<'_> {
@@ -119,7 +119,7 @@ impl ChangeUndoer<'_> {
         self.editor.rename(
             (WritableFolder::Tree, Path::new(&temp)),
             (WritableFolder::Tree, Path::new(path)),
-            true,
+            IfOccupied::Replace,
         )
     }
 }

@@ -35,6 +35,7 @@ use crate::storage::{
 
 /// Why a tree cannot be planned or acted on.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LayoutError {
     /// It cannot be opened.
     #[error("cannot open {0}: {1}")]
@@ -74,6 +75,7 @@ pub enum LayoutError {
 
 /// A sign that a tree is a pull-through cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CacheSign {
     /// `scheduler-state.json` in its rootdirectory.
     SchedulerState,

@@ -26,6 +26,7 @@ pub enum RowFate {
 /// The folders to move aside. Their order is safe to interrupt anywhere: no tag is left without its manifest, and no index
 /// without a child.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Moves {
     /// Tag folders.
     pub tags: Vec<RepairStep>,

@@ -7,6 +7,7 @@ mod memory;
 use futures::StreamExt as _;
 
 use super::server::{ListedRow, Listing, Permission, Reader, Unanswered, WriteAccess};
+use super::source::{Source, SourceKind};
 use crate::oci::Digest;
 use crate::registry::{Client, Error, Fetched, Removal};
 use memory::Memory;
@@ -31,6 +32,11 @@ impl RegistrySource {
     /// The client.
     pub const fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// This source, as plans name it.
+    pub fn source(&self) -> Source {
+        Source { kind: SourceKind::Registry, url: self.client.address(), owner: None, version: None }
     }
 
     /// Gives write access. Only a run that was told to delete calls this.

@@ -10,9 +10,11 @@ use jiff::Timestamp;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
-use super::{Attributes, Editor, EntryView, Fill, Identity, WritableFolder};
+use super::{Attributes, Editor, EntryView, Fill, Identity, IfOccupied, WritableFolder};
 use crate::oci::{Algorithm, Digest, Hasher};
-use crate::storage::folder::{EntryKind, FdFolder, Folder as _, FolderError, Result, entry_kind, timestamp};
+use crate::storage::folder::{
+    EntryKind, FdFolder, Folder as _, FolderError, Result, Symlinks, entry_kind, timestamp,
+};
 use crate::storage::folder_of;
 use crate::storage::locate::rootdirectory_of;
 
@@ -55,9 +57,9 @@ impl FdEditor {
     /// Whatever the system answers.
     pub(crate) fn open(v2: &Path, aside: &Path) -> io::Result<Self> {
         Ok(Self {
-            tree: FdFolder::open_root(v2, false)?,
-            root: open_rootdirectory(v2, |root| Ok(FdFolder::open_root(root, false)?)),
-            aside: Ok(FdFolder::open_root(aside, false)?),
+            tree: FdFolder::open_root(v2, Symlinks::Refuse)?,
+            root: open_rootdirectory(v2, |root| Ok(FdFolder::open_root(root, Symlinks::Refuse)?)),
+            aside: Ok(FdFolder::open_root(aside, Symlinks::Refuse)?),
         })
     }
 
@@ -67,7 +69,7 @@ impl FdEditor {
     /// # Errors
     /// When a path is not absolute, or the registry cannot be opened.
     pub(crate) fn open_plainly(v2: &Path, aside: &Path) -> Result<Self> {
-        let root = FdFolder::open_root(Path::new("/"), false)?;
+        let root = FdFolder::open_root(Path::new("/"), Symlinks::Refuse)?;
         let open = |path: &Path| {
             let below = path.strip_prefix("/").map_err(|_| io::Error::other("it is no absolute path"))?;
             root.open(if below.as_os_str().is_empty() { Path::new(".") } else { below })
@@ -257,11 +259,11 @@ impl Editor for FdEditor {
         &self,
         from: (WritableFolder, &Path),
         to: (WritableFolder, &Path),
-        replace: bool,
+        if_occupied: IfOccupied,
     ) -> Result<()> {
         let (source, name) = self.parent(from.0, from.1)?;
         let (target, new_name) = self.parent(to.0, to.1)?;
-        if replace {
+        if if_occupied == IfOccupied::Replace {
             return Ok(rustix::fs::renameat(&source, name, &target, new_name)?);
         }
         match rustix::fs::renameat_with(&source, name, &target, new_name, RenameFlags::NOREPLACE) {

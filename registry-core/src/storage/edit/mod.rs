@@ -29,6 +29,15 @@ pub enum WritableFolder {
     Aside,
 }
 
+/// What a rename does where something has the new place already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfOccupied {
+    /// It fails.
+    Fail,
+    /// It takes the place of a file.
+    Replace,
+}
+
 /// Owner and permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attributes {
@@ -125,12 +134,16 @@ pub trait Editor: Send + Sync {
         fill: Fill<'_>,
     ) -> Result<()>;
 
-    /// Moves an entry in one step; with `replace`, over an existing file.
+    /// Moves an entry in one step.
     ///
     /// # Errors
     /// When the entry cannot be moved; then nothing has changed.
-    fn rename(&self, from: (WritableFolder, &Path), to: (WritableFolder, &Path), replace: bool)
-    -> Result<()>;
+    fn rename(
+        &self,
+        from: (WritableFolder, &Path),
+        to: (WritableFolder, &Path),
+        if_occupied: IfOccupied,
+    ) -> Result<()>;
 
     /// Removes a file, or a symbolic link (not its target).
     ///

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 
-use super::{EntryKind, Folder, FolderError, Result, Stat, timestamp};
+use super::{EntryKind, Folder, FolderError, Result, Stat, Symlinks, timestamp};
 use crate::graph::seconds;
 
 /// Buffer of one listing call, in bytes; large folders take several calls.
@@ -49,7 +49,8 @@ impl FdFolder {
     ///
     /// # Errors
     /// Whatever the system answers.
-    pub fn open_root(path: &Path, follow: bool) -> io::Result<Self> {
+    pub fn open_root(path: &Path, symlinks: Symlinks) -> io::Result<Self> {
+        let follow = symlinks == Symlinks::Follow;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty())?;
         let probe = rustix::fs::openat2(&fd, ".", flags, Mode::empty(), ResolveFlags::BENEATH);

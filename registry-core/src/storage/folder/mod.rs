@@ -20,6 +20,17 @@ use jiff::Timestamp;
 
 use crate::graph::Seconds;
 
+/// What becomes of symbolic links to folders below a root. Those in the place of link and data files are never followed, and those
+/// on the way to the root itself always are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Symlinks {
+    /// They are reported, and not followed.
+    #[default]
+    Refuse,
+    /// They are followed.
+    Follow,
+}
+
 /// What an entry of a folder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum EntryKind {

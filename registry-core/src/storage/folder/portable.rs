@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use jiff::Timestamp;
 use walkdir::WalkDir;
 
-use super::{EntryKind, Folder, FolderError, Result, Stat};
+use super::{EntryKind, Folder, FolderError, Result, Stat, Symlinks};
 use crate::graph::seconds;
 
 /// A folder known by its path.
@@ -25,7 +25,8 @@ impl PathFolder {
     ///
     /// # Errors
     /// Whatever the system answers.
-    pub fn open_root(path: &Path, follow: bool) -> io::Result<Self> {
+    pub fn open_root(path: &Path, symlinks: Symlinks) -> io::Result<Self> {
+        let follow = symlinks == Symlinks::Follow;
         let path = path.canonicalize()?;
         if !path.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
@@ -106,7 +107,7 @@ impl Folder for PathFolder {
             if self.path.canonicalize().map_err(folder_error)?.starts_with(&target) {
                 return Err(FolderError::Symlink);
             }
-            return Self::open_root(&target, true).map_err(folder_error);
+            return Self::open_root(&target, Symlinks::Follow).map_err(folder_error);
         }
         if !metadata.is_dir() {
             return Err(FolderError::NotAFolder);

@@ -15,6 +15,7 @@ const FORMAT_MAX: u64 = 4096;
 
 /// A product whose storage is not that of a `registry`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Product {
     /// A disk of MinIO: each object is a folder with `xl.meta` (`cmd/xl-storage.go` of minio/minio), before 2021 `xl.json`.
     Minio,
@@ -221,7 +222,7 @@ impl EntryNames {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{LocateError, locate};
+    use super::super::{LocateError, Symlinks, locate};
     use super::*;
     use registry_fixtures::TreeBuilder;
 
@@ -241,7 +242,7 @@ mod tests {
     }
 
     fn products(root: &Path) -> Vec<Product> {
-        let found = locate(root, false);
+        let found = locate(root, Symlinks::Refuse);
         assert!(found.registries.is_empty(), "{found:?}");
         let product = |error: &LocateError| match error {
             LocateError::Foreign(_, product) => *product,
@@ -259,7 +260,7 @@ mod tests {
         {
             assert_eq!(products(&root), [Product::Minio], "{}", root.display());
         }
-        let error = locate(disk.tree.root(), false).errors[0].to_string();
+        let error = locate(disk.tree.root(), Symlinks::Refuse).errors[0].to_string();
         insta::assert_snapshot!(error.replace(&*disk.tree.root().to_string_lossy(), "ROOT"), @"ROOT is not the storage of a registry: this is MinIO's own disk format, in which each object is a folder; scan the bucket over S3: copy it to a folder (rclone, aws s3 sync) and name that");
         // A bucket without the disk's `.minio.sys` beside it, and a disk without a bucket of a registry.
         std::fs::remove_dir_all(disk.tree.root().parent().unwrap().join(".minio.sys")).unwrap();
@@ -316,7 +317,7 @@ mod tests {
     fn a_registry_is_not_taken_for_another_product() {
         let mut tree = TreeBuilder::new();
         tree.image("team/app", Some("v1"), "one");
-        let found = |tree: &TreeBuilder| locate(tree.root(), false);
+        let found = |tree: &TreeBuilder| locate(tree.root(), Symlinks::Refuse);
         // Entries that Harbor, GitLab without its database, and MinIO in its old mode keep beside a tree.
         for beside in ["database/PG_VERSION", "secret/key", "docker/registry/lockfiles/filesystem-in-use"] {
             let place = tree.root().join(beside);
@@ -328,7 +329,7 @@ mod tests {
             .unwrap();
         assert_eq!((found(&tree).registries.len(), found(&tree).errors.len()), (1, 0));
         let unrelated = folder(&["notes/7.dat", "ab/ab/abab", "blob.txt"]);
-        assert!(matches!(locate(unrelated.path(), false).errors[..], [LocateError::Nothing(_)]));
+        assert!(matches!(locate(unrelated.path(), Symlinks::Refuse).errors[..], [LocateError::Nothing(_)]));
     }
 
     #[test]
@@ -338,7 +339,7 @@ mod tests {
         std::fs::remove_dir_all(beside.parent().unwrap().join(".minio.sys")).unwrap();
         std::fs::create_dir(&beside).unwrap();
         TreeBuilder::in_folder(&beside).image("web", Some("v1"), "two");
-        let found = locate(beside.parent().unwrap(), false);
+        let found = locate(beside.parent().unwrap(), Symlinks::Refuse);
         assert_eq!(found.registries.len(), 1);
         assert!(matches!(found.errors[..], [LocateError::Foreign(_, Product::Minio)]));
     }

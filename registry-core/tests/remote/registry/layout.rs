@@ -12,7 +12,7 @@ use registry_core::registry::{Client, Credentials};
 use registry_core::repair::Log;
 use registry_core::retention::layout::{Layout, Reading, apply};
 use registry_core::retention::{Action, Policy, Record, RowOutcome, plan};
-use registry_core::storage::locate;
+use registry_core::storage::{Symlinks, locate};
 use registry_core::tree_writer::{Access, RunningServers, TreeWriter};
 use registry_fixtures::TreeBuilder;
 use registry_fixtures::random::sound_tree;
@@ -55,7 +55,7 @@ fn age(tree: &mut TreeBuilder, seed: u64) {
 }
 
 fn read(root: &Path) -> Record {
-    let located = locate(root, false).registries.pop().expect("a registry");
+    let located = locate(root, Symlinks::Refuse).registries.pop().expect("a registry");
     let layout = Layout::open(&located, 0).expect("a layout");
     layout.record(&Reading::default(), Timestamp::now()).expect("a record")
 }
@@ -129,7 +129,7 @@ fn assert_collector_frees_deleted(profile: Profile) {
         let (mut tree, story) = sound_tree(seed);
         age(&mut tree, seed);
         server.serve(tree.root());
-        let located = locate(&server.root(), false).registries.pop().expect("a registry");
+        let located = locate(&server.root(), Symlinks::Refuse).registries.pop().expect("a registry");
         let layout = Layout::open(&located, 0).expect("a layout");
         let now = Timestamp::now();
         let record = layout.record(&Reading::default(), now).expect("a record");

@@ -1,6 +1,7 @@
 //! Damage to layer links: each test calls one `break_*` method and snapshots the report.
 
 use insta::assert_snapshot;
+use registry_core::storage::Symlinks;
 use registry_fixtures::{Digest, ImageSpec};
 
 use crate::support::{APP, Base, View, report_after, report_with_damage};
@@ -8,7 +9,7 @@ use crate::support::{APP, Base, View, report_after, report_with_damage};
 const CONTENT: View<'static> = View {
     content: true,
     strict: false,
-    follow: false,
+    symlinks: Symlinks::Refuse,
     jobs: 4,
     role: None,
     sparse: &[],

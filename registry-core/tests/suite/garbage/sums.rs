@@ -5,7 +5,7 @@ use std::path::Path;
 
 use registry_core::audit::{Audit, AuditOptions, Code, GarbagePiece};
 use registry_core::oci::Digest as CoreDigest;
-use registry_core::storage::{Tree, locate};
+use registry_core::storage::{Symlinks, Tree, locate};
 use registry_fixtures::random::random_tree;
 use registry_fixtures::{Digest, TreeBuilder};
 use serde_json::Value;
@@ -112,7 +112,8 @@ fn garbage_pieces_are_listed_only_on_request() {
     base.tree.blob(b"nobody's");
     base.image(APP, None, "loose");
     let view = View::default();
-    let tree = Tree::open(&locate(base.tree.root(), false).registries[0], &Default::default()).unwrap();
+    let tree =
+        Tree::open(&locate(base.tree.root(), Symlinks::Refuse).registries[0], &Default::default()).unwrap();
     let (graph, listed) = view.audit(&tree);
     let counted =
         registry_core::audit::audit(&graph, "tree", &AuditOptions { list_garbage: false, ..view.options() });

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use registry_core::audit::Code;
+use registry_core::storage::Symlinks;
 
 use crate::support::{APP, Base, View, text};
 
@@ -51,7 +52,7 @@ fn follow_option_follows_only_links_to_folders() {
         let mut base = Base::new();
         let (path, is_folder) = levels(&base)[number].clone();
         base.tree.break_moved_behind_symlink(&path);
-        let audit = View { follow: true, ..View::default() }.look(base.tree.root());
+        let audit = View { symlinks: Symlinks::Follow, ..View::default() }.look(base.tree.root());
         let shown = text(&audit, &base.names);
         assert_eq!(shown == "nothing", is_folder, "{}: {shown}", path.display());
         assert!(audit.broken_tags.is_empty() && audit.pieces.is_empty(), "{}: {shown}", path.display());
@@ -61,7 +62,10 @@ fn follow_option_follows_only_links_to_folders() {
 #[test]
 fn follow_option_changes_nothing_without_links() {
     let base = Base::new();
-    assert_eq!(base.report_with(&View { follow: true, strict: true, ..View::default() }), "nothing");
+    assert_eq!(
+        base.report_with(&View { symlinks: Symlinks::Follow, strict: true, ..View::default() }),
+        "nothing"
+    );
 }
 
 #[test]
@@ -98,14 +102,15 @@ fn loops_of_links_end() {
     ];
     for links in loops {
         let base = linked(links);
-        for follow in [false, true] {
-            if follow && links[0].1 == "/" {
+        for symlinks in [Symlinks::Refuse, Symlinks::Follow] {
+            let is_followed = symlinks == Symlinks::Follow;
+            if is_followed && links[0].1 == "/" {
                 continue; // It would walk over the whole machine.
             }
             for strict in [false, true] {
-                let audit = View { follow, strict, ..View::default() }.look(base.tree.root());
+                let audit = View { symlinks, strict, ..View::default() }.look(base.tree.root());
                 assert!(audit.broken_tags.is_empty(), "{links:?}: {}", text(&audit, &base.names));
-                assert!(!audit.unread.is_empty() || follow, "{links:?}: {}", text(&audit, &base.names));
+                assert!(!audit.unread.is_empty() || is_followed, "{links:?}: {}", text(&audit, &base.names));
             }
         }
     }
@@ -124,6 +129,6 @@ fn knot_of_links_ends() {
         }
     }
     symlink(knot.join("0"), base.tree.repositories().join("knot")).unwrap();
-    let audit = View { follow: true, ..View::default() }.look(base.tree.root());
+    let audit = View { symlinks: Symlinks::Follow, ..View::default() }.look(base.tree.root());
     assert!(audit.broken_tags.is_empty() && !audit.unread.is_empty());
 }

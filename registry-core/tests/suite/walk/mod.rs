@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use registry_core::audit::{Audit, Code};
-use registry_core::storage::folder::{FdFolder, PathFolder};
-use registry_core::storage::{EntryKind, Folder, OpenOptions, Tree, locate};
+use registry_core::storage::{EntryKind, Folder, OpenOptions, SchedulerState, Symlinks, Tree, locate};
+use registry_core::storage::{FdFolder, PathFolder};
 use registry_fixtures::TreeBuilder;
 use registry_fixtures::random::random_tree;
 
@@ -116,8 +116,8 @@ proptest! {
         }
         let wanted = walkdir_entries(folder.path());
         let (mut by_fd, mut by_path) = (Entries::new(), Entries::new());
-        walk(&mut FdFolder::open_root(folder.path(), false).unwrap(), Path::new(""), &mut by_fd);
-        walk(&mut PathFolder::open_root(folder.path(), false).unwrap(), Path::new(""), &mut by_path);
+        walk(&mut FdFolder::open_root(folder.path(), Symlinks::Refuse).unwrap(), Path::new(""), &mut by_fd);
+        walk(&mut PathFolder::open_root(folder.path(), Symlinks::Refuse).unwrap(), Path::new(""), &mut by_path);
         prop_assert_eq!(&by_fd, &wanted);
         prop_assert_eq!(&by_path, &wanted);
     }
@@ -126,7 +126,7 @@ proptest! {
 #[test]
 fn folder_can_be_listed_twice() {
     let base = Base::new();
-    let mut folder = FdFolder::open_root(&base.tree.v2(), false).unwrap();
+    let mut folder = FdFolder::open_root(&base.tree.v2(), Symlinks::Refuse).unwrap();
     for _ in 0..2 {
         let mut names = Vec::new();
         folder.list(&mut |name, _| names.push(name.to_owned())).unwrap();
@@ -146,8 +146,8 @@ fn no_path_leads_out_of_a_folder() {
             assert!(folder.stat(Path::new(path)).is_err() && folder.open(Path::new(path)).is_err(), "{path}");
         }
     }
-    check(&FdFolder::open_root(&base.tree.v2(), false).unwrap());
-    check(&PathFolder::open_root(&base.tree.v2(), false).unwrap());
+    check(&FdFolder::open_root(&base.tree.v2(), Symlinks::Refuse).unwrap());
+    check(&PathFolder::open_root(&base.tree.v2(), Symlinks::Refuse).unwrap());
 }
 
 /// The complete result of an audit as text.
@@ -157,15 +157,18 @@ fn full_report(audit: &Audit) -> String {
     format!("{}\n{}\n{:?}", text(audit, &Names::default()), pieces.join("\n"), audit.source)
 }
 
+fn opened<F: Folder>(folder: F) -> Tree<F> {
+    Tree::from_folder("tree", folder, SchedulerState::Absent, 4).unwrap()
+}
+
 #[test]
 fn both_folder_types_give_the_same_audit() {
     for seed in 0..40 {
         let (tree, story) = random_tree(seed);
-        let follow = seed % 2 == 0;
+        let symlinks = if seed % 2 == 0 { Symlinks::Follow } else { Symlinks::Refuse };
         let view = View { content: seed % 4 == 0, strict: seed % 3 == 0, later: 10 * DAY, ..View::default() };
-        let by_fd = Tree::from_folder(FdFolder::open_root(&tree.v2(), follow).unwrap(), false, 4).unwrap();
-        let by_path =
-            Tree::from_folder(PathFolder::open_root(&tree.v2(), follow).unwrap(), false, 4).unwrap();
+        let by_fd = opened(FdFolder::open_root(&tree.v2(), symlinks).unwrap());
+        let by_path = opened(PathFolder::open_root(&tree.v2(), symlinks).unwrap());
         let (by_fd, by_path) = (full_report(&view.audit(&by_fd).1), full_report(&view.audit(&by_path).1));
         assert!(by_fd == by_path, "{by_fd}\n--\n{by_path}\n{story:#?}");
     }
@@ -188,11 +191,11 @@ fn fifo_anywhere_does_not_block_the_scan() {
         |base| base.tree.v2().join("repositories/pipe"),
     ];
     for place in places {
-        for follow in [false, true] {
+        for symlinks in [Symlinks::Refuse, Symlinks::Follow] {
             let mut base = Base::new();
             let path = place(&mut base);
             base.tree.break_fifo(&path);
-            let view = View { content: true, strict: true, follow, ..View::default() };
+            let view = View { content: true, strict: true, symlinks, ..View::default() };
             let report = base.report_with(&view);
             assert_ne!(report, "nothing", "{}", path.display());
         }
@@ -213,7 +216,7 @@ fn deeply_nested_folders_end() {
 #[test]
 fn tree_is_found_and_opened_by_its_v2() {
     let base = Base::new();
-    let found = locate(&base.tree.v2(), false).registries;
+    let found = locate(&base.tree.v2(), Symlinks::Refuse).registries;
     assert!(Tree::open(&found[0], &OpenOptions::default()).is_ok());
     fs::remove_dir_all(base.tree.v2()).unwrap();
     assert!(Tree::open(&found[0], &OpenOptions::default()).is_err());

@@ -6,9 +6,10 @@ use std::os::unix::fs::symlink;
 use super::*;
 
 /// The same folder twice: with `openat2` (where this kernel has it) and without.
-fn open_both_ways(path: &Path, follow: bool) -> [FdFolder; 2] {
-    let with = FdFolder::open_root(path, follow).unwrap();
-    let mut without = FdFolder::open_root(path, follow).unwrap();
+fn open_both_ways(path: &Path, symlinks: Symlinks) -> [FdFolder; 2] {
+    let follow = symlinks == Symlinks::Follow;
+    let with = FdFolder::open_root(path, symlinks).unwrap();
+    let mut without = FdFolder::open_root(path, symlinks).unwrap();
     without.walk = Arc::new(FdWalk { has_openat2: false, follow, followed_links: AtomicU32::new(0) });
     [with, without]
 }
@@ -112,11 +113,11 @@ fn answers(folder: &FdFolder, path: &Path) -> [String; 6] {
 #[test]
 fn openat2_and_single_components_give_the_same_answers() {
     let tree = build_tree();
-    for follow in [false, true] {
-        let [with, without] = open_both_ways(tree.path(), follow);
+    for symlinks in [Symlinks::Refuse, Symlinks::Follow] {
+        let [with, without] = open_both_ways(tree.path(), symlinks);
         for path in PATHS {
             let (with, without) = (answers(&with, path.as_ref()), answers(&without, path.as_ref()));
-            assert_eq!(with, without, "{path:?}, links followed: {follow}");
+            assert_eq!(with, without, "{path:?}, links: {symlinks:?}");
         }
     }
 }
@@ -124,7 +125,7 @@ fn openat2_and_single_components_give_the_same_answers() {
 #[test]
 fn each_obstacle_has_its_own_answer() {
     let tree = build_tree();
-    for folder in open_both_ways(tree.path(), false) {
+    for folder in open_both_ways(tree.path(), Symlinks::Refuse) {
         let open = |path: &str| render(folder.open(path.as_ref()), |_| "open".into());
         let read = |path: &str| {
             render(folder.read(path.as_ref(), 9, &mut Vec::new()), |stat| format!("{:?}", stat.kind))
