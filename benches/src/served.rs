@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use registry_core::forgejo::{Forgejo, ForgejoAccount};
 use registry_core::registry::{Http, Settings};
 use registry_core::retention::{
-    Cache, Collecting, Collection, Plan, Policy, collect_known, confirm, plan, unconfirmed,
+    Cache, CollectOptions, CollectedRecord, Plan, Policy, collect_with_cache, confirm, find_unconfirmed, plan,
 };
 use registry_fixtures::forgejo::{OWNER, Profile, READ, Server, World};
 
@@ -83,13 +83,13 @@ async fn plan_once(url: &str, folder: &Path) -> Result<Plan> {
     let account = ForgejoAccount { owner: OWNER.into(), user: None, token: Some(READ.to_owned().into()) };
     let forgejo = Forgejo::connect(&http, url, &account).await?;
     let cache = Cache::open(folder)?;
-    let options = Collecting { in_flight: IN_FLIGHT, cache: Some(&cache), built_at: false, only: &[] };
+    let options = CollectOptions { in_flight: IN_FLIGHT, cache: Some(&cache), built_at: false, only: &[] };
     let now = Timestamp::now();
-    let collected = collect_known(&forgejo, forgejo.source(), &options, now).await;
-    let Collection { record, assumed } = collected.map_err(|why| anyhow!("{why}"))?;
+    let collected = collect_with_cache(&forgejo, forgejo.source(), &options, now).await;
+    let CollectedRecord { record, assumed } = collected.map_err(|why| anyhow!("{why}"))?;
     let policy = Policy::keep_last(KEPT).map_err(|why| anyhow!("{why}"))?;
     let plan = plan(record.source.clone(), record.packages(), &policy, now, "bench");
-    let needed = unconfirmed(&record, &assumed, &plan);
+    let needed = find_unconfirmed(&record, &assumed, &plan);
     ensure!(confirm(&forgejo, &needed, IN_FLIGHT).await, "what stays is not there");
     Ok(plan)
 }

@@ -18,7 +18,7 @@ use self::image::FirstLayers;
 use self::store::Store;
 
 pub use self::large::Large;
-pub use self::store::Made;
+pub use self::store::Made as GeneratedTree;
 
 /// The number of base images; many repositories share each.
 const BASES: u32 = 16;
@@ -88,7 +88,7 @@ impl Shape {
 /// Writes a tree below `root`, as a registry with that root directory would write it.
 ///
 /// `root` is created if it is missing. It should be empty, because existing blobs are refused.
-pub fn generate(root: &Path, shape: &Shape) -> io::Result<Made> {
+pub fn generate(root: &Path, shape: &Shape) -> io::Result<GeneratedTree> {
     let store = Store::create(root)?;
     let bases: Vec<FirstLayers> = (0..shape.repositories.min(BASES))
         .into_par_iter()
@@ -125,7 +125,7 @@ mod tests {
         }
     }
 
-    fn generate_and_read(shape: &Shape) -> (Made, BTreeMap<String, Vec<u8>>) {
+    fn generate_and_read(shape: &Shape) -> (GeneratedTree, BTreeMap<String, Vec<u8>>) {
         let dir = tempfile::tempdir().unwrap();
         let made = generate(dir.path(), shape).unwrap();
         let mut found = BTreeMap::new();

@@ -60,7 +60,7 @@ fn make_package(number: u32, now: Timestamp) -> Result<Package> {
 }
 
 fn add_manifest(package: &mut Package, media_type: &str, text: &str) -> Digest {
-    let digest = Digest::of(Algorithm::Sha256, text.as_bytes());
+    let digest = Digest::hash(Algorithm::Sha256, text.as_bytes());
     let manifest = package.intern(&digest);
     package.set_bytes(manifest, media_type, text.as_bytes());
     digest
@@ -68,7 +68,7 @@ fn add_manifest(package: &mut Package, media_type: &str, text: &str) -> Digest {
 
 fn image_manifest(name: &str, layers: u32) -> String {
     let part = |what: &str| {
-        let digest = Digest::of(Algorithm::Sha256, format!("{name} {what}").as_bytes());
+        let digest = Digest::hash(Algorithm::Sha256, format!("{name} {what}").as_bytes());
         format!(r#"{{"mediaType":"application/octet-stream","digest":"{digest}","size":1000}}"#)
     };
     let layers: Vec<_> = (0..layers).map(|layer| part(&layer.to_string())).collect();

@@ -55,7 +55,7 @@ pub struct Jobs {
 
 impl Jobs {
     /// How many files are read at once; 0 means that the library chooses.
-    pub fn of_files(self) -> usize {
+    pub fn file_jobs(self) -> usize {
         self.jobs.map_or(0, usize::from)
     }
 }
@@ -76,7 +76,7 @@ pub struct Messages {
 ///
 /// # Errors
 /// When the text is no duration, or its seconds do not fit into `T`.
-pub fn duration<T: TryFrom<i64>>(text: &str) -> Result<T, String> {
+pub fn parse_duration<T: TryFrom<i64>>(text: &str) -> Result<T, String> {
     let span: jiff::Span = text.parse().map_err(|_| "write it as 90m, 24h or 7d".to_owned())?;
     let seconds = span
         .to_duration(jiff::SpanRelativeTo::days_are_24_hours())

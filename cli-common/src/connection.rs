@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use registry_core::Stop;
-use registry_core::registry::{Http, Sent, Settings, TokenService};
+use registry_core::registry::{Http, SentRequest, Settings, TokenService};
 
-use crate::args::{Jobs, duration};
+use crate::args::{Jobs, parse_duration};
 use crate::file::read_small;
 
 /// How a server is reached. Passwords come from files or the environment, never from an argument.
@@ -42,11 +42,11 @@ pub struct Connection {
     pub retries: u32,
 
     /// End early when no request succeeded for this long; 0s never does. A request to wait (429) is not counted as a failure
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::<u64>, help_heading = "Connection")]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration::<u64>, help_heading = "Connection")]
     pub give_up_after: u64,
 
     /// Longest time for one answer, all of it
-    #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = duration::<u64>, help_heading = "Connection")]
+    #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = parse_duration::<u64>, help_heading = "Connection")]
     pub timeout: u64,
 }
 
@@ -68,7 +68,7 @@ impl Connection {
     ///
     /// # Errors
     /// When `--timeout` is 0, or the certificate authorities cannot be used.
-    pub fn http(&self, program: &str, jobs: Jobs, budget: Budget) -> anyhow::Result<Http> {
+    pub fn new_http(&self, program: &str, jobs: Jobs, budget: Budget) -> anyhow::Result<Http> {
         if self.timeout == 0 {
             bail!("--timeout is 0, and no answer comes that soon");
         }
@@ -76,7 +76,7 @@ impl Connection {
             deadline: Duration::from_secs(self.timeout),
             retries: self.retries,
             token_services: self.token_service.clone(),
-            most: budget.requests,
+            max_requests: budget.requests,
             stop: budget.stop,
             until: budget
                 .seconds
@@ -84,7 +84,7 @@ impl Connection {
             give_up_after: (self.give_up_after > 0)
                 .then(|| Duration::from_secs(self.give_up_after.max(budget.patience.into()))),
             user_agent: format!("{program}/{}", env!("CARGO_PKG_VERSION")),
-            observer: Some(Arc::new(|sent: &Sent<'_>| {
+            observer: Some(Arc::new(|sent: &SentRequest<'_>| {
                 let status = sent.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
                 tracing::info!("{} {}: {status}, {} ms", sent.method, sent.target, sent.took.as_millis());
             })),
@@ -104,7 +104,7 @@ impl Connection {
 ///
 /// # Errors
 /// When the system cannot start its threads.
-pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+pub fn new_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.context("cannot start")
 }

@@ -30,7 +30,7 @@ pub const FORGEJO: Variables = Variables { user: "FORGEJO_USER", secret: "FORGEJ
 
 /// What to do with a secret that comes without a user name.
 #[derive(Debug, Clone, Copy)]
-pub enum Nameless<'a> {
+pub enum SecretWithoutUser<'a> {
     /// Refuse the secret.
     Refused,
     /// Send a secret from a variable with this user name; refuse any other secret.
@@ -41,11 +41,11 @@ pub enum Nameless<'a> {
 
 /// Where credentials of a host are looked for, in addition to the options.
 #[derive(Debug, Clone, Copy)]
-pub struct Places<'a> {
+pub struct CredentialPlaces<'a> {
     /// Environment variables; the first pair with a secret counts.
     pub variables: &'a [Variables],
     /// What to do with a secret that comes without a user name.
-    pub nameless: Nameless<'a>,
+    pub nameless: SecretWithoutUser<'a>,
 }
 
 /// Reads a secret from a file, without the white space at its ends.
@@ -84,7 +84,7 @@ impl Variables {
 }
 
 /// Whether the options or the environment give credentials without a host, which would then go to every host that is asked.
-pub fn are_of_one_host(options: &Connection) -> bool {
+pub fn has_credentials_without_host(options: &Connection) -> bool {
     options.user.is_some()
         || options.password_file.is_some()
         || options.authfile.is_none() && REGISTRY.has_secret()
@@ -94,13 +94,17 @@ pub fn are_of_one_host(options: &Connection) -> bool {
 ///
 /// # Errors
 /// When a named file or variable cannot be used, or a secret has no user and needs one.
-pub fn find(options: &Connection, host: &str, places: Places<'_>) -> anyhow::Result<HostCredentials> {
+pub fn find_credentials(
+    options: &Connection,
+    host: &str,
+    places: CredentialPlaces<'_>,
+) -> anyhow::Result<HostCredentials> {
     let user = |variables: Variables| options.user.clone().or_else(|| non_empty_variable(variables.user));
     if let Some(path) = &options.password_file {
         let name =
             options.user.clone().or_else(|| places.variables.iter().find_map(|variables| user(*variables)));
         return match (name, places.nameless) {
-            (name, Nameless::Token(default)) => {
+            (name, SecretWithoutUser::Token(default)) => {
                 token_credentials(name.unwrap_or_else(|| default.to_owned()), read_secret_file(path)?)
             }
             (Some(name), _) => Ok(Credentials::User { name, secret: read_secret_file(path)? }.into()),
@@ -113,14 +117,14 @@ pub fn find(options: &Connection, host: &str, places: Places<'_>) -> anyhow::Res
     for variables in places.variables {
         let Some(secret) = variables.read_secret()? else { continue };
         return match (user(*variables), places.nameless) {
-            (name, Nameless::Token(default)) => {
+            (name, SecretWithoutUser::Token(default)) => {
                 token_credentials(name.unwrap_or_else(|| default.to_owned()), secret)
             }
             (Some(name), _) => Ok(Credentials::User { name, secret }.into()),
-            (None, Nameless::InVariables(default)) => {
+            (None, SecretWithoutUser::InVariables(default)) => {
                 Ok(Credentials::User { name: default.to_owned(), secret }.into())
             }
-            (None, Nameless::Refused) => {
+            (None, SecretWithoutUser::Refused) => {
                 let name = variables.user;
                 bail!("a registry takes a token together with its user: --user NAME, or {name}")
             }
@@ -160,7 +164,7 @@ fn token_credentials(name: String, secret: SecretString) -> anyhow::Result<HostC
 ///
 /// # Errors
 /// When the credentials are an identity token, which Forgejo does not take.
-pub fn account(credentials: &HostCredentials, owner: &str) -> anyhow::Result<ForgejoAccount> {
+pub fn forgejo_account(credentials: &HostCredentials, owner: &str) -> anyhow::Result<ForgejoAccount> {
     let (user, token) = match credentials.for_repository(Some(&owner.to_lowercase())) {
         Credentials::User { name, secret } => (Some(name.clone()), Some(secret.clone())),
         Credentials::Anonymous => (None, None),
@@ -170,7 +174,7 @@ pub fn account(credentials: &HostCredentials, owner: &str) -> anyhow::Result<For
 }
 
 /// The host of an address as credential files name it: without scheme, path and the default port of the scheme.
-pub fn host(address: &str) -> String {
+pub fn credential_host(address: &str) -> String {
     let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     // Credentials in an address are refused where it is used.
@@ -196,7 +200,7 @@ fn read_credential_file(path: &Path, host: &str) -> anyhow::Result<Option<HostCr
     let mut found = HostCredentials::from(for_host.unwrap_or_default());
     for (key, repository) in path_keys {
         if let Some(credentials) = find(&key)? {
-            found = found.with(&repository, credentials);
+            found = found.with_repository(&repository, credentials);
         }
     }
     Ok(Some(found))
@@ -248,7 +252,7 @@ mod tests {
             ("http://[::1]:5000/", "[::1]:5000"),
             ("https://me:secret@registry.example/", "registry.example"),
         ] {
-            assert_eq!(super::host(address), host, "{address}");
+            assert_eq!(super::credential_host(address), host, "{address}");
         }
     }
 }

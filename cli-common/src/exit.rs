@@ -13,7 +13,7 @@ pub const INTERRUPTED: u8 = 130;
 ///
 /// # Errors
 /// When the command line cannot be used: prints why, and returns the status `usage`.
-pub fn parse<C: Parser>(usage: u8) -> Result<C, ExitCode> {
+pub fn parse_command_line<C: Parser>(usage: u8) -> Result<C, ExitCode> {
     C::try_parse().map_err(|error| {
         // If standard error is closed, the error cannot be reported anywhere.
         let _ = error.print();
@@ -22,7 +22,7 @@ pub fn parse<C: Parser>(usage: u8) -> Result<C, ExitCode> {
 }
 
 /// Logs the error that stopped a run before it had a result, and returns the exit status.
-pub fn stopped(status: u8, error: &anyhow::Error) -> ExitCode {
-    log::error(error);
+pub fn report_failure(status: u8, error: &anyhow::Error) -> ExitCode {
+    log::log_error(error);
     status.into()
 }

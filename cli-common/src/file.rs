@@ -24,7 +24,7 @@ pub enum Readers {
 /// # Errors
 /// When it cannot be read, is larger, or is not UTF-8.
 pub fn read_text(path: &Path, most: u64) -> anyhow::Result<String> {
-    text(File::open(path)?, most)
+    read_open_text(File::open(path)?, most)
 }
 
 /// Reads a small file: credentials or certificates.
@@ -45,7 +45,7 @@ pub fn read_small(path: &Path) -> anyhow::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As [`read_text`].
-pub fn text(from: impl Read, most: u64) -> anyhow::Result<String> {
+pub fn read_open_text(from: impl Read, most: u64) -> anyhow::Result<String> {
     let mut text = String::new();
     from.take(most + 1).read_to_string(&mut text)?;
     refuse_larger(text.len(), most)?;
@@ -104,7 +104,7 @@ pub fn replace(
 ///
 /// # Errors
 /// When it could not be replaced.
-pub fn try_replace(path: &Path) -> anyhow::Result<()> {
+pub fn check_replaceable(path: &Path) -> anyhow::Result<()> {
     refuse_non_file(path)?;
     // Only the kind of the error is kept: the rest names the temporary file.
     tempfile::tempfile_in(folder_of(path)).map_err(|error| std::io::Error::from(error.kind()))?;

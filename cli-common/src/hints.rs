@@ -3,7 +3,7 @@
 
 use registry_core::registry::Error;
 use registry_core::repair::WhyFailed;
-use registry_core::retention::Unanswered;
+use registry_core::retention::NoAnswer;
 use registry_core::tree_writer::{LockError, PlaceError};
 
 /// The hint for a run that gave up on its servers.
@@ -12,8 +12,8 @@ pub const GAVE_UP: &str = " (--give-up-after says after how long)";
 /// The text to append to an error that an option solves.
 pub fn option_hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
-        let error = match cause.downcast_ref::<Unanswered>() {
-            Some(Unanswered::Registry(error)) => Some(error),
+        let error = match cause.downcast_ref::<NoAnswer>() {
+            Some(NoAnswer::Registry(error)) => Some(error),
             _ => cause.downcast_ref(),
         };
         error.and_then(registry_hint)
@@ -21,7 +21,7 @@ pub fn option_hint(error: &anyhow::Error) -> Option<String> {
 }
 
 /// Why a step of a repair failed, with the option that helps.
-pub fn failed(why: &WhyFailed) -> String {
+pub fn step_failure(why: &WhyFailed) -> String {
     match why {
         WhyFailed::Quarantine { .. } | WhyFailed::OtherDevice { .. } => format!("{why} with --quarantine"),
         other => other.to_string(),
@@ -29,7 +29,7 @@ pub fn failed(why: &WhyFailed) -> String {
 }
 
 /// Why the lock of a tree cannot be taken, with the option that helps.
-pub fn unlocked(error: &LockError) -> String {
+pub fn lock_failure(error: &LockError) -> String {
     match error {
         LockError::Unsupported(..) => format!("{error} with --no-lock"),
         other => other.to_string(),
@@ -37,7 +37,7 @@ pub fn unlocked(error: &LockError) -> String {
 }
 
 /// Why there is no place for a quarantine, with the option that helps.
-pub fn without_place(error: &PlaceError) -> String {
+pub fn quarantine_failure(error: &PlaceError) -> String {
     match error {
         PlaceError::NoRoot => format!("{error} with --quarantine"),
         other => other.to_string(),

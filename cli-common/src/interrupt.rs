@@ -14,7 +14,7 @@ pub enum Response {
 }
 
 /// Calls `respond` for each signal from now on, and does what it answers.
-pub fn watch(program: &'static str, mut respond: impl FnMut() -> Response + Send + 'static) {
+pub fn handle_signals(program: &'static str, mut respond: impl FnMut() -> Response + Send + 'static) {
     let installed = ctrlc::set_handler(move || {
         let response = respond();
         let (Response::GoOn(text) | Response::End(text)) = &response;

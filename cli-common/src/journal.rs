@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use registry_core::repair::FileLog;
-use registry_core::tree_writer::stamp;
+use registry_core::tree_writer::time_stamp;
 
 /// Most journals that can begin in one folder within one second.
 const MAX_PER_SECOND: u32 = 999;
@@ -13,7 +13,7 @@ const MAX_PER_SECOND: u32 = 999;
 /// The name of a journal: the program, the time at which it begins, and its number among those of the same second, from 1.
 pub fn name(program: &str, now: Timestamp, number: u32) -> PathBuf {
     let number = if number == 1 { String::new() } else { format!("-{number}") };
-    format!("{program}-{}{number}.journal", stamp(now)).into()
+    format!("{program}-{}{number}.journal", time_stamp(now)).into()
 }
 
 /// Creates a journal at the first free path, because several runs may begin in one second. `path` maps a number to a path.

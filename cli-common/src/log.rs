@@ -99,7 +99,7 @@ where
 }
 
 /// Logs an error with its causes.
-pub fn error(error: &anyhow::Error) {
+pub fn log_error(error: &anyhow::Error) {
     tracing::error!("{}", with_causes(error));
 }
 
@@ -117,7 +117,7 @@ pub fn with_causes(error: &anyhow::Error) -> String {
 }
 
 /// Logs the first few lines as errors, then one line for the number of the others, which `rest` words.
-pub fn few(lines: impl Iterator<Item = String>, rest: impl FnOnce(usize) -> String) {
+pub fn log_first_errors(lines: impl Iterator<Item = String>, rest: impl FnOnce(usize) -> String) {
     let lines: Vec<String> = lines.collect();
     for line in lines.iter().take(MAX_ERRORS) {
         tracing::error!("{line}");

@@ -112,7 +112,7 @@ fn label_path(name: &str, value: &str) -> String {
 }
 
 /// Writes the header of a gauge: its help and its type.
-pub fn gauge(out: &mut String, name: &str, help: &str) {
+pub fn write_gauge_header(out: &mut String, name: &str, help: &str) {
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
 }
 

@@ -5,7 +5,7 @@ use anstyle::{AnsiColor, Style};
 /// What is wrong.
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
 /// What needs attention.
-pub const ODD: Style = AnsiColor::Yellow.on_default();
+pub const WARN: Style = AnsiColor::Yellow.on_default();
 /// What is in order.
 pub const GOOD: Style = AnsiColor::Green.on_default();
 /// What may be skipped.

@@ -1,24 +1,26 @@
 //! Connects to registries, with their credentials.
 
 use registry_cli::connection::{Budget, Connection};
-use registry_cli::credentials::{self, FORGEJO, Nameless, Places, REGISTRY, find};
+use registry_cli::credentials::{
+    self, CredentialPlaces, FORGEJO, REGISTRY, SecretWithoutUser, find_credentials,
+};
 use registry_core::registry::{Client, Http};
 
 use crate::args::Common;
 
 /// Where the credentials of a registry are looked for.
-pub const REGISTRY_PLACES: Places<'_> =
-    Places { variables: &[REGISTRY], nameless: Nameless::InVariables("token") };
+pub const REGISTRY_PLACES: CredentialPlaces<'_> =
+    CredentialPlaces { variables: &[REGISTRY], nameless: SecretWithoutUser::InVariables("token") };
 /// Where the credentials of a Forgejo server are looked for.
-pub const FORGEJO_PLACES: Places<'_> =
-    Places { variables: &[FORGEJO, REGISTRY], nameless: Nameless::Token("token") };
+pub const FORGEJO_PLACES: CredentialPlaces<'_> =
+    CredentialPlaces { variables: &[FORGEJO, REGISTRY], nameless: SecretWithoutUser::Token("token") };
 
 /// Makes the HTTP transport as the command line sets it up.
 ///
 /// # Errors
 /// When it cannot be made.
 pub fn make_http(connection: &Connection, common: &Common, budget: Budget) -> anyhow::Result<Http> {
-    connection.http(env!("CARGO_PKG_NAME"), common.jobs, budget)
+    connection.new_http(env!("CARGO_PKG_NAME"), common.jobs, budget)
 }
 
 /// Makes a client of a registry, with its credentials. Sends no request.
@@ -26,6 +28,6 @@ pub fn make_http(connection: &Connection, common: &Common, budget: Budget) -> an
 /// # Errors
 /// When the address or the credentials cannot be used.
 pub fn make_client(http: &Http, connection: &Connection, address: &str) -> anyhow::Result<Client> {
-    let credentials = find(connection, &credentials::host(address), REGISTRY_PLACES)?;
+    let credentials = find_credentials(connection, &credentials::credential_host(address), REGISTRY_PLACES)?;
     Ok(Client::new(http, address, credentials)?)
 }

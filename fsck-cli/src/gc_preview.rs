@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use jiff::Timestamp;
 use registry_core::audit::{self, AuditOptions};
 use registry_core::collector::{self, Engine, ForecastReport, ForecastSummary, SCHEMA, UntaggedManifests};
-use registry_core::storage::{Located, OpenOptions, ScanOptions, ScanProgress};
+use registry_core::storage::{LocatedRegistry, OpenOptions, ScanOptions, ScanProgress};
 use registry_core::text::escape_os;
 
 use crate::args::{EngineArg, GcPreviewArgs};
@@ -87,14 +87,14 @@ const fn engine(args: &GcPreviewArgs) -> Engine {
 /// Adds the forecast of one registry.
 fn add_forecast(
     args: &GcPreviewArgs,
-    located: &Located,
+    located: &LocatedRegistry,
     options: &AuditOptions,
     progress: &ScanProgress,
     report: &mut ForecastReport,
 ) {
     let name = escape_os(located.name.as_os_str());
     let open =
-        OpenOptions { symlinks: scan::symlinks(args.follow_symlinks), jobs: args.common.jobs.of_files() };
+        OpenOptions { symlinks: scan::symlinks(args.follow_symlinks), jobs: args.common.jobs.file_jobs() };
     let Some(tree) = scan::open_tree(located, &open, &mut report.unread) else { return };
     let scan_options = ScanOptions { strict: args.strict, ..ScanOptions::default() };
     let (mut graph, audit) = audit::scan_and_audit(&tree, &scan_options, options, progress);

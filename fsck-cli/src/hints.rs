@@ -2,8 +2,8 @@
 //! knows neither.
 
 use anyhow::anyhow;
-use registry_cli::hints::{failed, unlocked, without_place};
-use registry_core::repair::{RepairReport, StepOutcome, WhyLeft, WhyRefused, WhyStopped};
+use registry_cli::hints::{lock_failure, quarantine_failure, step_failure};
+use registry_core::repair::{RepairReport, StepOutcome, WhyRefused, WhyRemaining, WhyStopped};
 use registry_core::tree_writer::{PlaceError, WriteRefusal};
 
 use crate::exit::Failure;
@@ -16,7 +16,7 @@ pub fn write_refused(refusal: WriteRefusal) -> Failure {
             server.program,
             server.pid
         )),
-        WriteRefusal::Lock(error) => Failure::Io(anyhow!(unlocked(&error))),
+        WriteRefusal::Lock(error) => Failure::Io(anyhow!(lock_failure(&error))),
         WriteRefusal::Quarantine(error) => no_quarantine(error),
         WriteRefusal::JournalInside(_) => Failure::Usage(anyhow!("{refusal} with --journal")),
         other => Failure::Io(other.into()),
@@ -25,7 +25,7 @@ pub fn write_refused(refusal: WriteRefusal) -> Failure {
 
 /// Why there is no place for the quarantine.
 pub fn no_quarantine(error: PlaceError) -> Failure {
-    Failure::Usage(anyhow!(without_place(&error)))
+    Failure::Usage(anyhow!(quarantine_failure(&error)))
 }
 
 /// Why a step was not done; `None` if it was done or is only planned.
@@ -35,21 +35,21 @@ pub fn why_not_done(outcome: &StepOutcome) -> Option<String> {
         StepOutcome::Spared(why) => why.to_string(),
         StepOutcome::Refused(why @ WhyRefused::Server { .. }) => format!("{why}, or say --online"),
         StepOutcome::Refused(why) => why.to_string(),
-        StepOutcome::Failed(why) | StepOutcome::Stopped(WhyStopped::Failed(why)) => failed(why),
+        StepOutcome::Failed(why) | StepOutcome::Stopped(WhyStopped::Failed(why)) => step_failure(why),
         StepOutcome::Stopped(why) => why.to_string(),
     };
     Some(why)
 }
 
 /// Why a finding stays.
-pub fn why_left(why: &WhyLeft) -> String {
+pub fn why_left(why: &WhyRemaining) -> String {
     match why {
-        WhyLeft::Deleted { is_restorable: true } => {
+        WhyRemaining::Deleted { is_restorable: true } => {
             "--restore-deleted-tags brings it back, --drop-deleted-tags moves the tag aside".into()
         }
-        WhyLeft::Deleted { is_restorable: false } => "--drop-deleted-tags moves the tag aside".into(),
-        WhyLeft::Only => "left out by --only".into(),
-        WhyLeft::Repository => "left out by --repository".into(),
+        WhyRemaining::Deleted { is_restorable: false } => "--drop-deleted-tags moves the tag aside".into(),
+        WhyRemaining::Only => "left out by --only".into(),
+        WhyRemaining::Repository => "left out by --repository".into(),
         other => other.to_string(),
     }
 }

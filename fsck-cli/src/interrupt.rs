@@ -1,7 +1,7 @@
 //! ^C and SIGTERM. While a tree is read, a signal ends the program at once, after saying how far it came. While a tree is changed
 //! or servers are asked, the first signal asks the program to stop and report; the second signal ends it at once.
 
-use registry_cli::interrupt::{Response, watch as install};
+use registry_cli::interrupt::{Response, handle_signals as install};
 use registry_core::Stop;
 use registry_core::registry::Http;
 
@@ -16,7 +16,7 @@ pub fn watch_reading(describe: impl Fn() -> String + Send + 'static) {
 /// [`watch_reading`].
 pub fn watch_requests(http: &Http, stop: &Stop) {
     let http = http.clone();
-    let describe = move || format!("asking, after {} requests", http.sent());
+    let describe = move || format!("asking, after {} requests", http.requests_sent());
     let stop = stop.clone();
     install(PROGRAM, move || {
         if stop.is_stopped() {

@@ -3,7 +3,7 @@
 use registry_cli::args::Format;
 use registry_cli::log;
 use registry_core::audit::UnreadPath;
-use registry_core::repair::{ChangeUndoState, StepOutcome, Taken, UndoneChange};
+use registry_core::repair::{ChangeUndoState, StepOutcome, StepResult, UndoneChange};
 use tracing::level_filters::LevelFilter;
 
 use crate::args::Common;
@@ -36,8 +36,8 @@ pub fn unanswered(common: &Common, questions: &[String]) {
 }
 
 /// Logs which steps of a repair were refused, failed or were not reached.
-pub fn steps(common: &Common, steps: &[Taken]) {
-    let line = |taken: &Taken| {
+pub fn steps(common: &Common, steps: &[StepResult]) {
+    let line = |taken: &StepResult| {
         let word = match &taken.outcome {
             StepOutcome::Refused(_) => "refused",
             StepOutcome::Failed(_) => "failed",
@@ -66,5 +66,5 @@ pub fn changes(common: &Common, changes: &[UndoneChange]) {
 fn log_first(common: &Common, lines: impl Iterator<Item = String>, what: &str) {
     let is_summary = common.quiet && common.printing.output == Format::Text;
     let rest = if is_summary { "without --quiet the report has them" } else { "the report has them" };
-    log::few(lines, |more| format!("{what}: {more} more; {rest}"));
+    log::log_first_errors(lines, |more| format!("{what}: {more} more; {rest}"));
 }

@@ -22,10 +22,10 @@ mod verify;
 
 use std::process::ExitCode;
 
-use registry_cli::exit::{parse, stopped};
+use registry_cli::exit::{parse_command_line, report_failure};
 
 fn main() -> ExitCode {
-    let cli: args::Cli = match parse(exit::USAGE) {
+    let cli: args::Cli = match parse_command_line(exit::USAGE) {
         Ok(cli) => cli,
         Err(status) => return status,
     };
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
             let (status, error) = failure.status_and_error();
-            stopped(status, error)
+            report_failure(status, error)
         }
     }
 }

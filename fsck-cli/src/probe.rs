@@ -9,15 +9,15 @@ use std::time::Instant;
 use globset::GlobSet;
 use indicatif::HumanCount;
 use jiff::{SignedDuration, Timestamp};
-use registry_cli::connection::{Budget, runtime};
+use registry_cli::connection::{Budget, new_runtime};
 use registry_cli::credentials;
 use registry_cli::log::with_causes;
 use registry_core::Stop;
 use registry_core::audit::{Coverage, OnlineOptions, RegistryRole, Report, ReportOptions};
 use registry_core::forgejo::Forgejo;
 use registry_core::probe::{
-    Choice, Choosing, Depth, JudgeOptions, ListedRepositories, ProbeState, Responses, TagLists, WalkOptions,
-    ask_for_tags, judge,
+    Depth, JudgeOptions, ListedRepositories, ProbeState, Responses, TagLists, TagSelection,
+    TagSelectionOptions, WalkOptions, ask_for_tags, judge,
 };
 use registry_core::registry::{Client, Credentials, Error, HostCredentials, Http};
 
@@ -46,12 +46,14 @@ pub fn run(args: &ProbeArgs) -> Result<u8, Failure> {
     let http = connect::make_http(&args.connection, &args.common, budget).map_err(Failure::Usage)?;
     interrupt::watch_requests(&http, &stop);
     let sender = http.clone();
-    let line = args.common.progress_line(move |_| format!("asking: {} requests", HumanCount(sender.sent())));
+    let line = args
+        .common
+        .progress_line(move |_| format!("asking: {} requests", HumanCount(sender.requests_sent())));
 
     let probe = Probe::new(args, http, started_at).map_err(Failure::Usage)?;
     let state = args.state.as_deref().map(|path| state_file::read(path, &probe.name)).transpose();
     let mut state = state.map_err(Failure::Usage)?.unwrap_or_else(|| ProbeState::new(&probe.name));
-    let runtime = runtime().map_err(Failure::Io)?;
+    let runtime = new_runtime().map_err(Failure::Io)?;
     let mut report = reporting::empty_report("probe", started_at, options(args));
     runtime.block_on(probe.run(&mut state, &mut report))?;
     drop(line);
@@ -135,7 +137,8 @@ impl<'a> Probe<'a> {
         let anonymous = Client::new(&http, &args.url, Credentials::Anonymous)?;
         let name = anonymous.address();
         let places = if args.forgejo { connect::FORGEJO_PLACES } else { connect::REGISTRY_PLACES };
-        let credentials = credentials::find(&args.connection, &credentials::host(&name), places)?;
+        let credentials =
+            credentials::find_credentials(&args.connection, &credentials::credential_host(&name), places)?;
         let only = repository_filter(&args.common)?;
         let repositories = args.repositories_file.as_deref().map(settings::read_repositories).transpose()?;
         Ok(Self { args, http, name, credentials, only, repositories, now })
@@ -167,7 +170,7 @@ impl<'a> Probe<'a> {
                 let lists = self.list_tags(&target, repositories, &mut responses).await;
                 let client = match &target {
                     Target::Registry(client) => Some(&**client),
-                    Target::Forgejo(owners) => owners.first().map(Forgejo::client),
+                    Target::Forgejo(owners) => owners.first().map(Forgejo::oci_client),
                 };
                 if let Some(client) = client {
                     let choice = self.walk_tags(client, &lists, depth, state, &mut responses).await;
@@ -209,7 +212,7 @@ impl<'a> Probe<'a> {
             };
         }
         add_audit(report, judgement.audit, &mut Extra::default());
-        report.coverage.requests = Some(self.http.sent());
+        report.coverage.requests = Some(self.http.requests_sent());
         Ok(())
     }
 
@@ -224,7 +227,7 @@ impl<'a> Probe<'a> {
         }
         let mut owners = Vec::new();
         for owner in &self.args.owner {
-            let account = credentials::account(&self.credentials, owner)?;
+            let account = credentials::forgejo_account(&self.credentials, owner)?;
             let forgejo = Forgejo::connect(&self.http, &self.args.url, &account).await?;
             forgejo.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
             owners.push(forgejo);
@@ -240,9 +243,11 @@ impl<'a> Probe<'a> {
         depth: DepthArg,
         state: &mut ProbeState,
         responses: &mut Responses,
-    ) -> Choice {
-        let choosing =
-            Choosing { newest: self.args.newest.map(|newest| newest as usize), sample: self.args.sample };
+    ) -> TagSelection {
+        let choosing = TagSelectionOptions {
+            newest: self.args.newest.map(|newest| newest as usize),
+            sample: self.args.sample,
+        };
         let options = WalkOptions {
             depth: match depth {
                 DepthArg::Manifests => Depth::Manifests,

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use registry_core::repair::{Counts, RepairReport, RepairSummary, StepOutcome, Taken};
+use registry_core::repair::{FindingCounts, RepairReport, RepairSummary, StepOutcome, StepResult};
 use registry_core::storage::{locate_one, registry_processes};
 use registry_core::text::escape_os;
 
@@ -65,12 +65,12 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
             taken.outcome = outcome;
         }
         let audit = work.audit_again(&progress.scan);
-        report.after = Some(Counts::count_findings(&audit));
+        report.after = Some(FindingCounts::count_findings(&audit));
         audit_after = Some(audit);
     }
     drop(line);
     drop(writer);
-    report.summary = RepairSummary::count_steps(&report.steps, Counts::count_findings(&plan.audit));
+    report.summary = RepairSummary::count_steps(&report.steps, FindingCounts::count_findings(&plan.audit));
     // Hints turn reasons into texts, so what rests on a reason is decided before.
     let why_no_steps = render::why_no_steps(&report);
     let mut report = hints::add_hints(report);
@@ -94,7 +94,7 @@ fn exit_status(report: &RepairReport, was_stopped: bool) -> u8 {
         return exit::INTERRUPTED;
     }
     let has_failed =
-        |taken: &Taken| matches!(taken.outcome, StepOutcome::Failed(_) | StepOutcome::Stopped(_));
+        |taken: &StepResult| matches!(taken.outcome, StepOutcome::Failed(_) | StepOutcome::Stopped(_));
     let mut status = exit::NOTHING_WRONG;
     let remaining = report.after.unwrap_or(report.summary.before);
     if remaining.errors > 0 {

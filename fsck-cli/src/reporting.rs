@@ -44,7 +44,7 @@ impl ReportRules {
 
     /// Counts the findings of a report, compares and filters them, and sets the exit status.
     pub fn finish_report(&self, report: &mut Report, started: Instant) {
-        report.count();
+        report.update_summary();
         // The comparison comes first: an ignored finding is still there, not resolved.
         if let Some(earlier) = &self.baseline {
             let is_shared = |name: &Arc<str>| earlier.sources.iter().any(|source| source.name == *name);
@@ -53,11 +53,11 @@ impl ReportRules {
                     "the baseline is of other sources: name them as they were named then, or all is new"
                 );
             }
-            audit::compare(report, earlier);
+            audit::mark_new_and_resolved(report, earlier);
         }
         if let Some(ignores) = &self.ignores {
             let today = report.started_at.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
-            audit::set_aside(report, ignores, today);
+            audit::apply_ignores(report, ignores, today);
         }
         report.duration_seconds = started.elapsed().as_secs_f64();
         report.exit_status = exit::report_status(report, self.fail_on);
@@ -129,7 +129,7 @@ pub fn write_metrics(common: &Common, report: &Report, extra: &Extra) -> u8 {
         return 0;
     }
     let failures = common.metrics.publish(&metrics::report_metrics(report, &extra.garbage));
-    failures.iter().for_each(log::error);
+    failures.iter().for_each(log::log_error);
     if failures.is_empty() { 0 } else { exit::INCOMPLETE }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow};
 use registry_cli::args::RoleArg;
 use registry_cli::file;
 use registry_core::audit::RegistryRole;
-use registry_core::storage::{Located, is_cache, serves_cache};
+use registry_core::storage::{LocatedRegistry, is_cache, is_served_as_cache};
 use registry_core::text::escape_os;
 
 use crate::args::JudgingArgs;
@@ -48,11 +48,11 @@ impl RoleRule {
     }
 
     /// The role of one registry; `None` means that its files decide.
-    pub fn role(self, located: &Located) -> Option<RegistryRole> {
+    pub fn role(self, located: &LocatedRegistry) -> Option<RegistryRole> {
         let why = match self {
             Self::Said(role) => return Some(role),
             Self::Configured => "its configuration has proxy:",
-            Self::Auto if serves_cache(&located.v2) => {
+            Self::Auto if is_served_as_cache(&located.v2) => {
                 "the configuration of the server that runs on it has proxy:"
             }
             Self::Auto => return None,
@@ -66,7 +66,7 @@ impl RoleRule {
 ///
 /// # Errors
 /// When several registries would share one configuration.
-pub fn refuse_several(args: &JudgingArgs, registries: &[Located]) -> Result<(), Failure> {
+pub fn refuse_several(args: &JudgingArgs, registries: &[LocatedRegistry]) -> Result<(), Failure> {
     if args.registry_config.is_some() && registries.len() > 1 {
         let count = registries.len();
         return Err(Failure::Usage(anyhow!(

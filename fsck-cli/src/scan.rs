@@ -14,7 +14,8 @@ use registry_cli::file;
 use registry_cli::progress::ProgressLine;
 use registry_core::audit::{self, AuditOptions, AuditedSource, Report, ReportOptions, UnreadPath};
 use registry_core::storage::{
-    DiskFolder, LocateError, Located, OpenOptions, Phase, ScanOptions, ScanProgress, Symlinks, Tree, locate,
+    DiskFolder, LocateError, LocatedRegistry, OpenOptions, Phase, ScanOptions, ScanProgress, Symlinks, Tree,
+    locate,
 };
 use registry_core::text::{escape, escape_os};
 
@@ -80,7 +81,7 @@ fn warn_without_match(sources: &[AuditedSource]) -> u8 {
 /// without them.
 fn warn_of_unwritable_files(args: &ScanArgs) {
     for path in [&args.list_garbage, &args.common.metrics.metrics_file].into_iter().flatten() {
-        if let Err(error) = file::try_replace(path) {
+        if let Err(error) = file::check_replaceable(path) {
             let path = escape_os(path.as_os_str());
             tracing::warn!("{path} cannot be written as it is now: {error}; the scan goes on");
         }
@@ -144,7 +145,7 @@ impl<'a> AuditSetup<'a> {
     /// Audits one registry, and adds it to the report.
     fn audit_registry(
         &self,
-        located: &Located,
+        located: &LocatedRegistry,
         progress: &ScanProgress,
         report: &mut Report,
         extra: &mut Extra,
@@ -152,7 +153,7 @@ impl<'a> AuditSetup<'a> {
         let name = escape_os(located.name.as_os_str());
         let open = OpenOptions {
             symlinks: symlinks(self.args.follow_symlinks),
-            jobs: self.args.common.jobs.of_files(),
+            jobs: self.args.common.jobs.file_jobs(),
         };
         let Some(tree) = open_tree(located, &open, &mut report.unread) else { return };
         let matches = |name: &str| self.only.as_ref().is_none_or(|only| only.is_match(name));
@@ -174,7 +175,7 @@ impl<'a> AuditSetup<'a> {
 
 /// Opens a tree for reading. A failure is logged and added to the unread paths.
 pub fn open_tree(
-    located: &Located,
+    located: &LocatedRegistry,
     options: &OpenOptions,
     unread: &mut Vec<UnreadPath>,
 ) -> Option<Tree<DiskFolder>> {
@@ -228,7 +229,7 @@ pub const fn symlinks(follow: bool) -> Symlinks {
 #[derive(Debug)]
 pub struct FoundRegistries {
     /// The registries by name, each once.
-    pub registries: Vec<Located>,
+    pub registries: Vec<LocatedRegistry>,
     /// [`exit::USAGE`] if a path holds the storage of another product, else 0.
     pub status: u8,
 }

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::anyhow;
-use registry_cli::connection::{Budget, runtime};
+use registry_cli::connection::{Budget, new_runtime};
 use registry_core::repair::{RegistrySupply, Supply, TreeSupply};
-use registry_core::storage::{Located, locate_one};
+use registry_core::storage::{LocatedRegistry, locate_one};
 use registry_core::text::escape;
 
 use crate::args::RepairArgs;
@@ -24,12 +24,12 @@ pub struct OpenSupply {
 ///
 /// # Errors
 /// When it cannot be used or reached, or is the repaired tree itself.
-pub fn open(args: &RepairArgs, from: &str, repaired: &Located) -> Result<OpenSupply, Failure> {
+pub fn open(args: &RepairArgs, from: &str, repaired: &LocatedRegistry) -> Result<OpenSupply, Failure> {
     if is_url(from) {
         return open_registry(args, from);
     }
     let located = locate_one(Path::new(from)).map_err(Failure::from_locate)?;
-    let real_path = |located: &Located| located.v2.canonicalize().ok();
+    let real_path = |located: &LocatedRegistry| located.v2.canonicalize().ok();
     if real_path(&located).is_some_and(|path| real_path(repaired) == Some(path)) {
         let from = escape(from);
         return Err(Failure::Usage(anyhow!(
@@ -47,7 +47,7 @@ pub fn is_url(from: &str) -> bool {
 }
 
 fn open_registry(args: &RepairArgs, address: &str) -> Result<OpenSupply, Failure> {
-    let runtime = runtime().map_err(Failure::Io)?;
+    let runtime = new_runtime().map_err(Failure::Io)?;
     let entered = runtime.enter();
     let http =
         connect::make_http(&args.connection, &args.common, Budget::default()).map_err(Failure::Usage)?;

@@ -29,7 +29,7 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
         servers: if args.online { RunningServers::Accept } else { RunningServers::Refuse },
     };
     let undo = Undo::open(&history, access).map_err(hints::write_refused)?;
-    let changes = undo.all();
+    let changes = undo.undo_all();
     let servers = undo.processes().iter().map(Into::into).collect();
     drop(undo);
     let report = UndoReport {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use jiff::{SignedDuration, Timestamp};
-use registry_cli::connection::{Budget, runtime};
+use registry_cli::connection::{Budget, new_runtime};
 use registry_cli::credentials;
 use registry_core::Stop;
 use registry_core::audit::{
@@ -27,7 +27,7 @@ use crate::reporting::{self, Extra, ReportRules, add_audit};
 use crate::{connect, interrupt, log, render};
 use checked::{CheckedRegistry, report_name};
 use findings::{first_problem, named_digest, new_finding};
-use in_use::ImagesInUse;
+use in_use::RegistryImages;
 
 /// The pause before the first repetition; each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -43,7 +43,7 @@ pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     let rules = ReportRules::read(&Compare { baseline: None, ignore: None, fail_on: FailOn::Error })?;
     let in_use = match (&args.in_use, &args.host) {
         (Some(path), Some(host)) => in_use::read_list(path, host).map_err(Failure::Usage)?,
-        _ => ImagesInUse::default(),
+        _ => RegistryImages::default(),
     };
     for reference in args.references.iter().chain(&args.same_as) {
         if reference.tag.is_none() && reference.digest.is_none() {
@@ -59,9 +59,9 @@ pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     let until = started + Duration::from_secs(args.wait.into());
     let references = args.references.iter().chain(&in_use.images).chain(&args.same_as).cloned().collect();
     let verify = Verify { args, references, http, started, until, stop };
-    let runtime = runtime().map_err(Failure::Io)?;
+    let runtime = new_runtime().map_err(Failure::Io)?;
     let checked = runtime.block_on(verify.run(&mut report))?;
-    report.coverage.requests = Some(verify.http.sent());
+    report.coverage.requests = Some(verify.http.requests_sent());
     if args.in_use.is_some() {
         report.coverage.not_asked = Some(in_use.elsewhere + in_use.unaskable.len() as u64);
     }
@@ -147,7 +147,7 @@ impl Verify<'_> {
                 images.push(image);
             }
         }
-        if groups.len() > 1 && credentials::are_of_one_host(&self.args.connection) {
+        if groups.len() > 1 && credentials::has_credentials_without_host(&self.args.connection) {
             return Err(Failure::Usage(anyhow!(
                 "these images are on {} registries, and --user and REGISTRY_PASSWORD are credentials of one: give those \
                  of each in a file (--authfile, or docker's config.json)",
@@ -172,11 +172,11 @@ impl Verify<'_> {
         for (mut registry, audit, findings) in all {
             registry.waited = registry.waited.or_else(|| pauses.waited(self.started));
             add_audit(report, audit, &mut Extra::default());
-            findings.into_iter().for_each(|finding| report.add(finding));
+            findings.into_iter().for_each(|finding| report.add_finding(finding));
             checked.push(registry);
         }
         report.garbage = None;
-        differences.into_iter().for_each(|finding| report.add(finding));
+        differences.into_iter().for_each(|finding| report.add_finding(finding));
         Ok(checked)
     }
 
@@ -208,13 +208,13 @@ impl Verify<'_> {
         let by_digest: Vec<_> = by_digest
             .filter_map(|(image, name)| Some((image.repository.to_string(), name.clone(), image.digest?)))
             .collect();
-        walk.tags(&by_tag).await;
-        walk.digests(&by_digest).await;
+        walk.ask_tags(&by_tag).await;
+        walk.ask_digests(&by_digest).await;
         let mut pauses = Pauses::default();
         let (mut audit, findings, referrers, unread) = loop {
-            let audit = judge(walk.seen(), address, &judging).audit;
+            let audit = judge(walk.responses(), address, &judging).audit;
             let (findings, referrers, unread) =
-                self.find_mismatches(&client, address, walk.seen(), images).await;
+                self.find_mismatches(&client, address, walk.responses(), images).await;
             let is_complete = findings.is_empty()
                 && unread.is_empty()
                 && audit.unread.is_empty()
@@ -229,7 +229,7 @@ impl Verify<'_> {
             }
             walk.ask_again().await;
             // A tag that names the wrong digest may still be moved.
-            walk.tags(&by_tag).await;
+            walk.ask_tags(&by_tag).await;
         };
         audit.source.tags = images.len() as u64;
         audit.source.complete &= unread.is_empty();
@@ -237,7 +237,7 @@ impl Verify<'_> {
         let checked = CheckedRegistry {
             address: address.to_owned(),
             images: images.to_vec(),
-            responses: walk.into_seen(),
+            responses: walk.into_responses(),
             referrers,
             waited: pauses.waited(self.started),
         };

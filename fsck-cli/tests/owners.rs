@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use registry_fixtures::TreeBuilder;
-use registry_fixtures::program::Ran;
+use registry_fixtures::program::ProgramOutput;
 use tempfile::TempDir;
 use walkdir::WalkDir;
 
@@ -32,8 +32,8 @@ fn fsck() -> Command {
     Command::new(env!("CARGO_BIN_EXE_registry-fsck"))
 }
 
-fn run(command: &mut Command) -> Ran {
-    Ran::from(command.output().unwrap())
+fn run(command: &mut Command) -> ProgramOutput {
+    ProgramOutput::from(command.output().unwrap())
 }
 
 /// The permissions, owner and bytes of every path below a folder.
@@ -55,7 +55,7 @@ fn give_to_owner(root: &Path) {
 }
 
 /// Runs a command as `OWNER`.
-fn run_as_owner(command: &mut Command) -> Ran {
+fn run_as_owner(command: &mut Command) -> ProgramOutput {
     run(command.uid(OWNER.0).gid(OWNER.1))
 }
 

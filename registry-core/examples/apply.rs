@@ -17,7 +17,9 @@ use jiff::Timestamp;
 use registry_core::forgejo::{Forgejo, ForgejoAccount};
 use registry_core::registry::{Http, Settings};
 use registry_core::repair::FileLog;
-use registry_core::retention::{Action, Collecting, Expected, Policy, ServerPlanning, apply, plan_server};
+use registry_core::retention::{
+    Action, CollectOptions, PlanExpectations, Policy, ServerPlanning, apply, plan_server,
+};
 
 /// The version that is written into plans: only the program that planned may act.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -46,10 +48,11 @@ pub async fn keep_last(
             .map(|(package, row)| format!("{}:{} would go", package.name, row.version))
             .collect());
     };
-    let expected = Expected { tool_version: VERSION, now, max_age: 3600 };
+    let expected = PlanExpectations { tool_version: VERSION, now, max_age: 3600 };
     let verified = plan.verify(&expected)?;
     let mut journal = FileLog::create(journal)?;
-    let applied = apply(&forgejo.arm(), verified, &Collecting::default(), &mut journal, now).await;
+    let applied =
+        apply(&forgejo.into_write_access(), verified, &CollectOptions::default(), &mut journal, now).await;
     Ok(applied.rows.iter().map(|row| format!("{}:{} {:?}", row.package, row.version, row.outcome)).collect())
 }
 

@@ -2,7 +2,7 @@
 
 /// Converts causes to and from the text that JSON holds (`#[serde(into = "String", from = "String")]`). A cause that is read
 /// back keeps only that text, as its variant `Said`.
-macro_rules! in_words {
+macro_rules! text_conversions {
     ($($cause:ident),+) => {$(
         impl From<$cause> for String {
             fn from(cause: $cause) -> Self {
@@ -18,4 +18,4 @@ macro_rules! in_words {
     )+};
 }
 
-pub(crate) use in_words;
+pub(crate) use text_conversions;

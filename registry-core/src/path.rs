@@ -353,7 +353,7 @@ mod tests {
             content: u64,
             which in 0_usize..3,
         ) {
-            let digest = Digest::of(Algorithm::ALL[which], &content.to_le_bytes());
+            let digest = Digest::hash(Algorithm::ALL[which], &content.to_le_bytes());
             for place in every_place(&name, &tag, digest) {
                 let path = place.to_string();
                 prop_assert_eq!(Place::parse(&path), Some(place), "{}", path);

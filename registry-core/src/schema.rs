@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::oci::Digest;
 
 /// The schema of a document, for docs/schemas. Absent fields are left out and never null, so the schema does not allow null.
-pub fn document<T: JsonSchema>(id: &str) -> Value {
+pub fn document_schema<T: JsonSchema>(id: &str) -> Value {
     let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(no_null));
     let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
     schema["title"] = id.into();

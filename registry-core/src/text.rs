@@ -44,7 +44,7 @@ enum TextPiece {
 
 impl NaturalOrder {
     /// The sort key of a text.
-    pub fn position_of(text: &str) -> Self {
+    pub fn new(text: &str) -> Self {
         let mut pieces: Vec<TextPiece> = Vec::new();
         for character in text.chars() {
             match (character.to_digit(10), pieces.last_mut()) {

@@ -1,7 +1,7 @@
 //! The verb `apply`: checks a plan file and acts on it. Also opens the server for which a plan or journal was made.
 
 use anyhow::{Context as _, anyhow};
-use registry_cli::connection::runtime;
+use registry_cli::connection::new_runtime;
 use registry_cli::log;
 use registry_core::Stop;
 use registry_core::retention::{Plan, Source as PlanSource};
@@ -46,7 +46,7 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
         source.preflight(args.effects.preflight, &plan, args.effects.quarantine.as_deref()).await?;
         Ok(source)
     };
-    let result = runtime().map_err(Failure::Io)?.block_on(async {
+    let result = new_runtime().map_err(Failure::Io)?.block_on(async {
         let Some(source) = stop.unless_stopped(Box::pin(opening)).await else {
             tracing::warn!("interrupted before anything was deleted");
             return Ok(());
@@ -67,7 +67,7 @@ pub fn run(args: &ApplyArgs) -> Result<u8, Failure> {
         Ok(())
     });
     if let Err(failure) = result.map_err(Failure::without_plan) {
-        log::error(failure.error());
+        log::log_error(failure.error());
         tally.add_failure(&failure);
     }
     Ok(finish(tally, &args.metrics, &args.server, &totals))

@@ -96,7 +96,7 @@ fn match_all() -> String {
 
 fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    registry_cli::args::duration(&text).map(Some).map_err(serde::de::Error::custom)
+    registry_cli::args::parse_duration(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 pub const KEYS: &[&str] = &[

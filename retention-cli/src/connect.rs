@@ -8,12 +8,16 @@ use anyhow::anyhow;
 use indicatif::HumanCount;
 use registry_cli::args::{Jobs, RoleArg};
 use registry_cli::connection::{Budget, Connection};
-use registry_cli::credentials::{FORGEJO, Nameless, Places, REGISTRY, account, find, host};
+use registry_cli::credentials::{
+    CredentialPlaces, FORGEJO, REGISTRY, SecretWithoutUser, credential_host, find_credentials,
+    forgejo_account,
+};
 use registry_core::Stop;
 use registry_core::forgejo::{Forgejo, ForgejoAccount};
 use registry_core::registry::{Client, Error, HostCredentials, Http};
 use registry_core::retention::{
-    self as core, Cache, Collecting, Permission, PlannedRecord, RegistrySource, ServerPlanning, SourceKind,
+    self as core, Cache, CollectOptions, Permission, PlannedRecord, RegistrySource, ServerPlanning,
+    SourceKind,
 };
 
 use crate::args::{ApplyEffects, Preflight, ServerArgs};
@@ -100,22 +104,27 @@ impl Connector {
     /// When an option or the credentials cannot be used.
     pub fn new(connection: &Connection, jobs: Jobs, server: &ServerArgs) -> Result<Self, Failure> {
         let new = || -> anyhow::Result<Self> {
-            let http = connection.http(env!("CARGO_PKG_NAME"), jobs, Budget::default())?;
+            let http = connection.new_http(env!("CARGO_PKG_NAME"), jobs, Budget::default())?;
             let registry = match &server.registry {
                 Some(url) => {
-                    let places = Places { variables: &[REGISTRY], nameless: Nameless::Refused };
-                    find(connection, &host(url), places)?
+                    let places =
+                        CredentialPlaces { variables: &[REGISTRY], nameless: SecretWithoutUser::Refused };
+                    find_credentials(connection, &credential_host(url), places)?
                 }
                 None => HostCredentials::default(),
             };
             let mut accounts = Vec::new();
             if let Some(url) = &server.forgejo {
                 for owner in &server.owner {
-                    let places = Places { variables: &[FORGEJO], nameless: Nameless::Token(owner) };
-                    accounts.push(account(&find(connection, &host(url), places)?, owner)?);
+                    let places =
+                        CredentialPlaces { variables: &[FORGEJO], nameless: SecretWithoutUser::Token(owner) };
+                    accounts.push(forgejo_account(
+                        &find_credentials(connection, &credential_host(url), places)?,
+                        owner,
+                    )?);
                 }
             }
-            Ok(Self { http, registry, accounts, files: jobs.of_files(), is_tree: server.layout.is_some() })
+            Ok(Self { http, registry, accounts, files: jobs.file_jobs(), is_tree: server.layout.is_some() })
         };
         new().map_err(Failure::Usage)
     }
@@ -127,7 +136,7 @@ impl Connector {
             if is_tree {
                 return format!("{on_tree}: {} s", elapsed.as_secs());
             }
-            format!("asking: {} requests", HumanCount(http.sent()))
+            format!("asking: {} requests", HumanCount(http.requests_sent()))
         }
     }
 
@@ -198,12 +207,12 @@ impl Connector {
         cache: Option<&Cache>,
         journal: &mut FileJournal,
         stop: &Stop,
-    ) -> core::Applied {
-        let options = Collecting { in_flight: self.http.in_flight(), cache, built_at: false, only: &[] };
+    ) -> core::ApplyResult {
+        let options = CollectOptions { in_flight: self.http.in_flight(), cache, built_at: false, only: &[] };
         let (now, stop) = (jiff::Timestamp::now(), stop.clone());
         match source {
             OpenSource::Forgejo(forgejo) => {
-                core::apply(&forgejo.arm().stopped_by(stop), plan, &options, journal, now).await
+                core::apply(&forgejo.into_write_access().stopped_by(stop), plan, &options, journal, now).await
             }
             OpenSource::Registry(registry) => {
                 core::apply(&registry.arm().stopped_by(stop), plan, &options, journal, now).await
@@ -221,7 +230,9 @@ impl Connector {
     ) -> Vec<core::UndoneRow> {
         let stop = stop.clone();
         match source {
-            OpenSource::Forgejo(forgejo) => core::undo(&forgejo.arm().stopped_by(stop), history).await,
+            OpenSource::Forgejo(forgejo) => {
+                core::undo(&forgejo.into_write_access().stopped_by(stop), history).await
+            }
             OpenSource::Registry(registry) => core::undo(&registry.arm().stopped_by(stop), history).await,
             OpenSource::Layout(_) => Vec::new(),
         }
@@ -261,7 +272,7 @@ impl OpenSource {
     /// Whether the run gave up on this source.
     fn gave_up(&self) -> bool {
         match self {
-            Self::Forgejo(forgejo) => core::Reader::gave_up(&**forgejo).is_some(),
+            Self::Forgejo(forgejo) => core::Reader::why_gave_up(&**forgejo).is_some(),
             Self::Registry(registry) => registry.client().gave_up().is_some(),
             Self::Layout(_) => false,
         }

@@ -1,7 +1,7 @@
 //! Exit statuses, their order, and the failures that end a verb without a result.
 
 use registry_core::registry::Error;
-use registry_core::retention::{Applied, Plan, RowOutcome, Stopped, Unanswered};
+use registry_core::retention::{ApplyResult, NoAnswer, Plan, RowOutcome, Stopped};
 
 pub use registry_cli::exit::INTERRUPTED;
 
@@ -57,11 +57,11 @@ impl Failure {
     }
 
     /// For a server that was opened, but whose list cannot be read.
-    pub fn from_list(unanswered: Unanswered) -> Self {
+    pub fn from_list(unanswered: NoAnswer) -> Self {
         match unanswered {
-            Unanswered::Registry(error @ Error::NoOwner { .. }) => Self::Usage(error.into()),
-            Unanswered::Registry(error @ Error::Refused { .. }) => Self::Forbidden(error.into()),
-            Unanswered::Registry(error @ Error::GaveUp { .. }) => Self::GaveUp(error.into()),
+            NoAnswer::Registry(error @ Error::NoOwner { .. }) => Self::Usage(error.into()),
+            NoAnswer::Registry(error @ Error::Refused { .. }) => Self::Forbidden(error.into()),
+            NoAnswer::Registry(error @ Error::GaveUp { .. }) => Self::GaveUp(error.into()),
             other => Self::Io(other.into()),
         }
     }
@@ -129,7 +129,7 @@ impl Tally {
     }
 
     /// Counts the result of an apply.
-    pub fn add_applied(&mut self, applied: &Applied) {
+    pub fn add_applied(&mut self, applied: &ApplyResult) {
         match &applied.stopped {
             Some(Stopped::Forbidden(_)) => self.0.push(FORBIDDEN),
             Some(Stopped::Worse(_)) => self.0.push(MOVED),

@@ -15,7 +15,7 @@ const FILE_MAX: u64 = 1 << 30;
 /// When it cannot be read, or is larger.
 pub fn read_text(path: &Path) -> anyhow::Result<String> {
     let opened = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    file::text(opened, FILE_MAX)
+    file::read_open_text(opened, FILE_MAX)
 }
 
 /// Replaces a JSON file at once: no reader sees half of one.

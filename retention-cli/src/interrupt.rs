@@ -26,7 +26,7 @@ pub fn watch_servers() -> Stop {
 }
 
 fn install(ask_to_stop: impl Fn() + Send + 'static) {
-    interrupt::watch(env!("CARGO_PKG_NAME"), move || {
+    interrupt::handle_signals(env!("CARGO_PKG_NAME"), move || {
         if WAS_STOPPED.swap(true, Ordering::Relaxed) {
             return Response::End("ended at once; the journal tells what was done".into());
         }

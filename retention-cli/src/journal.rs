@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use jiff::Timestamp;
 use registry_cli::journal::{create_first_free, name};
-use registry_core::repair::{FileLog, Log};
+use registry_core::repair::{FileLog, JournalOutput};
 use registry_core::retention::{DeletionEntry, DeletionJournal};
 
 use crate::exit::Failure;
@@ -56,7 +56,7 @@ impl FileJournal {
     }
 }
 
-impl Log for &mut FileJournal {
+impl JournalOutput for &mut FileJournal {
     fn path(&self) -> Option<&Path> {
         Some(FileJournal::path(self))
     }

@@ -7,18 +7,18 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use registry_cli::args::RoleArg;
-use registry_cli::hints::{unlocked, without_place};
+use registry_cli::hints::{lock_failure, quarantine_failure};
 use registry_core::audit;
 use registry_core::repair::{self, ChangeUndoState, StepProgress, Undo};
-use registry_core::retention::layout::{self as core, CacheSign, LayoutError, Reading};
+use registry_core::retention::layout::{self as core, CacheSign, LayoutError, ReadOptions};
 use registry_core::retention::{
-    Applied, Permission, Plan, Policy, RankBy, Record, Source, Stopped, VerifiedPlan,
+    ApplyResult, Permission, Plan, Policy, RankBy, Record, Source, Stopped, VerifiedPlan,
 };
-use registry_core::storage::{LocateError, Located, locate_one, serves_cache};
+use registry_core::storage::{LocateError, LocatedRegistry, is_served_as_cache, locate_one};
 use registry_core::text::{escape, escape_os, without_controls};
 use registry_core::tree_writer::{
     Access, Locking, PlaceError, RunningServers, TreeWriter, UnusableError, WriteRefusal, check_journal,
-    check_place, place,
+    check_place, find_place,
 };
 
 use crate::args::{ApplyEffects, ServerArgs, UndoArgs};
@@ -29,7 +29,7 @@ use crate::{interrupt, render};
 /// A tree that was opened for reading.
 #[derive(Debug)]
 pub struct OpenLayout {
-    located: Located,
+    located: LocatedRegistry,
     tree: core::Layout,
     /// The access for writing, in an armed run.
     writer: Option<TreeWriter>,
@@ -69,8 +69,8 @@ fn write_refused(refusal: WriteRefusal) -> Failure {
             process.program,
             process.pid
         )),
-        WriteRefusal::Lock(error) => Failure::Io(without_source(unlocked(&error))),
-        WriteRefusal::Quarantine(error) => Failure::Usage(without_source(without_place(&error))),
+        WriteRefusal::Lock(error) => Failure::Io(without_source(lock_failure(&error))),
+        WriteRefusal::Quarantine(error) => Failure::Usage(without_source(quarantine_failure(&error))),
         WriteRefusal::JournalInside(_) => Failure::Usage(anyhow!(
             "the journal would lie inside the registry: name another place with --journal"
         )),
@@ -100,7 +100,7 @@ impl OpenLayout {
         let tree = match role {
             RoleArg::Primary => tree.with_role(audit::RegistryRole::Primary),
             RoleArg::Cache => tree.with_role(audit::RegistryRole::Cache),
-            RoleArg::Auto if serves_cache(&located.v2) => {
+            RoleArg::Auto if is_served_as_cache(&located.v2) => {
                 let (tree, sign) = (escape_os(root.as_os_str()), CacheSign::Server);
                 return Err(layout_failure(LayoutError::Cache { tree, sign }));
             }
@@ -119,13 +119,13 @@ impl OpenLayout {
     /// # Errors
     /// When the list of repositories cannot be read, or the tree is a pull-through cache.
     pub fn collect(&self, policy: &Policy) -> Result<Record, Failure> {
-        let reading = Reading { built_at: policy.rank_by == RankBy::Created, only: &policy.packages };
+        let reading = ReadOptions { built_at: policy.rank_by == RankBy::Created, only: &policy.packages };
         self.tree.record(&reading, Timestamp::now()).map_err(layout_failure)
     }
 
     /// Checks whether this user may move what goes, and create the folder to which it is moved.
     pub fn preflight(&self, plan: &Plan, quarantine: Option<&Path>) -> Permission {
-        let why = self.tree.denied(plan).or_else(|| self.find_quarantine_problem(plan, quarantine));
+        let why = self.tree.why_not_writable(plan).or_else(|| self.find_quarantine_problem(plan, quarantine));
         why.map_or(Permission::Granted, Permission::Denied)
     }
 
@@ -134,7 +134,7 @@ impl OpenLayout {
         if plan.summary.versions_deleted == 0 {
             return None;
         }
-        let error = match place(&self.located, quarantine, Timestamp::now()) {
+        let error = match find_place(&self.located, quarantine, Timestamp::now()) {
             Ok(place) => check_place(&place, &self.located.v2).err()?,
             Err(PlaceError::OtherDevice(path)) => UnusableError::OtherDevice(path),
             Err(PlaceError::Unusable(path, why)) if why.kind() == io::ErrorKind::PermissionDenied => {
@@ -169,9 +169,9 @@ impl OpenLayout {
     }
 
     /// Moves aside what a plan lists.
-    pub fn apply(self, plan: VerifiedPlan<'_>, journal: &mut FileJournal) -> Applied {
+    pub fn apply(self, plan: VerifiedPlan<'_>, journal: &mut FileJournal) -> ApplyResult {
         let Some(mut writer) = self.writer else {
-            return Applied::not_tried(
+            return ApplyResult::not_tried(
                 &plan,
                 Stopped::Halted("this run may not change anything".to_owned().into()),
             );
@@ -213,7 +213,7 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
     // The role does not matter here, because everything that was moved is put back.
     let named = args.server.layout.as_deref();
     let named =
-        named.map(|root| OpenLayout::open(root, RoleArg::Primary, args.jobs.of_files())).transpose()?;
+        named.map(|root| OpenLayout::open(root, RoleArg::Primary, args.jobs.file_jobs())).transpose()?;
     let is_other = |layout: &OpenLayout| layout.located.v2.canonicalize().is_ok_and(|v2| v2 != tree);
     if args.server.registry.is_some() || named.as_ref().is_some_and(is_other) {
         let tree = escape(&history.tree);
@@ -222,7 +222,7 @@ pub fn undo(text: &str, args: &UndoArgs) -> Result<Option<u8>, Failure> {
         )));
     }
     let undo = Undo::open(&history, access(args.no_lock)).map_err(write_refused)?;
-    let undone = undo.all();
+    let undone = undo.undo_all();
     drop(undo);
     print(&undone).context("cannot print").map_err(Failure::Io)?;
     Ok(Some(if undone.iter().any(is_not_undone) { exit::FAILED } else { exit::DONE }))

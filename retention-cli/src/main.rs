@@ -23,14 +23,14 @@ mod verify;
 
 use std::process::ExitCode;
 
-use registry_cli::exit::{parse, stopped};
+use registry_cli::exit::{parse_command_line, report_failure};
 use registry_cli::log;
 use tracing::level_filters::LevelFilter;
 
 use crate::args::Verb;
 
 fn main() -> ExitCode {
-    let mut cli: args::Cli = match parse(exit::REFUSED) {
+    let mut cli: args::Cli = match parse_command_line(exit::REFUSED) {
         Ok(cli) => cli,
         Err(status) => return status,
     };
@@ -48,6 +48,6 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(status) => ExitCode::from(status),
-        Err(failure) => stopped(failure.status(), failure.error()),
+        Err(failure) => report_failure(failure.status(), failure.error()),
     }
 }

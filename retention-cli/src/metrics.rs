@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use registry_cli::file;
-use registry_cli::metrics::{EarlierMetrics, Group, Metrics, MetricsPlaces, gauge};
-use registry_core::retention::{Action, Applied, Plan, RowOutcome};
+use registry_cli::metrics::{EarlierMetrics, Group, Metrics, MetricsPlaces, write_gauge_header};
+use registry_core::retention::{Action, ApplyResult, Plan, RowOutcome};
 use registry_core::text::escape_os;
 
 use crate::args::ServerArgs;
@@ -47,7 +47,7 @@ impl Totals {
     }
 
     /// Adds the result of the plan with this number, in the order of [`Self::add_plan`], from 0.
-    pub fn add_applied(&mut self, number: usize, applied: &Applied) {
+    pub fn add_applied(&mut self, number: usize, applied: &ApplyResult) {
         let deleted = applied.count(RowOutcome::Deleted) as u64;
         let already_gone = applied.count(RowOutcome::AlreadyGone) as u64;
         if let Some((_, done)) = self.effects.get_mut(number) {
@@ -82,11 +82,11 @@ impl Totals {
         for (name, help, value) in metrics {
             // Writing to a string cannot fail.
             let name = format!("registry_retention_{name}");
-            gauge(&mut out, &name, help);
+            write_gauge_header(&mut out, &name, help);
             let _ = writeln!(out, "{name} {value}");
         }
         if let Some(value) = success {
-            gauge(&mut out, LAST_SUCCESS, "When a run last ended well.");
+            write_gauge_header(&mut out, LAST_SUCCESS, "When a run last ended well.");
             let _ = writeln!(out, "{LAST_SUCCESS} {value}");
         }
         out

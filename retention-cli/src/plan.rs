@@ -77,7 +77,7 @@ const NEAREST: usize = 5;
 fn no_such_version(subject: &str, package: &str, mut tags: Vec<String>) -> anyhow::Error {
     let wanted = subject.rsplit(':').next().unwrap_or_default().to_lowercase();
     tags.sort_by_cached_key(|tag| {
-        (strsim::damerau_levenshtein(&wanted, &tag.to_lowercase()), NaturalOrder::position_of(tag))
+        (strsim::damerau_levenshtein(&wanted, &tag.to_lowercase()), NaturalOrder::new(tag))
     });
     tags.truncate(NEAREST);
     let has = match &tags[..] {

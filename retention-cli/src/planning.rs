@@ -92,7 +92,7 @@ pub fn warn_of_unmatched(record: &Record, policy: &core::Policy) {
         let owner = record.source.owner.as_deref().unwrap_or_default();
         tracing::warn!("owner {owner} has no container packages that these credentials may see");
     }
-    let packages = record.packages.iter().filter(|package| policy.covers(&package.name));
+    let packages = record.packages.iter().filter(|package| policy.covers_package(&package.name));
     for pattern in &policy.packages {
         if !packages.clone().any(|package| pattern.is_match(&package.name)) {
             tracing::warn!("no package matches {:?}", pattern.as_str());
@@ -248,7 +248,7 @@ impl<'a> Planning<'a> {
     pub fn has_given_up(&self, tally: &mut Tally) -> bool {
         let Some(why) = self.connector.http.gave_up() else { return false };
         let failure = Failure::GaveUp(anyhow!("{why}; the run ends here, and nothing is deleted{GAVE_UP}"));
-        log::error(failure.error());
+        log::log_error(failure.error());
         tally.add_failure(&failure);
         true
     }
@@ -259,7 +259,7 @@ impl<'a> Planning<'a> {
             tracing::warn!("the cache was not written: {why}");
         }
         if self.common.verbose > 0 && self.server.layout.is_none() {
-            tracing::info!("{} requests were made", self.connector.http.sent());
+            tracing::info!("{} requests were made", self.connector.http.requests_sent());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use registry_cli::file::read_text;
-use registry_core::retention::{self as core, GroupBy, InUse, LetterCase, Pattern, SourceKind};
+use registry_core::retention::{self as core, GroupBy, ImagesInUse, LetterCase, Pattern, SourceKind};
 
 use crate::args::{PolicyArgs, RankByArg, UnneededArg};
 use crate::config::Config;
@@ -53,11 +53,12 @@ pub fn from_args(args: &PolicyArgs, kind: SourceKind, undo_window: bool) -> anyh
     }
     if let Some(path) = &args.in_use {
         let text = read_text(path, IN_USE_MAX).with_context(|| format!("cannot read {}", path.display()))?;
-        policy.in_use = InUse::parse(&text).with_context(|| format!("{} cannot be used", path.display()))?;
+        policy.in_use =
+            ImagesInUse::parse(&text).with_context(|| format!("{} cannot be used", path.display()))?;
     }
     let unneeded = |argument: Option<UnneededArg>| match argument {
-        Some(UnneededArg::Prune) => core::Unneeded::Prune,
-        Some(UnneededArg::Leave) | None => core::Unneeded::Leave,
+        Some(UnneededArg::Prune) => core::UnneededAction::Prune,
+        Some(UnneededArg::Leave) | None => core::UnneededAction::Leave,
     };
     policy.untagged = unneeded(args.untagged.or(file.untagged));
     policy.orphan_signatures = unneeded(args.orphan_signatures.or(file.orphan_signatures));

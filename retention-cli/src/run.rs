@@ -2,12 +2,12 @@
 //! failed plan of one owner does not stop the others, but counts for the exit status.
 
 use anyhow::anyhow;
-use registry_cli::connection::runtime;
+use registry_cli::connection::new_runtime;
 use registry_cli::log;
 use registry_cli::metrics::MetricsPlaces;
 use registry_cli::progress::ProgressLine;
 use registry_core::Stop;
-use registry_core::retention::{Applied, Cache, Plan, VerifiedPlan};
+use registry_core::retention::{ApplyResult, Cache, Plan, VerifiedPlan};
 
 use crate::args::{Common, ExplainArgs, PlanArgs, RunArgs, ServerArgs};
 use crate::connect::{Connector, OpenSource};
@@ -49,7 +49,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     run.asks_all = args.answer.fail_on.is_some();
     let stop = if args.server.layout.is_none() { interrupt::watch_servers() } else { Stop::default() };
     let (mut tally, mut totals) = (Tally::default(), metrics::Totals::default());
-    runtime().map_err(Failure::Io)?.block_on(async {
+    new_runtime().map_err(Failure::Io)?.block_on(async {
         let mut planned = Vec::new();
         for name in &run.sources {
             let plan_one = async {
@@ -127,7 +127,7 @@ pub fn plan(args: &PlanArgs) -> Result<u8, Failure> {
     run.asks_all = args.answer.fail_on.is_some();
     run.refuse_several_owners(args.plan_file.as_deref(), "a plan file holds the plan")?;
     let mut tally = Tally::default();
-    runtime().map_err(Failure::Io)?.block_on(async {
+    new_runtime().map_err(Failure::Io)?.block_on(async {
         let mut plans = Vec::new();
         for name in &run.sources {
             let plan_one = async {
@@ -157,7 +157,7 @@ pub fn plan(args: &PlanArgs) -> Result<u8, Failure> {
 pub fn explain(args: &ExplainArgs) -> Result<(Vec<Plan>, Tally), Failure> {
     let run = Planning::new((&args.connection, args.jobs), &args.server, &args.policy, &args.common, false)?;
     let (mut plans, mut tally) = (Vec::new(), Tally::default());
-    runtime().map_err(Failure::Io)?.block_on(async {
+    new_runtime().map_err(Failure::Io)?.block_on(async {
         for name in &run.sources {
             match run.plan_source(*name).await {
                 Ok(planned) => plans.push(planned.plan),
@@ -179,7 +179,7 @@ pub async fn apply_plan(
     mut journal: FileJournal,
     (common, stop): (&Common, &Stop),
     tally: &mut Tally,
-) -> Applied {
+) -> ApplyResult {
     let aside = source.aside();
     let message = connector.progress("moving things aside");
     let line = ProgressLine::show(common.messages.progress, common.quiet, message);
@@ -189,7 +189,7 @@ pub async fn apply_plan(
     tally.add_applied(&applied);
     if let Err(error) = render::applied(common, &applied, journal.path(), aside.as_deref()) {
         let failure = Failure::Io(anyhow::Error::new(error).context("cannot print the result"));
-        log::error(failure.error());
+        log::log_error(failure.error());
         tally.add_failure(&failure);
     }
     applied
@@ -201,7 +201,7 @@ pub fn finish(mut tally: Tally, places: &MetricsPlaces, server: &ServerArgs, tot
     let status = |tally: &Tally| if interrupt::was_stopped() { exit::INTERRUPTED } else { tally.status() };
     if places.are_wanted() {
         for error in places.publish(&metrics::run_metrics(places, server, totals, status(&tally))) {
-            log::error(&error);
+            log::log_error(&error);
             tally.add_failure(&Failure::Io(error));
         }
     }

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use registry_core::retention as core;
-use registry_core::schema::document as schema_of;
-use registry_fixtures::schemas::{hold_schemas, schema_path};
+use registry_core::schema::document_schema as schema_of;
+use registry_fixtures::schemas::{assert_schemas_match_files, schema_path};
 use serde_json::{Value, json};
 
 use crate::config;
@@ -25,14 +25,14 @@ fn generate_schemas() -> Vec<(&'static str, Value)> {
         ("plan", schema_of::<core::Plan>(core::SCHEMA)),
         ("inventory", schema_of::<core::Record>(core::INVENTORY_SCHEMA)),
         ("journal", journal),
-        ("apply-result", schema_of::<core::Applied>(core::APPLIED_SCHEMA)),
+        ("apply-result", schema_of::<core::ApplyResult>(core::APPLIED_SCHEMA)),
         ("push-times", schema_of::<core::PushTimes>(core::PUSH_TIMES_SCHEMA)),
     ]
 }
 
 #[test]
 fn schemas_match_rust_types() {
-    hold_schemas(&generate_schemas());
+    assert_schemas_match_files(&generate_schemas());
 }
 
 fn errors(name: &str, value: &Value) -> Vec<String> {
@@ -58,7 +58,7 @@ fn recorded_inventories_and_their_plans_are_valid() {
         }];
         let narrow = core::Policy {
             rules,
-            untagged: core::Unneeded::Prune,
+            untagged: core::UnneededAction::Prune,
             max_delete: Some(9),
             ..core::Policy::default()
         };
@@ -72,7 +72,7 @@ fn recorded_inventories_and_their_plans_are_valid() {
 
 #[test]
 fn journals_and_results_are_valid() {
-    let digest = registry_core::oci::Digest::of(registry_core::oci::Algorithm::Sha256, b"{}");
+    let digest = registry_core::oci::Digest::hash(registry_core::oci::Algorithm::Sha256, b"{}");
     let at: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
     let (package, version) = ("team/app".to_owned(), "v1".to_owned());
     let source = core::Source {
@@ -109,7 +109,7 @@ fn journals_and_results_are_valid() {
         reason: Some("it moved".to_owned().into()),
     };
     let stopped = Some(core::Stopped::Worse("v2 is broken".to_owned().into()));
-    let applied = core::Applied {
+    let applied = core::ApplyResult {
         schema: core::APPLIED_SCHEMA.into(),
         plan_digest: digest.to_string(),
         rows: vec![row],

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
-use registry_cli::connection::runtime;
+use registry_cli::connection::new_runtime;
 use registry_cli::log;
 use registry_cli::progress::ProgressLine;
 use registry_core::retention::{DeletionEntry, DeletionHistory, PushTimes, RowUndoState, UndoneRow};
@@ -36,7 +36,7 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
     let Some(DeletionEntry::Begin { source: wanted, .. }) = history.entries.first() else {
         return Err(Failure::Usage(anyhow!("the journal does not tell of which server it is")));
     };
-    let expected = UndoneRow::expected(&history);
+    let expected = UndoneRow::rows_to_undo(&history);
     let times_path = args.server.push_times.as_deref();
     if times_path.is_none() {
         check_missing_times(args.rank_as_new, expected.iter().any(|row| row.created_at.is_some()))?;
@@ -47,7 +47,7 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
     let stop = interrupt::watch_servers();
     let line = ProgressLine::show(args.messages.progress, false, connector.progress("putting things back"));
     let (owner, at) = (wanted.owner.as_deref(), Timestamp::now());
-    let undone = runtime().map_err(Failure::Io)?.block_on(async {
+    let undone = new_runtime().map_err(Failure::Io)?.block_on(async {
         let Some(source) = stop.unless_stopped(Box::pin(reopen(&connector, &args.server, wanted))).await
         else {
             return Ok(Vec::new());
@@ -56,7 +56,7 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
         if let Some((path, before)) = before {
             // The times are written first: later runs need them even if this process is killed before it ends.
             let context = || format!("cannot write {}, so nothing is put back", path.display());
-            let times = before.with(owner, &expected, at);
+            let times = before.with_undone_rows(owner, &expected, at);
             write_json(path, &times).with_context(context).map_err(Failure::Io)?;
         }
         Ok::<_, Failure>(connector.undo(source, &history, &stop).await)
@@ -68,7 +68,7 @@ pub fn run(args: &UndoArgs) -> Result<u8, Failure> {
     if let Some((path, before)) = before.filter(|_| !undone.is_empty())
         && let Err(failure) = write_push_times(path, before, owner, &undone, at)
     {
-        log::error(failure.error());
+        log::log_error(failure.error());
         status = exit::FAILED;
     }
     print(&undone, times_path).context("cannot print").map_err(Failure::Io)?;
@@ -112,7 +112,7 @@ fn write_push_times(
             path.display()
         )
     };
-    write_json(path, &before.with(owner, undone, at)).with_context(context).map_err(Failure::Io)
+    write_json(path, &before.with_undone_rows(owner, undone, at)).with_context(context).map_err(Failure::Io)
 }
 
 const fn is_not_undone(state: &RowUndoState) -> bool {

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use registry_fixtures::program::Ran;
+use registry_fixtures::program::ProgramOutput;
 
 /// Runs in a folder, without the environment of the user who runs the tests.
-fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> ProgramOutput {
     let mut command = Command::cargo_bin("registry-retention").expect("the binary");
     command.env_clear().envs(environment.iter().copied()).current_dir(folder).args(arguments);
-    Ran::from(command.output().expect("an exit"))
+    ProgramOutput::from(command.output().expect("an exit"))
 }
 
 fn empty_folder(name: &str) -> PathBuf {

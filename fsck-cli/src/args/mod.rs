@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use globset::{Glob, GlobBuilder};
-use registry_cli::args::{Jobs, Messages, Printing, RoleArg, duration};
+use registry_cli::args::{Jobs, Messages, Printing, RoleArg, parse_duration};
 use registry_cli::metrics::MetricsPlaces;
 use registry_cli::progress::ProgressLine;
 use registry_core::oci::Platform;
@@ -114,7 +114,7 @@ pub struct JudgingArgs {
     pub sparse: Vec<Glob>,
 
     /// Younger than this, what no tag reaches is a push under way
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration::<u32>)]
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration::<u32>)]
     pub min_age: u32,
 }
 

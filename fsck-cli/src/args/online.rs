@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use registry_cli::args::{RoleArg, duration};
+use registry_cli::args::{RoleArg, parse_duration};
 use registry_cli::connection::Connection;
 use registry_core::oci::{Digest, ImageReference, Platform};
 
@@ -66,11 +66,11 @@ pub struct ProbeArgs {
     pub budget_requests: Option<u64>,
 
     /// Most time for asking, such as 5m; what is left waits for the next run
-    #[arg(long, value_name = "DURATION", value_parser = duration::<u32>)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration::<u32>)]
     pub budget_time: Option<u32>,
 
     /// Ask again for a config or layer that was there, and read a manifest again, after this time
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration::<u32>)]
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse_duration::<u32>)]
     pub recheck_after: u32,
 
     /// A platform that every image must have, such as linux/arm64 (repeatable)
@@ -112,7 +112,7 @@ pub struct VerifyArgs {
     pub content: bool,
 
     /// Ask again for what is missing until it is there, at most this long, such as 2m
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration::<u32>)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration::<u32>)]
     pub wait: u32,
 
     /// A platform that every image must have, such as linux/arm64 (repeatable)

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use registry_cli::args::RoleArg;
 use registry_core::audit::RegistryRole;
 use registry_core::probe::{ProbeState, RememberedRole};
-use registry_core::registry::{Client, Pushing};
+use registry_core::registry::{Client, PushSupport};
 
 /// How many repositories of a file are asked, to find one that exists.
 const MAX_TRIED: usize = 3;
@@ -55,10 +55,10 @@ pub(super) async fn find_role(
     let Some(repository) = find_existing(client, names).await else {
         return KnownRole::Undecided;
     };
-    let role = match client.pushing(repository).await {
-        Ok(Pushing::Taken) => RegistryRole::Primary,
-        Ok(Pushing::Unsupported) => RegistryRole::Cache,
-        Ok(Pushing::Unknown) | Err(_) => return KnownRole::Undecided,
+    let role = match client.push_support(repository).await {
+        Ok(PushSupport::Taken) => RegistryRole::Primary,
+        Ok(PushSupport::Unsupported) => RegistryRole::Cache,
+        Ok(PushSupport::Unknown) | Err(_) => return KnownRole::Undecided,
     };
     state.role = Some(RememberedRole { role, asked_at: now });
     KnownRole::Found(role)

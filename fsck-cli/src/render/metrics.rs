@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use registry_cli::metrics::{EarlierMetrics, Group, Metrics, gauge};
+use registry_cli::metrics::{EarlierMetrics, Group, Metrics, write_gauge_header};
 use registry_core::audit::{AuditedKind, AuditedSource, Code, Garbage, Report};
 
 /// The metrics of a report. Each source has its own group, so that runs over other registries do not replace its metrics.
@@ -76,7 +76,7 @@ fn text(report: &Report, garbage: &[(Arc<str>, Garbage)], is_wanted: &dyn Fn(&st
         }),
     ];
     for (name, help, value) in metrics {
-        gauge(&mut out, name, help);
+        write_gauge_header(&mut out, name, help);
         for source in sources() {
             let _ = writeln!(out, "{name}{{instance=\"{}\"}} {}", escape_label(&source.name), value(source));
         }
@@ -99,13 +99,13 @@ fn text(report: &Report, garbage: &[(Arc<str>, Garbage)], is_wanted: &dyn Fn(&st
     write_garbage(&mut out, garbage, is_wanted);
     if let Some(requests) = report.coverage.requests {
         let name = "registry_probe_requests_total";
-        gauge(&mut out, name, "Requests that this run sent.");
+        write_gauge_header(&mut out, name, "Requests that this run sent.");
         for source in sources() {
             let _ = writeln!(out, "{name}{{instance=\"{}\"}} {requests}", escape_label(&source.name));
         }
     }
     let name = "registry_run_duration_seconds";
-    gauge(&mut out, name, "How long this run took.");
+    write_gauge_header(&mut out, name, "How long this run took.");
     for source in sources() {
         let _ = writeln!(
             out,
@@ -119,7 +119,7 @@ fn text(report: &Report, garbage: &[(Arc<str>, Garbage)], is_wanted: &dyn Fn(&st
 
 fn write_findings(out: &mut String, report: &Report, is_wanted: &dyn Fn(&str) -> bool) {
     let name = "registry_findings";
-    gauge(out, name, "Findings by code (docs/findings.md).");
+    write_gauge_header(out, name, "Findings by code (docs/findings.md).");
     let mut counts: BTreeMap<(&str, Code), u64> = BTreeMap::new();
     for finding in &report.findings {
         *counts.entry((&finding.source, finding.code)).or_default() += 1;
@@ -139,7 +139,7 @@ fn write_findings(out: &mut String, report: &Report, is_wanted: &dyn Fn(&str) ->
 /// A source whose garbage is not known has no such metric.
 fn write_garbage(out: &mut String, garbage: &[(Arc<str>, Garbage)], is_wanted: &dyn Fn(&str) -> bool) {
     let name = "registry_garbage_bytes";
-    gauge(out, name, "Bytes that nothing references, by what frees them.");
+    write_gauge_header(out, name, "Bytes that nothing references, by what frees them.");
     for (source, garbage) in garbage.iter().filter(|(source, _)| is_wanted(source)) {
         for (kind, bytes) in [
             ("unreferenced", garbage.unreferenced.bytes),

@@ -5,11 +5,11 @@
 use std::io::{self, Write};
 
 use indicatif::HumanBytes;
-use registry_cli::styles::{BAD, DIM, GOOD, ODD};
+use registry_cli::styles::{BAD, DIM, GOOD, WARN};
 use registry_core::audit::Severity;
 use registry_core::repair::{
-    Act, ChangeUndoState, LeftFinding, PurgeReport, RepairReport, RunningServer, StepOutcome, Taken,
-    UndoReport, UndoneChange, WhyLeft,
+    ChangeUndoState, PurgeReport, RemainingFinding, RepairReport, RunningServer, StepAction, StepOutcome,
+    StepResult, UndoReport, UndoneChange, WhyRemaining,
 };
 use registry_core::storage::Job;
 use registry_core::text::without_controls as safe;
@@ -47,7 +47,10 @@ fn write_servers(servers: &[RunningServer], out: &mut dyn Write) -> io::Result<(
             Job::Server => "links may be added; moving things aside needs --online",
         };
         let (program, pid) = (safe(&server.program), server.pid);
-        writeln!(out, "{ODD}{program} (process {pid}) is at work on this tree{doubt}{ODD:#}: {consequence}")?;
+        writeln!(
+            out,
+            "{WARN}{program} (process {pid}) is at work on this tree{doubt}{WARN:#}: {consequence}"
+        )?;
     }
     Ok(())
 }
@@ -61,7 +64,7 @@ fn write_steps(
 ) -> io::Result<()> {
     for steps in report.steps.chunk_by(|a, b| a.step.action == b.step.action) {
         let is_verbose = common.verbose > 0;
-        let is_problem = |taken: &&Taken| {
+        let is_problem = |taken: &&StepResult| {
             !matches!(taken.outcome, StepOutcome::Planned | StepOutcome::Done | StepOutcome::There)
         };
         let (shown, more): (Vec<_>, Vec<_>) = steps
@@ -84,7 +87,8 @@ fn write_steps(
 
 /// Why a repair has no steps, for a report that still has its reasons as data.
 pub fn why_no_steps(report: &RepairReport) -> &'static str {
-    let is_left_out = |left: &LeftFinding| matches!(left.why, Some(WhyLeft::Only | WhyLeft::Repository));
+    let is_left_out =
+        |left: &RemainingFinding| matches!(left.why, Some(WhyRemaining::Only | WhyRemaining::Repository));
     if report.left.iter().any(is_left_out) {
         "what could be mended is left out by --only or --repository"
     } else if report.left.iter().any(|left| left.finding.cause.is_some()) {
@@ -96,14 +100,14 @@ pub fn why_no_steps(report: &RepairReport) -> &'static str {
     }
 }
 
-fn write_step(taken: &Taken, out: &mut dyn Write) -> io::Result<()> {
-    let Taken { step, outcome } = taken;
+fn write_step(taken: &StepResult, out: &mut dyn Write) -> io::Result<()> {
+    let StepResult { step, outcome } = taken;
     let (style, word) = match outcome {
         StepOutcome::Planned => (DIM, "would"),
         StepOutcome::Done => (GOOD, "done"),
         StepOutcome::There => (DIM, "so already"),
-        StepOutcome::Spared(_) => (ODD, "spared"),
-        StepOutcome::Refused(_) => (ODD, "refused"),
+        StepOutcome::Spared(_) => (WARN, "spared"),
+        StepOutcome::Refused(_) => (WARN, "refused"),
         StepOutcome::Failed(_) => (BAD, "failed"),
         StepOutcome::Stopped(_) => (BAD, "not reached"),
     };
@@ -119,8 +123,8 @@ fn write_step(taken: &Taken, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn write_left(report: &RepairReport, out: &mut dyn Write) -> io::Result<()> {
-    for LeftFinding { finding, why } in &report.left {
-        let style = if finding.severity == Severity::Error { BAD } else { ODD };
+    for RemainingFinding { finding, why } in &report.left {
+        let style = if finding.severity == Severity::Error { BAD } else { WARN };
         let place = match (&finding.repository, &finding.path) {
             // Without tag and digest, only the path identifies the finding.
             (Some(_), Some(path)) if finding.tags.is_empty() && finding.digest.is_none() => safe(path),
@@ -151,11 +155,12 @@ fn write_next_steps(report: &RepairReport, out: &mut dyn Write) -> io::Result<()
     }
     // A failed step may have changed something before it failed.
     let may_have_changed =
-        |taken: &Taken| matches!(taken.outcome, StepOutcome::Done | StepOutcome::Failed(_));
+        |taken: &StepResult| matches!(taken.outcome, StepOutcome::Done | StepOutcome::Failed(_));
     if let Some(journal) = report.journal.as_ref().filter(|_| report.steps.iter().any(may_have_changed)) {
         writeln!(out, "`registry-fsck undo {}` takes it back", safe(journal))?;
     }
-    let has_written = |taken: &Taken| taken.outcome == StepOutcome::Done && taken.step.action != Act::Clear;
+    let has_written =
+        |taken: &StepResult| taken.outcome == StepOutcome::Done && taken.step.action != StepAction::Clear;
     if !report.servers.is_empty() && report.steps.iter().any(has_written) {
         advise_restart(out)?;
     }
@@ -164,7 +169,7 @@ fn write_next_steps(report: &RepairReport, out: &mut dyn Write) -> io::Result<()
 
 /// A running server does not notice changes to its tree.
 fn advise_restart(out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{ODD}Restart the server: its cache may hold the old answers.{ODD:#}")
+    writeln!(out, "{WARN}Restart the server: its cache may hold the old answers.{WARN:#}")
 }
 
 /// Writes the line to grep.
@@ -211,7 +216,7 @@ pub fn write_undone(report: &UndoReport, common: &Common, out: &mut dyn Write) -
                 ChangeUndoState::Restored if common.verbose > 0 => (GOOD, "as before", None),
                 ChangeUndoState::There if common.verbose > 0 => (DIM, "so already", None),
                 ChangeUndoState::Restored | ChangeUndoState::There => continue,
-                ChangeUndoState::Taken(why) => (ODD, "left", Some(why.to_string())),
+                ChangeUndoState::Taken(why) => (WARN, "left", Some(why.to_string())),
                 ChangeUndoState::Lost(why) => (BAD, "not undone", Some(why.to_string())),
             };
             let why = why.map_or_else(String::new, |why| format!(": {}", safe(&why)));

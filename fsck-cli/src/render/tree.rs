@@ -10,7 +10,7 @@ use registry_core::audit::{Finding, Report, Severity};
 use registry_core::graph::Content;
 use registry_core::oci::Digest;
 use registry_core::oci::manifest::{Kind, ReferenceRole};
-use registry_core::probe::{BlobAnswer, ManifestAnswer, RepositoryResponses, RespondedManifest, TagAnswer};
+use registry_core::probe::{AnsweredManifest, BlobAnswer, ManifestAnswer, RepositoryResponses, TagAnswer};
 use registry_core::text::without_controls as safe;
 
 use crate::verify::checked::CheckedRegistry;
@@ -115,7 +115,7 @@ fn write_manifest(
 }
 
 /// For example `, 5 layers (12 MiB), 1 missing`. A config that is missing, wrong or not known is counted with the layers.
-fn parts_text(repository: &RepositoryResponses, present: &RespondedManifest) -> String {
+fn parts_text(repository: &RepositoryResponses, present: &AnsweredManifest) -> String {
     if present.manifest.kind == Kind::Index {
         return ", index".into();
     }

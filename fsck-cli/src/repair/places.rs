@@ -8,9 +8,9 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use registry_cli::journal::{create_first_free, name};
 use registry_core::repair::FileLog;
-use registry_core::storage::{Located, folder_of};
+use registry_core::storage::{LocatedRegistry, folder_of};
 use registry_core::text::escape_os;
-use registry_core::tree_writer::{check_journal, place};
+use registry_core::tree_writer::{check_journal, find_place};
 
 use crate::args::RepairArgs;
 use crate::exit::Failure;
@@ -20,14 +20,14 @@ use crate::hints;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RepairPlaces<'p> {
     pub(super) args: &'p RepairArgs,
-    pub(super) located: &'p Located,
+    pub(super) located: &'p LocatedRegistry,
 }
 
 impl RepairPlaces<'_> {
     /// Refuses a `--quarantine` that cannot be used.
     pub(super) fn check_quarantine(&self, now: Timestamp) -> Result<(), Failure> {
         let Some(path) = &self.args.quarantine else { return Ok(()) };
-        place(self.located, Some(path), now).map(drop).map_err(hints::no_quarantine)
+        find_place(self.located, Some(path), now).map(drop).map_err(hints::no_quarantine)
     }
 
     /// Refuses a `--journal` that cannot be used.

@@ -17,7 +17,7 @@ use crate::{render, unused};
 pub fn run(args: &RepairArgs, quarantine: &Path) -> Result<u8, Failure> {
     let started_at = Timestamp::now();
     unused::refuse_unused("--purge", "a quarantine is deleted as a whole", &args.common)?;
-    let content = if args.apply { repair::purge(quarantine) } else { repair::content(quarantine) };
+    let content = if args.apply { repair::purge(quarantine) } else { repair::count_content(quarantine) };
     let content = content.map_err(|error| match error {
         PurgeError::NoQuarantine(_) | PurgeError::Registry(..) => Failure::Usage(error.into()),
         PurgeError::Lock(_) | PurgeError::Io(..) => Failure::Io(error.into()),

@@ -8,9 +8,12 @@ use globset::GlobSet;
 use jiff::Timestamp;
 use registry_core::audit::{self, Audit, AuditOptions, ReportOptions};
 use registry_core::repair::{
-    self, LeftFinding, Options, RepairPlan, RepairReport, RepairSummary, Scope, StepOutcome, Supply, Taken,
+    self, RemainingFinding, RepairOptions, RepairPlan, RepairReport, RepairSummary, Scope, StepOutcome,
+    StepResult, Supply,
 };
-use registry_core::storage::{DiskFolder, Located, OpenOptions, ScanOptions, ScanProgress, Serving, Tree};
+use registry_core::storage::{
+    DiskFolder, LocatedRegistry, OpenOptions, RegistryProcess, ScanOptions, ScanProgress, Tree,
+};
 use registry_core::text::escape_os;
 use registry_core::tree_writer::{Access, Locking, RunningServers, TreeWriter, WriteRefusal};
 
@@ -24,7 +27,7 @@ use crate::reporting::{self, Extra, glob_texts};
 /// One registry, and the options of its repair.
 pub(super) struct RepairWork<'w> {
     args: &'w RepairArgs,
-    located: &'w Located,
+    located: &'w LocatedRegistry,
     name: String,
     options: AuditOptions,
     only: Option<&'w GlobSet>,
@@ -36,13 +39,13 @@ impl<'w> RepairWork<'w> {
     /// Opens the tree for reading.
     pub(super) fn new(
         args: &'w RepairArgs,
-        located: &'w Located,
+        located: &'w LocatedRegistry,
         options: AuditOptions,
         only: Option<&'w GlobSet>,
         supply: Option<&'w dyn Supply>,
     ) -> Result<Self, Failure> {
         let name = escape_os(located.name.as_os_str());
-        let open = OpenOptions { jobs: args.common.jobs.of_files(), ..OpenOptions::default() };
+        let open = OpenOptions { jobs: args.common.jobs.file_jobs(), ..OpenOptions::default() };
         let tree =
             Tree::open(located, &open).with_context(|| format!("cannot open {name}")).map_err(Failure::Io)?;
         let tree = tree.waiting_for_writers();
@@ -86,10 +89,12 @@ impl<'w> RepairWork<'w> {
         &self,
         started_at: Timestamp,
         plan: &RepairPlan,
-        servers: &[Serving],
+        servers: &[RegistryProcess],
     ) -> RepairReport {
-        let taken = |step: &repair::RepairStep| Taken { step: step.clone(), outcome: StepOutcome::Planned };
-        let left = |left: &repair::Left| LeftFinding { finding: left.finding.clone(), why: left.why.clone() };
+        let taken =
+            |step: &repair::RepairStep| StepResult { step: step.clone(), outcome: StepOutcome::Planned };
+        let left =
+            |left: &repair::Left| RemainingFinding { finding: left.finding.clone(), why: left.why.clone() };
         RepairReport {
             schema: repair::SCHEMA.into(),
             command: "repair".into(),
@@ -97,7 +102,7 @@ impl<'w> RepairWork<'w> {
             started_at,
             duration_seconds: 0.0,
             exit_status: 0,
-            options: Options {
+            options: RepairOptions {
                 apply: self.args.apply,
                 content: self.args.content,
                 strict: self.args.strict,
@@ -137,7 +142,8 @@ impl<'w> RepairWork<'w> {
             Ok(log)
         };
         progress.is_changing.store(true, Ordering::Relaxed);
-        let applied = self.tree.install(|| repair::apply(writer, plan, log, self.supply, &progress.steps));
+        let applied =
+            self.tree.run_in_pool(|| repair::apply(writer, plan, log, self.supply, &progress.steps));
         let outcomes = applied.map_err(|refusal| {
             // Nothing was done, so the journal is empty and may go. If it cannot be removed, it does no harm.
             let _ = created.as_ref().map(std::fs::remove_file);
@@ -151,7 +157,7 @@ impl<'w> RepairWork<'w> {
         report.journal = created.map(|path| escape_os(path.as_os_str()));
         report.servers = writer.processes().iter().map(Into::into).collect();
         let was_moved_aside = |(step, outcome): (&repair::RepairStep, &StepOutcome)| {
-            step.action.takes_away() && *outcome == StepOutcome::Done
+            step.action.moves_aside() && *outcome == StepOutcome::Done
         };
         if plan.steps().iter().zip(&outcomes).any(was_moved_aside) {
             let place = writer.quarantine().ok();
@@ -185,7 +191,7 @@ impl<'w> RepairWork<'w> {
         let mut report = reporting::empty_report("repair", started_at, options);
         let mut extra = Extra::default();
         reporting::add_audit(&mut report, audit, &mut extra);
-        report.count();
+        report.update_summary();
         report.duration_seconds = started.elapsed().as_secs_f64();
         reporting::write_metrics(common, &report, &extra)
     }

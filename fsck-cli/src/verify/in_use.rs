@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use registry_cli::file;
 use registry_core::oci::{Digest, ImageReference};
-use registry_core::retention::InUse;
+use registry_core::retention::ImagesInUse;
 use registry_core::text::{escape, escape_os};
 
 use crate::settings;
@@ -17,7 +17,7 @@ const STDIN_MAX: u64 = 64 << 20;
 
 /// The images in use of one registry.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct ImagesInUse {
+pub(super) struct RegistryImages {
     /// The images of the registry, each once. A reference with a digest loses its tag, which may name another image by now.
     pub(super) images: BTreeSet<ImageReference>,
     /// How many references are on other registries.
@@ -30,10 +30,10 @@ pub(super) struct ImagesInUse {
 ///
 /// # Errors
 /// When it cannot be read, is no list of images, or names no image of the registry.
-pub(super) fn read_list(path: &Path, host: &str) -> anyhow::Result<ImagesInUse> {
+pub(super) fn read_list(path: &Path, host: &str) -> anyhow::Result<RegistryImages> {
     let list_name = || format!("the list of images in use {}", escape_os(path.as_os_str()));
     let text = if path.as_os_str() == "-" {
-        file::text(std::io::stdin(), STDIN_MAX).with_context(list_name)?
+        file::read_open_text(std::io::stdin(), STDIN_MAX).with_context(list_name)?
     } else {
         file::read_text(path, settings::MAX_BYTES).with_context(|| format!("cannot read {}", list_name()))?
     };
@@ -45,11 +45,11 @@ pub(super) fn read_list(path: &Path, host: &str) -> anyhow::Result<ImagesInUse> 
 }
 
 /// Divides the lines of a list into images of the host, of others, and of none.
-fn parse_list(text: &str, host: &str) -> anyhow::Result<ImagesInUse> {
+fn parse_list(text: &str, host: &str) -> anyhow::Result<RegistryImages> {
     // This command refuses the same lists as registry-retention.
-    InUse::parse(text)?;
+    ImagesInUse::parse(text)?;
     let host = reference_host(host);
-    let mut in_use = ImagesInUse::default();
+    let mut in_use = RegistryImages::default();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
         // A digest alone would parse as an image called sha256 with a tag.
         let is_digest = line.parse::<Digest>().is_ok();

@@ -1,6 +1,6 @@
 //! `probe` of a pull-through cache, which fetches and keeps whatever is requested.
 
-use registry_fixtures::registry::{Account, Ask, Auth, Grant, Profile, Server, World};
+use registry_fixtures::registry::{Account, Auth, Grant, Profile, ReceivedRequest, Server, World};
 
 use crate::support::{command, fsck, images, layer_digest, registry, run};
 
@@ -13,7 +13,8 @@ fn start_cache() -> Server {
         let (method, path) = ("GET".to_owned(), format!("/v2/web/{path}"));
         let accept = "application/vnd.oci.image.manifest.v1+json".to_owned();
         let headers = vec![("accept".to_owned(), accept)];
-        let reply = world.answer(&Ask { method, path, query: String::new(), headers, body: Vec::new() });
+        let reply =
+            world.answer(&ReceivedRequest { method, path, query: String::new(), headers, body: Vec::new() });
         assert_eq!(reply.status, 200);
     }
     Server::start(world)
@@ -24,15 +25,15 @@ fn start_cache() -> Server {
 #[test]
 fn probe_does_not_fill_cache() {
     let server = start_cache();
-    let kept = server.world().kept();
+    let kept = server.world().count_cached();
     let ran = fsck(&["probe", &server.url]);
     assert_eq!(ran.status, 8, "{}", ran.err);
     assert!(ran.out.contains("it takes no pushes"), "{}", ran.out);
-    assert_eq!(server.world().kept(), kept);
+    assert_eq!(server.world().count_cached(), kept);
     assert_eq!(server.lines(), ["GET /v2/", "GET /v2/_catalog", "POST /v2/web/blobs/uploads/"]);
     for options in [&["--role", "cache"][..], &["--role", "cache", "--repository", "web"]] {
         assert_eq!(fsck(&[&["probe", &server.url], options].concat()).status, 8);
-        assert_eq!(server.world().kept(), kept);
+        assert_eq!(server.world().count_cached(), kept);
     }
 }
 
@@ -76,7 +77,7 @@ fn credentials_without_push_leave_role_undecided() {
         [("repository:team/app", "pull"), ("repository:web", "pull"), ("registry:catalog", "*")];
     let grants = permissions.iter().map(|(resource, action)| Grant::new(resource, &[*action])).collect();
     let pull = Account::of("me", "secret", grants);
-    let mut world = World::new(Profile::V2_8).asked_by(Auth::Token(vec![pull]));
+    let mut world = World::new(Profile::V2_8).requiring(Auth::Token(vec![pull]));
     images(&mut world);
     let server = Server::start(world);
     let home = tempfile::tempdir().unwrap();

@@ -11,15 +11,15 @@ use registry_fixtures::forgejo;
 use registry_fixtures::registry::{Account, Auth, Fault, Grant, Profile, Reply, Server, World};
 
 use crate::support::{
-    Ran, command, fsck, host, images, images_with_lost_child, layer_digest, mask_snapshots, reference,
-    registry, run,
+    ProgramOutput, command, fsck, host, images, images_with_lost_child, layer_digest, mask_snapshots,
+    reference, registry, run,
 };
 
 const SECRET: &str = "correct-horse-battery-staple";
 
 /// A registry with images that requires credentials.
 fn guarded_registry(auth: Auth) -> Server {
-    let mut world = World::new(Profile::V2_8).asked_by(auth);
+    let mut world = World::new(Profile::V2_8).requiring(auth);
     images(&mut world);
     Server::start(world)
 }
@@ -45,7 +45,7 @@ fn with_credentials(command: &mut Command) -> &mut Command {
 }
 
 /// Probes a registry; fails the test when the output shows a secret or token.
-fn probe(server: &Server, home: &Path, set_up: impl FnOnce(&mut Command) -> &mut Command) -> Ran {
+fn probe(server: &Server, home: &Path, set_up: impl FnOnce(&mut Command) -> &mut Command) -> ProgramOutput {
     let mut command = command(home);
     command.args(["probe", &server.url, "--retries", "0", "-vv"]);
     set_up(&mut command);
@@ -350,7 +350,8 @@ fn named_foreign_token_service_gives_tokens() {
 
 #[test]
 fn identity_token_is_used() {
-    let server = guarded_registry(Auth::Token(vec![Account::all("me", "nothing").known_by(SECRET)]));
+    let server =
+        guarded_registry(Auth::Token(vec![Account::all("me", "nothing").with_identity_token(SECRET)]));
     let home = tempfile::tempdir().unwrap();
     let token = format!(r#"{{"auths":{{"{}":{{"identitytoken":"{SECRET}"}}}}}}"#, host(&server));
     write_file(&home.path().join(".docker/config.json"), &token);

@@ -6,7 +6,7 @@ use registry_fixtures::registry::{Fault, Server};
 use tempfile::TempDir;
 
 use crate::support::{
-    Ran, fsck, host, images, images_with_lost_child, manifest_digest, mask_snapshots, registry,
+    ProgramOutput, fsck, host, images, images_with_lost_child, manifest_digest, mask_snapshots, registry,
 };
 
 fn read_text(path: &Path) -> String {
@@ -19,7 +19,7 @@ fn write_file(folder: &TempDir, name: &str, content: &str) -> PathBuf {
     path
 }
 
-fn probe(server: &Server, option: &str, path: &Path, more: &[&str]) -> Ran {
+fn probe(server: &Server, option: &str, path: &Path, more: &[&str]) -> ProgramOutput {
     fsck(&[&["probe", &server.url, option, path.to_str().unwrap()], more].concat())
 }
 

@@ -3,7 +3,7 @@
 use registry_fixtures::Digest;
 use registry_fixtures::forgejo::{OWNER, Profile, READ, Server, World};
 
-use crate::support::{Ran, command, run};
+use crate::support::{ProgramOutput, command, run};
 
 fn start_forgejo(profile: Profile) -> Server {
     let mut world = World::example(profile, jiff::Timestamp::now().as_second() - 40 * 86400);
@@ -23,11 +23,11 @@ fn start_forgejo(profile: Profile) -> Server {
     Server::start(world)
 }
 
-fn probe(server: &Server, options: &[&str]) -> Ran {
+fn probe(server: &Server, options: &[&str]) -> ProgramOutput {
     probe_owner(server, OWNER, options)
 }
 
-fn probe_owner(server: &Server, owner: &str, options: &[&str]) -> Ran {
+fn probe_owner(server: &Server, owner: &str, options: &[&str]) -> ProgramOutput {
     let home = tempfile::tempdir().unwrap();
     let arguments =
         [&["probe", &server.url, "--forgejo", "--owner", owner, "--output", "json"], options].concat();

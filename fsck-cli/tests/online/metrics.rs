@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use registry_fixtures::TreeBuilder;
 use registry_fixtures::http::{Fault, Server};
-use registry_fixtures::pushgateway::{Pushgateway, pushed};
+use registry_fixtures::pushgateway::{Pushgateway, received_pushes};
 
 use crate::support::{fsck, images, images_with_lost_child, mask_snapshots, reference, registry};
 
@@ -57,7 +57,7 @@ fn push_has_grouping_key_and_text_of_metrics_file() {
     let base = format!("{}/", gateway.url);
     let ran = fsck(&["probe", &server.url, "--pushgateway", &base, "--metrics-file", path.to_str().unwrap()]);
     assert_eq!((ran.status, &*ran.err), (4, ""));
-    let pushes = pushed(&gateway);
+    let pushes = received_pushes(&gateway);
     assert_eq!(pushes.len(), 1);
     let key = URL_SAFE.encode(&server.url);
     assert_eq!(pushes[0].0, format!("PUT /metrics/job/registry-fsck/command/probe/instance@base64/{key}"));
@@ -73,7 +73,7 @@ fn scan_pushes_one_group_per_source() {
     let roots: Vec<&str> = trees.iter().map(|tree| tree.root().to_str().unwrap()).collect();
     let ran = fsck(&["scan", roots[0], roots[1], "--pushgateway", &gateway.url]);
     assert_eq!(ran.status, 0, "{}", ran.err);
-    let mut pushes = pushed(&gateway);
+    let mut pushes = received_pushes(&gateway);
     pushes.sort();
     let mut keys: Vec<String> = roots.iter().map(|root| URL_SAFE.encode(root)).collect();
     keys.sort();

@@ -7,7 +7,8 @@ use std::time::Duration;
 use registry_fixtures::registry::{Fault, Reply, Server};
 
 use crate::support::{
-    Ran, fsck, images, images_with_lost_child, layer_digest, manifest_digest, mask_snapshots, registry,
+    ProgramOutput, fsck, images, images_with_lost_child, layer_digest, manifest_digest, mask_snapshots,
+    registry,
 };
 
 /// Makes every request fail whose path contains `part`.
@@ -264,9 +265,9 @@ fn bug_invalid_names_in_lists_are_warnings() {
     let server = registry(images);
     let list = Reply::new(200).with("content-type", "application/json");
     let tags = list.clone().body(r#"{"name":"web","tags":["latest",".hidden"]}"#);
-    server.spoil("GET", "/v2/web/tags/list", 9, Fault::Instead(tags));
+    server.fail_requests("GET", "/v2/web/tags/list", 9, Fault::Instead(tags));
     let names = list.body(r#"{"repositories":["web","UPPER","a..b"]}"#);
-    server.spoil("GET", "/v2/_catalog", 9, Fault::Instead(names));
+    server.fail_requests("GET", "/v2/_catalog", 9, Fault::Instead(names));
     let ran = fsck(&["probe", &server.url]);
     assert_eq!(ran.status, 0);
     insta::assert_snapshot!(ran.out, @r#"
@@ -343,7 +344,7 @@ fn interrupt_exits_130_with_report_and_metrics() {
         }
         let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
         assert!(killed.success());
-        let ran = Ran::from(child.wait_with_output().unwrap());
+        let ran = ProgramOutput::from(child.wait_with_output().unwrap());
         assert_eq!(ran.status, 130, "{ran:?}");
         assert!(ran.err.contains("stopping while asking, after "), "{ran:?}");
         assert!(ran.err.contains("once more ends it now"), "{ran:?}");

@@ -3,7 +3,9 @@
 use registry_fixtures::registry::{Fault, Reply, Server, World};
 use serde_json::{Value, json};
 
-use crate::support::{Ran, fsck, images, layer_digest, manifest_digest, mask_snapshots, reference, registry};
+use crate::support::{
+    ProgramOutput, fsck, images, layer_digest, manifest_digest, mask_snapshots, reference, registry,
+};
 
 const SIGNATURE: &str = "application/vnd.example.signature.v1";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -22,7 +24,7 @@ fn sign(world: &mut World) -> Value {
     json!({"mediaType": IMAGE, "digest": digest, "size": text.len(), "artifactType": SIGNATURE})
 }
 
-fn verify(server: &Server, referrers: &str) -> Ran {
+fn verify(server: &Server, referrers: &str) -> ProgramOutput {
     fsck(&["verify", &reference(server, "web"), "--retries", "0", referrers])
 }
 

@@ -2,9 +2,11 @@
 
 use registry_fixtures::registry::Server;
 
-use crate::support::{Ran, fsck, images, images_with_lost_child, mask_snapshots, reference, registry};
+use crate::support::{
+    ProgramOutput, fsck, images, images_with_lost_child, mask_snapshots, reference, registry,
+};
 
-fn verify(server: &Server, image: &str, other: &Server, same: &str) -> Ran {
+fn verify(server: &Server, image: &str, other: &Server, same: &str) -> ProgramOutput {
     fsck(&["verify", &reference(server, image), "--same-as", &reference(other, same)])
 }
 

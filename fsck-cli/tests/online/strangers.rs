@@ -105,7 +105,7 @@ fn catalog_of_300_000_names_is_read() {
     let server = registry(images);
     let names: Vec<String> = (0..300_000).map(|number| format!("\"some/repository/{number}\"")).collect();
     let catalog = json_reply(&format!("{{\"repositories\":[{}]}}", names.join(",")));
-    server.spoil("GET", "/v2/_catalog", 9, Fault::Instead(catalog));
+    server.fail_requests("GET", "/v2/_catalog", 9, Fault::Instead(catalog));
     let ran = fsck(&["probe", &server.url, "--repository", "some/repository/29999?"]);
     assert_eq!((ran.status, server.log().len()), (16, 14), "{}", ran.err);
     server.clear_log();

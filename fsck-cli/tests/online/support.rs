@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 use registry_fixtures::Digest;
-pub use registry_fixtures::program::Ran;
+pub use registry_fixtures::program::ProgramOutput;
 use registry_fixtures::registry::{Profile, Server, World, image_of};
 
 /// The program with nothing in its environment but a home folder.
@@ -16,14 +16,14 @@ pub fn command(home: &Path) -> Command {
 }
 
 /// Runs a command. The test fails when the command panics, hangs or is ended by a signal.
-pub fn run(command: &mut Command) -> Ran {
-    let ran = Ran::from(command.output().expect("an exit"));
+pub fn run(command: &mut Command) -> ProgramOutput {
+    let ran = ProgramOutput::from(command.output().expect("an exit"));
     assert!(ran.status >= 0 && !ran.err.contains("panicked"), "{}", ran.err);
     ran
 }
 
 /// Runs the program with some arguments.
-pub fn fsck(arguments: &[&str]) -> Ran {
+pub fn fsck(arguments: &[&str]) -> ProgramOutput {
     let home = tempfile::tempdir().expect("a home");
     run(command(home.path()).args(arguments))
 }

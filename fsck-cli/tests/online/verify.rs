@@ -17,7 +17,7 @@ fn verify_accepts_every_form_of_reference() {
         images(world);
         world.push_image("app", Some("latest"), "five");
     });
-    let (host, index) = (host(&server), server.world().tagged("team/app", "v1").unwrap().to_owned());
+    let (host, index) = (host(&server), server.world().digest_of_tag("team/app", "v1").unwrap().to_owned());
     for reference in [
         format!("{host}/team/app:v1"),
         format!("docker://{host}/team/app:v1"),

@@ -17,7 +17,7 @@ fn verify_waits_for_late_child() {
     let _masked = mask_snapshots();
     let server = registry(images);
     let path = format!("/v2/team/app/manifests/{}", manifest_digest("two"));
-    server.spoil("GET", &path, 2, not_found("MANIFEST_UNKNOWN"));
+    server.fail_requests("GET", &path, 2, not_found("MANIFEST_UNKNOWN"));
     let ran = fsck(&["verify", &reference(&server, "team/app:v1"), "--wait", "50s"]);
     assert_eq!(ran.status, 0, "{ran:?}");
     let repeats = ran.err.matches("not yet: linux/arm64 answers 404; asking again for ").count();
@@ -30,8 +30,8 @@ fn verify_waits_for_late_tag_and_layer() {
     let server = registry(images);
     // What HEAD does not find, `verify` asks for with GET.
     for method in ["HEAD", "GET"] {
-        server.spoil(method, "/v2/web/manifests/latest", 1, not_found("MANIFEST_UNKNOWN"));
-        server.spoil(
+        server.fail_requests(method, "/v2/web/manifests/latest", 1, not_found("MANIFEST_UNKNOWN"));
+        server.fail_requests(
             method,
             &format!("/v2/web/blobs/{}", layer_digest("four")),
             1,
@@ -98,7 +98,7 @@ fn bug_verify_waits_for_other_side_of_dual_push() {
 fn bug_verify_asks_again_for_layer_of_wrong_size() {
     let server = registry(images);
     let path = format!("/v2/web/blobs/{}", layer_digest("four"));
-    server.spoil("HEAD", &path, 1, Fault::Header("content-length", Some("1".into())));
+    server.fail_requests("HEAD", &path, 1, Fault::Header("content-length", Some("1".into())));
     let ran = fsck(&["verify", &reference(&server, "web"), "--wait", "50s"]);
     assert_eq!(ran.status, 0, "{ran:?}");
     assert!(ran.err.contains("not yet: layer sha256:"), "{}", ran.err);
@@ -110,7 +110,7 @@ fn bug_verify_reads_platform_of_late_config() {
     let (_, [config, _]) = image_of("four", None);
     let path = format!("/v2/web/blobs/{}", Digest::of(&config).as_str());
     for method in ["GET", "HEAD"] {
-        server.spoil(method, &path, 1, not_found("BLOB_UNKNOWN"));
+        server.fail_requests(method, &path, 1, not_found("BLOB_UNKNOWN"));
     }
     let image = reference(&server, "web");
     let ran =

@@ -52,7 +52,7 @@ fn warnings_and_garbage_exit_0() {
 #[test]
 fn errors_exit_4() {
     assert_eq!(status(broken_tree().root(), &[]), 4);
-    assert_eq!(status(&trees::carried(), &[]), 4);
+    assert_eq!(status(&trees::real_tree_with_lost_children(), &[]), 4);
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use registry_fixtures::TreeBuilder;
 
-use crate::support::{OLD, Ran, fsck, mask_snapshots, run};
+use crate::support::{OLD, ProgramOutput, fsck, mask_snapshots, run};
 
-fn preview(root: &Path, options: &[&str]) -> Ran {
+fn preview(root: &Path, options: &[&str]) -> ProgramOutput {
     run(fsck().arg("gc-preview").arg(root).args(options))
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use registry_fixtures::TreeBuilder;
-use registry_fixtures::real::{Configured, RealServer};
+use registry_fixtures::real::{RealServer, ServerOptions};
 use registry_fixtures::registry::Profile;
 
 use crate::support::{copy_of, fsck, run, scan};
@@ -30,11 +30,11 @@ fn wait_for_file(path: &Path) {
 
 /// A cache through which one platform of an index was pulled, and its upstream.
 fn start_filled_cache(profile: Profile, more: &str) -> (RealServer, RealServer) {
-    let upstream = RealServer::start(Profile::V2_8, Configured::default());
+    let upstream = RealServer::start(Profile::V2_8, ServerOptions::default());
     let mut tree = TreeBuilder::in_folder(&upstream.root());
     let index = tree.multi_platform("multi", Some("v1"), &["linux/amd64", "linux/arm64", "linux/riscv64"]);
     let top = format!("proxy: {{remoteurl: 'http://{}'{more}}}\n", upstream.address);
-    let cache = RealServer::start(profile, Configured { top: &top, ..Configured::default() });
+    let cache = RealServer::start(profile, ServerOptions { top: &top, ..ServerOptions::default() });
     let image = &index.images[0];
     get(&cache, "multi/manifests/v1");
     get(&cache, &format!("multi/manifests/{}", image.digest.as_str()));
@@ -70,7 +70,7 @@ fn cache_without_expiry_is_known_by_server_configuration() {
 #[test]
 #[ignore = "needs docker-registry 2.8.2 and registry 3.1.1"]
 fn cache_starts_after_scheduler_state_repair() {
-    let upstream = RealServer::start(Profile::V2_8, Configured::default());
+    let upstream = RealServer::start(Profile::V2_8, ServerOptions::default());
     let top = format!("proxy: {{remoteurl: 'http://{}'}}\n", upstream.address);
     let entry = |entry: &str| format!(r#"{{"app@sha256:aa":{entry}}}"#);
     let texts = [
@@ -85,7 +85,7 @@ fn cache_starts_after_scheduler_state_repair() {
     ];
     for profile in [Profile::V2_8, Profile::V3] {
         let start = |tree: &TreeBuilder| {
-            let configured = Configured { top: &top, ..Configured::default() };
+            let configured = ServerOptions { top: &top, ..ServerOptions::default() };
             RealServer::start_on(tree.root(), profile, configured).map(drop)
         };
         for text in texts.iter().map(Some).chain([None]) {

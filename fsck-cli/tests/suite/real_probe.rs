@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use registry_fixtures::TreeBuilder;
-use registry_fixtures::real::{Configured, RealServer};
+use registry_fixtures::real::{RealServer, ServerOptions};
 use registry_fixtures::registry::Profile;
 use serde_json::Value;
 
@@ -121,7 +121,7 @@ fn probe_of_served_tree_matches_scan_of_disk() {
 /// `verify` passes on a pushed image, and fails after one child is deleted.
 fn check_verify(profile: Profile) {
     let storage = "  delete: {enabled: true}\n";
-    let server = RealServer::start(profile, Configured { storage, ..Configured::default() });
+    let server = RealServer::start(profile, ServerOptions { storage, ..ServerOptions::default() });
     let mut tree = TreeBuilder::new();
     let image = tree.multi_platform("team/app", Some("v1"), &["linux/amd64", "linux/arm64"]);
     server.serve(tree.root());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use registry_core::oci::manifest::{Kind, ReferenceRole};
 use registry_core::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
 use registry_fixtures::random::random_tree;
-use registry_fixtures::real::{Configured, RealServer};
+use registry_fixtures::real::{RealServer, ServerOptions};
 use registry_fixtures::registry::Profile;
 
 use crate::support::{broken_tags, scan_json, tag_name};
@@ -21,7 +21,7 @@ const FIRST_SEED: u64 = 1;
 
 pub fn start(profile: Profile) -> RealServer {
     let storage = "  maintenance: {uploadpurging: {enabled: false}}\n";
-    RealServer::start(profile, Configured { storage, ..Configured::default() })
+    RealServer::start(profile, ServerOptions { storage, ..ServerOptions::default() })
 }
 
 /// A client that GETs everything below a tag.
@@ -134,7 +134,7 @@ impl<'s> Client<'s> {
 
 fn check_digest(digest: &str, body: &[u8]) -> Result<(), String> {
     let wanted: Digest = digest.parse().map_err(|error| format!("{digest:?}: {error}"))?;
-    let found = Digest::of(wanted.algorithm(), body);
+    let found = Digest::hash(wanted.algorithm(), body);
     if found == wanted { Ok(()) } else { Err(format!("{digest}: the bytes hash to {found}")) }
 }
 
@@ -260,7 +260,7 @@ fn verdicts_on_real_trees_match_real_server() {
 
 #[test]
 fn client_checks_digest_of_bytes() {
-    let digest = Digest::of(Algorithm::Sha256, b"x").to_string();
+    let digest = Digest::hash(Algorithm::Sha256, b"x").to_string();
     assert!(
         check_digest(&digest, b"x").is_ok()
             && check_digest(&digest, b"y").is_err()

@@ -124,7 +124,7 @@ fn interrupted_scan_ends_with_closed_standard_error() {
 fn json_escapes_control_characters() {
     let mut tree = sound_tree();
     let evil = "\u{1b}]0;owned\u{7}\u{7f}\u{9b}31m\u{85}\u{202e}\u{2066}\n\u{1f980}";
-    let child = Digest::nowhere("child");
+    let child = Digest::absent("child");
     let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
         {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": child.as_str(), "size": 1,
          "platform": {"os": evil, "architecture": "amd64"}}]});
@@ -184,7 +184,7 @@ fn strict_keeps_reasons_of_strays() {
 #[test]
 fn lost_children_under_many_tags_are_reported_once() {
     let mut tree = sound_tree();
-    let children: Vec<Digest> = (0..3000).map(|number| Digest::nowhere(&format!("child {number}"))).collect();
+    let children: Vec<Digest> = (0..3000).map(|number| Digest::absent(&format!("child {number}"))).collect();
     let entry = |child: &Digest| {
         let media_type = "application/vnd.oci.image.manifest.v1+json";
         json!({"mediaType": media_type, "digest": child.as_str(), "size": 1})

@@ -6,7 +6,7 @@ use std::path::Path;
 use registry_fixtures::TreeBuilder;
 
 use crate::repair::at_work::FakeRegistry;
-use crate::support::{OLD, Ran, fsck, mask_snapshots, run, scan};
+use crate::support::{OLD, ProgramOutput, fsck, mask_snapshots, run, scan};
 
 /// The forms of standard output.
 const OUTPUTS: [&[&str]; 3] = [&[], &["--quiet"], &["--output", "json"]];
@@ -34,7 +34,7 @@ fn repairable_tree() -> TreeBuilder {
     tree
 }
 
-fn repair(tree: &TreeBuilder, journal: &Path, options: &[&str]) -> Ran {
+fn repair(tree: &TreeBuilder, journal: &Path, options: &[&str]) -> ProgramOutput {
     run(fsck().args(["repair", "--apply"]).args(options).arg("--journal").arg(journal).arg(tree.root()))
 }
 

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use registry_core::audit::Report;
-pub use registry_fixtures::program::Ran;
+pub use registry_fixtures::program::ProgramOutput;
 use registry_fixtures::{DescriptorDamage, ImageSpec, Part, TreeBuilder};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -26,7 +26,7 @@ pub fn fsck() -> Command {
 }
 
 /// Runs a command to its end. The test fails when the command hangs, panics or is ended by a signal.
-pub fn run(command: &mut Command) -> Ran {
+pub fn run(command: &mut Command) -> ProgramOutput {
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let out = read_in_thread(child.stdout.take().unwrap());
@@ -36,7 +36,7 @@ pub fn run(command: &mut Command) -> Ran {
     let status = status.unwrap_or_else(|| panic!("still running after {RUN_TIMEOUT:?}: {command:?}\n{err}"));
     let status = status.code().unwrap_or_else(|| panic!("{status}: {command:?}\n{err}"));
     assert!(!err.contains("panicked"), "{err}");
-    Ran { status, out, err }
+    ProgramOutput { status, out, err }
 }
 
 fn read_in_thread(mut stream: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
@@ -67,12 +67,12 @@ pub fn send_signal(child: &Child, signal: &str) {
 }
 
 /// Runs `scan` with some options over one root.
-pub fn scan(root: &Path, options: &[&str]) -> Ran {
+pub fn scan(root: &Path, options: &[&str]) -> ProgramOutput {
     run(fsck().arg("scan").args(options).arg(root))
 }
 
 /// Runs `scan --output json` with more options over one root.
-pub fn scan_json(root: &Path, options: &[&str]) -> Ran {
+pub fn scan_json(root: &Path, options: &[&str]) -> ProgramOutput {
     scan(root, &[options, &["--output", "json"]].concat())
 }
 
@@ -81,7 +81,7 @@ pub trait AuditReport {
     fn audit_report(&self) -> Report;
 }
 
-impl AuditReport for Ran {
+impl AuditReport for ProgramOutput {
     fn audit_report(&self) -> Report {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("no report ({error}): {}", self.err))
     }

@@ -19,7 +19,7 @@ fn tree_with_shared_damage() -> TreeBuilder {
 
 #[test]
 fn scan_prints_report_of_carried_tree() {
-    let root = trees::carried();
+    let root = trees::real_tree_with_lost_children();
     let _masked = mask_snapshots(&root);
     insta::assert_snapshot!(scan(&root, &[]).out, @"
     Run no garbage collector before the missing links are mended: it deletes the bytes they lead to.
@@ -234,7 +234,7 @@ fn colour_is_used_only_on_request() {
 
 #[test]
 fn color_option_overrides_environment() {
-    let root = trees::carried();
+    let root = trees::real_tree_with_lost_children();
     let is_coloured = |name: &str, color: &str| {
         let mut command = fsck();
         command.env(name, "1").args(["scan", "--color", color]).arg(&root);
@@ -246,21 +246,23 @@ fn color_option_overrides_environment() {
 
 #[test]
 fn json_is_never_coloured() {
-    let report = scan_json(&trees::carried(), &["--color", "always"]);
+    let report = scan_json(&trees::real_tree_with_lost_children(), &["--color", "always"]);
     assert!(!report.out.contains('\u{1b}') && report.json()["exit_status"] == 4);
 }
 
 #[test]
 fn only_results_go_to_standard_output() {
-    let ran = scan(&trees::carried(), &[]);
+    let ran = scan(&trees::real_tree_with_lost_children(), &[]);
     assert_eq!(ran.err, "");
-    let ran = scan(&trees::carried(), &["--progress", "always", "--repository", "nothing*"]);
+    let ran =
+        scan(&trees::real_tree_with_lost_children(), &["--progress", "always", "--repository", "nothing*"]);
     assert!(!ran.out.contains("files") && ran.err.contains("matches --repository"), "{ran:?}");
 }
 
 #[test]
 fn json_log_has_one_object_per_line() {
-    let ran = scan(&trees::carried(), &["--log-format", "json", "--repository", "nothing*"]);
+    let ran =
+        scan(&trees::real_tree_with_lost_children(), &["--log-format", "json", "--repository", "nothing*"]);
     let line: serde_json::Value = serde_json::from_str(ran.err.trim()).unwrap();
     assert_eq!(line["level"], "ERROR");
 }

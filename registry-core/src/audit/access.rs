@@ -1,9 +1,9 @@
 //! What `registry` 2.8 answers to a request for a manifest, worked out from the graph: first the link, by the rules of
 //! [`serve`](crate::serve), then the bytes that it names. Findings are made elsewhere.
 
-use crate::graph::{Content, LinkFault, NodeId, Presence, View};
+use crate::graph::{Content, LinkFault, NodeId, Presence, RepositoryView};
 use crate::oci::manifest::Kind;
-use crate::serve::{self, Linked, Shelf as _, UnreadPart};
+use crate::serve::{self, ManifestAnswer, RepositoryLinks as _, UnreadPart};
 
 /// The answer to a GET of a manifest by digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,19 +42,19 @@ pub(crate) enum UnusableBytes {
 /// The answer to a GET of a config or layer, before its size is checked.
 pub(super) type LayerAccess = serve::LayerAnswer<NodeId>;
 
-impl View<'_> {
+impl RepositoryView<'_> {
     /// Answers a GET of a manifest by digest.
     pub(crate) fn manifest(&self, node: NodeId) -> ManifestAccess {
         match self.manifest_link(node).answer(node) {
-            Linked::Itself { through_layers: false } => self.manifest_bytes(node, true),
-            Linked::Itself { through_layers: true } => match self.manifest_bytes(node, true) {
+            ManifestAnswer::Itself { through_layers: false } => self.manifest_bytes(node, true),
+            ManifestAnswer::Itself { through_layers: true } => match self.manifest_bytes(node, true) {
                 ManifestAccess::Served { right, .. } => {
                     ManifestAccess::Served { right, through_layers: true }
                 }
                 ManifestAccess::Missing(_) => ManifestAccess::Missing(UnusableBytes::Both),
                 other => other,
             },
-            Linked::Another(target) => match self.graph.blob(target).presence {
+            ManifestAnswer::Another(target) => match self.graph.blob(target).presence {
                 Presence::Unread => ManifestAccess::Unknown(UnreadPart::RevisionTarget),
                 Presence::Unseen => ManifestAccess::Unasked,
                 Presence::Present if self.graph.manifest(target).is_none() => ManifestAccess::Unasked,
@@ -62,9 +62,9 @@ impl View<'_> {
                     ManifestAccess::LinkMismatch { target, sent: self.is_accepted_instead(target, node) }
                 }
             },
-            Linked::Invalid(fault) => ManifestAccess::LinkInvalid(fault),
-            Linked::Unread(part) => ManifestAccess::Unknown(part),
-            Linked::Absent => self.manifest_bytes(node, false),
+            ManifestAnswer::Invalid(fault) => ManifestAccess::LinkInvalid(fault),
+            ManifestAnswer::Unread(part) => ManifestAccess::Unknown(part),
+            ManifestAnswer::Absent => self.manifest_bytes(node, false),
         }
     }
 

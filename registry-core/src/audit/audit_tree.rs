@@ -20,7 +20,7 @@ pub fn scan_and_audit<F: Folder>(
 ) -> (Graph, Audit) {
     let mut graph = tree.scan(&ScanOptions { content: options.content, ..*scan }, progress);
     let audit = audit_with_recheck(&mut graph, tree.name(), options, |graph, doubts| {
-        tree.settle(graph, doubts, progress);
+        tree.recheck(graph, doubts, progress);
     });
     (graph, audit)
 }

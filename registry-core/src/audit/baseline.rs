@@ -13,7 +13,7 @@ use super::report::Report;
 /// A finding counts as resolved only if this run would have found it: its registry was read completely, its repository
 /// was selected, and so were `--content`, `--strict` or its platform where it needs them. A finding with a tag that is
 /// broken or unknown now is not resolved either, because a worse damage may hide it.
-pub fn compare(report: &mut Report, earlier: &Report) {
+pub fn mark_new_and_resolved(report: &mut Report, earlier: &Report) {
     let (new, resolved): (Vec<bool>, Vec<_>) = {
         let known: HashSet<_> = earlier.findings.iter().map(Finding::identity).collect();
         let present: HashSet<_> = report.findings.iter().map(Finding::identity).collect();
@@ -31,7 +31,7 @@ pub fn compare(report: &mut Report, earlier: &Report) {
         finding.new = Some(new);
     }
     report.resolved = Some(resolved);
-    report.count();
+    report.update_summary();
 }
 
 /// What a run looked at, and so could have found.

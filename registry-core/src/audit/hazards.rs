@@ -9,15 +9,15 @@ use super::finding::Repair;
 use super::messages::{plural, short};
 use super::report::RegistryRole;
 use super::verdict::RepositoryVerdict;
-use crate::graph::{FolderState, Graph, GraphLink, NodeId, Repository, SchedulerFault, View};
+use crate::graph::{FolderState, Graph, GraphLink, NodeId, Repository, RepositoryView, SchedulerFault};
 use crate::oci::Algorithm;
 use crate::oci::manifest::{Kind, ReferenceRole};
 use crate::path::{Place, SCHEDULER_STATE};
-use crate::serve::Shelf as _;
+use crate::serve::RepositoryLinks as _;
 
 /// Hazards of one repository. `named_by_manifests` is the result of [`named_by_manifests`].
 pub(super) fn find_in_repository(
-    view: View<'_>,
+    view: RepositoryView<'_>,
     verdict: &RepositoryVerdict,
     named_by_manifests: &[bool],
 ) -> Vec<Draft> {

@@ -4,18 +4,18 @@ use super::access::ManifestAccess;
 use super::code::Code;
 use super::draft::Draft;
 use super::finding::Repair;
-use crate::graph::{GraphLink, LinkFault, NodeId, Presence, TagEntry, View};
+use crate::graph::{GraphLink, LinkFault, NodeId, Presence, RepositoryView, TagEntry};
 use crate::path::Place;
 
 /// Entries of a tag's history that are served through their own revision link, with the right bytes.
-fn resolving_entries(view: View<'_>, tag: &TagEntry) -> impl Iterator<Item = NodeId> {
+fn resolving_entries(view: RepositoryView<'_>, tag: &TagEntry) -> impl Iterator<Item = NodeId> {
     tag.history.iter().copied().filter(move |node| {
         matches!(view.manifest(*node), ManifestAccess::Served { right: true, through_layers: false })
     })
 }
 
 /// Entries of a tag's history that are not served, but whose bytes may be present: only their links may be lost.
-fn unserved_entries(view: View<'_>, tag: &TagEntry) -> Vec<NodeId> {
+fn unserved_entries(view: RepositoryView<'_>, tag: &TagEntry) -> Vec<NodeId> {
     let resolving: Vec<NodeId> = resolving_entries(view, tag).collect();
     let may_have_bytes = |node: &NodeId| view.graph.blob(*node).presence != Presence::Absent;
     tag.history.iter().copied().filter(|node| !resolving.contains(node) && may_have_bytes(node)).collect()
@@ -23,7 +23,7 @@ fn unserved_entries(view: View<'_>, tag: &TagEntry) -> Vec<NodeId> {
 
 /// The only entry of a tag's history that still resolves; `None` when none or several resolve, or when the bytes of an
 /// unserved entry may be present: that entry may be the newer push.
-pub(super) fn restorable_entry(view: View<'_>, tag: &TagEntry) -> Option<NodeId> {
+pub(super) fn restorable_entry(view: RepositoryView<'_>, tag: &TagEntry) -> Option<NodeId> {
     let mut resolving = resolving_entries(view, tag);
     let only = resolving.next().filter(|_| resolving.next().is_none());
     only.filter(|_| !tag.is_file && tag.current != GraphLink::Invalid(LinkFault::NoFile))
@@ -31,7 +31,7 @@ pub(super) fn restorable_entry(view: View<'_>, tag: &TagEntry) -> Option<NodeId>
 }
 
 /// The draft for a tag whose own link is missing or invalid; `message` says how.
-pub(super) fn broken_tag(view: View<'_>, tag: &TagEntry, code: Code, message: String) -> Draft {
+pub(super) fn broken_tag(view: RepositoryView<'_>, tag: &TagEntry, code: Code, message: String) -> Draft {
     let resolving: Vec<NodeId> = resolving_entries(view, tag).collect();
     let digest = |node: NodeId| view.graph.digest(node);
     let (repair, history) = match (&resolving[..], &unserved_entries(view, tag)[..]) {

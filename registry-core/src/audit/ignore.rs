@@ -24,7 +24,7 @@ pub struct Ignore {
 
 /// Removes the findings that an entry matches from the report, and the broken tags that no other finding breaks. An entry
 /// becomes a warning if it expired before `today`, or if it matches nothing in a run that looked for its code everywhere.
-pub fn set_aside(report: &mut Report, entries: &[Ignore], today: Date) {
+pub fn apply_ignores(report: &mut Report, entries: &[Ignore], today: Date) {
     let mut matched = vec![0_u64; entries.len()];
     let mut new_index = HashMap::new();
     let mut kept = Vec::with_capacity(report.findings.len());
@@ -70,5 +70,5 @@ pub fn set_aside(report: &mut Report, entries: &[Ignore], today: Date) {
         })
         .collect();
     report.ignored = Some(uses);
-    report.count();
+    report.update_summary();
 }

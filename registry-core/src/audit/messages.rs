@@ -7,7 +7,7 @@ use super::code::{Code, Severity};
 use super::draft::Draft;
 use super::finding::{Cause, Repair};
 use super::verdict::Visit;
-use crate::graph::{LinkFault, ManifestNode, NodeId, Presence, View};
+use crate::graph::{LinkFault, ManifestNode, NodeId, Presence, RepositoryView};
 use crate::oci::manifest::{Kind, ReferenceRole};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
@@ -39,7 +39,7 @@ pub(super) fn plural(count: u64, noun: &str) -> String {
 
 /// Names a manifest as somebody who pulls the tag knows it, and gives the platform if that is its name.
 fn describe_manifest(
-    view: View<'_>,
+    view: RepositoryView<'_>,
     node: NodeId,
     visit: &Visit,
     edge: Option<(NodeId, usize)>,
@@ -64,7 +64,12 @@ fn describe_manifest(
 }
 
 /// The draft for a damaged manifest. `is_deleted` tells that it was probably deleted through the API.
-pub(super) fn manifest_damage(view: View<'_>, node: NodeId, visit: &Visit, is_deleted: bool) -> Draft {
+pub(super) fn manifest_damage(
+    view: RepositoryView<'_>,
+    node: NodeId,
+    visit: &Visit,
+    is_deleted: bool,
+) -> Draft {
     // The smallest parent, so that every run names the same one.
     let edge =
         visit.parents.iter().copied().min_by_key(|(parent, number)| (view.graph.digest(*parent), *number));
@@ -152,7 +157,12 @@ pub(super) fn manifest_damage(view: View<'_>, node: NodeId, visit: &Visit, is_de
 }
 
 /// The draft for a descriptor whose digest or size is invalid.
-pub(super) fn invalid_descriptor(view: View<'_>, manifest: NodeId, pointer: &str, message: &str) -> Draft {
+pub(super) fn invalid_descriptor(
+    view: RepositoryView<'_>,
+    manifest: NodeId,
+    pointer: &str,
+    message: &str,
+) -> Draft {
     let digest = view.graph.digest(manifest);
     let text = format!("{pointer} in manifest {}: {message}", short(&digest));
     Draft::new(Code::DescriptorInvalid, Some(manifest), Place::BlobData(digest), text).with_detail(pointer)
@@ -160,7 +170,7 @@ pub(super) fn invalid_descriptor(view: View<'_>, manifest: NodeId, pointer: &str
 
 /// The draft for right bytes to which a descriptor gives another size.
 pub(super) fn wrong_declared_size(
-    view: View<'_>,
+    view: RepositoryView<'_>,
     (node, manifest, number): (NodeId, &ManifestNode, usize),
     target: NodeId,
     actual: u64,
@@ -187,7 +197,7 @@ pub(super) fn wrong_declared_size(
 }
 
 /// The draft for a repository without `_layers`; a warning if no manifest needs a layer link.
-pub(super) fn missing_layers_folder(view: View<'_>, is_needed: bool) -> Draft {
+pub(super) fn missing_layers_folder(view: RepositoryView<'_>, is_needed: bool) -> Draft {
     let path = Place::Layers(&view.repository.name);
     let collectors = "a 2.x collector takes every blob of this repository, a 3.x one aborts";
     let (severity, what) = if is_needed {
@@ -200,13 +210,17 @@ pub(super) fn missing_layers_folder(view: View<'_>, is_needed: bool) -> Draft {
         .with_repair(Some(Repair::Rebuild))
 }
 
-fn blob_name(view: View<'_>, part: BlobReference, node: NodeId) -> String {
+fn blob_name(view: RepositoryView<'_>, part: BlobReference, node: NodeId) -> String {
     let role = if part.role == ReferenceRole::Config { "config" } else { "layer" };
     format!("{role} {}", short(&view.graph.digest(node)))
 }
 
 /// The draft for a config or layer whose layer link is missing or bad.
-pub(super) fn layer_link_damage(view: View<'_>, part: BlobReference, answer: &LayerAccess) -> Draft {
+pub(super) fn layer_link_damage(
+    view: RepositoryView<'_>,
+    part: BlobReference,
+    answer: &LayerAccess,
+) -> Draft {
     let path = |node| Place::LayerLink(&view.repository.name, view.graph.digest(node));
     let bytes = |node| match (view.has_right_bytes(node), view.graph.blob(node).presence) {
         (Some(true), _) => ("; its bytes are here", true),
@@ -256,7 +270,7 @@ pub(super) fn layer_link_damage(view: View<'_>, part: BlobReference, answer: &La
 }
 
 /// The draft for a config or layer whose bytes are gone.
-pub(super) fn missing_blob(view: View<'_>, part: BlobReference, node: NodeId) -> Draft {
+pub(super) fn missing_blob(view: RepositoryView<'_>, part: BlobReference, node: NodeId) -> Draft {
     let message =
         format!("{} is gone: its layer link is here, its bytes are not", blob_name(view, part, node));
     Draft::new(Code::BlobMissing, Some(node), Place::BlobData(view.graph.digest(node)), message)
@@ -265,7 +279,7 @@ pub(super) fn missing_blob(view: View<'_>, part: BlobReference, node: NodeId) ->
 
 /// The draft for a config or layer whose bytes are wrong; `declared` is its size by the manifest.
 pub(super) fn wrong_blob(
-    view: View<'_>,
+    view: RepositoryView<'_>,
     part: BlobReference,
     node: NodeId,
     code: Code,

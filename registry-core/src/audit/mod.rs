@@ -32,12 +32,12 @@ use std::sync::Arc;
 
 #[cfg(feature = "storage")]
 pub use audit_tree::{audit_tree, scan_and_audit};
-pub use baseline::compare;
+pub use baseline::mark_new_and_resolved;
 pub use code::{Code, Severity, UnknownCode};
 pub use counts::{AuditSummary, Coverage, Garbage, Unreferenced, Untagged};
 pub use finding::{Cause, Finding, Repair, SharedTags};
 pub use garbage::GarbagePiece;
-pub use ignore::{Ignore, set_aside};
+pub use ignore::{Ignore, apply_ignores};
 pub use options::AuditOptions;
 pub use report::{
     AuditedKind, AuditedSource, BrokenTag, IgnoreUse, OnlineOptions, RegistryRole, Report, ReportOptions,
@@ -54,12 +54,12 @@ pub(crate) use verdict::{RepositoryVerdict, Visit};
 
 use rayon::prelude::*;
 
-use crate::graph::{FolderState, Graph, LinkEntry, NodeId, Recheck, Repository, View};
+use crate::graph::{FolderState, Graph, LinkEntry, NodeId, Recheck, Repository, RepositoryView};
 use judge::{Judge, Leniency};
 
 /// The only entry of a tag's history that still resolves: a tag whose link is missing or invalid can be set to it.
-pub(crate) fn restorable(graph: &Graph, repository: &Repository, tag: &str) -> Option<NodeId> {
-    history::restorable_entry(View { graph, repository }, repository.tag(tag)?)
+pub(crate) fn restorable_entry(graph: &Graph, repository: &Repository, tag: &str) -> Option<NodeId> {
+    history::restorable_entry(RepositoryView { graph, repository }, repository.tag(tag)?)
 }
 
 /// Audits the graph of the registry called `name`.
@@ -123,7 +123,7 @@ fn effective_role(graph: &Graph, options: &AuditOptions) -> RegistryRole {
 }
 
 /// Tags that cannot be pulled whole, as (repository, tag), in the repositories with these indexes.
-pub(crate) fn broken_in(
+pub(crate) fn broken_tags_in(
     graph: &Graph,
     options: &AuditOptions,
     repositories: &[usize],
@@ -148,7 +148,7 @@ fn judge_repository(graph: &Graph, at: usize, options: &AuditOptions) -> Reposit
         is_sparse: options.sparse.is_match(&*repository.name),
         content: options.content,
     };
-    Judge::judge(View { graph, repository }, u32::try_from(at).unwrap_or(u32::MAX), leniency)
+    Judge::judge(RepositoryView { graph, repository }, u32::try_from(at).unwrap_or(u32::MAX), leniency)
 }
 
 /// Judges the repository with index `at`: references, platforms and hazards. The visits are dropped from the verdict.
@@ -159,7 +159,7 @@ fn audit_repository(
     named_by_manifests: &[bool],
 ) -> RepositoryVerdict {
     let repository = &graph.repositories[at];
-    let view = View { graph, repository };
+    let view = RepositoryView { graph, repository };
     let mut verdict = judge_repository(graph, at, options);
     let at = u32::try_from(at).unwrap_or(u32::MAX);
     platforms::check_platforms(view, &mut verdict, &options.require_platforms);
@@ -199,7 +199,12 @@ fn lacks_layers_folder(repository: &Repository, verdict: &RepositoryVerdict) -> 
 }
 
 /// Turns findings about young manifests that no tag reaches into [`Code::InFlight`]: a push may be under way.
-fn mark_young_as_in_flight(view: View<'_>, at: u32, verdict: &mut RepositoryVerdict, options: &AuditOptions) {
+fn mark_young_as_in_flight(
+    view: RepositoryView<'_>,
+    at: u32,
+    verdict: &mut RepositoryVerdict,
+    options: &AuditOptions,
+) {
     let mut doubts = Vec::new();
     let mut newest = |node: NodeId| {
         let (revision, layer) = (view.repository.revision_entry(node), view.repository.layer_entry(node));

@@ -4,7 +4,7 @@ use globset::GlobSet;
 use jiff::Timestamp;
 
 use super::report::RegistryRole;
-use crate::graph::{Seconds, seconds};
+use crate::graph::{Seconds, saturating_seconds};
 use crate::oci::Platform;
 
 /// Age after which an upload is stale; `registry` purges such uploads by default (`registry/handlers/app.go @ v2.8.3`).
@@ -33,7 +33,7 @@ impl AuditOptions {
     /// An audit at the time `now`, with a minimum age of an hour, no byte hashed, and the role by `scheduler-state.json`.
     pub fn new(now: Timestamp) -> Self {
         Self {
-            now: seconds(now.as_second()),
+            now: saturating_seconds(now.as_second()),
             list_garbage: false,
             min_age: 3600,
             content: false,

@@ -7,7 +7,7 @@ use super::access::ManifestAccess;
 use super::code::Code;
 use super::draft::Draft;
 use super::verdict::RepositoryVerdict;
-use crate::graph::{Edge, GraphLink, NodeId, Recheck, View, walk};
+use crate::graph::{Edge, GraphLink, NodeId, Recheck, RepositoryView, walk};
 use crate::oci::manifest::{Kind, ReferenceRole};
 use crate::oci::{Platform, Tag};
 use crate::path::Place;
@@ -71,7 +71,7 @@ pub(crate) fn missing_platforms<'r, S: PlatformSource>(
     root: S::Node,
     unread: impl FnMut(S::Node),
 ) -> Vec<(&'r Platform, String)> {
-    if required.is_empty() || Tag::new(tag).is_ok_and(|tag| tag.follows_a_digest()) {
+    if required.is_empty() || Tag::new(tag).is_ok_and(|tag| tag.is_named_after_digest()) {
         return Vec::new();
     }
     let offer = offered_platforms(source, root);
@@ -140,7 +140,7 @@ fn message(wanted: &Platform, have: &[&Platform]) -> String {
 
 /// The manifests of a repository that its verdict calls served.
 struct ServedManifests<'g, 'v> {
-    view: View<'g>,
+    view: RepositoryView<'g>,
     verdict: &'v RepositoryVerdict,
 }
 
@@ -168,7 +168,11 @@ impl PlatformSource for ServedManifests<'_, '_> {
 }
 
 /// Files a finding for every required platform that a tag's image lacks. Configs that must be read first become doubts.
-pub(super) fn check_platforms(view: View<'_>, verdict: &mut RepositoryVerdict, required: &[Platform]) {
+pub(super) fn check_platforms(
+    view: RepositoryView<'_>,
+    verdict: &mut RepositoryVerdict,
+    required: &[Platform],
+) {
     if required.is_empty() {
         return;
     }

@@ -220,7 +220,7 @@ pub struct IgnoreUse {
 
 impl Report {
     /// Adds a finding that breaks the tags it names, and keeps the report sorted.
-    pub fn add(&mut self, finding: Finding) {
+    pub fn add_finding(&mut self, finding: Finding) {
         let at = self.findings.partition_point(|other| other.order() <= finding.order());
         let numbers = self.broken_tags.iter_mut().flat_map(|tag| &mut tag.findings);
         numbers.filter(|number| **number >= at).for_each(|number| *number += 1);
@@ -245,7 +245,7 @@ impl Report {
     }
 
     /// Computes the summary, and the number of tags checked, from the rest of the report.
-    pub fn count(&mut self) {
+    pub fn update_summary(&mut self) {
         let count =
             |severity| self.findings.iter().filter(|finding| finding.severity == severity).count() as u64;
         let stale = self.ignored.iter().flatten().filter(|entry| entry.warning.is_some()).count() as u64;

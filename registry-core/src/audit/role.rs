@@ -4,7 +4,7 @@ use std::cell::LazyCell;
 use std::collections::BTreeSet;
 
 use super::access::ManifestAccess;
-use crate::graph::{Graph, GraphLink, ManifestNode, NodeId, Presence, Repository, View};
+use crate::graph::{Graph, GraphLink, ManifestNode, NodeId, Presence, Repository, RepositoryView};
 use crate::oci::manifest::{Kind, ReferenceRole};
 
 /// Whether a tree without `scheduler-state.json` looks like a pull-through cache: a 3.x server with `proxy.ttl: 0` never
@@ -20,14 +20,14 @@ pub fn looks_like_cache(graph: &Graph, is_sparse: impl Fn(&str) -> bool) -> bool
 fn has_manifests_only<'g>(graph: &'g Graph, repositories: impl Iterator<Item = &'g Repository>) -> bool {
     let with_manifests = repositories.filter(|one| !one.revisions().is_empty());
     let (all, bare) = with_manifests.fold((0, 0), |(all, bare), one| {
-        let view = View { graph, repository: one };
+        let view = RepositoryView { graph, repository: one };
         (all + 1, bare + usize::from(one.layers().is_empty() && lacks_bytes(view)))
     });
     bare > 0 && bare * 2 >= all
 }
 
 /// Whether a served manifest names a digest whose bytes are absent.
-fn lacks_bytes(view: View<'_>) -> bool {
+fn lacks_bytes(view: RepositoryView<'_>) -> bool {
     let mut edges =
         served_manifests(view).flat_map(|manifest| view.graph.edges(manifest)).filter(|edge| !edge.has_urls);
     edges.any(|edge| edge.target.is_some_and(|target| is_absent(view.graph, target)))
@@ -42,7 +42,7 @@ fn has_partial_indexes<'g>(graph: &'g Graph, repositories: impl Iterator<Item = 
         if !repository.uploads.is_empty() {
             return false;
         }
-        let view = View { graph, repository };
+        let view = RepositoryView { graph, repository };
         let tagged: BTreeSet<NodeId> =
             repository.numbered_tags().filter_map(|(_, tag)| tag.current.target()).collect();
         let has_needed_layers_only = LazyCell::new(|| all_layers_are_needed(view));
@@ -64,13 +64,13 @@ fn has_partial_indexes<'g>(graph: &'g Graph, repositories: impl Iterator<Item = 
 }
 
 /// Whether a served manifest names the digest of every layer link: through a cache, a client asks for the manifest first.
-fn all_layers_are_needed(view: View<'_>) -> bool {
+fn all_layers_are_needed(view: RepositoryView<'_>) -> bool {
     let edges = served_manifests(view).flat_map(|manifest| view.graph.edges(manifest));
     let named: BTreeSet<NodeId> = edges.filter_map(|edge| edge.target).collect();
     view.repository.layers().iter().all(|entry| named.contains(&entry.node))
 }
 
-fn has_no_trace(view: View<'_>, child: NodeId) -> bool {
+fn has_no_trace(view: RepositoryView<'_>, child: NodeId) -> bool {
     let repository = view.repository;
     let is_unlinked =
         repository.revision(child) == GraphLink::Absent && repository.layer(child) == GraphLink::Absent;
@@ -82,11 +82,11 @@ fn is_absent(graph: &Graph, node: NodeId) -> bool {
 }
 
 /// The manifests that the repository serves.
-fn served_manifests(view: View<'_>) -> impl Iterator<Item = &ManifestNode> {
+fn served_manifests(view: RepositoryView<'_>) -> impl Iterator<Item = &ManifestNode> {
     view.repository.revisions().iter().filter_map(move |entry| served_manifest(view, entry.node))
 }
 
-fn served_manifest(view: View<'_>, node: NodeId) -> Option<&ManifestNode> {
+fn served_manifest(view: RepositoryView<'_>, node: NodeId) -> Option<&ManifestNode> {
     let is_served = matches!(view.manifest(node), ManifestAccess::Served { .. });
     view.graph.manifest(node).filter(|_| is_served)
 }

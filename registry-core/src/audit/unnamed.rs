@@ -39,7 +39,7 @@ fn is_wrong(graph: &Graph, node: NodeId) -> bool {
         Content::Right | Content::Unread => false,
         Content::Unhashed => {
             let digest = graph.digest(node);
-            blob.size == 0 && digest != Digest::of(digest.algorithm(), b"")
+            blob.size == 0 && digest != Digest::hash(digest.algorithm(), b"")
         }
     }
 }

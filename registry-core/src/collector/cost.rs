@@ -5,7 +5,9 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::forecast::Forecast;
-use crate::audit::{self, Audit, AuditOptions, Code, Finding, Repair, Severity, SharedTags, restorable};
+use crate::audit::{
+    self, Audit, AuditOptions, Code, Finding, Repair, Severity, SharedTags, restorable_entry,
+};
 use crate::graph::{Graph, GraphLink, LinkEntry, NodeId, Presence, Repository, walk};
 use crate::oci::Digest;
 use crate::oci::manifest::ReferenceRole;
@@ -14,7 +16,7 @@ use crate::path::Place;
 /// A tag that is whole now and would be broken.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub struct Break {
+pub struct NewlyBrokenTag {
     /// The repository.
     pub repository: Arc<str>,
     /// The tag.
@@ -44,7 +46,7 @@ pub struct LostRepair {
 #[non_exhaustive]
 pub struct Cost {
     /// Ordered by repository and tag.
-    pub breaks: Vec<Break>,
+    pub breaks: Vec<NewlyBrokenTag>,
     /// In the order of the findings.
     pub loses: Vec<LostRepair>,
 }
@@ -63,11 +65,11 @@ pub fn cost(graph: &mut Graph, audit: &Audit, options: &AuditOptions, forecast: 
         .map(|tag| (&*tag.repository, &*tag.tag))
         .chain(audit.unknown_tags.iter().map(|tag| (&*tag.repository, &*tag.tag)))
         .collect();
-    let broken = audit::broken_in(graph, options, &affected);
-    let mut breaks: Vec<Break> = broken
+    let broken = audit::broken_tags_in(graph, options, &affected);
+    let mut breaks: Vec<NewlyBrokenTag> = broken
         .into_iter()
         .filter(|(repository, tag)| !was_broken.contains(&(&**repository, &**tag)))
-        .map(|(repository, tag)| Break { repository, tag })
+        .map(|(repository, tag)| NewlyBrokenTag { repository, tag })
         .collect();
     breaks.sort_unstable();
     Cost { breaks, loses }
@@ -161,7 +163,7 @@ fn needed_by_repair(graph: &Graph, finding: &Finding) -> Option<(Arc<str>, Vec<N
             finding.path.as_deref().and_then(Place::parse)
     {
         // Any entry of the history counts: an operator may set the tag to another one than a repair would.
-        let node = restorable(graph, repository, tag).map(|node| graph.digest(node));
+        let node = restorable_entry(graph, repository, tag).map(|node| graph.digest(node));
         return Some((name, repository.tag(tag)?.history.to_vec(), node));
     }
     let Some(repair) = finding.repair else {

@@ -7,13 +7,13 @@ use super::engine::Engine;
 use super::forecast::Abort;
 use super::visit_order::{VisitedRepository, visit_order};
 use crate::graph::{
-    FolderState, Graph, GraphLink, LinkFault, NodeId, OddLink, OddTag, Oddities, Presence, Repository, View,
-    walk,
+    FolderState, Graph, GraphLink, LinkFault, NodeId, OddLink, OddTag, Oddities, Presence, Repository,
+    RepositoryView, walk,
 };
 use crate::oci::Digest;
 use crate::oci::manifest::Kind;
 use crate::path::Place;
-use crate::serve::{self, Shelf as _};
+use crate::serve::{self, RepositoryLinks as _};
 
 /// The result of marking.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl Marking<'_> {
                 }
                 GraphLink::Absent | GraphLink::Unread => continue,
             };
-            let found = match self.view.manifest(repository, node) {
+            let found = match self.view.stat_manifest(repository, node) {
                 LinkStat::Found(found) => found,
                 LinkStat::Unknown => continue,
                 LinkStat::Error => {
@@ -176,7 +176,7 @@ impl Marking<'_> {
         check(found)?;
         let linked_manifest = |target: NodeId| match view.engine {
             Engine::V2_8 => None,
-            Engine::V3 => view.manifest(repository, target).found(),
+            Engine::V3 => view.stat_manifest(repository, target).found(),
         };
         let references =
             |target| linked_manifest(target).into_iter().flat_map(|manifest| view.graph.references(manifest));
@@ -233,7 +233,7 @@ impl Marking<'_> {
                 GraphLink::Invalid(_) => return Err(Abort::mark(path(), "a layer link that is no digest")),
                 GraphLink::Absent | GraphLink::Unread => continue,
             };
-            match self.view.layer(repository, node) {
+            match self.view.stat_layer(repository, node) {
                 LinkStat::Found(_) if !self.marked.is_marked[node.index()] => {
                     self.marked.layer_links.push((at, node));
                 }
@@ -316,8 +316,8 @@ impl<'m> CollectorView<'m> {
     }
 
     /// Looks up a manifest through its revision link; 2.8 also tries a layer link.
-    pub(crate) fn manifest(&self, repository: &Repository, node: NodeId) -> LinkStat {
-        let answering = View { graph: self.graph, repository }.manifest_link(node);
+    pub(crate) fn stat_manifest(&self, repository: &Repository, node: NodeId) -> LinkStat {
+        let answering = RepositoryView { graph: self.graph, repository }.manifest_link(node);
         match (answering.through_layers, self.engine) {
             (false, _) => self.stat(answering.link),
             (true, Engine::V3) => LinkStat::Unknown,
@@ -327,7 +327,7 @@ impl<'m> CollectorView<'m> {
     }
 
     /// Looks up a config or layer through its layer link.
-    pub(crate) fn layer(&self, repository: &Repository, node: NodeId) -> LinkStat {
+    pub(crate) fn stat_layer(&self, repository: &Repository, node: NodeId) -> LinkStat {
         self.stat(repository.layer(node))
     }
 

@@ -14,7 +14,7 @@ mod visit_order;
 
 use crate::graph::{Graph, Oddities};
 
-pub use cost::{Break, Cost, LostRepair, cost};
+pub use cost::{Cost, LostRepair, NewlyBrokenTag, cost};
 pub use engine::Engine;
 pub use forecast::{Abort, During, Forecast};
 #[cfg(test)]

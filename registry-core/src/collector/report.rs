@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::cost::{Break, Cost, LostRepair};
+use super::cost::{Cost, LostRepair, NewlyBrokenTag};
 use super::engine::Engine;
 use super::forecast::{Abort, During, Forecast};
 use crate::audit::{Code, SharedTags, UnreadPath};
@@ -224,7 +224,7 @@ impl ForecastReport {
     pub fn add_cost(&mut self, source: &Arc<str>, cost: Cost) {
         self.summary.breaks += cost.breaks.len() as u64;
         self.summary.loses += cost.loses.len() as u64;
-        for Break { repository, tag } in cost.breaks {
+        for NewlyBrokenTag { repository, tag } in cost.breaks {
             self.breaks.push(TagLine { source: Arc::clone(source), repository, tag });
         }
         for LostRepair { code, repository, tags, digest, needs, bytes } in cost.loses {

@@ -102,7 +102,7 @@ impl Forgejo {
     }
 
     /// Allows changes. Only a run with `--apply` calls this.
-    pub const fn arm(self) -> WriteAccess<Self> {
+    pub const fn into_write_access(self) -> WriteAccess<Self> {
         WriteAccess::new(self)
     }
 
@@ -127,7 +127,7 @@ impl Forgejo {
         if !self.credentials.are_given() {
             return Permission::Denied("no token was given".into());
         }
-        match self.oci.delete_nothing(&format!("{}/preflight", self.owner.to_lowercase())).await {
+        match self.oci.probe_deletion(&format!("{}/preflight", self.owner.to_lowercase())).await {
             Ok(answer) => match answer.status.as_u16() {
                 404 if answer.codes().iter().any(|code| code == "MANIFEST_UNKNOWN") => Permission::Granted,
                 404 => Permission::Unknown(
@@ -151,7 +151,7 @@ impl Forgejo {
     }
 
     /// The client of the server's container registry, which can delete nothing.
-    pub const fn client(&self) -> &Client {
+    pub const fn oci_client(&self) -> &Client {
         &self.oci
     }
 

@@ -15,7 +15,7 @@ use super::client::Forgejo;
 use super::page::{MAX_VERSIONS, PAGE_SIZE, PassError, SeenVersions, list_name, page_request, read_page};
 use super::rest::rest_error;
 use crate::registry::{Error, HttpRequest, HttpResponse};
-use crate::retention::server::{Incomplete, ListedRow, Listing};
+use crate::retention::server::{IncompletePackage, ListedRow, Listing};
 
 /// How many requests may be sent besides those that show a full page.
 const MAX_REQUESTS: u64 = 4_000;
@@ -60,7 +60,8 @@ impl<'a> Narrowing<'a> {
         let mut incomplete = Vec::new();
         for (package, unread) in found.packages {
             let tags = self.unlisted_tags(&package, &rows).await;
-            incomplete.push(Incomplete { why: self.describe_incomplete(&package, unread, &tags), package });
+            incomplete
+                .push(IncompletePackage { why: self.describe_incomplete(&package, unread, &tags), package });
         }
         Ok(Listing { rows, incomplete })
     }
@@ -141,7 +142,7 @@ impl<'a> Narrowing<'a> {
         let mut known: BTreeSet<String> = slots.iter().flatten().map(|row| row.package.clone()).collect();
         // A package without any shown version may stand in the catalog, if there is one.
         let prefix = self.forgejo.repository("");
-        let catalog = self.forgejo.client().catalog().await.unwrap_or_default();
+        let catalog = self.forgejo.oci_client().catalog().await.unwrap_or_default();
         let catalog = catalog.iter().filter_map(|name| name.strip_prefix(&prefix));
         let is_searched = |name: &&str| self.search.is_none_or(|search| search_finds(name, search));
         known.extend(catalog.filter(is_searched).map(str::to_owned));
@@ -178,7 +179,7 @@ impl<'a> Narrowing<'a> {
     async fn unlisted_tags(&self, package: &str, rows: &[ListedRow]) -> Vec<String> {
         let listed: BTreeSet<&str> =
             rows.iter().filter(|row| row.package == package).map(|row| row.version.as_str()).collect();
-        let tags = self.forgejo.client().tags(&self.forgejo.repository(package)).await;
+        let tags = self.forgejo.oci_client().tags(&self.forgejo.repository(package)).await;
         let tags = tags.ok().flatten().unwrap_or_default();
         tags.into_iter().filter(|tag| !listed.contains(tag.as_str())).collect()
     }

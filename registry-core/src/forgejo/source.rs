@@ -8,7 +8,7 @@ use super::list::list_versions;
 use super::rest::{is_no_package, rest_error};
 use crate::oci::{Algorithm, Digest};
 use crate::registry::{Fetched, HttpRequest};
-use crate::retention::server::{ListedRow, Listing, Reader, Unanswered};
+use crate::retention::server::{ListedRow, Listing, NoAnswer, Reader};
 
 /// How many bytes a config may have.
 const CONFIG_MAX: usize = 8 << 20;
@@ -20,28 +20,28 @@ struct PackageFile {
 }
 
 impl Reader for Forgejo {
-    async fn rows(&self, package: Option<&str>) -> Result<Listing, Unanswered> {
-        list_versions(self, package).await.map_err(Unanswered::from)
+    async fn rows(&self, package: Option<&str>) -> Result<Listing, NoAnswer> {
+        list_versions(self, package).await.map_err(NoAnswer::from)
     }
 
-    async fn unlisted(&self) -> Result<Vec<String>, Unanswered> {
+    async fn unlisted_packages(&self) -> Result<Vec<String>, NoAnswer> {
         // Every manifest is a version, and Forgejo deletes a package without versions (services/packages/packages.go @ v15.0.3).
         Ok(Vec::new())
     }
 
-    async fn row(&self, package: &str, version: &str) -> Result<Option<ListedRow>, Unanswered> {
-        self.find_row(package, version).await.map_err(Unanswered::from)
+    async fn row(&self, package: &str, version: &str) -> Result<Option<ListedRow>, NoAnswer> {
+        self.find_row(package, version).await.map_err(NoAnswer::from)
     }
 
-    async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
-        self.client().manifest(&self.repository(package), reference).await.map_err(Unanswered::from)
+    async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, NoAnswer> {
+        self.oci_client().manifest(&self.repository(package), reference).await.map_err(NoAnswer::from)
     }
 
-    async fn head(&self, package: &str, reference: &str) -> Result<Option<Digest>, Unanswered> {
-        self.client().head_manifest(&self.repository(package), reference).await.map_err(Unanswered::from)
+    async fn manifest_digest(&self, package: &str, reference: &str) -> Result<Option<Digest>, NoAnswer> {
+        self.oci_client().head_manifest(&self.repository(package), reference).await.map_err(NoAnswer::from)
     }
 
-    async fn recorded_digest(&self, package: &str, version: &str) -> Result<Option<Digest>, Unanswered> {
+    async fn recorded_digest(&self, package: &str, version: &str) -> Result<Option<Digest>, NoAnswer> {
         let read = async {
             let url = self.rest_url(&["container", package, version, "files"])?;
             let answer = self.send(HttpRequest::new(Method::GET, url, SMALL)).await?;
@@ -51,16 +51,16 @@ impl Reader for Forgejo {
                 _ => Err(rest_error(&answer)),
             }
         };
-        let files = read.await.map_err(Unanswered::from)?.unwrap_or_default();
+        let files = read.await.map_err(NoAnswer::from)?.unwrap_or_default();
         let manifest = files.into_iter().find(|file| file.name == "manifest.json");
         Ok(manifest.and_then(|file| Digest::from_hex(Algorithm::Sha256, &file.sha256).ok()))
     }
 
-    async fn config(&self, package: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
-        self.client().blob(&self.repository(package), digest, CONFIG_MAX).await.map_err(Unanswered::from)
+    async fn config(&self, package: &str, digest: &Digest) -> Result<Option<Vec<u8>>, NoAnswer> {
+        self.oci_client().blob(&self.repository(package), digest, CONFIG_MAX).await.map_err(NoAnswer::from)
     }
 
-    fn gave_up(&self) -> Option<String> {
+    fn why_gave_up(&self) -> Option<String> {
         self.http().gave_up().map(|why| why.to_string())
     }
 }

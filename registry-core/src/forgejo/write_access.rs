@@ -7,7 +7,7 @@ use super::rest::{is_no_package, rest_error};
 use crate::Stop;
 use crate::registry::HttpRequest;
 use crate::retention::attempt::Attempt;
-use crate::retention::server::{DeleteError, Deletion, PlannedDeletion, Unanswered, WriteAccess, Writer};
+use crate::retention::server::{DeleteError, DeletionTime, NoAnswer, PlannedDeletion, WriteAccess, Writer};
 
 /// How many bytes the answer to a deletion may have.
 const SMALL: usize = 64 << 10;
@@ -23,8 +23,8 @@ impl WriteAccess<Forgejo> {
             Err(error) => return Attempt::from_error(error),
         };
         match answer.status.as_u16() {
-            204 => Attempt::Done(Deletion::Now),
-            404 if is_no_package(&answer) => Attempt::Done(Deletion::Before),
+            204 => Attempt::Done(DeletionTime::Now),
+            404 if is_no_package(&answer) => Attempt::Done(DeletionTime::Before),
             // A server whose database is locked answers 500 (`modules/setting/database.go`, busy timeout).
             _ => Attempt::from_error(rest_error(&answer)),
         }
@@ -32,7 +32,7 @@ impl WriteAccess<Forgejo> {
 }
 
 impl Writer for WriteAccess<Forgejo> {
-    async fn delete(&self, planned: &PlannedDeletion<'_>) -> Result<Deletion, DeleteError> {
+    async fn delete(&self, planned: &PlannedDeletion<'_>) -> Result<DeletionTime, DeleteError> {
         let mut attempt = 0;
         loop {
             let ended = self.try_delete(planned).await.end(attempt, self.reader().http(), self.stop()).await;
@@ -43,7 +43,7 @@ impl Writer for WriteAccess<Forgejo> {
             attempt += 1;
             // A row is deleted by its name. If somebody pushed that name again meanwhile, the new row must stay.
             match self.reader().find_row(planned.package, planned.version).await {
-                Ok(None) => return Ok(Deletion::Now),
+                Ok(None) => return Ok(DeletionTime::Now),
                 Ok(Some(row)) if row.id == planned.id => {}
                 Ok(Some(_)) => {
                     return Err(DeleteError::Failed("it was pushed again while it was to be deleted".into()));
@@ -59,10 +59,10 @@ impl Writer for WriteAccess<Forgejo> {
         reference: &str,
         media_type: &str,
         bytes: &[u8],
-    ) -> Result<(), Unanswered> {
+    ) -> Result<(), NoAnswer> {
         let repository = self.reader().repository(package);
-        let done = self.reader().client().put_manifest(&repository, reference, media_type, bytes).await;
-        done.map_err(Unanswered::from)
+        let done = self.reader().oci_client().put_manifest(&repository, reference, media_type, bytes).await;
+        done.map_err(NoAnswer::from)
     }
 
     fn stop(&self) -> Option<&Stop> {

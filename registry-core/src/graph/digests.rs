@@ -113,11 +113,11 @@ mod tests {
     #[test]
     fn digest_of_zeros_differs_from_longer_digest() {
         let mut table = DigestTable::default();
-        let long = table.intern(&Digest::of(Algorithm::Sha512, b"long"));
+        let long = table.intern(&Digest::hash(Algorithm::Sha512, b"long"));
         let zeros = Digest::from_sha256([0; 32]);
         assert_eq!(table.find(&zeros), None);
         assert_ne!(table.intern(&zeros), long);
-        assert_eq!(table.digest(long), Digest::of(Algorithm::Sha512, b"long"));
+        assert_eq!(table.digest(long), Digest::hash(Algorithm::Sha512, b"long"));
     }
 
     proptest! {
@@ -125,7 +125,7 @@ mod tests {
         fn interned_digest_is_found_by_number_and_number_by_digest(contents in prop::collection::vec((any::<u8>(), 0_usize..3), 0..200)) {
             let mut table = DigestTable::default();
             let digests: Vec<_> =
-                contents.iter().map(|(content, which)| Digest::of(Algorithm::ALL[*which], &[*content])).collect();
+                contents.iter().map(|(content, which)| Digest::hash(Algorithm::ALL[*which], &[*content])).collect();
             let nodes: Vec<_> = digests.iter().map(|digest| table.intern(digest)).collect();
             for (digest, node) in digests.iter().zip(&nodes) {
                 prop_assert_eq!(table.digest(*node), *digest);

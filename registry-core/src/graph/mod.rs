@@ -22,8 +22,8 @@ pub use recheck::Recheck;
 pub(crate) use repository::is_shelved;
 pub use repository::{FolderState, GraphLink, LinkEntry, Repository, TagEntry, Upload};
 pub use seconds::Seconds;
-pub(crate) use seconds::seconds;
-pub(crate) use view::View;
+pub(crate) use seconds::saturating_seconds;
+pub(crate) use view::RepositoryView;
 
 pub use crate::serve::{Content, LINK_MAX, Link, LinkFault, Presence, read_link};
 
@@ -267,14 +267,14 @@ impl Graph {
     /// Brings everything into its final order. To be called once, after the graph is filled.
     pub fn seal(&mut self) {
         self.repositories.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        self.tidy();
+        self.sort_unread();
         self.temp_files.sort_unstable();
         self.temp_files.dedup();
     }
 
     /// Sorts `unread` and `strays`, and keeps each path once in one of them. Of several reasons the one that was noted first stays: the
     /// strict pass, which knows less, comes last.
-    pub(crate) fn tidy(&mut self) {
+    pub(crate) fn sort_unread(&mut self) {
         self.unread.sort_by(|a, b| a.path.cmp(&b.path));
         self.unread.dedup_by(|a, b| a.path == b.path);
         let unread = &self.unread;

@@ -140,7 +140,7 @@ impl Repository {
 
     /// Whether a manifest has no revision link, and the folder of that link exists and is empty. A DELETE through the API leaves it
     /// so (`registry/storage/linkedblobstore.go @ v2.8.3`, the same at v3.1.1); rarely a crash or the removal of empty files does.
-    pub(crate) fn is_emptied(&self, node: NodeId) -> bool {
+    pub(crate) fn has_empty_revision_folder(&self, node: NodeId) -> bool {
         self.emptied.contains(&node) && self.revision(node) == GraphLink::Absent
     }
 

@@ -4,6 +4,6 @@
 pub type Seconds = u32;
 
 /// Seconds since 1970 as the graph keeps them.
-pub(crate) fn seconds(since_1970: i64) -> Seconds {
+pub(crate) fn saturating_seconds(since_1970: i64) -> Seconds {
     Seconds::try_from(since_1970.max(0)).unwrap_or(Seconds::MAX)
 }

@@ -4,18 +4,18 @@ use super::Graph;
 use super::digests::NodeId;
 use super::repository::{FolderState, GraphLink, Repository};
 use crate::oci::Algorithm;
-use crate::serve::{Content, Presence, Shelf};
+use crate::serve::{Content, Presence, RepositoryLinks};
 
 /// One repository, as its registry serves it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct View<'g> {
+pub(crate) struct RepositoryView<'g> {
     /// The graph of the registry.
     pub graph: &'g Graph,
     /// One of its repositories.
     pub repository: &'g Repository,
 }
 
-impl Shelf for View<'_> {
+impl RepositoryLinks for RepositoryView<'_> {
     type Key = NodeId;
 
     fn revision(&self, digest: NodeId) -> GraphLink {

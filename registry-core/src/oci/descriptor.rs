@@ -48,7 +48,7 @@ impl Platform {
     }
 
     /// The platform in the configuration of an image; `None` where the operating system or the architecture is missing.
-    pub fn of_config(bytes: &[u8]) -> Option<Self> {
+    pub fn from_config(bytes: &[u8]) -> Option<Self> {
         #[derive(serde::Deserialize)]
         struct Config {
             os: Box<str>,
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn incomplete_config_gives_no_platform() {
-        let parse = |text: &str| Platform::of_config(text.as_bytes()).map(|platform| platform.to_string());
+        let parse = |text: &str| Platform::from_config(text.as_bytes()).map(|platform| platform.to_string());
         assert_eq!(
             parse(r#"{"os":"linux","architecture":"arm64","variant":"v8"}"#).unwrap(),
             "linux/arm64/v8"

@@ -72,7 +72,7 @@ pub enum ParseDigestError {
 
 impl Digest {
     /// Computes the digest of `bytes`.
-    pub fn of(algorithm: Algorithm, bytes: &[u8]) -> Self {
+    pub fn hash(algorithm: Algorithm, bytes: &[u8]) -> Self {
         let mut hasher = Hasher::new(algorithm);
         hasher.update(bytes);
         hasher.finish()
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn empty_bytes_have_the_known_digest() {
-        let digest = Digest::of(Algorithm::Sha256, b"");
+        let digest = Digest::hash(Algorithm::Sha256, b"");
         assert_eq!(
             digest.to_string(),
             "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn parser_refuses_what_is_almost_a_digest() {
-        let good = Digest::of(Algorithm::Sha256, b"x").to_string();
+        let good = Digest::hash(Algorithm::Sha256, b"x").to_string();
         for bad in [
             String::new(),
             "sha256".into(),
@@ -296,14 +296,14 @@ mod tests {
     proptest! {
         #[test]
         fn text_and_digest_round_trip(content: Vec<u8>, which in 0_usize..3) {
-            let digest = Digest::of(Algorithm::ALL[which], &content);
+            let digest = Digest::hash(Algorithm::ALL[which], &content);
             prop_assert_eq!(digest.to_string().parse::<Digest>(), Ok(digest));
             prop_assert_eq!(Digest::from_bytes(digest.algorithm(), digest.as_bytes()), Some(digest));
         }
 
         #[test]
         fn digests_are_ordered_as_their_text(a: Vec<u8>, b: Vec<u8>, x in 0_usize..3, y in 0_usize..3) {
-            let (a, b) = (Digest::of(Algorithm::ALL[x], &a), Digest::of(Algorithm::ALL[y], &b));
+            let (a, b) = (Digest::hash(Algorithm::ALL[x], &a), Digest::hash(Algorithm::ALL[y], &b));
             prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
         }
 

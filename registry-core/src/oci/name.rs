@@ -89,7 +89,7 @@ impl Tag {
     }
 
     /// Whether this is a fallback or signature tag: `sha256-<64 hex>`, with or without `.sig`, `.att`, `.sbom`.
-    pub(crate) fn follows_a_digest(&self) -> bool {
+    pub(crate) fn is_named_after_digest(&self) -> bool {
         let stem =
             [".sig", ".att", ".sbom"].iter().find_map(|end| self.0.strip_suffix(end)).unwrap_or(&self.0);
         stem.strip_prefix("sha256-").is_some_and(|hex| Digest::from_hex(Algorithm::Sha256, hex).is_ok())
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn fallback_and_signature_tags_are_recognised() {
         let stem = format!("sha256-{}", "0".repeat(64));
-        let is_derived = |text: &str| Tag::new(text).unwrap().follows_a_digest();
+        let is_derived = |text: &str| Tag::new(text).unwrap().is_named_after_digest();
         assert!(
             is_derived(&stem) && is_derived(&format!("{stem}.sig")) && is_derived(&format!("{stem}.sbom"))
         );

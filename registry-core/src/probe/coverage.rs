@@ -10,7 +10,7 @@ use crate::text::NaturalOrder;
 
 /// How many tags a run asks for.
 #[derive(Debug, Clone, Default)]
-pub struct Choosing {
+pub struct TagSelectionOptions {
     /// Number of the newest tags of each repository that every run asks for.
     pub newest: Option<usize>,
     /// Percent of all other tags that a run asks for, those first that were not asked for longest. `None` means none of them
@@ -29,7 +29,7 @@ pub struct ListedTag {
 
 /// The tags that a run asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
+pub struct TagSelection {
     /// Repository and tag, the most urgent first.
     pub tags: Vec<(String, String)>,
     /// Number of tags that no run asks for with these options.
@@ -41,12 +41,15 @@ pub struct Choice {
 }
 
 /// Chooses the tags of this run.
-pub fn choose(lists: &BTreeMap<String, Vec<ListedTag>>, state: &ProbeState, how: &Choosing) -> Choice {
+pub fn select_tags(
+    lists: &BTreeMap<String, Vec<ListedTag>>,
+    state: &ProbeState,
+    how: &TagSelectionOptions,
+) -> TagSelection {
     let (mut newest, mut others) = (Vec::new(), Vec::new());
     for (repository, tags) in lists {
         let mut order: Vec<&ListedTag> = tags.iter().collect();
-        order
-            .sort_by_cached_key(|tag| (Reverse(tag.pushed_at), Reverse(NaturalOrder::position_of(&tag.tag))));
+        order.sort_by_cached_key(|tag| (Reverse(tag.pushed_at), Reverse(NaturalOrder::new(&tag.tag))));
         let (new, old) = order.split_at(how.newest.unwrap_or(0).min(order.len()));
         newest.extend(new.iter().map(|tag| (repository, &tag.tag)));
         others.extend(old.iter().map(|tag| (repository, &tag.tag)));
@@ -71,10 +74,10 @@ pub fn choose(lists: &BTreeMap<String, Vec<ListedTag>>, state: &ProbeState, how:
     others.truncate(usize::try_from(share).unwrap_or(usize::MAX));
     newest.append(&mut others);
     let tags = newest.into_iter().map(|(repository, tag)| (repository.clone(), tag.clone())).collect();
-    Choice { tags, never, rotating: total, share }
+    TagSelection { tags, never, rotating: total, share }
 }
 
-impl Choice {
+impl TagSelection {
     /// When every tag will have been judged, at the pace of the last runs; `None` while that is not known, or when some tags
     /// are never asked for. `judged` holds the tags that this run judged.
     pub fn complete_by(
@@ -99,7 +102,7 @@ impl Choice {
             return None;
         }
         let runs = i64::try_from(left.div_ceil(judged_per_run)).ok()?;
-        now.checked_add(SignedDuration::from_secs(state.pace()?.checked_mul(runs)?)).ok()
+        now.checked_add(SignedDuration::from_secs(state.seconds_between_runs()?.checked_mul(runs)?)).ok()
     }
 }
 
@@ -113,7 +116,7 @@ mod tests {
         BTreeMap::from([("app".to_owned(), tags.iter().map(listed).collect())])
     }
 
-    fn names(choice: &Choice) -> Vec<&str> {
+    fn names(choice: &TagSelection) -> Vec<&str> {
         choice.tags.iter().map(|(_, tag)| tag.as_str()).collect()
     }
 
@@ -123,8 +126,8 @@ mod tests {
 
     #[test]
     fn newest_tags_without_push_times_go_by_number() {
-        let how = Choosing { newest: Some(2), sample: None };
-        let choice = choose(&lists(&["v2", "v10", "v9", "v1"]), &ProbeState::new("x"), &how);
+        let how = TagSelectionOptions { newest: Some(2), sample: None };
+        let choice = select_tags(&lists(&["v2", "v10", "v9", "v1"]), &ProbeState::new("x"), &how);
         assert_eq!(names(&choice), ["v10", "v9"]);
         assert_eq!(choice.never, 2);
         assert_eq!(choice.complete_by(&HashSet::new(), &ProbeState::new("x"), at(0)), None);
@@ -133,18 +136,19 @@ mod tests {
     #[test]
     fn sample_covers_all_tags_over_several_runs() {
         let lists = lists(&["a", "b", "c", "d", "e"]);
-        let (mut state, how) = (ProbeState::new("x"), Choosing { newest: None, sample: Some(40.0) });
+        let (mut state, how) =
+            (ProbeState::new("x"), TagSelectionOptions { newest: None, sample: Some(40.0) });
         let mut covered = HashSet::new();
         for run in 0..3 {
             let now = at(900 * run);
-            let choice = choose(&lists, &state, &how);
+            let choice = select_tags(&lists, &state, &how);
             assert_eq!(choice.tags.len(), 2);
             let judged: HashSet<_> = choice.tags.iter().cloned().collect();
             covered.extend(judged.clone());
             let repository = state.repositories.entry("app".into()).or_default();
             repository.tags.extend(judged.iter().map(|(_, tag)| (tag.clone(), now)));
             let run = ProbeRun { at: now, tags_checked: 2 };
-            state.end(run, &BTreeMap::new(), ListedRepositories::Some);
+            state.finish_run(run, &BTreeMap::new(), ListedRepositories::Some);
             if state.runs.len() == 2 {
                 assert_eq!(choice.complete_by(&judged, &state, now), Some(at(900 + 2 * 900)));
             }
@@ -154,16 +158,16 @@ mod tests {
 
     #[test]
     fn bug_newest_tags_do_not_count_as_progress_of_the_others() {
-        let how = Choosing { newest: Some(1), sample: Some(50.0) };
+        let how = TagSelectionOptions { newest: Some(1), sample: Some(50.0) };
         let mut state = ProbeState::new("x");
         for second in [0, 900] {
-            state.end(
+            state.finish_run(
                 ProbeRun { at: at(second), tags_checked: 1 },
                 &BTreeMap::new(),
                 ListedRepositories::Some,
             );
         }
-        let choice = choose(&lists(&["v1", "v2", "v3", "v4", "v5"]), &state, &how);
+        let choice = select_tags(&lists(&["v1", "v2", "v3", "v4", "v5"]), &state, &how);
         assert_eq!(names(&choice), ["v5", "v1", "v2"]);
         let judged = |count: usize| choice.tags.iter().take(count).cloned().collect();
         assert_eq!(choice.complete_by(&judged(1), &state, at(900)), None);
@@ -175,11 +179,11 @@ mod tests {
 
     #[test]
     fn newest_tags_come_first_and_the_others_rotate() {
-        let how = Choosing { newest: Some(1), sample: Some(50.0) };
+        let how = TagSelectionOptions { newest: Some(1), sample: Some(50.0) };
         let mut state = ProbeState::new("x");
         let tags = [("v1".to_owned(), at(500)), ("v3".to_owned(), at(100))].into();
         state.repositories.insert("app".into(), RememberedRepository { tags, ..Default::default() });
-        let choice = choose(&lists(&["v1", "v2", "v3", "v4"]), &state, &how);
+        let choice = select_tags(&lists(&["v1", "v2", "v3", "v4"]), &state, &how);
         assert_eq!(names(&choice), ["v4", "v2", "v3"]);
         assert_eq!(choice.never, 0);
     }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::responses::RespondedManifest;
+use super::responses::AnsweredManifest;
 use super::visits::Visits;
 use crate::audit::{self, Code, Finding, SharedTags, short};
 use crate::graph::Content;
@@ -115,7 +115,7 @@ pub(super) fn manifest_unreadable(visits: &Visits<'_>, digest: Digest, why: &str
 pub(super) fn wrong_media_type(
     visits: &Visits<'_>,
     digest: Digest,
-    seen: &RespondedManifest,
+    seen: &AnsweredManifest,
 ) -> Option<ProbeDraft> {
     let served = MediaType::new(&seen.media_type);
     // 2.8 signs schema 1 anew, whatever type was stored.

@@ -16,10 +16,10 @@ mod visits;
 #[cfg(feature = "remote")]
 mod walk;
 
-pub use coverage::{Choice, Choosing, ListedTag, choose};
+pub use coverage::{ListedTag, TagSelection, TagSelectionOptions, select_tags};
 pub use judge::{JudgeOptions, ProbeJudgement, judge};
 pub use responses::{
-    BlobAnswer, ManifestAnswer, RepositoryResponses, RespondedManifest, Responses, TagAnswer, Trouble,
+    AnsweredManifest, BlobAnswer, ManifestAnswer, RepositoryResponses, Responses, TagAnswer, WhyUnknown,
 };
 #[cfg(feature = "remote")]
 pub use run::{ListedTags, ProbeOptions, TagLists, ask_for_tags, list_repositories, list_tags, probe};

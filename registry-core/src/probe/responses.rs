@@ -36,12 +36,12 @@ pub struct RepositoryResponses {
 
 impl RepositoryResponses {
     /// The manifest with this digest, if it answers.
-    pub(super) fn manifest(&self, digest: &Digest) -> Option<&Arc<RespondedManifest>> {
+    pub(super) fn manifest(&self, digest: &Digest) -> Option<&Arc<AnsweredManifest>> {
         self.manifests.get(digest).and_then(ManifestAnswer::manifest)
     }
 
     /// All manifests that answer.
-    pub(super) fn present(&self) -> impl Iterator<Item = &Arc<RespondedManifest>> {
+    pub(super) fn present(&self) -> impl Iterator<Item = &Arc<AnsweredManifest>> {
         self.manifests.values().filter_map(ManifestAnswer::manifest)
     }
 }
@@ -49,7 +49,7 @@ impl RepositoryResponses {
 /// Why it is not known whether an object exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Trouble {
+pub enum WhyUnknown {
     /// A status of 500 or more, on every try.
     Server(u16),
     /// The credentials do not allow it.
@@ -64,7 +64,7 @@ pub enum Trouble {
     GaveUp,
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for WhyUnknown {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Server(status) => write!(out, "the server answers {status} on every try"),
@@ -86,32 +86,32 @@ pub enum TagAnswer {
     /// It was deleted between list and read, which is no damage.
     Vanished,
     /// It is not known.
-    Unknown(Trouble),
+    Unknown(WhyUnknown),
 }
 
 /// The answer to a manifest.
 #[derive(Debug, Clone)]
 pub enum ManifestAnswer {
     /// 200, with a manifest.
-    Present(Arc<RespondedManifest>),
+    Present(Arc<AnsweredManifest>),
     /// 404, in the words of a registry.
     Absent,
     /// 200, with bytes that hash to this.
     WrongBytes(Digest),
     /// It is not known.
-    Unknown(Trouble),
+    Unknown(WhyUnknown),
 }
 
 impl ManifestAnswer {
     /// The manifest, if it answers.
-    pub(super) const fn manifest(&self) -> Option<&Arc<RespondedManifest>> {
+    pub(super) const fn manifest(&self) -> Option<&Arc<AnsweredManifest>> {
         if let Self::Present(manifest) = self { Some(manifest) } else { None }
     }
 }
 
 /// A manifest as a registry sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RespondedManifest {
+pub struct AnsweredManifest {
     /// Its kind and references.
     pub manifest: Manifest,
     /// Media type as the server gives it, without parameters.
@@ -122,7 +122,7 @@ pub struct RespondedManifest {
     pub is_json: bool,
 }
 
-impl RespondedManifest {
+impl AnsweredManifest {
     /// Reads the bytes of a manifest.
     pub fn read(media_type: &str, bytes: &[u8]) -> Self {
         let manifest = Manifest::parse(bytes);
@@ -154,7 +154,7 @@ pub enum BlobAnswer {
     /// 404, in the words of a registry.
     Absent,
     /// It is not known.
-    Unknown(Trouble),
+    Unknown(WhyUnknown),
 }
 
 impl Responses {
@@ -162,9 +162,9 @@ impl Responses {
     /// known of its objects.
     pub fn is_out_of_order(&self) -> bool {
         let (mut failing, mut others) = (false, false);
-        let mut note = |trouble: Option<&Trouble>| match trouble {
-            Some(Trouble::Server(_)) => failing = true,
-            Some(Trouble::NotAsked | Trouble::GaveUp | Trouble::Silent(_)) => {}
+        let mut note = |trouble: Option<&WhyUnknown>| match trouble {
+            Some(WhyUnknown::Server(_)) => failing = true,
+            Some(WhyUnknown::NotAsked | WhyUnknown::GaveUp | WhyUnknown::Silent(_)) => {}
             _ => others = true,
         };
         for repository in self.repositories.values() {

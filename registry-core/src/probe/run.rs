@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 
-use super::coverage::{Choice, Choosing, ListedTag, choose};
+use super::coverage::{ListedTag, TagSelection, TagSelectionOptions, select_tags};
 use super::judge::{JudgeOptions, ProbeJudgement, judge};
 use super::responses::Responses;
 use super::state::{ListedRepositories, ProbeRun, ProbeState};
@@ -27,7 +27,7 @@ pub struct ProbeOptions {
     /// How the registry is asked, with the clock of the run.
     pub walk: WalkOptions,
     /// Which tags are asked for.
-    pub choosing: Choosing,
+    pub choosing: TagSelectionOptions,
     /// Platforms that every image must have.
     pub require_platforms: Vec<Platform>,
 }
@@ -35,7 +35,11 @@ pub struct ProbeOptions {
 impl ProbeOptions {
     /// A run at the time `now` that asks for all tags, as [`WalkOptions::new`] says, and requires no platforms.
     pub fn new(now: Timestamp) -> Self {
-        Self { walk: WalkOptions::new(now), choosing: Choosing::default(), require_platforms: Vec::new() }
+        Self {
+            walk: WalkOptions::new(now),
+            choosing: TagSelectionOptions::default(),
+            require_platforms: Vec::new(),
+        }
     }
 }
 
@@ -155,17 +159,17 @@ fn legal(
 pub async fn ask_for_tags(
     client: &Client,
     lists: &TagLists,
-    choosing: &Choosing,
+    choosing: &TagSelectionOptions,
     options: &WalkOptions,
     state: &mut ProbeState,
     seen: &mut Responses,
-) -> Choice {
-    let choice = choose(lists, state, choosing);
+) -> TagSelection {
+    let choice = select_tags(lists, state, choosing);
     let mut walk = ProbeWalk::new(client, options, state);
-    walk.tags(&choice.tags).await;
-    walk.look_again().await;
+    walk.ask_tags(&choice.tags).await;
+    walk.run_second_look().await;
     let (mut unread, strays) = (std::mem::take(&mut seen.unread), std::mem::take(&mut seen.strays));
-    let mut walked = walk.into_seen();
+    let mut walked = walk.into_responses();
     unread.append(&mut walked.unread);
     *seen = Responses { unread, strays, ..walked };
     for (name, tags) in lists {
@@ -191,6 +195,6 @@ impl ProbeState {
             lists.iter().map(|(name, tags)| (name.clone(), names(tags))).collect();
         let run = ProbeRun { at: now, tags_checked: judgement.judged.len() as u64 };
         let listed = if seen.unread.is_empty() { listed } else { ListedRepositories::Some };
-        self.end(run, &tags, listed);
+        self.finish_run(run, &tags, listed);
     }
 }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::responses::{RespondedManifest, Responses, TagAnswer, Trouble};
+use super::responses::{AnsweredManifest, Responses, TagAnswer, WhyUnknown};
 use crate::audit::RegistryRole;
 use crate::oci::Digest;
 
@@ -180,12 +180,12 @@ impl ProbeState {
     }
 
     /// A manifest that this repository sent since `since`; `None` if the remembered bytes do not hash to the digest.
-    pub fn manifest(&self, repository: &str, digest: &Digest, since: Timestamp) -> Option<RespondedManifest> {
+    pub fn manifest(&self, repository: &str, digest: &Digest, since: Timestamp) -> Option<AnsweredManifest> {
         self.repositories.get(repository)?.manifests.get(digest).filter(|read_at| **read_at >= since)?;
         let remembered = self.manifests.get(digest)?;
         let bytes = STANDARD.decode(&remembered.data).ok()?;
-        (Digest::of(digest.algorithm(), &bytes) == *digest)
-            .then(|| RespondedManifest::read(&remembered.media_type, &bytes))
+        (Digest::hash(digest.algorithm(), &bytes) == *digest)
+            .then(|| AnsweredManifest::read(&remembered.media_type, &bytes))
     }
 
     /// Remembers the bytes of a manifest, which a repository sent and which hash to its digest.
@@ -207,7 +207,8 @@ impl ProbeState {
         for (name, repository) in &seen.repositories {
             for (tag, answer) in &repository.tags {
                 let is_judged = judged.contains(&(name.clone(), tag.clone()));
-                let is_asked = !matches!(answer, TagAnswer::Unknown(Trouble::NotAsked | Trouble::GaveUp));
+                let is_asked =
+                    !matches!(answer, TagAnswer::Unknown(WhyUnknown::NotAsked | WhyUnknown::GaveUp));
                 if !is_judged && !is_asked {
                     continue;
                 }
@@ -220,7 +221,12 @@ impl ProbeState {
 
     /// Ends a run: remembers it, and forgets what was not used for long, and tags and repositories that no longer exist.
     /// `tags` holds the tags of each repository whose list was read; `listed` tells whether these are all repositories.
-    pub fn end(&mut self, run: ProbeRun, tags: &BTreeMap<String, Vec<String>>, listed: ListedRepositories) {
+    pub fn finish_run(
+        &mut self,
+        run: ProbeRun,
+        tags: &BTreeMap<String, Vec<String>>,
+        listed: ListedRepositories,
+    ) {
         let now = run.at;
         self.runs.push(run);
         let surplus = self.runs.len().saturating_sub(RUNS);
@@ -242,7 +248,7 @@ impl ProbeState {
     }
 
     /// Median of the seconds between the last runs; `None` before the second run.
-    pub fn pace(&self) -> Option<i64> {
+    pub fn seconds_between_runs(&self) -> Option<i64> {
         let mut gaps: Vec<i64> =
             self.runs.windows(2).map(|two| two[1].at.as_second() - two[0].at.as_second()).collect();
         gaps.sort_unstable();
@@ -271,7 +277,7 @@ mod tests {
     #[test]
     fn remembered_bytes_that_do_not_hash_to_their_digest_are_not_used() {
         let mut state = ProbeState::new("x");
-        let digest = Digest::of(Algorithm::Sha256, b"{}");
+        let digest = Digest::hash(Algorithm::Sha256, b"{}");
         state.note_manifest("app", digest, "application/json", b"{}", at(100));
         assert!(state.manifest("app", &digest, at(100)).is_some());
         assert!(state.manifest("app", &digest, at(101)).is_none(), "read too long ago");
@@ -283,7 +289,7 @@ mod tests {
     #[test]
     fn deleted_and_long_unused_entries_are_forgotten() {
         let mut state = ProbeState::new("x");
-        let digest = Digest::of(Algorithm::Sha256, b"{}");
+        let digest = Digest::hash(Algorithm::Sha256, b"{}");
         state.note_manifest("a", digest, "application/json", b"{}", at(0));
         for name in ["a", "b"] {
             let tags = [("t1".to_owned(), at(0)), ("t2".to_owned(), at(0))].into();
@@ -294,7 +300,7 @@ mod tests {
             );
         }
         let listed = BTreeMap::from([("a".to_owned(), vec!["t2".to_owned()])]);
-        state.end(ProbeRun { at: at(40 * 86400), tags_checked: 1 }, &listed, ListedRepositories::All);
+        state.finish_run(ProbeRun { at: at(40 * 86400), tags_checked: 1 }, &listed, ListedRepositories::All);
         assert_eq!(state.repositories.keys().collect::<Vec<_>>(), ["a"]);
         assert_eq!(state.repositories["a"].tags.keys().collect::<Vec<_>>(), ["t2"]);
         assert!(state.repositories["a"].blobs.is_empty() && state.manifests.is_empty());
@@ -316,14 +322,14 @@ mod tests {
     #[test]
     fn pace_is_the_median_of_the_last_gaps() {
         let mut state = ProbeState::new("x");
-        assert_eq!(state.pace(), None);
+        assert_eq!(state.seconds_between_runs(), None);
         for second in [0, 900, 1800, 9000] {
-            state.end(
+            state.finish_run(
                 ProbeRun { at: at(second), tags_checked: 1 },
                 &BTreeMap::new(),
                 ListedRepositories::Some,
             );
         }
-        assert_eq!(state.pace(), Some(900));
+        assert_eq!(state.seconds_between_runs(), Some(900));
     }
 }

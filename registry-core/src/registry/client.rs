@@ -100,7 +100,7 @@ impl Client {
     /// Makes this the client of a pull-through cache. After a HEAD that answers 404 no GET is sent, which would make the cache
     /// fetch the object. A 404 with a registry's header or JSON means absent, every other one means unknown.
     #[must_use]
-    pub fn of_cache(mut self) -> Self {
+    pub fn for_cache(mut self) -> Self {
         self.heads.is_final = true;
         self
     }
@@ -133,8 +133,8 @@ impl Client {
     }
 
     /// How many requests may still be sent; `None` without a limit.
-    pub fn left(&self) -> Option<u64> {
-        self.session.http().left()
+    pub fn remaining_requests(&self) -> Option<u64> {
+        self.session.http().remaining_requests()
     }
 
     /// Whether the run gave up, and why.
@@ -143,8 +143,8 @@ impl Client {
     }
 
     /// Whether a limit on requests or time was set.
-    pub(crate) fn is_bounded(&self) -> bool {
-        self.session.http().is_bounded()
+    pub(crate) fn has_budget(&self) -> bool {
+        self.session.http().has_budget()
     }
 
     /// A warning for the user, if credentials travel unencrypted.

@@ -129,7 +129,7 @@ impl Client {
         let Some(answer) = self.get_manifest(repository, reference).await?.found()? else { return Ok(None) };
         let algorithm = reference.parse::<Digest>().map_or(Algorithm::Sha256, |digest| digest.algorithm());
         let media_type = answer.header("content-type").unwrap_or_default().to_owned();
-        Ok(Some(Fetched { digest: Digest::of(algorithm, &answer.body), media_type, bytes: answer.body }))
+        Ok(Some(Fetched { digest: Digest::hash(algorithm, &answer.body), media_type, bytes: answer.body }))
     }
 
     /// A manifest by tag or digest, complete and hashed; `None` if the registry does not have it.
@@ -168,7 +168,7 @@ impl Client {
         let declared = declared_digest(&answer);
         let asked = reference.parse::<Digest>().ok();
         let algorithm = asked.or(declared).map_or(Algorithm::Sha256, |digest| digest.algorithm());
-        let mut digest = Digest::of(algorithm, &answer.body);
+        let mut digest = Digest::hash(algorithm, &answer.body);
         let differs = |one: &Digest| one.algorithm() == algorithm && *one != digest;
         if let Some(expected) = [asked, declared].into_iter().flatten().find(differs) {
             let is_agreed = asked.zip(declared).is_none_or(|(asked, declared)| asked == declared);
@@ -203,7 +203,7 @@ impl Client {
             (None, Some(declared)) => Ok(Some(declared)),
             // Without the header the bytes are hashed.
             (None, None) if answer.method == Method::GET => {
-                Ok(Some(Digest::of(Algorithm::Sha256, &answer.body)))
+                Ok(Some(Digest::hash(Algorithm::Sha256, &answer.body)))
             }
             (None, None) => Ok(self.manifest(repository, reference).await?.map(|found| found.digest)),
         }
@@ -248,7 +248,7 @@ impl Client {
     ///
     /// # Errors
     /// When the registry gives no answer.
-    pub async fn last_byte(
+    pub async fn stored_size_by_last_byte(
         &self,
         repository: &str,
         digest: &Digest,
@@ -341,7 +341,7 @@ impl Client {
     ) -> Result<Option<Vec<u8>>, Error> {
         let request = self.blob_request(Method::GET, repository, digest, max_bytes)?;
         let Some(answer) = self.fetch(request, repository).await?.found()? else { return Ok(None) };
-        let got = Digest::of(digest.algorithm(), &answer.body);
+        let got = Digest::hash(digest.algorithm(), &answer.body);
         if got != *digest {
             let (asked, got) = (digest.to_string(), got.to_string());
             return Err(Error::Mismatch { what: answer.what, asked, got });
@@ -419,7 +419,7 @@ impl Client {
 
     /// Asks whether deletion is allowed, by deleting a reference that no manifest can have: no tag begins with `-`. This is
     /// harmless to repeat.
-    pub(crate) async fn delete_nothing(&self, repository: &str) -> Result<HttpResponse, Error> {
+    pub(crate) async fn probe_deletion(&self, repository: &str) -> Result<HttpResponse, Error> {
         self.send_delete(repository, "-preflight", true).await
     }
 }

@@ -79,7 +79,7 @@ impl From<Credentials> for HostCredentials {
 impl HostCredentials {
     /// Adds credentials for a repository, or for all repositories below a path.
     #[must_use]
-    pub fn with(mut self, path: &str, credentials: Credentials) -> Self {
+    pub fn with_repository(mut self, path: &str, credentials: Credentials) -> Self {
         self.below.push((path.trim_end_matches('/').to_owned(), credentials));
         self
     }
@@ -141,9 +141,9 @@ mod tests {
     #[test]
     fn longest_path_of_whole_segments_wins() {
         let all = HostCredentials::from(user("all"))
-            .with("team", user("team"))
-            .with("team/app", user("app"))
-            .with("other/", user("other"));
+            .with_repository("team", user("team"))
+            .with_repository("team/app", user("app"))
+            .with_repository("other/", user("other"));
         let user_for = |repository| match all.for_repository(repository) {
             Credentials::User { name, .. } => name.as_str(),
             _ => "nobody",

@@ -140,7 +140,7 @@ impl Error {
 /// Whether the status may be another one when the request is repeated. Besides those of RFC 9110: 499, which nginx uses for
 /// a client that it lost, and 520 to 524, which a content network uses when its origin does not answer
 /// (`pkg/v1/remote/options.go @ v0.20.2` of google/go-containerregistry).
-pub(crate) const fn is_passing(status: u16) -> bool {
+pub(crate) const fn is_transient_status(status: u16) -> bool {
     matches!(status, 408 | 429 | 499 | 500 | 502 | 503 | 504 | 520..=524)
 }
 

@@ -8,7 +8,7 @@ use reqwest::{Method, StatusCode};
 use tokio::sync::mpsc::Sender;
 use url::Url;
 
-use super::error::{Error, is_passing, quote};
+use super::error::{Error, is_transient_status, quote};
 use super::secret;
 use crate::oci::{Algorithm, Digest};
 
@@ -160,6 +160,6 @@ impl HttpResponse {
 
     /// Whether the status may be another one when the request is repeated.
     pub(super) const fn is_passing(&self) -> bool {
-        is_passing(self.status.as_u16())
+        is_transient_status(self.status.as_u16())
     }
 }

@@ -18,7 +18,7 @@ use super::error::{Error, quote};
 use super::exchange::{HttpRequest, HttpResponse, MAX_WAIT};
 use super::gate::Gate;
 use super::secret;
-use super::settings::{Sent, Settings};
+use super::settings::{SentRequest, Settings};
 use super::tls;
 use crate::Stop;
 use crate::oci::Hasher;
@@ -67,7 +67,7 @@ impl Http {
     }
 
     /// Requests sent so far, repeated ones included.
-    pub fn sent(&self) -> u64 {
+    pub fn requests_sent(&self) -> u64 {
         self.inner.sent.load(Ordering::Relaxed)
     }
 
@@ -77,13 +77,13 @@ impl Http {
     }
 
     /// How many requests may still be sent; `None` without a limit.
-    pub fn left(&self) -> Option<u64> {
+    pub fn remaining_requests(&self) -> Option<u64> {
         let settings = &self.inner.settings;
         let is_stopped = settings.stop.as_ref().is_some_and(Stop::is_stopped);
         if is_stopped || settings.until.is_some_and(|until| Instant::now() >= until) {
             return Some(0);
         }
-        settings.most.map(|most| most.saturating_sub(self.sent()))
+        settings.max_requests.map(|most| most.saturating_sub(self.requests_sent()))
     }
 
     /// Whether credentials for any registry may go to this address, because it is that of a named token service.
@@ -92,8 +92,10 @@ impl Http {
     }
 
     /// Whether a limit on requests or time was set.
-    pub(crate) fn is_bounded(&self) -> bool {
-        self.inner.settings.most.is_some() || self.inner.settings.until.is_some() || self.left() == Some(0)
+    pub(crate) fn has_budget(&self) -> bool {
+        self.inner.settings.max_requests.is_some()
+            || self.inner.settings.until.is_some()
+            || self.remaining_requests() == Some(0)
     }
 
     fn gate(&self, url: &Url) -> Arc<Gate> {
@@ -202,7 +204,7 @@ impl Http {
         if let Some(GaveUp { seconds, .. }) = self.gave_up() {
             return Err(Error::GaveUp { what: request.method_and_path(), seconds });
         }
-        let most = self.inner.settings.most.unwrap_or(u64::MAX);
+        let most = self.inner.settings.max_requests.unwrap_or(u64::MAX);
         let one_more = |sent: u64| (sent < most).then_some(sent + 1);
         if self.inner.sent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
             return Err(Error::Spent { what: request.method_and_path() });
@@ -217,7 +219,7 @@ impl Http {
         if let Some(observer) = &self.inner.settings.observer {
             let target = &request.url[url::Position::BeforeHost..url::Position::AfterQuery];
             let status = outcome.as_ref().ok().map(|answer| answer.status.as_u16());
-            observer(&Sent { method: request.method.as_str(), target, status, took: start.elapsed() });
+            observer(&SentRequest { method: request.method.as_str(), target, status, took: start.elapsed() });
         }
         outcome
     }

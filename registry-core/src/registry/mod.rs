@@ -27,10 +27,10 @@ pub use content::Fetched;
 pub use credentials::{Credentials, HostCredentials, TokenService};
 pub use error::Error;
 pub use http::Http;
-pub use settings::{Observer, Sent, Settings};
-pub use uploads::Pushing;
+pub use settings::{Observer, SentRequest, Settings};
+pub use uploads::PushSupport;
 
 pub(crate) use address::{origin, unencrypted};
 pub(crate) use credentials::secret_header;
-pub(crate) use error::{is_passing, quote};
+pub(crate) use error::{is_transient_status, quote};
 pub(crate) use exchange::{HttpRequest, HttpResponse};

@@ -11,7 +11,7 @@ use crate::Stop;
 
 /// A request that was sent, for observers.
 #[derive(Debug, Clone)]
-pub struct Sent<'a> {
+pub struct SentRequest<'a> {
     /// The method.
     pub method: &'a str,
     /// Host, path and query.
@@ -23,7 +23,7 @@ pub struct Sent<'a> {
 }
 
 /// A function that is called after every request, repeated ones included.
-pub type Observer = Arc<dyn Fn(&Sent<'_>) + Send + Sync>;
+pub type Observer = Arc<dyn Fn(&SentRequest<'_>) + Send + Sync>;
 
 /// The settings of the transport.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ pub struct Settings {
     /// How long to wait before the first repetition; doubled for each further one.
     pub backoff: Duration,
     /// How many requests may be sent, repetitions and tokens included; `None` for no limit.
-    pub most: Option<u64>,
+    pub max_requests: Option<u64>,
     /// From then on nothing is sent, and requests under way are dropped.
     pub until: Option<Instant>,
     /// After this long without a successful request nothing else is sent, so that a run on a dead server ends and says so. 429
@@ -64,7 +64,7 @@ impl Default for Settings {
             deadline: Duration::from_secs(90),
             retries: 4,
             backoff: Duration::from_millis(250),
-            most: None,
+            max_requests: None,
             until: None,
             give_up_after: None,
             token_services: Vec::new(),
@@ -83,7 +83,7 @@ impl fmt::Debug for Settings {
             .field("in_flight", &self.in_flight)
             .field("deadline", &self.deadline)
             .field("retries", &self.retries)
-            .field("most", &self.most)
+            .field("most", &self.max_requests)
             .field("give_up_after", &self.give_up_after)
             .field("proxies", &self.proxies)
             .finish_non_exhaustive()

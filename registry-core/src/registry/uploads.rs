@@ -10,7 +10,7 @@ use super::exchange::HttpRequest;
 
 /// Whether a registry takes pushes, by its answer to the begin of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pushing {
+pub enum PushSupport {
     /// It does. A pull-through cache never does.
     Taken,
     /// 405: it is a pull-through cache, or read-only for maintenance (`registry/proxy/proxyblobstore.go`,
@@ -25,7 +25,7 @@ impl Client {
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn pushing(&self, repository: &str) -> Result<Pushing, Error> {
+    pub async fn push_support(&self, repository: &str) -> Result<PushSupport, Error> {
         check_reference(repository, "latest")?;
         let scope = format!("repository:{repository}:pull,push");
         let mut request = HttpRequest::new(
@@ -37,9 +37,9 @@ impl Client {
         request.body = Some(Bytes::new());
         let answer = self.session.send(request, &scope).await?;
         match answer.status.as_u16() {
-            405 => return Ok(Pushing::Unsupported),
+            405 => return Ok(PushSupport::Unsupported),
             202 if !answer.is_page() => {}
-            _ => return Ok(Pushing::Unknown),
+            _ => return Ok(PushSupport::Unknown),
         }
         // The server gives the address of the upload. On another host it is not cancelled; the server purges it after a week.
         let root = self.url("/")?;
@@ -48,6 +48,6 @@ impl Client {
             // Best effort: an upload that stays has no bytes.
             let _ = self.session.send(HttpRequest::new(Method::DELETE, upload, SMALL_ANSWER), &scope).await;
         }
-        Ok(Pushing::Taken)
+        Ok(PushSupport::Taken)
     }
 }

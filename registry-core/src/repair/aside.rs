@@ -7,7 +7,7 @@ use super::check::look::{disk_failure, missing_folders};
 use super::conditions::Conditions;
 use super::step::StepOutcome;
 use crate::storage::FolderError;
-use crate::storage::edit::{Attributes, Editor, WritableFolder, neighbours};
+use crate::storage::edit::{Attributes, Editor, WritableFolder, nearest_attributes};
 
 /// Where an entry goes in the quarantine, and the folders to make for it. A number is appended when its own path is taken there.
 pub(super) fn quarantine_place(
@@ -31,7 +31,7 @@ pub(super) fn quarantine_place(
 /// Owner and mode of an entry in the quarantine: those of the folder around it, so that the registry's operator has access.
 /// Others have none, as what is moved aside may be secret.
 fn quarantine_attributes(editor: &dyn Editor, path: &str) -> Result<Attributes, FolderError> {
-    let around = neighbours(editor, WritableFolder::Aside, path)?;
+    let around = nearest_attributes(editor, WritableFolder::Aside, path)?;
     Ok(Attributes { mode: (around.mode & 0o770) | 0o700, ..around })
 }
 
@@ -52,7 +52,7 @@ pub(super) fn write_quarantine_file(
     path: &str,
     bytes: &[u8],
 ) -> Result<(), FolderError> {
-    let attributes = quarantine_attributes(editor, path)?.of_file();
+    let attributes = quarantine_attributes(editor, path)?.for_file();
     let write = |attributes| {
         editor
             .write(WritableFolder::Aside, Path::new(path), attributes, None, &mut |out| out.write_all(bytes))

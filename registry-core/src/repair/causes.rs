@@ -4,16 +4,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cause::in_words;
+use crate::cause::text_conversions;
 use crate::storage::EntryKind;
 
-in_words!(WhySpared, WhyRefused, WhyFailed, WhyStopped);
+text_conversions!(WhySkipped, WhyRefused, WhyFailed, WhyStopped);
 
 /// Why a step is not done: something changed since it was planned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 #[non_exhaustive]
-pub enum WhySpared {
+pub enum WhySkipped {
     /// Something else is in its place.
     Occupied(EntryKind),
     /// A symbolic link is in its place.
@@ -76,7 +76,7 @@ pub enum WhySpared {
     Said(String),
 }
 
-impl fmt::Display for WhySpared {
+impl fmt::Display for WhySkipped {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Occupied(kind) => return write!(out, "{} stands there now", kind.describe()),

@@ -17,7 +17,7 @@ pub(super) const TEMP_SUFFIX: &str = ".registry-fsck.tmp";
 /// A file as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Before {
+pub struct FileBefore {
     /// Its bytes; in the journal as base64.
     #[serde(with = "bytes_text")]
     #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::base64"))]
@@ -33,7 +33,7 @@ pub struct Before {
     pub modified: Timestamp,
 }
 
-impl Before {
+impl FileBefore {
     /// Owner and permissions.
     pub const fn attributes(&self) -> Attributes {
         Attributes { mode: self.mode, user: self.user, group: self.group }
@@ -70,7 +70,7 @@ pub enum Change {
         made: Vec<String>,
         /// What stood there.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        before: Option<Before>,
+        before: Option<FileBefore>,
     },
     /// Bytes from another registry are filed.
     Data {

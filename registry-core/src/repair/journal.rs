@@ -71,7 +71,7 @@ pub struct JournalLine<'l> {
 }
 
 /// Where the journal is written.
-pub trait Log {
+pub trait JournalOutput {
     /// The file that it is written to, which must not lie in the tree; `None` when it is no file.
     fn path(&self) -> Option<&Path>;
 
@@ -107,7 +107,7 @@ impl FileLog {
     }
 }
 
-impl Log for FileLog {
+impl JournalOutput for FileLog {
     fn path(&self) -> Option<&Path> {
         Some(&self.path)
     }
@@ -139,7 +139,7 @@ pub struct RepairJournal<L> {
 
 /// The hash before the first line.
 fn initial_chain() -> Digest {
-    Digest::of(Algorithm::Sha256, SCHEMA.as_bytes())
+    Digest::hash(Algorithm::Sha256, SCHEMA.as_bytes())
 }
 
 /// The hash after an entry whose JSON is `text`.
@@ -163,7 +163,7 @@ fn path_text(path: &Path) -> io::Result<String> {
     text.map(str::to_owned)
 }
 
-impl<L: Log> RepairJournal<L> {
+impl<L: JournalOutput> RepairJournal<L> {
     /// Begins a journal.
     ///
     /// # Errors
@@ -183,12 +183,12 @@ impl<L: Log> RepairJournal<L> {
 
     /// Begins the journal of a writer's run. This is refused, before any file is made, when a process is in the way by now, when
     /// entries are to be moved and there is no quarantine, and when the journal would lie in the tree.
-    pub(crate) fn of_writer(
+    pub(crate) fn begin_for_writer(
         writer: &mut TreeWriter,
         moves: MovesAside,
         log: impl FnOnce() -> io::Result<L>,
     ) -> Result<Self, WriteRefusal> {
-        writer.look_again()?;
+        writer.recheck_processes()?;
         let aside = match (writer.quarantine(), moves) {
             (Ok(place), _) => &place.base,
             (Err(error), MovesAside::Some) => return Err(error.clone().into()),
@@ -235,7 +235,7 @@ impl<L: Log> RepairJournal<L> {
     ///
     /// # Errors
     /// When it cannot be written as JSON, which does not happen.
-    pub fn note(&mut self, number: u64, outcome: &StepOutcome) -> io::Result<()> {
+    pub fn note_outcome(&mut self, number: u64, outcome: &StepOutcome) -> io::Result<()> {
         self.buffer(&RepairEntry::Done { number, outcome: outcome.clone() })
     }
 
@@ -243,7 +243,7 @@ impl<L: Log> RepairJournal<L> {
     ///
     /// # Errors
     /// When the disk refuses. The journal has all changes even so.
-    pub fn end(&mut self) -> io::Result<()> {
+    pub fn finish(&mut self) -> io::Result<()> {
         if self.buffered.is_empty() { Ok(()) } else { self.flush() }
     }
 }

@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::propose::{DeletedTags, ProbablyDeleted, Scope};
 use crate::audit::{Code, Finding, Repair};
-use crate::cause::in_words;
+use crate::cause::text_conversions;
 
-in_words!(WhyLeft);
+text_conversions!(WhyRemaining);
 
 /// Why a finding stays although a repair for it exists. In JSON it is its words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 #[non_exhaustive]
-pub enum WhyLeft {
+pub enum WhyRemaining {
     /// Every tag that leads to it has a manifest that was probably deleted through the API.
     BelowDeleted,
     /// The manifest of the tag was probably deleted through the API.
@@ -53,7 +53,7 @@ pub enum WhyLeft {
     Said(String),
 }
 
-impl fmt::Display for WhyLeft {
+impl fmt::Display for WhyRemaining {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BelowDeleted => out.write_str("only tags lead there whose manifests were probably deleted"),
@@ -87,11 +87,11 @@ pub(super) fn why_left(
     finding: &Finding,
     may_fetch: bool,
     deleted: &ProbablyDeleted<'_>,
-) -> Option<WhyLeft> {
+) -> Option<WhyRemaining> {
     if deleted.include_all_tags_of(finding) && scope.deleted_tags != Some(DeletedTags::Restore) {
         return Some(match finding.cause {
-            None => WhyLeft::BelowDeleted,
-            Some(_) => WhyLeft::Deleted { is_restorable: finding.repair.is_some() },
+            None => WhyRemaining::BelowDeleted,
+            Some(_) => WhyRemaining::Deleted { is_restorable: finding.repair.is_some() },
         });
     }
     let is_missing = matches!(finding.code, Code::TagTargetMissing | Code::ChildMissing | Code::BlobMissing);
@@ -99,13 +99,13 @@ pub(super) fn why_left(
         return None;
     }
     if !scope.includes_code(finding.code) {
-        return Some(WhyLeft::Only);
+        return Some(WhyRemaining::Only);
     }
     if !scope.includes(finding.code, finding.repository.as_deref()) {
-        return Some(WhyLeft::Repository);
+        return Some(WhyRemaining::Repository);
     }
     // Names with control characters were escaped when they were read.
     let is_escaped = finding.path.as_deref().is_some_and(|path| path.contains('\\'));
     let is_moved = matches!(finding.repair, Some(Repair::MoveAside | Repair::Remove));
-    (is_moved && is_escaped).then_some(WhyLeft::Name)
+    (is_moved && is_escaped).then_some(WhyRemaining::Name)
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::aside::make_quarantine_folder;
-use super::causes::{WhyFailed, WhySpared};
+use super::causes::{WhyFailed, WhySkipped};
 use super::change::{Change, TEMP_SUFFIX};
 use super::change_result::{ChangeResult, NotMade, TouchedFolders, is_fatal, touch_folder_of};
 use super::check::check;
@@ -15,7 +15,7 @@ use super::step::{RepairStep, StepOutcome};
 use super::supply::Supply;
 use crate::oci::Hasher;
 use crate::storage::FolderError;
-use crate::storage::edit::{Attributes, Editor, IfOccupied, WritableFolder, neighbours};
+use crate::storage::edit::{Attributes, Editor, IfOccupied, WritableFolder, nearest_attributes};
 
 pub(super) struct Maker<'m> {
     pub(super) editor: &'m dyn Editor,
@@ -51,7 +51,7 @@ impl Maker<'_> {
             Change::Link { path, digest, modified, made, before } => {
                 let attributes = match before {
                     Some(before) => before.attributes(),
-                    None => self.neighbours(path)?.of_file(),
+                    None => self.neighbours(path)?.for_file(),
                 };
                 self.make_folders(made, touched)?;
                 let temp = format!("{path}{TEMP_SUFFIX}");
@@ -62,7 +62,7 @@ impl Maker<'_> {
                 })?;
                 let checked = match check(editor, step, self.conditions) {
                     Ok(Change::Link { before: now, .. }) if now == *before => Ok(()),
-                    Ok(_) => Err(NotMade::Outcome(StepOutcome::Spared(WhySpared::ChangedInRepair))),
+                    Ok(_) => Err(NotMade::Outcome(StepOutcome::Spared(WhySkipped::ChangedInRepair))),
                     Err(outcome) => Err(NotMade::Outcome(outcome)),
                 };
                 self.rename_finished(
@@ -74,7 +74,7 @@ impl Maker<'_> {
                 )?;
             }
             Change::Data { path, digest, modified, made } => {
-                let attributes = self.neighbours(path)?.of_file();
+                let attributes = self.neighbours(path)?.for_file();
                 self.make_folders(made, touched)?;
                 let temp = format!("{path}{TEMP_SUFFIX}");
                 let temp = Path::new(&temp);
@@ -146,7 +146,7 @@ impl Maker<'_> {
     }
 
     fn neighbours(&self, path: &str) -> Result<Attributes, FolderError> {
-        neighbours(self.editor, WritableFolder::Tree, path)
+        nearest_attributes(self.editor, WritableFolder::Tree, path)
     }
 }
 

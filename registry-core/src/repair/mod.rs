@@ -29,27 +29,27 @@ mod step;
 mod supply;
 mod undo;
 
-pub use causes::{WhyFailed, WhyRefused, WhySpared, WhyStopped};
-pub use change::{Before, Change};
+pub use causes::{WhyFailed, WhyRefused, WhySkipped, WhyStopped};
+pub use change::{Change, FileBefore};
 pub(crate) use journal::MovesAside;
 pub use journal::{
-    FileLog, JournalLine, Log, RepairEntry, RepairHistory, RepairJournal, RepairJournalError,
+    FileLog, JournalLine, JournalOutput, RepairEntry, RepairHistory, RepairJournal, RepairJournalError,
     SCHEMA as JOURNAL_SCHEMA,
 };
-pub use left_out::WhyLeft;
+pub use left_out::WhyRemaining;
 #[cfg(test)]
 pub(crate) use needs::{serves_layer, serves_manifest};
 pub use plan::{DeletedTags, Left, RepairPlan, Scope, plan};
 pub use plan_tree::{plan_tree, scan_and_plan};
-pub use purge::{PurgeError, QuarantineContent, content, purge};
+pub use purge::{PurgeError, QuarantineContent, count_content, purge};
 pub use report::{
-    Counts, LeftFinding, Options, PURGE_SCHEMA, PurgeReport, RepairReport, RepairSummary, RunningServer,
-    SCHEMA, Taken, UNDO_SCHEMA, UndoReport,
+    FindingCounts, PURGE_SCHEMA, PurgeReport, RemainingFinding, RepairOptions, RepairReport, RepairSummary,
+    RunningServer, SCHEMA, StepResult, UNDO_SCHEMA, UndoReport,
 };
 pub(crate) use run::{Expectations, StepRunner};
 pub use run::{StepProgress, apply};
-pub use step::{Act, RepairStep, StepOutcome};
+pub use step::{RepairStep, StepAction, StepOutcome};
 #[cfg(feature = "remote")]
 pub use supply::RegistrySupply;
 pub use supply::{Supply, SupplyError, TreeSupply};
-pub use undo::{ChangeUndoState, OtherRegistry, Undo, UndoneChange, WhyLost, WhyTaken};
+pub use undo::{ChangeUndoState, OtherRegistry, Undo, UndoneChange, WhyKept, WhyLost};

@@ -6,13 +6,15 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use super::change::Change;
-use super::step::{Act, RepairStep};
+use super::step::{RepairStep, StepAction};
 use super::undo::why::WhyLost;
 use crate::graph::walk;
 use crate::oci::manifest::{MAX_BYTES, ReferenceRole};
 use crate::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
 use crate::path::Place;
-use crate::serve::{Content, LINK_MAX, LayerAnswer, Link, Linked, Presence, Shelf, read_link};
+use crate::serve::{
+    Content, LINK_MAX, LayerAnswer, Link, ManifestAnswer, Presence, RepositoryLinks, read_link,
+};
 use crate::storage::edit::{Editor, WritableFolder};
 use crate::storage::{EntryKind, FolderError};
 
@@ -75,7 +77,7 @@ impl From<FolderError> for Lack {
 pub(super) fn with_known_lacks(editor: &dyn Editor, change: Change, step: &RepairStep) -> Change {
     match (change, step.digest) {
         (Change::Move { path, to, made, .. }, Some(digest))
-            if matches!(step.action, Act::Retire | Act::Drop) =>
+            if matches!(step.action, StepAction::Retire | StepAction::Drop) =>
         {
             let moved = MovedFolder::from_path(&path);
             let lacked = moved.map_or_else(Vec::new, |moved| moved.find_lacks(editor, digest).digests());
@@ -183,14 +185,16 @@ fn read_served_manifest(editor: &dyn Editor, repository: &str, digest: Digest) -
     check_bytes(editor, digest)?;
     let shelf = RepositoryOnDisk::new(editor, repository);
     match shelf.manifest_link(digest).answer(digest) {
-        Linked::Itself { .. } => {}
-        Linked::Another(_) | Linked::Invalid(_) | Linked::Absent => return Err(Lack::Link),
-        Linked::Unread(_) => return Err(shelf.unknown_lack()),
+        ManifestAnswer::Itself { .. } => {}
+        ManifestAnswer::Another(_) | ManifestAnswer::Invalid(_) | ManifestAnswer::Absent => {
+            return Err(Lack::Link);
+        }
+        ManifestAnswer::Unread(_) => return Err(shelf.unknown_lack()),
     }
     let limit = usize::try_from(MAX_BYTES).unwrap_or(usize::MAX);
     let data = Place::BlobData(digest).to_string();
     let bytes = editor.read(WritableFolder::Tree, Path::new(&data), limit.saturating_add(1))?;
-    if bytes.len() <= limit && Digest::of(digest.algorithm(), &bytes) != digest {
+    if bytes.len() <= limit && Digest::hash(digest.algorithm(), &bytes) != digest {
         return Err(Lack::Unknown("they do not hash to it".into()));
     }
     Ok(Manifest::parse(&bytes))
@@ -253,7 +257,7 @@ impl<'e> RepositoryOnDisk<'e> {
     }
 }
 
-impl Shelf for RepositoryOnDisk<'_> {
+impl RepositoryLinks for RepositoryOnDisk<'_> {
     type Key = Digest;
 
     fn revision(&self, digest: Digest) -> Link<Digest> {

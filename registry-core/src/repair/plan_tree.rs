@@ -25,7 +25,7 @@ pub fn scan_and_plan<F: Folder>(
 ) -> (Graph, RepairPlan) {
     let mut graph = tree.scan(&ScanOptions { content: options.content, ..*scan }, progress);
     let plan = plan(&mut graph, tree.name(), options, scope, supply, |graph, doubts| {
-        tree.settle(graph, doubts, progress);
+        tree.recheck(graph, doubts, progress);
     });
     (graph, plan)
 }

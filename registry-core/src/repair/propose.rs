@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::step::{Act, RepairStep};
-use crate::audit::{Audit, Cause, Code, Finding, GarbagePiece, Repair, SharedTags, restorable};
+use super::step::{RepairStep, StepAction};
+use crate::audit::{Audit, Cause, Code, Finding, GarbagePiece, Repair, SharedTags, restorable_entry};
 use crate::graph::{Graph, GraphLink, Presence};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
@@ -80,7 +80,12 @@ impl Scope<'_> {
 }
 
 /// A step for a finding, with the fields that all such steps share.
-fn finding_step(action: Act, path: impl ToString, finding: &Finding, digest: Option<Digest>) -> RepairStep {
+fn finding_step(
+    action: StepAction,
+    path: impl ToString,
+    finding: &Finding,
+    digest: Option<Digest>,
+) -> RepairStep {
     RepairStep {
         action,
         path: path.to_string(),
@@ -140,7 +145,7 @@ fn drop_steps(finding: &Finding, graph: &Graph) -> Vec<RepairStep> {
     let names_it =
         |tag: &&Arc<str>| repository.tag(tag).is_some_and(|tag| tag.current == GraphLink::Names(node));
     let drop = |tag: &Arc<str>| {
-        let mut step = finding_step(Act::Drop, Place::TagFolder(name, tag), finding, Some(digest));
+        let mut step = finding_step(StepAction::Drop, Place::TagFolder(name, tag), finding, Some(digest));
         step.tag = Some((&**tag).into());
         step.tags = SharedTags::new([Arc::clone(tag)]);
         step
@@ -160,14 +165,15 @@ fn damage_step(finding: &Finding, graph: &Graph) -> Option<RepairStep> {
             Some(finding_step(link_act(link), path, finding, Some(digest)))
         }
         (Repair::Restore, Place::TagLink(name, tag)) => {
-            let node = restorable(graph, graph.repository(name)?, tag)?;
-            let mut step = finding_step(Act::Restore, path, finding, Some(graph.digest(node)));
+            let node = restorable_entry(graph, graph.repository(name)?, tag)?;
+            let mut step = finding_step(StepAction::Restore, path, finding, Some(graph.digest(node)));
             step.tag = Some(tag.into());
             Some(step)
         }
-        (Repair::Rebuild, Place::Layers(_)) => Some(finding_step(Act::Rebuild, path, finding, None)),
+        (Repair::Rebuild, Place::Layers(_)) => Some(finding_step(StepAction::Rebuild, path, finding, None)),
         (Repair::Quarantine, Place::BlobData(digest)) => {
-            let mut step = finding_step(Act::Quarantine, Place::BlobFolder(digest), finding, Some(digest));
+            let mut step =
+                finding_step(StepAction::Quarantine, Place::BlobFolder(digest), finding, Some(digest));
             step.bytes = graph.digests().find(&digest).map_or(0, |node| graph.blob(node).size);
             Some(step)
         }
@@ -199,7 +205,7 @@ pub(super) fn fetch_steps(audit: &Audit, graph: &Graph, scope: &Scope<'_>) -> Ve
         let is_absent =
             graph.digests().find(&digest).is_none_or(|node| graph.blob(node).presence == Presence::Absent);
         if is_missing && is_absent && digest.algorithm() == Algorithm::Sha256 && seen.insert(digest) {
-            steps.push(finding_step(Act::Fetch, Place::BlobData(digest), finding, Some(digest)));
+            steps.push(finding_step(StepAction::Fetch, Place::BlobData(digest), finding, Some(digest)));
         }
     }
     steps
@@ -213,11 +219,16 @@ pub(super) fn leftover_steps(audit: &Audit, graph: &Graph, scope: &Scope<'_>) ->
     for finding in audit.findings.iter().filter(|finding| scope.includes_finding(finding)) {
         let Some(path) = finding.path.as_deref() else { continue };
         match (finding.repair, finding.code) {
-            (Some(Repair::Reset), _) => steps.push(finding_step(Act::Reset, path, finding, None)),
+            (Some(Repair::Reset), _) => steps.push(finding_step(StepAction::Reset, path, finding, None)),
             (Some(Repair::MoveAside), _) => steps.extend(stray_steps(finding, graph, path)),
             (Some(Repair::Remove), Code::GcHazard) => {
                 if let Some(Place::LayerLink(name, digest)) = Place::parse(path) {
-                    steps.push(finding_step(Act::Unlink, Place::LayerFolder(name, digest), finding, None));
+                    steps.push(finding_step(
+                        StepAction::Unlink,
+                        Place::LayerFolder(name, digest),
+                        finding,
+                        None,
+                    ));
                 }
             }
             _ => {}
@@ -236,10 +247,10 @@ fn stray_steps(finding: &Finding, graph: &Graph, path: &str) -> Vec<RepairStep> 
         Some(Place::Repository(name)) if graph.repository(name).is_some_and(|found| !found.is_legal) => {
             [Place::Layers(name), Place::Manifests(name), Place::Uploads(name)]
                 .into_iter()
-                .map(|place| finding_step(Act::MoveAside, place, finding, None))
+                .map(|place| finding_step(StepAction::MoveAside, place, finding, None))
                 .collect()
         }
-        _ => vec![finding_step(Act::MoveAside, path, finding, None)],
+        _ => vec![finding_step(StepAction::MoveAside, path, finding, None)],
     }
 }
 
@@ -256,18 +267,18 @@ fn garbage_step(piece: &GarbagePiece, graph: &Graph) -> Option<RepairStep> {
             let gone = if code == Code::LayerLinkDangling { ", and its bytes are gone" } else { "" };
             let folder = Place::LayerFolder(name, digest).to_string();
             let message = format!("no manifest here needs this layer link{gone}");
-            (Act::Unlink, folder, linked_digest(name, &digest), message)
+            (StepAction::Unlink, folder, linked_digest(name, &digest), message)
         }
         (Code::TagHistoryDangling, Some(Place::TagIndexLink(name, tag, digest))) => {
             let folder = Place::TagIndexFolder(name, tag, digest).to_string();
             let message = format!("this entry of the history of {tag} does not resolve");
-            (Act::Unlink, folder, Some(digest), message)
+            (StepAction::Unlink, folder, Some(digest), message)
         }
         (Code::UploadStale, _) => {
-            (Act::Clear, piece.path.clone(), None, "an upload that nobody finishes any more".into())
+            (StepAction::Clear, piece.path.clone(), None, "an upload that nobody finishes any more".into())
         }
         (Code::TempFileStale, _) => {
-            (Act::Clear, piece.path.clone(), None, "a write that never finished".into())
+            (StepAction::Clear, piece.path.clone(), None, "a write that never finished".into())
         }
         _ => return None,
     };
@@ -286,6 +297,6 @@ fn garbage_step(piece: &GarbagePiece, graph: &Graph) -> Option<RepairStep> {
 }
 
 /// The act that writes a link, by what is in its place now.
-const fn link_act(link: GraphLink) -> Act {
-    if matches!(link, GraphLink::Absent) { Act::Relink } else { Act::Rewrite }
+const fn link_act(link: GraphLink) -> StepAction {
+    if matches!(link, GraphLink::Absent) { StepAction::Relink } else { StepAction::Rewrite }
 }

@@ -10,7 +10,10 @@ use serde::Serialize;
 use crate::oci::Hasher;
 use crate::path::Place;
 use crate::storage::V2;
-use crate::tree_writer::{HOME, LockError, MARKER, Marker, QUARANTINE_SCHEMA, lock_of_quarantine, marker};
+use crate::tree_writer::{
+    LockError, MARKER, Marker, QUARANTINE_SCHEMA, QUARANTINES_FOLDER, lock_registry_of_quarantine,
+    read_marker,
+};
 
 /// What is, or was, in a quarantine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -47,9 +50,9 @@ pub enum PurgeError {
 ///
 /// # Errors
 /// When the folder is no quarantine, or belongs to a registry, or cannot be read.
-pub fn content(path: &Path) -> Result<QuarantineContent, PurgeError> {
+pub fn count_content(path: &Path) -> Result<QuarantineContent, PurgeError> {
     let path = &*without_trailing_slash(path);
-    inspect(path, &read_marker(path)?)
+    inspect(path, &quarantine_marker(path)?)
 }
 
 /// A path without a slash at its end: with one a symbolic link would look like a folder.
@@ -57,10 +60,10 @@ fn without_trailing_slash(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
-/// The marker of a quarantine.
-fn read_marker(path: &Path) -> Result<Marker, PurgeError> {
+/// The marker of a quarantine; without one a folder is none.
+fn quarantine_marker(path: &Path) -> Result<Marker, PurgeError> {
     let is_folder = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
-    match marker(path) {
+    match read_marker(path) {
         Ok(marker) if is_folder => Ok(marker),
         _ => Err(PurgeError::NoQuarantine(path.into())),
     }
@@ -135,8 +138,8 @@ fn is_intact_blob(below: &Path, path: &Path) -> io::Result<bool> {
 /// be deleted. The marker is deleted last, so that the purge can be repeated.
 pub fn purge(path: &Path) -> Result<QuarantineContent, PurgeError> {
     let path = &*without_trailing_slash(path);
-    let marker = read_marker(path)?;
-    let _lock = lock_of_quarantine(Path::new(&marker.tree))?;
+    let marker = quarantine_marker(path)?;
+    let _lock = lock_registry_of_quarantine(Path::new(&marker.tree))?;
     let content = inspect(path, &marker)?;
     let io = |error: io::Error| PurgeError::Io(path.into(), error);
     for entry in path.read_dir().map_err(io)? {
@@ -151,7 +154,7 @@ pub fn purge(path: &Path) -> Result<QuarantineContent, PurgeError> {
     std::fs::remove_file(path.join(MARKER)).map_err(io)?;
     std::fs::remove_dir(path).map_err(io)?;
     // The home of all quarantines is removed with the last one.
-    if let Some(home) = path.parent().filter(|home| home.ends_with(HOME)) {
+    if let Some(home) = path.parent().filter(|home| home.ends_with(QUARANTINES_FOLDER)) {
         let _ = std::fs::remove_dir(home);
     }
     Ok(content)

@@ -8,9 +8,9 @@ use crate::graph::{Graph, GraphLink, NodeId, walk};
 
 /// Broken and unknown tags before the repair: a step cannot make these worse.
 #[derive(Debug, Default)]
-pub(super) struct NotWhole(BTreeSet<(String, String)>);
+pub(super) struct BrokenBefore(BTreeSet<(String, String)>);
 
-impl NotWhole {
+impl BrokenBefore {
     pub(super) fn from_audit(audit: &Audit) -> Self {
         let broken = audit.broken_tags.iter().map(|tag| (tag.repository.to_string(), tag.tag.to_string()));
         let unknown = audit.unknown_tags.iter().map(|tag| (tag.repository.to_string(), tag.tag.to_string()));
@@ -22,10 +22,10 @@ impl NotWhole {
 pub(super) fn newly_broken_tags(
     graph: &Graph,
     options: &AuditOptions,
-    before: &NotWhole,
+    before: &BrokenBefore,
 ) -> Vec<(String, String)> {
     let all: Vec<usize> = (0..graph.repositories.len()).collect();
-    audit::broken_in(graph, options, &all)
+    audit::broken_tags_in(graph, options, &all)
         .into_iter()
         .map(|(repository, tag)| (repository.to_string(), tag.to_string()))
         .filter(|tag| !before.0.contains(tag))

@@ -4,13 +4,13 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::left_out::WhyLeft;
+use super::left_out::WhyRemaining;
 use super::plan::DeletedTags;
 use super::purge::QuarantineContent;
-use super::step::{Act, RepairStep, StepOutcome};
+use super::step::{RepairStep, StepAction, StepOutcome};
 use super::undo::UndoneChange;
 use crate::audit::{Code, Finding, Severity, UnreadPath};
-use crate::storage::{Job, Serving};
+use crate::storage::{Job, RegistryProcess};
 
 /// The schema of [`RepairReport`].
 pub const SCHEMA: &str = "registry-fsck/repair/1";
@@ -38,13 +38,13 @@ pub struct RepairReport {
     /// The process's exit status.
     pub exit_status: u8,
     /// How it was asked.
-    pub options: Options,
+    pub options: RepairOptions,
     /// The registry, as it was named.
     pub source: String,
     /// Steps in their order, with what became of each.
-    pub steps: Vec<Taken>,
+    pub steps: Vec<StepResult>,
     /// Errors and warnings that stay after all steps.
-    pub left: Vec<LeftFinding>,
+    pub left: Vec<RemainingFinding>,
     /// What could not be read.
     pub unread: Vec<UnreadPath>,
     /// What the other registry could not be asked.
@@ -61,7 +61,7 @@ pub struct RepairReport {
     pub quarantine: Option<String>,
     /// What another look at the whole tree found after the repair; left out in a dry run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<Counts>,
+    pub after: Option<FindingCounts>,
     /// Counts.
     pub summary: RepairSummary,
 }
@@ -69,7 +69,7 @@ pub struct RepairReport {
 /// How a repair was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Options {
+pub struct RepairOptions {
     /// Steps were done, not only planned.
     pub apply: bool,
     /// Every byte was hashed.
@@ -97,7 +97,7 @@ pub struct Options {
 /// A step and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Taken {
+pub struct StepResult {
     /// The step.
     #[serde(flatten)]
     pub step: RepairStep,
@@ -109,14 +109,14 @@ pub struct Taken {
 /// A finding that stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct LeftFinding {
+pub struct RemainingFinding {
     /// The finding.
     #[serde(flatten)]
     pub finding: Finding,
     /// Why, where more can be said than that nothing here mends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
-    pub why: Option<WhyLeft>,
+    pub why: Option<WhyRemaining>,
 }
 
 /// A program that seems to be at work on this tree.
@@ -136,9 +136,9 @@ pub struct RunningServer {
     pub doubt: Option<String>,
 }
 
-impl From<&Serving> for RunningServer {
-    fn from(process: &Serving) -> Self {
-        let Serving { pid, job, is_read_only, .. } = *process;
+impl From<&RegistryProcess> for RunningServer {
+    fn from(process: &RegistryProcess) -> Self {
+        let RegistryProcess { pid, job, is_read_only, .. } = *process;
         Self { pid, program: process.program.clone(), job, is_read_only, doubt: process.doubt.clone() }
     }
 }
@@ -146,7 +146,7 @@ impl From<&Serving> for RunningServer {
 /// Counts of an audit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Counts {
+pub struct FindingCounts {
     /// Findings of severity error.
     pub errors: u64,
     /// Tags that cannot be pulled whole.
@@ -178,14 +178,14 @@ pub struct RepairSummary {
     /// Bytes fetched, or to be.
     pub bytes_fetched: u64,
     /// The registry before.
-    pub before: Counts,
+    pub before: FindingCounts,
 }
 
 impl RepairSummary {
     /// Counts steps with their outcomes.
-    pub fn count_steps(steps: &[Taken], before: Counts) -> Self {
+    pub fn count_steps(steps: &[StepResult], before: FindingCounts) -> Self {
         let mut sum = Self { steps: steps.len() as u64, before, ..Self::default() };
-        for Taken { step, outcome } in steps {
+        for StepResult { step, outcome } in steps {
             match outcome {
                 StepOutcome::Planned => {}
                 StepOutcome::Done => sum.done += 1,
@@ -196,8 +196,8 @@ impl RepairSummary {
             }
             if matches!(outcome, StepOutcome::Planned | StepOutcome::Done) {
                 match step.action {
-                    Act::Relink | Act::Rewrite | Act::Restore => sum.links += 1,
-                    Act::Fetch => sum.bytes_fetched += step.bytes,
+                    StepAction::Relink | StepAction::Rewrite | StepAction::Restore => sum.links += 1,
+                    StepAction::Fetch => sum.bytes_fetched += step.bytes,
                     _ => sum.bytes_aside += step.bytes,
                 }
             }
@@ -206,7 +206,7 @@ impl RepairSummary {
     }
 }
 
-impl Counts {
+impl FindingCounts {
     /// Counts what an audit found.
     pub fn count_findings(audit: &crate::audit::Audit) -> Self {
         let is_error =

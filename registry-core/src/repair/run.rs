@@ -16,11 +16,11 @@ use super::change::Change;
 use super::change_result::{ChangeResult, TouchedFolders, is_fatal};
 use super::check::check;
 use super::conditions::Conditions;
-use super::journal::{Log, MovesAside, RepairJournal};
+use super::journal::{JournalOutput, MovesAside, RepairJournal};
 use super::make::Maker;
 use super::needs;
 use super::plan::RepairPlan;
-use super::step::{Act, RepairStep, StepOutcome};
+use super::step::{RepairStep, StepAction, StepOutcome};
 use super::supply::Supply;
 use crate::oci::Digest;
 use crate::storage::edit::WritableFolder;
@@ -65,18 +65,18 @@ impl StepProgress {
 ///
 /// # Errors
 /// When no step was tried: another process is in the way, or the journal cannot be begun.
-pub fn apply<L: Log>(
+pub fn apply<L: JournalOutput>(
     writer: &mut TreeWriter,
     plan: &RepairPlan,
     log: impl FnOnce() -> io::Result<L>,
     supply: Option<&dyn Supply>,
     progress: &StepProgress,
 ) -> Result<Vec<StepOutcome>, WriteRefusal> {
-    let has_moves = plan.steps().iter().any(|step| step.action.takes_away());
+    let has_moves = plan.steps().iter().any(|step| step.action.moves_aside());
     let moves = if has_moves { MovesAside::Some } else { MovesAside::None };
-    let mut journal = RepairJournal::of_writer(writer, moves, log)?;
+    let mut journal = RepairJournal::begin_for_writer(writer, moves, log)?;
     let checked = Expectations { min_age: plan.min_age(), revisions: Some(plan.revisions()) };
-    Ok(StepRunner::new(writer, &mut journal, checked, supply, progress).steps(plan.steps()))
+    Ok(StepRunner::new(writer, &mut journal, checked, supply, progress).run_steps(plan.steps()))
 }
 
 /// What the plan knew, for the checks of its steps.
@@ -97,7 +97,7 @@ pub(crate) struct StepRunner<'r, L> {
     progress: &'r StepProgress,
 }
 
-impl<'r, L: Log> StepRunner<'r, L> {
+impl<'r, L: JournalOutput> StepRunner<'r, L> {
     pub(crate) fn new(
         writer: &'r TreeWriter,
         journal: &'r mut RepairJournal<L>,
@@ -116,10 +116,10 @@ impl<'r, L: Log> StepRunner<'r, L> {
     }
 
     /// Does steps in their order; the outcomes are in the same order.
-    pub(crate) fn steps(&mut self, steps: &[RepairStep]) -> Vec<StepOutcome> {
+    pub(crate) fn run_steps(&mut self, steps: &[RepairStep]) -> Vec<StepOutcome> {
         self.progress.total.fetch_add(steps.len() as u64, Ordering::Relaxed);
         let mut outcomes = Vec::with_capacity(steps.len());
-        let is_moves_only = steps.iter().all(|step| step.action.takes_away());
+        let is_moves_only = steps.iter().all(|step| step.action.moves_aside());
         let mut halt = Halt { is_moves_only, ..Halt::default() };
         for batch in batches(steps) {
             if self.progress.is_stopped() {
@@ -133,26 +133,26 @@ impl<'r, L: Log> StepRunner<'r, L> {
             self.progress.done.fetch_add(batch.len() as u64, Ordering::Relaxed);
         }
         // Only outcomes are lost if this fails: every change is in the journal already.
-        let _ = self.journal.end();
+        let _ = self.journal.finish();
         outcomes
     }
 
     fn run_batch(&mut self, steps: &[RepairStep], halt: &mut Halt) -> Vec<StepOutcome> {
         let (editor, conditions) = (self.writer.editor(), &self.conditions);
-        let server = self.writer.adds_only();
+        let server = self.writer.server_forbidding_removal();
         let refused =
             server.map(|server| WhyRefused::Server { program: server.program.clone(), pid: server.pid });
         let mut new_quarantine = None;
         let mut unmovable = halt.no_quarantine.clone().map(StepOutcome::Failed);
-        if unmovable.is_none() && refused.is_none() && steps.iter().any(|step| step.action.takes_away()) {
+        if unmovable.is_none() && refused.is_none() && steps.iter().any(|step| step.action.moves_aside()) {
             match self.plan_quarantine() {
                 Ok(change) => new_quarantine = change,
                 Err(error) => unmovable = Some(self.without_quarantine(&error, halt)),
             }
         }
         let check_step = |step: &RepairStep| match (&refused, &unmovable) {
-            (Some(why), _) if step.action.takes_away() => Err(StepOutcome::Refused(why.clone())),
-            (_, Some(unmovable)) if step.action.takes_away() => match check(editor, step, conditions) {
+            (Some(why), _) if step.action.moves_aside() => Err(StepOutcome::Refused(why.clone())),
+            (_, Some(unmovable)) if step.action.moves_aside() => match check(editor, step, conditions) {
                 Ok(_) | Err(StepOutcome::Failed(_)) => Err(unmovable.clone()),
                 other => other,
             },
@@ -177,11 +177,11 @@ impl<'r, L: Log> StepRunner<'r, L> {
             let made = self.make_quarantine(change);
             let failed = made.err().map(|error| self.without_quarantine(&error, halt));
             let outcome = failed.clone().unwrap_or(StepOutcome::Done);
-            let _ = numbers.next().map(|number| self.journal.note(number, &outcome));
+            let _ = numbers.next().map(|number| self.journal.note_outcome(number, &outcome));
             if let Some(outcome) = failed {
                 // The journal announced the other changes too, and they are not made.
                 for number in numbers {
-                    let _ = self.journal.note(number, &outcome);
+                    let _ = self.journal.note_outcome(number, &outcome);
                 }
                 return abandon_batch(checked, &outcome);
             }
@@ -210,7 +210,7 @@ impl<'r, L: Log> StepRunner<'r, L> {
                 if let ChangeResult { outcome: StepOutcome::Failed(why), is_fatal: true, .. } = &result {
                     halt.stopped.get_or_insert_with(|| WhyStopped::Failed(why.clone()));
                 }
-                let _ = self.journal.note(number, &result.outcome);
+                let _ = self.journal.note_outcome(number, &result.outcome);
                 result.outcome
             })
             .collect()
@@ -316,15 +316,15 @@ fn batches(steps: &[RepairStep]) -> impl Iterator<Item = &[RepairStep]> {
 }
 
 /// Acts with the same number may be done in parallel.
-const fn batch_group(act: Act) -> u8 {
+const fn batch_group(act: StepAction) -> u8 {
     match act {
-        Act::Rebuild => 0,
-        Act::Quarantine => 1,
-        Act::Fetch => 2,
-        Act::Relink | Act::Rewrite => 3,
-        Act::Restore => 4,
-        Act::Unlink | Act::Clear | Act::MoveAside => 5,
-        Act::Retire | Act::Drop => 6,
-        Act::Reset => 7,
+        StepAction::Rebuild => 0,
+        StepAction::Quarantine => 1,
+        StepAction::Fetch => 2,
+        StepAction::Relink | StepAction::Rewrite => 3,
+        StepAction::Restore => 4,
+        StepAction::Unlink | StepAction::Clear | StepAction::MoveAside => 5,
+        StepAction::Retire | StepAction::Drop => 6,
+        StepAction::Reset => 7,
     }
 }

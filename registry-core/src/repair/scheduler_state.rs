@@ -7,14 +7,14 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::aside::{make_quarantine_folder, quarantine_place};
-use super::causes::WhySpared;
+use super::causes::WhySkipped;
 use super::change::{Change, TEMP_SUFFIX};
 use super::change_result::NotMade;
 use super::check::look::{disk_failure, whole_second};
 use super::conditions::Conditions;
 use super::step::StepOutcome;
 use crate::storage::edit::{Editor, EntryView, IfOccupied, WritableFolder};
-use crate::storage::scheduler_state::{EMPTY, MAX_BYTES, NAME, fault};
+use crate::storage::scheduler_state::{EMPTY_STATE, FILE_NAME, MAX_BYTES, find_fault};
 use crate::storage::{EntryKind, folder_of};
 
 /// A state with which no server starts.
@@ -25,23 +25,24 @@ enum BrokenState {
 
 /// Reads the state as it is now.
 fn read_broken_state(editor: &dyn Editor) -> Result<BrokenState, StepOutcome> {
-    let at = Path::new(NAME);
-    let look = || editor.look(WritableFolder::Root, at).map_err(|error| disk_failure(NAME, &error));
-    let Some(found) = look()? else { return Err(StepOutcome::Spared(WhySpared::Gone)) };
+    let at = Path::new(FILE_NAME);
+    let look = || editor.look(WritableFolder::Root, at).map_err(|error| disk_failure(FILE_NAME, &error));
+    let Some(found) = look()? else { return Err(StepOutcome::Spared(WhySkipped::Gone)) };
     match found.kind {
         EntryKind::File => {}
         EntryKind::Folder => return Ok(BrokenState::Folder),
-        other => return Err(StepOutcome::Spared(WhySpared::Occupied(other))),
+        other => return Err(StepOutcome::Spared(WhySkipped::Occupied(other))),
     }
-    let bytes =
-        editor.read(WritableFolder::Root, at, MAX_BYTES + 1).map_err(|error| disk_failure(NAME, &error))?;
+    let bytes = editor
+        .read(WritableFolder::Root, at, MAX_BYTES + 1)
+        .map_err(|error| disk_failure(FILE_NAME, &error))?;
     if look()?.map(|found| found.identity) != Some(found.identity) {
-        return Err(StepOutcome::Spared(WhySpared::ChangedInReading));
+        return Err(StepOutcome::Spared(WhySkipped::ChangedInReading));
     }
     if bytes.len() > MAX_BYTES {
-        return Err(StepOutcome::Spared(WhySpared::TooLarge));
+        return Err(StepOutcome::Spared(WhySkipped::TooLarge));
     }
-    if fault(&bytes).is_none() {
+    if find_fault(&bytes).is_none() {
         return Err(StepOutcome::There);
     }
     Ok(BrokenState::File(found, bytes))
@@ -53,7 +54,7 @@ pub(super) fn check(editor: &dyn Editor, conditions: &Conditions<'_>) -> Result<
         BrokenState::File(..) => Some(whole_second(conditions.now)),
         BrokenState::Folder => None,
     };
-    let (to, made) = quarantine_place(editor, NAME, conditions)?;
+    let (to, made) = quarantine_place(editor, FILE_NAME, conditions)?;
     Ok(Change::SchedulerState { to, made, written })
 }
 
@@ -63,7 +64,7 @@ pub(super) fn make(
     (to, made): (&str, &[String]),
     written: Option<Timestamp>,
 ) -> Result<(), NotMade> {
-    let (place, aside) = (Path::new(NAME), Path::new(to));
+    let (place, aside) = (Path::new(FILE_NAME), Path::new(to));
     for folder in made {
         make_quarantine_folder(editor, folder)?;
     }
@@ -100,21 +101,23 @@ pub(super) fn make(
             }
             replaced
         }
-        _ => Err(NotMade::Outcome(StepOutcome::Spared(WhySpared::ChangedInRepair))),
+        _ => Err(NotMade::Outcome(StepOutcome::Spared(WhySkipped::ChangedInRepair))),
     }
 }
 
 /// Replaces the file `broken` by an empty state with the same owner and mode.
 fn write_empty_state(editor: &dyn Editor, broken: &EntryView, modified: Timestamp) -> Result<(), NotMade> {
-    let (temp, place) = (format!("{NAME}{TEMP_SUFFIX}"), Path::new(NAME));
+    let (temp, place) = (format!("{FILE_NAME}{TEMP_SUFFIX}"), Path::new(FILE_NAME));
     let temp = Path::new(&temp);
-    let attributes = Some(broken.attributes.of_file());
-    editor.write(WritableFolder::Root, temp, attributes, Some(modified), &mut |out| out.write_all(EMPTY))?;
+    let attributes = Some(broken.attributes.for_file());
+    editor.write(WritableFolder::Root, temp, attributes, Some(modified), &mut |out| {
+        out.write_all(EMPTY_STATE)
+    })?;
     let renamed = match editor.look(WritableFolder::Root, place) {
         Ok(Some(found)) if found.identity == broken.identity => editor
             .rename((WritableFolder::Root, temp), (WritableFolder::Root, place), IfOccupied::Replace)
             .map_err(NotMade::Folder),
-        Ok(_) => Err(NotMade::Outcome(StepOutcome::Spared(WhySpared::ChangedInRepair))),
+        Ok(_) => Err(NotMade::Outcome(StepOutcome::Spared(WhySkipped::ChangedInRepair))),
         Err(error) => Err(NotMade::Folder(error)),
     };
     if renamed.is_err() {

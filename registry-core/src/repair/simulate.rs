@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::step::{Act, RepairStep};
+use super::step::{RepairStep, StepAction};
 use crate::graph::{
     Blob, FolderState, Graph, GraphLink, LinkEntry, NodeId, Presence, Recheck, Seconds, TagEntry,
 };
@@ -22,19 +22,19 @@ impl SimulatedChanges {
     /// Applies a step to the graph.
     pub(super) fn apply(&mut self, graph: &mut Graph, step: &RepairStep, now: Seconds) {
         match (step.action, Place::parse(&step.path)) {
-            (Act::Rebuild, Some(Place::Layers(name))) => {
+            (StepAction::Rebuild, Some(Place::Layers(name))) => {
                 if let Some(at) = repository_index(graph, name) {
                     graph.repositories[at as usize].layers_part = FolderState::Present;
                     self.0.insert(Recheck::LayersFolder(at));
                 }
             }
-            (Act::Relink | Act::Rewrite, Some(Place::RevisionLink(name, digest))) => {
+            (StepAction::Relink | StepAction::Rewrite, Some(Place::RevisionLink(name, digest))) => {
                 self.put_link(graph, name, digest, now, true);
             }
-            (Act::Relink | Act::Rewrite, Some(Place::LayerLink(name, digest))) => {
+            (StepAction::Relink | StepAction::Rewrite, Some(Place::LayerLink(name, digest))) => {
                 self.put_link(graph, name, digest, now, false);
             }
-            (Act::Restore, Some(Place::TagLink(name, tag))) => {
+            (StepAction::Restore, Some(Place::TagLink(name, tag))) => {
                 let Some(digest) = step.digest else { return };
                 let node = graph.intern(&digest);
                 if let Some((doubt, tag)) = find_tag(graph, name, tag) {
@@ -42,25 +42,25 @@ impl SimulatedChanges {
                     self.0.insert(doubt);
                 }
             }
-            (Act::Drop, Some(Place::TagFolder(name, tag))) => {
+            (StepAction::Drop, Some(Place::TagFolder(name, tag))) => {
                 if let Some((doubt, tag)) = find_tag(graph, name, tag) {
                     tag.is_gone = true;
                     self.0.insert(doubt);
                 }
             }
-            (Act::Quarantine, Some(Place::BlobFolder(digest))) => {
+            (StepAction::Quarantine, Some(Place::BlobFolder(digest))) => {
                 let node = graph.intern(&digest);
                 graph.forget_blob(node);
                 self.0.extend(blob_doubts(node));
             }
-            (Act::Unlink, Some(Place::LayerFolder(name, digest))) => {
+            (StepAction::Unlink, Some(Place::LayerFolder(name, digest))) => {
                 let node = graph.intern(&digest);
                 let Some(at) = repository_index(graph, name) else { return };
                 let entry = LinkEntry { node, modified: 0, link: GraphLink::Absent };
                 graph.repositories[at as usize].put_layer(entry);
                 self.0.insert(Recheck::Layer(at, node));
             }
-            (Act::Unlink, Some(Place::TagIndexFolder(name, tag, digest))) => {
+            (StepAction::Unlink, Some(Place::TagIndexFolder(name, tag, digest))) => {
                 let node = graph.intern(&digest);
                 if let Some((_, tag)) = find_tag(graph, name, tag) {
                     tag.history = tag.history.iter().copied().filter(|entry| *entry != node).collect();

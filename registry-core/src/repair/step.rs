@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::causes::{WhyFailed, WhyRefused, WhySpared, WhyStopped};
+use super::causes::{WhyFailed, WhyRefused, WhySkipped, WhyStopped};
 use crate::audit::{Code, SharedTags};
 use crate::oci::Digest;
 
@@ -13,7 +13,7 @@ use crate::oci::Digest;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Act {
+pub enum StepAction {
     /// Makes the folder `_layers` that a repository lacks; the links that belong into it are steps of their own.
     Rebuild,
     /// Moves bytes aside that were hashed and found wrong, so that a push or a fetch can heal them.
@@ -40,7 +40,7 @@ pub enum Act {
     Reset,
 }
 
-impl Act {
+impl StepAction {
     /// The act as it is written in reports.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -60,7 +60,7 @@ impl Act {
     }
 
     /// Whether it moves something aside that a running server may be using.
-    pub const fn takes_away(self) -> bool {
+    pub const fn moves_aside(self) -> bool {
         matches!(
             self,
             Self::Quarantine
@@ -79,7 +79,7 @@ impl Act {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RepairStep {
     /// What it does.
-    pub action: Act,
+    pub action: StepAction,
     /// What is written, or moved: below the registry's `docker/registry/v2`, or the `scheduler-state.json` above it.
     pub path: String,
     /// The repository it lies in.
@@ -118,7 +118,7 @@ pub enum StepOutcome {
     /// It was so already.
     There,
     /// It is not what it was when it was planned, and stays.
-    Spared(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhySpared),
+    Spared(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhySkipped),
     /// It is not done while a server runs on this tree.
     Refused(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhyRefused),
     /// It could not be done; nothing was changed by it, or what was is in the journal.

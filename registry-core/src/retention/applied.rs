@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use super::journal::RowOutcome;
 use super::plan::Plan;
-use super::stays::{WhyHalted, WhyStays, WhyUnread, WhyWorse};
+use super::stays::{WhyHalted, WhyNotDeleted, WhyUnread, WhyWorse};
 
 /// The schema of a result.
 pub const SCHEMA: &str = "registry-retention/apply-result/1";
@@ -14,7 +14,7 @@ pub const SCHEMA: &str = "registry-retention/apply-result/1";
 /// What an apply did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Applied {
+pub struct ApplyResult {
     /// [`SCHEMA`].
     pub schema: String,
     /// The plan that was acted on.
@@ -39,7 +39,7 @@ pub struct AppliedRow {
     /// Why the row did not go, if it did not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
-    pub reason: Option<WhyStays>,
+    pub reason: Option<WhyNotDeleted>,
 }
 
 /// Why a run ended before its plan did.
@@ -67,29 +67,29 @@ pub enum Stopped {
 #[derive(Debug, Clone)]
 pub(super) struct Held {
     pub(super) outcome: RowOutcome,
-    pub(super) why: WhyStays,
+    pub(super) why: WhyNotDeleted,
 }
 
 impl Held {
-    pub(super) const fn spared(why: WhyStays) -> Self {
+    pub(super) const fn spared(why: WhyNotDeleted) -> Self {
         Self { outcome: RowOutcome::Spared, why }
     }
 
-    pub(super) const fn failed(why: WhyStays) -> Self {
+    pub(super) const fn failed(why: WhyNotDeleted) -> Self {
         Self { outcome: RowOutcome::Failed, why }
     }
 
-    pub(super) const fn stopped(why: WhyStays) -> Self {
+    pub(super) const fn stopped(why: WhyNotDeleted) -> Self {
         Self { outcome: RowOutcome::Stopped, why }
     }
 
     /// The same outcome for another reason.
-    pub(super) const fn because(&self, why: WhyStays) -> Self {
+    pub(super) const fn because(&self, why: WhyNotDeleted) -> Self {
         Self { outcome: self.outcome, why }
     }
 }
 
-impl Applied {
+impl ApplyResult {
     /// The result of a run before it did anything.
     pub(super) fn before_any_deletion(plan: &Plan) -> Self {
         Self { schema: SCHEMA.into(), plan_digest: plan.plan_digest.clone(), rows: Vec::new(), stopped: None }
@@ -114,7 +114,7 @@ impl Applied {
         package: &str,
         version: &str,
         outcome: RowOutcome,
-        reason: Option<WhyStays>,
+        reason: Option<WhyNotDeleted>,
     ) {
         let (package, version) = (package.to_owned(), version.to_owned());
         self.rows.push(AppliedRow { package, version, outcome, reason });

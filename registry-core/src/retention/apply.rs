@@ -8,20 +8,20 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::applied::{Applied, Held, Stopped};
-use super::collect::{Collecting, collect_one};
+use super::applied::{ApplyResult, Held, Stopped};
+use super::collect::{CollectOptions, collect_one};
 use super::drift::{
     find_drift, find_orphaned_tag, find_worse_tag, row_identity, subjects_not_gone, unread_part,
 };
-use super::follow::After;
+use super::follow::SubjectElsewhere;
 use super::hold::hold_manifests;
 use super::journal::{DeletionEntry, DeletionJournal, RowOutcome, SCHEMA as JOURNAL_SCHEMA};
 use super::order::{DeletionStep, deletion_steps};
 use super::package::Package;
 use super::plan::{PackagePlan, Plan, PlannedRow};
 use super::record::{RecordedManifest, RecordedPackage};
-use super::server::{DeleteError, Deletion, PlannedDeletion, Unanswered, Writer};
-use super::stays::{WhyStays, WhyUnread};
+use super::server::{DeleteError, DeletionTime, NoAnswer, PlannedDeletion, Writer};
+use super::stays::{WhyNotDeleted, WhyUnread};
 use super::verified::VerifiedPlan;
 use super::waiting_rows::{
     has_rows_that_need_not_wait, packages_with_waiting_rows, subjects_elsewhere, without_finished_rows,
@@ -34,14 +34,14 @@ use crate::Stop;
 pub async fn apply(
     writer: &impl Writer,
     plan: VerifiedPlan<'_>,
-    how: &Collecting<'_>,
+    how: &CollectOptions<'_>,
     journal: &mut impl DeletionJournal,
     now: Timestamp,
-) -> Applied {
+) -> ApplyResult {
     let mut run = ApplyRun {
         undo_window: plan.policy.undo_window == Some(true),
         journal,
-        applied: Applied::before_any_deletion(&plan),
+        applied: ApplyResult::before_any_deletion(&plan),
     };
     let begin = DeletionEntry::Begin {
         schema: JOURNAL_SCHEMA.into(),
@@ -75,7 +75,7 @@ enum DeletionResult {
     /// The row is gone.
     Gone,
     /// The row may still be there, and why.
-    NotConfirmed(WhyStays),
+    NotConfirmed(WhyNotDeleted),
     /// No deletion was tried.
     NotTried(Held),
 }
@@ -85,7 +85,7 @@ enum Pass {
     /// Those that wait for no other package.
     Early,
     /// Those that waited. The map holds their subjects in other packages that are not confirmed to be gone.
-    Late(BTreeMap<After, Held>),
+    Late(BTreeMap<SubjectElsewhere, Held>),
 }
 
 impl Pass {
@@ -103,7 +103,7 @@ struct ApplyRun<'j, J> {
     /// Whether every deleted image is put by digest first, so that it can be put back for a day.
     undo_window: bool,
     journal: &'j mut J,
-    applied: Applied,
+    applied: ApplyResult,
 }
 
 impl<J: DeletionJournal> ApplyRun<'_, J> {
@@ -129,7 +129,7 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
 
     /// Stops the run if the writer gave up on the server.
     fn stop_if_gave_up(&mut self, writer: &impl Writer) {
-        if let Some(why) = writer.gave_up() {
+        if let Some(why) = writer.why_gave_up() {
             self.applied.stopped.get_or_insert(Stopped::GaveUp(why));
         }
     }
@@ -140,7 +140,7 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
         writer: &impl Writer,
         plan: &Plan,
         planned: &PackagePlan,
-        how: &Collecting<'_>,
+        how: &CollectOptions<'_>,
     ) {
         let waiting = without_finished_rows(planned, &self.applied.finished_rows(&planned.name));
         let mut not_gone = BTreeMap::new();
@@ -163,7 +163,7 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
         writer: &impl Writer,
         planned: &PackagePlan,
         pass: &Pass,
-        how: &Collecting<'_>,
+        how: &CollectOptions<'_>,
     ) {
         if planned.rows_to_delete().next().is_none() {
             return;
@@ -181,27 +181,27 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
         writer: &impl Writer,
         planned: &PackagePlan,
         pass: &Pass,
-        how: &Collecting<'_>,
+        how: &CollectOptions<'_>,
     ) -> Option<Held> {
         self.stop_if_asked(writer);
         self.stop_if_gave_up(writer);
         if self.applied.stopped.is_some() {
-            return Some(Held::stopped(WhyStays::StoppedBefore));
+            return Some(Held::stopped(WhyNotDeleted::StoppedBefore));
         }
         let recorded = match unless_stopped(writer, Box::pin(collect_one(writer, &planned.name, how))).await {
             Some(Ok(recorded)) => recorded,
-            Some(Err(why)) => return Some(Held::failed(WhyStays::Unlisted(why.to_string()))),
+            Some(Err(why)) => return Some(Held::failed(WhyNotDeleted::Unlisted(why.to_string()))),
             None => {
                 self.stop_if_asked(writer);
-                return Some(Held::stopped(WhyStays::Asked));
+                return Some(Held::stopped(WhyNotDeleted::Asked));
             }
         };
         let before = recorded.package();
         if let Some(why) = unread_part(&before) {
-            return Some(Held::failed(WhyStays::Unread(why)));
+            return Some(Held::failed(WhyNotDeleted::Unread(why)));
         }
         if let Some(drift) = find_drift(planned, &before) {
-            return Some(Held::stopped(WhyStays::Drifted(drift)));
+            return Some(Held::stopped(WhyNotDeleted::Drifted(drift)));
         }
         let early_plan;
         let planned = if let Pass::Early = pass {
@@ -215,19 +215,24 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
             return None;
         }
         if !self.save_manifests(&planned.name, &recorded, &before, &order) {
-            return Some(Held::stopped(WhyStays::NoJournal));
+            return Some(Held::stopped(WhyNotDeleted::NoJournal));
         }
         if self.undo_window
             && let Err(why) = hold_manifests(writer, planned, &recorded, &before).await
         {
             return Some(if self.stop_if_asked(writer) {
-                Held::stopped(WhyStays::Asked)
+                Held::stopped(WhyNotDeleted::Asked)
             } else {
-                Held::failed(WhyStays::NotHeld(why.to_string()))
+                Held::failed(WhyNotDeleted::NotHeld(why.to_string()))
             });
         }
         for row in unordered {
-            self.applied.report_row(&planned.name, &row.version, RowOutcome::Spared, Some(WhyStays::NoOrder));
+            self.applied.report_row(
+                &planned.name,
+                &row.version,
+                RowOutcome::Spared,
+                Some(WhyNotDeleted::NoOrder),
+            );
         }
         self.do_steps(writer, planned, &order, pass.held_steps(&order)).await;
         self.check_kept_images(writer, planned, &before, how).await;
@@ -278,10 +283,10 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
                 self.stop_if_gave_up(writer);
                 if self.stop_if_asked(writer) || self.applied.stopped.is_some() {
                     self.applied.report_row(name, &row.version, RowOutcome::Stopped, None);
-                    held.entry(number).or_insert_with(|| Held::failed(WhyStays::RunStopped));
+                    held.entry(number).or_insert_with(|| Held::failed(WhyNotDeleted::RunStopped));
                     continue;
                 }
-                let needed_by_row = || WhyStays::NeededBy(row.version.clone());
+                let needed_by_row = || WhyNotDeleted::NeededBy(row.version.clone());
                 if let Some(spared) = &spared {
                     held.insert(number, spared.because(needed_by_row()));
                     self.applied.report_row(name, &row.version, spared.outcome, Some(spared.why.clone()));
@@ -319,32 +324,43 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
         };
         if !self.write_entry(&entry) {
             self.applied.report_row(package, &row.version, RowOutcome::Stopped, None);
-            return DeletionResult::NotConfirmed(WhyStays::NoJournal);
+            return DeletionResult::NotConfirmed(WhyNotDeleted::NoJournal);
         }
         if let Some(spared) = find_changed_row(writer, package, step, std::iter::once(row)).await {
             self.finish_row(package, row, spared.outcome, Some(spared.why.clone()));
             return DeletionResult::NotTried(spared);
         }
-        let deletion =
-            PlannedDeletion { package, version: &row.version, id: row.id, digest: step.digest, together };
+        let deletion = PlannedDeletion {
+            package,
+            version: &row.version,
+            id: row.id,
+            digest: step.digest,
+            rows_of_manifest: together,
+        };
         let (outcome, why) = match writer.delete(&deletion).await {
-            Ok(Deletion::Now) => (RowOutcome::Deleted, None),
-            Ok(Deletion::Before) => (RowOutcome::AlreadyGone, None),
+            Ok(DeletionTime::Now) => (RowOutcome::Deleted, None),
+            Ok(DeletionTime::Before) => (RowOutcome::AlreadyGone, None),
             Err(DeleteError::Forbidden(why)) => {
                 self.applied.stopped.get_or_insert_with(|| Stopped::Forbidden(why.clone()));
                 (RowOutcome::Failed, Some(why))
             }
             Err(DeleteError::Failed(why)) => (RowOutcome::Failed, Some(why)),
         };
-        self.finish_row(package, row, outcome, why.clone().map(WhyStays::Answer));
+        self.finish_row(package, row, outcome, why.clone().map(WhyNotDeleted::Answer));
         let version = row.version.clone();
         why.map_or(DeletionResult::Gone, |why| {
-            DeletionResult::NotConfirmed(WhyStays::NotDeleted { version, why })
+            DeletionResult::NotConfirmed(WhyNotDeleted::NotDeleted { version, why })
         })
     }
 
     /// Writes the outcome of a row to the journal and to the report.
-    fn finish_row(&mut self, package: &str, row: &PlannedRow, outcome: RowOutcome, why: Option<WhyStays>) {
+    fn finish_row(
+        &mut self,
+        package: &str,
+        row: &PlannedRow,
+        outcome: RowOutcome,
+        why: Option<WhyNotDeleted>,
+    ) {
         let (package_name, version) = (package.to_owned(), row.version.clone());
         self.write_entry(&DeletionEntry::Done { package: package_name, version, outcome });
         self.applied.report_row(package, &row.version, outcome, why);
@@ -356,7 +372,7 @@ impl<J: DeletionJournal> ApplyRun<'_, J> {
         writer: &impl Writer,
         planned: &PackagePlan,
         before: &Package,
-        how: &Collecting<'_>,
+        how: &CollectOptions<'_>,
     ) {
         let now = match unless_stopped(writer, Box::pin(collect_one(writer, &planned.name, how))).await {
             Some(Ok(recorded)) => recorded.package(),
@@ -391,23 +407,23 @@ async fn find_changed_row<'r>(
 ) -> Option<Held> {
     for row in rows {
         let name = &row.version;
-        let unread = |why: Unanswered| {
-            let why = WhyStays::RowUnread { version: name.clone(), why: why.to_string() };
+        let unread = |why: NoAnswer| {
+            let why = WhyNotDeleted::RowUnread { version: name.clone(), why: why.to_string() };
             Some(Held::failed(why))
         };
         match writer.row(package, name).await {
             Ok(None) => {}
             Ok(Some(now)) if row_identity(now.id, now.created_at) == row_identity(row.id, row.created_at) => {
             }
-            Ok(Some(_)) => return Some(Held::spared(WhyStays::Repushed(name.clone()))),
+            Ok(Some(_)) => return Some(Held::spared(WhyNotDeleted::Repushed(name.clone()))),
             Err(why) => return unread(why),
         }
         if row.id.is_none() {
             // Where rows have no numbers, only the digest shows that a tag was pushed again.
-            match writer.head(package, name).await {
+            match writer.manifest_digest(package, name).await {
                 Ok(None) => {}
                 Ok(Some(digest)) if digest == step.digest => {}
-                Ok(Some(_)) => return Some(Held::spared(WhyStays::Renamed(name.clone()))),
+                Ok(Some(_)) => return Some(Held::spared(WhyNotDeleted::Renamed(name.clone()))),
                 Err(why) => return unread(why),
             }
         }

@@ -1,12 +1,12 @@
 //! The result of one attempt at a deletion on a server, and whether another attempt follows.
 
-use super::server::{DeleteError, Deletion};
+use super::server::{DeleteError, DeletionTime};
 use crate::Stop;
-use crate::registry::{Error, Http, is_passing};
+use crate::registry::{Error, Http, is_transient_status};
 
 /// The result of one attempt at a deletion.
 pub(crate) enum Attempt {
-    Done(Deletion),
+    Done(DeletionTime),
     /// Another attempt would fail in the same way.
     Never(DeleteError),
     /// Whether the server deleted it is unknown; another attempt may help.
@@ -18,7 +18,7 @@ impl Attempt {
     pub(crate) fn from_error(error: Error) -> Self {
         match error {
             Error::Refused { .. } => Self::Never(DeleteError::Forbidden(error.to_string())),
-            Error::Status { status, .. } if is_passing(status) => Self::Open(error),
+            Error::Status { status, .. } if is_transient_status(status) => Self::Open(error),
             _ if error.is_transient() => Self::Open(error),
             _ => Self::Never(DeleteError::Failed(error.to_string())),
         }
@@ -30,10 +30,10 @@ impl Attempt {
         number: u32,
         http: &Http,
         stop: Option<&Stop>,
-    ) -> Result<Result<Deletion, DeleteError>, Error> {
+    ) -> Result<Result<DeletionTime, DeleteError>, Error> {
         let error = match self {
             // An earlier attempt, whose answer was lost, may have deleted it.
-            Self::Done(Deletion::Before) if number > 0 => return Ok(Ok(Deletion::Now)),
+            Self::Done(DeletionTime::Before) if number > 0 => return Ok(Ok(DeletionTime::Now)),
             Self::Done(deleted) => return Ok(Ok(deleted)),
             Self::Never(error) => return Ok(Err(error)),
             Self::Open(error) => error,

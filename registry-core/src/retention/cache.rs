@@ -72,11 +72,11 @@ impl Cache {
         let file = fs::read(path).ok()?;
         let mut parts = file.splitn(3, |byte| *byte == b'\n');
         let (media_type, check, bytes) = (parts.next()?, parts.next()?, parts.next()?);
-        if check != Digest::of(Algorithm::Sha256, media_type).to_string().as_bytes() {
+        if check != Digest::hash(Algorithm::Sha256, media_type).to_string().as_bytes() {
             return None;
         }
         let media_type = std::str::from_utf8(media_type).ok()?;
-        (Digest::of(digest.algorithm(), bytes) == *digest).then(|| Fetched {
+        (Digest::hash(digest.algorithm(), bytes) == *digest).then(|| Fetched {
             digest: *digest,
             media_type: media_type.to_owned(),
             bytes: bytes.to_vec(),
@@ -86,7 +86,7 @@ impl Cache {
     /// Keeps a manifest. If it cannot be written, the next run reads it from the server again.
     pub fn put(&self, fetched: &Fetched) {
         let media_type = fetched.media_type.replace(['\n', '\r'], " ");
-        let check = Digest::of(Algorithm::Sha256, media_type.as_bytes());
+        let check = Digest::hash(Algorithm::Sha256, media_type.as_bytes());
         let head = format!("{media_type}\n{check}\n");
         self.replace(&self.path(&fetched.digest), &[head.as_bytes(), &fetched.bytes]);
     }

@@ -9,21 +9,21 @@ use jiff::Timestamp;
 use super::at_risk;
 use super::built;
 use super::cache::Cache;
-use super::confirm::Assumed;
+use super::confirm::AssumedManifests;
 use super::follow::followed_digest;
 use super::known_rows::KnownRows;
-use super::other_packages::{Elsewhere, SharedDigests, Unselected};
-use super::planning::Undated;
+use super::other_packages::{OtherPackages, SharedDigests, UnselectedPackages};
+use super::planning::UndatedManifests;
 use super::policy::{Pattern, matches_any};
 use super::record::{Record, RecordedManifest, RecordedPackage, RecordedVersion, SCHEMA, config_digest};
-use super::server::{Incomplete, ListedRow, Listing, Reader, Unanswered};
+use super::server::{IncompletePackage, ListedRow, Listing, NoAnswer, Reader};
 use super::source::{Source, SourceKind};
 use crate::oci::Digest;
 use crate::registry::Fetched;
 
 /// How a server is read.
 #[derive(Debug)]
-pub struct Collecting<'a> {
+pub struct CollectOptions<'a> {
     /// How many requests may be under way at once.
     pub in_flight: usize,
     /// Manifests that earlier runs read.
@@ -34,7 +34,7 @@ pub struct Collecting<'a> {
     pub only: &'a [Pattern],
 }
 
-impl Default for Collecting<'_> {
+impl Default for CollectOptions<'_> {
     /// 8 questions at once, all packages, nothing from earlier runs, no dates of configs.
     fn default() -> Self {
         Self { in_flight: 8, cache: None, built_at: false, only: &[] }
@@ -48,19 +48,19 @@ impl Default for Collecting<'_> {
 pub async fn collect(
     reader: &impl Reader,
     source: Source,
-    how: &Collecting<'_>,
+    how: &CollectOptions<'_>,
     now: Timestamp,
-) -> Result<Record, Unanswered> {
+) -> Result<Record, NoAnswer> {
     read_all(reader, source, how, now, false).await.map(|collected| collected.record)
 }
 
 /// A record, and the part of it that was taken from earlier runs.
 #[derive(Debug)]
-pub struct Collection {
+pub struct CollectedRecord {
     /// The record, as if the server had been asked for everything.
     pub record: Record,
     /// The manifests that the server was not asked for.
-    pub assumed: Assumed,
+    pub assumed: AssumedManifests,
 }
 
 /// Reads everything that the cache does not know. It does not ask for a listed row whose digest an earlier run read, nor for a
@@ -69,12 +69,12 @@ pub struct Collection {
 ///
 /// # Errors
 /// As [`collect`].
-pub async fn collect_known(
+pub async fn collect_with_cache(
     reader: &impl Reader,
     source: Source,
-    how: &Collecting<'_>,
+    how: &CollectOptions<'_>,
     now: Timestamp,
-) -> Result<Collection, Unanswered> {
+) -> Result<CollectedRecord, NoAnswer> {
     read_all(reader, source, how, now, true).await
 }
 
@@ -100,10 +100,10 @@ impl Knowledge<'_> {
 async fn read_all(
     reader: &impl Reader,
     source: Source,
-    how: &Collecting<'_>,
+    how: &CollectOptions<'_>,
     now: Timestamp,
     may_assume: bool,
-) -> Result<Collection, Unanswered> {
+) -> Result<CollectedRecord, NoAnswer> {
     let Listing { rows, incomplete } = reader.rows(None).await?;
     let listed_names = rows.iter().map(|row| &row.package);
     let names: BTreeSet<String> =
@@ -115,7 +115,7 @@ async fn read_all(
         group.entry(row.package.clone()).or_default().push(row);
     }
     let mut listing_errors: BTreeMap<String, String> = BTreeMap::new();
-    for Incomplete { package, why } in incomplete {
+    for IncompletePackage { package, why } in incomplete {
         let group = if matches_any(how.only, &package) { &mut selected } else { &mut unselected };
         group.entry(package.clone()).or_default();
         listing_errors.insert(package, why);
@@ -142,7 +142,7 @@ async fn read_all(
         let all = all.collect();
         read_configs(reader, &mut packages, all, how).await;
     }
-    let mut assumed = Assumed::default();
+    let mut assumed = AssumedManifests::default();
     for (at, digest) in known.iter().flat_map(|known| &known.assumed) {
         assumed.0.entry(packages[*at].name.clone()).or_default().insert(*digest);
     }
@@ -152,7 +152,7 @@ async fn read_all(
         cache.put_rows(&source, &rows);
     }
     let record = Record { schema: SCHEMA.into(), recorded_at: now, source, packages };
-    Ok(Collection { record, assumed })
+    Ok(CollectedRecord { record, assumed })
 }
 
 /// Reads one package, to compare it with a plan.
@@ -162,15 +162,15 @@ async fn read_all(
 pub(super) async fn collect_one(
     reader: &impl Reader,
     package: &str,
-    how: &Collecting<'_>,
-) -> Result<RecordedPackage, Unanswered> {
+    how: &CollectOptions<'_>,
+) -> Result<RecordedPackage, NoAnswer> {
     let Listing { rows, incomplete } = reader.rows(Some(package)).await?;
     if let Some(one) = incomplete.into_iter().find(|one| one.package == package) {
-        return Err(Unanswered::new(one.why));
+        return Err(NoAnswer::new(one.why));
     }
     let mut packages = vec![package_with_rows(package, rows)];
     read_manifests(reader, &mut packages, how, None).await;
-    packages.pop().ok_or_else(|| Unanswered::new("the package is not there"))
+    packages.pop().ok_or_else(|| NoAnswer::new("the package is not there"))
 }
 
 /// A package with rows and nothing else. The rows are sorted, because the order of a listing means nothing.
@@ -203,7 +203,7 @@ async fn ask_each<I: Clone, T, F: Future<Output = T>>(
 async fn read_manifests(
     reader: &impl Reader,
     packages: &mut [RecordedPackage],
-    how: &Collecting<'_>,
+    how: &CollectOptions<'_>,
     mut known: Option<&mut Knowledge<'_>>,
 ) {
     read_rows(reader, packages, how, known.as_deref_mut()).await;
@@ -220,7 +220,7 @@ async fn read_manifests(
 async fn read_rows(
     reader: &impl Reader,
     packages: &mut [RecordedPackage],
-    how: &Collecting<'_>,
+    how: &CollectOptions<'_>,
     mut known: Option<&mut Knowledge<'_>>,
 ) {
     if let Some(known) = known.as_deref_mut() {
@@ -286,9 +286,9 @@ async fn read_tag(
     tag: &str,
     cache: Option<&Cache>,
 ) -> (Option<Digest>, RecordedManifest) {
-    let unknown = |why: Unanswered| (None, RecordedManifest::Unknown(format!("tag {tag}: {why}")));
+    let unknown = |why: NoAnswer| (None, RecordedManifest::Unknown(format!("tag {tag}: {why}")));
     if let Some(cache) = cache.filter(|cache| cache.was_filled()) {
-        match reader.head(package, tag).await {
+        match reader.manifest_digest(package, tag).await {
             Ok(Some(digest)) => {
                 if let Some(found) = cache.get(&digest) {
                     return (Some(digest), RecordedManifest::present(&found.media_type, &found.bytes));
@@ -314,7 +314,7 @@ async fn read_tag(
 
 /// Records a manifest that the server sent. It goes to the cache if its bytes hash to its digest.
 fn record_manifest(found: Fetched, cache: Option<&Cache>) -> RecordedManifest {
-    if Digest::of(found.digest.algorithm(), &found.bytes) != found.digest {
+    if Digest::hash(found.digest.algorithm(), &found.bytes) != found.digest {
         return RecordedManifest::Schema1 { media_type: found.media_type, data: found.bytes };
     }
     if let Some(cache) = cache {
@@ -332,7 +332,7 @@ async fn read_digest(
 ) -> RecordedManifest {
     if let Some(found) = cache.and_then(|cache| cache.get(digest)) {
         // The bytes never change, but the server may not have them any more.
-        return match reader.head(package, &digest.to_string()).await {
+        return match reader.manifest_digest(package, &digest.to_string()).await {
             Ok(Some(_)) => RecordedManifest::present(&found.media_type, &found.bytes),
             Ok(None) => RecordedManifest::Absent,
             Err(why) => RecordedManifest::Unknown(why.to_string()),
@@ -351,7 +351,7 @@ async fn read_digests(
     reader: &impl Reader,
     packages: &mut [RecordedPackage],
     wanted: Vec<(usize, Digest)>,
-    how: &Collecting<'_>,
+    how: &CollectOptions<'_>,
     known: Option<&mut Knowledge<'_>>,
 ) {
     let mut wanted: BTreeSet<(usize, Digest)> =
@@ -377,7 +377,7 @@ async fn read_digests(
 async fn read_children(
     reader: &impl Reader,
     packages: &mut [RecordedPackage],
-    how: &Collecting<'_>,
+    how: &CollectOptions<'_>,
     mut known: Option<&mut Knowledge<'_>>,
 ) {
     let all = packages.iter().enumerate().flat_map(|(at, package)| {
@@ -407,7 +407,7 @@ async fn read_elsewhere(
     packages: &mut [RecordedPackage],
     mut names: BTreeSet<String>,
     kind: SourceKind,
-    how: &Collecting<'_>,
+    how: &CollectOptions<'_>,
 ) {
     let wanted: Vec<BTreeSet<Digest>> = packages.iter().map(RecordedPackage::missing_subjects).collect();
     let subjects: BTreeSet<Digest> = wanted.iter().flatten().copied().collect();
@@ -415,7 +415,7 @@ async fn read_elsewhere(
         return;
     }
     let mut unread = None;
-    match reader.unlisted().await {
+    match reader.unlisted_packages().await {
         Ok(more) => names.extend(more),
         Err(why) => unread = Some(format!("the packages could not be listed: {why}")),
     }
@@ -444,7 +444,7 @@ async fn read_elsewhere(
     }
     for (package, wanted) in packages.iter_mut().zip(wanted) {
         for subject in wanted {
-            let mut elsewhere = Elsewhere { packages: Vec::new(), unread: unread.clone() };
+            let mut elsewhere = OtherPackages { packages: Vec::new(), unread: unread.clone() };
             for (name, answer) in found.get(&subject).into_iter().flatten() {
                 match answer {
                     _ if *name == package.name => {}
@@ -469,7 +469,7 @@ async fn read_unselected(
     packages: &mut [RecordedPackage],
     unselected: BTreeMap<String, Vec<ListedRow>>,
     listing_errors: &BTreeMap<String, String>,
-    how: &Collecting<'_>,
+    how: &CollectOptions<'_>,
 ) {
     // The server's collector takes only rows of `sha256:` digests; every other row protects the manifests that its index names.
     let collectable =
@@ -521,7 +521,7 @@ async fn read_unselected(
     for package in packages {
         let digests = package.versions.iter().filter_map(|row| collectable(&row.version));
         let own = digests.filter_map(|digest| Some((digest, shared.get(&digest)?.clone())));
-        package.unselected = Some(Unselected { shared: own.collect(), unread });
+        package.unselected = Some(UnselectedPackages { shared: own.collect(), unread });
     }
 }
 
@@ -539,12 +539,17 @@ fn known_manifest(package: &RecordedPackage, digest: &Digest, kind: SourceKind) 
 }
 
 /// Reads the build dates that a plan needs.
-pub async fn add_dates(reader: &impl Reader, record: &mut Record, undated: &[Undated], how: &Collecting<'_>) {
+pub async fn read_build_dates(
+    reader: &impl Reader,
+    record: &mut Record,
+    undated: &[UndatedManifests],
+    how: &CollectOptions<'_>,
+) {
     let packages = &mut record.packages;
     let places: BTreeMap<&str, usize> =
         packages.iter().enumerate().map(|(at, package)| (package.name.as_str(), at)).collect();
     let mut wanted = Vec::new();
-    for Undated { package, manifests } in undated {
+    for UndatedManifests { package, manifests } in undated {
         if let Some(at) = places.get(package.as_str()) {
             wanted.extend(manifests.iter().map(|digest| (*at, *digest)));
         }
@@ -575,7 +580,7 @@ async fn read_configs(
     reader: &impl Reader,
     packages: &mut [RecordedPackage],
     manifests: Vec<(usize, Digest)>,
-    how: &Collecting<'_>,
+    how: &CollectOptions<'_>,
 ) {
     let mut wanted = Vec::new();
     for (at, digest) in manifests {

@@ -14,9 +14,9 @@ use crate::oci::Digest;
 
 /// Manifests that are assumed to be there, by package: a listed row names them, and their bytes are in the cache.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Assumed(pub(super) BTreeMap<String, BTreeSet<Digest>>);
+pub struct AssumedManifests(pub(super) BTreeMap<String, BTreeSet<Digest>>);
 
-impl Assumed {
+impl AssumedManifests {
     /// Whether the server was asked for everything.
     pub fn is_empty(&self) -> bool {
         self.0.values().all(BTreeSet::is_empty)
@@ -25,7 +25,7 @@ impl Assumed {
 
 /// A tag or a digest that must answer with a digest for a plan to count.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Unconfirmed {
+pub struct UnconfirmedReference {
     /// The package.
     pub package: String,
     /// The tag, or the digest.
@@ -37,7 +37,11 @@ pub struct Unconfirmed {
 /// The tags and digests that a plan rests on and that are only assumed. Once all of them are confirmed, the plan is the one that
 /// a record without assumptions gives, with one exception: a row to delete that was lost since it was last read is called
 /// broken in that other plan, and deleted too.
-pub fn unconfirmed(record: &Record, assumed: &Assumed, plan: &Plan) -> Vec<Unconfirmed> {
+pub fn find_unconfirmed(
+    record: &Record,
+    assumed: &AssumedManifests,
+    plan: &Plan,
+) -> Vec<UnconfirmedReference> {
     let planned: BTreeMap<&str, _> =
         plan.packages.iter().map(|package| (package.name.as_str(), package)).collect();
     let mut all = Vec::new();
@@ -58,7 +62,7 @@ fn unconfirmed_in_package(
     recorded: &RecordedPackage,
     assumed: &BTreeSet<Digest>,
     deleted: &BTreeSet<(&str, Option<u64>)>,
-) -> Vec<Unconfirmed> {
+) -> Vec<UnconfirmedReference> {
     let package = recorded.package();
     let goes = |row: &Row| deleted.contains(&(&*row.version, row.id));
     let below_deleted =
@@ -69,14 +73,17 @@ fn unconfirmed_in_package(
     };
     let staying = || package.rows.iter().filter(|row| stays(row));
     let is_assumed = |digest: &Digest| assumed.contains(digest);
-    let unconfirmed =
-        |reference: String, digest: Digest| Unconfirmed { package: recorded.name.clone(), reference, digest };
+    let unconfirmed = |reference: String, digest: Digest| UnconfirmedReference {
+        package: recorded.name.clone(),
+        reference,
+        digest,
+    };
     // A tag is asked for by its name, which also confirms its digest.
     let tags = staying().filter(|row| row.is_tag()).filter_map(|row| {
         let digest = package.digest(row.manifest?);
         is_assumed(&digest).then(|| unconfirmed(row.version.to_string(), digest))
     });
-    let mut needed: Vec<Unconfirmed> = tags.collect();
+    let mut needed: Vec<UnconfirmedReference> = tags.collect();
     let tagged: BTreeSet<Digest> = needed.iter().map(|tag| tag.digest).collect();
     let reached = package.reach(staying().filter_map(|row| row.manifest));
     let others = package.manifests().filter(|manifest| reached[manifest.index()]);
@@ -86,9 +93,9 @@ fn unconfirmed_in_package(
 }
 
 /// Asks the server for all of them. False as soon as one answers with another digest, or not at all.
-pub async fn confirm(reader: &impl Reader, needed: &[Unconfirmed], in_flight: usize) -> bool {
+pub async fn confirm(reader: &impl Reader, needed: &[UnconfirmedReference], in_flight: usize) -> bool {
     let answers = futures::stream::iter(needed).map(|expected| async move {
-        let answer = reader.head(&expected.package, &expected.reference).await;
+        let answer = reader.manifest_digest(&expected.package, &expected.reference).await;
         matches!(answer, Ok(Some(digest)) if digest == expected.digest)
     });
     answers.buffer_unordered(in_flight.max(1)).all(|is_there| async move { is_there }).await

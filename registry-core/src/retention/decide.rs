@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 
 use super::deciding::{Deciding, Reached};
-use super::decision::{Action, Decision, NotPlanned, RowDecision};
-use super::follow::{FateElsewhere, Followed, SubjectFate};
+use super::decision::{Action, Decision, RowDecision, WhyNotPlanned};
+use super::follow::{FateElsewhere, FollowedSubject, SubjectFate};
 use super::images::{self, Class, smaller};
 use super::package::{ManifestId, ManifestState, Package};
-use super::policy::{Policy, Unneeded};
+use super::policy::{Policy, UnneededAction};
 use super::reason::Reason;
 use super::refusal::Refusal;
 use super::undecided::{Undecided, UndecidedImages};
@@ -43,7 +43,7 @@ pub(super) fn decide_with_fates_elsewhere(
         let tagged: BTreeSet<_> =
             package.rows.iter().filter(|row| row.is_tag()).map(|row| row.manifest).collect();
         return Decision {
-            not_planned: Some(NotPlanned::Skipped(why)),
+            not_planned: Some(WhyNotPlanned::Skipped(why)),
             rows: vec![left; package.rows.len()],
             images_kept: tagged.len() as u64,
             images_deleted: 0,
@@ -151,13 +151,13 @@ impl<'a> Deciding<'a> {
                 let judgement = self.judge(id, parent, reached, &untagged_children);
                 self.gone[id] = judgement.action == Action::Delete;
                 if self.gone[id] {
-                    reached.kept.remove(manifest, |manifest| self.package.named(manifest));
+                    reached.kept.remove(manifest, |manifest| self.package.named_manifests(manifest));
                 } else {
                     best = smaller(best, self.images.newest_row(id));
                 }
                 self.judgements[id] = judgement;
             }
-            for child in self.package.named(manifest) {
+            for child in self.package.named_manifests(manifest) {
                 above[child.index()] = smaller(above[child.index()], best);
             }
         }
@@ -173,7 +173,7 @@ impl<'a> Deciding<'a> {
         let fresh = fresh.filter_map(|row| row.manifest).filter(|manifest| !tagged[manifest.index()]);
         let fixed: Vec<ManifestId> = fresh.chain(self.in_use.iter().copied()).collect();
         let roots = tags().chain(fixed.iter().copied());
-        let kept = ReferenceCounts::new(package.len(), roots, |manifest| package.named(manifest));
+        let kept = ReferenceCounts::new(package.len(), roots, |manifest| package.named_manifests(manifest));
         Reached { kept, fixed: fixed.into_iter().collect(), tagged, parents: OnceCell::new() }
     }
 
@@ -182,12 +182,12 @@ impl<'a> Deciding<'a> {
         let rows = self.package.rows.iter().enumerate();
         let staying =
             rows.filter(|(at, row)| !row.is_tag() && !self.pruned[*at]).filter_map(|(_, row)| row.manifest);
-        self.package.reach(staying.flat_map(|manifest| self.package.named(manifest)))
+        self.package.reach(staying.flat_map(|manifest| self.package.named_manifests(manifest)))
     }
 
     /// Lets the untagged manifests go that the policy prunes.
     fn prune_untagged(&mut self) {
-        if self.policy.untagged == Unneeded::Prune {
+        if self.policy.untagged == UnneededAction::Prune {
             self.pruned = untagged::rows_to_prune(self);
         }
     }
@@ -212,7 +212,9 @@ impl<'a> Deciding<'a> {
         let roots = own.chain(reached.fixed.iter().copied());
         let mut grounded = vec![false; self.package.len()];
         let followers = |manifest| followers.get(&manifest).into_iter().flatten().copied();
-        walk::mark(&mut grounded, roots, |manifest| self.package.named(manifest).chain(followers(manifest)));
+        walk::mark(&mut grounded, roots, |manifest| {
+            self.package.named_manifests(manifest).chain(followers(manifest))
+        });
         let is_grounded = |id: usize| subjects(id).any(|subject| grounded[subject.index()]);
         let in_circle = staying().filter(|id| self.kept_as_followers.contains(id) && !is_grounded(*id));
         for id in in_circle.collect::<Vec<_>>() {
@@ -222,7 +224,7 @@ impl<'a> Deciding<'a> {
             let subjects = self.images.all[id].follows.iter().flatten().filter(is_held);
             let why = subjects.map(|subject| {
                 let (packages, fate) = (Vec::new(), SubjectFate::Circle);
-                Reason::Follows(Followed { subject: *subject, packages, fate })
+                Reason::Follows(FollowedSubject { subject: *subject, packages, fate })
             });
             self.judgements[id] = RowDecision::new(Action::Leave, why.collect());
         }

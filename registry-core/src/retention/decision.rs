@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::follow::{After, FateElsewhere};
+use super::follow::{FateElsewhere, SubjectElsewhere};
 use super::reason::Reason;
 use super::refusal::{Refusal, Reversal};
 use super::skip::Skip;
@@ -48,7 +48,7 @@ pub struct RowDecision {
     /// then too.
     pub if_refused: Option<Vec<Reason>>,
     /// For a row to delete, the subjects in other packages that it follows.
-    pub after: Vec<After>,
+    pub after: Vec<SubjectElsewhere>,
 }
 
 impl RowDecision {
@@ -74,7 +74,7 @@ impl RowDecision {
 #[non_exhaustive]
 pub struct Decision {
     /// Why nothing goes, where that is so.
-    pub not_planned: Option<NotPlanned>,
+    pub not_planned: Option<WhyNotPlanned>,
     /// The decision about each row, in the order of the package.
     pub rows: Vec<RowDecision>,
     /// Images that stay.
@@ -97,14 +97,14 @@ pub struct Decision {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
-pub enum NotPlanned {
+pub enum WhyNotPlanned {
     /// Its graph is not known.
     Skipped(Skip),
     /// A guard refused what was decided.
     Refused(Refusal),
 }
 
-impl fmt::Display for NotPlanned {
+impl fmt::Display for WhyNotPlanned {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Skipped(why) => why.fmt(out),
@@ -122,6 +122,6 @@ impl Decision {
         }
         self.fates.values_mut().for_each(|fate| *fate = FateElsewhere::Stays);
         self.images_kept += std::mem::take(&mut self.images_deleted);
-        self.not_planned = Some(NotPlanned::Refused(why));
+        self.not_planned = Some(WhyNotPlanned::Refused(why));
     }
 }

@@ -6,11 +6,11 @@ use jiff::Timestamp;
 
 use super::applied::{Held, Stopped};
 use super::decision::Action;
-use super::follow::{After, followed_digest};
+use super::follow::{SubjectElsewhere, followed_digest};
 use super::health::{Health, healths};
 use super::package::{ManifestId, ManifestState, Package};
 use super::plan::{PackagePlan, PlannedRow};
-use super::stays::{Drift, WhyStays, WhyUnread, WhyWorse};
+use super::stays::{PackageDrift, WhyNotDeleted, WhyUnread, WhyWorse};
 use super::waiting_rows::is_gone;
 use crate::oci::Digest;
 use crate::text::escape;
@@ -34,7 +34,7 @@ pub(super) fn unread_part(now: &Package) -> Option<String> {
 
 /// Why nothing may be deleted in a package that changed since it was planned: a new row reaches a manifest to delete, or a kept
 /// image is gone or broken already.
-pub(super) fn find_drift(planned: &PackagePlan, now: &Package) -> Option<Drift> {
+pub(super) fn find_drift(planned: &PackagePlan, now: &Package) -> Option<PackageDrift> {
     let rows = planned.versions.iter();
     let known: HashMap<&str, _> =
         rows.map(|row| (row.version.as_str(), (row_identity(row.id, row.created_at), row.digest))).collect();
@@ -47,13 +47,13 @@ pub(super) fn find_drift(planned: &PackagePlan, now: &Package) -> Option<Drift> 
             continue;
         }
         let Some(manifest) = row.manifest else {
-            return Some(Drift::Unreadable { version: row.version.to_string() });
+            return Some(PackageDrift::Unreadable { version: row.version.to_string() });
         };
         // The same row has another digest: the plan was made from a wrong reading.
         let planned = planned.versions.iter().find(|other| other.version == *row.version && row.id.is_some());
         if let Some(planned) = planned.filter(|other| other.id == row.id && other.digest != digest) {
             let (version, now) = (row.version.to_string(), now.digest(manifest));
-            return Some(Drift::OtherDigest { version, now, planned: planned.digest });
+            return Some(PackageDrift::OtherDigest { version, now, planned: planned.digest });
         }
         let followed = followed_digest(&row.version).and_then(|subject| now.find(&subject));
         let mut subjects = now.subject(manifest).into_iter().chain(followed);
@@ -62,7 +62,10 @@ pub(super) fn find_drift(planned: &PackagePlan, now: &Package) -> Option<Drift> 
             reached.into_iter().flatten().find(|below| deleted.contains(below))
         });
         if let Some(needed) = needed {
-            return Some(Drift::Needs { version: row.version.to_string(), needed: now.digest(needed) });
+            return Some(PackageDrift::Needs {
+                version: row.version.to_string(),
+                needed: now.digest(needed),
+            });
         }
     }
     find_lost_kept_tag(planned, now)
@@ -75,30 +78,33 @@ pub(super) fn subjects_not_gone(
     name: &str,
     now: &Result<Package, String>,
     subjects: BTreeSet<Digest>,
-) -> Vec<(After, Held)> {
+) -> Vec<(SubjectElsewhere, Held)> {
     let not_gone = subjects.into_iter().filter_map(|digest| {
         let package = name.to_owned();
         let held = match now {
             Ok(now) if is_gone(planned, now, &digest) => return None,
-            Ok(_) => Held::spared(WhyStays::SubjectThere { digest, package }),
-            Err(why) => Held::failed(WhyStays::SubjectUnknown { digest, package, why: why.clone() }),
+            Ok(_) => Held::spared(WhyNotDeleted::SubjectThere { digest, package }),
+            Err(why) => Held::failed(WhyNotDeleted::SubjectUnknown { digest, package, why: why.clone() }),
         };
-        Some((After { package: name.to_owned(), digest }, held))
+        Some((SubjectElsewhere { package: name.to_owned(), digest }, held))
     });
     not_gone.collect()
 }
 
 /// A kept tag that is gone or broken although the plan counted on it: fewer images than asked for would stay.
-fn find_lost_kept_tag(planned: &PackagePlan, now: &Package) -> Option<Drift> {
+fn find_lost_kept_tag(planned: &PackagePlan, now: &Package) -> Option<PackageDrift> {
     let (health, rows) = (healths(now), manifests_by_row(now));
     let broken: HashSet<&str> = planned.broken.iter().map(String::as_str).collect();
     for row in planned.versions.iter().filter(|row| row.action == Action::Keep && row.is_tag()) {
         let name = escape(&row.version);
         match rows.get(row.version.as_str()).copied() {
-            None => return Some(Drift::Gone { version: row.version.clone() }),
+            None => return Some(PackageDrift::Gone { version: row.version.clone() }),
             Some(Some(manifest)) if Some(now.digest(manifest)) == row.digest => {
                 if let (Health::Broken(part), false) = (health[manifest.index()], broken.contains(&*name)) {
-                    return Some(Drift::Broken { version: row.version.clone(), part: now.digest(part) });
+                    return Some(PackageDrift::Broken {
+                        version: row.version.clone(),
+                        part: now.digest(part),
+                    });
                 }
             }
             Some(_) => {}

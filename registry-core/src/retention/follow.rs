@@ -47,7 +47,7 @@ pub enum FateElsewhere {
 /// A subject that a tag follows, and what becomes of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Followed {
+pub struct FollowedSubject {
     /// The digest that the tag is named after.
     pub subject: Digest,
     /// The packages that have it, where this one does not.
@@ -60,14 +60,14 @@ pub struct Followed {
 /// A manifest of another package.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct After {
+pub struct SubjectElsewhere {
     /// The package.
     pub package: String,
     /// The manifest.
     pub digest: Digest,
 }
 
-impl fmt::Display for Followed {
+impl fmt::Display for FollowedSubject {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.fate {
             SubjectFate::Stays | SubjectFate::Elsewhere(FateElsewhere::Stays) => "which stays",
@@ -90,7 +90,7 @@ impl fmt::Display for Followed {
 
 /// The digest that a tag is named after, by the rules of cosign and of the referrers fallback.
 pub(super) fn followed_digest(tag: &str) -> Option<Digest> {
-    if !Tag::new(tag).is_ok_and(|tag| tag.follows_a_digest()) {
+    if !Tag::new(tag).is_ok_and(|tag| tag.is_named_after_digest()) {
         return None;
     }
     let hex = tag.strip_prefix("sha256-")?.get(..64)?;

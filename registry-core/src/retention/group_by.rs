@@ -84,7 +84,7 @@ impl GroupBy {
 
     /// A group as text for a message, such as `minor=1.2 variant=alpine`. A capture without a name shows its text alone, and one
     /// that took no part in the match shows `-`.
-    pub fn show(&self, group: &TagGroup) -> String {
+    pub fn group_text(&self, group: &TagGroup) -> String {
         let names = self.regex.capture_names().skip(1);
         let show_capture = |(name, text): (Option<&str>, &Option<String>)| {
             let text = text.as_deref().unwrap_or("-");
@@ -117,7 +117,7 @@ mod tests {
     fn captures_of_a_tag_make_its_group() {
         let by = GroupBy::new(r"^(?P<minor>\d+\.\d+)(?:\.\d+)?(?:-(?P<variant>\w+))?$", LetterCase::Ignored)
             .unwrap();
-        let shown = |tag: &str| by.group(tag).map(|group| by.show(&group));
+        let shown = |tag: &str| by.group(tag).map(|group| by.group_text(&group));
         assert_eq!(shown("1.2.3").as_deref(), Some("minor=1.2 variant=-"));
         assert_eq!(shown("1.2.3-Alpine").as_deref(), Some("minor=1.2 variant=alpine"));
         assert_eq!(by.group("1.2.3-ALPINE"), by.group("1.2.9-alpine"));
@@ -125,6 +125,6 @@ mod tests {
         assert_eq!(by.group("main"), None);
         let case = GroupBy::new("^([a-zA-Z]+)-", LetterCase::Exact).unwrap();
         assert_ne!(case.group("Main-1"), case.group("main-1"));
-        assert_eq!(case.show(&case.group("Main-1").unwrap()), "Main");
+        assert_eq!(case.group_text(&case.group("Main-1").unwrap()), "Main");
     }
 }

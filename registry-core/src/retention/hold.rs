@@ -8,7 +8,7 @@ use super::drift::row_identity;
 use super::package::{Package, Row};
 use super::plan::PackagePlan;
 use super::record::{RecordedManifest, RecordedPackage};
-use super::server::{Unanswered, Writer};
+use super::server::{NoAnswer, Writer};
 use crate::Stop;
 
 /// Puts by digest, children first, every manifest that only the rows to delete need ([`Package::held`]): what they reach, and
@@ -21,7 +21,7 @@ pub(super) async fn hold_manifests(
     planned: &PackagePlan,
     recorded: &RecordedPackage,
     package: &Package,
-) -> Result<(), Unanswered> {
+) -> Result<(), NoAnswer> {
     let deleted = planned.rows_to_delete();
     let deleted: HashSet<_> =
         deleted.map(|row| (row.version.as_str(), row_identity(row.id, row.created_at), row.digest)).collect();
@@ -40,7 +40,7 @@ pub(super) async fn hold_manifests(
             continue;
         }
         if writer.stop().is_some_and(Stop::is_stopped) {
-            return Err(Unanswered::new("the run was asked to stop"));
+            return Err(NoAnswer::new("the run was asked to stop"));
         }
         let digest = package.digest(manifest);
         let Some(RecordedManifest::Present { media_type, data, .. }) = recorded.manifests.get(&digest) else {

@@ -98,7 +98,7 @@ pub(super) fn skip_reason(package: &Package, policy: &Policy) -> Option<Skip> {
             return Some(Skip::TagWithoutDigest { tag: row.version.to_string() });
         };
         if *package.state(manifest) == ManifestState::Absent && !is_lost {
-            let (tag, lost) = (row.version.to_string(), package.lost(manifest));
+            let (tag, lost) = (row.version.to_string(), package.what_is_lost(manifest));
             return Some(Skip::TagWithoutManifest { tag, lost });
         }
     }
@@ -169,7 +169,7 @@ impl Images {
         for manifest in &self.parents_first {
             let own = self.of_manifest[manifest.index()].and_then(&mark);
             let best = smaller(above[manifest.index()], own);
-            for child in package.named(*manifest) {
+            for child in package.named_manifests(*manifest) {
                 above[child.index()] = smaller(above[child.index()], best);
             }
         }
@@ -200,7 +200,7 @@ fn parents_first(package: &Package, images: &[TaggedImage]) -> Vec<ManifestId> {
         }
     }
     let roots = || images.iter().map(|image| image.manifest);
-    let named = |manifest| package.named(manifest);
+    let named = |manifest| package.named_manifests(manifest);
     let followers = |manifest| followers.get(&manifest).into_iter().flatten().copied();
     let count = package.len();
     let wanted = walk::children_first(count, roots(), |manifest| named(manifest).chain(followers(manifest)));
@@ -253,6 +253,6 @@ fn single_image(
         (None, Some(lost)) => Class::Broken(lost),
         (None, None) => Class::Plain,
     };
-    let protected = tags().map(|tag| policy.protects(&package.name, tag)).collect();
+    let protected = tags().map(|tag| policy.protection_of_tag(&package.name, tag)).collect();
     TaggedImage { manifest, rows, follows, class, lost, protected, is_unranked: held.is_some(), held }
 }

@@ -7,7 +7,7 @@ use crate::oci::Digest;
 
 /// References of images in use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct InUse {
+pub struct ImagesInUse {
     /// Tags by repository path, both in lower case.
     tags: BTreeMap<String, BTreeSet<String>>,
     digests: BTreeSet<Digest>,
@@ -25,7 +25,7 @@ pub enum InUseError {
     Line(usize, String),
 }
 
-impl InUse {
+impl ImagesInUse {
     /// Reads a list with one reference a line. `#` begins a comment line.
     ///
     /// # Errors
@@ -121,7 +121,7 @@ mod tests {
         let text = format!(
             "# pods\ngit.example.org/Team/App:V1\n\ndocker-pullable://git.example.org:3000/team/web@{digest}\nteam/tool"
         );
-        let all = InUse::parse(&text).unwrap();
+        let all = ImagesInUse::parse(&text).unwrap();
         assert_eq!(all.tags("team/app"), BTreeSet::from(["v1"]));
         assert_eq!(all.tags("team/tool"), BTreeSet::from(["latest"]));
         assert_eq!(all.tags("team/web"), BTreeSet::new());
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn list_with_a_wrong_line_or_without_references_is_refused() {
-        let error = |text: &str| InUse::parse(text).unwrap_err().to_string();
+        let error = |text: &str| ImagesInUse::parse(text).unwrap_err().to_string();
         insta::assert_snapshot!(error("# nothing\n"), @"it names no image; a cluster that runs nothing is more likely a command that failed");
         insta::assert_snapshot!(error("team/app:v1\nNo resources found in default namespace."), @r#"line 2: "No resources found in default namespace." is no image reference (host/owner/name:tag or …@sha256:…)"#);
         insta::assert_snapshot!(error("team/app@sha256:123"), @r#"line 1: "team/app@sha256:123" is no image reference (host/owner/name:tag or …@sha256:…)"#);

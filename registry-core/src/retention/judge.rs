@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use super::deciding::{Deciding, Reached};
 use super::decision::{Action, RowDecision};
-use super::follow::{After, FateElsewhere, Followed, SubjectFate};
+use super::follow::{FateElsewhere, FollowedSubject, SubjectElsewhere, SubjectFate};
 use super::images::{Class, ImageId};
 use super::package::{Loss, ManifestId, ManifestState};
-use super::policy::{Unneeded, is_young};
+use super::policy::{UnneededAction, is_young};
 use super::reason::Reason;
 use crate::graph::walk;
 use crate::oci::Digest;
@@ -15,7 +15,7 @@ use crate::oci::Digest;
 impl Deciding<'_> {
     /// The digest of a manifest that is not there, and what is lost of it.
     fn lost(&self, manifest: ManifestId) -> (Digest, Loss) {
-        (self.package.digest(manifest), self.package.lost(manifest))
+        (self.package.digest(manifest), self.package.what_is_lost(manifest))
     }
 
     /// Judges an image. `above` is the newest staying image that names it.
@@ -120,7 +120,7 @@ impl Deciding<'_> {
     /// Whether a manifest is an image or lies below it, at whatever depth.
     fn reaches(&self, id: ImageId, wanted: ManifestId) -> bool {
         let image = self.images.all[id].manifest;
-        walk::reach(HashSet::new(), [image], |manifest| self.package.named(manifest))
+        walk::reach(HashSet::new(), [image], |manifest| self.package.named_manifests(manifest))
             .any(|manifest| manifest == wanted)
     }
 
@@ -155,7 +155,8 @@ impl Deciding<'_> {
     /// last such thing.
     fn follower_verdict(&mut self, id: ImageId, subjects: &[Digest], reached: &Reached) -> RowDecision {
         let followed = subjects.iter().map(|subject| (*subject, self.subject_fate(id, subject, reached)));
-        let followed: Vec<Followed> = followed.map(|(subject, fate)| self.followed(subject, fate)).collect();
+        let followed: Vec<FollowedSubject> =
+            followed.map(|(subject, fate)| self.followed(subject, fate)).collect();
         let with_fate = |fate: SubjectFate| followed.iter().find(move |followed| followed.fate == fate);
         if let Some(held) = with_fate(SubjectFate::Elsewhere(FateElsewhere::Stays)) {
             return RowDecision::keep(Reason::Follows(held.clone()));
@@ -167,7 +168,7 @@ impl Deciding<'_> {
         if with_fate(SubjectFate::Gone).is_some() {
             self.orphans.insert(id);
         }
-        let (goes, stays): (Vec<Followed>, Vec<Followed>) =
+        let (goes, stays): (Vec<FollowedSubject>, Vec<FollowedSubject>) =
             followed.into_iter().partition(|followed| match followed.fate {
                 SubjectFate::Goes | SubjectFate::Elsewhere(FateElsewhere::Goes) => true,
                 SubjectFate::Gone => self.may_prune_orphan(id),
@@ -191,7 +192,7 @@ impl Deciding<'_> {
             followed
                 .packages
                 .iter()
-                .map(|package| After { package: package.clone(), digest: followed.subject })
+                .map(|package| SubjectElsewhere { package: package.clone(), digest: followed.subject })
         });
         let after = after.collect();
         let why = goes.into_iter().map(Reason::Follows).collect();
@@ -199,11 +200,11 @@ impl Deciding<'_> {
     }
 
     /// A subject with its fate, and with the packages that have it if it lies in others.
-    fn followed(&self, subject: Digest, fate: SubjectFate) -> Followed {
+    fn followed(&self, subject: Digest, fate: SubjectFate) -> FollowedSubject {
         let elsewhere = self.package.elsewhere.get(&subject);
         let elsewhere = elsewhere.filter(|_| matches!(fate, SubjectFate::Elsewhere(_)));
         let packages = elsewhere.map(|elsewhere| elsewhere.packages.clone()).unwrap_or_default();
-        Followed { subject, packages, fate }
+        FollowedSubject { subject, packages, fate }
     }
 
     /// The fate of a subject that this package does not have. Signatures may be kept in another repository than the images that
@@ -225,7 +226,7 @@ impl Deciding<'_> {
         let mut rows = self.images.all[id].rows.iter().map(|row| &self.package.rows[*row]);
         let is_young = rows.any(|row| is_young(row.created_at, self.now, self.policy.grace));
         let has_images = self.images.all.iter().any(|image| !image.is_follower());
-        self.policy.orphan_signatures == Unneeded::Prune && !is_young && has_images
+        self.policy.orphan_signatures == UnneededAction::Prune && !is_young && has_images
     }
 
     /// Whether a manifest has rows apart from those of an image, and all of these go.

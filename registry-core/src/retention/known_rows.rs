@@ -40,7 +40,7 @@ fn source_line(source: &Source) -> String {
 impl KnownRows {
     /// The name of the file of a source.
     pub(super) fn file_name(source: &Source) -> String {
-        Digest::of(Algorithm::Sha256, source_line(source).as_bytes()).hex()
+        Digest::hash(Algorithm::Sha256, source_line(source).as_bytes()).hex()
     }
 
     /// The digest of a row, if an earlier run read the same row.
@@ -83,13 +83,13 @@ impl KnownRows {
             // Writing to a string cannot fail.
             let _ = writeln!(body, "{id} {created_at} {digest} {package} {version}");
         }
-        format!("{SCHEMA} {}\n{body}", Digest::of(Algorithm::Sha256, body.as_bytes()))
+        format!("{SCHEMA} {}\n{body}", Digest::hash(Algorithm::Sha256, body.as_bytes()))
     }
 
     /// Reads the text of a file; `None` when it is damaged or belongs to another source.
     pub(super) fn read(text: &str, source: &Source) -> Option<Self> {
         let (head, body) = text.split_once('\n')?;
-        if head != format!("{SCHEMA} {}", Digest::of(Algorithm::Sha256, body.as_bytes())) {
+        if head != format!("{SCHEMA} {}", Digest::hash(Algorithm::Sha256, body.as_bytes())) {
             return None;
         }
         let (found_source, lines) = body.split_once('\n')?;
@@ -123,7 +123,7 @@ mod tests {
     }
 
     fn known() -> KnownRows {
-        let digest = Digest::of(Algorithm::Sha256, b"one");
+        let digest = Digest::hash(Algorithm::Sha256, b"one");
         let created_at = Timestamp::from_second(5).unwrap();
         let (package, version) = ("team/app".to_owned(), "v1".to_owned());
         KnownRows(HashMap::from([(7, KnownRow { package, version, created_at, digest })]))
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn row_is_known_only_with_the_same_number_time_and_names() {
-        let digest = Some(Digest::of(Algorithm::Sha256, b"one"));
+        let digest = Some(Digest::hash(Algorithm::Sha256, b"one"));
         let known = known();
         assert_eq!(known.digest("team/app", &row("v1", 7, 5)), digest);
         assert_eq!(known.digest("team/app", &row("v1", 8, 5)), None, "pushed again");

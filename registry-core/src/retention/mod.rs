@@ -77,33 +77,33 @@ mod verified;
 mod waiting_rows;
 
 #[cfg(any(feature = "remote", feature = "storage"))]
-pub use applied::{Applied, AppliedRow, SCHEMA as APPLIED_SCHEMA, Stopped};
+pub use applied::{AppliedRow, ApplyResult, SCHEMA as APPLIED_SCHEMA, Stopped};
 #[cfg(feature = "remote")]
 pub use apply::apply;
 #[cfg(feature = "remote")]
 pub use cache::Cache;
 #[cfg(feature = "remote")]
-pub use collect::{Collecting, Collection, add_dates, collect, collect_known};
+pub use collect::{CollectOptions, CollectedRecord, collect, collect_with_cache, read_build_dates};
 #[cfg(feature = "remote")]
-pub use confirm::{Assumed, Unconfirmed, confirm, unconfirmed};
+pub use confirm::{AssumedManifests, UnconfirmedReference, confirm, find_unconfirmed};
 pub use copied::CopiedTimes;
 pub use decide::decide;
-pub use decision::{Action, Decision, NotPlanned, RowDecision};
-pub use follow::{After, FateElsewhere, Followed, SubjectFate};
+pub use decision::{Action, Decision, RowDecision, WhyNotPlanned};
+pub use follow::{FateElsewhere, FollowedSubject, SubjectElsewhere, SubjectFate};
 pub use group_by::{GroupBy, GroupByError, TagGroup};
-pub use in_use::{InUse, InUseError};
+pub use in_use::{ImagesInUse, InUseError};
 pub use journal::{
     DeletionEntry, DeletionHistory, DeletionJournal, DeletionJournalError, RowOutcome,
     SCHEMA as JOURNAL_SCHEMA,
 };
 pub use letter_case::LetterCase;
-pub use other_packages::{Elsewhere, SharedDigests, Unselected};
-pub use package::{Info, Loss, ManifestId, ManifestState, Package, PartId, Restored, Row};
+pub use other_packages::{OtherPackages, SharedDigests, UnselectedPackages};
+pub use package::{Loss, ManifestId, ManifestInfo, ManifestState, Package, PartId, Restored, Row};
 pub use plan::{PackagePlan, PackageState, Plan, PlanSummary, PlannedRow, SCHEMA};
 #[cfg(feature = "remote")]
 pub use plan_server::{CachedRows, PlannedRecord, ServerPlanning, plan_server};
-pub use planning::{Undated, plan, undated};
-pub use policy::{Pattern, Policy, RankBy, Rule, Unneeded};
+pub use planning::{UndatedManifests, manifests_without_date, plan};
+pub use policy::{Pattern, Policy, RankBy, Rule, UnneededAction};
 pub use policy_text::{PolicyText, RuleText};
 #[cfg(feature = "remote")]
 pub use push_times::{PushTime, PushTimes, PushTimesError, SCHEMA as PUSH_TIMES_SCHEMA};
@@ -116,15 +116,15 @@ pub use refusal::{Refusal, Reversal};
 pub use registry::RegistrySource;
 #[cfg(feature = "remote")]
 pub use server::{
-    DeleteError, Deletion, Incomplete, ListedRow, Listing, Permission, PlannedDeletion, Reader, Unanswered,
-    WriteAccess, Writer,
+    DeleteError, DeletionTime, IncompletePackage, ListedRow, Listing, NoAnswer, Permission, PlannedDeletion,
+    Reader, WriteAccess, Writer,
 };
 pub use skip::Skip;
 pub use source::{Source, SourceKind};
 #[cfg(any(feature = "remote", feature = "storage"))]
-pub use stays::{Drift, WhyHalted, WhyStays, WhyUnread, WhyWorse};
+pub use stays::{PackageDrift, WhyHalted, WhyNotDeleted, WhyUnread, WhyWorse};
 pub use undecided::{Undecided, UndecidedImages};
 #[cfg(feature = "remote")]
 pub use undo::{RowUndoState, UndoneRow, undo};
 #[cfg(any(feature = "remote", feature = "storage"))]
-pub use verified::{Expected, PlanError, VerifiedPlan};
+pub use verified::{PlanError, PlanExpectations, VerifiedPlan};

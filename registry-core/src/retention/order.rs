@@ -103,7 +103,7 @@ impl UnorderedSteps {
             }
         }
         for manifest in &reached {
-            for child in package.named(*manifest) {
+            for child in package.named_manifests(*manifest) {
                 self.after[self.of_manifest[&child]].push(self.of_manifest[manifest]);
             }
         }
@@ -135,5 +135,5 @@ impl UnorderedSteps {
 
 /// A manifest and everything that it reaches.
 fn manifest_and_below(package: &Package, manifest: ManifestId) -> HashSet<ManifestId> {
-    walk::reach(HashSet::new(), [manifest], |manifest| package.named(manifest)).collect()
+    walk::reach(HashSet::new(), [manifest], |manifest| package.named_manifests(manifest)).collect()
 }

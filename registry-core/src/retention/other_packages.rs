@@ -10,7 +10,7 @@ use crate::oci::Digest;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Elsewhere {
+pub struct OtherPackages {
     /// Names of packages that have it.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub packages: Vec<String>,
@@ -24,7 +24,7 @@ pub struct Elsewhere {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Unselected {
+pub struct UnselectedPackages {
     /// Digests of this package that they list, or name in an index that was read.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub shared: BTreeMap<Digest, SharedDigests>,

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::copied::CopiedTimes;
-use super::other_packages::{Elsewhere, Unselected};
+use super::other_packages::{OtherPackages, UnselectedPackages};
 use crate::graph::walk::Numbered;
 use crate::graph::{DigestTable, NodeId};
 use crate::oci::manifest::{Kind, ReferenceRole};
@@ -100,7 +100,7 @@ pub enum ManifestState {
     #[default]
     Unasked,
     /// The server has it, and it was read.
-    Present(Box<Info>),
+    Present(Box<ManifestInfo>),
     /// The server says that it is not there.
     Absent,
     /// It could not be read, and why.
@@ -109,7 +109,7 @@ pub enum ManifestState {
 
 /// A manifest that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Info {
+pub struct ManifestInfo {
     /// Its media type as the server gives it.
     pub media_type: MediaType,
     /// Its size in bytes.
@@ -148,9 +148,9 @@ pub struct Package {
     /// Signs that the times of its tags come from a copy.
     pub copied: Option<CopiedTimes>,
     /// Which other packages have the digests that tags of this one are named after and that it does not have itself.
-    pub elsewhere: BTreeMap<Digest, Elsewhere>,
+    pub elsewhere: BTreeMap<Digest, OtherPackages>,
     /// Where packages that were not selected list or name its digests.
-    pub unselected: Option<Unselected>,
+    pub unselected: Option<UnselectedPackages>,
     digests: DigestTable,
     states: Vec<ManifestState>,
     parts: DigestTable,
@@ -198,12 +198,12 @@ impl Package {
     }
 
     /// What is known of a manifest that was read.
-    pub fn info(&self, manifest: ManifestId) -> Option<&Info> {
+    pub fn info(&self, manifest: ManifestId) -> Option<&ManifestInfo> {
         if let ManifestState::Present(info) = self.state(manifest) { Some(info) } else { None }
     }
 
     /// The manifests that this one needs or may need: children and mentions. None when it was not read.
-    pub fn named(&self, manifest: ManifestId) -> impl Iterator<Item = ManifestId> {
+    pub fn named_manifests(&self, manifest: ManifestId) -> impl Iterator<Item = ManifestId> {
         let info = self.info(manifest);
         info.into_iter().flat_map(|info| info.children.iter().chain(&info.mentions)).copied()
     }
@@ -255,7 +255,7 @@ impl Package {
     }
 
     /// What is lost of an absent manifest.
-    pub fn lost(&self, manifest: ManifestId) -> Loss {
+    pub fn what_is_lost(&self, manifest: ManifestId) -> Loss {
         if self.unlinked.contains(&manifest) { Loss::RevisionLink } else { Loss::Manifest }
     }
 
@@ -281,7 +281,7 @@ impl Package {
         let own = parsed.media_type.clone();
         let media_type =
             if given.is_empty() { own.unwrap_or(MediaType::new("")) } else { MediaType::new(given) };
-        let mut info = Info {
+        let mut info = ManifestInfo {
             media_type,
             bytes: bytes.len() as u64,
             kind: parsed.kind,

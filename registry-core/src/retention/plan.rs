@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::decision::{Action, NotPlanned};
-use super::follow::After;
+use super::decision::{Action, WhyNotPlanned};
+use super::follow::SubjectElsewhere;
 use super::policy_text::PolicyText;
 use super::reason::{Reason, is_zero};
 use super::source::Source;
@@ -66,7 +66,7 @@ pub struct PackagePlan {
     pub reason: Option<String>,
     /// Why nothing goes in it. Absent in plans of releases that wrote words only.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub why: Option<NotPlanned>,
+    pub why: Option<WhyNotPlanned>,
     /// Images that stay.
     pub images_kept: u64,
     /// Images that go.
@@ -125,7 +125,7 @@ pub struct PlannedRow {
     /// For a row that goes, the subjects in other packages that it follows. It goes after the rows of all packages, and only when
     /// these subjects are confirmed to be gone.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub after: Vec<After>,
+    pub after: Vec<SubjectElsewhere>,
     /// Indexes that name its manifest.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub parents: Vec<Digest>,
@@ -179,7 +179,7 @@ impl Plan {
 
     /// Whether the guard over the whole run refused it.
     pub fn is_capped(&self) -> bool {
-        let is_of_run = |why: &NotPlanned| matches!(why, NotPlanned::Refused(refusal) if refusal.is_of_run());
+        let is_of_run = |why: &WhyNotPlanned| matches!(why, WhyNotPlanned::Refused(refusal) if refusal.refuses_whole_run());
         self.packages.iter().filter_map(|package| package.why.as_ref()).any(is_of_run)
     }
 
@@ -219,6 +219,6 @@ pub(super) fn digest_of(value: &impl Serialize) -> Digest {
     let is_written = serde_json::to_writer(&mut writer, value).is_ok();
     match writer.into_inner() {
         Ok(hasher) if is_written => hasher.finish(),
-        _ => Digest::of(Algorithm::Sha256, b""),
+        _ => Digest::hash(Algorithm::Sha256, b""),
     }
 }

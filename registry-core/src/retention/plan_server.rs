@@ -4,14 +4,14 @@
 use jiff::Timestamp;
 
 use super::cache::Cache;
-use super::collect::{Collecting, Collection, add_dates, collect, collect_known};
-use super::confirm::{Assumed, confirm, unconfirmed};
+use super::collect::{CollectOptions, CollectedRecord, collect, collect_with_cache, read_build_dates};
+use super::confirm::{AssumedManifests, confirm, find_unconfirmed};
 use super::plan::Plan;
-use super::planning::{plan, undated};
+use super::planning::{manifests_without_date, plan};
 use super::policy::{Policy, RankBy};
 use super::push_times::PushTimes;
 use super::record::Record;
-use super::server::{Reader, Unanswered};
+use super::server::{NoAnswer, Reader};
 use super::source::{Source, SourceKind};
 
 /// What a cache is trusted for.
@@ -60,8 +60,8 @@ impl<'a> ServerPlanning<'a> {
         }
     }
 
-    fn collecting(&self) -> Collecting<'a> {
-        Collecting {
+    fn collecting(&self) -> CollectOptions<'a> {
+        CollectOptions {
             in_flight: self.in_flight,
             cache: self.cache,
             built_at: self.policy.rank_by == RankBy::Created,
@@ -87,16 +87,16 @@ pub async fn plan_server(
     reader: &impl Reader,
     source: Source,
     how: &ServerPlanning<'_>,
-) -> Result<PlannedRecord, Unanswered> {
+) -> Result<PlannedRecord, NoAnswer> {
     let may_assume = source.kind == SourceKind::Forgejo && how.cached_rows == CachedRows::Confirmed;
-    let Collection { mut record, assumed } = if may_assume {
-        collect_known(reader, source.clone(), &how.collecting(), how.now).await?
+    let CollectedRecord { mut record, assumed } = if may_assume {
+        collect_with_cache(reader, source.clone(), &how.collecting(), how.now).await?
     } else {
         let record = collect(reader, source.clone(), &how.collecting(), how.now).await?;
-        Collection { record, assumed: Assumed::default() }
+        CollectedRecord { record, assumed: AssumedManifests::default() }
     };
     let mut plan = plan_record(reader, &mut record, how).await;
-    let needed = unconfirmed(&record, &assumed, &plan);
+    let needed = find_unconfirmed(&record, &assumed, &plan);
     if !confirm(reader, &needed, how.in_flight).await {
         record = collect(reader, source, &how.collecting(), how.now).await?;
         plan = plan_record(reader, &mut record, how).await;
@@ -107,11 +107,11 @@ pub async fn plan_server(
 /// Plans from what was read, with noted push times, and with build dates where something goes.
 async fn plan_record(reader: &impl Reader, record: &mut Record, how: &ServerPlanning<'_>) -> Plan {
     if let Some(times) = how.push_times {
-        times.restore(record);
+        times.restore_push_times(record);
     }
     let at = how.plan_at.unwrap_or(how.now);
-    let undated = undated(&record.source, record.packages(), how.policy, at);
-    let dates = Collecting { built_at: true, only: &[], ..how.collecting() };
-    add_dates(reader, record, &undated, &dates).await;
+    let undated = manifests_without_date(&record.source, record.packages(), how.policy, at);
+    let dates = CollectOptions { built_at: true, only: &[], ..how.collecting() };
+    read_build_dates(reader, record, &undated, &dates).await;
     plan(record.source.clone(), record.packages(), how.policy, at, how.tool_version)
 }

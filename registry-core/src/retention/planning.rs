@@ -6,7 +6,7 @@ use super::at_risk::{CollectorPass, Warning};
 use super::bytes::ReclaimableBytes;
 use super::cross_package::CrossPackageDecisions;
 use super::decide::{self, decide, decide_with_fates_elsewhere};
-use super::decision::{self, Action, Decision, NotPlanned};
+use super::decision::{self, Action, Decision, WhyNotPlanned};
 use super::package::Package;
 use super::plan::{PackagePlan, PackageState, Plan, PlanSummary, PlannedRow, SCHEMA, digest_of};
 use super::policy::Policy;
@@ -41,11 +41,11 @@ pub fn plan(
         let rows = decision.rows.into_iter().enumerate();
         (planned, rows.filter_map(|(at, verdict)| Some((at, verdict.if_refused?))).collect())
     };
-    let path = |package: &Package| source.path_of(&package.name);
+    let path = |package: &Package| source.repository_path(&package.name);
     let mut cross_package = CrossPackageDecisions::default();
     let mut planned: Vec<(PackagePlan, IfRefused)> = Vec::new();
     for package in packages {
-        if !policy.covers(&package.name) {
+        if !policy.covers_package(&package.name) {
             if let Some(forecast) = &mut forecast {
                 forecast.add_uncovered(&package);
             }
@@ -130,7 +130,7 @@ impl CollectorForecast {
 
 /// Manifests of one package whose build dates a plan needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undated {
+pub struct UndatedManifests {
     /// The package.
     pub package: String,
     /// Their digests.
@@ -140,16 +140,16 @@ pub struct Undated {
 /// The manifests whose build dates a plan needs and nobody has read yet: those of rankings by push time in which something goes.
 /// A caller that can read them does so (`add_dates`) before [`plan`]. Without the dates the guard against pushes in the reverse
 /// order of builds ignores these images.
-pub fn undated(
+pub fn manifests_without_date(
     source: &Source,
     packages: impl IntoIterator<Item = Package>,
     policy: &Policy,
     now: Timestamp,
-) -> Vec<Undated> {
-    let packages = packages.into_iter().filter(|package| policy.covers(&package.name));
+) -> Vec<UndatedManifests> {
+    let packages = packages.into_iter().filter(|package| policy.covers_package(&package.name));
     let undated = packages.map(|package| {
-        let manifests = decide::undated(&package, &source.path_of(&package.name), policy, now);
-        Undated { package: package.name, manifests }
+        let manifests = decide::undated(&package, &source.repository_path(&package.name), policy, now);
+        UndatedManifests { package: package.name, manifests }
     });
     undated.filter(|undated| !undated.manifests.is_empty()).collect()
 }
@@ -184,15 +184,15 @@ impl PackagePlan {
         self.images_kept += std::mem::take(&mut self.images_deleted);
         self.state = PackageState::Refused;
         self.reason = Some(escape(&why.to_string()));
-        self.why = Some(NotPlanned::Refused(why));
+        self.why = Some(WhyNotPlanned::Refused(why));
     }
 }
 
 fn package_plan(package: &Package, decision: &Decision, source: &Source, policy: &Policy) -> PackagePlan {
     let state = match &decision.not_planned {
         None => PackageState::Planned,
-        Some(NotPlanned::Skipped(_)) => PackageState::Skipped,
-        Some(NotPlanned::Refused(_)) => PackageState::Refused,
+        Some(WhyNotPlanned::Skipped(_)) => PackageState::Skipped,
+        Some(WhyNotPlanned::Refused(_)) => PackageState::Refused,
     };
     let parents = package.parents();
     let undoable = undoable_rows(package, decision, source, policy);

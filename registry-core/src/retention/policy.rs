@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::group_by::{GroupBy, TagGroup};
-use super::in_use::InUse;
+use super::in_use::ImagesInUse;
 use super::letter_case::LetterCase;
 use super::package::{Package, Row};
 use super::reason::Reason;
@@ -30,7 +30,7 @@ pub enum RankBy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Unneeded {
+pub enum UnneededAction {
     /// They are reported and stay.
     #[default]
     Leave,
@@ -127,11 +127,11 @@ pub struct Policy {
     /// Only packages that match one of these patterns are looked at; all are when there are none.
     pub packages: Vec<Pattern>,
     /// Images that run somewhere.
-    pub in_use: InUse,
+    pub in_use: ImagesInUse,
     /// What becomes of manifests that no tag reaches.
-    pub untagged: Unneeded,
+    pub untagged: UnneededAction,
     /// What becomes of signatures whose subject is gone.
-    pub orphan_signatures: Unneeded,
+    pub orphan_signatures: UnneededAction,
     /// Untagged manifests and orphaned signatures younger than this many seconds stay.
     pub grace: u64,
     /// Most images that a run may delete.
@@ -161,9 +161,9 @@ impl Default for Policy {
             rank_by: RankBy::Pushed,
             rules: Vec::new(),
             packages: Vec::new(),
-            in_use: InUse::default(),
-            untagged: Unneeded::Leave,
-            orphan_signatures: Unneeded::Leave,
+            in_use: ImagesInUse::default(),
+            untagged: UnneededAction::Leave,
+            orphan_signatures: UnneededAction::Leave,
             grace: 24 * 3600,
             max_delete: None,
             max_delete_percent: None,
@@ -190,7 +190,7 @@ impl Policy {
     }
 
     /// Whether a package is looked at.
-    pub fn covers(&self, package: &str) -> bool {
+    pub fn covers_package(&self, package: &str) -> bool {
         matches_any(&self.packages, package)
     }
 
@@ -207,7 +207,7 @@ impl Policy {
     }
 
     /// Why a tag of a package always stays, if it does.
-    pub(crate) fn protects(&self, package: &str, tag: &str) -> Option<Reason> {
+    pub(crate) fn protection_of_tag(&self, package: &str, tag: &str) -> Option<Reason> {
         if let Some(pattern) = self.keep_tags.iter().find(|pattern| pattern.is_match(tag)) {
             return Some(Reason::KeepPattern { tag: tag.to_owned(), pattern: pattern.as_str().to_owned() });
         }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::{Pattern, Policy, RankBy, Rule, Unneeded};
+use super::policy::{Pattern, Policy, RankBy, Rule, UnneededAction};
 
 /// The policy of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,10 +34,10 @@ pub struct PolicyText {
     pub in_use: Option<String>,
     /// What becomes of manifests that no tag reaches, when they are not left.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub untagged: Option<Unneeded>,
+    pub untagged: Option<UnneededAction>,
     /// What becomes of signatures whose subject is gone, when they are not left.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub orphan_signatures: Option<Unneeded>,
+    pub orphan_signatures: Option<UnneededAction>,
     /// Younger than so many seconds nothing untagged goes, when not 24 hours.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub grace_seconds: Option<u64>,
@@ -108,7 +108,7 @@ impl PolicyText {
             rank_by: unless_default(policy.rank_by, default.rank_by),
             rules: policy.rules.iter().map(rule).collect(),
             packages: texts(&policy.packages),
-            in_use: Some(&policy.in_use).filter(|in_use| !in_use.is_empty()).map(super::InUse::summary),
+            in_use: Some(&policy.in_use).filter(|in_use| !in_use.is_empty()).map(super::ImagesInUse::summary),
             untagged: unless_default(policy.untagged, default.untagged),
             orphan_signatures: unless_default(policy.orphan_signatures, default.orphan_signatures),
             grace_seconds: unless_default(policy.grace, default.grace),

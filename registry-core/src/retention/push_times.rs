@@ -103,7 +103,7 @@ impl PushTimes {
     /// Before the undo changes anything, this must be called with all rows that it will try ([`UndoneRow::expected`]) and the
     /// result be written down, so that the times are known even if the undo is ended at once.
     #[must_use]
-    pub fn with(&self, owner: Option<&str>, undone: &[UndoneRow], at: Timestamp) -> Self {
+    pub fn with_undone_rows(&self, owner: Option<&str>, undone: &[UndoneRow], at: Timestamp) -> Self {
         let owner = owner.map(str::to_lowercase);
         let key = |owner: Option<String>, package: &str, version: &str| -> RowKey {
             (owner, package.to_owned(), version.to_owned())
@@ -125,7 +125,7 @@ impl PushTimes {
     }
 
     /// Gives the rows of a record their original times, and marks them as restored.
-    pub fn restore(&self, record: &mut Record) {
+    pub fn restore_push_times(&self, record: &mut Record) {
         let owner = record.source.owner.as_deref();
         let mut by_name: HashMap<(&str, &str), Vec<&PushTime>> = HashMap::new();
         for time in self.times.iter().filter(|time| time.is_of_owner(owner)) {

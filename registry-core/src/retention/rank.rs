@@ -160,7 +160,7 @@ impl<'p> Rules<'p> {
         }
         for ((index, group), rows) in rows_of_group {
             let rule = &policy.rules[index];
-            let group = rule.group_by.as_ref().zip(group.as_ref()).map(|(by, group)| by.show(group));
+            let group = rule.group_by.as_ref().zip(group.as_ref()).map(|(by, group)| by.group_text(group));
             let tags = rule.tags.as_str().to_owned();
             let name = RuleName { number: index as u64 + 1, tags, group };
             rows.iter().for_each(|at| self.ranking_of_row[*at] = Some(self.rankings.len()));

@@ -26,20 +26,20 @@ impl Package {
     /// By manifest, whether `roots` reach it through children; `roots` reach themselves.
     pub fn reach(&self, roots: impl IntoIterator<Item = ManifestId>) -> Vec<bool> {
         let mut reached = vec![false; self.len()];
-        walk::mark(&mut reached, roots, |manifest| self.named(manifest));
+        walk::mark(&mut reached, roots, |manifest| self.named_manifests(manifest));
         reached
     }
 
     /// Everything reached from `roots`, each manifest once and after all that it names.
     pub(super) fn leaves_first(&self, roots: impl IntoIterator<Item = ManifestId>) -> Vec<ManifestId> {
-        walk::children_first(self.len(), roots, |manifest| self.named(manifest))
+        walk::children_first(self.len(), roots, |manifest| self.named_manifests(manifest))
     }
 
     /// Indexes by the manifests that they name.
     pub fn parents(&self) -> HashMap<ManifestId, Vec<ManifestId>> {
         let mut parents: HashMap<ManifestId, Vec<ManifestId>> = HashMap::new();
         for manifest in self.manifests() {
-            for child in self.named(manifest) {
+            for child in self.named_manifests(manifest) {
                 parents.entry(child).or_default().push(manifest);
             }
         }
@@ -76,7 +76,7 @@ impl Package {
         }
         let mut reached = vec![false; self.len()];
         let referrers = |manifest| by_subject.get(&manifest).into_iter().flatten().copied();
-        walk::mark(&mut reached, roots, |manifest| self.named(manifest).chain(referrers(manifest)));
+        walk::mark(&mut reached, roots, |manifest| self.named_manifests(manifest).chain(referrers(manifest)));
         reached
     }
 

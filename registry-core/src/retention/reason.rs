@@ -6,7 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::follow::Followed;
+use super::follow::FollowedSubject;
 use super::package::Loss;
 use crate::oci::Digest;
 
@@ -160,7 +160,7 @@ pub enum Reason {
         subject: Digest,
     },
     /// The tag is named after a digest; what becomes of that decides.
-    Follows(Followed),
+    Follows(FollowedSubject),
     /// An index that no tag reaches names the manifest, which has no other row.
     OnlyRowOfChild,
     /// It would go, and a guard refused what was decided about the package.
@@ -301,7 +301,7 @@ impl fmt::Display for Reason {
                 write!(out, "child of {parent}, which goes; not below all that stay by rank")
             }
             Self::Broken { .. } | Self::BrokenBelowRanked { .. } | Self::BrokenAmongRanked { .. } => {
-                write!(out, "broken: {}", self.of_broken().unwrap_or_default())
+                write!(out, "broken: {}", self.broken_text().unwrap_or_default())
             }
             Self::RefersTo { subject } => write!(out, "refers to {subject}, which stays"),
             Self::Follows(followed) => followed.fmt(out),
@@ -319,7 +319,7 @@ impl fmt::Display for Reason {
 
 impl Reason {
     /// For a broken image, what it lacks, and whether it ranks below all images that stay by rank.
-    pub fn of_broken(&self) -> Option<String> {
+    pub fn broken_text(&self) -> Option<String> {
         match self {
             Self::Broken { digest, lost } => Some(format!("{digest} {lost}")),
             Self::BrokenBelowRanked { digest, lost } => {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::copied::CopiedTimes;
 #[cfg(any(feature = "remote", feature = "storage"))]
 use super::follow::followed_digest;
-use super::other_packages::{Elsewhere, Unselected};
+use super::other_packages::{OtherPackages, UnselectedPackages};
 use super::package::{Package, Restored, Row};
 use super::source::Source;
 use crate::oci::manifest::Kind;
@@ -61,10 +61,10 @@ pub struct RecordedPackage {
     /// Which other packages have the digests that tags of this one are named after and that it does not have itself. A digest
     /// that is missing here was looked for in none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub elsewhere: BTreeMap<Digest, Elsewhere>,
+    pub elsewhere: BTreeMap<Digest, OtherPackages>,
     /// Where packages that were not selected list or name its digests; left out where all were selected.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub unselected: Option<Unselected>,
+    pub unselected: Option<UnselectedPackages>,
     /// Absent manifests whose bytes are in the tree on disk, so that only their link is missing. They explain a decision and do
     /// not change it, and no file holds them.
     #[serde(skip)]
@@ -242,7 +242,7 @@ impl RecordedPackage {
                     }
                 }
                 RecordedManifest::Present { media_type, data, built_at } => {
-                    if Digest::of(digest.algorithm(), data) == *digest {
+                    if Digest::hash(digest.algorithm(), data) == *digest {
                         package.set_bytes(manifest, media_type, data);
                         package.set_built_at(manifest, *built_at);
                     } else {

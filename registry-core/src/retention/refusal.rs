@@ -59,7 +59,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Whether this refuses all packages of the run, and not one alone.
-    pub(crate) const fn is_of_run(&self) -> bool {
+    pub(crate) const fn refuses_whole_run(&self) -> bool {
         matches!(self, Self::TooManyOfRun { .. })
     }
 }

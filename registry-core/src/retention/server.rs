@@ -28,7 +28,7 @@ pub struct Listing {
     /// The rows, in any order.
     pub rows: Vec<ListedRow>,
     /// Packages with versions that the server cannot list. The versions that it does list are among the rows.
-    pub incomplete: Vec<Incomplete>,
+    pub incomplete: Vec<IncompletePackage>,
 }
 
 impl From<Vec<ListedRow>> for Listing {
@@ -39,7 +39,7 @@ impl From<Vec<ListedRow>> for Listing {
 
 /// A package whose listing is incomplete, so that nothing can be decided about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Incomplete {
+pub struct IncompletePackage {
     /// The package, without the owner.
     pub package: String,
     /// What is missing in the listing, and what the operator can do, as a lower-case fragment.
@@ -49,7 +49,7 @@ pub struct Incomplete {
 /// Why a question got no answer. What was asked for is unknown, not absent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Unanswered {
+pub enum NoAnswer {
     /// The registry did not answer.
     #[error(transparent)]
     Registry(#[from] Error),
@@ -58,7 +58,7 @@ pub enum Unanswered {
     Other(String),
 }
 
-impl Unanswered {
+impl NoAnswer {
     /// The cause is no [`Error`] of a registry.
     pub fn new(why: impl Into<String>) -> Self {
         Self::Other(why.into())
@@ -67,7 +67,7 @@ impl Unanswered {
 
 /// How a deletion ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deletion {
+pub enum DeletionTime {
     /// The server deleted it, or may have: the answer to a request of this run was lost.
     Now,
     /// It was gone before this run asked.
@@ -96,7 +96,7 @@ pub struct PlannedDeletion<'a> {
     /// The manifest that it names.
     pub digest: Digest,
     /// All rows of this manifest that are to be deleted, this one included.
-    pub together: &'a [&'a str],
+    pub rows_of_manifest: &'a [&'a str],
 }
 
 /// Whether these credentials may delete.
@@ -113,17 +113,17 @@ pub enum Permission {
 /// Reads a server. `None` means absent; an error means unknown.
 pub trait Reader: Sync {
     /// Rows of all packages, or of one.
-    fn rows(&self, package: Option<&str>) -> impl Future<Output = Result<Listing, Unanswered>> + Send;
+    fn rows(&self, package: Option<&str>) -> impl Future<Output = Result<Listing, NoAnswer>> + Send;
 
     /// Names of packages that may hold manifests although the listing has no row of them.
-    fn unlisted(&self) -> impl Future<Output = Result<Vec<String>, Unanswered>> + Send;
+    fn unlisted_packages(&self) -> impl Future<Output = Result<Vec<String>, NoAnswer>> + Send;
 
     /// One row as it is now.
     fn row(
         &self,
         package: &str,
         version: &str,
-    ) -> impl Future<Output = Result<Option<ListedRow>, Unanswered>> + Send;
+    ) -> impl Future<Output = Result<Option<ListedRow>, NoAnswer>> + Send;
 
     /// A manifest, by tag or by digest. Its bytes hash to its digest, except for schema 1, which some servers sign anew at each
     /// answer.
@@ -131,14 +131,14 @@ pub trait Reader: Sync {
         &self,
         package: &str,
         reference: &str,
-    ) -> impl Future<Output = Result<Option<Fetched>, Unanswered>> + Send;
+    ) -> impl Future<Output = Result<Option<Fetched>, NoAnswer>> + Send;
 
     /// The digest of a manifest, by tag or by digest, without downloading the manifest.
-    fn head(
+    fn manifest_digest(
         &self,
         package: &str,
         reference: &str,
-    ) -> impl Future<Output = Result<Option<Digest>, Unanswered>> + Send;
+    ) -> impl Future<Output = Result<Option<Digest>, NoAnswer>> + Send;
 
     /// The digest of a row from the server's own records, which do not need the manifest. `None` where a server has no such
     /// records.
@@ -146,17 +146,17 @@ pub trait Reader: Sync {
         &self,
         package: &str,
         version: &str,
-    ) -> impl Future<Output = Result<Option<Digest>, Unanswered>> + Send;
+    ) -> impl Future<Output = Result<Option<Digest>, NoAnswer>> + Send;
 
     /// The bytes of an image's config.
     fn config(
         &self,
         package: &str,
         digest: &Digest,
-    ) -> impl Future<Output = Result<Option<Vec<u8>>, Unanswered>> + Send;
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, NoAnswer>> + Send;
 
     /// Why the run gave up on this server and asks it nothing more, if it did.
-    fn gave_up(&self) -> Option<String> {
+    fn why_gave_up(&self) -> Option<String> {
         None
     }
 }
@@ -167,7 +167,7 @@ pub trait Writer: Reader {
     fn delete(
         &self,
         planned: &PlannedDeletion<'_>,
-    ) -> impl Future<Output = Result<Deletion, DeleteError>> + Send;
+    ) -> impl Future<Output = Result<DeletionTime, DeleteError>> + Send;
 
     /// Puts a manifest under a tag or its digest.
     fn put(
@@ -176,7 +176,7 @@ pub trait Writer: Reader {
         reference: &str,
         media_type: &str,
         bytes: &[u8],
-    ) -> impl Future<Output = Result<(), Unanswered>> + Send;
+    ) -> impl Future<Output = Result<(), NoAnswer>> + Send;
 
     /// The handle through which this run may be asked to stop.
     fn stop(&self) -> Option<&Stop> {
@@ -215,35 +215,35 @@ impl<R> WriteAccess<R> {
 }
 
 impl<R: Reader + Send> Reader for WriteAccess<R> {
-    async fn rows(&self, package: Option<&str>) -> Result<Listing, Unanswered> {
+    async fn rows(&self, package: Option<&str>) -> Result<Listing, NoAnswer> {
         self.reader.rows(package).await
     }
 
-    async fn unlisted(&self) -> Result<Vec<String>, Unanswered> {
-        self.reader.unlisted().await
+    async fn unlisted_packages(&self) -> Result<Vec<String>, NoAnswer> {
+        self.reader.unlisted_packages().await
     }
 
-    async fn row(&self, package: &str, version: &str) -> Result<Option<ListedRow>, Unanswered> {
+    async fn row(&self, package: &str, version: &str) -> Result<Option<ListedRow>, NoAnswer> {
         self.reader.row(package, version).await
     }
 
-    async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
+    async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, NoAnswer> {
         self.reader.manifest(package, reference).await
     }
 
-    async fn head(&self, package: &str, reference: &str) -> Result<Option<Digest>, Unanswered> {
-        self.reader.head(package, reference).await
+    async fn manifest_digest(&self, package: &str, reference: &str) -> Result<Option<Digest>, NoAnswer> {
+        self.reader.manifest_digest(package, reference).await
     }
 
-    async fn recorded_digest(&self, package: &str, version: &str) -> Result<Option<Digest>, Unanswered> {
+    async fn recorded_digest(&self, package: &str, version: &str) -> Result<Option<Digest>, NoAnswer> {
         self.reader.recorded_digest(package, version).await
     }
 
-    async fn config(&self, package: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
+    async fn config(&self, package: &str, digest: &Digest) -> Result<Option<Vec<u8>>, NoAnswer> {
         self.reader.config(package, digest).await
     }
 
-    fn gave_up(&self) -> Option<String> {
-        self.reader.gave_up()
+    fn why_gave_up(&self) -> Option<String> {
+        self.reader.why_gave_up()
     }
 }

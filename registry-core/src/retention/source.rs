@@ -33,7 +33,7 @@ pub struct Source {
 
 impl Source {
     /// The repository path of a package, as image references have it after the host.
-    pub fn path_of(&self, package: &str) -> String {
+    pub fn repository_path(&self, package: &str) -> String {
         match &self.owner {
             Some(owner) => format!("{owner}/{package}"),
             None => package.to_owned(),

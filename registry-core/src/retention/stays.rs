@@ -4,19 +4,19 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cause::in_words;
+use crate::cause::text_conversions;
 use crate::oci::Digest;
 #[cfg(feature = "storage")]
-use crate::repair::{WhyFailed, WhyRefused, WhySpared, WhyStopped};
+use crate::repair::{WhyFailed, WhyRefused, WhySkipped, WhyStopped};
 use crate::text::escape;
 
-in_words!(WhyStays, WhyWorse, WhyUnread, WhyHalted);
+text_conversions!(WhyNotDeleted, WhyWorse, WhyUnread, WhyHalted);
 
 /// Why a row to delete stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 #[non_exhaustive]
-pub enum WhyStays {
+pub enum WhyNotDeleted {
     /// The run ended before it.
     RunStopped,
     /// The run ended before its package.
@@ -30,7 +30,7 @@ pub enum WhyStays {
     /// Its package could not be read again, and why.
     Unread(String),
     /// Its package changed since it was planned.
-    Drifted(Drift),
+    Drifted(PackageDrift),
     /// There is no safe order of deletions for it.
     NoOrder,
     /// The journal could not be written.
@@ -85,7 +85,7 @@ pub enum WhyStays {
     NotTried,
     /// On a tree: it is not what was planned any more.
     #[cfg(feature = "storage")]
-    Spared(WhySpared),
+    Spared(WhySkipped),
     /// On a tree: it could not be moved.
     #[cfg(feature = "storage")]
     Failed(WhyFailed),
@@ -95,7 +95,7 @@ pub enum WhyStays {
     Said(String),
 }
 
-impl fmt::Display for WhyStays {
+impl fmt::Display for WhyNotDeleted {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RunStopped => out.write_str("the run stopped"),
@@ -135,7 +135,7 @@ impl fmt::Display for WhyStays {
 /// How a package changed since it was planned, so that nothing may be deleted in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Drift {
+pub enum PackageDrift {
     /// A row is new, and its manifest cannot be read.
     Unreadable {
         /// The row.
@@ -171,7 +171,7 @@ pub enum Drift {
     },
 }
 
-impl fmt::Display for Drift {
+impl fmt::Display for PackageDrift {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable { version } => write!(out, "{version} is new and cannot be read"),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::journal::{DeletionEntry, DeletionHistory, RowOutcome};
 use super::record::RecordedManifest;
-use super::server::{Unanswered, Writer};
+use super::server::{NoAnswer, Writer};
 use crate::Stop;
 use crate::graph::walk;
 use crate::oci::Digest;
@@ -60,7 +60,7 @@ pub enum RowUndoState {
 
 impl UndoneRow {
     /// The rows that an undo of this journal will try to put back, oldest first.
-    pub fn expected(history: &DeletionHistory) -> Vec<Self> {
+    pub fn rows_to_undo(history: &DeletionHistory) -> Vec<Self> {
         let mut rows: BTreeMap<(&str, &str), (Self, usize)> = BTreeMap::new();
         for (at, entry) in history.entries.iter().enumerate() {
             match entry {
@@ -106,7 +106,7 @@ pub async fn undo(writer: &impl Writer, history: &DeletionHistory) -> Vec<Undone
             contents.insert((package, *digest), (at, content));
         }
     }
-    let (mut rows, mut present) = (UndoneRow::expected(history), HashSet::new());
+    let (mut rows, mut present) = (UndoneRow::rows_to_undo(history), HashSet::new());
     for row in &mut rows {
         if writer.stop().is_some_and(Stop::is_stopped) {
             row.state = RowUndoState::NotTried;
@@ -143,10 +143,10 @@ async fn put_back(
 }
 
 /// The state of a row whose name the server lists; `None` when the server does not list the name.
-async fn read_state(writer: &impl Writer, row: &mut UndoneRow) -> Result<Option<RowUndoState>, Unanswered> {
+async fn read_state(writer: &impl Writer, row: &mut UndoneRow) -> Result<Option<RowUndoState>, NoAnswer> {
     let Some(now) = writer.row(&row.package, &row.version).await? else { return Ok(None) };
     row.now = now.id;
-    Ok(Some(match writer.head(&row.package, &row.version).await? {
+    Ok(Some(match writer.manifest_digest(&row.package, &row.version).await? {
         Some(digest) if digest == row.digest && row.id.is_some() && row.id == now.id => RowUndoState::There,
         Some(digest) if digest == row.digest => RowUndoState::Back,
         _ => RowUndoState::Taken,
@@ -158,7 +158,7 @@ async fn read_state(writer: &impl Writer, row: &mut UndoneRow) -> Result<Option<
 async fn state_after_put(
     writer: &impl Writer,
     row: &mut UndoneRow,
-    answer: Result<(), Unanswered>,
+    answer: Result<(), NoAnswer>,
 ) -> RowUndoState {
     let Err(unanswered) = answer else {
         // A source without numbers has no new number either.
@@ -183,7 +183,7 @@ async fn put_children(
     present: &HashSet<(String, Digest)>,
     package: &str,
     digest: Digest,
-) -> Result<BTreeSet<Digest>, Unanswered> {
+) -> Result<BTreeSet<Digest>, NoAnswer> {
     let may_be_missing = |manifest: &Digest| !present.contains(&(package.to_owned(), *manifest));
     let children = |manifest| {
         let content = contents.get(&(package, manifest)).into_iter();
@@ -195,7 +195,7 @@ async fn put_children(
         let Some((at, RecordedManifest::Present { .. })) = contents.get(&(package, manifest)) else {
             continue;
         };
-        if manifest != digest && writer.head(package, &manifest.to_string()).await?.is_none() {
+        if manifest != digest && writer.manifest_digest(package, &manifest.to_string()).await?.is_none() {
             missing.push((at, manifest));
         }
     }
@@ -214,10 +214,10 @@ async fn put_manifest(
     package: &str,
     reference: &str,
     digest: Digest,
-) -> Result<(), Unanswered> {
+) -> Result<(), NoAnswer> {
     let content = contents.get(&(package, digest));
     let Some((_, RecordedManifest::Present { media_type, data, .. })) = content else {
-        return Err(Unanswered::new(format!("the journal does not hold {digest}")));
+        return Err(NoAnswer::new(format!("the journal does not hold {digest}")));
     };
     writer.put(package, reference, media_type, data).await
 }

@@ -11,7 +11,7 @@ const MAX_AHEAD: i64 = 300;
 
 /// What a plan must fulfil.
 #[derive(Debug, Clone, Copy)]
-pub struct Expected<'e> {
+pub struct PlanExpectations<'e> {
     /// The version of the program that acts, which must be the one that planned.
     pub tool_version: &'e str,
     /// The clock.
@@ -68,7 +68,7 @@ impl Plan {
     ///
     /// # Errors
     /// When it may not.
-    pub fn verify(&self, expected: &Expected<'_>) -> Result<VerifiedPlan<'_>, PlanError> {
+    pub fn verify(&self, expected: &PlanExpectations<'_>) -> Result<VerifiedPlan<'_>, PlanError> {
         if self.schema != SCHEMA {
             return Err(PlanError::Schema(crate::text::escape(&self.schema)));
         }

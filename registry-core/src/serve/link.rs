@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn only_the_bare_digest_is_a_link() {
-        let digest = Digest::of(Algorithm::Sha256, b"");
+        let digest = Digest::hash(Algorithm::Sha256, b"");
         assert_eq!(read_link(digest.to_string().as_bytes()), Ok(digest));
         assert_eq!(read_link(b""), Err(LinkFault::Empty));
         assert_eq!(read_link(format!("{digest}\n").as_bytes()), Err(LinkFault::Padded));

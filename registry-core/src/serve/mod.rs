@@ -8,4 +8,4 @@ mod tests;
 
 pub use link::{LINK_MAX, Link, LinkFault, read_link};
 pub use resolve::{Content, Presence};
-pub(crate) use resolve::{LayerAnswer, Linked, Shelf, UnreadPart};
+pub(crate) use resolve::{LayerAnswer, ManifestAnswer, RepositoryLinks, UnreadPart};

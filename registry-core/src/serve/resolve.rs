@@ -70,7 +70,7 @@ pub(crate) struct ManifestLink<K> {
 
 /// What a repository's links mean for a requested manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Linked<K> {
+pub(crate) enum ManifestAnswer<K> {
     /// A link names it: the layer link if `through_layers`, else the revision link.
     Itself { through_layers: bool },
     /// Its revision link names another digest, whose bytes are sent.
@@ -86,15 +86,15 @@ pub(crate) enum Linked<K> {
 impl<K: Copy + Eq> ManifestLink<K> {
     /// What this link means for the requested manifest. A layer link of a manifest is a leftover of a bug in 2.1.0; one that does
     /// not name the manifest belongs to another blob.
-    pub(crate) fn answer(self, asked: K) -> Linked<K> {
+    pub(crate) fn answer(self, asked: K) -> ManifestAnswer<K> {
         let through_layers = self.through_layers;
         match self.link {
-            Link::Names(named) if named == asked => Linked::Itself { through_layers },
-            Link::Unread if through_layers => Linked::Unread(UnreadPart::LayerLink),
-            Link::Unread => Linked::Unread(UnreadPart::RevisionLink),
-            Link::Names(named) if !through_layers => Linked::Another(named),
-            Link::Invalid(fault) if !through_layers => Linked::Invalid(fault),
-            Link::Names(_) | Link::Invalid(_) | Link::Absent => Linked::Absent,
+            Link::Names(named) if named == asked => ManifestAnswer::Itself { through_layers },
+            Link::Unread if through_layers => ManifestAnswer::Unread(UnreadPart::LayerLink),
+            Link::Unread => ManifestAnswer::Unread(UnreadPart::RevisionLink),
+            Link::Names(named) if !through_layers => ManifestAnswer::Another(named),
+            Link::Invalid(fault) if !through_layers => ManifestAnswer::Invalid(fault),
+            Link::Names(_) | Link::Invalid(_) | Link::Absent => ManifestAnswer::Absent,
         }
     }
 }
@@ -121,7 +121,7 @@ pub(crate) enum LayerAnswer<K> {
 }
 
 /// One repository and its blobs, as far as they were read. `Key` is a digest, or its number in a graph.
-pub(crate) trait Shelf {
+pub(crate) trait RepositoryLinks {
     type Key: Copy + Eq;
 
     /// The content of `revisions/<digest>/link`.

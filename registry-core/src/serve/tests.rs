@@ -6,10 +6,10 @@ use std::path::Path;
 use registry_fixtures::TreeBuilder;
 use registry_fixtures::random::random_tree;
 
-use super::{Content, LayerAnswer, Presence, Shelf as _};
+use super::{Content, LayerAnswer, Presence, RepositoryLinks as _};
 use crate::audit::access::{ManifestAccess, UnusableBytes};
 use crate::collector::{CollectorView, Engine, LinkStat};
-use crate::graph::{Graph, GraphLink, LinkEntry, NodeId, Oddities, Repository, View};
+use crate::graph::{Graph, GraphLink, LinkEntry, NodeId, Oddities, Repository, RepositoryView};
 use crate::oci::manifest::{MAX_BYTES, ReferenceRole};
 use crate::oci::{Algorithm, Digest};
 use crate::repair::{serves_layer, serves_manifest};
@@ -39,7 +39,7 @@ fn audit_retention_repair_and_collector_agree_on_what_is_served() {
         let collector = |engine| CollectorView::new(&graph, &oddities, engine);
         let (older, newer) = (collector(Engine::V2_8), collector(Engine::V3));
         for repository in graph.repositories.iter().filter(|repository| repository.is_legal) {
-            let (view, name) = (View { graph: &graph, repository }, &*repository.name);
+            let (view, name) = (RepositoryView { graph: &graph, repository }, &*repository.name);
             for node in nodes(&graph) {
                 let digest = graph.digest(node);
                 let at = || format!("seed {seed}: {name}@{digest}\n{}", story.join("\n"));
@@ -56,7 +56,7 @@ fn audit_retention_repair_and_collector_agree_on_what_is_served() {
                     assert_eq!(is_recorded, is_served, "retention, {}", at());
                     assert_eq!(serves_manifest(&editor, name, digest), is_served, "repair, {}", at());
                     manifests[usize::from(is_served)] += 1;
-                    let stat = older.manifest(repository, node);
+                    let stat = older.stat_manifest(repository, node);
                     match view.manifest(node) {
                         ManifestAccess::Served { .. }
                         | ManifestAccess::Unreadable(_)
@@ -87,7 +87,7 @@ fn audit_retention_repair_and_collector_agree_on_what_is_served() {
                     let is_served = matches!(answer, LayerAnswer::Served(_) | LayerAnswer::WrongAlias(..));
                     assert_eq!(serves_layer(&editor, name, digest), is_served, "{answer:?}, {}", at());
                     layers[usize::from(is_served)] += 1;
-                    let stat = newer.layer(repository, node);
+                    let stat = newer.stat_layer(repository, node);
                     match answer {
                         LayerAnswer::Served(end) | LayerAnswer::WrongAlias(_, end) => {
                             assert_eq!(stat, LinkStat::Found(end), "collector, {}", at());
@@ -141,7 +141,7 @@ fn two_images() -> (TreeBuilder, [registry_fixtures::Digest; 2]) {
 fn answer(graph: &Graph, digest: &registry_fixtures::Digest) -> ManifestAccess {
     let digest: Digest = digest.as_str().parse().unwrap();
     let node = graph.digests().find(&digest).unwrap();
-    View { graph, repository: &graph.repositories[0] }.manifest(node)
+    RepositoryView { graph, repository: &graph.repositories[0] }.manifest(node)
 }
 
 #[test]
@@ -165,11 +165,11 @@ fn right_bytes_in_the_blob_of_another_digest_are_sent() {
 #[test]
 fn target_of_a_mismatched_link_is_unasked_until_it_is_read() {
     let (mut graph, mut repository) = (Graph::default(), Repository::default());
-    let [asked, named] = [b"asked".as_slice(), b"named"].map(|text| Digest::of(Algorithm::Sha256, text));
+    let [asked, named] = [b"asked".as_slice(), b"named"].map(|text| Digest::hash(Algorithm::Sha256, text));
     let [asked, named] = [asked, named].map(|digest| graph.intern(&digest));
     let link = LinkEntry { node: asked, modified: 0, link: GraphLink::Names(named) };
     repository.set_revisions(vec![link]);
-    let answer = |graph: &Graph| View { graph, repository: &repository }.manifest(asked);
+    let answer = |graph: &Graph| RepositoryView { graph, repository: &repository }.manifest(asked);
     assert_eq!(answer(&graph), ManifestAccess::Unasked);
     // The blob was looked at, but not read as a manifest.
     graph.blob_mut(named).presence = Presence::Present;

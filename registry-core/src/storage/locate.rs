@@ -19,7 +19,7 @@ const MAX_FOLDERS: usize = 20_000;
 
 /// A registry that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Located {
+pub struct LocatedRegistry {
     /// The path to show: the given path, then the path of the registry below it.
     pub name: PathBuf,
     /// Its `docker/registry/v2`.
@@ -66,7 +66,7 @@ pub enum LocateError {
 #[non_exhaustive]
 pub struct LocatedRegistries {
     /// Those that can be opened, ordered by path.
-    pub registries: Vec<Located>,
+    pub registries: Vec<LocatedRegistry>,
     /// Places where a registry is, or may be, that cannot be opened, and storage of other products. Never empty when
     /// `registries` is.
     pub errors: Vec<LocateError>,
@@ -74,7 +74,7 @@ pub struct LocatedRegistries {
 
 /// Finds the registries that `path` means. Symbolic links in `path` itself are followed; below it as `symlinks` says.
 pub fn locate(path: &Path, symlinks: Symlinks) -> LocatedRegistries {
-    let single = |found: Result<Option<Located>, LocateError>| match found {
+    let single = |found: Result<Option<LocatedRegistry>, LocateError>| match found {
         Ok(Some(located)) => Some(LocatedRegistries { registries: vec![located], errors: Vec::new() }),
         Ok(None) => None,
         Err(error) => Some(LocatedRegistries { registries: Vec::new(), errors: vec![error] }),
@@ -91,7 +91,7 @@ pub fn locate(path: &Path, symlinks: Symlinks) -> LocatedRegistries {
     if let Some(found) = single(registry_at(path, &real, symlinks)) {
         return found;
     }
-    let mut found = several(path, &real, symlinks);
+    let mut found = find_below(path, &real, symlinks);
     if found.registries.is_empty() && found.errors.is_empty() {
         found.errors.push(match foreign::product_in_folder(&real) {
             Some((place, product)) => {
@@ -108,7 +108,7 @@ pub fn locate(path: &Path, symlinks: Symlinks) -> LocatedRegistries {
 ///
 /// # Errors
 /// When there is none, or more than one.
-pub fn locate_one(path: impl AsRef<Path>) -> Result<Located, LocateError> {
+pub fn locate_one(path: impl AsRef<Path>) -> Result<LocatedRegistry, LocateError> {
     let path = path.as_ref();
     let mut found = locate(path, Symlinks::Refuse);
     if let Some(error) = found.errors.pop() {
@@ -121,17 +121,17 @@ pub fn locate_one(path: impl AsRef<Path>) -> Result<Located, LocateError> {
 }
 
 /// The registry at the path itself.
-fn registry_at(path: &Path, real: &Path, symlinks: Symlinks) -> Result<Option<Located>, LocateError> {
+fn registry_at(path: &Path, real: &Path, symlinks: Symlinks) -> Result<Option<LocatedRegistry>, LocateError> {
     if !real.is_dir() {
         return Err(LocateError::NoFolder(path.into()));
     }
     std::fs::read_dir(real).map_err(|error| LocateError::Unreadable(path.into(), error))?;
-    if let Some(v2) = rootdirectory(real, symlinks)? {
-        return refuse_foreign(Located { name: path.into(), v2, root: Some(real.into()) }).map(Some);
+    if let Some(v2) = v2_of_rootdirectory(real, symlinks)? {
+        return refuse_foreign(LocatedRegistry { name: path.into(), v2, root: Some(real.into()) }).map(Some);
     }
     if real.join("blobs").is_dir() || real.join("repositories").is_dir() || real.ends_with(V2) {
         let root = rootdirectory_of(real).map(Path::to_path_buf);
-        return refuse_foreign(Located { name: path.into(), v2: real.into(), root }).map(Some);
+        return refuse_foreign(LocatedRegistry { name: path.into(), v2: real.into(), root }).map(Some);
     }
     Ok(None)
 }
@@ -142,7 +142,7 @@ pub(crate) fn rootdirectory_of(v2: &Path) -> Option<&Path> {
 }
 
 /// Refuses a tree that is another product's storage.
-fn refuse_foreign(located: Located) -> Result<Located, LocateError> {
+fn refuse_foreign(located: LocatedRegistry) -> Result<LocatedRegistry, LocateError> {
     match foreign::product_of_tree(&located.v2) {
         Some(product) => Err(LocateError::Foreign(located.name, product)),
         None => Ok(located),
@@ -155,7 +155,7 @@ fn join_shown(path: &Path, below: &Path) -> PathBuf {
 }
 
 /// The `docker/registry/v2` of a rootdirectory.
-fn rootdirectory(root: &Path, symlinks: Symlinks) -> Result<Option<PathBuf>, LocateError> {
+fn v2_of_rootdirectory(root: &Path, symlinks: Symlinks) -> Result<Option<PathBuf>, LocateError> {
     let mut at = root.to_path_buf();
     for part in V2.split('/') {
         at.push(part);
@@ -173,7 +173,7 @@ fn rootdirectory(root: &Path, symlinks: Symlinks) -> Result<Option<PathBuf>, Loc
 }
 
 /// Registries in the folders below a path, breadth first. A folder that cannot be looked into is an error.
-fn several(name: &Path, root: &Path, symlinks: Symlinks) -> LocatedRegistries {
+fn find_below(name: &Path, root: &Path, symlinks: Symlinks) -> LocatedRegistries {
     let mut found = LocatedRegistries::default();
     let mut queue = VecDeque::from([(PathBuf::new(), 0)]);
     let mut looked = 0;
@@ -184,9 +184,9 @@ fn several(name: &Path, root: &Path, symlinks: Symlinks) -> LocatedRegistries {
             found.errors.push(LocateError::Foreign(join_shown(name, &below), Product::Minio));
             continue;
         }
-        match rootdirectory(&folder, symlinks) {
+        match v2_of_rootdirectory(&folder, symlinks) {
             Ok(Some(v2)) => {
-                match refuse_foreign(Located { name: name.join(&below), v2, root: Some(folder) }) {
+                match refuse_foreign(LocatedRegistry { name: name.join(&below), v2, root: Some(folder) }) {
                     Ok(located) => found.registries.push(located),
                     Err(error) => found.errors.push(error),
                 }

@@ -16,10 +16,10 @@ mod tree;
 pub use folder::FdFolder;
 pub use folder::{EntryKind, Folder, FolderError, PathFolder, Result as FolderResult, Stat, Symlinks};
 pub(crate) use locate::V2;
-pub use locate::{LocateError, Located, LocatedRegistries, Product, locate, locate_one};
+pub use locate::{LocateError, LocatedRegistries, LocatedRegistry, Product, locate, locate_one};
 
 pub use progress::{Phase, ScanProgress};
-pub use registry_processes::{Job, Serving, is_cache, registry_processes, serves_cache};
+pub use registry_processes::{Job, RegistryProcess, is_cache, is_served_as_cache, registry_processes};
 pub use scan::ScanOptions;
 pub use tree::{DiskFolder, OpenOptions, SchedulerState, Tree};
 

@@ -31,7 +31,7 @@ pub enum Job {
 /// A process that works, or may work, on a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Serving {
+pub struct RegistryProcess {
     /// Process number.
     pub pid: u32,
     /// Program and command, such as `docker-registry serve`.
@@ -48,7 +48,7 @@ pub struct Serving {
 
 /// Processes that work, or may work, on the tree of this `docker/registry/v2`, by whatever path they reach it. Empty where the
 /// system has no `/proc`.
-pub fn registry_processes(v2: &Path) -> Vec<Serving> {
+pub fn registry_processes(v2: &Path) -> Vec<RegistryProcess> {
     processes_in(Path::new("/proc"), v2)
 }
 
@@ -61,18 +61,18 @@ pub fn is_cache(configuration: &str) -> Result<bool, String> {
 }
 
 /// Whether a process that certainly works on a tree is configured as a pull-through cache.
-pub fn serves_cache(v2: &Path) -> bool {
+pub fn is_served_as_cache(v2: &Path) -> bool {
     registry_processes(v2).iter().any(|process| process.is_cache && process.doubt.is_none())
 }
 
 /// [`registry_processes`] with another folder than `/proc`.
-fn processes_in(proc: &Path, v2: &Path) -> Vec<Serving> {
+fn processes_in(proc: &Path, v2: &Path) -> Vec<RegistryProcess> {
     // Nobody serves a folder that does not exist.
     if v2.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Vec::new();
     }
     let Ok(entries) = std::fs::read_dir(proc) else { return Vec::new() };
-    let mut found: Vec<Serving> = entries
+    let mut found: Vec<RegistryProcess> = entries
         .flatten()
         .filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
@@ -84,7 +84,7 @@ fn processes_in(proc: &Path, v2: &Path) -> Vec<Serving> {
 }
 
 /// The process of a folder of `/proc`, if it may work on the tree.
-fn registry_process(process: &Path, pid: u32, v2: &Path) -> Option<Serving> {
+fn registry_process(process: &Path, pid: u32, v2: &Path) -> Option<RegistryProcess> {
     let command_line = || inside::read_words(&process.join("cmdline")).ok().map(|(words, _)| words);
     let words = command_line()?;
     let executable = std::fs::read_link(process.join("exe"))
@@ -94,8 +94,14 @@ fn registry_process(process: &Path, pid: u32, v2: &Path) -> Option<Serving> {
     let at = words.iter().position(|word| matches!(&**word, "serve" | "garbage-collect"))?;
     let job = if words[at] == "serve" { Job::Server } else { Job::Collector };
     let program = crate::text::escape(&format!("{program} {}", words[at]));
-    let found =
-        |doubt| Serving { pid, program: program.clone(), job, doubt, is_read_only: false, is_cache: false };
+    let found = |doubt| RegistryProcess {
+        pid,
+        program: program.clone(),
+        job,
+        doubt,
+        is_read_only: false,
+        is_cache: false,
+    };
     // A process that has exited since has no command line any more; ignore it.
     let doubtful = |why: String| (!command_line()?.is_empty()).then(|| found(Some(why)));
     let environment = match environment(process) {
@@ -125,7 +131,7 @@ fn registry_process(process: &Path, pid: u32, v2: &Path) -> Option<Serving> {
         Ok(asked) => asked,
         Err(error) => return doubtful(format!("the folder of this tree cannot be looked at: {error}")),
     };
-    is_same_file(&served, &asked).then(|| Serving {
+    is_same_file(&served, &asked).then(|| RegistryProcess {
         is_read_only: settings.is_read_only && job == Job::Server,
         is_cache: settings.is_cache,
         ..found(None)
@@ -170,7 +176,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::PathBuf;
 
-    use registry_fixtures::real::{Configured, RealServer};
+    use registry_fixtures::real::{RealServer, ServerOptions};
     use registry_fixtures::registry::Profile;
 
     /// A `/proc` with one process, and the root folder of that process.
@@ -194,7 +200,7 @@ mod tests {
             Self { folder, root }
         }
 
-        fn found(&self) -> Vec<Serving> {
+        fn found(&self) -> Vec<RegistryProcess> {
             processes_in(&self.folder.path().join("proc"), &self.root.join("data").join(V2))
         }
     }
@@ -206,7 +212,7 @@ mod tests {
     #[test]
     fn server_is_found_by_its_configuration() {
         let found = FakeProcess::new(&SERVE, &[], CONFIG).found();
-        let expected = Serving {
+        let expected = RegistryProcess {
             pid: 4242,
             program: "registry serve".into(),
             job: Job::Server,
@@ -307,12 +313,13 @@ mod tests {
     #[ignore = "needs docker-registry 2.8.2"]
     fn a_real_server_is_found_by_its_folder() {
         // Other processes of this machine may be in doubt.
-        let certain = |v2: &Path| -> Vec<Serving> {
+        let certain = |v2: &Path| -> Vec<RegistryProcess> {
             registry_processes(v2).into_iter().filter(|process| process.doubt.is_none()).collect()
         };
         let read_only = "  maintenance: {readonly: {enabled: true}}\n";
         for (storage, is_read_only) in [("", false), (read_only, true)] {
-            let server = RealServer::start(Profile::V2_8, Configured { storage, ..Configured::default() });
+            let server =
+                RealServer::start(Profile::V2_8, ServerOptions { storage, ..ServerOptions::default() });
             // The server makes this folder at the first push.
             std::fs::create_dir_all(server.root().join(V2)).unwrap();
             let found = certain(&server.root().join(V2));

@@ -8,16 +8,16 @@ use serde_json::Value;
 use crate::graph::SchedulerFault;
 
 /// The name of the file in the rootdirectory.
-pub(crate) const NAME: &str = "scheduler-state.json";
+pub(crate) const FILE_NAME: &str = "scheduler-state.json";
 
 /// The content of the file when nothing is to expire.
-pub(crate) const EMPTY: &[u8] = b"{}";
+pub(crate) const EMPTY_STATE: &[u8] = b"{}";
 
 /// Most bytes that are read: 64 MiB, some 300,000 entries. A larger file is not checked.
 pub(crate) const MAX_BYTES: usize = 64 << 20;
 
 /// Why a server does not start with these bytes, if it does not.
-pub(crate) fn fault(bytes: &[u8]) -> Option<SchedulerFault> {
+pub(crate) fn find_fault(bytes: &[u8]) -> Option<SchedulerFault> {
     if bytes.is_empty() {
         return Some(SchedulerFault::Empty);
     }
@@ -70,7 +70,7 @@ mod tests {
             entry(r#"{"Key":"a","ExpiryData":null,"EntryType":0}"#),
         ];
         for text in starts {
-            assert_eq!(fault(text.as_bytes()), None, "{text}");
+            assert_eq!(find_fault(text.as_bytes()), None, "{text}");
         }
         use SchedulerFault::{BadEntry, Empty, NoJson, NoObject};
         let stops = [
@@ -94,7 +94,7 @@ mod tests {
             (entry(r#"{"EntryType":1e3}"#), BadEntry),
         ];
         for (text, expected) in stops {
-            assert_eq!(fault(text.as_bytes()), Some(expected), "{text}");
+            assert_eq!(find_fault(text.as_bytes()), Some(expected), "{text}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::folder::{EntryKind, Folder, Symlinks};
-use super::locate::{LocateError, Located, locate_one};
+use super::locate::{LocateError, LocatedRegistry, locate_one};
 use super::progress::ScanProgress;
 use super::scan::{self, ScanOptions};
 use super::scheduler_state;
@@ -58,7 +58,7 @@ impl Tree<DiskFolder> {
     ///
     /// # Errors
     /// When its folder cannot be opened, or no thread can be started.
-    pub fn open(located: &Located, options: &OpenOptions) -> io::Result<Self> {
+    pub fn open(located: &LocatedRegistry, options: &OpenOptions) -> io::Result<Self> {
         let v2 = DiskFolder::open_root(&located.v2, options.symlinks)?;
         let name = escape_os(located.name.as_os_str());
         let mut tree = Self::from_folder(&name, v2, SchedulerState::Absent, options.jobs)?;
@@ -87,9 +87,9 @@ impl Tree<DiskFolder> {
 fn read_scheduler_fault(root: &impl Folder) -> Option<SchedulerFault> {
     let mut bytes = Vec::new();
     let stat =
-        root.read(Path::new(scheduler_state::NAME), scheduler_state::MAX_BYTES + 1, &mut bytes).ok()?;
+        root.read(Path::new(scheduler_state::FILE_NAME), scheduler_state::MAX_BYTES + 1, &mut bytes).ok()?;
     let is_whole = stat.kind == EntryKind::File && bytes.len() <= scheduler_state::MAX_BYTES;
-    is_whole.then(|| scheduler_state::fault(&bytes)).flatten()
+    is_whole.then(|| scheduler_state::find_fault(&bytes)).flatten()
 }
 
 impl<F: Folder> Tree<F> {
@@ -144,7 +144,7 @@ impl<F: Folder> Tree<F> {
     /// Whether the rootdirectory holds the state of a cache's scheduler, and why a server does not start with it.
     fn scheduler_state(&self) -> (bool, Option<SchedulerFault>) {
         let Some(root) = &self.root else { return (self.scheduler_state == SchedulerState::Present, None) };
-        match root.stat(Path::new(scheduler_state::NAME)).ok().map(|stat| stat.kind) {
+        match root.stat(Path::new(scheduler_state::FILE_NAME)).ok().map(|stat| stat.kind) {
             Some(EntryKind::File) => (true, read_scheduler_fault(root)),
             Some(EntryKind::Folder) => (false, Some(SchedulerFault::NoFile)),
             _ => (false, None),
@@ -152,7 +152,7 @@ impl<F: Folder> Tree<F> {
     }
 
     /// The second look: reads the doubted entries again and updates the graph.
-    pub fn settle(&self, graph: &mut Graph, doubts: &[Recheck], progress: &ScanProgress) {
+    pub fn recheck(&self, graph: &mut Graph, doubts: &[Recheck], progress: &ScanProgress) {
         self.pool.install(|| scan::recheck(&self.v2, graph, doubts, self.waits_for_writers, progress));
     }
 
@@ -163,7 +163,7 @@ impl<F: Folder> Tree<F> {
     }
 
     /// Runs parallel work in the thread pool of this tree.
-    pub fn install<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+    pub fn run_in_pool<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.pool.install(work)
     }
 }

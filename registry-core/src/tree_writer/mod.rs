@@ -15,16 +15,16 @@ use jiff::Timestamp;
 pub use self::access::{Access, Locking, RunningServers};
 use self::lock::Lock;
 pub use self::lock::LockError;
-pub(crate) use self::quarantine::{HOME, marker};
 pub use self::quarantine::{
     MARKER, Marker, PlaceError, QuarantinePlace, SCHEMA as QUARANTINE_SCHEMA, UnusableError, check_place,
-    place, stamp,
+    find_place, time_stamp,
 };
+pub(crate) use self::quarantine::{QUARANTINES_FOLDER, read_marker};
 pub use self::refusal::WriteRefusal;
 use crate::storage::edit::Editor;
 #[cfg(target_os = "linux")]
 use crate::storage::edit::FdEditor;
-use crate::storage::{Job, Located, Serving, folder_of, registry_processes};
+use crate::storage::{Job, LocatedRegistry, RegistryProcess, folder_of, registry_processes};
 
 /// Access to a tree for writing. Dropping it releases the lock.
 pub struct TreeWriter {
@@ -32,7 +32,7 @@ pub struct TreeWriter {
     tree: PathBuf,
     quarantine: Result<QuarantinePlace, PlaceError>,
     access: Access,
-    processes: Vec<Serving>,
+    processes: Vec<RegistryProcess>,
     now: Timestamp,
     _lock: Option<Lock>,
 }
@@ -55,14 +55,14 @@ impl TreeWriter {
     /// When a process forbids changes, the lock cannot be taken, or the folders cannot be opened.
     #[cfg(target_os = "linux")]
     pub fn open(
-        located: &Located,
+        located: &LocatedRegistry,
         quarantine: Option<&Path>,
         access: Access,
         now: Timestamp,
     ) -> Result<Self, WriteRefusal> {
         let processes = check_processes(&located.v2, access)?;
         let lock = take_lock(&located.v2, access)?;
-        let quarantine = place(located, quarantine, now);
+        let quarantine = find_place(located, quarantine, now);
         let aside = quarantine.as_ref().map_or(&located.v2, |place| &place.base);
         let open = || Ok((FdEditor::open(&located.v2, aside)?, located.v2.canonicalize()?));
         let (editor, tree) = open().map_err(|error| WriteRefusal::Open(aside.clone(), error))?;
@@ -91,7 +91,7 @@ impl TreeWriter {
     ///
     /// # Errors
     /// When a process that started since forbids changes.
-    pub(crate) fn look_again(&mut self) -> Result<(), WriteRefusal> {
+    pub(crate) fn recheck_processes(&mut self) -> Result<(), WriteRefusal> {
         self.processes = check_processes(&self.tree, self.access)?;
         Ok(())
     }
@@ -110,12 +110,12 @@ impl TreeWriter {
     }
 
     /// The processes at work on the tree at the last look for them.
-    pub fn processes(&self) -> &[Serving] {
+    pub fn processes(&self) -> &[RegistryProcess] {
         &self.processes
     }
 
     /// The server, if any, because of which the caller may add to the tree but take nothing away.
-    pub(crate) fn adds_only(&self) -> Option<&Serving> {
+    pub(crate) fn server_forbidding_removal(&self) -> Option<&RegistryProcess> {
         let may_take_away = self.access.servers == RunningServers::Accept;
         self.processes.iter().find(|process| !process.is_read_only && !may_take_away)
     }
@@ -156,7 +156,7 @@ pub fn check_journal(v2: &Path, journal: &Path) -> Result<(), WriteRefusal> {
 ///
 /// # Errors
 /// When one of them forbids changes.
-fn check_processes(v2: &Path, access: Access) -> Result<Vec<Serving>, WriteRefusal> {
+fn check_processes(v2: &Path, access: Access) -> Result<Vec<RegistryProcess>, WriteRefusal> {
     let mut processes = registry_processes(v2);
     if let Some(at) = processes.iter().position(|process| process.job == Job::Collector) {
         return Err(WriteRefusal::Collector(processes.swap_remove(at)));
@@ -179,7 +179,7 @@ fn take_lock(v2: &Path, access: Access) -> Result<Option<Lock>, WriteRefusal> {
 
 /// Takes the lock of the registry of a quarantine, which must not be purged while something is moved into it. `None` where the
 /// registry no longer exists, or its file system has no locks: then the user must know that nothing else is at work.
-pub(crate) fn lock_of_quarantine(tree: &Path) -> Result<Option<Lock>, LockError> {
+pub(crate) fn lock_registry_of_quarantine(tree: &Path) -> Result<Option<Lock>, LockError> {
     match Lock::take(tree) {
         Ok(lock) => Ok(Some(lock)),
         Err(LockError::Unsupported(..)) => Ok(None),

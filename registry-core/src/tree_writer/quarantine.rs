@@ -8,14 +8,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::storage::{DiskFolder, Folder as _, Located, Symlinks, folder_of};
+use crate::storage::{DiskFolder, Folder as _, LocatedRegistry, Symlinks, folder_of};
 
 /// The file that marks a quarantine.
 pub const MARKER: &str = "quarantine.json";
 /// The name of the marker's schema.
 pub const SCHEMA: &str = "registry-fsck/quarantine/1";
 /// The folder in a rootdirectory in which quarantines are made.
-pub(crate) const HOME: &str = ".registry-fsck";
+pub(crate) const QUARANTINES_FOLDER: &str = ".registry-fsck";
 
 /// What the file says that marks a quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ impl Marker {
 }
 
 /// A time as a part of a file name: UTC, to the second.
-pub fn stamp(at: Timestamp) -> String {
+pub fn time_stamp(at: Timestamp) -> String {
     at.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
@@ -85,7 +85,11 @@ pub enum PlaceError {
 ///
 /// # Errors
 /// When a quarantine cannot be made there.
-pub fn place(located: &Located, wish: Option<&Path>, at: Timestamp) -> Result<QuarantinePlace, PlaceError> {
+pub fn find_place(
+    located: &LocatedRegistry,
+    wish: Option<&Path>,
+    at: Timestamp,
+) -> Result<QuarantinePlace, PlaceError> {
     let v2 = located
         .v2
         .canonicalize()
@@ -93,11 +97,11 @@ pub fn place(located: &Located, wish: Option<&Path>, at: Timestamp) -> Result<Qu
     let place = match wish {
         None => {
             let base = located.root.clone().ok_or(PlaceError::NoRoot)?;
-            let mut below = format!("{HOME}/{}", stamp(at));
+            let mut below = format!("{QUARANTINES_FOLDER}/{}", time_stamp(at));
             let mut number = 1;
             while base.join(&below).symlink_metadata().is_ok() {
                 number += 1;
-                below = format!("{HOME}/{}-{number}", stamp(at));
+                below = format!("{QUARANTINES_FOLDER}/{}-{number}", time_stamp(at));
             }
             QuarantinePlace { base, below }
         }
@@ -177,7 +181,7 @@ fn named_place(folder: &Path, v2: &Path) -> Result<QuarantinePlace, PlaceError> 
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(unusable(error)),
         Ok(metadata) if !metadata.is_dir() => return Err(PlaceError::Taken(folder.into())),
-        Ok(_) => match marker(&plain) {
+        Ok(_) => match read_marker(&plain) {
             Ok(marker) if Path::new(&marker.tree) == v2 => {}
             Ok(marker) => return Err(PlaceError::Others(folder.into(), marker.tree)),
             Err(_) if plain.read_dir().map_err(unusable)?.next().is_none() => {}
@@ -188,7 +192,7 @@ fn named_place(folder: &Path, v2: &Path) -> Result<QuarantinePlace, PlaceError> 
 }
 
 /// Reads the marker of a quarantine.
-pub(crate) fn marker(path: &Path) -> io::Result<Marker> {
+pub(crate) fn read_marker(path: &Path) -> io::Result<Marker> {
     use std::io::Read as _;
     let file = path.join(MARKER);
     if !file.symlink_metadata()?.is_file() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::lock::LockError;
 use super::quarantine::PlaceError;
-use crate::storage::{FolderError, Serving};
+use crate::storage::{FolderError, RegistryProcess};
 
 /// Why nothing of a tree is changed.
 #[derive(Debug, thiserror::Error)]
@@ -13,10 +13,10 @@ use crate::storage::{FolderError, Serving};
 pub enum WriteRefusal {
     /// A collector is at work on the tree.
     #[error("{}", collector_message(.0))]
-    Collector(Serving),
+    Collector(RegistryProcess),
     /// A server that is not read-only is at work on the tree.
     #[error("{} (process {}) is at work on this tree: stop it", .0.program, .0.pid)]
-    Server(Serving),
+    Server(RegistryProcess),
     /// The lock cannot be taken.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -37,8 +37,8 @@ pub enum WriteRefusal {
     Journal(#[source] io::Error),
 }
 
-fn collector_message(collector: &Serving) -> String {
-    let Serving { program, pid, doubt, .. } = collector;
+fn collector_message(collector: &RegistryProcess) -> String {
+    let RegistryProcess { program, pid, doubt, .. } = collector;
     match doubt {
         None => {
             format!("{program} (process {pid}) is collector_message garbage on this tree: wait for its end")

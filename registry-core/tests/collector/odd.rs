@@ -157,7 +157,7 @@ impl OddTree {
         match self.chance.below(6) {
             0 => Vec::new(),
             1 => b"text".to_vec(),
-            2 => Digest::nowhere("odd").as_str().as_bytes().to_vec(),
+            2 => Digest::absent("odd").as_str().as_bytes().to_vec(),
             _ => self.chance.pick(&links).and_then(|link| fs::read(link).ok()).unwrap_or_default(),
         }
     }
@@ -216,7 +216,7 @@ impl OddTree {
         if !folder.is_dir() {
             return None;
         }
-        let hex = Digest::nowhere("odd link").hex().to_owned();
+        let hex = Digest::absent("odd link").hex().to_owned();
         let places = [
             "link".to_owned(),
             "sha256/link".into(),
@@ -243,7 +243,7 @@ impl OddTree {
         let blobs = self.paths_where(|path| path.starts_with("blobs/sha256/") && path.ends_with("/data"));
         let there = self.chance.pick(&blobs)?.parent()?.file_name()?.to_str()?.to_owned();
         let hex = match self.chance.below(3) {
-            0 => Digest::nowhere("odd data").hex().to_owned(),
+            0 => Digest::absent("odd data").hex().to_owned(),
             _ => there,
         };
         let two = &hex[..2];
@@ -307,7 +307,7 @@ impl OddTree {
         if !String::from_utf8_lossy(&bytes).contains("fsLayers") {
             return None;
         }
-        let hex = Digest::nowhere("odd signature").hex().to_owned();
+        let hex = Digest::absent("odd signature").hex().to_owned();
         let path = folder.join("signatures/sha256").join(hex).join("link");
         let text = self.link_text();
         self.write_new_file(&path, &text)?;

@@ -39,7 +39,7 @@ pub fn forecast_tree_strictly(
     let read = || {
         let mut graph = tree.scan(&ScanOptions { strict, ..ScanOptions::default() }, &progress);
         let audit = audit::audit_with_recheck(&mut graph, "tree", &options, |graph, doubts| {
-            tree.settle(graph, doubts, &progress);
+            tree.recheck(graph, doubts, &progress);
         });
         (graph, audit)
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use registry_core::probe::{Choosing, ProbeState};
+use registry_core::probe::{ProbeState, TagSelectionOptions};
 use registry_core::registry::{Client, Credentials, Http, Settings};
 use registry_fixtures::registry::{Fault, Profile, Server, World};
 
@@ -67,7 +67,7 @@ proptest! {
         let lists = 1 + repositories.len() as u64;
         // Every run spends requests on the newest tags of each repository first.
         let always = newest.unwrap_or(0) as u64 * repositories.len() as u64 * 9;
-        let options = RunOptions { choosing: Choosing { newest, sample }, most: Some(lists + always + spare), ..RunOptions::default() };
+        let options = RunOptions { choosing: TagSelectionOptions { newest, sample }, most: Some(lists + always + spare), ..RunOptions::default() };
         run(runs_until_all_judged(&server, &all, &options, 4 * all.len() + 25));
     }
 
@@ -78,7 +78,7 @@ proptest! {
         let mut world = World::new(Profile::V3);
         let all = push_tags(&mut world, &repositories);
         let server = Server::start(world);
-        let options = RunOptions { choosing: Choosing { newest: None, sample: Some(sample) }, ..RunOptions::default() };
+        let options = RunOptions { choosing: TagSelectionOptions { newest: None, sample: Some(sample) }, ..RunOptions::default() };
         let promised = all.len().div_ceil((all.len() as f64 * sample / 100.0).ceil() as usize);
         prop_assert_eq!(run(runs_until_all_judged(&server, &all, &options, promised)), promised);
     }
@@ -104,7 +104,7 @@ async fn bug_damage_is_reported_when_the_budget_ends_before_the_last_tag() {
     // The second look at apparent damage came after the budget was spent, so the damage was never reported.
     let server = registry(Profile::V2_8, |world| {
         push_tags(world, &[8]);
-        let digest = world.tagged("r0", "v0").unwrap().to_owned();
+        let digest = world.digest_of_tag("r0", "v0").unwrap().to_owned();
         world.unlink_manifest("r0", &digest);
     });
     let result = run_probe(
@@ -136,8 +136,10 @@ async fn bug_tag_above_the_budget_does_not_block_other_tags() {
 #[tokio::test]
 async fn only_the_newest_tags_are_judged_without_a_sample() {
     let server = registry(Profile::V2_8, |world| drop(push_tags(world, &[7, 2])));
-    let options =
-        RunOptions { choosing: Choosing { newest: Some(2), sample: None }, ..RunOptions::default() };
+    let options = RunOptions {
+        choosing: TagSelectionOptions { newest: Some(2), sample: None },
+        ..RunOptions::default()
+    };
     let result = run_probe(&server, &mut ProbeState::new(NAME), &options).await;
     let judged: BTreeSet<String> =
         result.judgement.judged.iter().map(|(name, tag)| format!("{name}:{tag}")).collect();
@@ -163,10 +165,10 @@ async fn bug_requests_in_flight_end_with_the_time_of_a_run() {
     };
     let mut walk = registry_core::probe::ProbeWalk::new(&client, &options, &mut past);
     let tags: Vec<_> = (0..3).map(|tag| ("r0".to_owned(), format!("v{tag}"))).collect();
-    let walked = tokio::time::timeout(Duration::from_secs(30), walk.tags(&tags)).await;
+    let walked = tokio::time::timeout(Duration::from_secs(30), walk.ask_tags(&tags)).await;
     assert!(walked.is_ok(), "it waits for answers that come too late");
     let judgement = registry_core::probe::judge(
-        walk.seen(),
+        walk.responses(),
         NAME,
         &registry_core::probe::JudgeOptions { blobs: true, ..Default::default() },
     );

@@ -83,8 +83,8 @@ async fn transient_fault_is_no_finding() {
     {
         let server = registry(BOTH[0], push_two_images);
         let path = format!("/v2/app/manifests/{}", manifest_digest("one"));
-        server.spoil("GET", &path, 1, fault.clone());
-        server.spoil("HEAD", "/v2/web/manifests/v1", 1, fault.clone());
+        server.fail_requests("GET", &path, 1, fault.clone());
+        server.fail_requests("HEAD", "/v2/web/manifests/v1", 1, fault.clone());
         let result = run_once(&server, &RunOptions::default()).await;
         assert_eq!(result.summary_lines(), Vec::<String>::new(), "{fault:?}");
         assert_eq!(result.judgement.judged.len(), 2);
@@ -126,7 +126,7 @@ async fn answer_after_the_deadline_makes_a_tag_unknown() {
 #[tokio::test]
 async fn retry_after_is_respected() {
     let server = registry(BOTH[0], push_two_images);
-    server.spoil("HEAD", "/v2/app/manifests/v1", 1, Fault::Wait(1));
+    server.fail_requests("HEAD", "/v2/app/manifests/v1", 1, Fault::Wait(1));
     let start = Instant::now();
     let result = run_once(&server, &RunOptions::default()).await;
     assert!(start.elapsed() >= Duration::from_secs(1), "asked again after {:?}", start.elapsed());
@@ -192,7 +192,7 @@ async fn wrong_media_type_is_a_warning() {
     let _guard = mask_digests();
     let server = registry(BOTH[0], push_two_images);
     let path = format!("/v2/app/manifests/{}", manifest_digest("one"));
-    server.spoil(
+    server.fail_requests(
         "GET",
         &path,
         9,
@@ -210,7 +210,12 @@ async fn wrong_digest_header_of_a_tag_breaks_it() {
     let server = registry(BOTH[0], push_two_images);
     let told = format!("sha256:{}", "0".repeat(64));
     // The header claims that the tag names an absent manifest.
-    server.spoil("HEAD", "/v2/app/manifests/v1", 9, Fault::Header("docker-content-digest", Some(told)));
+    server.fail_requests(
+        "HEAD",
+        "/v2/app/manifests/v1",
+        9,
+        Fault::Header("docker-content-digest", Some(told)),
+    );
     insta::assert_snapshot!(run_once(&server, &without_retries()).await.summary_lines().join("\n"), @"tag-target-missing app:v1 its manifest answers 404");
 }
 

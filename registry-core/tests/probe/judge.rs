@@ -6,15 +6,15 @@ use std::sync::Arc;
 use registry_core::graph::Content;
 use registry_core::oci::{Algorithm, Digest};
 use registry_core::probe::{
-    BlobAnswer, JudgeOptions, ManifestAnswer, ProbeJudgement, RepositoryResponses, RespondedManifest,
-    Responses, TagAnswer, Trouble, judge,
+    AnsweredManifest, BlobAnswer, JudgeOptions, ManifestAnswer, ProbeJudgement, RepositoryResponses,
+    Responses, TagAnswer, WhyUnknown, judge,
 };
 use registry_fixtures::registry::{image_of, index_of};
 
 use crate::support::{NAME, mask_digests};
 
 pub fn digest(bytes: &[u8]) -> Digest {
-    Digest::of(Algorithm::Sha256, bytes)
+    Digest::hash(Algorithm::Sha256, bytes)
 }
 
 fn blobs() -> JudgeOptions {
@@ -57,7 +57,7 @@ fn whole() -> WholeAnswers {
 }
 
 pub fn present(media_type: &str, bytes: &[u8]) -> ManifestAnswer {
-    ManifestAnswer::Present(Arc::new(RespondedManifest::read(media_type, bytes)))
+    ManifestAnswer::Present(Arc::new(AnsweredManifest::read(media_type, bytes)))
 }
 
 fn judged(repository: RepositoryResponses, options: &JudgeOptions) -> ProbeJudgement {
@@ -271,7 +271,7 @@ fn wrong_bytes_of_a_child_break_its_tags() {
 fn server_error_of_one_object_breaks_its_tags() {
     let _guard = mask_digests();
     let fails = |whole: &mut WholeAnswers| {
-        drop(whole.seen.manifests.insert(whole.arm, ManifestAnswer::Unknown(Trouble::Server(500))));
+        drop(whole.seen.manifests.insert(whole.arm, ManifestAnswer::Unknown(WhyUnknown::Server(500))));
     };
     insta::assert_snapshot!(judge_damaged(fails), @r#"
     {
@@ -298,9 +298,11 @@ fn server_error_of_one_object_breaks_its_tags() {
 #[test]
 fn refusals_and_silence_are_no_damage() {
     let _guard = mask_digests();
-    for trouble in
-        [Trouble::Forbidden(403), Trouble::Silent("no answer".into()), Trouble::Odd("status 404".into())]
-    {
+    for trouble in [
+        WhyUnknown::Forbidden(403),
+        WhyUnknown::Silent("no answer".into()),
+        WhyUnknown::Odd("status 404".into()),
+    ] {
         let text = judge_damaged(|whole| {
             drop(whole.seen.blobs.insert(whole.layer, BlobAnswer::Unknown(trouble.clone())))
         });
@@ -313,7 +315,7 @@ fn refusals_and_silence_are_no_damage() {
 #[test]
 fn unrequested_objects_are_neither_broken_nor_unknown() {
     let not_asked = |whole: &mut WholeAnswers| {
-        drop(whole.seen.manifests.insert(whole.arm, ManifestAnswer::Unknown(Trouble::NotAsked)));
+        drop(whole.seen.manifests.insert(whole.arm, ManifestAnswer::Unknown(WhyUnknown::NotAsked)));
     };
     assert_eq!(judge_damaged(not_asked), "covered 0, judged 0");
 }
@@ -321,7 +323,10 @@ fn unrequested_objects_are_neither_broken_nor_unknown() {
 #[test]
 fn certain_damage_outweighs_unknown_objects() {
     let both = |whole: &mut WholeAnswers| {
-        whole.seen.manifests.insert(whole.arm, ManifestAnswer::Unknown(Trouble::Silent("no answer".into())));
+        whole
+            .seen
+            .manifests
+            .insert(whole.arm, ManifestAnswer::Unknown(WhyUnknown::Silent("no answer".into())));
         let other = digest(b"layer of one");
         whole.seen.blobs.insert(other, BlobAnswer::Absent);
     };
@@ -334,7 +339,7 @@ fn certain_damage_outweighs_unknown_objects() {
 fn failure_of_every_object_is_no_damage() {
     let mut whole = whole();
     for answer in whole.seen.tags.values_mut() {
-        *answer = TagAnswer::Unknown(Trouble::Server(503));
+        *answer = TagAnswer::Unknown(WhyUnknown::Server(503));
     }
     whole.seen.manifests.clear();
     whole.seen.blobs.clear();

@@ -7,18 +7,18 @@ use registry_core::graph::Content;
 use registry_core::oci::Digest;
 use registry_core::probe::{
     BlobAnswer, JudgeOptions, ManifestAnswer, ProbeJudgement, RepositoryResponses, Responses, TagAnswer,
-    Trouble, judge,
+    WhyUnknown, judge,
 };
 
 use crate::judge::{IMAGE, INDEX, digest, present};
 use crate::support::NAME;
 
-fn trouble() -> impl Strategy<Value = Trouble> {
+fn trouble() -> impl Strategy<Value = WhyUnknown> {
     prop_oneof![
-        Just(Trouble::Server(500)),
-        Just(Trouble::Forbidden(401)),
-        "[ -~]{0,9}".prop_map(Trouble::Silent),
-        Just(Trouble::NotAsked),
+        Just(WhyUnknown::Server(500)),
+        Just(WhyUnknown::Forbidden(401)),
+        "[ -~]{0,9}".prop_map(WhyUnknown::Silent),
+        Just(WhyUnknown::NotAsked),
     ]
 }
 

@@ -179,10 +179,10 @@ async fn index_that_names_itself_is_requested_only_twice() {
         world.push_image("app", Some("v1"), "one");
         world.push_image("app", Some("sound"), "two");
     });
-    let digest = server.world().tagged("app", "v1").unwrap().to_owned();
+    let digest = server.world().digest_of_tag("app", "v1").unwrap().to_owned();
     let text = registry_fixtures::registry::index_of(&[(digest.clone(), 5)]);
     let path = format!("/v2/app/manifests/{digest}");
-    server.spoil("GET", &path, 99, Fault::Bytes(text));
+    server.fail_requests("GET", &path, 99, Fault::Bytes(text));
     let result = run_once(&server, &RunOptions::default()).await;
     // No bytes contain their own hash, so these have another hash.
     assert_eq!(result.broken(), ["app:v1"]);

@@ -34,8 +34,8 @@ async fn tag_that_vanished_between_list_and_read_is_no_damage() {
             world.push_image("app", Some("v2"), "two");
         });
         change_before(&server, "HEAD /v2/app/manifests/v1".into(), |world| {
-            let digest = world.tagged("app", "v1").unwrap().to_owned();
-            let ask = registry_fixtures::registry::Ask {
+            let digest = world.digest_of_tag("app", "v1").unwrap().to_owned();
+            let ask = registry_fixtures::registry::ReceivedRequest {
                 method: "DELETE".into(),
                 path: format!("/v2/app/manifests/{digest}"),
                 ..Default::default()
@@ -103,11 +103,14 @@ async fn child_deleted_together_with_its_tag_is_no_damage() {
             world.push_image("app", Some("v2"), "three");
         });
         change_before(&server, format!("GET /v2/app/manifests/{}", child_digest("two")), |world| {
-            let index = world.tagged("app", "v1").unwrap().to_owned();
+            let index = world.digest_of_tag("app", "v1").unwrap().to_owned();
             for digest in [index, child_digest("two")] {
                 let path = format!("/v2/app/manifests/{digest}");
-                let ask =
-                    registry_fixtures::registry::Ask { method: "DELETE".into(), path, ..Default::default() };
+                let ask = registry_fixtures::registry::ReceivedRequest {
+                    method: "DELETE".into(),
+                    path,
+                    ..Default::default()
+                };
                 assert_eq!(world.answer(&ask).status, 202);
             }
         });
@@ -122,7 +125,12 @@ async fn child_that_was_absent_for_a_moment_is_no_damage() {
     let server = registry(BOTH[0], |world| drop(world.push_index("app", &["v1"], &["one", "two"])));
     let gone = Reply::new(404).with("content-type", "application/json");
     let gone = gone.body(r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":""}]}"#);
-    server.spoil("GET", &format!("/v2/app/manifests/{}", child_digest("two")), 1, Fault::Instead(gone));
+    server.fail_requests(
+        "GET",
+        &format!("/v2/app/manifests/{}", child_digest("two")),
+        1,
+        Fault::Instead(gone),
+    );
     let result = run_once(&server, &RunOptions::default()).await;
     assert_no_findings(&result);
     // The child was read once it was back.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use registry_core::oci::Platform;
 use registry_core::probe::{
-    Choice, Choosing, Depth, JudgeOptions, ListedRepositories, ListedTag, ProbeJudgement, ProbeRun,
-    ProbeState, ProbeWalk, Responses, WalkOptions, choose, judge,
+    Depth, JudgeOptions, ListedRepositories, ListedTag, ProbeJudgement, ProbeRun, ProbeState, ProbeWalk,
+    Responses, TagSelection, TagSelectionOptions, WalkOptions, judge, select_tags,
 };
 use registry_core::registry::{Client, Credentials, Http, Settings};
 use registry_fixtures::registry::{Profile, Server, World};
@@ -21,7 +21,7 @@ pub const NAME: &str = "https://registry.example";
 pub struct RunOptions {
     pub depth: Depth,
     pub platforms: Vec<Platform>,
-    pub choosing: Choosing,
+    pub choosing: TagSelectionOptions,
     pub recheck_after: SignedDuration,
     /// Seconds since 1970.
     pub now: i64,
@@ -37,7 +37,7 @@ impl Default for RunOptions {
         Self {
             depth: Depth::Blobs,
             platforms: Vec::new(),
-            choosing: Choosing::default(),
+            choosing: TagSelectionOptions::default(),
             recheck_after: SignedDuration::from_hours(24),
             now: 1_790_000_000,
             most: None,
@@ -64,7 +64,7 @@ impl RunOptions {
 pub struct RunResult {
     pub seen: Responses,
     pub judgement: ProbeJudgement,
-    pub choice: Choice,
+    pub choice: TagSelection,
     pub sent: u64,
 }
 
@@ -100,7 +100,7 @@ pub fn client(server: &Server, options: &RunOptions) -> (Http, Client) {
         deadline: options.deadline,
         backoff: Duration::from_millis(1),
         proxies: false,
-        most: options.most,
+        max_requests: options.most,
         give_up_after: options.give_up_after,
         ..Settings::default()
     };
@@ -123,7 +123,7 @@ pub async fn run_probe(server: &Server, past: &mut ProbeState, options: &RunOpti
             Err(error) => unread.push((format!("/v2/{name}/tags/list"), error.to_string())),
         }
     }
-    let choice = choose(&lists, past, &options.choosing);
+    let choice = select_tags(&lists, past, &options.choosing);
     let now = Timestamp::from_second(options.now).expect("a time");
     let walk_options = WalkOptions {
         depth: options.depth,
@@ -133,9 +133,9 @@ pub async fn run_probe(server: &Server, past: &mut ProbeState, options: &RunOpti
         now,
     };
     let mut walk = ProbeWalk::new(&client, &walk_options, past);
-    walk.tags(&choice.tags).await;
-    walk.look_again().await;
-    let mut seen = walk.into_seen();
+    walk.ask_tags(&choice.tags).await;
+    walk.run_second_look().await;
+    let mut seen = walk.into_responses();
     seen.unread.append(&mut unread);
     for (name, tags) in &lists {
         seen.repositories.entry(name.clone()).or_default().listed = tags.len() as u64;
@@ -147,12 +147,12 @@ pub async fn run_probe(server: &Server, past: &mut ProbeState, options: &RunOpti
     let judgement = judge(&seen, NAME, &judging);
     past.note_tags(&seen, &judgement.judged, now);
     let listed = lists.into_iter().map(|(name, tags)| (name, tags.into_iter().map(|one| one.tag).collect()));
-    past.end(
+    past.finish_run(
         ProbeRun { at: now, tags_checked: judgement.judged.len() as u64 },
         &listed.collect(),
         ListedRepositories::All,
     );
-    RunResult { seen, judgement, choice, sent: http.sent() }
+    RunResult { seen, judgement, choice, sent: http.requests_sent() }
 }
 
 /// Makes one run without state of an earlier run.

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use registry_core::oci::Digest;
-use registry_core::retention::{self as core, Collecting, DeletionHistory, Pattern, Plan, Policy, Unneeded};
+use registry_core::retention::{
+    self as core, CollectOptions, DeletionHistory, Pattern, Plan, Policy, UnneededAction,
+};
 use registry_fixtures::forgejo::{OWNER, Profile, Server, World};
 
 use crate::laws::{NOW, block_on, forgejo, reading_options};
@@ -190,7 +192,7 @@ fn keep(keep: u32) -> Policy {
 async fn planned(server: &Server, policy: &Policy, only: &[Pattern]) -> (core::Record, Plan) {
     let reader = forgejo(&server.url).await.expect("a server");
     let now = jiff::Timestamp::from_second(server.world().now).expect("a time");
-    let options = Collecting { only, ..reading_options() };
+    let options = CollectOptions { only, ..reading_options() };
     let record = core::collect(&reader, reader.source(), &options, now).await.expect("a record");
     // The plan is made from the record as it is read from a file.
     let text = serde_json::to_string(&record).expect("JSON");
@@ -201,7 +203,7 @@ async fn planned(server: &Server, policy: &Policy, only: &[Pattern]) -> (core::R
 
 async fn run(server: &Server, policy: &Policy) -> (Plan, DeletionHistory) {
     let (_, plan) = planned(server, policy, &[]).await;
-    let writer = forgejo(&server.url).await.expect("a server").arm();
+    let writer = forgejo(&server.url).await.expect("a server").into_write_access();
     let mut lines = MemoryJournal::default();
     let applied =
         core::apply(&writer, verified(&plan), &reading_options(), &mut lines, plan.planned_at).await;
@@ -223,7 +225,7 @@ proptest! {
     ) {
         let mut pushed = Pushed::new(profile(is_v15), &acts);
         let server = Server::start(pushed.world.clone());
-        let untagged = if prunes { Unneeded::Prune } else { Unneeded::Leave };
+        let untagged = if prunes { UnneededAction::Prune } else { UnneededAction::Leave };
         let policy = Policy { undo_window, untagged, ..keep(kept) };
         let (plan, _) = block_on(run(&server, &policy));
         pushed.world = server.world().clone();
@@ -347,7 +349,9 @@ fn plan_after_an_undo_within_the_window_has_no_warnings() {
         block_on(async {
             let (_, history) = Box::pin(run(&server, &policy)).await;
             assert_eq!(server.world().tags_of("p0").len(), 1);
-            let undone = core::undo(&forgejo(&server.url).await.expect("a server").arm(), &history).await;
+            let undone =
+                core::undo(&forgejo(&server.url).await.expect("a server").into_write_access(), &history)
+                    .await;
             assert!(undone.iter().all(|row| row.state == core::RowUndoState::Restored), "{undone:?}");
         });
         let (_, plan) = block_on(planned(&server, &keep(100), &[]));
@@ -423,7 +427,7 @@ fn undo_window_holds_only_referrers_of_deleted_images() {
         server.world().now += 20 * 3600;
         server.world().cleanup();
         block_on(async {
-            core::undo(&forgejo(&server.url).await.expect("a server").arm(), &history).await;
+            core::undo(&forgejo(&server.url).await.expect("a server").into_write_access(), &history).await;
         });
         expected.push("t1".into());
         for reference in expected {
@@ -446,7 +450,7 @@ fn undo_window_puts_nothing_that_an_index_pushed_since_the_plan_names() {
         pushed.act(&Act::Index { package: 1, builds: vec![2, 3], tag: 1 });
         *server.world() = pushed.world.clone();
         server.clear_log();
-        let writer = forgejo(&server.url).await.expect("a server").arm();
+        let writer = forgejo(&server.url).await.expect("a server").into_write_access();
         core::apply(
             &writer,
             verified(&plan),

@@ -6,7 +6,7 @@ use registry_core::registry::Error;
 use crate::server::{Server, reply, unknown};
 
 fn sha256(bytes: &[u8]) -> Digest {
-    Digest::of(Algorithm::Sha256, bytes)
+    Digest::hash(Algorithm::Sha256, bytes)
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use registry_core::forgejo::{Forgejo, ForgejoAccount};
 use registry_core::oci::{Algorithm, Digest};
 use registry_core::registry::Error;
 use registry_core::retention::{
-    DeleteError, Deletion, Permission, PlannedDeletion, Reader as _, Writer as _,
+    DeleteError, DeletionTime, Permission, PlannedDeletion, Reader as _, Writer as _,
 };
 
 use crate::server::{Asked, Reply, SECRET, Server, http, json, reply, unknown};
@@ -162,7 +162,7 @@ async fn name_with_slashes_is_one_segment_in_rest_and_several_in_v2() {
     .await;
     let forgejo = connect(&server).await.unwrap();
     assert_eq!(forgejo.row("team/app", "v1").await.unwrap().unwrap().id, Some(9));
-    assert_eq!(forgejo.head("team/app", "v1").await.unwrap(), None);
+    assert_eq!(forgejo.manifest_digest("team/app", "v1").await.unwrap(), None);
     let digest = forgejo.recorded_digest("team/app", "sha256:x").await.unwrap().unwrap();
     assert_eq!(digest.hex(), "ab".repeat(32));
     assert_eq!(
@@ -220,16 +220,16 @@ fn doomed<'a>(version: &'a str, together: &'a [&'a str]) -> PlannedDeletion<'a> 
         package: "team/app",
         version,
         id: Some(7),
-        digest: Digest::of(Algorithm::Sha256, b"x"),
-        together,
+        digest: Digest::hash(Algorithm::Sha256, b"x"),
+        rows_of_manifest: together,
     }
 }
 
 #[tokio::test]
 async fn deletion_names_one_row() {
     let server = forgejo(|_| reply(204)).await;
-    let armed = connect(&server).await.unwrap().arm();
-    assert_eq!(armed.delete(&doomed("v1", &["v1"])).await, Ok(Deletion::Now));
+    let armed = connect(&server).await.unwrap().into_write_access();
+    assert_eq!(armed.delete(&doomed("v1", &["v1"])).await, Ok(DeletionTime::Now));
     assert_eq!(server.lines()[1..], ["DELETE /api/v1/packages/Viktor/container/team%2Fapp/v1"]);
 }
 
@@ -246,11 +246,12 @@ async fn failed_deletion_is_retried_only_while_the_row_is_the_same() {
             (_, None) => json(404, r#"{"message":"package does not exist","url":"x"}"#),
         })
         .await;
-        let outcome = connect(&server).await.unwrap().arm().delete(&doomed("v1", &["v1"])).await;
+        let outcome =
+            connect(&server).await.unwrap().into_write_access().delete(&doomed("v1", &["v1"])).await;
         (outcome, server.lines().iter().filter(|line| line.starts_with("DELETE")).count())
     };
-    assert_eq!(run(Some(7)).await, (Ok(Deletion::Now), 2));
-    assert_eq!(run(None).await, (Ok(Deletion::Now), 1));
+    assert_eq!(run(Some(7)).await, (Ok(DeletionTime::Now), 2));
+    assert_eq!(run(None).await, (Ok(DeletionTime::Now), 1));
     let (outcome, deletions) = run(Some(8)).await;
     assert!(matches!(outcome, Err(DeleteError::Failed(_))) && deletions == 1, "{outcome:?}");
 }
@@ -259,7 +260,7 @@ async fn failed_deletion_is_retried_only_while_the_row_is_the_same() {
 async fn account_refused_by_rest_is_detected_at_the_first_deletion() {
     let server =
         forgejo(|_| json(403, r#"{"message":"You must change your password. Change it at: x"}"#)).await;
-    let outcome = connect(&server).await.unwrap().arm().delete(&doomed("v1", &["v1"])).await;
+    let outcome = connect(&server).await.unwrap().into_write_access().delete(&doomed("v1", &["v1"])).await;
     let Err(DeleteError::Forbidden(why)) = outcome else { panic!("{outcome:?}") };
     insta::assert_snapshot!(why, @"DELETE /api/v1/packages/Viktor/container/team%2Fapp/v1: refused with status 403: You must change your password. Change it at: x");
 }

@@ -69,7 +69,7 @@ async fn retry_after_that_is_too_long_is_an_error() {
 async fn requests_in_flight_are_limited() {
     let (now, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let (seen, highest) = (Arc::clone(&now), Arc::clone(&most));
-    let observer = Arc::new(move |_: &registry_core::registry::Sent<'_>| {
+    let observer = Arc::new(move |_: &registry_core::registry::SentRequest<'_>| {
         seen.fetch_sub(1, Ordering::SeqCst);
     });
     let server = Server::start(move |_| {
@@ -81,7 +81,7 @@ async fn requests_in_flight_are_limited() {
     let client = Client::new(&http, &server.url, Credentials::Anonymous).unwrap();
     assert!(join_all((0..40).map(|_| client.tags("app"))).await.iter().all(Result::is_ok));
     assert!((2..=3).contains(&most.load(Ordering::SeqCst)), "{most:?}");
-    assert_eq!(http.sent(), 40);
+    assert_eq!(http.requests_sent(), 40);
 }
 
 // A dead server was sent 1,578 requests in 120 s.
@@ -144,7 +144,7 @@ async fn truncated_answer_is_an_error() {
     let http = Http::new(settings()).unwrap();
     let error = Client::new(&http, &url, Credentials::Anonymous).unwrap().tags("app").await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
-    assert_eq!(http.sent(), 4);
+    assert_eq!(http.requests_sent(), 4);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::server::{Asked, Reply, Server, json, reply, unknown};
 const BYTES: &[u8] = b"the bytes";
 
 fn sha256(bytes: &[u8]) -> Digest {
-    Digest::of(Algorithm::Sha256, bytes)
+    Digest::hash(Algorithm::Sha256, bytes)
 }
 
 /// The answers to the three calls that begin with a HEAD; an error as text.
@@ -183,7 +183,7 @@ async fn cache_is_never_asked_with_get_after_a_head() {
         [(of_registry, Ok(false)), (json(404, ""), Ok(false)), (reply(404), Err(())), (reply(405), Err(()))]
     {
         let server = server(head, manifest_reply()).await;
-        assert_eq!(ask_all(&server.client().of_cache()).await.without_words(), Answers::all(expected));
+        assert_eq!(ask_all(&server.client().for_cache()).await.without_words(), Answers::all(expected));
         assert!(server.lines().iter().all(|line| line.starts_with("HEAD ")), "{:?}", server.lines());
     }
 }
@@ -204,26 +204,29 @@ async fn request_for_the_last_byte_reveals_the_stored_size() {
     let digest = sha256(BYTES);
     for (bytes, size) in [(9, 9_u64), (4, 9), (20, 9), (1, 2)] {
         let server = Server::start(move |asked| range_reply(bytes, asked)).await;
-        let found = server.client().last_byte("app", &digest, size).await;
+        let found = server.client().stored_size_by_last_byte("app", &digest, size).await;
         assert_eq!(found, Ok(Some(Some(bytes as u64))), "{size} of {bytes}");
         assert_eq!(server.asked()[0].header("range"), Some(format!("bytes={0}-{0}", size - 1).as_str()));
     }
     // A server without ranges gives the size, and its body is not read.
     let whole = Server::start(|_| reply(200).body(vec![7; 50 << 20])).await;
-    assert_eq!(whole.client().last_byte("app", &digest, 50 << 20).await, Ok(Some(Some(50 << 20))));
+    assert_eq!(
+        whole.client().stored_size_by_last_byte("app", &digest, 50 << 20).await,
+        Ok(Some(Some(50 << 20)))
+    );
     // If a storage refuses the range without giving a size, the headers of the whole blob are read.
     let silent = Server::start(|asked| match asked.header("range") {
         Some(_) => reply(416),
         None => reply(200).body("12345"),
     })
     .await;
-    assert_eq!(silent.client().last_byte("app", &digest, 9).await, Ok(Some(Some(5))));
+    assert_eq!(silent.client().stored_size_by_last_byte("app", &digest, 9).await, Ok(Some(Some(5))));
     assert!(
-        silent.client().last_byte("app", &digest, 5).await.is_err(),
+        silent.client().stored_size_by_last_byte("app", &digest, 5).await.is_err(),
         "it has the byte and does not give it"
     );
     let absent = Server::start(|_| unknown("BLOB_UNKNOWN")).await;
-    assert_eq!(absent.client().last_byte("app", &digest, 9).await, Ok(None));
+    assert_eq!(absent.client().stored_size_by_last_byte("app", &digest, 9).await, Ok(None));
     let stranger = Server::start(|_| reply(404)).await;
-    assert!(stranger.client().last_byte("app", &digest, 9).await.is_err());
+    assert!(stranger.client().stored_size_by_last_byte("app", &digest, 9).await.is_err());
 }

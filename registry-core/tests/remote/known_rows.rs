@@ -4,7 +4,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use registry_core::retention::{
-    Action, Cache, Collecting, Collection, Plan, collect, collect_known, confirm, unconfirmed,
+    Action, Cache, CollectOptions, CollectedRecord, Plan, collect, collect_with_cache, confirm,
+    find_unconfirmed,
 };
 use registry_fixtures::forgejo::{OWNER, Profile, Server, World};
 
@@ -26,12 +27,12 @@ fn now() -> jiff::Timestamp {
 fn cached(server: &Server, keep: u32, folder: &Path) -> Plan {
     block_on(async {
         let cache = Cache::open(folder).expect("a folder");
-        let options = Collecting { cache: Some(&cache), ..reading_options() };
+        let options = CollectOptions { cache: Some(&cache), ..reading_options() };
         let forgejo = forgejo(&server.url).await.expect("a server");
-        let known = collect_known(&forgejo, forgejo.source(), &options, now()).await;
-        let Collection { record, assumed } = known.expect("a record");
+        let known = collect_with_cache(&forgejo, forgejo.source(), &options, now()).await;
+        let CollectedRecord { record, assumed } = known.expect("a record");
         let plan = plan_of(&record, keep);
-        if confirm(&forgejo, &unconfirmed(&record, &assumed, &plan), 4).await {
+        if confirm(&forgejo, &find_unconfirmed(&record, &assumed, &plan), 4).await {
             return plan;
         }
         let record = collect(&forgejo, forgejo.source(), &options, now()).await.expect("a record");
@@ -205,7 +206,7 @@ fn forged_cache_of_rows_does_not_change_the_plan() {
         } + "\n")
         .collect();
     let schema = head.split(' ').next().unwrap();
-    let check = registry_core::oci::Digest::of(registry_core::oci::Algorithm::Sha256, swapped.as_bytes());
+    let check = registry_core::oci::Digest::hash(registry_core::oci::Algorithm::Sha256, swapped.as_bytes());
     std::fs::write(&rows, format!("{schema} {check}\n{swapped}")).unwrap();
     assert_eq!(text(&cached(&server, 2, folder.path())), first);
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use registry_core::forgejo::{Forgejo, ForgejoAccount};
 use registry_core::registry::{Http, Settings};
 use registry_core::retention::{
-    self as core, Collecting, DeletionEntry, DeletionJournal, Plan, Policy, Reader as _, Record,
+    self as core, CollectOptions, DeletionEntry, DeletionJournal, Plan, Policy, Reader as _, Record,
 };
 use registry_fixtures::forgejo::{Fault, OWNER, Profile, Reply, Server, WRITE, World};
 
@@ -137,8 +137,8 @@ pub async fn forgejo(url: &str) -> Result<Forgejo, String> {
     Forgejo::connect(&http, url, &account).await.map_err(|error| error.to_string())
 }
 
-pub fn reading_options() -> Collecting<'static> {
-    Collecting { in_flight: 4, cache: None, built_at: false, only: &[] }
+pub fn reading_options() -> CollectOptions<'static> {
+    CollectOptions { in_flight: 4, cache: None, built_at: false, only: &[] }
 }
 
 pub fn plan_of(record: &Record, keep: u32) -> Plan {
@@ -158,8 +158,14 @@ pub async fn planned(url: &str, keep: u32) -> Result<(Forgejo, Plan), String> {
 }
 
 pub async fn applied(forgejo: Forgejo, plan: &Plan) {
-    core::apply(&forgejo.arm(), verified(plan), &reading_options(), &mut DiscardingJournal, plan.planned_at)
-        .await;
+    core::apply(
+        &forgejo.into_write_access(),
+        verified(plan),
+        &reading_options(),
+        &mut DiscardingJournal,
+        plan.planned_at,
+    )
+    .await;
 }
 
 fn pullable(world: &mut World) -> Vec<String> {
@@ -291,7 +297,7 @@ proptest! {
                 });
                 let forgejo = forgejo(&server.url).await.expect("a server");
                 let source = core::Source { url: "same".into(), version: None, ..forgejo.source() };
-                let options = Collecting { in_flight, ..reading_options() };
+                let options = CollectOptions { in_flight, ..reading_options() };
                 let now = jiff::Timestamp::from_second(NOW).expect("a time");
                 let record = core::collect(&forgejo, source, &options, now).await.expect("a record");
                 plans.push(serde_json::to_string(&plan_of(&record, keep)).expect("JSON"));

@@ -63,7 +63,7 @@ async fn next_page_at_an_inner_host_is_read_from_the_outer_host() {
 
 #[tokio::test]
 async fn referrers_are_listed_where_the_server_supports_it() {
-    let child = Digest::of(Algorithm::Sha256, b"child");
+    let child = Digest::hash(Algorithm::Sha256, b"child");
     let body = format!(
         r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{child}","size":5}}]}}"#
     );

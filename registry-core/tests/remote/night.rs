@@ -59,12 +59,13 @@ async fn run(server: &Server, policy: &Policy, times: &PushTimes) -> DeletionHis
     let now = clock(server);
     let mut record =
         core::collect(&reader, reader.source(), &reading_options(), now).await.expect("a record");
-    times.restore(&mut record);
-    let undated = core::undated(&record.source, record.packages(), policy, now);
-    core::add_dates(&reader, &mut record, &undated, &reading_options()).await;
+    times.restore_push_times(&mut record);
+    let undated = core::manifests_without_date(&record.source, record.packages(), policy, now);
+    core::read_build_dates(&reader, &mut record, &undated, &reading_options()).await;
     let plan = core::plan(record.source.clone(), record.packages(), policy, now, "test");
     let mut lines = MemoryJournal::default();
-    let applied = core::apply(&reader.arm(), verified(&plan), &reading_options(), &mut lines, now).await;
+    let applied =
+        core::apply(&reader.into_write_access(), verified(&plan), &reading_options(), &mut lines, now).await;
     assert_eq!(applied.stopped, None, "{applied:?}");
     DeletionHistory::read(&lines.0).expect("a journal")
 }
@@ -73,8 +74,8 @@ async fn run(server: &Server, policy: &Policy, times: &PushTimes) -> DeletionHis
 async fn undo(server: &Server, history: &DeletionHistory, times: &PushTimes) -> (PushTimes, Vec<UndoneRow>) {
     let reader = forgejo(&server.url).await.expect("a server");
     let source = reader.source();
-    let undone = core::undo(&reader.arm(), history).await;
-    (times.with(source.owner.as_deref(), &undone, clock(server)), undone)
+    let undone = core::undo(&reader.into_write_access(), history).await;
+    (times.with_undone_rows(source.owner.as_deref(), &undone, clock(server)), undone)
 }
 
 /// The tags that can be pulled, with their digests.

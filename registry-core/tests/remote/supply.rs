@@ -44,12 +44,12 @@ impl SupplyFixture {
     }
 
     fn spoil(&self, method: &str, kind: &str, digest: &Digest, fault: Fault) {
-        self.server.spoil(method, &format!("/v2/team/app/{kind}/{digest}"), 99, fault);
+        self.server.fail_requests(method, &format!("/v2/team/app/{kind}/{digest}"), 99, fault);
     }
 }
 
 fn nowhere() -> Digest {
-    Digest::of(Algorithm::Sha256, b"nowhere")
+    Digest::hash(Algorithm::Sha256, b"nowhere")
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn present_blobs_and_manifests_are_found() {
         assert_eq!(fixture.supply.size("team/app", &fixture.layer).unwrap(), Some(LAYER.len() as u64));
         assert_eq!(fixture.fetch(&fixture.layer), (Ok(Some(LAYER.len() as u64)), LAYER.to_vec()));
         let manifest = fixture.supply.manifest("team/app", &fixture.manifest).unwrap().unwrap();
-        assert_eq!(Digest::of(Algorithm::Sha256, &manifest), fixture.manifest);
+        assert_eq!(Digest::hash(Algorithm::Sha256, &manifest), fixture.manifest);
         assert_eq!(fixture.fetch(&fixture.manifest), (Ok(Some(manifest.len() as u64)), manifest));
         let lines = fixture.server.lines();
         assert!(lines.iter().all(|line| line.starts_with("GET ") || line.starts_with("HEAD ")), "{lines:?}");
@@ -108,7 +108,7 @@ fn foreign_404_is_an_error() {
 
 #[test]
 fn refused_credentials_are_an_error_without_the_secret() {
-    let world = || World::new(Profile::V2_8).asked_by(Auth::Basic(vec![Account::all("me", SECRET)]));
+    let world = || World::new(Profile::V2_8).requiring(Auth::Basic(vec![Account::all("me", SECRET)]));
     let wrong = Credentials::User { name: "me".into(), secret: "wrong-secret".to_owned().into() };
     for credentials in [Credentials::Anonymous, wrong] {
         let fixture = supply_of(world(), credentials, 0);
@@ -160,9 +160,14 @@ fn missing_content_length_is_an_error() {
 fn transient_failure_is_retried() {
     let fixture = supply_of(World::new(Profile::V2_8), Credentials::Anonymous, 2);
     let path = format!("/v2/team/app/manifests/{}", fixture.manifest);
-    fixture.server.spoil("GET", &path, 2, Fault::Status(503));
+    fixture.server.fail_requests("GET", &path, 2, Fault::Status(503));
     assert!(fixture.supply.manifest("team/app", &fixture.manifest).unwrap().is_some());
-    fixture.server.spoil("HEAD", &format!("/v2/team/app/blobs/{}", fixture.layer), 2, Fault::Status(503));
+    fixture.server.fail_requests(
+        "HEAD",
+        &format!("/v2/team/app/blobs/{}", fixture.layer),
+        2,
+        Fault::Status(503),
+    );
     assert!(fixture.supply.size("team/app", &fixture.layer).unwrap().is_some());
 }
 

@@ -144,7 +144,7 @@ async fn credentials_are_sent_only_to_a_named_token_service() {
 async fn token_service_learned_anonymously_gets_no_credentials() {
     let elsewhere = Server::start(|_| json(200, r#"{"token":"good"}"#)).await;
     let server = registry_with_token_service(&elsewhere).await;
-    let credentials = HostCredentials::default().with("team", user());
+    let credentials = HostCredentials::default().with_repository("team", user());
     let client = Client::new(&http(), &server.url, credentials).unwrap();
     assert!(client.tags("app").await.unwrap().is_some());
     let error = client.tags("team/app").await.unwrap_err();
@@ -200,7 +200,7 @@ async fn credentials_of_a_namespace_are_sent_only_for_its_repositories() {
         }
     })
     .await;
-    let credentials = HostCredentials::default().with("team", user());
+    let credentials = HostCredentials::default().with_repository("team", user());
     let client = Client::new(&http(), &server.url, credentials).unwrap();
     client.ping().await.unwrap();
     for repository in ["app", "team/app", "teams/app", "team/app"] {

@@ -1,7 +1,7 @@
 //! The plan for each kind of damage: the steps, and the findings that are left alone.
 
 use registry_core::repair::{DeletedTags, RepairPlan, StepOutcome};
-use registry_core::retention::layout::{Layout, Reading};
+use registry_core::retention::layout::{Layout, ReadOptions};
 use registry_fixtures::{DescriptorDamage, ImageSpec, Part, TreeBuilder};
 
 use crate::support::{
@@ -100,7 +100,7 @@ fn restored_tag_has_no_push_time() {
     let registry = Registry::open(tree.root());
     registry.repair();
     let layout = Layout::open(&registry.located, 0).unwrap();
-    let record = layout.record(&Reading::default(), jiff::Timestamp::now()).unwrap();
+    let record = layout.record(&ReadOptions::default(), jiff::Timestamp::now()).unwrap();
     let [package] = &record.packages[..] else { panic!("not one package: {record:?}") };
     let tag = |tag: &str| package.versions.iter().find(|row| row.version == tag).unwrap();
     // The history lists what was pushed under this tag, not which push was the last.

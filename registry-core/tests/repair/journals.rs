@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use registry_core::repair::{Before, Change, RepairHistory, RepairJournal, Undo};
+use registry_core::repair::{Change, FileBefore, RepairHistory, RepairJournal, Undo};
 use registry_core::tree_writer::{Access, MARKER};
 use registry_fixtures::TreeBuilder;
 
@@ -136,7 +136,7 @@ fn forged_journal_restores_no_setuid_file() {
     let image = tree.image("web", Some("1"), "web");
     let link = tree.tag_link("web", "1");
     let modified = Timestamp::try_from(link.metadata().unwrap().modified().unwrap()).unwrap();
-    let before = |mode| Before { bytes: b"program".into(), mode, user: 0, group: 0, modified };
+    let before = |mode| FileBefore { bytes: b"program".into(), mode, user: 0, group: 0, modified };
     let change = |mode| Change::Link {
         path: "repositories/web/_manifests/tags/1/current/link".into(),
         digest: image.digest.as_str().parse().unwrap(),

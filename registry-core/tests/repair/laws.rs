@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use registry_core::audit::Severity;
-use registry_core::repair::{Act, ChangeUndoState, RepairStep, StepOutcome};
+use registry_core::repair::{ChangeUndoState, RepairStep, StepAction, StepOutcome};
 use registry_fixtures::random::{random_tree, sound_tree};
 
 use crate::support::{OLD, Registry, broken_tags, copy, differences, error_lines, snapshot_tree, undo};
@@ -32,7 +32,7 @@ fn repair_fixes_what_it_plans_and_breaks_nothing() {
                 .collect();
             assert!(failed.is_empty(), "{story:#?} {failed:#?}");
             let after = registry.audit();
-            let restored = repaired.plan.steps().iter().filter(|step| step.action == Act::Restore);
+            let restored = repaired.plan.steps().iter().filter(|step| step.action == StepAction::Restore);
             for step in restored {
                 assert_eq!(history_entries_with_bytes(tree.path(), step), 1, "{story:#?} {step:#?}");
             }

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use registry_core::repair::{content, purge};
+use registry_core::repair::{count_content, purge};
 use registry_core::tree_writer::{MARKER, Marker, QUARANTINE_SCHEMA};
 use registry_fixtures::TreeBuilder;
 
@@ -31,7 +31,7 @@ fn write_marker(folder: &Path, tree: &Path) {
 /// Asserts that a purge is refused and deletes nothing; returns the reason.
 fn refusal(folder: &Path) -> String {
     let before = snapshot_tree(folder);
-    let dry = content(folder).unwrap_err().to_string();
+    let dry = count_content(folder).unwrap_err().to_string();
     assert_eq!(purge(folder).unwrap_err().to_string(), dry);
     assert_eq!(differences(&before, &snapshot_tree(folder)), [""; 0]);
     shorten_hashes(&dry)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use registry_core::repair::StepOutcome;
-use registry_core::tree_writer::place;
+use registry_core::tree_writer::find_place;
 use registry_fixtures::TreeBuilder;
 
 use crate::support::{OLD, Registry, broken_tags, shorten_hashes};
@@ -22,7 +22,7 @@ fn cluttered() -> TreeBuilder {
 
 /// The place of a quarantine that is asked for, or why it is refused.
 fn placement(registry: &Registry, wish: &Path) -> String {
-    match place(&registry.located, Some(wish), Timestamp::now()) {
+    match find_place(&registry.located, Some(wish), Timestamp::now()) {
         Ok(place) => format!("{} {}", place.base.display(), place.below),
         Err(error) => error.to_string(),
     }

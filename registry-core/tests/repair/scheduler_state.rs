@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use insta::assert_snapshot;
 use registry_core::audit::RegistryRole;
-use registry_core::repair::{Act, ChangeUndoState, RepairHistory, StepOutcome};
+use registry_core::repair::{ChangeUndoState, RepairHistory, StepAction, StepOutcome};
 use registry_fixtures::TreeBuilder;
 
 use crate::support::{
@@ -54,7 +54,7 @@ fn unusable_scheduler_state_is_reset_and_restored_by_undo() {
         assert_eq!(error_lines(&registry.audit()), ["path-unexpected ../../../scheduler-state.json"]);
         let repaired = registry.repair();
         let [step] = repaired.plan.steps() else { panic!("{:#?}", repaired.plan.steps()) };
-        assert_eq!((step.action, &*step.path), (Act::Reset, "../../../scheduler-state.json"));
+        assert_eq!((step.action, &*step.path), (StepAction::Reset, "../../../scheduler-state.json"));
         assert_eq!(repaired.outcomes, [StepOutcome::Done]);
         assert!(repaired.plan.left.is_empty(), "{:#?}", repaired.plan.left);
         let (bytes, mode, _) = file_state(&state_path(&tree));

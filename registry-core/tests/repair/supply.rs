@@ -44,7 +44,7 @@ fn supply_reports_missing_blobs_as_absent() {
     tree.break_blob_missing(&image.layers[0]).break_blob_data_missing(&image.config);
     tree.break_blob_data_is_folder(&image.digest);
     let supply = tree_supply(&tree);
-    let never = Digest::of(Algorithm::Sha512, b"never pushed");
+    let never = Digest::hash(Algorithm::Sha512, b"never pushed");
     for digest in [digest(&image.layers[0]), digest(&image.config), digest(&image.digest), never] {
         assert_eq!(supply.size("team/app", &digest).unwrap(), None);
         assert_eq!(supply.manifest("team/app", &digest).unwrap(), None);
@@ -61,7 +61,7 @@ fn supply_refuses_manifest_with_wrong_bytes_and_passes_on_unhashed_layer() {
     assert!(error.ends_with("data: it has other bytes than its digest says"), "{error}");
     let (answer, bytes) = fetch(&supply, &digest(&image.layers[0]));
     assert_eq!(answer, Ok(Some(bytes.len() as u64)));
-    assert_ne!(Digest::of(Algorithm::Sha256, &bytes), digest(&image.layers[0]));
+    assert_ne!(Digest::hash(Algorithm::Sha256, &bytes), digest(&image.layers[0]));
 }
 
 #[test]

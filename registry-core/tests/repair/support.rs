@@ -13,12 +13,12 @@ use jiff::Timestamp;
 use registry_core::audit::{self, Audit, AuditOptions, Code, Severity};
 use registry_core::oci::{Algorithm, Digest};
 use registry_core::repair::{
-    self, ChangeUndoState, DeletedTags, Log, RepairHistory, RepairPlan, Scope, StepOutcome, StepProgress,
-    Supply, TreeSupply, Undo, UndoneChange,
+    self, ChangeUndoState, DeletedTags, JournalOutput, RepairHistory, RepairPlan, Scope, StepOutcome,
+    StepProgress, Supply, TreeSupply, Undo, UndoneChange,
 };
-use registry_core::storage::edit::{Attributes, Editor, EntryView, Fill, IfOccupied, WritableFolder};
+use registry_core::storage::edit::{Attributes, Editor, EntryView, IfOccupied, WritableFolder, WriteContent};
 use registry_core::storage::{
-    DiskFolder, FolderError, Located, OpenOptions, ScanOptions, ScanProgress, Symlinks, Tree, locate,
+    DiskFolder, FolderError, LocatedRegistry, OpenOptions, ScanOptions, ScanProgress, Symlinks, Tree, locate,
 };
 use registry_core::tree_writer::{Access, TreeWriter, WriteRefusal};
 use registry_fixtures::TreeBuilder;
@@ -29,7 +29,7 @@ pub const OLD: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// One registry on disk.
 pub struct Registry {
-    pub located: Located,
+    pub located: LocatedRegistry,
     tree: Tree<DiskFolder>,
     content: bool,
     strict: bool,
@@ -79,7 +79,7 @@ impl Registry {
         let scan = ScanOptions { content: self.content, strict: self.strict, ..ScanOptions::default() };
         let mut graph = self.tree.scan(&scan, &progress);
         audit::audit_with_recheck(&mut graph, "tree", &self.options(), |graph, doubts| {
-            self.tree.settle(graph, doubts, &progress);
+            self.tree.recheck(graph, doubts, &progress);
         })
     }
 
@@ -89,7 +89,7 @@ impl Registry {
         let mut graph = self.tree.scan(&scan, &progress);
         let scope = Scope { only: only.to_vec(), repository: None, deleted_tags: self.deleted_tags };
         repair::plan(&mut graph, "tree", &self.options(), &scope, supply, |graph, doubts| {
-            self.tree.settle(graph, doubts, &progress);
+            self.tree.recheck(graph, doubts, &progress);
         })
     }
 
@@ -134,7 +134,8 @@ impl Registry {
             writer.wrap_editor(|inner| Box::new(FailingEditor { inner, budget: budget.clone() }));
         let log = MemoryLog { text: Arc::default(), budget: budget.clone() };
         let (text, progress) = (Arc::clone(&log.text), StepProgress::default());
-        let applied = self.tree.install(|| repair::apply(&mut writer, plan, || Ok(log), supply, &progress));
+        let applied =
+            self.tree.run_in_pool(|| repair::apply(&mut writer, plan, || Ok(log), supply, &progress));
         // The only possible refusal here: the budget did not suffice to begin the journal.
         let outcomes = applied.unwrap_or_else(|refusal| {
             assert!(matches!(refusal, WriteRefusal::Journal(_)), "{refusal}");
@@ -148,7 +149,7 @@ impl Registry {
 /// Undoes everything in a journal.
 pub fn undo(journal: &str) -> Vec<UndoneChange> {
     let history = RepairHistory::read(journal).unwrap();
-    Undo::open(&history, Access::default()).unwrap().all()
+    Undo::open(&history, Access::default()).unwrap().undo_all()
 }
 
 /// The changes that an undo could not undo, with the reason, one per line.
@@ -267,7 +268,7 @@ impl MemoryLog {
     }
 }
 
-impl Log for MemoryLog {
+impl JournalOutput for MemoryLog {
     fn path(&self) -> Option<&Path> {
         None
     }
@@ -316,7 +317,7 @@ impl Editor for FailingEditor {
         path: &Path,
         attributes: Option<Attributes>,
         modified: Option<Timestamp>,
-        fill: Fill<'_>,
+        fill: WriteContent<'_>,
     ) -> Answer<()> {
         if let Err(error) = self.budget.spend() {
             // The process ended in the middle of the write: half of a file is left.

@@ -1,6 +1,6 @@
 //! Corner cases of the decision where two of its rules apply.
 
-use registry_core::retention::{InUse, LetterCase, Pattern, RankBy, Unneeded};
+use registry_core::retention::{ImagesInUse, LetterCase, Pattern, RankBy, UnneededAction};
 
 use crate::support::{PackageBuilder, fallback_tag, keep, rule, signature_tag};
 
@@ -15,8 +15,8 @@ fn untagged_index_of_child_in_use_stays_with_all_its_children() {
     let index = builder.index("index", &children);
     builder.digest_row(index, 490);
     let mut policy = keep(1);
-    policy.untagged = Unneeded::Prune;
-    policy.in_use = InUse::parse(&children[0].to_string()).unwrap();
+    policy.untagged = UnneededAction::Prune;
+    policy.in_use = ImagesInUse::parse(&children[0].to_string()).unwrap();
     insta::assert_snapshot!(builder.decision_text(&policy), @"
     keep   v1: newest 1 of 1
     leave  <index>: no tag reaches it
@@ -50,7 +50,7 @@ fn package_of_digest_rows_only_is_not_emptied() {
         builder.digest_row(image, 300);
     }
     let mut policy = keep(1);
-    policy.untagged = Unneeded::Prune;
+    policy.untagged = UnneededAction::Prune;
     insta::assert_snapshot!(builder.decision_text(&policy), @"
     refused: no image would stay
     leave  <two>: no root reaches it, and it is older than the grace; spared: a guard refused this package
@@ -74,7 +74,7 @@ fn long_chain_of_untagged_referrers_stays_with_its_subject() {
     let loose = builder.image("loose");
     builder.digest_row(loose, 500);
     let mut policy = keep(1);
-    policy.untagged = Unneeded::Prune;
+    policy.untagged = UnneededAction::Prune;
     let text = builder.decision_text(&policy);
     assert_eq!(text.lines().filter(|line| line.starts_with("delete")).count(), 1, "{text}");
 }

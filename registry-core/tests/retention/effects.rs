@@ -4,8 +4,8 @@ use futures::executor::block_on;
 use jiff::ToSpan as _;
 use proptest::prelude::*;
 use registry_core::retention::{
-    Action, Applied, Collecting, DeletionHistory, Plan, Policy, RowOutcome, RowUndoState, Source, SourceKind,
-    Stopped, UndoneRow, apply, collect, plan, undo,
+    Action, ApplyResult, CollectOptions, DeletionHistory, Plan, Policy, RowOutcome, RowUndoState, Source,
+    SourceKind, Stopped, UndoneRow, apply, collect, plan, undo,
 };
 
 use crate::laws::{build, policy, push};
@@ -13,8 +13,8 @@ use crate::model::{MemoryJournal, Model, ModelRow, Server};
 use crate::support::{PackageBuilder, keep, now};
 use crate::verified::verified;
 
-pub fn reading_options() -> Collecting<'static> {
-    Collecting { in_flight: 4, cache: None, built_at: false, only: &[] }
+pub fn reading_options() -> CollectOptions<'static> {
+    CollectOptions { in_flight: 4, cache: None, built_at: false, only: &[] }
 }
 
 pub fn source() -> Source {
@@ -34,7 +34,7 @@ pub fn undo_run(server: &Server, lines: &MemoryJournal) -> Vec<UndoneRow> {
 }
 
 /// Applies a plan.
-pub fn run(server: &Server, plan: &Plan) -> (Applied, MemoryJournal) {
+pub fn run(server: &Server, plan: &Plan) -> (ApplyResult, MemoryJournal) {
     let mut lines = MemoryJournal::default();
     let applied = block_on(apply(server, verified(plan), &reading_options(), &mut lines, now()));
     (applied, lines)
@@ -130,7 +130,7 @@ proptest! {
         let model = Model::from_builder(&build(&pushes));
         let one = planned(&model, &policy);
         let server = Server::new(model);
-        let options = Collecting { in_flight, ..reading_options() };
+        let options = CollectOptions { in_flight, ..reading_options() };
         let record = block_on(collect(&server, source(), &options, now())).unwrap();
         prop_assert_eq!(plan(record.source.clone(), record.packages(), &policy, now(), "0.1.0"), one);
         prop_assert_eq!(server.asked.lock().unwrap().1, 0);
@@ -151,7 +151,7 @@ proptest! {
 }
 
 /// The outcome of each row, one per line.
-pub fn outcomes(applied: &Applied) -> String {
+pub fn outcomes(applied: &ApplyResult) -> String {
     let lines = applied.rows.iter().map(|row| {
         let why = row.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         format!("{:?} {}{why}", row.outcome, row.version)

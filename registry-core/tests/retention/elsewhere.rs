@@ -7,8 +7,9 @@ use futures::executor::block_on;
 use registry_core::oci::Digest;
 use registry_core::registry::Fetched;
 use registry_core::retention::{
-    Action, Applied, DeleteError, Deletion, LetterCase, ListedRow, Listing, Pattern, Plan, PlannedDeletion,
-    Policy, Reader, RowOutcome, Source, SourceKind, Unanswered, Unneeded, Writer, apply, collect, plan,
+    Action, ApplyResult, DeleteError, DeletionTime, LetterCase, ListedRow, Listing, NoAnswer, Pattern, Plan,
+    PlannedDeletion, Policy, Reader, RowOutcome, Source, SourceKind, UnneededAction, Writer, apply, collect,
+    plan,
 };
 
 use crate::effects::reading_options;
@@ -57,7 +58,8 @@ impl Registry {
             owner: None,
             version: None,
         };
-        let options = registry_core::retention::Collecting { only: &policy.packages, ..reading_options() };
+        let options =
+            registry_core::retention::CollectOptions { only: &policy.packages, ..reading_options() };
         let record = block_on(collect(self, source, &options, now())).unwrap();
         // The plan is made from the record as it is read from a file.
         let text = serde_json::to_string(&record).unwrap();
@@ -65,7 +67,7 @@ impl Registry {
         plan(record.source.clone(), record.packages(), policy, now(), "0.1.0")
     }
 
-    fn apply(&self, plan: &Plan) -> Applied {
+    fn apply(&self, plan: &Plan) -> ApplyResult {
         block_on(apply(self, verified(plan), &reading_options(), &mut MemoryJournal::default(), now()))
     }
 
@@ -77,7 +79,7 @@ impl Registry {
 }
 
 impl Reader for Registry {
-    async fn rows(&self, package: Option<&str>) -> Result<Listing, Unanswered> {
+    async fn rows(&self, package: Option<&str>) -> Result<Listing, NoAnswer> {
         let tags = self.tags.lock().unwrap();
         let rows = tags.iter().filter(|((name, _), _)| package.is_none_or(|package| package == name));
         let rows = rows.map(|((name, tag), (_, hours))| ListedRow {
@@ -89,17 +91,17 @@ impl Reader for Registry {
         Ok(rows.collect::<Vec<_>>().into())
     }
 
-    async fn unlisted(&self) -> Result<Vec<String>, Unanswered> {
+    async fn unlisted_packages(&self) -> Result<Vec<String>, NoAnswer> {
         Ok(self.bare.clone())
     }
 
-    async fn row(&self, package: &str, version: &str) -> Result<Option<ListedRow>, Unanswered> {
+    async fn row(&self, package: &str, version: &str) -> Result<Option<ListedRow>, NoAnswer> {
         Ok(self.rows(Some(package)).await?.rows.into_iter().find(|row| row.version == version))
     }
 
-    async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
+    async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, NoAnswer> {
         if self.silent.contains(package) {
-            return Err(Unanswered::new("403 Forbidden"));
+            return Err(NoAnswer::new("403 Forbidden"));
         }
         let found = self.resolve(package, reference).and_then(|digest| {
             let (media_type, bytes) = self.manifests.get(&(package.to_owned(), digest))?.clone();
@@ -108,21 +110,21 @@ impl Reader for Registry {
         Ok(found)
     }
 
-    async fn head(&self, package: &str, reference: &str) -> Result<Option<Digest>, Unanswered> {
+    async fn manifest_digest(&self, package: &str, reference: &str) -> Result<Option<Digest>, NoAnswer> {
         Ok(self.manifest(package, reference).await?.map(|found| found.digest))
     }
 
-    async fn recorded_digest(&self, _: &str, _: &str) -> Result<Option<Digest>, Unanswered> {
+    async fn recorded_digest(&self, _: &str, _: &str) -> Result<Option<Digest>, NoAnswer> {
         Ok(None)
     }
 
-    async fn config(&self, _: &str, _: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
+    async fn config(&self, _: &str, _: &Digest) -> Result<Option<Vec<u8>>, NoAnswer> {
         Ok(None)
     }
 }
 
 impl Writer for Registry {
-    async fn delete(&self, doomed: &PlannedDeletion<'_>) -> Result<Deletion, DeleteError> {
+    async fn delete(&self, doomed: &PlannedDeletion<'_>) -> Result<DeletionTime, DeleteError> {
         if self.undeletable.contains(doomed.version) {
             return Err(DeleteError::Failed("500 Internal Server Error".into()));
         }
@@ -131,11 +133,11 @@ impl Writer for Registry {
         if let Some((package, tag, digest)) = &self.pushed {
             tags.insert((package.clone(), tag.clone()), (*digest, 0));
         }
-        Ok(Deletion::Now)
+        Ok(DeletionTime::Now)
     }
 
-    async fn put(&self, _: &str, _: &str, _: &str, _: &[u8]) -> Result<(), Unanswered> {
-        Err(Unanswered::new("405 Method Not Allowed"))
+    async fn put(&self, _: &str, _: &str, _: &str, _: &[u8]) -> Result<(), NoAnswer> {
+        Err(NoAnswer::new("405 Method Not Allowed"))
     }
 }
 
@@ -155,7 +157,7 @@ fn signed() -> (PackageBuilder, PackageBuilder, Vec<Digest>) {
 
 fn prune(keep_last: u32) -> Policy {
     let mut policy = keep(keep_last);
-    (policy.orphan_signatures, policy.grace) = (Unneeded::Prune, 0);
+    (policy.orphan_signatures, policy.grace) = (UnneededAction::Prune, 0);
     policy
 }
 
@@ -170,7 +172,7 @@ fn deleted_rows(plan: &Plan) -> Vec<(&str, &str)> {
         .collect()
 }
 
-fn outcomes(applied: &Applied, builders: [&PackageBuilder; 2]) -> String {
+fn outcomes(applied: &ApplyResult, builders: [&PackageBuilder; 2]) -> String {
     let lines: Vec<String> = applied
         .rows
         .iter()
@@ -270,7 +272,7 @@ fn subject_in_unselected_untagged_or_silent_repository_keeps_its_signatures() {
 #[cfg(feature = "storage")]
 #[test]
 fn signatures_on_a_tree_are_deleted_after_their_images_in_another_repository() {
-    use registry_core::retention::layout::Reading;
+    use registry_core::retention::layout::ReadOptions;
     use registry_fixtures::TreeBuilder;
 
     use crate::layout::{DAY, open, own, planned, record};
@@ -293,7 +295,7 @@ fn signatures_on_a_tree_are_deleted_after_their_images_in_another_repository() {
     assert_eq!(deleted_rows(&planned(&record(&tree), &prune(5))), []);
     let mut only = prune(1);
     only.packages.push(Pattern::new("tools/*", LetterCase::Ignored).unwrap());
-    let reading = Reading { built_at: false, only: &only.packages };
+    let reading = ReadOptions { built_at: false, only: &only.packages };
     let some = open(&tree).record(&reading, jiff::Timestamp::now()).unwrap();
     assert_eq!(deleted_rows(&planned(&some, &only)), []);
     let plan = planned(&record(&tree), &prune(1));

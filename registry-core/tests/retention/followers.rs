@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use registry_core::oci::Digest;
 use registry_core::retention::{
-    Action, Decision, Elsewhere, InUse, LetterCase, ManifestState, Package, Pattern, Plan, Policy, Unneeded,
-    plan,
+    Action, Decision, ImagesInUse, LetterCase, ManifestState, OtherPackages, Package, Pattern, Plan, Policy,
+    UnneededAction, plan,
 };
 
 use crate::effects::source;
@@ -242,11 +242,11 @@ fn policy(keep_last: u32, prune: bool, used: &BTreeSet<Digest>) -> Policy {
     let mut policy = keep(keep_last);
     policy.keep_tags.push(Pattern::new("*.sbom", LetterCase::Ignored).unwrap());
     if prune {
-        (policy.untagged, policy.orphan_signatures) = (Unneeded::Prune, Unneeded::Prune);
+        (policy.untagged, policy.orphan_signatures) = (UnneededAction::Prune, UnneededAction::Prune);
     }
     let lines: Vec<String> = used.iter().map(Digest::to_string).collect();
     if !lines.is_empty() {
-        policy.in_use = InUse::parse(&lines.join("\n")).unwrap();
+        policy.in_use = ImagesInUse::parse(&lines.join("\n")).unwrap();
     }
     policy
 }
@@ -332,7 +332,7 @@ fn signatures(subjects: &[(Digest, &[&str])]) -> PackageBuilder {
         builder.tag(&signature_tag(*subject), signature, 100);
         builder.lose(*subject);
         let packages = packages.iter().map(|name| (*name).to_owned()).collect();
-        builder.package.elsewhere.insert(*subject, Elsewhere { packages, unread: None });
+        builder.package.elsewhere.insert(*subject, OtherPackages { packages, unread: None });
     }
     builder
 }
@@ -388,7 +388,7 @@ fn signatures_in_another_repository_share_the_fate_of_their_images() {
     all.tag(&signature_tag(lost), orphan, 80);
     all.lose(lost);
     let mut policy = keep(1);
-    (policy.orphan_signatures, policy.grace) = (Unneeded::Prune, 0);
+    (policy.orphan_signatures, policy.grace) = (UnneededAction::Prune, 0);
     insta::assert_snapshot!(rows(&planned(&mut [&mut app, &mut all], &policy), &[&app, &all]), @"
     app Planned
       Keep v3: newest 1 of 1
@@ -432,7 +432,7 @@ fn subject_that_may_be_elsewhere_is_never_called_gone() {
     tools.package.elsewhere.get_mut(&foreign).unwrap().unread =
         Some("team/secret could not be asked: 403".into());
     let mut policy = keep(1);
-    (policy.orphan_signatures, policy.grace) = (Unneeded::Prune, 0);
+    (policy.orphan_signatures, policy.grace) = (UnneededAction::Prune, 0);
     insta::assert_snapshot!(rows(&planned(&mut [&mut app, &mut tools], &policy), &[&app, &tools]), @"
     app Planned
       Keep v2: newest 1 of 1

@@ -2,7 +2,8 @@
 
 use futures::executor::block_on;
 use registry_core::retention::{
-    Action, Decision, InUse, LetterCase, NotPlanned, Pattern, Policy, Rule, Stopped, Unneeded, collect,
+    Action, Decision, ImagesInUse, LetterCase, Pattern, Policy, Rule, Stopped, UnneededAction, WhyNotPlanned,
+    collect,
 };
 
 use crate::effects::{planned, reading_options, run, source};
@@ -18,7 +19,7 @@ fn deleted_versions(builder: &mut PackageBuilder, policy: &Policy) -> Vec<String
 }
 
 /// Asserts that nothing is deleted; returns why there is no plan.
-fn not_planned(builder: &mut PackageBuilder, policy: &Policy) -> Option<NotPlanned> {
+fn not_planned(builder: &mut PackageBuilder, policy: &Policy) -> Option<WhyNotPlanned> {
     let Decision { not_planned: stop, images_deleted, .. } = builder.decide(policy);
     assert_eq!(images_deleted, 0);
     stop
@@ -34,7 +35,7 @@ fn keep_ten_counts_images_and_not_rows() {
 #[test]
 fn children_of_tagged_indexes_are_not_untagged() {
     let mut policy = keep(3);
-    (policy.untagged, policy.grace) = (Unneeded::Prune, 0);
+    (policy.untagged, policy.grace) = (UnneededAction::Prune, 0);
     assert_eq!(deleted_versions(&mut PackageBuilder::with_indexes(3), &policy), [""; 0]);
 }
 
@@ -95,7 +96,7 @@ fn platforms_of_kept_images_stay_in_a_listing_of_digests() {
         builder.digest_row(index, 200);
     }
     let mut policy = keep(2);
-    policy.untagged = Unneeded::Prune;
+    policy.untagged = UnneededAction::Prune;
     let gone = deleted_versions(&mut builder, &policy);
     assert!(gone.iter().all(|row| row.contains("v1") || row.contains("v2")), "{gone:?}");
     assert!(gone.contains(&"v1".to_owned()) && gone.contains(&"v2".to_owned()), "{gone:?}");
@@ -110,7 +111,7 @@ fn releases_that_match_a_keep_pattern_stay() {
     policy.max_delete_percent = Some(20);
     assert!(matches!(
         not_planned(&mut PackageBuilder::with_images(4), &policy),
-        Some(NotPlanned::Refused(_))
+        Some(WhyNotPlanned::Refused(_))
     ));
 }
 
@@ -121,7 +122,7 @@ fn unread_manifest_skips_the_package() {
     let child = builder.image("v3/arm64");
     let number = builder.package.intern(&child);
     builder.package.set_unknown(number, "503 Service Unavailable");
-    assert!(matches!(not_planned(&mut builder, &keep(1)), Some(NotPlanned::Skipped(_))));
+    assert!(matches!(not_planned(&mut builder, &keep(1)), Some(WhyNotPlanned::Skipped(_))));
 }
 
 /// centauri/WeatherNode, issue 24.
@@ -129,7 +130,7 @@ fn unread_manifest_skips_the_package() {
 fn index_of_a_platform_in_use_stays() {
     let mut builder = PackageBuilder::with_indexes(3);
     let mut policy = keep(1);
-    policy.in_use = InUse::parse(&builder.image("v1/arm64").to_string()).unwrap();
+    policy.in_use = ImagesInUse::parse(&builder.image("v1/arm64").to_string()).unwrap();
     assert_eq!(deleted_versions(&mut builder, &policy), ["v2"]);
 }
 
@@ -146,7 +147,7 @@ fn nested_indexes_keep_their_descendants() {
     }
     builder.tag("new", inner, 10);
     let mut policy = keep(1);
-    policy.untagged = Unneeded::Prune;
+    policy.untagged = UnneededAction::Prune;
     assert_eq!(deleted_versions(&mut builder, &policy), ["old"]);
 }
 
@@ -171,7 +172,7 @@ fn rule_that_would_empty_a_repository_is_refused() {
     policy.rules.push(Rule { keep_within: Some(60), ..rule("*", 0) });
     assert!(matches!(
         not_planned(&mut PackageBuilder::with_images(3), &policy),
-        Some(NotPlanned::Refused(_))
+        Some(WhyNotPlanned::Refused(_))
     ));
     policy.allow_empty = true;
     assert_eq!(deleted_versions(&mut PackageBuilder::with_images(3), &policy).len(), 3);
@@ -184,7 +185,7 @@ fn push_times_reset_by_an_upgrade_are_refused() {
     for number in 1..=6 {
         builder.push_image(&format!("v{number}"), 100);
     }
-    assert!(matches!(not_planned(&mut builder, &keep(2)), Some(NotPlanned::Refused(_))));
+    assert!(matches!(not_planned(&mut builder, &keep(2)), Some(WhyNotPlanned::Refused(_))));
 }
 
 /// <https://github.com/hail-is/hail/issues/13603>
@@ -212,7 +213,7 @@ fn child_of_two_indexes_stays_with_the_second() {
         builder.tag(tag, index, hours);
     }
     let mut policy = keep(1);
-    policy.untagged = Unneeded::Prune;
+    policy.untagged = UnneededAction::Prune;
     assert_eq!(deleted_versions(&mut builder, &policy), ["v1", "<v1>"]);
 }
 

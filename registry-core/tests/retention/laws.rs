@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use registry_core::oci::Digest;
 use registry_core::retention::{
-    Action, Decision, GroupBy, LetterCase, ManifestId, ManifestState, Package, Policy, Row, Rule, Unneeded,
-    decide,
+    Action, Decision, GroupBy, LetterCase, ManifestId, ManifestState, Package, Policy, Row, Rule,
+    UnneededAction, decide,
 };
 
 use crate::support::{PackageBuilder, keep, now, signature_tag};
@@ -94,7 +94,7 @@ pub fn policy() -> impl Strategy<Value = Policy> {
         |(keep_last, untagged, orphans, cache, within, rules)| {
             let mut policy = keep(keep_last);
             policy.rules = rules;
-            let fate = |prune| if prune { Unneeded::Prune } else { Unneeded::Leave };
+            let fate = |prune| if prune { UnneededAction::Prune } else { UnneededAction::Leave };
             (policy.untagged, policy.orphan_signatures) = (fate(untagged), fate(orphans));
             (policy.keep_cache, policy.keep_within) = (cache, within);
             assume_lost(&mut policy);
@@ -235,7 +235,7 @@ proptest! {
         // Only whole images that no tagged index names are ranked by their own tags.
         let package = &builder.package;
         let tagged = package.rows.iter().filter(|row| row.is_tag()).filter_map(|row| row.manifest);
-        let below = package.reach(tagged.flat_map(|manifest| package.named(manifest)));
+        let below = package.reach(tagged.flat_map(|manifest| package.named_manifests(manifest)));
         let mut groups: std::collections::BTreeMap<char, Vec<(Row, bool)>> = std::collections::BTreeMap::new();
         for (row, verdict) in package.rows.iter().zip(&decision.rows) {
             let stream = row.version.strip_prefix('v').and_then(|rest| rest.chars().next());

@@ -7,14 +7,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use registry_core::audit::RegistryRole;
 use registry_core::oci::Digest;
-use registry_core::retention::layout::{CacheSign, Layout, LayoutError, Links, Reading, moves_of};
+use registry_core::retention::layout::{CacheSign, Layout, LayoutError, Links, ReadOptions, moves_of};
 use registry_core::retention::{Action, Plan, Policy, Record, RecordedManifest, plan};
-use registry_core::storage::{Located, Symlinks, locate};
+use registry_core::storage::{LocatedRegistry, Symlinks, locate};
 use registry_fixtures::{ImageSpec, TreeBuilder};
 
 pub const DAY: Duration = Duration::from_secs(24 * 3600);
 
-pub fn located(tree: &TreeBuilder) -> Located {
+pub fn located(tree: &TreeBuilder) -> LocatedRegistry {
     locate(tree.root(), Symlinks::Refuse).registries.pop().expect("a registry")
 }
 
@@ -26,7 +26,7 @@ pub fn open(tree: &TreeBuilder) -> Layout {
 pub fn record(tree: &TreeBuilder) -> Record {
     open(tree)
         .with_role(RegistryRole::Primary)
-        .record(&Reading::default(), Timestamp::now())
+        .record(&ReadOptions::default(), Timestamp::now())
         .expect("a record")
 }
 
@@ -183,7 +183,7 @@ fn unreadable_list_of_repositories_is_an_error() {
     tree.image("app", Some("v1"), "one");
     let repositories = tree.repositories();
     tree.break_moved_behind_symlink(&repositories);
-    let failed = open(&tree).record(&Reading::default(), Timestamp::now()).unwrap_err();
+    let failed = open(&tree).record(&ReadOptions::default(), Timestamp::now()).unwrap_err();
     assert!(matches!(failed, LayoutError::Repositories { .. }), "{failed}");
     insta::assert_snapshot!(failed, @"repositories cannot be read: a symbolic link (not followed); without the list of repositories nothing is planned");
 }
@@ -227,7 +227,7 @@ fn build_date_comes_from_the_config() {
     );
     let manifest = tree.manifest("app", bytes.as_bytes());
     tree.tag("app", "v1", &manifest);
-    let how = Reading { built_at: true, ..Reading::default() };
+    let how = ReadOptions { built_at: true, ..ReadOptions::default() };
     let record = open(&tree).record(&how, Timestamp::now()).unwrap();
     let Some(RecordedManifest::Present { built_at, .. }) = record.packages[0].manifests.get(&own(&manifest))
     else {
@@ -248,12 +248,13 @@ fn build_date_comes_from_an_annotation_when_the_config_has_none() {
     };
     let dated = tree.manifest("app", annotated(config.as_str()).as_bytes());
     // If the config is missing, the date is unknown.
-    let nowhere = registry_fixtures::Digest::nowhere("config");
+    let nowhere = registry_fixtures::Digest::absent("config");
     let unknown = tree.manifest("app", annotated(nowhere.as_str()).as_bytes());
     tree.tag("app", "0.1.0", &dated);
     tree.tag("app", "0.2.0", &unknown);
-    let record =
-        open(&tree).record(&Reading { built_at: true, ..Reading::default() }, Timestamp::now()).unwrap();
+    let record = open(&tree)
+        .record(&ReadOptions { built_at: true, ..ReadOptions::default() }, Timestamp::now())
+        .unwrap();
     let date = |digest| match record.packages[0].manifests.get(&own(digest)) {
         Some(RecordedManifest::Present { built_at, .. }) => built_at.map(|at| at.to_string()),
         other => panic!("{other:?}"),
@@ -319,7 +320,7 @@ fn untagged_manifest_that_is_left_holds_what_it_reaches() {
     ");
     // If untagged manifests are pruned, it is moved too.
     let mut prune = keep(1);
-    prune.untagged = registry_core::retention::Unneeded::Prune;
+    prune.untagged = registry_core::retention::UnneededAction::Prune;
     let text = without_layers(&moves_text(&tree, &prune, &as_names(&names)));
     assert!(text.contains("revisions/sha256/OLD"), "{text}");
 }
@@ -392,12 +393,12 @@ fn cache_without_scheduler_state_is_refused() {
     let mut tree = TreeBuilder::new();
     let (amd, arm) = (tree.image("app", None, "amd"), tree.image("app", None, "arm"));
     tree.index("app", Some("v1"), &[amd.child(), arm.child()]);
-    assert!(open(&tree).record(&Reading::default(), Timestamp::now()).is_ok());
+    assert!(open(&tree).record(&ReadOptions::default(), Timestamp::now()).is_ok());
     tree.break_image_untraced("app", &arm);
     let record = |role: Option<RegistryRole>| {
         let layout = open(&tree);
         let layout = if let Some(role) = role { layout.with_role(role) } else { layout };
-        layout.record(&Reading::default(), Timestamp::now())
+        layout.record(&ReadOptions::default(), Timestamp::now())
     };
     assert!(matches!(record(None), Err(LayoutError::LooksLikeCache(_))));
     assert!(record(Some(RegistryRole::Primary)).is_ok());
@@ -406,9 +407,12 @@ fn cache_without_scheduler_state_is_refused() {
         Err(LayoutError::Cache { sign: CacheSign::Said, .. })
     ));
     tree.break_scheduler_state("");
-    let found = open(&tree).record(&Reading::default(), Timestamp::now());
+    let found = open(&tree).record(&ReadOptions::default(), Timestamp::now());
     assert!(matches!(found, Err(LayoutError::Cache { sign: CacheSign::SchedulerState, .. })));
     assert!(
-        open(&tree).with_role(RegistryRole::Primary).record(&Reading::default(), Timestamp::now()).is_ok()
+        open(&tree)
+            .with_role(RegistryRole::Primary)
+            .record(&ReadOptions::default(), Timestamp::now())
+            .is_ok()
     );
 }

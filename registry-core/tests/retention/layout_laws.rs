@@ -9,9 +9,9 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use registry_core::audit::{self, AuditOptions};
 use registry_core::oci::Digest;
-use registry_core::repair::{ChangeUndoState, Log, RepairHistory, StepProgress as Steps, Undo};
+use registry_core::repair::{ChangeUndoState, JournalOutput, RepairHistory, StepProgress as Steps, Undo};
 use registry_core::retention::layout::{apply, moves_of};
-use registry_core::retention::{Applied, Plan, Policy, Record, RowOutcome, Stopped, Unneeded};
+use registry_core::retention::{ApplyResult, Plan, Policy, Record, RowOutcome, Stopped, UnneededAction};
 use registry_core::storage::{OpenOptions, ScanOptions, ScanProgress, Tree};
 use registry_core::tree_writer::{Access, TreeWriter};
 use registry_fixtures::TreeBuilder;
@@ -30,7 +30,7 @@ pub struct LayoutJournal {
     left: Option<u32>,
 }
 
-impl Log for &mut LayoutJournal {
+impl JournalOutput for &mut LayoutJournal {
     fn path(&self) -> Option<&Path> {
         None
     }
@@ -44,7 +44,7 @@ impl Log for &mut LayoutJournal {
     }
 }
 
-pub fn applied(tree: &TreeBuilder, plan: &Plan, lines: &mut LayoutJournal) -> Applied {
+pub fn applied(tree: &TreeBuilder, plan: &Plan, lines: &mut LayoutJournal) -> ApplyResult {
     let (now, located) = (Timestamp::now(), located(tree));
     let mut writer = TreeWriter::open(&located, None, Access::default(), now).unwrap();
     apply(&open(tree), verified(plan), &mut writer, lines, &Steps::default())
@@ -68,7 +68,7 @@ pub fn not_whole(tree: &TreeBuilder) -> BTreeSet<String> {
     let mut graph = opened.scan(&ScanOptions::default(), &progress);
     let audit =
         audit::audit_with_recheck(&mut graph, "tree", &AuditOptions::new(Timestamp::MAX), |graph, doubts| {
-            opened.settle(graph, doubts, &progress);
+            opened.recheck(graph, doubts, &progress);
         });
     let broken = audit.broken_tags.iter().map(|tag| format!("{}:{}", tag.repository, tag.tag));
     let unknown = audit.unknown_tags.iter().map(|tag| format!("{}:{}", tag.repository, tag.tag));
@@ -108,7 +108,7 @@ pub fn policy(seed: u64) -> Policy {
     let mut policy = keep(1 + u32::try_from(seed % 2).unwrap());
     policy.keep_tags.clear();
     if seed.is_multiple_of(3) {
-        policy.untagged = Unneeded::Prune;
+        policy.untagged = UnneededAction::Prune;
     }
     policy
 }
@@ -151,7 +151,7 @@ fn moves_break_no_kept_tag_and_leave_no_link_to_what_was_deleted() {
         freed += only.len();
         // An undo restores the tree.
         let history = RepairHistory::read(std::str::from_utf8(&lines.text).unwrap()).unwrap();
-        let undone = Undo::open(&history, Access::default()).unwrap().all();
+        let undone = Undo::open(&history, Access::default()).unwrap().undo_all();
         assert!(undone.iter().all(|one| one.state == ChangeUndoState::Restored), "{undone:#?}");
         assert!(picture(tree.root()) == first, "{story:#?}");
     }
@@ -178,7 +178,7 @@ fn moves_never_make_damage_worse() {
         assert!(now.is_subset(&worse), "{story:#?} {:?}", now.difference(&worse));
         tags += done.rows.len();
         let history = RepairHistory::read(std::str::from_utf8(&lines.text).unwrap()).unwrap();
-        Undo::open(&history, Access::default()).unwrap().all();
+        Undo::open(&history, Access::default()).unwrap().undo_all();
         assert!(picture(tree.root()) == first, "{story:#?}");
     }
     assert!(tags > 15, "{tags} rows");

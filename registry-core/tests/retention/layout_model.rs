@@ -44,7 +44,7 @@ pub fn only_doomed(before: &Record, plan: &Plan) -> BTreeSet<Digest> {
         for manifest in package.manifests() {
             let Some(info) = package.info(manifest) else { continue };
             let each = info.parts.iter().map(|part| package.part(*part).0);
-            let mentions = package.named(manifest).map(|one| package.digest(one));
+            let mentions = package.named_manifests(manifest).map(|one| package.digest(one));
             let each = each.chain(mentions).chain([package.digest(manifest)]);
             if kept[manifest.index()] || !reached[manifest.index()] {
                 stays.extend(each);

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use registry_core::oci::{Algorithm, Digest};
-use registry_core::repair::{Log, StepProgress};
+use registry_core::repair::{JournalOutput, StepProgress};
 use registry_core::retention::layout::apply;
-use registry_core::retention::{Applied, Plan, Stopped};
+use registry_core::retention::{ApplyResult, Plan, Stopped};
 use registry_core::storage::FolderError;
-use registry_core::storage::edit::{Attributes, Editor, EntryView, Fill, IfOccupied, WritableFolder};
+use registry_core::storage::edit::{Attributes, Editor, EntryView, IfOccupied, WritableFolder, WriteContent};
 use registry_core::tree_writer::{Access, TreeWriter};
 use registry_fixtures::{Child, TreeBuilder};
 
@@ -69,7 +69,7 @@ impl Editor for PushingEditor {
         path: &Path,
         attributes: Option<Attributes>,
         modified: Option<Timestamp>,
-        fill: Fill<'_>,
+        fill: WriteContent<'_>,
     ) -> Answer<()> {
         self.inner.write(room, path, attributes, modified, fill)
     }
@@ -102,7 +102,7 @@ impl Editor for PushingEditor {
 
 struct DiscardingLog;
 
-impl Log for DiscardingLog {
+impl JournalOutput for DiscardingLog {
     fn path(&self) -> Option<&Path> {
         None
     }
@@ -118,7 +118,7 @@ fn apply_with_push(
     plan: &Plan,
     (before, what): (bool, &str),
     push: impl FnMut(&mut TreeBuilder) + Send + 'static,
-) -> (Applied, TreeBuilder) {
+) -> (ApplyResult, TreeBuilder) {
     apply_with_push_and_progress(&StepProgress::default(), tree, plan, (before, what), push)
 }
 
@@ -128,7 +128,7 @@ fn apply_with_push_and_progress(
     plan: &Plan,
     (before, what): (bool, &str),
     push: impl FnMut(&mut TreeBuilder) + Send + 'static,
-) -> (Applied, TreeBuilder) {
+) -> (ApplyResult, TreeBuilder) {
     let (now, located, layout) = (Timestamp::now(), located(&tree), open(&tree));
     let tree = Arc::new(Mutex::new(tree));
     let push: Arc<Mutex<Option<Hook>>> = Arc::new(Mutex::new(Some(Box::new(push))));
@@ -161,7 +161,7 @@ fn built() -> Built {
     Built { tree, plan, old }
 }
 
-fn outcomes_text(applied: &Applied) -> String {
+fn outcomes_text(applied: &ApplyResult) -> String {
     let mut lines: Vec<String> = applied
         .rows
         .iter()

@@ -15,7 +15,7 @@ use crate::layout_laws::{LayoutJournal, age, applied, copy_to_memory, marked, no
 
 fn undo(lines: &LayoutJournal) -> Vec<UndoneChange> {
     let history = RepairHistory::read(std::str::from_utf8(&lines.text).unwrap()).unwrap();
-    Undo::open(&history, Access::default()).unwrap().all()
+    Undo::open(&history, Access::default()).unwrap().undo_all()
 }
 
 /// Removes the blobs that a plain collector would: those that no manifest with a revision link names. Returns their bytes.

@@ -9,8 +9,8 @@ use registry_core::oci::manifest::{Kind, ReferenceRole};
 use registry_core::oci::{Algorithm, Digest, Manifest};
 use registry_core::registry::Fetched;
 use registry_core::retention::{
-    DeleteError, Deletion, DeletionEntry, DeletionJournal, ListedRow, Listing, ManifestState,
-    PlannedDeletion, Reader, Unanswered, Writer,
+    DeleteError, DeletionEntry, DeletionJournal, DeletionTime, ListedRow, Listing, ManifestState, NoAnswer,
+    PlannedDeletion, Reader, Writer,
 };
 
 use crate::support::{PackageBuilder, now};
@@ -156,10 +156,10 @@ impl Server {
         }
     }
 
-    fn request(&self) -> Result<(), Unanswered> {
+    fn request(&self) -> Result<(), NoAnswer> {
         self.asked.lock().unwrap().0 += 1;
         match &mut *self.left.lock().unwrap() {
-            Some(0) => Err(Unanswered::new("connection refused")),
+            Some(0) => Err(NoAnswer::new("connection refused")),
             Some(left) => {
                 *left -= 1;
                 Ok(())
@@ -181,27 +181,27 @@ fn listed(version: &str, row: &ModelRow) -> ListedRow {
 }
 
 impl Reader for Server {
-    async fn rows(&self, _: Option<&str>) -> Result<Listing, Unanswered> {
+    async fn rows(&self, _: Option<&str>) -> Result<Listing, NoAnswer> {
         self.request()?;
         let model = self.model.lock().unwrap();
         Ok(model.rows.iter().map(|(version, row)| listed(version, row)).collect::<Vec<_>>().into())
     }
 
-    async fn unlisted(&self) -> Result<Vec<String>, Unanswered> {
+    async fn unlisted_packages(&self) -> Result<Vec<String>, NoAnswer> {
         Ok(Vec::new())
     }
 
-    async fn row(&self, _: &str, version: &str) -> Result<Option<ListedRow>, Unanswered> {
+    async fn row(&self, _: &str, version: &str) -> Result<Option<ListedRow>, NoAnswer> {
         self.request()?;
         Ok(self.model.lock().unwrap().rows.get(version).map(|row| listed(version, row)))
     }
 
-    async fn manifest(&self, _: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
+    async fn manifest(&self, _: &str, reference: &str) -> Result<Option<Fetched>, NoAnswer> {
         self.request()?;
         let model = self.model.lock().unwrap();
         let is_silent = self.asked.lock().unwrap().1 > 0;
         if is_silent && Self::resolve(&model, reference).is_some_and(|digest| self.silent.contains(&digest)) {
-            return Err(Unanswered::new("502 Bad Gateway"));
+            return Err(NoAnswer::new("502 Bad Gateway"));
         }
         let found =
             Self::resolve(&model, reference).and_then(|digest| Some((digest, model.bytes.get(&digest)?)));
@@ -212,25 +212,25 @@ impl Reader for Server {
         }))
     }
 
-    async fn head(&self, _: &str, reference: &str) -> Result<Option<Digest>, Unanswered> {
+    async fn manifest_digest(&self, _: &str, reference: &str) -> Result<Option<Digest>, NoAnswer> {
         self.request()?;
         let model = self.model.lock().unwrap();
         Ok(Self::resolve(&model, reference).filter(|digest| model.bytes.contains_key(digest)))
     }
 
-    async fn recorded_digest(&self, _: &str, version: &str) -> Result<Option<Digest>, Unanswered> {
+    async fn recorded_digest(&self, _: &str, version: &str) -> Result<Option<Digest>, NoAnswer> {
         self.request()?;
         Ok(self.model.lock().unwrap().rows.get(version).map(|row| row.digest).filter(|_| self.has_records))
     }
 
-    async fn config(&self, _: &str, _: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
+    async fn config(&self, _: &str, _: &Digest) -> Result<Option<Vec<u8>>, NoAnswer> {
         self.request()?;
         Ok(None)
     }
 }
 
 impl Writer for Server {
-    async fn delete(&self, deletion: &PlannedDeletion<'_>) -> Result<Deletion, DeleteError> {
+    async fn delete(&self, deletion: &PlannedDeletion<'_>) -> Result<DeletionTime, DeleteError> {
         let version = deletion.version;
         self.request().map_err(|unanswered| DeleteError::Failed(unanswered.to_string()))?;
         self.asked.lock().unwrap().1 += 1;
@@ -246,13 +246,13 @@ impl Writer for Server {
         for (_, event) in self.events.iter().filter(|(after, _)| *after == deletions) {
             event(&mut model);
         }
-        Ok(if removed.is_some() { Deletion::Now } else { Deletion::Before })
+        Ok(if removed.is_some() { DeletionTime::Now } else { DeletionTime::Before })
     }
 
-    async fn put(&self, _: &str, reference: &str, media_type: &str, bytes: &[u8]) -> Result<(), Unanswered> {
+    async fn put(&self, _: &str, reference: &str, media_type: &str, bytes: &[u8]) -> Result<(), NoAnswer> {
         self.request()?;
         let mut model = self.model.lock().unwrap();
-        let digest = Digest::of(Algorithm::Sha256, bytes);
+        let digest = Digest::hash(Algorithm::Sha256, bytes);
         let blobs = model.blobs();
         for reference in Manifest::parse(bytes).references {
             let Some(digest) = reference.descriptor.digest else { continue };
@@ -262,7 +262,7 @@ impl Writer for Server {
                 (blobs.contains(&digest), "BLOB_UNKNOWN")
             };
             if !is_there {
-                return Err(Unanswered::new(format!("404 {code}")));
+                return Err(NoAnswer::new(format!("404 {code}")));
             }
         }
         model.next += 1;

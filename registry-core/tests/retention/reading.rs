@@ -6,7 +6,7 @@ use futures::executor::block_on;
 use registry_core::oci::Digest;
 use registry_core::registry::Fetched;
 use registry_core::retention::{
-    Action, Collecting, ListedRow, Listing, Plan, Policy, Reader, Unanswered, collect, plan,
+    Action, CollectOptions, ListedRow, Listing, NoAnswer, Plan, Policy, Reader, collect, plan,
 };
 
 use crate::effects::source;
@@ -39,14 +39,14 @@ impl Answers {
     }
 
     fn plan(&self, policy: &Policy) -> Plan {
-        let how = Collecting { in_flight: 3, cache: None, built_at: false, only: &[] };
+        let how = CollectOptions { in_flight: 3, cache: None, built_at: false, only: &[] };
         let record = block_on(collect(self, source(), &how, now())).unwrap();
         plan(record.source.clone(), record.packages(), policy, now(), "0.1.0")
     }
 }
 
 impl Reader for Answers {
-    async fn rows(&self, _: Option<&str>) -> Result<Listing, Unanswered> {
+    async fn rows(&self, _: Option<&str>) -> Result<Listing, NoAnswer> {
         let row = |(version, hours): &(String, i64)| ListedRow {
             package: "app".into(),
             version: version.clone(),
@@ -56,31 +56,31 @@ impl Reader for Answers {
         Ok(self.rows.iter().map(row).collect::<Vec<_>>().into())
     }
 
-    async fn unlisted(&self) -> Result<Vec<String>, Unanswered> {
+    async fn unlisted_packages(&self) -> Result<Vec<String>, NoAnswer> {
         Ok(Vec::new())
     }
 
-    async fn row(&self, _: &str, _: &str) -> Result<Option<ListedRow>, Unanswered> {
+    async fn row(&self, _: &str, _: &str) -> Result<Option<ListedRow>, NoAnswer> {
         Ok(None)
     }
 
-    async fn manifest(&self, _: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
+    async fn manifest(&self, _: &str, reference: &str) -> Result<Option<Fetched>, NoAnswer> {
         match self.manifests.get(reference).cloned() {
             None => Ok(None),
-            Some(Err(why)) => Err(Unanswered::new(why)),
+            Some(Err(why)) => Err(NoAnswer::new(why)),
             Some(Ok(found)) => Ok(Some(found)),
         }
     }
 
-    async fn head(&self, _: &str, reference: &str) -> Result<Option<Digest>, Unanswered> {
+    async fn manifest_digest(&self, _: &str, reference: &str) -> Result<Option<Digest>, NoAnswer> {
         Ok(self.manifest("", reference).await?.map(|found| found.digest))
     }
 
-    async fn recorded_digest(&self, _: &str, version: &str) -> Result<Option<Digest>, Unanswered> {
+    async fn recorded_digest(&self, _: &str, version: &str) -> Result<Option<Digest>, NoAnswer> {
         Ok(self.records.get(version).copied())
     }
 
-    async fn config(&self, _: &str, _: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
+    async fn config(&self, _: &str, _: &Digest) -> Result<Option<Vec<u8>>, NoAnswer> {
         Ok(None)
     }
 }

@@ -1,6 +1,6 @@
 //! Plans of inventories recorded from real servers.
 
-use registry_core::retention::{Action, Expected, Plan, Record, plan};
+use registry_core::retention::{Action, Plan, PlanExpectations, Record, plan};
 
 use crate::support::{keep, now};
 
@@ -83,7 +83,7 @@ fn verification_refuses_every_changed_foreign_or_old_plan() {
     let plan = recorded("v15");
     let error = |plan: &Plan, version: &str, later: i64| {
         let now = plan.planned_at + jiff::SignedDuration::from_secs(later);
-        let expected = Expected { tool_version: version, now, max_age: 3600 };
+        let expected = PlanExpectations { tool_version: version, now, max_age: 3600 };
         plan.verify(&expected).err().map(|error| error.to_string())
     };
     for later in [-300, 0, 3600] {
@@ -133,7 +133,7 @@ fn plan_without_reason_codes_is_read_and_verified() {
     let text = serde_json::to_string(&plan).unwrap();
     assert!(!text.contains("\"why\""));
     let read: Plan = serde_json::from_str(&text).unwrap();
-    let expected = Expected { tool_version: "0.1.0", now: plan.planned_at, max_age: 0 };
+    let expected = PlanExpectations { tool_version: "0.1.0", now: plan.planned_at, max_age: 0 };
     assert_eq!(read, plan);
     read.verify(&expected).unwrap();
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use registry_core::oci::Digest;
 use registry_core::retention::{
     Decision, PushTime, PushTimes, Record, RecordedPackage, RecordedVersion, Restored, RowUndoState,
-    UndoneRow, Unneeded,
+    UndoneRow, UnneededAction,
 };
 
 use crate::effects::source;
@@ -72,7 +72,7 @@ fn restored_rows_are_held_and_take_no_place_of_newer_images() {
     builder.package.set_restored("v400", restored);
     builder.package.set_restored(&loose.to_string(), restored);
     let mut policy = keep(2);
-    policy.untagged = Unneeded::Prune;
+    policy.untagged = UnneededAction::Prune;
     insta::assert_snapshot!(builder.decision_text(&policy), @"
     keep   v100: newest 1 of 2
     keep   v200: newest 2 of 2
@@ -123,7 +123,7 @@ fn record(rows: &[(&str, u64, Timestamp)]) -> Record {
 /// When rows were pushed and which were restored, according to these push times.
 fn seen(times: &PushTimes, rows: &[(&str, u64, Timestamp)]) -> String {
     let mut record = record(rows);
-    times.restore(&mut record);
+    times.restore_push_times(&mut record);
     let app = &record.packages[0];
     let line = |row: &RecordedVersion| {
         let hours = row.created_at.map(|at| (now().as_second() - at.as_second()) / 3600);
@@ -138,24 +138,28 @@ fn push_times_of_two_undos_merge_and_a_later_push_counts_as_new() {
     let none = PushTimes::default();
     let one = [undone("v1", 3, hours_ago(300), RowUndoState::Restored, Some(50))];
     let two = [undone("v2", 4, hours_ago(299), RowUndoState::Restored, Some(51))];
-    let times = none.with(Some("Team"), &one, hours_ago(20)).with(Some("team"), &two, hours_ago(10));
+    let times = none.with_undone_rows(Some("Team"), &one, hours_ago(20)).with_undone_rows(
+        Some("team"),
+        &two,
+        hours_ago(10),
+    );
     // v1 was pushed again since: it has the same bytes and another id.
     insta::assert_snapshot!(seen(&times, &[("v1", 60, hours_ago(1)), ("v2", 51, hours_ago(10))]), @"
     v1: pushed Some(1) h ago, restored None
     v2: pushed Some(299) h ago, restored Some(Some(4))
     ");
     // Push times of another owner have no effect.
-    let other = none.with(Some("other"), &one, hours_ago(20));
+    let other = none.with_undone_rows(Some("other"), &one, hours_ago(20));
     insta::assert_snapshot!(seen(&other, &[("v1", 50, hours_ago(20))]), @"v1: pushed Some(20) h ago, restored None");
 }
 
 #[test]
 fn row_restored_twice_keeps_its_first_push_time() {
     let first = [undone("v1", 3, hours_ago(300), RowUndoState::Restored, Some(50))];
-    let times = PushTimes::default().with(Some("team"), &first, hours_ago(200));
+    let times = PushTimes::default().with_undone_rows(Some("team"), &first, hours_ago(200));
     // The second run did not read the push times, so its journal has the time of the first undo.
     let second = [undone("v1", 50, hours_ago(200), RowUndoState::Restored, Some(70))];
-    let times = times.with(Some("team"), &second, hours_ago(20));
+    let times = times.with_undone_rows(Some("team"), &second, hours_ago(20));
     insta::assert_snapshot!(seen(&times, &[("v1", 70, hours_ago(20))]), @"v1: pushed Some(300) h ago, restored Some(Some(3))");
 }
 
@@ -163,17 +167,23 @@ fn row_restored_twice_keeps_its_first_push_time() {
 fn push_times_of_an_interrupted_undo_are_kept() {
     let unknown = |row: Option<u64>, state| undone("v1", 3, hours_ago(300), state, row);
     let open = RowUndoState::Unknown("it was not tried yet".into());
-    let before = PushTimes::default().with(Some("team"), &[unknown(None, open)], hours_ago(20));
+    let before = PushTimes::default().with_undone_rows(Some("team"), &[unknown(None, open)], hours_ago(20));
     insta::assert_snapshot!(seen(&before, &[("v1", 50, hours_ago(20))]), @"v1: pushed Some(300) h ago, restored Some(Some(3))");
     // Days later the row counts as a new push.
     let earlier = RowUndoState::Unknown(String::new());
-    let earlier = PushTimes::default().with(Some("team"), &[unknown(None, earlier)], hours_ago(90));
+    let earlier =
+        PushTimes::default().with_undone_rows(Some("team"), &[unknown(None, earlier)], hours_ago(90));
     insta::assert_snapshot!(seen(&earlier, &[("v1", 50, hours_ago(20))]), @"v1: pushed Some(20) h ago, restored None");
     // The next undo finds the row, and its id is known from then on.
-    let after = before.with(Some("team"), &[unknown(Some(50), RowUndoState::Back)], hours_ago(19));
+    let after =
+        before.with_undone_rows(Some("team"), &[unknown(Some(50), RowUndoState::Back)], hours_ago(19));
     assert_eq!(after.times[0].id, Some(50));
     // A row that could not be restored is not recorded.
-    let lost = PushTimes::default().with(None, &[unknown(None, RowUndoState::Lost("gone".into()))], now());
+    let lost = PushTimes::default().with_undone_rows(
+        None,
+        &[unknown(None, RowUndoState::Lost("gone".into()))],
+        now(),
+    );
     assert_eq!(lost.times, []);
 }
 
@@ -190,7 +200,7 @@ fn push_times_files_of_earlier_versions_are_read() {
     insta::assert_snapshot!(seen(&old(sha("other")), &[("v1", 50, hours_ago(20))]), @"v1: pushed Some(20) h ago, restored None");
     // An undo by this version adds to the file.
     let rows = [undone("v2", 4, hours_ago(299), RowUndoState::Restored, Some(51))];
-    let both = old(sha("v1")).with(Some("team"), &rows, now());
+    let both = old(sha("v1")).with_undone_rows(Some("team"), &rows, now());
     assert_eq!(both.times.iter().map(|time| time.owner.as_deref()).collect::<Vec<_>>(), [None, Some("team")]);
     insta::assert_snapshot!(PushTimes::read(r#"{"schema":"x/1","times":[]}"#).unwrap_err(), @r#"its schema is "x/1", and "registry-retention/push-times/1" is needed"#);
 }
@@ -199,7 +209,7 @@ fn push_times_files_of_earlier_versions_are_read() {
 fn restored_rows_without_push_times_are_held_by_digest() {
     let rows =
         [UndoneRow { created_at: None, id: None, ..undone("v1", 0, now(), RowUndoState::Restored, None) }];
-    let times = PushTimes::default().with(None, &rows, hours_ago(5));
+    let times = PushTimes::default().with_undone_rows(None, &rows, hours_ago(5));
     let expected = PushTime {
         owner: None,
         package: "app".into(),
@@ -214,6 +224,6 @@ fn restored_rows_without_push_times_are_held_by_digest() {
     let mut record = record(&[("v1", 1, now())]);
     record.source.owner = None;
     record.packages[0].versions.iter_mut().for_each(|row| (row.id, row.created_at) = (None, None));
-    times.restore(&mut record);
+    times.restore_push_times(&mut record);
     assert_eq!(record.packages[0].restored["v1"], Restored { at: hours_ago(5), first_id: None });
 }

@@ -1,6 +1,6 @@
 //! Typical packages, each with its complete decision.
 
-use registry_core::retention::{InUse, Unneeded};
+use registry_core::retention::{ImagesInUse, UnneededAction};
 
 use crate::support::{IMAGE, PackageBuilder, keep, rule, sha, signature_tag};
 
@@ -163,7 +163,7 @@ fn signature_without_subject_is_left_unless_pruned() {
     keep   sha256-<v2/image>.sig: follows <v2/image>, which stays
     ");
     let mut policy = keep(1);
-    policy.orphan_signatures = Unneeded::Prune;
+    policy.orphan_signatures = UnneededAction::Prune;
     insta::assert_snapshot!(builder.decision_text(&policy), @"
     keep   v2: newest 1 of 1
     delete v1: rank 2, beyond newest 1
@@ -273,7 +273,7 @@ fn untagged_index_within_the_grace_holds_its_children() {
         builder.digest_row(index, hours);
     }
     let mut policy = keep(2);
-    policy.untagged = Unneeded::Prune;
+    policy.untagged = UnneededAction::Prune;
     insta::assert_snapshot!(builder.decision_text(&policy), @"
     leave  <young/index>: no tag reaches it
     keep   v2: newest 1 of 2
@@ -339,7 +339,8 @@ fn image_in_use_stays_with_its_index_and_children() {
     let child = builder.image("v1/arm64");
     let mut policy = keep(1);
     policy.in_use =
-        InUse::parse(&format!("git.example.org/team/other@{child}\ngit.example.org/team/app:v2")).unwrap();
+        ImagesInUse::parse(&format!("git.example.org/team/other@{child}\ngit.example.org/team/app:v2"))
+            .unwrap();
     insta::assert_snapshot!(builder.decision_text(&policy), @"
     keep   v3: newest 1 of 1
     leave  <v3/arm64>: child of v3

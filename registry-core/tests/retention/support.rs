@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{Timestamp, ToSpan as _};
 use registry_core::oci::{Algorithm, Digest};
 use registry_core::retention::{
-    Decision, Elsewhere, LetterCase, NotPlanned, Package, Pattern, Policy, Row, Rule, decide,
+    Decision, LetterCase, OtherPackages, Package, Pattern, Policy, Row, Rule, WhyNotPlanned, decide,
 };
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ pub fn hours_ago(hours: i64) -> Timestamp {
 }
 
 pub fn sha(text: &str) -> Digest {
-    Digest::of(Algorithm::Sha256, text.as_bytes())
+    Digest::hash(Algorithm::Sha256, text.as_bytes())
 }
 
 /// Builds a package. A row added later has a higher id.
@@ -42,7 +42,7 @@ impl PackageBuilder {
     /// Adds a manifest, which [`Self::name_digests`] calls `name`.
     pub fn manifest(&mut self, name: &str, media_type: &str, value: &Value) -> Digest {
         let bytes = serde_json::to_vec(value).unwrap();
-        let digest = Digest::of(Algorithm::Sha256, &bytes);
+        let digest = Digest::hash(Algorithm::Sha256, &bytes);
         let number = self.package.intern(&digest);
         self.package.set_bytes(number, media_type, &bytes);
         self.manifests.insert(digest, (media_type.into(), bytes));
@@ -139,7 +139,7 @@ impl PackageBuilder {
     pub fn lose(&mut self, digest: Digest) {
         let number = self.package.intern(&digest);
         self.package.set_absent(number);
-        self.package.elsewhere.insert(digest, Elsewhere::default());
+        self.package.elsewhere.insert(digest, OtherPackages::default());
         let text = digest.to_string();
         self.package.rows.retain(|row| *row.version != *text);
     }
@@ -154,8 +154,8 @@ impl PackageBuilder {
         let decision = self.decide(policy);
         let mut lines = Vec::new();
         match &decision.not_planned {
-            Some(NotPlanned::Skipped(why)) => lines.push(format!("skipped: {why}")),
-            Some(NotPlanned::Refused(why)) => lines.push(format!("refused: {why}")),
+            Some(WhyNotPlanned::Skipped(why)) => lines.push(format!("skipped: {why}")),
+            Some(WhyNotPlanned::Refused(why)) => lines.push(format!("refused: {why}")),
             None => {}
         }
         for (row, verdict) in self.package.rows.iter().zip(&decision.rows) {

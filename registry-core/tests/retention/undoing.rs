@@ -1,6 +1,6 @@
 //! Undo: what can be restored, what cannot, and in which order.
 
-use registry_core::retention::{Action, Plan, Policy, RowUndoState, Unneeded};
+use registry_core::retention::{Action, Plan, Policy, RowUndoState, UnneededAction};
 
 use crate::effects::{outcomes, planned, run, undo_run};
 use crate::model::{Model, Server};
@@ -8,7 +8,7 @@ use crate::support::{PackageBuilder, keep};
 
 fn policy_with_undo_window() -> Policy {
     let mut policy = keep(1);
-    (policy.untagged, policy.undo_window) = (Unneeded::Prune, true);
+    (policy.untagged, policy.undo_window) = (UnneededAction::Prune, true);
     policy
 }
 
@@ -97,7 +97,7 @@ fn undo_restores_shared_children_before_their_indexes() {
     }
     builder.push_image("v3", 100);
     let mut policy = keep(1);
-    policy.untagged = Unneeded::Leave;
+    policy.untagged = UnneededAction::Leave;
     let before = Model::from_builder(&builder);
     let plan = planned(&before, &policy);
     let server = Server::new(before.clone());

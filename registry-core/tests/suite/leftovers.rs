@@ -150,7 +150,7 @@ fn unreferenced_layer_link_is_garbage() {
 
 #[test]
 fn dangling_unreferenced_layer_link_is_garbage() {
-    assert_snapshot!(report_after(|base| { base.tree.layer_link(APP, &Digest::nowhere("layer")); }), @"
+    assert_snapshot!(report_after(|base| { base.tree.layer_link(APP, &Digest::absent("layer")); }), @"
     info layer-link-dangling team/app | 1 layer link that no manifest needs and whose bytes are gone | repositories/team/app/_layers | Remove
     garbage: 1 layer links
     ");

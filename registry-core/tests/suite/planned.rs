@@ -181,7 +181,7 @@ pub fn look_through_plan(tree: &TreeBuilder, plan: Plan, view: &View<'_>) -> Loo
     let first = audit::audit(&graph, "tree", &view.options());
     course.is_second_look.store(true, Ordering::Relaxed);
     let last = audit::audit_with_recheck(&mut graph, "tree", &view.options(), |graph, doubts| {
-        open.settle(graph, doubts, &progress);
+        open.recheck(graph, doubts, &progress);
     });
     let take = |requests: &Mutex<BTreeSet<_>>| std::mem::take(&mut *requests.lock().unwrap());
     Looks {

@@ -211,7 +211,7 @@ fn layer_referenced_by_sha512_only_is_a_hazard() {
 
 #[test]
 fn collected_child_links_of_a_real_tree_can_be_relinked() {
-    assert_snapshot!(look(&trees::carried(), &STRICT), @"
+    assert_snapshot!(look(&trees::real_tree_with_lost_children(), &STRICT), @"
     Primary: 3 repositories, 3 tags, 3 manifests, 1 indexes, 8 layer links, 7 blobs, 0 uploads
     error child-link-missing main:x sha256:67362463ba94f69f30f48cf95a9f8fe55411e31ed67d71e9f09d80001a8c8324 of sha256:6ce99f75e7125f1c1220ee6e3756554429e8297025998b4774a48991ce8d5933 for linux/amd64 | linux/amd64 has lost its revision link; its bytes are here | repositories/main/_manifests/revisions/sha256/67362463ba94f69f30f48cf95a9f8fe55411e31ed67d71e9f09d80001a8c8324/link | Relink
     error child-link-missing main:x sha256:f33fa92d19aac67d33e2d580dff665d4fb6d7040e7ffb0d858627522bf2a51e5 of sha256:6ce99f75e7125f1c1220ee6e3756554429e8297025998b4774a48991ce8d5933 for linux/arm64 | linux/arm64 has lost its revision link; its bytes are here | repositories/main/_manifests/revisions/sha256/f33fa92d19aac67d33e2d580dff665d4fb6d7040e7ffb0d858627522bf2a51e5/link | Relink

@@ -82,7 +82,7 @@ impl View<'_> {
         let progress = ScanProgress::default();
         let mut graph = tree.scan(&scan, &progress);
         let audit = audit::audit_with_recheck(&mut graph, "tree", &self.options(), |graph, doubts| {
-            tree.settle(graph, doubts, &progress);
+            tree.recheck(graph, doubts, &progress);
         });
         (graph, audit)
     }

@@ -6,7 +6,7 @@ mod source;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use registry_cli::args::{Jobs, Messages, Printing, duration};
+use registry_cli::args::{Jobs, Messages, Printing, parse_duration};
 use registry_cli::connection::Connection;
 use registry_cli::metrics::MetricsPlaces;
 
@@ -151,7 +151,7 @@ pub struct ApplyArgs {
     pub plan: PathBuf,
 
     /// Oldest plan that is acted on
-    #[arg(long, value_name = "DURATION", value_parser = duration::<u64>, default_value = "24h")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration::<u64>, default_value = "24h")]
     pub max_plan_age: u64,
 
     #[command(flatten)]

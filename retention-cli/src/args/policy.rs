@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use registry_cli::args::duration;
+use registry_cli::args::parse_duration;
 
 use super::parse_keep_last;
 
@@ -35,7 +35,7 @@ pub struct PolicyArgs {
     pub no_keep_cache: bool,
 
     /// Images pushed within this time stay
-    #[arg(long, value_name = "DURATION", value_parser = duration::<u64>, help_heading = "Policy")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration::<u64>, help_heading = "Policy")]
     pub keep_within: Option<u64>,
 
     /// Image references in use, one a line
@@ -63,12 +63,12 @@ pub struct PolicyArgs {
 
     /// Younger than this, nothing untagged goes
     /// [default: 24h]
-    #[arg(long, value_name = "DURATION", value_parser = duration::<u64>, help_heading = "Policy")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration::<u64>, help_heading = "Policy")]
     pub grace: Option<u64>,
 
     /// What an undo put back stays for this time (with --push-times)
     /// [default: 7d]
-    #[arg(long, value_name = "DURATION", value_parser = duration::<u64>, help_heading = "Policy")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration::<u64>, help_heading = "Policy")]
     pub hold: Option<u64>,
 
     /// The order of pushes counts, also where it is the reverse of that of builds

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use registry_cli::styles::{BAD, GOOD};
-use registry_core::retention::{Applied, AppliedRow, RowOutcome};
+use registry_core::retention::{AppliedRow, ApplyResult, RowOutcome};
 use registry_core::text::without_controls as safe;
 
 use super::hints;
@@ -13,7 +13,7 @@ use crate::args::Common;
 
 /// Writes the result, with the path of the journal and, for a tree, of the folder to which things were moved.
 pub fn write(
-    applied: &Applied,
+    applied: &ApplyResult,
     common: &Common,
     (journal, aside): (&Path, Option<&Path>),
     out: &mut dyn Write,

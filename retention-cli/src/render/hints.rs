@@ -1,9 +1,10 @@
 //! Adds to the reasons of the library the option that helps. The library says what is wrong; it knows no options.
 
-use registry_cli::hints::failed;
+use registry_cli::hints::step_failure;
 use registry_core::repair::WhyStopped;
 use registry_core::retention::{
-    Applied, AppliedRow, Loss, NotPlanned, PackagePlan, Refusal, Skip, Stopped, WhyHalted, WhyStays,
+    AppliedRow, ApplyResult, Loss, PackagePlan, Refusal, Skip, Stopped, WhyHalted, WhyNotDeleted,
+    WhyNotPlanned,
 };
 use registry_core::text::escape;
 
@@ -14,24 +15,26 @@ pub(super) fn package_reason(package: &PackagePlan) -> Option<String> {
     Some(hint.map_or_else(|| reason.to_owned(), |hint| format!("{reason}; {hint}")))
 }
 
-fn package_hint(why: &NotPlanned, package: &str) -> Option<String> {
+fn package_hint(why: &WhyNotPlanned, package: &str) -> Option<String> {
     let hint = match why {
-        NotPlanned::Skipped(
+        WhyNotPlanned::Skipped(
             Skip::TagWithoutDigest { tag } | Skip::TagWithoutManifest { tag, lost: Loss::Manifest },
         ) => {
             return Some(escape(&format!("if it is lost for good, say --assume-lost {package}:{tag}")));
         }
-        NotPlanned::Refused(Refusal::TooManyOfPackage { .. }) => "--max-delete-percent says how many may go",
-        NotPlanned::Refused(Refusal::TooManyOfRun { .. }) => "--max-delete says how many may go",
-        NotPlanned::Refused(Refusal::NoneStays) => "--allow-empty says that this is meant",
-        NotPlanned::Refused(Refusal::CopiedTimes { .. }) => {
+        WhyNotPlanned::Refused(Refusal::TooManyOfPackage { .. }) => {
+            "--max-delete-percent says how many may go"
+        }
+        WhyNotPlanned::Refused(Refusal::TooManyOfRun { .. }) => "--max-delete says how many may go",
+        WhyNotPlanned::Refused(Refusal::NoneStays) => "--allow-empty says that this is meant",
+        WhyNotPlanned::Refused(Refusal::CopiedTimes { .. }) => {
             "rank by something that the copy kept (--rank-by semver or created), or copy again with times (cp -a, rsync -a)"
         }
-        NotPlanned::Refused(Refusal::ReversedPushes(_)) => {
+        WhyNotPlanned::Refused(Refusal::ReversedPushes(_)) => {
             "--push-times FILE gives what an undo put back its original times, --rank-by created ranks by build, and \
              --accept-push-order says that this order is meant"
         }
-        NotPlanned::Skipped(_) | NotPlanned::Refused(_) => return None,
+        WhyNotPlanned::Skipped(_) | WhyNotPlanned::Refused(_) => return None,
     };
     Some(hint.to_owned())
 }
@@ -42,10 +45,10 @@ pub(super) fn reason_suffix(row: &AppliedRow) -> String {
 }
 
 /// Why a row stays, with the option that helps.
-fn row_reason(why: &WhyStays) -> String {
+fn row_reason(why: &WhyNotDeleted) -> String {
     match why {
-        WhyStays::Failed(why) => failed(why),
-        WhyStays::Halted(why) => halt_reason(why),
+        WhyNotDeleted::Failed(why) => step_failure(why),
+        WhyNotDeleted::Halted(why) => halt_reason(why),
         other => other.to_string(),
     }
 }
@@ -53,13 +56,13 @@ fn row_reason(why: &WhyStays) -> String {
 /// Why a run on a tree halted, with the option that helps.
 pub(super) fn halt_reason(why: &WhyHalted) -> String {
     match why {
-        WhyHalted::Stopped(WhyStopped::Failed(why)) => failed(why),
+        WhyHalted::Stopped(WhyStopped::Failed(why)) => step_failure(why),
         other => other.to_string(),
     }
 }
 
 /// Replaces the causes in a result by texts that name the options of this program.
-pub fn add_hints(mut applied: Applied) -> Applied {
+pub fn add_hints(mut applied: ApplyResult) -> ApplyResult {
     for why in applied.rows.iter_mut().filter_map(|row| row.reason.as_mut()) {
         *why = row_reason(why).into();
     }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use registry_cli::output;
-use registry_core::retention::{Applied, Plan};
+use registry_core::retention::{ApplyResult, Plan};
 
 pub use explain::Explained;
 pub use hints::add_hints;
@@ -34,7 +34,12 @@ pub fn plan(common: &Common, plan: &Plan, is_armed: Option<bool>) -> Result<(), 
 ///
 /// # Errors
 /// As [`plan`].
-pub fn applied(common: &Common, applied: &Applied, journal: &Path, aside: Option<&Path>) -> io::Result<()> {
+pub fn applied(
+    common: &Common,
+    applied: &ApplyResult,
+    journal: &Path,
+    aside: Option<&Path>,
+) -> io::Result<()> {
     refusals::log_applied(applied);
     output::print(common.printing, applied, |out| applied::write(applied, common, (journal, aside), out))
 }

@@ -1,8 +1,10 @@
 //! Logs to standard error what failed or was refused, so that it is seen whatever standard output shows and wherever it goes.
 
 use registry_cli::hints::GAVE_UP;
-use registry_cli::log::few;
-use registry_core::retention::{Applied, AppliedRow, PackagePlan, PackageState, Plan, RowOutcome, Stopped};
+use registry_cli::log::log_first_errors;
+use registry_core::retention::{
+    AppliedRow, ApplyResult, PackagePlan, PackageState, Plan, RowOutcome, Stopped,
+};
 
 use super::hints;
 
@@ -12,14 +14,14 @@ pub(super) fn log_plan(plan: &Plan) {
         let has_state = |package: &&PackagePlan| package.state == state;
         let lines = plan.packages.iter().filter(has_state).map(|package| {
             let why = hints::package_reason(package).map_or_else(String::new, |why| format!(": {why}"));
-            format!("package {} is {word}{why}", plan.source.path_of(&package.name))
+            format!("package {} is {word}{why}", plan.source.repository_path(&package.name))
         });
-        few(lines, |more| format!("{more} more packages are {word}"));
+        log_first_errors(lines, |more| format!("{more} more packages are {word}"));
     }
 }
 
 /// Logs which rows stay against the plan, and why the run stopped.
-pub(super) fn log_applied(applied: &Applied) {
+pub(super) fn log_applied(applied: &ApplyResult) {
     for (outcome, word) in [(RowOutcome::Spared, "spared"), (RowOutcome::Failed, "failed")] {
         let has_outcome = |row: &&AppliedRow| row.outcome == outcome;
         let lines = applied
@@ -27,7 +29,7 @@ pub(super) fn log_applied(applied: &Applied) {
             .iter()
             .filter(has_outcome)
             .map(|row| format!("{word} {}:{}{}", row.package, row.version, hints::reason_suffix(row)));
-        few(lines, |more| format!("{more} more {word}"));
+        log_first_errors(lines, |more| format!("{more} more {word}"));
     }
     if let Some(stopped) = &applied.stopped {
         tracing::error!("stopped: {}", stop_reason(stopped));
@@ -36,7 +38,7 @@ pub(super) fn log_applied(applied: &Applied) {
 
 /// Logs what an undo did not put back.
 pub fn log_not_undone(lines: impl Iterator<Item = String>) {
-    few(lines, |more| format!("{more} more are not back"));
+    log_first_errors(lines, |more| format!("{more} more are not back"));
 }
 
 /// Why a run stopped before its plan was done.

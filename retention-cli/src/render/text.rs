@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use indicatif::HumanBytes;
 use jiff::Timestamp;
-use registry_cli::styles::{BAD, DIM, GOOD, ODD};
+use registry_cli::styles::{BAD, DIM, GOOD, WARN};
 use registry_core::retention::{Action, PackagePlan, PackageState, Plan, PlannedRow, Reason, SourceKind};
 use registry_core::text::{NaturalOrder, without_controls as safe};
 
@@ -80,10 +80,10 @@ fn write_package(plan: &Plan, package: &PackagePlan, common: &Common, out: &mut 
         writeln!(out, "  {BAD}{word}{BAD:#}: {}", safe(&reason))?;
     }
     for warning in &package.warnings {
-        writeln!(out, "  {ODD}warning{ODD:#}: {}", safe(warning))?;
+        writeln!(out, "  {WARN}warning{WARN:#}: {}", safe(warning))?;
     }
     for undecided in &package.undecided {
-        writeln!(out, "  {ODD}undecided{ODD:#}: {undecided}")?;
+        writeln!(out, "  {WARN}undecided{WARN:#}: {undecided}")?;
     }
     for note in &package.notes {
         writeln!(out, "  {DIM}note{DIM:#}: {}", safe(note))?;
@@ -92,7 +92,7 @@ fn write_package(plan: &Plan, package: &PackagePlan, common: &Common, out: &mut 
         let count = count_of(package.orphan_signatures, "signature");
         writeln!(
             out,
-            "  {ODD}{count}{ODD:#} of images that are gone (--orphan-signatures prune removes them)"
+            "  {WARN}{count}{WARN:#} of images that are gone (--orphan-signatures prune removes them)"
         )?;
     }
     for row in package.versions.iter().filter(|row| row.action == Action::Delete) {
@@ -100,7 +100,7 @@ fn write_package(plan: &Plan, package: &PackagePlan, common: &Common, out: &mut 
         let age = age_text(row, plan.planned_at);
         writeln!(
             out,
-            "  {ODD}delete{ODD:#} {}{age}: {}{final_mark}",
+            "  {WARN}delete{WARN:#} {}{age}: {}{final_mark}",
             safe(&row.version),
             safe(&row.reasons.join("; "))
         )?;
@@ -111,7 +111,7 @@ fn write_package(plan: &Plan, package: &PackagePlan, common: &Common, out: &mut 
     let mut by_reason: BTreeMap<(Action, NaturalOrder, String), Vec<&PlannedRow>> = BTreeMap::new();
     for row in package.versions.iter().filter(|row| row.action != Action::Delete) {
         let why = row.reasons.join("; ");
-        by_reason.entry((row.action, NaturalOrder::position_of(&why), why)).or_default().push(row);
+        by_reason.entry((row.action, NaturalOrder::new(&why), why)).or_default().push(row);
     }
     for ((action, _, why), rows) in &by_reason {
         let names: Vec<_> = rows.iter().map(|row| short_version(&row.version)).collect();
@@ -126,7 +126,7 @@ fn broken_reason(package: &PackagePlan, tag: &str) -> String {
     let row = package.versions.iter().find(|row| registry_core::text::escape(&row.version) == tag);
     let Some(row) = row else { return String::new() };
     let word = action_word(row.action);
-    let why = row.why.iter().find_map(Reason::of_broken);
+    let why = row.why.iter().find_map(Reason::broken_text);
     format!(": {}; {word}", why.as_deref().unwrap_or("it does not answer down to the leaves"))
 }
 

@@ -1,6 +1,6 @@
 //! Truncated, endless and changing lists, login pages in the place of answers, and servers that stop answering.
 
-use registry_fixtures::forgejo::{Ask, Fault, Reply, World};
+use registry_fixtures::forgejo::{Fault, ReceivedRequest, Reply, World};
 
 use crate::assert_output_snapshot;
 use crate::support::{BOTH, Job, incident, is_deletion, is_list};
@@ -9,7 +9,7 @@ use crate::support::{BOTH, Job, incident, is_deletion, is_list};
 fn output_with(
     name: &str,
     arguments: &[&str],
-    mut fault: impl FnMut(&mut World, &Ask) -> Option<Fault> + Send + 'static,
+    mut fault: impl FnMut(&mut World, &ReceivedRequest) -> Option<Fault> + Send + 'static,
 ) -> String {
     let job = Job::new(name, incident(BOTH[1]));
     job.server.set_hook(move |world, ask, _| fault(world, ask));
@@ -19,14 +19,14 @@ fn output_with(
 /// The list that the server would send, with changed items and total.
 fn changed_list(
     world: &mut World,
-    ask: &Ask,
+    ask: &ReceivedRequest,
     change: impl Fn(serde_json::Value, u64) -> (serde_json::Value, u64),
 ) -> Fault {
     let reply = world.answer(ask);
     let total = reply.header("x-total-count").and_then(|text| text.parse().ok()).expect("a total");
     let (items, total) = change(serde_json::from_slice(&reply.body).expect("items"), total);
     Fault::Instead(
-        Reply::of(200, "application/json", items.to_string()).having("x-total-count", total.to_string()),
+        Reply::of(200, "application/json", items.to_string()).with_header("x-total-count", total.to_string()),
     )
 }
 
@@ -36,15 +36,15 @@ fn truncated_list_is_refused() {
     error: GET /api/v1/packages/viktor: no answer: error decoding response body: error reading a body from connection: end of file before message length reached
     exit 1
     ");
-    let cut_json = |_: &mut World, ask: &Ask| {
-        let page = Reply::of(200, "application/json", r#"[{"id":1,"#).having("x-total-count", "1");
+    let cut_json = |_: &mut World, ask: &ReceivedRequest| {
+        let page = Reply::of(200, "application/json", r#"[{"id":1,"#).with_header("x-total-count", "1");
         is_list(ask).then_some(Fault::Instead(page))
     };
     assert_output_snapshot!(output_with("cut-json", &[], cut_json), @r#"
     error: GET /api/v1/packages/viktor: not the JSON of this API (EOF while parsing a value at line 1 column 9); it begins with "[{\"id\":1,"
     exit 1
     "#);
-    let fewer = |world: &mut World, ask: &Ask| {
+    let fewer = |world: &mut World, ask: &ReceivedRequest| {
         is_list(ask).then(|| {
             changed_list(world, ask, |mut items, total| {
                 items.as_array_mut().unwrap().truncate(3);
@@ -56,7 +56,7 @@ fn truncated_list_is_refused() {
     error: GET /api/v1/packages/viktor: the list changed while it was read, 5 times: 52 versions were told of, and 5 listed
     exit 1
     ");
-    let without_total = |world: &mut World, ask: &Ask| {
+    let without_total = |world: &mut World, ask: &ReceivedRequest| {
         is_list(ask).then(|| Fault::Instead(Reply::of(200, "application/json", world.answer(ask).body)))
     };
     assert_output_snapshot!(output_with("untold", &[], without_total), @"
@@ -68,7 +68,7 @@ fn truncated_list_is_refused() {
 #[test]
 fn endless_list_is_refused() {
     let mut pages = 0_u64;
-    let growing = move |world: &mut World, ask: &Ask| {
+    let growing = move |world: &mut World, ask: &ReceivedRequest| {
         is_list(ask).then(|| {
             pages += 50;
             let from = pages;
@@ -86,15 +86,15 @@ fn endless_list_is_refused() {
     exit 1
     ");
     // The same page again and again, of a total that is never reached.
-    let repeating = |world: &mut World, ask: &Ask| {
-        let first = Ask { query: ask.query.replace("page=2", "page=1"), ..ask.clone() };
+    let repeating = |world: &mut World, ask: &ReceivedRequest| {
+        let first = ReceivedRequest { query: ask.query.replace("page=2", "page=1"), ..ask.clone() };
         is_list(ask).then(|| changed_list(world, &first, |items, _| (items, 1_000_000)))
     };
     assert_output_snapshot!(output_with("circles", &[], repeating), @"
     error: GET /api/v1/packages/viktor: the list changed while it was read, 5 times: a version was listed twice
     exit 1
     ");
-    let huge = |world: &mut World, ask: &Ask| {
+    let huge = |world: &mut World, ask: &ReceivedRequest| {
         is_list(ask).then(|| changed_list(world, ask, |items, _| (items, u64::MAX)))
     };
     assert_output_snapshot!(output_with("huge", &[], huge), @"
@@ -116,7 +116,7 @@ fn list_with_changing_total_is_read_again_then_refused() {
     let ran = job.run(&["--quiet", "--keep-last", "3"]);
     assert!(ran.status == 0 && ran.out.contains("images_deleted=11"), "{ran:?}");
     let mut pushed = 0;
-    let pushing = move |world: &mut World, ask: &Ask| {
+    let pushing = move |world: &mut World, ask: &ReceivedRequest| {
         if is_list(ask) {
             pushed += 1;
             world.push_image("api", Some(&format!("p{pushed}")), "one build");
@@ -131,18 +131,19 @@ fn list_with_changing_total_is_read_again_then_refused() {
 
 #[test]
 fn unfinished_answer_times_out() {
-    let endless = |_: &mut World, ask: &Ask| is_list(ask).then_some(Fault::Endless);
+    let endless = |_: &mut World, ask: &ReceivedRequest| is_list(ask).then_some(Fault::Endless);
     assert_output_snapshot!(output_with("endless", &["--timeout", "1s"], endless), @"
     error: GET /api/v1/packages/viktor: no complete answer within 1 s
     exit 1
     ");
-    let version =
-        |_: &mut World, ask: &Ask| (ask.path == "/api/forgejo/v1/version").then_some(Fault::Endless);
+    let version = |_: &mut World, ask: &ReceivedRequest| {
+        (ask.path == "/api/forgejo/v1/version").then_some(Fault::Endless)
+    };
     assert_output_snapshot!(output_with("endless-version", &["--timeout", "1s"], version), @"
     error: GET /api/forgejo/v1/version: no complete answer within 1 s
     exit 1
     ");
-    let flood = |_: &mut World, ask: &Ask| is_list(ask).then_some(Fault::Flood);
+    let flood = |_: &mut World, ask: &ReceivedRequest| is_list(ask).then_some(Fault::Flood);
     assert_output_snapshot!(output_with("flood", &[], flood), @"
     error: GET /api/v1/packages/viktor: the answer is larger than 8388608 bytes
     exit 1
@@ -162,7 +163,7 @@ fn login_page() -> Fault {
 #[test]
 fn login_page_is_never_taken_for_an_answer() {
     let arguments = &["--package", "api", "--keep-last", "1", "--jobs", "1"];
-    let page = |name, is_replaced: fn(&Ask) -> bool| {
+    let page = |name, is_replaced: fn(&ReceivedRequest) -> bool| {
         output_with(name, arguments, move |_, ask| is_replaced(ask).then(login_page))
     };
     assert_output_snapshot!(page("page-all", |_| true), @"
@@ -204,7 +205,7 @@ fn login_page_is_never_taken_for_an_answer() {
 
 #[test]
 fn login_page_on_second_look_spares_row() {
-    let is_row = |ask: &Ask| ask.method == "GET" && ask.path.ends_with("/container/api/v1");
+    let is_row = |ask: &ReceivedRequest| ask.method == "GET" && ask.path.ends_with("/container/api/v1");
     let output = output_with(
         "page-row",
         &["--package", "api", "--keep-last", "2", "--journal", "j"],
@@ -286,7 +287,7 @@ fn login_page_does_not_confirm_pushed_manifest() {
 }
 
 /// Makes the server die after `answers` requests of a kind: from then on a proxy answers 502.
-fn die_after(job: &Job, is_counted: impl Fn(&Ask) -> bool + Send + 'static, answers: usize) {
+fn die_after(job: &Job, is_counted: impl Fn(&ReceivedRequest) -> bool + Send + 'static, answers: usize) {
     let mut counted = 0;
     job.server.set_hook(move |_, ask, _| {
         let is_dead = counted >= answers;
@@ -329,7 +330,7 @@ fn bug_preflight_is_repeated_after_502() {
     for profile in BOTH {
         let job = Job::new("preflight-502", incident(profile));
         let path = "/v2/viktor/preflight/manifests/-preflight";
-        job.server.spoil("DELETE", path, 1, Fault::Status(502));
+        job.server.fail_requests("DELETE", path, 1, Fault::Status(502));
         let ran = job.run(&["--quiet"]);
         assert_eq!((ran.status, &*ran.err), (0, ""), "{ran:?}");
         assert_eq!(job.server.lines().iter().filter(|line| line.ends_with("/-preflight")).count(), 2);

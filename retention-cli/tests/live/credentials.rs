@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use registry_fixtures::credentials::{basic_pairs, docker_config};
 use registry_fixtures::forgejo::{OWNER, WRITE};
-use registry_fixtures::program::Ran;
+use registry_fixtures::program::ProgramOutput;
 use registry_fixtures::registry::{Account, Auth, Profile, Server, World};
 
 use crate::support::{BOTH, Job, empty_folder, incident};
@@ -15,7 +15,7 @@ const SECRET: &str = "correct-horse-battery-staple";
 
 /// A registry that requires credentials, with three images, one of which is to be deleted.
 fn guarded_registry(accounts: Vec<Account>) -> Server {
-    let mut world = World::new(Profile::V3).asked_by(Auth::Basic(accounts));
+    let mut world = World::new(Profile::V3).requiring(Auth::Basic(accounts));
     for tag in ["1.0.0", "1.1.0", "1.2.0"] {
         world.push_image("app", Some(tag), tag);
     }
@@ -34,14 +34,14 @@ fn write_file(path: &Path, text: &str) -> String {
 }
 
 /// Keeps the two newest images and deletes the others; `set_up` adds options and variables.
-fn apply(server: &Server, home: &Path, set_up: impl FnOnce(&mut Command) -> &mut Command) -> Ran {
+fn apply(server: &Server, home: &Path, set_up: impl FnOnce(&mut Command) -> &mut Command) -> ProgramOutput {
     let mut command = Command::cargo_bin("registry-retention").expect("the binary");
     command.env_clear().env("HOME", home).current_dir(home);
     command.args(["--registry", &server.url, "--rank-by", "semver", "--keep-last", "2", "--apply", "-v"]);
     let journal = format!("{}.journal", host(&server.url).replace(':', "-"));
     command.args(["--retries", "0", "--journal", &journal]);
     set_up(&mut command);
-    let ran = Ran::from(command.output().expect("an exit"));
+    let ran = ProgramOutput::from(command.output().expect("an exit"));
     assert!(!ran.out.contains(SECRET) && !ran.err.contains(SECRET), "a secret is shown: {ran:?}");
     ran
 }

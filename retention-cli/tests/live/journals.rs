@@ -92,7 +92,12 @@ fn bug_quiet_run_says_why_it_stopped() {
     exit 7
     ");
     let lost = job.server.world().find_image("kms-website", "amd64 9");
-    job.server.spoil("GET", &format!("/v2/viktor/kms-website/manifests/{lost}"), 9, Fault::Status(403));
+    job.server.fail_requests(
+        "GET",
+        &format!("/v2/viktor/kms-website/manifests/{lost}"),
+        9,
+        Fault::Status(403),
+    );
     assert_output_snapshot!(job.run_without_effect(&["--quiet", "--keep-last", "9"], &[]), @"
     registry-retention plan: packages=3 images_kept=23 images_deleted=0 versions_deleted=0 left=43 broken=0 skipped_packages=1 refused_packages=0 reclaimable_bytes=0
     error: package viktor/kms-website is skipped: manifest sha256:ec2334bb63836d3e2ff96c34ed282b6be955b6b5e94a019ce01a9ca92ce1e368 could not be read: GET /v2/viktor/kms-website/manifests/sha256:ec2334bb63836d3e2ff96c34ed282b6be955b6b5e94a019ce01a9ca92ce1e368: refused with status 403: these credentials do not suffice, or none were given

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use registry_fixtures::{Digest, TreeBuilder};
 
 use crate::assert_output_snapshot;
-use crate::support::{Ran, empty_folder};
+use crate::support::{ProgramOutput, empty_folder};
 
 pub const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -54,23 +54,23 @@ impl Job {
         self.tree.root().to_str().unwrap()
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub fn run(&self, arguments: &[&str]) -> ProgramOutput {
         let mut command = Command::new(env!("CARGO_BIN_EXE_registry-retention"));
         command.args(arguments).env_clear().env("TMPDIR", &self.folder).current_dir(&self.folder);
-        let ran = Ran::from(command.output().unwrap()).with(self.root(), "ROOT");
-        Ran { out: mask_quarantine(&ran.out), err: mask_quarantine(&ran.err), ..ran }
+        let ran = ProgramOutput::from(command.output().unwrap()).replace_text(self.root(), "ROOT");
+        ProgramOutput { out: mask_quarantine(&ran.out), err: mask_quarantine(&ran.err), ..ran }
     }
 
     /// Runs on the tree as a user that owns nothing. The program must be readable to all.
-    pub fn run_as_nobody(&self, arguments: &[&str]) -> Ran {
+    pub fn run_as_nobody(&self, arguments: &[&str]) -> ProgramOutput {
         let mut command = Command::new(env!("CARGO_BIN_EXE_registry-retention"));
         command.args(arguments).args(["--layout", self.root(), "-q", "--keep-last", "2"]);
         let output = command.env_clear().current_dir("/").uid(65534).gid(65534).output().unwrap();
-        Ran::from(output).with(self.root(), "ROOT")
+        ProgramOutput::from(output).replace_text(self.root(), "ROOT")
     }
 
     /// Runs on the tree.
-    pub fn run_on_tree(&self, arguments: &[&str]) -> Ran {
+    pub fn run_on_tree(&self, arguments: &[&str]) -> ProgramOutput {
         self.run(&[arguments, &["--layout", self.root()]].concat())
     }
 

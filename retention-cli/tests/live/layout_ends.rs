@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::assert_output_snapshot;
 use crate::layout::{Job, differences, mask_digests};
-use crate::support::{Ran, send_signal};
+use crate::support::{ProgramOutput, send_signal};
 
 #[test]
 fn incomplete_undo_fails() {
@@ -63,7 +63,7 @@ fn interrupted_run_finishes_current_steps_and_reports() {
             std::thread::sleep(Duration::from_millis(1));
         }
         send_signal(child.id(), signal);
-        let ran = Ran::from(child.wait_with_output().unwrap()).with(job.root(), "ROOT");
+        let ran = ProgramOutput::from(child.wait_with_output().unwrap()).replace_text(job.root(), "ROOT");
         assert_eq!(ran.status, 130, "{signal}: {ran:?}");
         let stopping = "registry-retention: stopping after the steps under way; once more ends it now";
         assert_eq!(ran.err, format!("\n{stopping}\nerror: stopped: it was interrupted\n"));
@@ -122,7 +122,8 @@ fn unusable_quarantine_is_refused_before_changes() {
     assert!(owned.unwrap().success());
     let before = job.tree_state();
     // Standard error and the exit status, without the plan.
-    let output = |arguments: &[&str]| Ran { out: String::new(), ..job.run_as_nobody(arguments) }.as_text();
+    let output =
+        |arguments: &[&str]| ProgramOutput { out: String::new(), ..job.run_as_nobody(arguments) }.as_text();
     let (armed, dry, planned) = (output(&["--apply"]), output(&[]), output(&["plan"]));
     assert_output_snapshot!(armed, @"
     error: this user may not delete here: what goes cannot be moved to ROOT, which is not writable, or on a read-only file system: name another folder on the same file system with --quarantine

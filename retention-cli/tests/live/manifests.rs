@@ -1,7 +1,7 @@
 //! Invalid manifests, names and messages of a server: the package stays unchanged, and the output says why.
 
 use registry_core::oci::{Algorithm, Digest};
-use registry_fixtures::forgejo::{Ask, Fault, Reply, World};
+use registry_fixtures::forgejo::{Fault, ReceivedRequest, Reply, World};
 
 use crate::assert_output_snapshot;
 use crate::support::{BOTH, Job, incident, without_requests};
@@ -10,7 +10,7 @@ use crate::support::{BOTH, Job, incident, without_requests};
 fn output_with(
     name: &str,
     arguments: &[&str],
-    mut reply: impl FnMut(&mut World, &Ask) -> Fault + Send + 'static,
+    mut reply: impl FnMut(&mut World, &ReceivedRequest) -> Fault + Send + 'static,
 ) -> String {
     let job = Job::new(name, incident(BOTH[1]));
     job.server.set_hook(move |world, ask, _| {
@@ -22,11 +22,11 @@ fn output_with(
 
 #[test]
 fn unknown_media_type_is_kept_and_reported() {
-    let unknown = |_: &mut World, _: &Ask| {
+    let unknown = |_: &mut World, _: &ReceivedRequest| {
         let kind = "application/vnd.example.thing.v1+json";
         let body = format!(r#"{{"schemaVersion":2,"mediaType":"{kind}","things":[]}}"#);
-        let digest = Digest::of(Algorithm::Sha256, body.as_bytes());
-        Fault::Instead(Reply::of(200, kind, body).having("docker-content-digest", digest.to_string()))
+        let digest = Digest::hash(Algorithm::Sha256, body.as_bytes());
+        Fault::Instead(Reply::of(200, kind, body).with_header("docker-content-digest", digest.to_string()))
     };
     assert_output_snapshot!(without_requests(&output_with("unknown-type", &["-v"], unknown)), @"
     URL, owner viktor; dry run: nothing is deleted
@@ -44,7 +44,9 @@ fn unknown_media_type_is_kept_and_reported() {
 #[test]
 fn invalid_manifest_skips_its_package() {
     let kind = "application/vnd.oci.image.manifest.v1+json";
-    let text = |text: &'static str| move |_: &mut World, _: &Ask| Fault::Instead(Reply::of(200, kind, text));
+    let text = |text: &'static str| {
+        move |_: &mut World, _: &ReceivedRequest| Fault::Instead(Reply::of(200, kind, text))
+    };
     assert_output_snapshot!(output_with("no-json", &["--apply"], text("not JSON")), @"
     URL, owner viktor; what goes is deleted
     api: 3 images kept, 0 images to go, 3 rows left as they are
@@ -65,7 +67,7 @@ fn invalid_manifest_skips_its_package() {
 
 #[test]
 fn manifest_of_50_mb_is_not_read() {
-    let large = |_: &mut World, _: &Ask| {
+    let large = |_: &mut World, _: &ReceivedRequest| {
         Fault::Instead(Reply::of(200, "application/vnd.oci.image.index.v1+json", vec![b' '; 50 << 20]))
     };
     assert_output_snapshot!(output_with("50-mb", &["--apply"], large), @"
@@ -101,12 +103,13 @@ fn endless_manifests_do_not_fill_memory() {
 
 #[test]
 fn manifest_with_wrong_digest_skips_its_package() {
-    let other = |world: &mut World, ask: &Ask| {
+    let other = |world: &mut World, ask: &ReceivedRequest| {
         let reply = world.answer(ask);
         let digest = reply.header("docker-content-digest").unwrap().to_owned();
         let kind = reply.header("content-type").unwrap().to_owned();
         Fault::Instead(
-            Reply::of(200, &kind, [&reply.body[..], b" "].concat()).having("docker-content-digest", digest),
+            Reply::of(200, &kind, [&reply.body[..], b" "].concat())
+                .with_header("docker-content-digest", digest),
         )
     };
     assert_output_snapshot!(output_with("other-bytes", &["--apply"], other), @"

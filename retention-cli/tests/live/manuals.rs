@@ -8,7 +8,7 @@ use std::time::Duration;
 use registry_fixtures::forgejo::{OWNER, Profile, READ, WRITE};
 use registry_fixtures::http::Server;
 use registry_fixtures::manuals::{documents, exit_statuses, lines, metrics, metrics_in, text};
-use registry_fixtures::pushgateway::{Pushgateway, pushed};
+use registry_fixtures::pushgateway::{Pushgateway, received_pushes};
 
 use crate::support::{Job, incident, is_deletion, run_interrupted, send_signal};
 
@@ -86,7 +86,7 @@ impl CronJob {
 
     /// The text of the last push, and the number of pushes.
     fn last_push(&self) -> (String, usize) {
-        let pushes = pushed(&self.gateway);
+        let pushes = received_pushes(&self.gateway);
         (pushes.last().map(|(_, text)| text.clone()).unwrap_or_default(), pushes.len())
     }
 
@@ -105,7 +105,7 @@ fn cron_job_runs_dry_then_live() {
     let cron = CronJob::new("cron");
     assert_eq!(cron.run("true", WRITE), Some(0));
     assert_eq!((cron.job.changes().len(), cron.journals().len()), (0, 0));
-    let pushed = pushed(&cron.gateway);
+    let pushed = received_pushes(&cron.gateway);
     assert!(pushed[0].0.starts_with("POST /metrics/job/registry-retention/"), "{pushed:?}");
     assert!(pushed[0].0.ends_with(&format!("/owner/{OWNER}")), "{pushed:?}");
     assert_eq!(cron.last_push(), (cron.metrics(), 1));

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use registry_fixtures::program::Ran;
+use registry_fixtures::program::ProgramOutput;
 use serde_json::Value;
 
 use crate::support::{BOTH, Job, incident};
@@ -41,7 +41,7 @@ fn bug_closed_standard_error_does_not_panic() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = job.command(&["plan", "-v", "--package", "nothing*"]);
-    let ran = Ran::from(command.stderr(Stdio::from(writer)).output().unwrap());
+    let ran = ProgramOutput::from(command.stderr(Stdio::from(writer)).output().unwrap());
     assert_eq!(ran.status, 0, "{ran:?}");
     assert!(ran.out.contains("packages=0"), "{ran:?}");
 }

@@ -5,15 +5,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use registry_fixtures::forgejo::{OWNER, Profile, READ};
 use registry_fixtures::http::{Fault, Server};
-use registry_fixtures::pushgateway::{Pushgateway, pushed};
+use registry_fixtures::pushgateway::{Pushgateway, received_pushes};
 
 use crate::assert_output_snapshot;
-use crate::support::{BOTH, Job, Ran, incident, is_deletion, refuse_from_first_deletion};
+use crate::support::{BOTH, Job, ProgramOutput, incident, is_deletion, refuse_from_first_deletion};
 
 const SUCCESS: &str = "registry_retention_last_success_timestamp_seconds";
 
 /// The metrics of a run without the common prefix of their names, and its exit status.
-fn values(job: &Job, ran: &Ran) -> String {
+fn values(job: &Job, ran: &ProgramOutput) -> String {
     let text = std::fs::read_to_string(job.folder.join("metrics.prom")).unwrap();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let mut values: Vec<_> = lines
@@ -371,7 +371,7 @@ fn run_pushes_text_of_metrics_file() {
         gateway.clear_log();
         let ran = job.run(&[verb, &places].concat());
         assert_eq!((ran.status, &*ran.err), (0, ""), "{verb:?}: {ran:?}");
-        let pushes = pushed(&gateway);
+        let pushes = received_pushes(&gateway);
         let key = URL_SAFE.encode(&job.server.url);
         let group = format!("POST /metrics/job/registry-retention/instance@base64/{key}/owner/{OWNER}");
         assert_eq!((pushes.len(), &*pushes[0].0), (1, &*group));
@@ -388,7 +388,7 @@ fn failed_run_pushes_no_success_time() {
     let arguments = ["--apply", "--quiet", "--pushgateway", &gateway.url];
     let ran = job.run_with(&arguments, &[("FORGEJO_TOKEN", READ)]);
     assert_eq!(ran.status, 6, "{ran:?}");
-    let pushes = pushed(&gateway);
+    let pushes = received_pushes(&gateway);
     assert!(pushes.len() == 1 && pushes[0].0.starts_with("POST "), "{pushes:?}");
     assert!(pushes[0].1.contains("planned_deletions 3") && !pushes[0].1.contains(SUCCESS), "{}", pushes[0].1);
 }

@@ -204,7 +204,7 @@ fn clock_skew_forbids_deletion_by_age() {
             let at = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours);
             let date = at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
             let is_version = ask.path == "/api/forgejo/v1/version";
-            is_version.then(|| Fault::Instead(world.answer(ask).having("date", date)))
+            is_version.then(|| Fault::Instead(world.answer(ask).with_header("date", date)))
         });
     };
     shift_server_clock(3);

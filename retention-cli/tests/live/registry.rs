@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use assert_cmd::Command;
 use registry_fixtures::registry::{Account, Auth, Fault, Grant, Profile, Server, World};
 
-use crate::support::{Ran, empty_folder};
+use crate::support::{ProgramOutput, empty_folder};
 
 const BOTH: [Profile; 2] = [Profile::V2_8, Profile::V3];
 const SECRET: &str = "0123456789abcdef";
@@ -40,16 +40,17 @@ impl Job {
         Self { server: Server::start(world), folder }
     }
 
-    fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+    fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> ProgramOutput {
         let mut command = Command::cargo_bin("registry-retention").expect("the binary");
         command.env_clear().current_dir(&self.folder).args(arguments).args(["--registry", &self.server.url]);
         command.env("TMPDIR", &self.folder).envs(environment.iter().copied());
-        let ran = Ran::from(command.output().expect("an exit")).with(&self.server.url, "URL");
+        let ran =
+            ProgramOutput::from(command.output().expect("an exit")).replace_text(&self.server.url, "URL");
         assert!(!ran.out.contains(SECRET) && !ran.err.contains(SECRET), "the token was printed: {ran:?}");
         ran
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
+    fn run(&self, arguments: &[&str]) -> ProgramOutput {
         self.run_with(arguments, &[])
     }
 
@@ -195,7 +196,7 @@ fn registry_credentials_need_user_and_token() {
     let guarded_job = |profile, auth: fn(Vec<Account>) -> Auth, grants: Option<Vec<Grant>>| {
         let account =
             grants.map_or_else(|| Account::all("me", SECRET), |grants| Account::of("me", SECRET, grants));
-        Job::new("credentials", releases(profile).asked_by(auth(vec![account])))
+        Job::new("credentials", releases(profile).requiring(auth(vec![account])))
     };
     let arguments = [&["--keep-last", "2"], &SEMVER[..]].concat();
     let credentials = [("REGISTRY_USER", "me"), ("REGISTRY_PASSWORD", SECRET)];
@@ -274,8 +275,8 @@ fn run_survives_slow_and_failing_registry() {
 #[test]
 fn foreign_token_service_gets_password_only_when_named() {
     let accounts = || vec![Account::all("me", SECRET)];
-    let job = Job::new("service", releases(Profile::V3).asked_by(Auth::Token(accounts())));
-    let service = Server::start(World::new(Profile::V3).asked_by(Auth::Token(accounts())));
+    let job = Job::new("service", releases(Profile::V3).requiring(Auth::Token(accounts())));
+    let service = Server::start(World::new(Profile::V3).requiring(Auth::Token(accounts())));
     {
         let mut world = job.server.world();
         world.realm = Some(format!("{}/auth/token", service.url));

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use registry_fixtures::forgejo::{Ask, Fault, Reply};
+use registry_fixtures::forgejo::{Fault, ReceivedRequest, Reply};
 
 use crate::assert_output_snapshot;
 use crate::support::{BOTH, Job, incident};
@@ -85,17 +85,17 @@ fn address_below_forgejo_is_refused() {
 #[test]
 fn other_servers_are_named() {
     let registry = |path: &str| match path {
-        "/v2/" => {
-            Reply::of(200, "application/json", "{}").having("docker-distribution-api-version", "registry/2.0")
-        }
+        "/v2/" => Reply::of(200, "application/json", "{}")
+            .with_header("docker-distribution-api-version", "registry/2.0"),
         _ => Reply::of(404, "text/plain; charset=utf-8", "404 page not found\n"),
     };
     assert_output_snapshot!(output_of("registry", registry), @"
     error: GET /api/forgejo/v1/version: this is an OCI registry and no Forgejo; name it with --registry
     exit 2
     ");
-    let page =
-        |_: &str| Reply::of(404, "text/html", "<html><h1>404 Not Found</h1>").having("server", "nginx/1.27");
+    let page = |_: &str| {
+        Reply::of(404, "text/html", "<html><h1>404 Not Found</h1>").with_header("server", "nginx/1.27")
+    };
     assert_output_snapshot!(output_of("page", page), @r#"
     error: GET /api/forgejo/v1/version: a web page with status 404 came: this is neither Forgejo nor Gitea nor a registry; what answers calls itself "nginx/1.27"
     exit 2
@@ -112,7 +112,7 @@ fn other_servers_are_named() {
     error: GET /api/forgejo/v1/version: status 502: with a web page
     exit 1
     ");
-    let moved = |_: &str| Reply::of(301, "text/html", "").having("location", "https://forgejo.example/");
+    let moved = |_: &str| Reply::of(301, "text/html", "").with_header("location", "https://forgejo.example/");
     assert_output_snapshot!(output_of("moved", moved), @r#"
     error: GET /api/forgejo/v1/version: it leads to "https://forgejo.example/"; if that is the server, name its address
     exit 2
@@ -198,7 +198,7 @@ fn dry_run_detects_proxy_that_decodes_slashes() {
         let job = Job::new("decodes", incident(profile));
         job.server.set_hook(|world, ask, _| {
             let path = ask.path.replace("%2F", "/");
-            let decoded = Ask { path, ..ask.clone() };
+            let decoded = ReceivedRequest { path, ..ask.clone() };
             Some(Fault::Instead(world.answer(&decoded)))
         });
         let output = job.run_without_effect(&["--keep-last", "10", "-q"], &[]);

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use registry_fixtures::forgejo::Ask;
+use registry_fixtures::forgejo::ReceivedRequest;
 
 use crate::assert_output_snapshot;
-use crate::support::{BOTH, Job, Ran, incident, is_deletion, run_interrupted, send_signal};
+use crate::support::{BOTH, Job, ProgramOutput, incident, is_deletion, run_interrupted, send_signal};
 
 /// Long enough for a signal to arrive before the answer.
 const LATER: Duration = Duration::from_millis(500);
@@ -17,8 +17,8 @@ fn run_with_signal(
     signal: &'static str,
     arguments: &[&str],
     nth: usize,
-    is_counted: fn(&Ask) -> bool,
-) -> Ran {
+    is_counted: fn(&ReceivedRequest) -> bool,
+) -> ProgramOutput {
     let interrupt = move |process| send_signal(process, signal);
     run_interrupted(&job.server, job.command(arguments), (nth, is_counted), LATER, interrupt)
 }
@@ -61,7 +61,7 @@ fn interrupted_run_finishes_current_deletion_and_reports() {
 fn run_interrupted_while_planning_deletes_nothing() {
     for (profile, signal) in BOTH.into_iter().zip(SIGNALS) {
         let job = Job::new("stopped-planning", incident(profile));
-        let is_manifest = |ask: &Ask| ask.path.starts_with("/v2/viktor/kms-website/manifests/");
+        let is_manifest = |ask: &ReceivedRequest| ask.path.starts_with("/v2/viktor/kms-website/manifests/");
         let arguments = ["--apply", "--keep-last", "1", "--metrics-file", "metrics"];
         let ran = run_with_signal(&job, signal, &arguments, 5, is_manifest);
         assert_output_snapshot!(ran.as_text(), @"
@@ -81,7 +81,7 @@ fn next_undo_continues_interrupted_undo() {
         let job = Job::new("stopped-undo", incident(profile));
         let before = job.tags("kms-website");
         assert_eq!(job.run(&["--apply", "--keep-last", "10", "--journal", "journal"]).status, 0);
-        let is_tag = |ask: &Ask| ask.method == "PUT" && !ask.path.contains("sha256:");
+        let is_tag = |ask: &ReceivedRequest| ask.method == "PUT" && !ask.path.contains("sha256:");
         let undo = ["undo", "journal", "--push-times", "times.json"];
         let ran = run_with_signal(&job, signal, &undo, 2, is_tag);
         assert_output_snapshot!(ran.as_text(), @"
@@ -107,7 +107,7 @@ fn second_signal_ends_undo_at_once() {
     let job = Job::new("ended", incident(BOTH[1]));
     assert_eq!(job.run(&["--apply", "--keep-last", "10", "--journal", "journal"]).status, 0);
     let undo = ["undo", "journal", "--push-times", "times.json"];
-    let (minute, is_put) = (Duration::from_secs(60), |ask: &Ask| ask.method == "PUT");
+    let (minute, is_put) = (Duration::from_secs(60), |ask: &ReceivedRequest| ask.method == "PUT");
     let ran = run_interrupted(&job.server, job.command(&undo), (2, is_put), minute, |process| {
         std::thread::spawn(move || {
             send_signal(process, "-TERM");

@@ -6,8 +6,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use base64::Engine as _;
-use registry_fixtures::forgejo::{Ask, Fault, NO_PACKAGES, OWNER, Profile, READ, Server, WRITE, World};
-pub use registry_fixtures::program::Ran;
+use registry_fixtures::forgejo::{
+    Fault, NO_PACKAGES, OWNER, Profile, READ, ReceivedRequest, Server, WRITE, World,
+};
+pub use registry_fixtures::program::ProgramOutput;
 
 pub const BOTH: [Profile; 2] = [Profile::V11, Profile::V15];
 const DAY: i64 = 86400;
@@ -68,10 +70,10 @@ pub fn send_signal(process: u32, signal: &str) {
 pub fn run_interrupted(
     server: &Server,
     mut command: Command,
-    (nth, is_counted): (usize, fn(&Ask) -> bool),
+    (nth, is_counted): (usize, fn(&ReceivedRequest) -> bool),
     delay: Duration,
     interrupt: impl Fn(u32) + Send + 'static,
-) -> Ran {
+) -> ProgramOutput {
     let process = Arc::new(OnceLock::new());
     let (known, mut count) = (Arc::clone(&process), 0);
     server.set_hook(move |_, ask, _| {
@@ -86,11 +88,11 @@ pub fn run_interrupted(
     process.set(child.id()).unwrap();
     let output = child.wait_with_output().unwrap();
     server.set_hook(|_, _, _| None);
-    Ran::from(output).with(&server.url, "URL")
+    ProgramOutput::from(output).replace_text(&server.url, "URL")
 }
 
 /// Whether a request deletes a version.
-pub fn is_deletion(ask: &Ask) -> bool {
+pub fn is_deletion(ask: &ReceivedRequest) -> bool {
     ask.method == "DELETE" && ask.path.starts_with("/api/")
 }
 
@@ -105,7 +107,7 @@ pub fn refuse_from_first_deletion(server: &Server) {
 }
 
 /// Whether a request reads a list of versions.
-pub fn is_list(ask: &Ask) -> bool {
+pub fn is_list(ask: &ReceivedRequest) -> bool {
     ask.method == "GET" && ask.path == "/api/v1/packages/viktor"
 }
 
@@ -143,12 +145,12 @@ impl Job {
     }
 
     /// Runs with the environment of the job that this program replaces, and more variables.
-    pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
+    pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> ProgramOutput {
         self.run_command(&mut self.command(arguments), variables)
     }
 
     /// Runs after a shell has set limits.
-    pub fn run_limited(&self, limits: &str, arguments: &[&str]) -> Ran {
+    pub fn run_limited(&self, limits: &str, arguments: &[&str]) -> ProgramOutput {
         let mut command = Command::new("/bin/sh");
         let script = format!("{limits}; exec \"$@\"");
         command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_registry-retention")]).args(arguments);
@@ -169,9 +171,9 @@ impl Job {
     }
 
     /// Runs a command; fails the test when the output shows a secret.
-    fn run_command(&self, command: &mut Command, variables: &[(&str, &str)]) -> Ran {
+    fn run_command(&self, command: &mut Command, variables: &[(&str, &str)]) -> ProgramOutput {
         let output = command.envs(variables.iter().copied()).output().expect("an exit");
-        let ran = Ran::from(output).with(&self.server.url, "URL");
+        let ran = ProgramOutput::from(output).replace_text(&self.server.url, "URL");
         let tokens = variables.iter().filter(|(name, _)| *name == "FORGEJO_TOKEN").map(|(_, token)| *token);
         for secret in secrets(tokens) {
             let is_shown = ran.out.contains(&secret) || ran.err.contains(&secret);
@@ -187,7 +189,7 @@ impl Job {
         ran.as_text()
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub fn run(&self, arguments: &[&str]) -> ProgramOutput {
         self.run_with(arguments, &[])
     }
 

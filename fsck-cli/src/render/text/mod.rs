@@ -8,7 +8,7 @@ mod sums;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use registry_cli::styles::{BAD, DIM, GOOD, ODD};
+use registry_cli::styles::{BAD, DIM, GOOD, WARN};
 use registry_core::audit::{Code, Finding, Repair, Report, Severity};
 use registry_core::text::without_controls as safe;
 
@@ -82,7 +82,7 @@ impl<'r> Page<'r, '_> {
         }
         for ((source, repository, reason), tags) in by_reason {
             let image = self.image(source, repository, &tags);
-            writeln!(self.out, "{ODD}{image}{ODD:#} could not be judged: {}", safe(reason))?;
+            writeln!(self.out, "{WARN}{image}{WARN:#} could not be judged: {}", safe(reason))?;
         }
         // What is not read has a finding, except a path that is no registry, and everything over HTTP.
         let is_online = self.report.options.online.is_some();
@@ -112,7 +112,7 @@ impl<'r> Page<'r, '_> {
         }
         let style = match severity {
             Severity::Error => BAD,
-            Severity::Warning => ODD,
+            Severity::Warning => WARN,
             Severity::Info => DIM,
         };
         for (code, findings) in by_code {
@@ -147,7 +147,7 @@ impl<'r> Page<'r, '_> {
             let what = format!("{} in {}", entry.code, safe(&entry.repository));
             match &entry.warning {
                 Some(warning) => {
-                    writeln!(self.out, "{ODD}warning{ODD:#} ignore entry for {what} {warning}; remove it")?;
+                    writeln!(self.out, "{WARN}warning{WARN:#} ignore entry for {what} {warning}; remove it")?;
                 }
                 None => {
                     let (count, expires, reason) = (entry.matched, entry.expires, safe(&entry.reason));

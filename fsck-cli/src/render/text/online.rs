@@ -5,7 +5,7 @@ use std::io;
 use indicatif::HumanBytes;
 use registry_core::text::without_controls as safe;
 
-use super::{ODD, Page, count, count_of};
+use super::{Page, WARN, count, count_of};
 
 impl Page<'_, '_> {
     /// Writes what was asked, and how complete that is.
@@ -29,7 +29,7 @@ impl Page<'_, '_> {
         if let Some(left) = coverage.not_chosen {
             writeln!(
                 self.out,
-                "{ODD}{} outside --newest, which no run will look at: add --sample{ODD:#}",
+                "{WARN}{} outside --newest, which no run will look at: add --sample{WARN:#}",
                 count_of(left, "tag is", "tags are")
             )?;
         }

@@ -7,7 +7,7 @@ use indicatif::HumanBytes;
 use registry_core::audit::{Finding, RegistryRole, Repair, Severity};
 use registry_core::text::without_controls as safe;
 
-use super::{BAD, ODD, Page, count, count_of};
+use super::{BAD, Page, WARN, count, count_of};
 
 impl Page<'_, '_> {
     pub(super) fn garbage(&mut self) -> io::Result<()> {
@@ -108,7 +108,7 @@ impl Page<'_, '_> {
         }
         writeln!(
             self.out,
-            "{ODD}Never run garbage-collect --delete-untagged of registry 2.x on {}: it deletes the children of every tagged index.{ODD:#}",
+            "{WARN}Never run garbage-collect --delete-untagged of registry 2.x on {}: it deletes the children of every tagged index.{WARN:#}",
             names.join(", ")
         )
     }

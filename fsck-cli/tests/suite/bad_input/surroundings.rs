@@ -39,7 +39,7 @@ fn closed_standard_output_is_no_error() {
 
 #[test]
 fn closed_streams_do_not_panic() {
-    let root = trees::carried();
+    let root = trees::real_tree_with_lost_children();
     for redirection in [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"] {
         let script = format!("exec \"$@\" {redirection}");
         let mut command = Command::new("sh");

@@ -8,12 +8,12 @@ use registry_fixtures::{Digest, TreeBuilder};
 use serde_json::json;
 
 use super::{OCI_INDEX, OCI_MANIFEST, app};
-use crate::support::{Ran, scan, scan_json};
+use crate::support::{ProgramOutput, scan, scan_json};
 
 const EVIL: &[u8] = b"e\n\x1b[31m\x07\r\xff\xc2\x9b2J\xe2\x80\xae";
 
 /// The output has no control characters, those of C1 included, and none that change the direction of text.
-fn assert_printable(ran: &Ran) {
+fn assert_printable(ran: &ProgramOutput) {
     for text in [&ran.out, &ran.err] {
         let bad = |c: char| c.is_control() && c != '\n' || ('\u{202a}'..='\u{202e}').contains(&c);
         assert!(!text.contains(bad), "{text:?}");
@@ -95,7 +95,7 @@ fn hostile_manifest_text_is_escaped() {
     let (mut tree, image) = app();
     let evil = "\u{1b}]0;owned\u{7}\n\r\u{202e}\u{9b}31m";
     let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [
-            {"mediaType": OCI_MANIFEST, "digest": Digest::nowhere("x").as_str(), "size": 1,
+            {"mediaType": OCI_MANIFEST, "digest": Digest::absent("x").as_str(), "size": 1,
              "platform": {"os": evil, "architecture": evil, "variant": evil}},
             {"mediaType": evil, "digest": evil, "size": 1},
             {"mediaType": OCI_MANIFEST, "digest": format!("sha256:{evil}"), "size": 1}]});

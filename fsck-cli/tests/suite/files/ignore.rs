@@ -4,13 +4,13 @@ use registry_core::audit::Code;
 use registry_fixtures::TreeBuilder;
 
 use super::{broken_tree, write_file};
-use crate::support::{AuditReport as _, Ran, mask_snapshots, scan};
+use crate::support::{AuditReport as _, ProgramOutput, mask_snapshots, scan};
 
 const ENTRY: &str = "[[ignore]]\ncode = 'blob-missing'\nrepository = 'team/*'\nreason = 'rebuilt on Monday'\n\
                          expires = 2999-12-31\n";
 
 /// Scans a tree with an ignore file.
-fn scan_with_ignore(tree: &TreeBuilder, text: &str, options: &[&str]) -> Ran {
+fn scan_with_ignore(tree: &TreeBuilder, text: &str, options: &[&str]) -> ProgramOutput {
     let path = write_file(tree, "ignore.toml", text);
     scan(tree.root(), &[&["--ignore", &path], options].concat())
 }

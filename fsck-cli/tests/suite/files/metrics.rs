@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use registry_fixtures::TreeBuilder;
 
 use super::broken_tree;
-use crate::support::{AuditReport as _, Ran, damaged_tree, fsck, mask_snapshots, run, scan};
+use crate::support::{AuditReport as _, ProgramOutput, damaged_tree, fsck, mask_snapshots, run, scan};
 
 /// Scans roots with a metrics file; returns its text, and the output.
-fn scan_with_metrics(roots: &[&Path], options: &[&str]) -> (String, Ran) {
+fn scan_with_metrics(roots: &[&Path], options: &[&str]) -> (String, ProgramOutput) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("metrics.prom");
     let ran = run(fsck().arg("scan").args(options).arg("--metrics-file").arg(&path).args(roots));

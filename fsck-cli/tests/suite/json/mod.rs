@@ -122,7 +122,7 @@ fn report_contains_options() {
 
 #[test]
 fn scan_prints_json_report() {
-    let root = trees::carried();
+    let root = trees::real_tree_with_lost_children();
     let _masked = mask_snapshots(&root);
     let report = scan_json(&root, &[]);
     insta::assert_snapshot!(report.out, @r#"

@@ -80,7 +80,7 @@ fn check_tags(report: &Report) {
     assert_eq!(report.summary.unknown_tags, report.unknown_tags.len() as u64);
     assert_eq!(report.coverage.tags_total, report.coverage.tags_checked + report.summary.unknown_tags);
     let mut counted = report.clone();
-    counted.count();
+    counted.update_summary();
     assert_eq!(counted.summary, report.summary);
 }
 

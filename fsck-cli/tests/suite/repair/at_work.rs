@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use registry_fixtures::TreeBuilder;
-use registry_fixtures::real::{Configured, RealServer};
+use registry_fixtures::real::{RealServer, ServerOptions};
 use registry_fixtures::registry::Profile;
 
 use super::{TreeState, differences, repair, repairable_tree, tree_state, undo};
@@ -160,7 +160,7 @@ fn collector_of_moved_v2_is_found() {
 #[test]
 #[ignore = "needs the real docker-registry 2.8.2"]
 fn real_server_forbids_moves_and_allows_links() {
-    let server = RealServer::start(Profile::V2_8, Configured::default());
+    let server = RealServer::start(Profile::V2_8, ServerOptions::default());
     let (tree, folder) = (repairable_tree(), tempfile::tempdir().unwrap());
     server.serve(tree.root());
     let before = tree_state(&server.root());

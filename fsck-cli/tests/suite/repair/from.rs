@@ -95,7 +95,7 @@ fn failing_source_is_reported_and_absent_bytes_stay_missing() {
     let (_, index, image) = sound_tree();
     world.unlink_manifest("team/app", index.images[0].digest.as_str());
     let server = Server::start(world);
-    server.spoil("HEAD", &format!("/v2/web/blobs/{}", image.config), 99, Fault::Status(500));
+    server.fail_requests("HEAD", &format!("/v2/web/blobs/{}", image.config), 99, Fault::Status(500));
     let tree = damaged_copy();
     let folder = tempfile::tempdir().unwrap();
     let options = ["--from", &server.url, "--apply", "--retries", "0"];
@@ -173,8 +173,8 @@ fn wrong_bytes_of_registry_are_refused_and_not_linked() {
     let (child, layer) = (&index.images[0].digest, &index.images[0].layers[0]);
     let server = Server::start(sound_registry());
     let other = |digest| Fault::Bytes(vec![b'x'; tree.bytes(digest).len()]);
-    server.spoil("GET", &format!("/v2/team/app/manifests/{child}"), 99, other(child));
-    server.spoil("GET", &format!("/v2/web/blobs/{}", image.config), 99, other(&image.config));
+    server.fail_requests("GET", &format!("/v2/team/app/manifests/{child}"), 99, other(child));
+    server.fail_requests("GET", &format!("/v2/web/blobs/{}", image.config), 99, other(&image.config));
     let (tree, folder) = (damaged_copy(), tempfile::tempdir().unwrap());
     let options = ["--from", &server.url, "--apply", "--retries", "0"];
     let ran = repair(tree.root(), &folder.path().join("journal"), &options);

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use registry_fixtures::TreeBuilder;
 use walkdir::WalkDir;
 
-use crate::support::{OLD, Ran, fsck, run};
+use crate::support::{OLD, ProgramOutput, fsck, run};
 
 /// A tree in which an index has lost the links of both children, and an image has an empty layer; nothing is young.
 fn repairable_tree() -> TreeBuilder {
@@ -34,11 +34,11 @@ fn repairable_tree() -> TreeBuilder {
 }
 
 /// Runs `repair` on a tree with a journal.
-fn repair(root: &Path, journal: &Path, options: &[&str]) -> Ran {
+fn repair(root: &Path, journal: &Path, options: &[&str]) -> ProgramOutput {
     run(fsck().arg("repair").arg(root).arg("--journal").arg(journal).args(options))
 }
 
-fn undo(journal: &Path) -> Ran {
+fn undo(journal: &Path) -> ProgramOutput {
     run(fsck().arg("undo").arg(journal))
 }
 

@@ -4,12 +4,12 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use crate::support::{Ran, copy_content, copy_of, fsck, make_fifo, run};
+use crate::support::{ProgramOutput, copy_content, copy_of, fsck, make_fifo, run};
 
 use super::{differences, repair, repairable_tree, tree_state};
 
 /// The exit status and the first line of standard error, with names in the place of paths.
-fn first_error(ran: &Ran, names: &[(&Path, &str)]) -> String {
+fn first_error(ran: &ProgramOutput, names: &[(&Path, &str)]) -> String {
     let line = ran.err.lines().next().unwrap_or_default().to_owned();
     let line = names.iter().fold(line, |line, (path, name)| line.replace(&*path.to_string_lossy(), name));
     format!("{} {line}", ran.status)

@@ -8,7 +8,7 @@ use registry_fixtures::TreeBuilder;
 use registry_fixtures::manuals::{shell_blocks, text};
 use registry_fixtures::real::RealServer;
 use registry_fixtures::registry::Profile;
-use registry_fixtures::trees::carried;
+use registry_fixtures::trees::real_tree_with_lost_children;
 
 use crate::real_server::{Client, start, unpullable_tags};
 use crate::support::{OLD, copy_content};
@@ -58,7 +58,7 @@ fn make_damaged_tree(root: &Path) {
 
 /// The real tree of such an incident. Its children are also tagged elsewhere, so no collector deletes their bytes.
 fn copy_real_tree(root: &Path) {
-    copy_content(&carried(), root);
+    copy_content(&real_tree_with_lost_children(), root);
 }
 
 #[test]

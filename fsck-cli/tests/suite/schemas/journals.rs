@@ -6,7 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use registry_core::oci::{Algorithm, Digest};
-use registry_core::repair::{Before, Change, Log, RepairHistory, RepairJournal, StepOutcome};
+use registry_core::repair::{Change, FileBefore, JournalOutput, RepairHistory, RepairJournal, StepOutcome};
 use serde_json::Value;
 
 use super::SchemaCheck;
@@ -15,7 +15,7 @@ use super::SchemaCheck;
 #[derive(Debug, Clone, Default)]
 struct MemoryLog(Rc<RefCell<Vec<u8>>>);
 
-impl Log for MemoryLog {
+impl JournalOutput for MemoryLog {
     fn path(&self) -> Option<&Path> {
         None
     }
@@ -28,12 +28,12 @@ impl Log for MemoryLog {
 
 /// Every kind of change, with and without its optional fields.
 fn changes() -> Vec<Change> {
-    let digest = Digest::of(Algorithm::Sha256, b"{}");
-    let long = Digest::of(Algorithm::Sha512, b"{}");
+    let digest = Digest::hash(Algorithm::Sha256, b"{}");
+    let long = Digest::hash(Algorithm::Sha512, b"{}");
     let modified = "2026-01-02T03:04:05.678Z".parse().unwrap();
     let made = vec!["repositories/app".to_owned(), "repositories/app/_layers".to_owned()];
     let path = "repositories/app/_layers/sha256/00/link".to_owned();
-    let before = Before { bytes: b"\xffnot text".to_vec(), mode: 0o644, user: 0, group: 1000, modified };
+    let before = FileBefore { bytes: b"\xffnot text".to_vec(), mode: 0o644, user: 0, group: 1000, modified };
     vec![
         Change::Aside { made: made.clone(), marker: ".registry-fsck/x/quarantine.json".into() },
         Change::Folder { made: made.clone() },
@@ -79,9 +79,9 @@ pub fn journal_text() -> String {
     let mut journal = RepairJournal::begin(memory.clone(), tree, aside, at).unwrap();
     let numbers = journal.announce(&changes()).unwrap();
     for (number, outcome) in numbers.into_iter().cycle().zip(outcomes()) {
-        journal.note(number, &outcome).unwrap();
+        journal.note_outcome(number, &outcome).unwrap();
     }
-    journal.end().unwrap();
+    journal.finish().unwrap();
     let bytes = memory.0.borrow().clone();
     String::from_utf8(bytes).unwrap()
 }

@@ -12,10 +12,10 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use jsonschema::{Draft, Validator};
-use registry_core::schema::document;
+use registry_core::schema::document_schema;
 use registry_core::{audit, collector, probe, repair, tree_writer};
 use registry_fixtures::random::random_tree;
-use registry_fixtures::schemas::{hold_schemas, schema_path};
+use registry_fixtures::schemas::{assert_schemas_match_files, schema_path};
 use registry_fixtures::{TreeBuilder, trees as real};
 use serde_json::{Value, json};
 
@@ -23,26 +23,26 @@ use crate::support::{OLD, copy_content, damaged_tree};
 
 /// All schemas by the names of their files. journal.schema.json belongs to registry-retention.
 fn all_schemas() -> Vec<(&'static str, Value)> {
-    let mut journal = document::<repair::JournalLine<'_>>(repair::JOURNAL_SCHEMA);
+    let mut journal = document_schema::<repair::JournalLine<'_>>(repair::JOURNAL_SCHEMA);
     journal["description"] = "One line of a journal (JSON Lines).".into();
     let begin =
         journal.pointer_mut("/$defs/RepairEntry/oneOf/0/properties/schema").expect("the first line's schema");
     *begin = json!({ "const": repair::JOURNAL_SCHEMA });
     vec![
-        ("report", document::<audit::Report>(audit::SCHEMA)),
-        ("gc-preview", document::<collector::ForecastReport>(collector::SCHEMA)),
-        ("repair", document::<repair::RepairReport>(repair::SCHEMA)),
-        ("undo", document::<repair::UndoReport>(repair::UNDO_SCHEMA)),
-        ("purge", document::<repair::PurgeReport>(repair::PURGE_SCHEMA)),
+        ("report", document_schema::<audit::Report>(audit::SCHEMA)),
+        ("gc-preview", document_schema::<collector::ForecastReport>(collector::SCHEMA)),
+        ("repair", document_schema::<repair::RepairReport>(repair::SCHEMA)),
+        ("undo", document_schema::<repair::UndoReport>(repair::UNDO_SCHEMA)),
+        ("purge", document_schema::<repair::PurgeReport>(repair::PURGE_SCHEMA)),
         ("repair-journal", journal),
-        ("quarantine", document::<tree_writer::Marker>(tree_writer::QUARANTINE_SCHEMA)),
-        ("state", document::<probe::ProbeState>(probe::STATE_SCHEMA)),
+        ("quarantine", document_schema::<tree_writer::Marker>(tree_writer::QUARANTINE_SCHEMA)),
+        ("state", document_schema::<probe::ProbeState>(probe::STATE_SCHEMA)),
     ]
 }
 
 #[test]
 fn schema_files_match_types() {
-    hold_schemas(&all_schemas());
+    assert_schemas_match_files(&all_schemas());
 }
 
 /// Each schema as its file has it, and closed: a closed schema refuses fields that it does not name. Users may meet fields of a
@@ -167,7 +167,7 @@ fn read_json(path: &Path) -> Value {
 fn all_trees() -> Vec<(String, TreeBuilder)> {
     let mut all = vec![("damaged".to_owned(), damaged_tree())];
     all.extend(real::NAMES.map(|name| (name.to_owned(), writable_copy(real::unpack(name).path()))));
-    all.push(("carried".to_owned(), writable_copy(&real::carried())));
+    all.push(("carried".to_owned(), writable_copy(&real::real_tree_with_lost_children())));
     for seed in 0..12 {
         let (mut tree, _) = random_tree(seed);
         tree.age_all(OLD);

@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::{SchemaCheck, all_trees, read_json};
 use crate::repair::at_work::FakeRegistry;
-use crate::support::{OLD, Ran, damaged_tree, fsck, run};
+use crate::support::{OLD, ProgramOutput, damaged_tree, fsck, run};
 
 /// Runs `repair` with a journal and a quarantine in a folder beside the tree.
-fn repair(tree: &TreeBuilder, folder: &Path, options: &[&str]) -> Ran {
+fn repair(tree: &TreeBuilder, folder: &Path, options: &[&str]) -> ProgramOutput {
     let mut command = fsck();
     command.arg("repair").arg(tree.root()).args(["--output", "json"]).args(options);
     run(command.arg("--journal").arg(folder.join("journal")).arg("--quarantine").arg(folder.join("aside")))
@@ -149,7 +149,7 @@ fn repair_from_registry_matches_schema() {
     let server = Server::start(registry_with(&tree, &image));
     tree.break_blob_missing(&image.config).break_blob_missing(&image.layers[0]).age_all(OLD);
     let folder = tempfile::tempdir().unwrap();
-    server.spoil("HEAD", &format!("/v2/web/blobs/{}", image.config), 99, Fault::Status(500));
+    server.fail_requests("HEAD", &format!("/v2/web/blobs/{}", image.config), 99, Fault::Status(500));
     let options = ["--from", &server.url, "--retries", "0", "--apply"];
     let report = reports.check(repair(&tree, folder.path(), &options).json());
     assert_eq!(report["unanswered"].as_array().unwrap().len(), 1, "{report:#}");

@@ -8,7 +8,7 @@ use registry_fixtures::http::Fault;
 use registry_fixtures::registry::{Profile, Server, World, image_of};
 
 use super::{SchemaCheck, read_json};
-use crate::support::{Ran, fsck, run};
+use crate::support::{ProgramOutput, fsck, run};
 
 /// The program without the credentials of the user who runs the tests.
 fn fsck_without_credentials() -> Command {
@@ -17,7 +17,7 @@ fn fsck_without_credentials() -> Command {
     command
 }
 
-fn run_json(arguments: &[&str]) -> Ran {
+fn run_json(arguments: &[&str]) -> ProgramOutput {
     run(fsck_without_credentials().args(arguments).args(["--output", "json", "--retries", "0"]))
 }
 

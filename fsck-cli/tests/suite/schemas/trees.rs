@@ -6,7 +6,7 @@ use registry_fixtures::TreeBuilder;
 use serde_json::Value;
 
 use super::{SchemaCheck, all_trees};
-use crate::support::{OLD, Ran, fsck, run};
+use crate::support::{OLD, ProgramOutput, fsck, run};
 
 /// Options of the scans.
 const SCAN_OPTIONS: [&[&str]; 5] = [
@@ -17,7 +17,7 @@ const SCAN_OPTIONS: [&[&str]; 5] = [
     &["--role", "cache", "--follow-symlinks"],
 ];
 
-fn run_json(command: &str, tree: &TreeBuilder, options: &[&str]) -> Ran {
+fn run_json(command: &str, tree: &TreeBuilder, options: &[&str]) -> ProgramOutput {
     run(fsck().arg(command).arg(tree.root()).args(["--output", "json"]).args(options))
 }
 

@@ -232,10 +232,10 @@ mod tests {
     #[test]
     fn order_of_links_does_not_change_garbage() {
         let digests = [
-            Digest::of(Algorithm::Sha512, b"alias"),
-            Digest::of(Algorithm::Sha256, b"stored"),
-            Digest::of(Algorithm::Sha256, b"other"),
-            Digest::of(Algorithm::Sha256, b"manifest"),
+            Digest::hash(Algorithm::Sha512, b"alias"),
+            Digest::hash(Algorithm::Sha256, b"stored"),
+            Digest::hash(Algorithm::Sha256, b"other"),
+            Digest::hash(Algorithm::Sha256, b"manifest"),
         ];
         for order in [[0, 1, 2, 3], [1, 0, 2, 3], [2, 1, 0, 3], [3, 2, 1, 0]] {
             let mut graph = Graph::default();

@@ -9,7 +9,7 @@ use super::access::{LayerAccess, ManifestAccess};
 use super::code::Code;
 use super::verdict::{RepositoryVerdict, Visit};
 use super::{history, messages};
-use crate::graph::{GraphLink, ManifestNode, NodeId, Recheck, View, walk};
+use crate::graph::{GraphLink, ManifestNode, NodeId, Recheck, RepositoryView, walk};
 use crate::oci::Algorithm;
 use crate::oci::manifest::ReferenceRole;
 
@@ -27,7 +27,7 @@ pub(super) struct Leniency {
 /// A client that pulls from one repository.
 #[derive(Debug, Clone, Copy)]
 struct SimulatedClient<'g> {
-    view: View<'g>,
+    view: RepositoryView<'g>,
     leniency: Leniency,
 }
 
@@ -74,7 +74,7 @@ pub(super) struct Judge<'g> {
 }
 
 impl<'g> Judge<'g> {
-    pub(super) fn judge(view: View<'g>, index: u32, leniency: Leniency) -> RepositoryVerdict {
+    pub(super) fn judge(view: RepositoryView<'g>, index: u32, leniency: Leniency) -> RepositoryVerdict {
         let (verdict, layers, deleted) = (RepositoryVerdict::default(), HashMap::new(), HashSet::new());
         let client = SimulatedClient { view, leniency };
         let mut judge = Judge { client, index, verdict, layers, deleted };
@@ -141,8 +141,9 @@ impl<'g> Judge<'g> {
         let is_gone =
             |visit: &Visit| matches!(visit.answer, ManifestAccess::Unlinked | ManifestAccess::Missing(_));
         let named = visits.iter().filter(|(_, visit)| !visit.tags.is_empty() && is_gone(visit));
-        let with_empty_folder =
-            named.map(|(node, _)| *node).filter(|node| self.client.view.repository.is_emptied(*node));
+        let with_empty_folder = named
+            .map(|(node, _)| *node)
+            .filter(|node| self.client.view.repository.has_empty_revision_folder(*node));
         let mut deleted: HashSet<NodeId> = with_empty_folder.collect();
         let is_kept = |parent: &NodeId| visits[parent].from_tag && !deleted.contains(parent);
         let is_child = |node: &NodeId| visits[node].parents.iter().any(|(parent, _)| is_kept(parent));
@@ -210,7 +211,7 @@ impl<'g> Judge<'g> {
 
     /// Marks a manifest as unknown, and doubts it and what its revision link names.
     fn set_unread(&mut self, node: NodeId, reason: &str) {
-        let View { graph, repository } = self.client.view;
+        let RepositoryView { graph, repository } = self.client.view;
         let target = repository.revision(node).target();
         self.verdict.doubts.extend([Some(node), target].into_iter().flatten().map(Recheck::Manifest));
         self.verdict.set_unknown(node, format!("{}{reason}", graph.digest(node)));

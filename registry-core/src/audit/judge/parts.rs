@@ -7,7 +7,7 @@ use crate::audit::draft::Draft;
 use crate::audit::messages;
 use crate::graph::{Content, Edge, GraphLink, ManifestNode, NodeId, Presence, Recheck};
 use crate::oci::manifest::{Defect, Kind, ReferenceRole};
-use crate::serve::Shelf as _;
+use crate::serve::RepositoryLinks as _;
 
 impl Judge<'_> {
     /// Judges the references of a served manifest.

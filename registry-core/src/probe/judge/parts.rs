@@ -5,11 +5,11 @@ use crate::graph::Content;
 use crate::oci::Digest;
 use crate::oci::manifest::{Defect, Kind, Reference, ReferenceRole};
 use crate::probe::messages;
-use crate::probe::responses::{BlobAnswer, RespondedManifest, Trouble};
+use crate::probe::responses::{AnsweredManifest, BlobAnswer, WhyUnknown};
 
 impl RepositoryJudge<'_> {
     /// Judges a manifest that answers, and what it references.
-    pub(super) fn judge_present_manifest(&mut self, digest: Digest, seen: &RespondedManifest) {
+    pub(super) fn judge_present_manifest(&mut self, digest: Digest, seen: &AnsweredManifest) {
         if !seen.is_json {
             let why = seen.manifest.refusal().map_or("it is no JSON", |problem| &*problem.message).to_owned();
             let draft = messages::manifest_unreadable(&self.visits, digest, &why);
@@ -52,11 +52,11 @@ impl RepositoryJudge<'_> {
     fn judge_blob(&mut self, digest: Digest, reference: &Reference, target: Digest, declared: Option<u64>) {
         let blob = messages::BlobReference { parent: digest, role: reference.role, target };
         let draft = match self.answers.blobs.get(&target) {
-            None | Some(BlobAnswer::Unknown(Trouble::NotAsked)) => {
+            None | Some(BlobAnswer::Unknown(WhyUnknown::NotAsked)) => {
                 self.unasked.insert(digest);
                 return;
             }
-            Some(BlobAnswer::Unknown(Trouble::Server(status))) if !self.is_out_of_order => {
+            Some(BlobAnswer::Unknown(WhyUnknown::Server(status))) if !self.is_out_of_order => {
                 messages::blob_fails(&self.visits, blob, *status)
             }
             Some(BlobAnswer::Unknown(trouble)) => {

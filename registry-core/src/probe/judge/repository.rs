@@ -7,7 +7,7 @@ use super::options::JudgeOptions;
 use crate::audit::{Code, Draft, RepositoryVerdict, missing_platforms};
 use crate::oci::Digest;
 use crate::probe::messages;
-use crate::probe::responses::{ManifestAnswer, RepositoryResponses, TagAnswer, Trouble};
+use crate::probe::responses::{ManifestAnswer, RepositoryResponses, TagAnswer, WhyUnknown};
 use crate::probe::visits::Visits;
 
 /// The judgement of one repository.
@@ -69,10 +69,10 @@ impl<'a> RepositoryJudge<'a> {
                     let draft = messages::tag_absent(&self.visits, tag);
                     self.visits.verdict.break_tag(number, draft);
                 }
-                TagAnswer::Vanished | TagAnswer::Unknown(Trouble::NotAsked) => {
+                TagAnswer::Vanished | TagAnswer::Unknown(WhyUnknown::NotAsked) => {
                     self.left_out.insert(number);
                 }
-                TagAnswer::Unknown(Trouble::Server(status)) if !self.is_out_of_order => {
+                TagAnswer::Unknown(WhyUnknown::Server(status)) if !self.is_out_of_order => {
                     let draft = messages::tag_fails(&self.visits, tag, *status);
                     self.visits.verdict.break_tag(number, draft);
                 }
@@ -91,11 +91,11 @@ impl<'a> RepositoryJudge<'a> {
                 self.judge_present_manifest(digest, &seen);
                 return;
             }
-            None | Some(ManifestAnswer::Unknown(Trouble::NotAsked)) => {
+            None | Some(ManifestAnswer::Unknown(WhyUnknown::NotAsked)) => {
                 self.unasked.insert(digest);
                 return;
             }
-            Some(ManifestAnswer::Unknown(Trouble::Server(status))) if !self.is_out_of_order => {
+            Some(ManifestAnswer::Unknown(WhyUnknown::Server(status))) if !self.is_out_of_order => {
                 messages::manifest_fails(&self.visits, digest, *status)
             }
             Some(ManifestAnswer::Unknown(trouble)) => {
@@ -110,8 +110,8 @@ impl<'a> RepositoryJudge<'a> {
     }
 
     /// Notes why an object is not known; not if an entry for the whole registry says so: out of order, or the run gave up.
-    pub(super) fn note_unread(&mut self, path: String, trouble: &Trouble) {
-        if !self.is_out_of_order && *trouble != Trouble::GaveUp {
+    pub(super) fn note_unread(&mut self, path: String, trouble: &WhyUnknown) {
+        if !self.is_out_of_order && *trouble != WhyUnknown::GaveUp {
             self.unread.insert(path, trouble.to_string());
         }
     }

@@ -6,7 +6,7 @@ use super::{Depth, ProbeWalk};
 use crate::graph::Content;
 use crate::oci::manifest::Kind;
 use crate::oci::{Digest, Platform};
-use crate::probe::responses::{BlobAnswer, ManifestAnswer, RespondedManifest, TagAnswer, Trouble};
+use crate::probe::responses::{AnsweredManifest, BlobAnswer, ManifestAnswer, TagAnswer, WhyUnknown};
 use crate::registry::Error;
 
 /// Most bytes of a config that is read for its platform.
@@ -50,7 +50,7 @@ impl ProbeWalk<'_> {
             Ok(None) => (ManifestAnswer::Absent, None),
             Err(error) => (manifest_answer_from(&error), None),
             Ok(Some(sent)) => {
-                let seen = RespondedManifest::read(&sent.media_type, &sent.bytes);
+                let seen = AnsweredManifest::read(&sent.media_type, &sent.bytes);
                 // Schema 1 is signed anew at each GET, so its hash tells nothing.
                 if sent.digest != *digest && seen.manifest.kind != Kind::Schema1 {
                     return (ManifestAnswer::WrongBytes(sent.digest), None);
@@ -78,7 +78,7 @@ impl ProbeWalk<'_> {
             })
         } else {
             let size = if self.options.last_byte {
-                self.client.last_byte(repository, digest, size).await
+                self.client.stored_size_by_last_byte(repository, digest, size).await
             } else {
                 self.client.head_blob(repository, digest).await
             };
@@ -105,7 +105,7 @@ impl ProbeWalk<'_> {
                 let is_hashing = self.options.depth == Depth::Content;
                 let content = if is_hashing { Content::Right } else { Content::Unhashed };
                 let size = Some(bytes.len() as u64);
-                (BlobAnswer::Present { size, content }, Some(Platform::of_config(&bytes)))
+                (BlobAnswer::Present { size, content }, Some(Platform::from_config(&bytes)))
             }
             Ok(None) => (BlobAnswer::Absent, None),
             Err(Error::Mismatch { .. }) => {
@@ -135,13 +135,13 @@ fn manifest_answer_from(error: &Error) -> ManifestAnswer {
 }
 
 /// Why an error leaves it open whether the object exists.
-pub(super) fn trouble_from(error: &Error) -> Trouble {
+pub(super) fn trouble_from(error: &Error) -> WhyUnknown {
     match error {
-        Error::Spent { .. } => Trouble::NotAsked,
-        Error::GaveUp { .. } => Trouble::GaveUp,
-        Error::Status { status, .. } if *status >= 500 => Trouble::Server(*status),
-        Error::Refused { status, .. } => Trouble::Forbidden(*status),
-        Error::Unreachable { .. } | Error::Deadline { .. } => Trouble::Silent(error.to_string()),
-        _ => Trouble::Odd(error.to_string()),
+        Error::Spent { .. } => WhyUnknown::NotAsked,
+        Error::GaveUp { .. } => WhyUnknown::GaveUp,
+        Error::Status { status, .. } if *status >= 500 => WhyUnknown::Server(*status),
+        Error::Refused { status, .. } => WhyUnknown::Forbidden(*status),
+        Error::Unreachable { .. } | Error::Deadline { .. } => WhyUnknown::Silent(error.to_string()),
+        _ => WhyUnknown::Odd(error.to_string()),
     }
 }

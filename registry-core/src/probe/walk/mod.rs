@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 
 use super::platforms;
-use super::responses::{BlobAnswer, ManifestAnswer, RespondedManifest, Responses, TagAnswer, Trouble};
+use super::responses::{AnsweredManifest, BlobAnswer, ManifestAnswer, Responses, TagAnswer, WhyUnknown};
 use super::state::{ProbeState, RememberedBlob};
 use crate::graph::Content;
 use crate::oci::Digest;
@@ -99,17 +99,17 @@ impl<'a> ProbeWalk<'a> {
     }
 
     /// All answers.
-    pub fn into_seen(self) -> Responses {
+    pub fn into_responses(self) -> Responses {
         self.seen
     }
 
     /// The answers so far.
-    pub const fn seen(&self) -> &Responses {
+    pub const fn responses(&self) -> &Responses {
         &self.seen
     }
 
     /// Asks for manifests and all that they reach. Each is named by repository, a name in the place of a tag, and digest.
-    pub async fn digests(&mut self, named: &[(String, String, Digest)]) {
+    pub async fn ask_digests(&mut self, named: &[(String, String, Digest)]) {
         for (repository, name, digest) in named {
             let tags = &mut self.seen.repositories.entry(repository.clone()).or_default().tags;
             tags.insert(name.clone(), TagAnswer::Names(*digest));
@@ -122,9 +122,9 @@ impl<'a> ProbeWalk<'a> {
     /// Notes that the run gave up, if it did. Server errors then say nothing of single objects: nothing answered at the end.
     pub(super) fn note_giving_up(&mut self) {
         let Some(why) = self.client.gave_up() else { return };
-        let mark = |trouble: &mut Trouble| {
-            if matches!(trouble, Trouble::Server(_)) {
-                *trouble = Trouble::GaveUp;
+        let mark = |trouble: &mut WhyUnknown| {
+            if matches!(trouble, WhyUnknown::Server(_)) {
+                *trouble = WhyUnknown::GaveUp;
             }
         };
         for repository in self.seen.repositories.values_mut() {
@@ -152,7 +152,7 @@ impl<'a> ProbeWalk<'a> {
 
     /// Asks for tags in this order, and all that they reach. If requests or time are limited this is done in small waves, each
     /// with its second look: when the budget is spent, the tags of earlier waves are complete.
-    pub async fn tags(&mut self, tags: &[(String, String)]) {
+    pub async fn ask_tags(&mut self, tags: &[(String, String)]) {
         let mut rest = tags;
         while !rest.is_empty() {
             let (wave, later) = rest.split_at(self.wave_size().min(rest.len()));
@@ -170,8 +170,8 @@ impl<'a> ProbeWalk<'a> {
                 self.seen.repositories.entry(repository).or_default().tags.insert(tag, answer);
             }
             self.ask_manifests(named).await;
-            if self.client.is_bounded() {
-                self.look_again().await;
+            if self.client.has_budget() {
+                self.run_second_look().await;
             }
         }
         self.note_giving_up();
@@ -179,10 +179,13 @@ impl<'a> ProbeWalk<'a> {
 
     /// How many tags the next wave has: the fewer requests are left the fewer, so that a wave that was begun can be completed.
     fn wave_size(&self) -> usize {
-        if !self.client.is_bounded() {
+        if !self.client.has_budget() {
             return WAVE;
         }
-        let left = self.client.left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        let left = self
+            .client
+            .remaining_requests()
+            .map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
         // With no request left nothing is sent, so the rest is answered at once.
         if left == 0 { WAVE } else { (left / REQUESTS_OF_A_TAG).clamp(1, self.client.in_flight().max(1)) }
     }
@@ -222,7 +225,7 @@ impl<'a> ProbeWalk<'a> {
     /// Whether a manifest was asked for.
     fn is_known(&self, (repository, digest): &RepositoryDigest) -> bool {
         let known = self.seen.repositories.get(repository).and_then(|one| one.manifests.get(digest));
-        known.is_some_and(|answer| !matches!(answer, ManifestAnswer::Unknown(Trouble::NotAsked)))
+        known.is_some_and(|answer| !matches!(answer, ManifestAnswer::Unknown(WhyUnknown::NotAsked)))
     }
 
     /// The children of a manifest, if it answers.
@@ -349,7 +352,7 @@ impl<'a> ProbeWalk<'a> {
 }
 
 /// The configs and layers of a manifest that the registry must have, each with its declared size.
-fn parts_of(manifest: &RespondedManifest) -> impl Iterator<Item = (Digest, u64)> {
+fn parts_of(manifest: &AnsweredManifest) -> impl Iterator<Item = (Digest, u64)> {
     let references = manifest.manifest.references.iter();
     let parts = references.filter(|part| part.role != ReferenceRole::Child).map(|part| &part.descriptor);
     let parts = parts.filter(|descriptor| !descriptor.has_urls);

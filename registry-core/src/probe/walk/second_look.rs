@@ -6,18 +6,18 @@ use super::{ProbeWalk, RepositoryDigest, parts_of};
 use crate::graph::Content;
 use crate::oci::Digest;
 use crate::probe::judge::{JudgeOptions, judge};
-use crate::probe::responses::{BlobAnswer, ManifestAnswer, Responses, TagAnswer, Trouble};
+use crate::probe::responses::{BlobAnswer, ManifestAnswer, Responses, TagAnswer, WhyUnknown};
 
 impl ProbeWalk<'_> {
     /// Asks again for what looked damaged since the last second look, then for the tags that this breaks. The transport has
     /// repeated requests after server errors and silence already.
-    pub async fn look_again(&mut self) {
+    pub async fn run_second_look(&mut self) {
         let manifests: Vec<RepositoryDigest> =
             std::mem::take(&mut self.second_look.manifests).into_iter().collect();
         let blobs: Vec<RepositoryDigest> = std::mem::take(&mut self.second_look.blobs).into_iter().collect();
         for (repository, digest) in &manifests {
             if let Some(repository) = self.seen.repositories.get_mut(repository) {
-                repository.manifests.insert(*digest, ManifestAnswer::Unknown(Trouble::NotAsked));
+                repository.manifests.insert(*digest, ManifestAnswer::Unknown(WhyUnknown::NotAsked));
             }
         }
         self.ask_manifests(manifests).await;
@@ -38,7 +38,7 @@ impl ProbeWalk<'_> {
             for (digest, answer) in &mut repository.manifests {
                 if !matches!(answer, ManifestAnswer::Present(_)) {
                     manifests.push((name.clone(), *digest));
-                    *answer = ManifestAnswer::Unknown(Trouble::NotAsked);
+                    *answer = ManifestAnswer::Unknown(WhyUnknown::NotAsked);
                 }
             }
             let present = repository.present();
@@ -52,7 +52,7 @@ impl ProbeWalk<'_> {
             let bad = repository.blobs.iter().filter(|(digest, answer)| !is_good(digest, answer));
             blobs.extend(bad.map(|(digest, _)| (name.clone(), *digest)));
         }
-        self.tags(&tags).await;
+        self.ask_tags(&tags).await;
         self.ask_manifests(manifests).await;
         self.ask_blobs_again(blobs).await;
         self.note_giving_up();
@@ -96,7 +96,7 @@ impl ProbeWalk<'_> {
             let answer = match answer {
                 TagAnswer::Absent if is_deleted => TagAnswer::Vanished,
                 // The second request was not sent, so the first answer stays.
-                TagAnswer::Unknown(Trouble::NotAsked | Trouble::GaveUp) => continue,
+                TagAnswer::Unknown(WhyUnknown::NotAsked | WhyUnknown::GaveUp) => continue,
                 TagAnswer::Names(digest) if seen.tags.get(&tag) != Some(&TagAnswer::Names(digest)) => {
                     moved.push((repository, digest));
                     TagAnswer::Names(digest)

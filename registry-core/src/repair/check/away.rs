@@ -8,9 +8,9 @@ use super::look::{StepCheck, disk_failure, spare};
 use crate::oci::{Algorithm, Digest};
 use crate::path::Place;
 use crate::repair::aside::quarantine_place;
-use crate::repair::causes::{WhyFailed, WhySpared};
+use crate::repair::causes::{WhyFailed, WhySkipped};
 use crate::repair::change::Change;
-use crate::repair::step::{Act, StepOutcome};
+use crate::repair::step::{StepAction, StepOutcome};
 use crate::storage::edit::{EntryView, WritableFolder};
 use crate::storage::{EntryKind, FolderError};
 
@@ -22,7 +22,7 @@ impl StepCheck<'_> {
             return Err(StepOutcome::There);
         }
         if self.is_intact(digest)? {
-            return spare(WhySpared::BytesRight);
+            return spare(WhySkipped::BytesRight);
         }
         self.move_aside()
     }
@@ -33,7 +33,7 @@ impl StepCheck<'_> {
     }
 
     /// The link below the folder that a step moves. A folder without one spares the step, for the reason `no_link`.
-    fn look_for_link(&self, link: &str, no_link: WhySpared) -> Result<EntryView, StepOutcome> {
+    fn look_for_link(&self, link: &str, no_link: WhySkipped) -> Result<EntryView, StepOutcome> {
         match self.look_for_file(link)? {
             Some(found) => Ok(found),
             None if self.look_at(&self.step.path)?.is_none() => Err(StepOutcome::There),
@@ -44,31 +44,31 @@ impl StepCheck<'_> {
     /// A layer link that no manifest needs, or an entry of a tag's history that does not resolve.
     pub(super) fn check_unlink(&self) -> Result<Change, StepOutcome> {
         let link = format!("{}/link", self.step.path);
-        let found = self.look_for_link(&link, WhySpared::LinkGone)?;
+        let found = self.look_for_link(&link, WhySkipped::LinkGone)?;
         match self.read_link_at(&link)? {
-            Some(Ok(named)) if Some(named) != self.step.digest => return spare(WhySpared::LinkNamesOther),
-            Some(Err(())) if self.step.digest.is_some() => return spare(WhySpared::LinkNamesNothing),
+            Some(Ok(named)) if Some(named) != self.step.digest => return spare(WhySkipped::LinkNamesOther),
+            Some(Err(())) if self.step.digest.is_some() => return spare(WhySkipped::LinkNamesNothing),
             _ => {}
         }
         match Place::parse(&self.step.path) {
             Some(Place::LayerFolder(repository, _)) => {
                 if self.is_young(&found) {
-                    return spare(WhySpared::LinkYoung);
+                    return spare(WhySkipped::LinkYoung);
                 }
                 self.spare_if_pushed_since(repository)?;
             }
             Some(Place::TagIndexFolder(repository, tag, entry)) => {
                 match self.read_link_at(&Place::TagLink(repository, tag).to_string())? {
-                    Some(Ok(named)) if named == entry => return spare(WhySpared::NamedAgain),
+                    Some(Ok(named)) if named == entry => return spare(WhySkipped::NamedAgain),
                     Some(Ok(_)) => {}
                     // Only the history tells what the tag named, so the entry stays.
-                    _ => return spare(WhySpared::TagNamesNothing),
+                    _ => return spare(WhySkipped::TagNamesNothing),
                 }
                 let is_file = |place: Place<'_>| -> Result<bool, StepOutcome> {
                     Ok(self.look_at(&place.to_string())?.is_some_and(|found| found.kind == EntryKind::File))
                 };
                 if is_file(Place::RevisionLink(repository, entry))? && is_file(Place::BlobData(entry))? {
-                    return spare(WhySpared::Resolves);
+                    return spare(WhySkipped::Resolves);
                 }
             }
             _ => return Err(StepOutcome::Failed(WhyFailed::NoLink)),
@@ -89,7 +89,7 @@ impl StepCheck<'_> {
             names.iter().filter_map(|name| Digest::from_hex(Algorithm::Sha256, name.to_str()?).ok());
         for digest in digests.filter(|digest| known.is_none_or(|known| !known.contains(digest))) {
             if self.look_at(&Place::RevisionLink(repository, digest).to_string())?.is_some() {
-                return spare(WhySpared::ManifestPushed);
+                return spare(WhySkipped::ManifestPushed);
             }
         }
         Ok(())
@@ -99,16 +99,16 @@ impl StepCheck<'_> {
     pub(super) fn check_move_aside(&self) -> Result<Change, StepOutcome> {
         let Some(found) = self.look_at(&self.step.path)? else { return Err(StepOutcome::There) };
         if found.kind == EntryKind::Symlink {
-            return spare(WhySpared::Symlink);
+            return spare(WhySkipped::Symlink);
         }
         let mut entries = vec![found];
-        if self.step.action == Act::Clear && found.kind == EntryKind::Folder {
+        if self.step.action == StepAction::Clear && found.kind == EntryKind::Folder {
             for file in ["data", "startedat"] {
                 entries.extend(self.look_at(&format!("{}/{file}", self.step.path))?);
             }
         }
         if entries.iter().any(|entry| self.is_young(entry)) {
-            return spare(WhySpared::Young);
+            return spare(WhySkipped::Young);
         }
         self.move_aside()
     }
@@ -120,12 +120,12 @@ impl StepCheck<'_> {
             Some(Place::RevisionFolder(..) | Place::LayerFolder(..)) => format!("{}/link", self.step.path),
             _ => return Err(StepOutcome::Failed(WhyFailed::NotRetired)),
         };
-        let found = self.look_for_link(&link, WhySpared::NoLink)?;
+        let found = self.look_for_link(&link, WhySkipped::NoLink)?;
         if self.read_link_at(&link)? != Some(Ok(self.digest()?)) {
-            return spare(WhySpared::NamesOther);
+            return spare(WhySkipped::NamesOther);
         }
         if self.step.modified.is_some_and(|planned| planned != found.modified) {
-            return spare(WhySpared::PushedAgain);
+            return spare(WhySkipped::PushedAgain);
         }
         self.move_aside()
     }
@@ -137,7 +137,7 @@ impl StepCheck<'_> {
         };
         let revision = Place::RevisionLink(repository, self.digest()?).to_string();
         if self.look_at(&revision)?.is_some() {
-            return spare(WhySpared::RevisionLinked);
+            return spare(WhySkipped::RevisionLinked);
         }
         self.check_retire()
     }

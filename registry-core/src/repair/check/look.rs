@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::oci::Digest;
 use crate::path::Place;
-use crate::repair::causes::{WhyFailed, WhySpared};
+use crate::repair::causes::{WhyFailed, WhySkipped};
 use crate::repair::conditions::Conditions;
 use crate::repair::step::{RepairStep, StepOutcome};
 use crate::serve::{LINK_MAX, read_link};
@@ -33,7 +33,7 @@ impl StepCheck<'_> {
     /// The file at a path, `None` when there is nothing. Anything else there spares the step.
     pub(super) fn look_for_file(&self, path: &str) -> Result<Option<EntryView>, StepOutcome> {
         match self.look_at(path)? {
-            Some(found) if found.kind != EntryKind::File => spare(WhySpared::Occupied(found.kind)),
+            Some(found) if found.kind != EntryKind::File => spare(WhySkipped::Occupied(found.kind)),
             found => Ok(found),
         }
     }
@@ -65,7 +65,7 @@ impl StepCheck<'_> {
             .hash(WritableFolder::Tree, Path::new(&path), digest.algorithm())
             .map_err(|error| disk_failure(&path, &error))?;
         if self.look_at(&path)?.map(|after| after.identity) != Some(before.identity) {
-            return spare(WhySpared::ChangedInHashing(path));
+            return spare(WhySkipped::ChangedInHashing(path));
         }
         if found != digest {
             return Ok(false);
@@ -85,7 +85,7 @@ pub(crate) fn disk_failure(path: &str, error: &FolderError) -> StepOutcome {
 }
 
 /// The result of the check of a step that is not done.
-pub(crate) fn spare<T>(why: WhySpared) -> Result<T, StepOutcome> {
+pub(crate) fn spare<T>(why: WhySkipped) -> Result<T, StepOutcome> {
     Err(StepOutcome::Spared(why))
 }
 

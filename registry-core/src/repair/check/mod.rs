@@ -9,7 +9,7 @@ use self::look::StepCheck;
 use super::change::Change;
 use super::conditions::Conditions;
 use super::scheduler_state;
-use super::step::{Act, RepairStep, StepOutcome};
+use super::step::{RepairStep, StepAction, StepOutcome};
 use crate::storage::edit::Editor;
 
 /// Checks one step.
@@ -23,15 +23,15 @@ pub(super) fn check(
 ) -> Result<Change, StepOutcome> {
     let check = StepCheck { editor, step, conditions };
     match step.action {
-        Act::Rebuild => check.check_rebuild(),
-        Act::Relink | Act::Rewrite => check.check_link(),
-        Act::Restore => check.check_restore(),
-        Act::Fetch => check.check_fetch(),
-        Act::Quarantine => check.check_quarantine(),
-        Act::Unlink => check.check_unlink(),
-        Act::Clear | Act::MoveAside => check.check_move_aside(),
-        Act::Retire => check.check_retire(),
-        Act::Drop => check.check_drop(),
-        Act::Reset => scheduler_state::check(editor, conditions),
+        StepAction::Rebuild => check.check_rebuild(),
+        StepAction::Relink | StepAction::Rewrite => check.check_link(),
+        StepAction::Restore => check.check_restore(),
+        StepAction::Fetch => check.check_fetch(),
+        StepAction::Quarantine => check.check_quarantine(),
+        StepAction::Unlink => check.check_unlink(),
+        StepAction::Clear | StepAction::MoveAside => check.check_move_aside(),
+        StepAction::Retire => check.check_retire(),
+        StepAction::Drop => check.check_drop(),
+        StepAction::Reset => scheduler_state::check(editor, conditions),
     }
 }

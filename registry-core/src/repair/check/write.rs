@@ -5,8 +5,8 @@ use std::path::Path;
 use super::look::{StepCheck, disk_failure, missing_folders, spare, whole_second};
 use crate::oci::{Algorithm, Digest, Manifest};
 use crate::path::Place;
-use crate::repair::causes::{WhyFailed, WhySpared};
-use crate::repair::change::{Before, Change, REWRITE_MAX};
+use crate::repair::causes::{WhyFailed, WhySkipped};
+use crate::repair::change::{Change, FileBefore, REWRITE_MAX};
 use crate::repair::step::StepOutcome;
 use crate::storage::EntryKind;
 use crate::storage::edit::{Attributes, EntryView, WritableFolder};
@@ -22,7 +22,7 @@ impl StepCheck<'_> {
                 Ok(Change::Folder { made })
             }
             Some(found) if found.kind == EntryKind::Folder => Err(StepOutcome::There),
-            Some(found) => spare(WhySpared::Occupied(found.kind)),
+            Some(found) => spare(WhySkipped::Occupied(found.kind)),
         }
     }
 
@@ -40,12 +40,12 @@ impl StepCheck<'_> {
             Some(found) => Some(self.read_before(&found)?),
         };
         if !self.is_intact(digest)? {
-            return spare(WhySpared::BytesWrong);
+            return spare(WhySkipped::BytesWrong);
         }
         self.write_link(digest, before)
     }
 
-    fn write_link(&self, digest: Digest, before: Option<Before>) -> Result<Change, StepOutcome> {
+    fn write_link(&self, digest: Digest, before: Option<FileBefore>) -> Result<Change, StepOutcome> {
         let made = missing_folders(self.editor, WritableFolder::Tree, &self.step.path)?;
         Ok(Change::Link {
             path: self.step.path.clone(),
@@ -63,12 +63,12 @@ impl StepCheck<'_> {
         };
         match self.look_at(&Place::Manifests(repository).to_string())? {
             Some(found) if found.kind == EntryKind::Folder => Ok(()),
-            _ => spare(WhySpared::RepositoryGone),
+            _ => spare(WhySkipped::RepositoryGone),
         }
     }
 
     /// The file that a step writes over, as the journal keeps it.
-    fn read_before(&self, found: &EntryView) -> Result<Before, StepOutcome> {
+    fn read_before(&self, found: &EntryView) -> Result<FileBefore, StepOutcome> {
         let bytes = self
             .editor
             .read(WritableFolder::Tree, Path::new(&self.step.path), REWRITE_MAX + 1)
@@ -77,7 +77,7 @@ impl StepCheck<'_> {
             return Err(StepOutcome::Failed(WhyFailed::TooLargeToKeep { most: REWRITE_MAX }));
         }
         let Attributes { mode, user, group } = found.attributes;
-        Ok(Before { bytes, mode, user, group, modified: found.modified })
+        Ok(FileBefore { bytes, mode, user, group, modified: found.modified })
     }
 
     /// A tag whose link names nothing: exactly one entry of its history still resolves, and it is the planned one. The link gets
@@ -90,7 +90,7 @@ impl StepCheck<'_> {
         };
         let folder = Place::TagFolder(repository, tag).to_string();
         if self.look_at(&folder)?.is_none_or(|found| found.kind != EntryKind::Folder) {
-            return spare(WhySpared::TagGone);
+            return spare(WhySkipped::TagGone);
         }
         let before = match self.look_for_file(&self.step.path)? {
             None => None,
@@ -98,7 +98,7 @@ impl StepCheck<'_> {
                 match self.read_link_at(&self.step.path)? {
                     Some(Ok(named)) if named == digest => return Err(StepOutcome::There),
                     Some(Ok(named)) if named.algorithm() == Algorithm::Sha256 => {
-                        return spare(WhySpared::TagPushed);
+                        return spare(WhySkipped::TagPushed);
                     }
                     _ => {}
                 }
@@ -120,14 +120,14 @@ impl StepCheck<'_> {
                 is_named = true;
             } else if self.look_at(&Place::BlobData(entry).to_string())?.is_some() {
                 // Even if this entry is not served, it may be the newer push.
-                return spare(WhySpared::OtherEntry);
+                return spare(WhySkipped::OtherEntry);
             }
         }
         if !is_named {
-            return spare(WhySpared::NotInHistory);
+            return spare(WhySkipped::NotInHistory);
         }
         if !self.resolves(repository, digest)? {
-            return spare(WhySpared::HistoryUnresolved);
+            return spare(WhySkipped::HistoryUnresolved);
         }
         self.write_link(digest, before)
     }
@@ -155,7 +155,7 @@ impl StepCheck<'_> {
             return if self.is_intact(digest)? {
                 Err(StepOutcome::There)
             } else {
-                spare(WhySpared::OtherBytes)
+                spare(WhySkipped::OtherBytes)
             };
         }
         let made = missing_folders(self.editor, WritableFolder::Tree, &path)?;

@@ -5,7 +5,7 @@ use crate::audit::{Audit, Code};
 use crate::graph::Graph;
 use crate::oci::Digest;
 use crate::oci::manifest::MAX_BYTES;
-use crate::repair::left_out::WhyLeft;
+use crate::repair::left_out::WhyRemaining;
 use crate::repair::propose;
 use crate::repair::sizes::DeclaredSizes;
 use crate::repair::step::RepairStep;
@@ -34,7 +34,7 @@ impl<S> Planner<'_, S> {
             );
             let found = if is_manifest {
                 let is_right = |bytes: &Vec<u8>| {
-                    bytes.len() as u64 <= MAX_BYTES && Digest::of(digest.algorithm(), bytes) == digest
+                    bytes.len() as u64 <= MAX_BYTES && Digest::hash(digest.algorithm(), bytes) == digest
                 };
                 let found = supply.manifest(repository, &digest);
                 found.map(|bytes| bytes.filter(is_right).map(|bytes| (bytes.len() as u64, Some(bytes))))
@@ -46,7 +46,8 @@ impl<S> Planner<'_, S> {
                     let declared =
                         bytes.is_none().then(|| sizes.contradicting(graph, &digest, size)).flatten();
                     if let Some(needed) = declared {
-                        let why = WhyLeft::OtherSize { supply: supply.name().into(), bytes: size, needed };
+                        let why =
+                            WhyRemaining::OtherSize { supply: supply.name().into(), bytes: size, needed };
                         self.withheld.insert(step.path, why);
                         continue;
                     }
@@ -57,7 +58,7 @@ impl<S> Planner<'_, S> {
                     steps.push(step);
                 }
                 Ok(None) => {
-                    let why = WhyLeft::NotThereEither { supply: supply.name().into() };
+                    let why = WhyRemaining::NotThereEither { supply: supply.name().into() };
                     self.withheld.insert(step.path, why);
                 }
                 Err(error) => self.unanswered.push(format!("{}: {error}", step.path)),

@@ -7,12 +7,12 @@ use crate::audit::{Audit, Code, Finding};
 use crate::graph::Graph;
 use crate::path::Place;
 use crate::repair::propose;
-use crate::repair::regressions::{NotWhole, newly_broken_tags};
-use crate::repair::step::{Act, RepairStep};
+use crate::repair::regressions::{BrokenBefore, newly_broken_tags};
+use crate::repair::step::{RepairStep, StepAction};
 
 impl<S> Planner<'_, S> {
     /// Plans the steps that move leftovers aside. Called last, when it is known what the repaired tags need.
-    pub(super) fn plan_leftovers(&mut self, graph: &mut Graph, audit: &Audit, before: &NotWhole) {
+    pub(super) fn plan_leftovers(&mut self, graph: &mut Graph, audit: &Audit, before: &BrokenBefore) {
         let mut steps = propose::leftover_steps(audit, graph, self.scope);
         // When the link of a tag names nothing and is not restored, only its history tells what it named, so it is kept.
         let lost = lost_tags(audit);
@@ -35,21 +35,22 @@ impl<S> Planner<'_, S> {
         for step in &steps {
             self.simulated.apply(graph, step, self.options.now);
         }
-        if steps.iter().any(|step| step.action == Act::Unlink) {
+        if steps.iter().any(|step| step.action == StepAction::Unlink) {
             let broken: HashSet<String> = newly_broken_tags(graph, &self.options, before)
                 .into_iter()
                 .map(|(repository, _)| repository)
                 .collect();
             steps.retain(|step| {
                 let is_in_broken = step.repository.as_deref().is_some_and(|name| broken.contains(name));
-                !(is_in_broken && step.action == Act::Unlink)
+                !(is_in_broken && step.action == StepAction::Unlink)
             });
         }
         steps.sort_by(|a, b| (a.action, &a.path).cmp(&(b.action, &b.path)));
         // A stray in the place of fetched bytes is moved before they are fetched.
-        let is_fetched = |path: &str| self.planned.contains(&(Act::Fetch, path.to_owned()));
-        let (mut all, mut rest): (Vec<RepairStep>, Vec<RepairStep>) =
-            steps.into_iter().partition(|step| step.action == Act::MoveAside && is_fetched(&step.path));
+        let is_fetched = |path: &str| self.planned.contains(&(StepAction::Fetch, path.to_owned()));
+        let (mut all, mut rest): (Vec<RepairStep>, Vec<RepairStep>) = steps
+            .into_iter()
+            .partition(|step| step.action == StepAction::MoveAside && is_fetched(&step.path));
         all.append(&mut self.steps);
         all.append(&mut rest);
         self.steps = all;

@@ -7,12 +7,12 @@ mod leftovers;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::left_out::{self, WhyLeft};
+use super::left_out::{self, WhyRemaining};
 use super::propose::{self, ProbablyDeleted};
 pub use super::propose::{DeletedTags, Scope};
-use super::regressions::{NotWhole, newly_broken_tags, reached_from_tag};
+use super::regressions::{BrokenBefore, newly_broken_tags, reached_from_tag};
 use super::simulate::{SavedBlob, SimulatedChanges};
-use super::step::{Act, RepairStep};
+use super::step::{RepairStep, StepAction};
 use super::supply::Supply;
 use crate::audit::{self, Audit, AuditOptions, Code, Finding, Severity};
 use crate::graph::{Graph, Recheck};
@@ -65,7 +65,7 @@ pub struct Left {
     /// The finding.
     pub finding: Finding,
     /// Why it stays; `None` when no repair is known for it.
-    pub why: Option<WhyLeft>,
+    pub why: Option<WhyRemaining>,
 }
 
 /// Plans the repair of the registry called `name`. `settle` looks again at what the audit doubts and corrects the graph. The graph
@@ -95,7 +95,7 @@ pub fn plan(
         unanswered: Vec::new(),
     };
     let first = planner.audit(graph);
-    let before = NotWhole::from_audit(&first);
+    let before = BrokenBefore::from_audit(&first);
     let mut last = None;
     for _ in 0..ROUNDS {
         if !planner.plan_round(graph, last.as_ref().unwrap_or(&first), &before) {
@@ -131,13 +131,13 @@ struct Planner<'p, S> {
     simulated: SimulatedChanges,
     steps: Vec<RepairStep>,
     /// Acts and paths of the steps.
-    planned: HashSet<(Act, String)>,
+    planned: HashSet<(StepAction, String)>,
     /// Digests that the other registry was asked for.
     asked: HashSet<Digest>,
     /// Repositories whose `_layers` folder is made.
     rebuilt: HashSet<Arc<str>>,
     /// Paths for which no step is planned, with the reason.
-    withheld: HashMap<String, WhyLeft>,
+    withheld: HashMap<String, WhyRemaining>,
     unanswered: Vec<String>,
 }
 
@@ -160,16 +160,16 @@ impl<S: FnMut(&mut Graph, &[Recheck])> Planner<'_, S> {
     }
 
     /// Plans steps for the findings of one audit. Returns whether there was any new step.
-    fn plan_round(&mut self, graph: &mut Graph, audit: &Audit, before: &NotWhole) -> bool {
+    fn plan_round(&mut self, graph: &mut Graph, audit: &Audit, before: &BrokenBefore) -> bool {
         let mut fresh = propose::damage_steps(audit, graph, self.scope, &self.rebuilt);
         fresh.retain(|step| !self.withheld.contains_key(&step.path));
         fresh.retain(|step| self.planned.insert((step.action, step.path.clone())));
         let (away, mut fresh): (Vec<RepairStep>, Vec<RepairStep>) =
-            fresh.into_iter().partition(|step| step.action == Act::Quarantine);
+            fresh.into_iter().partition(|step| step.action == StepAction::Quarantine);
         let mut steps = self.without_regressions(graph, away, before);
         fresh.sort_by_key(|step| step.action);
         for step in &fresh {
-            if step.action == Act::Rebuild {
+            if step.action == StepAction::Rebuild {
                 self.rebuilt.extend(step.repository.clone());
             }
             self.simulated.apply(graph, step, self.options.now);
@@ -187,7 +187,7 @@ impl<S: FnMut(&mut Graph, &[Recheck])> Planner<'_, S> {
         &mut self,
         graph: &mut Graph,
         mut steps: Vec<RepairStep>,
-        before: &NotWhole,
+        before: &BrokenBefore,
     ) -> Vec<RepairStep> {
         let mut saved_blobs: Vec<SavedBlob> = Vec::new();
         for step in &steps {
@@ -215,7 +215,7 @@ impl<S: FnMut(&mut Graph, &[Recheck])> Planner<'_, S> {
                 if let Some(saved) = saved_blobs.iter().find(|saved| Some(saved.node) == node) {
                     self.simulated.restore_blob(graph, saved);
                 }
-                let why = WhyLeft::Serves { repository: repository.clone(), tag: tag.clone() };
+                let why = WhyRemaining::Serves { repository: repository.clone(), tag: tag.clone() };
                 self.withheld.insert(step.path, why);
             }
             steps = rest;
@@ -226,7 +226,7 @@ impl<S: FnMut(&mut Graph, &[Recheck])> Planner<'_, S> {
     /// Errors and warnings that stay: those of the last audit for which no step is planned.
     fn left_findings(&self, audit: &Audit) -> Vec<Left> {
         let moved: HashSet<&str> =
-            self.steps.iter().filter(|step| step.action.takes_away()).map(|step| &*step.path).collect();
+            self.steps.iter().filter(|step| step.action.moves_aside()).map(|step| &*step.path).collect();
         let is_moved = |finding: &Finding| {
             let path = finding.path.as_deref().unwrap_or_default();
             moved.iter().any(|moved| {

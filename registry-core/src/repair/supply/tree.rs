@@ -7,7 +7,7 @@ use super::{Supply, SupplyError};
 use crate::oci::Digest;
 use crate::oci::manifest::MAX_BYTES;
 use crate::path::Place;
-use crate::storage::{DiskFolder, EntryKind, Folder as _, FolderError, Located, OpenOptions, Tree};
+use crate::storage::{DiskFolder, EntryKind, Folder as _, FolderError, LocatedRegistry, OpenOptions, Tree};
 use crate::text::escape_os;
 
 /// Bytes read at once.
@@ -25,7 +25,7 @@ impl TreeSupply {
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub fn open(located: &Located) -> io::Result<Self> {
+    pub fn open(located: &LocatedRegistry) -> io::Result<Self> {
         let tree = Tree::open(located, &OpenOptions { jobs: 1, ..OpenOptions::default() })?;
         Ok(Self { name: escape_os(located.name.as_os_str()), tree })
     }
@@ -61,7 +61,7 @@ impl Supply for TreeSupply {
         if self.expect_file(digest, read)?.is_none() || bytes.len() as u64 > MAX_BYTES {
             return Ok(None);
         }
-        if Digest::of(digest.algorithm(), &bytes) != *digest {
+        if Digest::hash(digest.algorithm(), &bytes) != *digest {
             return Err(self.error(digest, "it has other bytes than its digest says"));
         }
         Ok(Some(bytes))

@@ -15,13 +15,13 @@ use serde::Serialize;
 use self::marked::MarkerCache;
 use self::ours::{may_be_from_repair, quarantine_of};
 use self::since::PushesSince;
-pub use self::why::{OtherRegistry, WhyLost, WhyTaken};
+pub use self::why::{OtherRegistry, WhyKept, WhyLost};
 use super::change::{Change, TEMP_SUFFIX};
 use super::journal::RepairHistory;
 use super::needs;
 use crate::path::Place;
 use crate::storage::edit::{Editor, IfOccupied, WritableFolder};
-use crate::storage::{EntryKind, FolderError, Serving, V2};
+use crate::storage::{EntryKind, FolderError, RegistryProcess, V2};
 use crate::tree_writer::{Access, MARKER, TreeWriter, WriteRefusal};
 
 /// What an undo did about one change.
@@ -45,7 +45,7 @@ pub enum ChangeUndoState {
     /// It was so already: the change was never made, or is undone.
     There,
     /// Something was done there since, which stays.
-    Taken(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhyTaken),
+    Taken(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhyKept),
     /// It cannot be undone.
     Lost(#[cfg_attr(feature = "schema", schemars(with = "String"))] WhyLost),
 }
@@ -79,12 +79,12 @@ impl<'u> Undo<'u> {
     }
 
     /// Processes that were at work on the tree when it was opened, and do not prevent the undo.
-    pub fn processes(&self) -> &[Serving] {
+    pub fn processes(&self) -> &[RegistryProcess] {
         self.writer.processes()
     }
 
     /// Undoes all changes, last first.
-    pub fn all(&self) -> Vec<UndoneChange> {
+    pub fn undo_all(&self) -> Vec<UndoneChange> {
         ChangeUndoer { editor: self.writer.editor() }.undo_all(self.history)
     }
 }
@@ -156,7 +156,7 @@ impl ChangeUndoer<'_> {
                 Ok(match (was_there, is_there) {
                     (false, _) => ChangeUndoState::There,
                     (true, false) => ChangeUndoState::Restored,
-                    (true, true) => ChangeUndoState::Taken(WhyTaken::FolderUsed),
+                    (true, true) => ChangeUndoState::Taken(WhyKept::FolderUsed),
                 })
             }
             Change::Link { .. } => self.undo_link(change, since),
@@ -205,7 +205,7 @@ impl ChangeUndoer<'_> {
                 ChangeUndoState::Restored
             }
             (Some(_), None) => ChangeUndoState::There,
-            (Some(_), Some(_)) => ChangeUndoState::Taken(WhyTaken::ThereAgain { to: to.to_owned() }),
+            (Some(_), Some(_)) => ChangeUndoState::Taken(WhyKept::ThereAgain { to: to.to_owned() }),
             (None, None) => return Ok(ChangeUndoState::Lost(markers.why_gone()?)),
         };
         if unmarked.is_none() {
@@ -241,11 +241,11 @@ impl ChangeUndoer<'_> {
             if has_lost {
                 return Ok(ChangeUndoState::Lost(WhyLost::QuarantineUsed));
             }
-            return Ok(ChangeUndoState::Taken(WhyTaken::QuarantineUsed));
+            return Ok(ChangeUndoState::Taken(WhyKept::QuarantineUsed));
         }
         if !names.is_empty() {
             if let Some(other) = markers.other_registry(marker)? {
-                return Ok(ChangeUndoState::Taken(WhyTaken::OtherRegistry(other)));
+                return Ok(ChangeUndoState::Taken(WhyKept::OtherRegistry(other)));
             }
             self.editor.remove_file(WritableFolder::Aside, Path::new(marker))?;
         }

@@ -3,8 +3,8 @@
 
 use crate::path::Place;
 use crate::repair::change::{Change, REWRITE_MAX};
-use crate::storage::scheduler_state::NAME;
-use crate::tree_writer::{HOME, MARKER};
+use crate::storage::scheduler_state::FILE_NAME;
+use crate::tree_writer::{MARKER, QUARANTINES_FOLDER};
 
 /// Whether a change names only paths that a repair may have changed.
 pub(super) fn may_be_from_repair(change: &Change) -> bool {
@@ -51,7 +51,7 @@ pub(super) fn may_be_from_repair(change: &Change) -> bool {
                 && all_plain(made)
         }
         Change::SchedulerState { to, made, .. } => {
-            is_plain(to) && quarantine_of(NAME, to).is_some() && lead_to(made, to) && all_plain(made)
+            is_plain(to) && quarantine_of(FILE_NAME, to).is_some() && lead_to(made, to) && all_plain(made)
         }
     }
 }
@@ -66,7 +66,8 @@ fn may_be_moved(path: &str) -> bool {
 
 /// Whether a quarantine may be at a path: directly in the folder that the operator named, or in the home of all quarantines.
 fn may_be_quarantine(path: &str) -> bool {
-    let name = path.strip_prefix(HOME).and_then(|inner| inner.strip_prefix('/')).unwrap_or(path);
+    let name =
+        path.strip_prefix(QUARANTINES_FOLDER).and_then(|inner| inner.strip_prefix('/')).unwrap_or(path);
     !name.is_empty() && !name.contains('/')
 }
 

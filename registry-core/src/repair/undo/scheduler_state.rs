@@ -7,10 +7,10 @@ use jiff::Timestamp;
 
 use super::marked::MarkerCache;
 use super::ours::quarantine_of;
-use super::why::WhyTaken;
+use super::why::WhyKept;
 use super::{ChangeUndoState, ChangeUndoer};
 use crate::storage::edit::{EntryView, IfOccupied, WritableFolder};
-use crate::storage::scheduler_state::{EMPTY, MAX_BYTES, NAME};
+use crate::storage::scheduler_state::{EMPTY_STATE, FILE_NAME, MAX_BYTES};
 use crate::storage::{EntryKind, FolderError};
 
 impl ChangeUndoer<'_> {
@@ -21,8 +21,8 @@ impl ChangeUndoer<'_> {
         written: Option<Timestamp>,
         markers: &mut MarkerCache<'_>,
     ) -> Result<ChangeUndoState, FolderError> {
-        let (place, aside) = (Path::new(NAME), Path::new(to));
-        let folder = quarantine_of(NAME, to).unwrap_or(to);
+        let (place, aside) = (Path::new(FILE_NAME), Path::new(to));
+        let folder = quarantine_of(FILE_NAME, to).unwrap_or(to);
         let unmarked = markers.why_not_ours(folder)?;
         let here = self.editor.look(WritableFolder::Root, place)?;
         let there = self.editor.look(WritableFolder::Aside, aside)?;
@@ -55,11 +55,11 @@ impl ChangeUndoer<'_> {
                 self.editor.remove_file(WritableFolder::Aside, aside)?;
                 ChangeUndoState::There
             }
-            (Some(_), Some(_)) => ChangeUndoState::Taken(WhyTaken::StateRewritten { to: to.to_owned() }),
+            (Some(_), Some(_)) => ChangeUndoState::Taken(WhyKept::StateRewritten { to: to.to_owned() }),
             (Some(_), None) if !is_empty => ChangeUndoState::There,
             (_, None) => return Ok(ChangeUndoState::Lost(markers.why_gone()?)),
         };
-        self.remove_unfinished(WritableFolder::Root, NAME)?;
+        self.remove_unfinished(WritableFolder::Root, FILE_NAME)?;
         self.editor.sync(WritableFolder::Root, Path::new("."))?;
         if unmarked.is_none() {
             self.remove_unfinished(WritableFolder::Aside, to)?;
@@ -71,7 +71,9 @@ impl ChangeUndoer<'_> {
     /// Whether `found` is the empty state that the repair wrote.
     fn is_empty_state(&self, found: &EntryView, written: Option<Timestamp>) -> Result<bool, FolderError> {
         let is_file = found.kind == EntryKind::File && written == Some(found.modified);
-        Ok(is_file && self.editor.read(WritableFolder::Root, Path::new(NAME), EMPTY.len() + 1)? == EMPTY)
+        Ok(is_file
+            && self.editor.read(WritableFolder::Root, Path::new(FILE_NAME), EMPTY_STATE.len() + 1)?
+                == EMPTY_STATE)
     }
 
     /// Whether the file in the quarantine is a copy of the file that is still in its place.
@@ -80,7 +82,7 @@ impl ChangeUndoer<'_> {
         if !is_file || here.modified != there.modified || here.size != there.size {
             return Ok(false);
         }
-        let here = self.editor.read(WritableFolder::Root, Path::new(NAME), MAX_BYTES + 1)?;
+        let here = self.editor.read(WritableFolder::Root, Path::new(FILE_NAME), MAX_BYTES + 1)?;
         Ok(here.len() <= MAX_BYTES
             && here == self.editor.read(WritableFolder::Aside, Path::new(to), MAX_BYTES + 1)?)
     }

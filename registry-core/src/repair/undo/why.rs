@@ -28,7 +28,7 @@ impl fmt::Display for OtherRegistry {
 /// Why a change is not undone: something else was done there since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum WhyTaken {
+pub enum WhyKept {
     /// Something was put into the folder that the repair made.
     FolderUsed,
     /// Something is in the place of what was moved aside.
@@ -57,7 +57,7 @@ pub enum WhyTaken {
     OtherRegistry(OtherRegistry),
 }
 
-impl fmt::Display for WhyTaken {
+impl fmt::Display for WhyKept {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::FolderUsed => "something was put into it since",
@@ -166,7 +166,7 @@ impl fmt::Display for WhyLost {
     }
 }
 
-impl Serialize for WhyTaken {
+impl Serialize for WhyKept {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }

@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use super::since::PushesSince;
-use super::why::WhyTaken;
+use super::why::WhyKept;
 use super::{ChangeUndoState, ChangeUndoer};
 use crate::path::Place;
-use crate::repair::change::{Before, Change, TEMP_SUFFIX};
+use crate::repair::change::{Change, FileBefore, TEMP_SUFFIX};
 use crate::serve::LINK_MAX;
 use crate::storage::edit::{EntryView, IfOccupied, WritableFolder};
 use crate::storage::{EntryKind, FolderError};
@@ -42,7 +42,7 @@ impl ChangeUndoer<'_> {
         let state = match (&found, &bytes, before) {
             (None, _, None) => ChangeUndoState::There,
             (Some(found), Some(bytes), _) if is_ours(found, bytes) && may_be_relied_on()? => {
-                ChangeUndoState::Taken(WhyTaken::ReliedOnHere)
+                ChangeUndoState::Taken(WhyKept::ReliedOnHere)
             }
             (Some(found), Some(bytes), None) if is_ours(found, bytes) => {
                 self.editor.remove_file(WritableFolder::Tree, at)?;
@@ -60,8 +60,8 @@ impl ChangeUndoer<'_> {
             {
                 ChangeUndoState::There
             }
-            (Some(_), ..) => ChangeUndoState::Taken(WhyTaken::Rewritten),
-            (None, ..) => ChangeUndoState::Taken(WhyTaken::Removed),
+            (Some(_), ..) => ChangeUndoState::Taken(WhyKept::Rewritten),
+            (None, ..) => ChangeUndoState::Taken(WhyKept::Removed),
         };
         self.clean_up_around(path, made, state)
     }
@@ -93,21 +93,21 @@ impl ChangeUndoer<'_> {
             None => ChangeUndoState::There,
             Some(found) if found.kind == EntryKind::File && found.modified == *modified => {
                 if self.editor.hash(WritableFolder::Tree, at, digest.algorithm())? != *digest {
-                    ChangeUndoState::Taken(WhyTaken::OtherBytes)
+                    ChangeUndoState::Taken(WhyKept::OtherBytes)
                 } else if since.pushed_anywhere()? {
-                    ChangeUndoState::Taken(WhyTaken::ReliedOn)
+                    ChangeUndoState::Taken(WhyKept::ReliedOn)
                 } else {
                     self.editor.remove_file(WritableFolder::Tree, at)?;
                     ChangeUndoState::Restored
                 }
             }
-            Some(_) => ChangeUndoState::Taken(WhyTaken::Rewritten),
+            Some(_) => ChangeUndoState::Taken(WhyKept::Rewritten),
         };
         self.clean_up_around(path, made, state)
     }
 
     /// Writes a file as it was before the repair.
-    fn restore_file(&self, path: &str, before: &Before) -> Result<(), FolderError> {
+    fn restore_file(&self, path: &str, before: &FileBefore) -> Result<(), FolderError> {
         let temp = format!("{path}{TEMP_SUFFIX}");
         self.editor.write(
             WritableFolder::Tree,

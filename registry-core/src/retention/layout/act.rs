@@ -3,12 +3,12 @@
 use super::moves::retire_step;
 use crate::oci::Digest;
 use crate::path::Place;
-use crate::repair::{self, Expectations, Log, RepairJournal, RepairStep, StepProgress, StepRunner};
-use crate::retention::applied::{Applied, Held, Stopped};
+use crate::repair::{self, Expectations, JournalOutput, RepairJournal, RepairStep, StepProgress, StepRunner};
+use crate::retention::applied::{ApplyResult, Held, Stopped};
 use crate::retention::journal::RowOutcome;
 use crate::retention::order;
 use crate::retention::plan::PlannedRow;
-use crate::retention::stays::{WhyHalted, WhyStays};
+use crate::retention::stays::{WhyHalted, WhyNotDeleted};
 use crate::storage::{Folder, Tree};
 use crate::tree_writer::TreeWriter;
 
@@ -18,15 +18,15 @@ pub(super) struct ApplyRun<'r, F, L> {
     pub(super) writer: &'r TreeWriter,
     pub(super) journal: RepairJournal<L>,
     pub(super) progress: &'r StepProgress,
-    pub(super) applied: Applied,
+    pub(super) applied: ApplyResult,
 }
 
-impl<F: Folder, L: Log + Send> ApplyRun<'_, F, L> {
+impl<F: Folder, L: JournalOutput + Send> ApplyRun<'_, F, L> {
     /// Does steps in parallel. For each step, `None` when its folder is not there any more, otherwise why it stays.
     pub(super) fn do_steps(&mut self, steps: &[RepairStep]) -> Vec<Option<Held>> {
         let expectations = Expectations { min_age: 0, revisions: None };
         let mut run = StepRunner::new(self.writer, &mut self.journal, expectations, None, self.progress);
-        let outcomes = self.tree.install(|| run.steps(steps));
+        let outcomes = self.tree.run_in_pool(|| run.run_steps(steps));
         outcomes.into_iter().map(|outcome| self.why_held(outcome)).collect()
     }
 
@@ -34,17 +34,17 @@ impl<F: Folder, L: Log + Send> ApplyRun<'_, F, L> {
     fn why_held(&mut self, outcome: repair::StepOutcome) -> Option<Held> {
         Some(match outcome {
             repair::StepOutcome::Done | repair::StepOutcome::There => return None,
-            repair::StepOutcome::Spared(why) => Held::spared(WhyStays::Spared(why)),
-            repair::StepOutcome::Failed(why) => Held::failed(WhyStays::Failed(why)),
+            repair::StepOutcome::Spared(why) => Held::spared(WhyNotDeleted::Spared(why)),
+            repair::StepOutcome::Failed(why) => Held::failed(WhyNotDeleted::Failed(why)),
             repair::StepOutcome::Refused(why) => self.halt(WhyHalted::Refused(why)),
             repair::StepOutcome::Stopped(why) => self.halt(WhyHalted::Stopped(why)),
-            repair::StepOutcome::Planned => Held::stopped(WhyStays::NotTried),
+            repair::StepOutcome::Planned => Held::stopped(WhyNotDeleted::NotTried),
         })
     }
 
     fn halt(&mut self, why: WhyHalted) -> Held {
         self.applied.stopped.get_or_insert_with(|| Stopped::Halted(why.clone()));
-        Held::stopped(WhyStays::Halted(why))
+        Held::stopped(WhyNotDeleted::Halted(why))
     }
 
     /// Reports the outcome of a row: deleted, unless it is held.

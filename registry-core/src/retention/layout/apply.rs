@@ -10,14 +10,14 @@ use super::moves::{RowFate, moves, row_fates, with_referrers};
 use super::{Layout, LayoutError};
 use crate::oci::Digest;
 use crate::path::Place;
-use crate::repair::{Log, MovesAside, RepairJournal, RepairStep, StepProgress, WhyStopped};
-use crate::retention::applied::{Applied, Held, Stopped};
+use crate::repair::{JournalOutput, MovesAside, RepairJournal, RepairStep, StepProgress, WhyStopped};
+use crate::retention::applied::{ApplyResult, Held, Stopped};
 use crate::retention::drift::{find_drift, find_worse_tag, subjects_not_gone, unread_part};
-use crate::retention::follow::After;
+use crate::retention::follow::SubjectElsewhere;
 use crate::retention::order;
 use crate::retention::package::{ManifestId, Package};
 use crate::retention::plan::{PackagePlan, PlannedRow};
-use crate::retention::stays::{WhyHalted, WhyStays, WhyUnread, WhyWorse};
+use crate::retention::stays::{WhyHalted, WhyNotDeleted, WhyUnread, WhyWorse};
 use crate::retention::verified::VerifiedPlan;
 use crate::retention::waiting_rows::{
     has_rows_that_need_not_wait, packages_with_waiting_rows, subjects_elsewhere, without_finished_rows,
@@ -28,23 +28,23 @@ use crate::tree_writer::{TreeWriter, WriteRefusal};
 
 /// Moves aside the tags that a plan deletes, and the links that only these need. Each change is written to the journal `log`
 /// before it is made.
-pub fn apply<F: Folder, L: Log + Send>(
+pub fn apply<F: Folder, L: JournalOutput + Send>(
     layout: &Layout<F>,
     plan: VerifiedPlan<'_>,
     writer: &mut TreeWriter,
     log: L,
     progress: &StepProgress,
-) -> Applied {
-    let journal = match RepairJournal::of_writer(writer, MovesAside::Some, || Ok(log)) {
+) -> ApplyResult {
+    let journal = match RepairJournal::begin_for_writer(writer, MovesAside::Some, || Ok(log)) {
         Ok(journal) => journal,
         Err(WriteRefusal::Journal(error)) => {
-            return Applied::not_tried(&plan, Stopped::Journal(error.to_string()));
+            return ApplyResult::not_tried(&plan, Stopped::Journal(error.to_string()));
         }
         Err(refusal) => {
-            return Applied::not_tried(&plan, Stopped::Halted(WhyHalted::NoAccess(refusal.to_string())));
+            return ApplyResult::not_tried(&plan, Stopped::Halted(WhyHalted::NoAccess(refusal.to_string())));
         }
     };
-    let applied = Applied::before_any_deletion(&plan);
+    let applied = ApplyResult::before_any_deletion(&plan);
     let mut run = ApplyRun { tree: &layout.tree, writer, journal, progress, applied };
     for planned in plan.planned_packages().filter(|package| has_rows_that_need_not_wait(package)) {
         run.act_on_package(layout, planned, None);
@@ -98,14 +98,14 @@ impl CurrentPackage {
     }
 }
 
-impl<F: Folder, L: Log + Send> ApplyRun<'_, F, L> {
+impl<F: Folder, L: JournalOutput + Send> ApplyRun<'_, F, L> {
     /// Acts on one package, and reports its rows if nothing could be tried in it. `not_gone` are subjects in other packages that
     /// are not confirmed to be gone; without it, the rows that wait for other packages are left alone.
     fn act_on_package(
         &mut self,
         layout: &Layout<F>,
         planned: &PackagePlan,
-        not_gone: Option<&BTreeMap<After, Held>>,
+        not_gone: Option<&BTreeMap<SubjectElsewhere, Held>>,
     ) {
         if planned.rows_to_delete().next().is_none() {
             return;
@@ -122,21 +122,21 @@ impl<F: Folder, L: Log + Send> ApplyRun<'_, F, L> {
         &mut self,
         layout: &Layout<F>,
         planned: &PackagePlan,
-        not_gone: Option<&BTreeMap<After, Held>>,
+        not_gone: Option<&BTreeMap<SubjectElsewhere, Held>>,
     ) -> Option<Held> {
         if self.applied.stopped.is_some() {
-            return Some(Held::stopped(WhyStays::StoppedBefore));
+            return Some(Held::stopped(WhyNotDeleted::StoppedBefore));
         }
         if self.progress.is_stopped() {
             self.applied.stopped = Some(Stopped::Halted(WhyHalted::Stopped(WhyStopped::Interrupted)));
-            return Some(Held::stopped(WhyStays::Interrupted));
+            return Some(Held::stopped(WhyNotDeleted::Interrupted));
         }
         let before = match CurrentPackage::read(layout, &planned.name) {
             Ok(before) => before,
-            Err(why) => return Some(Held::failed(WhyStays::Unread(why.to_string()))),
+            Err(why) => return Some(Held::failed(WhyNotDeleted::Unread(why.to_string()))),
         };
         if let Some(drift) = find_drift(planned, &before.package) {
-            return Some(Held::stopped(WhyStays::Drifted(drift)));
+            return Some(Held::stopped(WhyNotDeleted::Drifted(drift)));
         }
         let early_plan;
         let (planned, not_gone) = match not_gone {
@@ -151,7 +151,7 @@ impl<F: Folder, L: Log + Send> ApplyRun<'_, F, L> {
             Ok(now) => self.move_links(planned, &now, &untagged, &digest_rows),
             Err(why) => {
                 let why = WhyUnread::AfterTags { package: planned.name.clone(), why: why.to_string() };
-                let held = Held::failed(WhyStays::AfterTags(why.clone()));
+                let held = Held::failed(WhyNotDeleted::AfterTags(why.clone()));
                 digest_rows.iter().for_each(|row| self.report_row(&planned.name, &row.version, Some(&held)));
                 self.applied.stopped.get_or_insert(Stopped::Unread(why));
                 return None;
@@ -167,11 +167,11 @@ impl<F: Folder, L: Log + Send> ApplyRun<'_, F, L> {
         &mut self,
         planned: &PackagePlan,
         before: &Package,
-        not_gone: &BTreeMap<After, Held>,
+        not_gone: &BTreeMap<SubjectElsewhere, Held>,
     ) -> (Vec<Digest>, Vec<PlannedRow>) {
         let name = &planned.name;
         let (order, unordered) = order::deletion_steps(planned, before);
-        let no_order = Held::spared(WhyStays::NoOrder);
+        let no_order = Held::spared(WhyNotDeleted::NoOrder);
         unordered.iter().for_each(|row| self.report_row(name, &row.version, Some(&no_order)));
         let mut digest_rows = Vec::new();
         let mut held: BTreeMap<usize, Held> = BTreeMap::new();
@@ -199,7 +199,7 @@ impl<F: Folder, L: Log + Send> ApplyRun<'_, F, L> {
             for ((number, row), why_held) in tags.into_iter().zip(self.do_steps(&steps)) {
                 self.report_row(name, &row.version, why_held.as_ref());
                 if let Some(why) = why_held {
-                    held.insert(number, why.because(WhyStays::BelongsTo(row.version.clone())));
+                    held.insert(number, why.because(WhyNotDeleted::BelongsTo(row.version.clone())));
                 }
             }
         }
@@ -278,7 +278,7 @@ impl<F: Folder, L: Log + Send> ApplyRun<'_, F, L> {
         digest_rows: &[PlannedRow],
         mut results: HashMap<Digest, Option<Held>>,
     ) {
-        let needed = Held::spared(WhyStays::Needed);
+        let needed = Held::spared(WhyNotDeleted::Needed);
         for row in digest_rows {
             let held = row.digest.and_then(|digest| results.remove(&digest)).unwrap_or(Some(needed.clone()));
             self.report_row(&planned.name, &row.version, held.as_ref());

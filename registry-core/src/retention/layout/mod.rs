@@ -20,7 +20,7 @@ pub use self::links::Links;
 pub use self::moves::{Moves, RowFate, moves, moves_of};
 #[cfg(test)]
 pub(crate) use self::read::read_manifest as recorded_manifest;
-use super::other_packages::Elsewhere;
+use super::other_packages::OtherPackages;
 use super::plan::Plan;
 use super::policy::{Pattern, matches_any};
 use super::record::{Record, RecordedManifest, RecordedPackage, SCHEMA};
@@ -30,7 +30,7 @@ use crate::graph::{FolderState, Graph, Recheck};
 use crate::oci::{Digest, RepositoryName};
 use crate::path::Place;
 use crate::storage::{
-    DiskFolder, Folder, FolderError, Located, OpenOptions, ScanOptions, ScanProgress, Tree,
+    DiskFolder, Folder, FolderError, LocatedRegistry, OpenOptions, ScanOptions, ScanProgress, Tree,
 };
 
 /// Why a tree cannot be planned or acted on.
@@ -97,7 +97,7 @@ impl std::fmt::Display for CacheSign {
 
 /// How a tree is read.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Reading<'a> {
+pub struct ReadOptions<'a> {
     /// Whether to read the build dates of all images.
     pub built_at: bool,
     /// Only packages that match one of these patterns are read; all are when there are none.
@@ -118,7 +118,7 @@ impl Layout {
     ///
     /// # Errors
     /// When the tree cannot be opened, or its path is no UTF-8.
-    pub fn open(located: &Located, jobs: usize) -> Result<Self, LayoutError> {
+    pub fn open(located: &LocatedRegistry, jobs: usize) -> Result<Self, LayoutError> {
         let name = located.root.as_ref().unwrap_or(&located.v2);
         let cannot_open = |error| LayoutError::Open(crate::text::escape_os(name.as_os_str()), error);
         let url = name.canonicalize().map_err(cannot_open)?.to_str().ok_or(LayoutError::Text)?.to_owned();
@@ -152,7 +152,7 @@ impl<F: Folder> Layout<F> {
     /// # Errors
     /// When the list of repositories cannot be read, or when the tree is a pull-through cache, or looks like one and has no role
     /// set.
-    pub fn record(&self, how: &Reading<'_>, now: Timestamp) -> Result<Record, LayoutError> {
+    pub fn record(&self, how: &ReadOptions<'_>, now: Timestamp) -> Result<Record, LayoutError> {
         let wanted = |name: &str| matches_any(how.only, name);
         let graph = self.scan(if how.only.is_empty() { None } else { Some(&wanted) })?;
         if self.role.is_none() && looks_like_cache(&graph, |_| false) {
@@ -207,7 +207,7 @@ impl<F: Folder> Layout<F> {
         }
         for package in packages.values_mut() {
             for subject in package.missing_subjects() {
-                let mut elsewhere = Elsewhere::default();
+                let mut elsewhere = OtherPackages::default();
                 if let Some((name, why)) = unread.iter().find(|(name, _)| **name != package.name) {
                     elsewhere.unread = Some(format!("{name} could not be read: {why}"));
                 }
@@ -247,11 +247,11 @@ impl<F: Folder> Layout<F> {
         error: Option<String>,
         with_dates: bool,
     ) -> (RecordedPackage, Links) {
-        self.tree.install(|| read::read_package(self.tree.folder(), graph, at, error, with_dates))
+        self.tree.run_in_pool(|| read::read_package(self.tree.folder(), graph, at, error, with_dates))
     }
 
     /// Why this process may not move the folders of a plan's tags, if that can be found out without trying.
-    pub fn denied(&self, plan: &Plan) -> Option<String> {
+    pub fn why_not_writable(&self, plan: &Plan) -> Option<String> {
         for package in plan.planned_packages() {
             let name = &package.name;
             let tags = package.rows_to_delete().filter(|row| row.is_tag());
@@ -293,7 +293,7 @@ impl<F: Folder> Layout<F> {
             if doubts.is_empty() {
                 return Ok(graph);
             }
-            self.tree.settle(&mut graph, &doubts, &progress);
+            self.tree.recheck(&mut graph, &doubts, &progress);
         }
     }
 }

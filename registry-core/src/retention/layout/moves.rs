@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::links::Links;
 use crate::oci::Digest;
 use crate::path::Place;
-use crate::repair::{Act, RepairStep};
+use crate::repair::{RepairStep, StepAction};
 use crate::retention::decision::Action;
 use crate::retention::package::{ManifestId, ManifestState, Package};
 use crate::retention::plan::PackagePlan;
@@ -68,7 +68,7 @@ pub fn moves_of(planned: &PackagePlan, package: &Package, links: &Links) -> Move
 /// The step that moves a folder of a repository aside.
 pub(super) fn retire_step(repository: Arc<str>, path: String, digest: Digest, message: String) -> RepairStep {
     RepairStep {
-        action: Act::Retire,
+        action: StepAction::Retire,
         path,
         repository: Some(repository),
         tag: None,

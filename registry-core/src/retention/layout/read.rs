@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::error_text;
 use super::links::Links;
-use crate::graph::{Content, Graph, GraphLink, NodeId, Presence, Recheck, Repository, View, walk};
+use crate::graph::{Content, Graph, GraphLink, NodeId, Presence, Recheck, Repository, RepositoryView, walk};
 use crate::oci::manifest::{Kind as ManifestKind, MAX_BYTES};
 use crate::oci::{Digest, Manifest, MediaType};
 use crate::path::Place;
@@ -17,7 +17,7 @@ use crate::retention::built::built_at;
 use crate::retention::copied::LinkTimes;
 use crate::retention::follow::followed_digest;
 use crate::retention::record::{RecordedManifest, RecordedPackage, RecordedVersion, config_digest};
-use crate::serve::{Linked, Shelf as _, UnreadPart};
+use crate::serve::{ManifestAnswer, RepositoryLinks as _, UnreadPart};
 use crate::storage::{EntryKind, Folder};
 
 /// The largest config that is read for its date, in bytes.
@@ -26,12 +26,12 @@ const CONFIG_MAX: usize = 16 << 20;
 /// Whether a repository has a link to a manifest, so that it serves the manifest if the bytes are there. An error when that is
 /// unknown.
 fn is_linked(graph: &Graph, repository: &Repository, node: NodeId) -> Result<bool, String> {
-    match (View { graph, repository }).manifest_link(node).answer(node) {
-        Linked::Itself { .. } => Ok(true),
-        Linked::Absent => Ok(false),
-        Linked::Another(target) => Err(format!("its revision link names {}", graph.digest(target))),
-        Linked::Invalid(fault) => Err(format!("its revision link {}", fault.describe())),
-        Linked::Unread(part) => Err(part.to_string()),
+    match (RepositoryView { graph, repository }).manifest_link(node).answer(node) {
+        ManifestAnswer::Itself { .. } => Ok(true),
+        ManifestAnswer::Absent => Ok(false),
+        ManifestAnswer::Another(target) => Err(format!("its revision link names {}", graph.digest(target))),
+        ManifestAnswer::Invalid(fault) => Err(format!("its revision link {}", fault.describe())),
+        ManifestAnswer::Unread(part) => Err(part.to_string()),
     }
 }
 
@@ -200,7 +200,7 @@ fn read_blob<F: Folder>(folder: &F, digest: Digest, most: usize) -> Result<Vec<u
     if bytes.len() > most {
         return Err(format!("it has {} bytes, more than the {most} that are read", stat.size));
     }
-    if Digest::of(digest.algorithm(), &bytes) != digest {
+    if Digest::hash(digest.algorithm(), &bytes) != digest {
         return Err("its bytes do not hash to its digest".into());
     }
     Ok(bytes)

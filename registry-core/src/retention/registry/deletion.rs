@@ -14,7 +14,7 @@ use crate::oci::Digest;
 use crate::registry::{Client, Error, Removal};
 use crate::retention::attempt::Attempt;
 use crate::retention::record::child_digests;
-use crate::retention::server::{DeleteError, Deletion, PlannedDeletion, Unanswered, WriteAccess, Writer};
+use crate::retention::server::{DeleteError, DeletionTime, NoAnswer, PlannedDeletion, WriteAccess, Writer};
 
 fn failed(error: impl std::fmt::Display) -> DeleteError {
     DeleteError::Failed(error.to_string())
@@ -42,7 +42,7 @@ impl WriteAccess<RegistrySource> {
             let (tag, now) = answer.map_err(failed)?;
             let Some(now) = now else { continue };
             if now == planned.digest {
-                if planned.together.contains(&tag.as_str()) {
+                if planned.rows_of_manifest.contains(&tag.as_str()) {
                     continue;
                 }
                 return Err(failed(format!(
@@ -95,8 +95,8 @@ impl WriteAccess<RegistrySource> {
     async fn attempt(&self, planned: &PlannedDeletion<'_>) -> Attempt {
         if !self.memory().by_digest_only.load(Ordering::Relaxed) {
             match self.client().delete_manifest(planned.package, planned.version).await {
-                Ok(Removal::Deleted) => return Attempt::Done(Deletion::Now),
-                Ok(Removal::NotThere) => return Attempt::Done(Deletion::Before),
+                Ok(Removal::Deleted) => return Attempt::Done(DeletionTime::Now),
+                Ok(Removal::NotThere) => return Attempt::Done(DeletionTime::Before),
                 Ok(Removal::Unsupported) => {}
                 Err(error) => return Attempt::from_error(error),
             }
@@ -108,9 +108,9 @@ impl WriteAccess<RegistrySource> {
         let was_sent = !locked(&self.memory().sent).insert(key.clone());
         let deletion = match self.client().delete_manifest(planned.package, &planned.digest.to_string()).await
         {
-            Ok(Removal::Deleted) => Deletion::Now,
-            Ok(Removal::NotThere) if was_sent => Deletion::Now,
-            Ok(Removal::NotThere) => Deletion::Before,
+            Ok(Removal::Deleted) => DeletionTime::Now,
+            Ok(Removal::NotThere) if was_sent => DeletionTime::Now,
+            Ok(Removal::NotThere) => DeletionTime::Before,
             Ok(Removal::Unsupported) => {
                 return Attempt::Never(DeleteError::Forbidden("the registry deletes nothing".into()));
             }
@@ -123,23 +123,23 @@ impl WriteAccess<RegistrySource> {
 }
 
 impl Writer for WriteAccess<RegistrySource> {
-    async fn delete(&self, planned: &PlannedDeletion<'_>) -> Result<Deletion, DeleteError> {
+    async fn delete(&self, planned: &PlannedDeletion<'_>) -> Result<DeletionTime, DeleteError> {
         let mut attempt = 0;
         // An earlier deletion by digest, made for another row of the same manifest, may have removed this row too.
         let gone = locked(&self.memory().gone).get(&(planned.package.to_owned(), planned.digest)).copied();
         // The caller read the first row of the image right before. The other rows may have changed since they were read.
-        let mut is_read = planned.together.first().is_none_or(|first| *first == planned.version);
+        let mut is_read = planned.rows_of_manifest.first().is_none_or(|first| *first == planned.version);
         loop {
             if !std::mem::replace(&mut is_read, false) {
                 match self.client().head_manifest(planned.package, planned.version).await {
                     Ok(None) if attempt > 0 => {
                         let key = (planned.package.to_owned(), planned.digest);
                         if locked(&self.memory().sent).contains(&key) {
-                            locked(&self.memory().gone).insert(key, Deletion::Now);
+                            locked(&self.memory().gone).insert(key, DeletionTime::Now);
                         }
-                        return Ok(Deletion::Now);
+                        return Ok(DeletionTime::Now);
                     }
-                    Ok(None) => return Ok(gone.unwrap_or(Deletion::Before)),
+                    Ok(None) => return Ok(gone.unwrap_or(DeletionTime::Before)),
                     Ok(Some(now)) if now == planned.digest && gone.is_none() => {}
                     Ok(Some(_)) => return Err(failed("it was pushed again while its image was deleted")),
                     Err(error) => return Err(failed(error)),
@@ -159,8 +159,8 @@ impl Writer for WriteAccess<RegistrySource> {
         reference: &str,
         media_type: &str,
         bytes: &[u8],
-    ) -> Result<(), Unanswered> {
-        self.client().put_manifest(package, reference, media_type, bytes).await.map_err(Unanswered::from)
+    ) -> Result<(), NoAnswer> {
+        self.client().put_manifest(package, reference, media_type, bytes).await.map_err(NoAnswer::from)
     }
 
     fn stop(&self) -> Option<&Stop> {

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
 use crate::oci::Digest;
-use crate::retention::server::Deletion;
+use crate::retention::server::DeletionTime;
 
 /// What earlier deletions of the run found out.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub(super) struct Memory {
     /// Repository and digest of each deletion by digest that was sent. Its answer may have been lost.
     pub(super) sent: Mutex<BTreeSet<(String, Digest)>>,
     /// Repository and digest of each manifest that a deletion by digest removed, with the end of that deletion.
-    pub(super) gone: Mutex<BTreeMap<(String, Digest), Deletion>>,
+    pub(super) gone: Mutex<BTreeMap<(String, Digest), DeletionTime>>,
     /// The children of manifests, by repository and digest. They never change, because bytes do not.
     pub(super) children: Mutex<HashMap<(String, Digest), Vec<Digest>>>,
 }

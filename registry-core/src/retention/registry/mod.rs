@@ -6,7 +6,7 @@ mod memory;
 
 use futures::StreamExt as _;
 
-use super::server::{ListedRow, Listing, Permission, Reader, Unanswered, WriteAccess};
+use super::server::{ListedRow, Listing, NoAnswer, Permission, Reader, WriteAccess};
 use super::source::{Source, SourceKind};
 use crate::oci::Digest;
 use crate::registry::{Client, Error, Fetched, Removal};
@@ -49,7 +49,7 @@ impl RegistrySource {
         use std::hash::{BuildHasher as _, Hasher as _, RandomState};
         let random = [RandomState::new(), RandomState::new()].map(|state| state.build_hasher().finish());
         let absent =
-            Digest::of(crate::oci::Algorithm::Sha256, format!("{random:?} is no manifest").as_bytes());
+            Digest::hash(crate::oci::Algorithm::Sha256, format!("{random:?} is no manifest").as_bytes());
         match self.client.delete_absent(repository, &absent).await {
             Ok(Removal::NotThere) => Permission::Granted,
             Ok(Removal::Unsupported) => Permission::Denied(
@@ -65,10 +65,10 @@ impl RegistrySource {
 }
 
 impl Reader for RegistrySource {
-    async fn rows(&self, package: Option<&str>) -> Result<Listing, Unanswered> {
+    async fn rows(&self, package: Option<&str>) -> Result<Listing, NoAnswer> {
         let repositories = match package {
             Some(package) => vec![package.to_owned()],
-            None => self.client.catalog().await.map_err(Unanswered::from)?,
+            None => self.client.catalog().await.map_err(NoAnswer::from)?,
         };
         let asked = futures::stream::iter(repositories).map(|name| async move {
             let tags = self.client.tags(&name).await?;
@@ -77,41 +77,41 @@ impl Reader for RegistrySource {
         let mut rows = Vec::new();
         let mut answers = asked.buffered(self.client.in_flight());
         while let Some(answer) = answers.next().await {
-            let (package, tags) = answer.map_err(Unanswered::from)?;
+            let (package, tags) = answer.map_err(NoAnswer::from)?;
             let row = |version| ListedRow { package: package.clone(), version, id: None, created_at: None };
             rows.extend(tags.into_iter().map(row));
         }
         Ok(rows.into())
     }
 
-    async fn unlisted(&self) -> Result<Vec<String>, Unanswered> {
+    async fn unlisted_packages(&self) -> Result<Vec<String>, NoAnswer> {
         // The rows are tags, and a repository may have manifests without a tag.
-        self.client.catalog().await.map_err(Unanswered::from)
+        self.client.catalog().await.map_err(NoAnswer::from)
     }
 
-    async fn row(&self, package: &str, version: &str) -> Result<Option<ListedRow>, Unanswered> {
-        let found = self.head(package, version).await?;
+    async fn row(&self, package: &str, version: &str) -> Result<Option<ListedRow>, NoAnswer> {
+        let found = self.manifest_digest(package, version).await?;
         let (package, version) = (package.to_owned(), version.to_owned());
         Ok(found.map(|_| ListedRow { package, version, id: None, created_at: None }))
     }
 
-    async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, Unanswered> {
-        self.client.manifest_or_schema1(package, reference).await.map_err(Unanswered::from)
+    async fn manifest(&self, package: &str, reference: &str) -> Result<Option<Fetched>, NoAnswer> {
+        self.client.manifest_or_schema1(package, reference).await.map_err(NoAnswer::from)
     }
 
-    async fn head(&self, package: &str, reference: &str) -> Result<Option<Digest>, Unanswered> {
-        self.client.head_manifest(package, reference).await.map_err(Unanswered::from)
+    async fn manifest_digest(&self, package: &str, reference: &str) -> Result<Option<Digest>, NoAnswer> {
+        self.client.head_manifest(package, reference).await.map_err(NoAnswer::from)
     }
 
-    async fn recorded_digest(&self, _: &str, _: &str) -> Result<Option<Digest>, Unanswered> {
+    async fn recorded_digest(&self, _: &str, _: &str) -> Result<Option<Digest>, NoAnswer> {
         Ok(None)
     }
 
-    async fn config(&self, package: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Unanswered> {
-        self.client.blob(package, digest, CONFIG_MAX).await.map_err(Unanswered::from)
+    async fn config(&self, package: &str, digest: &Digest) -> Result<Option<Vec<u8>>, NoAnswer> {
+        self.client.blob(package, digest, CONFIG_MAX).await.map_err(NoAnswer::from)
     }
 
-    fn gave_up(&self) -> Option<String> {
+    fn why_gave_up(&self) -> Option<String> {
         self.client.gave_up().map(|why| why.to_string())
     }
 }

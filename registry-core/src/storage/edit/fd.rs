@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
-use super::{Attributes, Editor, EntryView, Fill, Identity, IfOccupied, WritableFolder};
+use super::{Attributes, Editor, EntryView, Identity, IfOccupied, WritableFolder, WriteContent};
 use crate::oci::{Algorithm, Digest, Hasher};
 use crate::storage::folder::{
     EntryKind, FdFolder, Folder as _, FolderError, Result, Symlinks, entry_kind, timestamp,
@@ -101,7 +101,7 @@ impl FdEditor {
     fn write_new(
         fd: OwnedFd,
         (attributes, modified): (Option<Attributes>, Option<Timestamp>),
-        fill: Fill<'_>,
+        fill: WriteContent<'_>,
     ) -> Result<()> {
         let mut file = std::fs::File::from(fd);
         let mut out = BufWriter::with_capacity(64 << 10, &mut file);
@@ -236,7 +236,7 @@ impl Editor for FdEditor {
         path: &Path,
         attributes: Option<Attributes>,
         modified: Option<Timestamp>,
-        fill: Fill<'_>,
+        fill: WriteContent<'_>,
     ) -> Result<()> {
         let (parent, name) = self.parent(folder, path)?;
         // Remove what is there first: it may be a planted link or a hard link, and writing would go through it.

@@ -52,7 +52,7 @@ pub struct Attributes {
 impl Attributes {
     /// The attributes for a file in a folder that has these: the same owner, and only the read and write bits.
     #[must_use]
-    pub const fn of_file(self) -> Self {
+    pub const fn for_file(self) -> Self {
         Self { mode: self.mode & 0o666, ..self }
     }
 }
@@ -86,7 +86,7 @@ pub struct EntryView {
 }
 
 /// Writes the content of a new file.
-pub type Fill<'f> = &'f mut dyn FnMut(&mut dyn Write) -> io::Result<()>;
+pub type WriteContent<'f> = &'f mut dyn FnMut(&mut dyn Write) -> io::Result<()>;
 
 /// Changes a tree. Paths consist of plain names (no `..`) and are relative to a [`WritableFolder`].
 pub trait Editor: Send + Sync {
@@ -131,7 +131,7 @@ pub trait Editor: Send + Sync {
         path: &Path,
         attributes: Option<Attributes>,
         modified: Option<Timestamp>,
-        fill: Fill<'_>,
+        fill: WriteContent<'_>,
     ) -> Result<()>;
 
     /// Moves an entry in one step.
@@ -165,7 +165,11 @@ pub trait Editor: Send + Sync {
 }
 
 /// Owner and permissions of the nearest existing folder above a path.
-pub(crate) fn neighbours(editor: &dyn Editor, folder: WritableFolder, path: &str) -> Result<Attributes> {
+pub(crate) fn nearest_attributes(
+    editor: &dyn Editor,
+    folder: WritableFolder,
+    path: &str,
+) -> Result<Attributes> {
     for ancestor in Path::new(path).ancestors().skip(1) {
         let ancestor = if ancestor.as_os_str().is_empty() { Path::new(".") } else { ancestor };
         if let Some(view) = editor.look(folder, ancestor)? {

@@ -16,7 +16,7 @@ use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, 
 use rustix::io::Errno;
 
 use super::{EntryKind, Folder, FolderError, Result, Stat, Symlinks, timestamp};
-use crate::graph::seconds;
+use crate::graph::saturating_seconds;
 
 /// Buffer of one listing call, in bytes; large folders take several calls.
 const LIST_BUFFER: usize = 32 << 10;
@@ -173,7 +173,7 @@ fn stat_of(statx: &Statx) -> Stat {
     Stat {
         kind: entry_kind(FileType::from_raw_mode(u32::from(statx.stx_mode))),
         size: statx.stx_size,
-        modified: seconds(statx.stx_mtime.tv_sec),
+        modified: saturating_seconds(statx.stx_mtime.tv_sec),
         // The links of a folder: its own name, its `.`, and the `..` of each subfolder. File systems that do not count say 1.
         subfolders: u64::from(statx.stx_nlink).checked_sub(2),
     }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use walkdir::WalkDir;
 
 use super::{EntryKind, Folder, FolderError, Result, Stat, Symlinks};
-use crate::graph::seconds;
+use crate::graph::saturating_seconds;
 
 /// A folder known by its path.
 #[derive(Debug)]
@@ -87,7 +87,8 @@ fn entry_kind(file_type: std::fs::FileType) -> EntryKind {
 
 fn stat_of(metadata: &Metadata) -> Stat {
     let since_1970 = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    let modified = since_1970.map_or(0, |time| seconds(i64::try_from(time.as_secs()).unwrap_or(i64::MAX)));
+    let modified =
+        since_1970.map_or(0, |time| saturating_seconds(i64::try_from(time.as_secs()).unwrap_or(i64::MAX)));
     Stat { kind: entry_kind(metadata.file_type()), size: metadata.len(), modified, subfolders: None }
 }
 

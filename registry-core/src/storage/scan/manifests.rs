@@ -153,7 +153,7 @@ pub(super) fn read_manifest<F: Folder>(
             (None, Some(Manifest::refused(message)))
         }
         Ok(stat) if is_file(stat) => {
-            (Some(Digest::of(digest.algorithm(), buffer)), Some(Manifest::parse(buffer)))
+            (Some(Digest::hash(digest.algorithm(), buffer)), Some(Manifest::parse(buffer)))
         }
         _ => (None, None),
     };

@@ -51,7 +51,7 @@ pub(in super::super) fn recheck<F: Folder>(
     rehash(v2, graph, doubts, progress, &mut notes);
     read_platforms(v2, graph, doubts, &mut notes);
     notes.add_to(graph);
-    graph.tidy();
+    graph.sort_unread();
 }
 
 /// Removes the doubted paths from the graph's list of unread paths: they return to it if reading fails again. A path whose bytes
@@ -307,7 +307,7 @@ fn read_platforms<F: Folder>(v2: &F, graph: &mut Graph, doubts: &[Recheck], note
         match v2.read(Path::new(&path), CONFIG_MAX, &mut buffer) {
             // The platform stays unknown.
             Ok(stat) if stat.size > CONFIG_MAX as u64 => None,
-            Ok(_) => Some((*node, Platform::of_config(&buffer))),
+            Ok(_) => Some((*node, Platform::from_config(&buffer))),
             Err(FolderError::NotFound) => None,
             Err(error) => {
                 notes.unread(path, None, error);

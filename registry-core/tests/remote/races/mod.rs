@@ -4,9 +4,10 @@
 use registry_core::forgejo::{Forgejo, ForgejoAccount};
 use registry_core::registry::{Http, Settings};
 use registry_core::retention::{
-    self as core, Applied, Collecting, DeletionEntry, DeletionJournal, Plan, Policy, RowOutcome, Unneeded,
+    self as core, ApplyResult, CollectOptions, DeletionEntry, DeletionJournal, Plan, Policy, RowOutcome,
+    UnneededAction,
 };
-use registry_fixtures::forgejo::{Ask, Fault, OWNER, Profile, Server, WRITE, World};
+use registry_fixtures::forgejo::{Fault, OWNER, Profile, ReceivedRequest, Server, WRITE, World};
 
 mod others;
 mod pushes;
@@ -44,8 +45,8 @@ impl DeletionJournal for RecordedEntries {
     }
 }
 
-pub fn reading_options() -> Collecting<'static> {
-    Collecting { in_flight: 1, cache: None, built_at: false, only: &[] }
+pub fn reading_options() -> CollectOptions<'static> {
+    CollectOptions { in_flight: 1, cache: None, built_at: false, only: &[] }
 }
 
 pub async fn open(server: &Server) -> Forgejo {
@@ -71,8 +72,8 @@ pub async fn planned(server: &Server, change: impl FnOnce(&mut Policy)) -> (Forg
 pub fn play(
     world: World,
     change: impl FnOnce(&mut Policy),
-    mut other: impl FnMut(&mut World, &Ask) -> Option<Fault> + Send + 'static,
-) -> (Server, Plan, Applied, RecordedEntries) {
+    mut other: impl FnMut(&mut World, &ReceivedRequest) -> Option<Fault> + Send + 'static,
+) -> (Server, Plan, ApplyResult, RecordedEntries) {
     let server = Server::start(world);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (plan, applied, journal) = runtime.block_on(async {
@@ -80,9 +81,14 @@ pub fn play(
         server.clear_log();
         server.set_hook(move |world, ask, _| other(world, ask));
         let mut journal = RecordedEntries::default();
-        let applied =
-            core::apply(&forgejo.arm(), verified(&plan), &reading_options(), &mut journal, plan.planned_at)
-                .await;
+        let applied = core::apply(
+            &forgejo.into_write_access(),
+            verified(&plan),
+            &reading_options(),
+            &mut journal,
+            plan.planned_at,
+        )
+        .await;
         (plan, applied, journal)
     });
     server.set_hook(|_, _, _| None);
@@ -92,20 +98,20 @@ pub fn play(
 pub fn default_policy(_: &mut Policy) {}
 
 pub fn prune(policy: &mut Policy) {
-    policy.untagged = Unneeded::Prune;
+    policy.untagged = UnneededAction::Prune;
 }
 
 /// Whether a request is the deletion of a version.
-pub fn is_deletion_of(ask: &Ask, version: &str) -> bool {
+pub fn is_deletion_of(ask: &ReceivedRequest, version: &str) -> bool {
     ask.method == "DELETE" && ask.path.ends_with(&format!("/{version}"))
 }
 
 /// Whether a request reads a version again before it is deleted.
-pub fn is_read_of(ask: &Ask, version: &str) -> bool {
+pub fn is_read_of(ask: &ReceivedRequest, version: &str) -> bool {
     ask.method == "GET" && ask.path.starts_with("/api/") && ask.path.ends_with(&format!("/{version}"))
 }
 
-pub fn outcome(applied: &Applied, version: &str) -> Option<RowOutcome> {
+pub fn outcome(applied: &ApplyResult, version: &str) -> Option<RowOutcome> {
     applied.rows.iter().find(|row| row.version == version).map(|row| row.outcome)
 }
 
@@ -123,11 +129,17 @@ pub fn whole_tags(server: &Server) -> Vec<String> {
 }
 
 /// A request of a client that pushes, which `/v2` takes with a token as a password.
-pub fn ask(method: &str, path: &str, kind: &str, body: &[u8]) -> Ask {
+pub fn ask(method: &str, path: &str, kind: &str, body: &[u8]) -> ReceivedRequest {
     // viktor and the token that may write.
     let basic = "Basic dmlrdG9yOjExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=";
     let headers = vec![("authorization".into(), basic.into()), ("content-type".into(), kind.into())];
-    Ask { method: method.into(), path: path.into(), query: String::new(), headers, body: body.to_vec() }
+    ReceivedRequest {
+        method: method.into(),
+        path: path.into(),
+        query: String::new(),
+        headers,
+        body: body.to_vec(),
+    }
 }
 
 pub fn push(world: &mut World, method: &str, path: &str, kind: &str, body: &[u8]) -> u16 {

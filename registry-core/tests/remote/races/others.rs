@@ -139,7 +139,8 @@ fn race_10_collection_without_grace_empties_the_undo_window_and_keeps_the_rest()
         assert_eq!(whole_tags(&server), ["b3", "b4", "t3", "t4"]);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let history = core::DeletionHistory { entries: journal.0, is_torn: false };
-        let undone = runtime.block_on(async { core::undo(&open(&server).await.arm(), &history).await });
+        let undone =
+            runtime.block_on(async { core::undo(&open(&server).await.into_write_access(), &history).await });
         assert!(!undone.is_empty());
         for row in &undone {
             assert!(

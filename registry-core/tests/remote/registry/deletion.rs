@@ -37,7 +37,7 @@ fn tag_pushed_before_a_deletion_by_digest_stops_it() {
     for profile in BOTH {
         let server = Server::start(builds(profile));
         let plan = block_on(planned_by(&source(&server), 1, RankBy::Semver)).expect("a plan");
-        let old = server.world().tagged("app", "1.2.0").expect("a digest").to_owned();
+        let old = server.world().digest_of_tag("app", "1.2.0").expect("a digest").to_owned();
         let pushed = old.clone();
         let mut is_done = false;
         server.set_hook(move |world, ask, _| {
@@ -49,7 +49,7 @@ fn tag_pushed_before_a_deletion_by_digest_stops_it() {
             None
         });
         let done = block_on(applied(source(&server), &plan, &mut MemoryJournal::default()));
-        assert_eq!(server.world().tagged("app", "stable"), Some(&*old), "{profile:?} {done:?}");
+        assert_eq!(server.world().digest_of_tag("app", "stable"), Some(&*old), "{profile:?} {done:?}");
         assert_whole(&server);
         let failed: Vec<_> = done.rows.iter().filter(|row| row.outcome == RowOutcome::Failed).collect();
         match profile {
@@ -130,7 +130,7 @@ fn credentials_without_delete_permission_end_the_run_at_the_first_deletion() {
     for profile in BOTH {
         let grants = vec![Grant::new("repository:*", &["pull"]), Grant::new("registry:catalog", &["*"])];
         let auth = Auth::Token(vec![Account::of("me", "secret", grants)]);
-        let server = Server::start(builds(profile).asked_by(auth));
+        let server = Server::start(builds(profile).requiring(auth));
         let source = || source_as(&server, credentials(), 0);
         let plan = block_on(planned_by(&source(), 1, RankBy::Semver)).expect("a plan");
         let before = server.world().tags_of("app");

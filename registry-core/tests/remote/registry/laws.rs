@@ -69,7 +69,10 @@ fn world(profile: Profile, pushes: &[Push]) -> World {
 fn pullable(world: &mut World) -> Vec<(String, String)> {
     let tags = world.tags_of("app");
     let whole: Vec<String> = tags.into_iter().filter(|tag| world.is_pullable("app", tag)).collect();
-    whole.into_iter().map(|tag| (world.tagged("app", &tag).unwrap_or_default().to_owned(), tag)).collect()
+    whole
+        .into_iter()
+        .map(|tag| (world.digest_of_tag("app", &tag).unwrap_or_default().to_owned(), tag))
+        .collect()
 }
 
 fn kept(plan: &Plan) -> Vec<String> {

@@ -9,14 +9,14 @@ use registry_core::oci::manifest::ReferenceRole;
 use registry_core::oci::{Digest, Manifest};
 use registry_core::path::Place;
 use registry_core::registry::{Client, Credentials};
-use registry_core::repair::Log;
-use registry_core::retention::layout::{Layout, Reading, apply};
+use registry_core::repair::JournalOutput;
+use registry_core::retention::layout::{Layout, ReadOptions, apply};
 use registry_core::retention::{Action, Policy, Record, RowOutcome, plan};
 use registry_core::storage::{Symlinks, locate};
 use registry_core::tree_writer::{Access, RunningServers, TreeWriter};
 use registry_fixtures::TreeBuilder;
 use registry_fixtures::random::sound_tree;
-use registry_fixtures::real::{Configured, RealServer};
+use registry_fixtures::real::{RealServer, ServerOptions};
 use registry_fixtures::registry::Profile;
 
 use self::layout_model::only_doomed;
@@ -31,7 +31,7 @@ const STORAGE: &str = "  delete: {enabled: true}\n  maintenance: {uploadpurging:
 
 struct DiscardingLog;
 
-impl Log for DiscardingLog {
+impl JournalOutput for DiscardingLog {
     fn path(&self) -> Option<&Path> {
         None
     }
@@ -57,7 +57,7 @@ fn age(tree: &mut TreeBuilder, seed: u64) {
 fn read(root: &Path) -> Record {
     let located = locate(root, Symlinks::Refuse).registries.pop().expect("a registry");
     let layout = Layout::open(&located, 0).expect("a layout");
-    layout.record(&Reading::default(), Timestamp::now()).expect("a record")
+    layout.record(&ReadOptions::default(), Timestamp::now()).expect("a record")
 }
 
 /// Whether a server sends a tag and everything below it with the right bytes.
@@ -74,7 +74,7 @@ fn is_whole(client: &Client, repository: &str, tag: &str) -> bool {
                 _ => return false,
             }
         } else {
-            let right = |bytes: &Vec<u8>| Digest::of(digest.algorithm(), bytes) == digest;
+            let right = |bytes: &Vec<u8>| Digest::hash(digest.algorithm(), bytes) == digest;
             if !block_on(client.blob(repository, &digest, 64 << 20))
                 .ok()
                 .flatten()
@@ -114,7 +114,7 @@ fn is_collected(server: &RealServer) -> bool {
 }
 
 fn assert_collector_frees_deleted(profile: Profile) {
-    let server = RealServer::start(profile, Configured { storage: STORAGE, ..Configured::default() });
+    let server = RealServer::start(profile, ServerOptions { storage: STORAGE, ..ServerOptions::default() });
     let (mut ran, mut pulled, mut freed) = (0, 0, 0);
     for seed in 1..=CASES {
         // The effect of the collector alone.
@@ -132,7 +132,7 @@ fn assert_collector_frees_deleted(profile: Profile) {
         let located = locate(&server.root(), Symlinks::Refuse).registries.pop().expect("a registry");
         let layout = Layout::open(&located, 0).expect("a layout");
         let now = Timestamp::now();
-        let record = layout.record(&Reading::default(), now).expect("a record");
+        let record = layout.record(&ReadOptions::default(), now).expect("a record");
         let mut policy = Policy::keep_last(1 + u32::try_from(seed % 2).expect("a bit")).expect("a policy");
         policy.keep_tags.clear();
         let plan = plan(record.source.clone(), record.packages(), &policy, now, "0");

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use registry_core::registry::{Client, Credentials, Http, Settings};
 use registry_core::retention::{
-    self as core, Applied, Collecting, DeletionEntry, DeletionJournal, Plan, Policy, RankBy, RegistrySource,
-    RowOutcome, Source, SourceKind,
+    self as core, ApplyResult, CollectOptions, DeletionEntry, DeletionJournal, Plan, Policy, RankBy,
+    RegistrySource, RowOutcome, Source, SourceKind,
 };
 use registry_fixtures::registry::{Profile, Server, World};
 
@@ -50,8 +50,8 @@ fn credentials() -> Credentials {
     Credentials::User { name: "me".into(), secret: "secret".to_owned().into() }
 }
 
-pub fn reading_options(rank_by: RankBy) -> Collecting<'static> {
-    Collecting { in_flight: 4, cache: None, built_at: rank_by == RankBy::Created, only: &[] }
+pub fn reading_options(rank_by: RankBy) -> CollectOptions<'static> {
+    CollectOptions { in_flight: 4, cache: None, built_at: rank_by == RankBy::Created, only: &[] }
 }
 
 /// Plans from a registry.
@@ -82,7 +82,7 @@ impl DeletionJournal for MemoryJournal {
     }
 }
 
-pub async fn applied(source: RegistrySource, plan: &Plan, journal: &mut MemoryJournal) -> Applied {
+pub async fn applied(source: RegistrySource, plan: &Plan, journal: &mut MemoryJournal) -> ApplyResult {
     core::apply(&source.arm(), verified(plan), &reading_options(RankBy::Semver), journal, now()).await
 }
 
@@ -99,7 +99,7 @@ fn deletions(server: &Server) -> Vec<String> {
     server.lines().into_iter().filter(|line| line.starts_with("DELETE ")).collect()
 }
 
-fn outcomes(applied: &Applied) -> Vec<(&str, RowOutcome)> {
+fn outcomes(applied: &ApplyResult) -> Vec<(&str, RowOutcome)> {
     let mut rows: Vec<_> = applied.rows.iter().map(|row| (row.version.as_str(), row.outcome)).collect();
     rows.sort_unstable_by_key(|(version, _)| *version);
     rows

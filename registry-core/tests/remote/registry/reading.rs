@@ -151,11 +151,11 @@ fn preflight_tries_to_delete_an_absent_digest() {
         let mut read_only = world();
         read_only.is_read_only = true;
         assert_eq!(denial(ask(read_only, Credentials::Anonymous)), nothing);
-        let basic = |accounts| world().asked_by(Auth::Basic(accounts));
+        let basic = |accounts| world().requiring(Auth::Basic(accounts));
         assert_eq!(ask(basic(vec![Account::all("me", "secret")]), credentials()), Permission::Granted);
         let refused = "the registry refuses a deletion with status 401";
         assert_eq!(denial(ask(basic(vec![Account::all("me", "other")]), credentials())), refused);
-        let bearer = |grants| world().asked_by(Auth::Token(vec![Account::of("me", "secret", grants)]));
+        let bearer = |grants| world().requiring(Auth::Token(vec![Account::of("me", "secret", grants)]));
         let all = Grant::new("repository:app", &["pull", "push", "delete"]);
         assert_eq!(ask(bearer(vec![all]), credentials()), Permission::Granted);
         let pull = Grant::new("repository:app", &["pull", "push"]);

@@ -5,7 +5,7 @@ use registry_core::oci::manifest::ReferenceRole;
 use registry_core::registry::{Client, Credentials};
 use registry_core::retention::{self as core, DeletionHistory, Permission, RankBy, RowOutcome, RowUndoState};
 use registry_fixtures::TreeBuilder;
-use registry_fixtures::real::{Configured, RealServer};
+use registry_fixtures::real::{RealServer, ServerOptions};
 use registry_fixtures::registry::Profile;
 
 use super::{MemoryJournal, applied, block_on, http, planned_by, source_at};
@@ -37,7 +37,7 @@ fn whole(url: &str) -> Vec<(String, String)> {
 }
 
 fn assert_applied_and_undone(profile: Profile) {
-    let server = RealServer::start(profile, Configured { storage: STORAGE, ..Configured::default() });
+    let server = RealServer::start(profile, ServerOptions { storage: STORAGE, ..ServerOptions::default() });
     let mut tree = TreeBuilder::new();
     for release in 1..=4 {
         let tag = format!("1.{release}.0");
@@ -79,7 +79,8 @@ fn real_3_1_is_planned_applied_and_undone() {
 #[test]
 #[ignore = "needs docker-registry 2.8.2"]
 fn schema_1_that_a_real_2_8_signs_anew_stays_and_skips_no_package() {
-    let server = RealServer::start(Profile::V2_8, Configured { storage: STORAGE, ..Configured::default() });
+    let server =
+        RealServer::start(Profile::V2_8, ServerOptions { storage: STORAGE, ..ServerOptions::default() });
     let mut tree = TreeBuilder::new();
     let layer = tree.layer("team/app", b"layer");
     let old = tree.schema1("team/app", "1.0.0", &[layer]);

@@ -12,7 +12,7 @@ fn law_8_undo_restores_everything() {
         let server = Server::start(builds(profile));
         let tags = |server: &Server| {
             let world = server.world();
-            let named = |tag: String| (world.tagged("app", &tag).map(str::to_owned), tag);
+            let named = |tag: String| (world.digest_of_tag("app", &tag).map(str::to_owned), tag);
             world.tags_of("app").into_iter().map(named).collect::<Vec<_>>()
         };
         let before = tags(&server);

@@ -91,7 +91,7 @@ fn descriptor_of_absent_bytes_is_found_404() {
 #[test]
 fn absent_subject_is_no_finding() {
     assert_snapshot!(report_after(|base| {
-        let subject = Some(registry_fixtures::Digest::nowhere("subject"));
+        let subject = Some(registry_fixtures::Digest::absent("subject"));
         base.tree.image_with(APP, Some("v3"), &ImageSpec { subject, ..ImageSpec::oci("three") });
     }), @"nothing");
 }

@@ -140,7 +140,7 @@ fn layer_link_to_an_unlinked_layer_is_found() {
 #[test]
 fn layer_link_to_an_absent_layer_is_found() {
     assert_snapshot!(report_after(|base| {
-        let nowhere = Digest::nowhere("layer");
+        let nowhere = Digest::absent("layer");
         base.names.add(&nowhere, "nowhere");
         base.tree.break_layer_link_mismatch(APP, &base.one.layers[0], &nowhere);
     }), @"
