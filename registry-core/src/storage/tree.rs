@@ -51,6 +51,16 @@ pub struct Tree<F> {
     root: Option<F>,
     /// What the caller says where `root` is not known.
     scheduler_state: SchedulerState,
+    reads: Reads<F>,
+}
+
+/// The walks of a tree. They are generic over the folder; as pointers those of [`DiskFolder`] are compiled with this crate, and
+/// not anew, perhaps without optimisation, in every program that opens a tree.
+#[derive(Debug)]
+struct Reads<F> {
+    scan: fn(&F, &ScanOptions<'_>, &ScanProgress) -> Graph,
+    recheck: fn(&F, &mut Graph, &[Recheck], bool, &ScanProgress),
+    oddities: fn(&F, &mut Graph, &ScanProgress) -> Oddities,
 }
 
 impl Tree<DiskFolder> {
@@ -106,7 +116,8 @@ impl<F: Folder> Tree<F> {
             .thread_name(|number| format!("walk-{number}"))
             .build()
             .map_err(io::Error::other)?;
-        Ok(Self { name: name.into(), v2, pool, waits_for_writers: false, root: None, scheduler_state })
+        let reads = Reads { scan: scan::scan, recheck: scan::recheck, oddities: scan::oddities };
+        Ok(Self { name: name.into(), v2, pool, waits_for_writers: false, root: None, scheduler_state, reads })
     }
 
     /// Makes [`Tree::settle`] wait for writers: where it finds what a deletion or a push leaves half done, it looks again, for
@@ -132,7 +143,7 @@ impl<F: Folder> Tree<F> {
     pub fn scan(&self, options: &ScanOptions<'_>, progress: &ScanProgress) -> Graph {
         self.pool.install(|| {
             let (is_present, fault) = self.scheduler_state();
-            let mut graph = scan::scan(&self.v2, options, progress);
+            let mut graph = (self.reads.scan)(&self.v2, options, progress);
             // A server truncates the file and writes it in place (`registry/storage/driver/filesystem/driver.go @ v2.8.3`): a fault
             // that a second read does not show was a write under way.
             (graph.has_scheduler_state, graph.scheduler_fault) =
@@ -153,13 +164,13 @@ impl<F: Folder> Tree<F> {
 
     /// The second look: reads the doubted entries again and updates the graph.
     pub fn recheck(&self, graph: &mut Graph, doubts: &[Recheck], progress: &ScanProgress) {
-        self.pool.install(|| scan::recheck(&self.v2, graph, doubts, self.waits_for_writers, progress));
+        self.pool.install(|| (self.reads.recheck)(&self.v2, graph, doubts, self.waits_for_writers, progress));
     }
 
     /// Looks into entries that a scan noted as out of place, to forecast what a collector does with them. Besides those it opens
     /// only manifests that links name and no scan had to read, and the signatures of schema 1.
     pub fn oddities(&self, graph: &mut Graph, progress: &ScanProgress) -> Oddities {
-        self.pool.install(|| scan::oddities(&self.v2, graph, progress))
+        self.pool.install(|| (self.reads.oddities)(&self.v2, graph, progress))
     }
 
     /// Runs parallel work in the thread pool of this tree.

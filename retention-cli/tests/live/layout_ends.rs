@@ -134,14 +134,15 @@ fn unusable_quarantine_is_refused_before_changes() {
     warning: this user may not delete here: what goes cannot be moved to ROOT, which is not writable, or on a read-only file system: name another folder on the same file system with --quarantine
     exit 0
     ");
-    // A quarantine on another file system, if there is one.
-    let device = |path: &Path| std::os::unix::fs::MetadataExt::dev(&path.metadata().unwrap());
-    let shared = Path::new("/dev/shm");
-    if shared.is_dir() && device(shared) != device(job.tree.root()) {
-        assert_output_snapshot!(output(&["--apply", "--quarantine", "/dev/shm/quarantine-of-nobody"]), @"
-        error: this user may not delete here: what goes cannot be moved to /dev/shm, which is on another file system than the registry: name a folder on the same one with --quarantine
-        exit 6
-        ");
-    }
+    // A quarantine on another file system than the tree's.
+    let device = |path: &str| std::os::unix::fs::MetadataExt::dev(&Path::new(path).metadata().unwrap());
+    let own = device(job.tree.root().to_str().unwrap());
+    let other = ["/dev/shm", "/var/tmp"].into_iter().find(|path| device(path) != own);
+    let other = other.expect("/dev/shm or /var/tmp is on another file system than the folder of the test");
+    let quarantine = format!("{other}/quarantine-of-nobody");
+    assert_output_snapshot!(output(&["--apply", "--quarantine", &quarantine]).replace(other, "OTHER"), @"
+    error: this user may not delete here: what goes cannot be moved to OTHER, which is on another file system than the registry: name a folder on the same one with --quarantine
+    exit 6
+    ");
     assert_eq!(differences(&before, &job.tree_state()), [""; 0]);
 }
