@@ -24,7 +24,7 @@ pub fn create_first_free(path: impl Fn(u32) -> PathBuf) -> io::Result<FileLog> {
     let is_taken = |created: &io::Result<FileLog>| {
         created.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
     };
-    let mut journals = (1..=MAX_PER_SECOND).map(|number| FileLog::create(&path(number))).skip_while(is_taken);
+    let mut journals = (1..=MAX_PER_SECOND).map(|number| FileLog::create(path(number))).skip_while(is_taken);
     journals.next().unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))
 }
 

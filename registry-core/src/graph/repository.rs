@@ -16,7 +16,7 @@ pub struct LinkEntry {
     pub node: NodeId,
     /// Last change of the file; [`LinkEntry::UNASKED`] until it is read.
     pub modified: Seconds,
-    /// What the file names; never [`Link::Absent`].
+    /// What the file names; never [`Link::Absent`](super::Link::Absent).
     pub link: GraphLink,
 }
 
@@ -154,12 +154,12 @@ impl Repository {
         find_link(&self.layers, node)
     }
 
-    /// Changes a revision link after a second look; [`Link::Absent`] removes it.
+    /// Changes a revision link after a second look; [`Link::Absent`](super::Link::Absent) removes it.
     pub fn put_revision(&mut self, entry: LinkEntry) {
         put_link(&mut self.revisions, entry);
     }
 
-    /// Changes a layer link after a second look; [`Link::Absent`] removes it.
+    /// Changes a layer link after a second look; [`Link::Absent`](super::Link::Absent) removes it.
     pub fn put_layer(&mut self, entry: LinkEntry) {
         put_link(&mut self.layers, entry);
     }

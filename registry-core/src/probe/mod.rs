@@ -1,7 +1,7 @@
 //! The audit of a live registry: the same question as [`crate::audit`], asked over HTTP.
 //!
 //! A walk collects the answers of a registry ([`Responses`]), and a pure function judges them ([`judge`]). Online a missing
-//! link and missing bytes look alike, so the codes are coarser (docs/findings.md has the table). [`choose`] selects the
+//! link and missing bytes look alike, so the codes are coarser (docs/findings.md has the table). [`select_tags`] selects the
 //! tags of a run beforehand, by what earlier runs left in a [`ProbeState`].
 
 mod coverage;

@@ -46,7 +46,7 @@ impl ProbeOptions {
 /// Lists the repositories and tags of a registry, asks for them, judges the answers, and leaves in `state` what the next run
 /// need not ask again. What could not be asked is listed in [`Audit::unread`](crate::audit::Audit::unread).
 ///
-/// A pull-through cache fetches and keeps what it is asked for; [`Client::pushing`] tells one from a registry that takes pushes.
+/// A pull-through cache fetches and keeps what it is asked for; [`Client::push_support`] tells one from a registry that takes pushes.
 pub async fn probe(client: &Client, options: &ProbeOptions, state: &mut ProbeState) -> ProbeJudgement {
     let (mut seen, before) = (Responses::default(), state.clone());
     let names = list_repositories(client, &mut seen).await.unwrap_or_default();

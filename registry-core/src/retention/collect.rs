@@ -65,7 +65,7 @@ pub struct CollectedRecord {
 
 /// Reads everything that the cache does not know. It does not ask for a listed row whose digest an earlier run read, nor for a
 /// manifest that a listed row names and whose bytes are in the cache. That these manifests are still there is an assumption. It
-/// must be confirmed before a plan counts ([`unconfirmed`](super::unconfirmed)); if it fails, [`collect`] asks for everything.
+/// must be confirmed before a plan counts ([`find_unconfirmed`](super::find_unconfirmed)); if it fails, [`collect`] asks for everything.
 ///
 /// # Errors
 /// As [`collect`].

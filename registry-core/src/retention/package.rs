@@ -331,7 +331,7 @@ impl Package {
                 }
             }
             serde_json::Value::Array(items) => {
-                items.iter().for_each(|item| self.collect_mentions(item, into))
+                items.iter().for_each(|item| self.collect_mentions(item, into));
             }
             serde_json::Value::Object(fields) => {
                 fields.values().for_each(|item| self.collect_mentions(item, into));

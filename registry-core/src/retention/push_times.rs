@@ -100,7 +100,7 @@ impl PushTimes {
     /// These times, with those of the rows that an undo puts back or may have put back. The undo is one of an owner's packages,
     /// and began `at`.
     ///
-    /// Before the undo changes anything, this must be called with all rows that it will try ([`UndoneRow::expected`]) and the
+    /// Before the undo changes anything, this must be called with all rows that it will try ([`UndoneRow::rows_to_undo`]) and the
     /// result be written down, so that the times are known even if the undo is ended at once.
     #[must_use]
     pub fn with_undone_rows(&self, owner: Option<&str>, undone: &[UndoneRow], at: Timestamp) -> Self {

@@ -68,7 +68,7 @@ fn audit_retention_repair_and_collector_agree_on_what_is_served() {
                             marked_through_another += 1;
                         }
                         ManifestAccess::LinkInvalid(_) => {
-                            assert_eq!(stat, LinkStat::Error, "collector, {}", at())
+                            assert_eq!(stat, LinkStat::Error, "collector, {}", at());
                         }
                         ManifestAccess::Missing(UnusableBytes::Bytes)
                         | ManifestAccess::Unknown(_)

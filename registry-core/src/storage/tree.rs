@@ -120,7 +120,7 @@ impl<F: Folder> Tree<F> {
         Ok(Self { name: name.into(), v2, pool, waits_for_writers: false, root: None, scheduler_state, reads })
     }
 
-    /// Makes [`Tree::settle`] wait for writers: where it finds what a deletion or a push leaves half done, it looks again, for
+    /// Makes [`Tree::recheck`] wait for writers: where it finds what a deletion or a push leaves half done, it looks again, for
     /// some 2 seconds ([`Folder::wait`]). For a tree that a server may be writing to.
     #[must_use]
     pub fn waiting_for_writers(mut self) -> Self {

@@ -304,7 +304,7 @@ fn refusals_and_silence_are_no_damage() {
         WhyUnknown::Odd("status 404".into()),
     ] {
         let text = judge_damaged(|whole| {
-            drop(whole.seen.blobs.insert(whole.layer, BlobAnswer::Unknown(trouble.clone())))
+            drop(whole.seen.blobs.insert(whole.layer, BlobAnswer::Unknown(trouble.clone())));
         });
         assert!(!text.contains("\"code\"") && !text.contains("broken"), "{text}");
         assert!(text.contains("unknown v1") && text.contains("unread /v2/team/app/blobs/sha256:"), "{text}");
@@ -351,7 +351,7 @@ fn failure_of_every_object_is_no_damage() {
 fn manifest_that_is_not_json_is_unreadable() {
     let _guard = mask_digests();
     let page = |whole: &mut WholeAnswers| {
-        drop(whole.seen.manifests.insert(whole.arm, present("text/html", b"<html>")))
+        drop(whole.seen.manifests.insert(whole.arm, present("text/html", b"<html>")));
     };
     insta::assert_snapshot!(judge_damaged(page), @r#"
     {

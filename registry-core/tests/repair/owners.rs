@@ -31,7 +31,7 @@ fn written_entries(tree: &TreeBuilder, source: &TreeBuilder) -> Vec<walkdir::Dir
         WalkDir::new(root).into_iter().map(|entry| entry.unwrap().into_path()).collect()
     };
     let before = paths(&tree.v2());
-    let supply = tree_supply(&source);
+    let supply = tree_supply(source);
     let registry = Registry::open(tree.root());
     registry.repair_from(Some(&supply));
     assert_eq!(broken_tags(&registry.audit()).len(), 0);

@@ -58,7 +58,7 @@ const STRICT: View<'static> = View {
 fn empty_scheduler_state_is_found_unless_the_role_is_primary() {
     let report = |text: &'static str, role| {
         report_with_damage(&View { role, ..View::default() }, |base| {
-            _ = base.tree.break_scheduler_state(text)
+            _ = base.tree.break_scheduler_state(text);
         })
     };
     assert_snapshot!(report("", None), @"error path-unexpected - | scheduler-state.json is empty (0 bytes): a registry that is a pull-through cache does not start; move it away and write {} in its place | ../../../scheduler-state.json | Reset");

@@ -316,7 +316,7 @@ fn bug_planning_gives_up_on_dead_server() {
 #[test]
 fn bug_deleting_gives_up_on_dead_server() {
     let job = Job::new("dead-deleting", incident(BOTH[1]));
-    die_after(&job, |ask| is_deletion(ask), 2);
+    die_after(&job, is_deletion, 2);
     let ran = job.run(&["--apply", "--keep-last", "1", "--give-up-after", "1s"]);
     assert_eq!(ran.status, 1, "{ran:?}");
     assert!(ran.out.contains("stopped: no request succeeded for "), "{ran:?}");

@@ -55,7 +55,7 @@ fn collect_pointers(value: &Value, pointer: &str, into: &mut Vec<String>) {
             collect_pointers(value, &child(key), into);
         }),
         Value::Array(items) => {
-            items.iter().take(1).for_each(|item| collect_pointers(item, &child("0"), into))
+            items.iter().take(1).for_each(|item| collect_pointers(item, &child("0"), into));
         }
         _ => {}
     }

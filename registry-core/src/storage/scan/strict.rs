@@ -37,7 +37,7 @@ fn visit<'s, F: Folder + 's>(scope: &Scope<'s>, mut folder: F, path: String, sha
             // `repositories` has noted the whole folder.
             (_, Some(Place::Repository(name))) if is_shelved(name) && !leads_to_repository(name, shared) => {}
             (EntryKind::Folder, Some(place)) if !place.is_file() => {
-                inner.push((entry.to_owned(), entry_path))
+                inner.push((entry.to_owned(), entry_path));
             }
             (EntryKind::File, Some(place)) if place.is_file() => {}
             (EntryKind::File, Some(Place::UploadHashStates(..) | Place::Signature(..))) => {}

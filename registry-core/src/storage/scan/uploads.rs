@@ -18,7 +18,7 @@ pub(super) fn read_uploads<F: Folder>(repository: &F, name: &str, notes: &mut No
                 EntryKind::Folder | EntryKind::File | EntryKind::Other if is_harmless(&shown, kind) => {}
                 EntryKind::Folder => ids.push((entry.to_owned(), shown)),
                 EntryKind::Symlink => {
-                    notes.unread(Place::UploadFolder(name, &shown), Some(name), kind.describe())
+                    notes.unread(Place::UploadFolder(name, &shown), Some(name), kind.describe());
                 }
                 EntryKind::File | EntryKind::Other => {
                     notes.stray(
