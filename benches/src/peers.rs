@@ -46,7 +46,7 @@ impl Peers {
             None => find_beside_this_program("registry-fsck").or_else(|| find_in_path("registry-fsck")),
         };
         if fsck.is_none() {
-            missing.push("registry-fsck (cargo build --release --bin registry-fsck, or --fsck PATH)");
+            missing.push("registry-fsck (cargo build --profile dist --bin registry-fsck, or --fsck PATH)");
         }
         match fsck {
             Some(fsck) if missing.is_empty() => Ok(Peers { fsck, found }),

@@ -75,7 +75,7 @@ pub struct Messages {
 /// A duration such as `90m`, `1h 30m` or `7d`, in seconds.
 ///
 /// # Errors
-/// When the text is no duration, or its seconds do not fit into `T`.
+/// When the text is not a duration, or its number of seconds does not fit into `T`.
 pub fn parse_duration<T: TryFrom<i64>>(text: &str) -> Result<T, String> {
     let span: jiff::Span = text.parse().map_err(|_| "write it as 90m, 24h or 7d".to_owned())?;
     let seconds = span

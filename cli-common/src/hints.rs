@@ -36,7 +36,7 @@ pub fn lock_failure(error: &LockError) -> String {
     }
 }
 
-/// Why there is no place for a quarantine, with the option that helps.
+/// Explains why no folder for a quarantine was found, with the option that helps.
 pub fn quarantine_failure(error: &PlaceError) -> String {
     match error {
         PlaceError::NoRoot => format!("{error} with --quarantine"),

@@ -99,7 +99,8 @@ fn push_to_gateway(address: &str, metrics: &Metrics) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A label of a grouping key as segments of a path. A value that is no plain segment is encoded in base64.
+/// Writes a label of a grouping key as path segments. A value is encoded in base64 if it is empty or has characters other than
+/// letters, digits, `-`, `_` and `,`.
 fn label_path(name: &str, value: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_,".contains(&byte);
     if !value.is_empty() && value.bytes().all(is_plain) {

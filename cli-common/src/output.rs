@@ -10,7 +10,7 @@ use crate::args::{Format, Printing, When};
 /// Prints an answer: as JSON, or as the text that `write` writes.
 ///
 /// # Errors
-/// When the answer cannot be written. A closed pipe is no error: `… | head` is fine.
+/// When the answer cannot be written. A closed pipe is not an error, so `… | head` works.
 pub fn print(
     printing: Printing,
     answer: &impl Serialize,

@@ -1,4 +1,4 @@
-//! The styles of printed text. They are removed where the output is no terminal.
+//! The styles of printed text. They are left out when the output is not a terminal.
 
 use anstyle::{AnsiColor, Style};
 

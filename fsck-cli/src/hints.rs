@@ -23,7 +23,7 @@ pub fn write_refused(refusal: WriteRefusal) -> Failure {
     }
 }
 
-/// Why there is no place for the quarantine.
+/// Explains why no folder for the quarantine was found.
 pub fn no_quarantine(error: PlaceError) -> Failure {
     Failure::Usage(anyhow!(quarantine_failure(&error)))
 }

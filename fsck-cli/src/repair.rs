@@ -20,7 +20,7 @@ use crate::args::RepairArgs;
 use crate::exit::{self, Failure};
 use crate::reporting::repository_filter;
 use crate::role::{self, RoleRule};
-use crate::{hints, log, render, scan, supply, unused};
+use crate::{log, render, scan, supply, unused};
 
 /// Repairs and prints; returns the exit status.
 ///
@@ -71,9 +71,6 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
     drop(line);
     drop(writer);
     report.summary = RepairSummary::count_steps(&report.steps, FindingCounts::count_findings(&plan.audit));
-    // Hints turn reasons into texts, so what rests on a reason is decided before.
-    let why_no_steps = render::why_no_steps(&report);
-    let mut report = hints::add_hints(report);
     log::unread_inside_trees(&args.common, &report.unread);
     log::unanswered(&args.common, &report.unanswered);
     log::steps(&args.common, &report.steps);
@@ -84,8 +81,9 @@ pub fn run(args: &RepairArgs) -> Result<u8, Failure> {
         report.exit_status |= exit::USAGE;
     }
     report.exit_status |= work.write_metrics(audit_after.unwrap_or(plan.audit), started_at, started);
-    render::repaired(&args.common, &report, why_no_steps)?;
-    Ok(report.exit_status)
+    let status = report.exit_status;
+    render::repaired(&args.common, report)?;
+    Ok(status)
 }
 
 /// The exit status of a repair.

@@ -6,11 +6,10 @@ mod repair;
 mod text;
 mod tree;
 
-pub use repair::why_no_steps;
-
 use std::io::{self, Write};
 
 use anyhow::Context as _;
+use registry_cli::args::Format;
 use registry_cli::output;
 use registry_core::audit::Report;
 use registry_core::collector::ForecastReport;
@@ -19,6 +18,7 @@ use serde::Serialize;
 
 use crate::args::Common;
 use crate::exit::Failure;
+use crate::hints;
 use crate::verify::checked::CheckedRegistry;
 
 /// Prints a report to standard output, as JSON or as the text that `write` writes.
@@ -51,8 +51,13 @@ pub fn forecast(common: &Common, report: &ForecastReport) -> Result<(), Failure>
 }
 
 /// Prints what `repair` did, or would do.
-pub fn repaired(common: &Common, report: &RepairReport, why_no_steps: &str) -> Result<(), Failure> {
-    print(common, report, |out| repair::write(report, why_no_steps, common, out))
+pub fn repaired(common: &Common, report: RepairReport) -> Result<(), Failure> {
+    // The text is written from the reasons, with its hints; JSON has the reasons as texts.
+    let report = match common.printing.output {
+        Format::Json => hints::add_hints(report),
+        Format::Text => report,
+    };
+    print(common, &report, |out| repair::write(&report, common, out))
 }
 
 /// Prints what `undo` did.

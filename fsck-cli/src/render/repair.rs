@@ -1,5 +1,4 @@
 //! The text of `repair`, `undo` and `repair --purge`: first what is done, action by action, then what stays, then one line to
-
 //! grep.
 
 use std::io::{self, Write};
@@ -22,15 +21,10 @@ use crate::hints;
 const MAX_STEPS: usize = 20;
 
 /// Writes the report.
-pub fn write(
-    report: &RepairReport,
-    why_no_steps: &str,
-    common: &Common,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+pub fn write(report: &RepairReport, common: &Common, out: &mut dyn Write) -> io::Result<()> {
     if !common.quiet {
         write_servers(&report.servers, out)?;
-        write_steps(report, why_no_steps, common, out)?;
+        write_steps(report, common, out)?;
         write_left(report, out)?;
         write_next_steps(report, out)?;
     }
@@ -56,12 +50,7 @@ fn write_servers(servers: &[RunningServer], out: &mut dyn Write) -> io::Result<(
 }
 
 /// Writes the steps in their order, with a limit for each action.
-fn write_steps(
-    report: &RepairReport,
-    why_no_steps: &str,
-    common: &Common,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+fn write_steps(report: &RepairReport, common: &Common, out: &mut dyn Write) -> io::Result<()> {
     for steps in report.steps.chunk_by(|a, b| a.step.action == b.step.action) {
         let is_verbose = common.verbose > 0;
         let is_problem = |taken: &&StepResult| {
@@ -80,13 +69,13 @@ fn write_steps(
         }
     }
     if report.steps.is_empty() {
-        writeln!(out, "{why_no_steps}")?;
+        writeln!(out, "{}", why_no_steps(report))?;
     }
     Ok(())
 }
 
-/// Why a repair has no steps, for a report that still has its reasons as data.
-pub fn why_no_steps(report: &RepairReport) -> &'static str {
+/// Why a repair has no steps.
+fn why_no_steps(report: &RepairReport) -> &'static str {
     let is_left_out =
         |left: &RemainingFinding| matches!(left.why, Some(WhyRemaining::Only | WhyRemaining::Repository));
     if report.left.iter().any(is_left_out) {

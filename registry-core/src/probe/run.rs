@@ -48,33 +48,33 @@ impl ProbeOptions {
 ///
 /// A pull-through cache fetches and keeps what it is asked for; [`Client::push_support`] tells one from a registry that takes pushes.
 pub async fn probe(client: &Client, options: &ProbeOptions, state: &mut ProbeState) -> ProbeJudgement {
-    let (mut seen, before) = (Responses::default(), state.clone());
-    let names = list_repositories(client, &mut seen).await.unwrap_or_default();
-    let lists = list_tags(client, names, &mut seen).await.lists;
+    let (mut responses, before) = (Responses::default(), state.clone());
+    let names = list_repositories(client, &mut responses).await.unwrap_or_default();
+    let lists = list_tags(client, names, &mut responses).await.lists;
     let mut walk = options.walk.clone();
     walk.platforms |= !options.require_platforms.is_empty();
-    ask_for_tags(client, &lists, &options.choosing, &walk, state, &mut seen).await;
+    ask_for_tags(client, &lists, &options.choosing, &walk, state, &mut responses).await;
     let judging = JudgeOptions {
         blobs: walk.depth > Depth::Manifests,
         require_platforms: options.require_platforms.clone(),
     };
-    let judgement = judge(&seen, &client.address(), &judging);
-    if seen.is_out_of_order() {
+    let judgement = judge(&responses, &client.address(), &judging);
+    if responses.is_out_of_order() {
         // Nothing was learned.
         *state = before;
     } else {
-        state.end_run(&lists, &seen, &judgement, ListedRepositories::All, walk.now);
+        state.end_run(&lists, &responses, &judgement, ListedRepositories::All, walk.now);
     }
     judgement
 }
 
-/// The repositories that a registry lists; `None` where it cannot be asked, which `seen` notes. Names that no client can ask for
-/// are noted there as strays.
-pub async fn list_repositories(client: &Client, seen: &mut Responses) -> Option<Vec<String>> {
+/// The repositories that a registry lists; `None` if the list cannot be read, which is noted in `responses`. Names that no
+/// client can ask for are noted there as strays.
+pub async fn list_repositories(client: &Client, responses: &mut Responses) -> Option<Vec<String>> {
     match client.catalog().await {
-        Ok(names) => Some(legal(names, CATALOG, seen, |name| RepositoryName::new(name).is_ok())),
+        Ok(names) => Some(legal(names, CATALOG, responses, |name| RepositoryName::new(name).is_ok())),
         Err(error) => {
-            seen.unread.push((CATALOG.into(), error.to_string()));
+            responses.unread.push((CATALOG.into(), error.to_string()));
             None
         }
     }
@@ -90,11 +90,11 @@ pub struct ListedTags {
     pub absent: Vec<String>,
 }
 
-/// Reads the tags of some repositories. Lists that cannot be read, and tags that no client can ask for, are noted in `seen`.
+/// Reads the tags of some repositories. Lists that cannot be read, and tags that no client can ask for, are noted in `responses`.
 pub async fn list_tags(
     client: &Client,
     repositories: impl IntoIterator<Item = String>,
-    seen: &mut Responses,
+    responses: &mut Responses,
 ) -> ListedTags {
     let asked = futures::stream::iter(repositories).map(|name| async move {
         let tags = client.tags(&name).await;
@@ -110,7 +110,7 @@ pub async fn list_tags(
                     listed.absent.push(name.clone());
                 }
                 let list = format!("/v2/{name}/tags/list");
-                let tags = legal(tags.unwrap_or_default(), &list, seen, |tag| Tag::new(tag).is_ok());
+                let tags = legal(tags.unwrap_or_default(), &list, responses, |tag| Tag::new(tag).is_ok());
                 let tags = tags.into_iter().map(|tag| ListedTag { tag, pushed_at: None });
                 listed.lists.insert(name, tags.collect());
             }
@@ -122,12 +122,12 @@ pub async fn list_tags(
                 unasked.0 += 1;
             }
             Err(error) => {
-                seen.unread.push((format!("/v2/{}/tags/list", escape(&name)), error.to_string()));
+                responses.unread.push((format!("/v2/{}/tags/list", escape(&name)), error.to_string()));
             }
         }
     }
     listed.absent.sort();
-    seen.unread.sort();
+    responses.unread.sort();
     if let (count @ 1.., first) = unasked {
         let lists = if count == 1 {
             "this list was".into()
@@ -135,7 +135,7 @@ pub async fn list_tags(
             format!("this and {} more lists were", count - 1)
         };
         let why = format!("{lists} not read: lists alone take more than this run may spend");
-        seen.unread.push((format!("/v2/{first}/tags/list"), why));
+        responses.unread.push((format!("/v2/{first}/tags/list"), why));
     }
     listed
 }
@@ -144,36 +144,36 @@ pub async fn list_tags(
 fn legal(
     names: Vec<String>,
     list: &str,
-    seen: &mut Responses,
+    responses: &mut Responses,
     is_legal: impl Fn(&str) -> bool,
 ) -> Vec<String> {
     let (legal, strays): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| is_legal(name));
     if !strays.is_empty() {
-        seen.strays.insert(list.to_owned(), strays);
+        responses.strays.insert(list.to_owned(), strays);
     }
     legal
 }
 
 /// Chooses the tags of this run and asks for them and all that they reach, once more for what looks like damage. The answers are
-/// added to `seen`.
+/// added to `responses`.
 pub async fn ask_for_tags(
     client: &Client,
     lists: &TagLists,
     choosing: &TagSelectionOptions,
     options: &WalkOptions,
     state: &mut ProbeState,
-    seen: &mut Responses,
+    responses: &mut Responses,
 ) -> TagSelection {
     let choice = select_tags(lists, state, choosing);
     let mut walk = ProbeWalk::new(client, options, state);
     walk.ask_tags(&choice.tags).await;
     walk.run_second_look().await;
-    let (mut unread, strays) = (std::mem::take(&mut seen.unread), std::mem::take(&mut seen.strays));
+    let (mut unread, strays) = (std::mem::take(&mut responses.unread), std::mem::take(&mut responses.strays));
     let mut walked = walk.into_responses();
     unread.append(&mut walked.unread);
-    *seen = Responses { unread, strays, ..walked };
+    *responses = Responses { unread, strays, ..walked };
     for (name, tags) in lists {
-        seen.repositories.entry(name.clone()).or_default().listed = tags.len() as u64;
+        responses.repositories.entry(name.clone()).or_default().listed = tags.len() as u64;
     }
     choice
 }
@@ -184,17 +184,17 @@ impl ProbeState {
     pub fn end_run(
         &mut self,
         lists: &TagLists,
-        seen: &Responses,
+        responses: &Responses,
         judgement: &ProbeJudgement,
         listed: ListedRepositories,
         now: Timestamp,
     ) {
-        self.note_tags(seen, &judgement.judged, now);
+        self.note_tags(responses, &judgement.judged, now);
         let names = |tags: &Vec<ListedTag>| tags.iter().map(|tag| tag.tag.clone()).collect();
         let tags: BTreeMap<String, Vec<String>> =
             lists.iter().map(|(name, tags)| (name.clone(), names(tags))).collect();
         let run = ProbeRun { at: now, tags_checked: judgement.judged.len() as u64 };
-        let listed = if seen.unread.is_empty() { listed } else { ListedRepositories::Some };
+        let listed = if responses.unread.is_empty() { listed } else { ListedRepositories::Some };
         self.finish_run(run, &tags, listed);
     }
 }

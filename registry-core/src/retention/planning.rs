@@ -138,7 +138,7 @@ pub struct UndatedManifests {
 }
 
 /// The manifests whose build dates a plan needs and nobody has read yet: those of rankings by push time in which something goes.
-/// A caller that can read them does so (`add_dates`) before [`plan`]. Without the dates the guard against pushes in the reverse
+/// A caller that can read them does so (`read_build_dates`) before [`plan`]. Without the dates the guard against pushes in the reverse
 /// order of builds ignores these images.
 pub fn manifests_without_date(
     source: &Source,
